@@ -1,0 +1,1 @@
+"""Tells which clips are fake, and how sure it is: training, evaluation and inspection of detectors."""

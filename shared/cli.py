@@ -1,0 +1,100 @@
+"""The composition root: one command, ``assay``, made of both halves.
+
+This is the one module of ``shared`` that may name ``forge`` and ``detect``. Torch and the like are imported inside
+the commands, so that ``assay --help`` answers at once.
+"""
+
+from __future__ import annotations
+
+import sys
+from typing import Annotated
+
+import typer
+
+import shared
+from shared.console import console
+from shared.errors import AssayError
+
+_HELP = """Makes labelled synthetic face forgeries, and judges suspect video with detectors trained on them.
+
+Start with [bold]assay demo[/]: the whole loop in minutes, on procedural actors, without a download.
+"""
+
+
+def build_app() -> typer.Typer:
+    """The whole command tree."""
+    import detect.cli
+    import forge.cli
+    from shared.commands import dataset, demo, doctor, faces, weights
+
+    app = typer.Typer(
+        name="assay",
+        help=_HELP,
+        no_args_is_help=True,
+        rich_markup_mode="rich",
+        pretty_exceptions_enable=False,
+    )
+    app.callback()(_options)
+    app.command("demo")(demo.demo)
+    app.add_typer(faces.app, name="faces")
+    app.add_typer(forge.cli.app, name="forge")
+    app.add_typer(dataset.app, name="dataset")
+    app.add_typer(detect.cli.app, name="detect")
+    app.command("inspect")(detect.cli.inspect)
+    app.add_typer(weights.app, name="weights")
+    app.command("doctor")(doctor.doctor)
+    return app
+
+
+def _version(value: bool) -> None:
+    if value:
+        sys.stdout.write(f"assay {shared.__version__}\n")
+        raise typer.Exit
+
+
+def _options(
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Say nothing but warnings and errors.")] = False,
+    json_mode: Annotated[bool, typer.Option("--json", help="Print the result as one JSON document.")] = False,
+    _show_version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and end.")
+    ] = False,
+) -> None:
+    console.configure(quiet=quiet, json_mode=json_mode)
+
+
+def run(arguments: list[str] | None = None) -> int:
+    """Runs one command line and gives its exit code: 0 done, 1 failed, 2 put wrongly, 130 interrupted."""
+    command = typer.main.get_command(build_app())
+    try:
+        outcome = command.main(args=arguments, prog_name="assay", standalone_mode=False)
+    except AssayError as error:
+        console.fail(str(error), error.hint)
+        return error.exit_code
+    except KeyboardInterrupt:
+        console.fail("interrupted", "what was finished is kept; run the same command again to go on")
+        return 130
+    except BrokenPipeError:
+        return 1
+    except Exception as error:
+        code = _usage_exit(error)
+        if code is None:
+            raise
+        return code
+    return outcome if isinstance(outcome, int) else 0
+
+
+def _usage_exit(error: Exception) -> int | None:
+    """The exit code of an error of the command-line parser, shown as the parser shows it; None for any other."""
+    show = getattr(error, "show", None)
+    if callable(show) and hasattr(error, "exit_code"):
+        show()
+        return int(error.exit_code)  # type: ignore[attr-defined]
+    if type(error).__name__ == "Abort":
+        console.fail("interrupted", "run the same command again to go on")
+        return 130
+    return None
+
+
+def main() -> None:
+    """Entry point of the ``assay`` command."""
+    sys.exit(run())

@@ -1,0 +1,1 @@
+"""The commands that belong to neither half; each is thin: parse, call one function, show."""

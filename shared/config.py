@@ -1,0 +1,140 @@
+"""Settings as frozen dataclasses: the default is written once, files and flags are checked against it strictly.
+
+Precedence: default < TOML file < flag. The resolved settings are saved beside whatever they made.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import tomllib
+import types
+import typing
+from collections.abc import Mapping
+from fractions import Fraction
+from pathlib import Path
+from typing import Any, TypeVar
+
+import msgspec
+import tomli_w
+
+from shared.errors import ConfigError
+from shared.registry import near_matches
+from shared.storage import write_text
+
+T = TypeVar("T")
+
+_MAX_CONFIG_BYTES = 1 << 20
+
+
+def from_mapping(cls: type[T], mapping: Mapping[str, Any], *, where: str = "settings") -> T:
+    """A ``cls`` (dataclass) from plain values, strict: unknown keys, wrong types and bad values are refused.
+
+    Raises:
+        ConfigError: names the key, and what was probably meant.
+    """
+    _refuse_unknown(cls, mapping, where)
+    try:
+        return msgspec.convert(dict(mapping), type=cls, dec_hook=_decode)
+    except msgspec.ValidationError as error:
+        raise ConfigError(f"{where}: {error}", hint=f"see the settings of {cls.__name__}") from error
+
+
+def to_mapping(config: object) -> dict[str, Any]:
+    """Plain values (str, int, float, bool, list, dict) that :func:`from_mapping` reads back; None is left out."""
+    plain = msgspec.to_builtins(config, enc_hook=_encode)
+    return _without_none(plain)
+
+
+def load_toml(cls: type[T], path: Path, *, overrides: Mapping[str, Any] | None = None) -> T:
+    """A ``cls`` from a TOML file, with ``overrides`` (flags that were given) on top.
+
+    Raises:
+        ConfigError: the file is missing, not TOML, or does not fit ``cls``.
+    """
+    mapping = read_toml(path)
+    for key, value in (overrides or {}).items():
+        if value is not None:
+            mapping[key] = value
+    return from_mapping(cls, mapping, where=path.name)
+
+
+def read_toml(path: Path) -> dict[str, Any]:
+    """A TOML file's content.
+
+    Raises:
+        ConfigError: missing, larger than 1 MiB, or not TOML.
+    """
+    try:
+        if path.stat().st_size > _MAX_CONFIG_BYTES:
+            raise ConfigError(f"{path} is larger than 1 MiB", hint="a settings file is a page of text")
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise ConfigError(f"{path} does not exist", hint="check the path") from error
+    except (IsADirectoryError, PermissionError) as error:
+        raise ConfigError(f"{path} cannot be read as a file", hint="check the path") from error
+    except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise ConfigError(f"{path} is not TOML: {error}", hint="check the line it names") from error
+
+
+def write_toml(path: Path, config: object) -> None:
+    """Writes ``config`` (a dataclass or a mapping) as TOML, in one step.
+
+    Raises:
+        StorageError: the disk refused.
+    """
+    write_text(path, tomli_w.dumps(to_mapping(config)))
+
+
+def digest(config: object) -> str:
+    """SHA-256 of the settings in one canonical form: equal settings, equal digest."""
+    canonical = json.dumps(to_mapping(config), sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(canonical.encode()).hexdigest()
+
+
+def replace(config: T, **changes: Any) -> T:
+    """``config`` with the given fields changed, leaving alone those that are None (flags that were not given)."""
+    given = {key: value for key, value in changes.items() if value is not None}
+    return dataclasses.replace(config, **given)  # type: ignore[type-var]
+
+
+def _refuse_unknown(cls: Any, mapping: Mapping[str, Any], where: str) -> None:
+    hints = typing.get_type_hints(cls)
+    known = [field.name for field in dataclasses.fields(cls)]
+    for key, value in mapping.items():
+        if key not in known:
+            raise ConfigError(f"{where}: unknown setting {key!r}", hint=near_matches(key, known))
+        inner = _dataclass_in(hints[key])
+        if inner is not None and isinstance(value, Mapping):
+            _refuse_unknown(inner, value, f"{where}, {key}")
+
+
+def _dataclass_in(hint: Any) -> Any | None:
+    if dataclasses.is_dataclass(hint):
+        return hint
+    if isinstance(hint, types.UnionType) or typing.get_origin(hint) is typing.Union:
+        return next((inner for inner in typing.get_args(hint) if dataclasses.is_dataclass(inner)), None)
+    return None
+
+
+def _decode(kind: type, value: object) -> object:
+    if kind is Path and isinstance(value, str):
+        return Path(value)
+    if kind is Fraction and isinstance(value, str | int):
+        return Fraction(value)
+    raise TypeError(f"cannot read {type(value).__name__} as {kind.__name__}")
+
+
+def _encode(value: object) -> object:
+    if isinstance(value, Path | Fraction):
+        return str(value)
+    raise TypeError(f"cannot write {type(value).__name__} as a setting")
+
+
+def _without_none(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _without_none(inner) for key, inner in value.items() if inner is not None}
+    if isinstance(value, list | tuple):
+        return [_without_none(inner) for inner in value]
+    return value

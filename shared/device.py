@@ -1,0 +1,91 @@
+"""Where tensors live and in which precision; the one place that seeds global random state."""
+
+from __future__ import annotations
+
+import contextlib
+import random
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import torch
+
+from shared.errors import UsageError
+
+Precision = Literal["auto", "float32", "bfloat16"]
+
+
+@dataclass(frozen=True)
+class Device:
+    """A device with the precision that its matrix units are good at.
+
+    Attributes:
+        torch_device: where tensors go.
+        autocast_dtype: the dtype of autocast regions, or None for plain float32.
+    """
+
+    torch_device: torch.device
+    autocast_dtype: torch.dtype | None
+
+    @property
+    def kind(self) -> str:
+        """``cuda``, ``mps`` or ``cpu``."""
+        return self.torch_device.type
+
+    def autocast(self) -> contextlib.AbstractContextManager[object]:
+        """A region in which matrix products run in :attr:`autocast_dtype`; nothing where that is None."""
+        if self.autocast_dtype is None:
+            return contextlib.nullcontext()
+        return torch.autocast(self.kind, dtype=self.autocast_dtype)
+
+    def describe(self) -> str:
+        """One line for people and for ``run.json``."""
+        name = torch.cuda.get_device_name(self.torch_device) if self.kind == "cuda" else self.kind
+        precision = "float32" if self.autocast_dtype is None else str(self.autocast_dtype).removeprefix("torch.")
+        threads = f", {torch.get_num_threads()} threads" if self.kind == "cpu" else ""
+        return f"{name} ({precision}{threads})"
+
+
+def pick_device(name: str = "auto", precision: Precision = "auto") -> Device:
+    """The device called ``name`` ("auto", "cpu", "cuda", "cuda:1", "mps"), the best there is for "auto".
+
+    Raises:
+        UsageError: the name is unknown or no such device is here.
+    """
+    if name == "auto":
+        name = "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
+    try:
+        device = torch.device(name)
+    except RuntimeError as error:
+        raise UsageError(f"no device is named {name!r}", hint="auto, cpu, cuda, cuda:N or mps") from error
+    if device.type == "cuda" and not torch.cuda.is_available():
+        raise UsageError("no CUDA device is here", hint="leave --device out, or choose cpu")
+    if device.type == "mps" and not torch.backends.mps.is_available():
+        raise UsageError("no Metal device is here", hint="leave --device out, or choose cpu")
+    if device.type not in ("cpu", "cuda", "mps"):
+        raise UsageError(f"device {name!r} is not supported", hint="auto, cpu, cuda, cuda:N or mps")
+    return Device(device, _autocast_dtype(device, precision))
+
+
+def _autocast_dtype(device: torch.device, precision: Precision) -> torch.dtype | None:
+    if precision == "float32":
+        return None
+    if precision == "bfloat16":
+        return torch.bfloat16
+    return torch.bfloat16 if has_fast_bfloat16(device) else None
+
+
+def has_fast_bfloat16(device: torch.device) -> bool:
+    """Whether the hardware multiplies bfloat16 faster than float32: Ampere and later, AMX and AVX512-BF16 CPUs."""
+    if device.type == "cuda":
+        return torch.cuda.is_bf16_supported(including_emulation=False)
+    if device.type == "cpu":
+        return bool(torch.ops.mkldnn._is_mkldnn_bf16_supported()) and torch.cpu._is_amx_tile_supported()
+    return False
+
+
+def seed_everything(seed: int) -> None:
+    """Seeds Python, NumPy's legacy state and torch on all devices. Everything else takes its generator by argument."""
+    random.seed(seed)
+    np.random.seed(seed % 2**32)  # noqa: NPY002 - third-party code reads the legacy state
+    torch.manual_seed(seed)

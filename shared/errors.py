@@ -1,0 +1,117 @@
+"""Every error Assay raises on purpose: what went wrong, with which file, and what to do next.
+
+Only the command line catches these. Foreign exceptions are translated where they enter, with ``raise ... from``.
+"""
+
+from __future__ import annotations
+
+import errno
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+
+class AssayError(Exception):
+    """Base of every error raised on purpose.
+
+    Attributes:
+        hint: one sentence that says what to do next, or None.
+        exit_code: what the command line exits with: 1 for a failure, 2 for a mistake in how it was called.
+    """
+
+    exit_code = 1
+
+    def __init__(self, message: str, *, hint: str | None = None) -> None:
+        super().__init__(message)
+        self.hint = hint
+
+
+class UsageError(AssayError):
+    """The command or call was put wrongly."""
+
+    exit_code = 2
+
+
+class ConfigError(UsageError):
+    """A setting is unknown, of the wrong type, or out of range."""
+
+
+class UnknownNameError(UsageError):
+    """Nothing is registered under that name."""
+
+
+class MediaError(AssayError):
+    """A video, audio or image file cannot be read as what it claims to be."""
+
+
+class NoFaceError(AssayError):
+    """No usable face where one is needed."""
+
+
+class FinderError(AssayError):
+    """A face finder cannot be built or run."""
+
+
+class WeightsError(AssayError):
+    """Model weights are missing, damaged, or not the ones that were pinned."""
+
+
+class FacesetError(AssayError):
+    """A faceset is damaged, too small, or does not fit the job."""
+
+
+class ManifestError(AssayError):
+    """A dataset's manifest or tables contradict themselves or the files."""
+
+
+class LeakError(AssayError):
+    """Splits share an identity, a clip or a duplicate."""
+
+
+class RunError(AssayError):
+    """A run folder is in use, damaged, or belongs to another configuration."""
+
+
+class CheckpointError(AssayError):
+    """A checkpoint cannot be read or does not fit the model."""
+
+
+class TrainingDivergedError(AssayError):
+    """The loss became NaN or infinite."""
+
+
+class ProvenanceError(AssayError):
+    """Signing or verifying a signature failed."""
+
+
+class StorageError(AssayError):
+    """The disk refused: full, read-only, or not permitted."""
+
+
+_STORAGE_REASONS: dict[int, tuple[str, str]] = {
+    errno.ENOSPC: ("the disk is full", "free some space or choose another output folder"),
+    errno.EDQUOT: ("the disk quota is used up", "free some space or choose another output folder"),
+    errno.EROFS: ("the file system is read-only", "choose an output folder that can be written"),
+    errno.EACCES: ("permission was denied", "check the folder's owner and permissions, or choose another"),
+    errno.EPERM: ("permission was denied", "check the folder's owner and permissions, or choose another"),
+    errno.ENOTDIR: ("a part of the path is a file", "choose another path"),
+    errno.EISDIR: ("the path is a folder", "choose another path"),
+    errno.ENAMETOOLONG: ("the name is too long", "choose a shorter name"),
+}
+
+
+@contextmanager
+def storage_errors(path: Path) -> Iterator[None]:
+    """Translates the operating system's refusals while writing ``path`` into :class:`StorageError`.
+
+    Raises:
+        StorageError: for a full disk, a read-only or forbidden place, or a path that cannot be.
+    """
+    try:
+        yield
+    except OSError as error:
+        known = _STORAGE_REASONS.get(error.errno or 0)
+        if known is None:
+            raise
+        reason, hint = known
+        raise StorageError(f"cannot write {path}: {reason}", hint=hint) from error

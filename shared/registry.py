@@ -1,0 +1,65 @@
+"""Names to factories: filled by decorator, read by name, refused with near matches."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Callable
+from typing import Generic, TypeVar
+
+from shared.errors import UnknownNameError
+
+T = TypeVar("T")
+F = TypeVar("F", bound=Callable[..., object])
+
+
+class Registry(Generic[T]):
+    """Holds the factories of one kind of thing (finder, swapper, detector).
+
+    A registry lives in a leaf module and is filled by explicit imports in the package that holds the families, so
+    that the list of what exists can be read in one file.
+    """
+
+    def __init__(self, kind: str) -> None:
+        self.kind = kind
+        self._factories: dict[str, Callable[..., T]] = {}
+
+    def register(self, name: str) -> Callable[[F], F]:
+        """A decorator that files a factory under ``name``.
+
+        Raises:
+            ValueError: ``name`` is taken. Two families with one name is a defect, not a choice.
+        """
+
+        def file_it(factory: F) -> F:
+            if name in self._factories:
+                raise ValueError(f"{self.kind} {name!r} is registered twice")
+            self._factories[name] = factory  # type: ignore[assignment]
+            return factory
+
+        return file_it
+
+    def names(self) -> list[str]:
+        """All names, sorted."""
+        return sorted(self._factories)
+
+    def get(self, name: str) -> Callable[..., T]:
+        """The factory filed under ``name``.
+
+        Raises:
+            UnknownNameError: with the nearest names as a hint.
+        """
+        if name not in self._factories:
+            raise UnknownNameError(f"no {self.kind} is named {name!r}", hint=near_matches(name, self.names()))
+        return self._factories[name]
+
+    def create(self, name: str, **settings: object) -> T:
+        """What the factory filed under ``name`` makes of ``settings``."""
+        return self.get(name)(**settings)
+
+
+def near_matches(name: str, known: list[str]) -> str:
+    """A hint that names what was probably meant, else all there is."""
+    close = difflib.get_close_matches(name, known, n=3, cutoff=0.5)
+    if close:
+        return f"did you mean {' or '.join(close)}?"
+    return f"known names: {', '.join(sorted(known)) or 'none'}"

@@ -1,0 +1,112 @@
+"""What a detector says and what an evaluation finds, as values. A score is not a probability, a metric not a number."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+from shared.types import ClipId, Label
+
+Level = Literal["frame", "track", "clip"]
+Verdict = Literal["real", "fake", "inconclusive"]
+
+
+@dataclass(frozen=True, slots=True)
+class FrameScore:
+    """A detector's raw logit for one face in one frame; positive means fake."""
+
+    clip: ClipId
+    frame: int
+    seconds: float
+    track: int
+    logit: float
+    box: tuple[float, float, float, float]
+
+
+@dataclass(frozen=True, slots=True)
+class TrackScore:
+    """The aggregated logit of one face through a clip."""
+
+    clip: ClipId
+    track: int
+    logit: float
+    frames: int
+
+
+@dataclass(frozen=True, slots=True)
+class ClipScore:
+    """The aggregated logit of one clip; None when no face could be scored. Never filled in with a half.
+
+    ``probability`` stays None until a calibration has been fitted.
+    """
+
+    clip: ClipId
+    label: Label | None
+    logit: float | None
+    frames_read: int
+    frames_with_face: int
+    frames_scored: int
+    tracks: int
+    aggregation: str
+    probability: float | None = None
+
+    def __post_init__(self) -> None:
+        if (self.logit is None) != (self.frames_scored == 0):
+            raise ValueError(f"{self.clip}: a clip has a logit exactly when a frame of it was scored")
+
+
+@dataclass(frozen=True, slots=True)
+class Evaluation:
+    """One metric with what it takes to believe it: level, counts and interval.
+
+    ``low`` and ``high`` bound the ``confidence`` interval of a bootstrap over ``clusters`` clusters; None where the
+    data cannot give one (fewer than two clusters a class).
+    """
+
+    metric: str
+    value: float
+    level: Level
+    num_real: int
+    num_fake: int
+    low: float | None = None
+    high: float | None = None
+    clusters: int = 0
+    confidence: float = 0.95
+
+    def __str__(self) -> str:
+        interval = "no interval" if self.low is None or self.high is None else f"[{self.low:.3f}, {self.high:.3f}]"
+        return f"{self.metric} {self.value:.3f} {interval} ({self.level}, {self.num_real} real / {self.num_fake} fake)"
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """One finding about a file: what was looked at, what was found, and what it cannot tell."""
+
+    name: str
+    finding: str
+    details: dict[str, str | int | float | bool | None] = field(default_factory=dict)
+    limits: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ForensicReport:
+    """What can be said about one suspect file, in a form a machine can read.
+
+    ``verdict`` is "inconclusive" whenever the material or the detector does not carry more.
+    """
+
+    path_name: str
+    sha256_intake: str
+    sha256_exit: str
+    size_bytes: int
+    verdict: Verdict
+    reason: str
+    score: ClipScore | None
+    tracks: tuple[TrackScore, ...]
+    evidence: tuple[Evidence, ...]
+    analysed: tuple[str, ...]
+    not_analysed: tuple[str, ...]
+    detector: dict[str, str]
+    tool: dict[str, str]
+    low: float | None = None
+    high: float | None = None

@@ -1,0 +1,124 @@
+"""Writes that are whole or absent, hashes, and paths that stay inside their folder."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path, PurePosixPath
+
+from shared.errors import ManifestError, StorageError, storage_errors
+
+_BLOCK = 1 << 20
+
+
+def sha256_file(path: Path) -> str:
+    """SHA-256 of a file's bytes, in hex; constant memory."""
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while block := file.read(_BLOCK):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """A draft path beside ``path``, renamed onto it when the block ends well, removed when it does not.
+
+    A reader sees the old file or the new one, never a part. The draft keeps the file's suffix, because encoders
+    choose their container by it.
+
+    Raises:
+        StorageError: the disk refused.
+    """
+    draft = path.with_name(f".{path.stem}.{os.getpid()}.part{path.suffix}")
+    with storage_errors(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            yield draft
+            with draft.open("rb") as file:
+                os.fsync(file.fileno())
+            draft.replace(path)
+        finally:
+            draft.unlink(missing_ok=True)
+
+
+@contextmanager
+def replacing_folder(path: Path) -> Iterator[Path]:
+    """Like :func:`replacing`, for a folder: the old one stays until the new one is complete.
+
+    Raises:
+        StorageError: the disk refused.
+    """
+    draft = path.with_name(f".{path.name}.{os.getpid()}.part")
+    old = path.with_name(f".{path.name}.{os.getpid()}.old")
+    with storage_errors(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        shutil.rmtree(draft, ignore_errors=True)
+        draft.mkdir()
+        try:
+            yield draft
+            if path.exists():
+                path.rename(old)
+            draft.rename(path)
+        finally:
+            shutil.rmtree(draft, ignore_errors=True)
+            shutil.rmtree(old, ignore_errors=True)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Replaces ``path`` by ``text`` (UTF-8) in one step.
+
+    Raises:
+        StorageError: the disk refused.
+    """
+    with replacing(path) as draft:
+        draft.write_text(text, encoding="utf-8")
+
+
+def write_bytes(path: Path, data: bytes) -> None:
+    """Replaces ``path`` by ``data`` in one step.
+
+    Raises:
+        StorageError: the disk refused.
+    """
+    with replacing(path) as draft:
+        draft.write_bytes(data)
+
+
+def inside(folder: Path, relative: str) -> Path:
+    """``folder / relative``, refused when it would leave the folder.
+
+    Raises:
+        ManifestError: an absolute path, one with ``..``, or one that leads out through a link.
+    """
+    pure = PurePosixPath(relative)
+    if pure.is_absolute() or ".." in pure.parts or "\\" in relative or "\x00" in relative or not pure.parts:
+        raise ManifestError(
+            f"path {relative!r} would leave {folder}", hint="paths in a dataset are relative to its folder"
+        )
+    path = folder.joinpath(*pure.parts)
+    if not path.resolve().is_relative_to(folder.resolve()):
+        raise ManifestError(
+            f"path {relative!r} leads out of {folder} through a link", hint="replace the link by the file"
+        )
+    return path
+
+
+def need_free_space(folder: Path, needed_bytes: int) -> None:
+    """Refuses work that would fill the disk, before it starts.
+
+    Raises:
+        StorageError: less than ``needed_bytes`` is free where ``folder`` is or will be.
+    """
+    place = folder
+    while not place.exists():
+        place = place.parent
+    free = shutil.disk_usage(place).free
+    if free < needed_bytes:
+        raise StorageError(
+            f"{folder} has {free / 1e9:.1f} GB free, this needs about {needed_bytes / 1e9:.1f} GB",
+            hint="free some space or choose another output folder",
+        )

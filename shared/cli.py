@@ -35,7 +35,7 @@ def build_app() -> typer.Typer:
         pretty_exceptions_enable=False,
     )
     app.callback()(_options)
-    app.command("demo")(demo.demo)
+    app.command("demo")(demo.demo_command(run))
     app.add_typer(faces.app, name="faces")
     app.add_typer(forge.cli.app, name="forge")
     app.add_typer(dataset.app, name="dataset")

@@ -1,0 +1,251 @@
+"""One suspect file in, one case folder out: hashes, container facts, scores over time, sampled faces, a careful word.
+
+The case folder holds ``report.json`` (no clock in it: equal input gives equal bytes), ``report.html`` (self-contained),
+``frames.parquet`` (every score), ``custody.json`` (when, and how long) and ``evidence/`` (the sampled faces as PNG).
+"""
+
+from __future__ import annotations
+
+import json
+import platform
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from importlib import metadata
+from pathlib import Path
+
+import numpy as np
+
+import shared
+from detect.config import ScoreConfig
+from detect.evidence.container import container_evidence
+from detect.evidence.provenance import provenance_evidence
+from detect.exhibits import sample_faces
+from detect.predictor import Predictor
+from detect.report import draw_timeline, write_html, write_json
+from detect.scoring import VideoScores, score_video, write_frame_scores
+from shared.config import digest
+from shared.console import console
+from shared.errors import MediaError, RunError
+from shared.faces.finder import FaceFinder, make_finder
+from shared.scores import Evidence, ForensicReport, FrameScore, Verdict
+from shared.storage import replacing_folder, sha256_file, write_bytes, write_text
+from shared.types import VideoInfo
+
+_BOOTSTRAP_ROUNDS = 2000
+_NOT_ANALYSED = (
+    "the sound track: no detector for synthetic speech is part of this inspection",
+    "motion over time: the detector judges single frames",
+    "lighting, shadows, geometry and the scene around the faces",
+    "sensor noise (PRNU) and the camera's identity",
+    "who the people are, and whether what they say is true",
+)
+
+
+@dataclass(frozen=True)
+class InspectConfig:
+    """How one file is inspected."""
+
+    finder: str = "auto"
+    """Face finder by name."""
+    faces_shown: int = 6
+    """Sampled faces with heat maps in the report, at most."""
+    block_seconds: float = 1.0
+    """Length of the blocks that the interval of the clip score is drawn from."""
+    seed: int = 0
+    """Seed of that bootstrap."""
+    force: bool = False
+    """Replace a case folder that exists."""
+
+
+def inspect_file(
+    path: Path, detector: Path, out: Path, config: InspectConfig | None = None, *, device: str = "auto"
+) -> ForensicReport:
+    """Inspects ``path`` with a trained detector and writes the case folder ``out``.
+
+    Raises:
+        MediaError: not a readable video.
+        RunError: ``out`` exists and ``config.force`` is off.
+        CheckpointError: the detector cannot be read.
+    """
+    config = config or InspectConfig()
+    started = time.time()
+    if not path.is_file():
+        raise MediaError(f"{path} does not exist or is no file", hint="check the path")
+    if out.exists() and not config.force:
+        raise RunError(f"{out} exists already", hint="choose another folder, or replace it with --force")
+    intake = sha256_file(path)
+    info, evidence = container_evidence(path)
+    evidence.append(provenance_evidence(path))
+    predictor = Predictor.load(detector, device=device)
+    finder = make_finder(config.finder)
+    scores = score_video(path, predictor, finder, ScoreConfig())
+    report = _report(path, intake, info, evidence, scores, predictor, finder, config)
+    with replacing_folder(out) as draft:
+        _write_case(draft, path, info, report, scores, predictor, finder, config)
+        custody = {
+            "file": path.name,
+            "sha256": intake,
+            "modified": datetime.fromtimestamp(path.stat().st_mtime, UTC).isoformat(),
+            "inspection started": datetime.fromtimestamp(started, UTC).isoformat(),
+            "inspection ended": datetime.now(UTC).isoformat(),
+            "seconds": round(time.time() - started, 2),
+        }
+        write_text(draft / "custody.json", json.dumps(custody, indent=2) + "\n")
+    return report
+
+
+def block_interval(
+    scores: Sequence[FrameScore], *, block_seconds: float, seed: int, rounds: int = _BOOTSTRAP_ROUNDS
+) -> tuple[float, float] | None:
+    """95 % interval of the mean logit by a bootstrap over blocks of time; None with fewer than two blocks.
+
+    Neighbouring frames are nearly copies of each other, so whole blocks are drawn, not frames (Kuensch, "The jackknife
+    and the bootstrap for general stationary observations", 1989, with blocks that do not overlap).
+    """
+    if not scores:
+        return None
+    blocks: dict[int, list[float]] = {}
+    for score in scores:
+        blocks.setdefault(int(score.seconds // block_seconds), []).append(score.logit)
+    if len(blocks) < 2:
+        return None
+    sums = np.array([sum(block) for block in blocks.values()])
+    sizes = np.array([len(block) for block in blocks.values()])
+    drawn = np.random.default_rng(seed).integers(0, len(sums), (rounds, len(sums)))
+    means = sums[drawn].sum(axis=1) / sizes[drawn].sum(axis=1)
+    low, high = np.quantile(means, (0.025, 0.975))
+    return float(low), float(high)
+
+
+def decide(
+    logit: float | None, interval: tuple[float, float] | None, threshold: float, problems: Sequence[str] = ()
+) -> tuple[Verdict, str]:
+    """The verdict and the sentence that carries it. Anything short of a clear side is "inconclusive"."""
+    if logit is None:
+        return "inconclusive", "No usable face was found, so nothing was scored."
+    if problems:
+        return "inconclusive", "The score cannot be relied on: " + "; ".join(problems) + "."
+    if interval is None:
+        return (
+            "inconclusive",
+            f"The score is {logit:+.2f}, but too little of the clip was scored to say how far it can be trusted.",
+        )
+    low, high = interval
+    if low <= threshold <= high:
+        return (
+            "inconclusive",
+            f"The score is {logit:+.2f}; its interval ({low:+.2f} to {high:+.2f}) holds the threshold {threshold}.",
+        )
+    if low > threshold:
+        return (
+            "fake",
+            f"The detector scores the faces {logit:+.2f}, above its threshold {threshold:+.2f} throughout the interval "
+            f"({low:+.2f} to {high:+.2f}): it sees traces like those of the forgeries it was trained on.",
+        )
+    return (
+        "real",
+        f"The detector scores the faces {logit:+.2f}, below its threshold {threshold:+.2f} throughout the interval "
+        f"({low:+.2f} to {high:+.2f}): it sees no trace of the forgeries it was trained on; others it may miss.",
+    )
+
+
+def face_gaps(scores: VideoScores) -> list[tuple[float, float]]:
+    """Stretches of time, in seconds, in which frames were scored for but no usable face was there."""
+    gaps: list[tuple[float, float]] = []
+    for start, stop in scores.gaps_seconds:
+        gaps.append((float(start), float(stop)))
+    return gaps
+
+
+def _report(
+    path: Path,
+    intake: str,
+    info: VideoInfo,
+    evidence: list[Evidence],
+    scores: VideoScores,
+    predictor: Predictor,
+    finder: FaceFinder,
+    config: InspectConfig,
+) -> ForensicReport:
+    clip = scores.clip
+    threshold, threshold_from = predictor.operating_point
+    interval = block_interval(scores.frames, block_seconds=config.block_seconds, seed=config.seed)
+    verdict, reason = decide(clip.logit, interval, threshold)
+    analysed = (
+        f"{clip.frames_read} frames were decoded; {clip.frames_scored} of them were scored",
+        f"{clip.tracks} face{'s' if clip.tracks != 1 else ''} followed through the clip",
+        "container, streams, timing and packet structure",
+        "content credentials (C2PA)",
+    )
+    missed = clip.frames_read - clip.frames_with_face
+    not_analysed = (f"{missed} frames in which no usable face was found", *_NOT_ANALYSED) if missed else _NOT_ANALYSED
+    return ForensicReport(
+        path_name=path.name,
+        sha256_intake=intake,
+        sha256_exit=sha256_file(path),
+        size_bytes=path.stat().st_size,
+        verdict=verdict,
+        reason=reason,
+        score=clip,
+        tracks=tuple(scores.tracks),
+        evidence=tuple(evidence),
+        analysed=analysed,
+        not_analysed=not_analysed,
+        detector={
+            "name": predictor.spec.name,
+            "weights_sha256": predictor.digest,
+            "input": f"{predictor.spec.input_px} px, framing {predictor.spec.framing}",
+            "threshold_from": threshold_from,
+        },
+        tool={
+            "assay": shared.__version__,
+            "python": platform.python_version(),
+            "torch": metadata.version("torch"),
+            "finder": finder.name,
+            "settings": digest(config),
+        },
+        low=None if interval is None else interval[0],
+        high=None if interval is None else interval[1],
+    )
+
+
+def _write_case(
+    folder: Path,
+    path: Path,
+    info: VideoInfo,
+    report: ForensicReport,
+    scores: VideoScores,
+    predictor: Predictor,
+    finder: FaceFinder,
+    config: InspectConfig,
+) -> None:
+    threshold, _ = predictor.operating_point
+    exhibits = sample_faces(path, scores.frames, predictor, finder, count=config.faces_shown)
+    timeline = None
+    if scores.frames:
+        timeline = draw_timeline(
+            scores.frames,
+            threshold=threshold,
+            duration_seconds=info.duration_seconds or scores.frames[-1].seconds,
+            gaps=face_gaps(scores),
+        )
+        write_bytes(folder / "evidence" / "timeline.png", timeline)
+    for place, exhibit in enumerate(exhibits):
+        stem = f"face-{place:02d}-track-{exhibit.track}-frame-{exhibit.frame}"
+        write_bytes(folder / "evidence" / f"{stem}.png", exhibit.crop_png)
+        if exhibit.heat_png:
+            write_bytes(folder / "evidence" / f"{stem}-heat.png", exhibit.heat_png)
+    write_frame_scores(folder / "frames.parquet", scores.frames)
+    write_json(folder / "report.json", report)
+    write_html(folder / "report.html", report, timeline_png=timeline, exhibits=exhibits, threshold=threshold)
+
+
+def show(report: ForensicReport, out: Path) -> None:
+    """Tells a person the outcome and where to look."""
+    console.print(f"{report.path_name}: {report.verdict}")
+    console.print(report.reason)
+    for line in report.not_analysed:
+        console.print(f"  not analysed: {line}")
+    console.print(f"report: {out / 'report.html'}")

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 from torch import Tensor, nn
 
@@ -18,6 +19,8 @@ class DetectorSpec:
         input: level "frame": (B, 3, input_px, input_px); level "clip": (B, T, 3, input_px, input_px);
             float in [0, 1] RGB, then (x - mean) / std
         framing: how much of the head the crop shows
+        family, name: the registered family, and which of its models; ``build_detector`` with these, ``input_px``
+            and ``framing`` builds it again
     """
 
     name: str
@@ -28,6 +31,7 @@ class DetectorSpec:
     level: Literal["frame", "clip"] = "frame"
     frames_per_clip: int = 1
     has_mask: bool = False
+    family: str = "frame"
 
 
 class Detection(NamedTuple):
@@ -38,10 +42,28 @@ class Detection(NamedTuple):
 
 
 class Detector(nn.Module):
-    """Base of all detectors. A family sets ``spec`` and implements ``forward(x) -> Detection``."""
+    """Base of all detectors. A family sets ``spec`` and implements ``forward(x) -> Detection``.
+
+    Attributes:
+        spec: what it takes.
+        initial_weights: where the weights it started from came from, for run records and model cards.
+    """
 
     spec: DetectorSpec
+    initial_weights: str = "random"
 
     def forward(self, x: Tensor) -> Detection:
         """A normalised batch (see :class:`DetectorSpec`) -> :class:`Detection`."""
         raise NotImplementedError(f"{type(self).__name__} must implement forward")
+
+    def exported_state(self) -> dict[str, Tensor]:
+        """The tensors of ``model.safetensors``, under the names a reader of the exported folder expects."""
+        return self.state_dict()
+
+    def load_exported_state(self, state: Mapping[str, Tensor]) -> None:
+        """The inverse of :meth:`exported_state`; strict."""
+        self.load_state_dict(state)
+
+    def exported_config(self) -> dict[str, Any]:
+        """What ``config.json`` holds beside Assay's own entry; empty unless another tool can load the folder."""
+        return {}

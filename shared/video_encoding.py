@@ -1,0 +1,168 @@
+"""How a clip is compressed, as a value: codec, quality, pixel format, container. Needs no codec library to import."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from shared.errors import ConfigError
+from shared.registry import near_matches
+
+CodecName = Literal["libx264", "libx265", "libvpx-vp9", "libsvtav1", "ffv1", "mjpeg"]
+
+PIXEL_FORMATS: tuple[str, ...] = ("yuv420p", "yuv422p", "yuv444p", "yuv420p10le", "yuv422p10le", "gray", "bgr0")
+CONTAINERS: tuple[str, ...] = (".mp4", ".mov", ".mkv", ".webm", ".avi")
+EXACT_CONTAINERS: tuple[str, ...] = (".mp4", ".mov")
+
+_PRESETS: tuple[str, ...] = (
+    "ultrafast",
+    "superfast",
+    "veryfast",
+    "faster",
+    "fast",
+    "medium",
+    "slow",
+    "slower",
+    "veryslow",
+)
+
+# A fixed number: encoders cut pictures and look ahead by their thread count, so a count taken from the machine would
+# give other bytes on another machine.
+ENCODER_THREADS = 4
+
+
+@dataclass(frozen=True)
+class _Codec:
+    """What there is to know of one encoder: its short name, its quality scale, and the sizes and formats it takes."""
+
+    short: str
+    crf: tuple[int, int] | None
+    even_sides: bool = False
+    min_side_px: int = 1
+
+
+# libx265 writes outside its buffers for 4:4:4 pictures smaller than one coding block, so those are kept from it.
+_CODECS: dict[str, _Codec] = {
+    "libx264": _Codec("h264", (0, 51), even_sides=True),
+    "libx265": _Codec("hevc", (0, 51), even_sides=True, min_side_px=64),
+    "libvpx-vp9": _Codec("vp9", (0, 63)),
+    "libsvtav1": _Codec("av1", (1, 63), min_side_px=8),
+    "ffv1": _Codec("ffv1", None),
+    "mjpeg": _Codec("mjpeg", (2, 31)),
+}
+
+
+@dataclass(frozen=True)
+class Encoding:
+    """How to compress a video.
+
+    Attributes:
+        codec: the encoder.
+        crf: constant quality, lower is better; each encoder has its own scale (for mjpeg the quantiser, 2 to 31).
+            None for the encoder's default, and for FFV1, which loses nothing.
+        pixel_format: as FFmpeg names it; "gray" takes (H, W) pictures, "bgr0" keeps RGB as it is (FFV1 only).
+        preset: speed against size, from "ultrafast" to "veryslow"; not for FFV1 and mjpeg.
+        container: the file suffix to use where the caller has none to keep.
+
+    Raises:
+        ConfigError: a value is unknown or out of range.
+    """
+
+    codec: CodecName = "libx264"
+    crf: int | None = 18
+    pixel_format: str = "yuv420p"
+    preset: str = "medium"
+    container: str = ".mp4"
+
+    def __post_init__(self) -> None:
+        _need_known("codec", self.codec, tuple(_CODECS))
+        _need_known("pixel format", self.pixel_format, PIXEL_FORMATS)
+        _need_known("preset", self.preset, _PRESETS)
+        _need_known("container", self.container, CONTAINERS)
+        self._check_crf()
+        if self.pixel_format == "bgr0" and self.codec != "ffv1":
+            raise ConfigError("only ffv1 keeps bgr0", hint="choose a yuv pixel format, or the codec ffv1")
+
+    def _check_crf(self) -> None:
+        scale = _CODECS[self.codec].crf
+        if self.crf is None:
+            return
+        if scale is None:
+            raise ConfigError(f"{self.codec} is lossless and has no crf", hint="set crf to None")
+        low, high = scale
+        if not low <= self.crf <= high:
+            raise ConfigError(f"crf {self.crf} is not on the scale of {self.codec}", hint=f"from {low} to {high}")
+
+    @classmethod
+    def lossless_mask(cls) -> Encoding:
+        """For (H, W) uint8 masks: FFV1, gray, in Matroska; every value comes back as it went in."""
+        return cls(codec="ffv1", crf=None, pixel_format="gray", container=".mkv")
+
+    @classmethod
+    def lossless_rgb(cls) -> Encoding:
+        """For (H, W, 3) pictures that must come back bit for bit: FFV1, RGB, in Matroska."""
+        return cls(codec="ffv1", crf=None, pixel_format="bgr0", container=".mkv")
+
+    @property
+    def name(self) -> str:
+        """A short name that differs where the settings differ, safe in a path: ``h264-crf18``, ``ffv1-gray``."""
+        parts = [_CODECS[self.codec].short]
+        if self.crf is not None:
+            parts.append(f"crf{self.crf}")
+        if self.pixel_format != "yuv420p":
+            parts.append(self.pixel_format)
+        if self.preset != "medium":
+            parts.append(self.preset)
+        return "-".join(parts)
+
+    @property
+    def is_gray(self) -> bool:
+        """Whether pictures are (H, W) instead of (H, W, 3)."""
+        return self.pixel_format == "gray"
+
+    @property
+    def full_range(self) -> bool:
+        """Whether samples use all values (0 to 255) rather than the studio range (16 to 235)."""
+        return self.codec == "mjpeg" or self.pixel_format in ("gray", "bgr0")
+
+    @property
+    def min_side_px(self) -> int:
+        """The smallest picture side the encoder can be trusted with."""
+        return _CODECS[self.codec].min_side_px
+
+    def pixel_format_for(self, width: int, height: int) -> str:
+        """The pixel format in which a picture of this size keeps its size.
+
+        H.264 and HEVC crop in steps of one chroma sample, so with 4:2:0 an odd side cannot be said. Such a clip is
+        written with full chroma (``yuv444p``), rather than padded or cut by a pixel.
+        """
+        odd = width % 2 or height % 2
+        if odd and _CODECS[self.codec].even_sides and self.pixel_format in ("yuv420p", "yuv422p"):
+            return "yuv444p"
+        if odd and _CODECS[self.codec].even_sides and self.pixel_format in ("yuv420p10le", "yuv422p10le"):
+            return "yuv444p10le"
+        return self.pixel_format
+
+    def options(self) -> dict[str, str]:
+        """The encoder's own options, in FFmpeg's names, chosen so that equal pictures give equal bytes."""
+        step = _PRESETS.index(self.preset)
+        crf = {} if self.crf is None else {"crf": str(self.crf)}
+        match self.codec:
+            case "libx264":
+                return {**crf, "preset": self.preset}
+            case "libx265":
+                threads = f"frame-threads=2:pools={ENCODER_THREADS}:log-level=error"
+                return {**crf, "preset": self.preset, "x265-params": threads}
+            case "libvpx-vp9":
+                return {**crf, "b": "0", "deadline": "good", "cpu-used": str(max(0, min(5, 8 - step)))}
+            case "libsvtav1":
+                return {**crf, "preset": str(13 - step), "svtav1-params": "lp=2"}
+            case "ffv1":
+                return {"level": "3", "slices": "4", "slicecrc": "1", "g": "1"}
+            case "mjpeg":
+                return {} if self.crf is None else {"qmin": str(self.crf), "qmax": str(self.crf)}
+
+
+def _need_known(what: str, value: str, known: tuple[str, ...]) -> None:
+    if value not in known:
+        raise ConfigError(f"{what} {value!r} is not known", hint=near_matches(value, list(known)))

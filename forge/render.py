@@ -26,7 +26,8 @@ from shared.faces.align import align
 from shared.types import AlignedFace, Frame, SwappedFace
 
 _HELD_BYTES = 256 << 20
-_WINDOW_SIGMAS = 2.0
+# Two sigma, and a hair for the rounding of times, so that the window is as long ahead as back.
+_WINDOW_SIGMAS = 2.0 + 1e-6
 
 
 @dataclass(frozen=True, eq=False)

@@ -1,8 +1,7 @@
-"""Threads for the stages of a pipeline: bounded, and ended by whoever fails first.
+"""The last stage of a pipeline in its own thread, and frames in batches.
 
-Decoding, inference and encoding all leave Python's lock while they work, so threads use the cores; queues are bounded,
-so memory does not grow with the clip. A stage that raises wakes its neighbours: nobody waits for ever on a queue
-whose other end is gone.
+Encoding leaves Python's lock while it works, so a thread for it uses another core; its queue is bounded, so memory does
+not grow with the clip. (:func:`shared.faces.background.ahead` is the counterpart for the first stages.)
 """
 
 from __future__ import annotations
@@ -19,14 +18,11 @@ _POLL_SECONDS = 0.1
 
 
 class _End:
-    """Marks the end of a stream; carries the error that ended it, if one did."""
-
-    def __init__(self, error: BaseException | None = None) -> None:
-        self.error = error
+    """Marks the end of a stream."""
 
 
 class _Line(Generic[T]):
-    """A bounded queue that either end can close."""
+    """A bounded queue that either end can close: nobody waits for ever when the other end is gone."""
 
     def __init__(self, depth: int) -> None:
         self._queue: queue.Queue[T | _End] = queue.Queue(max(1, depth))
@@ -42,44 +38,16 @@ class _Line(Generic[T]):
             return True
         return False
 
-    def get(self) -> T | _End:
-        """Waits for an item; an end when the line was closed."""
+    def items(self) -> Iterator[T]:
+        """What comes, until the end or until the line is closed."""
         while not self.closed.is_set():
             try:
-                return self._queue.get(timeout=_POLL_SECONDS)
+                item = self._queue.get(timeout=_POLL_SECONDS)
             except queue.Empty:
                 continue
-        return _End()
-
-
-@contextmanager
-def produced(items: Iterable[T], *, depth: int, name: str) -> Iterator[Iterator[T]]:
-    """``items``, made ahead in a thread, at most ``depth`` of them waiting.
-
-    Yields an iterator. What the producer raises is raised to the reader. When the block ends, however it ends, the
-    producer is stopped and has ended.
-    """
-    line: _Line[T] = _Line(depth)
-
-    def produce() -> None:
-        error: BaseException | None = None
-        try:
-            for item in items:
-                if not line.put(item):
-                    break
-        except BaseException as caught:  # noqa: BLE001 - handed to the reader, who raises it
-            error = caught
-        finally:
-            _close(items)
-        line.put(_End(error))
-
-    thread = threading.Thread(target=produce, name=name, daemon=True)
-    thread.start()
-    try:
-        yield _read(line)
-    finally:
-        line.closed.set()
-        thread.join()
+            if isinstance(item, _End):
+                return
+            yield item
 
 
 @contextmanager
@@ -94,7 +62,7 @@ def consumed(consume: Callable[[T], None], *, depth: int, name: str) -> Iterator
 
     def work() -> None:
         try:
-            for item in _read(line):
+            for item in line.items():
                 consume(item)
         except BaseException as caught:  # noqa: BLE001 - handed to the producer, who raises it
             failure.append(caught)
@@ -115,23 +83,6 @@ def consumed(consume: Callable[[T], None], *, depth: int, name: str) -> Iterator
         thread.join()
     if failure:
         raise failure[0]
-
-
-def _read(line: _Line[T]) -> Iterator[T]:
-    while True:
-        item = line.get()
-        if isinstance(item, _End):
-            if item.error is not None:
-                raise item.error
-            return
-        yield item
-
-
-def _close(items: object) -> None:
-    """Ends a generator now, so that the files it holds are closed by the thread that opened them."""
-    close = getattr(items, "close", None)
-    if callable(close):
-        close()
 
 
 def in_batches(items: Iterable[T], weight: Callable[[T], int], size: int, most: int) -> Iterator[list[T]]:

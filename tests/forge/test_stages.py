@@ -1,61 +1,10 @@
 from __future__ import annotations
 
-import threading
 import time
-from collections.abc import Iterator
 
 import pytest
 
-from forge.stages import consumed, in_batches, produced
-
-
-def _counting(upto: int, seen: list[int]) -> Iterator[int]:
-    for i in range(upto):
-        seen.append(i)
-        yield i
-
-
-def test_items_come_through_in_order():
-    with produced(range(50), depth=3, name="source") as items:
-        assert list(items) == list(range(50))
-
-
-def test_the_producer_runs_ahead_no_further_than_the_queue_is_deep():
-    made: list[int] = []
-    with produced(_counting(100, made), depth=3, name="source") as items:
-        next(items)
-        time.sleep(0.1)
-        assert len(made) <= 5  # one read, three waiting, one in hand
-    assert threading.active_count() == len([t for t in threading.enumerate() if t.name != "source"])
-
-
-def test_what_the_producer_raises_reaches_the_reader():
-    def failing() -> Iterator[int]:
-        yield 1
-        raise ValueError("broken input")
-
-    with pytest.raises(ValueError, match="broken input"), produced(failing(), depth=2, name="source") as items:
-        list(items)
-
-
-def test_a_reader_that_fails_stops_a_producer_that_waits_for_room():
-    closed = threading.Event()
-
-    def endless() -> Iterator[int]:
-        try:
-            while True:
-                yield 0
-        finally:
-            closed.set()
-
-    def read_one_and_fail() -> None:
-        with produced(endless(), depth=2, name="source") as items:
-            next(items)
-            raise RuntimeError("reader gave up")
-
-    with pytest.raises(RuntimeError, match="reader"):
-        read_one_and_fail()
-    assert closed.is_set()
+from forge.stages import consumed, in_batches
 
 
 def test_everything_handed_over_is_consumed_before_the_block_ends():

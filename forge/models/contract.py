@@ -11,6 +11,9 @@ from shared.errors import UsageError
 from shared.registry import near_matches
 from shared.types import Framing
 
+Option = str | int | float | bool
+"""What a family's option may be: a value that TOML can hold."""
+
 
 @dataclass(frozen=True)
 class SwapSpec:
@@ -19,6 +22,8 @@ class SwapSpec:
     Convention:
         input: (B, 3, input_px, input_px) float in [0, 1], RGB, a crop of ``framing``
         output: rgb (B, 3, output_px, output_px) in [0, 1] of the same framing; mask (B, 1, output_px, output_px)
+        width: multiplier of every channel count; options: what else the family was built with, so that
+            ``build_swapper(name, identities, width=width, **options)`` makes the same module again
     """
 
     name: str
@@ -28,7 +33,7 @@ class SwapSpec:
     identities: tuple[str, ...]
     has_mask: bool
     width: float = 1.0
-    options: tuple[tuple[str, str], ...] = ()
+    options: tuple[tuple[str, Option], ...] = ()
 
     def __post_init__(self) -> None:
         if len(self.identities) < 2 or len(set(self.identities)) != len(self.identities):

@@ -1,0 +1,39 @@
+"""The families of swappers. A new one is a file here, a line in the list below, and nothing else."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from forge.models import dfaker, dfl_h128, lightweight, original
+from forge.models.contract import Option, Swap, Swapper, SwapSpec
+from forge.registry import swappers
+from shared.errors import ConfigError
+
+__all__ = [
+    "Option",
+    "Swap",
+    "SwapSpec",
+    "Swapper",
+    "build_swapper",
+    "dfaker",
+    "dfl_h128",
+    "lightweight",
+    "original",
+]
+
+
+def build_swapper(name: str, identities: Sequence[str], **options: Option) -> Swapper:
+    """An untrained swapper of the family ``name`` for ``identities``.
+
+    ``options`` are the family's own, ``width`` first of all.
+
+    Raises:
+        UnknownNameError: no family has that name.
+        ConfigError: the family has no such option, or not with that value.
+        UsageError: fewer than two identities, or one twice.
+    """
+    factory = swappers.get(name)
+    try:
+        return factory(tuple(identities), **options)
+    except TypeError as error:
+        raise ConfigError(f"{name} cannot be built with {options}: {error}", hint="see the family's options") from error

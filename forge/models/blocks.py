@@ -1,0 +1,126 @@
+"""The layers that the swap autoencoders are made of. All take and give (B, C, H, W)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+_SLOPE = 0.1
+_RESIDUAL_SLOPE = 0.2
+_ROUND_TO = 8
+
+
+def scaled(channels: int, width: float) -> int:
+    """``channels`` times ``width``, rounded to a multiple of 8 (what matrix units like), at least 8."""
+    return max(_ROUND_TO, round(channels * width / _ROUND_TO) * _ROUND_TO)
+
+
+class Down(nn.Module):
+    """Halves the sides: 5x5 convolution of stride 2, leaky ReLU. (B, C, H, W) -> (B, out, H/2, W/2)."""
+
+    def __init__(self, channels: int, out: int) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(channels, out, 5, stride=2, padding=2)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Applies it."""
+        return nn.functional.leaky_relu(self.conv(x), _SLOPE)
+
+
+class Up(nn.Module):
+    """Doubles the sides by sub-pixel convolution (Shi et al. 2016): 3x3 to 4x the channels, leaky ReLU, shuffle.
+
+    (B, C, H, W) -> (B, out, 2H, 2W). The four filters of one output channel start equal (Aitken et al. 2017), so
+    that an untrained layer draws no checkerboard.
+    """
+
+    def __init__(self, channels: int, out: int) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(channels, 4 * out, 3, padding=1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Applies it."""
+        return nn.functional.pixel_shuffle(nn.functional.leaky_relu(self.conv(x), _SLOPE), 2)
+
+
+class Residual(nn.Module):
+    """Two 3x3 convolutions around a shortcut (He et al. 2016), leaky ReLU after each; the shape is kept."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.first = nn.Conv2d(channels, channels, 3, padding=1)
+        self.second = nn.Conv2d(channels, channels, 3, padding=1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Applies it."""
+        inner = self.second(nn.functional.leaky_relu(self.first(x), _RESIDUAL_SLOPE))
+        return nn.functional.leaky_relu(x + inner, _RESIDUAL_SLOPE)
+
+
+class Encoder(nn.Module):
+    """What all identities share: strided convolutions, a narrow dense layer, one back to a map, one :class:`Up`.
+
+    (B, 3, px, px) -> (B, up, 2 * base_px, 2 * base_px). The narrow layer is what makes a swap work: it has room for
+    pose, expression and light, and none for who it is.
+    """
+
+    def __init__(self, px: int, channels: Sequence[int], dense: int, base: tuple[int, int], up: int) -> None:
+        super().__init__()
+        stages = [Down(before, after) for before, after in zip((3, *channels), channels, strict=False)]
+        self.stages = nn.Sequential(*stages)
+        self.base_channels, self.base_px = base
+        flat = channels[-1] * (px >> len(channels)) ** 2
+        self.narrow = nn.Linear(flat, dense)
+        self.widen = nn.Linear(dense, self.base_channels * self.base_px**2)
+        self.up = Up(self.base_channels, up)
+
+    def forward(self, faces: Tensor) -> Tensor:
+        """Applies it."""
+        # Channels go last before flattening and after widening: no copy in the layout that convolutions are fast in.
+        code = self.narrow(self.stages(faces).permute(0, 2, 3, 1).flatten(1))
+        base = self.widen(code).unflatten(1, (self.base_px, self.base_px, self.base_channels))
+        return self.up(base.permute(0, 3, 1, 2))
+
+
+class Decoder(nn.Module):
+    """Draws a picture from a latent: :class:`Up` stages, a :class:`Residual` after some, a 5x5 convolution, sigmoid.
+
+    (B, C, s, s) -> (B, out, s * 2**n, s * 2**n) in [0, 1], float32 also under autocast: eight bits of mantissa
+    would show as bands.
+    """
+
+    def __init__(self, channels: int, ups: Sequence[int], out: int, *, residuals: int = 0) -> None:
+        super().__init__()
+        layers: list[nn.Module] = []
+        for number, after in enumerate(ups):
+            layers.append(Up(channels, after))
+            if number < residuals:
+                layers.append(Residual(after))
+            channels = after
+        self.stages = nn.Sequential(*layers)
+        self.out = nn.Conv2d(channels, out, 5, padding=2)
+
+    def forward(self, latent: Tensor) -> Tensor:
+        """Applies it."""
+        return torch.sigmoid(self.out(self.stages(latent)).float())
+
+
+def initialise(module: nn.Module) -> None:
+    """Weights as a start for training, in place: He's normal for leaky ReLU (He et al. 2015), biases zero.
+
+    The sub-pixel filters start in equal fours. Dense layers have no activation behind them and take Glorot's. Draws
+    from torch's global generator, as ``nn.Module`` constructors do.
+    """
+    for part in module.modules():
+        if isinstance(part, nn.Conv2d):
+            nn.init.kaiming_normal_(part.weight, a=_SLOPE)
+        elif isinstance(part, nn.Linear):
+            nn.init.xavier_normal_(part.weight)
+        if isinstance(part, nn.Conv2d | nn.Linear) and part.bias is not None:
+            nn.init.zeros_(part.bias)
+    for part in module.modules():
+        if isinstance(part, Up):
+            with torch.no_grad():
+                part.conv.weight.copy_(part.conv.weight[::4].repeat_interleave(4, dim=0))

@@ -1,0 +1,157 @@
+from __future__ import annotations
+
+import pytest
+import torch
+
+from forge.models import Swapper, build_swapper
+from forge.models.blocks import scaled
+from forge.registry import swappers
+from shared.errors import ConfigError, UnknownNameError, UsageError
+
+PEOPLE = ("ann", "bob", "c.d-e")
+
+# Published counts, in millions, for two identities at full width; the options say whether masks are counted.
+PUBLISHED = [
+    ("original", {"mask": False}, 82.1),
+    ("lightweight", {"mask": False}, 51.1),
+    ("dfaker", {"mask_width": 1.0}, 144.6),
+    ("dfl-h128", {"mask": False}, 107.7),
+    ("dfl-h128", {"mask_width": 1.0}, 138.4),
+]
+
+
+def tiny(name: str, people: tuple[str, ...] = PEOPLE, **options: bool | float | str) -> Swapper:
+    torch.manual_seed(4)
+    return build_swapper(name, people, width=0.03, **options)
+
+
+def faces_for(swapper: Swapper, count: int = 2) -> torch.Tensor:
+    side = swapper.spec.input_px
+    return torch.rand(count, 3, side, side, generator=torch.Generator().manual_seed(5))
+
+
+@pytest.mark.parametrize(("name", "options", "millions"), PUBLISHED)
+def test_the_parameter_count_is_the_published_one(name, options, millions):
+    with torch.device("meta"):
+        swapper = build_swapper(name, ("a", "b"), **options)
+    count = sum(parameter.numel() for parameter in swapper.parameters())
+    assert count == pytest.approx(millions * 1e6, rel=0.01)
+
+
+@pytest.mark.parametrize("name", swappers.names())
+class TestEveryFamily:
+    def test_shapes_and_ranges(self, name):
+        swapper = tiny(name)
+        spec = swapper.spec
+        assert spec.name == name
+        assert spec.identities == PEOPLE
+        for person in PEOPLE:
+            swap = swapper(faces_for(swapper), person)
+            assert swap.rgb.shape == (2, 3, spec.output_px, spec.output_px)
+            assert swap.mask is not None
+            assert swap.mask.shape == (2, 1, spec.output_px, spec.output_px)
+            for values in swap:
+                assert values.dtype == torch.float32
+                assert 0 <= values.min() < values.max() <= 1
+
+    def test_output_is_float32_under_autocast(self, name):
+        swapper = tiny(name)
+        with torch.autocast("cpu", dtype=torch.bfloat16):
+            swap = swapper(faces_for(swapper, 1), "ann")
+        assert swap.rgb.dtype == torch.float32
+
+    def test_gradient_reaches_the_encoder_and_one_identity_alone(self, name):
+        swapper = tiny(name)
+        swap = swapper(faces_for(swapper), "bob")
+        assert swap.mask is not None
+        (swap.rgb.mean() + swap.mask.mean()).backward()
+        touched = {key for key, value in swapper.named_parameters() if value.grad is not None and value.grad.any()}
+        assert any(key.startswith("encoder.stages.0") for key in touched)
+        alone = tiny(name)
+        latent = alone.encode(faces_for(alone)).detach()
+        alone.decode(latent, "bob").rgb.mean().backward()
+        of_bob = {key for key, value in alone.named_parameters() if value.grad is not None}
+        alone.zero_grad(set_to_none=True)
+        alone.decode(latent, "ann").rgb.mean().backward()
+        of_ann = {key for key, value in alone.named_parameters() if value.grad is not None}
+        assert of_bob
+        assert not of_bob & of_ann
+
+    def test_identities_are_drawn_differently_from_one_latent(self, name):
+        swapper = tiny(name)
+        latent = swapper.encode(faces_for(swapper))
+        assert not torch.allclose(swapper.decode(latent, "ann").rgb, swapper.decode(latent, "bob").rgb)
+
+    def test_channels_last_changes_nothing_but_the_layout(self, name):
+        swapper = tiny(name).eval()
+        faces = faces_for(swapper)
+        plain = swapper(faces, "ann").rgb
+        swapper = swapper.to(memory_format=torch.channels_last)
+        last = swapper(faces.contiguous(memory_format=torch.channels_last), "ann").rgb
+        assert torch.allclose(plain, last, atol=1e-5)
+
+    def test_state_goes_into_a_module_built_from_the_spec(self, name):
+        swapper = tiny(name)
+        spec = swapper.spec
+        torch.manual_seed(99)
+        again = build_swapper(spec.name, spec.identities, width=spec.width, **dict(spec.options))
+        assert again.spec == spec
+        faces = faces_for(swapper)
+        assert not torch.equal(again(faces, "ann").rgb, swapper(faces, "ann").rgb)
+        again.load_state_dict(swapper.state_dict())
+        assert torch.equal(again(faces, "ann").rgb, swapper(faces, "ann").rgb)
+
+    def test_without_a_mask(self, name):
+        swapper = tiny(name, mask=False)
+        assert not swapper.spec.has_mask
+        assert swapper(faces_for(swapper), "ann").mask is None
+
+    def test_an_unknown_identity_is_refused_with_the_nearest(self, name):
+        swapper = tiny(name)
+        with pytest.raises(UsageError) as caught:
+            swapper(faces_for(swapper), "anne")
+        assert "ann" in (caught.value.hint or "")
+
+    def test_it_learns(self, name):
+        swapper = tiny(name, ("ann", "bob"))
+        faces = faces_for(swapper)
+        target = torch.nn.functional.interpolate(faces, size=swapper.spec.output_px) * 0.5
+        optimizer = torch.optim.Adam(swapper.parameters(), 2e-3)
+        losses = []
+        for _ in range(12):
+            loss = ((swapper(faces, "ann").rgb - target) ** 2).mean()
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+            losses.append(loss.item())
+        assert losses[-1] < 0.8 * losses[0]
+
+
+def test_widths_are_multiples_of_eight_and_at_least_eight():
+    assert [scaled(128, width) for width in (1.0, 0.5, 0.3, 0.001)] == [128, 64, 40, 8]
+
+
+def test_an_untrained_up_draws_no_checkerboard():
+    swapper = tiny("original")
+    weights = swapper.get_submodule("faces.0.stages.0").conv.weight
+    groups = weights.view(-1, 4, *weights.shape[1:])
+    assert torch.equal(groups[:, 0], groups[:, 3])
+    assert not torch.equal(groups[0], groups[1])
+
+
+@pytest.mark.parametrize(
+    ("name", "people", "options", "error"),
+    [
+        ("orginal", ("a", "b"), {}, UnknownNameError),
+        ("original", ("a",), {}, UsageError),
+        ("original", ("a", "a"), {}, UsageError),
+        ("original", ("a", "b"), {"depth": 3}, ConfigError),
+        ("original", ("a", "b"), {"width": 0.0}, ConfigError),
+        ("original", ("a", "b"), {"width": 40.0}, ConfigError),
+        ("original", ("a", "b"), {"mask_width": -1.0}, ConfigError),
+    ],
+)
+def test_what_cannot_be_built_is_refused(name, people, options, error):
+    with pytest.raises(error) as caught:
+        build_swapper(name, people, **options)
+    assert caught.value.hint

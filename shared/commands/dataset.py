@@ -1,0 +1,236 @@
+"""``assay dataset``: make a labelled set, add real clips, look at it, split it by person, verify it, sign it."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from shared.console import console
+from shared.errors import AssayError, ManifestError, UsageError
+from shared.splits import FRACTIONS
+
+if TYPE_CHECKING:
+    from shared.dataset import DatasetFolder, Problem
+    from shared.types import ClipRecord, Split
+    from shared.video import Encoding
+
+app = typer.Typer(help="Labelled sets of clips: splits by person, hashes, signatures.", no_args_is_help=True)
+
+_Folder = Annotated[Path, typer.Argument(help="The dataset's folder.", show_default=False)]
+_SHOWN = 30
+
+
+@app.command()
+def init(
+    path: _Folder,
+    name: Annotated[str, typer.Option(help="Name of the set, the first part of every clip's id.")] = "",
+    description: Annotated[str, typer.Option(help="A sentence for the dataset card.")] = "",
+    license_name: Annotated[str, typer.Option("--license", help="SPDX identifier, for example CC-BY-4.0.")] = "",
+) -> None:
+    """Makes an empty dataset.
+
+    Example: assay dataset init sets/portraits --name portraits-1 --license CC-BY-4.0
+    """
+    from shared.dataset import DatasetFolder
+
+    dataset = DatasetFolder.init(path, name or path.resolve().name, description, license_name)
+    console.print(f"{path} is an empty dataset called {dataset.name}")
+    console.result({"path": path, "name": dataset.name})
+
+
+@app.command()
+def add(
+    path: _Folder,
+    clips: Annotated[list[Path], typer.Argument(help="Real clips of one person.", show_default=False)],
+    identity: Annotated[str, typer.Option(help="Who is seen in them.")],
+    rights: Annotated[str, typer.Option(help="On what basis they may be used: consent, CC-BY-4.0, ...")],
+    name: Annotated[str | None, typer.Option(help="Name of the clip; by default the file's.")] = None,
+    codec: Annotated[str | None, typer.Option(help="Encoder, by default libx264.", show_default=False)] = None,
+    crf: Annotated[
+        int | None, typer.Option(help="Quality, lower is better; 18 by default.", show_default=False)
+    ] = None,
+    finder: Annotated[str | None, typer.Option(help="Label faces with this finder (auto, dlib, ...).")] = None,
+) -> None:
+    """Adds real clips: encoded once more, as forged clips are, labelled and signed.
+
+    Example: assay dataset add sets/portraits ann-*.mp4 --identity ann --rights consent --crf 23
+    """
+    from shared.dataset import DatasetFolder, add_real_clip
+
+    if name is not None and len(clips) > 1:
+        raise UsageError("one name cannot be that of several clips", hint="add them one by one, or leave --name out")
+    dataset = DatasetFolder.open(path)
+    encoding = _encoding(codec, crf)
+    face_finder = None
+    if finder is not None:
+        from shared.faces.finder import make_finder
+
+        face_finder = make_finder(finder)
+    added: list[ClipRecord] = []
+    with dataset.batch(), console.progress("adding", None, unit="frame") as tick:
+        for clip in clips:
+            tick(0, note=clip.name)
+            record = add_real_clip(
+                dataset,
+                clip,
+                identity=identity,
+                rights=rights,
+                encoding=encoding,
+                name=name,
+                finder=face_finder,
+                tick=tick,
+            )
+            added.append(record)
+    for record in added:
+        console.print(f"{record.id}  {record.frames} frames  {record.width}x{record.height}  {record.rendition}")
+    console.result({"added": [str(record.id) for record in added]})
+
+
+@app.command()
+def show(path: _Folder) -> None:
+    """Shows what is in a dataset: clips by split, label and manipulation, and the people.
+
+    Example: assay dataset show sets/portraits
+    """
+    from shared.dataset import DatasetFolder
+    from shared.splits import count_by, identity_groups
+
+    dataset = DatasetFolder.open(path)
+    records = dataset.records()
+    kinds = sorted(count_by(records).items())
+    people = Counter((name, record.split or "-") for record in records for name in record.identities)
+    groups = identity_groups(records)
+    frames = sum(record.frames for record in records)
+    console.print(f"{dataset.name}: {len(records)} clips, {frames} frames, {len(groups)} groups of people")
+    console.table("Clips", ["split", "label", "manipulation", "clips"], [(*key, count) for key, count in kinds])
+    rows = [(name, split, count) for (name, split), count in sorted(people.items())]
+    console.table("Identities", ["identity", "split", "clips"], rows[:_SHOWN])
+    if len(rows) > _SHOWN:
+        console.print(f"and {len(rows) - _SHOWN} more; --json lists all")
+    console.result(
+        {
+            "name": dataset.name,
+            "clips": len(records),
+            "frames": frames,
+            "counts": [
+                {"split": split, "label": label, "manipulation": manipulation, "clips": count}
+                for (split, label, manipulation), count in kinds
+            ],
+            "identities": [{"identity": name, "split": split, "clips": count} for name, split, count in rows],
+            "groups": [list(group) for group in groups],
+        }
+    )
+
+
+@app.command()
+def verify(
+    path: _Folder,
+    quick: Annotated[bool, typer.Option("--quick", help="Lines, labels, splits and seal; media are not read.")] = False,
+    signer: Annotated[str | None, typer.Option(help="Fingerprint of who must have sealed it.")] = None,
+) -> None:
+    """Finds what is wrong: bytes, lines, masks, labels, splits, signatures. Ends with 1 when something is.
+
+    Example: assay dataset verify sets/portraits
+    """
+    from shared.dataset import DatasetFolder, verify_dataset
+
+    dataset = DatasetFolder.open(path)
+    with console.progress("verifying", _length(dataset), unit="clip") as tick:
+        problems = verify_dataset(path, deep=not quick, signer=signer, tick=tick)
+    _show_problems(problems)
+    errors = [problem for problem in problems if problem.severity == "error"]
+    console.result({"ok": not errors, "problems": [_plain(problem) for problem in problems]})
+    if errors:
+        raise ManifestError(
+            f"{path}: {len(errors)} {'problem' if len(errors) == 1 else 'problems'} found",
+            hint="restore what was changed from a copy; assay dataset sign seals a change that is yours",
+        )
+    console.print(f"{path} is {'sound, as far as lines and seal show' if quick else 'sound'}")
+
+
+@app.command()
+def split(
+    path: _Folder,
+    train: Annotated[float, typer.Option(help="Part of the clips to train on.")] = FRACTIONS[0],
+    val: Annotated[float, typer.Option(help="Part to choose the model on.")] = FRACTIONS[1],
+    test: Annotated[float, typer.Option(help="Part to measure on.")] = FRACTIONS[2],
+    seed: Annotated[int, typer.Option(help="Draws the order of groups of one size.")] = 0,
+    group: Annotated[
+        list[str] | None, typer.Option(help="Name the people of a split yourself: train=ann,bob; once for each split.")
+    ] = None,
+) -> None:
+    """Splits by person: whoever is linked by a clip goes to one split together.
+
+    Example: assay dataset split sets/portraits --train 0.6 --val 0.2 --test 0.2 --seed 7
+
+    Example: assay dataset split sets/portraits --group train=ann,bob --group test=cleo,dan
+    """
+    from shared.dataset import DatasetFolder
+
+    dataset = DatasetFolder.open(path)
+    by_hand = _groups(group or [])
+    records = dataset.assign_groups(by_hand) if by_hand else dataset.assign_splits((train, val, test), seed=seed)
+    counts = Counter(record.split or "-" for record in records)
+    people = {name: sorted({who for r in records if r.split == name for who in r.identities}) for name in counts}
+    rows = [(name, count, len(people[name]), ", ".join(people[name][:8])) for name, count in counts.items()]
+    console.table("Splits", ["split", "clips", "identities", "who"], rows)
+    console.result({"clips": counts, "identities": people})
+
+
+@app.command()
+def sign(path: _Folder) -> None:
+    """Seals the set as it stands: after a change you made by hand, and looked at with verify.
+
+    Example: assay dataset sign sets/portraits
+    """
+    from shared.dataset import DatasetFolder
+    from shared.signing import SigningIdentity
+
+    dataset = DatasetFolder.open(path)
+    dataset.seal()
+    identity = SigningIdentity.load_or_create()
+    console.print(f"{path} is sealed by {identity.name}, fingerprint {identity.fingerprint}")
+    console.result({"signer": identity.name, "fingerprint": identity.fingerprint, "clips": len(dataset)})
+
+
+def _encoding(codec: str | None, crf: int | None) -> Encoding:
+    from shared.config import from_mapping, to_mapping
+    from shared.video import Encoding
+
+    given = {key: value for key, value in {"codec": codec, "crf": crf}.items() if value is not None}
+    return from_mapping(Encoding, to_mapping(Encoding()) | given, where="encoding")
+
+
+def _groups(options: list[str]) -> dict[Split, list[str]]:
+    """``train=a,b`` options as a mapping."""
+    groups: dict[Split, list[str]] = {}
+    for option in options:
+        name, equals, people = option.partition("=")
+        if not equals or name not in ("train", "val", "test") or name in groups:
+            raise UsageError(f"--group {option!r} is not understood", hint="--group train=ann,bob, once for each split")
+        groups[name] = [who.strip() for who in people.split(",") if who.strip()]
+    return groups
+
+
+def _length(dataset: DatasetFolder) -> int | None:
+    """How many clips there are to go through; None when the manifest itself is what is wrong."""
+    try:
+        return len(dataset)
+    except AssayError:
+        return None
+
+
+def _show_problems(problems: list[Problem]) -> None:
+    if problems:
+        rows = [(p.severity, p.kind, p.clip or "", p.message) for p in problems[:_SHOWN]]
+        console.table("Problems", ["", "kind", "clip", "what"], rows)
+    if len(problems) > _SHOWN:
+        console.print(f"and {len(problems) - _SHOWN} more; --json lists all")
+
+
+def _plain(problem: Problem) -> dict[str, object]:
+    clip = None if problem.clip is None else str(problem.clip)
+    return {"severity": problem.severity, "kind": problem.kind, "clip": clip, "message": problem.message}

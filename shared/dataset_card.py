@@ -1,0 +1,133 @@
+"""The dataset card: README.md with the YAML front matter that Hugging Face's ``datasets`` reads."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Sequence
+
+from shared.dataset_layout import FRAMES, MANIFEST, DatasetInfo
+from shared.splits import count_by
+from shared.types import SPLITS, ClipRecord
+
+_SHOWN = 40
+
+# Stated rather than left to be guessed: a column that is null in the first lines (masks, of real clips) would be
+# taken for a column of nothing.
+_CLIP_FEATURES: tuple[tuple[str, str], ...] = (
+    *((name, "string") for name in ("id", "kind", "label", "path", "sha256", "target_identity", "rights")),
+    *((name, "int64") for name in ("frames", "width", "height")),
+    *((name, "string") for name in ("codec", "rendition", "split", "source_identity")),
+    ("faked", "ranges"),
+    ("masks", "masks"),
+    *((name, "string") for name in ("swapper", "architecture", "config")),
+    ("seed", "int64"),
+    *((name, "string") for name in ("parent", "content_sha256", "tool_version")),
+    ("factors", "pairs"),
+)
+_FRAME_FEATURES: tuple[tuple[str, str], ...] = (
+    ("clip", "string"),
+    ("frame", "int32"),
+    ("pts", "int64"),
+    ("seconds", "float64"),
+    ("label", "string"),
+    ("track", "int32"),
+    ("box", "box"),
+    ("face_px", "float32"),
+)
+_NESTED = {
+    "ranges": ["    sequence:", "      sequence: int64"],
+    "pairs": ["    sequence:", "      sequence: string"],
+    "box": ["    sequence: float32", "    length: 4"],
+    "masks": [
+        "    struct:",
+        *(f"    - name: {name}\n      dtype: string" for name in ("alpha", "changed", "region")),
+        "    - name: sha256\n      sequence: string",
+    ],
+}
+
+
+def render_card(info: DatasetInfo, records: Sequence[ClipRecord]) -> str:
+    """The text of the card: what the set is, how it loads, what is in it, on what terms."""
+    return "\n".join([*_front_matter(info), "", *_body(info, records), ""])
+
+
+def _front_matter(info: DatasetInfo) -> list[str]:
+    # JSON strings are YAML strings, so quoting is not a question here.
+    return [
+        "---",
+        f"pretty_name: {json.dumps(info.name)}",
+        f"license: {json.dumps(info.license or 'other')}",
+        "task_categories:",
+        "- video-classification",
+        "tags:",
+        "- deepfake-detection",
+        "- media-forensics",
+        "configs:",
+        "- config_name: clips",
+        f"  data_files: {MANIFEST}",
+        "  default: true",
+        "- config_name: frames",
+        f"  data_files: {FRAMES}",
+        "dataset_info:",
+        "- config_name: clips",
+        "  features:",
+        *_features(_CLIP_FEATURES),
+        "- config_name: frames",
+        "  features:",
+        *_features(_FRAME_FEATURES),
+        "---",
+    ]
+
+
+def _features(columns: Sequence[tuple[str, str]]) -> list[str]:
+    lines: list[str] = []
+    for name, kind in columns:
+        lines.append(f"  - name: {name}")
+        lines += _NESTED.get(kind, [f"    dtype: {kind}"])
+    return lines
+
+
+def _body(info: DatasetInfo, records: Sequence[ClipRecord]) -> list[str]:
+    people = {name for record in records for name in record.identities}
+    rights = Counter(record.rights for record in records)
+    return [
+        f"# {info.name}",
+        "",
+        info.description or "Labelled real and forged clips, made by Assay.",
+        "",
+        f"{len(records)} clips of {len(people)} identities. `manifest.jsonl` holds a clip a line, `frames.parquet` a",
+        "row per frame and face; real frames inside forged clips are labelled real. Three lossless masks go with each",
+        "fake: `alpha` (what the compositor used), `changed` (pixels that differ) and `region` (the face). No identity",
+        "is in two splits. Every clip carries a C2PA manifest; `dataset.sig` seals the set.",
+        "",
+        *_table(("split", "label", "manipulation", "clips"), sorted(count_by(records).items(), key=_by_split)),
+        "",
+        "## Rights",
+        "",
+        *(f"- {basis}: {count} clips" for basis, count in sorted(rights.items())),
+        "",
+        "## Load",
+        "",
+        "```python",
+        "from datasets import load_dataset",
+        "",
+        'clips = load_dataset("PATH", "clips", split="train")    # all clips: the column `split` says which',
+        'frames = load_dataset("PATH", "frames", split="train")',
+        "```",
+        "",
+        "This page is written by `assay dataset`; what you add belongs in the description in `dataset.toml`.",
+    ]
+
+
+def _by_split(row: tuple[tuple[str, str, str], int]) -> tuple[int, tuple[str, str, str]]:
+    split = row[0][0]
+    return (SPLITS.index(split) if split in SPLITS else len(SPLITS), row[0])
+
+
+def _table(header: tuple[str, ...], rows: Sequence[tuple[tuple[str, str, str], int]]) -> list[str]:
+    lines = ["| " + " | ".join(header) + " |", "|" + "---|" * len(header)]
+    lines += [f"| {' | '.join(key)} | {count} |" for key, count in rows[:_SHOWN]]
+    if len(rows) > _SHOWN:
+        lines.append(f"\nand {len(rows) - _SHOWN} more kinds of clip.")
+    return lines

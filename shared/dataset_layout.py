@@ -1,0 +1,98 @@
+"""What lies where in a dataset folder, and what ``dataset.toml`` says.
+
+::
+
+    dataset.toml      name, description, licence, layout version
+    manifest.jsonl    a ClipRecord a line
+    frames.parquet    a row per frame and face
+    media/            real/NAME@RENDITION.mp4, MANIPULATION/NAME.mp4, with .c2pa beside containers that hold no manifest
+    masks/            MANIPULATION/NAME.{alpha,changed,region}.mkv, lossless
+    dataset.sig       the seal: digests of all of the above, signed
+    README.md         the dataset card
+    .pending/         frame labels of clips added since the last seal, and a seal that is just being put in place
+    .lock             held by whoever writes
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from shared.config import load_toml, write_toml
+from shared.errors import ConfigError, ManifestError
+from shared.types import ClipId, Masks, check_name
+
+LAYOUT_VERSION = 1
+
+SETTINGS = "dataset.toml"
+MANIFEST = "manifest.jsonl"
+FRAMES = "frames.parquet"
+SEAL = "dataset.sig"
+CARD = "README.md"
+MEDIA = "media"
+MASKS = "masks"
+PENDING = ".pending"
+LOCK = ".lock"
+
+MaskName = Literal["alpha", "changed", "region"]
+MASK_NAMES: tuple[MaskName, ...] = ("alpha", "changed", "region")
+MASK_SUFFIX = ".mkv"
+
+
+@dataclass(frozen=True)
+class DatasetInfo:
+    """``dataset.toml``.
+
+    ``license`` is an SPDX identifier or "other"; what one clip may be used for stands in its record's ``rights``.
+    """
+
+    name: str
+    description: str = ""
+    license: str = ""
+    version: int = LAYOUT_VERSION
+
+    def __post_init__(self) -> None:
+        check_name(self.name, "dataset")
+
+
+def read_info(folder: Path) -> DatasetInfo:
+    """What the ``dataset.toml`` of ``folder`` says.
+
+    Raises:
+        ManifestError: the folder is no dataset, its settings are damaged, or a later version wrote it.
+    """
+    path = folder / SETTINGS
+    if not path.is_file():
+        raise ManifestError(f"{folder} is not a dataset: it has no {SETTINGS}", hint="assay dataset init makes one")
+    try:
+        info = load_toml(DatasetInfo, path)
+    except ConfigError as error:
+        raise ManifestError(str(error), hint="restore the file from a copy") from error
+    if info.version > LAYOUT_VERSION:
+        raise ManifestError(
+            f"{folder} has layout version {info.version}, this Assay reads up to {LAYOUT_VERSION}",
+            hint="use a newer Assay",
+        )
+    return info
+
+
+def write_info(folder: Path, info: DatasetInfo) -> None:
+    """Writes ``dataset.toml``.
+
+    Raises:
+        StorageError: the disk refused.
+    """
+    write_toml(folder / SETTINGS, info)
+
+
+def media_for(clip: ClipId, suffix: str = ".mp4") -> str:
+    """Path, inside the dataset, of the video of ``clip``."""
+    return f"{MEDIA}/{clip.manipulation or 'real'}/{clip.name}{suffix}"
+
+
+def masks_for(clip: ClipId) -> Masks:
+    """Paths, inside the dataset, of the three masks of a fake."""
+    stem = f"{MASKS}/{clip.manipulation}/{clip.name}"
+    alpha, changed, region = (f"{stem}.{name}{MASK_SUFFIX}" for name in MASK_NAMES)
+    return Masks(alpha, changed, region)

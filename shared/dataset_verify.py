@@ -1,0 +1,309 @@
+"""Finds what is wrong with a dataset: lines, files, signatures, labels, splits. Reads only, trusts nothing.
+
+What is found by what: a changed byte by the digests (lines in the seal, files in the lines); a line changed, moved to
+another split, removed or added by the seal; a label swapped on disk by the seal and by the clip's own signed facts; a
+clip or a seal signed by somebody else by the chain of certificates.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import pyarrow as pa
+
+from shared.dataset_layout import FRAMES, MANIFEST, MASKS, MEDIA, read_info
+from shared.dataset_pending import frame_tables, labels_path, standing_seal
+from shared.dataset_seal import Seal, difference, newest
+from shared.errors import AssayError, ManifestError, ProvenanceError
+from shared.manifest import frame_label_table, read_manifest
+from shared.provenance import Provenance, read_provenance, record_facts
+from shared.signing import local_root
+from shared.splits import find_leaks
+from shared.storage import inside, sha256_file
+from shared.types import ClipId, ClipRecord, FrameLabel
+
+Kind = Literal[
+    "manifest",
+    "seal",
+    "signer",
+    "added",
+    "removed",
+    "changed",
+    "file",
+    "orphan",
+    "provenance",
+    "label",
+    "leak",
+    "frames",
+]
+Severity = Literal["error", "warning"]
+
+
+@dataclass(frozen=True)
+class Problem:
+    """One thing wrong with a dataset.
+
+    Attributes:
+        kind: "manifest" (cannot be read), "seal", "signer" (sealed by somebody unknown here), "added", "removed" and
+            "changed" (against the seal), "file" (missing or other bytes), "orphan" (listed nowhere), "provenance",
+            "label", "leak", "frames" (counts).
+        severity: a warning is what a stopped build or a colleague's machine explains; an error is not.
+    """
+
+    kind: Kind
+    message: str
+    clip: ClipId | None = None
+    severity: Severity = "error"
+
+    def __str__(self) -> str:
+        return self.message if self.clip is None else f"{self.clip}: {self.message}"
+
+
+def verify_dataset(
+    folder: Path, *, deep: bool = True, signer: str | None = None, tick: Callable[[], object] | None = None
+) -> list[Problem]:
+    """Everything wrong with the dataset in ``folder``; empty when all is well.
+
+    Args:
+        folder: the dataset.
+        deep: also read every media and mask file: hashes, signatures, number of frames that decode.
+        signer: fingerprint of whoever must have sealed the set; None takes any, and warns of an unknown one.
+        tick: called after each clip.
+
+    Raises:
+        ManifestError: the folder is no dataset at all.
+    """
+    info = read_info(folder)
+    seal, drafts, problems = _check_seal(folder, info.name, signer)
+    try:
+        records = read_manifest(newest(folder, drafts, MANIFEST), partial_tail_ok=True)
+    except ManifestError as error:
+        return [*problems, Problem("manifest", str(error))]
+    problems.extend(_check_against(folder, seal, drafts))
+    problems += [Problem("leak", str(leak)) for leak in find_leaks(records)]
+    problems += _check_frames(folder, records, seal, drafts)
+    anchors = "".join(seal.roots) if seal else None
+    for record in records:
+        problems += _check_clip(folder, record, anchors) if deep else _check_files(folder, record, deep=False)
+        if tick is not None:
+            tick()
+    return [*problems, *_check_orphans(folder, records)]
+
+
+def check_labels(record: ClipRecord, labels: Sequence[FrameLabel]) -> None:
+    """Returns when ``labels`` are of ``record``'s clip, cover each of its frames and agree with what it says is faked.
+
+    Raises:
+        ManifestError: says which frame does not fit.
+    """
+    stray = next((label for label in labels if label.clip != record.id), None)
+    if stray is not None:
+        raise ManifestError(f"{record.id} is given a frame label of {stray.clip}", hint="label each clip by itself")
+    faults = _label_faults(record, frame_label_table(labels))
+    if faults:
+        raise ManifestError(f"{record.id}: {faults[0]}", hint="label every frame once per face, or once without a face")
+
+
+def _check_seal(folder: Path, name: str, signer: str | None) -> tuple[Seal | None, Path | None, list[Problem]]:
+    try:
+        seal, drafts = standing_seal(folder)
+    except ProvenanceError as error:
+        return None, None, [Problem("seal", str(error))]
+    problems: list[Problem] = []
+    if seal.dataset != name:
+        problems.append(Problem("seal", f"the seal is of the dataset {seal.dataset}, this one is called {name}"))
+    if drafts is not None:
+        problems.append(
+            Problem("seal", "a writer was stopped while sealing; the next one finishes it", None, "warning")
+        )
+    if signer is not None and seal.fingerprint != signer.lower().replace(":", ""):
+        problems.append(
+            Problem("signer", f"sealed by {seal.signer}, fingerprint {seal.fingerprint}, not by the one asked")
+        )
+    elif signer is None and seal.root != local_root():
+        message = f"sealed by {seal.signer}, whom this machine does not know; compare fingerprint {seal.fingerprint}"
+        problems.append(Problem("signer", message, None, "warning"))
+    return seal, drafts, problems
+
+
+def _check_against(folder: Path, seal: Seal | None, drafts: Path | None) -> Iterator[Problem]:
+    """What differs from the seal. A line that waits for its seal, with labels that wait too, is a stopped build's."""
+    if seal is None:
+        return
+    found = difference(folder, seal, drafts=drafts)
+    for clip in found.changed:
+        yield Problem("changed", "its line was changed after the set was sealed", ClipId.parse(clip))
+    for clip in found.removed:
+        yield Problem("removed", "its line was removed after the set was sealed", _clip(clip))
+    for clip in found.added:
+        parsed = ClipId.parse(clip)
+        waits = labels_path(folder, parsed).is_file()
+        yield Problem("added", "was added and is not sealed", parsed, "warning" if waits else "error")
+    for name in found.files:
+        yield Problem("changed", f"{name} was changed after the set was sealed")
+
+
+def _check_frames(folder: Path, records: Sequence[ClipRecord], seal: Seal | None, drafts: Path | None) -> list[Problem]:
+    """Whether every clip has its labels, and no label is of no clip."""
+    waiting = [record.id for record in records if seal is None or str(record.id) not in seal.clips]
+    missing = {str(record.id): record for record in records}
+    seen: set[str] = set()
+    problems: list[Problem] = []
+    try:
+        for clip, rows in _clips_of(frame_tables(folder, waiting, drafts=drafts)):
+            record = missing.pop(clip, None)
+            if record is not None:
+                problems += [Problem("label", fault, record.id) for fault in _label_faults(record, rows)]
+            elif clip in seen:
+                problems.append(Problem("frames", f"the rows of {clip} in {FRAMES} do not stand together"))
+            else:
+                problems.append(Problem("frames", f"{FRAMES} labels {clip}, which is not listed"))
+            seen.add(clip)
+    except ManifestError as error:
+        return [Problem("frames", str(error))]
+    problems += [Problem("label", "has no frame labels", record.id) for record in missing.values()]
+    return problems
+
+
+def _clips_of(tables: Iterable[pa.Table]) -> Iterator[tuple[str, pa.Table]]:
+    """Each clip with its rows, which stand together but may go on from one table to the next."""
+    held: tuple[str, pa.Table] | None = None
+    for table in tables:
+        for clip, rows in _runs(table):
+            if held is not None and held[0] == clip:
+                held = (clip, pa.concat_tables([held[1], rows]))
+                continue
+            if held is not None:
+                yield held
+            held = (clip, rows)
+    if held is not None:
+        yield held
+
+
+def _runs(table: pa.Table) -> Iterator[tuple[str, pa.Table]]:
+    if table.num_rows == 0:
+        return
+    codes = table["clip"].combine_chunks().dictionary_encode()
+    indices = codes.indices.to_numpy()
+    starts = [0, *(np.flatnonzero(np.diff(indices)) + 1).tolist()]
+    for start, stop in zip(starts, [*starts[1:], table.num_rows], strict=True):
+        yield codes.dictionary[int(indices[start])].as_py(), table.slice(start, stop - start)
+
+
+def _label_faults(record: ClipRecord, rows: pa.Table) -> list[str]:
+    frames = rows["frame"].to_numpy()
+    counts = np.bincount(frames[(frames >= 0) & (frames < record.frames)], minlength=record.frames)
+    if frames.size and (frames.min() < 0 or frames.max() >= record.frames):
+        return [f"a label is of frame {frames.max()}, the clip has {record.frames}"]
+    if (counts == 0).any():
+        return [
+            f"{int((counts == 0).sum())} of {record.frames} frames have no label, the first is {int(counts.argmin())}"
+        ]
+    fake = frames[rows["label"].to_numpy(zero_copy_only=False) == "fake"]
+    faked = np.zeros(record.frames, dtype=bool)
+    for start, stop in record.faked:
+        faked[start:stop] = True
+    labelled = np.zeros(record.frames, dtype=bool)
+    labelled[fake] = True
+    odd = np.flatnonzero(faked != labelled)
+    if odd.size:
+        says = "fake, the clip's faked ranges leave it out" if labelled[odd[0]] else "real, the clip says it is faked"
+        return [f"frame {odd[0]} is labelled {says}"]
+    return []
+
+
+def _check_clip(folder: Path, record: ClipRecord, anchors: str | None) -> Iterator[Problem]:
+    """All that reading a clip's files can show."""
+    yield from _check_files(folder, record, deep=True)
+    masks = record.masks.paths if record.masks else {}
+    for what, relative in {"video": record.path, **masks}.items():
+        with suppress(ManifestError):
+            path = inside(folder, relative)
+            if path.is_file():
+                yield from _check_count(path, what, record)
+                yield from _check_provenance(path, record, anchors) if what == "video" else ()
+
+
+def _check_files(folder: Path, record: ClipRecord, *, deep: bool) -> Iterator[Problem]:
+    wanted = {record.path: record.sha256}
+    if record.masks is not None:
+        digests = record.masks.sha256 or ("", "", "")
+        wanted |= dict(zip(record.masks.paths.values(), digests, strict=True))
+    for relative, digest in wanted.items():
+        try:
+            path = inside(folder, relative)
+        except ManifestError as error:
+            yield Problem("file", f"is missing: {error}", record.id)
+            continue
+        if not path.is_file():
+            yield Problem("file", f"{relative} is missing", record.id)
+        elif not digest:
+            yield Problem("file", f"{relative} has no digest in the manifest", record.id)
+        elif deep and sha256_file(path) != digest:
+            yield Problem("file", f"{relative} has other bytes than the manifest says", record.id)
+
+
+def _check_provenance(path: Path, record: ClipRecord, anchors: str | None) -> Iterator[Problem]:
+    try:
+        found = read_provenance(path, anchors=anchors)
+    except ProvenanceError as error:
+        yield Problem("provenance", str(error), record.id)
+        return
+    if found is None:
+        yield Problem("provenance", "carries no C2PA manifest", record.id, "warning")
+        return
+    for reason in found.problems:
+        yield Problem("provenance", reason, record.id)
+    if found.valid and found.signer is not None and not found.signer.trusted:
+        yield Problem("provenance", f"is signed by {found.signer.name}, not by those of this set's seal", record.id)
+    yield from _check_statement(found, record)
+
+
+def _check_statement(found: Provenance, record: ClipRecord) -> Iterator[Problem]:
+    if found.digital_source_types and found.says_fake != (record.label == "fake"):
+        says = "a trained model had a hand in it" if found.says_fake else "no model had a hand in it"
+        yield Problem("label", f"is listed as {record.label}, and its signed manifest says that {says}", record.id)
+    signed = found.record
+    if signed is None:
+        return
+    for name, value in record_facts(record).items():
+        if name in signed and signed[name] != value:
+            yield Problem("label", f"{name} is listed as {value!r} and signed as {signed[name]!r}", record.id)
+
+
+def _check_count(path: Path, what: str, record: ClipRecord) -> Iterator[Problem]:
+    from shared.video import probe
+
+    try:
+        counted = probe(path, count=True).frames_counted
+    except AssayError as error:
+        yield Problem("frames", f"its {what} cannot be decoded: {error}", record.id)
+        return
+    if counted != record.frames:
+        yield Problem("frames", f"its {what} has {counted} frames, the manifest says {record.frames}", record.id)
+
+
+def _check_orphans(folder: Path, records: Iterable[ClipRecord]) -> Iterator[Problem]:
+    listed: set[str] = set()
+    for record in records:
+        listed |= {record.path, *(record.masks.paths.values() if record.masks else ())}
+    sidecars = {str(Path(relative).with_suffix(".c2pa")) for relative in listed}
+    for place in (MEDIA, MASKS):
+        for path in sorted((folder / place).rglob("*")):
+            relative = path.relative_to(folder).as_posix()
+            if path.is_file() and relative not in listed and relative not in sidecars:
+                yield Problem(
+                    "orphan", f"{relative} is listed nowhere: a stopped build's, or put there", None, "warning"
+                )
+
+
+def _clip(text: str) -> ClipId | None:
+    try:
+        return ClipId.parse(text)
+    except ValueError:
+        return None

@@ -1,1 +1,1 @@
-"""Faces in frames: found, followed, aligned, told apart, and kept as facesets."""
+"""Faces: found in frames, followed through them, cut out upright, and kept in facesets."""

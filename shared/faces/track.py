@@ -86,8 +86,12 @@ class Tracker:
         self._ended: list[_Track] = []
 
     def update(self, faces: Sequence[Face]) -> list[Face]:
-        """The ``faces`` of the next frame, in the same order, with their ``track`` set."""
-        chosen = self._match_by_place(faces)
+        """The ``faces`` of the next frame, in the same order, with their ``track`` set.
+
+        A face that already carries the number of a track still going on, because it was followed there, keeps it.
+        """
+        chosen = self._already_known(faces)
+        self._match_by_place(faces, chosen)
         self._match_by_identity(faces, chosen)
         for track in self._live:
             if track not in chosen.values():
@@ -118,18 +122,25 @@ class Tracker:
                 self._ended.append(track)
         del self._ended[: max(0, len(self._ended) - self.config.max_remembered)]
 
-    def _match_by_place(self, faces: Sequence[Face]) -> dict[int, _Track]:
+    def _already_known(self, faces: Sequence[Face]) -> dict[int, _Track]:
+        live = {track.number: track for track in self._live}
+        return {
+            i: live.pop(face.track) for i, face in enumerate(faces) if face.track is not None and face.track in live
+        }
+
+    def _match_by_place(self, faces: Sequence[Face], chosen: dict[int, _Track]) -> None:
         pairs: list[tuple[float, int, int]] = []
-        by_number = {track.number: track for track in self._live}
-        for track in self._live:
+        taken = {track.number for track in chosen.values()}
+        free = {track.number: track for track in self._live if track.number not in taken}
+        for number, track in free.items():
             box = track.predicted()
             for index, face in enumerate(faces):
                 shared = max(overlap(box, face.box), overlap(track.box, face.box))
                 distance = track.distance(face)
                 stranger = distance is not None and distance >= self.config.same_distance
-                if shared >= self.config.min_overlap and not stranger:
-                    pairs.append((-shared, track.number, index))
-        return {index: by_number[number] for number, index in _best_first(pairs)}
+                if index not in chosen and shared >= self.config.min_overlap and not stranger:
+                    pairs.append((-shared, number, index))
+        chosen.update({index: free[number] for number, index in _best_first(pairs)})
 
     def _match_by_identity(self, faces: Sequence[Face], chosen: dict[int, _Track]) -> None:
         taken = {track.number for track in chosen.values()}

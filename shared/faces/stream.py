@@ -1,0 +1,271 @@
+"""From frames to faces: the one way that extraction, swapping, scoring and inspection share."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Generator, Iterable, Iterator, Sequence
+from contextlib import closing
+from dataclasses import dataclass, replace
+
+import cv2
+import numpy as np
+
+from shared.errors import ConfigError
+from shared.faces.align import INNER, compose, frame_to_crop
+from shared.faces.background import ahead
+from shared.faces.contract import LOST_BELOW
+from shared.faces.finder import FaceFinder, IndexedFinder
+from shared.faces.track import Tracker, overlap
+from shared.types import Face, Frame
+
+_MAX_WAITING_BYTES = 256 << 20
+_PATCH_PX = 32
+_SAME_PLACE = 0.3
+_SAME_FACE = 0.6
+
+
+@dataclass(frozen=True)
+class FollowConfig:
+    """How faces are followed through frames.
+
+    Attributes:
+        detect_every: a full detection on every n-th frame; between them landmarks are refined in moved boxes.
+        batch: how many detections go to the finder at once. More than one helps on a GPU and costs memory.
+        min_face_px: a detected face with a narrower box is dropped.
+        max_faces: of one frame, the largest are kept.
+        queue_frames: how many frames may wait before and behind the finder; fewer where frames are huge.
+        cut_difference: mean difference of successive frames, in grey levels, from which a scene cut is suspected.
+        min_likeness: least correlation of a followed face with how it looked in the frame before.
+        max_misses: for how many detections in a row a face may be missed and still be followed.
+    """
+
+    detect_every: int = 8
+    batch: int = 1
+    min_face_px: float = 24.0
+    max_faces: int = 16
+    queue_frames: int = 8
+    cut_difference: float = 24.0
+    min_likeness: float = 0.5
+    max_misses: int = 10
+
+    def __post_init__(self) -> None:
+        for name in ("detect_every", "batch", "max_faces", "queue_frames"):
+            if getattr(self, name) < 1:
+                raise ConfigError(f"{name} must be 1 or more, got {getattr(self, name)}", hint="leave it out")
+
+    @classmethod
+    def on(cls, device: str) -> FollowConfig:
+        """What suits a finder on ``device``: on a GPU every frame, in batches; on a CPU the defaults."""
+        return cls() if device == "cpu" else cls(detect_every=1, batch=16)
+
+
+def follow(
+    frames: Iterable[Frame], finder: FaceFinder, config: FollowConfig | None = None
+) -> Generator[tuple[Frame, list[Face]], None, None]:
+    """Every one of ``frames``, in order, with its faces, which carry track numbers; no face gives an empty list.
+
+    ``frames`` are read in one thread and faces found in another, so both run beside the caller's work; the frames in
+    between are bounded in number and in bytes. A full detection runs on every ``detect_every``-th frame, when the
+    picture changes abruptly, and as soon as a followed face is lost, then for as many frames one by one.
+
+    Raises:
+        Whatever reading ``frames`` or the finder raises, here, in the caller's thread.
+    """
+    config = config or FollowConfig()
+    source = iter(frames)
+    first = next(source, None)
+    if first is None:
+        return
+    depth = min(config.queue_frames, max(1, _MAX_WAITING_BYTES // max(1, first.image.nbytes)))
+    decoded = ahead(_again(first, source), depth=depth, name="assay-decode")
+    found = ahead(_Follower(finder, config).run(decoded), depth=depth, name="assay-find")
+    with closing(found):
+        yield from found
+
+
+def _again(first: Frame, rest: Iterator[Frame]) -> Iterator[Frame]:
+    try:
+        yield first
+        yield from rest
+    finally:
+        close = getattr(rest, "close", None)
+        if callable(close):
+            close()
+
+
+class _Follower:
+    """The state of one pass: what was seen last, where, and how it moved."""
+
+    def __init__(self, finder: FaceFinder, config: FollowConfig) -> None:
+        self._finder = finder
+        self._config = config
+        self._tracker = Tracker()
+        self._until_due = 0
+        self._search_left = 0
+        self._thumbnail: np.ndarray | None = None
+        self._looks: dict[int, np.ndarray] = {}
+        self._misses: dict[int, int] = {}
+        self._faces: list[Face] = []
+        self._steps: dict[int, np.ndarray] = {}
+
+    def run(self, frames: Generator[Frame, None, None]) -> Generator[tuple[Frame, list[Face]], None, None]:
+        with closing(frames):
+            for chunk in self._chunks(frames):
+                yield from self._indexed(chunk) if isinstance(self._finder, IndexedFinder) else self._followed(chunk)
+
+    def _chunks(self, frames: Iterable[Frame]) -> Iterator[list[Frame]]:
+        """Frames in groups that hold about one batch of detections; one by one where the batch is one."""
+        size = 1 if self._config.batch == 1 else self._config.batch * self._config.detect_every
+        chunk: list[Frame] = []
+        for frame in frames:
+            chunk.append(frame)
+            if len(chunk) >= min(size, max(1, _MAX_WAITING_BYTES // max(1, frame.image.nbytes))):
+                yield chunk
+                chunk = []
+        if chunk:
+            yield chunk
+
+    def _indexed(self, chunk: list[Frame]) -> Iterator[tuple[Frame, list[Face]]]:
+        assert isinstance(self._finder, IndexedFinder)
+        for frame, faces in zip(chunk, self._finder.find_indexed(chunk), strict=True):
+            yield frame, self._tracker.update(self._usable(faces))
+
+    def _followed(self, chunk: list[Frame]) -> Iterator[tuple[Frame, list[Face]]]:
+        cuts = [self._changes_abruptly(frame.image) for frame in chunk]
+        due = [index for index, cut in enumerate(cuts) if self._is_due(cut)]
+        detected = dict(zip(due, self._finder.find([chunk[i].image for i in due]), strict=True)) if due else {}
+        for index, frame in enumerate(chunk):
+            if cuts[index] and not self._still_there(frame.image):
+                self._tracker.cut()
+                self._faces = []
+            if index in detected:
+                self._take_detected(frame.image, detected[index], self._faces)
+            else:
+                self._follow_on(frame.image)
+            yield frame, self._faces
+
+    def _is_due(self, cut: bool) -> bool:
+        due = cut or self._until_due <= 0 or self._search_left > 0
+        self._search_left -= 1
+        self._until_due = self._config.detect_every if due else self._until_due
+        self._until_due -= 1
+        return due
+
+    def _take_detected(self, image: np.ndarray, found: Sequence[Face], followed: Sequence[Face]) -> None:
+        """Takes what was detected, and of the ``followed`` faces those that the detector missed but that are there.
+
+        A detector blinks more often than a face does. What it misses several times in a row is let go.
+        """
+        usable = self._usable(found)
+        missed = [face for face in followed if self._may_be_missed(face) and not _seen(face, usable)]
+        kept = [face for face in self._refined(image, missed) if face is not None and not _seen(face, usable)]
+        self._misses = {_number(face): self._misses.get(_number(face), 0) + 1 for face in kept}
+        self._see([*usable, *kept])
+        for face in self._faces[: len(usable)]:
+            self._looks[_number(face)] = _patch(image, face.landmarks)
+        self._looks = {_number(face): self._looks[_number(face)] for face in self._faces}
+
+    def _may_be_missed(self, face: Face) -> bool:
+        return self._misses.get(_number(face), 0) < self._config.max_misses
+
+    def _follow_on(self, image: np.ndarray) -> None:
+        refined = self._refined(image, self._faces)
+        alive = [face for face in refined if face is not None]
+        if len(alive) == len(refined) and not _meet(alive):
+            self._see(alive)
+            return
+        self._until_due = self._config.detect_every - 1
+        there = [old for old, now in zip(self._faces, refined, strict=True) if now is not None]
+        self._take_detected(image, self._finder.find([image])[0], there)
+
+    def _refined(self, image: np.ndarray, faces: Sequence[Face]) -> list[Face | None]:
+        """Each of ``faces`` in the next ``image``; None for one that is lost."""
+        if not faces:
+            return []
+        refined = self._finder.refine(image, [self._expected_box(face) for face in faces])
+        # The confidence of a followed face stays the detector's: refining measures on another scale.
+        return [
+            replace(now, track=old.track, confidence=old.confidence) if self._is_there(image, old, now) else None
+            for old, now in zip(faces, refined, strict=True)
+        ]
+
+    def _is_there(self, image: np.ndarray, old: Face, now: Face) -> bool:
+        if now.confidence < LOST_BELOW or not _has_extent(now.landmarks):
+            return False
+        # Against the frame before, so that turning is no change and another person in the same place is.
+        before, self._looks[_number(old)] = self._looks[_number(old)], _patch(image, now.landmarks)
+        return _likeness(before, self._looks[_number(old)]) >= self._config.min_likeness
+
+    def _see(self, faces: Sequence[Face]) -> None:
+        before = {_number(face): face for face in self._faces}
+        self._faces = self._tracker.update(faces)
+        if len(self._faces) < len(before):
+            # Who has just gone is often back at once: it is looked for in every frame until the next turn.
+            self._search_left = self._config.detect_every
+        self._steps = {
+            _number(face): (face.landmarks - before[_number(face)].landmarks).mean(0)
+            for face in self._faces
+            if _number(face) in before
+        }
+
+    def _usable(self, faces: Sequence[Face]) -> list[Face]:
+        large = [face for face in faces if face.width_px >= self._config.min_face_px and _has_extent(face.landmarks)]
+        ranked = sorted(range(len(large)), key=lambda i: (-large[i].width_px, i))[: self._config.max_faces]
+        return [large[i] for i in sorted(ranked)]
+
+    def _expected_box(self, face: Face) -> np.ndarray:
+        """The face's box, one step further along its motion; at most half of itself."""
+        half = (face.box[2:] - face.box[:2]) / 2
+        step = np.clip(self._steps.get(_number(face), np.zeros(2)), -half, half)
+        return (face.box + np.tile(step, 2)).astype(np.float32)
+
+    def _changes_abruptly(self, image: np.ndarray) -> bool:
+        stride = max(1, min(image.shape[:2]) // 48)
+        thumbnail = image[::stride, ::stride].astype(np.int16)
+        before, self._thumbnail = self._thumbnail, thumbnail
+        if before is None or before.shape != thumbnail.shape:
+            return False
+        return float(np.abs(thumbnail - before).mean()) >= self._config.cut_difference
+
+    def _still_there(self, image: np.ndarray) -> bool:
+        """Whether some face looks as before at the same place: then the light changed (a flash), not the scene."""
+        return any(
+            _likeness(self._looks[_number(face)], _patch(image, face.landmarks)) >= self._config.min_likeness
+            for face in self._faces
+        )
+
+
+def _number(face: Face) -> int:
+    assert face.track is not None
+    return face.track
+
+
+def _seen(face: Face, among: Sequence[Face]) -> bool:
+    return any(overlap(face.box, other.box) > _SAME_PLACE for other in among)
+
+
+def _meet(faces: Sequence[Face]) -> bool:
+    """Whether two followed faces have run into one."""
+    return any(overlap(a.box, b.box) > _SAME_FACE for a, b in itertools.combinations(faces, 2))
+
+
+def _has_extent(landmarks: np.ndarray) -> bool:
+    return bool(np.ptp(landmarks[INNER], axis=0).min() >= 2)
+
+
+def _patch(image: np.ndarray, landmarks: np.ndarray) -> np.ndarray:
+    """(32, 32) float32: the face itself, upright and small, zero mean and unit length."""
+    # Twice as fine, then averaged: enough against sparkle, and the cost does not grow with the face.
+    double = compose(
+        np.array([[2.0, 0.0, 0.5], [0.0, 2.0, 0.5]]), frame_to_crop(landmarks, px=_PATCH_PX, framing="half")
+    )
+    side = 2 * _PATCH_PX
+    fine = cv2.warpAffine(image, double, (side, side), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT)
+    small = cv2.resize(fine, (_PATCH_PX, _PATCH_PX), interpolation=cv2.INTER_AREA).astype(np.float32).mean(2)
+    small -= small.mean()
+    return small / max(float(np.linalg.norm(small)), 1e-6)
+
+
+def _likeness(a: np.ndarray, b: np.ndarray) -> float:
+    """Correlation of two patches, -1 to 1."""
+    return float((a * b).sum())

@@ -12,6 +12,7 @@ Convention:
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,7 +22,7 @@ import numpy as np
 
 from forge.blend import Patch
 from shared.types import Timestamp, VideoInfo
-from shared.video_writer import Encoding, VideoWriter
+from shared.video import Encoding, VideoWriter
 
 MASK_KINDS: tuple[str, ...] = ("alpha", "changed", "region")
 
@@ -68,16 +69,15 @@ class MaskWriter:
     """Writes the three mask videos side by side; a context manager, each file whole or absent.
 
     Args:
-        folder: where ``<name>.alpha.mkv``, ``<name>.changed.mkv`` and ``<name>.region.mkv`` go.
-        name: the clip's name.
+        paths: name of each mask (:data:`MASK_KINDS`) to the .mkv file it goes to.
         info: the target's size, clock and rate.
 
     Raises:
         StorageError: the disk refused.
     """
 
-    def __init__(self, folder: Path, name: str, info: VideoInfo) -> None:
-        self.paths = {kind: folder / mask_file(name, kind) for kind in MASK_KINDS}
+    def __init__(self, paths: Mapping[str, Path], info: VideoInfo) -> None:
+        self.paths = {kind: paths[kind] for kind in MASK_KINDS}
         self._info = info
         self._stack = ExitStack()
         self._writers: dict[str, VideoWriter] = {}
@@ -99,8 +99,3 @@ class MaskWriter:
         """Adds the masks of the frame at ``time``."""
         for kind, writer in self._writers.items():
             writer.write(getattr(masks, kind), time)
-
-
-def mask_file(name: str, kind: str) -> str:
-    """File name of one mask of the clip called ``name``."""
-    return f"{name}.{kind}.mkv"

@@ -18,12 +18,14 @@ class SwapConfig:
 
     Convention:
         erode, feather, border: fractions of the crop's side, so that they mean the same at 64 and at 512 pixels
+        detect_every: a full detection on every n-th frame, following in between; None for what suits the device
         face: ``main`` (the track with most area), ``all``, or a number: 0 is the main track, 1 the next in area
+        color_seconds: how long colours are averaged over (sigma), so that brightness does not flicker
         mask: ``auto`` is ``product`` (learned and hull) for a swapper with a mask, ``hull`` for one without
     """
 
     finder: str = "auto"
-    detect_every: int = 5
+    detect_every: int | None = None
     min_face_px: float = 40.0
     face: str = "main"
     color: str = "mean-std"
@@ -32,7 +34,7 @@ class SwapConfig:
     mask: MaskChoice = "auto"
     hull: HullKind = "extended"
     erode: float = 0.0
-    feather: float = 0.035
+    feather: float = 0.025
     border: float = 0.08
     blend: BlendMethod = "alpha"
     batch: int = 16
@@ -43,7 +45,7 @@ class SwapConfig:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        _need(self.detect_every >= 1, "detect_every must be 1 or more")
+        _need(self.detect_every is None or self.detect_every >= 1, "detect_every must be 1 or more")
         _need(self.min_face_px > 0, "min_face_px must be positive")
         _need(self.face in ("main", "all") or self.face.isdecimal(), "face is main, all or a number from 0")
         _need(0 <= self.color_seconds <= 5, "color_seconds must be between 0 and 5")

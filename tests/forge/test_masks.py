@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from fractions import Fraction
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -8,7 +9,7 @@ import pytest
 from forge.blend import Patch, paste
 from forge.masks import MASK_KINDS, FrameMasks, MaskWriter, changed_pixels, frame_masks, to_uint8
 from shared.types import Timestamp, VideoInfo
-from shared.video_reader import VideoReader, read_mask_frames
+from shared.video import VideoReader, read_mask_frames
 
 INFO = VideoInfo(
     width=24,
@@ -25,6 +26,10 @@ INFO = VideoInfo(
     container="mp4",
     has_audio=False,
 )
+
+
+def _paths(folder: Path) -> dict[str, Path]:
+    return {kind: folder / f"clip.{kind}.mkv" for kind in MASK_KINDS}
 
 
 def _patch(bounds: tuple[int, int, int, int], alpha: float, region: float = 1.0, value: float = 200.0) -> Patch:
@@ -79,7 +84,7 @@ def test_every_changed_pixel_has_alpha(rng):
 def test_the_three_videos_give_back_every_value_and_time(tmp_path, rng):
     frames = [FrameMasks(*rng.integers(0, 256, (3, 16, 24), dtype=np.uint8)) for _ in range(4)]
     times = [Timestamp(pts, INFO.time_base) for pts in (0, 1, 3, 4)]
-    with MaskWriter(tmp_path, "clip", INFO) as writer:
+    with MaskWriter(_paths(tmp_path), INFO) as writer:
         for masks, time in zip(frames, times, strict=True):
             writer.write(masks, time)
     assert sorted(path.name for path in tmp_path.iterdir()) == [f"clip.{kind}.mkv" for kind in MASK_KINDS]
@@ -94,7 +99,7 @@ def test_a_failure_leaves_no_mask_behind(tmp_path):
     masks = FrameMasks(*np.zeros((3, 16, 24), np.uint8))
 
     def write_one_and_fail() -> None:
-        with MaskWriter(tmp_path, "clip", INFO) as writer:
+        with MaskWriter(_paths(tmp_path), INFO) as writer:
             writer.write(masks, Timestamp(0, INFO.time_base))
             raise RuntimeError("interrupted")
 

@@ -11,18 +11,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
 from scipy.special import expit
 
+from detect.config import ClusterBy
 from detect.metrics import MetricSettings, all_metrics, check_samples, equal_mass_bins, has_both_classes, log_losses
 from shared.scores import Evaluation, Level
+from shared.splits import identity_groups
 from shared.types import ClipId, ClipRecord
-
-ClusterBy = Literal["group", "target"]
 
 _CHUNK_ELEMENTS = 4_000_000
 
@@ -35,8 +32,9 @@ class BootstrapSettings:
         replicates: how many times the clusters are drawn.
         confidence: coverage of the interval.
         seed: of the draws.
-        cluster_by: "group": clips connected by any shared identity, source or target, are one cluster; "target": clips
-            of one filmed person are, which ignores that a source identity may occur in several clusters.
+        cluster_by: "group": clips whose people are linked, directly or through others, are one cluster (see
+            ``shared.splits``); "target": clips of one filmed person are, which ignores that a source identity may
+            occur in several clusters.
     """
 
     replicates: int = 1000
@@ -55,13 +53,8 @@ def clip_clusters(records: Sequence[ClipRecord], by: ClusterBy = "group") -> dic
         people = sorted({record.target_identity for record in records})
         numbers = {person: number for number, person in enumerate(people)}
         return {record.id: numbers[record.target_identity] for record in records}
-    people = sorted({person for record in records for person in record.identities})
-    numbers = {person: number for number, person in enumerate(people)}
-    pairs = [(numbers[record.target_identity], numbers[other]) for record in records for other in record.identities]
-    rows, columns = zip(*pairs, strict=True) if pairs else ((), ())
-    graph = coo_array((np.ones(len(rows)), (rows, columns)), shape=(len(people), len(people)))
-    _, component = connected_components(graph, directed=False) if people else (0, np.empty(0, np.int32))
-    return {record.id: int(component[numbers[record.target_identity]]) for record in records}
+    numbers = {person: number for number, group in enumerate(identity_groups(records)) for person in group}
+    return {record.id: numbers[record.target_identity] for record in records}
 
 
 def draw_clusters(clusters: int, replicates: int, rng: np.random.Generator) -> np.ndarray:

@@ -60,8 +60,10 @@ class ScoreConfig:
     """Score every n-th frame. The frames between are decoded and counted, not searched for faces."""
     batch: int = 16
     """Crops scored at once."""
-    faces: FaceConfig = field(default_factory=FaceConfig)
-    aggregate: AggregateConfig = field(default_factory=AggregateConfig)
+    faces: FaceConfig | None = None
+    """Which faces count; as in the detector's training when left out."""
+    aggregate: AggregateConfig | None = None
+    """How the clip's score is made; as in the detector's training when left out."""
 
     def __post_init__(self) -> None:
         _need(self.every >= 1, f"every must be at least 1, got {self.every}", "1 scores every frame")
@@ -163,8 +165,8 @@ class EvaluateConfig:
     """"all" takes every clip, for a set that the detector was not trained on."""
     frames_per_clip: int = 32
     """Frames taken from each clip, evenly spaced over all of it."""
-    threshold: float = 0.5
-    """Score from which a clip counts as called fake, for accuracy."""
+    threshold: float | None = None
+    """Score from which a clip counts as called fake, for accuracy; the detector's own when left out."""
     bins: int = 15
     """Equal-mass bins of the calibration error."""
     replicates: int = 1000
@@ -177,10 +179,16 @@ class EvaluateConfig:
     batch: int = 32
     finder: str | None = None
     """Face finder by name; the one that the detector was trained with when left out."""
-    aggregate: AggregateConfig = field(default_factory=AggregateConfig)
+    aggregate: AggregateConfig | None = None
+    """How a clip's score is made; as in the detector's training when left out."""
+    workers: int = 2
+    """Threads that read crops."""
 
     def __post_init__(self) -> None:
         _need(self.split in (*SPLITS, "all"), f"no split is named {self.split!r}", "train, val, test or all")
-        _need(0 < self.threshold < 1, f"threshold is a score between 0 and 1, got {self.threshold}")
+        _need(
+            self.threshold is None or 0 < self.threshold < 1,
+            f"threshold is a score between 0 and 1, got {self.threshold}",
+        )
         for name in ("frames_per_clip", "bins", "replicates", "batch"):
             _need(getattr(self, name) >= 1, f"{name} must be at least 1, got {getattr(self, name)}")

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import hashlib
 import time
 
 import numpy as np
@@ -28,7 +29,7 @@ def record(name: str, target: str, source: str | None = None) -> ClipRecord:
         kind="swap" if fake else "real",
         label="fake" if fake else "real",
         path=f"media/{name}.mp4",
-        sha256="0" * 64,
+        sha256=hashlib.sha256(name.encode()).hexdigest(),
         target_identity=target,
         source_identity=source,
         rights="synthetic",

@@ -1,0 +1,220 @@
+"""How good a detector is on a dataset: metrics with intervals at three levels, by manipulation and rendition.
+
+Every clip is a sample of its own, whatever its file is called, because clips are keyed by id. A clip without a usable
+face has no score: it is counted beside the metrics, and never scored for it.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+import msgspec
+import numpy as np
+from scipy.special import expit
+
+from detect.bootstrap import BootstrapSettings, clip_clusters, evaluate_samples
+from detect.config import EvaluateConfig
+from detect.curves import CurveData, draw_curves
+from detect.metrics import MetricSettings
+from detect.scored import Samples, ScoredClip, clip_samples, frame_samples, track_samples, write_scores
+from shared.scores import Evaluation
+from shared.storage import replacing_folder
+
+SCORE_NOTE = (
+    "Scores are sigmoids of raw logits, not calibrated probabilities; log loss, Brier score and ECE judge them as if "
+    "they were."
+)
+_EDGE = 1e-9
+
+
+@dataclass(frozen=True)
+class Counts:
+    """Clips by truth and by whether they could be scored."""
+
+    real: int
+    fake: int
+    real_without_face: int
+    fake_without_face: int
+
+    def __str__(self) -> str:
+        text = f"{self.real} real and {self.fake} fake clips"
+        if self.real_without_face or self.fake_without_face:
+            text += (
+                f" ({self.real_without_face} real and {self.fake_without_face} fake without a usable face, not scored)"
+            )
+        return text
+
+
+@dataclass(frozen=True)
+class Slice:
+    """Clip-level metrics of a part of the set.
+
+    ``by`` "manipulation": the fakes of one manipulation against all real clips; "rendition": all clips of one
+    rendition.
+    """
+
+    by: Literal["manipulation", "rendition"]
+    name: str
+    counts: Counts
+    evaluations: tuple[Evaluation, ...]
+
+
+@dataclass(frozen=True)
+class EvaluationResult:
+    """What ``evaluation.json`` holds.
+
+    Attributes:
+        dataset, split: what was scored.
+        detector: name, weights' digest, faces.
+        counts: clips.
+        threshold: score from which a clip is called fake in "accuracy", and what it was chosen on.
+        evaluations: at clip, track and frame level.
+        slices: by manipulation and by rendition.
+        clusters: what the bootstrap drew.
+        notes: what a reader must know.
+    """
+
+    dataset: dict[str, str]
+    split: str
+    detector: dict[str, str]
+    counts: Counts
+    threshold: float
+    threshold_from: str
+    aggregation: str
+    clusters: str
+    evaluations: tuple[Evaluation, ...]
+    slices: tuple[Slice, ...]
+    notes: tuple[str, ...] = field(default_factory=tuple)
+
+    def find(self, metric: str, level: str = "clip") -> Evaluation | None:
+        """The value of one metric at one level, or None where the data cannot give it."""
+        return next((e for e in self.evaluations if e.metric == metric and e.level == level), None)
+
+
+def evaluate_clips(
+    clips: Sequence[ScoredClip],
+    config: EvaluateConfig,
+    *,
+    dataset: dict[str, str],
+    detector: dict[str, str],
+    operating_point: tuple[float, str] = (0.0, "nothing: the score 0.5"),
+) -> EvaluationResult:
+    """Metrics of scored clips.
+
+    Args:
+        clips: of one dataset, each with a truth.
+        config: threshold, bins, bootstrap. Without a threshold the operating point of the detector is used.
+        dataset: name and digest, for the record.
+        detector: name and digest, for the record.
+        operating_point: logit, and what it was chosen on.
+    """
+    threshold, threshold_from = _threshold(config, operating_point)
+    metrics = MetricSettings(threshold=threshold, bins=config.bins)
+    bootstrap = BootstrapSettings(replicates=config.replicates, seed=config.seed, cluster_by=config.cluster_by)
+    numbers = clip_clusters([clip.record for clip in clips], config.cluster_by)
+    clusters = np.array([numbers[clip.record.id] for clip in clips], np.int64)
+
+    def evaluations(samples: Samples, level: Literal["frame", "track", "clip"]) -> list[Evaluation]:
+        owners = clusters[samples.clips]
+        return evaluate_samples(
+            samples.labels, samples.logits, owners, level=level, metrics=metrics, bootstrap=bootstrap
+        )
+
+    def slice_of(by: Literal["manipulation", "rendition"], name: str, places: np.ndarray) -> Slice:
+        everything = clip_samples(clips)
+        chosen = np.isin(everything.clips, places)
+        part = Samples(everything.labels[chosen], everything.logits[chosen], everything.clips[chosen])
+        return Slice(by, name, count([clips[place] for place in places]), tuple(evaluations(part, "clip")))
+
+    return EvaluationResult(
+        dataset=dataset,
+        split=config.split,
+        detector=detector,
+        counts=count(clips),
+        threshold=threshold,
+        threshold_from=threshold_from,
+        aggregation=clips[0].score.aggregation if clips else "",
+        clusters=f"{np.unique(clusters).size} clusters by {config.cluster_by}",
+        evaluations=(
+            *evaluations(clip_samples(clips), "clip"),
+            *evaluations(track_samples(clips), "track"),
+            *evaluations(frame_samples(clips), "frame"),
+        ),
+        slices=tuple(slice_of(by, name, places) for by, name, places in _slices(clips)),
+        notes=_notes(clips, clusters, config),
+    )
+
+
+def count(clips: Sequence[ScoredClip]) -> Counts:
+    """Clips by truth, and those without a score."""
+    fake = [clip.score.logit for clip in clips if clip.record.label == "fake"]
+    real = [clip.score.logit for clip in clips if clip.record.label == "real"]
+    return Counts(len(real), len(fake), real.count(None), fake.count(None))
+
+
+def write_evaluation(folder: Path, result: EvaluationResult, clips: Sequence[ScoredClip]) -> Path:
+    """Writes ``evaluation.json``, ``scores.jsonl``, ``frames.parquet`` and ``curves.png`` as ``folder``.
+
+    Raises:
+        StorageError: the disk refused.
+    """
+    samples = clip_samples(clips)
+    data = CurveData(
+        title=f"{result.detector.get('name', 'detector')} on {result.dataset.get('name', 'dataset')}, "
+        f"{result.split} split: {result.counts.real} real and {result.counts.fake} fake clips, {result.clusters}",
+        labels=samples.labels,
+        logits=samples.logits,
+        threshold=float(np.log(result.threshold / (1 - result.threshold))),
+        slices=[(part.name, e) for part in result.slices for e in part.evaluations if e.metric == "auc"],
+    )
+    with replacing_folder(folder) as draft:
+        (draft / "evaluation.json").write_text(render_json(result), encoding="utf-8")
+        write_scores(draft, clips)
+        (draft / "curves.png").write_bytes(draw_curves(data))
+    return folder
+
+
+def render_json(result: EvaluationResult) -> str:
+    """The result as JSON text with a stable order of keys."""
+    return json.dumps(msgspec.to_builtins(result), indent=2, ensure_ascii=False) + "\n"
+
+
+def _threshold(config: EvaluateConfig, operating_point: tuple[float, str]) -> tuple[float, str]:
+    if config.threshold is not None:
+        return config.threshold, "the command"
+    logit, chosen_on = operating_point
+    return float(np.clip(expit(logit), _EDGE, 1 - _EDGE)), chosen_on
+
+
+def _slices(clips: Sequence[ScoredClip]) -> list[tuple[Literal["manipulation", "rendition"], str, np.ndarray]]:
+    manipulation = np.array([clip.record.id.manipulation or "" for clip in clips])
+    rendition = np.array([clip.record.rendition for clip in clips])
+    found: list[tuple[Literal["manipulation", "rendition"], str, np.ndarray]] = []
+    for name in np.unique(manipulation[manipulation != ""]):
+        found.append(("manipulation", str(name), np.flatnonzero((manipulation == name) | (manipulation == ""))))
+    for name in np.unique(rendition):
+        found.append(("rendition", str(name), np.flatnonzero(rendition == name)))
+    return found
+
+
+def _notes(clips: Sequence[ScoredClip], clusters: np.ndarray, config: EvaluateConfig) -> tuple[str, ...]:
+    notes = [SCORE_NOTE]
+    labels = np.array([clip.record.label == "fake" for clip in clips], bool)
+    fewest = min((np.unique(clusters[labels == truth]).size for truth in (False, True)), default=0)
+    if not labels.any() or labels.all():
+        notes.append("Only one class is here, so there is no AUC, AP, EER or TPR.")
+    elif fewest < 2:
+        notes.append(
+            "One class has fewer than two clusters of people, so no interval can be given"
+            + ("; --clusters target gives one over filmed people." if config.cluster_by == "group" else ".")
+        )
+    elif fewest < 10:
+        notes.append(f"A class has only {fewest} clusters of people: the intervals are rough, and likely too narrow.")
+    missing = sum(label is None for clip in clips for label in clip.frame_labels)
+    if missing:
+        notes.append(f"{missing} scored faces have no label of their own and are left out at frame and track level.")
+    return tuple(notes)

@@ -1,0 +1,168 @@
+"""The actors: people who never lived, drawn from a seed, who talk, blink and turn with exact landmarks."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from fractions import Fraction
+from functools import lru_cache
+
+import numpy as np
+
+from shared.actors.body import Body, Pose
+from shared.actors.expression import Expression, Face
+from shared.actors.hair import paint_hair_atlas
+from shared.actors.head import Head
+from shared.actors.identity import Traits, cast_seeds, draw_traits
+from shared.actors.landmarks import Anchors
+from shared.actors.motion import Liveliness, Track, perform_track
+from shared.actors.paint import paint_atlas
+from shared.actors.render import Wardrobe, draw
+from shared.actors.scene import Scene, develop, draw_scene
+
+MAX_PX = 2048
+MAX_FRAMES = 200_000
+
+
+@dataclass(frozen=True, eq=False)
+class ActorFrame:
+    """One frame of a performance.
+
+    Convention:
+        image: (H, W, 3) uint8, RGB
+        landmarks: (68, 2) float32, (x, y), pixel centres, iBUG order; points of the mesh, exact to float32
+        matte: (H, W) float32 in [0, 1], how much of each pixel is the person
+        identity: the actor's name
+        expression, pose: what was asked of the actor
+    """
+
+    image: np.ndarray
+    landmarks: np.ndarray
+    matte: np.ndarray
+    identity: str
+    expression: Expression
+    pose: Pose
+
+
+@dataclass(frozen=True, eq=False)
+class Actor:
+    """A procedural person. Equal seeds are equal people.
+
+    Attributes:
+        seed: what the person is drawn from.
+        traits: form and look.
+    """
+
+    seed: int
+    traits: Traits
+
+    @classmethod
+    def from_seed(cls, seed: int) -> Actor:
+        """The person of ``seed``.
+
+        Raises:
+            ValueError: a negative seed.
+        """
+        return cls(seed, draw_traits(seed))
+
+    @property
+    def name(self) -> str:
+        """``actor-007`` for seed 7."""
+        return f"actor-{self.seed:03d}"
+
+
+@dataclass(frozen=True, eq=False)
+class _Dressed:
+    body: Body
+    wardrobe: Wardrobe
+
+
+@lru_cache(maxsize=12)
+def _dress(seed: int, traits: Traits, texels: int) -> _Dressed:
+    """Meshes and textures, kept for the actors used last, since painting them takes about a second."""
+    head = Head.build(traits.shape)
+    face = Face.build(head)
+    body = Body(face, traits.look, np.random.default_rng([seed, 5]))
+    wardrobe = Wardrobe(
+        paint_atlas(head, traits.look, seed, texels),
+        paint_hair_atlas(head, traits.look, seed, max(texels // 2, 256)),
+        Anchors.build(head, traits.look, face.rest),
+    )
+    return _Dressed(body, wardrobe)
+
+
+def cast(count: int, seed: int) -> list[Actor]:
+    """``count`` actors who differ clearly in form, skin tone and hair.
+
+    Raises:
+        ValueError: fewer than one, or a negative seed.
+    """
+    return [Actor.from_seed(chosen) for chosen in cast_seeds(count, seed)]
+
+
+def perform(
+    actor: Actor,
+    *,
+    frames: int,
+    px: int,
+    frame_rate: Fraction = Fraction(25),
+    seed: int,
+    liveliness: Liveliness | None = None,
+) -> Iterator[ActorFrame]:
+    """The actor, talking, in a place drawn from ``seed``. The same arguments give the same bytes.
+
+    Args:
+        actor: who.
+        frames: how many.
+        px: height and width of the frames.
+        frame_rate: frames a second.
+        seed: of the performance: motion, light, background, camera, noise.
+        liveliness: how much they move.
+
+    Raises:
+        ValueError: sizes that make no picture or are absurd.
+    """
+    if not 32 <= px <= MAX_PX or not 0 <= frames <= MAX_FRAMES or frame_rate <= 0:
+        raise ValueError(
+            f"need 32 <= px <= {MAX_PX}, 0 <= frames <= {MAX_FRAMES}, a rate; got {px=}, {frames=}, {frame_rate}"
+        )
+    track = plan_track(actor, frames=frames, frame_rate=frame_rate, seed=seed, liveliness=liveliness)
+    scene = draw_scene(np.random.default_rng([actor.seed, seed, 2]), px)
+    noise = np.random.default_rng([actor.seed, seed, 3])
+    dressed = _dress(actor.seed, actor.traits, 512 if px <= 300 else 1024)
+    for expression, pose in zip(track.expressions, track.poses, strict=True):
+        yield _frame(actor, dressed, scene, expression, pose, px, noise)
+
+
+def plan_track(
+    actor: Actor, *, frames: int, frame_rate: Fraction, seed: int, liveliness: Liveliness | None = None
+) -> Track:
+    """What the actor will do in :func:`perform` with the same arguments."""
+    return perform_track(frames, frame_rate, np.random.default_rng([actor.seed, seed, 1]), liveliness)
+
+
+def portrait(
+    actor: Actor, *, px: int, seed: int = 0, expression: Expression | None = None, pose: Pose | None = None
+) -> ActorFrame:
+    """One frame with a chosen expression and pose, in the place of ``seed``."""
+    scene = draw_scene(np.random.default_rng([actor.seed, seed, 2]), px)
+    dressed = _dress(actor.seed, actor.traits, 512 if px <= 300 else 1024)
+    noise = np.random.default_rng([actor.seed, seed, 3])
+    return _frame(actor, dressed, scene, expression or Expression(), pose or Pose(), px, noise)
+
+
+def _frame(
+    actor: Actor,
+    dressed: _Dressed,
+    scene: Scene,
+    expression: Expression,
+    pose: Pose,
+    px: int,
+    noise: np.random.Generator,
+) -> ActorFrame:
+    posed = dressed.body.posed(expression, pose)
+    picture = draw(dressed.body, dressed.wardrobe, posed, pose, scene.lights, scene.camera, px)
+    light = picture.light + (1 - picture.matte[..., None]) * scene.backdrop
+    image = develop(light, scene, noise)
+    matte = np.clip(picture.matte, 0.0, 1.0)
+    return ActorFrame(image, picture.landmarks, matte, actor.name, expression, pose)

@@ -6,7 +6,7 @@ import json
 from collections import Counter
 from collections.abc import Sequence
 
-from shared.dataset_layout import FRAMES, MANIFEST, DatasetInfo
+from shared.dataset_layout import MANIFEST, DatasetInfo
 from shared.splits import count_by
 from shared.types import SPLITS, ClipRecord
 
@@ -25,20 +25,9 @@ _CLIP_FEATURES: tuple[tuple[str, str], ...] = (
     *((name, "string") for name in ("parent", "content_sha256", "tool_version")),
     ("factors", "pairs"),
 )
-_FRAME_FEATURES: tuple[tuple[str, str], ...] = (
-    ("clip", "string"),
-    ("frame", "int32"),
-    ("pts", "int64"),
-    ("seconds", "float64"),
-    ("label", "string"),
-    ("track", "int32"),
-    ("box", "box"),
-    ("face_px", "float32"),
-)
 _NESTED = {
     "ranges": ["    sequence:", "      sequence: int64"],
     "pairs": ["    sequence:", "      sequence: string"],
-    "box": ["    sequence: float32", "    length: 4"],
     "masks": [
         "    struct:",
         *(f"    - name: {name}\n      dtype: string" for name in ("alpha", "changed", "region")),
@@ -53,6 +42,7 @@ def render_card(info: DatasetInfo, records: Sequence[ClipRecord]) -> str:
 
 
 def _front_matter(info: DatasetInfo) -> list[str]:
+    # One table only: ``datasets`` reads all tables of a folder with the reader of the first.
     # JSON strings are YAML strings, so quoting is not a question here.
     return [
         "---",
@@ -67,15 +57,10 @@ def _front_matter(info: DatasetInfo) -> list[str]:
         "- config_name: clips",
         f"  data_files: {MANIFEST}",
         "  default: true",
-        "- config_name: frames",
-        f"  data_files: {FRAMES}",
         "dataset_info:",
         "- config_name: clips",
         "  features:",
         *_features(_CLIP_FEATURES),
-        "- config_name: frames",
-        "  features:",
-        *_features(_FRAME_FEATURES),
         "---",
     ]
 
@@ -113,7 +98,7 @@ def _body(info: DatasetInfo, records: Sequence[ClipRecord]) -> list[str]:
         "from datasets import load_dataset",
         "",
         'clips = load_dataset("PATH", "clips", split="train")    # all clips: the column `split` says which',
-        'frames = load_dataset("PATH", "frames", split="train")',
+        'frames = load_dataset("parquet", data_files="PATH/frames.parquet", split="train")',
         "```",
         "",
         "This page is written by `assay dataset`; what you add belongs in the description in `dataset.toml`.",

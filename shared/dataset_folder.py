@@ -8,11 +8,12 @@ a time (a lock file); readers need no lock.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from shared.dataset_card import render_card
+from shared.dataset_files import files_of, with_digests
 from shared.dataset_index import ManifestIndex
 from shared.dataset_layout import (
     CARD,
@@ -43,7 +44,7 @@ from shared.locking import folder_lock
 from shared.manifest import labels_of, write_frame_labels, write_manifest
 from shared.signing import SigningIdentity
 from shared.splits import FRACTIONS, split_by_groups, split_by_identity
-from shared.storage import inside, replacing, replacing_folder, sha256_file, write_text
+from shared.storage import inside, replacing, replacing_folder, write_text
 from shared.types import ClipId, ClipRecord, FrameLabel, Masks, Split
 
 _SHOWN = 3
@@ -204,7 +205,7 @@ class DatasetFolder:
                 f"{record.id} belongs to another dataset than {self.name}", hint="name it after this one"
             )
         with self._writing():
-            filled = self._with_digests(record)
+            filled = with_digests(self.path, record)
             listed = self._index.records().get(record.id)
             if listed is not None:
                 return self._same(listed, filled)
@@ -262,7 +263,25 @@ class DatasetFolder:
             StorageError: the disk refused.
         """
         with self._lock():
-            self._place_seal(self.records())
+            self._place_seal(self.records(), prune=True)
+
+    def remove(self, clips: Iterable[ClipId]) -> None:
+        """Takes clips out of the set, their lines and labels first, then their files: consent may be withdrawn.
+
+        Raises:
+            ManifestError: a clip is not listed, another was made from it, or see :meth:`add`.
+            StorageError: the disk refused.
+        """
+        with self._writing():
+            gone = {clip: self.record(clip) for clip in clips}
+            left = [record for record in self.records() if record.id not in gone]
+            child = next((record for record in left if record.parent in gone), None)
+            if child is not None:
+                raise ManifestError(f"{child.id} was made from {child.parent}", hint="remove both, or neither")
+            self._place_seal(left, rewrite=True, prune=True)
+            for record in gone.values():
+                for relative in files_of(record):
+                    inside(self.path, relative).unlink(missing_ok=True)
 
     def verify(self, deep: bool = True, *, tick: Callable[[], object] | None = None) -> list[Problem]:
         """Everything wrong with the set; empty when all is well. ``deep`` reads every byte and counts every frame."""
@@ -323,15 +342,19 @@ class DatasetFolder:
                 hint="look with assay dataset verify; if the change is yours, assay dataset sign seals it",
             )
 
-    def _place_seal(self, records: Sequence[ClipRecord], *, rewrite: bool = False) -> None:
-        """Makes the next seal with all it covers in one draft folder, then puts it in place."""
+    def _place_seal(self, records: Sequence[ClipRecord], *, rewrite: bool = False, prune: bool = False) -> None:
+        """Makes the next seal with all it covers in one draft folder, then puts it in place.
+
+        ``rewrite`` replaces the lines by ``records``, ``prune`` drops the labels of clips that are not among them.
+        """
         identity = SigningIdentity.load_or_create()
         waiting = [record.id for record in records if labels_path(self.path, record.id).is_file()]
         with replacing_folder(self.path / COMMIT) as drafts:
             if rewrite:
                 write_manifest(drafts / MANIFEST, records)
-            if waiting:
-                merge_frames(self.path, waiting, drafts / FRAMES)
+            if waiting or prune:
+                listed = [record.id for record in records] if prune else None
+                merge_frames(self.path, waiting, drafts / FRAMES, listed=listed)
             write_text(drafts / CARD, render_card(self.info, records))
             write_seal(self.path, self.name, identity, drafts=drafts, roots=self._known_roots())
         finish_commit(self.path, identity.fingerprint)
@@ -347,29 +370,6 @@ class DatasetFolder:
         owner = self._index.owner(relative)
         if owner is not None:
             raise ManifestError(f"{relative} belongs to {owner}, which is listed", hint="choose another name")
-
-    def _with_digests(self, record: ClipRecord) -> ClipRecord:
-        """The record with its masks' digests, all its files checked."""
-        self._need_digest(record, self.media_path(record), record.sha256)
-        if record.masks is None:
-            return record
-        paths = self.mask_paths(record)
-        known = record.masks.sha256 or (None, None, None)
-        found = [self._need_digest(record, path, digest) for path, digest in zip(paths.values(), known, strict=True)]
-        alpha, changed, region = found
-        return dataclasses.replace(record, masks=dataclasses.replace(record.masks, sha256=(alpha, changed, region)))
-
-    def _need_digest(self, record: ClipRecord, path: Path, wanted: str | None) -> str:
-        if not path.is_file():
-            raise ManifestError(
-                f"{record.id}: {path} is missing", hint="put the file in place before the clip is added"
-            )
-        found = sha256_file(path)
-        if wanted is not None and found != wanted:
-            raise ManifestError(
-                f"{record.id}: {path} is not the file the record means", hint="hash it after it was signed"
-            )
-        return found
 
     def _same(self, listed: ClipRecord, record: ClipRecord) -> ClipRecord:
         """``listed``, when ``record`` says the same but for the split."""

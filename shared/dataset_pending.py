@@ -13,6 +13,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from shared.dataset_layout import CARD, FRAMES, MANIFEST, PENDING, SEAL
@@ -52,19 +53,22 @@ def frame_tables(folder: Path, waiting: Iterable[ClipId], *, drafts: Path | None
             yield read_frame_table(path)
 
 
-def merge_frames(folder: Path, waiting: Iterable[ClipId], out: Path) -> None:
+def merge_frames(folder: Path, waiting: Iterable[ClipId], out: Path, *, listed: Iterable[ClipId] | None = None) -> None:
     """Writes the sealed rows and those of ``waiting`` as one table; memory does not grow with its length.
+
+    With ``listed``, only the rows of those clips stay.
 
     Raises:
         ManifestError: a table is damaged.
         StorageError: the disk refused.
     """
     with storage_errors(out), pq.ParquetWriter(out, FRAME_SCHEMA, compression="zstd") as writer:
+        keep = None if listed is None else pc.field("clip").isin([str(clip) for clip in listed] or [""])
         held: list[pa.Table] = []
         rows = 0
         for table in frame_tables(folder, waiting):
-            held.append(table)
-            rows += table.num_rows
+            held.append(table if keep is None else table.filter(keep))
+            rows += held[-1].num_rows
             if rows >= _ROWS_A_GROUP:
                 writer.write_table(pa.concat_tables(held))
                 held, rows = [], 0

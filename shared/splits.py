@@ -220,8 +220,8 @@ def _cannot_split(groups: Sequence[tuple[str, ...]], wanted: int) -> LeakError:
     largest = max(groups, key=len)
     names = ", ".join(largest[:_SHOWN]) + (", ..." if len(largest) > _SHOWN else "")
     return LeakError(
-        f"{wanted} splits need {wanted} groups of people that no clip joins, and there are {len(groups)}: "
-        f"{len(largest)} identities hang together ({names})",
+        f"{wanted} splits need {wanted} groups of people that share no clip and no pictures, and there are "
+        f"{len(groups)}: {len(largest)} identities hang together ({names})",
         hint="swap only within groups of identities, add clips of other people, or ask for fewer splits",
     )
 

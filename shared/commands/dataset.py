@@ -196,6 +196,28 @@ def sign(path: _Folder) -> None:
     console.result({"signer": identity.name, "fingerprint": identity.fingerprint, "clips": len(dataset)})
 
 
+@app.command()
+def remove(
+    path: _Folder,
+    clips: Annotated[list[str], typer.Argument(help="Ids of clips, as show --json and verify print them.")],
+) -> None:
+    """Takes clips out of a set, with their files: when consent is withdrawn, or a clip turns out to be unfit.
+
+    Example: assay dataset remove sets/portraits portraits-1/real/ann-01@h264-crf18
+    """
+    from shared.dataset import DatasetFolder
+    from shared.types import ClipId
+
+    try:
+        ids = [ClipId.parse(text) for text in clips]
+    except ValueError as error:
+        raise UsageError(str(error), hint="for example portraits-1/real/ann-01@h264-crf18") from error
+    dataset = DatasetFolder.open(path)
+    dataset.remove(ids)
+    console.print(f"{len(ids)} {'clip' if len(ids) == 1 else 'clips'} removed, {len(dataset)} left")
+    console.result({"removed": clips, "left": len(dataset)})
+
+
 def _encoding(codec: str | None, crf: int | None) -> Encoding:
     from shared.config import from_mapping, to_mapping
     from shared.video import Encoding

@@ -1,0 +1,164 @@
+"""Small clips and datasets made on the spot."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Sequence
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+
+from shared.dataset import DatasetFolder, add_real_clip
+from shared.provenance import COMPOSITE_WITH_MODEL, Action, record_facts, sign_clip
+from shared.signing import SigningIdentity
+from shared.storage import sha256_file
+from shared.types import ClipId, ClipRecord, FrameLabel, Timestamp
+from shared.video import Encoding, VideoWriter
+
+QUICK = Encoding(preset="ultrafast")
+PAL = Fraction(1, 25)
+
+
+def numbered(index: int, width: int = 64, height: int = 48) -> np.ndarray:
+    """A smooth picture that differs with ``index`` by enough to tell frames apart after compression."""
+    y, x = np.mgrid[0:height, 0:width]
+    planes = (x * 2 + index * 9, y * 3 + index * 5, x + y + index * 7)
+    return np.stack([np.clip(40 + plane % 160, 0, 255) for plane in planes], axis=-1).astype(np.uint8)
+
+
+@pytest.fixture
+def picture() -> Callable[..., np.ndarray]:
+    """Makes the picture with a given number."""
+    return numbered
+
+
+@pytest.fixture
+def make_clip(tmp_path: Path) -> Callable[..., Path]:
+    """Writes a clip of numbered pictures at the given ticks."""
+
+    def make(
+        name: str = "clip.mp4",
+        *,
+        ticks: Sequence[int] = range(12),
+        time_base: Fraction = PAL,
+        frame_rate: Fraction | None = None,
+        size: tuple[int, int] = (64, 48),
+        encoding: Encoding = QUICK,
+        **settings: object,
+    ) -> Path:
+        path = tmp_path / name
+        width, height = size
+        with VideoWriter(
+            path,
+            width=width,
+            height=height,
+            time_base=time_base,
+            frame_rate=frame_rate,
+            encoding=encoding,
+            **settings,  # type: ignore[arg-type]
+        ) as writer:
+            for index, tick in enumerate(ticks):
+                writer.write(numbered(index, width, height), Timestamp(tick, time_base))
+        return path
+
+    return make
+
+
+@pytest.fixture
+def make_sound(tmp_path: Path) -> Callable[..., Path]:
+    """Writes a second of a falling tone, compressed, without a picture."""
+
+    def make(name: str = "sound.m4a", codec: str = "aac", rate: int = 44_100, delay: int = 0) -> Path:
+        path = tmp_path / name
+        seconds = np.arange(rate) / rate
+        samples = (np.sin(2 * np.pi * (880 - 300 * seconds) * seconds) * 12_000).astype(np.int16)
+        # The clock of the movie, milliseconds by default, would round a late start.
+        options = {"movie_timescale": str(rate)} if path.suffix == ".m4a" else {}
+        with av.open(str(path), "w", container_options=options) as container:
+            stream = container.add_stream(codec, rate=rate, layout="mono")
+            resampler = av.AudioResampler(
+                format=stream.codec_context.format, layout="mono", rate=rate, frame_size=stream.frame_size or 1_024
+            )
+            frame = av.AudioFrame.from_ndarray(samples[None], format="s16", layout="mono")
+            frame.sample_rate, frame.pts, frame.time_base = rate, delay, Fraction(1, rate)
+            for piece in (*resampler.resample(frame), *resampler.resample(None), None):
+                container.mux(stream.encode(piece))
+        return path
+
+    return make
+
+
+@pytest.fixture
+def make_set(tmp_path: Path) -> Callable[..., DatasetFolder]:
+    """Makes a dataset with real clips of the given people, and a fake for each (source, target) pair."""
+
+    def make(
+        people: Sequence[str] = ("ann",), pairs: Sequence[tuple[str, str]] = (), name: str = "toy"
+    ) -> DatasetFolder:
+        dataset = DatasetFolder.init(tmp_path / name, name)
+        for index, person in enumerate(people):
+            clip = tmp_path / f"{name}-{person}.mp4"
+            _film(clip, start=10 * index)
+            add_real_clip(dataset, clip, identity=person, rights="synthetic", encoding=QUICK)
+        for source, target in pairs:
+            add_fake(dataset, source, target, tmp_path)
+        return dataset
+
+    return make
+
+
+def add_fake(dataset: DatasetFolder, source: str, target: str, scratch: Path) -> ClipRecord:
+    """Lists a fake of six frames, of which the first four are forged, with masks, labels and signature."""
+    clip = ClipId(dataset.name, "toyswap", f"{target}+{source}")
+    masks = dataset.masks_for(clip)
+    hashes = []
+    for index, relative in enumerate(masks.paths.values()):
+        with dataset.stage_media(relative) as draft:
+            _film(draft, gray=True, start=index)
+            hashes.append(sha256_file(draft))
+    masks = dataclasses.replace(masks, sha256=tuple(hashes))
+    relative = dataset.media_for(clip)
+    with dataset.stage_media(relative) as draft:
+        _film(draft, start=100 + sum(map(ord, source + target)) % 97)
+        record = ClipRecord(
+            id=clip,
+            kind="swap",
+            label="fake",
+            path=relative,
+            sha256="0" * 64,
+            target_identity=target,
+            source_identity=source,
+            rights="synthetic",
+            frames=6,
+            width=64,
+            height=48,
+            codec="h264",
+            faked=((0, 4),),
+            masks=masks,
+        )
+        content = sign_clip(
+            draft,
+            SigningIdentity.load_or_create(),
+            title=clip.name,
+            actions=[Action("c2pa.edited", "swapped")],
+            ingredient=scratch / f"{dataset.name}-{target}.mp4",
+            digital_source_type=COMPOSITE_WITH_MODEL,
+            record=record_facts(record),
+        )
+        record = dataclasses.replace(record, sha256=sha256_file(draft), content_sha256=content)
+    labels = [
+        FrameLabel(clip, index, index, index / 25, "fake" if index < 4 else "real", 0, (1.0, 2.0, 31.0, 42.0), 30.0)
+        for index in range(6)
+    ]
+    return dataset.add(record, labels)
+
+
+def _film(path: Path, *, start: int = 0, gray: bool = False) -> None:
+    encoding = Encoding.lossless_mask() if gray else QUICK
+    with VideoWriter(path, width=64, height=48, time_base=PAL, frame_rate=None, encoding=encoding) as writer:
+        for index in range(6):
+            image = numbered(start + index)
+            writer.write(image[..., 0] if gray else image, Timestamp(index, PAL))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from forge.models import dfaker, dfl_h128, lightweight, original
+from forge.models import dfaker, dfl_h128, iae, lightweight, original, saehd
 from forge.models.contract import Option, Swap, Swapper, SwapSpec
 from forge.registry import swappers
 from shared.errors import ConfigError
@@ -17,8 +17,10 @@ __all__ = [
     "build_swapper",
     "dfaker",
     "dfl_h128",
+    "iae",
     "lightweight",
     "original",
+    "saehd",
 ]
 
 

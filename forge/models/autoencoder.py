@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import get_args
 
 from torch import Tensor, nn
 
 from forge.models.blocks import Decoder, Encoder, initialise, scaled
 from forge.models.contract import Option, Swap, Swapper, SwapSpec
 from shared.errors import ConfigError
+from shared.registry import near_matches
 from shared.types import Framing
 
 
@@ -50,7 +52,7 @@ class AutoencoderSwapper(Swapper):
         framing: how much of the head the crops show.
 
     Raises:
-        ConfigError: ``width`` or ``mask_width`` is out of range.
+        ConfigError: ``width`` or ``mask_width`` is out of range, or ``framing`` is unknown.
         UsageError: fewer than two identities, or one twice.
     """
 
@@ -66,6 +68,8 @@ class AutoencoderSwapper(Swapper):
         framing: Framing = "full",
     ) -> None:
         super().__init__()
+        if framing not in get_args(Framing):
+            raise ConfigError(f"no framing is named {framing!r}", hint=near_matches(framing, list(get_args(Framing))))
         _check_range("width", width, 4.0)
         _check_range("mask_width", mask_width, 1.0)
         options: dict[str, Option] = {"mask": mask, "mask_width": float(mask_width), "framing": framing}

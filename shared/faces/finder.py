@@ -247,6 +247,7 @@ def _load_backends() -> None:
     """Imports the backend files; each registers what it has and imports its own heavy library only when used."""
     import shared.faces.dlib
     import shared.faces.dlib_landmarks
+    import shared.faces.dlib_mmod
     import shared.faces.face_alignment
     import shared.faces.fan
     import shared.faces.mtcnn

@@ -138,6 +138,7 @@ class _Session:
         self.earlier_seconds = 0.0
         self.first_step = 0
         self.saved_step = -1
+        self.previewed_step = -1
         self.loss = math.nan
         self.held_out: dict[str, Measured] = {}
         self.pending: list[dict[str, Losses]] = []
@@ -156,8 +157,9 @@ class _Session:
             self._say_how_to_go_on()
             raise KeyboardInterrupt
         self._flush_losses()
-        if self.saved_step != self.trainer.step or not (self.run.path / EXPORT_FOLDER).exists():
+        if self.previewed_step != self.trainer.step:
             self._preview()
+        if self.saved_step != self.trainer.step or not (self.run.path / EXPORT_FOLDER).exists():
             self._save()
         return self._result()
 
@@ -252,6 +254,9 @@ class _Session:
         write_bytes(self.run.previews / f"step-{step:08d}.jpg", data)
         write_bytes(self.run.previews / "latest.jpg", data)
         write_bytes(self.run.previews / "loss.png", loss_plot(self.run.metrics()))
+        self.previewed_step = step
+        if step == self.first_step:
+            return  # a finished run, opened again: it was logged when it ended
         self.run.log_image(step, "preview", picture)
         for identity, found in self.held_out.items():
             self.run.log(step, **{f"held_out/{identity}/{key}": value for key, value in found._asdict().items()})

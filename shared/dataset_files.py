@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 import dataclasses
-from pathlib import Path, PurePosixPath
+import os
+import re
+from pathlib import Path
 
 from shared.errors import ManifestError
 from shared.storage import inside, sha256_file
 from shared.types import ClipRecord
 
+# Paths that need a look at the disk, or a refusal: absolute, with a way up, a backslash or a NUL.
+_ODD_PATH = re.compile(r"^/|(^|/)\.\.(/|$)|\\|\x00|^$")
+
 
 def files_of(record: ClipRecord) -> tuple[str, ...]:
     """Paths, inside the dataset, of a clip's video, its masks, and the manifest that may lie beside the video."""
     masks = record.masks.paths.values() if record.masks else ()
-    return (record.path, *masks, str(PurePosixPath(record.path).with_suffix(".c2pa")))
+    stem, dot, suffix = record.path.rpartition(".")
+    return (record.path, *masks, f"{stem if dot and '/' not in suffix else record.path}.c2pa")
 
 
 def with_digests(folder: Path, record: ClipRecord) -> ClipRecord:
@@ -32,6 +38,39 @@ def with_digests(folder: Path, record: ClipRecord) -> ClipRecord:
         _digest(folder, record, record.masks.region, region),
     )
     return dataclasses.replace(record, masks=dataclasses.replace(record.masks, sha256=digests))
+
+
+class PresentFiles:
+    """What lies in a dataset's folder, listed once; in a large set, asking for each path by itself takes the time."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._plain: set[str] = set()
+        self._has_links = False
+        for place, folders, names in os.walk(folder):
+            start = os.path.relpath(place, folder)
+            prefix = "" if start == "." else f"{Path(start).as_posix()}/"
+            links = {name for name in (*folders, *names) if (Path(place) / name).is_symlink()}
+            self._has_links |= bool(links)
+            self._plain.update(f"{prefix}{name}" for name in names if name not in links)
+
+    def find(self, relative: str) -> Path | None:
+        """The file, or None when it is missing.
+
+        Raises:
+            ManifestError: the path leads out of the folder.
+        """
+        if relative in self._plain:
+            return self._folder / relative
+        if not self._has_links and not _ODD_PATH.search(relative):
+            return None
+        path = inside(self._folder, relative)
+        return path if path.is_file() else None
+
+    def under(self, places: tuple[str, ...]) -> list[str]:
+        """Paths of all files, no links, in these folders of the dataset, sorted."""
+        starts = tuple(f"{place}/" for place in places)
+        return sorted(relative for relative in self._plain if relative.startswith(starts))
 
 
 def _digest(folder: Path, record: ClipRecord, relative: str, wanted: str | None) -> str:

@@ -8,7 +8,6 @@ clip or a seal signed by somebody else by the chain of certificates.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -16,7 +15,7 @@ from typing import Literal
 import numpy as np
 import pyarrow as pa
 
-from shared.dataset_files import files_of
+from shared.dataset_files import PresentFiles, files_of
 from shared.dataset_layout import FRAMES, MANIFEST, MASKS, MEDIA, read_info
 from shared.dataset_pending import frame_tables, labels_path, standing_seal
 from shared.dataset_seal import Seal, difference, newest
@@ -25,7 +24,7 @@ from shared.manifest import frame_label_table, read_manifest
 from shared.provenance import Provenance, read_provenance, record_facts
 from shared.signing import local_root
 from shared.splits import find_leaks
-from shared.storage import inside, sha256_file
+from shared.storage import sha256_file
 from shared.types import ClipId, ClipRecord, FrameLabel
 
 Kind = Literal[
@@ -89,11 +88,14 @@ def verify_dataset(
     problems += [Problem("leak", str(leak)) for leak in find_leaks(records)]
     problems += _check_frames(folder, records, seal, drafts)
     anchors = "".join(seal.roots) if seal else None
+    present = PresentFiles(folder)
     for record in records:
-        problems += _check_clip(folder, record, anchors) if deep else _check_files(folder, record, deep=False)
+        problems += _check_files(present, record)
+        if deep:
+            problems += _check_clip(present, record, anchors)
         if tick is not None:
             tick()
-    return [*problems, *_check_orphans(folder, records)]
+    return [*problems, *_check_orphans(present, records)]
 
 
 def check_labels(record: ClipRecord, labels: Sequence[FrameLabel]) -> None:
@@ -218,35 +220,42 @@ def _label_faults(record: ClipRecord, rows: pa.Table) -> list[str]:
     return []
 
 
-def _check_clip(folder: Path, record: ClipRecord, anchors: str | None) -> Iterator[Problem]:
+def _check_clip(present: PresentFiles, record: ClipRecord, anchors: str | None) -> Iterator[Problem]:
     """All that reading a clip's files can show."""
-    yield from _check_files(folder, record, deep=True)
-    masks = record.masks.paths if record.masks else {}
-    for what, relative in {"video": record.path, **masks}.items():
-        with suppress(ManifestError):
-            path = inside(folder, relative)
-            if path.is_file():
-                yield from _check_count(path, what, record)
-                yield from _check_provenance(path, record, anchors) if what == "video" else ()
-
-
-def _check_files(folder: Path, record: ClipRecord, *, deep: bool) -> Iterator[Problem]:
-    wanted = {record.path: record.sha256}
-    if record.masks is not None:
-        digests = record.masks.sha256 or ("", "", "")
-        wanted |= dict(zip(record.masks.paths.values(), digests, strict=True))
-    for relative, digest in wanted.items():
+    for what, path, digest in _wanted(record):
         try:
-            path = inside(folder, relative)
-        except ManifestError as error:
-            yield Problem("file", f"is missing: {error}", record.id)
+            file = present.find(path)
+        except ManifestError:
             continue
-        if not path.is_file():
-            yield Problem("file", f"{relative} is missing", record.id)
+        if file is None:
+            continue
+        if digest and sha256_file(file) != digest:
+            yield Problem("file", f"{path} has other bytes than the manifest says", record.id)
+        yield from _check_count(file, what, record)
+        if what == "video":
+            yield from _check_provenance(file, record, anchors)
+
+
+def _check_files(present: PresentFiles, record: ClipRecord) -> Iterator[Problem]:
+    for _, path, digest in _wanted(record):
+        try:
+            missing = present.find(path) is None
+        except ManifestError as error:
+            yield Problem("file", str(error), record.id)
+            continue
+        if missing:
+            yield Problem("file", f"{path} is missing", record.id)
         elif not digest:
-            yield Problem("file", f"{relative} has no digest in the manifest", record.id)
-        elif deep and sha256_file(path) != digest:
-            yield Problem("file", f"{relative} has other bytes than the manifest says", record.id)
+            yield Problem("file", f"{path} has no digest in the manifest", record.id)
+
+
+def _wanted(record: ClipRecord) -> Iterator[tuple[str, str, str | None]]:
+    """What each file is, its path, and the digest it should have."""
+    yield "video", record.path, record.sha256
+    if record.masks is not None:
+        digests = record.masks.sha256 or (None, None, None)
+        for (name, path), digest in zip(record.masks.paths.items(), digests, strict=True):
+            yield name, path, digest
 
 
 def _check_provenance(path: Path, record: ClipRecord, anchors: str | None) -> Iterator[Problem]:
@@ -291,15 +300,11 @@ def _check_count(path: Path, what: str, record: ClipRecord) -> Iterator[Problem]
         yield Problem("frames", f"its {what} has {counted} frames, the manifest says {record.frames}", record.id)
 
 
-def _check_orphans(folder: Path, records: Iterable[ClipRecord]) -> Iterator[Problem]:
+def _check_orphans(present: PresentFiles, records: Iterable[ClipRecord]) -> Iterator[Problem]:
     listed = {relative for record in records for relative in files_of(record)}
-    for place in (MEDIA, MASKS):
-        for path in sorted((folder / place).rglob("*")):
-            relative = path.relative_to(folder).as_posix()
-            if path.is_file() and relative not in listed:
-                yield Problem(
-                    "orphan", f"{relative} is listed nowhere: a stopped build's, or put there", None, "warning"
-                )
+    for relative in present.under((MEDIA, MASKS)):
+        if relative not in listed:
+            yield Problem("orphan", f"{relative} is listed nowhere: a stopped build's, or put there", None, "warning")
 
 
 def _clip(text: str) -> ClipId | None:

@@ -12,7 +12,6 @@ CodecName = Literal["libx264", "libx265", "libvpx-vp9", "libsvtav1", "ffv1", "mj
 
 PIXEL_FORMATS: tuple[str, ...] = ("yuv420p", "yuv422p", "yuv444p", "yuv420p10le", "yuv422p10le", "gray", "bgr0")
 CONTAINERS: tuple[str, ...] = (".mp4", ".mov", ".mkv", ".webm", ".avi")
-EXACT_CONTAINERS: tuple[str, ...] = (".mp4", ".mov")
 
 _PRESETS: tuple[str, ...] = (
     "ultrafast",
@@ -25,6 +24,8 @@ _PRESETS: tuple[str, ...] = (
     "slower",
     "veryslow",
 )
+
+_DEFAULT_CRF = 18
 
 # A fixed number: encoders cut pictures and look ahead by their thread count, so a count taken from the machine would
 # give other bytes on another machine.
@@ -41,13 +42,14 @@ class _Codec:
     min_side_px: int = 1
 
 
-# libx265 writes outside its buffers for 4:4:4 pictures smaller than one coding block, so those are kept from it.
+# The least sides are measured: libx265 4.2 writes outside its buffers for 4:4:4 pictures smaller than a coding block,
+# and libsvtav1 4.1 waits for ever on a side below 16.
 _CODECS: dict[str, _Codec] = {
     "libx264": _Codec("h264", (0, 51), even_sides=True),
     "libx265": _Codec("hevc", (0, 51), even_sides=True, min_side_px=64),
     "libvpx-vp9": _Codec("vp9", (0, 63)),
-    "libsvtav1": _Codec("av1", (1, 63), min_side_px=8),
-    "ffv1": _Codec("ffv1", None),
+    "libsvtav1": _Codec("av1", (1, 63), min_side_px=32),
+    "ffv1": _Codec("ffv1", None, min_side_px=8),
     "mjpeg": _Codec("mjpeg", (2, 31)),
 }
 
@@ -59,7 +61,7 @@ class Encoding:
     Attributes:
         codec: the encoder.
         crf: constant quality, lower is better; each encoder has its own scale (for mjpeg the quantiser, 2 to 31).
-            None for the encoder's default, and for FFV1, which loses nothing.
+            None for FFV1, which loses nothing.
         pixel_format: as FFmpeg names it; "gray" takes (H, W) pictures, "bgr0" keeps RGB as it is (FFV1 only).
         preset: speed against size, from "ultrafast" to "veryslow"; not for FFV1 and mjpeg.
         container: the file suffix to use where the caller has none to keep.
@@ -69,7 +71,7 @@ class Encoding:
     """
 
     codec: CodecName = "libx264"
-    crf: int | None = 18
+    crf: int | None = _DEFAULT_CRF
     pixel_format: str = "yuv420p"
     preset: str = "medium"
     container: str = ".mp4"
@@ -85,23 +87,25 @@ class Encoding:
 
     def _check_crf(self) -> None:
         scale = _CODECS[self.codec].crf
-        if self.crf is None:
-            return
         if scale is None:
-            raise ConfigError(f"{self.codec} is lossless and has no crf", hint="set crf to None")
-        low, high = scale
-        if not low <= self.crf <= high:
-            raise ConfigError(f"crf {self.crf} is not on the scale of {self.codec}", hint=f"from {low} to {high}")
+            if self.crf not in (None, _DEFAULT_CRF):
+                raise ConfigError(f"{self.codec} is lossless and has no crf", hint="leave crf out")
+            # One value for "no scale", so that settings written to a file and read back are equal.
+            object.__setattr__(self, "crf", None)
+        elif self.crf is None or not scale[0] <= self.crf <= scale[1]:
+            raise ConfigError(
+                f"crf {self.crf} is not on the scale of {self.codec}", hint=f"from {scale[0]} to {scale[1]}"
+            )
 
     @classmethod
     def lossless_mask(cls) -> Encoding:
         """For (H, W) uint8 masks: FFV1, gray, in Matroska; every value comes back as it went in."""
-        return cls(codec="ffv1", crf=None, pixel_format="gray", container=".mkv")
+        return cls(codec="ffv1", pixel_format="gray", container=".mkv")
 
     @classmethod
     def lossless_rgb(cls) -> Encoding:
         """For (H, W, 3) pictures that must come back bit for bit: FFV1, RGB, in Matroska."""
-        return cls(codec="ffv1", crf=None, pixel_format="bgr0", container=".mkv")
+        return cls(codec="ffv1", pixel_format="bgr0", container=".mkv")
 
     @property
     def name(self) -> str:
@@ -158,9 +162,9 @@ class Encoding:
             case "libsvtav1":
                 return {**crf, "preset": str(13 - step), "svtav1-params": "lp=2"}
             case "ffv1":
-                return {"level": "3", "slices": "4", "slicecrc": "1", "g": "1"}
+                return {"level": "3", "slicecrc": "1", "g": "1"}
             case "mjpeg":
-                return {} if self.crf is None else {"qmin": str(self.crf), "qmax": str(self.crf)}
+                return {"qmin": str(self.crf), "qmax": str(self.crf)}
 
 
 def _need_known(what: str, value: str, known: tuple[str, ...]) -> None:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Generator, Iterator
 from contextlib import closing
+from dataclasses import dataclass
 from fractions import Fraction
+from itertools import islice
 from pathlib import Path
 from types import TracebackType
 
@@ -49,7 +51,7 @@ class VideoReader:
         self._closed = False
         with opened(path) as container:
             stream = video_stream(container, path, limits)
-            first = next(self._decoded(container, stream), None)
+            first = next(self._decoded(container, stream, _Tally()), None)
             if first is None:
                 raise MediaError(f"{path} holds not one frame that can be decoded", hint="copy or download it again")
             self.info = facts_of(container, stream, first)
@@ -115,16 +117,36 @@ class VideoReader:
         """
         self.decode_failures = 0
         self.times_repaired = 0
-        with opened(self.path) as container:
-            stream = video_stream(container, self.path, self._limits)
-            clock = _Clock(self.info.time_base, self.info.frame_rate)
-            for index, frame in enumerate(self._decoded(container, stream)):
+        clock = FrameClock(self.info.time_base, self.info.frame_rate)
+        with closing(self._all_frames()) as frames:
+            for index, frame in enumerate(frames):
                 if self._closed:
                     return
                 self._check_frame(index, frame)
                 time = clock.stamp(frame.pts)
                 self.times_repaired = clock.repaired
                 yield time, frame
+
+    def _all_frames(self) -> Generator[VideoFrame, None, None]:
+        """Every frame that can be decoded, on all cores where that is safe.
+
+        Decoding several frames at once hides damage: an error met while other frames are handed out is lost, and
+        near the end so are the frames behind it. So when packets went in that neither came out nor failed, one
+        frame at a time is decoded again, what was shown already is passed over, and what was hidden is counted.
+        """
+        shown = 0
+        tally = _Tally()
+        with opened(self.path) as container:
+            for frame in self._decoded(container, video_stream(container, self.path, self._limits), tally):
+                shown += 1
+                yield frame
+        if tally.unaccounted <= 0:
+            return
+        self.decode_failures = 0
+        with opened(self.path) as container:
+            stream = video_stream(container, self.path, self._limits)
+            stream.codec_context.thread_type = "NONE"  # type: ignore[assignment]
+            yield from islice(self._decoded(container, stream, _Tally()), shown, None)
 
     def _check_frame(self, index: int, frame: VideoFrame) -> None:
         if index >= self._limits.max_frames:
@@ -138,7 +160,7 @@ class VideoReader:
                 hint="cut it where its size changes, or scale it to one size",
             )
 
-    def _decoded(self, container: InputContainer, stream: VideoStream) -> Iterator[VideoFrame]:
+    def _decoded(self, container: InputContainer, stream: VideoStream, tally: _Tally) -> Iterator[VideoFrame]:
         """Frames of a stream. Damage is counted and stepped over, as a player would."""
         packets = container.demux(stream)
         while True:
@@ -150,18 +172,28 @@ class VideoReader:
                 packet = None
             if packet is None:
                 return
+            tally.unaccounted += packet.size > 0 and not packet.is_discard
             try:
                 frames = packet.decode()
             except FFmpegError:
                 self.decode_failures += 1
+                tally.unaccounted -= 1
                 continue
+            tally.unaccounted -= len(frames)
             for frame in frames:
                 self.decode_failures += frame.is_corrupt
                 check_size(frame.width, frame.height, self.path, self._limits)
                 yield frame
 
 
-class _Clock:
+@dataclass
+class _Tally:
+    """Packets that went into a decoder, less the frames and errors that came out."""
+
+    unaccounted: int = 0
+
+
+class FrameClock:
     """Gives frames strictly increasing times: the stated one where there is one that fits."""
 
     def __init__(self, time_base: Fraction, frame_rate: Fraction | None) -> None:

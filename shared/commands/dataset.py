@@ -70,7 +70,7 @@ def add(
 
         face_finder = make_finder(finder)
     added: list[ClipRecord] = []
-    with dataset.batch(), console.progress("adding", None, unit="frame") as tick:
+    with dataset.batch(), console.progress("adding", _frames_in(clips), unit="frame") as tick:
         for clip in clips:
             tick(0, note=clip.name)
             record = add_real_clip(
@@ -224,6 +224,14 @@ def _encoding(codec: str | None, crf: int | None) -> Encoding:
 
     given = {key: value for key, value in {"codec": codec, "crf": crf}.items() if value is not None}
     return from_mapping(Encoding, to_mapping(Encoding()) | given, where="encoding")
+
+
+def _frames_in(clips: list[Path]) -> int | None:
+    """How many frames the clips say they have; None when one does not say. Refuses what is no video before work."""
+    from shared.video import probe
+
+    declared = [probe(clip).frames_declared for clip in clips]
+    return None if None in declared else sum(count or 0 for count in declared)
 
 
 def _groups(options: list[str]) -> dict[Split, list[str]]:

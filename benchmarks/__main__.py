@@ -93,8 +93,10 @@ def swap_quality(
 ) -> None:
     """Two people, both directions, measured on the last fifth of each clip, which is not trained on."""
     from benchmarks.swap_quality import measure
+    from forge.config import TrainConfig
 
-    found, settings = measure(clips, minutes=minutes, model=model, width=width, work=work, device=device)
+    config = TrainConfig(model=model, width=width, minutes=minutes, steps=10_000_000, device=device)
+    found, settings = measure(clips, config=config, work=work)
     show(new_result("swap-quality", _command(), found, settings=settings, device=_device(device)), save)
 
 

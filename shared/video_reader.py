@@ -36,6 +36,7 @@ class VideoReader:
     Attributes:
         path: the file.
         info: size, rates, codec; ``frames_counted`` is None (see :func:`probe`).
+        frames_decoded: frames of this pass, so far, including those that were not asked for.
         decode_failures: packets and frames of this pass, so far, that were damaged.
         times_repaired: frames of this pass, so far, without a usable time of their own.
 
@@ -45,6 +46,7 @@ class VideoReader:
 
     def __init__(self, path: Path, *, limits: VideoLimits = VideoLimits()) -> None:  # noqa: B008 - frozen
         self.path = path
+        self.frames_decoded = 0
         self.decode_failures = 0
         self.times_repaired = 0
         self._limits = limits
@@ -88,13 +90,15 @@ class VideoReader:
         return self._selected(start, stop, step)
 
     def _selected(self, start: int, stop: int | None, step: int) -> Iterator[Frame]:
+        if stop is not None and stop <= start:
+            return
         converter = FrameConverter(self.path)
         with closing(self.decoded()) as frames:
             for index, (time, frame) in enumerate(frames):
-                if stop is not None and index >= stop:
-                    return
                 if index >= start and (index - start) % step == 0:
                     yield Frame(index, time, self._orientation.apply(converter.rgb(frame)))
+                if index + 1 == stop:
+                    return
 
     def times(self) -> Iterator[Timestamp]:
         """The time of every frame; faster than :meth:`frames`, as no picture is converted."""
@@ -115,6 +119,7 @@ class VideoReader:
         Raises:
             MediaError: the size of the pictures changes on the way, or there are more than the limit.
         """
+        self.frames_decoded = 0
         self.decode_failures = 0
         self.times_repaired = 0
         clock = FrameClock(self.info.time_base, self.info.frame_rate)
@@ -125,6 +130,7 @@ class VideoReader:
                 self._check_frame(index, frame)
                 time = clock.stamp(frame.pts)
                 self.times_repaired = clock.repaired
+                self.frames_decoded = index + 1
                 yield time, frame
 
     def _all_frames(self) -> Generator[VideoFrame, None, None]:

@@ -1,0 +1,131 @@
+"""``assay faces``: cut one person's faces out of clips, and look at what was cut."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from shared.console import console
+
+if TYPE_CHECKING:
+    from shared.faces.faceset import Faceset, FacesetInfo
+    from shared.faces.faceset_summary import FacesetSummary
+
+app = typer.Typer(help="Faces cut out of clips: what swappers learn from.", no_args_is_help=True)
+
+_NAMES = {
+    "yaw_degrees": "yaw (degrees, + to the picture's right)",
+    "pitch_degrees": "pitch (degrees, + up)",
+    "roll_degrees": "roll (degrees, + clockwise)",
+    "sharpness": "sharpness (variance of the Laplacian)",
+    "width_px": "face width in the clip (px)",
+}
+
+
+@app.command()
+def extract(
+    clips: Annotated[list[Path], typer.Argument(help="Clips of one person.", show_default=False)],
+    identity: Annotated[str, typer.Option(help="Who is seen in them.", show_default=False)],
+    rights: Annotated[
+        str, typer.Option(help="On what basis they may be used: consent, CC-BY-4.0, ...", show_default=False)
+    ],
+    out: Annotated[Path, typer.Option(help="Folder of the faceset.", show_default=False)],
+    finder: Annotated[str | None, typer.Option(help="auto, dlib, yunet, mtcnn, face-alignment, sidecar, ...")] = None,
+    device: Annotated[str | None, typer.Option(help="Where the finder's networks run: cpu, cuda, ...")] = None,
+    framing: Annotated[str | None, typer.Option(help="half, midface, full, whole or head.")] = None,
+    px: Annotated[int | None, typer.Option(help="Side of a crop.")] = None,
+    every: Annotated[int | None, typer.Option(help="Take every n-th frame.")] = None,
+    detect_every: Annotated[int | None, typer.Option(help="Detect in every n-th frame, follow in between.")] = None,
+    min_face_px: Annotated[float | None, typer.Option(help="Set faces with a narrower box aside.")] = None,
+    all_people: Annotated[bool, typer.Option("--all-people", help="Keep everybody, not only the main person.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Replace a faceset that is there.")] = False,
+) -> None:
+    """Writes the faces of one person in CLIPS as a faceset, with landmarks, pose, sharpness and identity of each.
+
+    Every frame is looked at; faces that are blurred, small or of somebody else are written but set aside.
+
+    Example: assay faces extract ann-*.mp4 --identity ann --rights consent --out faces/ann
+    """
+    from shared.config import from_mapping
+    from shared.faces.extract import ExtractConfig
+    from shared.faces.extract import extract as extract_faces
+
+    given = {
+        "identity": identity,
+        "rights": rights,
+        "finder": finder,
+        "device": device,
+        "framing": framing,
+        "px": px,
+        "every": every,
+        "detect_every": detect_every,
+        "min_face_px": min_face_px,
+        "all_people": all_people,
+    }
+    settings = {name: value for name, value in given.items() if value is not None}
+    config = from_mapping(ExtractConfig, settings, where="assay faces extract")
+    info = extract_faces(clips, out, config, force=force)
+    _say(out, info)
+    console.result({"path": str(out), **dataclasses.asdict(info)})
+
+
+@app.command()
+def show(
+    faceset: Annotated[Path, typer.Argument(help="Folder of the faceset.", show_default=False)],
+    sheet: Annotated[Path | None, typer.Option(help="Write a contact sheet here, .png or .jpg.")] = None,
+    count: Annotated[int, typer.Option(help="How many crops the sheet shows.")] = 48,
+    landmarks: Annotated[bool, typer.Option("--landmarks", help="Draw the landmarks on the sheet.")] = False,
+    everything: Annotated[bool, typer.Option("--all", help="Also show faces that were set aside, framed red.")] = False,
+    deep: Annotated[bool, typer.Option("--deep", help="Read every crop and check it against the stored hash.")] = False,
+) -> None:
+    """Shows what a faceset holds: counts, spread of pose and sharpness, and a contact sheet if asked.
+
+    Example: assay faces show faces/ann --sheet ann.jpg
+    """
+    from shared.faces.faceset import Faceset
+    from shared.faces.faceset_summary import check_picture_path, contact_sheet, save_picture, summarise
+
+    if sheet is not None:
+        check_picture_path(sheet)
+    opened = Faceset.open(faceset)
+    if deep:
+        opened.verify()
+    summary = summarise(opened)
+    _tell(opened, summary)
+    if sheet is not None:
+        save_picture(sheet, contact_sheet(opened, count=count, everything=everything, landmarks=landmarks))
+        console.print(f"contact sheet: {sheet}")
+    document = {"path": str(faceset), **dataclasses.asdict(opened.info), "digest": opened.digest()}
+    console.result({**document, "summary": dataclasses.asdict(summary), "sheet": str(sheet) if sheet else None})
+
+
+def _say(out: Path, info: FacesetInfo) -> None:
+    read = sum(clip.frames_read for clip in info.clips)
+    empty = sum(clip.frames_without_face for clip in info.clips)
+    aside = ", ".join(f"{count} {reason}" for reason, count in info.set_aside.items())
+    console.print(f"{out}: {info.kept} faces of {info.identity} kept" + (f", set aside: {aside}" if aside else ""))
+    console.print(f"{read} frames read, {empty} of them without a face")
+
+
+def _tell(faceset: Faceset, summary: FacesetSummary) -> None:
+    info = faceset.info
+    console.print(f"{faceset.path}: {info.identity}, rights: {info.rights}")
+    console.print(f"{info.framing} crops of {info.px} px, finder {info.finder.get('name', 'unknown')}")
+    aside = ", ".join(f"{count} {reason}" for reason, count in info.set_aside.items()) or "none"
+    console.print(f"{summary.faces} faces in {summary.tracks} tracks, {summary.kept} kept, set aside: {aside}")
+    console.table(
+        "clips",
+        ["clip", "frames read", "without face", "sha256"],
+        [(clip.name, clip.frames_read, clip.frames_without_face, clip.sha256[:12]) for clip in info.clips],
+    )
+    console.table(
+        "kept faces",
+        ["measure", "5 %", "median", "95 %"],
+        [
+            (_NAMES[name], *(f"{value:.1f}" for value in dataclasses.astuple(spread)))
+            for name, spread in summary.spreads.items()
+        ],
+    )

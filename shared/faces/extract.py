@@ -1,0 +1,322 @@
+"""From clips to a faceset: decode, find, align and write, each beside the others, in bounded memory."""
+
+from __future__ import annotations
+
+import math
+import os
+from collections import deque
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import closing
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from shared.console import Tick, console
+from shared.errors import ConfigError, FacesetError, NoFaceError, UsageError
+from shared.faces.align import FRAMING_RATIO, align
+from shared.faces.faceset import FaceRow, FacesetInfo, FacesetWriter, SourceClip
+from shared.faces.faceset_layout import MAX_PX, MIN_PX, encode_crop
+from shared.faces.faceset_writer import check_target
+from shared.faces.finder import SIDECAR, FaceFinder, make_finder
+from shared.faces.identity import IdentityEmbedder, make_embedder
+from shared.faces.keep import OTHER_PERSON, KeepRule
+from shared.faces.manual import sidecar_of
+from shared.faces.pose import Pose, head_pose, sharpness
+from shared.faces.stream import FollowConfig, follow
+from shared.storage import need_free_space, sha256_file
+from shared.types import Face, Frame, Framing, check_name
+from shared.video import VideoReader, probe
+
+BESIDE = SIDECAR.rstrip(":")
+"""The finder name that means: every clip's own sidecar file, beside it."""
+
+_PNG_BYTES_A_PIXEL = 1.6
+
+
+@dataclass(frozen=True)
+class ExtractConfig:
+    """How faces are extracted.
+
+    Attributes:
+        identity: whose faces they are.
+        rights: the basis on which they may be used: consent, public-domain, CC-BY-4.0, synthetic, ...
+        finder: see :mod:`shared.faces.finder`; "sidecar" for known landmarks beside every clip.
+        device: where the finder's networks run.
+        framing: how much of the head a crop shows.
+        px: side of a crop.
+        every: take every n-th frame.
+        detect_every: detect in every n-th frame taken, follow in between; None for what suits the device.
+        min_face_px: faces with a narrower box are written but not kept.
+        max_faces: of one frame, the largest.
+        min_sharpness: faces less sharp than this share of the clip's median are written but not kept.
+        embed_every: an identity embedding for every n-th face of a track; 0 for none.
+        all_people: keep everybody, not only the main person.
+    """
+
+    identity: str
+    rights: str
+    finder: str = "auto"
+    device: str = "cpu"
+    framing: Framing = "whole"
+    px: int = 256
+    every: int = 1
+    detect_every: int | None = None
+    min_face_px: float = 48.0
+    max_faces: int = 8
+    min_sharpness: float = 0.25
+    embed_every: int = 25
+    all_people: bool = False
+
+    def __post_init__(self) -> None:
+        try:
+            check_name(self.identity, "identity")
+        except ValueError as error:
+            raise ConfigError(str(error), hint="for example ann or speaker-07") from error
+        if not self.rights.strip() or len(self.rights) > 200:
+            raise ConfigError(
+                "say on what basis the faces may be used", hint="--rights consent, CC-BY-4.0, public-domain, ..."
+            )
+        if self.framing not in FRAMING_RATIO:
+            raise ConfigError(f"no framing is named {self.framing!r}", hint=", ".join(FRAMING_RATIO))
+        _check_ranges(self)
+
+    def following(self) -> FollowConfig:
+        """The settings of :func:`shared.faces.stream.follow` that go with these."""
+        on_device = FollowConfig.on(self.device)
+        # Faces that are too small to keep are still followed: people come nearer.
+        smallest = min(on_device.min_face_px, self.min_face_px)
+        every = on_device.detect_every if self.detect_every is None else self.detect_every
+        return replace(on_device, detect_every=every, max_faces=self.max_faces, min_face_px=smallest)
+
+
+def _check_ranges(config: ExtractConfig) -> None:
+    for name, low, high in (
+        ("px", MIN_PX, MAX_PX),
+        ("every", 1, 10**6),
+        ("detect_every", 1, 10**6),
+        ("max_faces", 1, 1000),
+        ("min_face_px", 0, 10**5),
+        ("min_sharpness", 0, 1),
+        ("embed_every", 0, 10**9),
+    ):
+        value = getattr(config, name)
+        if value is not None and not low <= value <= high:
+            raise ConfigError(f"{name} must lie in {low} to {high}, got {value}", hint="leave it out for the default")
+
+
+def extract(
+    clips: Sequence[Path],
+    out: Path,
+    config: ExtractConfig,
+    *,
+    finder: FaceFinder | None = None,
+    embedder: IdentityEmbedder | None = None,
+    force: bool = False,
+) -> FacesetInfo:
+    """Writes the faces of ``clips``, all of one person, as the faceset ``out``, and gives its ``faceset.toml``.
+
+    Every face found is written; ``kept`` says which are fit for training. A frame with no face is counted. A faceset
+    that was there is replaced only with ``force``, and only once the new one is complete.
+
+    Args:
+        clips: the videos, none twice.
+        out: the folder of the faceset.
+        config: the settings.
+        finder: used instead of the one that ``config`` names.
+        embedder: used instead of the one that is installed.
+        force: replace a faceset that is there.
+
+    Raises:
+        UsageError: no clips, one given twice, or ``out`` is taken.
+        MediaError: a clip cannot be read.
+        NoFaceError: no face in any clip.
+        StorageError: the disk refused.
+    """
+    check_target(out, force=force)
+    sources = _check_clips(clips)
+    finders = _finders(sources, config, finder)
+    if embedder is None and config.embed_every:
+        embedder = make_embedder()
+    infos = [probe(clip) for clip in sources]
+    frames = sum(-(-(info.frames_declared or 0) // config.every) for info in infos)
+    need_free_space(out.absolute(), round(frames * _PNG_BYTES_A_PIXEL * config.px**2))
+    rule = KeepRule(
+        min_face_px=config.min_face_px,
+        min_sharpness=config.min_sharpness,
+        all_people=config.all_people,
+        same_distance=embedder.threshold if embedder else None,
+    )
+    writer = FacesetWriter(
+        out,
+        identity=config.identity,
+        rights=config.rights,
+        finder=_merged([one.describe() for one in finders]),
+        framing=config.framing,
+        px=config.px,
+        embedder=embedder.name if embedder else "",
+        force=force,
+    )
+    total = frames if all(info.frames_declared for info in infos) else None
+    with writer, console.progress("extracting faces", total, unit="frames") as tick:
+        with _Extraction(writer, rule, config, embedder, tick) as extraction:
+            for (path, sha256), one in zip(sources.items(), finders, strict=True):
+                writer.clips.append(extraction.run(path, sha256, one))
+        writer.judge = rule.judge
+    return _told(writer, rule)
+
+
+class _Extraction:
+    """The last stages: pose, crop and PNG in worker threads, rows and files in order in the caller's."""
+
+    def __init__(
+        self,
+        writer: FacesetWriter,
+        rule: KeepRule,
+        config: ExtractConfig,
+        embedder: IdentityEmbedder | None,
+        tick: Tick,
+    ) -> None:
+        self._writer = writer
+        self._rule = rule
+        self._config = config
+        self._embedder = embedder
+        self._tick = tick
+        workers = max(1, min(4, os.cpu_count() or 1))
+        self._pool = ThreadPoolExecutor(workers, thread_name_prefix="assay-crop")
+        self._most_waiting = 3 * workers
+        self._waiting: deque[Future[tuple[FaceRow, bytes]]] = deque()
+        self._first_track = 0
+        self._seen: dict[int, int] = {}
+        self._faces = 0
+
+    def __enter__(self) -> _Extraction:
+        return self
+
+    def __exit__(self, *_exception: object) -> None:
+        self._pool.shutdown(cancel_futures=True)
+
+    def run(self, path: Path, sha256: str, finder: FaceFinder) -> SourceClip:
+        """Extracts one clip."""
+        number = len(self._writer.clips)
+        read = empty = 0
+        with VideoReader(path) as reader:
+            frames = reader.frames(step=self._config.every)
+            with closing(follow(frames, finder, self._config.following())) as followed:
+                for frame, faces in followed:
+                    read += 1
+                    empty += not faces
+                    self._take(number, frame, faces)
+                    self._tick(note=f"{self._faces} faces")
+            while self._waiting:
+                self._write(self._waiting.popleft())
+            failures = reader.decode_failures
+        self._first_track = max(self._seen, default=-1) + 1
+        return SourceClip(path.name, sha256, read, empty, failures)
+
+    def _take(self, clip: int, frame: Frame, faces: Sequence[Face]) -> None:
+        numbered = [replace(face, track=(face.track or 0) + self._first_track) for face in faces]
+        for face in self._embedded(frame.image, numbered):
+            while len(self._waiting) >= self._most_waiting:
+                self._write(self._waiting.popleft())
+            self._waiting.append(self._pool.submit(_cut_out, clip, frame, face, self._config))
+            self._faces += 1
+
+    def _embedded(self, image: np.ndarray, faces: Sequence[Face]) -> Iterator[Face]:
+        """The faces, every n-th of a track with its embedding."""
+        due = []
+        for face in faces:
+            assert face.track is not None
+            seen = self._seen.get(face.track, 0)
+            self._seen[face.track] = seen + 1
+            due.append(self._embedder is not None and self._config.embed_every and seen % self._config.embed_every == 0)
+        chosen = [face for face, is_due in zip(faces, due, strict=True) if is_due]
+        embeddings = iter(self._embedder.embed(image, chosen) if self._embedder and chosen else ())
+        for face, is_due in zip(faces, due, strict=True):
+            yield replace(face, identity_embedding=next(embeddings)) if is_due else face
+
+    def _write(self, done: Future[tuple[FaceRow, bytes]]) -> None:
+        row, png = done.result()
+        self._rule.note(row)
+        self._writer.add(row, png)
+
+
+def _cut_out(clip: int, frame: Frame, face: Face, config: ExtractConfig) -> tuple[FaceRow, bytes]:
+    height, width = frame.image.shape[:2]
+    aligned = align(frame.image, face, px=config.px, framing=config.framing, frame=frame.index)
+    try:
+        pose = head_pose(face.landmarks, width=width, height=height)
+    except NoFaceError:
+        pose = Pose(math.nan, math.nan, math.nan)
+    assert face.track is not None
+    row = FaceRow(
+        clip=clip,
+        frame=frame.index,
+        pts=frame.time.pts,
+        seconds=frame.time.seconds,
+        track=face.track,
+        box=face.box,
+        landmarks=face.landmarks,
+        matrix=aligned.frame_to_crop,
+        confidence=face.confidence,
+        sharpness=sharpness(aligned.crop),
+        yaw_degrees=pose.yaw_degrees,
+        pitch_degrees=pose.pitch_degrees,
+        roll_degrees=pose.roll_degrees,
+        embedding=face.identity_embedding,
+    )
+    return row, encode_crop(aligned.crop)
+
+
+def _check_clips(clips: Sequence[Path]) -> dict[Path, str]:
+    """Every clip with the hash of its bytes.
+
+    Raises:
+        UsageError: none, or the same content twice.
+        MediaError: one is not there.
+    """
+    if not clips:
+        raise UsageError("no clip was given", hint="name one or more video files of one person")
+    sources: dict[Path, str] = {}
+    seen: dict[str, Path] = {}
+    for clip in clips:
+        probe(clip)
+        digest = sha256_file(clip)
+        if digest in seen:
+            raise UsageError(f"{clip} and {seen[digest]} are the same video", hint="name every clip once")
+        seen[digest] = clip
+        sources[clip] = digest
+    return sources
+
+
+def _finders(clips: Iterable[Path], config: ExtractConfig, given: FaceFinder | None) -> list[FaceFinder]:
+    """The finder for each clip; one and the same unless every clip brings its own landmarks."""
+    if given is None and config.finder == BESIDE:
+        return [make_finder(f"{SIDECAR}{sidecar_of(clip)}") for clip in clips]
+    one = given or make_finder(config.finder, device=config.device)
+    return [one for _ in clips]
+
+
+def _merged(facts: Sequence[Mapping[str, str]]) -> dict[str, str]:
+    """What all finders say of themselves; where they differ, all their values."""
+    keys = dict.fromkeys(key for one in facts for key in one)
+    return {key: " ".join(dict.fromkeys(one[key] for one in facts if key in one)) for key in keys}
+
+
+def _told(writer: FacesetWriter, rule: KeepRule) -> FacesetInfo:
+    """What was written, after saying what a person should not miss."""
+    info = writer.info
+    if info is None:
+        raise FacesetError(f"{writer.path} was not completed", hint="run the command again")
+    if info.set_aside.get(OTHER_PERSON):
+        console.warn(
+            f"{info.set_aside[OTHER_PERSON]} faces in {rule.people_aside} tracks seem to be of other people than "
+            f"{info.identity} and are set aside; --all-people keeps them"
+        )
+    for clip in info.clips:
+        if clip.frames_without_face > clip.frames_read / 2:
+            console.warn(f"{clip.name}: no face in {clip.frames_without_face} of {clip.frames_read} frames")
+        if clip.decode_failures:
+            console.warn(f"{clip.name}: {clip.decode_failures} damaged packets were stepped over")
+    return info

@@ -72,7 +72,7 @@ def read_toml(path: Path) -> dict[str, Any]:
         return tomllib.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
         raise ConfigError(f"{path} does not exist", hint="check the path") from error
-    except (IsADirectoryError, PermissionError) as error:
+    except OSError as error:
         raise ConfigError(f"{path} cannot be read as a file", hint="check the path") from error
     except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise ConfigError(f"{path} is not TOML: {error}", hint="check the line it names") from error
@@ -106,23 +106,28 @@ def _refuse_unknown(cls: Any, mapping: Mapping[str, Any], where: str) -> None:
         if key not in known:
             raise ConfigError(f"{where}: unknown setting {key!r}", hint=near_matches(key, known))
         inner = _dataclass_in(hints[key])
-        if inner is not None and isinstance(value, Mapping):
-            _refuse_unknown(inner, value, f"{where}, {key}")
+        for item in value if isinstance(value, list | tuple) else (value,):
+            if inner is not None and isinstance(item, Mapping):
+                _refuse_unknown(inner, item, f"{where}, {key}")
 
 
 def _dataclass_in(hint: Any) -> Any | None:
+    """The dataclass that a hint, a union or a sequence is about; None for mappings, whose keys are free."""
     if dataclasses.is_dataclass(hint):
         return hint
-    if isinstance(hint, types.UnionType) or typing.get_origin(hint) is typing.Union:
-        return next((inner for inner in typing.get_args(hint) if dataclasses.is_dataclass(inner)), None)
+    if typing.get_origin(hint) in (types.UnionType, typing.Union, list, tuple):
+        return next((inner for inner in map(_dataclass_in, typing.get_args(hint)) if inner is not None), None)
     return None
 
 
 def _decode(kind: type, value: object) -> object:
     if kind is Path and isinstance(value, str):
         return Path(value)
-    if kind is Fraction and isinstance(value, str | int):
-        return Fraction(value)
+    if kind is Fraction and isinstance(value, str | int) and not isinstance(value, bool):
+        try:
+            return Fraction(value)
+        except ZeroDivisionError as error:
+            raise ValueError(f"{value!r} divides by zero") from error
     raise TypeError(f"cannot read {type(value).__name__} as {kind.__name__}")
 
 

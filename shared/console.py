@@ -81,11 +81,11 @@ class Console:
 
     def table(self, title: str, columns: list[str], rows: Iterable[Iterable[object]]) -> None:
         """A table of plain values."""
-        table = Table(title=title, title_justify="left", header_style="bold")
+        table = Table(title=Text(title), title_justify="left", header_style="bold")
         for column in columns:
-            table.add_column(column, overflow="fold")
+            table.add_column(Text(column), overflow="fold")
         for row in rows:
-            table.add_row(*(escape(str(cell)) for cell in row))
+            table.add_row(*(Text(str(cell)) for cell in row))
         self.print(table)
 
     def result(self, document: Mapping[str, object]) -> None:

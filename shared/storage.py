@@ -62,7 +62,12 @@ def replacing_folder(path: Path) -> Iterator[Path]:
             yield draft
             if path.exists():
                 path.rename(old)
-            draft.rename(path)
+            try:
+                draft.rename(path)
+            except OSError:
+                if old.exists():
+                    old.rename(path)
+                raise
         finally:
             shutil.rmtree(draft, ignore_errors=True)
             shutil.rmtree(old, ignore_errors=True)

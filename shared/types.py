@@ -13,6 +13,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, field
 from fractions import Fraction
+from functools import total_ordering
 from typing import Literal
 
 import numpy as np
@@ -46,9 +47,13 @@ def check_name(name: str, what: str = "name") -> str:
     return name
 
 
-@dataclass(frozen=True, slots=True, order=True)
+@total_ordering
+@dataclass(frozen=True, slots=True, eq=False)
 class Timestamp:
-    """A moment in a stream: ``pts`` ticks of ``time_base`` seconds. Exact; never a float product."""
+    """A moment in a stream: ``pts`` ticks of ``time_base`` seconds. Exact; never a float product.
+
+    Compared as the moment it is: 1 tick of 1/25 s equals 512 ticks of 1/12800 s.
+    """
 
     pts: int
     time_base: Fraction
@@ -56,6 +61,15 @@ class Timestamp:
     def __post_init__(self) -> None:
         if self.time_base <= 0:
             raise ValueError(f"time_base must be positive, got {self.time_base}")
+
+    def __eq__(self, other: object) -> bool:
+        return self.exact_seconds == other.exact_seconds if isinstance(other, Timestamp) else NotImplemented
+
+    def __lt__(self, other: Timestamp) -> bool:
+        return self.exact_seconds < other.exact_seconds if isinstance(other, Timestamp) else NotImplemented
+
+    def __hash__(self) -> int:
+        return hash(self.exact_seconds)
 
     @property
     def exact_seconds(self) -> Fraction:
@@ -299,9 +313,9 @@ class ClipRecord:
             raise ValueError(f"{self.id}: a swap names the source identity")
         if self.label == "real" and (self.faked or self.masks or self.source_identity):
             raise ValueError(f"{self.id}: a real clip has no faked frames, masks or source identity")
-        last = 0
+        last = -1
         for start, stop in self.faked:
-            if not (last <= start < stop <= self.frames):
+            if not (last < start < stop <= self.frames):
                 raise ValueError(f"{self.id}: faked ranges must be ascending, apart and within {self.frames} frames")
             last = stop
 

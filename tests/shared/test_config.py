@@ -1,0 +1,134 @@
+"""Settings are strict, precise in their complaints, and survive a file."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from fractions import Fraction
+from pathlib import Path
+from typing import Literal
+
+import pytest
+
+from shared.config import digest, from_mapping, load_toml, read_toml, replace, to_mapping, write_toml
+from shared.errors import ConfigError
+
+
+@dataclass(frozen=True)
+class Warp:
+    strength: float = 0.5
+    grid: int = 5
+
+
+@dataclass(frozen=True)
+class Settings:
+    model: Literal["original", "lightweight"] = "lightweight"
+    steps: int = 100
+    rate: float = 1e-4
+    compile: bool = False
+    minutes: float | None = None
+    frame_rate: Fraction = Fraction(25)
+    out: Path = Path("runs")
+    warp: Warp = Warp()
+    extra_warp: Warp | None = None
+    warps: tuple[Warp, ...] = ()
+    options: dict[str, str | int | float | bool] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if self.steps < 1:
+            raise ValueError("steps must be at least 1")
+
+
+FULL = Settings(
+    "original",
+    7,
+    0.25,
+    True,
+    1.5,
+    Fraction(30_000, 1_001),
+    Path("a/b"),
+    Warp(0.1, 9),
+    Warp(),
+    (Warp(1.0), Warp(2.0)),
+    {"width": 0.5, "name": "x", "on": True, "n": 3},
+)
+
+
+def test_defaults_come_from_the_dataclass():
+    assert from_mapping(Settings, {}) == Settings()
+
+
+@pytest.mark.parametrize("settings", [Settings(), FULL])
+def test_settings_survive_a_mapping_and_a_file(settings, tmp_path):
+    assert from_mapping(Settings, to_mapping(settings)) == settings
+    write_toml(tmp_path / "config.toml", settings)
+    assert load_toml(Settings, tmp_path / "config.toml") == settings
+
+
+def test_a_whole_number_is_a_fine_float():
+    assert from_mapping(Settings, {"rate": 1}).rate == 1.0
+
+
+@pytest.mark.parametrize(
+    ("mapping", "says", "hint"),
+    [
+        ({"stpes": 5}, "unknown setting 'stpes'", "did you mean steps or minutes?"),
+        ({"warp": {"strenght": 1.0}}, "warp: unknown setting 'strenght'", "did you mean strength?"),
+        ({"extra_warp": {"gird": 1}}, "extra_warp: unknown setting 'gird'", "did you mean grid?"),
+        ({"warps": [{"grid": 3}, {"gird": 1}]}, "warps: unknown setting 'gird'", "did you mean grid?"),
+        ({"steps": "5"}, "steps", None),
+        ({"steps": 5.5}, "steps", None),
+        ({"steps": True}, "steps", None),
+        ({"compile": 1}, "compile", None),
+        ({"model": "orignal"}, "model", None),
+        ({"frame_rate": "fast"}, "frame_rate", None),
+        ({"frame_rate": "1/0"}, "frame_rate", None),
+        ({"frame_rate": 29.97}, "frame_rate", None),
+        ({"frame_rate": True}, "frame_rate", None),
+        ({"out": 3}, "out", None),
+        ({"steps": 0}, "at least 1", None),
+        ({"options": {"x": [1]}}, "options", None),
+    ],
+)
+def test_what_does_not_fit_is_refused_by_name(mapping, says, hint):
+    with pytest.raises(ConfigError, match=says) as caught:
+        from_mapping(Settings, mapping, where="config.toml")
+    assert str(caught.value).startswith("config.toml")
+    assert hint is None or caught.value.hint == hint
+
+
+def test_flags_override_the_file_where_they_were_given(tmp_path):
+    path = tmp_path / "config.toml"
+    path.write_text("steps = 5\nrate = 0.5\n")
+    settings = load_toml(Settings, path, overrides={"steps": 9, "rate": None, "model": "original"})
+    assert (settings.steps, settings.rate, settings.model) == (9, 0.5, "original")
+
+
+def test_replace_leaves_alone_what_was_not_given():
+    assert replace(FULL, steps=None, rate=0.5) == from_mapping(Settings, {**to_mapping(FULL), "rate": 0.5})
+
+
+def test_the_digest_depends_on_values_alone():
+    assert digest(FULL) == digest(from_mapping(Settings, to_mapping(FULL)))
+    assert digest(Settings()) != digest(Settings(steps=101))
+    assert digest({"a": 1, "b": 2}) == digest({"b": 2, "a": 1})
+    assert len(digest(Settings())) == 64
+
+
+@pytest.mark.parametrize(
+    ("content", "says"),
+    [(b"steps = ", "not TOML"), (b"\xff\xfe", "not TOML"), (b"x" * ((1 << 20) + 1), "larger than 1 MiB")],
+    ids=["syntax", "encoding", "size"],
+)
+def test_files_that_are_no_settings_are_refused(tmp_path, content, says):
+    path = tmp_path / "config.toml"
+    path.write_bytes(content)
+    with pytest.raises(ConfigError, match=says) as caught:
+        read_toml(path)
+    assert caught.value.hint
+
+
+def test_paths_that_are_no_files_are_refused(tmp_path):
+    (tmp_path / "file").write_text("x")
+    for path in (tmp_path / "absent.toml", tmp_path, tmp_path / "file" / "config.toml"):
+        with pytest.raises(ConfigError):
+            read_toml(path)

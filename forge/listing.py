@@ -16,6 +16,8 @@ from shared.storage import inside
 from shared.types import ClipId, ClipRecord, FrameLabel, Masks, check_name
 
 PREVIEWS = "previews"
+ORIGINAL = "original_sha256"
+"""Factor in which a real clip names the file it was encoded from."""
 
 
 @dataclass(frozen=True)
@@ -134,6 +136,18 @@ def record_of(path: Path) -> ClipRecord | None:
     folder = DatasetFolder.open(root)
     relative = place.relative_to(root).as_posix()
     return next((record for record in folder.records() if record.path == relative), None)
+
+
+def record_from(dataset: Path, sha256: str) -> ClipRecord | None:
+    """The record of the clip in ``dataset`` that has these bytes, or was encoded from them; None for none.
+
+    Raises:
+        ManifestError: the dataset is damaged.
+    """
+    if not is_dataset(dataset):
+        return None
+    records = DatasetFolder.open(dataset).records()
+    return next((one for one in records if sha256 in (one.sha256, one.factors.get(ORIGINAL))), None)
 
 
 def need_writable(path: Path) -> None:

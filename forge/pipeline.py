@@ -25,6 +25,7 @@ from forge.listing import (
     need_writable,
     opened_dataset,
     preview_path,
+    record_from,
     record_of,
 )
 from forge.masks import MaskWriter
@@ -67,6 +68,7 @@ class _Order:
     parent: ClipId | None
     card: SwapperCard
     config: SwapConfig
+    encoding: Encoding
 
     @property
     def swapper_sha256(self) -> str:
@@ -163,11 +165,12 @@ def _order(
         )
     if config.mask in ("learned", "product") and not card.has_mask:
         raise UsageError(f"{swapper} learned no mask", hint="choose --mask hull or full")
-    parent = record_of(target)
+    sha256 = sha256_file(target)
+    parent = record_of(target) or record_from(dataset, sha256)
     person = target_identity or (parent.target_identity if parent else _the_other(card, source))
     return _Order(
         target=target,
-        target_sha256=sha256_file(target),
+        target_sha256=sha256,
         info=info,
         clip=_clip_id(dataset, card.model, name or f"{target.stem}+{source}"),
         source=source,
@@ -176,6 +179,7 @@ def _order(
         parent=parent.id if parent else None,
         card=card,
         config=config,
+        encoding=Encoding(crf=config.crf, preset=config.preset),
     )
 
 
@@ -250,7 +254,6 @@ def _make(
     digests = [sha256_file(path) for path in drafts.masks.values()]
     masks = dataclasses.replace(drafts.mask_paths, sha256=tuple(digests))
     content = sha256_file(drafts.video)
-    encoding = _encoding(order)
     record = ClipRecord(
         id=order.clip,
         kind="swap",
@@ -263,7 +266,7 @@ def _make(
         width=order.info.width,
         height=order.info.height,
         codec=probe(drafts.video).codec,
-        rendition=encoding.name,
+        rendition=order.encoding.name,
         source_identity=order.source,
         faked=tuple(runs_of(list(outcome.faked))),
         masks=masks,
@@ -289,10 +292,6 @@ def _factors(order: _Order, finder: str, outcome: _Outcome) -> dict[str, str]:
     return factors
 
 
-def _encoding(order: _Order) -> Encoding:
-    return Encoding(crf=order.config.crf, preset=order.config.preset)
-
-
 def _render(order: _Order, plan: SwapPlan, predictor: SwapPredictor, drafts: Drafts, sheet: PreviewSheet) -> _Outcome:
     """The second pass: frames through all stages into the drafts."""
     config, info = order.config, order.info
@@ -301,7 +300,7 @@ def _render(order: _Order, plan: SwapPlan, predictor: SwapPredictor, drafts: Dra
     alpha_instead = 0
     with (
         VideoReader(order.target) as reader,
-        VideoWriter.like(info, drafts.video, encoding=_encoding(order), audio_from=order.target) as video,
+        VideoWriter.like(info, drafts.video, encoding=order.encoding, audio_from=order.target) as video,
         MaskWriter(drafts.masks, info) as masks,
         console.progress("swapping", plan.frames, unit="frames") as tick,
         consumed(_writer(video, masks, sheet, tick), depth=depth, name="assay-encode") as put,

@@ -64,10 +64,10 @@ def plan_swap(
         NoFaceError: no face in any frame.
         UsageError: there are fewer tracks than ``face`` asks for.
     """
-    times: list[Timestamp] = []
+    times: dict[int, Timestamp] = {}
     found: dict[int, tuple[Face, ...]] = {}
     for frame, faces in followed:
-        times.append(frame.time)
+        times[frame.index] = frame.time
         if faces:
             found[frame.index] = tuple(faces)
         tick(1)
@@ -77,7 +77,7 @@ def plan_swap(
             hint="check the clip, or choose another --finder",
         )
     chosen = _choose(ranked_tracks(found), face, what)
-    return SwapPlan(tuple(times), smoothed(found, times) if smooth else found, chosen)
+    return SwapPlan(tuple(times.values()), smoothed(found, times) if smooth else found, chosen)
 
 
 def ranked_tracks(found: Mapping[int, tuple[Face, ...]]) -> list[int]:
@@ -90,8 +90,8 @@ def ranked_tracks(found: Mapping[int, tuple[Face, ...]]) -> list[int]:
     return sorted(area, key=lambda track: (-area[track], track))
 
 
-def smoothed(found: Mapping[int, tuple[Face, ...]], times: list[Timestamp]) -> dict[int, tuple[Face, ...]]:
-    """The same faces with each track's landmarks smoothed over time, nothing lagging."""
+def smoothed(found: Mapping[int, tuple[Face, ...]], times: Mapping[int, Timestamp]) -> dict[int, tuple[Face, ...]]:
+    """The same faces, by frame index, with each track's landmarks smoothed over time, nothing lagging."""
     frames_of: dict[int, list[tuple[int, int]]] = defaultdict(list)
     for index, faces in sorted(found.items()):
         for place, face in enumerate(faces):

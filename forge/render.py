@@ -127,7 +127,9 @@ def _draw(track: int, face: AlignedFace, swapped: SwappedFace, config: SwapConfi
     target = target.astype(np.float32) / 255
     if config.color in AFFINE:
         return DrawnFace(track, swapped, alpha, region, fit_color(config.color, swapped.crop, target, region))
-    matched = transfer_color(config.color, swapped.crop, target, region)
+    # The same directions for every frame: others would make the colours flicker.
+    rng = np.random.default_rng(config.seed)
+    matched = transfer_color(config.color, swapped.crop, target, region, rng=rng)
     return DrawnFace(track, replace(swapped, crop=matched), alpha, region, None)
 
 

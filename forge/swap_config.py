@@ -7,6 +7,7 @@ from typing import Literal
 
 from shared.errors import ConfigError
 
+ColorMethod = Literal["none", "average", "mean-std", "reinhard", "lct", "mkl", "histogram", "idt", "sot"]
 MaskChoice = Literal["auto", "learned", "hull", "product", "full"]
 BlendMethod = Literal["alpha", "poisson"]
 HullKind = Literal["extended", "components", "facehull", "dfl"]
@@ -19,6 +20,7 @@ class SwapConfig:
     Convention:
         erode, feather, border: fractions of the crop's side, so that they mean the same at 64 and at 512 pixels
         detect_every: a full detection on every n-th frame, following in between; None for what suits the device
+        seed: of the directions that the colour transfers ``idt`` and ``sot`` draw; nothing else is left to chance
         face: ``main`` (the track with most area), ``all``, or a number: 0 is the main track, 1 the next in area
         color_seconds: how long colours are averaged over (sigma), so that brightness does not flicker
         mask: ``auto`` is ``product`` (learned and hull) for a swapper with a mask, ``hull`` for one without
@@ -28,7 +30,7 @@ class SwapConfig:
     detect_every: int | None = None
     min_face_px: float = 40.0
     face: str = "main"
-    color: str = "mean-std"
+    color: ColorMethod = "mean-std"
     color_seconds: float = 0.12
     smooth: bool = True
     mask: MaskChoice = "auto"

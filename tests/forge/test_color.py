@@ -1,9 +1,12 @@
 from __future__ import annotations
 
+from typing import get_args
+
 import numpy as np
 import pytest
 
 from forge.color import AFFINE, COLOR_METHODS, ColorMap, fit_color, mean_map, transfer_color
+from forge.swap_config import ColorMethod
 from shared.errors import UsageError
 
 PX = 24
@@ -16,6 +19,10 @@ def _noise(rng: np.random.Generator, mean: float, spread: float) -> np.ndarray:
 @pytest.fixture
 def whole() -> np.ndarray:
     return np.ones((PX, PX), np.float32)
+
+
+def test_the_methods_are_those_that_settings_know():
+    assert set(COLOR_METHODS) == set(get_args(ColorMethod))
 
 
 @pytest.mark.parametrize("method", COLOR_METHODS)

@@ -85,7 +85,7 @@ def swapper(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def config(target: Path) -> SwapConfig:
     return SwapConfig(
-        finder=f"sidecar:{target.parent / 'landmarks.parquet'}", min_face_px=16, device="cpu", preset="fast"
+        finder=f"sidecar:{target.parent / 'landmarks.parquet'}", min_face_px=16, device="cpu", preset="ultrafast"
     )
 
 

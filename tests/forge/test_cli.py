@@ -1,0 +1,218 @@
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from fractions import Fraction
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+import torch
+from typer.testing import CliRunner
+
+from forge.cli import app
+from forge.config import TrainConfig
+from forge.export import save_swapper
+from forge.models import build_swapper
+from forge.survey import find_cases
+from shared.console import console
+from shared.dataset import DatasetFolder, add_real_clip
+from shared.errors import AssayError, ConfigError, UsageError
+from shared.faces.align import MEAN_FACE
+from shared.types import ClipId, Timestamp
+from shared.video import VideoWriter
+
+WIDTH, HEIGHT, FRAMES = 96, 96, 6
+BASE = Fraction(1, 25)
+
+
+def _landmarks(frame: int) -> np.ndarray:
+    return (MEAN_FACE * 44 + [26 + frame, 24]).astype(np.float32)
+
+
+@pytest.fixture(scope="module")
+def target(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("clip") / "bob.mp4"
+    rng = np.random.default_rng(1)
+    with VideoWriter(path, width=WIDTH, height=HEIGHT, time_base=BASE, frame_rate=Fraction(25)) as writer:
+        for frame in range(FRAMES):
+            picture = np.clip(rng.normal(80, 6, (HEIGHT, WIDTH, 3)), 0, 255).astype(np.uint8)
+            cv2.fillConvexPoly(picture, cv2.convexHull(_landmarks(frame).round().astype(np.int32)), (190, 150, 130))
+            writer.write(picture, Timestamp(frame, BASE))
+    landmarks = pa.array(
+        [_landmarks(frame).reshape(-1).tolist() for frame in range(FRAMES)], pa.list_(pa.float32(), 136)
+    )
+    pq.write_table(pa.table({"frame": list(range(FRAMES)), "landmarks": landmarks}), path.with_suffix(".parquet"))
+    return path
+
+
+@pytest.fixture(scope="module")
+def swapper(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    torch.manual_seed(0)
+    model = build_swapper("lightweight", ["ann", "bob"], width=0.125)
+    return save_swapper(model, tmp_path_factory.mktemp("run") / "swapper")
+
+
+def _run(capsys: pytest.CaptureFixture[str], *words: object) -> dict:
+    """The JSON result of a command; its errors are raised."""
+    console.configure(json_mode=True)
+    capsys.readouterr()
+    try:
+        result = CliRunner().invoke(app, [str(word) for word in words], catch_exceptions=False)
+    finally:
+        console.configure()
+    assert result.exit_code == 0, result.output
+    return json.loads(result.stdout)
+
+
+def _swap(capsys, target: Path, swapper: Path, out: Path, *more: object) -> dict:
+    finder = f"sidecar:{target.with_suffix('.parquet')}"
+    basics = (
+        "--run",
+        swapper,
+        "--source",
+        "ann",
+        "--out",
+        out,
+        "--finder",
+        finder,
+        "--rights",
+        "consent",
+        "--device",
+        "cpu",
+    )
+    return _run(capsys, "swap", target, *basics, *more)
+
+
+def test_swap_makes_a_listed_fake_and_says_where_it_is(capsys, target, swapper, tmp_path):
+    made = _swap(capsys, target, swapper, tmp_path / "set", "--name", "one", "--color", "none", "--crf", 20)
+    assert made["id"] == "set/lightweight/one"
+    assert made["faked"] == [[0, FRAMES]]
+    record = DatasetFolder.open(tmp_path / "set").record(ClipId.parse(made["id"]))
+    assert Path(made["path"]).is_file()
+    assert (record.factors["color"], record.rendition, record.rights) == ("none", "h264-crf20", "consent")
+
+
+def test_flags_overrule_the_settings_file_which_overrules_the_defaults(capsys, target, swapper, tmp_path):
+    (tmp_path / "swap.toml").write_text('color = "average"\nblend = "poisson"\n')
+    made = _swap(capsys, target, swapper, tmp_path / "set", "--config", tmp_path / "swap.toml", "--color", "lct")
+    factors = DatasetFolder.open(tmp_path / "set").record(ClipId.parse(made["id"])).factors
+    assert (factors["color"], factors["blend"], factors["mask"]) == ("lct", "poisson", "auto")
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (("--color", "rct"), "Invalid enum value 'rct'"),
+        (("--face", "left"), "main, all or a number"),
+        (("--feather", "3"), "feather must be between"),
+        (("--crf", "99"), "crf must be between"),
+    ],
+)
+def test_settings_that_cannot_be_are_refused(capsys, target, swapper, tmp_path, words, message):
+    with pytest.raises(ConfigError, match=message):
+        _swap(capsys, target, swapper, tmp_path / "set", *words)
+    assert not (tmp_path / "set").exists()
+
+
+def test_quality_of_a_dataset_finds_the_targets_by_their_hash(capsys, target, swapper, tmp_path):
+    folder = DatasetFolder.init(tmp_path / "set", "set")
+    real = add_real_clip(folder, target, identity="bob", rights="consent")
+    made = _swap(capsys, target, swapper, tmp_path / "set", "--name", "one")
+    fake = DatasetFolder.open(tmp_path / "set").record(ClipId.parse(made["id"]))
+    assert fake.parent == real.id
+    measured = _run(
+        capsys, "quality", tmp_path / "set", "--run", swapper, "--last", 0.5, "--device", "cpu",
+        "--finder", f"sidecar:{target.with_suffix('.parquet')}",
+    )["quality"]  # fmt: skip
+    assert len(measured) == 1
+    assert (measured[0]["start"], measured[0]["stop"], measured[0]["frames_found"]) == (3, 6, 3)
+    assert measured[0]["same_times"]
+    assert measured[0]["landmark_distance"]["median"] == 0
+    assert measured[0]["self_ssim"]["n"] == measured[0]["seam_ratio"]["n"] == 3
+
+
+def test_targets_are_named_or_found_and_never_guessed(capsys, target, swapper, tmp_path):
+    made = _swap(capsys, target, swapper, tmp_path / "set", "--name", "one")
+    fake = Path(made["path"])
+    with pytest.raises(UsageError, match="not to be found") as caught:
+        find_cases([tmp_path / "set"])
+    assert "--target" in str(caught.value.hint)
+    assert find_cases([tmp_path / "set"], [target])[0].target == target
+    assert find_cases([fake], [target])[0].record.id.name == "one"
+    loose = tmp_path / "loose.mp4"
+    loose.write_bytes(fake.read_bytes())
+    with pytest.raises(UsageError, match="no record"):
+        find_cases([loose])
+    assert find_cases([loose], [target])[0].record is None
+    DatasetFolder.init(tmp_path / "empty", "empty")
+    with pytest.raises(UsageError, match="no swap in"):
+        find_cases([tmp_path / "empty"])
+
+
+def test_a_real_clip_is_not_measured_as_a_fake(target, tmp_path):
+    folder = DatasetFolder.init(tmp_path / "set", "set")
+    real = add_real_clip(folder, target, identity="bob", rights="consent")
+    with pytest.raises(UsageError, match="no swap but real"):
+        find_cases([folder.media_path(real)])
+
+
+def test_models_are_listed_with_their_sizes(capsys):
+    listed = {row["name"]: row for row in _run(capsys, "models")["models"]}
+    assert listed["lightweight"]["input_px"] == 64
+    assert listed["lightweight"]["parameters"] > 50e6
+    assert listed["original"]["parameters"] > listed["lightweight"]["parameters"]
+
+
+def test_train_hands_flags_over_defaults_and_options_with_their_types(monkeypatch, capsys, tmp_path):
+    import forge.train
+
+    seen: list[tuple[list[Path], Path, TrainConfig]] = []
+
+    def remember(facesets: list[Path], run: Path, config: TrainConfig) -> forge.train.TrainResult:
+        seen.append((facesets, run, config))
+        return forge.train.TrainResult(run, run / "swapper", 5, 60.0, 3.0, 0.25, {})
+
+    monkeypatch.setattr("forge.train.train_swapper", remember)
+    words = (
+        "--run",
+        tmp_path / "r",
+        "--steps",
+        5,
+        "--lr",
+        1e-4,
+        "--option",
+        "mask=false",
+        "--option",
+        "mask_width=0.5",
+    )
+    result = _run(capsys, "train", "faces/ann", "faces/bob", *words)
+    assert result["steps"] == 5
+    config = TrainConfig(steps=5, learning_rate=1e-4, model_options={"mask": False, "mask_width": 0.5})
+    assert seen == [([Path("faces/ann"), Path("faces/bob")], tmp_path / "r", config)]
+    with pytest.raises(UsageError, match="name=value"):
+        _run(capsys, "train", "faces/ann", "faces/bob", "--run", tmp_path / "r", "--option", "mask")
+
+
+def test_a_missing_faceset_is_said_in_a_sentence(capsys, tmp_path):
+    with pytest.raises(AssayError) as caught:
+        _run(capsys, "train", tmp_path / "ann", tmp_path / "bob", "--run", tmp_path / "r")
+    assert str(tmp_path / "ann") in str(caught.value)
+    assert caught.value.hint
+    assert not (tmp_path / "r").exists()
+
+
+def test_the_command_line_loads_without_torch():
+    code = "import forge.cli, sys; raise SystemExit(len({'torch', 'cv2', 'av'} & set(sys.modules)))"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+@pytest.mark.parametrize("command", ["train", "swap", "quality", "models"])
+def test_every_command_explains_itself_with_an_example(command):
+    result = CliRunner().invoke(app, [command, "--help"])
+    assert result.exit_code == 0
+    assert f"assay forge {command}" in " ".join(result.output.split())

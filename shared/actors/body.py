@@ -17,6 +17,8 @@ from shared.actors.paint import tile_uv
 
 _PIVOT = np.array([0.0, -95.0, -88.0])  # where the neck bends
 
+_BAG_LIGHT = np.array([0.9, 0.6, 0.3, 0.1, 0.04, 0.02])
+
 
 @dataclass(frozen=True, slots=True)
 class Pose:
@@ -88,24 +90,24 @@ class Body:
         self._lids = [np.flatnonzero((head.lid_s >= -1e-9) & (head.lid_s <= 1 + 1e-9) & half)
                       for half in (grid.column < 0, grid.column > 0)]  # fmt: skip
         self._eye, self._eye_normal, eye_uv = sheets.eyeball()
-        self._static = self._static_parts(head)
+        self._static = self._static_parts(head, covered=look.hair.length > hair_parts.LONG)
         self._torso, torso_uv, torso_follow = sheets.torso(head.shape)
         self._torso_follow = np.broadcast_to(torso_follow[:, None], self._torso.shape[:2])
         self._hair, hair_uv, hair_follow = hair_parts.hair_sheet(head, look.hair, rng)
         self._hair_follow = np.broadcast_to(hair_follow[:, None], self._hair.shape[:2])
         self._ear_uv = sheets.ear(70.0, head.shape, left=True)[1]
-        self.hair_two_sided = look.hair.length > 5
+        self.hair_two_sided = look.hair.length > hair_parts.LONG or look.hair.sides > 6.0
         self._beard_rows = np.flatnonzero((grid.row >= 7.7) & (grid.row <= 13.4))
         self._beard_columns = np.flatnonzero(np.abs(grid.column) <= 5.75)
         self.triangles, self.uv = self._index_solid(eye_uv, torso_uv)
         self.hair_triangles, self.hair_uv = self._index_hair(hair_uv)
 
     @staticmethod
-    def _static_parts(head: Head) -> dict[str, np.ndarray]:
+    def _static_parts(head: Head, *, covered: bool) -> dict[str, np.ndarray]:
         side = np.abs(head.flat[..., 0])[(head.grid.row > 6) & (head.grid.row < 7)].max()
         return {
-            "ear_left": sheets.ear(side, head.shape, left=True)[0],
-            "ear_right": sheets.ear(side, head.shape, left=False)[0],
+            "ear_left": sheets.ear(side, head.shape, left=True, covered=covered)[0],
+            "ear_right": sheets.ear(side, head.shape, left=False, covered=covered)[0],
         }
 
     # -- one frame ---------------------------------------------------------------------------------------------
@@ -137,15 +139,14 @@ class Body:
             upper, lower = skin[grid.eye_rows[0], columns], skin[grid.eye_rows[1], columns]
             parts += [eye, _rim(upper, centre), _rim(lower, centre)]
             lights += [_under_lid(eye, upper, lower), np.ones((2, len(columns))), np.ones((2, len(columns)))]
-        inner = np.array([[0.0, 0.0, 0.0], [0.0, 0.9, -2.0], [0.0, 3.2, -6.5]])
-        lips = [skin[row, self._lips] for row in grid.mouth_rows]
-        parts += [sheets.strip(lips[0], inner), sheets.strip(lips[1], inner * np.array([1.0, -1.0, 1.0]))]
+        parts += sheets.mouth_bag(*(skin[row, self._lips] for row in grid.mouth_rows))
         jaw = expression.jaw
         lower_teeth = turn_about_hinge(sheets.teeth(plan, self._lip_z, upper=False), jaw)
         parts += [sheets.teeth(plan, self._lip_z, upper=True), lower_teeth]
         parts += [turn_about_hinge(sheets.tongue(plan, self._lip_z), 0.92 * jaw)]
-        parts += [turn_about_hinge(sheets.cavity(plan, self._lip_z), 0.5 * jaw)]
         lights += [np.ones(part.shape[:2]) for part in parts[len(lights) :]]
+        for index in (7, 8):  # so do the lips' inner sides, ever more
+            lights[index] = np.broadcast_to(_BAG_LIGHT[:, None], parts[index].shape[:2])
         for index in (9, 10, 11):  # teeth and tongue lie in the mouth's own shade
             lights[index] = self._in_mouth(parts[index], skin)
         parts += [self._static["ear_left"], self._static["ear_right"]]
@@ -162,7 +163,7 @@ class Body:
         order = np.argsort(skin[rows[0], self._lips, 0])
         upper = np.interp(part[..., 0], skin[rows[0], self._lips, 0][order], skin[rows[0], self._lips, 1][order])
         depth = np.clip((self._lip_z - part[..., 2] - 4.0) / 26.0, 0.0, 1.0)
-        return (0.5 + 0.5 * smooth_step(upper - part[..., 1], -1.5, 5.0)) * (1 - 0.72 * depth)
+        return (0.5 + 0.5 * smooth_step(upper - part[..., 1], -1.5, 5.0)) * (1 - 0.5 * depth)
 
     def _face_hair(self, skin: np.ndarray, expression: Expression) -> list[np.ndarray]:
         grid, plan = self.face.head.grid, self.face.head.plan
@@ -189,13 +190,10 @@ class Body:
         for lids in self._lids:
             along = self.face.head.lid_s[lids]
             layout += [("eye", eye_uv, False), ("rim", _band(along, 0), True), ("rim", _band(along, 1), True)]
-        lips = _band(np.linspace(0, 1, len(self._lips)), 2, rows=3)
+        lips = _band(np.linspace(0, 1, len(self._lips)), 2, rows=6)
         layout += [("rim", lips, True), ("rim", lips, True)]
         layout += [("teeth", _plain_uv(5, 27), True), ("teeth", _plain_uv(5, 27), True)]
-        layout += [
-            ("inner", _plain_uv(8, 11) * [0.48, 1.0], True),
-            ("inner", _plain_uv(6, 9) * [0.48, 1] + [0.52, 0], True),
-        ]
+        layout += [("tongue", _plain_uv(8, 11), True)]
         layout += [("ear", self._ear_uv, True), ("ear", self._ear_uv, True), ("torso", torso_uv, two_sided)]
         start = rows * columns
         for tile, uv, both in layout:
@@ -258,7 +256,7 @@ def _under_lid(eye: np.ndarray, upper: np.ndarray, lower: np.ndarray) -> np.ndar
     shade = 0.42 + 0.58 * smooth_step(top - eye[..., 1], -0.5, 4.2)
     shade *= 0.80 + 0.20 * smooth_step(eye[..., 1] - bottom, -0.5, 1.8)
     left, right = upper[order[0], 0], upper[order[-1], 0]
-    return shade * (0.55 + 0.45 * smooth_step(np.minimum(eye[..., 0] - left, right - eye[..., 0]), 0.0, 6.0))
+    return shade * (0.68 + 0.32 * smooth_step(np.minimum(eye[..., 0] - left, right - eye[..., 0]), 0.0, 6.0))
 
 
 def _plain_uv(rows: int, columns: int) -> np.ndarray:

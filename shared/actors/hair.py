@@ -13,6 +13,7 @@ from shared.actors.noise import fractal_field, smooth_field, strands
 from shared.actors.skin import beard_masks, hairline_row, skin_maps
 
 CAP_ROWS, FALL_ROWS, COLUMNS = 30, 20, 91
+LONG = 5.0  # millimetres from which hair hangs
 # Tiles of the hair's atlas in units of its side: (left, top, width, height).
 HAIR_TILES: dict[str, tuple[float, float, float, float]] = {
     "cap": (0.0, 0.0, 1.0, 1.0),
@@ -53,19 +54,15 @@ def hair_sheet(head: Head, hair: Hair, rng: np.random.Generator) -> tuple[np.nda
     column = np.concatenate([-half[:0:-1], half])
     index = np.interp(column, grid.column, np.arange(len(grid.column)))
     t = np.linspace(0.0, 1.0, CAP_ROWS)[:, None]
-    end = hairline_row(column, hair.hairline)[None] - 0.05
     over_brow = 1 - smooth_step(np.abs(column), 2.6, 4.4)[None]
-    end = end + 1.25 * hair.fringe * over_brow * (1 + 0.12 * np.sin(column * 3.1 + hair.part)[None])
-    lift_ear = smooth_step(np.abs(column), 4.9, 5.2)[None] * (1 - smooth_step(np.abs(column), 5.5, 5.9)[None])
-    end = end - 0.9 * lift_ear * (0.3 + 0.7 * smooth_step(np.array(hair.length), 0, 40))
+    end = _end_row(hair, column, over_brow)
     row = 0.02 + (end - 0.02) * t
     columns = np.broadcast_to(index[None], row.shape)
     skin = _sample_grid(head.flat, grid.row, row, columns)
     normal = _sample_grid(head_normals(head.flat, grid), grid.row, row, columns)
-    stand_off = _stand_off(hair, rng, row, column, t, over_brow)
-    cap = skin + normal * stand_off[..., None]
-    cap[..., 1] += 0.25 * hair.top * (1 - smooth_step(row, 1.0, 3.2)) * 0.6
-    points = np.concatenate([cap, _fall(cap, hair, column, rng)])
+    cap = skin + normal * _stand_off(hair, rng, row, column, t, over_brow)[..., None]
+    cap[..., 1] += 0.15 * hair.top * (1 - smooth_step(row, 1.0, 3.2))
+    points = np.concatenate([cap, _fall(cap, hair, column)])
     v = np.concatenate([0.55 * t[:, 0], 0.55 + 0.45 * np.linspace(0, 1, FALL_ROWS + 1)[1:]])
     u = (column / 8.0 + 1) / 2
     uv = np.stack(np.broadcast_arrays(u[None], v[:, None]), axis=-1)
@@ -73,49 +70,60 @@ def hair_sheet(head: Head, hair: Hair, rng: np.random.Generator) -> tuple[np.nda
     return points, uv, follow
 
 
+def _end_row(hair: Hair, column: np.ndarray, over_brow: np.ndarray) -> np.ndarray:
+    """(1, C): lattice row at which the cap ends: the hairline, a fringe below it, or the ears where hair hangs on."""
+    end = hairline_row(column, hair.hairline)[None] - 0.05
+    end = end + 1.25 * hair.fringe * over_brow * (1 + 0.12 * np.sin(column * 3.1 + hair.part)[None])
+    if hair.length > LONG:
+        behind = smooth_step(np.abs(column), 4.6, 5.3)[None]
+        end = end * (1 - behind) + 5.9 * behind
+    return end
+
+
 def _stand_off(
     hair: Hair, rng: np.random.Generator, row: np.ndarray, column: np.ndarray, t: np.ndarray, over_brow: np.ndarray
 ) -> np.ndarray:
     """(R, C) millimetres between skull and hair."""
-    side = smooth_step(np.abs(column), 3.0, 5.0)[None] * smooth_step(row, 1.5, 3.5)
+    away = np.abs(column)[None]
+    side = smooth_step(away, 3.0, 5.0) * smooth_step(row, 1.5, 3.5)
     thick = hair.top * (1 - side) + hair.sides * side
     taper = 1 - smooth_step(t, 0.62, 1.0) * (1 - 0.25 * hair.fringe * over_brow)
-    if hair.length > 5:
-        taper = np.maximum(taper, 0.45 * smooth_step(np.abs(column), 4.0, 5.0)[None])
-    temple = smooth_step(np.abs(column), 3.2, 4.4)[None] * (1 - smooth_step(np.abs(column), 5.6, 6.6))[None]
-    taper = taper * (1 - (hair.length <= 5) * temple * smooth_step(t, 0.25, 0.8))
+    if hair.length > LONG:
+        taper = np.maximum(taper, 0.3 * smooth_step(away, 4.2, 5.0) + 0.4 * smooth_step(away, 5.0, 6.0))
+    else:
+        # Short hair lies close over the ears; round hair draws in towards its edge.
+        temple = smooth_step(away, 3.2, 4.4) * (1 - smooth_step(away, 5.6, 6.6))
+        taper = taper * (1 - temple * smooth_step(t, 0.25 + 0.35 * hair.curl, 0.85 + 0.1 * hair.curl))
+        taper = taper * (1 - 0.5 * hair.curl * smooth_step(row, 3.4, 6.0))
     thick = 1.2 + thick * taper
     if hair.part:
         at = 1.7 * hair.part
-        groove = (
-            np.exp(-0.5 * ((column - at) / 0.28) ** 2)[None]
-            * (1 - smooth_step(row, 2.6, 3.4))
-            * smooth_step(row, 0.4, 1.4)
-        )
-        sweep = 1 + 0.28 * np.tanh((column - at) * -np.sign(hair.part))[None] * (1 - smooth_step(row, 2.5, 4.5))
-        thick = thick * sweep * (1 - 0.62 * groove)
-    size = row.shape
-    clumps = smooth_field(rng, size, (5, 30)) * 0.06 + fractal_field(rng, size, 12, 3) * 0.20 * hair.curl
-    return thick * (1 + clumps)
+        low = smooth_step(row, 2.6, 3.4)
+        groove = np.exp(-0.5 * ((column - at) / 0.28) ** 2)[None] * (1 - low) * smooth_step(row, 0.4, 1.4)
+        swept = 1 + 0.28 * np.tanh((column - at) * -np.sign(hair.part))[None] * (1 - smooth_step(row, 2.5, 4.5))
+        thick = thick * swept * (1 - 0.62 * groove)
+    clumps = 0.07 * smooth_field(rng, row.shape, (5, 30)) + 0.05 * hair.curl * fractal_field(rng, row.shape, 22, 2)
+    return thick * (1 + clumps * smooth_step(row, 0.2, 1.4))
 
 
-def _fall(cap: np.ndarray, hair: Hair, column: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+def _fall(cap: np.ndarray, hair: Hair, column: np.ndarray) -> np.ndarray:
     """(FALL_ROWS, C, 3): hair hanging from the cap's edge beside and behind the face; of no length in front."""
     start = cap[-1]
-    hangs = smooth_step(np.abs(column), 4.25, 5.0)
-    length = hair.length * hangs * (1 + 0.05 * rng.standard_normal(len(column)))
-    low_end = start[:, 1].min() - 20.0
-    target = np.where(hair.length > 5, -hair.length - 15.0, low_end)
-    drop = np.where(hair.length > 5, np.clip(start[:, 1] - target, 0, None) * hangs, length)
+    away = np.abs(column)
+    hangs = smooth_step(away, 4.3, 4.9) * (hair.length > LONG)
+    drop = np.clip(start[:, 1] + 10.0 + hair.length, 0.0, None) * hangs
     u = np.linspace(0, 1, FALL_ROWS + 1)[1:, None]
-    wave = (1.5 + 5.0 * hair.curl) * np.sin(u * (5 + 8 * hair.curl) + column[None] * 1.7)
+    wave = (1.0 + 4.5 * hair.curl) * np.sin(u * (4 + 9 * hair.curl) + column[None] * 1.9)
+    ragged = 1 + 0.05 * np.sin(column * 5.3) + 0.03 * np.sin(column * 17.0)
+    swell = 0.4 * hair.sides * np.sin(np.pi * u**0.7) + 7.0 * u
+    outward = np.sign(start[:, 0]) * smooth_step(np.abs(start[:, 0]), 4, 50)
+    # Towards the tips the sides come forward over the shoulders, and the front edge curls inwards.
+    forward = 26.0 * smooth_step(-away, -7.0, -4.6) * min(hair.length / 110.0, 1.0)
+    inward = 10.0 * (1 - smooth_step(away, 4.3, 5.3))
     out = np.empty((FALL_ROWS, len(column), 3))
-    swell = hair.sides * 0.9 * np.sin(np.pi * np.clip(u, 0, 1) ** 0.7) + 6.0 * u
-    outward = np.sign(start[:, 0]) * smooth_step(np.abs(start[:, 0]), 8, 40)
-    out[..., 0] = start[None, :, 0] + hangs * (outward * swell + 0.5 * wave * outward)
-    out[..., 1] = start[None, :, 1] - drop[None] * u
-    forward = 10.0 * smooth_step(-np.abs(column), -6.0, -4.6)
-    out[..., 2] = start[None, :, 2] + hangs * (forward[None] * u * min(hair.length / 100.0, 1.0) + 0.6 * wave)
+    out[..., 0] = start[None, :, 0] + hangs * (outward * (swell + 0.5 * wave) - np.sign(start[:, 0]) * inward * u**2)
+    out[..., 1] = start[None, :, 1] - (drop * ragged)[None] * u
+    out[..., 2] = start[None, :, 2] + hangs * (forward[None] * u**1.5 + 0.6 * wave)
     return out
 
 
@@ -149,15 +157,17 @@ def _paint_cap(look: Look, rng: np.random.Generator, size: int) -> np.ndarray:
     curl = min(look.hair.curl, 1.0)
     grain = straight * (1 - 0.75 * curl) + curly * 0.9 * curl
     base = np.array(look.hair_colour, dtype=np.float32)
-    tone = 0.92 + 0.30 * grain + 0.12 * smooth_step(v, 0.1, 0.9)
-    colour = base * np.clip(tone, 0.25, 1.8)[..., None]
+    contrast = 0.30 - 0.22 * float(base.mean())
+    tone = 0.92 + contrast * grain + 0.12 * smooth_step(v, 0.1, 0.9)
+    colour = base * np.clip(tone, 0.25 + 0.5 * float(base.mean()), 1.7)[..., None]
     # The cap ends at v = 0.55; what hangs below fades strand by strand.
     fine = strands(rng, (size, size), 460, 8)
-    long_side = smooth_step(np.abs(u) * 8, 4.25, 5.0) if look.hair.length > 5 else np.zeros_like(u)
+    long_side = smooth_step(np.abs(u) * 8, 4.3, 4.9) if look.hair.length > LONG else np.zeros_like(u)
     tip = 0.55 * (1 - long_side) + 1.0 * long_side
-    soft = 0.10 * (1 - long_side) + 0.16 * long_side
+    front = 1 - smooth_step(np.abs(u) * 8, 2.8, 4.0)
+    soft = (0.025 + 0.045 * front * (1 - 0.6 * curl)) * (1 - long_side) + 0.08 * long_side
     opacity = smooth_step(tip - v + 0.30 * soft * fine, 0.0, soft)
-    opacity = opacity * np.clip(0.45 + look.hair.density * (0.85 + 0.35 * grain), 0, 1)
+    opacity = opacity * np.clip(0.2 + look.hair.density * (1.3 + 0.2 * grain), 0, 1)
     if look.hair.density < 0.3:
         opacity = opacity * 0
     return np.dstack([colour, opacity.astype(np.float32)])

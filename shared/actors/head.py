@@ -28,13 +28,13 @@ def shaped_lattice(shape: Shape) -> np.ndarray:
     height = points[:, :1, 1]  # of each row on the midline
     wide = 1.0 + 0.030 * shape.head_width * _bell(height, 45.0, 50.0)
     wide += 0.042 * shape.cheek_width * _bell(height, -25.0, 28.0)
-    wide += 0.062 * shape.jaw_width * _bell(height, -88.0, 30.0)
+    wide += 0.070 * shape.jaw_width * _bell(height, -88.0, 30.0)
     points[:, :, 0] *= wide
     columns = np.arange(9)[None, :]
     points[9:14, :, 0] *= 1.0 + 0.05 * shape.chin_width * np.exp(-0.5 * ((columns - 1.5) / 1.2) ** 2)
     points[9:14, :, 1] -= 3.2 * shape.jaw_angle * np.exp(-0.5 * ((columns - 4.5) / 1.4) ** 2)
     below, above = np.clip(-points[..., 1], 0, None), np.clip(points[..., 1] - 15.0, 0, None)
-    points[..., 1] += 0.042 * shape.forehead_height * above - 0.034 * shape.face_length * below
+    points[..., 1] += 0.042 * shape.forehead_height * above - 0.040 * shape.face_length * below
     low = smooth_step(-points[..., 1], 68.0, 112.0) * np.exp(-0.5 * (columns / 3.2) ** 2)
     points[..., 1] -= 4.0 * shape.chin_length * low
     points[..., 2] += 2.2 * shape.chin_projection * low
@@ -111,9 +111,9 @@ class Head:
     def lid_edges(self, closed: float) -> tuple[np.ndarray, np.ndarray]:
         """(C,), (C,): how far the upper and the lower lid stand from the slit, in millimetres."""
         s = np.clip(self.lid_s, 0.0, 1.0)
-        opening = 1.0 + 0.2 * self.shape.eye_opening
-        upper = 5.9 * opening * np.sin(np.pi * s**0.88) ** 0.72
-        lower = 4.1 * (0.6 + 0.4 * opening) * np.sin(np.pi * s**1.12) ** 0.8
+        opening = 1.0 + 0.16 * self.shape.eye_opening
+        upper = 5.3 * opening * np.sin(np.pi * s**0.90) ** 0.66
+        lower = 4.1 * (0.6 + 0.4 * opening) * np.sin(np.pi * s**1.10) ** 0.70
         meet = -lower * 0.72  # a closing upper lid does most of the way
         return upper * (1 - closed) + meet * closed, -lower * (1 - closed) + meet * closed
 

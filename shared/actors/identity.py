@@ -10,7 +10,7 @@ from shared.actors.look import Colour, Hair, Look
 from shared.actors.shape import Shape
 
 _SALT = 40_961
-_LIMIT = 2.1  # standard deviations
+_LIMIT = 2.4  # standard deviations
 # How strongly the traits of sex move a form, in standard deviations between its two ends.
 _DIMORPHISM: dict[str, float] = {
     "jaw_width": 1.1, "jaw_angle": 0.9, "brow_ridge": 1.4, "chin_width": 0.9, "chin_projection": 0.4,
@@ -60,7 +60,7 @@ def draw_traits(seed: int, *, tone: float | None = None) -> Traits:
 def _draw_shape(rng: np.random.Generator, male: float, age: float) -> Shape:
     values: dict[str, float] = {}
     for entry in fields(Shape):
-        drawn = 1.2 * rng.standard_normal() + _DIMORPHISM.get(entry.name, 0.0) * (male - 0.5)
+        drawn = 1.45 * rng.standard_normal() + _DIMORPHISM.get(entry.name, 0.0) * (male - 0.5)
         values[entry.name] = float(np.clip(drawn, -_LIMIT, _LIMIT))
     values["age"] = age
     values["chin_cleft"] = max(0.0, values["chin_cleft"])
@@ -124,12 +124,12 @@ def _draw_hair(rng: np.random.Generator, male: float, age: float, tone: float) -
         top, sides = float(rng.uniform(12, 28)), float(rng.uniform(4, 10))
         return Hair(top, sides, 0.0, hairline, part, curl, float(rng.choice([0.0, 0.0, 0.5, 0.9])), 1.0)
     if curl > 0.6:  # round and full
-        full = float(rng.uniform(22, 46))
+        full = float(rng.uniform(16, 36))
         return Hair(full, full * 0.9, 0.0, hairline, 0.0, 1.0, 0.0, 1.0)
     if style < 0.3:  # short
         top, sides = float(rng.uniform(16, 28)), float(rng.uniform(8, 13))
         return Hair(top, sides, 0.0, hairline, part, curl, float(rng.choice([0.0, 0.6, 1.0])), 1.0)
-    length = float(rng.uniform(60, 150))
+    length = float(rng.uniform(80, 175))
     fringe = float(rng.choice([0.0, 0.0, 0.7, 1.0]))
     return Hair(float(rng.uniform(11, 20)), float(rng.uniform(9, 15)), length, hairline, part, curl, fringe, 1.0)
 

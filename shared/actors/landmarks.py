@@ -14,14 +14,15 @@ import numpy as np
 from shared.actors.features import lip_heights
 from shared.actors.head import Head
 from shared.actors.look import Look
-from shared.actors.skin import brow_line
+from shared.actors.skin import brow_half, brow_line
 
 # Lattice (row, column) of the contour's points 0 to 8, from the ear to the chin.
 _JAW: tuple[tuple[float, float], ...] = (
-    (6.15, 5.15), (7.1, 5.15), (8.25, 5.1), (9.45, 5.05), (11.2, 4.95), (12.0, 4.15), (12.05, 2.95), (12.1, 1.55),
+    (5.6, 5.15), (6.7, 5.15), (7.95, 5.1), (9.25, 5.05), (11.0, 4.95), (12.0, 4.15), (12.05, 2.95), (12.1, 1.55),
     (12.15, 0.0),
 )  # fmt: skip
-_BROW_X = (55.5, 46.5, 36.5, 25.5, 14.0)
+_BROW_X = (54.5, 45.5, 34.0, 22.0, 11.0)
+_BROW_EDGE = 0.75  # annotators mark the upper edge rather than the middle
 _SLIDING_JAW = 6  # contour points that follow the visible outline when the head turns
 _SLIDE_STEPS = 24
 
@@ -105,7 +106,8 @@ def _right_half(head: Head, look: Look, rest: np.ndarray) -> dict[int, tuple[int
     for k, (row, column) in enumerate(_JAW):
         out[16 - k] = (k, (_row_index(head, row), _column_index(head, column)))
     brow_x = np.array(_BROW_X)
-    for k, (x, y) in enumerate(zip(brow_x, brow_line(head, look, brow_x), strict=True)):
+    above = brow_half(look, brow_x) * _BROW_EDGE
+    for k, (x, y) in enumerate(zip(brow_x, brow_line(head, look, brow_x) + above, strict=True)):
         out[26 - k] = (17 + k, locate(rest, head, x, float(y)))
     plan = head.plan
     for k, share in enumerate((0.0, 0.34, 0.67, 1.0)):
@@ -128,8 +130,8 @@ def _eye_places(head: Head) -> dict[int, tuple[int, tuple[float, float]]]:
         return float(np.interp(s, head.lid_s[right], index))
 
     return {
-        42: (39, (upper, at(0.0))), 43: (38, (upper, at(0.34))), 44: (37, (upper, at(0.69))),
-        45: (36, (upper, at(1.0))), 46: (41, (lower, at(0.69))), 47: (40, (lower, at(0.34))),
+        42: (39, (upper, at(0.0))), 43: (38, (upper, at(0.35))), 44: (37, (upper, at(0.65))),
+        45: (36, (upper, at(0.95))), 46: (41, (lower, at(0.65))), 47: (40, (lower, at(0.35))),
     }  # fmt: skip
 
 
@@ -145,7 +147,7 @@ def _mouth_places(head: Head, rest: np.ndarray) -> dict[int, tuple[int, tuple[fl
         at = column(s)
         high, low = lip_heights(np.array([s]), head.shape)
         slit = float(np.interp(at, np.arange(rest.shape[1]), rest[row_up, :, 1]))
-        goal = slit + float(high[0]) if upper else slit - float(low[0])
+        goal = slit + float(high[0]) if upper else slit - float(low[0]) - 0.6
         line = np.array([np.interp(at, np.arange(rest.shape[1]), rest[r, :, 1]) for r in range(rest.shape[0])])
         rows = np.arange(row_low, rest.shape[0]) if not upper else np.arange(row_up, -1, -1)
         return float(np.interp(goal if upper else -goal, line[rows] if upper else -line[rows], rows)), at

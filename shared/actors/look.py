@@ -9,8 +9,8 @@ Colour = tuple[float, float, float]
 
 # Skin in sRGB from the lightest to the darkest human tones.
 _SKIN: tuple[tuple[float, Colour], ...] = (
-    (0.00, (0.955, 0.835, 0.765)),
-    (0.15, (0.930, 0.780, 0.685)),
+    (0.00, (0.915, 0.775, 0.700)),
+    (0.15, (0.900, 0.745, 0.650)),
     (0.30, (0.880, 0.705, 0.580)),
     (0.45, (0.795, 0.600, 0.455)),
     (0.60, (0.670, 0.470, 0.335)),

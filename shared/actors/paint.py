@@ -19,7 +19,7 @@ TILES: dict[str, tuple[float, float, float, float]] = {
     "torso": (1.0, 0.0, 0.5, 0.5),
     "eye": (1.0, 0.5, 0.25, 0.25),
     "teeth": (1.25, 0.5, 0.25, 0.125),
-    "inner": (1.25, 0.625, 0.25, 0.125),
+    "tongue": (1.25, 0.625, 0.25, 0.125),
     "ear": (1.0, 0.75, 0.25, 0.25),
     "rim": (1.25, 0.75, 0.25, 0.25),
 }
@@ -57,7 +57,7 @@ def paint_atlas(head: Head, look: Look, seed: int, size: int) -> Atlas:
         "torso": lambda rng, h, w: _torso(look, rng, h, w),
         "eye": lambda rng, h, w: _eye(look, rng, h),
         "teeth": lambda rng, h, w: _teeth(rng, h, w),
-        "inner": lambda rng, h, w: _inner_mouth(look, rng, h, w),
+        "tongue": lambda rng, h, w: _tongue(rng, h, w),
         "ear": lambda rng, h, w: _ear(look, rng, h),
         "rim": lambda rng, h, w: _rim(look, h, w),
     }
@@ -78,7 +78,7 @@ def _eye(look: Look, rng: np.random.Generator, size: int) -> tuple[np.ndarray, n
     degrees = np.hypot(dx, dy) * 100.0
     angle = np.arctan2(dy, dx)
     veins = fractal_field(rng, (size, size), 18, 3)
-    white = np.array([0.90, 0.875, 0.85], dtype=np.float32)
+    white = np.array([0.83, 0.80, 0.775], dtype=np.float32)
     out = np.broadcast_to(white, (size, size, 3)).copy()
     pink = np.clip(0.10 + 0.35 * smooth_step(degrees, 35, 75) + 0.05 * veins, 0, 1)[..., None]
     out = out * (1 - pink) + np.array([0.80, 0.55, 0.50], dtype=np.float32) * pink
@@ -118,16 +118,10 @@ def _teeth(rng: np.random.Generator, height: int, width: int) -> tuple[np.ndarra
     return np.dstack([out, np.ones((height, width), np.float32)]), np.full((height, width), 0.9, np.float32)
 
 
-def _inner_mouth(look: Look, rng: np.random.Generator, height: int, width: int) -> tuple[np.ndarray, np.ndarray]:
-    """Left half: tongue. Right half: the dark of the mouth."""
-    out = np.empty((height, width, 4), np.float32)
+def _tongue(rng: np.random.Generator, height: int, width: int) -> tuple[np.ndarray, np.ndarray]:
     grain = smooth_field(rng, (height, width), (60, 60))
-    tongue = np.array([0.62, 0.30, 0.30], dtype=np.float32)
-    out[..., :3] = tongue * (1 + 0.06 * grain)[..., None]
-    out[:, width // 2 :, :3] = (0.10, 0.03, 0.03)
-    out[..., 3] = 0.8
-    out[:, width // 2 :, 3] = 0.25
-    return out, np.full((height, width), 0.5, np.float32)
+    colour = np.array([0.62, 0.30, 0.30], dtype=np.float32) * (1 + 0.06 * grain)[..., None]
+    return np.dstack([colour, np.full((height, width), 0.8, np.float32)]), np.full((height, width), 0.5, np.float32)
 
 
 def _ear(look: Look, rng: np.random.Generator, size: int) -> tuple[np.ndarray, np.ndarray]:
@@ -149,9 +143,9 @@ def _rim(look: Look, height: int, width: int) -> tuple[np.ndarray, np.ndarray]:
     flesh = np.array([0.66, 0.40, 0.37], dtype=np.float32) * (1 - 0.35 * look.tone)
     out[:third, :, :3] = np.array([0.12, 0.07, 0.06], dtype=np.float32) * (1 - corner) + flesh * corner
     out[third : 2 * third, :, :3] = skin * 0.55 + np.array([0.30, 0.14, 0.13], dtype=np.float32)
-    dark = np.linspace(1.0, 0.35, height - 2 * third, dtype=np.float32)[:, None, None]
+    dark = np.linspace(1.0, -0.7, height - 2 * third, dtype=np.float32)[:, None, None]
     lips = np.array([0.62, 0.30, 0.30], dtype=np.float32) * (1 - 0.45 * look.tone)
-    out[2 * third :, :, :3] = lips * dark
+    out[2 * third :, :, :3] = lips * np.clip(dark, 0.04, 1.0)
     return out, np.full((height, width), 0.8, np.float32)
 
 

@@ -82,9 +82,12 @@ def draw(body: Body, wardrobe: Wardrobe, posed: Posed, pose: Pose, lights: Light
     return Picture(np.ascontiguousarray(small[..., :3]), np.ascontiguousarray(small[..., 3]), marks)
 
 
-def _attributes(mesh: Mesh, uv: np.ndarray, fragments: Fragments, triangles: np.ndarray) -> np.ndarray:
-    """(N, 9): position, normal, uv, light."""
-    packed = np.concatenate([mesh.points, mesh.normals, uv, mesh.light[:, None]], axis=1)
+def _attributes(
+    mesh: Mesh, uv: np.ndarray, fragments: Fragments, triangles: np.ndarray, shadow: tuple[np.ndarray, np.ndarray]
+) -> np.ndarray:
+    """(N, 10): position, normal, uv, light, share of the key light."""
+    lit = lit_share(mesh.points, *shadow)
+    packed = np.concatenate([mesh.points, mesh.normals, uv, mesh.light[:, None], lit[:, None]], axis=1)
     return fragments.interpolate(triangles, packed)
 
 
@@ -102,14 +105,14 @@ def _draw_solid(
     shadow: tuple[np.ndarray, np.ndarray],
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     seen = rasterise(camera.project(mesh.points, fine), body.triangles, width=fine, height=fine)
-    values = _attributes(mesh, body.uv, seen, body.triangles)
+    values = _attributes(mesh, body.uv, seen, body.triangles, shadow)
     positions, uv = values[:, :3], values[:, 6:8]
     toward_eye = _toward_eye(positions)
     normals = unit(values[:, 3:6])
     normals *= np.where(dot(normals, toward_eye) < 0, np.float32(-1), np.float32(1))[:, None]
     texels = look_up(atlas.colour, uv, atlas.size)
     gloss = look_up(atlas.gloss, uv, atlas.size).astype(np.float32) * np.float32(1 / 170)
-    lit = _softened(lit_share(positions, *shadow), seen.pixel, fine)
+    lit = values[:, 9]
     light = texels[:, 3].astype(np.float32) * np.float32(1 / 255) * values[:, 8]
     is_eye = (
         (uv[:, 0] > _EYE_LEFT)
@@ -117,8 +120,7 @@ def _draw_solid(
         & (uv[:, 1] > _EYE_TOP)
         & (uv[:, 1] < _EYE_TOP + _EYE_SIZE)
     )
-    tightness = np.where(is_eye, np.float32(420.0), np.float32(26.0))
-    colour = shade_solid(bytes_to_linear(texels[:, :3]), normals, toward_eye, light, gloss, lit, lights, tightness)
+    colour = shade_solid(bytes_to_linear(texels[:, :3]), normals, toward_eye, light, gloss, lit, lights, is_eye)
     image = np.zeros((fine * fine, 3), dtype=np.float32)
     image[seen.pixel] = colour
     matte = np.zeros(fine * fine, dtype=np.float32)
@@ -126,15 +128,6 @@ def _draw_solid(
     depth = np.full(fine * fine, -1e6, dtype=np.float32)
     depth[seen.pixel] = seen.depth
     return image.reshape(fine, fine, 3), matte.reshape(fine, fine), depth.reshape(fine, fine)
-
-
-def _softened(lit: np.ndarray, pixel: np.ndarray, fine: int) -> np.ndarray:
-    """Shadows' edges blurred across the picture, without the background bleeding in."""
-    plane = np.zeros((fine * fine, 2), dtype=np.float32)
-    plane[pixel, 0], plane[pixel, 1] = lit, 1.0
-    side = max(3, fine // 48) | 1
-    blurred = cv2.blur(plane.reshape(fine, fine, 2), (side, side)).reshape(-1, 2)[pixel]
-    return blurred[:, 0] / np.maximum(blurred[:, 1], np.float32(1e-6))
 
 
 def _lay_hair(
@@ -149,7 +142,7 @@ def _lay_hair(
     )
     visible = seen.depth > depth.reshape(-1)[seen.pixel]
     seen = Fragments(seen.pixel[visible], seen.triangle[visible], seen.weights[visible], seen.depth[visible])
-    values = _attributes(mesh, body.hair_uv, seen, triangles)
+    values = _attributes(mesh, body.hair_uv, seen, triangles, shadow)
     positions, uv = values[:, :3], values[:, 6:8]
     texels = look_up(atlas, uv, atlas.shape[0])
     toward_eye = _toward_eye(positions)
@@ -157,8 +150,10 @@ def _lay_hair(
     normals *= np.where(dot(normals, toward_eye) < 0, np.float32(-1), np.float32(1))[:, None]
     down = np.array([0.0, -1.0, 0.0], dtype=np.float32)
     along = unit(down - normals * normals[:, 1:2] * -1.0)
-    lit = _softened(lit_share(positions, *shadow), seen.pixel, fine)
-    colour = shade_hair(bytes_to_linear(texels[:, :3]), normals, along, toward_eye, lit, lights)
+    lit = values[:, 9]
+    colour = shade_hair(
+        bytes_to_linear(texels[:, :3]), normals, along, toward_eye, lit, lights, dull=body.look.hair.curl
+    )
     cover = (texels[:, 3].astype(np.float32) * np.float32(1 / 255))[:, None]
     flat, flat_matte = image.reshape(-1, 3), matte.reshape(-1)
     flat[seen.pixel] = flat[seen.pixel] * (1 - cover) + colour * cover

@@ -57,7 +57,7 @@ def draw_scene(rng: np.random.Generator, px: int) -> Scene:
 def _draw_lights(rng: np.random.Generator) -> Lights:
     warmth = rng.uniform(-1, 1)
     key_side = rng.choice([-1.0, 1.0])
-    key = np.array([1.0 + 0.07 * warmth, 1.0, 1.0 - 0.12 * warmth]) * rng.uniform(0.92, 1.2)
+    key = np.array([1.0 + 0.07 * warmth, 1.0, 1.0 - 0.12 * warmth]) * rng.uniform(0.80, 1.05)
     fill = np.array([1.0 - 0.08 * warmth, 1.0, 1.0 + 0.10 * warmth]) * rng.uniform(0.14, 0.32)
     sky = np.array([0.95, 1.0, 1.06]) * rng.uniform(0.24, 0.36)
     ground = np.array([1.06, 1.0, 0.92]) * rng.uniform(0.10, 0.18)

@@ -13,6 +13,7 @@ from shared.actors.look import Colour
 _SHADOW_TEXELS = 128
 _SHADOW_REACH = 230.0  # millimetres from the head's middle to the shadow map's edge
 _SHADOW_CENTRE = np.array([0.0, -40.0, -70.0], dtype=np.float32)
+_TAPS = ((-1.0, -0.4), (0.4, -1.0), (1.0, 0.4), (-0.4, 1.0), (-1.6, 1.2), (1.6, -1.2), (1.2, 1.6), (-1.2, -1.6))
 # Red light wanders farther under skin than blue does, so shadows' edges are red.
 _WRAP = np.array([0.30, 0.14, 0.09], dtype=np.float32)
 
@@ -93,8 +94,11 @@ def lit_share(positions: np.ndarray, depth: np.ndarray, view: np.ndarray) -> np.
     seen = (positions - _SHADOW_CENTRE) @ view.T
     scale = np.float32(_SHADOW_TEXELS / (2 * _SHADOW_REACH))
     at = (seen[:, :2] + np.float32(_SHADOW_REACH)) * scale - np.float32(0.5)
-    nearest = _look_up(depth, at[:, 0], at[:, 1])
-    return np.clip((seen[:, 2] - nearest + np.float32(12.0)) * np.float32(1 / 8), 0.0, 1.0)
+    total = np.zeros(len(positions), dtype=np.float32)
+    for dx, dy in _TAPS:
+        nearest = _look_up(depth, at[:, 0] + np.float32(dx), at[:, 1] + np.float32(dy))
+        total += np.clip((seen[:, 2] - nearest + np.float32(13.0)) * np.float32(1 / 8), 0.0, 1.0)
+    return total * np.float32(1 / len(_TAPS))
 
 
 def _look_up(picture: np.ndarray, x: np.ndarray, y: np.ndarray) -> np.ndarray:
@@ -123,7 +127,7 @@ def look_up(picture: np.ndarray, uv: np.ndarray, side: int) -> np.ndarray:
 
 def shade_solid(
     albedo: np.ndarray, normal: np.ndarray, toward_eye: np.ndarray, light: np.ndarray, gloss: np.ndarray,
-    lit: np.ndarray, lights: Lights, tightness: np.ndarray,
+    lit: np.ndarray, lights: Lights, wet: np.ndarray,
 ) -> np.ndarray:  # fmt: skip
     """(N, 3) float32 linear light that leaves towards the camera.
 
@@ -135,13 +139,13 @@ def shade_solid(
         gloss: (N,) strength of the highlight.
         lit: (N,) share of the key light that reaches the point.
         lights: the lighting.
-        tightness: (N,) exponent of the highlight.
+        wet: (N,) bool, where the surface is an eye, with its small sharp highlight.
     """
     ambient = lights.ground + (0.5 + 0.5 * normal[:, 1:2]) * (lights.sky - lights.ground)
     out = ambient * light[:, None]
     facing = normal @ lights.key
     wrapped = np.clip((facing[:, None] + _WRAP) / (1 + _WRAP), 0, None)
-    keyed = lit * (0.45 + 0.55 * light)
+    keyed = lit * (0.35 + 0.65 * light)
     out += lights.key_colour * wrapped * keyed[:, None]
     side = np.clip((normal @ lights.fill + 0.25) / 1.25, 0, None) * light
     out += lights.fill_colour * side[:, None]
@@ -150,14 +154,25 @@ def shade_solid(
     grazing = (1 - cosine) ** 4
     half = unit(toward_eye + lights.key)
     near = np.clip(dot(normal, half), 0, 1)
-    shine = near**tightness * (0.030 + 0.0016 * tightness) + 0.22 * near ** (0.25 * tightness + 3.0) * (0.12 + grazing)
-    out += lights.key_colour * (shine * gloss * keyed * np.clip(facing * 4 + 0.4, 0, 1))[:, None]
+    squared = near * near
+    eighth = (squared * squared) ** 2
+    tight = eighth * eighth * eighth
+    shine = 0.072 * tight + 0.22 * eighth * squared * (0.12 + grazing)
+    shine[wet] = 0.9 * near[wet] ** 420 + 0.03 * tight[wet]
+    out += lights.key_colour * (shine * gloss * keyed * light * np.clip(facing * 4 + 0.4, 0, 1))[:, None]
     rim = grazing * np.clip(normal @ lights.rim + 0.2, 0, 1) * light
     return out + lights.rim_colour * (0.5 * rim)[:, None] * (0.15 + albedo)
 
 
 def shade_hair(
-    albedo: np.ndarray, normal: np.ndarray, along: np.ndarray, toward_eye: np.ndarray, lit: np.ndarray, lights: Lights
+    albedo: np.ndarray,
+    normal: np.ndarray,
+    along: np.ndarray,
+    toward_eye: np.ndarray,
+    lit: np.ndarray,
+    lights: Lights,
+    *,
+    dull: float = 0.0,
 ) -> np.ndarray:
     """(N, 3) float32 linear light off strands that run ``along`` (N, 3), after Kajiya and Kay (1989)."""
     ambient = lights.ground + (0.5 + 0.5 * normal[:, 1:2]) * (lights.sky - lights.ground)
@@ -169,6 +184,7 @@ def shade_hair(
     across = np.clip(1 - dot(along, half) ** 2, 0, 1)
     band = across**22 * np.clip(normal @ lights.key + 0.25, 0, 1) * lit
     brightness = albedo.mean(axis=1)
+    band = band * (1 - np.float32(0.8) * dull)
     out += lights.key_colour * (band * (0.03 + 0.22 * brightness))[:, None]
     rim = np.clip(1 - dot(normal, toward_eye), 0, 1) ** 3 * np.clip(normal @ lights.rim + 0.3, 0, 1)
     return out + lights.rim_colour * (0.8 * rim)[:, None] * (0.05 + albedo)

@@ -55,25 +55,44 @@ def tongue(plan: Plan, lip_z: float) -> np.ndarray:
     u, v = np.meshgrid(across, along)
     x = 16.5 * u * np.sqrt(np.clip(1 - 0.45 * (1 - v) ** 3, 0, 1))
     z = lip_z - 12.0 - 30.0 * v
-    y = plan.mouth_y - 8.0 + 5.0 * v * (1 - 0.5 * v) * (1 - 0.7 * u * u) - 5.0 * (1 - v) ** 4 - 3.0 * u**4
+    y = plan.mouth_y - 6.5 + 5.0 * v * (1 - 0.5 * v) * (1 - 0.7 * u * u) - 4.0 * (1 - v) ** 4 - 3.0 * u**4
     return np.stack([x, y, z], axis=-1)
 
 
-def cavity(plan: Plan, lip_z: float) -> np.ndarray:
-    """(6, 9, 3): the dark behind the teeth."""
-    u, v = np.meshgrid(np.linspace(-1, 1, 9), np.linspace(1, -1, 6))
-    half = 0.92 * float(plan.mouth_corner[0])
-    z = lip_z - 38.0 + 16.0 * u**4 + 8.0 * v**4
-    return np.stack([half * u, plan.mouth_y - 1.0 + 13.0 * v, z], axis=-1)
+def mouth_bag(upper: np.ndarray, lower: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """(6, N, 3) twice: the lips' inner sides, run back to where they close the mouth's inside.
+
+    Args:
+        upper: (N, 3), the edge of the upper lip.
+        lower: (N, 3), of the lower lip.
+    """
+    narrow = np.array([1.0, 1.0, 0.98, 0.88, 0.7, 0.45])
+    back = np.array([0.0, -2.0, -6.5, -13.0, -30.0, -42.0])
+    lift = np.array([0.0, 0.9, 3.2, 10.0, 9.0, 0.0])
+    # Both halves meet at the corners, so that nobody looks past them.
+    open_by = np.sqrt(np.sin(np.linspace(0.0, np.pi, len(upper))).clip(0.0))
+    middle = 0.5 * (upper[:, 1] + lower[:, 1])
+    halves = []
+    for edge, side in ((upper, 1.0), (lower, -1.0)):
+        sheet = np.empty((6, *edge.shape))
+        sheet[..., 0] = edge[:, 0] * narrow[:, None]
+        sheet[..., 1] = edge[:, 1] + side * lift[:, None] * open_by
+        sheet[5, :, 1] = middle
+        sheet[..., 2] = edge[:, 2] + back[:, None]
+        halves.append(sheet)
+    return halves[0], halves[1]
 
 
-def ear(side_x: float, shape: Shape, *, left: bool, rings: int = 10, spokes: int = 30) -> tuple[np.ndarray, np.ndarray]:
+def ear(
+    side_x: float, shape: Shape, *, left: bool, covered: bool = False, rings: int = 10, spokes: int = 30
+) -> tuple[np.ndarray, np.ndarray]:
     """One ear as a polar sheet with helix, antihelix, bowl and lobe.
 
     Args:
         side_x: where the head's side is, in millimetres from the midline.
         shape: the identity's form.
         left: on the viewer's left.
+        covered: pressed to the head by long hair.
         rings: rows from the middle to the rim.
         spokes: columns round it.
 
@@ -82,7 +101,7 @@ def ear(side_x: float, shape: Shape, *, left: bool, rings: int = 10, spokes: int
     """
     size = 1.0 + 0.09 * shape.ear_size
     rho, phi = np.meshgrid(np.linspace(0, 1, rings), np.linspace(0, 2 * np.pi, spokes + 1), indexing="ij")
-    flare = np.deg2rad(33.0 + 6.0 * shape.ear_size)
+    flare = np.deg2rad(6.0 if covered else 33.0 + 6.0 * shape.ear_size)
     backwards = np.array([np.sin(flare), 0.0, -np.cos(flare)])
     upwards = np.array([0.05, 0.985, -0.17])
     outwards = np.cross(upwards, -backwards)
@@ -144,9 +163,3 @@ def torso(shape: Shape, rows: int = 44, columns: int = 57) -> tuple[np.ndarray, 
     y = y - 0.35 * sag + np.zeros_like(angle)
     uv = np.stack(np.broadcast_arrays((angle / np.pi + 1) / 2, t[:, None]), axis=-1)
     return np.stack([x, y, z], axis=-1), uv, 1 - smooth_step(t, 0.08, 0.42)
-
-
-def strip(edge: np.ndarray, offsets: np.ndarray) -> np.ndarray:
-    """(K, N, 3): copies of ``edge`` (N, 3) moved by ``offsets`` (K, 3) or (K, N, 3)."""
-    moves = offsets if offsets.ndim == 3 else offsets[:, None]
-    return edge[None] + moves

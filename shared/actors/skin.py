@@ -105,6 +105,8 @@ def paint_skin(head: Head, look: Look, rng: np.random.Generator, size: int) -> t
     skin = _brows(skin, maps, head, look, rng)
     skin = _scalp(skin, maps, head, look, rng)
     gloss = _gloss(maps, head, rng, lips)
+    plain = float(np.mean(skin_colour(look.tone, look.undertone)))
+    gloss = gloss * np.maximum(np.clip(skin.mean(axis=2) / plain * 1.15 - 0.1, 0.0, 1.0) ** 1.5, lips)
     light = np.clip(1.0 - 0.16 * np.clip(maps.hollow, -0.6, 4.0), 0.25, 1.06)
     return np.dstack([np.clip(skin, 0.0, 1.0), light]).astype(np.float32), gloss
 
@@ -216,13 +218,18 @@ def brow_line(head: Head, look: Look, ax: np.ndarray) -> np.ndarray:
     return 17.2 + lift + 6.6 * arch * np.sin(np.pi * np.clip(t, 0, 1) ** 1.25 * 0.93) - 5.2 * np.clip(t, 0, 2) ** 2.2
 
 
+def brow_half(look: Look, ax: np.ndarray) -> np.ndarray:
+    """Millimetres from the brow's middle to its edge, over ``|x|``."""
+    t = np.clip((ax - 11.0) / 45.0, 0, 1)
+    return np.maximum((3.5 + 2.2 * (look.brow_weight - 1.0)) * np.clip(1.05 - 0.85 * t**1.6, 0.05, None), 0.8)
+
+
 def _brows(skin: np.ndarray, maps: SkinMaps, head: Head, look: Look, rng: np.random.Generator) -> np.ndarray:
     """Hairs slanting outwards along an arch, dense inside, thin at the tail."""
     ax = np.abs(maps.x)
     t = (ax - 11.0) / 45.0
     offset = maps.y - brow_line(head, look, ax)
-    half = (3.5 + 1.1 * (look.brow_weight - 1.0) * 2.0) * np.clip(1.05 - 0.85 * np.clip(t, 0, 1) ** 1.6, 0.05, None)
-    half = np.maximum(half, 0.8)
+    half = brow_half(look, ax)
     ends = smooth_step(t, -0.06, 0.10) * (1 - smooth_step(t, 0.86, 1.04))
     body = np.exp(-0.5 * np.abs(offset / half) ** 2.6) * ends * (maps.z > -60)
     lean = ax * 2.6 - offset * (2.2 + 2.5 * (1 - np.clip(t, 0, 1)))
@@ -250,12 +257,16 @@ def beard_masks(maps: SkinMaps, head: Head) -> tuple[np.ndarray, np.ndarray]:
     upper, lower = lip_heights(s, head.shape)
     off_lips = smooth_step(np.abs(maps.above) - np.where(maps.above >= 0, upper, lower), 0.2, 2.2)
     off_lips = np.maximum(off_lips, smooth_step(s, 1.0, 1.15))
-    low = (1 - smooth_step(y, cheek_line - 6.0, cheek_line + 3.0)) * front
+    low = (1 - smooth_step(y, cheek_line - 9.0, cheek_line + 4.0)) * front
     bare_chin_sides = 1 - 0.75 * bump(ax, y, (12.0, mouth - 16.0), (6.0, 4.0))
     beard = low * bare_chin_sides * np.where((maps.above > 0) & (ax < corner + 4), 0.0, 1.0) * off_lips
     tip = head.plan.nose_base_y
-    moustache = smooth_step(tip - 2.0 - y, 0.0, 2.5) * (1 - smooth_step(ax, corner + 2.0, corner + 9.0))
-    moustache = moustache * (maps.above > -6.0) * off_lips * (0.6 + 0.4 * smooth_step(ax, 1.0, 4.0)) * front
+    # From under the nose, sloping to beyond the mouth's corners, with a bare philtrum.
+    top = tip - 2.5 - 0.30 * np.clip(ax - 9.0, 0, None) - 0.010 * np.clip(ax - 9.0, 0, None) ** 2
+    moustache = smooth_step(top - y, -1.2, 2.2) * (1 - smooth_step(ax, corner + 1.0, corner + 8.0))
+    bottom = mouth - 5.0 * smooth_step(ax, corner - 4.0, corner + 4.0)
+    moustache = moustache * smooth_step(y, bottom - 3.0, bottom + 1.0) * off_lips * front
+    moustache = moustache * (0.55 + 0.45 * smooth_step(ax, 1.0, 4.5))
     return np.clip(beard, 0, 1), np.clip(moustache, 0, 1)
 
 

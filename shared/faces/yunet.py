@@ -6,6 +6,7 @@ A fixed, small network on the CPU: about 8 ms for 512x480. Finds small, tilted a
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -39,10 +40,7 @@ class YuNetDetector:
         path = weights.require(self._weights)
         self._min_score = 0.6 if settings.min_score is None else settings.min_score
         self._min_face_px = settings.min_face_px
-        try:
-            self._net = cv2.FaceDetectorYN.create(str(path), "", (320, 320), self._min_score, _NMS)
-        except cv2.error as error:
-            raise WeightsError(f"OpenCV cannot read {path}: {error}", hint="pip install -U opencv-python") from error
+        self._net = _opened(path, self._min_score)
 
     def detect(self, images: Sequence[np.ndarray]) -> list[list[Detection]]:
         """See :class:`shared.faces.contract.Detector`."""
@@ -60,6 +58,19 @@ class YuNetDetector:
         if rows is None:
             return []
         return sorted((_detection(row, back) for row in rows), key=lambda detection: -detection.score)
+
+
+def _opened(path: Path, min_score: float) -> cv2.FaceDetectorYN:
+    # OpenCV 5 warns on every construction that its new engine ignores the choice of a target, which nobody made.
+    logging = cv2.utils.logging
+    level = logging.getLogLevel()
+    logging.setLogLevel(logging.LOG_LEVEL_ERROR)
+    try:
+        return cv2.FaceDetectorYN.create(str(path), "", (320, 320), min_score, _NMS)
+    except cv2.error as error:
+        raise WeightsError(f"OpenCV cannot read {path}: {error}", hint="pip install -U opencv-python") from error
+    finally:
+        logging.setLogLevel(level)
 
 
 def _detection(row: np.ndarray, back: np.ndarray) -> Detection:

@@ -1,0 +1,211 @@
+"""``assay doctor``: what this machine has, what works on it, and what to do about the rest."""
+
+from __future__ import annotations
+
+import platform
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+from typing import Annotated, Literal
+
+import typer
+
+from shared.console import console
+from shared.errors import AssayError, WeightsError
+
+State = Literal["ok", "note", "broken"]
+
+_ESSENTIAL = ("torch", "torchvision", "timm", "numpy", "opencv-python", "av", "kornia", "safetensors", "pyarrow")
+_USEFUL = (
+    "face-alignment",
+    "dlib-bin",
+    "face_recognition_models",
+    "mtcnn",
+    "onnxruntime",
+    "accelerate",
+    "c2pa-python",
+)
+_ENCODERS = ("libx264", "libx265", "ffv1", "aac")
+_DECODERS = ("h264", "hevc", "vp9", "av1", "mpeg1video", "aac")
+_ROOM_GB = 5.0
+_EITHER = (("retinaface", "retinaface-slim"), ("yunet", "yunet-2023mar"))
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One line of the report. ``advice`` is empty when nothing is to be done; "broken" makes the command fail."""
+
+    area: str
+    what: str
+    state: State
+    detail: str
+    advice: str = ""
+
+
+def doctor(
+    quick: Annotated[bool, typer.Option("--quick", help="Only look for face finders; do not build them.")] = False,
+) -> None:
+    """Checks versions, devices, codecs, disk, face finders and weights. Ends with 1 when something essential is broken.
+
+    Example: assay doctor
+    """
+    findings = examine(quick=quick)
+    console.table(
+        "Assay on this machine",
+        ["", "what", "state", "detail"],
+        [(finding.area, finding.what, finding.state, finding.detail) for finding in findings],
+    )
+    for advice in dict.fromkeys(finding.advice for finding in findings if finding.advice):
+        wanted_by = ", ".join(dict.fromkeys(finding.what for finding in findings if finding.advice == advice))
+        console.print(f"{wanted_by}: {advice}")
+    broken = [finding.what for finding in findings if finding.state == "broken"]
+    console.result({"healthy": not broken, "findings": [_plain(finding) for finding in findings]})
+    if broken:
+        raise AssayError(f"not in working order: {', '.join(broken)}", hint="see the lines above")
+    console.print("Everything essential works.")
+
+
+def examine(*, quick: bool = False) -> list[Finding]:
+    """All findings, essential things first. No file is changed and no network is used."""
+    checks: list[Callable[[], list[Finding]]] = [
+        _versions,
+        _devices,
+        _codecs,
+        _disk,
+        lambda: _finders(quick=quick),
+        _weights,
+    ]
+    return [finding for check in checks for finding in check()]
+
+
+def _versions() -> list[Finding]:
+    found = [Finding("version", "python", "ok", f"{platform.python_version()} on {platform.system()}")]
+    for name in ("assay", *_ESSENTIAL, *_USEFUL):
+        try:
+            found.append(Finding("version", name, "ok", version(name)))
+        except PackageNotFoundError:
+            state: State = "broken" if name in _ESSENTIAL else "note"
+            advice = "" if name == "assay" else f"pip install {name}"
+            found.append(Finding("version", name, state, "not installed", advice))
+    return found
+
+
+def _devices() -> list[Finding]:
+    try:
+        import torch
+
+        from shared.device import pick_device
+
+        names = ["cpu", *(f"cuda:{index}" for index in range(torch.cuda.device_count()))]
+        names += ["mps"] if torch.backends.mps.is_available() else []
+        found = [Finding("device", name, "ok", pick_device(name).describe()) for name in names]
+    except (ImportError, OSError, RuntimeError) as error:
+        return [Finding("device", "torch", "broken", str(error), "pip install --force-reinstall torch torchvision")]
+    if len(names) == 1:
+        found.append(Finding("device", "gpu", "note", "none; training takes longer and fewer faces fit in an hour"))
+    return found
+
+
+def _codecs() -> list[Finding]:
+    try:
+        import av.codec
+    except ImportError as error:
+        return [Finding("codec", "PyAV", "broken", str(error), "pip install --force-reinstall av")]
+    found = []
+    for mode, names in (("w", _ENCODERS), ("r", _DECODERS)):
+        missing = [name for name in names if not _has_codec(av.codec, name, mode)]
+        # H.264 both ways is what every dataset goes through; the others only widen what can be read or written.
+        state: State = "broken" if {"libx264", "h264"} & set(missing) else "note" if missing else "ok"
+        what = "encoders" if mode == "w" else "decoders"
+        detail = f"without {', '.join(missing)}" if missing else ", ".join(names)
+        found.append(Finding("codec", what, state, detail, "pip install --force-reinstall av" if missing else ""))
+    return found
+
+
+def _has_codec(codecs: object, name: str, mode: str) -> bool:
+    try:
+        codecs.Codec(name, mode)  # type: ignore[attr-defined]
+    except ValueError:
+        return False
+    return True
+
+
+def _disk() -> list[Finding]:
+    from pathlib import Path
+
+    from shared.home import cache_home
+
+    found = []
+    for what, place in (("this folder", Path.cwd()), ("cache", cache_home())):
+        while not place.exists():
+            place = place.parent
+        free_gb = shutil.disk_usage(place).free / 1e9
+        tight = free_gb < _ROOM_GB
+        advice = "free some space; a training run takes a few GB" if tight else ""
+        found.append(Finding("disk", what, "note" if tight else "ok", f"{free_gb:.0f} GB free at {place}", advice))
+    return found
+
+
+def _finders(*, quick: bool) -> list[Finding]:
+    from shared.faces.finder import finder_names, make_finder
+    from shared.faces.identity import embedders, why_no_embedder
+
+    found: list[Finding] = []
+    working = 0
+    # "auto" prints its choice and is one of the others; face-alignment's kinds differ in their detector only.
+    names = [name for name in finder_names() if name != "auto" and ":" not in name]
+    with console.progress("building face finders", len(names), unit="finder") as tick:
+        for name in [] if quick else names:
+            finding = _tried("finder", name, lambda name=name: make_finder(name).name)
+            working += finding.state == "ok"
+            found.append(finding)
+            tick()
+    if not working and not quick:
+        advice = "pip install dlib-bin face_recognition_models"
+        found.append(Finding("finder", "any face finder", "note", "none works: only sidecars can be used", advice))
+    for name in [] if quick else embedders.names():
+        reason = why_no_embedder(name)
+        detail = "identity embedding" if reason is None else str(reason)
+        found.append(
+            Finding("identity", name, "ok" if reason is None else "note", detail, (reason.hint or "") if reason else "")
+        )
+    return found
+
+
+def _tried(area: str, name: str, build: Callable[[], str]) -> Finding:
+    try:
+        return Finding(area, name, "ok", build())
+    except AssayError as error:
+        # Missing weights have their own lines below; only what is not about them is repeated here.
+        return Finding(area, name, "note", str(error), "" if isinstance(error, WeightsError) else error.hint or "")
+
+
+def _weights() -> list[Finding]:
+    from shared import weights
+
+    found = []
+    for name in weights.names():
+        status = weights.status(name)
+        state: State = "ok" if status.state == "ok" else "note"
+        advice = "" if status.state == "missing" and _has_alternative(name) else status.advice
+        found.append(Finding("weights", name, state, f"{status.state}, {status.entry.purpose}", advice))
+    return found
+
+
+def _has_alternative(name: str) -> bool:
+    """Whether another file that does the same is here."""
+    from shared import weights
+
+    groups = [group for group in _EITHER if name in group]
+    return any(weights.find(other) is not None for group in groups for other in group if other != name)
+
+
+def _plain(finding: Finding) -> dict[str, str]:
+    return {
+        "area": finding.area,
+        "what": finding.what,
+        "state": finding.state,
+        "detail": finding.detail,
+        "advice": finding.advice,
+    }

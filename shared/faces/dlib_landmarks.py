@@ -98,8 +98,8 @@ def upright_patch(
     """A gray, square patch in which the face box is upright and ``px`` wide, with room around it.
 
     Returns:
-        The patch, (N, N) uint8 with N = 1.6 px, the edge's pixels repeated beyond the frame; and the (2, 3) float64 matrix from
-        frame pixels to patch pixels.
+        The patch, (N, N) uint8 with N = 1.6 px, the edge's pixels repeated beyond the frame; and the (2, 3) float64
+        matrix from frame pixels to patch pixels.
     """
     size = round(px * _PATCH_PER_BOX)
     scale, cosine, sine = px / side, math.cos(roll), math.sin(roll)

@@ -26,6 +26,7 @@ from shared.faces.mask import hull_mask
 from shared.types import SwappedFace
 
 _TAIL = 0.03
+_TOP = np.array([255.0, 255.0, 255.0, 1.0], np.float32)
 _POISSON_PAD_PX = 4
 _MIN_POISSON_SIDE_PX = 8
 
@@ -115,11 +116,12 @@ def place(swapped: SwappedFace, alpha: np.ndarray, region: np.ndarray, *, width:
     layers = np.dstack([swapped.crop.astype(np.float32) * 255.0, alpha])
     layers, matrix = _at_most_frame_scale(layers, swapped.frame_to_crop)
     placed = _to_frame(layers, matrix, bounds, cv2.INTER_CUBIC)
+    np.clip(placed, 0.0, _TOP, out=placed)  # the cubic overshoots
     outline, matrix = _at_most_frame_scale(region.astype(np.float32), swapped.frame_to_crop)
     return Patch(
         bounds=bounds,
-        rgb=np.clip(placed[..., :3], 0.0, 255.0),
-        alpha=np.clip(placed[..., 3], 0.0, 1.0),
+        rgb=placed[..., :3],
+        alpha=placed[..., 3],
         region=np.clip(_to_frame(outline, matrix, bounds, cv2.INTER_LINEAR, outside=0.0), 0.0, 1.0),
     )
 

@@ -314,3 +314,15 @@ def test_probe_of_the_fake_shows_the_targets_size(target, swapper, config, tmp_p
     record = swap_clip(target, swapper=swapper, source="ann", dataset=tmp_path / "set", config=config, rights="consent")
     info = probe(tmp_path / "set" / record.path)
     assert (info.width, info.height, info.has_audio) == (WIDTH, HEIGHT, True)
+
+
+@pytest.mark.needs_media
+def test_a_real_person_is_found_swapped_and_keeps_the_sound(media, swapper, tmp_path):
+    clip = next(path for path in sorted((media / "video_grid").iterdir()) if path.suffix == ".mpg")
+    config = SwapConfig(finder="dlib", device="cpu", preset="ultrafast")
+    record = swap_clip(clip, swapper=swapper, source="ann", dataset=tmp_path / "set", config=config, rights="CC-BY-4.0")
+    fake = tmp_path / "set" / record.path
+    assert sum(stop - start for start, stop in record.faked) >= 0.95 * record.frames
+    assert [t.exact_seconds for t in frame_times(fake)] == [t.exact_seconds for t in frame_times(clip)]
+    assert audio_digest(fake) == audio_digest(clip) is not None
+    assert DatasetFolder.open(tmp_path / "set").verify() == []

@@ -67,6 +67,18 @@ def random_field(count: int, px: int, sigma: float, generator: torch.Generator, 
     return field[:, :, start : start + px, start : start + px].permute(0, 2, 3, 1)
 
 
+def combined(morph: Tensor | None, warp: Tensor | None, px: int) -> Tensor | None:
+    """(B, px, px, 2): the field of ``warp`` first and ``morph`` then, to first order; None when both are.
+
+    ``warp`` is of ``px``; ``morph`` is resized to it.
+    """
+    if morph is None:
+        return warp
+    if morph.shape[1] != px:
+        morph = functional.interpolate(morph.permute(0, 3, 1, 2), size=(px, px), mode="bilinear").permute(0, 2, 3, 1)
+    return morph if warp is None else morph + warp
+
+
 def render(stored: Tensor, theta: Tensor, px: int, *, field: Tensor | None = None, times: int = 1) -> Tensor:
     """(B, C, px, px): ``stored`` (B, C, W, W) seen through ``theta``, and through ``field`` first where one is given.
 

@@ -56,6 +56,8 @@ class AugmentConfig:
         flip: probability of mirroring.
         warp: standard deviation of the 5x5 grid's nodes; the encoder sees the warped face, the decoder draws the
             unwarped one.
+        morph: standard deviation of such a grid that bends the face for both, so that the decoders draw shapes that
+            nobody made while filmed, and follow mouths and brows they have not seen.
         warp_until: fraction of the schedule after which the warp fades, to nothing at the end, so that the last
             steps see faces as they will be when swapping.
         lightness: L of Lab is scaled by up to this fraction; tint: a and b are shifted by up to this fraction of 100.
@@ -67,6 +69,7 @@ class AugmentConfig:
     shift: float = 0.05
     flip: float = 0.5
     warp: float = 5 / 256
+    morph: float = 0.0
     warp_until: float = 0.8
     lightness: float = 0.3
     tint: float = 0.08
@@ -74,7 +77,7 @@ class AugmentConfig:
 
     def __post_init__(self) -> None:
         _need(0 <= self.rotate_degrees <= 45, f"rotate_degrees {self.rotate_degrees} is outside 0 to 45", "10 is usual")
-        for name in ("zoom", "shift", "warp", "lightness", "tint"):
+        for name in ("zoom", "shift", "warp", "morph", "lightness", "tint"):
             value = getattr(self, name)
             _need(0 <= value <= 0.5, f"{name} {value} is outside 0 to 0.5", "see the defaults")
         for name in ("flip", "warp_until", "contrast"):

@@ -19,7 +19,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from forge.augment import random_affine, random_field, random_shades, render, shade, still_affine
+from forge.augment import combined, random_affine, random_field, random_shades, render, shade, still_affine
 from forge.config import AugmentConfig
 from forge.models.contract import SwapSpec
 from shared.console import console
@@ -77,30 +77,34 @@ class FaceBank:
         """``count`` faces drawn with replacement, varied as ``config`` says; ``warp`` scales the warp's strength."""
         indices = torch.randint(len(self), (count,), generator=generator)
         theta = random_affine(count, self.extent, config, generator)
+        place = self.planes.device
+        morph = random_field(count, spec.output_px, config.morph, generator, place) if config.morph > 0 else None
         sigma = config.warp * warp
-        field = random_field(count, spec.input_px, sigma, generator, self.planes.device) if sigma > 0 else None
+        field = random_field(count, spec.input_px, sigma, generator, place) if sigma > 0 else None
         shades = random_shades(count, config, generator)
         stored = self._stored(indices)
-        batch = _render_batch(stored, theta, field, spec)
+        batch = _render_batch(stored, theta, spec, morph=morph, warp=field)
         both = shade(batch.target, shades), shade(batch.input, shades)
         return batch._replace(target=both[0], input=both[1])
 
     def still(self, indices: Sequence[int], spec: SwapSpec) -> Batch:
         """The faces at ``indices`` as they are."""
         theta = still_affine(len(indices), self.extent)
-        return _render_batch(self._stored(torch.tensor(list(indices))), theta, None, spec)
+        return _render_batch(self._stored(torch.tensor(list(indices))), theta, spec)
 
     def _stored(self, indices: Tensor) -> Tensor:
         return self.planes[indices.to(self.planes.device)].float() / 255
 
 
-def _render_batch(stored: Tensor, theta: Tensor, field: Tensor | None, spec: SwapSpec) -> Batch:
-    seen = render(stored, theta, spec.output_px, times=_OVERSAMPLE)
+def _render_batch(
+    stored: Tensor, theta: Tensor, spec: SwapSpec, *, morph: Tensor | None = None, warp: Tensor | None = None
+) -> Batch:
+    seen = render(stored, theta, spec.output_px, field=morph, times=_OVERSAMPLE)
     target, mask, eyes, mouth = seen.split((3, 1, 1, 1), 1)
-    if field is None and spec.input_px == spec.output_px:
+    if warp is None and spec.input_px == spec.output_px:
         return Batch(target, target, mask, eyes, mouth)
     # The input is sampled once a pixel: four times cheaper, and a little grain does an encoder no harm.
-    shown = render(stored[:, :3], theta, spec.input_px, field=field)
+    shown = render(stored[:, :3], theta, spec.input_px, field=combined(morph, warp, spec.input_px))
     return Batch(shown, target, mask, eyes, mouth)
 
 

@@ -183,8 +183,11 @@ class _Session:
             self._preview()
         if step % config.save_every == 0:
             self._save(snapshot=bool(config.snapshot_every) and step % config.snapshot_every == 0)
-        amount = trainer.faces_per_step if config.minutes is None else round(self.seconds) - round(before)
-        tick(amount, note=f"step {step}  {self._rate():.0f} faces/s  loss {self.loss:.4f}")
+        note = f"step {step}  loss {self.loss:.4f}"
+        if config.minutes is None:
+            tick(trainer.faces_per_step, note=note)
+        else:
+            tick(round(self.seconds) - round(before), note=f"{note}  {self._rate():.0f} faces/s")
 
     def _rate(self) -> float:
         steps = self.trainer.step - self.first_step

@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from forge.augment import Shades, random_affine, random_field, random_shades, render, shade, still_affine
+from forge.augment import Shades, combined, random_affine, random_field, random_shades, render, shade, still_affine
 from forge.config import AugmentConfig
 
 STILL = AugmentConfig(rotate_degrees=0, zoom=0, shift=0, flip=0, warp=0, lightness=0, tint=0)
@@ -109,6 +109,14 @@ def test_a_warp_is_smooth_and_of_the_asked_strength():
     assert 0.5 * 2 * sigma < field.std().item() < 2 * sigma
     steps = (field[:, :, 1:] - field[:, :, :-1]).abs().max().item()
     assert steps < 2 * 7 * sigma / 16
+
+
+def test_fields_add_and_are_resized():
+    ones, twos = torch.ones(1, 4, 4, 2), torch.full((1, 8, 8, 2), 2.0)
+    assert combined(None, None, 8) is None
+    assert combined(None, twos, 8) is twos
+    assert torch.equal(combined(ones, None, 8), torch.ones(1, 8, 8, 2))
+    assert torch.equal(combined(ones, twos, 8), torch.full((1, 8, 8, 2), 3.0))
 
 
 def test_beyond_the_edge_the_picture_is_reflected():

@@ -110,6 +110,16 @@ class TestBatch:
         calm = bank.batch(2, spec(), config, generator(), warp=0.0)
         assert torch.allclose(calm.input, calm.target, atol=1e-3)
 
+    def test_a_morph_bends_input_and_target_alike(self, planes):
+        config = AugmentConfig(rotate_degrees=0, zoom=0, shift=0, flip=0, warp=0, lightness=0, tint=0, morph=0.03)
+        bank = bank_of(planes)
+        batch = bank.batch(2, spec(32, 64), config, generator())
+        still = bank.still([0], spec(32, 64))
+        small = torch.nn.functional.avg_pool2d(batch.target, 2)
+        assert (batch.target[0] - still.target[0]).abs().max() > 0.03
+        assert (batch.input - small)[..., 2:-2, 2:-2].abs().max() < 0.02
+        assert (batch.mask[0] - still.mask[0]).abs().max() > 0.3
+
     def test_input_and_target_share_their_colours(self, planes):
         config = AugmentConfig(rotate_degrees=0, zoom=0, shift=0, flip=0, warp=0, lightness=0.3, tint=0.08)
         batch = bank_of(planes).batch(4, spec(), config, generator())

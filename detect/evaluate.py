@@ -19,16 +19,25 @@ from scipy.special import expit
 from detect.bootstrap import BootstrapSettings, clip_clusters, evaluate_samples
 from detect.config import EvaluateConfig
 from detect.curves import CurveData, draw_curves
+from detect.data import ClipFaces, CropRequest, dataset_digest, find_faces
+from detect.learned import Learned, clip_mark, person_mark, read_learned
 from detect.metrics import MetricSettings
-from detect.scored import Samples, ScoredClip, clip_samples, frame_samples, track_samples, write_scores
+from detect.predictor import Predictor
+from detect.scored import Samples, ScoredClip, clip_samples, frame_samples, score_clips, track_samples, write_scores
+from shared.console import console
+from shared.dataset import DatasetFolder
+from shared.errors import ManifestError, UsageError
+from shared.faces.finder import FaceFinder, make_finder
 from shared.scores import Evaluation
 from shared.storage import replacing_folder
+from shared.types import ClipRecord
 
 SCORE_NOTE = (
     "Scores are sigmoids of raw logits, not calibrated probabilities; log loss, Brier score and ECE judge them as if "
     "they were."
 )
 _EDGE = 1e-9
+_RESULT = "evaluation.json"
 
 
 @dataclass(frozen=True)
@@ -95,6 +104,100 @@ class EvaluationResult:
         return next((e for e in self.evaluations if e.metric == metric and e.level == level), None)
 
 
+def evaluate_detector(
+    detector: Path, dataset: Path, config: EvaluateConfig, *, out: Path | None = None
+) -> tuple[EvaluationResult, Path]:
+    """Scores a split of a dataset with a trained detector and writes the evaluation.
+
+    Args:
+        detector: run or detector folder.
+        dataset: dataset folder.
+        config: split, frames, threshold, intervals.
+        out: folder that receives it; without it ``evaluations/DATASET-SPLIT`` of the run.
+
+    Returns:
+        The result, and the folder it was written to.
+
+    Raises:
+        CheckpointError: no detector there, or a damaged one.
+        ManifestError: the split is empty, or a clip is not the file the manifest means.
+        UsageError: ``out`` holds something that is no evaluation.
+    """
+    folder = DatasetFolder.open(dataset)
+    records = folder.records(split=None if config.split == "all" else config.split)
+    if not records:
+        raise ManifestError(
+            f"{dataset} has no clip in its {config.split} split", hint="choose another --split, or --split all"
+        )
+    out = check_target(out or default_target(detector, f"{folder.name}-{config.split}"))
+    predictor = Predictor.load(detector, config.device, precision=config.precision)
+    facts = predictor.facts
+    clips, notes = _find(folder, records, predictor, config)
+    with console.progress("scoring", len(clips), unit="clip") as tick:
+        scored = score_clips(clips, predictor, config.aggregate or facts.aggregate, batch=config.batch, tick=tick)
+    result = evaluate_clips(
+        scored,
+        config,
+        dataset={"name": folder.name, "manifest_sha256": dataset_digest(folder)},
+        detector={"name": facts.spec.name, "weights_sha256": predictor.digest, "device": predictor.device.describe()},
+        operating_point=predictor.operating_point,
+        notes=(*notes, *seen_in_training(records, read_learned(detector))),
+    )
+    return result, write_evaluation(out, result, scored)
+
+
+def default_target(detector: Path, name: str) -> Path:
+    """``evaluations/NAME`` in the run that the detector belongs to, or in the working folder when it has none."""
+    for place in (detector, detector.parent):
+        if (place / "run.json").is_file():
+            return place / "evaluations" / name
+    return Path("evaluations") / name
+
+
+def check_target(out: Path) -> Path:
+    """``out`` unchanged, when nothing but an earlier evaluation would be replaced there.
+
+    Raises:
+        UsageError: it is a file, or a folder that holds something else.
+    """
+    if out.exists() and not (out.is_dir() and ((out / _RESULT).is_file() or not any(out.iterdir()))):
+        raise UsageError(f"{out} is there and holds no evaluation", hint="choose another --out")
+    return out
+
+
+def seen_in_training(records: Sequence[ClipRecord], learned: Learned) -> tuple[str, ...]:
+    """Notes on clips and people that the detector has learned from; empty when there are none."""
+    clips = sum(clip_mark(record) in learned.clips for record in records)
+    people = {person for record in records for person in record.identities}
+    known = sum(person_mark(person) in learned.people for person in people)
+    notes = []
+    if clips:
+        notes.append(f"The detector learned from {clips} of these {len(records)} clips: this is no test.")
+    if known:
+        notes.append(f"{known} of the {len(people)} people here have the names of people it learned from.")
+    return tuple(notes)
+
+
+def _find(
+    folder: DatasetFolder, records: Sequence[ClipRecord], predictor: Predictor, config: EvaluateConfig
+) -> tuple[list[ClipFaces], tuple[str, ...]]:
+    """The faces of the clips, by the detector's own finder unless told, and a note where that makes a difference."""
+    facts = predictor.facts
+    name = config.finder or facts.finder.get("name", "auto")
+    made: list[FaceFinder] = []
+
+    def make() -> FaceFinder:
+        made.append(make_finder(name, device=str(predictor.device.torch_device)))
+        return made[-1]
+
+    request = CropRequest(facts.spec.input_px, facts.spec.framing, config.frames_per_clip, facts.faces)
+    clips = find_faces(folder, records, request, make, workers=max(1, min(4, config.workers // 2)))
+    if facts.finder and made[0].describe() != facts.finder:
+        trained = facts.finder.get("name", "another finder")
+        return clips, (f"Faces were found by {made[0].name}; the detector was trained on those of {trained}.",)
+    return clips, ()
+
+
 def evaluate_clips(
     clips: Sequence[ScoredClip],
     config: EvaluateConfig,
@@ -102,6 +205,7 @@ def evaluate_clips(
     dataset: dict[str, str],
     detector: dict[str, str],
     operating_point: tuple[float, str] = (0.0, "nothing: the score 0.5"),
+    notes: Sequence[str] = (),
 ) -> EvaluationResult:
     """Metrics of scored clips.
 
@@ -111,6 +215,7 @@ def evaluate_clips(
         dataset: name and digest, for the record.
         detector: name and digest, for the record.
         operating_point: logit, and what it was chosen on.
+        notes: what else a reader must know.
     """
     threshold, threshold_from = _threshold(config, operating_point)
     metrics = MetricSettings(threshold=threshold, bins=config.bins)
@@ -145,7 +250,7 @@ def evaluate_clips(
             *evaluations(frame_samples(clips), "frame"),
         ),
         slices=tuple(slice_of(by, name, places) for by, name, places in _slices(clips)),
-        notes=_notes(clips, clusters, config),
+        notes=(*_notes(clips, clusters, config), *notes),
     )
 
 
@@ -172,7 +277,7 @@ def write_evaluation(folder: Path, result: EvaluationResult, clips: Sequence[Sco
         slices=[(part.name, e) for part in result.slices for e in part.evaluations if e.metric == "auc"],
     )
     with replacing_folder(folder) as draft:
-        (draft / "evaluation.json").write_text(render_json(result), encoding="utf-8")
+        (draft / _RESULT).write_text(render_json(result), encoding="utf-8")
         write_scores(draft, clips)
         (draft / "curves.png").write_bytes(draw_curves(data))
     return folder

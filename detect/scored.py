@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,7 +13,10 @@ from scipy.special import expit
 
 from detect.aggregate import aggregate_clip, aggregate_tracks
 from detect.config import AggregateConfig
+from detect.data import ClipFaces, CropStore
+from detect.predictor import Predictor
 from detect.scoring import write_frame_scores
+from shared.faces.background import ahead
 from shared.scores import ClipScore, FrameScore, TrackScore
 from shared.storage import write_text
 from shared.types import ClipRecord, Label
@@ -67,6 +71,47 @@ def scored_clip(
         tracks=tuple(tracks),
         track_labels=tuple(_track_label(track, frames, labels) for track in tracks),
     )
+
+
+def score_clips(
+    clips: Sequence[ClipFaces],
+    predictor: Predictor,
+    config: AggregateConfig,
+    *,
+    batch: int = 32,
+    store: CropStore | None = None,
+    tick: Callable[[], object] | None = None,
+) -> list[ScoredClip]:
+    """Scores all faces of every clip, in their order.
+
+    Args:
+        clips: of a dataset, with their faces found.
+        predictor: the detector.
+        config: how the clips' scores are made.
+        batch: crops scored at once; a batch never holds crops of two clips, so a clip's scores do not depend on others.
+        store: where the crops come from when they are kept in memory.
+        tick: called after each clip.
+
+    Raises:
+        FacesetError: a crop is missing or damaged.
+    """
+    scored = []
+    with closing(ahead(_crops(clips, store), depth=4, name="assay-crops")) as crops:  # type: ignore[type-var]
+        for clip, images in zip(clips, crops, strict=True):
+            logits = predictor.logits(images, batch=batch) if len(images) else np.empty(0, np.float32)
+            scored.append(
+                scored_clip(
+                    clip.record, clip.scores(logits), clip.labels(), frames_read=clip.frames_searched, config=config
+                )
+            )
+            if tick is not None:
+                tick()
+    return scored
+
+
+def _crops(clips: Sequence[ClipFaces], store: CropStore | None) -> Iterator[np.ndarray]:
+    for place, clip in enumerate(clips):
+        yield clip.crops() if store is None else store.crops(place)
 
 
 def _track_label(track: TrackScore, frames: Sequence[FrameScore], labels: Sequence[Label | None]) -> Label | None:

@@ -1,0 +1,144 @@
+"""One optimisation step of a detector, its schedule, the moving average of its weights, and how they are saved."""
+
+from __future__ import annotations
+
+import copy
+import math
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from detect.batches import Batch
+from detect.config import TrainConfig
+from detect.models import Detector
+from detect.predictor import Predictor
+from shared.device import Device, seed_everything
+from shared.errors import CheckpointError, TrainingDivergedError
+from shared.runs import pack_optimizer, unpack_optimizer
+
+_LAST_LR_SHARE = 0.01
+
+
+def learning_rate(config: TrainConfig, step: int, progress: float) -> float:
+    """Linear warm-up over ``warmup_steps``, then half a cosine down to one hundredth.
+
+    Args:
+        config: peak rate and warm-up.
+        step: counted from 1.
+        progress: share of the training that is done, 0 to 1.
+    """
+    warm = min(1.0, step / max(1, config.warmup_steps))
+    cosine = 0.5 * (1 + math.cos(math.pi * min(1.0, max(0.0, progress))))
+    return config.lr * warm * (_LAST_LR_SHARE + (1 - _LAST_LR_SHARE) * cosine)
+
+
+class Trainer:
+    """A detector being trained.
+
+    A step is a function of the state, the batch and the step's number: dropout is seeded by the step. So a run that
+    goes on from a checkpoint equals one that was never stopped, bit for bit on a CPU.
+
+    Attributes:
+        model: what is optimised.
+        average: moving average of its weights: what is evaluated and exported.
+        step: how many steps were taken.
+    """
+
+    def __init__(self, model: Detector, device: Device, config: TrainConfig) -> None:
+        self.config = config
+        self.device = device
+        self.model = model.to(device.torch_device).to(memory_format=torch.channels_last)
+        self.average = copy.deepcopy(self.model).eval().requires_grad_(False)
+        self.step = 0
+        self._optimizer = torch.optim.AdamW(list(_groups(self.model, config.weight_decay)), lr=config.lr)
+        self._input = Predictor(self.average, device)
+
+    def predictor(self) -> Predictor:
+        """Judges crops with the averaged weights, as they are at the time of the call."""
+        return self._input
+
+    def learn(self, batch: Batch, progress: float) -> dict[str, float]:
+        """One step on ``batch``; the loss, the gradient's norm and the learning rate.
+
+        Raises:
+            TrainingDivergedError: the loss or the gradient is not finite; the weights are as before.
+        """
+        step = self.step + 1
+        seed_everything(self.config.seed * 1_000_003 + step)
+        rate = learning_rate(self.config, step, progress)
+        for group in self._optimizer.param_groups:
+            group["lr"] = rate
+        loss, norm = self._gradients(batch)
+        if not (math.isfinite(loss) and math.isfinite(norm)):
+            raise TrainingDivergedError(
+                f"training diverged at step {step}: loss {loss}, gradient norm {norm}",
+                hint="lower --lr, or use --precision float32; the last checkpoint is sound",
+            )
+        self._optimizer.step()
+        self.step = step
+        self._update_average()
+        return {"loss": loss, "grad_norm": norm, "lr": rate}
+
+    def checkpoint(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
+        """Weights, averaged weights and optimizer state as named tensors, with a JSON document."""
+        tensors, meta = pack_optimizer(self._optimizer)
+        tensors |= {f"model.{name}": tensor for name, tensor in self.model.state_dict().items()}
+        tensors |= {f"average.{name}": tensor for name, tensor in self.average.state_dict().items()}
+        return tensors, {"optimizer": meta}
+
+    def restore(self, step: int, tensors: Mapping[str, Tensor], meta: Mapping[str, Any]) -> None:
+        """Goes back to what :meth:`checkpoint` gave after ``step`` steps.
+
+        Raises:
+            CheckpointError: it does not fit this model.
+        """
+        load_prefixed(self.model, tensors, "model.")
+        load_prefixed(self.average, tensors, "average.")
+        unpack_optimizer(self._optimizer, tensors, meta.get("optimizer", {}))
+        self.step = step
+
+    def _gradients(self, batch: Batch) -> tuple[float, float]:
+        x = self._input.prepare(batch.crops)
+        smooth = self.config.label_smoothing
+        wanted = torch.from_numpy(batch.labels).to(x.device) * (1 - smooth) + smooth / 2
+        self.model.train()
+        with self.device.autocast():
+            logit = self.model(x).logit
+        loss = F.binary_cross_entropy_with_logits(logit.float(), wanted)
+        self._optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        norm = nn.utils.clip_grad_norm_(self.model.parameters(), self.config.clip_norm)
+        return float(loss.detach()), float(norm)
+
+    @torch.no_grad()
+    def _update_average(self) -> None:
+        """Early on a shorter memory, or the average would hold on to the random start."""
+        decay = min(self.config.ema_decay, (1 + self.step) / (10 + self.step))
+        for mean, value in zip(self.average.state_dict().values(), self.model.state_dict().values(), strict=True):
+            if mean.is_floating_point():
+                mean.lerp_(value, 1 - decay)
+            else:
+                mean.copy_(value)
+
+
+def load_prefixed(module: nn.Module, tensors: Mapping[str, Tensor], prefix: str) -> None:
+    """Loads the tensors whose names begin with ``prefix``, strictly.
+
+    Raises:
+        CheckpointError: they do not fit.
+    """
+    state = {name.removeprefix(prefix): tensor for name, tensor in tensors.items() if name.startswith(prefix)}
+    try:
+        module.load_state_dict(state)
+    except RuntimeError as error:
+        raise CheckpointError("the checkpoint is of another model", hint="start a new run") from error
+
+
+def _groups(model: nn.Module, weight_decay: float) -> Iterator[dict[str, Any]]:
+    """Weight decay for matrices and kernels; none for biases and norms, which it would only bias."""
+    parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    yield {"params": [p for p in parameters if p.ndim > 1], "weight_decay": weight_decay}
+    yield {"params": [p for p in parameters if p.ndim <= 1], "weight_decay": 0.0}

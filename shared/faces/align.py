@@ -62,6 +62,9 @@ _MIRROR = [
     *range(39, 35, -1), 41, 40, *range(54, 47, -1), *range(59, 54, -1), *range(64, 59, -1), *range(67, 64, -1),
 ]  # fmt: skip
 
+_SAME_SIZE = 1 - 1e-6
+"""A hair below 1 is rounding, not shrinking: a pure shift stays a copy."""
+
 
 def mirror_points(points: np.ndarray, width: int) -> np.ndarray:
     """(..., 68, 2) landmarks as they are in the picture flipped left to right: mirrored and renumbered."""
@@ -164,29 +167,39 @@ def cut(image: np.ndarray, matrix: np.ndarray, px: int) -> np.ndarray:
     crop is smaller than what it shows, every crop pixel averages the area it covers; where it is larger, the
     interpolation is cubic.
     """
-    image, matrix = _shrunk(image, matrix, px)
-    if scale_of(matrix) >= 1 - 1e-6:  # a hair below 1 is rounding, not shrinking: a pure shift stays a copy
+    if scale_of(matrix) < _SAME_SIZE:
+        image, matrix = _shrunk(image, matrix, px)
+    if scale_of(matrix) >= _SAME_SIZE:
         return _warp(image, matrix, px, cv2.INTER_CUBIC)
+    with_four = image.dtype == np.uint8 and image.ndim == 3 and image.shape[2] == 3
+    if with_four:  # OpenCV warps four channels more than twice as fast as three, to the same values
+        image = cv2.cvtColor(image, cv2.COLOR_RGB2RGBA)
     fine = _warp(image, resized(matrix, px, 2 * px), 2 * px, cv2.INTER_LINEAR)
-    return cv2.resize(fine, (px, px), interpolation=cv2.INTER_AREA)
+    crop = cv2.resize(fine, (px, px), interpolation=cv2.INTER_AREA)
+    return cv2.cvtColor(crop, cv2.COLOR_RGBA2RGB) if with_four else crop
 
 
 def _shrunk(image: np.ndarray, matrix: np.ndarray, px: int) -> tuple[np.ndarray, np.ndarray]:
-    """``image`` and ``matrix`` with the whole-number part of the reduction done, by averaging blocks."""
+    """The part of ``image`` that the crop shows, with the whole-number part of the reduction done by averaging blocks.
+
+    Returns:
+        The part and the map from it to the crop.
+    """
     height, width = image.shape[:2]
-    factor = min(int(1 / max(scale_of(matrix), 1e-9) + 1e-6), width, height)
-    if factor < 2:
-        return image, matrix
+    factor = max(1, min(int(1 / max(scale_of(matrix), 1e-9) + 1e-6), width, height))
+    margin = 2 * factor
     x0, y0, x1, y1 = paste_bounds(matrix, px, width, height)
-    if min(x0, y0) == 0 or x1 == width or y1 == height:
+    x0, y0, x1, y1 = x0 - margin, y0 - margin, x1 + margin, y1 + margin
+    if min(x0, y0) < 0 or x1 > width or y1 > height:
         # The crop may reach outside; what is reflected there can come from anywhere in the image.
         x0, y0, x1, y1 = 0, 0, width, height
     part = image[y0:y1, x0:x1]
+    if factor == 1:
+        return part, compose(matrix, np.array([[1.0, 0.0, x0], [0.0, 1.0, y0]]))
     part = cv2.copyMakeBorder(part, 0, -(y1 - y0) % factor, 0, -(x1 - x0) % factor, cv2.BORDER_REFLECT)
     small = cv2.resize(part, (part.shape[1] // factor, part.shape[0] // factor), interpolation=cv2.INTER_AREA)
     middle = (factor - 1) / 2
-    small_to_image = np.array([[factor, 0, middle + x0], [0, factor, middle + y0]], np.float64)
-    return small, compose(matrix, small_to_image)
+    return small, compose(matrix, np.array([[factor, 0, middle + x0], [0, factor, middle + y0]], np.float64))
 
 
 def _warp(image: np.ndarray, matrix: np.ndarray, px: int, interpolation: int) -> np.ndarray:

@@ -43,7 +43,7 @@ def from_mapping(cls: type[T], mapping: Mapping[str, Any], *, where: str = "sett
 
 def to_mapping(config: object) -> dict[str, Any]:
     """Plain values (str, int, float, bool, list, dict) that :func:`from_mapping` reads back; None is left out."""
-    plain = msgspec.to_builtins(config, enc_hook=_encode)
+    plain = msgspec.to_builtins(_fields(config), enc_hook=_encode)
     return _without_none(plain)
 
 
@@ -135,6 +135,20 @@ def _encode(value: object) -> object:
     if isinstance(value, Path | Fraction):
         return str(value)
     raise TypeError(f"cannot write {type(value).__name__} as a setting")
+
+
+def _fields(value: Any) -> Any:
+    """Dataclasses as mappings of all their fields.
+
+    msgspec would leave out those that still have the class's default in an instance that it made itself.
+    """
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return {field.name: _fields(getattr(value, field.name)) for field in dataclasses.fields(value)}
+    if isinstance(value, Mapping):
+        return {key: _fields(inner) for key, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [_fields(inner) for inner in value]
+    return value
 
 
 def _without_none(value: Any) -> Any:

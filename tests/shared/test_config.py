@@ -109,6 +109,8 @@ def test_replace_leaves_alone_what_was_not_given():
 
 def test_the_digest_depends_on_values_alone():
     assert digest(FULL) == digest(from_mapping(Settings, to_mapping(FULL)))
+    assert digest(Settings()) == digest(from_mapping(Settings, {}))
+    assert to_mapping(from_mapping(Settings, {})) == to_mapping(Settings())
     assert digest(Settings()) != digest(Settings(steps=101))
     assert digest({"a": 1, "b": 2}) == digest({"b": 2, "a": 1})
     assert len(digest(Settings())) == 64

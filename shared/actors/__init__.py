@@ -8,7 +8,7 @@ from __future__ import annotations
 from shared.actors.actor import Actor, ActorFrame, cast, perform, portrait
 from shared.actors.body import Pose
 from shared.actors.expression import Expression
-from shared.actors.film import film
+from shared.actors.filming import film
 from shared.actors.motion import Liveliness
 
 __all__ = ["Actor", "ActorFrame", "Expression", "Liveliness", "Pose", "cast", "film", "perform", "portrait"]

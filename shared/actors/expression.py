@@ -9,7 +9,7 @@ import numpy as np
 from shared.actors.features import bump, smooth_step
 from shared.actors.head import Head
 
-JAW_DEGREES = 15.0  # the angle of ``jaw = 1``
+JAW_DEGREES = 17.0  # the angle of ``jaw = 1``
 _JAW_HINGE = np.array([0.0, -18.0, -78.0])
 _CORNER_SHARE = 0.42  # how much of the jaw's travel the mouth's corners follow
 _LID_LEVELS = (0.0, 0.25, 0.5, 0.75, 1.0)

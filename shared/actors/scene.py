@@ -120,7 +120,7 @@ def _window(picture: np.ndarray, rng: np.random.Generator, x: np.ndarray, y: np.
     left = rng.choice([rng.uniform(-0.15, 0.05), rng.uniform(0.62, 0.8)])
     right, bottom = left + rng.uniform(0.32, 0.42), rng.uniform(0.65, 0.85)
     leaves = fractal_field(rng, (picture.shape[0], picture.shape[1]), 6, 5)[..., None]
-    green = as_linear((0.45, 0.58, 0.40)) * (1 + 0.5 * leaves)
+    green = as_linear((0.45, 0.58, 0.40)) * np.clip(1 + 0.4 * leaves, 0.3, 2.0)
     view = np.where(y[..., None] + 0.06 * leaves > 0.45, green, as_linear((0.86, 0.91, 0.97)))
     picture = np.where(_box(x, y, left, -0.1, right, bottom), view * np.float32(1.4), picture)
     bar = as_linear((0.82, 0.81, 0.78))

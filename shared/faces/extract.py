@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import os
 from collections import deque
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass, replace
@@ -16,6 +16,7 @@ import numpy as np
 from shared.console import Tick, console
 from shared.errors import ConfigError, FacesetError, NoFaceError, UsageError
 from shared.faces.align import FRAMING_RATIO, align
+from shared.faces.embedding_queue import EmbeddingQueue
 from shared.faces.faceset import FaceRow, FacesetInfo, FacesetWriter, SourceClip
 from shared.faces.faceset_layout import MAX_PX, MIN_PX, encode_crop
 from shared.faces.faceset_writer import check_target
@@ -66,7 +67,7 @@ class ExtractConfig:
     min_face_px: float = 48.0
     max_faces: int = 8
     min_sharpness: float = 0.25
-    embed_every: int = 25
+    embed_every: int = 50
     all_people: bool = False
 
     def __post_init__(self) -> None:
@@ -168,7 +169,7 @@ def extract(
 
 
 class _Extraction:
-    """The last stages: pose, crop and PNG in worker threads, rows and files in order in the caller's."""
+    """The last stages: pose, crop and PNG in worker threads, embeddings in another, files and rows in order in ours."""
 
     def __init__(
         self,
@@ -181,12 +182,13 @@ class _Extraction:
         self._writer = writer
         self._rule = rule
         self._config = config
-        self._embedder = embedder
+        self._embedder = embedder if config.embed_every else None
         self._tick = tick
         workers = max(1, min(4, os.cpu_count() or 1))
         self._pool = ThreadPoolExecutor(workers, thread_name_prefix="assay-crop")
         self._most_waiting = 3 * workers
-        self._waiting: deque[Future[tuple[FaceRow, bytes]]] = deque()
+        self._waiting: deque[tuple[Future[tuple[FaceRow, bytes]], np.ndarray | None]] = deque()
+        self._rows = EmbeddingQueue(self._embedder, self._finished)
         self._first_track = 0
         self._seen: dict[int, int] = {}
         self._faces = 0
@@ -194,8 +196,9 @@ class _Extraction:
     def __enter__(self) -> _Extraction:
         return self
 
-    def __exit__(self, *_exception: object) -> None:
+    def __exit__(self, kind: type[BaseException] | None, *rest: object) -> None:
         self._pool.shutdown(cancel_futures=True)
+        self._rows.__exit__(kind, *rest)
 
     def run(self, path: Path, sha256: str, finder: FaceFinder) -> SourceClip:
         """Extracts one clip."""
@@ -207,39 +210,36 @@ class _Extraction:
                 for frame, faces in followed:
                     read += 1
                     empty += not faces
-                    self._take(number, frame, faces)
+                    for face in faces:
+                        self._take(number, frame, face)
                     self._tick(note=f"{self._faces} faces")
             while self._waiting:
-                self._write(self._waiting.popleft())
+                self._write_next()
             failures = reader.decode_failures
         self._first_track = max(self._seen, default=-1) + 1
         return SourceClip(path.name, sha256, read, empty, failures)
 
-    def _take(self, clip: int, frame: Frame, faces: Sequence[Face]) -> None:
-        numbered = [replace(face, track=(face.track or 0) + self._first_track) for face in faces]
-        for face in self._embedded(frame.image, numbered):
-            while len(self._waiting) >= self._most_waiting:
-                self._write(self._waiting.popleft())
-            self._waiting.append(self._pool.submit(_cut_out, clip, frame, face, self._config))
-            self._faces += 1
+    def _take(self, clip: int, frame: Frame, face: Face) -> None:
+        track = self._first_track + (face.track or 0)
+        seen = self._seen[track] = self._seen.get(track, -1) + 1
+        chip = None
+        if self._embedder is not None and seen % self._config.embed_every == 0:
+            chip = self._embedder.chips(frame.image, [face])[0]
+        while len(self._waiting) >= self._most_waiting:
+            self._write_next()
+        task = self._pool.submit(_cut_out, clip, frame, replace(face, track=track), self._config)
+        self._waiting.append((task, chip))
+        self._faces += 1
 
-    def _embedded(self, image: np.ndarray, faces: Sequence[Face]) -> Iterator[Face]:
-        """The faces, every n-th of a track with its embedding."""
-        due = []
-        for face in faces:
-            assert face.track is not None
-            seen = self._seen.get(face.track, 0)
-            self._seen[face.track] = seen + 1
-            due.append(self._embedder is not None and self._config.embed_every and seen % self._config.embed_every == 0)
-        chosen = [face for face, is_due in zip(faces, due, strict=True) if is_due]
-        embeddings = iter(self._embedder.embed(image, chosen) if self._embedder and chosen else ())
-        for face, is_due in zip(faces, due, strict=True):
-            yield replace(face, identity_embedding=next(embeddings)) if is_due else face
+    def _write_next(self) -> None:
+        task, chip = self._waiting.popleft()
+        row, png = task.result()
+        self._writer.add_crop(png)
+        self._rows.put(row, chip)
 
-    def _write(self, done: Future[tuple[FaceRow, bytes]]) -> None:
-        row, png = done.result()
+    def _finished(self, row: FaceRow) -> None:
         self._rule.note(row)
-        self._writer.add(row, png)
+        self._writer.add_row(row)
 
 
 def _cut_out(clip: int, frame: Frame, face: Face, config: ExtractConfig) -> tuple[FaceRow, bytes]:
@@ -264,7 +264,6 @@ def _cut_out(clip: int, frame: Frame, face: Face, config: ExtractConfig) -> tupl
         yaw_degrees=pose.yaw_degrees,
         pitch_degrees=pose.pitch_degrees,
         roll_degrees=pose.roll_degrees,
-        embedding=face.identity_embedding,
     )
     return row, encode_crop(aligned.crop)
 

@@ -76,9 +76,10 @@ class FacesetWriter:
         self.info: FacesetInfo | None = None
         self._facts = FacesetInfo(identity, rights, (), finder, framing, px, 0, 0, embedder=embedder)
         self._force = force
-        self._rows: list[FaceRow] = []
-        self._faces = 0
-        self._crops = hashlib.sha256()
+        self._waiting: list[FaceRow] = []
+        self._rows = 0
+        self._crops = 0
+        self._crops_digest = hashlib.sha256()
         self._folder = path
         self._table: pq.ParquetWriter | None = None
         self._session: AbstractContextManager[None] | None = None
@@ -101,16 +102,30 @@ class FacesetWriter:
             FacesetError: the writer is not open.
             StorageError: the disk refused; raised where the block ends.
         """
+        self.add_row(row)
+        return self.add_crop(png)
+
+    def add_crop(self, png: bytes) -> int:
+        """The crop half of :meth:`add`, for when rows come later than crops; both in the same order."""
+        self._opened()
+        number = self._crops
+        (self._folder / crop_name(number)).write_bytes(png)
+        self._crops_digest.update(png)
+        self._crops += 1
+        return number
+
+    def add_row(self, row: FaceRow) -> None:
+        """The row half of :meth:`add`."""
+        table = self._opened()
+        self._waiting.append(row)
+        self._rows += 1
+        if len(self._waiting) >= _ROWS_A_GROUP:
+            self._flush(table)
+
+    def _opened(self) -> pq.ParquetWriter:
         if self._table is None:
             raise FacesetError("the faceset is not open for writing", hint="use FacesetWriter in a with block")
-        number = self._faces
-        (self._folder / crop_name(number)).write_bytes(png)
-        self._crops.update(png)
-        self._rows.append(row)
-        self._faces += 1
-        if len(self._rows) >= _ROWS_A_GROUP:
-            self._flush(self._table)
-        return number
+        return self._table
 
     @contextmanager
     def _open(self) -> Iterator[None]:
@@ -126,7 +141,9 @@ class FacesetWriter:
                 finally:
                     self._table = None
                 self._flush(table)
-            if not self._faces:
+            if self._rows != self._crops:
+                raise FacesetError(f"{self._rows} rows do not fit {self._crops} crops", hint="add one of each a face")
+            if not self._rows:
                 raise NoFaceError(
                     _nothing_found(self.clips, self.path),
                     hint="try --finder yunet or mtcnn, or a clip with larger faces",
@@ -134,9 +151,9 @@ class FacesetWriter:
             self.info = self._finish(draft, folder)
 
     def _flush(self, table: pq.ParquetWriter) -> None:
-        if self._rows:
-            table.write_batch(pa.RecordBatch.from_pylist([row.to_mapping() for row in self._rows], schema=SCHEMA))
-            self._rows = []
+        if self._waiting:
+            table.write_batch(pa.RecordBatch.from_pylist([row.to_mapping() for row in self._waiting], schema=SCHEMA))
+            self._waiting = []
 
     def _finish(self, draft: Path, folder: Path) -> FacesetInfo:
         """Judges the rows, writes the final table and the settings, removes the draft."""
@@ -153,9 +170,9 @@ class FacesetWriter:
             self._facts.finder,
             self._facts.framing,
             self._facts.px,
-            faces=self._faces,
-            kept=self._faces - sum(set_aside.values()),
-            crops_sha256=self._crops.hexdigest(),
+            faces=self._rows,
+            kept=self._rows - sum(set_aside.values()),
+            crops_sha256=self._crops_digest.hexdigest(),
             embedder=self._facts.embedder,
             set_aside=set_aside,
         )

@@ -51,16 +51,28 @@ class Known:
 
 
 class Embedder:
-    """Two people: on the left half and on the right half of the picture."""
+    """Two people: on the left half and on the right half of the picture. Fails at face number ``fails_at``."""
 
     name, dim, threshold = "halves", 2, 0.6
 
-    def __init__(self) -> None:
-        self.asked = 0
+    def __init__(self, fails_at: int = 10**9) -> None:
+        self.batches: list[int] = []
+        self.fails_at = fails_at
+
+    def chips(self, image: np.ndarray, faces: Sequence[Face]) -> np.ndarray:
+        return np.array([np.full((4, 4, 3), face.box[0] < 90, np.uint8) for face in faces])
+
+    def embed_chips(self, chips: np.ndarray) -> np.ndarray:
+        self.batches.append(len(chips))
+        if sum(self.batches) > self.fails_at:
+            raise FinderError("out of memory")
+        return np.array([[1, 0] if chip.any() else [0, 1] for chip in chips], np.float32)
 
     def embed(self, image: np.ndarray, faces: Sequence[Face]) -> np.ndarray:
-        self.asked += len(faces)
-        return np.array([[1, 0] if face.box[0] < 90 else [0, 1] for face in faces], np.float32)
+        return self.embed_chips(self.chips(image, faces))
+
+    def describe(self) -> dict[str, str]:
+        return {"name": self.name}
 
 
 def one_person(index: int) -> list[tuple[float, float, float]]:
@@ -186,8 +198,27 @@ def test_tracks_go_on_counting_through_clips_and_identity_joins_them(film, tmp_p
     assert info.set_aside == {"other person": 35}
     assert info.embedder == "halves"
     # Faces 0, 10 and 20 of each of two tracks, then face 0 of each of two.
-    assert embedder.asked == 8
+    assert embedder.batches == [8]
     assert sum(value is not None for value in faceset.table.column("embedding").to_pylist()) == 8
+
+
+def test_embeddings_are_made_in_batches_and_end_at_their_faces(film, tmp_path):
+    embedder = Embedder()
+    config = ExtractConfig("ann", "consent", px=32, embed_every=1, all_people=True)
+    extract([film(frames=40)], tmp_path / "out", config, finder=Known(two_people), embedder=embedder)
+    assert sum(embedder.batches) == 80
+    assert max(embedder.batches) == 16
+    faceset = Faceset.open(tmp_path / "out")
+    assert faceset.table.column("frame").to_pylist() == [n // 2 for n in range(80)]
+    assert faceset.table.column("embedding").to_pylist() == [[1, 0], [0, 1]] * 40
+
+
+def test_an_embedder_that_fails_ends_the_extraction(film, tmp_path):
+    config = ExtractConfig("ann", "consent", px=32, embed_every=1)
+    for fails_at in (0, 20):
+        with pytest.raises(FinderError, match="out of memory"):
+            extract([film()], tmp_path / "out", config, finder=Known(one_person), embedder=Embedder(fails_at))
+        assert left_behind(tmp_path) == []
 
 
 def test_no_face_at_all_writes_nothing(film, tmp_path):
@@ -303,7 +334,7 @@ def test_a_real_clip(media, tmp_path):
     eyes = mean_in_crop(128, "whole")[36:48].mean(0)
     assert np.abs(found[:, 36:48].mean(1) - eyes).max() < 3
     embeddings = np.array([v for v in faceset.table.column("embedding").to_pylist() if v is not None])
-    assert len(embeddings) == 3
+    assert len(embeddings) == 2
     assert np.linalg.norm(embeddings - embeddings[0], axis=1).max() < 0.4
     back = map_points(faceset.matrices()[0], faceset.landmarks()[0].astype(float))
     np.testing.assert_allclose(back, found[0], atol=1e-3)

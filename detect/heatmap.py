@@ -10,7 +10,6 @@ import cv2
 import numpy as np
 import torch
 from pytorch_grad_cam import HiResCAM
-from pytorch_grad_cam.utils.model_targets import RawScoresOutputTarget
 from torch import Tensor, nn
 
 from detect.models.contract import Detection, Detector
@@ -29,6 +28,14 @@ class _LogitColumn(nn.Module):
         """(B, 3, S, S) normalised crops -> (B, 1) logits."""
         detection: Detection = self.detector(x)
         return detection.logit.float().unsqueeze(1)
+
+
+class _RawLogit(nn.Module):
+    """What the heat map explains: the logit itself, for every picture of the batch."""
+
+    def forward(self, output: Tensor) -> Tensor:
+        """(1,) output of one picture -> itself."""
+        return output
 
 
 def last_map_layer(detector: Detector, px: int) -> nn.Module | None:
@@ -59,11 +66,12 @@ def heat_maps(detector: Detector, batch: Tensor) -> np.ndarray | None:
     layer = last_map_layer(detector, batch.shape[-1])
     if layer is None:
         return None
+    targets: list[nn.Module] = [_RawLogit() for _ in batch]
     was_training = detector.training
     detector.eval()
     try:
         with HiResCAM(model=_LogitColumn(detector), target_layers=[layer]) as cam:
-            maps = cam(input_tensor=batch.float(), targets=[RawScoresOutputTarget()] * len(batch))
+            maps = cam(input_tensor=batch.float(), targets=targets)
     finally:
         detector.train(was_training)
     return np.asarray(maps, dtype=np.float32)

@@ -10,6 +10,7 @@ from fractions import Fraction
 from pathlib import Path
 
 import av
+from av.container import InputContainer
 from av.error import FFmpegError
 
 from shared.errors import MediaError
@@ -60,7 +61,7 @@ def read_packets(path: Path) -> PacketFacts:
         ) from error
 
 
-def _walk(container: av.container.InputContainer, path: Path) -> PacketFacts:
+def _walk(container: InputContainer, path: Path) -> PacketFacts:
     stream = container.streams.video[0]
     times: list[int] = []
     keyframe_at: list[int] = []

@@ -95,6 +95,14 @@ def soften(region: np.ndarray, *, erode: float = 0.0, feather: float = 0.035, bo
     return (cut * border_fade(px, border)).astype(np.float32)
 
 
+def sharpened(crop: np.ndarray, amount: float) -> np.ndarray:
+    """(S, S, 3) float32 in [0, 1]: ``crop`` plus ``amount`` times what a Gaussian of one pixel takes away from it."""
+    if amount == 0:
+        return crop
+    detail = crop - cv2.GaussianBlur(crop, (0, 0), 1.0, borderType=cv2.BORDER_REFLECT)
+    return np.clip(crop + amount * detail, 0.0, 1.0)
+
+
 def border_fade(px: int, fraction: float) -> np.ndarray:
     """(px, px) float32: 0 on the outermost pixels, smoothly 1 from ``fraction`` of the side inward."""
     distance = np.minimum(np.arange(px), np.arange(px)[::-1]).astype(np.float32)

@@ -119,6 +119,9 @@ def swap(
     color: Annotated[
         str | None, typer.Option(help=f"One of {_choices(ColorMethod)}.", show_default=_SWAP.color)
     ] = None,
+    sharpen: Annotated[
+        float | None, typer.Option(help="Add detail (unsharp), 0 to 4.", show_default=_default(_SWAP.sharpen))
+    ] = None,
     mask: Annotated[str | None, typer.Option(help=f"One of {_choices(MaskChoice)}.", show_default=_SWAP.mask)] = None,
     blend: Annotated[
         str | None, typer.Option(help=f"One of {_choices(BlendMethod)}.", show_default=_SWAP.blend)
@@ -144,6 +147,7 @@ def swap(
     flags = {
         "face": face,
         "color": color,
+        "sharpen": sharpen,
         "mask": mask,
         "blend": blend,
         "erode": erode,

@@ -285,7 +285,7 @@ def _make(
 
 def _factors(order: _Order, finder: str, outcome: _Outcome) -> dict[str, str]:
     config = order.config
-    factors = {name: str(getattr(config, name)) for name in ("color", "mask", "blend", "face")}
+    factors = {name: str(getattr(config, name)) for name in ("color", "sharpen", "mask", "blend", "face")}
     factors |= {"finder": finder, "target_sha256": order.target_sha256}
     if outcome.alpha_instead:
         factors["poisson_fallbacks"] = str(outcome.alpha_instead)

@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 import cv2
 import numpy as np
 
-from forge.blend import can_clone, face_region, paste, place, soften
+from forge.blend import can_clone, face_region, paste, place, sharpened, soften
 from forge.color import AFFINE, ColorMap, fit_color, mean_map, transfer_color
 from forge.masks import FrameMasks, frame_masks
 from forge.models.contract import SwapSpec
@@ -117,6 +117,7 @@ def _chain(first: Job, rest: Iterator[Job]) -> Iterator[Job]:
 
 
 def _draw(track: int, face: AlignedFace, swapped: SwappedFace, config: SwapConfig) -> DrawnFace:
+    swapped = replace(swapped, crop=sharpened(swapped.crop, config.sharpen))
     region = face_region(swapped, face.landmarks, choice=config.mask, hull=config.hull)
     alpha = soften(region, erode=config.erode, feather=config.feather, border=config.border)
     if config.color == "none":

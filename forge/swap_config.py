@@ -23,6 +23,7 @@ class SwapConfig:
         seed: of the directions that the colour transfers ``idt`` and ``sot`` draw; nothing else is left to chance
         face: ``main`` (the track with most area), ``all``, or a number: 0 is the main track, 1 the next in area
         color_seconds: how long colours are averaged over (sigma), so that brightness does not flicker
+        sharpen: how much of what a blur of one crop pixel takes away is added again (unsharp masking); 0 for none
         mask: ``auto`` is ``product`` (learned and hull) for a swapper with a mask, ``hull`` for one without
     """
 
@@ -33,6 +34,7 @@ class SwapConfig:
     color: ColorMethod = "mean-std"
     color_seconds: float = 0.12
     smooth: bool = True
+    sharpen: float = 0.0
     mask: MaskChoice = "auto"
     hull: HullKind = "extended"
     erode: float = 0.0
@@ -51,6 +53,7 @@ class SwapConfig:
         _need(self.min_face_px > 0, "min_face_px must be positive")
         _need(self.face in ("main", "all") or self.face.isdecimal(), "face is main, all or a number from 0")
         _need(0 <= self.color_seconds <= 5, "color_seconds must be between 0 and 5")
+        _need(0 <= self.sharpen <= 4, "sharpen must be between 0 and 4")
         _need(-0.25 <= self.erode <= 0.25, "erode must be between -0.25 and 0.25 of the crop")
         _need(0 <= self.feather <= 0.25, "feather must be between 0 and 0.25 of the crop")
         _need(0 < self.border <= 0.25, "border must be above 0 and at most 0.25 of the crop")

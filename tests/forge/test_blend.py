@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from forge.blend import Patch, border_fade, can_clone, face_region, paste, place, resolve_mask, soften
+from forge.blend import Patch, border_fade, can_clone, face_region, paste, place, resolve_mask, sharpened, soften
 from shared.errors import UsageError
 from shared.faces.align import MEAN_FACE, cut, frame_to_crop, mean_in_crop
 from shared.types import SwappedFace
@@ -185,3 +185,16 @@ def test_a_crop_finer_than_the_frame_does_not_alias():
     inside = patch.rgb[patch.alpha == 1]
     assert inside.mean() == pytest.approx(127.5, abs=3)
     assert inside.std() < 12
+
+
+def test_sharpening_adds_what_a_blur_takes_away():
+    step = np.zeros((16, 16, 3), np.float32)
+    step[:, 8:] = 0.5
+    step += 0.25
+    sharp = sharpened(step, 1.0)
+    # Beside a step of height h a Gaussian of sigma 1 moves the nearest pixel by h * Phi(-1/2) = 0.309 h.
+    assert sharp[8, 8, 0] - step[8, 8, 0] == pytest.approx(0.309 * 0.5, abs=0.01)
+    assert sharp[8, 7, 0] - step[8, 7, 0] == pytest.approx(-0.309 * 0.5, abs=0.01)
+    assert sharp[8, 1] == pytest.approx(step[8, 1], abs=1e-4)
+    assert sharpened(step, 0.0) is step
+    assert sharpened(step, 4.0).max() == 1.0

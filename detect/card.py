@@ -162,9 +162,9 @@ def metric_table(evaluations: Sequence[Evaluation]) -> str:
 
 
 def interval_text(evaluation: Evaluation) -> str:
-    """The interval for people; "none" where the data give none."""
+    """The interval for people; "no interval" where the data give none."""
     if evaluation.low is None or evaluation.high is None:
-        return "none"
+        return "no interval"
     return f"{evaluation.low:.3f} to {evaluation.high:.3f}"
 
 

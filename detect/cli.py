@@ -13,7 +13,7 @@ from shared.console import console
 from shared.types import Framing
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Mapping
 
     from detect.evaluate import EvaluationResult
     from shared.scores import Evaluation
@@ -252,18 +252,27 @@ def resolve(cls: type[T], path: Path | None, flags: Mapping[str, Any]) -> T:
 
 
 def _show_metrics(title: str, result: EvaluationResult) -> None:
+    """A row a metric, a column a level, each cell with its interval."""
     console.print(f"{result.counts}; {result.clusters}; threshold {result.threshold:.3g}, from {result.threshold_from}")
-    rows = [(e.level, e.metric, *_cells(e)) for e in result.evaluations]
-    console.table(title, ["level", "metric", "value", "95 % interval", "real", "fake"], rows)
-    slices = [(part.by, part.name, *_cells(e)) for part in result.slices for e in part.evaluations if e.metric == "auc"]
+    levels = list(dict.fromkeys(e.level for e in result.evaluations))
+    found = {(e.metric, e.level): e for e in result.evaluations}
+    rows = [
+        (metric, *(_cell(found.get((metric, level))) for level in levels))
+        for metric in dict.fromkeys(e.metric for e in result.evaluations)
+    ]
+    first = {level: next(e for e in result.evaluations if e.level == level) for level in levels}
+    heads = [f"{level}\n{first[level].num_real} real, {first[level].num_fake} fake" for level in levels]
+    console.table(f"{title}: value, 95 % interval", ["metric", *heads], rows)
+    slices = [(part.by, part.name, part.counts.real, part.counts.fake, _cell(e))
+              for part in result.slices for e in part.evaluations if e.metric == "auc"]  # fmt: skip
     if len(slices) > 1:
-        console.table("Clip AUC", ["by", "part", "value", "95 % interval", "real", "fake"], slices)
+        console.table("Clip AUC by part", ["by", "part", "real", "fake", "AUC"], slices)
 
 
-def _cells(evaluation: Evaluation) -> Sequence[object]:
+def _cell(evaluation: Evaluation | None) -> str:
     from detect.card import interval_text
 
-    return f"{evaluation.value:.3f}", interval_text(evaluation), evaluation.num_real, evaluation.num_fake
+    return "" if evaluation is None else f"{evaluation.value:.3f}  {interval_text(evaluation)}"
 
 
 def _plain(value: object) -> dict[str, Any]:

@@ -20,17 +20,20 @@ from shared.errors import CheckpointError, TrainingDivergedError
 from shared.runs import pack_optimizer, unpack_optimizer
 
 _LAST_LR_SHARE = 0.01
+_LONGEST_WARMUP = 0.1
 
 
 def learning_rate(config: TrainConfig, step: int, progress: float) -> float:
-    """Linear warm-up over ``warmup_steps``, then half a cosine down to one hundredth.
+    """Linear warm-up over ``warmup_steps`` or a tenth of the training, whichever is shorter, under half a cosine.
+
+    The cosine falls from the peak at the beginning to one hundredth of it at the end.
 
     Args:
         config: peak rate and warm-up.
         step: counted from 1.
         progress: share of the training that is done, 0 to 1.
     """
-    warm = min(1.0, step / max(1, config.warmup_steps))
+    warm = min(1.0, max(step / max(1, config.warmup_steps), progress / _LONGEST_WARMUP))
     cosine = 0.5 * (1 + math.cos(math.pi * min(1.0, max(0.0, progress))))
     return config.lr * warm * (_LAST_LR_SHARE + (1 - _LAST_LR_SHARE) * cosine)
 

@@ -17,6 +17,7 @@ from shared.registry import near_matches
 from shared.types import Framing
 
 _PX_RANGE = (32, 1024)
+_HEAD_STD = 0.01
 
 
 @detectors.register("frame")
@@ -47,6 +48,7 @@ class FrameDetector(Detector):
             std=_three(data["std"]),
             framing=framing,
         )
+        _start_undecided(self.net)
         if pretrained:
             self.initial_weights = load_pretrained(self.net, name, download=download)
 
@@ -113,6 +115,21 @@ def _create(name: str, input_px: int | None, drop_rate: float, drop_path_rate: f
             f"timm cannot build {name} with {settings}: {error}",
             hint="leave the model's own input size and drop path, or choose another model (assay detect models)",
         ) from error
+
+
+def _start_undecided(net: nn.Module) -> None:
+    """Small weights and no bias in the classifier, so that the first logits lie near 0.
+
+    With one output, timm's own start (scaled by the number of outputs) gives logits of ten and more, and the first
+    steps of a training are spent on taking them back.
+    """
+    found = net.get_classifier()  # type: ignore[operator]
+    heads = nn.ModuleList([found] if isinstance(found, nn.Module) else found)  # distilled models have two
+    for module in heads.modules():
+        if isinstance(module, nn.Linear | nn.Conv2d):
+            nn.init.normal_(module.weight, std=_HEAD_STD)
+            if module.bias is not None:
+                nn.init.zeros_(module.bias)
 
 
 def _check_known(name: str) -> None:

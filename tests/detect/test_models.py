@@ -40,6 +40,14 @@ def test_spec_comes_from_timms_data_configuration():
     assert build_detector("tf_efficientnet_lite0").spec.mean == (0.5, 0.5, 0.5)
 
 
+@pytest.mark.parametrize("name", [TINY, "test_vit", "test_resnet", "test_convnext", "tf_efficientnet_lite0"])
+def test_an_untrained_detector_is_undecided(name: str):
+    torch.manual_seed(1)
+    detector = build_detector(name, input_px=64 if name != "tf_efficientnet_lite0" else None).eval()
+    px = detector.spec.input_px
+    assert detector(torch.randn(4, 3, px, px)).logit.abs().max() < 1
+
+
 def test_a_transformer_with_a_fixed_size_takes_another_size():
     detector = build_detector("test_vit", input_px=64).eval()
     assert detector(torch.zeros(1, 3, 64, 64)).logit.shape == (1,)

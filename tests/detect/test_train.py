@@ -249,6 +249,7 @@ def test_learning_rate_warms_up_and_falls():
     config = TrainConfig(lr=1.0, warmup_steps=10)
     assert learning_rate(config, 1, 0.0) == pytest.approx(0.1)
     assert learning_rate(config, 10, 0.0) == pytest.approx(1.0)
+    assert learning_rate(config, 3, 0.1) == pytest.approx(0.97, abs=0.01)  # a short training warms up sooner
     assert learning_rate(config, 100, 0.5) == pytest.approx(0.505)
     assert learning_rate(config, 100, 1.0) == pytest.approx(0.01)
     rates = [learning_rate(config, 50, share) for share in np.linspace(0, 1, 20)]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -11,6 +12,8 @@ import typer
 from benchmarks.schema import RESULTS, Measurement, Result, new_result
 from shared.console import console
 from shared.errors import AssayError
+
+SETTINGS = Path(__file__).parent / "settings"
 
 app = typer.Typer(
     name="benchmarks",
@@ -73,20 +76,40 @@ def roofline(device: DeviceName = "auto", repeats: Repeats = 5, save: Save = Non
 
 
 @app.command()
-def actors(save: Save = None) -> None:
+def actors(
+    count: Annotated[int, typer.Option(help="How many actors.", min=2)] = 24,
+    save: Save = None,
+) -> None:
     """Whether real models find procedural actors and tell them apart."""
-    from benchmarks.actors import measure
+    from benchmarks.actors import drawing_rate, observe
+    from shared.actors import cast
 
-    found, settings = measure()
-    show(new_result("actors", _command(), found, settings=settings), save)
+    seen = observe(cast(count, 0))
+    found = [
+        Measurement.of("dlib HOG finds a face", "share of frames", [seen.detection_rate], target=0.95),
+        Measurement.of("dlib's landmarks from the exact ones", "of eye distance", list(seen.nme), better="lower"),
+        Measurement.of("embedding distance, same actor", "distance", list(seen.same_distances), better="lower"),
+        Measurement.of("embedding distance, different actors", "distance", list(seen.different_distances)),
+        Measurement.of("different actors farther apart than one actor", "AUC", [seen.auc]),
+        Measurement.of("drawing at 256 px", "frames/s", [drawing_rate() for _ in range(3)], target=4.0),
+    ]
+    settings = {"actors": count, "frames": seen.frames}
+    show(new_result("actors", _command(), _without_values(found), settings=settings), save)
+
+
+def _without_values(found: list[Measurement]) -> list[Measurement]:
+    """Thousands of distances are told by their quartiles and their number."""
+    return [
+        m if len(m.values) < 100 else replace(m, values=(m.low, m.median, m.high), note=f"quartiles of {len(m.values)}")
+        for m in found
+    ]
 
 
 @app.command("swap-quality")
 def swap_quality(
     clips: Annotated[list[Path], typer.Argument(help="Two clips of two people.")],
-    minutes: Annotated[float, typer.Option(help="Training time.")] = 25.0,
-    model: Annotated[str, typer.Option(help="Swapper family.")] = "lightweight",
-    width: Annotated[float, typer.Option(help="Width multiplier.")] = 1.0,
+    config: Annotated[Path, typer.Option(help="TOML of training settings.")] = SETTINGS / "pair-cpu.toml",
+    minutes: Annotated[float | None, typer.Option(help="Training time instead of the settings' own.")] = None,
     work: Annotated[Path, typer.Option(help="Folder for facesets, run and swaps.")] = Path("runs/swap-quality"),
     device: DeviceName = "auto",
     save: Save = None,
@@ -94,10 +117,33 @@ def swap_quality(
     """Two people, both directions, measured on the last fifth of each clip, which is not trained on."""
     from benchmarks.swap_quality import measure
     from forge.config import TrainConfig
+    from shared.config import load_toml
 
-    config = TrainConfig(model=model, width=width, minutes=minutes, steps=10_000_000, device=device)
-    found, settings = measure(clips, config=config, work=work)
+    trained = load_toml(TrainConfig, config, overrides={"minutes": minutes, "device": device})
+    found, settings = measure(clips, config=trained, work=work)
     show(new_result("swap-quality", _command(), found, settings=settings, device=_device(device)), save)
+
+
+@app.command("first-run")
+def first_run(
+    clips: Annotated[list[Path], typer.Argument(help="Clips; the file name is the person. Neighbours are paired.")],
+    rights: Annotated[str, typer.Option(help="On what basis the clips may be used.")],
+    same: Annotated[list[str] | None, typer.Option(help="CLIP=PERSON for a second clip of somebody.")] = None,
+    swap: Annotated[Path, typer.Option(help="TOML of training settings of the swapper.")] = SETTINGS / "many-cpu.toml",
+    detect_minutes: Annotated[float, typer.Option(help="Training time of the detector.")] = 5.0,
+    work: Annotated[Path, typer.Option(help="Folder for everything.")] = Path("runs/first-run"),
+) -> None:
+    """The whole loop on real people, through the public command line."""
+    from benchmarks.first_run import first_run, make_plan
+
+    aliases = dict(pair.split("=", 1) for pair in same or [])
+    first_run(
+        make_plan(clips, same=aliases),
+        work,
+        swap_settings=["--config", str(swap)],
+        detect_settings=["--minutes", str(detect_minutes), "--frames", "24"],
+        rights=rights,
+    )
 
 
 def _command() -> str:

@@ -84,6 +84,7 @@ def measure(
         "output_px": predictor.spec.output_px,
         "minutes": config.minutes,
         "batch": config.batch,
+        "learning_rate": config.learning_rate,
         "held_out": "the last fifth of each clip",
     }
     return found, settings

@@ -20,7 +20,7 @@ from shared.types import NUM_LANDMARKS, Face, Frame
 
 _SUFFIX = ".landmarks.parquet"
 _VALUES = 2 * NUM_LANDMARKS
-_MAX_ROWS = 5_000_000
+_MAX_ROWS = 1_000_000
 _HINT = "a sidecar is Parquet with the columns frame (integer) and landmarks (136 float32)"
 
 
@@ -40,7 +40,7 @@ class SidecarFinder:
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._faces = _read(path)
+        self._points, self._rows = _read(path)
         self._sha256 = sha256_file(path)
         self._next = 0
         self._current: list[Face] = []
@@ -68,7 +68,8 @@ class SidecarFinder:
         return {"name": self.name, "detector": "sidecar", "landmarker": "sidecar", "sidecar.sha256": self._sha256}
 
     def _look_up(self, index: int) -> list[Face]:
-        self._current = self._faces.get(index, [])
+        rows = self._rows.get(index, [])
+        self._current = [Face(box_around(self._points[row]), self._points[row].copy(), 1.0) for row in rows]
         return list(self._current)
 
     def _nearest(self, box: np.ndarray) -> Face:
@@ -83,8 +84,8 @@ class SidecarFinder:
         return Face(np.concatenate([centre - half, centre + half]).astype(np.float32), nowhere, 0.0)
 
 
-def _read(path: Path) -> dict[int, list[Face]]:
-    """Faces by frame index.
+def _read(path: Path) -> tuple[np.ndarray, dict[int, list[int]]]:
+    """All landmarks, (N, 68, 2) float32, and the rows that belong to each frame.
 
     Raises:
         FinderError: the file is missing, not Parquet, without the columns, too long, or holds what is no landmarks.
@@ -94,16 +95,17 @@ def _read(path: Path) -> dict[int, list[Face]]:
         if file.metadata.num_rows > _MAX_ROWS:
             raise FinderError(f"{path} has {file.metadata.num_rows} rows, more than {_MAX_ROWS}", hint=_HINT)
         table = file.read(columns=["frame", "landmarks"])
-        frames = table.column("frame").cast(pa.int64()).to_numpy()
-        values = table.column("landmarks").combine_chunks()
-        points = np.asarray(values.flatten(), dtype=np.float32)
+        frames = table.column("frame").cast(pa.int64())
+        landmarks = table.column("landmarks").cast(pa.list_(pa.float32())).combine_chunks()
     except FileNotFoundError as error:
         raise FinderError(f"{path} does not exist", hint="a sidecar lies beside its clip") from error
-    except (OSError, KeyError, ValueError, pa.ArrowException) as error:
+    except (OSError, KeyError, pa.ArrowException) as error:
         raise FinderError(f"{path} cannot be read as a sidecar: {error}", hint=_HINT) from error
-    if points.size != len(frames) * _VALUES or not np.isfinite(points).all():
+    lengths = landmarks.value_lengths().to_numpy(zero_copy_only=False)
+    points = np.array(landmarks.flatten(), dtype=np.float32)
+    if frames.null_count or not (lengths == _VALUES).all() or not np.isfinite(points).all():
         raise FinderError(f"{path} holds landmarks that are not 136 finite numbers", hint=_HINT)
-    faces: dict[int, list[Face]] = {}
-    for index, landmarks in zip(frames.tolist(), points.reshape(-1, NUM_LANDMARKS, 2), strict=True):
-        faces.setdefault(index, []).append(Face(box_around(landmarks), landmarks, 1.0))
-    return faces
+    rows: dict[int, list[int]] = {}
+    for row, index in enumerate(frames.to_pylist()):
+        rows.setdefault(index, []).append(row)
+    return points.reshape(-1, NUM_LANDMARKS, 2), rows

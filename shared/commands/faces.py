@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from shared.console import console
+from shared.faces.extract_config import ExtractConfig
 
 if TYPE_CHECKING:
     from shared.faces.faceset import Faceset, FacesetInfo
@@ -33,14 +34,23 @@ def extract(
         str, typer.Option(help="On what basis they may be used: consent, CC-BY-4.0, ...", show_default=False)
     ],
     out: Annotated[Path, typer.Option(help="Folder of the faceset.", show_default=False)],
-    finder: Annotated[str | None, typer.Option(help="auto, dlib, yunet, mtcnn, face-alignment, sidecar, ...")] = None,
-    device: Annotated[str | None, typer.Option(help="Where the finder's networks run: cpu, cuda, ...")] = None,
-    framing: Annotated[str | None, typer.Option(help="half, midface, full, whole or head.")] = None,
-    px: Annotated[int | None, typer.Option(help="Side of a crop.")] = None,
-    every: Annotated[int | None, typer.Option(help="Take every n-th frame.")] = None,
-    detect_every: Annotated[int | None, typer.Option(help="Detect in every n-th frame, follow in between.")] = None,
-    min_face_px: Annotated[float | None, typer.Option(help="Set faces with a narrower box aside.")] = None,
-    all_people: Annotated[bool, typer.Option("--all-people", help="Keep everybody, not only the main person.")] = False,
+    finder: Annotated[
+        str, typer.Option(help="auto, dlib, yunet, mtcnn, face-alignment, ...; sidecar: landmarks beside every clip.")
+    ] = ExtractConfig.finder,
+    device: Annotated[str, typer.Option(help="Where networks run: cpu, cuda, cuda:1, mps.")] = ExtractConfig.device,
+    framing: Annotated[str, typer.Option(help="half, midface, full, whole or head.")] = ExtractConfig.framing,
+    px: Annotated[int, typer.Option(help="Side of a crop.")] = ExtractConfig.px,
+    every: Annotated[int, typer.Option(help="Take every n-th frame.")] = ExtractConfig.every,
+    detect_every: Annotated[
+        int | None,
+        typer.Option(help="Detect in every n-th frame, follow in between; by default 8 on a CPU, 1 elsewhere."),
+    ] = ExtractConfig.detect_every,
+    min_face_px: Annotated[
+        float, typer.Option(help="Set faces with a narrower box aside.")
+    ] = ExtractConfig.min_face_px,
+    all_people: Annotated[
+        bool, typer.Option("--all-people", help="Keep everybody, not only the main person.")
+    ] = ExtractConfig.all_people,
     force: Annotated[bool, typer.Option("--force", help="Replace a faceset that is there.")] = False,
 ) -> None:
     """Writes the faces of one person in CLIPS as a faceset, with landmarks, pose, sharpness and identity of each.
@@ -50,10 +60,9 @@ def extract(
     Example: assay faces extract ann-*.mp4 --identity ann --rights consent --out faces/ann
     """
     from shared.config import from_mapping
-    from shared.faces.extract import ExtractConfig
     from shared.faces.extract import extract as extract_faces
 
-    given = {
+    settings = {
         "identity": identity,
         "rights": rights,
         "finder": finder,
@@ -65,7 +74,6 @@ def extract(
         "min_face_px": min_face_px,
         "all_people": all_people,
     }
-    settings = {name: value for name, value in given.items() if value is not None}
     config = from_mapping(ExtractConfig, settings, where="assay faces extract")
     info = extract_faces(clips, out, config, force=force)
     _say(out, info)

@@ -8,17 +8,18 @@ from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
 from shared.console import Tick, console
-from shared.errors import ConfigError, FacesetError, NoFaceError, UsageError
-from shared.faces.align import FRAMING_RATIO, align
+from shared.errors import FacesetError, NoFaceError, UsageError
+from shared.faces.align import align
 from shared.faces.embedding_queue import EmbeddingQueue
+from shared.faces.extract_config import ExtractConfig
 from shared.faces.faceset import FaceRow, FacesetInfo, FacesetWriter, SourceClip
-from shared.faces.faceset_layout import MAX_PX, MIN_PX, encode_crop
+from shared.faces.faceset_layout import encode_crop
 from shared.faces.faceset_writer import check_target
 from shared.faces.finder import SIDECAR, FaceFinder, make_finder
 from shared.faces.identity import IdentityEmbedder, make_embedder
@@ -27,84 +28,15 @@ from shared.faces.manual import sidecar_of
 from shared.faces.pose import Pose, head_pose, sharpness
 from shared.faces.stream import FollowConfig, follow
 from shared.storage import need_free_space, sha256_file
-from shared.types import Face, Frame, Framing, check_name
+from shared.types import Face, Frame
 from shared.video import VideoReader, probe
 
 BESIDE = SIDECAR.rstrip(":")
 """The finder name that means: every clip's own sidecar file, beside it."""
 
+__all__ = ["BESIDE", "ExtractConfig", "extract", "following"]
+
 _PNG_BYTES_A_PIXEL = 1.6
-
-
-@dataclass(frozen=True)
-class ExtractConfig:
-    """How faces are extracted.
-
-    Attributes:
-        identity: whose faces they are.
-        rights: the basis on which they may be used: consent, public-domain, CC-BY-4.0, synthetic, ...
-        finder: see :mod:`shared.faces.finder`; "sidecar" for known landmarks beside every clip.
-        device: where the finder's networks run.
-        framing: how much of the head a crop shows.
-        px: side of a crop.
-        every: take every n-th frame.
-        detect_every: detect in every n-th frame taken, follow in between; None for what suits the device.
-        min_face_px: faces with a narrower box are written but not kept.
-        max_faces: of one frame, the largest.
-        min_sharpness: faces less sharp than this share of the clip's median are written but not kept.
-        embed_every: an identity embedding for every n-th face of a track; 0 for none.
-        all_people: keep everybody, not only the main person.
-    """
-
-    identity: str
-    rights: str
-    finder: str = "auto"
-    device: str = "cpu"
-    framing: Framing = "whole"
-    px: int = 256
-    every: int = 1
-    detect_every: int | None = None
-    min_face_px: float = 48.0
-    max_faces: int = 8
-    min_sharpness: float = 0.25
-    embed_every: int = 50
-    all_people: bool = False
-
-    def __post_init__(self) -> None:
-        try:
-            check_name(self.identity, "identity")
-        except ValueError as error:
-            raise ConfigError(str(error), hint="for example ann or speaker-07") from error
-        if not self.rights.strip() or len(self.rights) > 200:
-            raise ConfigError(
-                "say on what basis the faces may be used", hint="--rights consent, CC-BY-4.0, public-domain, ..."
-            )
-        if self.framing not in FRAMING_RATIO:
-            raise ConfigError(f"no framing is named {self.framing!r}", hint=", ".join(FRAMING_RATIO))
-        _check_ranges(self)
-
-    def following(self) -> FollowConfig:
-        """The settings of :func:`shared.faces.stream.follow` that go with these."""
-        on_device = FollowConfig.on(self.device)
-        # Faces that are too small to keep are still followed: people come nearer.
-        smallest = min(on_device.min_face_px, self.min_face_px)
-        every = on_device.detect_every if self.detect_every is None else self.detect_every
-        return replace(on_device, detect_every=every, max_faces=self.max_faces, min_face_px=smallest)
-
-
-def _check_ranges(config: ExtractConfig) -> None:
-    for name, low, high in (
-        ("px", MIN_PX, MAX_PX),
-        ("every", 1, 10**6),
-        ("detect_every", 1, 10**6),
-        ("max_faces", 1, 1000),
-        ("min_face_px", 0, 10**5),
-        ("min_sharpness", 0, 1),
-        ("embed_every", 0, 10**9),
-    ):
-        value = getattr(config, name)
-        if value is not None and not low <= value <= high:
-            raise ConfigError(f"{name} must lie in {low} to {high}, got {value}", hint="leave it out for the default")
 
 
 def extract(
@@ -168,6 +100,15 @@ def extract(
     return _told(writer, rule)
 
 
+def following(config: ExtractConfig) -> FollowConfig:
+    """The settings of :func:`shared.faces.stream.follow` that go with these."""
+    on_device = FollowConfig.on(config.device)
+    # Faces that are too small to keep are still followed: people come nearer.
+    smallest = min(on_device.min_face_px, config.min_face_px)
+    every = on_device.detect_every if config.detect_every is None else config.detect_every
+    return replace(on_device, detect_every=every, max_faces=config.max_faces, min_face_px=smallest)
+
+
 class _Extraction:
     """The last stages: pose, crop and PNG in worker threads, embeddings in another, files and rows in order in ours."""
 
@@ -206,7 +147,7 @@ class _Extraction:
         read = empty = 0
         with VideoReader(path) as reader:
             frames = reader.frames(step=self._config.every)
-            with closing(follow(frames, finder, self._config.following())) as followed:
+            with closing(follow(frames, finder, following(self._config))) as followed:
                 for frame, faces in followed:
                     read += 1
                     empty += not faces

@@ -20,6 +20,7 @@ import numpy as np
 import pyarrow as pa
 
 from shared.errors import FacesetError
+from shared.faces.extract_config import MAX_PX, MIN_PX
 from shared.types import NUM_LANDMARKS, Framing, check_name
 
 VERSION = 1
@@ -27,7 +28,6 @@ SETTINGS = "faceset.toml"
 TABLE = "faces.parquet"
 CROPS = "crops"
 
-MIN_PX, MAX_PX = 16, 2048
 MAX_FACES = 5_000_000
 
 SCHEMA = pa.schema(

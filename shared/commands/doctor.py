@@ -6,6 +6,7 @@ import platform
 import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 from typing import Annotated, Literal
 
@@ -67,7 +68,7 @@ def doctor(
 
 
 def examine(*, quick: bool = False) -> list[Finding]:
-    """All findings, essential things first. No file is changed and no network is used."""
+    """All findings, essential things first. No file is changed, and no network used (but see ``ASSAY_DOWNLOAD``)."""
     checks: list[Callable[[], list[Finding]]] = [
         _versions,
         _devices,
@@ -148,34 +149,31 @@ def _disk() -> list[Finding]:
 
 
 def _finders(*, quick: bool) -> list[Finding]:
-    from shared.faces.finder import finder_names, make_finder
-    from shared.faces.identity import embedders, why_no_embedder
+    if quick:
+        return []
+    from shared.faces.contract import DetectorSettings, detectors, landmarkers
+    from shared.faces.finder import load_backends, make_finder
+    from shared.faces.identity import embedders
 
-    found: list[Finding] = []
-    working = 0
-    # "auto" prints its choice and is one of the others; face-alignment's kinds differ in their detector only.
-    names = [name for name in finder_names() if name != "auto" and ":" not in name]
-    with console.progress("building face finders", len(names), unit="finder") as tick:
-        for name in [] if quick else names:
-            finding = _tried("finder", name, lambda name=name: make_finder(name).name)
-            working += finding.state == "ok"
-            found.append(finding)
+    load_backends()
+    # The parts one by one: nearly every finder has the same landmarker, and that takes the longest to read.
+    parts: list[tuple[str, str, Callable[[], object]]] = [("finder", "auto", lambda: make_finder("auto"))]
+    parts += [
+        ("detector", name, partial(detectors.create, name, settings=DetectorSettings())) for name in detectors.names()
+    ]
+    parts += [("landmarks", name, partial(landmarkers.create, name)) for name in landmarkers.names()]
+    parts += [("identity", name, partial(embedders.create, name)) for name in embedders.names()]
+    found = []
+    with console.progress("building face finders", len(parts), unit="part") as tick:
+        for area, name, build in parts:
+            found.append(_tried(area, name, build))
             tick()
-    if not working and not quick:
-        advice = "pip install dlib-bin face_recognition_models"
-        found.append(Finding("finder", "any face finder", "note", "none works: only sidecars can be used", advice))
-    for name in [] if quick else embedders.names():
-        reason = why_no_embedder(name)
-        detail = "identity embedding" if reason is None else str(reason)
-        found.append(
-            Finding("identity", name, "ok" if reason is None else "note", detail, (reason.hint or "") if reason else "")
-        )
     return found
 
 
-def _tried(area: str, name: str, build: Callable[[], str]) -> Finding:
+def _tried(area: str, name: str, build: Callable[[], object]) -> Finding:
     try:
-        return Finding(area, name, "ok", build())
+        return Finding(area, name, "ok", f"works: {getattr(build(), 'name', name)}")
     except AssayError as error:
         # Missing weights have their own lines below; only what is not about them is repeated here.
         return Finding(area, name, "note", str(error), "" if isinstance(error, WeightsError) else error.hint or "")

@@ -156,7 +156,7 @@ def make_finder(
         FinderError: a library is not installed; the hint is the command that installs it.
         WeightsError: weights are missing or not the pinned ones; the hint says how to get them.
     """
-    _load_backends()
+    load_backends()
     if name.startswith(SIDECAR):
         from shared.faces.manual import SidecarFinder
 
@@ -174,7 +174,7 @@ def make_finder(
 
 def finder_names() -> list[str]:
     """Every short name and every detector, without the free compositions."""
-    _load_backends()
+    load_backends()
     return sorted({*finders.names(), *detectors.names()})
 
 
@@ -243,8 +243,11 @@ def _announce(name: str, reasons: str) -> None:
 
 
 @functools.lru_cache(maxsize=1)
-def _load_backends() -> None:
-    """Imports the backend files; each registers what it has and imports its own heavy library only when used."""
+def load_backends() -> None:
+    """Imports the backend files; each registers what it has and imports its own heavy library only when used.
+
+    After it, :data:`detectors` and :data:`landmarkers` hold everything.
+    """
     import shared.faces.dlib
     import shared.faces.dlib_landmarks
     import shared.faces.dlib_mmod

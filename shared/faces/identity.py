@@ -13,7 +13,7 @@ import numpy as np
 import torch
 
 from shared import weights
-from shared.errors import AssayError, FinderError, WeightsError
+from shared.errors import FinderError, WeightsError
 from shared.faces.contract import need_package
 from shared.faces.dlib import DLIB_PACKAGES
 from shared.faces.identity_net import CHIP_PX, EMBEDDING_DIM, IdentityNet, embed_chips
@@ -117,13 +117,4 @@ def make_embedder(name: str = "auto", *, device: str = "cpu") -> IdentityEmbedde
             return embedders.create(known, device=device)
         except (FinderError, WeightsError):
             continue
-    return None
-
-
-def why_no_embedder(name: str) -> AssayError | None:
-    """The reason why the embedder called ``name`` does not work here; None when it does."""
-    try:
-        embedders.create(name)
-    except (FinderError, WeightsError) as error:
-        return error
     return None

@@ -108,8 +108,10 @@ def _without_values(found: list[Measurement]) -> list[Measurement]:
 @app.command("swap-quality")
 def swap_quality(
     clips: Annotated[list[Path], typer.Argument(help="Two clips of two people.")],
-    config: Annotated[Path, typer.Option(help="TOML of training settings.")] = SETTINGS / "pair-cpu.toml",
+    config: Annotated[Path, typer.Option(help="TOML of training settings.", show_default="pair-cpu.toml")] = SETTINGS
+    / "pair-cpu.toml",
     minutes: Annotated[float | None, typer.Option(help="Training time instead of the settings' own.")] = None,
+    sharpen: Annotated[float, typer.Option(help="Unsharp masking of the drawn face before it is pasted.")] = 0.0,
     work: Annotated[Path, typer.Option(help="Folder for facesets, run and swaps.")] = Path("runs/swap-quality"),
     device: DeviceName = "auto",
     save: Save = None,
@@ -117,10 +119,11 @@ def swap_quality(
     """Two people, both directions, measured on the last fifth of each clip, which is not trained on."""
     from benchmarks.swap_quality import measure
     from forge.config import TrainConfig
+    from forge.swap_config import SwapConfig
     from shared.config import load_toml
 
     trained = load_toml(TrainConfig, config, overrides={"minutes": minutes, "device": device})
-    found, settings = measure(clips, config=trained, work=work)
+    found, settings = measure(clips, config=trained, work=work, swap=SwapConfig(device=device, sharpen=sharpen))
     show(new_result("swap-quality", _command(), found, settings=settings, device=_device(device)), save)
 
 
@@ -129,7 +132,8 @@ def first_run(
     clips: Annotated[list[Path], typer.Argument(help="Clips; the file name is the person. Neighbours are paired.")],
     rights: Annotated[str, typer.Option(help="On what basis the clips may be used.")],
     same: Annotated[list[str] | None, typer.Option(help="CLIP=PERSON for a second clip of somebody.")] = None,
-    swap: Annotated[Path, typer.Option(help="TOML of training settings of the swapper.")] = SETTINGS / "many-cpu.toml",
+    swap: Annotated[Path, typer.Option(help="TOML of the swapper's training.", show_default="many-cpu.toml")] = SETTINGS
+    / "many-cpu.toml",
     detect_minutes: Annotated[float, typer.Option(help="Training time of the detector.")] = 5.0,
     work: Annotated[Path, typer.Option(help="Folder for everything.")] = Path("runs/first-run"),
 ) -> None:

@@ -62,7 +62,6 @@ def measure(
     trained = train_swapper(facesets, work / "run", config)
     found = [
         Measurement.of("training", "minutes", [trained.seconds / 60], better="lower"),
-        Measurement.of("training speed", "images/s", [trained.faces_per_second]),
         Measurement.of("training steps", "steps", [float(trained.steps)]),
     ]
     predictor = SwapPredictor.load(trained.swapper, pick_device(config.device, config.precision))
@@ -85,6 +84,7 @@ def measure(
         "minutes": config.minutes,
         "batch": config.batch,
         "learning_rate": config.learning_rate,
+        "sharpen": swap.sharpen,
         "held_out": "the last fifth of each clip",
     }
     return found, settings

@@ -186,8 +186,6 @@ def evaluate(
 
     result, folder = evaluate_detector(detector, dataset, settings, out=out)
     _show_metrics(f"{result.detector['name']} on {result.dataset['name']}, {result.split} split", result)
-    for note in result.notes:
-        console.print(f"note: {note}")
     console.print(f"evaluation: {folder / 'evaluation.json'}\ncurves:     {folder / 'curves.png'}")
     console.result({"out": folder, **_plain(result)})
 
@@ -267,12 +265,16 @@ def _show_metrics(title: str, result: EvaluationResult) -> None:
               for part in result.slices for e in part.evaluations if e.metric == "auc"]  # fmt: skip
     if len(slices) > 1:
         console.table("Clip AUC by part", ["by", "part", "real", "fake", "AUC"], slices)
+    for note in result.notes:
+        console.print(f"note: {note}")
 
 
 def _cell(evaluation: Evaluation | None) -> str:
-    from detect.card import interval_text
-
-    return "" if evaluation is None else f"{evaluation.value:.3f}  {interval_text(evaluation)}"
+    if evaluation is None:
+        return ""
+    if evaluation.low is None or evaluation.high is None:
+        return f"{evaluation.value:.3f}"
+    return f"{evaluation.value:.3f} ({evaluation.low:.2f} to {evaluation.high:.2f})"
 
 
 def _plain(value: object) -> dict[str, Any]:

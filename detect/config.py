@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -16,6 +17,10 @@ Aggregation = Literal["mean", "median", "max-face", "top-k", "trimmed", "max-tra
 def _need(condition: bool, message: str, hint: str | None = None) -> None:
     if not condition:
         raise ConfigError(message, hint=hint)
+
+
+def _default_workers() -> int:
+    return max(2, min(8, os.cpu_count() or 2))
 
 
 @dataclass(frozen=True)
@@ -139,8 +144,8 @@ class TrainConfig:
     seed: int = 0
     device: str = "auto"
     precision: Precision = "auto"
-    workers: int = 2
-    """Threads that read and augment crops."""
+    workers: int = field(default_factory=_default_workers)
+    """Threads that read and augment crops; how many changes nothing in what is learned."""
     allow_leak: bool = False
     """Train although splits share people or clips. The model card says so, because it makes the numbers worthless."""
     faces: FaceConfig = field(default_factory=FaceConfig)
@@ -181,8 +186,8 @@ class EvaluateConfig:
     """Face finder by name; the one that the detector was trained with when left out."""
     aggregate: AggregateConfig | None = None
     """How a clip's score is made; as in the detector's training when left out."""
-    workers: int = 2
-    """Threads that read crops."""
+    workers: int = field(default_factory=_default_workers)
+    """Half as many clips are searched for faces at once."""
 
     def __post_init__(self) -> None:
         _need(self.split in (*SPLITS, "all"), f"no split is named {self.split!r}", "train, val, test or all")

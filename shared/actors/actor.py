@@ -127,7 +127,7 @@ def perform(
             f"need 32 <= px <= {MAX_PX}, 0 <= frames <= {MAX_FRAMES}, a rate; got {px=}, {frames=}, {frame_rate}"
         )
     track = plan_track(actor, frames=frames, frame_rate=frame_rate, seed=seed, liveliness=liveliness)
-    scene = draw_scene(np.random.default_rng([actor.seed, seed, 2]), px)
+    scene = draw_scene(np.random.default_rng([actor.seed, seed, 2]), px, actor.traits.look.tone)
     noise = np.random.default_rng([actor.seed, seed, 3])
     dressed = _dress(actor.seed, actor.traits, 512 if px <= 300 else 1024)
     for expression, pose in zip(track.expressions, track.poses, strict=True):
@@ -145,7 +145,7 @@ def portrait(
     actor: Actor, *, px: int, seed: int = 0, expression: Expression | None = None, pose: Pose | None = None
 ) -> ActorFrame:
     """One frame with a chosen expression and pose, in the place of ``seed``."""
-    scene = draw_scene(np.random.default_rng([actor.seed, seed, 2]), px)
+    scene = draw_scene(np.random.default_rng([actor.seed, seed, 2]), px, actor.traits.look.tone)
     dressed = _dress(actor.seed, actor.traits, 512 if px <= 300 else 1024)
     noise = np.random.default_rng([actor.seed, seed, 3])
     return _frame(actor, dressed, scene, expression or Expression(), pose or Pose(), px, noise)

@@ -11,7 +11,7 @@ from shared.actors import sheets
 from shared.actors.expression import Expression, Face, turn_about_hinge
 from shared.actors.features import EYEBALL_RADIUS, smooth_step
 from shared.actors.head import Head
-from shared.actors.lattice import grid_triangles, head_normals, unit
+from shared.actors.lattice import MOUTH_CORNER, grid_triangles, head_normals, turned, unit
 from shared.actors.look import Look
 from shared.actors.paint import tile_uv
 
@@ -41,7 +41,7 @@ class Pose:
 
     def move(self, points: np.ndarray, follow: np.ndarray | None = None) -> np.ndarray:
         """Points (..., 3) after the head's motion; ``follow`` (...,) says how much of it each takes."""
-        moved = (points - _PIVOT) @ self.matrix().T + _PIVOT + np.array([self.right, self.up, self.nearer])
+        moved = turned(points - _PIVOT, self.matrix()) + _PIVOT + np.array([self.right, self.up, self.nearer])
         return moved if follow is None else points + follow[..., None] * (moved - points)
 
 
@@ -85,8 +85,7 @@ class Body:
         upper = grid.mouth_rows[0]
         middle = len(grid.column) // 2
         self._lip_z = float(face.rest[upper, middle, 2])
-        self._lips = np.flatnonzero(np.abs(face.rest[upper, :, 0]) <= float(head.plan.mouth_corner[0]) + 1e-6)
-        self._lips = self._lips[face.rest[upper, self._lips, 2] > -40]
+        self._lips = np.flatnonzero(np.abs(grid.column) <= MOUTH_CORNER + 1e-9)
         self._lids = [np.flatnonzero((head.lid_s >= -1e-9) & (head.lid_s <= 1 + 1e-9) & half)
                       for half in (grid.column < 0, grid.column > 0)]  # fmt: skip
         self._eye, self._eye_normal, eye_uv = sheets.eyeball()
@@ -155,7 +154,7 @@ class Body:
 
     def _turned_eye(self, gaze: tuple[float, float]) -> np.ndarray:
         matrix = Pose(yaw=gaze[0], pitch=gaze[1]).matrix()
-        return self._eye @ matrix.T
+        return turned(self._eye, matrix)
 
     def _in_mouth(self, part: np.ndarray, skin: np.ndarray) -> np.ndarray:
         """Light on teeth and tongue: little near the lips' shade and deep inside."""

@@ -96,7 +96,7 @@ def turn_about_hinge(points: np.ndarray, jaw: float) -> np.ndarray:
 def _mouth_frame(head: Head, rest: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """(C,) place along the mouth, 1 at the corner; (C,) how far it opens, 1 in the middle; (R, C) mm below the slit."""
     upper = head.grid.mouth_rows[0]
-    s = np.abs(rest[upper, :, 0]) / float(head.plan.mouth_corner[0])
+    s = np.abs(head.flat[upper, :, 0]) / float(head.plan.mouth_corner[0])
     s = np.where(rest[upper, :, 2] < -60.0, 9.0, s)
     opens = np.clip(1.0 - np.minimum(s, 1.0) ** 2, 0.0, 1.0) ** 0.62
     return s, opens, rest[upper, :, 1][None] - rest[..., 1]

@@ -72,7 +72,7 @@ def hair_sheet(head: Head, hair: Hair, rng: np.random.Generator) -> tuple[np.nda
 
 def _end_row(hair: Hair, column: np.ndarray, over_brow: np.ndarray) -> np.ndarray:
     """(1, C): lattice row at which the cap ends: the hairline, a fringe below it, or the ears where hair hangs on."""
-    end = hairline_row(column, hair.hairline)[None] - 0.05
+    end = hairline_row(column, hair.hairline)[None] + 0.12
     end = end + 1.25 * hair.fringe * over_brow * (1 + 0.12 * np.sin(column * 3.1 + hair.part)[None])
     if hair.length > LONG:
         behind = smooth_step(np.abs(column), 4.6, 5.3)[None]
@@ -152,7 +152,7 @@ def paint_hair_atlas(head: Head, look: Look, seed: int, size: int) -> np.ndarray
 def _paint_cap(look: Look, rng: np.random.Generator, size: int) -> np.ndarray:
     v = ((np.arange(size, dtype=np.float32) + 0.5) / size)[:, None]
     u = ((np.arange(size, dtype=np.float32) + 0.5) / size * 2 - 1)[None]
-    straight = strands(rng, (size, size), 330, 14)
+    straight = strands(rng, (size, size), 330, 5)
     curly = fractal_field(rng, (size, size), 60, 3)
     curl = min(look.hair.curl, 1.0)
     grain = straight * (1 - 0.75 * curl) + curly * 0.9 * curl
@@ -162,7 +162,7 @@ def _paint_cap(look: Look, rng: np.random.Generator, size: int) -> np.ndarray:
     colour = base * np.clip(tone, 0.25 + 0.5 * float(base.mean()), 1.7)[..., None]
     # The cap ends at v = 0.55; what hangs below fades strand by strand.
     fine = strands(rng, (size, size), 460, 8)
-    long_side = smooth_step(np.abs(u) * 8, 4.3, 4.9) if look.hair.length > LONG else np.zeros_like(u)
+    long_side = smooth_step(np.abs(u) * 8, 3.9, 4.3) if look.hair.length > LONG else np.zeros_like(u)
     tip = 0.55 * (1 - long_side) + 1.0 * long_side
     front = 1 - smooth_step(np.abs(u) * 8, 2.8, 4.0)
     soft = (0.025 + 0.045 * front * (1 - 0.6 * curl)) * (1 - long_side) + 0.08 * long_side

@@ -49,13 +49,13 @@ def plan_warp(x: np.ndarray, y: np.ndarray, shape: Shape) -> tuple[np.ndarray, n
     """Positions moved in the plane of the face: where features sit, how wide and how tilted they are."""
     side, ax = np.sign(x), np.abs(x)
     eye = bump(ax, y, (31.5, 2.0), (17.0, 13.0))
-    dx = 1.8 * shape.eye_spacing * eye + 0.055 * shape.eye_width * (ax - 31.5) * eye
+    dx = 2.0 * shape.eye_spacing * eye + 0.065 * shape.eye_width * (ax - 31.5) * eye
     dy = 0.062 * shape.eye_tilt * (ax - 27.0) * eye
     mouth = bump(ax, y, (0.0, -67.0), (34.0, 13.0))
-    dx += 0.085 * shape.mouth_width * ax * mouth
-    dy += 2.2 * shape.mouth_height * bump(ax, y, (0.0, -67.0), (40.0, 17.0))
-    dy -= 2.8 * shape.nose_length * bump(ax, y, (0.0, -42.0), (26.0, 13.0))
-    dy += 2.4 * shape.brow_height * bump(ax, y, (32.0, 22.0), (34.0, 9.0))
+    dx += 0.10 * shape.mouth_width * ax * mouth
+    dy += 2.5 * shape.mouth_height * bump(ax, y, (0.0, -67.0), (40.0, 17.0))
+    dy -= 3.2 * shape.nose_length * bump(ax, y, (0.0, -42.0), (26.0, 13.0))
+    dy += 2.8 * shape.brow_height * bump(ax, y, (32.0, 22.0), (34.0, 9.0))
     return x + side * dx, y + dy
 
 
@@ -166,8 +166,8 @@ def _plan(flat: np.ndarray, grid: Grid, shape: Shape) -> Plan:
     centre = 0.5 * (eye_inner + eye_outer)
     eye = np.array([centre[0], centre[1] + 0.8, -6.8 - 0.9 * shape.eye_depth])
     middle = int(np.argmin(np.abs(column)))
-    tip = -32.5 - 2.8 * shape.nose_length + 1.2 * shape.nose_tip_up
+    tip = -32.5 - 3.2 * shape.nose_length + 1.2 * shape.nose_tip_up
     return Plan(
         eye, eye_inner, eye_outer, flat[mouth_row, corner, :2], float(flat[mouth_row, middle, 1]),
-        nose_root_y=3.5, nose_tip_y=tip, nose_base_y=-45.0 - 2.8 * shape.nose_length,
+        nose_root_y=3.5, nose_tip_y=tip, nose_base_y=-45.0 - 3.2 * shape.nose_length,
     )  # fmt: skip

@@ -85,7 +85,7 @@ def _draw_look(rng: np.random.Generator, male: float, age: float, tone: float) -
         hair=_draw_hair(rng, male, age, tone),
         hair_colour=hair_colour,
         brow_colour=(brow[0], brow[1], brow[2]),
-        brow_weight=float(np.clip(rng.normal(0.85 + 0.4 * male, 0.22), 0.45, 1.6)),
+        brow_weight=float(np.clip(rng.normal(0.80 + 0.45 * male, 0.3), 0.35, 1.8)),
         brow_arch=float(rng.normal(0.35 - 0.6 * male, 0.4)),
         iris=iris,
         lip_colour=float(np.clip(rng.normal(0.75 - 0.55 * male, 0.2), 0.0, 1.0)),

@@ -69,7 +69,7 @@ class Anchors:
         del skin
         found = sample(project, self.places)
         paths = sample(project, self.slides.reshape(-1, 2)).reshape(*self.slides.shape[:2], 2)
-        reach = paths @ outwards
+        reach = np.einsum("pqk,k->pq", paths, outwards)
         reach[:_SLIDING_JAW] *= -1
         farthest = reach.argmax(axis=1)
         picked = paths[np.arange(len(paths)), farthest]
@@ -141,7 +141,7 @@ def _mouth_places(head: Head, rest: np.ndarray) -> dict[int, tuple[int, tuple[fl
     corner = float(head.plan.mouth_corner[0])
 
     def column(s: float) -> float:
-        return float(np.interp(s * corner, rest[row_up, right, 0], right.astype(float)))
+        return float(np.interp(s * corner, head.flat[row_up, right, 0], right.astype(float)))
 
     def outer(s: float, *, upper: bool) -> tuple[float, float]:
         at = column(s)

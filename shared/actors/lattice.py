@@ -123,6 +123,14 @@ def head_normals(points: np.ndarray, grid: Grid) -> np.ndarray:
     return unit(np.cross(down, across))
 
 
+def turned(vectors: np.ndarray, matrix: np.ndarray) -> np.ndarray:
+    """Vectors along the last axis times ``matrix`` (3, 3).
+
+    Not ``@``: a linear-algebra library may round differently when it splits the work over other numbers of threads.
+    """
+    return np.einsum("...k,jk->...j", vectors, matrix)
+
+
 def unit(vectors: np.ndarray) -> np.ndarray:
     """Vectors along the last axis, scaled to length one; zero stays zero."""
     length = np.sqrt(np.einsum("...k,...k->...", vectors, vectors))

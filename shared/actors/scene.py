@@ -40,8 +40,8 @@ class Scene:
     falloff: np.ndarray
 
 
-def draw_scene(rng: np.random.Generator, px: int) -> Scene:
-    """A scene for pictures ``px`` a side."""
+def draw_scene(rng: np.random.Generator, px: int, tone: float) -> Scene:
+    """A scene for pictures ``px`` a side, exposed for a face of skin ``tone``, as cameras are."""
     lights = _draw_lights(rng)
     camera = Camera(
         scale=float(rng.uniform(0.79, 0.87)) / 256,
@@ -51,7 +51,8 @@ def draw_scene(rng: np.random.Generator, px: int) -> Scene:
     backdrop = _draw_backdrop(rng, px)
     y, x = np.mgrid[0:px, 0:px].astype(np.float32) / px - 0.5
     falloff = 1 - np.float32(rng.uniform(0.15, 0.45)) * (x * x + y * y)
-    return Scene(lights, camera, backdrop, float(rng.uniform(0.004, 0.010)), float(rng.uniform(0.92, 1.12)), falloff)
+    exposure = float(rng.uniform(0.92, 1.12)) * (1 + 0.42 * max(tone - 0.35, 0.0))
+    return Scene(lights, camera, backdrop, float(rng.uniform(0.004, 0.010)), exposure, falloff)
 
 
 def _draw_lights(rng: np.random.Generator) -> Lights:

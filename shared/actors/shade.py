@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from shared.actors.lattice import unit
+from shared.actors.lattice import turned, unit
 from shared.actors.look import Colour
 
 _SHADOW_TEXELS = 128
@@ -38,6 +38,11 @@ class Lights:
 def dot(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     """(N,): products of the rows of two (N, 3)."""
     return np.einsum("nk,nk->n", a, b)
+
+
+def along_axis(vectors: np.ndarray, axis: np.ndarray) -> np.ndarray:
+    """(N,): products of rows (N, 3) with one vector (3,)."""
+    return np.einsum("nk,k->n", vectors, axis)
 
 
 def direction(azimuth: float, elevation: float) -> np.ndarray:
@@ -79,7 +84,7 @@ def cast_shadow(points: np.ndarray, toward: np.ndarray) -> tuple[np.ndarray, np.
     right = np.cross(up, toward)
     right /= np.linalg.norm(right)
     view = np.stack([right, np.cross(toward, right), toward]).astype(np.float32)
-    seen = (points - _SHADOW_CENTRE) @ view.T
+    seen = turned(points - _SHADOW_CENTRE, view)
     scale = _SHADOW_TEXELS / (2 * _SHADOW_REACH)
     at = np.floor((seen[:, :2] + _SHADOW_REACH) * scale).astype(np.int64)
     inside = ((at >= 0) & (at < _SHADOW_TEXELS)).all(axis=1)
@@ -91,7 +96,7 @@ def cast_shadow(points: np.ndarray, toward: np.ndarray) -> tuple[np.ndarray, np.
 
 def lit_share(positions: np.ndarray, depth: np.ndarray, view: np.ndarray) -> np.ndarray:
     """(N,) float32: 1 where the key light reaches a position (N, 3), 0 in its shadow, soft between."""
-    seen = (positions - _SHADOW_CENTRE) @ view.T
+    seen = turned(positions - _SHADOW_CENTRE, view)
     scale = np.float32(_SHADOW_TEXELS / (2 * _SHADOW_REACH))
     at = (seen[:, :2] + np.float32(_SHADOW_REACH)) * scale - np.float32(0.5)
     total = np.zeros(len(positions), dtype=np.float32)
@@ -143,11 +148,11 @@ def shade_solid(
     """
     ambient = lights.ground + (0.5 + 0.5 * normal[:, 1:2]) * (lights.sky - lights.ground)
     out = ambient * light[:, None]
-    facing = normal @ lights.key
+    facing = along_axis(normal, lights.key)
     wrapped = np.clip((facing[:, None] + _WRAP) / (1 + _WRAP), 0, None)
     keyed = lit * (0.35 + 0.65 * light)
     out += lights.key_colour * wrapped * keyed[:, None]
-    side = np.clip((normal @ lights.fill + 0.25) / 1.25, 0, None) * light
+    side = np.clip((along_axis(normal, lights.fill) + 0.25) / 1.25, 0, None) * light
     out += lights.fill_colour * side[:, None]
     out *= albedo
     cosine = np.clip(dot(normal, toward_eye), 0, 1)
@@ -160,7 +165,7 @@ def shade_solid(
     shine = 0.072 * tight + 0.22 * eighth * squared * (0.12 + grazing)
     shine[wet] = 0.9 * near[wet] ** 420 + 0.03 * tight[wet]
     out += lights.key_colour * (shine * gloss * keyed * light * np.clip(facing * 4 + 0.4, 0, 1))[:, None]
-    rim = grazing * np.clip(normal @ lights.rim + 0.2, 0, 1) * light
+    rim = grazing * np.clip(along_axis(normal, lights.rim) + 0.2, 0, 1) * light
     return out + lights.rim_colour * (0.5 * rim)[:, None] * (0.15 + albedo)
 
 
@@ -176,15 +181,15 @@ def shade_hair(
 ) -> np.ndarray:
     """(N, 3) float32 linear light off strands that run ``along`` (N, 3), after Kajiya and Kay (1989)."""
     ambient = lights.ground + (0.5 + 0.5 * normal[:, 1:2]) * (lights.sky - lights.ground)
-    facing = np.clip((normal @ lights.key + 0.35) / 1.35, 0, None) * (0.35 + 0.65 * lit)
+    facing = np.clip((along_axis(normal, lights.key) + 0.35) / 1.35, 0, None) * (0.35 + 0.65 * lit)
     out = ambient + lights.key_colour * facing[:, None]
-    out += lights.fill_colour * np.clip((normal @ lights.fill + 0.35) / 1.35, 0, None)[:, None]
+    out += lights.fill_colour * np.clip((along_axis(normal, lights.fill) + 0.35) / 1.35, 0, None)[:, None]
     out *= albedo
     half = unit(toward_eye + lights.key)
     across = np.clip(1 - dot(along, half) ** 2, 0, 1)
-    band = across**22 * np.clip(normal @ lights.key + 0.25, 0, 1) * lit
+    band = across**22 * np.clip(along_axis(normal, lights.key) + 0.25, 0, 1) * lit
     brightness = albedo.mean(axis=1)
     band = band * (1 - np.float32(0.8) * dull)
     out += lights.key_colour * (band * (0.03 + 0.22 * brightness))[:, None]
-    rim = np.clip(1 - dot(normal, toward_eye), 0, 1) ** 3 * np.clip(normal @ lights.rim + 0.3, 0, 1)
+    rim = np.clip(1 - dot(normal, toward_eye), 0, 1) ** 3 * np.clip(along_axis(normal, lights.rim) + 0.3, 0, 1)
     return out + lights.rim_colour * (0.8 * rim)[:, None] * (0.05 + albedo)

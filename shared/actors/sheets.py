@@ -33,7 +33,8 @@ def eyeball(rings: int = 13, spokes: int = 32) -> tuple[np.ndarray, np.ndarray, 
 
 def teeth(plan: Plan, lip_z: float, *, upper: bool) -> np.ndarray:
     """(5, 27, 3): a row of teeth on the dental arch; gums at the far side from the bite."""
-    arc = np.linspace(-1.3, 1.3, 27)
+    # The lower row is short: at the sides it would stand out of the cheeks when the jaw drops.
+    arc = np.linspace(-1.3, 1.3, 27) if upper else np.linspace(-0.72, 0.72, 27)
     half = 0.94 * float(plan.mouth_corner[0])
     back = 5.2 if upper else 7.6
     x = half * np.sin(arc)
@@ -55,7 +56,7 @@ def tongue(plan: Plan, lip_z: float) -> np.ndarray:
     u, v = np.meshgrid(across, along)
     x = 16.5 * u * np.sqrt(np.clip(1 - 0.45 * (1 - v) ** 3, 0, 1))
     z = lip_z - 12.0 - 30.0 * v
-    y = plan.mouth_y - 6.5 + 5.0 * v * (1 - 0.5 * v) * (1 - 0.7 * u * u) - 4.0 * (1 - v) ** 4 - 3.0 * u**4
+    y = plan.mouth_y - 5.0 + 8.0 * v * (1 - 0.5 * v) * (1 - 0.7 * u * u) - 4.0 * (1 - v) ** 4 - 3.0 * u**4
     return np.stack([x, y, z], axis=-1)
 
 
@@ -67,19 +68,18 @@ def mouth_bag(upper: np.ndarray, lower: np.ndarray) -> tuple[np.ndarray, np.ndar
         lower: (N, 3), of the lower lip.
     """
     narrow = np.array([1.0, 1.0, 0.98, 0.88, 0.7, 0.45])
-    back = np.array([0.0, -2.0, -6.5, -13.0, -30.0, -42.0])
-    lift = np.array([0.0, 0.9, 3.2, 10.0, 9.0, 0.0])
+    back = np.array([0.0, -2.0, -6.5, -13.0, -27.0, -36.0])
+    lifts = np.array([[0.0, 0.9, 3.2, 10.0, 9.0, 0.0], [0.0, -1.0, -4.5, -10.0, -9.0, 0.0]])
     # Both halves meet at the corners, so that nobody looks past them.
     open_by = np.sqrt(np.sin(np.linspace(0.0, np.pi, len(upper))).clip(0.0))
-    middle = 0.5 * (upper[:, 1] + lower[:, 1])
     halves = []
-    for edge, side in ((upper, 1.0), (lower, -1.0)):
+    for edge, lift in zip((upper, lower), lifts, strict=True):
         sheet = np.empty((6, *edge.shape))
         sheet[..., 0] = edge[:, 0] * narrow[:, None]
-        sheet[..., 1] = edge[:, 1] + side * lift[:, None] * open_by
-        sheet[5, :, 1] = middle
+        sheet[..., 1] = edge[:, 1] + lift[:, None] * open_by
         sheet[..., 2] = edge[:, 2] + back[:, None]
         halves.append(sheet)
+    halves[0][5] = halves[1][5] = 0.5 * (halves[0][5] + halves[1][5])
     return halves[0], halves[1]
 
 
@@ -127,8 +127,8 @@ def ear(
 
 # Rings of neck and shoulders: how far down, height, half width, front, back, squareness.
 _RINGS = np.array([
-    (0.00, -58.0, 52.0, -44.0, -116.0, 1.0), (0.10, -86.0, 56.0, -34.0, -119.0, 1.0),
-    (0.22, -110.0, 57.5, -31.0, -123.0, 1.0), (0.34, -134.0, 60.0, -31.0, -129.0, 1.0),
+    (0.00, -76.0, 53.0, -56.0, -117.0, 1.0), (0.10, -90.0, 56.0, -42.0, -119.0, 1.0),
+    (0.22, -110.0, 57.5, -32.0, -123.0, 1.0), (0.34, -134.0, 60.0, -31.0, -129.0, 1.0),
     (0.43, -150.0, 70.0, -26.0, -136.0, 1.0), (0.51, -161.0, 100.0, -16.0, -141.0, 0.92),
     (0.60, -172.0, 146.0, -6.0, -145.0, 0.85), (0.72, -194.0, 188.0, 4.0, -148.0, 0.78),
     (0.86, -270.0, 218.0, 15.0, -152.0, 0.75), (1.00, -390.0, 220.0, 19.0, -152.0, 0.75),

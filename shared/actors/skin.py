@@ -214,7 +214,7 @@ def brow_line(head: Head, look: Look, ax: np.ndarray) -> np.ndarray:
     """Height of the brow's middle, in millimetres, over ``|x|``."""
     t = np.clip((ax - 12.0) / 43.0, -0.2, 1.2)
     arch = 1.0 + 0.55 * look.brow_arch
-    lift = 2.4 * head.shape.brow_height
+    lift = 2.8 * head.shape.brow_height
     return 17.2 + lift + 6.6 * arch * np.sin(np.pi * np.clip(t, 0, 1) ** 1.25 * 0.93) - 5.2 * np.clip(t, 0, 2) ** 2.2
 
 

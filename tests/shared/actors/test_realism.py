@@ -11,11 +11,12 @@ if find_spec("face_recognition_models") is None:
     pytest.skip("face_recognition_models is not installed", allow_module_level=True)
 
 from benchmarks.actors import Realism, observe
+from shared.actors import cast
 
 
 @pytest.fixture(scope="module")
 def seen() -> Realism:
-    return observe(actors=7, clips=2, frames=2, seed=0)
+    return observe(cast(7, 0), clips=2, frames=2)
 
 
 def test_dlib_finds_the_actors(seen: Realism):

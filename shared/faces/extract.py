@@ -72,8 +72,8 @@ def extract(
     finders = _finders(sources, config, finder)
     if embedder is None and config.embed_every:
         embedder = make_embedder()
-    infos = [probe(clip) for clip in sources]
-    frames = sum(-(-(info.frames_declared or 0) // config.every) for info in infos)
+    declared = [_frames_declared(clip) for clip in sources]
+    frames = sum(-(-(count or 0) // config.every) for count in declared)
     need_free_space(out.absolute(), round(frames * _PNG_BYTES_A_PIXEL * config.px**2))
     rule = KeepRule(
         min_face_px=config.min_face_px,
@@ -91,7 +91,7 @@ def extract(
         embedder=embedder.name if embedder else "",
         force=force,
     )
-    total = frames if all(info.frames_declared for info in infos) else None
+    total = frames if all(declared) else None
     with writer, console.progress("extracting faces", total, unit="frames") as tick:
         with _Extraction(writer, rule, config, embedder, tick) as extraction:
             for (path, sha256), one in zip(sources.items(), finders, strict=True):
@@ -228,6 +228,12 @@ def _check_clips(clips: Sequence[Path]) -> dict[Path, str]:
         seen[digest] = clip
         sources[clip] = digest
     return sources
+
+
+def _frames_declared(clip: Path) -> int | None:
+    """How many frames the clip claims to have, as far as a file of its size can: a packet has a few bytes at least."""
+    claimed = probe(clip).frames_declared
+    return None if claimed is None else min(claimed, clip.stat().st_size // 8)
 
 
 def _finders(clips: Iterable[Path], config: ExtractConfig, given: FaceFinder | None) -> list[FaceFinder]:

@@ -151,14 +151,6 @@ def decide(
     )
 
 
-def face_gaps(scores: VideoScores) -> list[tuple[float, float]]:
-    """Stretches of time, in seconds, in which frames were scored for but no usable face was there."""
-    gaps: list[tuple[float, float]] = []
-    for start, stop in scores.gaps_seconds:
-        gaps.append((float(start), float(stop)))
-    return gaps
-
-
 def _report(
     path: Path,
     intake: str,
@@ -174,13 +166,20 @@ def _report(
     interval = block_interval(scores.frames, block_seconds=config.block_seconds, seed=config.seed)
     verdict, reason = decide(clip.logit, interval, threshold)
     analysed = (
-        f"{clip.frames_read} frames were decoded; {clip.frames_scored} of them were scored",
+        f"{scores.facts.frames_searched} of {clip.frames_read} frames were searched for faces and "
+        f"{clip.frames_scored} were scored",
         f"{clip.tracks} face{'s' if clip.tracks != 1 else ''} followed through the clip",
         "container, streams, timing and packet structure",
         "content credentials (C2PA)",
     )
-    missed = clip.frames_read - clip.frames_with_face
-    not_analysed = (f"{missed} frames in which no usable face was found", *_NOT_ANALYSED) if missed else _NOT_ANALYSED
+    facts = scores.facts
+    left_out = (
+        (facts.frames_read - facts.frames_searched, "frames between those that were searched for faces"),
+        (facts.frames_searched - facts.frames_with_face, "searched frames in which no usable face was found"),
+        (facts.faces_too_small, "faces that are too small to judge"),
+        (facts.decode_failures, "places in the stream that could not be decoded"),
+    )
+    not_analysed = (*(f"{number} {what}" for number, what in left_out if number), *_NOT_ANALYSED)
     return ForensicReport(
         path_name=path.name,
         sha256_intake=intake,
@@ -229,7 +228,7 @@ def _write_case(
             scores.frames,
             threshold=threshold,
             duration_seconds=info.duration_seconds or scores.frames[-1].seconds,
-            gaps=face_gaps(scores),
+            gaps=scores.gaps_seconds,
         )
         write_bytes(folder / "evidence" / "timeline.png", timeline)
     for place, exhibit in enumerate(exhibits):

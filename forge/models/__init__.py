@@ -18,8 +18,10 @@ __all__ = [
     "dfaker",
     "dfl_h128",
     "iae",
+    "iae",
     "lightweight",
     "original",
+    "saehd",
     "saehd",
 ]
 

@@ -18,10 +18,8 @@ __all__ = [
     "dfaker",
     "dfl_h128",
     "iae",
-    "iae",
     "lightweight",
     "original",
-    "saehd",
     "saehd",
 ]
 

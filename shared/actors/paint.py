@@ -111,7 +111,7 @@ def _teeth(rng: np.random.Generator, height: int, width: int) -> tuple[np.ndarra
     gap = np.exp(-0.5 * (nearest / 0.0055) ** 2)
     shade = (1 - 0.55 * np.abs(u - 0.5) * 2 * 0.7)[..., None]
     tooth = np.array([0.95, 0.92, 0.85], dtype=np.float32) * shade
-    tooth = tooth * (1 - 0.62 * gap[..., None] * smooth_step(v, 0.15, 0.4)[..., None])
+    tooth = tooth * (1 - 0.40 * gap[..., None] * smooth_step(v, 0.15, 0.4)[..., None])
     scallop = 0.33 + 0.10 * np.cos(np.clip(nearest / 0.045, 0, 1) * np.pi)
     gum = 1 - smooth_step(v, scallop - 0.05, scallop + 0.05)
     out = tooth * (1 - gum[..., None]) + np.array([0.62, 0.33, 0.33], dtype=np.float32) * gum[..., None] * shade

@@ -28,7 +28,7 @@ _MARK = ".assay-demo"
 class DemoConfig:
     """How large the demo is."""
 
-    groups: tuple[tuple[str, int], ...] = (("train", 4), ("val", 2), ("test", 4))
+    groups: tuple[tuple[str, int], ...] = (("train", 2), ("val", 2), ("test", 2))
     """Actors in each split; they are swapped in pairs within a split, so that no identity is in two."""
     clips: int = 2
     """Clips of each actor: the first is learned from, all are swapped."""
@@ -36,7 +36,7 @@ class DemoConfig:
     """Length of a clip."""
     px: int = 256
     """Side of a clip's frames."""
-    swap_minutes: float = 1.5
+    swap_minutes: float = 3.0
     """Longest training of the swapper."""
     detect_minutes: float = 1.0
     """Longest training of the detector."""
@@ -98,7 +98,7 @@ def run_demo(out: Path, config: DemoConfig, run: Runner, *, fresh: bool = False)
 
     console.print("\n[bold]3/6  One swapper for everybody[/]", markup=True)
     run(["forge", "train", *(str(out / "faces" / name) for name in everybody), "--run", str(out / "swapper"),
-         "--model", "lightweight", "--width", "0.4", "--batch", "8", "--lr", "4e-4", "--minutes",
+         "--model", "lightweight", "--width", "0.25", "--batch", "12", "--lr", "5e-4", "--minutes",
          str(config.swap_minutes), "--seed", str(config.seed)])  # fmt: skip
 
     console.print("\n[bold]4/6  A labelled set of real and fake clips[/]", markup=True)

@@ -182,10 +182,10 @@ def evaluate(
         "seed": seed,
     }
     settings = resolve(EvaluateConfig, config, flags)
-    from detect.evaluate import evaluate_detector
+    from detect.evaluate import evaluate_detector, split_words
 
     result, folder = evaluate_detector(detector, dataset, settings, out=out)
-    _show_metrics(f"{result.detector['name']} on {result.dataset['name']}, {result.split} split", result)
+    _show_metrics(f"{result.detector['name']} on {result.dataset['name']}, {split_words(result.split)}", result)
     console.print(f"evaluation: {folder / 'evaluation.json'}\ncurves:     {folder / 'curves.png'}")
     console.result({"out": folder, **_plain(result)})
 

@@ -138,11 +138,12 @@ def _reliability(axis: Axes, labels: np.ndarray, logits: np.ndarray) -> None:
     if labels.size == 0:
         _say(axis, "no scored clip")
         return
-    scores, bins = expit(logits), equal_mass_bins(expit(logits), 10)
-    counts = np.bincount(bins, minlength=10)
+    wanted = int(np.clip(labels.size // 10, 2, 10))  # about ten clips a bin, or the line is noise
+    scores, bins = expit(logits), equal_mass_bins(expit(logits), wanted)
+    counts = np.bincount(bins, minlength=wanted)
     used = counts > 0
-    x = np.bincount(bins, weights=scores, minlength=10)[used] / counts[used]
-    y = np.bincount(bins, weights=labels, minlength=10)[used] / counts[used]
+    x = np.bincount(bins, weights=scores, minlength=wanted)[used] / counts[used]
+    y = np.bincount(bins, weights=labels, minlength=wanted)[used] / counts[used]
     error = expected_calibration_error(labels, logits)
     axis.plot(x, y, color=INK, linewidth=1, marker="o", markersize=4, label=f"ECE {error:.3f}")
     axis.legend(loc="upper left")

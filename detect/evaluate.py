@@ -270,7 +270,7 @@ def write_evaluation(folder: Path, result: EvaluationResult, clips: Sequence[Sco
     samples = clip_samples(clips)
     data = CurveData(
         title=f"{result.detector.get('name', 'detector')} on {result.dataset.get('name', 'dataset')}, "
-        f"{result.split} split: {result.counts.real} real and {result.counts.fake} fake clips, {result.clusters}",
+        f"{split_words(result.split)}: {result.counts.real} real, {result.counts.fake} fake clips, {result.clusters}",
         labels=samples.labels,
         logits=samples.logits,
         threshold=float(np.log(result.threshold / (1 - result.threshold))),
@@ -281,6 +281,11 @@ def write_evaluation(folder: Path, result: EvaluationResult, clips: Sequence[Sco
         write_scores(draft, clips)
         (draft / "curves.png").write_bytes(draw_curves(data))
     return folder
+
+
+def split_words(split: str) -> str:
+    """What a split is called in a title."""
+    return "all splits" if split == "all" else f"{split} split"
 
 
 def render_json(result: EvaluationResult) -> str:

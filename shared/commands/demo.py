@@ -36,7 +36,7 @@ class DemoConfig:
     """Length of a clip."""
     px: int = 256
     """Side of a clip's frames."""
-    swap_minutes: float = 3.0
+    swap_minutes: float = 4.0
     """Longest training of the swapper."""
     detect_minutes: float = 1.0
     """Longest training of the detector."""

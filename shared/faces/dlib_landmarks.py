@@ -16,7 +16,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 import cv2
@@ -59,7 +58,7 @@ class DlibLandmarks:
 
     def describe(self) -> dict[str, str]:
         """See :class:`shared.faces.contract.Landmarker`."""
-        return {"dlib": dlib_version(self._dlib), "sha256": weights.entry_named(_WEIGHTS).sha256}
+        return {"dlib": str(self._dlib.__version__), "sha256": weights.entry_named(_WEIGHTS).sha256}
 
     def _fit_one(self, place: Place) -> Fit:
         centre, side = middle_of(place.box)
@@ -125,11 +124,3 @@ def _clip_range(low: float, high: float, length: int) -> tuple[int, int]:
 
 def _points(shape: Any) -> np.ndarray:
     return np.array([(point.x, point.y) for point in shape.parts()], dtype=np.float64)
-
-
-def dlib_version(dlib: Any) -> str:
-    """The version of the installed wheel; the library's own where it was built from source."""
-    try:
-        return version("dlib-bin")
-    except PackageNotFoundError:
-        return str(dlib.__version__)

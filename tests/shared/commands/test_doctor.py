@@ -77,6 +77,10 @@ def test_a_missing_encoder_that_datasets_need_is_broken_others_are_noted(doctor,
     assert error is None
     assert find(document, "codec", "encoders")["state"] == "note"
     assert "no-such-encoder" in find(document, "codec", "encoders")["detail"]
+    monkeypatch.setattr(command, "_has_codec", lambda codecs, name, mode: name != "libx264")
+    error, document = doctor("--quick")
+    assert error is not None
+    assert find(document, "codec", "encoders")["state"] == "broken"
 
 
 def test_a_full_disk_is_noted(doctor, monkeypatch):

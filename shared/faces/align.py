@@ -62,6 +62,7 @@ _MIRROR = [
     *range(39, 35, -1), 41, 40, *range(54, 47, -1), *range(59, 54, -1), *range(64, 59, -1), *range(67, 64, -1),
 ]  # fmt: skip
 
+_LEAST_TO_REFLECT = 16
 _SAME_SIZE = 1 - 1e-6
 """A hair below 1 is rounding, not shrinking: a pure shift stays a copy."""
 
@@ -203,8 +204,16 @@ def _shrunk(image: np.ndarray, matrix: np.ndarray, px: int) -> tuple[np.ndarray,
 
 
 def _warp(image: np.ndarray, matrix: np.ndarray, px: int, interpolation: int) -> np.ndarray:
-    # Reflection about the outer edge of the last pixel, not its centre, so that it agrees at every scale.
-    return cv2.warpAffine(image, matrix, (px, px), flags=interpolation, borderMode=cv2.BORDER_REFLECT)
+    return cv2.warpAffine(image, matrix, (px, px), flags=interpolation, borderMode=border_of(image))
+
+
+def border_of(image: np.ndarray) -> int:
+    """How OpenCV continues ``image`` (H, W, ...) beyond its edge: by reflection; a tiny one by its last pixels.
+
+    Reflection is about the outer edge of the last pixel, not its centre, so that it agrees at every scale. OpenCV finds
+    a reflected pixel by folding step by step, which for a frame of two lines under a large crop takes minutes.
+    """
+    return cv2.BORDER_REFLECT if min(image.shape[:2]) >= _LEAST_TO_REFLECT else cv2.BORDER_REPLICATE
 
 
 def align(image: np.ndarray, face: Face, *, px: int, framing: Framing, frame: int) -> AlignedFace:

@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 
 from shared.errors import ConfigError
-from shared.faces.align import INNER, compose, frame_to_crop
+from shared.faces.align import INNER, border_of, compose, frame_to_crop
 from shared.faces.background import ahead
 from shared.faces.contract import LOST_BELOW
 from shared.faces.finder import FaceFinder, IndexedFinder
@@ -260,7 +260,7 @@ def _patch(image: np.ndarray, landmarks: np.ndarray) -> np.ndarray:
         np.array([[2.0, 0.0, 0.5], [0.0, 2.0, 0.5]]), frame_to_crop(landmarks, px=_PATCH_PX, framing="half")
     )
     side = 2 * _PATCH_PX
-    fine = cv2.warpAffine(image, double, (side, side), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT)
+    fine = cv2.warpAffine(image, double, (side, side), flags=cv2.INTER_LINEAR, borderMode=border_of(image))
     small = cv2.resize(fine, (_PATCH_PX, _PATCH_PX), interpolation=cv2.INTER_AREA).astype(np.float32).mean(2)
     small -= small.mean()
     return small / max(float(np.linalg.norm(small)), 1e-6)

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import math
+import time
 
 import cv2
 import numpy as np
@@ -255,3 +256,12 @@ def test_paste_bounds_hold_every_pixel_the_crop_reaches():
     assert columns.max() < x1 <= columns.max() + 4
     assert y0 <= rows.min()
     assert rows.max() < y1 <= rows.max() + 4
+
+
+@pytest.mark.parametrize("size", [(1, 1), (2, 300), (300, 2)])
+def test_a_large_crop_of_a_tiny_frame_takes_no_time(size):
+    started = time.process_time()
+    crop = cut(np.full((*size, 3), 90, np.uint8), np.array([[0.5, 0.1, 90_000.0], [-0.1, 0.5, 90_000.0]]), 256)
+    assert crop.shape == (256, 256, 3)
+    assert (crop == 90).all()
+    assert time.process_time() - started < 2

@@ -10,6 +10,7 @@ from __future__ import annotations
 import itertools
 import tempfile
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -34,8 +35,9 @@ from forge.trainer import SwapTrainer
 from shared.device import Device, pick_device, seed_everything
 from shared.faces.align import align
 from shared.faces.extract import ExtractConfig, extract
-from shared.faces.faceset import Faceset
+from shared.faces.faceset import Faceset, encode_crop
 from shared.faces.finder import FaceFinder, make_finder
+from shared.faces.pose import head_pose, sharpness
 from shared.faces.stream import FollowConfig, follow
 from shared.types import AlignedFace, Face, Frame
 from shared.video import VideoReader, probe
@@ -101,8 +103,9 @@ def _faces(bench: _Bench) -> list[Measurement]:
         bench.rate("find: a full detection on every frame", lambda: len(bench.finder.find([f.image for f in frames]))),
         bench.rate("find: following, as extraction and swapping do", lambda: _follow(bench)),
         bench.rate("align to 256 px", lambda: _align(faces)),
+        bench.rate("cut out: align, pose, sharpness, PNG, in two threads", lambda: _cut_out(faces)),
     ]
-    slowest = min(decode.median, alone[2].median, alone[3].median)
+    slowest = min(decode.median, alone[2].median, alone[4].median)
     pipeline = bench.rate("extract end to end", lambda: _extract(bench))
     share = [100 * value / slowest for value in pipeline.values]
     ratio = Measurement.of("extract: share of its slowest stage alone", "%", share, target=80.0)
@@ -180,6 +183,18 @@ def _align(faces: list[tuple[Frame, Face]]) -> int:
     for frame, face in faces:
         align(frame.image, face, px=256, framing="whole", frame=frame.index)
     return len(faces)
+
+
+def _cut_out(faces: list[tuple[Frame, Face]]) -> int:
+    def one(pair: tuple[Frame, Face]) -> None:
+        frame, face = pair
+        crop = align(frame.image, face, px=256, framing="whole", frame=frame.index).crop
+        head_pose(face.landmarks, width=frame.image.shape[1], height=frame.image.shape[0])
+        sharpness(crop)
+        encode_crop(crop)
+
+    with ThreadPoolExecutor(2) as pool:
+        return len(list(pool.map(one, faces * 4)))
 
 
 def _extract(bench: _Bench) -> int:

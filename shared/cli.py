@@ -15,6 +15,8 @@ import shared
 from shared.console import console
 from shared.errors import AssayError
 
+_INTERRUPTED = 130
+
 _HELP = """Makes labelled synthetic face forgeries, and judges suspect video with detectors trained on them.
 
 Start with [bold]assay demo[/]: the whole loop in minutes, on procedural actors, without a download.
@@ -71,8 +73,7 @@ def run(arguments: list[str] | None = None) -> int:
         console.fail(str(error), error.hint)
         return error.exit_code
     except KeyboardInterrupt:
-        console.fail("interrupted", "what was finished is kept; run the same command again to go on")
-        return 130
+        return _interrupted()
     except BrokenPipeError:
         return 1
     except Exception as error:
@@ -80,7 +81,15 @@ def run(arguments: list[str] | None = None) -> int:
         if code is None:
             raise
         return code
+    # The parser turns an interrupt inside a command into this code, without a word.
+    if outcome == _INTERRUPTED:
+        return _interrupted()
     return outcome if isinstance(outcome, int) else 0
+
+
+def _interrupted() -> int:
+    console.fail("interrupted", "what was finished is kept; run the same command again to go on")
+    return _INTERRUPTED
 
 
 def _usage_exit(error: Exception) -> int | None:
@@ -89,10 +98,7 @@ def _usage_exit(error: Exception) -> int | None:
     if callable(show) and hasattr(error, "exit_code"):
         show()
         return int(error.exit_code)  # type: ignore[attr-defined]
-    if type(error).__name__ == "Abort":
-        console.fail("interrupted", "run the same command again to go on")
-        return 130
-    return None
+    return _interrupted() if type(error).__name__ == "Abort" else None
 
 
 def main() -> None:

@@ -153,7 +153,8 @@ class Encoding:
         crf = {} if self.crf is None else {"crf": str(self.crf)}
         match self.codec:
             case "libx264":
-                return {**crf, "preset": self.preset}
+                # Its macroblock tree reads memory that nothing wrote: with it 1 to 9 % of runs differ, without it none.
+                return {**crf, "preset": self.preset, "x264-params": "mbtree=0"}
             case "libx265":
                 threads = f"frame-threads=2:pools={ENCODER_THREADS}:log-level=error"
                 return {**crf, "preset": self.preset, "x265-params": threads}

@@ -173,13 +173,15 @@ class TestResume:
             return plain(self, fraction)
 
         monkeypatch.setattr(SwapTrainer, "train_step", interrupted)
+        # A suite that was started in the background inherits "ignore".
+        before = signal.signal(signal.SIGINT, signal.default_int_handler)
         with pytest.raises(KeyboardInterrupt):
             train_swapper(people, tmp_path / "run", CONFIG)
         said = capsys.readouterr().out
         assert "stopped at step 3" in said
         assert "goes on" in said
         monkeypatch.undo()
-        assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+        assert signal.signal(signal.SIGINT, before) is signal.default_int_handler
         result = train_swapper(people, tmp_path / "run", CONFIG)
         assert result.steps == CONFIG.steps
         assert_same_state(trained.run, tmp_path / "run")
@@ -189,7 +191,9 @@ class TestResume:
     @pytest.mark.parametrize("moment", [2, 5])
     def test_a_kill_in_the_middle_of_a_step_costs_nothing_but_time(self, people, trained, tmp_path, moment):
         run = tmp_path / "run"
-        settings = json.dumps([str(run), [str(path) for path in people], dataclasses.asdict(CONFIG), moment])
+        # Sums come out the same only with the same number of threads.
+        threads = torch.get_num_threads()
+        settings = json.dumps([str(run), [str(path) for path in people], dataclasses.asdict(CONFIG), moment, threads])
         with subprocess.Popen([sys.executable, "-c", _KILLED, settings], cwd=ROOT) as child:
             guard = threading.Timer(120, child.kill)
             guard.start()
@@ -314,12 +318,14 @@ class TestBanks:
 _KILLED = """
 import json, os, signal, sys
 from pathlib import Path
+import torch
 from forge.config import TrainConfig
 from forge.train import train_swapper
 from forge.trainer import SwapTrainer
 from shared.config import from_mapping
 
-run, people, settings, moment = json.loads(sys.argv[1])
+run, people, settings, moment, threads = json.loads(sys.argv[1])
+torch.set_num_threads(threads)
 plain = SwapTrainer._losses
 
 def killed(self, banks, batches):

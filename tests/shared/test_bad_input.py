@@ -143,7 +143,7 @@ def test_an_unknown_finder_is_refused_with_near_names(make_clip, tmp_path, capsy
 def test_ctrl_c_ends_with_130_and_a_word(monkeypatch, capsys, tmp_path):
     from shared.commands import doctor
 
-    def interrupted(*_args: object, **_kwargs: object) -> None:
+    def interrupted() -> None:
         raise KeyboardInterrupt
 
     monkeypatch.setattr(doctor, "doctor", interrupted)

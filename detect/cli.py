@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from detect.evaluate import EvaluationResult
+    from detect.train import TrainResult
     from shared.scores import Evaluation
 
 T = TypeVar("T")
@@ -112,23 +113,7 @@ def train(
     from detect.train import train_detector
 
     result = train_detector(dataset, run, settings)
-    console.print(
-        f"{result.steps} steps in {result.seconds / 60:.1f} min, {result.images_per_second:.1f} images/s; "
-        f"step {result.best_step} kept"
-    )
-    _show_metrics("On the val split, which chose the step and the threshold", result.validation)
-    console.print(f"detector: {result.detector}\ncard:     {result.detector / 'README.md'}")
-    console.result(
-        {
-            "run": result.run,
-            "detector": result.detector,
-            "steps": result.steps,
-            "best_step": result.best_step,
-            "seconds": result.seconds,
-            "images_per_second": result.images_per_second,
-            "validation": _plain(result.validation),
-        }
-    )
+    _show_training(result)
 
 
 @app.command()
@@ -281,3 +266,23 @@ def _plain(value: object) -> dict[str, Any]:
     import msgspec
 
     return msgspec.to_builtins(value, enc_hook=str)
+
+
+def _show_training(result: TrainResult) -> None:
+    console.print(
+        f"{result.steps} steps in {result.seconds / 60:.1f} min, {result.images_per_second:.1f} images/s; "
+        f"step {result.best_step} kept"
+    )
+    _show_metrics("On the val split, which chose the step and the threshold", result.validation)
+    console.print(f"detector: {result.detector}\ncard:     {result.detector / 'README.md'}")
+    console.result(
+        {
+            "run": result.run,
+            "detector": result.detector,
+            "steps": result.steps,
+            "best_step": result.best_step,
+            "seconds": result.seconds,
+            "images_per_second": result.images_per_second,
+            "validation": _plain(result.validation),
+        }
+    )

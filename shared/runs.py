@@ -315,9 +315,8 @@ def write_checkpoint(path: Path, tensors: Mapping[str, Tensor], document: Mappin
         try:
             save_file(plain, draft, metadata={_META_KEY: text})
         except SafetensorError as error:  # the library wraps the operating system's refusals
-            raise StorageError(
-                f"cannot write {path}: {error}", hint="check the disk's space and permissions"
-            ) from error
+            message = f"cannot write {path}: {error}"
+            raise StorageError(message, hint="check the disk's space and permissions") from error
 
 
 def read_checkpoint(path: Path, *, device: str = "cpu") -> tuple[dict[str, Tensor], dict[str, Any]]:
@@ -393,10 +392,9 @@ def _lock(path: Path) -> Any:
 
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except ImportError:  # no such locks on this system: two trainers in one folder are the user's care
-        return file
+        pass
     except OSError as error:
         file.close()
-        raise RunError(
-            f"{path} is in use by another process", hint="wait for it, or choose a new run folder"
-        ) from error
+        message = f"{path} is in use by another process"
+        raise RunError(message, hint="wait for it, or choose a new run folder") from error
     return file

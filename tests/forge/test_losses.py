@@ -6,7 +6,7 @@ import torch
 from scipy.ndimage import correlate1d
 
 from forge.config import LossConfig
-from forge.losses import dssim, pixel_weight, sharpness, ssim, ssim_map, swap_loss, weighted_mean
+from forge.losses import detail, dssim, pixel_weight, sharpness, ssim, ssim_map, swap_loss, weighted_mean
 from forge.models import Swap
 
 
@@ -59,6 +59,52 @@ def test_ssim_refuses_pictures_smaller_than_its_window():
         ssim(flat(0.5, 5), flat(0.5, 5))
 
 
+def test_measuring_first_does_not_spoil_training_after():
+    with torch.inference_mode():
+        ssim(noise(1, 21), noise(2, 21))
+    picture = noise(1, 21).requires_grad_()
+    ssim(picture, noise(2, 21)).backward()
+    assert picture.grad is not None
+
+
+def test_detail_asks_for_strength_and_not_for_place():
+    a = noise(1)
+    weight = torch.ones(2, 1, 24, 24)
+    soft = torch.nn.functional.avg_pool2d(a, 3, 1, 1)
+    shifted = a.roll(1, -1)
+    assert detail(a, a, weight).item() == 0
+    assert detail(shifted, a, weight) < 0.3 * detail(soft, a, weight)
+    assert detail(flat(0.2), flat(0.7), ones()).item() == pytest.approx(0, abs=1e-6)
+
+
+def test_detail_by_hand():
+    # Of a checkerboard of 0.5 +- 0.2, Gaussians of 0.5, 0.9 and 1.6 leave 0.3297, 0.0013 and nothing. The bands' root
+    # mean squares are 0.2 * 0.6703, 0.2 * 0.3284 and 0, each over a floor of one grey level.
+    y, x = torch.meshgrid(torch.arange(16), torch.arange(16), indexing="ij")
+    board = (0.5 + 0.2 * (1 - 2 * ((x + y) % 2).float())).expand(1, 3, 16, 16)
+    floor = 1 / 255
+    bands = [(value**2 + floor**2) ** 0.5 - floor for value in (0.13406, 0.06568, 0.0)]
+    assert detail(board, flat(0.5), ones()).item() == pytest.approx(sum(bands) / 3, abs=1e-4)
+
+
+def test_a_checkerboard_does_not_stand_in_for_other_detail():
+    y, x = torch.meshgrid(torch.arange(24), torch.arange(24), indexing="ij")
+    target = noise(1)[:1].mean(1, keepdim=True).expand(1, 3, 24, 24)
+    target = torch.nn.functional.avg_pool2d(target, 3, 1, 1)
+    soft = torch.nn.functional.avg_pool2d(target, 3, 1, 1)
+    weight = ones(24)
+    missing = detail(soft, target, weight)
+    best = min(detail(soft + size * (1 - 2 * ((x + y) % 2).float()), target, weight) for size in (0.01, 0.02, 0.04))
+    assert best > 0.6 * missing
+
+
+def test_detail_lets_gradient_through_flat_pictures():
+    picture = flat(0.5).requires_grad_()
+    detail(picture, noise(3, 16)[:1], ones()).backward()
+    assert picture.grad is not None
+    assert torch.isfinite(picture.grad).all()
+
+
 def test_weighted_mean_by_hand():
     values = torch.tensor([[[[1.0, 2.0], [3.0, 4.0]]]]).repeat(1, 2, 1, 1)
     weight = torch.tensor([[[[1.0, 0.0], [0.0, 3.0]]]])
@@ -86,11 +132,12 @@ def test_what_is_outside_the_mask_does_not_count():
 
 
 def test_total_by_hand():
-    config = LossConfig(dssim=2, mae=3, mask=4)
+    config = LossConfig(dssim=2, mae=3, mask=4, detail=5)
     losses = swap_loss(Swap(flat(0.6), 0.5 * ones()), flat(0.2), ones(), ones(), config)
     structure = (1 - 0.2401 / 0.4001) / 2
     assert losses.mae.item() == pytest.approx(0.4, abs=1e-6)
     assert losses.mask.item() == pytest.approx(0.25, abs=1e-6)
+    assert losses.detail.item() == pytest.approx(0, abs=1e-6)
     assert losses.total.item() == pytest.approx(2 * structure + 3 * 0.4 + 4 * 0.25, abs=1e-3)
 
 

@@ -111,10 +111,12 @@ def test_many_identities_take_turns():
 
 
 def test_each_identity_has_its_own_loss():
-    losses = trainer(dataclasses.replace(CONFIG, loss=LossConfig(mask=0))).train_step(0.0)
+    losses = trainer(dataclasses.replace(CONFIG, loss=LossConfig(mask=0, detail=2))).train_step(0.0)
     assert set(losses) == {"p0", "p1"}
     for loss in losses.values():
-        assert loss.total.item() == pytest.approx(loss.dssim.item() + loss.mae.item(), rel=1e-5)
+        assert loss.total.item() == pytest.approx(
+            loss.dssim.item() + loss.mae.item() + 2 * loss.detail.item(), rel=1e-5
+        )
 
 
 def test_a_weight_that_is_no_number_is_noticed():

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import lru_cache
@@ -22,6 +24,7 @@ from shared.actors.scene import Scene, develop, draw_scene
 
 MAX_PX = 2048
 MAX_FRAMES = 200_000
+_WORKERS = 2
 
 
 @dataclass(frozen=True, eq=False)
@@ -128,10 +131,21 @@ def perform(
         )
     track = plan_track(actor, frames=frames, frame_rate=frame_rate, seed=seed, liveliness=liveliness)
     scene = draw_scene(np.random.default_rng([actor.seed, seed, 2]), px, actor.traits.look.tone)
-    noise = np.random.default_rng([actor.seed, seed, 3])
     dressed = _dress(actor.seed, actor.traits, 512 if px <= 300 else 1024)
-    for expression, pose in zip(track.expressions, track.poses, strict=True):
-        yield _frame(actor, dressed, scene, expression, pose, px, noise)
+
+    def shoot(index: int) -> ActorFrame:
+        noise = np.random.default_rng([actor.seed, seed, 3, index])
+        return _frame(actor, dressed, scene, track.expressions[index], track.poses[index], px, noise)
+
+    # Each frame draws its own chance, so the order in which threads finish changes nothing.
+    with ThreadPoolExecutor(_WORKERS) as pool:
+        ahead: deque[Future[ActorFrame]] = deque()
+        for index in range(frames):
+            ahead.append(pool.submit(shoot, index))
+            if len(ahead) > _WORKERS:
+                yield ahead.popleft().result()
+        while ahead:
+            yield ahead.popleft().result()
 
 
 def plan_track(
@@ -147,7 +161,7 @@ def portrait(
     """One frame with a chosen expression and pose, in the place of ``seed``."""
     scene = draw_scene(np.random.default_rng([actor.seed, seed, 2]), px, actor.traits.look.tone)
     dressed = _dress(actor.seed, actor.traits, 512 if px <= 300 else 1024)
-    noise = np.random.default_rng([actor.seed, seed, 3])
+    noise = np.random.default_rng([actor.seed, seed, 3, 0])
     return _frame(actor, dressed, scene, expression or Expression(), pose or Pose(), px, noise)
 
 

@@ -18,6 +18,14 @@ _DIMORPHISM: dict[str, float] = {
     "eye_opening": -0.5, "neck_width": 1.6, "face_length": 0.6, "cheek_fullness": -0.4, "head_width": 0.4,
     "eye_depth": 0.6, "ear_size": 0.5, "chin_cleft": 0.4, "mouth_width": 0.4,
 }  # fmt: skip
+# How well each trait of form tells two people apart, relative to the others: from a regression of dlib's embedding
+# distances between 70 actors on the differences of their traits.
+_TELLING: dict[str, float] = {
+    "eye_spacing": 1.6, "nose_width": 1.55, "nose_length": 1.25, "cheek_width": 1.15, "forehead_height": 1.0,
+    "head_width": 1.0, "mouth_width": 1.0, "nose_projection": 0.95, "face_length": 0.9, "brow_ridge": 0.85,
+    "eye_depth": 0.85, "brow_height": 0.8,
+    "neck_width": 0.2, "ear_size": 0.3, "nose_tip_size": 0.3, "eye_opening": 0.4, "chin_projection": 0.3,
+}  # fmt: skip
 _IRISES: tuple[Colour, ...] = (
     (0.20, 0.11, 0.06), (0.27, 0.16, 0.08), (0.36, 0.24, 0.12), (0.33, 0.36, 0.20), (0.26, 0.36, 0.46),
     (0.36, 0.42, 0.46),
@@ -135,13 +143,13 @@ def _draw_hair(rng: np.random.Generator, male: float, age: float, tone: float) -
 
 
 def vector_of(traits: Traits) -> np.ndarray:
-    """(K,) float64: the traits scaled so that a unit is about as visible in each."""
-    shape = [getattr(traits.shape, entry.name) for entry in fields(Shape)]
+    """(K,) float64: the traits scaled so that a unit tells people apart about as well in each."""
+    shape = [getattr(traits.shape, entry.name) * _TELLING.get(entry.name, 0.7) for entry in fields(Shape)]
     look, hair = traits.look, traits.look.hair
     other = [
-        6.0 * look.tone, hair.length / 40, hair.top / 12, 1.5 * hair.hairline, 2.0 * hair.curl, 1.5 * hair.fringe,
-        2.0 * look.beard + look.moustache, 3.0 * (hair.density > 0.5), *(4.0 * c for c in look.hair_colour),
-        1.5 * look.brow_weight,
+        7.0 * look.tone, hair.length / 45, hair.top / 12, 1.5 * hair.hairline, 2.0 * hair.curl, 1.5 * hair.fringe,
+        3.0 * look.beard + look.moustache, 3.0 * (hair.density > 0.5), *(4.0 * c for c in look.hair_colour),
+        5.0 * look.brow_weight,
     ]  # fmt: skip
     return np.array(shape + other)
 
@@ -154,7 +162,7 @@ def cast_seeds(count: int, seed: int) -> list[int]:
     """
     if count < 1 or seed < 0:
         raise ValueError(f"need count >= 1 and seed >= 0, got {count=} and {seed=}")
-    pool = [seed * 10_000 + k for k in range(max(6 * count, 24))]
+    pool = [seed * 10_000 + k for k in range(max(12 * count, 48))]
     vectors = np.stack([vector_of(draw_traits(candidate)) for candidate in pool])
     chosen = [0]
     nearest = np.linalg.norm(vectors - vectors[0], axis=1)

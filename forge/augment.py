@@ -17,7 +17,7 @@ from kornia.color import lab_to_rgb, rgb_to_lab
 from torch import Tensor
 from torch.nn import functional
 
-from forge.config import AugmentConfig
+from forge.augment_config import AugmentConfig
 
 _GRID = 5
 _OVERREACH = 1.25

@@ -20,7 +20,7 @@ import torch
 from torch import Tensor
 
 from forge.augment import combined, random_affine, random_field, random_shades, render, shade, still_affine
-from forge.config import AugmentConfig
+from forge.augment_config import AugmentConfig
 from forge.models.contract import SwapSpec
 from shared.console import console
 from shared.errors import FacesetError

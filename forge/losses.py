@@ -15,7 +15,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from forge.config import LossConfig
+from forge.loss_config import LossConfig
 from forge.models.contract import Swap
 
 _WINDOW = 11

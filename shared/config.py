@@ -157,3 +157,9 @@ def _without_none(value: Any) -> Any:
     if isinstance(value, list | tuple):
         return [_without_none(inner) for inner in value]
     return value
+
+
+def need(condition: bool, what: str, hint: str) -> None:
+    """Raises a ConfigError that says ``what`` is wrong and, as ``hint``, what would be right, unless ``condition``."""
+    if not condition:
+        raise ConfigError(what, hint=hint)

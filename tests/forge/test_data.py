@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from forge.config import AugmentConfig
+from forge.augment_config import AugmentConfig
 from forge.data import FaceBank, face_planes, need_enough, split_by_time, stored_side_px
 from forge.models.contract import SwapSpec
 from shared.errors import FacesetError

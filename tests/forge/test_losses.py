@@ -5,7 +5,7 @@ import pytest
 import torch
 from scipy.ndimage import correlate1d
 
-from forge.config import LossConfig
+from forge.loss_config import LossConfig
 from forge.losses import detail, dssim, pixel_weight, sharpness, ssim, ssim_map, swap_loss, weighted_mean
 from forge.models import Swap
 

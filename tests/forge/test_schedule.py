@@ -2,7 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from forge.config import AugmentConfig, TrainConfig
+from forge.augment_config import AugmentConfig
+from forge.config import TrainConfig
 from forge.schedule import fraction_done, learning_rate, warp_strength
 
 CONFIG = TrainConfig(

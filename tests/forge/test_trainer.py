@@ -6,8 +6,10 @@ import math
 import pytest
 import torch
 
-from forge.config import AugmentConfig, LossConfig, TrainConfig
+from forge.augment_config import AugmentConfig
+from forge.config import TrainConfig
 from forge.data import FaceBank
+from forge.loss_config import LossConfig
 from forge.models import build_swapper
 from forge.trainer import SwapTrainer
 from shared.device import Device, pick_device

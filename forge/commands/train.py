@@ -1,0 +1,68 @@
+"""``assay forge train``."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from forge.commands.options import DeviceOption, SeedOption, SettingsOption, default, resolve, typed_options
+from forge.config import TrainConfig
+from shared.console import console
+
+_TRAIN = TrainConfig()
+
+
+def train(
+    facesets: Annotated[list[Path], typer.Argument(help="One faceset a person, two or more.", show_default=False)],
+    run: Annotated[Path, typer.Option(help="Run folder. One that holds this run is gone on with.")],
+    model: Annotated[
+        str | None, typer.Option(help="Family, see assay forge models.", show_default=default(_TRAIN.model))
+    ] = None,
+    width: Annotated[
+        float | None, typer.Option(help="Multiplier of all channels.", show_default=default(_TRAIN.width))
+    ] = None,
+    steps: Annotated[int | None, typer.Option(help="How long.", show_default=default(_TRAIN.steps))] = None,
+    minutes: Annotated[float | None, typer.Option(help="Stop after this long.", show_default="no limit")] = None,
+    batch: Annotated[
+        int | None, typer.Option(help="Faces of each person in a step.", show_default=default(_TRAIN.batch))
+    ] = None,
+    lr: Annotated[float | None, typer.Option(help="Learning rate.", show_default=default(_TRAIN.learning_rate))] = None,
+    holdout: Annotated[
+        float | None,
+        typer.Option(help="Last fraction of every clip to measure on, not to learn from.", show_default="0"),
+    ] = None,
+    option: Annotated[
+        list[str] | None, typer.Option(help="name=value of the family's own; repeatable.", show_default=False)
+    ] = None,
+    device: DeviceOption = None,
+    seed: SeedOption = None,
+    config: SettingsOption = None,
+) -> None:
+    """Trains one swapper for all the people given. Ctrl-C saves; the same command goes on.
+
+    Look at RUN/previews while it learns.
+
+    Example: assay forge train faces/ann faces/bob --model lightweight --run runs/ann-bob
+    """
+    flags = {
+        "model": model,
+        "width": width,
+        "steps": steps,
+        "minutes": minutes,
+        "batch": batch,
+        "learning_rate": lr,
+        "holdout": holdout,
+        "model_options": typed_options(option) if option else None,
+        "device": device,
+        "seed": seed,
+    }
+    settings = resolve(TrainConfig, config, flags)
+    from forge.train import train_swapper
+
+    result = train_swapper(facesets, run, settings)
+    console.print(f"{result.steps} steps in {result.seconds / 60:.1f} min, loss {result.loss:.4f}")
+    console.print(f"previews: {run / 'previews'}\nswapper:  {result.swapper}")
+    console.result(dataclasses.asdict(result))

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from detect.cli import resolve
+from detect.commands.options import resolve
 from detect.config import EvaluateConfig, TrainConfig
 from shared.cli import run
 from shared.config import write_toml

@@ -1,0 +1,33 @@
+"""``assay inspect``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from detect.commands.options import DeviceOption, SettingsOption, resolve
+from detect.commands.show import plain
+from shared.console import console
+
+
+def inspect(
+    suspect: Annotated[Path, typer.Argument(help="The video in question.", show_default=False)],
+    detector: Annotated[Path, typer.Option(help="Run or detector folder.")],
+    out: Annotated[Path, typer.Option(help="Case folder that receives the report.")],
+    finder: Annotated[str | None, typer.Option(help="Face finder.", show_default="auto")] = None,
+    force: Annotated[bool, typer.Option("--force", help="Replace a case folder that exists.")] = False,
+    device: DeviceOption = None,
+    config: SettingsOption = None,
+) -> None:
+    """Inspects one suspect video: hashes, container, provenance, score over time, and a careful word.
+
+    Example: assay inspect suspect.mp4 --detector runs/det --out case/
+    """
+    from detect.inspect import InspectConfig, inspect_file, show
+
+    settings = resolve(InspectConfig, config, {"finder": finder, "force": force or None})
+    report = inspect_file(suspect, detector, out, settings, device=device or "auto")
+    show(report, out)
+    console.result(plain(report))

@@ -9,57 +9,25 @@ All replicates are computed at once: a replicate is a row of weights, how often 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping
 
 import numpy as np
 from scipy.special import expit
 
-from detect.config import ClusterBy
 from detect.metrics import MetricSettings, all_metrics, check_samples, equal_mass_bins, has_both_classes, log_losses
+from shared.bootstrap import BootstrapSettings, clip_clusters, draw_clusters
 from shared.scores import Evaluation, Level
-from shared.splits import identity_groups
-from shared.types import ClipId, ClipRecord
+
+__all__ = [
+    "BootstrapSettings",
+    "clip_clusters",
+    "draw_clusters",
+    "evaluate_samples",
+    "intervals",
+    "weighted_metrics",
+]
 
 _CHUNK_ELEMENTS = 4_000_000
-
-
-@dataclass(frozen=True)
-class BootstrapSettings:
-    """How intervals are made.
-
-    Attributes:
-        replicates: how many times the clusters are drawn.
-        confidence: coverage of the interval.
-        seed: of the draws.
-        cluster_by: "group": clips whose people are linked, directly or through others, are one cluster (see
-            ``shared.splits``); "target": clips of one filmed person are, which ignores that a source identity may
-            occur in several clusters.
-    """
-
-    replicates: int = 1000
-    confidence: float = 0.95
-    seed: int = 0
-    cluster_by: ClusterBy = "group"
-
-    def __post_init__(self) -> None:
-        if self.replicates < 1 or not 0.0 < self.confidence < 1.0:
-            raise ValueError(f"need replicates >= 1 and confidence in (0, 1), got {self}")
-
-
-def clip_clusters(records: Sequence[ClipRecord], by: ClusterBy = "group") -> dict[ClipId, int]:
-    """A cluster number, from 0, for each clip; see :class:`BootstrapSettings`."""
-    if by == "target":
-        people = sorted({record.target_identity for record in records})
-        numbers = {person: number for number, person in enumerate(people)}
-        return {record.id: numbers[record.target_identity] for record in records}
-    numbers = {person: number for number, group in enumerate(identity_groups(records)) for person in group}
-    return {record.id: numbers[record.target_identity] for record in records}
-
-
-def draw_clusters(clusters: int, replicates: int, rng: np.random.Generator) -> np.ndarray:
-    """(replicates, clusters) float64: how often each cluster is drawn; each row sums to ``clusters``."""
-    return rng.multinomial(clusters, np.full(clusters, 1.0 / clusters), size=replicates).astype(np.float64)
 
 
 def evaluate_samples(
@@ -131,10 +99,9 @@ def intervals(
         return {}
     weights = draw_clusters(names.size, bootstrap.replicates, np.random.default_rng(bootstrap.seed))
     drawn = weighted_metrics(labels, logits, clusters, weights, metrics)
-    tail = 50.0 * (1.0 - bootstrap.confidence)
     bounds = {}
     for name, values in drawn.items():
-        low, high = np.nanpercentile(values, (tail, 100.0 - tail))
+        low, high = np.nanpercentile(values, bootstrap.tails)
         bounds[name] = (float(low), float(high))
     return bounds
 

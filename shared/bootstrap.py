@@ -1,0 +1,90 @@
+"""Intervals from clusters: what both halves need to say how far a number may be off.
+
+Frames of a clip, and clips of a person, resemble each other; resampling them one by one pretends to more data than
+there is and gives intervals that are too narrow. So whole clusters are drawn with replacement (Field and Welsh, 2007),
+and the percentile interval is taken. All replicates are computed at once: a replicate is a row of weights, how often
+each cluster was drawn.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from shared.splits import identity_groups
+from shared.types import ClipId, ClipRecord
+
+ClusterBy = Literal["group", "target"]
+
+
+@dataclass(frozen=True)
+class BootstrapSettings:
+    """How intervals are made.
+
+    Attributes:
+        replicates: how many times the clusters are drawn.
+        confidence: coverage of the interval.
+        seed: of the draws.
+        cluster_by: "group": clips whose people are linked, directly or through others, are one cluster (see
+            ``shared.splits``); "target": clips of one filmed person are, which ignores that a source identity may
+            occur in several clusters.
+    """
+
+    replicates: int = 1000
+    confidence: float = 0.95
+    seed: int = 0
+    cluster_by: ClusterBy = "group"
+
+    def __post_init__(self) -> None:
+        if self.replicates < 1 or not 0.0 < self.confidence < 1.0:
+            raise ValueError(f"need replicates >= 1 and confidence in (0, 1), got {self}")
+
+    @property
+    def tails(self) -> tuple[float, float]:
+        """The percentiles that bound the interval: 2.5 and 97.5 at 95 %."""
+        tail = 50.0 * (1.0 - self.confidence)
+        return tail, 100.0 - tail
+
+
+def clip_clusters(records: Sequence[ClipRecord], by: ClusterBy = "group") -> dict[ClipId, int]:
+    """A cluster number, from 0, for each clip; see :class:`BootstrapSettings`."""
+    if by == "target":
+        people = sorted({record.target_identity for record in records})
+        numbers = {person: number for number, person in enumerate(people)}
+        return {record.id: numbers[record.target_identity] for record in records}
+    numbers = {person: number for number, group in enumerate(identity_groups(records)) for person in group}
+    return {record.id: numbers[record.target_identity] for record in records}
+
+
+def draw_clusters(clusters: int, replicates: int, rng: np.random.Generator) -> np.ndarray:
+    """(replicates, clusters) float64: how often each cluster is drawn; each row sums to ``clusters``."""
+    return rng.multinomial(clusters, np.full(clusters, 1.0 / clusters), size=replicates).astype(np.float64)
+
+
+def mean_interval(
+    totals: np.ndarray, counts: np.ndarray, clusters: np.ndarray, settings: BootstrapSettings
+) -> tuple[float, float] | None:
+    """Interval of the mean of many values that come in clusters; None with fewer than two clusters.
+
+    Args:
+        totals: (N,) sum of the values of each unit, a clip for example.
+        counts: (N,) how many values each sum is of.
+        clusters: (N,) which cluster each unit is in.
+        settings: replicates, confidence and seed.
+
+    Raises:
+        ValueError: shapes differ, or a count is not positive.
+    """
+    totals, counts = np.asarray(totals, np.float64), np.asarray(counts, np.float64)
+    if not totals.shape == counts.shape == np.shape(clusters) or totals.ndim != 1 or (counts <= 0).any():
+        raise ValueError("need a total, a positive count and a cluster for each unit")
+    names, places = np.unique(np.asarray(clusters), return_inverse=True)
+    if names.size < 2:
+        return None
+    weights = draw_clusters(names.size, settings.replicates, np.random.default_rng(settings.seed))
+    drawn = (weights @ np.bincount(places, totals)) / (weights @ np.bincount(places, counts))
+    low, high = np.percentile(drawn, settings.tails)
+    return float(low), float(high)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import get_args
 
@@ -110,6 +110,13 @@ class AutoencoderSwapper(Swapper):
         """
         number = self.spec.identities.index(self.check_identity(identity))
         return Swap(self.faces[number](latent), self.masks[number](latent) if self.masks is not None else None)
+
+    def parts(self) -> Mapping[str, nn.Module]:
+        """``encoder``, and for every identity ``decoder.<identity>`` and ``mask.<identity>``."""
+        found: dict[str, nn.Module] = {"encoder": self.encoder}
+        for kind, modules in (("decoder", self.faces), ("mask", self.masks or ())):
+            found |= {f"{kind}.{who}": part for who, part in zip(self.spec.identities, modules, strict=False)}
+        return found
 
 
 def _check_range(name: str, value: float, top: float) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -24,6 +25,7 @@ class SwapSpec:
         output: rgb (B, 3, output_px, output_px) in [0, 1] of the same framing; mask (B, 1, output_px, output_px)
         width: multiplier of every channel count; options: what else the family was built with, so that
             ``build_swapper(name, identities, width=width, **options)`` makes the same module again
+        can_morph: whether :meth:`Swapper.decode_between` draws faces between two identities
     """
 
     name: str
@@ -34,6 +36,7 @@ class SwapSpec:
     has_mask: bool
     width: float = 1.0
     options: tuple[tuple[str, Option], ...] = ()
+    can_morph: bool = False
 
     def __post_init__(self) -> None:
         if len(self.identities) < 2 or len(set(self.identities)) != len(self.identities):
@@ -44,10 +47,15 @@ class SwapSpec:
 
 
 class Swap(NamedTuple):
-    """A decoded batch: ``rgb`` (B, 3, S, S) in [0, 1] and ``mask`` (B, 1, S, S) in [0, 1] or None."""
+    """A decoded batch: ``rgb`` (B, 3, S, S) in [0, 1] and ``mask`` (B, 1, S, S) in [0, 1] or None.
+
+    ``smaller`` holds the same picture as coarser stages of the decoder drew it, the finest first, for losses that teach
+    every scale at its own size. Their masks may be None where the full one is not. Nothing else reads them.
+    """
 
     rgb: Tensor
     mask: Tensor | None
+    smaller: tuple[Swap, ...] = ()
 
 
 class Swapper(nn.Module):
@@ -66,6 +74,47 @@ class Swapper(nn.Module):
     def decode(self, latent: Tensor, identity: str) -> Swap:
         """Latent -> the face of ``identity`` with the pose and expression in the latent."""
         raise NotImplementedError(f"{type(self).__name__} must implement decode")
+
+    def decode_between(self, latent: Tensor, source: str, target: str, share: float) -> Swap:
+        """Latent -> a face between two identities: ``share`` of ``source``, the rest of ``target``.
+
+        A share of 1 is ``decode(latent, source)`` and one of 0 ``decode(latent, target)``, of a module in evaluation
+        mode; what lies between follows ``share`` without a jump.
+
+        Raises:
+            UsageError: this family cannot (``spec.can_morph``), an identity is unknown, or ``share`` is not 0 to 1.
+        """
+        if not self.spec.can_morph:
+            raise UsageError(
+                f"{self.spec.name} draws one identity or another, nothing between them",
+                hint="leave the morph at 1, or train a family that can: amp",
+            )
+        self.check_identity(source)
+        self.check_identity(target)
+        if not 0 <= share <= 1:
+            raise UsageError(f"a morph is a share from 0 to 1, got {share}", hint="1 is the source, 0 the target")
+        return self._between(latent, source, target, share)
+
+    def _between(self, latent: Tensor, source: str, target: str, share: float) -> Swap:
+        """What a family with ``spec.can_morph`` implements; its arguments were checked."""
+        raise NotImplementedError(f"{type(self).__name__} must implement _between")
+
+    def parts(self) -> Mapping[str, nn.Module]:
+        """The modules that are frozen, loaded and compiled one by one, by name; every parameter is in exactly one.
+
+        Names are a kind (``encoder``, ``inter``, ``decoder``, ``mask``), alone for what all identities share, with a
+        dot and the identity for what is its own: ``encoder``, ``inter``, ``inter.ann``, ``decoder.ann``, ``mask.ann``.
+        A decoder that draws its mask itself has no part ``mask``.
+
+        This default takes the children as they are, those of a list by number; families give the names above.
+        """
+        found: dict[str, nn.Module] = {}
+        for name, child in self.named_children():
+            if isinstance(child, nn.ModuleList):
+                found |= {f"{name}.{number}": part for number, part in enumerate(child)}
+            else:
+                found[name] = child
+        return found
 
     def forward(self, faces: Tensor, identity: str) -> Swap:
         """(B, 3, S, S) faces -> the same faces worn by ``identity``."""

@@ -7,7 +7,7 @@ identities without a mask. The code is our own.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -94,6 +94,12 @@ class IaeSwapper(Swapper):
         number = self.spec.identities.index(self.check_identity(identity))
         both = torch.cat([self.inters[number](latent), self.shared(latent)], 1)
         return Swap(self.face(both), None if self.mask is None else self.mask(both))
+
+    def parts(self) -> Mapping[str, nn.Module]:
+        """``encoder``, ``inter`` (the shared one), ``inter.<identity>``, ``decoder`` and ``mask``."""
+        found: dict[str, nn.Module] = {"encoder": self.encoder, "inter": self.shared, "decoder": self.face}
+        found |= {f"inter.{who}": inter for who, inter in zip(self.spec.identities, self.inters, strict=True)}
+        return found if self.mask is None else {**found, "mask": self.mask}
 
 
 @swappers.register("iae")

@@ -50,7 +50,7 @@ class TestEveryFamily:
             assert swap.rgb.shape == (2, 3, spec.output_px, spec.output_px)
             assert swap.mask is not None
             assert swap.mask.shape == (2, 1, spec.output_px, spec.output_px)
-            for values in swap:
+            for values in (swap.rgb, swap.mask):
                 assert values.dtype == torch.float32
                 assert 0 <= values.min() < values.max() <= 1
 

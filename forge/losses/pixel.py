@@ -1,0 +1,71 @@
+"""Losses that look at one pixel, or at one and its neighbour, at a time. Pure functions on float32 batches.
+
+Convention:
+    drawn, target: (B, C, H, W) in [0, 1]
+    weight: (B, 1, H, W), not negative, how much a pixel counts; a loss is a weighted mean, so its scale does not
+        depend on how large the face is
+"""
+
+from __future__ import annotations
+
+import math
+
+from torch import Tensor
+from torch.nn import functional as F
+
+from forge.loss_config import LossConfig
+
+TINY = 1e-6
+
+
+def pixel_weight(mask: Tensor, eyes: Tensor, mouth: Tensor, config: LossConfig) -> Tensor:
+    """(B, 1, S, S): the face counts 1, its eyes and mouth more, what is around it ``config.background``.
+
+    All inputs are (B, 1, S, S) in [0, 1].
+    """
+    face = mask * (1 + (config.eyes - 1) * eyes + (config.mouth - 1) * mouth)
+    return face + config.background * (1 - mask)
+
+
+def weighted_mean(values: Tensor, weight: Tensor) -> Tensor:
+    """Mean of ``values`` (B, C, S, S) where each pixel counts ``weight`` (B, 1, S, S); 0 where nothing counts."""
+    channels = values.shape[1]
+    return (values * weight).sum() / (weight.sum() * channels).clamp_min(TINY)
+
+
+def mae(drawn: Tensor, target: Tensor, weight: Tensor) -> Tensor:
+    """Weighted mean of abs(d), d = drawn - target."""
+    return weighted_mean((drawn - target).abs(), weight)
+
+
+def mse(drawn: Tensor, target: Tensor, weight: Tensor) -> Tensor:
+    """Weighted mean of d^2, d = drawn - target."""
+    return weighted_mean((drawn - target) ** 2, weight)
+
+
+def log_cosh(drawn: Tensor, target: Tensor, weight: Tensor) -> Tensor:
+    """Weighted mean of ln(cosh(d)), d = drawn - target: d^2 / 2 near nothing, abs(d) - ln 2 far from it.
+
+    Computed as abs(d) + ln(1 + exp(-2 abs(d))) - ln 2, which does not overflow.
+    """
+    distance = (drawn - target).abs()
+    return weighted_mean(distance + F.softplus(-2 * distance) - math.log(2), weight)
+
+
+def total_variation(pictures: Tensor) -> Tensor:
+    """Mean absolute step to the neighbour on the right plus that to the one below (Rudin, Osher, Fatemi 1992)."""
+    across, down = _steps(pictures)
+    return across.abs().mean() + down.abs().mean()
+
+
+def edge(drawn: Tensor, target: Tensor, weight: Tensor) -> Tensor:
+    """Weighted mean absolute difference of first differences, the mean over both axes: faceswap-GAN's edge loss.
+
+    A step counts as much as the pixel it leads to.
+    """
+    along, down = _steps(drawn - target)
+    return (weighted_mean(along.abs(), weight[..., 1:]) + weighted_mean(down.abs(), weight[..., 1:, :])) / 2
+
+
+def _steps(pictures: Tensor) -> tuple[Tensor, Tensor]:
+    return pictures[..., 1:] - pictures[..., :-1], pictures[..., 1:, :] - pictures[..., :-1, :]

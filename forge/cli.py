@@ -6,9 +6,10 @@ import typer
 
 from forge.commands.models import models
 from forge.commands.quality import quality
+from forge.commands.redraw import redraw
 from forge.commands.swap import swap
 from forge.commands.train import train
 
 app = typer.Typer(help="Train swappers, make labelled fakes, measure them.", no_args_is_help=True)
-for command in (train, swap, quality, models):
+for command in (train, swap, quality, redraw, models):
     app.command()(command)

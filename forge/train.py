@@ -102,6 +102,8 @@ def open_facesets(paths: Sequence[Path]) -> list[Faceset]:
     seen: dict[str, Path] = {}
     for path, faceset in zip(paths, opened, strict=True):
         identity = faceset.info.identity
+        if faceset.info.drawn_by:
+            raise FacesetError(f"{path} is drawn by a swapper", hint="train on the faceset it was made from")
         if identity in seen:
             raise UsageError(
                 f"{seen[identity]} and {path} are both of {identity!r}",

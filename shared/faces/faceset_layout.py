@@ -71,6 +71,7 @@ class FacesetInfo:
 
     ``faces`` counts all rows, ``kept`` those fit for training; ``set_aside`` says why the others are not. ``finder`` is
     what the finder says of itself, hashes of its weights included. ``crops_sha256`` is over all crop files in order.
+    ``drawn_by`` names the swapper that drew the crops; empty for crops cut from the clips.
     """
 
     identity: str
@@ -85,6 +86,7 @@ class FacesetInfo:
     crops_sha256: str = ""
     embedder: str = ""
     set_aside: dict[str, int] = field(default_factory=dict)
+    drawn_by: str = ""
 
     def __post_init__(self) -> None:
         check_name(self.identity, "identity")

@@ -68,13 +68,14 @@ class FacesetWriter:
         framing: Framing,
         px: int,
         embedder: str = "",
+        drawn_by: str = "",
         force: bool = False,
     ) -> None:
         self.path = path
         self.clips: list[SourceClip] = []
         self.judge: Judge | None = None
         self.info: FacesetInfo | None = None
-        self._facts = FacesetInfo(identity, rights, (), finder, framing, px, 0, 0, embedder=embedder)
+        self._facts = FacesetInfo(identity, rights, (), finder, framing, px, 0, 0, embedder=embedder, drawn_by=drawn_by)
         self._force = force
         self._waiting: list[FaceRow] = []
         self._rows = 0
@@ -175,6 +176,7 @@ class FacesetWriter:
             crops_sha256=self._crops_digest.hexdigest(),
             embedder=self._facts.embedder,
             set_aside=set_aside,
+            drawn_by=self._facts.drawn_by,
         )
         write_toml(folder / SETTINGS, info)
         return info

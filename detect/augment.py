@@ -1,4 +1,4 @@
-"""What training crops go through: geometry, colour, blur, loss of resolution, noise and JPEG.
+"""What training crops go through: geometry, colour, blur, loss of resolution, noise and compression.
 
 Nothing here knows a label, so real and fake crops are drawn from one distribution of damage. Each crop takes its own
 generator: equal seed, equal crop, in whatever thread or order it is made.
@@ -6,11 +6,13 @@ generator: equal seed, equal crop, in whatever thread or order it is made.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import cv2
 import numpy as np
 
 from detect.config import AugmentConfig
-from shared.errors import MediaError
+from detect.degrade import coded, jpeg, reuploaded, small_move
 
 _BORDER = cv2.BORDER_REFLECT_101
 _LUMA = np.array([0.299, 0.587, 0.114], np.float32)
@@ -21,7 +23,19 @@ def augment(crop: np.ndarray, rng: np.random.Generator, config: AugmentConfig) -
 
     Compression comes last, as in the files that detectors meet.
     """
-    crop = _move(crop, rng, config)
+    return augment_with_mask(crop, None, rng, config)[0]
+
+
+def augment_with_mask(
+    crop: np.ndarray, mask: np.ndarray | None, rng: np.random.Generator, config: AugmentConfig
+) -> tuple[np.ndarray, np.ndarray | None]:
+    """As :func:`augment`, and ``mask`` (M, M) float32, which covers the same square, moved along with the crop.
+
+    What is drawn does not depend on the pixels: equal generators change two crops in the same way.
+    """
+    motion = _draw_motion(rng, config)
+    crop = _move(crop, motion, cv2.INTER_LINEAR)
+    mask = None if mask is None else _move(mask, motion, cv2.INTER_LINEAR)
     if rng.random() < config.p_color:
         crop = _color(crop, rng, config)
     if rng.random() < config.p_blur:
@@ -30,39 +44,55 @@ def augment(crop: np.ndarray, rng: np.random.Generator, config: AugmentConfig) -
         crop = _downscale(crop, rng, config)
     if rng.random() < config.p_noise:
         crop = _noise(crop, rng, config)
-    if rng.random() < config.p_jpeg:
+    return np.ascontiguousarray(_compressed(crop, rng, config)), mask
+
+
+def _compressed(crop: np.ndarray, rng: np.random.Generator, config: AugmentConfig) -> np.ndarray:
+    """One of JPEG, a video encoder, a re-upload, or none of them."""
+    kind = rng.random()
+    if kind < config.p_jpeg:
         low, high = config.jpeg_quality
-        crop = jpeg(crop, int(rng.integers(low, high + 1)))
-    return np.ascontiguousarray(crop)
+        return jpeg(crop, int(rng.integers(low, high + 1)))
+    if kind < config.p_jpeg + config.p_video:
+        low, high = config.video_crf
+        moved = small_move(rng) if rng.random() < 0.5 else None
+        return coded(crop, int(rng.integers(low, high + 1)), moved=moved)
+    if kind < config.p_jpeg + config.p_video + config.p_reupload:
+        return reuploaded(crop, rng)
+    return crop
 
 
-def jpeg(crop: np.ndarray, quality: int) -> np.ndarray:
-    """``crop`` after a JPEG round trip at ``quality`` 1 to 100.
+@dataclass(frozen=True)
+class _Motion:
+    """A flip, and unless it stays where it is a turn, scale and shift (share of the side)."""
 
-    Raises:
-        MediaError: the crop cannot be encoded.
-    """
-    done, data = cv2.imencode(".jpg", cv2.cvtColor(crop, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, quality])
-    decoded = cv2.imdecode(data, cv2.IMREAD_COLOR) if done else None
-    if decoded is None:
-        raise MediaError("a crop could not be encoded as JPEG", hint="this is a defect; please report it")
-    return cv2.cvtColor(decoded, cv2.COLOR_BGR2RGB)
+    flip: bool
+    still: bool
+    scale: float
+    degrees: float
+    shift: tuple[float, float]
 
 
-def _move(crop: np.ndarray, rng: np.random.Generator, config: AugmentConfig) -> np.ndarray:
-    """Flip, rotation, scale and shift in one resampling, borders reflected."""
+def _draw_motion(rng: np.random.Generator, config: AugmentConfig) -> _Motion:
     flip = rng.random() < config.p_flip
-    if rng.random() >= config.p_affine:
-        return crop[:, ::-1] if flip else crop
-    side = crop.shape[0]
-    centre = (side - 1) / 2
+    still = rng.random() >= config.p_affine
     scale = 1 + rng.uniform(-config.scale, config.scale)
     degrees = rng.uniform(-config.rotate_degrees, config.rotate_degrees)
-    matrix = cv2.getRotationMatrix2D((centre, centre), degrees, scale)
-    matrix[:, 2] += rng.uniform(-config.shift, config.shift, 2) * side
-    if flip:
+    x, y = rng.uniform(-config.shift, config.shift, 2)
+    return _Motion(flip, still, scale, degrees, (float(x), float(y)))
+
+
+def _move(image: np.ndarray, motion: _Motion, interpolation: int) -> np.ndarray:
+    """Flip, rotation, scale and shift in one resampling, borders reflected."""
+    if motion.still:
+        return image[:, ::-1] if motion.flip else image
+    side = image.shape[0]
+    centre = (side - 1) / 2
+    matrix = cv2.getRotationMatrix2D((centre, centre), motion.degrees, motion.scale)
+    matrix[:, 2] += np.array(motion.shift) * side
+    if motion.flip:
         matrix = matrix @ np.array([[-1.0, 0, side - 1], [0, 1, 0], [0, 0, 1]])
-    return cv2.warpAffine(crop, matrix, (side, side), flags=cv2.INTER_LINEAR, borderMode=_BORDER)
+    return cv2.warpAffine(image, matrix, (side, side), flags=interpolation, borderMode=_BORDER)
 
 
 def _color(crop: np.ndarray, rng: np.random.Generator, config: AugmentConfig) -> np.ndarray:

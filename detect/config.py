@@ -95,14 +95,25 @@ class AugmentConfig:
     downscale: float = 3.0
     p_noise: float = 0.15
     noise_levels: float = 6.0
-    p_jpeg: float = 0.4
+    p_jpeg: float = 0.25
     jpeg_quality: tuple[int, int] = (40, 98)
+    p_video: float = 0.35
+    """Probability of a round trip through H.264; of JPEG, H.264 and a re-upload a crop gets one at most."""
+    video_crf: tuple[int, int] = (18, 40)
+    p_reupload: float = 0.1
+    """Probability of encoding, resizing and encoding again."""
 
     def __post_init__(self) -> None:
-        for name in ("p_flip", "p_affine", "p_color", "p_blur", "p_downscale", "p_noise", "p_jpeg"):
+        for name in (name for name in self.__dataclass_fields__ if name.startswith("p_")):
             _need(0 <= getattr(self, name) <= 1, f"{name} is a probability, got {getattr(self, name)}")
+        _need(
+            self.p_jpeg + self.p_video + self.p_reupload <= 1,
+            "p_jpeg, p_video and p_reupload are of things that exclude each other: their sum is at most 1",
+        )
         low, high = self.jpeg_quality
         _need(1 <= low <= high <= 100, f"jpeg_quality must ascend within 1 to 100, got {self.jpeg_quality}")
+        low, high = self.video_crf
+        _need(0 <= low <= high <= 51, f"video_crf must ascend within 0 to 51, got {self.video_crf}")
         _need(self.downscale >= 1, f"downscale is a factor of at least 1, got {self.downscale}")
         _need(0 <= self.scale < 0.5 and 0 <= self.shift < 0.5, "scale and shift must lie in [0, 0.5)")
 

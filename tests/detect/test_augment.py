@@ -7,12 +7,14 @@ import time
 import numpy as np
 import pytest
 
-from detect.augment import augment, jpeg
+from detect.augment import augment, augment_with_mask
 from detect.config import AugmentConfig
+from detect.degrade import jpeg
 from shared.errors import ConfigError
 
 NOTHING = AugmentConfig(
-    p_flip=0.0, p_affine=0.0, p_color=0.0, p_blur=0.0, p_downscale=0.0, p_noise=0.0, p_jpeg=0.0
+    p_flip=0.0, p_affine=0.0, p_color=0.0, p_blur=0.0, p_downscale=0.0, p_noise=0.0, p_jpeg=0.0,
+    p_video=0.0, p_reupload=0.0,
 )  # fmt: skip
 
 
@@ -103,3 +105,33 @@ def test_it_keeps_up_with_training(crop: np.ndarray):
     for seed in range(50):
         augment(large, np.random.default_rng(seed), AugmentConfig())
     assert (time.thread_time() - started) / 50 < 0.05
+
+
+def test_the_mask_moves_with_the_crop(crop: np.ndarray):
+    """A dark square in the crop and its mask at half the size stay on each other."""
+    picture = np.full((64, 64, 3), 200, np.uint8)
+    picture[16:32, 20:44] = 0
+    mask = np.zeros((32, 32), np.float32)
+    mask[8:16, 10:22] = 1
+    config = only(p_flip=0.5, p_affine=1.0, rotate_degrees=8.0, scale=0.1, shift=0.08)
+    for seed in range(6):
+        moved, its = augment_with_mask(picture, mask, np.random.default_rng(seed), config)
+        dark = moved[..., 0].reshape(32, 2, 32, 2).mean((1, 3)) < 100
+        agreed = (dark & (its > 0.5)).sum() / (dark | (its > 0.5)).sum()
+        assert agreed > 0.8
+
+
+def test_equal_generators_change_two_crops_alike(crop: np.ndarray):
+    """The second half of a pair differs by the same grey step after any damage that does not compress."""
+    config = only(p_flip=0.5, p_affine=1.0, p_blur=1.0, p_noise=1.0, noise_levels=4.0)
+    for seed in range(4):
+        one = augment(crop // 2, np.random.default_rng(seed), config).astype(int)
+        two = augment(crop // 2 + 60, np.random.default_rng(seed), config).astype(int)
+        inner = (two - one)[8:-8, 8:-8]
+        assert abs(np.median(inner) - 60) <= 1
+        assert np.abs(inner - 60).max() <= 8  # clipped noise
+
+
+def test_one_way_of_compressing_at_most(crop: np.ndarray):
+    with pytest.raises(ConfigError, match="sum is at most 1"):
+        AugmentConfig(p_jpeg=0.6, p_video=0.5)

@@ -12,7 +12,8 @@ from detect.config import AugmentConfig
 from shared.errors import ManifestError
 
 PLAIN = AugmentConfig(
-    p_flip=0.0, p_affine=0.0, p_color=0.0, p_blur=0.0, p_downscale=0.0, p_noise=0.0, p_jpeg=0.0
+    p_flip=0.0, p_affine=0.0, p_color=0.0, p_blur=0.0, p_downscale=0.0, p_noise=0.0, p_jpeg=0.0,
+    p_video=0.0, p_reupload=0.0,
 )  # fmt: skip
 
 

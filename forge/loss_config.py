@@ -104,7 +104,7 @@ class LossConfig:
     eyes_mouth: float = 0.0
     background: float = 0.1
     background_power: float = 0.0
-    adversarial: AdversarialConfig = AdversarialConfig()  # noqa: RUF009 - frozen
+    adversarial: AdversarialConfig = AdversarialConfig()
 
     def __post_init__(self) -> None:
         for field in dataclasses.fields(self):

@@ -144,7 +144,7 @@ def read_recipe(name_or_path: str | Path) -> Recipe:
 
 
 def settings_at(config: TrainConfig, step: int, fraction: float) -> TrainConfig:
-    """The settings in force at ``step`` with ``fraction`` of the schedule behind. Resolved once a phase.
+    """The settings in force at ``step`` with ``fraction`` of the schedule behind, without phases. Resolved once.
 
     Raises:
         ConfigError: see :func:`check_phases`.
@@ -216,7 +216,9 @@ class _Same:
 
 @functools.lru_cache(maxsize=8)
 def _resolved(same: _Same) -> tuple[TrainConfig, ...]:
-    current = same.config
+    if not same.config.phases:
+        return (same.config,)
+    current = dataclasses.replace(same.config, phases=())
     found: list[TrainConfig] = []
     for number, phase in enumerate(same.config.phases, start=1):
         for name in phase.set:
@@ -227,7 +229,7 @@ def _resolved(same: _Same) -> tuple[TrainConfig, ...]:
             )
         current = with_settings(current, phase.set, where=f"phase {number}")
         found.append(current)
-    return tuple(found) or (current,)
+    return tuple(found)
 
 
 def _changed(config: Any, path: list[str], value: Scalar, whole: str, where: str) -> Any:

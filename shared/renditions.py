@@ -1,0 +1,228 @@
+"""Ladders of renditions: one lossless picture sequence, compressed in several ways in one pass over its frames.
+
+c0, c23 and c40 are the levels of FaceForensics++ (Roessler et al. 2019). Its c0 is lossless RGB (libx264rgb); ours is
+libx264 at crf 0 in 4:4:4, which differs from the pictures by the rounding of the colour conversion only.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from fractions import Fraction
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from shared.config import need
+from shared.errors import UsageError
+from shared.registry import near_matches
+from shared.types import Frame, Timestamp, check_name
+from shared.video import Encoding, VideoReader, VideoWriter, container_for
+
+
+@dataclass(frozen=True)
+class Rendition:
+    """One way to compress a clip, or a chain of ways.
+
+    Attributes:
+        name: what stands behind the ``@`` in a clip's name.
+        encoding: the last encoder.
+        size: shorter side in pixels; None leaves the clip's size. Pictures are never enlarged beyond the clip's.
+        through: what the clip went through before, as when it is uploaded, shrunk, and uploaded again: each entry is
+            decoded, brought to the size of the next and encoded once more.
+    """
+
+    name: str
+    encoding: Encoding = field(default_factory=Encoding)
+    size: int | None = None
+    through: tuple[Rendition, ...] = ()
+
+    def __post_init__(self) -> None:
+        try:
+            check_name(self.name, "rendition")
+        except ValueError as error:
+            raise UsageError(str(error), hint="for example c23") from error
+        need(self.size is None or self.size >= 16, f"{self.name}: size {self.size} is below 16 pixels", "144 to 1080")
+        need(all(not step.through for step in self.through), f"{self.name}: a chain within a chain", "list all steps")
+
+
+@dataclass(frozen=True)
+class Picture:
+    """Size, clock and sound of the sequence that is compressed."""
+
+    width: int
+    height: int
+    time_base: Fraction
+    frame_rate: Fraction | None
+    pixel_aspect: Fraction = Fraction(1)
+    sound: Path | None = None
+
+    def at(self, size: int | None) -> tuple[int, int]:
+        """Width and height with ``size`` pixels on the shorter side, even ones, never more than there are."""
+        shorter = min(self.width, self.height)
+        if size is None or size >= shorter:
+            return self.width, self.height
+        scale = size / shorter
+        return _even(self.width * scale), _even(self.height * scale)
+
+
+def _x264(name: str, crf: int, pixel_format: str = "yuv420p") -> Rendition:
+    return Rendition(name, Encoding(crf=crf, pixel_format=pixel_format))
+
+
+KNOWN: Mapping[str, Rendition] = {
+    one.name: one
+    for one in (
+        _x264("c0", 0, "yuv444p"),
+        _x264("c23", 23),
+        _x264("c40", 40),
+        Rendition("c23-360", Encoding(crf=23), size=360),
+        Rendition("hevc28", Encoding("libx265", 28)),
+        Rendition("vp9-33", Encoding("libvpx-vp9", 33)),
+        Rendition("av1-35", Encoding("libsvtav1", 35)),
+        Rendition("mjpeg5", Encoding("mjpeg", 5)),
+        Rendition("reupload", Encoding(crf=26), through=(Rendition("first", Encoding(crf=30), size=240),)),
+    )
+}
+"""Renditions that can be asked for by name. ``reupload``: crf 30 at 240 pixels, enlarged again, crf 26."""
+
+
+def known_rendition(name: str) -> Rendition:
+    """The rendition of :data:`KNOWN` called ``name``.
+
+    Raises:
+        UsageError: there is none.
+    """
+    if name not in KNOWN:
+        raise UsageError(f"no rendition is named {name!r}", hint=near_matches(name, list(KNOWN)))
+    return KNOWN[name]
+
+
+def suffix_for(rendition: Rendition, picture: Picture) -> str:
+    """File suffix of a rendition: its encoding's container, or one that also holds the sound.
+
+    Raises:
+        MediaError: no container takes the sound.
+    """
+    wanted = rendition.encoding.container
+    return wanted if picture.sound is None else container_for(picture.sound, wanted)
+
+
+def encode_all(frames: Iterable[Frame], picture: Picture, outs: Sequence[tuple[Rendition, Path]]) -> int:
+    """Writes every rendition to its path, all from one pass over ``frames``; the number of frames.
+
+    Only the first encode of a chain happens in that pass; its later ones follow, and what lies between is removed.
+
+    Raises:
+        MediaError: an encoder refuses the size, or a container the sound.
+        StorageError: the disk refused.
+    """
+    drafts = {path: path.with_name(f".{path.stem}.chain.part{path.suffix}") for one, path in outs if one.through}
+    count = 0
+    try:
+        with ExitStack() as stack:
+            writers = [
+                _Sized(stack, picture, *_first(one), drafts.get(path, path), with_sound=True) for one, path in outs
+            ]
+            for frame in frames:
+                sizes: dict[tuple[int, int], np.ndarray] = {}
+                for writer in writers:
+                    writer.write(frame.image, frame.time, sizes)
+                count += 1
+        for one, path in outs:
+            if one.through:
+                _go_on(drafts[path], path, picture, one)
+    finally:
+        for draft in drafts.values():
+            draft.unlink(missing_ok=True)
+    return count
+
+
+class _Sized:
+    """A writer that brings pictures to its size first."""
+
+    def __init__(
+        self,
+        stack: ExitStack,
+        picture: Picture,
+        encoding: Encoding,
+        size: int | None,
+        path: Path,
+        *,
+        with_sound: bool,
+    ) -> None:
+        self.size = picture.at(size)
+        self.writer = stack.enter_context(
+            VideoWriter(
+                path,
+                width=self.size[0],
+                height=self.size[1],
+                time_base=picture.time_base,
+                frame_rate=picture.frame_rate,
+                encoding=encoding,
+                audio_from=picture.sound if with_sound else None,
+                pixel_aspect=picture.pixel_aspect,
+            )
+        )
+
+    def write(self, image: np.ndarray, time: Timestamp, sizes: dict[tuple[int, int], np.ndarray]) -> None:
+        """Writes ``image``; ``sizes`` holds what other writers have made of it."""
+        if self.size not in sizes:
+            sizes[self.size] = resized_picture(image, self.size)
+        self.writer.write(sizes[self.size], time)
+
+
+def _first(one: Rendition) -> tuple[Encoding, int | None]:
+    start = one.through[0] if one.through else one
+    return start.encoding, start.size
+
+
+def _go_on(draft: Path, path: Path, picture: Picture, one: Rendition) -> None:
+    """The later encodes of a chain, the first of which is in ``draft``; that of the last is ``path``."""
+    steps = [*one.through[1:], one]
+    for number, step in enumerate(steps):
+        last = number == len(steps) - 1
+        out = path if last else draft.with_name(f"{draft.stem}.{number}{draft.suffix}")
+        try:
+            with ExitStack() as stack, VideoReader(draft) as reader:
+                writer = _Sized(stack, picture, step.encoding, step.size, out, with_sound=True)
+                for frame in reader:
+                    writer.write(frame.image, on_clock(frame.time, picture.time_base), {})
+        finally:
+            draft.unlink(missing_ok=True)
+        draft = out
+
+
+def on_clock(time: Timestamp, time_base: Fraction) -> Timestamp:
+    """The tick of ``time_base`` nearest to ``time``: containers keep time on clocks of their own."""
+    return Timestamp(round(time.exact_seconds / time_base), time_base)
+
+
+def resized_picture(image: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """``image`` at (width, height) ``size``: areas averaged when smaller, cubic when larger, itself when equal."""
+    height, width = image.shape[:2]
+    if (width, height) == size:
+        return image
+    smaller = size[0] * size[1] < width * height
+    return cv2.resize(image, size, interpolation=cv2.INTER_AREA if smaller else cv2.INTER_CUBIC)
+
+
+def resized_mask(mask: np.ndarray, size: tuple[int, int], *, binary: bool) -> np.ndarray:
+    """A (H, W) uint8 mask at (width, height) ``size``, by the share of each new pixel that it covers.
+
+    What covers any part of a pixel stays above zero there; a ``binary`` mask (changed pixels) is then 255.
+    """
+    height, width = mask.shape
+    if (width, height) == size:
+        return mask
+    share = cv2.resize(mask.astype(np.float32), size, interpolation=cv2.INTER_AREA)
+    if binary:
+        return np.where(share > 0, np.uint8(255), np.uint8(0))
+    levels = np.rint(share).astype(np.uint8)
+    return np.where((levels == 0) & (share > 0), np.uint8(1), levels)
+
+
+def _even(side: float) -> int:
+    return max(2, 2 * round(side / 2))

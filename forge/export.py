@@ -31,6 +31,8 @@ _VERSION = 1
 _MAX_IDENTITIES = 1_000
 _MAX_WIDTH = 4.0
 _MAX_WEIGHT_BYTES = 32 << 30
+_TYPES = {torch.float32: "F32", torch.int64: "I64", torch.int32: "I32", torch.bool: "BOOL"}
+"""What a swapper's state may hold, as safetensors names it: weights, and the counts and tables of some encoders."""
 
 
 @dataclass(frozen=True)
@@ -121,6 +123,10 @@ def load_swapper(path: Path, device: torch.device | str = "cpu") -> Swapper:
             state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a mapping
     except (OSError, SafetensorError) as error:
         raise CheckpointError(f"{weights} cannot be read: {error}", hint="export it again from its run") from error
+    if any(table.is_meta for name, table in swapper.named_buffers() if name not in state):
+        # Tables that a module computes when it is built, and does not save, are still to be computed.
+        with torch.random.fork_rng([]), torch.device(device):
+            swapper = _build(card, folder)
     swapper.load_state_dict(state, assign=True)
     return swapper.eval()
 
@@ -218,7 +224,7 @@ def _check_shapes(weights: Path, swapper: Swapper) -> None:
             found = {name: (tuple(part.get_shape()), part.get_dtype()) for name, part in slices.items()}
     except (OSError, SafetensorError) as error:
         raise CheckpointError(f"{weights} is not a weights file: {error}", hint="export it again") from error
-    wanted = {name: (tuple(tensor.shape), "F32") for name, tensor in swapper.state_dict().items()}
+    wanted = {name: (tuple(tensor.shape), _TYPES[tensor.dtype]) for name, tensor in swapper.state_dict().items()}
     wrong = sorted(name for name in {*found, *wanted} if found.get(name) != wanted.get(name))
     if wrong:
         name = wrong[0]

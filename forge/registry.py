@@ -2,11 +2,67 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, TypeVar
 
 from shared.registry import Registry
 
 if TYPE_CHECKING:
-    from forge.models.contract import Swapper
+    from forge.models.contract import Option, Swapper  # noqa: F401 - named in quotes below
 
-swappers: Registry[Swapper] = Registry("swapper")
+F = TypeVar("F", bound=Callable[..., object])
+
+
+@dataclass(frozen=True)
+class FamilyNote:
+    """What is known of a family beside its factory.
+
+    Convention:
+        source: the project whose published facts it is built from
+        tiny: options of the smallest legal one, that trains on one CPU core in seconds; ``width`` among them
+        recipe: the name of the training recipe that suits it, empty where the default does
+    """
+
+    source: str
+    tiny: Mapping[str, Option] = field(default_factory=lambda: {"width": 0.03})
+    recipe: str = ""
+
+
+class SwapperRegistry(Registry["Swapper"]):
+    """A registry that also holds a :class:`FamilyNote` for each family."""
+
+    def __init__(self) -> None:
+        super().__init__("swapper")
+        self._notes: dict[str, FamilyNote] = {}
+
+    def register(
+        self, name: str, *, source: str = "", tiny: Mapping[str, Option] | None = None, recipe: str = ""
+    ) -> Callable[[F], F]:
+        """A decorator that files a factory under ``name`` with what :class:`FamilyNote` names.
+
+        ``tiny`` holds the options beside ``width``, which is 0.03 where it is not among them.
+
+        Raises:
+            ValueError: ``name`` is taken.
+        """
+        inner = super().register(name)
+
+        def file_it(factory: F) -> F:
+            filed = inner(factory)
+            self._notes[name] = FamilyNote(source, {"width": 0.03, **(tiny or {})}, recipe)
+            return filed
+
+        return file_it
+
+    def note(self, name: str) -> FamilyNote:
+        """What is known of the family ``name``.
+
+        Raises:
+            UnknownNameError: with the nearest names as a hint.
+        """
+        self.get(name)
+        return self._notes[name]
+
+
+swappers = SwapperRegistry()

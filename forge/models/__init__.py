@@ -4,8 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from forge.models import dfaker, dfl_h128, iae, lightweight, original, saehd
+from forge.models import (
+    deepfake_tf,
+    dfaker,
+    dfl_h128,
+    dlight,
+    iae,
+    lightweight,
+    original,
+    realface,
+    saehd,
+    timm_encoder,
+    unbalanced,
+    villain,
+)
 from forge.models.contract import Option, Swap, Swapper, SwapSpec
+from forge.models.options import check_options
 from forge.registry import swappers
 from shared.errors import ConfigError
 
@@ -15,12 +29,18 @@ __all__ = [
     "SwapSpec",
     "Swapper",
     "build_swapper",
+    "deepfake_tf",
     "dfaker",
     "dfl_h128",
+    "dlight",
     "iae",
     "lightweight",
     "original",
+    "realface",
     "saehd",
+    "timm_encoder",
+    "unbalanced",
+    "villain",
 ]
 
 
@@ -34,8 +54,11 @@ def build_swapper(name: str, identities: Sequence[str], **options: Option) -> Sw
         ConfigError: the family has no such option, or not with that value.
         UsageError: fewer than two identities, or one twice.
     """
+    check_options(name, options)
     factory = swappers.get(name)
     try:
         return factory(tuple(identities), **options)
     except TypeError as error:
-        raise ConfigError(f"{name} cannot be built with {options}: {error}", hint="see the family's options") from error
+        raise ConfigError(
+            f"{name} cannot be built with {options}: {error}", hint=f"see assay forge models {name}"
+        ) from error

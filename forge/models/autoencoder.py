@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import get_args
 
 from torch import Tensor, nn
 
 from forge.models.blocks import Decoder, Encoder, initialise, scaled
+from forge.models.checks import checked_spec, need_share
 from forge.models.contract import Option, Swap, Swapper, SwapSpec
-from shared.errors import ConfigError
-from shared.registry import near_matches
 from shared.types import Framing
 
 
@@ -46,6 +44,7 @@ class AutoencoderSwapper(Swapper):
         name: what the family is registered as.
         layout: its numbers.
         identities: two or more people, in the order of their decoders.
+        extra: options of the family's own, which chose ``layout``.
         width: multiplier of every channel count but the picture's.
         mask: whether each decoder has a second, thinner one beside it that draws the face's mask.
         mask_width: channels of that one, as a fraction of the colour decoder's.
@@ -61,6 +60,7 @@ class AutoencoderSwapper(Swapper):
         name: str,
         layout: Layout,
         identities: Sequence[str],
+        extra: Mapping[str, Option] | None = None,
         *,
         width: float = 1.0,
         mask: bool = True,
@@ -68,20 +68,16 @@ class AutoencoderSwapper(Swapper):
         framing: Framing = "full",
     ) -> None:
         super().__init__()
-        if framing not in get_args(Framing):
-            raise ConfigError(f"no framing is named {framing!r}", hint=near_matches(framing, list(get_args(Framing))))
-        _check_range("width", width, 4.0)
-        _check_range("mask_width", mask_width, 1.0)
-        options: dict[str, Option] = {"mask": mask, "mask_width": float(mask_width), "framing": framing}
-        self.spec = SwapSpec(
-            name=name,
+        need_share("mask_width", mask_width, 1.0)
+        self.spec = checked_spec(
+            name,
+            identities,
             input_px=layout.input_px,
             output_px=layout.output_px,
+            width=width,
             framing=framing,
-            identities=tuple(identities),
-            has_mask=mask,
-            width=float(width),
-            options=tuple(options.items()),
+            mask=mask,
+            others={**(extra or {}), "mask_width": float(mask_width)},
         )
         latent = scaled(layout.up, width)
         ups = [scaled(channels, width) for channels in layout.ups]
@@ -119,6 +115,54 @@ class AutoencoderSwapper(Swapper):
         return found
 
 
-def _check_range(name: str, value: float, top: float) -> None:
-    if not 0 < value <= top:
-        raise ConfigError(f"{name} must be above 0 and at most {top:g}, got {value}", hint="1.0 is the full size")
+class MaskedDecoder(nn.Module):
+    """(B, C, s, s) -> :class:`Swap` of side ``s * 2**len(ups)``: a decoder for colour, and one of the mask beside it.
+
+    Args:
+        channels: of the latent.
+        ups: channels of the doubling stages; mask_ups: of the mask's, empty for no mask.
+        residuals: how many stages of the colour decoder have a residual block behind them.
+    """
+
+    def __init__(self, channels: int, ups: Sequence[int], mask_ups: Sequence[int], *, residuals: int = 0) -> None:
+        super().__init__()
+        self.face = Decoder(channels, ups, 3, residuals=residuals)
+        self.mask = Decoder(channels, mask_ups, 1) if mask_ups else None
+
+    def forward(self, latent: Tensor) -> Swap:
+        """Applies it."""
+        return Swap(self.face(latent), None if self.mask is None else self.mask(latent))
+
+
+class TwoPartSwapper(Swapper):
+    """One shared encoder, and for each identity a decoder that draws face and mask.
+
+    Args:
+        spec: what it takes and gives.
+        encoder: (B, 3, input_px, input_px) -> latent.
+        decoders: latent -> :class:`Swap`; one for each of the spec's identities, in their order.
+    """
+
+    def __init__(self, spec: SwapSpec, encoder: nn.Module, decoders: Sequence[nn.Module]) -> None:
+        super().__init__()
+        self.spec = spec
+        self.encoder = encoder
+        self.decoders = nn.ModuleList(decoders)
+        initialise(self)
+
+    def encode(self, faces: Tensor) -> Tensor:
+        """(B, 3, input_px, input_px) in [0, 1] -> latent."""
+        return self.encoder(faces)
+
+    def decode(self, latent: Tensor, identity: str) -> Swap:
+        """Latent -> the face of ``identity``.
+
+        Raises:
+            UsageError: this model does not know ``identity``.
+        """
+        return self.decoders[self.spec.identities.index(self.check_identity(identity))](latent)
+
+    def parts(self) -> Mapping[str, nn.Module]:
+        """``encoder``, and for every identity ``decoder.<identity>``."""
+        own = zip(self.spec.identities, self.decoders, strict=True)
+        return {"encoder": self.encoder, **{f"decoder.{who}": part for who, part in own}}

@@ -8,7 +8,9 @@ import torch
 from torch import Tensor, nn
 
 _SLOPE = 0.1
-_RESIDUAL_SLOPE = 0.2
+RESIDUAL_SLOPE = 0.2
+"""Of the leaky ReLU in and before residual blocks."""
+
 _ROUND_TO = 8
 
 
@@ -30,33 +32,40 @@ class Down(nn.Module):
 
 
 class Up(nn.Module):
-    """Doubles the sides by sub-pixel convolution (Shi et al. 2016): 3x3 to 4x the channels, leaky ReLU, shuffle.
+    """Enlarges by sub-pixel convolution (Shi et al. 2016): to ``factor**2`` times the channels, leaky ReLU, shuffle.
 
-    (B, C, H, W) -> (B, out, 2H, 2W). The four filters of one output channel start equal (Aitken et al. 2017), so
-    that an untrained layer draws no checkerboard.
+    (B, C, H, W) -> (B, out, factor * H, factor * W). The filters of one output channel start equal (Aitken et al.
+    2017), so that an untrained layer draws no checkerboard.
+
+    Args:
+        channels, out: before and after.
+        kernel: side of the convolution.
+        factor: how much larger.
+        slope: of the leaky ReLU below zero.
     """
 
-    def __init__(self, channels: int, out: int) -> None:
+    def __init__(self, channels: int, out: int, *, kernel: int = 3, factor: int = 2, slope: float = _SLOPE) -> None:
         super().__init__()
-        self.conv = nn.Conv2d(channels, 4 * out, 3, padding=1)
+        self.factor, self.slope = factor, slope
+        self.conv = nn.Conv2d(channels, factor * factor * out, kernel, padding=kernel // 2)
 
     def forward(self, x: Tensor) -> Tensor:
         """Applies it."""
-        return nn.functional.pixel_shuffle(nn.functional.leaky_relu(self.conv(x), _SLOPE), 2)
+        return nn.functional.pixel_shuffle(nn.functional.leaky_relu(self.conv(x), self.slope), self.factor)
 
 
 class Residual(nn.Module):
     """Two 3x3 convolutions around a shortcut (He et al. 2016), leaky ReLU after each; the shape is kept."""
 
-    def __init__(self, channels: int) -> None:
+    def __init__(self, channels: int, *, bias: bool = True) -> None:
         super().__init__()
-        self.first = nn.Conv2d(channels, channels, 3, padding=1)
-        self.second = nn.Conv2d(channels, channels, 3, padding=1)
+        self.first = nn.Conv2d(channels, channels, 3, padding=1, bias=bias)
+        self.second = nn.Conv2d(channels, channels, 3, padding=1, bias=bias)
 
     def forward(self, x: Tensor) -> Tensor:
         """Applies it."""
-        inner = self.second(nn.functional.leaky_relu(self.first(x), _RESIDUAL_SLOPE))
-        return nn.functional.leaky_relu(x + inner, _RESIDUAL_SLOPE)
+        inner = self.second(nn.functional.leaky_relu(self.first(x), RESIDUAL_SLOPE))
+        return nn.functional.leaky_relu(x + inner, RESIDUAL_SLOPE)
 
 
 class Encoder(nn.Module):
@@ -95,7 +104,7 @@ class Decoder(nn.Module):
         super().__init__()
         layers: list[nn.Module] = []
         for number, after in enumerate(ups):
-            layers.append(Up(channels, after))
+            layers.append(Up(channels, after, slope=RESIDUAL_SLOPE if number < residuals else _SLOPE))
             if number < residuals:
                 layers.append(Residual(after))
             channels = after
@@ -110,8 +119,8 @@ class Decoder(nn.Module):
 def initialise(module: nn.Module) -> None:
     """Weights as a start for training, in place: He's normal for leaky ReLU (He et al. 2015), biases zero.
 
-    The sub-pixel filters start in equal fours. Dense layers have no activation behind them and take Glorot's. Draws
-    from torch's global generator, as ``nn.Module`` constructors do.
+    The sub-pixel filters of one channel start equal. Dense layers have no activation behind them and take Glorot's.
+    Draws from torch's global generator, as ``nn.Module`` constructors do.
     """
     for part in module.modules():
         if isinstance(part, nn.Conv2d):
@@ -123,4 +132,5 @@ def initialise(module: nn.Module) -> None:
     for part in module.modules():
         if isinstance(part, Up):
             with torch.no_grad():
-                part.conv.weight.copy_(part.conv.weight[::4].repeat_interleave(4, dim=0))
+                equal = part.factor**2
+                part.conv.weight.copy_(part.conv.weight[::equal].repeat_interleave(equal, dim=0))

@@ -1,21 +1,30 @@
 """``iae``: 64 -> 64 px. One encoder, one decoder, and between them an inter for each identity beside one for all.
 
+==========  ==========================================================================================================
+input       64 px, any framing (full by default)
+output      64 px
+masks       a thinner decoder (``mask_width``) beside the one for colour; off with ``mask = false``
+latent      1024 numbers in each inter
+parameters  117.8 M for two identities without a mask, as published
+source      deepfakes/faceswap, ``iae``
+==========  ==========================================================================================================
+
 The decoder reads the identity's inter and the shared one side by side, so what people have in common has a place of its
-own. Channel counts as published for the model of that name in deepfakes/faceswap: 117.8 million parameters for two
-identities without a mask. The code is our own.
+own. The code is our own.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from forge.models.blocks import Decoder, Down, initialise, scaled
-from forge.models.contract import Option, Swap, Swapper, SwapSpec
+from forge.models.checks import checked_spec, need_share
+from forge.models.contract import Swap, Swapper
 from forge.registry import swappers
-from shared.errors import ConfigError
 from shared.types import Framing
 
 _PX = 64
@@ -52,7 +61,7 @@ class IaeSwapper(Swapper):
         framing: how much of the head the crops show.
 
     Raises:
-        ConfigError: ``width`` is out of range.
+        ConfigError: ``width`` or ``mask_width`` is out of range, or ``framing`` is unknown.
         UsageError: fewer than two identities, or one twice.
     """
 
@@ -66,10 +75,17 @@ class IaeSwapper(Swapper):
         framing: Framing = "full",
     ) -> None:
         super().__init__()
-        if not 0 < width <= 4:
-            raise ConfigError(f"width must be above 0 and at most 4, got {width}", hint="1.0 is the full size")
-        options: dict[str, Option] = {"mask": mask, "mask_width": float(mask_width), "framing": framing}
-        self.spec = SwapSpec("iae", _PX, _PX, framing, tuple(identities), mask, float(width), tuple(options.items()))
+        need_share("mask_width", mask_width, 1.0)
+        self.spec = checked_spec(
+            "iae",
+            identities,
+            input_px=_PX,
+            output_px=_PX,
+            width=width,
+            framing=framing,
+            mask=mask,
+            others={"mask_width": float(mask_width)},
+        )
         down = [scaled(channels, width) for channels in _DOWN]
         base = scaled(_BASE_CHANNELS, width)
         flat = down[-1] * (_PX >> len(down)) ** 2
@@ -102,14 +118,7 @@ class IaeSwapper(Swapper):
         return found if self.mask is None else {**found, "mask": self.mask}
 
 
-@swappers.register("iae")
-def iae(
-    identities: Sequence[str],
-    *,
-    width: float = 1.0,
-    mask: bool = True,
-    mask_width: float = 0.25,
-    framing: Framing = "full",
-) -> IaeSwapper:
+@swappers.register("iae", source="deepfakes/faceswap")
+def iae(identities: Sequence[str], **options: Any) -> IaeSwapper:
     """An ``iae`` swapper; options as :class:`IaeSwapper` names them."""
-    return IaeSwapper(identities, width=width, mask=mask, mask_width=mask_width, framing=framing)
+    return IaeSwapper(identities, **options)

@@ -1,7 +1,15 @@
 """``lightweight``: 64 -> 64 px, one stage less in the encoder and half the dense layer, more in the decoders.
 
-Channel counts as published for the model of that name in deepfakes/faceswap: 51.1 million parameters for two
-identities without masks. The code is our own.
+==========  ==========================================================================================================
+input       64 px, any framing (full by default)
+output      64 px
+masks       a thinner decoder (``mask_width``) beside each colour decoder; off with ``mask = false``
+latent      512 numbers, widened to a 256x8x8 map that the decoders read
+parameters  51.1 M for two identities without masks, as published
+source      deepfakes/faceswap, ``lightweight``
+==========  ==========================================================================================================
+
+The code is our own.
 """
 
 from __future__ import annotations
@@ -15,7 +23,7 @@ from forge.registry import swappers
 _LAYOUT = Layout(64, down=(128, 256, 512), dense=512, base=(512, 4), up=256, ups=(512, 256, 128))
 
 
-@swappers.register("lightweight")
+@swappers.register("lightweight", source="deepfakes/faceswap")
 def lightweight(identities: Sequence[str], **options: Any) -> AutoencoderSwapper:
     """A ``lightweight`` swapper; ``options`` as :class:`~forge.models.autoencoder.AutoencoderSwapper` names them."""
     return AutoencoderSwapper("lightweight", _LAYOUT, identities, **options)

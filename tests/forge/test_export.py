@@ -48,6 +48,21 @@ def test_what_is_saved_draws_the_same_faces(exported):
     assert torch.equal(after(faces, "bob").rgb, before(faces, "bob").rgb)
 
 
+@pytest.mark.parametrize("encoder", ["test_efficientnet", "eva02_tiny_patch14_224"])
+def test_counters_and_tables_of_an_encoder_are_there_again(tmp_path, encoder):
+    torch.manual_seed(3)
+    side = 70 if "patch14" in encoder else 64
+    options = {"encoder": encoder, "input_px": side, "output_px": 64}
+    before = build_swapper("timm", PEOPLE, width=0.03, **options)
+    faces = torch.rand(2, 3, side, side, generator=torch.Generator().manual_seed(1))
+    before(faces, "ann")  # moves the running statistics of a batch normalisation
+    before.eval()
+    stream = torch.get_rng_state()
+    after = load_swapper(save_swapper(before, tmp_path / "swapper"))
+    assert torch.equal(after(faces, "bob").rgb, before(faces, "bob").rgb)
+    assert torch.equal(torch.get_rng_state(), stream)
+
+
 def test_options_survive(tmp_path):
     folder = save_swapper(tiny(mask=False, framing="whole"), tmp_path / "swapper")
     spec = load_swapper(folder, torch.device("cpu")).spec

@@ -1,0 +1,94 @@
+"""What can be said of a family without training it: sizes, latent, parameters, options, source."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import torch
+from torch import nn
+
+from forge.models import Swapper, build_swapper
+from forge.models.contract import Option
+from forge.models.options import options_of
+from forge.registry import swappers
+from shared.types import Framing
+
+_ANYBODY = ("a", "b")
+
+
+@dataclass(frozen=True)
+class FamilyFacts:
+    """One family as it is built by default for two people, or with the options that were asked for.
+
+    Convention:
+        latent: numbers that a face is squeezed into at the narrowest dense layer; where there is none, in the map
+            that the decoders read
+        parameters: at width 1 unless asked otherwise, masks included
+        options: with their defaults
+        about: the family's own description
+    """
+
+    name: str
+    input_px: int
+    output_px: int
+    framing: Framing
+    mask: bool
+    can_morph: bool
+    latent: int
+    parameters: int
+    source: str
+    recipe: str
+    options: Mapping[str, Option]
+    about: str
+
+
+def describe(name: str, **options: Option) -> FamilyFacts:
+    """The facts of the family ``name``, built without memory for its weights.
+
+    Raises:
+        UnknownNameError: no family has that name.
+        ConfigError: an option it does not have, or not with that value.
+    """
+    with torch.device("meta"):
+        swapper = build_swapper(name, _ANYBODY, **options)
+    spec, note = swapper.spec, swappers.note(name)
+    return FamilyFacts(
+        name=name,
+        input_px=spec.input_px,
+        output_px=spec.output_px,
+        framing=spec.framing,
+        mask=spec.has_mask,
+        can_morph=spec.can_morph,
+        latent=latent_size(swapper),
+        parameters=sum(parameter.numel() for parameter in swapper.parameters()),
+        source=note.source,
+        recipe=note.recipe,
+        options={**options_of(name), **options},
+        about=inspect.getdoc(inspect.getmodule(swappers.get(name))) or "",
+    )
+
+
+def latent_size(swapper: Swapper) -> int:
+    """Numbers that a face is squeezed into. Families call the dense layer that does it ``narrow``."""
+    found = [
+        module.out_features
+        for name, module in swapper.named_modules()
+        if name.rpartition(".")[2] == "narrow" and isinstance(module, nn.Linear)
+    ]
+    if found:
+        return min(found)
+    device = next(swapper.parameters()).device
+    side = swapper.spec.input_px
+    with torch.no_grad():
+        return swapper.encode(torch.zeros(2, 3, side, side, device=device))[0].numel()
+
+
+def tiny_options(name: str) -> dict[str, Option]:
+    """Options of the smallest legal swapper of the family ``name``, ``width`` among them, for tests and quick looks.
+
+    Raises:
+        UnknownNameError: no family has that name.
+    """
+    return dict(swappers.note(name).tiny)

@@ -1,0 +1,377 @@
+"""``timm``: any encoder that timm has, a bottleneck for all or one each, 64 to 1024 px out.
+
+==========  =========================================================================================================
+input       ``input_px``, 224 by default: a multiple of the encoder's reduction; any framing (full by default)
+output      64, 80, 96, 112, 128, 160, 192, 224, 256 (default), 320 and so on to 1024 px
+masks       a thinner decoder (``mask_width``) beside the one for colour; off with ``mask = false``
+latent      ``dense`` numbers, 512 by default, in each bottleneck
+parameters  99.1 M with EfficientNet-B4 at the defaults, two identities, no masks
+source      the idea of ``phaze-a`` of deepfakes/faceswap, with timm's encoders in the place of Keras'
+==========  =========================================================================================================
+
+The encoder's last map goes to a bottleneck: flattened into a dense layer, or averaged or maximised over the map first;
+widened to a small map and doubled. ``split`` says whose it is:
+
+* ``shared``: everybody's, as in ``original``; the decoders tell people apart.
+* ``own``: one for each identity.
+* ``half``: one for each identity and one for all, side by side, as in ``iae`` and LIAE.
+
+With ``own`` and ``half`` a single decoder may draw everybody (``decoder = "shared"``).
+
+A small map of 4 to 7 px is doubled until it has the output's side, which is why 288 px, being 9 times 32, is refused.
+Channels halve from ``decoder_channels`` at every doubling and stay at 32. ``width`` scales everything but the encoder.
+
+No weights are downloaded: the encoder starts at random, or with ``pretrained = true`` from ImageNet weights that are in
+the Hugging Face cache already. That option says how training begins and is no part of what is exported. The code is
+our own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+import timm
+import torch
+from torch import Tensor, nn
+
+from forge.models.autoencoder import MaskedDecoder
+from forge.models.blocks import Up, initialise, scaled
+from forge.models.checks import checked_spec, need_between, need_choice, need_multiple, need_share, need_size
+from forge.models.contract import Option, Swap, Swapper, SwapSpec
+from forge.registry import swappers
+from shared.errors import ConfigError
+from shared.registry import near_matches
+from shared.types import Framing
+
+POOLS = ("dense", "average", "max")
+SPLITS = ("shared", "own", "half")
+DECODERS = ("own", "shared")
+OUTPUT_PX = tuple(
+    sorted(side << doublings for doublings in range(4, 9) for side in (4, 5, 6, 7) if side << doublings <= 1024)
+)
+"""What a map of 4 to 7 px can be doubled to."""
+
+_LEAST_CHANNELS = 32
+_BASE_CHANNELS = 1024
+
+
+@dataclass(frozen=True)
+class Shape:
+    """What timm's encoder ``name`` takes and gives: its input's side, its last map (C, h, w), mean and deviation."""
+
+    name: str
+    px: int
+    channels: int
+    height: int
+    width: int
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The options of one ``timm`` swapper beside its encoder, all checked.
+
+    Convention:
+        pool: how the encoder's map becomes a code; split, decoder: whose the bottleneck and the decoder are
+        dense: of the narrow layer; side: of the map behind it; channels: of the map that decoders read
+        ups, mask_ups: of the doubling stages, the latter empty without a mask; residuals: stages with a residual block
+    """
+
+    pool: str
+    split: str
+    decoder: str
+    dense: int
+    side: int
+    base: int
+    channels: int
+    ups: tuple[int, ...]
+    mask_ups: tuple[int, ...]
+    residuals: int
+
+
+class TimmEncoder(nn.Module):
+    """(B, 3, px, px) in [0, 1] -> (B, C, h, w), the last map of timm's encoder."""
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(self, shape: Shape, *, weights: str | None = None) -> None:
+        super().__init__()
+        self.net = _net(shape.name, shape.px, weights)
+        self.channels_last = _gives_channels_last(self.net)
+        self.register_buffer("mean", torch.tensor(shape.mean).view(1, 3, 1, 1))
+        self.register_buffer("std", torch.tensor(shape.std).view(1, 3, 1, 1))
+
+    def forward(self, faces: Tensor) -> Tensor:
+        """Applies it."""
+        seen = self.net((faces - self.mean) / self.std)[0]
+        return seen.permute(0, 3, 1, 2) if self.channels_last else seen
+
+
+class Bottleneck(nn.Module):
+    """(B, C, h, w) -> (B, out, 2 * side, 2 * side) through a narrow dense layer."""
+
+    def __init__(self, shape: Shape, plan: Plan, share: float) -> None:
+        super().__init__()
+        self.pool, self.side, self.base = plan.pool, plan.side, scaled(plan.base, share)
+        area = shape.height * shape.width if plan.pool == "dense" else 1
+        self.narrow = nn.Linear(shape.channels * area, plan.dense)
+        self.widen = nn.Linear(plan.dense, self.base * plan.side**2)
+        self.up = Up(self.base, scaled(plan.channels, share))
+        self.out = scaled(plan.channels, share)
+
+    def forward(self, seen: Tensor) -> Tensor:
+        """Applies it."""
+        base = self.widen(self.narrow(self._flat(seen))).unflatten(1, (self.side, self.side, self.base))
+        return self.up(base.permute(0, 3, 1, 2))
+
+    def _flat(self, seen: Tensor) -> Tensor:
+        if self.pool == "average":
+            return seen.mean((2, 3))
+        if self.pool == "max":
+            return seen.amax((2, 3))
+        return seen.permute(0, 2, 3, 1).flatten(1)
+
+
+class TimmSwapper(Swapper):
+    """See the module.
+
+    Args:
+        spec: what it takes and gives.
+        shape: of the encoder.
+        plan: of all behind it.
+        weights: a safetensors file of timm's that the encoder starts from; None for random ones.
+    """
+
+    def __init__(self, spec: SwapSpec, shape: Shape, plan: Plan, weights: str | None) -> None:
+        super().__init__()
+        self.spec = spec
+        people = len(spec.identities)
+        share = 0.5 if plan.split == "half" else 1.0
+        self.encoder = TimmEncoder(shape, weights=weights)
+        self.shared = None if plan.split == "own" else Bottleneck(shape, plan, share)
+        own = 0 if plan.split == "shared" else people
+        self.inters = nn.ModuleList(Bottleneck(shape, plan, share) for _ in range(own))
+        latent = (self.shared.out if self.shared else 0) + (self.inters[0].out if own else 0)  # type: ignore[operator]
+        self.decoders = nn.ModuleList(
+            MaskedDecoder(int(latent), plan.ups, plan.mask_ups, residuals=plan.residuals)
+            for _ in range(1 if plan.decoder == "shared" else people)
+        )
+        # timm's encoder has its own start.
+        for part in (self.shared, self.inters, self.decoders):
+            if part is not None:
+                initialise(part)
+
+    def encode(self, faces: Tensor) -> Tensor:
+        """(B, 3, input_px, input_px) in [0, 1] -> (B, C, h, w)."""
+        return self.encoder(faces)
+
+    def decode(self, latent: Tensor, identity: str) -> Swap:
+        """The encoder's map -> the face of ``identity``.
+
+        Raises:
+            UsageError: this model does not know ``identity``.
+        """
+        number = self.spec.identities.index(self.check_identity(identity))
+        sides = [self.inters[number](latent)] if len(self.inters) else []
+        if self.shared is not None:
+            sides.append(self.shared(latent))
+        both = torch.cat(sides, 1) if len(sides) > 1 else sides[0]
+        return self.decoders[number if len(self.decoders) > 1 else 0](both)
+
+    def parts(self) -> Mapping[str, nn.Module]:
+        """``encoder``; ``inter`` and ``inter.<identity>`` where there are; ``decoder`` or ``decoder.<identity>``."""
+        found: dict[str, nn.Module] = {"encoder": self.encoder}
+        if self.shared is not None:
+            found["inter"] = self.shared
+        found |= {f"inter.{who}": inter for who, inter in zip(self.spec.identities, self.inters, strict=False)}
+        if len(self.decoders) == 1:
+            return {**found, "decoder": self.decoders[0]}
+        return found | {f"decoder.{who}": one for who, one in zip(self.spec.identities, self.decoders, strict=True)}
+
+
+@swappers.register(
+    "timm",
+    source="timm, after phaze-a of deepfakes/faceswap",
+    tiny={"encoder": "test_efficientnet", "input_px": 64, "output_px": 64},
+)
+def timm_swapper(
+    identities: Sequence[str],
+    *,
+    width: float = 1.0,
+    encoder: str = "efficientnet_b4",
+    input_px: int = 224,
+    output_px: int = 256,
+    pool: str = "dense",
+    dense: int = 512,
+    split: str = "shared",
+    decoder: str = "own",
+    decoder_channels: int = 512,
+    residuals: int = 3,
+    pretrained: bool = False,
+    mask: bool = True,
+    mask_width: float = 0.25,
+    framing: Framing = "full",
+) -> TimmSwapper:
+    """A ``timm`` swapper.
+
+    Args:
+        identities: two or more people.
+        width: multiplier of every channel count behind the encoder.
+        encoder: a name that timm knows, such as convnext_tiny or vit_base_patch16_clip_224.
+        input_px: of the crops, a multiple of the encoder's reduction (14, 16 or 32) up to 1024.
+        output_px: one of :data:`OUTPUT_PX`.
+        pool: dense, average or max: how the encoder's map becomes a code.
+        dense: of the narrow layer, 16 to 4096.
+        split: whose the bottleneck is: shared, own or half, see the module.
+        decoder: own or shared.
+        decoder_channels: of the map that decoders read, 32 to 2048.
+        residuals: how many doubling stages have a residual block behind them, 0 to 8.
+        pretrained: start the encoder from cached ImageNet weights.
+        mask: whether the face's mask is learned.
+        mask_width: channels of its decoder, as a fraction of the colour decoder's.
+        framing: how much of the head the crops show.
+
+    Raises:
+        ConfigError: an option that cannot be, or weights that are not cached; the nearest choice is named.
+        UsageError: fewer than two identities, or one twice.
+    """
+    _check_choices(pool, split, decoder)
+    need_size("output_px", output_px, OUTPUT_PX)
+    need_between("dense", dense, 16, 4096)
+    need_between("decoder_channels", decoder_channels, 32, 2048)
+    need_between("residuals", residuals, 0, 8)
+    need_share("mask_width", mask_width, 1.0)
+    options: dict[str, Option] = {
+        "encoder": encoder,
+        "input_px": input_px,
+        "output_px": output_px,
+        "pool": pool,
+        "dense": dense,
+        "split": split,
+        "decoder": decoder,
+        "decoder_channels": decoder_channels,
+        "residuals": residuals,
+        "mask_width": float(mask_width),
+    }
+    spec = checked_spec(
+        "timm",
+        identities,
+        input_px=input_px,
+        output_px=output_px,
+        width=width,
+        framing=framing,
+        mask=mask,
+        others=options,
+    )
+    shape = encoder_shape(encoder, input_px)
+    plan = Plan(
+        pool=pool,
+        split=split,
+        decoder=decoder,
+        dense=scaled(dense, width),
+        side=_base_side(output_px),
+        base=scaled(_BASE_CHANNELS, width),
+        channels=scaled(decoder_channels, width),
+        ups=_ups(output_px, decoder_channels, width),
+        mask_ups=_ups(output_px, decoder_channels, width * mask_width) if mask else (),
+        residuals=residuals,
+    )
+    return TimmSwapper(spec, shape, plan, cached_weights(encoder) if pretrained else None)
+
+
+@lru_cache(maxsize=32)
+def encoder_shape(name: str, px: int) -> Shape:
+    """What timm's encoder ``name`` makes of faces of ``px``, found without any weights.
+
+    Raises:
+        ConfigError: timm has no such encoder, it cannot give its map, or not at that size; the nearest is named.
+    """
+    if not timm.is_model(name):
+        raise ConfigError(f"timm has no encoder {name!r}", hint=near_matches(name, timm.list_models()))
+    native = int(timm.get_pretrained_cfg_value(name, "input_size")[-1])  # type: ignore[index]
+    with torch.device("meta"), torch.no_grad():
+        multiple = int(_net(name, native).feature_info.reduction()[-1])  # type: ignore[union-attr, operator]
+        need_multiple("input_px", px, multiple, -(-_LEAST_CHANNELS // multiple) * multiple, 1024 // multiple * multiple)
+        net = _net(name, px)
+        try:
+            seen = net.eval()(torch.zeros(1, 3, px, px))[0]
+        except (RuntimeError, AssertionError, ValueError) as error:
+            raise ConfigError(f"{name} cannot read faces of {px} px: {error}", hint=f"try {native}") from error
+    if _gives_channels_last(net):
+        seen = seen.permute(0, 3, 1, 2)
+    config: Any = net.pretrained_cfg
+    _, channels, height, width = seen.shape
+    return Shape(name, px, channels, height, width, tuple(config["mean"]), tuple(config["std"]))
+
+
+def cached_weights(name: str) -> str:
+    """Path of timm's weights of ``name`` in the Hugging Face cache.
+
+    Raises:
+        ConfigError: timm has none, or they were never downloaded.
+    """
+    from huggingface_hub import try_to_load_from_cache
+
+    repository = timm.get_pretrained_cfg_value(name, "hf_hub_id")
+    if not isinstance(repository, str):
+        raise ConfigError(f"timm has no pretrained weights of {name}", hint="leave pretrained out")
+    path = try_to_load_from_cache(repository, "model.safetensors")
+    if not isinstance(path, str):
+        raise ConfigError(
+            f"the pretrained weights of {name} ({repository}) are not on this machine",
+            hint="leave pretrained out, or fetch them first: hf download " + repository,
+        )
+    return path
+
+
+def _check_choices(pool: str, split: str, decoder: str) -> None:
+    need_choice("pool", pool, POOLS)
+    need_choice("split", split, SPLITS)
+    need_choice("decoder", decoder, DECODERS)
+    if split == decoder == "shared":
+        raise ConfigError(
+            "with a shared bottleneck and a shared decoder everybody would look alike",
+            hint='split = "half" or decoder = "own"',
+        )
+
+
+def _net(name: str, px: int, weights: str | None = None) -> nn.Module:
+    """The encoder of timm with its last map as the only output.
+
+    Raises:
+        ConfigError: timm cannot build it so.
+    """
+    settings: dict[str, Any] = {"img_size": px} if timm.get_pretrained_cfg_value(name, "fixed_input_size") else {}
+    if weights is not None:
+        settings["pretrained_cfg_overlay"] = {"file": weights}
+    try:
+        return timm.create_model(
+            name, pretrained=weights is not None, features_only=True, out_indices=(-1,), **settings
+        )
+    except (RuntimeError, AssertionError, ValueError, TypeError, AttributeError) as error:
+        raise ConfigError(
+            f"timm cannot build {name} as an encoder at {px} px: {error}",
+            hint="try efficientnet_b4, convnext_tiny or resnet50",
+        ) from error
+
+
+def _gives_channels_last(net: nn.Module) -> bool:
+    return str(getattr(net, "output_fmt", "NCHW")).endswith("NHWC")
+
+
+def _base_side(output_px: int) -> int:
+    side = output_px
+    while side >= 8:
+        side //= 2
+    return side
+
+
+def _ups(output_px: int, channels: int, width: float) -> tuple[int, ...]:
+    """Channels of the doublings after the bottleneck's own."""
+    doublings = (output_px // _base_side(output_px)).bit_length() - 2
+    return tuple(scaled(max(_LEAST_CHANNELS, channels >> number), width) for number in range(doublings))

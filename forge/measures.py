@@ -25,12 +25,13 @@ _RING = (5, 250)
 
 @dataclass(frozen=True)
 class Spread:
-    """Many values of one measure: how many, their median, and the quartiles between which the middle half lies."""
+    """Many values of one measure: how many, median, the quartiles between which the middle half lies, and mean."""
 
     n: int
     median: float
     low: float
     high: float
+    mean: float
 
     @classmethod
     def of(cls, values: Iterable[float]) -> Spread | None:
@@ -39,7 +40,7 @@ class Spread:
         if not len(finite):
             return None
         low, median, high = np.quantile(finite, [0.25, 0.5, 0.75])
-        return cls(len(finite), float(median), float(low), float(high))
+        return cls(len(finite), float(median), float(low), float(high), float(finite.mean()))
 
 
 def ssim(a: np.ndarray, b: np.ndarray, mask: np.ndarray | None = None) -> float:

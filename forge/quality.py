@@ -6,17 +6,32 @@ from (:func:`holdout`), it says what the swapper can do; measured on the others,
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import islice, repeat
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-from forge.gauges import CropGauge, Gauge, IdentityGauge, LandmarkGauge, Person, Sample, SeamGauge, SelfGauge
+from forge.gauges import (
+    CropGauge,
+    FeatureGauge,
+    Gauge,
+    HeadGauge,
+    IdentityGauge,
+    LandmarkGauge,
+    MotionGauge,
+    Person,
+    Sample,
+    SeamGauge,
+    SelfGauge,
+)
 from forge.measures import Spread
 from forge.plan import SwapPlan, plan_swap, smoothed
+from forge.quality_features import FeatureBank, FeatureNet
+from forge.quality_result import SPREADS, SwapQuality
 from forge.swap import SwapPredictor
 from shared.errors import FacesetError, MediaError, UsageError
 from shared.faces.boxes import box_around, overlap
@@ -28,69 +43,15 @@ from shared.sampling import evenly_spaced
 from shared.types import Face, Frame, Framing
 from shared.video import VideoReader, audio_digest, frame_times, read_mask_frames
 
+__all__ = ["SPREADS", "Instruments", "SwapQuality", "holdout", "measure_swap", "person_from"]
+
 _SAME_FACE = 0.3
 _DEFAULT_PX = 128
 _DEFAULT_FRAMING: Framing = "full"
 _REFERENCE_FACES = 64
 _LEAST_FACE_PX = 16.0
-
-
-@dataclass(frozen=True)
-class SwapQuality:
-    """What was measured; None where what it needs was not given, or no frame could be measured.
-
-    Attributes:
-        clip, target: names of the files; start, stop: the frames that were measured, half-open.
-        px, framing: of the crops compared.
-        frames_with_face: frames of the range with the face in the target; frames_found: those of them in which it was
-            found again in the fake.
-        same_frames, same_times, same_sound: whether the whole clips agree in these.
-        landmark_distance: mean distance of 68 points from the target's, over that of the outer eye corners.
-        sharpness_ratio: variance of the Laplacian inside the face, over that of the target.
-        identity_to_source, identity_to_target: Euclidean distance of embeddings to the mean of each person.
-        nearer_to_source: share of frames whose face is nearer to the source person than to the target person.
-        self_ssim, self_ssim_face: similarity (11x11, sigma 1.5) of the target person's own reconstruction at the
-            swapper's output size, over the whole crop and inside the face.
-        seam_ratio: steepness in the mask's fading band, over that of the target there; 1 shows no seam.
-        flicker, flicker_target: distance from the mean of the neighbours in time, grey levels, inside the face;
-            flicker_ratio: of their medians.
-    """
-
-    clip: str
-    target: str
-    start: int
-    stop: int
-    px: int
-    framing: str
-    frames_with_face: int
-    frames_found: int
-    same_frames: bool
-    same_times: bool
-    same_sound: bool
-    landmark_distance: Spread | None = None
-    sharpness_ratio: Spread | None = None
-    identity_to_source: Spread | None = None
-    identity_to_target: Spread | None = None
-    nearer_to_source: float | None = None
-    self_ssim: Spread | None = None
-    self_ssim_face: Spread | None = None
-    seam_ratio: Spread | None = None
-    flicker: Spread | None = None
-    flicker_target: Spread | None = None
-    flicker_ratio: float | None = None
-
-
-SPREADS: tuple[str, ...] = (
-    "landmark_distance",
-    "sharpness_ratio",
-    "identity_to_source",
-    "identity_to_target",
-    "self_ssim",
-    "self_ssim_face",
-    "seam_ratio",
-    "flicker",
-    "flicker_target",
-)
+_PICKED = 16
+_SINGLE = ("nearer_to_source", "top1", "blink_correlation", "mouth_correlation", "blink_swing", "mouth_swing")
 
 
 @dataclass(frozen=True, eq=False)
@@ -101,16 +62,23 @@ class Instruments:
         finder: finds faces in both clips.
         embedder: tells people apart; None leaves identity out.
         people: source and target person; None leaves identity out.
+        cast: everybody a face is compared with, by name; the two people are always among them.
+        embedder_in_loss: whether the swapper was trained by this embedder too, see :mod:`forge.quality_fair`.
         predictor: the swapper, for self-reconstruction; None leaves it out.
         target_identity: whom the predictor draws then; None leaves it out.
+        features: network for distances of features; None leaves them out. bank: where it keeps vectors of faces.
         px, framing: of the crops compared; by default the swapper's output size and framing.
     """
 
     finder: FaceFinder
     embedder: IdentityEmbedder | None = None
     people: tuple[Person, Person] | None = None
+    cast: Mapping[str, Person] = field(default_factory=dict)
+    embedder_in_loss: bool | None = None
     predictor: SwapPredictor | None = None
     target_identity: str | None = None
+    features: FeatureNet | None = None
+    bank: FeatureBank = field(default_factory=FeatureBank)
     px: int | None = None
     framing: Framing | None = None
 
@@ -124,14 +92,30 @@ class Instruments:
         """Framing of the crops compared."""
         return self.framing or (self.predictor.spec.framing if self.predictor else _DEFAULT_FRAMING)
 
-    def gauges(self) -> list[Gauge]:
-        """Fresh gauges for one clip."""
-        gauges: list[Gauge] = [LandmarkGauge(), SeamGauge(), CropGauge(self.crop_px, self.crop_framing)]
+    def gauges(self, clip: str = "") -> list[Gauge]:
+        """Fresh gauges for one clip, under whose name the bank keeps features."""
+        gauges: list[Gauge] = [LandmarkGauge(), MotionGauge(), SeamGauge(), HeadGauge()]
+        gauges.append(CropGauge(self.crop_px, self.crop_framing))
         if self.embedder is not None and self.people is not None:
-            gauges.append(IdentityGauge(self.embedder, *self.people))
+            gauges.append(IdentityGauge(self.embedder, *self.people, self.cast))
         if self.predictor is not None and self.target_identity is not None:
             gauges.append(SelfGauge(self.predictor, self.target_identity))
+        if self.features is not None:
+            gauges.append(FeatureGauge(self.features, self.bank.of(clip)))
         return gauges
+
+    def judges(self) -> dict[str, Any]:
+        """Who was compared, with how many, by what: fields of :class:`SwapQuality`."""
+        if self.embedder is None or self.people is None:
+            return {"target_identity": self.target_identity}
+        source, target = (person.name for person in self.people)
+        return {
+            "source_identity": source,
+            "target_identity": target,
+            "cast": len({*self.cast, source, target}),
+            "embedder": self.embedder.name,
+            "embedder_in_loss": self.embedder_in_loss,
+        }
 
 
 def holdout(frames: int, fraction: float = 0.2) -> tuple[int, int]:
@@ -169,10 +153,12 @@ def measure_swap(
     *,
     frames: tuple[int, int] | None = None,
     alpha: Path | None = None,
+    beside: Sequence[Gauge] = (),
 ) -> SwapQuality:
     """Measures ``fake`` against ``target`` on ``frames`` (half-open), or on all of them.
 
-    The face is the target's main one in those frames. ``alpha`` is the fake's alpha mask video, for the seam.
+    The face is the target's main one in those frames. ``alpha`` is the fake's alpha mask video, for the seam and for
+    what lies outside it. ``beside`` are gauges that see the same frames and keep what they see, a picture for example.
 
     Raises:
         MediaError: a clip cannot be read, or ``frames`` lies outside the target.
@@ -185,25 +171,32 @@ def measure_swap(
         raise MediaError(f"{target} has {len(times)} frames, not {start} to {stop}", hint="choose frames inside it")
     wanted = plan_swap(_every_frame(target, instruments.finder, start, stop), smooth=False, what=str(target))
     again = _found_again(fake, instruments.finder, wanted, start, stop)
-    values = _gather(_samples(fake, target, alpha, wanted, again, start, stop), instruments.gauges())
+    gauges = [*instruments.gauges(str(fake)), *beside]
+    values = _gather(_samples(fake, target, alpha, wanted, again, start, stop), gauges)
+    facts: dict[str, Any] = {
+        "clip": fake.name,
+        "target": target.name,
+        "start": start,
+        "stop": stop,
+        "px": instruments.crop_px,
+        "framing": instruments.crop_framing,
+        "frames_with_face": len(wanted.swapped_frames),
+        "frames_found": len(again),
+        "same_frames": len(times) == len(fake_times),
+        "same_times": [time.exact_seconds for time in times] == [time.exact_seconds for time in fake_times],
+        "same_sound": audio_digest(fake) == audio_digest(target),
+    }
+    return SwapQuality(**facts, **instruments.judges(), **_summed(values))
+
+
+def _summed(values: Mapping[str, list[float]]) -> dict[str, Any]:
+    """Fields of :class:`SwapQuality`: spreads of what frames gave, means of shares, ratios of medians."""
     spreads = {name: Spread.of(values.get(name, ())) for name in SPREADS}
-    nearer = values.get("nearer_to_source")
-    return SwapQuality(
-        clip=fake.name,
-        target=target.name,
-        start=start,
-        stop=stop,
-        px=instruments.crop_px,
-        framing=instruments.crop_framing,
-        frames_with_face=len(wanted.swapped_frames),
-        frames_found=len(again),
-        same_frames=len(times) == len(fake_times),
-        same_times=[time.exact_seconds for time in times] == [time.exact_seconds for time in fake_times],
-        same_sound=audio_digest(fake) == audio_digest(target),
-        nearer_to_source=float(np.mean(nearer)) if nearer else None,
-        flicker_ratio=_ratio(spreads["flicker"], spreads["flicker_target"]),
-        **spreads,
-    )
+    single = {name: float(np.mean(values[name])) for name in _SINGLE if values.get(name)}
+    ratios = {
+        f"{name}_ratio": _ratio(spreads[name], spreads[f"{name}_target"]) for name in ("flicker", "flicker_compensated")
+    }
+    return {**spreads, **single, **ratios}
 
 
 def _ratio(own: Spread | None, its: Spread | None) -> float | None:
@@ -248,6 +241,8 @@ def _samples(
     fake: Path, target: Path, alpha: Path | None, wanted: SwapPlan, again: dict[int, Face], start: int, stop: int
 ) -> Iterator[Sample]:
     """Both clips side by side, the frames that have the face."""
+    present = wanted.swapped_frames
+    picked = {present[place] for place in evenly_spaced(len(present), _PICKED)}
     steady = smoothed(wanted.faces, dict(zip(range(start, stop), wanted.times, strict=True)))
     with VideoReader(target) as ours, VideoReader(fake) as theirs, closing(_masks(alpha, start)) as masks:
         pairs = zip(ours.frames(start=start, stop=stop), theirs.frames(start=start, stop=stop), masks, strict=False)
@@ -256,7 +251,8 @@ def _samples(
             if not faces:
                 continue
             calm = next(face for face in steady[one.index] if face.track == faces[0].track)
-            yield Sample(one.index, one.image, other.image, faces[0], calm, again.get(one.index), mask)
+            found = again.get(one.index)
+            yield Sample(one.index, one.image, other.image, faces[0], calm, found, mask, picked=one.index in picked)
 
 
 def _masks(alpha: Path | None, start: int) -> Generator[np.ndarray | None, None, None]:

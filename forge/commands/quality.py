@@ -2,23 +2,27 @@
 
 from __future__ import annotations
 
-import dataclasses
+import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, get_args
 
 import typer
 
 from forge.swap_config import SwapConfig
+from shared.bootstrap import ClusterBy
 from shared.console import console
 from shared.errors import UsageError
 
 if TYPE_CHECKING:
     from forge.gauges import Person
     from forge.measures import Spread
-    from forge.quality import SwapQuality
+    from forge.quality import Instruments
+    from forge.quality_result import SwapQuality
+    from forge.survey import Survey
     from shared.faces.identity import IdentityEmbedder
 
 _SWAP = SwapConfig()
+_SHOWN_CLIPS = 4
 
 
 def quality(
@@ -30,39 +34,77 @@ def quality(
         list[Path] | None, typer.Option(help="Faceset of a person, for identity; repeatable.", show_default=False)
     ] = None,
     run: Annotated[
-        Path | None, typer.Option(help="The swapper, to measure self-reconstruction.", show_default=False)
+        Path | None,
+        typer.Option(help="The swapper: measures self-reconstruction, and whether identity's judge was in its loss."),
     ] = None,
     last: Annotated[float, typer.Option(help="Measure this last fraction of each clip; 0.2 is the last fifth.")] = 1.0,
+    limit: Annotated[
+        int | None, typer.Option(help="At most this many fakes, evenly spaced.", show_default="all")
+    ] = None,
+    clusters: Annotated[
+        str, typer.Option(help="What the interval draws: target (clips of one filmed person) or group (linked people).")
+    ] = "target",
+    out: Annotated[Path | None, typer.Option(help="Write everything here as JSON.", show_default=False)] = None,
+    sheets: Annotated[Path | None, typer.Option(help="Folder for a picture of each fake.", show_default=False)] = None,
     finder: Annotated[str, typer.Option(help="Face finder.")] = _SWAP.finder,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:N or mps.")] = _SWAP.device,
 ) -> None:
-    """Measures fakes against the clips they were made from: medians, quartiles, and how many frames they rest on.
+    """Measures fakes against the clips they were made from: each measure with its level, n and interval.
 
-    Example: assay forge quality swapped/ --target bob.mp4 --run runs/ann-bob --faces faces/ann --faces faces/bob
+    Example: assay forge quality swapped/ --run runs/ann-bob --faces faces/ann --faces faces/bob --out quality.json
 
-    A clip without a record is taken to wear the face of the first --faces in place of that of the second.
+    Identity is measured where the facesets of both people are given; all facesets are the cast of the retrieval. A
+    clip without a record is taken to wear the face of the first --faces in place of that of the second.
     """
+    if clusters not in get_args(ClusterBy):
+        raise UsageError(f"no clusters are called {clusters!r}", hint=f"one of {', '.join(get_args(ClusterBy))}")
+    from forge.quality_result import Failure
+    from forge.survey import find_cases, survey, thinned
+
+    failures: list[Failure] = []
+    cases = thinned(find_cases(clips, target or (), failures=failures), limit)
+    instruments, people = _instruments(faces or [], run, finder, device)
+    by: ClusterBy = "group" if clusters == "group" else "target"
+    with console.progress("measuring", len(cases), unit="clips") as tick:
+        found = survey(
+            cases, instruments, people, last=last, cluster_by=by, failures=failures, sheets=sheets, tick=tick
+        )
+    _show(found)
+    document = found.document()
+    if out is not None:
+        from shared.storage import write_bytes
+
+        write_bytes(out, json.dumps(document, indent=2, ensure_ascii=False).encode() + b"\n")
+        console.print(f"written to {out}")
+    console.result(document)
+
+
+def _instruments(
+    facesets: list[Path], run: Path | None, finder: str, device: str
+) -> tuple[Instruments, dict[str, Person]]:
     from forge.quality import Instruments
-    from forge.survey import find_cases, measure_cases
+    from forge.quality_fair import embedder_in_loss
+    from forge.quality_features import load_features
     from forge.swap import SwapPredictor
     from shared.device import pick_device
     from shared.faces.finder import make_finder
 
-    cases = find_cases(clips, target or ())
     picked = pick_device(device)
-    embedder, people = _people(faces or [], str(picked.torch_device))
+    place = str(picked.torch_device)
+    embedder, people = _people(facesets, place)
     pair = tuple(people.values())
+    features = load_features(place)
+    if features is None:
+        console.warn("no distances of features: pip install 'assay[pretrained]'")
     instruments = Instruments(
-        make_finder(finder, device=str(picked.torch_device)),
+        make_finder(finder, device=place),
         embedder=embedder,
         people=(pair[0], pair[1]) if len(pair) == 2 else None,
+        embedder_in_loss=embedder_in_loss(run, embedder.name) if run is not None and embedder is not None else None,
         predictor=SwapPredictor.load(run, picked) if run is not None else None,
+        features=features,
     )
-    with console.progress("measuring", len(cases), unit="clips") as tick:
-        results = list(measure_cases(cases, instruments, people, last=last, tick=tick))
-    for result in results:
-        _show(result)
-    console.result({"quality": [dataclasses.asdict(result) for result in results]})
+    return instruments, people
 
 
 def _people(facesets: list[Path], device: str) -> tuple[IdentityEmbedder | None, dict[str, Person]]:
@@ -78,16 +120,40 @@ def _people(facesets: list[Path], device: str) -> tuple[IdentityEmbedder | None,
     return embedder, {person.name: person for person in people}
 
 
-def _show(result: SwapQuality) -> None:
-    from forge.quality import SPREADS
+def _show(found: Survey) -> None:
+    from forge.quality_result import UNITS
+
+    if len(found.measured) <= _SHOWN_CLIPS:
+        for _case, result in found.measured:
+            _show_clip(result)
+    rows = []
+    for one in found.summary:
+        bounds = "none: one cluster" if one.low is None or one.high is None else f"{one.low:.3f} to {one.high:.3f}"
+        unit = UNITS.get(one.metric, "")
+        rows.append((one.metric, f"{one.value:.3f}", bounds, unit, f"{one.num_fake} {one.level}s", one.clusters))
+    title = f"{len(found.measured)} fakes, mean and 95 % interval"
+    console.table(title, ["measure", "mean", "interval", "unit", "n", "clusters"], rows)
+    for failure in found.failures:
+        console.warn(f"{failure.clip}: {failure.reason}")
+    for note in found.notes:
+        console.print(note)
+
+
+def _show_clip(result: SwapQuality) -> None:
+    from forge.quality_result import CLIP_MEASURES, SPREADS
 
     title = f"{result.clip}: frames {result.start} to {result.stop}, {result.frames_found} found again"
     measured: list[tuple[str, Spread]] = [
         (name, spread) for name in SPREADS if (spread := getattr(result, name)) is not None
     ]
-    rows = [(name, f"{x.median:.3f}", f"{x.low:.3f} to {x.high:.3f}", x.n) for name, x in measured]
+    rows = [(name, f"{x.median:.3f}", f"{x.low:.3f} to {x.high:.3f}", str(x.n)) for name, x in measured]
+    singles = ((each.name, getattr(result, each.name)) for each in CLIP_MEASURES)
+    rows += [(name, f"{value:.3f}", "", "1 clip") for name, value in singles if value is not None]
     console.table(title, ["measure", "median", "middle half", "frames"], rows)
-    if result.nearer_to_source is not None:
-        console.print(f"nearer to the source person in {100 * result.nearer_to_source:.1f} % of frames")
+    if result.nearer_to_source is not None and result.top1 is not None:
+        nearer, first = 100 * result.nearer_to_source, 100 * result.top1
+        console.print(
+            f"nearer to the source person in {nearer:.1f} % of frames, first of {result.cast} in {first:.1f} %"
+        )
     same = {"frames": result.same_frames, "times": result.same_times, "sound": result.same_sound}
     console.print(", ".join(f"{what} {'as' if holds else 'NOT as'} the target's" for what, holds in same.items()))

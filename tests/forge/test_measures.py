@@ -21,7 +21,7 @@ def whole() -> np.ndarray:
 
 
 def test_spread_of_five_numbers_by_hand():
-    assert Spread.of([5.0, 1.0, 3.0, 2.0, 4.0, float("nan")]) == Spread(5, 3.0, 2.0, 4.0)
+    assert Spread.of([9.0, 1.0, 3.0, 2.0, 4.0, float("nan")]) == Spread(5, 3.0, 2.0, 4.0, 3.8)
     assert Spread.of([float("nan")]) is None
 
 

@@ -195,6 +195,93 @@ def test_a_shorter_clip_is_said_to_differ(target, tmp_path):
     assert result.frames_found == 7
 
 
+def _oval(path: Path, frames: int = FRAMES) -> Path:
+    """An alpha mask video: all over the blob, fading at its edge."""
+    lossless = Encoding(crf=0, preset="ultrafast", pixel_format="gray")
+    with VideoWriter(
+        path, width=WIDTH, height=HEIGHT, time_base=BASE, frame_rate=Fraction(25), encoding=lossless
+    ) as writer:
+        for frame in range(frames):
+            writer.write(_mask_of(frame), Timestamp(frame, BASE))
+    return path
+
+
+def _mask_of(frame: int) -> np.ndarray:
+    mask = np.zeros((HEIGHT, WIDTH), np.float32)
+    cv2.ellipse(mask, (60 + frame, 56), (24, 32), 0, 0, 360, 1.0, -1)
+    return np.round(cv2.GaussianBlur(mask, (0, 0), 1.5) * 255).astype(np.uint8)
+
+
+def test_a_clip_swapped_with_itself_has_the_known_answers_of_every_measure(target, tmp_path):
+    result = measure_swap(target, target, Instruments(Bright()), alpha=_oval(tmp_path / "alpha.mkv"))
+    assert result.pose_error.median == result.expression_error.median == result.color_step.median == 0
+    assert result.mask_ssim.median == result.ssim_outside.median == pytest.approx(1)
+    assert result.seam_ratio.median == pytest.approx(1)
+    assert result.flicker_compensated_ratio == pytest.approx(1)
+    assert result.flicker_compensated.n == FRAMES - 2
+    assert result.mask_ssim.n == result.pose_error.n == result.color_step.n == FRAMES
+    assert result.blink_correlation is None, "the blob never blinks"
+    assert result.top1 is result.embedder is result.features_outside is None
+
+
+def test_a_hue_step_shows_at_the_border_and_nothing_outside(target, tmp_path):
+    def redder(picture: np.ndarray, frame: int) -> np.ndarray:
+        return np.where(_mask_of(frame)[..., None] > 127, picture - np.array([0, 30, 30], np.uint8), picture)
+
+    fake = _clip(tmp_path / "fake.mp4", redder)
+    result = measure_swap(fake, target, Instruments(Bright()), alpha=_oval(tmp_path / "alpha.mkv"))
+    assert result.color_step.median > 8
+    assert result.ssim_outside.median > 0.98
+    assert result.mask_ssim.median < 0.99
+
+
+class Talking(Bright):
+    """Points whose mouth and lids move with the frame, as the brightness of the top left corner says."""
+
+    def _faces(self, image: np.ndarray) -> list[Face]:
+        faces = super()._faces(image)
+        opened = float(image[:8, :8].mean()) / 255
+        for face in faces:
+            face.landmarks[[65, 66, 67], 1] += 10 * opened
+            face.landmarks[[40, 41, 46, 47], 1] += 3 * opened
+        return faces
+
+
+def _spoken(swing: float) -> Callable[[np.ndarray, int], np.ndarray]:
+    def change(picture: np.ndarray, frame: int) -> np.ndarray:
+        picture = picture.copy()
+        picture[:16, :16] = round(60 + swing * np.sin(frame))
+        return picture
+
+    return change
+
+
+def test_a_frozen_mouth_does_not_follow_and_a_weaker_one_does(tmp_path):
+    talks = _clip(tmp_path / "talks.mp4", _spoken(55))
+    mumbles, frozen = _clip(tmp_path / "mumbles.mp4", _spoken(25)), _clip(tmp_path / "frozen.mp4", _spoken(0))
+    same = measure_swap(talks, talks, Instruments(Talking()))
+    assert same.mouth_correlation == pytest.approx(1)
+    assert same.blink_correlation == pytest.approx(1)
+    assert same.mouth_swing > 0.05
+    assert measure_swap(mumbles, talks, Instruments(Talking())).mouth_correlation > 0.95
+    still = measure_swap(frozen, talks, Instruments(Talking()))
+    assert abs(still.mouth_correlation) < 0.3
+    assert still.expression_error.median > 5 * same.expression_error.median
+
+
+def test_retrieval_is_among_all_the_cast(target):
+    embedder = MeanColour()
+    own = np.array([0.78, 0.78, 0.78])
+    source, other = Person("source", own + 0.1), Person("other", own + np.array([0.3, 0, 0]))
+    stranger = Person("stranger", own)
+    alone = measure_swap(target, target, Instruments(Bright(), embedder, (source, other)))
+    crowd = measure_swap(target, target, Instruments(Bright(), embedder, (source, other), cast={"stranger": stranger}))
+    assert (alone.top1, alone.cast, alone.nearer_to_source) == (1.0, 2, 1.0)
+    assert (crowd.top1, crowd.cast, crowd.nearer_to_source) == (0.0, 3, 1.0)
+    assert (crowd.source_identity, crowd.target_identity, crowd.embedder) == ("source", "other", "colour")
+    assert crowd.cosine_to_source.median > crowd.cosine_to_target.median
+
+
 def test_a_target_without_a_face_is_refused(target, tmp_path):
     dark = _clip(tmp_path / "dark.mp4", lambda picture, _frame: picture // 4)
     with pytest.raises(NoFaceError, match="dark"):

@@ -1,0 +1,52 @@
+"""Whether the network that judges identity was also in the loss: a judge that trained the accused says nothing."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from shared.errors import CheckpointError
+
+_CONFIG = "config.toml"
+_MOST_BYTES = 1 << 20
+_WEIGHT = "identity"
+_JUDGE = "identity_net"
+_ONLY_JUDGE = "dlib-resnet-v1"
+"""What an identity loss compares with where the settings do not name it."""
+
+
+def embedder_in_loss(run: Path, embedder: str) -> bool | None:
+    """Whether the swapper of ``run`` learned from the embedder of that name; None where its settings are not there.
+
+    ``run`` is a run folder or the ``swapper`` folder in one. Reads the run's settings as they were resolved: any
+    weight called ``identity`` above 0, in the loss or in a stage of a recipe, counts.
+
+    Raises:
+        CheckpointError: the settings are damaged.
+    """
+    file = next((place / _CONFIG for place in (run, run.parent) if (place / _CONFIG).is_file()), None)
+    if file is None:
+        return None
+    try:
+        if file.stat().st_size > _MOST_BYTES:
+            raise CheckpointError(f"{file} is larger than settings are", hint="restore the run's config.toml")
+        settings = tomllib.loads(file.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise CheckpointError(f"{file} cannot be read: {error}", hint="restore the run's config.toml") from error
+    return embedder in _judges(settings)
+
+
+def _judges(settings: Mapping[str, Any]) -> set[str]:
+    """Names of the embedders that some weight in the settings gives a say."""
+    found: set[str] = set()
+    weight = settings.get(_WEIGHT)
+    if isinstance(weight, int | float) and weight > 0:
+        found.add(str(settings.get(_JUDGE, _ONLY_JUDGE)))
+    for value in settings.values():
+        parts = value if isinstance(value, list) else [value]
+        for part in parts:
+            if isinstance(part, Mapping):
+                found |= _judges(part)
+    return found

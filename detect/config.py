@@ -6,11 +6,13 @@ import os
 from dataclasses import dataclass, field
 from typing import Literal
 
+from detect.blend_config import SelfBlendConfig
 from shared.errors import ConfigError
 from shared.types import SPLITS, Framing, Split
 
 Precision = Literal["auto", "float32", "bfloat16"]
 ClusterBy = Literal["group", "target"]
+Optimizer = Literal["adamw", "sgd", "sam"]
 Aggregation = Literal["mean", "median", "max-face", "top-k", "trimmed", "max-track"]
 
 
@@ -119,6 +121,37 @@ class AugmentConfig:
 
 
 @dataclass(frozen=True)
+class MixConfig:
+    """What a batch's pairs of a fake and a real face are: see ``detect.examples``."""
+
+    forged: float = 1.0
+    """Share of pairs from the dataset's own fakes."""
+    blended: float = 0.0
+    """Share of pairs made on the fly by blending a real face with a changed copy of itself."""
+    paired: float = 0.5
+    """Of the forged faces, how many come with a real face of the same person, best of the very frame."""
+    twins: float = 0.5
+    """Of the blended pairs, how many use a copy drawn by a swapper's decoder, where the face has one."""
+    real_faces: tuple[str, ...] = ()
+    """Facesets of real people to blend, beside the train split's real clips."""
+    twin_faces: tuple[str, ...] = ()
+    """Facesets drawn again by swappers (assay forge redraw), of those real faces."""
+    video_share: float | None = None
+    """How often a blended face comes from the real clips and not from ``real_faces``; by numbers when left out."""
+
+    def __post_init__(self) -> None:
+        for name in ("forged", "blended"):
+            _need(0 <= getattr(self, name) <= 1000, f"{name} is a share, got {getattr(self, name)}")
+        _need(self.forged + self.blended > 0, "neither forged nor blended pairs are asked for", "give one a share")
+        for name in ("paired", "twins"):
+            _need(0 <= getattr(self, name) <= 1, f"{name} must lie in [0, 1], got {getattr(self, name)}")
+        _need(
+            self.video_share is None or 0 <= self.video_share <= 1,
+            f"video_share must lie in [0, 1], got {self.video_share}",
+        )
+
+
+@dataclass(frozen=True)
 class TrainConfig:
     """How a detector is trained. The model kept is the one that did best on the val split, and on nothing else."""
 
@@ -139,11 +172,20 @@ class TrainConfig:
     steps: int = 1500
     batch: int = 32
     """Crops a step, half of them fake."""
+    optimizer: Optimizer = "adamw"
+    """"sgd" has momentum 0.9 and Nesterov's step; "sam" is sharpness-aware minimisation over it (two passes a step)."""
+    sam_rho: float = 0.05
+    """"sam": how far up the loss is looked for."""
     lr: float = 3e-4
+    """Peak learning rate: about 3e-4 for "adamw", 1e-3 to 1e-2 for "sgd" and "sam"."""
     weight_decay: float = 0.02
     warmup_steps: int = 100
     clip_norm: float = 1.0
     label_smoothing: float = 0.0
+    mixup: float = 0.0
+    """Alpha of mixup's Beta distribution; 0 is off. It blurs the very traces that are looked for."""
+    mask_weight: float = 1.0
+    """How much the forged region counts beside the class, for detectors that draw it."""
     ema_decay: float = 0.995
     """Decay of the weights' moving average, which is what is evaluated and kept."""
     evaluate_every: int = 100
@@ -160,6 +202,8 @@ class TrainConfig:
     allow_leak: bool = False
     """Train although splits share people or clips. The model card says so, because it makes the numbers worthless."""
     faces: FaceConfig = field(default_factory=FaceConfig)
+    mix: MixConfig = field(default_factory=MixConfig)
+    self_blend: SelfBlendConfig = field(default_factory=SelfBlendConfig)
     augment: AugmentConfig = field(default_factory=AugmentConfig)
     aggregate: AggregateConfig = field(default_factory=AggregateConfig)
 
@@ -168,6 +212,9 @@ class TrainConfig:
             _need(getattr(self, name) >= 1, f"{name} must be at least 1, got {getattr(self, name)}")
         _need(2 <= self.batch <= 65536 and self.batch % 2 == 0, f"batch must be even and 2 or more, got {self.batch}")
         _need(self.lr > 0, f"lr must be positive, got {self.lr}")
+        _need(0 <= self.mixup <= 10, f"mixup must lie in [0, 10], got {self.mixup}", "0 is off")
+        _need(0 < self.sam_rho <= 1, f"sam_rho must lie in (0, 1], got {self.sam_rho}", "0.05 is usual")
+        _need(0 <= self.mask_weight <= 100, f"mask_weight must lie in [0, 100], got {self.mask_weight}")
         _need(0 <= self.label_smoothing < 0.5, f"label_smoothing must lie in [0, 0.5), got {self.label_smoothing}")
         _need(0 <= self.ema_decay < 1, f"ema_decay must lie in [0, 1), got {self.ema_decay}")
         _need(self.minutes is None or self.minutes > 0, f"minutes must be positive, got {self.minutes}")

@@ -20,8 +20,8 @@ from pathlib import Path
 
 import numpy as np
 
-from detect.batches import FaceKey
 from detect.config import FaceConfig
+from detect.examples import FaceKey
 from detect.truth import LabelsByFrame, face_truth, labels_by_clip
 from shared.console import console
 from shared.dataset import DatasetFolder
@@ -80,6 +80,11 @@ class ClipFaces:
     def identity(self) -> str:
         """The person whose video it is."""
         return self.record.target_identity
+
+    @property
+    def frames(self) -> np.ndarray:
+        """(N,) int32, the frame of each face."""
+        return np.empty(0, np.int32) if self.faceset is None else self.faceset.table.column("frame").to_numpy()
 
     def crops(self) -> np.ndarray:
         """(N, S, S, 3) uint8 RGB, all faces; N is 0 without a faceset.

@@ -12,46 +12,15 @@ Convention:
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import NamedTuple
 
 import cv2
 import numpy as np
 
-from shared.errors import ConfigError
+from detect.blend_config import SelfBlendConfig
 from shared.faces.mask import HullKind, hull_mask
 
 _HULLS: tuple[HullKind, ...] = ("dfl", "extended", "components", "facehull")
-
-
-@dataclass(frozen=True)
-class SelfBlendConfig:
-    """Strengths of the recipe, each as a share of the crop's side or of the value range."""
-
-    rgb_shift: float = 20 / 255
-    """Largest shift of each channel, with probability 0.3."""
-    hue_shift: float = 0.03
-    """Largest turn of the hue circle."""
-    saturation: float = 0.3
-    """Largest relative change of saturation."""
-    brightness: float = 0.1
-    """Largest shift of brightness."""
-    contrast: float = 0.1
-    """Largest relative change of contrast."""
-    shift_x: float = 0.03
-    """Largest sideways move of the blended copy."""
-    shift_y: float = 0.015
-    """Largest up or down move."""
-    zoom: float = 0.05
-    """Largest relative change of its size."""
-    elastic: float = 0.028
-    """Typical size of the mask's elastic deformation (50 x a field smoothed by 7 px at 256 px in the paper's code)."""
-    ratios: tuple[float, ...] = (0.25, 0.5, 0.75, 1.0, 1.0, 1.0)
-    """Blend strengths to choose from."""
-
-    def __post_init__(self) -> None:
-        if not self.ratios or not all(0 < ratio <= 1 for ratio in self.ratios):
-            raise ConfigError(f"blend ratios lie in (0, 1], got {self.ratios}")
 
 
 class SelfBlend(NamedTuple):
@@ -63,9 +32,17 @@ class SelfBlend(NamedTuple):
 
 
 def self_blend(
-    crop: np.ndarray, landmarks: np.ndarray, rng: np.random.Generator, config: SelfBlendConfig | None = None
+    crop: np.ndarray,
+    landmarks: np.ndarray,
+    rng: np.random.Generator,
+    config: SelfBlendConfig | None = None,
+    *,
+    copy: np.ndarray | None = None,
 ) -> SelfBlend:
     """The pair that the recipe makes of one real face.
+
+    ``copy`` (S, S, 3) uint8, the same face drawn by a decoder, is blended in place of the face's own copy. It needs no
+    change to be told from the face, so it gets one in half of the cases only, and stays where it is in half of them.
 
     The real half comes back changed in half of the cases (the transform falls on it or on the copy with equal chance),
     so that a change of colour says nothing by itself.
@@ -73,12 +50,14 @@ def self_blend(
     config = config or SelfBlendConfig()
     px = crop.shape[0]
     mask = hull_mask(landmarks, px, _HULLS[rng.integers(len(_HULLS))])
-    source = target = crop
-    if rng.random() < 0.5:
-        source = change_look(crop, rng, config)
-    else:
-        target = change_look(crop, rng, config)
-    move = _small_affine(px, rng, config)
+    source, target = crop if copy is None else copy, crop
+    side, changed, moved = rng.random(3)
+    if copy is None or changed < 0.5:
+        if side < 0.5:
+            source = change_look(source, rng, config)
+        else:
+            target = change_look(target, rng, config)
+    move = _small_affine(px, rng, config) if copy is None or moved < 0.5 else np.eye(2, 3)
     source = cv2.warpAffine(source, move, (px, px), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT_101)
     mask = cv2.warpAffine(mask, move, (px, px), flags=cv2.INTER_LINEAR)
     mask = soften(_elastic(mask, rng, config.elastic), rng) * rng.choice(config.ratios)

@@ -16,10 +16,10 @@ from typing import Any
 import numpy as np
 from torch import Tensor
 
-from detect.batches import BalancedSampler, Batch, batches
+from detect.batches import Batch, Mixture, batches
 from detect.card import CardFacts, render_card, validated_domain
 from detect.config import EvaluateConfig, TrainConfig
-from detect.data import ClipFaces, CropRequest, CropStore, dataset_digest, find_faces, leak_among
+from detect.data import CropStore, leak_among
 from detect.evaluate import EvaluationResult, evaluate_clips, write_evaluation
 from detect.export import FOLDER_NAME, DetectorFacts, OperatingPoint, save_detector
 from detect.learned import LEARNED_NAME, learned_document
@@ -28,15 +28,14 @@ from detect.models import build_detector
 from detect.previews import batch_sheet, jpeg_bytes
 from detect.scored import ScoredClip, clip_samples, frame_samples, score_clips
 from detect.trainer import Trainer, load_prefixed
+from detect.training_data import TrainingData, prepare
 from shared.console import Tick, console
 from shared.dataset import DatasetFolder
-from shared.device import Device, pick_device, seed_everything
+from shared.device import pick_device, seed_everything
 from shared.errors import ManifestError
-from shared.faces.finder import FaceFinder, make_finder
 from shared.runs import Run
 from shared.signals import signals_noted
 from shared.storage import write_bytes
-from shared.types import Split
 
 KIND = "detector"
 WHILE_RUNNING = ("minutes", "workers", "patience")
@@ -87,17 +86,6 @@ class TrainResult:
     validation: EvaluationResult
 
 
-@dataclass(frozen=True, eq=False)
-class _Data:
-    """What is learned from and chosen by."""
-
-    name: str
-    digest: str
-    clips: dict[Split, list[ClipFaces]]
-    finder: dict[str, str]
-    leak: str | None
-
-
 def train_detector(dataset: Path, run: Path, config: TrainConfig) -> TrainResult:
     """Trains a detector in the folder ``run``, or goes on with the training there, and exports ``run/detector``.
 
@@ -127,12 +115,17 @@ def train_detector(dataset: Path, run: Path, config: TrainConfig) -> TrainResult
         drop_rate=config.drop_rate,
         drop_path_rate=config.drop_path_rate,
     )
-    data = _prepare(folder, model.spec.input_px, config, device, leak)
+    data = prepare(folder, model.spec, config, device, leak)
     with Run.open_or_create(
         run,
         config,
         seed=config.seed,
-        inputs={data.name: data.digest, "finder": data.finder.get("name", ""), "weights": model.initial_weights},
+        inputs={
+            data.name: data.digest,
+            **data.facesets,
+            "finder": data.finder.get("name", ""),
+            "weights": model.initial_weights,
+        },
         kind=KIND,
         device=device.describe(),
         may_change=WHILE_RUNNING,
@@ -140,38 +133,10 @@ def train_detector(dataset: Path, run: Path, config: TrainConfig) -> TrainResult
         return _Session(opened, Trainer(model, device, config), data).train()
 
 
-def _prepare(folder: DatasetFolder, px: int, config: TrainConfig, device: Device, leak: str | None) -> _Data:
-    """The faces of the train and val clips. Clips of the test split are not touched."""
-    splits: tuple[Split, ...] = ("train", "val")
-    records = {split: folder.records(split=split) for split in splits}
-    for split, found in records.items():
-        if not found:
-            raise ManifestError(
-                f"{folder.path} has no clip in its {split} split", hint="assign splits: assay dataset split PATH"
-            )
-    request = CropRequest(px, config.framing, config.frames_per_clip, config.faces)
-    made: list[FaceFinder] = []
-
-    def make() -> FaceFinder:
-        made.append(make_finder(config.faces.finder, device=str(device.torch_device)))
-        return made[-1]
-
-    workers = max(1, min(_MAX_FINDERS, config.workers // 2))
-    together = find_faces(folder, [r for split in splits for r in records[split]], request, make, workers=workers)
-    cut = len(records["train"])
-    return _Data(
-        folder.name,
-        dataset_digest(folder),
-        {"train": together[:cut], "val": together[cut:]},
-        made[0].describe(),
-        leak,
-    )
-
-
 class _Session:
     """One call of :func:`train_detector`: the loop, and all that happens beside it."""
 
-    def __init__(self, run: Run, trainer: Trainer, data: _Data) -> None:
+    def __init__(self, run: Run, trainer: Trainer, data: TrainingData) -> None:
         self.run = run
         self.trainer = trainer
         self.data = data
@@ -190,12 +155,12 @@ class _Session:
 
     def train(self) -> TrainResult:
         self._resume()
-        sampler = BalancedSampler(self.data.clips["train"])
+        mixture = self.data.mixture(self.train_store, self.config)
         self.began = time.monotonic()
         with ExitStack() as stack:
             stopped = stack.enter_context(signals_noted())
             tick = stack.enter_context(self._progress())
-            for batch in stack.enter_context(self._batches(sampler)):
+            for batch in stack.enter_context(self._batches(mixture)):
                 if stopped or self.ended or self._fraction(self.trainer.step) >= 1:
                     break
                 self._step(batch, tick)
@@ -219,12 +184,11 @@ class _Session:
         return min(1.0, max(step / self.config.steps, by_time))
 
     @contextmanager
-    def _batches(self, sampler: BalancedSampler) -> Iterator[Iterator[Batch]]:
+    def _batches(self, mixture: Mixture) -> Iterator[Iterator[Batch]]:
         config = self.config
         steps = range(self.trainer.step + 1, config.steps + 1) if not self.ended else range(0)
         made = batches(
-            sampler,
-            self.train_store.crop,
+            mixture,
             steps=steps,
             batch=config.batch,
             seed=config.seed,

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from detect.batches import Batch
 from detect.config import TrainConfig
+from detect.losses import detection_loss, mixed_up
 from detect.models import Detector
+from detect.optimizers import climbed, make_optimizer
 from detect.predictor import Predictor
 from shared.device import Device, seed_everything
 from shared.errors import CheckpointError, TrainingDivergedError
@@ -56,7 +58,7 @@ class Trainer:
         self.model = model.to(device.torch_device).to(memory_format=torch.channels_last)
         self.average = copy.deepcopy(self.model).eval().requires_grad_(False)
         self.step = 0
-        self._optimizer = torch.optim.AdamW(list(_groups(self.model, config.weight_decay)), lr=config.lr)
+        self._optimizer = make_optimizer(self.model, config)
         self._input = Predictor(self.average, device)
 
     def predictor(self) -> Predictor:
@@ -104,17 +106,35 @@ class Trainer:
         self.step = step
 
     def _gradients(self, batch: Batch) -> tuple[float, float]:
+        """Fills the gradients; the loss and the gradients' norm."""
+        loss = self._backward(batch)
+        if self.config.optimizer == "sam":
+            with climbed(self.model, self.config.sam_rho):
+                seed_everything(self.config.seed * 1_000_003 + self.step + 1)  # the same dropout as below
+                loss = self._backward(batch)
+        norm = nn.utils.clip_grad_norm_(self.model.parameters(), self.config.clip_norm)
+        return loss, float(norm)
+
+    def _backward(self, batch: Batch) -> float:
         x = self._input.prepare(batch.crops)
-        smooth = self.config.label_smoothing
-        wanted = torch.from_numpy(batch.labels).to(x.device) * (1 - smooth) + smooth / 2
+        wanted = torch.from_numpy(batch.labels).to(x.device)
+        masks = None if batch.masks is None else torch.from_numpy(batch.masks).to(x.device).unsqueeze(1)
+        if self.config.mixup:
+            x, wanted, masks = mixed_up(x, wanted, masks, self._mixing(batch.step))
         self.model.train()
         with self.device.autocast():
-            logit = self.model(x).logit
-        loss = F.binary_cross_entropy_with_logits(logit.float(), wanted)
+            found = self.model(x)
+        loss = detection_loss(
+            found, wanted, masks, smoothing=self.config.label_smoothing, mask_weight=self.config.mask_weight
+        )
         self._optimizer.zero_grad(set_to_none=True)
         loss.backward()
-        norm = nn.utils.clip_grad_norm_(self.model.parameters(), self.config.clip_norm)
-        return float(loss.detach()), float(norm)
+        return float(loss.detach())
+
+    def _mixing(self, step: int) -> tuple[float, int]:
+        """The share and the shift of this step's mixup."""
+        rng = np.random.default_rng((self.config.seed, step, 1))
+        return float(rng.beta(self.config.mixup, self.config.mixup)), int(rng.integers(1, self.config.batch))
 
     @torch.no_grad()
     def _update_average(self) -> None:
@@ -138,10 +158,3 @@ def load_prefixed(module: nn.Module, tensors: Mapping[str, Tensor], prefix: str)
         module.load_state_dict(state)
     except RuntimeError as error:
         raise CheckpointError("the checkpoint is of another model", hint="start a new run") from error
-
-
-def _groups(model: nn.Module, weight_decay: float) -> Iterator[dict[str, Any]]:
-    """Weight decay for matrices and kernels; none for biases and norms, which it would only bias."""
-    parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
-    yield {"params": [p for p in parameters if p.ndim > 1], "weight_decay": weight_decay}
-    yield {"params": [p for p in parameters if p.ndim <= 1], "weight_decay": 0.0}

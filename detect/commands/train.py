@@ -25,6 +25,9 @@ def train(
     model: Annotated[
         str | None, typer.Option(help="Any timm backbone, see assay detect models.", show_default=_TRAIN.model)
     ] = None,
+    family: Annotated[
+        str | None, typer.Option(help="Family of detectors, see assay detect models.", show_default=_TRAIN.family)
+    ] = None,
     pretrained: Annotated[
         bool | None, typer.Option(help="Start from ImageNet weights.", show_default="--pretrained")
     ] = None,
@@ -41,6 +44,18 @@ def train(
         int | None, typer.Option(help="Crops in a step, half of them fake.", show_default=default(_TRAIN.batch))
     ] = None,
     lr: Annotated[float | None, typer.Option(help="Learning rate.", show_default=default(_TRAIN.lr))] = None,
+    blended: Annotated[
+        float | None,
+        typer.Option(help="Share of pairs that are self-blended beside 1 of forged ones.", show_default="0"),
+    ] = None,
+    forged: Annotated[float | None, typer.Option(help="Share of forged pairs; 0 for none.", show_default="1")] = None,
+    real_faces: Annotated[
+        list[Path] | None, typer.Option(help="Faceset of real people to blend; repeatable.", show_default=False)
+    ] = None,
+    twins: Annotated[
+        list[Path] | None,
+        typer.Option(help="Those faces redrawn (assay forge redraw); repeatable.", show_default=False),
+    ] = None,
     frames: Annotated[
         int | None,
         typer.Option(help="Frames of each clip, evenly spaced.", show_default=default(_TRAIN.frames_per_clip)),
@@ -65,9 +80,18 @@ def train(
     """Trains a detector; the val split alone chooses the step that is kept. Ctrl-C saves; the same command goes on.
 
     Example: assay detect train set/ --model tf_efficientnet_lite0 --run runs/det
+
+    Example: assay detect train set/ --blended 1 --real-faces faces/crowd --twins faces/crowd-twins --run runs/both
     """
     flags = {
         "model": model,
+        "family": family,
+        "mix": {
+            "blended": blended,
+            "forged": forged,
+            "real_faces": [str(path) for path in real_faces] if real_faces else None,
+            "twin_faces": [str(path) for path in twins] if twins else None,
+        },
         "pretrained": pretrained,
         "download": download,
         "input_px": input_px,

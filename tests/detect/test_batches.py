@@ -1,15 +1,15 @@
 from __future__ import annotations
 
 import threading
-from collections import Counter
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pytest
 
-from detect.batches import BalancedSampler, batches
+from detect.batches import Mixture, batches
 from detect.config import AugmentConfig
-from shared.errors import ManifestError
+from detect.examples import Example, Pair
+from shared.errors import ConfigError
 
 PLAIN = AugmentConfig(
     p_flip=0.0, p_affine=0.0, p_color=0.0, p_blur=0.0, p_downscale=0.0, p_noise=0.0, p_jpeg=0.0,
@@ -17,65 +17,33 @@ PLAIN = AugmentConfig(
 )  # fmt: skip
 
 
-@dataclass(frozen=True, eq=False)
-class Clip:
-    identity: str
-    truth: np.ndarray = field(default_factory=lambda: np.zeros(0, np.int8))
+@dataclass(frozen=True)
+class Source:
+    """Fakes of 100 plus a number below ten, reals of as many below: a crop tells its label and its draw."""
+
+    base: int = 100
+    mask: bool = False
+
+    def draw(self, rng: np.random.Generator) -> Pair:
+        number = int(rng.integers(10))
+        mask = np.full((4, 4), number / 10, np.float32) if self.mask else None
+        return Pair(
+            Example(np.full((16, 16, 3), self.base + number, np.uint8), 1, mask),
+            Example(np.full((16, 16, 3), self.base - 50 + number, np.uint8), 0, None if mask is None else 0 * mask),
+        )
 
 
-def clip(identity: str, *truth: int) -> Clip:
-    return Clip(identity, np.array(truth, np.int8))
+class Broken:
+    def draw(self, rng: np.random.Generator) -> Pair:
+        raise OSError("gone")
 
 
-CLIPS = [
-    clip("ann", *[0] * 90),  # a person with many frames, one with few
-    clip("ann", 0, 0),
-    clip("bob", 0),
-    clip("ann", 1, 1, 0, -1),  # partly forged, one face unknown
-    clip("cid", *[1] * 50),
-]
-
-
-def draw(count: int, **settings: float) -> list:
-    return BalancedSampler(CLIPS, **settings).draw(count, np.random.default_rng(3))
-
-
-def test_classes_people_and_clips_are_drawn_evenly():
-    drawn = draw(8000, paired=0.0)
-    labels = Counter(label for _, label in drawn)
-    assert labels[0] == labels[1]
-    real_people = Counter(CLIPS[key[0]].identity for key, label in drawn if label == 0)
-    assert real_people["ann"] / real_people["bob"] == pytest.approx(1, abs=0.1)
-    anns = Counter(key[0] for key, label in drawn if label == 0 and CLIPS[key[0]].identity == "ann")
-    assert set(anns) == {0, 1, 3}  # the untouched frame of the fake clip is drawn as real
-    assert max(anns.values()) / min(anns.values()) < 1.2
-
-
-def test_faces_are_drawn_with_their_own_label_and_never_unknown():
-    for (place, face), label in draw(4000):
-        assert CLIPS[place].truth[face] == label
-
-
-def test_pairs_share_the_person_where_both_are_there():
-    drawn = draw(4000, paired=1.0)
-    for (fake, _), (real, _) in zip(drawn[::2], drawn[1::2], strict=True):
-        if CLIPS[fake[0]].identity == "ann":
-            assert CLIPS[real[0]].identity == "ann"
-
-
-@pytest.mark.parametrize("truth", [0, 1, -1])
-def test_one_class_alone_cannot_be_learned_from(truth: int):
-    with pytest.raises(ManifestError, match="there is no"):
-        BalancedSampler([clip("ann", truth, truth)])
+def mixture(*sources: object, shares: tuple[float, ...] = ()) -> Mixture:
+    return Mixture(sources, shares or (1.0,) * len(sources))  # type: ignore[arg-type]
 
 
 def make(steps: range, *, workers: int = 2, seed: int = 0, config: AugmentConfig = PLAIN) -> list:
-    def read(key: tuple[int, int]) -> np.ndarray:
-        return np.full((16, 16, 3), 10 * key[0] + key[1] % 10, np.uint8)
-
-    return list(
-        batches(BalancedSampler(CLIPS), read, steps=steps, batch=8, seed=seed, augment_config=config, workers=workers)
-    )
+    return list(batches(mixture(Source()), steps=steps, batch=8, seed=seed, augment_config=config, workers=workers))
 
 
 def test_a_batch_depends_on_seed_and_step_alone():
@@ -94,23 +62,55 @@ def test_labels_belong_to_their_crops():
         assert batch.crops.shape == (8, 16, 16, 3)
         assert batch.labels.tolist() == [1, 0] * 4
         for crop, label in zip(batch.crops, batch.labels, strict=True):
-            place = int(crop[0, 0, 0]) // 10
-            assert label in CLIPS[place].truth
+            assert label == (crop[0, 0, 0] >= 100)
+
+
+def test_masks_stay_with_their_crops_and_unknown_ones_are_marked():
+    mixed = mixture(Source(mask=True), Source(base=200))
+    for batch in batches(mixed, steps=range(4), batch=8, seed=0, augment_config=PLAIN, workers=1):
+        assert batch.masks is not None
+        assert batch.masks.shape == (8, 4, 4)
+        for crop, label, mask in zip(batch.crops, batch.labels, batch.masks, strict=True):
+            number = int(crop[0, 0, 0])
+            if number >= 150:  # the source without masks
+                assert np.isnan(mask).all()
+            else:
+                assert mask[0, 0] == pytest.approx((number - 100) / 10 if label else 0.0)
+
+
+def test_sources_are_drawn_by_their_shares():
+    mixed = mixture(Source(), Source(base=200), shares=(3.0, 1.0))
+    fakes = [int(crop[0, 0, 0]) for batch in batches(
+        mixed, steps=range(100), batch=8, seed=0, augment_config=PLAIN, workers=1
+    ) for crop in batch.crops[::2]]  # fmt: skip
+    assert np.mean([fake >= 200 for fake in fakes]) == pytest.approx(0.25, abs=0.06)
+
+
+@pytest.mark.parametrize("shares", [(), (0.0,), (1.0, 1.0)])
+def test_a_mixture_without_a_chance_is_refused(shares: tuple[float, ...]):
+    with pytest.raises(ConfigError, match="positive shares"):
+        Mixture([Source()], shares)
+
+
+def test_halves_of_a_pair_are_often_changed_alike():
+    config = replace(PLAIN, p_color=1.0, brightness=0.2, contrast=0.0, saturation=0.0, hue_degrees=0.0)
+    steps = [
+        int(batch.crops[place, 0, 0, 0]) - int(batch.crops[place + 1, 0, 0, 0])
+        for batch in batches(mixture(Source()), steps=range(50), batch=8, seed=0, augment_config=config, workers=1)
+        for place in range(0, 8, 2)
+    ]
+    assert np.mean([abs(step - 50) <= 1 for step in steps]) == pytest.approx(0.5, abs=0.12)
 
 
 def test_a_crop_that_cannot_be_read_stops_the_training():
-    def read(_key: tuple[int, int]) -> np.ndarray:
-        raise OSError("gone")
-
-    stream = batches(BalancedSampler(CLIPS), read, steps=range(4), batch=4, seed=0, augment_config=PLAIN, workers=2)
+    stream = batches(mixture(Broken()), steps=range(4), batch=4, seed=0, augment_config=PLAIN, workers=2)
     with pytest.raises(OSError, match="gone"):
         next(stream)
 
 
 def test_stopping_early_leaves_no_thread_behind():
     stream = batches(
-        BalancedSampler(CLIPS),
-        lambda key: np.zeros((8, 8, 3), np.uint8),
+        mixture(Source()),
         steps=range(1000),
         batch=4,
         seed=0,

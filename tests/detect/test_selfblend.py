@@ -4,7 +4,8 @@ import cv2
 import numpy as np
 import pytest
 
-from detect.selfblend import SelfBlendConfig, change_look, self_blend, soften
+from detect.blend_config import SelfBlendConfig
+from detect.selfblend import change_look, self_blend, soften
 from shared.errors import ConfigError
 from shared.faces.align import mean_in_crop
 from shared.faces.mask import hull_mask

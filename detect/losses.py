@@ -1,0 +1,61 @@
+"""What a detector is trained to make small. Pure functions on float32 batches."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from detect.models.contract import Detection
+
+_DICE_FLOOR = 1.0
+
+
+def detection_loss(
+    found: Detection, wanted: Tensor, masks: Tensor | None, *, smoothing: float = 0.0, mask_weight: float = 1.0
+) -> Tensor:
+    """Cross-entropy of the class and, for a detector that draws the forged region, ``mask_weight`` of that one's loss.
+
+    Args:
+        found: what the detector said of B faces.
+        wanted: (B,) in [0, 1], 1 for fake.
+        masks: (B, 1, M, M) in [0, 1], NaN throughout a face whose region is not known.
+        smoothing: labels are drawn towards a half by this share.
+        mask_weight: how much the region counts.
+    """
+    smooth = wanted * (1 - smoothing) + smoothing / 2
+    loss = F.binary_cross_entropy_with_logits(found.logit.float(), smooth)
+    if found.mask is None or masks is None or not mask_weight:
+        return loss
+    return loss + mask_weight * region_loss(found.mask.float(), masks)
+
+
+def region_loss(logits: Tensor, masks: Tensor) -> Tensor:
+    """Cross-entropy of every pixel plus the Dice loss of the faces with a forged pixel; 0 where no region is known.
+
+    Milletari et al., "V-Net", 2016, eq. 3 for Dice (with 1 - D). The masks are averaged down to the size of ``logits``
+    (B, 1, h, w).
+    """
+    known = ~torch.isnan(masks).flatten(1).any(1)
+    if not bool(known.any()):
+        return logits.sum() * 0.0
+    logits = logits[known]
+    wanted = F.adaptive_avg_pool2d(masks[known], (logits.shape[-2], logits.shape[-1]))
+    pixels = F.binary_cross_entropy_with_logits(logits, wanted)
+    drawn = logits.sigmoid().flatten(1)
+    flat = wanted.flatten(1)
+    overlap = (2 * (drawn * flat).sum(1) + _DICE_FLOOR) / ((drawn**2).sum(1) + (flat**2).sum(1) + _DICE_FLOOR)
+    forged = flat.amax(1) > 0.5
+    dice = ((1 - overlap) * forged).sum() / forged.sum().clamp_min(1)
+    return pixels + dice
+
+
+def mixed_up(
+    x: Tensor, wanted: Tensor, masks: Tensor | None, mixing: tuple[float, int]
+) -> tuple[Tensor, Tensor, Tensor | None]:
+    """A batch blended with itself, shifted (Zhang et al., "mixup", 2018): ``mixing`` is (share, shift)."""
+    share, shift = mixing
+    blended = share * x + (1 - share) * x.roll(shift, 0)
+    labels = share * wanted + (1 - share) * wanted.roll(shift, 0)
+    regions = None if masks is None else share * masks + (1 - share) * masks.roll(shift, 0)
+    return blended, labels, regions

@@ -13,23 +13,30 @@ import math
 from typing import NamedTuple
 
 import torch
-from kornia.color import lab_to_rgb, rgb_to_lab
 from torch import Tensor
 from torch.nn import functional
 
 from forge.augment_config import AugmentConfig
+from forge.lab import lab_to_rgb, rgb_to_lab
+from forge.warp import send
 
-_GRID = 5
-_OVERREACH = 1.25
 _CONTRAST_RANGE = 0.5
+_MAX_GAIN = 3.0
 
 
 class Shades(NamedTuple):
-    """Colour changes of a batch: factor of L (B,), shifts of a and b (B, 2), factor of local contrast (B,)."""
+    """Colour changes of a batch: factor of L (B,), shifts of a and b (B, 2), factor of local contrast (B,) or None."""
 
     lightness: Tensor
     tint: Tensor
-    contrast: Tensor
+    contrast: Tensor | None
+
+
+class Cast(NamedTuple):
+    """An affine change of each channel of Lab: ``gain * value + offset``; both (B, 3, 1, 1)."""
+
+    gain: Tensor
+    offset: Tensor
 
 
 def random_affine(count: int, extent: float, config: AugmentConfig, generator: torch.Generator) -> Tensor:
@@ -54,19 +61,6 @@ def still_affine(count: int, extent: float) -> Tensor:
     return torch.tensor([[extent, 0.0, 0.0], [0.0, extent, 0.0]]).expand(count, 2, 3).clone()
 
 
-def random_field(count: int, px: int, sigma: float, generator: torch.Generator, device: torch.device) -> Tensor:
-    """(count, px, px, 2) float32: a smooth random warp.
-
-    The nodes of a 5x5 grid move by a normal of ``sigma`` sides on each axis; between them bilinear. The grid
-    reaches 1/8 of the side beyond the picture, so that its rim warps like its middle (deepfakes/faceswap's scheme).
-    """
-    nodes = 2 * sigma * torch.randn(count, 2, _GRID, _GRID, generator=generator)
-    wide = round(px * _OVERREACH)
-    start = (wide - px) // 2
-    field = functional.interpolate(nodes.to(device), size=(wide, wide), mode="bilinear", align_corners=True)
-    return field[:, :, start : start + px, start : start + px].permute(0, 2, 3, 1)
-
-
 def combined(morph: Tensor | None, warp: Tensor | None, px: int) -> Tensor | None:
     """(B, px, px, 2): the field of ``warp`` first and ``morph`` then, to first order; None when both are.
 
@@ -87,13 +81,13 @@ def render(stored: Tensor, theta: Tensor, px: int, *, field: Tensor | None = Non
     """
     fine = px * times
     size = [len(stored), 1, fine, fine]
-    grid = functional.affine_grid(theta.to(stored), size, align_corners=False)
+    grid = functional.affine_grid(send(theta, stored.device), size, align_corners=False)
     if field is not None:
         # The field lives in the output's plane; its linear part alone carries a displacement through the affine map.
-        planes = field.permute(0, 3, 1, 2).to(stored)
+        planes = field.permute(0, 3, 1, 2)
         if times > 1:
             planes = functional.interpolate(planes, size=(fine, fine), mode="bilinear")
-        grid = grid + torch.einsum("bij,bjhw->bhwi", theta[:, :, :2].to(stored), planes)
+        grid = grid + torch.einsum("bij,bjhw->bhwi", send(theta, stored.device)[:, :, :2], planes)
     seen = functional.grid_sample(stored, grid, mode="bilinear", padding_mode="reflection", align_corners=False)
     return functional.avg_pool2d(seen, times) if times > 1 else seen
 
@@ -104,28 +98,58 @@ def random_shades(count: int, config: AugmentConfig, generator: torch.Generator)
     tint = 100 * config.tint * torch.stack([_signed(count, generator), _signed(count, generator)], 1)
     chosen = torch.rand(count, generator=generator) < config.contrast
     contrast = torch.where(chosen, 1 + _CONTRAST_RANGE * _signed(count, generator), 1.0)
-    return Shades(lightness, tint, contrast)
+    return Shades(lightness, tint, contrast if config.contrast > 0 else None)
 
 
-def shade(pictures: Tensor, shades: Shades) -> Tensor:
+def color_cast(pictures: Tensor, mask: Tensor, others: Tensor, other_mask: Tensor, chosen: Tensor) -> Cast:
+    """The change that gives the faces in ``pictures`` mean and spread of those in ``others``, channel by channel.
+
+    Reinhard et al., "Color Transfer between Images", 2001, eq. 10 and 11, in CIE Lab and inside the masks.
+
+    Args:
+        pictures: (B, 3, S, S) RGB in [0, 1].
+        mask: (B, 1, S, S), the face in each.
+        others: (B, 3, T, T), a face for each to take the colours of.
+        other_mask: (B, 1, T, T).
+        chosen: (B,) bool; the others keep their colours.
+    """
+    mean, spread = _moments(rgb_to_lab(pictures), mask)
+    goal_mean, goal_spread = _moments(rgb_to_lab(others), other_mask)
+    gain = (goal_spread / spread.clamp_min(1e-3)).clamp_max(_MAX_GAIN)
+    keep = ~chosen.view(-1, 1, 1, 1)
+    gain = gain.masked_fill(keep, 1.0)
+    return Cast(gain, (goal_mean - gain * mean).masked_fill(keep, 0.0))
+
+
+def shade(pictures: Tensor, shades: Shades, cast: Cast | None = None) -> Tensor:
     """(B, 3, S, S) in [0, 1] RGB with its colours changed in CIE Lab, clipped to [0, 1].
 
-    L is scaled, a and b are shifted. Local contrast, where asked for, scales the difference of L from its mean over
-    a quarter of the picture: what contrast-limited equalisation does to a face, without its histograms.
+    First ``cast``, where one is given; then L is scaled, a and b are shifted. Local contrast, where asked for, scales
+    the difference of L from its mean over a quarter of the picture: what contrast-limited equalisation does to a face,
+    without its histograms.
     """
     lab = rgb_to_lab(pictures)
+    if cast is not None:
+        lab = lab * cast.gain + cast.offset
     light = lab[:, :1]
-    if not torch.equal(shades.contrast, torch.ones_like(shades.contrast)):
+    if shades.contrast is not None:
         window = max(3, pictures.shape[-1] // 4 | 1)
         around = functional.avg_pool2d(light, window, 1, window // 2, count_include_pad=False)
         light = around + (light - around) * _per_face(shades.contrast, pictures)
     light = light * _per_face(shades.lightness, pictures)
-    tinted = lab[:, 1:] + shades.tint.to(pictures).view(-1, 2, 1, 1)
+    tinted = lab[:, 1:] + send(shades.tint, pictures.device).view(-1, 2, 1, 1)
     return lab_to_rgb(torch.cat([light, tinted], 1)).clamp(0, 1)
 
 
+def _moments(values: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
+    """Mean and standard deviation of each channel inside ``mask``, both (B, C, 1, 1)."""
+    share = mask / mask.sum((2, 3), keepdim=True).clamp_min(1e-3)
+    mean = (values * share).sum((2, 3), keepdim=True)
+    return mean, ((values - mean) ** 2 * share).sum((2, 3), keepdim=True).sqrt()
+
+
 def _per_face(values: Tensor, like: Tensor) -> Tensor:
-    return values.to(like).view(-1, 1, 1, 1)
+    return send(values, like.device).view(-1, 1, 1, 1)
 
 
 def _signed(count: int, generator: torch.Generator) -> Tensor:

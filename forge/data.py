@@ -7,6 +7,7 @@ Convention:
 
 from __future__ import annotations
 
+import functools
 import math
 import os
 from collections.abc import Sequence
@@ -19,9 +20,19 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from forge.augment import combined, random_affine, random_field, random_shades, render, shade, still_affine
+from forge.augment import (
+    Cast,
+    color_cast,
+    combined,
+    random_affine,
+    random_shades,
+    render,
+    shade,
+    still_affine,
+)
 from forge.augment_config import AugmentConfig
 from forge.models.contract import SwapSpec
+from forge.warp import jittered, landmark_field, nearest_shapes, random_field, send, through
 from shared.console import console
 from shared.errors import FacesetError
 from shared.faces.align import FRAMING_RATIO, compose, cut, frame_to_crop, map_points
@@ -33,6 +44,9 @@ PLANES = 6
 MIN_FACES = 8
 """Fewer faces than this do not make a swapper."""
 
+_YAW_BIN_DEGREES = 5.0
+_LOOKALIKES = 256
+_STATISTICS_PX = 48
 _MARGIN = 1.25
 _OVERSAMPLE = 2
 _EYES = (slice(36, 42), slice(42, 48))
@@ -62,38 +76,110 @@ class FaceBank:
     Convention:
         planes: (N, 6, W, W) uint8, see the module
         extent: side of the model's crop over W
+        points: (N, 68, 2) float32 landmarks in the stored picture's plane (-1 to 1), on the device of ``planes``; None
+            where nothing is warped to landmarks
+        yaw_degrees: (N,) float32 on the CPU; None where all faces are equally likely whatever is asked
     """
 
     identity: str
     planes: Tensor
     extent: float
+    points: Tensor | None = None
+    yaw_degrees: Tensor | None = None
 
     def __len__(self) -> int:
         return len(self.planes)
 
     def batch(
-        self, count: int, spec: SwapSpec, config: AugmentConfig, generator: torch.Generator, *, warp: float = 1.0
+        self,
+        count: int,
+        spec: SwapSpec,
+        config: AugmentConfig,
+        generator: torch.Generator,
+        *,
+        warp: float = 1.0,
+        other: FaceBank | None = None,
     ) -> Batch:
-        """``count`` faces drawn with replacement, varied as ``config`` says; ``warp`` scales the warp's strength."""
-        indices = torch.randint(len(self), (count,), generator=generator)
-        theta = random_affine(count, self.extent, config, generator)
+        """``count`` faces drawn with replacement, varied as ``config`` says.
+
+        ``warp`` scales the warp's strength. ``other`` is whose shapes and colours are borrowed, where ``config`` asks
+        for either.
+        """
+        indices = self._draw(count, config, generator)
+        theta = send(random_affine(count, self.extent, config, generator), self.planes.device)
         place = self.planes.device
         morph = random_field(count, spec.output_px, config.morph, generator, place) if config.morph > 0 else None
-        sigma = config.warp * warp
-        field = random_field(count, spec.input_px, sigma, generator, place) if sigma > 0 else None
+        field = self._warp(indices, theta, spec.input_px, config, generator, warp, other)
         shades = random_shades(count, config, generator)
-        stored = self._stored(indices)
-        batch = _render_batch(stored, theta, spec, morph=morph, warp=field)
-        both = shade(batch.target, shades), shade(batch.input, shades)
-        return batch._replace(target=both[0], input=both[1])
+        batch = _render_batch(self._stored(indices), theta, spec, morph=morph, warp=field)
+        cast = None
+        if other is not None and config.color_transfer > 0:
+            cast = other.color_cast(batch, config, generator)
+        target = shade(batch.target, shades, cast)
+        same = batch.input is batch.target
+        return batch._replace(target=target, input=target if same else shade(batch.input, shades, cast))
 
     def still(self, indices: Sequence[int], spec: SwapSpec) -> Batch:
         """The faces at ``indices`` as they are."""
         theta = still_affine(len(indices), self.extent)
         return _render_batch(self._stored(torch.tensor(list(indices))), theta, spec)
 
+    def color_cast(self, batch: Batch, config: AugmentConfig, generator: torch.Generator) -> Cast:
+        """The change that gives faces of ``batch`` the colours of random faces of this bank, with the probability."""
+        count = len(batch.target)
+        indices = torch.randint(len(self), (count,), generator=generator)
+        chosen = torch.rand(count, generator=generator) < config.color_transfer
+        # Means and spreads do not need every pixel.
+        step = max(1, self.planes.shape[-1] // _STATISTICS_PX)
+        small = self.planes[send(indices, self.planes.device), :4, ::step, ::step].float() / 255
+        chosen = send(chosen, self.planes.device)
+        return color_cast(batch.target, batch.mask, small[:, :3], small[:, 3:], chosen)
+
+    def _draw(self, count: int, config: AugmentConfig, generator: torch.Generator) -> Tensor:
+        if config.uniform_yaw and self.yaw_degrees is not None:
+            return torch.multinomial(self._yaw_weights, count, replacement=True, generator=generator)
+        return torch.randint(len(self), (count,), generator=generator)
+
+    @functools.cached_property
+    def _yaw_weights(self) -> Tensor:
+        return yaw_weights(torch.zeros(len(self)) if self.yaw_degrees is None else self.yaw_degrees)
+
+    def _warp(
+        self,
+        indices: Tensor,
+        theta: Tensor,
+        px: int,
+        config: AugmentConfig,
+        generator: torch.Generator,
+        strength: float,
+        other: FaceBank | None,
+    ) -> Tensor | None:
+        sigma = config.warp * strength
+        if config.warp_kind != "landmarks":
+            kind = config.warp_kind
+            return random_field(len(indices), px, sigma, generator, theta.device, kind=kind) if sigma > 0 else None
+        if strength <= 0 or other is None or other.points is None or self.points is None:
+            return None
+        picked = torch.randint(len(other), (_LOOKALIKES,), generator=generator)
+        choice = send(torch.rand(len(indices), generator=generator), theta.device)
+        own = self.points[send(indices, theta.device)]
+        goals = nearest_shapes(own, other.points[send(picked, theta.device)], choice)
+        goals = jittered(goals, sigma, generator)
+        return landmark_field(through(own, theta), through(goals, theta), px, strength=strength)
+
     def _stored(self, indices: Tensor) -> Tensor:
-        return self.planes[indices.to(self.planes.device)].float() / 255
+        return self.planes[send(indices, self.planes.device)].float() / 255
+
+
+def yaw_weights(yaw_degrees: Tensor) -> Tensor:
+    """(N,) positive: how likely each face is drawn when all directions are to be equally likely.
+
+    Directions are bins of 5 degrees; one that nobody looked into counts for nothing (DeepFaceLab's ``uniform_yaw``,
+    whose bins are 128 over 2.4 radians).
+    """
+    bins = (yaw_degrees / _YAW_BIN_DEGREES).floor()
+    _, where, counts = torch.unique(bins, return_inverse=True, return_counts=True)
+    return 1.0 / (counts[where].float() * len(counts))
 
 
 def _render_batch(
@@ -182,9 +268,7 @@ def face_planes(crop: np.ndarray, landmarks: np.ndarray, inner_px: int, spec: Sw
     of the W pixels, in the middle. Where the crop does not reach the margin it is reflected.
     """
     side = stored_side_px(inner_px)
-    pad = (side - inner_px) // 2
-    matrix = frame_to_crop(np.asarray(landmarks, np.float64), px=inner_px, framing=spec.framing)
-    matrix = compose(np.array([[1.0, 0.0, pad], [0.0, 1.0, pad]]), matrix)
+    matrix = _stored_matrix(landmarks, inner_px, spec)
     points = map_points(matrix, np.asarray(landmarks, np.float64))
     regions = [hull_mask(points, side, "extended"), _eyes(points, side), _region(points[_MOUTH], side, _MOUTH_GROWTH)]
     picture = cut(crop, matrix, side).transpose(2, 0, 1)
@@ -226,4 +310,20 @@ def _read_bank(
     with ThreadPoolExecutor(max(1, min(8, os.cpu_count() or 1))) as pool:
         for _ in console.track(pool.map(read, range(len(rows))), f"reading {identity}", len(rows), unit="faces"):
             pass
-    return FaceBank(identity, torch.from_numpy(planes).to(device), inner / side)
+    points = torch.from_numpy(_plane_points(landmarks[list(rows)], inner, spec)).to(device)
+    yaw = torch.from_numpy(faceset.table.column("yaw_degrees").to_numpy().astype(np.float32)[list(rows)])
+    return FaceBank(identity, torch.from_numpy(planes).to(device), inner / side, points, yaw)
+
+
+def _plane_points(landmarks: np.ndarray, inner_px: int, spec: SwapSpec) -> np.ndarray:
+    """(N, 68, 2) float32: ``landmarks`` (N, 68, 2), in pixels of their crops, in the plane of the stored pictures."""
+    side = stored_side_px(inner_px)
+    pixels = [map_points(_stored_matrix(points, inner_px, spec), points) for points in landmarks.astype(np.float64)]
+    return ((2 * np.stack(pixels) + 1) / side - 1).astype(np.float32)
+
+
+def _stored_matrix(landmarks: np.ndarray, inner_px: int, spec: SwapSpec) -> np.ndarray:
+    """(2, 3): from a crop's pixels, in which ``landmarks`` (68, 2) are, to pixels of the stored picture."""
+    pad = (stored_side_px(inner_px) - inner_px) // 2
+    matrix = frame_to_crop(np.asarray(landmarks, np.float64), px=inner_px, framing=spec.framing)
+    return compose(np.array([[1.0, 0.0, pad], [0.0, 1.0, pad]]), matrix)

@@ -5,8 +5,9 @@ import math
 import pytest
 import torch
 
-from forge.augment import Shades, combined, random_affine, random_field, random_shades, render, shade, still_affine
+from forge.augment import Shades, combined, random_affine, random_shades, render, shade, still_affine
 from forge.augment_config import AugmentConfig
+from forge.warp import random_field
 
 STILL = AugmentConfig(rotate_degrees=0, zoom=0, shift=0, flip=0, warp=0, lightness=0, tint=0)
 CPU = torch.device("cpu")

@@ -84,7 +84,7 @@ def measure(
         "minutes": config.minutes,
         "batch": config.batch,
         "learning_rate": config.learning_rate,
-        "sharpen": swap.sharpen,
+        "sharpen": swap.blend.sharpen,
         "held_out": "the last fifth of each clip",
     }
     return found, settings

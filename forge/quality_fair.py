@@ -39,14 +39,12 @@ def embedder_in_loss(run: Path, embedder: str) -> bool | None:
 
 
 def _judges(settings: Mapping[str, Any]) -> set[str]:
-    """Names of the embedders that some weight in the settings gives a say."""
+    """Names of the embedders that some weight in the settings gives a say; a phase writes ``loss.identity`` flat."""
     found: set[str] = set()
-    weight = settings.get(_WEIGHT)
-    if isinstance(weight, int | float) and weight > 0:
-        found.add(str(settings.get(_JUDGE, _ONLY_JUDGE)))
-    for value in settings.values():
-        parts = value if isinstance(value, list) else [value]
-        for part in parts:
+    for key, value in settings.items():
+        if key.rpartition(".")[2] == _WEIGHT and isinstance(value, int | float) and value > 0:
+            found.add(str(settings.get(_JUDGE, _ONLY_JUDGE)))
+        for part in value if isinstance(value, list) else [value]:
             if isinstance(part, Mapping):
                 found |= _judges(part)
     return found

@@ -17,6 +17,7 @@ DLIB = "dlib-resnet-v1"
         ('[loss]\nidentity = 0.5\nidentity_net = "other"\n', False),
         ("[loss]\nidentity = 0\n[[recipe.stages]]\n[recipe.stages.loss]\nidentity = 1\n", True),
         ('identity = "ann"\n', False),
+        ('[loss]\nidentity = 0.0\n[[phases]]\nuntil = 1.0\nset = { "loss.identity" = 0.2 }\n', True),
     ],
 )
 def test_a_weight_above_nothing_gives_the_judge_a_say(tmp_path, text, expected):

@@ -2,36 +2,96 @@
 
 from __future__ import annotations
 
-from typing import Any
+import re
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
 
 from shared.console import console
 
+if TYPE_CHECKING:
+    from forge.models.catalogue import FamilyFacts
 
-def models() -> None:
-    """Lists the families of swappers, with their sizes at width 1 for two people.
+_RULE = re.compile(r"=+( +=+)*")
 
-    Example: assay forge models
+
+def models(
+    name: Annotated[str | None, typer.Argument(help="A family; its options and what is known of it are shown.")] = None,
+) -> None:
+    """Lists the families of swappers with their sizes, or all that is known of one; counts are for two people.
+
+    Example: assay forge models dfaker
     """
-    import torch
-
-    from forge.models import build_swapper
+    from forge.models.catalogue import describe
     from forge.registry import swappers
 
-    rows: list[dict[str, Any]] = []
-    for name in swappers.names():
-        with torch.device("meta"):
-            swapper = build_swapper(name, ["a", "b"])
-        spec = swapper.spec
-        rows.append(
-            {
-                "name": name,
-                "input_px": spec.input_px,
-                "output_px": spec.output_px,
-                "framing": spec.framing,
-                "mask": spec.has_mask,
-                "parameters": sum(parameter.numel() for parameter in swapper.parameters()),
-            }
-        )
-    shown = ([*list(row.values())[:-1], f"{row['parameters'] / 1e6:.1f} M"] for row in rows)
-    console.table("swappers", ["name", "input px", "output px", "framing", "mask", "parameters"], shown)
-    console.result({"models": rows})
+    if name is None:
+        _show_all([describe(each) for each in swappers.names()])
+    else:
+        _show_one(describe(name))
+
+
+def _show_all(families: list[FamilyFacts]) -> None:
+    # Short heads and the project without its owner: the table fits a terminal of 80 columns.
+    columns = ["name", "in", "out", "framing", "mask", "latent", "params", "source"]
+    shown = [
+        [
+            each.name,
+            each.input_px,
+            each.output_px,
+            each.framing,
+            "yes" if each.mask else "no",
+            each.latent,
+            _millions(each),
+            each.source.rpartition("/")[2],
+        ]
+        for each in families
+    ]
+    console.table("swappers", columns, shown)
+    console.print("in and out are sides in pixels; assay forge models NAME shows the options of one")
+    console.result({"models": [_plain(each) for each in families]})
+
+
+def _show_one(family: FamilyFacts) -> None:
+    console.print(_readable(family.about))
+    facts = [
+        ["input px", family.input_px],
+        ["output px", family.output_px],
+        ["framing", family.framing],
+        ["mask", "yes" if family.mask else "no"],
+        ["faces between two people", "yes" if family.can_morph else "no"],
+        ["latent", family.latent],
+        ["parameters", _millions(family)],
+        ["source", family.source],
+        ["recipe", family.recipe or "the default"],
+    ]
+    console.table(f"{family.name} as it is by default", ["what", "value"], facts)
+    options = [[name, type(value).__name__, _written(value)] for name, value in family.options.items()]
+    console.table("options, as --option NAME=VALUE", ["name", "type", "default"], options)
+    console.result({"model": {**_plain(family), "options": dict(family.options), "about": family.about}})
+
+
+def _readable(about: str) -> str:
+    """A module's description for a terminal: no markup, and paragraphs on one line each, to be wrapped by width."""
+    text = re.sub(r":\w+:`~?([^`]+)`", r"\1", about).replace("``", "")
+    paragraphs = []
+    for paragraph in text.split("\n\n"):
+        lines = [line for line in paragraph.splitlines() if not _RULE.fullmatch(line)]
+        is_table = len(lines) < len(paragraph.splitlines())
+        told = "\n".join(lines) if is_table else re.sub(r"\n(?!\* )\s*", " ", paragraph)
+        paragraphs.append(told.strip("\n"))
+    return "\n\n".join(paragraphs)
+
+
+def _millions(family: FamilyFacts) -> str:
+    return f"{family.parameters / 1e6:.1f} M"
+
+
+def _written(value: object) -> str:
+    """As it is written in a settings file."""
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def _plain(family: FamilyFacts) -> dict[str, Any]:
+    names = ("name", "input_px", "output_px", "framing", "mask", "can_morph", "latent", "parameters", "source")
+    return {**{name: getattr(family, name) for name in names}, "recipe": family.recipe}

@@ -196,7 +196,7 @@ class TimmSwapper(Swapper):
 
 @swappers.register(
     "timm",
-    source="timm, after phaze-a of deepfakes/faceswap",
+    source="deepfakes/faceswap",
     tiny={"encoder": "test_efficientnet", "input_px": 64, "output_px": 64},
 )
 def timm_swapper(

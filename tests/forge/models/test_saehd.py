@@ -74,11 +74,46 @@ def test_the_four_output_convolutions_interleave():
     assert torch.allclose(drawn, wanted, atol=1e-6)
 
 
-@pytest.mark.parametrize("name", ["dfl", "df-x", "liae-uu", ""])
-def test_a_wrong_architecture_is_refused(name):
+@pytest.mark.parametrize(
+    ("name", "nearest"),
+    [("dfl", "df-ud"), ("df-x", "df-ud"), ("liae-uu", "liae-u"), ("", "liae-ud"), ("df-tu!", "df-ut")],
+)
+def test_a_wrong_architecture_is_refused_with_the_nearest(name, nearest):
     with pytest.raises(ConfigError) as caught:
         Architecture.parse(name)
-    assert "liae-ud" in caught.value.hint
+    assert caught.value.hint.endswith(nearest)
+    Architecture.parse(nearest)
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "nearest"),
+    [("ae_dims", 16, "32"), ("encoder_dims", 300, "256"), ("decoder_dims", 8, "16"), ("mask_dims", 0, "16")],
+)
+def test_dims_out_of_range_are_refused_with_the_nearest(option, value, nearest):
+    with pytest.raises(ConfigError) as caught:
+        saehd(PEOPLE, **{option: value})
+    assert option in str(caught.value)
+    assert nearest in caught.value.hint
+
+
+def test_an_unknown_framing_is_refused():
+    with pytest.raises(ConfigError, match="framing"):
+        saehd(PEOPLE, framing="nose")
+
+
+def test_parts_of_df_and_liae():
+    df = saehd(PEOPLE, resolution=64, architecture="df", width=0.1)
+    assert set(df.parts()) == {"encoder", "inter", "decoder.ann", "decoder.bob"}
+    liae = saehd((*PEOPLE, "eve"), resolution=64, architecture="liae", width=0.1)
+    assert set(liae.parts()) == {"encoder", "inter", "inter.bob", "inter.eve", "decoder"}
+    assert liae.parts()["inter.eve"] is liae.inters[2]
+
+
+def test_sub_pixel_filters_start_in_equal_fours():
+    up = saehd(PEOPLE, resolution=64, architecture="df", width=0.1).decoders[0].body[0].conv.weight
+    groups = up.view(-1, 4, *up.shape[1:])
+    assert torch.equal(groups[:, 0], groups[:, 3])
+    assert not torch.equal(groups[0], groups[1])
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,204 @@
+"""``amp``: 64 to 640 px. DeepFaceLab's model whose result may lie anywhere between two people, continuously.
+
+============  ===============================================================================================
+part          numbers (e, d, m: encoder, decoder and mask channels; ae: the narrow layer; i: ``inter_dims``)
+============  ===============================================================================================
+encoder       5x5 stride 2 to e, 2e, 4e, 8e, 8e, residual blocks after the first and last; the code has unit root
+              mean square; dense to ae, which is the latent
+inters        one for each identity: dense from ae to R/32 x R/32 x i
+decoder       one: doubling stages to 8d, 8d, 4d, 2d, a residual block after each, four interleaved convolutions
+mask          doubling stages to 8m, 8m, 4m, 2m, m, 1x1 convolution; always learned
+============  ===============================================================================================
+
+Input and output have one resolution, a multiple of 32; framing is ``whole`` by default. Parameters at 224 px and the
+defaults, two identities: 101.3 million.
+
+How it morphs: the channels of the map that the decoder reads come from the inter of the source or from that of the
+target, :meth:`AmpSwapper.decode_between` takes ``share`` of them from the source. In training each face is drawn from
+a map of which most channels, chosen at random, come from its own identity's inter and the rest from another's, so that
+the decoder learns to read mixtures.
+
+Two things differ from the original on purpose. It kept its inters out of the optimizer, so that they stayed random
+projections; here they are trained like all else. And it mixed a fixed share (its morph factor, 0.5) into the faces of
+one person only, which leaves that share's width open for the morph; here everybody is treated alike: the own share is
+drawn from [(1 + f) / 2, 1] for each face, which leaves the same width f open, around one half. Two people or twenty,
+every pair can be morphed both ways.
+
+Facts from iperov/DeepFaceLab (``Model_AMP``, 2022); the code is our own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from forge.models.blocks import initialise
+from forge.models.checks import need_between, need_multiple
+from forge.models.contract import Swap, Swapper
+from forge.models.dfl import FlatEncoder, HdDecoder, dfl_spec, narrowed
+from forge.registry import swappers
+from shared.types import Framing
+
+_REDUCTION = 32
+
+
+@dataclass(frozen=True)
+class AmpDims:
+    """Channel counts: the narrow layer, the inters' maps, encoder, decoder and mask decoder."""
+
+    ae: int
+    inter: int
+    encoder: int
+    decoder: int
+    mask: int
+
+
+class AmpEncoder(nn.Module):
+    """(B, 3, R, R) -> (B, ae)."""
+
+    def __init__(self, resolution: int, channels: int, ae: int) -> None:
+        super().__init__()
+        self.convolve = FlatEncoder(channels, deep=True, unit_code=True)
+        self.narrow = nn.Linear(self.convolve.size(resolution), ae)
+
+    def forward(self, faces: Tensor) -> Tensor:
+        """Applies it."""
+        return self.narrow(self.convolve(faces))
+
+
+class AmpInter(nn.Module):
+    """(B, ae) -> (B, out, s, s): one dense layer."""
+
+    def __init__(self, ae: int, out: int, side: int) -> None:
+        super().__init__()
+        self.widen = nn.Linear(ae, side * side * out)
+        self.side, self.out = side, out
+
+    def forward(self, code: Tensor) -> Tensor:
+        """Applies it."""
+        return self.widen(code).unflatten(1, (self.side, self.side, self.out)).permute(0, 3, 1, 2)
+
+
+class AmpSwapper(Swapper):
+    """See the module.
+
+    In training mode :meth:`decode` draws from torch's global generator of the CPU (which a checkpoint of a training
+    holds): the partner for the batch, each face's own share, and which channels these are. In evaluation mode there is
+    no chance in it.
+
+    Args:
+        identities: two or more people.
+        resolution: side of input and output, 64 to 640, a multiple of 32.
+        dims: channel counts, before ``width``.
+        morph_factor: the width that training leaves open between two people, 0 to 0.9.
+        width: multiplier of every channel count.
+        framing: how much of the head the crops show.
+
+    Raises:
+        ConfigError: an option that cannot be; the nearest one that can is named.
+        UsageError: fewer than two identities, or one twice.
+    """
+
+    def __init__(
+        self,
+        identities: Sequence[str],
+        *,
+        resolution: int,
+        dims: AmpDims,
+        morph_factor: float,
+        width: float,
+        framing: Framing,
+    ) -> None:
+        super().__init__()
+        need_multiple("resolution", resolution, _REDUCTION, 64, 640)
+        need_between("morph_factor", morph_factor, 0.0, 0.9)
+        options = {
+            "resolution": resolution,
+            "ae_dims": dims.ae,
+            "inter_dims": dims.inter,
+            "encoder_dims": dims.encoder,
+            "decoder_dims": dims.decoder,
+            "mask_dims": dims.mask,
+            "morph_factor": float(morph_factor),
+        }
+        self.spec = dfl_spec(
+            "amp", identities, resolution=resolution, width=width, framing=framing, options=options, can_morph=True
+        )
+        dims = AmpDims(*(narrowed(count, width) for count in vars(dims).values()))
+        side = resolution // _REDUCTION
+        self.least_own = (1 + morph_factor) / 2
+        self.encoder = AmpEncoder(resolution, dims.encoder, dims.ae)
+        self.inters = nn.ModuleList(AmpInter(dims.ae, dims.inter, side) for _ in self.spec.identities)
+        self.decoder = HdDecoder(dims.inter, dims.decoder, dims.mask, deep=True, doubled=True)
+        initialise(self)
+
+    def encode(self, faces: Tensor) -> Tensor:
+        """(B, 3, R, R) in [0, 1] -> (B, ae) code."""
+        return self.encoder(faces)
+
+    def decode(self, latent: Tensor, identity: str) -> Swap:
+        """Code -> the face and mask of ``identity``; in training mode from a mixture, see the class.
+
+        Raises:
+            UsageError: this model does not know ``identity``.
+        """
+        number = self.spec.identities.index(self.check_identity(identity))
+        own = self.inters[number](latent)
+        return self.decoder(self._mixed(own, latent, number) if self.training else own)
+
+    def parts(self) -> Mapping[str, nn.Module]:
+        """``encoder``, ``inter.<identity>`` and ``decoder``."""
+        inters = {f"inter.{who}": part for who, part in zip(self.spec.identities, self.inters, strict=True)}
+        return {"encoder": self.encoder, **inters, "decoder": self.decoder}
+
+    def _between(self, latent: Tensor, source: str, target: str, share: float) -> Swap:
+        """The first ``share`` of the channels are the source's; the one that the share ends in is blended."""
+        one, other = (self.inters[self.spec.identities.index(who)](latent) for who in (source, target))
+        channels = torch.arange(one.shape[1], device=one.device)
+        own = (share * one.shape[1] - channels).clamp(0, 1).to(one.dtype).view(1, -1, 1, 1)
+        return self.decoder(own * one + (1 - own) * other)
+
+    def _mixed(self, own: Tensor, latent: Tensor, number: int) -> Tensor:
+        """``own`` with some channels of another identity's map for the same ``latent``."""
+        batch, channels = own.shape[:2]
+        step = int(torch.randint(1, len(self.inters), ()))
+        other = self.inters[(number + step) % len(self.inters)](latent)
+        share = self.least_own + (1 - self.least_own) * torch.rand(batch, 1)
+        order = torch.rand(batch, channels).argsort(1)
+        kept = (order < (share * channels).round()).to(own.device, own.dtype).view(batch, channels, 1, 1)
+        return kept * own + (1 - kept) * other
+
+
+@swappers.register("amp", source="iperov/DeepFaceLab", tiny={"resolution": 64})
+def amp(
+    identities: Sequence[str],
+    *,
+    resolution: int = 224,
+    ae_dims: int = 256,
+    inter_dims: int = 1024,
+    encoder_dims: int = 64,
+    decoder_dims: int = 64,
+    mask_dims: int = 22,
+    morph_factor: float = 0.5,
+    width: float = 1.0,
+    framing: Framing = "whole",
+) -> AmpSwapper:
+    """DeepFaceLab's AMP, by default at 224 px: 101.3 M parameters. See the module and :class:`AmpSwapper`.
+
+    ``ae_dims`` are 32 to 1024, ``inter_dims`` 32 to 2048, the other dims 16 to 256.
+    """
+    need_between("ae_dims", ae_dims, 32, 1024)
+    need_between("inter_dims", inter_dims, 32, 2048)
+    for name, count in (("encoder_dims", encoder_dims), ("decoder_dims", decoder_dims), ("mask_dims", mask_dims)):
+        need_between(name, count, 16, 256)
+    return AmpSwapper(
+        identities,
+        resolution=resolution,
+        dims=AmpDims(ae_dims, inter_dims, encoder_dims, decoder_dims, mask_dims),
+        morph_factor=morph_factor,
+        width=width,
+        framing=framing,
+    )

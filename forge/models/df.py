@@ -1,0 +1,33 @@
+"""``df``: 128 -> 128 px, full face. DeepFaceLab's old two-decoder model for the whole face: the network of ``h128``.
+
+Input and output 128 px, framing ``full`` by default, masks as wide as the picture's decoders unless ``mask=False``,
+latent 512 x 16 x 16 behind a dense layer of 512. 138.4 million parameters for two identities with masks.
+
+What sets it apart from ``h128`` is how much of the head it shows and how it was trained (the mask by its squared error,
+each identity by an optimizer of its own; here one optimizer moves all). Facts from iperov/DeepFaceLab, branch DFL-1.0
+(``Model_DF``); the code is our own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from forge.models.autoencoder import AutoencoderSwapper
+from forge.models.dfl import without_mask_width
+from forge.models.h128 import LAYOUT
+from forge.registry import swappers
+from shared.types import Framing
+
+
+@swappers.register("df", source="iperov/DeepFaceLab")
+def df(
+    identities: Sequence[str], *, mask: bool = True, width: float = 1.0, framing: Framing = "full"
+) -> AutoencoderSwapper:
+    """A ``df`` swapper, see the module.
+
+    Raises:
+        ConfigError: ``width`` is out of range, or ``framing`` is unknown.
+        UsageError: fewer than two identities, or one twice.
+    """
+    swapper = AutoencoderSwapper("df", LAYOUT, identities, width=width, mask=mask, mask_width=1.0, framing=framing)
+    return without_mask_width(swapper)

@@ -1,0 +1,73 @@
+"""``liaef128``: 128 -> 128 px, full face. DeepFaceLab's first model of one decoder and several inters.
+
+Input and output 128 px, framing ``full`` by default, the mask drawn by a decoder as wide as the picture's unless
+``mask=False``. The latent is the encoder's flat code of 65,536 numbers; an inter narrows it to 256 and gives
+512 x 16 x 16; the decoder reads two of them. 136.1 million parameters for two identities with the mask.
+
+:mod:`forge.models.dfl` says how inters are shared. Because everybody has one decoder, a face shape that is very
+different comes over better than with ``df``, and the source's identity less faithfully (DeepFaceLab's issue 896).
+Channel counts from iperov/DeepFaceLab, branch DFL-1.0 (``Model_LIAEF128``); the code is our own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from torch import nn
+
+from forge.models.blocks import initialise, scaled
+from forge.models.dfl import FlatEncoder, Inter, PlainDecoder, RoutedSwapper, dfl_spec
+from forge.registry import swappers
+from shared.types import Framing
+
+_PX = 128
+_ENCODER = 128
+_DENSE = 256
+_MAP = 512
+_UPS = (512, 256, 128)
+
+
+class Liaef128Swapper(RoutedSwapper):
+    """See the module.
+
+    Args:
+        identities: two or more people; the first one's inter is the shared one.
+        mask: whether a decoder beside the picture's draws the face's mask.
+        width: multiplier of every channel count.
+        framing: how much of the head the crops show.
+
+    Raises:
+        ConfigError: ``width`` is out of range, or ``framing`` is unknown.
+        UsageError: fewer than two identities, or one twice.
+    """
+
+    def __init__(
+        self, identities: Sequence[str], *, mask: bool = True, width: float = 1.0, framing: Framing = "full"
+    ) -> None:
+        super().__init__()
+        self.spec = dfl_spec(
+            "liaef128",
+            identities,
+            resolution=_PX,
+            width=width,
+            framing=framing,
+            options={"mask": mask},
+            has_mask=mask,
+        )
+        encoder = FlatEncoder(scaled(_ENCODER, width))
+        channels, ups = scaled(_MAP, width), [scaled(count, width) for count in _UPS]
+        self.kind = "liae"
+        self.encoder = encoder
+        self.inters = nn.ModuleList(
+            Inter(encoder.size(_PX), scaled(_DENSE, width), channels, _PX // 16) for _ in self.spec.identities
+        )
+        self.decoders = nn.ModuleList([PlainDecoder(2 * channels, ups, ups if mask else None)])
+        initialise(self)
+
+
+@swappers.register("liaef128", source="iperov/DeepFaceLab")
+def liaef128(
+    identities: Sequence[str], *, mask: bool = True, width: float = 1.0, framing: Framing = "full"
+) -> Liaef128Swapper:
+    """A ``liaef128`` swapper; options as :class:`Liaef128Swapper` names them."""
+    return Liaef128Swapper(identities, mask=mask, width=width, framing=framing)

@@ -16,7 +16,7 @@ def models(
 
     Example: assay detect models convnext
     """
-    from detect.models.frame import model_names
+    from detect.models.backbone import model_names
     from shared.errors import UnknownNameError
 
     names = model_names(text)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from detect.models import frame
+from detect.models import frame, frequency, multitask
 from detect.models.contract import Detection, Detector, DetectorSpec
 from detect.registry import detectors
 from shared.types import Framing
 
-__all__ = ["Detection", "Detector", "DetectorSpec", "build_detector", "frame"]
+__all__ = ["Detection", "Detector", "DetectorSpec", "build_detector", "frame", "frequency", "multitask"]
 
 
 def build_detector(

@@ -6,8 +6,10 @@ import timm
 import torch
 from sklearn.datasets import load_sample_image
 
+from detect.losses import detection_loss
 from detect.models import build_detector
-from detect.models.frame import model_names
+from detect.models.backbone import model_names
+from detect.models.frequency import block_statistics, dct_basis, srm_kernels
 from detect.models.pretrained import lite0_path, lite0_to_timm
 from detect.registry import detectors
 from shared.errors import ConfigError, UnknownNameError, WeightsError
@@ -134,3 +136,60 @@ def photograph(name: str) -> torch.Tensor:
     square = torch.from_numpy(np.ascontiguousarray(image[top : top + side, left : left + side])).permute(2, 0, 1)[None]
     small = torch.nn.functional.interpolate(square.float() / 255, size=224, mode="bilinear", antialias=True)
     return (small - 0.5) / 0.5
+
+
+def test_residual_filters_are_blind_to_what_is_smooth():
+    kernels = srm_kernels()
+    assert kernels.shape == (3, 1, 5, 5)
+    torch.testing.assert_close(kernels.sum((1, 2, 3)), torch.zeros(3))
+    ramp = torch.arange(9.0).view(1, 1, 1, 9).expand(1, 1, 9, 9)
+    inner = torch.nn.functional.conv2d(ramp, kernels)
+    torch.testing.assert_close(inner, torch.zeros_like(inner), atol=1e-5, rtol=0)
+    point = torch.zeros(1, 1, 5, 5)
+    point[..., 2, 2] = 12.0
+    assert torch.nn.functional.conv2d(point, kernels).flatten().tolist() == [-12.0, -12.0, -12.0]
+
+
+def test_the_dct_is_orthonormal_and_finds_a_pure_wave():
+    basis = dct_basis(8)
+    torch.testing.assert_close(basis @ basis.T, torch.eye(64), atol=1e-5, rtol=0)
+    wave = 100 * basis[3].view(8, 8)  # vertical frequency 0, horizontal 3
+    levels = wave.repeat(2, 2).expand(1, 3, 16, 16)
+    found = block_statistics(levels, basis)
+    assert found.shape == (1, 128)
+    assert found[0, :64].argmax() == 3
+    assert found[0, 3].item() == pytest.approx(np.log1p(100), rel=1e-4)
+    torch.testing.assert_close(found[0, 64:], torch.zeros(64), atol=1e-3, rtol=0)  # all blocks alike
+
+
+@pytest.mark.parametrize("name", [TINY, "test_vit", "test_resnet"])
+def test_a_region_is_drawn_and_used(name: str):
+    torch.manual_seed(0)
+    detector = build_detector(name, family="multitask", input_px=64).eval()
+    assert detector.spec.has_mask
+    detection = detector(torch.randn(2, 3, 64, 64))
+    assert detection.mask is not None
+    assert detection.mask.shape[:2] == (2, 1)
+    assert detection.mask.shape[2] >= 4
+    assert detection.mask.sigmoid().mean() < 0.3  # nothing is forged until it is learned
+    detection.logit.sum().backward()
+    assert detector.draw.weight.grad.abs().sum() > 0  # type: ignore[union-attr]
+
+
+def test_multitask_learns_a_region():
+    """A bright square is the forgery: after a few steps the map is brighter there."""
+    torch.manual_seed(0)
+    detector = build_detector(TINY, family="multitask", input_px=64).train()
+    optimizer = torch.optim.Adam(detector.parameters(), lr=3e-3)
+    masks = torch.zeros(8, 1, 64, 64)
+    for place in range(0, 8, 2):
+        masks[place, :, 8 * (place % 4) : 8 * (place % 4) + 24, 16:48] = 1
+    x = torch.randn(8, 3, 64, 64) * 0.3 + 2 * masks
+    wanted = torch.tensor([1.0, 0.0] * 4)
+    for _ in range(25):
+        loss = detection_loss(detector(x), wanted, masks)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+    drawn = torch.nn.functional.interpolate(detector(x).mask.sigmoid(), 64)
+    assert drawn[masks > 0.5].mean() > drawn[masks < 0.5].mean() + 0.3

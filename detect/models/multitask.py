@@ -1,0 +1,97 @@
+"""Class and place at once: a timm backbone that also draws which pixels were forged.
+
+The region is supervised by the compositor's own masks and by the masks of self-blends, so the class is learned together
+with where its evidence lies (as in Face X-ray, Li et al., CVPR 2020, and the multi-task detectors after it). The drawn
+region weights the features that a second term of the logit is read from, so that what is drawn is used.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from detect.models.backbone import create_backbone, describe_backbone, initial_weights, start_undecided
+from detect.models.contract import Detection, Detector
+from detect.registry import detectors
+from shared.errors import ConfigError
+from shared.types import Framing
+
+_FINEST = 8
+_COARSEST = 32
+_CHANNELS = 64
+
+
+@detectors.register("multitask")
+class MultitaskDetector(Detector):
+    """A backbone's logit, a map of the forged region at an eighth of the input, and a logit read under that map.
+
+    The map comes from the backbone's levels at strides 8 to 32, brought together top down (feature pyramid, Lin et al.,
+    CVPR 2017, with sums). A backbone with one level only, such as a ViT, draws at that level.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        *,
+        input_px: int | None = None,
+        framing: Framing = "whole",
+        pretrained: bool = False,
+        download: bool = False,
+        drop_rate: float = 0.0,
+        drop_path_rate: float = 0.0,
+    ) -> None:
+        super().__init__()
+        self.net = create_backbone(name, input_px, drop_rate, drop_path_rate)
+        self.spec = describe_backbone(
+            self.net, name, family="multitask", input_px=input_px, framing=framing, has_mask=True
+        )
+        start_undecided(self.net)
+        self.levels = _levels(self.net, name)
+        channels = [int(self.net.feature_info[level]["num_chs"]) for level in self.levels]  # type: ignore[index]
+        self.lateral = nn.ModuleList(nn.Conv2d(count, _CHANNELS, 1) for count in channels)
+        self.smooth = nn.Sequential(
+            nn.Conv2d(_CHANNELS, _CHANNELS, 3, padding=1, bias=False), nn.BatchNorm2d(_CHANNELS), nn.ReLU(inplace=True)
+        )
+        self.draw = nn.Conv2d(_CHANNELS, 1, 1)
+        self.judge = nn.Linear(_CHANNELS + 2, 1)
+        nn.init.normal_(self.judge.weight, std=0.01)
+        nn.init.zeros_(self.judge.bias)
+        assert self.draw.bias is not None
+        nn.init.constant_(self.draw.bias, -2.0)  # most pixels are real
+        self.initial_weights = initial_weights(self.net, name, pretrained=pretrained, download=download)
+
+    def forward(self, x: Tensor) -> Detection:
+        """(B, 3, S, S) normalised -> logits (B,) and region logits (B, 1, S / 8, S / 8)."""
+        final, maps = self.net.forward_intermediates(x, indices=self.levels)  # type: ignore[operator]
+        features = self.smooth(self._together(maps))
+        region = self.draw(features)
+        logit = self.net.forward_head(final).squeeze(1) + self.judge(_under(features, region)).squeeze(1)  # type: ignore[operator]
+        return Detection(logit, region)
+
+    def _together(self, maps: list[Tensor]) -> Tensor:
+        """The levels as one map of the finest size."""
+        coarse = [lateral(level) for lateral, level in zip(self.lateral, maps, strict=True)]
+        total = coarse[-1]
+        for finer in reversed(coarse[:-1]):
+            total = finer + F.interpolate(total, size=finer.shape[-2:], mode="bilinear", align_corners=False)
+        return total
+
+
+def _under(features: Tensor, region: Tensor) -> Tensor:
+    """(B, C + 2): features averaged under the region, and the region's mean and peak."""
+    weight = region.sigmoid()
+    pooled = (features * weight).sum((2, 3)) / weight.sum((2, 3)).clamp_min(1e-3)
+    return torch.cat([pooled, weight.mean((2, 3)), weight.amax((2, 3))], 1)
+
+
+def _levels(net: nn.Module, name: str) -> list[int]:
+    """Which intermediate maps are used: the last one at each stride from 8 to 32; the last of all for a plain ViT."""
+    info = getattr(net, "feature_info", None)
+    if not info or not hasattr(net, "forward_intermediates"):
+        raise ConfigError(f"{name} does not give the maps that a region is drawn from", hint="choose another model")
+    last = {int(info[place]["reduction"]): place for place in range(len(info))}
+    chosen = [place for stride, place in sorted(last.items()) if _FINEST <= stride <= _COARSEST]
+    if not chosen:
+        raise ConfigError(f"{name} has no map at strides {_FINEST} to {_COARSEST}", hint="choose another model")
+    return chosen

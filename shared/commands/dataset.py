@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from shared.commands.dataset_audit import audit
 from shared.console import console
 from shared.errors import AssayError, ManifestError, UsageError
 from shared.splits import FRACTIONS
@@ -216,6 +217,9 @@ def remove(
     dataset.remove(ids)
     console.print(f"{len(ids)} {'clip' if len(ids) == 1 else 'clips'} removed, {len(dataset)} left")
     console.result({"removed": clips, "left": len(dataset)})
+
+
+app.command()(audit)
 
 
 def _encoding(codec: str | None, crf: int | None) -> Encoding:

@@ -1,0 +1,99 @@
+"""How far an area under the ROC curve may be off, when samples come in clusters that share people or pictures.
+
+Whole clusters are drawn with replacement, as :mod:`shared.bootstrap` says.
+
+With few clusters a percentile interval is too short, because the draws vary by a factor of ``sqrt((C - 1) / C)`` too
+little and are read as if they were normal. So it is stretched about the estimate by
+``sqrt(C / (C - 1)) * t(C - 1) / z`` (the "expanded percentile" of Hesterberg, The American Statistician 2015): 1.44
+times for six clusters, 1.08 for thirty.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.stats import norm
+from scipy.stats import t as student
+
+from shared.bootstrap import BootstrapSettings, draw_clusters
+
+_CHUNK_ELEMENTS = 4_000_000
+
+
+@dataclass(frozen=True)
+class AreaEstimate:
+    """An area under the ROC curve, with ``low`` and ``high`` where there are two clusters of each class."""
+
+    value: float
+    low: float | None
+    high: float | None
+    clusters: int
+
+
+def weighted_areas(labels: np.ndarray, scores: np.ndarray, strata: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """The area under the ROC curve for each row of weights, of pairs that lie in one stratum.
+
+    A pair of a fake and a real sample counts when both are of one stratum (the clips scored by one model); the area is
+    the weighted share of such pairs in which the fake scores higher, ties counting half.
+
+    Args:
+        labels: (N,) True for fake.
+        scores: (N,) higher for fake; comparable within a stratum only.
+        strata: (N,) int.
+        weights: (R, N) of the samples.
+
+    Returns:
+        (R,) areas, NaN where a row leaves no pair.
+    """
+    won, pairs = np.zeros(len(weights)), np.zeros(len(weights))
+    for stratum in np.unique(strata):
+        chosen = np.flatnonzero(strata == stratum)
+        order = chosen[np.argsort(scores[chosen], kind="stable")]
+        starts = np.flatnonzero(np.concatenate(([True], np.diff(scores[order]) != 0)))
+        fakes = np.add.reduceat(weights[:, order] * labels[order], starts, axis=1)
+        reals = np.add.reduceat(weights[:, order] * ~labels[order], starts, axis=1)
+        won += (fakes * (reals.cumsum(axis=1) - 0.5 * reals)).sum(axis=1)
+        pairs += fakes.sum(axis=1) * reals.sum(axis=1)
+    return np.divide(won, pairs, out=np.full(len(weights), np.nan), where=pairs > 0)
+
+
+def estimate_area(
+    labels: np.ndarray,
+    scores: np.ndarray,
+    clusters: np.ndarray,
+    *,
+    strata: np.ndarray | None = None,
+    settings: BootstrapSettings = BootstrapSettings(),  # noqa: B008 - frozen
+) -> AreaEstimate | None:
+    """The area with its interval; None when no stratum holds both classes.
+
+    Raises:
+        ValueError: lengths differ, or a score is not finite.
+    """
+    labels, scores = np.asarray(labels, dtype=bool), np.asarray(scores, dtype=np.float64)
+    strata = np.zeros(len(labels), dtype=np.int64) if strata is None else np.asarray(strata)
+    if not len(labels) == len(scores) == len(clusters) == len(strata) or not np.isfinite(scores).all():
+        raise ValueError("labels, finite scores, clusters and strata go together, one each a sample")
+    value = float(weighted_areas(labels, scores, strata, np.ones((1, len(labels))))[0])
+    if np.isnan(value):
+        return None
+    names, numbers = np.unique(np.asarray(clusters), return_inverse=True)
+    count = int(names.size)
+    if min(np.unique(numbers[labels]).size, np.unique(numbers[~labels]).size) < 2:
+        return AreaEstimate(value, None, None, count)
+    weights = draw_clusters(count, settings.replicates, np.random.default_rng(settings.seed))
+    rows = max(1, _CHUNK_ELEMENTS // len(labels))
+    parts = [
+        weighted_areas(labels, scores, strata, weights[first : first + rows][:, numbers])
+        for first in range(0, settings.replicates, rows)
+    ]
+    low, high = np.nanpercentile(np.concatenate(parts), settings.tails)
+    stretch = _stretch(count, settings.confidence)
+    low, high = value - stretch * (value - low), value + stretch * (high - value)
+    return AreaEstimate(value, float(np.clip(low, 0, 1)), float(np.clip(high, 0, 1)), count)
+
+
+def _stretch(clusters: int, confidence: float) -> float:
+    upper = 0.5 + confidence / 2
+    return float(np.sqrt(clusters / (clusters - 1)) * student.ppf(upper, clusters - 1) / norm.ppf(upper))

@@ -1,0 +1,53 @@
+"""How a dataset is audited, as a value."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from shared.errors import ConfigError
+
+GroupBy = Literal["auto", "component", "target"]
+
+
+@dataclass(frozen=True)
+class AuditConfig:
+    """Settings of an audit.
+
+    Attributes:
+        frames: pictures looked at a clip, evenly spaced over its forged part (for a real clip: over the part that is
+            forged in the clips made from it, so that both classes are looked at in the same places).
+        limit: a probe whose interval lies above this area is named a shortcut.
+        min_groups: with fewer groups of people in the tested clips nothing is judged.
+        folds: of cross-validation, where train and test splits are too small.
+        trees: in the forest of a probe.
+        group_by: what is kept together in cross-validation and drawn together for intervals: "component" (people
+            linked by clips, as for splits), "target" (the filmed person), or "auto": components where there are
+            ``min_groups`` of them, else filmed persons.
+        replicates, seed: of the bootstrap; the seed also draws folds and trees.
+        finder: places landmarks in labelled faces, for the search for one person in two splits; "none" leaves it out.
+        near_bits: two pictures whose 64-bit hashes differ in at most so many bits are near duplicates.
+        workers: threads that read clips; 0 for one a core.
+    """
+
+    frames: int = 6
+    limit: float = 0.55
+    min_groups: int = 6
+    folds: int = 5
+    trees: int = 150
+    group_by: GroupBy = "auto"
+    replicates: int = 1000
+    seed: int = 0
+    finder: str = "dlib"
+    near_bits: int = 6
+    workers: int = 0
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.frames <= 64:
+            raise ConfigError(f"frames must be from 1 to 64, got {self.frames}", hint="six a clip is enough")
+        if not 0.5 <= self.limit < 1.0:
+            raise ConfigError(f"limit is an area from 0.5 to below 1, got {self.limit}", hint="0.55 is customary")
+        if self.min_groups < 2 or self.folds < 2 or self.replicates < 100 or self.trees < 1 or self.workers < 0:
+            raise ConfigError("need min_groups and folds of 2, replicates of 100, workers of 0 at least")
+        if not 0 <= self.near_bits <= 16:
+            raise ConfigError(f"near_bits must be from 0 to 16 of 64, got {self.near_bits}", hint="6 is a good start")

@@ -1,0 +1,107 @@
+"""Pictures that look alike: 64-bit hashes of their coarsest frequencies, compared bit by bit.
+
+A hash is the sign, against their median, of the 8 x 8 lowest cosine coefficients of the picture at 32 x 32 (the
+"pHash" of Zauner, "Implementation and benchmarking of perceptual image hash functions", 2010). Compression, scaling
+and a swapped face leave it nearly as it is, which is what is wanted: a clip and what was made of it must not lie in two
+splits.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+THUMB_PX = 32
+
+_BLOCK = 512
+_MAX_PICTURES = 20_000
+_MIN_LIKENESS = 0.97
+_MAX_PAIRS = 5_000
+
+
+@dataclass(frozen=True, eq=False)
+class Thumbs:
+    """Small gray copies of pictures, with their hashes.
+
+    Convention:
+        pixels: (N, 32, 32) uint8; hashes: (N,) uint64; owners: (N,) int, the clip each picture is of
+    """
+
+    pixels: np.ndarray
+    hashes: np.ndarray
+    owners: np.ndarray
+
+    @classmethod
+    def of(cls, pixels: np.ndarray, owners: np.ndarray) -> Thumbs:
+        """Thumbnails with their hashes; at most 20,000, evenly chosen, because all are compared with all."""
+        if len(pixels) > _MAX_PICTURES:
+            chosen = np.linspace(0, len(pixels) - 1, _MAX_PICTURES).astype(np.int64)
+            pixels, owners = pixels[chosen], owners[chosen]
+        hashes = np.array([picture_hash(picture) for picture in pixels], dtype=np.uint64)
+        return cls(pixels, hashes, owners)
+
+
+@dataclass(frozen=True)
+class NearPair:
+    """Two clips that share pictures: how many near pairs there are, and the bits by which the nearest differ."""
+
+    first: int
+    second: int
+    pictures: int
+    bits: int
+
+
+def thumbnail(image: np.ndarray) -> np.ndarray:
+    """(32, 32) uint8 of an RGB picture."""
+    return cv2.resize(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY), (THUMB_PX, THUMB_PX), interpolation=cv2.INTER_AREA)
+
+
+def picture_hash(thumb: np.ndarray) -> int:
+    """The 64-bit hash of a thumbnail; the first bit, of the mean brightness, is always 0."""
+    low = cv2.dct(thumb.astype(np.float32))[:8, :8].ravel()
+    bits = low > np.median(low[1:])
+    bits[0] = False
+    return int.from_bytes(np.packbits(bits).tobytes(), "big")
+
+
+def differing_bits(first: np.ndarray, second: np.ndarray) -> np.ndarray:
+    """(N, M) uint8 Hamming distances of (N,) and (M,) uint64 hashes."""
+    mixed = first[:, None] ^ second[None]
+    return _BIT_COUNTS[mixed.view(np.uint8).reshape(*mixed.shape, 8)].sum(axis=-1, dtype=np.uint8)
+
+
+def near_pairs(thumbs: Thumbs, places: Sequence[str | None], *, near_bits: int) -> list[NearPair]:
+    """Pairs of clips in different places (splits) with pictures that look alike, nearest first; at most 5,000.
+
+    Hashes alone take two people before one studio wall for the same, so a pair also has to correlate to at least 0.97
+    as thumbnails. Pictures without content (black, white) are left out.
+
+    Args:
+        thumbs: of all clips.
+        places: split of each clip; None for one without.
+        near_bits: hashes that differ by at most so many bits are near.
+    """
+    numbers = {place: number for number, place in enumerate(sorted({p for p in places if p is not None}))}
+    split = np.array([-1 if place is None else numbers[place] for place in places])[thumbs.owners]
+    flat = thumbs.pixels.reshape(len(thumbs.pixels), -1).astype(np.float32)
+    flat -= flat.mean(axis=1, keepdims=True)
+    norms = np.linalg.norm(flat, axis=1)
+    usable = (norms > 3.0 * THUMB_PX) & (split >= 0)
+    flat /= np.maximum(norms, 1e-6)[:, None]
+    found: dict[tuple[int, int], list[int]] = {}
+    for start in range(0, len(split), _BLOCK):
+        block = slice(start, start + _BLOCK)
+        bits = differing_bits(thumbs.hashes[block], thumbs.hashes)
+        near = (bits <= near_bits) & (split[block, None] < split[None]) & usable[block, None] & usable[None]
+        for row, column in zip(*np.nonzero(near), strict=True):
+            if len(found) < _MAX_PAIRS and float(flat[start + row] @ flat[column]) >= _MIN_LIKENESS:
+                pair = (int(thumbs.owners[start + row]), int(thumbs.owners[column]))
+                found.setdefault(pair, []).append(int(bits[row, column]))
+    pairs = [NearPair(first, second, len(bits), min(bits)) for (first, second), bits in found.items()]
+    return sorted(pairs, key=lambda pair: (pair.bits, -pair.pictures, pair.first, pair.second))
+
+
+_BIT_COUNTS = np.array([number.bit_count() for number in range(256)], dtype=np.uint8)

@@ -86,6 +86,7 @@ def _body(info: DatasetInfo, records: Sequence[ClipRecord]) -> list[str]:
         "fake: `alpha` (what the compositor used), `changed` (pixels that differ) and `region` (the face). No identity",
         "is in two splits. Every clip carries a C2PA manifest; `dataset.sig` seals the set.",
         "",
+        *_controls(info),
         *_table(("split", "label", "manipulation", "clips"), sorted(count_by(records).items(), key=_by_split)),
         "",
         "## Rights",
@@ -103,6 +104,24 @@ def _body(info: DatasetInfo, records: Sequence[ClipRecord]) -> list[str]:
         "",
         "This page is written by `assay dataset`; what you add belongs in the description in `dataset.toml`.",
     ]
+
+
+def _controls(info: DatasetInfo) -> list[str]:
+    """What was done so that nothing but the forgery tells the classes apart."""
+    if info.controls == "on":
+        return [
+            "Real clips passed the same decoder, encoder and container as the fakes, in every rendition. Manipulations",
+            "that end in `-self` give people their own faces: `source_identity` equals `target_identity`. Their pixels",
+            "are drawn by a model, so they are labelled fake; leave them out where a swap of identity is what counts.",
+            "",
+        ]
+    if info.controls == "off":
+        return [
+            "**Built without controls.** Real clips are the untouched source files, so codec, container and length",
+            "tell the classes apart. This set shows that an audit notices; do not train on it.",
+            "",
+        ]
+    return []
 
 
 def _by_split(row: tuple[tuple[str, str, str], int]) -> tuple[int, tuple[str, str, str]]:

@@ -41,7 +41,7 @@ from shared.dataset_seal import difference, write_seal
 from shared.dataset_verify import Problem, check_labels, verify_dataset
 from shared.errors import AssayError, ManifestError, ProvenanceError, UsageError
 from shared.locking import folder_lock
-from shared.manifest import labels_of, write_frame_labels, write_manifest
+from shared.manifest import labels_of, read_frame_table, write_frame_labels, write_manifest
 from shared.signing import SigningIdentity
 from shared.splits import FRACTIONS, split_by_groups, split_by_identity
 from shared.storage import inside, replacing, replacing_folder, write_text
@@ -67,7 +67,9 @@ class DatasetFolder:
         self._index = ManifestIndex(path / MANIFEST)
 
     @classmethod
-    def init(cls, path: Path, name: str, description: str = "", license: str = "") -> DatasetFolder:
+    def init(
+        cls, path: Path, name: str, description: str = "", license: str = "", *, controls: str = ""
+    ) -> DatasetFolder:
         """A new, empty, sealed dataset at ``path``, which must not exist or be an empty folder.
 
         Raises:
@@ -77,7 +79,7 @@ class DatasetFolder:
         if path.exists() and (not path.is_dir() or any(path.iterdir())):
             raise UsageError(f"{path} is there already and not empty", hint="choose another folder, or add to that one")
         try:
-            info = DatasetInfo(name, description, license)
+            info = DatasetInfo(name, description, license, controls=controls)
         except ValueError as error:
             raise UsageError(str(error), hint="for example portraits-2") from error
         identity = SigningIdentity.load_or_create()
@@ -215,6 +217,33 @@ class DatasetFolder:
             self._index.append(filled)
             return filled
 
+    def list_all(self, made: Sequence[tuple[ClipRecord, Path | None]]) -> None:
+        """Lists many clips whose files are in place, and seals, all in one step; clips that are listed already stay.
+
+        Afterwards the manifest holds the clips of ``made`` in their order and with their splits, then all others. A
+        process killed at any moment leaves the set as it was, or as it is to be.
+
+        Args:
+            made: records, each with the frame table of its labels; None for a clip that is listed already.
+
+        Raises:
+            ManifestError: see :meth:`add`.
+            StorageError: the disk refused.
+        """
+        with self._writing():
+            listed = dict(self._index.records())
+            for record, table in made:
+                filled = with_digests(self.path, record)
+                if record.id in listed:
+                    self._same(listed.pop(record.id), filled)
+                    continue
+                if table is None or record.id.dataset != self.name:
+                    raise ManifestError(f"{record.id} cannot be listed in {self.name}", hint="give it its labels")
+                labels = labels_of([read_frame_table(table)])
+                check_labels(filled, labels)
+                write_pending(self.path, record.id, labels)
+            self._place_seal([*(record for record, _ in made), *listed.values()], rewrite=True)
+
     @contextmanager
     def batch(self) -> Iterator[None]:
         """Adds many clips and seals once, at the end, also when the block fails.
@@ -279,9 +308,12 @@ class DatasetFolder:
             if child is not None:
                 raise ManifestError(f"{child.id} was made from {child.parent}", hint="remove both, or neither")
             self._place_seal(left, rewrite=True, prune=True)
+            # Renditions of one size share their masks.
+            kept = {relative for record in left for relative in files_of(record)}
             for record in gone.values():
                 for relative in files_of(record):
-                    inside(self.path, relative).unlink(missing_ok=True)
+                    if relative not in kept:
+                        inside(self.path, relative).unlink(missing_ok=True)
 
     def verify(self, deep: bool = True, *, tick: Callable[[], object] | None = None) -> list[Problem]:
         """Everything wrong with the set; empty when all is well. ``deep`` reads every byte and counts every frame."""

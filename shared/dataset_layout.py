@@ -45,12 +45,15 @@ class DatasetInfo:
     """``dataset.toml``.
 
     ``license`` is an SPDX identifier or "other"; what one clip may be used for stands in its record's ``rights``.
+    ``controls`` is "on" where a build passed real clips through the steps of the fakes, "off" where it was told not to,
+    and empty for sets that were not built.
     """
 
     name: str
     description: str = ""
     license: str = ""
     version: int = LAYOUT_VERSION
+    controls: str = ""
 
     def __post_init__(self) -> None:
         check_name(self.name, "dataset")

@@ -16,7 +16,7 @@ import cv2
 import numpy as np
 
 from shared.config import need
-from shared.errors import UsageError
+from shared.errors import MediaError, UsageError
 from shared.registry import near_matches
 from shared.types import Frame, Timestamp, check_name
 from shared.video import Encoding, VideoReader, VideoWriter, container_for
@@ -101,13 +101,20 @@ def known_rendition(name: str) -> Rendition:
 
 
 def suffix_for(rendition: Rendition, picture: Picture) -> str:
-    """File suffix of a rendition: its encoding's container, or one that also holds the sound.
+    """File suffix of a rendition: its encoding's container, or another that holds both its codec and the sound.
 
     Raises:
-        MediaError: no container takes the sound.
+        MediaError: none does.
     """
-    wanted = rendition.encoding.container
-    return wanted if picture.sound is None else container_for(picture.sound, wanted)
+    encoding = rendition.encoding
+    if picture.sound is None:
+        return encoding.container
+    for suffix in dict.fromkeys((encoding.container, *encoding.containers)):
+        if container_for(picture.sound, suffix) == suffix:
+            return suffix
+    raise MediaError(
+        f"no container holds {encoding.codec} beside the sound of {picture.sound}", hint="convert the sound to AAC"
+    )
 
 
 def encode_all(frames: Iterable[Frame], picture: Picture, outs: Sequence[tuple[Rendition, Path]]) -> int:

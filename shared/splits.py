@@ -79,16 +79,48 @@ def split_by_identity(
         LeakError: fewer groups than splits; names the largest group.
     """
     _check_fractions(fractions)
+    if not records:
+        return []
     groups = identity_groups(records)
-    wanted = [index for index, fraction in enumerate(fractions) if fraction > 0]
-    if records and len(groups) < len(wanted):
-        raise _cannot_split(groups, len(wanted))
     group_of = {name: index for index, group in enumerate(groups) for name in group}
     sizes = np.zeros((len(groups), 2))
     for record in records:
         sizes[group_of[record.target_identity], _column(record.label)] += 1
+    split_of = place_groups(groups, sizes, fractions=fractions, seed=seed)
+    return [dataclasses.replace(record, split=split_of[record.target_identity]) for record in records]
+
+
+def place_groups(
+    groups: Sequence[tuple[str, ...]],
+    sizes: np.ndarray,
+    *,
+    fractions: tuple[float, float, float] = FRACTIONS,
+    seed: int,
+) -> dict[str, Split]:
+    """The split of everybody in ``groups``, for those who know the groups before there are clips.
+
+    ``sizes`` is (G, 2), the numbers of real and of fake clips of each group; see :func:`split_by_identity`.
+
+    Raises:
+        UsageError: fractions that are negative or do not sum to one.
+        LeakError: fewer groups than splits.
+    """
+    _check_fractions(fractions)
+    wanted = [index for index, fraction in enumerate(fractions) if fraction > 0]
+    if len(groups) < len(wanted):
+        raise _cannot_split(groups, len(wanted))
     split_of = _place(sizes, np.asarray(fractions), wanted, np.random.default_rng(seed))
-    return [dataclasses.replace(record, split=SPLITS[split_of[group_of[record.target_identity]]]) for record in records]
+    return {name: SPLITS[split_of[index]] for index, group in enumerate(groups) for name in group}
+
+
+def joined(links: Iterable[Sequence[str]]) -> list[tuple[str, ...]]:
+    """Groups of all names in ``links``: those of one link, and of links that share a name, are together; sorted."""
+    found = _Links()
+    for first, *others in links:
+        found.add(first)
+        for other in others:
+            found.join(first, other)
+    return found.groups()
 
 
 def split_by_groups(records: Sequence[ClipRecord], groups: Mapping[Split, Sequence[str]]) -> list[ClipRecord]:

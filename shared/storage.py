@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,6 +13,7 @@ from pathlib import Path, PurePosixPath
 from shared.errors import ManifestError, StorageError, storage_errors
 
 _BLOCK = 1 << 20
+_DRAFT = re.compile(r"\.(\d+)\.(?:part|old|chain)")
 
 
 def sha256_file(path: Path) -> str:
@@ -71,6 +73,29 @@ def replacing_folder(path: Path) -> Iterator[Path]:
         finally:
             shutil.rmtree(draft, ignore_errors=True)
             shutil.rmtree(old, ignore_errors=True)
+
+
+def sweep_drafts(folder: Path) -> int:
+    """Removes drafts under ``folder`` that killed processes left; how many. Those of living processes stay."""
+    found = [
+        path for path in folder.rglob(".*") if (match := _DRAFT.search(path.name)) and not _is_alive(int(match[1]))
+    ]
+    for path in found:
+        if path.is_dir():
+            shutil.rmtree(path, ignore_errors=True)
+        else:
+            path.unlink(missing_ok=True)
+    return len(found)
+
+
+def _is_alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return pid != os.getpid()
 
 
 def write_text(path: Path, text: str) -> None:

@@ -1,0 +1,248 @@
+"""Runs a build: plans, does what is missing, lists what was made. Killed at any moment, it goes on where it was."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from forge.building.encode import encode_clips, is_ready, read_ready, ready_path
+from forge.building.estimate import Cost, Rates, estimate
+from forge.building.orders import EncodeOrder
+from forge.building.plan import Plan, PlannedClip, Step, plan_set
+from forge.building.shots import PICTURES
+from forge.building.spec import Spec
+from forge.building.steps import MADE, draw_master, make_faceset, make_shot, read_made, train
+from shared.console import console
+from shared.dataset import DatasetFolder
+from shared.dataset_layout import MASKS, MEDIA, PENDING, SETTINGS
+from shared.engine import Engine, LocalEngine, Task
+from shared.errors import ManifestError, UsageError
+from shared.locking import folder_lock
+from shared.splits import check_leaks
+from shared.storage import need_free_space, sweep_drafts
+from shared.types import ClipId, ClipRecord
+
+_FUNCTIONS: dict[str, Callable[[Any], int]] = {
+    "shot": make_shot,
+    "faceset": make_faceset,
+    "train": train,
+    "master": draw_master,
+    "clips": encode_clips,
+}
+_SHOWN = 5
+
+
+@dataclass(frozen=True)
+class BuildResult:
+    """What a build came to.
+
+    Attributes:
+        listed: clips of the plan that are in the dataset; made: of them, in this call.
+        skipped: clips that could not be made, and why.
+        tasks: by kind, how many were done in this call; seconds: of all of them together.
+    """
+
+    dataset: Path
+    listed: int
+    made: int
+    skipped: dict[ClipId, str]
+    tasks: dict[str, int]
+    seconds: float
+
+
+@dataclass(frozen=True)
+class DryRun:
+    """What a build would do: the plan, the steps that are missing, and their cost by kind."""
+
+    plan: Plan
+    missing: tuple[Step, ...]
+    costs: tuple[Cost, ...]
+
+
+def work_folder(out: Path, work: Path | None) -> Path:
+    """Where a build keeps what it makes on the way: beside the dataset, unless another place is named."""
+    return (work or out.with_name(f"{out.name}.build")).resolve()
+
+
+def plan_build(spec: Spec, out: Path, *, work: Path | None = None) -> DryRun:
+    """What :func:`build_set` would do, without doing it.
+
+    Raises:
+        AssayError: see :func:`forge.building.plan.plan_set`.
+    """
+    out, place = out.resolve(), work_folder(out.resolve(), work)
+    plan = plan_set(spec, out, place)
+    missing = missing_steps(plan, out, place)
+    return DryRun(plan, tuple(missing), tuple(estimate(plan.steps, missing, Rates(place))))
+
+
+def build_set(spec: Spec, out: Path, *, work: Path | None = None, engine: Engine | None = None) -> BuildResult:
+    """Makes the dataset that ``spec`` describes in ``out``, or makes it complete.
+
+    Real clips and fakes are put into ``media/`` and ``masks/`` as they are finished, and listed and sealed together at
+    the end, in the order of the plan. Whatever is in the work folder already is not made again. On a CPU, equal
+    settings give equal pictures, masks, labels and records; only signatures, which are salted, differ, and with them
+    ``sha256`` of the signed files.
+
+    Args:
+        spec: the settings.
+        out: the dataset; made where there is none.
+        work: for clips without loss, facesets, runs and swappers; by default beside ``out``. May be removed when the
+            set is done, and shared by sets that are built one after another.
+        engine: where tasks run; by default on all cores of this machine.
+
+    Raises:
+        AssayError: a task failed; what was finished is kept.
+        UsageError: ``out`` holds something else, or clips of the same names that were made otherwise.
+    """
+    out, place = out.resolve(), work_folder(out.resolve(), work)
+    plan = plan_set(spec, out, place)
+    with ExitStack() as stack:
+        stack.enter_context(folder_lock(place / ".lock", timeout_seconds=2.0))
+        folder = _opened(spec, out)
+        for swept in (place, out / MEDIA, out / MASKS, out / PENDING):
+            sweep_drafts(swept)
+        missing = missing_steps(plan, out, place)
+        rates = Rates(place)
+        costs = estimate(plan.steps, missing, rates)
+        need_free_space(place, round(sum(cost.size_bytes for cost in costs)))
+        seconds = _run(missing, rates, engine or LocalEngine())
+        skipped, made = _list(plan, folder, place)
+    done = Counter(step.kind for step in missing)
+    return BuildResult(out, len(plan.clips) - len(skipped), made, skipped, dict(done), seconds)
+
+
+def missing_steps(plan: Plan, out: Path, work: Path) -> list[Step]:
+    """The steps that have to be done: clips that are neither listed nor ready, and what they wait for.
+
+    Raises:
+        UsageError: a clip is listed that was made otherwise.
+    """
+    listed = _listed(out)
+    by_key = {step.key: step for step in plan.steps}
+    wanted: dict[str, Step] = {}
+    for step in plan.steps_of("clips"):
+        order = step.order
+        assert isinstance(order, EncodeOrder)
+        todo = tuple(clip for clip in order.clips if not _is_done(clip.id, clip.recipe, listed, out, work))
+        if todo:
+            share = len(todo) / len(order.clips)
+            short = replace(step, order=replace(order, clips=todo), units=step.units * share)
+            wanted[step.key] = replace(short, size_bytes=step.size_bytes * share)
+    waiting = list(wanted.values())
+    while waiting:
+        for key in waiting.pop().after:
+            step = by_key[key]
+            if key not in wanted and not _is_there(step):
+                wanted[key] = step
+                waiting.append(step)
+    return [wanted[step.key] for step in plan.steps if step.key in wanted]
+
+
+def _is_done(clip: ClipId, recipe: str, listed: dict[ClipId, ClipRecord], out: Path, work: Path) -> bool:
+    record = listed.get(clip)
+    if record is None:
+        return is_ready(work, out, clip, recipe)
+    if record.factors.get("recipe") != recipe[:16]:
+        raise UsageError(
+            f"{clip} is in {out} already, made from other material or with other settings",
+            hint="build into another folder (with --work finished steps count there too), or assay dataset remove it",
+        )
+    return True
+
+
+def _is_there(step: Step) -> bool:
+    """Whether the folder of a step is there; a master also needs its pictures, unless there are none to be had."""
+    if step.out is None or not step.out.is_dir():
+        return False
+    if step.kind != "master" or (step.out / PICTURES).is_file():
+        return True
+    return (step.out / MADE).is_file() and bool(read_made(step.out).why)
+
+
+def _listed(out: Path) -> dict[ClipId, ClipRecord]:
+    if not (out / SETTINGS).is_file():
+        return {}
+    return {record.id: record for record in DatasetFolder.open(out).records()}
+
+
+def _opened(spec: Spec, out: Path) -> DatasetFolder:
+    """The dataset, made where there is none."""
+    if not (out / SETTINGS).is_file():
+        controls = "on" if spec.set.controls else "off"
+        made = DatasetFolder.init(out, spec.set.name, spec.set.description, spec.set.license, controls=controls)
+        return made
+    folder = DatasetFolder.open(out)
+    if folder.name != spec.set.name:
+        raise UsageError(f"{out} is the dataset {folder.name}, not {spec.set.name}", hint="choose another folder")
+    if folder.info.controls != ("on" if spec.set.controls else "off"):
+        raise UsageError(f"{out} was made with controls {folder.info.controls or 'unknown'}", hint="another folder")
+    return folder
+
+
+def _run(missing: Sequence[Step], rates: Rates, engine: Engine) -> float:
+    """Does the missing steps; the seconds that all of them took, added up."""
+    steps = {step.key: step for step in missing}
+    # Trainings take longest, so what they wait for comes first, and they themselves as soon as they can.
+    first = {"shot": 0, "faceset": 1, "train": 2, "master": 3, "clips": 3}
+    ordered = sorted(missing, key=lambda step: first[step.kind])
+    tasks = [Task(step.key, _FUNCTIONS[step.kind], (step.order,), step.after) for step in ordered]
+    spent = 0.0
+    left = Counter(step.kind for step in missing)
+    total = round(sum(rates.seconds(step) for step in missing))
+    with console.progress("building", len(missing), unit="tasks") as tick:
+        tick(0, note=f"about {max(1, total // 60)} min of one core")
+        for done in engine.run(tasks):
+            step = steps[done.key]
+            rates.note(step, done.seconds)
+            spent += done.seconds
+            left[step.kind] -= 1
+            tick(note=", ".join(f"{count} {kind}" for kind, count in left.items() if count))
+    return spent
+
+
+def _list(plan: Plan, folder: DatasetFolder, work: Path) -> tuple[dict[ClipId, str], int]:
+    """Lists the clips of the plan; those that could not be made, and how many were listed anew."""
+    listed = {record.id: record for record in folder.records()}
+    entries: list[tuple[ClipRecord, Path | None]] = []
+    skipped: dict[ClipId, str] = {}
+    for clip in plan.clips:
+        record, table, why = _entry(clip, listed, work)
+        if record is None:
+            skipped[clip.order.id] = why
+        else:
+            entries.append((replace(record, split=clip.split), table))
+    # A parent may be a clip that could not be made.
+    known = {record.id for record, _ in entries} | set(listed)
+    for record, _ in entries:
+        if record.parent is not None and record.parent not in known:
+            raise ManifestError(f"{record.id} has no parent {record.parent}", hint="run the same command again")
+    planned = {record.id for record, _ in entries}
+    check_leaks([record for record, _ in entries] + [one for one in listed.values() if one.id not in planned])
+    made = sum(table is not None for _, table in entries)
+    if made or [record for record, _ in entries] != folder.records()[: len(entries)]:
+        folder.list_all(entries)
+    if skipped:
+        reasons = Counter(skipped.values())
+        told = "; ".join(f"{count} because {why}" for why, count in reasons.most_common(_SHOWN))
+        console.warn(f"{len(skipped)} clips were not made: {told}")
+    return skipped, made
+
+
+def _entry(
+    clip: PlannedClip, listed: dict[ClipId, ClipRecord], work: Path
+) -> tuple[ClipRecord | None, Path | None, str]:
+    """The record of a clip and the table of its labels (None when it is listed already), or why there is none."""
+    known = listed.get(clip.order.id)
+    if known is not None:
+        return known, None, ""
+    ready = read_ready(work, clip.order.id)
+    if ready is None:
+        raise ManifestError(f"{clip.order.id} was made and is gone", hint="run the same command again")
+    if ready.why:
+        return None, None, ready.why
+    return ready.record, ready_path(work, clip.order.id).with_suffix(".parquet"), ""

@@ -1,0 +1,75 @@
+"""What a build will cost, before it starts: seconds of one core and bytes, by kind of task.
+
+The rates below were measured on two cores of a 2.1 GHz server with ``benchmarks/settings/set-300.toml``; once tasks of
+a kind have run, the work folder's own rates take their place.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from forge.building.plan import Step
+from shared.storage import write_text
+
+RATES = "rates.json"
+_UNITS = {
+    "shot": "megapixels",
+    "faceset": "frames",
+    "train": "faces",
+    "master": "megapixels",
+    "clips": "megapixels of x264",
+}
+SECONDS_A_UNIT = {"shot": 0.16, "faceset": 0.02, "train": 0.03, "master": 0.25, "clips": 0.12}
+"""Seconds of one core for one unit of each kind."""
+
+
+@dataclass(frozen=True)
+class Cost:
+    """Tasks of one kind: how many there are, how many are missing, and what those cost."""
+
+    kind: str
+    tasks: int
+    missing: int
+    seconds: float
+    size_bytes: float
+
+
+class Rates:
+    """Seconds a unit by kind, learned from what was done in a work folder."""
+
+    def __init__(self, work: Path) -> None:
+        self._path = work / RATES
+        self._seen: dict[str, list[float]] = {}
+        try:
+            known = json.loads(self._path.read_text(encoding="utf-8"))
+            self._seen = {kind: [float(one) for one in known[kind][:2]] for kind in SECONDS_A_UNIT if kind in known}
+        except (OSError, ValueError, TypeError, AttributeError, IndexError):
+            # Rates are a convenience: without them, or with damaged ones, the constants count.
+            self._seen = {}
+
+    def seconds(self, step: Step) -> float:
+        """What ``step`` will take."""
+        units, seconds = self._seen.get(step.kind, (0.0, 0.0))
+        rate = seconds / units if units > 0 else SECONDS_A_UNIT[step.kind]
+        return rate * step.units
+
+    def note(self, step: Step, seconds: float) -> None:
+        """Learns from a step that was done, and keeps it."""
+        units, before = self._seen.get(step.kind, [0.0, 0.0])
+        self._seen[step.kind] = [units + step.units, before + seconds]
+        write_text(self._path, json.dumps(self._seen, sort_keys=True) + "\n")
+
+
+def estimate(steps: Sequence[Step], missing: Sequence[Step], rates: Rates) -> list[Cost]:
+    """The cost of ``missing``, of all ``steps``, by kind, in the order in which kinds come."""
+    costs: list[Cost] = []
+    for kind in _UNITS:
+        whole = [step for step in steps if step.kind == kind]
+        todo = [step for step in missing if step.kind == kind]
+        if whole:
+            seconds = sum(rates.seconds(step) for step in todo)
+            costs.append(Cost(kind, len(whole), len(todo), seconds, sum(step.size_bytes for step in todo)))
+    return costs

@@ -1,0 +1,323 @@
+"""The whole of a build before it starts: every clip with its split, every task with what it waits for.
+
+A task has a key that names everything its result depends on: files by their hashes, settings, the keys of the tasks
+before it, and Assay's version. What is made is stored under that key, so whatever is there need not be made again.
+
+Parents: a fake's parent is the real clip in the same rendition, with which it is pixel-aligned; the parent of a real
+clip is the first rendition of the same clip. Both were made from the lossless pictures, not from the parent's file.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import shared
+from forge.building.cast import Model, Shot, models_of, shots_of, splits_of
+from forge.building.draws import pairs_of, seed_for, variants_of
+from forge.building.orders import ClipOrder, EncodeOrder, FacesOrder, MasterOrder, TrainOrder
+from forge.building.spec import ManipulationConfig, Spec, swap_settings
+from forge.swap_config import SwapConfig
+from shared.config import digest, need, to_mapping
+from shared.errors import UsageError
+from shared.faces.extract_config import ExtractConfig
+from shared.renditions import Rendition
+from shared.types import ClipId, Split
+
+_VERSION = 1
+SELF = "-self"
+"""What the name of a manipulation ends in when it gives people their own faces."""
+
+_CODEC_WEIGHT = {"libx265": 4.0, "libvpx-vp9": 5.0, "libsvtav1": 3.0, "mjpeg": 0.3, "ffv1": 0.7}
+
+
+@dataclass(frozen=True)
+class Step:
+    """A task of a build.
+
+    Attributes:
+        kind: shot, faceset, train, master or clips.
+        order: what it is told.
+        after: keys of the steps before it.
+        out: the folder that is there once it is done; None for clips, which are looked up one by one.
+        units: how much there is to do, in a measure of its kind (see :mod:`forge.building.estimate`).
+        size_bytes: about how much it writes.
+    """
+
+    key: str
+    kind: str
+    order: object
+    after: tuple[str, ...]
+    out: Path | None
+    units: float
+    size_bytes: float
+
+
+@dataclass(frozen=True)
+class PlannedClip:
+    """A clip of the set: what it will be listed as, and by which step it is made."""
+
+    order: ClipOrder
+    split: Split
+    step: str
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Everything that a set needs, in the order in which it is done and listed."""
+
+    steps: tuple[Step, ...]
+    clips: tuple[PlannedClip, ...]
+    models: tuple[Model, ...]
+
+    def steps_of(self, kind: str) -> list[Step]:
+        """The steps of one kind."""
+        return [step for step in self.steps if step.kind == kind]
+
+
+def plan_set(spec: Spec, out: Path, work: Path) -> Plan:
+    """The plan for ``spec``, to be made in the dataset ``out`` with the work folder ``work``.
+
+    Reads and hashes the source clips, writes nothing.
+
+    Raises:
+        MediaError: a clip cannot be read.
+        ConfigError: settings that do not fit together.
+        LeakError: people of two splits are tied together.
+    """
+    shots = shots_of(spec, work)
+    splits = splits_of(spec, shots)
+    models = models_of(spec, splits)
+    return _Planner(spec, out, work, shots, splits, models).plan()
+
+
+class _Planner:
+    """Collects the steps and clips of one plan."""
+
+    def __init__(
+        self,
+        spec: Spec,
+        out: Path,
+        work: Path,
+        shots: Sequence[Shot],
+        splits: dict[str, Split],
+        models: Sequence[Model],
+    ) -> None:
+        self.spec, self.out, self.work = spec, out, work
+        self.shots, self.splits, self.models = shots, splits, models
+        self.steps: dict[str, Step] = {}
+        self.clips: list[PlannedClip] = []
+        self.rights = {one.name: one.rights for one in spec.identity}
+        self.name = spec.set.name
+
+    def plan(self) -> Plan:
+        """All steps and clips."""
+        for shot in self.shots:
+            self._add(
+                Step(shot.key, "shot", shot.order, (), Path(shot.order.out), shot.megapixels, shot.megapixels * 1.5e6)
+            )
+            self._real(shot)
+        swappers = {model.name: self._model(model) for model in self.models}
+        for manipulation in self.spec.manipulation:
+            self._manipulation(manipulation, swappers)
+        _refuse_twins(self.clips)
+        return Plan(tuple(self.steps.values()), tuple(self.clips), tuple(self.models))
+
+    def _add(self, step: Step) -> str:
+        return self.steps.setdefault(step.key, step).key
+
+    def _real(self, shot: Shot) -> None:
+        clips = [
+            ClipOrder(
+                id=self._real_id(shot, rendition),
+                recipe=self._key("real", shot.key, rendition, shot.person, self.rights[shot.person]),
+                rendition=rendition,
+                parent=None if place == 0 else self._real_id(shot, self._ladder[0]),
+                mask_stem="",
+                factors=shot.factors,
+            )
+            for place, rendition in enumerate(self._ladder if self.spec.set.controls else (None,))
+        ]
+        order = EncodeOrder(
+            dataset=str(self.out),
+            dataset_name=self.name,
+            work=str(self.work),
+            shot=shot.order.out,
+            master=None,
+            source_file=shot.order.source,
+            people=shot.people,
+            rights=self.rights[shot.person],
+            clips=tuple(clips),
+        )
+        self._encode(order, clips, shot, (shot.key,))
+
+    def _real_id(self, shot: Shot, rendition: Rendition | None) -> ClipId:
+        suffix = rendition.name if rendition else "original"
+        return ClipId(self.name, None, f"{shot.name}@{suffix}")
+
+    @property
+    def _ladder(self) -> tuple[Rendition, ...]:
+        return self.spec.ladder
+
+    def _model(self, model: Model) -> dict[int, tuple[str, str, str | None]]:
+        """Step of the ladder to folder, key and, where it is trained here, the step that makes it."""
+        if model.run is not None:
+            return {0: (str(model.run), str(model.digest), None)}
+        facesets = [self._faceset(person) for person in model.people]
+        config = replace(model.config.training, device=self.spec.set.device)
+        places = [str(self._faceset_path(*one)) for one in zip(model.people, facesets, strict=True)]
+        key = self._key("train", facesets, config, model.config.ladder, model.config.threads)
+        folder, run = (self.work / kind / f"{model.name}-{key[:12]}" for kind in ("swappers", "runs"))
+        order = TrainOrder(
+            out=str(folder),
+            run=str(run),
+            facesets=tuple(places),
+            config=config,
+            ladder=model.config.ladder,
+            threads=model.config.threads,
+        )
+        faces = config.steps * config.batch * min(len(model.people), config.identities_per_step)
+        self._add(Step(key, "train", order, tuple(facesets), folder, faces, 60e6 * (2 + len(model.config.ladder))))
+        return {step: (str(folder / f"step-{step}"), self._key(key, step), key) for step in model.config.ladder}
+
+    def _faceset(self, person: str) -> str:
+        shots = [shot for shot in self.shots if shot.person == person]
+        faces = self.spec.faces
+        config = ExtractConfig(
+            identity=person, rights=self.rights[person], finder="sidecar", device=self.spec.set.device, px=faces.px,
+            framing=faces.framing, every=faces.every, detect_every=1, min_face_px=faces.min_face_px,
+            embed_every=faces.embed_every,
+        )  # fmt: skip
+        key = self._key("faceset", [shot.key for shot in shots], config)
+        out = self._faceset_path(person, key)
+        order = FacesOrder(str(out), tuple(shot.order.out for shot in shots), config)
+        frames = sum(shot.frames for shot in shots)
+        after = tuple(shot.key for shot in shots)
+        return self._add(Step(key, "faceset", order, after, out, frames, frames * 1.3 * faces.px**2))
+
+    def _faceset_path(self, person: str, key: str) -> Path:
+        return self.work / "facesets" / f"{person}-{key[:12]}"
+
+    def _manipulation(
+        self, manipulation: ManipulationConfig, swappers: dict[str, dict[int, tuple[str, str, str | None]]]
+    ) -> None:
+        models = [model for model in self.models if model.config.name == manipulation.swapper]
+        made = 0
+        for model in models:
+            pairs = pairs_of(manipulation, model.people, self.spec.set.seed)
+            made += len(pairs)
+            for source, target in pairs:
+                for number, factors in variants_of(manipulation, (source, target), self.spec.set.seed):
+                    variant = f"-v{number}" if manipulation.factors else ""
+                    config = swap_settings(self.spec, manipulation, factors)
+                    self._fakes(manipulation, model, swappers[model.name], (source, target), config, variant)
+            if self.spec.set.controls and manipulation.self_swaps:
+                config = swap_settings(self.spec, manipulation, variants_of(manipulation, ("", ""), 0)[0][1])
+                last = dict(list(swappers[model.name].items())[-1:])
+                for person in sorted({target for _, target in pairs}, key=model.people.index):
+                    whole = replace(manipulation, segments=None)
+                    self._fakes(whole, model, last, (person, person), config, "")
+        need(made > 0, f"{manipulation.name}: nobody is paired with anybody", "each split needs two people or more")
+
+    def _fakes(
+        self,
+        manipulation: ManipulationConfig,
+        model: Model,
+        exports: dict[int, tuple[str, str, str | None]],
+        pair: tuple[str, str],
+        config: SwapConfig,
+        variant: str,
+    ) -> None:
+        source, target = pair
+        chosen = {step: one for step, one in exports.items() if not manipulation.steps or step in manipulation.steps}
+        need(
+            bool(chosen), f"{manipulation.name}: no export after steps {manipulation.steps}", f"one of {list(exports)}"
+        )
+        shots = [shot for shot in self.shots if shot.person == target][: manipulation.clips]
+        for shot in shots:
+            for step, (folder, key, trained) in chosen.items():
+                suffix = variant + (f"-s{step}" if len(chosen) > 1 else "")
+                name = f"{shot.name}+{source}{suffix}"
+                kind = manipulation.name + (SELF if source == target else "")
+                seed = seed_for(self.spec.set.seed, "master", kind, name)
+                order = MasterOrder(
+                    out="", shot=shot.order.out, swapper=folder, source=source, target=target,
+                    config=config, segments=manipulation.segments, one_of_many=manipulation.one_of_many, seed=seed,
+                )  # fmt: skip
+                master = self._key("master", shot.key, key, source, target, config, manipulation.segments,
+                                   manipulation.one_of_many, seed)  # fmt: skip
+                order = replace(order, out=str(self.work / "masters" / f"{kind}-{name}-{master[:12]}"))
+                after = (shot.key,) if trained is None else (shot.key, trained)
+                self._add(
+                    Step(master, "master", order, after, Path(order.out), shot.megapixels, shot.megapixels * 1.6e6)
+                )
+                about = {"model": model.name, "swapper": model.config.name, "variant": variant.lstrip("-")}
+                about |= {"steps": str(step)} if step else {}
+                about |= {"self": "yes"} if source == target else {}
+                factors = tuple((k, v) for k, v in {**about, **dict(shot.factors)}.items() if v)
+                self._fake_clips(shot, order, master, kind, name, factors)
+
+    def _fake_clips(
+        self,
+        shot: Shot,
+        order: MasterOrder,
+        master: str,
+        kind: str,
+        name: str,
+        factors: tuple[tuple[str, str], ...],
+    ) -> None:
+        rights = self.rights[order.target]
+        if self.rights[order.source] != rights:
+            rights = f"{rights} (face: {self.rights[order.source]})"[:200]
+        clips = [
+            ClipOrder(
+                id=ClipId(self.name, kind, f"{name}@{rendition.name}"),
+                recipe=self._key("fake", master, rendition, rights, factors),
+                rendition=rendition,
+                parent=self._real_id(shot, rendition if self.spec.set.controls else None),
+                mask_stem=f"masks/{kind}/{name}",
+                factors=factors,
+            )
+            for rendition in self._ladder
+        ]
+        encode = EncodeOrder(
+            dataset=str(self.out), dataset_name=self.name, work=str(self.work), shot=shot.order.out, master=order.out,
+            source_file=shot.order.source, people=shot.people, rights=rights, clips=tuple(clips), swapper=order.swapper,
+            source=order.source, config=order.config, drop_master=not self.spec.set.keep_masters,
+        )  # fmt: skip
+        self._encode(encode, clips, shot, (master,))
+
+    def _encode(self, order: EncodeOrder, clips: Sequence[ClipOrder], shot: Shot, after: tuple[str, ...]) -> None:
+        key = self._key("clips", [clip.recipe for clip in clips])
+        units = sum(encode_units(clip.rendition, shot.megapixels) for clip in clips)
+        self._add(Step(key, "clips", order, after, None, units, shot.megapixels * 0.1e6 * len(clips)))
+        self.clips += [PlannedClip(clip, self.splits[shot.person], key) for clip in clips]
+
+    def _key(self, *parts: object) -> str:
+        return digest({"version": _VERSION, "assay": shared.__version__, "parts": [_plain(part) for part in parts]})
+
+
+def encode_units(rendition: Rendition | None, megapixels: float) -> float:
+    """How much an encode costs, in megapixels of x264 at its medium preset (weights by measurement on two cores)."""
+    if rendition is None:
+        return 0.1 * megapixels
+    return sum(_CODEC_WEIGHT.get(step.encoding.codec, 1.0) * megapixels for step in (*rendition.through, rendition))
+
+
+def _plain(part: object) -> object:
+    if part is None or isinstance(part, str | int | float):
+        return "" if part is None else part
+    if isinstance(part, list | tuple):
+        return [_plain(one) for one in part]
+    return to_mapping(part)
+
+
+def _refuse_twins(clips: Sequence[PlannedClip]) -> None:
+    seen: set[str] = set()
+    for clip in clips:
+        # Paths are compared as a file system without case would.
+        text = str(clip.order.id).lower()
+        if text in seen:
+            raise UsageError(f"two clips would be called {clip.order.id}", hint="give identities names that differ")
+        seen.add(text)

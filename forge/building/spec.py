@@ -1,0 +1,383 @@
+"""``set.toml``: what a dataset is to be made of. Frozen settings, strict; every default is written here and once."""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+from forge.config import TrainConfig
+from forge.swap_config import SwapConfig
+from shared.config import from_mapping, need, read_toml, to_mapping
+from shared.errors import ConfigError, UsageError
+from shared.registry import near_matches
+from shared.renditions import Rendition, known_rendition
+from shared.types import SPLITS, Framing, Split, check_name
+from shared.video_encoding import Encoding
+
+_MOST_SNAPSHOTS = 200
+
+
+@dataclass(frozen=True)
+class SetConfig:
+    """``[set]``.
+
+    Attributes:
+        name, license, description: of the dataset; seed: of every draw, split included.
+        media: folder that relative clips lie in, itself relative to the settings file; ``$NAME`` is read from the
+            environment.
+        frames: at most this many of a clip; None for all. pieces: cut so many clips of that length from each file.
+        max_side: pictures are shrunk until their longer side has at most so many pixels; None for never.
+        finder, detect_every, min_face_px: how faces are found, once for each clip; see ``assay forge swap --help``.
+            ``sidecar`` takes the landmarks that lie beside every clip.
+        controls: real clips pass the steps of the fakes in every rendition, and self-swaps are made. False exists only
+            to show that an audit notices; the card then says so.
+        keep_masters: keep the lossless pictures in the work folder, so that a rendition can be added without drawing
+            the fakes again.
+        device: where networks run. On a CPU equal settings give equal bytes.
+    """
+
+    name: str
+    license: str = ""
+    description: str = ""
+    seed: int = 0
+    media: str = ""
+    frames: int | None = None
+    pieces: int = 1
+    max_side: int | None = None
+    finder: str = "auto"
+    detect_every: int | None = None
+    min_face_px: float = 40.0
+    controls: bool = True
+    keep_masters: bool = True
+    device: str = "cpu"
+
+    def __post_init__(self) -> None:
+        _name(self.name, "dataset")
+        need(self.frames is None or self.frames >= 1, "frames must be 1 or more", "leave it out for all")
+        need(self.pieces >= 1, "pieces must be 1 or more", "1 makes one clip of a file")
+        need(self.pieces == 1 or self.frames is not None, "pieces need frames: how long each is", "frames = 75")
+        need(self.max_side is None or self.max_side >= 32, "max_side must be 32 or more", "640 is usual")
+
+
+@dataclass(frozen=True)
+class FacesConfig:
+    """``[faces]``: the facesets that swappers learn from; see ``assay faces extract --help``."""
+
+    px: int = 256
+    framing: Framing = "whole"
+    every: int = 1
+    min_face_px: float = 48.0
+    embed_every: int = 50
+
+
+@dataclass(frozen=True)
+class SplitsConfig:
+    """``[splits]``: who is in which, by name; or how large each is to be, and people are drawn.
+
+    Swappers are trained within a split, so nobody may be named in two.
+    """
+
+    train: tuple[str, ...] = ()
+    val: tuple[str, ...] = ()
+    test: tuple[str, ...] = ()
+    fractions: tuple[float, float, float] = (0.7, 0.15, 0.15)
+
+    @property
+    def named(self) -> dict[Split, tuple[str, ...]]:
+        """Split to people, where any are named."""
+        found: dict[Split, tuple[str, ...]] = {"train": self.train, "val": self.val, "test": self.test}
+        return {split: people for split, people in found.items() if people}
+
+    def __post_init__(self) -> None:
+        people = [name for split in SPLITS for name in getattr(self, split)]
+        twice = sorted({name for name in people if people.count(name) > 1})
+        need(not twice, f"[splits] names {', '.join(twice)} more than once", "a person is in one split")
+
+
+@dataclass(frozen=True)
+class ClipConfig:
+    """One clip of a person, where it needs more than a path: ``{path = "talk.mp4", also = ["bob"]}``.
+
+    Attributes:
+        start: index of the first frame taken.
+        frames, pieces: as in ``[set]``.
+        also: others who are seen in it, by the area of their faces; they go to the same split.
+    """
+
+    path: str
+    start: int = 0
+    frames: int | None = None
+    pieces: int | None = None
+    also: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class IdentityConfig:
+    """``[[identity]]``: a person, clips of them, and the basis on which these may be used."""
+
+    name: str
+    rights: str
+    clips: tuple[str | ClipConfig, ...]
+    frames: int | None = None
+    pieces: int | None = None
+
+    def __post_init__(self) -> None:
+        _name(self.name, "identity")
+        need(bool(self.rights.strip()) and len(self.rights) <= 200, f"{self.name}: say the rights", "consent, ...")
+        need(bool(self.clips), f"{self.name} has no clips", 'clips = ["ann.mp4"]')
+
+    @property
+    def entries(self) -> tuple[ClipConfig, ...]:
+        """The clips, with this person's settings where they have none of their own."""
+        whole = [ClipConfig(clip) if isinstance(clip, str) else clip for clip in self.clips]
+        return tuple(
+            ClipConfig(one.path, one.start, one.frames or self.frames, one.pieces or self.pieces, one.also)
+            for one in whole
+        )
+
+
+@dataclass(frozen=True)
+class SwapperConfig:
+    """``[[swapper]]``: one family of swappers, trained here or taken from a run.
+
+    Attributes:
+        run: an existing run or exported swapper; relative to the settings file. Then nothing below counts.
+        people: ``split`` trains one model for all people of each split; or lists of people, one model a list.
+        steps: export after each of these; the last ends the training. Empty takes it from ``settings``.
+        settings: of the training, see ``assay forge train --help``; ``minutes`` is refused, because a build that is
+            limited by a clock cannot be repeated.
+        threads: cores a training uses; a part of the settings, because sums over other numbers of threads differ.
+    """
+
+    name: str
+    run: str | None = None
+    people: str | tuple[tuple[str, ...], ...] = "split"
+    steps: tuple[int, ...] = ()
+    settings: dict[str, Any] = field(default_factory=dict)
+    threads: int = 1
+
+    def __post_init__(self) -> None:
+        _name(self.name, "swapper")
+        need(self.threads >= 1, f"{self.name}: threads must be 1 or more", "1 trains several models side by side")
+        need("minutes" not in self.settings, f"{self.name}: minutes cannot be repeated", "give steps instead")
+        need(
+            all(step >= 1 for step in self.steps) and list(self.steps) == sorted(set(self.steps)),
+            f"{self.name}: steps must ascend",
+            "steps = [1000, 5000, 20000]",
+        )
+        need(
+            self.people == "split" or not isinstance(self.people, str),
+            f"{self.name}: people is {self.people!r}",
+            '"split", or lists of names',
+        )
+        if self.run is None:
+            _ = self.training
+            snapshots = self.ladder[-1] // math.gcd(*self.ladder)
+            need(snapshots <= _MOST_SNAPSHOTS, f"{self.name}: too many snapshots", "steps with a larger common divisor")
+
+    @property
+    def training(self) -> TrainConfig:
+        """The settings of the training."""
+        ladder = {"steps": self.steps[-1]} if self.steps else {}
+        config = from_mapping(TrainConfig, self.settings | ladder, where=f"swapper {self.name}")
+        if len(self.steps) < 2:
+            return config
+        every = math.gcd(*self.steps)
+        return from_mapping(TrainConfig, to_mapping(config) | {"save_every": every, "snapshot_every": every})
+
+    @property
+    def ladder(self) -> tuple[int, ...]:
+        """The steps that are exported."""
+        return self.steps or (self.training.steps,)
+
+
+@dataclass(frozen=True)
+class SegmentsConfig:
+    """Fakes that are forged in part of their time only: ``count`` runs of frames, together about ``share`` of all."""
+
+    share: float = 0.5
+    count: int = 1
+
+    def __post_init__(self) -> None:
+        need(0 < self.share < 1, "segments.share must lie between 0 and 1", "0.4 forges four tenths of the frames")
+        need(1 <= self.count <= 100, "segments.count must be 1 to 100", "1 or 2 is usual")
+
+
+@dataclass(frozen=True)
+class ManipulationConfig:
+    """``[[manipulation]]``: a swapper with settings, and who is swapped with whom.
+
+    Attributes:
+        swapper: name of a ``[[swapper]]``; steps: which of its exports, by default all.
+        pairs: ``all``, ``ring`` (each person receives the face of the next), ``sample:N`` (N pairs of each model's
+            people) or a list of [source, target]. Only people of one model are paired.
+        clips: at most so many clips of a target; None for all.
+        settings: see ``assay forge swap --help``; factors: dotted names to lists of values, say
+            ``"color.method" = ["mean-std", "lct"]``.
+        combine: ``grid`` makes every combination of the factors, ``sample:N`` draws N of them for each pair.
+        segments: forge part of the time only. one_of_many: of several faces in a clip, forge one that is drawn.
+        self_swaps: make A to A too, when the set has controls.
+    """
+
+    name: str
+    swapper: str
+    steps: tuple[int, ...] = ()
+    pairs: str | tuple[tuple[str, str], ...] = "all"
+    clips: int | None = None
+    settings: dict[str, Any] = field(default_factory=dict)
+    factors: dict[str, list[Any]] = field(default_factory=dict)
+    combine: str = "grid"
+    segments: SegmentsConfig | None = None
+    one_of_many: bool = False
+    self_swaps: bool = True
+
+    def __post_init__(self) -> None:
+        _name(self.name, "manipulation")
+        need(self.name != "real" and not self.name.endswith("-self"), f"{self.name!r} is taken", "another name")
+        need(
+            not isinstance(self.pairs, str) or self.pairs in ("all", "ring") or sample_size(self.pairs) is not None,
+            f"{self.name}: pairs is {self.pairs!r}",
+            "all, ring, sample:N or a list of [source, target]",
+        )
+        need(
+            self.combine == "grid" or sample_size(self.combine) is not None,
+            f"{self.name}: combine is {self.combine!r}",
+            "grid or sample:N",
+        )
+        need(all(self.factors.values()), f"{self.name}: a factor has no values", "a list of one or more")
+
+
+@dataclass(frozen=True)
+class Spec:
+    """A whole ``set.toml``, and the folder it lies in."""
+
+    set: SetConfig
+    identity: tuple[IdentityConfig, ...]
+    swapper: tuple[SwapperConfig, ...] = ()
+    manipulation: tuple[ManipulationConfig, ...] = ()
+    renditions: tuple[str | dict[str, Any], ...] = ("c0", "c23", "c40")
+    splits: SplitsConfig = field(default_factory=SplitsConfig)
+    faces: FacesConfig = field(default_factory=FacesConfig)
+    folder: Path = Path()
+
+    def __post_init__(self) -> None:
+        for kind in ("identity", "swapper", "manipulation"):
+            names = [one.name for one in getattr(self, kind)]
+            twice = sorted({name for name in names if names.count(name) > 1})
+            need(not twice, f"two of [[{kind}]] are called {', '.join(twice)}", "names differ")
+        names = [one.name for one in self.ladder]
+        need(bool(names) and len(set(names)) == len(names), "renditions must have names that differ", "c0, c23, ...")
+        known = [one.name for one in self.swapper]
+        for one in self.manipulation:
+            need(one.swapper in known, f"{one.name}: no swapper {one.swapper!r}", near_matches(one.swapper, known))
+        self._check_people()
+
+    def _check_people(self) -> None:
+        known = [one.name for one in self.identity]
+        named = [name for people in self.splits.named.values() for name in people]
+        for one in self.swapper:
+            named += [] if isinstance(one.people, str) else [name for group in one.people for name in group]
+        for one in self.manipulation:
+            named += [] if isinstance(one.pairs, str) else [name for pair in one.pairs for name in pair]
+        for name in named:
+            need(name in known, f"no [[identity]] is called {name!r}", near_matches(name, known))
+        if self.splits.named:
+            missing = sorted(set(known) - {name for people in self.splits.named.values() for name in people})
+            need(not missing, f"[splits] does not name {', '.join(missing)}", "name everybody, or nobody")
+
+    @property
+    def ladder(self) -> tuple[Rendition, ...]:
+        """The renditions, in order; the first is what the others of a clip are renditions of."""
+        return tuple(
+            known_rendition(one) if isinstance(one, str) else _rendition(one, "renditions") for one in self.renditions
+        )
+
+    def clip_path(self, clip: str) -> Path:
+        """Where a clip lies.
+
+        Raises:
+            ConfigError: its path names a variable that is not set.
+        """
+        base = self.folder / _expanded(self.set.media)
+        return (base / _expanded(clip)).resolve()
+
+
+def load_spec(path: Path) -> Spec:
+    """The settings in ``path``.
+
+    Raises:
+        ConfigError: not TOML, or a setting that is unknown, of the wrong type or contradicts another.
+    """
+    mapping = read_toml(path)
+    need("set" in mapping, f"{path} has no [set]", "give the set a name: [set] and name = ...")
+    need("identity" in mapping, f"{path} has no [[identity]]", "a set is made of people and their clips")
+    return from_mapping(Spec, mapping | {"folder": str(path.resolve().parent)}, where=path.name)
+
+
+def sample_size(text: str) -> int | None:
+    """N of ``sample:N``; None for anything else."""
+    word, colon, number = text.partition(":")
+    return int(number) if word == "sample" and colon and number.isdecimal() and int(number) > 0 else None
+
+
+def swap_settings(spec: Spec, manipulation: ManipulationConfig, factors: Mapping[str, Any]) -> SwapConfig:
+    """The settings of a swap: the manipulation's, under those of one combination of its factors.
+
+    Raises:
+        ConfigError: one is unknown or out of range.
+    """
+    chosen: dict[str, Any] = {
+        "finder": spec.set.finder,
+        "min_face_px": spec.set.min_face_px,
+        "device": spec.set.device,
+        "seed": spec.set.seed,
+    }
+    if spec.set.detect_every is not None:
+        chosen["detect_every"] = spec.set.detect_every
+    merged = _deep_copy(chosen | manipulation.settings)
+    for name, value in factors.items():
+        place = merged
+        *groups, last = name.split(".")
+        for group in groups:
+            place = place.setdefault(group, {})
+            need(isinstance(place, dict), f"{manipulation.name}: {name} is no group", "say group.setting")
+        place[last] = value
+    return from_mapping(SwapConfig, merged, where=f"manipulation {manipulation.name}")
+
+
+def _rendition(entry: Mapping[str, Any], where: str) -> Rendition:
+    """A rendition from flat settings: ``{name = "small", codec = "libx265", crf = 30, size = 240}``."""
+    own = {one.name for one in fields(Encoding)}
+    plain = dict(entry)
+    steps = plain.pop("through", [])
+    need(isinstance(steps, list), f"{where}: through is a list of encodes", "through = [{crf = 30, size = 240}]")
+    encoding = from_mapping(Encoding, {k: plain.pop(k) for k in list(plain) if k in own}, where=where)
+    name = plain.pop("name", None)
+    need(isinstance(name, str), f"{where}: a rendition has no name", 'name = "c23"')
+    size = plain.pop("size", None)
+    need(not plain, f"{where}: unknown setting {next(iter(plain), '')!r}", f"name, size, through, {', '.join(own)}")
+    need(size is None or isinstance(size, int), f"{where}: size is a number of pixels", "size = 240")
+    chain = tuple(_rendition({"name": f"step-{n}", **step}, where) for n, step in enumerate(steps))
+    return Rendition(str(name), encoding, size, chain)
+
+
+def _deep_copy(mapping: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: _deep_copy(value) if isinstance(value, Mapping) else value for key, value in mapping.items()}
+
+
+def _expanded(text: str) -> str:
+    done = os.path.expandvars(text)
+    if "$" in done:
+        raise ConfigError(f"{text!r} names a variable that is not set", hint="set it, or write the path")
+    return done
+
+
+def _name(name: str, what: str) -> None:
+    try:
+        check_name(name, what)
+    except ValueError as error:
+        raise UsageError(str(error), hint="for example ann or speaker-07") from error

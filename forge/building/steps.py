@@ -1,0 +1,356 @@
+"""The tasks of a build up to the lossless fakes: each makes one folder, whole or not at all, from what its order names.
+
+Equal orders give equal bytes on a CPU, so a task that was cut off, or done twice, changes nothing.
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+import shutil
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
+from dataclasses import asdict, dataclass, replace
+from functools import lru_cache
+from pathlib import Path
+
+import cv2
+import numpy as np
+import torch
+
+from forge.building.orders import FacesOrder, MasterOrder, ShotOrder, TrainOrder
+from forge.building.shots import (
+    LANDMARKS,
+    PICTURES,
+    ShotFacts,
+    cut_sound,
+    nominal,
+    read_faces,
+    read_facts,
+    shifted_landmarks,
+    stored_frames,
+    storing,
+    write_faces,
+    write_facts,
+)
+from forge.enlarge import make_enlarge
+from forge.export import TaughtBy, save_swapper
+from forge.masks import MASK_KINDS, MaskWriter
+from forge.models import build_swapper
+from forge.order import checked_card, need_morph, need_target_decoder
+from forge.plan import SwapPlan, plan_swap, ranked_tracks
+from forge.render import Cast, aligned, drawn, pasted
+from forge.swap import SwapPredictor
+from forge.swap_config import SwapConfig
+from forge.temporal import steadied
+from forge.train import train_swapper
+from shared.config import from_mapping
+from shared.device import pick_device
+from shared.errors import CheckpointError, ManifestError, MediaError
+from shared.faces.extract import BESIDE, extract
+from shared.faces.faceset import Faceset
+from shared.faces.finder import FaceFinder, make_finder
+from shared.faces.manual import SidecarFinder, sidecar_of
+from shared.faces.stream import FollowConfig, follow
+from shared.renditions import resized_picture
+from shared.runs import read_checkpoint
+from shared.storage import replacing_folder, write_text
+from shared.types import Face, Frame, Timestamp, VideoInfo
+from shared.video import VideoReader, VideoWriter, probe
+
+MADE = "master.json"
+_GIVEN = "given.landmarks.parquet"
+_SHOWN_SHARE = 0.5
+
+
+@dataclass(frozen=True)
+class Made:
+    """``master.json``: what drawing a fake found out.
+
+    Attributes:
+        faked: frames that hold a forged pixel; empty when nothing could be swapped, and ``why`` says so.
+        chosen: the tracks that were swapped; rank: of the first of them by area.
+        segments, face: as they were drawn.
+    """
+
+    faked: tuple[int, ...]
+    chosen: tuple[int, ...] = ()
+    rank: int = 0
+    segments: tuple[tuple[int, int], ...] = ()
+    face: str = "main"
+    alpha_instead: int = 0
+    why: str = ""
+
+
+def read_made(folder: Path) -> Made:
+    """What ``master.json`` says.
+
+    Raises:
+        ManifestError: it is missing or damaged.
+    """
+    try:
+        return from_mapping(Made, json.loads((folder / MADE).read_text(encoding="utf-8")))
+    except (OSError, ValueError) as error:
+        raise ManifestError(f"{folder / MADE} cannot be read", hint="remove that folder; it is made anew") from error
+
+
+def make_shot(order: ShotOrder) -> int:
+    """Cuts and decodes a clip, keeps it without loss with its sound, and finds its faces; the number of frames.
+
+    Raises:
+        MediaError: the clip cannot be read or has no frame there.
+        FinderError: faces cannot be looked for.
+        StorageError: the disk refused.
+    """
+    source = Path(order.source)
+    with replacing_folder(Path(order.out)) as draft, with_threads(1), VideoReader(source) as reader:
+        info = reader.info
+        width, height = fitted(info.width, info.height, order.max_side)
+        cut = _Cut(reader, order, (width, height))
+        with storing(draft / PICTURES, width, height) as writer:
+            finder, following = _finder(order, draft, width / info.width)
+            with closing(follow(cut.frames(writer), finder, following)) as followed:
+                found = [faces for _, faces in followed]
+        first = cut.times[0]
+        begins = first.exact_seconds if order.start else None
+        facts = ShotFacts(
+            source=source.name,
+            source_sha256=order.source_sha256,
+            start=order.start,
+            width=width,
+            height=height,
+            time_base=info.time_base,
+            frame_rate=info.frame_rate,
+            pixel_aspect=info.pixel_aspect,
+            pts=tuple(time.pts - (first.pts if order.start else 0) for time in cut.times),
+            sound=_sound(source, draft, info, begins, cut.next_time),
+            finder=finder.name,
+        )
+        write_faces(draft / LANDMARKS, found)
+        (draft / _GIVEN).unlink(missing_ok=True)
+        write_facts(draft, facts)
+    return len(found)
+
+
+class _Cut:
+    """The frames of a piece of a clip, at their new size, written as they pass."""
+
+    def __init__(self, reader: VideoReader, order: ShotOrder, size: tuple[int, int]) -> None:
+        self.times: list[Timestamp] = []
+        self.next_time: Timestamp | None = None
+        self._reader, self._order, self._size = reader, order, size
+
+    def frames(self, writer: VideoWriter) -> Iterator[Frame]:
+        start, most = self._order.start, self._order.frames
+        # One frame more than asked for tells whether the sound has to be cut too.
+        for frame in self._reader.frames(start=start, stop=None if most is None else start + most + 1):
+            index = len(self.times)
+            if index == most:
+                self.next_time = frame.time
+                break
+            image = resized_picture(frame.image, self._size)
+            writer.write(image, nominal(index))
+            self.times.append(frame.time)
+            yield Frame(index, frame.time, image)
+        if not self.times:
+            raise MediaError(f"{self._reader.path} has no frame {start}", hint="ask for fewer pieces")
+
+
+def _sound(source: Path, draft: Path, info: VideoInfo, start: object, stop: Timestamp | None) -> str | None:
+    if not info.has_audio:
+        return None
+    if start is None and stop is None:
+        return str(source.resolve())
+    return cut_sound(source, draft, start=start, stop=stop.exact_seconds if stop else None)  # type: ignore[arg-type]
+
+
+def _finder(order: ShotOrder, draft: Path, scale: float) -> tuple[FaceFinder, FollowConfig]:
+    every = order.detect_every
+    if order.finder == BESIDE:
+        shifted_landmarks(sidecar_of(Path(order.source)), draft / _GIVEN, start=order.start, scale=scale)
+        return SidecarFinder(draft / _GIVEN), replace(FollowConfig(), detect_every=1, min_face_px=order.min_face_px)
+    base = replace(FollowConfig.on(order.device.partition(":")[0]), min_face_px=order.min_face_px)
+    return _made_finder(order.finder, order.device, order.min_face_px), (
+        base if every is None else replace(base, detect_every=every)
+    )
+
+
+@lru_cache(maxsize=2)
+def _made_finder(name: str, device: str, min_face_px: float) -> FaceFinder:
+    return make_finder(name, device=device, min_face_px=min_face_px)
+
+
+def make_faceset(order: FacesOrder) -> int:
+    """A faceset of a person's shots, with the faces that were found in them; how many are kept.
+
+    Raises:
+        NoFaceError: none of the shots shows a face.
+        StorageError: the disk refused.
+    """
+    with with_threads(1):
+        return extract([Path(shot) / PICTURES for shot in order.shots], Path(order.out), order.config).kept
+
+
+def train(order: TrainOrder) -> int:
+    """Trains, or goes on training, and exports a swapper after each step of the ladder; the steps in all.
+
+    Raises:
+        AssayError: see :func:`forge.train.train_swapper`.
+    """
+    with with_threads(order.threads):
+        result = train_swapper([Path(faceset) for faceset in order.facesets], Path(order.run), order.config)
+    with replacing_folder(Path(order.out)) as draft:
+        for step in order.ladder[:-1]:
+            _export_snapshot(order, step, draft / f"step-{step}")
+        shutil.copytree(result.swapper, draft / f"step-{order.ladder[-1]}")
+    return result.steps
+
+
+def _export_snapshot(order: TrainOrder, step: int, out: Path) -> None:
+    """Exports the weights of an earlier step as the training would have exported them then."""
+    config = order.config
+    path = Path(order.run) / "checkpoints" / f"step-{step:08d}.safetensors"
+    tensors, _ = read_checkpoint(path)
+    opened = [Faceset.open(Path(faceset)) for faceset in order.facesets]
+    identities = [faceset.info.identity for faceset in opened]
+    swapper = build_swapper(config.model, identities, width=config.width, **config.model_options)
+    try:
+        swapper.load_state_dict(
+            {name.removeprefix("model."): value for name, value in tensors.items() if name.startswith("model.")}
+        )
+        if config.ema:
+            with torch.no_grad():
+                for number, parameter in enumerate(swapper.parameters()):
+                    parameter.copy_(tensors[f"average.{number}"])
+    except (KeyError, RuntimeError) as error:
+        raise CheckpointError(f"{path} does not fit {config.model}: {error}", hint="remove the run") from error
+    taught = [TaughtBy(one.info.identity, one.info.rights, one.info.kept, one.digest()) for one in opened]
+    save_swapper(swapper, out, facesets=taught, training={"steps": step, "seed": config.seed})
+
+
+def draw_master(order: MasterOrder) -> int:
+    """Draws a fake from a shot and keeps it without loss, with its masks; how many frames are forged.
+
+    A shot without a face, or one that the swap leaves as it was, gives a folder that says why, and no pictures.
+
+    Raises:
+        UsageError: settings that the swapper cannot follow.
+        CheckpointError: the swapper cannot be read.
+        StorageError: the disk refused.
+    """
+    shot = Path(order.shot)
+    facts, faces = read_facts(shot), read_faces(shot / LANDMARKS)
+    with replacing_folder(Path(order.out)) as draft, with_threads(1):
+        made = Made((), why="no face was found") if not faces else _drawn(order, shot, facts, faces, draft)
+        if not made.faked:
+            for path in draft.iterdir():
+                path.unlink()
+        write_text(draft / MADE, json.dumps(asdict(made), sort_keys=True) + "\n")
+    return len(made.faked)
+
+
+def _drawn(
+    order: MasterOrder, shot: Path, facts: ShotFacts, faces: Mapping[int, tuple[Face, ...]], draft: Path
+) -> Made:
+    config = with_draws(order, len(facts.pts), faces)
+    swapper = Path(order.swapper)
+    need_target_decoder(checked_card(swapper, order.source, config), order.target, config, swapper)
+    predictor = _predictor(order.swapper, config.device, config.precision, config.batch)
+    need_morph(predictor.spec, config)
+    plan = _plan(facts, faces, config, order.shot)
+    knows = order.target in checked_card(swapper, order.source, config).identities
+    cast = Cast(order.source, order.target if knows else None, make_enlarge(config.blend))
+    info = replace(probe(shot / PICTURES), time_base=facts.time_base, frame_rate=facts.frame_rate)
+    paths = {kind: draft / f"{kind}.mkv" for kind in MASK_KINDS}
+    faked: list[int] = []
+    alpha_instead = 0
+    with storing(draft / PICTURES, facts.width, facts.height) as video, MaskWriter(paths, info) as masks:
+        jobs = aligned(stored_frames(shot / PICTURES, facts.times), plan, predictor.spec)
+        for done in pasted(steadied(drawn(jobs, predictor, cast, config), config.temporal), config):
+            video.write(done.image, nominal(done.frame.index))
+            masks.write(done.masks, done.frame.time)
+            if done.masks.any_changed:
+                faked.append(done.frame.index)
+            alpha_instead += done.alpha_instead
+    return Made(
+        faked=tuple(faked),
+        chosen=plan.chosen,
+        rank=ranked_tracks(faces).index(plan.chosen[0]),
+        segments=config.segments,
+        face=config.face,
+        alpha_instead=alpha_instead,
+        why="" if faked else "the swap changed no pixel",
+    )
+
+
+def with_draws(order: MasterOrder, frames: int, faces: Mapping[int, Sequence[Face]]) -> SwapConfig:
+    """The settings with what is drawn for this clip: which face, which segments."""
+    rng = np.random.default_rng(order.seed)
+    config = order.config
+    if order.one_of_many:
+        counts = np.bincount([face.track or 0 for found in faces.values() for face in found])
+        lasting = [rank for rank, track in enumerate(ranked_tracks(faces)) if counts[track] >= _SHOWN_SHARE * frames]  # type: ignore[arg-type]
+        config = replace(config, face=str(int(rng.choice(lasting or [0]))))
+    if order.segments is not None:
+        config = replace(config, segments=draw_segments(frames, order.segments.share, order.segments.count, rng))
+    return config
+
+
+def draw_segments(frames: int, share: float, count: int, rng: np.random.Generator) -> tuple[tuple[int, int], ...]:
+    """``count`` half-open runs of frames, ascending and apart, together ``share`` of ``frames``, placed by ``rng``.
+
+    At least one frame is in a run and, of two or more, at least one is not; fewer runs where frames are few.
+    """
+    inside = min(max(1, round(share * frames)), max(1, frames - 1))
+    outside = frames - inside
+    count = max(1, min(count, inside, outside + 1))
+    lengths = _parts(inside, count, rng, least=1)
+    # Gaps before, between and after; those between keep the runs apart.
+    gaps = _parts(outside - (count - 1), count + 1, rng, least=0)
+    runs: list[tuple[int, int]] = []
+    place = 0
+    for number, length in enumerate(lengths):
+        place += gaps[number] + (1 if number else 0)
+        runs.append((place, place + length))
+        place += length
+    return tuple(runs)
+
+
+def _parts(total: int, count: int, rng: np.random.Generator, *, least: int) -> list[int]:
+    """``count`` whole numbers of at least ``least`` that sum to ``total``, every such division equally likely."""
+    free = total - least * count
+    bars = np.sort(rng.choice(free + count - 1, count - 1, replace=False)) if count > 1 else np.array([], int)
+    edges = [-1, *bars.tolist(), free + count - 1]
+    return [after - before - 1 + least for before, after in itertools.pairwise(edges)]
+
+
+def _plan(facts: ShotFacts, faces: Mapping[int, tuple[Face, ...]], config: SwapConfig, what: str) -> SwapPlan:
+    nothing = np.zeros((1, 1, 3), np.uint8)  # a plan looks at times and faces only
+    followed = ((Frame(i, time, nothing), list(faces.get(i, ()))) for i, time in enumerate(facts.times))
+    return plan_swap(followed, face=config.face, temporal=config.temporal, segments=config.segments, what=what)
+
+
+@lru_cache(maxsize=2)
+def _predictor(swapper: str, device: str, precision: str, batch: int) -> SwapPredictor:
+    return SwapPredictor.load(Path(swapper), pick_device(device, precision), batch=batch)  # type: ignore[arg-type]
+
+
+def fitted(width: int, height: int, max_side: int | None) -> tuple[int, int]:
+    """Width and height, shrunk to even ones until the longer is at most ``max_side``."""
+    longer = max(width, height)
+    if max_side is None or longer <= max_side:
+        return width, height
+    return (max(2, 2 * round(width * max_side / longer / 2)), max(2, 2 * round(height * max_side / longer / 2)))
+
+
+@contextmanager
+def with_threads(threads: int) -> Iterator[None]:
+    """Sets how many threads sums are split over, so that they do not differ with the machine; put back afterwards."""
+    before, cv_before = torch.get_num_threads(), cv2.getNumThreads()
+    torch.set_num_threads(threads)
+    cv2.setNumThreads(threads)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+        cv2.setNumThreads(cv_before)

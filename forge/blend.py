@@ -1,31 +1,26 @@
 """Puts a swapped face back into its frame.
 
-The way: a mask in the crop (learned, hull, both, or the whole crop), shrunk and feathered inward, faded to zero before
-the crop's edge; crop and mask together through **one** cubic warp into the frame; alpha or Poisson blending on the
-bounding area alone. A pixel whose alpha is zero keeps its bytes.
+The way: crop and mask together through **one** cubic warp into the frame, then one of the ways to join them, on the
+bounding area alone. A pixel whose alpha is zero keeps its bytes, whichever way it is.
 
 Convention:
-    fractions: of the crop's side
     Patch.bounds: half-open (x0, y0, x1, y1) in frame pixels
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Literal
+from itertools import pairwise
+from types import MappingProxyType
 
 import cv2
 import numpy as np
 
-from forge.swap_config import BlendMethod, HullKind, MaskChoice
-from shared.errors import UsageError
-from shared.faces.align import compose, map_points, paste_bounds, resized, scale_of
-from shared.faces.mask import erode as shrink
-from shared.faces.mask import feather as blur
-from shared.faces.mask import hull_mask
+from forge.swap_config import BlendMethod
+from shared.faces.align import compose, paste_bounds, resized, scale_of
 from shared.types import SwappedFace
 
-_TAIL = 0.03
 _TOP = np.array([255.0, 255.0, 255.0, 1.0], np.float32)
 _POISSON_PAD_PX = 4
 _MIN_POISSON_SIDE_PX = 8
@@ -45,70 +40,6 @@ class Patch:
     rgb: np.ndarray
     alpha: np.ndarray
     region: np.ndarray
-
-
-def resolve_mask(choice: MaskChoice, *, has_mask: bool) -> Literal["learned", "hull", "product", "full"]:
-    """``choice`` with ``auto`` settled.
-
-    Raises:
-        UsageError: a learned mask is asked of a swapper that has none.
-    """
-    if choice == "auto":
-        return "product" if has_mask else "hull"
-    if choice in ("learned", "product") and not has_mask:
-        raise UsageError(f"mask {choice!r} needs a swapper that learned a mask", hint="choose hull or full")
-    return choice
-
-
-def face_region(
-    swapped: SwappedFace, landmarks: np.ndarray, *, choice: MaskChoice = "auto", hull: HullKind = "extended"
-) -> np.ndarray:
-    """(S, S) float32 in [0, 1]: where in the swapped crop the face is; all ones for ``full``.
-
-    ``landmarks`` are (68, 2) in frame pixels.
-
-    Raises:
-        UsageError: a learned mask is asked of a swapper that has none.
-    """
-    kind = resolve_mask(choice, has_mask=swapped.mask is not None)
-    px = swapped.crop.shape[0]
-    if kind == "full":
-        return np.ones((px, px), np.float32)
-    learned = swapped.mask if swapped.mask is not None else np.ones((px, px), np.float32)
-    if kind == "learned":
-        return learned
-    outline = hull_mask(map_points(swapped.frame_to_crop, landmarks), px, kind=hull)
-    return outline if kind == "hull" else outline * learned
-
-
-def soften(region: np.ndarray, *, erode: float = 0.0, feather: float = 0.035, border: float = 0.08) -> np.ndarray:
-    """The compositor's mask (S, S) float32: ``region`` shrunk by ``erode``, feathered inward, zero at the crop's edge.
-
-    The feather (a Gaussian of that sigma) runs inward: the region is first shrunk by twice its reach, so nothing
-    outside the region is pasted. ``border`` is the width of the fade to the crop's edge; the outermost pixel is
-    exactly zero, so that no box can be seen whatever the region is. Negative ``erode`` grows.
-    """
-    px = region.shape[0]
-    shrunk = shrink(region, (erode + 2 * feather) * px)
-    # The Gaussian's tails would paste 2 % of a wrong pixel far outside: cut them, so that zero is zero and one is one.
-    cut = np.clip((blur(shrunk, feather * px) - _TAIL) / (1 - 2 * _TAIL), 0.0, 1.0)
-    return (cut * border_fade(px, border)).astype(np.float32)
-
-
-def sharpened(crop: np.ndarray, amount: float) -> np.ndarray:
-    """(S, S, 3) float32 in [0, 1]: ``crop`` plus ``amount`` times what a Gaussian of one pixel takes away from it."""
-    if amount == 0:
-        return crop
-    detail = crop - cv2.GaussianBlur(crop, (0, 0), 1.0, borderType=cv2.BORDER_REFLECT)
-    return np.clip(crop + amount * detail, 0.0, 1.0)
-
-
-def border_fade(px: int, fraction: float) -> np.ndarray:
-    """(px, px) float32: 0 on the outermost pixels, smoothly 1 from ``fraction`` of the side inward."""
-    distance = np.minimum(np.arange(px), np.arange(px)[::-1]).astype(np.float32)
-    ramp = np.clip(distance / max(fraction * px, 1.0), 0.0, 1.0)
-    smooth = ramp * ramp * (3 - 2 * ramp)
-    return np.minimum(smooth[:, None], smooth[None, :])
 
 
 def place(swapped: SwappedFace, alpha: np.ndarray, region: np.ndarray, *, width: int, height: int) -> Patch | None:
@@ -166,21 +97,31 @@ def _to_frame(
     )
 
 
-def paste(image: np.ndarray, patch: Patch, method: BlendMethod = "alpha") -> np.ndarray:
+def paste(image: np.ndarray, patch: Patch, method: BlendMethod = "alpha", *, levels: int = 5) -> np.ndarray:
     """A new frame (H, W, 3) uint8 with ``patch`` in it; bytes where alpha is zero are those of ``image``.
 
-    ``poisson`` takes the patch's gradients and the frame's colours at the mask's border (Pérez et al., "Poisson Image
-    Editing", 2003), then blends by alpha. It **falls back to alpha** for a mask too small to solve in (under 8 px a
-    side): see :func:`can_clone`.
+    * ``alpha``: each pixel a mixture of face and frame.
+    * ``poisson``: the face's gradients and the frame's colours at the mask's border (Pérez et al., "Poisson Image
+      Editing", 2003, eq. 9), then mixed by alpha. ``poisson-mixed`` takes the stronger gradient of face and frame
+      (eq. 12), so wrinkles and hair of the target show through. Both **fall back to alpha** for a mask too small to
+      solve in (under 8 px a side): see :func:`can_clone`.
+    * ``pyramid``: each band of detail mixed over a width that suits it (Burt and Adelson, "A Multiresolution Spline
+      with Application to Image Mosaics", 1983), ``levels`` bands at most.
+    * ``overlay``: the face as a layer in the mode that image editors call overlay (W3C Compositing, 10.1.3): where the
+      frame is dark it darkens, where it is light it lightens. The frame's own shape stays visible: a weak swap.
     """
     x0, y0, x1, y1 = patch.bounds
     result = image.copy()
     part = image[y0:y1, x0:x1]
-    rgb = patch.rgb
-    if method == "poisson" and can_clone(patch):
-        rgb = _cloned(part, patch).astype(np.float32)
-    result[y0:y1, x0:x1] = _mixed(part, rgb, patch.alpha)
+    result[y0:y1, x0:x1] = _WAYS[method](part, patch, levels)
     return result
+
+
+def scaled(frame_to_crop: np.ndarray, px: int, factor: float) -> np.ndarray:
+    """(2, 3) float64: ``frame_to_crop`` of a crop of ``px`` laid ``factor`` times as large about its centre."""
+    centre = (px - 1) / 2
+    shrink = np.array([[1 / factor, 0, centre * (1 - 1 / factor)], [0, 1 / factor, centre * (1 - 1 / factor)]])
+    return compose(shrink, frame_to_crop)
 
 
 def can_clone(patch: Patch) -> bool:
@@ -195,7 +136,72 @@ def _mixed(part: np.ndarray, rgb: np.ndarray, alpha: np.ndarray) -> np.ndarray:
     return np.clip(np.rint(mixed), 0, 255).astype(np.uint8)
 
 
-def _cloned(part: np.ndarray, patch: Patch) -> np.ndarray:
+def _alpha(part: np.ndarray, patch: Patch, _levels: int) -> np.ndarray:
+    return _mixed(part, patch.rgb, patch.alpha)
+
+
+def _poisson(part: np.ndarray, patch: Patch, _levels: int) -> np.ndarray:
+    if not can_clone(patch):
+        return _mixed(part, patch.rgb, patch.alpha)
+    return _mixed(part, _cloned(part, patch, cv2.NORMAL_CLONE).astype(np.float32), patch.alpha)
+
+
+def _poisson_mixed(part: np.ndarray, patch: Patch, _levels: int) -> np.ndarray:
+    if not can_clone(patch):
+        return _mixed(part, patch.rgb, patch.alpha)
+    return _mixed(part, _cloned(part, patch, cv2.MIXED_CLONE).astype(np.float32), patch.alpha)
+
+
+def _overlay(part: np.ndarray, patch: Patch, _levels: int) -> np.ndarray:
+    behind, face = part.astype(np.float32) / 255, patch.rgb / 255
+    layered = np.where(behind <= 0.5, 2 * behind * face, 1 - 2 * (1 - behind) * (1 - face))
+    return _mixed(part, layered * 255, patch.alpha)
+
+
+def _pyramid(part: np.ndarray, patch: Patch, levels: int) -> np.ndarray:
+    blended = multiband(patch.rgb, part.astype(np.float32), patch.alpha, levels)
+    # Wide bands reach beyond the mask. What they changed there is taken back over the mask's outermost quarter, so
+    # that where alpha is zero the frame's bytes stay.
+    return _mixed(part, blended, np.minimum(4 * patch.alpha, 1.0))
+
+
+def multiband(front: np.ndarray, back: np.ndarray, alpha: np.ndarray, levels: int) -> np.ndarray:
+    """(h, w, 3) float32: ``front`` over ``back`` by ``alpha`` (h, w), each octave of detail mixed by a mask as coarse.
+
+    As many octaves as ``levels`` or as the picture holds. One level is plain alpha blending.
+    """
+    octaves = min(levels, max(1, int(np.log2(max(2, min(alpha.shape)))) - 1))
+    padded = [_for_octaves(layer, octaves) for layer in (front, back, alpha)]
+    fronts, backs = (_laplacians(layer, octaves) for layer in padded[:2])
+    masks = _gaussians(padded[2], octaves)
+    bands = [b + m[..., None] * (f - b) for f, b, m in zip(fronts, backs, masks, strict=True)]
+    result = bands[-1]
+    for band in reversed(bands[:-1]):
+        result = cv2.pyrUp(result, dstsize=(band.shape[1], band.shape[0])) + band
+    return np.clip(result[: alpha.shape[0], : alpha.shape[1]], 0.0, 255.0)
+
+
+def _for_octaves(layer: np.ndarray, octaves: int) -> np.ndarray:
+    """Continued to sides that halve without a rest, so that no octave is shifted against another."""
+    unit = 2 ** (octaves - 1)
+    height, width = layer.shape[:2]
+    return cv2.copyMakeBorder(layer, 0, -height % unit, 0, -width % unit, cv2.BORDER_REPLICATE)
+
+
+def _gaussians(layer: np.ndarray, octaves: int) -> list[np.ndarray]:
+    found = [layer]
+    for _ in range(octaves - 1):
+        found.append(cv2.pyrDown(found[-1]))
+    return found
+
+
+def _laplacians(layer: np.ndarray, octaves: int) -> list[np.ndarray]:
+    found = _gaussians(layer, octaves)
+    fine = [a - cv2.pyrUp(b, dstsize=(a.shape[1], a.shape[0])) for a, b in pairwise(found)]
+    return [*fine, found[-1]]
+
+
+def _cloned(part: np.ndarray, patch: Patch, flags: int) -> np.ndarray:
     """``patch.rgb`` re-lit to the frame's border colours, (h, w, 3) uint8.
 
     The centre given to OpenCV is that of the mask's own box: OpenCV places the *box of the mask* there, so any other
@@ -208,5 +214,16 @@ def _cloned(part: np.ndarray, patch: Patch) -> np.ndarray:
     face = cv2.copyMakeBorder(np.rint(patch.rgb).astype(np.uint8), pad, pad, pad, pad, cv2.BORDER_REPLICATE)
     x, y, width, height = cv2.boundingRect(mask)
     centre = (x + width // 2, y + height // 2)
-    cloned = cv2.seamlessClone(face, behind, mask, centre, cv2.NORMAL_CLONE)
+    cloned = cv2.seamlessClone(face, behind, mask, centre, flags)
     return cloned[pad:-pad, pad:-pad]
+
+
+_WAYS: Mapping[BlendMethod, Callable[[np.ndarray, Patch, int], np.ndarray]] = MappingProxyType(
+    {
+        "alpha": _alpha,
+        "poisson": _poisson,
+        "poisson-mixed": _poisson_mixed,
+        "pyramid": _pyramid,
+        "overlay": _overlay,
+    }
+)

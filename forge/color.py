@@ -7,6 +7,8 @@ mask, so that hair and background of either do not count. Two kinds:
   averaged over time, so that brightness does not flicker;
 * whole-distribution transfers (``histogram``, ``idt``, ``sot``): done at once, one crop at a time.
 
+After any of them, or alone (``manual``), :func:`adjusted` turns what the user set by hand.
+
 Convention:
     crop, target: (S, S, 3) float32 in [0, 1], RGB, gamma-encoded as in the file
     mask: (S, S) float32 in [0, 1]; weighs each pixel in the statistics
@@ -24,6 +26,7 @@ from typing import Literal
 import cv2
 import numpy as np
 
+from forge.swap_config import ColorConfig
 from shared.errors import UsageError
 from shared.registry import near_matches
 
@@ -34,6 +37,7 @@ _MIN_WEIGHT = 16.0
 # A flat crop would be stretched without bound; three times the contrast is more than any light does.
 _MAX_GAIN = 3.0
 _EPSILON = 1e-6
+_LUMA = np.array([0.299, 0.587, 0.114], np.float32)
 
 # Ruderman's lαβ by way of LMS cone responses: Reinhard et al., "Color Transfer between Images", 2001, eq. 4 and 6.
 _RGB_TO_LMS = np.array([[0.3811, 0.5783, 0.0402], [0.1967, 0.7244, 0.0782], [0.0241, 0.1288, 0.8444]])
@@ -121,7 +125,7 @@ def transfer_color(
     Raises:
         UsageError: no such method.
     """
-    if method == "none":
+    if method in ("none", "manual"):
         return crop
     if method in AFFINE:
         return fit_color(method, crop, target, mask, target_mask).apply(crop)
@@ -131,6 +135,21 @@ def transfer_color(
     if min(float(mask.sum()), float(target_mask.sum())) < _MIN_WEIGHT:
         return crop
     return WHOLE[method](crop, target, mask, target_mask, rng or np.random.default_rng(0))
+
+
+def adjusted(crop: np.ndarray, config: ColorConfig) -> np.ndarray:
+    """``crop`` with gain and offset, then brightness, contrast, gamma and saturation as set: (S, S, 3) in [0, 1].
+
+    Grey is the luma of BT.601, so saturation 0 gives the picture as a black and white set would show it.
+    """
+    if not config.is_adjusted:
+        return crop
+    values = (
+        crop * np.array(config.gain, np.float32) + np.array(config.offset, np.float32) + np.float32(config.brightness)
+    )
+    values = np.clip((values - 0.5) * config.contrast + 0.5, 0.0, 1.0) ** (1 / config.gamma)
+    grey = (values @ _LUMA)[..., None]
+    return np.clip(grey + config.saturation * (values - grey), 0.0, 1.0).astype(np.float32)
 
 
 def mean_map(maps: Sequence[ColorMap], weights: Sequence[float]) -> ColorMap:
@@ -304,4 +323,4 @@ AFFINE: Mapping[str, tuple[Space, Fit]] = MappingProxyType(
     }
 )
 WHOLE: Mapping[str, Whole] = MappingProxyType({"histogram": _histogram, "idt": _idt, "sot": _sot})
-COLOR_METHODS: tuple[str, ...] = ("none", *AFFINE, *WHOLE)
+COLOR_METHODS: tuple[str, ...] = ("none", *AFFINE, *WHOLE, "manual")

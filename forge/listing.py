@@ -118,9 +118,9 @@ def _remove_unlisted(folder: DatasetFolder, clip: ClipId, paths: Sequence[str]) 
             inside(folder.path, relative).parent.rmdir()
 
 
-def preview_path(folder: DatasetFolder, clip: ClipId) -> Path:
+def preview_path(folder: DatasetFolder, clip: ClipId, suffix: str = ".jpg") -> Path:
     """Where the picture beside ``clip`` goes."""
-    return folder.path / PREVIEWS / str(clip.manipulation) / f"{clip.name}.jpg"
+    return folder.path / PREVIEWS / str(clip.manipulation) / f"{clip.name}{suffix}"
 
 
 def record_of(path: Path) -> ClipRecord | None:

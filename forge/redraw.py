@@ -16,8 +16,8 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from forge.blend import border_fade
 from forge.export import digest_of, read_card
+from forge.region import border_fade
 from forge.swap import SwapPredictor
 from shared.console import console
 from shared.device import pick_device

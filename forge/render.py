@@ -1,24 +1,28 @@
 """The second pass of a swap: from frames and planned faces to frames with those faces swapped, and their masks.
 
 Each step is a generator, so a clip flows through with a bounded number of frames held: :func:`aligned` cuts the faces,
-:func:`drawn` swaps them in batches, :func:`steadied` settles each track's colours over time, :func:`pasted` puts the
-faces back.
+:func:`drawn` swaps them in batches, :func:`forge.temporal.steadied` settles each track's colours over time,
+:func:`pasted` puts the faces back.
 """
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
 
-from forge.blend import can_clone, face_region, paste, place, sharpened, soften
-from forge.color import AFFINE, ColorMap, fit_color, mean_map, transfer_color
-from forge.masks import FrameMasks, frame_masks
+from forge.blend import Patch, can_clone, paste, place, scaled
+from forge.color import AFFINE, ColorMap, adjusted, fit_color, transfer_color
+from forge.degrade import degraded, degraded_frame
+from forge.enlarge import Enlarge, enlarged
+from forge.frames import Drawn, DrawnFace, FoundFace, Job, Rendered
+from forge.masks import frame_masks
 from forge.models.contract import SwapSpec
 from forge.plan import SwapPlan
+from forge.region import face_region, needs_target_mask, soften
+from forge.sharpen import motion_blurred, sharpened
 from forge.stages import in_batches
 from forge.swap import SwapPredictor
 from forge.swap_config import SwapConfig
@@ -26,80 +30,52 @@ from shared.faces.align import align
 from shared.types import AlignedFace, Frame, SwappedFace
 
 _HELD_BYTES = 256 << 20
-# Two sigma, and a hair for the rounding of times, so that the window is as long ahead as back.
-_WINDOW_SIGMAS = 2.0 + 1e-6
 
 
-@dataclass(frozen=True, eq=False)
-class Job:
-    """A frame with the faces to swap, cut out, and the track of each."""
+@dataclass(frozen=True)
+class Cast:
+    """Who is drawn: the ``source`` identity; the ``target`` one where its decoder is needed and known."""
 
-    frame: Frame
-    tracks: tuple[int, ...]
-    faces: tuple[AlignedFace, ...]
-
-
-@dataclass(frozen=True, eq=False)
-class DrawnFace:
-    """A swapped face before it is pasted.
-
-    Convention:
-        alpha, region: (S, S) float32 in [0, 1], in the crop
-        color: the map still to be applied, None for none
-    """
-
-    track: int
-    swapped: SwappedFace
-    alpha: np.ndarray
-    region: np.ndarray
-    color: ColorMap | None
-
-
-@dataclass(frozen=True, eq=False)
-class Drawn:
-    """A frame with its swapped faces."""
-
-    frame: Frame
-    faces: tuple[DrawnFace, ...]
-
-
-@dataclass(frozen=True, eq=False)
-class Rendered:
-    """A finished frame.
-
-    Attributes:
-        frame: the target's, untouched.
-        image: (H, W, 3) uint8, the same object's bytes where nothing was pasted.
-        masks: what was done to it.
-        alpha_instead: faces that were to be blended by Poisson and were too small for it.
-    """
-
-    frame: Frame
-    image: np.ndarray
-    masks: FrameMasks
-    alpha_instead: int = 0
+    source: str
+    target: str | None = None
+    enlarge: Enlarge | None = None
 
 
 def aligned(frames: Iterable[Frame], plan: SwapPlan, spec: SwapSpec) -> Iterator[Job]:
     """Every frame with its chosen faces cut as ``spec`` asks."""
     for frame in frames:
-        faces = plan.to_swap(frame.index)
-        crops = tuple(
-            align(frame.image, face, px=spec.input_px, framing=spec.framing, frame=frame.index) for face in faces
-        )
-        yield Job(frame, tuple(face.track or 0 for face in faces), crops)
+        found: list[FoundFace] = []
+        for face in plan.to_swap(frame.index):
+            crop = align(frame.image, face, px=spec.input_px, framing=spec.framing, frame=frame.index)
+            track = face.track or 0
+            found.append(FoundFace(track, crop, plan.motion(frame.index, track)))
+        yield Job(frame, tuple(found))
 
 
-def drawn(jobs: Iterable[Job], predictor: SwapPredictor, source: str, config: SwapConfig) -> Iterator[Drawn]:
+def drawn(jobs: Iterable[Job], predictor: SwapPredictor, cast: Cast, config: SwapConfig) -> Iterator[Drawn]:
     """The jobs with their faces swapped, in order.
 
     Faces of successive frames are swapped together, ``config.batch`` at a time or as many as 256 MiB of frames hold.
     """
     for batch in _batches(jobs, config.batch):
-        swapped = iter(predictor.swap([face for job in batch for face in job.faces], source))
+        crops = [face.aligned for job in batch for face in job.faces]
+        swapped = iter(_swapped(crops, predictor, cast, config))
         for job in batch:
-            pairs = zip(job.tracks, job.faces, strict=True)
-            yield Drawn(job.frame, tuple(_draw(track, face, next(swapped), config) for track, face in pairs))
+            yield Drawn(job.frame, tuple(_draw(face, *next(swapped), cast, config) for face in job.faces))
+
+
+def _swapped(
+    crops: Sequence[AlignedFace], predictor: SwapPredictor, cast: Cast, config: SwapConfig
+) -> list[tuple[SwappedFace, np.ndarray | None]]:
+    """Each face as worn by the source, with the mask that the target's decoder draws where the settings need it."""
+    if config.morph == 1:
+        faces = predictor.swap(crops, cast.source)
+    else:
+        faces = predictor.swap(crops, cast.source, target=cast.target, morph=config.morph)
+    if not needs_target_mask(config.mask.kind) or cast.target is None:
+        return [(face, None) for face in faces]
+    own = predictor.swap(crops, cast.target)
+    return [(face, itself.mask) for face, itself in zip(faces, own, strict=True)]
 
 
 def _batches(jobs: Iterable[Job], size: int) -> Iterator[list[Job]]:
@@ -116,91 +92,79 @@ def _chain(first: Job, rest: Iterator[Job]) -> Iterator[Job]:
     yield from rest
 
 
-def _draw(track: int, face: AlignedFace, swapped: SwappedFace, config: SwapConfig) -> DrawnFace:
-    swapped = replace(swapped, crop=sharpened(swapped.crop, config.sharpen))
-    region = face_region(swapped, face.landmarks, choice=config.mask, hull=config.hull)
-    alpha = soften(region, erode=config.erode, feather=config.feather, border=config.border)
-    if config.color == "none":
-        return DrawnFace(track, swapped, alpha, region, None)
+def _draw(
+    found: FoundFace, swapped: SwappedFace, target_mask: np.ndarray | None, cast: Cast, config: SwapConfig
+) -> DrawnFace:
+    blend = config.blend
+    swapped = enlarged(swapped, cast.enlarge)
+    crop = sharpened(
+        swapped.crop,
+        blend.sharpen,
+        kind=blend.sharpen_kind,
+        radius=blend.sharpen_radius,
+        threshold=blend.sharpen_threshold,
+    )
+    in_crop = swapped.frame_to_crop[:, :2] @ found.motion * blend.motion_blur
+    swapped = replace(swapped, crop=motion_blurred(crop, in_crop))
+    px = crop.shape[0]
+    if target_mask is not None and target_mask.shape[0] != px:
+        target_mask = cv2.resize(target_mask, (px, px), interpolation=cv2.INTER_LINEAR)
+    landmarks = found.aligned.landmarks
+    region = face_region(swapped, landmarks, config.mask, target_mask=target_mask)
+    swapped, color = _colored(swapped, found.aligned, region, config)
+    swapped = replace(swapped, frame_to_crop=scaled(swapped.frame_to_crop, px, blend.scale))
+    return DrawnFace(found.track, swapped, soften(region, config.mask), region, landmarks, color)
+
+
+def _colored(
+    swapped: SwappedFace, face: AlignedFace, region: np.ndarray, config: SwapConfig
+) -> tuple[SwappedFace, ColorMap | None]:
+    """The swapped face in the target's colours, or the map that will give it those once it has settled over time."""
+    method = config.color.method
+    if method in ("none", "manual"):
+        return swapped, None
     px = swapped.crop.shape[0]
     shrinking = px < face.crop.shape[0]
     target = cv2.resize(face.crop, (px, px), interpolation=cv2.INTER_AREA if shrinking else cv2.INTER_CUBIC)
     target = target.astype(np.float32) / 255
-    if config.color in AFFINE:
-        return DrawnFace(track, swapped, alpha, region, fit_color(config.color, swapped.crop, target, region))
+    if method in AFFINE:
+        return swapped, fit_color(method, swapped.crop, target, region)
     # The same directions for every frame: others would make the colours flicker.
     rng = np.random.default_rng(config.seed)
-    matched = transfer_color(config.color, swapped.crop, target, region, rng=rng)
-    return DrawnFace(track, replace(swapped, crop=matched), alpha, region, None)
-
-
-def steadied(frames: Iterable[Drawn], seconds: float) -> Iterator[Drawn]:
-    """The same frames, each face's colour map replaced by the mean of its track's maps around it.
-
-    Gaussian weights of sigma ``seconds``, as far ahead as back (two sigma), so that a change of light is not followed
-    late. Holds the frames of four sigma, or 512 MiB of them where those are more. 0 changes nothing.
-    """
-    if seconds == 0:
-        yield from frames
-        return
-    past: deque[Drawn] = deque()
-    ahead: deque[Drawn] = deque()
-    for one in frames:
-        ahead.append(one)
-        most = max(2, _HELD_BYTES // one.frame.image.nbytes)
-        while _gap(ahead[0], one) > _WINDOW_SIGMAS * seconds or len(ahead) > most:
-            yield _next_steady(past, ahead, seconds, most)
-    while ahead:
-        yield _next_steady(past, ahead, seconds, len(ahead))
-
-
-def _next_steady(past: deque[Drawn], ahead: deque[Drawn], seconds: float, most: int) -> Drawn:
-    """The first of ``ahead``, steadied; it moves to ``past``, which forgets what is too old to count for the next."""
-    current = ahead[0]
-    steady = _steady(current, (*past, *ahead), seconds)
-    past.append(ahead.popleft())
-    upcoming = ahead[0] if ahead else current
-    while past and (_gap(past[0], upcoming) > _WINDOW_SIGMAS * seconds or len(past) > most):
-        past.popleft()
-    return steady
-
-
-def _gap(earlier: Drawn, later: Drawn) -> float:
-    return later.frame.time.seconds - earlier.frame.time.seconds
-
-
-def _steady(one: Drawn, window: Iterable[Drawn], seconds: float) -> Drawn:
-    return replace(one, faces=tuple(_steady_face(face, one, window, seconds) for face in one.faces))
-
-
-def _steady_face(face: DrawnFace, one: Drawn, window: Iterable[Drawn], seconds: float) -> DrawnFace:
-    if face.color is None:
-        return face
-    maps: list[ColorMap] = []
-    weights: list[float] = []
-    for other in window:
-        away = abs(_gap(other, one)) / seconds
-        if away > _WINDOW_SIGMAS:
-            continue
-        for neighbour in other.faces:
-            if neighbour.track == face.track and neighbour.color is not None:
-                maps.append(neighbour.color)
-                weights.append(float(np.exp(-0.5 * away**2)))
-    return replace(face, color=mean_map(maps, weights))
+    return replace(swapped, crop=transfer_color(method, swapped.crop, target, region, rng=rng)), None
 
 
 def pasted(frames: Iterable[Drawn], config: SwapConfig) -> Iterator[Rendered]:
     """The finished frames. One without a face to swap keeps its bytes and has empty masks."""
     for one in frames:
-        image, patches, alpha_instead = one.frame.image, [], 0
+        image, patches, faces, alpha_instead = one.frame.image, list[Patch](), list[DrawnFace](), 0
         height, width = image.shape[:2]
-        for face in one.faces:
-            crop = face.swapped.crop if face.color is None else face.color.apply(face.swapped.crop)
-            swapped = replace(face.swapped, crop=crop)
-            patch = place(swapped, face.alpha, face.region, width=width, height=height)
+        for face in map(lambda face: _in_colour(face, config), one.faces):
+            patch = place(face.swapped, face.alpha, face.region, width=width, height=height)
             if patch is None:
                 continue
-            alpha_instead += config.blend == "poisson" and not can_clone(patch)
-            image = paste(image, patch, config.blend)
+            patch = _degraded_patch(patch, config, one.frame.index, face.track)
+            alpha_instead += config.blend.method.startswith("poisson") and not can_clone(patch)
+            image = paste(image, patch, config.blend.method, levels=config.blend.levels)
             patches.append(patch)
-        yield Rendered(one.frame, image, frame_masks(one.frame.image, image, patches), alpha_instead)
+            faces.append(face)
+        if patches and config.degrade.to == "frame" and not config.degrade.is_none:
+            image = degraded_frame(image, config.degrade, _noise(config, one.frame.index))
+        masks = frame_masks(one.frame.image, image, patches)
+        yield Rendered(one.frame, image, masks, tuple(faces), alpha_instead)
+
+
+def _in_colour(face: DrawnFace, config: SwapConfig) -> DrawnFace:
+    crop = face.swapped.crop if face.color is None else face.color.apply(face.swapped.crop)
+    return replace(face, swapped=replace(face.swapped, crop=adjusted(crop, config.color)), color=None)
+
+
+def _degraded_patch(patch: Patch, config: SwapConfig, frame: int, track: int) -> Patch:
+    if config.degrade.to != "face" or config.degrade.is_none:
+        return patch
+    return replace(patch, rgb=degraded(patch.rgb, config.degrade, _noise(config, frame, track)))
+
+
+def _noise(config: SwapConfig, frame: int, track: int | None = None) -> np.random.Generator:
+    """Noise that differs from frame to frame and face to face, and is the same whenever the clip is made again."""
+    return np.random.default_rng((config.seed, frame, 0 if track is None else track + 1))

@@ -1,13 +1,19 @@
-"""A picture to look at beside a fake: a few frames, each as target, swap and alpha mask."""
+"""A picture to look at beside a fake: a few frames, each as target, swap and alpha mask; signed as what it is."""
 
 from __future__ import annotations
+
+from pathlib import Path
 
 import cv2
 import numpy as np
 
-from forge.render import Rendered
+from forge.frames import Rendered
 from shared.errors import AssayError
+from shared.provenance import COMPOSITE_WITH_MODEL, Action, record_facts, sign_clip
 from shared.sampling import evenly_spaced
+from shared.signing import SigningIdentity
+from shared.storage import replacing
+from shared.types import ClipRecord
 
 _MOST_ROWS = 4
 _CELL_HEIGHT_PX = 256
@@ -22,6 +28,8 @@ class PreviewSheet:
 
     ``frames`` are the indices worth showing; four of them, evenly spaced, are kept.
     """
+
+    suffix = ".jpg"
 
     def __init__(self, frames: list[int]) -> None:
         self._wanted = {frames[place] for place in evenly_spaced(len(frames), _MOST_ROWS)} if frames else set()
@@ -45,7 +53,7 @@ class PreviewSheet:
         rows = [self._rows[index] for index in sorted(self._rows)]
         return np.vstack([_titles(rows[0].shape[1]), *rows])
 
-    def jpeg(self) -> bytes:
+    def encoded(self) -> bytes:
         """:meth:`picture` as the bytes of a JPEG file.
 
         Raises:
@@ -56,6 +64,26 @@ class PreviewSheet:
         if not good:
             raise AssayError("the preview cannot be encoded as JPEG", hint="check the OpenCV installation")
         return data.tobytes()
+
+
+def write_preview(path: Path, picture: bytes, record: ClipRecord) -> None:
+    """Puts ``picture``, which shows the fake of ``record``, at ``path``, with a signature that says so.
+
+    Raises:
+        ProvenanceError: it cannot be signed.
+        StorageError: the disk refused.
+    """
+    with replacing(path) as draft:
+        draft.write_bytes(picture)
+        sign_clip(
+            draft,
+            SigningIdentity.load_or_create(),
+            title=path.name,
+            actions=[Action("c2pa.edited", f"a preview of {record.id}: frames of a face swap beside their targets")],
+            ingredient=None,
+            digital_source_type=COMPOSITE_WITH_MODEL,
+            record=record_facts(record),
+        )
 
 
 def _small(picture: np.ndarray) -> np.ndarray:

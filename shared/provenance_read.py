@@ -26,6 +26,7 @@ EMBEDDABLE = {
     ".jpeg": "image/jpeg",
     ".png": "image/png",
     ".webp": "image/webp",
+    ".gif": "image/gif",
     ".tif": "image/tiff",
     ".tiff": "image/tiff",
 }

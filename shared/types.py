@@ -22,6 +22,7 @@ Label = Literal["real", "fake"]
 Kind = Literal["real", "swap", "reenact", "generate", "speech"]
 Split = Literal["train", "val", "test"]
 Framing = Literal["half", "midface", "full", "whole", "head"]
+HullKind = Literal["extended", "components", "facehull", "dfl"]
 
 SPLITS: tuple[Split, ...] = ("train", "val", "test")
 NUM_LANDMARKS = 68

@@ -34,10 +34,15 @@ ENCODER_THREADS = 4
 
 @dataclass(frozen=True)
 class _Codec:
-    """What there is to know of one encoder: its short name, its quality scale, and the sizes and formats it takes."""
+    """What there is to know of one encoder: its short name, its quality scale, and the sizes and formats it takes.
+
+    ``usual_crf`` is near-transparent on that scale; ``containers`` hold the codec, the customary one first.
+    """
 
     short: str
     crf: tuple[int, int] | None
+    usual_crf: int | None = None
+    containers: tuple[str, ...] = (".mp4", ".mov", ".mkv")
     even_sides: bool = False
     min_side_px: int = 1
 
@@ -45,13 +50,15 @@ class _Codec:
 # The least sides are measured: libx265 4.2 writes outside its buffers for 4:4:4 pictures smaller than a coding block,
 # and libsvtav1 4.1 waits for ever on a side below 16.
 _CODECS: dict[str, _Codec] = {
-    "libx264": _Codec("h264", (0, 51), even_sides=True),
-    "libx265": _Codec("hevc", (0, 51), even_sides=True, min_side_px=64),
-    "libvpx-vp9": _Codec("vp9", (0, 63)),
-    "libsvtav1": _Codec("av1", (1, 63), min_side_px=32),
-    "ffv1": _Codec("ffv1", None, min_side_px=8),
-    "mjpeg": _Codec("mjpeg", (2, 31)),
+    "libx264": _Codec("h264", (0, 51), _DEFAULT_CRF, even_sides=True),
+    "libx265": _Codec("hevc", (0, 51), 20, even_sides=True, min_side_px=64),
+    "libvpx-vp9": _Codec("vp9", (0, 63), 24, (".mp4", ".mkv", ".webm")),
+    "libsvtav1": _Codec("av1", (1, 63), 24, (".mp4", ".mkv", ".webm"), min_side_px=32),
+    "ffv1": _Codec("ffv1", None, None, (".mkv", ".avi"), min_side_px=8),
+    "mjpeg": _Codec("mjpeg", (2, 31), 3, (".mov", ".mkv", ".avi")),
 }
+
+CODECS: tuple[str, ...] = tuple(_CODECS)
 
 
 @dataclass(frozen=True)
@@ -107,6 +114,13 @@ class Encoding:
         """For (H, W, 3) pictures that must come back bit for bit: FFV1, RGB, in Matroska."""
         return cls(codec="ffv1", pixel_format="bgr0", container=".mkv")
 
+    @classmethod
+    def usual(cls, codec: CodecName, pixel_format: str = "yuv420p", preset: str = "medium") -> Encoding:
+        """``codec`` at the quality it is usually asked for, near what the eye cannot tell, in its usual container."""
+        _need_known("codec", codec, tuple(_CODECS))
+        known = _CODECS[codec]
+        return cls(codec, known.usual_crf, pixel_format, preset, known.containers[0])
+
     @property
     def name(self) -> str:
         """A short name that differs where the settings differ, safe in a path: ``h264-crf18``, ``ffv1-gray``."""
@@ -118,6 +132,11 @@ class Encoding:
         if self.preset != "medium":
             parts.append(self.preset)
         return "-".join(parts)
+
+    @property
+    def containers(self) -> tuple[str, ...]:
+        """File suffixes that hold the codec, the customary one first."""
+        return _CODECS[self.codec].containers
 
     @property
     def is_gray(self) -> bool:

@@ -22,11 +22,11 @@ from shared.errors import MediaError, UsageError
 from shared.storage import replacing
 from shared.types import Timestamp, VideoInfo
 from shared.video_audio import AudioCopy, audio_rate
-from shared.video_encoding import CONTAINERS, ENCODER_THREADS, Encoding
+from shared.video_encoding import CODECS, CONTAINERS, ENCODER_THREADS, Encoding
 from shared.video_facts import EXACT_CHROMA, default_matrix
 from shared.video_reader import VideoReader
 
-__all__ = ["Encoding", "VideoWriter", "reencode"]
+__all__ = ["Encoding", "VideoWriter", "encoders_here", "reencode"]
 
 _MAX_TICKS_A_SECOND = 2**31 - 1
 _MIN_TIMESCALE = 10_000
@@ -234,7 +234,8 @@ class VideoWriter:
         try:
             formats = {known.name for known in av.Codec(codec, "w").video_formats or ()}
         except (FFmpegError, ValueError) as error:
-            raise MediaError(f"the encoder {codec} is not here", hint="choose libx264, or install FFmpeg's") from error
+            here = ", ".join(encoders_here()) or "none of those that Assay knows"
+            raise MediaError(f"the encoder {codec} is not here", hint=f"this build of PyAV has {here}") from error
         if self.pixel_format not in formats and f"{self.pixel_format[:3]}j{self.pixel_format[3:]}" not in formats:
             raise MediaError(
                 f"the encoder {codec} does not take {self.pixel_format} here", hint="choose yuv420p or libx264"
@@ -288,6 +289,16 @@ class VideoWriter:
                 f"{self.encoding.codec} failed to write {width}x{height} {self.pixel_format} to {self.path}: {error}",
                 hint="choose another encoding",
             ) from error
+
+
+def encoders_here() -> list[str]:
+    """Those of Assay's encoders (:data:`shared.video_encoding.CODECS`) that this build of PyAV has."""
+    found: list[str] = []
+    for codec in CODECS:
+        with suppress(FFmpegError, ValueError):
+            av.Codec(codec, "w")
+            found.append(codec)
+    return found
 
 
 def reencode(

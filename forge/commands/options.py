@@ -8,7 +8,7 @@ from typing import Annotated, Any, get_args
 
 import typer
 
-from shared.config import from_mapping, load_toml
+from shared.config import from_mapping, read_toml
 from shared.errors import UsageError
 
 DeviceOption = Annotated[str | None, typer.Option(help="auto, cpu, cuda, cuda:N or mps.", show_default="auto")]
@@ -31,7 +31,31 @@ def choices(kind: object) -> str:
 def resolve(kind: type[Any], file: Path | None, flags: Mapping[str, object]) -> Any:
     """Defaults, under the file's settings, under the flags that were given."""
     given = {name: value for name, value in flags.items() if value is not None}
-    return load_toml(kind, file, overrides=given) if file is not None else from_mapping(kind, given, where="flags")
+    if file is None:
+        return from_mapping(kind, given, where="flags")
+    return from_mapping(kind, merged(read_toml(file), given), where=file.name)
+
+
+def nested(flags: Mapping[str, object]) -> dict[str, object]:
+    """Flags named ``group.setting`` as the groups of a settings file; those that were not given are left out."""
+    tree: dict[str, object] = {}
+    for name, value in flags.items():
+        if value is None:
+            continue
+        group, _, setting = name.rpartition(".")
+        place = tree.setdefault(group, {}) if group else tree
+        if isinstance(place, dict):
+            place[setting] = value
+    return tree
+
+
+def merged(below: Mapping[str, object], above: Mapping[str, object]) -> dict[str, object]:
+    """``below`` with the settings of ``above`` in place of its own, group by group."""
+    result = dict(below)
+    for name, value in above.items():
+        was = result.get(name)
+        result[name] = merged(was, value) if isinstance(was, Mapping) and isinstance(value, Mapping) else value
+    return result
 
 
 def typed_options(pairs: list[str]) -> dict[str, str | int | float | bool]:

@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
-from forge.commands.options import DeviceOption, SeedOption, SettingsOption, choices, default, resolve
+from forge.commands.options import DeviceOption, SeedOption, SettingsOption, choices, default, nested, resolve
 from forge.swap_config import BlendMethod, ColorMethod, MaskChoice, SwapConfig
 from shared.console import console
+from shared.errors import UsageError
+from shared.video_encoding import CodecName
 
 _SWAP = SwapConfig()
 
 
 def swap(
-    target: Annotated[Path, typer.Argument(help="The video that receives the face.", show_default=False)],
+    target: Annotated[
+        Path, typer.Argument(help="The video, or the folder of pictures, that receives the face.", show_default=False)
+    ],
     run: Annotated[Path, typer.Option(help="Run folder, or an exported swapper.")],
     source: Annotated[str, typer.Option(help="Whose face is given.")],
     out: Annotated[Path, typer.Option(help="Dataset that the fake is listed in; made where there is none.")],
@@ -29,62 +33,101 @@ def swap(
         str | None, typer.Option(help="On what basis the video may be used.", show_default="by record or faceset")
     ] = None,
     name: Annotated[str | None, typer.Option(help="Name of the clip.", show_default="TARGET+SOURCE")] = None,
+    frames: Annotated[bool, typer.Option(help="Make OUT a folder of PNG pictures instead of a dataset.")] = False,
+    patches: Annotated[
+        Path | None, typer.Option(help="Folder for the swapped crops with their matrices.", show_default=False)
+    ] = None,
+    gif: Annotated[bool | None, typer.Option(help="Add a small moving preview.", show_default="--no-gif")] = None,
     face: Annotated[
-        str | None, typer.Option(help="main, all, or a number by size.", show_default=default(_SWAP.face))
+        str | None, typer.Option(help="main, all, or numbers by size.", show_default=default(_SWAP.face))
     ] = None,
-    color: Annotated[str | None, typer.Option(help=f"One of {choices(ColorMethod)}.", show_default=_SWAP.color)] = None,
+    color: Annotated[
+        str | None, typer.Option(help=f"One of {choices(ColorMethod)}.", show_default=_SWAP.color.method)
+    ] = None,
     sharpen: Annotated[
-        float | None, typer.Option(help="Add detail (unsharp), 0 to 4.", show_default=default(_SWAP.sharpen))
+        float | None, typer.Option(help="Add detail, 0 to 4.", show_default=default(_SWAP.blend.sharpen))
     ] = None,
-    mask: Annotated[str | None, typer.Option(help=f"One of {choices(MaskChoice)}.", show_default=_SWAP.mask)] = None,
-    blend: Annotated[str | None, typer.Option(help=f"One of {choices(BlendMethod)}.", show_default=_SWAP.blend)] = None,
+    mask: Annotated[
+        str | None, typer.Option(help=f"One of {choices(MaskChoice)}.", show_default=_SWAP.mask.kind)
+    ] = None,
+    blend: Annotated[
+        str | None, typer.Option(help=f"One of {choices(BlendMethod)}.", show_default=_SWAP.blend.method)
+    ] = None,
     erode: Annotated[
-        float | None, typer.Option(help="Shrink the mask, fraction of the crop.", show_default=default(_SWAP.erode))
+        float | None,
+        typer.Option(help="Shrink the mask, fraction of the crop.", show_default=default(_SWAP.mask.erode)),
     ] = None,
     feather: Annotated[
-        float | None, typer.Option(help="Soften the mask's edge, fraction.", show_default=default(_SWAP.feather))
+        float | None, typer.Option(help="Soften the mask's edge, fraction.", show_default=default(_SWAP.mask.feather))
+    ] = None,
+    morph: Annotated[
+        float | None, typer.Option(help="1 source, 0 target, between a mixture.", show_default=default(_SWAP.morph))
     ] = None,
     finder: Annotated[str | None, typer.Option(help="Face finder.", show_default=_SWAP.finder)] = None,
-    crf: Annotated[
-        int | None, typer.Option(help="H.264 quality, lower is better.", show_default=default(_SWAP.crf))
+    codec: Annotated[
+        str | None, typer.Option(help=f"One of {choices(CodecName)}.", show_default=_SWAP.output.codec)
     ] = None,
+    crf: Annotated[int | None, typer.Option(help="Quality, lower is better.", show_default="by codec")] = None,
     device: DeviceOption = None,
     seed: SeedOption = None,
     config: SettingsOption = None,
 ) -> None:
     """Makes one fake: clip, three masks, labels and record in a dataset, signed; frame times and sound kept.
 
+    Everything else is set in a --config file: [color] [mask] [blend] [degrade] [temporal] [output], segments.
+
     Example: assay forge swap bob.mp4 --run runs/ann-bob --source ann --out swapped/
+
+    Example: assay forge swap bob/ --run runs/ann-bob --source ann --out pictures/ --frames
     """
-    flags = {
-        "face": face,
-        "color": color,
-        "sharpen": sharpen,
-        "mask": mask,
-        "blend": blend,
-        "erode": erode,
-        "feather": feather,
-        "finder": finder,
-        "crf": crf,
-        "device": device,
-        "seed": seed,
-    }
-    settings = resolve(SwapConfig, config, flags)
+    flags = nested(
+        {
+            "face": face,
+            "morph": morph,
+            "color.method": color,
+            "mask.kind": mask,
+            "mask.erode": erode,
+            "mask.feather": feather,
+            "blend.method": blend,
+            "blend.sharpen": sharpen,
+            "output.codec": codec,
+            "output.crf": crf,
+            "output.gif": gif,
+            "finder": finder,
+            "device": device,
+            "seed": seed,
+        }
+    )
+    settings: SwapConfig = resolve(SwapConfig, config, flags)
+    who = {"target_identity": target_identity, "rights": rights, "name": name, "patches": patches}
+    if frames or target.is_dir():
+        _to_pictures(target, run, source, out, settings, frames=frames, **who)
+    else:
+        _to_dataset(target, run, source, out, settings, **who)
+
+
+def _to_dataset(target: Path, run: Path, source: str, out: Path, settings: SwapConfig, **who: Any) -> None:
     from forge.listing import PREVIEWS
     from forge.pipeline import swap_clip
 
-    record = swap_clip(
-        target,
-        swapper=run,
-        source=source,
-        dataset=out,
-        config=settings,
-        target_identity=target_identity,
-        rights=rights,
-        name=name,
-    )
+    record = swap_clip(target, swapper=run, source=source, dataset=out, config=settings, **who)
     faked = sum(stop - start for start, stop in record.faked)
     console.print(f"{record.id}: {faked} of {record.frames} frames hold {source}'s face")
     console.print(f"clip:    {out / record.path}")
     console.print(f"picture: {out / PREVIEWS / str(record.id.manipulation) / f'{record.id.name}.jpg'}")
+    if "flicker_ratio" in record.factors:
+        console.print(f"flicker: {record.factors['flicker_ratio']} of the target's own")
     console.result({"id": str(record.id), "path": out / record.path, "sha256": record.sha256, "faked": record.faked})
+
+
+def _to_pictures(
+    target: Path, run: Path, source: str, out: Path, settings: SwapConfig, *, frames: bool, **who: Any
+) -> None:
+    if not frames:
+        raise UsageError(f"{target} is a folder", hint="with --frames its pictures are swapped into a folder")
+    from forge.pictures import swap_pictures
+
+    made = swap_pictures(target, swapper=run, source=source, out=out, config=settings, **who)
+    faked = sum(stop - start for start, stop in made.faked)
+    console.print(f"{out}: {faked} of {made.frames} pictures hold {source}'s face")
+    console.result({"path": out, "frames": made.frames, "faked": made.faked})

@@ -8,16 +8,13 @@ Convention:
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Literal
 
 import cv2
 import numpy as np
 
 from shared.errors import UsageError
 from shared.registry import near_matches
-from shared.types import NUM_LANDMARKS
-
-HullKind = Literal["extended", "components", "facehull", "dfl"]
+from shared.types import NUM_LANDMARKS, HullKind
 
 _SUBPIXELS = 4
 _FRACTION_BITS = 4

@@ -1,11 +1,14 @@
 from __future__ import annotations
 
+from typing import get_args
+
 import numpy as np
 import pytest
 
-from forge.blend import Patch, border_fade, can_clone, face_region, paste, place, resolve_mask, sharpened, soften
-from shared.errors import UsageError
-from shared.faces.align import MEAN_FACE, cut, frame_to_crop, mean_in_crop
+from forge.blend import Patch, can_clone, multiband, paste, place, scaled
+from forge.region import face_region, soften
+from forge.swap_config import BlendMethod, MaskConfig
+from shared.faces.align import MEAN_FACE, cut, frame_to_crop, map_points
 from shared.types import SwappedFace
 
 PX, WIDTH, HEIGHT = 32, 120, 96
@@ -25,8 +28,9 @@ def _swapped(colour: float = 1.0, *, landmarks: np.ndarray | None = None, px: in
 
 
 def _placed(swapped: SwappedFace, choice="full", landmarks: np.ndarray | None = None, **soft) -> Patch:
-    region = face_region(swapped, _landmarks() if landmarks is None else landmarks, choice=choice)
-    patch = place(swapped, soften(region, **soft), region, width=WIDTH, height=HEIGHT)
+    mask = MaskConfig(kind=choice, **{"feather": 0.035, **soft})
+    region = face_region(swapped, _landmarks() if landmarks is None else landmarks, mask)
+    patch = place(swapped, soften(region, mask), region, width=WIDTH, height=HEIGHT)
     assert patch is not None
     return patch
 
@@ -35,58 +39,6 @@ def _placed(swapped: SwappedFace, choice="full", landmarks: np.ndarray | None = 
 def frame(rng) -> np.ndarray:
     ramp = np.linspace(40, 160, WIDTH)[None, :, None] + np.linspace(0, 40, HEIGHT)[:, None, None]
     return np.clip(ramp + rng.normal(0, 4, (HEIGHT, WIDTH, 3)), 0, 255).astype(np.uint8)
-
-
-@pytest.mark.parametrize("px", [8, 32, 65])
-def test_border_fade_is_zero_on_the_outermost_pixels_and_one_inside(px):
-    fade = border_fade(px, 0.1)
-    edge = np.concatenate([fade[0], fade[-1], fade[:, 0], fade[:, -1]])
-    assert (edge == 0).all()
-    assert fade[px // 2, px // 2] == 1
-    assert (np.diff(fade[px // 2, : px // 2]) >= 0).all()
-
-
-@pytest.mark.parametrize(("erode", "feather"), [(0.0, 0.035), (0.1, 0.0), (-0.2, 0.0), (0.0, 0.0)])
-def test_even_a_full_mask_fades_to_nothing_at_the_edge_of_the_crop(erode, feather):
-    alpha = soften(np.ones((64, 64), np.float32), erode=erode, feather=feather)
-    assert alpha[0].max() == alpha[-1].max() == alpha[:, 0].max() == alpha[:, -1].max() == 0
-    assert alpha[32, 32] == 1
-
-
-def test_the_feather_runs_inward():
-    region = np.zeros((64, 64), np.float32)
-    region[16:48, 16:48] = 1
-    alpha = soften(region, feather=0.035, border=0.05)
-    assert (alpha[region == 0] == 0).all()
-    assert alpha[32, 32] == 1
-    assert 0.2 < alpha[32, 20] < 0.8  # half way two sigma (4.5 px) inside the edge
-    assert np.unique(alpha[32, 16:32]).size > 4
-
-
-def test_erosion_is_a_fraction_of_the_side_at_any_resolution():
-    for px in (64, 256):
-        region = np.zeros((px, px), np.float32)
-        region[px // 4 : -px // 4, px // 4 : -px // 4] = 1
-        alpha = soften(region, erode=1 / 16, feather=0.0, border=0.02)
-        assert int(alpha[px // 2].sum()) == px // 2 - 2 * px // 16
-
-
-def test_the_mask_choices_combine_learned_and_hull():
-    swapped, landmarks = _swapped(mask=True), _landmarks()
-    hull = face_region(swapped, landmarks, choice="hull")
-    assert face_region(swapped, landmarks, choice="learned") == pytest.approx(0.5)
-    assert face_region(swapped, landmarks, choice="product") == pytest.approx(hull * 0.5)
-    assert np.array_equal(face_region(swapped, landmarks), face_region(swapped, landmarks, choice="product"))
-    assert face_region(swapped, landmarks, choice="full").min() == 1
-    assert 0.2 < hull.mean() < 0.8
-    nose = mean_in_crop(PX, "whole")[30].round().astype(int)
-    assert hull[nose[1], nose[0]] == 1
-
-
-def test_a_learned_mask_of_a_swapper_without_one_is_refused():
-    assert resolve_mask("auto", has_mask=False) == "hull"
-    with pytest.raises(UsageError, match="learned a mask"):
-        face_region(_swapped(), _landmarks(), choice="product")
 
 
 def test_a_crop_of_the_frame_itself_pastes_back_to_the_frame(frame):
@@ -109,7 +61,10 @@ def test_a_dot_in_the_crop_lands_where_the_matrix_says():
     assert matrix @ in_frame == pytest.approx([19, 14], abs=0.3)
 
 
-@pytest.mark.parametrize("method", ["alpha", "poisson"])
+METHODS = get_args(BlendMethod)
+
+
+@pytest.mark.parametrize("method", METHODS)
 @pytest.mark.parametrize("choice", ["full", "hull"])
 def test_pixels_outside_the_mask_keep_their_bytes(frame, method, choice):
     patch = _placed(_swapped(0.9), choice)
@@ -150,7 +105,7 @@ def test_poisson_does_not_shift_the_face_as_the_mask_changes_size(frame, shift):
     assert np.abs(result.astype(int) - frame).mean() < 0.35
 
 
-@pytest.mark.parametrize("method", ["alpha", "poisson"])
+@pytest.mark.parametrize("method", METHODS)
 def test_a_face_that_leaves_the_frame_is_cut_at_its_edge(frame, method):
     landmarks = _landmarks(x=-25.0, y=-20.0)
     patch = _placed(_swapped(0.9, landmarks=landmarks), "hull", landmarks=landmarks)
@@ -187,14 +142,62 @@ def test_a_crop_finer_than_the_frame_does_not_alias():
     assert inside.std() < 12
 
 
-def test_sharpening_adds_what_a_blur_takes_away():
-    step = np.zeros((16, 16, 3), np.float32)
-    step[:, 8:] = 0.5
-    step += 0.25
-    sharp = sharpened(step, 1.0)
-    # Beside a step of height h a Gaussian of sigma 1 moves the nearest pixel by h * Phi(-1/2) = 0.309 h.
-    assert sharp[8, 8, 0] - step[8, 8, 0] == pytest.approx(0.309 * 0.5, abs=0.01)
-    assert sharp[8, 7, 0] - step[8, 7, 0] == pytest.approx(-0.309 * 0.5, abs=0.01)
-    assert sharp[8, 1] == pytest.approx(step[8, 1], abs=1e-4)
-    assert sharpened(step, 0.0) is step
-    assert sharpened(step, 4.0).max() == 1.0
+def test_mixed_poisson_keeps_the_stronger_gradient():
+    frame = np.full((HEIGHT, WIDTH, 3), 100, np.uint8)
+    frame[:, 60:64] = 180  # a stripe of the frame under a flat face
+    patch = _placed(_swapped(0.5), "hull")
+    plain, mixed = (paste(frame, patch, method).astype(int) for method in ("poisson", "poisson-mixed"))
+    y = int(_landmarks()[30, 1])
+    assert np.ptp(mixed[y, 56:68]) > 60
+    assert np.ptp(plain[y, 56:68]) < 30
+
+
+def _half_mask(side: int = 64) -> np.ndarray:
+    alpha = np.zeros((side, side), np.float32)
+    alpha[:, : side // 2] = 1
+    return alpha
+
+
+def test_one_level_of_the_pyramid_is_alpha_blending(rng):
+    front, back = (rng.uniform(0, 255, (64, 64, 3)).astype(np.float32) for _ in range(2))
+    alpha = rng.uniform(0, 1, (64, 64)).astype(np.float32)
+    assert multiband(front, back, alpha, 1) == pytest.approx(back + alpha[..., None] * (front - back), abs=1e-3)
+
+
+def test_the_pyramid_of_a_picture_with_itself_is_the_picture(rng):
+    picture = rng.uniform(0, 255, (61, 47, 3)).astype(np.float32)
+    assert multiband(picture, picture, _half_mask(61)[:, :47], 5) == pytest.approx(picture, abs=1e-2)
+
+
+def test_the_pyramid_mixes_broad_shades_wide_and_fine_detail_narrow():
+    alpha = _half_mask()
+    light, dark = np.full((64, 64, 3), 200, np.float32), np.full((64, 64, 3), 100, np.float32)
+    row = multiband(light, dark, alpha, 5)[32, :, 0]
+    assert (np.diff(row) <= 1e-3).all()
+    assert ((row > 105) & (row < 195)).sum() > 12  # the hard mask makes a wide ramp of an even shade
+    checks = np.where((np.add.outer(np.arange(64), np.arange(64)) % 2)[..., None], 160, 140).astype(np.float32)
+    grey = np.full((64, 64, 3), 150, np.float32)
+    fine = multiband(np.repeat(checks, 3, 2), grey, alpha, 5)[32, :, 0]
+    assert np.abs(fine[:30] - 150).min() > 7  # and keeps single pixels up to two from its edge
+    assert np.abs(fine[34:] - 150).max() < 3
+
+
+def test_overlay_by_hand():
+    frame = np.full((HEIGHT, WIDTH, 3), 51, np.uint8)  # 0.2
+    frame[:, 60:] = 204  # 0.8
+    alpha = np.ones((4, 4), np.float32)
+    patch = Patch((58, 30, 62, 34), np.full((4, 4, 3), 127.5, np.float32), alpha, alpha)
+    result = paste(frame, patch, "overlay")
+    assert result[31, 58, 0] == round(255 * 2 * 0.2 * 0.5)
+    assert result[31, 61, 0] == round(255 * (1 - 2 * 0.2 * 0.5))
+
+
+def test_scaling_keeps_the_centre_and_moves_the_rest_away_from_it():
+    matrix = frame_to_crop(_landmarks(), px=PX, framing="whole")
+    larger = scaled(matrix, PX, 2.0)
+    centre = np.array([[(PX - 1) / 2] * 2])
+    point = np.linalg.solve(matrix[:, :2], (centre[0] - matrix[:, 2]))[None]
+    assert map_points(larger, point) == pytest.approx(centre)
+    away = point + np.array([[10.0, -4.0]])
+    assert map_points(larger, away) - centre == pytest.approx((map_points(matrix, away) - centre) / 2)
+    assert scaled(matrix, PX, 1.0) == pytest.approx(matrix)

@@ -98,19 +98,20 @@ def test_swap_makes_a_listed_fake_and_says_where_it_is(capsys, target, swapper, 
 
 
 def test_flags_overrule_the_settings_file_which_overrules_the_defaults(capsys, target, swapper, tmp_path):
-    (tmp_path / "swap.toml").write_text('color = "average"\nblend = "poisson"\n')
+    (tmp_path / "swap.toml").write_text('[color]\nmethod = "average"\ngamma = 1.5\n[blend]\nmethod = "poisson"\n')
     made = _swap(capsys, target, swapper, tmp_path / "set", "--config", tmp_path / "swap.toml", "--color", "lct")
     factors = DatasetFolder.open(tmp_path / "set").record(ClipId.parse(made["id"])).factors
     assert (factors["color"], factors["blend"], factors["mask"]) == ("lct", "poisson", "auto")
+    assert factors["color.gamma"] == "1.5"
 
 
 @pytest.mark.parametrize(
     ("words", "message"),
     [
         (("--color", "rct"), "Invalid enum value 'rct'"),
-        (("--face", "left"), "main, all or a number"),
-        (("--feather", "3"), "feather must be between"),
-        (("--crf", "99"), "crf must be between"),
+        (("--face", "left"), "main, all, or numbers"),
+        (("--feather", "3"), "mask.feather must lie between"),
+        (("--crf", "99"), "crf 99 is not on the scale of libx264"),
     ],
 )
 def test_settings_that_cannot_be_are_refused(capsys, target, swapper, tmp_path, words, message):

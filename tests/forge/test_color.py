@@ -5,8 +5,8 @@ from typing import get_args
 import numpy as np
 import pytest
 
-from forge.color import AFFINE, COLOR_METHODS, ColorMap, fit_color, mean_map, transfer_color
-from forge.swap_config import ColorMethod
+from forge.color import AFFINE, COLOR_METHODS, ColorMap, adjusted, fit_color, mean_map, transfer_color
+from forge.swap_config import ColorConfig, ColorMethod
 from shared.errors import UsageError
 
 PX = 24
@@ -31,7 +31,7 @@ def test_a_crop_matched_to_itself_stays(method, rng, whole):
     assert transfer_color(method, crop, crop, whole) == pytest.approx(crop, abs=3e-3)
 
 
-@pytest.mark.parametrize("method", [name for name in COLOR_METHODS if name not in ("none", "average")])
+@pytest.mark.parametrize("method", [name for name in COLOR_METHODS if name not in ("none", "average", "manual")])
 def test_a_flat_crop_gains_the_contrast_of_a_contrasty_target(method, rng, whole):
     # The popular reciprocal of Reinhard's formula would flatten it to about a quarter instead.
     crop, target = _noise(rng, 0.4, 0.05), _noise(rng, 0.6, 0.1)
@@ -146,3 +146,34 @@ def test_unknown_methods_are_refused_with_the_nearest_name(rng, whole):
     assert "mean-std" in str(caught.value.hint)
     with pytest.raises(UsageError):
         fit_color("histogram", crop, crop, whole)
+
+
+GREY = np.full((4, 4, 3), 0.4, np.float32)
+COLOURED = np.broadcast_to(np.array([0.6, 0.4, 0.2], np.float32), (4, 4, 3))
+
+
+@pytest.mark.parametrize(
+    ("crop", "settings", "expected"),
+    [
+        (GREY, {"brightness": 0.2}, 0.6),
+        (GREY, {"contrast": 2.0}, 0.3),
+        (GREY, {"gamma": 2.0}, 0.4**0.5),
+        (GREY, {"saturation": 0.0}, 0.4),
+        (GREY, {"gain": (2.0, 1.0, 0.5)}, (0.8, 0.4, 0.2)),
+        (GREY, {"offset": (0.1, 0.0, -0.1)}, (0.5, 0.4, 0.3)),
+        (GREY, {"brightness": 0.1, "contrast": 2.0, "gamma": 2.0}, 0.5**0.5),
+        (GREY, {"brightness": 1.0}, 1.0),
+        (COLOURED, {"saturation": 0.0}, 0.6 * 0.299 + 0.4 * 0.587 + 0.2 * 0.114),
+        (COLOURED, {"saturation": 2.0}, tuple(2 * x - 0.437 for x in (0.6, 0.4, 0.2))),
+    ],
+)
+def test_what_is_turned_by_hand(crop, settings, expected):
+    result = adjusted(crop, ColorConfig("manual", **settings))
+    wanted = np.clip(np.broadcast_to(np.float32(expected), crop.shape), 0, 1)
+    assert result == pytest.approx(wanted, abs=1e-5)
+    assert result.dtype == np.float32
+
+
+def test_nothing_turned_changes_nothing():
+    assert adjusted(GREY, ColorConfig("manual")) is GREY
+    assert transfer_color("manual", GREY, COLOURED, np.ones((4, 4), np.float32)) is GREY

@@ -15,7 +15,7 @@ import torch
 from forge.export import save_swapper, swapper_digest
 from forge.models import build_swapper
 from forge.pipeline import swap_clip
-from forge.swap_config import SwapConfig
+from forge.swap_config import ColorConfig, MaskConfig, OutputConfig, SwapConfig
 from shared.config import digest
 from shared.dataset import DatasetFolder
 from shared.errors import CheckpointError, MediaError, NoFaceError, StorageError, UsageError
@@ -29,6 +29,7 @@ WIDTH, HEIGHT, FRAMES = 112, 96, 14
 BASE = Fraction(1, 50)
 TICKS = [3, 5, 7, 9, 11, 14, 16, 18, 20, 22, 24, 26, 28, 30]
 EMPTY = (4, 5, 13)
+FAST = OutputConfig(preset="ultrafast")
 
 
 def _write_sound(path: Path) -> Path:
@@ -85,7 +86,7 @@ def swapper(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def config(target: Path) -> SwapConfig:
     return SwapConfig(
-        finder=f"sidecar:{target.parent / 'landmarks.parquet'}", min_face_px=16, device="cpu", preset="ultrafast"
+        finder=f"sidecar:{target.parent / 'landmarks.parquet'}", min_face_px=16, device="cpu", output=FAST
     )
 
 
@@ -134,7 +135,7 @@ def test_the_signature_says_what_was_done_to_which_file(target, swapper, config,
 
 
 def test_masks_tell_where_pixels_changed_and_frames_without_a_face_are_untouched(target, swapper, config, tmp_path):
-    config = dataclasses.replace(config, crf=0, color="none")
+    config = dataclasses.replace(config, output=dataclasses.replace(FAST, crf=0), color=ColorConfig(method="none"))
     record = swap_clip(target, swapper=swapper, source="ann", dataset=tmp_path / "set", config=config, rights="consent")
     folder = DatasetFolder.open(tmp_path / "set")
     masks = {name: list(read_mask_frames(path)) for name, path in folder.mask_paths(record).items()}
@@ -181,7 +182,7 @@ def test_the_same_order_gives_the_clip_that_is_there_and_another_one_is_refused(
     assert swap_clip(target, config=config, **order) == first
     assert (tmp_path / "set" / first.path).stat().st_mtime_ns == before
     with pytest.raises(UsageError, match="made otherwise"):
-        swap_clip(target, config=dataclasses.replace(config, erode=0.1), **order)
+        swap_clip(target, config=dataclasses.replace(config, mask=MaskConfig(erode=0.1)), **order)
     second = swap_clip(target, config=config, **{**order, "name": "two", "source": "bob"}, target_identity="bob")
     assert DatasetFolder.open(tmp_path / "set").records() == [first, second]
 
@@ -319,7 +320,7 @@ def test_probe_of_the_fake_shows_the_targets_size(target, swapper, config, tmp_p
 @pytest.mark.needs_media
 def test_a_real_person_is_found_swapped_and_keeps_the_sound(media, swapper, tmp_path):
     clip = next(path for path in sorted((media / "video_grid").iterdir()) if path.suffix == ".mpg")
-    config = SwapConfig(finder="dlib", device="cpu", preset="ultrafast")
+    config = SwapConfig(finder="dlib", device="cpu", output=FAST)
     record = swap_clip(clip, swapper=swapper, source="ann", dataset=tmp_path / "set", config=config, rights="CC-BY-4.0")
     fake = tmp_path / "set" / record.path
     assert sum(stop - start for start, stop in record.faked) >= 0.95 * record.frames

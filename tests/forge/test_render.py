@@ -9,16 +9,19 @@ import torch
 from torch import Tensor
 
 from forge.color import ColorMap
+from forge.frames import Drawn, DrawnFace
 from forge.models.contract import Swap, Swapper, SwapSpec
 from forge.plan import plan_swap
-from forge.render import Drawn, DrawnFace, aligned, drawn, pasted, steadied
+from forge.render import Cast, aligned, drawn, pasted
 from forge.swap import SwapPredictor
-from forge.swap_config import SwapConfig
+from forge.swap_config import BlendConfig, ColorConfig, SwapConfig, TemporalConfig
+from forge.temporal import steadied
 from shared.device import Device
 from shared.faces.align import MEAN_FACE, frame_to_crop
 from shared.types import Face, Frame, SwappedFace, Timestamp
 
 BASE = Fraction(1, 25)
+PLAIN = ColorConfig("none")
 CPU = Device(torch.device("cpu"), None)
 
 
@@ -55,11 +58,13 @@ def _frames(count: int) -> list[Frame]:
 def _render(frames, faces_of_frames, config: SwapConfig):
     plan = plan_swap(zip(frames, faces_of_frames, strict=True), face=config.face)
     predictor = SwapPredictor(Tint(), CPU, batch=config.batch)
-    swapped = drawn(aligned(frames, plan, predictor.spec), predictor, "ann", config)
-    return list(pasted(steadied(swapped, config.color_seconds), config))
+    swapped = drawn(aligned(frames, plan, predictor.spec), predictor, Cast("ann", "bob"), config)
+    return list(pasted(steadied(swapped, config.temporal), config))
 
 
-@pytest.mark.parametrize("config", [SwapConfig(color="none"), SwapConfig(color="none", blend="poisson", batch=3)])
+@pytest.mark.parametrize(
+    "config", [SwapConfig(color=PLAIN), SwapConfig(color=PLAIN, blend=BlendConfig("poisson"), batch=3)]
+)
 def test_every_frame_comes_out_once_in_order_and_only_faces_change(config):
     frames = _frames(8)
     faces = [[] if i in (2, 5) else [_face(x=30 + i)] for i in range(8)]
@@ -76,7 +81,7 @@ def test_every_frame_comes_out_once_in_order_and_only_faces_change(config):
 
 def test_the_swapped_face_lies_where_the_face_was():
     frames = _frames(3)
-    result = _render(frames, [[_face()]] * 3, SwapConfig(color="none"))[1]
+    result = _render(frames, [[_face()]] * 3, SwapConfig(color=PLAIN))[1]
     redder = result.image[..., 0].astype(int) - frames[1].image[..., 0]
     nose = (MEAN_FACE[30] * 40 + [30, 24]).round().astype(int)
     assert redder[nose[1], nose[0]] > 100
@@ -87,9 +92,9 @@ def test_the_swapped_face_lies_where_the_face_was():
 
 def test_colour_match_brings_the_face_back_to_the_targets_mean():
     frames = _frames(4)
-    plain = _render(frames, [[_face()]] * 4, SwapConfig(color="none"))[1]
+    plain = _render(frames, [[_face()]] * 4, SwapConfig(color=PLAIN))[1]
     for color in ("mean-std", "histogram"):
-        matched = _render(frames, [[_face()]] * 4, SwapConfig(color=color))[1]
+        matched = _render(frames, [[_face()]] * 4, SwapConfig(color=ColorConfig(color)))[1]
         inside = matched.masks.alpha == 255
         before = frames[1].image[inside].mean(0)
         assert np.abs(matched.image[inside].mean(0) - before).max() < 4
@@ -99,8 +104,8 @@ def test_colour_match_brings_the_face_back_to_the_targets_mean():
 def test_all_faces_or_one_of_them():
     frames = _frames(3)
     faces = [[_face(0, x=5, y=10), _face(1, x=62, y=30)]] * 3
-    both = _render(frames, faces, SwapConfig(color="none", face="all"))[0]
-    one = _render(frames, faces, SwapConfig(color="none", face="1"))[0]
+    both = _render(frames, faces, SwapConfig(color=PLAIN, face="all"))[0]
+    one = _render(frames, faces, SwapConfig(color=PLAIN, face="1"))[0]
     assert both.masks.alpha[30, 25] == both.masks.alpha[50, 82] == 255
     assert [one.masks.alpha[30, 25], one.masks.alpha[50, 82]] == [0, 255]
 
@@ -114,8 +119,12 @@ def _colored(index: int, offset: float | None, track: int = 0) -> Drawn:
     landmarks = _face().landmarks
     swapped = SwappedFace(np.zeros((8, 8, 3), np.float32), None, frame_to_crop(landmarks, px=8, framing="whole"))
     color = None if offset is None else ColorMap("rgb", np.eye(3), np.full(3, offset))
-    face = DrawnFace(track, swapped, np.zeros((8, 8), np.float32), np.zeros((8, 8), np.float32), color)
+    face = DrawnFace(track, swapped, np.zeros((8, 8), np.float32), np.zeros((8, 8), np.float32), landmarks, color)
     return Drawn(Frame(index, Timestamp(index, BASE), np.zeros((8, 8, 3), np.uint8)), (face,))
+
+
+def _steady(frames, seconds: float):
+    return steadied(frames, TemporalConfig(color_seconds=seconds))
 
 
 def _offsets(frames) -> list[float]:
@@ -124,7 +133,7 @@ def _offsets(frames) -> list[float]:
 
 def test_colours_are_averaged_as_far_ahead_as_back():
     step = [_colored(i, float(i >= 10)) for i in range(20)]
-    offsets = _offsets(steadied(step, 0.08))
+    offsets = _offsets(_steady(step, 0.08))
     assert offsets[:6] == [0.0] * 6
     assert offsets[14:] == pytest.approx([1.0] * 6)
     assert offsets[9] == pytest.approx(1 - offsets[10])  # symmetric about the step: nothing lags
@@ -133,12 +142,12 @@ def test_colours_are_averaged_as_far_ahead_as_back():
 
 def test_flicker_of_the_colour_goes_down():
     flicker = [_colored(i, float(i % 2)) for i in range(30)]
-    assert np.ptp(_offsets(steadied(flicker, 0.12))[5:25]) < 0.05
-    assert np.ptp(_offsets(steadied(flicker, 0.0))) == 1.0
+    assert np.ptp(_offsets(_steady(flicker, 0.12))[5:25]) < 0.05
+    assert np.ptp(_offsets(_steady(flicker, 0.0))) == 1.0
 
 
 def test_the_weights_are_the_gaussians_by_hand():
-    offsets = _offsets(steadied([_colored(i, float(i == 1)) for i in range(3)], 0.04))
+    offsets = _offsets(_steady([_colored(i, float(i == 1)) for i in range(3)], 0.04))
     near, far = np.exp(-0.5), np.exp(-2.0)
     assert offsets[1] == pytest.approx(1 / (1 + 2 * near))
     assert offsets[0] == pytest.approx(near / (1 + near + far))
@@ -146,7 +155,7 @@ def test_the_weights_are_the_gaussians_by_hand():
 
 def test_tracks_do_not_colour_each_other():
     mixed = [_colored(i, float(i % 2), track=i % 2) for i in range(10)]
-    assert _offsets(steadied(mixed, 0.2)) == pytest.approx([float(i % 2) for i in range(10)])
+    assert _offsets(_steady(mixed, 0.2)) == pytest.approx([float(i % 2) for i in range(10)])
 
 
 def test_few_frames_are_held_at_a_time():
@@ -158,7 +167,7 @@ def test_few_frames_are_held_at_a_time():
             read += 1
             yield _colored(i, 0.0)
 
-    frames = steadied(counted(), 0.08)
+    frames = _steady(counted(), 0.08)
     first = next(frames)
     assert first.frame.index == 0
     assert read <= 6
@@ -167,4 +176,4 @@ def test_few_frames_are_held_at_a_time():
 def test_maps_beyond_reach_do_not_count():
     near = [_colored(i, float(i)) for i in range(3)]
     apart = [replace(one, frame=replace(one.frame, time=Timestamp(50 * i, BASE))) for i, one in enumerate(near)]
-    assert _offsets(steadied(apart, 0.1)) == [0.0, 1.0, 2.0]
+    assert _offsets(_steady(apart, 0.1)) == [0.0, 1.0, 2.0]

@@ -41,7 +41,7 @@ def test_the_jpeg_holds_the_picture():
     sheet = PreviewSheet([0, 1])
     for index in range(2):
         sheet.offer(_done(index))
-    decoded = cv2.imdecode(np.frombuffer(sheet.jpeg(), np.uint8), cv2.IMREAD_COLOR)
+    decoded = cv2.imdecode(np.frombuffer(sheet.encoded(), np.uint8), cv2.IMREAD_COLOR)
     assert decoded.shape == sheet.picture().shape
 
 

@@ -14,7 +14,7 @@ The latent is the encoder's flat code. :mod:`forge.models.dfl` says what df and 
 before the last draw the picture at a quarter and at half of its size, for losses that teach every scale; the weights of
 the last stage's picture are then better from the start.
 
-Parameters at 128 px and the defaults, two identities with masks: df 137.5 M, liae 128.6 M. No count was published; these
+Parameters at 128 px and the defaults, two identities with masks: df 137.5 M, liae 128.6 M. None was published; these
 are computed from the layers, by hand in a test. The original's liae gave its residual blocks the wrong input in the
 second convolution, which is not repeated here. Some releases gave the mask nets residual blocks too; these have none.
 

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -102,6 +104,42 @@ def test_wrong_calls_are_refused_with_a_hint():
         predictor.swap([_face(9, px=16)], "ann")
     with pytest.raises(UsageError, match="batch"):
         SwapPredictor(Gainer(), CPU, batch=0)
+
+
+class Morpher(Gainer):
+    """A :class:`Gainer` that draws between its identities as well."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.spec = replace(self.spec, can_morph=True)
+
+    def _between(self, latent: Tensor, source: str, target: str, share: float) -> Swap:
+        gain = share * self.gains[source] + (1 - share) * self.gains[target]
+        return Swap(torch.nn.functional.interpolate(latent.float() * gain, scale_factor=2), None)
+
+
+def test_a_morph_lies_between_source_and_target():
+    predictor = SwapPredictor(Morpher(), CPU)
+    levels = [
+        float(predictor.swap([_face(51)], "ann", target="bob", morph=share)[0].crop.mean())
+        for share in (0.0, 0.25, 0.5, 1.0)
+    ]
+    assert levels == pytest.approx([0.4, 0.325, 0.25, 0.1], abs=1e-6)
+
+
+def test_a_morph_that_cannot_be_is_refused_with_a_hint():
+    able, unable = SwapPredictor(Morpher(), CPU), SwapPredictor(Gainer(), CPU)
+    with pytest.raises(UsageError, match="nothing between") as caught:
+        unable.swap([_face(9)], "ann", target="bob", morph=0.5)
+    assert "amp" in str(caught.value.hint)
+    with pytest.raises(UsageError, match="whose face") as caught:
+        able.swap([_face(9)], "ann", morph=0.5)
+    assert "bob" in str(caught.value.hint)
+    with pytest.raises(UsageError, match="no identity 'bobby'"):
+        able.swap([_face(9)], "ann", target="bobby", morph=0.5)
+    with pytest.raises(UsageError, match="from 0 to 1"):
+        able.swap([_face(9)], "ann", target="bob", morph=1.5)
+    assert unable.swap([_face(51)], "ann", target="nobody")[0].crop.mean() == pytest.approx(0.1, abs=1e-6)
 
 
 def test_a_swapper_that_diverged_is_not_pasted():

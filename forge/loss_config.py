@@ -55,25 +55,26 @@ class LossConfig:
         dssim_window: gaussian11 (11x11, sigma 1.5, borders reflected, faceswap's) or dfl (DeepFaceLab's: sigma 1.5
             too, side output_px / 11.6, and at 256 px and more also / 23.2, without borders).
         ms_ssim: weight of 1 - multi-scale SSIM.
-        gmsd: weight of the gradient magnitude similarity deviation.
+        gmsd: weight of the gradient magnitude similarity deviation; gms: of 1 - its mean, faceswap's loss of that name.
         edge: weight of the absolute difference of first differences along both axes (faceswap-GAN's edge loss).
         laplacian: weight of the difference of Laplacian pyramids, band by band.
         focal_frequency: weight of the spectrum's difference, the worse the heavier.
         perceptual: weight of the difference of a frozen network's features; perceptual_net: whose, any timm backbone
-            by name, lpips-alex or lpips-vgg.
-        identity: weight of 1 - cosine of identity embeddings.
+            by name, or lpips-vgg.
+        identity: weight of 1 - cosine of identity embeddings (dlib's; then do not measure identity by dlib).
         total_variation: weight of the mean absolute step between neighbouring pixels of what is drawn.
         detail: weight of the difference in how strong fine detail is; keeps faces from going soft.
         mask: weight of the learned mask's squared difference; mask_size: of its mean, which keeps an alpha small;
             mask_variation: of its total variation.
         smaller: how much the coarser outputs count of models that draw some.
-        face_style, background_style: DeepFaceLab's style powers, of faces drawn by another's decoder.
+        face_style, background_style: DeepFaceLab's style powers, of faces drawn by another's decoder: colours inside
+            the face, and what is around it, are to be as in the picture that the face was drawn for.
         true_face: DeepFaceLab's power of making all people's codes look alike, by a critic of codes.
         eyes, mouth: how much more a pixel there counts than one of the cheek.
-        eyes_mouth: weight of the absolute difference over eyes and mouth alone (DeepFaceLab's priority: 300).
+        eyes_mouth: weight of the absolute difference inside eyes and mouth, as a mean over the whole picture, so that
+            DeepFaceLab's priority of 300 is 300.
         background: how much a pixel outside the face counts; a little, so that the rim of the mask is drawn well.
-        background_power: weight of the squared difference over all pixels alike (DeepFaceLab's masked training off,
-            beside the masked terms).
+        background_power: weight of DSSIM plus squared difference over all pixels alike, eyes, cheeks and background.
         adversarial: see :class:`AdversarialConfig`.
     """
 
@@ -84,6 +85,7 @@ class LossConfig:
     log_cosh: float = 0.0
     ms_ssim: float = 0.0
     gmsd: float = 0.0
+    gms: float = 0.0
     edge: float = 0.0
     laplacian: float = 0.0
     focal_frequency: float = 0.0

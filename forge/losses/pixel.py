@@ -16,6 +16,9 @@ from torch.nn import functional as F
 from forge.loss_config import LossConfig
 
 TINY = 1e-6
+_LUMA = (0.299, 0.587, 0.114)
+_LEVELS = 5
+_COARSEST = 8
 
 
 def pixel_weight(mask: Tensor, eyes: Tensor, mouth: Tensor, config: LossConfig) -> Tensor:
@@ -31,6 +34,12 @@ def weighted_mean(values: Tensor, weight: Tensor) -> Tensor:
     """Mean of ``values`` (B, C, S, S) where each pixel counts ``weight`` (B, 1, S, S); 0 where nothing counts."""
     channels = values.shape[1]
     return (values * weight).sum() / (weight.sum() * channels).clamp_min(TINY)
+
+
+def luma(pictures: Tensor) -> Tensor:
+    """(B, 1, H, W) of RGB (B, 3, H, W): 0.299 R + 0.587 G + 0.114 B."""
+    red, green, blue = pictures.split(1, 1)
+    return _LUMA[0] * red + _LUMA[1] * green + _LUMA[2] * blue
 
 
 def mae(drawn: Tensor, target: Tensor, weight: Tensor) -> Tensor:
@@ -69,3 +78,22 @@ def edge(drawn: Tensor, target: Tensor, weight: Tensor) -> Tensor:
 
 def _steps(pictures: Tensor) -> tuple[Tensor, Tensor]:
     return pictures[..., 1:] - pictures[..., :-1], pictures[..., 1:, :] - pictures[..., :-1, :]
+
+
+def laplacian(drawn: Tensor, target: Tensor, weight: Tensor) -> Tensor:
+    """Sum over the bands of a Laplacian pyramid of the weighted mean absolute difference.
+
+    Bojanowski et al., "Optimizing the latent space of generative networks", ICML 2018, Lap1: a coarser band counts
+    more by as much as it has fewer pixels. Bands are halved by 2x2 means and doubled bilinearly, down to 8 px at most
+    five times; the last one is what is left.
+    """
+    rest = drawn - target  # a pyramid is linear: that of the difference is the difference of pyramids
+    total = rest.new_zeros(())
+    for _ in range(_LEVELS):
+        if rest.shape[-1] < 2 * _COARSEST:
+            break
+        coarse = F.avg_pool2d(rest, 2)
+        band = rest - F.interpolate(coarse, size=rest.shape[-2:], mode="bilinear", align_corners=False)
+        total = total + weighted_mean(band.abs(), weight)
+        rest, weight = coarse, F.avg_pool2d(weight, 2)
+    return total + weighted_mean(rest.abs(), weight)

@@ -11,9 +11,8 @@ import torch
 from torch import Tensor
 
 from forge.losses.blur import blur
-from forge.losses.pixel import TINY, weighted_mean
+from forge.losses.pixel import TINY, luma, weighted_mean
 
-_LUMA = (0.299, 0.587, 0.114)
 _BANDS = (0.5, 0.9, 1.6)
 _DETAIL_FLOOR = 1 / 255
 
@@ -37,9 +36,9 @@ def sharpness(pictures: Tensor, weight: Tensor) -> Tensor:
 
     ``pictures`` are (B, 3, S, S) in [0, 1] RGB, ``weight`` (B, 1, S, S). Comparable only at one crop size.
     """
-    luma = 255 * (pictures * pictures.new_tensor(_LUMA).view(1, 3, 1, 1)).sum(1, keepdim=True)
+    grey = 255 * luma(pictures)
     kernel = pictures.new_tensor([[0, 1, 0], [1, -4, 1], [0, 1, 0]]).view(1, 1, 3, 3)
-    edges = torch.nn.functional.conv2d(torch.nn.functional.pad(luma, (1, 1, 1, 1), mode="reflect"), kernel)
+    edges = torch.nn.functional.conv2d(torch.nn.functional.pad(grey, (1, 1, 1, 1), mode="reflect"), kernel)
     counted = weight.sum((1, 2, 3)).clamp_min(TINY)
     mean = (edges * weight).sum((1, 2, 3)) / counted
     return ((edges - mean.view(-1, 1, 1, 1)) ** 2 * weight).sum((1, 2, 3)) / counted
@@ -47,7 +46,7 @@ def sharpness(pictures: Tensor, weight: Tensor) -> Tensor:
 
 def _detail_strengths(pictures: Tensor) -> list[Tensor]:
     """Of each band (B, 1, S, S), the finest first."""
-    luma = (pictures * pictures.new_tensor(_LUMA).view(1, 3, 1, 1)).sum(1, keepdim=True)
-    levels = [luma, *(blur(luma, sigma) for sigma in _BANDS)]
+    grey = luma(pictures)
+    levels = [grey, *(blur(grey, sigma) for sigma in _BANDS)]
     bands = [fine - coarse for fine, coarse in itertools.pairwise(levels)]
     return [torch.sqrt(blur(band * band) + _DETAIL_FLOOR**2) for band in bands]

@@ -12,6 +12,7 @@ from shared.types import SPLITS, Framing, Split
 
 Precision = Literal["auto", "float32", "bfloat16"]
 ClusterBy = Literal["group", "target"]
+Tuning = Literal["full", "norm", "low-rank", "probe"]
 Optimizer = Literal["adamw", "sgd", "sam"]
 Aggregation = Literal["mean", "median", "max-face", "top-k", "trimmed", "max-track"]
 
@@ -165,6 +166,10 @@ class TrainConfig:
     input_px: int | None = None
     """Side of the crops; the model's own when left out."""
     framing: Framing = "whole"
+    tuning: Tuning = "full"
+    """What of the backbone is trained: all, its norms, a low-rank residual of its attention, or the head alone."""
+    tuning_rank: int = 1
+    """"low-rank": how many directions of each attention weight."""
     drop_rate: float = 0.2
     drop_path_rate: float = 0.0
     frames_per_clip: int = 32
@@ -211,6 +216,7 @@ class TrainConfig:
         for name in ("frames_per_clip", "steps", "evaluate_every", "patience", "save_every", "workers"):
             _need(getattr(self, name) >= 1, f"{name} must be at least 1, got {getattr(self, name)}")
         _need(2 <= self.batch <= 65536 and self.batch % 2 == 0, f"batch must be even and 2 or more, got {self.batch}")
+        _need(self.tuning_rank >= 1, f"tuning_rank must be at least 1, got {self.tuning_rank}")
         _need(self.lr > 0, f"lr must be positive, got {self.lr}")
         _need(0 <= self.mixup <= 10, f"mixup must lie in [0, 10], got {self.mixup}", "0 is off")
         _need(0 < self.sam_rho <= 1, f"sam_rho must lie in (0, 1], got {self.sam_rho}", "0.05 is usual")

@@ -25,6 +25,8 @@ from detect.export import FOLDER_NAME, DetectorFacts, OperatingPoint, save_detec
 from detect.learned import LEARNED_NAME, learned_document
 from detect.metrics import auc, best_threshold, log_loss
 from detect.models import build_detector
+from detect.models.backbone import backbone_of
+from detect.models.tuning import tune
 from detect.previews import batch_sheet, jpeg_bytes
 from detect.scored import ScoredClip, clip_samples, frame_samples, score_clips
 from detect.trainer import Trainer, load_prefixed
@@ -115,6 +117,7 @@ def train_detector(dataset: Path, run: Path, config: TrainConfig) -> TrainResult
         drop_rate=config.drop_rate,
         drop_path_rate=config.drop_path_rate,
     )
+    tune(backbone_of(model), config.tuning, rank=config.tuning_rank)
     data = prepare(folder, model.spec, config, device, leak)
     with Run.open_or_create(
         run,

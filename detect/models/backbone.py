@@ -87,6 +87,11 @@ def describe_backbone(
     )
 
 
+def backbone_of(detector: nn.Module) -> nn.Module:
+    """The timm model in a detector; the detector itself for one that has none."""
+    return getattr(detector, "net", detector)
+
+
 def initial_weights(net: nn.Module, name: str, *, pretrained: bool, download: bool) -> str:
     """Loads ImageNet weights when asked, and says where the weights are from.
 

@@ -8,6 +8,7 @@ from typing import Any, Literal, NamedTuple
 
 from torch import Tensor, nn
 
+from detect.models.tuning import plain_state
 from shared.types import Framing
 
 
@@ -58,7 +59,7 @@ class Detector(nn.Module):
 
     def exported_state(self) -> dict[str, Tensor]:
         """The tensors of ``model.safetensors``, under the names a reader of the exported folder expects."""
-        return self.state_dict()
+        return plain_state(self)
 
     def load_exported_state(self, state: Mapping[str, Tensor]) -> None:
         """The inverse of :meth:`exported_state`; strict."""

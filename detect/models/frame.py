@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from detect.models.backbone import create_backbone, describe_backbone, initial_weights, start_undecided
 from detect.models.contract import Detection, Detector
+from detect.models.tuning import plain_state
 from detect.registry import detectors
 from shared.types import Framing
 
@@ -43,7 +44,7 @@ class FrameDetector(Detector):
 
     def exported_state(self) -> dict[str, Tensor]:
         """The backbone's own tensor names, so that plain timm can load them."""
-        return self.net.state_dict()
+        return plain_state(self.net)
 
     def load_exported_state(self, state: Mapping[str, Tensor]) -> None:
         """The inverse of :meth:`exported_state`."""

@@ -26,6 +26,7 @@ the Hugging Face cache already. That option says how training begins and is no p
 our own.
 """
 
+# timm is imported where it is used: reading all its models takes longer than most commands of a swap.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
@@ -33,7 +34,6 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
-import timm
 import torch
 from torch import Tensor, nn
 
@@ -291,6 +291,8 @@ def encoder_shape(name: str, px: int) -> Shape:
     Raises:
         ConfigError: timm has no such encoder, it cannot give its map, or not at that size; the nearest is named.
     """
+    import timm
+
     if not timm.is_model(name):
         raise ConfigError(f"timm has no encoder {name!r}", hint=near_matches(name, timm.list_models()))
     native = int(timm.get_pretrained_cfg_value(name, "input_size")[-1])  # type: ignore[index]
@@ -315,6 +317,7 @@ def cached_weights(name: str) -> str:
     Raises:
         ConfigError: timm has none, or they were never downloaded.
     """
+    import timm
     from huggingface_hub import try_to_load_from_cache
 
     repository = timm.get_pretrained_cfg_value(name, "hf_hub_id")
@@ -346,6 +349,8 @@ def _net(name: str, px: int, weights: str | None = None) -> nn.Module:
     Raises:
         ConfigError: timm cannot build it so.
     """
+    import timm
+
     settings: dict[str, Any] = {"img_size": px} if timm.get_pretrained_cfg_value(name, "fixed_input_size") else {}
     if weights is not None:
         settings["pretrained_cfg_overlay"] = {"file": weights}

@@ -78,7 +78,7 @@ class ResidualLinear(nn.Module):
 
 
 def plain_state(net: nn.Module) -> dict[str, Tensor]:
-    """The state of ``net`` under the names it had before :func:`tune`: a replaced layer is one weight and a bias again."""
+    """The state of ``net`` under the names it had before :func:`tune`: replaced layers are weights and biases again."""
     state = dict(net.state_dict())
     for name, module in net.named_modules():
         if isinstance(module, ResidualLinear):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import typer
 
+from forge.commands.build import build
 from forge.commands.models import models
 from forge.commands.quality import quality
 from forge.commands.redraw import redraw
@@ -11,5 +12,5 @@ from forge.commands.swap import swap
 from forge.commands.train import train
 
 app = typer.Typer(help="Train swappers, make labelled fakes, measure them.", no_args_is_help=True)
-for command in (train, swap, quality, redraw, models):
+for command in (train, swap, quality, redraw, build, models):
     app.command()(command)

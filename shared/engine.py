@@ -104,13 +104,15 @@ class LocalEngine:
                 _end_children()
 
 
-def make_engine(name: str = "local", *, jobs: int | None = None) -> Engine:
-    """The engine called ``name``.
+def make_engine(name: str = "local", *, jobs: int | None = None, address: str | None = None) -> Engine:
+    """The engine called ``name``; ``address`` is where an engine of many machines is reached.
 
     Raises:
-        UsageError: there is none of that name.
+        UsageError: there is none of that name, or it takes no address.
     """
     if name == "local":
+        if address is not None:
+            raise UsageError("the local engine has no address", hint="leave --address out")
         return LocalEngine(jobs)
     raise UsageError(f"no engine is named {name!r}", hint="local")
 

@@ -16,7 +16,7 @@ from shared.config import digest, need, to_mapping
 from shared.errors import LeakError, MediaError
 from shared.splits import joined, place_groups
 from shared.storage import sha256_file
-from shared.types import Split
+from shared.types import SPLITS, Split
 from shared.video import probe
 
 
@@ -151,9 +151,9 @@ def splits_of(spec: Spec, shots: Sequence[Shot]) -> dict[str, Split]:
                     f"{' and '.join(sorted(splits))}",
                     hint="put them into one split, or untie them",
                 )
-            for split in sorted(splits, key=str):
-                for name in group:
-                    split_of[name] = split
+            for split in SPLITS:
+                if split in splits:
+                    split_of.update((name, split) for name in group)
         return split_of
     sizes = np.zeros((len(groups), 2))
     for place, group in enumerate(groups):

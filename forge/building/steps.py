@@ -34,7 +34,7 @@ from forge.building.shots import (
     write_facts,
 )
 from forge.enlarge import make_enlarge
-from forge.export import TaughtBy, save_swapper
+from forge.export import TaughtBy, read_card, save_swapper
 from forge.masks import MASK_KINDS, MaskWriter
 from forge.models import build_swapper
 from forge.order import checked_card, need_morph, need_target_decoder
@@ -197,12 +197,19 @@ def train(order: TrainOrder) -> int:
     Raises:
         AssayError: see :func:`forge.train.train_swapper`.
     """
+    run = Path(order.run)
+    if run.exists() and not (run / "run.json").exists():
+        shutil.rmtree(run)  # killed while it was being set up
     with with_threads(order.threads):
         result = train_swapper([Path(faceset) for faceset in order.facesets], Path(order.run), order.config)
     with replacing_folder(Path(order.out)) as draft:
         for step in order.ladder[:-1]:
             _export_snapshot(order, step, draft / f"step-{step}")
-        shutil.copytree(result.swapper, draft / f"step-{order.ladder[-1]}")
+        last = order.ladder[-1]
+        if read_card(result.swapper).training.get("steps") == last:
+            shutil.copytree(result.swapper, draft / f"step-{last}")
+        else:  # killed between the last checkpoint and its export
+            _export_snapshot(order, last, draft / f"step-{last}")
     return result.steps
 
 

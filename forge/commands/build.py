@@ -1,0 +1,73 @@
+"""``assay forge build``."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from shared.console import console
+
+if TYPE_CHECKING:
+    from forge.building.build import DryRun
+
+
+def build(
+    settings: Annotated[Path, typer.Argument(help="What the set is made of (TOML).", show_default=False)],
+    out: Annotated[Path, typer.Option(help="The dataset; made where there is none, completed where there is one.")],
+    work: Annotated[
+        Path | None, typer.Option(help="Folder for what is made on the way.", show_default="OUT.build")
+    ] = None,
+    jobs: Annotated[int | None, typer.Option(help="Tasks at a time.", show_default="one a core")] = None,
+    engine: Annotated[str, typer.Option(help="Where tasks run.")] = "local",
+    address: Annotated[str | None, typer.Option(help="Of the engine, where it needs one.", show_default=False)] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show the plan and what it costs; make nothing.")] = False,
+) -> None:
+    """Builds a whole labelled set: real clips and fakes, in every rendition, masked, signed, split by person.
+
+    Stopped or killed at any moment, the same command goes on; what is there is not made again.
+
+    Example: assay forge build set.toml --out sets/portraits --dry-run
+    """
+    from forge.building.build import build_set, plan_build
+    from forge.building.spec import load_spec
+    from shared.engine import make_engine
+
+    spec = load_spec(settings)
+    planned = plan_build(spec, out, work=work)
+    _show(planned)
+    if dry_run:
+        console.result({"clips": len(planned.plan.clips), "costs": [vars(cost) for cost in planned.costs]})
+        return
+    result = build_set(spec, out, work=work, engine=make_engine(engine, jobs=jobs, address=address))
+    console.print(f"{out}: {result.listed} clips, {result.made} of them new; assay dataset verify {out}")
+    console.result(
+        {
+            "dataset": result.dataset,
+            "listed": result.listed,
+            "made": result.made,
+            "skipped": {str(clip): why for clip, why in result.skipped.items()},
+            "tasks": result.tasks,
+            "seconds": round(result.seconds, 1),
+        }
+    )
+
+
+def _show(planned: DryRun) -> None:
+    counts = Counter((clip.split, clip.order.id.manipulation or "real") for clip in planned.plan.clips)
+    console.table(
+        f"{len(planned.plan.clips)} clips",
+        ["split", "manipulation", "clips"],
+        [(split, manipulation, count) for (split, manipulation), count in sorted(counts.items())],
+    )
+    rows = [
+        (cost.kind, cost.tasks, cost.missing, f"{cost.seconds / 60:.1f}", f"{cost.size_bytes / 1e9:.2f}")
+        for cost in planned.costs
+    ]
+    minutes = sum(cost.seconds for cost in planned.costs) / 60
+    size = sum(cost.size_bytes for cost in planned.costs) / 1e9
+    missing = sum(cost.missing for cost in planned.costs)
+    rows.append(("all", sum(cost.tasks for cost in planned.costs), missing, f"{minutes:.1f}", f"{size:.2f}"))
+    console.table("tasks", ["kind", "planned", "missing", "core minutes", "GB"], rows)

@@ -15,7 +15,7 @@ import numpy as np
 
 from forge.measures import flicker, landmark_distance, seam_ratio, sharpness_ratio, ssim
 from forge.quality_border import around, color_step, flicker_compensated, flows, inside_replaced, ssim_outside
-from forge.quality_features import FEATURE_PX, ClipFeatures, FeatureNet
+from forge.quality_features import FEATURE_PX, ClipFeatures, FeatureNet, Lpips
 from forge.quality_landmarks import expression_error, eye_openness, motion_correlation, mouth_openness, pose_error
 from forge.swap import SwapPredictor
 from shared.faces.align import align, cut, frame_to_crop, map_points, resized
@@ -188,14 +188,15 @@ class HeadGauge:
 
 
 class FeatureGauge:
-    """``features_outside``: distance of features where the paste did not reach; and vectors of faces for ``kept``.
+    """``features_outside``, ``lpips_outside``: distances where the paste did not reach; vectors of faces for ``kept``.
 
     On the picked frames only. The crops kept are of framing ``full``, cut by the target's landmarks.
     """
 
-    def __init__(self, net: FeatureNet, kept: ClipFeatures) -> None:
+    def __init__(self, net: FeatureNet, kept: ClipFeatures, lpips: Lpips | None = None) -> None:
         self._net = net
         self._kept = kept
+        self._lpips = lpips
 
     def take(self, sample: Sample) -> Values:
         """See :class:`Gauge`."""
@@ -209,6 +210,8 @@ class FeatureGauge:
         if part is not None and sample.alpha is not None:
             without = inside_replaced(sample.fake[part], sample.target[part], sample.alpha[part])
             yield "features_outside", self._net.distance(without, sample.target[part])
+            if self._lpips is not None:
+                yield "lpips_outside", self._lpips.distance(without, sample.target[part])
 
     def rest(self) -> Values:
         """See :class:`Gauge`."""

@@ -30,7 +30,7 @@ from forge.gauges import (
 )
 from forge.measures import Spread
 from forge.plan import SwapPlan, plan_swap, smoothed
-from forge.quality_features import FeatureBank, FeatureNet
+from forge.quality_features import FeatureBank, FeatureNet, Lpips
 from forge.quality_result import SPREADS, SwapQuality
 from forge.swap import SwapPredictor
 from shared.errors import FacesetError, MediaError, UsageError
@@ -67,6 +67,7 @@ class Instruments:
         predictor: the swapper, for self-reconstruction; None leaves it out.
         target_identity: whom the predictor draws then; None leaves it out.
         features: network for distances of features; None leaves them out. bank: where it keeps vectors of faces.
+        lpips: beside the features, where its weights are here.
         px, framing: of the crops compared; by default the swapper's output size and framing.
     """
 
@@ -78,6 +79,7 @@ class Instruments:
     predictor: SwapPredictor | None = None
     target_identity: str | None = None
     features: FeatureNet | None = None
+    lpips: Lpips | None = None
     bank: FeatureBank = field(default_factory=FeatureBank)
     px: int | None = None
     framing: Framing | None = None
@@ -101,7 +103,7 @@ class Instruments:
         if self.predictor is not None and self.target_identity is not None:
             gauges.append(SelfGauge(self.predictor, self.target_identity))
         if self.features is not None:
-            gauges.append(FeatureGauge(self.features, self.bank.of(clip)))
+            gauges.append(FeatureGauge(self.features, self.bank.of(clip), self.lpips))
         return gauges
 
     def judges(self) -> dict[str, Any]:

@@ -15,9 +15,9 @@ import cv2
 import numpy as np
 import timm
 import torch
-from timm.data.config import resolve_model_data_config
 from torch import Tensor, nn
 
+from forge.losses.perceptual import LPIPS, FeatureStages, PerceptualNet, perceptual_net
 from shared.errors import WeightsError
 from shared.pretrained import load_pretrained
 
@@ -25,7 +25,6 @@ FEATURES = "tf_efficientnet_lite0"
 FEATURE_PX = 224
 
 _BATCH = 16
-_EPSILON = 1e-10
 
 
 class FeatureNet:
@@ -42,8 +41,7 @@ class FeatureNet:
         self._device = torch.device(device)
         self._net: Any = net.to(self._device).eval().requires_grad_(False)
         self._dim = int(self._net.num_features)
-        config: dict[str, Any] = resolve_model_data_config(net)
-        self._mean, self._std = (_column(config[key], self._device) for key in ("mean", "std"))
+        self._stages = PerceptualNet(FeatureStages(self._net)).to(self._device)
 
     @classmethod
     def load(cls, device: torch.device | str = "cpu") -> FeatureNet:
@@ -66,18 +64,34 @@ class FeatureNet:
     def distance(self, a: np.ndarray, b: np.ndarray) -> float:
         """How far apart two crops are, 0 for equal ones.
 
-        Feature maps after each of five stages, every position's vector brought to unit length, squared difference
-        summed over channels, mean over positions, summed over stages: Zhang et al., "The unreasonable effectiveness
-        of deep features as a perceptual metric", CVPR 2018, eq. 1, with all channel weights 1.
+        Feature maps after each of five stages, as :func:`forge.losses.perceptual.feature_distance` compares them, all
+        channels alike.
         """
-        with torch.inference_mode():
-            maps = self._net.forward_intermediates(self._pixels([a, b]), intermediates_only=True)
-            units = [stage / (stage.norm(dim=1, keepdim=True) + _EPSILON) for stage in maps]
-            return float(sum((unit[0] - unit[1]).square().sum(0).mean() for unit in units))
+        return _apart(self._stages, a, b, self._device)
 
     def _pixels(self, crops: Sequence[np.ndarray]) -> Tensor:
-        stacked = torch.from_numpy(np.stack([_at_size(crop) for crop in crops])).to(self._device)
-        return (stacked.permute(0, 3, 1, 2).float() / 255 - self._mean) / self._std
+        stages = self._stages.stages
+        return (_pictures(crops, self._device) - stages.mean) / stages.std
+
+
+class Lpips:
+    """LPIPS, for what lies outside a paste; see :mod:`forge.losses.perceptual`."""
+
+    def __init__(self, net: PerceptualNet, device: torch.device | str = "cpu") -> None:
+        self._device = torch.device(device)
+        self._net = net
+
+    def distance(self, a: np.ndarray, b: np.ndarray) -> float:
+        """How far apart two crops (S, S, 3) uint8 are, brought to 224 px; 0 for equal ones."""
+        return _apart(self._net, a, b, self._device)
+
+
+def load_lpips(device: torch.device | str = "cpu") -> Lpips | None:
+    """LPIPS on VGG-16, or None where its weights are not on this machine: nothing else may bear the name."""
+    try:
+        return Lpips(perceptual_net(LPIPS, torch.device(device)), device)
+    except WeightsError:
+        return None
 
 
 def load_features(device: torch.device | str = "cpu") -> FeatureNet | None:
@@ -125,5 +139,13 @@ def _at_size(crop: np.ndarray) -> np.ndarray:
     return cv2.resize(crop, (FEATURE_PX, FEATURE_PX), interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_CUBIC)
 
 
-def _column(values: Sequence[float], device: torch.device) -> Tensor:
-    return torch.tensor(values, device=device).view(1, -1, 1, 1)
+def _pictures(crops: Sequence[np.ndarray], device: torch.device) -> Tensor:
+    """(N, 3, 224, 224) in [0, 1]."""
+    stacked = torch.from_numpy(np.stack([_at_size(crop) for crop in crops])).to(device)
+    return stacked.permute(0, 3, 1, 2).float() / 255
+
+
+def _apart(net: PerceptualNet, a: np.ndarray, b: np.ndarray, device: torch.device) -> float:
+    one, other = (_pictures([crop], device) for crop in (a, b))
+    with torch.inference_mode():
+        return float(net(one, other, torch.ones_like(one[:, :1])))

@@ -41,7 +41,8 @@ class SwapQuality:
         self_ssim, self_ssim_face: similarity (11x11, sigma 1.5) of the target person's own reconstruction at the
             swapper's output size, over the whole crop and inside the face.
         mask_ssim: similarity of the head region, Celeb-DF's Mask-SSIM.
-        ssim_outside, features_outside: similarity, and distance of network features, where the paste did not reach.
+        ssim_outside, features_outside, lpips_outside: similarity, and distances of network features, where the paste
+            did not reach; LPIPS only where its weights are on the machine.
         seam_ratio: steepness in the mask's fading band, over that of the target there; 1 shows no seam.
         color_step: colour just inside the border against just outside, beyond the target's own, CIE76.
         flicker, flicker_target: distance from the mean of the neighbours in time, grey levels, inside the face;
@@ -84,6 +85,7 @@ class SwapQuality:
     mask_ssim: Spread | None = None
     ssim_outside: Spread | None = None
     features_outside: Spread | None = None
+    lpips_outside: Spread | None = None
     seam_ratio: Spread | None = None
     color_step: Spread | None = None
     flicker: Spread | None = None
@@ -118,6 +120,7 @@ SPREAD_MEASURES: tuple[Measure, ...] = (
     Measure("mask_ssim", "SSIM", "higher"),
     Measure("ssim_outside", "SSIM", "higher"),
     Measure("features_outside", "feature distance", "lower"),
+    Measure("lpips_outside", "LPIPS", "lower"),
     Measure("seam_ratio", "x target", "nearer to 1"),
     Measure("color_step", "CIE76", "lower"),
     Measure("flicker", "grey levels", "lower"),

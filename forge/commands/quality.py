@@ -84,7 +84,7 @@ def _instruments(
 ) -> tuple[Instruments, dict[str, Person]]:
     from forge.quality import Instruments
     from forge.quality_fair import embedder_in_loss
-    from forge.quality_features import load_features
+    from forge.quality_features import load_features, load_lpips
     from forge.swap import SwapPredictor
     from shared.device import pick_device
     from shared.faces.finder import make_finder
@@ -103,6 +103,7 @@ def _instruments(
         embedder_in_loss=embedder_in_loss(run, embedder.name) if run is not None and embedder is not None else None,
         predictor=SwapPredictor.load(run, picked) if run is not None else None,
         features=features,
+        lpips=load_lpips(place),
     )
     return instruments, people
 

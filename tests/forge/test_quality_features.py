@@ -6,7 +6,8 @@ import pytest
 import timm
 import torch
 
-from forge.quality_features import FEATURES, FeatureBank, FeatureNet, load_features
+from forge.losses.perceptual import FeatureStages, PerceptualNet
+from forge.quality_features import FEATURES, FeatureBank, FeatureNet, Lpips, load_features, load_lpips
 from shared import pretrained
 from shared.errors import WeightsError
 
@@ -50,6 +51,22 @@ def test_a_bank_gives_pairs_with_their_clusters():
     assert clusters.tolist() == [7, 7, 9]
     assert len(bank.pairs({})[0]) == 0
     assert bank.of("a").fake == []
+
+
+def test_lpips_is_not_there_without_its_weights_and_nothing_takes_its_name(monkeypatch):
+    def refuse(*_args: object) -> None:
+        raise WeightsError("none here")
+
+    monkeypatch.setattr("forge.quality_features.perceptual_net", refuse)
+    assert load_lpips() is None
+
+
+def test_lpips_of_equal_crops_is_none(crop):
+    torch.manual_seed(0)
+    small = PerceptualNet(FeatureStages(timm.create_model("test_efficientnet", pretrained=False)))
+    lpips = Lpips(small)
+    assert lpips.distance(crop, crop) == pytest.approx(0, abs=1e-6)
+    assert lpips.distance(crop, np.roll(crop, 9, axis=0)) > 0
 
 
 def test_no_weights_no_network(monkeypatch):

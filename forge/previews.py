@@ -20,6 +20,8 @@ _CELL_PX = 128
 _LABEL_PX = 18
 _FACES = 6
 _MOST_IDENTITIES = 4
+_MOST_DIRECTIONS = 12
+_SMALL_CELL_PX = 96
 _SPACE = (24, 24, 24)
 _INK = (235, 235, 235)
 
@@ -54,6 +56,22 @@ def preview(swapper: Swapper, banks: Sequence[FaceBank], device: Device, *, face
             label = f"{bank.identity} again" if name == bank.identity else f"{bank.identity} as {name}"
             rows.append(_row(rgb, mask, label))
     return np.concatenate([_pad_to(row, max(row.shape[1] for row in rows)) for row in rows])
+
+
+def direction_sheet(swapper: Swapper, banks: Sequence[FaceBank], device: Device) -> np.ndarray:
+    """(H, W, 3) uint8 RGB: every direction at a glance, a row a face, a column a decoder; the faces stand at the left.
+
+    On the diagonal everybody is themselves. Of more than twelve identities twelve are shown, evenly spaced.
+    """
+    shown = [banks[place] for place in evenly_spaced(len(banks), _MOST_DIRECTIONS)]
+    names = [bank.identity for bank in shown]
+    rows = []
+    for bank in shown:
+        still = bank.still([len(bank) // 2], swapper.spec)
+        drawn = decode_all(swapper, still.input, names, device)
+        faces = torch.cat([still.target, *(rgb for rgb, _ in drawn.values())])
+        rows.append(_row(faces, None, f"{bank.identity}, then as {', '.join(names)}", cell_px=_SMALL_CELL_PX))
+    return np.concatenate(rows)
 
 
 def decode_all(
@@ -104,11 +122,11 @@ def loss_plot(metrics: Sequence[Mapping[str, float]]) -> bytes:
     return buffer.getvalue()
 
 
-def _row(faces: Tensor, masks: Tensor | None, label: str) -> np.ndarray:
+def _row(faces: Tensor, masks: Tensor | None, label: str, *, cell_px: int = _CELL_PX) -> np.ndarray:
     """One row of cells with its label above."""
     pictures = faces if masks is None else faces * (0.35 + 0.65 * masks)
     pixels = (pictures.clamp(0, 1) * 255).round().to(torch.uint8).permute(0, 2, 3, 1).cpu().numpy()
-    cells = [cv2.resize(cell, (_CELL_PX, _CELL_PX), interpolation=cv2.INTER_CUBIC) for cell in pixels]
+    cells = [cv2.resize(cell, (cell_px, cell_px), interpolation=cv2.INTER_CUBIC) for cell in pixels]
     strip = np.concatenate(cells, axis=1)
     head = np.full((_LABEL_PX, strip.shape[1], 3), _SPACE, np.uint8)
     text = label.encode("ascii", "replace").decode()

@@ -120,10 +120,21 @@ class TestTheRun:
 
     def test_the_folder_holds_what_a_person_looks_at(self, trained):
         previews = sorted(path.name for path in (trained.run / "previews").iterdir())
-        assert previews == ["latest.jpg", "loss.png", "step-00000003.jpg", "step-00000006.jpg"]
+        assert previews == [
+            "latest.jpg",
+            "loss.png",
+            "step-00000003.jpg",
+            "step-00000006.jpg",
+            "timelapse",
+            "timelapse.mp4",
+        ]
+        moments = sorted(path.name for path in (trained.run / "previews" / "timelapse").iterdir())
+        assert moments == ["step-00000003.jpg", "step-00000006.jpg"]
         lines = [json.loads(line) for line in (trained.run / "metrics.jsonl").read_text().splitlines()]
         assert [line["step"] for line in lines] == [2, 4, 6]
-        assert {"loss", "dssim", "mae", "mask", "loss/ann", "loss/bobby", "faces_per_second"} <= set(lines[0])
+        assert {"loss", "dssim", "mae", "mask", "loss/ann", "loss/bobby", "faces_per_second", "data_share"} <= set(
+            lines[0]
+        )
         assert lines[-1]["loss"] == pytest.approx(trained.loss)
         assert list((trained.run / "events").iterdir())
 
@@ -268,7 +279,9 @@ class TestRefusals:
             return plain(self, fraction)
 
         monkeypatch.setattr(SwapTrainer, "train_step", poisoned)
-        with pytest.raises(TrainingDivergedError, match=r"by step 5; the state of step 4 is kept") as caught:
+        with pytest.raises(
+            TrainingDivergedError, match=r"by step 5, after 3 returns; the state of step 4 is kept"
+        ) as caught:
             train_swapper(people, tmp_path / "run", CONFIG)
         assert "learning rate" in (caught.value.hint or "")
         assert all(torch.isfinite(value).all() for value in load_swapper(tmp_path / "run").state_dict().values())
@@ -328,8 +341,8 @@ run, people, settings, moment, threads = json.loads(sys.argv[1])
 torch.set_num_threads(threads)
 plain = SwapTrainer._losses
 
-def killed(self, banks, batches):
-    losses = plain(self, banks, batches)
+def killed(self, names, batches, settings):
+    losses = plain(self, names, batches, settings)
     if self.step == moment:
         os.kill(os.getpid(), signal.SIGKILL)
     return losses

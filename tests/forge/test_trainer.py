@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import math
 
 import pytest
@@ -9,11 +10,12 @@ import torch
 from forge.augment_config import AugmentConfig
 from forge.config import TrainConfig
 from forge.data import FaceBank
-from forge.loss_config import LossConfig
+from forge.loss_config import AdversarialConfig, LossConfig
 from forge.models import build_swapper
+from forge.recipe import Phase
 from forge.trainer import SwapTrainer
 from shared.device import Device, pick_device
-from shared.errors import CheckpointError
+from shared.errors import CheckpointError, UsageError
 
 CONFIG = TrainConfig(width=0.05, batch=2, steps=20, warmup_steps=2, learning_rate=1e-3, ema=0.9)
 CPU = pick_device("cpu", "float32")
@@ -68,6 +70,123 @@ def test_a_restored_training_goes_on_bit_for_bit(precision):
             assert torch.equal(a, b)
 
 
+ADVERSARY = LossConfig(true_face=0.1, adversarial=AdversarialConfig(kind="lsgan", net="patch", weight=0.1, channels=4))
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"optimizer": "adamw"},
+        {"optimizer": "adabelief", "lr_dropout": 0.3},
+        {"optimizer": "lion", "autoclip": 10.0},
+        {"optimizer": "rmsprop", "clip_norm": 1.0, "accumulate": 2},
+        {"optimizer": "adam", "loss": ADVERSARY},
+        {"augment": AugmentConfig(warp_kind="landmarks", color_transfer=0.5, uniform_yaw=True, contrast=0.5)},
+    ],
+    ids=["adamw", "adabelief", "lion", "rmsprop", "adversaries", "augment"],
+)
+def test_every_way_of_training_goes_on_bit_for_bit(changes):
+    config = dataclasses.replace(CONFIG, **changes)
+    straight = trainer(config)
+    run(straight, 4)
+    first = trainer(config)
+    run(first, 2)
+    tensors, meta = first.state()
+    tensors = {name: value.clone() for name, value in tensors.items()}
+    second = trainer(dataclasses.replace(config, seed=77))
+    run(second, 1)
+    second.restore(tensors, json.loads(json.dumps(meta)))
+    run(second, 2)
+    ours, theirs = straight.state(), second.state()
+    assert ours[1] == theirs[1]
+    assert set(ours[0]) == set(theirs[0])
+    for name, value in ours[0].items():
+        assert torch.equal(value, theirs[0][name]), name
+
+
+def test_an_adversary_learns_beside_the_swapper_and_only_while_it_counts():
+    phases = (Phase(2, {}), Phase(4, {"loss.adversarial.weight": 0.0}))
+    subject = trainer(dataclasses.replace(CONFIG, steps=4, loss=ADVERSARY, phases=phases))
+    before = {name: value.clone() for name, value in subject.state()[0].items() if name.startswith("adversary.")}
+    losses = subject.train_step(0.0)
+    assert {"adversary", "critic", "true_face"} <= set(losses["p0"].terms)
+    terms = losses["p0"].terms
+    plain = sum(terms[name] for name in ("dssim", "mae", "detail")) + 0.5 * terms["mask"]
+    assert losses["p0"].total.item() == pytest.approx(
+        (plain + 0.1 * terms["adversary"] + 0.1 * terms["true_face"]).item(), rel=1e-5
+    )
+    after = subject.state()[0]
+    moved = {name for name, value in before.items() if not torch.equal(value, after[name])}
+    assert any("nets.0" in name for name in moved)
+    assert any("nets.1" in name for name in moved)
+    subject.train_step(0.25)
+    rests = subject.train_step(0.5)
+    assert "critic" not in rests["p0"].terms
+
+
+def test_accumulated_batches_are_one_step_of_their_mean():
+    still = AugmentConfig(rotate_degrees=0, zoom=0, shift=0, flip=0, warp=0, lightness=0, tint=0)
+    config = dataclasses.replace(CONFIG, optimizer="rmsprop", augment=still, accumulate=3, ema=0.0)
+    many = trainer(config)
+    assert many.faces_per_step == 12
+    for bank in many.banks:
+        bank.planes[:] = bank.planes[:1]  # every batch is the same one
+    one = trainer(dataclasses.replace(config, accumulate=1))
+    for bank in one.banks:
+        bank.planes[:] = bank.planes[:1]
+    first, second = many.train_step(0.0), one.train_step(0.0)
+    assert first["p0"].total.item() == pytest.approx(second["p0"].total.item(), rel=1e-5)
+    assert (many.step, many.faces_seen, one.faces_seen) == (1, 12, 4)
+    for a, b in zip(many.swapper.parameters(), one.swapper.parameters(), strict=True):
+        assert torch.allclose(a, b, atol=1e-5)
+
+
+def test_frozen_parts_stay_until_a_phase_frees_them():
+    phases = (Phase(0.5, {}), Phase(1.0, {"freeze": "decoder.p0"}))
+    subject = trainer(dataclasses.replace(CONFIG, steps=2, freeze="encoder", phases=phases))
+
+    def part(name: str) -> list[torch.Tensor]:
+        return [each.detach().clone() for each in subject.swapper.parts()[name].parameters()]
+
+    def same(name: str, kept: list[torch.Tensor]) -> bool:
+        return all(torch.equal(a, b) for a, b in zip(part(name), kept, strict=True))
+
+    encoder, decoder = part("encoder"), part("decoder.p0")
+    subject.train_step(0.0)
+    assert same("encoder", encoder)
+    assert not same("decoder.p0", decoder)
+    decoder = part("decoder.p0")
+    subject.train_step(0.5)
+    assert not same("encoder", encoder)
+    assert same("decoder.p0", decoder)
+
+
+@pytest.mark.parametrize(
+    ("freeze", "said"), [("encodr", "no part 'encodr'"), ("encoder,decoder,mask", "nothing to learn")]
+)
+def test_parts_that_cannot_be_frozen_are_refused(freeze, said):
+    with pytest.raises(UsageError, match=said) as caught:
+        trainer(dataclasses.replace(CONFIG, freeze=freeze))
+    assert caught.value.hint
+
+
+def test_going_slower_is_kept_and_draws_other_faces():
+    subject, plain = trainer(), trainer()
+    subject.slow_down(0.5, 1)
+    assert not torch.equal(subject.generator.get_state(), plain.generator.get_state())
+    subject.train_step(0.0)
+    tensors, meta = subject.state()
+    assert meta["movers"]["mover"]["groups"][0]["lr"] == pytest.approx(2.5e-4)
+    plain.restore(tensors, meta)
+    assert plain.rate_scale == 0.5
+
+
+def test_the_share_of_time_for_data_is_measured():
+    subject = trainer()
+    run(subject, 2)
+    assert 0 < subject.watch.share() < 1
+
+
 def test_training_makes_the_loss_smaller():
     config = dataclasses.replace(CONFIG, learning_rate=3e-3, augment=AugmentConfig(lightness=0.05))
     losses = run(trainer(config), 20)
@@ -78,10 +197,10 @@ def test_the_rate_follows_the_schedule():
     subject = trainer()
     run(subject, 1)
     _, meta = subject.state()
-    assert meta["optimizer"]["groups"][0]["lr"] == pytest.approx(5e-4)
+    assert meta["movers"]["mover"]["groups"][0]["lr"] == pytest.approx(5e-4)
     subject.train_step(1.0)
     _, meta = subject.state()
-    assert meta["optimizer"]["groups"][0]["lr"] == pytest.approx(1e-3 * CONFIG.decay_to)
+    assert meta["movers"]["mover"]["groups"][0]["lr"] == pytest.approx(1e-3 * CONFIG.decay_to)
 
 
 def test_the_average_is_shipped_and_training_goes_on_with_the_weights():
@@ -116,9 +235,9 @@ def test_each_identity_has_its_own_loss():
     losses = trainer(dataclasses.replace(CONFIG, loss=LossConfig(mask=0, detail=2))).train_step(0.0)
     assert set(losses) == {"p0", "p1"}
     for loss in losses.values():
-        assert loss.total.item() == pytest.approx(
-            loss.dssim.item() + loss.mae.item() + 2 * loss.detail.item(), rel=1e-5
-        )
+        terms = {name: value.item() for name, value in loss.terms.items()}
+        assert set(terms) == {"dssim", "mae", "detail"}
+        assert loss.total.item() == pytest.approx(terms["dssim"] + terms["mae"] + 2 * terms["detail"], rel=1e-5)
 
 
 def test_a_weight_that_is_no_number_is_noticed():

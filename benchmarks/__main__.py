@@ -229,6 +229,34 @@ def first_run(
     )
 
 
+@app.command()
+def scale(
+    clips: Annotated[int, typer.Option(help="How many lines the manifest has.", min=16)] = 100_000,
+    save: Save = None,
+) -> None:
+    """Load, split, filter and verify the structure of a manifest without media."""
+    from benchmarks.scale import measure
+
+    show(new_result("scale", _command(), measure(clips), settings={"clips": clips}), save)
+
+
+@app.command()
+def tamper(
+    sets: Annotated[int, typer.Option(help="How many sets, a tampering each.", min=1)] = 200,
+    start: Annotated[int, typer.Option(help="Seed of the first set.", min=0)] = 0,
+    save: Save = None,
+) -> None:
+    """Whether verify finds seven kinds of tampering, and accuses no set that is untouched."""
+    from benchmarks.tamper import measurements, run
+
+    with console.progress("sets", sets, unit="set") as tick:
+        outcomes = run(sets, start=start, tick=tick)
+    for outcome in outcomes:
+        if outcome.accused or not outcome.found:
+            console.warn(f"seed {outcome.seed}, {outcome.kind}: untouched {outcome.accused}, said {outcome.said[:3]}")
+    show(new_result("tamper", _command(), measurements(outcomes), settings={"sets": sets, "start": start}), save)
+
+
 def _command() -> str:
     """The command line as it can be typed again, with the folders of files left out."""
     words = [Path(word).name if "/" in word and not word.startswith("-") else word for word in sys.argv[1:]]

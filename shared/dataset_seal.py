@@ -2,7 +2,8 @@
 
 A clip carries its own signature (:mod:`shared.provenance`); the seal covers what no clip can say of itself: that it
 belongs to this set, in which split, and that no clip is missing. The statement lists every clip's line by digest, so
-that a difference can be named.
+that a difference can be named. A manifest beside a clip (``.c2pa``) is sealed as a file: its own signature does not
+cover all of its bytes.
 """
 
 from __future__ import annotations
@@ -18,8 +19,9 @@ import msgspec
 from shared.dataset_layout import CARD, FRAMES, MANIFEST, SEAL, SETTINGS
 from shared.errors import ManifestError, ProvenanceError
 from shared.manifest import manifest_lines, record_digest
+from shared.provenance_read import EMBEDDABLE
 from shared.signing import SigningIdentity, chain_fingerprint, load_chain, root_of, subject_name, verify_signature
-from shared.storage import sha256_file, write_bytes
+from shared.storage import inside, sha256_file, write_bytes
 
 _VERSION = 1
 _MAX_BYTES = 1 << 30
@@ -28,6 +30,7 @@ _FILES = (SETTINGS, FRAMES, CARD)
 
 class _Id(msgspec.Struct):
     id: str
+    path: str = ""
 
 
 class _Statement(msgspec.Struct, forbid_unknown_fields=True):
@@ -51,7 +54,7 @@ class Seal:
 
     Attributes:
         clips: text of a clip's id to the SHA-256 of its manifest line.
-        files: name of a file to its SHA-256.
+        files: path of a file in the set to its SHA-256: settings, frame table, card, C2PA manifests beside clips.
         roots: PEM of the root certificates whose signers made the clips, the sealer's own among them.
         signer, fingerprint, root: who sealed the set: common name, SHA-256 of the leaf, PEM of the root.
     """
@@ -89,10 +92,11 @@ def write_seal(
         ManifestError: the manifest cannot be read.
         StorageError: the disk refused.
     """
+    lines, sidecars = _read_lines(newest(folder, drafts, MANIFEST))
     statement = _Statement(
-        _line_digests(newest(folder, drafts, MANIFEST)),
+        lines,
         dataset,
-        _file_digests(folder, drafts),
+        _file_digests(folder, drafts, sidecars),
         tuple(dict.fromkeys((*roots, identity.root))),
     )
     signature = identity.sign(_canonical(statement))
@@ -145,9 +149,10 @@ def difference(folder: Path, seal: Seal, *, drafts: Path | None = None) -> Diffe
     Raises:
         ManifestError: the manifest cannot be read.
     """
-    lines = _line_digests(newest(folder, drafts, MANIFEST))
-    files = _file_digests(folder, drafts)
-    names = dict.fromkeys((*seal.files, *files))
+    lines, sidecars = _read_lines(newest(folder, drafts, MANIFEST))
+    files = _file_digests(folder, drafts, sidecars)
+    # A sidecar that came with a clip added since is the next seal's; all that is sealed has to be there.
+    names = dict.fromkeys((*seal.files, *_FILES))
     return Difference(
         changed=tuple(clip for clip, digest in lines.items() if seal.clips.get(clip, digest) != digest),
         removed=tuple(clip for clip in seal.clips if clip not in lines),
@@ -167,18 +172,35 @@ def _canonical(statement: _Statement) -> bytes:
     return msgspec.json.encode(statement, order="sorted")
 
 
-def _line_digests(path: Path) -> dict[str, str]:
-    """Clip id to digest of its line. Of two lines with one id the later counts; :func:`read_manifest` refuses them."""
+def _read_lines(path: Path) -> tuple[dict[str, str], list[str]]:
+    """Clip id to digest of its line, and paths of the C2PA manifests that lie beside their clips.
+
+    Of two lines with one id the later counts; :func:`read_manifest` refuses them.
+    """
     digests: dict[str, str] = {}
+    sidecars: list[str] = []
     for number, line in manifest_lines(path, partial_tail_ok=True):
         try:
-            digests[msgspec.json.decode(line, type=_Id).id] = record_digest(line)
+            named = msgspec.json.decode(line, type=_Id)
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
             where = f"{path}, line {number}"
             raise ManifestError(f"{where}: {error}", hint="restore it from a copy") from error
-    return digests
+        digests[named.id] = record_digest(line)
+        stem, dot, suffix = named.path.rpartition(".")
+        if dot and f".{suffix.lower()}" not in EMBEDDABLE:
+            sidecars.append(f"{stem}.c2pa")
+    return digests, sidecars
 
 
-def _file_digests(folder: Path, drafts: Path | None) -> dict[str, str]:
+def _file_digests(folder: Path, drafts: Path | None, sidecars: Sequence[str]) -> dict[str, str]:
     paths = {name: newest(folder, drafts, name) for name in _FILES}
-    return {name: sha256_file(path) for name, path in paths.items() if path.is_file()}
+    digests = {name: sha256_file(path) for name, path in paths.items() if path.is_file()}
+    for name in sidecars:
+        try:
+            path = inside(folder, name)
+        except ManifestError:
+            # A line whose path leads out has no sidecar here; whoever reads the line refuses it.
+            continue
+        if path.is_file():
+            digests[name] = sha256_file(path)
+    return digests

@@ -2,7 +2,11 @@
 
 What is found by what: a changed byte by the digests (lines in the seal, files in the lines); a line changed, moved to
 another split, removed or added by the seal; a label swapped on disk by the seal and by the clip's own signed facts; a
-clip or a seal signed by somebody else by the chain of certificates.
+clip or a seal signed by somebody else by the chain of certificates; masks that were wrong when they were made by the
+pixels (:mod:`shared.dataset_masks`).
+
+Outside the seal, and never looked at: ``previews/``, ``.lock`` and what else lies beside the folders of a set. No file
+there is listed, so nothing that reads the set meets it.
 """
 
 from __future__ import annotations
@@ -17,7 +21,9 @@ import pyarrow as pa
 
 from shared.dataset_files import PresentFiles, files_of
 from shared.dataset_layout import FRAMES, MANIFEST, MASKS, MEDIA, read_info
+from shared.dataset_masks import Originals, mask_faults
 from shared.dataset_pending import frame_tables, labels_path, standing_seal
+from shared.dataset_rows import rows_by_clip
 from shared.dataset_seal import Seal, difference, newest
 from shared.errors import AssayError, ManifestError, ProvenanceError
 from shared.manifest import frame_label_table, read_manifest
@@ -40,6 +46,7 @@ Kind = Literal[
     "label",
     "leak",
     "frames",
+    "mask",
 ]
 Severity = Literal["error", "warning"]
 
@@ -51,7 +58,7 @@ class Problem:
     Attributes:
         kind: "manifest" (cannot be read), "seal", "signer" (sealed by somebody unknown here), "added", "removed" and
             "changed" (against the seal), "file" (missing or other bytes), "orphan" (listed nowhere), "provenance",
-            "label", "leak", "frames" (counts).
+            "label", "leak", "frames" (counts), "mask" (contradicts the pixels, see :mod:`shared.dataset_masks`).
         severity: a warning is what a stopped build or a colleague's machine explains; an error is not.
     """
 
@@ -88,11 +95,12 @@ def verify_dataset(
     problems += [Problem("leak", str(leak)) for leak in find_leaks(records)]
     problems += _check_frames(folder, records, seal, drafts)
     anchors = "".join(seal.roots) if seal else None
-    present = PresentFiles(folder)
+    present, originals, digests = PresentFiles(folder), Originals(records), _Digests()
     for record in records:
         problems += _check_files(present, record)
         if deep:
-            problems += _check_clip(present, record, anchors)
+            problems += _check_clip(present, record, anchors, digests)
+            problems += [Problem("mask", fault, record.id) for fault in mask_faults(present, record, originals)]
         if tick is not None:
             tick()
     return [*problems, *_check_orphans(present, records)]
@@ -158,7 +166,7 @@ def _check_frames(folder: Path, records: Sequence[ClipRecord], seal: Seal | None
     seen: set[str] = set()
     problems: list[Problem] = []
     try:
-        for clip, rows in _clips_of(frame_tables(folder, waiting, drafts=drafts)):
+        for clip, rows in rows_by_clip(frame_tables(folder, waiting, drafts=drafts)):
             record = missing.pop(clip, None)
             if record is not None:
                 problems += [Problem("label", fault, record.id) for fault in _label_faults(record, rows)]
@@ -171,31 +179,6 @@ def _check_frames(folder: Path, records: Sequence[ClipRecord], seal: Seal | None
         return [Problem("frames", str(error))]
     problems += [Problem("label", "has no frame labels", record.id) for record in missing.values()]
     return problems
-
-
-def _clips_of(tables: Iterable[pa.Table]) -> Iterator[tuple[str, pa.Table]]:
-    """Each clip with its rows, which stand together but may go on from one table to the next."""
-    held: tuple[str, pa.Table] | None = None
-    for table in tables:
-        for clip, rows in _runs(table):
-            if held is not None and held[0] == clip:
-                held = (clip, pa.concat_tables([held[1], rows]))
-                continue
-            if held is not None:
-                yield held
-            held = (clip, rows)
-    if held is not None:
-        yield held
-
-
-def _runs(table: pa.Table) -> Iterator[tuple[str, pa.Table]]:
-    if table.num_rows == 0:
-        return
-    codes = table["clip"].combine_chunks().dictionary_encode()
-    indices = codes.indices.to_numpy()
-    starts = [0, *(np.flatnonzero(np.diff(indices)) + 1).tolist()]
-    for start, stop in zip(starts, [*starts[1:], table.num_rows], strict=True):
-        yield codes.dictionary[int(indices[start])].as_py(), table.slice(start, stop - start)
 
 
 def _label_faults(record: ClipRecord, rows: pa.Table) -> list[str]:
@@ -220,7 +203,32 @@ def _label_faults(record: ClipRecord, rows: pa.Table) -> list[str]:
     return []
 
 
-def _check_clip(present: PresentFiles, record: ClipRecord, anchors: str | None) -> Iterator[Problem]:
+class _Digests:
+    """SHA-256 and frame counts of files, each read once: renditions of one size share their masks."""
+
+    def __init__(self) -> None:
+        self._digests: dict[Path, str] = {}
+        self._counts: dict[Path, int | str | None] = {}
+
+    def sha256(self, path: Path) -> str:
+        """Of the file's bytes."""
+        if path not in self._digests:
+            self._digests[path] = sha256_file(path)
+        return self._digests[path]
+
+    def frames(self, path: Path) -> int | str | None:
+        """How many frames decode, or why none does."""
+        from shared.video import probe
+
+        if path not in self._counts:
+            try:
+                self._counts[path] = probe(path, count=True).frames_counted
+            except AssayError as error:
+                self._counts[path] = str(error)
+        return self._counts[path]
+
+
+def _check_clip(present: PresentFiles, record: ClipRecord, anchors: str | None, digests: _Digests) -> Iterator[Problem]:
     """All that reading a clip's files can show."""
     for what, path, digest in _wanted(record):
         try:
@@ -229,9 +237,9 @@ def _check_clip(present: PresentFiles, record: ClipRecord, anchors: str | None) 
             continue
         if file is None:
             continue
-        if digest and sha256_file(file) != digest:
+        if digest and digests.sha256(file) != digest:
             yield Problem("file", f"{path} has other bytes than the manifest says", record.id)
-        yield from _check_count(file, what, record)
+        yield from _check_count(digests.frames(file), what, record)
         if what == "video":
             yield from _check_provenance(file, record, anchors)
 
@@ -288,15 +296,10 @@ def _check_statement(found: Provenance, record: ClipRecord) -> Iterator[Problem]
             yield Problem("label", f"{name} is listed as {value!r} and signed as {signed[name]!r}", record.id)
 
 
-def _check_count(path: Path, what: str, record: ClipRecord) -> Iterator[Problem]:
-    from shared.video import probe
-
-    try:
-        counted = probe(path, count=True).frames_counted
-    except AssayError as error:
-        yield Problem("frames", f"its {what} cannot be decoded: {error}", record.id)
-        return
-    if counted != record.frames:
+def _check_count(counted: int | str | None, what: str, record: ClipRecord) -> Iterator[Problem]:
+    if isinstance(counted, str):
+        yield Problem("frames", f"its {what} cannot be decoded: {counted}", record.id)
+    elif counted != record.frames:
         yield Problem("frames", f"its {what} has {counted} frames, the manifest says {record.frames}", record.id)
 
 

@@ -117,7 +117,7 @@ def add_fake(dataset: DatasetFolder, source: str, target: str, scratch: Path) ->
     hashes = []
     for index, relative in enumerate(masks.paths.values()):
         with dataset.stage_media(relative) as draft:
-            _film(draft, gray=True, start=index)
+            _film(draft, gray=True, start=index, blank_from=4)
             hashes.append(sha256_file(draft))
     masks = dataclasses.replace(masks, sha256=tuple(hashes))
     relative = dataset.media_for(clip)
@@ -156,9 +156,9 @@ def add_fake(dataset: DatasetFolder, source: str, target: str, scratch: Path) ->
     return dataset.add(record, labels)
 
 
-def _film(path: Path, *, start: int = 0, gray: bool = False) -> None:
+def _film(path: Path, *, start: int = 0, gray: bool = False, blank_from: int = 6) -> None:
     encoding = Encoding.lossless_mask() if gray else QUICK
     with VideoWriter(path, width=64, height=48, time_base=PAL, frame_rate=None, encoding=encoding) as writer:
         for index in range(6):
-            image = numbered(start + index)
+            image = numbered(start + index) * np.uint8(index < blank_from)
             writer.write(image[..., 0] if gray else image, Timestamp(index, PAL))

@@ -11,19 +11,21 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import torch
+from PIL import Image
 
 from forge.export import save_swapper, swapper_digest
 from forge.models import build_swapper
 from forge.pipeline import swap_clip
+from forge.signed_list import read_signed
 from forge.swap_config import ColorConfig, MaskConfig, OutputConfig, SwapConfig
 from shared.config import digest
 from shared.dataset import DatasetFolder
-from shared.errors import CheckpointError, MediaError, NoFaceError, StorageError, UsageError
+from shared.errors import CheckpointError, MediaError, NoFaceError, ProvenanceError, StorageError, UsageError
 from shared.faces.align import MEAN_FACE
 from shared.provenance import read_provenance
 from shared.storage import sha256_file
 from shared.types import ClipId, Timestamp
-from shared.video import VideoReader, VideoWriter, audio_digest, frame_times, probe, read_mask_frames
+from shared.video import Encoding, VideoReader, VideoWriter, audio_digest, frame_times, probe, read_mask_frames
 
 WIDTH, HEIGHT, FRAMES = 112, 96, 14
 BASE = Fraction(1, 50)
@@ -315,6 +317,74 @@ def test_probe_of_the_fake_shows_the_targets_size(target, swapper, config, tmp_p
     record = swap_clip(target, swapper=swapper, source="ann", dataset=tmp_path / "set", config=config, rights="consent")
     info = probe(tmp_path / "set" / record.path)
     assert (info.width, info.height, info.has_audio) == (WIDTH, HEIGHT, True)
+
+
+def test_only_the_segments_are_swapped_and_the_rest_is_real(target, swapper, config, tmp_path):
+    config = dataclasses.replace(config, segments=((2, 4), (8, 11)))
+    order = {"swapper": swapper, "source": "ann", "dataset": tmp_path / "set", "rights": "consent"}
+    record = swap_clip(target, config=config, **order, encoding=Encoding.lossless_rgb())
+    assert record.faked == ((2, 4), (8, 11))
+    folder = DatasetFolder.open(tmp_path / "set")
+    labels = folder.frame_labels(record.id)
+    assert [one.frame for one in labels if one.label == "fake"] == [2, 3, 8, 9, 10]
+    assert record.path.endswith(".mkv")
+    assert record.rendition == "ffv1-bgr0"
+    for fake, real in zip(VideoReader(folder.media_path(record)), VideoReader(target), strict=True):
+        assert np.array_equal(fake.image, real.image) == (fake.index not in (2, 3, 8, 9, 10))
+    with pytest.raises(UsageError, match="has 14 frames"):
+        swap_clip(target, config=dataclasses.replace(config, segments=((9, 20),)), **order, name="beyond")
+
+
+def test_a_moving_preview_and_patches_beside_the_clip(target, swapper, config, tmp_path):
+    config = dataclasses.replace(config, output=dataclasses.replace(FAST, gif=True))
+    order = {"swapper": swapper, "source": "ann", "dataset": tmp_path / "set", "rights": "consent", "name": "one"}
+    record = swap_clip(target, config=config, **order, patches=tmp_path / "patches")
+    for preview in ("one.jpg", "one.gif"):
+        provenance = read_provenance(tmp_path / "set" / "previews" / "lightweight" / preview)
+        assert provenance is not None
+        assert provenance.valid
+        assert provenance.says_fake
+    with Image.open(tmp_path / "set" / "previews" / "lightweight" / "one.gif") as gif:
+        assert (gif.n_frames, gif.size) == (FRAMES - len(EMPTY), (2 * WIDTH, HEIGHT + 20))
+        assert b"Synthetic" in gif.info["comment"]
+    listed = read_signed(tmp_path / "patches" / "patches.json")
+    assert listed["clip"]["id"] == str(record.id)
+    assert [row["frame"] for row in listed["patches"]] == [i for i in range(FRAMES) if i not in EMPTY]
+    _need_pasted_patch(listed["patches"][0], tmp_path / "patches", target, tmp_path / "set" / record.path)
+    patch = tmp_path / "patches" / listed["patches"][0]["file"]
+    patch.write_bytes(patch.read_bytes()[:-12])
+    with pytest.raises(ProvenanceError, match="not what was signed"):
+        read_signed(tmp_path / "patches" / "patches.json")
+    assert 0 < float(record.factors["flicker_ratio"]) < 100
+    (tmp_path / "letters").mkdir()
+    (tmp_path / "letters" / "dear.txt").write_text("mine")
+    with pytest.raises(UsageError, match="not empty"):
+        swap_clip(target, config=config, **{**order, "name": "two"}, patches=tmp_path / "letters")
+
+
+def _need_pasted_patch(row: dict, folder: Path, target: Path, clip: Path) -> None:
+    """Compositing by hand, with the matrix and the alpha channel, gives what the clip shows."""
+    with Image.open(folder / row["file"]) as picture:
+        assert "Synthetic" in picture.text["Description"]
+        patch = np.asarray(picture, np.float32)
+    matrix = np.array(row["crop_to_frame"])
+    layer = cv2.warpAffine(patch, matrix, (WIDTH, HEIGHT), flags=cv2.INTER_CUBIC)
+    before, shown = (next(iter(VideoReader(path))).image.astype(np.float32) for path in (target, clip))
+    alpha = layer[..., 3:] / 255
+    composite = before + alpha * (layer[..., :3] - before)
+    inside = alpha[..., 0] > 0.2
+    assert inside.sum() > 100
+    assert np.abs(composite - shown)[inside].mean() < 4 < np.abs(before - shown)[inside].mean()
+
+
+def test_settings_that_this_swapper_cannot_follow_are_refused(target, swapper, config, tmp_path):
+    order = {"swapper": swapper, "source": "ann", "dataset": tmp_path / "set", "rights": "consent"}
+    with pytest.raises(UsageError, match="cannot morph"):
+        swap_clip(target, config=dataclasses.replace(config, morph=0.5), **order)
+    learned = dataclasses.replace(config, mask=MaskConfig("learned-target"))
+    with pytest.raises(UsageError, match=r"learned no mask|cannot draw dora"):
+        swap_clip(target, config=learned, **order, target_identity="dora")
+    assert not (tmp_path / "set").exists()
 
 
 @pytest.mark.needs_media

@@ -9,12 +9,14 @@ import torch
 from torch import Tensor
 
 from forge.color import ColorMap
-from forge.frames import Drawn, DrawnFace
+from forge.flicker import FlickerMeter
+from forge.frames import Drawn, DrawnFace, Rendered
+from forge.masks import frame_masks
 from forge.models.contract import Swap, Swapper, SwapSpec
 from forge.plan import plan_swap
 from forge.render import Cast, aligned, drawn, pasted
 from forge.swap import SwapPredictor
-from forge.swap_config import BlendConfig, ColorConfig, SwapConfig, TemporalConfig
+from forge.swap_config import BlendConfig, ColorConfig, DegradeConfig, MaskConfig, SwapConfig, TemporalConfig
 from forge.temporal import steadied
 from shared.device import Device
 from shared.faces.align import MEAN_FACE, frame_to_crop
@@ -177,3 +179,101 @@ def test_maps_beyond_reach_do_not_count():
     near = [_colored(i, float(i)) for i in range(3)]
     apart = [replace(one, frame=replace(one.frame, time=Timestamp(50 * i, BASE))) for i, one in enumerate(near)]
     assert _offsets(_steady(apart, 0.1)) == [0.0, 1.0, 2.0]
+
+
+WORSE = {"denoise": 2, "resample": 3.0, "color_steps": 8, "noise": 5.0}
+
+
+@pytest.mark.parametrize(("name", "value"), WORSE.items())
+def test_a_degraded_face_changes_the_face_alone(name, value):
+    frames, faces = _frames(3), [[_face()], [], [_face()]]
+    config = SwapConfig(color=PLAIN, degrade=DegradeConfig(**{name: value}))
+    plain = _render(frames, faces, SwapConfig(color=PLAIN))[0]
+    result = _render(frames, faces, config)[0]
+    assert not np.array_equal(result.image, plain.image)
+    outside = result.masks.alpha == 0
+    assert np.array_equal(result.image[outside], frames[0].image[outside])
+    assert (result.masks.alpha[result.masks.changed > 0] > 0).all()
+
+
+def test_a_degraded_frame_is_marked_as_changed_wherever_it_is_and_others_stay():
+    frames, faces = _frames(3), [[_face()], [], [_face()]]
+    config = SwapConfig(color=PLAIN, degrade=DegradeConfig(noise=12.0, to="frame"))
+    first, empty, last = _render(frames, faces, config)
+    assert (first.masks.changed > 0).mean() > 0.99
+    differs = (first.image != frames[0].image).any(axis=2)
+    assert np.array_equal(first.masks.changed > 0, differs)
+    assert (first.masks.alpha > 0).mean() < 0.5  # what the compositor used stays what it was
+    assert np.array_equal(empty.image, frames[1].image)
+    assert not empty.masks.any_changed
+    noise = [one.image.astype(int) - frame.image for one, frame in ((first, frames[0]), (last, frames[2]))]
+    assert not np.array_equal(noise[0][:8], noise[1][:8])  # other noise in every frame
+    assert np.array_equal(first.image, _render(frames, faces, config)[0].image)  # and the same again
+
+
+def test_motion_blur_follows_the_face():
+    frames = _frames(5)
+    moving = [[_face(x=20 + 8 * i)] for i in range(5)]
+    config = SwapConfig(color=PLAIN, mask=MaskConfig("full"), temporal=TemporalConfig(landmarks="none"))
+    blurred = replace(config, blend=BlendConfig(motion_blur=1.0))
+    sharp, smeared = (_render(frames, moving, one)[2] for one in (config, blurred))
+    inside = np.s_[40:56, 44:68]
+    across, down = (
+        np.diff(smeared.image[inside].astype(float), axis=axis).std()
+        / np.diff(sharp.image[inside].astype(float), axis=axis).std()
+        for axis in (1, 0)
+    )
+    assert across < 0.5
+    assert down > across
+    still = [[_face()]] * 5
+    assert np.array_equal(_render(frames, still, config)[2].image, _render(frames, still, blurred)[2].image)
+
+
+def test_the_targets_decoder_gives_its_mask():
+    frames, faces = _frames(1), [[_face()]]
+    masks = {
+        kind: _render(frames, faces, SwapConfig(color=PLAIN, mask=MaskConfig(kind)))[0].masks.region
+        for kind in ("learned-source", "learned-target", "learned-product", "learned-sum")
+    }
+    # The stand-in draws the same mask for everybody, of zeros and ones.
+    assert masks["learned-source"].max() == 255
+    for kind, mask in masks.items():
+        assert np.array_equal(mask, masks["learned-source"]), kind
+
+
+def test_a_larger_face_covers_more():
+    frames, faces = _frames(1), [[_face()]]
+    sizes = [
+        (_render(frames, faces, SwapConfig(color=PLAIN, blend=BlendConfig(scale=scale)))[0].masks.alpha > 0).sum()
+        for scale in (0.8, 1.0, 1.2)
+    ]
+    assert sizes[0] / sizes[1] == pytest.approx(0.64, abs=0.05)
+    assert sizes[2] / sizes[1] == pytest.approx(1.44, abs=0.1)
+
+
+def test_flicker_of_an_untouched_face_is_the_targets_own():
+    meter = FlickerMeter()
+    for frame in _frames(6):
+        rendered = Rendered(frame, frame.image, frame_masks(frame.image, frame.image, []), _pasted_face())
+        meter.take(rendered)
+    found = meter.result()
+    assert found is not None
+    assert (found.frames, found.ratio) == (4, 1.0)
+    assert FlickerMeter().result() is None
+
+
+def test_flicker_counts_grey_levels():
+    meter = FlickerMeter()
+    for frame in _frames(7):
+        still = np.full_like(frame.image, 100)
+        jumping = np.full_like(frame.image, 100 + 10 * (frame.index % 2))
+        frame = replace(frame, image=still)
+        meter.take(Rendered(frame, jumping, frame_masks(still, jumping, []), _pasted_face()))
+    found = meter.result()
+    assert found is not None
+    assert found.fake == pytest.approx(10, abs=0.05)  # each frame is ten levels from the mean of its neighbours
+    assert found.target == pytest.approx(0, abs=1e-3)
+
+
+def _pasted_face() -> tuple[DrawnFace, ...]:
+    return _colored(0, None).faces

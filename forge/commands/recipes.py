@@ -1,0 +1,51 @@
+"""``assay forge recipes``."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from forge.recipe import read_recipe, recipe_names
+from shared.console import console
+
+
+def recipes(
+    name: Annotated[
+        str | None, typer.Argument(help="One of them, or a recipe file, to see all of it.", show_default=False)
+    ] = None,
+) -> None:
+    """Lists the ways to train, with where they come from; of one it tells the settings and phases.
+
+    Example: assay forge recipes deepfacelab
+    """
+    if name is not None:
+        _show(name)
+        return
+    known = [read_recipe(each) for each in recipe_names()]
+    rows = [
+        [each.name, str(each.settings.get("model", "")), str(max(1, len(each.phases))), each.description]
+        for each in known
+    ]
+    console.table("recipes", ["name", "model", "phases", "what it is"], rows)
+    told = [{"name": each.name, "description": each.description, "source": each.source} for each in known]
+    console.print("train with one: assay forge train ... --recipe NAME")
+    console.result({"recipes": told})
+
+
+def _show(name: str) -> None:
+    recipe = read_recipe(name)
+    console.print(f"{recipe.name}: {recipe.description}\nsource: {recipe.source}")
+    settings = [f"{key} = {value}" for key, value in _lines(recipe.settings)]
+    console.print("\n".join(settings))
+    for number, phase in enumerate(recipe.phases, start=1):
+        changes = ", ".join(f"{key} = {value}" for key, value in phase.set.items())
+        console.print(f"phase {number}, until {phase.until:g}: {changes or 'as above'}")
+    console.result({"name": recipe.name, "source": recipe.source, **recipe.mapping()})
+
+
+def _lines(settings: dict[str, object], prefix: str = "") -> list[tuple[str, object]]:
+    found: list[tuple[str, object]] = []
+    for key, value in settings.items():
+        found += _lines(value, f"{prefix}{key}.") if isinstance(value, dict) else [(f"{prefix}{key}", value)]
+    return found

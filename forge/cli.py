@@ -5,12 +5,15 @@ from __future__ import annotations
 import typer
 
 from forge.commands.build import build
+from forge.commands.coverage import coverage
+from forge.commands.lr import lr
 from forge.commands.models import models
 from forge.commands.quality import quality
+from forge.commands.recipes import recipes
 from forge.commands.redraw import redraw
 from forge.commands.swap import swap
 from forge.commands.train import train
 
 app = typer.Typer(help="Train swappers, make labelled fakes, measure them.", no_args_is_help=True)
-for command in (train, swap, quality, redraw, build, models):
+for command in (train, coverage, lr, swap, quality, redraw, build, models, recipes):
     app.command()(command)

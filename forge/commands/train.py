@@ -8,8 +8,18 @@ from typing import Annotated
 
 import typer
 
-from forge.commands.options import DeviceOption, SeedOption, SettingsOption, default, resolve, typed_options
-from forge.config import TrainConfig
+from forge.commands.options import (
+    DeviceOption,
+    SeedOption,
+    SettingsOption,
+    choices,
+    default,
+    merged,
+    typed_options,
+)
+from forge.config import OptimizerName, TrainConfig
+from forge.recipe import load_recipe
+from shared.config import from_mapping, read_toml
 from shared.console import console
 
 _TRAIN = TrainConfig()
@@ -30,6 +40,20 @@ def train(
         int | None, typer.Option(help="Faces of each person in a step.", show_default=default(_TRAIN.batch))
     ] = None,
     lr: Annotated[float | None, typer.Option(help="Learning rate.", show_default=default(_TRAIN.learning_rate))] = None,
+    optimizer: Annotated[str | None, typer.Option(help=choices(OptimizerName), show_default=_TRAIN.optimizer)] = None,
+    accumulate: Annotated[
+        int | None, typer.Option(help="Batches that make one step.", show_default=default(_TRAIN.accumulate))
+    ] = None,
+    recipe: Annotated[
+        str | None, typer.Option(help="Losses, warps and rates by phase: a name or a TOML file.", show_default="none")
+    ] = None,
+    start_from: Annotated[
+        str | None, typer.Option("--from", help="Run or swapper whose weights to begin with.", show_default="none")
+    ] = None,
+    load_parts: Annotated[
+        str | None, typer.Option(help="Which of its parts, by comma: encoder,inter.", show_default="all that fit")
+    ] = None,
+    freeze: Annotated[str | None, typer.Option(help="Parts that do not learn, by comma.", show_default="none")] = None,
     holdout: Annotated[
         float | None,
         typer.Option(help="Last fraction of every clip to measure on, not to learn from.", show_default="0"),
@@ -43,7 +67,7 @@ def train(
 ) -> None:
     """Trains one swapper for all the people given. Ctrl-C saves; the same command goes on.
 
-    Look at RUN/previews while it learns.
+    Look at RUN/previews while it learns. On several GPUs: accelerate launch --no_python assay forge train ...
 
     Example: assay forge train faces/ann faces/bob --model lightweight --run runs/ann-bob
     """
@@ -54,12 +78,20 @@ def train(
         "minutes": minutes,
         "batch": batch,
         "learning_rate": lr,
+        "optimizer": optimizer,
+        "accumulate": accumulate,
+        "start_from": start_from,
+        "load_parts": load_parts,
+        "freeze": freeze,
         "holdout": holdout,
         "model_options": typed_options(option) if option else None,
         "device": device,
         "seed": seed,
     }
-    settings = resolve(TrainConfig, config, flags)
+    below = load_recipe(recipe) if recipe is not None else {}
+    below = merged(below, read_toml(config)) if config is not None else below
+    given = {name: value for name, value in flags.items() if value is not None}
+    settings = from_mapping(TrainConfig, merged(below, given), where=config.name if config else recipe or "flags")
     from forge.train import train_swapper
 
     result = train_swapper(facesets, run, settings)

@@ -1,0 +1,44 @@
+"""``assay forge lr``."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from forge.commands.options import DeviceOption, SettingsOption, default, resolve
+from forge.config import TrainConfig
+from shared.console import console
+
+_TRAIN = TrainConfig()
+
+
+def lr(
+    facesets: Annotated[list[Path], typer.Argument(help="One faceset a person, two or more.", show_default=False)],
+    out: Annotated[Path | None, typer.Option(help="Picture of the trial, a PNG.", show_default="none")] = None,
+    steps: Annotated[int, typer.Option(help="Of the trial.")] = 120,
+    low: Annotated[float, typer.Option(help="Rate that it begins with.")] = 1e-6,
+    high: Annotated[float, typer.Option(help="Rate that it ends with.")] = 1e-2,
+    model: Annotated[str | None, typer.Option(help="Family.", show_default=default(_TRAIN.model))] = None,
+    width: Annotated[float | None, typer.Option(help="Of all channels.", show_default=default(_TRAIN.width))] = None,
+    batch: Annotated[int | None, typer.Option(help="Faces of each.", show_default=default(_TRAIN.batch))] = None,
+    optimizer: Annotated[str | None, typer.Option(help="See train.", show_default=_TRAIN.optimizer)] = None,
+    device: DeviceOption = None,
+    config: SettingsOption = None,
+) -> None:
+    """Suggests a learning rate by a short trial in which it rises. Nothing is trained for keeps.
+
+    Example: assay forge lr faces/ann faces/bob --model lightweight --out lr.png
+    """
+    flags = {"model": model, "width": width, "batch": batch, "optimizer": optimizer, "device": device}
+    settings = resolve(TrainConfig, config, flags)
+    from forge.lr_finder import find_rate, rate_plot
+    from shared.storage import write_bytes
+
+    trial = find_rate(facesets, settings, steps=steps, low=low, high=high)
+    if out is not None:
+        write_bytes(out, rate_plot(trial))
+    console.print(f"suggested: --lr {trial.suggestion:.2g} (tried {trial.rates[0]:.2g} to {trial.rates[-1]:.2g})")
+    console.result(dataclasses.asdict(trial))

@@ -52,11 +52,11 @@ class ShotFacts:
     width: int
     height: int
     time_base: Fraction
-    frame_rate: Fraction | None
     pixel_aspect: Fraction
     pts: tuple[int, ...]
-    sound: str | None
     finder: str
+    frame_rate: Fraction | None = None
+    sound: str | None = None
 
     @property
     def times(self) -> list[Timestamp]:

@@ -78,7 +78,7 @@ def test_segments_are_apart_ascending_and_of_the_asked_share(frames, share, coun
         flat = [side for run in runs for side in run]
         assert all(start < stop for start, stop in runs)
         assert all(before[1] < after[0] for before, after in zip(runs, runs[1:], strict=False))
-        assert 0 <= flat[0] and flat[-1] <= frames
+        assert flat[0] >= 0 and flat[-1] <= frames
         inside = sum(stop - start for start, stop in runs)
         assert inside == min(max(1, round(share * frames)), max(1, frames - 1))
         assert len(runs) == max(1, min(count, inside, frames - inside + 1))

@@ -1,0 +1,212 @@
+"""Kills builds at random moments and lets them go on: the result must be that of a build that was never killed.
+
+The set is tiny and drawn here (ovals with eyes and a mouth, landmarks beside them), but goes through every kind of
+task: cutting, facesets, a training with a ladder of two checkpoints, masters, two renditions, signing and listing. A
+build runs in a process that was forked from a fresh server which holds the libraries, so that kills hit the build and
+not the import of torch.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import multiprocessing
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from shared.dataset import DatasetFolder
+from shared.dataset_files import with_digests
+from shared.dataset_layout import FRAMES, SETTINGS
+from shared.errors import AssayError, RunError
+from shared.faces.align import MEAN_FACE
+from shared.manifest import encode_record
+from shared.storage import sha256_file, write_text
+from shared.types import Timestamp
+from shared.video import VideoWriter
+
+_SIDE = 80
+_BASE = Fraction(1, 25)
+
+TOY = """
+renditions = ["c23", {{ name = "small", crf = 30, size = 48, through = [{{ crf = 35 }}] }}]
+
+[set]
+name = "toy"
+license = "CC0-1.0"
+finder = "sidecar"
+min_face_px = 16
+{more}
+
+[faces]
+px = 48
+min_face_px = 16
+embed_every = 0
+
+[splits]
+{splits}
+
+{people}
+
+[[swapper]]
+name = "light"
+steps = [2, 4]
+settings = {{ model = "lightweight", width = 0.125, batch = 2, preview_every = 100, log_every = 100 }}
+
+[[manipulation]]
+name = "plain"
+swapper = "light"
+steps = [4]
+segments = {{ share = 0.5 }}
+settings = {{ mask = {{ kind = "hull" }} }}
+
+[[manipulation]]
+name = "ladder"
+swapper = "light"
+pairs = "ring"
+self_swaps = false
+"""
+
+
+def toy_set(folder: Path, *, groups: tuple[int, ...] = (2,), frames: int = 8, more: str = "") -> Path:
+    """Draws clips of toy people and writes a ``set.toml`` about them; its path.
+
+    ``groups`` are the numbers of people in train and test; ``more`` is put into ``[set]``.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    names = [f"p{number}" for number in range(sum(groups))]
+    people = []
+    for number, name in enumerate(names):
+        _film(folder / f"{name}.mp4", frames, number)
+        people.append(f'[[identity]]\nname = "{name}"\nrights = "synthetic"\nclips = ["{name}.mp4"]\n')
+    splits, first = [], 0
+    for split, count in zip(("train", "test"), groups, strict=False):
+        splits.append(f"{split} = {names[first : first + count]!r}")
+        first += count
+    text = TOY.format(splits="\n".join(splits), people="\n".join(people), more=more)
+    write_text(folder / "set.toml", text)
+    return folder / "set.toml"
+
+
+def _film(path: Path, frames: int, number: int) -> None:
+    rng = np.random.default_rng(number)
+    shade = rng.integers(120, 220, 3)
+    rows: list[list[float]] = []
+    with VideoWriter(path, width=_SIDE, height=_SIDE, time_base=_BASE, frame_rate=1 / _BASE) as writer:
+        for frame in range(frames):
+            picture = np.clip(rng.normal(90, 6, (_SIDE, _SIDE, 3)), 0, 255).astype(np.uint8)
+            points = (MEAN_FACE * 40 + [18 + frame * 0.7, 20 + number]).astype(np.float32)
+            cv2.fillConvexPoly(picture, cv2.convexHull(points.round().astype(np.int32)), shade.tolist())
+            for part in (range(36, 42), range(42, 48), range(48, 60)):
+                cv2.fillConvexPoly(picture, cv2.convexHull(points[list(part)].round().astype(np.int32)), (60, 30, 30))
+            writer.write(picture, Timestamp(frame, _BASE))
+            rows.append(points.reshape(-1).tolist())
+    table = {"frame": list(range(frames)), "landmarks": pa.array(rows, pa.list_(pa.float32(), 136))}
+    pq.write_table(pa.table(table), path.with_suffix(".landmarks.parquet"))
+
+
+def fingerprint(dataset: Path) -> str:
+    """A digest of all that a build decides: records without their signed files' hashes, labels, masks, order.
+
+    C2PA salts its signatures, so signed files differ between equal builds; ``content_sha256``, which is of the clip
+    before it was signed, is in the records.
+    """
+    folder = DatasetFolder.open(dataset)
+    digest = hashlib.sha256()
+    for record in folder.records():
+        digest.update(encode_record(replace(record, sha256="0" * 64)))
+        for path in folder.mask_paths(record).values():
+            digest.update(sha256_file(path).encode())
+    digest.update((dataset / FRAMES).read_bytes())
+    return digest.hexdigest()
+
+
+def half_written(dataset: Path) -> list[str]:
+    """What is listed in ``dataset`` and not there as listed; empty where nothing is, or no dataset is there yet."""
+    if not (dataset / SETTINGS).is_file():
+        return []
+    problems: list[str] = []
+    folder = DatasetFolder.open(dataset)
+    for record in folder.records():
+        try:
+            with_digests(dataset, record)
+        except AssayError as error:
+            problems.append(str(error))
+    return problems
+
+
+def run_build(settings: str, out: str, jobs: int) -> None:
+    """A build, for a process of its own."""
+    from forge.building.build import build_set
+    from forge.building.spec import load_spec
+    from shared.console import console
+    from shared.engine import LocalEngine
+
+    console.configure(quiet=True)
+    build_set(load_spec(Path(settings)), Path(out), engine=LocalEngine(jobs))
+
+
+def fresh_processes() -> Any:
+    """Where builds are run: processes forked from a server that has the libraries and nothing else."""
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["forge.building.build"])
+    return context
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What killing came to: moments tried; builds that were still running then; seconds of a build by itself."""
+
+    moments: int
+    killed: int
+    different: int
+    half_written: int
+    build_seconds: float
+
+
+def kill_and_go_on(
+    folder: Path, *, moments: int, seed: int, jobs: int = 1, tick: Callable[[], object] | None = None
+) -> Outcome:
+    """Builds once undisturbed, then ``moments`` times with a SIGKILL at a moment drawn from ``seed``.
+
+    Raises:
+        RunError: a build that nobody killed failed.
+    """
+    settings = toy_set(folder / "clips")
+    context = fresh_processes()
+    _finish(context, settings, folder / "warm", jobs)
+    began = time.monotonic()
+    _finish(context, settings, folder / "calm", jobs)
+    seconds = time.monotonic() - began
+    wanted = fingerprint(folder / "calm")
+    rng = np.random.default_rng(seed)
+    killed = different = torn = 0
+    for moment in range(moments):
+        out = folder / f"killed-{moment}"
+        process = context.Process(target=run_build, args=(str(settings), str(out), jobs))
+        process.start()
+        process.join(float(rng.uniform(0, seconds)))
+        killed += process.is_alive()
+        process.kill()
+        process.join()
+        torn += bool(half_written(out))
+        _finish(context, settings, out, jobs)
+        different += fingerprint(out) != wanted
+        if tick is not None:
+            tick()
+    return Outcome(moments, killed, different, torn, seconds)
+
+
+def _finish(context: Any, settings: Path, out: Path, jobs: int) -> None:
+    process = context.Process(target=run_build, args=(str(settings), str(out), jobs))
+    process.start()
+    process.join()
+    if process.exitcode != 0:
+        raise RunError(f"the build of {out} ended with {process.exitcode}", hint="run it by hand: assay forge build")

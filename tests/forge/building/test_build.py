@@ -1,0 +1,216 @@
+from __future__ import annotations
+
+import dataclasses
+import json
+from pathlib import Path
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+
+from benchmarks.build_kill import fingerprint, kill_and_go_on, toy_set
+from forge.building.build import build_set, plan_build, work_folder
+from forge.building.spec import Spec, load_spec
+from shared.dataset import DatasetFolder
+from shared.engine import LocalEngine
+from shared.errors import UsageError
+from shared.provenance import read_provenance
+from shared.storage import sha256_file
+from shared.video import VideoReader, read_mask_frames
+
+FRAMES = 8
+
+
+@pytest.fixture(scope="module")
+def spec(tmp_path_factory: pytest.TempPathFactory) -> Spec:
+    return load_spec(toy_set(tmp_path_factory.mktemp("clips"), groups=(2, 2), frames=FRAMES))
+
+
+@pytest.fixture(scope="module")
+def built(spec: Spec, tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest) -> DatasetFolder:
+    monkeypatch = pytest.MonkeyPatch()
+    monkeypatch.setenv("ASSAY_HOME", str(tmp_path_factory.getbasetemp() / "assay-home"))
+    out = tmp_path_factory.mktemp("built") / "toy"
+    result = build_set(spec, out, engine=LocalEngine(1))
+    monkeypatch.undo()
+    assert not result.skipped
+    return DatasetFolder.open(out)
+
+
+def test_the_set_is_whole_and_verifies(built, spec):
+    assert built.verify(deep=True) == []
+    kinds = [(r.split, r.id.manipulation or "real", r.rendition) for r in built.records()]
+    counts = {kind: kinds.count(kind) for kind in kinds}
+    wanted = {"real": 2, "plain": 2, "plain-self": 2, "ladder": 4}
+    assert counts == {
+        (split, kind, rendition): count
+        for split in ("train", "test")
+        for kind, count in wanted.items()
+        for rendition in ("c23", "small")
+    }
+
+
+def test_both_directions_and_all_renditions_of_a_pair_lie_in_one_split(built):
+    split_of = {}
+    for record in built.records():
+        for person in record.identities:
+            assert split_of.setdefault(person, record.split) == record.split
+    assert split_of == {"p0": "train", "p1": "train", "p2": "test", "p3": "test"}
+
+
+def test_real_clips_and_fakes_share_codec_container_size_and_sound(built):
+    for rendition in ("c23", "small"):
+        facts = {
+            (r.codec, r.width, r.height, r.frames, Path(r.path).suffix, r.factors["encoding"])
+            for r in built.records()
+            if r.rendition == rendition
+        }
+        assert len(facts) == 1
+    small = next(r for r in built.records() if r.rendition == "small")
+    assert (small.width, small.height) == (48, 48)
+    assert small.factors["encoding"] == "h264-crf35 > 48-h264-crf30"
+
+
+def test_parents_lead_to_the_real_clip_and_its_first_rendition(built):
+    by_id = {record.id: record for record in built.records()}
+    for record in built.records():
+        parent = by_id[record.parent] if record.parent else None
+        if record.label == "fake":
+            assert parent is not None
+            assert (parent.label, parent.rendition) == ("real", record.rendition)
+            assert parent.target_identity == record.target_identity
+        elif record.rendition == "c23":
+            assert parent is None
+        else:
+            assert parent is not None and parent.id.name == record.id.name.replace("@small", "@c23")
+
+
+def test_self_swaps_are_a_class_of_their_own(built):
+    for record in built.records():
+        own = record.label == "fake" and record.source_identity == record.target_identity
+        assert own == (record.id.manipulation or "").endswith("-self") == ("self" in record.factors)
+
+
+def test_checkpoints_are_labels(built):
+    steps = {r.id.name.partition("@")[0]: r.factors["steps"] for r in built.records() if r.id.manipulation == "ladder"}
+    assert steps["p0-00+p1-s2"] == "2"
+    assert steps["p0-00+p1-s4"] == "4"
+    swappers = {r.swapper for r in built.records() if r.id.manipulation == "ladder" and r.split == "train"}
+    assert len(swappers) == 2
+
+
+def test_partial_fakes_are_labelled_frame_by_frame(built):
+    for record in (r for r in built.records() if r.id.manipulation == "plain"):
+        assert sum(stop - start for start, stop in record.faked) == FRAMES // 2
+        inside = {index for start, stop in record.faked for index in range(start, stop)}
+        for label in built.frame_labels(record.id):
+            assert label.label == ("fake" if label.frame in inside else "real")
+            assert label.box is not None
+
+
+def test_boxes_are_in_the_pixels_of_their_rendition(built):
+    boxes = {}
+    for record in (r for r in built.records() if r.id.name.startswith("p0-00@")):
+        boxes[record.rendition] = [label.box for label in built.frame_labels(record.id)]
+    scale = 48 / 80
+    for large, small in zip(boxes["c23"], boxes["small"], strict=True):
+        assert np.allclose((np.array(large) + 0.5) * scale - 0.5, small, atol=1e-3)
+
+
+def test_masks_are_shared_by_clips_of_one_size_and_fit_their_pictures(built):
+    fakes = [r for r in built.records() if r.label == "fake"]
+    assert len({r.masks.alpha for r in fakes}) == len(fakes)  # two sizes here, so none shared
+    for record in fakes[:4]:
+        faked = {index for start, stop in record.faked for index in range(start, stop)}
+        for path in built.mask_paths(record).values():
+            masks = list(read_mask_frames(path))
+            assert masks[0].shape == (record.height, record.width)
+            assert {index for index, mask in enumerate(masks) if mask.any()} == faked
+
+
+def test_pixels_differ_where_the_mask_says_and_nowhere_else(built):
+    by_id = {record.id: record for record in built.records()}
+    record = next(r for r in built.records() if r.id.manipulation == "ladder" and r.rendition == "c23")
+    changed = np.stack(list(read_mask_frames(built.mask_paths(record)["changed"]))) > 0
+    with VideoReader(built.media_path(record)) as fake, VideoReader(built.media_path(by_id[record.parent])) as real:
+        pairs = zip(fake, real, strict=True)
+        off = np.stack([np.abs(a.image.astype(int) - b.image).max(2) for a, b in pairs])
+    assert off[changed].mean() > 3 * off[~changed].mean()
+
+
+def test_signatures_lead_back_to_the_source_file(built, spec):
+    for kind in ("real", "fake"):
+        record = next(r for r in built.records() if r.label == kind)
+        found = read_provenance(built.media_path(record))
+        assert found is not None and found.valid
+        assert found.says_fake == (kind == "fake")
+        assert found.ingredients[0].sha256 == sha256_file(spec.clip_path(f"{record.target_identity}.mp4"))
+        assert [action.name for action in found.actions][0] == "c2pa.opened"
+
+
+def test_what_is_there_is_not_made_again(built, spec):
+    planned = plan_build(spec, built.path)
+    assert planned.missing == ()
+    before = (built.path / "manifest.jsonl").read_bytes()
+    result = build_set(spec, built.path, engine=LocalEngine(1))
+    assert (result.made, result.tasks) == (0, {})
+    assert (built.path / "manifest.jsonl").read_bytes() == before
+
+
+def test_without_its_work_folder_a_finished_set_needs_nothing(built, spec, tmp_path):
+    assert plan_build(spec, built.path, work=tmp_path / "elsewhere").missing == ()
+
+
+def test_a_rendition_is_added_without_drawing_again(built, spec, tmp_path):
+    larger = dataclasses.replace(spec, renditions=(*spec.renditions, "c40"))
+    planned = plan_build(larger, built.path)
+    assert {step.kind for step in planned.missing} == {"clips"}
+    assert len(planned.plan.clips) == len(built) * 3 // 2
+
+
+def test_other_settings_under_the_same_names_are_refused(built, spec):
+    other = dataclasses.replace(spec, set=dataclasses.replace(spec.set, seed=5, frames=6))
+    with pytest.raises(UsageError, match="made from other material"):
+        plan_build(other, built.path)
+
+
+def test_the_card_and_the_table_load_with_datasets_and_pyarrow(built, monkeypatch, tmp_path):
+    monkeypatch.setenv("HF_DATASETS_OFFLINE", "1")
+    monkeypatch.setenv("HF_HOME", str(tmp_path))
+    datasets = pytest.importorskip("datasets")
+    clips = datasets.load_dataset(str(built.path), "clips", split="train", cache_dir=str(tmp_path / "cache"))
+    assert len(clips) == len(built)
+    assert set(clips["label"]) == {"real", "fake"}
+    table = pq.read_table(built.path / "frames.parquet")
+    assert table.num_rows == len(built) * FRAMES
+    assert "Real clips passed the same decoder" in (built.path / "README.md").read_text()
+
+
+def test_without_controls_real_clips_are_the_files_themselves(spec, tmp_path, built):
+    bare = dataclasses.replace(spec, set=dataclasses.replace(spec.set, controls=False), renditions=("c40",))
+    out = tmp_path / "bare"
+    build_set(bare, out, work=work_folder(built.path, None), engine=LocalEngine(1))
+    folder = DatasetFolder.open(out)
+    assert folder.verify(deep=True) == []
+    reals = [r for r in folder.records() if r.label == "real"]
+    assert {r.rendition for r in reals} == {"original"}
+    assert {r.content_sha256 for r in reals} == {sha256_file(spec.clip_path(f"p{n}.mp4")) for n in range(4)}
+    assert not any("-self" in str(r.id.manipulation) for r in folder.records())
+    assert "Built without controls" in (out / "README.md").read_text()
+
+
+def test_killed_builds_end_as_if_they_never_were(tmp_path):
+    found = kill_and_go_on(tmp_path, moments=3, seed=8)
+    assert (found.different, found.half_written) == (0, 0)
+    assert found.killed >= 1
+
+
+def test_work_folders_lie_beside_the_set():
+    assert work_folder(Path("/sets/a"), None) == Path("/sets/a.build")
+    assert json.dumps(str(work_folder(Path("/sets/a"), Path("/fast")))) == '"/fast"'
+
+
+def test_two_builds_of_one_spec_have_one_fingerprint(built, spec, tmp_path):
+    out = tmp_path / "again"
+    build_set(spec, out, work=work_folder(built.path, None), engine=LocalEngine(1))
+    assert fingerprint(out) == fingerprint(built.path)

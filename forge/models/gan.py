@@ -104,8 +104,10 @@ class SelfAttention(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Applies it."""
-        key, query, value = (layer(x).flatten(2).mT for layer in (self.key, self.query, self.value))
-        seen = nn.functional.scaled_dot_product_attention(query, key, value, scale=1.0)
+        key, query, value = (layer(x).flatten(2).mT.unsqueeze(1) for layer in (self.key, self.query, self.value))
+        # Zeros up to the values' width change no product, and let the kernels in that never hold all pairs at once.
+        key, query = (nn.functional.pad(part, (0, value.shape[3] - part.shape[3])) for part in (key, query))
+        seen = nn.functional.scaled_dot_product_attention(query, key, value, scale=1.0).squeeze(1)
         return x + self.gain.to(seen.dtype) * seen.mT.unflatten(2, x.shape[2:])
 
 

@@ -111,15 +111,15 @@ SPREAD_MEASURES: tuple[Measure, ...] = (
     Measure("identity_to_target", "distance", "higher"),
     Measure("cosine_to_source", "cosine", "higher"),
     Measure("cosine_to_target", "cosine", "lower"),
-    Measure("landmark_distance", "of eye distance", "lower"),
-    Measure("expression_error", "of eye distance", "lower"),
+    Measure("landmark_distance", "eye distances", "lower"),
+    Measure("expression_error", "eye distances", "lower"),
     Measure("pose_error", "degrees", "lower"),
     Measure("sharpness_ratio", "x target", "nearer to 1"),
     Measure("self_ssim", "SSIM", "higher"),
     Measure("self_ssim_face", "SSIM", "higher"),
     Measure("mask_ssim", "SSIM", "higher"),
     Measure("ssim_outside", "SSIM", "higher"),
-    Measure("features_outside", "feature distance", "lower"),
+    Measure("features_outside", "distance", "lower"),
     Measure("lpips_outside", "LPIPS", "lower"),
     Measure("seam_ratio", "x target", "nearer to 1"),
     Measure("color_step", "CIE76", "lower"),
@@ -144,8 +144,13 @@ CLIP_MEASURES: tuple[Measure, ...] = (
 )
 """One value a clip."""
 
+FRAMES_FOUND = Measure("frames_found", "share", "higher")
+"""Share of the frames with a face in the target in which it was found again in the fake."""
+
 SPREADS: tuple[str, ...] = tuple(measure.name for measure in SPREAD_MEASURES)
-UNITS: dict[str, str] = {each.name: each.unit for each in (*SPREAD_MEASURES, *SHARE_MEASURES, *CLIP_MEASURES)}
+UNITS: dict[str, str] = {
+    each.name: each.unit for each in (*SPREAD_MEASURES, *SHARE_MEASURES, *CLIP_MEASURES, FRAMES_FOUND)
+}
 
 
 @dataclass(frozen=True)

@@ -21,7 +21,7 @@ _INK = (235, 235, 235)
 
 
 class SheetGauge:
-    """Measures nothing: keeps the heads of the picked frames that pass, and lays them out."""
+    """Measures nothing: keeps the faces of the picked frames that pass, and lays them out."""
 
     def __init__(self) -> None:
         self._columns: list[list[np.ndarray]] = []
@@ -60,7 +60,7 @@ def titled(rows: Sequence[np.ndarray], titles: Sequence[str]) -> np.ndarray:
 
 
 def _column(sample: Sample) -> list[np.ndarray]:
-    matrix = frame_to_crop(sample.steady.landmarks, px=_CELL_PX, framing="head")
+    matrix = frame_to_crop(sample.steady.landmarks, px=_CELL_PX, framing="whole")
     target, fake = (cut(picture, matrix, _CELL_PX) for picture in (sample.target, sample.fake))
     apart = np.abs(target.astype(np.int16) - fake.astype(np.int16)) * _DIFFERENCE
     mask = np.zeros_like(target)

@@ -8,7 +8,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from forge.quality_frechet import MOST_VECTORS, frechet_distance, frechet_interval
-from forge.quality_result import CLIP_MEASURES, SHARE_MEASURES, SPREAD_MEASURES, Measure, SwapQuality
+from forge.quality_result import (
+    CLIP_MEASURES,
+    FRAMES_FOUND,
+    SHARE_MEASURES,
+    SPREAD_MEASURES,
+    Measure,
+    SwapQuality,
+)
 from shared.bootstrap import BootstrapSettings, mean_interval
 from shared.sampling import evenly_spaced
 from shared.scores import Evaluation
@@ -16,7 +23,6 @@ from shared.scores import Evaluation
 if TYPE_CHECKING:
     from forge.quality_features import FeatureBank
 
-FRAMES_FOUND = Measure("frames_found", "share", "higher")
 FRECHET = "frechet_{}"
 FRECHET_NOTE = (
     "The Fréchet distance is of {n} fake faces to the same {n} frames of their targets, on features of {net}. With few "

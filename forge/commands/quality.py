@@ -129,11 +129,11 @@ def _show(found: Survey) -> None:
             _show_clip(result)
     rows = []
     for one in found.summary:
-        bounds = "none: one cluster" if one.low is None or one.high is None else f"{one.low:.3f} to {one.high:.3f}"
-        unit = UNITS.get(one.metric, "")
-        rows.append((one.metric, f"{one.value:.3f}", bounds, unit, f"{one.num_fake} {one.level}s", one.clusters))
-    title = f"{len(found.measured)} fakes, mean and 95 % interval"
-    console.table(title, ["measure", "mean", "interval", "unit", "n", "clusters"], rows)
+        bounds = "one cluster" if one.low is None or one.high is None else f"{one.low:.3f} to {one.high:.3f}"
+        rows.append((one.metric, f"{one.value:.3f}", bounds, UNITS.get(one.metric, ""), f"{one.num_fake} {one.level}s"))
+    clusters = max((one.clusters for one in found.summary), default=0)
+    title = f"{len(found.measured)} fakes in {clusters} clusters: means and 95 % intervals"
+    console.table(title, ["measure", "mean", "interval", "unit", "n"], rows)
     for failure in found.failures:
         console.warn(f"{failure.clip}: {failure.reason}")
     for note in found.notes:

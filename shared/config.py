@@ -8,6 +8,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
+import re
 import tomllib
 import types
 import typing
@@ -26,6 +27,7 @@ from shared.storage import write_text
 T = TypeVar("T")
 
 _MAX_CONFIG_BYTES = 1 << 20
+_NOT_A_CHOICE = re.compile(r"Invalid enum value '([^']*)' - at `\$\.([\w.]+)`")
 
 
 def from_mapping(cls: type[T], mapping: Mapping[str, Any], *, where: str = "settings") -> T:
@@ -38,7 +40,18 @@ def from_mapping(cls: type[T], mapping: Mapping[str, Any], *, where: str = "sett
     try:
         return msgspec.convert(dict(mapping), type=cls, dec_hook=_decode)
     except msgspec.ValidationError as error:
-        raise ConfigError(f"{where}: {error}", hint=f"see the settings of {cls.__name__}") from error
+        raise ConfigError(f"{where}: {error}", hint=_choice_hint(cls, str(error))) from error
+
+
+def _choice_hint(cls: Any, message: str) -> str:
+    """The nearest choices where ``message`` is about a value that is none of a setting's, by its path."""
+    found = _NOT_A_CHOICE.match(message)
+    hint: Any = cls
+    for name in found[2].split(".") if found else ():
+        inner = _dataclass_in(hint)
+        hint = typing.get_type_hints(inner).get(name) if inner is not None else None
+    choices = [str(each) for each in typing.get_args(hint) if isinstance(each, str)] if found else []
+    return near_matches(found[1], choices) if found and choices else f"see the settings of {cls.__name__}"
 
 
 def to_mapping(config: object) -> dict[str, Any]:

@@ -1,11 +1,13 @@
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 import pytest
 import torch
 
 from forge.augment_config import AugmentConfig
-from forge.data import FaceBank, face_planes, need_enough, split_by_time, stored_side_px
+from forge.data import FaceBank, face_planes, need_enough, split_by_time, stored_side_px, yaw_weights
 from forge.models.contract import SwapSpec
 from shared.errors import FacesetError
 from shared.faces.align import mean_in_crop
@@ -158,3 +160,57 @@ def test_too_few_faces_are_refused_with_a_hint(faces, said):
         need_enough("ann", faces)
     assert "clip" in (caught.value.hint or "")
     need_enough("ann", 8)
+
+
+class TestBorrowed:
+    def banks(self, planes: np.ndarray) -> tuple[FaceBank, FaceBank]:
+        dark, light = planes.copy(), planes.copy()
+        chance = np.random.default_rng(0)
+        noise = chance.integers(0, 60, planes[:3].shape)
+        dark[:3], light[:3] = 40 + noise, 120 + noise * 2
+        dark[3], light[3] = 255, 255
+        return bank_of(dark), bank_of(light)
+
+    def test_colours_of_another_face_have_its_mean_and_spread(self, planes):
+        dark, light = self.banks(planes)
+        config = dataclasses.replace(STILL, color_transfer=1.0)
+        given = dark.batch(4, spec(64, 64), config, generator(), other=light)
+        plain = dark.batch(4, spec(64, 64), STILL, generator())
+        goal = light.batch(4, spec(64, 64), STILL, generator())
+        assert given.target.mean().item() == pytest.approx(goal.target.mean().item(), abs=0.03)
+        assert given.target.mean() > plain.target.mean() + 0.2
+        assert torch.equal(given.input, given.target)
+        half = dark.batch(40, spec(), dataclasses.replace(STILL, color_transfer=0.5), generator(), other=light)
+        changed = (half.target.mean((1, 2, 3)) > plain.target.mean() + 0.1).float().mean().item()
+        assert 0.3 < changed < 0.7
+
+    def test_every_direction_is_drawn_as_often(self, planes):
+        numbered = np.stack([np.full_like(planes, 20 * number) for number in range(10)])
+        yaw = torch.tensor([1.0] * 8 + [22.0, 41.0])
+        bank = FaceBank("a", torch.from_numpy(numbered), INNER / 80, yaw_degrees=yaw)
+        config = dataclasses.replace(STILL, uniform_yaw=True)
+        drawn = (bank.batch(600, spec(), config, generator()).target[:, 0, 0, 0] * 255 / 20).round()
+        for number in (8, 9):
+            assert (drawn == number).float().mean().item() == pytest.approx(1 / 3, abs=0.06)
+        assert yaw_weights(yaw).tolist() == pytest.approx([1 / 24] * 8 + [1 / 3] * 2)
+
+    def test_a_face_is_warped_towards_another_shape_and_its_target_is_not(self, planes):
+        points = torch.from_numpy(mean_in_crop(64, "full")).float()
+        inside = (2 * (points + 8) + 1) / 80 - 1
+        wide = inside.clone()
+        wide[48:, 0] *= 1.4
+        own = FaceBank("a", torch.from_numpy(np.stack([planes] * 3)), INNER / 80, inside.expand(3, -1, -1))
+        other = FaceBank("b", own.planes, own.extent, wide.expand(3, -1, -1))
+        config = dataclasses.replace(STILL, warp_kind="landmarks", warp=0.0)
+        batch = own.batch(2, spec(64, 64), config, generator(), other=other)
+        # Red is x: where the other's mouth corner is, the own one is seen, nearer the middle.
+        corner = ((through_still(wide[54]) + 1) * 32 - 0.5).round().long()
+        seen = batch.input[0, 0, corner[1], corner[0]]
+        assert seen < batch.target[0, 0, corner[1], corner[0]] - 0.01
+        assert (batch.input - batch.target).abs().max() > 0.02
+        assert torch.allclose(own.batch(2, spec(64, 64), config, generator()).input, batch.target, atol=1e-3)
+
+
+def through_still(point: torch.Tensor) -> torch.Tensor:
+    """A point of the stored plane in the plane of what is shown."""
+    return point / (INNER / 80)

@@ -49,16 +49,19 @@ def measure(clips: int) -> list[Measurement]:
     with TemporaryDirectory() as place:
         folder = Path(place) / NAME
         make_set(folder, clips)
-        started_mb = peak_memory_mb()
+        started_mb, started_cpu = peak_memory_mb(), time.process_time()
         times: dict[str, float] = {}
         records = _timed(times, "load", lambda: read_manifest(folder / MANIFEST))
         assigned = _timed(times, "split by people, leaks searched", lambda: _split(records))
         chosen = _timed(times, "filter by split, label and manipulation", lambda: _filter(assigned))
         problems = _timed(times, "verify structure (lines, labels, splits, seal)", lambda: _verify(folder))
+        cpu_seconds = time.process_time() - started_cpu
         if problems or not chosen:
             raise StorageError(f"the made-up set has {len(problems)} problems", hint=str(problems[:1]))
     found = [Measurement.of(name, "s", [seconds], better="lower") for name, seconds in times.items()]
     found.append(Measurement.of("all steps", "s", [sum(times.values())], target=TARGET_SECONDS, better="lower"))
+    # On a busy machine the clock on the wall tells of the neighbours too.
+    found.append(Measurement.of("all steps, processor time", "s", [cpu_seconds], target=TARGET_SECONDS, better="lower"))
     note = f"{started_mb:.0f} MB of it before the first step"
     found.append(Measurement.of("peak memory", "MB", [peak_memory_mb()], target=TARGET_MB, better="lower", note=note))
     return found

@@ -17,16 +17,15 @@ from pathlib import Path
 from typing import Literal
 
 import numpy as np
-import pyarrow as pa
 
 from shared.dataset_files import PresentFiles, files_of
 from shared.dataset_layout import FRAMES, MANIFEST, MASKS, MEDIA, read_info
 from shared.dataset_masks import Originals, mask_faults
 from shared.dataset_pending import frame_tables, labels_path, standing_seal
-from shared.dataset_rows import rows_by_clip
+from shared.dataset_rows import labels_by_clip
 from shared.dataset_seal import Seal, difference, newest
 from shared.errors import AssayError, ManifestError, ProvenanceError
-from shared.manifest import frame_label_table, read_manifest
+from shared.manifest import read_manifest
 from shared.provenance import Provenance, read_provenance, record_facts
 from shared.signing import local_root
 from shared.splits import find_leaks
@@ -115,7 +114,9 @@ def check_labels(record: ClipRecord, labels: Sequence[FrameLabel]) -> None:
     stray = next((label for label in labels if label.clip != record.id), None)
     if stray is not None:
         raise ManifestError(f"{record.id} is given a frame label of {stray.clip}", hint="label each clip by itself")
-    faults = _label_faults(record, frame_label_table(labels))
+    frames = np.array([label.frame for label in labels], dtype=np.int64)
+    fake = np.array([label.label == "fake" for label in labels], dtype=bool)
+    faults = _label_faults(record, frames, fake)
     if faults:
         raise ManifestError(f"{record.id}: {faults[0]}", hint="label every frame once per face, or once without a face")
 
@@ -166,10 +167,10 @@ def _check_frames(folder: Path, records: Sequence[ClipRecord], seal: Seal | None
     seen: set[str] = set()
     problems: list[Problem] = []
     try:
-        for clip, rows in rows_by_clip(frame_tables(folder, waiting, drafts=drafts)):
+        for clip, frames, fake in labels_by_clip(frame_tables(folder, waiting, drafts=drafts)):
             record = missing.pop(clip, None)
             if record is not None:
-                problems += [Problem("label", fault, record.id) for fault in _label_faults(record, rows)]
+                problems += [Problem("label", fault, record.id) for fault in _label_faults(record, frames, fake)]
             elif clip in seen:
                 problems.append(Problem("frames", f"the rows of {clip} in {FRAMES} do not stand together"))
             else:
@@ -181,8 +182,8 @@ def _check_frames(folder: Path, records: Sequence[ClipRecord], seal: Seal | None
     return problems
 
 
-def _label_faults(record: ClipRecord, rows: pa.Table) -> list[str]:
-    frames = rows["frame"].to_numpy()
+def _label_faults(record: ClipRecord, frames: np.ndarray, fake: np.ndarray) -> list[str]:
+    """What is wrong with a clip's rows: ``frames`` (N,) int and whether each is labelled ``fake``, (N,) bool."""
     counts = np.bincount(frames[(frames >= 0) & (frames < record.frames)], minlength=record.frames)
     if frames.size and (frames.min() < 0 or frames.max() >= record.frames):
         return [f"a label is of frame {frames.max()}, the clip has {record.frames}"]
@@ -190,12 +191,11 @@ def _label_faults(record: ClipRecord, rows: pa.Table) -> list[str]:
         return [
             f"{int((counts == 0).sum())} of {record.frames} frames have no label, the first is {int(counts.argmin())}"
         ]
-    fake = frames[rows["label"].to_numpy(zero_copy_only=False) == "fake"]
     faked = np.zeros(record.frames, dtype=bool)
     for start, stop in record.faked:
         faked[start:stop] = True
     labelled = np.zeros(record.frames, dtype=bool)
-    labelled[fake] = True
+    labelled[frames[fake]] = True
     odd = np.flatnonzero(faked != labelled)
     if odd.size:
         says = "fake, the clip's faked ranges leave it out" if labelled[odd[0]] else "real, the clip says it is faked"

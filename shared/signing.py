@@ -24,8 +24,8 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, padding, rsa
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
-from shared.config import load_toml
-from shared.errors import ProvenanceError
+from shared.config import load_toml, write_toml
+from shared.errors import ProvenanceError, storage_errors
 from shared.home import config_home
 from shared.locking import folder_lock
 from shared.storage import replacing_folder
@@ -118,6 +118,11 @@ class SigningIdentity:
         return subject_name(load_chain(self.certificates)[0])
 
     @property
+    def expires(self) -> datetime:
+        """When the leaf's certificate ends; signatures are worth nothing afterwards."""
+        return load_chain(self.certificates)[0].not_valid_after_utc
+
+    @property
     def fingerprint(self) -> str:
         """SHA-256 of the leaf certificate, in hex: what two people compare to know that they mean the same signer."""
         return chain_fingerprint(self.certificates)
@@ -143,6 +148,32 @@ class SigningIdentity:
 def identity_folder() -> Path:
     """Where the local identity lives."""
     return config_home() / "signing"
+
+
+def choose_identity(chain: Path, key: Path, folder: Path | None = None) -> SigningIdentity:
+    """From now on signs with the user's own ``chain`` and ``key`` (PEM files, which stay where they are).
+
+    Raises:
+        ProvenanceError: they are damaged, do not belong together, have expired, or others can read the key.
+        StorageError: the choice cannot be written.
+    """
+    identity = SigningIdentity.from_files(chain, key)
+    place = (folder or identity_folder()) / _CHOICE_NAME
+    write_toml(place, SigningChoice(chain.resolve(), key.resolve()))
+    return identity
+
+
+def forget_choice(folder: Path | None = None) -> SigningIdentity:
+    """From now on signs with the local identity again, which is made if there is none.
+
+    Raises:
+        ProvenanceError: the local identity is damaged.
+        StorageError: the folder cannot be written.
+    """
+    place = folder or identity_folder()
+    with storage_errors(place):
+        (place / _CHOICE_NAME).unlink(missing_ok=True)
+    return SigningIdentity.load_or_create(place)
 
 
 def local_root() -> str | None:

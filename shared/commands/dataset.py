@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from shared.commands.dataset_audit import audit
+from shared.commands.dataset_identity import identity as identity_command
 from shared.console import console
 from shared.errors import AssayError, ManifestError, UsageError
 from shared.splits import FRACTIONS
@@ -220,6 +221,7 @@ def remove(
 
 
 app.command()(audit)
+app.command("identity")(identity_command)
 
 
 def _encoding(codec: str | None, crf: int | None) -> Encoding:

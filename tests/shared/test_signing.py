@@ -14,7 +14,15 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from cryptography.x509.oid import ExtendedKeyUsageOID, ExtensionOID, NameOID
 
 from shared.errors import ProvenanceError
-from shared.signing import SigningIdentity, identity_folder, load_chain, local_root, verify_signature
+from shared.signing import (
+    SigningIdentity,
+    choose_identity,
+    forget_choice,
+    identity_folder,
+    load_chain,
+    local_root,
+    verify_signature,
+)
 
 
 def _own_chain(folder: Path, key: object, *, days: int = 30) -> tuple[Path, Path]:
@@ -143,3 +151,24 @@ def test_certificates_that_form_no_chain_do_not_verify(tmp_path: Path):
         verify_signature(leaf + two.root, one.sign(b"x"), b"x")
     with pytest.raises(ProvenanceError, match="does not fit"):
         verify_signature(two.certificates, one.sign(b"x"), b"x")
+
+
+def test_ones_own_chain_is_chosen_and_forgotten(tmp_path: Path):
+    local = SigningIdentity.load_or_create()
+    chain, key = _own_chain(tmp_path, ec.generate_private_key(ec.SECP256R1()))
+    chosen = choose_identity(chain, key)
+    assert chosen.name == "newsroom"
+    assert SigningIdentity.load_or_create().fingerprint == chosen.fingerprint
+    assert local_root() == chosen.root
+    assert forget_choice().fingerprint == local.fingerprint
+    assert local_root() == local.root
+
+
+def test_a_chain_that_does_not_fit_is_not_chosen(tmp_path: Path):
+    local = SigningIdentity.load_or_create()
+    chain, _ = _own_chain(tmp_path, ec.generate_private_key(ec.SECP256R1()))
+    (tmp_path / "other").mkdir()
+    _, wrong = _own_chain(tmp_path / "other", ec.generate_private_key(ec.SECP256R1()))
+    with pytest.raises(ProvenanceError, match="is not the key of"):
+        choose_identity(chain, wrong)
+    assert SigningIdentity.load_or_create().fingerprint == local.fingerprint

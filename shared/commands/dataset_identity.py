@@ -1,0 +1,51 @@
+"""``assay dataset identity``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from shared.console import console
+from shared.errors import UsageError
+
+
+def identity(
+    certificate: Annotated[
+        Path | None, typer.Option(help="PEM chain to sign with from now on, leaf first.", show_default=False)
+    ] = None,
+    key: Annotated[
+        Path | None, typer.Option(help="PEM private key of the leaf, not encrypted.", show_default=False)
+    ] = None,
+    local: Annotated[bool, typer.Option("--local", help="Sign with the identity made here again.")] = False,
+) -> None:
+    """Shows who signs clips and sets; with --certificate and --key, signs with your own chain from now on.
+
+    Example: assay dataset identity
+
+    Example: assay dataset identity --certificate lab-chain.pem --key lab-key.pem
+
+    Without a choice, a key and a certificate are made on first use, in the user's config folder. The certificate has
+    to follow C2PA's profile: not self-signed, digitalSignature, emailProtection or another use that C2PA allows.
+    """
+    from shared.signing import SigningIdentity, choose_identity, forget_choice, identity_folder
+
+    if (certificate is None) != (key is None) or (local and certificate is not None):
+        raise UsageError("--certificate and --key go together", hint="name both, or --local alone, or none to look")
+    if certificate is not None and key is not None:
+        who = choose_identity(certificate, key)
+    else:
+        who = forget_choice() if local else SigningIdentity.load_or_create()
+    console.print(f"{who.name} signs ({who.algorithm}), until {who.expires:%Y-%m-%d}")
+    console.print(f"fingerprint {who.fingerprint}")
+    console.print(f"kept in {identity_folder()}")
+    console.result(
+        {
+            "name": who.name,
+            "algorithm": who.algorithm,
+            "fingerprint": who.fingerprint,
+            "expires": who.expires.isoformat(),
+            "folder": identity_folder(),
+        }
+    )

@@ -131,7 +131,7 @@ def test_nested_groups_are_reached():
         ({"loss": 1}, "is a group of settings", "loss.dssim"),
         ({"learning_rate.x": 1}, "goes deeper", "learning_rate is one value"),
         ({"loss.dssim": "high"}, "Expected `float`", "LossConfig"),
-        ({"loss.dssim_window": "gaussian"}, "Invalid enum value", "LossConfig"),
+        ({"loss.dssim_window": "gaussian"}, "Invalid enum value", "did you mean gaussian11?"),
         ({"loss.dssim": -1.0}, "dssim -1", "usual values"),
         ({"model": "saehd"}, "holds for a whole training", "whole recipe"),
         ({"loss.adversarial.kind": "hinge"}, "holds for a whole training", "rests while"),

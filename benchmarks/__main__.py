@@ -129,6 +129,32 @@ def swap_quality(
     show(new_result("swap-quality", _command(), found, settings=settings, device=_device(device)), save)
 
 
+@app.command("build-kill")
+def build_kill(
+    moments: Annotated[int, typer.Option(help="How many builds are killed.", min=1)] = 50,
+    seed: Annotated[int, typer.Option(help="Draws the moments.")] = 50,
+    jobs: Annotated[int, typer.Option(help="Tasks of a build at a time.", min=1)] = 1,
+    save: Save = None,
+) -> None:
+    """Builds killed at random moments and gone on with, compared with one that was never killed."""
+    import tempfile
+
+    from benchmarks.build_kill import kill_and_go_on
+
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        console.progress("killing builds", moments, unit="builds") as tick,
+    ):
+        seen = kill_and_go_on(Path(folder), moments=moments, seed=seed, jobs=jobs, tick=tick)
+    found = [
+        Measurement.of("killed while running", "builds", [float(seen.killed)], note=f"of {seen.moments} moments"),
+        Measurement.of("ended otherwise", "builds", [float(seen.different)], target=0.0, better="lower"),
+        Measurement.of("listed half-written", "builds", [float(seen.half_written)], target=0.0, better="lower"),
+        Measurement.of("a build by itself", "s", [seen.build_seconds], better="lower"),
+    ]
+    show(new_result("build-kill", _command(), found, settings={"moments": moments, "seed": seed, "jobs": jobs}), save)
+
+
 @app.command()
 def swappers(
     minutes: Annotated[float, typer.Option(help="Training time of each family.")],

@@ -214,7 +214,7 @@ class _Planner:
                     self._fakes(manipulation, model, swappers[model.name], (source, target), config, variant)
             if self.spec.set.controls and manipulation.self_swaps:
                 config = swap_settings(self.spec, manipulation, variants_of(manipulation, ("", ""), 0)[0][1])
-                last = dict(list(swappers[model.name].items())[-1:])
+                last = dict(list(_chosen(manipulation, swappers[model.name]).items())[-1:])
                 for person in sorted({target for _, target in pairs}, key=model.people.index):
                     whole = replace(manipulation, segments=None)
                     self._fakes(whole, model, last, (person, person), config, "")
@@ -230,10 +230,7 @@ class _Planner:
         variant: str,
     ) -> None:
         source, target = pair
-        chosen = {step: one for step, one in exports.items() if not manipulation.steps or step in manipulation.steps}
-        need(
-            bool(chosen), f"{manipulation.name}: no export after steps {manipulation.steps}", f"one of {list(exports)}"
-        )
+        chosen = _chosen(manipulation, exports)
         shots = [shot for shot in self.shots if shot.person == target][: manipulation.clips]
         for shot in shots:
             for step, (folder, key, trained) in chosen.items():
@@ -296,6 +293,16 @@ class _Planner:
 
     def _key(self, *parts: object) -> str:
         return digest({"version": _VERSION, "assay": shared.__version__, "parts": [_plain(part) for part in parts]})
+
+
+def _chosen(
+    manipulation: ManipulationConfig, exports: dict[int, tuple[str, str, str | None]]
+) -> dict[int, tuple[str, str, str | None]]:
+    """The exports of a swapper that a manipulation uses."""
+    wanted = manipulation.steps
+    found = {step: one for step, one in exports.items() if not wanted or step in wanted}
+    need(bool(found), f"{manipulation.name}: no export after steps {wanted}", f"one of {list(exports)}")
+    return found
 
 
 def encode_units(rendition: Rendition | None, megapixels: float) -> float:

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 import pytest
 
@@ -77,8 +79,9 @@ def test_segments_are_apart_ascending_and_of_the_asked_share(frames, share, coun
         runs = draw_segments(frames, share, count, np.random.default_rng(seed))
         flat = [side for run in runs for side in run]
         assert all(start < stop for start, stop in runs)
-        assert all(before[1] < after[0] for before, after in zip(runs, runs[1:], strict=False))
-        assert flat[0] >= 0 and flat[-1] <= frames
+        assert all(before[1] < after[0] for before, after in itertools.pairwise(runs))
+        assert flat[0] >= 0
+        assert flat[-1] <= frames
         inside = sum(stop - start for start, stop in runs)
         assert inside == min(max(1, round(share * frames)), max(1, frames - 1))
         assert len(runs) == max(1, min(count, inside, frames - inside + 1))

@@ -204,6 +204,13 @@ class GanDecoder(nn.Module):
         self.alpha = nn.Conv2d(first, 1, 5, padding=2)
         self.colour = nn.Conv2d(first, 3, 5, padding=2)
 
+    def start_faint(self) -> None:
+        """Small weights where pictures leave, in place: with larger ones tanh begins saturated and learns slowly."""
+        for part in (self.alpha, self.colour, *self.coarse):
+            for weight in part.parameters():
+                with torch.no_grad():
+                    weight.mul_(0.1)
+
     def forward(self, latent: Tensor) -> Swap:
         """Applies it."""
         body, smaller = self.body(latent), []
@@ -250,4 +257,8 @@ def gan(
     options = {"resolution": resolution, "capacity": capacity, "attention": attention, "norm": norm}
     spec = dfl_spec("gan", identities, resolution=resolution, width=width, framing=framing, options=options)
     plan = Plan(resolution, capacity == "lite", attention, norm, width)
-    return TwoPartSwapper(spec, GanEncoder(plan), [GanDecoder(plan) for _ in spec.identities])
+    decoders = [GanDecoder(plan) for _ in spec.identities]
+    swapper = TwoPartSwapper(spec, GanEncoder(plan), decoders)
+    for decoder in decoders:
+        decoder.start_faint()
+    return swapper

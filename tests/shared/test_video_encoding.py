@@ -9,7 +9,7 @@ import pytest
 from shared.config import from_mapping, to_mapping
 from shared.errors import ConfigError
 from shared.types import check_name
-from shared.video_encoding import Encoding
+from shared.video_encoding import CODECS, Encoding
 
 ENCODINGS = [
     Encoding(),
@@ -75,3 +75,12 @@ def test_refuses_what_cannot_be(settings, says):
 )
 def test_odd_sizes_get_full_chroma_only_where_the_codec_cannot_say_them(encoding, size, expected):
     assert encoding.pixel_format_for(*size) == expected
+
+
+def test_each_codec_has_its_usual_quality_and_containers():
+    assert Encoding.usual("libx264") == Encoding()
+    assert (Encoding.usual("libsvtav1").crf, Encoding.usual("ffv1").crf) == (24, None)
+    assert Encoding.usual("ffv1", "bgr0") == Encoding.lossless_rgb()
+    for codec in CODECS:
+        usual = Encoding.usual(codec)
+        assert usual.container == usual.containers[0]

@@ -11,6 +11,7 @@ import pytest
 from shared.errors import MediaError, StorageError, UsageError
 from shared.types import Timestamp
 from shared.video import Encoding, VideoReader, VideoWriter, frame_times, probe, read_mask_frames, reencode
+from shared.video_writer import encoders_here
 
 QUICK = Encoding(preset="ultrafast")
 CODECS = [
@@ -271,3 +272,22 @@ def test_views_are_written_like_their_copies(tmp_path, picture):
         with writer_for(tmp_path / name, encoding=Encoding.lossless_rgb()) as writer:
             writer.write(image, Timestamp(0, Fraction(1, 25)))
     assert (tmp_path / "view.mkv").read_bytes() == (tmp_path / "copy.mkv").read_bytes()
+
+
+def test_an_encoder_that_this_build_lacks_is_named_with_those_it_has(tmp_path, monkeypatch):
+    import av
+
+    real = av.Codec
+
+    def without(name, mode="r"):
+        if name == "libsvtav1":
+            raise ValueError("no such codec")
+        return real(name, mode)
+
+    monkeypatch.setattr(av, "Codec", without)
+    assert "libsvtav1" not in encoders_here()
+    writer = writer_for(tmp_path / "clip.mp4", encoding=Encoding("libsvtav1"))
+    with pytest.raises(MediaError, match="libsvtav1 is not here") as caught, writer:
+        pass
+    assert "libx264" in str(caught.value.hint)
+    assert "libsvtav1" not in str(caught.value.hint)

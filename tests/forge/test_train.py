@@ -16,7 +16,7 @@ import torch
 
 from forge.config import TrainConfig
 from forge.data import load_banks
-from forge.export import load_swapper, read_card
+from forge.export import load_swapper, read_card, swapper_digest
 from forge.models.contract import SwapSpec
 from forge.train import TrainResult, train_swapper
 from shared.errors import FacesetError, RunError, TrainingDivergedError, UsageError
@@ -166,6 +166,23 @@ class TestTheRun:
         assert result.seconds >= 0.6
         load_swapper(tmp_path / "run")
 
+    def test_it_begins_with_what_another_learned_and_says_so(self, people, trained, tmp_path):
+        config = dataclasses.replace(CONFIG, steps=1, start_from=str(trained.run), freeze="encoder")
+        third = write_faceset(tmp_path, "cat")
+        result = train_swapper([people[0], third], tmp_path / "run", config)
+        ours, theirs = load_swapper(result.run).parts()["encoder"], load_swapper(trained.run).parts()["encoder"]
+        for one, other in zip(ours.parameters(), theirs.parameters(), strict=True):
+            assert torch.equal(one, other)
+        assert read_card(result.swapper).training["started_from"] == swapper_digest(trained.run)
+        # Gone on with when the swapper it came from is no longer there, too.
+        gone = dataclasses.replace(config, steps=2)
+        assert train_swapper([people[0], third], tmp_path / "run", gone).steps == 2
+
+    def test_poses_are_compared_before_it_begins(self, trained):
+        told = json.loads((trained.run / "coverage.json").read_text())
+        assert [(pair["source"], pair["covered"]) for pair in told["pairs"]] == [("ann", 1.0), ("bobby", 1.0)]
+        assert (trained.run / "coverage.png").stat().st_size > 1000
+
     def test_more_than_two_people(self, people, tmp_path):
         third = write_faceset(tmp_path, "cat")
         result = train_swapper([*people, third], tmp_path / "run", dataclasses.replace(CONFIG, steps=2))
@@ -285,6 +302,32 @@ class TestRefusals:
             train_swapper(people, tmp_path / "run", CONFIG)
         assert "learning rate" in (caught.value.hint or "")
         assert all(torch.isfinite(value).all() for value in load_swapper(tmp_path / "run").state_dict().values())
+
+    def test_after_a_bad_step_it_goes_on_from_the_last_good_state_at_half_the_rate(self, people, tmp_path, monkeypatch):
+        from forge.trainer import SwapTrainer
+
+        plain = SwapTrainer.train_step
+        reached: list[int] = []
+
+        def poisoned(self: SwapTrainer, fraction: float) -> object:
+            if self.step == 3 and reached.count(3) == 0:
+                with torch.no_grad():
+                    self.swapper.get_parameter("encoder.narrow.bias")[0] = torch.nan
+            reached.append(self.step)
+            return plain(self, fraction)
+
+        monkeypatch.setattr(SwapTrainer, "train_step", poisoned)
+        result = train_swapper(people, tmp_path / "run", CONFIG)
+        assert reached == [0, 1, 2, 3, 2, 3, 4, 5]
+        assert result.steps == CONFIG.steps
+        assert np.isfinite(result.loss)
+        facts = json.loads((tmp_path / "run" / "run.json").read_text())
+        assert facts["returns"] == [{"reached_step": 4, "back_to_step": 2, "learning_rate_factor": 0.5}]
+        lines = [json.loads(line) for line in (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()]
+        assert {"step": 2, "learning_rate_factor": 0.5} in lines
+        _, meta = read_checkpoint(tmp_path / "run" / "checkpoints" / "step-00000006.safetensors")
+        assert meta["meta"]["rate_scale"] == 0.5
+        assert all(torch.isfinite(value).all() for value in state_of(tmp_path / "run").values())
 
     def test_damaged_weights_are_never_saved(self, people, tmp_path, monkeypatch):
         from forge.trainer import SwapTrainer

@@ -314,7 +314,7 @@ def load_spec(path: Path) -> Spec:
     """
     mapping = read_toml(path)
     need("set" in mapping, f"{path} has no [set]", "give the set a name: [set] and name = ...")
-    need("identity" in mapping, f"{path} has no [[identity]]", "a set is made of people and their clips")
+    need(bool(mapping.get("identity")), f"{path} has no [[identity]]", "a set is made of people and their clips")
     return from_mapping(Spec, mapping | {"folder": str(path.resolve().parent)}, where=path.name)
 
 

@@ -1,0 +1,167 @@
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+import pytest
+
+from benchmarks.build_kill import toy_set
+from forge.building.build import plan_build
+from forge.building.plan import encode_units
+from forge.building.spec import ClipConfig, Spec, SplitsConfig, load_spec, swap_settings
+from shared.cli import run
+from shared.config import write_toml
+from shared.errors import ConfigError, LeakError, MediaError, UsageError
+from shared.renditions import known_rendition
+
+
+@pytest.fixture(scope="module")
+def path(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return toy_set(tmp_path_factory.mktemp("clips"), groups=(2, 2))
+
+
+@pytest.fixture
+def spec(path: Path) -> Spec:
+    return load_spec(path)
+
+
+def _identity(spec: Spec, place: int, **changes: object) -> Spec:
+    people = list(spec.identity)
+    people[place] = dataclasses.replace(people[place], **changes)  # type: ignore[arg-type]
+    return dataclasses.replace(spec, identity=tuple(people))
+
+
+def _manipulation(spec: Spec, **changes: object) -> Spec:
+    one = dataclasses.replace(spec.manipulation[0], **changes)  # type: ignore[arg-type]
+    return dataclasses.replace(spec, manipulation=(one,))
+
+
+def _made(spec: Spec, out: Path) -> list[str]:
+    return [str(clip.order.id) for clip in plan_build(spec, out).plan.clips]
+
+
+def test_counts_follow_from_people_pairs_factors_ladder_and_renditions(spec, tmp_path):
+    out = tmp_path / "toy"
+    base = dataclasses.replace(spec, renditions=("c23",))
+    reals = 4
+    table = [
+        ({"self_swaps": False}, 4),
+        ({"self_swaps": True}, 4 + 4),
+        ({"steps": (), "self_swaps": False}, 8),
+        ({"factors": {"seed": [1, 2, 3]}, "self_swaps": False}, 12),
+        ({"factors": {"seed": [1, 2, 3]}, "combine": "sample:2", "self_swaps": False}, 8),
+        ({"pairs": "sample:1", "self_swaps": False}, 2),
+        ({"pairs": (("p0", "p1"),), "self_swaps": False}, 1),
+        ({"pairs": "ring", "self_swaps": False}, 4),
+    ]
+    for changes, fakes in table:
+        assert len(_made(_manipulation(base, **changes), out)) == reals + fakes, changes
+
+
+def test_ids_say_target_source_variant_step_and_rendition(spec, tmp_path):
+    varied = _manipulation(spec, steps=(), factors={"seed": [1, 2]}, self_swaps=False)
+    ids = _made(varied, tmp_path / "toy")
+    assert "toy/real/p0-00@c23" in ids
+    assert "toy/plain/p0-00+p1-v1-s2@small" in ids
+    assert len(ids) == len(set(ids))
+
+
+def test_a_plan_is_the_same_twice_and_keys_tell_settings_apart(spec, tmp_path):
+    first, second = (plan_build(spec, tmp_path / "toy").plan for _ in range(2))
+    assert first == second
+    other = plan_build(_manipulation(spec, settings={"mask": {"kind": "full"}}), tmp_path / "toy").plan
+    kinds = {
+        step.kind for step in {s.key: s for s in other.steps if s.key not in {f.key for f in first.steps}}.values()
+    }
+    assert kinds == {"master", "clips"}
+
+
+def test_faces_of_a_clip_are_looked_for_once(spec, tmp_path):
+    plan = plan_build(spec, tmp_path / "toy").plan
+    assert len(plan.steps_of("shot")) == 4
+    assert len(plan.steps_of("train")) == 2
+    assert len(plan.steps_of("clips")) == 4 + len(plan.steps_of("master"))
+
+
+def test_clips_are_cut_into_whole_pieces(spec, tmp_path):
+    cut = _identity(spec, 0, frames=3, pieces=9)
+    ids = _made(dataclasses.replace(cut, renditions=("c23",), manipulation=()), tmp_path / "toy")
+    assert [one for one in ids if "/p0-" in one] == ["toy/real/p0-00@c23", "toy/real/p0-01@c23"]
+    late = _identity(spec, 0, clips=(ClipConfig("p0.mp4", start=99),))
+    with pytest.raises(MediaError, match="none from 99"):
+        plan_build(late, tmp_path / "toy")
+
+
+def test_people_are_drawn_into_splits_when_nobody_is_named(spec, tmp_path):
+    drawn = dataclasses.replace(spec, splits=SplitsConfig(fractions=(0.5, 0.0, 0.5)))
+    clips = plan_build(drawn, tmp_path / "toy").plan.clips
+    split_of = {clip.order.id.name[:2]: clip.split for clip in clips}
+    assert sorted(split_of.values()) == ["test", "test", "train", "train"]
+
+
+def test_people_who_are_tied_cannot_lie_in_two_splits(spec, tmp_path):
+    both = _identity(spec, 0, clips=(ClipConfig("p0.mp4", also=("p2",)),))
+    group = dataclasses.replace(spec.swapper[0], people=(("p0", "p1", "p2"),))
+    pair = _manipulation(spec, pairs=(("p0", "p3"),))
+    for tied in (both, dataclasses.replace(spec, swapper=(group,)), pair):
+        with pytest.raises(LeakError, match="tied together"):
+            plan_build(tied, tmp_path / "toy")
+
+
+def test_the_same_pictures_twice_are_refused(spec, tmp_path):
+    with pytest.raises(UsageError, match="same pictures"):
+        plan_build(_identity(spec, 0, clips=("p0.mp4", "p0.mp4")), tmp_path / "toy")
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        ({"set": {"name": "a/b"}}, "a/b"),
+        ({"set": {"name": "a", "pieces": 2}}, "pieces need frames"),
+        ({"renditions": ["c24"]}, "c24"),
+        ({"renditions": [{"name": "x", "quality": 3}]}, "quality"),
+        ({"renditions": ["c23", "c23"]}, "differ"),
+        ({"splits": {"train": ["ann"], "test": ["ann"]}}, "more than once"),
+        ({"splits": {"train": ["eve"]}}, "eve"),
+        ({"swapper": [{"name": "s", "settings": {"minutes": 3}}]}, "minutes"),
+        ({"swapper": [{"name": "s", "steps": [5, 3]}]}, "ascend"),
+        ({"swapper": [{"name": "s", "steps": [1, 9999]}]}, "snapshots"),
+        ({"manipulation": [{"name": "m", "swapper": "t"}]}, "no swapper"),
+        ({"identity": []}, "identity"),
+        ({"colour": 1}, "colour"),
+    ],
+)
+def test_settings_that_mean_nothing_are_refused_by_name(tmp_path, wrong, message):
+    good = {"set": {"name": "a"}, "identity": [{"name": "ann", "rights": "consent", "clips": ["ann.mp4"]}]}
+    write_toml(tmp_path / "set.toml", good)
+    load_spec(tmp_path / "set.toml")
+    write_toml(tmp_path / "set.toml", good | wrong)
+    with pytest.raises(UsageError, match=message):
+        load_spec(tmp_path / "set.toml")
+
+
+def test_factors_reach_into_groups_of_settings(spec):
+    config = swap_settings(spec, spec.manipulation[0], {"mask.erode": 0.02, "seed": 4})
+    assert (config.mask.erode, config.mask.kind, config.seed) == (0.02, "hull", 4)
+    with pytest.raises(ConfigError, match="erosion"):
+        swap_settings(spec, spec.manipulation[0], {"mask.erosion": 0.02})
+
+
+def test_the_folder_of_media_may_come_from_the_environment(spec, monkeypatch):
+    moved = dataclasses.replace(spec, set=dataclasses.replace(spec.set, media="$TOY_MEDIA"))
+    with pytest.raises(ConfigError, match="TOY_MEDIA"):
+        moved.clip_path("a.mp4")
+    monkeypatch.setenv("TOY_MEDIA", "/films")
+    assert moved.clip_path("a.mp4") == Path("/films/a.mp4")
+
+
+def test_slower_codecs_cost_more():
+    costs = [encode_units(known_rendition(name), 10) for name in ("mjpeg5", "c23", "reupload", "hevc28")]
+    assert costs == sorted(costs)
+
+
+def test_a_dry_run_shows_the_plan_and_makes_nothing(path, tmp_path, capsys):
+    out = tmp_path / "toy"
+    assert run(["--json", "forge", "build", str(path), "--out", str(out), "--dry-run"]) == 0
+    assert '"clips": 40' in capsys.readouterr().out
+    assert list(tmp_path.iterdir()) == []

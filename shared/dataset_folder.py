@@ -34,20 +34,19 @@ from shared.dataset_pending import (
     frame_tables,
     labels_path,
     merge_frames,
+    refuse_tampered,
     standing_seal,
     write_pending,
 )
-from shared.dataset_seal import difference, write_seal
+from shared.dataset_seal import write_seal
 from shared.dataset_verify import Problem, check_labels, verify_dataset
-from shared.errors import AssayError, ManifestError, ProvenanceError, UsageError
+from shared.errors import ManifestError, ProvenanceError, UsageError
 from shared.locking import folder_lock
 from shared.manifest import labels_of, read_frame_table, write_frame_labels, write_manifest
 from shared.signing import SigningIdentity
 from shared.splits import FRACTIONS, split_by_groups, split_by_identity
 from shared.storage import inside, replacing, replacing_folder, write_text
 from shared.types import ClipId, ClipRecord, FrameLabel, Masks, Split
-
-_SHOWN = 3
 
 
 class DatasetFolder:
@@ -350,7 +349,7 @@ class DatasetFolder:
         with self._lock():
             outermost = self._holding == 1 and not self._batches
             if outermost:
-                self._refuse_tampered()
+                refuse_tampered(self.path)
             yield
             if outermost and self._unsealed():
                 self._place_seal(self.records())
@@ -358,21 +357,6 @@ class DatasetFolder:
     def _unsealed(self) -> bool:
         seal, _ = standing_seal(self.path)
         return any(str(clip) not in seal.clips for clip in self._index.records())
-
-    def _refuse_tampered(self) -> None:
-        try:
-            seal, _ = standing_seal(self.path)
-            found = difference(self.path, seal)
-        except AssayError as error:
-            raise ManifestError(str(error), hint="assay dataset verify PATH shows what is wrong") from error
-        strangers = [clip for clip in found.added if not labels_path(self.path, ClipId.parse(clip)).is_file()]
-        touched = [*found.changed, *found.removed, *strangers, *found.files]
-        if touched:
-            named = ", ".join(touched[:_SHOWN]) + (", ..." if len(touched) > _SHOWN else "")
-            raise ManifestError(
-                f"{self.path} is not as it was sealed: {named}",
-                hint="look with assay dataset verify; if the change is yours, assay dataset sign seals it",
-            )
 
     def _place_seal(self, records: Sequence[ClipRecord], *, rewrite: bool = False, prune: bool = False) -> None:
         """Makes the next seal with all it covers in one draft folder, then puts it in place.

@@ -17,13 +17,14 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from shared.dataset_layout import CARD, FRAMES, MANIFEST, PENDING, SEAL
-from shared.dataset_seal import Seal, newest, read_seal
-from shared.errors import ManifestError, storage_errors
+from shared.dataset_seal import Seal, difference, newest, read_seal
+from shared.errors import AssayError, ManifestError, storage_errors
 from shared.manifest import FRAME_SCHEMA, read_frame_table, write_frame_labels
 from shared.types import ClipId, FrameLabel
 
 COMMIT = f"{PENDING}/commit"
 _ROWS_A_GROUP = 1 << 16
+_SHOWN = 3
 
 
 def labels_path(folder: Path, clip: ClipId) -> Path:
@@ -84,6 +85,27 @@ def standing_seal(folder: Path) -> tuple[Seal, Path | None]:
     """
     drafts = commit_folder(folder)
     return read_seal(drafts or folder), drafts
+
+
+def refuse_tampered(folder: Path) -> None:
+    """Returns when the dataset is as it was sealed, but for clips whose labels wait for the next seal.
+
+    Raises:
+        ManifestError: it is not; names what differs.
+    """
+    try:
+        seal, _ = standing_seal(folder)
+        found = difference(folder, seal)
+    except AssayError as error:
+        raise ManifestError(str(error), hint="assay dataset verify PATH shows what is wrong") from error
+    strangers = [clip for clip in found.added if not labels_path(folder, ClipId.parse(clip)).is_file()]
+    touched = [*found.changed, *found.removed, *strangers, *found.files]
+    if touched:
+        named = ", ".join(touched[:_SHOWN]) + (", ..." if len(touched) > _SHOWN else "")
+        raise ManifestError(
+            f"{folder} is not as it was sealed: {named}",
+            hint="look with assay dataset verify; if the change is yours, assay dataset sign seals it",
+        )
 
 
 def commit_folder(folder: Path) -> Path | None:

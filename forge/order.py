@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 from forge.enlarge import enlarge_digest
@@ -202,8 +202,3 @@ def _suffix(target: Path, encoding: Encoding) -> str:
         f"no container holds both {encoding.codec} and the sound of {target}",
         hint=f"convert its sound for {' or '.join(able)}, or choose another --codec",
     )
-
-
-def with_container(encoding: Encoding, suffix: str) -> Encoding:
-    """``encoding`` with the container that it ends in."""
-    return replace(encoding, container=suffix)

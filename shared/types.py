@@ -326,6 +326,11 @@ class ClipRecord:
         people = (self.target_identity, self.source_identity)
         return tuple(dict.fromkeys(person for person in people if person))
 
+    @property
+    def is_self_swap(self) -> bool:
+        """Whether somebody was given their own face: pixels of a model, and no change of identity."""
+        return self.kind == "swap" and self.source_identity == self.target_identity
+
 
 @dataclass(frozen=True, slots=True)
 class FrameLabel:

@@ -88,8 +88,7 @@ def test_parents_lead_to_the_real_clip_and_its_first_rendition(built):
 
 def test_self_swaps_are_a_class_of_their_own(built):
     for record in built.records():
-        own = record.label == "fake" and record.source_identity == record.target_identity
-        assert own == (record.id.manipulation or "").endswith("-self") == ("self" in record.factors)
+        assert record.is_self_swap == (record.id.manipulation or "").endswith("-self") == ("self" in record.factors)
 
 
 def test_checkpoints_are_labels(built):

@@ -28,7 +28,7 @@ from benchmarks.schema import Measurement
 from shared.actors import Actor, portrait
 from shared.dataset import DatasetFolder, Problem, add_real_clip, verify_dataset
 from shared.dataset_layout import MANIFEST, SEAL
-from shared.errors import AssayError
+from shared.errors import AssayError, ManifestError
 from shared.manifest import read_manifest, write_manifest
 from shared.provenance import Action, record_facts, sign_clip, source_type_of
 from shared.signing import SigningIdentity
@@ -201,7 +201,11 @@ def edit_signature(dataset: DatasetFolder, rng: np.random.Generator) -> str:
         media = dataset.path / record.path
         holder = media if media.suffix == ".mp4" else media.with_suffix(".c2pa")
         data = holder.read_bytes()
-        holder.write_bytes(data.replace(b"dlabeldfake", b"dlabeldreal"))
+        # In CBOR: the text "label" of five letters, then the text "fake" of four.
+        edited = data.replace(b"elabeldfake", b"elabeldreal")
+        if edited == data:
+            raise ManifestError(f"{holder} holds no statement to edit", hint="a fault of this benchmark")
+        holder.write_bytes(edited)
         return str(record.id)
     plain = json.loads(seal.read_text(encoding="utf-8"))
     if which == 1:

@@ -6,10 +6,12 @@ Two rules, both about the mask ``changed``, which says where a pixel differs fro
    nothing where it does not.
 2. *Against the original*, on a few forged frames, where the real clip is in the set in the same rendition, size and
    length. Both clips went through the same lossy encoder, so equal pictures come out a little unequal; the comparison
-   is of luma, averaged over blocks of 16 px, which takes most of that away. A block *differs* when its mean difference
-   is above 8 levels and above five times the median of the blocks where the mask marks nothing. The mask is
-   contradicted when blocks more than 16 px away from all that it marks differ, four of them at least and more than
-   within it; or when, over all compared frames, what it marks differs no more than what it does not (a self-swap may).
+   is of luma, averaged over blocks of 8 px, which takes most of that away. A block *differs* when its mean difference
+   is above 8 levels and above five times the median of the blocks where the mask marks nothing. Strong compression
+   makes many blocks differ, but scattered; a forged face is one patch. So the mask is contradicted by a patch of
+   connected blocks that differ and lie more than 16 px (a macroblock) away from all that it marks: of sixteen blocks at
+   least, of half the mask's area, and of more blocks than differ within the mask. Or when, over all compared frames,
+   what it marks differs no more than what it does not. A self-swap may be that good, and is not compared.
 
 Hashes and signatures find a mask that was replaced; these rules find one that was wrong from the start.
 """
@@ -27,10 +29,12 @@ from shared.dataset_files import PresentFiles
 from shared.errors import AssayError
 from shared.types import ClipId, ClipRecord
 
-BLOCK_PX = 16
+BLOCK_PX = 8
+MARGIN_BLOCKS = 2
 LEVELS = 8.0
 TIMES_MEDIAN = 5.0
-MIN_BLOCKS = 4
+MIN_BLOCKS = 16
+MIN_SHARE = 0.5
 
 _COMPARED = 3
 _MIN_MARKED = 8
@@ -134,6 +138,8 @@ def _against_labels(record: ClipRecord, marked: Sequence[bool]) -> Iterator[str]
 def _against_pixels(
     record: ClipRecord, original: ClipRecord, video: Path, real: Path, masks: Mapping[int, np.ndarray]
 ) -> Iterator[str]:
+    if record.source_identity == record.target_identity:
+        return
     lumas = (_lumas(video, max(masks)), _lumas(real, max(masks)))
     compared: list[_Compared] = []
     for index, (forged, untouched) in enumerate(zip(*lumas, strict=False)):
@@ -147,7 +153,7 @@ def _against_pixels(
                 f"{record.masks.changed if record.masks else 'its mask'} leaves out"
             )
             return
-    if record.source_identity == record.target_identity or not compared:
+    if not compared:
         return
     inside, outside = (np.concatenate([getattr(frame, name) for frame in compared]) for name in ("marked", "far"))
     if inside.size >= _MIN_MARKED and outside.size >= _MIN_MARKED and inside.mean() <= outside.mean():
@@ -158,16 +164,23 @@ def _compare(forged: np.ndarray, untouched: np.ndarray, mask: np.ndarray) -> _Co
     """Compares two (H, W) uint8 lumas in blocks; ``mask`` (H, W) uint8 marks changed pixels."""
     difference = _blocks(np.abs(forged.astype(np.float32) - untouched.astype(np.float32)))
     share = _blocks((mask > 0).astype(np.float32))
-    near = cv2.dilate((share > 0).astype(np.uint8), np.ones((3, 3), np.uint8)) > 0
+    reach = np.ones((2 * MARGIN_BLOCKS + 1,) * 2, np.uint8)
+    near = cv2.dilate((share > 0).astype(np.uint8), reach) > 0
     far, marked = difference[~near], difference[share >= 0.5]
     limit = max(LEVELS, TIMES_MEDIAN * float(np.median(far))) if far.size else np.inf
-    stray = int((far > limit).sum())
-    contradicted = stray >= MIN_BLOCKS and stray > int((marked > limit).sum())
-    return _Compared(marked, far, stray if contradicted else 0)
+    patch = _largest_patch((difference > limit) & ~near)
+    within = max(MIN_SHARE * int((share >= 0.5).sum()), int((marked > limit).sum()))
+    return _Compared(marked, far, patch if patch >= MIN_BLOCKS and patch > within else 0)
+
+
+def _largest_patch(differs: np.ndarray) -> int:
+    """How many blocks the largest connected patch has, corners joining."""
+    _, _, facts, _ = cv2.connectedComponentsWithStats(differs.astype(np.uint8), connectivity=8)
+    return int(facts[1:, cv2.CC_STAT_AREA].max(initial=0))
 
 
 def _blocks(values: np.ndarray) -> np.ndarray:
-    """Means of whole blocks of 16 x 16."""
+    """Means of whole blocks of 8 x 8."""
     rows, columns = (side // BLOCK_PX for side in values.shape)
     cut = values[: rows * BLOCK_PX, : columns * BLOCK_PX]
     return cut.reshape(rows, BLOCK_PX, columns, BLOCK_PX).mean(axis=(1, 3))

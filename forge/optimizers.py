@@ -214,7 +214,7 @@ class Mover:
             return
         gradients = [each.grad for each in moved if each.grad is not None]
         norm = torch.nn.utils.get_total_norm(gradients)
-        limit = norm.new_tensor(config.clip_norm) if self.clip is None else self.clip.limit(norm, config.autoclip)
+        limit = torch.full_like(norm, config.clip_norm) if self.clip is None else self.clip.limit(norm, config.autoclip)
         _multi._foreach_mul_(gradients, (limit / (norm + _TINY)).clamp_max(1.0))
 
     @torch.no_grad()

@@ -53,6 +53,7 @@ FIXED = (
     "beta2",
     "weight_decay",
     "ema",
+    "autoclip",
     "start_from",
     "load_parts",
     "steps",

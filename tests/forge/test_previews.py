@@ -8,8 +8,10 @@ from torch import Tensor
 
 from forge.data import FaceBank
 from forge.models.contract import Swap, Swapper, SwapSpec
-from forge.previews import decode_all, jpeg, loss_plot, measure, preview
+from forge.previews import decode_all, direction_sheet, jpeg, loss_plot, measure, preview
+from forge.timelapse import assemble, draw_moment
 from shared.device import pick_device
+from shared.video import VideoReader
 
 CPU = pick_device("cpu", "float32")
 NAMES = ("ann", "bob")
@@ -90,3 +92,28 @@ def test_jpeg_keeps_the_colours_in_order():
 def test_the_plot_is_a_picture(lines):
     plot = cv2.imdecode(np.frombuffer(loss_plot(lines), np.uint8), cv2.IMREAD_COLOR)
     assert plot.shape[:2] == (440, 880)
+
+
+def test_every_direction_has_a_cell_and_the_face_stands_beside_them():
+    factors = {"a": 1.0, "b": 0.5, "c": 0.0}
+    sheet = direction_sheet(Painter(factors), [bank(name, seed) for seed, name in enumerate(factors)], CPU)
+    assert sheet.shape == (3 * (96 + 18), 4 * 96, 3)
+    cells = [sheet[18:114, 96 * place : 96 * place + 96].mean() for place in range(4)]
+    assert cells[1] == pytest.approx(cells[0], abs=1)
+    assert cells[2] == pytest.approx(cells[0] / 2, abs=2)
+    assert cells[3] == pytest.approx(0, abs=1)
+
+
+def test_the_same_faces_at_every_moment_and_a_film_of_them(tmp_path):
+    swapper = Painter({"ann": 1.0, "bob": 0.5})
+    banks = [bank("ann"), bank("bob", 1)]
+    for step in (10, 20, 30):
+        moment = draw_moment(swapper, banks, CPU, step)
+        assert moment.shape == (20 + 2 * 128, 6 * 128, 3)
+        (tmp_path / f"step-{step:08d}.jpg").write_bytes(jpeg(moment))
+    again = draw_moment(swapper, banks, CPU, 30)
+    assert np.array_equal(again, moment)
+    assert assemble(tmp_path, tmp_path / "film.mp4") is not None
+    with VideoReader(tmp_path / "film.mp4") as reader:
+        assert sum(1 for _ in reader) == 3
+    assert assemble(tmp_path / "empty", tmp_path / "none.mp4") is None

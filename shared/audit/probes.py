@@ -242,7 +242,7 @@ def _fit_predict(
     linear.fit(train, labels, logisticregression__sample_weight=balanced)
     leaf = max(2, len(labels) // 100)
     trees = ExtraTreesClassifier(
-        config.trees, min_samples_leaf=leaf, random_state=config.seed, n_jobs=config.workers or None
+        config.trees, min_samples_leaf=leaf, random_state=config.seed, n_jobs=config.workers or -1
     )
     trees.fit(train, labels, sample_weight=balanced)
     # Rounded, because sums in another order differ in their last digits, and ties have to stay ties.

@@ -104,7 +104,7 @@ def measure(
     notes: list[str] = []
     for job in jobs:
         folder = Path(job.folder)
-        if not (folder / DONE).exists():
+        if not _is_done(job):
             say(f"{job.family}: training for {job.config.minutes:g} minutes at width {job.config.width:g}")
             why = _run(job)
             if why:
@@ -117,10 +117,18 @@ def measure(
     return found, tuple(notes)
 
 
+def _is_done(job: Job) -> bool:
+    """Whether this very job, settings and all, has its result."""
+    folder = Path(job.folder)
+    kept = folder / JOB
+    return (folder / DONE).exists() and kept.exists() and kept.read_bytes() == msgspec.json.encode(job)
+
+
 def _run(job: Job) -> str:
     """Runs one job in a process of its own; empty, or its last words when it failed."""
     folder = Path(job.folder)
     folder.mkdir(parents=True, exist_ok=True)
+    (folder / DONE).unlink(missing_ok=True)
     write_bytes(folder / JOB, msgspec.json.encode(job))
     command = [sys.executable, "-m", "benchmarks.swappers_job", str(folder / JOB)]
     ended = subprocess.run(command, capture_output=True, text=True, check=False)

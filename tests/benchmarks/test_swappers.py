@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import cv2
 import msgspec
 import numpy as np
@@ -8,7 +10,7 @@ import pytest
 from benchmarks import swappers
 from benchmarks.__main__ import SETTINGS
 from benchmarks.schema import Measurement
-from benchmarks.swappers import DONE, Job, families, family_config, load_settings, measure
+from benchmarks.swappers import DONE, JOB, Job, families, family_config, load_settings, measure
 from benchmarks.swappers_job import SWAPPED, TARGETS, _measurements
 from benchmarks.swappers_table import BEGIN, END, MOST_BYTES, markdown, put_between, sheet
 from forge.measures import Spread
@@ -59,6 +61,7 @@ def test_what_is_done_is_not_done_again_and_a_failure_is_told(tmp_path, monkeypa
     done.mkdir()
     value = Measurement.of("original: steps", "steps", [5.0])
     (done / DONE).write_bytes(msgspec.json.encode([value]))
+    (done / JOB).write_bytes(msgspec.json.encode(job(done)))
     ran = []
     monkeypatch.setattr(swappers, "_run", lambda one: ran.append(one.folder) or "out of memory")
     found, notes = measure([job(done), job(broken)])
@@ -67,6 +70,8 @@ def test_what_is_done_is_not_done_again_and_a_failure_is_told(tmp_path, monkeypa
     assert notes == ("original failed: out of memory",)
     with pytest.raises(RunError, match="no family"):
         measure([job(broken)])
+    with pytest.raises(RunError, match="no family"):
+        measure([replace(job(done), measured=False)])
 
 
 def test_a_process_that_fails_leaves_its_last_words(tmp_path, monkeypatch):

@@ -45,7 +45,7 @@ class Task:
 
 @dataclass(frozen=True)
 class Done:
-    """A finished task: what its function gave, and how many seconds it took where it ran."""
+    """A finished task: what its function gave, and the processor time it took, in seconds of one core."""
 
     key: str
     result: Any
@@ -173,11 +173,14 @@ class TaskGraph:
 
 
 def run_task(function: Callable[..., Any], arguments: tuple[Any, ...]) -> tuple[Any, float]:
-    """What the function gives, and the seconds it took. Quiet: bars of many tasks at once could not be read."""
-    began = time.monotonic()
+    """What the function gives, and the seconds of processor time that this process, all its threads, spent meanwhile.
+
+    Quiet: bars of many tasks at once could not be read.
+    """
+    began = time.process_time()
     with _quiet():
         result = function(*arguments)
-    return result, time.monotonic() - began
+    return result, time.process_time() - began
 
 
 def _in_turn(graph: TaskGraph) -> Iterator[Done]:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import os
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Literal, get_args
 
 from detect.blend_config import SelfBlendConfig
 from shared.errors import ConfigError
@@ -14,7 +15,8 @@ Precision = Literal["auto", "float32", "bfloat16"]
 ClusterBy = Literal["group", "target"]
 Tuning = Literal["full", "norm", "low-rank", "probe"]
 Optimizer = Literal["adamw", "sgd", "sam"]
-Aggregation = Literal["mean", "median", "max-face", "top-k", "trimmed", "max-track"]
+Protocol = Literal["in-set", "cross-set", "leave-manipulation-out", "leave-identity-out", "cross-rendition"]
+Aggregation = Literal["mean", "median", "max-face", "top-k", "trimmed", "max-track", "confident", "learned", "auto"]
 
 
 def _need(condition: bool, message: str, hint: str | None = None) -> None:
@@ -27,8 +29,27 @@ def _default_workers() -> int:
 
 
 @dataclass(frozen=True)
+class LearnedAggregate:
+    """A fitted "learned" aggregation: the clip's logit is ``bias + sum(weights x statistics)``, no weight negative.
+
+    The statistics are those of ``detect.aggregate.STATISTICS``, in that order.
+    """
+
+    weights: tuple[float, ...]
+    bias: float
+
+    def __post_init__(self) -> None:
+        _need(all(0 <= weight < math.inf for weight in self.weights), "weights of a learned aggregation are >= 0")
+        _need(math.isfinite(self.bias), f"the bias of a learned aggregation must be finite, got {self.bias}")
+
+
+@dataclass(frozen=True)
 class AggregateConfig:
-    """How the logits of a clip's faces become one; see ``detect.aggregate`` for what each method does."""
+    """How the logits of a clip's faces become one; see ``detect.aggregate`` for what each method does.
+
+    "learned" is fitted on the validation clips when training ends, and "auto" is replaced by the method that does best
+    on them; a finished detector holds what came of it.
+    """
 
     method: Aggregation = "max-face"
     top_share: float = 0.25
@@ -37,6 +58,8 @@ class AggregateConfig:
     """"trimmed": share of the face scores dropped at each end."""
     min_track_share: float = 0.1
     """"max-track": tracks with less than this share of the longest track's frames do not count."""
+    learned: LearnedAggregate | None = None
+    """"learned": what was fitted; nothing to write by hand."""
 
     def __post_init__(self) -> None:
         _need(0 < self.top_share <= 1, f"top_share must lie in (0, 1], got {self.top_share}")
@@ -232,6 +255,12 @@ class EvaluateConfig:
 
     split: Split | Literal["all"] = "test"
     """"all" takes every clip, for a set that the detector was not trained on."""
+    protocol: Protocol = "in-set"
+    """What must be new to the detector; see ``detect.protocols``."""
+    only: tuple[str, ...] = ()
+    """"KEY=NAME": the part of the clips that is wanted, by manipulation, rendition, identity, group, codec, factor."""
+    mask_threshold: float | None = None
+    """Probability from which a drawn pixel counts as forged; chosen on the set's val split when left out."""
     frames_per_clip: int = 32
     """Frames taken from each clip, evenly spaced over all of it."""
     threshold: float | None = None
@@ -258,6 +287,15 @@ class EvaluateConfig:
         _need(
             self.threshold is None or 0 < self.threshold < 1,
             f"threshold is a score between 0 and 1, got {self.threshold}",
+        )
+        _need(
+            self.protocol in get_args(Protocol),
+            f"no protocol is named {self.protocol!r}",
+            ", ".join(get_args(Protocol)),
+        )
+        _need(
+            self.mask_threshold is None or 0 < self.mask_threshold < 1,
+            f"mask_threshold is a probability between 0 and 1, got {self.mask_threshold}",
         )
         for name in ("frames_per_clip", "bins", "replicates", "batch"):
             _need(getattr(self, name) >= 1, f"{name} must be at least 1, got {getattr(self, name)}")

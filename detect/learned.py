@@ -24,10 +24,12 @@ _MAX_BYTES = 256 << 20
 
 @dataclass(frozen=True)
 class Learned:
-    """Marks of clips (:func:`clip_mark`) and people (:func:`person_mark`)."""
+    """Marks of clips (:func:`clip_mark`) and people (:func:`person_mark`); manipulations and renditions by name."""
 
     clips: frozenset[str] = field(default_factory=frozenset)
     people: frozenset[str] = field(default_factory=frozenset)
+    manipulations: frozenset[str] = field(default_factory=frozenset)
+    renditions: frozenset[str] = field(default_factory=frozenset)
 
 
 def clip_mark(record: ClipRecord) -> str:
@@ -41,12 +43,14 @@ def person_mark(identity: str) -> str:
 
 
 def learned_document(records: Iterable[ClipRecord]) -> dict[str, list[str]]:
-    """What :func:`read_learned` reads: the marks of all clips and people of the splits that training has used."""
+    """What :func:`read_learned` reads: marks of all clips and people, and kinds, of the splits that training used."""
     listed = list(records)
     people = {person for record in listed for person in record.identities}
     return {
         "clips": sorted({clip_mark(record) for record in listed}),
         "people": sorted(person_mark(person) for person in people),
+        "manipulations": sorted({record.id.manipulation for record in listed if record.id.manipulation}),
+        "renditions": sorted({record.rendition for record in listed}),
     }
 
 

@@ -40,6 +40,7 @@ from shared.console import console
 from shared.device import pick_device
 from shared.errors import AssayError, MediaError, NoFaceError, UsageError, storage_errors
 from shared.faces.finder import FaceFinder, make_finder
+from shared.pictures import pictures_in, read_picture
 from shared.provenance import CAPTURE, COMPOSITE_WITH_MODEL, Action, record_facts, sign_clip
 from shared.sampling import runs_of
 from shared.signing import SigningIdentity
@@ -48,9 +49,7 @@ from shared.types import ClipId, ClipRecord, Frame, Timestamp
 from shared.video import VideoReader
 
 LIST = "frames.json"
-PICTURES: tuple[str, ...] = (".png", ".jpg", ".jpeg", ".bmp", ".webp", ".tif", ".tiff")
 _RATE = Fraction(25)
-_MOST_BYTES = 256 << 20
 
 
 @dataclass(frozen=True)
@@ -61,7 +60,7 @@ class MadePictures:
     faked: tuple[tuple[int, int], ...]
 
 
-class PictureReader:
+class FolderReader:
     """The pictures of a folder as the frames of a clip of 25 a second, in the order a person would count them.
 
     Raises:
@@ -69,12 +68,9 @@ class PictureReader:
     """
 
     def __init__(self, folder: Path) -> None:
-        found = [path for path in folder.iterdir() if path.suffix.lower() in PICTURES and not path.name.startswith(".")]
-        self.paths = sorted(found, key=lambda path: _natural(path.name))
-        if not self.paths:
-            raise MediaError(f"{folder} holds no picture", hint=f"pictures end in {', '.join(PICTURES)}")
+        self.paths = pictures_in(folder)
 
-    def __enter__(self) -> PictureReader:
+    def __enter__(self) -> FolderReader:
         return self
 
     def __exit__(
@@ -93,23 +89,6 @@ class PictureReader:
                     hint="put pictures of one size into one folder",
                 )
             yield Frame(index, Timestamp(index, 1 / _RATE), image)
-
-
-def read_picture(path: Path) -> np.ndarray:
-    """The (H, W, 3) uint8 RGB picture in a file, upright; transparency is dropped.
-
-    Raises:
-        MediaError: it is no picture, damaged, or larger than 256 MiB.
-    """
-    try:
-        if path.stat().st_size > _MOST_BYTES:
-            raise MediaError(f"{path} is larger than 256 MiB", hint="make the picture smaller")
-        image = cv2.imdecode(np.fromfile(path, np.uint8), cv2.IMREAD_COLOR)
-    except (OSError, cv2.error) as error:
-        raise MediaError(f"{path} cannot be read: {error}", hint="check the file") from error
-    if image is None:
-        raise MediaError(f"{path} is no picture or damaged", hint="check the file")
-    return np.ascontiguousarray(image[..., ::-1])
 
 
 def swap_pictures(
@@ -151,7 +130,7 @@ def swap_pictures(
     cast = Cast(source, known, make_enlarge(config.blend))
     finder = finder or make_finder(config.finder, device=str(device.torch_device), min_face_px=config.min_face_px)
     with _opened(target) as reader:
-        declared = len(reader.paths) if isinstance(reader, PictureReader) else reader.info.frames_declared
+        declared = len(reader.paths) if isinstance(reader, FolderReader) else reader.info.frames_declared
         plan = found_plan(reader, config, finder, device.kind, declared=declared, what=str(target))
     facts = _Facts(clip, source, person, rights or rights_of(person, card), card, config)
     with patch_writer(patches) as exported, replacing_folder(out) as draft, _opened(target) as reader:
@@ -167,8 +146,8 @@ def swap_pictures(
     return MadePictures(record.frames, record.faked)
 
 
-def _opened(target: Path) -> PictureReader | VideoReader:
-    return PictureReader(target) if target.is_dir() else VideoReader(target)
+def _opened(target: Path) -> FolderReader | VideoReader:
+    return FolderReader(target) if target.is_dir() else VideoReader(target)
 
 
 @dataclass(frozen=True)
@@ -208,9 +187,9 @@ class _Facts:
 class _PictureFolder:
     """Writes pictures and masks, signs each picture, and the list of them all."""
 
-    def __init__(self, folder: Path, target: Path, reader: PictureReader | VideoReader, facts: _Facts) -> None:
+    def __init__(self, folder: Path, target: Path, reader: FolderReader | VideoReader, facts: _Facts) -> None:
         self._folder, self._target, self._facts = folder, target, facts
-        self._sources = reader.paths if isinstance(reader, PictureReader) else None
+        self._sources = reader.paths if isinstance(reader, FolderReader) else None
         self._identity = SigningIdentity.load_or_create()
         self._files: dict[str, str] = {}
         self._faked: list[int] = []
@@ -271,9 +250,3 @@ class _PictureFolder:
         facts = {"clip": record_facts(record), "factors": record.factors, "labels": rows}
         write_signed(self._folder / LIST, facts, self._files)
         return record
-
-
-def _natural(name: str) -> list[tuple[bool, int, str]]:
-    """So that 2.png comes before 10.png."""
-    parts = re.split(r"(\d+)", name)
-    return [(part.isdecimal(), int(part) if part.isdecimal() else 0, part) for part in parts if part]

@@ -28,7 +28,7 @@ _NAMES = {
 
 @app.command()
 def extract(
-    clips: Annotated[list[Path], typer.Argument(help="Clips of one person.", show_default=False)],
+    clips: Annotated[list[Path], typer.Argument(help="Clips or pictures of one person.", show_default=False)],
     identity: Annotated[str, typer.Option(help="Who is seen in them.", show_default=False)],
     rights: Annotated[
         str, typer.Option(help="On what basis they may be used: consent, CC-BY-4.0, ...", show_default=False)
@@ -58,6 +58,8 @@ def extract(
     Every frame is looked at; faces that are blurred, small or of somebody else are written but set aside.
 
     Example: assay faces extract ann-*.mp4 --identity ann --rights consent --out faces/ann
+
+    Example: assay faces extract photos/ --identity crowd --all-people --rights CC-BY-4.0 --out faces/crowd
     """
     from shared.config import from_mapping
     from shared.faces.extract import extract as extract_faces

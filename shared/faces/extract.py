@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 import os
 from collections import deque
@@ -27,6 +28,7 @@ from shared.faces.keep import OTHER_PERSON, KeepRule
 from shared.faces.manual import sidecar_of
 from shared.faces.pose import Pose, head_pose, sharpness
 from shared.faces.stream import FollowConfig, follow
+from shared.pictures import PictureReader, is_picture, pictures_in
 from shared.storage import need_free_space, sha256_file
 from shared.types import Face, Frame
 from shared.video import VideoReader, probe
@@ -54,7 +56,7 @@ def extract(
     that was there is replaced only with ``force``, and only once the new one is complete.
 
     Args:
-        clips: the videos, none twice.
+        clips: the videos, pictures or folders of pictures, none twice; a picture is a clip of one frame.
         out: the folder of the faceset.
         config: the settings.
         finder: used instead of the one that ``config`` names.
@@ -145,7 +147,7 @@ class _Extraction:
         """Extracts one clip."""
         number = len(self._writer.clips)
         read = empty = 0
-        with VideoReader(path) as reader:
+        with PictureReader(path) if is_picture(path) else VideoReader(path) as reader:
             frames = reader.frames(step=self._config.every)
             with closing(follow(frames, finder, following(self._config))) as followed:
                 for frame, faces in followed:
@@ -217,14 +219,16 @@ def _check_clips(clips: Sequence[Path]) -> dict[Path, str]:
         MediaError: one is not there.
     """
     if not clips:
-        raise UsageError("no clip was given", hint="name one or more video files of one person")
+        raise UsageError("no clip was given", hint="name one or more videos, or pictures, of one person")
     sources: dict[Path, str] = {}
     seen: dict[str, Path] = {}
-    for clip in clips:
-        probe(clip)
+    named = [pictures_in(path) if path.is_dir() else [path] for path in clips]
+    for clip in itertools.chain.from_iterable(named):
+        if not is_picture(clip):
+            probe(clip)
         digest = sha256_file(clip)
         if digest in seen:
-            raise UsageError(f"{clip} and {seen[digest]} are the same video", hint="name every clip once")
+            raise UsageError(f"{clip} and {seen[digest]} are the same file", hint="name every clip once")
         seen[digest] = clip
         sources[clip] = digest
     return sources
@@ -232,6 +236,8 @@ def _check_clips(clips: Sequence[Path]) -> dict[Path, str]:
 
 def _frames_declared(clip: Path) -> int | None:
     """How many frames the clip claims to have, as far as a file of its size can: a packet has a few bytes at least."""
+    if is_picture(clip):
+        return 1
     claimed = probe(clip).frames_declared
     return None if claimed is None else min(claimed, clip.stat().st_size // 8)
 

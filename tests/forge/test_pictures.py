@@ -11,7 +11,7 @@ import torch
 
 from forge.export import save_swapper
 from forge.models import build_swapper
-from forge.pictures import PictureReader, swap_pictures
+from forge.pictures import FolderReader, swap_pictures
 from forge.signed_list import read_signed
 from forge.swap_config import SwapConfig
 from shared.errors import MediaError, NoFaceError, UsageError
@@ -56,8 +56,8 @@ def _order(folder: Path, swapper: Path, out: Path) -> dict:
 
 
 def test_pictures_come_in_the_order_of_their_numbers(folder):
-    assert tuple(path.name for path in PictureReader(folder).paths) == NAMES
-    frames = list(PictureReader(folder))
+    assert tuple(path.name for path in FolderReader(folder).paths) == NAMES
+    frames = list(FolderReader(folder))
     assert [frame.time.seconds for frame in frames] == pytest.approx([0, 0.04, 0.08, 0.12])
     assert np.array_equal(frames[3].image, cv2.imread(str(folder / NAMES[3]))[..., ::-1])
 

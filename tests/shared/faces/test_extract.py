@@ -255,7 +255,7 @@ def test_the_same_clip_twice_is_refused(film, tmp_path):
     clip = film()
     copy = tmp_path / "copy.mp4"
     copy.write_bytes(clip.read_bytes())
-    with pytest.raises(UsageError, match="same video"):
+    with pytest.raises(UsageError, match="same file"):
         extract([clip, copy], tmp_path / "out", CONFIG, finder=Known(one_person))
     with pytest.raises(UsageError, match="no clip"):
         extract([], tmp_path / "out", CONFIG, finder=Known(one_person))
@@ -338,3 +338,19 @@ def test_a_real_clip(media, tmp_path):
     assert np.linalg.norm(embeddings - embeddings[0], axis=1).max() < 0.4
     back = map_points(faceset.matrices()[0], faceset.landmarks()[0].astype(float))
     np.testing.assert_allclose(back, found[0], atol=1e-3)
+
+
+def test_a_folder_of_pictures_is_a_clip_a_picture(tmp_path: Path):
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    for number in range(3):
+        cv2.imwrite(str(folder / f"{number}.png"), texture(number * 9))
+    cv2.imwrite(str(tmp_path / "one-more.jpg"), texture(50))
+    info = extract([folder, tmp_path / "one-more.jpg"], tmp_path / "ann", CONFIG, finder=Known(one_person))
+    assert [clip.name for clip in info.clips] == ["0.png", "1.png", "2.png", "one-more.jpg"]
+    assert info.kept == 4
+    faceset = Faceset.open(tmp_path / "ann")
+    assert faceset.table.column("clip").to_pylist() == [0, 1, 2, 3]
+    assert len(set(faceset.table.column("track").to_pylist())) == 4  # nobody is followed from photograph to photograph
+    with pytest.raises(UsageError, match="same file"):
+        extract([folder, folder / "0.png"], tmp_path / "twice", CONFIG, finder=Known(one_person))

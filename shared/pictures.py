@@ -1,0 +1,94 @@
+"""Single pictures in: read upright and bounded, and in the order in which a person would count them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from fractions import Fraction
+from pathlib import Path
+from types import TracebackType
+
+import cv2
+import numpy as np
+from PIL import Image, UnidentifiedImageError
+
+from shared.errors import MediaError
+from shared.types import Frame, Timestamp
+
+SUFFIXES: tuple[str, ...] = (".png", ".jpg", ".jpeg", ".bmp", ".webp", ".tif", ".tiff")
+"""How the names of pictures end, in small letters."""
+
+_RATE = Fraction(25)
+_MOST_BYTES = 256 << 20
+_MOST_PIXELS = 1 << 27
+
+
+class PictureReader:
+    """One picture as a clip of one frame, with the part of a video reader's face that following needs.
+
+    Raises:
+        MediaError: it is no picture, damaged or too large; while reading.
+    """
+
+    decode_failures = 0
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def __enter__(self) -> PictureReader:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        return None
+
+    def frames(self, *, step: int = 1) -> Iterator[Frame]:
+        """The picture, once, whatever ``step``."""
+        del step
+        yield Frame(0, Timestamp(0, 1 / _RATE), read_picture(self.path))
+
+
+def is_picture(path: Path) -> bool:
+    """Whether the file's name is that of a picture."""
+    return path.suffix.lower() in SUFFIXES and not path.name.startswith(".")
+
+
+def pictures_in(folder: Path) -> list[Path]:
+    """The pictures of ``folder``, 2.png before 10.png.
+
+    Raises:
+        MediaError: there is none.
+    """
+    found = [path for path in folder.iterdir() if is_picture(path)]
+    if not found:
+        raise MediaError(f"{folder} holds no picture", hint=f"pictures end in {', '.join(SUFFIXES)}")
+    return sorted(found, key=lambda path: _natural(path.name))
+
+
+def read_picture(path: Path) -> np.ndarray:
+    """The (H, W, 3) uint8 RGB picture in a file, upright; transparency is dropped.
+
+    What the header says is checked before a pixel is unpacked.
+
+    Raises:
+        MediaError: it is no picture, damaged, larger than 256 MiB or than 2^27 pixels.
+    """
+    try:
+        if path.stat().st_size > _MOST_BYTES:
+            raise MediaError(f"{path} is larger than 256 MiB", hint="make the picture smaller")
+        with Image.open(path) as header:
+            width, height = header.size
+        if width * height > _MOST_PIXELS:
+            raise MediaError(f"{path} claims {width}x{height} pixels", hint="make the picture smaller")
+        image = cv2.imdecode(np.fromfile(path, np.uint8), cv2.IMREAD_COLOR)
+    except (OSError, ValueError, UnidentifiedImageError, Image.DecompressionBombError, cv2.error) as error:
+        raise MediaError(f"{path} is no picture or damaged", hint="check the file") from error
+    if image is None:
+        raise MediaError(f"{path} is no picture or damaged", hint="check the file")
+    return cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
+
+
+def _natural(name: str) -> list[tuple[bool, int, str]]:
+    parts = re.split(r"(\d+)", name)
+    return [(part.isdecimal(), int(part) if part.isdecimal() else 0, part) for part in parts if part]

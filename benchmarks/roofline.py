@@ -7,7 +7,7 @@ timed in turn, so that their ratios are of one run: eager float32, bfloat16 in c
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch.utils.flop_counter import FlopCounterMode
@@ -15,7 +15,9 @@ from torch.utils.flop_counter import FlopCounterMode
 from benchmarks.schema import Measurement
 from forge.config import TrainConfig
 from forge.data import PLANES, FaceBank, stored_side_px
+from forge.loss_config import AdversarialConfig, LossConfig
 from forge.models import build_swapper
+from forge.models.contract import Option
 from forge.trainer import SwapTrainer
 from shared.device import Device, pick_device, seed_everything
 
@@ -25,19 +27,27 @@ _FACES = 512
 
 @dataclass(frozen=True)
 class Case:
-    """One model at one batch size."""
+    """One model at one batch size; ``options`` are its family's own, ``adversarial`` trains it with a patch critic."""
 
     model: str
     batch: int
     width: float = 1.0
+    options: tuple[tuple[str, Option], ...] = ()
+    adversarial: bool = False
 
     @property
     def label(self) -> str:
         """What the case is called in tables."""
-        return f"{self.model} x{self.width:g} batch {self.batch}"
+        options = "".join(f" {value}" for _name, value in self.options)
+        return f"{self.model}{options} x{self.width:g} batch {self.batch}"
 
 
-CASES = (Case("original", 64), Case("lightweight", 64), Case("dfaker", 16), Case("dfl-h128", 16))
+CASES = (
+    Case("original", 64),
+    Case("saehd", 16, options=(("architecture", "df-ud"), ("resolution", 128))),
+    Case("saehd", 8, options=(("architecture", "liae-ud"), ("resolution", 256))),
+    Case("gan", 16, options=(("resolution", 128),), adversarial=True),
+)
 
 
 def matrix_rate(device: Device, dtype: torch.dtype, *, side: int, seconds: float = 1.0) -> float:
@@ -110,8 +120,16 @@ def _measure_case(case: Case, device_name: str, rate: float, repeats: int, secon
 
 def _trainer(case: Case, device: Device, compiled: bool) -> SwapTrainer:
     seed_everything(0)
-    config = TrainConfig(model=case.model, width=case.width, batch=case.batch, compile=compiled, steps=1_000_000)
-    swapper = build_swapper(case.model, _IDENTITIES, width=case.width)
+    config = TrainConfig(
+        model=case.model,
+        width=case.width,
+        model_options=dict(case.options),
+        batch=case.batch,
+        compile=compiled,
+        steps=1_000_000,
+        loss=LossConfig(adversarial=AdversarialConfig(kind="lsgan", weight=0.1)) if case.adversarial else LossConfig(),
+    )
+    swapper = build_swapper(case.model, _IDENTITIES, width=case.width, **dict(case.options))
     inner = 2 * swapper.spec.output_px
     side = stored_side_px(inner)
     generator = torch.Generator().manual_seed(0)
@@ -145,7 +163,7 @@ def _rates(case: Case, device: Device, compiled: bool, repeats: int, seconds: fl
 def flops_per_image(case: Case) -> float:
     """Floating-point operations of convolutions and products, forward and backward, for one face of one step."""
     device = pick_device("cpu", "float32")
-    trainer = _trainer(Case(case.model, 2, case.width), device, False)
+    trainer = _trainer(replace(case, batch=2), device, False)
     with FlopCounterMode(display=False) as counter:
         trainer.train_step(0.3)
     return counter.get_total_flops() / trainer.faces_per_step

@@ -56,11 +56,13 @@ def test_results_come_with_their_key_and_time():
 def test_earlier_tasks_begin_first():
     graph = TaskGraph([Task("a", _add), Task("b", _add, after=("a",)), Task("c", _add)])
     first, second = graph.take(), graph.take()
-    assert first is not None and second is not None
+    assert first is not None
+    assert second is not None
     assert (first.key, second.key, graph.take()) == ("a", "c", None)
     graph.finish("a")
     third = graph.take()
-    assert third is not None and third.key == "b"
+    assert third is not None
+    assert third.key == "b"
     assert graph.unfinished == 2
 
 

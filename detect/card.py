@@ -46,7 +46,7 @@ model = timm.create_model("local-dir:THIS_FOLDER", pretrained=True).eval()   # (
 | crop | {px} x {px} px, framing "{framing}", aligned on 68 landmarks |
 | values | RGB in [0, 1], minus {mean}, divided by {std} |
 | faces | found by {finder}; narrower than {min_face_px:g} px left out |
-| clip score | {aggregation} over the face scores |
+| clip score | {aggregation} over the face scores, chosen by {aggregation_by} |
 | called fake | from logit {threshold:+.3f} on, chosen on {threshold_from} |
 
 ## Learned from
@@ -63,7 +63,7 @@ forgeries of other kinds: `assay detect evaluate THIS_FOLDER SET`.
 {counts}. {clusters}.
 
 {metrics}
-{notes}
+{aggregations}{notes}
 ## Limits
 
 * The score is not a probability, and no likelihood ratio has been fitted to it.
@@ -112,6 +112,8 @@ def render_card(detector: DetectorFacts, facts: CardFacts, validation: Evaluatio
         finder=detector.finder.get("name", "an unknown finder"),
         min_face_px=detector.faces.min_face_px,
         aggregation=detector.aggregate.method,
+        aggregation_by=detector.aggregation.chosen_by,
+        aggregations=_aggregations(detector),
         threshold=detector.operating_point.logit,
         threshold_from=detector.operating_point.chosen_on,
         data=_data_table(facts.clips),
@@ -182,6 +184,12 @@ def _data_table(clips: Mapping[str, Sequence[ClipFaces]]) -> str:
         lines.append("| " + " | ".join(str(cell) for cell in row) + " |")
     made = _manipulations([clip.record for group in clips.values() for clip in group])
     return "\n".join(lines) + f"\n\nForgeries: {made}.\n"
+
+
+def _aggregations(detector: DetectorFacts) -> str:
+    table = detector.aggregation.table()
+    told = "How the ways to bring face scores together did there (the learned one on people it was not fitted on):"
+    return f"\n{told}\n\n{table}" if table else ""
 
 
 def _manipulations(records: Sequence[ClipRecord]) -> str:

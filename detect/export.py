@@ -20,6 +20,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+from detect.aggregate import AggregationChoice
 from detect.config import AggregateConfig, FaceConfig
 from detect.models import Detector, DetectorSpec, build_detector
 from shared.errors import AssayError, CheckpointError, StorageError
@@ -52,6 +53,7 @@ class DetectorFacts:
         faces: which faces it was trained on; scoring uses the same.
         finder: the finder's own description (detector, landmarks, hashes of their weights).
         aggregate: how its face scores become a clip score.
+        aggregation: how that was chosen, and from what.
         operating_point: threshold.
         initial_weights: what training started from.
         format: of this entry.
@@ -61,6 +63,7 @@ class DetectorFacts:
     faces: FaceConfig = field(default_factory=FaceConfig)
     finder: dict[str, str] = field(default_factory=dict)
     aggregate: AggregateConfig = field(default_factory=AggregateConfig)
+    aggregation: AggregationChoice = field(default_factory=AggregationChoice)
     operating_point: OperatingPoint = field(default_factory=OperatingPoint)
     initial_weights: str = "random"
     format: int = _FORMAT

@@ -16,7 +16,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from av.video.frame import VideoFrame
 
-from detect.aggregate import aggregate_clip, aggregate_tracks
+from detect.aggregate import aggregate_clip, aggregate_tracks, resolved
 from detect.config import FaceConfig, ScoreConfig
 from detect.predictor import Predictor
 from shared.errors import MediaError, UsageError
@@ -107,7 +107,7 @@ def score_video(
     """
     config = config or ScoreConfig()
     clip = clip or suspect_id(path)
-    aggregate = config.aggregate or predictor.facts.aggregate
+    aggregate = resolved(config.aggregate, predictor.facts.aggregate)
     watch = _Watch(path, config.faces or predictor.facts.faces)
     scores = tuple(_scored(watch, predictor, finder, config, clip))
     facts = ScoreFacts(

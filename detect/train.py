@@ -16,9 +16,11 @@ from typing import Any
 import numpy as np
 from torch import Tensor
 
+from detect.aggregate import AggregationChoice, while_training
+from detect.aggregate_choice import choose_aggregation, reaggregated
 from detect.batches import Batch, Mixture, batches
 from detect.card import CardFacts, render_card, validated_domain
-from detect.config import EvaluateConfig, TrainConfig
+from detect.config import AggregateConfig, EvaluateConfig, TrainConfig
 from detect.data import CropStore, leak_among
 from detect.evaluate import EvaluationResult, evaluate_clips, write_evaluation
 from detect.export import FOLDER_NAME, DetectorFacts, OperatingPoint, save_detector
@@ -263,7 +265,8 @@ class _Session:
 
     def _score_val(self) -> list[ScoredClip]:
         config, clips = self.config, self.data.clips["val"]
-        return score_clips(clips, self.trainer.predictor(), config.aggregate, batch=config.batch, store=self.val_store)
+        settings = while_training(config.aggregate)
+        return score_clips(clips, self.trainer.predictor(), settings, batch=config.batch, store=self.val_store)
 
     def _save(self) -> None:
         tensors, meta = self.trainer.checkpoint()
@@ -298,7 +301,9 @@ class _Session:
         assert self.best is not None
         load_prefixed(self.trainer.average, {f"best.{n}": t for n, t in self.best_weights.items()}, "best.")
         scored = self._score_val()
-        facts = self._facts(scored)
+        aggregate, choice = choose_aggregation(scored, self.config.aggregate)
+        scored = [reaggregated(clip, aggregate) for clip in scored]
+        facts = self._facts(scored, aggregate, choice)
         result = evaluate_clips(
             scored,
             EvaluateConfig(split="val", seed=self.config.seed),
@@ -324,7 +329,9 @@ class _Session:
         steps = self.trainer.step
         return TrainResult(self.run.path, folder, steps, self.best.step, self.seconds, self._rate(), result)
 
-    def _facts(self, scored: Sequence[ScoredClip]) -> DetectorFacts:
+    def _facts(
+        self, scored: Sequence[ScoredClip], aggregate: AggregateConfig, choice: AggregationChoice
+    ) -> DetectorFacts:
         samples = clip_samples(scored)
         threshold = best_threshold(samples.labels, samples.logits)
         point = OperatingPoint()
@@ -334,7 +341,8 @@ class _Session:
             spec=self.trainer.model.spec,
             faces=self.config.faces,
             finder=self.data.finder,
-            aggregate=self.config.aggregate,
+            aggregate=aggregate,
+            aggregation=choice,
             operating_point=point,
             initial_weights=self.trainer.model.initial_weights,
         )

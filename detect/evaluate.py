@@ -19,15 +19,13 @@ from scipy.special import expit
 from detect.bootstrap import BootstrapSettings, clip_clusters, evaluate_samples
 from detect.config import EvaluateConfig
 from detect.curves import CurveData, draw_curves
-from detect.data import ClipFaces, CropRequest, dataset_digest, find_faces
-from detect.learned import Learned, clip_mark, person_mark, read_learned
+from detect.data import dataset_digest
+from detect.judging import judge
+from detect.learned import Learned, clip_mark, person_mark
 from detect.metrics import MetricSettings
-from detect.predictor import Predictor
-from detect.scored import Samples, ScoredClip, clip_samples, frame_samples, score_clips, track_samples, write_scores
-from shared.console import console
+from detect.scored import Samples, ScoredClip, clip_samples, frame_samples, track_samples, write_scores
 from shared.dataset import DatasetFolder
 from shared.errors import ManifestError, UsageError
-from shared.faces.finder import FaceFinder, make_finder
 from shared.scores import Evaluation
 from shared.storage import replacing_folder
 from shared.types import ClipRecord
@@ -110,7 +108,7 @@ def evaluate_detector(
     """Scores a split of a dataset with a trained detector and writes the evaluation.
 
     Args:
-        detector: run or detector folder.
+        detector: run or detector folder, or a reference to another maker's (see ``detect.judging``).
         dataset: dataset folder.
         config: split, frames, threshold, intervals.
         out: folder that receives it; without it ``evaluations/DATASET-SPLIT`` of the run.
@@ -130,20 +128,16 @@ def evaluate_detector(
             f"{dataset} has no clip in its {config.split} split", hint="choose another --split, or --split all"
         )
     out = check_target(out or default_target(detector, f"{folder.name}-{config.split}"))
-    predictor = Predictor.load(detector, config.device, precision=config.precision)
-    facts = predictor.facts
-    clips, notes = _find(folder, records, predictor, config)
-    with console.progress("scoring", len(clips), unit="clip") as tick:
-        scored = score_clips(clips, predictor, config.aggregate or facts.aggregate, batch=config.batch, tick=tick)
+    judged = judge(detector, folder, records, config)
     result = evaluate_clips(
-        scored,
+        judged.clips,
         config,
         dataset={"name": folder.name, "manifest_sha256": dataset_digest(folder)},
-        detector={"name": facts.spec.name, "weights_sha256": predictor.digest, "device": predictor.device.describe()},
-        operating_point=predictor.operating_point,
-        notes=(*notes, *seen_in_training(records, read_learned(detector))),
+        detector=judged.detector,
+        operating_point=judged.operating_point,
+        notes=(*judged.notes, *seen_in_training(records, judged.learned)),
     )
-    return result, write_evaluation(out, result, scored)
+    return result, write_evaluation(out, result, judged.clips)
 
 
 def default_target(detector: Path, name: str) -> Path:
@@ -176,26 +170,6 @@ def seen_in_training(records: Sequence[ClipRecord], learned: Learned) -> tuple[s
     if known:
         notes.append(f"{known} of the {len(people)} people here have the names of people it learned from.")
     return tuple(notes)
-
-
-def _find(
-    folder: DatasetFolder, records: Sequence[ClipRecord], predictor: Predictor, config: EvaluateConfig
-) -> tuple[list[ClipFaces], tuple[str, ...]]:
-    """The faces of the clips, by the detector's own finder unless told, and a note where that makes a difference."""
-    facts = predictor.facts
-    name = config.finder or facts.finder.get("name", "auto")
-    made: list[FaceFinder] = []
-
-    def make() -> FaceFinder:
-        made.append(make_finder(name, device=str(predictor.device.torch_device)))
-        return made[-1]
-
-    request = CropRequest(facts.spec.input_px, facts.spec.framing, config.frames_per_clip, facts.faces)
-    clips = find_faces(folder, records, request, make, workers=max(1, min(4, config.workers // 2)))
-    if facts.finder and made[0].describe() != facts.finder:
-        trained = facts.finder.get("name", "another finder")
-        return clips, (f"Faces were found by {made[0].name}; the detector was trained on those of {trained}.",)
-    return clips, ()
 
 
 def evaluate_clips(

@@ -40,6 +40,9 @@ class _RawLogit(nn.Module):
 
 def last_map_layer(detector: Detector, px: int) -> nn.Module | None:
     """The deepest module whose output is a map of at least 4 x 4, or None for a backbone that keeps none."""
+    parameter = next(detector.parameters(), None)
+    if parameter is None:  # run by another runtime, without gradients
+        return None
     found: list[nn.Module] = []
 
     def note(module: nn.Module, _inputs: object, output: object) -> None:
@@ -49,7 +52,6 @@ def last_map_layer(detector: Detector, px: int) -> nn.Module | None:
     leaves = [module for module in detector.modules() if not list(module.children())]
     handles = [leaf.register_forward_hook(note) for leaf in leaves]
     try:
-        parameter = next(detector.parameters())
         with torch.inference_mode():
             detector(torch.zeros(1, 3, px, px, device=parameter.device))
     finally:

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from detect.export import DetectorFacts, load_detector, weights_digest
+from detect.external import load_external, parse_reference
 from detect.models import Detector, DetectorSpec
 from shared.device import Device, Precision, pick_device
 
@@ -39,13 +40,18 @@ class Predictor:
 
     @classmethod
     def load(cls, path: Path, device: str | Device = "auto", *, precision: Precision = "auto") -> Predictor:
-        """The detector of a run or detector folder.
+        """The detector of a run or detector folder, or the network that a reference names (``detect.external``).
 
         Raises:
             CheckpointError: no detector there, or a damaged one.
-            UsageError: no such device.
+            ConfigError: an external network's settings are missing or wrong.
+            UsageError: no such device; the reference leads nowhere.
         """
         place = pick_device(device, precision) if isinstance(device, str) else device
+        reference = parse_reference(path)
+        if reference is not None:
+            outside, known, digest = load_external(reference, place)
+            return cls(outside, place, facts=known, digest=digest)
         model, facts = load_detector(path)
         return cls(model, place, facts=facts, digest=weights_digest(path))
 

@@ -16,7 +16,12 @@ _EVALUATE = EvaluateConfig()
 
 
 def evaluate(
-    detector: Annotated[Path, typer.Argument(help="Run or detector folder.", show_default=False)],
+    detector: Annotated[
+        Path,
+        typer.Argument(
+            help="Run or detector folder; or onnx:FILE, local-dir:FOLDER, python:FILE, csv:FILE.", show_default=False
+        ),
+    ],
     dataset: Annotated[Path, typer.Argument(help="Dataset folder.", show_default=False)],
     split: Annotated[
         str | None, typer.Option(help="train, val, test or all.", show_default=default(_EVALUATE.split))
@@ -50,7 +55,13 @@ def evaluate(
 ) -> None:
     """Measures a detector on a split of a dataset: scores, metrics with intervals, curves.
 
+    Another maker's detector is measured in the same way. Settings that its file does not state stand behind it as
+    ?name=value or beside it as FILE.toml: px, mean, std, framing, output (logit, probability), fake (class 0 or 1).
+    python: runs your own file's predict(path) -> float on each clip; csv: reads scores made elsewhere.
+
     Example: assay detect evaluate runs/det set/ --split test
+
+    Example: assay detect evaluate "onnx:net.onnx?px=256&mean=0,0,0&std=1,1,1&fake=0" set/
     """
     flags = {
         "split": split,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import typer
 
+from detect.commands.compare import compare
 from detect.commands.evaluate import evaluate
 from detect.commands.inspect import inspect
 from detect.commands.models import models
@@ -12,5 +13,5 @@ from detect.commands.train import train
 __all__ = ["app", "inspect"]
 
 app = typer.Typer(help="Train detectors, evaluate them with an interval on every number.", no_args_is_help=True)
-for command in (train, evaluate, models):
+for command in (train, evaluate, compare, models):
     app.command()(command)

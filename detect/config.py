@@ -227,6 +227,8 @@ class TrainConfig:
     precision: Precision = "auto"
     workers: int = field(default_factory=_default_workers)
     """Threads that read and augment crops; how many changes nothing in what is learned."""
+    leave_out: tuple[str, ...] = ()
+    """"KEY=NAME" of what is not learned from nor chosen by: manipulation, rendition, identity."""
     allow_leak: bool = False
     """Train although splits share people or clips. The model card says so, because it makes the numbers worthless."""
     faces: FaceConfig = field(default_factory=FaceConfig)

@@ -17,12 +17,14 @@ import numpy as np
 from scipy.special import expit
 
 from detect.bootstrap import BootstrapSettings, clip_clusters, evaluate_samples
-from detect.config import EvaluateConfig
+from detect.config import ClusterBy, EvaluateConfig
 from detect.curves import CurveData, draw_curves
 from detect.data import dataset_digest
+from detect.external import parse_reference
 from detect.judging import judge
-from detect.learned import Learned, clip_mark, person_mark
+from detect.learned import Learned, read_learned
 from detect.metrics import MetricSettings
+from detect.protocols import asked, only, parse_only, seen_in_training
 from detect.scored import Samples, ScoredClip, clip_samples, frame_samples, track_samples, write_scores
 from shared.dataset import DatasetFolder
 from shared.errors import ManifestError, UsageError
@@ -76,23 +78,27 @@ class EvaluationResult:
 
     Attributes:
         dataset, split: what was scored.
+        protocol, only: which of its clips, see ``detect.protocols``.
         detector: name, weights' digest, faces.
         counts: clips.
         threshold: score from which a clip is called fake in "accuracy", and what it was chosen on.
         evaluations: at clip, track and frame level.
         slices: by manipulation and by rendition.
-        clusters: what the bootstrap drew.
+        clusters, cluster_by: what the bootstrap drew.
         notes: what a reader must know.
     """
 
     dataset: dict[str, str]
     split: str
+    protocol: str
+    only: tuple[str, ...]
     detector: dict[str, str]
     counts: Counts
     threshold: float
     threshold_from: str
     aggregation: str
     clusters: str
+    cluster_by: ClusterBy
     evaluations: tuple[Evaluation, ...]
     slices: tuple[Slice, ...]
     notes: tuple[str, ...] = field(default_factory=tuple)
@@ -119,7 +125,8 @@ def evaluate_detector(
     Raises:
         CheckpointError: no detector there, or a damaged one.
         ManifestError: the split is empty, or a clip is not the file the manifest means.
-        UsageError: ``out`` holds something that is no evaluation.
+        UsageError: ``out`` holds something that is no evaluation; what is asked for is not in the set.
+        LeakError: the protocol forbids what the detector has learned from.
     """
     folder = DatasetFolder.open(dataset)
     records = folder.records(split=None if config.split == "all" else config.split)
@@ -128,6 +135,7 @@ def evaluate_detector(
             f"{dataset} has no clip in its {config.split} split", hint="choose another --split, or --split all"
         )
     out = check_target(out or default_target(detector, f"{folder.name}-{config.split}"))
+    records = chosen_records(records, config, _learned(detector))
     judged = judge(detector, folder, records, config)
     result = evaluate_clips(
         judged.clips,
@@ -138,6 +146,11 @@ def evaluate_detector(
         notes=(*judged.notes, *seen_in_training(records, judged.learned)),
     )
     return result, write_evaluation(out, result, judged.clips)
+
+
+def _learned(detector: Path) -> Learned:
+    """What the detector says it learned from; another maker's says nothing."""
+    return Learned() if parse_reference(detector) is not None else read_learned(detector)
 
 
 def default_target(detector: Path, name: str) -> Path:
@@ -159,17 +172,15 @@ def check_target(out: Path) -> Path:
     return out
 
 
-def seen_in_training(records: Sequence[ClipRecord], learned: Learned) -> tuple[str, ...]:
-    """Notes on clips and people that the detector has learned from; empty when there are none."""
-    clips = sum(clip_mark(record) in learned.clips for record in records)
-    people = {person for record in records for person in record.identities}
-    known = sum(person_mark(person) in learned.people for person in people)
-    notes = []
-    if clips:
-        notes.append(f"The detector learned from {clips} of these {len(records)} clips: this is no test.")
-    if known:
-        notes.append(f"{known} of the {len(people)} people here have the names of people it learned from.")
-    return tuple(notes)
+def chosen_records(records: Sequence[ClipRecord], config: EvaluateConfig, learned: Learned) -> list[ClipRecord]:
+    """The clips that ``config`` asks about: those its protocol allows, and of them the part that ``only`` wants.
+
+    Raises:
+        LeakError: cross-set, and the detector has learned from clips or people here.
+        UsageError: ``only`` fits nothing here, or the detector does not say what it learned from.
+        ManifestError: nothing here is new to the detector in the way that the protocol asks.
+    """
+    return only(asked(records, config.protocol, learned), parse_only(config.only))
 
 
 def evaluate_clips(
@@ -212,12 +223,15 @@ def evaluate_clips(
     return EvaluationResult(
         dataset=dataset,
         split=config.split,
+        protocol=config.protocol,
+        only=config.only,
         detector=detector,
         counts=count(clips),
         threshold=threshold,
         threshold_from=threshold_from,
         aggregation=clips[0].score.aggregation if clips else "",
         clusters=f"{np.unique(clusters).size} clusters by {config.cluster_by}",
+        cluster_by=config.cluster_by,
         evaluations=(
             *evaluations(clip_samples(clips), "clip"),
             *evaluations(track_samples(clips), "track"),
@@ -252,7 +266,7 @@ def write_evaluation(folder: Path, result: EvaluationResult, clips: Sequence[Sco
     )
     with replacing_folder(folder) as draft:
         (draft / _RESULT).write_text(render_json(result), encoding="utf-8")
-        write_scores(draft, clips)
+        write_scores(draft, clips, clip_clusters([clip.record for clip in clips], result.cluster_by))
         (draft / "curves.png").write_bytes(draw_curves(data))
     return folder
 

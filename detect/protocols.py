@@ -110,6 +110,23 @@ def parse_only(texts: Sequence[str]) -> dict[str, tuple[str, ...]]:
     return found
 
 
+def leave_out(records: Iterable[ClipRecord], texts: Sequence[str]) -> list[ClipRecord]:
+    """``records`` without what ``texts``, each "KEY=NAME", name: a manipulation, rendition or identity.
+
+    Raises:
+        UsageError: another key, or a name that fits nothing here.
+    """
+    named = parse_only(texts)
+    for key in set(named) - {"manipulation", "rendition", "identity"}:
+        raise UsageError(f"clips cannot be left out by {key!r}", hint="manipulation, rendition or identity")
+    return without(
+        records,
+        manipulations=named.get("manipulation", ()),
+        renditions=named.get("rendition", ()),
+        identities=named.get("identity", ()),
+    )
+
+
 def leave_one_manipulation_out(records: Sequence[ClipRecord]) -> list[Fold]:
     """A fold a manipulation: its fakes in the test split against all its real clips, the other fakes to learn from.
 

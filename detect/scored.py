@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,7 +19,7 @@ from detect.scoring import write_frame_scores
 from shared.faces.background import ahead
 from shared.scores import ClipScore, FrameScore, TrackScore
 from shared.storage import write_text
-from shared.types import ClipRecord, Label
+from shared.types import ClipId, ClipRecord, Label
 
 
 @dataclass(frozen=True)
@@ -166,35 +166,37 @@ def _samples(rows: Iterable[tuple[int, float | None, Label | None]]) -> Samples:
     )
 
 
-def write_clip_scores(path: Path, clips: Sequence[ScoredClip]) -> None:
+def write_clip_scores(path: Path, clips: Sequence[ScoredClip], clusters: Mapping[ClipId, int] | None = None) -> None:
     """Replaces ``path`` by one JSON object a clip, in the order of their ids.
 
     ``score`` is the sigmoid of ``logit``, not a probability; both are null for a clip without a scored face.
+    ``clusters``: which clips share people, by id; a comparison draws its replicates by them.
 
     Raises:
         StorageError: the disk refused.
     """
     ordered = sorted(clips, key=lambda clip: str(clip.record.id))
-    write_text(path, "".join(json.dumps(_line(clip)) + "\n" for clip in ordered))
+    write_text(path, "".join(json.dumps(_line(clip, (clusters or {}).get(clip.record.id))) + "\n" for clip in ordered))
 
 
-def write_scores(folder: Path, clips: Sequence[ScoredClip]) -> None:
+def write_scores(folder: Path, clips: Sequence[ScoredClip], clusters: Mapping[ClipId, int] | None = None) -> None:
     """Writes ``scores.jsonl`` (clips and their tracks) and ``frames.parquet`` (faces in frames) into ``folder``.
 
     Raises:
         StorageError: the disk refused.
     """
-    write_clip_scores(folder / "scores.jsonl", clips)
+    write_clip_scores(folder / "scores.jsonl", clips, clusters)
     frames = [score for clip in clips for score in clip.frames]
     labels: list[Label | None] = [label for clip in clips for label in clip.frame_labels]
     write_frame_scores(folder / "frames.parquet", frames, labels)
 
 
-def _line(clip: ScoredClip) -> dict[str, object]:
+def _line(clip: ScoredClip, cluster: int | None) -> dict[str, object]:
     logit = clip.score.logit
     return {
         "clip": str(clip.record.id),
         "label": clip.record.label,
+        "cluster": cluster,
         "split": clip.record.split,
         "rendition": clip.record.rendition,
         "logit": logit,

@@ -14,6 +14,7 @@ from detect.data import ClipFaces, CropRequest, CropStore, dataset_digest, find_
 from detect.examples import BalancedSampler, BlendedPairs, ForgedPairs, PairSource, partners_of
 from detect.forged_masks import MASK_PX, ForgedMasks
 from detect.models import DetectorSpec
+from detect.protocols import leave_out
 from detect.real_faces import FaceStack, RealFaces, read_stack, refuse_known
 from shared.console import console
 from shared.dataset import DatasetFolder
@@ -84,7 +85,8 @@ def prepare(
         MediaError: a clip or a mask cannot be read.
     """
     splits: tuple[Split, ...] = ("train", "val")
-    records = {split: folder.records(split=split) for split in splits}
+    kept = leave_out([r for r in folder.records() if r.split in splits], config.leave_out)
+    records = {split: [record for record in kept if record.split == split] for split in splits}
     for split, found in records.items():
         if not found:
             raise ManifestError(

@@ -9,7 +9,7 @@ import typer
 
 from detect.commands.options import DeviceOption, PrecisionOption, SeedOption, SettingsOption, choices, default, resolve
 from detect.commands.show import plain, show_metrics
-from detect.config import Aggregation, ClusterBy, EvaluateConfig
+from detect.config import Aggregation, ClusterBy, EvaluateConfig, Protocol
 from shared.console import console
 
 _EVALUATE = EvaluateConfig()
@@ -25,6 +25,16 @@ def evaluate(
     dataset: Annotated[Path, typer.Argument(help="Dataset folder.", show_default=False)],
     split: Annotated[
         str | None, typer.Option(help="train, val, test or all.", show_default=default(_EVALUATE.split))
+    ] = None,
+    protocol: Annotated[
+        str | None,
+        typer.Option(help=f"What must be new to the detector: {choices(Protocol)}.", show_default=_EVALUATE.protocol),
+    ] = None,
+    only: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="KEY=NAME, as manipulation=dfl-*, rendition, identity, group; repeatable.", show_default="all"
+        ),
     ] = None,
     out: Annotated[
         Path | None, typer.Option(help="Folder for the result.", show_default="RUN/evaluations/SET-SPLIT")
@@ -61,10 +71,14 @@ def evaluate(
 
     Example: assay detect evaluate runs/det set/ --split test
 
+    Example: assay detect evaluate runs/det set/ --protocol leave-manipulation-out --only rendition=h264-crf40
+
     Example: assay detect evaluate "onnx:net.onnx?px=256&mean=0,0,0&std=1,1,1&fake=0" set/
     """
     flags = {
         "split": split,
+        "protocol": protocol,
+        "only": only or None,
         "threshold": threshold,
         "frames_per_clip": frames,
         "cluster_by": clusters,

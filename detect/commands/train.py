@@ -65,6 +65,12 @@ def train(
         str | None,
         typer.Option(help=f"Faces to clip: {choices(Aggregation)}.", show_default=_TRAIN.aggregate.method),
     ] = None,
+    leave_out: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="KEY=NAME not to learn from: manipulation, rendition, identity; repeatable.", show_default="nothing"
+        ),
+    ] = None,
     allow_leak: Annotated[
         bool | None,
         typer.Option("--allow-leak", help="Train although splits share people; the card says so.", show_default="no"),
@@ -80,6 +86,8 @@ def train(
     """Trains a detector; the val split alone chooses the step that is kept. Ctrl-C saves; the same command goes on.
 
     Example: assay detect train set/ --model tf_efficientnet_lite0 --run runs/det
+
+    Example: assay detect train set/ --leave-out manipulation=dfl-* --run runs/without-dfl
 
     Example: assay detect train set/ --blended 1 --real-faces faces/crowd --twins faces/crowd-twins --run runs/both
     """
@@ -103,6 +111,7 @@ def train(
         "frames_per_clip": frames,
         "faces": {"finder": finder},
         "aggregate": {"method": aggregate},
+        "leave_out": leave_out or None,
         "allow_leak": allow_leak,
         "workers": workers,
         "device": device,

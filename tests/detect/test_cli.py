@@ -45,6 +45,19 @@ def test_train_and_evaluate_from_the_command_line(
     assert document["counts"]["real"] == 2
     assert document["split"] == "test"
     assert (run_path / "evaluations" / "toy-test" / "evaluation.json").is_file()
+    folder = run_path / "evaluations" / "toy-test"
+    assert {json.loads(line)["cluster"] for line in (folder / "scores.jsonl").read_text().splitlines()} == {0}
+    part = ["--only", "identity=gus", "--replicates", "10", "--out", str(tmp_path / "part")]
+    assert run(["--json", "detect", "evaluate", str(run_path), str(toy_set), *part]) == 0
+    assert json.loads(capsys.readouterr().out)["only"] == ["identity=gus"]
+    assert run(["detect", "evaluate", str(run_path), str(toy_set), "--only", "identity=guss"]) == 2
+    assert run(["detect", "evaluate", str(run_path), str(toy_set), "--split", "all", "--protocol", "cross-set"]) != 0
+    assert "learned from" in " ".join(capsys.readouterr().err.split())
+    assert run(["--json", "detect", "compare", str(folder), str(folder), "--out", str(tmp_path / "c.json")]) == 0
+    compared = json.loads(capsys.readouterr().out)
+    assert compared["delong"]["difference"] == 0.0
+    assert compared["clusters"] == 1
+    assert (tmp_path / "c.json").is_file()
     assert run(["detect", "evaluate", str(run_path), str(toy_set), "--out", str(tmp_path)]) == 2
     assert (tmp_path / "toy.toml").is_file()
 

@@ -10,6 +10,7 @@ from detect.protocols import (
     cross_rendition,
     leave_one_group_out,
     leave_one_manipulation_out,
+    leave_out,
     only,
     parse_only,
     sample_evenly,
@@ -151,3 +152,12 @@ def test_a_sample_is_spread_and_does_not_depend_on_order():
     few_real = [r for r in EVERYTHING if r.label == "fake"] + [record("ann")]
     assert [r.label for r in sample_evenly(few_real, 10, seed=0)].count("real") == 1
     assert len(sample_evenly(few_real, 10, seed=0)) == 10
+
+
+def test_training_leaves_out_by_the_same_names():
+    assert leave_out(EVERYTHING, ()) == EVERYTHING
+    assert {r.id.manipulation for r in leave_out(EVERYTHING, ["manipulation=dfl"])} == {None, "fomm"}
+    with pytest.raises(UsageError, match="cannot be left out by 'group'"):
+        leave_out(EVERYTHING, ["group=ann"])
+    with pytest.raises(UsageError, match="manipulation 'dlf'"):
+        leave_out(EVERYTHING, ["manipulation=dlf"])

@@ -81,10 +81,7 @@ def _body(info: DatasetInfo, records: Sequence[ClipRecord]) -> list[str]:
         "",
         info.description or "Labelled real and forged clips, made by Assay.",
         "",
-        f"{len(records)} clips of {len(people)} identities. `manifest.jsonl` holds a clip a line, `frames.parquet` a",
-        "row per frame and face; real frames inside forged clips are labelled real. Three lossless masks go with each",
-        "fake: `alpha` (what the compositor used), `changed` (pixels that differ) and `region` (the face). No identity",
-        "is in two splits. Every clip carries a C2PA manifest; `dataset.sig` seals the set.",
+        *(_imported if info.controls == "imported" else _made)(len(records), len(people)),
         "",
         *_controls(info),
         *_table(("split", "label", "manipulation", "clips"), sorted(count_by(records).items(), key=_by_split)),
@@ -103,6 +100,26 @@ def _body(info: DatasetInfo, records: Sequence[ClipRecord]) -> list[str]:
         "```",
         "",
         "This page is written by `assay dataset`; what you add belongs in the description in `dataset.toml`.",
+    ]
+
+
+def _made(clips: int, people: int) -> list[str]:
+    return [
+        f"{clips} clips of {people} identities. `manifest.jsonl` holds a clip a line, `frames.parquet` a",
+        "row per frame and face; real frames inside forged clips are labelled real. Three lossless masks go with each",
+        "fake: `alpha` (what the compositor used), `changed` (pixels that differ) and `region` (the face). No identity",
+        "is in two splits. Every clip carries a C2PA manifest; `dataset.sig` seals the set.",
+    ]
+
+
+def _imported(clips: int, people: int) -> list[str]:
+    return [
+        f"{clips} clips of {people} identities, as other people made them: not encoded again and not signed here, with",
+        "their own splits. `manifest.jsonl` holds a clip a line with its place in the original (`source_path`),",
+        "`frames.parquet` a row per frame. Frames are labelled as a whole clip, or by its mask where it has one; all",
+        "three mask names mean that one mask. `import.json` lists what was missing, damaged or in two splits;",
+        "`dataset.sig` seals the set as it was imported. Nothing was done here to keep codec, length or background",
+        "from telling the classes apart: `assay dataset audit` measures it.",
     ]
 
 

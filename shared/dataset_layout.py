@@ -46,7 +46,7 @@ class DatasetInfo:
 
     ``license`` is an SPDX identifier or "other"; what one clip may be used for stands in its record's ``rights``.
     ``controls`` is "on" where a build passed real clips through the steps of the fakes, "off" where it was told not to,
-    and empty for sets that were not built.
+    "imported" for other people's sets, and empty for sets that were not built.
     """
 
     name: str

@@ -277,9 +277,14 @@ def _check_provenance(path: Path, record: ClipRecord, anchors: str | None) -> It
         return
     for reason in found.problems:
         yield Problem("provenance", reason, record.id)
-    if found.valid and found.signer is not None and not found.signer.trusted:
+    if found.valid and found.signer is not None and not found.signer.trusted and not _is_imported(record):
         yield Problem("provenance", f"is signed by {found.signer.name}, not by those of this set's seal", record.id)
     yield from _check_statement(found, record)
+
+
+def _is_imported(record: ClipRecord) -> bool:
+    """Whether the clip came from another set: its signature is of that set, with the id it had there."""
+    return "imported" in record.factors
 
 
 def _check_statement(found: Provenance, record: ClipRecord) -> Iterator[Problem]:
@@ -287,7 +292,7 @@ def _check_statement(found: Provenance, record: ClipRecord) -> Iterator[Problem]
         says = "a trained model had a hand in it" if found.says_fake else "no model had a hand in it"
         yield Problem("label", f"is listed as {record.label}, and its signed manifest says that {says}", record.id)
     signed = found.record
-    if signed is None:
+    if signed is None or _is_imported(record):
         return
     for name, value in record_facts(record).items():
         # A signer who did not know the masks' digests yet said nothing of them; the manifest line still holds them.

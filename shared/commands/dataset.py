@@ -10,6 +10,7 @@ import typer
 
 from shared.commands.dataset_audit import audit
 from shared.commands.dataset_identity import identity as identity_command
+from shared.commands.dataset_import import import_
 from shared.console import console
 from shared.errors import AssayError, ManifestError, UsageError
 from shared.splits import FRACTIONS
@@ -222,6 +223,7 @@ def remove(
 
 app.command()(audit)
 app.command("identity")(identity_command)
+app.command("import")(import_)
 
 
 def _encoding(codec: str | None, crf: int | None) -> Encoding:

@@ -1,0 +1,32 @@
+"""Other people's sets, read and written: a file a layout, all listed here.
+
+Importers give a :class:`~shared.layouts.found.Scan` of what is in a folder, and ``importing`` makes a dataset of it;
+exporters write a dataset in another form.
+"""
+
+from __future__ import annotations
+
+from shared.layouts import (
+    celebdf,
+    crops,
+    deeperforensics,
+    deepfakebench,
+    dfdc,
+    faceforensics,
+    pairs,
+    table,
+)
+from shared.layouts.registry import EXPORTERS, IMPORTERS
+
+__all__ = [
+    "EXPORTERS",
+    "IMPORTERS",
+    "celebdf",
+    "crops",
+    "deeperforensics",
+    "deepfakebench",
+    "dfdc",
+    "faceforensics",
+    "pairs",
+    "table",
+]

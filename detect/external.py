@@ -59,7 +59,7 @@ def load_external(reference: Reference, device: Device) -> tuple[Detector, Detec
         return _load_local_dir(reference)
     raise UsageError(
         f"{reference} gives one score a clip and judges no faces",
-        hint="use it with assay detect evaluate or assay score",
+        hint="use it with assay detect evaluate",
     )
 
 

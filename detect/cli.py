@@ -8,10 +8,11 @@ from detect.commands.compare import compare
 from detect.commands.evaluate import evaluate
 from detect.commands.inspect import inspect
 from detect.commands.models import models
+from detect.commands.robustness import robustness
 from detect.commands.train import train
 
 __all__ = ["app", "inspect"]
 
 app = typer.Typer(help="Train detectors, evaluate them with an interval on every number.", no_args_is_help=True)
-for command in (train, evaluate, compare, models):
+for command in (train, evaluate, compare, robustness, models):
     app.command()(command)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from shared.commands.dataset_audit import audit
+from shared.commands.dataset_export import export
 from shared.commands.dataset_identity import identity as identity_command
 from shared.commands.dataset_import import import_
 from shared.console import console
@@ -224,6 +225,7 @@ def remove(
 app.command()(audit)
 app.command("identity")(identity_command)
 app.command("import")(import_)
+app.command()(export)
 
 
 def _encoding(codec: str | None, crf: int | None) -> Encoding:

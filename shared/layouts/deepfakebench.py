@@ -15,6 +15,7 @@ clip has one split here, the most held-out of those it is listed in, and each su
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,7 +24,7 @@ from typing import Any
 from shared.errors import ManifestError
 from shared.layouts.found import FoundClip, Pictures, Scan, ScanOptions, compression_level, safe_name, unknown
 from shared.layouts.registry import IMPORTERS
-from shared.layouts.tree import Findings, natural, read_json, split_word
+from shared.layouts.tree import Findings, natural, read_json, read_list, split_word
 from shared.registry import near_matches
 from shared.types import SPLITS, Kind, Label, Split
 
@@ -41,6 +42,9 @@ _FF_METHODS: dict[str, tuple[str, Kind]] = {
     "FF-SH": ("FaceShifter", "swap"),
     "FF-FH": ("FaceShifter", "swap"),
 }
+LABEL_DICT = "label_dict.yaml"
+
+_LABEL_LINE = re.compile(r"[ \t]*([^\s:#]+):[ \t]*([01])[ \t]*(?:#.*)?")
 _FRAME_ROOTS = ("rgb", "datasets/rgb", "datasets")
 _HELD_OUT: tuple[Split, ...] = ("test", "val", "train")
 
@@ -72,8 +76,9 @@ def scan_deepfakebench(root: Path, options: ScanOptions) -> Scan:
             if options.wants(entry.level):
                 clips.setdefault((entry.word, entry.level, entry.name), []).append(entry)
     refused: set[str] = set()
+    said: dict[str, Label] = {**_label_dict(root / LABEL_DICT), **options.labels}
     for entries in clips.values():
-        _clip(found, entries, options, refused)
+        _clip(found, entries, said, refused)
     if not clips:
         found.issue("missing", root, "no dataset_json lists a clip")
     return found.done()
@@ -117,7 +122,7 @@ def _items(value: Any, path: Path) -> Iterator[tuple[str, Any]]:
     yield from value.items()
 
 
-def _clip(found: Findings, entries: list[_Entry], options: ScanOptions, refused: set[str]) -> None:
+def _clip(found: Findings, entries: list[_Entry], said: Mapping[str, Label], refused: set[str]) -> None:
     splits: set[Split] = {entry.split for entry in entries}
     first = entries[0]
     where = f"{first.word}/{first.name}"
@@ -126,7 +131,7 @@ def _clip(found: Findings, entries: list[_Entry], options: ScanOptions, refused:
         listed = " and ".join(name for name in SPLITS if name in splits)
         found.issue("leak", where, f"it is listed in {listed}; it counts as {split} here")
     word = str(first.facts.get("label", first.word))
-    label = label_of(word, options.labels)
+    label = label_of(word, said)
     if label is None:
         if word not in refused:
             refused.add(word)
@@ -179,6 +184,14 @@ def label_of(word: str, said: Mapping[str, Label]) -> Label | None:
         if ending.startswith("fake"):
             return "fake"
     return None
+
+
+def _label_dict(path: Path) -> dict[str, Label]:
+    """The lines of a ``label_dict`` in a configuration beside the set; there 0 is real and 1 is fake."""
+    if not path.is_file():
+        return {}
+    matches = (_LABEL_LINE.fullmatch(line) for line in read_list(path).splitlines())
+    return {match[1]: "fake" if match[2] == "1" else "real" for match in matches if match}
 
 
 def _pictures(found: Findings, where: str, listed: Any) -> Pictures | None:

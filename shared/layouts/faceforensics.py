@@ -62,7 +62,7 @@ def scan_faceforensics(root: Path, options: ScanOptions) -> Scan:
     for method in folders_in(root / "manipulated_sequences"):
         for rendition, path in _videos(found, method, options):
             _fake(found, path, method, rendition, lists, reals)
-    _tell_missing(found, lists.splits)
+    _tell_missing(found, lists)
     if not found.clips:
         found.issue("missing", root, "neither original_sequences nor manipulated_sequences holds videos")
     return found.done()
@@ -169,11 +169,15 @@ def _numbers(path: Path) -> list[str]:
     return list(dict.fromkeys(str(number) for pair in pairs for number in pair))
 
 
-def _tell_missing(found: Findings, splits: Mapping[str, Split]) -> None:
-    """Listed numbers that no video has; only where the set has videos of YouTube at all."""
+def _tell_missing(found: Findings, lists: _Lists) -> None:
+    """Listed numbers that no video has; only where the set has videos of YouTube at all.
+
+    A set that Assay exported lists people who are only put in, and says whose numbers those are.
+    """
+    splits = lists.splits
     there = {clip.name for clip in found.clips if clip.manipulation is None and clip.factors.get("origin") != "actors"}
     for number in sorted(splits) if there else ():
-        if number not in there:
+        if number not in there and number not in lists.people:
             found.issue("missing", number, f"{splits[number]}.json lists it, original_sequences does not hold it")
     without = [clip for clip in found.clips if clip.manipulation and clip.mask is None]
     if without:

@@ -165,18 +165,29 @@ def import_set(
     issues, linked = list(scan.issues), 0
     tasks = [Task(str(job.id), place_clip, (job,)) for job in jobs if not _stands(dataset, job)]
     with (progress or _silent)("importing", len(tasks)) as tick, dataset.batch():
-        for done in (engine or LocalEngine(1)).run(tasks):
-            placed: Placed = done.result
+        for key, placed in _in_order(tasks, engine or LocalEngine(1)):
             issues += placed.issues
             linked += placed.linked
             if placed.record is not None:
                 dataset.add(placed.record, placed.labels)
-            tick(1, note=done.key)
+            tick(1, note=key)
     if config.splits == "identity":
         dataset.assign_splits(seed=config.seed)
     report = _report(layout, scan, dataset.records(), issues, linked)
     write_text(out / REPORT, json.dumps(report.as_document(), indent=1, sort_keys=True) + "\n")
     return report
+
+
+def _in_order(tasks: Sequence[Task], engine: Engine) -> Iterator[tuple[str, Placed]]:
+    """Results in the order of ``tasks``, whoever is done first: the manifest does not depend on the number of jobs."""
+    waiting: dict[str, Placed] = {}
+    keys = iter([task.key for task in tasks])
+    key = next(keys, None)
+    for done in engine.run(tasks):
+        waiting[done.key] = done.result
+        while key is not None and key in waiting:
+            yield key, waiting.pop(key)
+            key = next(keys, None)
 
 
 def _report(

@@ -21,7 +21,7 @@ from shared.layouts.archive import unpack
 from shared.layouts.found import Media, Packed, Pictures, Video
 from shared.layouts.tree import natural
 from shared.types import Timestamp
-from shared.video import Encoding, VideoWriter, read_mask_frames
+from shared.video import Encoding, VideoWriter, probe, read_mask_frames
 
 NOMINAL_RATE = 25
 LOSSLESS = Encoding.lossless_rgb()
@@ -81,21 +81,24 @@ def read_picture(path: Path) -> np.ndarray:
 
 
 def mask_frames(media: Media) -> Iterator[np.ndarray]:
-    """(H, W) uint8 for each frame of a mask: 255 where it is half bright or more, 0 elsewhere.
+    """(H, W) uint8 for each frame of a mask: 255 where it marks a forged pixel, 0 elsewhere.
 
-    Not any brightness, because the masks of published sets went through a lossy encoder.
+    Any value marks in a lossless mask; elsewhere half brightness does, because the masks of published sets went
+    through a lossy encoder.
 
     Raises:
         MediaError: it cannot be read.
     """
     with ExitStack() as stack:
         frames: Iterable[np.ndarray]
+        least = _MASKED_FROM
         if isinstance(media, Video):
             frames = read_mask_frames(media.path)
+            least = 1 if probe(media.path).codec == "ffv1" else _MASKED_FROM
         else:
             frames = (read_picture(path).max(axis=2) for path in _files(media, stack))
         for frame in frames:
-            yield np.where(frame >= _MASKED_FROM, np.uint8(255), np.uint8(0))
+            yield np.where(frame >= least, np.uint8(255), np.uint8(0))
 
 
 def write_mask(frames: Iterable[np.ndarray], out: Path) -> int:

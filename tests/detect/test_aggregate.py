@@ -97,6 +97,7 @@ def confident(*values: tuple[int, float]) -> float:
     """The "confident" aggregate, as a score, of (how many, score) groups of faces."""
     rows = [(0, 0, logit(score)) for count, score in values for _ in range(count)]
     found = aggregate_clip(scores(*rows), AggregateConfig(method="confident"))
+    assert found is not None
     return float(1 / (1 + np.exp(-found)))
 
 
@@ -124,9 +125,12 @@ def test_a_learned_aggregation_is_the_weighted_sum_of_its_statistics():
 def test_a_higher_face_never_lowers_a_learned_aggregate():
     config = AggregateConfig(method="learned", learned=LearnedAggregate((0.1, 0.2, 0.3, 0.1, 0.4, 0.2, 0.6), 0.3))
     before = aggregate_clip(TWO_FACES, config)
+    assert before is not None
     for place, score in enumerate(TWO_FACES):
         raised = [*TWO_FACES[:place], dataclasses.replace(score, logit=score.logit + 1.5), *TWO_FACES[place + 1 :]]
-        assert aggregate_clip(raised, config) >= before
+        after = aggregate_clip(raised, config)
+        assert after is not None
+        assert after >= before
 
 
 @pytest.mark.parametrize("method", ["auto", "learned"])

@@ -1,0 +1,111 @@
+"""``assay detect robustness``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from detect.commands.options import DeviceOption, PrecisionOption, SeedOption, SettingsOption, default, resolve
+from detect.commands.show import plain
+from detect.robustness_config import RobustnessConfig
+from shared.console import console
+
+if TYPE_CHECKING:
+    from detect.robustness import CellResult, Robustness
+
+_ROBUSTNESS = RobustnessConfig()
+
+
+def robustness(
+    detector: Annotated[Path, typer.Argument(help="Run or detector folder, or onnx:FILE.", show_default=False)],
+    dataset: Annotated[Path, typer.Argument(help="Dataset folder.", show_default=False)],
+    split: Annotated[
+        str | None, typer.Option(help="train, val, test or all.", show_default=default(_ROBUSTNESS.split))
+    ] = None,
+    clips: Annotated[
+        int | None,
+        typer.Option(help="Most clips, spread over classes and people.", show_default=default(_ROBUSTNESS.clips)),
+    ] = None,
+    frames: Annotated[
+        int | None,
+        typer.Option(help="Frames of each, evenly spaced.", show_default=default(_ROBUSTNESS.frames_per_clip)),
+    ] = None,
+    quick: Annotated[
+        bool | None, typer.Option("--quick", help="One level of each perturbation.", show_default="all levels")
+    ] = None,
+    kind: Annotated[
+        list[str] | None,
+        typer.Option(help="Only this perturbation, as blur or jpeg; repeatable.", show_default="all"),
+    ] = None,
+    only: Annotated[
+        list[str] | None, typer.Option(help="KEY=NAME, as manipulation=dfl-*; repeatable.", show_default="all")
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="Folder of the sweep.", show_default="RUN/robustness/SET-SPLIT")
+    ] = None,
+    replicates: Annotated[
+        int | None, typer.Option(help="Bootstrap replicates.", show_default=default(_ROBUSTNESS.replicates))
+    ] = None,
+    finder: Annotated[str | None, typer.Option(help="Face finder.", show_default="the detector's")] = None,
+    device: DeviceOption = None,
+    precision: PrecisionOption = None,
+    seed: SeedOption = None,
+    config: SettingsOption = None,
+) -> None:
+    """Tries a detector on damaged clips: the 7 x 5 perturbations of DeeperForensics, JPEG, sizes, H.264 twice, rates.
+
+    Faces are looked for again after each, and frames without one are counted. A sweep that was stopped goes on when
+    the command is given again.
+
+    Example: assay detect robustness runs/det set/ --clips 40 --quick
+    """
+    flags = {
+        "split": split,
+        "clips": clips,
+        "frames_per_clip": frames,
+        "quick": quick,
+        "kinds": kind or None,
+        "only": only or None,
+        "replicates": replicates,
+        "finder": finder,
+        "device": device,
+        "precision": precision,
+        "seed": seed,
+    }
+    settings = resolve(RobustnessConfig, config, flags)
+    from detect.robustness import measure_robustness
+
+    result, folder = measure_robustness(detector, dataset, settings, out=out)
+    _show(result)
+    console.print(f"sweep: {folder / 'robustness.json'}\nmap:   {folder / 'robustness.png'}")
+    console.result({"out": folder, **plain(result)})
+
+
+def _show(result: Robustness) -> None:
+    rows = [
+        (
+            cell.kind,
+            "" if cell.value is None else f"{cell.value:g}",
+            _auc(cell),
+            "" if cell.accuracy is None else f"{cell.accuracy.value:.3f}",
+            f"{cell.no_face_clips} of {cell.clips}",
+            f"{cell.no_face_rate:.1%}",
+        )
+        for cell in result.cells
+    ]
+    columns = ["perturbation", "value", "clip AUC, 95 % interval", "accuracy", "clips without face", "frames without"]
+    console.table(f"{result.detector['name']} on {result.dataset['name']}, {result.clusters}", columns, rows)
+    if result.mean_auc is not None:
+        console.print(f"mean AUC over the 7 x 5 cells of DeeperForensics: {result.mean_auc:.3f}")
+    for note in result.notes:
+        console.print(f"note: {note}")
+
+
+def _auc(cell: CellResult) -> str:
+    if cell.auc is None:
+        return ""
+    if cell.auc.low is None or cell.auc.high is None:
+        return f"{cell.auc.value:.3f}"
+    return f"{cell.auc.value:.3f} ({cell.auc.low:.2f} to {cell.auc.high:.2f})"

@@ -1,0 +1,37 @@
+"""``assay dataset export``."""
+
+from __future__ import annotations
+
+from functools import partial
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from shared.console import console
+
+
+def export(
+    path: Annotated[Path, typer.Argument(help="The dataset's folder.", show_default=False)],
+    layout: Annotated[str, typer.Argument(help="faceforensics, deepfakebench, huggingface or webdataset.")],
+    out: Annotated[Path, typer.Argument(help="A new folder.", show_default=False)],
+    link: Annotated[bool, typer.Option("--link", help="Share bytes with the dataset by hard links.")] = False,
+    frames: Annotated[int, typer.Option(help="Pictures a clip, for deepfakebench; 0 for all.")] = 32,
+    shard_mb: Annotated[int, typer.Option(help="Largest shard in MB, for webdataset.")] = 1000,
+) -> None:
+    """Writes a dataset in another form; clips stay the sealed bytes, and manifest and seal go along.
+
+    Example: assay dataset export sets/portraits faceforensics exports/portraits-ff
+
+    Example: assay dataset export sets/portraits webdataset exports/shards --shard-mb 500
+    """
+    from shared import layouts
+    from shared.layouts.exporting import ExportConfig, export_dataset
+
+    layouts.EXPORTERS.get(layout)
+    config = ExportConfig(link=link, frames=frames, shard_bytes=shard_mb * 1_000_000)
+    report = export_dataset(layout, path, out, config, progress=partial(console.progress, unit="clip"))
+    for note in report.notes:
+        console.print(f"note: {note}")
+    console.print(f"{out} holds {report.clips} clips in the form of {report.layout}")
+    console.result({"layout": report.layout, "clips": report.clips, "files": report.files, "notes": report.notes})

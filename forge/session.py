@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import math
-import signal
 import time
-import types
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from typing import Any
@@ -21,6 +19,7 @@ from forge.trainer import SwapTrainer
 from shared.console import Tick, console
 from shared.errors import TrainingDivergedError
 from shared.runs import Checkpoint
+from shared.signals import signals_noted
 
 _MOST_RETURNS = 3
 _SLOWER = 0.5
@@ -62,7 +61,7 @@ class Session:
         self._began = time.monotonic()
         self._agree(stopped=False)
         with ExitStack() as stack:
-            noted = stack.enter_context(_signals_noted())
+            noted = stack.enter_context(signals_noted())
             tick = stack.enter_context(self._progress())
             stopped = self._loop(noted, tick)
             while not stopped and not self._flush_losses():
@@ -245,33 +244,3 @@ class Session:
 
 def _mean(values: list[Tensor]) -> float:
     return float(torch.stack(values).mean())
-
-
-@contextmanager
-def _signals_noted() -> Iterator[list[int]]:
-    """Yields a list that an interrupt or a termination signal is put into, so that a step is never cut in two.
-
-    A second signal does what it always does. Off the main thread, where signals cannot be had, nothing changes.
-    """
-    noted: list[int] = []
-    before: dict[int, object] = {}
-
-    def note(number: int, _frame: types.FrameType | None) -> None:
-        noted.append(number)
-        _put_back(before)
-
-    for number in (signal.SIGINT, signal.SIGTERM):
-        try:
-            before[number] = signal.signal(number, note)
-        except ValueError:
-            break
-    try:
-        yield noted
-    finally:
-        _put_back(before)
-
-
-def _put_back(handlers: dict[int, object]) -> None:
-    for number, handler in handlers.items():
-        signal.signal(number, handler)  # type: ignore[arg-type]
-    handlers.clear()

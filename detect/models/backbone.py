@@ -8,7 +8,7 @@ import timm
 from timm.data.config import resolve_model_data_config
 from torch import nn
 
-from detect.models.contract import DetectorSpec
+from detect.models.contract import Detector, DetectorSpec
 from detect.models.pretrained import load_pretrained
 from shared.errors import ConfigError, UnknownNameError
 from shared.registry import near_matches
@@ -85,6 +85,38 @@ def describe_backbone(
         family=family,
         has_mask=has_mask,
     )
+
+
+class BackboneDetector(Detector):
+    """What families on a timm backbone begin with: ``net``, built for one logit, undecided or with ImageNet weights.
+
+    Raises:
+        UnknownNameError: timm has no such model.
+        WeightsError: pretrained weights are asked for and cannot be had.
+        ConfigError: the model does not take that input size.
+    """
+
+    family = ""
+    has_mask = False
+
+    def __init__(
+        self,
+        name: str,
+        *,
+        input_px: int | None = None,
+        framing: Framing = "whole",
+        pretrained: bool = False,
+        download: bool = False,
+        drop_rate: float = 0.0,
+        drop_path_rate: float = 0.0,
+    ) -> None:
+        super().__init__()
+        self.net = create_backbone(name, input_px, drop_rate, drop_path_rate)
+        self.spec = describe_backbone(
+            self.net, name, family=self.family, input_px=input_px, framing=framing, has_mask=self.has_mask
+        )
+        start_undecided(self.net)
+        self.initial_weights = initial_weights(self.net, name, pretrained=pretrained, download=download)
 
 
 def backbone_of(detector: nn.Module) -> nn.Module:

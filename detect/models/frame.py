@@ -7,36 +7,20 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from detect.models.backbone import create_backbone, describe_backbone, initial_weights, start_undecided
-from detect.models.contract import Detection, Detector
+from detect.models.backbone import BackboneDetector
+from detect.models.contract import Detection
 from detect.models.tuning import plain_state
 from detect.registry import detectors
-from shared.types import Framing
 
 
 @detectors.register("frame")
-class FrameDetector(Detector):
+class FrameDetector(BackboneDetector):
     """A timm backbone with its classifier replaced by one logit.
 
     Size, mean and standard deviation come from timm's data configuration of the backbone.
     """
 
-    def __init__(
-        self,
-        name: str,
-        *,
-        input_px: int | None = None,
-        framing: Framing = "whole",
-        pretrained: bool = False,
-        download: bool = False,
-        drop_rate: float = 0.0,
-        drop_path_rate: float = 0.0,
-    ) -> None:
-        super().__init__()
-        self.net = create_backbone(name, input_px, drop_rate, drop_path_rate)
-        self.spec = describe_backbone(self.net, name, family="frame", input_px=input_px, framing=framing)
-        start_undecided(self.net)
-        self.initial_weights = initial_weights(self.net, name, pretrained=pretrained, download=download)
+    family = "frame"
 
     def forward(self, x: Tensor) -> Detection:
         """(B, 3, S, S) normalised -> logits (B,), no mask."""

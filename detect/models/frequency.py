@@ -9,15 +9,15 @@ statistics after Frank et al., "Leveraging frequency analysis for deep fake imag
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from detect.models.backbone import create_backbone, describe_backbone, initial_weights, start_undecided
-from detect.models.contract import Detection, Detector
+from detect.models.backbone import BackboneDetector
+from detect.models.contract import Detection
 from detect.registry import detectors
-from shared.types import Framing
 
 _BLOCK = 8
 _TRUNCATE = 3.0
@@ -26,7 +26,7 @@ _HIDDEN = 64
 
 
 @detectors.register("frequency")
-class FrequencyDetector(Detector):
+class FrequencyDetector(BackboneDetector):
     """The sum of three logits: of the backbone on colours, of a small net on residuals, of block statistics."""
 
     mean: Tensor
@@ -34,26 +34,15 @@ class FrequencyDetector(Detector):
     kernels: Tensor
     basis: Tensor
 
-    def __init__(
-        self,
-        name: str,
-        *,
-        input_px: int | None = None,
-        framing: Framing = "whole",
-        pretrained: bool = False,
-        download: bool = False,
-        drop_rate: float = 0.0,
-        drop_path_rate: float = 0.0,
-    ) -> None:
-        super().__init__()
-        self.net = create_backbone(name, input_px, drop_rate, drop_path_rate)
-        self.spec = describe_backbone(self.net, name, family="frequency", input_px=input_px, framing=framing)
-        start_undecided(self.net)
+    family = "frequency"
+
+    def __init__(self, name: str, **settings: Any) -> None:
+        super().__init__(name, **settings)
         self.register_buffer("mean", torch.tensor(self.spec.mean).view(1, 3, 1, 1), persistent=False)
         self.register_buffer("std", torch.tensor(self.spec.std).view(1, 3, 1, 1), persistent=False)
         self.register_buffer("kernels", srm_kernels().repeat(3, 1, 1, 1), persistent=False)
         self.register_buffer("basis", dct_basis(_BLOCK), persistent=False)
-        self.residual = _residual_net(drop_rate)
+        self.residual = _residual_net(float(settings.get("drop_rate", 0.0)))
         self.spectrum = nn.Sequential(
             nn.BatchNorm1d(2 * _BLOCK**2), nn.Linear(2 * _BLOCK**2, _HIDDEN), nn.ReLU(), nn.Linear(_HIDDEN, 1)
         )
@@ -61,7 +50,6 @@ class FrequencyDetector(Detector):
             assert isinstance(head, nn.Linear)
             nn.init.normal_(head.weight, std=0.01)
             nn.init.zeros_(head.bias)
-        self.initial_weights = initial_weights(self.net, name, pretrained=pretrained, download=download)
 
     def forward(self, x: Tensor) -> Detection:
         """(B, 3, S, S) normalised -> logits (B,), no mask."""

@@ -7,15 +7,16 @@ region weights the features that a second term of the logit is read from, so tha
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from detect.models.backbone import create_backbone, describe_backbone, initial_weights, start_undecided
-from detect.models.contract import Detection, Detector
+from detect.models.backbone import BackboneDetector
+from detect.models.contract import Detection
 from detect.registry import detectors
 from shared.errors import ConfigError
-from shared.types import Framing
 
 _FINEST = 8
 _COARSEST = 32
@@ -23,30 +24,18 @@ _CHANNELS = 64
 
 
 @detectors.register("multitask")
-class MultitaskDetector(Detector):
+class MultitaskDetector(BackboneDetector):
     """A backbone's logit, a map of the forged region at an eighth of the input, and a logit read under that map.
 
     The map comes from the backbone's levels at strides 8 to 32, brought together top down (feature pyramid, Lin et al.,
     CVPR 2017, with sums). A backbone with one level only, such as a ViT, draws at that level.
     """
 
-    def __init__(
-        self,
-        name: str,
-        *,
-        input_px: int | None = None,
-        framing: Framing = "whole",
-        pretrained: bool = False,
-        download: bool = False,
-        drop_rate: float = 0.0,
-        drop_path_rate: float = 0.0,
-    ) -> None:
-        super().__init__()
-        self.net = create_backbone(name, input_px, drop_rate, drop_path_rate)
-        self.spec = describe_backbone(
-            self.net, name, family="multitask", input_px=input_px, framing=framing, has_mask=True
-        )
-        start_undecided(self.net)
+    family = "multitask"
+    has_mask = True
+
+    def __init__(self, name: str, **settings: Any) -> None:
+        super().__init__(name, **settings)
         self.levels = _levels(self.net, name)
         channels = [int(self.net.feature_info[level]["num_chs"]) for level in self.levels]  # type: ignore[index]
         self.lateral = nn.ModuleList(nn.Conv2d(count, _CHANNELS, 1) for count in channels)
@@ -59,7 +48,6 @@ class MultitaskDetector(Detector):
         nn.init.zeros_(self.judge.bias)
         assert self.draw.bias is not None
         nn.init.constant_(self.draw.bias, -2.0)  # most pixels are real
-        self.initial_weights = initial_weights(self.net, name, pretrained=pretrained, download=download)
 
     def forward(self, x: Tensor) -> Detection:
         """(B, 3, S, S) normalised -> logits (B,) and region logits (B, 1, S / 8, S / 8)."""

@@ -14,6 +14,9 @@ from PIL import Image
 
 from shared.commands.dataset import app
 from shared.console import console
+from shared.dataset import DatasetFolder
+from shared.layouts.found import FoundClip, Scan, ScanOptions
+from shared.layouts.importing import ImportConfig, ImportReport, import_set, scan_set
 from shared.types import Timestamp
 from shared.video import Encoding, VideoWriter
 
@@ -78,3 +81,32 @@ def assay(capsys: pytest.CaptureFixture[str]) -> Iterator[Callable[..., dict]]:
 
     yield run
     console.configure()
+
+
+RIGHTS = ImportConfig(rights="terms of use", name="them")
+
+
+def scan(layout: str, root: Path, **options: object) -> Scan:
+    """What a layout's reader finds under ``root``."""
+    return scan_set(layout, root, ScanOptions(**options))  # type: ignore[arg-type]
+
+
+def by_name(scan: Scan) -> dict[str, FoundClip]:
+    """Its clips by manipulation and name."""
+    return {f"{clip.manipulation or 'real'}/{clip.listed_name}": clip for clip in scan.clips}
+
+
+def imported(layout: str, root: Path, out: Path, config: ImportConfig = RIGHTS) -> tuple[DatasetFolder, ImportReport]:
+    """The set as a dataset, and the report of importing it."""
+    report = import_set(layout, root, out, config)
+    return DatasetFolder.open(out), report
+
+
+def errors(dataset: DatasetFolder) -> list[str]:
+    """What verify accuses, in words."""
+    return [str(problem) for problem in dataset.verify() if problem.severity == "error"]
+
+
+def faults(scan: Scan) -> set[tuple[str, str]]:
+    """What is wrong with the set, and where."""
+    return {(issue.fault, issue.where) for issue in scan.issues}

@@ -18,8 +18,7 @@ from shared.dataset import DatasetFolder
 from shared.engine import Done, Task
 from shared.errors import ManifestError, MediaError, UnknownNameError, UsageError
 from shared.layouts.archive import ArchiveLimits, folders_of
-from shared.layouts.found import FoundClip, Scan, ScanOptions
-from shared.layouts.importing import ImportConfig, ImportReport, import_set, scan_set
+from shared.layouts.importing import ImportConfig, import_set
 from shared.layouts.place import ranges_of
 from shared.layouts.tree import natural, split_word
 from shared.storage import sha256_file
@@ -33,28 +32,9 @@ _spec.loader.exec_module(_trees)
 film, mask_video, picture, shade = _trees.film, _trees.mask_video, _trees.picture, _trees.shade
 
 Assay = Callable[..., dict]
-RIGHTS = ImportConfig(rights="terms of use", name="them")
-
-
-def _scan(layout: str, root: Path, **options: object) -> Scan:
-    return scan_set(layout, root, ScanOptions(**options))  # type: ignore[arg-type]
-
-
-def _by_name(scan: Scan) -> dict[str, FoundClip]:
-    return {f"{clip.manipulation or 'real'}/{clip.listed_name}": clip for clip in scan.clips}
-
-
-def _imported(layout: str, root: Path, out: Path, config: ImportConfig = RIGHTS) -> tuple[DatasetFolder, ImportReport]:
-    report = import_set(layout, root, out, config)
-    return DatasetFolder.open(out), report
-
-
-def _errors(dataset: DatasetFolder) -> list[str]:
-    return [str(problem) for problem in dataset.verify() if problem.severity == "error"]
-
-
-def _faults(scan: Scan) -> set[tuple[str, str]]:
-    return {(issue.fault, issue.where) for issue in scan.issues}
+RIGHTS = _trees.RIGHTS
+_scan, _by_name, _imported = _trees.scan, _trees.by_name, _trees.imported
+_errors, _faults = _trees.errors, _trees.faults
 
 
 @pytest.fixture

@@ -10,11 +10,10 @@ from pathlib import Path
 import pytest
 
 from shared import layouts  # noqa: F401 - fills the registries
-from shared.dataset import DatasetFolder
 from shared.errors import ManifestError
 from shared.layouts.deepfakebench import label_of
-from shared.layouts.found import FoundClip, Pictures, Scan, ScanOptions
-from shared.layouts.importing import ImportConfig, ImportReport, import_set, plan_import, scan_set
+from shared.layouts.found import Pictures
+from shared.layouts.importing import ImportConfig, plan_import
 
 _spec = importlib.util.spec_from_file_location("layout_trees", Path(__file__).with_name("conftest.py"))
 assert _spec is not None
@@ -24,28 +23,9 @@ _spec.loader.exec_module(_trees)
 film, mask_video, picture, shade = _trees.film, _trees.mask_video, _trees.picture, _trees.shade
 
 Assay = Callable[..., dict]
-RIGHTS = ImportConfig(rights="terms of use", name="them")
-
-
-def _scan(layout: str, root: Path, **options: object) -> Scan:
-    return scan_set(layout, root, ScanOptions(**options))  # type: ignore[arg-type]
-
-
-def _by_name(scan: Scan) -> dict[str, FoundClip]:
-    return {f"{clip.manipulation or 'real'}/{clip.listed_name}": clip for clip in scan.clips}
-
-
-def _imported(layout: str, root: Path, out: Path, config: ImportConfig = RIGHTS) -> tuple[DatasetFolder, ImportReport]:
-    report = import_set(layout, root, out, config)
-    return DatasetFolder.open(out), report
-
-
-def _errors(dataset: DatasetFolder) -> list[str]:
-    return [str(problem) for problem in dataset.verify() if problem.severity == "error"]
-
-
-def _faults(scan: Scan) -> set[tuple[str, str]]:
-    return {(issue.fault, issue.where) for issue in scan.issues}
+RIGHTS = _trees.RIGHTS
+_scan, _by_name, _imported = _trees.scan, _trees.by_name, _trees.imported
+_errors, _faults = _trees.errors, _trees.faults
 
 
 def _celeb(root: Path, between: str = "") -> Path:

@@ -28,7 +28,7 @@ from shared.scores import Evaluation
 
 REAL_COLOR, FAKE_COLOR, INK, FAINT = "#1f5fa8", "#b3541e", "#1d2733", "#b8c0c9"
 
-_STYLE: dict[Any, Any] = {
+STYLE: dict[Any, Any] = {
     "font.size": 8.5,
     "axes.titlesize": 9.5,
     "axes.titleweight": "bold",
@@ -75,7 +75,7 @@ def draw_curves(data: CurveData) -> bytes:
         ValueError: labels and logits do not fit each other.
     """
     labels, logits = check_samples(data.labels, data.logits)
-    with mpl.rc_context(_STYLE):
+    with mpl.rc_context(STYLE):
         figure = Figure(figsize=(11.0, 7.0), dpi=130, layout="constrained")
         axes = figure.subplots(2, 3).ravel()
         figure.suptitle(data.title, x=0.01, ha="left", fontsize=11, fontweight="bold", color=INK)

@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 import torch
 
-from detect.config import AugmentConfig, FaceConfig, TrainConfig
+from detect.calibration import Calibration, LikelihoodMap, Population, ProbabilityMap
+from detect.config import AggregateConfig, AugmentConfig, FaceConfig, TrainConfig
 from shared.dataset import DatasetFolder
 from shared.faces.align import mean_in_crop
 from shared.faces.boxes import box_around
@@ -25,6 +26,7 @@ RATE = Fraction(25)
 QUICK = Encoding(preset="ultrafast")
 GROUPS = {"train": ("ann", "bob", "cid", "dan"), "val": ("eve", "fay"), "test": ("gus", "hal")}
 _GREY = 60
+LN10 = float(np.log(10.0))
 
 
 class ToyFinder:
@@ -171,3 +173,22 @@ def toy_config() -> TrainConfig:
 def add_toy_clip() -> Callable[..., ClipRecord]:
     """Adds one clip to a dataset; see :func:`add_clip`."""
     return add_clip
+
+
+@pytest.fixture
+def make_calibration() -> Callable[[], Calibration]:
+    """A calibration whose log odds are the logit, with ratios up to 10 ** 1.5."""
+
+    def make() -> Calibration:
+        llrs = (-2.0, 2.0)
+        return Calibration(
+            weights_sha256="a" * 64,
+            aggregate=AggregateConfig(),
+            prior=0.5,
+            probability=ProbabilityMap("platt", 1.0, 0.0),
+            likelihood=LikelihoodMap("logistic", (-2 * LN10, 2 * LN10), llrs, (-2.3, 1.7), (-1.7, 2.3), -1.5, 1.5),
+            population=Population("toy", "c" * 64, "val", 30, 40, 1, 30, 30, "target", ("stripes",)),
+            quality={"cllr": 0.4},
+        )
+
+    return make

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from shared.errors import ConfigError
@@ -103,6 +103,14 @@ class Encoding:
             raise ConfigError(
                 f"crf {self.crf} is not on the scale of {self.codec}", hint=f"from {scale[0]} to {scale[1]}"
             )
+
+    def moved_by(self, levels: int) -> Encoding:
+        """The same, ``levels`` further along the quality scale or as far as it goes; what is lossless stays so."""
+        scale = _CODECS[self.codec].crf
+        if scale is None or self.crf is None or self.crf == 0:
+            return self
+        # A crf of 0 is lossless or nearly so: nobody's clip may become that by a draw.
+        return replace(self, crf=min(max(self.crf + levels, max(scale[0], 1)), scale[1]))
 
     @classmethod
     def lossless_mask(cls) -> Encoding:

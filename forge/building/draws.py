@@ -1,15 +1,18 @@
-"""Who is swapped with whom, and with which settings: pairs, grids of factors, and seeds that follow from names."""
+"""What is drawn by lot: who is swapped with whom, with which settings, how a clip is compressed; and seeds for all."""
 
 from __future__ import annotations
 
 import hashlib
 import itertools
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 from forge.building.spec import ManipulationConfig, sample_size
+from shared.renditions import Rendition
+from shared.types import ClipId
 
 Pair = tuple[str, str]
 """Source and target."""
@@ -56,3 +59,13 @@ def variants_of(manipulation: ManipulationConfig, pair: Pair, seed: int) -> list
         return list(enumerate(grid))
     rng = np.random.default_rng(seed_for(seed, "factors", manipulation.name, *pair))
     return [(int(index), grid[index]) for index in sorted(rng.permutation(len(grid))[:size])]
+
+
+def encode_of(rendition: Rendition, clip: ClipId, spread: int, seed: int) -> Rendition:
+    """``rendition`` as ``clip`` goes through it: the last encode up to ``spread`` levels better or worse.
+
+    Both classes draw from one range. Bits at a given crf depend on how sharp the picture is (about 12 % a level for
+    x264), so sizes at one fixed crf would tell a soft face from its target.
+    """
+    rng = np.random.default_rng(seed_for(seed, "crf", clip))
+    return replace(rendition, encoding=rendition.encoding.moved_by(int(rng.integers(-spread, spread + 1))))

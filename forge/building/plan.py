@@ -15,7 +15,7 @@ from pathlib import Path
 
 import shared
 from forge.building.cast import Model, Shot, models_of, shots_of, splits_of
-from forge.building.draws import pairs_of, seed_for, variants_of
+from forge.building.draws import encode_of, pairs_of, seed_for, variants_of
 from forge.building.orders import ClipOrder, EncodeOrder, FacesOrder, MasterOrder, TrainOrder
 from forge.building.spec import ManipulationConfig, Spec, swap_settings
 from forge.swap_config import SwapConfig
@@ -129,14 +129,7 @@ class _Planner:
 
     def _real(self, shot: Shot) -> None:
         clips = [
-            ClipOrder(
-                id=self._real_id(shot, rendition),
-                recipe=self._key("real", shot.key, rendition, shot.person, self.rights[shot.person]),
-                rendition=rendition,
-                parent=None if place == 0 else self._real_id(shot, self._ladder[0]),
-                mask_stem="",
-                factors=shot.factors,
-            )
+            self._real_clip(shot, rendition, place)
             for place, rendition in enumerate(self._ladder if self.spec.set.controls else (None,))
         ]
         order = EncodeOrder(
@@ -151,6 +144,23 @@ class _Planner:
             clips=tuple(clips),
         )
         self._encode(order, clips, shot, (shot.key,))
+
+    def _real_clip(self, shot: Shot, rendition: Rendition | None, place: int) -> ClipOrder:
+        name = self._real_id(shot, rendition)
+        drawn = self._drawn(rendition, name) if rendition else None
+        return ClipOrder(
+            id=name,
+            recipe=self._key("real", shot.key, drawn, shot.person, self.rights[shot.person]),
+            rendition=drawn,
+            parent=None if place == 0 else self._real_id(shot, self._ladder[0]),
+            mask_stem="",
+            factors=shot.factors,
+        )
+
+    def _drawn(self, rendition: Rendition, clip: ClipId) -> Rendition:
+        """The rendition as this clip goes through it."""
+        settings = self.spec.set
+        return encode_of(rendition, clip, settings.crf_spread, settings.seed) if settings.controls else rendition
 
     def _real_id(self, shot: Shot, rendition: Rendition | None) -> ClipId:
         suffix = rendition.name if rendition else "original"
@@ -267,16 +277,17 @@ class _Planner:
         rights = self.rights[order.target]
         if self.rights[order.source] != rights:
             rights = f"{rights} (face: {self.rights[order.source]})"[:200]
+        named = [(ClipId(self.name, kind, f"{name}@{rendition.name}"), rendition) for rendition in self._ladder]
         clips = [
             ClipOrder(
-                id=ClipId(self.name, kind, f"{name}@{rendition.name}"),
-                recipe=self._key("fake", master, rendition, rights, factors),
-                rendition=rendition,
-                parent=self._real_id(shot, rendition if self.spec.set.controls else None),
+                id=clip,
+                recipe=self._key("fake", master, drawn, rights, factors),
+                rendition=drawn,
+                parent=self._real_id(shot, drawn if self.spec.set.controls else None),
                 mask_stem=f"masks/{kind}/{name}",
                 factors=factors,
             )
-            for rendition in self._ladder
+            for clip, drawn in ((clip, self._drawn(rendition, clip)) for clip, rendition in named)
         ]
         encode = EncodeOrder(
             dataset=str(self.out), dataset_name=self.name, work=str(self.work), shot=shot.order.out, master=order.out,

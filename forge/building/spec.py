@@ -35,6 +35,10 @@ class SetConfig:
             ``sidecar`` takes the landmarks that lie beside every clip.
         controls: real clips pass the steps of the fakes in every rendition, and self-swaps are made. False exists only
             to show that an audit notices; the card then says so.
+        crf_spread: with controls, the last encode of every clip, real or fake, is drawn from its rendition's crf plus
+            or minus so many levels (on a scale of 51; six double the bits). Without, a softer face gives smaller
+            packets at the same crf, and file sizes tell the classes apart. 0 keeps the crf exactly. What was drawn is
+            in the clip's factors; lossless renditions stay lossless.
         keep_masters: keep the lossless pictures in the work folder, so that a rendition can be added without drawing
             the fakes again.
         device: where networks run. On a CPU equal settings give equal bytes.
@@ -52,6 +56,7 @@ class SetConfig:
     detect_every: int | None = None
     min_face_px: float = 40.0
     controls: bool = True
+    crf_spread: int = 3
     keep_masters: bool = True
     device: str = "cpu"
 
@@ -60,6 +65,7 @@ class SetConfig:
         need(self.frames is None or self.frames >= 1, "frames must be 1 or more", "leave it out for all")
         need(self.pieces >= 1, "pieces must be 1 or more", "1 makes one clip of a file")
         need(self.pieces == 1 or self.frames is not None, "pieces need frames: how long each is", "frames = 75")
+        need(0 <= self.crf_spread <= 12, f"crf_spread is {self.crf_spread}", "0 to 12 levels; 3 is the default")
         need(self.max_side is None or self.max_side >= 32, "max_side must be 32 or more", "640 is usual")
 
 

@@ -61,14 +61,28 @@ def test_both_directions_and_all_renditions_of_a_pair_lie_in_one_split(built):
 def test_real_clips_and_fakes_share_codec_container_size_and_sound(built):
     for rendition in ("c23", "small"):
         facts = {
-            (r.codec, r.width, r.height, r.frames, Path(r.path).suffix, r.factors["encoding"])
+            (r.codec, r.width, r.height, r.frames, Path(r.path).suffix)
             for r in built.records()
             if r.rendition == rendition
         }
         assert len(facts) == 1
     small = next(r for r in built.records() if r.rendition == "small")
     assert (small.width, small.height) == (48, 48)
-    assert small.factors["encoding"] == "h264-crf35 > 48-h264-crf30"
+
+
+def test_both_classes_draw_their_quality_from_one_range_and_say_what_was_drawn(built):
+    drawn = {
+        label: [int(r.factors["encoding"].removeprefix("h264-crf")) for r in built.records()
+                if r.rendition == "c23" and r.label == label]
+        for label in ("real", "fake")
+    }  # fmt: skip
+    assert all(20 <= crf <= 26 for listed in drawn.values() for crf in listed)
+    assert len(set(drawn["fake"])) > 1
+    assert len(set(drawn["real"])) > 1
+    chains = [r.factors["encoding"] for r in built.records() if r.rendition == "small"]
+    # Only the last encode of a chain moves.
+    assert {chain.split(" > ")[0] for chain in chains} == {"h264-crf35"}
+    assert {int(chain.rpartition("crf")[2]) for chain in chains} <= set(range(27, 34))
 
 
 def test_parents_lead_to_the_real_clip_and_its_first_rendition(built):

@@ -5,10 +5,12 @@ import itertools
 import numpy as np
 import pytest
 
-from forge.building.draws import pairs_of, seed_for, variants_of
+from forge.building.draws import encode_of, pairs_of, seed_for, variants_of
 from forge.building.spec import ManipulationConfig, SegmentsConfig
 from forge.building.steps import draw_segments, fitted
 from shared.errors import ConfigError
+from shared.renditions import KNOWN
+from shared.types import ClipId
 
 PEOPLE = ("ann", "bob", "cleo")
 
@@ -102,3 +104,25 @@ def test_pictures_are_shrunk_to_even_sides_and_never_enlarged():
     assert fitted(1280, 720, 512) == (512, 288)
     assert fitted(500, 333, None) == (500, 333)
     assert fitted(101, 51, 200) == (101, 51)
+
+
+def test_the_quality_of_a_clip_follows_from_its_name_within_the_spread():
+    clips = [ClipId("set", None, f"clip-{number}@c23") for number in range(200)]
+    drawn = [encode_of(KNOWN["c23"], clip, 3, seed=1).encoding.crf for clip in clips]
+    assert set(drawn) == set(range(20, 27))
+    assert drawn == [encode_of(KNOWN["c23"], clip, 3, seed=1).encoding.crf for clip in clips]
+    assert encode_of(KNOWN["c23"], clips[0], 0, seed=1) == KNOWN["c23"]
+
+
+def test_a_lossless_rendition_stays_lossless_and_only_the_last_encode_of_a_chain_moves():
+    clips = [ClipId("set", None, f"clip-{number}@x") for number in range(50)]
+    assert {encode_of(KNOWN["c0"], clip, 3, seed=1) for clip in clips} == {KNOWN["c0"]}
+    chains = [encode_of(KNOWN["reupload"], clip, 3, seed=1) for clip in clips]
+    assert {chain.through for chain in chains} == {KNOWN["reupload"].through}
+    assert len({chain.encoding.crf for chain in chains}) == 7
+
+
+def test_a_quality_that_is_drawn_stays_on_the_scale_of_its_codec():
+    clips = [ClipId("set", None, f"clip-{number}@x") for number in range(50)]
+    drawn = [encode_of(KNOWN["mjpeg5"], clip, 12, seed=1).encoding.crf for clip in clips]
+    assert min(crf or 0 for crf in drawn) == 2

@@ -12,7 +12,6 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-import timm
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file
@@ -113,6 +112,7 @@ def _read_lite0(path: Path) -> Mapping[str, Tensor]:
 
 def _timm_file(name: str, *, download: bool) -> tuple[Path, str]:
     """Path of timm's safetensors file of ``name``, and the repository it belongs to."""
+    import timm  # takes seconds
     from huggingface_hub import hf_hub_download, try_to_load_from_cache
 
     repository = timm.get_pretrained_cfg_value(name, "hf_hub_id")

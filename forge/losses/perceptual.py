@@ -12,9 +12,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-import timm
 import torch
-from timm.data.config import resolve_model_data_config
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -43,6 +41,8 @@ class FeatureStages(nn.Module):
         super().__init__()
         self.net: Any = net.eval().requires_grad_(False)
         self._indices = None if stages is None else list(range(stages))
+        from timm.data.config import resolve_model_data_config
+
         config: dict[str, Any] = resolve_model_data_config(net)
         for name in ("mean", "std"):
             self.register_buffer(name, torch.tensor(config[name]).view(1, 3, 1, 1))
@@ -105,6 +105,8 @@ def perceptual_net(name: str, device: torch.device) -> PerceptualNet:
 
 
 def _backbone(name: str) -> nn.Module:
+    import timm  # takes seconds, and few trainings need it
+
     known = timm.list_models(exclude_filters="")
     if name.split(".")[0] not in known:
         raise UnknownNameError(f"no backbone is named {name!r}", hint=near_matches(name, [*known, LPIPS]))

@@ -1,7 +1,7 @@
 """Training batches: pairs drawn from their sources, read and augmented in threads ahead of the trainer.
 
 A batch is a function of the seed and the step alone, whatever thread makes it. So a run that is stopped and resumed
-draws the batches it would have drawn.
+draws the batches it would have drawn, and several processes share a batch's pairs among them without drawing one twice.
 """
 
 from __future__ import annotations
@@ -59,19 +59,38 @@ class Mixture:
 
 
 def batches(
-    mixture: Mixture, *, steps: range, batch: int, seed: int, augment_config: AugmentConfig, workers: int
+    mixture: Mixture,
+    *,
+    steps: range,
+    batch: int,
+    seed: int,
+    augment_config: AugmentConfig,
+    workers: int,
+    part: tuple[int, int] = (0, 1),
 ) -> Iterator[Batch]:
     """The batches of ``steps``, in order, made by ``workers`` threads a few batches ahead.
 
     Both halves of a pair are changed in the same way with a chance of one half: then they differ by the forgery alone.
 
+    Args:
+        mixture: what pairs are drawn from.
+        steps: numbers of the steps.
+        batch: crops of a whole batch, in all processes.
+        seed: with the step it decides the batch.
+        augment_config: what crops go through.
+        workers: threads.
+        part: (number, count): this one takes every ``count``-th pair of a batch. All parts together are the batch.
+
     Raises:
+        ConfigError: the pairs of a batch cannot be dealt out evenly.
         Whatever a source raises, here.
     """
+    number, count = part
+    need_whole_pairs(batch, count)
 
     def make(step: int) -> Batch:
         rng = np.random.default_rng((seed, step))
-        generators = rng.spawn(batch // 2)
+        generators = rng.spawn(batch // 2)[number::count]
         examples = [example for own in generators for example in _pair(mixture, own, augment_config)]
         return _stacked(step, examples)
 
@@ -87,6 +106,19 @@ def batches(
         finally:
             for future in waiting:
                 future.cancel()
+
+
+def need_whole_pairs(batch: int, processes: int) -> None:
+    """Returns when ``batch`` crops can be dealt out to ``processes`` in whole pairs.
+
+    Raises:
+        ConfigError: they cannot.
+    """
+    if batch % (2 * processes):
+        raise ConfigError(
+            f"a batch of {batch} cannot be dealt out to {processes} processes in whole pairs",
+            hint=f"take a multiple of {2 * processes}",
+        )
 
 
 def _pair(mixture: Mixture, rng: np.random.Generator, config: AugmentConfig) -> list[Example]:

@@ -16,6 +16,7 @@ ClusterBy = Literal["group", "target"]
 Tuning = Literal["full", "norm", "low-rank", "probe"]
 Optimizer = Literal["adamw", "sgd", "sam"]
 Protocol = Literal["in-set", "cross-set", "leave-manipulation-out", "leave-identity-out", "cross-rendition"]
+SelfSwaps = Literal["fake", "leave-out"]
 Aggregation = Literal["mean", "median", "max-face", "top-k", "trimmed", "max-track", "confident", "learned", "auto"]
 
 
@@ -199,7 +200,7 @@ class TrainConfig:
     """Frames taken from each clip, evenly spaced over all of it."""
     steps: int = 1500
     batch: int = 32
-    """Crops a step, half of them fake."""
+    """Crops a step, half of them fake; of all processes together."""
     optimizer: Optimizer = "adamw"
     """"sgd" has momentum 0.9 and Nesterov's step; "sam" is sharpness-aware minimisation over it (two passes a step)."""
     sam_rho: float = 0.05
@@ -225,10 +226,15 @@ class TrainConfig:
     seed: int = 0
     device: str = "auto"
     precision: Precision = "auto"
+    compile: bool = False
+    """torch.compile, which pays on CUDA after a minute and costs on CPUs."""
     workers: int = field(default_factory=_default_workers)
     """Threads that read and augment crops; how many changes nothing in what is learned."""
     leave_out: tuple[str, ...] = ()
     """"KEY=NAME" of what is not learned from nor chosen by: manipulation, rendition, identity."""
+    self_swaps: SelfSwaps = "fake"
+    """People given their own face back: "fake", since a model drew their pixels, and they teach a decoder's traces
+    without a change of person; "leave-out" neither learns from them nor chooses by them."""
     allow_leak: bool = False
     """Train although splits share people or clips. The model card says so, because it makes the numbers worthless."""
     faces: FaceConfig = field(default_factory=FaceConfig)

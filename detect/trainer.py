@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from timm.layers import convert_sync_batchnorm
 from torch import Tensor, nn
 
 from detect.batches import Batch
@@ -19,9 +20,12 @@ from detect.optimizers import climbed, make_optimizer
 from detect.predictor import Predictor
 from shared.device import Device, seed_everything
 from shared.errors import CheckpointError, TrainingDivergedError
+from shared.parallel import Processes
 from shared.runs import pack_optimizer, unpack_optimizer
 
 _LAST_LR_SHARE = 0.01
+_STREAM = 7_919
+"""Keeps the dropout of several processes apart."""
 _LONGEST_WARMUP = 0.1
 
 
@@ -40,26 +44,56 @@ def learning_rate(config: TrainConfig, step: int, progress: float) -> float:
     return config.lr * warm * (_LAST_LR_SHARE + (1 - _LAST_LR_SHARE) * cosine)
 
 
+class _Learning(nn.Module):
+    """Forward pass and loss as one module, because that is what averages gradients between processes."""
+
+    def __init__(self, model: Detector, device: Device, config: TrainConfig) -> None:
+        super().__init__()
+        self.model = model
+        self._device = device
+        self._config = config
+
+    def forward(self, x: Tensor, wanted: Tensor, masks: Tensor | None) -> Tensor:
+        """The loss of a batch, see :func:`detect.losses.detection_loss`."""
+        config = self._config
+        with self._device.autocast():
+            found = self.model(x)
+        return detection_loss(found, wanted, masks, smoothing=config.label_smoothing, mask_weight=config.mask_weight)
+
+
 class Trainer:
     """A detector being trained.
 
     A step is a function of the state, the batch and the step's number: dropout is seeded by the step. So a run that
     goes on from a checkpoint equals one that was never stopped, bit for bit on a CPU.
 
+    Several processes learn from a batch together, each from its own pairs of it; gradients are averaged, so they take
+    the step that one process takes on the whole batch. On GPUs batch norms see the whole batch too; on CPUs, where that
+    cannot be had, each process's norms see its own part. The loss of a drawn region is a mean over the faces of a part.
+
     Attributes:
         model: what is optimised.
         average: moving average of its weights: what is evaluated and exported.
         step: how many steps were taken.
+        processes: those that train together.
     """
 
-    def __init__(self, model: Detector, device: Device, config: TrainConfig) -> None:
+    def __init__(
+        self, model: Detector, device: Device, config: TrainConfig, *, processes: Processes | None = None
+    ) -> None:
         self.config = config
         self.device = device
+        self.processes = Processes() if processes is None else processes
         self.model = model.to(device.torch_device).to(memory_format=torch.channels_last)
         self.average = copy.deepcopy(self.model).eval().requires_grad_(False)
         self.step = 0
+        if self.processes.count > 1 and device.kind == "cuda":
+            convert_sync_batchnorm(self.model)
         self._optimizer = make_optimizer(self.model, config)
         self._input = Predictor(self.average, device)
+        if config.compile:
+            self.model.compile()
+        self._learning = self.processes.wrapped(_Learning(self.model, device, config))
 
     def predictor(self) -> Predictor:
         """Judges crops with the averaged weights, as they are at the time of the call."""
@@ -72,7 +106,7 @@ class Trainer:
             TrainingDivergedError: the loss or the gradient is not finite; the weights are as before.
         """
         step = self.step + 1
-        seed_everything(self.config.seed * 1_000_003 + step)
+        self._seed(step)
         rate = learning_rate(self.config, step, progress)
         for group in self._optimizer.param_groups:
             group["lr"] = rate
@@ -110,31 +144,30 @@ class Trainer:
         loss = self._backward(batch)
         if self.config.optimizer == "sam":
             with climbed(self.model, self.config.sam_rho):
-                seed_everything(self.config.seed * 1_000_003 + self.step + 1)  # the same dropout as below
+                self._seed(self.step + 1)  # the same dropout as below
                 loss = self._backward(batch)
         norm = nn.utils.clip_grad_norm_(self.model.parameters(), self.config.clip_norm)
-        return loss, float(norm)
+        return self.processes.mean_of(loss), float(norm)
+
+    def _seed(self, step: int) -> None:
+        seed_everything(self.config.seed * 1_000_003 + step + self.processes.rank * _STREAM)
 
     def _backward(self, batch: Batch) -> float:
         x = self._input.prepare(batch.crops)
         wanted = torch.from_numpy(batch.labels).to(x.device)
         masks = None if batch.masks is None else torch.from_numpy(batch.masks).to(x.device).unsqueeze(1)
         if self.config.mixup:
-            x, wanted, masks = mixed_up(x, wanted, masks, self._mixing(batch.step))
+            x, wanted, masks = mixed_up(x, wanted, masks, self._mixing(batch))
         self.model.train()
-        with self.device.autocast():
-            found = self.model(x)
-        loss = detection_loss(
-            found, wanted, masks, smoothing=self.config.label_smoothing, mask_weight=self.config.mask_weight
-        )
+        loss = self._learning(x, wanted, masks)
         self._optimizer.zero_grad(set_to_none=True)
         loss.backward()
         return float(loss.detach())
 
-    def _mixing(self, step: int) -> tuple[float, int]:
+    def _mixing(self, batch: Batch) -> tuple[float, int]:
         """The share and the shift of this step's mixup."""
-        rng = np.random.default_rng((self.config.seed, step, 1))
-        return float(rng.beta(self.config.mixup, self.config.mixup)), int(rng.integers(1, self.config.batch))
+        rng = np.random.default_rng((self.config.seed, batch.step, 1))
+        return float(rng.beta(self.config.mixup, self.config.mixup)), int(rng.integers(1, len(batch.crops)))
 
     @torch.no_grad()
     def _update_average(self) -> None:

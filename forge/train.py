@@ -13,7 +13,6 @@ from forge.data import Banks, load_banks, need_enough
 from forge.export import EXPORT_FOLDER, TaughtBy
 from forge.journal import Journal
 from forge.models import Swapper, build_swapper
-from forge.parallel import Processes
 from forge.parts import Loaded, load_parts
 from forge.previews import Measured
 from forge.session import Session
@@ -22,6 +21,7 @@ from shared.console import console
 from shared.device import Device, pick_device, seed_everything
 from shared.errors import FacesetError, UsageError
 from shared.faces.faceset import Faceset
+from shared.parallel import Processes
 from shared.runs import Run
 
 KIND = "swapper"

@@ -16,12 +16,12 @@ from forge.data import Batch, FaceBank
 from forge.losses.objective import Losses, Objective
 from forge.models import Swap, Swapper
 from forge.optimizers import Mover
-from forge.parallel import Processes
 from forge.parts import freeze_parts
 from forge.recipe import all_settings, settings_at
 from forge.schedule import learning_rate, warp_strength
 from shared.device import Device
 from shared.errors import CheckpointError
+from shared.parallel import Processes
 from shared.runs import pack_rng, unpack_rng
 
 _STREAM = 1_000_003

@@ -91,6 +91,25 @@ def read_toml(path: Path) -> dict[str, Any]:
         raise ConfigError(f"{path} is not TOML: {error}", hint="check the line it names") from error
 
 
+def completed(old: Mapping[str, Any], config: object) -> dict[str, Any]:
+    """Settings that were written earlier, with the defaults of what ``config``'s class has come to have since.
+
+    So what an older version began can be gone on with as long as nobody asks a new setting to be anything else.
+    """
+    found = dict(old)
+    for field in dataclasses.fields(config) if dataclasses.is_dataclass(config) else ():
+        now = getattr(config, field.name)
+        if dataclasses.is_dataclass(now) and isinstance(old.get(field.name), Mapping):
+            found[field.name] = completed(old[field.name], now)
+        elif field.name not in old and now == _default_of(field):
+            found |= to_mapping({field.name: now})
+    return found
+
+
+def _default_of(field: dataclasses.Field[Any]) -> Any:
+    return field.default if field.default_factory is dataclasses.MISSING else field.default_factory()
+
+
 def write_toml(path: Path, config: object) -> None:
     """Writes ``config`` (a dataclass or a mapping) as TOML, in one step.
 

@@ -164,7 +164,7 @@ class Run:
         run = cls.open(path, kind=kind, keep=keep)
         try:
             new = settings.to_mapping(config)
-            _refuse_difference(path, run.config, new, may_change)
+            _refuse_difference(path, settings.completed(run.config, config), new, may_change)
             _refuse_difference(path, {"input": run.facts.get("inputs", {})}, {"input": dict(inputs)}, ())
         except RunError:
             run.close()

@@ -14,9 +14,9 @@ from forge.config import TrainConfig
 from forge.data import FaceBank
 from forge.losses.objective import Losses
 from forge.models import build_swapper
-from forge.parallel import Processes
 from forge.trainer import _STREAM, SwapTrainer
 from shared.device import pick_device
+from shared.parallel import Processes
 from shared.runs import read_checkpoint
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -80,18 +80,6 @@ def test_two_processes_stay_equal_and_do_what_one_does_with_both_their_batches(t
     assert moved > 2e-3
 
 
-def test_one_process_needs_nothing(monkeypatch):
-    monkeypatch.delenv("WORLD_SIZE", raising=False)
-    alone = Processes.joined("cpu")
-    module = torch.nn.Linear(1, 1)
-    assert (alone.rank, alone.count, alone.first) == (0, 1, True)
-    assert alone.wrapped(module) is module
-    assert alone.any_of(True)
-    assert not alone.any_of(False)
-    assert alone.from_first("mine") == "mine"
-    assert alone.device_name("auto") == "auto"
-
-
 @pytest.mark.parametrize("rank", [0, 1])
 def test_processes_but_the_first_draw_other_faces(rank):
     trainer = small_trainer(TrainConfig(**SETTINGS))
@@ -107,8 +95,8 @@ from pathlib import Path
 import torch
 torch.set_num_threads(1)
 from forge.config import TrainConfig
-from forge.parallel import Processes
 from forge.trainer import SwapTrainer
+from shared.parallel import Processes
 from shared.runs import write_checkpoint
 from tests.forge.test_parallel import small_trainer
 

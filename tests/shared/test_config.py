@@ -9,7 +9,7 @@ from typing import Literal
 
 import pytest
 
-from shared.config import digest, from_mapping, load_toml, read_toml, replace, to_mapping, write_toml
+from shared.config import completed, digest, from_mapping, load_toml, read_toml, replace, to_mapping, write_toml
 from shared.errors import ConfigError
 
 
@@ -134,3 +134,21 @@ def test_paths_that_are_no_files_are_refused(tmp_path):
     for path in (tmp_path / "absent.toml", tmp_path, tmp_path / "file" / "config.toml"):
         with pytest.raises(ConfigError):
             read_toml(path)
+
+
+def test_what_an_older_version_wrote_gets_the_defaults_of_what_is_new():
+    @dataclass(frozen=True)
+    class Inner:
+        old: int = 1
+        new: str = "plain"
+
+    @dataclass(frozen=True)
+    class Outer:
+        needed: int
+        inner: Inner = field(default_factory=Inner)
+        names: tuple[str, ...] = ()
+
+    written = {"needed": 3, "inner": {"old": 2}}
+    assert completed(written, Outer(4)) == {"needed": 3, "inner": {"old": 2, "new": "plain"}, "names": []}
+    assert completed(written, Outer(4, Inner(new="other"), ("a",))) == written  # asked for, so not filled in
+    assert completed({"free": 1}, {"free": 2}) == {"free": 1}

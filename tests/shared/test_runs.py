@@ -328,3 +328,20 @@ def test_a_kill_at_any_moment_leaves_a_whole_checkpoint_and_no_lock(tmp_path):
         assert found is not None
         assert found.step >= 2
         assert bool((found.tensors["weight"] == found.step).all())
+
+
+def test_a_run_of_an_older_version_goes_on_while_what_is_new_has_its_default(tmp_path):
+    @dataclass(frozen=True)
+    class Older:
+        rate: float = 0.5
+
+    @dataclass(frozen=True)
+    class Newer(Older):
+        swaps: str = "fake"
+
+    told = {"seed": 0, "inputs": {}, "kind": "test"}
+    Run.open_or_create(tmp_path / "run", Older(), **told).close()
+    with pytest.raises(RunError, match="swaps"):
+        Run.open_or_create(tmp_path / "run", Newer(swaps="leave-out"), **told)
+    Run.open_or_create(tmp_path / "run", Newer(), **told).close()
+    assert Run.open(tmp_path / "run").config == {"rate": 0.5, "swaps": "fake"}

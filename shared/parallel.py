@@ -1,7 +1,7 @@
-"""One process, or several that train one swapper together: ``accelerate launch`` of the same command.
+"""One process, or several that train one model together: ``accelerate launch`` of the same command.
 
-Every process draws its own faces; gradients are averaged before each step, so weights stay equal everywhere. Only the
-first writes. In one process nothing here does anything.
+Gradients are averaged before each step, so weights stay equal everywhere. Only the first process writes. In one process
+nothing here does anything.
 """
 
 from __future__ import annotations
@@ -9,12 +9,16 @@ from __future__ import annotations
 import contextlib
 import os
 from collections.abc import Iterable
+from datetime import timedelta
 from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
 
 T = TypeVar("T")
+
+_PATIENCE = timedelta(hours=6)
+"""How long processes wait for the first one, which alone finds faces, validates and draws."""
 
 
 class Processes:
@@ -38,11 +42,12 @@ class Processes:
         if int(os.environ.get("WORLD_SIZE", "1")) < 2:
             return cls()
         from accelerate import Accelerator
-        from accelerate.utils import DistributedDataParallelKwargs
+        from accelerate.utils import DistributedDataParallelKwargs, InitProcessGroupKwargs
 
         # Identities take turns and parts are frozen, so a step need not reach every parameter.
         ddp = DistributedDataParallelKwargs(find_unused_parameters=True, gradient_as_bucket_view=True)
-        accelerator = Accelerator(cpu=device == "cpu", mixed_precision="no", kwargs_handlers=[ddp])
+        group = InitProcessGroupKwargs(timeout=_PATIENCE)
+        accelerator = Accelerator(cpu=device == "cpu", mixed_precision="no", kwargs_handlers=[ddp, group])
         return cls(accelerator.process_index, accelerator.num_processes, accelerator)
 
     @property
@@ -82,6 +87,15 @@ class Processes:
             torch.tensor([float(flag)], device=self._accelerator.device), reduction="sum"
         )
         return bool(told.item() > 0)
+
+    def mean_of(self, value: float) -> float:
+        """The mean of ``value`` over all processes, the same in each; waits for all of them."""
+        if self.count == 1:
+            return value
+        told: Tensor = self._accelerator.reduce(
+            torch.tensor([value], dtype=torch.float32, device=self._accelerator.device), reduction="mean"
+        )
+        return float(told.item())
 
     def from_first(self, value: T) -> T:
         """``value`` of the first process, in all of them; waits for it."""

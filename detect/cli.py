@@ -6,6 +6,7 @@ import typer
 
 from detect.commands.compare import compare
 from detect.commands.evaluate import evaluate
+from detect.commands.import_weights import import_weights
 from detect.commands.inspect import inspect
 from detect.commands.models import models
 from detect.commands.robustness import robustness
@@ -16,3 +17,4 @@ __all__ = ["app", "inspect"]
 app = typer.Typer(help="Train detectors, evaluate them with an interval on every number.", no_args_is_help=True)
 for command in (train, evaluate, compare, robustness, models):
     app.command()(command)
+app.command("import")(import_weights)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from detect.models import frame, frequency, multitask
+from detect.models import frame, frequency, mesonet, multitask
 from detect.models.contract import Detection, Detector, DetectorSpec
 from detect.registry import detectors
 from shared.types import Framing
 
-__all__ = ["Detection", "Detector", "DetectorSpec", "build_detector", "frame", "frequency", "multitask"]
+__all__ = ["Detection", "Detector", "DetectorSpec", "build_detector", "frame", "frequency", "mesonet", "multitask"]
 
 
 def build_detector(

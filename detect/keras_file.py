@@ -1,0 +1,105 @@
+"""Keras weights in an HDF5 file, read without Keras: which layers, in which order, with which arrays.
+
+The format can point out of itself (external links, datasets kept in other files), so only what lies in the file is
+followed, and sizes are known before anything is read.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from shared.errors import CheckpointError, UsageError
+
+_MAX_FILE_BYTES = 64 << 20
+_MAX_LAYERS = 256
+_MAX_ARRAYS = 8
+_MAX_NUMBERS = 1 << 22
+
+
+@dataclass(frozen=True, eq=False)
+class KerasLayer:
+    """One layer: ``kind`` is its name without its number, such as "conv2d"; ``arrays`` are its weights in order."""
+
+    name: str
+    kind: str
+    arrays: list[np.ndarray] = field(default_factory=list)
+
+
+def read_layers(path: Path) -> list[KerasLayer]:
+    """The layers in a file of ``save_weights`` or ``save``, those without weights too, in the file's order.
+
+    Raises:
+        CheckpointError: missing, larger than 64 MiB, not HDF5, not of Keras, damaged, or reaching out of the file.
+        UsageError: h5py is not installed.
+    """
+    try:
+        import h5py
+    except ImportError as error:
+        raise UsageError("Keras weights need h5py", hint="pip install 'assay[keras]'") from error
+    if not path.is_file():
+        raise CheckpointError(f"there is no file {path}", hint="name a Keras weights file, .h5")
+    if path.stat().st_size > _MAX_FILE_BYTES:
+        raise CheckpointError(f"{path} is larger than 64 MiB", hint="this is no file of MesoNet's weights")
+    try:
+        with h5py.File(path, "r") as file:
+            return _layers(_root(file))
+    except (OSError, KeyError, ValueError, RuntimeError, TypeError, AttributeError) as error:
+        raise CheckpointError(f"{path} is no sound file of Keras weights: {error}", hint="download it again") from error
+
+
+def _root(file: Any) -> Any:
+    """The group that lists the layers; whole models keep it one level down."""
+    return file if "layer_names" in file.attrs else _own(file, "model_weights")
+
+
+def _layers(root: Any) -> list[KerasLayer]:
+    names = _names(root, "layer_names", _MAX_LAYERS)
+    found: list[KerasLayer] = []
+    for name in names:
+        group = _own(root, name)
+        arrays = [_array(group, place) for place in _names(group, "weight_names", _MAX_ARRAYS)]
+        found.append(KerasLayer(name, re.sub(r"_\d+$", "", name), arrays))
+    return found
+
+
+def _names(group: Any, key: str, most: int) -> list[str]:
+    values = np.asarray(group.attrs[key]).ravel()
+    if len(values) > most:
+        raise ValueError(f"{key} lists {len(values)} entries")
+    return [value.decode("utf-8") if isinstance(value, bytes) else str(value) for value in values]
+
+
+def _array(group: Any, place: str) -> np.ndarray:
+    found = _own(group, place)
+    if found.external or found.is_virtual:
+        raise ValueError(f"{place} is kept in another file")
+    if found.dtype.kind != "f" or found.size > _MAX_NUMBERS:
+        raise ValueError(f"{place} holds {found.size} values of type {found.dtype}")
+    values = np.asarray(found[()], np.float32)
+    if not np.isfinite(values).all():
+        raise ValueError(f"{place} holds values that are no numbers")
+    return values
+
+
+def _own(group: Any, place: str) -> Any:
+    """A member, by its path in ``group``, of which every step lies in the file itself.
+
+    Raises:
+        ValueError: it is a link to somewhere else.
+        KeyError: there is none.
+    """
+    import h5py
+
+    for name in place.split("/"):
+        link = group.get(name, getlink=True)
+        if link is None:
+            raise KeyError(f"{place} is missing")
+        if not isinstance(link, h5py.HardLink):
+            raise ValueError(f"{place} is a link to somewhere else")
+        group = group[name]
+    return group

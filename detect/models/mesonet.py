@@ -1,0 +1,169 @@
+"""MesoNet: two small networks of 2018 that every later detector is compared with.
+
+Afchar, Nozick, Yamagishi and Echizen, "MesoNet: a compact facial video forgery detection network", WIFS 2018. Both take
+256 px faces in [0, 1] and have under 30,000 numbers. The published weights are read by :mod:`detect.import_keras`.
+
+The published source puts a LeakyReLU after the first dense layer of both; the published Meso-4 weights come from a
+network that lists none there. So ``meso4`` goes without, ``meso4-leaky`` has it, and ``mesoinception4`` has it.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+import torch
+from torch import Tensor, nn
+
+from detect.models.contract import Detection, Detector, DetectorSpec
+from detect.registry import detectors
+from shared.errors import ConfigError, UnknownNameError
+from shared.types import Framing
+
+MESO_PX = 256
+
+_EPS = 1e-3
+_MOMENTUM = 0.01
+_SLOPE = 0.1
+HIDDEN = 16
+WIDTH = 16
+_STRIDE = 32
+_PX_RANGE = (32, 1024)
+_HEAD_STD = 0.01
+
+
+class Inception(nn.Module):
+    """Four branches side by side: 1 x 1, and 1 x 1 followed by 3 x 3 at dilations 1, 2 and 3; all with ReLU."""
+
+    def __init__(self, channels: int, widths: tuple[int, int, int, int]) -> None:
+        super().__init__()
+        self.enter = nn.ModuleList(nn.Conv2d(channels, width, 1) for width in widths)
+        self.look = nn.ModuleList(
+            nn.Conv2d(width, width, 3, padding=dilation, dilation=dilation)
+            for dilation, width in enumerate(widths[1:], start=1)
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, C, H, W) -> (B, sum of the widths, H, W)."""
+        first, *others = [enter(x).relu() for enter in self.enter]
+        return torch.cat([first, *(look(branch).relu() for look, branch in zip(self.look, others, strict=True))], 1)
+
+
+class MesoNet(Detector):
+    """Four blocks of convolution, ReLU, normalisation and pooling, then two dense layers and one logit.
+
+    Args:
+        name: one of the family's models.
+        input_px: side of its input, 256 when left out. The dense layer is as large as that asks for.
+        framing: how much of the head its crops show.
+        pretrained, download: without effect: there are no ImageNet weights; published ones are imported as a detector.
+        drop_rate: dropout before both dense layers; the authors train with 0.5.
+        drop_path_rate: without effect, there are no residual paths.
+
+    Raises:
+        UnknownNameError: the family has no such model.
+        ConfigError: a size that it cannot take.
+    """
+
+    slopes: ClassVar[dict[str, float]]
+    family: ClassVar[str]
+
+    def __init__(
+        self,
+        name: str,
+        *,
+        input_px: int | None = None,
+        framing: Framing = "whole",
+        pretrained: bool = False,
+        download: bool = False,
+        drop_rate: float = 0.0,
+        drop_path_rate: float = 0.0,
+    ) -> None:
+        super().__init__()
+        if name not in self.slopes:
+            raise UnknownNameError(
+                f"{self.family} has no model {name!r}", hint="--model " + " or ".join(sorted(self.slopes))
+            )
+        px = input_px or MESO_PX
+        if not _PX_RANGE[0] <= px <= _PX_RANGE[1]:
+            raise ConfigError(f"input_px must lie between {_PX_RANGE[0]} and {_PX_RANGE[1]}, got {px}", hint="256")
+        self.spec = DetectorSpec(name, px, (0.0, 0.0, 0.0), (1.0, 1.0, 1.0), framing, family=self.family)
+        self.blocks = self._make_blocks()
+        cells = -(-px // _STRIDE)
+        self.hidden = nn.Linear(WIDTH * cells * cells, HIDDEN)
+        slope = self.slopes[name]
+        self.bend = nn.Identity() if slope == 1 else nn.LeakyReLU(slope)
+        self.drop = nn.Dropout(drop_rate)
+        self.head = nn.Linear(HIDDEN, 1)
+        nn.init.normal_(self.head.weight, std=_HEAD_STD)
+        nn.init.zeros_(self.head.bias)
+
+    def forward(self, x: Tensor) -> Detection:
+        """(B, 3, S, S) in [0, 1] -> logits (B,), no mask."""
+        features = self.drop(self.blocks(x).flatten(1))
+        return Detection(self.head(self.drop(self.bend(self.hidden(features)))).squeeze(1), None)
+
+    def get_classifier(self) -> nn.Module:
+        """The last layer, as timm's models name it."""
+        return self.head
+
+    def keras_order(self) -> list[nn.Module]:
+        """The layers with weights, in the order in which the authors' files list them."""
+        order: list[nn.Module] = []
+        for block in self.blocks:
+            assert isinstance(block, nn.Sequential)
+            order += _weighted(block)
+        return [*order, self.hidden, self.head]
+
+    def _make_blocks(self) -> nn.Sequential:
+        raise NotImplementedError(f"{type(self).__name__} must make its blocks")
+
+
+@detectors.register("meso4")
+class Meso4(MesoNet):
+    """Four plain convolutions."""
+
+    family = "meso4"
+    slopes: ClassVar[dict[str, float]] = {"meso4": 1.0, "meso4-leaky": _SLOPE}
+
+    def _make_blocks(self) -> nn.Sequential:
+        return nn.Sequential(
+            _block(_conv(3, 8, 3), 8, pool=2),
+            _block(_conv(8, 8, 5), 8, pool=2),
+            _block(_conv(8, WIDTH, 5), WIDTH, pool=2),
+            _block(_conv(WIDTH, WIDTH, 5), WIDTH, pool=4),
+        )
+
+
+@detectors.register("mesoinception4")
+class MesoInception4(MesoNet):
+    """Two inception blocks, then two plain convolutions."""
+
+    family = "mesoinception4"
+    slopes: ClassVar[dict[str, float]] = {"mesoinception4": _SLOPE}
+
+    def _make_blocks(self) -> nn.Sequential:
+        return nn.Sequential(
+            _block(Inception(3, (1, 4, 4, 2)), 11, pool=2),
+            _block(Inception(11, (2, 4, 4, 2)), 12, pool=2),
+            _block(_conv(12, WIDTH, 5), WIDTH, pool=2),
+            _block(_conv(WIDTH, WIDTH, 5), WIDTH, pool=4),
+        )
+
+
+def _conv(channels: int, width: int, size: int) -> nn.Module:
+    return nn.Sequential(nn.Conv2d(channels, width, size, padding=size // 2), nn.ReLU())
+
+
+def _block(look: nn.Module, width: int, *, pool: int) -> nn.Sequential:
+    norm = nn.BatchNorm2d(width, eps=_EPS, momentum=_MOMENTUM)
+    return nn.Sequential(look, norm, nn.MaxPool2d(pool, ceil_mode=True))
+
+
+def _weighted(block: nn.Sequential) -> list[nn.Module]:
+    """A block's layers as Keras orders them: by depth, so all that enter branches first, the plain one last."""
+    look, norm, _ = block
+    if isinstance(look, Inception):
+        plain, *entering = look.enter
+        return [*entering, plain, *look.look, norm]
+    assert isinstance(look, nn.Sequential)
+    return [look[0], norm]

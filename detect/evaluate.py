@@ -6,31 +6,47 @@ face has no score: it is counted beside the metrics, and never scored for it.
 
 from __future__ import annotations
 
-import json
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Literal
 
-import msgspec
 import numpy as np
 from scipy.special import expit
 
 from detect.bootstrap import BootstrapSettings, clip_clusters, evaluate_samples
-from detect.config import ClusterBy, EvaluateConfig
+from detect.config import EvaluateConfig
 from detect.curves import CurveData, draw_curves
 from detect.data import dataset_digest
+from detect.error_card import error_card, measure_clips, measure_labels
+from detect.evaluation import Counts, EvaluationResult, Part, Slice, count, render_json, split_words
 from detect.external import parse_reference
-from detect.judging import judge
+from detect.judging import Judged, judge
 from detect.learned import Learned, read_learned
 from detect.metrics import MetricSettings
-from detect.protocols import asked, only, parse_only, seen_in_training
+from detect.protocols import asked, by_protocol, only, parse_only, seen_in_training
+from detect.regions import RegionReport, measure_regions
 from detect.scored import Samples, ScoredClip, clip_samples, frame_samples, track_samples, write_scores
 from shared.dataset import DatasetFolder
 from shared.errors import ManifestError, UsageError
 from shared.scores import Evaluation
 from shared.storage import replacing_folder
-from shared.types import ClipRecord
+from shared.types import ClipId, ClipRecord
+
+__all__ = [
+    "SCORE_NOTE",
+    "Counts",
+    "EvaluationResult",
+    "Slice",
+    "check_target",
+    "chosen_records",
+    "count",
+    "default_target",
+    "evaluate_clips",
+    "evaluate_detector",
+    "render_json",
+    "split_words",
+    "write_evaluation",
+]
 
 SCORE_NOTE = (
     "Scores are sigmoids of raw logits, not calibrated probabilities; log loss, Brier score and ECE judge them as if "
@@ -38,74 +54,6 @@ SCORE_NOTE = (
 )
 _EDGE = 1e-9
 _RESULT = "evaluation.json"
-
-
-@dataclass(frozen=True)
-class Counts:
-    """Clips by truth and by whether they could be scored."""
-
-    real: int
-    fake: int
-    real_without_face: int
-    fake_without_face: int
-
-    def __str__(self) -> str:
-        text = f"{self.real} real and {self.fake} fake clips"
-        if self.real_without_face or self.fake_without_face:
-            text += (
-                f" ({self.real_without_face} real and {self.fake_without_face} fake without a usable face, not scored)"
-            )
-        return text
-
-
-@dataclass(frozen=True)
-class Slice:
-    """Clip-level metrics of a part of the set.
-
-    ``by`` "manipulation": the fakes of one manipulation against all real clips; "rendition": all clips of one
-    rendition.
-    """
-
-    by: Literal["manipulation", "rendition"]
-    name: str
-    counts: Counts
-    evaluations: tuple[Evaluation, ...]
-
-
-@dataclass(frozen=True)
-class EvaluationResult:
-    """What ``evaluation.json`` holds.
-
-    Attributes:
-        dataset, split: what was scored.
-        protocol, only: which of its clips, see ``detect.protocols``.
-        detector: name, weights' digest, faces.
-        counts: clips.
-        threshold: score from which a clip is called fake in "accuracy", and what it was chosen on.
-        evaluations: at clip, track and frame level.
-        slices: by manipulation and by rendition.
-        clusters, cluster_by: what the bootstrap drew.
-        notes: what a reader must know.
-    """
-
-    dataset: dict[str, str]
-    split: str
-    protocol: str
-    only: tuple[str, ...]
-    detector: dict[str, str]
-    counts: Counts
-    threshold: float
-    threshold_from: str
-    aggregation: str
-    clusters: str
-    cluster_by: ClusterBy
-    evaluations: tuple[Evaluation, ...]
-    slices: tuple[Slice, ...]
-    notes: tuple[str, ...] = field(default_factory=tuple)
-
-    def find(self, metric: str, level: str = "clip") -> Evaluation | None:
-        """The value of one metric at one level, or None where the data cannot give it."""
-        return next((e for e in self.evaluations if e.metric == metric and e.level == level), None)
 
 
 def evaluate_detector(
@@ -137,6 +85,7 @@ def evaluate_detector(
     out = check_target(out or default_target(detector, f"{folder.name}-{config.split}"))
     records = chosen_records(records, config, _learned(detector))
     judged = judge(detector, folder, records, config)
+    regions = measure_regions(folder, judged, config)
     result = evaluate_clips(
         judged.clips,
         config,
@@ -144,8 +93,19 @@ def evaluate_detector(
         detector=judged.detector,
         operating_point=judged.operating_point,
         notes=(*judged.notes, *seen_in_training(records, judged.learned)),
+        measured=_measured(folder, judged),
+        learned=judged.learned,
+        regions=None if regions is None else regions.report,
     )
-    return result, write_evaluation(out, result, judged.clips)
+    return result, write_evaluation(out, result, judged.clips, sheet=None if regions is None else regions.sheet)
+
+
+def _measured(folder: DatasetFolder, judged: Judged) -> Mapping[ClipId, Mapping[str, str]]:
+    """What the pictures say of the clips: from the faces that were judged, or by the set's labels without any."""
+    if judged.faces:
+        return measure_clips(judged.faces)
+    wanted = {clip.record.id for clip in judged.clips}
+    return measure_labels([label for label in folder.frame_labels() if label.clip in wanted])
 
 
 def _learned(detector: Path) -> Learned:
@@ -191,6 +151,9 @@ def evaluate_clips(
     detector: dict[str, str],
     operating_point: tuple[float, str] = (0.0, "nothing: the score 0.5"),
     notes: Sequence[str] = (),
+    measured: Mapping[ClipId, Mapping[str, str]] | None = None,
+    learned: Learned | None = None,
+    regions: RegionReport | None = None,
 ) -> EvaluationResult:
     """Metrics of scored clips.
 
@@ -201,6 +164,9 @@ def evaluate_clips(
         detector: name and digest, for the record.
         operating_point: logit, and what it was chosen on.
         notes: what else a reader must know.
+        measured: what the pictures say of the clips, for the error card.
+        learned: what the detector learned from, for the parts by protocol.
+        regions: how well it draws what was forged.
     """
     threshold, threshold_from = _threshold(config, operating_point)
     metrics = MetricSettings(threshold=threshold, bins=config.bins)
@@ -214,7 +180,7 @@ def evaluate_clips(
             samples.labels, samples.logits, owners, level=level, metrics=metrics, bootstrap=bootstrap
         )
 
-    def slice_of(by: Literal["manipulation", "rendition"], name: str, places: np.ndarray) -> Slice:
+    def slice_of(by: Part, name: str, places: np.ndarray) -> Slice:
         everything = clip_samples(clips)
         chosen = np.isin(everything.clips, places)
         part = Samples(everything.labels[chosen], everything.logits[chosen], everything.clips[chosen])
@@ -239,18 +205,21 @@ def evaluate_clips(
         ),
         slices=tuple(slice_of(by, name, places) for by, name, places in _slices(clips)),
         notes=(*_notes(clips, clusters, config), *notes),
+        protocols=tuple(
+            slice_of("protocol", name, np.array(places))
+            for name, places in by_protocol([clip.record for clip in clips], learned or Learned()).items()
+        ),
+        error_card=error_card(clips, clusters, metrics.threshold_logit, measured=measured, bootstrap=bootstrap),
+        regions=regions,
     )
 
 
-def count(clips: Sequence[ScoredClip]) -> Counts:
-    """Clips by truth, and those without a score."""
-    fake = [clip.score.logit for clip in clips if clip.record.label == "fake"]
-    real = [clip.score.logit for clip in clips if clip.record.label == "real"]
-    return Counts(len(real), len(fake), real.count(None), fake.count(None))
-
-
-def write_evaluation(folder: Path, result: EvaluationResult, clips: Sequence[ScoredClip]) -> Path:
+def write_evaluation(
+    folder: Path, result: EvaluationResult, clips: Sequence[ScoredClip], *, sheet: bytes | None = None
+) -> Path:
     """Writes ``evaluation.json``, ``scores.jsonl``, ``frames.parquet`` and ``curves.png`` as ``folder``.
+
+    ``sheet``: PNG of faces and the regions drawn on them, written as ``regions.png``.
 
     Raises:
         StorageError: the disk refused.
@@ -268,17 +237,9 @@ def write_evaluation(folder: Path, result: EvaluationResult, clips: Sequence[Sco
         (draft / _RESULT).write_text(render_json(result), encoding="utf-8")
         write_scores(draft, clips, clip_clusters([clip.record for clip in clips], result.cluster_by))
         (draft / "curves.png").write_bytes(draw_curves(data))
+        if sheet is not None:
+            (draft / "regions.png").write_bytes(sheet)
     return folder
-
-
-def split_words(split: str) -> str:
-    """What a split is called in a title."""
-    return "all splits" if split == "all" else f"{split} split"
-
-
-def render_json(result: EvaluationResult) -> str:
-    """The result as JSON text with a stable order of keys."""
-    return json.dumps(msgspec.to_builtins(result), indent=2, ensure_ascii=False) + "\n"
 
 
 def _threshold(config: EvaluateConfig, operating_point: tuple[float, str]) -> tuple[float, str]:
@@ -288,10 +249,10 @@ def _threshold(config: EvaluateConfig, operating_point: tuple[float, str]) -> tu
     return float(np.clip(expit(logit), _EDGE, 1 - _EDGE)), chosen_on
 
 
-def _slices(clips: Sequence[ScoredClip]) -> list[tuple[Literal["manipulation", "rendition"], str, np.ndarray]]:
+def _slices(clips: Sequence[ScoredClip]) -> list[tuple[Part, str, np.ndarray]]:
     manipulation = np.array([clip.record.id.manipulation or "" for clip in clips])
     rendition = np.array([clip.record.rendition for clip in clips])
-    found: list[tuple[Literal["manipulation", "rendition"], str, np.ndarray]] = []
+    found: list[tuple[Part, str, np.ndarray]] = []
     for name in np.unique(manipulation[manipulation != ""]):
         found.append(("manipulation", str(name), np.flatnonzero((manipulation == name) | (manipulation == ""))))
     for name in np.unique(rendition):

@@ -31,6 +31,8 @@ class Judged:
         operating_point: the logit from which a clip is called fake, and what it was chosen on.
         notes: what a reader must know.
         learned: what the detector has learned from, as far as it says.
+        faces: that were judged, a value a clip; empty for a detector of whole clips.
+        predictor: what judged them; None for a detector of whole clips.
     """
 
     clips: list[ScoredClip]
@@ -38,6 +40,8 @@ class Judged:
     operating_point: tuple[float, str]
     notes: tuple[str, ...]
     learned: Learned
+    faces: Sequence[ClipFaces] = ()
+    predictor: Predictor | None = None
 
 
 def judge(detector: str | Path, folder: DatasetFolder, records: Sequence[ClipRecord], config: EvaluateConfig) -> Judged:
@@ -57,7 +61,7 @@ def judge(detector: str | Path, folder: DatasetFolder, records: Sequence[ClipRec
         return _by_clip(outside, folder, records)
     predictor = Predictor.load(Path(detector), config.device, precision=config.precision)
     facts = predictor.facts
-    clips, notes = _find(folder, records, predictor, config)
+    clips, notes = faces_of(folder, records, predictor, config)
     with console.progress("scoring", len(clips), unit="clip") as tick:
         scored = score_clips(
             clips, predictor, resolved(config.aggregate, facts.aggregate), batch=config.batch, tick=tick
@@ -73,6 +77,8 @@ def judge(detector: str | Path, folder: DatasetFolder, records: Sequence[ClipRec
         operating_point=predictor.operating_point,
         notes=notes,
         learned=Learned() if reference else read_learned(Path(detector)),
+        faces=clips,
+        predictor=predictor,
     )
 
 
@@ -95,7 +101,7 @@ def _whole_clip(record: ClipRecord, logit: float | None) -> ScoredClip:
     return ScoredClip(record, score, (), (), (), ())
 
 
-def _find(
+def faces_of(
     folder: DatasetFolder, records: Sequence[ClipRecord], predictor: Predictor, config: EvaluateConfig
 ) -> tuple[list[ClipFaces], tuple[str, ...]]:
     """The faces of the clips, by the detector's own finder unless told, and a note where that makes a difference."""

@@ -33,11 +33,13 @@ class DrawnFaces:
     Attributes:
         histograms: (N, 2, 256) int64: untouched and forged pixels of each face by level of probability.
         clips: (N,) position of each face's clip in the list it came from.
+        rows: (N,) which of that clip's faces it is.
         fake: (N,) whether the face is forged; the others have no forged pixel.
     """
 
     histograms: np.ndarray
     clips: np.ndarray
+    rows: np.ndarray
     fake: np.ndarray
 
 
@@ -88,6 +90,7 @@ def draw_faces(clips: Sequence[ClipFaces], masks: ForgedMasks, predictor: Predic
         FacesetError: a crop is missing or damaged.
     """
     histograms, owners, fakes = [np.empty((0, 2, LEVELS), np.int64)], [], []
+    rows: list[int] = []
     for place, clip in enumerate(clips):
         chosen, truth = _known_faces(place, clip, masks)
         if not chosen:
@@ -95,8 +98,11 @@ def draw_faces(clips: Sequence[ClipFaces], masks: ForgedMasks, predictor: Predic
         drawn = drawn_regions(predictor, clip.crops()[chosen], batch=batch)
         histograms.append(pixel_histograms(drawn, truth))
         owners += [place] * len(chosen)
+        rows += chosen
         fakes += [clip.record.label == "fake"] * len(chosen)
-    return DrawnFaces(np.concatenate(histograms), np.array(owners, np.int64), np.array(fakes, bool))
+    return DrawnFaces(
+        np.concatenate(histograms), np.array(owners, np.int64), np.array(rows, np.int64), np.array(fakes, bool)
+    )
 
 
 def pixel_histograms(drawn: np.ndarray, truth: np.ndarray) -> np.ndarray:

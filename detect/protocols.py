@@ -13,6 +13,7 @@ clips that a protocol is about and refuse those that would make it a lie.
 
 from __future__ import annotations
 
+import glob
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
@@ -28,6 +29,14 @@ from shared.splits import identity_groups
 from shared.types import ClipRecord
 
 PROTOCOLS: tuple[str, ...] = get_args(Protocol)
+PROTOCOL_WORDS: Mapping[Protocol, str] = {
+    "in-set": "Manipulations and compressions that it learned from, on people and clips that it did not.",
+    "cross-set": "A set of which it knows neither a clip nor a person.",
+    "leave-manipulation-out": "Fakes of manipulations that were left out of its training, against all real clips.",
+    "leave-identity-out": "Groups of linked people who were left out of its training.",
+    "cross-rendition": "Compressions that were left out of its training.",
+}
+"""What is new to the detector in the clips of each protocol."""
 
 
 @dataclass(frozen=True)
@@ -111,19 +120,23 @@ def parse_only(texts: Sequence[str]) -> dict[str, tuple[str, ...]]:
 
 
 def leave_out(records: Iterable[ClipRecord], texts: Sequence[str]) -> list[ClipRecord]:
-    """``records`` without what ``texts``, each "KEY=NAME", name: a manipulation, rendition or identity.
+    """``records`` without what ``texts``, each "KEY=NAME", name: a manipulation, rendition, identity or group.
+
+    "identity" leaves out the clips that show or wear a person; "group" those of everybody linked to that person too,
+    so that not even the people whose faces this one wears elsewhere are learned from.
 
     Raises:
         UsageError: another key, or a name that fits nothing here.
     """
-    named = parse_only(texts)
-    for key in set(named) - {"manipulation", "rendition", "identity"}:
-        raise UsageError(f"clips cannot be left out by {key!r}", hint="manipulation, rendition or identity")
+    named, listed = parse_only(texts), list(records)
+    for key in set(named) - {"manipulation", "rendition", "identity", "group"}:
+        raise UsageError(f"clips cannot be left out by {key!r}", hint="manipulation, rendition, identity or group")
+    linked = [person for name in named.get("group", ()) for person in _linked(listed, (name,))]
     return without(
-        records,
+        listed,
         manipulations=named.get("manipulation", ()),
         renditions=named.get("rendition", ()),
-        identities=named.get("identity", ()),
+        identities=(*named.get("identity", ()), *linked),
     )
 
 
@@ -184,6 +197,23 @@ def asked(records: Sequence[ClipRecord], protocol: Protocol, learned: Learned) -
         raise ManifestError(f"no fake here is new to the detector by {protocol}",
                             hint="leave something out when training: --leave-out")  # fmt: skip
     return kept
+
+
+def by_protocol(records: Sequence[ClipRecord], learned: Learned) -> dict[Protocol, tuple[int, ...]]:
+    """Positions of the ``records`` that are new to the detector in the way of each protocol, where there is a fake.
+
+    One evaluation of a whole test split thus tells what is known from what is new. "cross-set" is a matter of the set
+    and not of its clips, and not among them; nor is anything where the detector does not say what it learned from.
+    """
+    if not learned.clips:
+        return {}
+    found: dict[Protocol, tuple[int, ...]] = {}
+    left: tuple[Protocol, ...] = ("leave-manipulation-out", "leave-identity-out", "cross-rendition")
+    for protocol in left:
+        found[protocol] = tuple(n for n, record in enumerate(records) if _is_new(record, protocol, learned))
+    found["in-set"] = tuple(n for n, record in enumerate(records) if _is_usual(record, learned))
+    ordered: tuple[Protocol, ...] = ("in-set", *left)
+    return {p: found[p] for p in ordered if any(records[n].label == "fake" for n in found[p])}
 
 
 def seen_in_training(records: Sequence[ClipRecord], learned: Learned) -> tuple[str, ...]:
@@ -260,12 +290,12 @@ def _need_fit(
 
 
 def _linked(records: Sequence[ClipRecord], names: Sequence[str]) -> tuple[str, ...]:
-    """Everybody linked to the people that ``names`` fit."""
+    """Everybody linked to the people that ``names`` fit, as patterns that fit them alone."""
     groups = [group for group in identity_groups(records) if any(_fits((person,), names) for person in group)]
     if not groups:
         people = sorted({person for record in records for person in record.identities})
         raise UsageError(f"nobody here is named {names[0]!r}", hint=near_matches(names[0], people))
-    return tuple(person for group in groups for person in group)
+    return tuple(glob.escape(person) for group in groups for person in group)
 
 
 def _leave_each_out(records: Sequence[ClipRecord], key: str, rest: Callable[[str], list[ClipRecord]]) -> list[Fold]:
@@ -290,6 +320,13 @@ def _is_new(record: ClipRecord, protocol: Protocol, learned: Learned) -> bool:
     if protocol == "leave-identity-out":
         return not any(person_mark(person) in learned.people for person in record.identities)
     return record.rendition not in learned.renditions
+
+
+def _is_usual(record: ClipRecord, learned: Learned) -> bool:
+    """Whether clip and people are new, and how it was made and compressed is not."""
+    made = record.id.manipulation
+    new = clip_mark(record) not in learned.clips and _is_new(record, "leave-identity-out", learned)
+    return new and record.rendition in learned.renditions and (made is None or made in learned.manipulations)
 
 
 def _in_turns(records: Sequence[ClipRecord], count: int) -> list[ClipRecord]:

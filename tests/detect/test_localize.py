@@ -67,10 +67,10 @@ def test_ap_by_hand_and_by_the_library():
 
 
 def test_the_threshold_is_where_the_mean_iou_is_highest():
-    faces = DrawnFaces(pixel_histograms(DRAWN, TRUTH), np.array([0, 1]), np.array([True, True]))
+    faces = DrawnFaces(pixel_histograms(DRAWN, TRUTH), np.array([0, 1]), np.zeros(2, int), np.array([True, True]))
     chosen = choose_threshold(faces)
     assert 0.2 < chosen <= 0.4  # two of three, and one of one
-    assert choose_threshold(DrawnFaces(faces.histograms, faces.clips, np.zeros(2, bool))) is None
+    assert choose_threshold(DrawnFaces(faces.histograms, faces.clips, faces.rows, np.zeros(2, bool))) is None
 
 
 def test_every_manipulation_has_its_own_numbers_over_people():
@@ -78,7 +78,10 @@ def test_every_manipulation_has_its_own_numbers_over_people():
     maps = np.stack([DRAWN[0], DRAWN[1], DRAWN[0], DRAWN[0], DRAWN[1]])
     truth = np.stack([TRUTH[0], TRUTH[1], TRUTH[0], np.zeros((2, 2), bool), np.zeros((2, 2), bool)])
     faces = DrawnFaces(
-        pixel_histograms(maps, truth), np.array([0, 1, 2, 3, 3]), np.array([True, True, True, False, False])
+        pixel_histograms(maps, truth),
+        np.array([0, 1, 2, 3, 3]),
+        np.array([0, 0, 0, 0, 1]),
+        np.array([True, True, True, False, False]),
     )
     found = {part.manipulation: part for part in
              localise(clips, faces, np.array([0, 0, 1, 1]), bootstrap=BootstrapSettings(replicates=50))}  # fmt: skip
@@ -92,7 +95,8 @@ def test_every_manipulation_has_its_own_numbers_over_people():
     assert found["fomm"].iou.low is None  # one cluster
     assert found[None].drawn_on_real.value == pytest.approx((2 / 4 + 1 / 4) / 2)
     assert found["dfl"].drawn_on_real is None
-    assert localise(clips[3:], DrawnFaces(faces.histograms[3:], np.array([0, 0]), faces.fake[3:]), np.array([0])) == ()
+    untouched = DrawnFaces(faces.histograms[3:], np.array([0, 0]), np.array([0, 1]), faces.fake[3:])
+    assert localise(clips[3:], untouched, np.array([0])) == ()
 
 
 def test_maps_of_another_shape_are_refused():
@@ -109,6 +113,7 @@ def test_a_detector_draws_only_where_the_truth_is_known():
     masks: Any = SimpleNamespace(mask=lambda key: full if key[0] == 0 else None)
     faces = draw_faces([fake, clip(None, 2), clip("bare", 1)], masks, predictor)
     assert faces.clips.tolist() == [0, 1, 1]
+    assert faces.rows.tolist() == [0, 0, 1]
     assert faces.fake.tolist() == [True, False, False]
     assert faces.histograms.sum((1, 2)).tolist() == [56 * 56] * 3
     assert faces.histograms[0, 0].sum() == 0

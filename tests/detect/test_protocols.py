@@ -7,6 +7,7 @@ import pytest
 from detect.learned import Learned, learned_document
 from detect.protocols import (
     asked,
+    by_protocol,
     cross_rendition,
     leave_one_group_out,
     leave_one_manipulation_out,
@@ -157,7 +158,35 @@ def test_a_sample_is_spread_and_does_not_depend_on_order():
 def test_training_leaves_out_by_the_same_names():
     assert leave_out(EVERYTHING, ()) == EVERYTHING
     assert {r.id.manipulation for r in leave_out(EVERYTHING, ["manipulation=dfl"])} == {None, "fomm"}
-    with pytest.raises(UsageError, match="cannot be left out by 'group'"):
-        leave_out(EVERYTHING, ["group=ann"])
+    with pytest.raises(UsageError, match="cannot be left out by 'codec'"):
+        leave_out(EVERYTHING, ["codec=h264"])
     with pytest.raises(UsageError, match="manipulation 'dlf'"):
         leave_out(EVERYTHING, ["manipulation=dlf"])
+
+
+def test_a_group_is_left_out_with_everybody_linked_to_it():
+    """Leaving out one person alone would still learn from the partner whose face that person wears."""
+    alone = leave_out(EVERYTHING, ["identity=ann"])
+    assert any(r.target_identity == "bob" for r in alone)
+    left = leave_out(EVERYTHING, ["group=ann"])
+    assert {person for r in left for person in r.identities} == {"cid", "dan", "eve", "fay"}
+    assert {p for r in leave_out(EVERYTHING, ["group=ann,eve"]) for p in r.identities} == {"cid", "dan"}
+    with pytest.raises(UsageError, match="nobody here is named 'zoe'"):
+        leave_out(EVERYTHING, ["group=zoe"])
+    learned = learned_from([r for r in left if r.split != "test"])
+    asked_of = asked(EVERYTHING, "leave-identity-out", learned)
+    assert {p for r in only(asked_of, {"group": ("ann",)}) for p in r.identities} == {"ann", "bob"}
+
+
+def test_a_whole_split_tells_what_is_known_from_what_is_new():
+    train = [r for r in EVERYTHING if r.split != "test" and r.id.manipulation != "dfl" and r.rendition == "c23"]
+    test = [r for r in EVERYTHING if r.split == "test"]
+    parts = {name: [test[n] for n in places] for name, places in by_protocol(test, learned_from(train)).items()}
+    assert list(parts) == ["in-set", "leave-manipulation-out", "leave-identity-out", "cross-rendition"]
+    assert {(r.id.manipulation, r.rendition) for r in parts["in-set"]} == {(None, "c23"), ("fomm", "c23")}
+    assert {r.id.manipulation for r in parts["leave-manipulation-out"]} == {None, "dfl"}
+    assert len(parts["leave-identity-out"]) == len(test)
+    assert {r.rendition for r in parts["cross-rendition"]} == {"c40"}
+    known = by_protocol(train, learned_from(train))
+    assert known == {}  # nothing that it learned from is new in any way
+    assert by_protocol(test, Learned()) == {}

@@ -54,6 +54,7 @@ class Console:
     def __init__(self) -> None:
         self.quiet = False
         self.json_mode = False
+        self._kept: list[str] | None = None
         self._rich = RichConsole(stderr=False, highlight=False)
         self._error = RichConsole(stderr=True, highlight=False)
 
@@ -71,7 +72,20 @@ class Console:
 
     def warn(self, message: str) -> None:
         """Says something a person should not miss, on standard error, also when quiet."""
+        if self._kept is not None:
+            self._kept.append(message)
+            return
         self._error.print(f"[yellow]warning:[/] {escape(message)}", markup=True, soft_wrap=True)
+
+    @contextmanager
+    def warnings_kept(self) -> Iterator[list[str]]:
+        """Warnings go into the list this yields and are not shown: for work on a machine whose output nobody sees."""
+        before, said = self._kept, []
+        self._kept = said
+        try:
+            yield said
+        finally:
+            self._kept = before
 
     def fail(self, message: str, hint: str | None) -> None:
         """Says why the command ends, on standard error."""

@@ -20,6 +20,7 @@ from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from dataclasses import dataclass
 from multiprocessing.connection import wait as wait_for
+from pathlib import Path
 from typing import Any, Protocol
 
 from shared.console import console
@@ -35,12 +36,14 @@ class Task:
         function: of a module, so that another process can import it; called with ``arguments``.
         arguments: picklable.
         after: keys of the tasks that come before it; those that are not in the run count as done.
+        device: where its networks run; an engine of many machines gives it a GPU of its own where it needs one.
     """
 
     key: str
     function: Callable[..., Any]
     arguments: tuple[Any, ...] = ()
     after: tuple[str, ...] = ()
+    device: str = "cpu"
 
 
 @dataclass(frozen=True)
@@ -54,6 +57,10 @@ class Done:
 
 class Engine(Protocol):
     """Runs tasks in an order that respects :attr:`Task.after`."""
+
+    def need(self, folders: Sequence[Path], files: Sequence[Path] = ()) -> None:
+        """Says where tasks will write and what they read: :meth:`run` refuses machines that do not see it."""
+        ...
 
     def run(self, tasks: Sequence[Task]) -> Iterator[Done]:
         """Each task as it finishes, those that come first in ``tasks`` begun first.
@@ -78,6 +85,9 @@ class LocalEngine:
         self.jobs = available_cores() if jobs is None else jobs
         if self.jobs < 1:
             raise UsageError(f"jobs must be 1 or more, got {jobs}", hint="leave it out for one a core")
+
+    def need(self, folders: Sequence[Path], files: Sequence[Path] = ()) -> None:
+        """Nothing to check: the processes of one machine see what it sees."""
 
     def run(self, tasks: Sequence[Task]) -> Iterator[Done]:
         """See :class:`Engine`."""
@@ -108,13 +118,17 @@ def make_engine(name: str = "local", *, jobs: int | None = None, address: str | 
     """The engine called ``name``; ``address`` is where an engine of many machines is reached.
 
     Raises:
-        UsageError: there is none of that name, or it takes no address.
+        UsageError: there is none of that name, it takes no address, or what it needs is not installed.
     """
     if name == "local":
         if address is not None:
             raise UsageError("the local engine has no address", hint="leave --address out")
         return LocalEngine(jobs)
-    raise UsageError(f"no engine is named {name!r}", hint="local")
+    if name == "ray":
+        from shared.engine_ray import RayEngine
+
+        return RayEngine(address, jobs=jobs)
+    raise UsageError(f"no engine is named {name!r}", hint="local or ray")
 
 
 def available_cores() -> int:

@@ -11,7 +11,7 @@ from typing import Any
 
 from forge.building.encode import encode_clips, is_ready, read_ready, ready_path
 from forge.building.estimate import Cost, Rates, estimate
-from forge.building.orders import EncodeOrder
+from forge.building.orders import EncodeOrder, ShotOrder
 from forge.building.plan import Plan, PlannedClip, Step, plan_set
 from forge.building.shots import PICTURES
 from forge.building.spec import Spec
@@ -21,7 +21,9 @@ from shared.dataset import DatasetFolder
 from shared.dataset_layout import MASKS, MEDIA, PENDING, SETTINGS
 from shared.engine import Engine, LocalEngine, Task
 from shared.errors import ManifestError, UsageError
+from shared.home import config_home
 from shared.locking import folder_lock
+from shared.signing import SigningIdentity
 from shared.splits import check_leaks
 from shared.storage import need_free_space, sweep_drafts
 from shared.types import ClipId, ClipRecord
@@ -110,7 +112,7 @@ def build_set(spec: Spec, out: Path, *, work: Path | None = None, engine: Engine
         rates = Rates(place)
         costs = estimate(plan.steps, missing, rates)
         need_free_space(place, round(sum(cost.size_bytes for cost in costs)))
-        seconds = _run(missing, rates, engine or LocalEngine())
+        seconds = _run(missing, rates, _told(engine or LocalEngine(), missing, out, place), spec.set.device)
         skipped, made = _list(plan, folder, place)
     done = Counter(step.kind for step in missing)
     return BuildResult(out, len(plan.clips) - len(skipped), made, skipped, dict(done), seconds)
@@ -184,13 +186,27 @@ def _opened(spec: Spec, out: Path) -> DatasetFolder:
     return folder
 
 
-def _run(missing: Sequence[Step], rates: Rates, engine: Engine) -> float:
+def _told(engine: Engine, missing: Sequence[Step], out: Path, work: Path) -> Engine:
+    """The engine, told which files the steps read and where they write; they also sign, with the key in the home."""
+    orders = [step.order for step in missing]
+    files = [order.source for order in orders if isinstance(order, ShotOrder)]
+    files += [order.source_file for order in orders if isinstance(order, EncodeOrder)]
+    if any(isinstance(order, EncodeOrder) for order in orders):
+        SigningIdentity.load_or_create()  # before workers make one each
+    engine.need([out, work, config_home()], [Path(file) for file in files])
+    return engine
+
+
+def _run(missing: Sequence[Step], rates: Rates, engine: Engine, device: str) -> float:
     """Does the missing steps; the seconds that all of them took, added up."""
     steps = {step.key: step for step in missing}
     # Trainings take longest, so what they wait for comes first, and they themselves as soon as they can.
     first = {"shot": 0, "faceset": 1, "train": 2, "master": 3, "clips": 3}
     ordered = sorted(missing, key=lambda step: first[step.kind])
-    tasks = [Task(step.key, _FUNCTIONS[step.kind], (step.order,), step.after) for step in ordered]
+    tasks = [
+        Task(step.key, _FUNCTIONS[step.kind], (step.order,), step.after, "cpu" if step.kind == "clips" else device)
+        for step in ordered
+    ]
     spent = 0.0
     left = Counter(step.kind for step in missing)
     total = round(sum(rates.seconds(step) for step in missing))

@@ -26,6 +26,7 @@ _USEFUL = (
     "onnxruntime",
     "accelerate",
     "c2pa-python",
+    "ray",
 )
 _ENCODERS = ("libx264", "libx265", "ffv1", "aac")
 _DECODERS = ("h264", "hevc", "vp9", "av1", "mpeg1video", "aac")

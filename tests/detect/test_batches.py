@@ -120,3 +120,27 @@ def test_stopping_early_leaves_no_thread_behind():
     next(stream)
     stream.close()  # type: ignore[attr-defined]
     assert not [thread for thread in threading.enumerate() if thread.name.startswith("assay-batch")]
+
+
+@pytest.mark.parametrize("count", [2, 4])
+def test_processes_share_a_batch_and_draw_nothing_twice(count: int):
+    whole = make(range(3), config=AugmentConfig())
+    parts = [
+        list(
+            batches(
+                mixture(Source()), steps=range(3), batch=8, seed=0, augment_config=AugmentConfig(), workers=1,
+                part=(number, count),
+            )
+        )
+        for number in range(count)
+    ]  # fmt: skip
+    for step, batch in enumerate(whole):
+        pairs = batch.crops.reshape(4, 2, 16, 16, 3)
+        for number in range(count):
+            np.testing.assert_array_equal(parts[number][step].crops.reshape(-1, 2, 16, 16, 3), pairs[number::count])
+            assert parts[number][step].labels.tolist() == [1, 0] * (4 // count)
+
+
+def test_a_batch_is_dealt_out_in_whole_pairs():
+    with pytest.raises(ConfigError, match="8 cannot be dealt out to 3 processes"):
+        next(batches(mixture(Source()), steps=range(1), batch=8, seed=0, augment_config=PLAIN, workers=1, part=(0, 3)))

@@ -16,7 +16,7 @@ import timm
 import torch
 from safetensors.torch import load_file
 
-import detect.train
+import detect.session
 from detect.batches import Batch
 from detect.config import EvaluateConfig, TrainConfig
 from detect.evaluate import evaluate_detector
@@ -128,14 +128,14 @@ def test_the_best_step_of_the_val_split_is_kept_not_the_last(
     """AUC on val is made to fall after the first evaluation, so its weights must be the exported ones."""
     values = iter((0.9, 0.8, 0.7))
     seen: list[dict[str, torch.Tensor]] = []
-    original = detect.train._Session._validate
+    original = detect.session.Session._validate
 
-    def record(session: detect.train._Session) -> None:
+    def record(session: detect.session.Session) -> None:
         seen.append({name: tensor.clone() for name, tensor in session.trainer.average.net.state_dict().items()})
         original(session)
 
-    monkeypatch.setattr(detect.train._Session, "_validate", record)
-    monkeypatch.setattr(detect.train, "auc", lambda *_: next(values, 0.5))
+    monkeypatch.setattr(detect.session.Session, "_validate", record)
+    monkeypatch.setattr(detect.session, "auc", lambda *_: next(values, 0.5))
     config = dataclasses.replace(toy_config, steps=6, evaluate_every=2)
     result = train_detector(toy_set, tmp_path / "run", config)
     assert result.best_step == 2
@@ -146,9 +146,9 @@ def test_the_best_step_of_the_val_split_is_kept_not_the_last(
 def test_training_ends_when_val_does_not_get_better(
     toy_set: Path, tmp_path: Path, toy_config: TrainConfig, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr(detect.train, "auc", lambda *_: 0.5)
+    monkeypatch.setattr(detect.session, "auc", lambda *_: 0.5)
     losses = iter([0.5, *([0.7] * 20)])
-    monkeypatch.setattr(detect.train, "log_loss", lambda *_: next(losses))
+    monkeypatch.setattr(detect.session, "log_loss", lambda *_: next(losses))
     config = dataclasses.replace(toy_config, steps=40, evaluate_every=1, patience=3)
     result = train_detector(toy_set, tmp_path / "run", config)
     assert (result.best_step, result.steps) == (1, 4)

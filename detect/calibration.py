@@ -1,7 +1,8 @@
 """What a detector's clip logits are worth: probability and likelihood ratio, as a text file beside its weights.
 
 ``calibration.json`` holds plain numbers, read strictly. Applying them takes numpy alone; fitting them is
-``detect.calibration_fit`` (probabilities) and ``detect.likelihood`` (likelihood ratios).
+``detect.calibration_fit`` (probabilities) and ``detect.likelihood`` (likelihood ratios). Where the file lies, also for
+another maker's detector, is ``detect.calibration_files``.
 
 Convention:
     log odds: natural logarithm, at even prior odds; the prior is added when a probability is asked for
@@ -13,21 +14,19 @@ from __future__ import annotations
 import itertools
 import json
 import math
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
-import msgspec
 import numpy as np
 from scipy.special import expit, logit
 
 from detect.calibration_config import CountBy, LikelihoodMethod, ProbabilityMethod
+from detect.calibration_files import CALIBRATION_NAME, beside, read_document
 from detect.config import AggregateConfig
-from detect.export import DetectorFacts, detector_folder
-from shared.config import from_mapping
-from shared.errors import CheckpointError, ConfigError
+from shared.scores import Evaluation
 from shared.storage import write_text
 
-CALIBRATION_NAME = "calibration.json"
+__all__ = ["CALIBRATION_NAME", "Calibration", "LikelihoodMap", "Population", "ProbabilityMap"]
 
 _FORMAT = 1
 _MAX_BYTES = 4 << 20
@@ -136,22 +135,26 @@ class Calibration:
     """A detector's calibration: what ``calibration.json`` holds.
 
     Attributes:
-        weights_sha256: of the detector that it was fitted to; it is worth nothing for another.
-        aggregate: how the clips' logits were made; it is worth nothing for those made otherwise.
+        weights_sha256: of the detector that it was fitted to (see :func:`detect.calibration_files.detector_mark`); it
+            is worth nothing for another.
+        aggregate: how the clips' logits were made, None for a detector that judges whole clips; it is worth nothing for
+            those made otherwise.
         prior: of the probability.
         probability, likelihood: the two maps.
         population: what they were fitted on.
-        quality: metrics on clips of people that were left out of the fit (cross-fitted), by name.
+        quality: Cllr and its parts, ECE, Brier score and log loss on clips of people that were left out of the fit.
+        left_out: how those people were left out, in words.
         format: of this file.
     """
 
     weights_sha256: str
-    aggregate: AggregateConfig
+    aggregate: AggregateConfig | None
     prior: float
     probability: ProbabilityMap
     likelihood: LikelihoodMap
     population: Population
-    quality: dict[str, float] = field(default_factory=dict)
+    quality: tuple[Evaluation, ...] = ()
+    left_out: str = ""
     format: int = _FORMAT
 
     def __post_init__(self) -> None:
@@ -163,49 +166,35 @@ class Calibration:
         return expit(self.probability.log_odds(logits) + logit(self.prior if prior is None else prior))
 
 
-def write_calibration(folder: Path, calibration: Calibration) -> Path:
-    """Replaces ``calibration.json`` in a detector folder; gives its path.
+def write_calibration(detector: Path, calibration: Calibration) -> Path:
+    """Replaces the calibration of a detector; gives its path.
 
     Raises:
+        CheckpointError: no detector there.
         StorageError: the disk refused.
     """
-    path = folder / CALIBRATION_NAME
-    write_text(path, json.dumps(msgspec.to_builtins(calibration), indent=1, allow_nan=False) + "\n")
+    path = beside(detector, CALIBRATION_NAME)
+    write_text(path, json.dumps(asdict(calibration), indent=1, allow_nan=False) + "\n")
     return path
 
 
-def read_calibration(detector: Path) -> Calibration | None:
-    """The calibration in a run or detector folder; None when none was fitted.
+def read_calibration(detector: str | Path) -> Calibration | None:
+    """The calibration of the detector in a run or folder, or of the one a reference names; None when none was fitted.
 
     Raises:
         CheckpointError: no detector there; the file is damaged, holds an unknown entry, or is of another format.
+        UsageError: the reference leads nowhere.
     """
-    path = detector_folder(detector) / CALIBRATION_NAME
-    if not path.is_file():
-        return None
-    again = "fit it again with assay detect calibrate"
-    try:
-        if path.stat().st_size > _MAX_BYTES:
-            raise CheckpointError(f"{path} is larger than 4 MiB", hint=again)
-        document = json.loads(path.read_text(encoding="utf-8"))
-        if not isinstance(document, dict):
-            raise CheckpointError(f"{path} is not a calibration", hint=again)
-        if document.get("format") != _FORMAT:
-            raise CheckpointError(f"{path} has format {document.get('format')!r}, not {_FORMAT}", hint="update assay")
-        return from_mapping(Calibration, document, where=path.name)
-    except (OSError, ValueError, ConfigError) as error:
-        raise CheckpointError(f"{path} is damaged: {error}", hint=again) from error
+    return read_document(beside(detector, CALIBRATION_NAME), Calibration, known=_FORMAT, max_bytes=_MAX_BYTES)
 
 
-def fits(calibration: Calibration, facts: DetectorFacts, weights_sha256: str) -> str | None:
-    """None when the calibration belongs to this detector as it stands; else what is different, as a sentence."""
+def misfit(calibration: Calibration, weights_sha256: str, aggregate: AggregateConfig | None) -> str | None:
+    """None when the calibration belongs to scores of this detector, made this way; else what differs, as a sentence."""
     if calibration.weights_sha256 != weights_sha256:
-        return "The calibration was fitted to other weights than the detector's."
-    if calibration.aggregate != facts.aggregate:
-        return (
-            f"The calibration was fitted to clip scores by {calibration.aggregate.method!r}, "
-            f"and the detector makes them by {facts.aggregate.method!r}, or with other settings."
-        )
+        return "The calibration was fitted to another detector: weights or settings differ."
+    if calibration.aggregate != aggregate:
+        ways = [repr(way.method) if way else "the detector itself" for way in (calibration.aggregate, aggregate)]
+        return f"The calibration was fitted to clip scores made by {ways[0]}; these are by {ways[1]}, or set otherwise."
     return None
 
 

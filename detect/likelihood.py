@@ -22,7 +22,7 @@ from detect.calibration_fit import person_weights
 from detect.metrics import check_samples, equal_mass_bins, has_both_classes, log_losses
 from shared.bootstrap import draw_clusters
 
-DEFAULT_BINS = 15
+MOST_BINS = 15
 
 _LN10 = float(np.log(10.0))
 _POINTS = 129
@@ -100,15 +100,21 @@ def cllr_cal(labels: np.ndarray, llrs: np.ndarray, weights: np.ndarray | None = 
     return None if whole is None or least is None else whole - least
 
 
-def weighted_ece(labels: np.ndarray, probabilities: np.ndarray, weights: np.ndarray, bins: int = DEFAULT_BINS) -> float:
+def bins_for(samples: int) -> int:
+    """Bins of about ten samples, at most 15: with fewer in each, chance alone makes a calibration error."""
+    return max(2, min(MOST_BINS, samples // 10))
+
+
+def weighted_ece(labels: np.ndarray, probabilities: np.ndarray, weights: np.ndarray, bins: int | None = None) -> float:
     """Expected calibration error over equal-mass bins, each sample with its weight."""
+    bins = bins or bins_for(labels.size)
     numbers = equal_mass_bins(probabilities, bins)
     gaps = np.bincount(numbers, weights=weights * (probabilities - labels), minlength=bins)
     return float(np.abs(gaps).sum() / weights.sum())
 
 
 def probability_metrics(
-    labels: np.ndarray, probabilities: np.ndarray, weights: np.ndarray, prior: float, bins: int = DEFAULT_BINS
+    labels: np.ndarray, probabilities: np.ndarray, weights: np.ndarray, prior: float, bins: int | None = None
 ) -> dict[str, float]:
     """ECE, Brier score and log loss of probabilities, with the classes weighed as ``prior`` says.
 

@@ -37,7 +37,8 @@ class TrackScore:
 class ClipScore:
     """The aggregated logit of one clip; None when no face could be scored. Never filled in with a half.
 
-    ``probability`` stays None until a calibration has been fitted.
+    ``probability`` and ``llr`` (log10 of the likelihood ratio, positive for fake) stay None until a calibration has
+    been fitted.
     """
 
     clip: ClipId
@@ -49,6 +50,7 @@ class ClipScore:
     tracks: int
     aggregation: str
     probability: float | None = None
+    llr: float | None = None
 
     def __post_init__(self) -> None:
         if (self.logit is None) != (self.frames_scored == 0):
@@ -89,10 +91,74 @@ class Evidence:
 
 
 @dataclass(frozen=True, slots=True)
+class Outside:
+    """One way in which a file is unlike the clips that a detector was validated on.
+
+    Attributes:
+        fact: which, by its name in ``validated.json``.
+        text: for people.
+        value: the file's own; None when it is not known.
+        low, high: the range that was seen.
+        beyond: how far outside, as a share of the nearer end: -0.5 is half of it, 1 is twice.
+    """
+
+    fact: str
+    text: str
+    value: float | str | None = None
+    low: float | None = None
+    high: float | None = None
+    beyond: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class CalibratedScore:
+    """What a score is worth, by a calibration that holds for files like those it was fitted on and for no others.
+
+    Attributes:
+        probability: of a fake, supposing ``prior``.
+        llr: log10 of the likelihood ratio, positive for "forged"; ``low`` and ``high`` bound its 95 % interval over the
+            people of the calibration.
+        lower_bound, upper_bound: beyond which the calibration's data carry nothing (ELUB).
+        words: of the verbal ``scale``.
+        propositions: the two that the ratio compares, the one in its numerator first.
+        population: what it was fitted on.
+        left_out: how its quality was measured; ``quality``: Cllr, ECE and their like, with intervals.
+        outside: in what the file is unlike those; where there is anything, the numbers do not hold for it.
+    """
+
+    probability: float
+    prior: float
+    llr: float
+    low: float
+    high: float
+    lower_bound: float
+    upper_bound: float
+    words: str
+    scale: str
+    propositions: tuple[str, str]
+    population: str
+    left_out: str = ""
+    quality: tuple[Evaluation, ...] = ()
+    outside: tuple[Outside, ...] = ()
+
+    @property
+    def holds(self) -> bool:
+        """Whether the file lies inside the validated domain."""
+        return not self.outside
+
+    @property
+    def at_bound(self) -> bool:
+        """Whether the ratio is as large or small as the calibration's data can carry."""
+        return self.llr in (self.lower_bound, self.upper_bound)
+
+
+@dataclass(frozen=True, slots=True)
 class ForensicReport:
     """What can be said about one suspect file, in a form a machine can read.
 
-    ``verdict`` is "inconclusive" whenever the material or the detector does not carry more.
+    ``verdict`` is "inconclusive" whenever the material or the detector does not carry more. ``calibrated`` is None when
+    the detector has no calibration for its score, and ``calibration`` then says why; ``outside`` says in what the file
+    is unlike those that the detector was validated on, and ``domain`` which those are.
     """
 
     path_name: str
@@ -110,3 +176,7 @@ class ForensicReport:
     tool: dict[str, str]
     low: float | None = None
     high: float | None = None
+    calibrated: CalibratedScore | None = None
+    calibration: str = ""
+    outside: tuple[Outside, ...] = ()
+    domain: str = ""

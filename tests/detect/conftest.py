@@ -17,6 +17,7 @@ from shared.dataset import DatasetFolder
 from shared.faces.align import mean_in_crop
 from shared.faces.boxes import box_around
 from shared.faces.finder import finders
+from shared.scores import Evaluation
 from shared.storage import sha256_file
 from shared.types import ClipId, ClipRecord, Face, FrameLabel, Timestamp
 from shared.video import Encoding, VideoWriter
@@ -188,7 +189,8 @@ def make_calibration() -> Callable[[], Calibration]:
             probability=ProbabilityMap("platt", 1.0, 0.0),
             likelihood=LikelihoodMap("logistic", (-2 * LN10, 2 * LN10), llrs, (-2.3, 1.7), (-1.7, 2.3), -1.5, 1.5),
             population=Population("toy", "c" * 64, "val", 30, 40, 1, 30, 30, "target", ("stripes",)),
-            quality={"cllr": 0.4},
+            quality=(Evaluation("cllr", 0.4, "clip", 30, 40, 0.3, 0.5, 30),),
+            left_out="in five folds",
         )
 
     return make

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import dataclasses
 import json
 from pathlib import Path
 
@@ -8,14 +7,14 @@ import numpy as np
 import pytest
 from scipy.special import expit
 
-from detect.calibration import CALIBRATION_NAME, fits, read_calibration, write_calibration
+from detect.calibration import CALIBRATION_NAME, misfit, read_calibration, write_calibration
 from detect.calibration_config import CalibrateConfig
+from detect.calibration_files import beside, detector_mark
 from detect.calibration_fit import fit_probability, person_weights
 from detect.config import AggregateConfig
-from detect.export import DetectorFacts
+from detect.external_settings import parse_reference
 from detect.likelihood import calibration_metrics
-from detect.models import build_detector
-from shared.errors import CheckpointError, ConfigError
+from shared.errors import CheckpointError, ConfigError, UsageError
 
 
 def simulated(slope: float, offset: float, count: int = 6000) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -134,11 +133,38 @@ def test_damage_is_refused(folder, make_calibration, change, match):
 
 def test_a_calibration_of_other_scores_is_not_used(make_calibration):
     calibration = make_calibration()
-    facts = DetectorFacts(build_detector("test_efficientnet", input_px=64).spec, aggregate=calibration.aggregate)
-    assert fits(calibration, facts, calibration.weights_sha256) is None
-    assert "other weights" in fits(calibration, facts, "b" * 64)
-    other = dataclasses.replace(facts, aggregate=AggregateConfig(method="mean"))
-    assert "'mean'" in fits(calibration, other, calibration.weights_sha256)
+    mark = calibration.weights_sha256
+    assert misfit(calibration, mark, calibration.aggregate) is None
+    assert "another detector" in str(misfit(calibration, "b" * 64, calibration.aggregate))
+    assert "these are by 'mean'" in str(misfit(calibration, mark, AggregateConfig(method="mean")))
+    assert "these are by the detector itself" in str(misfit(calibration, mark, None))
+    assert "set otherwise" in str(misfit(calibration, mark, AggregateConfig(min_track_share=0.5)))
+
+
+def test_a_calibration_lies_in_the_folder_or_beside_the_file(folder, tmp_path):
+    net = tmp_path / "net.onnx"
+    net.write_bytes(b"net")
+    assert beside(folder, CALIBRATION_NAME) == folder / CALIBRATION_NAME
+    assert beside(f"local-dir:{folder}", CALIBRATION_NAME) == folder / CALIBRATION_NAME
+    assert beside(f"onnx:{net}?px=64", CALIBRATION_NAME) == tmp_path / "net.onnx.calibration.json"
+    with pytest.raises(UsageError, match="no file"):
+        beside(f"csv:{tmp_path / 'none.csv'}", CALIBRATION_NAME)
+    with pytest.raises(CheckpointError, match="no detector"):
+        beside(tmp_path / "empty", CALIBRATION_NAME)
+
+
+def test_the_settings_of_an_external_detector_are_part_of_what_a_calibration_belongs_to(tmp_path):
+    net = tmp_path / "net.onnx"
+    net.write_bytes(b"net")
+
+    def mark(query: str) -> str:
+        return detector_mark(parse_reference(f"onnx:{net}{query}"), "a" * 64)
+
+    assert detector_mark(None, "a" * 64) == mark("") == "a" * 64
+    assert len({mark(""), mark("?fake=0"), mark("?fake=1"), mark("?px=64&fake=1")}) == 4
+    assert mark("?px=64&fake=1") == mark("?fake=1&px=64")
+    (tmp_path / "net.onnx.toml").write_text("fake = 0\n")
+    assert mark("") == mark("?fake=0") != "a" * 64
 
 
 @pytest.mark.parametrize("change", [{"prior": 1.0}, {"fewest_clips": 1}, {"fewest_people": 0}, {"replicates": 3}])

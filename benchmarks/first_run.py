@@ -6,15 +6,13 @@ is the person; pairs of neighbours are swapped both ways, and each pair is in on
 
 from __future__ import annotations
 
-import shlex
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from shared.cli import run as run_assay
-from shared.console import console
+from benchmarks.typed import do
 from shared.dataset import DatasetFolder
-from shared.errors import RunError, UsageError
+from shared.errors import UsageError
 
 SHARES: tuple[tuple[str, float], ...] = (("train", 0.5), ("val", 0.2), ("test", 0.3))
 
@@ -69,35 +67,28 @@ def first_run(
     for person, clips in plan.clips.items():
         faces = work / "faces" / person
         if not faces.exists():
-            _do("faces", "extract", *clips, "--identity", person, "--rights", rights, "--out", faces)
+            do("faces", "extract", *clips, "--identity", person, "--rights", rights, "--out", faces)
     facesets = [work / "faces" / person for person in plan.clips]
-    _do("forge", "train", *facesets, "--run", work / "swapper", *swap_settings)
+    do("forge", "train", *facesets, "--run", work / "swapper", *swap_settings)
     dataset = work / "set"
     if not dataset.exists():
-        _do("dataset", "init", dataset, "--name", "first-run")
+        do("dataset", "init", dataset, "--name", "first-run")
     for person, clips in plan.clips.items():
-        _do("dataset", "add", dataset, *clips, "--identity", person, "--rights", rights)
+        do("dataset", "add", dataset, *clips, "--identity", person, "--rights", rights)
     for one, other in plan.pairs:
         for target, source in ((one, other), (other, one)):
             for clip in plan.clips[target]:
-                _do(
+                do(
                     "forge", "swap", clip, "--run", work / "swapper", "--source", source, "--identity", target,
                     "--rights", rights, "--out", dataset,
                 )  # fmt: skip
-    _do("dataset", "split", dataset, *(word for group in plan.groups for word in ("--group", group)))
-    _do("dataset", "verify", dataset)
-    _do("dataset", "show", dataset)
-    _do("detect", "train", dataset, "--run", work / "detector", *detect_settings)
-    _do("detect", "evaluate", work / "detector", dataset, "--clusters", "target", "--out", work / "evaluation")
+    do("dataset", "split", dataset, *(word for group in plan.groups for word in ("--group", group)))
+    do("dataset", "verify", dataset)
+    do("dataset", "show", dataset)
+    do("detect", "train", dataset, "--run", work / "detector", *detect_settings)
+    do("detect", "evaluate", work / "detector", dataset, "--clusters", "target", "--out", work / "evaluation")
     folder = DatasetFolder.open(dataset)
     for label in ("fake", "real"):
         clip = next(record for record in folder.records(split="test") if record.label == label)
         media = folder.media_path(clip)
-        _do("inspect", media, "--detector", work / "detector", "--out", work / f"case-{label}", "--force")
-
-
-def _do(*words: object, run: Callable[[list[str]], int] = run_assay) -> None:
-    line = [str(word) for word in words]
-    console.print(f"\n$ assay {shlex.join(line)}")
-    if run(line) != 0:
-        raise RunError(f"stopped at: assay {shlex.join(line)}", hint="the error above says why")
+        do("inspect", media, "--detector", work / "detector", "--out", work / f"case-{label}", "--force")

@@ -11,9 +11,7 @@ import numpy as np
 from benchmarks.schema import Measurement
 from benchmarks.swappers_job import SWAPPED, TARGETS
 from shared.errors import UsageError
-from shared.storage import write_bytes
 
-BEGIN, END = "<!-- swappers:begin -->", "<!-- swappers:end -->"
 MOST_BYTES = 300_000
 
 _NAME_PX = 150
@@ -52,20 +50,6 @@ def markdown(measurements: Sequence[Measurement], notes: Sequence[str] = ()) -> 
         lines.append(f"| `{family}` | {sizes.get(family, '-')} | " + " | ".join(cells) + " |")
     lines += ["", *(f"* {note}" for note in notes)] if notes else []
     return "\n".join(lines) + "\n"
-
-
-def put_between(path: Path, text: str) -> Path:
-    """Replaces what stands between the markers in the file at ``path``.
-
-    Raises:
-        UsageError: it does not hold both markers, in order, once each.
-    """
-    page = path.read_text(encoding="utf-8") if path.is_file() else ""
-    if page.count(BEGIN) != 1 or page.count(END) != 1 or page.index(BEGIN) > page.index(END):
-        raise UsageError(f"{path} has no place for the table", hint=f"put the lines {BEGIN} and {END} where it goes")
-    before, after = page.split(BEGIN)[0], page.split(END)[1]
-    write_bytes(path, f"{before}{BEGIN}\n{text}{END}{after}".encode())
-    return path
 
 
 def sheet(folders: Sequence[tuple[str, Path]]) -> bytes:

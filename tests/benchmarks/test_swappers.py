@@ -9,10 +9,11 @@ import pytest
 
 from benchmarks import swappers
 from benchmarks.__main__ import SETTINGS
+from benchmarks.page import markers, put_between
 from benchmarks.schema import Measurement
 from benchmarks.swappers import DONE, JOB, Job, families, family_config, load_settings, measure
 from benchmarks.swappers_job import SWAPPED, TARGETS, _measurements
-from benchmarks.swappers_table import BEGIN, END, MOST_BYTES, markdown, put_between, sheet
+from benchmarks.swappers_table import MOST_BYTES, markdown, sheet
 from forge.measures import Spread
 from forge.quality_result import SwapQuality
 from shared.errors import ConfigError, RunError, UnknownNameError, UsageError
@@ -109,15 +110,15 @@ def test_the_table_has_a_row_a_family_with_means_of_both_directions():
 
 
 def test_the_table_replaces_what_is_between_the_markers(tmp_path):
-    page = tmp_path / "page.md"
-    page.write_text(f"# Swappers\n{BEGIN}\nold\n{END}\nend\n")
-    put_between(page, "new\n")
-    put_between(page, "newer\n")
-    assert page.read_text() == f"# Swappers\n{BEGIN}\nnewer\n{END}\nend\n"
-    for text in ("", BEGIN, f"{END}{BEGIN}", f"{BEGIN}{BEGIN}{END}"):
+    page, (begin, end) = tmp_path / "page.md", markers("swappers")
+    page.write_text(f"# Swappers\n{begin}\nold\n{end}\nend\n")
+    put_between(page, "new\n", name="swappers")
+    put_between(page, "newer\n", name="swappers")
+    assert page.read_text() == f"# Swappers\n{begin}\nnewer\n{end}\nend\n"
+    for text in ("", begin, f"{end}{begin}", f"{begin}{begin}{end}"):
         page.write_text(text)
         with pytest.raises(UsageError, match="no place"):
-            put_between(page, "x")
+            put_between(page, "x", name="swappers")
 
 
 def test_the_sheet_fits_its_limit_and_leaves_failed_families_out(tmp_path, rng):

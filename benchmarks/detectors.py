@@ -1,0 +1,203 @@
+"""What a detector learns from, and what it is then worth on manipulations that it never saw.
+
+Every row of the settings (plain forgeries, self-blends, both, both with the forged region) is trained without each
+fold's manipulations, with several seeds. All detectors judge the same clips of the same people, none of whom any of
+them knows; a fold's detectors count as "unseen" on the manipulations that were left out and as "seen" on the others.
+Self-swaps are learned from and not counted. A job that is done stays done in the work folder, so a stopped run goes on.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from detect.config import EvaluateConfig, TrainConfig
+from detect.forged_masks import ForgedMasks
+from detect.judging import judge
+from detect.localize import DEFAULT_THRESHOLD, LEVELS, DrawnFaces, choose_threshold, draw_faces, face_ious
+from detect.train import train_detector
+from shared.config import digest, from_mapping, read_toml, to_mapping
+from shared.console import console
+from shared.dataset import DatasetFolder
+from shared.errors import ConfigError, UsageError
+from shared.storage import write_text
+from shared.types import ClipRecord
+
+
+@dataclass(frozen=True)
+class Settings:
+    """``detectors.toml``.
+
+    Attributes:
+        seeds: of the trainings.
+        folds: patterns of the manipulations that are left out together.
+        train: settings of all rows; rows: those of each.
+    """
+
+    seeds: tuple[int, ...]
+    folds: tuple[tuple[str, ...], ...]
+    train: dict[str, Any]
+    rows: dict[str, dict[str, Any]]
+
+
+@dataclass(frozen=True)
+class Job:
+    """One training. ``fold`` is what it does not learn from; empty for a row that sees no forgery at all."""
+
+    row: str
+    fold: tuple[str, ...]
+    seed: int
+    config: TrainConfig
+
+    @property
+    def name(self) -> str:
+        """A name for its folder."""
+        left = "-".join(pattern.strip("*-") for pattern in self.fold) or "none"
+        return f"{self.row}-without-{left}-{self.seed}"
+
+
+@dataclass(frozen=True)
+class Scores:
+    """What one detector said.
+
+    Attributes:
+        row, fold, seed: as in :class:`Job`.
+        logits: dataset name to clip to logit, without clips that show no face; of the test split, and of the validation
+            split under ``NAME:val``, without what the detector must not know.
+        ious: of a detector that draws: clip to the mean IoU over its forged faces.
+    """
+
+    row: str
+    fold: tuple[str, ...]
+    seed: int
+    logits: dict[str, dict[str, float]]
+    ious: dict[str, float] = field(default_factory=dict)
+
+
+def load_settings(path: Path) -> Settings:
+    """The settings in ``path``.
+
+    Raises:
+        ConfigError: something is unknown or missing.
+    """
+    return from_mapping(Settings, read_toml(path), where=path.name)
+
+
+def make_jobs(settings: Settings, faces: Sequence[Path], twins: Sequence[Path], only: Sequence[str]) -> list[Job]:
+    """All trainings, seed by seed, so that a run that is stopped has whole rows.
+
+    Raises:
+        UsageError: a row that is asked for does not exist, or needs faces that are not given.
+    """
+    for row in only:
+        if row not in settings.rows:
+            raise UsageError(f"no row is called {row!r}", hint=", ".join(settings.rows))
+    jobs = []
+    for seed in settings.seeds:
+        for row, own in settings.rows.items():
+            if only and row not in only:
+                continue
+            mix = own.get("mix", {})
+            if mix.get("blended") and not faces:
+                raise UsageError(f"{row} blends real faces", hint="give facesets with --faces")
+            blended = {"real_faces": [str(path) for path in faces]} if mix.get("blended") else {}
+            if mix.get("twins"):
+                blended["twin_faces"] = [str(path) for path in twins]
+            for fold in settings.folds if mix.get("forged", 1.0) else ((),):
+                merged = settings.train | own | {"seed": seed, "mix": mix | blended}
+                merged["leave_out"] = [f"manipulation={pattern}" for pattern in fold]
+                jobs.append(Job(row, tuple(fold), seed, from_mapping(TrainConfig, merged, where=f"row {row}")))
+    return jobs
+
+
+def run_jobs(jobs: Sequence[Job], dataset: Path, others: Sequence[Path], work: Path) -> Iterator[Scores]:
+    """Trains and judges, job by job; what lies in ``work`` is read instead.
+
+    Raises:
+        AssayError: a training or a scoring failed.
+    """
+    for number, job in enumerate(jobs):
+        place = work / job.name
+        told = place / "scores.json"
+        mark = digest({"config": to_mapping(job.config), "sets": [str(path) for path in (dataset, *others)]})
+        found = _stored(told, mark)
+        if found is None:
+            console.print(f"\n{number + 1} of {len(jobs)}: {job.name}")
+            result = train_detector(dataset, place / "run", job.config)
+            found = _judged(job.row, job.fold, job.seed, result.run, dataset, others, job.config)
+            write_text(told, json.dumps({"mark": mark, **to_mapping(found)}) + "\n")
+        yield found
+
+
+def judge_baseline(name: str, detector: str, dataset: Path, others: Sequence[Path], work: Path, frames: int) -> Scores:
+    """What a detector says that is trained already.
+
+    Raises:
+        AssayError: it cannot be loaded.
+    """
+    told = work / f"baseline-{name}.json"
+    mark = digest({"detector": detector, "frames": frames, "sets": [str(path) for path in (dataset, *others)]})
+    found = _stored(told, mark)
+    if found is None:
+        config = TrainConfig(frames_per_clip=frames)
+        found = _judged(name, (), 0, detector, dataset, others, config)
+        write_text(told, json.dumps({"mark": mark, **to_mapping(found)}) + "\n")
+    return found
+
+
+def _stored(path: Path, mark: str) -> Scores | None:
+    try:
+        document = json.loads(path.read_text(encoding="utf-8"))
+        return from_mapping(Scores, document) if document.pop("mark", None) == mark else None
+    except (OSError, ValueError, AttributeError, ConfigError):
+        return None
+
+
+def _judged(
+    row: str, fold: tuple[str, ...], seed: int, detector: str | Path, dataset: Path, others: Sequence[Path],
+    config: TrainConfig,
+) -> Scores:  # fmt: skip
+    evaluation = EvaluateConfig(
+        frames_per_clip=config.frames_per_clip, device=config.device, precision=config.precision, workers=config.workers
+    )
+    logits: dict[str, dict[str, float]] = {}
+    ious: dict[str, float] = {}
+    threshold = DEFAULT_THRESHOLD
+    asked = [(dataset, "val"), (dataset, "test"), *((path, None) for path in others)]
+    for path, split in asked:
+        folder = DatasetFolder.open(path)
+        records = [record for record in folder.records() if split in (None, record.split)]
+        judged = judge(detector, folder, counted(records, fold if split == "val" else ()), evaluation)
+        name = folder.name + (":val" if split == "val" else "")
+        logits[name] = {str(clip.record.id): clip.score.logit for clip in judged.clips if clip.score.logit is not None}
+        if path == dataset and judged.predictor is not None and judged.predictor.spec.has_mask:
+            drawn = draw_faces(judged.faces, ForgedMasks(folder, judged.faces), judged.predictor)
+            if split == "val":
+                threshold = choose_threshold(drawn) or threshold
+            else:
+                ious = _clip_ious([str(clip.record.id) for clip in judged.faces], drawn, threshold)
+    return Scores(row, fold, seed, logits, ious)
+
+
+def _clip_ious(names: list[str], drawn: DrawnFaces, threshold: float) -> dict[str, float]:
+    """Clip to the mean over its forged faces."""
+    each = face_ious(drawn.histograms[drawn.fake])[:, round(threshold * LEVELS)]
+    owners = drawn.clips[drawn.fake]
+    return {names[owner]: float(each[owners == owner].mean()) for owner in np.unique(owners)}
+
+
+def counted(records: Sequence[ClipRecord], fold: Sequence[str]) -> list[ClipRecord]:
+    """Real clips and swaps of identity, less the fakes of ``fold``."""
+    return [record for record in records if not record.is_self_swap and not left_out(record, fold)]
+
+
+def left_out(record: ClipRecord, fold: Sequence[str]) -> bool:
+    """Whether ``record`` is a fake of a manipulation that ``fold`` names."""
+    made = record.id.manipulation
+    return made is not None and any(fnmatchcase(made, pattern) for pattern in fold)

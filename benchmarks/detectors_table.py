@@ -1,0 +1,264 @@
+"""What the scores of :mod:`benchmarks.detectors` come to: areas with intervals over people, calibration, a picture."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import matplotlib as mpl
+import numpy as np
+from matplotlib.figure import Figure
+
+from benchmarks.detectors import Scores, left_out
+from benchmarks.schema import Measurement
+from detect.calibration_fit import fit_probability, person_weights
+from detect.curves import INK, STYLE
+from detect.likelihood import fit_likelihood, probability_metrics, ratio_metrics
+from shared.bootstrap import draw_clusters
+from shared.types import ClipRecord
+
+_REPLICATES = 2000
+_CONFIDENCE = (2.5, 97.5)
+_COLOURS = ("#8b98a5", "#b8c0c9", "#b3541e", "#1f5fa8", "#2c7a4b", "#6b4f9e", "#a08a1f")
+
+
+@dataclass(frozen=True, eq=False)
+class Case:
+    """Clips one detector is asked about: (N,) bool truth, (N,) logits, and the filmed person of each."""
+
+    labels: np.ndarray
+    logits: np.ndarray
+    people: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Cell:
+    """A number of a row: its value, interval over people, and the values of the single seeds."""
+
+    row: str
+    what: str
+    value: float
+    low: float
+    high: float
+    seeds: tuple[float, ...]
+    people: int
+
+
+def case_of(scores: Scores, records: Iterable[ClipRecord], name: str, fold: Sequence[str] | None) -> Case:
+    """The clips of ``records`` that have a score under ``name``; of the fakes those of ``fold``, None for all."""
+    said = scores.logits.get(name, {})
+    kept = [
+        record for record in records
+        if str(record.id) in said and (fold is None or record.label == "real" or left_out(record, fold))
+    ]  # fmt: skip
+    return Case(
+        np.array([record.label == "fake" for record in kept], bool),
+        np.array([said[str(record.id)] for record in kept]),
+        tuple(record.target_identity for record in kept),
+    )
+
+
+def area(case: Case, weights: np.ndarray) -> np.ndarray:
+    """(R, N) weights of the clips -> (R,) weighted area under the ROC curve; NaN where a class has no weight."""
+    fake, real = case.logits[case.labels], case.logits[~case.labels]
+    wins = (fake[:, None] > real[None]) + 0.5 * (fake[:, None] == real[None])
+    w_fake, w_real = weights[:, case.labels], weights[:, ~case.labels]
+    total = w_fake.sum(1) * w_real.sum(1)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return np.where(total > 0, np.einsum("rf,fr->r", w_fake, wins @ w_real.T) / total, np.nan)
+
+
+def mean_area(
+    cases: Sequence[tuple[int, Case]], *, seed: int = 0
+) -> tuple[float, float, float, tuple[float, ...], int]:
+    """Mean area over (training seed, case), its interval over people, the mean of each seed, and how many people.
+
+    All cases see the same draw of people in a replicate, so what they share does not cancel out.
+    """
+    everybody = sorted({person for _, case in cases for person in case.people})
+    number = {person: place for place, person in enumerate(everybody)}
+    times = draw_clusters(len(everybody), _REPLICATES, np.random.default_rng(seed))
+    drawn, plain = [], []
+    for _, case in cases:
+        owners = np.array([number[person] for person in case.people])
+        drawn.append(area(case, times[:, owners]))
+        plain.append(float(area(case, np.ones((1, owners.size)))[0]))
+    seeds = sorted({one for one, _ in cases})
+    each = tuple(float(np.mean([v for v, (s, _) in zip(plain, cases, strict=True) if s == one])) for one in seeds)
+    low, high = np.nanpercentile(np.nanmean(np.stack(drawn), axis=0), _CONFIDENCE)
+    return float(np.mean(plain)), float(low), float(high), each, len(everybody)
+
+
+def cells(
+    scores: Sequence[Scores], test: Sequence[ClipRecord], name: str, others: dict[str, Sequence[ClipRecord]]
+) -> list[Cell]:
+    """Every number of every row: unseen and seen manipulations, each rendition, each fold, each other set.
+
+    Args:
+        scores: of all detectors.
+        test: the counted test clips of the main set.
+        name: of the main set.
+        others: the counted clips of further sets, by name.
+    """
+    folds = sorted({one.fold for one in scores if one.fold})
+    found: list[Cell] = []
+    for row in dict.fromkeys(one.row for one in scores):
+        mine = [one for one in scores if one.row == row]
+        # A row that learns from no forgery has never seen any fold: its one detector is asked about each of them.
+        asked = [(one, fold) for one in mine for fold in ([one.fold] if one.fold else folds)]
+        parts: dict[str, list[tuple[int, Case]]] = {"unseen": [(o.seed, case_of(o, test, name, f)) for o, f in asked]}
+        seen = [(o.seed, case_of(o, _without(test, o.fold), name, None)) for o in mine if o.fold]
+        parts |= {"seen": seen} if seen else {}
+        for rendition in dict.fromkeys(record.rendition for record in test):
+            part = [record for record in test if record.rendition == rendition]
+            parts[f"unseen at {rendition}"] = [(o.seed, case_of(o, part, name, f)) for o, f in asked]
+        for fold in folds:
+            parts[f"unseen {fold[0].strip('*-')}"] = [
+                (o.seed, case_of(o, test, name, f)) for o, f in asked if f == fold
+            ]
+        for other, records in others.items():
+            parts[f"set {other}"] = [(o.seed, case_of(o, records, other, None)) for o in mine]
+        found += [Cell(row, what, *mean_area(cases)) for what, cases in parts.items()]
+    return found
+
+
+def _without(records: Sequence[ClipRecord], fold: Sequence[str]) -> list[ClipRecord]:
+    return [record for record in records if not left_out(record, fold)]
+
+
+def calibration_cells(
+    scores: Sequence[Scores], test: Sequence[ClipRecord], val: Sequence[ClipRecord], name: str
+) -> list[Cell]:
+    """Cllr and ECE on the test people, seen and unseen manipulations, of calibrations fitted on the validation people.
+
+    The spread is that of the trainings: lowest and highest of them.
+    """
+    found: list[Cell] = []
+    for row in dict.fromkeys(one.row for one in scores):
+        values: dict[str, list[tuple[int, float]]] = {}
+        for one in (one for one in scores if one.row == row):
+            fitted = case_of(one, val, f"{name}:val", None)
+            if not fitted.labels.any() or fitted.labels.all():
+                continue
+            parts = {"seen": case_of(one, _without(test, one.fold), name, None)} if one.fold else {}
+            parts["unseen"] = case_of(one, test, name, one.fold or None)
+            for part, case in parts.items():
+                for metric, value in _calibrated(fitted, case).items():
+                    values.setdefault(f"{metric}, {part}", []).append((one.seed, value))
+        for what, each in values.items():
+            numbers = [value for _, value in each]
+            seeds = tuple(float(np.mean([v for s, v in each if s == one])) for one in sorted({s for s, _ in each}))
+            people = len({record.target_identity for record in test})
+            found.append(Cell(row, what, float(np.mean(numbers)), min(numbers), max(numbers), seeds, people))
+    return found
+
+
+def _calibrated(fitted: Case, case: Case) -> dict[str, float]:
+    numbers = {person: place for place, person in enumerate(sorted({*fitted.people, *case.people}))}
+    who, asked = (np.array([numbers[person] for person in one.people]) for one in (fitted, case))
+    likelihood = fit_likelihood(fitted.labels, fitted.logits, who, "logistic", replicates=0)
+    probability = fit_probability(fitted.labels, fitted.logits, who, "platt")
+    weights = person_weights(case.labels, asked)
+    told = 1 / (1 + np.exp(-probability.log_odds(case.logits)))
+    ratios = ratio_metrics(case.labels, likelihood.llr(case.logits), weights)
+    return {"Cllr": ratios["cllr"], "Cllr_min": ratios["cllr_min"],
+            "ECE": probability_metrics(case.labels, told, weights, 0.5)["ece"]}  # fmt: skip
+
+
+def region_cells(scores: Sequence[Scores], test: Sequence[ClipRecord]) -> list[Cell]:
+    """Mean IoU of the drawn regions, of rows that draw, over clips, with intervals over people."""
+    found: list[Cell] = []
+    fakes = [record for record in test if record.label == "fake"]
+    for row in dict.fromkeys(one.row for one in scores if one.ious):
+        mine = [one for one in scores if one.row == row]
+        for what in ("seen", "unseen"):
+            listed = [
+                (one.seed, record.target_identity, one.ious[str(record.id)])
+                for one in mine for record in fakes
+                if str(record.id) in one.ious and left_out(record, one.fold) == (what == "unseen")
+            ]  # fmt: skip
+            if listed:
+                found.append(_mean_cell(row, f"IoU, {what}", listed))
+    return found
+
+
+def _mean_cell(row: str, what: str, listed: Sequence[tuple[int, str, float]]) -> Cell:
+    people = sorted({person for _, person, _ in listed})
+    values = np.array([value for _, _, value in listed])
+    owners = np.array([people.index(person) for _, person, _ in listed])
+    times = draw_clusters(len(people), _REPLICATES, np.random.default_rng(0))[:, owners]
+    low, high = np.percentile((times @ values) / np.maximum(times.sum(1), 1), _CONFIDENCE)
+    seeds = tuple(float(np.mean([v for s, _, v in listed if s == one])) for one in sorted({s for s, _, _ in listed}))
+    return Cell(row, what, float(values.mean()), float(low), float(high), seeds, len(people))
+
+
+TARGETS: dict[str, tuple[float, str]] = {
+    "unseen": (0.95, "higher"),
+    "unseen at c40": (0.85, "higher"),
+    "Cllr, seen": (0.5, "lower"),
+    "ECE, seen": (0.05, "lower"),
+    "IoU, seen": (0.6, "higher"),
+}
+"""What is aimed at, for the rows that learn from both."""
+
+
+def measurements(found: Sequence[Cell]) -> list[Measurement]:
+    """Cells as the benchmark's values: one a seed; low and high are the interval."""
+    listed = []
+    for cell in found:
+        aim = TARGETS.get(cell.what) if cell.row in ("both", "multitask") else None
+        lower = cell.what.startswith(("Cllr", "ECE"))
+        how = "lowest and highest training" if lower else f"95 % over {cell.people} filmed people"
+        values = tuple(round(value, 4) for value in cell.seeds)
+        listed.append(
+            Measurement(
+                f"{cell.row}: {cell.what}", "bits" if "Cllr" in cell.what else "share" if lower else "AUC"
+                if not cell.what.startswith("IoU") else "IoU",
+                values, round(cell.value, 4), round(cell.low, 4), round(cell.high, 4),
+                better="lower" if lower else "higher", target=aim[0] if aim else None,
+                note=f"mean; {how}; a value a seed",
+            )
+        )  # fmt: skip
+    return listed
+
+
+def markdown(found: Sequence[Cell]) -> str:
+    """A table with a line a row and a column a number."""
+    rows = list(dict.fromkeys(cell.row for cell in found))
+    columns = list(dict.fromkeys(cell.what for cell in found))
+    by = {(cell.row, cell.what): cell for cell in found}
+    lines = [f"| row | {' | '.join(columns)} |", f"|---|{'---|' * len(columns)}"]
+    for row in rows:
+        shown = [_shown(by.get((row, what))) for what in columns]
+        lines.append(f"| {row} | {' | '.join(shown)} |")
+    return "\n".join(lines) + "\n"
+
+
+def _shown(cell: Cell | None) -> str:
+    return "" if cell is None else f"{cell.value:.3f} [{cell.low:.3f}, {cell.high:.3f}]"
+
+
+def draw(found: Sequence[Cell], title: str) -> bytes:
+    """A PNG: areas with intervals, a group a condition, a colour a row, a dot a seed."""
+    shown = [cell for cell in found if cell.what.startswith(("unseen", "seen", "set "))]
+    rows, columns = (list(dict.fromkeys(getattr(cell, key) for cell in shown)) for key in ("row", "what"))
+    with mpl.rc_context(STYLE):
+        figure = Figure(figsize=(9.6, 0.62 + 0.13 * len(columns) * (len(rows) + 1.2)), dpi=110, layout="constrained")
+        axes = figure.subplots()
+        for place, row in enumerate(rows):
+            mine = [cell for cell in shown if cell.row == row]
+            heights = [columns.index(cell.what) + (place - (len(rows) - 1) / 2) * 0.8 / len(rows) for cell in mine]
+            values = np.array([cell.value for cell in mine])
+            bounds = np.abs(np.array([[c.low for c in mine], [c.high for c in mine]]) - values)
+            colour = _COLOURS[place % len(_COLOURS)]
+            axes.errorbar(values, heights, xerr=bounds, fmt="o", color=colour, ms=4, lw=1.4, label=row)
+            for cell, height in zip(mine, heights, strict=True):
+                axes.plot(cell.seeds, [height] * len(cell.seeds), "|", color=colour, ms=5)
+        axes.axvline(0.5, color=INK, lw=0.8)
+        axes.set(yticks=range(len(columns)), yticklabels=columns, xlabel="AUC of clips", title=title, xlim=(0.2, 1.005))
+        axes.invert_yaxis()
+        axes.legend(loc="center left", bbox_to_anchor=(1.0, 0.5))
+        buffer = io.BytesIO()
+        figure.savefig(buffer, format="png")
+    return buffer.getvalue()

@@ -148,9 +148,9 @@ FRAMES_FOUND = Measure("frames_found", "share", "higher")
 """Share of the frames with a face in the target in which it was found again in the fake."""
 
 SPREADS: tuple[str, ...] = tuple(measure.name for measure in SPREAD_MEASURES)
-UNITS: dict[str, str] = {
-    each.name: each.unit for each in (*SPREAD_MEASURES, *SHARE_MEASURES, *CLIP_MEASURES, FRAMES_FOUND)
-}
+_MEASURES = (*SPREAD_MEASURES, *SHARE_MEASURES, *CLIP_MEASURES, FRAMES_FOUND)
+UNITS: dict[str, str] = {each.name: each.unit for each in _MEASURES}
+BETTER: dict[str, str] = {each.name: each.better for each in _MEASURES}
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from typing import Any
 from forge.gauges import Person
 from forge.listing import is_dataset, record_from, record_of
 from forge.quality import Instruments, holdout, measure_swap
-from forge.quality_result import UNITS, Failure, SwapQuality
+from forge.quality_result import BETTER, UNITS, Failure, SwapQuality
 from forge.quality_sheet import SheetGauge
 from forge.quality_summary import summarise, summarise_features
 from shared.bootstrap import BootstrapSettings, ClusterBy, clip_clusters
@@ -67,7 +67,10 @@ class Survey:
         """The survey as it is written down: plain values for JSON."""
         return {
             "quality": [{"id": case.name, **dataclasses.asdict(result)} for case, result in self.measured],
-            "summary": [{**dataclasses.asdict(one), "unit": UNITS.get(one.metric, "")} for one in self.summary],
+            "summary": [
+                {**dataclasses.asdict(one), "unit": UNITS.get(one.metric, ""), "better": BETTER.get(one.metric, "")}
+                for one in self.summary
+            ],
             "failures": [dataclasses.asdict(one) for one in self.failures],
             "notes": list(self.notes),
         }

@@ -10,9 +10,10 @@ from detect.commands.import_weights import import_weights
 from detect.commands.inspect import inspect
 from detect.commands.models import models
 from detect.commands.robustness import robustness
+from detect.commands.score import score_command
 from detect.commands.train import train
 
-__all__ = ["app", "inspect"]
+__all__ = ["app", "inspect", "score_command"]
 
 app = typer.Typer(help="Train detectors, evaluate them with an interval on every number.", no_args_is_help=True)
 for command in (train, evaluate, compare, robustness, models):

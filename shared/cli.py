@@ -43,6 +43,7 @@ def build_app() -> typer.Typer:
     app.add_typer(dataset.app, name="dataset")
     app.add_typer(detect.cli.app, name="detect")
     app.command("inspect")(detect.cli.inspect)
+    app.command("score")(detect.cli.score_command(run))
     app.add_typer(weights.app, name="weights")
     app.command("doctor")(doctor.doctor)
     return app

@@ -1,0 +1,279 @@
+"""``assay score``."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from detect.commands.options import DeviceOption, PrecisionOption, SeedOption, SettingsOption, choices, default, resolve
+from detect.commands.show import plain
+from detect.config import ClusterBy, EvaluateConfig
+from shared.console import console
+
+if TYPE_CHECKING:
+    from shared.dataset import DatasetFolder
+    from shared.scoreboard import Detectability, Row, Scoreboard
+    from shared.types import ClipRecord
+
+_EVALUATE = EvaluateConfig()
+_LIMIT = 12
+_INTERRUPTED = 130
+
+CommandLine = Callable[[list[str]], int]
+
+DatasetArgument = Annotated[Path, typer.Argument(help="Dataset folder.", show_default=False)]
+DetectorsOption = Annotated[
+    list[str],
+    typer.Option(
+        help="Run or detector folder; or onnx:FILE, local-dir:FOLDER, python:FILE, csv:FILE; NAME=... names it; "
+        "repeatable.",
+        show_default=False,
+    ),
+]
+OutOption = Annotated[Path, typer.Option(help="Folder for the scoreboard; a second run goes on there.")]
+SplitOption = Annotated[
+    str | None, typer.Option(help="train, val, test or all.", show_default=default(_EVALUATE.split))
+]
+OnlyOption = Annotated[
+    list[str] | None,
+    typer.Option(help="KEY=NAME, as manipulation=dfl-*, rendition, identity; repeatable.", show_default="all"),
+]
+QualityOption = Annotated[
+    list[Path] | None, typer.Option(help="JSON of assay forge quality; repeatable.", show_default="measured here")
+]
+NoQualityOption = Annotated[bool, typer.Option("--no-quality", help="Measure no quality.")]
+QualityClipsOption = Annotated[
+    int, typer.Option(help="Fakes of each manipulation whose quality is measured, evenly spaced.", min=1)
+]
+FacesOption = Annotated[
+    list[Path] | None,
+    typer.Option(help="Faceset of a person, so that quality knows identity; repeatable.", show_default=False),
+]
+MeasureOption = Annotated[
+    str | None, typer.Option(help="Measure of quality that is shown.", show_default="identity, or mask_ssim")
+]
+FramesOption = Annotated[
+    int | None,
+    typer.Option(help="Frames of each clip, evenly spaced.", show_default=default(_EVALUATE.frames_per_clip)),
+]
+ClustersOption = Annotated[
+    str | None, typer.Option(help=f"What the bootstrap draws: {choices(ClusterBy)}.", show_default=_EVALUATE.cluster_by)
+]
+ReplicatesOption = Annotated[
+    int | None, typer.Option(help="Bootstrap replicates.", show_default=default(_EVALUATE.replicates))
+]
+FinderOption = Annotated[str | None, typer.Option(help="Face finder.", show_default="each detector's")]
+FreshOption = Annotated[bool, typer.Option("--fresh", help="Score clips again that were scored before.")]
+
+
+@dataclass(frozen=True)
+class _Quality:
+    """Where quality comes from: files that are there, or measuring some fakes of each manipulation."""
+
+    files: tuple[Path, ...]
+    none: bool
+    clips: int
+    faces: tuple[Path, ...]
+    measure: str | None
+
+
+def score_command(run: CommandLine) -> Callable[..., None]:
+    """The Typer command, given what runs one command line: quality is measured by ``assay forge quality``."""
+
+    def score(
+        dataset: DatasetArgument,
+        detector: DetectorsOption,
+        out: OutOption,
+        split: SplitOption = None,
+        only: OnlyOption = None,
+        quality: QualityOption = None,
+        no_quality: NoQualityOption = False,
+        quality_clips: QualityClipsOption = _LIMIT,
+        faces: FacesOption = None,
+        measure: MeasureOption = None,
+        frames: FramesOption = None,
+        clusters: ClustersOption = None,
+        replicates: ReplicatesOption = None,
+        finder: FinderOption = None,
+        fresh: FreshOption = False,
+        device: DeviceOption = None,
+        precision: PrecisionOption = None,
+        seed: SeedOption = None,
+        config: SettingsOption = None,
+    ) -> None:
+        """The scoreboard: by manipulation, how good the fakes are and how well each detector tells them.
+
+        Example: assay score set/ --detector runs/a --detector meso=onnx:meso.onnx --out board/
+
+        Example: assay score set/ --detector runs/a --detector them=csv:scores.csv --faces faces/ann --out board/
+
+        Stopped at any moment, the same command goes on; a second run takes the scores that are there. From
+        scoreboard.json, assay forge suggest writes the settings of the next set.
+        """
+        flags = {
+            "split": split,
+            "only": only or None,
+            "frames_per_clip": frames,
+            "cluster_by": clusters,
+            "replicates": replicates,
+            "finder": finder,
+            "device": device,
+            "precision": precision,
+            "seed": seed,
+        }
+        settings = resolve(EvaluateConfig, config, flags)
+        asked = _Quality(tuple(quality or ()), no_quality, quality_clips, tuple(faces or ()), measure)
+        _score(run, dataset, detector, out, settings, asked, fresh=fresh)
+
+    return score
+
+
+def _score(
+    run: CommandLine,
+    dataset: Path,
+    detectors: Sequence[str],
+    out: Path,
+    settings: EvaluateConfig,
+    quality: _Quality,
+    *,
+    fresh: bool,
+) -> None:
+    from detect import scoreboard as boards
+    from detect.scoreboard_scores import wanted_detectors
+    from shared.dataset import DatasetFolder
+    from shared.quality import read_quality
+
+    wanted = wanted_detectors(detectors)
+    folder = DatasetFolder.open(dataset)
+    records = boards.records_to_score(folder, settings)
+    boards.check_board_folder(out)
+    given = read_quality(quality.files)
+    scores = boards.score_dataset(folder, records, wanted, settings, out, fresh=fresh)
+    notes: list[str] = []
+    if not quality.files and not quality.none:
+        files, notes = _measured(run, folder, records, out, quality, settings)
+        given = read_quality(files)
+    board = boards.make_scoreboard(
+        records,
+        scores,
+        given,
+        settings,
+        dataset=boards.dataset_facts(folder),
+        measure=quality.measure,
+        notes=notes,
+    )
+    document, picture = boards.save_scoreboard(out, board)
+    show_scoreboard(board)
+    console.print(f"scoreboard: {document}\npicture:    {picture}")
+    console.result({"out": out, "scored_now": {one.wanted.name: one.fresh for one in scores}, **plain(board)})
+
+
+def _measured(
+    run: CommandLine,
+    folder: DatasetFolder,
+    records: Sequence[ClipRecord],
+    out: Path,
+    quality: _Quality,
+    settings: EvaluateConfig,
+) -> tuple[list[Path], list[str]]:
+    """Measures some fakes of each manipulation where that was not done before; the files, and what failed.
+
+    Raises:
+        KeyboardInterrupt: it was stopped.
+    """
+    from shared.sampling import evenly_spaced
+
+    by_name: dict[str, list[ClipRecord]] = {}
+    for record in records:
+        if record.kind == "swap" and "target_sha256" in record.factors:
+            by_name.setdefault(str(record.id.manipulation), []).append(record)
+    files: list[Path] = []
+    failed: list[str] = []
+    for name, fakes in sorted(by_name.items()):
+        chosen = [fakes[place] for place in evenly_spaced(len(fakes), quality.clips)]
+        path = out / "quality" / f"{name}-{_key(chosen, quality.faces)}.json"
+        if not path.is_file():
+            console.print(f"quality of {name}: {len(chosen)} of {len(fakes)} fakes")
+            line = [str(folder.media_path(record)) for record in chosen]
+            line += [word for faceset in quality.faces for word in ("--faces", str(faceset))]
+            code = _quietly(run, ["forge", "quality", *line, "--out", str(path), "--device", settings.device])
+            if code == _INTERRUPTED:
+                raise KeyboardInterrupt
+        if path.is_file():
+            files.append(path)
+        else:
+            failed.append(name)
+    notes = [f"The quality of {', '.join(failed)} could not be measured."] if failed else []
+    without = sum(record.kind == "swap" and "target_sha256" not in record.factors for record in records)
+    if without:
+        notes.append(f"{without} fakes do not say what they were made from, so their quality is not measured.")
+    return files, notes
+
+
+def _quietly(run: CommandLine, line: list[str]) -> int:
+    """Runs a command line without its tables, and sets the console as it was."""
+    before: dict[str, Any] = {"quiet": console.quiet, "json_mode": console.json_mode}
+    try:
+        return run(["--quiet", *line])
+    finally:
+        console.configure(**before)
+
+
+def _key(records: Sequence[ClipRecord], faces: Sequence[Path]) -> str:
+    """A short hash of which fakes are measured against which people."""
+    text = "\n".join([*(record.sha256 for record in records), *(str(path.resolve()) for path in faces)])
+    return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+
+def show_scoreboard(board: Scoreboard) -> None:
+    """A table a metric, a row a manipulation, a column a detector; then differences and notes."""
+    console.print(f"{board.clusters}; every interval covers 95 %")
+    names = [judge.name for judge in board.detectors]
+    shown = board.measure or "quality"
+    columns = ["", "real", "fake", *([shown] if board.measure else []), *names]
+    for title, cell in (
+        ("Clip AUC", lambda one: _interval(one.find("auc"))),
+        ("Fakes caught at 1 % false alarms", lambda one: _interval(one.find("tpr@fpr1%"))),
+        ("Share of fakes with a score", lambda one: _interval(one.scored)),
+        ("Likelihood ratio of the fakes (log10): median, 5th to 95th percentile, misleading", _llr),
+    ):
+        if cell is _llr and not any(one.llr for row in board.rows for one in row.detectors):
+            continue
+        console.table(title, columns, [_line(row, board, names, cell) for row in board.rows])
+    for one in board.differences:
+        bounds = "" if one.low is None or one.high is None else f" ({one.low:+.3f} to {one.high:+.3f})"
+        chance = "" if one.p is None else f", p {one.p:.3g}"
+        console.print(f"AUC of {one.first} minus {one.second}: {one.difference:+.3f}{bounds}{chance}")
+    for judge in board.detectors:
+        for note in (judge.calibrated, *judge.notes):
+            if note:
+                console.print(f"note on {judge.name}: {note}")
+    for note in board.notes:
+        console.print(f"note: {note}")
+
+
+def _line(row: Row, board: Scoreboard, names: Sequence[str], cell: Callable[[Detectability], str]) -> list[str]:
+    name = row.name if row.by != "rendition" else f"{row.name} (rendition)"
+    quality = [_interval(row.measure(board.measure))] if board.measure else []
+    cells = [row.cell(one) for one in names]
+    return [name, str(row.num_real), str(row.num_fake), *quality, *("" if one is None else cell(one) for one in cells)]
+
+
+def _interval(found: Any) -> str:
+    if found is None:
+        return ""
+    if found.low is None or found.high is None:
+        return f"{found.value:.3f}"
+    return f"{found.value:.3f} ({found.low:.2f} to {found.high:.2f})"
+
+
+def _llr(one: Detectability) -> str:
+    if one.llr is None:
+        return ""
+    found = one.llr
+    return f"{found.median:+.2f}, {found.low:+.2f} to {found.high:+.2f}, {100 * found.misleading:.0f} %"

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from shared.commands.engine_options import AddressOption, EngineOption, JobsOption, engine_asked
 from shared.console import console
 
 if TYPE_CHECKING:
@@ -20,9 +21,9 @@ def build(
     work: Annotated[
         Path | None, typer.Option(help="Folder for what is made on the way.", show_default="OUT.build")
     ] = None,
-    jobs: Annotated[int | None, typer.Option(help="Tasks at a time.", show_default="one a core")] = None,
-    engine: Annotated[str, typer.Option(help="Where tasks run.")] = "local",
-    address: Annotated[str | None, typer.Option(help="Of the engine, where it needs one.", show_default=False)] = None,
+    jobs: JobsOption = None,
+    engine: EngineOption = None,
+    address: AddressOption = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Show the plan and what it costs; make nothing.")] = False,
 ) -> None:
     """Builds a whole labelled set: real clips and fakes, in every rendition, masked, signed, split by person.
@@ -30,10 +31,11 @@ def build(
     Stopped or killed at any moment, the same command goes on; what is there is not made again.
 
     Example: assay forge build set.toml --out sets/portraits --dry-run
+
+    Example: assay forge build set.toml --out /net/sets/portraits --engine ray --address 10.0.0.1:6379
     """
     from forge.building.build import build_set, plan_build
     from forge.building.spec import load_spec
-    from shared.engine import make_engine
 
     spec = load_spec(settings)
     planned = plan_build(spec, out, work=work)
@@ -41,7 +43,7 @@ def build(
     if dry_run:
         console.result({"clips": len(planned.plan.clips), "costs": [vars(cost) for cost in planned.costs]})
         return
-    result = build_set(spec, out, work=work, engine=make_engine(engine, jobs=jobs, address=address))
+    result = build_set(spec, out, work=work, engine=engine_asked(engine, address, jobs))
     console.print(f"{out}: {result.listed} clips, {result.made} of them new; assay dataset verify {out}")
     console.result(
         {

@@ -8,10 +8,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from shared.commands.engine_options import AddressOption, EngineOption, JobsOption, engine_asked
 from shared.console import console
+from shared.errors import UsageError
 from shared.faces.extract_config import ExtractConfig
 
 if TYPE_CHECKING:
+    from shared.engine import Engine
     from shared.faces.faceset import Faceset, FacesetInfo
     from shared.faces.faceset_summary import FacesetSummary
 
@@ -29,11 +32,14 @@ _NAMES = {
 @app.command()
 def extract(
     clips: Annotated[list[Path], typer.Argument(help="Clips or pictures of one person.", show_default=False)],
-    identity: Annotated[str, typer.Option(help="Who is seen in them.", show_default=False)],
     rights: Annotated[
         str, typer.Option(help="On what basis they may be used: consent, CC-BY-4.0, ...", show_default=False)
     ],
-    out: Annotated[Path, typer.Option(help="Folder of the faceset.", show_default=False)],
+    out: Annotated[Path, typer.Option(help="Folder of the faceset; with --each, of all.", show_default=False)],
+    identity: Annotated[str | None, typer.Option(help="Who is seen in them.", show_default=False)] = None,
+    each: Annotated[
+        bool, typer.Option("--each", help="Every clip or folder is a person of its own, called like it.")
+    ] = False,
     finder: Annotated[
         str, typer.Option(help="auto, dlib, yunet, mtcnn, face-alignment, ...; sidecar: landmarks beside every clip.")
     ] = ExtractConfig.finder,
@@ -52,20 +58,28 @@ def extract(
         bool, typer.Option("--all-people", help="Keep everybody, not only the main person.")
     ] = ExtractConfig.all_people,
     force: Annotated[bool, typer.Option("--force", help="Replace a faceset that is there.")] = False,
+    engine: EngineOption = None,
+    address: AddressOption = None,
+    jobs: JobsOption = None,
 ) -> None:
     """Writes the faces of one person in CLIPS as a faceset, with landmarks, pose, sharpness and identity of each.
 
     Every frame is looked at; faces that are blurred, small or of somebody else are written but set aside.
 
+    With --each every clip is a person of its own: faceset OUT/NAME, called like the file. Of a folder every video,
+    picture and inner folder is one. Clips are extracted side by side, on many machines with --engine ray; stopped, the
+    same command goes on.
+
     Example: assay faces extract ann-*.mp4 --identity ann --rights consent --out faces/ann
 
     Example: assay faces extract photos/ --identity crowd --all-people --rights CC-BY-4.0 --out faces/crowd
+
+    Example: assay faces extract clips/ --each --rights consent --out faces --engine ray --address 10.0.0.1:6379
     """
     from shared.config import from_mapping
-    from shared.faces.extract import extract as extract_faces
 
     settings = {
-        "identity": identity,
+        "identity": "each" if each else identity,
         "rights": rights,
         "finder": finder,
         "device": device,
@@ -76,10 +90,37 @@ def extract(
         "min_face_px": min_face_px,
         "all_people": all_people,
     }
+    where = engine_asked(engine, address, jobs)
+    if each and identity is not None:
+        raise UsageError("with --each everybody is called like the file", hint="leave --identity out, or --each")
+    if not each and identity is None:
+        raise UsageError("who is seen in the clips?", hint="--identity NAME, or --each for a person a clip")
+    if not each and where is not None:
+        raise UsageError("one faceset is one task", hint="--each makes one of every clip, side by side")
     config = from_mapping(ExtractConfig, settings, where="assay faces extract")
+    if each:
+        _extract_each(clips, out, config, where, force)
+        return
+    from shared.faces.extract import extract as extract_faces
+
     info = extract_faces(clips, out, config, force=force)
     _say(out, info)
     console.result({"path": str(out), **dataclasses.asdict(info)})
+
+
+def _extract_each(clips: list[Path], out: Path, config: ExtractConfig, engine: Engine | None, force: bool) -> None:
+    from shared.faces.extract_each import extract_each, people_in
+
+    found = extract_each(people_in(clips), out, config, engine=engine, force=force)
+    made = [one for one in found if not one.why]
+    for one in found:
+        if one.why:
+            console.warn(f"no faceset of {one.identity}: {one.why}")
+    before = sum(one.was_there for one in made)
+    console.print(
+        f"{out}: {len(made)} facesets, {before} of them there before, {sum(one.kept for one in made)} faces kept"
+    )
+    console.result({"path": str(out), "facesets": [dataclasses.asdict(one) for one in found]})
 
 
 @app.command()

@@ -114,3 +114,22 @@ def test_failures_end_with_code_1(assay, clip, tmp_path, capsys):
 def test_a_sheet_with_a_bad_name_is_refused_before_anything_is_read(assay, tmp_path, capsys):
     assert assay("show", str(tmp_path / "nothing"), "--sheet", "sheet.txt") == 2
     assert "picture" in capsys.readouterr().err
+
+
+def test_each_clip_of_a_folder_becomes_a_faceset(assay, clip, tmp_path, capsys):
+    console.configure(json_mode=True)
+    common = ["--rights", "consent", "--finder", "sidecar", "--px", "48", "--min-face-px", "20"]
+    out = tmp_path / "faces"
+    assert assay("extract", str(clip), "--each", "--jobs", "1", "--out", str(out), *common) == 0
+    document = json.loads(capsys.readouterr().out)
+    assert document["facesets"] == [{"identity": "ann", "kept": 10, "why": "", "was_there": False}]
+    assert Faceset.open(out / "ann").info.identity == "ann"
+    for wrong in (
+        ["--each", "--identity", "ann"],
+        [],
+        ["--identity", "ann", "--jobs", "2"],
+        ["--each", "--engine", "cloud"],
+        ["--each", "--address", "host:1"],
+    ):
+        assert assay("extract", str(clip), "--out", str(tmp_path / "other"), *common, *wrong) == 2
+    assert not (tmp_path / "other").exists()

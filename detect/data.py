@@ -13,7 +13,7 @@ import json
 import os
 import shutil
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -85,6 +85,11 @@ class ClipFaces:
     def frames(self) -> np.ndarray:
         """(N,) int32, the frame of each face."""
         return np.empty(0, np.int32) if self.faceset is None else self.faceset.table.column("frame").to_numpy()
+
+    @property
+    def tracks(self) -> np.ndarray:
+        """(N,) int32, the track of each face; below 0 for a face that was not followed."""
+        return np.empty(0, np.int32) if self.faceset is None else self.faceset.table.column("track").to_numpy()
 
     def crops(self) -> np.ndarray:
         """(N, S, S, 3) uint8 RGB, all faces; N is 0 without a faceset.
@@ -175,6 +180,25 @@ def find_faces(
         MediaError: a clip cannot be read.
         StorageError: the cache cannot be written.
     """
+    found = stream_faces(dataset, records, request, make_finder, workers=workers)
+    return list(console.track(found, "finding faces", len(records), unit="clip"))
+
+
+def stream_faces(
+    dataset: DatasetFolder,
+    records: Sequence[ClipRecord],
+    request: CropRequest,
+    make_finder: Callable[[], FaceFinder],
+    *,
+    workers: int = 1,
+) -> Generator[ClipFaces, None, None]:
+    """Like :func:`find_faces`, each clip as soon as it and those before it are found, while the search goes on.
+
+    When the reader stops early, clips that are being searched are finished and kept, the others left for another time.
+
+    Raises:
+        AssayError: see :func:`find_faces`.
+    """
     first = make_finder()
     folder = faces_folder(dataset.path) / request.key(first.describe())
     local = threading.local()
@@ -186,15 +210,16 @@ def find_faces(
         _find_in_clip(dataset.media_path(record), record, folder, request, local.finder)
 
     waiting = [record for record in records if not _is_cached(folder, record)]
-    if waiting:
-        with (
-            console.progress("finding faces", len(waiting), unit="clip") as tick,
-            ThreadPoolExecutor(min(workers, len(waiting)), thread_name_prefix="assay-faces") as pool,
-        ):
-            for _ in pool.map(find, waiting):
-                tick()
-    rows = labels_by_clip(dataset.frame_labels())
-    return [_load(folder, record, rows.get(record.id, {})) for record in records]
+    pool = ThreadPoolExecutor(max(1, min(workers, len(waiting))), thread_name_prefix="assay-faces")
+    try:
+        searches = {record.id: pool.submit(find, record) for record in waiting}
+        rows = labels_by_clip(dataset.frame_labels())
+        for record in records:
+            if record.id in searches:
+                searches[record.id].result()
+            yield _load(folder, record, rows.get(record.id, {}))
+    finally:
+        pool.shutdown(cancel_futures=True)
 
 
 def faces_folder(dataset: Path) -> Path:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
 from detect.aggregate import resolved
 from detect.clip_judges import ClipJudge, make_judge
 from detect.config import EvaluateConfig
-from detect.data import ClipFaces, CropRequest, find_faces
+from detect.data import ClipFaces, CropRequest, stream_faces
 from detect.external import parse_reference
 from detect.learned import Learned, read_learned
 from detect.predictor import Predictor
@@ -61,11 +62,10 @@ def judge(detector: str | Path, folder: DatasetFolder, records: Sequence[ClipRec
         return _by_clip(outside, folder, records)
     predictor = Predictor.load(Path(detector), config.device, precision=config.precision)
     facts = predictor.facts
-    clips, notes = faces_of(folder, records, predictor, config)
-    with console.progress("scoring", len(clips), unit="clip") as tick:
-        scored = score_clips(
-            clips, predictor, resolved(config.aggregate, facts.aggregate), batch=config.batch, tick=tick
-        )
+    search = _Search(folder, records, predictor, config)
+    aggregate = resolved(config.aggregate, facts.aggregate)
+    with console.progress("finding faces and scoring", len(records), unit="clip") as tick:
+        scored = score_clips(search.stream(), predictor, aggregate, batch=config.batch, tick=tick)
     return Judged(
         clips=scored,
         detector={
@@ -75,9 +75,9 @@ def judge(detector: str | Path, folder: DatasetFolder, records: Sequence[ClipRec
             **({"reference": str(reference)} if reference else {}),
         },
         operating_point=predictor.operating_point,
-        notes=notes,
+        notes=search.notes(),
         learned=Learned() if reference else read_learned(Path(detector)),
-        faces=clips,
+        faces=search.found,
         predictor=predictor,
     )
 
@@ -105,17 +105,41 @@ def faces_of(
     folder: DatasetFolder, records: Sequence[ClipRecord], predictor: Predictor, config: EvaluateConfig
 ) -> tuple[list[ClipFaces], tuple[str, ...]]:
     """The faces of the clips, by the detector's own finder unless told, and a note where that makes a difference."""
-    facts = predictor.facts
-    name = config.finder or facts.finder.get("name") or facts.faces.finder
-    made: list[FaceFinder] = []
+    search = _Search(folder, records, predictor, config)
+    return list(console.track(search.stream(), "finding faces", len(records), unit="clip")), search.notes()
 
-    def make() -> FaceFinder:
-        made.append(make_finder(name, device=str(predictor.device.torch_device)))
-        return made[-1]
 
-    request = CropRequest(facts.spec.input_px, facts.spec.framing, config.frames_per_clip, facts.faces)
-    clips = find_faces(folder, records, request, make, workers=max(1, min(4, config.workers // 2)))
-    if facts.finder and made[0].describe() != facts.finder:
-        trained = facts.finder.get("name", "another finder")
-        return clips, (f"Faces were found by {made[0].name}; the detector was trained on those of {trained}.",)
-    return clips, ()
+class _Search:
+    """The search for the faces of clips: by the detector's own finder unless told."""
+
+    def __init__(
+        self, folder: DatasetFolder, records: Sequence[ClipRecord], predictor: Predictor, config: EvaluateConfig
+    ) -> None:
+        self.found: list[ClipFaces] = []
+        self._folder, self._records, self._config = folder, records, config
+        self._facts, self._device = predictor.facts, str(predictor.device.torch_device)
+        self._made: list[FaceFinder] = []
+
+    def stream(self) -> Iterator[ClipFaces]:
+        """Each clip as it is found, while the search for the next goes on; also kept in :attr:`found`."""
+        facts, config = self._facts, self._config
+        request = CropRequest(facts.spec.input_px, facts.spec.framing, config.frames_per_clip, facts.faces)
+        workers = max(1, min(4, config.workers // 2))
+        with closing(stream_faces(self._folder, self._records, request, self._make, workers=workers)) as clips:
+            for clip in clips:
+                self.found.append(clip)
+                yield clip
+
+    def notes(self) -> tuple[str, ...]:
+        """What a reader must know of the finder, once the search has begun."""
+        trained, used = self._facts.finder, next(iter(self._made), None)
+        if used is None or not trained or used.describe() == trained:
+            return ()
+        name = trained.get("name", "another finder")
+        return (f"Faces were found by {used.name}; the detector was trained on those of {name}.",)
+
+    def _make(self) -> FaceFinder:
+        facts = self._facts
+        name = self._config.finder or facts.finder.get("name") or facts.faces.finder
+        self._made.append(make_finder(name, device=self._device))
+        return self._made[-1]

@@ -74,7 +74,7 @@ def scored_clip(
 
 
 def score_clips(
-    clips: Sequence[ClipFaces],
+    clips: Iterable[ClipFaces],
     predictor: Predictor,
     config: AggregateConfig,
     *,
@@ -85,7 +85,7 @@ def score_clips(
     """Scores all faces of every clip, in their order.
 
     Args:
-        clips: of a dataset, with their faces found.
+        clips: of a dataset, with their faces found; read in a thread of its own, a few clips ahead of the detector.
         predictor: the detector.
         config: how the clips' scores are made.
         batch: crops scored at once; a batch never holds crops of two clips, so a clip's scores do not depend on others.
@@ -97,8 +97,8 @@ def score_clips(
     """
     scored = []
     with closing(ahead(_crops(clips, store), depth=4, name="assay-crops")) as crops:  # type: ignore[type-var]
-        for clip, images in zip(clips, crops, strict=True):
-            logits = predictor.logits(images, batch=batch) if len(images) else np.empty(0, np.float32)
+        for clip, images in crops:
+            logits = predictor.face_logits(images, clip.tracks, batch=batch) if len(images) else np.empty(0, np.float32)
             scored.append(
                 scored_clip(
                     clip.record, clip.scores(logits), clip.labels(), frames_read=clip.frames_searched, config=config
@@ -109,9 +109,14 @@ def score_clips(
     return scored
 
 
-def _crops(clips: Sequence[ClipFaces], store: CropStore | None) -> Iterator[np.ndarray]:
-    for place, clip in enumerate(clips):
-        yield clip.crops() if store is None else store.crops(place)
+def _crops(clips: Iterable[ClipFaces], store: CropStore | None) -> Iterator[tuple[ClipFaces, np.ndarray]]:
+    try:
+        for place, clip in enumerate(clips):
+            yield clip, clip.crops() if store is None else store.crops(place)
+    finally:
+        close = getattr(clips, "close", None)
+        if callable(close):
+            close()
 
 
 def _track_label(track: TrackScore, frames: Sequence[FrameScore], labels: Sequence[Label | None]) -> Label | None:

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import dataclasses
 import shutil
+import threading
 from collections.abc import Callable
 from pathlib import Path
 
@@ -9,7 +10,7 @@ import numpy as np
 import pytest
 
 from detect.config import FaceConfig
-from detect.data import ClipFaces, CropRequest, CropStore, faces_folder, find_faces, leak_among
+from detect.data import ClipFaces, CropRequest, CropStore, faces_folder, find_faces, leak_among, stream_faces
 from shared.dataset import DatasetFolder
 from shared.errors import LeakError, ManifestError
 from shared.faces.finder import FaceFinder, make_finder
@@ -177,3 +178,31 @@ def test_leaking_splits_are_refused_unless_allowed(toy_set: Path, capsys: pytest
     assert "--allow-leak" in str(caught.value.hint)
     assert "ann" in str(leak_among(moved, allowed=True))
     assert "warning" in capsys.readouterr().err
+
+
+def test_faces_are_handed_on_while_the_search_goes_on(own_set: DatasetFolder):
+    """The second clip is not searched before the first is read; a reader who stops leaves the rest for another time."""
+    read = threading.Event()
+
+    class Waits(Watched):
+        def find(self, frames: list) -> list:
+            if self.frames >= REQUEST.frames_per_clip:
+                assert read.wait(20), "the first clip was not handed on"
+            return super().find(frames)
+
+    watched, records = Waits(), own_set.records()
+    found = stream_faces(own_set, records, REQUEST, lambda: watched)
+    assert next(found).record == records[0]
+    found_close = threading.Timer(0.05, read.set)
+    found_close.start()
+    found.close()
+    assert REQUEST.frames_per_clip <= watched.frames < len(records) * REQUEST.frames_per_clip
+    assert [clip.record for clip in faces_of(own_set)] == records
+
+
+def test_what_goes_wrong_in_a_stream_is_raised_to_its_reader(own_set: DatasetFolder):
+    path = own_set.media_path(own_set.records()[2])
+    path.write_bytes(path.read_bytes()[:-9])
+    found = stream_faces(own_set, own_set.records(), REQUEST, toy_finder)
+    with pytest.raises(ManifestError, match="not the file"):
+        list(found)

@@ -231,7 +231,7 @@ class TrainConfig:
     workers: int = field(default_factory=_default_workers)
     """Threads that read and augment crops; how many changes nothing in what is learned."""
     leave_out: tuple[str, ...] = ()
-    """"KEY=NAME" of what is not learned from nor chosen by: manipulation, rendition, identity."""
+    """"KEY=NAME" of what is not learned from nor chosen by: manipulation, rendition, identity, group."""
     self_swaps: SelfSwaps = "fake"
     """People given their own face back: "fake", since a model drew their pixels, and they teach a decoder's traces
     without a change of person; "leave-out" neither learns from them nor chooses by them."""
@@ -268,7 +268,7 @@ class EvaluateConfig:
     only: tuple[str, ...] = ()
     """"KEY=NAME": the part of the clips that is wanted, by manipulation, rendition, identity, group, codec, factor."""
     mask_threshold: float | None = None
-    """Probability from which a drawn pixel counts as forged; chosen on the set's val split when left out."""
+    """Probability from which a drawn pixel counts as forged; chosen on val clips that the detector knows if None."""
     frames_per_clip: int = 32
     """Frames taken from each clip, evenly spaced over all of it."""
     threshold: float | None = None

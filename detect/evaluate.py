@@ -19,6 +19,7 @@ from detect.curves import CurveData, draw_curves
 from detect.data import dataset_digest
 from detect.error_card import error_card, measure_clips, measure_labels
 from detect.evaluation import Counts, EvaluationResult, Part, Slice, count, render_json, split_words
+from detect.evaluation_page import PAGE_NAME, render_page
 from detect.external import parse_reference
 from detect.judging import Judged, judge
 from detect.learned import Learned, read_learned
@@ -217,7 +218,7 @@ def evaluate_clips(
 def write_evaluation(
     folder: Path, result: EvaluationResult, clips: Sequence[ScoredClip], *, sheet: bytes | None = None
 ) -> Path:
-    """Writes ``evaluation.json``, ``scores.jsonl``, ``frames.parquet`` and ``curves.png`` as ``folder``.
+    """Writes ``evaluation.json`` and ``.html``, ``scores.jsonl``, ``frames.parquet`` and ``curves.png`` as ``folder``.
 
     ``sheet``: PNG of faces and the regions drawn on them, written as ``regions.png``.
 
@@ -233,10 +234,13 @@ def write_evaluation(
         threshold=float(np.log(result.threshold / (1 - result.threshold))),
         slices=[(part.name, e) for part in result.slices for e in part.evaluations if e.metric == "auc"],
     )
+    curves = draw_curves(data)
+    page = render_page(result, clips, curves, has_sheet=sheet is not None)
     with replacing_folder(folder) as draft:
         (draft / _RESULT).write_text(render_json(result), encoding="utf-8")
         write_scores(draft, clips, clip_clusters([clip.record for clip in clips], result.cluster_by))
-        (draft / "curves.png").write_bytes(draw_curves(data))
+        (draft / PAGE_NAME).write_text(page, encoding="utf-8")
+        (draft / "curves.png").write_bytes(curves)
         if sheet is not None:
             (draft / "regions.png").write_bytes(sheet)
     return folder

@@ -29,7 +29,7 @@ from shared.splits import identity_groups
 from shared.types import ClipRecord
 
 PROTOCOLS: tuple[str, ...] = get_args(Protocol)
-PROTOCOL_WORDS: Mapping[Protocol, str] = {
+PROTOCOL_WORDS: Mapping[str, str] = {
     "in-set": "Manipulations and compressions that it learned from, on people and clips that it did not.",
     "cross-set": "A set of which it knows neither a clip nor a person.",
     "leave-manipulation-out": "Fakes of manipulations that were left out of its training, against all real clips.",

@@ -3,67 +3,73 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from detect.commands.options import DeviceOption, PrecisionOption, SeedOption, SettingsOption, choices, default, resolve
-from detect.commands.show import plain, show_metrics
-from detect.config import Aggregation, ClusterBy, EvaluateConfig, Protocol
+from detect.commands.options import (
+    AggregateOption,
+    DatasetArgument,
+    DetectorArgument,
+    DeviceOption,
+    FinderOption,
+    OnlyOption,
+    PrecisionOption,
+    SeedOption,
+    SettingsOption,
+    SplitOption,
+    choices,
+    frames_option,
+    replicates_option,
+    resolve,
+)
+from detect.commands.show import plain, show_evaluation
+from detect.config import ClusterBy, EvaluateConfig, Protocol
 from shared.console import console
+
+if TYPE_CHECKING:
+    from detect.evaluation import EvaluationResult
 
 _EVALUATE = EvaluateConfig()
 
 
 def evaluate(
-    detector: Annotated[
-        Path,
-        typer.Argument(
-            help="Run or detector folder; or onnx:FILE, local-dir:FOLDER, python:FILE, csv:FILE.", show_default=False
-        ),
-    ],
-    dataset: Annotated[Path, typer.Argument(help="Dataset folder.", show_default=False)],
-    split: Annotated[
-        str | None, typer.Option(help="train, val, test or all.", show_default=default(_EVALUATE.split))
-    ] = None,
+    detector: DetectorArgument,
+    dataset: DatasetArgument,
+    split: SplitOption = None,
     protocol: Annotated[
         str | None,
         typer.Option(help=f"What must be new to the detector: {choices(Protocol)}.", show_default=_EVALUATE.protocol),
     ] = None,
-    only: Annotated[
-        list[str] | None,
-        typer.Option(
-            help="KEY=NAME, as manipulation=dfl-*, rendition, identity, group; repeatable.", show_default="all"
-        ),
-    ] = None,
+    only: OnlyOption = None,
     out: Annotated[
         Path | None, typer.Option(help="Folder for the result.", show_default="RUN/evaluations/SET-SPLIT")
     ] = None,
     threshold: Annotated[
         float | None, typer.Option(help="Score from which a clip is called fake.", show_default="the detector's")
     ] = None,
-    frames: Annotated[
-        int | None,
-        typer.Option(help="Frames of each clip, evenly spaced.", show_default=default(_EVALUATE.frames_per_clip)),
+    mask_threshold: Annotated[
+        float | None,
+        typer.Option(help="Probability from which a drawn pixel counts.", show_default="chosen on the val split"),
     ] = None,
+    frames: Annotated[int | None, frames_option(_EVALUATE.frames_per_clip)] = None,
     clusters: Annotated[
         str | None,
         typer.Option(help=f"What the bootstrap draws: {choices(ClusterBy)}.", show_default=_EVALUATE.cluster_by),
     ] = None,
-    replicates: Annotated[
-        int | None, typer.Option(help="Bootstrap replicates.", show_default=default(_EVALUATE.replicates))
-    ] = None,
-    aggregate: Annotated[
-        str | None,
-        typer.Option(help=f"Faces to clip: {choices(Aggregation)}.", show_default="the detector's"),
-    ] = None,
-    finder: Annotated[str | None, typer.Option(help="Face finder.", show_default="the detector's")] = None,
+    replicates: Annotated[int | None, replicates_option(_EVALUATE.replicates)] = None,
+    aggregate: AggregateOption = None,
+    finder: FinderOption = None,
     device: DeviceOption = None,
     precision: PrecisionOption = None,
     seed: SeedOption = None,
     config: SettingsOption = None,
 ) -> None:
-    """Measures a detector on a split of a dataset: scores, metrics with intervals, curves.
+    """Measures a detector on a split of a dataset: metrics with intervals, curves, what it misses; JSON and a page.
+
+    in-set asks the split as it is, cross-set a set that it knows nothing of. leave-manipulation-out,
+    leave-identity-out and cross-rendition ask only what training left out: give --leave-out manipulation=NAME,
+    group=PERSON (with everybody linked to that person) or rendition=NAME to assay detect train first.
 
     Another maker's detector is measured in the same way. Settings that its file does not state stand behind it as
     ?name=value or beside it as FILE.toml: px, mean, std, framing, output (logit, probability), fake (class 0 or 1).
@@ -73,6 +79,8 @@ def evaluate(
 
     Example: assay detect evaluate runs/det set/ --protocol leave-manipulation-out --only rendition=h264-crf40
 
+    Example: assay detect evaluate runs/det set/ --split all --protocol leave-identity-out --only group=ann
+
     Example: assay detect evaluate "onnx:net.onnx?px=256&mean=0,0,0&std=1,1,1&fake=0" set/
     """
     flags = {
@@ -80,6 +88,7 @@ def evaluate(
         "protocol": protocol,
         "only": only or None,
         "threshold": threshold,
+        "mask_threshold": mask_threshold,
         "frames_per_clip": frames,
         "cluster_by": clusters,
         "replicates": replicates,
@@ -89,10 +98,20 @@ def evaluate(
         "precision": precision,
         "seed": seed,
     }
-    settings = resolve(EvaluateConfig, config, flags)
-    from detect.evaluate import evaluate_detector, split_words
+    _run(detector, dataset, out, resolve(EvaluateConfig, config, flags))
+
+
+def _run(detector: Path, dataset: Path, out: Path | None, settings: EvaluateConfig) -> None:
+    from detect.evaluate import evaluate_detector
 
     result, folder = evaluate_detector(detector, dataset, settings, out=out)
-    show_metrics(f"{result.detector['name']} on {result.dataset['name']}, {split_words(result.split)}", result)
-    console.print(f"evaluation: {folder / 'evaluation.json'}\ncurves:     {folder / 'curves.png'}")
+    show_evaluation(result)
+    _say_where(folder, result)
     console.result({"out": folder, **plain(result)})
+
+
+def _say_where(folder: Path, result: EvaluationResult) -> None:
+    console.print(f"page:       {folder / 'evaluation.html'}\nevaluation: {folder / 'evaluation.json'}")
+    console.print(f"curves:     {folder / 'curves.png'}")
+    if result.regions is not None:
+        console.print(f"regions:    {folder / 'regions.png'} (faces of people: keep it with the set)")

@@ -8,16 +8,10 @@ from typing import Annotated, Any, TypeVar, get_args
 
 import typer
 
+from detect.config import Aggregation, EvaluateConfig
 from shared.config import from_mapping, read_toml
 
 T = TypeVar("T")
-
-DeviceOption = Annotated[str | None, typer.Option(help="auto, cpu, cuda, cuda:N or mps.", show_default="auto")]
-PrecisionOption = Annotated[str | None, typer.Option(help="auto, float32 or bfloat16.", show_default="auto")]
-SeedOption = Annotated[int | None, typer.Option(help="Start of every random draw.", show_default="0")]
-SettingsOption = Annotated[
-    Path | None, typer.Option("--config", help="TOML file with any setting; flags overrule it.", show_default=False)
-]
 
 
 def default(value: object) -> str:
@@ -28,6 +22,49 @@ def default(value: object) -> str:
 def choices(kind: object) -> str:
     """The values of a ``Literal``, for a help text."""
     return ", ".join(get_args(kind))
+
+
+def _long_name(precision: str | None) -> str | None:
+    return {"bf16": "bfloat16", "fp32": "float32"}.get(precision or "", precision)
+
+
+DeviceOption = Annotated[str | None, typer.Option(help="auto, cpu, cuda, cuda:N or mps.", show_default="auto")]
+PrecisionOption = Annotated[
+    str | None,
+    typer.Option(help="auto, float32 or bfloat16 (bf16).", show_default="auto", callback=_long_name),
+]
+SeedOption = Annotated[int | None, typer.Option(help="Start of every random draw.", show_default="0")]
+SettingsOption = Annotated[
+    Path | None, typer.Option("--config", help="TOML file with any setting; flags overrule it.", show_default=False)
+]
+DetectorArgument = Annotated[
+    Path,
+    typer.Argument(
+        help="Run or detector folder; or onnx:FILE, local-dir:FOLDER, python:FILE, csv:FILE.", show_default=False
+    ),
+]
+DatasetArgument = Annotated[Path, typer.Argument(help="Dataset folder.", show_default=False)]
+SplitOption = Annotated[
+    str | None, typer.Option(help="train, val, test or all.", show_default=default(EvaluateConfig().split))
+]
+OnlyOption = Annotated[
+    list[str] | None,
+    typer.Option(help="KEY=NAME, as manipulation=dfl-*, rendition, identity, group; repeatable.", show_default="all"),
+]
+FinderOption = Annotated[str | None, typer.Option(help="Face finder.", show_default="the detector's")]
+AggregateOption = Annotated[
+    str | None, typer.Option(help=f"Faces to clip: {choices(Aggregation)}.", show_default="the detector's")
+]
+
+
+def frames_option(shown: int) -> Any:
+    """Of how many frames of each clip are looked at; ``shown`` is the default."""
+    return typer.Option(help="Frames of each clip, evenly spaced.", show_default=default(shown))
+
+
+def replicates_option(shown: int) -> Any:
+    """Of how often the bootstrap draws; ``shown`` is the default."""
+    return typer.Option(help="Bootstrap replicates.", show_default=default(shown))
 
 
 def resolve(cls: type[T], path: Path | None, flags: Mapping[str, Any]) -> T:

@@ -7,7 +7,20 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from detect.commands.options import DeviceOption, PrecisionOption, SeedOption, SettingsOption, default, resolve
+from detect.commands.options import (
+    DatasetArgument,
+    DeviceOption,
+    FinderOption,
+    OnlyOption,
+    PrecisionOption,
+    SeedOption,
+    SettingsOption,
+    SplitOption,
+    default,
+    frames_option,
+    replicates_option,
+    resolve,
+)
 from detect.commands.show import plain
 from detect.robustness_config import RobustnessConfig
 from shared.console import console
@@ -20,18 +33,13 @@ _ROBUSTNESS = RobustnessConfig()
 
 def robustness(
     detector: Annotated[Path, typer.Argument(help="Run or detector folder, or onnx:FILE.", show_default=False)],
-    dataset: Annotated[Path, typer.Argument(help="Dataset folder.", show_default=False)],
-    split: Annotated[
-        str | None, typer.Option(help="train, val, test or all.", show_default=default(_ROBUSTNESS.split))
-    ] = None,
+    dataset: DatasetArgument,
+    split: SplitOption = None,
     clips: Annotated[
         int | None,
         typer.Option(help="Most clips, spread over classes and people.", show_default=default(_ROBUSTNESS.clips)),
     ] = None,
-    frames: Annotated[
-        int | None,
-        typer.Option(help="Frames of each, evenly spaced.", show_default=default(_ROBUSTNESS.frames_per_clip)),
-    ] = None,
+    frames: Annotated[int | None, frames_option(_ROBUSTNESS.frames_per_clip)] = None,
     quick: Annotated[
         bool | None, typer.Option("--quick", help="One level of each perturbation.", show_default="all levels")
     ] = None,
@@ -39,16 +47,12 @@ def robustness(
         list[str] | None,
         typer.Option(help="Only this perturbation, as blur or jpeg; repeatable.", show_default="all"),
     ] = None,
-    only: Annotated[
-        list[str] | None, typer.Option(help="KEY=NAME, as manipulation=dfl-*; repeatable.", show_default="all")
-    ] = None,
+    only: OnlyOption = None,
     out: Annotated[
         Path | None, typer.Option(help="Folder of the sweep.", show_default="RUN/robustness/SET-SPLIT")
     ] = None,
-    replicates: Annotated[
-        int | None, typer.Option(help="Bootstrap replicates.", show_default=default(_ROBUSTNESS.replicates))
-    ] = None,
-    finder: Annotated[str | None, typer.Option(help="Face finder.", show_default="the detector's")] = None,
+    replicates: Annotated[int | None, replicates_option(_ROBUSTNESS.replicates)] = None,
+    finder: FinderOption = None,
     device: DeviceOption = None,
     precision: PrecisionOption = None,
     seed: SeedOption = None,

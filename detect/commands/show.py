@@ -7,8 +7,62 @@ from typing import TYPE_CHECKING, Any
 from shared.console import console
 
 if TYPE_CHECKING:
-    from detect.evaluate import EvaluationResult
+    from detect.error_card import Rate
+    from detect.evaluation import EvaluationResult
     from shared.scores import Evaluation
+
+
+_MISSES_SHOWN = 14
+
+
+def show_evaluation(result: EvaluationResult) -> None:
+    """All that an evaluation found, the parts that are not there left out."""
+    from detect.evaluation import split_words
+
+    show_metrics(f"{result.detector['name']} on {result.dataset['name']}, {split_words(result.split)}", result)
+    if result.protocols:
+        rows = [(part.name, part.counts.real, part.counts.fake, _cell(part.find("auc")), _cell(part.find("tpr@fpr1%")))
+                for part in result.protocols]  # fmt: skip
+        console.table(
+            "The same clips by what is new to the detector", ["protocol", "real", "fake", "AUC", "TPR at 1 % FPR"], rows
+        )
+    _show_misses(result)
+    _show_regions(result)
+
+
+def _show_misses(result: EvaluationResult) -> None:
+    """The values of the error card that are missed most, those with few clips last."""
+    missed = [row for row in result.error_card if row.factor != "all" and row.miss_rate is not None and row.missed]
+    missed.sort(key=lambda row: (row.small, -(row.miss_rate.value if row.miss_rate else 0.0)))
+    rows = [
+        (row.factor, row.value, f"{row.missed} of {row.fakes}", _rate(row.miss_rate), row.clusters,
+         "few" if row.small else "")
+        for row in missed[:_MISSES_SHOWN]
+    ]  # fmt: skip
+    if rows:
+        console.table(
+            "Missed most: share of fakes below the threshold, 95 % interval (all of it in evaluation.html)",
+            ["factor", "value", "missed", "share", "people", ""],
+            rows,
+        )
+
+
+def _show_regions(result: EvaluationResult) -> None:
+    if result.regions is None:
+        return
+    rows = [(part.manipulation or "all", part.clips, part.iou.num_fake, _cell(part.iou), _cell(part.ap))
+            for part in result.regions.parts]  # fmt: skip
+    console.table(
+        f"Drawn regions, from {result.regions.threshold:.2f} (chosen on {result.regions.threshold_from})",
+        ["manipulation", "clips", "faces", "mean IoU", "pixel AP"],
+        rows,
+    )
+
+
+def _rate(rate: Rate | None) -> str:
+    if rate is None:
+        return ""
+    return f"{rate.value:.0%}" + ("" if rate.low is None else f" ({rate.low:.0%} to {rate.high:.0%})")
 
 
 def show_metrics(title: str, result: EvaluationResult) -> None:

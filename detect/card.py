@@ -182,8 +182,10 @@ def _data_table(clips: Mapping[str, Sequence[ClipFaces]]) -> str:
         faces = sum(clip.truth.size for clip in clips[split])
         row = (split, len(records), len(people), labels["real"], labels["fake"], blind, faces)
         lines.append("| " + " | ".join(str(cell) for cell in row) + " |")
-    made = _manipulations([clip.record for group in clips.values() for clip in group])
-    return "\n".join(lines) + f"\n\nForgeries: {made}.\n"
+    every = [clip.record for group in clips.values() for clip in group]
+    own = sum(record.is_self_swap for record in every)
+    selves = f" {own} of them give people their own face, and count as forged." if own else ""
+    return "\n".join(lines) + f"\n\nForgeries: {_manipulations(every)}.{selves}\n"
 
 
 def _aggregations(detector: DetectorFacts) -> str:

@@ -16,6 +16,7 @@ from detect.forged_masks import MASK_PX, ForgedMasks
 from detect.models import DetectorSpec
 from detect.protocols import leave_out
 from detect.real_faces import FaceStack, RealFaces, read_stack, refuse_known
+from detect.sequences import BlendedSequences, ForgedSequences, RealTracks
 from shared.console import console
 from shared.dataset import DatasetFolder
 from shared.device import Device
@@ -39,6 +40,7 @@ class TrainingData:
         masks: the forged regions of the train clips; None for a detector that does not draw them.
         stacks: real faces to blend, beside the train split's.
         facesets: digests of the facesets that were read, by name.
+        sequence: how many faces of a track a detector judges together; None for one that judges them singly.
     """
 
     name: str
@@ -49,6 +51,7 @@ class TrainingData:
     masks: ForgedMasks | None = None
     stacks: tuple[FaceStack, ...] = ()
     facesets: dict[str, str] = field(default_factory=dict)
+    sequence: int | None = None
 
     def mixture(self, store: CropStore, config: TrainConfig) -> Mixture:
         """The sources of pairs that ``config.mix`` asks for; ``store`` reads the crops of the train clips.
@@ -57,20 +60,40 @@ class TrainingData:
             ManifestError: the train split lacks a class that forged pairs need.
             FacesetError: there is no real face to blend.
         """
-        clips, mix = self.clips["train"], config.mix
+        mix = config.mix
         sources: list[PairSource] = []
         shares: list[float] = []
         if mix.forged:
-            sampler = BalancedSampler(clips, paired=mix.paired, partners=partners_of(clips))
-            sources.append(ForgedPairs(sampler, store.crop, self.masks.mask if self.masks else None))
+            sources.append(self._forged(store, config))
             shares.append(mix.forged)
         if mix.blended:
-            from_clips = real_stack(clips, store)
-            wanted = _stack_shares(from_clips, self.stacks, mix.video_share)
-            faces = RealFaces((from_clips, *self.stacks), wanted)
-            sources.append(BlendedPairs(faces, config.self_blend, twins=mix.twins, mask_px=MASK_PX))
+            sources.append(self._blended(store, config))
             shares.append(mix.blended)
         return Mixture(sources, shares)
+
+    def _forged(self, store: CropStore, config: TrainConfig) -> PairSource:
+        clips = self.clips["train"]
+        partners = partners_of(clips)
+        sampler = BalancedSampler(clips, paired=config.mix.paired, partners=partners)
+        if self.sequence is not None:
+            return ForgedSequences(clips, sampler, store.crop, partners, frames=self.sequence)
+        return ForgedPairs(sampler, store.crop, self.masks.mask if self.masks else None)
+
+    def _blended(self, store: CropStore, config: TrainConfig) -> PairSource:
+        clips, mix = self.clips["train"], config.mix
+        if self.sequence is not None:
+            return BlendedSequences(
+                RealTracks(clips, store.crop),
+                RealFaces(self.stacks) if self.stacks else None,
+                config.self_blend,
+                frames=self.sequence,
+                twins=mix.twins,
+                video_share=mix.video_share,
+            )
+        from_clips = real_stack(clips, store)
+        wanted = _stack_shares(from_clips, self.stacks, mix.video_share)
+        faces = RealFaces((from_clips, *self.stacks), wanted)
+        return BlendedPairs(faces, config.self_blend, twins=mix.twins, mask_px=MASK_PX)
 
 
 def prepare(
@@ -86,6 +109,8 @@ def prepare(
     """
     splits: tuple[Split, ...] = ("train", "val")
     kept = leave_out([r for r in folder.records() if r.split in splits], config.leave_out)
+    if config.self_swaps == "leave-out":
+        kept = [record for record in kept if not record.is_self_swap]
     records = {split: [record for record in kept if record.split == split] for split in splits}
     for split, found in records.items():
         if not found:
@@ -115,6 +140,7 @@ def prepare(
         masks=ForgedMasks(folder, clips["train"]) if draws else None,
         stacks=tuple(_stacks(real, twins, spec)) if config.mix.blended else (),
         facesets={str(path): Faceset.open(path).digest() for path in (*real, *twins)} if config.mix.blended else {},
+        sequence=spec.frames_per_clip if spec.level == "clip" else None,
     )
 
 

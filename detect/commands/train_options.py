@@ -1,0 +1,128 @@
+"""The options of ``assay detect train``, and which setting each is."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from detect.commands.options import choices, default
+from detect.config import Aggregation, SelfSwaps, TrainConfig
+from shared.errors import UsageError
+from shared.types import Framing
+
+_TRAIN = TrainConfig()
+
+_SETTING = {
+    "blended": ("mix", "blended"),
+    "forged": ("mix", "forged"),
+    "real_faces": ("mix", "real_faces"),
+    "twins": ("mix", "twin_faces"),
+    "frames": ("frames_per_clip",),
+    "finder": ("faces", "finder"),
+    "aggregate": ("aggregate", "method"),
+    "compiled": ("compile",),
+}
+"""Where options whose names differ from their setting's belong."""
+
+_NO_SETTING = ("dataset", "run", "config", "seeds")
+
+DatasetArgument = Annotated[Path, typer.Argument(help="Dataset folder with train and val splits.", show_default=False)]
+RunOption = Annotated[Path, typer.Option(help="Run folder. One that holds this run is gone on with.")]
+ModelOption = Annotated[
+    str | None, typer.Option(help="Any timm backbone, see assay detect models.", show_default=_TRAIN.model)
+]
+FamilyOption = Annotated[
+    str | None, typer.Option(help="Family of detectors, see assay detect models.", show_default=_TRAIN.family)
+]
+PretrainedOption = Annotated[
+    bool | None, typer.Option(help="Start from ImageNet weights.", show_default="--pretrained")
+]
+DownloadOption = Annotated[
+    bool | None, typer.Option("--download", help="Allow fetching those weights.", show_default="no")
+]
+InputOption = Annotated[int | None, typer.Option(help="Side of the crops.", show_default="the model's")]
+FramingOption = Annotated[
+    str | None, typer.Option(help=f"How much head a crop shows: {choices(Framing)}.", show_default=_TRAIN.framing)
+]
+StepsOption = Annotated[int | None, typer.Option(help="How long.", show_default=default(_TRAIN.steps))]
+MinutesOption = Annotated[float | None, typer.Option(help="Stop after this long.", show_default="no limit")]
+BatchOption = Annotated[
+    int | None, typer.Option(help="Crops in a step, half of them fake.", show_default=default(_TRAIN.batch))
+]
+RateOption = Annotated[float | None, typer.Option(help="Learning rate.", show_default=default(_TRAIN.lr))]
+BlendedOption = Annotated[
+    float | None, typer.Option(help="Share of pairs that are self-blended beside 1 of forged ones.", show_default="0")
+]
+ForgedOption = Annotated[float | None, typer.Option(help="Share of forged pairs; 0 for none.", show_default="1")]
+RealFacesOption = Annotated[
+    list[str] | None, typer.Option(help="Faceset of real people to blend; repeatable.", show_default=False)
+]
+TwinsOption = Annotated[
+    list[str] | None, typer.Option(help="Those faces redrawn (assay forge redraw); repeatable.", show_default=False)
+]
+FramesOption = Annotated[
+    int | None, typer.Option(help="Frames of each clip, evenly spaced.", show_default=default(_TRAIN.frames_per_clip))
+]
+FinderOption = Annotated[str | None, typer.Option(help="Face finder.", show_default=_TRAIN.faces.finder)]
+AggregateOption = Annotated[
+    str | None, typer.Option(help=f"Faces to clip: {choices(Aggregation)}.", show_default=_TRAIN.aggregate.method)
+]
+LeaveOutOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        help="KEY=NAME not to learn from: manipulation, rendition, identity, or group (all linked to a person).",
+        show_default="nothing",
+    ),
+]
+SelfSwapsOption = Annotated[
+    str | None,
+    typer.Option(help=f"People given their own face: {choices(SelfSwaps)}.", show_default=_TRAIN.self_swaps),
+]
+AllowLeakOption = Annotated[
+    bool | None,
+    typer.Option(
+        "--allow-leak", help="Train although splits share people or clips; the card says so.", show_default="no"
+    ),
+]
+WorkersOption = Annotated[
+    int | None, typer.Option(help="Threads that make batches.", show_default=default(_TRAIN.workers))
+]
+CompileOption = Annotated[
+    bool | None, typer.Option("--compile", help="torch.compile the network; pays on CUDA.", show_default="no")
+]
+SeedsOption = Annotated[
+    str | None,
+    typer.Option(help="Several seeds, as 0,1,2: each into RUN/seed-N, with mean and spread.", show_default="one seed"),
+]
+
+
+def as_settings(options: Mapping[str, Any]) -> dict[str, Any]:
+    """Options by name as settings, nested where a setting is inside another; an empty list was not given."""
+    found: dict[str, Any] = {}
+    for name in options.keys() - set(_NO_SETTING):
+        value = None if options[name] == [] else options[name]
+        group, *inner = _SETTING.get(name, (name,))
+        if inner:
+            found.setdefault(group, {})[inner[0]] = value
+        else:
+            found[group] = value
+    return found
+
+
+def parse_seeds(text: str | None, seed: int | None) -> tuple[int, ...] | None:
+    """The seeds of ``--seeds``; None where there is none.
+
+    Raises:
+        UsageError: ``--seed`` is given beside it, or it is not a list of different whole numbers.
+    """
+    if text is None:
+        return None
+    if seed is not None:
+        raise UsageError("--seed and --seeds are given at once", hint="leave one out")
+    words = [word.strip() for word in text.split(",")]
+    if not all(word.isdecimal() for word in words) or len(set(map(int, words))) != len(words):
+        raise UsageError(f"--seeds {text!r} is no list of different whole numbers", hint="for example --seeds 0,1,2")
+    return tuple(int(word) for word in words)

@@ -166,7 +166,7 @@ class Calibration:
         return expit(self.probability.log_odds(logits) + logit(self.prior if prior is None else prior))
 
 
-def write_calibration(detector: Path, calibration: Calibration) -> Path:
+def write_calibration(detector: str | Path, calibration: Calibration) -> Path:
     """Replaces the calibration of a detector; gives its path.
 
     Raises:

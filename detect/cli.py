@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import typer
 
+from detect.commands.calibrate import calibrate
 from detect.commands.compare import compare
 from detect.commands.evaluate import evaluate
 from detect.commands.import_weights import import_weights
@@ -16,6 +17,6 @@ from detect.commands.train import train
 __all__ = ["app", "inspect", "score_command"]
 
 app = typer.Typer(help="Train detectors, evaluate them with an interval on every number.", no_args_is_help=True)
-for command in (train, evaluate, compare, robustness, models):
+for command in (train, evaluate, calibrate, compare, robustness, models):
     app.command()(command)
 app.command("import")(import_weights)

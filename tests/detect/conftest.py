@@ -170,7 +170,7 @@ def toy_config() -> TrainConfig:
     )
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def add_toy_clip() -> Callable[..., ClipRecord]:
     """Adds one clip to a dataset; see :func:`add_clip`."""
     return add_clip

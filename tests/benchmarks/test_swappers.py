@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from benchmarks import swappers
-from benchmarks.__main__ import SETTINGS
+from benchmarks.app import SETTINGS
 from benchmarks.page import markers, put_between
 from benchmarks.schema import Measurement
 from benchmarks.swappers import DONE, JOB, Job, families, family_config, load_settings, measure

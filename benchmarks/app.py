@@ -1,0 +1,66 @@
+"""What every benchmark's command shares: the app, common options, how a result is shown and kept."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from benchmarks.schema import RESULTS, Measurement, Result
+from shared.console import console
+
+SETTINGS = Path(__file__).parent / "settings"
+
+app = typer.Typer(
+    name="benchmarks",
+    help="Measures both halves. The method is in benchmarks/README.md.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+)
+
+Save = Annotated[Path | None, typer.Option(help="Write the result here; '-' for benchmarks/results/NAME.json.")]
+DeviceName = Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")]
+Repeats = Annotated[int, typer.Option(help="How often each thing is measured.", min=1)]
+
+
+def show(result: Result, save: Path | None) -> None:
+    """The measurements as a table, and as a file where one was asked for."""
+    rows = [
+        (m.name, f"{m.median:.4g}", f"{m.low:.4g} to {m.high:.4g}", m.unit, len(m.values), _target(m), m.note)
+        for m in result.measurements
+    ]
+    console.table(result.benchmark, ["what", "median", "quartiles", "unit", "n", "target", "note"], rows)
+    if result.peak_memory_mb is not None:
+        console.print(f"peak memory of this process: {result.peak_memory_mb:.0f} MB")
+    if save is not None:
+        path = RESULTS / f"{result.benchmark}.json" if str(save) == "-" else save
+        console.print(f"written to {result.save(path)}")
+
+
+def _target(measurement: Measurement) -> str:
+    if measurement.target is None:
+        return ""
+    sign = ">=" if measurement.better == "higher" else "<="
+    return f"{sign} {measurement.target:g}: {'met' if measurement.met else 'MISSED'}"
+
+
+def command_line() -> str:
+    """The command line as it can be typed again, with the folders of files left out."""
+    words = [Path(word).name if "/" in word and not word.startswith("-") else word for word in sys.argv[1:]]
+    return " ".join(["python -m benchmarks", *words])
+
+
+def device_text(name: str) -> str:
+    """The device called ``name`` in words."""
+    from shared.device import pick_device
+
+    return pick_device(name).describe()
+
+
+def device_kind(name: str) -> str:
+    """cpu, cuda or mps."""
+    from shared.device import pick_device
+
+    return pick_device(name).kind

@@ -1,0 +1,101 @@
+"""Commands that measure detectors."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from benchmarks.app import SETTINGS, app, command_line, show
+from shared.console import console
+from shared.errors import UsageError
+
+
+@app.command("first-run")
+def first_run(
+    clips: Annotated[list[Path], typer.Argument(help="Clips; the file name is the person. Neighbours are paired.")],
+    rights: Annotated[str, typer.Option(help="On what basis the clips may be used.")],
+    same: Annotated[list[str] | None, typer.Option(help="CLIP=PERSON for a second clip of somebody.")] = None,
+    swap: Annotated[Path, typer.Option(help="TOML of the swapper's training.", show_default="many-cpu.toml")] = SETTINGS
+    / "many-cpu.toml",
+    detect_minutes: Annotated[float, typer.Option(help="Training time of the detector.")] = 5.0,
+    work: Annotated[Path, typer.Option(help="Folder for everything.")] = Path("runs/first-run"),
+) -> None:
+    """The whole loop on real people, through the public command line."""
+    from benchmarks.first_run import first_run, make_plan
+
+    aliases = dict(pair.split("=", 1) for pair in same or [])
+    first_run(
+        make_plan(clips, same=aliases),
+        work,
+        swap_settings=["--config", str(swap)],
+        detect_settings=["--minutes", str(detect_minutes), "--frames", "24"],
+        rights=rights,
+    )
+
+
+def crowd(
+    photographs: Annotated[Path, typer.Argument(help="Folder of photographs, a person each.")],
+    config: Annotated[Path, typer.Option(help="TOML of swappers.", show_default="crowd.toml")] = SETTINGS
+    / "crowd.toml",
+    work: Annotated[Path, typer.Option(help="Folder of facesets, swappers and twins.")] = Path("runs/crowd"),
+) -> None:
+    """Facesets of many people and their twins by several decoders: what the detectors below learn from."""
+    from benchmarks.crowd import load_settings, prepare
+
+    prepare(photographs, load_settings(config), work)
+
+
+@app.command()
+def detectors(
+    dataset: Annotated[Path, typer.Argument(help="Set with train, val and test people and several manipulations.")],
+    faces: Annotated[
+        list[Path] | None, typer.Option(help="Faceset of real people to blend; repeatable.", show_default=False)
+    ] = None,
+    twins: Annotated[
+        list[Path] | None, typer.Option(help="Those faces redrawn; repeatable.", show_default=False)
+    ] = None,
+    baseline: Annotated[
+        list[str] | None, typer.Option(help="NAME=DETECTOR that is trained already; repeatable.", show_default=False)
+    ] = None,
+    other: Annotated[
+        list[Path] | None, typer.Option(help="Another set to test on; repeatable.", show_default=False)
+    ] = None,
+    only: Annotated[list[str] | None, typer.Option(help="Only this row; repeatable.", show_default="all")] = None,
+    config: Annotated[
+        Path, typer.Option(help="TOML of rows, folds and seeds.", show_default="detectors.toml")
+    ] = SETTINGS / "detectors.toml",
+    table: Annotated[Path | None, typer.Option(help="Page with markers for the table, docs/detectors.md.")] = None,
+    picture: Annotated[Path | None, typer.Option(help="Write the plot here.")] = None,
+    work: Annotated[Path, typer.Option(help="Folder for runs and scores; what is done there stays.")] = Path(
+        "runs/detectors"
+    ),
+    save: Annotated[
+        Path | None, typer.Option("--save", "--out", help="Write the result here; '-' for results/detectors.json.")
+    ] = None,
+) -> None:
+    """What detectors learn from forgeries, self-blends and both, on manipulations that were left out of training."""
+    from benchmarks.detectors_report import report
+
+    result, text, plot = report(
+        dataset, faces or [], twins or [], dict(_named(baseline or [])), other or [], only or [], config, work,
+        command=command_line(),
+    )  # fmt: skip
+    show(result, save)
+    if table is not None:
+        from benchmarks.page import put_between
+
+        console.print(f"table: {put_between(table, text, name='detectors')}")
+    if picture is not None:
+        from shared.storage import write_bytes
+
+        write_bytes(picture, plot)
+        console.print(f"picture: {picture}")
+
+
+def _named(texts: list[str]) -> list[tuple[str, str]]:
+    for text in texts:
+        if "=" not in text:
+            raise UsageError(f"{text!r} is not NAME=DETECTOR", hint="for example meso4=runs/meso4")
+    return [(text.partition("=")[0], text.partition("=")[2]) for text in texts]

@@ -1,0 +1,115 @@
+"""Commands that measure swappers."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from benchmarks.app import SETTINGS, DeviceName, Save, app, command_line, device_text, show
+from benchmarks.schema import new_result
+from shared.console import console
+from shared.errors import UsageError
+
+
+@app.command("swap-quality")
+def swap_quality(
+    clips: Annotated[list[Path], typer.Argument(help="Two clips of two people.")],
+    config: Annotated[Path, typer.Option(help="TOML of training settings.", show_default="pair-cpu.toml")] = SETTINGS
+    / "pair-cpu.toml",
+    minutes: Annotated[float | None, typer.Option(help="Training time instead of the settings' own.")] = None,
+    sharpen: Annotated[float, typer.Option(help="Unsharp masking of the drawn face before it is pasted.")] = 0.0,
+    work: Annotated[Path, typer.Option(help="Folder for facesets, run and swaps.")] = Path("runs/swap-quality"),
+    device: DeviceName = "auto",
+    save: Save = None,
+) -> None:
+    """Two people, both directions, measured on the last fifth of each clip, which is not trained on."""
+    from benchmarks.swap_quality import measure
+    from forge.config import TrainConfig
+    from forge.swap_config import BlendConfig, SwapConfig
+    from shared.config import load_toml
+
+    trained = load_toml(TrainConfig, config, overrides={"minutes": minutes, "device": device})
+    found, settings = measure(
+        clips, config=trained, work=work, swap=SwapConfig(device=device, blend=BlendConfig(sharpen=sharpen))
+    )
+    show(new_result("swap-quality", command_line(), found, settings=settings, device=device_text(device)), save)
+
+
+@app.command()
+def swappers(
+    minutes: Annotated[float, typer.Option(help="Training time of each family.")],
+    faces: Annotated[
+        list[Path] | None, typer.Option(help="Faceset of one of the two people; twice.", show_default=False)
+    ] = None,
+    clips: Annotated[
+        list[Path] | None, typer.Option(help="Clip that a faceset was extracted from; twice.", show_default=False)
+    ] = None,
+    cast: Annotated[
+        list[Path] | None, typer.Option(help="More facesets, for retrieval among them; repeatable.", show_default=False)
+    ] = None,
+    only: Annotated[list[str] | None, typer.Option(help="Only this family; repeatable.", show_default="all")] = None,
+    config: Annotated[Path, typer.Option(help="TOML of widths and sizes.", show_default="swappers.toml")] = SETTINGS
+    / "swappers.toml",
+    table: Annotated[Path | None, typer.Option(help="Page with markers for the table, docs/swappers.md.")] = None,
+    sheet: Annotated[Path | None, typer.Option(help="Write a picture of all families on two actors, no table.")] = None,
+    work: Annotated[Path, typer.Option(help="Folder for runs and swaps; what is done there stays.")] = Path(
+        "runs/swappers"
+    ),
+    device: DeviceName = "auto",
+    finder: Annotated[str, typer.Option(help="Face finder.")] = "auto",
+    save: Annotated[
+        Path | None, typer.Option("--save", "--out", help="Write the result here; '-' for results/swappers.json.")
+    ] = None,
+) -> None:
+    """Every family of swappers on one pair for equal minutes: measured on the last fifth, or drawn on actors."""
+    from benchmarks import swappers as bench
+    from benchmarks.page import put_between
+    from benchmarks.swappers_table import markdown
+    from benchmarks.swappers_table import sheet as draw
+    from shared.storage import write_bytes
+
+    settings = bench.load_settings(config)
+    if sheet is not None:
+        if faces or clips:
+            raise UsageError("a sheet is of actors", hint="leave --faces and --clips out, or --sheet")
+        faces, clips = bench.film_pair(work / "actors")
+    jobs = bench.make_jobs(
+        faces or [], clips or [], settings, work=work, minutes=minutes, only=only or (), cast=cast or (),
+        device=device, finder=finder, measured=sheet is None,
+    )  # fmt: skip
+    found, notes = bench.measure(jobs, say=console.print)
+    if sheet is not None:
+        write_bytes(sheet, draw([(job.family, Path(job.folder)) for job in jobs]))
+        console.print(f"picture: {sheet}")
+        return
+    facts = {"minutes": minutes, "held_out": "the last fifth", "cast": len(jobs[0].cast), **settings}
+    show(new_result("swappers", command_line(), found, settings=facts, device=device_text(device), notes=notes), save)
+    if table is not None:
+        console.print(f"table: {put_between(table, markdown(found, notes), name='swappers')}")
+
+
+@app.command()
+def many(
+    run: Annotated[Path, typer.Option(help="Run folder of a swapper of many people, trained with a held-out fifth.")],
+    faces: Annotated[list[Path], typer.Option(help="Faceset of a person; repeatable.")],
+    clips: Annotated[list[Path], typer.Option(help="Clip that a faceset was extracted from; repeatable.")],
+    frames: Annotated[int, typer.Option(help="Held-out frames of each clip, evenly spaced.", min=1)] = 8,
+    picture: Annotated[Path | None, typer.Option(help="Write the matrix of directions here, as a picture.")] = None,
+    work: Annotated[Path, typer.Option(help="Folder for what is swapped.")] = Path("runs/many"),
+    device: DeviceName = "auto",
+    finder: Annotated[str, typer.Option(help="Face finder.")] = "auto",
+    save: Save = None,
+) -> None:
+    """One swapper of many people: whom each swapped face is taken for, in every direction, on held-out frames."""
+    from benchmarks.many import draw, measure
+
+    total = len(faces) * (len(faces) - 1)
+    with console.progress("swapping and measuring", total, unit="directions") as tick:
+        found, settings, matrix = measure(
+            run, faces, clips, frames=frames, work=work, device=device, finder=finder, tick=tick
+        )
+    if picture is not None:
+        console.print(f"matrix: {draw(matrix, picture)}")
+    show(new_result("many", command_line(), found, settings=settings, device=device_text(device)), save)

@@ -1,0 +1,89 @@
+"""Commands that measure datasets: building, auditing, tampering, size."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from benchmarks.app import Save, app, command_line, show
+from benchmarks.schema import Measurement, new_result
+from shared.console import console
+
+
+@app.command()
+def shortcuts(
+    settings: Annotated[Path, typer.Argument(help="A set.toml, say settings/set-300.toml.")],
+    out: Annotated[Path, typer.Option(help="The set with controls; the other and both audits lie beside it.")],
+    jobs: Annotated[int, typer.Option(help="Tasks of a build at a time.", min=1)] = 2,
+    pictures: Annotated[Path | None, typer.Option(help="Folder for the plots.")] = None,
+    table: Annotated[Path | None, typer.Option(help="Page with markers for the tables, docs/dataset.md.")] = None,
+    save: Save = None,
+) -> None:
+    """A set built with the controls and without, both audited: every shortcut probe beside the face."""
+    from benchmarks.page import put_between
+    from benchmarks.shortcuts import build_and_audit
+
+    found, tables = build_and_audit(settings, out, jobs=jobs, pictures=pictures)
+    show(new_result("shortcuts", command_line(), found, settings={"set": settings.name}), save)
+    if table is not None:
+        for name, text in zip(("controls", "no-controls"), tables, strict=True):
+            put_between(table, text, name=name)
+
+
+@app.command()
+@app.command()
+def scale(
+    clips: Annotated[int, typer.Option(help="How many lines the manifest has.", min=16)] = 100_000,
+    save: Save = None,
+) -> None:
+    """Load, split, filter and verify the structure of a manifest without media."""
+    from benchmarks.scale import measure
+
+    show(new_result("scale", command_line(), measure(clips), settings={"clips": clips}), save)
+
+
+@app.command()
+def tamper(
+    sets: Annotated[int, typer.Option(help="How many sets, a tampering each.", min=1)] = 200,
+    start: Annotated[int, typer.Option(help="Seed of the first set.", min=0)] = 0,
+    save: Save = None,
+) -> None:
+    """Whether verify finds seven kinds of tampering, and accuses no set that is untouched."""
+    from benchmarks.tamper import measurements, run
+
+    with console.progress("sets", sets, unit="set") as tick:
+        outcomes = run(sets, start=start, tick=tick)
+    for outcome in outcomes:
+        if outcome.accused or not outcome.found:
+            console.warn(f"seed {outcome.seed}, {outcome.kind}: untouched {outcome.accused}, said {outcome.said[:3]}")
+    show(new_result("tamper", command_line(), measurements(outcomes), settings={"sets": sets, "start": start}), save)
+
+
+@app.command("build-kill")
+def build_kill(
+    moments: Annotated[int, typer.Option(help="How many builds are killed.", min=1)] = 50,
+    seed: Annotated[int, typer.Option(help="Draws the moments.")] = 50,
+    jobs: Annotated[int, typer.Option(help="Tasks of a build at a time.", min=1)] = 1,
+    save: Save = None,
+) -> None:
+    """Builds killed at random moments and gone on with, compared with one that was never killed."""
+    import tempfile
+
+    from benchmarks.build_kill import kill_and_go_on
+
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        console.progress("killing builds", moments, unit="builds") as tick,
+    ):
+        seen = kill_and_go_on(Path(folder), moments=moments, seed=seed, jobs=jobs, tick=tick)
+    found = [
+        Measurement.of("killed while running", "builds", [float(seen.killed)], note=f"of {seen.moments} moments"),
+        Measurement.of("ended otherwise", "builds", [float(seen.different)], target=0.0, better="lower"),
+        Measurement.of("listed half-written", "builds", [float(seen.half_written)], target=0.0, better="lower"),
+        Measurement.of("a build by itself", "s", [seen.build_seconds], better="lower"),
+    ]
+    show(
+        new_result("build-kill", command_line(), found, settings={"moments": moments, "seed": seed, "jobs": jobs}), save
+    )

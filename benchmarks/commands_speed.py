@@ -1,0 +1,69 @@
+"""Commands that measure speed, and what the procedural actors are worth."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from benchmarks.app import DeviceName, Repeats, Save, app, command_line, device_kind, device_text, show
+from benchmarks.schema import Measurement, new_result
+
+
+@app.command()
+def throughput(
+    clip: Annotated[
+        Path | None, typer.Option(help="Clip to measure on; without it a procedural actor is filmed.")
+    ] = None,
+    device: DeviceName = "auto",
+    repeats: Repeats = 5,
+    finder: Annotated[str, typer.Option(help="Face finder.")] = "auto",
+    save: Save = None,
+) -> None:
+    """Decode, find, align, train, swap and score: each stage alone, and the pipelines end to end."""
+    from benchmarks.throughput import measure
+
+    found, settings = measure(clip, device=device, repeats=repeats, finder=finder)
+    show(new_result("throughput", command_line(), found, settings=settings, device=device_text(device)), save)
+
+
+@app.command()
+def roofline(device: DeviceName = "auto", repeats: Repeats = 5, save: Save = None) -> None:
+    """Training speed of the swappers beside the measured matrix rate of the device."""
+    from benchmarks.roofline import measure
+
+    found = measure(device, repeats=repeats)
+    name = "roofline-cpu" if device_kind(device) == "cpu" else "roofline-gpu"
+    show(new_result(name, command_line(), found, device=device_text(device)), save)
+
+
+@app.command()
+def actors(
+    count: Annotated[int, typer.Option(help="How many actors.", min=2)] = 24,
+    save: Save = None,
+) -> None:
+    """Whether real models find procedural actors and tell them apart."""
+    from benchmarks.actors import drawing_rate, observe
+    from shared.actors import cast
+
+    seen = observe(cast(count, 0))
+    found = [
+        Measurement.of("dlib HOG finds a face", "share of frames", [seen.detection_rate], target=0.95),
+        Measurement.of("dlib's landmarks from the exact ones", "of eye distance", list(seen.nme), better="lower"),
+        Measurement.of("embedding distance, same actor", "distance", list(seen.same_distances), better="lower"),
+        Measurement.of("embedding distance, different actors", "distance", list(seen.different_distances)),
+        Measurement.of("different actors farther apart than one actor", "AUC", [seen.auc]),
+        Measurement.of("drawing at 256 px", "frames/s", [drawing_rate() for _ in range(3)], target=4.0),
+    ]
+    settings = {"actors": count, "frames": seen.frames}
+    show(new_result("actors", command_line(), _without_values(found), settings=settings), save)
+
+
+def _without_values(found: list[Measurement]) -> list[Measurement]:
+    """Thousands of distances are told by their quartiles and their number."""
+    return [
+        m if len(m.values) < 100 else replace(m, values=(m.low, m.median, m.high), note=f"quartiles of {len(m.values)}")
+        for m in found
+    ]

@@ -24,7 +24,7 @@ class Batch:
     """What one step learns from.
 
     Convention:
-        crops: (B, S, S, 3) uint8 RGB, augmented; fake and real in turn
+        crops: (B, S, S, 3) uint8 RGB, augmented; fake and real in turn; (B, T, S, S, 3) for sequences
         labels: (B,) float32, 1 for fake
         masks: (B, M, M) float32, how much of a pixel was forged; NaN throughout where that is not known; None where no
             source gives masks
@@ -127,10 +127,18 @@ def _pair(mixture: Mixture, rng: np.random.Generator, config: AugmentConfig) -> 
     seeds = rng.integers(0, 2**63, 2)
     made: list[Example] = []
     for place, example in enumerate(pair):
-        own = np.random.default_rng(int(seeds[0 if alike else place]))
-        crop, mask = augment_with_mask(example.crop, example.mask, own, config)
-        made.append(Example(crop, example.label, mask))
+        own_seed = seeds[0 if alike else place]
+        made.append(_changed(example, int(own_seed), config))
     return made
+
+
+def _changed(example: Example, seed: int, config: AugmentConfig) -> Example:
+    """The example after augmentation: the frames of a sequence go through one and the same."""
+    if example.crop.ndim == 3:
+        crop, mask = augment_with_mask(example.crop, example.mask, np.random.default_rng(seed), config)
+        return Example(crop, example.label, mask)
+    frames = [augment_with_mask(frame, None, np.random.default_rng(seed), config)[0] for frame in example.crop]
+    return Example(np.stack(frames), example.label, None)
 
 
 def _stacked(step: int, examples: Sequence[Example]) -> Batch:

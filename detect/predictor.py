@@ -1,4 +1,7 @@
-"""Crops in, logits out: the one place that puts a detector into evaluation, moves it, normalises and batches."""
+"""Crops in, logits out: the one place that puts a detector into evaluation, moves it, normalises and batches.
+
+Detectors that judge sequences give each face of a track a logit too: that of the faces around it in time.
+"""
 
 from __future__ import annotations
 
@@ -10,12 +13,13 @@ from torch import Tensor
 
 from detect.export import DetectorFacts, load_detector, weights_digest
 from detect.external import load_external, parse_reference
-from detect.models import Detector, DetectorSpec
+from detect.models import Detector, DetectorSpec, TrackDetector
+from detect.windows import windows_of
 from shared.device import Device, Precision, pick_device
 
 
 class Predictor:
-    """Judges aligned crops with a frame detector.
+    """Judges aligned crops.
 
     Attributes:
         model: the detector, on its device, in evaluation mode.
@@ -28,8 +32,6 @@ class Predictor:
     def __init__(
         self, model: Detector, device: Device, *, facts: DetectorFacts | None = None, digest: str = ""
     ) -> None:
-        if model.spec.level != "frame":
-            raise ValueError(f"{model.spec.name} judges clips, this predictor frames")
         self.model = model.to(device.torch_device).to(memory_format=torch.channels_last).eval()
         self.device = device
         self.facts = facts or DetectorFacts(model.spec)
@@ -69,14 +71,17 @@ class Predictor:
     def prepare(self, crops: np.ndarray) -> Tensor:
         """(N, S, S, 3) uint8 RGB -> (N, 3, S, S) float32 on the device, normalised as the detector wants it.
 
+        Sequences (N, T, S, S, 3), of a detector that judges them, give (N, T, 3, S, S).
+
         Raises:
             ValueError: another size or dtype.
         """
         side = self.spec.input_px
-        if crops.dtype != np.uint8 or crops.shape[1:] != (side, side, 3):
+        deep = 5 if self.spec.level == "clip" and crops.ndim == 5 else 4
+        if crops.dtype != np.uint8 or crops.ndim != deep or crops.shape[-3:] != (side, side, 3):
             raise ValueError(f"crops must be (n, {side}, {side}, 3) uint8, got {crops.shape} {crops.dtype}")
         # permuting a batch of interleaved pixels is channels_last already: nothing is copied before the upload.
-        batch = torch.from_numpy(np.ascontiguousarray(crops)).permute(0, 3, 1, 2)
+        batch = torch.from_numpy(np.ascontiguousarray(crops)).movedim(-1, -3)
         return (batch.to(self.device.torch_device, non_blocking=True).float() - self._mean) * self._scale
 
     @torch.inference_mode()
@@ -94,3 +99,48 @@ class Predictor:
             with self.device.autocast():
                 parts.append(self.model(x).logit.float())
         return torch.cat(parts).cpu().numpy() if parts else np.empty(0, np.float32)
+
+    def observe(self, crops: np.ndarray, *, batch: int = 32) -> np.ndarray:
+        """(N, S, S, 3) uint8 RGB crops -> (N, ...) what :meth:`conclude` must know of each, whatever came before it.
+
+        Raises:
+            ValueError: another size or dtype.
+        """
+        if self.spec.level == "frame":
+            return self.logits(crops, batch=batch)[:, None]
+        if not isinstance(self.model, TrackDetector):
+            return crops
+        parts = []
+        with torch.inference_mode(), self.device.autocast():
+            for first in range(0, len(crops), batch):
+                parts.append(self.model.observe(self.prepare(crops[first : first + batch])).float().cpu().numpy())
+        return np.concatenate(parts) if parts else np.empty((0, 1), np.float32)
+
+    def conclude(self, seen: np.ndarray, tracks: np.ndarray, *, batch: int = 32) -> np.ndarray:
+        """(N, ...) observations of a clip's faces in order of time, and their tracks (N,) -> (N,) float32 logits.
+
+        A frame detector judges each face for itself; one of level "clip" the ``frames_per_clip`` faces of its track
+        around it. A face without a track (below 0) is judged as one that does not change.
+        """
+        if self.spec.level == "frame":
+            return seen[:, 0]
+        rows = windows_of(tracks, self.spec.frames_per_clip)
+        if not len(rows):
+            return np.empty(0, np.float32)
+        different, which = np.unique(rows, axis=0, return_inverse=True)
+        cuts = [different[first : first + batch] for first in range(0, len(different), batch)]
+        return np.concatenate([self._judged(seen[cut], batch) for cut in cuts])[which.ravel()]
+
+    def face_logits(self, crops: np.ndarray, tracks: np.ndarray, *, batch: int = 32) -> np.ndarray:
+        """(N, S, S, 3) uint8 RGB crops of a clip in order of time, and their tracks (N,) -> (N,) float32 logits.
+
+        Raises:
+            ValueError: another size or dtype.
+        """
+        return self.conclude(self.observe(crops, batch=batch), tracks, batch=batch)
+
+    @torch.inference_mode()
+    def _judged(self, sequences: np.ndarray, batch: int) -> np.ndarray:
+        if not isinstance(self.model, TrackDetector):
+            return self.logits(sequences, batch=batch)
+        return self.model.judge(torch.from_numpy(sequences).to(self.device.torch_device)).float().cpu().numpy()

@@ -227,7 +227,8 @@ def _scored(sweep: _Sweep, record: ClipRecord, cell: Cell) -> ScoredClip:
         for face in faces:
             crops.append(crop_for(predictor, frame.image, face))
             places.append((frame, face))
-    logits = predictor.logits(np.stack(crops), batch=config.batch) if crops else np.empty(0)
+    tracks = np.array([-1 if face.track is None else face.track for _, face in places])
+    logits = predictor.face_logits(np.stack(crops), tracks, batch=config.batch) if crops else np.empty(0)
     rows = sweep.labels.get(str(record.id), {})
     scores, truth = [], []
     for (frame, face), logit in zip(places, logits, strict=True):

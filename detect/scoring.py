@@ -239,25 +239,29 @@ class _Watch:
 def _scored(
     watch: _Watch, predictor: Predictor, finder: FaceFinder, config: ScoreConfig, clip: ClipId
 ) -> Iterator[FrameScore]:
-    """Batches are cut by count alone, so a second run forms the same ones and gives the same logits."""
+    """Batches are cut by count alone, so a second run forms the same ones and gives the same logits.
+
+    Logits come last, when all of a track is known: some detectors judge a face by those around it in time.
+    """
     crops: list[np.ndarray] = []
     places: list[tuple[int, float, Face]] = []
-
-    def flush() -> Iterator[FrameScore]:
-        logits = predictor.logits(np.stack(crops), batch=config.batch)
-        for (frame, seconds, face), logit in zip(places, logits, strict=True):
-            x0, y0, x1, y1 = (float(side) for side in face.box)
-            yield FrameScore(clip, frame, seconds, _track(face), float(logit), (x0, y0, x1, y1))
-        crops.clear()
-        places.clear()
+    seen: list[np.ndarray] = []
 
     for frame, face in watch.faces(finder, config.every):
         crops.append(crop_for(predictor, frame.image, face))
         places.append((frame.index, frame.time.seconds, face))
         if len(crops) == config.batch:
-            yield from flush()
+            seen.append(predictor.observe(np.stack(crops), batch=config.batch))
+            crops.clear()
     if crops:
-        yield from flush()
+        seen.append(predictor.observe(np.stack(crops), batch=config.batch))
+    if not places:
+        return
+    tracks = np.array([_track(face) for _, _, face in places])
+    logits = predictor.conclude(np.concatenate(seen), tracks, batch=config.batch)
+    for (frame, seconds, face), logit in zip(places, logits, strict=True):
+        x0, y0, x1, y1 = (float(side) for side in face.box)
+        yield FrameScore(clip, frame, seconds, _track(face), float(logit), (x0, y0, x1, y1))
 
 
 def crop_for(predictor: Predictor, image: np.ndarray, face: Face) -> np.ndarray:

@@ -2,12 +2,23 @@
 
 from __future__ import annotations
 
-from detect.models import frame, frequency, mesonet, multitask
-from detect.models.contract import Detection, Detector, DetectorSpec
+from detect.models import frame, frequency, mesonet, multitask, temporal
+from detect.models.contract import Detection, Detector, DetectorSpec, TrackDetector
 from detect.registry import detectors
 from shared.types import Framing
 
-__all__ = ["Detection", "Detector", "DetectorSpec", "build_detector", "frame", "frequency", "mesonet", "multitask"]
+__all__ = [
+    "Detection",
+    "Detector",
+    "DetectorSpec",
+    "TrackDetector",
+    "build_detector",
+    "frame",
+    "frequency",
+    "mesonet",
+    "multitask",
+    "temporal",
+]
 
 
 def build_detector(

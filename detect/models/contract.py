@@ -68,3 +68,30 @@ class Detector(nn.Module):
     def exported_config(self) -> dict[str, Any]:
         """What ``config.json`` holds beside Assay's own entry; empty unless another tool can load the folder."""
         return {}
+
+
+class TrackDetector(Detector):
+    """Base of detectors that judge a face over several frames, level "clip".
+
+    The work is in two steps, so that a frame that lies in many sequences is looked at once: :meth:`observe` sees single
+    faces, :meth:`judge` sequences of what it saw.
+    """
+
+    def observe(self, x: Tensor) -> Tensor:
+        """(N, 3, S, S) normalised faces -> (N, K) what is to be known of each."""
+        raise NotImplementedError(f"{type(self).__name__} must implement observe")
+
+    def judge(self, seen: Tensor) -> Tensor:
+        """(B, T, K) observations of a face in order of time -> (B,) logits."""
+        raise NotImplementedError(f"{type(self).__name__} must implement judge")
+
+    def forward(self, x: Tensor) -> Detection:
+        """(B, T, 3, S, S) normalised sequences -> logits (B,), no mask.
+
+        Single faces (B, 3, S, S) are judged as sequences in which nothing changes.
+        """
+        if x.ndim == 4:
+            seen = self.observe(x).unsqueeze(1).expand(-1, self.spec.frames_per_clip, -1)
+        else:
+            seen = self.observe(x.flatten(0, 1)).unflatten(0, (x.shape[0], x.shape[1]))
+        return Detection(self.judge(seen), None)

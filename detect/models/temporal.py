@@ -1,0 +1,147 @@
+"""A track judged as a whole: a timm backbone on every face, and a small network over what it saw from face to face.
+
+A swapper draws frame after frame without knowing the one before, so what it leaves flickers: in sharpness, colour and
+in where the seam lies. The logit is the mean of the frames' own logits plus what the sequence adds. Sources: Guera and
+Delp, "Deepfake video detection using recurrent neural networks", AVSS 2018, for recurrence over frame features; Zheng
+et al., "Exploring temporal coherence for more general video face forgery detection", ICCV 2021, for a transformer in
+its place.
+
+Names are ``BACKBONE``, ``BACKBONE+transformer`` (the same), ``BACKBONE+gru``, and with the number of faces that are
+looked at together ``BACKBONE+gru16``; 8 when it is left out.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from dataclasses import replace
+from typing import NamedTuple
+
+import torch
+from timm.models.vision_transformer import Block
+from torch import Tensor, nn
+
+from detect.models.backbone import create_backbone, describe_backbone, initial_weights, start_undecided
+from detect.models.contract import TrackDetector
+from detect.registry import detectors
+from shared.errors import ConfigError, UnknownNameError
+from shared.types import Framing
+
+_WIDTH = 128
+_HEADS = 4
+_DEPTH = 2
+_FRAMES = 8
+_FRAMES_RANGE = (2, 64)
+_HEAD_STD = 0.01
+_KINDS = ("transformer", "gru")
+
+
+class TemporalName(NamedTuple):
+    """What a name of the family says: the backbone, what runs over its features, and how many faces at once."""
+
+    backbone: str
+    kind: str
+    frames: int
+
+
+def parse_name(name: str) -> TemporalName:
+    """The parts of a name such as ``tf_efficientnet_lite0+gru16``.
+
+    Raises:
+        UnknownNameError: what follows the plus sign is neither "transformer" nor "gru".
+        ConfigError: a number of faces outside 2 to 64.
+    """
+    backbone, _, rest = name.partition("+")
+    found = re.fullmatch(r"([a-z]*)(\d*)", rest)
+    kind = (found[1] if found else rest) or _KINDS[0]
+    if kind not in _KINDS:
+        raise UnknownNameError(f"nothing called {rest!r} runs over frames", hint=f"{backbone}+gru or +transformer16")
+    frames = int(found[2]) if found and found[2] else _FRAMES
+    low, high = _FRAMES_RANGE
+    if not low <= frames <= high:
+        raise ConfigError(f"{name} looks at {frames} faces together, not {low} to {high}", hint="8 is usual")
+    return TemporalName(backbone, kind, frames)
+
+
+@detectors.register("temporal")
+class TemporalDetector(TrackDetector):
+    """A backbone, and a transformer or a recurrent network over its features.
+
+    Raises:
+        UnknownNameError: no such backbone, or nothing of that name runs over frames.
+        WeightsError: pretrained weights are asked for and cannot be had.
+        ConfigError: the backbone does not take that input size.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        *,
+        input_px: int | None = None,
+        framing: Framing = "whole",
+        pretrained: bool = False,
+        download: bool = False,
+        drop_rate: float = 0.0,
+        drop_path_rate: float = 0.0,
+    ) -> None:
+        super().__init__()
+        parts = parse_name(name)
+        self.net = create_backbone(parts.backbone, input_px, drop_rate, drop_path_rate)
+        described = describe_backbone(self.net, name, family="temporal", input_px=input_px, framing=framing)
+        self.spec = replace(described, level="clip", frames_per_clip=parts.frames)
+        start_undecided(self.net)
+        self.initial_weights = initial_weights(self.net, parts.backbone, pretrained=pretrained, download=download)
+        features = int(getattr(self.net, "head_hidden_size", None) or self.net.num_features)  # type: ignore[arg-type]
+        self.enter = nn.Sequential(nn.LayerNorm(features), nn.Linear(features, _WIDTH))
+        self.over = _Recurrent() if parts.kind == "gru" else _Attending(drop_rate)
+        self.head = nn.Linear(_WIDTH, 1)
+        nn.init.normal_(self.head.weight, std=_HEAD_STD)
+        nn.init.zeros_(self.head.bias)
+
+    def observe(self, x: Tensor) -> Tensor:
+        """(N, 3, S, S) normalised faces -> (N, F + 1): the backbone's features, and its own logit last."""
+        maps = self.net.forward_features(x)  # type: ignore[operator]
+        features = self.net.forward_head(maps, pre_logits=True)  # type: ignore[operator]
+        return torch.cat([features, self.net.forward_head(maps)], 1)  # type: ignore[operator]
+
+    def judge(self, seen: Tensor) -> Tensor:
+        """(B, T, F + 1) observations in order of time -> (B,) logits."""
+        alone = seen[..., -1].mean(1)
+        return alone + self.head(self.over(self.enter(seen[..., :-1]))).squeeze(1)
+
+
+class _Attending(nn.Module):
+    """A transformer encoder; a token of its own gathers what the frames say."""
+
+    def __init__(self, drop_rate: float) -> None:
+        super().__init__()
+        self.token = nn.Parameter(torch.zeros(1, 1, _WIDTH))
+        self.blocks = nn.Sequential(
+            *(Block(_WIDTH, _HEADS, mlp_ratio=2, qkv_bias=True, proj_drop=drop_rate) for _ in range(_DEPTH))
+        )
+        self.norm = nn.LayerNorm(_WIDTH)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, T, C) -> (B, C)."""
+        x = x + positions(x.shape[1]).to(x)
+        x = torch.cat([self.token.expand(x.shape[0], -1, -1).to(x), x], 1)
+        return self.norm(self.blocks(x))[:, 0]
+
+
+class _Recurrent(nn.Module):
+    """Gated recurrent units in both directions, averaged over time."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.gru = nn.GRU(_WIDTH, _WIDTH // 2, batch_first=True, bidirectional=True)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, T, C) -> (B, C)."""
+        return self.gru(x)[0].mean(1)
+
+
+def positions(frames: int, width: int = _WIDTH) -> Tensor:
+    """(``frames``, ``width``): sines and cosines of each place (Vaswani et al., 2017, section 3.5)."""
+    place = torch.arange(frames, dtype=torch.float32).unsqueeze(1)
+    rate = torch.exp(torch.arange(0, width, 2, dtype=torch.float32) * (-math.log(10000.0) / width))
+    return torch.stack([torch.sin(place * rate), torch.cos(place * rate)], 2).flatten(1)

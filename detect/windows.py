@@ -1,0 +1,38 @@
+"""Which faces of a track are looked at together by detectors that judge sequences."""
+
+from __future__ import annotations
+
+import numpy as np
+
+
+def window(count: int, centre: int, frames: int, stride: int = 1) -> np.ndarray:
+    """(``frames``,) ascending places among ``count``, every ``stride``-th, as near to ``centre`` in the middle as fits.
+
+    Where the stride leads out of the track it is made smaller; a track with fewer faces than ``frames`` gives all of
+    them, some more than once, evenly.
+
+    Raises:
+        ValueError: there is no face.
+    """
+    if count < 1:
+        raise ValueError("a window needs a face")
+    if count < frames:
+        return np.rint(np.linspace(0, count - 1, frames)).astype(np.int64)
+    step = max(1, min(stride, (count - 1) // max(1, frames - 1)))
+    span = (frames - 1) * step
+    first = min(max(centre - span // 2, 0), count - 1 - span)
+    return first + step * np.arange(frames, dtype=np.int64)
+
+
+def windows_of(tracks: np.ndarray, frames: int) -> np.ndarray:
+    """(N, ``frames``) rows: for each face the window of its own track around it.
+
+    ``tracks`` (N,) are the track numbers of faces in order of time; a face without a track (below 0) is looked at
+    alone, as a sequence of itself.
+    """
+    rows = np.repeat(np.arange(len(tracks))[:, None], frames, 1)
+    for track in np.unique(tracks[tracks >= 0]):
+        own = np.flatnonzero(tracks == track)
+        for place, row in enumerate(own):
+            rows[row] = own[window(len(own), place, frames)]
+    return rows

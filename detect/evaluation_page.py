@@ -12,6 +12,7 @@ from pathlib import Path
 import jinja2
 import numpy as np
 
+from detect.calibration_card import CALIBRATION_WORDS
 from detect.error_card import Rate
 from detect.evaluation import EvaluationResult, Part, Slice
 from detect.evaluation_plots import draw_error_card, draw_parts, draw_region_parts
@@ -35,7 +36,12 @@ _LEVELS = ("clip", "track", "frame")
 
 
 def render_page(
-    result: EvaluationResult, clips: Sequence[ScoredClip], curves_png: bytes, *, has_sheet: bool = False
+    result: EvaluationResult,
+    clips: Sequence[ScoredClip],
+    curves_png: bytes,
+    *,
+    has_sheet: bool = False,
+    calibration_png: bytes | None = None,
 ) -> str:
     """The page as HTML with every picture inside it and every foreign text escaped.
 
@@ -44,6 +50,7 @@ def render_page(
         clips: scored, for the spread of scores in each part.
         curves_png: see :func:`detect.curves.draw_curves`.
         has_sheet: whether ``regions.png`` lies beside the page.
+        calibration_png: see :func:`detect.calibration_curves.draw_calibration`.
     """
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(TEMPLATES), autoescape=True, undefined=jinja2.StrictUndefined
@@ -66,6 +73,8 @@ def render_page(
         card_png=draw_error_card(result.error_card) if len(result.error_card) > 1 else None,
         regions_png=None if regions is None else draw_region_parts(regions.parts),
         has_sheet=has_sheet,
+        calibration_png=calibration_png,
+        calibration_words=CALIBRATION_WORDS,
     )
 
 
@@ -84,9 +93,13 @@ def summary(result: EvaluationResult) -> list[str]:
             f"At the threshold {result.threshold:.3g} (chosen on {result.threshold_from}) it misses {missed} of the "
             f"fakes and calls {alarms} of the real clips fake."
         )
+    worth = result.calibration.find("cllr") if result.calibration else None
+    if worth is not None:
+        told.append(f"Calibrated: Cllr {_metric(worth)} bits, where 0 is perfect and 1 says nothing.")
     blind = result.counts.real_without_face + result.counts.fake_without_face
     if blind:
-        told.append(f"{blind} clips have no usable face; they have no score and are in no metric.")
+        some = "clip has" if blind == 1 else "clips have"
+        told.append(f"{blind} {some} no usable face, so no score, and no part in any metric.")
     return told
 
 

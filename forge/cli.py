@@ -11,9 +11,10 @@ from forge.commands.models import models
 from forge.commands.quality import quality
 from forge.commands.recipes import recipes
 from forge.commands.redraw import redraw
+from forge.commands.suggest import suggest
 from forge.commands.swap import swap
 from forge.commands.train import train
 
 app = typer.Typer(help="Train swappers, make labelled fakes, measure them.", no_args_is_help=True)
-for command in (train, coverage, lr, swap, quality, redraw, build, models, recipes):
+for command in (train, coverage, lr, swap, quality, redraw, build, suggest, models, recipes):
     app.command()(command)

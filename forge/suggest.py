@@ -9,19 +9,19 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
-from math import prod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from forge.building.cast import Model, Shot, models_of, shots_of, splits_of
-from forge.building.draws import pairs_of, seed_for
+from forge.building.cast import Shot, models_of, shots_of, splits_of
+from forge.building.draws import seed_for
 from forge.building.plan import SELF
-from forge.building.spec import ManipulationConfig, Spec, load_spec, sample_size
+from forge.building.spec import ManipulationConfig, Spec, load_spec
 from forge.set_text import set_text
+from forge.suggest_fit import Cast, fitted, reached, shares_of
 from shared.config import from_mapping, need, read_toml, to_mapping
 from shared.errors import UsageError
 from shared.registry import near_matches
@@ -30,7 +30,6 @@ from shared.storage import sha256_file, write_text
 from shared.types import SPLITS
 
 _METRICS = ("tpr@fpr1%", "tpr@fpr5%")
-_CLOSE = 0.1
 _SEEDS = 1 << 31
 _PLACED = ("/", "$")
 
@@ -96,36 +95,6 @@ class Suggestion:
     notes: tuple[str, ...]
 
 
-@dataclass(frozen=True)
-class _Cast:
-    """The people that the fakes are counted by: models, and each person's pieces."""
-
-    models: tuple[Model, ...]
-    shots: dict[str, int]
-
-    def count(self, one: ManipulationConfig, seed: int) -> int:
-        """Fakes of a manipulation, self-swaps and renditions not counted."""
-        variants = min(_grid(one), sample_size(one.combine) or _grid(one))
-        total = 0
-        for model in self.models:
-            if model.config.name == one.swapper:
-                clips = sum(min(self.shots[target], one.clips or self.shots[target])
-                            for _, target in pairs_of(one, model.people, seed))  # fmt: skip
-                total += clips * variants * self._exports(one, model)
-        return total
-
-    def most_pairs(self, one: ManipulationConfig) -> int:
-        """Ordered pairs of the largest model that the manipulation uses."""
-        sizes = [len(model.people) for model in self.models if model.config.name == one.swapper]
-        return max((size * (size - 1) for size in sizes), default=0)
-
-    @staticmethod
-    def _exports(one: ManipulationConfig, model: Model) -> int:
-        if model.run is not None:
-            return 1
-        return len([step for step in model.config.ladder if not one.steps or step in one.steps])
-
-
 def suggest(scoreboard: Path, settings: Path, out: Path, config: SuggestConfig | None = None) -> Suggestion:
     """The settings of the next set, to be written to ``out``; nothing is written.
 
@@ -147,7 +116,7 @@ def suggest(scoreboard: Path, settings: Path, out: Path, config: SuggestConfig |
     seed = seed_for(spec.set.seed, "suggest", mark) % _SEEDS
     shots = shots_of(spec, Path())
     splits = splits_of(spec, shots)
-    cast = _Cast(tuple(models_of(spec, splits)), _pieces(spec, shots))
+    cast = Cast(tuple(models_of(spec, splits)), _pieces(spec, shots))
     rows = _rows_of(board, spec)
     choices, changed = _chosen(rows, spec, cast, seed, _detectors(board, config.detectors), config)
     mapping = _next_mapping(read_toml(settings), spec, changed, seed, out, config)
@@ -170,56 +139,6 @@ def write_suggestion(out: Path, suggestion: Suggestion, *, force: bool = False) 
         raise UsageError(f"{out} is there", hint="choose another --out, or say --force")
     write_text(out, suggestion.text)
     return out
-
-
-def shares_of(missed: Sequence[float], floor: float) -> list[float]:
-    """Shares that sum to one: ``floor`` of it equally, the rest by what is ``missed``; equal where nothing is."""
-    total = sum(missed)
-    equal = 1.0 / len(missed)
-    return [floor * equal + (1 - floor) * (equal if total <= 0 else one / total) for one in missed]
-
-
-def fitted(
-    one: ManipulationConfig, wanted: float, most_pairs: int, most_clips: int, count: Callable[[ManipulationConfig], int]
-) -> ManipulationConfig:
-    """``one`` with about ``wanted`` fakes: other pairs first, then combinations of factors, then clips of a person.
-
-    A knob is turned only as long as those before it did not reach. Pairs that are listed by name stay as they are.
-    """
-    knobs: list[tuple[int, Callable[[ManipulationConfig, int], ManipulationConfig]]] = []
-    if isinstance(one.pairs, str):
-        knobs.append((most_pairs, lambda m, n: replace(m, pairs=f"sample:{n}")))
-    if one.factors:
-        knobs.append((_grid(one), lambda m, n: replace(m, combine=f"sample:{n}")))
-    knobs.append((most_clips, lambda m, n: replace(m, clips=n)))
-    for most, turn in knobs:
-        if most < 1 or _reached(count(one), wanted):
-            continue
-        number = _bisected(most, wanted, lambda n, turn=turn, one=one: count(turn(one, n)))
-        turned = turn(one, number)
-        if abs(count(turned) - wanted) < abs(count(one) - wanted):
-            one = turned
-    return one
-
-
-def _reached(count: int, wanted: float) -> bool:
-    return abs(count - wanted) <= max(0.5, _CLOSE * wanted)
-
-
-def _bisected(most: int, wanted: float, count: Callable[[int], int]) -> int:
-    """The number from 1 to ``most`` whose count comes nearest to ``wanted``; counts grow with it."""
-    low, high = 1, most
-    while low < high:
-        middle = (low + high) // 2
-        if count(middle) < wanted:
-            low = middle + 1
-        else:
-            high = middle
-    return min((n for n in (low - 1, low) if n >= 1), key=lambda n: (abs(count(n) - wanted), n))
-
-
-def _grid(one: ManipulationConfig) -> int:
-    return prod(len(values) for values in one.factors.values())
 
 
 def _pieces(spec: Spec, shots: Sequence[Shot]) -> dict[str, int]:
@@ -261,7 +180,7 @@ def _missed(row: Row | None, detectors: Sequence[str], metric: str) -> tuple[tup
 def _chosen(
     rows: Mapping[str, Row],
     spec: Spec,
-    cast: _Cast,
+    cast: Cast,
     seed: int,
     detectors: Sequence[str],
     config: SuggestConfig,
@@ -412,7 +331,7 @@ def _reason(choice: Choice) -> list[str]:
     ]
     if choice.changes:
         lines.append("; ".join(choice.changes))
-    if not _reached(choice.fakes, choice.wanted):
+    if not reached(choice.fakes, choice.wanted):
         lines.append(
             f"{choice.wanted:.0f} would fit: its pairs, factors and clips do not give that number. Add people, clips "
             "or factors."

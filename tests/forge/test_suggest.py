@@ -12,7 +12,8 @@ from benchmarks.build_kill import toy_set
 from forge.building.build import plan_build
 from forge.building.spec import ManipulationConfig, load_spec
 from forge.set_text import inline, set_text
-from forge.suggest import SuggestConfig, fitted, next_name, shares_of, suggest, write_suggestion
+from forge.suggest import SuggestConfig, next_name, suggest, write_suggestion
+from forge.suggest_fit import fitted, shares_of
 from shared.cli import run
 from shared.config import write_toml
 from shared.errors import ConfigError, UsageError

@@ -17,8 +17,7 @@ NOT_CALIBRATED = (
     "`assay detect calibrate THIS_FOLDER --dataset SET` fits both."
 )
 
-_TITLES = ("Calibration", "Validated domain")
-_MEANING = {
+CALIBRATION_WORDS = {
     "cllr": "Cllr, bits: 0 is perfect, 1 says nothing",
     "cllr_min": "its discrimination part",
     "cllr_cal": "its calibration part",
@@ -26,13 +25,16 @@ _MEANING = {
     "brier": "Brier score of the probability",
     "log_loss": "log loss of the probability",
 }
+"""What each measure is, for people."""
+
+_TITLES = ("Calibration", "Validated domain")
 
 
 def calibration_text(calibration: Calibration) -> str:
     """The card's section on calibration, Markdown."""
     ratio = calibration.likelihood
     rows = "".join(
-        f"| {_MEANING.get(each.metric, each.metric)} | {each.value:.3f} | {_interval(each)} |\n"
+        f"| {CALIBRATION_WORDS.get(each.metric, each.metric)} | {each.value:.3f} | {_interval(each)} |\n"
         for each in calibration.quality
     )
     return (

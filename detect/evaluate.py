@@ -6,6 +6,7 @@ face has no score: it is counted beside the metrics, and never scored for it.
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Literal
@@ -14,6 +15,7 @@ import numpy as np
 from scipy.special import expit
 
 from detect.bootstrap import BootstrapSettings, clip_clusters, evaluate_samples
+from detect.calibration_section import calibrated
 from detect.config import EvaluateConfig
 from detect.curves import CurveData, draw_curves
 from detect.data import dataset_digest
@@ -87,18 +89,21 @@ def evaluate_detector(
     records = chosen_records(records, config, _learned(detector))
     judged = judge(detector, folder, records, config)
     regions = measure_regions(folder, judged, config)
+    worth = calibrated(detector, judged, folder, config)
     result = evaluate_clips(
         judged.clips,
         config,
         dataset={"name": folder.name, "manifest_sha256": dataset_digest(folder)},
         detector=judged.detector,
         operating_point=judged.operating_point,
-        notes=(*judged.notes, *seen_in_training(records, judged.learned)),
+        notes=(*judged.notes, *seen_in_training(records, judged.learned), *worth.notes),
         measured=_measured(folder, judged),
         learned=judged.learned,
         regions=None if regions is None else regions.report,
     )
-    return result, write_evaluation(out, result, judged.clips, sheet=None if regions is None else regions.sheet)
+    result = dataclasses.replace(result, calibration=worth.section)
+    pictures = {"regions.png": None if regions is None else regions.sheet, "calibration.png": worth.picture}
+    return result, write_evaluation(out, result, worth.clips, pictures=pictures)
 
 
 def _measured(folder: DatasetFolder, judged: Judged) -> Mapping[ClipId, Mapping[str, str]]:
@@ -216,11 +221,16 @@ def evaluate_clips(
 
 
 def write_evaluation(
-    folder: Path, result: EvaluationResult, clips: Sequence[ScoredClip], *, sheet: bytes | None = None
+    folder: Path,
+    result: EvaluationResult,
+    clips: Sequence[ScoredClip],
+    *,
+    pictures: Mapping[str, bytes | None] | None = None,
 ) -> Path:
     """Writes ``evaluation.json`` and ``.html``, ``scores.jsonl``, ``frames.parquet`` and ``curves.png`` as ``folder``.
 
-    ``sheet``: PNG of faces and the regions drawn on them, written as ``regions.png``.
+    ``pictures``: PNGs by file name, those that there are: ``regions.png``, faces and the regions drawn on them, and
+    ``calibration.png``.
 
     Raises:
         StorageError: the disk refused.
@@ -235,14 +245,17 @@ def write_evaluation(
         slices=[(part.name, e) for part in result.slices for e in part.evaluations if e.metric == "auc"],
     )
     curves = draw_curves(data)
-    page = render_page(result, clips, curves, has_sheet=sheet is not None)
+    extra = {name: png for name, png in (pictures or {}).items() if png is not None}
+    page = render_page(
+        result, clips, curves, has_sheet="regions.png" in extra, calibration_png=extra.get("calibration.png")
+    )
     with replacing_folder(folder) as draft:
         (draft / _RESULT).write_text(render_json(result), encoding="utf-8")
         write_scores(draft, clips, clip_clusters([clip.record for clip in clips], result.cluster_by))
         (draft / PAGE_NAME).write_text(page, encoding="utf-8")
         (draft / "curves.png").write_bytes(curves)
-        if sheet is not None:
-            (draft / "regions.png").write_bytes(sheet)
+        for name, png in extra.items():
+            (draft / name).write_bytes(png)
     return folder
 
 

@@ -9,6 +9,7 @@ from typing import Literal
 
 import msgspec
 
+from detect.calibration_section import CalibrationSection
 from detect.config import ClusterBy
 from detect.error_card import ErrorRow
 from detect.regions import RegionReport
@@ -71,6 +72,7 @@ class EvaluationResult:
         protocols: the same clips by what is new to the detector in them; empty where it does not say what it learned.
         error_card: rates of missed fakes and false alarms by everything that is known of the clips.
         regions: how well the forged region is drawn, for a detector that draws it and a set that has masks.
+        calibration: how good the calibrated scores are; None without a calibration for them.
     """
 
     dataset: dict[str, str]
@@ -90,6 +92,7 @@ class EvaluationResult:
     protocols: tuple[Slice, ...] = ()
     error_card: tuple[ErrorRow, ...] = ()
     regions: RegionReport | None = None
+    calibration: CalibrationSection | None = None
 
     def find(self, metric: str, level: str = "clip") -> Evaluation | None:
         """The value of one metric at one level, or None where the data cannot give it."""

@@ -174,7 +174,8 @@ def _samples(rows: Iterable[tuple[int, float | None, Label | None]]) -> Samples:
 def write_clip_scores(path: Path, clips: Sequence[ScoredClip], clusters: Mapping[ClipId, int] | None = None) -> None:
     """Replaces ``path`` by one JSON object a clip, in the order of their ids.
 
-    ``score`` is the sigmoid of ``logit``, not a probability; both are null for a clip without a scored face.
+    ``score`` is the sigmoid of ``logit``, not a probability; both are null for a clip without a scored face. A detector
+    with a calibration adds ``probability`` and ``llr``, log10 of the likelihood ratio.
     ``clusters``: which clips share people, by id; a comparison draws its replicates by them.
 
     Raises:
@@ -206,6 +207,7 @@ def _line(clip: ScoredClip, cluster: int | None) -> dict[str, object]:
         "rendition": clip.record.rendition,
         "logit": logit,
         "score": None if logit is None else float(expit(logit)),
+        **({} if clip.score.llr is None else {"probability": clip.score.probability, "llr": clip.score.llr}),
         "aggregation": clip.score.aggregation,
         "frames_read": clip.score.frames_read,
         "frames_with_face": clip.score.frames_with_face,

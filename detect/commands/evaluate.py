@@ -113,5 +113,7 @@ def _run(detector: Path, dataset: Path, out: Path | None, settings: EvaluateConf
 def _say_where(folder: Path, result: EvaluationResult) -> None:
     console.print(f"page:       {folder / 'evaluation.html'}\nevaluation: {folder / 'evaluation.json'}")
     console.print(f"curves:     {folder / 'curves.png'}")
+    if result.calibration is not None and result.calibration.evaluations:
+        console.print(f"calibrated: {folder / 'calibration.png'}")
     if result.regions is not None:
         console.print(f"regions:    {folder / 'regions.png'} (faces of people: keep it with the set)")

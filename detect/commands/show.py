@@ -28,6 +28,7 @@ def show_evaluation(result: EvaluationResult) -> None:
         )
     _show_misses(result)
     _show_regions(result)
+    _show_calibration(result)
 
 
 def _show_misses(result: EvaluationResult) -> None:
@@ -57,6 +58,19 @@ def _show_regions(result: EvaluationResult) -> None:
         ["manipulation", "clips", "faces", "mean IoU", "pixel AP"],
         rows,
     )
+
+
+def _show_calibration(result: EvaluationResult) -> None:
+    section = result.calibration
+    if section is None or not section.evaluations:
+        return
+    parts = [part for part in section.parts if part.by != "manipulation"]
+    rows = [
+        (each.metric, _cell(each), *(_cell(part.evaluations[place]) for part in parts))
+        for place, each in enumerate(section.evaluations)
+    ]
+    heads = [f"{part.name}\n{part.real} real, {part.fake} fake" for part in parts]
+    console.table(f"Calibrated scores, fitted on {section.fitted_on}", ["measure", "all clips", *heads], rows)
 
 
 def _rate(rate: Rate | None) -> str:

@@ -23,6 +23,7 @@ from detect.calibration_config import CalibrateConfig
 from detect.calibration_cross import FitSamples, left_out_llrs, left_out_odds, make_folds
 from detect.config import AggregateConfig, EvaluateConfig, FaceConfig
 from detect.domain import read_domain
+from detect.evaluate import evaluate_detector
 from detect.export import DetectorFacts, save_detector
 from detect.learned import LEARNED_NAME, learned_document
 from detect.models import build_detector
@@ -310,3 +311,39 @@ def test_sections_of_a_card_are_replaced_and_stand_before_its_limits():
         "# net\n\n## Use\n\ntext\n\n## Calibration\n\nsecond\n\n## Validated domain\n\nthere\n\n## Limits\n\n* one\n"
     )
     assert with_sections("", {"Calibration": "x"}) == "## Calibration\n\nx\n\n"
+
+
+def test_an_evaluation_says_how_good_calibrated_scores_are(done, calibration_set, tmp_path):
+    config = EvaluateConfig(
+        split="val", device="cpu", precision="float32", frames_per_clip=2, workers=1, replicates=20
+    )  # fmt: skip
+    result, folder = evaluate_detector(done.folder, calibration_set, config, out=tmp_path / "evaluation")
+    section = result.calibration
+    assert section is not None
+    assert [each.metric for each in section.evaluations] == ["cllr", "cllr_min", "cllr_cal", "ece", "brier", "log_loss"]
+    assert [part.by for part in section.parts] == ["known", "manipulation"]
+    assert any("of 24 clips lie outside" in note for note in section.notes)  # the one in which no face was found
+    document = json.loads((folder / "evaluation.json").read_text())
+    assert document["calibration"]["evaluations"][0]["metric"] == "cllr"
+    lines = [json.loads(line) for line in (folder / "scores.jsonl").read_text().splitlines()]
+    scored = [line for line in lines if line["logit"] is not None]
+    assert len(scored) == 23
+    assert all(0 < line["probability"] < 1 and abs(line["llr"]) < 3 for line in scored)
+    assert all("probability" not in line for line in lines if line["logit"] is None)
+    page = (folder / "evaluation.html").read_text()
+    assert "Calibrated scores" in page
+    assert "manipulations of the calibration (11 + 12)" in page
+    assert (folder / "calibration.png").stat().st_size > 10_000
+
+
+def test_scores_made_otherwise_are_not_called_calibrated(done, calibration_set, tmp_path):
+    config = EvaluateConfig(
+        split="val", device="cpu", precision="float32", frames_per_clip=2, workers=1, replicates=5,
+        aggregate=AggregateConfig(method="mean"),
+    )  # fmt: skip
+    result, folder = evaluate_detector(done.folder, calibration_set, config, out=tmp_path / "evaluation")
+    assert result.calibration is None
+    assert any("No calibrated scores" in note and "'mean'" in note for note in result.notes)
+    assert "probability" not in (folder / "scores.jsonl").read_text()
+    assert "Calibrated scores" not in (folder / "evaluation.html").read_text()
+    assert not (folder / "calibration.png").exists()

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import matplotlib as mpl
 import numpy as np
 from matplotlib.figure import Figure
+from scipy.special import expit
 
 from benchmarks.detectors import Scores, left_out
 from benchmarks.schema import Measurement
@@ -155,15 +156,24 @@ def calibration_cells(
 
 
 def _calibrated(fitted: Case, case: Case) -> dict[str, float]:
+    """Measures of the test clips by calibrations that count each person once, and ("by clip") each clip for itself.
+
+    Counting people is what ``detect calibrate`` does by default. It is cautious: four people who are told apart without
+    an error say no more than five to one, so its calibration error cannot fall below a sixth.
+    """
     numbers = {person: place for place, person in enumerate(sorted({*fitted.people, *case.people}))}
     who, asked = (np.array([numbers[person] for person in one.people]) for one in (fitted, case))
-    likelihood = fit_likelihood(fitted.labels, fitted.logits, who, "logistic", replicates=0)
-    probability = fit_probability(fitted.labels, fitted.logits, who, "platt")
     weights = person_weights(case.labels, asked)
-    told = 1 / (1 + np.exp(-probability.log_odds(case.logits)))
-    ratios = ratio_metrics(case.labels, likelihood.llr(case.logits), weights)
-    return {"Cllr": ratios["cllr"], "Cllr_min": ratios["cllr_min"],
-            "ECE": probability_metrics(case.labels, told, weights, 0.5)["ece"]}  # fmt: skip
+    found: dict[str, float] = {}
+    for name, counted in (("", who), (" by clip", np.arange(who.size))):
+        likelihood = fit_likelihood(fitted.labels, fitted.logits, counted, "logistic", replicates=0)
+        probability = fit_probability(fitted.labels, fitted.logits, counted, "platt")
+        ratios = ratio_metrics(case.labels, likelihood.llr(case.logits), weights)
+        told = expit(probability.log_odds(case.logits))
+        found[f"Cllr{name}"] = ratios["cllr"]
+        found[f"ECE{name}"] = probability_metrics(case.labels, told, weights, 0.5)["ece"]
+        found["Cllr_min"] = ratios["cllr_min"]
+    return found
 
 
 def region_cells(scores: Sequence[Scores], test: Sequence[ClipRecord]) -> list[Cell]:
@@ -197,7 +207,9 @@ TARGETS: dict[str, tuple[float, str]] = {
     "unseen": (0.95, "higher"),
     "unseen at c40": (0.85, "higher"),
     "Cllr, seen": (0.5, "lower"),
+    "Cllr by clip, seen": (0.5, "lower"),
     "ECE, seen": (0.05, "lower"),
+    "ECE by clip, seen": (0.05, "lower"),
     "IoU, seen": (0.6, "higher"),
 }
 """What is aimed at, for the rows that learn from both."""

@@ -13,6 +13,7 @@ from detect.config import TrainConfig
 from detect.data import ClipFaces
 from detect.evaluate import EvaluationResult
 from detect.export import DetectorFacts
+from detect.models import DetectorSpec
 from shared.scores import Evaluation
 from shared.types import SPLITS, ClipRecord
 
@@ -24,7 +25,7 @@ tags: [deepfake-detection, face-forensics, assay]
 
 # {name}: a face forgery detector
 
-Gives one logit for one aligned face crop; larger means more likely forged. Trained with Assay on the dataset
+Gives one logit for {judged}; larger means more likely forged. Trained with Assay on the dataset
 "{dataset}".
 {leak}
 ## Use
@@ -33,11 +34,7 @@ Gives one logit for one aligned face crop; larger means more likely forged. Trai
 assay inspect suspect.mp4 --detector THIS_FOLDER --out case
 ```
 
-or, on crops cut as described below, with timm alone:
-
-```python
-model = timm.create_model("local-dir:THIS_FOLDER", pretrained=True).eval()   # (B, 3, {px}, {px}) -> (B, 1)
-```
+{alone}
 
 ## Input
 
@@ -72,6 +69,14 @@ forgeries of other kinds: `assay detect evaluate THIS_FOLDER SET`.
 * A high score is a reason to look closer, not a finding about a person.
 """
 
+_TIMM = """or, on crops cut as described below, with timm alone:
+
+```python
+model = timm.create_model("local-dir:THIS_FOLDER", pretrained=True).eval()   # (B, 3, PX, PX) -> (B, 1)
+```"""
+_ONNX = """or anywhere else, after `assay detect export THIS_FOLDER --format onnx --out detector.onnx`. The network
+is more than a timm model, so timm alone does not load it."""
+
 
 @dataclass(frozen=True)
 class CardFacts:
@@ -103,6 +108,8 @@ def render_card(detector: DetectorFacts, facts: CardFacts, validation: Evaluatio
         leak = f"\n> **The splits leaked when this was trained** ({facts.leak}). The numbers below say little.\n"
     return _CARD.format(
         name=spec.name,
+        judged=_judged(spec),
+        alone=(_TIMM if spec.family == "frame" else _ONNX).replace("PX", str(spec.input_px)),
         dataset=facts.dataset,
         leak=leak,
         px=spec.input_px,
@@ -201,6 +208,12 @@ def _manipulations(records: Sequence[ClipRecord]) -> str:
 
 def _initial(weights: str) -> str:
     return "random weights" if weights == "random" else f"ImageNet weights ({weights})"
+
+
+def _judged(spec: DetectorSpec) -> str:
+    if spec.level == "clip":
+        return f"a sequence of {spec.frames_per_clip} aligned crops of a face"
+    return "one aligned face crop"
 
 
 def _triple(values: tuple[float, float, float]) -> str:

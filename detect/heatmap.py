@@ -12,6 +12,7 @@ import torch
 from pytorch_grad_cam import HiResCAM
 from torch import Tensor, nn
 
+from detect.models.backbone import backbone_of
 from detect.models.contract import Detection, Detector
 
 _LEAST_SIDE = 4
@@ -49,7 +50,8 @@ def last_map_layer(detector: Detector, px: int) -> nn.Module | None:
         if isinstance(output, Tensor) and output.ndim == 4 and min(output.shape[-2:]) >= _LEAST_SIDE:
             found.append(module)
 
-    leaves = [module for module in detector.modules() if not list(module.children())]
+    parts = backbone_of(detector).named_modules()
+    leaves = [leaf for name, leaf in parts if not list(leaf.children()) and "attn" not in name]  # those are no pictures
     handles = [leaf.register_forward_hook(note) for leaf in leaves]
     try:
         with torch.inference_mode():

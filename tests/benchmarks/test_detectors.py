@@ -130,11 +130,8 @@ def test_calibrations_are_fitted_on_validation_people_and_suffer_from_what_is_un
     found = {cell.what: cell.value for cell in calibration_cells(scores, _set(), _set("val"), "set")}
     assert found["Cllr, seen"] < 0.7 < found["Cllr, unseen"]
     assert found["ECE by clip, seen"] < found["ECE, seen"]
-    assert set(found) == {
-        f"{m}, {part}"
-        for m in ("Cllr", "Cllr_min", "ECE", "Cllr by clip", "ECE by clip")
-        for part in ("seen", "unseen")
-    }
+    names = ("Cllr", "Cllr_min", "ECE", "Cllr by clip", "ECE by clip")
+    assert set(found) == {f"{name}, {part}" for name in names for part in ("seen", "unseen")}
 
 
 def test_regions_are_means_over_clips_with_intervals_over_people():

@@ -11,6 +11,7 @@ import pytest
 import torch
 
 from detect import evaluate as evaluation_module
+from detect.calibration_section import Calibrated
 from detect.config import AggregateConfig, EvaluateConfig, FaceConfig
 from detect.evaluate import evaluate_detector
 from detect.export import DetectorFacts
@@ -123,6 +124,7 @@ def test_an_evaluation_shows_the_regions_and_keeps_faces_out_of_the_page(
     judged = judged_by(folder, Halves(), knows_val(folder))
     monkeypatch.setattr(evaluation_module, "judge", lambda *given: judged)
     monkeypatch.setattr(evaluation_module, "_learned", lambda path: judged.learned)
+    monkeypatch.setattr(evaluation_module, "calibrated", lambda *given: Calibrated(judged.clips))
     monkeypatch.setattr(evaluation_module.DatasetFolder, "open", lambda path: folder)
     result, out = evaluate_detector(Path("halves"), masked_set, QUICK, out=tmp_path / "out")
     assert result.regions.parts[0].iou.value > 0.9

@@ -84,7 +84,7 @@ def toy_set(folder: Path, *, groups: tuple[int, ...] = (2,), frames: int = 8, mo
     names = [f"p{number}" for number in range(sum(groups))]
     people = []
     for number, name in enumerate(names):
-        _film(folder / f"{name}.mp4", frames, number)
+        film(folder / f"{name}.mp4", frames, number)
         people.append(f'[[identity]]\nname = "{name}"\nrights = "synthetic"\nclips = ["{name}.mp4"]\n')
     splits, first = [], 0
     for split, count in zip(("train", "test"), groups, strict=False):
@@ -95,20 +95,26 @@ def toy_set(folder: Path, *, groups: tuple[int, ...] = (2,), frames: int = 8, mo
     return folder / "set.toml"
 
 
-def _film(path: Path, frames: int, number: int) -> None:
+def film(path: Path, frames: int, number: int, *, people: int = 1) -> None:
+    """Draws a clip of ``people`` side by side, each smaller than the one before, with their landmarks beside it."""
     rng = np.random.default_rng(number)
-    shade = rng.integers(120, 220, 3)
-    rows: list[list[float]] = []
-    with VideoWriter(path, width=_SIDE, height=_SIDE, time_base=_BASE, frame_rate=1 / _BASE) as writer:
+    shades = rng.integers(120, 220, (people, 3))
+    rows: list[tuple[int, list[float]]] = []
+    width = _SIDE * people
+    with VideoWriter(path, width=width, height=_SIDE, time_base=_BASE, frame_rate=1 / _BASE) as writer:
         for frame in range(frames):
-            picture = np.clip(rng.normal(90, 6, (_SIDE, _SIDE, 3)), 0, 255).astype(np.uint8)
-            points = (MEAN_FACE * 40 + [18 + frame * 0.7, 20 + number]).astype(np.float32)
-            cv2.fillConvexPoly(picture, cv2.convexHull(points.round().astype(np.int32)), shade.tolist())
-            for part in (range(36, 42), range(42, 48), range(48, 60)):
-                cv2.fillConvexPoly(picture, cv2.convexHull(points[list(part)].round().astype(np.int32)), (60, 30, 30))
+            picture = np.clip(rng.normal(90, 6, (_SIDE, width, 3)), 0, 255).astype(np.uint8)
+            for person in range(people):
+                place = [18 + frame * 0.7 + _SIDE * person, 20 + number]
+                points = (MEAN_FACE * (40 - 6 * person) + place).astype(np.float32)
+                cv2.fillConvexPoly(picture, cv2.convexHull(points.round().astype(np.int32)), shades[person].tolist())
+                for part in (range(36, 42), range(42, 48), range(48, 60)):
+                    hull = cv2.convexHull(points[list(part)].round().astype(np.int32))
+                    cv2.fillConvexPoly(picture, hull, (60, 30, 30))
+                rows.append((frame, points.reshape(-1).tolist()))
             writer.write(picture, Timestamp(frame, _BASE))
-            rows.append(points.reshape(-1).tolist())
-    table = {"frame": list(range(frames)), "landmarks": pa.array(rows, pa.list_(pa.float32(), 136))}
+    points_column = pa.array([points for _, points in rows], pa.list_(pa.float32(), 136))
+    table = {"frame": [frame for frame, _ in rows], "landmarks": points_column}
     pq.write_table(pa.table(table), path.with_suffix(".landmarks.parquet"))
 
 

@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
-from benchmarks.build_kill import fingerprint, kill_and_go_on, toy_set
+from benchmarks.build_kill import film, fingerprint, kill_and_go_on, toy_set
 from forge.building.build import build_set, plan_build, work_folder
 from forge.building.spec import Spec, load_spec
 from shared.dataset import DatasetFolder
@@ -229,3 +229,33 @@ def test_two_builds_of_one_spec_have_one_fingerprint(built, spec, tmp_path):
     out = tmp_path / "again"
     build_set(spec, out, work=work_folder(built.path, None), engine=LocalEngine(1))
     assert fingerprint(out) == fingerprint(built.path)
+
+
+def test_of_two_people_in_a_clip_one_is_forged_and_the_other_stays_real(tmp_path, monkeypatch):
+    monkeypatch.setenv("ASSAY_HOME", str(tmp_path / "home"))
+    settings = toy_set(tmp_path / "clips", groups=(3,), frames=FRAMES)
+    film(tmp_path / "clips" / "p0.mp4", FRAMES, 0, people=2)
+    text = settings.read_text().replace('clips = ["p0.mp4"]', 'clips = [{ path = "p0.mp4", also = ["p1"] }]')
+    text = text.replace('name = "plain"', 'name = "plain"\npairs = [["p2", "p0"]]\none_of_many = true')
+    forged = {}
+    for seed in range(4):
+        settings.write_text(text.replace('name = "toy"', f'name = "toy-{seed}"\nseed = {seed}'))
+        out = tmp_path / f"set-{seed}"
+        build_set(load_spec(settings), out, work=tmp_path / "work", engine=LocalEngine(1))
+        fake = next(
+            r for r in DatasetFolder.open(out).records() if r.id.manipulation == "plain" and r.rendition == "c23"
+        )
+        rows = [row for row in pq.read_table(out / "frames.parquet").to_pylist() if row["clip"] == str(fake.id)]
+        widths = {label: {row["face_px"] for row in rows if row["label"] == label} for label in ("fake", "real")}
+        by_frame = {f: [r["label"] for r in rows if r["frame"] == f] for f in range(FRAMES)}
+        assert all(sorted(labels) in (["fake", "real"], ["real", "real"]) for labels in by_frame.values())
+        assert {f for f, labels in by_frame.items() if "fake" in labels} == {
+            f for a, b in fake.faked for f in range(a, b)
+        }
+        # The first person's face is the larger one: who is named is who was forged.
+        larger = min(widths["fake"]) > max(widths["real"] - widths["fake"], default=0)
+        assert fake.target_identity == ("p0" if larger else "p1")
+        forged[seed] = fake.target_identity
+        if len(set(forged.values())) == 2:
+            break
+    assert set(forged.values()) == {"p0", "p1"}

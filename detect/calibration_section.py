@@ -16,6 +16,7 @@ from detect.calibration_curves import CalibrationData, draw_calibration
 from detect.calibration_files import detector_mark
 from detect.calibration_quality import Told, people_of, quality_of
 from detect.config import AggregateConfig, Aggregation, EvaluateConfig
+from detect.data import dataset_digest
 from detect.domain import Domain, FileFacts, clip_facts, domain_note, read_domain
 from detect.export import detector_folder, read_facts
 from detect.external_settings import parse_reference
@@ -24,6 +25,8 @@ from detect.scored import ScoredClip, clip_samples
 from shared.bootstrap import BootstrapSettings, clip_clusters
 from shared.dataset import DatasetFolder
 from shared.scores import Evaluation
+
+_ITS_OWN = "These are the clips that the calibration was fitted on, so the numbers flatter: measure on others."
 
 WHOLE = "its own"
 """The aggregation of a detector that judges whole clips."""
@@ -113,6 +116,8 @@ def calibrated(detector: str | Path, judged: Judged, folder: DatasetFolder, conf
     clips = with_calibration(judged.clips, calibration)
     bootstrap = BootstrapSettings(replicates=config.replicates, seed=config.seed, cluster_by=config.cluster_by)
     section = calibration_section(clips, calibration, domain=domain, facts=facts, bootstrap=bootstrap)
+    if (calibration.population.manifest_sha256, calibration.population.split) == (dataset_digest(folder), config.split):
+        section = dataclasses.replace(section, notes=(*section.notes, _ITS_OWN))
     return Calibrated(clips, section, picture_of(clips, calibration, folder.name) if section.evaluations else None)
 
 

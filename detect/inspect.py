@@ -6,6 +6,7 @@ The case folder holds ``report.json`` (no clock in it: equal input gives equal b
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import platform
 import time
@@ -19,17 +20,19 @@ import numpy as np
 
 import shared
 from detect.config import ScoreConfig
+from detect.domain import file_facts
 from detect.evidence.container import container_evidence
 from detect.evidence.provenance import provenance_evidence
 from detect.exhibits import sample_faces
 from detect.predictor import Predictor
 from detect.report import draw_timeline, write_html, write_json
 from detect.scoring import VideoScores, score_video, write_frame_scores
+from detect.worth import Worth, hedge, worth_of
 from shared.config import digest
 from shared.console import console
 from shared.errors import MediaError, RunError
-from shared.faces.finder import FaceFinder, make_finder
-from shared.scores import Evidence, ForensicReport, FrameScore, Verdict
+from shared.faces.finder import SIDECAR, FaceFinder, make_finder
+from shared.scores import ClipScore, Evidence, ForensicReport, FrameScore, Verdict
 from shared.storage import replacing_folder, sha256_file, write_bytes, write_text
 from shared.types import VideoInfo
 
@@ -48,7 +51,7 @@ class InspectConfig:
     """How one file is inspected."""
 
     finder: str = "auto"
-    """Face finder by name."""
+    """Face finder by name; "auto" is the one that the detector was trained with."""
     faces_shown: int = 6
     """Sampled faces with heat maps in the report, at most."""
     block_seconds: float = 1.0
@@ -79,9 +82,11 @@ def inspect_file(
     info, evidence = container_evidence(path)
     evidence.append(provenance_evidence(path))
     predictor = Predictor.load(detector, device=device)
-    finder = make_finder(config.finder)
+    finder = make_finder(_finder_name(config, predictor))
     scores = score_video(path, predictor, finder, ScoreConfig())
-    report = _report(path, intake, info, evidence, scores, predictor, finder, config)
+    facts = file_facts(info, path.stat().st_size, scores.frames)
+    worth = worth_of(detector, predictor, scores.clip.logit, facts, finder.name)
+    report = _report(path, intake, info, evidence, scores, predictor, finder, config, worth)
     with replacing_folder(out) as draft:
         _write_case(draft, path, info, report, scores, predictor, finder, config)
         custody = {
@@ -94,6 +99,12 @@ def inspect_file(
         }
         write_text(draft / "custody.json", json.dumps(custody, indent=2) + "\n")
     return report
+
+
+def _finder_name(config: InspectConfig, predictor: Predictor) -> str:
+    """The finder asked for, or else the detector's own, unless that one reads landmarks beside its own clips."""
+    own = predictor.facts.finder.get("name", "")
+    return own if config.finder == "auto" and own and not own.startswith(SIDECAR) else config.finder
 
 
 def block_interval(
@@ -160,11 +171,12 @@ def _report(
     predictor: Predictor,
     finder: FaceFinder,
     config: InspectConfig,
+    worth: Worth,
 ) -> ForensicReport:
-    clip = scores.clip
+    clip = _worthy(scores.clip, worth)
     threshold, threshold_from = predictor.operating_point
     interval = block_interval(scores.frames, block_seconds=config.block_seconds, seed=config.seed)
-    verdict, reason = decide(clip.logit, interval, threshold)
+    verdict, reason = hedge(*decide(clip.logit, interval, threshold, _problems(worth)), worth.calibrated)
     analysed = (
         f"{scores.facts.frames_searched} of {clip.frames_read} frames were searched for faces and "
         f"{clip.frames_scored} were scored",
@@ -207,7 +219,26 @@ def _report(
         },
         low=None if interval is None else interval[0],
         high=None if interval is None else interval[1],
+        calibrated=worth.calibrated,
+        calibration=worth.note,
+        outside=worth.outside,
+        domain=worth.domain,
     )
+
+
+def _worthy(clip: ClipScore, worth: Worth) -> ClipScore:
+    """The clip's score with probability and llr where they hold."""
+    if worth.calibrated is None or not worth.calibrated.holds:
+        return clip
+    return dataclasses.replace(clip, probability=worth.calibrated.probability, llr=worth.calibrated.llr)
+
+
+def _problems(worth: Worth) -> tuple[str, ...]:
+    """Why a score cannot be relied on: the file is of another kind than those that the threshold was validated on."""
+    if not worth.outside:
+        return ()
+    return (f"the file lies outside the domain that the detector was validated on ({worth.domain})",
+            *(each.text for each in worth.outside))  # fmt: skip
 
 
 def _write_case(
@@ -245,6 +276,15 @@ def show(report: ForensicReport, out: Path) -> None:
     """Tells a person the outcome and where to look."""
     console.print(f"{report.path_name}: {report.verdict}")
     console.print(report.reason)
+    if report.calibrated is not None:
+        ratio = report.calibrated
+        held = "" if ratio.holds else " (does not hold for this file)"
+        console.print(
+            f"log10 likelihood ratio {ratio.llr:+.2f} ({ratio.low:+.2f} to {ratio.high:+.2f}), probability "
+            f"{ratio.probability:.2f} at a prior of {ratio.prior:g}{held}"
+        )
+    elif report.calibration:
+        console.print(report.calibration)
     for line in report.not_analysed:
         console.print(f"  not analysed: {line}")
     console.print(f"report: {out / 'report.html'}")

@@ -29,6 +29,7 @@ _POINTS = 129
 _REPEATS = 60
 _DRAWS = 51
 _RIDGE_C = 100.0
+_EPSILON = 1e-9  # so that a ratio of exactly 10 is in the class that begins there
 _WORDS = (
     (np.log10(2.0), "no support for either"),
     (1.0, "weak support"),
@@ -40,15 +41,28 @@ _WORDS = (
 )
 
 
+SCALE = (
+    "ENFSI Guideline for Evaluative Reporting (2015), likelihood ratio: up to 2 no support, 2 to 10 weak, 10 to 100 "
+    "moderate, 100 to 1000 moderately strong, 1000 to 10 000 strong, 10 000 to 1 000 000 very strong, above extremely "
+    "strong; the other way round for ratios below 1"
+)
+"""What :func:`verbal` goes by."""
+
+
+def supports(llr: float) -> int:
+    """1 when a ratio speaks for the first proposition, -1 for the second, 0 between 1/2 and 2, for neither."""
+    return 0 if abs(llr) + _EPSILON < _WORDS[0][0] else 1 if llr > 0 else -1
+
+
 def verbal(llr: float) -> str:
     """The words of ENFSI's scale (Guideline for Evaluative Reporting, 2015) for an llr, and for which proposition.
 
     A ratio between 1/2 and 2 supports neither; from 2 weak, 10 moderate, 100 moderately strong, 1000 strong, 10 000
     very strong, 1 000 000 extremely strong.
     """
-    size = abs(llr) + 1e-9  # so that a ratio of exactly 10 is in the class that begins there
+    size = abs(llr) + _EPSILON
     words = next(words for limit, words in _WORDS if size < limit)
-    if size < _WORDS[0][0]:
+    if not supports(llr):
         return f"{words} proposition"
     return f"{words} for {'forged' if llr > 0 else 'not forged'}"
 

@@ -12,6 +12,8 @@ import jinja2
 import matplotlib
 import msgspec
 
+from detect.calibration_card import CALIBRATION_WORDS
+from detect.worth import ratio_words
 from shared.scores import ForensicReport, FrameScore
 from shared.storage import write_bytes, write_text
 
@@ -67,9 +69,14 @@ def write_html(
         loader=jinja2.FileSystemLoader(TEMPLATES), autoescape=True, undefined=jinja2.StrictUndefined
     )
     environment.filters["data_uri"] = _data_uri
+    environment.filters["ratio"] = ratio_words
     environment.filters["signed"] = lambda value: "not scored" if value is None else f"{value:+.2f}"
     page = environment.get_template("report.html.j2").render(
-        report=report, timeline_png=timeline_png, exhibits=exhibits, threshold=threshold
+        report=report,
+        timeline_png=timeline_png,
+        exhibits=exhibits,
+        threshold=threshold,
+        calibration_words=CALIBRATION_WORDS,
     )
     write_text(path, page)
 

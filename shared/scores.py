@@ -115,41 +115,34 @@ class CalibratedScore:
     """What a score is worth, by a calibration that holds for files like those it was fitted on and for no others.
 
     Attributes:
-        probability: of a fake, supposing ``prior``.
-        llr: log10 of the likelihood ratio, positive for "forged"; ``low`` and ``high`` bound its 95 % interval over the
-            people of the calibration.
+        holds: False when the file lies outside the validated domain; the numbers then say nothing about it.
+        llr: log10 of the likelihood ratio, positive for the first of the two ``propositions``.
+        low, high: its 95 % interval over the people of the calibration.
         lower_bound, upper_bound: beyond which the calibration's data carry nothing (ELUB).
+        at_bound: whether the ratio is one of these.
         words: of the verbal ``scale``.
-        propositions: the two that the ratio compares, the one in its numerator first.
-        population: what it was fitted on.
+        probability: of a fake, supposing ``prior``.
+        by_prior: the same for other priors, as pairs.
+        population: what the calibration was fitted on.
         left_out: how its quality was measured; ``quality``: Cllr, ECE and their like, with intervals.
-        outside: in what the file is unlike those; where there is anything, the numbers do not hold for it.
     """
 
-    probability: float
-    prior: float
+    holds: bool
     llr: float
     low: float
     high: float
     lower_bound: float
     upper_bound: float
+    at_bound: bool
     words: str
     scale: str
     propositions: tuple[str, str]
+    probability: float
+    prior: float
+    by_prior: tuple[tuple[float, float], ...]
     population: str
-    left_out: str = ""
-    quality: tuple[Evaluation, ...] = ()
-    outside: tuple[Outside, ...] = ()
-
-    @property
-    def holds(self) -> bool:
-        """Whether the file lies inside the validated domain."""
-        return not self.outside
-
-    @property
-    def at_bound(self) -> bool:
-        """Whether the ratio is as large or small as the calibration's data can carry."""
-        return self.llr in (self.lower_bound, self.upper_bound)
+    left_out: str
+    quality: tuple[Evaluation, ...]
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import shutil
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 
@@ -11,7 +13,9 @@ import pyarrow.parquet as pq
 import pytest
 import torch
 
-from detect.export import DetectorFacts, save_detector
+from detect.calibration import write_calibration
+from detect.domain import Domain, Range, write_domain
+from detect.export import DetectorFacts, save_detector, weights_digest
 from detect.heatmap import heat_maps
 from detect.inspect import InspectConfig, inspect_file
 from detect.models import build_detector
@@ -107,6 +111,42 @@ def test_the_command_line_tells_the_outcome(film, detector, tmp_path, capsys):
     assert said["verdict"] in ("real", "fake", "inconclusive")
     assert run(words) == 1
     assert "--force" in capsys.readouterr().err
+
+
+def test_a_calibrated_detector_gives_ratio_and_probability_inside_its_domain_and_says_when_outside(
+    film, detector, tmp_path, make_calibration, capsys
+):
+    path, own = film("seen.mp4", face=True), shutil.copytree(detector, tmp_path / "own")
+    bare = inspect_file(path, own, tmp_path / "bare", CONFIG, device="cpu")
+    assert (bare.calibrated, bare.score.probability, bare.outside) == (None, None, ())
+    assert "has not been calibrated" in bare.calibration
+    assert "has not been calibrated" in (tmp_path / "bare" / "report.html").read_text()
+    mark, facts = weights_digest(own), DetectorFacts(build_detector("mobilenetv3_small_050", input_px=PX).spec)
+    write_calibration(own, replace(make_calibration(), weights_sha256=mark, aggregate=facts.aggregate))
+    ranges = {
+        "short_side_px": Range(90, 96, 100, 9),
+        "frame_rate": Range(25, 25, 25, 9),
+        "face_px": Range(30, 40, 90, 9),
+    }
+    write_domain(own, Domain("toy", "c" * 64, "val", 5, 5, 5, ranges, {"h264": 10}))
+
+    inside = inspect_file(path, own, tmp_path / "inside", CONFIG, device="cpu")
+    assert inside.outside == ()
+    assert inside.calibrated.holds
+    document = json.loads((tmp_path / "inside" / "report.json").read_text())
+    assert document["score"]["probability"] == document["calibrated"]["probability"] == inside.calibrated.probability
+    assert document["score"]["llr"] == pytest.approx(inside.score.logit / np.log(10))
+    assert "log10 likelihood ratio" in document["reason"]
+
+    write_domain(own, Domain("toy", "c" * 64, "val", 5, 5, 5, {"face_px": Range(200, 220, 250, 9)}, {"hevc": 10}))
+    words = ["inspect", str(path), "--detector", str(own), "--out", str(tmp_path / "outside"), "--finder", "toy"]
+    assert run([*words, "--device", "cpu"]) == 0
+    assert "outside the domain" in " ".join(capsys.readouterr().out.split())
+    document = json.loads((tmp_path / "outside" / "report.json").read_text())
+    assert [each["fact"] for each in document["outside"]] == ["face_px", "codec"]
+    assert document["verdict"] == "inconclusive"
+    assert (document["score"]["probability"], document["calibrated"]["holds"]) == (None, False)
+    assert "Outside the validated domain" in (tmp_path / "outside" / "report.html").read_text()
 
 
 @pytest.mark.parametrize("name", ["mobilenetv3_small_050", "resnet10t"])

@@ -33,6 +33,23 @@ def shortcuts(
 
 
 @app.command()
+@app.command("cross-set")
+def cross_set(
+    clips: Annotated[list[Path], typer.Argument(help="Clips of people; the file name is the person.")],
+    run: Annotated[list[str], typer.Option(help="NAME=RUN:PERSON, a swapper and whose face it gives; repeatable.")],
+    rights: Annotated[str, typer.Option(help="On what basis the clips may be used.")],
+    out: Annotated[Path, typer.Option(help="The set.")],
+    work: Annotated[Path, typer.Option(help="Folder for the cut clips.")] = Path("runs/cross-set"),
+    frames: Annotated[int, typer.Option(help="So many frames of each clip.", min=8)] = 75,
+    crf: Annotated[int, typer.Option(help="Of real clips and fakes.", min=0, max=51)] = 28,
+    finder: Annotated[str, typer.Option(help="Face finder.")] = "dlib",
+) -> None:
+    """A set of other people and other families, to test detectors on that learned from another."""
+    from benchmarks.cross_set import make_set, parse_runs
+
+    make_set(clips, parse_runs(run), out, work=work, rights=rights, frames=frames, crf=crf, finder=finder)
+
+
 @app.command()
 def scale(
     clips: Annotated[int, typer.Option(help="How many lines the manifest has.", min=16)] = 100_000,

@@ -1,0 +1,85 @@
+"""A small set that no detector learns from: other people, filmed by others, swapped by families that no training set has.
+
+Drives the public command line, so every line it prints can be typed again. Every clip is cut to its first frames, kept
+without loss, and then listed as it is and as each swapper draws it, with pastes that take turns, at one crf.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from itertools import islice
+from pathlib import Path
+
+from benchmarks.typed import do
+from forge.building.steps import fitted
+from shared.errors import UsageError
+from shared.renditions import on_clock, resized_picture
+from shared.video import Encoding, VideoReader, VideoWriter, probe
+
+PASTES: tuple[tuple[str, ...], ...] = (
+    ("--color", "lct", "--blend", "alpha"),
+    ("--color", "mean-std", "--blend", "poisson", "--sharpen", "1"),
+    ("--color", "mkl", "--blend", "pyramid", "--erode", "0.02"),
+)
+
+
+def parse_runs(texts: Sequence[str]) -> dict[str, tuple[str, str]]:
+    """``NAME=RUN:PERSON`` to name, run folder and whose face is given.
+
+    Raises:
+        UsageError: a text is not that.
+    """
+    found: dict[str, tuple[str, str]] = {}
+    for text in texts:
+        name, equals, rest = text.partition("=")
+        run, colon, person = rest.rpartition(":")
+        if not (name and equals and run and colon and person):
+            raise UsageError(f"{text!r} is not NAME=RUN:PERSON", hint="for example gan=runs/gan:ann")
+        found[name] = (run, person)
+    return found
+
+
+def make_set(
+    clips: Sequence[Path], runs: Mapping[str, tuple[str, str]], out: Path, *, work: Path, rights: str, frames: int,
+    crf: int, finder: str,
+) -> None:  # fmt: skip
+    """The set in ``out``; what is there already is kept, so a stopped run goes on.
+
+    Raises:
+        MediaError: a clip cannot be read.
+        RunError: a command failed.
+    """
+    if not out.exists():
+        do("dataset", "init", out, "--name", out.name)
+    for place, clip in enumerate(clips):
+        person = clip.stem.replace("_", "-").lower()
+        cut = work / f"{person}.mkv"
+        if not cut.exists():
+            cut_to(clip, cut, frames=frames)
+        if not list(out.glob(f"media/real/{person}.*")):
+            do("dataset", "add", out, cut, "--identity", person, "--rights", rights, "--crf", crf, "--finder", finder)
+        for number, (name, (run, source)) in enumerate(runs.items()):
+            if list(out.glob(f"media/*/{person}-{name}.*")):
+                continue
+            paste = PASTES[(place + number) % len(PASTES)]
+            do("forge", "swap", cut, "--run", run, "--source", source, "--identity", person, "--rights", rights,
+               "--out", out, "--name", f"{person}-{name}", "--crf", crf, "--finder", finder, *paste)  # fmt: skip
+
+
+def cut_to(clip: Path, out: Path, *, frames: int, max_side: int = 640) -> None:
+    """The first ``frames`` of ``clip`` without loss, no side longer than ``max_side`` pixels, no sound.
+
+    Raises:
+        MediaError: it cannot be read.
+        StorageError: the disk refused.
+    """
+    info = probe(clip)
+    size = fitted(info.width, info.height, max_side)
+    out.parent.mkdir(parents=True, exist_ok=True)
+    with (
+        VideoReader(clip) as reader,
+        VideoWriter(out, width=size[0], height=size[1], time_base=info.time_base, frame_rate=info.frame_rate,
+                    encoding=Encoding.lossless_rgb()) as writer,
+    ):  # fmt: skip
+        for frame in islice(reader, frames):
+            writer.write(resized_picture(frame.image, size), on_clock(frame.time, info.time_base))

@@ -1,0 +1,26 @@
+from __future__ import annotations
+
+import pytest
+
+from benchmarks.build_kill import film
+from benchmarks.cross_set import cut_to, parse_runs
+from shared.errors import UsageError
+from shared.video import VideoReader, probe
+
+
+def test_runs_are_a_name_a_folder_and_a_person():
+    assert parse_runs(["gan=runs/a:b/gan:ann"]) == {"gan": ("runs/a:b/gan", "ann")}
+
+
+@pytest.mark.parametrize("text", ["gan", "gan=runs/gan", "=runs/gan:ann", "gan=:ann", "gan=runs/gan:"])
+def test_what_is_not_a_run_is_refused(text):
+    with pytest.raises(UsageError, match="is not NAME=RUN:PERSON"):
+        parse_runs([text])
+
+
+def test_a_clip_is_cut_without_loss_and_shrunk_to_even_sides(tmp_path):
+    film(tmp_path / "two.mp4", 6, 0, people=2)
+    cut_to(tmp_path / "two.mp4", tmp_path / "cut" / "two.mkv", frames=4, max_side=100)
+    found = probe(tmp_path / "cut" / "two.mkv")
+    assert (found.width, found.height, found.codec) == (100, 50, "ffv1")
+    assert len(list(VideoReader(tmp_path / "cut" / "two.mkv"))) == 4

@@ -222,6 +222,17 @@ def stream_faces(
         pool.shutdown(cancel_futures=True)
 
 
+def clip_faces(media: Path, record: ClipRecord, folder: Path, request: CropRequest, finder: FaceFinder) -> ClipFaces:
+    """The faces of one clip: from the cache ``folder``, or found now. Without labels: nothing is said of their truth.
+
+    Raises:
+        AssayError: see :func:`find_faces`.
+    """
+    if not _is_cached(folder, record):
+        _find_in_clip(media, record, folder, request, finder)
+    return _load(folder, record, {})
+
+
 def faces_folder(dataset: Path) -> Path:
     """Where a dataset's faces are cached: in its folder, or in the user's cache where that cannot be written."""
     own = dataset / ".faces"

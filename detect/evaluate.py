@@ -30,6 +30,7 @@ from detect.protocols import asked, by_protocol, only, parse_only, seen_in_train
 from detect.regions import RegionReport, measure_regions
 from detect.scored import Samples, ScoredClip, clip_samples, frame_samples, track_samples, write_scores
 from shared.dataset import DatasetFolder
+from shared.engine import Engine
 from shared.errors import ManifestError, UsageError
 from shared.scores import Evaluation
 from shared.storage import replacing_folder
@@ -60,7 +61,7 @@ _RESULT = "evaluation.json"
 
 
 def evaluate_detector(
-    detector: Path, dataset: Path, config: EvaluateConfig, *, out: Path | None = None
+    detector: Path, dataset: Path, config: EvaluateConfig, *, out: Path | None = None, engine: Engine | None = None
 ) -> tuple[EvaluationResult, Path]:
     """Scores a split of a dataset with a trained detector and writes the evaluation.
 
@@ -69,6 +70,7 @@ def evaluate_detector(
         dataset: dataset folder.
         config: split, frames, threshold, intervals.
         out: folder that receives it; without it ``evaluations/DATASET-SPLIT`` of the run.
+        engine: finds faces and scores, a task a clip; without one, clips are scored here, one after another.
 
     Returns:
         The result, and the folder it was written to.
@@ -87,7 +89,7 @@ def evaluate_detector(
         )
     out = check_target(out or default_target(detector, f"{folder.name}-{config.split}"))
     records = chosen_records(records, config, _learned(detector))
-    judged = judge(detector, folder, records, config)
+    judged = judge(detector, folder, records, config, engine=engine)
     regions = measure_regions(folder, judged, config)
     worth = calibrated(detector, judged, folder, config)
     result = evaluate_clips(

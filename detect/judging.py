@@ -2,24 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+
 from detect.aggregate import resolved
 from detect.clip_judges import ClipJudge, make_judge
-from detect.config import EvaluateConfig
+from detect.clip_tasks import Judge, judge_clips
+from detect.config import AggregateConfig, EvaluateConfig
 from detect.data import ClipFaces, CropRequest, stream_faces
 from detect.external import parse_reference
 from detect.learned import Learned, read_learned
 from detect.predictor import Predictor
-from detect.scored import ScoredClip, score_clips
+from detect.scored import ScoredClip, score_clips, scored_clip
 from shared.console import console
 from shared.dataset import DatasetFolder
+from shared.engine import Engine
+from shared.errors import UsageError
 from shared.faces.finder import FaceFinder, make_finder
 from shared.scores import ClipScore
-from shared.types import ClipRecord
+from shared.types import ClipId, ClipRecord
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,27 +50,41 @@ class Judged:
     predictor: Predictor | None = None
 
 
-def judge(detector: str | Path, folder: DatasetFolder, records: Sequence[ClipRecord], config: EvaluateConfig) -> Judged:
+def judge(
+    detector: str | Path,
+    folder: DatasetFolder,
+    records: Sequence[ClipRecord],
+    config: EvaluateConfig,
+    *,
+    engine: Engine | None = None,
+) -> Judged:
     """Scores ``records`` with the detector in a run or folder, or with the one that a reference names.
 
-    References: ``onnx:FILE``, ``local-dir:FOLDER``, ``python:FILE``, ``csv:FILE``; see :mod:`detect.external`.
+    References: ``onnx:FILE``, ``local-dir:FOLDER``, ``python:FILE``, ``csv:FILE``; see :mod:`detect.external`. With an
+    ``engine`` every clip is a task of it; without, one clip after another is scored here.
 
     Raises:
         CheckpointError: no detector there, or a damaged one.
         ConfigError: an external detector's settings are missing or wrong.
-        UsageError: a reference leads nowhere.
+        UsageError: a reference leads nowhere, or an engine is given for a detector of whole clips.
         ManifestError: a clip is not the file the manifest means.
     """
     reference = parse_reference(detector)
     outside = None if reference is None else make_judge(reference)
     if outside is not None:
+        if engine is not None:
+            raise UsageError(f"{outside.name} judges all clips in one go", hint="leave --engine and --jobs out")
         return _by_clip(outside, folder, records)
     predictor = Predictor.load(Path(detector), config.device, precision=config.precision)
     facts = predictor.facts
     search = _Search(folder, records, predictor, config)
     aggregate = resolved(config.aggregate, facts.aggregate)
     with console.progress("finding faces and scoring", len(records), unit="clip") as tick:
-        scored = score_clips(search.stream(), predictor, aggregate, batch=config.batch, tick=tick)
+        if engine is None:
+            scored = score_clips(search.stream(), predictor, aggregate, batch=config.batch, tick=tick)
+        else:
+            logits = search.logits_on(engine, detector, predictor, tick)
+            scored = [_scored(clip, logits[clip.record.id], aggregate) for clip in search.stream()]
     return Judged(
         clips=scored,
         detector={
@@ -80,6 +99,10 @@ def judge(detector: str | Path, folder: DatasetFolder, records: Sequence[ClipRec
         faces=search.found,
         predictor=predictor,
     )
+
+
+def _scored(clip: ClipFaces, logits: np.ndarray, config: AggregateConfig) -> ScoredClip:
+    return scored_clip(clip.record, clip.scores(logits), clip.labels(), frames_read=clip.frames_searched, config=config)
 
 
 def _by_clip(outside: ClipJudge, folder: DatasetFolder, records: Sequence[ClipRecord]) -> Judged:
@@ -118,17 +141,26 @@ class _Search:
         self.found: list[ClipFaces] = []
         self._folder, self._records, self._config = folder, records, config
         self._facts, self._device = predictor.facts, str(predictor.device.torch_device)
+        facts = predictor.facts
+        self._request = CropRequest(facts.spec.input_px, facts.spec.framing, config.frames_per_clip, facts.faces)
+        self._name = config.finder or facts.finder.get("name") or facts.faces.finder
         self._made: list[FaceFinder] = []
 
     def stream(self) -> Iterator[ClipFaces]:
         """Each clip as it is found, while the search for the next goes on; also kept in :attr:`found`."""
-        facts, config = self._facts, self._config
-        request = CropRequest(facts.spec.input_px, facts.spec.framing, config.frames_per_clip, facts.faces)
-        workers = max(1, min(4, config.workers // 2))
-        with closing(stream_faces(self._folder, self._records, request, self._make, workers=workers)) as clips:
+        workers = max(1, min(4, self._config.workers // 2))
+        found = stream_faces(self._folder, self._records, self._request, self._make, workers=workers)
+        with closing(found) as clips:
             for clip in clips:
                 self.found.append(clip)
                 yield clip
+
+    def logits_on(
+        self, engine: Engine, detector: str | Path, predictor: Predictor, tick: Callable[[], object]
+    ) -> dict[ClipId, np.ndarray]:
+        """The logits of every clip's faces, found and scored by tasks; the faces are in the cache afterwards."""
+        who = Judge.of(detector, predictor, self._make(), name=self._name, config=self._config)
+        return judge_clips(engine, who, self._folder, self._records, self._request, tick=tick)
 
     def notes(self) -> tuple[str, ...]:
         """What a reader must know of the finder, once the search has begun."""
@@ -139,7 +171,5 @@ class _Search:
         return (f"Faces were found by {used.name}; the detector was trained on those of {name}.",)
 
     def _make(self) -> FaceFinder:
-        facts = self._facts
-        name = self._config.finder or facts.finder.get("name") or facts.faces.finder
-        self._made.append(make_finder(name, device=self._device))
+        self._made.append(make_finder(self._name, device=self._device))
         return self._made[-1]

@@ -25,10 +25,12 @@ from detect.commands.options import (
 )
 from detect.commands.show import plain, show_evaluation
 from detect.config import ClusterBy, EvaluateConfig, Protocol
+from shared.commands.engine_options import AddressOption, EngineOption, JobsOption, engine_asked
 from shared.console import console
 
 if TYPE_CHECKING:
     from detect.evaluation import EvaluationResult
+    from shared.engine import Engine
 
 _EVALUATE = EvaluateConfig()
 
@@ -64,6 +66,9 @@ def evaluate(
     precision: PrecisionOption = None,
     seed: SeedOption = None,
     config: SettingsOption = None,
+    engine: EngineOption = None,
+    address: AddressOption = None,
+    jobs: JobsOption = None,
 ) -> None:
     """Measures a detector on a split of a dataset: metrics with intervals, curves, what it misses; JSON and a page.
 
@@ -74,6 +79,8 @@ def evaluate(
     Another maker's detector is measured in the same way. Settings that its file does not state stand behind it as
     ?name=value or beside it as FILE.toml: px, mean, std, framing, output (logit, probability), fake (class 0 or 1).
     python: runs your own file's predict(path) -> float on each clip; csv: reads scores made elsewhere.
+
+    Clips are scored one after another; with --jobs N side by side, with --engine ray on many machines.
 
     Example: assay detect evaluate runs/det set/ --split test
 
@@ -98,13 +105,13 @@ def evaluate(
         "precision": precision,
         "seed": seed,
     }
-    _run(detector, dataset, out, resolve(EvaluateConfig, config, flags))
+    _run(detector, dataset, out, resolve(EvaluateConfig, config, flags), engine_asked(engine, address, jobs))
 
 
-def _run(detector: Path, dataset: Path, out: Path | None, settings: EvaluateConfig) -> None:
+def _run(detector: Path, dataset: Path, out: Path | None, settings: EvaluateConfig, engine: Engine | None) -> None:
     from detect.evaluate import evaluate_detector
 
-    result, folder = evaluate_detector(detector, dataset, settings, out=out)
+    result, folder = evaluate_detector(detector, dataset, settings, out=out, engine=engine)
     show_evaluation(result)
     _say_where(folder, result)
     console.result({"out": folder, **plain(result)})

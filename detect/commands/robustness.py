@@ -23,6 +23,7 @@ from detect.commands.options import (
 )
 from detect.commands.show import plain
 from detect.robustness_config import RobustnessConfig
+from shared.commands.engine_options import AddressOption, EngineOption, JobsOption, engine_asked
 from shared.console import console
 
 if TYPE_CHECKING:
@@ -57,11 +58,15 @@ def robustness(
     precision: PrecisionOption = None,
     seed: SeedOption = None,
     config: SettingsOption = None,
+    engine: EngineOption = None,
+    address: AddressOption = None,
+    jobs: JobsOption = None,
 ) -> None:
     """Tries a detector on damaged clips: the 7 x 5 perturbations of DeeperForensics, JPEG, sizes, H.264 twice, rates.
 
     Faces are looked for again after each, and frames without one are counted. A sweep that was stopped goes on when
-    the command is given again.
+    the command is given again. Clips are tried one after another; with --jobs N side by side, with --engine ray on many
+    machines.
 
     Example: assay detect robustness runs/det set/ --clips 40 --quick
     """
@@ -78,10 +83,10 @@ def robustness(
         "precision": precision,
         "seed": seed,
     }
-    settings = resolve(RobustnessConfig, config, flags)
+    settings, where = resolve(RobustnessConfig, config, flags), engine_asked(engine, address, jobs)
     from detect.robustness import measure_robustness
 
-    result, folder = measure_robustness(detector, dataset, settings, out=out)
+    result, folder = measure_robustness(detector, dataset, settings, out=out, engine=where)
     _show(result)
     console.print(f"sweep: {folder / 'robustness.json'}\nmap:   {folder / 'robustness.png'}")
     console.result({"out": folder, **plain(result)})

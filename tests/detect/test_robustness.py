@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 import pytest
 
-from detect import robustness
+from detect import robustness, robustness_sweep
 from detect.commands.robustness import robustness as command
 from detect.config import FaceConfig
 from detect.export import DetectorFacts, save_detector
@@ -110,13 +110,13 @@ def test_a_sweep_is_whole_and_goes_on_where_it_was(
     cells[0].unlink()
     cells[1].write_text("[{")
     measured: list[str] = []
-    true_clip = robustness._clip
+    true_clip = robustness_sweep._clip
 
     def counted(sweep: object, record: object, cell: Cell) -> object:
         measured.append(str(cell))
         return true_clip(sweep, record, cell)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(robustness, "_clip", counted)
+    monkeypatch.setattr(robustness_sweep, "_clip", counted)
     again, _ = measure_robustness(detector, toy_set, QUICK, out=out)
     assert len(measured) == 8  # two cells of four clips, and nothing else
     assert again == result

@@ -1,4 +1,4 @@
-"""A small set that no detector learns from: other people, filmed by others, swapped by families that no training set has.
+"""A small set that no detector learns from: other people, filmed by others, swapped by families no training set has.
 
 Drives the public command line, so every line it prints can be typed again. Every clip is cut to its first frames, kept
 without loss, and then listed as it is and as each swapper draws it, with pastes that take turns, at one crf.

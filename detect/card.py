@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from detect.calibration_card import NOT_CALIBRATED
 from detect.config import TrainConfig
 from detect.data import ClipFaces
 from detect.evaluate import EvaluationResult
@@ -61,9 +62,12 @@ forgeries of other kinds: `assay detect evaluate THIS_FOLDER SET`.
 
 {metrics}
 {aggregations}{notes}
+## Calibration
+
+{calibration}
+
 ## Limits
 
-* The score is not a probability, and no likelihood ratio has been fitted to it.
 * It is known to work on forgeries like those above. On other methods, heavier compression, smaller faces or other
   cameras it may fail without a sign.
 * A high score is a reason to look closer, not a finding about a person.
@@ -134,6 +138,7 @@ def render_card(detector: DetectorFacts, facts: CardFacts, validation: Evaluatio
         counts=str(validation.counts),
         clusters=validation.clusters.capitalize(),
         metrics=metric_table(validation.evaluations),
+        calibration=NOT_CALIBRATED,
         notes="".join(f"\n{note}\n" for note in (*validation.notes, *facts.extra_notes)),
     )
 

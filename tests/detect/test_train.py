@@ -21,6 +21,7 @@ from detect.batches import Batch
 from detect.config import EvaluateConfig, TrainConfig
 from detect.evaluate import evaluate_detector
 from detect.export import load_detector
+from detect.learned import clip_mark, read_learned
 from detect.models import build_detector
 from detect.train import TrainResult, ValScore, train_detector
 from detect.trainer import Trainer, learning_rate
@@ -105,6 +106,7 @@ def test_the_exported_detector_loads_with_plain_timm(trained: TrainResult):
 
 def test_the_card_says_what_counts(trained: TrainResult):
     card = (trained.detector / "README.md").read_text()
+    assert card.index("## Calibration\n\nNone: the score is not a probability") < card.index("## Limits")
     for text in ("| train | 8 | 4 | 4 | 4 |", "| val | 4 | 2 | 2 | 2 |", "stripes (6)", "chosen on the val split"):
         assert text in card
     assert "| test |" not in card
@@ -113,13 +115,27 @@ def test_the_card_says_what_counts(trained: TrainResult):
     assert not re.search(r"\b(ann|bob|cid|dan|eve|fay)\b", described)  # names of people stay at home
 
 
-def test_the_test_split_is_never_opened(toy_set: Path, tmp_path: Path, toy_config: TrainConfig):
-    """Its files may even be missing: nothing of it is used to train or to choose."""
+def test_nothing_of_the_test_split_is_learned_or_chosen_by(toy_set: Path, tmp_path: Path, toy_config: TrainConfig):
+    """Its files are gone, garbage or of other people: the very same steps are taken, kept and told."""
     shutil.copytree(toy_set, tmp_path / "toy", ignore=shutil.ignore_patterns(".faces"))
     dataset = DatasetFolder.open(tmp_path / "toy")
-    for record in dataset.records(split="test"):
-        dataset.media_path(record).unlink()
-    train_detector(dataset.path, tmp_path / "run", dataclasses.replace(toy_config, steps=2))
+    tested = dataset.records(split="test")
+    gone, garbage, *others = (dataset.media_path(record) for record in tested)
+    gone.unlink()
+    garbage.write_bytes(b"no video" * 99)
+    learned = dataset.media_path(dataset.records(split="train")[0]).read_bytes()
+    for path in others:
+        path.write_bytes(learned + b"0")
+    config = dataclasses.replace(toy_config, steps=2, allow_leak=True)
+    result = train_detector(dataset.path, tmp_path / "run", config)
+    whole = train_detector(toy_set, tmp_path / "whole", config)
+    assert same(weights(tmp_path / "run"), weights(tmp_path / "whole"))
+    assert result.validation == whole.validation
+    marks = {clip_mark(record) for record in tested}
+    assert marks.isdisjoint(read_learned(result.detector).clips)
+    cached = {path.name.split("-")[0] for path in (dataset.path / ".faces").glob("*/*") if path.is_dir()}
+    assert len(cached) > 4
+    assert cached.isdisjoint(record.sha256[:24] for record in tested)
 
 
 def test_the_best_step_of_the_val_split_is_kept_not_the_last(

@@ -7,6 +7,8 @@ import typer
 from detect.commands.calibrate import calibrate
 from detect.commands.compare import compare
 from detect.commands.evaluate import evaluate
+from detect.commands.export import export
+from detect.commands.folds import folds
 from detect.commands.import_weights import import_weights
 from detect.commands.inspect import inspect
 from detect.commands.models import models
@@ -17,6 +19,6 @@ from detect.commands.train import train
 __all__ = ["app", "inspect", "score_command"]
 
 app = typer.Typer(help="Train detectors, evaluate them with an interval on every number.", no_args_is_help=True)
-for command in (train, evaluate, calibrate, compare, robustness, models):
+for command in (train, evaluate, calibrate, compare, robustness, folds, export, models):
     app.command()(command)
 app.command("import")(import_weights)

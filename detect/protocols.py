@@ -14,6 +14,7 @@ clips that a protocol is about and refuse those that would make it a lie.
 from __future__ import annotations
 
 import glob
+import shlex
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
@@ -174,6 +175,32 @@ def leave_one_group_out(records: Sequence[ClipRecord]) -> list[Fold]:
     return folds
 
 
+def folds_by(records: Sequence[ClipRecord], by: str) -> list[Fold]:
+    """The folds of one leave-one-out: ``by`` "manipulation", "group" or "rendition".
+
+    Raises:
+        ManifestError: there are fewer than two to leave out.
+    """
+    makers = {
+        "manipulation": leave_one_manipulation_out,
+        "group": leave_one_group_out,
+        "rendition": cross_rendition,
+    }
+    return makers[by](records)
+
+
+def fold_commands(fold: Fold, by: str, dataset: str) -> tuple[str, str]:
+    """The two command lines of one fold: train without it, evaluate on it."""
+    run = f"runs/without-{fold.name}"
+    whole = by == "group"  # a group's clips are in one split, whichever that is
+    left = any(record.split != "test" for record in fold.test) or not whole
+    train = ["assay", "detect", "train", dataset, "--run", run]
+    evaluate = ["assay", "detect", "evaluate", run, dataset, "--protocol", _PROTOCOL_OF[by]]
+    train += ["--leave-out", f"{by}={fold.name}"] if left else []
+    evaluate += ["--split", "all"] if whole else []
+    return shlex.join(train), shlex.join([*evaluate, "--only", f"{by}={fold.name}"])
+
+
 def asked(records: Sequence[ClipRecord], protocol: Protocol, learned: Learned) -> list[ClipRecord]:
     """The ``records`` that ``protocol`` is about, given what the detector ``learned`` from.
 
@@ -264,6 +291,11 @@ def _some(value: str | None) -> tuple[str, ...]:
     return () if value is None else (value,)
 
 
+_PROTOCOL_OF: Mapping[str, Protocol] = {
+    "manipulation": "leave-manipulation-out",
+    "group": "leave-identity-out",
+    "rendition": "cross-rendition",
+}
 _KEYS: Mapping[str, Callable[[ClipRecord], tuple[str, ...]]] = {
     "manipulation": lambda record: _some(record.id.manipulation),
     "rendition": lambda record: (record.rendition,),

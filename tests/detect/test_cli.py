@@ -89,6 +89,15 @@ def test_bad_calls_end_in_one_sentence(
     assert list(tmp_path.iterdir()) == []
 
 
+def test_folds_of_a_set_are_listed_with_their_commands(toy_set: Path, capsys: pytest.CaptureFixture):
+    assert run(["--json", "detect", "folds", str(toy_set), "--by", "group"]) == 0
+    found = json.loads(capsys.readouterr().out)["folds"]
+    assert [fold["left_out"] for fold in found] == ["ann", "eve", "gus"]
+    assert (found[0]["learns_from"], found[0]["judged_by_real"], found[0]["judged_by_fake"]) == (8, 4, 4)
+    assert run(["detect", "folds", str(toy_set), "--by", "codec"]) == 2
+    assert run(["detect", "folds", str(toy_set)]) == 1  # one manipulation: nothing to leave out in turn
+
+
 def test_models_are_listed(capsys: pytest.CaptureFixture):
     assert run(["detect", "models", "efficientnet_lite0"]) == 0
     assert "tf_efficientnet_lite0" in capsys.readouterr().out.split()

@@ -9,6 +9,8 @@ from detect.protocols import (
     asked,
     by_protocol,
     cross_rendition,
+    fold_commands,
+    folds_by,
     leave_one_group_out,
     leave_one_manipulation_out,
     leave_out,
@@ -190,3 +192,16 @@ def test_a_whole_split_tells_what_is_known_from_what_is_new():
     known = by_protocol(train, learned_from(train))
     assert known == {}  # nothing that it learned from is new in any way
     assert by_protocol(test, Learned()) == {}
+
+
+def test_every_turn_of_a_leave_one_out_has_its_two_commands():
+    commands = {fold.name: fold_commands(fold, "group", "my set") for fold in folds_by(EVERYTHING, "group")}
+    assert commands["ann"] == (
+        "assay detect train 'my set' --run runs/without-ann --leave-out group=ann",
+        "assay detect evaluate runs/without-ann 'my set' --protocol leave-identity-out --split all --only group=ann",
+    )
+    assert "--leave-out" not in commands["eve"][0]  # of the test split: nothing of it is learned from anyway
+    train, evaluate = fold_commands(folds_by(EVERYTHING, "rendition")[1], "rendition", "set")
+    assert train.endswith("--leave-out rendition=c40")
+    assert evaluate.endswith("--protocol cross-rendition --only rendition=c40")
+    assert [fold.name for fold in folds_by(EVERYTHING, "manipulation")] == ["dfl", "fomm"]

@@ -65,10 +65,13 @@ class Console:
         self._rich = RichConsole(stderr=json_mode, highlight=False)
         self._error = RichConsole(stderr=True, highlight=False)
 
-    def print(self, *parts: object, markup: bool = False) -> None:
-        """Says something to a person. Text is shown as it is unless ``markup`` asks for Rich's tags."""
+    def print(self, *parts: object, markup: bool = False, wrap: bool = True) -> None:
+        """Says something to a person. Text is shown as it is unless ``markup`` asks for Rich's tags.
+
+        Without ``wrap`` long lines stay whole, so that a command line can be copied.
+        """
         if not self.quiet:
-            self._rich.print(*parts, markup=markup)
+            self._rich.print(*parts, markup=markup, soft_wrap=not wrap)
 
     def warn(self, message: str) -> None:
         """Says something a person should not miss, on standard error, also when quiet."""

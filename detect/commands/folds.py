@@ -38,5 +38,5 @@ def folds(
     rows = [[document[key] for key in list(documents[0])[:4]] for document in documents]
     console.table(f"Leaving out by {by}, clips", ["left out", "learns from", "judged by: real", "fake"], rows)
     for document in documents:
-        console.print(f"{document['train']}\n{document['evaluate']}")
+        console.print(f"{document['train']}\n{document['evaluate']}", wrap=False)
     console.result({"by": by, "folds": documents})

@@ -152,6 +152,11 @@ def load_detector(path: Path) -> tuple[Detector, DetectorFacts]:
         detector = build_detector(spec.name, family=spec.family, input_px=spec.input_px, framing=spec.framing)
     except AssayError as error:
         raise CheckpointError(f"{folder / CONFIG_NAME} describes no known model: {error}", hint=error.hint) from error
+    if (spec.level, spec.frames_per_clip) != (detector.spec.level, detector.spec.frames_per_clip):
+        raise CheckpointError(
+            f"{folder / CONFIG_NAME} says that {spec.name} judges {spec.frames_per_clip} frames together",
+            hint="the description was changed; export the detector again",
+        )
     try:
         detector.load_exported_state(_read_weights(folder / WEIGHTS_NAME))
     except RuntimeError as error:

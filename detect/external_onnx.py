@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -46,28 +47,39 @@ class OnnxDetector(Detector):
         self._fixed_batch = feed.shape[0] if isinstance(feed.shape[0], int) else None
         self._last = _channel_axis(feed.shape) == 3
         self._half = feed.type == "tensor(float16)"
+        self._draws = spec.has_mask and len(session.get_outputs()) > 1
 
     def forward(self, x: Tensor) -> Detection:
-        """(B, 3, S, S) normalised -> logits (B,), no mask."""
+        """(B, 3, S, S) normalised, or (B, T, 3, S, S) of level "clip" -> logits (B,), and the region if it draws one.
+
+        Where sequences are judged, single faces count as sequences in which nothing changes.
+        """
         x = x.detach().float()
+        if self.spec.level == "clip" and x.ndim == 4:
+            x = x.unsqueeze(1).expand(-1, self.spec.frames_per_clip, -1, -1, -1)
         if self.config.channels == "bgr":
-            x = x.flip(1)
+            x = x.flip(-3)
         if self._last:
-            x = x.permute(0, 2, 3, 1)
+            x = x.movedim(-3, -1)
         values = x.cpu().numpy().astype(np.float16 if self._half else np.float32)
         size = self._fixed_batch or len(values)
         parts = [self._run(values[first : first + size], size) for first in range(0, len(values), size)]
-        return Detection(to_logits(torch.from_numpy(np.concatenate(parts)).to(x.device), self.config), None)
+        logits, *drawn = (torch.from_numpy(np.concatenate(part)).to(x.device) for part in zip(*parts, strict=True))
+        return Detection(to_logits(logits, self.config), drawn[0] if self._draws else None)
 
-    def _run(self, values: np.ndarray, size: int) -> np.ndarray:
-        """Outputs of at most ``size`` inputs; a fixed batch is filled up with zeros, whose outputs are dropped."""
+    def _run(self, values: np.ndarray, size: int) -> tuple[np.ndarray, ...]:
+        """Outputs of at most ``size`` inputs: logits, and the region where one is drawn.
+
+        A fixed batch is filled up with zeros, whose outputs are dropped.
+        """
         missing = size - len(values)
         padded = np.concatenate([values, np.zeros((missing, *values.shape[1:]), values.dtype)]) if missing else values
         try:
-            output = self._session.run(None, {self._input: np.ascontiguousarray(padded)})[0]
+            outputs = self._session.run(None, {self._input: np.ascontiguousarray(padded)})
         except Exception as error:
             raise CheckpointError(f"the ONNX network failed: {error}", hint="check px, and the file") from error
-        return np.asarray(output).reshape(size, -1)[: len(values)]
+        logits = np.asarray(outputs[0]).reshape(size, -1)[: len(values)]
+        return (logits, np.asarray(outputs[1], np.float32)[: len(values)]) if self._draws else (logits,)
 
 
 def load_onnx(reference: Reference, device: Device) -> tuple[Detector, DetectorFacts, str]:
@@ -86,13 +98,21 @@ def load_onnx(reference: Reference, device: Device) -> tuple[Detector, DetectorF
             f"{reference.path} takes {feed.shape}, not pictures", hint="(n, 3, side, side) or (n, side, side, 3)"
         )
     own = _own_facts(session, reference.path)
-    stated = feed.shape[2 if axis == 1 else 1]
+    if list(feed.shape[1:-3]) != ([own.spec.frames_per_clip] if own is not None and own.spec.level == "clip" else []):
+        raise CheckpointError(
+            f"{reference.path} takes {feed.shape}, which is not what it says of itself",
+            hint="sequences are judged by networks that assay detect export wrote",
+        )
+    stated = feed.shape[-1 if axis == 1 else -2]
     given = settings_beside(reference.path) | dict(reference.options)
     if own is not None and not given:
         return OnnxDetector(session, own.spec, ExternalConfig()), own, sha256_file(reference.path)
     known = {} if own is None else settings_of(own)
     config = resolve_settings(reference, ({"px": stated} if isinstance(stated, int) else {}) | known | given)
     facts = facts_of(reference, config)
+    if own is not None:  # what the file does is not a setting
+        kept = {"level": own.spec.level, "frames_per_clip": own.spec.frames_per_clip, "has_mask": own.spec.has_mask}
+        facts = replace(facts, spec=replace(facts.spec, **kept))
     return OnnxDetector(session, facts.spec, config), facts, sha256_file(reference.path)
 
 
@@ -140,7 +160,8 @@ def _own_facts(session: Any, path: Path) -> DetectorFacts | None:
 
 
 def _channel_axis(shape: list[Any]) -> int | None:
-    """1 for (n, 3, h, w), 3 for (n, h, w, 3), None for anything else."""
-    if len(shape) != 4:
+    """1 for (n, 3, h, w), 3 for (n, h, w, 3), with a number of frames behind n or without; None for anything else."""
+    if len(shape) not in (4, 5):
         return None
-    return next((axis for axis in (1, 3) if shape[axis] == 3), None)
+    single = [shape[0], *shape[-3:]]
+    return next((axis for axis in (1, 3) if single[axis] == 3), None)

@@ -93,5 +93,5 @@ class TrackDetector(Detector):
         if x.ndim == 4:
             seen = self.observe(x).unsqueeze(1).expand(-1, self.spec.frames_per_clip, -1)
         else:
-            seen = self.observe(x.flatten(0, 1)).unflatten(0, (x.shape[0], x.shape[1]))
+            seen = self.observe(x.flatten(0, 1)).reshape(x.shape[0], x.shape[1], -1)
         return Detection(self.judge(seen), None)

@@ -34,7 +34,7 @@ from shared.faces.stream import FollowConfig, follow
 from shared.home import cache_home
 from shared.sampling import evenly_spaced
 from shared.scores import FrameScore
-from shared.splits import check_leaks
+from shared.splits import Leak, find_leaks, refuse
 from shared.storage import sha256_file, write_text
 from shared.types import ClipRecord, Face, Frame, Framing, Label
 from shared.video import VideoReader
@@ -242,14 +242,16 @@ def faces_folder(dataset: Path) -> Path:
     return cache_home() / "faces" / name
 
 
-def leak_among(records: Sequence[ClipRecord], *, allowed: bool) -> str | None:
+def leak_among(records: Sequence[ClipRecord], *, allowed: bool, alike: Sequence[Leak] = ()) -> str | None:
     """None when no two splits share a person, a clip or a duplicate; else, when ``allowed``, what they share.
+
+    ``alike`` are further leaks, known from elsewhere (see :mod:`detect.duplicates`).
 
     Raises:
         LeakError: they do, and it is not allowed.
     """
     try:
-        check_leaks(records)
+        refuse([*find_leaks(records), *alike])
     except LeakError as error:
         if not allowed:
             raise LeakError(

@@ -1,7 +1,8 @@
 """Trains a detector on a dataset's train split, chooses the best of its steps on the val split, and exports that.
 
-The test split is never opened here. Picking the checkpoint by what it scores on the sets that are reported is the most
-common way in which published numbers flatter (see ``detect.evaluate`` for what is done instead).
+Nothing is learned from the test split nor chosen by it; its pictures are looked at once, to refuse copies of them among
+those that are. Picking the checkpoint by what it scores on the sets that are reported is the most common way in which
+published numbers flatter (see ``detect.evaluate`` for what is done instead).
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from detect.batches import need_whole_pairs
 from detect.card import CardFacts, render_card, validated_domain
 from detect.config import AggregateConfig, EvaluateConfig, TrainConfig
 from detect.data import leak_among
+from detect.duplicates import find_duplicates
 from detect.evaluate import EvaluationResult, evaluate_clips, write_evaluation
 from detect.export import FOLDER_NAME, DetectorFacts, OperatingPoint, save_detector
 from detect.learned import LEARNED_NAME, learned_document
@@ -77,7 +79,7 @@ def train_detector(dataset: Path, run: Path, config: TrainConfig, *, processes: 
 
     Raises:
         ManifestError: a split or a class is missing, or a file is not the one the manifest means.
-        LeakError: splits share people or clips, and ``allow_leak`` is off.
+        LeakError: splits share people, clips or pictures, and ``allow_leak`` is off.
         ConfigError: a batch cannot be shared by so many processes.
         UnknownNameError: no such model or finder.
         WeightsError: pretrained weights cannot be had.
@@ -100,12 +102,14 @@ def _train(dataset: Path, run: Path, config: TrainConfig, processes: Processes) 
     device = pick_device(processes.device_name(config.device), config.precision)
     need_whole_pairs(config.batch, processes.count)
     folder = DatasetFolder.open(dataset)
-    leak = leak_among(folder.records(), allowed=config.allow_leak)
+    leaks = [leak_among(folder.records(), allowed=config.allow_leak)]
     seed_everything(config.seed)
     model = _build(config)
     if not processes.first:
-        processes.wait()  # until the first has found and kept the faces
-    data = prepare(folder, model.spec, config, device, leak)
+        processes.wait()  # until the first has looked at the clips and kept their faces
+    alike = find_duplicates(folder, workers=config.workers)
+    leaks.append(leak_among((), allowed=config.allow_leak, alike=alike))
+    data = prepare(folder, model.spec, config, device, "; ".join(leak for leak in leaks if leak) or None)
     if processes.first:
         processes.wait()
     with ExitStack() as stack:

@@ -28,8 +28,9 @@ class Leak:
     """One thing that is in two splits.
 
     Attributes:
-        kind: "identity", "parent" (a clip and the one it was made from) or "duplicate" (the same pictures).
-        subject: the person, or the digest.
+        kind: "identity", "parent" (a clip and the one it was made from), "duplicate" (the same file) or "look-alike"
+            (the same pictures in another file).
+        subject: the person, the parent, the digest, or in words what is alike.
         splits: where it is, in the order train, val, test.
         clips: one clip in each of those splits.
     """
@@ -41,7 +42,7 @@ class Leak:
 
     def __str__(self) -> str:
         places = ", ".join(f"{split} ({clip})" for split, clip in zip(self.splits, self.clips, strict=True))
-        what = {"identity": "identity", "parent": "clip and its parent:", "duplicate": "pictures"}[self.kind]
+        what = {"identity": "identity", "parent": "clip and its parent:"}.get(self.kind, "pictures")
         return f"{what} {self.subject} in {places}"
 
 
@@ -174,7 +175,15 @@ def check_leaks(records: Iterable[ClipRecord]) -> None:
     Raises:
         LeakError: names the first leak and counts the others.
     """
-    leaks = find_leaks(records)
+    refuse(find_leaks(records))
+
+
+def refuse(leaks: Sequence[Leak]) -> None:
+    """Returns when there are no ``leaks``.
+
+    Raises:
+        LeakError: names the first and counts the others.
+    """
     if leaks:
         more = f", and {len(leaks) - 1} more" if len(leaks) > 1 else ""
         raise LeakError(f"the splits leak: {leaks[0]}{more}", hint="assign them anew: assay dataset split PATH")

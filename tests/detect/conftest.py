@@ -55,10 +55,12 @@ def toy_face() -> Face:
 
 
 def toy_frame(person: int, index: int, *, forged: bool, blank: bool = False) -> np.ndarray:
-    """A frame: each person has a tone and texture of their own; a forged face has dark stripes."""
+    """A frame: each person has a tone, texture and room of their own; a forged face has dark stripes."""
     image = np.full((HEIGHT, WIDTH, 3), _GREY, np.uint8)
     if blank:
         return image
+    room = np.random.default_rng(person).integers(20, 200, (6, 4), np.uint8)  # behind the face, seen by nobody
+    image[:, 96:] = np.kron(room, np.ones((16, 16), np.uint8))[..., None]
     rng = np.random.default_rng((person, index))
     face = rng.integers(110, 150, (72, 72, 3)) + np.array([person * 7 % 60, person * 13 % 60, 40])
     if forged:

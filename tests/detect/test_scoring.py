@@ -10,11 +10,11 @@ import pyarrow.parquet as pq
 import pytest
 import torch
 
-from detect.config import AggregateConfig, FaceConfig, ScoreConfig
+from detect.config import AggregateConfig, FaceConfig, ScoreConfig, TrainConfig
 from detect.models import build_detector
 from detect.predictor import Predictor
 from detect.scoring import crop_for, find_gaps, score_video, suspect_id, write_frame_scores
-from shared.device import pick_device
+from shared.device import pick_device, seed_everything
 from shared.errors import MediaError
 from shared.faces.align import mean_in_crop
 from shared.faces.boxes import box_around
@@ -169,3 +169,14 @@ def test_gaps_by_hand(with_face: set, expected: list):
 def test_names_of_suspects_are_safe():
     assert suspect_id(Path("/x/..evil name;rm.mp4")).name == "evil-name-rm"
     assert suspect_id(Path("/x/日本.mp4")).name == "clip"
+
+
+def test_a_cpu_takes_few_crops_at_once(toy_config: TrainConfig):
+    """Large batches fall out of a CPU's caches; the logits are the same to float32's last digits."""
+    seed_everything(0)
+    predictor = Predictor(build_detector(toy_config.model, input_px=64), pick_device("cpu", "float32"))
+    assert (predictor.at_once(32), predictor.at_once(4), predictor.at_once(32, 4), predictor.at_once(32, 16)) == (
+        8, 4, 2, 1,
+    )  # fmt: skip
+    crops = np.random.default_rng(0).integers(0, 256, (19, 64, 64, 3), dtype=np.uint8)
+    assert predictor.logits(crops) == pytest.approx(predictor.logits(crops, batch=1), abs=1e-4)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from benchmarks.app import SETTINGS, app, command_line, show
+from benchmarks.app import SETTINGS, Repeats, Save, app, command_line, show
+from benchmarks.schema import new_result
 from shared.console import console
 from shared.errors import UsageError
 
@@ -91,6 +93,29 @@ def detectors(
         from shared.storage import write_bytes
 
         write_bytes(picture, plot)
+        console.print(f"picture: {picture}")
+
+
+@app.command()
+def calibration(
+    people: Annotated[
+        list[int] | None, typer.Option(help="Number of people; repeatable.", show_default="10 to 200")
+    ] = None,
+    repeats: Repeats = 20,
+    picture: Annotated[Path | None, typer.Option(help="Write a calibration plot of simulated scores here.")] = None,
+    save: Save = None,
+) -> None:
+    """How many people a calibration needs: simulated scores, measured on people left out and on new ones."""
+    from benchmarks.calibration import CalibrationPlan, Simulation, measure
+    from benchmarks.calibration import picture as draw
+
+    plan = CalibrationPlan(people=tuple(people or CalibrationPlan.people), repeats=repeats)
+    settings = {"plan": asdict(plan), "simulation": asdict(Simulation())}
+    show(new_result("calibration", command_line(), measure(plan), settings=settings), save)
+    if picture is not None:
+        from shared.storage import write_bytes
+
+        write_bytes(picture, draw(plan))
         console.print(f"picture: {picture}")
 
 

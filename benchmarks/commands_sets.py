@@ -62,6 +62,23 @@ def scale(
 
 
 @app.command()
+def scaling(
+    clips: Annotated[
+        list[Path] | None, typer.Argument(help="Clips of four people, one each.", show_default="procedural actors")
+    ] = None,
+    frames: Annotated[int, typer.Option(help="Frames of each.", min=8)] = 40,
+    steps: Annotated[int, typer.Option(help="Steps of each training.", min=1)] = 24,
+    finder: Annotated[str, typer.Option(help="Face finder.")] = "dlib",
+    save: Save = None,
+) -> None:
+    """What one core builds in a minute, stage by stage, and two Ray workers of one core each beside one."""
+    from benchmarks.scaling import measure
+
+    found, settings, notes = measure(clips or [], frames=frames, steps=steps, finder=finder, say=console.print)
+    show(new_result("scaling", command_line(), found, settings=settings, notes=notes), save)
+
+
+@app.command()
 def tamper(
     sets: Annotated[int, typer.Option(help="How many sets, a tampering each.", min=1)] = 200,
     start: Annotated[int, typer.Option(help="Seed of the first set.", min=0)] = 0,

@@ -40,6 +40,40 @@ def roofline(device: DeviceName = "auto", repeats: Repeats = 5, save: Save = Non
 
 
 @app.command()
+def scoring(
+    clip: Annotated[
+        list[Path] | None, typer.Option(help="Clip to measure on; repeatable.", show_default="three filmed actors")
+    ] = None,
+    backbone: Annotated[str, typer.Option(help="Network of the detector, by timm's name.")] = "tf_efficientnet_lite0",
+    px: Annotated[int | None, typer.Option(help="Side of its crops.", show_default="the model's own")] = None,
+    compiled: Annotated[bool, typer.Option("--compile", help="torch.compile the network.")] = False,
+    precision: Annotated[str, typer.Option(help="auto, float32 or bf16.")] = "auto",
+    batch: Annotated[int, typer.Option(help="Crops at once where the network is measured alone.", min=1)] = 32,
+    device: DeviceName = "auto",
+    repeats: Repeats = 3,
+    finder: Annotated[str, typer.Option(help="Face finder.")] = "auto",
+    save: Save = None,
+) -> None:
+    """Scoring clips end to end beside its stages alone, and the network beside the roofline.
+
+    On a GPU: python -m benchmarks scoring --device cuda --backbone efficientnet_b4 --px 380 --compile --batch 256
+    """
+    import tempfile
+
+    from benchmarks.scoring import ScoringConfig, film_clips, measure
+
+    config = ScoringConfig(
+        backbone=backbone, px=px, compile=compiled, device=device, precision=precision, finder=finder, batch=batch,
+        repeats=repeats,
+    )  # fmt: skip
+    with tempfile.TemporaryDirectory(prefix="assay-bench-") as folder:
+        found, settings, notes = measure(clip or film_clips(Path(folder)), config)
+    name = "scoring" if device_kind(device) == "cpu" else "scoring-gpu"
+    text = device_text(device)
+    show(new_result(name, command_line(), found, settings=settings, device=text, notes=notes), save)
+
+
+@app.command()
 def actors(
     count: Annotated[int, typer.Option(help="How many actors.", min=2)] = 24,
     save: Save = None,

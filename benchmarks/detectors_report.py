@@ -43,7 +43,7 @@ def report(
     for path in others:
         other = DatasetFolder.open(path)
         further[other.name] = counted(list(other.records()), ())
-    found = cells(scores, test, folder.name, further)
+    found = cells(scores, test, folder.name, settings.folds, further)
     calibrated = calibration_cells(scores, test, val, folder.name)
     regions = region_cells(scores, test)
     facts = {

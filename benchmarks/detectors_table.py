@@ -92,7 +92,11 @@ def mean_area(
 
 
 def cells(
-    scores: Sequence[Scores], test: Sequence[ClipRecord], name: str, others: dict[str, Sequence[ClipRecord]]
+    scores: Sequence[Scores],
+    test: Sequence[ClipRecord],
+    name: str,
+    folds: Sequence[tuple[str, ...]],
+    others: dict[str, Sequence[ClipRecord]],
 ) -> list[Cell]:
     """Every number of every row: unseen and seen manipulations, each rendition, each fold, each other set.
 
@@ -100,9 +104,9 @@ def cells(
         scores: of all detectors.
         test: the counted test clips of the main set.
         name: of the main set.
+        folds: what is left out in turn.
         others: the counted clips of further sets, by name.
     """
-    folds = sorted({one.fold for one in scores if one.fold})
     found: list[Cell] = []
     for row in dict.fromkeys(one.row for one in scores):
         mine = [one for one in scores if one.row == row]
@@ -120,7 +124,9 @@ def cells(
             ]
         for other, records in others.items():
             parts[f"set {other}"] = [(o.seed, case_of(o, records, other, None)) for o in mine]
-        found += [Cell(row, what, *mean_area(cases)) for what, cases in parts.items()]
+        for what, cases in parts.items():
+            told = [(seed, case) for seed, case in cases if case.labels.any() and not case.labels.all()]
+            found += [Cell(row, what, *mean_area(told))] if told else []
     return found
 
 

@@ -114,7 +114,7 @@ def test_intervals_are_over_people_and_seeds_are_told_apart():
 def test_seen_and_unseen_manipulations_are_kept_apart_and_folds_are_asked_of_rows_that_saw_none():
     scores = [_scores("forged", fold, seed, seen=1.0, unseen=0.0) for fold in FOLDS for seed in (0, 1)]
     scores.append(_scores("blend", (), 0, seen=1.0, unseen=1.0))
-    found = {(cell.row, cell.what): cell for cell in cells(scores, _set(), "set", {})}
+    found = {(cell.row, cell.what): cell for cell in cells(scores, _set(), "set", FOLDS, {})}
     assert found["forged", "seen"].value == 1.0
     # Fakes without an offset stand among the real clips of the same people, a little later in the list.
     assert 0.4 < found["forged", "unseen"].value < 0.7
@@ -147,7 +147,7 @@ def test_regions_are_means_over_clips_with_intervals_over_people():
 
 def test_a_table_a_plot_and_values_with_targets_come_of_the_cells():
     scores = [_scores("both", fold, seed, seen=1.0, unseen=0.05) for fold in FOLDS for seed in (0, 1)]
-    found = cells(scores, _set(), "set", {})
+    found = cells(scores, _set(), "set", FOLDS, {})
     lines = markdown(found).splitlines()
     assert lines[0].startswith("| row | unseen | seen |")
     assert len({line.count("|") for line in lines}) == 1
@@ -167,3 +167,9 @@ def test_what_is_stored_is_read_back_only_under_the_same_mark(tmp_path):
     assert _stored(path, "other") is None
     path.write_text("{")
     assert _stored(path, "m") is None
+
+
+def test_a_row_that_saw_no_forgery_is_measured_alone_and_a_part_without_one_class_is_left_out():
+    records = [record for record in _set() if record.rendition == "c23" or record.label == "real"]
+    found = {cell.what for cell in cells([_scores("blend", (), 0, seen=1, unseen=1)], records, "set", FOLDS, {})}
+    assert found == {"unseen", "unseen at c23", "unseen h64", "unseen light"}

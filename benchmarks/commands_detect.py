@@ -37,6 +37,7 @@ def first_run(
     )
 
 
+@app.command()
 def crowd(
     photographs: Annotated[Path, typer.Argument(help="Folder of photographs, a person each.")],
     config: Annotated[Path, typer.Option(help="TOML of swappers.", show_default="crowd.toml")] = SETTINGS

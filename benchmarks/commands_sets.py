@@ -32,7 +32,6 @@ def shortcuts(
             put_between(table, text, name=name)
 
 
-@app.command()
 @app.command("cross-set")
 def cross_set(
     clips: Annotated[list[Path], typer.Argument(help="Clips of people; the file name is the person.")],

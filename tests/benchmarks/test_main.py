@@ -1,0 +1,21 @@
+from __future__ import annotations
+
+import pytest
+from typer.testing import CliRunner
+
+from benchmarks.__main__ import app
+
+COMMANDS = [command for command in app.registered_commands if command.callback is not None]
+NAMES = sorted(command.name or command.callback.__name__.replace("_", "-") for command in COMMANDS)
+
+
+def test_no_command_is_registered_twice():
+    assert len(NAMES) == len(set(NAMES))
+    assert {"crowd", "detectors", "shortcuts", "tamper", "swappers", "throughput"} <= set(NAMES)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_benchmark_explains_itself(name):
+    shown = CliRunner().invoke(app, [name, "--help"])
+    assert shown.exit_code == 0
+    assert "Usage" in shown.output

@@ -5,8 +5,11 @@ from typer.testing import CliRunner
 
 from benchmarks.__main__ import app
 
-COMMANDS = [command for command in app.registered_commands if command.callback is not None]
-NAMES = sorted(command.name or command.callback.__name__.replace("_", "-") for command in COMMANDS)
+NAMES = sorted(
+    command.name or command.callback.__name__.replace("_", "-")
+    for command in app.registered_commands
+    if command.callback is not None
+)
 
 
 def test_no_command_is_registered_twice():

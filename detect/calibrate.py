@@ -97,7 +97,7 @@ def calibrate_detector(
     refuse_learned(folder, records, detector, split)
     _refuse_few(records, config)
     judged = judge(detector, folder, records, scoring)
-    aggregate, mark = aggregate_of(detector, judged, scoring), mark_of(detector, judged)
+    aggregate, mark = aggregate_of(judged, scoring), mark_of(detector, judged)
     digest = dataset_digest(folder)
     population = population_of(judged.clips, config, dataset=folder.name, manifest_sha256=digest, split=split)
     fitted = fit_calibration(judged.clips, config, population, aggregate=aggregate, mark=mark)

@@ -138,4 +138,4 @@ def draw_map(axis: Axes, data: CalibrationData) -> None:
         axis.plot(mine, np.full(mine.size, floor - 0.12 * truth), "|", color=color, markersize=7, label=name)
     axis.set(title="Score to likelihood ratio, with its empirical bounds", xlabel="clip logit")
     axis.set(ylabel="log10 likelihood ratio", ylim=(floor - 0.3, ratio.upper_bound + 0.35))
-    axis.legend(loc="upper left")
+    axis.legend(loc="center left")

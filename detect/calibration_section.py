@@ -6,7 +6,7 @@ import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, cast
+from typing import Literal
 
 import numpy as np
 
@@ -15,10 +15,9 @@ from detect.calibration import Calibration, misfit, read_calibration
 from detect.calibration_curves import CalibrationData, draw_calibration
 from detect.calibration_files import detector_mark
 from detect.calibration_quality import Told, people_of, quality_of
-from detect.config import AggregateConfig, Aggregation, EvaluateConfig
+from detect.config import AggregateConfig, EvaluateConfig
 from detect.data import dataset_digest
 from detect.domain import Domain, FileFacts, clip_facts, domain_note, read_domain
-from detect.export import detector_folder, read_facts
 from detect.external_settings import parse_reference
 from detect.judging import Judged
 from detect.scored import ScoredClip, clip_samples
@@ -27,9 +26,6 @@ from shared.dataset import DatasetFolder
 from shared.scores import Evaluation
 
 _ITS_OWN = "These are the clips that the calibration was fitted on, so the numbers flatter: measure on others."
-
-WHOLE = "its own"
-"""The aggregation of a detector that judges whole clips."""
 
 
 @dataclass(frozen=True)
@@ -108,7 +104,7 @@ def calibrated(detector: str | Path, judged: Judged, folder: DatasetFolder, conf
     calibration = read_calibration(detector)
     if calibration is None:
         return Calibrated(judged.clips)
-    differs = misfit(calibration, mark_of(detector, judged), aggregate_of(detector, judged, config))
+    differs = misfit(calibration, mark_of(detector, judged), aggregate_of(judged, config))
     if differs:
         return Calibrated(judged.clips, notes=(f"No calibrated scores: {differs}",))
     domain = read_domain(detector)
@@ -127,12 +123,9 @@ def mark_of(detector: str | Path, judged: Judged) -> str:
     return detector_mark(parse_reference(detector), known.get("weights_sha256") or known["sha256"])
 
 
-def aggregate_of(detector: str | Path, judged: Judged, config: EvaluateConfig) -> AggregateConfig | None:
+def aggregate_of(judged: Judged, config: EvaluateConfig) -> AggregateConfig | None:
     """How the clips' scores were made; None for a detector that judges whole clips."""
-    if parse_reference(detector) is None:
-        return resolved(config.aggregate, read_facts(detector_folder(Path(detector))).aggregate)
-    method = judged.clips[0].score.aggregation if judged.clips else WHOLE
-    return None if method == WHOLE else resolved(config.aggregate, AggregateConfig(method=cast("Aggregation", method)))
+    return None if judged.predictor is None else resolved(config.aggregate, judged.predictor.facts.aggregate)
 
 
 def with_calibration(clips: Sequence[ScoredClip], calibration: Calibration) -> list[ScoredClip]:

@@ -17,7 +17,7 @@ from detect.calibrate import (
     population_of,
     refuse_learned,
 )
-from detect.calibration import read_calibration
+from detect.calibration import Calibration, read_calibration
 from detect.calibration_card import with_sections
 from detect.calibration_config import CalibrateConfig
 from detect.calibration_cross import FitSamples, left_out_llrs, left_out_odds, make_folds
@@ -70,8 +70,14 @@ def fitted(clips: list[ScoredClip], config: CalibrateConfig = QUICK):
     return fit_calibration(clips, config, population, aggregate=AggregateConfig(), mark=MARK)
 
 
-def test_the_maps_are_those_that_the_scores_were_made_with():
-    calibration = fitted(simulated(400)).calibration
+@pytest.fixture(scope="module")
+def of_many() -> Calibration:
+    """Fitted to many people."""
+    return fitted(simulated(400)).calibration
+
+
+def test_the_maps_are_those_that_the_scores_were_made_with(of_many):
+    calibration = of_many
     assert calibration.probability.slope == pytest.approx(2.0, abs=0.35)
     assert calibration.probability.log_odds(np.array([0.5]))[0] == pytest.approx(0.0, abs=0.25)
     llr = calibration.likelihood.llr(np.array([0.5, 1.0]))
@@ -80,13 +86,13 @@ def test_the_maps_are_those_that_the_scores_were_made_with():
     assert calibration.population.manipulations == ("stripes",)
 
 
-def test_quality_is_of_people_left_out_and_has_intervals():
-    found = {each.metric: each for each in fitted(simulated(200)).calibration.quality}
+def test_quality_is_of_people_left_out_and_has_intervals(of_many):
+    found = {each.metric: each for each in of_many.quality}
     assert found["cllr"].value == pytest.approx(0.53, abs=0.1)  # normal classes two widths apart: 0.53 bits
     assert found["ece"].value < 0.09
     for each in found.values():
         assert each.low is not None
-        assert each.clusters == 100  # people are swapped in pairs
+        assert each.clusters == 200  # people are swapped in pairs
 
 
 def test_nobody_is_judged_by_a_fit_to_their_own_clips():
@@ -281,6 +287,22 @@ def test_a_table_of_scores_is_calibrated_beside_its_file(calibration_set, tmp_pa
     assert result.calibration.aggregate is None
     assert "face_px" not in result.domain.ranges  # which faces were looked at is not known
     assert read_calibration(f"csv:{table}") == result.calibration
+
+
+def test_a_python_function_is_calibrated_and_evaluated_with_its_own_calibration(calibration_set, tmp_path):
+    file = tmp_path / "mine.py"
+    file.write_text(
+        "import zlib\n\ndef predict(path):\n"
+        "    noise = zlib.crc32(path.encode()) / 2**32\n"
+        "    return 0.2 + 0.4 * noise + 0.2 * path.endswith('faked.mp4')\n"
+    )
+    detector = f"python:{file}"
+    result = calibrate_detector(detector, calibration_set, QUICK, scoring=SCORING)
+    assert result.files[0].name == "mine.py.calibration.json"
+    config = EvaluateConfig(split="val", replicates=10)
+    found, _ = evaluate_detector(detector, calibration_set, config, out=tmp_path / "one")  # type: ignore[arg-type]
+    assert found.calibration is not None
+    assert any("numbers flatter" in note for note in found.calibration.notes)
 
 
 def test_the_command_line(detector, calibration_set, tmp_path, capsys):

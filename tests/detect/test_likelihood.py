@@ -88,10 +88,10 @@ def test_the_measures_agree_with_the_toolkit():
 
 @pytest.mark.parametrize("method", ["logistic", "kde"])
 def test_a_fit_finds_the_ratio_that_the_scores_were_made_with(method: str):
-    labels, logits, people = simulated(3000)
+    labels, logits, people = simulated(1500)
     found = fit_likelihood(labels, logits, people, method, replicates=0)  # type: ignore[arg-type]
     asked = np.array([-1.0, -0.5, 0.0, 0.5, 1.0])
-    np.testing.assert_allclose(found.llr(asked), 2 * asked / np.log(10), atol=0.09)
+    np.testing.assert_allclose(found.llr(asked), 2 * asked / np.log(10), atol=0.12)
 
 
 def test_bounds_cap_perfectly_separated_scores():
@@ -127,7 +127,7 @@ def test_useless_scores_say_nothing():
 
 
 def test_intervals_hold_the_ratio_and_narrow_with_more_people():
-    few, many = (fit_likelihood(*simulated(count), "logistic", replicates=40) for count in (40, 800))
+    few, many = (fit_likelihood(*simulated(count), "logistic", replicates=40) for count in (40, 500))
     at = np.array([0.7])
     for found in (few, many):
         low, high = found.interval(at)
@@ -137,8 +137,8 @@ def test_intervals_hold_the_ratio_and_narrow_with_more_people():
 
 
 def test_fits_are_repeatable():
-    data = simulated(60)
-    assert fit_likelihood(*data, "kde", replicates=20) == fit_likelihood(*data, "kde", replicates=20)
+    data = simulated(40)
+    assert fit_likelihood(*data, "kde", replicates=8) == fit_likelihood(*data, "kde", replicates=8)
 
 
 @pytest.mark.parametrize(

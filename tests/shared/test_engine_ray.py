@@ -39,6 +39,7 @@ def cluster() -> Iterator[Any]:
         "health_check_period_ms": 200,
         "health_check_failure_threshold": 5,
         "prestart_worker_first_driver": False,
+        "worker_niceness": 0,
     }
     cluster = Cluster(
         initialize_head=True, head_node_args={**small, "include_dashboard": False, "_system_config": system}

@@ -21,7 +21,7 @@ from shared.errors import MediaError, StorageError
 from shared.sampling import evenly_spaced
 from shared.splits import Leak
 from shared.storage import write_bytes
-from shared.types import SPLITS, ClipRecord
+from shared.types import SPLITS, ClipRecord, Split
 from shared.video import VideoReader
 
 _PICTURES = 4
@@ -108,6 +108,6 @@ def _are_equal(first: np.ndarray, second: np.ndarray) -> bool:
 
 
 def _leak(pair: NearPair, records: Sequence[ClipRecord]) -> Leak:
-    both = sorted((records[pair.first], records[pair.second]), key=lambda record: SPLITS.index(record.split or "train"))
-    splits = tuple(record.split for record in both if record.split is not None)
-    return Leak("look-alike", "that look alike", splits, (both[0].id, both[1].id))
+    both = sorted((records[pair.first], records[pair.second]), key=lambda record: SPLITS.index(str(record.split)))
+    splits: list[Split] = [record.split for record in both if record.split is not None]
+    return Leak("look-alike", "that look alike", tuple(splits), (both[0].id, both[1].id))

@@ -66,7 +66,18 @@ def _options(
 
 
 def run(arguments: list[str] | None = None) -> int:
-    """Runs one command line and gives its exit code: 0 done, 1 failed, 2 put wrongly, 130 interrupted."""
+    """Runs one command line and gives its exit code: 0 done, 1 failed, 2 put wrongly, 130 interrupted.
+
+    ``--quiet`` and ``--json`` hold for that line alone: whoever runs several, or goes on after one, speaks as before.
+    """
+    quiet, json_mode = console.quiet, console.json_mode
+    try:
+        return _run(arguments)
+    finally:
+        console.configure(quiet=quiet, json_mode=json_mode)
+
+
+def _run(arguments: list[str] | None) -> int:
     command = typer.main.get_command(build_app())
     try:
         outcome = command.main(args=arguments, prog_name="assay", standalone_mode=False)

@@ -3,6 +3,7 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -17,8 +18,9 @@ from detect.calibrate import (
     population_of,
     refuse_learned,
 )
-from detect.calibration import Calibration, read_calibration
+from detect.calibration import Calibration, misfit, read_calibration, write_calibration
 from detect.calibration_card import with_sections
+from detect.calibration_carry import carry_calibration
 from detect.calibration_config import CalibrateConfig
 from detect.calibration_cross import FitSamples, left_out_llrs, left_out_odds, make_folds
 from detect.config import AggregateConfig, EvaluateConfig, FaceConfig
@@ -27,6 +29,7 @@ from detect.evaluate import evaluate_detector
 from detect.export import DetectorFacts, save_detector
 from detect.learned import LEARNED_NAME, learned_document
 from detect.models import build_detector
+from detect.predictor import Predictor
 from detect.scored import ScoredClip, scored_clip
 from shared.cli import run
 from shared.dataset import DatasetFolder
@@ -232,6 +235,25 @@ def test_both_files_go_with_a_copied_folder(done, tmp_path):
     copy = shutil.copytree(done.folder, tmp_path / "copy")
     assert read_calibration(copy) == done.calibration
     assert read_domain(copy) == done.domain
+
+
+def test_an_onnx_file_takes_the_calibration_along(done, tmp_path):
+    out = tmp_path / "net.onnx"
+    assert run(["detect", "export", str(done.folder), "--out", str(out), "--force"]) == 0
+    assert (tmp_path / "net.onnx.validated.json").read_bytes() == (done.folder / "validated.json").read_bytes()
+    carried, predictor = read_calibration(f"onnx:{out}"), Predictor.load(Path(f"onnx:{out}"), "cpu")
+    assert carried is not None
+    assert misfit(carried, predictor.digest, predictor.facts.aggregate) is None
+    assert misfit(done.calibration, predictor.digest, predictor.facts.aggregate) is not None
+    assert replace(carried, weights_sha256=done.calibration.weights_sha256) == done.calibration
+
+
+def test_a_calibration_of_other_weights_is_not_carried(done, tmp_path):
+    folder = shutil.copytree(done.folder, tmp_path / "other")
+    write_calibration(folder, replace(done.calibration, weights_sha256=MARK))
+    (tmp_path / "net.onnx").write_bytes(b"net")
+    assert carry_calibration(folder, tmp_path / "net.onnx") == ()
+    assert not (tmp_path / "net.onnx.calibration.json").exists()
 
 
 def test_a_refusal_writes_nothing_and_leaves_what_was_there(done, calibration_set):

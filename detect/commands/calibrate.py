@@ -102,7 +102,8 @@ def _show(result: CalibrationResult) -> None:
         (each.metric, f"{each.value:.3f}", "" if each.low is None else f"{each.low:.3f} to {each.high:.3f}")
         for each in calibration.quality
     ]
-    console.table(f"People left out, in {calibration.left_out}", ["measure", "value", "95 % interval"], rows)
+    console.print(f"measured on people left out, in {calibration.left_out}")
+    console.table("People left out", ["measure", "value", "95 % interval"], rows)
     console.table("Validated domain", ["", "seen"], result.domain.rows())
     for note in result.notes:
         console.print(f"note: {note}")

@@ -15,58 +15,68 @@ from shared.video_encoding import CodecName
 
 _SWAP = SwapConfig()
 
+TargetArgument = Annotated[
+    Path, typer.Argument(help="The video, or the folder of pictures, that receives the face.", show_default=False)
+]
+IdentityOption = Annotated[
+    str | None,
+    typer.Option(
+        "--target-identity", "--identity", help="Whose video it is.", show_default="by record, or the other of two"
+    ),
+]
+PatchesOption = Annotated[
+    Path | None, typer.Option(help="Folder for the swapped crops with their matrices.", show_default=False)
+]
+ErodeOption = Annotated[
+    float | None,
+    typer.Option(help="Shrink the mask, fraction of the crop.", show_default=default(_SWAP.mask.erode)),
+]
+ColorOption = Annotated[
+    str | None, typer.Option(help=f"One of {choices(ColorMethod)}.", show_default=_SWAP.color.method)
+]
+SharpenOption = Annotated[
+    float | None, typer.Option(help="Add detail, 0 to 4.", show_default=default(_SWAP.blend.sharpen))
+]
+MaskOption = Annotated[str | None, typer.Option(help=f"One of {choices(MaskChoice)}.", show_default=_SWAP.mask.kind)]
+BlendOption = Annotated[
+    str | None, typer.Option(help=f"One of {choices(BlendMethod)}.", show_default=_SWAP.blend.method)
+]
+FaceOption = Annotated[
+    str | None, typer.Option(help="main, all, or numbers by size.", show_default=default(_SWAP.face))
+]
+FeatherOption = Annotated[
+    float | None, typer.Option(help="Soften the mask's edge, fraction.", show_default=default(_SWAP.mask.feather))
+]
+MorphOption = Annotated[
+    float | None, typer.Option(help="1 source, 0 target, between a mixture.", show_default=default(_SWAP.morph))
+]
+CodecOption = Annotated[str | None, typer.Option(help=f"One of {choices(CodecName)}.", show_default=_SWAP.output.codec)]
+RightsOption = Annotated[
+    str | None, typer.Option(help="On what basis the video may be used.", show_default="by record or faceset")
+]
+
 
 def swap(
-    target: Annotated[
-        Path, typer.Argument(help="The video, or the folder of pictures, that receives the face.", show_default=False)
-    ],
+    target: TargetArgument,
     run: Annotated[Path, typer.Option(help="Run folder, or an exported swapper.")],
     source: Annotated[str, typer.Option(help="Whose face is given.")],
     out: Annotated[Path, typer.Option(help="Dataset that the fake is listed in; made where there is none.")],
-    target_identity: Annotated[
-        str | None,
-        typer.Option(
-            "--target-identity", "--identity", help="Whose video it is.", show_default="by record, or the other of two"
-        ),
-    ] = None,
-    rights: Annotated[
-        str | None, typer.Option(help="On what basis the video may be used.", show_default="by record or faceset")
-    ] = None,
+    target_identity: IdentityOption = None,
+    rights: RightsOption = None,
     name: Annotated[str | None, typer.Option(help="Name of the clip.", show_default="TARGET+SOURCE")] = None,
     frames: Annotated[bool, typer.Option(help="Make OUT a folder of PNG pictures instead of a dataset.")] = False,
-    patches: Annotated[
-        Path | None, typer.Option(help="Folder for the swapped crops with their matrices.", show_default=False)
-    ] = None,
+    patches: PatchesOption = None,
     gif: Annotated[bool | None, typer.Option(help="Add a small moving preview.", show_default="--no-gif")] = None,
-    face: Annotated[
-        str | None, typer.Option(help="main, all, or numbers by size.", show_default=default(_SWAP.face))
-    ] = None,
-    color: Annotated[
-        str | None, typer.Option(help=f"One of {choices(ColorMethod)}.", show_default=_SWAP.color.method)
-    ] = None,
-    sharpen: Annotated[
-        float | None, typer.Option(help="Add detail, 0 to 4.", show_default=default(_SWAP.blend.sharpen))
-    ] = None,
-    mask: Annotated[
-        str | None, typer.Option(help=f"One of {choices(MaskChoice)}.", show_default=_SWAP.mask.kind)
-    ] = None,
-    blend: Annotated[
-        str | None, typer.Option(help=f"One of {choices(BlendMethod)}.", show_default=_SWAP.blend.method)
-    ] = None,
-    erode: Annotated[
-        float | None,
-        typer.Option(help="Shrink the mask, fraction of the crop.", show_default=default(_SWAP.mask.erode)),
-    ] = None,
-    feather: Annotated[
-        float | None, typer.Option(help="Soften the mask's edge, fraction.", show_default=default(_SWAP.mask.feather))
-    ] = None,
-    morph: Annotated[
-        float | None, typer.Option(help="1 source, 0 target, between a mixture.", show_default=default(_SWAP.morph))
-    ] = None,
+    face: FaceOption = None,
+    color: ColorOption = None,
+    sharpen: SharpenOption = None,
+    mask: MaskOption = None,
+    blend: BlendOption = None,
+    erode: ErodeOption = None,
+    feather: FeatherOption = None,
+    morph: MorphOption = None,
     finder: Annotated[str | None, typer.Option(help="Face finder.", show_default=_SWAP.finder)] = None,
-    codec: Annotated[
-        str | None, typer.Option(help=f"One of {choices(CodecName)}.", show_default=_SWAP.output.codec)
-    ] = None,
+    codec: CodecOption = None,
     crf: Annotated[int | None, typer.Option(help="Quality, lower is better.", show_default="by codec")] = None,
     device: DeviceOption = None,
     seed: SeedOption = None,
@@ -74,7 +84,7 @@ def swap(
 ) -> None:
     """Makes one fake: clip, three masks, labels and record in a dataset, signed; frame times and sound kept.
 
-    Everything else is set in a --config file: [color] [mask] [blend] [degrade] [temporal] [output], segments.
+    Everything else is set in a --config file: groups color, mask, blend, degrade, temporal and output, and segments.
 
     Example: assay forge swap bob.mp4 --run runs/ann-bob --source ann --out swapped/
 

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from torch import Tensor, nn
 
-from forge.models.blocks import Decoder, Encoder, initialise, scaled
+from forge.models.blocks import RESIDUAL_SLOPE, Decoder, Encoder, Up, initialise, scaled
 from forge.models.checks import checked_spec, need_share
 from forge.models.contract import Option, Swap, Swapper, SwapSpec
 from shared.types import Framing
+
+_SLOPE = 0.1
 
 
 @dataclass(frozen=True)
@@ -134,6 +136,33 @@ class MaskedDecoder(nn.Module):
         return Swap(self.face(latent), None if self.mask is None else self.mask(latent))
 
 
+def strengthened(
+    before: int,
+    outs: Sequence[int],
+    *,
+    strong: bool,
+    kernel: int = 3,
+    resides: Callable[[int], list[nn.Module]],
+    otherwise: Callable[[int], list[nn.Module]] = lambda number: [],
+) -> list[nn.Module]:
+    """The doubling stages of a decoder that, where it is ``strong``, has residual blocks behind all but the last.
+
+    Args:
+        before: channels that come in.
+        outs: channels of the stages.
+        strong: whether there are residual blocks.
+        kernel: of the convolutions that double.
+        resides: the residual blocks for so many channels.
+        otherwise: what stands behind a stage, by its number, of a decoder that is not strong.
+    """
+    layers: list[nn.Module] = []
+    for number, (channels, after) in enumerate(zip((before, *outs), outs, strict=False)):
+        blocks = strong and number < len(outs) - 1
+        layers.append(Up(channels, after, kernel=kernel, slope=RESIDUAL_SLOPE if blocks else _SLOPE))
+        layers += resides(after) if blocks else [] if strong else otherwise(number)
+    return layers
+
+
 class TwoPartSwapper(Swapper):
     """One shared encoder, and for each identity a decoder that draws face and mask.
 
@@ -149,6 +178,14 @@ class TwoPartSwapper(Swapper):
         self.encoder = encoder
         self.decoders = nn.ModuleList(decoders)
         initialise(self)
+
+    @classmethod
+    def lopsided(
+        cls, spec: SwapSpec, encoder: nn.Module, decoder: Callable[[bool], nn.Module], *, lopsided: bool
+    ) -> TwoPartSwapper:
+        """The first identity with a plain ``decoder(False)``, all others, or everybody, with ``decoder(True)``."""
+        people = range(len(spec.identities))
+        return cls(spec, encoder, [decoder(not lopsided or number > 0) for number in people])
 
     def encode(self, faces: Tensor) -> Tensor:
         """(B, 3, input_px, input_px) in [0, 1] -> latent."""

@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from forge.models.autoencoder import AutoencoderSwapper
-from forge.models.dfl import without_mask_width
+from forge.models.dfl import old_two_decoders
 from forge.models.h128 import LAYOUT
 from forge.registry import swappers
 from shared.types import Framing
@@ -29,5 +29,4 @@ def df(
         ConfigError: ``width`` is out of range, or ``framing`` is unknown.
         UsageError: fewer than two identities, or one twice.
     """
-    swapper = AutoencoderSwapper("df", LAYOUT, identities, width=width, mask=mask, mask_width=1.0, framing=framing)
-    return without_mask_width(swapper)
+    return old_two_decoders("df", LAYOUT, identities, width=width, mask=mask, mask_width=1.0, framing=framing)

@@ -18,7 +18,7 @@ import torch
 from torch import Tensor, nn
 
 from forge.models import blocks
-from forge.models.autoencoder import AutoencoderSwapper
+from forge.models.autoencoder import AutoencoderSwapper, Layout
 from forge.models.checks import need_choice, need_share
 from forge.models.contract import Option, Swap, Swapper, SwapSpec
 from shared.types import Framing
@@ -301,8 +301,26 @@ def dfl_spec(
     )
 
 
-def without_mask_width(swapper: AutoencoderSwapper) -> AutoencoderSwapper:
-    """``swapper``, whose family fixes how wide its masks are, without that option in its spec."""
+def old_two_decoders(
+    name: str,
+    layout: Layout,
+    identities: Sequence[str],
+    options: Mapping[str, Option] | None = None,
+    *,
+    width: float,
+    mask: bool,
+    mask_width: float,
+    framing: Framing,
+) -> AutoencoderSwapper:
+    """A swapper of the old models with a decoder for each identity: how wide their masks are is no option of theirs.
+
+    Raises:
+        ConfigError: ``width`` is out of range, or ``framing`` is unknown.
+        UsageError: fewer than two identities, or one twice.
+    """
+    swapper = AutoencoderSwapper(
+        name, layout, identities, options, width=width, mask=mask, mask_width=mask_width, framing=framing
+    )
     kept = tuple((name, value) for name, value in swapper.spec.options if name != "mask_width")
     swapper.spec = replace(swapper.spec, options=kept)
     return swapper

@@ -14,7 +14,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from forge.models.autoencoder import AutoencoderSwapper, Layout
-from forge.models.dfl import without_mask_width
+from forge.models.contract import Option
+from forge.models.dfl import old_two_decoders
 from forge.registry import swappers
 from shared.types import Framing
 
@@ -40,7 +41,5 @@ def h128(
         UsageError: fewer than two identities, or one twice.
     """
     layout = _LIGHTER if lighter else LAYOUT
-    swapper = AutoencoderSwapper(
-        "h128", layout, identities, {"lighter": lighter}, width=width, mask=mask, mask_width=1.0, framing=framing
-    )
-    return without_mask_width(swapper)
+    told: dict[str, Option] = {"lighter": lighter}
+    return old_two_decoders("h128", layout, identities, told, width=width, mask=mask, mask_width=1.0, framing=framing)

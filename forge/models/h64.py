@@ -15,7 +15,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from forge.models.autoencoder import AutoencoderSwapper, Layout
-from forge.models.dfl import without_mask_width
+from forge.models.contract import Option
+from forge.models.dfl import old_two_decoders
 from forge.registry import swappers
 from shared.types import Framing
 
@@ -38,14 +39,8 @@ def h64(
         ConfigError: ``width`` is out of range, or ``framing`` is unknown.
         UsageError: fewer than two identities, or one twice.
     """
-    swapper = AutoencoderSwapper(
-        "h64",
-        _LIGHTER if lighter else _LAYOUT,
-        identities,
-        {"lighter": lighter},
-        width=width,
-        mask=mask,
-        mask_width=1.0 if lighter else 0.5,
-        framing=framing,
+    layout, mask_width = (_LIGHTER, 1.0) if lighter else (_LAYOUT, 0.5)
+    told: dict[str, Option] = {"lighter": lighter}
+    return old_two_decoders(
+        "h64", layout, identities, told, width=width, mask=mask, mask_width=mask_width, framing=framing
     )
-    return without_mask_width(swapper)

@@ -25,7 +25,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from forge.models.autoencoder import TwoPartSwapper
+from forge.models.autoencoder import TwoPartSwapper, strengthened
 from forge.models.blocks import RESIDUAL_SLOPE, Decoder, Down, Residual, Up, scaled
 from forge.models.checks import checked_spec, need_between, need_multiple
 from forge.models.contract import Swap
@@ -96,16 +96,9 @@ class RealfaceDecoder(nn.Module):
         self.widen = nn.Linear(dense, base.channels * base.side**2)
         # Its activation is left to the two branches, which want different slopes.
         self.first = Up(base.channels, base.channels, slope=1.0)
-        layers: list[nn.Module] = [Residual(base.channels, bias=False)]
-        before = base.channels
-        for number, after in enumerate(outs):
-            resides = strong and number < len(outs) - 1
-            layers.append(Up(before, after, slope=RESIDUAL_SLOPE if resides else _SLOPE))
-            if resides:
-                layers += [Residual(after, bias=False), Residual(after)]
-            before = after
-        self.stages = nn.Sequential(*layers)
-        self.face = nn.Conv2d(before, 3, 5, padding=2)
+        first = Residual(base.channels, bias=False)
+        self.stages = nn.Sequential(first, *strengthened(base.channels, outs, strong=strong, resides=_two_blocks))
+        self.face = nn.Conv2d(outs[-1], 3, 5, padding=2)
         self.mask = Decoder(base.channels, mask, 1) if mask else None
 
     def forward(self, latent: Tensor) -> Swap:
@@ -115,6 +108,10 @@ class RealfaceDecoder(nn.Module):
         both = self.first(map_)
         rgb = torch.sigmoid(self.face(self.stages(nn.functional.leaky_relu(both, RESIDUAL_SLOPE))).float())
         return Swap(rgb, None if self.mask is None else self.mask(nn.functional.leaky_relu(both, _SLOPE)))
+
+
+def _two_blocks(channels: int) -> list[nn.Module]:
+    return [Residual(channels, bias=False), Residual(channels)]
 
 
 @swappers.register("realface", source="deepfakes/faceswap", tiny={"output_px": 64})
@@ -176,12 +173,10 @@ def realface(
     begin = Base.between(input_px, output_px)
     masks = [scaled(_MASK >> number, width) for number in range(begin.doublings - 1)] if mask else []
 
-    def decoder(*, strong: bool) -> RealfaceDecoder:
+    def decoder(strong: bool) -> RealfaceDecoder:
         share = 1.0 if strong else _A_SHARE
         outs = [scaled(int(decoder_channels / share) >> number, width) for number in range(begin.doublings - 1)]
         base = Base(begin.side, begin.doublings, scaled(int(begin.channels / share), width))
         return RealfaceDecoder(flat, scaled(int(dense / share), width), base, outs, strong=strong, mask=masks)
 
-    return TwoPartSwapper(
-        spec, encoder, [decoder(strong=not lopsided or number > 0) for number in range(len(spec.identities))]
-    )
+    return TwoPartSwapper.lopsided(spec, encoder, decoder, lopsided=lopsided)

@@ -241,11 +241,7 @@ def timm_swapper(
         UsageError: fewer than two identities, or one twice.
     """
     _check_choices(pool, split, decoder)
-    need_size("output_px", output_px, OUTPUT_PX)
-    need_between("dense", dense, 16, 4096)
-    need_between("decoder_channels", decoder_channels, 32, 2048)
-    need_between("residuals", residuals, 0, 8)
-    need_share("mask_width", mask_width, 1.0)
+    _check_sizes(output_px, dense, decoder_channels, residuals, mask_width)
     options: dict[str, Option] = {
         "encoder": encoder,
         "input_px": input_px,
@@ -341,6 +337,14 @@ def _check_choices(pool: str, split: str, decoder: str) -> None:
             "with a shared bottleneck and a shared decoder everybody would look alike",
             hint='split = "half" or decoder = "own"',
         )
+
+
+def _check_sizes(output_px: int, dense: int, decoder_channels: int, residuals: int, mask_width: float) -> None:
+    need_size("output_px", output_px, OUTPUT_PX)
+    need_between("dense", dense, 16, 4096)
+    need_between("decoder_channels", decoder_channels, 32, 2048)
+    need_between("residuals", residuals, 0, 8)
+    need_share("mask_width", mask_width, 1.0)
 
 
 def _net(name: str, px: int, weights: str | None = None) -> nn.Module:

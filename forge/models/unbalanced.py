@@ -25,8 +25,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from forge.models.autoencoder import TwoPartSwapper
-from forge.models.blocks import RESIDUAL_SLOPE, Decoder, Residual, Up, scaled
+from forge.models.autoencoder import TwoPartSwapper, strengthened
+from forge.models.blocks import Decoder, Residual, scaled
 from forge.models.checks import checked_spec, need_between, need_multiple
 from forge.models.contract import Option, Swap
 from forge.registry import swappers
@@ -38,6 +38,7 @@ _REDUCTION = 16
 _BASE_CHANNELS = 512
 _SLOPE = 0.1
 _DROPOUT = 0.25
+_DROPPED = 2
 
 
 class NormalisedDown(nn.Module):
@@ -84,18 +85,16 @@ class UnbalancedDecoder(nn.Module):
     def __init__(self, base: int, channels: int, *, strong: bool, mask: bool) -> None:
         super().__init__()
         outs = [channels, channels, scaled(channels, 0.5), scaled(channels, 0.25)]
-        layers: list[nn.Module] = []
-        before = base
-        for number, after in enumerate(outs):
-            resides = strong and number < 3
-            layers.append(Up(before, after, kernel=5, slope=RESIDUAL_SLOPE if resides else _SLOPE))
-            if resides:
-                layers.append(Residual(after))
-            elif not strong and number < 2:
-                layers.append(nn.Dropout2d(_DROPOUT))
-            before = after
-        self.stages = nn.Sequential(*layers)
-        self.face = nn.Conv2d(before, 3, 5, padding=2)
+        stages = strengthened(
+            base,
+            outs,
+            strong=strong,
+            kernel=5,
+            resides=lambda after: [Residual(after)],
+            otherwise=lambda number: [nn.Dropout2d(_DROPOUT)] if number < _DROPPED else [],
+        )
+        self.stages = nn.Sequential(*stages)
+        self.face = nn.Conv2d(outs[-1], 3, 5, padding=2)
         self.mask = Decoder(base, outs, 1) if mask else None
 
     def forward(self, latent: Tensor) -> Swap:
@@ -158,10 +157,9 @@ def unbalanced(
     base = scaled(_BASE_CHANNELS, width)
     down = [scaled(step * encoder_channels, width) for step in _STEPS]
     encoder = UnbalancedEncoder(input_px, down, scaled(dense, width), base)
-    decoders = [
-        UnbalancedDecoder(base, scaled(decoder_a_channels, width), strong=False, mask=mask)
-        if lopsided and number == 0
-        else UnbalancedDecoder(base, scaled(decoder_b_channels, width), strong=True, mask=mask)
-        for number in range(len(spec.identities))
-    ]
-    return TwoPartSwapper(spec, encoder, decoders)
+
+    def decoder(strong: bool) -> UnbalancedDecoder:
+        channels = decoder_b_channels if strong else decoder_a_channels
+        return UnbalancedDecoder(base, scaled(channels, width), strong=strong, mask=mask)
+
+    return TwoPartSwapper.lopsided(spec, encoder, decoder, lopsided=lopsided)

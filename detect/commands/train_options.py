@@ -27,6 +27,9 @@ _SETTING = {
 }
 """Where options whose names differ from their setting's belong."""
 
+_ONE_MODEL = ("meso4", "mesoinception4")
+"""Families without a choice of backbone, whose name is enough."""
+
 _NO_SETTING = ("dataset", "run", "config", "seeds")
 
 DatasetArgument = Annotated[Path, typer.Argument(help="Dataset folder with train and val splits.", show_default=False)]
@@ -35,7 +38,8 @@ ModelOption = Annotated[
     str | None, typer.Option(help="Any timm backbone, see assay detect models.", show_default=_TRAIN.model)
 ]
 FamilyOption = Annotated[
-    str | None, typer.Option(help="Family of detectors, see assay detect models.", show_default=_TRAIN.family)
+    str | None,
+    typer.Option(help="Family of detectors, see assay detect models --families.", show_default=_TRAIN.family),
 ]
 PretrainedOption = Annotated[
     bool | None, typer.Option(help="Start from ImageNet weights.", show_default="--pretrained")
@@ -109,6 +113,8 @@ def as_settings(options: Mapping[str, Any]) -> dict[str, Any]:
             found.setdefault(group, {})[inner[0]] = value
         else:
             found[group] = value
+    if found.get("model") is None and found.get("family") in _ONE_MODEL and options.get("config") is None:
+        found["model"] = found["family"]
     return found
 
 

@@ -13,6 +13,7 @@ __all__ = [
     "DetectorSpec",
     "TrackDetector",
     "build_detector",
+    "detectors",
     "frame",
     "frequency",
     "mesonet",

@@ -265,3 +265,28 @@ def test_they_learn(family: str):
         optimizer.step()
         losses.append(loss.item())
     assert losses[-1] < 0.3 < losses[0]
+
+
+def test_the_familys_name_is_enough_to_train_it(toy_set: Path, tmp_path: Path, capsys: pytest.CaptureFixture):
+    settings = [
+        "--steps",
+        "2",
+        "--batch",
+        "4",
+        "--frames",
+        "2",
+        "--input-px",
+        "64",
+        "--finder",
+        "toy",
+        "--device",
+        "cpu",
+    ]
+    assert run(["detect", "train", str(toy_set), "--run", str(tmp_path / "r"), "--family", "meso4", *settings]) == 0
+    facts = load_detector(tmp_path / "r")[1]
+    assert (facts.spec.family, facts.spec.name, facts.initial_weights) == ("meso4", "meso4", "random")
+    capsys.readouterr()
+    assert run(["detect", "models", "--families"]) == 0
+    told = capsys.readouterr().out
+    assert all(family in told for family in ("meso4", "temporal", "multitask", "frequency", "frame"))
+    assert run(["detect", "models", "--families", "mezo"]) == 2

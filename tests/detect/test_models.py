@@ -6,6 +6,7 @@ import timm
 import torch
 from sklearn.datasets import load_sample_image
 
+from detect.heatmap import heat_maps
 from detect.losses import detection_loss
 from detect.models import build_detector
 from detect.models.backbone import model_names
@@ -72,6 +73,19 @@ def test_unknown_names_are_refused_with_near_matches():
 def test_absurd_sizes_are_refused(px: int):
     with pytest.raises(ConfigError, match="input_px"):
         build_detector(TINY, input_px=px)
+
+
+@pytest.mark.parametrize("name", timm.list_models("test_*"))
+@pytest.mark.parametrize("family", ["frame", "multitask", "temporal"])
+def test_every_kind_of_backbone_serves(family: str, name: str):
+    """timm's tiny models of each of its architectures: convolutions, transformers, both, and others."""
+    torch.manual_seed(0)
+    detector = build_detector(name, family=family, input_px=64).eval()
+    x = torch.randn(2, 3, 64, 64)
+    assert detector(x).logit.abs().max() < 1
+    maps = heat_maps(detector, x)
+    assert maps is not None
+    assert maps.shape == (2, 64, 64)
 
 
 def test_names_are_listed_and_filtered():

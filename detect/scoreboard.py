@@ -78,8 +78,13 @@ def records_to_score(folder: DatasetFolder, config: EvaluateConfig) -> list[Clip
 
     Raises:
         ManifestError: there is none.
-        UsageError: ``only`` fits nothing here.
+        UsageError: ``only`` fits nothing here; a protocol is asked for, which is one detector's own affair.
     """
+    if config.protocol != "in-set":
+        raise UsageError(
+            f"a scoreboard has no protocol {config.protocol!r}: all detectors are scored on the same clips",
+            hint="assay detect evaluate follows protocols; --only chooses clips for all detectors",
+        )
     found = folder.records(split=None if config.split == "all" else config.split)
     if not found:
         raise ManifestError(

@@ -10,7 +10,20 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from detect.commands.options import DeviceOption, PrecisionOption, SeedOption, SettingsOption, choices, default, resolve
+from detect.commands.options import (
+    DatasetArgument,
+    DeviceOption,
+    FinderOption,
+    OnlyOption,
+    PrecisionOption,
+    SeedOption,
+    SettingsOption,
+    SplitOption,
+    choices,
+    frames_option,
+    replicates_option,
+    resolve,
+)
 from detect.commands.show import plain
 from detect.config import ClusterBy, EvaluateConfig
 from shared.console import console
@@ -26,7 +39,6 @@ _INTERRUPTED = 130
 
 CommandLine = Callable[[list[str]], int]
 
-DatasetArgument = Annotated[Path, typer.Argument(help="Dataset folder.", show_default=False)]
 DetectorsOption = Annotated[
     list[str],
     typer.Option(
@@ -36,13 +48,6 @@ DetectorsOption = Annotated[
     ),
 ]
 OutOption = Annotated[Path, typer.Option(help="Folder for the scoreboard; a second run goes on there.")]
-SplitOption = Annotated[
-    str | None, typer.Option(help="train, val, test or all.", show_default=default(_EVALUATE.split))
-]
-OnlyOption = Annotated[
-    list[str] | None,
-    typer.Option(help="KEY=NAME, as manipulation=dfl-*, rendition, identity; repeatable.", show_default="all"),
-]
 QualityOption = Annotated[
     list[Path] | None, typer.Option(help="JSON of assay forge quality; repeatable.", show_default="measured here")
 ]
@@ -57,17 +62,9 @@ FacesOption = Annotated[
 MeasureOption = Annotated[
     str | None, typer.Option(help="Measure of quality that is shown.", show_default="identity, or mask_ssim")
 ]
-FramesOption = Annotated[
-    int | None,
-    typer.Option(help="Frames of each clip, evenly spaced.", show_default=default(_EVALUATE.frames_per_clip)),
-]
 ClustersOption = Annotated[
     str | None, typer.Option(help=f"What the bootstrap draws: {choices(ClusterBy)}.", show_default=_EVALUATE.cluster_by)
 ]
-ReplicatesOption = Annotated[
-    int | None, typer.Option(help="Bootstrap replicates.", show_default=default(_EVALUATE.replicates))
-]
-FinderOption = Annotated[str | None, typer.Option(help="Face finder.", show_default="each detector's")]
 FreshOption = Annotated[bool, typer.Option("--fresh", help="Score clips again that were scored before.")]
 
 
@@ -96,9 +93,9 @@ def score_command(run: CommandLine) -> Callable[..., None]:
         quality_clips: QualityClipsOption = _LIMIT,
         faces: FacesOption = None,
         measure: MeasureOption = None,
-        frames: FramesOption = None,
+        frames: Annotated[int | None, frames_option(_EVALUATE.frames_per_clip)] = None,
         clusters: ClustersOption = None,
-        replicates: ReplicatesOption = None,
+        replicates: Annotated[int | None, replicates_option(_EVALUATE.replicates)] = None,
         finder: FinderOption = None,
         fresh: FreshOption = False,
         device: DeviceOption = None,

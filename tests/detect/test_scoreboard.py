@@ -14,7 +14,7 @@ import pytest
 from detect.calibration import Calibration, write_calibration
 from detect.config import EvaluateConfig, TrainConfig
 from detect.learned import Learned
-from detect.scoreboard import check_board_folder, make_scoreboard, save_scoreboard
+from detect.scoreboard import check_board_folder, make_scoreboard, records_to_score, save_scoreboard
 from detect.scoreboard_scores import Scores, Wanted, scores_key, scores_of, wanted_detectors
 from detect.train import train_detector
 from shared.cli import run
@@ -297,6 +297,11 @@ def test_the_scoreboard_from_the_command_line(
     said = " ".join(capsys.readouterr().out.split())
     assert "Clip AUC" in said
     assert "AUC of run minus oracle" in said
+
+
+def test_a_protocol_is_of_one_detector(toy_set: Path):
+    with pytest.raises(UsageError, match="same clips"):
+        records_to_score(DatasetFolder.open(toy_set), dataclasses.replace(CONFIG, protocol="cross-set"))
 
 
 def test_bad_calls_of_score_end_in_one_sentence(toy_set: Path, tmp_path: Path, capsys: pytest.CaptureFixture):

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,7 @@ import numpy as np
 
 from detect.config import EvaluateConfig, TrainConfig
 from detect.forged_masks import ForgedMasks
-from detect.judging import judge
+from detect.judging import Judged, judge
 from detect.localize import DEFAULT_THRESHOLD, LEVELS, DrawnFaces, choose_threshold, draw_faces, face_ious
 from detect.train import train_detector
 from shared.config import digest, from_mapping, read_toml, to_mapping
@@ -125,14 +125,13 @@ def run_jobs(jobs: Sequence[Job], dataset: Path, others: Sequence[Path], work: P
     for number, job in enumerate(jobs):
         place = work / job.name
         told = place / "scores.json"
-        mark = digest({"config": to_mapping(job.config), "sets": [str(path) for path in (dataset, *others)]})
+        mark = digest({"config": to_mapping(job.config), "sets": [str(dataset)]})
         found = _stored(told, mark)
         if found is None:
             console.print(f"\n{number + 1} of {len(jobs)}: {job.name}")
             result = train_detector(dataset, place / "run", job.config)
-            found = _judged(job.row, job.fold, job.seed, result.run, dataset, others, job.config)
-            write_text(told, json.dumps({"mark": mark, **to_mapping(found)}) + "\n")
-        yield found
+            found = _judged(Scores(job.row, job.fold, job.seed, {}), result.run, dataset, job.config)
+        yield _kept(told, mark, found, place / "run", others, job.config)
 
 
 def judge_baseline(name: str, detector: str, dataset: Path, others: Sequence[Path], work: Path, frames: int) -> Scores:
@@ -142,12 +141,22 @@ def judge_baseline(name: str, detector: str, dataset: Path, others: Sequence[Pat
         AssayError: it cannot be loaded.
     """
     told = work / f"baseline-{name}.json"
-    mark = digest({"detector": detector, "frames": frames, "sets": [str(path) for path in (dataset, *others)]})
-    found = _stored(told, mark)
-    if found is None:
-        config = TrainConfig(frames_per_clip=frames)
-        found = _judged(name, (), 0, detector, dataset, others, config)
-        write_text(told, json.dumps({"mark": mark, **to_mapping(found)}) + "\n")
+    mark = digest({"detector": detector, "frames": frames, "sets": [str(dataset)]})
+    config = TrainConfig(frames_per_clip=frames)
+    found = _stored(told, mark) or _judged(Scores(name, (), 0, {}), detector, dataset, config)
+    return _kept(told, mark, found, detector, others, config)
+
+
+def _kept(
+    told: Path, mark: str, found: Scores, detector: str | Path, others: Sequence[Path], config: TrainConfig
+) -> Scores:
+    """``found`` with the scores of ``others`` that it lacks, written where it is looked for the next time."""
+    for path in others:
+        folder = DatasetFolder.open(path)
+        if folder.name not in found.logits:
+            judged = judge(detector, folder, counted(folder.records(), ()), _evaluation(config))
+            found = replace(found, logits={**found.logits, folder.name: _logits(judged)})
+    write_text(told, json.dumps({"mark": mark, **to_mapping(found)}) + "\n")
     return found
 
 
@@ -159,30 +168,33 @@ def _stored(path: Path, mark: str) -> Scores | None:
         return None
 
 
-def _judged(
-    row: str, fold: tuple[str, ...], seed: int, detector: str | Path, dataset: Path, others: Sequence[Path],
-    config: TrainConfig,
-) -> Scores:  # fmt: skip
-    evaluation = EvaluateConfig(
-        frames_per_clip=config.frames_per_clip, device=config.device, precision=config.precision, workers=config.workers
-    )
+def _judged(about: Scores, detector: str | Path, dataset: Path, config: TrainConfig) -> Scores:
+    """``about`` with what the detector says of the validation and the test split."""
+    folder = DatasetFolder.open(dataset)
     logits: dict[str, dict[str, float]] = {}
     ious: dict[str, float] = {}
     threshold = DEFAULT_THRESHOLD
-    asked = [(dataset, "val"), (dataset, "test"), *((path, None) for path in others)]
-    for path, split in asked:
-        folder = DatasetFolder.open(path)
-        records = [record for record in folder.records() if split in (None, record.split)]
-        judged = judge(detector, folder, counted(records, fold if split == "val" else ()), evaluation)
-        name = folder.name + (":val" if split == "val" else "")
-        logits[name] = {str(clip.record.id): clip.score.logit for clip in judged.clips if clip.score.logit is not None}
-        if path == dataset and judged.predictor is not None and judged.predictor.spec.has_mask:
+    for split in ("val", "test"):
+        records = [record for record in folder.records() if record.split == split]
+        judged = judge(detector, folder, counted(records, about.fold if split == "val" else ()), _evaluation(config))
+        logits[folder.name + (":val" if split == "val" else "")] = _logits(judged)
+        if judged.predictor is not None and judged.predictor.spec.has_mask:
             drawn = draw_faces(judged.faces, ForgedMasks(folder, judged.faces), judged.predictor)
             if split == "val":
                 threshold = choose_threshold(drawn) or threshold
             else:
                 ious = _clip_ious([str(clip.record.id) for clip in judged.faces], drawn, threshold)
-    return Scores(row, fold, seed, logits, ious)
+    return replace(about, logits=logits, ious=ious)
+
+
+def _evaluation(config: TrainConfig) -> EvaluateConfig:
+    return EvaluateConfig(
+        frames_per_clip=config.frames_per_clip, device=config.device, precision=config.precision, workers=config.workers
+    )
+
+
+def _logits(judged: Judged) -> dict[str, float]:
+    return {str(clip.record.id): clip.score.logit for clip in judged.clips if clip.score.logit is not None}
 
 
 def _clip_ious(names: list[str], drawn: DrawnFaces, threshold: float) -> dict[str, float]:

@@ -2,11 +2,14 @@
 
 People count once in their class, as when a calibration is fitted, and whole clusters of clips are drawn for the
 intervals. All replicates are computed at once; only PAV, for the discrimination part of Cllr, is done draw by draw.
+
+A draw holds people twice. PAV and bins fit themselves to such repeats, so the draws of what rests on them lie to one
+side of the value; they are moved until their middle lies on it, and give the width alone.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -23,6 +26,7 @@ from shared.types import ClipRecord
 QUALITY = ("cllr", "cllr_min", "cllr_cal", "ece", "brier", "log_loss")
 """The names of the measures, in the order in which they are reported."""
 
+_FITTED = ("cllr_min", "cllr_cal", "ece")
 _LN10 = float(np.log(10.0))
 _TINY = 1e-15
 
@@ -69,7 +73,7 @@ def quality_of(told: Told, bootstrap: BootstrapSettings | None = None) -> tuple[
     weights = person_weights(labels, told.people)
     values = {**ratio_metrics(labels, llrs, weights), **probability_metrics(labels, told.probabilities, weights,
                                                                             told.prior)}  # fmt: skip
-    bounds = _intervals(told, weights, bootstrap)
+    bounds = _intervals(told, weights, values, bootstrap)
     fake = int(labels.sum())
     return tuple(
         Evaluation(
@@ -87,18 +91,21 @@ def quality_of(told: Told, bootstrap: BootstrapSettings | None = None) -> tuple[
     )
 
 
-def _intervals(told: Told, weights: np.ndarray, bootstrap: BootstrapSettings) -> dict[str, tuple[float, float]]:
+def _intervals(
+    told: Told, weights: np.ndarray, values: Mapping[str, float], bootstrap: BootstrapSettings
+) -> dict[str, tuple[float, float]]:
     """Percentile intervals by name; empty when a class has fewer than two clusters."""
     names, clusters = np.unique(told.clusters, return_inverse=True)
     if min(np.unique(clusters[told.labels == truth]).size for truth in (False, True)) < 2:
         return {}
     times = draw_clusters(names.size, bootstrap.replicates, np.random.default_rng(bootstrap.seed))
     drawn = drawn_quality(told, weights * times[:, clusters])
-    return {
-        name: (float(low), float(high))
-        for name, values in drawn.items()
-        for low, high in [np.nanpercentile(values, bootstrap.tails)]
-    }
+    bounds = {}
+    for name, found in drawn.items():
+        low, middle, high = np.nanpercentile(found, (bootstrap.tails[0], 50.0, bootstrap.tails[1]))
+        shift = values[name] - middle if name in _FITTED else 0.0
+        bounds[name] = (max(0.0, float(low + shift)), float(high + shift))
+    return bounds
 
 
 def drawn_quality(told: Told, weights: np.ndarray) -> dict[str, np.ndarray]:

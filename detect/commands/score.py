@@ -69,7 +69,7 @@ FreshOption = Annotated[bool, typer.Option("--fresh", help="Score clips again th
 
 
 @dataclass(frozen=True)
-class _Quality:
+class Quality:
     """Where quality comes from: files that are there, or measuring some fakes of each manipulation."""
 
     files: tuple[Path, ...]
@@ -124,7 +124,7 @@ def score_command(run: CommandLine) -> Callable[..., None]:
             "seed": seed,
         }
         settings = resolve(EvaluateConfig, config, flags)
-        asked = _Quality(tuple(quality or ()), no_quality, quality_clips, tuple(faces or ()), measure)
+        asked = Quality(tuple(quality or ()), no_quality, quality_clips, tuple(faces or ()), measure)
         _score(run, dataset, detector, out, settings, asked, fresh=fresh)
 
     return score
@@ -136,7 +136,7 @@ def _score(
     detectors: Sequence[str],
     out: Path,
     settings: EvaluateConfig,
-    quality: _Quality,
+    quality: Quality,
     *,
     fresh: bool,
 ) -> None:
@@ -153,7 +153,7 @@ def _score(
     scores = boards.score_dataset(folder, records, wanted, settings, out, fresh=fresh)
     notes: list[str] = []
     if not quality.files and not quality.none:
-        files, notes = _measured(run, folder, records, out, quality, settings)
+        files, notes = measured_quality(run, folder, records, out, quality, settings)
         given = read_quality(files)
     board = boards.make_scoreboard(
         records,
@@ -170,12 +170,12 @@ def _score(
     console.result({"out": out, "scored_now": {one.wanted.name: one.fresh for one in scores}, **plain(board)})
 
 
-def _measured(
+def measured_quality(
     run: CommandLine,
     folder: DatasetFolder,
     records: Sequence[ClipRecord],
     out: Path,
-    quality: _Quality,
+    quality: Quality,
     settings: EvaluateConfig,
 ) -> tuple[list[Path], list[str]]:
     """Measures some fakes of each manipulation where that was not done before; the files, and what failed.

@@ -22,7 +22,7 @@ from shared.storage import write_bytes
 
 RESULTS = Path(__file__).parent / "results"
 
-_VERSIONS = ("torch", "torchvision", "timm", "av", "opencv-python", "kornia", "numpy", "dlib-bin")
+_VERSIONS = ("torch", "torchvision", "timm", "av", "opencv-python", "numpy", "dlib-bin")
 
 
 @dataclass(frozen=True)

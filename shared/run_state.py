@@ -19,7 +19,7 @@ from shared.errors import CheckpointError
 
 Generators = Mapping[str, "torch.Generator | np.random.Generator"]
 
-_PACKAGES = ("assay", "torch", "torchvision", "timm", "numpy", "opencv-python", "av", "kornia")
+_PACKAGES = ("assay", "torch", "torchvision", "timm", "numpy", "opencv-python", "av")
 _GIT_TIMEOUT_SECONDS = 5
 
 

@@ -17,7 +17,7 @@ from shared.errors import AssayError, WeightsError
 
 State = Literal["ok", "note", "broken"]
 
-_ESSENTIAL = ("torch", "torchvision", "timm", "numpy", "opencv-python", "av", "kornia", "safetensors", "pyarrow")
+_ESSENTIAL = ("torch", "torchvision", "timm", "numpy", "opencv-python", "av", "safetensors", "pyarrow")
 _USEFUL = (
     "face-alignment",
     "dlib-bin",

@@ -66,4 +66,13 @@ def test_one_seed_seeds_all():
 
 
 def test_large_seeds_are_taken():
-    seed_everything(2**40 + 3)
+    """Python sees all of a seed above 32 bits; NumPy's legacy state would refuse it and gets what fits."""
+
+    def draw(seed: int) -> tuple[float, float]:
+        seed_everything(seed)
+        return random.random(), float(np.random.rand())  # noqa: NPY002 - the legacy state is meant
+
+    large, small = draw(2**40 + 3), draw(3)
+    assert draw(2**40 + 3) == large
+    assert large[0] != small[0]
+    assert large[1] == small[1]

@@ -11,7 +11,16 @@ import numpy as np
 import pytest
 
 from shared.errors import LeakError, UsageError
-from shared.splits import check_leaks, count_by, find_leaks, identity_groups, split_by_groups, split_by_identity
+from shared.splits import (
+    Leak,
+    check_leaks,
+    count_by,
+    find_leaks,
+    identity_groups,
+    refuse,
+    split_by_groups,
+    split_by_identity,
+)
 from shared.types import ClipId, ClipRecord, Split
 
 
@@ -165,4 +174,16 @@ def test_leaks_are_named():
 
 
 def test_clips_without_a_split_do_not_leak():
-    check_leaks([clip("a", split="train"), clip("b", "a")])
+    waiting = [clip("a", split="train"), clip("b", "a")]
+    assert find_leaks(waiting) == []
+    placed = [waiting[0], dataclasses.replace(waiting[1], split="test")]
+    assert [leak.kind for leak in find_leaks(placed)] == [
+        "identity"
+    ]  # it is the missing split that made the difference
+
+
+def test_pictures_that_look_alike_are_told_in_words():
+    leak = Leak("look-alike", "that look alike", ("train", "val"), (ClipId("set", None, "a"), ClipId("set", None, "b")))
+    assert str(leak) == "pictures that look alike in train (set/real/a), val (set/real/b)"
+    with pytest.raises(LeakError, match=r"pictures that look alike in train \(set/real/a\), .*, and 1 more"):
+        refuse([leak, leak])

@@ -17,14 +17,27 @@ def hint_of(check, *arguments):
     return caught.value.hint
 
 
+def refused(check, *arguments) -> bool:
+    try:
+        check(*arguments)
+    except ConfigError:
+        return True
+    return False
+
+
 class TestChecks:
     def test_what_may_be_passes(self):
-        need_between("x", 4, 4, 8)
-        need_between("x", 8, 4, 8)
-        need_share("x", 1.0, 1.0)
-        need_multiple("x", 96, 32, 64, 128)
-        need_size("x", 128, (64, 128))
-        need_choice("x", "good", ("good", "fast"))
+        """The ends of a range, the whole of a share, a multiple, a size and a word of the list."""
+        passed = (
+            refused(need_between, "x", 4, 4, 8),
+            refused(need_between, "x", 8, 4, 8),
+            refused(need_share, "x", 1.0, 1.0),
+            refused(need_multiple, "x", 96, 32, 64, 128),
+            refused(need_size, "x", 128, (64, 128)),
+            refused(need_choice, "x", "good", ("good", "fast")),
+        )
+        assert not any(passed)
+        assert refused(need_between, "x", 8.001, 4, 8)  # and the question can be answered with yes
 
     def test_what_may_not_is_refused_with_the_nearest(self):
         assert hint_of(need_between, "x", 3, 4, 8) == "try 4"

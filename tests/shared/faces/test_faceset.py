@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 import resource
 import shutil
 from collections.abc import Iterator
@@ -216,16 +217,24 @@ class TestDamage:
     def path(self, tmp_path):
         return write(tmp_path / "ann")
 
-    def refused(self, path: Path, match: str) -> None:
-        with pytest.raises(FacesetError, match=match):
+    @staticmethod
+    def refusal(path: Path) -> str:
+        """What is said of a faceset that must not pass."""
+        with pytest.raises(FacesetError) as caught:
             Faceset.open(path).verify()
+        return str(caught.value)
+
+    def test_without_damage_there_is_no_refusal(self, path):
+        Faceset.open(path).verify()
+        with pytest.raises(pytest.fail.Exception, match="DID NOT RAISE"):
+            self.refusal(path)
 
     def test_not_there(self, tmp_path):
-        self.refused(tmp_path / "nobody", "is not a faceset")
+        assert "is not a faceset" in self.refusal(tmp_path / "nobody")
 
     def test_settings_that_are_no_toml(self, path):
         (path / "faceset.toml").write_text("identity = ")
-        self.refused(path, "not TOML")
+        assert "not TOML" in self.refusal(path)
 
     @pytest.mark.parametrize(
         ("old", "new", "match"),
@@ -243,20 +252,20 @@ class TestDamage:
         text = (path / "faceset.toml").read_text()
         assert old in text
         (path / "faceset.toml").write_text(text.replace(old, new))
-        self.refused(path, match)
+        assert re.search(match, self.refusal(path))
 
     def test_no_table(self, path):
         (path / "faces.parquet").unlink()
-        self.refused(path, "cannot be read")
+        assert "cannot be read" in self.refusal(path)
 
     def test_a_table_that_is_none(self, path):
         (path / "faces.parquet").write_bytes(b"PAR1 not really PAR1")
-        self.refused(path, "cannot be read")
+        assert "cannot be read" in self.refusal(path)
 
     def test_other_columns(self, path):
         table = pq.read_table(path / "faces.parquet").drop_columns(["kept"])
         pq.write_table(table, path / "faces.parquet")
-        self.refused(path, "other columns")
+        assert "other columns" in self.refusal(path)
 
     @pytest.mark.parametrize(("column", "match"), [("landmarks", "not numbers"), ("clip", "clips that")])
     def test_values_out_of_range(self, path, column, match):
@@ -265,42 +274,42 @@ class TestDamage:
         bad = [[float("nan")] * 136] * 5 if column == "landmarks" else [7] * 5
         field = SCHEMA.field(column)
         pq.write_table(table.set_column(index, field, pa.array(bad, field.type)), path / "faces.parquet")
-        self.refused(path, match)
+        assert re.search(match, self.refusal(path))
 
     def test_a_missing_crop(self, path):
         (path / "crops" / "00000003.png").unlink()
-        self.refused(path, "00000003.png of .* cannot be read")
+        assert re.search("00000003.png of .* cannot be read", self.refusal(path))
 
     def test_a_crop_that_is_no_picture(self, path):
         (path / "crops" / "00000003.png").write_bytes(b"<svg/>")
-        self.refused(path, "not a PNG")
+        assert "not a PNG" in self.refusal(path)
 
     def test_a_crop_cut_short(self, path):
         crop = path / "crops" / "00000003.png"
         crop.write_bytes(crop.read_bytes()[:60])
-        self.refused(path, "unpacked|changed")
+        assert re.search("unpacked|changed", self.refusal(path))
 
     def test_a_crop_of_another_size_is_refused_before_it_is_unpacked(self, path):
         # The header claims 60000 x 60000 pixels: 10 GB, were it believed.
         data = bytearray((path / "crops" / "00000003.png").read_bytes())
         data[16:24] = (60000).to_bytes(4) * 2
         (path / "crops" / "00000003.png").write_bytes(data)
-        self.refused(path, "60000x60000")
+        assert "60000x60000" in self.refusal(path)
 
     def test_a_crop_as_large_as_a_film(self, path):
         with (path / "crops" / "00000003.png").open("ab") as file:
             file.truncate(1 << 30)
-        self.refused(path, "too large")
+        assert "too large" in self.refusal(path)
 
     def test_a_crop_that_leads_out_of_the_folder(self, path, tmp_path):
         crop = path / "crops" / "00000003.png"
         shutil.move(crop, tmp_path / "elsewhere.png")
         crop.symlink_to(tmp_path / "elsewhere.png")
-        self.refused(path, "cannot be read")
+        assert "cannot be read" in self.refusal(path)
 
     def test_a_crop_that_was_exchanged(self, path):
         (path / "crops" / "00000003.png").write_bytes(encode_crop(picture(99)))
-        self.refused(path, "changed after")
+        assert "changed after" in self.refusal(path)
 
     @pytest.mark.parametrize("number", [-1, 5])
     def test_no_such_row(self, path, number):

@@ -37,7 +37,7 @@ _PATIENCE_SECONDS = 10.0
 _CANCEL_SECONDS = 10.0
 _SHARED_ENVIRONMENT = ("ASSAY_", "XDG_CONFIG_HOME")
 # What decides which bytes come out.
-_VERSIONS = ("assay", "torch", "numpy", "opencv-python", "av", "pyarrow", "c2pa-python")
+_VERSIONS = ("assay", "torch", "timm", "numpy", "opencv-python", "dlib-bin", "av", "pyarrow", "c2pa-python")
 
 
 class RayEngine:

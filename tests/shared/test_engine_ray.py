@@ -19,6 +19,8 @@ from forge.building.spec import load_spec
 from shared import engine_ray
 from shared.engine import LocalEngine, Task, make_engine
 from shared.errors import MediaError, RunError, StorageError, UsageError
+from shared.faces.extract_config import ExtractConfig
+from shared.faces.extract_each import extract_each, people_in
 from shared.home import config_home
 
 if importlib.util.find_spec("ray") is None:
@@ -112,33 +114,6 @@ def test_tasks_in_their_order_on_both_nodes_with_their_results(cluster):
     assert not ray.is_initialized()
 
 
-@pytest.mark.slow
-def test_a_build_gives_what_the_local_engine_gives_and_a_lost_worker_changes_nothing(
-    cluster, tmp_path, monkeypatch, capsys
-):
-    spec = load_spec(toy_set(tmp_path / "clips"))
-    build_set(spec, tmp_path / "here", engine=LocalEngine(1))
-    mark = str(tmp_path / "killed")
-    monkeypatch.setitem(build._FUNCTIONS, "shot", _Killed("make_shot", mark))
-    result = build_set(spec, tmp_path / "there", engine=make_engine("ray", address=cluster.address))
-    assert Path(mark).exists()
-    assert capsys.readouterr().out == ""
-    assert result.made == result.listed == 20
-    assert fingerprint(tmp_path / "there") == fingerprint(tmp_path / "here")
-    assert [path for path in tmp_path.rglob(".assay-seen*")] == []
-
-
-class _Killed:
-    """A task of a build whose worker is killed once before it."""
-
-    def __init__(self, name: str, mark: str) -> None:
-        self.name, self.mark = name, mark
-
-    def __call__(self, order: Any) -> Any:
-        _die_once(self.mark)
-        return getattr(importlib.import_module("forge.building.steps"), self.name)(order)
-
-
 def test_no_cluster_and_wrong_words_are_refused(monkeypatch):
     monkeypatch.delenv("RAY_ADDRESS", raising=False)
     for wrong in ({"jobs": 0}, {"address": "ray://host:10001"}):
@@ -157,6 +132,49 @@ def test_no_cluster_and_wrong_words_are_refused(monkeypatch):
 
 def _no_answer(**_: object) -> None:
     raise ConnectionError("nobody there\nmore words")
+
+
+@pytest.mark.slow
+def test_a_build_gives_what_the_local_engine_gives_and_a_lost_worker_changes_nothing(
+    session, tmp_path, monkeypatch, capsys
+):
+    spec = load_spec(toy_set(tmp_path / "clips"))
+    build_set(spec, tmp_path / "here", engine=LocalEngine(1))
+    mark = str(tmp_path / "killed")
+    monkeypatch.setitem(build._FUNCTIONS, "shot", _Killed("make_shot", mark))
+    result = build_set(spec, tmp_path / "there", engine=make_engine("ray", address=session.address))
+    assert Path(mark).exists()
+    assert capsys.readouterr().out == ""
+    assert result.made == result.listed == 20
+    assert fingerprint(tmp_path / "there") == fingerprint(tmp_path / "here")
+    assert [path for path in tmp_path.rglob(".assay-seen*")] == []
+
+
+def test_facesets_of_many_clips_are_what_one_machine_extracts(session, tmp_path):
+    """After the build, whose workers have the libraries."""
+    toy_set(tmp_path / "clips")
+    config = ExtractConfig("each", "synthetic", finder="sidecar", px=48, min_face_px=16, embed_every=0)
+    people = people_in([tmp_path / "clips"])
+    here = extract_each(people, tmp_path / "here", config, engine=LocalEngine(1))
+    there = extract_each(people, tmp_path / "there", config, engine=make_engine("ray", address=session.address))
+    assert there == here
+    assert [one.kept for one in here] == [8, 8]
+    for path in (tmp_path / "here").rglob("*.*"):
+        assert (
+            path.is_dir()
+            or path.read_bytes() == (tmp_path / "there" / path.relative_to(tmp_path / "here")).read_bytes()
+        )
+
+
+class _Killed:
+    """A task of a build whose worker is killed once before it."""
+
+    def __init__(self, name: str, mark: str) -> None:
+        self.name, self.mark = name, mark
+
+    def __call__(self, order: Any) -> Any:
+        _die_once(self.mark)
+        return getattr(importlib.import_module("forge.building.steps"), self.name)(order)
 
 
 def test_errors_keep_class_and_hint_and_warnings_are_told(session, capsys):

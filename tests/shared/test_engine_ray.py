@@ -138,14 +138,17 @@ def _no_answer(**_: object) -> None:
 def test_a_build_gives_what_the_local_engine_gives_and_a_lost_worker_changes_nothing(
     session, tmp_path, monkeypatch, capsys
 ):
-    spec = load_spec(toy_set(tmp_path / "clips"))
+    settings = toy_set(tmp_path / "clips")
+    # Every kind of task, few of each.
+    settings.write_text(settings.read_text().partition('[[manipulation]]\nname = "ladder"')[0])
+    spec = load_spec(settings)
     build_set(spec, tmp_path / "here", engine=LocalEngine(1))
     mark = str(tmp_path / "killed")
     monkeypatch.setitem(build._FUNCTIONS, "shot", _Killed("make_shot", mark))
     result = build_set(spec, tmp_path / "there", engine=make_engine("ray", address=session.address))
     assert Path(mark).exists()
     assert capsys.readouterr().out == ""
-    assert result.made == result.listed == 20
+    assert result.made == result.listed == 12
     assert fingerprint(tmp_path / "there") == fingerprint(tmp_path / "here")
     assert [path for path in tmp_path.rglob(".assay-seen*")] == []
 

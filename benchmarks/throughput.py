@@ -1,8 +1,8 @@
 """Frames a second of every stage alone and of the pipelines end to end, all on one clip in one run.
 
 Stages: decoding, finding (one full detection), following (detections now and then), aligning and writing a face, one
-training step, decoding a face with a swapper, scoring crops. Pipelines: extraction, swapping (both passes, masks,
-encoding, signing), scoring a video.
+training step, decoding a face with a swapper, blending faces with themselves, scoring crops. Pipelines: extraction,
+swapping (both passes, masks, encoding, signing), scoring a video.
 """
 
 from __future__ import annotations
@@ -16,14 +16,17 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 import torch
 
 from benchmarks.schema import Measurement, timed_rates
+from detect.blend_config import SelfBlendConfig
 from detect.config import ScoreConfig, TrainConfig
 from detect.models import build_detector
 from detect.predictor import Predictor
 from detect.scoring import score_video
+from detect.selfblend import self_blend
 from forge.config import TrainConfig as SwapTrainConfig
 from forge.data import load_banks
 from forge.export import save_swapper
@@ -33,7 +36,7 @@ from forge.swap import SwapPredictor
 from forge.swap_config import SwapConfig
 from forge.trainer import SwapTrainer
 from shared.device import Device, pick_device, seed_everything
-from shared.faces.align import align
+from shared.faces.align import align, mean_in_crop
 from shared.faces.extract import ExtractConfig, extract
 from shared.faces.faceset import Faceset, encode_crop
 from shared.faces.finder import FaceFinder, make_finder
@@ -44,6 +47,8 @@ from shared.video import VideoReader, probe
 
 _FRAMES_FOR_DETECTION = 24
 _TRAIN_STEPS = 6
+_BLEND_FACES = 128
+_BLENDED_A_SECOND = 60.0
 _BATCH = 16
 _PEOPLE = ("one", "other")
 
@@ -154,10 +159,27 @@ def _detect(bench: _Bench) -> list[Measurement]:
         return score_video(bench.clip, predictor, bench.finder, ScoreConfig()).facts.frames_read
 
     every = ScoreConfig().every
+    blend = bench.rate(
+        f"self-blend: pairs of {px} px, in two threads", lambda: _blend(px), "faces/s", target=_BLENDED_A_SECOND
+    )
     return [
+        blend,
         bench.rate(f"score: tf_efficientnet_lite0 at {px} px", lambda: len(predictor.logits(crops)), "crops/s"),
         bench.rate(f"score a video end to end, every {every}th frame judged", score, target=25.0),
     ]
+
+
+def _blend(px: int) -> int:
+    """Blended pairs from a textured face, each with generators of its own, as training batches make them."""
+    faces = np.random.default_rng(0).integers(0, 256, (_BLEND_FACES, px // 8, px // 8, 3), dtype=np.uint8)
+    crops = [cv2.resize(face, (px, px), interpolation=cv2.INTER_CUBIC) for face in faces]
+    landmarks = mean_in_crop(px, "whole").astype(np.float32)
+
+    def one(number: int) -> np.ndarray:
+        return self_blend(crops[number], landmarks, np.random.default_rng(number), SelfBlendConfig()).fake
+
+    with ThreadPoolExecutor(2) as pool:
+        return len(list(pool.map(one, range(_BLEND_FACES))))
 
 
 def _read(bench: _Bench, count: int) -> list[Frame]:

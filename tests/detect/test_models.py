@@ -6,7 +6,7 @@ import timm
 import torch
 from sklearn.datasets import load_sample_image
 
-from detect.heatmap import heat_maps
+from detect.heatmap import heat_maps, last_map_layer
 from detect.losses import detection_loss
 from detect.models import build_detector
 from detect.models.backbone import model_names
@@ -86,6 +86,15 @@ def test_every_kind_of_backbone_serves(family: str, name: str):
     maps = heat_maps(detector, x)
     assert maps is not None
     assert maps.shape == (2, 64, 64)
+
+
+@pytest.mark.parametrize(("family", "name"), [("frame", "test_vit"), ("temporal", "test_resnet")])
+def test_heat_is_read_from_a_map_of_the_picture_not_from_attention(family: str, name: str):
+    detector = build_detector(name, family=family, input_px=64).eval()
+    layer = last_map_layer(detector, 64)
+    place = next(place for place, module in detector.named_modules() if module is layer)
+    assert place.startswith("net.")
+    assert "attn" not in place
 
 
 def test_names_are_listed_and_filtered():

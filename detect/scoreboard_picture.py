@@ -10,6 +10,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
+from matplotlib.transforms import ScaledTranslation
 
 from detect.curves import FAINT, INK, STYLE
 from shared.scoreboard import Row, Scoreboard
@@ -53,7 +54,8 @@ def _quality_panel(axis: Axes, board: Scoreboard) -> None:
             cell = row.cell(judge.name)
             auc = None if cell is None else cell.find("auc")
             if auc is not None:
-                _point(axis, quality, auc, place)
+                # A few points apart, so that detectors that agree do not hide each other.
+                _point(axis, quality, auc, place, 5.0 * (place - (len(board.detectors) - 1) / 2))
     for number, row, quality in rows:
         values = [auc.value for cell in row.detectors if (auc := cell.find("auc")) is not None]
         if values:
@@ -69,11 +71,14 @@ def _quality_panel(axis: Axes, board: Scoreboard) -> None:
     axis.axhline(0.5, color=FAINT, linewidth=0.8, linestyle="--")
 
 
-def _point(axis: Axes, quality: Evaluation, auc: Evaluation, place: int) -> None:
+def _point(axis: Axes, quality: Evaluation, auc: Evaluation, place: int, aside: float) -> None:
     color, shape = _look(place)
+    figure = axis.get_figure(root=True)
+    assert figure is not None
+    moved = axis.transData + ScaledTranslation(aside / 72, 0, figure.dpi_scale_trans)
     axis.errorbar(
         [quality.value], [auc.value], xerr=_reach(quality), yerr=_reach(auc), fmt=shape, color=color, markersize=5.5,
-        elinewidth=0.8, alpha=0.85, zorder=3,
+        elinewidth=0.8, alpha=0.85, zorder=3, transform=moved,
     )  # fmt: skip
 
 

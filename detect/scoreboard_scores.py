@@ -142,7 +142,7 @@ def scores_of(
         UsageError: a reference leads nowhere; the cache is damaged.
         ManifestError: a clip is not the file the manifest means.
     """
-    place = cache / scores_key(wanted, config)
+    place = _place(cache, scores_key(wanted, config))
     blocks = [] if fresh else [_read(path) for path in sorted(place.glob("*.json"))]
     known = {(line.clip, line.sha256): line.logit for one in blocks for line in one.scores}
     missing = [record for record in records if (str(record.id), record.sha256) not in known]
@@ -188,6 +188,11 @@ def scores_key(wanted: Wanted, config: EvaluateConfig) -> str:
     }
     name = re.sub(r"[^A-Za-z0-9_.-]", "-", wanted.name)[:60]
     return f"{name}-{digest(facts)[:16]}"
+
+
+def _place(cache: Path, key: str) -> Path:
+    """Where the scores lie: those of a detector that has another name now are still its scores."""
+    return min(cache.glob(f"*-{key.rpartition('-')[2]}"), default=cache / key)
 
 
 def _file_digests(wanted: Wanted, reference: Reference | None) -> dict[str, str]:

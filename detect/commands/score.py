@@ -231,17 +231,20 @@ def show_scoreboard(board: Scoreboard) -> None:
     """A table a metric, a row a manipulation, a column a detector; then differences and notes."""
     console.print(f"{board.clusters}; every interval covers 95 %")
     names = [judge.name for judge in board.detectors]
-    shown = board.measure or "quality"
-    columns = ["", "real", "fake", *([shown] if board.measure else []), *names]
-    for title, cell in (
-        ("Clip AUC", lambda one: _interval(one.find("auc"))),
-        ("Fakes caught at 1 % false alarms", lambda one: _interval(one.find("tpr@fpr1%"))),
-        ("Share of fakes with a score", lambda one: _interval(one.scored)),
-        ("Likelihood ratio of the fakes (log10): median, 5th to 95th percentile, misleading", _llr),
-    ):
-        if cell is _llr and not any(one.llr for row in board.rows for one in row.detectors):
-            continue
-        console.table(title, columns, [_line(row, board, names, cell) for row in board.rows])
+    cells = [one for row in board.rows for one in row.detectors]
+    columns = ["", "real", "fake", *([board.measure] if board.measure else []), *names]
+    console.table("Clip AUC", columns, [_line(row, board, names) for row in board.rows])
+    tables: list[tuple[str, Callable[[Detectability], str]]] = [
+        ("Fakes caught at 1 % false alarms", lambda one: _interval(one.find("tpr@fpr1%")))
+    ]
+    if all(one.scored.value == 1.0 for one in cells):
+        console.print("Every fake has a score of every detector.")
+    else:
+        tables.append(("Share of fakes with a score", lambda one: _interval(one.scored)))
+    if any(one.llr for one in cells):
+        tables.append(("Likelihood ratio of the fakes (log10): median, 5th to 95th percentile, misleading", _llr))
+    for title, cell in tables:
+        console.table(title, ["", *names], [[_name(row), *_cells(row, names, cell)] for row in board.rows])
     for one in board.differences:
         bounds = "" if one.low is None or one.high is None else f" ({one.low:+.3f} to {one.high:+.3f})"
         chance = "" if one.p is None else f", p {one.p:.3g}"
@@ -254,11 +257,19 @@ def show_scoreboard(board: Scoreboard) -> None:
         console.print(f"note: {note}")
 
 
-def _line(row: Row, board: Scoreboard, names: Sequence[str], cell: Callable[[Detectability], str]) -> list[str]:
-    name = row.name if row.by != "rendition" else f"{row.name} (rendition)"
+def _line(row: Row, board: Scoreboard, names: Sequence[str]) -> list[str]:
     quality = [_interval(row.measure(board.measure))] if board.measure else []
-    cells = [row.cell(one) for one in names]
-    return [name, str(row.num_real), str(row.num_fake), *quality, *("" if one is None else cell(one) for one in cells)]
+    aucs = _cells(row, names, lambda one: _interval(one.find("auc")))
+    return [_name(row), str(row.num_real), str(row.num_fake), *quality, *aucs]
+
+
+def _name(row: Row) -> str:
+    return row.name if row.by != "rendition" else f"{row.name} (rendition)"
+
+
+def _cells(row: Row, names: Sequence[str], show: Callable[[Detectability], str]) -> list[str]:
+    found = [row.cell(name) for name in names]
+    return ["" if one is None else show(one) for one in found]
 
 
 def _interval(found: Any) -> str:

@@ -230,6 +230,8 @@ def test_blocks_of_scores_are_kept_and_gone_on_with(toy_set: Path, tmp_path: Pat
     assert found.aggregate is None
     again = scores_of(wanted, folder, records, CONFIG, tmp_path / "c", judging=judging)
     assert (again.logits, again.fresh, len(asked)) == (found.logits, 0, 4)
+    renamed = scores_of(dataclasses.replace(wanted, name="yours"), folder, records, CONFIG, tmp_path / "c")
+    assert (renamed.logits, renamed.fresh) == (found.logits, 0)
     changed = [dataclasses.replace(records[0], sha256="f" * 64), *records[1:]]
     with pytest.raises(AssertionError):
         scores_of(wanted, folder, changed, CONFIG, tmp_path / "c", judging=_refuse)

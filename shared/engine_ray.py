@@ -306,6 +306,7 @@ def _connected(ray: Any, address: str) -> Iterator[None]:
         return
     before = signal.getsignal(signal.SIGTERM)
     try:
+        _knock(address)
         ray.init(address=address, namespace="assay", log_to_driver=False, logging_level=logging.ERROR)
     except (ConnectionError, RuntimeError, ValueError, OSError, TimeoutError) as error:
         where = "on this machine" if address == "auto" else f"at {address}"
@@ -320,6 +321,17 @@ def _connected(ray: Any, address: str) -> Iterator[None]:
         ray.shutdown()
         if threading.current_thread() is threading.main_thread():
             signal.signal(signal.SIGTERM, before)
+
+
+def _knock(address: str) -> None:
+    """Looks whether anybody listens at HOST:PORT: Ray itself would wait for minutes.
+
+    Raises:
+        OSError: nobody does.
+    """
+    host, colon, port = address.rpartition(":")
+    if colon and port.isdigit():
+        socket.create_connection((host.strip("[]"), int(port)), timeout=_PATIENCE_SECONDS).close()
 
 
 def _gpus(task: Task, resources: dict[str, float]) -> float:

@@ -29,7 +29,7 @@ from detect.domain import Domain, clip_facts, find_domain, write_domain
 from detect.external_settings import parse_reference
 from detect.judging import Judged, judge
 from detect.learned import clip_mark, read_learned
-from detect.likelihood import fit_likelihood, probability_metrics, ratio_metrics
+from detect.likelihood import fit_likelihood, probability_metrics, ratio_metrics, supports
 from detect.scored import ScoredClip, clip_samples
 from shared.bootstrap import BootstrapSettings
 from shared.dataset import DatasetFolder
@@ -287,6 +287,13 @@ def _notes(calibration: Calibration) -> tuple[str, ...]:
     notes = []
     if calibration.population.without_face:
         notes.append(f"{calibration.population.without_face} clips without a usable face took no part.")
+    ratio, population = calibration.likelihood, calibration.population
+    if not (supports(ratio.upper_bound) and supports(ratio.lower_bound)):
+        fewest = min(population.people_real, population.people_fake)
+        notes.append(
+            f"{fewest} people of a class bear out likelihood ratios from {10**ratio.lower_bound:.2g} to "
+            f"{10**ratio.upper_bound:.2g} only, which support nothing on one side: calibrate on more people."
+        )
     if found["cllr"].value >= 1:
         notes.append("Cllr is 1 or more: on people left out of the fit, saying nothing would have done no worse.")
     elif found["cllr"].low is None:

@@ -215,6 +215,7 @@ def test_a_detector_receives_its_calibration_and_says_so(done):
     assert (calibration.population.real, calibration.population.fake) == (11, 12)
     assert calibration.population.without_face == 1
     assert any("1 clips without a usable face" in note for note in done.notes)
+    assert any("11 people of a class bear out likelihood ratios from" in note for note in done.notes)
     assert (domain.real, domain.fake, domain.people) == (11, 12, 12)
     assert domain.codecs == {"h264": 23}
     assert domain.ranges["short_side_px"].low == domain.ranges["short_side_px"].high == 96

@@ -67,6 +67,9 @@ def _quality_panel(axis: Axes, board: Scoreboard) -> None:
     unit, better = board.units.get(board.measure, ""), _ARROWS.get(board.better.get(board.measure, ""), "")
     words = ", ".join(word for word in (unit, better) if word)
     axis.set_xlabel(f"{board.measure}{f' ({words})' if words else ''}, 95 % interval")
+    ends = [end for _, _, quality in rows for end in (quality.value, quality.low, quality.high) if end is not None]
+    margin = 0.08 * (max(ends) - min(ends)) or 0.05
+    axis.set_xlim(min(ends) - margin, max(ends) + margin)
     axis.set_ylim(_lowest(board), 1.02)
     axis.axhline(0.5, color=FAINT, linewidth=0.8, linestyle="--")
 

@@ -169,7 +169,7 @@ def _sheet_row(
     small = cv2.resize(crop, (_TILE, _TILE), interpolation=cv2.INTER_AREA)
     large = [cv2.resize(m, (_TILE, _TILE), interpolation=cv2.INTER_LINEAR) for m in (truth, drawn)]
     outlined = small.copy()
-    for region, edge, colour, width in ((large[0], 0.5, _TRUTH, 3), (large[1], threshold, _DRAWN, 1)):
+    for region, edge, colour, width in ((large[0], 0.5, _TRUTH, 2), (large[1], threshold, _DRAWN, 1)):
         contours, _ = cv2.findContours((region >= edge).astype(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
         cv2.drawContours(outlined, contours, -1, colour, width)
     grey = [cv2.cvtColor((m * 255).astype(np.uint8), cv2.COLOR_GRAY2RGB) for m in large]

@@ -27,7 +27,7 @@ from detect.training_data import TrainingData
 from shared.console import Tick, console
 from shared.errors import ManifestError
 from shared.runs import Checkpoint, Run, read_checkpoint
-from shared.signals import signals_noted
+from shared.signals import ECHO_SECONDS, signals_noted
 from shared.storage import write_bytes
 
 _LOG_EVERY = 10
@@ -102,7 +102,8 @@ class Session:
         self.began = time.monotonic()
         stopped = False
         with ExitStack() as stack:
-            noted = stack.enter_context(signals_noted())
+            echo = ECHO_SECONDS if self.processes.count > 1 else 0.0
+            noted = stack.enter_context(signals_noted(echo_seconds=echo))
             tick = stack.enter_context(self._progress())
             for batch in stack.enter_context(self._batches(mixture)):
                 stopped = self._told_to_stop(noted)

@@ -19,7 +19,7 @@ from forge.trainer import SwapTrainer
 from shared.console import Tick, console
 from shared.errors import TrainingDivergedError
 from shared.runs import Checkpoint
-from shared.signals import signals_noted
+from shared.signals import ECHO_SECONDS, signals_noted
 
 _MOST_RETURNS = 3
 _SLOWER = 0.5
@@ -61,7 +61,8 @@ class Session:
         self._began = time.monotonic()
         self._agree(stopped=False)
         with ExitStack() as stack:
-            noted = stack.enter_context(signals_noted())
+            echo = ECHO_SECONDS if self.processes.count > 1 else 0.0
+            noted = stack.enter_context(signals_noted(echo_seconds=echo))
             tick = stack.enter_context(self._progress())
             stopped = self._loop(noted, tick)
             while not stopped and not self._flush_losses():

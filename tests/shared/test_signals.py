@@ -3,6 +3,7 @@ from __future__ import annotations
 import os
 import signal
 import threading
+import time
 
 import pytest
 
@@ -25,6 +26,21 @@ def test_a_first_signal_is_noted_and_a_second_acts(number: int):
         assert acted == [number, number]
     finally:
         signal.signal(number, before)
+
+
+def test_a_launchers_echo_is_the_same_signal_and_a_later_one_acts():
+    acted: list[int] = []
+    before = signal.signal(signal.SIGINT, lambda caught, _frame: acted.append(caught))
+    try:
+        with signals_noted(echo_seconds=0.2) as noted:
+            for _ in range(3):
+                os.kill(os.getpid(), signal.SIGINT)
+            assert (noted, acted) == ([signal.SIGINT], [])
+            time.sleep(0.25)
+            os.kill(os.getpid(), signal.SIGINT)
+            assert (noted, acted) == ([signal.SIGINT], [signal.SIGINT])
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def test_handlers_are_put_back_after_an_error():

@@ -17,7 +17,7 @@ from shared.renditions import on_clock, resized_picture
 from shared.video import Encoding, VideoReader, VideoWriter, probe
 
 PASTES: tuple[tuple[str, ...], ...] = (
-    ("--color", "lct", "--blend", "alpha"),
+    ("--color", "lct", "--blend", "alpha", "--sharpen", "2"),
     ("--color", "mean-std", "--blend", "poisson", "--sharpen", "1"),
     ("--color", "mkl", "--blend", "pyramid", "--erode", "0.02"),
 )

@@ -157,5 +157,7 @@ def refuse_known(facesets: Iterable[Path], held_out: Iterable[ClipRecord], *, al
 
 
 def _keys(faceset: Faceset, rows: Sequence[int]) -> list[SourceFrame]:
-    table = faceset.table.select(["clip", "frame", "track"]).take(list(rows)).to_pylist()
+    # An empty list would have no type, and no face of this faceset may well be here.
+    wanted = np.asarray(rows, np.int64)
+    table = faceset.table.select(["clip", "frame", "track"]).take(wanted).to_pylist()
     return [(faceset.info.clips[row["clip"]].sha256, row["frame"], row["track"]) for row in table]

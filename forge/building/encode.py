@@ -17,7 +17,7 @@ from pathlib import Path
 import shared
 from forge.building.orders import ClipOrder, EncodeOrder
 from forge.building.shots import LANDMARKS, PICTURES, ShotFacts, picture_of, read_faces, read_facts, stored_frames
-from forge.building.steps import Made, read_made, with_threads
+from forge.building.steps import Made, read_made
 from forge.export import digest_of, read_card
 from forge.masks import MASK_KINDS
 from forge.swap_config import setting_factors
@@ -30,6 +30,7 @@ from shared.renditions import Picture, Rendition, encode_all, resized_mask, suff
 from shared.sampling import runs_of
 from shared.signing import SigningIdentity
 from shared.storage import inside, replacing, sha256_file, write_text
+from shared.threads import with_threads
 from shared.types import ClipId, ClipRecord, Face, FrameLabel, Masks
 from shared.video import Encoding, VideoWriter, frame_times, probe, read_mask_frames
 

@@ -9,12 +9,11 @@ import itertools
 import json
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager
+from contextlib import closing
 from dataclasses import asdict, dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 
-import cv2
 import numpy as np
 import torch
 
@@ -55,6 +54,7 @@ from shared.faces.stream import FollowConfig, follow
 from shared.renditions import resized_picture
 from shared.runs import read_checkpoint
 from shared.storage import replacing_folder, write_text
+from shared.threads import with_threads
 from shared.types import Face, Frame, Timestamp, VideoInfo
 from shared.video import VideoReader, VideoWriter, probe
 
@@ -348,16 +348,3 @@ def fitted(width: int, height: int, max_side: int | None) -> tuple[int, int]:
     if max_side is None or longer <= max_side:
         return width, height
     return (max(2, 2 * round(width * max_side / longer / 2)), max(2, 2 * round(height * max_side / longer / 2)))
-
-
-@contextmanager
-def with_threads(threads: int) -> Iterator[None]:
-    """Sets how many threads sums are split over, so that they do not differ with the machine; put back afterwards."""
-    before, cv_before = torch.get_num_threads(), cv2.getNumThreads()
-    torch.set_num_threads(threads)
-    cv2.setNumThreads(threads)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
-        cv2.setNumThreads(cv_before)

@@ -17,13 +17,15 @@ from shared.faces.faceset import FaceRow, Faceset, FacesetWriter, SourceClip, en
 PX = 96
 
 
-def write_faces(path: Path, *, identity: str = "crowd", count: int = 5, drawn_by: str = "", darker: int = 0) -> Path:
+def write_faces(
+    path: Path, *, identity: str = "crowd", count: int = 5, drawn_by: str = "", darker: int = 0, first: int = 0
+) -> Path:
     """Photographs: a clip a face, each of its own grey with a dark mouth."""
     points = mean_in_crop(PX, "whole").astype(np.float32)
     with FacesetWriter(
         path, identity=identity, rights="synthetic", finder={}, framing="whole", px=PX, drawn_by=drawn_by
     ) as writer:
-        writer.clips = [SourceClip(f"{n}.png", f"{n:064x}", 1, 0) for n in range(count)]
+        writer.clips = [SourceClip(f"{n}.png", f"{n:064x}", 1, 0) for n in range(first, first + count)]
         for number in range(count):
             crop = np.full((PX, PX, 3), 120 + 10 * number - darker, np.uint8)
             x, y = points[48:68].mean(0).astype(int)
@@ -54,6 +56,14 @@ def test_twins_find_their_faces(tmp_path: Path):
     assert [int(crop[0, 0, 0]) for crop in stack.crops] == [120, 130, 150, 160]  # the one set aside is left out
     assert [[int(twin[0, 0, 0]) for twin in own] for own in stack.twins] == [[80], [90], [110], []]
     assert len(set(stack.groups.tolist())) == 4
+
+
+def test_twins_of_other_faces_are_passed_over(tmp_path: Path):
+    real = write_faces(tmp_path / "half")
+    strangers = write_faces(tmp_path / "strangers", drawn_by="lightweight as other 0", first=100)
+    mine = write_faces(tmp_path / "mine", drawn_by="lightweight as other 0", darker=40)
+    stack = read_stack(real, [strangers, mine], px=48, framing="whole")
+    assert [len(own) for own in stack.twins] == [1, 1, 1, 1]
 
 
 def test_real_and_drawn_are_not_taken_for_each_other(tmp_path: Path):

@@ -14,10 +14,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from benchmarks.schema import Measurement
-from detect.calibrate import Fitted, fit_calibration, population_of
-from detect.calibration_config import CalibrateConfig, LikelihoodMethod, ProbabilityMethod
-from detect.calibration_curves import CalibrationData, draw_calibration
-from detect.calibration_quality import Told, drawn_quality
+from detect.calibration.calibrate import Fitted, fit_calibration, population_of
+from detect.calibration.config import CalibrateConfig, LikelihoodMethod, ProbabilityMethod
+from detect.calibration.curves import CalibrationData, draw_calibration
+from detect.calibration.quality import Told, drawn_quality
 from detect.config import AggregateConfig
 from detect.scored import ScoredClip, clip_samples, scored_clip
 from shared.scores import FrameScore

@@ -13,9 +13,9 @@ from scipy.special import expit
 
 from benchmarks.detectors import Scores, left_out
 from benchmarks.schema import Measurement
-from detect.calibration_fit import fit_probability, person_weights
+from detect.calibration.fit import fit_probability, person_weights
+from detect.calibration.likelihood import fit_likelihood, probability_metrics, ratio_metrics
 from detect.curves import INK, STYLE
-from detect.likelihood import fit_likelihood, probability_metrics, ratio_metrics
 from shared.bootstrap import draw_clusters
 from shared.types import ClipRecord
 

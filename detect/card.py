@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from detect.calibration_card import NOT_CALIBRATED
+from detect.calibration.card import NOT_CALIBRATED
 from detect.config import TrainConfig
 from detect.data import ClipFaces
 from detect.evaluate import EvaluationResult

@@ -14,9 +14,9 @@ import numpy as np
 
 from detect.config import EvaluateConfig, Precision
 from detect.data import CropRequest, clip_faces, faces_folder
-from detect.external_settings import parse_reference
+from detect.external.settings import parse_reference
 from detect.predictor import Predictor
-from detect.robustness_config import RobustnessConfig
+from detect.robustness.config import RobustnessConfig
 from shared.dataset import DatasetFolder
 from shared.engine import Engine, Task
 from shared.errors import RunError

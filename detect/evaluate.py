@@ -15,14 +15,14 @@ import numpy as np
 from scipy.special import expit
 
 from detect.bootstrap import BootstrapSettings, clip_clusters, evaluate_samples
-from detect.calibration_section import calibrated
+from detect.calibration.section import calibrated
 from detect.config import EvaluateConfig
 from detect.curves import CurveData, draw_curves
 from detect.data import dataset_digest
 from detect.error_card import error_card, measure_clips, measure_labels
 from detect.evaluation import Counts, EvaluationResult, Part, Slice, count, render_json, split_words
 from detect.evaluation_page import PAGE_NAME, render_page
-from detect.external import parse_reference
+from detect.external.reference import parse_reference
 from detect.judging import Judged, judge
 from detect.learned import Learned, read_learned
 from detect.metrics import MetricSettings

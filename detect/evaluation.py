@@ -9,7 +9,7 @@ from typing import Literal
 
 import msgspec
 
-from detect.calibration_section import CalibrationSection
+from detect.calibration.section import CalibrationSection
 from detect.config import ClusterBy
 from detect.error_card import ErrorRow
 from detect.regions import RegionReport

@@ -12,7 +12,7 @@ from pathlib import Path
 import jinja2
 import numpy as np
 
-from detect.calibration_card import CALIBRATION_WORDS
+from detect.calibration.card import CALIBRATION_WORDS
 from detect.error_card import Rate
 from detect.evaluation import EvaluationResult, Part, Slice
 from detect.evaluation_plots import draw_error_card, draw_parts, draw_region_parts
@@ -50,7 +50,7 @@ def render_page(
         clips: scored, for the spread of scores in each part.
         curves_png: see :func:`detect.curves.draw_curves`.
         has_sheet: whether ``regions.png`` lies beside the page.
-        calibration_png: see :func:`detect.calibration_curves.draw_calibration`.
+        calibration_png: see :func:`detect.calibration.curves.draw_calibration`.
     """
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(TEMPLATES), autoescape=True, undefined=jinja2.StrictUndefined

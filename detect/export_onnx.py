@@ -19,7 +19,7 @@ import torch
 from torch import Tensor, nn
 
 from detect.export import DetectorFacts, detector_folder, load_detector
-from detect.external_onnx import FACTS_KEY, open_session
+from detect.external.onnx_file import FACTS_KEY, open_session
 from detect.models import Detector
 from shared.errors import CheckpointError, UsageError
 from shared.storage import replacing, replacing_folder

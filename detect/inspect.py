@@ -19,15 +19,15 @@ from pathlib import Path
 import numpy as np
 
 import shared
+from detect.calibration.domain import file_facts
+from detect.calibration.worth import Worth, hedge, worth_of
 from detect.config import ScoreConfig
-from detect.domain import file_facts
 from detect.evidence.container import container_evidence
 from detect.evidence.provenance import provenance_evidence
 from detect.exhibits import sample_faces
 from detect.predictor import Predictor
 from detect.report import draw_timeline, write_html, write_json
 from detect.scoring import VideoScores, score_video, write_frame_scores
-from detect.worth import Worth, hedge, worth_of
 from shared.config import digest
 from shared.console import console
 from shared.errors import MediaError, RunError

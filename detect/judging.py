@@ -10,11 +10,11 @@ from pathlib import Path
 import numpy as np
 
 from detect.aggregate import resolved
-from detect.clip_judges import ClipJudge, make_judge
 from detect.clip_tasks import Judge, judge_clips
 from detect.config import AggregateConfig, EvaluateConfig
 from detect.data import ClipFaces, CropRequest, stream_faces
-from detect.external import parse_reference
+from detect.external.judges import ClipJudge, make_judge
+from detect.external.reference import parse_reference
 from detect.learned import Learned, read_learned
 from detect.predictor import Predictor
 from detect.scored import ScoredClip, score_clips, scored_clip
@@ -60,8 +60,9 @@ def judge(
 ) -> Judged:
     """Scores ``records`` with the detector in a run or folder, or with the one that a reference names.
 
-    References: ``onnx:FILE``, ``local-dir:FOLDER``, ``python:FILE``, ``csv:FILE``; see :mod:`detect.external`. With an
-    ``engine`` every clip is a task of it; without, one clip after another is scored here.
+    References: ``onnx:FILE``, ``local-dir:FOLDER``, ``python:FILE``, ``csv:FILE``; see
+    :mod:`detect.external.reference`. With an ``engine`` every clip is a task of it; without, one after another is
+    scored here.
 
     Raises:
         CheckpointError: no detector there, or a damaged one.

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from detect.export import DetectorFacts, load_detector, weights_digest
-from detect.external import load_external, parse_reference
+from detect.external.reference import load_external, parse_reference
 from detect.models import Detector, DetectorSpec, TrackDetector
 from detect.windows import windows_of
 from shared.device import Device, Precision, pick_device
@@ -44,7 +44,7 @@ class Predictor:
 
     @classmethod
     def load(cls, path: Path, device: str | Device = "auto", *, precision: Precision = "auto") -> Predictor:
-        """The detector of a run or detector folder, or the network that a reference names (``detect.external``).
+        """The detector of a run or folder, or the network that a reference names (``detect.external.reference``).
 
         Raises:
             CheckpointError: no detector there, or a damaged one.

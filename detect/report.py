@@ -12,8 +12,8 @@ import jinja2
 import matplotlib
 import msgspec
 
-from detect.calibration_card import CALIBRATION_WORDS
-from detect.worth import ratio_words
+from detect.calibration.card import CALIBRATION_WORDS
+from detect.calibration.worth import ratio_words
 from shared.scores import ForensicReport, FrameScore
 from shared.storage import write_bytes, write_text
 

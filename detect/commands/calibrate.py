@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, get_args
 
 import typer
 
-from detect.calibration_config import CalibrateConfig, CountBy, LikelihoodMethod, ProbabilityMethod
+from detect.calibration.config import CalibrateConfig, CountBy, LikelihoodMethod, ProbabilityMethod
 from detect.commands.options import DeviceOption, PrecisionOption, SeedOption, SettingsOption, choices, default, resolve
 from detect.commands.show import plain
 from detect.config import EvaluateConfig
@@ -16,7 +16,7 @@ from shared.errors import ConfigError
 from shared.registry import near_matches
 
 if TYPE_CHECKING:
-    from detect.calibrate import CalibrationResult
+    from detect.calibration.calibrate import CalibrationResult
 
 _CALIBRATE, _SCORING = CalibrateConfig(), EvaluateConfig()
 _METHODS = [*get_args(ProbabilityMethod), *get_args(LikelihoodMethod), "auto"]
@@ -69,7 +69,7 @@ def calibrate(
     settings = resolve(CalibrateConfig, config, flags)
     scoring = {"frames_per_clip": frames, "finder": finder, "device": device, "precision": precision, "seed": seed}
     judged_by = resolve(EvaluateConfig, None, scoring)
-    from detect.calibrate import calibrate_detector
+    from detect.calibration.calibrate import calibrate_detector
 
     result = calibrate_detector(detector, dataset, settings, split=split, scoring=judged_by)  # type: ignore[arg-type]
     _show(result)

@@ -48,7 +48,7 @@ def export(
     console.print(f"logits differ from the detector's by at most {done.largest_difference:.1e}")
     reference = f"onnx:{out}" if done.opset else out
     if done.opset is not None:
-        from detect.calibration_carry import carry_calibration
+        from detect.calibration.carry import carry_calibration
 
         for file in carry_calibration(detector, out):
             console.print(f"written: {file}")

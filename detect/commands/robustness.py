@@ -22,12 +22,12 @@ from detect.commands.options import (
     resolve,
 )
 from detect.commands.show import plain
-from detect.robustness_config import RobustnessConfig
+from detect.robustness.config import RobustnessConfig
 from shared.commands.engine_options import AddressOption, EngineOption, JobsOption, engine_asked
 from shared.console import console
 
 if TYPE_CHECKING:
-    from detect.robustness import CellResult, Robustness
+    from detect.robustness.measure import CellResult, Robustness
 
 _ROBUSTNESS = RobustnessConfig()
 
@@ -84,7 +84,7 @@ def robustness(
         "seed": seed,
     }
     settings, where = resolve(RobustnessConfig, config, flags), engine_asked(engine, address, jobs)
-    from detect.robustness import measure_robustness
+    from detect.robustness.measure import measure_robustness
 
     result, folder = measure_robustness(detector, dataset, settings, out=out, engine=where)
     _show(result)

@@ -140,8 +140,8 @@ def _score(
     *,
     fresh: bool,
 ) -> None:
-    from detect import scoreboard as boards
-    from detect.scoreboard_scores import wanted_detectors
+    from detect.scoreboard import board as boards
+    from detect.scoreboard.scores import wanted_detectors
     from shared.dataset import DatasetFolder
     from shared.quality import read_quality
 

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import torch
 
-from detect.calibration import Calibration, LikelihoodMap, Population, ProbabilityMap
+from detect.calibration.maps import Calibration, LikelihoodMap, Population, ProbabilityMap
 from detect.config import AggregateConfig, AugmentConfig, FaceConfig, TrainConfig
 from shared.dataset import DatasetFolder
 from shared.faces.align import mean_in_crop

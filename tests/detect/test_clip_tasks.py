@@ -20,8 +20,8 @@ from detect.export import DetectorFacts, save_detector
 from detect.judging import judge
 from detect.models import build_detector
 from detect.predictor import Predictor
-from detect.robustness import measure_robustness
-from detect.robustness_config import RobustnessConfig
+from detect.robustness.config import RobustnessConfig
+from detect.robustness.measure import measure_robustness
 from shared.dataset import DatasetFolder
 from shared.engine import Done, LocalEngine, Task
 from shared.errors import ManifestError, RunError, UsageError

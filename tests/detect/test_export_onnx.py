@@ -16,7 +16,7 @@ import torch
 from detect.config import AggregateConfig
 from detect.export import DetectorFacts, OperatingPoint, load_detector, save_detector
 from detect.export_onnx import TOLERANCE, export_onnx
-from detect.external_onnx import FACTS_KEY
+from detect.external.onnx_file import FACTS_KEY
 from detect.localize import drawn_regions
 from detect.models import build_detector
 from detect.predictor import Predictor

@@ -13,8 +13,8 @@ import pyarrow.parquet as pq
 import pytest
 import torch
 
-from detect.calibration import write_calibration
-from detect.domain import Domain, Range, write_domain
+from detect.calibration.domain import Domain, Range, write_domain
+from detect.calibration.maps import write_calibration
 from detect.export import DetectorFacts, save_detector, weights_digest
 from detect.heatmap import heat_maps
 from detect.inspect import InspectConfig, inspect_file

@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from detect import evaluate as evaluation_module
-from detect.calibration_section import Calibrated
+from detect.calibration.section import Calibrated
 from detect.config import AggregateConfig, EvaluateConfig, FaceConfig
 from detect.evaluate import evaluate_detector
 from detect.export import DetectorFacts

@@ -1,0 +1,301 @@
+"""Fits a detector's calibration on clips that it was chosen by, or on a set of its own, and puts it beside its weights.
+
+Written are ``calibration.json`` (the maps), ``validated.json`` (for what kind of file they hold), ``calibration.png``
+(reliability, Tippett, PAV) and, for Assay's own detectors, sections of the model card.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, get_args
+
+import numpy as np
+from scipy.special import expit, logit
+
+from detect.calibration.card import write_card_sections
+from detect.calibration.config import CalibrateConfig, LikelihoodMethod, ProbabilityMethod
+from detect.calibration.cross import FitSamples, Folds, left_out_llrs, left_out_odds, make_folds
+from detect.calibration.curves import CalibrationData, draw_calibration
+from detect.calibration.domain import Domain, clip_facts, find_domain, write_domain
+from detect.calibration.files import CALIBRATION_NAME, PICTURE_NAME, beside
+from detect.calibration.fit import fit_probability, person_weights
+from detect.calibration.likelihood import fit_likelihood, probability_metrics, ratio_metrics, supports
+from detect.calibration.maps import Calibration, Population, write_calibration
+from detect.calibration.quality import Told, people_of, quality_of
+from detect.calibration.section import aggregate_of, mark_of
+from detect.config import AggregateConfig, EvaluateConfig
+from detect.data import dataset_digest
+from detect.external.settings import parse_reference
+from detect.judging import Judged, judge
+from detect.learned import clip_mark, read_learned
+from detect.scored import ScoredClip, clip_samples
+from shared.bootstrap import BootstrapSettings
+from shared.dataset import DatasetFolder
+from shared.errors import LeakError, ManifestError, UsageError
+from shared.storage import write_bytes
+from shared.types import ClipRecord
+
+_MORE = "calibrate on a set with more people and clips: assay detect calibrate RUN --dataset SET"
+
+
+@dataclass(frozen=True, eq=False)
+class CalibrationResult:
+    """What a calibration came to.
+
+    Attributes:
+        calibration: as written.
+        domain: what it holds for.
+        folder: where the files lie.
+        files: their paths.
+        notes: what a reader must know.
+    """
+
+    calibration: Calibration
+    domain: Domain
+    folder: Path
+    files: tuple[Path, ...]
+    notes: tuple[str, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class Fitted:
+    """A calibration, and what clips were told by fits that had not seen their people."""
+
+    calibration: Calibration
+    told: Told
+
+
+def calibrate_detector(
+    detector: str | Path,
+    dataset: Path,
+    config: CalibrateConfig | None = None,
+    *,
+    split: Literal["val", "all"] = "val",
+    scoring: EvaluateConfig | None = None,
+) -> CalibrationResult:
+    """Scores a dataset's clips with a finished detector and fits its calibration to them.
+
+    Args:
+        detector: run or detector folder, or a reference to another maker's (see ``detect.judging``).
+        dataset: the set it was trained on, or one made for calibrating.
+        config: methods, prior, what counts once.
+        split: "val", or "all" of a set without a test split.
+        scoring: device, frames, finder; its split is not used, and the aggregation is the detector's own.
+
+    Raises:
+        UsageError: too few clips or people of a class, or a split that a calibration must not see.
+        LeakError: the detector has learned from clips of a set that is not the one it was chosen by.
+        CheckpointError: no detector there, or a damaged one.
+        ManifestError: the split is empty, or a clip is not the file the manifest means.
+    """
+    config, scoring = config or CalibrateConfig(), scoring or EvaluateConfig()
+    beside(detector, CALIBRATION_NAME)  # a detector that is not there is said before anything is scored
+    folder = DatasetFolder.open(dataset)
+    records = calibration_records(folder, split)
+    refuse_learned(folder, records, detector, split)
+    _refuse_few(records, config)
+    judged = judge(detector, folder, records, scoring)
+    aggregate, mark = aggregate_of(judged, scoring), mark_of(detector, judged)
+    digest = dataset_digest(folder)
+    population = population_of(judged.clips, config, dataset=folder.name, manifest_sha256=digest, split=split)
+    fitted = fit_calibration(judged.clips, config, population, aggregate=aggregate, mark=mark)
+    facts = [clip_facts(folder.media_path(clip.record), clip) for clip in judged.clips]
+    domain = find_domain(judged.clips, facts, dataset=folder.name, manifest_sha256=digest, split=split)
+    return _write(detector, fitted, domain, judged)
+
+
+def calibration_records(folder: DatasetFolder, split: str) -> list[ClipRecord]:
+    """The clips of a split that a calibration may see.
+
+    Raises:
+        UsageError: train (scored too well) or test (kept for measuring); or "all" of a set that has a test split.
+        ManifestError: it is empty.
+    """
+    if split not in ("val", "all"):
+        why = "its clips are scored too well" if split == "train" else "its clips are there to measure with"
+        raise UsageError(f"a calibration is not fitted on the {split} split: {why}", hint="--split val")
+    records = folder.records(split=None if split == "all" else "val")
+    if any(record.split == "test" for record in records):
+        raise UsageError(f"{folder.path} has a test split, which is there to measure with", hint="--split val")
+    if not records:
+        raise ManifestError(f"{folder.path} has no clip in its {split} split", hint="assay dataset split PATH")
+    return records
+
+
+def refuse_learned(folder: DatasetFolder, records: Sequence[ClipRecord], detector: str | Path, split: str) -> None:
+    """Refuses clips that the detector's weights have learned from; of another maker's that is not known.
+
+    The list in the detector folder holds the train and the val clips of its training, so the val split of that very
+    set is known by there being train clips of it in the list too, and is allowed.
+
+    Raises:
+        LeakError: they are among ``records``.
+    """
+    if parse_reference(detector) is not None:
+        return
+    marks = read_learned(Path(detector)).clips
+    seen = [record for record in records if clip_mark(record) in marks]
+    own = any(clip_mark(record) in marks for record in folder.records(split="train"))
+    trained = [record for record in seen if not own or record.split != "val"]
+    if trained:
+        raise LeakError(
+            f"the detector has learned from {len(trained)} of these {len(records)} clips ({split}), "
+            "and scores them too well",
+            hint="calibrate on the val split of its training set, or on clips that are new to it",
+        )
+
+
+def population_of(
+    clips: Sequence[ScoredClip], config: CalibrateConfig, *, dataset: str, manifest_sha256: str, split: str
+) -> Population:
+    """Who and what is in scored clips."""
+    samples = clip_samples(clips)
+    records = [clips[place].record for place in samples.clips]
+    people = people_of(records, config.count_by)
+    return Population(
+        dataset=dataset,
+        manifest_sha256=manifest_sha256,
+        split=split,
+        real=int((~samples.labels).sum()),
+        fake=int(samples.labels.sum()),
+        without_face=len(clips) - samples.labels.size,
+        people_real=int(np.unique(people[~samples.labels]).size),
+        people_fake=int(np.unique(people[samples.labels]).size),
+        count_by=config.count_by,
+        manipulations=tuple(sorted({name for record in records if (name := record.id.manipulation)})),
+    )
+
+
+def why_too_few(population: Population, config: CalibrateConfig) -> str:
+    """A sentence when a population is too small to fit anything to; empty when it is not."""
+    if min(population.real, population.fake) < config.fewest_clips:
+        return (
+            f"nothing is calibrated: {population.real} real and {population.fake} fake clips of {population.dataset} "
+            f"({population.split}) have a score, and {config.fewest_clips} of each are needed"
+        )
+    if config.count_by != "clip" and min(population.people_real, population.people_fake) < config.fewest_people:
+        return (
+            f"nothing is calibrated: the real clips of {population.dataset} ({population.split}) show "
+            f"{population.people_real} and the fake ones {population.people_fake} people who count on their own, and "
+            f"{config.fewest_people} of each are needed"
+        )
+    return ""
+
+
+def _refuse_few(records: Sequence[ClipRecord], config: CalibrateConfig) -> None:
+    """Says that clips are too few before they are scored, which can take long."""
+    fake = sum(record.label == "fake" for record in records)
+    if min(fake, len(records) - fake) < config.fewest_clips:
+        raise UsageError(
+            f"nothing is calibrated: there are {len(records) - fake} real and {fake} fake clips, and "
+            f"{config.fewest_clips} of each are needed",
+            hint=_MORE,
+        )
+
+
+def fit_calibration(
+    clips: Sequence[ScoredClip],
+    config: CalibrateConfig,
+    population: Population,
+    *,
+    aggregate: AggregateConfig | None,
+    mark: str,
+) -> Fitted:
+    """The calibration of all clips, its quality measured on people who were left out of fits to the others.
+
+    Args:
+        clips: scored by one detector with its own aggregation.
+        config: methods, prior, what counts once.
+        population: of the clips.
+        aggregate: how their scores were made.
+        mark: of the detector, see ``detect.calibration.files``.
+
+    Raises:
+        UsageError: too few clips or people of a class.
+    """
+    too_few = why_too_few(population, config)
+    if too_few:
+        raise UsageError(too_few, hint=_MORE)
+    found = clip_samples(clips)
+    records = [clips[place].record for place in found.clips]
+    samples = FitSamples(found.labels, found.logits, people_of(records, config.count_by))
+    folds = make_folds(records, samples.labels, config.seed)
+    method, chances = _best_probability(samples, folds, config)
+    ratio, llrs = _best_ratio(samples, folds, config)
+    told = Told(samples.labels, chances, llrs, samples.people, folds.clusters, config.prior)
+    labels, logits, people = samples.labels, samples.logits, samples.people
+    calibration = Calibration(
+        weights_sha256=mark,
+        aggregate=aggregate,
+        prior=config.prior,
+        probability=fit_probability(labels, logits, people, method),
+        likelihood=fit_likelihood(labels, logits, people, ratio, replicates=config.replicates, seed=config.seed),
+        population=population,
+        quality=quality_of(told, BootstrapSettings(seed=config.seed)),
+        left_out=folds.words,
+    )
+    return Fitted(calibration, told)
+
+
+def _best_probability(
+    samples: FitSamples, folds: Folds, config: CalibrateConfig
+) -> tuple[ProbabilityMethod, np.ndarray]:
+    """The method with the lowest log loss on left-out people, and its (N,) probabilities for them."""
+    weights = person_weights(samples.labels, samples.people)
+    wanted: tuple[ProbabilityMethod, ...] = get_args(ProbabilityMethod) if config.method == "auto" else (config.method,)
+    chances = {name: expit(left_out_odds(samples, folds, name) + logit(config.prior)) for name in wanted}
+    losses = {
+        name: probability_metrics(samples.labels, found, weights, config.prior)["log_loss"]
+        for name, found in chances.items()
+    }
+    best = min(wanted, key=lambda name: losses[name])
+    return best, chances[best]
+
+
+def _best_ratio(samples: FitSamples, folds: Folds, config: CalibrateConfig) -> tuple[LikelihoodMethod, np.ndarray]:
+    """The method with the lowest Cllr on left-out people, and its (N,) llrs for them."""
+    weights = person_weights(samples.labels, samples.people)
+    wanted: tuple[LikelihoodMethod, ...] = get_args(LikelihoodMethod) if config.ratio == "auto" else (config.ratio,)
+    llrs = {name: left_out_llrs(samples, folds, name, config.seed) for name in wanted}
+    best = min(wanted, key=lambda name: ratio_metrics(samples.labels, llrs[name], weights)["cllr"])
+    return best, llrs[best]
+
+
+def _write(detector: str | Path, fitted: Fitted, domain: Domain, judged: Judged) -> CalibrationResult:
+    """Writes all files; the calibration last, so that an older one never stands beside a newer domain."""
+    calibration = fitted.calibration
+    path = beside(detector, CALIBRATION_NAME)
+    title = (
+        f"Calibration on {calibration.population}\n"
+        f"Reliability, Tippett and PAV: people left out of the fit, in {calibration.left_out}"
+    )
+    logits = clip_samples(judged.clips).logits
+    picture = draw_calibration(CalibrationData(fitted.told, logits, calibration, title))
+    path.unlink(missing_ok=True)
+    files = [write_domain(detector, domain), beside(detector, PICTURE_NAME)]
+    write_bytes(files[1], picture)
+    files.insert(0, write_calibration(detector, calibration))
+    if parse_reference(detector) is None:
+        files.append(write_card_sections(path.parent, calibration, domain))
+    return CalibrationResult(calibration, domain, path.parent, tuple(files), (*judged.notes, *_notes(calibration)))
+
+
+def _notes(calibration: Calibration) -> tuple[str, ...]:
+    found = {each.metric: each for each in calibration.quality}
+    notes = []
+    if calibration.population.without_face:
+        notes.append(f"{calibration.population.without_face} clips without a usable face took no part.")
+    ratio, population = calibration.likelihood, calibration.population
+    if not (supports(ratio.upper_bound) and supports(ratio.lower_bound)):
+        fewest = min(population.people_real, population.people_fake)
+        notes.append(
+            f"{fewest} people of a class bear out likelihood ratios from {10**ratio.lower_bound:.2g} to "
+            f"{10**ratio.upper_bound:.2g} only, which support nothing on one side: calibrate on more people."
+        )
+    if found["cllr"].value >= 1:
+        notes.append("Cllr is 1 or more: on people left out of the fit, saying nothing would have done no worse.")
+    elif found["cllr"].low is None:
+        notes.append("Too few groups of people for an interval of Cllr.")
+    return tuple(notes)

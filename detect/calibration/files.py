@@ -1,0 +1,75 @@
+"""Where a detector's calibration and validated domain lie, and how they are read: plain JSON, strictly.
+
+In the folder of a detector; of another maker's, which may be a single file, beside it: ``net.onnx.calibration.json``.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TypeVar
+
+from detect.export import detector_folder
+from detect.external.settings import Reference, parse_reference, settings_beside
+from shared.config import digest, from_mapping
+from shared.errors import CheckpointError, ConfigError
+
+CALIBRATION_NAME = "calibration.json"
+VALIDATED_NAME = "validated.json"
+PICTURE_NAME = "calibration.png"
+
+T = TypeVar("T")
+
+
+def beside(detector: str | Path, name: str) -> Path:
+    """Where the file ``name`` of a detector lies: of a run, a detector folder, or what a reference names.
+
+    Raises:
+        CheckpointError: no detector there.
+        UsageError: the reference leads nowhere.
+    """
+    reference = parse_reference(detector)
+    if reference is None:
+        return detector_folder(Path(detector)) / name
+    if reference.path.is_dir():
+        return reference.path / name
+    return reference.path.with_name(f"{reference.path.name}.{name}")
+
+
+def detector_mark(reference: Reference | None, weights_sha256: str) -> str:
+    """What a calibration belongs to: the weights; of another maker's detector also the settings of its logits."""
+    if reference is None:
+        return weights_sha256
+    settings = {**settings_beside(reference.path), **reference.options}
+    return digest({"weights": weights_sha256, "settings": settings}) if settings else weights_sha256
+
+
+def read_document(path: Path, kind: type[T], *, known: int, max_bytes: int, numbered: bool = True) -> T | None:
+    """The value of type ``kind`` in a JSON file with the entry "format"; None where no such file is.
+
+    Args:
+        path: of the file.
+        kind: a frozen dataclass.
+        known: the format that is understood.
+        max_bytes: a larger file is refused.
+        numbered: False where files of an older kind exist that have no format; they count as none.
+
+    Raises:
+        CheckpointError: it is too large, damaged, holds an unknown entry, or is of another format.
+    """
+    if not path.is_file():
+        return None
+    again = "fit it again with assay detect calibrate"
+    try:
+        if path.stat().st_size > max_bytes:
+            raise CheckpointError(f"{path} is larger than {max_bytes >> 20} MiB", hint=again)
+        document = json.loads(path.read_text(encoding="utf-8"))
+        if not isinstance(document, dict):
+            raise CheckpointError(f"{path} is not a {path.stem}", hint=again)
+        if "format" not in document and not numbered:
+            return None
+        if document.get("format") != known:
+            raise CheckpointError(f"{path} has format {document.get('format')!r}, not {known}", hint="update assay")
+        return from_mapping(kind, document, where=path.name)
+    except (OSError, ValueError, RecursionError, ConfigError) as error:
+        raise CheckpointError(f"{path} is damaged: {error}", hint=again) from error

@@ -1,0 +1,326 @@
+"""From clip logits to likelihood ratios, and how good likelihood ratios are.
+
+Score-to-LR models and bounds are those of ``lir``, the toolkit of the Netherlands Forensic Institute; it is imported
+when something is fitted and not before, because it is heavy. What comes out is a table of numbers
+(:class:`detect.calibration.maps.LikelihoodMap`), so that using a detector does not need it.
+
+The measures (Bruemmer and du Preez, "Application-independent evaluation of speaker detection", 2006) take llrs to base
+10 and weights, so that they can count people instead of clips.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from sklearn.isotonic import IsotonicRegression
+
+from detect.calibration.config import LikelihoodMethod
+from detect.calibration.fit import person_weights
+from detect.calibration.maps import Calibration, LikelihoodMap
+from detect.metrics import check_samples, equal_mass_bins, has_both_classes, log_losses
+from shared.bootstrap import draw_clusters
+
+MOST_BINS = 15
+
+_LN10 = float(np.log(10.0))
+_POINTS = 129
+_REPEATS = 60
+_DRAWS = 51
+_RIDGE_C = 100.0
+_EPSILON = 1e-9  # so that a ratio of exactly 10 is in the class that begins there
+_WORDS = (
+    (np.log10(2.0), "no support for either"),
+    (1.0, "weak support"),
+    (2.0, "moderate support"),
+    (3.0, "moderately strong support"),
+    (4.0, "strong support"),
+    (6.0, "very strong support"),
+    (np.inf, "extremely strong support"),
+)
+
+
+SCALE = (
+    "ENFSI Guideline for Evaluative Reporting (2015), likelihood ratio: up to 2 no support, 2 to 10 weak, 10 to 100 "
+    "moderate, 100 to 1000 moderately strong, 1000 to 10 000 strong, 10 000 to 1 000 000 very strong, above extremely "
+    "strong; the other way round for ratios below 1"
+)
+"""What :func:`verbal` goes by."""
+
+
+def supports(llr: float) -> int:
+    """1 when a ratio speaks for the first proposition, -1 for the second, 0 between 1/2 and 2, for neither."""
+    return 0 if abs(llr) + _EPSILON < _WORDS[0][0] else 1 if llr > 0 else -1
+
+
+def verbal(llr: float) -> str:
+    """The words of ENFSI's scale (Guideline for Evaluative Reporting, 2015) for an llr, and for which proposition.
+
+    A ratio between 1/2 and 2 supports neither; from 2 weak, 10 moderate, 100 moderately strong, 1000 strong, 10 000
+    very strong, 1 000 000 extremely strong.
+    """
+    size = abs(llr) + _EPSILON
+    words = next(words for limit, words in _WORDS if size < limit)
+    if not supports(llr):
+        return f"{words} proposition"
+    return f"{words} for {'forged' if llr > 0 else 'not forged'}"
+
+
+def cllr(labels: np.ndarray, llrs: np.ndarray, weights: np.ndarray | None = None) -> float | None:
+    """Log-likelihood-ratio cost, in bits: 0 is perfect, 1 is what "LR = 1, always" costs. None for one class.
+
+    ``(mean over fakes of log2(1 + 1/LR) + mean over reals of log2(1 + LR)) / 2``
+    """
+    labels, llrs = check_samples(labels, llrs)
+    if not has_both_classes(labels):
+        return None
+    costs = log_losses(labels, llrs * _LN10) / np.log(2.0)
+    return float(np.average(costs, weights=_balanced(labels, weights)))
+
+
+def pav_llrs(labels: np.ndarray, values: np.ndarray, weights: np.ndarray | None = None) -> np.ndarray:
+    """(N,) llrs that pool-adjacent-violators makes of ``values``: the best that a rising map can do on these very data.
+
+    Minus and plus infinity at the ends where one class stands alone.
+
+    Raises:
+        ValueError: one class only, or a value that is not finite.
+    """
+    labels, values = check_samples(labels, values)
+    if not has_both_classes(labels):
+        raise ValueError("PAV needs real and fake samples")
+    share = IsotonicRegression().fit_transform(values, labels.astype(float), sample_weight=_balanced(labels, weights))
+    with np.errstate(divide="ignore"):
+        return np.log10(share) - np.log10(1.0 - share)
+
+
+def cllr_min(labels: np.ndarray, llrs: np.ndarray, weights: np.ndarray | None = None) -> float | None:
+    """The part of Cllr that is discrimination: what is left after PAV. None for one class."""
+    labels, llrs = check_samples(labels, llrs)
+    if not has_both_classes(labels):
+        return None
+    best = pav_llrs(labels, llrs, weights)
+    mass = _balanced(labels, weights)
+    known = np.isfinite(best)  # an infinite one is never misleading here, and costs nothing
+    costs = np.zeros(labels.size)
+    costs[known] = log_losses(labels[known], best[known] * _LN10) / np.log(2.0)
+    return float(np.average(costs, weights=mass))
+
+
+def cllr_cal(labels: np.ndarray, llrs: np.ndarray, weights: np.ndarray | None = None) -> float | None:
+    """The part of Cllr that calibration could still remove: Cllr minus its discrimination part. None for one class."""
+    whole, least = cllr(labels, llrs, weights), cllr_min(labels, llrs, weights)
+    return None if whole is None or least is None else whole - least
+
+
+def bins_for(samples: int) -> int:
+    """Bins of about ten samples, at most 15: with fewer in each, chance alone makes a calibration error."""
+    return max(2, min(MOST_BINS, samples // 10))
+
+
+def weighted_ece(labels: np.ndarray, probabilities: np.ndarray, weights: np.ndarray, bins: int | None = None) -> float:
+    """Expected calibration error over equal-mass bins, each sample with its weight."""
+    bins = bins or bins_for(labels.size)
+    numbers = equal_mass_bins(probabilities, bins)
+    gaps = np.bincount(numbers, weights=weights * (probabilities - labels), minlength=bins)
+    return float(np.abs(gaps).sum() / weights.sum())
+
+
+def probability_metrics(
+    labels: np.ndarray, probabilities: np.ndarray, weights: np.ndarray, prior: float, bins: int | None = None
+) -> dict[str, float]:
+    """ECE, Brier score and log loss of probabilities, with the classes weighed as ``prior`` says.
+
+    A probability supposes a share of fakes; weighing the classes so tests it at that share and not at the set's own.
+    """
+    mass = _balanced(labels, weights) * np.where(labels, prior, 1.0 - prior)
+    mass = mass / mass.sum()
+    safe = np.clip(probabilities, 1e-15, 1 - 1e-15)
+    return {
+        "ece": weighted_ece(labels, probabilities, mass, bins),
+        "brier": float(mass @ (probabilities - labels) ** 2),
+        "log_loss": float(-mass @ np.log(np.where(labels, safe, 1 - safe))),
+    }
+
+
+def calibration_metrics(
+    labels: np.ndarray, logits: np.ndarray, calibration: Calibration, weights: np.ndarray | None = None
+) -> dict[str, float]:
+    """How good a calibration is on clips that it was not fitted on; empty for one class.
+
+    Args:
+        labels: (N,) True for fake.
+        logits: (N,) clip logits, as the calibration expects them.
+        calibration: the detector's.
+        weights: (N,) of the clips within their class, best :func:`person_weights`; equal when left out.
+
+    Returns:
+        "cllr", "cllr_min", "cllr_cal", and "ece", "brier", "log_loss" of the probabilities at the calibration's prior.
+    """
+    labels, logits = check_samples(labels, logits)
+    if not has_both_classes(labels):
+        return {}
+    mass = _balanced(labels, weights)
+    llrs = calibration.likelihood.llr(logits)
+    found = ratio_metrics(labels, llrs, mass)
+    return {**found, **probability_metrics(labels, calibration.probabilities(logits), mass, calibration.prior)}
+
+
+def ratio_metrics(labels: np.ndarray, llrs: np.ndarray, weights: np.ndarray | None = None) -> dict[str, float]:
+    """Cllr and its two parts, as "cllr", "cllr_min" and "cllr_cal"; empty for one class."""
+    values = {"cllr": cllr(labels, llrs, weights), "cllr_min": cllr_min(labels, llrs, weights)}
+    known = {name: value for name, value in values.items() if value is not None}
+    return {**known, "cllr_cal": known["cllr"] - known["cllr_min"]} if known else {}
+
+
+def fit_likelihood(
+    labels: np.ndarray,
+    logits: np.ndarray,
+    people: np.ndarray,
+    method: LikelihoodMethod,
+    *,
+    replicates: int = 100,
+    seed: int = 0,
+) -> LikelihoodMap:
+    """Likelihood ratios of clip logits, with bounds and intervals.
+
+    Args:
+        labels: (N,) True for fake.
+        logits: (N,) finite.
+        people: (N,) int, who counts once.
+        method: "logistic": logistic regression; "kde": Gaussian kernels a class, Silverman's width for as many values
+            as there are people.
+        replicates: bootstrap draws over people for the interval; 0 for none, the llr itself then stands at both ends.
+        seed: of the draws.
+
+    The empirical bounds are taken over one clip per person and class, drawn several times (the median counts): clips
+    of one person are no independent witnesses, and bounds grow with the number of witnesses.
+
+    Raises:
+        ValueError: one class only, shapes that differ, or a logit that is not finite.
+    """
+    labels, logits = check_samples(labels, logits)
+    people = np.unique(np.asarray(people), return_inverse=True)[1]
+    spread = logits.max() - logits.min()
+    grid = np.linspace(logits.min(), logits.max(), _POINTS) if spread > 0 else logits[:1]
+    llrs = _curve(labels, logits, people, method, grid)
+    lower, upper = _bounds(labels, np.interp(logits, grid, llrs), people, seed)
+    low, high = _band(labels, logits, people, method, grid, replicates, seed) or (llrs, llrs)
+    return LikelihoodMap(
+        method=method,
+        logits=_floats(grid),
+        llrs=_floats(llrs),
+        low=_floats(np.minimum(low, llrs)),
+        high=_floats(np.maximum(high, llrs)),
+        lower_bound=lower,
+        upper_bound=upper,
+    )
+
+
+def _curve(
+    labels: np.ndarray, logits: np.ndarray, people: np.ndarray, method: LikelihoodMethod, grid: np.ndarray
+) -> np.ndarray:
+    """(G,) unbounded llrs at the grid's logits, by a model of lir fitted to repeated clips."""
+    centre, scale = float(logits.mean()), float(logits.std()) or 1.0
+    repeats = _repeats(labels, people)
+    x, y = np.repeat((logits - centre) / scale, repeats), np.repeat(labels, repeats).astype(int)
+    model = _logistic(repeats) if method == "logistic" else _kde((logits - centre) / scale, labels, people)
+    model.fit(x.reshape(-1, 1), y)
+    found = np.asarray(model.transform(((grid - centre) / scale).reshape(-1, 1)), np.float64).ravel()
+    return np.clip(np.nan_to_num(found, posinf=99.0, neginf=-99.0), -99.0, 99.0)
+
+
+def _repeats(labels: np.ndarray, people: np.ndarray) -> np.ndarray:
+    """(N,) how often each clip is repeated, for models without weights: 60 for a person's clips of a class."""
+    weights = person_weights(labels, people)
+    lone = np.where(labels, weights[labels].max(), weights[~labels].max())
+    return np.maximum(1, np.round(_REPEATS * weights / lone)).astype(int)
+
+
+def _logistic(repeats: np.ndarray) -> Any:
+    """Logistic regression with a ridge so slight that the bounds, and not it, hold separated classes back.
+
+    Divided by the repeats, so that it does not fade because clips are repeated.
+    """
+    from lir.algorithms.logistic_regression import LogitCalibrator
+
+    return LogitCalibrator(C=float(_RIDGE_C * repeats.size / repeats.sum()))  # type: ignore[arg-type]
+
+
+def _kde(values: np.ndarray, labels: np.ndarray, people: np.ndarray) -> Any:
+    from lir.algorithms.kde import KDECalibrator
+
+    weights = person_weights(labels, people)
+    widths = [_silverman(values[labels == truth], weights[labels == truth], people[labels == truth])
+              for truth in (False, True)]  # fmt: skip
+    return KDECalibrator(bandwidth=(widths[0], widths[1]))
+
+
+def _silverman(values: np.ndarray, weights: np.ndarray, people: np.ndarray) -> float:
+    """Silverman's rule (1986) for as many values as there are people; a spread of nought counts as a tenth."""
+    mean = np.average(values, weights=weights)
+    spread = float(np.sqrt(np.average((values - mean) ** 2, weights=weights))) or 0.1
+    return spread * (4 / 3 / np.unique(people).size) ** 0.2
+
+
+def _bounds(labels: np.ndarray, llrs: np.ndarray, people: np.ndarray, seed: int) -> tuple[float, float]:
+    """ELUB over one clip per person and class: the median over draws, rounded towards 0 where it is not one of them."""
+    from lir.algorithms.bayeserror import elub
+
+    rng = np.random.default_rng(seed)
+    found = []
+    for _ in range(_DRAWS):
+        order = rng.permutation(labels.size)
+        _, first = np.unique(2 * people[order] + labels[order], return_index=True)
+        chosen = order[first]
+        found.append(elub(llrs[chosen].copy(), labels[chosen].astype(int)))  # it changes what it is given
+    lower, upper = np.median(np.array(found, np.float64), axis=0)
+    return min(0.0, float(lower)), max(0.0, float(upper))
+
+
+def _band(
+    labels: np.ndarray,
+    logits: np.ndarray,
+    people: np.ndarray,
+    method: LikelihoodMethod,
+    grid: np.ndarray,
+    replicates: int,
+    seed: int,
+) -> tuple[np.ndarray, np.ndarray] | None:
+    """(G,) 2.5th and 97.5th percentiles over draws of people; None where too few draws hold both classes."""
+    if not replicates:
+        return None
+    draws = draw_clusters(int(people.max()) + 1, replicates, np.random.default_rng(seed)).astype(int)
+    curves = [curve for times in draws if (curve := _redrawn(labels, logits, people, method, grid, times)) is not None]
+    if len(curves) < max(2, replicates // 2):
+        return None
+    low, high = np.percentile(np.stack(curves), (2.5, 97.5), axis=0)
+    return low, high
+
+
+def _redrawn(
+    labels: np.ndarray,
+    logits: np.ndarray,
+    people: np.ndarray,
+    method: LikelihoodMethod,
+    grid: np.ndarray,
+    times: np.ndarray,
+) -> np.ndarray | None:
+    """The curve of one draw; someone drawn twice is two people in it."""
+    parts = [(np.flatnonzero(people == who), copy) for who in np.flatnonzero(times) for copy in range(times[who])]
+    rows = np.concatenate([places for places, _ in parts])
+    names = np.concatenate([np.full(places.size, number) for number, (places, _) in enumerate(parts)])
+    if not has_both_classes(labels[rows]):
+        return None
+    return _curve(labels[rows], logits[rows], names, method, grid)
+
+
+def _balanced(labels: np.ndarray, weights: np.ndarray | None) -> np.ndarray:
+    """(N,) weights with which each class sums to a half."""
+    mass = np.ones(labels.size) if weights is None else np.asarray(weights, np.float64)
+    return np.where(labels, 0.5 * mass / mass[labels].sum(), 0.5 * mass / mass[~labels].sum())
+
+
+def _floats(values: np.ndarray | Sequence[float]) -> tuple[float, ...]:
+    return tuple(float(value) for value in values)

@@ -1,0 +1,209 @@
+"""What a detector's clip logits are worth: probability and likelihood ratio, as a text file beside its weights.
+
+``calibration.json`` holds plain numbers, read strictly. Applying them takes numpy alone; fitting them is
+``detect.calibration.fit`` (probabilities) and ``detect.calibration.likelihood`` (likelihood ratios). Where the file
+lies, also for another maker's detector, is ``detect.calibration.files``.
+
+Convention:
+    log odds: natural logarithm, at even prior odds; the prior is added when a probability is asked for
+    llr: log10 of the likelihood ratio; positive speaks for "fake", negative for "real"
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+import math
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+from scipy.special import expit, logit
+
+from detect.calibration.config import CountBy, LikelihoodMethod, ProbabilityMethod
+from detect.calibration.files import CALIBRATION_NAME, beside, read_document
+from detect.config import AggregateConfig
+from shared.scores import Evaluation
+from shared.storage import write_text
+
+__all__ = ["CALIBRATION_NAME", "Calibration", "LikelihoodMap", "Population", "ProbabilityMap"]
+
+_FORMAT = 1
+_MAX_BYTES = 4 << 20
+
+
+@dataclass(frozen=True)
+class Population:
+    """The clips that something was fitted on. ``people`` counts what ``count_by`` says: persons, groups or clips."""
+
+    dataset: str
+    manifest_sha256: str
+    split: str
+    real: int
+    fake: int
+    without_face: int
+    people_real: int
+    people_fake: int
+    count_by: CountBy
+    manipulations: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        what = {"target": "persons", "group": "groups of people", "clip": "clips, each for itself"}[self.count_by]
+        return (
+            f"{self.real} real and {self.fake} fake clips of {self.dataset} ({self.split}); "
+            f"{self.people_real} and {self.people_fake} {what}"
+        )
+
+
+@dataclass(frozen=True)
+class ProbabilityMap:
+    """Logit to log odds at even prior odds.
+
+    Attributes:
+        method: "temperature" and "platt": ``slope x logit + offset``; "isotonic": between knots.
+        slope, offset: of the line.
+        logits, probabilities: knots, ascending; between them straight lines, beyond them the last value.
+    """
+
+    method: ProbabilityMethod
+    slope: float = 1.0
+    offset: float = 0.0
+    logits: tuple[float, ...] = ()
+    probabilities: tuple[float, ...] = ()
+
+    def __post_init__(self) -> None:
+        _finite(self.slope, self.offset)
+        if self.method == "isotonic":
+            _ascending("knots", self.logits)
+            inside = all(0 < p < 1 for p in self.probabilities)
+            if len(self.logits) != len(self.probabilities) or not self.logits or not inside:
+                raise ValueError("an isotonic map needs a probability strictly between 0 and 1 for each knot")
+            if any(b < a for a, b in zip(self.probabilities, self.probabilities[1:], strict=False)):
+                raise ValueError("the probabilities of an isotonic map must not fall")
+
+    def log_odds(self, logits: np.ndarray) -> np.ndarray:
+        """(N,) logits -> (N,) natural log odds at even prior odds."""
+        if self.method == "isotonic":
+            return logit(np.interp(logits, self.logits, self.probabilities))
+        return self.slope * np.asarray(logits, np.float64) + self.offset
+
+
+@dataclass(frozen=True)
+class LikelihoodMap:
+    """Logit to llr, as a table with straight lines between its points.
+
+    A logit beyond the table is treated as its end: nothing is extrapolated beyond the scores that were seen.
+
+    Attributes:
+        method: what made the table.
+        logits, llrs: its points, before bounding.
+        low, high: 95 % interval of each, from a bootstrap over people.
+        lower_bound, upper_bound: the empirical lower and upper bounds (Vergeer et al., 2016) of what the data carry.
+    """
+
+    method: LikelihoodMethod
+    logits: tuple[float, ...]
+    llrs: tuple[float, ...]
+    low: tuple[float, ...]
+    high: tuple[float, ...]
+    lower_bound: float
+    upper_bound: float
+
+    def __post_init__(self) -> None:
+        _ascending("points", self.logits)
+        if not self.logits or not len(self.logits) == len(self.llrs) == len(self.low) == len(self.high):
+            raise ValueError("a likelihood map needs an llr with its interval for each of its points")
+        _finite(*self.llrs, *self.low, *self.high, self.lower_bound, self.upper_bound)
+        if not self.lower_bound <= 0 <= self.upper_bound:
+            raise ValueError(f"bounds must hold 0 between them, got {self.lower_bound} and {self.upper_bound}")
+
+    def llr(self, logits: np.ndarray) -> np.ndarray:
+        """(N,) logits -> (N,) bounded llrs."""
+        return self._bounded(np.interp(logits, self.logits, self.llrs))
+
+    def interval(self, logits: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """(N,) low and (N,) high ends of the llrs' 95 % intervals, bounded like them."""
+        low, high = (np.interp(logits, self.logits, ends) for ends in (self.low, self.high))
+        return self._bounded(low), self._bounded(high)
+
+    def _bounded(self, llrs: np.ndarray) -> np.ndarray:
+        return np.clip(llrs, self.lower_bound, self.upper_bound)
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """A detector's calibration: what ``calibration.json`` holds.
+
+    Attributes:
+        weights_sha256: of the detector that it was fitted to (see :func:`detect.calibration.files.detector_mark`); it
+            is worth nothing for another.
+        aggregate: how the clips' logits were made, None for a detector that judges whole clips; it is worth nothing for
+            those made otherwise.
+        prior: of the probability.
+        probability, likelihood: the two maps.
+        population: what they were fitted on.
+        quality: Cllr and its parts, ECE, Brier score and log loss on clips of people that were left out of the fit.
+        left_out: how those people were left out, in words.
+        format: of this file.
+    """
+
+    weights_sha256: str
+    aggregate: AggregateConfig | None
+    prior: float
+    probability: ProbabilityMap
+    likelihood: LikelihoodMap
+    population: Population
+    quality: tuple[Evaluation, ...] = ()
+    left_out: str = ""
+    format: int = _FORMAT
+
+    def __post_init__(self) -> None:
+        if not 0 < self.prior < 1:
+            raise ValueError(f"prior is a probability between 0 and 1, got {self.prior}")
+
+    def probabilities(self, logits: np.ndarray, prior: float | None = None) -> np.ndarray:
+        """(N,) logits -> (N,) probabilities of a fake, at ``prior`` or at the calibration's own."""
+        return expit(self.probability.log_odds(logits) + logit(self.prior if prior is None else prior))
+
+
+def write_calibration(detector: str | Path, calibration: Calibration) -> Path:
+    """Replaces the calibration of a detector; gives its path.
+
+    Raises:
+        CheckpointError: no detector there.
+        StorageError: the disk refused.
+    """
+    path = beside(detector, CALIBRATION_NAME)
+    write_text(path, json.dumps(asdict(calibration), indent=1, allow_nan=False) + "\n")
+    return path
+
+
+def read_calibration(detector: str | Path) -> Calibration | None:
+    """The calibration of the detector in a run or folder, or of the one a reference names; None when none was fitted.
+
+    Raises:
+        CheckpointError: no detector there; the file is damaged, holds an unknown entry, or is of another format.
+        UsageError: the reference leads nowhere.
+    """
+    return read_document(beside(detector, CALIBRATION_NAME), Calibration, known=_FORMAT, max_bytes=_MAX_BYTES)
+
+
+def misfit(calibration: Calibration, weights_sha256: str, aggregate: AggregateConfig | None) -> str | None:
+    """None when the calibration belongs to scores of this detector, made this way; else what differs, as a sentence."""
+    if calibration.weights_sha256 != weights_sha256:
+        return "The calibration was fitted to another detector: weights or settings differ."
+    if calibration.aggregate != aggregate:
+        ways = [repr(way.method) if way else "the detector itself" for way in (calibration.aggregate, aggregate)]
+        return f"The calibration was fitted to clip scores made by {ways[0]}; these are by {ways[1]}, or set otherwise."
+    return None
+
+
+def _finite(*values: float) -> None:
+    if not all(math.isfinite(value) for value in values):
+        raise ValueError("a calibration holds finite numbers only")
+
+
+def _ascending(what: str, values: tuple[float, ...]) -> None:
+    _finite(*values)
+    if any(b <= a for a, b in itertools.pairwise(values)):
+        raise ValueError(f"the {what} of a calibration must ascend")

@@ -1,0 +1,167 @@
+"""How good calibrated scores are, with an interval on every number: Cllr and its parts, ECE, Brier score, log loss.
+
+People count once in their class, as when a calibration is fitted, and whole clusters of clips are drawn for the
+intervals. All replicates are computed at once; only PAV, for the discrimination part of Cllr, is done draw by draw.
+
+A draw holds people twice. PAV and bins fit themselves to such repeats, so the draws of what rests on them lie to one
+side of the value; they are moved until their middle lies on it, and give the width alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from sklearn.isotonic import isotonic_regression
+
+from detect.calibration.config import CountBy
+from detect.calibration.fit import person_weights
+from detect.calibration.likelihood import bins_for, probability_metrics, ratio_metrics
+from detect.metrics import check_samples, equal_mass_bins, has_both_classes, log_losses
+from shared.bootstrap import BootstrapSettings, clip_clusters, draw_clusters
+from shared.scores import Evaluation
+from shared.types import ClipRecord
+
+QUALITY = ("cllr", "cllr_min", "cllr_cal", "ece", "brier", "log_loss")
+"""The names of the measures, in the order in which they are reported."""
+
+_FITTED = ("cllr_min", "cllr_cal", "ece")
+_LN10 = float(np.log(10.0))
+_TINY = 1e-15
+
+
+@dataclass(frozen=True, eq=False)
+class Told:
+    """Clips, and what a calibration says of them.
+
+    Attributes:
+        labels: (N,) bool, True for fake.
+        probabilities: (N,) of a fake at ``prior``.
+        llrs: (N,) log10 likelihood ratios, bounded.
+        people: (N,) int, who counts once.
+        clusters: (N,) int, what the bootstrap draws.
+        prior: of the probabilities.
+    """
+
+    labels: np.ndarray
+    probabilities: np.ndarray
+    llrs: np.ndarray
+    people: np.ndarray
+    clusters: np.ndarray
+    prior: float
+
+    def part(self, chosen: np.ndarray) -> Told:
+        """The clips at which ``chosen``, (N,) bool, is true."""
+        arrays = (self.labels, self.probabilities, self.llrs, self.people, self.clusters)
+        return Told(*(each[chosen] for each in arrays), prior=self.prior)
+
+
+def quality_of(told: Told, bootstrap: BootstrapSettings | None = None) -> tuple[Evaluation, ...]:
+    """Every measure of :data:`QUALITY` at clip level; empty for one class.
+
+    Returns:
+        One value a measure. Cllr and its parts are in bits. An interval is given where each class has two clusters.
+
+    Raises:
+        ValueError: arrays that do not fit each other, or an llr that is not finite.
+    """
+    bootstrap = bootstrap or BootstrapSettings()
+    labels, llrs = check_samples(told.labels, told.llrs)
+    if not has_both_classes(labels):
+        return ()
+    weights = person_weights(labels, told.people)
+    values = {**ratio_metrics(labels, llrs, weights), **probability_metrics(labels, told.probabilities, weights,
+                                                                            told.prior)}  # fmt: skip
+    bounds = _intervals(told, weights, values, bootstrap)
+    fake = int(labels.sum())
+    return tuple(
+        Evaluation(
+            metric=name,
+            value=values[name],
+            level="clip",
+            num_real=labels.size - fake,
+            num_fake=fake,
+            low=bounds[name][0] if name in bounds else None,
+            high=bounds[name][1] if name in bounds else None,
+            clusters=int(np.unique(told.clusters).size),
+            confidence=bootstrap.confidence,
+        )
+        for name in QUALITY
+    )
+
+
+def _intervals(
+    told: Told, weights: np.ndarray, values: Mapping[str, float], bootstrap: BootstrapSettings
+) -> dict[str, tuple[float, float]]:
+    """Percentile intervals by name; empty when a class has fewer than two clusters."""
+    names, clusters = np.unique(told.clusters, return_inverse=True)
+    if min(np.unique(clusters[told.labels == truth]).size for truth in (False, True)) < 2:
+        return {}
+    times = draw_clusters(names.size, bootstrap.replicates, np.random.default_rng(bootstrap.seed))
+    drawn = drawn_quality(told, weights * times[:, clusters])
+    bounds = {}
+    for name, found in drawn.items():
+        low, middle, high = np.nanpercentile(found, (bootstrap.tails[0], 50.0, bootstrap.tails[1]))
+        shift = values[name] - middle if name in _FITTED else 0.0
+        bounds[name] = (max(0.0, float(low + shift)), float(high + shift))
+    return bounds
+
+
+def drawn_quality(told: Told, weights: np.ndarray) -> dict[str, np.ndarray]:
+    """(R,) values of every measure for each row of clip weights, (R, N); NaN where a row holds one class only."""
+    fake, real = (_shares(weights * mask) for mask in (told.labels, ~told.labels))
+    even = 0.5 * fake + 0.5 * real
+    at_prior = told.prior * fake + (1 - told.prior) * real
+    costs = log_losses(told.labels, told.llrs * _LN10) / np.log(2.0)
+    cllr = even @ costs
+    least = _cllr_min(told, even)
+    safe = np.clip(told.probabilities, _TINY, 1 - _TINY)
+    gaps = told.probabilities - told.labels
+    bins = bins_for(told.labels.size)
+    in_bin = np.eye(bins)[equal_mass_bins(told.probabilities, bins)]
+    return {
+        "cllr": cllr,
+        "cllr_min": least,
+        "cllr_cal": cllr - least,
+        "ece": np.abs((at_prior * gaps) @ in_bin).sum(axis=1),
+        "brier": at_prior @ gaps**2,
+        "log_loss": -(at_prior @ np.log(np.where(told.labels, safe, 1 - safe))),
+    }
+
+
+def _shares(weights: np.ndarray) -> np.ndarray:
+    """Rows that sum to one; NaN where there is nothing to share."""
+    with np.errstate(invalid="ignore"):
+        return weights / weights.sum(axis=1, keepdims=True)
+
+
+def _cllr_min(told: Told, weights: np.ndarray) -> np.ndarray:
+    """(R,) Cllr after PAV. Clips with one llr are one step; a step of one class alone costs nothing."""
+    order = np.argsort(told.llrs, kind="stable")
+    starts = np.flatnonzero(np.diff(told.llrs[order], prepend=-np.inf))
+    fakes, everyone = (np.add.reduceat(each[:, order], starts, axis=1) for each in (weights * told.labels, weights))
+    found = np.full(weights.shape[0], np.nan)
+    for row, (fake, mass) in enumerate(zip(fakes, everyone, strict=True)):
+        held = mass > 0
+        if np.isfinite(mass).all() and held.any():
+            found[row] = _pav_bits(fake[held], mass[held])
+    return found
+
+
+def _pav_bits(fake: np.ndarray, mass: np.ndarray) -> float:
+    """Cost in bits of the best rising shares of fakes, for steps of ``mass`` of which ``fake`` is fake."""
+    share = isotonic_regression(fake / mass, sample_weight=mass, y_min=0.0, y_max=1.0)
+    real = np.maximum(mass - fake, 0.0)
+    real[real < _TINY * mass] = 0.0  # what rounding leaves of nothing
+    with np.errstate(divide="ignore", invalid="ignore"):
+        bits = np.nan_to_num(fake * np.log2(share)) + np.nan_to_num(real * np.log2(1 - share))
+    return -float(bits.sum())
+
+
+def people_of(records: Sequence[ClipRecord], count_by: CountBy) -> np.ndarray:
+    """(N,) int: a number for each clip, equal for clips that count as one."""
+    if count_by == "clip":
+        return np.arange(len(records))
+    numbers = clip_clusters(records, count_by)
+    return np.array([numbers[record.id] for record in records], np.int64)

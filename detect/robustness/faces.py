@@ -1,0 +1,88 @@
+"""The faces of a clip after a perturbation: frames changed or the whole video encoded again, then faces looked for."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+
+from detect.config import FaceConfig
+from detect.robustness.perturb import Cell, encodings, keeps_every, perturbed
+from shared.faces.finder import FaceFinder
+from shared.faces.stream import FollowConfig, follow
+from shared.sampling import evenly_spaced
+from shared.types import Face, Frame
+from shared.video import Encoding, VideoReader, VideoWriter
+
+
+def wanted_frames(frames: int, count: int, cell: Cell) -> list[int]:
+    """Which frames of a clip of ``frames`` are judged, in the numbers of the clip as it was.
+
+    Evenly spaced, and, where frames are dropped, moved back to the nearest that is kept; none twice.
+    """
+    step = keeps_every(cell)
+    return sorted({place // step * step for place in evenly_spaced(frames, count)})
+
+
+def perturbed_faces(
+    path: Path, wanted: Sequence[int], cell: Cell, finder: FaceFinder, faces: FaceConfig, *, seed: int
+) -> Iterator[tuple[Frame, list[Face]]]:
+    """Each of the ``wanted`` frames of a video after ``cell``, under its own number, with the faces found in it then.
+
+    Chance (noise, blocks) depends on ``seed`` and the frame's number alone.
+
+    Raises:
+        MediaError: the video cannot be read, or an encoder refuses it.
+    """
+    settings = FollowConfig(detect_every=1, min_face_px=faces.min_face_px, max_faces=faces.max_faces)
+    with _encoded(path, cell, last=max(wanted, default=-1)) as video:
+        yield from follow(_pictures(video, wanted, cell, seed), finder, settings)
+
+
+def _pictures(video: Path, wanted: Sequence[int], cell: Cell, seed: int) -> Iterator[Frame]:
+    step = keeps_every(cell)
+    numbers = {place // step: place for place in wanted}
+    with VideoReader(video) as reader:
+        for frame in reader.frames(stop=max(numbers, default=-1) + 1):
+            place = numbers.get(frame.index)
+            if place is not None:
+                rng = np.random.default_rng((seed, place))
+                yield Frame(place, frame.time, perturbed(frame.image, cell, rng))
+
+
+@contextmanager
+def _encoded(path: Path, cell: Cell, *, last: int) -> Iterator[Path]:
+    """The video after the encoders of ``cell``, up to frame ``last``; itself when there are none."""
+    steps = encodings(cell)
+    if not steps:
+        yield path
+        return
+    with tempfile.TemporaryDirectory(prefix="assay-perturbed-") as folder:
+        every = keeps_every(cell)
+        for number, encoding in enumerate(steps):
+            out = Path(folder) / f"{number}.mp4"
+            _encode(path, out, encoding, every=every, stop=last + 1)
+            path, every, last = out, 1, last // every
+        yield path
+
+
+def _encode(path: Path, out: Path, encoding: Encoding, *, every: int, stop: int) -> None:
+    """Writes every ``every``-th of the first ``stop`` frames at its own time."""
+    with VideoReader(path) as reader:
+        info = reader.info
+        rate = None if info.frame_rate is None else Fraction(info.frame_rate, every)
+        with VideoWriter(
+            out,
+            width=info.width,
+            height=info.height,
+            time_base=info.time_base,
+            frame_rate=rate,
+            encoding=encoding,
+            pixel_aspect=info.pixel_aspect,
+        ) as writer:
+            for frame in reader.frames(stop=stop, step=every):
+                writer.write(frame.image, frame.time)

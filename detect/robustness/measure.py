@@ -1,0 +1,241 @@
+"""How a detector holds when clips are damaged: every kind of damage at every level, faces found anew after each.
+
+Each cell of the sweep is written when it is done, so a sweep that was stopped goes on where it was. The clips are the
+same in every cell, so a difference between cells is the damage and not the choice.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import msgspec
+import numpy as np
+
+from detect.bootstrap import BootstrapSettings, clip_clusters, evaluate_samples
+from detect.data import dataset_digest
+from detect.learned import Learned, read_learned
+from detect.metrics import MetricSettings
+from detect.predictor import Predictor
+from detect.protocols import only, parse_only, sample_evenly, seen_in_training
+from detect.robustness.config import RobustnessConfig
+from detect.robustness.page import draw_heat_map, render_table
+from detect.robustness.perturb import CLEAN, KINDS, Cell, all_cells, quick_cells
+from detect.robustness.sweep import CELLS, CellClip, Sweep, cell_clips, finder_name, measure_on
+from detect.truth import labels_by_clip
+from shared.console import console
+from shared.dataset import DatasetFolder
+from shared.engine import Engine
+from shared.errors import ManifestError, UsageError
+from shared.faces.finder import FaceFinder, make_finder
+from shared.registry import near_matches
+from shared.scores import Evaluation
+from shared.storage import sha256_file, write_bytes, write_text
+from shared.types import ClipRecord
+
+RESULT_NAME = "robustness.json"
+_EDGE = 1e-9
+
+
+@dataclass(frozen=True)
+class CellResult:
+    """One cell of the sweep.
+
+    Attributes:
+        kind, level, value: the damage; ``value`` is None for the clean clips.
+        auc: at clip level, of the clips that still have a face; None with one class only.
+        accuracy: at the detector's own threshold.
+        no_face_clips: clips without any face, of ``clips``; they have no score and are not in the metrics.
+        no_face_rate: share of the searched frames in which no face was found.
+    """
+
+    kind: str
+    level: int
+    value: float | None
+    clips: int
+    no_face_clips: int
+    no_face_rate: float
+    auc: Evaluation | None
+    accuracy: Evaluation | None
+
+
+@dataclass(frozen=True)
+class Robustness:
+    """What ``robustness.json`` holds.
+
+    ``mean_auc`` is over the 7 x 5 cells of DeeperForensics, as papers print it, and None unless all were measured.
+    """
+
+    dataset: dict[str, str]
+    split: str
+    detector: dict[str, str]
+    threshold: float
+    threshold_from: str
+    clusters: str
+    cells: tuple[CellResult, ...]
+    mean_auc: float | None
+    notes: tuple[str, ...]
+
+    def find(self, kind: str, level: int) -> CellResult | None:
+        """The cell of ``kind`` at ``level``, if it was measured."""
+        return next((cell for cell in self.cells if (cell.kind, cell.level) == (kind, level)), None)
+
+
+def measure_robustness(
+    detector: Path, dataset: Path, config: RobustnessConfig, *, out: Path | None = None, engine: Engine | None = None
+) -> tuple[Robustness, Path]:
+    """Sweeps a detector over perturbed clips and writes ``robustness.json``, its table and its heat map.
+
+    Args:
+        detector: run or detector folder, or a reference to another maker's network.
+        dataset: dataset folder.
+        config: clips, frames and cells.
+        out: folder of the sweep, which goes on with what it holds; without it ``robustness/DATASET-SPLIT`` of the run.
+        engine: runs a task for every clip in every cell; without one, they are measured here, one after another.
+
+    Returns:
+        The result, and the folder.
+
+    Raises:
+        CheckpointError: no detector there, or a damaged one.
+        ManifestError: no clip to perturb, or one is not the file the manifest means.
+        UsageError: no such kind; ``out`` is something else, or a reference to a detector of whole clips.
+        MediaError: a clip cannot be read or encoded.
+    """
+    folder = DatasetFolder.open(dataset)
+    cells = chosen_cells(config)
+    records = _records(folder, config)
+    out = _target(out or _default_target(detector, f"{folder.name}-{config.split}"))
+    predictor = Predictor.load(detector, config.device, precision=config.precision)
+    finder = _finder(predictor, config)
+    wanted = {record.id for record in records}
+    labels = labels_by_clip([label for label in folder.frame_labels() if label.clip in wanted])
+    named = {str(clip): rows for clip, rows in labels.items()}
+    sweep = Sweep(folder, records, named, predictor, finder, config, out)
+    if engine is not None:
+        measure_on(engine, sweep, cells, detector)
+    known = read_learned(detector) if Path(detector).exists() else Learned()
+    result = _measure(sweep, cells, seen_in_training(records, known))
+    write_text(out / RESULT_NAME, json.dumps(msgspec.to_builtins(result), indent=2, ensure_ascii=False) + "\n")
+    write_text(out / "robustness.md", render_table(result))
+    write_bytes(out / "robustness.png", draw_heat_map(result))
+    return result, out
+
+
+def chosen_cells(config: RobustnessConfig) -> list[Cell]:
+    """The cells that ``config`` asks for, the clean clips always first.
+
+    Raises:
+        UsageError: no such kind.
+    """
+    for kind in config.kinds:
+        if kind not in KINDS:
+            raise UsageError(f"no perturbation is named {kind!r}", hint=near_matches(kind, list(KINDS)))
+    cells = quick_cells() if config.quick else all_cells()
+    return [cell for cell in cells if cell == CLEAN or not config.kinds or cell.kind in config.kinds]
+
+
+def _measure(sweep: Sweep, cells: Sequence[Cell], notes: tuple[str, ...]) -> Robustness:
+    config, facts = sweep.config, sweep.predictor.facts
+    logit, chosen_on = sweep.predictor.operating_point
+    threshold = float(np.clip(1 / (1 + np.exp(-logit)), _EDGE, 1 - _EDGE))
+    numbers = clip_clusters(sweep.records, config.cluster_by)
+    clusters = np.array([numbers[record.id] for record in sweep.records], np.int64)
+    bootstrap = BootstrapSettings(config.replicates, seed=config.seed, cluster_by=config.cluster_by)
+    results: list[CellResult] = []
+    with console.progress("perturbing", len(cells) * len(sweep.records), unit="clip") as tick:
+        for cell in cells:
+            tick(0, note=str(cell))
+            clips = cell_clips(sweep, cell, tick)
+            results.append(_result(cell, sweep.records, clips, clusters, MetricSettings(threshold), bootstrap))
+    published = [r.auc for r in results if r.kind in KINDS and KINDS[r.kind].group == "DeeperForensics"]
+    values = [auc.value for auc in published if auc is not None]
+    whole = len(values) == sum(len(kind.levels) for kind in KINDS.values() if kind.group == "DeeperForensics")
+    return Robustness(
+        dataset={"name": sweep.folder.name, "manifest_sha256": dataset_digest(sweep.folder)},
+        split=config.split,
+        detector={
+            "name": facts.spec.name,
+            "weights_sha256": sweep.predictor.digest,
+            "finder": sweep.finder.describe().get("name", ""),
+        },
+        threshold=threshold,
+        threshold_from=chosen_on,
+        clusters=f"{np.unique(clusters).size} clusters by {config.cluster_by}",
+        cells=tuple(results),
+        mean_auc=float(np.mean(values)) if whole else None,
+        notes=notes,
+    )
+
+
+def _result(
+    cell: Cell,
+    records: Sequence[ClipRecord],
+    clips: Sequence[CellClip],
+    clusters: np.ndarray,
+    metrics: MetricSettings,
+    bootstrap: BootstrapSettings,
+) -> CellResult:
+    labels = np.array([record.label == "fake" for record in records], bool)
+    scored = np.array([clip.logit is not None for clip in clips], bool)
+    logits = np.array([clip.logit for clip in clips if clip.logit is not None], np.float64)
+    found = {
+        e.metric: e
+        for e in evaluate_samples(
+            labels[scored], logits, clusters[scored], level="clip", metrics=metrics, bootstrap=bootstrap
+        )
+    }
+    searched = sum(clip.frames_searched for clip in clips)
+    seen = sum(clip.frames_with_face for clip in clips)
+    return CellResult(
+        kind=cell.kind,
+        level=cell.level,
+        value=cell.value,
+        clips=len(clips),
+        no_face_clips=int((~scored).sum()),
+        no_face_rate=1 - seen / searched if searched else 1.0,
+        auc=found.get("auc"),
+        accuracy=found.get(metrics.accuracy_name),
+    )
+
+
+def _records(folder: DatasetFolder, config: RobustnessConfig) -> list[ClipRecord]:
+    listed = [record for record in folder.records() if config.split in ("all", record.split)]
+    if not listed:
+        raise ManifestError(
+            f"{folder.path} has no clip in its {config.split} split", hint="choose another --split, or --split all"
+        )
+    chosen = sample_evenly(only(listed, parse_only(config.only)), config.clips, config.seed)
+    for record in chosen:
+        path = folder.media_path(record)
+        if not path.is_file() or sha256_file(path) != record.sha256:
+            raise ManifestError(
+                f"{record.id}: {path} is missing or not the file the manifest means",
+                hint="assay dataset verify says more",
+            )
+    return chosen
+
+
+def _finder(predictor: Predictor, config: RobustnessConfig) -> FaceFinder:
+    return make_finder(finder_name(predictor, config), device=str(predictor.device.torch_device))
+
+
+def _default_target(detector: Path, name: str) -> Path:
+    for place in (detector, detector.parent):
+        if (place / "run.json").is_file():
+            return place / "robustness" / name
+    return Path("robustness") / name
+
+
+def _target(out: Path) -> Path:
+    """``out``, when it is new, empty, or the folder of a sweep.
+
+    Raises:
+        UsageError: it holds something else.
+    """
+    known = (RESULT_NAME, CELLS)
+    if out.exists() and not (out.is_dir() and (not any(out.iterdir()) or any((out / name).exists() for name in known))):
+        raise UsageError(f"{out} is there and holds no sweep", hint="choose another --out")
+    return out

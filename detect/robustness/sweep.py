@@ -1,0 +1,207 @@
+"""The clips of every cell of a robustness sweep: damaged, their faces found anew, scored; a file a cell.
+
+Here, one after another, or as tasks of an engine, one for each clip in each cell.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import msgspec
+import numpy as np
+
+from detect.clip_tasks import Judge
+from detect.predictor import Predictor
+from detect.robustness.config import RobustnessConfig
+from detect.robustness.faces import perturbed_faces, wanted_frames
+from detect.robustness.perturb import Cell
+from detect.scored import ScoredClip, scored_clip
+from detect.scoring import crop_for
+from detect.truth import LabelsByFrame, face_truth
+from shared.config import digest
+from shared.console import Tick, console
+from shared.dataset import DatasetFolder
+from shared.engine import Engine, Task
+from shared.errors import StorageError
+from shared.faces.finder import FaceFinder
+from shared.scores import FrameScore
+from shared.storage import write_text
+from shared.threads import with_threads
+from shared.types import ClipRecord
+
+CELLS = "cells"
+_FORMAT = 1
+
+
+@dataclass(frozen=True)
+class CellClip:
+    """What became of one clip in one cell; ``logit`` is None when no face was found any more."""
+
+    clip: str
+    logit: float | None
+    frames_searched: int
+    frames_with_face: int
+
+
+@dataclass(frozen=True, eq=False)
+class Sweep:
+    """What every cell of one sweep has in common."""
+
+    folder: DatasetFolder
+    records: Sequence[ClipRecord]
+    labels: Mapping[str, LabelsByFrame]
+    predictor: Predictor
+    finder: FaceFinder
+    config: RobustnessConfig
+    out: Path
+
+
+def cell_clips(sweep: Sweep, cell: Cell, tick: Tick) -> list[CellClip]:
+    """The clips of one cell: read where they were measured before, else measured and written."""
+    path = _cell_path(sweep, cell, _key(sweep))
+    done = _read_cell(path, sweep.records)
+    if done is not None:
+        tick(len(sweep.records))
+        return done
+    clips = []
+    for record in sweep.records:
+        clips.append(_clip(sweep, record, cell))
+        tick(1, note=str(cell))
+    _write_cell(path, clips)
+    return clips
+
+
+def measure_on(engine: Engine, sweep: Sweep, cells: Sequence[Cell], detector: Path) -> None:
+    """Measures and writes the cells that are not there, a task for each clip in each; each cell as it is done.
+
+    Raises:
+        MediaError: a clip cannot be read or encoded.
+        RunError: a machine has another detector or finder.
+    """
+    key, records, config = _key(sweep), sweep.records, sweep.config
+    missing = [cell for cell in cells if _read_cell(_cell_path(sweep, cell, key), records) is None]
+    name = finder_name(sweep.predictor, config)
+    judge = Judge.of(detector, sweep.predictor, sweep.finder, name=name, config=config)
+    tasks = [
+        Task(f"{cell}/{number}", _measure_one, (_order(sweep, judge, record, cell),), device=config.device)
+        for cell in missing
+        for number, record in enumerate(records)
+    ]
+    engine.need([sweep.out], [sweep.folder.media_path(record).absolute() for record in records])
+    found: dict[str, CellClip] = {}
+    left = Counter({str(cell): len(records) for cell in missing})
+    named = {str(cell): cell for cell in missing}
+    with console.progress("perturbing", len(tasks), unit="clip") as tick:
+        for done in engine.run(tasks):
+            found[done.key] = done.result
+            word = done.key.rpartition("/")[0]
+            left[word] -= 1
+            if not left[word]:
+                clips = [found.pop(f"{word}/{number}") for number in range(len(records))]
+                _write_cell(_cell_path(sweep, named[word], key), clips)
+            tick(note=word)
+
+
+@dataclass(frozen=True)
+class _Order:
+    """One clip in one cell, for another process."""
+
+    judge: Judge
+    dataset: str
+    record: ClipRecord
+    rows: LabelsByFrame
+    cell: Cell
+    config: RobustnessConfig
+
+
+def _order(sweep: Sweep, judge: Judge, record: ClipRecord, cell: Cell) -> _Order:
+    rows = sweep.labels.get(str(record.id), {})
+    return _Order(judge, str(sweep.folder.path.absolute()), record, rows, cell, sweep.config)
+
+
+def _measure_one(order: _Order) -> CellClip:
+    """The task of one clip in one cell."""
+    with with_threads(1):
+        predictor, finder = order.judge.load()
+        folder, labels = DatasetFolder.open(Path(order.dataset)), {str(order.record.id): order.rows}
+        sweep = Sweep(folder, [order.record], labels, predictor, finder, order.config, folder.path)
+        return _clip(sweep, order.record, order.cell)
+
+
+def _clip(sweep: Sweep, record: ClipRecord, cell: Cell) -> CellClip:
+    scored = _scored(sweep, record, cell)
+    return CellClip(str(record.id), scored.score.logit, scored.score.frames_read, scored.score.frames_with_face)
+
+
+def _scored(sweep: Sweep, record: ClipRecord, cell: Cell) -> ScoredClip:
+    config, predictor = sweep.config, sweep.predictor
+    wanted = wanted_frames(record.frames, config.frames_per_clip, cell)
+    seed = int.from_bytes(hashlib.sha256(f"{config.seed}/{record.id}".encode()).digest()[:4], "big")
+    path = sweep.folder.media_path(record)
+    crops, places, searched = [], [], 0
+    for frame, faces in perturbed_faces(path, wanted, cell, sweep.finder, predictor.facts.faces, seed=seed):
+        searched += 1
+        for face in faces:
+            crops.append(crop_for(predictor, frame.image, face))
+            places.append((frame, face))
+    tracks = np.array([-1 if face.track is None else face.track for _, face in places])
+    logits = predictor.face_logits(np.stack(crops), tracks, batch=config.batch) if crops else np.empty(0)
+    rows = sweep.labels.get(str(record.id), {})
+    scores, truth = [], []
+    for (frame, face), logit in zip(places, logits, strict=True):
+        x0, y0, x1, y1 = (float(side) for side in face.box)
+        track = -1 if face.track is None else face.track
+        scores.append(FrameScore(record.id, frame.index, frame.time.seconds, track, float(logit), (x0, y0, x1, y1)))
+        truth.append(face_truth(record, rows, frame.index, face.box))
+    aggregate = config.aggregate or predictor.facts.aggregate
+    return scored_clip(record, scores, truth, frames_read=searched, config=aggregate)
+
+
+def _key(sweep: Sweep) -> str:
+    """Names what a cell's numbers depend on beside its kind and level: equal names, equal numbers."""
+    config, facts = sweep.config, sweep.predictor.facts
+    document = {
+        "format": _FORMAT,
+        "detector": sweep.predictor.digest,
+        "finder": sweep.finder.describe(),
+        "faces": msgspec.to_builtins(facts.faces),
+        "aggregate": digest(config.aggregate or facts.aggregate),
+        "clips": [(str(record.id), record.sha256) for record in sweep.records],
+        "frames": config.frames_per_clip,
+        "seed": config.seed,
+        "device": sweep.predictor.device.describe(),
+    }
+    return hashlib.sha256(json.dumps(document, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def _cell_path(sweep: Sweep, cell: Cell, key: str) -> Path:
+    return sweep.out / CELLS / f"{cell}-{key}.json"
+
+
+def _write_cell(path: Path, clips: Sequence[CellClip]) -> None:
+    write_text(path, json.dumps([msgspec.to_builtins(clip) for clip in clips], indent=1) + "\n")
+
+
+def _read_cell(path: Path, records: Sequence[ClipRecord]) -> list[CellClip] | None:
+    """The clips of a cell measured before; None when there is none, or it is damaged."""
+    try:
+        clips = msgspec.json.decode(path.read_bytes(), type=list[CellClip])
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise StorageError(f"cannot read {path}: {error}", hint="check its permissions") from error
+    except msgspec.DecodeError:
+        console.warn(f"{path} is damaged; measuring that cell again")
+        return None
+    return clips if [clip.clip for clip in clips] == [str(record.id) for record in records] else None
+
+
+def finder_name(predictor: Predictor, config: RobustnessConfig) -> str:
+    """The finder that is asked for, or the one the detector was trained with."""
+    facts = predictor.facts
+    return config.finder or facts.finder.get("name") or facts.faces.finder

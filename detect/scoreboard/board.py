@@ -1,0 +1,343 @@
+"""The one scoreboard of the suite: for each manipulation how good its fakes are, and how well detectors tell them.
+
+Several detectors, Assay's own or other makers', are scored on the very same clips; every number has an interval of a
+bootstrap over people. Quality comes from a file that ``assay forge quality`` wrote.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import combinations
+from pathlib import Path
+
+import numpy as np
+
+from detect.bootstrap import BootstrapSettings, clip_clusters, evaluate_samples
+from detect.calibration.files import detector_mark
+from detect.calibration.maps import Calibration, misfit, read_calibration
+from detect.compare import ClipLogit, compare_clips
+from detect.config import EvaluateConfig
+from detect.data import dataset_digest
+from detect.protocols import only, parse_only, seen_in_training
+from detect.scoreboard.picture import draw_scoreboard
+from detect.scoreboard.scores import Scores, Wanted, scores_of
+from detect.spread import llr_spread
+from shared.bootstrap import mean_interval
+from shared.dataset import DatasetFolder
+from shared.errors import ManifestError, UsageError
+from shared.quality import QualityReport, mean_quality
+from shared.scoreboard import (
+    SCOREBOARD_NAME,
+    AucDifference,
+    Detectability,
+    JudgeFacts,
+    LlrSpread,
+    Row,
+    RowKind,
+    Scoreboard,
+    write_scoreboard,
+)
+from shared.scores import Evaluation
+from shared.storage import write_bytes
+from shared.types import ClipRecord
+
+METRICS = ("auc", "ap", "eer", "tpr@fpr1%", "tpr@fpr5%")
+"""What is shown of each detector and row; the others of ``detect.metrics`` need a calibration or a threshold."""
+
+FAVOURITES = ("cosine_to_source", "mask_ssim", "expression_error", "landmark_distance", "seam_ratio")
+"""Measures of quality in the order in which one is chosen to stand for all; ``--measure`` chooses another."""
+
+PICTURE_NAME = "scoreboard.png"
+CACHE_NAME = "scores"
+
+
+@dataclass(frozen=True, eq=False)
+class _Board:
+    """What every row needs.
+
+    Attributes:
+        records: of all clips.
+        fake: (N,) bool.
+        clusters: (N,) int.
+        logits: by detector, (N,) float64, NaN without a score.
+        llrs: likewise, for detectors whose calibration fits.
+    """
+
+    records: Sequence[ClipRecord]
+    fake: np.ndarray
+    clusters: np.ndarray
+    logits: dict[str, np.ndarray]
+    llrs: dict[str, np.ndarray]
+    quality: QualityReport
+    settings: BootstrapSettings
+
+
+def records_to_score(folder: DatasetFolder, config: EvaluateConfig) -> list[ClipRecord]:
+    """The clips that ``config`` asks about: a split, and of it the part that ``only`` wants.
+
+    Raises:
+        ManifestError: there is none.
+        UsageError: ``only`` fits nothing here; a protocol is asked for, which is one detector's own affair.
+    """
+    if config.protocol != "in-set":
+        raise UsageError(
+            f"a scoreboard has no protocol {config.protocol!r}: all detectors are scored on the same clips",
+            hint="assay detect evaluate follows protocols; --only chooses clips for all detectors",
+        )
+    found = folder.records(split=None if config.split == "all" else config.split)
+    if not found:
+        raise ManifestError(
+            f"{folder.path} has no clip in its {config.split} split", hint="choose another --split, or --split all"
+        )
+    return only(found, parse_only(config.only))
+
+
+def check_board_folder(out: Path) -> Path:
+    """``out`` unchanged, when a scoreboard may be written there.
+
+    Raises:
+        UsageError: it is a file, or a folder that holds something else.
+    """
+    known = (SCOREBOARD_NAME, CACHE_NAME)
+    if out.exists() and not (out.is_dir() and (any((out / name).exists() for name in known) or not any(out.iterdir()))):
+        raise UsageError(f"{out} is there and holds no scoreboard", hint="choose another --out")
+    return out
+
+
+def score_dataset(
+    folder: DatasetFolder,
+    records: Sequence[ClipRecord],
+    detectors: Sequence[Wanted],
+    config: EvaluateConfig,
+    out: Path,
+    *,
+    fresh: bool = False,
+) -> list[Scores]:
+    """Each detector's scores of ``records``, kept in ``out`` as they are made; see ``detect.scoreboard.scores``.
+
+    Raises:
+        AssayError: see :func:`detect.scoreboard.scores.scores_of`.
+    """
+    return [scores_of(one, folder, records, config, out / CACHE_NAME, fresh=fresh) for one in detectors]
+
+
+def make_scoreboard(
+    records: Sequence[ClipRecord],
+    scores: Sequence[Scores],
+    quality: QualityReport,
+    config: EvaluateConfig,
+    *,
+    dataset: dict[str, str],
+    measure: str | None = None,
+    notes: Sequence[str] = (),
+) -> Scoreboard:
+    """Rows, intervals and differences of what detectors said of ``records``.
+
+    Args:
+        records: all clips, real and fake.
+        scores: of each detector, a logit a record.
+        quality: what was measured of the fakes; may be empty.
+        config: split, bootstrap.
+        dataset: name and digest, for the record.
+        measure: of quality that tables and picture show; without it the first of :data:`FAVOURITES` that is there.
+        notes: what else a reader must know.
+
+    Raises:
+        UsageError: no fake has the ``measure``.
+    """
+    settings = BootstrapSettings(replicates=config.replicates, seed=config.seed, cluster_by=config.cluster_by)
+    numbers = clip_clusters(records, config.cluster_by)
+    judges, llrs = _judges(records, scores)
+    board = _Board(
+        records=records,
+        fake=np.array([record.label == "fake" for record in records], bool),
+        clusters=np.array([numbers[record.id] for record in records], np.int64),
+        logits={one.wanted.name: _array(one.logits) for one in scores},
+        llrs=llrs,
+        quality=quality,
+        settings=settings,
+    )
+    rows = tuple(_row(board, by, name, places) for by, name, places in _parts(records))
+    return Scoreboard(
+        dataset=dataset,
+        split=config.split,
+        only=config.only,
+        detectors=judges,
+        rows=rows,
+        measure=_shown_measure(rows, measure),
+        units=quality.units,
+        better=quality.better,
+        differences=tuple(
+            one for pair in combinations(board.logits, 2) if (one := _difference(board, *pair)) is not None
+        ),
+        clusters=f"{np.unique(board.clusters).size} clusters by {config.cluster_by}",
+        cluster_by=config.cluster_by,
+        notes=(*notes, *_notes(board, rows)),
+    )
+
+
+def dataset_facts(folder: DatasetFolder) -> dict[str, str]:
+    """Name and digest of a dataset, for the record."""
+    return {"name": folder.name, "manifest_sha256": dataset_digest(folder)}
+
+
+def save_scoreboard(out: Path, board: Scoreboard) -> tuple[Path, Path]:
+    """Writes ``scoreboard.json`` and ``scoreboard.png`` into ``out``; their paths.
+
+    Raises:
+        StorageError: the disk refused.
+    """
+    picture = out / PICTURE_NAME
+    write_bytes(picture, draw_scoreboard(board))
+    return write_scoreboard(out, board), picture
+
+
+def _judges(
+    records: Sequence[ClipRecord], scores: Sequence[Scores]
+) -> tuple[tuple[JudgeFacts, ...], dict[str, np.ndarray]]:
+    """Facts of each detector, and the llrs of those whose calibration fits."""
+    judges, llrs = [], {}
+    for one in scores:
+        calibration, said = _calibration_of(one)
+        if calibration is not None:
+            logits = _array(one.logits)
+            scored = np.isfinite(logits)
+            logits[scored] = calibration.likelihood.llr(logits[scored])
+            llrs[one.wanted.name] = logits
+        notes = (*one.notes, *seen_in_training(records, one.learned))
+        judges.append(JudgeFacts(one.wanted.name, one.facts, said, notes))
+    return tuple(judges), llrs
+
+
+def _calibration_of(scores: Scores) -> tuple[Calibration | None, str]:
+    """The calibration that belongs to these scores, and what is to be said of it; empty where there is none."""
+    wanted = scores.wanted
+    found = read_calibration(wanted.detector)
+    if found is None:
+        return None, ""
+    weights = scores.facts.get("weights_sha256") or scores.facts.get("sha256") or ""
+    wrong = misfit(found, detector_mark(wanted.reference, weights), scores.aggregate)
+    if wrong is not None:
+        return None, wrong
+    return found, f"Likelihood ratios hold for clips like those of {found.population.dataset}."
+
+
+def _parts(records: Sequence[ClipRecord]) -> list[tuple[RowKind, str, np.ndarray]]:
+    """The rows with the places of their clips: everything, manipulations against all real clips, renditions."""
+    manipulation = np.array([record.id.manipulation or "" for record in records])
+    rendition = np.array([record.rendition for record in records])
+    found: list[tuple[RowKind, str, np.ndarray]] = [("total", "all fakes", np.arange(len(records)))]
+    for name in np.unique(manipulation[manipulation != ""]):
+        found.append(("manipulation", str(name), np.flatnonzero((manipulation == name) | (manipulation == ""))))
+    kinds = np.unique(rendition)
+    if kinds.size > 1:
+        for name in kinds:
+            found.append(("rendition", str(name), np.flatnonzero(rendition == name)))
+    return found
+
+
+def _row(board: _Board, by: RowKind, name: str, places: np.ndarray) -> Row:
+    fakes = places[board.fake[places]]
+    ids = {str(board.records[place].id): int(board.clusters[place]) for place in fakes}
+    return Row(
+        by=by,
+        name=name,
+        num_real=int(places.size - fakes.size),
+        num_fake=int(fakes.size),
+        quality=mean_quality(board.quality, ids, board.settings),
+        detectors=tuple(_cell(board, detector, places, fakes) for detector in board.logits if fakes.size),
+    )
+
+
+def _cell(board: _Board, detector: str, places: np.ndarray, fakes: np.ndarray) -> Detectability:
+    logits = board.logits[detector]
+    used = places[np.isfinite(logits[places])]
+    found = evaluate_samples(
+        board.fake[used], logits[used], board.clusters[used], level="clip", bootstrap=board.settings
+    )
+    return Detectability(
+        detector=detector,
+        evaluations=tuple(one for one in found if one.metric in METRICS),
+        scored=_share_scored(board, np.isfinite(logits[fakes]), fakes),
+        llr=_spread(board, detector, fakes),
+    )
+
+
+def _share_scored(board: _Board, scored: np.ndarray, fakes: np.ndarray) -> Evaluation:
+    clusters = board.clusters[fakes]
+    low, high = mean_interval(scored.astype(np.float64), np.ones(fakes.size), clusters, board.settings) or (None, None)
+    return Evaluation(
+        "scored", float(scored.mean()), "clip", num_real=0, num_fake=int(fakes.size), low=low, high=high,
+        clusters=int(np.unique(clusters).size), confidence=board.settings.confidence,
+    )  # fmt: skip
+
+
+def _spread(board: _Board, detector: str, fakes: np.ndarray) -> LlrSpread | None:
+    if detector not in board.llrs:
+        return None
+    known = fakes[np.isfinite(board.llrs[detector][fakes])]
+    return llr_spread(board.llrs[detector][known], board.clusters[known], board.settings)
+
+
+def _difference(board: _Board, first: str, second: str) -> AucDifference | None:
+    """Of two detectors; None where a class is missing."""
+    sides = [
+        [
+            ClipLogit(str(record.id), record.label, None if np.isnan(logit) else float(logit), int(cluster))
+            for record, logit, cluster in zip(board.records, board.logits[name], board.clusters, strict=True)
+        ]
+        for name in (first, second)
+    ]
+    found = compare_clips(sides[0], sides[1], names=(first, second), bootstrap=board.settings)
+    auc = next((one for one in found.differences if one.metric == "auc"), None)
+    if auc is None:
+        return None
+    return AucDifference(
+        first=first,
+        second=second,
+        difference=auc.difference,
+        clips=found.num_real + found.num_fake,
+        low=auc.low,
+        high=auc.high,
+        p=auc.p,
+        delong_p=None if found.delong is None else found.delong.p,
+    )
+
+
+def _shown_measure(rows: Sequence[Row], wanted: str | None) -> str | None:
+    there = {one.metric for row in rows for one in row.quality}
+    if wanted is not None and wanted not in there:
+        known = ", ".join(sorted(there)) or "nothing was measured"
+        raise UsageError(f"no fake has the measure {wanted!r}", hint=f"there are: {known}")
+    return wanted or next((name for name in FAVOURITES if name in there), min(there, default=None))
+
+
+def _notes(board: _Board, rows: Sequence[Row]) -> list[str]:
+    notes = list(board.quality.notes)
+    measured = sum(str(record.id) in board.quality.clips for record in board.records)
+    fakes = int(board.fake.sum())
+    if 0 < measured < fakes:
+        notes.append(f"Quality is of {measured} of {fakes} fakes.")
+    if fakes in (0, len(board.records)):
+        notes.append("Only one class is here, so there is no AUC and no TPR.")
+    fewest = min(np.unique(board.clusters[board.fake == label]).size for label in (False, True))
+    if fewest == 1:
+        notes.append(
+            "One class has a single cluster of people, so no interval can be given"
+            + ("; --clusters target gives one over filmed people." if board.settings.cluster_by == "group" else ".")
+        )
+    elif 1 < fewest < 10:
+        notes.append(f"A class has only {fewest} clusters of people: the intervals are rough, and likely too narrow.")
+    thin = [row.name for row in rows if row.by == "manipulation" and row.num_fake < 10]
+    if thin:
+        notes.append(f"Fewer than ten fakes: {', '.join(thin)}.")
+    reals = next((row.num_real for row in rows if row.by == "total"), 0)
+    if 0 < reals < 100:
+        notes.append(f"With {reals} real clips, a false positive rate of 1 % means no false alarm at all.")
+    return notes
+
+
+def _array(logits: Sequence[float | None]) -> np.ndarray:
+    """(N,) float64, NaN for None."""
+    return np.array([np.nan if logit is None else logit for logit in logits], np.float64)

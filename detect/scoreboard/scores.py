@@ -1,0 +1,282 @@
+"""Clip scores of one detector, kept on disk in blocks, so that a scoreboard goes on where it was stopped.
+
+A detector's scores lie in a folder that is named by all they depend on: weights and settings of the detector, frames,
+finder, aggregation, precision. A block is a file that is whole or absent. A clip is known by its id and the SHA-256
+of its file, so a clip that changed is scored again.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from detect.aggregate import resolved
+from detect.config import AggregateConfig, EvaluateConfig
+from detect.export import CONFIG_NAME, WEIGHTS_NAME, detector_folder
+from detect.external.settings import Reference, parse_reference
+from detect.judging import Judged, judge
+from detect.learned import Learned, read_learned
+from shared.config import digest, from_mapping, to_mapping
+from shared.console import console
+from shared.dataset import DatasetFolder
+from shared.device import pick_device
+from shared.errors import CheckpointError, ConfigError, UsageError
+from shared.storage import sha256_file, write_text
+from shared.types import ClipRecord
+
+_BLOCK = 256
+_VERSION = 1
+_MOST_NOTES = 8
+_NAMED = re.compile(r"([A-Za-z0-9][A-Za-z0-9_.+-]*)=(.+)")
+
+Judging = Callable[[str | Path, DatasetFolder, Sequence[ClipRecord], EvaluateConfig], Judged]
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """A detector as it was asked for: its name on the scoreboard, and its folder or reference."""
+
+    name: str
+    detector: str
+
+    @property
+    def reference(self) -> Reference | None:
+        """What it names, when it is another maker's."""
+        return parse_reference(self.detector)
+
+
+@dataclass(frozen=True)
+class Scores:
+    """What one detector says of clips.
+
+    Attributes:
+        wanted: the detector.
+        logits: one a record, None without a score.
+        facts: name, digest and the like.
+        aggregate: how the logits were made; None for a detector that judges whole clips.
+        notes: what a reader must know.
+        learned: what the detector has learned from, as far as it says.
+        fresh: how many clips were scored now; the others were kept from before.
+    """
+
+    wanted: Wanted
+    logits: tuple[float | None, ...]
+    facts: dict[str, str]
+    aggregate: AggregateConfig | None
+    notes: tuple[str, ...]
+    learned: Learned
+    fresh: int
+
+
+@dataclass(frozen=True)
+class _Line:
+    """A clip in a block."""
+
+    clip: str
+    sha256: str
+    logit: float | None
+
+
+@dataclass(frozen=True)
+class _Block:
+    """A file of the cache: what the detector said of itself, and its scores."""
+
+    facts: dict[str, str]
+    aggregate: dict[str, Any] | None
+    notes: tuple[str, ...]
+    scores: tuple[_Line, ...]
+
+
+def wanted_detectors(texts: Sequence[str]) -> list[Wanted]:
+    """Each of ``texts``, which are ``DETECTOR`` or ``NAME=DETECTOR``, with a name that no other has.
+
+    Without a name it is the folder's (of a run) or the file's; where two are alike, more of their paths.
+
+    Raises:
+        UsageError: a name is given twice, or there is no detector.
+    """
+    if not texts:
+        raise UsageError("no detector to score with", hint="--detector RUN, or onnx:FILE, csv:FILE, python:FILE")
+    parts = [_split(text) for text in texts]
+    given = [name for name, _ in parts if name]
+    if len(set(given)) < len(given):
+        raise UsageError(f"two detectors are called {max(given, key=given.count)}", hint="NAME=DETECTOR, names differ")
+    found: list[Wanted] = []
+    for name, detector in parts:
+        taken = {one.name for one in found} | set(given)
+        found.append(Wanted(name or _free_name(detector, taken), detector))
+    return found
+
+
+def scores_of(
+    wanted: Wanted,
+    folder: DatasetFolder,
+    records: Sequence[ClipRecord],
+    config: EvaluateConfig,
+    cache: Path,
+    *,
+    fresh: bool = False,
+    block: int = _BLOCK,
+    judging: Judging = judge,
+) -> Scores:
+    """The detector's score of each of ``records``, those in ``cache`` as they are, the others made now.
+
+    Args:
+        wanted: the detector.
+        folder: the dataset.
+        records: its clips.
+        config: frames, finder, aggregation, device.
+        cache: folder for scores of any detectors.
+        fresh: score everything again.
+        block: how many clips are scored before they are written.
+        judging: what scores them.
+
+    Raises:
+        CheckpointError: no detector there, or it fails on every clip.
+        UsageError: a reference leads nowhere; the cache is damaged.
+        ManifestError: a clip is not the file the manifest means.
+    """
+    place = _place(cache, scores_key(wanted, config))
+    blocks = [] if fresh else [_read(path) for path in sorted(place.glob("*.json"))]
+    known = {(line.clip, line.sha256): line.logit for one in blocks for line in one.scores}
+    missing = [record for record in records if (str(record.id), record.sha256) not in known]
+    # A table is read at once, or clips that it does not hold would be taken for a wrong table.
+    size = len(missing) if _is_table(wanted) else block
+    if missing:
+        console.print(f"{wanted.name}: {len(missing)} of {len(records)} clips to score")
+    for one in _judged(wanted, folder, missing, config, max(1, size), judging, known):
+        write_text(place / f"{_next(place):06d}.json", json.dumps(msgspec.to_builtins(one)) + "\n")
+        blocks.append(one)
+        known.update({(line.clip, line.sha256): line.logit for line in one.scores})
+    last = next((one for one in reversed(blocks) if one.facts), _Block({}, None, (), ()))
+    notes = list(dict.fromkeys(note for one in blocks for note in one.notes))
+    return Scores(
+        wanted=wanted,
+        logits=tuple(known[str(record.id), record.sha256] for record in records),
+        facts=last.facts,
+        aggregate=None if last.aggregate is None else from_mapping(AggregateConfig, last.aggregate),
+        notes=tuple(notes[:_MOST_NOTES]),
+        learned=Learned() if wanted.reference is not None else read_learned(Path(wanted.detector)),
+        fresh=len(missing),
+    )
+
+
+def scores_key(wanted: Wanted, config: EvaluateConfig) -> str:
+    """Names the scores of a detector under ``config``: all that they depend on, as a short hash behind its name.
+
+    Raises:
+        CheckpointError: no detector there.
+        UsageError: a reference leads nowhere.
+    """
+    reference = wanted.reference
+    device = pick_device(config.device, config.precision)
+    facts = {
+        "version": _VERSION,
+        "files": _file_digests(wanted, reference),
+        "options": {} if reference is None else dict(reference.options),
+        "frames": config.frames_per_clip,
+        "finder": config.finder or "",
+        "aggregate": {} if config.aggregate is None else to_mapping(config.aggregate),
+        "device": f"{device.kind} {device.autocast_dtype}",
+        "batch": config.batch,
+    }
+    name = re.sub(r"[^A-Za-z0-9_.-]", "-", wanted.name)[:60]
+    return f"{name}-{digest(facts)[:16]}"
+
+
+def _place(cache: Path, key: str) -> Path:
+    """Where the scores lie: those of a detector that has another name now are still its scores."""
+    return min(cache.glob(f"*-{key.rpartition('-')[2]}"), default=cache / key)
+
+
+def _file_digests(wanted: Wanted, reference: Reference | None) -> dict[str, str]:
+    if reference is None:
+        files = [detector_folder(Path(wanted.detector)) / name for name in (CONFIG_NAME, WEIGHTS_NAME)]
+    elif reference.path.is_dir():
+        files = sorted(path for path in reference.path.iterdir() if path.suffix in (".json", ".toml", ".safetensors"))
+    else:
+        path = reference.path
+        beside = [path.with_name(f"{path.name}{ending}") for ending in (".toml", ".json")]
+        files = [path, *beside, path.with_suffix(".toml"), path.with_suffix(".json")]
+    return {path.name: sha256_file(path) for path in dict.fromkeys(files) if path.is_file()}
+
+
+def _judged(
+    wanted: Wanted,
+    folder: DatasetFolder,
+    records: Sequence[ClipRecord],
+    config: EvaluateConfig,
+    size: int,
+    judging: Judging,
+    known: dict[tuple[str, str], float | None],
+) -> Iterator[_Block]:
+    """The ``records`` in blocks of ``size``."""
+    detector = wanted.detector if wanted.reference is not None else Path(wanted.detector)
+    for first in range(0, len(records), size):
+        part = records[first : first + size]
+        try:
+            judged = judging(detector, folder, part, config)
+        except CheckpointError as error:
+            # A user's own function may well fail on all clips of one kind: that is a finding once it has scored others.
+            if wanted.reference is None or wanted.reference.kind != "python" or not _any_score(known):
+                raise
+            yield _block_without_scores(part, str(error))
+            continue
+        yield _block(judged, config)
+
+
+def _block(judged: Judged, config: EvaluateConfig) -> _Block:
+    predictor = judged.predictor
+    aggregate = None if predictor is None else to_mapping(resolved(config.aggregate, predictor.facts.aggregate))
+    lines = [_Line(str(clip.record.id), clip.record.sha256, clip.score.logit) for clip in judged.clips]
+    return _Block(judged.detector, aggregate, judged.notes, tuple(lines))
+
+
+def _block_without_scores(records: Sequence[ClipRecord], why: str) -> _Block:
+    lines = tuple(_Line(str(record.id), record.sha256, None) for record in records)
+    return _Block({}, None, (why,), lines)
+
+
+def _any_score(known: dict[tuple[str, str], float | None]) -> bool:
+    return any(logit is not None for logit in known.values())
+
+
+def _read(path: Path) -> _Block:
+    try:
+        return from_mapping(_Block, json.loads(path.read_text(encoding="utf-8")), where=path.name)
+    except (OSError, ValueError, ConfigError) as error:
+        raise UsageError(f"{path} is damaged: {error}", hint="remove it, or score with --fresh") from error
+
+
+def _next(place: Path) -> int:
+    return max((int(path.stem) for path in place.glob("*.json") if path.stem.isdecimal()), default=-1) + 1
+
+
+def _is_table(wanted: Wanted) -> bool:
+    return wanted.reference is not None and wanted.reference.kind == "csv"
+
+
+def _split(text: str) -> tuple[str, str]:
+    """Name and detector; a path or a reference that happens to hold an equals sign stays whole."""
+    match = _NAMED.fullmatch(text)
+    if match is None or Path(text).exists():
+        return "", text
+    return match[1], match[2]
+
+
+def _free_name(detector: str, taken: set[str]) -> str:
+    """The end of the detector's path, as much of it as no other detector is called."""
+    reference = parse_reference(detector)
+    path = Path(detector) if reference is None else reference.path
+    parts = [part for part in path.resolve().parts if part not in ("/", "detector")]
+    for count in range(1, len(parts) + 1):
+        name = "/".join(parts[-count:])
+        if name not in taken:
+            return name
+    return f"{'/'.join(parts)} {len(taken) + 1}"

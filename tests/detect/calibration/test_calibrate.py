@@ -1,0 +1,394 @@
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from detect.calibration.calibrate import (
+    CalibrationResult,
+    calibrate_detector,
+    calibration_records,
+    fit_calibration,
+    population_of,
+    refuse_learned,
+)
+from detect.calibration.card import with_sections
+from detect.calibration.carry import carry_calibration
+from detect.calibration.config import CalibrateConfig
+from detect.calibration.cross import FitSamples, left_out_llrs, left_out_odds, make_folds
+from detect.calibration.domain import read_domain
+from detect.calibration.maps import Calibration, misfit, read_calibration, write_calibration
+from detect.config import AggregateConfig, EvaluateConfig, FaceConfig
+from detect.evaluate import evaluate_detector
+from detect.export import DetectorFacts, save_detector
+from detect.learned import LEARNED_NAME, learned_document
+from detect.models import build_detector
+from detect.predictor import Predictor
+from detect.scored import ScoredClip, scored_clip
+from shared.cli import run
+from shared.dataset import DatasetFolder
+from shared.errors import CheckpointError, LeakError, ManifestError, UsageError
+from shared.scores import FrameScore
+from shared.types import ClipId, ClipRecord
+
+PEOPLE = tuple(f"z{60 + number}" for number in range(12))
+QUICK = CalibrateConfig(replicates=10)
+SCORING = EvaluateConfig(device="cpu", precision="float32", frames_per_clip=2, workers=1)
+MARK = "a" * 64
+
+
+def clip(name: str, person: str, logit: float, source: str | None = None) -> ScoredClip:
+    """A clip with one face in one frame; of ``source`` when it is a fake."""
+    record = ClipRecord(
+        id=ClipId("set", "stripes" if source else None, name), kind="swap" if source else "real",
+        label="fake" if source else "real", path=f"media/{name}.mp4",
+        sha256=hashlib.sha256(name.encode()).hexdigest(), target_identity=person, source_identity=source,
+        rights="synthetic", frames=1, width=64, height=64, codec="h264", rendition="h264-crf23",
+    )  # fmt: skip
+    score = FrameScore(record.id, 0, 0.0, 0, logit, (0, 0, 9, 9))
+    return scored_clip(record, [score], [record.label], frames_read=1, config=AggregateConfig())
+
+
+def simulated(people: int = 60, *, linked: bool = False, slope: float = 2.0) -> list[ScoredClip]:
+    """A real and a fake clip of everybody: logits whose natural log odds are ``slope`` times the logit less 0.5."""
+    rng = np.random.default_rng(1)
+    made = []
+    for number in range(people):
+        other = (number + 1) % people if linked else number ^ 1
+        for fake in (False, True):
+            odds = 2 * rng.normal(1.0 if fake else -1.0, 1.0)
+            source = f"p{other}" if fake else None
+            made.append(clip(f"{number}-{fake}", f"p{number}", odds / slope + 0.5, source))
+    return made
+
+
+def fitted(clips: list[ScoredClip], config: CalibrateConfig = QUICK):
+    population = population_of(clips, config, dataset="set", manifest_sha256="c" * 64, split="val")
+    return fit_calibration(clips, config, population, aggregate=AggregateConfig(), mark=MARK)
+
+
+@pytest.fixture(scope="module")
+def of_many() -> Calibration:
+    """Fitted to many people."""
+    return fitted(simulated(400)).calibration
+
+
+def test_the_maps_are_those_that_the_scores_were_made_with(of_many):
+    calibration = of_many
+    assert calibration.probability.slope == pytest.approx(2.0, abs=0.35)
+    assert calibration.probability.log_odds(np.array([0.5]))[0] == pytest.approx(0.0, abs=0.25)
+    llr = calibration.likelihood.llr(np.array([0.5, 1.0]))
+    np.testing.assert_allclose(llr, [0.0, 1.0 / np.log(10)], atol=0.15)
+    assert (calibration.weights_sha256, calibration.prior) == (MARK, 0.5)
+    assert calibration.population.manipulations == ("stripes",)
+
+
+def test_quality_is_of_people_left_out_and_has_intervals(of_many):
+    found = {each.metric: each for each in of_many.quality}
+    assert found["cllr"].value == pytest.approx(0.53, abs=0.1)  # normal classes two widths apart: 0.53 bits
+    assert found["ece"].value < 0.09
+    for each in found.values():
+        assert each.low is not None
+        assert each.clusters == 200  # people are swapped in pairs
+
+
+def test_nobody_is_judged_by_a_fit_to_their_own_clips():
+    """Scores that say nothing but who somebody is: fitted and measured on the same clips they would look perfect."""
+    clips = simulated(40)
+    records, labels = [each.record for each in clips], np.array([each.record.label == "fake" for each in clips])
+    rng = np.random.default_rng(0)
+    samples = FitSamples(labels, rng.normal(size=labels.size), np.arange(labels.size) // 2)
+    folds = make_folds(records, labels)
+    assert sum(mask.astype(int) for mask in folds.masks).tolist() == [1] * labels.size  # type: ignore[union-attr]
+    for mask in folds.masks:
+        inside = {person for place in np.flatnonzero(mask) for person in records[place].identities}
+        beyond = {person for place in np.flatnonzero(~mask) for person in records[place].identities}
+        assert not inside & beyond
+    odds = left_out_odds(samples, folds, "isotonic")
+    changed = samples.logits.copy()
+    changed[folds.masks[0]] += 50  # what is left out changes nothing of what it is told by
+    again = left_out_odds(FitSamples(labels, changed, samples.people), folds, "isotonic")
+    assert np.unique(again[folds.masks[0]]).size == 1
+    assert not np.allclose(again[~folds.masks[0]], odds[~folds.masks[0]])
+    kept = left_out_llrs(samples, folds, "logistic")
+    shifted = left_out_llrs(FitSamples(labels, changed, samples.people), folds, "logistic")
+    assert not np.allclose(kept, shifted)
+
+
+def test_folds_fall_back_to_filmed_people_and_say_so():
+    apart, linked = simulated(20), simulated(20, linked=True)
+    for clips, words in ((apart, "linked by any clip"), (linked, "one filmed person")):
+        labels = np.array([each.record.label == "fake" for each in clips])
+        folds = make_folds([each.record for each in clips], labels)
+        assert folds.words.startswith("5 folds")
+        assert words in folds.words
+    one = simulated(1)
+    with pytest.raises(UsageError, match="too few people"):
+        make_folds([each.record for each in one], np.array([False, True]))
+
+
+def test_the_dealing_follows_the_seed():
+    clips = simulated(20)
+    records, labels = [each.record for each in clips], np.array([each.record.label == "fake" for each in clips])
+    masks = [np.stack(make_folds(records, labels, seed).masks) for seed in (0, 0, 1)]
+    np.testing.assert_array_equal(masks[0], masks[1])
+    assert not np.array_equal(masks[0], masks[2])
+
+
+def test_auto_takes_what_does_best_on_left_out_people():
+    clips = simulated(60)
+    bent = [clip(each.record.id.name, each.record.target_identity, _bent(each.score.logit),
+                 each.record.source_identity) for each in clips]  # fmt: skip
+    found = fitted(bent, CalibrateConfig(method="auto", ratio="auto", replicates=10)).calibration
+    assert found.probability.method != "temperature"  # the middle does not lie at zero
+    best = fitted(bent, CalibrateConfig(method=found.probability.method, ratio=found.likelihood.method, replicates=10))
+    assert found == best.calibration
+
+
+def _bent(logit: float | None) -> float:
+    assert logit is not None
+    return logit + 3.0
+
+
+def test_too_few_clips_or_people_are_refused_in_one_sentence():
+    with pytest.raises(UsageError, match="nothing is calibrated: 4 real and 4 fake clips of set"):
+        fitted(simulated(4))
+    few = [clip(f"{number}", f"p{number % 3}", 1.0, "x" if number % 2 else None) for number in range(40)]
+    with pytest.raises(UsageError, match="show 3 and the fake ones 3 people"):
+        fitted(few)
+
+
+@pytest.fixture(scope="module")
+def calibration_set(tmp_path_factory: pytest.TempPathFactory, add_toy_clip) -> Path:
+    """Twelve people with a real and a fake clip each, all in the val split."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("ASSAY_HOME", str(tmp_path_factory.mktemp("home")))
+        dataset = DatasetFolder.init(tmp_path_factory.mktemp("sets") / "calib", "calib")
+        with dataset.batch():
+            for place, person in enumerate(PEOPLE):
+                add_toy_clip(dataset, person, person, blank=person == "z71")
+                add_toy_clip(dataset, f"{person}-faked", person, PEOPLE[place ^ 1])
+        dataset.assign_groups({"val": PEOPLE, "train": (), "test": ()})
+    return dataset.path
+
+
+@pytest.fixture(scope="module")
+def untrained(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An untrained detector's folder, to be read only."""
+    torch.manual_seed(0)
+    model = build_detector("test_efficientnet", input_px=64, framing="whole")
+    facts = DetectorFacts(model.spec, FaceConfig(finder="toy", min_face_px=8))
+    folder = tmp_path_factory.mktemp("untrained") / "detector"
+    return save_detector(model, folder, facts, card="# net\n\n## Limits\n\n* some\n")
+
+
+@pytest.fixture
+def detector(untrained: Path, tmp_path: Path) -> Path:
+    """An untrained detector, as a folder in a run."""
+    return shutil.copytree(untrained, tmp_path / "run" / "detector")
+
+
+@pytest.fixture(scope="module")
+def done(untrained: Path, calibration_set: Path, tmp_path_factory: pytest.TempPathFactory) -> CalibrationResult:
+    """What calibrating it came to."""
+    run_folder = tmp_path_factory.mktemp("calibrated")
+    shutil.copytree(untrained, run_folder / "detector")
+    return calibrate_detector(run_folder, calibration_set, QUICK, scoring=SCORING)
+
+
+def test_a_detector_receives_its_calibration_and_says_so(done):
+    assert [path.name for path in done.files] == [
+        "calibration.json", "validated.json", "calibration.png", "README.md"
+    ]  # fmt: skip
+    assert done.folder.name == "detector"
+    calibration, domain = read_calibration(done.folder), read_domain(done.folder)
+    assert calibration == done.calibration
+    assert domain == done.domain
+    assert calibration is not None
+    assert domain is not None
+    assert (calibration.population.real, calibration.population.fake) == (11, 12)
+    assert calibration.population.without_face == 1
+    assert any("1 clips without a usable face" in note for note in done.notes)
+    assert any("11 people of a class bear out likelihood ratios from" in note for note in done.notes)
+    assert (domain.real, domain.fake, domain.people) == (11, 12, 12)
+    assert domain.codecs == {"h264": 23}
+    assert domain.ranges["short_side_px"].low == domain.ranges["short_side_px"].high == 96
+    assert domain.ranges["face_px"].middle == pytest.approx(44.1, abs=0.1)  # as the toy finder sees them
+    card = (done.folder / "README.md").read_text()
+    assert card.index("## Calibration") < card.index("## Validated domain") < card.index("## Limits")
+    assert "11 real and 12 fake clips of calib (val)" in card
+    assert "| the faces' width |" in card
+    assert "| manipulations | stripes (12) |" in card
+
+
+def test_calibrating_again_gives_equal_bytes(done, detector, calibration_set):
+    again = calibrate_detector(detector, calibration_set, QUICK, scoring=SCORING)
+    assert [path.read_bytes() for path in again.files] == [path.read_bytes() for path in done.files]
+
+
+def test_both_files_go_with_a_copied_folder(done, tmp_path):
+    copy = shutil.copytree(done.folder, tmp_path / "copy")
+    assert read_calibration(copy) == done.calibration
+    assert read_domain(copy) == done.domain
+
+
+def test_an_onnx_file_takes_the_calibration_along(done, tmp_path):
+    out = tmp_path / "net.onnx"
+    assert run(["detect", "export", str(done.folder), "--out", str(out), "--force"]) == 0
+    assert (tmp_path / "net.onnx.validated.json").read_bytes() == (done.folder / "validated.json").read_bytes()
+    carried, predictor = read_calibration(f"onnx:{out}"), Predictor.load(Path(f"onnx:{out}"), "cpu")
+    assert carried is not None
+    assert misfit(carried, predictor.digest, predictor.facts.aggregate) is None
+    assert misfit(done.calibration, predictor.digest, predictor.facts.aggregate) is not None
+    assert replace(carried, weights_sha256=done.calibration.weights_sha256) == done.calibration
+
+
+def test_a_calibration_of_other_weights_is_not_carried(done, tmp_path):
+    folder = shutil.copytree(done.folder, tmp_path / "other")
+    write_calibration(folder, replace(done.calibration, weights_sha256=MARK))
+    (tmp_path / "net.onnx").write_bytes(b"net")
+    assert carry_calibration(folder, tmp_path / "net.onnx") == ()
+    assert not (tmp_path / "net.onnx.calibration.json").exists()
+
+
+def test_a_refusal_writes_nothing_and_leaves_what_was_there(done, calibration_set):
+    before = {path.name: path.read_bytes() for path in done.folder.iterdir()}
+    with pytest.raises(UsageError, match="11 real and 12 fake clips of calib"):
+        calibrate_detector(done.folder, calibration_set, CalibrateConfig(fewest_clips=12), scoring=SCORING)
+    with pytest.raises(UsageError, match="there are 12 real and 12 fake clips, and 13 of each"):
+        calibrate_detector(done.folder, calibration_set, CalibrateConfig(fewest_clips=13), scoring=SCORING)
+    assert {path.name: path.read_bytes() for path in done.folder.iterdir()} == before
+
+
+def test_splits_that_a_calibration_must_not_see(toy_set, calibration_set):
+    folder = DatasetFolder.open(toy_set)
+    for split in ("train", "test"):
+        with pytest.raises(UsageError, match=f"not fitted on the {split} split"):
+            calibration_records(folder, split)
+    with pytest.raises(UsageError, match="has a test split"):
+        calibration_records(folder, "all")
+    assert len(calibration_records(folder, "val")) == 4
+    assert len(calibration_records(DatasetFolder.open(calibration_set), "all")) == 24
+
+
+def test_an_empty_split_is_said(tmp_path, add_toy_clip):
+    dataset = DatasetFolder.init(tmp_path / "set", "set")
+    add_toy_clip(dataset, "one", "ann")
+    with pytest.raises(ManifestError, match="no clip in its val split"):
+        calibration_records(dataset, "val")
+
+
+def test_clips_that_weights_learned_from_are_refused_but_not_the_val_split_of_their_own_set(
+    detector, toy_set, calibration_set
+):
+    own, other = DatasetFolder.open(toy_set), DatasetFolder.open(calibration_set)
+    seen = [*own.records(split="train"), *own.records(split="val"), other.records()[0]]
+    (detector / LEARNED_NAME).write_text(json.dumps(learned_document(seen)))
+    refuse_learned(own, own.records(split="val"), detector, "val")
+    with pytest.raises(LeakError, match="learned from 1 of these 24 clips"):
+        refuse_learned(other, other.records(), detector, "val")
+    with pytest.raises(LeakError, match="learned from 4 of these 8 clips"):
+        refuse_learned(own, [*own.records(split="train")[:4], *own.records(split="val")], detector, "all")
+
+
+def test_a_table_of_scores_is_calibrated_beside_its_file(calibration_set, tmp_path):
+    rng = np.random.default_rng(0)
+    records = DatasetFolder.open(calibration_set).records()
+    table = tmp_path / "scores.csv"
+    lines = [f"{each.id},{rng.normal(1.5 if each.label == 'fake' else -1.5):.3f}" for each in records]
+    table.write_text("\n".join(["clip,logit", *lines]) + "\n")
+    result = calibrate_detector(f"csv:{table}", calibration_set, QUICK, scoring=SCORING)
+    assert {path.name for path in result.files} == {
+        "scores.csv.calibration.json", "scores.csv.validated.json", "scores.csv.calibration.png"
+    }  # fmt: skip
+    assert result.calibration.aggregate is None
+    assert "face_px" not in result.domain.ranges  # which faces were looked at is not known
+    assert read_calibration(f"csv:{table}") == result.calibration
+
+
+def test_a_python_function_is_calibrated_and_evaluated_with_its_own_calibration(calibration_set, tmp_path):
+    file = tmp_path / "mine.py"
+    file.write_text(
+        "import zlib\n\ndef predict(path):\n"
+        "    noise = zlib.crc32(path.encode()) / 2**32\n"
+        "    return 0.2 + 0.4 * noise + 0.2 * path.endswith('faked.mp4')\n"
+    )
+    detector = f"python:{file}"
+    result = calibrate_detector(detector, calibration_set, QUICK, scoring=SCORING)
+    assert result.files[0].name == "mine.py.calibration.json"
+    config = EvaluateConfig(split="val", replicates=10)
+    found, _ = evaluate_detector(detector, calibration_set, config, out=tmp_path / "one")  # type: ignore[arg-type]
+    assert found.calibration is not None
+    assert any("numbers flatter" in note for note in found.calibration.notes)
+
+
+def test_the_command_line(detector, calibration_set, tmp_path, capsys):
+    words = ["detect", "calibrate", str(detector), "--dataset", str(calibration_set), "--device", "cpu"]
+    settings = tmp_path / "settings.toml"
+    settings.write_text("replicates = 10\n")
+    words += ["--config", str(settings), "--frames", "2"]
+    assert run(["--json", *words, "--method", "isotonic", "--method", "kde", "--prior", "0.1"]) == 0
+    said = json.loads(capsys.readouterr().out)
+    assert (said["probability"]["method"], said["likelihood"]["method"], said["prior"]) == ("isotonic", "kde", 0.1)
+    assert said["domain"]["level"] == "clip"
+    assert run([*words, "--method", "plat"]) == 2
+    assert "platt" in capsys.readouterr().err
+    assert run(["detect", "calibrate", str(tmp_path), "--dataset", str(calibration_set)]) == 1
+    assert "holds no detector" in capsys.readouterr().err
+
+
+def test_a_detector_that_is_not_there_is_said_before_anything_is_scored(calibration_set, tmp_path):
+    with pytest.raises(CheckpointError, match="holds no detector"):
+        calibrate_detector(tmp_path, calibration_set)
+
+
+def test_sections_of_a_card_are_replaced_and_stand_before_its_limits():
+    card = "# net\n\n## Use\n\ntext\n\n## Limits\n\n* one\n"
+    once = with_sections(card, {"Calibration": "first\n", "Validated domain": "here"})
+    twice = with_sections(once, {"Calibration": "second", "Validated domain": "there\n"})
+    assert twice == (
+        "# net\n\n## Use\n\ntext\n\n## Calibration\n\nsecond\n\n## Validated domain\n\nthere\n\n## Limits\n\n* one\n"
+    )
+    assert with_sections("", {"Calibration": "x"}) == "## Calibration\n\nx\n\n"
+
+
+def test_an_evaluation_says_how_good_calibrated_scores_are(done, calibration_set, tmp_path):
+    config = EvaluateConfig(
+        split="val", device="cpu", precision="float32", frames_per_clip=2, workers=1, replicates=20
+    )  # fmt: skip
+    result, folder = evaluate_detector(done.folder, calibration_set, config, out=tmp_path / "evaluation")
+    section = result.calibration
+    assert section is not None
+    assert [each.metric for each in section.evaluations] == ["cllr", "cllr_min", "cllr_cal", "ece", "brier", "log_loss"]
+    assert [part.by for part in section.parts] == ["known", "manipulation"]
+    assert any("of 24 clips lie outside" in note for note in section.notes)  # the one in which no face was found
+    document = json.loads((folder / "evaluation.json").read_text())
+    assert document["calibration"]["evaluations"][0]["metric"] == "cllr"
+    lines = [json.loads(line) for line in (folder / "scores.jsonl").read_text().splitlines()]
+    scored = [line for line in lines if line["logit"] is not None]
+    assert len(scored) == 23
+    assert all(0 < line["probability"] < 1 and abs(line["llr"]) < 3 for line in scored)
+    assert all("probability" not in line for line in lines if line["logit"] is None)
+    page = (folder / "evaluation.html").read_text()
+    assert "Calibrated scores" in page
+    assert "manipulations of the calibration (11 + 12)" in page
+    assert (folder / "calibration.png").stat().st_size > 10_000
+
+
+def test_scores_made_otherwise_are_not_called_calibrated(done, calibration_set, tmp_path):
+    config = EvaluateConfig(
+        split="val", device="cpu", precision="float32", frames_per_clip=2, workers=1, replicates=5,
+        aggregate=AggregateConfig(method="mean"),
+    )  # fmt: skip
+    result, folder = evaluate_detector(done.folder, calibration_set, config, out=tmp_path / "evaluation")
+    assert result.calibration is None
+    assert any("No calibrated scores" in note and "'mean'" in note for note in result.notes)
+    assert "probability" not in (folder / "scores.jsonl").read_text()
+    assert "Calibrated scores" not in (folder / "evaluation.html").read_text()
+    assert not (folder / "calibration.png").exists()

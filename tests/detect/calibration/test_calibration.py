@@ -1,0 +1,173 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from scipy.special import expit
+
+from detect.calibration.config import CalibrateConfig
+from detect.calibration.files import beside, detector_mark
+from detect.calibration.fit import fit_probability, person_weights
+from detect.calibration.likelihood import calibration_metrics
+from detect.calibration.maps import CALIBRATION_NAME, misfit, read_calibration, write_calibration
+from detect.config import AggregateConfig
+from detect.external.settings import parse_reference
+from shared.errors import CheckpointError, ConfigError, UsageError
+
+
+def simulated(slope: float, offset: float, count: int = 6000) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Logits of which ``slope x logit + offset`` are the log odds, at even classes."""
+    rng = np.random.default_rng(4)
+    odds = rng.normal(0, 2.5, count)
+    labels = rng.random(count) < expit(odds)
+    return labels, (odds - offset) / slope, np.arange(count)
+
+
+def test_platt_finds_slope_and_offset():
+    found = fit_probability(*simulated(0.5, -1.0), "platt")
+    assert (found.slope, found.offset) == (pytest.approx(0.5, abs=0.03), pytest.approx(-1.0, abs=0.08))
+
+
+def test_temperature_finds_the_temperature():
+    found = fit_probability(*simulated(0.4, 0.0), "temperature")
+    assert (1 / found.slope, found.offset) == (pytest.approx(2.5, abs=0.15), 0.0)
+
+
+def test_isotonic_never_falls_and_tells_the_probability():
+    labels, logits, people = simulated(1.0, 0.0)
+    found = fit_probability(labels, logits, people, "isotonic")
+    asked = np.linspace(-12, 12, 500)
+    odds = found.log_odds(asked)
+    assert np.isfinite(odds).all()
+    assert (np.diff(odds) >= 0).all()
+    np.testing.assert_allclose(expit(found.log_odds(np.array([-1.0, 0.0, 1.0]))), expit([-1.0, 0.0, 1.0]), atol=0.06)
+
+
+@pytest.mark.parametrize("method", ["temperature", "platt", "isotonic"])
+def test_separated_classes_give_no_infinite_certainty(method: str):
+    labels = np.arange(20) % 2 == 1
+    logits = np.where(labels, 5.0, -5.0) + np.arange(20) / 100
+    found = fit_probability(labels, logits, np.arange(20), method)  # type: ignore[arg-type]
+    sure = expit(found.log_odds(np.array([5.0])))[0]
+    assert sure == pytest.approx(11 / 12, abs=0.02)  # Platt's target for ten fakes
+    assert sure < 1
+
+
+@pytest.mark.parametrize("method", ["temperature", "platt", "isotonic"])
+def test_scores_that_fall_are_not_turned_round(method: str):
+    labels, logits, people = simulated(1.0, 0.0, 300)
+    found = fit_probability(labels, -logits, people, method)  # type: ignore[arg-type]
+    assert (np.diff(found.log_odds(np.linspace(-5, 5, 50))) >= 0).all()
+
+
+def test_people_count_once_in_each_class():
+    labels = np.array([False, False, False, True, True])
+    weights = person_weights(labels, np.array([0, 0, 1, 0, 0]))
+    np.testing.assert_allclose(weights, [0.125, 0.125, 0.25, 0.25, 0.25])
+    with pytest.raises(ValueError, match="real and fake"):
+        person_weights(labels[:2], np.array([0, 1]))
+
+
+def test_repeating_a_persons_clips_changes_nothing():
+    labels, logits, people = simulated(1.0, 0.5, 200)
+    once = fit_probability(labels, logits, people, "platt")
+    again = [np.concatenate([part, np.repeat(part[:20], 9)]) for part in (labels, logits, people)]
+    often = fit_probability(again[0], again[1], again[2], "platt")
+    assert (often.slope, often.offset) == (pytest.approx(once.slope, rel=1e-3), pytest.approx(once.offset, abs=1e-3))
+
+
+def test_a_prior_shifts_the_probability(make_calibration):
+    calibration = make_calibration()
+    at_even = calibration.probabilities(np.array([0.0]))
+    rare = calibration.probabilities(np.array([0.0]), prior=0.01)
+    assert rare / (1 - rare) == pytest.approx(at_even / (1 - at_even) / 99)
+
+
+def test_metrics_of_a_calibration(make_calibration):
+    labels, logits, _ = simulated(1.0, 0.0, 2000)
+    found = calibration_metrics(labels, logits, make_calibration())
+    assert set(found) == {"cllr", "cllr_min", "cllr_cal", "ece", "brier", "log_loss"}
+    assert found["ece"] < 0.05
+    assert found["cllr"] < 0.75
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """What a detector folder looks like from outside."""
+    (tmp_path / "config.json").write_text("{}")
+    (tmp_path / "model.safetensors").write_bytes(b"")
+    return tmp_path
+
+
+def test_a_calibration_comes_back_as_it_was(folder, make_calibration):
+    assert read_calibration(folder) is None
+    write_calibration(folder, make_calibration())
+    assert read_calibration(folder) == make_calibration()
+    assert json.loads((folder / CALIBRATION_NAME).read_text())["format"] == 1
+
+
+@pytest.mark.parametrize(
+    ("change", "match"),
+    [
+        (lambda text: text[:-30], "damaged"),
+        (lambda text: "[]", "not a calibration"),
+        (lambda text: text.replace('"format": 1', '"format": 2'), "format 2"),
+        (lambda text: text.replace('"prior": 0.5', '"prior": 1.5'), "between 0 and 1"),
+        (lambda text: text.replace('"prior": 0.5', '"prior": "half"'), "damaged"),
+        (lambda text: text.replace('"prior"', '"priors"'), "unknown setting"),
+        (lambda text: text.replace('"upper_bound": 1.5', '"upper_bound": -1.5'), "hold 0"),
+        (lambda text: text.replace('"upper_bound": 1.5', '"upper_bound": Infinity'), "finite"),
+        (lambda text: text.replace('"method": "logistic"', '"method": "magic"'), "damaged"),
+    ],
+)
+def test_damage_is_refused(folder, make_calibration, change, match):
+    path = write_calibration(folder, make_calibration())
+    text = path.read_text()
+    assert change(text) != text
+    path.write_text(change(text))
+    with pytest.raises(CheckpointError, match=match):
+        read_calibration(folder)
+
+
+def test_a_calibration_of_other_scores_is_not_used(make_calibration):
+    calibration = make_calibration()
+    mark = calibration.weights_sha256
+    assert misfit(calibration, mark, calibration.aggregate) is None
+    assert "another detector" in str(misfit(calibration, "b" * 64, calibration.aggregate))
+    assert "these are by 'mean'" in str(misfit(calibration, mark, AggregateConfig(method="mean")))
+    assert "these are by the detector itself" in str(misfit(calibration, mark, None))
+    assert "set otherwise" in str(misfit(calibration, mark, AggregateConfig(min_track_share=0.5)))
+
+
+def test_a_calibration_lies_in_the_folder_or_beside_the_file(folder, tmp_path):
+    net = tmp_path / "net.onnx"
+    net.write_bytes(b"net")
+    assert beside(folder, CALIBRATION_NAME) == folder / CALIBRATION_NAME
+    assert beside(f"local-dir:{folder}", CALIBRATION_NAME) == folder / CALIBRATION_NAME
+    assert beside(f"onnx:{net}?px=64", CALIBRATION_NAME) == tmp_path / "net.onnx.calibration.json"
+    with pytest.raises(UsageError, match="no file"):
+        beside(f"csv:{tmp_path / 'none.csv'}", CALIBRATION_NAME)
+    with pytest.raises(CheckpointError, match="no detector"):
+        beside(tmp_path / "empty", CALIBRATION_NAME)
+
+
+def test_the_settings_of_an_external_detector_are_part_of_what_a_calibration_belongs_to(tmp_path):
+    net = tmp_path / "net.onnx"
+    net.write_bytes(b"net")
+
+    def mark(query: str) -> str:
+        return detector_mark(parse_reference(f"onnx:{net}{query}"), "a" * 64)
+
+    assert detector_mark(None, "a" * 64) == mark("") == "a" * 64
+    assert len({mark(""), mark("?fake=0"), mark("?fake=1"), mark("?px=64&fake=1")}) == 4
+    assert mark("?px=64&fake=1") == mark("?fake=1&px=64")
+    (tmp_path / "net.onnx.toml").write_text("fake = 0\n")
+    assert mark("") == mark("?fake=0") != "a" * 64
+
+
+@pytest.mark.parametrize("change", [{"prior": 1.0}, {"fewest_clips": 1}, {"fewest_people": 0}, {"replicates": 3}])
+def test_bad_settings_are_refused(change: dict):
+    with pytest.raises(ConfigError):
+        CalibrateConfig(**change)

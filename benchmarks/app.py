@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import shlex
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -10,6 +12,9 @@ import typer
 
 from benchmarks.schema import RESULTS, Measurement, Result
 from shared.console import console
+
+_ABSOLUTE = re.compile(r"(?<![^=])/(?:[^/=]*/)*([^/=]*)")
+"""A path from the root, by itself or after a sign of equality; its last part is kept."""
 
 SETTINGS = Path(__file__).parent / "settings"
 
@@ -47,9 +52,8 @@ def _target(measurement: Measurement) -> str:
 
 
 def command_line() -> str:
-    """The command line as it can be typed again, with the folders of files left out."""
-    words = [Path(word).name if "/" in word and not word.startswith("-") else word for word in sys.argv[1:]]
-    return " ".join(["python -m benchmarks", *words])
+    """The command line as it can be typed again, with the folders of absolute paths left out."""
+    return shlex.join(["python", "-m", "benchmarks", *(_ABSOLUTE.sub(r"\1", word) for word in sys.argv[1:])])
 
 
 def device_text(name: str) -> str:

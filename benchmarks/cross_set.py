@@ -12,6 +12,7 @@ from pathlib import Path
 
 from benchmarks.typed import do
 from forge.building.steps import fitted
+from shared.dataset import DatasetFolder
 from shared.errors import UsageError
 from shared.renditions import on_clock, resized_picture
 from shared.video import Encoding, VideoReader, VideoWriter, probe
@@ -46,24 +47,36 @@ def make_set(
     """The set in ``out``; what is there already is kept, so a stopped run goes on.
 
     Raises:
+        UsageError: two clips have one name.
         MediaError: a clip cannot be read.
         RunError: a command failed.
     """
+    people = [clip.stem.replace("_", "-").lower() for clip in clips]
+    twice = sorted({person for person in people if people.count(person) > 1})
+    if twice:
+        raise UsageError(f"two clips are called {twice[0]}", hint="the file name is the person; rename one")
     if not out.exists():
         do("dataset", "init", out, "--name", out.name)
-    for place, clip in enumerate(clips):
-        person = clip.stem.replace("_", "-").lower()
+    for place, (clip, person) in enumerate(zip(clips, people, strict=True)):
         cut = work / f"{person}.mkv"
         if not cut.exists():
             cut_to(clip, cut, frames=frames)
-        if not list(out.glob(f"media/real/{person}.*")):
+        if not _is_listed(out, person, None):
             do("dataset", "add", out, cut, "--identity", person, "--rights", rights, "--crf", crf, "--finder", finder)
         for number, (name, (run, source)) in enumerate(runs.items()):
-            if list(out.glob(f"media/*/{person}-{name}.*")):
+            if _is_listed(out, person, f"{person}-{name}"):
                 continue
             paste = PASTES[(place + number) % len(PASTES)]
             do("forge", "swap", cut, "--run", run, "--source", source, "--identity", person, "--rights", rights,
                "--out", out, "--name", f"{person}-{name}", "--crf", crf, "--finder", finder, *paste)  # fmt: skip
+
+
+def _is_listed(out: Path, person: str, fake: str | None) -> bool:
+    """Whether the set lists a real clip of ``person``, or the clip ``fake``: media alone may be what a kill left."""
+    records = DatasetFolder.open(out).records()
+    if fake is None:
+        return any(record.label == "real" and record.target_identity == person for record in records)
+    return any(record.id.name == fake for record in records)
 
 
 def cut_to(clip: Path, out: Path, *, frames: int, max_side: int = 640) -> None:

@@ -14,6 +14,7 @@ from pathlib import Path
 from benchmarks.typed import do
 from shared.config import from_mapping, read_toml
 from shared.errors import UsageError
+from shared.storage import replacing
 
 HALVES = ("crowd-a", "crowd-b")
 _SUFFIXES = {".jpg", ".jpeg", ".png", ".webp"}
@@ -49,7 +50,8 @@ def prepare(photographs: Path, settings: CrowdSettings, work: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         for file in files:
             if not (folder / file.name).exists():
-                shutil.copyfile(file, folder / file.name)
+                with replacing(folder / file.name) as draft:
+                    shutil.copyfile(file, draft)
         faces = work / half
         if not faces.exists():
             do("faces", "extract", folder, "--identity", half, "--rights", settings.rights, "--all-people",
@@ -68,9 +70,13 @@ def halves(photographs: Path) -> tuple[list[Path], list[Path]]:
     """The photographs under a folder, by name, dealt out in turn.
 
     Raises:
-        UsageError: fewer than four.
+        UsageError: fewer than four, or two of one name.
     """
     files = sorted(path for path in photographs.rglob("*") if path.suffix.lower() in _SUFFIXES)
     if len(files) < 4:
         raise UsageError(f"{photographs} holds {len(files)} photographs", hint="a few hundred faces are a crowd")
+    names = [path.name for path in files]
+    if len(set(names)) < len(names):
+        twice = next(name for name in names if names.count(name) > 1)
+        raise UsageError(f"two photographs are called {twice}", hint="give every file a name of its own")
     return files[::2], files[1::2]

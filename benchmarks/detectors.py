@@ -18,6 +18,9 @@ from typing import Any
 import numpy as np
 
 from detect.config import EvaluateConfig, TrainConfig
+from detect.data import dataset_digest
+from detect.export import WEIGHTS_NAME, detector_folder
+from detect.external.reference import parse_reference
 from detect.forged_masks import ForgedMasks
 from detect.judging import Judged, judge
 from detect.localize import DEFAULT_THRESHOLD, LEVELS, DrawnFaces, choose_threshold, draw_faces, face_ious
@@ -26,7 +29,8 @@ from shared.config import digest, from_mapping, read_toml, to_mapping
 from shared.console import console
 from shared.dataset import DatasetFolder
 from shared.errors import ConfigError, UsageError
-from shared.storage import write_text
+from shared.faces.faceset import Faceset
+from shared.storage import sha256_file, write_text
 from shared.types import ClipRecord
 
 
@@ -71,6 +75,7 @@ class Scores:
         logits: dataset name to clip to logit, without clips that show no face; of the test split, and of the validation
             split under ``NAME:val``, without what the detector must not know.
         ious: of a detector that draws: clip to the mean IoU over its forged faces.
+        sets: further sets by name: the digest of the manifest that was judged.
     """
 
     row: str
@@ -78,6 +83,7 @@ class Scores:
     seed: int
     logits: dict[str, dict[str, float]]
     ious: dict[str, float] = field(default_factory=dict)
+    sets: dict[str, str] = field(default_factory=dict)
 
 
 def load_settings(path: Path) -> Settings:
@@ -125,7 +131,7 @@ def run_jobs(jobs: Sequence[Job], dataset: Path, others: Sequence[Path], work: P
     for number, job in enumerate(jobs):
         place = work / job.name
         told = place / "scores.json"
-        mark = digest({"config": to_mapping(job.config), "sets": [str(dataset)]})
+        mark = job_mark(job, dataset)
         found = _stored(told, mark)
         if found is None:
             console.print(f"\n{number + 1} of {len(jobs)}: {job.name}")
@@ -141,7 +147,10 @@ def judge_baseline(name: str, detector: str, dataset: Path, others: Sequence[Pat
         AssayError: it cannot be loaded.
     """
     told = work / f"baseline-{name}.json"
-    mark = digest({"detector": detector, "frames": frames, "sets": [str(dataset)]})
+    weights = (
+        sha256_file(detector_folder(Path(detector)) / WEIGHTS_NAME) if parse_reference(detector) is None else detector
+    )
+    mark = digest({"detector": weights, "frames": frames, "set": dataset_digest(DatasetFolder.open(dataset))})
     config = TrainConfig(frames_per_clip=frames)
     found = _stored(told, mark) or _judged(Scores(name, (), 0, {}), detector, dataset, config)
     return _kept(told, mark, found, detector, others, config)
@@ -153,11 +162,25 @@ def _kept(
     """``found`` with the scores of ``others`` that it lacks, written where it is looked for the next time."""
     for path in others:
         folder = DatasetFolder.open(path)
-        if folder.name not in found.logits:
+        known = dataset_digest(folder)
+        if found.sets.get(folder.name) != known:
+            if folder.name in found.logits and folder.name not in found.sets:
+                raise UsageError(f"{path} has the name of the set that is learned from", hint="choose another set")
             judged = judge(detector, folder, counted(folder.records(), ()), _evaluation(config))
-            found = replace(found, logits={**found.logits, folder.name: _logits(judged)})
+            logits, sets = {**found.logits, folder.name: _logits(judged)}, {**found.sets, folder.name: known}
+            found = replace(found, logits=logits, sets=sets)
     write_text(told, json.dumps({"mark": mark, **to_mapping(found)}) + "\n")
     return found
+
+
+def job_mark(job: Job, dataset: Path) -> str:
+    """Names all that a job's scores depend on: settings, the set's manifest, what the facesets hold."""
+    taught = {
+        path: Faceset.open(Path(path)).digest() for path in (*job.config.mix.real_faces, *job.config.mix.twin_faces)
+    }
+    return digest(
+        {"config": to_mapping(job.config), "set": dataset_digest(DatasetFolder.open(dataset)), "faces": taught}
+    )
 
 
 def _stored(path: Path, mark: str) -> Scores | None:

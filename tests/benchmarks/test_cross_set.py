@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from benchmarks.build_kill import film
-from benchmarks.cross_set import cut_to, parse_runs
+from benchmarks.cross_set import cut_to, make_set, parse_runs
 from shared.errors import UsageError
 from shared.video import VideoReader, probe
 
@@ -24,3 +24,9 @@ def test_a_clip_is_cut_without_loss_and_shrunk_to_even_sides(tmp_path):
     found = probe(tmp_path / "cut" / "two.mkv")
     assert (found.width, found.height, found.codec) == (100, 50, "ffv1")
     assert len(list(VideoReader(tmp_path / "cut" / "two.mkv"))) == 4
+
+
+def test_two_clips_of_one_name_are_refused(tmp_path):
+    clips = [tmp_path / "a" / "ann.mp4", tmp_path / "b" / "Ann.mp4"]
+    with pytest.raises(UsageError, match="two clips are called ann"):
+        make_set(clips, {}, tmp_path / "out", work=tmp_path, rights="CC0", frames=8, crf=23, finder="sidecar")

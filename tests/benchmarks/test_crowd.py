@@ -21,6 +21,15 @@ def test_too_few_photographs_are_refused(tmp_path):
         halves(tmp_path)
 
 
+def test_two_photographs_of_one_name_are_refused(tmp_path):
+    for folder in ("ann", "bob"):
+        (tmp_path / folder).mkdir()
+        for name in ("1.jpg", f"{folder}.jpg"):
+            (tmp_path / folder / name).write_bytes(b"")
+    with pytest.raises(UsageError, match="two photographs are called 1.jpg"):
+        halves(tmp_path)
+
+
 def test_no_swapper_of_the_crowd_is_of_a_family_that_the_measured_set_uses():
     from forge.building.spec import load_spec
 

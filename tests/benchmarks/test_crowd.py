@@ -26,7 +26,7 @@ def test_two_photographs_of_one_name_are_refused(tmp_path):
         (tmp_path / folder).mkdir()
         for name in ("1.jpg", f"{folder}.jpg"):
             (tmp_path / folder / name).write_bytes(b"")
-    with pytest.raises(UsageError, match="two photographs are called 1.jpg"):
+    with pytest.raises(UsageError, match=r"two photographs are called 1\.jpg"):
         halves(tmp_path)
 
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from scipy.special import expit, logit
 
 from detect.calibration.domain import FileFacts, read_domain
 from detect.calibration.files import detector_mark
@@ -17,6 +18,7 @@ from shared.scores import CalibratedScore, Outside, Verdict
 
 NOT_CALIBRATED = "The detector has not been calibrated, so its score is neither a probability nor a likelihood ratio."
 
+_LN10 = float(np.log(10.0))
 _PRIORS = (0.01, 0.1, 0.5)
 _NAMED = 6
 
@@ -37,20 +39,20 @@ class Worth:
     domain: str = ""
 
 
-def worth_of(detector: str | Path, predictor: Predictor, logit: float | None, facts: FileFacts, finder: str) -> Worth:
+def worth_of(detector: str | Path, predictor: Predictor, score: float | None, facts: FileFacts, finder: str) -> Worth:
     """What the score of one file is worth.
 
     Args:
         detector: run or detector folder, or a reference to another maker's.
         predictor: the same detector, which gave the score.
-        logit: of the file, by the detector's own aggregation; None when nothing was scored.
+        score: the file's logit, by the detector's own aggregation; None when nothing was scored.
         facts: of the file.
         finder: what found the faces.
 
     Raises:
         CheckpointError: the calibration or the validated domain is damaged.
     """
-    if logit is None:
+    if score is None:
         return Worth(None, "Nothing was scored, so nothing can be said about a probability or a likelihood ratio.")
     domain, calibration = read_domain(detector), read_calibration(detector)
     outside = () if domain is None else (*domain.outside(facts), *_other_finder(predictor, finder))
@@ -63,12 +65,16 @@ def worth_of(detector: str | Path, predictor: Predictor, logit: float | None, fa
         return Worth(None, f"{differs} It is not used.", outside, told)
     holds = domain is not None and not outside
     note = "" if domain else "The detector does not say on what kind of file its calibration holds."
-    return Worth(calibrated_score(calibration, logit, holds=holds), note, outside, told)
+    return Worth(calibrated_score(calibration, score, holds=holds), note, outside, told)
 
 
-def calibrated_score(calibration: Calibration, logit: float, *, holds: bool) -> CalibratedScore:
-    """The likelihood ratio and probability of one logit, with all that it takes to read them."""
-    asked, ratio = np.array([logit]), calibration.likelihood
+def calibrated_score(calibration: Calibration, score: float, *, holds: bool) -> CalibratedScore:
+    """The likelihood ratio of one logit, the probabilities that follow from it, and what it takes to read them.
+
+    The probabilities are prior odds times the bounded ratio, not those of the calibration's probability map: whoever
+    multiplies the odds by hand gets them, and none is surer than the data carry.
+    """
+    asked, ratio = np.array([score]), calibration.likelihood
     llr = float(ratio.llr(asked)[0])
     low, high = (float(ends[0]) for ends in ratio.interval(asked))
     priors = dict.fromkeys((*_PRIORS, calibration.prior))
@@ -83,13 +89,18 @@ def calibrated_score(calibration: Calibration, logit: float, *, holds: bool) -> 
         words=verbal(llr),
         scale=SCALE,
         propositions=propositions(calibration.population.manipulations),
-        probability=float(calibration.probabilities(asked)[0]),
+        probability=posterior(llr, calibration.prior),
         prior=calibration.prior,
-        by_prior=tuple((prior, float(calibration.probabilities(asked, prior)[0])) for prior in sorted(priors)),
+        by_prior=tuple((prior, posterior(llr, prior)) for prior in sorted(priors)),
         population=str(calibration.population),
         left_out=calibration.left_out,
         quality=calibration.quality,
     )
+
+
+def posterior(llr: float, prior: float) -> float:
+    """The probability of the first proposition by Bayes' rule, from log10 of the ratio and a prior in (0, 1)."""
+    return float(expit(logit(prior) + _LN10 * llr))
 
 
 def propositions(manipulations: tuple[str, ...]) -> tuple[str, str]:
@@ -102,8 +113,8 @@ def propositions(manipulations: tuple[str, ...]) -> tuple[str, str]:
 
 def ratio_words(llr: float) -> str:
     """A likelihood ratio as a number that people read, two digits of it: "12" or "1/12"."""
-    size = 10.0 ** abs(llr)
-    text = f"{size:.2g}" if size < 100 else f"{float(f'{size:.2g}'):,.0f}"
+    size = float(f"{10.0 ** abs(llr):.2g}")
+    text = f"{size:.2g}" if size < 100 else f"{size:,.0f}"
     return text if llr >= 0 or text == "1" else f"1/{text}"
 
 

@@ -10,6 +10,7 @@ from detect.calibration.worth import (
     NOT_CALIBRATED,
     calibrated_score,
     hedge,
+    posterior,
     propositions,
     ratio_sentence,
     ratio_words,
@@ -106,7 +107,7 @@ def test_a_damaged_calibration_is_said_and_not_passed_over(calibrated, predictor
 @pytest.mark.parametrize(
     ("llr", "text"),
     [(0.0, "1"), (1.0, "10"), (0.5, "3.2"), (-0.5, "1/3.2"), (2.0, "100"), (3.1, "1,300"), (-1.0, "1/10"),
-     (-0.01, "1")],
+     (-0.01, "1"), (1.9990, "100"), (-1.9990, "1/100"), (1.99, "98"), (0.9999, "10"), (2.9999, "1,000")],
 )  # fmt: skip
 def test_ratios_are_written_with_two_digits(llr: float, text: str):
     assert ratio_words(llr) == text
@@ -126,6 +127,24 @@ def test_a_ratio_at_its_bound_says_so(make_calibration):
     far = calibrated_score(make_calibration(), 9.0, holds=True)
     assert (far.llr, far.at_bound) == (1.5, True)
     assert not calibrated_score(make_calibration(), 1.0, holds=True).at_bound
+
+
+def test_probabilities_follow_from_the_bounded_ratio_and_not_from_the_line_that_has_no_bound(make_calibration):
+    plain = make_calibration()
+    bounded = dataclasses.replace(plain, likelihood=dataclasses.replace(plain.likelihood, upper_bound=1.0))
+    score = calibrated_score(bounded, 9.0, holds=True)  # a line without bound would tell .988 at a prior of 1 %
+    assert score.llr == 1.0
+    told = dict(score.by_prior)
+    assert told[0.01] == pytest.approx(10 / (10 + 99))
+    assert told[0.1] == pytest.approx(10 / (10 + 9))
+    assert told[0.5] == score.probability == pytest.approx(10 / 11)
+
+
+@pytest.mark.parametrize(
+    ("llr", "prior", "expected"), [(0.0, 0.2, 0.2), (1.0, 0.5, 10 / 11), (-2.0, 0.5, 1 / 101), (2.0, 0.01, 100 / 199)]
+)
+def test_a_posterior_is_prior_odds_times_the_ratio(llr: float, prior: float, expected: float):
+    assert posterior(llr, prior) == pytest.approx(expected)
 
 
 def test_propositions_name_the_manipulations():

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import shutil
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
@@ -11,10 +13,20 @@ from pathlib import Path
 from shared.config import to_mapping
 from shared.console import console
 from shared.engine import Engine, LocalEngine, Task
-from shared.errors import ConfigError, FacesetError, MediaError, NoFaceError, UsageError
+from shared.errors import (
+    ConfigError,
+    FacesetError,
+    FinderError,
+    MediaError,
+    NoFaceError,
+    UsageError,
+    storage_errors,
+)
 from shared.faces.extract import BESIDE, extract
 from shared.faces.extract_config import ExtractConfig
 from shared.faces.faceset import Faceset
+from shared.faces.faceset_layout import SETTINGS
+from shared.faces.faceset_writer import check_target
 from shared.faces.finder import FaceFinder, make_finder
 from shared.faces.identity import IdentityEmbedder, make_embedder
 from shared.layouts.tree import VIDEO_SUFFIXES
@@ -89,7 +101,8 @@ def extract_each(
 ) -> list[Extracted]:
     """Writes the faces of each person as the faceset ``out/NAME``; what became of each, in the order of ``people``.
 
-    A person in whose clips no face is found, or whose clips cannot be read, is told and left out; the others are made.
+    A person in whose clips no face is found, whose clips cannot be read, are twice the same or lack the landmarks that
+    should lie beside them, is told and left out; the others are made.
     Stopped, the same call goes on: what is there is not made again. Every task uses one thread of torch, so facesets
     are the same on every engine.
 
@@ -98,7 +111,8 @@ def extract_each(
         out: the folder of the facesets.
         config: the settings; its ``identity`` is replaced by each name.
         engine: where tasks run; by default on all cores of this machine.
-        force: make facesets again that are there.
+        force: make facesets again that are there. Under other settings than theirs they are removed first, so that
+            none is ever taken for one of the new settings.
 
     Raises:
         ConfigError: a name that is none.
@@ -113,8 +127,8 @@ def extract_each(
     ]
     done: dict[str, Extracted] = {}
     with folder_lock(out / ".lock", timeout_seconds=2.0):
-        _same_settings(out, config, force=force)
         sweep_drafts(out)
+        _same_settings(out, config, list(people), force=force)
         engine = engine or LocalEngine()
         engine.need([out], [clip.absolute() for clips in people.values() for clip in clips])
         with console.progress("extracting faces", len(tasks), unit="facesets") as tick:
@@ -164,40 +178,67 @@ def _names(clips: Iterable[Path]) -> tuple[str, ...]:
     return tuple(str(clip.absolute()) for clip in clips)
 
 
-def _same_settings(out: Path, config: ExtractConfig, *, force: bool) -> None:
-    """Notes the settings in ``out``; refuses others than were noted there before, unless everything is made again."""
+def _same_settings(out: Path, config: ExtractConfig, people: Sequence[str], *, force: bool) -> None:
+    """Notes the settings in ``out``, unless facesets there were made with others.
+
+    With ``force`` the facesets of ``people`` that were made with others are removed before the new settings are noted:
+    stopped in between, nobody takes them for facesets of the new settings.
+    """
     settings = {key: value for key, value in to_mapping(config).items() if key != "identity"}
     text = json.dumps(settings, indent=2, sort_keys=True) + "\n"
     path = out / RECORD
-    if path.is_file() and not force and path.read_text(encoding="utf-8", errors="replace") != text:
-        raise UsageError(
-            f"{out} holds facesets made with other settings, see {RECORD} there",
-            hint="choose another --out, or --force to make them all again",
-        )
+    if path.is_file() and path.read_text(encoding="utf-8", errors="replace") != text:
+        old = sorted(folder.parent.name for folder in out.glob(f"*/{SETTINGS}"))
+        if force:
+            for name in sorted(set(old) & set(people)):
+                _remove(out / name)
+        elif old:
+            raise UsageError(
+                f"{out} holds facesets made with other settings, see {RECORD} there",
+                hint="choose another --out, or --force to make them all again",
+            )
     write_text(path, text)
+
+
+def _remove(faceset: Path) -> None:
+    """Removes a faceset at once: half a faceset would be in the way of the next."""
+    draft = faceset.with_name(f".{faceset.name}.{os.getpid()}.old")
+    with storage_errors(faceset):
+        faceset.rename(draft)
+        if draft.is_symlink():
+            draft.unlink()
+        else:
+            shutil.rmtree(draft)
 
 
 def _extract_one(order: _Order) -> Extracted:
     """The task of one person."""
     out, config, clips = Path(order.out), order.config, [Path(clip) for clip in order.clips]
     try:
-        before = None if order.force else _there(out, clips)
+        before = None if order.force else _there(out, clips, config)
         if before is not None:
             return Extracted(config.identity, before, was_there=True)
-        with with_threads(1):
-            finder = None if config.finder == BESIDE else _finder(config.finder, config.device)
-            embedder = _embedder() if config.embed_every else None
-            info = extract(clips, out, config, finder=finder, embedder=embedder, force=order.force)
-    except (NoFaceError, MediaError) as error:
+    except MediaError as error:
         return Extracted(config.identity, 0, why=str(error))
+    check_target(out, force=order.force)
+    with with_threads(1):
+        finder = None if config.finder == BESIDE else _finder(config.finder, config.device)
+        embedder = _embedder() if config.embed_every else None
+        try:
+            info = extract(clips, out, config, finder=finder, embedder=embedder, force=order.force)
+        except (NoFaceError, MediaError, FinderError, UsageError) as error:
+            # Settings and finder have been looked at, so what is refused now are this person's files.
+            return Extracted(config.identity, 0, why=str(error))
     return Extracted(config.identity, info.kept)
 
 
-def _there(out: Path, clips: Sequence[Path]) -> int | None:
-    """How many faces are kept in the faceset ``out``, if it is there, whole, and made of these very files."""
+def _there(out: Path, clips: Sequence[Path], config: ExtractConfig) -> int | None:
+    """How many faces are kept in the faceset ``out``, if it is there, whole, and made of these very files like this."""
     try:
         info = Faceset.open(out).info
     except FacesetError:
+        return None
+    if (info.px, info.framing, info.rights) != (config.px, config.framing, config.rights):
         return None
     return info.kept if [clip.sha256 for clip in info.clips] == [sha256_file(clip) for clip in clips] else None
 

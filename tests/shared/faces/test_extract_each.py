@@ -112,6 +112,64 @@ def test_other_settings_are_refused(tree, tmp_path):
     assert '"px": 64' in (tmp_path / "faces" / RECORD).read_text()
 
 
+def test_settings_under_which_nothing_was_made_are_not_held_to(tree, tmp_path):
+    film(tmp_path / "carl.mp4", 4, faces=0)
+    with pytest.raises(NoFaceError):
+        extract_each({"carl": [tmp_path / "carl.mp4"]}, tmp_path / "faces", CONFIG, engine=LocalEngine(1))
+    other = ExtractConfig(**{**vars(CONFIG), "px": 64})
+    assert extract_each({"ann": [tree / "ann.mp4"]}, tmp_path / "faces", other, engine=LocalEngine(1))[0].kept == 6
+    assert '"px": 64' in (tmp_path / "faces" / RECORD).read_text()
+
+
+class Stopped(LocalEngine):
+    """Ends after the first task, as a killed run does."""
+
+    def run(self, tasks):
+        yield next(iter(super().run(tasks)))
+        raise KeyboardInterrupt
+
+
+def test_made_again_and_stopped_no_old_faceset_is_taken_for_a_new_one(tree, tmp_path):
+    out, people = tmp_path / "faces", people_in([tree])
+    extract_each(people, out, CONFIG, engine=LocalEngine(1))
+    (out / "notes").mkdir()
+    other = ExtractConfig(**{**vars(CONFIG), "every": 2})
+    with pytest.raises(KeyboardInterrupt):
+        extract_each(people, out, other, engine=Stopped(1), force=True)
+    assert not (out / "bob").exists()
+    assert (out / "notes").is_dir()
+    assert not list(out.glob(".*.old"))
+    found = extract_each(people, out, other, engine=LocalEngine(1))
+    assert found == [Extracted("ann", 3, was_there=True), Extracted("bob", 6)]
+
+
+def test_a_faceset_of_other_rights_is_not_taken_for_done(tree, tmp_path):
+    out, other = tmp_path / "faces", ExtractConfig(**{**vars(CONFIG), "rights": "CC0"})
+    extract_each({"ann": [tree / "ann.mp4"]}, out, CONFIG, engine=LocalEngine(1))
+    extract_each({"bob": [tree / "bob" / "one.mp4"]}, out, other, engine=LocalEngine(1), force=True)
+    with pytest.raises(UsageError, match="there already"):
+        extract_each({"ann": [tree / "ann.mp4"]}, out, other, engine=LocalEngine(1))
+
+
+def test_the_same_file_twice_and_missing_landmarks_leave_only_that_person_out(tree, tmp_path):
+    (tree / "bob" / "three.mp4").write_bytes((tree / "bob" / "two.mp4").read_bytes())
+    (film(tree / "eve.mp4", 5).with_suffix(".landmarks.parquet")).unlink()
+    found = {
+        one.identity: one for one in extract_each(people_in([tree]), tmp_path / "faces", CONFIG, engine=LocalEngine(1))
+    }
+    assert found["ann"].kept == 6
+    assert "are the same file" in found["bob"].why
+    assert "eve" in found["eve"].why
+    assert sorted(path.parent.name for path in (tmp_path / "faces").glob("*/faceset.toml")) == ["ann"]
+
+
+def test_what_is_no_faceset_is_not_written_over(tree, tmp_path):
+    (tmp_path / "faces" / "ann").mkdir(parents=True)
+    (tmp_path / "faces" / "ann" / "note").write_text("mine")
+    with pytest.raises(UsageError, match="is not a faceset"):
+        extract_each(people_in([tree]), tmp_path / "faces", CONFIG, engine=LocalEngine(1), force=True)
+
+
 def test_who_has_no_face_or_no_readable_clip_is_told_and_the_others_are_made(tree, tmp_path):
     film(tree / "carl.mp4", 4, faces=0)
     (tree / "dora.mp4").write_bytes(b"no video")

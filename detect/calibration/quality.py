@@ -1,7 +1,8 @@
 """How good calibrated scores are, with an interval on every number: Cllr and its parts, ECE, Brier score, log loss.
 
 People count once in their class, as when a calibration is fitted, and whole clusters of clips are drawn for the
-intervals. All replicates are computed at once; only PAV, for the discrimination part of Cllr, is done draw by draw.
+intervals. Replicates are computed many at once, in chunks that bound memory; only PAV, for the discrimination part of
+Cllr, is done draw by draw.
 
 A draw holds people twice. PAV and bins fit themselves to such repeats, so the draws of what rests on them lie to one
 side of the value; they are moved until their middle lies on it, and give the width alone.
@@ -29,6 +30,7 @@ QUALITY = ("cllr", "cllr_min", "cllr_cal", "ece", "brier", "log_loss")
 _FITTED = ("cllr_min", "cllr_cal", "ece")
 _LN10 = float(np.log(10.0))
 _TINY = 1e-15
+_CHUNK_ELEMENTS = 1_000_000
 
 
 @dataclass(frozen=True, eq=False)
@@ -99,7 +101,12 @@ def _intervals(
     if min(np.unique(clusters[told.labels == truth]).size for truth in (False, True)) < 2:
         return {}
     times = draw_clusters(names.size, bootstrap.replicates, np.random.default_rng(bootstrap.seed))
-    drawn = drawn_quality(told, weights * times[:, clusters])
+    rows = max(1, _CHUNK_ELEMENTS // clusters.size)
+    parts = [
+        drawn_quality(told, weights * times[first : first + rows][:, clusters])
+        for first in range(0, times.shape[0], rows)
+    ]
+    drawn = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
     bounds = {}
     for name, found in drawn.items():
         low, middle, high = np.nanpercentile(found, (bootstrap.tails[0], 50.0, bootstrap.tails[1]))

@@ -7,6 +7,7 @@ import cv2
 import numpy as np
 import pytest
 
+from detect.calibration import quality
 from detect.calibration.curves import CalibrationData, draw_calibration
 from detect.calibration.fit import person_weights
 from detect.calibration.likelihood import cllr_min, probability_metrics, ratio_metrics
@@ -80,6 +81,22 @@ def test_every_measure_has_an_interval_and_its_value_is_plausible():
         assert (each.num_real, each.num_fake, each.clusters, each.level) == (200, 200, 100, "clip")
     assert found["ece"].value < 0.06
     assert found["cllr"].value == pytest.approx(found["cllr_min"].value + found["cllr_cal"].value)
+
+
+def test_draws_are_taken_in_chunks_that_bound_memory(monkeypatch):
+    data = told(40)
+    whole = quality_of(data, BOOTSTRAP)
+    seen = []
+
+    def watched(of: Told, weights: np.ndarray) -> dict[str, np.ndarray]:
+        seen.append(weights.shape)
+        return drawn_quality(of, weights)
+
+    monkeypatch.setattr(quality, "drawn_quality", watched)
+    monkeypatch.setattr(quality, "_CHUNK_ELEMENTS", 1000)
+    for each, once in zip(quality_of(data, BOOTSTRAP), whole, strict=True):
+        assert (each.value, each.low, each.high) == pytest.approx((once.value, once.low, once.high))
+    assert seen == [(25, 40), (25, 40), (10, 40)]
 
 
 def test_one_class_gives_nothing_and_one_cluster_no_interval():

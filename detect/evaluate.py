@@ -31,9 +31,9 @@ from detect.regions import RegionReport, measure_regions
 from detect.scored import Samples, ScoredClip, clip_samples, frame_samples, track_samples, write_scores
 from shared.dataset import DatasetFolder
 from shared.engine import Engine
-from shared.errors import ManifestError, UsageError
+from shared.errors import ManifestError
 from shared.scores import Evaluation
-from shared.storage import replacing_folder
+from shared.storage import need_replaceable, replacing_folder
 from shared.types import ClipId, ClipRecord
 
 __all__ = [
@@ -135,8 +135,7 @@ def check_target(out: Path) -> Path:
     Raises:
         UsageError: it is a file, or a folder that holds something else.
     """
-    if out.exists() and not (out.is_dir() and ((out / _RESULT).is_file() or not any(out.iterdir()))):
-        raise UsageError(f"{out} is there and holds no evaluation", hint="choose another --out")
+    need_replaceable(out, "evaluation", marks=(_RESULT,))
     return out
 
 

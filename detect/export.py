@@ -24,7 +24,7 @@ from detect.aggregate import AggregationChoice
 from detect.config import AggregateConfig, FaceConfig
 from detect.models import Detector, DetectorSpec, build_detector
 from shared.errors import AssayError, CheckpointError, StorageError
-from shared.storage import replacing_folder, sha256_file
+from shared.storage import need_replaceable, replacing_folder, sha256_file
 
 CONFIG_NAME = "config.json"
 WEIGHTS_NAME = "model.safetensors"
@@ -96,6 +96,19 @@ def save_detector(
         for name, document in (extra or {}).items():
             (draft / name).write_text(json.dumps(document, indent=2) + "\n", encoding="utf-8")
     return folder
+
+
+def need_detector_place(out: Path, *sources: Path) -> None:
+    """Refuses ``out`` as a detector folder, unless nothing but an earlier detector would be replaced there.
+
+    Args:
+        out: the folder asked for.
+        sources: what the detector is made from.
+
+    Raises:
+        UsageError: it holds something else, a run among them, or a source.
+    """
+    need_replaceable(out, "detector", marks=(CONFIG_NAME, WEIGHTS_NAME), never=("run.json",), sources=sources)
 
 
 def detector_folder(path: Path) -> Path:

@@ -18,7 +18,7 @@ import timm
 import torch
 from torch import Tensor, nn
 
-from detect.export import DetectorFacts, detector_folder, load_detector
+from detect.export import DetectorFacts, detector_folder, load_detector, need_detector_place
 from detect.external.onnx_file import FACTS_KEY, open_session
 from detect.models import Detector
 from shared.errors import CheckpointError, UsageError
@@ -80,11 +80,13 @@ def export_onnx(path: Path, out: Path, *, opset: int = OPSET) -> Exported:
 
     Raises:
         CheckpointError: no detector there, or the file does not give its logits.
-        UsageError: onnx or onnxruntime is not installed, or an opset outside 17 to 20.
+        UsageError: onnx or onnxruntime is not installed, an opset outside 17 to 20, or ``out`` is another kind of file.
         StorageError: the disk refused.
     """
     if not OPSETS[0] <= opset <= OPSETS[1]:
         raise UsageError(f"opset {opset} does not lie in {OPSETS[0]} to {OPSETS[1]}", hint=f"{OPSET} is usual")
+    if out.exists() and not (out.is_file() and out.suffix.lower() == ".onnx"):
+        raise UsageError(f"{out} is there and no .onnx file", hint="choose another --out")
     _need_onnx()
     detector, facts = load_detector(path)
     with replacing(out) as draft:
@@ -105,7 +107,7 @@ def export_folder(path: Path, out: Path) -> Exported:
 
     Raises:
         CheckpointError: no detector there, or timm's model does not give its logits.
-        UsageError: the detector is more than a timm model, or ``out`` is the folder itself.
+        UsageError: the detector is more than a timm model, or ``out`` holds it or anything but another detector.
         StorageError: the disk refused.
     """
     folder = detector_folder(path)
@@ -115,8 +117,7 @@ def export_folder(path: Path, out: Path) -> Exported:
             f"a {facts.spec.family} detector is more than a timm model, so timm alone cannot load it",
             hint="--format onnx runs anywhere",
         )
-    if out.resolve() == folder.resolve():
-        raise UsageError(f"{out} is the detector's own folder", hint="name another one")
+    need_detector_place(out, folder)
     with replacing_folder(out) as draft:
         for file in sorted(folder.iterdir()):
             if file.is_file():

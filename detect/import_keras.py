@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from detect.config import AggregateConfig, FaceConfig
-from detect.export import DetectorFacts, save_detector
+from detect.export import DetectorFacts, need_detector_place, save_detector
 from detect.keras_file import KerasLayer, read_layers
 from detect.models import Detector, build_detector
 from detect.models.mesonet import HIDDEN, WIDTH, MesoNet
@@ -47,7 +47,7 @@ def import_keras(path: Path, out: Path, *, framing: Framing = "whole") -> Detect
 
     Args:
         path: one of the authors' files, or one of the same layers saved by Keras 2 as HDF5.
-        out: replaced when it is there.
+        out: replaced when it is a detector folder already.
         framing: how much of the head its crops show.
 
     Returns:
@@ -55,9 +55,10 @@ def import_keras(path: Path, out: Path, *, framing: Framing = "whole") -> Detect
 
     Raises:
         CheckpointError: no HDF5 file, a damaged one, or layers of another network.
-        UsageError: h5py is not installed.
+        UsageError: h5py is not installed, or ``out`` holds something else than a detector.
         StorageError: the disk refused.
     """
+    need_detector_place(out, path)
     detector = load_keras(path, framing=framing)
     digest = sha256_file(path)
     detector.initial_weights = f"{path.name}, SHA-256 {digest}"

@@ -19,9 +19,10 @@ from pathlib import Path
 import numpy as np
 
 import shared
+from detect.aggregate import aggregate_clip, resolved
 from detect.calibration.domain import file_facts
 from detect.calibration.worth import Worth, hedge, worth_of
-from detect.config import ScoreConfig
+from detect.config import AggregateConfig, ScoreConfig
 from detect.evidence.container import container_evidence
 from detect.evidence.provenance import provenance_evidence
 from detect.exhibits import sample_faces
@@ -33,13 +34,13 @@ from shared.console import console
 from shared.errors import MediaError, RunError
 from shared.faces.finder import SIDECAR, FaceFinder, make_finder
 from shared.scores import ClipScore, Evidence, ForensicReport, FrameScore, Verdict
-from shared.storage import replacing_folder, sha256_file, write_bytes, write_text
+from shared.storage import need_replaceable, replacing_folder, sha256_file, write_bytes, write_text
 from shared.types import VideoInfo
 
-_BOOTSTRAP_ROUNDS = 2000
+_BOOTSTRAP_ROUNDS = 400
+_MOTION = "motion over time: the detector judges single frames"
 _NOT_ANALYSED = (
     "the sound track: no detector for synthetic speech is part of this inspection",
-    "motion over time: the detector judges single frames",
     "lighting, shadows, geometry and the scene around the faces",
     "sensor noise (PRNU) and the camera's identity",
     "who the people are, and whether what they say is true",
@@ -70,6 +71,7 @@ def inspect_file(
     Raises:
         MediaError: not a readable video.
         RunError: ``out`` exists and ``config.force`` is off.
+        UsageError: ``out`` holds something else than a case, or what is inspected.
         CheckpointError: the detector cannot be read.
     """
     config = config or InspectConfig()
@@ -78,6 +80,7 @@ def inspect_file(
         raise MediaError(f"{path} does not exist or is no file", hint="check the path")
     if out.exists() and not config.force:
         raise RunError(f"{out} exists already", hint="choose another folder, or replace it with --force")
+    need_replaceable(out, "case", marks=("report.json", "custody.json"), sources=(path, detector))
     intake = sha256_file(path)
     info, evidence = container_evidence(path)
     evidence.append(provenance_evidence(path))
@@ -108,26 +111,62 @@ def _finder_name(config: InspectConfig, predictor: Predictor) -> str:
 
 
 def block_interval(
-    scores: Sequence[FrameScore], *, block_seconds: float, seed: int, rounds: int = _BOOTSTRAP_ROUNDS
+    scores: Sequence[FrameScore],
+    aggregate: AggregateConfig | None = None,
+    *,
+    block_seconds: float,
+    seed: int,
+    rounds: int = _BOOTSTRAP_ROUNDS,
 ) -> tuple[float, float] | None:
-    """95 % interval of the mean logit by a bootstrap over blocks of time; None with fewer than two blocks.
+    """95 % interval of the clip's logit by a bootstrap over blocks of time; None with fewer than two blocks.
 
     Neighbouring frames are nearly copies of each other, so whole blocks are drawn, not frames (Kuensch, "The jackknife
-    and the bootstrap for general stationary observations", 1989, with blocks that do not overlap).
+    and the bootstrap for general stationary observations", 1989, with blocks that do not overlap). What was drawn is
+    aggregated as the clip is, so that the interval is one of the number that it stands beside.
+
+    Args:
+        scores: of all faces of the clip.
+        aggregate: what made the clip's logit of them.
+        block_seconds: length of a block.
+        seed: of the draws.
+        rounds: how many draws.
     """
-    if not scores:
-        return None
-    blocks: dict[int, list[float]] = {}
+    blocks: dict[int, list[FrameScore]] = {}
     for score in scores:
-        blocks.setdefault(int(score.seconds // block_seconds), []).append(score.logit)
+        blocks.setdefault(int(score.seconds // block_seconds), []).append(score)
     if len(blocks) < 2:
         return None
-    sums = np.array([sum(block) for block in blocks.values()])
-    sizes = np.array([len(block) for block in blocks.values()])
-    drawn = np.random.default_rng(seed).integers(0, len(sums), (rounds, len(sums)))
-    means = sums[drawn].sum(axis=1) / sizes[drawn].sum(axis=1)
-    low, high = np.quantile(means, (0.025, 0.975))
+    copies = _Copies(list(blocks.values()))
+    generator = np.random.default_rng(seed)
+    found = []
+    for _ in range(rounds):
+        drawn = np.bincount(generator.integers(0, len(blocks), len(blocks)), minlength=len(blocks))
+        found.append(aggregate_clip(copies.of(drawn.tolist()), aggregate))
+    low, high = np.quantile(np.array(found, np.float64), (0.025, 0.975))
     return float(low), float(high)
+
+
+class _Copies:
+    """Blocks of scores, as often as they are drawn.
+
+    Each copy has frame numbers of its own: a frame that is drawn twice counts twice, also where faces of one frame are
+    compared. Copies are kept from draw to draw, since few blocks are drawn more than a handful of times.
+    """
+
+    def __init__(self, blocks: Sequence[Sequence[FrameScore]]) -> None:
+        self._span = 1 + max(score.frame for block in blocks for score in block)
+        self._copies = [[list(block)] for block in blocks]
+
+    def of(self, times: Sequence[int]) -> list[FrameScore]:
+        """All scores of a draw that takes each block so many ``times``."""
+        return [score for block, count in enumerate(times) for copy in range(count) for score in self._get(block, copy)]
+
+    def _get(self, block: int, copy: int) -> list[FrameScore]:
+        known = self._copies[block]
+        while len(known) <= copy:
+            shift = self._span * len(known)
+            known.append([dataclasses.replace(score, frame=score.frame + shift) for score in known[0]])
+        return known[copy]
 
 
 def decide(
@@ -144,6 +183,12 @@ def decide(
             f"The score is {logit:+.2f}, but too little of the clip was scored to say how far it can be trusted.",
         )
     low, high = interval
+    if (logit < threshold and low > threshold) or (logit >= threshold and high < threshold):
+        return (
+            "inconclusive",
+            f"The score is {logit:+.2f}, but its interval ({low:+.2f} to {high:+.2f}) lies on the other side of the "
+            f"threshold {threshold:+.2f}: it hangs on few moments of the clip.",
+        )
     if low <= threshold <= high:
         return (
             "inconclusive",
@@ -175,7 +220,8 @@ def _report(
 ) -> ForensicReport:
     clip = _worthy(scores.clip, worth)
     threshold, threshold_from = predictor.operating_point
-    interval = block_interval(scores.frames, block_seconds=config.block_seconds, seed=config.seed)
+    aggregate = resolved(None, predictor.facts.aggregate)
+    interval = block_interval(scores.frames, aggregate, block_seconds=config.block_seconds, seed=config.seed)
     verdict, reason = hedge(*decide(clip.logit, interval, threshold, _problems(worth)), worth.calibrated)
     analysed = (
         f"{scores.facts.frames_searched} of {clip.frames_read} frames were searched for faces and "
@@ -191,7 +237,11 @@ def _report(
         (facts.faces_too_small, "faces that are too small to judge"),
         (facts.decode_failures, "places in the stream that could not be decoded"),
     )
-    not_analysed = (*(f"{number} {what}" for number, what in left_out if number), *_NOT_ANALYSED)
+    not_analysed = (
+        *(f"{number} {what}" for number, what in left_out if number),
+        *((_MOTION,) if predictor.spec.level == "frame" else ()),
+        *_NOT_ANALYSED,
+    )
     return ForensicReport(
         path_name=path.name,
         sha256_intake=intake,
@@ -223,6 +273,18 @@ def _report(
         calibration=worth.note,
         outside=worth.outside,
         domain=worth.domain,
+        limits=_limits(clip),
+    )
+
+
+def _limits(clip: ClipScore) -> tuple[str, ...]:
+    """What keeps a score that was made from being read like those that threshold and calibration were found on."""
+    if clip.logit is None:
+        return ()
+    return (
+        f"{clip.frames_scored} frames of this file were scored, one in {ScoreConfig().every}; threshold and "
+        "calibration come from a set number of frames spread over each clip, which the detector does not record. Where "
+        "the two differ much, the largest of many scores, or the mean of few, can lie elsewhere than it did there.",
     )
 
 

@@ -6,11 +6,11 @@ import hashlib
 import os
 import re
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 
-from shared.errors import ManifestError, StorageError, storage_errors
+from shared.errors import ManifestError, StorageError, UsageError, storage_errors
 
 _BLOCK = 1 << 20
 _DRAFT = re.compile(r"\.(\d+)\.(?:part|old|chain)")
@@ -73,6 +73,34 @@ def replacing_folder(path: Path) -> Iterator[Path]:
         finally:
             shutil.rmtree(draft, ignore_errors=True)
             shutil.rmtree(old, ignore_errors=True)
+
+
+def need_replaceable(
+    out: Path, kind: str, *, marks: Sequence[str], never: Sequence[str] = (), sources: Sequence[Path] = ()
+) -> None:
+    """Refuses a folder as the place of a result, unless nothing but an earlier result of its kind would go.
+
+    Args:
+        out: where the result is to go; what is not there yet may be made.
+        kind: what the result is called in the message.
+        marks: files that every such result holds.
+        never: files that no such result holds.
+        sources: what the result is made from; neither these nor a folder around them is replaced.
+
+    Raises:
+        UsageError: it is a file, holds something else, or is or contains a source.
+    """
+    place = out.resolve()
+    if any(source.resolve().is_relative_to(place) for source in sources):
+        raise UsageError(f"{out} is or holds what this is made from", hint="choose another --out")
+    if not out.exists() and not out.is_symlink():
+        return
+    earlier = out.is_dir() and (
+        not any(out.iterdir())
+        or (all((out / name).is_file() for name in marks) and not any((out / name).exists() for name in never))
+    )
+    if not earlier:
+        raise UsageError(f"{out} is there and holds no {kind}", hint="choose another --out")
 
 
 def sweep_drafts(folder: Path) -> int:

@@ -22,7 +22,7 @@ def export(
     opset: Annotated[
         int | None, typer.Option(help="Version of the ONNX operators, 17 to 20.", show_default="18")
     ] = None,
-    force: Annotated[bool, typer.Option("--force", help="Replace what is there.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Replace an earlier export that is there.")] = False,
 ) -> None:
     """Writes a detector for other programs, and checks that it gives the same logits there.
 

@@ -159,6 +159,23 @@ def test_the_command_line_writes_both(tmp_path: Path, capsys: pytest.CaptureFixt
     assert (folder / "model.safetensors").is_file()
 
 
+def test_force_replaces_exports_and_nothing_else(tmp_path: Path):
+    a_run = tmp_path / "run"
+    folder = saved(a_run / "detector", "frame", "test_efficientnet")
+    (a_run / "run.json").write_text("{}")
+    (tmp_path / "photos").mkdir()
+    (tmp_path / "photos" / "one.jpg").write_text("kept")
+    before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
+    words = ["detect", "export", str(a_run), "--force"]
+    for out in (a_run, tmp_path, folder, tmp_path / "photos"):
+        assert run([*words, "--format", "local-dir", "--out", str(out)]) == 2
+    for out in (a_run, folder / "model.safetensors"):
+        assert run([*words, "--out", str(out)]) == 2
+    assert {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()} == before
+    for _ in range(2):
+        assert run([*words, "--format", "local-dir", "--out", str(tmp_path / "timm")]) == 0
+
+
 @pytest.mark.parametrize("family", ["meso4", "frequency"])
 def test_what_timm_cannot_load_is_not_called_a_timm_folder(tmp_path: Path, family: str, capsys: pytest.CaptureFixture):
     folder = saved(tmp_path / "d", family, family if family == "meso4" else "test_resnet")

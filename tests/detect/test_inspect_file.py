@@ -20,7 +20,7 @@ from detect.heatmap import heat_maps
 from detect.inspect import InspectConfig, inspect_file
 from detect.models import build_detector
 from shared.cli import run
-from shared.errors import CheckpointError, MediaError, RunError
+from shared.errors import CheckpointError, MediaError, RunError, UsageError
 from shared.types import Timestamp
 from shared.video import Encoding, VideoWriter
 
@@ -63,12 +63,23 @@ def test_a_case_holds_everything_and_says_what_was_not_looked_at(film, detector,
     assert any("12 of 60 frames" in line for line in report.analysed)
     assert any(line.startswith("48 frames between") for line in report.not_analysed)
     assert not any("no usable face" in line for line in report.not_analysed)
+    assert any(line.startswith("motion over time") for line in report.not_analysed)
+    assert any(line.startswith("12 frames of this file were scored, one in 5") for line in report.limits)
     assert pq.read_table(out / "frames.parquet").num_rows == report.score.frames_scored == 12
     page = (out / "report.html").read_text()
     pictures = list((out / "evidence").glob("face-*.png"))
     assert pictures
     assert page.count("data:image/png") == len(pictures) + 1
     assert json.loads((out / "custody.json").read_text())["file"] == "seen.mp4"
+
+
+def test_a_detector_of_sequences_is_not_said_to_miss_motion(film, tmp_path):
+    torch.manual_seed(0)
+    model = build_detector("test_efficientnet+gru3", family="temporal", input_px=PX)
+    own = save_detector(model, tmp_path / "own", DetectorFacts(model.spec), card="# x\n")
+    report = inspect_file(film("seen.mp4", face=True), own, tmp_path / "case", CONFIG, device="cpu")
+    assert report.score.logit is not None
+    assert not any(line.startswith("motion over time") for line in report.not_analysed)
 
 
 def test_the_same_file_gives_the_same_report_byte_for_byte(film, detector, tmp_path):
@@ -84,6 +95,7 @@ def test_a_file_without_a_face_is_inconclusive(film, detector, tmp_path):
     assert report.score.logit is None
     assert "No face was scored" in (tmp_path / "case" / "report.html").read_text()
     assert any("no usable face" in line for line in report.not_analysed)
+    assert report.limits == ()
 
 
 def test_a_case_is_not_overwritten_unasked(film, detector, tmp_path):
@@ -92,7 +104,11 @@ def test_a_case_is_not_overwritten_unasked(film, detector, tmp_path):
     (out / "notes.txt").write_text("mine")
     with pytest.raises(RunError, match="exists"):
         inspect_file(path, detector, out, CONFIG, device="cpu")
+    for place in (out, path, path.parent):
+        with pytest.raises(UsageError, match=r"no case|made from"):
+            inspect_file(path, detector, place, replace(CONFIG, force=True), device="cpu")
     assert (out / "notes.txt").read_text() == "mine"
+    assert path.is_file()
 
 
 def test_what_fails_leaves_no_case(film, detector, tmp_path):
@@ -111,6 +127,7 @@ def test_the_command_line_tells_the_outcome(film, detector, tmp_path, capsys):
     assert said["verdict"] in ("real", "fake", "inconclusive")
     assert run(words) == 1
     assert "--force" in capsys.readouterr().err
+    assert run([*words, "--force"]) == 0  # a case gives way to a case
 
 
 def test_a_calibrated_detector_gives_ratio_and_probability_inside_its_domain_and_says_when_outside(

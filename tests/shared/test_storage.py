@@ -8,8 +8,17 @@ from pathlib import Path
 import pytest
 
 from shared import storage
-from shared.errors import ManifestError, StorageError
-from shared.storage import inside, need_free_space, replacing, replacing_folder, sha256_file, write_bytes, write_text
+from shared.errors import ManifestError, StorageError, UsageError
+from shared.storage import (
+    inside,
+    need_free_space,
+    need_replaceable,
+    replacing,
+    replacing_folder,
+    sha256_file,
+    write_bytes,
+    write_text,
+)
 
 
 def names(folder):
@@ -143,3 +152,30 @@ def test_the_draft_is_on_disk_before_it_takes_the_place(tmp_path, monkeypatch):
     monkeypatch.setattr(Path, "replace", lambda self, target: (order.append("rename"), rename(self, target))[1])
     write_text(tmp_path / "out.json", "x")
     assert order == ["sync", "rename"]
+
+
+def test_only_an_earlier_result_of_the_same_kind_may_be_replaced(tmp_path):
+    out = tmp_path / "out"
+
+    def check(*sources):
+        need_replaceable(out, "detector", marks=("a.json", "b.bin"), never=("run.json",), sources=sources)
+
+    check()  # nothing there
+    out.mkdir()
+    check()  # empty
+    (out / "a.json").write_text("{}")
+    with pytest.raises(UsageError, match="holds no detector"):
+        check()
+    (out / "b.bin").write_text("")
+    check(tmp_path)  # inside its source is fine
+    (out / "run.json").write_text("{}")
+    with pytest.raises(UsageError, match="holds no detector"):
+        check()
+    (out / "run.json").unlink()
+    (tmp_path / "link").symlink_to(out)
+    for source in (out, out / "a.json", out / "deep" / "er", tmp_path / "link"):
+        with pytest.raises(UsageError, match="made from"):
+            check(source)
+    out = out / "a.json"
+    with pytest.raises(UsageError, match="holds no detector"):
+        check()

@@ -1,11 +1,13 @@
 """Keras weights in an HDF5 file, read without Keras: which layers, in which order, with which arrays.
 
 The format can point out of itself (external links, datasets kept in other files), so only what lies in the file is
-followed, and sizes are known before anything is read.
+followed, and sizes are known before anything is read, of the file as a whole too: names may repeat, and chunks that
+were never written take no bytes in the file but do in memory.
 """
 
 from __future__ import annotations
 
+import math
 import re
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,10 +17,11 @@ import numpy as np
 
 from shared.errors import CheckpointError, UsageError
 
-_MAX_FILE_BYTES = 64 << 20
+_MAX_FILE_BYTES = 4 << 20
 _MAX_LAYERS = 256
 _MAX_ARRAYS = 8
-_MAX_NUMBERS = 1 << 22
+_MAX_NUMBERS = 1 << 20
+"""In all layers together, and in one chunk; MesoNet has fewer than 30,000."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,7 +37,7 @@ def read_layers(path: Path) -> list[KerasLayer]:
     """The layers in a file of ``save_weights`` or ``save``, those without weights too, in the file's order.
 
     Raises:
-        CheckpointError: missing, larger than 64 MiB, not HDF5, not of Keras, damaged, or reaching out of the file.
+        CheckpointError: missing, larger than 4 MiB, not HDF5, not of Keras, damaged, or reaching out of the file.
         UsageError: h5py is not installed.
     """
     try:
@@ -44,7 +47,7 @@ def read_layers(path: Path) -> list[KerasLayer]:
     if not path.is_file():
         raise CheckpointError(f"there is no file {path}", hint="name a Keras weights file, .h5")
     if path.stat().st_size > _MAX_FILE_BYTES:
-        raise CheckpointError(f"{path} is larger than 64 MiB", hint="this is no file of MesoNet's weights")
+        raise CheckpointError(f"{path} is larger than 4 MiB", hint="this is no file of MesoNet's weights")
     try:
         with h5py.File(path, "r") as file:
             return _layers(_root(file))
@@ -59,27 +62,37 @@ def _root(file: Any) -> Any:
 
 def _layers(root: Any) -> list[KerasLayer]:
     names = _names(root, "layer_names", _MAX_LAYERS)
+    if len(set(names)) < len(names):
+        raise ValueError("a layer is listed twice")
     found: list[KerasLayer] = []
+    left = _MAX_NUMBERS
     for name in names:
         group = _own(root, name)
-        arrays = [_array(group, place) for place in _names(group, "weight_names", _MAX_ARRAYS)]
+        arrays: list[np.ndarray] = []
+        for place in _names(group, "weight_names", _MAX_ARRAYS):
+            arrays.append(_array(group, place, left))
+            left -= arrays[-1].size
         found.append(KerasLayer(name, re.sub(r"_\d+$", "", name), arrays))
     return found
 
 
 def _names(group: Any, key: str, most: int) -> list[str]:
+    count = math.prod(group.attrs.get_id(key).shape)
+    if count > most:
+        raise ValueError(f"{key} lists {count} entries")
     values = np.asarray(group.attrs[key]).ravel()
-    if len(values) > most:
-        raise ValueError(f"{key} lists {len(values)} entries")
     return [value.decode("utf-8") if isinstance(value, bytes) else str(value) for value in values]
 
 
-def _array(group: Any, place: str) -> np.ndarray:
+def _array(group: Any, place: str, most: int) -> np.ndarray:
+    """The dataset at ``place``, of at most ``most`` numbers, as float32."""
     found = _own(group, place)
     if found.external or found.is_virtual:
         raise ValueError(f"{place} is kept in another file")
-    if found.dtype.kind != "f" or found.size > _MAX_NUMBERS:
-        raise ValueError(f"{place} holds {found.size} values of type {found.dtype}")
+    if found.dtype.kind != "f":
+        raise ValueError(f"{place} holds values of type {found.dtype}")
+    if found.size is None or found.size > most or math.prod(found.chunks or ()) > _MAX_NUMBERS:
+        raise ValueError(f"with {place} the file holds more than {_MAX_NUMBERS:,} numbers")
     values = np.asarray(found[()], np.float32)
     if not np.isfinite(values).all():
         raise ValueError(f"{place} holds values that are no numbers")

@@ -125,6 +125,7 @@ def keras_file(path: Path, shapes: tuple[tuple[str, tuple[int, ...]], ...] = PLA
     if leaky:
         layers.append(("leaky_re_lu_1", {}))
     layers.append(("dense_2", {"kernel:0": rng.normal(size=(16, 1)), "bias:0": rng.normal(size=1)}))
+    path.parent.mkdir(exist_ok=True)
     with h5py.File(path, "w") as file:
         file.attrs["layer_names"] = np.array([name for name, _ in layers], "S")
         for name, arrays in layers:
@@ -198,6 +199,25 @@ def _many(file: h5py.File) -> None:
     file.attrs["layer_names"] = [b"dense_1"] * 1000
 
 
+def _huge_together(file: h5py.File) -> None:
+    """Each array is small enough and takes no bytes; eight layers of eight are 32 times what the file may hold."""
+    for number in range(8):
+        group = file.create_group(f"cheap_{number}")
+        group.create_dataset("w", (1 << 19,), "f4", chunks=(1 << 16,), compression="gzip")
+        group.attrs["weight_names"] = [b"w"] * 8
+    names = [f"cheap_{number}".encode() for number in range(8)]
+    file.attrs["layer_names"] = [*file.attrs["layer_names"], *names]
+
+
+def _huge_chunk(file: h5py.File) -> None:
+    del file["conv2d_1/conv2d_1/bias:0"]
+    file["conv2d_1/conv2d_1"].create_dataset("bias:0", (8,), "f4", maxshape=(None,), chunks=(1 << 26,))
+
+
+def _twice(file: h5py.File) -> None:
+    file.attrs["layer_names"] = [*file.attrs["layer_names"], b"dense_1"]
+
+
 def _no_names(file: h5py.File) -> None:
     del file.attrs["layer_names"]
 
@@ -211,8 +231,11 @@ def _no_names(file: h5py.File) -> None:
         (_not_finite, "no numbers"),
         (_words, "type"),
         (_outside, "somewhere else"),
+        (_huge_together, "1,048,576 numbers"),
+        (_huge_chunk, "1,048,576 numbers"),
+        (_twice, "listed twice"),
         (_raw_outside, "another file"),
-        (_huge, "1099511627776 values"),
+        (_huge, "1,048,576 numbers"),
         (_many, "1000 entries"),
         (_no_names, "model_weights is missing"),
     ],
@@ -225,6 +248,29 @@ def test_hostile_and_damaged_files_are_refused(tmp_path: Path, damage: Callable[
     with pytest.raises(CheckpointError, match=told) as caught:
         load_keras(path)
     assert "net.h5" in str(caught.value)
+
+
+def test_force_replaces_a_detector_and_nothing_else(tmp_path: Path):
+    file = keras_file(tmp_path / "in" / "net.h5")
+    (tmp_path / "run").mkdir()
+    for name in ("run.json", "config.json", "model.safetensors"):
+        (tmp_path / "run" / name).write_text("kept")
+    words = ["detect", "import", str(file), "--force", "--out"]
+    for out in ("run", "in", "in/net.h5"):
+        assert run([*words, str(tmp_path / out)]) == 2
+    assert file.is_file()
+    assert (tmp_path / "run" / "run.json").read_text() == "kept"
+    for _ in range(2):
+        assert run([*words, str(tmp_path / "meso")]) == 0
+
+
+def test_names_are_counted_before_they_are_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    path = keras_file(tmp_path / "net.h5")
+    with h5py.File(path, "r+") as file:
+        _many(file)
+    monkeypatch.setattr(h5py.AttributeManager, "__getitem__", lambda *_: pytest.fail("read"))
+    with pytest.raises(CheckpointError, match="1000 entries"):
+        read_layers(path)
 
 
 def test_what_is_no_such_file_is_refused(tmp_path: Path):

@@ -14,7 +14,7 @@ import cv2
 import numpy as np
 
 from detect.data import faces_folder
-from shared.audit.hashes import THUMB_PX, NearPair, Thumbs, near_pairs, thumbnail
+from shared.audit.hashes import MAX_PAIRS, THUMB_PX, NearPair, Thumbs, near_pairs, thumbnail
 from shared.console import console
 from shared.dataset import DatasetFolder
 from shared.errors import MediaError, StorageError
@@ -25,6 +25,8 @@ from shared.types import SPLITS, ClipRecord, Split
 from shared.video import VideoReader
 
 _PICTURES = 4
+_MAX_PICTURES = 80_000
+"""Of 20,000 clips. All are compared with all, so the time grows with the square of this."""
 _NEAR_BITS = 6
 _BLOCK_PX = 4
 _MOST_LEVELS = 6.0
@@ -38,7 +40,8 @@ def find_duplicates(folder: DatasetFolder, *, workers: int = 1) -> list[Leak]:
     have a near one in the other: hashes that differ in at most 6 of 64 bits, a correlation of at least 0.97, and no
     part of the picture, an eighth of each side, that differs by more than 6 of 255 levels. The latter keeps two people
     before one studio wall apart. What was looked at is kept beside the dataset's faces. Clips that cannot be read are
-    passed over: training reads its own and complains about them.
+    passed over: training reads its own and complains about them. A warning says how much was not compared: clips that
+    cannot be read, pictures beyond 80,000, and pairs beyond 5,000.
     """
     records = [record for record in folder.records() if record.split is not None]
     if len({record.split for record in records}) < 2:
@@ -92,9 +95,28 @@ def _leaks(records: Sequence[ClipRecord], looks: Sequence[np.ndarray]) -> list[L
     counts = [len(look) for look in looks]
     if not sum(counts):
         return []
-    thumbs = Thumbs.of(np.concatenate(looks), np.repeat(np.arange(len(looks)), counts))
-    pairs = near_pairs(thumbs, [record.split for record in records], near_bits=_NEAR_BITS)
-    return [_leak(pair, records) for pair in pairs if _are_equal(looks[pair.first], looks[pair.second])]
+    thumbs = Thumbs.of(np.concatenate(looks), np.repeat(np.arange(len(looks)), counts), most=_MAX_PICTURES)
+
+    def agree(first: int, second: int) -> bool:
+        return _are_equal(looks[first], looks[second])
+
+    pairs = near_pairs(thumbs, [record.split for record in records], near_bits=_NEAR_BITS, agree=agree)
+    _tell_what_was_not_compared(counts, thumbs, len(pairs))
+    return [_leak(pair, records) for pair in pairs]
+
+
+def _tell_what_was_not_compared(counts: Sequence[int], thumbs: Thumbs, pairs: int) -> None:
+    unread, left_out = counts.count(0), sum(counts) - len(thumbs.pixels)
+    if unread:
+        console.warn(f"{unread} of {len(counts)} clips cannot be read and were not searched for duplicates")
+    if left_out:
+        clips = len(counts) - unread - len(np.unique(thumbs.owners))
+        console.warn(
+            f"{left_out} of {sum(counts)} pictures were not searched for duplicates, {clips} clips not at all: "
+            f"only {len(thumbs.pixels)} are compared"
+        )
+    if pairs >= MAX_PAIRS:
+        console.warn(f"the search for duplicates ended at {MAX_PAIRS} pairs of clips; there may be more")
 
 
 def _are_equal(first: np.ndarray, second: np.ndarray) -> bool:

@@ -8,18 +8,20 @@ splits.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import cv2
 import numpy as np
 
 THUMB_PX = 32
+MAX_PICTURES = 20_000
+"""Compared unless asked otherwise, because all are compared with all."""
+MAX_PAIRS = 5_000
+"""Pairs of clips that are told."""
 
 _BLOCK = 512
-_MAX_PICTURES = 20_000
 _MIN_LIKENESS = 0.97
-_MAX_PAIRS = 5_000
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,10 +37,10 @@ class Thumbs:
     owners: np.ndarray
 
     @classmethod
-    def of(cls, pixels: np.ndarray, owners: np.ndarray) -> Thumbs:
-        """Thumbnails with their hashes; at most 20,000, evenly chosen, because all are compared with all."""
-        if len(pixels) > _MAX_PICTURES:
-            chosen = np.linspace(0, len(pixels) - 1, _MAX_PICTURES).astype(np.int64)
+    def of(cls, pixels: np.ndarray, owners: np.ndarray, *, most: int = MAX_PICTURES) -> Thumbs:
+        """Thumbnails with their hashes; at most ``most``, evenly chosen."""
+        if len(pixels) > most:
+            chosen = np.linspace(0, len(pixels) - 1, most).astype(np.int64)
             pixels, owners = pixels[chosen], owners[chosen]
         hashes = np.array([picture_hash(picture) for picture in pixels], dtype=np.uint64)
         return cls(pixels, hashes, owners)
@@ -73,7 +75,13 @@ def differing_bits(first: np.ndarray, second: np.ndarray) -> np.ndarray:
     return _BIT_COUNTS[mixed.view(np.uint8).reshape(*mixed.shape, 8)].sum(axis=-1, dtype=np.uint8)
 
 
-def near_pairs(thumbs: Thumbs, places: Sequence[str | None], *, near_bits: int) -> list[NearPair]:
+def near_pairs(
+    thumbs: Thumbs,
+    places: Sequence[str | None],
+    *,
+    near_bits: int,
+    agree: Callable[[int, int], bool] | None = None,
+) -> list[NearPair]:
     """Pairs of clips in different places (splits) with pictures that look alike, nearest first; at most 5,000.
 
     Hashes alone take two people before one studio wall for the same, so a pair also has to correlate to at least 0.97
@@ -83,6 +91,7 @@ def near_pairs(thumbs: Thumbs, places: Sequence[str | None], *, near_bits: int) 
         thumbs: of all clips.
         places: split of each clip; None for one without.
         near_bits: hashes that differ by at most so many bits are near.
+        agree: a closer look at two clips by number; pairs that it refuses are not told and do not count as found.
     """
     numbers = {place: number for number, place in enumerate(sorted({p for p in places if p is not None}))}
     split = np.array([-1 if place is None else numbers[place] for place in places])[thumbs.owners]
@@ -92,14 +101,22 @@ def near_pairs(thumbs: Thumbs, places: Sequence[str | None], *, near_bits: int) 
     usable = (norms > 3.0 * THUMB_PX) & (split >= 0)
     flat /= np.maximum(norms, 1e-6)[:, None]
     found: dict[tuple[int, int], list[int]] = {}
-    for start in range(0, len(split), _BLOCK):
-        block = slice(start, start + _BLOCK)
+    refused: set[tuple[int, int]] = set()
+    step = max(1, min(_BLOCK, _BLOCK * MAX_PICTURES // max(len(split), 1)))
+    for start in range(0, len(split), step):
+        block = slice(start, start + step)
         bits = differing_bits(thumbs.hashes[block], thumbs.hashes)
         near = (bits <= near_bits) & (split[block, None] < split[None]) & usable[block, None] & usable[None]
         for row, column in zip(*np.nonzero(near), strict=True):
-            if len(found) < _MAX_PAIRS and float(flat[start + row] @ flat[column]) >= _MIN_LIKENESS:
-                pair = (int(thumbs.owners[start + row]), int(thumbs.owners[column]))
-                found.setdefault(pair, []).append(int(bits[row, column]))
+            pair = (int(thumbs.owners[start + row]), int(thumbs.owners[column]))
+            if pair in refused or (pair not in found and len(found) >= MAX_PAIRS):
+                continue
+            if float(flat[start + row] @ flat[column]) < _MIN_LIKENESS:
+                continue
+            if pair not in found and agree is not None and not agree(*pair):
+                refused.add(pair)
+                continue
+            found.setdefault(pair, []).append(int(bits[row, column]))
     pairs = [NearPair(first, second, len(bits), min(bits)) for (first, second), bits in found.items()]
     return sorted(pairs, key=lambda pair: (pair.bits, -pair.pictures, pair.first, pair.second))
 

@@ -17,6 +17,7 @@ from detect.config import TrainConfig
 from detect.duplicates import find_duplicates, look_of
 from shared.cli import run
 from shared.config import write_toml
+from shared.console import console
 from shared.dataset import DatasetFolder
 from shared.storage import sha256_file
 from shared.types import Timestamp
@@ -150,7 +151,21 @@ class TestDuplicates:
     @pytest.mark.parametrize("damage", [lambda path: path.unlink(), lambda path: path.write_bytes(b"no video")])
     def test_what_cannot_be_read_is_passed_over(self, copy: Path, damage: Callable[[Path], None]):
         damage(copy / line_of(copy, "gus")["path"])
-        assert self.found(copy) == []
+        with console.warnings_kept() as told:
+            assert self.found(copy) == []
+        assert told == ["1 of 16 clips cannot be read and were not searched for duplicates"]
+
+    def test_what_is_not_compared_is_said(self, copy: Path, monkeypatch: pytest.MonkeyPatch):
+        monkeypatch.setattr("detect.duplicates._MAX_PICTURES", 8)
+        with console.warnings_kept() as told:
+            assert self.found(copy) == []
+        assert told == ["56 of 64 pictures were not searched for duplicates, 8 clips not at all: only 8 are compared"]
+        same_looks(copy)
+        monkeypatch.setattr("detect.duplicates._MAX_PICTURES", 80_000)
+        monkeypatch.setattr("detect.duplicates.MAX_PAIRS", 1)
+        with console.warnings_kept() as told:
+            assert len(self.found(copy)) == 1
+        assert told == ["the search for duplicates ended at 1 pairs of clips; there may be more"]
 
     def test_a_damaged_look_is_taken_anew(self, copy: Path):
         folder = DatasetFolder.open(copy)

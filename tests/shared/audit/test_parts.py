@@ -216,6 +216,25 @@ def test_hashes_hold_through_scaling_and_brightness_and_part_other_pictures(rng:
     assert near_pairs(Thumbs.of(np.stack(thumbs), np.arange(3)), ["train", "train", None], near_bits=6) == []
 
 
+def test_what_a_closer_look_refuses_does_not_count_against_the_limit(
+    rng: np.random.Generator, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr("shared.audit.hashes.MAX_PAIRS", 2)
+    thumb = np.kron(rng.integers(0, 200, (8, 8)), np.ones((4, 4))).astype(np.uint8)
+    thumbs, places = Thumbs.of(np.stack([thumb] * 8), np.repeat(np.arange(4), 2)), ["test", "train", "train", "train"]
+    asked: list[tuple[int, int]] = []
+
+    def agree(first: int, second: int) -> bool:
+        asked.append((first, second))
+        return second == 3
+
+    found = near_pairs(thumbs, places, near_bits=6, agree=agree)
+    assert [(pair.first, pair.second, pair.pictures) for pair in found] == [(0, 3, 4)]
+    assert asked == [(0, 1), (0, 2), (0, 3)]  # each pair of clips once
+    assert [(pair.first, pair.second) for pair in near_pairs(thumbs, places, near_bits=6)] == [(0, 1), (0, 2)]
+    assert len(Thumbs.of(thumbs.pixels, thumbs.owners, most=3).pixels) == 3
+
+
 def test_facts_leave_the_c2pa_manifest_out(make_clip, tmp_path: Path):
     plain = make_clip("plain.mp4")
     signed = tmp_path / "signed.mp4"

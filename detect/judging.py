@@ -39,6 +39,8 @@ class Judged:
         learned: what the detector has learned from, as far as it says.
         faces: that were judged, a value a clip; empty for a detector of whole clips.
         predictor: what judged them; None for a detector of whole clips.
+        finder: by name, what found the faces; empty for a detector of whole clips.
+        failed: clips that got no answer, which another time they may (no face found is an answer).
     """
 
     clips: list[ScoredClip]
@@ -48,6 +50,8 @@ class Judged:
     learned: Learned
     faces: Sequence[ClipFaces] = ()
     predictor: Predictor | None = None
+    finder: str = ""
+    failed: frozenset[ClipId] = frozenset()
 
 
 def judge(
@@ -99,6 +103,7 @@ def judge(
         learned=Learned() if reference else read_learned(Path(detector)),
         faces=search.found,
         predictor=predictor,
+        finder=search.finder,
     )
 
 
@@ -115,6 +120,7 @@ def _by_clip(outside: ClipJudge, folder: DatasetFolder, records: Sequence[ClipRe
         operating_point=(0.0, "nothing: the score 0.5"),
         notes=found.notes,
         learned=Learned(),
+        failed=frozenset(records[place].id for place in found.failed),
     )
 
 
@@ -162,6 +168,11 @@ class _Search:
         """The logits of every clip's faces, found and scored by tasks; the faces are in the cache afterwards."""
         who = Judge.of(detector, predictor, self._make(), name=self._name, config=self._config)
         return judge_clips(engine, who, self._folder, self._records, self._request, tick=tick)
+
+    @property
+    def finder(self) -> str:
+        """The name of what found the faces, once the search has begun."""
+        return next((used.describe().get("name", used.name) for used in self._made), "")
 
     def notes(self) -> tuple[str, ...]:
         """What a reader must know of the finder, once the search has begun."""

@@ -65,10 +65,14 @@ class JudgeConfig:
 
 @dataclass(frozen=True)
 class ClipScores:
-    """What a judge says of clips: a logit each, None for none; and what a reader must know."""
+    """What a judge says of clips: a logit each, None for none; and what a reader must know.
+
+    ``failed`` are the places of clips that got no answer, which another time they may; the other Nones are answers.
+    """
 
     logits: tuple[float | None, ...]
     notes: tuple[str, ...]
+    failed: frozenset[int] = frozenset()
 
 
 class ClipJudge(Protocol):
@@ -134,7 +138,7 @@ class TableJudge:
             )
         spare = len(self._rows) - len(used)
         notes = (f"{self._label}: {spare} of its {len(self._rows)} rows are of other clips.",) if spare else ()
-        return ClipScores(tuple(logits), (*notes, *_missing(self._label, logits)))
+        return ClipScores(tuple(logits), (*notes, *no_score_notes(self._label, logits)))
 
 
 class PythonJudge:
@@ -157,13 +161,15 @@ class PythonJudge:
         console.warn(f"running {self._path}: your own code, with all that you may do")
         logits: list[float | None] = []
         failures: Counter[str] = Counter()
+        failed: set[int] = set()
         with ExitStack() as stack:
             worker: _Worker | None = None
-            for _, path in clips:
+            for place, (_, path) in enumerate(clips):
                 worker = worker or stack.enter_context(_Worker(self._path, self._config.timeout))
                 answer = worker.ask(path)
                 if "error" in answer:
                     failures[str(answer["error"])] += 1
+                    failed.add(place)
                 score = answer.get("score")
                 usable = isinstance(score, float | int) and math.isfinite(score)
                 logits.append(self._config.logit(float(score), self._label) if usable else None)  # type: ignore[arg-type]
@@ -173,7 +179,7 @@ class PythonJudge:
         if failures and failures.total() == len(clips):
             raise CheckpointError(f"{self._label} failed on every clip: {next(iter(failures))}", hint="try it by hand")
         notes = [f"{self._label} failed on {count} clips: {what}" for what, count in failures.most_common(3)]
-        return ClipScores(tuple(logits), (*_missing(self._label, logits), *notes))
+        return ClipScores(tuple(logits), (*no_score_notes(self._label, logits), *notes), frozenset(failed))
 
 
 class _Worker:
@@ -299,6 +305,7 @@ def _loose_names(record: ClipRecord) -> list[str]:
     return list(dict.fromkeys((file.name, file.stem, record.id.name)))
 
 
-def _missing(label: str, logits: Sequence[float | None]) -> tuple[str, ...]:
+def no_score_notes(label: str, logits: Sequence[float | None]) -> tuple[str, ...]:
+    """What a reader must know of clips without a score, if there are any."""
     count = sum(logit is None for logit in logits)
     return (f"{label} gives {count} of {len(logits)} clips no score: they are counted, not scored.",) if count else ()

@@ -2,7 +2,8 @@
 
 A detector's scores lie in a folder that is named by all they depend on: weights and settings of the detector, frames,
 finder, aggregation, precision. A block is a file that is whole or absent. A clip is known by its id and the SHA-256
-of its file, so a clip that changed is scored again.
+of its file, so a clip that changed is scored again. Only answers are kept: a clip on which the detector failed, by
+running out of time or memory, is scored again next time.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ import msgspec
 from detect.aggregate import resolved
 from detect.config import AggregateConfig, EvaluateConfig
 from detect.export import CONFIG_NAME, WEIGHTS_NAME, detector_folder
+from detect.external.judges import no_score_notes
 from detect.external.settings import Reference, parse_reference
 from detect.judging import Judged, judge
 from detect.learned import Learned, read_learned
@@ -31,7 +33,7 @@ from shared.storage import sha256_file, write_text
 from shared.types import ClipRecord
 
 _BLOCK = 256
-_VERSION = 1
+_VERSION = 2
 _MOST_NOTES = 8
 _NAMED = re.compile(r"([A-Za-z0-9][A-Za-z0-9_.+-]*)=(.+)")
 
@@ -93,6 +95,14 @@ class _Block:
     scores: tuple[_Line, ...]
 
 
+@dataclass(frozen=True)
+class _Outcome:
+    """What came of some clips: the block of those that were answered, and notes that hold only until the next time."""
+
+    block: _Block
+    passing: tuple[str, ...] = ()
+
+
 def wanted_detectors(texts: Sequence[str]) -> list[Wanted]:
     """Each of ``texts``, which are ``DETECTOR`` or ``NAME=DETECTOR``, with a name that no other has.
 
@@ -143,22 +153,28 @@ def scores_of(
         ManifestError: a clip is not the file the manifest means.
     """
     place = _place(cache, scores_key(wanted, config))
-    blocks = [] if fresh else [_read(path) for path in sorted(place.glob("*.json"))]
+    before = sorted(place.glob("*.json"))
+    blocks = [] if fresh else [_read(path) for path in before]
     known = {(line.clip, line.sha256): line.logit for one in blocks for line in one.scores}
     missing = [record for record in records if (str(record.id), record.sha256) not in known]
+    passing: list[str] = []
     # A table is read at once, or clips that it does not hold would be taken for a wrong table.
     size = len(missing) if _is_table(wanted) else block
     if missing:
         console.print(f"{wanted.name}: {len(missing)} of {len(records)} clips to score")
     for one in _judged(wanted, folder, missing, config, max(1, size), judging, known):
-        write_text(place / f"{_next(place):06d}.json", json.dumps(msgspec.to_builtins(one)) + "\n")
-        blocks.append(one)
-        known.update({(line.clip, line.sha256): line.logit for line in one.scores})
+        passing += one.passing
+        if one.block.scores:
+            _write(place / f"{_next(place):06d}.json", one.block)
+            blocks.append(one.block)
+            known.update({(line.clip, line.sha256): line.logit for line in one.block.scores})
+    if fresh:
+        _retire(before, missing)
     last = next((one for one in reversed(blocks) if one.facts), _Block({}, None, (), ()))
-    notes = list(dict.fromkeys(note for one in blocks for note in one.notes))
+    notes = list(dict.fromkeys([*passing, *(note for one in blocks for note in one.notes)]))
     return Scores(
         wanted=wanted,
-        logits=tuple(known[str(record.id), record.sha256] for record in records),
+        logits=tuple(known.get((str(record.id), record.sha256)) for record in records),
         facts=last.facts,
         aggregate=None if last.aggregate is None else from_mapping(AggregateConfig, last.aggregate),
         notes=tuple(notes[:_MOST_NOTES]),
@@ -215,7 +231,7 @@ def _judged(
     size: int,
     judging: Judging,
     known: dict[tuple[str, str], float | None],
-) -> Iterator[_Block]:
+) -> Iterator[_Outcome]:
     """The ``records`` in blocks of ``size``."""
     detector = wanted.detector if wanted.reference is not None else Path(wanted.detector)
     for first in range(0, len(records), size):
@@ -226,21 +242,21 @@ def _judged(
             # A user's own function may well fail on all clips of one kind: that is a finding once it has scored others.
             if wanted.reference is None or wanted.reference.kind != "python" or not _any_score(known):
                 raise
-            yield _block_without_scores(part, str(error))
+            yield _Outcome(_Block({}, None, (), ()), (str(error),))
             continue
-        yield _block(judged, config)
+        yield _outcome(wanted, judged, config)
 
 
-def _block(judged: Judged, config: EvaluateConfig) -> _Block:
+def _outcome(wanted: Wanted, judged: Judged, config: EvaluateConfig) -> _Outcome:
     predictor = judged.predictor
     aggregate = None if predictor is None else to_mapping(resolved(config.aggregate, predictor.facts.aggregate))
-    lines = [_Line(str(clip.record.id), clip.record.sha256, clip.score.logit) for clip in judged.clips]
-    return _Block(judged.detector, aggregate, judged.notes, tuple(lines))
-
-
-def _block_without_scores(records: Sequence[ClipRecord], why: str) -> _Block:
-    lines = tuple(_Line(str(record.id), record.sha256, None) for record in records)
-    return _Block({}, None, (why,), lines)
+    answered = [clip for clip in judged.clips if clip.record.id not in judged.failed]
+    lines = tuple(_Line(str(clip.record.id), clip.record.sha256, clip.score.logit) for clip in answered)
+    block = _Block(judged.detector, aggregate, judged.notes, lines)
+    if not judged.failed:
+        return _Outcome(block)
+    lasting = no_score_notes(wanted.detector, [line.logit for line in lines])
+    return _Outcome(replace(block, notes=lasting), judged.notes)
 
 
 def _any_score(known: dict[tuple[str, str], float | None]) -> bool:
@@ -252,6 +268,25 @@ def _read(path: Path) -> _Block:
         return from_mapping(_Block, json.loads(path.read_text(encoding="utf-8")), where=path.name)
     except (OSError, ValueError, ConfigError) as error:
         raise UsageError(f"{path} is damaged: {error}", hint="remove it, or score with --fresh") from error
+
+
+def _write(path: Path, block: _Block) -> None:
+    write_text(path, json.dumps(msgspec.to_builtins(block)) + "\n")
+
+
+def _retire(paths: Sequence[Path], again: Sequence[ClipRecord]) -> None:
+    """Takes clips that were scored again out of old blocks, with the blocks' notes; what is empty then goes."""
+    scored = {(str(record.id), record.sha256) for record in again}
+    for path in paths:
+        try:
+            old = _read(path)
+        except UsageError:  # damaged: to be rid of it is why all was scored again
+            old = _Block({}, None, (), ())
+        others = tuple(line for line in old.scores if (line.clip, line.sha256) not in scored)
+        if others:
+            _write(path, replace(old, notes=(), scores=others))
+        else:
+            path.unlink()
 
 
 def _next(place: Path) -> int:

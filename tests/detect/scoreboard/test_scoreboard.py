@@ -259,6 +259,52 @@ def test_a_function_that_fails_on_a_whole_block_is_counted_once_it_has_scored_ot
         scores_of(wanted, folder, records[half:], CONFIG, tmp_path / "d")
 
 
+def test_a_failure_is_tried_again_and_an_answer_is_not(toy_set: Path, tmp_path: Path):
+    """Clips fail while a file lies there; with it gone they are scored, and nothing is said of the failure any more."""
+    folder = DatasetFolder.open(toy_set)
+    records = folder.records()
+    trouble, silent = tmp_path / "trouble", records[0].id.name
+    trouble.touch()
+    code = tmp_path / "judge.py"
+    code.write_text(
+        "import os\n\ndef predict(path):\n"
+        f"    if {silent!r} in path and 'faked' not in path:\n        return None\n"
+        f"    assert 'faked' not in path or not os.path.exists({str(trouble)!r}), 'out of memory'\n"
+        "    return 0.2\n"
+    )
+    wanted = Wanted("mine", f"python:{code}")
+    found = scores_of(wanted, folder, records, CONFIG, tmp_path / "c")
+    failed = [place for place, one in enumerate(records) if "faked" in one.path]
+    assert failed
+    assert all(found.logits[place] is None for place in failed)
+    assert any("out of memory" in note for note in found.notes)
+    trouble.unlink()
+    again = scores_of(wanted, folder, records, CONFIG, tmp_path / "c")
+    assert again.fresh == len(failed)
+    assert all(again.logits[place] is not None for place in failed)
+    assert not any("out of memory" in note for note in again.notes)
+    assert again.logits[0] is None  # an answer
+    assert any("1 of" in note for note in again.notes)
+    assert scores_of(wanted, folder, records, CONFIG, tmp_path / "c", judging=_refuse).logits == again.logits
+
+
+def test_scored_afresh_old_blocks_go_and_other_clips_stay(toy_set: Path, tmp_path: Path, table: str):
+    folder = DatasetFolder.open(toy_set)
+    records = folder.records()
+    code = tmp_path / "judge.py"
+    code.write_text("def predict(path):\n    return 0.2\n")
+    wanted = Wanted("mine", f"python:{code}")
+    scores_of(wanted, folder, records, CONFIG, tmp_path / "c")
+    (place,) = (tmp_path / "c").iterdir()
+    (block,) = place.iterdir()
+    block.write_text(block.read_text().replace('"notes": []', '"notes": ["of old"]'))
+    (place / "000001.json").write_text("damaged")
+    assert scores_of(wanted, folder, records[1:], CONFIG, tmp_path / "c", fresh=True).notes == ()
+    later = scores_of(wanted, folder, records, CONFIG, tmp_path / "c", judging=_refuse)
+    assert (later.notes, later.fresh) == ((), 0)
+    assert not (place / "000001.json").exists()
+
+
 def test_a_damaged_cache_is_named(toy_set: Path, tmp_path: Path, table: str):
     wanted = Wanted("x", table)
     place = tmp_path / "c" / scores_key(wanted, CONFIG)

@@ -87,7 +87,7 @@ def inspect_file(
     predictor = Predictor.load(detector, device=device)
     finder = make_finder(_finder_name(config, predictor))
     scores = score_video(path, predictor, finder, ScoreConfig())
-    facts = file_facts(info, path.stat().st_size, scores.frames)
+    facts = file_facts(info, path.stat().st_size, scores.frames, finder=finder.name)
     worth = worth_of(detector, predictor, scores.clip.logit, facts, finder.name)
     report = _report(path, intake, info, evidence, scores, predictor, finder, config, worth)
     with replacing_folder(out) as draft:

@@ -121,7 +121,7 @@ class CalibratedScore:
         lower_bound, upper_bound: beyond which the calibration's data carry nothing (ELUB).
         at_bound: whether the ratio is one of these.
         words: of the verbal ``scale``.
-        probability: of a fake, supposing ``prior``.
+        probability: of a fake, supposing ``prior``: its odds times the ratio that ``llr`` tells.
         by_prior: the same for other priors, as pairs.
         population: what the calibration was fitted on.
         left_out: how its quality was measured; ``quality``: Cllr, ECE and their like, with intervals.
@@ -151,7 +151,8 @@ class ForensicReport:
 
     ``verdict`` is "inconclusive" whenever the material or the detector does not carry more. ``calibrated`` is None when
     the detector has no calibration for its score, and ``calibration`` then says why; ``outside`` says in what the file
-    is unlike those that the detector was validated on, and ``domain`` which those are.
+    is unlike those that the detector was validated on, and ``domain`` which those are; ``limits`` says in what else its
+    score was not made as theirs were.
     """
 
     path_name: str
@@ -173,3 +174,4 @@ class ForensicReport:
     calibration: str = ""
     outside: tuple[Outside, ...] = ()
     domain: str = ""
+    limits: tuple[str, ...] = ()

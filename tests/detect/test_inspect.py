@@ -3,6 +3,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from detect.aggregate import aggregate_clip
+from detect.config import AggregateConfig
 from detect.exhibits import choose
 from detect.inspect import block_interval, decide
 from shared.scores import FrameScore
@@ -42,6 +44,39 @@ def test_blocks_widen_the_interval_where_neighbours_agree():
 def test_the_interval_is_the_same_for_the_same_seed():
     values = scores(np.linspace(-1, 3, 60))
     assert block_interval(values, block_seconds=1.0, seed=4) == block_interval(values, block_seconds=1.0, seed=4)
+
+
+@pytest.mark.parametrize("method", ["max-face", "max-track", "top-k"])
+def test_a_forged_face_among_bystanders_is_not_called_real_by_an_interval_of_another_number(method):
+    ways = AggregateConfig(method=method)
+    forged = scores(np.tile([4.0, 4.2], 30))
+    crowd = [*forged, *scores([-5.0] * 60, track=1), *scores([-5.0] * 60, track=2)]
+    logit = aggregate_clip(crowd, ways)
+    low, high = block_interval(crowd, ways, block_seconds=1.0, seed=0)
+    assert low - 1e-9 <= logit <= high + 1e-9
+    assert low > 4.0 - 1e-9
+    assert decide(logit, (low, high), 0.0)[0] == "fake"
+
+
+def test_a_frame_that_is_drawn_twice_counts_twice():
+    three = scores([0.0] * 10 + [3.0] * 10 + [6.0] * 10)
+    # means of three whole blocks are whole numbers; with a frame counted once, two equal blocks would leave halves
+    lone = {block_interval(three, block_seconds=1.0, seed=seed, rounds=1)[0] for seed in range(30)}
+    assert lone == {0.0, 1.0, 2.0, 3.0, 4.0, 5.0, 6.0} & lone
+    assert len(lone) >= 5
+
+
+def test_an_interval_of_a_long_crowded_clip_takes_no_minute():
+    crowd = [score for track in range(4) for score in scores(np.sin(np.arange(600)), track=track, rate=5.0)]
+    low, high = block_interval(crowd, block_seconds=1.0, seed=0, rounds=20)
+    assert low < high
+
+
+@pytest.mark.parametrize(("logit", "interval"), [(4.1, (-1.88, -1.86)), (-0.5, (0.2, 0.9)), (0.0, (-0.4, -0.1))])
+def test_a_score_and_an_interval_on_different_sides_are_inconclusive(logit, interval):
+    verdict, reason = decide(logit, interval, 0.0)
+    assert verdict == "inconclusive"
+    assert "on the other side" in reason
 
 
 @pytest.mark.parametrize(

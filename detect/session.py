@@ -259,12 +259,27 @@ class Session:
         self.best_weights = {name.removeprefix("best."): checkpoint.tensors[name] for name in names}
         self.looked_at = -1 if self.latest is None else self.latest.step
         self.stale = int(meta.get("stale", 0))
-        self.ended = bool(meta.get("ended", False))
         self.earlier_seconds = float(meta.get("seconds", 0.0))
         self.first_step = checkpoint.step
+        limit = self._limit_reached() if meta.get("ended", False) else None
+        self.ended = limit is not None
         if self.run is not None:
             self.run.rewind(checkpoint.step)
-        console.print(f"going on from step {checkpoint.step} of {self.path}")
+        if self.ended:
+            console.print(f"{self.path} has ended at step {checkpoint.step}, by its {limit}: nothing is left to train")
+        else:
+            console.print(f"going on from step {checkpoint.step} of {self.path}")
+
+    def _limit_reached(self) -> str | None:
+        """The setting that ends the training where it stands; a run that ended goes on when that is raised."""
+        config = self.config
+        if self.trainer.step >= config.steps:
+            return f"{config.steps} steps"
+        if config.minutes and self.earlier_seconds >= 60 * config.minutes:
+            return f"{config.minutes:g} minutes"
+        if self.stale >= config.patience:
+            return f"patience of {config.patience} evaluations"
+        return None
 
     def _newest(self) -> Checkpoint | None:
         """The newest checkpoint that can be read, as the first process finds it."""

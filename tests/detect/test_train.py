@@ -160,7 +160,11 @@ def test_the_best_step_of_the_val_split_is_kept_not_the_last(
 
 
 def test_training_ends_when_val_does_not_get_better(
-    toy_set: Path, tmp_path: Path, toy_config: TrainConfig, monkeypatch: pytest.MonkeyPatch
+    toy_set: Path,
+    tmp_path: Path,
+    toy_config: TrainConfig,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture,
 ):
     monkeypatch.setattr(detect.session, "auc", lambda *_: 0.5)
     losses = iter([0.5, *([0.7] * 20)])
@@ -168,6 +172,16 @@ def test_training_ends_when_val_does_not_get_better(
     config = dataclasses.replace(toy_config, steps=40, evaluate_every=1, patience=3)
     result = train_detector(toy_set, tmp_path / "run", config)
     assert (result.best_step, result.steps) == (1, 4)
+    kept = (tmp_path / "run" / "detector" / "model.safetensors").stat().st_mtime_ns
+    capsys.readouterr()
+    assert train_detector(toy_set, tmp_path / "run", config).steps == 4
+    said = " ".join(capsys.readouterr().out.split())
+    assert "has ended at step 4, by its patience of 3 evaluations: nothing is left to train" in said
+    assert "going on" not in said
+    assert (tmp_path / "run" / "detector" / "model.safetensors").stat().st_mtime_ns == kept
+    more = train_detector(toy_set, tmp_path / "run", dataclasses.replace(config, patience=5))
+    assert (more.best_step, more.steps) == (1, 6)
+    assert "going on from step 4" in " ".join(capsys.readouterr().out.split())
 
 
 def test_a_stopped_run_ends_in_the_very_weights_of_one_that_was_not(
@@ -222,6 +236,11 @@ def test_time_can_be_the_limit(toy_set: Path, tmp_path: Path, toy_config: TrainC
     result = train_detector(toy_set, tmp_path / "run", config)
     assert 0 < result.steps < 2000
     assert (result.detector / "model.safetensors").is_file()
+    assert train_detector(toy_set, tmp_path / "run", config).steps == result.steps  # its time is over
+    longer = dataclasses.replace(config, minutes=result.seconds / 60 + 0.02)
+    more = train_detector(toy_set, tmp_path / "run", longer)
+    assert more.steps > result.steps
+    assert more.seconds > result.seconds
 
 
 def test_a_loss_that_is_no_number_ends_the_training(toy_set: Path, tmp_path: Path, toy_config: TrainConfig):

@@ -283,8 +283,8 @@ def _limits(clip: ClipScore) -> tuple[str, ...]:
         return ()
     return (
         f"{clip.frames_scored} frames of this file were scored, one in {ScoreConfig().every}; threshold and "
-        "calibration come from a set number of frames spread over each clip, which the detector does not record. Where "
-        "the two differ much, the largest of many scores, or the mean of few, can lie elsewhere than it did there.",
+        "calibration come from a set number of frames spread over each clip. Where the two numbers differ much, more "
+        "than twice or less than half, the largest of many scores, or the mean of few, can lie elsewhere than there.",
     )
 
 

@@ -67,6 +67,7 @@ def test_a_case_holds_everything_and_says_what_was_not_looked_at(film, detector,
     assert any(line.startswith("12 frames of this file were scored, one in 5") for line in report.limits)
     assert pq.read_table(out / "frames.parquet").num_rows == report.score.frames_scored == 12
     page = (out / "report.html").read_text()
+    assert "one in 5; threshold and calibration come from a set number of frames" in page
     pictures = list((out / "evidence").glob("face-*.png"))
     assert pictures
     assert page.count("data:image/png") == len(pictures) + 1

@@ -57,12 +57,13 @@ class RayEngine:
     def __init__(self, address: str | None = None, *, jobs: int | None = None) -> None:
         if jobs is not None and jobs < 1:
             raise UsageError(f"jobs must be 1 or more, got {jobs}", hint="leave it out for one a core")
-        if address and "://" in address:
+        address = address or os.environ.get("RAY_ADDRESS") or "auto"
+        if "://" in address:
             raise UsageError(
                 f"{address} is not HOST:PORT",
                 hint="run the command on a machine of the cluster (ray start --address HOST:6379 makes it one)",
             )
-        self.address = address or os.environ.get("RAY_ADDRESS") or "auto"
+        self.address = address
         self.jobs = jobs
         self._ray = _load_ray()
         self._folders: dict[str, Path] = {}

@@ -5,21 +5,21 @@ Measures are taken as they come: a name and its values. What each means is said 
 
 from __future__ import annotations
 
-import json
-import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeGuard
 
+import msgspec
 import numpy as np
 
 from shared.bootstrap import BootstrapSettings, mean_interval
 from shared.errors import UsageError
 from shared.scores import Evaluation, Level
 
-_MAX_BYTES = 1 << 30
-_TEXT_ENTRIES = ("unit", "better")
+_MAX_BYTES = 64 << 20
+_MAX_VALUES = 10**9
+_MAX_NUMBER = 1e100
 
 
 @dataclass(frozen=True)
@@ -49,6 +49,25 @@ class QualityReport:
     notes: tuple[str, ...] = ()
 
 
+@dataclass(frozen=True)
+class _Summed:
+    """A measure over all fakes, as far as it is read here."""
+
+    metric: str
+    unit: str | None = None
+    better: str | None = None
+
+
+@dataclass(frozen=True)
+class _Document:
+    """A file of measurements, as far as it is read here."""
+
+    quality: list[dict[str, Any]]
+    summary: list[_Summed] = field(default_factory=list)
+    failures: list[dict[str, Any]] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+
 def read_quality(paths: Iterable[Path]) -> QualityReport:
     """What the JSON files of ``assay forge quality --out`` say together; a later file overrules an earlier one.
 
@@ -56,19 +75,18 @@ def read_quality(paths: Iterable[Path]) -> QualityReport:
         UsageError: a file is missing, too large or of another kind.
     """
     clips: dict[str, dict[str, Value]] = {}
-    texts: dict[str, dict[str, str]] = {name: {} for name in _TEXT_ENTRIES}
+    units: dict[str, str] = {}
+    better: dict[str, str] = {}
     failures, notes = 0, dict[str, None]()
     for path in paths:
         document = _read(path)
-        for entry in document["quality"]:
-            clips[str(entry["id"])] = _values(entry)
-        for summed in document.get("summary", ()):
-            for name, known in texts.items():
-                if isinstance(summed, dict) and summed.get(name):
-                    known[str(summed.get("metric"))] = str(summed[name])
-        failures += len(document.get("failures", ()))
-        notes.update(dict.fromkeys(str(note) for note in document.get("notes", ())))
-    return QualityReport(clips, texts["unit"], texts["better"], failures, tuple(notes))
+        for entry in document.quality:
+            clips[entry["id"]] = _values(entry)
+        units.update({one.metric: one.unit for one in document.summary if one.unit})
+        better.update({one.metric: one.better for one in document.summary if one.better})
+        failures += len(document.failures)
+        notes.update(dict.fromkeys(document.notes))
+    return QualityReport(clips, units, better, failures, tuple(notes))
 
 
 def mean_quality(
@@ -107,16 +125,15 @@ def _mean(name: str, values: Sequence[tuple[Value, int]], settings: BootstrapSet
     )
 
 
-def _read(path: Path) -> dict[str, Any]:
+def _read(path: Path) -> _Document:
     hint = "name a file that assay forge quality --out wrote"
     try:
         if path.stat().st_size > _MAX_BYTES:
-            raise UsageError(f"{path} is larger than 1 GiB", hint=hint)
-        document = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+            raise UsageError(f"{path} is larger than 64 MiB", hint=hint)
+        document = msgspec.json.decode(path.read_bytes(), type=_Document)
+    except (OSError, msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise UsageError(f"{path} holds no readable measurements: {error}", hint=hint) from error
-    entries = document.get("quality") if isinstance(document, dict) else None
-    if not isinstance(entries, list) or not all(isinstance(each, dict) and "id" in each for each in entries):
+    if not all(isinstance(entry.get("id"), str) for entry in document.quality):
         raise UsageError(f"{path} holds no measurements of fakes", hint=hint)
     return document
 
@@ -125,10 +142,15 @@ def _values(entry: Mapping[str, Any]) -> dict[str, Value]:
     """The measures of one fake: spreads over its frames, and single numbers that are no count."""
     found: dict[str, Value] = {}
     for name, raw in entry.items():
-        if isinstance(raw, float) and math.isfinite(raw):
+        if isinstance(raw, float) and abs(raw) <= _MAX_NUMBER:
             found[name] = Value(raw, 1, "clip")
         elif isinstance(raw, dict):
             mean, count = raw.get("mean"), raw.get("n")
-            if isinstance(mean, int | float) and isinstance(count, int) and count > 0 and math.isfinite(mean):
+            if _is_number(mean) and type(count) is int and 0 < count <= _MAX_VALUES:
                 found[name] = Value(float(mean) * count, count, "frame")
     return found
+
+
+def _is_number(raw: object) -> TypeGuard[float]:
+    """A number whose sums stay finite; neither truth values nor numbers beyond all measure."""
+    return isinstance(raw, int | float) and not isinstance(raw, bool) and abs(raw) <= _MAX_NUMBER

@@ -119,6 +119,10 @@ def test_no_cluster_and_wrong_words_are_refused(monkeypatch):
     for wrong in ({"jobs": 0}, {"address": "ray://host:10001"}):
         with pytest.raises(UsageError):
             make_engine("ray", **wrong)  # type: ignore[arg-type]
+    monkeypatch.setenv("RAY_ADDRESS", "ray://host:10001")
+    with pytest.raises(UsageError, match="is not HOST:PORT"):
+        make_engine("ray")
+    monkeypatch.delenv("RAY_ADDRESS")
     engine = make_engine("ray", address="127.0.0.1:1")
     assert list(engine.run([])) == []
     with pytest.raises(UsageError, match=r"no Ray cluster answers at 127\.0\.0\.1:1: .*refused"):

@@ -69,6 +69,37 @@ def test_other_files_are_refused(tmp_path: Path, text: str):
         read_quality([tmp_path / "q.json"])
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        '{"quality": [], "summary": 3}',
+        '{"quality": [], "failures": 3}',
+        '{"quality": [], "notes": {"a": 1}}',
+        '{"quality": [], "summary": [{"metric": ["a"]}]}',
+        '{"quality": [{"id": ["a"]}]}',
+        '{"quality": ' + "[" * 100_000,
+        '{"quality": [{"id": "a", "x": ' + '{"a":' * 100_000,
+    ],
+)
+def test_damaged_files_are_refused_in_one_sentence(tmp_path: Path, text: str):
+    (tmp_path / "q.json").write_text(text)
+    with pytest.raises(UsageError, match=r"q\.json"):
+        read_quality([tmp_path / "q.json"])
+
+
+@pytest.mark.parametrize(
+    "value", [{"mean": 10**400, "n": 3}, {"mean": 0.5, "n": 10**400}, {"mean": 1e308, "n": 9}, {"mean": True, "n": 1}]
+)
+def test_numbers_beyond_all_measure_are_not_taken(tmp_path: Path, value: dict[str, object]):
+    file = write(tmp_path / "q.json", {"s/m/a": {"mask_ssim": value, "seam_ratio": 1.0}})
+    try:
+        report = read_quality([file])
+    except UsageError:
+        return
+    assert list(report.clips["s/m/a"]) == ["seam_ratio"]
+    assert mean_quality(report, {"s/m/a": 0})[0].value == 1.0
+
+
 def test_a_missing_file_is_refused(tmp_path: Path):
     with pytest.raises(UsageError, match=r"gone\.json"):
         read_quality([tmp_path / "gone.json"])

@@ -9,7 +9,6 @@ are those that this process had the core for: the machine may have other work.
 
 from __future__ import annotations
 
-import os
 import shutil
 import tempfile
 import time
@@ -35,6 +34,7 @@ from detect.scoring import score_video
 from shared.dataset import DatasetFolder
 from shared.dataset_real import add_real_clip
 from shared.device import Device, pick_device, seed_everything
+from shared.engine import available_cores
 from shared.errors import UsageError
 from shared.faces.align import align
 from shared.faces.faceset import encode_crop
@@ -120,7 +120,7 @@ def measure(clips: Sequence[Path], config: ScoringConfig) -> tuple[list[Measurem
         dataset, faces_of_dataset = _dataset_way(bench)
         video, faces_of_videos = _video_way(bench)
         found = [*dataset, *video, *network_alone(bench.predictor, config)]
-    cores = usable_cores()
+    cores = available_cores()
     settings = {
         "clips": len(clips), "faces_of_dataset": faces_of_dataset, "faces_of_videos": faces_of_videos, "cores": cores,
         "threads": torch.get_num_threads(), "backbone": config.backbone, "px": bench.predictor.spec.input_px,
@@ -132,7 +132,7 @@ def measure(clips: Sequence[Path], config: ScoringConfig) -> tuple[list[Measurem
 
 def rates(work: Callable[[], int], repeats: int, *, warm_up: int = 1) -> list[float]:
     """Units a second: on the wall, or on a single core of the time that this process had it."""
-    clock = time.process_time if usable_cores() == 1 else time.perf_counter
+    clock = time.process_time if available_cores() == 1 else time.perf_counter
     return timed_rates(work, repeats=repeats, warm_up=warm_up, clock=clock)
 
 
@@ -142,11 +142,6 @@ def film_clips(work: Path, count: int = 3) -> list[Path]:
 
     return [film(Actor.from_seed(seed), work / f"actor-{seed}.mp4", seconds=3.0, px=384, seed=seed)
             for seed in range(count)]  # fmt: skip
-
-
-def usable_cores() -> int:
-    """How many processors this process may run on."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def network_alone(predictor: Predictor, config: ScoringConfig) -> list[Measurement]:
@@ -298,7 +293,7 @@ def against(whole: Measurement, alone: Sequence[Measurement], faces_each: float,
     """The end-to-end rate in clips and faces, and as shares of the slowest stage and of all stages in a row."""
     slowest = min(alone, key=lambda one: one.median)
     in_a_row = 1 / sum(1 / one.median for one in alone)
-    one_core = usable_cores() == 1
+    one_core = available_cores() == 1
     return [
         whole,
         Measurement.of(f"{way}: end to end, faces", "faces/s", [value * faces_each for value in whole.values]),

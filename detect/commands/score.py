@@ -198,7 +198,7 @@ def measured_quality(
             console.print(f"quality of {name}: {len(chosen)} of {len(fakes)} fakes")
             line = [str(folder.media_path(record)) for record in chosen]
             line += [word for faceset in quality.faces for word in ("--faces", str(faceset))]
-            code = _quietly(run, ["forge", "quality", *line, "--out", str(path), "--device", settings.device])
+            code = run(["--quiet", "forge", "quality", *line, "--out", str(path), "--device", settings.device])
             if code == _INTERRUPTED:
                 raise KeyboardInterrupt
         if path.is_file():
@@ -212,19 +212,21 @@ def measured_quality(
     return files, notes
 
 
-def _quietly(run: CommandLine, line: list[str]) -> int:
-    """Runs a command line without its tables, and sets the console as it was."""
-    before: dict[str, Any] = {"quiet": console.quiet, "json_mode": console.json_mode}
-    try:
-        return run(["--quiet", *line])
-    finally:
-        console.configure(**before)
-
-
 def _key(records: Sequence[ClipRecord], faces: Sequence[Path]) -> str:
     """A short hash of which fakes are measured against which people."""
-    text = "\n".join([*(record.sha256 for record in records), *(str(path.resolve()) for path in faces)])
+    text = "\n".join([*(record.sha256 for record in records), *map(_faceset_key, faces)])
     return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+
+def _faceset_key(path: Path) -> str:
+    """What the faceset holds; where there is none its path, for measuring says what is wrong with it."""
+    from shared.errors import FacesetError
+    from shared.faces.faceset import Faceset
+
+    try:
+        return Faceset.open(path).digest()
+    except FacesetError:
+        return str(path.resolve())
 
 
 def show_scoreboard(board: Scoreboard) -> None:

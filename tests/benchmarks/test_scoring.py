@@ -23,7 +23,7 @@ def test_shares_are_of_the_slowest_stage_and_of_all_in_a_row(monkeypatch: pytest
     alone = [Measurement.of(f"way: {name}", "clips/s", [rate]) for name, rate in (("a", 10.0), ("b", 2.0), ("c", 5.0))]
     whole = Measurement.of("way: end to end", "clips/s", [1.0])
     for cores, targets in ((2, (bench.TARGET, None)), (1, (None, bench.TARGET))):
-        monkeypatch.setattr(bench, "usable_cores", lambda cores=cores: cores)
+        monkeypatch.setattr(bench, "available_cores", lambda cores=cores: cores)
         found = bench.against(whole, alone, 32.0, "way")
         assert [one.median for one in found] == pytest.approx([1.0, 32.0, 50.0, 80.0])
         assert (found[2].target, found[3].target) == targets

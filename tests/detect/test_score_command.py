@@ -3,13 +3,14 @@ from __future__ import annotations
 import dataclasses
 import json
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from detect.commands.score import Quality, measured_quality
 from detect.config import EvaluateConfig
-from shared.console import console
 from shared.dataset import DatasetFolder
+from shared.faces.faceset import Faceset
 from shared.types import ClipRecord
 
 CONFIG = EvaluateConfig(device="cpu")
@@ -24,7 +25,6 @@ class CommandLine:
 
     def __call__(self, line: list[str]) -> int:
         self.lines.append(line)
-        console.configure(quiet=True)  # as the parser does
         if self.code == 0:
             path = Path(line[line.index("--out") + 1])
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -60,12 +60,26 @@ def test_some_fakes_of_each_manipulation_are_measured_once(
     assert [path.parent.name for path in files] == ["quality"]
     assert files[0].name.startswith("stripes-")
     assert notes == []
-    assert not console.quiet  # as it was
     again = CommandLine(1)
     assert measured_quality(again, folder, records, tmp_path / "b", quality(faces=(faces,)), CONFIG) == (files, [])
     assert again.lines == []
     other, _ = measured_quality(run, folder, records, tmp_path / "b", quality(clips=2, faces=(faces,)), CONFIG)
     assert other != files  # another choice of fakes is another file
+
+
+def test_facesets_are_known_by_what_they_hold(
+    folder: DatasetFolder, records: list[ClipRecord], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    """Extracted again in place, a faceset asks for new measurements; moved, it does not."""
+    digests = {"faces": "1" * 64, "moved": "1" * 64}
+    monkeypatch.setattr(Faceset, "open", lambda path: SimpleNamespace(digest=lambda: digests[path.name]))
+    run = CommandLine()
+    first, _ = measured_quality(run, folder, records, tmp_path, quality(faces=(tmp_path / "faces",)), CONFIG)
+    moved, _ = measured_quality(run, folder, records, tmp_path, quality(faces=(tmp_path / "moved",)), CONFIG)
+    assert (moved, len(run.lines)) == (first, 1)
+    digests["faces"] = "2" * 64
+    other, _ = measured_quality(run, folder, records, tmp_path, quality(faces=(tmp_path / "faces",)), CONFIG)
+    assert other != first
 
 
 def test_what_cannot_be_measured_is_said(folder: DatasetFolder, records: list[ClipRecord], tmp_path: Path):

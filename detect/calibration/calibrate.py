@@ -7,7 +7,7 @@ Written are ``calibration.json`` (the maps), ``validated.json`` (for what kind o
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal, get_args
 
@@ -29,7 +29,7 @@ from detect.config import AggregateConfig, EvaluateConfig
 from detect.data import dataset_digest
 from detect.external.settings import parse_reference
 from detect.judging import Judged, judge
-from detect.learned import clip_mark, read_learned
+from detect.learned import clip_mark, person_mark, read_learned
 from detect.scored import ScoredClip, clip_samples
 from shared.bootstrap import BootstrapSettings
 from shared.dataset import DatasetFolder
@@ -86,7 +86,7 @@ def calibrate_detector(
 
     Raises:
         UsageError: too few clips or people of a class, or a split that a calibration must not see.
-        LeakError: the detector has learned from clips of a set that is not the one it was chosen by.
+        LeakError: the detector has learned from clips or people of a set that is not the one it was chosen by.
         CheckpointError: no detector there, or a damaged one.
         ManifestError: the split is empty, or a clip is not the file the manifest means.
     """
@@ -94,16 +94,20 @@ def calibrate_detector(
     beside(detector, CALIBRATION_NAME)  # a detector that is not there is said before anything is scored
     folder = DatasetFolder.open(dataset)
     records = calibration_records(folder, split)
-    refuse_learned(folder, records, detector, split)
+    shared = refuse_learned(folder, records, detector, split)
     _refuse_few(records, config)
     judged = judge(detector, folder, records, scoring)
     aggregate, mark = aggregate_of(judged, scoring), mark_of(detector, judged)
     digest = dataset_digest(folder)
     population = population_of(judged.clips, config, dataset=folder.name, manifest_sha256=digest, split=split)
+    population = replace(population, trained_people=shared)
     fitted = fit_calibration(judged.clips, config, population, aggregate=aggregate, mark=mark)
+    if judged.predictor is not None:
+        how = replace(fitted.calibration, finder=judged.finder, frames_per_clip=scoring.frames_per_clip)
+        fitted = replace(fitted, calibration=how)
     facts = [clip_facts(folder.media_path(clip.record), clip) for clip in judged.clips]
     domain = find_domain(judged.clips, facts, dataset=folder.name, manifest_sha256=digest, split=split)
-    return _write(detector, fitted, domain, judged)
+    return _write(detector, fitted, replace(domain, weights_sha256=mark, finder=judged.finder), judged)
 
 
 def calibration_records(folder: DatasetFolder, split: str) -> list[ClipRecord]:
@@ -124,20 +128,26 @@ def calibration_records(folder: DatasetFolder, split: str) -> list[ClipRecord]:
     return records
 
 
-def refuse_learned(folder: DatasetFolder, records: Sequence[ClipRecord], detector: str | Path, split: str) -> None:
-    """Refuses clips that the detector's weights have learned from; of another maker's that is not known.
+def refuse_learned(folder: DatasetFolder, records: Sequence[ClipRecord], detector: str | Path, split: str) -> int:
+    """Refuses clips and people that the detector's weights have learned from; of another maker's that is not known.
 
     The list in the detector folder holds the train and the val clips of its training, so the val split of that very
-    set is known by there being train clips of it in the list too, and is allowed.
+    set is known by there being train clips of it in the list too, and is allowed. A set whose splits share people was
+    allowed when it was trained on, so its val split is allowed here too, and they are counted.
+
+    Returns:
+        How many people of ``records`` are also in the train clips of the detector's own set.
 
     Raises:
         LeakError: they are among ``records``.
     """
     if parse_reference(detector) is not None:
-        return
-    marks = read_learned(Path(detector)).clips
+        return 0
+    learned = read_learned(Path(detector))
+    marks = learned.clips
     seen = [record for record in records if clip_mark(record) in marks]
-    own = any(clip_mark(record) in marks for record in folder.records(split="train"))
+    of_train = [record for record in folder.records(split="train") if clip_mark(record) in marks]
+    own = bool(of_train)
     trained = [record for record in seen if not own or record.split != "val"]
     if trained:
         raise LeakError(
@@ -145,6 +155,23 @@ def refuse_learned(folder: DatasetFolder, records: Sequence[ClipRecord], detecto
             "and scores them too well",
             hint="calibrate on the val split of its training set, or on clips that are new to it",
         )
+    trained_people = _people(of_train)
+    if own:
+        known = _people([record for record in records if record.split != "val"]) & trained_people
+    else:
+        known = {person for person in _people(records) if person_mark(person) in learned.people}
+    if known:
+        raise LeakError(
+            f"the detector has learned from other clips of {len(known)} of the {len(_people(records))} people here "
+            f"({split}), and scores them otherwise than people who are new to it",
+            hint="calibrate on the val split of its training set, or on new people; people who only share a name with "
+            "one of its training set need another name in this one",
+        )
+    return len(_people(records) & trained_people)
+
+
+def _people(records: Sequence[ClipRecord]) -> set[str]:
+    return {person for record in records for person in record.identities}
 
 
 def population_of(
@@ -288,6 +315,11 @@ def _notes(calibration: Calibration) -> tuple[str, ...]:
     if calibration.population.without_face:
         notes.append(f"{calibration.population.without_face} clips without a usable face took no part.")
     ratio, population = calibration.likelihood, calibration.population
+    if population.trained_people:
+        notes.append(
+            f"{population.trained_people} people of these clips are also in clips that the detector was trained on, so "
+            "the calibration is too sure of people who are new to it."
+        )
     if not (supports(ratio.upper_bound) and supports(ratio.lower_bound)):
         fewest = min(population.people_real, population.people_fake)
         notes.append(

@@ -40,8 +40,8 @@ def calibration_text(calibration: Calibration) -> str:
     return (
         f"Probabilities by {calibration.probability.method}, at a prior of {calibration.prior:g}; likelihood ratios by "
         f"{ratio.method}, bounded to log10 {ratio.lower_bound:+.2f} to {ratio.upper_bound:+.2f} (ELUB).\n\n"
-        f"Fitted on {calibration.population}; each of these counts once in its class. Measured on people who were left "
-        f"out of the fit, in {calibration.left_out}:\n\n"
+        f"Fitted on {calibration.population}{_faces(calibration)}; each of these counts once in its class. "
+        f"Measured on people who were left out of the fit, in {calibration.left_out}:\n\n"
         f"| | value | 95 % interval |\n|---|---|---|\n{rows}\n![reliability, Tippett, PAV]({PICTURE_NAME})\n"
     )
 
@@ -80,6 +80,12 @@ def with_sections(card: str, sections: dict[str, str]) -> str:
     if not limits:
         return f"{card.rstrip()}\n\n{text}".lstrip()
     return f"{head.rstrip()}\n\n{text}{limits}{tail}"
+
+
+def _faces(calibration: Calibration) -> str:
+    """What found the faces, and in how many frames, where the calibration says."""
+    frames = f" in {calibration.frames_per_clip} frames a clip" if calibration.frames_per_clip else ""
+    return f", faces found by {calibration.finder}{frames}" if calibration.finder else ""
 
 
 def _interval(evaluation: Evaluation) -> str:

@@ -5,15 +5,18 @@ from __future__ import annotations
 import dataclasses
 from pathlib import Path
 
-from detect.calibration.files import VALIDATED_NAME, beside, detector_mark
+from detect.calibration.domain import read_domain, write_domain
+from detect.calibration.files import CALIBRATION_NAME, VALIDATED_NAME, beside, detector_mark
 from detect.calibration.maps import read_calibration, write_calibration
 from detect.export import weights_digest
 from detect.external.settings import parse_reference
-from shared.storage import sha256_file, write_bytes
+from shared.storage import sha256_file
 
 
 def carry_calibration(detector: Path, onnx: Path) -> tuple[Path, ...]:
     """Writes the calibration and the validated domain of ``detector`` beside ``onnx``, an export of it.
+
+    What lies there of an earlier export goes away first, also where there is nothing to carry.
 
     Returns:
         The files written; none where the detector has no calibration, or one of other weights.
@@ -22,14 +25,14 @@ def carry_calibration(detector: Path, onnx: Path) -> tuple[Path, ...]:
         CheckpointError: no detector there, or its calibration is damaged.
         StorageError: the disk refused.
     """
-    calibration = read_calibration(detector)
-    if calibration is None or calibration.weights_sha256 != weights_digest(detector):
-        return ()
     reference = f"onnx:{onnx}"
+    for name in (CALIBRATION_NAME, VALIDATED_NAME):
+        beside(reference, name).unlink(missing_ok=True)
+    calibration, own = read_calibration(detector), weights_digest(detector)
+    if calibration is None or calibration.weights_sha256 != own:
+        return ()
     mark = detector_mark(parse_reference(reference), sha256_file(onnx))
-    written = [write_calibration(reference, dataclasses.replace(calibration, weights_sha256=mark))]
-    validated = beside(detector, VALIDATED_NAME)
-    if validated.is_file():
-        written.append(beside(reference, VALIDATED_NAME))
-        write_bytes(written[-1], validated.read_bytes())
-    return tuple(written)
+    domain, written = read_domain(detector, own), []
+    if domain is not None:
+        written.append(write_domain(reference, dataclasses.replace(domain, weights_sha256=mark)))
+    return (write_calibration(reference, dataclasses.replace(calibration, weights_sha256=mark)), *written)

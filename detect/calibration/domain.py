@@ -51,6 +51,7 @@ class FileFacts:
         bits_per_pixel: bit rate over pixels a second.
         frame_rate: frames a second.
         codec: of the video.
+        finder: what found the faces, by name.
     """
 
     face_px: float | None
@@ -59,6 +60,7 @@ class FileFacts:
     bits_per_pixel: float | None
     frame_rate: float | None
     codec: str | None
+    finder: str | None = None
 
 
 @dataclass(frozen=True)
@@ -96,6 +98,8 @@ class Domain:
         ranges: by fact (see :class:`FileFacts`).
         codecs, renditions, manipulations: by name, how many clips.
         level: what the numbers are about.
+        weights_sha256: mark of the detector that they belong to (see :func:`detect.calibration.files.detector_mark`).
+        finder: by name, what found the faces. Both are empty in files from before they were written down.
         format: of this file.
     """
 
@@ -110,6 +114,8 @@ class Domain:
     renditions: dict[str, int] = field(default_factory=dict)
     manipulations: dict[str, int] = field(default_factory=dict)
     level: str = "clip"
+    weights_sha256: str = ""
+    finder: str = ""
     format: int = _FORMAT
 
     def outside(self, facts: FileFacts) -> tuple[Outside, ...]:
@@ -124,6 +130,9 @@ class Domain:
             known = ", ".join(self.codecs) or "none"
             what = f"the codec is {facts.codec or 'not known'}, validated: {known}"
             found.append(Outside("codec", what, facts.codec))
+        if self.finder and facts.finder and facts.finder != self.finder:
+            what = f"the faces were found by {facts.finder}, validated: {self.finder}"
+            found.append(Outside("finder", what, facts.finder))
         return tuple(found)
 
     def rows(self) -> list[tuple[str, str]]:
@@ -135,14 +144,16 @@ class Domain:
         for name in ("codecs", "renditions", "manipulations"):
             counted = ", ".join(f"{key} ({number})" for key, number in getattr(self, name).items())
             rows.append((name, counted or "none"))
-        return rows
+        return [*rows, ("finder", self.finder)] if self.finder else rows
 
     def __str__(self) -> str:
         return f"{self.real} real and {self.fake} fake clips of {self.people} people in {self.dataset} ({self.split})"
 
 
-def file_facts(info: VideoInfo, size_bytes: int, frames: Sequence[FrameScore]) -> FileFacts:
-    """The facts of one file from its container, its size and the faces that were scored in it."""
+def file_facts(
+    info: VideoInfo, size_bytes: int, frames: Sequence[FrameScore], *, finder: str | None = None
+) -> FileFacts:
+    """The facts of one file from its container, its size, the faces that were scored in it and what found them."""
     rate = float(info.frame_rate) if info.frame_rate else None
     bits = float(info.bit_rate) if info.bit_rate else None
     if bits is None and info.duration_seconds:
@@ -155,6 +166,7 @@ def file_facts(info: VideoInfo, size_bytes: int, frames: Sequence[FrameScore]) -
         bits_per_pixel=None if bits is None or rate is None else bits / (rate * info.width * info.height),
         frame_rate=rate,
         codec=info.codec,
+        finder=finder,
     )
 
 
@@ -204,19 +216,28 @@ def write_domain(detector: str | Path, domain: Domain) -> Path:
     return path
 
 
-def read_domain(detector: str | Path) -> Domain | None:
+def read_domain(detector: str | Path, mark: str = "") -> Domain | None:
     """The validated domain of the detector in a run or folder, or of the one a reference names; None when it has none.
+
+    Args:
+        detector: which.
+        mark: of the detector, if known; a domain that says it is of another one counts as none.
 
     Raises:
         CheckpointError: no detector there; the file is damaged, holds an unknown entry, or is of another format.
         UsageError: the reference leads nowhere.
     """
     path = beside(detector, VALIDATED_NAME)
-    return read_document(path, Domain, known=_FORMAT, max_bytes=_MAX_BYTES, numbered=False)
+    domain = read_document(path, Domain, known=_FORMAT, max_bytes=_MAX_BYTES, numbered=False)
+    others = domain is not None and mark and domain.weights_sha256 not in ("", mark)
+    return None if others else domain
 
 
 def domain_note(domain: Domain, facts: Sequence[FileFacts]) -> str:
-    """What to say of a set of clips beside their evaluation: how many lie outside the domain, and in what."""
+    """What to say of a set of clips beside their evaluation: how many lie outside the domain, and in what.
+
+    ``facts`` are those of clips that have a score; of others nothing is claimed that a domain could bear out.
+    """
     reasons = [domain.outside(known) for known in facts]
     count = sum(bool(each) for each in reasons)
     if not count:

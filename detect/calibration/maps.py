@@ -46,12 +46,15 @@ class Population:
     people_fake: int
     count_by: CountBy
     manipulations: tuple[str, ...] = ()
+    trained_people: int = 0
+    """How many of all people in them are also in clips that the detector was trained on."""
 
     def __str__(self) -> str:
         what = {"target": "persons", "group": "groups of people", "clip": "clips, each for itself"}[self.count_by]
         return (
             f"{self.real} real and {self.fake} fake clips of {self.dataset} ({self.split}); "
             f"{self.people_real} and {self.people_fake} {what}"
+            + (f"; {self.trained_people} people of them were trained on" if self.trained_people else "")
         )
 
 
@@ -144,6 +147,8 @@ class Calibration:
         population: what they were fitted on.
         quality: Cllr and its parts, ECE, Brier score and log loss on clips of people that were left out of the fit.
         left_out: how those people were left out, in words.
+        finder: by name, what found the faces; empty where whole clips are judged, or from before it was written down.
+        frames_per_clip: how many were taken of each clip; None likewise.
         format: of this file.
     """
 
@@ -155,6 +160,8 @@ class Calibration:
     population: Population
     quality: tuple[Evaluation, ...] = ()
     left_out: str = ""
+    finder: str = ""
+    frames_per_clip: int | None = None
     format: int = _FORMAT
 
     def __post_init__(self) -> None:
@@ -188,13 +195,20 @@ def read_calibration(detector: str | Path) -> Calibration | None:
     return read_document(beside(detector, CALIBRATION_NAME), Calibration, known=_FORMAT, max_bytes=_MAX_BYTES)
 
 
-def misfit(calibration: Calibration, weights_sha256: str, aggregate: AggregateConfig | None) -> str | None:
-    """None when the calibration belongs to scores of this detector, made this way; else what differs, as a sentence."""
+def misfit(
+    calibration: Calibration, weights_sha256: str, aggregate: AggregateConfig | None, finder: str = ""
+) -> str | None:
+    """None when the calibration belongs to scores of this detector, made this way; else what differs, as a sentence.
+
+    A ``finder`` is compared where both names are known: that of the calibration and that of the scores.
+    """
     if calibration.weights_sha256 != weights_sha256:
         return "The calibration was fitted to another detector: weights or settings differ."
     if calibration.aggregate != aggregate:
         ways = [repr(way.method) if way else "the detector itself" for way in (calibration.aggregate, aggregate)]
         return f"The calibration was fitted to clip scores made by {ways[0]}; these are by {ways[1]}, or set otherwise."
+    if finder and calibration.finder and calibration.finder != finder:
+        return f"The calibration was fitted to faces found by {calibration.finder}; these were found by {finder}."
     return None
 
 

@@ -14,7 +14,7 @@ from detect.aggregate import resolved
 from detect.calibration.curves import CalibrationData, draw_calibration
 from detect.calibration.domain import Domain, FileFacts, clip_facts, domain_note, read_domain
 from detect.calibration.files import detector_mark
-from detect.calibration.maps import Calibration, misfit, read_calibration
+from detect.calibration.maps import Calibration, Population, misfit, read_calibration
 from detect.calibration.quality import Told, people_of, quality_of
 from detect.config import AggregateConfig, EvaluateConfig
 from detect.data import dataset_digest
@@ -26,6 +26,7 @@ from shared.dataset import DatasetFolder
 from shared.scores import Evaluation
 
 _ITS_OWN = "These are the clips that the calibration was fitted on, so the numbers flatter: measure on others."
+_AMONG = "Among these are clips that the calibration was fitted on, so the numbers flatter: measure on others."
 
 
 @dataclass(frozen=True)
@@ -104,17 +105,28 @@ def calibrated(detector: str | Path, judged: Judged, folder: DatasetFolder, conf
     calibration = read_calibration(detector)
     if calibration is None:
         return Calibrated(judged.clips)
-    differs = misfit(calibration, mark_of(detector, judged), aggregate_of(judged, config))
+    mark = mark_of(detector, judged)
+    differs = misfit(calibration, mark, aggregate_of(judged, config), judged.finder)
     if differs:
         return Calibrated(judged.clips, notes=(f"No calibrated scores: {differs}",))
-    domain = read_domain(detector)
-    facts = [clip_facts(folder.media_path(clip.record), clip) for clip in judged.clips] if domain else []
+    domain = read_domain(detector, mark)
+    scored = [clip for clip in judged.clips if clip.score.logit is not None] if domain else []
+    facts = [clip_facts(folder.media_path(clip.record), clip) for clip in scored]
     clips = with_calibration(judged.clips, calibration)
     bootstrap = BootstrapSettings(replicates=config.replicates, seed=config.seed, cluster_by=config.cluster_by)
     section = calibration_section(clips, calibration, domain=domain, facts=facts, bootstrap=bootstrap)
-    if (calibration.population.manifest_sha256, calibration.population.split) == (dataset_digest(folder), config.split):
-        section = dataclasses.replace(section, notes=(*section.notes, _ITS_OWN))
+    flatters = in_sample(calibration.population, dataset_digest(folder), config.split)
+    section = dataclasses.replace(section, notes=(*section.notes, *flatters))
     return Calibrated(clips, section, picture_of(clips, calibration, folder.name) if section.evaluations else None)
+
+
+def in_sample(fitted_on: Population, manifest_sha256: str, split: str) -> tuple[str, ...]:
+    """A note where clips of a split are those of the calibration, or some of them are; else nothing."""
+    if fitted_on.manifest_sha256 != manifest_sha256:
+        return ()
+    if fitted_on.split == split:
+        return (_ITS_OWN,)
+    return (_AMONG,) if "all" in (fitted_on.split, split) else ()
 
 
 def mark_of(detector: str | Path, judged: Judged) -> str:
@@ -152,7 +164,7 @@ def calibration_section(
         clips: of one dataset, each with a truth; those without a score take no part.
         calibration: of the detector that scored them.
         domain: what the detector was validated on.
-        facts: of each clip, to be held against the domain.
+        facts: of each clip that has a score, to be held against the domain.
         bootstrap: replicates, and what is drawn.
 
     Returns:

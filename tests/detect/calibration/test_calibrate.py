@@ -22,7 +22,7 @@ from detect.calibration.card import with_sections
 from detect.calibration.carry import carry_calibration
 from detect.calibration.config import CalibrateConfig
 from detect.calibration.cross import FitSamples, left_out_llrs, left_out_odds, make_folds
-from detect.calibration.domain import read_domain
+from detect.calibration.domain import read_domain, write_domain
 from detect.calibration.maps import Calibration, misfit, read_calibration, write_calibration
 from detect.config import AggregateConfig, EvaluateConfig, FaceConfig
 from detect.evaluate import evaluate_detector
@@ -241,12 +241,31 @@ def test_both_files_go_with_a_copied_folder(done, tmp_path):
 def test_an_onnx_file_takes_the_calibration_along(done, tmp_path):
     out = tmp_path / "net.onnx"
     assert run(["detect", "export", str(done.folder), "--out", str(out), "--force"]) == 0
-    assert (tmp_path / "net.onnx.validated.json").read_bytes() == (done.folder / "validated.json").read_bytes()
     carried, predictor = read_calibration(f"onnx:{out}"), Predictor.load(Path(f"onnx:{out}"), "cpu")
     assert carried is not None
     assert misfit(carried, predictor.digest, predictor.facts.aggregate) is None
     assert misfit(done.calibration, predictor.digest, predictor.facts.aggregate) is not None
     assert replace(carried, weights_sha256=done.calibration.weights_sha256) == done.calibration
+    domain = read_domain(f"onnx:{out}", predictor.digest)
+    assert domain is not None
+    assert replace(domain, weights_sha256=done.domain.weights_sha256) == done.domain
+
+
+def test_what_an_earlier_export_left_does_not_stay_beside_a_new_one(done, untrained, tmp_path):
+    net = tmp_path / "net.onnx"
+    net.write_bytes(b"net")
+    written = carry_calibration(done.folder, net)
+    assert [path.name for path in written] == ["net.onnx.calibration.json", "net.onnx.validated.json"]
+    assert carry_calibration(untrained, net) == ()  # which has no calibration
+    assert [path.name for path in tmp_path.iterdir()] == ["net.onnx"]
+
+
+def test_a_domain_of_another_detector_is_not_carried(done, tmp_path):
+    folder = shutil.copytree(done.folder, tmp_path / "other")
+    write_domain(folder, replace(done.domain, weights_sha256=MARK))
+    net = tmp_path / "net.onnx"
+    net.write_bytes(b"net")
+    assert [path.name for path in carry_calibration(folder, net)] == ["net.onnx.calibration.json"]
 
 
 def test_a_calibration_of_other_weights_is_not_carried(done, tmp_path):
@@ -295,6 +314,34 @@ def test_clips_that_weights_learned_from_are_refused_but_not_the_val_split_of_th
         refuse_learned(other, other.records(), detector, "val")
     with pytest.raises(LeakError, match="learned from 4 of these 8 clips"):
         refuse_learned(own, [*own.records(split="train")[:4], *own.records(split="val")], detector, "all")
+
+
+def test_new_clips_of_people_that_weights_learned_from_are_refused(detector, toy_set, tmp_path, add_toy_clip):
+    own = DatasetFolder.open(toy_set)
+    used = [*own.records(split="train"), *own.records(split="val")]
+    (detector / LEARNED_NAME).write_text(json.dumps(learned_document(used)))
+    other = DatasetFolder.init(tmp_path / "other", "other")
+    add_toy_clip(other, "again", "ann", forged=(0, 1))
+    add_toy_clip(other, "new-swapped", "new", "bob")
+    with pytest.raises(LeakError, match="other clips of 1 of the 1 people here") as caught:
+        refuse_learned(other, [replace(other.records()[0], sha256="e" * 64)], detector, "all")
+    assert "new people" in str(caught.value.hint)
+    with pytest.raises(LeakError, match="of 1 of the 2 people"):  # as the source of a fake
+        refuse_learned(other, [replace(other.records()[1], sha256="f" * 64)], detector, "all")
+    assert refuse_learned(own, own.records(split="val"), detector, "val") == 0
+    added = replace(own.records(split="train")[0], split=None, sha256="d" * 64)
+    with pytest.raises(LeakError, match="other clips of 1 of the"):
+        refuse_learned(own, [*own.records(split="val"), added], detector, "all")
+
+
+def test_people_that_a_val_split_shares_with_its_training_are_counted(detector, toy_set, of_many):
+    own = DatasetFolder.open(toy_set)
+    used = [*own.records(split="train"), *own.records(split="val")]
+    (detector / LEARNED_NAME).write_text(json.dumps(learned_document(used)))
+    leaky = replace(own.records(split="val")[0], target_identity="ann", sha256="e" * 64)
+    assert refuse_learned(own, [*own.records(split="val"), leaky], detector, "val") == 1
+    assert str(replace(of_many.population, trained_people=1)).endswith("; 1 people of them were trained on")
+    assert "trained on" not in str(of_many.population)
 
 
 def test_a_table_of_scores_is_calibrated_beside_its_file(calibration_set, tmp_path):
@@ -367,7 +414,7 @@ def test_an_evaluation_says_how_good_calibrated_scores_are(done, calibration_set
     assert section is not None
     assert [each.metric for each in section.evaluations] == ["cllr", "cllr_min", "cllr_cal", "ece", "brier", "log_loss"]
     assert [part.by for part in section.parts] == ["known", "manipulation"]
-    assert any("of 24 clips lie outside" in note for note in section.notes)  # the one in which no face was found
+    assert any("All 23 clips lie in" in note for note in section.notes)  # without the one in which no face was found
     document = json.loads((folder / "evaluation.json").read_text())
     assert document["calibration"]["evaluations"][0]["metric"] == "cllr"
     lines = [json.loads(line) for line in (folder / "scores.jsonl").read_text().splitlines()]
@@ -379,6 +426,19 @@ def test_an_evaluation_says_how_good_calibrated_scores_are(done, calibration_set
     assert "Calibrated scores" in page
     assert "manipulations of the calibration (11 + 12)" in page
     assert (folder / "calibration.png").stat().st_size > 10_000
+
+
+def test_faces_of_another_finder_are_not_called_calibrated(done, untrained, calibration_set, tmp_path):
+    assert (done.calibration.finder, done.domain.finder) == ("toy", "toy")
+    assert done.calibration.frames_per_clip == 2
+    assert done.domain.weights_sha256 == done.calibration.weights_sha256
+    assert "faces found by toy in 2 frames a clip" in (done.folder / "README.md").read_text()
+    folder = shutil.copytree(done.folder, tmp_path / "net")
+    write_calibration(folder, replace(done.calibration, finder="yunet"))
+    result, _ = evaluate_detector(folder, calibration_set, replace(SCORING, split="val", replicates=5),
+                                  out=tmp_path / "evaluation")  # fmt: skip
+    assert result.calibration is None
+    assert any("faces found by yunet; these were found by toy" in note for note in result.notes)
 
 
 def test_scores_made_otherwise_are_not_called_calibrated(done, calibration_set, tmp_path):

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import dataclasses
 import json
 from pathlib import Path
 
@@ -139,6 +140,22 @@ def test_a_calibration_of_other_scores_is_not_used(make_calibration):
     assert "these are by 'mean'" in str(misfit(calibration, mark, AggregateConfig(method="mean")))
     assert "these are by the detector itself" in str(misfit(calibration, mark, None))
     assert "set otherwise" in str(misfit(calibration, mark, AggregateConfig(min_track_share=0.5)))
+
+
+def test_a_calibration_of_another_finders_faces_is_not_used(folder, make_calibration):
+    unknown = make_calibration()
+    calibration = dataclasses.replace(unknown, finder="yunet", frames_per_clip=32)
+    mark, aggregate = calibration.weights_sha256, calibration.aggregate
+    assert misfit(calibration, mark, aggregate, "yunet") is None
+    assert "found by yunet; these were found by dlib" in str(misfit(calibration, mark, aggregate, "dlib"))
+    assert misfit(calibration, mark, aggregate) is None
+    assert misfit(unknown, mark, aggregate, "dlib") is None
+    path = write_calibration(folder, calibration)
+    assert read_calibration(folder) == calibration
+    older = json.loads(path.read_text())
+    del older["finder"], older["frames_per_clip"], older["population"]["trained_people"]
+    path.write_text(json.dumps(older))
+    assert read_calibration(folder) == unknown
 
 
 def test_a_calibration_lies_in_the_folder_or_beside_the_file(folder, tmp_path):

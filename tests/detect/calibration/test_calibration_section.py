@@ -12,7 +12,7 @@ from detect.calibration.curves import CalibrationData, draw_calibration
 from detect.calibration.fit import person_weights
 from detect.calibration.likelihood import cllr_min, probability_metrics, ratio_metrics
 from detect.calibration.quality import QUALITY, Told, drawn_quality, people_of, quality_of
-from detect.calibration.section import calibration_section, told_of, with_calibration
+from detect.calibration.section import calibration_section, in_sample, told_of, with_calibration
 from detect.config import AggregateConfig
 from detect.scored import ScoredClip, scored_clip
 from shared.bootstrap import BootstrapSettings
@@ -144,6 +144,18 @@ def test_known_and_new_manipulations_stand_beside_each_other(clips, make_calibra
     assert section.fitted_on.startswith("30 real and 40 fake clips of toy (val)")
     assert (section.prior, section.lower_bound, section.upper_bound) == (0.5, -1.5, 1.5)
     assert "does not say" in section.notes[-1]
+
+
+@pytest.mark.parametrize(
+    ("fitted", "measured", "said"),
+    [("val", "val", "These are the clips"), ("val", "all", "Among these"), ("all", "val", "Among these"),
+     ("all", "all", "These are the clips"), ("val", "test", None)],
+)  # fmt: skip
+def test_clips_that_the_calibration_was_fitted_on_are_said(make_calibration, fitted, measured, said):
+    population = dataclasses.replace(make_calibration().population, split=fitted)
+    notes = in_sample(population, population.manifest_sha256, measured)
+    assert [note.startswith(said) for note in notes] == ([] if said is None else [True])
+    assert in_sample(population, "d" * 64, measured) == ()
 
 
 def test_real_clips_alone_give_a_section_without_measures(clips, make_calibration):

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import dataclasses
 import json
 from fractions import Fraction
 from pathlib import Path
@@ -89,6 +90,27 @@ def test_a_note_on_many_clips_says_how_many_and_in_what():
     note = domain_note(domain(), [INSIDE, small, old])
     assert note.startswith("2 of 3 clips lie outside")
     assert note.endswith("by the codec (1), the faces' width (2).")
+
+
+def test_another_finder_lies_outside_where_both_are_known():
+    found_by = dataclasses.replace(domain(), finder="yunet")
+    assert found_by.outside(dataclasses.replace(INSIDE, finder="yunet")) == ()
+    assert found_by.outside(INSIDE) == ()
+    outside = found_by.outside(dataclasses.replace(INSIDE, finder="dlib"))
+    assert [(each.fact, each.text) for each in outside] == [
+        ("finder", "the faces were found by dlib, validated: yunet")
+    ]  # fmt: skip
+    assert file_facts(video(), 999, [], finder="dlib").finder == "dlib"
+    assert dict(found_by.rows())["finder"] == "yunet"
+
+
+def test_a_domain_of_another_detector_counts_as_none(folder):
+    write_domain(folder, domain())
+    assert read_domain(folder, "a" * 64) == domain()  # from before it was written down
+    own = dataclasses.replace(domain(), weights_sha256="a" * 64)
+    write_domain(folder, own)
+    assert read_domain(folder) == read_domain(folder, "a" * 64) == own
+    assert read_domain(folder, "b" * 64) is None
 
 
 def test_the_lines_of_a_table():

@@ -124,11 +124,13 @@ def open_session(path: Path, device: Device | None = None) -> Any:
         UsageError: ONNX Runtime is not installed.
     """
     try:
+        import onnx
         import onnxruntime
     except ImportError as error:
-        raise UsageError("ONNX files need onnxruntime", hint="pip install 'assay[onnx]'") from error
+        raise UsageError("ONNX files need onnx and onnxruntime", hint="pip install 'assay[onnx]'") from error
     if path.stat().st_size > _MAX_FILE_BYTES:
         raise CheckpointError(f"{path} is larger than 4 GiB", hint="this is not a detector")
+    _check_whole(onnx, path)
     providers = ["CPUExecutionProvider"]
     if (
         device is not None
@@ -146,6 +148,19 @@ def open_session(path: Path, device: Device | None = None) -> Any:
     if len(session.get_inputs()) != 1:
         raise CheckpointError(f"{path} takes {len(session.get_inputs())} inputs", hint="a detector takes one")
     return session
+
+
+def _check_whole(onnx: Any, path: Path) -> None:
+    """Refuses weights in other files: the digest of this one, to which scores and calibration belong, is not theirs."""
+    try:
+        graph = onnx.load(path, load_external_data=False).graph
+    except Exception as error:
+        raise CheckpointError(f"{path} is no ONNX network: {error}", hint="export it again") from error
+    held = [*graph.initializer, *(one.t for node in graph.node for one in node.attribute if one.HasField("t"))]
+    if any(tensor.data_location == onnx.TensorProto.EXTERNAL for tensor in held):
+        raise CheckpointError(
+            f"{path} keeps weights in other files", hint="make it one: onnx.save(onnx.load(FILE), NEW), up to 2 GiB"
+        )
 
 
 def _own_facts(session: Any, path: Path) -> DetectorFacts | None:

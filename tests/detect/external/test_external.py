@@ -78,6 +78,17 @@ def test_outputs_become_logits_positive_for_fake():
     assert np.isfinite(probability_to_logit(1.0))
 
 
+def test_weights_outside_an_onnx_file_are_refused(net_file: Path, tmp_path: Path):
+    onnx = pytest.importorskip("onnx")
+    model = onnx.load(net_file)
+    weights = onnx.numpy_helper.from_array(np.ones(8, np.float32), "spare")
+    model.graph.initializer.append(weights)
+    path = tmp_path / "net.onnx"
+    onnx.save(model, path, save_as_external_data=True, location="net.onnx.data", size_threshold=0)
+    with pytest.raises(CheckpointError, match="weights in other files"):
+        Predictor.load(Path(f"onnx:{path}{SEEN}"), CPU)
+
+
 def test_an_onnx_file_is_scored_in_any_batch_and_colour_order(net_file: Path):
     red = Predictor.load(Path(f"onnx:{net_file}{SEEN}"), CPU)
     np.testing.assert_allclose(red.logits(faces(), batch=2), [0, 0.2, 0.4], atol=1e-5)

@@ -54,13 +54,15 @@ def worth_of(detector: str | Path, predictor: Predictor, score: float | None, fa
     """
     if score is None:
         return Worth(None, "Nothing was scored, so nothing can be said about a probability or a likelihood ratio.")
-    domain, calibration = read_domain(detector), read_calibration(detector)
-    outside = () if domain is None else (*domain.outside(facts), *_other_finder(predictor, finder))
+    mark = detector_mark(parse_reference(detector), predictor.digest)
+    domain, calibration = read_domain(detector, mark), read_calibration(detector)
+    # A domain that knows its finder has said so among its facts.
+    other = () if domain is None or domain.finder else _other_finder(predictor, finder)
+    outside = () if domain is None else (*domain.outside(facts), *other)
     told = "" if domain is None else str(domain)
     if calibration is None:
         return Worth(None, NOT_CALIBRATED, outside, told)
-    mark = detector_mark(parse_reference(detector), predictor.digest)
-    differs = misfit(calibration, mark, predictor.facts.aggregate)
+    differs = misfit(calibration, mark, predictor.facts.aggregate, finder)
     if differs:
         return Worth(None, f"{differs} It is not used.", outside, told)
     holds = domain is not None and not outside

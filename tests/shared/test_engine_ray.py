@@ -33,6 +33,8 @@ def cluster() -> Iterator[Any]:
     """Two nodes of one core each. The settings shorten what a lost node costs."""
     from ray.cluster_utils import Cluster
 
+    # Where the tests were started in the background, Ctrl-C is ignored, and workers would inherit that.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
     # Workers need not import this file, and with it torch, for each test.
     ray.cloudpickle.register_pickle_by_value(sys.modules[__name__])
     small = {"num_cpus": 1, "object_store_memory": 80_000_000, "include_log_monitor": False}
@@ -50,6 +52,7 @@ def cluster() -> Iterator[Any]:
     yield cluster
     ray.shutdown()
     cluster.shutdown()
+    signal.signal(signal.SIGINT, before)
     ray.cloudpickle.unregister_pickle_by_value(sys.modules[__name__])
     logging.getLogger("ray").setLevel(logging.NOTSET)
 

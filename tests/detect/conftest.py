@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 from collections.abc import Callable, Sequence
 from fractions import Fraction
 from pathlib import Path
@@ -13,11 +14,12 @@ import torch
 
 from detect.calibration.maps import Calibration, LikelihoodMap, Population, ProbabilityMap
 from detect.config import AggregateConfig, AugmentConfig, FaceConfig, TrainConfig
+from detect.scored import ScoredClip, scored_clip
 from shared.dataset import DatasetFolder
 from shared.faces.align import mean_in_crop
 from shared.faces.boxes import box_around
 from shared.faces.finder import finders
-from shared.scores import Evaluation
+from shared.scores import Evaluation, FrameScore
 from shared.storage import sha256_file
 from shared.types import ClipId, ClipRecord, Face, FrameLabel, Timestamp
 from shared.video import Encoding, VideoWriter
@@ -131,6 +133,48 @@ def fill(dataset: DatasetFolder) -> None:
                 add_clip(dataset, person, person)
                 add_clip(dataset, f"{person}-faked", person, people[place - 1])
     dataset.assign_groups(GROUPS)  # type: ignore[arg-type]
+
+
+def record_of(person: str, made: str | None = None, *, rendition: str = "c23", **factors: str) -> ClipRecord:
+    """A clip that is nowhere: real, or a fake by ``made`` with the face of the person's own stranger."""
+    name = f"{person}-{rendition}"
+    return ClipRecord(
+        id=ClipId("set", made, name),
+        kind="real" if made is None else "swap",
+        label="real" if made is None else "fake",
+        path=f"media/{made or 'real'}/{name}.mp4",
+        sha256=hashlib.sha256(f"{made}/{name}".encode()).hexdigest(),
+        target_identity=person,
+        source_identity=None if made is None else f"{person}-other",
+        rights="synthetic",
+        frames=10,
+        width=64,
+        height=64,
+        codec="h264",
+        rendition=rendition,
+        factors=factors,
+    )
+
+
+def scored_as(
+    person: str, logit: float | None, made: str | None = None, *, rendition: str = "c23", **factors: str
+) -> ScoredClip:
+    """Such a clip with one face of that logit in its first frame; None: no face was found."""
+    record = record_of(person, made, rendition=rendition, **factors)
+    frames = [] if logit is None else [FrameScore(record.id, 0, 0.0, 0, logit, (0, 0, 9, 9))]
+    return scored_clip(record, frames, [record.label] * len(frames), frames_read=1, config=AggregateConfig())
+
+
+@pytest.fixture(scope="session")
+def make_record() -> Callable[..., ClipRecord]:
+    """See :func:`record_of`."""
+    return record_of
+
+
+@pytest.fixture(scope="session")
+def make_scored() -> Callable[..., ScoredClip]:
+    """See :func:`scored_as`."""
+    return scored_as
 
 
 @pytest.fixture(scope="session", autouse=True)

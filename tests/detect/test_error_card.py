@@ -1,11 +1,11 @@
 from __future__ import annotations
 
-import hashlib
+from collections.abc import Callable
 
 import numpy as np
 import pytest
 
-from detect.config import AggregateConfig, FaceConfig
+from detect.config import FaceConfig
 from detect.data import CropRequest, find_faces
 from detect.error_card import (
     ITA_GROUPS,
@@ -17,52 +17,36 @@ from detect.error_card import (
     measure_labels,
     record_factors,
 )
-from detect.scored import ScoredClip, scored_clip
+from detect.scored import ScoredClip
 from shared.bootstrap import BootstrapSettings
 from shared.dataset import DatasetFolder
 from shared.faces.align import mean_in_crop
 from shared.faces.finder import make_finder
-from shared.scores import FrameScore
-from shared.types import ClipId, ClipRecord, FrameLabel
+from shared.types import ClipId, FrameLabel
 
+Make = Callable[..., ScoredClip]
 DRAWS = BootstrapSettings(replicates=50)
-
-
-def scored(name: str, logit: float | None, made: str | None = None, **factors: str) -> ScoredClip:
-    record = ClipRecord(
-        id=ClipId("set", made, name),
-        kind="real" if made is None else "swap",
-        label="real" if made is None else "fake",
-        path=f"media/{made}/{name}.mp4",
-        sha256=hashlib.sha256(f"{made}/{name}".encode()).hexdigest(),
-        target_identity=name,
-        source_identity=None if made is None else f"{name}-other",
-        rights="synthetic",
-        frames=4,
-        width=64,
-        height=64,
-        codec="h264",
-        factors=factors,
-    )
-    frames = [] if logit is None else [FrameScore(record.id, 0, 0.0, 0, logit, (0, 0, 9, 9))]
-    return scored_clip(record, frames, [record.label] * len(frames), frames_read=1, config=AggregateConfig())
 
 
 def cards(clips: list[ScoredClip], clusters: list[int]) -> dict:
     return {(row.factor, row.value): row for row in error_card(clips, np.array(clusters), 0.0, bootstrap=DRAWS)}
 
 
-CLIPS = [
-    scored("ann", -1.0), scored("bob", 2.0), scored("cid", None),
-    scored("ann", 1.0, "dfl", paste="alpha"), scored("bob", 3.0, "dfl", paste="poisson"),
-    scored("ann", -2.0, "fomm", paste="alpha"), scored("bob", -0.5, "fomm", paste="poisson"),
-    scored("cid", None, "fomm", paste="alpha"),
-]  # fmt: skip
+@pytest.fixture(scope="module")
+def clips(make_scored: Make) -> list[ScoredClip]:
+    return [
+        make_scored("ann", -1.0), make_scored("bob", 2.0), make_scored("cid", None),
+        make_scored("ann", 1.0, "dfl", paste="alpha"), make_scored("bob", 3.0, "dfl", paste="poisson"),
+        make_scored("ann", -2.0, "fomm", paste="alpha"), make_scored("bob", -0.5, "fomm", paste="poisson"),
+        make_scored("cid", None, "fomm", paste="alpha"),
+    ]  # fmt: skip
+
+
 OWNERS = [0, 1, 2, 0, 1, 0, 1, 2]
 
 
-def test_rates_by_hand():
-    rows = cards(CLIPS, OWNERS)
+def test_rates_by_hand(clips: list[ScoredClip]):
+    rows = cards(clips, OWNERS)
     everything = rows["all", "all"]
     assert (everything.fakes, everything.missed, everything.reals, everything.alarms) == (4, 2, 2, 1)
     assert (everything.miss_rate.value, everything.alarm_rate.value, everything.no_face) == (0.5, 0.5, 2)
@@ -75,20 +59,20 @@ def test_rates_by_hand():
     assert ("codec", "h264") not in rows  # one value groups nothing
 
 
-def test_the_order_of_clips_changes_no_rate():
+def test_the_order_of_clips_changes_no_rate(clips: list[ScoredClip]):
     """Rates by class must not rely on real clips standing first."""
     rng = np.random.default_rng(0)
-    order = rng.permutation(len(CLIPS))
-    shuffled = cards([CLIPS[n] for n in order], [OWNERS[n] for n in order])
-    for key, row in cards(CLIPS, OWNERS).items():
+    order = rng.permutation(len(clips))
+    shuffled = cards([clips[n] for n in order], [OWNERS[n] for n in order])
+    for key, row in cards(clips, OWNERS).items():
         other = shuffled[key]
         assert (row.missed, row.alarms, row.fakes, row.reals) == (other.missed, other.alarms, other.fakes, other.reals)
 
 
-def test_the_most_missed_come_first_and_large_groups_are_not_flagged():
-    many = [scored(f"r{n}", -1.0) for n in range(10)]
-    many += [scored(f"f{n}", 1.0 if n % 2 else -1.0, "dfl") for n in range(10)]
-    many += [scored(f"g{n}", 1.0, "fomm") for n in range(3)]
+def test_the_most_missed_come_first_and_large_groups_are_not_flagged(make_scored: Make):
+    many = [make_scored(f"r{n}", -1.0) for n in range(10)]
+    many += [make_scored(f"f{n}", 1.0 if n % 2 else -1.0, "dfl") for n in range(10)]
+    many += [make_scored(f"g{n}", 1.0, "fomm") for n in range(3)]
     found = error_card(many, np.arange(23), 0.0, bootstrap=DRAWS)
     made = [row for row in found if row.factor == "manipulation"]
     assert [(row.value, row.small) for row in made] == [("dfl", False), ("fomm", True)]
@@ -96,9 +80,9 @@ def test_the_most_missed_come_first_and_large_groups_are_not_flagged():
     assert error_card([], np.array([], int), 0.0) == ()
 
 
-def test_no_error_at_all_is_no_certainty():
+def test_no_error_at_all_is_no_certainty(make_scored: Make):
     """Every replicate of a bootstrap would be zero; the exact bound of n draws without an error is 1 - 0.025^(1/n)."""
-    clips = [scored(f"f{n}", 1.0, "dfl") for n in range(8)]
+    clips = [make_scored(f"f{n}", 1.0, "dfl") for n in range(8)]
     row = error_card(clips, np.repeat(np.arange(4), 2), 0.0, bootstrap=DRAWS)[0]
     assert (row.miss_rate.value, row.miss_rate.low) == (0.0, 0.0)
     assert row.miss_rate.high == pytest.approx(1 - 0.025**0.25)
@@ -115,8 +99,8 @@ def test_face_widths_come_from_labels_where_no_face_was_found_for_us():
     assert measure_labels([*labels, blind]) == {clip: {"face width": "96 to 128 px"}}
 
 
-def test_digests_and_measurements_group_nothing():
-    clips = [scored(f"f{n}", 1.0, "dfl", recipe="0123456789abcdef", gain=f"{n / 7:.3f}") for n in range(30)]
+def test_digests_and_measurements_group_nothing(make_scored: Make):
+    clips = [make_scored(f"f{n}", 1.0, "dfl", recipe="0123456789abcdef", gain=f"{n / 7:.3f}") for n in range(30)]
     assert {row.factor for row in error_card(clips, np.arange(30), 0.0, bootstrap=DRAWS)} == {"all"}
     assert "recipe" not in record_factors(clips[0].record)
 

@@ -1,14 +1,14 @@
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 import re
+from collections.abc import Callable
 from html.parser import HTMLParser
 
 import numpy as np
 import pytest
 
-from detect.config import AggregateConfig, EvaluateConfig
+from detect.config import EvaluateConfig
 from detect.evaluate import evaluate_clips
 from detect.evaluation import EvaluationResult
 from detect.evaluation_page import render_page, summary
@@ -16,47 +16,25 @@ from detect.evaluation_plots import draw_error_card, draw_parts, draw_region_par
 from detect.learned import Learned, learned_document
 from detect.localize import Localisation
 from detect.regions import RegionReport
-from detect.scored import ScoredClip, scored_clip
-from shared.scores import Evaluation, FrameScore
-from shared.types import ClipId, ClipRecord
+from detect.scored import ScoredClip
+from shared.scores import Evaluation
+from shared.types import ClipId
 
 PNG = b"\x89PNG\r\n\x1a\n"
 HOSTILE = '<script>alert("$x^{")</script>'
 
 
-def clip(person: str, made: str | None, logit: float | None, *, rendition: str = "c23", **factors: str) -> ScoredClip:
-    name = f"{person}-{rendition}"
-    record = ClipRecord(
-        id=ClipId("set", made, name),
-        kind="real" if made is None else "swap",
-        label="real" if made is None else "fake",
-        path=f"media/{made}/{name}.mp4",
-        sha256=hashlib.sha256(f"{made}/{name}".encode()).hexdigest(),
-        target_identity=person,
-        source_identity=None if made is None else f"{person}-other",
-        rights="synthetic",
-        frames=50,
-        width=64,
-        height=64,
-        codec="h264",
-        rendition=rendition,
-        factors=factors,
-    )
-    frames = [] if logit is None else [FrameScore(record.id, 0, 0.0, 0, logit, (0, 0, 9, 9))]
-    return scored_clip(record, frames, [record.label] * len(frames), frames_read=1, config=AggregateConfig())
-
-
 @pytest.fixture(scope="module")
-def clips() -> list[ScoredClip]:
+def clips(make_scored: Callable[..., ScoredClip]) -> list[ScoredClip]:
     found = []
     for number in range(6):
         person, shift = f"p{number}", number / 4
         for rendition in ("c23", "c40"):
-            found.append(clip(person, None, shift - 1, rendition=rendition))
+            found.append(make_scored(person, shift - 1, rendition=rendition))
             paste = HOSTILE if number % 2 else "alpha"
-            found.append(clip(person, "dfl", 2 - shift, rendition=rendition, paste=paste))
-            found.append(clip(person, "fomm", 0.2, rendition=rendition, paste=paste))
-    return [*found, clip("p0", "dfl", None, rendition="c99")]
+            found.append(make_scored(person, 2 - shift, "dfl", rendition=rendition, paste=paste))
+            found.append(make_scored(person, 0.2, "fomm", rendition=rendition, paste=paste))
+    return [*found, make_scored("p0", None, "dfl", rendition="c99")]
 
 
 def evaluated(clips: list[ScoredClip], **more: object) -> EvaluationResult:

@@ -23,11 +23,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from shared.dataset import DatasetFolder
-from shared.dataset_files import with_digests
-from shared.dataset_layout import FRAMES, SETTINGS
+from shared.dataset.files import with_digests
+from shared.dataset.layout import FRAMES, SETTINGS
+from shared.dataset.manifest import encode_record
 from shared.errors import AssayError, RunError
 from shared.faces.align import MEAN_FACE
-from shared.manifest import encode_record
 from shared.storage import sha256_file, write_text
 from shared.types import Timestamp
 from shared.video import VideoWriter
@@ -153,7 +153,7 @@ def run_build(settings: str, out: str, jobs: int) -> None:
     from forge.building.build import build_set
     from forge.building.spec import load_spec
     from shared.console import console
-    from shared.engine import LocalEngine
+    from shared.engine.local import LocalEngine
 
     console.configure(quiet=True)
     build_set(load_spec(Path(settings)), Path(out), engine=LocalEngine(jobs))

@@ -19,8 +19,8 @@ from detect.calibration.config import CalibrateConfig, LikelihoodMethod, Probabi
 from detect.calibration.curves import CalibrationData, draw_calibration
 from detect.calibration.quality import Told, drawn_quality
 from detect.config import AggregateConfig
-from detect.scored import ScoredClip, clip_samples, scored_clip
-from shared.scores import FrameScore
+from detect.scoring.samples import ScoredClip, clip_samples, scored_clip
+from shared.results.scores import FrameScore
 from shared.types import ClipId, ClipRecord
 
 FRESH_PEOPLE = 3000

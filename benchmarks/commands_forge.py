@@ -26,8 +26,8 @@ def swap_quality(
 ) -> None:
     """Two people, both directions, measured on the last fifth of each clip, which is not trained on."""
     from benchmarks.swap_quality import measure
-    from forge.config import TrainConfig
-    from forge.swap_config import BlendConfig, SwapConfig
+    from forge.swapping.config import BlendConfig, SwapConfig
+    from forge.training.config import TrainConfig
     from shared.config import load_toml
 
     trained = load_toml(TrainConfig, config, overrides={"minutes": minutes, "device": device})

@@ -14,8 +14,8 @@ from benchmarks.typed import do
 from forge.building.steps import fitted
 from shared.dataset import DatasetFolder
 from shared.errors import UsageError
-from shared.renditions import on_clock, resized_picture
 from shared.video import Encoding, VideoReader, VideoWriter, probe
+from shared.video.renditions import on_clock, resized_picture
 
 PASTES: tuple[tuple[str, ...], ...] = (
     ("--color", "lct", "--blend", "alpha", "--sharpen", "2"),

@@ -18,18 +18,25 @@ from typing import Any
 import numpy as np
 
 from detect.config import EvaluateConfig, TrainConfig
-from detect.data import dataset_digest
-from detect.export import WEIGHTS_NAME, detector_folder
-from detect.external.reference import parse_reference
-from detect.forged_masks import ForgedMasks
-from detect.judging import Judged, judge
-from detect.localize import DEFAULT_THRESHOLD, LEVELS, DrawnFaces, choose_threshold, draw_faces, face_ious
-from detect.train import train_detector
+from detect.data.crops import dataset_digest
+from detect.data.masks import ForgedMasks
+from detect.evaluation.localization import (
+    DEFAULT_THRESHOLD,
+    LEVELS,
+    DrawnFaces,
+    choose_threshold,
+    draw_faces,
+    face_ious,
+)
+from detect.models.checkpoint import WEIGHTS_NAME, detector_folder
+from detect.models.external.reference import parse_reference
+from detect.scoring.dataset import Judged, judge
+from detect.training.train import train_detector
 from shared.config import digest, from_mapping, read_toml, to_mapping
 from shared.console import console
 from shared.dataset import DatasetFolder
 from shared.errors import ConfigError, UsageError
-from shared.faces.faceset import Faceset
+from shared.faces.facesets.reader import Faceset
 from shared.storage import sha256_file, write_text
 from shared.types import ClipRecord
 

@@ -10,7 +10,7 @@ from benchmarks.detectors import Scores, counted, judge_baseline, load_settings,
 from benchmarks.detectors_table import calibration_cells, cells, draw, markdown, measurements, region_cells
 from benchmarks.schema import Result, new_result
 from shared.dataset import DatasetFolder
-from shared.faces.faceset import Faceset
+from shared.faces.facesets.reader import Faceset
 
 
 def report(

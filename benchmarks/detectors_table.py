@@ -15,8 +15,8 @@ from benchmarks.detectors import Scores, left_out
 from benchmarks.schema import Measurement
 from detect.calibration.fit import fit_probability, person_weights
 from detect.calibration.likelihood import fit_likelihood, probability_metrics, ratio_metrics
-from detect.curves import INK, STYLE
 from shared.bootstrap import draw_clusters
+from shared.plots import INK, STYLE
 from shared.types import ClipRecord
 
 _REPLICATES = 2000

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from forge.quality import holdout
+from forge.quality.measure import holdout
 from shared.errors import UsageError
-from shared.faces.faceset import Faceset
+from shared.faces.facesets.reader import Faceset
 from shared.sampling import evenly_spaced
 from shared.storage import sha256_file
 from shared.types import Timestamp

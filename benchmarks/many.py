@@ -16,16 +16,16 @@ import numpy as np
 
 from benchmarks.held_out import excerpt, pair_up
 from benchmarks.schema import Measurement
-from forge.pipeline import swap_clip
-from forge.quality import Instruments, measure_swap, person_from
-from forge.quality_fair import embedder_in_loss
-from forge.quality_result import UNITS, SwapQuality
-from forge.quality_summary import summarise
-from forge.swap_config import SwapConfig
+from forge.quality.leakage import embedder_in_loss
+from forge.quality.measure import Instruments, measure_swap, person_from
+from forge.quality.result import UNITS, SwapQuality
+from forge.quality.summary import summarise
+from forge.swapping.clip import swap_clip
+from forge.swapping.config import SwapConfig
 from shared.bootstrap import BootstrapSettings, mean_interval
 from shared.dataset import DatasetFolder
 from shared.errors import FinderError, UsageError
-from shared.faces.finder import FaceFinder, make_finder
+from shared.faces.finders.finder import FaceFinder, make_finder
 from shared.faces.identity import IdentityEmbedder, make_embedder
 from shared.video import VideoReader
 

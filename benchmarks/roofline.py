@@ -13,12 +13,12 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from benchmarks.schema import Measurement
-from forge.config import TrainConfig
-from forge.data import PLANES, FaceBank, stored_side_px
-from forge.loss_config import AdversarialConfig, LossConfig
 from forge.models import build_swapper
 from forge.models.contract import Option
-from forge.trainer import SwapTrainer
+from forge.training.config import TrainConfig
+from forge.training.data import PLANES, FaceBank, stored_side_px
+from forge.training.loss_config import AdversarialConfig, LossConfig
+from forge.training.trainer import SwapTrainer
 from shared.device import Device, pick_device, seed_everything
 
 _IDENTITIES = ("one", "other")

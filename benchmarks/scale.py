@@ -19,13 +19,13 @@ import pyarrow.parquet as pq
 
 from benchmarks.schema import Measurement, peak_memory_mb
 from shared.dataset import verify_dataset
-from shared.dataset_card import render_card
-from shared.dataset_layout import CARD, FRAMES, MANIFEST, DatasetInfo, masks_for, media_for, write_info
-from shared.dataset_seal import write_seal
+from shared.dataset.card import render_card
+from shared.dataset.layout import CARD, FRAMES, MANIFEST, DatasetInfo, masks_for, media_for, write_info
+from shared.dataset.manifest import FRAME_SCHEMA, read_manifest, write_manifest
+from shared.dataset.seal import write_seal
+from shared.dataset.splits import find_leaks, split_by_identity
 from shared.errors import StorageError
-from shared.manifest import FRAME_SCHEMA, read_manifest, write_manifest
-from shared.signing import SigningIdentity
-from shared.splits import find_leaks, split_by_identity
+from shared.provenance.identity import SigningIdentity
 from shared.storage import write_text
 from shared.types import ClipId, ClipRecord
 
@@ -91,7 +91,7 @@ def _timed(times: dict[str, float], name: str, work: Callable[[], T]) -> T:
 def _split(records: list[ClipRecord]) -> list[ClipRecord]:
     assigned = split_by_identity(records, seed=1)
     if find_leaks(assigned):
-        raise StorageError("the splits leak", hint="a fault in shared.splits")
+        raise StorageError("the splits leak", hint="a fault in shared.dataset.splits")
     return assigned
 
 

@@ -26,7 +26,8 @@ from forge.building.build import BuildResult, build_set
 from forge.building.estimate import RATES
 from forge.building.spec import load_spec
 from shared.actors import cast, film
-from shared.engine import Engine, Task, make_engine
+from shared.engine import make_engine
+from shared.engine.tasks import Engine, Task
 from shared.errors import RunError, UsageError
 from shared.storage import write_text
 from shared.video import probe

@@ -24,21 +24,21 @@ from torch.utils.flop_counter import FlopCounterMode
 from benchmarks.roofline import matrix_rate
 from benchmarks.schema import Measurement, timed_rates
 from detect.config import EvaluateConfig, FaceConfig, ScoreConfig
-from detect.data import faces_folder
-from detect.export import DetectorFacts, save_detector
-from detect.judging import judge
+from detect.data.crops import faces_folder
 from detect.models import Detector, build_detector
-from detect.predictor import Predictor
-from detect.scored import score_clips
-from detect.scoring import score_video
+from detect.models.checkpoint import DetectorFacts, save_detector
+from detect.models.predictor import Predictor
+from detect.scoring.dataset import judge
+from detect.scoring.samples import score_clips
+from detect.scoring.video import score_video
 from shared.dataset import DatasetFolder
-from shared.dataset_real import add_real_clip
+from shared.dataset.real import add_real_clip
 from shared.device import Device, pick_device, seed_everything
-from shared.engine import available_cores
+from shared.engine.local import available_cores
 from shared.errors import UsageError
 from shared.faces.align import align
-from shared.faces.faceset import encode_crop
-from shared.faces.finder import FaceFinder, make_finder
+from shared.faces.facesets.reader import encode_crop
+from shared.faces.finders.finder import FaceFinder, make_finder
 from shared.faces.pose import head_pose, sharpness
 from shared.faces.stream import FollowConfig, follow
 from shared.sampling import evenly_spaced
@@ -252,7 +252,7 @@ def _judge(bench: _Bench, settings: EvaluateConfig) -> None:
     if not bench.config.compile:
         judge(bench.detector, bench.set, bench.set.records(), settings)
         return
-    from detect.judging import faces_of
+    from detect.scoring.dataset import faces_of
 
     clips, _ = faces_of(bench.set, bench.set.records(), bench.predictor, settings)
     score_clips(clips, bench.predictor, bench.predictor.facts.aggregate, batch=settings.batch)

@@ -12,13 +12,13 @@ from pathlib import Path
 from benchmarks.schema import Measurement
 from forge.building.build import build_set, work_folder
 from forge.building.spec import Spec, load_spec
-from shared.audit.audit import audit_dataset
-from shared.audit.config import AuditConfig
-from shared.audit.findings import AuditReport
-from shared.audit.plots import draw_areas
-from shared.audit.report import write_report
 from shared.console import console
-from shared.engine import LocalEngine
+from shared.dataset.audit.audit import audit_dataset
+from shared.dataset.audit.config import AuditConfig
+from shared.dataset.audit.findings import AuditReport
+from shared.dataset.audit.plots import draw_areas
+from shared.dataset.audit.report import write_report
+from shared.engine.local import LocalEngine
 from shared.storage import write_bytes
 
 

@@ -13,17 +13,17 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.schema import Measurement
-from forge.config import TrainConfig
-from forge.pipeline import swap_clip
-from forge.quality import Instruments, SwapQuality, holdout, measure_swap, person_from
-from forge.swap import SwapPredictor
-from forge.swap_config import SwapConfig
-from forge.train import train_swapper
+from forge.models.predictor import SwapPredictor
+from forge.quality.measure import Instruments, SwapQuality, holdout, measure_swap, person_from
+from forge.swapping.clip import swap_clip
+from forge.swapping.config import SwapConfig
+from forge.training.config import TrainConfig
+from forge.training.train import train_swapper
 from shared.dataset import DatasetFolder
 from shared.device import pick_device
 from shared.errors import UsageError
-from shared.faces.extract import ExtractConfig, extract
-from shared.faces.finder import FaceFinder, make_finder
+from shared.faces.facesets.extract import ExtractConfig, extract
+from shared.faces.finders.finder import FaceFinder, make_finder
 from shared.faces.identity import make_embedder
 from shared.video import frame_times
 

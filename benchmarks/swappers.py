@@ -17,7 +17,7 @@ from typing import Any
 import msgspec
 
 from benchmarks.schema import Measurement
-from forge.config import TrainConfig
+from forge.training.config import TrainConfig
 from shared.config import from_mapping, read_toml
 from shared.errors import ConfigError, RunError, UsageError
 from shared.storage import write_bytes
@@ -76,7 +76,7 @@ def families(settings: Mapping[str, Any], only: Sequence[str] = ()) -> list[str]
         UnknownNameError: a name, on the command line or in the settings, is no family's.
     """
     import forge.models  # noqa: F401 - fills the registry
-    from forge.registry import swappers
+    from forge.models.registry import swappers
 
     for name in (*only, *settings.get("families", {})):
         swappers.get(name)
@@ -142,7 +142,7 @@ def _run(job: Job) -> str:
 def film_pair(folder: Path) -> tuple[list[Path], list[Path]]:
     """Two actors who differ much, filmed: their facesets and clips in ``folder``; what is there already is used."""
     from shared.actors import cast, film
-    from shared.faces.extract import ExtractConfig, extract
+    from shared.faces.facesets.extract import ExtractConfig, extract
 
     facesets, clips = [], []
     for name, actor in zip(_ACTORS, cast(len(_ACTORS), 0), strict=True):

@@ -14,22 +14,22 @@ import torch
 from benchmarks.held_out import excerpt
 from benchmarks.schema import Measurement, peak_memory_mb
 from benchmarks.swappers import DONE, Job
-from forge.export import WEIGHTS_FILE, read_card
-from forge.pipeline import swap_clip
-from forge.quality import Instruments, SwapQuality, measure_swap, person_from
-from forge.quality_fair import embedder_in_loss
-from forge.quality_features import load_features
-from forge.quality_result import UNITS
-from forge.swap import SwapPredictor
-from forge.swap_config import SwapConfig
-from forge.train import TrainResult, train_swapper
+from forge.models.checkpoint import WEIGHTS_FILE, read_card
+from forge.models.predictor import SwapPredictor
+from forge.quality.features import load_features
+from forge.quality.leakage import embedder_in_loss
+from forge.quality.measure import Instruments, SwapQuality, measure_swap, person_from
+from forge.quality.result import UNITS
+from forge.swapping.clip import swap_clip
+from forge.swapping.config import SwapConfig
+from forge.training.train import TrainResult, train_swapper
 from shared.console import console
 from shared.dataset import DatasetFolder
 from shared.device import pick_device
 from shared.errors import AssayError
 from shared.faces.align import cut, frame_to_crop
-from shared.faces.faceset import Faceset
-from shared.faces.finder import FaceFinder, make_finder
+from shared.faces.facesets.reader import Faceset
+from shared.faces.finders.finder import FaceFinder, make_finder
 from shared.faces.identity import make_embedder
 from shared.sampling import evenly_spaced
 from shared.storage import write_bytes

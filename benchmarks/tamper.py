@@ -27,11 +27,11 @@ import numpy as np
 from benchmarks.schema import Measurement
 from shared.actors import Actor, portrait
 from shared.dataset import DatasetFolder, Problem, add_real_clip, verify_dataset
-from shared.dataset_layout import MANIFEST, SEAL
+from shared.dataset.layout import MANIFEST, SEAL
+from shared.dataset.manifest import read_manifest, write_manifest
 from shared.errors import AssayError, ManifestError
-from shared.manifest import read_manifest, write_manifest
-from shared.provenance import Action, record_facts, sign_clip, source_type_of
-from shared.signing import SigningIdentity
+from shared.provenance.identity import SigningIdentity
+from shared.provenance.sign import Action, record_facts, sign_clip, source_type_of
 from shared.storage import sha256_file
 from shared.types import ClipId, ClipRecord, FrameLabel, Timestamp
 from shared.video import Encoding, VideoWriter

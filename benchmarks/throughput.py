@@ -21,25 +21,24 @@ import numpy as np
 import torch
 
 from benchmarks.schema import Measurement, timed_rates
-from detect.blend_config import SelfBlendConfig
-from detect.config import ScoreConfig, TrainConfig
+from detect.config import ScoreConfig, SelfBlendConfig, TrainConfig
+from detect.data.selfblend import self_blend
 from detect.models import build_detector
-from detect.predictor import Predictor
-from detect.scoring import score_video
-from detect.selfblend import self_blend
-from forge.config import TrainConfig as SwapTrainConfig
-from forge.data import load_banks
-from forge.export import save_swapper
+from detect.models.predictor import Predictor
+from detect.scoring.video import score_video
 from forge.models import build_swapper
-from forge.pipeline import swap_clip
-from forge.swap import SwapPredictor
-from forge.swap_config import SwapConfig
-from forge.trainer import SwapTrainer
+from forge.models.checkpoint import save_swapper
+from forge.models.predictor import SwapPredictor
+from forge.swapping.clip import swap_clip
+from forge.swapping.config import SwapConfig
+from forge.training.config import TrainConfig as SwapTrainConfig
+from forge.training.data import load_banks
+from forge.training.trainer import SwapTrainer
 from shared.device import Device, pick_device, seed_everything
 from shared.faces.align import align, mean_in_crop
-from shared.faces.extract import ExtractConfig, extract
-from shared.faces.faceset import Faceset, encode_crop
-from shared.faces.finder import FaceFinder, make_finder
+from shared.faces.facesets.extract import ExtractConfig, extract
+from shared.faces.facesets.reader import Faceset, encode_crop
+from shared.faces.finders.finder import FaceFinder, make_finder
 from shared.faces.pose import head_pose, sharpness
 from shared.faces.stream import FollowConfig, follow
 from shared.types import AlignedFace, Face, Frame

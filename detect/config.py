@@ -7,12 +7,11 @@ import os
 from dataclasses import dataclass, field
 from typing import Literal, get_args
 
-from detect.blend_config import SelfBlendConfig
+from shared.bootstrap import ClusterBy
 from shared.errors import ConfigError
 from shared.types import SPLITS, Framing, Split
 
 Precision = Literal["auto", "float32", "bfloat16"]
-ClusterBy = Literal["group", "target"]
 Tuning = Literal["full", "norm", "low-rank", "probe"]
 Optimizer = Literal["adamw", "sgd", "sam"]
 Protocol = Literal["in-set", "cross-set", "leave-manipulation-out", "leave-identity-out", "cross-rendition"]
@@ -33,7 +32,7 @@ def _default_workers() -> int:
 class LearnedAggregate:
     """A fitted "learned" aggregation: the clip's logit is ``bias + sum(weights x statistics)``, no weight negative.
 
-    The statistics are those of ``detect.aggregate.STATISTICS``, in that order.
+    The statistics are those of ``detect.scoring.aggregate.STATISTICS``, in that order.
     """
 
     weights: tuple[float, ...]
@@ -46,7 +45,7 @@ class LearnedAggregate:
 
 @dataclass(frozen=True)
 class AggregateConfig:
-    """How the logits of a clip's faces become one; see ``detect.aggregate`` for what each method does.
+    """How the logits of a clip's faces become one; see ``detect.scoring.aggregate`` for what each method does.
 
     "learned" is fitted on the validation clips when training ends, and "auto" is replaced by the method that does best
     on them; a finished detector holds what came of it.
@@ -147,7 +146,7 @@ class AugmentConfig:
 
 @dataclass(frozen=True)
 class MixConfig:
-    """What a batch's pairs of a fake and a real face are: see ``detect.examples``."""
+    """What a batch's pairs of a fake and a real face are: see ``detect.data.pairs``."""
 
     forged: float = 1.0
     """Share of pairs from the dataset's own fakes."""
@@ -174,6 +173,36 @@ class MixConfig:
             self.video_share is None or 0 <= self.video_share <= 1,
             f"video_share must lie in [0, 1], got {self.video_share}",
         )
+
+
+@dataclass(frozen=True)
+class SelfBlendConfig:
+    """Strengths of the recipe, each as a share of the crop's side or of the value range."""
+
+    rgb_shift: float = 20 / 255
+    """Largest shift of each channel, with probability 0.3."""
+    hue_shift: float = 0.03
+    """Largest turn of the hue circle."""
+    saturation: float = 0.3
+    """Largest relative change of saturation."""
+    brightness: float = 0.1
+    """Largest shift of brightness."""
+    contrast: float = 0.1
+    """Largest relative change of contrast."""
+    shift_x: float = 0.03
+    """Largest sideways move of the blended copy."""
+    shift_y: float = 0.015
+    """Largest up or down move."""
+    zoom: float = 0.05
+    """Largest relative change of its size."""
+    elastic: float = 0.028
+    """Typical size of the mask's elastic deformation (50 x a field smoothed by 7 px at 256 px in the paper's code)."""
+    ratios: tuple[float, ...] = (0.25, 0.5, 0.75, 1.0, 1.0, 1.0)
+    """Blend strengths to choose from."""
+
+    def __post_init__(self) -> None:
+        if not self.ratios or not all(0 < ratio <= 1 for ratio in self.ratios):
+            raise ConfigError(f"blend ratios lie in (0, 1], got {self.ratios}")
 
 
 @dataclass(frozen=True)
@@ -264,7 +293,7 @@ class EvaluateConfig:
     split: Split | Literal["all"] = "test"
     """"all" takes every clip, for a set that the detector was not trained on."""
     protocol: Protocol = "in-set"
-    """What must be new to the detector; see ``detect.protocols``."""
+    """What must be new to the detector; see ``detect.data.protocols``."""
     only: tuple[str, ...] = ()
     """"KEY=NAME": the part of the clips that is wanted, by manipulation, rendition, identity, group, codec, factor."""
     mask_threshold: float | None = None
@@ -307,3 +336,35 @@ class EvaluateConfig:
         )
         for name in ("frames_per_clip", "bins", "replicates", "batch"):
             _need(getattr(self, name) >= 1, f"{name} must be at least 1, got {getattr(self, name)}")
+
+
+@dataclass(frozen=True)
+class AggregationCandidate:
+    """How one aggregation did on the validation clips."""
+
+    method: Aggregation
+    auc: float | None
+    log_loss: float
+
+
+@dataclass(frozen=True)
+class AggregationChoice:
+    """How a detector came by its aggregation.
+
+    Attributes:
+        chosen_by: in words, for the model card.
+        candidates: the best first; empty when nothing was left to choose.
+    """
+
+    chosen_by: str = "the settings"
+    candidates: tuple[AggregationCandidate, ...] = ()
+
+    def table(self) -> str:
+        """The candidates as Markdown, a row each; empty without any."""
+        if not self.candidates:
+            return ""
+        rows = [
+            f"| {c.method} | {'none' if c.auc is None else f'{c.auc:.4f}'} | {c.log_loss:.4f} |"
+            for c in self.candidates
+        ]
+        return "\n".join(["| aggregation | clip AUC | log loss |", "|---|---|---|", *rows]) + "\n"

@@ -8,14 +8,10 @@ each cluster was drawn.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-
-from shared.splits import identity_groups
-from shared.types import ClipId, ClipRecord
 
 ClusterBy = Literal["group", "target"]
 
@@ -29,8 +25,8 @@ class BootstrapSettings:
         confidence: coverage of the interval.
         seed: of the draws.
         cluster_by: "group": clips whose people are linked, directly or through others, are one cluster (see
-            ``shared.splits``); "target": clips of one filmed person are, which ignores that a source identity may
-            occur in several clusters.
+            ``shared.dataset.splits``); "target": clips of one filmed person are, which ignores that a source identity
+            may occur in several clusters.
     """
 
     replicates: int = 1000
@@ -47,16 +43,6 @@ class BootstrapSettings:
         """The percentiles that bound the interval: 2.5 and 97.5 at 95 %."""
         tail = 50.0 * (1.0 - self.confidence)
         return tail, 100.0 - tail
-
-
-def clip_clusters(records: Sequence[ClipRecord], by: ClusterBy = "group") -> dict[ClipId, int]:
-    """A cluster number, from 0, for each clip; see :class:`BootstrapSettings`."""
-    if by == "target":
-        people = sorted({record.target_identity for record in records})
-        numbers = {person: number for number, person in enumerate(people)}
-        return {record.id: numbers[record.target_identity] for record in records}
-    numbers = {person: number for number, group in enumerate(identity_groups(records)) for person in group}
-    return {record.id: numbers[record.target_identity] for record in records}
 
 
 def draw_clusters(clusters: int, replicates: int, rng: np.random.Generator) -> np.ndarray:

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import random
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Literal
 
+import cv2
 import numpy as np
 import torch
 
@@ -90,3 +93,20 @@ def seed_everything(seed: int) -> None:
     random.seed(seed)
     np.random.seed(seed % 2**32)  # noqa: NPY002 - third-party code reads the legacy state
     torch.manual_seed(seed)
+
+
+@contextmanager
+def with_threads(threads: int) -> Iterator[None]:
+    """Sets how many threads torch and OpenCV split sums over, in this process; put back afterwards.
+
+    A task of an engine runs with one, so that its result does not depend on the machine it ran on, and so that as many
+    tasks as there are cores do not get in each other's way.
+    """
+    before, cv_before = torch.get_num_threads(), cv2.getNumThreads()
+    torch.set_num_threads(threads)
+    cv2.setNumThreads(threads)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+        cv2.setNumThreads(cv_before)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import os
 import re
 import shutil
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
@@ -180,3 +182,41 @@ def need_free_space(folder: Path, needed_bytes: int) -> None:
             f"{folder} has {free / 1e9:.1f} GB free, this needs about {needed_bytes / 1e9:.1f} GB",
             hint="free some space or choose another output folder",
         )
+
+
+_POLL_SECONDS = 0.02
+
+
+@contextmanager
+def folder_lock(path: Path, *, timeout_seconds: float = 60.0) -> Iterator[None]:
+    """Holds the lock file ``path`` (made when absent, never removed) while the block runs.
+
+    The operating system lets go of it when the process ends, however it ends, so a killed writer blocks nobody.
+    It is advisory: readers do not need it, because every write under it is whole or absent.
+
+    Raises:
+        StorageError: somebody else held it for ``timeout_seconds``, or the folder cannot be written.
+    """
+    with storage_errors(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        _acquire(handle, path, timeout_seconds)
+        yield
+    finally:
+        os.close(handle)
+
+
+def _acquire(handle: int, path: Path, timeout_seconds: float) -> None:
+    deadline = time.monotonic() + timeout_seconds
+    while True:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return
+        except BlockingIOError as error:
+            if time.monotonic() >= deadline:
+                raise StorageError(
+                    f"{path.parent} is being written by another process",
+                    hint="wait for it to end, then run the command again",
+                ) from error
+        time.sleep(_POLL_SECONDS)

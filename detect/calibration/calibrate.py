@@ -19,18 +19,18 @@ from detect.calibration.config import CalibrateConfig, LikelihoodMethod, Probabi
 from detect.calibration.cross import FitSamples, Folds, left_out_llrs, left_out_odds, make_folds
 from detect.calibration.curves import CalibrationData, draw_calibration
 from detect.calibration.domain import Domain, clip_facts, find_domain, write_domain
+from detect.calibration.evaluation_section import aggregate_of, mark_of
 from detect.calibration.files import CALIBRATION_NAME, PICTURE_NAME, beside
 from detect.calibration.fit import fit_probability, person_weights
 from detect.calibration.likelihood import fit_likelihood, probability_metrics, ratio_metrics, supports
 from detect.calibration.maps import Calibration, Population, write_calibration
 from detect.calibration.quality import Told, people_of, quality_of
-from detect.calibration.section import aggregate_of, mark_of
 from detect.config import AggregateConfig, EvaluateConfig
-from detect.data import dataset_digest
-from detect.external.settings import parse_reference
-from detect.judging import Judged, judge
-from detect.learned import clip_mark, person_mark, read_learned
-from detect.scored import ScoredClip, clip_samples
+from detect.data.crops import dataset_digest
+from detect.models.external.settings import parse_reference
+from detect.models.training_record import clip_mark, person_mark, read_learned
+from detect.scoring.dataset import Judged, judge
+from detect.scoring.samples import ScoredClip, clip_samples
 from shared.bootstrap import BootstrapSettings
 from shared.dataset import DatasetFolder
 from shared.errors import LeakError, ManifestError, UsageError
@@ -78,7 +78,7 @@ def calibrate_detector(
     """Scores a dataset's clips with a finished detector and fits its calibration to them.
 
     Args:
-        detector: run or detector folder, or a reference to another maker's (see ``detect.judging``).
+        detector: run or detector folder, or a reference to another maker's (see ``detect.scoring.dataset``).
         dataset: the set it was trained on, or one made for calibrating.
         config: methods, prior, what counts once.
         split: "val", or "all" of a set without a test split.

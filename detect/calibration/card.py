@@ -8,8 +8,8 @@ from pathlib import Path
 from detect.calibration.domain import Domain
 from detect.calibration.files import PICTURE_NAME
 from detect.calibration.maps import Calibration
-from detect.export import CARD_NAME
-from shared.scores import Evaluation
+from detect.models.checkpoint import CARD_NAME
+from shared.results.scores import Evaluation
 from shared.storage import write_text
 
 NOT_CALIBRATED = (

@@ -15,8 +15,8 @@ from sklearn.model_selection import StratifiedGroupKFold
 from detect.calibration.config import LikelihoodMethod, ProbabilityMethod
 from detect.calibration.fit import fit_probability
 from detect.calibration.likelihood import fit_likelihood
-from detect.metrics import has_both_classes
-from shared.bootstrap import clip_clusters
+from detect.metrics.classification import has_both_classes
+from shared.dataset.splits import clip_clusters
 from shared.errors import UsageError
 from shared.types import ClipRecord
 

@@ -14,8 +14,8 @@ from detect.calibration.fit import person_weights
 from detect.calibration.likelihood import bins_for, cllr, cllr_min, pav_llrs, weighted_ece
 from detect.calibration.maps import Calibration
 from detect.calibration.quality import Told
-from detect.curves import FAINT, FAKE_COLOR, INK, REAL_COLOR, STYLE
-from detect.metrics import check_samples, equal_mass_bins
+from detect.metrics.classification import check_samples, equal_mass_bins
+from shared.plots import FAINT, FAKE_COLOR, INK, REAL_COLOR, STYLE
 
 
 @dataclass(frozen=True, eq=False)

@@ -17,8 +17,8 @@ from pathlib import Path
 import numpy as np
 
 from detect.calibration.files import VALIDATED_NAME, beside, read_document
-from detect.scored import ScoredClip
-from shared.scores import FrameScore, Outside
+from detect.scoring.samples import ScoredClip
+from shared.results.scores import FrameScore, Outside
 from shared.storage import write_text
 from shared.types import VideoInfo
 from shared.video import probe

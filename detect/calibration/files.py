@@ -9,8 +9,8 @@ import json
 from pathlib import Path
 from typing import TypeVar
 
-from detect.export import detector_folder
-from detect.external.settings import Reference, parse_reference, settings_beside
+from detect.models.checkpoint import detector_folder
+from detect.models.external.settings import Reference, parse_reference, settings_beside
 from shared.config import digest, from_mapping
 from shared.errors import CheckpointError, ConfigError
 

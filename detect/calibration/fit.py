@@ -15,7 +15,7 @@ from sklearn.isotonic import IsotonicRegression
 
 from detect.calibration.config import ProbabilityMethod
 from detect.calibration.maps import ProbabilityMap
-from detect.metrics import check_samples, has_both_classes
+from detect.metrics.classification import check_samples, has_both_classes
 
 _LONGEST_SLOPE = 1e3
 

@@ -19,7 +19,7 @@ from sklearn.isotonic import IsotonicRegression
 from detect.calibration.config import LikelihoodMethod
 from detect.calibration.fit import person_weights
 from detect.calibration.maps import Calibration, LikelihoodMap
-from detect.metrics import check_samples, equal_mass_bins, has_both_classes, log_losses
+from detect.metrics.classification import check_samples, equal_mass_bins, has_both_classes, log_losses
 from shared.bootstrap import draw_clusters
 
 MOST_BINS = 15

@@ -23,7 +23,7 @@ from scipy.special import expit, logit
 from detect.calibration.config import CountBy, LikelihoodMethod, ProbabilityMethod
 from detect.calibration.files import CALIBRATION_NAME, beside, read_document
 from detect.config import AggregateConfig
-from shared.scores import Evaluation
+from shared.results.scores import Evaluation
 from shared.storage import write_text
 
 __all__ = ["CALIBRATION_NAME", "Calibration", "LikelihoodMap", "Population", "ProbabilityMap"]

@@ -19,9 +19,10 @@ from sklearn.isotonic import isotonic_regression
 from detect.calibration.config import CountBy
 from detect.calibration.fit import person_weights
 from detect.calibration.likelihood import bins_for, probability_metrics, ratio_metrics
-from detect.metrics import check_samples, equal_mass_bins, has_both_classes, log_losses
-from shared.bootstrap import BootstrapSettings, clip_clusters, draw_clusters
-from shared.scores import Evaluation
+from detect.metrics.classification import check_samples, equal_mass_bins, has_both_classes, log_losses
+from shared.bootstrap import BootstrapSettings, draw_clusters
+from shared.dataset.splits import clip_clusters
+from shared.results.scores import Evaluation
 from shared.types import ClipRecord
 
 QUALITY = ("cllr", "cllr_min", "cllr_cal", "ece", "brier", "log_loss")

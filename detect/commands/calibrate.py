@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Annotated, Any, get_args
 import typer
 
 from detect.calibration.config import CalibrateConfig, CountBy, LikelihoodMethod, ProbabilityMethod
-from detect.commands.options import DeviceOption, PrecisionOption, SeedOption, SettingsOption, choices, default, resolve
 from detect.commands.show import plain
 from detect.config import EvaluateConfig
+from shared.commands.options import DeviceOption, PrecisionOption, SeedOption, SettingsOption, choices, default, resolve
 from shared.console import console
 from shared.errors import ConfigError
 from shared.registry import near_matches

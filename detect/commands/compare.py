@@ -11,7 +11,7 @@ from detect.commands.show import plain
 from shared.console import console
 
 if TYPE_CHECKING:
-    from detect.compare import Comparison
+    from detect.metrics.compare import Comparison
 
 
 def compare(
@@ -25,8 +25,8 @@ def compare(
 
     Example: assay detect compare runs/a/evaluations/set-test runs/b/evaluations/set-test
     """
-    from detect.bootstrap import BootstrapSettings
-    from detect.compare import compare_clips, read_scores, write_comparison
+    from detect.metrics.bootstrap import BootstrapSettings
+    from detect.metrics.compare import compare_clips, read_scores, write_comparison
 
     found = compare_clips(
         read_scores(first),

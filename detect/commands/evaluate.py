@@ -11,26 +11,22 @@ from detect.commands.options import (
     AggregateOption,
     DatasetArgument,
     DetectorArgument,
-    DeviceOption,
     FinderOption,
     OnlyOption,
-    PrecisionOption,
-    SeedOption,
-    SettingsOption,
     SplitOption,
-    choices,
     frames_option,
     replicates_option,
-    resolve,
 )
 from detect.commands.show import plain, show_evaluation
-from detect.config import ClusterBy, EvaluateConfig, Protocol
+from detect.config import EvaluateConfig, Protocol
+from shared.bootstrap import ClusterBy
 from shared.commands.engine_options import AddressOption, EngineOption, JobsOption, engine_asked
+from shared.commands.options import DeviceOption, PrecisionOption, SeedOption, SettingsOption, choices, resolve
 from shared.console import console
 
 if TYPE_CHECKING:
-    from detect.evaluation import EvaluationResult
-    from shared.engine import Engine
+    from detect.evaluation.result import EvaluationResult
+    from shared.engine.tasks import Engine
 
 _EVALUATE = EvaluateConfig()
 
@@ -109,7 +105,7 @@ def evaluate(
 
 
 def _run(detector: Path, dataset: Path, out: Path | None, settings: EvaluateConfig, engine: Engine | None) -> None:
-    from detect.evaluate import evaluate_detector
+    from detect.evaluation.evaluate import evaluate_detector
 
     result, folder = evaluate_detector(detector, dataset, settings, out=out, engine=engine)
     show_evaluation(result)

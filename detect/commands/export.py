@@ -7,8 +7,8 @@ from typing import Annotated, Literal, get_args
 
 import typer
 
-from detect.commands.options import choices
 from detect.commands.show import plain
+from shared.commands.options import choices
 from shared.console import console
 from shared.errors import UsageError
 
@@ -39,7 +39,7 @@ def export(
         raise UsageError("--opset is for ONNX files", hint="leave it out")
     if out.exists() and not force:
         raise UsageError(f"{out} is there already", hint="--force replaces it")
-    from detect.export_onnx import OPSET, export_folder, export_onnx
+    from detect.exchange.onnx import OPSET, export_folder, export_onnx
 
     done = export_folder(detector, out) if format == "local-dir" else export_onnx(detector, out, opset=opset or OPSET)
     kind = "folder" if done.opset is None else f"ONNX, opset {done.opset}"
@@ -48,7 +48,7 @@ def export(
     console.print(f"logits differ from the detector's by at most {done.largest_difference:.1e}")
     reference = f"onnx:{out}" if done.opset else out
     if done.opset is not None:
-        from detect.calibration.carry import carry_calibration
+        from detect.calibration.transfer import carry_calibration
 
         for file in carry_calibration(detector, out):
             console.print(f"written: {file}")

@@ -23,7 +23,7 @@ def folds(
 
     Example: assay detect folds set/ --by group
     """
-    from detect.protocols import fold_commands, folds_by
+    from detect.data.protocols import fold_commands, folds_by
     from shared.dataset import DatasetFolder
 
     if by not in _KINDS:

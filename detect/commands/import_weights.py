@@ -7,7 +7,7 @@ from typing import Annotated, cast, get_args
 
 import typer
 
-from detect.commands.options import choices
+from shared.commands.options import choices
 from shared.console import console
 from shared.errors import UsageError
 from shared.types import Framing
@@ -29,7 +29,7 @@ def import_weights(
         raise UsageError(f"no framing is named {framing!r}", hint=choices(Framing))
     if out.exists() and not force:
         raise UsageError(f"{out} is there already", hint="--force replaces it")
-    from detect.import_keras import import_keras
+    from detect.exchange.keras import import_keras
 
     detector = import_keras(file, out, framing=cast(Framing, framing))
     console.print(f"{detector.spec.name} from {file.name}: {out}")

@@ -7,8 +7,8 @@ from typing import Annotated
 
 import typer
 
-from detect.commands.options import DeviceOption, SettingsOption, resolve
 from detect.commands.show import plain
+from shared.commands.options import DeviceOption, SettingsOption, resolve
 from shared.console import console
 
 
@@ -25,7 +25,7 @@ def inspect(
 
     Example: assay inspect suspect.mp4 --detector runs/det --out case/
     """
-    from detect.inspect import InspectConfig, inspect_file, show
+    from detect.inspection.inspect import InspectConfig, inspect_file, show
 
     settings = resolve(InspectConfig, config, {"finder": finder, "force": force or None})
     report = inspect_file(suspect, detector, out, settings, device=device or "auto")

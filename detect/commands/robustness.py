@@ -9,25 +9,20 @@ import typer
 
 from detect.commands.options import (
     DatasetArgument,
-    DeviceOption,
     FinderOption,
     OnlyOption,
-    PrecisionOption,
-    SeedOption,
-    SettingsOption,
     SplitOption,
-    default,
     frames_option,
     replicates_option,
-    resolve,
 )
 from detect.commands.show import plain
 from detect.robustness.config import RobustnessConfig
 from shared.commands.engine_options import AddressOption, EngineOption, JobsOption, engine_asked
+from shared.commands.options import DeviceOption, PrecisionOption, SeedOption, SettingsOption, default, resolve
 from shared.console import console
 
 if TYPE_CHECKING:
-    from detect.robustness.measure import CellResult, Robustness
+    from detect.robustness.result import CellResult, Robustness
 
 _ROBUSTNESS = RobustnessConfig()
 

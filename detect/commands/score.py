@@ -12,25 +12,21 @@ import typer
 
 from detect.commands.options import (
     DatasetArgument,
-    DeviceOption,
     FinderOption,
     OnlyOption,
-    PrecisionOption,
-    SeedOption,
-    SettingsOption,
     SplitOption,
-    choices,
     frames_option,
     replicates_option,
-    resolve,
 )
 from detect.commands.show import plain
-from detect.config import ClusterBy, EvaluateConfig
+from detect.config import EvaluateConfig
+from shared.bootstrap import ClusterBy
+from shared.commands.options import DeviceOption, PrecisionOption, SeedOption, SettingsOption, choices, resolve
 from shared.console import console
 
 if TYPE_CHECKING:
     from shared.dataset import DatasetFolder
-    from shared.scoreboard import Detectability, Row, Scoreboard
+    from shared.results.scoreboard import Detectability, Row, Scoreboard
     from shared.types import ClipRecord
 
 _EVALUATE = EvaluateConfig()
@@ -143,7 +139,7 @@ def _score(
     from detect.scoreboard import board as boards
     from detect.scoreboard.scores import wanted_detectors
     from shared.dataset import DatasetFolder
-    from shared.quality import read_quality
+    from shared.results.quality import read_quality
 
     wanted = wanted_detectors(detectors)
     folder = DatasetFolder.open(dataset)
@@ -221,7 +217,7 @@ def _key(records: Sequence[ClipRecord], faces: Sequence[Path]) -> str:
 def _faceset_key(path: Path) -> str:
     """What the faceset holds; where there is none its path, for measuring says what is wrong with it."""
     from shared.errors import FacesetError
-    from shared.faces.faceset import Faceset
+    from shared.faces.facesets.reader import Faceset
 
     try:
         return Faceset.open(path).digest()

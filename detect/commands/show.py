@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 from shared.console import console
 
 if TYPE_CHECKING:
-    from detect.error_card import Rate
-    from detect.evaluation import EvaluationResult
-    from shared.scores import Evaluation
+    from detect.evaluation.error_card import Rate
+    from detect.evaluation.result import EvaluationResult
+    from shared.results.scores import Evaluation
 
 
 _MISSES_SHOWN = 14
@@ -17,7 +17,7 @@ _MISSES_SHOWN = 14
 
 def show_evaluation(result: EvaluationResult) -> None:
     """All that an evaluation found, the parts that are not there left out."""
-    from detect.evaluation import split_words
+    from detect.evaluation.result import split_words
 
     show_metrics(f"{result.detector['name']} on {result.dataset['name']}, {split_words(result.split)}", result)
     if result.protocols:

@@ -6,14 +6,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from detect.commands import train_options as options
-from detect.commands.options import DeviceOption, PrecisionOption, SeedOption, SettingsOption, resolve
 from detect.commands.show import plain, show_metrics
 from detect.config import TrainConfig
+from shared.commands.options import DeviceOption, PrecisionOption, SeedOption, SettingsOption, resolve
 from shared.console import console
 
 if TYPE_CHECKING:
-    from detect.seeds import SeedsResult
-    from detect.train import TrainResult
+    from detect.training.seeds import SeedsResult
+    from detect.training.train import TrainResult
 
 
 def train(
@@ -66,11 +66,11 @@ def _train(dataset: Path, run: Path, config: Path | None, seeds: str | None, giv
     wanted = options.parse_seeds(seeds, given["seed"])
     settings = resolve(TrainConfig, config, options.as_settings(given))
     if wanted is None:
-        from detect.train import train_detector
+        from detect.training.train import train_detector
 
         _show_training(train_detector(dataset, run, settings))
     else:
-        from detect.seeds import train_seeds
+        from detect.training.seeds import train_seeds
 
         _show_seeds(train_seeds(dataset, run, settings, wanted), run)
 

@@ -8,8 +8,8 @@ from typing import Annotated, Any
 
 import typer
 
-from detect.commands.options import choices, default
 from detect.config import Aggregation, SelfSwaps, TrainConfig
+from shared.commands.options import choices, default
 from shared.errors import UsageError
 from shared.types import Framing
 

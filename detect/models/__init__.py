@@ -1,10 +1,10 @@
-"""The detector families. Importing this package fills ``detect.registry.detectors``."""
+"""The detector families. Importing this package fills ``detect.models.registry.detectors``."""
 
 from __future__ import annotations
 
 from detect.models import frame, frequency, mesonet, multitask, temporal
 from detect.models.contract import Detection, Detector, DetectorSpec, TrackDetector
-from detect.registry import detectors
+from detect.models.registry import detectors
 from shared.types import Framing
 
 __all__ = [

@@ -9,10 +9,10 @@ from timm.data.config import resolve_model_data_config
 from torch import nn
 
 from detect.models.contract import Detector, DetectorSpec
-from detect.models.pretrained import load_pretrained
 from shared.errors import ConfigError, UnknownNameError
 from shared.registry import near_matches
 from shared.types import Framing
+from shared.weights.imagenet import load_pretrained
 
 _PX_RANGE = (32, 1024)
 _HEAD_STD = 0.01

@@ -9,8 +9,8 @@ from torch import Tensor, nn
 
 from detect.models.backbone import BackboneDetector
 from detect.models.contract import Detection
+from detect.models.registry import detectors
 from detect.models.tuning import plain_state
-from detect.registry import detectors
 
 
 @detectors.register("frame")

@@ -17,7 +17,7 @@ from torch.nn import functional as F
 
 from detect.models.backbone import BackboneDetector
 from detect.models.contract import Detection
-from detect.registry import detectors
+from detect.models.registry import detectors
 
 _BLOCK = 8
 _TRUNCATE = 3.0

@@ -1,7 +1,7 @@
 """MesoNet: two small networks of 2018 that every later detector is compared with.
 
 Afchar, Nozick, Yamagishi and Echizen, "MesoNet: a compact facial video forgery detection network", WIFS 2018. Both take
-256 px faces in [0, 1] and have under 30,000 numbers. The published weights are read by :mod:`detect.import_keras`.
+256 px faces in [0, 1] and have under 30,000 numbers. The published weights are read by :mod:`detect.exchange.keras`.
 
 The published source puts a LeakyReLU after the first dense layer of both; the published Meso-4 weights come from a
 network that lists none there. So ``meso4`` goes without, ``meso4-leaky`` has it, and ``mesoinception4`` has it.
@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from detect.models.contract import Detection, Detector, DetectorSpec
-from detect.registry import detectors
+from detect.models.registry import detectors
 from shared.errors import ConfigError, UnknownNameError
 from shared.types import Framing
 

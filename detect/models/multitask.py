@@ -15,7 +15,7 @@ from torch.nn import functional as F
 
 from detect.models.backbone import BackboneDetector
 from detect.models.contract import Detection
-from detect.registry import detectors
+from detect.models.registry import detectors
 from shared.errors import ConfigError
 
 _FINEST = 8

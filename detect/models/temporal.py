@@ -23,7 +23,7 @@ from torch import Tensor, nn
 
 from detect.models.backbone import create_backbone, describe_backbone, initial_weights, start_undecided
 from detect.models.contract import TrackDetector
-from detect.registry import detectors
+from detect.models.registry import detectors
 from shared.errors import ConfigError, UnknownNameError
 from shared.types import Framing
 

@@ -12,7 +12,7 @@ import numpy as np
 
 from detect.config import FaceConfig
 from detect.robustness.perturb import Cell, encodings, keeps_every, perturbed
-from shared.faces.finder import FaceFinder
+from shared.faces.finders.finder import FaceFinder
 from shared.faces.stream import FollowConfig, follow
 from shared.sampling import evenly_spaced
 from shared.types import Face, Frame

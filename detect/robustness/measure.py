@@ -8,79 +8,34 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import msgspec
 import numpy as np
 
-from detect.bootstrap import BootstrapSettings, clip_clusters, evaluate_samples
-from detect.data import dataset_digest
-from detect.learned import Learned, read_learned
-from detect.metrics import MetricSettings
-from detect.predictor import Predictor
-from detect.protocols import only, parse_only, sample_evenly, seen_in_training
+from detect.data.crops import dataset_digest
+from detect.data.labels import labels_by_clip
+from detect.data.protocols import only, parse_only, sample_evenly, seen_in_training
+from detect.metrics.bootstrap import BootstrapSettings, clip_clusters, evaluate_samples
+from detect.metrics.classification import MetricSettings
+from detect.models.predictor import Predictor
+from detect.models.training_record import Learned, read_learned
 from detect.robustness.config import RobustnessConfig
 from detect.robustness.page import draw_heat_map, render_table
 from detect.robustness.perturb import CLEAN, KINDS, Cell, all_cells, quick_cells
+from detect.robustness.result import CellResult, Robustness
 from detect.robustness.sweep import CELLS, CellClip, Sweep, cell_clips, finder_name, measure_on
-from detect.truth import labels_by_clip
 from shared.console import console
 from shared.dataset import DatasetFolder
-from shared.engine import Engine
+from shared.engine.tasks import Engine
 from shared.errors import ManifestError, UsageError
-from shared.faces.finder import FaceFinder, make_finder
+from shared.faces.finders.finder import FaceFinder, make_finder
 from shared.registry import near_matches
-from shared.scores import Evaluation
 from shared.storage import sha256_file, write_bytes, write_text
 from shared.types import ClipRecord
 
 RESULT_NAME = "robustness.json"
 _EDGE = 1e-9
-
-
-@dataclass(frozen=True)
-class CellResult:
-    """One cell of the sweep.
-
-    Attributes:
-        kind, level, value: the damage; ``value`` is None for the clean clips.
-        auc: at clip level, of the clips that still have a face; None with one class only.
-        accuracy: at the detector's own threshold.
-        no_face_clips: clips without any face, of ``clips``; they have no score and are not in the metrics.
-        no_face_rate: share of the searched frames in which no face was found.
-    """
-
-    kind: str
-    level: int
-    value: float | None
-    clips: int
-    no_face_clips: int
-    no_face_rate: float
-    auc: Evaluation | None
-    accuracy: Evaluation | None
-
-
-@dataclass(frozen=True)
-class Robustness:
-    """What ``robustness.json`` holds.
-
-    ``mean_auc`` is over the 7 x 5 cells of DeeperForensics, as papers print it, and None unless all were measured.
-    """
-
-    dataset: dict[str, str]
-    split: str
-    detector: dict[str, str]
-    threshold: float
-    threshold_from: str
-    clusters: str
-    cells: tuple[CellResult, ...]
-    mean_auc: float | None
-    notes: tuple[str, ...]
-
-    def find(self, kind: str, level: int) -> CellResult | None:
-        """The cell of ``kind`` at ``level``, if it was measured."""
-        return next((cell for cell in self.cells if (cell.kind, cell.level) == (kind, level)), None)
 
 
 def measure_robustness(

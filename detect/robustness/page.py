@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from detect.robustness.perturb import KINDS, Kind
 
 if TYPE_CHECKING:
-    from detect.robustness.measure import CellResult, Robustness
+    from detect.robustness.result import CellResult, Robustness
 
 _COLUMNS = max(len(kind.levels) for kind in KINDS.values())
 _DARK_BELOW = 0.62

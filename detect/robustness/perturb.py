@@ -16,7 +16,7 @@ from typing import Literal
 import cv2
 import numpy as np
 
-from detect.degrade import jpeg, rescaled
+from detect.data.degrade import jpeg, rescaled
 from shared.video import Encoding
 
 BLOCK_PX = 8

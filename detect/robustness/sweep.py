@@ -15,23 +15,23 @@ from pathlib import Path
 import msgspec
 import numpy as np
 
-from detect.clip_tasks import Judge
-from detect.predictor import Predictor
+from detect.data.labels import LabelsByFrame, face_truth
+from detect.models.predictor import Predictor
 from detect.robustness.config import RobustnessConfig
 from detect.robustness.faces import perturbed_faces, wanted_frames
 from detect.robustness.perturb import Cell
-from detect.scored import ScoredClip, scored_clip
-from detect.scoring import crop_for
-from detect.truth import LabelsByFrame, face_truth
+from detect.scoring.samples import ScoredClip, scored_clip
+from detect.scoring.tasks import Judge
+from detect.scoring.video import crop_for
 from shared.config import digest
 from shared.console import Tick, console
 from shared.dataset import DatasetFolder
-from shared.engine import Engine, Task
+from shared.device import with_threads
+from shared.engine.tasks import Engine, Task
 from shared.errors import StorageError
-from shared.faces.finder import FaceFinder
-from shared.scores import FrameScore
+from shared.faces.finders.finder import FaceFinder
+from shared.results.scores import FrameScore
 from shared.storage import write_text
-from shared.threads import with_threads
 from shared.types import ClipRecord
 
 CELLS = "cells"

@@ -13,21 +13,21 @@ from pathlib import Path
 
 import numpy as np
 
-from detect.bootstrap import BootstrapSettings, clip_clusters, evaluate_samples
 from detect.calibration.files import detector_mark
 from detect.calibration.maps import Calibration, misfit, read_calibration
-from detect.compare import ClipLogit, compare_clips
 from detect.config import EvaluateConfig
-from detect.data import dataset_digest
-from detect.protocols import only, parse_only, seen_in_training
+from detect.data.crops import dataset_digest
+from detect.data.protocols import only, parse_only, seen_in_training
+from detect.metrics.bootstrap import BootstrapSettings, clip_clusters, evaluate_samples
+from detect.metrics.compare import ClipLogit, compare_clips
+from detect.metrics.spread import llr_spread
 from detect.scoreboard.picture import draw_scoreboard
 from detect.scoreboard.scores import Scores, Wanted, scores_of
-from detect.spread import llr_spread
 from shared.bootstrap import mean_interval
 from shared.dataset import DatasetFolder
 from shared.errors import ManifestError, UsageError
-from shared.quality import QualityReport, mean_quality
-from shared.scoreboard import (
+from shared.results.quality import QualityReport, mean_quality
+from shared.results.scoreboard import (
     SCOREBOARD_NAME,
     AucDifference,
     Detectability,
@@ -38,12 +38,13 @@ from shared.scoreboard import (
     Scoreboard,
     write_scoreboard,
 )
-from shared.scores import Evaluation
+from shared.results.scores import Evaluation
 from shared.storage import write_bytes
 from shared.types import ClipRecord
 
 METRICS = ("auc", "ap", "eer", "tpr@fpr1%", "tpr@fpr5%")
-"""What is shown of each detector and row; the others of ``detect.metrics`` need a calibration or a threshold."""
+"""What is shown of each detector and row; the others of ``detect.metrics.classification`` need a calibration or a
+threshold."""
 
 FAVOURITES = ("cosine_to_source", "mask_ssim", "expression_error", "landmark_distance", "seam_ratio")
 """Measures of quality in the order in which one is chosen to stand for all; ``--measure`` chooses another."""

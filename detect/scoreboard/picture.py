@@ -12,9 +12,9 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.transforms import ScaledTranslation
 
-from detect.curves import FAINT, INK, STYLE
-from shared.scoreboard import Row, Scoreboard
-from shared.scores import Evaluation
+from shared.plots import FAINT, INK, STYLE
+from shared.results.scoreboard import Row, Scoreboard
+from shared.results.scores import Evaluation
 
 # Okabe and Ito's colours, which people who see red and green alike can tell apart; shapes tell detectors apart as well.
 _COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#8C7A00")

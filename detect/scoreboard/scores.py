@@ -17,13 +17,13 @@ from typing import Any
 
 import msgspec
 
-from detect.aggregate import resolved
 from detect.config import AggregateConfig, EvaluateConfig
-from detect.export import CONFIG_NAME, WEIGHTS_NAME, detector_folder
-from detect.external.judges import no_score_notes
-from detect.external.settings import Reference, parse_reference
-from detect.judging import Judged, judge
-from detect.learned import Learned, read_learned
+from detect.models.checkpoint import CONFIG_NAME, WEIGHTS_NAME, detector_folder
+from detect.models.external.scorers import no_score_notes
+from detect.models.external.settings import Reference, parse_reference
+from detect.models.training_record import Learned, read_learned
+from detect.scoring.aggregate import resolved
+from detect.scoring.dataset import Judged, judge
 from shared.config import digest, from_mapping, to_mapping
 from shared.console import console
 from shared.dataset import DatasetFolder

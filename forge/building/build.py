@@ -11,21 +11,21 @@ from typing import Any
 
 from forge.building.encode import encode_clips, is_ready, read_ready, ready_path
 from forge.building.estimate import Cost, Rates, estimate
-from forge.building.orders import EncodeOrder, ShotOrder
+from forge.building.intermediates import PICTURES
 from forge.building.plan import Plan, PlannedClip, Step, plan_set
-from forge.building.shots import PICTURES
 from forge.building.spec import Spec
 from forge.building.steps import MADE, draw_master, make_faceset, make_shot, read_made, train
+from forge.building.tasks import EncodeOrder, ShotOrder
 from shared.console import console
 from shared.dataset import DatasetFolder
-from shared.dataset_layout import MASKS, MEDIA, PENDING, SETTINGS
-from shared.engine import Engine, LocalEngine, Task
+from shared.dataset.layout import MASKS, MEDIA, PENDING, SETTINGS
+from shared.dataset.splits import check_leaks
+from shared.engine.local import LocalEngine
+from shared.engine.tasks import Engine, Task
 from shared.errors import ManifestError, UsageError
 from shared.home import config_home
-from shared.locking import folder_lock
-from shared.signing import SigningIdentity
-from shared.splits import check_leaks
-from shared.storage import need_free_space, sweep_drafts
+from shared.provenance.identity import SigningIdentity
+from shared.storage import folder_lock, need_free_space, sweep_drafts
 from shared.types import ClipId, ClipRecord
 
 _FUNCTIONS: dict[str, Callable[[Any], int]] = {

@@ -15,24 +15,32 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import shared
-from forge.building.orders import ClipOrder, EncodeOrder
-from forge.building.shots import LANDMARKS, PICTURES, ShotFacts, picture_of, read_faces, read_facts, stored_frames
+from forge.building.intermediates import (
+    LANDMARKS,
+    PICTURES,
+    ShotFacts,
+    picture_of,
+    read_faces,
+    read_facts,
+    stored_frames,
+)
 from forge.building.steps import Made, read_made
-from forge.export import digest_of, read_card
-from forge.masks import MASK_KINDS
-from forge.swap_config import setting_factors
+from forge.building.tasks import ClipOrder, EncodeOrder
+from forge.models.checkpoint import digest_of, read_card
+from forge.swapping.config import setting_factors
+from forge.swapping.masks import MASK_KINDS
 from shared import config as settings
 from shared.dataset import DatasetFolder
-from shared.dataset_layout import MASK_SUFFIX
-from shared.manifest import decode_record, encode_record, write_frame_labels
-from shared.provenance import Action, record_facts, sign_clip, source_type_of
-from shared.renditions import Picture, Rendition, encode_all, resized_mask, suffix_for
+from shared.dataset.layout import MASK_SUFFIX
+from shared.dataset.manifest import decode_record, encode_record, write_frame_labels
+from shared.device import with_threads
+from shared.provenance.identity import SigningIdentity
+from shared.provenance.sign import Action, record_facts, sign_clip, source_type_of
 from shared.sampling import runs_of
-from shared.signing import SigningIdentity
 from shared.storage import inside, replacing, sha256_file, write_text
-from shared.threads import with_threads
 from shared.types import ClipId, ClipRecord, Face, FrameLabel, Masks
 from shared.video import Encoding, VideoWriter, frame_times, probe, read_mask_frames
+from shared.video.renditions import Picture, Rendition, encode_all, resized_mask, suffix_for
 
 READY = "ready"
 _UNSIGNED = "0" * 64
@@ -43,7 +51,7 @@ class Ready:
     """A clip that waits to be listed, or the reason why there is none.
 
     Attributes:
-        recipe: see :class:`~forge.building.orders.ClipOrder`.
+        recipe: see :class:`~forge.building.tasks.ClipOrder`.
         line: its manifest line; empty when nothing could be made.
         sizes: path inside the dataset to size in bytes of each of its files.
         why: the reason.

@@ -14,16 +14,16 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import shared
-from forge.building.cast import Model, Shot, models_of, shots_of, splits_of
-from forge.building.draws import encode_of, pairs_of, seed_for, variants_of
-from forge.building.orders import ClipOrder, EncodeOrder, FacesOrder, MasterOrder, TrainOrder
+from forge.building.pieces import Model, Shot, models_of, shots_of, splits_of
+from forge.building.sampling import encode_of, pairs_of, seed_for, variants_of
 from forge.building.spec import ManipulationConfig, Spec, swap_settings
-from forge.swap_config import SwapConfig
+from forge.building.tasks import ClipOrder, EncodeOrder, FacesOrder, MasterOrder, TrainOrder
+from forge.swapping.config import SwapConfig
 from shared.config import digest, need, to_mapping
 from shared.errors import UsageError
-from shared.faces.extract_config import ExtractConfig
-from shared.renditions import Rendition
+from shared.faces.facesets.extract_config import ExtractConfig
 from shared.types import ClipId, Split
+from shared.video.renditions import Rendition
 
 _VERSION = 1
 SELF = "-self"

@@ -9,14 +9,14 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
-from forge.config import TrainConfig
-from forge.swap_config import SwapConfig
+from forge.swapping.config import SwapConfig
+from forge.training.config import TrainConfig
 from shared.config import from_mapping, need, read_toml, to_mapping
 from shared.errors import ConfigError, UsageError
 from shared.registry import near_matches
-from shared.renditions import Rendition, known_rendition
 from shared.types import SPLITS, Framing, Split, check_name
-from shared.video_encoding import Encoding
+from shared.video.encoding import Encoding
+from shared.video.renditions import Rendition, known_rendition
 
 _MOST_SNAPSHOTS = 200
 

@@ -17,8 +17,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from forge.building.orders import FacesOrder, MasterOrder, ShotOrder, TrainOrder
-from forge.building.shots import (
+from forge.building.intermediates import (
     LANDMARKS,
     PICTURES,
     ShotFacts,
@@ -32,31 +31,31 @@ from forge.building.shots import (
     write_faces,
     write_facts,
 )
-from forge.enlarge import make_enlarge
-from forge.export import TaughtBy, read_card, save_swapper
-from forge.masks import MASK_KINDS, MaskWriter
+from forge.building.tasks import FacesOrder, MasterOrder, ShotOrder, TrainOrder
 from forge.models import build_swapper
-from forge.order import checked_card, need_morph, need_target_decoder
-from forge.plan import SwapPlan, plan_swap, ranked_tracks
-from forge.render import Cast, aligned, drawn, pasted
-from forge.swap import SwapPredictor
-from forge.swap_config import SwapConfig
-from forge.temporal import steadied
-from forge.train import train_swapper
+from forge.models.checkpoint import TaughtBy, read_card, save_swapper
+from forge.models.predictor import SwapPredictor
+from forge.swapping.config import SwapConfig
+from forge.swapping.masks import MASK_KINDS, MaskWriter
+from forge.swapping.plan import SwapPlan, plan_swap, ranked_tracks
+from forge.swapping.render import Cast, aligned, drawn, pasted
+from forge.swapping.request import checked_card, need_morph, need_target_decoder
+from forge.swapping.super_resolution import make_enlarge
+from forge.swapping.temporal import steadied
+from forge.training.train import train_swapper
 from shared.config import from_mapping
-from shared.device import pick_device
+from shared.device import pick_device, with_threads
 from shared.errors import CheckpointError, ManifestError, MediaError
-from shared.faces.extract import BESIDE, extract
-from shared.faces.faceset import Faceset
-from shared.faces.finder import FaceFinder, make_finder
-from shared.faces.manual import SidecarFinder, sidecar_of
+from shared.faces.facesets.extract import BESIDE, extract
+from shared.faces.facesets.reader import Faceset
+from shared.faces.finders.finder import FaceFinder, make_finder
+from shared.faces.finders.sidecar import SidecarFinder, sidecar_of
 from shared.faces.stream import FollowConfig, follow
-from shared.renditions import resized_picture
-from shared.runs import read_checkpoint
 from shared.storage import replacing_folder, write_text
-from shared.threads import with_threads
+from shared.training.run import read_checkpoint
 from shared.types import Face, Frame, Timestamp, VideoInfo
 from shared.video import VideoReader, VideoWriter, probe
+from shared.video.renditions import resized_picture
 
 MADE = "master.json"
 _GIVEN = "given.landmarks.parquet"
@@ -195,7 +194,7 @@ def train(order: TrainOrder) -> int:
     """Trains, or goes on training, and exports a swapper after each step of the ladder; the steps in all.
 
     Raises:
-        AssayError: see :func:`forge.train.train_swapper`.
+        AssayError: see :func:`forge.training.train.train_swapper`.
     """
     run = Path(order.run)
     if run.exists() and not (run / "run.json").exists():

@@ -20,8 +20,8 @@ def coverage(
 
     Example: assay forge coverage faces/ann faces/bob --out coverage
     """
-    from forge.coverage import cover, write_coverage
-    from forge.train import open_facesets
+    from forge.training.coverage import cover, write_coverage
+    from forge.training.train import open_facesets
 
     report = cover(open_facesets(facesets))
     console.table(

@@ -8,8 +8,8 @@ from typing import Annotated
 
 import typer
 
-from forge.commands.options import DeviceOption, SettingsOption, default, resolve
-from forge.config import TrainConfig
+from forge.training.config import TrainConfig
+from shared.commands.options import DeviceOption, SettingsOption, default, resolve
 from shared.console import console
 
 _TRAIN = TrainConfig()
@@ -34,7 +34,7 @@ def lr(
     """
     flags = {"model": model, "width": width, "batch": batch, "optimizer": optimizer, "device": device}
     settings = resolve(TrainConfig, config, flags)
-    from forge.lr_finder import find_rate, rate_plot
+    from forge.training.lr_finder import find_rate, rate_plot
     from shared.storage import write_bytes
 
     trial = find_rate(facesets, settings, steps=steps, low=low, high=high)

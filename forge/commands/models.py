@@ -23,7 +23,7 @@ def models(
     Example: assay forge models dfaker
     """
     from forge.models.catalogue import describe
-    from forge.registry import swappers
+    from forge.models.registry import swappers
 
     if name is None:
         _show_all([describe(each) for each in swappers.names()])

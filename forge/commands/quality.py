@@ -8,17 +8,17 @@ from typing import TYPE_CHECKING, Annotated, get_args
 
 import typer
 
-from forge.swap_config import SwapConfig
+from forge.swapping.config import SwapConfig
 from shared.bootstrap import ClusterBy
 from shared.console import console
 from shared.errors import UsageError
 
 if TYPE_CHECKING:
-    from forge.gauges import Person
-    from forge.measures import Spread
-    from forge.quality import Instruments
-    from forge.quality_result import SwapQuality
-    from forge.survey import Survey
+    from forge.image_metrics import Spread
+    from forge.quality.dataset import Survey
+    from forge.quality.measure import Instruments
+    from forge.quality.metrics import Person
+    from forge.quality.result import SwapQuality
     from shared.faces.identity import IdentityEmbedder
 
 _SWAP = SwapConfig()
@@ -58,8 +58,8 @@ def quality(
     """
     if clusters not in get_args(ClusterBy):
         raise UsageError(f"no clusters are called {clusters!r}", hint=f"one of {', '.join(get_args(ClusterBy))}")
-    from forge.quality_result import Failure
-    from forge.survey import find_cases, survey, thinned
+    from forge.quality.dataset import find_cases, survey, thinned
+    from forge.quality.result import Failure
 
     failures: list[Failure] = []
     cases = thinned(find_cases(clips, target or (), failures=failures), limit)
@@ -82,12 +82,12 @@ def quality(
 def _instruments(
     facesets: list[Path], run: Path | None, finder: str, device: str
 ) -> tuple[Instruments, dict[str, Person]]:
-    from forge.quality import Instruments
-    from forge.quality_fair import embedder_in_loss
-    from forge.quality_features import load_features, load_lpips
-    from forge.swap import SwapPredictor
+    from forge.models.predictor import SwapPredictor
+    from forge.quality.features import load_features, load_lpips
+    from forge.quality.leakage import embedder_in_loss
+    from forge.quality.measure import Instruments
     from shared.device import pick_device
-    from shared.faces.finder import make_finder
+    from shared.faces.finders.finder import make_finder
 
     picked = pick_device(device)
     place = str(picked.torch_device)
@@ -111,7 +111,7 @@ def _instruments(
 def _people(facesets: list[Path], device: str) -> tuple[IdentityEmbedder | None, dict[str, Person]]:
     if not facesets:
         return None, {}
-    from forge.quality import person_from
+    from forge.quality.measure import person_from
     from shared.faces.identity import make_embedder
 
     embedder = make_embedder(device=device)
@@ -122,7 +122,7 @@ def _people(facesets: list[Path], device: str) -> tuple[IdentityEmbedder | None,
 
 
 def _show(found: Survey) -> None:
-    from forge.quality_result import UNITS
+    from forge.quality.result import UNITS
 
     if len(found.measured) <= _SHOWN_CLIPS:
         for _case, result in found.measured:
@@ -141,7 +141,7 @@ def _show(found: Survey) -> None:
 
 
 def _show_clip(result: SwapQuality) -> None:
-    from forge.quality_result import CLIP_MEASURES, SPREADS
+    from forge.quality.result import CLIP_MEASURES, SPREADS
 
     title = f"{result.clip}: frames {result.start} to {result.stop}, {result.frames_found} found again"
     measured: list[tuple[str, Spread]] = [

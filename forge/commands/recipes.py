@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from forge.recipe import read_recipe, recipe_names
+from forge.training.recipe import read_recipe, recipe_names
 from shared.console import console
 
 

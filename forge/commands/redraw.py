@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from forge.commands.options import DeviceOption
+from shared.commands.options import DeviceOption
 from shared.console import console
 
 
@@ -26,7 +26,7 @@ def redraw(
 
     Example: assay forge redraw faces/crowd --run runs/crowd --source crowd-b --out faces/crowd-twins
     """
-    from forge.redraw import redraw as draw
+    from forge.swapping.redraw import redraw as draw
 
     info = draw(faceset, out, swapper=run, source=source, max_faces=max_faces, device=device or "auto", force=force)
     console.print(f"{out}: {info.faces} faces, drawn by {info.drawn_by.rsplit(' ', 1)[0]}")

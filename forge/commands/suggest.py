@@ -11,7 +11,7 @@ import typer
 from shared.console import console
 
 if TYPE_CHECKING:
-    from forge.suggest import Suggestion
+    from forge.building.suggest import Suggestion
 
 
 def suggest(
@@ -37,8 +37,8 @@ def suggest(
 
     Each choice stands in the file with its reason; look at it, then: assay forge build next.toml --out sets/next
     """
-    from forge.suggest import SuggestConfig, write_suggestion
-    from forge.suggest import suggest as suggest_next
+    from forge.building.suggest import SuggestConfig, write_suggestion
+    from forge.building.suggest import suggest as suggest_next
 
     config = SuggestConfig(floor, grow, metric, tuple(detector or ()), keep_swappers)
     found = suggest_next(scoreboard, settings, out, config)

@@ -7,11 +7,11 @@ from typing import Annotated, Any
 
 import typer
 
-from forge.commands.options import DeviceOption, SeedOption, SettingsOption, choices, default, nested, resolve
-from forge.swap_config import BlendMethod, ColorMethod, MaskChoice, SwapConfig
+from forge.swapping.config import BlendMethod, ColorMethod, MaskChoice, SwapConfig
+from shared.commands.options import DeviceOption, SeedOption, SettingsOption, choices, default, nested, resolve
 from shared.console import console
 from shared.errors import UsageError
-from shared.video_encoding import CodecName
+from shared.video.encoding import CodecName
 
 _SWAP = SwapConfig()
 
@@ -117,8 +117,8 @@ def swap(
 
 
 def _to_dataset(target: Path, run: Path, source: str, out: Path, settings: SwapConfig, **who: Any) -> None:
-    from forge.listing import PREVIEWS
-    from forge.pipeline import swap_clip
+    from forge.swapping.clip import swap_clip
+    from forge.swapping.output import PREVIEWS
 
     record = swap_clip(target, swapper=run, source=source, dataset=out, config=settings, **who)
     faked = sum(stop - start for start, stop in record.faked)
@@ -135,7 +135,7 @@ def _to_pictures(
 ) -> None:
     if not frames:
         raise UsageError(f"{target} is a folder", hint="with --frames its pictures are swapped into a folder")
-    from forge.pictures import swap_pictures
+    from forge.swapping.images import swap_pictures
 
     made = swap_pictures(target, swapper=run, source=source, out=out, config=settings, **who)
     faked = sum(stop - start for start, stop in made.faked)

@@ -8,7 +8,9 @@ from typing import Annotated
 
 import typer
 
-from forge.commands.options import (
+from forge.training.config import OptimizerName, TrainConfig
+from forge.training.recipe import load_recipe
+from shared.commands.options import (
     DeviceOption,
     SeedOption,
     SettingsOption,
@@ -17,8 +19,6 @@ from forge.commands.options import (
     merged,
     typed_options,
 )
-from forge.config import OptimizerName, TrainConfig
-from forge.recipe import load_recipe
 from shared.config import from_mapping, read_toml
 from shared.console import console
 
@@ -92,7 +92,7 @@ def train(
     below = merged(below, read_toml(config)) if config is not None else below
     given = {name: value for name, value in flags.items() if value is not None}
     settings = from_mapping(TrainConfig, merged(below, given), where=config.name if config else recipe or "flags")
-    from forge.train import train_swapper
+    from forge.training.train import train_swapper
 
     result = train_swapper(facesets, run, settings)
     console.print(f"{result.steps} steps in {result.seconds / 60:.1f} min, loss {result.loss:.4f}")

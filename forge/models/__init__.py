@@ -27,7 +27,7 @@ from forge.models import (
 )
 from forge.models.contract import Option, Swap, Swapper, SwapSpec
 from forge.models.options import check_options
-from forge.registry import swappers
+from forge.models.registry import swappers
 from shared.errors import ConfigError
 
 __all__ = [

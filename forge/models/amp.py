@@ -39,7 +39,7 @@ from forge.models.blocks import initialise
 from forge.models.checks import need_between, need_multiple
 from forge.models.contract import Swap, Swapper
 from forge.models.dfl import FlatEncoder, HdDecoder, dfl_spec, narrowed
-from forge.registry import swappers
+from forge.models.registry import swappers
 from shared.types import Framing
 
 _REDUCTION = 32

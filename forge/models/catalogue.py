@@ -12,7 +12,7 @@ from torch import nn
 from forge.models import Swapper, build_swapper
 from forge.models.contract import Option
 from forge.models.options import options_of
-from forge.registry import swappers
+from forge.models.registry import swappers
 from shared.types import Framing
 
 _ANYBODY = ("a", "b")

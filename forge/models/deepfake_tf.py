@@ -32,7 +32,7 @@ from typing import Any
 
 from forge.models.autoencoder import AutoencoderSwapper
 from forge.models.dfaker import LAYOUTS
-from forge.registry import swappers
+from forge.models.registry import swappers
 
 _PX = 128
 

@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from forge.models.autoencoder import AutoencoderSwapper
 from forge.models.dfl import old_two_decoders
 from forge.models.h128 import LAYOUT
-from forge.registry import swappers
+from forge.models.registry import swappers
 from shared.types import Framing
 
 

@@ -20,7 +20,7 @@ from typing import Any
 
 from forge.models.autoencoder import AutoencoderSwapper, Layout
 from forge.models.checks import need_size
-from forge.registry import swappers
+from forge.models.registry import swappers
 
 _SMALL = Layout(
     64, down=(128, 256, 512, 1024), dense=1024, base=(1024, 4), up=512, ups=(512, 256, 128, 64), residuals=3

@@ -29,7 +29,7 @@ from forge.models.autoencoder import TwoPartSwapper
 from forge.models.blocks import Down, Residual, Up, scaled
 from forge.models.checks import checked_spec, need_choice, need_size
 from forge.models.contract import Swap
-from forge.registry import swappers
+from forge.models.registry import swappers
 from shared.types import Framing
 
 _PX = 128

@@ -23,7 +23,7 @@ layer without an axis), with one gain and one offset; here that is ``instance``,
 channel. ``group`` has 16 groups, ``none`` none. There is no batch norm: its author found that it shifts skin tones.
 
 Attention is SAGAN's (Zhang et al. 2018): keys and queries of an eighth of the channels, and a gain that starts at 0.
-The critics that it was trained against are in :mod:`forge.critics`. Facts from shaoanlu/faceswap-GAN
+The critics that it was trained against are in :mod:`forge.training.adversarial`. Facts from shaoanlu/faceswap-GAN
 (``networks/faceswap_gan_model.py``, ``nn_blocks.py``, v2.2 of 2019); the code is our own.
 """
 
@@ -40,7 +40,7 @@ from forge.models.blocks import RESIDUAL_SLOPE, Residual, Up, scaled
 from forge.models.checks import need_choice, need_size
 from forge.models.contract import Swap
 from forge.models.dfl import dfl_spec
-from forge.registry import swappers
+from forge.models.registry import swappers
 from shared.types import Framing
 
 _SIZES = (64, 128, 256)

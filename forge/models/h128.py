@@ -16,7 +16,7 @@ from collections.abc import Sequence
 from forge.models.autoencoder import AutoencoderSwapper, Layout
 from forge.models.contract import Option
 from forge.models.dfl import old_two_decoders
-from forge.registry import swappers
+from forge.models.registry import swappers
 from shared.types import Framing
 
 LAYOUT = Layout(128, down=(128, 256, 512, 1024), dense=512, base=(512, 8), up=512, ups=(512, 256, 128))

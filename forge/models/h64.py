@@ -17,7 +17,7 @@ from collections.abc import Sequence
 from forge.models.autoencoder import AutoencoderSwapper, Layout
 from forge.models.contract import Option
 from forge.models.dfl import old_two_decoders
-from forge.registry import swappers
+from forge.models.registry import swappers
 from shared.types import Framing
 
 _LAYOUT = Layout(64, down=(128, 256, 512, 1024), dense=1024, base=(1024, 4), up=512, ups=(512, 256, 128))

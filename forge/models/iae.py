@@ -24,7 +24,7 @@ from torch import Tensor, nn
 from forge.models.blocks import Decoder, Down, initialise, scaled
 from forge.models.checks import checked_spec, need_share
 from forge.models.contract import Swap, Swapper
-from forge.registry import swappers
+from forge.models.registry import swappers
 from shared.types import Framing
 
 _PX = 64

@@ -17,7 +17,7 @@ from torch import nn
 
 from forge.models.blocks import initialise, scaled
 from forge.models.dfl import FlatEncoder, Inter, PlainDecoder, RoutedSwapper, dfl_spec
-from forge.registry import swappers
+from forge.models.registry import swappers
 from shared.types import Framing
 
 _PX = 128

@@ -18,7 +18,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from forge.models.autoencoder import AutoencoderSwapper, Layout
-from forge.registry import swappers
+from forge.models.registry import swappers
 
 _LAYOUT = Layout(64, down=(128, 256, 512), dense=512, base=(512, 4), up=256, ups=(512, 256, 128))
 

@@ -6,7 +6,7 @@ import inspect
 from typing import get_type_hints
 
 from forge.models.contract import Option
-from forge.registry import swappers
+from forge.models.registry import swappers
 from shared.errors import ConfigError
 from shared.registry import near_matches
 

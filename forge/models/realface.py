@@ -29,7 +29,7 @@ from forge.models.autoencoder import TwoPartSwapper, strengthened
 from forge.models.blocks import RESIDUAL_SLOPE, Decoder, Down, Residual, Up, scaled
 from forge.models.checks import checked_spec, need_between, need_multiple
 from forge.models.contract import Swap
-from forge.registry import swappers
+from forge.models.registry import swappers
 from shared.types import Framing
 
 _REDUCTION = 16

@@ -31,7 +31,7 @@ from torch import nn
 from forge.models.blocks import initialise
 from forge.models.checks import need_between, need_choice, need_multiple
 from forge.models.dfl import FlatEncoder, Inter, PlainDecoder, RoutedSwapper, dfl_spec, narrowed
-from forge.registry import swappers
+from forge.models.registry import swappers
 from shared.types import Framing
 
 _RESIDUALS = 2

@@ -32,7 +32,7 @@ from forge.models.blocks import initialise
 from forge.models.checks import need_between, need_multiple
 from forge.models.contract import Option
 from forge.models.dfl import FlatEncoder, HdDecoder, Inter, RoutedSwapper, cosine, dfl_spec, leaky, narrowed
-from forge.registry import swappers
+from forge.models.registry import swappers
 from shared.errors import ConfigError
 from shared.types import Framing
 

@@ -41,7 +41,7 @@ from forge.models.autoencoder import MaskedDecoder
 from forge.models.blocks import Up, initialise, scaled
 from forge.models.checks import checked_spec, need_between, need_choice, need_multiple, need_share, need_size
 from forge.models.contract import Option, Swap, Swapper, SwapSpec
-from forge.registry import swappers
+from forge.models.registry import swappers
 from shared.errors import ConfigError
 from shared.registry import near_matches
 from shared.types import Framing

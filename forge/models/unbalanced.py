@@ -29,7 +29,7 @@ from forge.models.autoencoder import TwoPartSwapper, strengthened
 from forge.models.blocks import Decoder, Residual, scaled
 from forge.models.checks import checked_spec, need_between, need_multiple
 from forge.models.contract import Option, Swap
-from forge.registry import swappers
+from forge.models.registry import swappers
 from shared.types import Framing
 
 _STEPS = (1, 2, 4, 6, 8)

@@ -23,7 +23,7 @@ from torch import Tensor, nn
 from forge.models.autoencoder import MaskedDecoder, TwoPartSwapper
 from forge.models.blocks import RESIDUAL_SLOPE, Down, Residual, Up, scaled
 from forge.models.checks import checked_spec, need_between
-from forge.registry import swappers
+from forge.models.registry import swappers
 from shared.types import Framing
 
 _PX = 128

@@ -21,8 +21,8 @@ from shared.actors.voice import babble, write_sound
 from shared.home import cache_home
 from shared.storage import replacing, replacing_folder
 from shared.types import Timestamp
-from shared.video_encoding import Encoding
-from shared.video_writer import VideoWriter
+from shared.video.encoding import Encoding
+from shared.video.writer import VideoWriter
 
 _CLIP, _LANDMARKS = "clip.mp4", "clip.landmarks.parquet"
 _SOURCES = Path(__file__).parent

@@ -13,8 +13,8 @@ from shared.commands.dataset_export import export
 from shared.commands.dataset_identity import identity as identity_command
 from shared.commands.dataset_import import import_
 from shared.console import console
+from shared.dataset.splits import FRACTIONS
 from shared.errors import AssayError, ManifestError, UsageError
-from shared.splits import FRACTIONS
 
 if TYPE_CHECKING:
     from shared.dataset import DatasetFolder, Problem
@@ -70,7 +70,7 @@ def add(
     encoding = _encoding(codec, crf)
     face_finder = None
     if finder is not None:
-        from shared.faces.finder import make_finder
+        from shared.faces.finders.finder import make_finder
 
         face_finder = make_finder(finder)
     added: list[ClipRecord] = []
@@ -100,7 +100,7 @@ def show(path: _Folder) -> None:
     Example: assay dataset show sets/portraits
     """
     from shared.dataset import DatasetFolder
-    from shared.splits import count_by, identity_groups
+    from shared.dataset.splits import count_by, identity_groups
 
     dataset = DatasetFolder.open(path)
     records = dataset.records()
@@ -191,7 +191,7 @@ def sign(path: _Folder) -> None:
     Example: assay dataset sign sets/portraits
     """
     from shared.dataset import DatasetFolder
-    from shared.signing import SigningIdentity
+    from shared.provenance.identity import SigningIdentity
 
     dataset = DatasetFolder.open(path)
     dataset.seal()

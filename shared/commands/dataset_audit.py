@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from shared.audit.config import AuditConfig, GroupBy
 from shared.console import console
+from shared.dataset.audit.config import AuditConfig, GroupBy
 from shared.errors import ManifestError
 
 if TYPE_CHECKING:
-    from shared.audit.findings import AuditReport
+    from shared.dataset.audit.findings import AuditReport
 
 _DEFAULT = AuditConfig()
 
@@ -40,8 +40,8 @@ def audit(
     Each probe sees one thing: codec facts, packet sizes, file size, sound, background, border or colours. It is
     trained on one part of the set and asked about another. The face is measured beside them.
     """
-    from shared.audit.audit import audit_dataset
-    from shared.audit.report import REPORT, as_document, rows, summary, write_report
+    from shared.dataset.audit.audit import audit_dataset
+    from shared.dataset.audit.report import REPORT, as_document, rows, summary, write_report
 
     config = AuditConfig(frames=frames, limit=limit, group_by=group_by, finder=finder, seed=seed, workers=workers)
     report, curves = audit_dataset(path, out=out, config=config, progress=partial(console.progress, unit="clip"))

@@ -25,8 +25,8 @@ def export(
 
     Example: assay dataset export sets/portraits webdataset exports/shards --shard-mb 500
     """
-    from shared import layouts
-    from shared.layouts.exporting import ExportConfig, export_dataset
+    from shared.dataset import formats as layouts
+    from shared.dataset.formats.exporting import ExportConfig, export_dataset
 
     layouts.EXPORTERS.get(layout)
     config = ExportConfig(link=link, frames=frames, shard_bytes=shard_mb * 1_000_000)

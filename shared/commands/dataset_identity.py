@@ -29,7 +29,7 @@ def identity(
     Without a choice, a key and a certificate are made on first use, in the user's config folder. The certificate has
     to follow C2PA's profile: not self-signed, digitalSignature, emailProtection or another use that C2PA allows.
     """
-    from shared.signing import SigningIdentity, choose_identity, forget_choice, identity_folder
+    from shared.provenance.identity import SigningIdentity, choose_identity, forget_choice, identity_folder
 
     if (certificate is None) != (key is None) or (local and certificate is not None):
         raise UsageError("--certificate and --key go together", hint="name both, or --local alone, or none to look")

@@ -12,7 +12,7 @@ from shared.console import console
 from shared.errors import ManifestError, UsageError
 
 if TYPE_CHECKING:
-    from shared.layouts.importing import ImportReport, SplitChoice
+    from shared.dataset.formats.importing import ImportReport, SplitChoice
     from shared.types import Label
 
 _SHOWN = 30
@@ -50,10 +50,10 @@ def import_(
     Layouts: celeb-df (v1, v2, ++), csv, deeperforensics, deepfakebench, df40, dfdc, dfdc-preview, faceforensics (with
     DeepFakeDetection), ffiw, folders (real/ and fake/), uadfv, wilddeepfake.
     """
-    from shared import layouts
-    from shared.engine import LocalEngine
-    from shared.layouts.found import ScanOptions
-    from shared.layouts.importing import ImportConfig, import_set, plan_import
+    from shared.dataset import formats as layouts
+    from shared.dataset.formats.found import ScanOptions
+    from shared.dataset.formats.importing import ImportConfig, import_set, plan_import
+    from shared.engine.local import LocalEngine
 
     layouts.IMPORTERS.get(layout)
     config = ImportConfig(

@@ -152,8 +152,8 @@ def _disk() -> list[Finding]:
 def _finders(*, quick: bool) -> list[Finding]:
     if quick:
         return []
-    from shared.faces.contract import DetectorSettings, detectors, landmarkers
-    from shared.faces.finder import load_backends, make_finder
+    from shared.faces.finders.contract import DetectorSettings, detectors, landmarkers
+    from shared.faces.finders.finder import load_backends, make_finder
     from shared.faces.identity import embedders
 
     load_backends()

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from shared.engine import Engine
+    from shared.engine.tasks import Engine
 
 EngineOption = Annotated[
     str | None,

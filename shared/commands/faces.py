@@ -11,12 +11,12 @@ import typer
 from shared.commands.engine_options import AddressOption, EngineOption, JobsOption, engine_asked
 from shared.console import console
 from shared.errors import UsageError
-from shared.faces.extract_config import ExtractConfig
+from shared.faces.facesets.extract_config import ExtractConfig
 
 if TYPE_CHECKING:
-    from shared.engine import Engine
-    from shared.faces.faceset import Faceset, FacesetInfo
-    from shared.faces.faceset_summary import FacesetSummary
+    from shared.engine.tasks import Engine
+    from shared.faces.facesets.reader import Faceset, FacesetInfo
+    from shared.faces.facesets.summary import FacesetSummary
 
 app = typer.Typer(help="Faces cut out of clips: what swappers learn from.", no_args_is_help=True)
 
@@ -101,7 +101,7 @@ def extract(
     if each:
         _extract_each(clips, out, config, where, force)
         return
-    from shared.faces.extract import extract as extract_faces
+    from shared.faces.facesets.extract import extract as extract_faces
 
     info = extract_faces(clips, out, config, force=force)
     _say(out, info)
@@ -109,7 +109,7 @@ def extract(
 
 
 def _extract_each(clips: list[Path], out: Path, config: ExtractConfig, engine: Engine | None, force: bool) -> None:
-    from shared.faces.extract_each import extract_each, people_in
+    from shared.faces.facesets.extract_each import extract_each, people_in
 
     found = extract_each(people_in(clips), out, config, engine=engine, force=force)
     made = [one for one in found if not one.why]
@@ -136,8 +136,8 @@ def show(
 
     Example: assay faces show faces/ann --sheet ann.jpg
     """
-    from shared.faces.faceset import Faceset
-    from shared.faces.faceset_summary import check_picture_path, contact_sheet, save_picture, summarise
+    from shared.faces.facesets.reader import Faceset
+    from shared.faces.facesets.summary import check_picture_path, contact_sheet, save_picture, summarise
 
     if sheet is not None:
         check_picture_path(sheet)

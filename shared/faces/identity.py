@@ -14,8 +14,8 @@ import torch
 
 from shared import weights
 from shared.errors import FinderError, WeightsError
-from shared.faces.contract import need_package
-from shared.faces.dlib import DLIB_PACKAGES
+from shared.faces.finders.contract import need_package
+from shared.faces.finders.dlib_hog import DLIB_PACKAGES
 from shared.faces.identity_net import CHIP_PX, EMBEDDING_DIM, IdentityNet, embed_chips
 from shared.registry import Registry
 from shared.types import Face

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from shared.faces.dlib_file import Affine, DlibTensors, normalized
+from shared.faces.finders.dlib_file import Affine, DlibTensors, normalized
 
 CHIP_PX = 150
 EMBEDDING_DIM = 128

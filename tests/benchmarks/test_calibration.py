@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from benchmarks.calibration import CalibrationPlan, Simulation, measure, simulate
-from detect.scored import clip_samples
+from detect.scoring.samples import clip_samples
 
 
 def test_scores_are_drawn_as_said_and_people_share_a_shift():

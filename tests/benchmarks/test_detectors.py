@@ -18,7 +18,7 @@ from benchmarks.detectors_table import (
     measurements,
     region_cells,
 )
-from detect.metrics import auc
+from detect.metrics.classification import auc
 from shared.errors import UsageError
 from shared.types import ClipId, ClipRecord
 

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from benchmarks.many import TARGET, _directions, _matrix, _overall, draw
-from forge.quality_result import SwapQuality
+from forge.quality.result import SwapQuality
 
 PEOPLE = ("ann", "bob", "cat")
 

@@ -11,7 +11,7 @@ from benchmarks.build_kill import toy_set
 from benchmarks.scaling import Build, make_settings, measurements
 from forge.building.build import BuildResult, plan_build
 from forge.building.spec import load_spec
-from shared.engine import LocalEngine
+from shared.engine.local import LocalEngine
 from shared.errors import UsageError
 
 

@@ -8,7 +8,7 @@ import benchmarks.scoring as bench
 from benchmarks.schema import Measurement
 from benchmarks.scoring import ScoringConfig, flops_per_image, measure, network_alone
 from detect.models import build_detector
-from detect.predictor import Predictor
+from detect.models.predictor import Predictor
 from shared.actors import Actor, film
 from shared.device import pick_device
 from shared.errors import UsageError

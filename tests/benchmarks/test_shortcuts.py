@@ -3,8 +3,8 @@ from __future__ import annotations
 from benchmarks.app import SETTINGS
 from benchmarks.shortcuts import markdown, measurements, without_controls
 from forge.building.spec import load_spec
-from shared.audit.findings import AuditReport, ProbeFinding
-from shared.audit.identities import IdentityFindings
+from shared.dataset.audit.findings import AuditReport, ProbeFinding
+from shared.dataset.audit.identities import IdentityFindings
 
 
 def _report() -> AuditReport:

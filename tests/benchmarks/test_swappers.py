@@ -14,8 +14,8 @@ from benchmarks.schema import Measurement
 from benchmarks.swappers import DONE, JOB, Job, families, family_config, load_settings, measure
 from benchmarks.swappers_job import SWAPPED, TARGETS, _measurements
 from benchmarks.swappers_table import MOST_BYTES, markdown, sheet
-from forge.measures import Spread
-from forge.quality_result import SwapQuality
+from forge.image_metrics import Spread
+from forge.quality.result import SwapQuality
 from shared.errors import ConfigError, RunError, UnknownNameError, UsageError
 
 SETTINGS_FILE = SETTINGS / "swappers.toml"

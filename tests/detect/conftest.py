@@ -14,12 +14,12 @@ import torch
 
 from detect.calibration.maps import Calibration, LikelihoodMap, Population, ProbabilityMap
 from detect.config import AggregateConfig, AugmentConfig, FaceConfig, TrainConfig
-from detect.scored import ScoredClip, scored_clip
+from detect.scoring.samples import ScoredClip, scored_clip
 from shared.dataset import DatasetFolder
 from shared.faces.align import mean_in_crop
 from shared.faces.boxes import box_around
-from shared.faces.finder import finders
-from shared.scores import Evaluation, FrameScore
+from shared.faces.finders.finder import finders
+from shared.results.scores import Evaluation, FrameScore
 from shared.storage import sha256_file
 from shared.types import ClipId, ClipRecord, Face, FrameLabel, Timestamp
 from shared.video import Encoding, VideoWriter

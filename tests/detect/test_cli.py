@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from detect.commands.options import resolve
 from detect.config import EvaluateConfig, TrainConfig
 from shared.cli import run
+from shared.commands.options import resolve
 from shared.config import write_toml
 from shared.errors import ConfigError
 

@@ -19,20 +19,20 @@ import pytest
 from scipy.special import expit
 
 from detect.config import AggregateConfig, EvaluateConfig, TrainConfig
-from detect.data import CropRequest, find_faces
-from detect.evaluate import evaluate_clips, write_evaluation
-from detect.export import weights_digest
-from detect.learned import clip_mark, read_learned
-from detect.metrics import auc, equal_error_rate
-from detect.scored import ScoredClip, scored_clip
-from detect.train import TrainResult, train_detector
+from detect.data.crops import CropRequest, find_faces
+from detect.evaluation.evaluate import evaluate_clips, write_evaluation
+from detect.metrics.classification import auc, equal_error_rate
+from detect.models.checkpoint import weights_digest
+from detect.models.training_record import clip_mark, read_learned
+from detect.scoring.samples import ScoredClip, scored_clip
+from detect.training.train import TrainResult, train_detector
 from shared.dataset import DatasetFolder
+from shared.dataset.formats.found import ScanOptions
+from shared.dataset.formats.importing import scan_set
 from shared.errors import LeakError, ManifestError
-from shared.faces.finder import finders
-from shared.layouts.found import ScanOptions
-from shared.layouts.importing import scan_set
+from shared.faces.finders.finder import finders
+from shared.results.scores import FrameScore
 from shared.sampling import evenly_spaced
-from shared.scores import FrameScore
 from shared.types import ClipId, ClipRecord
 
 

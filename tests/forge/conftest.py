@@ -13,9 +13,9 @@ import pyarrow.parquet as pq
 import pytest
 import torch
 
-from forge.export import save_swapper
 from forge.models import build_swapper
-from forge.swap_config import OutputConfig, SwapConfig
+from forge.models.checkpoint import save_swapper
+from forge.swapping.config import OutputConfig, SwapConfig
 from shared.faces.align import MEAN_FACE
 from shared.types import Timestamp
 from shared.video import VideoWriter

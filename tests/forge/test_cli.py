@@ -15,10 +15,10 @@ import torch
 from typer.testing import CliRunner
 
 from forge.cli import app
-from forge.config import TrainConfig
-from forge.export import save_swapper
 from forge.models import build_swapper
-from forge.survey import find_cases
+from forge.models.checkpoint import save_swapper
+from forge.quality.dataset import find_cases
+from forge.training.config import TrainConfig
 from shared.console import console
 from shared.dataset import DatasetFolder, add_real_clip
 from shared.errors import AssayError, ConfigError, UsageError
@@ -170,15 +170,15 @@ def test_models_are_listed_with_their_sizes(capsys):
 
 
 def test_train_hands_flags_over_defaults_and_options_with_their_types(monkeypatch, capsys, tmp_path):
-    import forge.train
+    import forge.training.train
 
     seen: list[tuple[list[Path], Path, TrainConfig]] = []
 
-    def remember(facesets: list[Path], run: Path, config: TrainConfig) -> forge.train.TrainResult:
+    def remember(facesets: list[Path], run: Path, config: TrainConfig) -> forge.training.train.TrainResult:
         seen.append((facesets, run, config))
-        return forge.train.TrainResult(run, run / "swapper", 5, 60.0, 3.0, 0.25, {})
+        return forge.training.train.TrainResult(run, run / "swapper", 5, 60.0, 3.0, 0.25, {})
 
-    monkeypatch.setattr("forge.train.train_swapper", remember)
+    monkeypatch.setattr("forge.training.train.train_swapper", remember)
     words = (
         "--run",
         tmp_path / "r",

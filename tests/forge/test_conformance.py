@@ -13,19 +13,19 @@ from pathlib import Path
 import pytest
 import torch
 
-from forge.config import TrainConfig
-from forge.export import load_swapper, save_swapper
 from forge.models.catalogue import tiny_options
-from forge.pipeline import swap_clip
-from forge.registry import swappers
-from forge.swap_config import SwapConfig
-from forge.train import TrainResult, train_swapper
+from forge.models.checkpoint import load_swapper, save_swapper
+from forge.models.registry import swappers
+from forge.swapping.clip import swap_clip
+from forge.swapping.config import SwapConfig
+from forge.training.config import TrainConfig
+from forge.training.train import TrainResult, train_swapper
 from shared.actors.actor import cast
 from shared.actors.filming import film
 from shared.dataset import DatasetFolder
-from shared.faces.extract import BESIDE, extract
-from shared.faces.extract_config import ExtractConfig
-from shared.runs import read_checkpoint
+from shared.faces.facesets.extract import BESIDE, extract
+from shared.faces.facesets.extract_config import ExtractConfig
+from shared.training.run import read_checkpoint
 
 PX = 96
 FRAMES = 10

@@ -4,7 +4,7 @@ import time
 
 import pytest
 
-from forge.stages import consumed, in_batches
+from shared.pipeline import consumed, in_batches
 
 
 def test_everything_handed_over_is_consumed_before_the_block_ends():

@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 
 from shared.dataset import DatasetFolder, add_real_clip
-from shared.provenance import COMPOSITE_WITH_MODEL, Action, record_facts, sign_clip
-from shared.signing import SigningIdentity
+from shared.provenance.identity import SigningIdentity
+from shared.provenance.sign import COMPOSITE_WITH_MODEL, Action, record_facts, sign_clip
 from shared.storage import sha256_file
 from shared.types import ClipId, ClipRecord, FrameLabel, Timestamp
 from shared.video import Encoding, VideoWriter

@@ -19,22 +19,22 @@ from detect.calibration.calibrate import (
     refuse_learned,
 )
 from detect.calibration.card import with_sections
-from detect.calibration.carry import carry_calibration
 from detect.calibration.config import CalibrateConfig
 from detect.calibration.cross import FitSamples, left_out_llrs, left_out_odds, make_folds
 from detect.calibration.domain import read_domain, write_domain
 from detect.calibration.maps import Calibration, misfit, read_calibration, write_calibration
+from detect.calibration.transfer import carry_calibration
 from detect.config import AggregateConfig, EvaluateConfig, FaceConfig
-from detect.evaluate import evaluate_detector
-from detect.export import DetectorFacts, save_detector
-from detect.learned import LEARNED_NAME, learned_document
+from detect.evaluation.evaluate import evaluate_detector
 from detect.models import build_detector
-from detect.predictor import Predictor
-from detect.scored import ScoredClip, scored_clip
+from detect.models.checkpoint import DetectorFacts, save_detector
+from detect.models.predictor import Predictor
+from detect.models.training_record import LEARNED_NAME, learned_document
+from detect.scoring.samples import ScoredClip, scored_clip
 from shared.cli import run
 from shared.dataset import DatasetFolder
 from shared.errors import CheckpointError, LeakError, ManifestError, UsageError
-from shared.scores import FrameScore
+from shared.results.scores import FrameScore
 from shared.types import ClipId, ClipRecord
 
 PEOPLE = tuple(f"z{60 + number}" for number in range(12))

@@ -14,7 +14,7 @@ from detect.calibration.fit import fit_probability, person_weights
 from detect.calibration.likelihood import calibration_metrics
 from detect.calibration.maps import CALIBRATION_NAME, misfit, read_calibration, write_calibration
 from detect.config import AggregateConfig
-from detect.external.settings import parse_reference
+from detect.models.external.settings import parse_reference
 from shared.errors import CheckpointError, ConfigError, UsageError
 
 

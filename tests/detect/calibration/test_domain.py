@@ -18,7 +18,7 @@ from detect.calibration.domain import (
     write_domain,
 )
 from shared.errors import CheckpointError
-from shared.scores import FrameScore
+from shared.results.scores import FrameScore
 from shared.types import ClipId, VideoInfo
 
 CLIP = ClipId("set", None, "one")

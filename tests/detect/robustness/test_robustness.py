@@ -10,8 +10,8 @@ import pytest
 
 from detect.commands.robustness import robustness as command
 from detect.config import FaceConfig
-from detect.export import DetectorFacts, save_detector
 from detect.models import build_detector
+from detect.models.checkpoint import DetectorFacts, save_detector
 from detect.robustness import measure as robustness
 from detect.robustness import sweep as robustness_sweep
 from detect.robustness.config import RobustnessConfig
@@ -20,7 +20,7 @@ from detect.robustness.measure import chosen_cells, measure_robustness
 from detect.robustness.page import draw_heat_map, render_table
 from detect.robustness.perturb import CLEAN, KINDS, Cell
 from shared.errors import ConfigError, ManifestError, UsageError
-from shared.faces.finder import make_finder
+from shared.faces.finders.finder import make_finder
 from shared.video import probe
 
 QUICK = RobustnessConfig(

@@ -13,15 +13,15 @@ import pytest
 
 from detect.calibration.maps import Calibration, write_calibration
 from detect.config import EvaluateConfig, TrainConfig
-from detect.learned import Learned
+from detect.models.training_record import Learned
 from detect.scoreboard.board import check_board_folder, make_scoreboard, records_to_score, save_scoreboard
 from detect.scoreboard.scores import Scores, Wanted, scores_key, scores_of, wanted_detectors
-from detect.train import train_detector
+from detect.training.train import train_detector
 from shared.cli import run
 from shared.dataset import DatasetFolder
 from shared.errors import CheckpointError, UsageError
-from shared.quality import QualityReport, Value
-from shared.scoreboard import FORMAT, read_scoreboard, write_scoreboard
+from shared.results.quality import QualityReport, Value
+from shared.results.scoreboard import FORMAT, read_scoreboard, write_scoreboard
 from shared.types import ClipId, ClipRecord
 
 CONFIG = EvaluateConfig(replicates=100, split="all")
@@ -214,7 +214,7 @@ def test_blocks_of_scores_are_kept_and_gone_on_with(toy_set: Path, tmp_path: Pat
     wanted = Wanted("mine", f"python:{code}")
 
     def judging(*arguments: Any) -> Any:
-        from detect.judging import judge
+        from detect.scoring.dataset import judge
 
         asked.append(len(arguments[2]))
         if len(asked) == 2:

@@ -12,9 +12,9 @@ from benchmarks.build_kill import film, fingerprint, kill_and_go_on, toy_set
 from forge.building.build import build_set, plan_build, work_folder
 from forge.building.spec import Spec, load_spec
 from shared.dataset import DatasetFolder
-from shared.engine import LocalEngine
+from shared.engine.local import LocalEngine
 from shared.errors import UsageError
-from shared.provenance import read_provenance
+from shared.provenance.sign import read_provenance
 from shared.storage import sha256_file
 from shared.video import VideoReader, read_mask_frames
 

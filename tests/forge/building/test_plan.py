@@ -12,7 +12,7 @@ from forge.building.spec import ClipConfig, Spec, SplitsConfig, load_spec, swap_
 from shared.cli import run
 from shared.config import write_toml
 from shared.errors import ConfigError, LeakError, MediaError, UsageError
-from shared.renditions import known_rendition
+from shared.video.renditions import known_rendition
 
 
 @pytest.fixture(scope="module")

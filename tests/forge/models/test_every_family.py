@@ -9,7 +9,7 @@ from forge.models import Swapper, build_swapper
 from forge.models.catalogue import tiny_options
 from forge.models.contract import Option
 from forge.models.options import options_of
-from forge.registry import swappers
+from forge.models.registry import swappers
 from shared.errors import ConfigError, UnknownNameError, UsageError
 
 PEOPLE = ("ann", "bob", "c.d-e")

@@ -7,7 +7,7 @@ from forge.models import build_swapper
 from forge.models.catalogue import describe, latent_size, tiny_options
 from forge.models.checks import need_between, need_choice, need_multiple, need_share, need_size
 from forge.models.options import check_options, options_of
-from forge.registry import SwapperRegistry, swappers
+from forge.models.registry import SwapperRegistry, swappers
 from shared.errors import ConfigError, UnknownNameError
 
 

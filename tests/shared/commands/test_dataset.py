@@ -14,7 +14,7 @@ from shared.commands.dataset import app
 from shared.console import console
 from shared.dataset import DatasetFolder
 from shared.errors import AssayError, ConfigError, ManifestError, UsageError
-from shared.signing import SigningIdentity
+from shared.provenance.identity import SigningIdentity
 
 MakeSet = Callable[..., DatasetFolder]
 

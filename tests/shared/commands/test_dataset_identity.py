@@ -10,7 +10,7 @@ import pytest
 from shared.commands.dataset_identity import identity
 from shared.console import console
 from shared.errors import UsageError
-from shared.signing import SigningIdentity
+from shared.provenance.identity import SigningIdentity
 
 
 def test_it_shows_who_signs(capsys: pytest.CaptureFixture[str]):

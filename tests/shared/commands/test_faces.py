@@ -11,7 +11,7 @@ import pytest
 
 from shared.console import console
 from shared.faces.align import MEAN_FACE
-from shared.faces.faceset import Faceset
+from shared.faces.facesets.reader import Faceset
 from shared.types import Timestamp
 from shared.video import Encoding, VideoWriter
 

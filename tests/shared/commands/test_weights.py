@@ -10,7 +10,7 @@ from shared import weights
 from shared.commands import weights as command
 from shared.console import console
 from shared.errors import UsageError, WeightsError
-from shared.weights_table import TABLE
+from shared.weights.table import TABLE
 
 
 @pytest.fixture

@@ -5,7 +5,7 @@ import pytest
 
 from shared.errors import FinderError, UnknownNameError
 from shared.faces import identity
-from shared.faces.finder import make_finder
+from shared.faces.finders.finder import make_finder
 from shared.faces.identity import make_embedder
 
 pytest.importorskip("dlib")

@@ -286,7 +286,7 @@ def test_a_gpu_detects_in_every_frame():
 
 @pytest.mark.needs_media
 def test_a_real_clip_is_followed_as_well_as_it_is_detected(media):
-    from shared.faces.finder import make_finder
+    from shared.faces.finders.finder import make_finder
     from shared.video import VideoReader
 
     finder = make_finder("dlib")

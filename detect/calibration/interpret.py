@@ -1,0 +1,152 @@
+"""What a detector's score of one file is worth: likelihood ratio, probability, and whether they hold for it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from scipy.special import expit, logit
+
+from detect.calibration.domain import FileFacts, read_domain
+from detect.calibration.files import detector_mark
+from detect.calibration.likelihood import SCALE, supports, verbal
+from detect.calibration.maps import Calibration, misfit, read_calibration
+from detect.models.external.settings import parse_reference
+from detect.models.predictor import Predictor
+from shared.results.scores import CalibratedScore, Outside, Verdict
+
+NOT_CALIBRATED = "The detector has not been calibrated, so its score is neither a probability nor a likelihood ratio."
+
+_LN10 = float(np.log(10.0))
+_PRIORS = (0.01, 0.1, 0.5)
+_NAMED = 6
+
+
+@dataclass(frozen=True)
+class Worth:
+    """What a score is worth.
+
+    Attributes:
+        calibrated: None where there is no score or no calibration for it; ``note`` then says which.
+        outside: in what the file is unlike those that the detector was validated on.
+        domain: which those are; empty where the detector does not say.
+    """
+
+    calibrated: CalibratedScore | None
+    note: str
+    outside: tuple[Outside, ...] = ()
+    domain: str = ""
+
+
+def worth_of(detector: str | Path, predictor: Predictor, score: float | None, facts: FileFacts, finder: str) -> Worth:
+    """What the score of one file is worth.
+
+    Args:
+        detector: run or detector folder, or a reference to another maker's.
+        predictor: the same detector, which gave the score.
+        score: the file's logit, by the detector's own aggregation; None when nothing was scored.
+        facts: of the file.
+        finder: what found the faces.
+
+    Raises:
+        CheckpointError: the calibration or the validated domain is damaged.
+    """
+    if score is None:
+        return Worth(None, "Nothing was scored, so nothing can be said about a probability or a likelihood ratio.")
+    mark = detector_mark(parse_reference(detector), predictor.digest)
+    domain, calibration = read_domain(detector, mark), read_calibration(detector)
+    # A domain that knows its finder has said so among its facts.
+    other = () if domain is None or domain.finder else _other_finder(predictor, finder)
+    outside = () if domain is None else (*domain.outside(facts), *other)
+    told = "" if domain is None else str(domain)
+    if calibration is None:
+        return Worth(None, NOT_CALIBRATED, outside, told)
+    differs = misfit(calibration, mark, predictor.facts.aggregate, finder)
+    if differs:
+        return Worth(None, f"{differs} It is not used.", outside, told)
+    holds = domain is not None and not outside
+    note = "" if domain else "The detector does not say on what kind of file its calibration holds."
+    return Worth(calibrated_score(calibration, score, holds=holds), note, outside, told)
+
+
+def calibrated_score(calibration: Calibration, score: float, *, holds: bool) -> CalibratedScore:
+    """The likelihood ratio of one logit, the probabilities that follow from it, and what it takes to read them.
+
+    The probabilities are prior odds times the bounded ratio, not those of the calibration's probability map: whoever
+    multiplies the odds by hand gets them, and none is surer than the data carry.
+    """
+    asked, ratio = np.array([score]), calibration.likelihood
+    llr = float(ratio.llr(asked)[0])
+    low, high = (float(ends[0]) for ends in ratio.interval(asked))
+    priors = dict.fromkeys((*_PRIORS, calibration.prior))
+    return CalibratedScore(
+        holds=holds,
+        llr=llr,
+        low=low,
+        high=high,
+        lower_bound=ratio.lower_bound,
+        upper_bound=ratio.upper_bound,
+        at_bound=llr in (ratio.lower_bound, ratio.upper_bound),
+        words=verbal(llr),
+        scale=SCALE,
+        propositions=propositions(calibration.population.manipulations),
+        probability=posterior(llr, calibration.prior),
+        prior=calibration.prior,
+        by_prior=tuple((prior, posterior(llr, prior)) for prior in sorted(priors)),
+        population=str(calibration.population),
+        left_out=calibration.left_out,
+        quality=calibration.quality,
+    )
+
+
+def posterior(llr: float, prior: float) -> float:
+    """The probability of the first proposition by Bayes' rule, from log10 of the ratio and a prior in (0, 1)."""
+    return float(expit(logit(prior) + _LN10 * llr))
+
+
+def propositions(manipulations: tuple[str, ...]) -> tuple[str, str]:
+    """The two that a likelihood ratio compares: what was made by the calibration's manipulations, and what was not."""
+    named = ", ".join(manipulations[:_NAMED])
+    more = len(manipulations) - _NAMED
+    made = f"{named} and {more} more" if more > 0 else named or "one of those calibrated on"
+    return f"The faces were forged in one of these ways: {made}.", "The faces were not forged."
+
+
+def ratio_words(llr: float) -> str:
+    """A likelihood ratio as a number that people read, two digits of it: "12" or "1/12"."""
+    size = float(f"{10.0 ** abs(llr):.2g}")
+    text = f"{size:.2g}" if size < 100 else f"{size:,.0f}"
+    return text if llr >= 0 or text == "1" else f"1/{text}"
+
+
+def ratio_sentence(score: CalibratedScore) -> str:
+    """The likelihood ratio in a sentence about the score, not about the file."""
+    size = abs(score.llr)
+    which = ("forged in a way that it knows", "not forged")
+    first, second = which if score.llr >= 0 else which[::-1]
+    return (
+        f"Such a score is {ratio_words(size)} times as probable if the faces were {first} as if they were {second} "
+        f"(log10 likelihood ratio {score.llr:+.2f}, {score.words})."
+    )
+
+
+def hedge(verdict: Verdict, reason: str, score: CalibratedScore | None) -> tuple[Verdict, str]:
+    """A verdict with its likelihood ratio; "inconclusive" where the ratio does not speak for the same side."""
+    if score is None or not score.holds:
+        return verdict, reason
+    told = ratio_sentence(score)
+    side = {"fake": 1, "real": -1, "inconclusive": 0}[verdict]
+    if side and supports(score.llr) != side:
+        where = "above" if side > 0 else "below"
+        against = f"The score lies {where} the threshold, but its likelihood ratio does not bear it out."
+        return "inconclusive", f"{against} {told}"
+    return verdict, f"{reason} {told}"
+
+
+def _other_finder(predictor: Predictor, finder: str) -> tuple[Outside, ...]:
+    """The finder as a fact of its own: boxes and landmarks of another one make other crops, and so other scores."""
+    own = predictor.facts.finder.get("name")
+    if not own or own == finder:
+        return ()
+    return (Outside("finder", f"the faces were found by {finder}, validated: {own}", finder),)

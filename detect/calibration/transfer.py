@@ -1,0 +1,38 @@
+"""A detector's calibration and validated domain go with it into another form that gives the same logits."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+from detect.calibration.domain import read_domain, write_domain
+from detect.calibration.files import CALIBRATION_NAME, VALIDATED_NAME, beside, detector_mark
+from detect.calibration.maps import read_calibration, write_calibration
+from detect.models.checkpoint import weights_digest
+from detect.models.external.settings import parse_reference
+from shared.storage import sha256_file
+
+
+def carry_calibration(detector: Path, onnx: Path) -> tuple[Path, ...]:
+    """Writes the calibration and the validated domain of ``detector`` beside ``onnx``, an export of it.
+
+    What lies there of an earlier export goes away first, also where there is nothing to carry.
+
+    Returns:
+        The files written; none where the detector has no calibration, or one of other weights.
+
+    Raises:
+        CheckpointError: no detector there, or its calibration is damaged.
+        StorageError: the disk refused.
+    """
+    reference = f"onnx:{onnx}"
+    for name in (CALIBRATION_NAME, VALIDATED_NAME):
+        beside(reference, name).unlink(missing_ok=True)
+    calibration, own = read_calibration(detector), weights_digest(detector)
+    if calibration is None or calibration.weights_sha256 != own:
+        return ()
+    mark = detector_mark(parse_reference(reference), sha256_file(onnx))
+    domain, written = read_domain(detector, own), []
+    if domain is not None:
+        written.append(write_domain(reference, dataclasses.replace(domain, weights_sha256=mark)))
+    return (write_calibration(reference, dataclasses.replace(calibration, weights_sha256=mark)), *written)

@@ -1,0 +1,152 @@
+"""Training batches: pairs drawn from their sources, read and augmented in threads ahead of the trainer.
+
+A batch is a function of the seed and the step alone, whatever thread makes it. So a run that is stopped and resumed
+draws the batches it would have drawn, and several processes share a batch's pairs among them without drawing one twice.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+
+import numpy as np
+
+from detect.config import AugmentConfig
+from detect.data.augment import augment_with_mask
+from detect.data.pairs import Example, PairSource
+from shared.errors import ConfigError
+
+
+@dataclass(frozen=True, eq=False)
+class Batch:
+    """What one step learns from.
+
+    Convention:
+        crops: (B, S, S, 3) uint8 RGB, augmented; fake and real in turn; (B, T, S, S, 3) for sequences
+        labels: (B,) float32, 1 for fake
+        masks: (B, M, M) float32, how much of a pixel was forged; NaN throughout where that is not known; None where no
+            source gives masks
+    """
+
+    step: int
+    crops: np.ndarray
+    labels: np.ndarray
+    masks: np.ndarray | None = None
+
+
+@dataclass(frozen=True)
+class Mixture:
+    """Pair sources and how often each is drawn.
+
+    Raises:
+        ConfigError: no source, or shares that are not positive.
+    """
+
+    sources: Sequence[PairSource]
+    shares: Sequence[float]
+
+    def __post_init__(self) -> None:
+        if len(self.sources) != len(self.shares) or not self.sources or min(self.shares) <= 0:
+            raise ConfigError("a mixture needs sources with positive shares", hint="this is a defect; please report it")
+
+    def draw(self, rng: np.random.Generator) -> tuple[Example, Example]:
+        """A fake and a real face of one of the sources."""
+        shares = np.array(self.shares, np.float64)
+        which = int(rng.choice(len(self.sources), p=shares / shares.sum())) if len(self.sources) > 1 else 0
+        return self.sources[which].draw(rng)
+
+
+def batches(
+    mixture: Mixture,
+    *,
+    steps: range,
+    batch: int,
+    seed: int,
+    augment_config: AugmentConfig,
+    workers: int,
+    part: tuple[int, int] = (0, 1),
+) -> Iterator[Batch]:
+    """The batches of ``steps``, in order, made by ``workers`` threads a few batches ahead.
+
+    Both halves of a pair are changed in the same way with a chance of one half: then they differ by the forgery alone.
+
+    Args:
+        mixture: what pairs are drawn from.
+        steps: numbers of the steps.
+        batch: crops of a whole batch, in all processes.
+        seed: with the step it decides the batch.
+        augment_config: what crops go through.
+        workers: threads.
+        part: (number, count): this one takes every ``count``-th pair of a batch. All parts together are the batch.
+
+    Raises:
+        ConfigError: the pairs of a batch cannot be dealt out evenly.
+        Whatever a source raises, here.
+    """
+    number, count = part
+    need_whole_pairs(batch, count)
+
+    def make(step: int) -> Batch:
+        rng = np.random.default_rng((seed, step))
+        generators = rng.spawn(batch // 2)[number::count]
+        examples = [example for own in generators for example in _pair(mixture, own, augment_config)]
+        return _stacked(step, examples)
+
+    waiting: deque[Future[Batch]] = deque()
+    with ThreadPoolExecutor(workers, thread_name_prefix="assay-batch") as pool:
+        try:
+            for step in steps:
+                waiting.append(pool.submit(make, step))
+                if len(waiting) > 2 * workers:
+                    yield waiting.popleft().result()
+            while waiting:
+                yield waiting.popleft().result()
+        finally:
+            for future in waiting:
+                future.cancel()
+
+
+def need_whole_pairs(batch: int, processes: int) -> None:
+    """Returns when ``batch`` crops can be dealt out to ``processes`` in whole pairs.
+
+    Raises:
+        ConfigError: they cannot.
+    """
+    if batch % (2 * processes):
+        raise ConfigError(
+            f"a batch of {batch} cannot be dealt out to {processes} processes in whole pairs",
+            hint=f"take a multiple of {2 * processes}",
+        )
+
+
+def _pair(mixture: Mixture, rng: np.random.Generator, config: AugmentConfig) -> list[Example]:
+    pair = mixture.draw(rng)
+    alike = rng.random() < 0.5
+    seeds = rng.integers(0, 2**63, 2)
+    made: list[Example] = []
+    for place, example in enumerate(pair):
+        own_seed = seeds[0 if alike else place]
+        made.append(_changed(example, int(own_seed), config))
+    return made
+
+
+def _changed(example: Example, seed: int, config: AugmentConfig) -> Example:
+    """The example after augmentation: the frames of a sequence go through one and the same."""
+    if example.crop.ndim == 3:
+        crop, mask = augment_with_mask(example.crop, example.mask, np.random.default_rng(seed), config)
+        return Example(crop, example.label, mask)
+    frames = [augment_with_mask(frame, None, np.random.default_rng(seed), config)[0] for frame in example.crop]
+    return Example(np.stack(frames), example.label, None)
+
+
+def _stacked(step: int, examples: Sequence[Example]) -> Batch:
+    labels = np.array([example.label for example in examples], np.float32)
+    crops = np.stack([example.crop for example in examples])
+    known = next((example.mask for example in examples if example.mask is not None), None)
+    if known is None:
+        return Batch(step, crops, labels)
+    unknown = np.full_like(known, np.nan, np.float32)
+    masks = [unknown if example.mask is None else example.mask for example in examples]
+    return Batch(step, crops, labels, np.stack(masks).astype(np.float32))

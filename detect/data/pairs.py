@@ -1,0 +1,235 @@
+"""Where training pairs come from: a fake face and a real one, drawn together.
+
+Two kinds. **Forged** pairs are faces of a dataset's fakes, beside real faces of the same person or clip. **Blended**
+pairs are made on the fly from one real face (see :mod:`detect.data.selfblend`), its copy taken from the face itself or
+from a twin that a swapper's decoder drew. A detector that sees both halves of a pair has less reason to learn the
+person, the camera or the codec (Yermakov et al., "Deepfake Detection that Generalizes Across Benchmarks", 2025, on
+paired real and fake faces; Shiohara and Yamasaki, CVPR 2022, on batches of images with their own fakes).
+
+Convention:
+    crop: (S, S, 3) uint8 RGB
+    mask: (M, M) float32 in [0, 1] over the crop's square, how much of a pixel was forged; zeros for a real face; None
+        where it is not known
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Mapping, Sequence
+from typing import NamedTuple, Protocol
+
+import cv2
+import numpy as np
+
+from detect.config import SelfBlendConfig
+from detect.data.real_faces import RealFaces
+from detect.data.selfblend import self_blend
+from shared.errors import ManifestError
+from shared.types import ClipId, ClipRecord
+
+FaceKey = tuple[int, int]
+"""Position of a clip, and of a face in it."""
+
+
+class Example(NamedTuple):
+    """One face to learn from; ``label`` is 1 for fake. See the module's convention."""
+
+    crop: np.ndarray
+    label: int
+    mask: np.ndarray | None
+
+
+class Pair(NamedTuple):
+    """A fake and a real face, drawn to be seen in one batch."""
+
+    fake: Example
+    real: Example
+
+
+class PairSource(Protocol):
+    """Gives pairs. Called from several threads, so drawing changes nothing in it."""
+
+    def draw(self, rng: np.random.Generator) -> Pair:
+        """The next pair, by chance."""
+        ...
+
+
+class LabelledClip(Protocol):
+    """What drawing needs to know of a clip."""
+
+    @property
+    def identity(self) -> str:
+        """The person whose video it is."""
+        ...
+
+    @property
+    def truth(self) -> np.ndarray:
+        """(N,) int8, one entry a face: 1 fake, 0 real, -1 not known."""
+        ...
+
+
+class FramedClip(LabelledClip, Protocol):
+    """A clip whose faces are known by frame, so that a fake finds the very frame it was made from."""
+
+    @property
+    def record(self) -> ClipRecord:
+        """What the manifest says of it."""
+        ...
+
+    @property
+    def frames(self) -> np.ndarray:
+        """(N,) int32, the frame of each face."""
+        ...
+
+
+class BalancedSampler:
+    """Draws faces of clips, half of them fake: people alike in a class, clips alike of a person, faces alike in a clip.
+
+    Of the fake faces a share ``paired`` brings a real face of the same person, where there is one: of the same frame of
+    the clip it was made from, where ``partners`` knows it. Faces whose truth is not known are never drawn.
+
+    Raises:
+        ManifestError: there is no real or no fake face.
+    """
+
+    def __init__(
+        self,
+        clips: Sequence[LabelledClip],
+        *,
+        paired: float = 0.5,
+        partners: Mapping[FaceKey, FaceKey] | None = None,
+    ) -> None:
+        self._paired = paired
+        self._partners = partners or {}
+        self._people = [_by_person(clips, label) for label in (0, 1)]
+        for name, people in zip(("real", "fake"), self._people, strict=True):
+            if not people:
+                raise ManifestError(
+                    f"there is no {name} face to learn from",
+                    hint="add such clips to the train split, or check its faces",
+                )
+        self._names = [sorted(people) for people in self._people]
+
+    def draw(self, rng: np.random.Generator) -> tuple[FaceKey, FaceKey]:
+        """A fake face and a real one."""
+        name = _pick(self._names[1], rng)
+        fake = _pick_face(self._people[1][name], rng)
+        together = rng.random() < self._paired
+        if together and fake in self._partners:
+            return fake, self._partners[fake]
+        if not (together and name in self._people[0]):
+            name = _pick(self._names[0], rng)
+        return fake, _pick_face(self._people[0][name], rng)
+
+
+class ForgedPairs:
+    """Pairs from a dataset's clips.
+
+    Args:
+        sampler: chooses the faces.
+        read: the crop of a face.
+        mask: the forged region of a fake face; None where it is not known.
+    """
+
+    def __init__(
+        self,
+        sampler: BalancedSampler,
+        read: Callable[[FaceKey], np.ndarray],
+        mask: Callable[[FaceKey], np.ndarray | None] | None = None,
+    ) -> None:
+        self._sampler = sampler
+        self._read = read
+        self._mask = mask
+
+    def draw(self, rng: np.random.Generator) -> Pair:
+        """A forged face and a real one."""
+        fake, real = self._sampler.draw(rng)
+        mask = None if self._mask is None else self._mask(fake)
+        clean = None if mask is None else np.zeros_like(mask)
+        return Pair(Example(self._read(fake), 1, mask), Example(self._read(real), 0, clean))
+
+
+class BlendedPairs:
+    """Pairs made of single real faces.
+
+    Args:
+        faces: the real faces, and their twins.
+        config: the recipe of blending.
+        twins: share of the pairs whose blended copy is a twin, of faces that have one.
+        mask_px: side of the masks.
+    """
+
+    def __init__(self, faces: RealFaces, config: SelfBlendConfig, *, twins: float = 0.5, mask_px: int = 56) -> None:
+        self._faces = faces
+        self._config = config
+        self._twins = twins
+        self._mask_px = mask_px
+
+    def draw(self, rng: np.random.Generator) -> Pair:
+        """A real face, and its own fake."""
+        face = self._faces.draw(rng)
+        twin = self._faces.twin(face, rng) if rng.random() < self._twins else None
+        made = self_blend(self._faces.crop(face), self._faces.landmarks(face), rng, self._config, copy=twin)
+        mask = smaller(made.mask, self._mask_px)
+        return Pair(Example(made.fake, 1, mask), Example(made.real, 0, np.zeros_like(mask)))
+
+
+def partners_of(clips: Sequence[FramedClip]) -> dict[FaceKey, FaceKey]:
+    """For each fake face the real one it was made from: the same frame of the same footage, best in the same rendition.
+
+    Footage is told by the end of the chain of parents. Frames that show more than one real face are left out: which of
+    them was forged is not known here.
+    """
+    records = {clip.record.id: clip.record for clip in clips}
+    real: dict[tuple[ClipId, int], dict[str, list[FaceKey]]] = defaultdict(lambda: defaultdict(list))
+    for place, clip in enumerate(clips):
+        if clip.record.label == "real":
+            footage = _footage(clip.record, records)
+            for face in np.flatnonzero(clip.truth == 0):
+                real[footage, int(clip.frames[face])][clip.record.rendition].append((place, int(face)))
+    found: dict[FaceKey, FaceKey] = {}
+    for place, clip in enumerate(clips):
+        footage = _footage(clip.record, records)
+        for face in np.flatnonzero(clip.truth == 1):
+            by_rendition = real.get((footage, int(clip.frames[face])), {})
+            same = by_rendition.get(clip.record.rendition) or next(iter(by_rendition.values()), [])
+            if len(same) == 1:
+                found[place, int(face)] = same[0]
+    return found
+
+
+def _footage(record: ClipRecord, records: Mapping[ClipId, ClipRecord]) -> ClipId:
+    """The clip that the chain of parents ends at, as far as it is known."""
+    seen = {record.id}
+    while record.parent is not None and record.parent not in seen:
+        seen.add(record.parent)
+        if record.parent not in records:
+            return record.parent
+        record = records[record.parent]
+    return record.id
+
+
+def smaller(mask: np.ndarray, px: int) -> np.ndarray:
+    """(S, S) mask as (``px``, ``px``) float32, every pixel the mean of what it covers."""
+    if mask.shape[0] == px:
+        return mask.astype(np.float32)
+    return cv2.resize(mask.astype(np.float32), (px, px), interpolation=cv2.INTER_AREA)
+
+
+def _by_person(clips: Sequence[LabelledClip], label: int) -> dict[str, list[tuple[int, np.ndarray]]]:
+    """Person to (clip, faces of it with that label), people and clips without such a face left out."""
+    found: dict[str, list[tuple[int, np.ndarray]]] = defaultdict(list)
+    for place, clip in enumerate(clips):
+        faces = np.flatnonzero(clip.truth == label)
+        if faces.size:
+            found[clip.identity].append((place, faces))
+    return dict(found)
+
+
+def _pick(names: list[str], rng: np.random.Generator) -> str:
+    return names[int(rng.integers(len(names)))]
+
+
+def _pick_face(clips: list[tuple[int, np.ndarray]], rng: np.random.Generator) -> FaceKey:
+    place, faces = clips[int(rng.integers(len(clips)))]
+    return place, int(faces[int(rng.integers(faces.size))])

@@ -1,0 +1,297 @@
+"""How good a detector is on a dataset: metrics with intervals at three levels, by manipulation and rendition.
+
+Every clip is a sample of its own, whatever its file is called, because clips are keyed by id. A clip without a usable
+face has no score: it is counted beside the metrics, and never scored for it.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+from scipy.special import expit
+
+from detect.calibration.evaluation_section import calibrated
+from detect.config import EvaluateConfig
+from detect.data.crops import dataset_digest
+from detect.data.protocols import asked, by_protocol, only, parse_only, seen_in_training
+from detect.evaluation.curves import CurveData, draw_curves
+from detect.evaluation.error_card import error_card, measure_clips, measure_labels
+from detect.evaluation.localization_report import RegionReport, measure_regions
+from detect.evaluation.page import PAGE_NAME, render_page
+from detect.evaluation.result import Counts, EvaluationResult, Part, Slice, count, render_json, split_words
+from detect.metrics.bootstrap import BootstrapSettings, clip_clusters, evaluate_samples
+from detect.metrics.classification import MetricSettings
+from detect.models.external.reference import parse_reference
+from detect.models.training_record import Learned, read_learned
+from detect.scoring.dataset import Judged, judge
+from detect.scoring.samples import Samples, ScoredClip, clip_samples, frame_samples, track_samples, write_scores
+from shared.dataset import DatasetFolder
+from shared.engine.tasks import Engine
+from shared.errors import ManifestError
+from shared.results.scores import Evaluation
+from shared.storage import need_replaceable, replacing_folder
+from shared.types import ClipId, ClipRecord
+
+__all__ = [
+    "SCORE_NOTE",
+    "Counts",
+    "EvaluationResult",
+    "Slice",
+    "check_target",
+    "chosen_records",
+    "count",
+    "default_target",
+    "evaluate_clips",
+    "evaluate_detector",
+    "render_json",
+    "split_words",
+    "write_evaluation",
+]
+
+SCORE_NOTE = (
+    "Scores are sigmoids of raw logits, not calibrated probabilities; log loss, Brier score and ECE judge them as if "
+    "they were."
+)
+_EDGE = 1e-9
+_RESULT = "evaluation.json"
+
+
+def evaluate_detector(
+    detector: Path, dataset: Path, config: EvaluateConfig, *, out: Path | None = None, engine: Engine | None = None
+) -> tuple[EvaluationResult, Path]:
+    """Scores a split of a dataset with a trained detector and writes the evaluation.
+
+    Args:
+        detector: run or detector folder, or a reference to another maker's (see ``detect.scoring.dataset``).
+        dataset: dataset folder.
+        config: split, frames, threshold, intervals.
+        out: folder that receives it; without it ``evaluations/DATASET-SPLIT`` of the run.
+        engine: finds faces and scores, a task a clip; without one, clips are scored here, one after another.
+
+    Returns:
+        The result, and the folder it was written to.
+
+    Raises:
+        CheckpointError: no detector there, or a damaged one.
+        ManifestError: the split is empty, or a clip is not the file the manifest means.
+        UsageError: ``out`` holds something that is no evaluation; what is asked for is not in the set.
+        LeakError: the protocol forbids what the detector has learned from.
+    """
+    folder = DatasetFolder.open(dataset)
+    records = folder.records(split=None if config.split == "all" else config.split)
+    if not records:
+        raise ManifestError(
+            f"{dataset} has no clip in its {config.split} split", hint="choose another --split, or --split all"
+        )
+    out = check_target(out or default_target(detector, f"{folder.name}-{config.split}"))
+    records = chosen_records(records, config, _learned(detector))
+    judged = judge(detector, folder, records, config, engine=engine)
+    regions = measure_regions(folder, judged, config)
+    worth = calibrated(detector, judged, folder, config)
+    result = evaluate_clips(
+        judged.clips,
+        config,
+        dataset={"name": folder.name, "manifest_sha256": dataset_digest(folder)},
+        detector=judged.detector,
+        operating_point=judged.operating_point,
+        notes=(*judged.notes, *seen_in_training(records, judged.learned), *worth.notes),
+        measured=_measured(folder, judged),
+        learned=judged.learned,
+        regions=None if regions is None else regions.report,
+    )
+    result = dataclasses.replace(result, calibration=worth.section)
+    pictures = {"regions.png": None if regions is None else regions.sheet, "calibration.png": worth.picture}
+    return result, write_evaluation(out, result, worth.clips, pictures=pictures)
+
+
+def _measured(folder: DatasetFolder, judged: Judged) -> Mapping[ClipId, Mapping[str, str]]:
+    """What the pictures say of the clips: from the faces that were judged, or by the set's labels without any."""
+    if judged.faces:
+        return measure_clips(judged.faces)
+    wanted = {clip.record.id for clip in judged.clips}
+    return measure_labels([label for label in folder.frame_labels() if label.clip in wanted])
+
+
+def _learned(detector: Path) -> Learned:
+    """What the detector says it learned from; another maker's says nothing."""
+    return Learned() if parse_reference(detector) is not None else read_learned(detector)
+
+
+def default_target(detector: Path, name: str) -> Path:
+    """``evaluations/NAME`` in the run that the detector belongs to, or in the working folder when it has none."""
+    for place in (detector, detector.parent):
+        if (place / "run.json").is_file():
+            return place / "evaluations" / name
+    return Path("evaluations") / name
+
+
+def check_target(out: Path) -> Path:
+    """``out`` unchanged, when nothing but an earlier evaluation would be replaced there.
+
+    Raises:
+        UsageError: it is a file, or a folder that holds something else.
+    """
+    need_replaceable(out, "evaluation", marks=(_RESULT,))
+    return out
+
+
+def chosen_records(records: Sequence[ClipRecord], config: EvaluateConfig, learned: Learned) -> list[ClipRecord]:
+    """The clips that ``config`` asks about: those its protocol allows, and of them the part that ``only`` wants.
+
+    Raises:
+        LeakError: cross-set, and the detector has learned from clips or people here.
+        UsageError: ``only`` fits nothing here, or the detector does not say what it learned from.
+        ManifestError: nothing here is new to the detector in the way that the protocol asks.
+    """
+    return only(asked(records, config.protocol, learned), parse_only(config.only))
+
+
+def evaluate_clips(
+    clips: Sequence[ScoredClip],
+    config: EvaluateConfig,
+    *,
+    dataset: dict[str, str],
+    detector: dict[str, str],
+    operating_point: tuple[float, str] = (0.0, "nothing: the score 0.5"),
+    notes: Sequence[str] = (),
+    measured: Mapping[ClipId, Mapping[str, str]] | None = None,
+    learned: Learned | None = None,
+    regions: RegionReport | None = None,
+) -> EvaluationResult:
+    """Metrics of scored clips.
+
+    Args:
+        clips: of one dataset, each with a truth.
+        config: threshold, bins, bootstrap. Without a threshold the operating point of the detector is used.
+        dataset: name and digest, for the record.
+        detector: name and digest, for the record.
+        operating_point: logit, and what it was chosen on.
+        notes: what else a reader must know.
+        measured: what the pictures say of the clips, for the error card.
+        learned: what the detector learned from, for the parts by protocol.
+        regions: how well it draws what was forged.
+    """
+    threshold, threshold_from = _threshold(config, operating_point)
+    metrics = MetricSettings(threshold=threshold, bins=config.bins)
+    bootstrap = BootstrapSettings(replicates=config.replicates, seed=config.seed, cluster_by=config.cluster_by)
+    numbers = clip_clusters([clip.record for clip in clips], config.cluster_by)
+    clusters = np.array([numbers[clip.record.id] for clip in clips], np.int64)
+
+    def evaluations(samples: Samples, level: Literal["frame", "track", "clip"]) -> list[Evaluation]:
+        owners = clusters[samples.clips]
+        return evaluate_samples(
+            samples.labels, samples.logits, owners, level=level, metrics=metrics, bootstrap=bootstrap
+        )
+
+    def slice_of(by: Part, name: str, places: np.ndarray) -> Slice:
+        everything = clip_samples(clips)
+        chosen = np.isin(everything.clips, places)
+        part = Samples(everything.labels[chosen], everything.logits[chosen], everything.clips[chosen])
+        return Slice(by, name, count([clips[place] for place in places]), tuple(evaluations(part, "clip")))
+
+    return EvaluationResult(
+        dataset=dataset,
+        split=config.split,
+        protocol=config.protocol,
+        only=config.only,
+        detector=detector,
+        counts=count(clips),
+        threshold=threshold,
+        threshold_from=threshold_from,
+        aggregation=clips[0].score.aggregation if clips else "",
+        clusters=f"{np.unique(clusters).size} clusters by {config.cluster_by}",
+        cluster_by=config.cluster_by,
+        evaluations=(
+            *evaluations(clip_samples(clips), "clip"),
+            *evaluations(track_samples(clips), "track"),
+            *evaluations(frame_samples(clips), "frame"),
+        ),
+        slices=tuple(slice_of(by, name, places) for by, name, places in _slices(clips)),
+        notes=(*_notes(clips, clusters, config), *notes),
+        protocols=tuple(
+            slice_of("protocol", name, np.array(places))
+            for name, places in by_protocol([clip.record for clip in clips], learned or Learned()).items()
+        ),
+        error_card=error_card(clips, clusters, metrics.threshold_logit, measured=measured, bootstrap=bootstrap),
+        regions=regions,
+    )
+
+
+def write_evaluation(
+    folder: Path,
+    result: EvaluationResult,
+    clips: Sequence[ScoredClip],
+    *,
+    pictures: Mapping[str, bytes | None] | None = None,
+) -> Path:
+    """Writes ``evaluation.json`` and ``.html``, ``scores.jsonl``, ``frames.parquet`` and ``curves.png`` as ``folder``.
+
+    ``pictures``: PNGs by file name, those that there are: ``regions.png``, faces and the regions drawn on them, and
+    ``calibration.png``.
+
+    Raises:
+        StorageError: the disk refused.
+    """
+    samples = clip_samples(clips)
+    data = CurveData(
+        title=f"{result.detector.get('name', 'detector')} on {result.dataset.get('name', 'dataset')}, "
+        f"{split_words(result.split)}: {result.counts.real} real, {result.counts.fake} fake clips, {result.clusters}",
+        labels=samples.labels,
+        logits=samples.logits,
+        threshold=float(np.log(result.threshold / (1 - result.threshold))),
+        slices=[(part.name, e) for part in result.slices for e in part.evaluations if e.metric == "auc"],
+    )
+    curves = draw_curves(data)
+    extra = {name: png for name, png in (pictures or {}).items() if png is not None}
+    page = render_page(
+        result, clips, curves, has_sheet="regions.png" in extra, calibration_png=extra.get("calibration.png")
+    )
+    with replacing_folder(folder) as draft:
+        (draft / _RESULT).write_text(render_json(result), encoding="utf-8")
+        write_scores(draft, clips, clip_clusters([clip.record for clip in clips], result.cluster_by))
+        (draft / PAGE_NAME).write_text(page, encoding="utf-8")
+        (draft / "curves.png").write_bytes(curves)
+        for name, png in extra.items():
+            (draft / name).write_bytes(png)
+    return folder
+
+
+def _threshold(config: EvaluateConfig, operating_point: tuple[float, str]) -> tuple[float, str]:
+    if config.threshold is not None:
+        return config.threshold, "the command"
+    logit, chosen_on = operating_point
+    return float(np.clip(expit(logit), _EDGE, 1 - _EDGE)), chosen_on
+
+
+def _slices(clips: Sequence[ScoredClip]) -> list[tuple[Part, str, np.ndarray]]:
+    manipulation = np.array([clip.record.id.manipulation or "" for clip in clips])
+    rendition = np.array([clip.record.rendition for clip in clips])
+    found: list[tuple[Part, str, np.ndarray]] = []
+    for name in np.unique(manipulation[manipulation != ""]):
+        found.append(("manipulation", str(name), np.flatnonzero((manipulation == name) | (manipulation == ""))))
+    for name in np.unique(rendition):
+        found.append(("rendition", str(name), np.flatnonzero(rendition == name)))
+    return found
+
+
+def _notes(clips: Sequence[ScoredClip], clusters: np.ndarray, config: EvaluateConfig) -> tuple[str, ...]:
+    notes = [SCORE_NOTE]
+    labels = np.array([clip.record.label == "fake" for clip in clips], bool)
+    fewest = min((np.unique(clusters[labels == truth]).size for truth in (False, True)), default=0)
+    if not labels.any() or labels.all():
+        notes.append("Only one class is here, so there is no AUC, AP, EER or TPR.")
+    elif fewest < 2:
+        notes.append(
+            "One class has fewer than two clusters of people, so no interval can be given"
+            + ("; --clusters target gives one over filmed people." if config.cluster_by == "group" else ".")
+        )
+    elif fewest < 10:
+        notes.append(f"A class has only {fewest} clusters of people: the intervals are rough, and likely too narrow.")
+    missing = sum(label is None for clip in clips for label in clip.frame_labels)
+    if missing:
+        notes.append(f"{missing} scored faces have no label of their own and are left out at frame and track level.")
+    return tuple(notes)

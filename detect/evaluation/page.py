@@ -1,0 +1,145 @@
+"""An evaluation as one page for people: what was asked, the numbers with their intervals, and every picture inside.
+
+The page holds no face, so it can be passed on; faces with the regions drawn on them are in a file beside it.
+"""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Sequence
+from pathlib import Path
+
+import jinja2
+import numpy as np
+
+from detect.calibration.card import CALIBRATION_WORDS
+from detect.data.protocols import PROTOCOL_WORDS
+from detect.evaluation.error_card import Rate
+from detect.evaluation.plots import draw_error_card, draw_parts, draw_region_parts
+from detect.evaluation.result import EvaluationResult, Part, Slice
+from detect.scoring.samples import ScoredClip
+from shared.results.scores import Evaluation
+
+TEMPLATES = Path(__file__).parent / "templates"
+PAGE_NAME = "evaluation.html"
+METRIC_WORDS = {
+    "auc": "chance that a fake scores above a real one",
+    "ap": "average precision",
+    "eer": "error rate where both kinds of error are equal",
+    "tpr@fpr1%": "fakes found when 1 % of real ones are called fake",
+    "tpr@fpr5%": "fakes found when 5 % of real ones are called fake",
+    "log_loss": "log loss of the score taken as a probability, nats",
+    "brier": "squared error of the score taken as a probability",
+    "ece": "calibration error of the score taken as a probability",
+}
+_LEVELS = ("clip", "track", "frame")
+
+
+def render_page(
+    result: EvaluationResult,
+    clips: Sequence[ScoredClip],
+    curves_png: bytes,
+    *,
+    has_sheet: bool = False,
+    calibration_png: bytes | None = None,
+) -> str:
+    """The page as HTML with every picture inside it and every foreign text escaped.
+
+    Args:
+        result: what was found.
+        clips: scored, for the spread of scores in each part.
+        curves_png: see :func:`detect.evaluation.curves.draw_curves`.
+        has_sheet: whether ``regions.png`` lies beside the page.
+        calibration_png: see :func:`detect.calibration.curves.draw_calibration`.
+    """
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(TEMPLATES), autoescape=True, undefined=jinja2.StrictUndefined
+    )
+    environment.filters["data_uri"] = lambda png: "data:image/png;base64," + base64.b64encode(png).decode()
+    environment.filters["metric"] = _metric
+    environment.filters["rate"] = _rate
+    regions = result.regions
+    return environment.get_template("evaluation.html.j2").render(
+        result=result,
+        summary=summary(result),
+        asked=PROTOCOL_WORDS.get(result.protocol, result.protocol),
+        protocol_words=PROTOCOL_WORDS,
+        metric_words=METRIC_WORDS,
+        metrics=_metrics(result),
+        levels=_LEVELS,
+        curves_png=curves_png,
+        parts=[_part(result, by, clips) for by in ("manipulation", "rendition") if _of(result, by)],
+        protocols_png=draw_parts(result.protocols) if result.protocols else None,
+        card_png=draw_error_card(result.error_card) if len(result.error_card) > 1 else None,
+        regions_png=None if regions is None else draw_region_parts(regions.parts),
+        has_sheet=has_sheet,
+        calibration_png=calibration_png,
+        calibration_words=CALIBRATION_WORDS,
+    )
+
+
+def summary(result: EvaluationResult) -> list[str]:
+    """The outcome in a few sentences: AUC, what is missed at the threshold, and what could not be scored."""
+    told = []
+    area = result.find("auc")
+    if area is None:
+        told.append("Only one class could be scored, so there is no AUC.")
+    else:
+        told.append(f"Clip AUC {_metric(area)} on {area.num_real} real and {area.num_fake} fake clips.")
+    if result.error_card:
+        everything = result.error_card[0]
+        missed, alarms = _rate(everything.miss_rate), _rate(everything.alarm_rate)
+        told.append(
+            f"At the threshold {result.threshold:.3g} (chosen on {result.threshold_from}) it misses {missed} of the "
+            f"fakes and calls {alarms} of the real clips fake."
+        )
+    worth = result.calibration.find("cllr") if result.calibration else None
+    if worth is not None:
+        told.append(f"Calibrated: Cllr {_metric(worth)} bits, where 0 is perfect and 1 says nothing.")
+    blind = result.counts.real_without_face + result.counts.fake_without_face
+    if blind:
+        some = "clip has" if blind == 1 else "clips have"
+        told.append(f"{blind} {some} no usable face, so no score, and no part in any metric.")
+    return told
+
+
+def _metrics(result: EvaluationResult) -> list[tuple[str, str, list[Evaluation | None]]]:
+    """Name, words and the value at each level, of every metric that was measured."""
+    names = dict.fromkeys(e.metric for e in result.evaluations)
+    return [(name, _words(name), [result.find(name, level) for level in _LEVELS]) for name in names]
+
+
+def _words(metric: str) -> str:
+    return "share told right at the threshold" if metric.startswith("accuracy") else METRIC_WORDS.get(metric, "")
+
+
+def _part(result: EvaluationResult, by: Part, clips: Sequence[ScoredClip]) -> dict[str, object]:
+    slices = sorted(_of(result, by), key=_area)
+    logit = float(np.log(result.threshold / (1 - result.threshold)))
+    return {"by": by, "slices": slices, "png": draw_parts(slices, clips=clips, threshold_logit=logit)}
+
+
+def _of(result: EvaluationResult, by: Part) -> list[Slice]:
+    return [part for part in result.slices if part.by == by]
+
+
+def _area(part: Slice) -> float:
+    """What parts are sorted by: the hardest first, those without an AUC last."""
+    found = part.find("auc")
+    return 2.0 if found is None else found.value
+
+
+def _metric(found: Evaluation | None) -> str:
+    if found is None:
+        return "–"
+    if found.low is None or found.high is None:
+        return f"{found.value:.3f} (no interval)"
+    return f"{found.value:.3f} [{found.low:.3f}, {found.high:.3f}]"
+
+
+def _rate(found: Rate | None) -> str:
+    if found is None:
+        return "–"
+    if found.low is None or found.high is None:
+        return f"{found.value:.1%} (no interval)"
+    return f"{found.value:.1%} [{found.low:.0%}, {found.high:.0%}]"

@@ -1,0 +1,116 @@
+"""What an evaluation finds, as values: metrics with intervals, by part of the set and by protocol, errors, regions."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Literal
+
+import msgspec
+
+from detect.calibration.evaluation_section import CalibrationSection
+from detect.evaluation.error_card import ErrorRow
+from detect.evaluation.localization_report import RegionReport
+from detect.scoring.samples import ScoredClip
+from shared.bootstrap import ClusterBy
+from shared.results.scores import Evaluation
+
+Part = Literal["manipulation", "rendition", "protocol"]
+
+
+@dataclass(frozen=True)
+class Counts:
+    """Clips by truth and by whether they could be scored."""
+
+    real: int
+    fake: int
+    real_without_face: int
+    fake_without_face: int
+
+    def __str__(self) -> str:
+        text = f"{self.real} real and {self.fake} fake clips"
+        if self.real_without_face or self.fake_without_face:
+            text += (
+                f" ({self.real_without_face} real and {self.fake_without_face} fake without a usable face, not scored)"
+            )
+        return text
+
+
+@dataclass(frozen=True)
+class Slice:
+    """Clip-level metrics of a part of the set.
+
+    ``by`` "manipulation": the fakes of one manipulation against all real clips; "rendition": all clips of one
+    rendition; "protocol": those of the clips that are new to the detector in the way that a protocol asks.
+    """
+
+    by: Part
+    name: str
+    counts: Counts
+    evaluations: tuple[Evaluation, ...]
+
+    def find(self, metric: str) -> Evaluation | None:
+        """The value of one metric, or None where the data cannot give it."""
+        return next((e for e in self.evaluations if e.metric == metric), None)
+
+
+@dataclass(frozen=True)
+class EvaluationResult:
+    """What ``evaluation.json`` holds.
+
+    Attributes:
+        dataset, split: what was scored.
+        protocol, only: which of its clips, see ``detect.data.protocols``.
+        detector: name, weights' digest, faces.
+        counts: clips.
+        threshold: score from which a clip is called fake in "accuracy", and what it was chosen on.
+        evaluations: at clip, track and frame level.
+        slices: by manipulation and by rendition.
+        clusters, cluster_by: what the bootstrap drew.
+        notes: what a reader must know.
+        protocols: the same clips by what is new to the detector in them; empty where it does not say what it learned.
+        error_card: rates of missed fakes and false alarms by everything that is known of the clips.
+        regions: how well the forged region is drawn, for a detector that draws it and a set that has masks.
+        calibration: how good the calibrated scores are; None without a calibration for them.
+    """
+
+    dataset: dict[str, str]
+    split: str
+    protocol: str
+    only: tuple[str, ...]
+    detector: dict[str, str]
+    counts: Counts
+    threshold: float
+    threshold_from: str
+    aggregation: str
+    clusters: str
+    cluster_by: ClusterBy
+    evaluations: tuple[Evaluation, ...]
+    slices: tuple[Slice, ...]
+    notes: tuple[str, ...] = field(default_factory=tuple)
+    protocols: tuple[Slice, ...] = ()
+    error_card: tuple[ErrorRow, ...] = ()
+    regions: RegionReport | None = None
+    calibration: CalibrationSection | None = None
+
+    def find(self, metric: str, level: str = "clip") -> Evaluation | None:
+        """The value of one metric at one level, or None where the data cannot give it."""
+        return next((e for e in self.evaluations if e.metric == metric and e.level == level), None)
+
+
+def count(clips: Sequence[ScoredClip]) -> Counts:
+    """Clips by truth, and those without a score."""
+    fake = [clip.score.logit for clip in clips if clip.record.label == "fake"]
+    real = [clip.score.logit for clip in clips if clip.record.label == "real"]
+    return Counts(len(real), len(fake), real.count(None), fake.count(None))
+
+
+def split_words(split: str) -> str:
+    """What a split is called in a title."""
+    return "all splits" if split == "all" else f"{split} split"
+
+
+def render_json(result: EvaluationResult) -> str:
+    """The result as JSON text with a stable order of keys."""
+    return json.dumps(msgspec.to_builtins(result), indent=2, ensure_ascii=False) + "\n"

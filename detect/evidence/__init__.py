@@ -1,4 +1,0 @@
-"""What a file itself says, apart from any detector: container, codec, timing, provenance.
-
-Each module gives :class:`shared.scores.Evidence` values: what was looked at, what was found, and what it cannot tell.
-"""

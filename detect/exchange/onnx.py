@@ -1,0 +1,212 @@
+"""Detectors for other programs: an ONNX file that says what it wants to see, or a folder that plain timm loads.
+
+The traced exporter of PyTorch is used: it needs no further package, handles every family, and is checked each time
+against the detector itself, on batches of another size than the one that was traced.
+"""
+
+from __future__ import annotations
+
+import shutil
+import warnings
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+import timm
+import torch
+from torch import Tensor, nn
+
+from detect.models import Detector
+from detect.models.checkpoint import DetectorFacts, detector_folder, load_detector, need_detector_place
+from detect.models.external.onnx_file import FACTS_KEY, open_session
+from shared.errors import CheckpointError, UsageError
+from shared.storage import replacing, replacing_folder
+
+OPSET = 18
+"""Version of the ONNX operators that is written unless asked otherwise: that of ONNX 1.13 (2022)."""
+OPSETS = (17, 20)
+"""The lowest and the highest that can be asked for."""
+TOLERANCE = 1e-4
+"""Largest difference of logits, relative to those above 1, at which an export counts as the same network."""
+
+_TRACED = 2
+_CHECKED = (1, 3)
+
+
+@dataclass(frozen=True)
+class Exported:
+    """What was written.
+
+    Attributes:
+        path: the file or folder.
+        name, family: of the detector.
+        opset: of an ONNX file; None for a folder.
+        inputs: shape of the input, ``n`` for the batch.
+        outputs: names of the outputs.
+        largest_difference: of logits between the export and the detector, on random inputs; of logits above 1 as a
+            share of them.
+    """
+
+    path: Path
+    name: str
+    family: str
+    opset: int | None
+    inputs: tuple[int | str, ...]
+    outputs: tuple[str, ...]
+    largest_difference: float
+
+
+class _Outputs(nn.Module):
+    """A detector that gives a plain tuple: the logit, and the region's logits where it draws one."""
+
+    def __init__(self, detector: Detector) -> None:
+        super().__init__()
+        self.detector = detector
+        self.eval()
+
+    def forward(self, x: Tensor) -> tuple[Tensor, ...]:
+        """(B, ...) normalised input -> (B,) logits, and (B, 1, h, w) or nothing."""
+        found = self.detector(x)
+        return (found.logit,) if found.mask is None else (found.logit, found.mask)
+
+
+def export_onnx(path: Path, out: Path, *, opset: int = OPSET) -> Exported:
+    """Writes the detector in a run or detector folder as the ONNX file ``out``, and compares the two.
+
+    The input is normalised as the detector's description says, (n, 3, S, S) or (n, T, 3, S, S); the batch is free. The
+    description itself is in the file's metadata under ``assay``, so that ``onnx:FILE`` needs no settings.
+
+    Raises:
+        CheckpointError: no detector there, or the file does not give its logits.
+        UsageError: onnx or onnxruntime is not installed, an opset outside 17 to 20, or ``out`` is another kind of file.
+        StorageError: the disk refused.
+    """
+    if not OPSETS[0] <= opset <= OPSETS[1]:
+        raise UsageError(f"opset {opset} does not lie in {OPSETS[0]} to {OPSETS[1]}", hint=f"{OPSET} is usual")
+    if out.exists() and not (out.is_file() and out.suffix.lower() == ".onnx"):
+        raise UsageError(f"{out} is there and no .onnx file", hint="choose another --out")
+    _need_onnx()
+    detector, facts = load_detector(path)
+    with replacing(out) as draft:
+        names = _trace(detector, draft, opset)
+        _describe(draft, facts)
+        difference = _difference(detector, draft)
+        if not difference <= TOLERANCE:
+            raise CheckpointError(
+                f"the ONNX network gives logits up to {difference:.2g} away from {facts.spec.name}'s",
+                hint="try another --opset; this backbone may not be exportable",
+            )
+    shape: tuple[int | str, ...] = ("n", *_input_shape(detector, 1)[1:])
+    return Exported(out, facts.spec.name, facts.spec.family, opset, shape, names, difference)
+
+
+def export_folder(path: Path, out: Path) -> Exported:
+    """Copies the detector folder at ``path`` as ``out``, model card and all, after plain timm has loaded it.
+
+    Raises:
+        CheckpointError: no detector there, or timm's model does not give its logits.
+        UsageError: the detector is more than a timm model, or ``out`` holds it or anything but another detector.
+        StorageError: the disk refused.
+    """
+    folder = detector_folder(path)
+    detector, facts = load_detector(folder)
+    if facts.spec.family != "frame":
+        raise UsageError(
+            f"a {facts.spec.family} detector is more than a timm model, so timm alone cannot load it",
+            hint="--format onnx runs anywhere",
+        )
+    need_detector_place(out, folder)
+    with replacing_folder(out) as draft:
+        for file in sorted(folder.iterdir()):
+            if file.is_file():
+                shutil.copyfile(file, draft / file.name)
+        difference = _timm_difference(detector, draft)
+        if not difference <= TOLERANCE:
+            raise CheckpointError(f"timm's model gives logits {difference:.2g} away", hint="this is a defect")
+    shape: tuple[int | str, ...] = ("n", *_input_shape(detector, 1)[1:])
+    return Exported(out, facts.spec.name, facts.spec.family, None, shape, ("logit",), difference)
+
+
+def _need_onnx() -> None:
+    try:
+        import onnx  # noqa: F401
+        import onnxruntime  # noqa: F401
+    except ImportError as error:
+        raise UsageError("ONNX files need onnx and onnxruntime", hint="pip install 'assay[onnx]'") from error
+
+
+def _trace(detector: Detector, out: Path, opset: int) -> tuple[str, ...]:
+    names = ("logit", "region") if detector.spec.has_mask else ("logit",)
+    x = _input(detector, _TRACED)
+    try:
+        with warnings.catch_warnings(), torch.inference_mode():
+            warnings.simplefilter("ignore")  # shapes that are fixed on purpose, and which exporter is older
+            torch.onnx.export(
+                _Outputs(detector),
+                (x,),
+                str(out),
+                input_names=["input"],
+                output_names=list(names),
+                dynamic_axes={name: {0: "n"} for name in ("input", *names)},
+                opset_version=opset,
+                dynamo=False,
+            )
+    except (RuntimeError, ValueError, TypeError) as error:  # the exporter's own errors are RuntimeErrors
+        raise CheckpointError(
+            f"{detector.spec.name} cannot be written as ONNX: {str(error).splitlines()[0][:300]}",
+            hint="the backbone uses an operation that ONNX has not; try another --opset",
+        ) from error
+    return names
+
+
+def _describe(path: Path, facts: DetectorFacts) -> None:
+    """Adds the detector's description to the file's metadata."""
+    import onnx
+
+    network = onnx.load(str(path))
+    onnx.helper.set_model_props(network, {FACTS_KEY: msgspec.json.encode(facts).decode()})
+    network.doc_string = f"{facts.spec.name}, a face forgery detector of Assay: a logit a face, positive for fake"
+    onnx.save(network, str(path))
+
+
+def _difference(detector: Detector, path: Path) -> float:
+    """Largest difference of logits over batches of sizes that were not traced."""
+    session = open_session(path)
+    worst = 0.0
+    for size in _CHECKED:
+        x = _input(detector, size)
+        found = np.asarray(session.run(None, {"input": x.numpy()})[0]).ravel()
+        worst = max(worst, _apart(found, _logits(detector, x)))
+    return worst
+
+
+def _timm_difference(detector: Detector, folder: Path) -> float:
+    plain: Any = timm.create_model(f"local-dir:{folder}", pretrained=True).eval()
+    x = _input(detector, _CHECKED[-1])
+    with torch.inference_mode():
+        return _apart(plain(x).squeeze(1).numpy(), _logits(detector, x))
+
+
+def _apart(found: np.ndarray, expected: np.ndarray) -> float:
+    return float((np.abs(found - expected) / np.maximum(1, np.abs(expected))).max())
+
+
+@torch.inference_mode()
+def _logits(detector: Detector, x: Tensor) -> np.ndarray:
+    return detector(x).logit.float().numpy()
+
+
+def _input(detector: Detector, count: int) -> Tensor:
+    """Random pixels as the detector takes them: equal counts, equal pixels."""
+    generator = torch.Generator().manual_seed(count)
+    pixels = torch.rand(_input_shape(detector, count), generator=generator)
+    mean, std = (torch.tensor(values).view(3, 1, 1) for values in (detector.spec.mean, detector.spec.std))
+    return (pixels - mean) / std
+
+
+def _input_shape(detector: Detector, count: int) -> tuple[int, ...]:
+    spec = detector.spec
+    frames = (spec.frames_per_clip,) if spec.level == "clip" else ()
+    return (count, *frames, 3, spec.input_px, spec.input_px)

@@ -1,0 +1,37 @@
+"""What a file's Content Credentials (C2PA) say, in words that do not claim more than they carry."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from shared.provenance.sign import read_provenance
+from shared.results.scores import Evidence
+
+_NAME = "content credentials (C2PA)"
+_LIMITS = (
+    "Absent credentials are not evidence of forgery: most honest files have none, and any upload may strip them. "
+    "A valid signature says who signed and that nothing changed since, not that the content is true."
+)
+
+
+def provenance_evidence(path: Path) -> Evidence:
+    """The state of ``path``'s Content Credentials."""
+    found = read_provenance(path)
+    if found is None:
+        return Evidence(_NAME, "none in the file", {"present": False}, limits=_LIMITS)
+    signer = "an unnamed signer" if found.signer is None else found.signer.name
+    trusted = found.signer is not None and found.signer.trusted
+    details: dict[str, str | int | float | bool | None] = {
+        "present": True,
+        "in the file": found.embedded,
+        "valid": found.valid,
+        "signer": signer,
+        "signer is known here": trusted,
+        "written by": found.generator or None,
+        "digital source types": ", ".join(found.digital_source_types) or "none",
+        "actions": ", ".join(action.name for action in found.actions) or "none",
+        "made from": ", ".join(ingredient.title for ingredient in found.ingredients) or "nothing named",
+        "problems": "; ".join(found.problems) or "none",
+    }
+    state = "a valid signature" if found.valid else "an INVALID signature"
+    return Evidence(_NAME, f"{state} by {signer}", details, limits=_LIMITS)

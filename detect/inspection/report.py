@@ -1,0 +1,123 @@
+"""A forensic report in two forms: JSON for machines, one self-contained HTML page for people."""
+
+from __future__ import annotations
+
+import base64
+import io
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import jinja2
+import matplotlib
+import msgspec
+
+from detect.calibration.card import CALIBRATION_WORDS
+from detect.calibration.interpret import ratio_words
+from shared.results.scores import ForensicReport, FrameScore
+from shared.storage import write_bytes, write_text
+
+matplotlib.use("Agg")
+
+import matplotlib.pyplot as plt
+
+TEMPLATES = Path(__file__).parent / "templates"
+
+_INK = "#1d2733"
+_TRACK_COLOURS = ("#1f5fa8", "#b3541e", "#2c7a4b", "#7a3e93", "#8a6d1d", "#a02c4a")
+
+
+@dataclass(frozen=True)
+class FaceExhibit:
+    """One sampled face of the report.
+
+    ``crop_png`` and ``heat_png`` are PNG bytes of the same square crop, without and with the heat map.
+    """
+
+    frame: int
+    seconds: float
+    track: int
+    logit: float
+    why: str
+    crop_png: bytes
+    heat_png: bytes | None
+
+
+def write_json(path: Path, report: ForensicReport) -> None:
+    """Writes the report as JSON: keys in a fixed order and no clock in it, so that a second run gives equal bytes.
+
+    Raises:
+        StorageError: the disk refused.
+    """
+    write_bytes(path, msgspec.json.format(msgspec.json.encode(report, enc_hook=str), indent=2) + b"\n")
+
+
+def write_html(
+    path: Path,
+    report: ForensicReport,
+    *,
+    timeline_png: bytes | None,
+    exhibits: Sequence[FaceExhibit],
+    threshold: float,
+) -> None:
+    """Writes the report as one HTML file with every picture inside it and every foreign text escaped.
+
+    Raises:
+        StorageError: the disk refused.
+    """
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(TEMPLATES), autoescape=True, undefined=jinja2.StrictUndefined
+    )
+    environment.filters["data_uri"] = _data_uri
+    environment.filters["ratio"] = ratio_words
+    environment.filters["signed"] = lambda value: "not scored" if value is None else f"{value:+.2f}"
+    page = environment.get_template("report.html.j2").render(
+        report=report,
+        timeline_png=timeline_png,
+        exhibits=exhibits,
+        threshold=threshold,
+        calibration_words=CALIBRATION_WORDS,
+    )
+    write_text(path, page)
+
+
+def draw_timeline(
+    scores: Sequence[FrameScore], *, threshold: float, duration_seconds: float, gaps: Sequence[tuple[float, float]]
+) -> bytes:
+    """Raw logit over time as PNG bytes, one line a track, grey where no face was found, the threshold dashed."""
+    figure, axis = plt.subplots(figsize=(9.2, 2.9), dpi=130)
+    try:
+        for start, stop in gaps:
+            axis.axvspan(start, stop, color="#d9dde2", linewidth=0)
+        for place, track in enumerate(sorted({score.track for score in scores})):
+            mine = sorted((score for score in scores if score.track == track), key=lambda score: score.frame)
+            axis.plot(
+                [score.seconds for score in mine],
+                [score.logit for score in mine],
+                color=_TRACK_COLOURS[place % len(_TRACK_COLOURS)],
+                linewidth=1.3,
+                marker="o",
+                markersize=2.2,
+                label=f"face {track}",
+            )
+        axis.axhline(threshold, color=_INK, linestyle="--", linewidth=0.9)
+        axis.text(
+            1.005, threshold, "threshold", transform=axis.get_yaxis_transform(), fontsize=7.5, va="center", color=_INK
+        )
+        axis.set_xlim(0, max(duration_seconds, 0.04))
+        axis.set_xlabel("seconds", color=_INK)
+        axis.set_ylabel("logit (up: fake)", color=_INK)
+        axis.spines[["top", "right"]].set_visible(False)
+        axis.grid(axis="y", color="#eceff2", linewidth=0.8)
+        if scores:
+            axis.legend(loc="upper left", fontsize=7.5, frameon=False, ncols=6)
+        figure.tight_layout()
+        buffer = io.BytesIO()
+        figure.savefig(buffer, format="png", metadata={"Software": None})
+        return buffer.getvalue()
+    finally:
+        plt.close(figure)
+
+
+def _data_uri(png: bytes) -> str:
+    return "data:image/png;base64," + base64.b64encode(png).decode()

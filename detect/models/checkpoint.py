@@ -1,0 +1,205 @@
+"""A detector as a folder that stands alone: weights, description, model card.
+
+The layout is timm's ``local-dir:``, so a frame detector also loads without Assay::
+
+    timm.create_model("local-dir:runs/det/detector", pretrained=True)
+
+``config.json`` carries one more entry, ``assay``: the input that the detector was trained for, the faces it expects,
+and the threshold chosen on the validation split.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import msgspec
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from detect.config import AggregateConfig, AggregationChoice, FaceConfig
+from detect.models import Detector, DetectorSpec, build_detector
+from shared.errors import AssayError, CheckpointError, StorageError
+from shared.storage import need_replaceable, replacing_folder, sha256_file
+
+CONFIG_NAME = "config.json"
+WEIGHTS_NAME = "model.safetensors"
+CARD_NAME = "README.md"
+FOLDER_NAME = "detector"
+
+_FORMAT = 1
+_MAX_CONFIG_BYTES = 1 << 20
+_MAX_WEIGHTS_BYTES = 16 << 30
+
+
+@dataclass(frozen=True)
+class OperatingPoint:
+    """The logit from which a clip is called fake, and what it was chosen on."""
+
+    logit: float = 0.0
+    chosen_on: str = "nothing: the score 0.5"
+
+
+@dataclass(frozen=True)
+class DetectorFacts:
+    """What is known of an exported detector beside its weights: the ``assay`` entry of ``config.json``.
+
+    Attributes:
+        spec: what it takes.
+        faces: which faces it was trained on; scoring uses the same.
+        finder: the finder's own description (detector, landmarks, hashes of their weights).
+        aggregate: how its face scores become a clip score.
+        aggregation: how that was chosen, and from what.
+        operating_point: threshold.
+        initial_weights: what training started from.
+        format: of this entry.
+    """
+
+    spec: DetectorSpec
+    faces: FaceConfig = field(default_factory=FaceConfig)
+    finder: dict[str, str] = field(default_factory=dict)
+    aggregate: AggregateConfig = field(default_factory=AggregateConfig)
+    aggregation: AggregationChoice = field(default_factory=AggregationChoice)
+    operating_point: OperatingPoint = field(default_factory=OperatingPoint)
+    initial_weights: str = "random"
+    format: int = _FORMAT
+
+
+def save_detector(
+    detector: Detector, folder: Path, facts: DetectorFacts, *, card: str, extra: Mapping[str, object] | None = None
+) -> Path:
+    """Writes ``detector`` as ``folder``, whole or not at all.
+
+    Args:
+        detector: its weights are written in float32, from any device.
+        folder: replaced when it exists.
+        facts: the ``assay`` entry.
+        card: the model card, Markdown.
+        extra: further JSON documents by file name, such as ``validated.json``.
+
+    Returns:
+        ``folder``.
+
+    Raises:
+        StorageError: the disk refused.
+    """
+    config = {**detector.exported_config(), "assay": msgspec.to_builtins(facts)}
+    state = {name: tensor.detach().cpu().contiguous() for name, tensor in detector.exported_state().items()}
+    with replacing_folder(folder) as draft:
+        _write_weights(state, draft / WEIGHTS_NAME)
+        (draft / CONFIG_NAME).write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
+        (draft / CARD_NAME).write_text(card, encoding="utf-8")
+        for name, document in (extra or {}).items():
+            (draft / name).write_text(json.dumps(document, indent=2) + "\n", encoding="utf-8")
+    return folder
+
+
+def need_detector_place(out: Path, *sources: Path) -> None:
+    """Refuses ``out`` as a detector folder, unless nothing but an earlier detector would be replaced there.
+
+    Args:
+        out: the folder asked for.
+        sources: what the detector is made from.
+
+    Raises:
+        UsageError: it holds something else, a run among them, or a source.
+    """
+    need_replaceable(out, "detector", marks=(CONFIG_NAME, WEIGHTS_NAME), never=("run.json",), sources=sources)
+
+
+def detector_folder(path: Path) -> Path:
+    """The detector's folder, given it or the run it came from.
+
+    Raises:
+        CheckpointError: neither holds a detector.
+    """
+    for folder in (path, path / FOLDER_NAME):
+        if (folder / CONFIG_NAME).is_file() and (folder / WEIGHTS_NAME).is_file():
+            return folder
+    if (path / "run.json").is_file():
+        raise CheckpointError(f"the run {path} has no finished detector yet", hint="let its training end first")
+    raise CheckpointError(
+        f"{path} holds no detector: {CONFIG_NAME} or {WEIGHTS_NAME} is missing",
+        hint="name a run of assay detect train, or its detector folder",
+    )
+
+
+def read_facts(folder: Path) -> DetectorFacts:
+    """The ``assay`` entry of a detector folder.
+
+    Raises:
+        CheckpointError: missing, damaged, or not a detector of Assay.
+    """
+    path = folder / CONFIG_NAME
+    try:
+        if path.stat().st_size > _MAX_CONFIG_BYTES:
+            raise CheckpointError(f"{path} is larger than 1 MiB", hint="this is not a detector's description")
+        document = json.loads(path.read_text(encoding="utf-8"))
+        entry = document.get("assay") if isinstance(document, dict) else None
+        if entry is None:
+            raise CheckpointError(f"{path} is not of a detector of Assay", hint="train one with assay detect train")
+        facts = msgspec.convert(entry, DetectorFacts)
+    except (OSError, UnicodeDecodeError, json.JSONDecodeError, msgspec.ValidationError) as error:
+        raise CheckpointError(f"{path} is damaged: {error}", hint="export the detector again") from error
+    if facts.format != _FORMAT:
+        raise CheckpointError(f"{path} has format {facts.format}, not {_FORMAT}", hint="update assay")
+    return facts
+
+
+def load_detector(path: Path) -> tuple[Detector, DetectorFacts]:
+    """The detector in a run or detector folder, on the CPU, in evaluation mode.
+
+    Only tensors and plain values are read: no code or pickle of the folder is run.
+
+    Raises:
+        CheckpointError: no detector, a damaged one, or weights that do not fit the description.
+    """
+    folder = detector_folder(path)
+    facts = read_facts(folder)
+    spec = facts.spec
+    try:
+        detector = build_detector(spec.name, family=spec.family, input_px=spec.input_px, framing=spec.framing)
+    except AssayError as error:
+        raise CheckpointError(f"{folder / CONFIG_NAME} describes no known model: {error}", hint=error.hint) from error
+    if (spec.level, spec.frames_per_clip) != (detector.spec.level, detector.spec.frames_per_clip):
+        raise CheckpointError(
+            f"{folder / CONFIG_NAME} says that {spec.name} judges {spec.frames_per_clip} frames together",
+            hint="the description was changed; export the detector again",
+        )
+    try:
+        detector.load_exported_state(_read_weights(folder / WEIGHTS_NAME))
+    except RuntimeError as error:
+        raise CheckpointError(
+            f"{folder / WEIGHTS_NAME} does not fit {spec.name}", hint="the folder's files belong to different detectors"
+        ) from error
+    detector.spec = spec
+    detector.initial_weights = facts.initial_weights
+    return detector.eval(), facts
+
+
+def weights_digest(path: Path) -> str:
+    """SHA-256 of the weights of the detector in a run or detector folder.
+
+    Raises:
+        CheckpointError: no detector there.
+    """
+    return sha256_file(detector_folder(path) / WEIGHTS_NAME)
+
+
+def _write_weights(state: Mapping[str, Tensor], path: Path) -> None:
+    try:
+        save_file(dict(state), path, metadata={"format": "pt"})
+    except SafetensorError as error:  # the library wraps the operating system's refusals
+        raise StorageError(f"cannot write {path}: {error}", hint="check the disk's space and permissions") from error
+
+
+def _read_weights(path: Path) -> dict[str, Tensor]:
+    try:
+        if path.stat().st_size > _MAX_WEIGHTS_BYTES:
+            raise CheckpointError(f"{path} is larger than 16 GiB", hint="this is not a detector")
+        return load_file(path)
+    except (OSError, SafetensorError) as error:
+        raise CheckpointError(f"{path} is damaged: {error}", hint="export the detector again") from error

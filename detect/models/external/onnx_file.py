@@ -1,0 +1,182 @@
+"""Networks in ONNX files as detectors: run by ONNX Runtime, which executes a graph and no code of the file's maker."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+import torch
+from torch import Tensor
+
+from detect.models.checkpoint import DetectorFacts
+from detect.models.contract import Detection, Detector, DetectorSpec
+from detect.models.external.settings import (
+    OTHERS,
+    ExternalConfig,
+    Reference,
+    facts_of,
+    resolve_settings,
+    settings_beside,
+    settings_of,
+    to_logits,
+)
+from shared.device import Device
+from shared.errors import CheckpointError, UsageError
+from shared.storage import sha256_file
+
+FACTS_KEY = "assay"
+"""Name of the entry of an ONNX file's metadata that holds the facts of a detector of Assay."""
+
+_MAX_FILE_BYTES = 4 << 30
+
+
+class OnnxDetector(Detector):
+    """A network run by ONNX Runtime. It has no gradients, so no heat maps."""
+
+    def __init__(self, session: Any, spec: DetectorSpec, config: ExternalConfig) -> None:
+        super().__init__()
+        self.spec = spec
+        self.config = config
+        self.initial_weights = OTHERS
+        self._session = session
+        feed = session.get_inputs()[0]
+        self._input = feed.name
+        self._fixed_batch = feed.shape[0] if isinstance(feed.shape[0], int) else None
+        self._last = _channel_axis(feed.shape) == 3
+        self._half = feed.type == "tensor(float16)"
+        self._draws = spec.has_mask and len(session.get_outputs()) > 1
+
+    def forward(self, x: Tensor) -> Detection:
+        """(B, 3, S, S) normalised, or (B, T, 3, S, S) of level "clip" -> logits (B,), and the region if it draws one.
+
+        Where sequences are judged, single faces count as sequences in which nothing changes.
+        """
+        x = x.detach().float()
+        if self.spec.level == "clip" and x.ndim == 4:
+            x = x.unsqueeze(1).expand(-1, self.spec.frames_per_clip, -1, -1, -1)
+        if self.config.channels == "bgr":
+            x = x.flip(-3)
+        if self._last:
+            x = x.movedim(-3, -1)
+        values = x.cpu().numpy().astype(np.float16 if self._half else np.float32)
+        size = self._fixed_batch or len(values)
+        parts = [self._run(values[first : first + size], size) for first in range(0, len(values), size)]
+        logits, *drawn = (torch.from_numpy(np.concatenate(part)).to(x.device) for part in zip(*parts, strict=True))
+        return Detection(to_logits(logits, self.config), drawn[0] if self._draws else None)
+
+    def _run(self, values: np.ndarray, size: int) -> tuple[np.ndarray, ...]:
+        """Outputs of at most ``size`` inputs: logits, and the region where one is drawn.
+
+        A fixed batch is filled up with zeros, whose outputs are dropped.
+        """
+        missing = size - len(values)
+        padded = np.concatenate([values, np.zeros((missing, *values.shape[1:]), values.dtype)]) if missing else values
+        try:
+            outputs = self._session.run(None, {self._input: np.ascontiguousarray(padded)})
+        except Exception as error:
+            raise CheckpointError(f"the ONNX network failed: {error}", hint="check px, and the file") from error
+        logits = np.asarray(outputs[0]).reshape(size, -1)[: len(values)]
+        return (logits, np.asarray(outputs[1], np.float32)[: len(values)]) if self._draws else (logits,)
+
+
+def load_onnx(reference: Reference, device: Device) -> tuple[Detector, DetectorFacts, str]:
+    """The network in an ONNX file, what is known of it, and the SHA-256 of the file.
+
+    Raises:
+        CheckpointError: no network, or not one that takes pictures.
+        ConfigError: its settings are missing or wrong.
+        UsageError: ONNX Runtime is not installed.
+    """
+    session = open_session(reference.path, device)
+    feed = session.get_inputs()[0]
+    axis = _channel_axis(feed.shape)
+    if axis is None:
+        raise CheckpointError(
+            f"{reference.path} takes {feed.shape}, not pictures", hint="(n, 3, side, side) or (n, side, side, 3)"
+        )
+    own = _own_facts(session, reference.path)
+    if list(feed.shape[1:-3]) != ([own.spec.frames_per_clip] if own is not None and own.spec.level == "clip" else []):
+        raise CheckpointError(
+            f"{reference.path} takes {feed.shape}, which is not what it says of itself",
+            hint="sequences are judged by networks that assay detect export wrote",
+        )
+    stated = feed.shape[-1 if axis == 1 else -2]
+    given = settings_beside(reference.path) | dict(reference.options)
+    if own is not None and not given:
+        return OnnxDetector(session, own.spec, ExternalConfig()), own, sha256_file(reference.path)
+    known = {} if own is None else settings_of(own)
+    config = resolve_settings(reference, ({"px": stated} if isinstance(stated, int) else {}) | known | given)
+    facts = facts_of(reference, config)
+    if own is not None:  # what the file does is not a setting
+        kept = {"level": own.spec.level, "frames_per_clip": own.spec.frames_per_clip, "has_mask": own.spec.has_mask}
+        facts = replace(facts, spec=replace(facts.spec, **kept))
+    return OnnxDetector(session, facts.spec, config), facts, sha256_file(reference.path)
+
+
+def open_session(path: Path, device: Device | None = None) -> Any:
+    """An ONNX Runtime session of the network in ``path``, on the GPU where the device and the runtime have one.
+
+    Raises:
+        CheckpointError: not an ONNX network.
+        UsageError: ONNX Runtime is not installed.
+    """
+    try:
+        import onnx
+        import onnxruntime
+    except ImportError as error:
+        raise UsageError("ONNX files need onnx and onnxruntime", hint="pip install 'assay[onnx]'") from error
+    if path.stat().st_size > _MAX_FILE_BYTES:
+        raise CheckpointError(f"{path} is larger than 4 GiB", hint="this is not a detector")
+    _check_whole(onnx, path)
+    providers = ["CPUExecutionProvider"]
+    if (
+        device is not None
+        and device.kind == "cuda"
+        and "CUDAExecutionProvider" in onnxruntime.get_available_providers()
+    ):
+        providers.insert(0, "CUDAExecutionProvider")
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 3
+    options.intra_op_num_threads = torch.get_num_threads()
+    try:
+        session = onnxruntime.InferenceSession(str(path), options, providers=providers)
+    except Exception as error:
+        raise CheckpointError(f"{path} is no ONNX network: {error}", hint="export it again") from error
+    if len(session.get_inputs()) != 1:
+        raise CheckpointError(f"{path} takes {len(session.get_inputs())} inputs", hint="a detector takes one")
+    return session
+
+
+def _check_whole(onnx: Any, path: Path) -> None:
+    """Refuses weights in other files: the digest of this one, to which scores and calibration belong, is not theirs."""
+    try:
+        graph = onnx.load(path, load_external_data=False).graph
+    except Exception as error:
+        raise CheckpointError(f"{path} is no ONNX network: {error}", hint="export it again") from error
+    held = [*graph.initializer, *(one.t for node in graph.node for one in node.attribute if one.HasField("t"))]
+    if any(tensor.data_location == onnx.TensorProto.EXTERNAL for tensor in held):
+        raise CheckpointError(
+            f"{path} keeps weights in other files", hint="make it one: onnx.save(onnx.load(FILE), NEW), up to 2 GiB"
+        )
+
+
+def _own_facts(session: Any, path: Path) -> DetectorFacts | None:
+    """What Assay wrote into the file, if it did."""
+    text = session.get_modelmeta().custom_metadata_map.get(FACTS_KEY)
+    if text is None:
+        return None
+    try:
+        return msgspec.json.decode(text, type=DetectorFacts)
+    except msgspec.DecodeError as error:
+        raise CheckpointError(f"the metadata of {path} is damaged: {error}", hint="export it again") from error
+
+
+def _channel_axis(shape: list[Any]) -> int | None:
+    """1 for (n, 3, h, w), 3 for (n, h, w, 3), with a number of frames behind n or without; None for anything else."""
+    if len(shape) not in (4, 5):
+        return None
+    single = [shape[0], *shape[-3:]]
+    return next((axis for axis in (1, 3) if single[axis] == 3), None)

@@ -1,0 +1,64 @@
+"""Runs one ``predict(path) -> float`` in a process of its own: a path a line comes in, a JSON object a line goes out.
+
+Started by :mod:`detect.models.external.scorers` as ``python -m detect.models.external.python_worker FILE``. What the
+file prints goes to the error stream, so that it cannot be taken for an answer.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import math
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import TextIO
+
+
+def main(arguments: list[str]) -> int:
+    """Answers until the input ends; the exit code."""
+    answers = os.fdopen(os.dup(sys.stdout.fileno()), "w", encoding="utf-8")
+    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
+    try:
+        predict = load(Path(arguments[0]))
+    except Exception as error:  # noqa: BLE001 - the user's own code may raise anything
+        _answer(answers, {"fatal": f"{type(error).__name__}: {error}"})
+        return 1
+    _answer(answers, {"ready": True})
+    for line in sys.stdin:
+        _answer(answers, ask(predict, json.loads(line)))
+    return 0
+
+
+def load(path: Path) -> Callable[[str], object]:
+    """The function ``predict`` of the Python file ``path``; modules beside it can be imported by it."""
+    sys.path.insert(0, str(path.resolve().parent))
+    spec = importlib.util.spec_from_file_location("assay_external_detector", path)
+    if spec is None or spec.loader is None:
+        raise ImportError(f"{path} is no Python file")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    predict = getattr(module, "predict", None)
+    if not callable(predict):
+        raise AttributeError(f"{path.name} defines no predict(path)")
+    return predict
+
+
+def ask(predict: Callable[[str], object], path: str) -> dict[str, object]:
+    """The answer for one clip: its score, None for none, or what went wrong."""
+    try:
+        value = predict(path)
+        score = None if value is None else float(value)  # type: ignore[arg-type]
+    except Exception as error:  # noqa: BLE001 - the user's own code may raise anything
+        return {"error": f"{type(error).__name__}: {error}"[:500]}
+    return {"score": score if score is not None and math.isfinite(score) else None}
+
+
+def _answer(stream: TextIO, document: dict[str, object]) -> None:
+    stream.write(json.dumps(document) + "\n")
+    stream.flush()
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,199 @@
+"""What must be known of another maker's detector: which it is, what it takes, and what its outputs mean."""
+
+from __future__ import annotations
+
+import json
+import math
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+from urllib.parse import parse_qsl
+
+from torch import Tensor
+
+from detect.config import AggregateConfig, Aggregation, FaceConfig
+from detect.models.checkpoint import DetectorFacts
+from detect.models.contract import DetectorSpec
+from shared.config import from_mapping, read_toml
+from shared.errors import CheckpointError, ConfigError, UsageError
+from shared.types import Framing
+
+KINDS = ("onnx", "local-dir", "python", "csv")
+OTHERS = "another maker's"
+"""What is said of where the weights of an external network came from."""
+
+_MAX_TEXT_BYTES = 1 << 20
+_SMALLEST_SHARE = 1e-7
+
+
+@dataclass(frozen=True)
+class Reference:
+    """One external detector: its kind, where it lies, and settings given with it."""
+
+    kind: str
+    path: Path
+    options: Mapping[str, Any]
+
+    def __str__(self) -> str:
+        return f"{self.kind}:{self.path.name}"
+
+
+@dataclass(frozen=True)
+class ExternalConfig:
+    """What a network of another maker takes and gives."""
+
+    px: int | None = None
+    """Side of its input; the file's own where it states one."""
+    mean: tuple[float, float, float] | None = None
+    """Of R, G and B, on values from 0 to 1."""
+    std: tuple[float, float, float] | None = None
+    framing: Framing = "whole"
+    """How much of the head its crops show."""
+    output: Literal["logit", "probability"] = "logit"
+    fake: Literal[0, 1] = 1
+    """Which class is fake. A single output is about class 1, so 0 says that it tells how real a face is."""
+    channels: Literal["rgb", "bgr"] = "rgb"
+    """Order in which it wants the colours."""
+    finder: str = "auto"
+    min_face_px: float = FaceConfig.min_face_px
+    aggregate: Aggregation = "mean"
+    name: str = ""
+    """How it is called in tables; the file's name when left out."""
+
+    def __post_init__(self) -> None:
+        if self.px is not None and not 16 <= self.px <= 1024:
+            raise ConfigError(f"px must lie between 16 and 1024, got {self.px}", hint="224 is usual")
+        if self.std is not None and min(self.std) <= 0:
+            raise ConfigError(f"std must be positive, got {self.std}", hint="1,1,1 leaves the values alone")
+
+
+def parse_reference(text: str | Path) -> Reference | None:
+    """The external detector that ``text`` names; None when it is the path of one of Assay's own.
+
+    Raises:
+        UsageError: nothing is there.
+    """
+    kind, colon, rest = str(text).partition(":")
+    if not colon or kind not in KINDS:
+        return None
+    name, _, query = (rest, "", "") if Path(rest).exists() else rest.rpartition("?") if "?" in rest else (rest, "", "")
+    path = Path(name)
+    if not (path.is_dir() if kind == "local-dir" else path.is_file()):
+        what = "folder" if kind == "local-dir" else "file"
+        raise UsageError(f"{text}: there is no {what} {path}", hint=f"{kind}:PATH, settings after it as ?name=value")
+    return Reference(kind, path, {key: _value(value) for key, value in parse_qsl(query, keep_blank_values=True)})
+
+
+def to_logits(output: Tensor, config: ExternalConfig) -> Tensor:
+    """(B, 1) or (B, 2) outputs -> (B,) logits, positive for fake.
+
+    Raises:
+        CheckpointError: more classes than two, or probabilities that are none.
+    """
+    columns = output.float().reshape(output.shape[0], -1)
+    if columns.shape[1] not in (1, 2):
+        raise CheckpointError(
+            f"the detector gives {columns.shape[1]} numbers a face", hint="one logit, or one for each of two classes"
+        )
+    if config.output == "probability":
+        if bool((columns < 0).any() | (columns > 1).any()):
+            raise CheckpointError("the detector's outputs are no probabilities", hint="say output=logit")
+        columns = columns.clamp(_SMALLEST_SHARE, 1 - _SMALLEST_SHARE)
+        columns = columns.log() if columns.shape[1] == 2 else columns.logit()
+    if columns.shape[1] == 2:
+        return columns[:, config.fake] - columns[:, 1 - config.fake]
+    return columns[:, 0] if config.fake == 1 else -columns[:, 0]
+
+
+def probability_to_logit(probability: float) -> float:
+    """The logit of a probability, kept within that of one in ten million."""
+    share = min(max(probability, _SMALLEST_SHARE), 1 - _SMALLEST_SHARE)
+    return math.log(share) - math.log1p(-share)
+
+
+def resolve_settings(reference: Reference, given: Mapping[str, Any]) -> ExternalConfig:
+    """The settings of an external network from all that was stated.
+
+    Raises:
+        ConfigError: one is unknown, out of range, or missing.
+    """
+    config = from_mapping(ExternalConfig, given, where=str(reference))
+    missing = [name for name in ("px", "mean", "std") if getattr(config, name) is None]
+    if missing:
+        raise ConfigError(
+            f"{reference} does not say its {', '.join(missing)}",
+            hint=f"write them into {reference.path.name}.toml, or behind it: ?px=224&mean=0.5,0.5,0.5&std=0.5,0.5,0.5",
+        )
+    return config
+
+
+def facts_of(reference: Reference, config: ExternalConfig) -> DetectorFacts:
+    """An external network in the terms in which Assay's own are described."""
+    assert config.px is not None
+    assert config.mean is not None
+    assert config.std is not None
+    name = config.name or reference.path.name
+    spec = DetectorSpec(name, config.px, config.mean, config.std, config.framing, family="external")
+    return DetectorFacts(
+        spec,
+        faces=FaceConfig(finder=config.finder, min_face_px=config.min_face_px),
+        aggregate=AggregateConfig(method=config.aggregate),
+        initial_weights=OTHERS,
+    )
+
+
+def settings_of(facts: DetectorFacts) -> dict[str, Any]:
+    """The settings that the facts of one of Assay's own detectors amount to."""
+    spec = facts.spec
+    return {
+        "px": spec.input_px,
+        "mean": spec.mean,
+        "std": spec.std,
+        "framing": spec.framing,
+        "finder": facts.finder.get("name", "auto"),
+        "min_face_px": facts.faces.min_face_px,
+        "aggregate": facts.aggregate.method,
+        "name": spec.name,
+    }
+
+
+def settings_beside(path: Path) -> dict[str, Any]:
+    """Settings in ``PATH.toml`` or ``PATH.json``; empty without such a file.
+
+    Raises:
+        ConfigError, CheckpointError: it cannot be read.
+    """
+    for name in dict.fromkeys((f"{path.name}.toml", f"{path.stem}.toml")):
+        if (path.parent / name).is_file():
+            return read_toml(path.parent / name)
+    for name in dict.fromkeys((f"{path.name}.json", f"{path.stem}.json")):
+        if (path.parent / name).is_file():
+            return read_json(path.parent / name)
+    return {}
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """The JSON object in ``path``.
+
+    Raises:
+        CheckpointError: missing, larger than 1 MiB, or no JSON object.
+    """
+    try:
+        if path.stat().st_size > _MAX_TEXT_BYTES:
+            raise CheckpointError(f"{path} is larger than 1 MiB", hint="this is not a detector's description")
+        document = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
+        raise CheckpointError(f"{path} cannot be read: {error}", hint="it should hold a JSON object") from error
+    if not isinstance(document, dict):
+        raise CheckpointError(f"{path} holds no JSON object", hint="{...}")
+    return document
+
+
+def _value(text: str) -> Any:
+    """A setting of a reference: a number, a list of numbers by commas, or the text itself."""
+    try:
+        return tomllib.loads(f"v = [{text}]" if "," in text else f"v = {text}")["v"]
+    except tomllib.TOMLDecodeError:
+        return text

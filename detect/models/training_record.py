@@ -1,0 +1,71 @@
+"""Which clips and people a detector has learned from, as hashes in its folder, so that a test on them is noticed.
+
+Hashes, because a detector may be passed on while the names of the people it learned from may not.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import msgspec
+
+from detect.models.checkpoint import detector_folder
+from shared.errors import CheckpointError
+from shared.types import ClipRecord
+
+LEARNED_NAME = "learned.json"
+
+_MARK_DIGITS = 16
+_MAX_BYTES = 256 << 20
+
+
+@dataclass(frozen=True)
+class Learned:
+    """Marks of clips (:func:`clip_mark`) and people (:func:`person_mark`); manipulations and renditions by name."""
+
+    clips: frozenset[str] = field(default_factory=frozenset)
+    people: frozenset[str] = field(default_factory=frozenset)
+    manipulations: frozenset[str] = field(default_factory=frozenset)
+    renditions: frozenset[str] = field(default_factory=frozenset)
+
+
+def clip_mark(record: ClipRecord) -> str:
+    """A short hash that is equal for clips with equal files."""
+    return record.sha256[:_MARK_DIGITS]
+
+
+def person_mark(identity: str) -> str:
+    """A short hash of a person's name in a dataset."""
+    return hashlib.sha256(f"identity {identity}".encode()).hexdigest()[:_MARK_DIGITS]
+
+
+def learned_document(records: Iterable[ClipRecord]) -> dict[str, list[str]]:
+    """What :func:`read_learned` reads: marks of all clips and people, and kinds, of the splits that training used."""
+    listed = list(records)
+    people = {person for record in listed for person in record.identities}
+    return {
+        "clips": sorted({clip_mark(record) for record in listed}),
+        "people": sorted(person_mark(person) for person in people),
+        "manipulations": sorted({record.id.manipulation for record in listed if record.id.manipulation}),
+        "renditions": sorted({record.rendition for record in listed}),
+    }
+
+
+def read_learned(path: Path) -> Learned:
+    """What the detector in a run or detector folder learned from; empty when its folder does not say.
+
+    Raises:
+        CheckpointError: no detector there, or the list is damaged.
+    """
+    file = detector_folder(path) / LEARNED_NAME
+    if not file.is_file():
+        return Learned()
+    try:
+        if file.stat().st_size > _MAX_BYTES:
+            raise CheckpointError(f"{file} is larger than 256 MiB", hint="export the detector again")
+        return msgspec.json.decode(file.read_bytes(), type=Learned)
+    except (OSError, msgspec.DecodeError) as error:
+        raise CheckpointError(f"{file} is damaged: {error}", hint="export the detector again") from error

@@ -1,0 +1,1 @@
+"""Scores of faces, tracks and clips: of one file, and of whole datasets."""

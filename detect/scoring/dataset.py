@@ -1,0 +1,187 @@
+"""A dataset's clips judged by any detector, Assay's own or another maker's: the same values for every one of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from detect.config import AggregateConfig, EvaluateConfig
+from detect.data.crops import ClipFaces, CropRequest, stream_faces
+from detect.models.external.reference import parse_reference
+from detect.models.external.scorers import ClipJudge, make_judge
+from detect.models.predictor import Predictor
+from detect.models.training_record import Learned, read_learned
+from detect.scoring.aggregate import resolved
+from detect.scoring.samples import ScoredClip, score_clips, scored_clip
+from detect.scoring.tasks import Judge, judge_clips
+from shared.console import console
+from shared.dataset import DatasetFolder
+from shared.engine.tasks import Engine
+from shared.errors import UsageError
+from shared.faces.finders.finder import FaceFinder, make_finder
+from shared.results.scores import ClipScore
+from shared.types import ClipId, ClipRecord
+
+
+@dataclass(frozen=True, eq=False)
+class Judged:
+    """What a detector said of clips.
+
+    Attributes:
+        clips: scored, in the order of the records.
+        detector: name, digest and the like, for the record.
+        operating_point: the logit from which a clip is called fake, and what it was chosen on.
+        notes: what a reader must know.
+        learned: what the detector has learned from, as far as it says.
+        faces: that were judged, a value a clip; empty for a detector of whole clips.
+        predictor: what judged them; None for a detector of whole clips.
+        finder: by name, what found the faces; empty for a detector of whole clips.
+        failed: clips that got no answer, which another time they may (no face found is an answer).
+    """
+
+    clips: list[ScoredClip]
+    detector: dict[str, str]
+    operating_point: tuple[float, str]
+    notes: tuple[str, ...]
+    learned: Learned
+    faces: Sequence[ClipFaces] = ()
+    predictor: Predictor | None = None
+    finder: str = ""
+    failed: frozenset[ClipId] = frozenset()
+
+
+def judge(
+    detector: str | Path,
+    folder: DatasetFolder,
+    records: Sequence[ClipRecord],
+    config: EvaluateConfig,
+    *,
+    engine: Engine | None = None,
+) -> Judged:
+    """Scores ``records`` with the detector in a run or folder, or with the one that a reference names.
+
+    References: ``onnx:FILE``, ``local-dir:FOLDER``, ``python:FILE``, ``csv:FILE``; see
+    :mod:`detect.models.external.reference`. With an ``engine`` every clip is a task of it; without, one after another
+    is scored here.
+
+    Raises:
+        CheckpointError: no detector there, or a damaged one.
+        ConfigError: an external detector's settings are missing or wrong.
+        UsageError: a reference leads nowhere, or an engine is given for a detector of whole clips.
+        ManifestError: a clip is not the file the manifest means.
+    """
+    reference = parse_reference(detector)
+    outside = None if reference is None else make_judge(reference)
+    if outside is not None:
+        if engine is not None:
+            raise UsageError(f"{outside.name} judges all clips in one go", hint="leave --engine and --jobs out")
+        return _by_clip(outside, folder, records)
+    predictor = Predictor.load(Path(detector), config.device, precision=config.precision)
+    facts = predictor.facts
+    search = _Search(folder, records, predictor, config)
+    aggregate = resolved(config.aggregate, facts.aggregate)
+    with console.progress("finding faces and scoring", len(records), unit="clip") as tick:
+        if engine is None:
+            scored = score_clips(search.stream(), predictor, aggregate, batch=config.batch, tick=tick)
+        else:
+            logits = search.logits_on(engine, detector, predictor, tick)
+            scored = [_scored(clip, logits[clip.record.id], aggregate) for clip in search.stream()]
+    return Judged(
+        clips=scored,
+        detector={
+            "name": facts.spec.name,
+            "weights_sha256": predictor.digest,
+            "device": predictor.device.describe(),
+            **({"reference": str(reference)} if reference else {}),
+        },
+        operating_point=predictor.operating_point,
+        notes=search.notes(),
+        learned=Learned() if reference else read_learned(Path(detector)),
+        faces=search.found,
+        predictor=predictor,
+        finder=search.finder,
+    )
+
+
+def _scored(clip: ClipFaces, logits: np.ndarray, config: AggregateConfig) -> ScoredClip:
+    return scored_clip(clip.record, clip.scores(logits), clip.labels(), frames_read=clip.frames_searched, config=config)
+
+
+def _by_clip(outside: ClipJudge, folder: DatasetFolder, records: Sequence[ClipRecord]) -> Judged:
+    with console.progress("scoring", len(records), unit="clip") as tick:
+        found = outside.judge([(record, folder.media_path(record)) for record in records], tick)
+    return Judged(
+        clips=[_whole_clip(record, logit) for record, logit in zip(records, found.logits, strict=True)],
+        detector={"name": outside.name, "sha256": outside.digest, "judges": "whole clips"},
+        operating_point=(0.0, "nothing: the score 0.5"),
+        notes=found.notes,
+        learned=Learned(),
+        failed=frozenset(records[place].id for place in found.failed),
+    )
+
+
+def _whole_clip(record: ClipRecord, logit: float | None) -> ScoredClip:
+    """A clip that was judged as a whole: which of its frames and faces were looked at is not known."""
+    seen = 0 if logit is None else record.frames
+    score = ClipScore(record.id, record.label, logit, seen, seen, seen, tracks=0, aggregation="its own")
+    return ScoredClip(record, score, (), (), (), ())
+
+
+def faces_of(
+    folder: DatasetFolder, records: Sequence[ClipRecord], predictor: Predictor, config: EvaluateConfig
+) -> tuple[list[ClipFaces], tuple[str, ...]]:
+    """The faces of the clips, by the detector's own finder unless told, and a note where that makes a difference."""
+    search = _Search(folder, records, predictor, config)
+    return list(console.track(search.stream(), "finding faces", len(records), unit="clip")), search.notes()
+
+
+class _Search:
+    """The search for the faces of clips: by the detector's own finder unless told."""
+
+    def __init__(
+        self, folder: DatasetFolder, records: Sequence[ClipRecord], predictor: Predictor, config: EvaluateConfig
+    ) -> None:
+        self.found: list[ClipFaces] = []
+        self._folder, self._records, self._config = folder, records, config
+        self._facts, self._device = predictor.facts, str(predictor.device.torch_device)
+        facts = predictor.facts
+        self._request = CropRequest(facts.spec.input_px, facts.spec.framing, config.frames_per_clip, facts.faces)
+        self._name = config.finder or facts.finder.get("name") or facts.faces.finder
+        self._made: list[FaceFinder] = []
+
+    def stream(self) -> Iterator[ClipFaces]:
+        """Each clip as it is found, while the search for the next goes on; also kept in :attr:`found`."""
+        workers = max(1, min(4, self._config.workers // 2))
+        found = stream_faces(self._folder, self._records, self._request, self._make, workers=workers)
+        with closing(found) as clips:
+            for clip in clips:
+                self.found.append(clip)
+                yield clip
+
+    def logits_on(
+        self, engine: Engine, detector: str | Path, predictor: Predictor, tick: Callable[[], object]
+    ) -> dict[ClipId, np.ndarray]:
+        """The logits of every clip's faces, found and scored by tasks; the faces are in the cache afterwards."""
+        who = Judge.of(detector, predictor, self._make(), name=self._name, config=self._config)
+        return judge_clips(engine, who, self._folder, self._records, self._request, tick=tick)
+
+    @property
+    def finder(self) -> str:
+        """The name of what found the faces, once the search has begun."""
+        return next((used.describe().get("name", used.name) for used in self._made), "")
+
+    def notes(self) -> tuple[str, ...]:
+        """What a reader must know of the finder, once the search has begun."""
+        trained, used = self._facts.finder, next(iter(self._made), None)
+        if used is None or not trained or used.describe() == trained:
+            return ()
+        name = trained.get("name", "another finder")
+        return (f"Faces were found by {used.name}; the detector was trained on those of {name}.",)
+
+    def _make(self) -> FaceFinder:
+        self._made.append(make_finder(self._name, device=self._device))
+        return self._made[-1]

@@ -1,0 +1,218 @@
+"""A dataset's clips as a detector sees them: scores beside the truth, keyed by clip id, on disk as JSON lines."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from scipy.special import expit
+
+from detect.config import AggregateConfig
+from detect.data.crops import ClipFaces, CropStore
+from detect.models.predictor import Predictor
+from detect.scoring.aggregate import aggregate_clip, aggregate_tracks
+from detect.scoring.video import write_frame_scores
+from shared.pipeline import ahead
+from shared.results.scores import ClipScore, FrameScore, TrackScore
+from shared.storage import write_text
+from shared.types import ClipId, ClipRecord, Label
+
+
+@dataclass(frozen=True)
+class ScoredClip:
+    """One clip of a dataset, scored.
+
+    Attributes:
+        record: what the manifest says of it.
+        score: of the clip; its logit is None when no face was scored.
+        frames: one score a face and frame.
+        frame_labels: the truth of each, None where the labels do not say (a face they do not know).
+        tracks: one score a face through the clip.
+        track_labels: fake when any of its frames is; None when none of its frames has a label.
+    """
+
+    record: ClipRecord
+    score: ClipScore
+    frames: tuple[FrameScore, ...]
+    frame_labels: tuple[Label | None, ...]
+    tracks: tuple[TrackScore, ...]
+    track_labels: tuple[Label | None, ...]
+
+
+def scored_clip(
+    record: ClipRecord,
+    frames: Sequence[FrameScore],
+    labels: Sequence[Label | None],
+    *,
+    frames_read: int,
+    config: AggregateConfig,
+) -> ScoredClip:
+    """Aggregates the face scores of one clip; ``frames_read`` is how many frames were looked at."""
+    tracks = aggregate_tracks(frames, config)
+    with_face = len({score.frame for score in frames})
+    return ScoredClip(
+        record=record,
+        score=ClipScore(
+            clip=record.id,
+            label=record.label,
+            logit=aggregate_clip(frames, config),
+            frames_read=frames_read,
+            frames_with_face=with_face,
+            frames_scored=with_face,
+            tracks=len(tracks),
+            aggregation=config.method,
+        ),
+        frames=tuple(frames),
+        frame_labels=tuple(labels),
+        tracks=tuple(tracks),
+        track_labels=tuple(_track_label(track, frames, labels) for track in tracks),
+    )
+
+
+def score_clips(
+    clips: Iterable[ClipFaces],
+    predictor: Predictor,
+    config: AggregateConfig,
+    *,
+    batch: int = 32,
+    store: CropStore | None = None,
+    tick: Callable[[], object] | None = None,
+) -> list[ScoredClip]:
+    """Scores all faces of every clip, in their order.
+
+    Args:
+        clips: of a dataset, with their faces found; read in a thread of its own, a few clips ahead of the detector.
+        predictor: the detector.
+        config: how the clips' scores are made.
+        batch: crops scored at once; a batch never holds crops of two clips, so a clip's scores do not depend on others.
+        store: where the crops come from when they are kept in memory.
+        tick: called after each clip.
+
+    Raises:
+        FacesetError: a crop is missing or damaged.
+    """
+    scored = []
+    with closing(ahead(_crops(clips, store), depth=4, name="assay-crops")) as crops:  # type: ignore[type-var]
+        for clip, images in crops:
+            logits = predictor.face_logits(images, clip.tracks, batch=batch) if len(images) else np.empty(0, np.float32)
+            scored.append(
+                scored_clip(
+                    clip.record, clip.scores(logits), clip.labels(), frames_read=clip.frames_searched, config=config
+                )
+            )
+            if tick is not None:
+                tick()
+    return scored
+
+
+def _crops(clips: Iterable[ClipFaces], store: CropStore | None) -> Iterator[tuple[ClipFaces, np.ndarray]]:
+    try:
+        for place, clip in enumerate(clips):
+            yield clip, clip.crops() if store is None else store.crops(place)
+    finally:
+        close = getattr(clips, "close", None)
+        if callable(close):
+            close()
+
+
+def _track_label(track: TrackScore, frames: Sequence[FrameScore], labels: Sequence[Label | None]) -> Label | None:
+    own = {label for score, label in zip(frames, labels, strict=True) if score.track == track.track}
+    return "fake" if "fake" in own else "real" if "real" in own else None
+
+
+@dataclass(frozen=True, eq=False)
+class Samples:
+    """Scores and truth of one level as arrays, one row a sample; rows without a score or a label are not in it.
+
+    Attributes:
+        labels: (N,) bool, True for fake.
+        logits: (N,) float64.
+        clips: (N,) int, the position of each sample's clip in the list it was made from.
+    """
+
+    labels: np.ndarray
+    logits: np.ndarray
+    clips: np.ndarray
+
+
+def clip_samples(clips: Sequence[ScoredClip]) -> Samples:
+    """One sample a clip that has a score."""
+    return _samples((place, clip.score.logit, clip.record.label) for place, clip in enumerate(clips))
+
+
+def track_samples(clips: Sequence[ScoredClip]) -> Samples:
+    """One sample a track whose truth is known."""
+    return _samples(
+        (place, track.logit, label)
+        for place, clip in enumerate(clips)
+        for track, label in zip(clip.tracks, clip.track_labels, strict=True)
+    )
+
+
+def frame_samples(clips: Sequence[ScoredClip]) -> Samples:
+    """One sample a face and frame whose truth is known."""
+    return _samples(
+        (place, score.logit, label)
+        for place, clip in enumerate(clips)
+        for score, label in zip(clip.frames, clip.frame_labels, strict=True)
+    )
+
+
+def _samples(rows: Iterable[tuple[int, float | None, Label | None]]) -> Samples:
+    known = [row for row in rows if row[1] is not None and row[2] is not None]
+    return Samples(
+        labels=np.array([label == "fake" for _, _, label in known], bool),
+        logits=np.array([logit for _, logit, _ in known], np.float64),
+        clips=np.array([place for place, _, _ in known], np.int64),
+    )
+
+
+def write_clip_scores(path: Path, clips: Sequence[ScoredClip], clusters: Mapping[ClipId, int] | None = None) -> None:
+    """Replaces ``path`` by one JSON object a clip, in the order of their ids.
+
+    ``score`` is the sigmoid of ``logit``, not a probability; both are null for a clip without a scored face. A detector
+    with a calibration adds ``probability`` and ``llr``, log10 of the likelihood ratio.
+    ``clusters``: which clips share people, by id; a comparison draws its replicates by them.
+
+    Raises:
+        StorageError: the disk refused.
+    """
+    ordered = sorted(clips, key=lambda clip: str(clip.record.id))
+    write_text(path, "".join(json.dumps(_line(clip, (clusters or {}).get(clip.record.id))) + "\n" for clip in ordered))
+
+
+def write_scores(folder: Path, clips: Sequence[ScoredClip], clusters: Mapping[ClipId, int] | None = None) -> None:
+    """Writes ``scores.jsonl`` (clips and their tracks) and ``frames.parquet`` (faces in frames) into ``folder``.
+
+    Raises:
+        StorageError: the disk refused.
+    """
+    write_clip_scores(folder / "scores.jsonl", clips, clusters)
+    frames = [score for clip in clips for score in clip.frames]
+    labels: list[Label | None] = [label for clip in clips for label in clip.frame_labels]
+    write_frame_scores(folder / "frames.parquet", frames, labels)
+
+
+def _line(clip: ScoredClip, cluster: int | None) -> dict[str, object]:
+    logit = clip.score.logit
+    return {
+        "clip": str(clip.record.id),
+        "label": clip.record.label,
+        "cluster": cluster,
+        "split": clip.record.split,
+        "rendition": clip.record.rendition,
+        "logit": logit,
+        "score": None if logit is None else float(expit(logit)),
+        **({} if clip.score.llr is None else {"probability": clip.score.probability, "llr": clip.score.llr}),
+        "aggregation": clip.score.aggregation,
+        "frames_read": clip.score.frames_read,
+        "frames_with_face": clip.score.frames_with_face,
+        "tracks": [
+            {"track": track.track, "logit": track.logit, "frames": track.frames, "label": label}
+            for track, label in zip(clip.tracks, clip.track_labels, strict=True)
+        ],
+    }

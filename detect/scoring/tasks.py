@@ -1,0 +1,160 @@
+"""Clips judged as tasks of an engine: each task finds the faces of one clip, unless they are known, and scores them.
+
+Faces go into the dataset's cache, logits come back; a task uses one thread, so both are the same on every machine.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+
+from detect.config import Precision
+from detect.data.crops import CropRequest, clip_faces, faces_folder
+from detect.models.external.settings import parse_reference
+from detect.models.predictor import Predictor
+from shared.dataset import DatasetFolder
+from shared.device import with_threads
+from shared.engine.tasks import Engine, Task
+from shared.errors import RunError
+from shared.faces.finders.finder import FaceFinder, make_finder
+from shared.types import ClipId, ClipRecord
+
+
+class _NetworkSettings(Protocol):
+    """Where and how networks run: what every configuration of a measurement has."""
+
+    @property
+    def device(self) -> str: ...
+    @property
+    def precision(self) -> Precision: ...
+    @property
+    def batch(self) -> int: ...
+
+
+@dataclass(frozen=True)
+class Judge:
+    """What judges clips, in words that mean the same on another machine.
+
+    Attributes:
+        detector: its folder, or a reference to another maker's.
+        digest: SHA-256 of its weights.
+        finder: name of the face finder; ``finder_facts`` is what it says of itself.
+        device, precision: where networks run.
+        batch: crops judged at once.
+    """
+
+    detector: str
+    digest: str
+    finder: str
+    finder_facts: tuple[tuple[str, str], ...]
+    device: str
+    precision: Precision
+    batch: int
+
+    @classmethod
+    def of(
+        cls,
+        detector: str | Path,
+        predictor: Predictor,
+        finder: FaceFinder,
+        *,
+        name: str,
+        config: _NetworkSettings,
+    ) -> Judge:
+        """The judge that is here ``predictor`` with ``finder``, which ``name`` made; the rest is from ``config``."""
+        folder = detector if parse_reference(detector) is not None else Path(detector).absolute()
+        facts = tuple(sorted(finder.describe().items()))
+        return cls(str(folder), predictor.digest, name, facts, config.device, config.precision, config.batch)
+
+    def load(self) -> tuple[Predictor, FaceFinder]:
+        """The detector and the finder, loaded once in every process.
+
+        Raises:
+            RunError: they are not those of the machine that gave the command.
+        """
+        return _loaded(self)
+
+
+@dataclass(frozen=True)
+class _Order:
+    judge: Judge
+    record: ClipRecord
+    media: str
+    cache: str
+    request: CropRequest
+
+
+def judge_clips(
+    engine: Engine,
+    judge: Judge,
+    folder: DatasetFolder,
+    records: Sequence[ClipRecord],
+    request: CropRequest,
+    *,
+    tick: Callable[[], object] | None = None,
+) -> dict[ClipId, np.ndarray]:
+    """The (N,) float32 logits of each clip's faces, in the order of its faceset, which is in the cache afterwards.
+
+    Args:
+        engine: where tasks run.
+        judge: detector and finder.
+        folder: the dataset; clips that share an id are judged once.
+        records: its clips.
+        request: which crops the detector wants.
+        tick: called after each clip.
+
+    Raises:
+        ManifestError: a clip's file is not the one the manifest means.
+        MediaError: a clip cannot be read.
+        RunError: a machine has another detector or finder.
+        StorageError: the cache cannot be written.
+    """
+    cache = faces_folder(folder.path.absolute()) / request.key(dict(judge.finder_facts))
+    media = {record.id: folder.media_path(record).absolute() for record in records}
+    engine.need([cache], list(media.values()))
+    tasks = {
+        str(record.id): Task(
+            str(record.id),
+            _judge_one,
+            (_Order(judge, record, str(media[record.id]), str(cache), request),),
+            device=judge.device,
+        )
+        for record in records
+    }
+    ids = {str(record.id): record.id for record in records}
+    found: dict[ClipId, np.ndarray] = {}
+    for done in engine.run(list(tasks.values())):
+        found[ids[done.key]] = done.result
+        if tick is not None:
+            tick()
+    return found
+
+
+def _judge_one(order: _Order) -> np.ndarray:
+    """The task of one clip."""
+    with with_threads(1):
+        predictor, finder = order.judge.load()
+        clip = clip_faces(Path(order.media), order.record, Path(order.cache), order.request, finder)
+        return predictor.face_logits(clip.crops(), clip.tracks, batch=order.judge.batch) if len(clip.frames) else _NONE
+
+
+_NONE = np.empty(0, np.float32)
+
+
+@lru_cache(maxsize=1)
+def _loaded(judge: Judge) -> tuple[Predictor, FaceFinder]:
+    predictor = Predictor.load(Path(judge.detector), judge.device, precision=judge.precision)
+    finder = make_finder(judge.finder, device=str(predictor.device.torch_device))
+    if predictor.digest != judge.digest:
+        raise RunError(f"{judge.detector} is another detector here", hint="use a folder that all machines see")
+    if tuple(sorted(finder.describe().items())) != judge.finder_facts:
+        raise RunError(
+            f"the face finder {judge.finder} is another one here: {finder.describe()}",
+            hint="install the same packages and weights on every machine (assay doctor)",
+        )
+    return predictor, finder

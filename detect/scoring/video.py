@@ -1,0 +1,275 @@
+"""A video through a detector: every face of every n-th frame scored, every track and the clip aggregated.
+
+Decoding, finding and scoring run in three threads; the detector works on one batch while the next is being found.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Generator, Iterator, Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from av.video.frame import VideoFrame
+
+from detect.config import FaceConfig, ScoreConfig
+from detect.models.predictor import Predictor
+from detect.scoring.aggregate import aggregate_clip, aggregate_tracks, resolved
+from shared.errors import MediaError, UsageError
+from shared.faces.align import cut, frame_to_crop
+from shared.faces.finders.finder import FaceFinder
+from shared.faces.stream import FollowConfig, follow
+from shared.results.scores import ClipScore, FrameScore, TrackScore
+from shared.storage import replacing
+from shared.types import ClipId, Face, Frame, Label, Timestamp
+from shared.video import VideoReader
+
+FRAME_SCORE_SCHEMA = pa.schema(
+    [
+        pa.field("clip", pa.string(), nullable=False),
+        pa.field("frame", pa.int32(), nullable=False),
+        pa.field("seconds", pa.float64(), nullable=False),
+        pa.field("track", pa.int32(), nullable=False),
+        pa.field("logit", pa.float32(), nullable=False),
+        pa.field("box", pa.list_(pa.float32(), 4), nullable=False),
+        pa.field("label", pa.string()),
+    ]
+)
+
+_SEARCH_FROM_PX = 8.0
+
+
+@dataclass(frozen=True)
+class ScoreFacts:
+    """What was looked at, and what was not.
+
+    Attributes:
+        frames_read: decoded.
+        frames_searched: looked at for faces; the others were passed over on purpose (``every``).
+        frames_with_face: of those searched, with at least one face that was scored.
+        faces_scored: faces over all frames.
+        faces_too_small: faces left out because their box was narrower than ``min_face_px``.
+        decode_failures: damaged packets and frames met on the way.
+    """
+
+    frames_read: int
+    frames_searched: int
+    frames_with_face: int
+    faces_scored: int
+    faces_too_small: int
+    decode_failures: int
+
+
+@dataclass(frozen=True)
+class VideoScores:
+    """Everything a detector said about one video.
+
+    Attributes:
+        clip: the aggregated logit; None in it when no face was scored.
+        tracks: one a face followed through the clip, by track number.
+        frames: one a face and frame, by frame, then track.
+        gaps_seconds: (start, stop) of stretches of searched frames in which no face was scored.
+        facts: counts.
+    """
+
+    clip: ClipScore
+    tracks: tuple[TrackScore, ...]
+    frames: tuple[FrameScore, ...]
+    gaps_seconds: tuple[tuple[float, float], ...]
+    facts: ScoreFacts
+
+
+def score_video(
+    path: Path,
+    predictor: Predictor,
+    finder: FaceFinder,
+    config: ScoreConfig | None = None,
+    *,
+    clip: ClipId | None = None,
+    label: Label | None = None,
+) -> VideoScores:
+    """Scores all faces on every ``config.every``-th frame of a video.
+
+    Args:
+        path: the video.
+        predictor: the detector.
+        finder: finds the faces; best the one that the detector was trained with.
+        config: which frames and faces, how they are aggregated.
+        clip: how the clip is called in the scores; without it "suspect/unknown/NAME".
+        label: the truth, where it is known.
+
+    Raises:
+        MediaError: the video cannot be read.
+    """
+    config = config or ScoreConfig()
+    clip = clip or suspect_id(path)
+    aggregate = resolved(config.aggregate, predictor.facts.aggregate)
+    watch = _Watch(path, config.faces or predictor.facts.faces)
+    scores = tuple(_scored(watch, predictor, finder, config, clip))
+    facts = ScoreFacts(
+        frames_read=watch.reader.frames_read,
+        frames_searched=len(watch.seconds),
+        frames_with_face=len({score.frame for score in scores}),
+        faces_scored=len(scores),
+        faces_too_small=watch.too_small,
+        decode_failures=watch.reader.decode_failures,
+    )
+    if not facts.frames_searched:
+        raise MediaError(f"{path} holds no frame that can be searched", hint="copy or download it again")
+    tracks = tuple(aggregate_tracks(scores, aggregate))
+    return VideoScores(
+        clip=ClipScore(
+            clip=clip,
+            label=label,
+            logit=aggregate_clip(scores, aggregate),
+            frames_read=facts.frames_read,
+            frames_with_face=facts.frames_with_face,
+            frames_scored=facts.frames_with_face,
+            tracks=len(tracks),
+            aggregation=aggregate.method,
+        ),
+        tracks=tracks,
+        frames=scores,
+        gaps_seconds=tuple(find_gaps(watch.seconds, {score.frame for score in scores})),
+        facts=facts,
+    )
+
+
+def suspect_id(path: Path) -> ClipId:
+    """A clip id for a file of unknown origin: its name, with what an id must not hold replaced."""
+    name = re.sub(r"[^A-Za-z0-9._+=@-]", "-", path.stem)[:200].lstrip("._+=@-")
+    return ClipId("suspect", "unknown", name or "clip")
+
+
+def find_gaps(seconds: dict[int, float], with_face: set[int]) -> list[tuple[float, float]]:
+    """Stretches of searched frames without a face, as (start, stop) seconds.
+
+    Args:
+        seconds: frame number to time, of all frames searched, ascending.
+        with_face: numbers of those with a face.
+
+    A stretch ends where the next frame with a face stands, or at the last searched frame.
+    """
+    gaps: list[tuple[float, float]] = []
+    start: float | None = None
+    last = 0.0
+    for frame, time in seconds.items():
+        if frame in with_face:
+            if start is not None:
+                gaps.append((start, time))
+            start = None
+        elif start is None:
+            start = time
+        last = time
+    if start is not None:
+        gaps.append((start, last))
+    return gaps
+
+
+def frame_score_table(scores: Sequence[FrameScore], labels: Sequence[Label | None] | None = None) -> pa.Table:
+    """Frame scores as a table, a row a face and frame (:data:`FRAME_SCORE_SCHEMA`).
+
+    Raises:
+        UsageError: labels of another number than the scores.
+    """
+    if labels is not None and len(labels) != len(scores):
+        raise UsageError(f"{len(scores)} scores have {len(labels)} labels", hint="give one label a score")
+    columns = {
+        "clip": [str(score.clip) for score in scores],
+        "frame": [score.frame for score in scores],
+        "seconds": [score.seconds for score in scores],
+        "track": [score.track for score in scores],
+        "logit": [score.logit for score in scores],
+        "box": [list(score.box) for score in scores],
+        "label": list(labels) if labels is not None else [None] * len(scores),
+    }
+    return pa.table(columns, schema=FRAME_SCORE_SCHEMA)
+
+
+def write_frame_scores(path: Path, scores: Sequence[FrameScore], labels: Sequence[Label | None] | None = None) -> None:
+    """Replaces ``path`` by the frame scores as Parquet.
+
+    Raises:
+        StorageError: the disk refused.
+    """
+    with replacing(path) as draft:
+        pq.write_table(frame_score_table(scores, labels), draft, compression="zstd")
+
+
+class _CountingReader(VideoReader):
+    """A reader that knows how many frames its latest pass decoded, also those it did not hand on."""
+
+    frames_read = 0
+
+    def decoded(self) -> Generator[tuple[Timestamp, VideoFrame]]:
+        self.frames_read = 0
+        with closing(super().decoded()) as frames:
+            for item in frames:
+                self.frames_read += 1
+                yield item
+
+
+class _Watch:
+    """One pass over a video, with what must be counted on the way."""
+
+    def __init__(self, path: Path, wanted: FaceConfig) -> None:
+        self.reader = _CountingReader(path)
+        self.wanted = wanted
+        self.seconds: dict[int, float] = {}
+        self.too_small = 0
+
+    def faces(self, finder: FaceFinder, every: int) -> Iterator[tuple[Frame, Face]]:
+        """Every face large enough, with its frame."""
+        # Skipped frames are far apart in motion, so faces are detected in each searched one, not followed.
+        settings = FollowConfig(detect_every=1, min_face_px=_SEARCH_FROM_PX, max_faces=self.wanted.max_faces)
+        with self.reader as reader:
+            for frame, faces in follow(reader.frames(step=every), finder, settings):
+                self.seconds[frame.index] = frame.time.seconds
+                for face in sorted(faces, key=_track):
+                    if face.width_px >= self.wanted.min_face_px:
+                        yield frame, face
+                    else:
+                        self.too_small += 1
+
+
+def _scored(
+    watch: _Watch, predictor: Predictor, finder: FaceFinder, config: ScoreConfig, clip: ClipId
+) -> Iterator[FrameScore]:
+    """Batches are cut by count alone, so a second run forms the same ones and gives the same logits.
+
+    Logits come last, when all of a track is known: some detectors judge a face by those around it in time.
+    """
+    crops: list[np.ndarray] = []
+    places: list[tuple[int, float, Face]] = []
+    seen: list[np.ndarray] = []
+    # Small batches on a CPU: they are faster there, and the network works while the next faces are being found.
+    batch = predictor.at_once(config.batch)
+    for frame, face in watch.faces(finder, config.every):
+        crops.append(crop_for(predictor, frame.image, face))
+        places.append((frame.index, frame.time.seconds, face))
+        if len(crops) == batch:
+            seen.append(predictor.observe(np.stack(crops), batch=batch))
+            crops.clear()
+    if crops:
+        seen.append(predictor.observe(np.stack(crops), batch=batch))
+    if not places:
+        return
+    tracks = np.array([_track(face) for _, _, face in places])
+    logits = predictor.conclude(np.concatenate(seen), tracks, batch=config.batch)
+    for (frame, seconds, face), logit in zip(places, logits, strict=True):
+        x0, y0, x1, y1 = (float(side) for side in face.box)
+        yield FrameScore(clip, frame, seconds, _track(face), float(logit), (x0, y0, x1, y1))
+
+
+def crop_for(predictor: Predictor, image: np.ndarray, face: Face) -> np.ndarray:
+    """(S, S, 3) uint8: ``face`` of ``image`` as the detector wants to see it."""
+    spec = predictor.spec
+    return cut(image, frame_to_crop(face.landmarks, px=spec.input_px, framing=spec.framing), spec.input_px)
+
+
+def _track(face: Face) -> int:
+    return -1 if face.track is None else face.track

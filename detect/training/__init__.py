@@ -1,0 +1,1 @@
+"""Training of detectors, from a labelled set to a model card."""

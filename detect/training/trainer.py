@@ -1,0 +1,193 @@
+"""One optimisation step of a detector, its schedule, the moving average of its weights, and how they are saved."""
+
+from __future__ import annotations
+
+import copy
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import torch
+from timm.layers.norm_act import convert_sync_batchnorm
+from torch import Tensor, nn
+
+from detect.config import TrainConfig
+from detect.data.batches import Batch
+from detect.models import Detector
+from detect.models.predictor import Predictor
+from detect.training.losses import detection_loss, mixed_up
+from detect.training.optimizers import climbed, make_optimizer
+from shared.device import Device, seed_everything
+from shared.errors import CheckpointError, TrainingDivergedError
+from shared.training.processes import Processes
+from shared.training.run import pack_optimizer, unpack_optimizer
+
+_LAST_LR_SHARE = 0.01
+_STREAM = 7_919
+"""Keeps the dropout of several processes apart."""
+_LONGEST_WARMUP = 0.1
+
+
+def learning_rate(config: TrainConfig, step: int, progress: float) -> float:
+    """Linear warm-up over ``warmup_steps`` or a tenth of the training, whichever is shorter, under half a cosine.
+
+    The cosine falls from the peak at the beginning to one hundredth of it at the end.
+
+    Args:
+        config: peak rate and warm-up.
+        step: counted from 1.
+        progress: share of the training that is done, 0 to 1.
+    """
+    warm = min(1.0, max(step / max(1, config.warmup_steps), progress / _LONGEST_WARMUP))
+    cosine = 0.5 * (1 + math.cos(math.pi * min(1.0, max(0.0, progress))))
+    return config.lr * warm * (_LAST_LR_SHARE + (1 - _LAST_LR_SHARE) * cosine)
+
+
+class _Learning(nn.Module):
+    """Forward pass and loss as one module, because that is what averages gradients between processes."""
+
+    def __init__(self, model: Detector, device: Device, config: TrainConfig) -> None:
+        super().__init__()
+        self.model = model
+        self._device = device
+        self._config = config
+
+    def forward(self, x: Tensor, wanted: Tensor, masks: Tensor | None) -> Tensor:
+        """The loss of a batch, see :func:`detect.training.losses.detection_loss`."""
+        config = self._config
+        with self._device.autocast():
+            found = self.model(x)
+        return detection_loss(found, wanted, masks, smoothing=config.label_smoothing, mask_weight=config.mask_weight)
+
+
+class Trainer:
+    """A detector being trained.
+
+    A step is a function of the state, the batch and the step's number: dropout is seeded by the step. So a run that
+    goes on from a checkpoint equals one that was never stopped, bit for bit on a CPU.
+
+    Several processes learn from a batch together, each from its own pairs of it; gradients are averaged, so they take
+    the step that one process takes on the whole batch. On GPUs batch norms see the whole batch too; on CPUs, where that
+    cannot be had, each process's norms see its own part. The loss of a drawn region is a mean over the faces of a part.
+
+    Attributes:
+        model: what is optimised.
+        average: moving average of its weights: what is evaluated and exported.
+        step: how many steps were taken.
+        processes: those that train together.
+    """
+
+    def __init__(
+        self, model: Detector, device: Device, config: TrainConfig, *, processes: Processes | None = None
+    ) -> None:
+        self.config = config
+        self.device = device
+        self.processes = Processes() if processes is None else processes
+        self.model = model.to(device.torch_device).to(memory_format=torch.channels_last)
+        self.average = copy.deepcopy(self.model).eval().requires_grad_(False)
+        self.step = 0
+        if self.processes.count > 1 and device.kind == "cuda":
+            convert_sync_batchnorm(self.model)
+        self._optimizer = make_optimizer(self.model, config)
+        self._input = Predictor(self.average, device)
+        if config.compile:
+            self.model.compile()
+        self._learning = self.processes.wrapped(_Learning(self.model, device, config))
+
+    def predictor(self) -> Predictor:
+        """Judges crops with the averaged weights, as they are at the time of the call."""
+        return self._input
+
+    def learn(self, batch: Batch, progress: float) -> dict[str, float]:
+        """One step on ``batch``; the loss, the gradient's norm and the learning rate.
+
+        Raises:
+            TrainingDivergedError: the loss or the gradient is not finite; the weights are as before.
+        """
+        step = self.step + 1
+        self._seed(step)
+        rate = learning_rate(self.config, step, progress)
+        for group in self._optimizer.param_groups:
+            group["lr"] = rate
+        loss, norm = self._gradients(batch)
+        if not (math.isfinite(loss) and math.isfinite(norm)):
+            raise TrainingDivergedError(
+                f"training diverged at step {step}: loss {loss}, gradient norm {norm}",
+                hint="lower --lr, or use --precision float32; the last checkpoint is sound",
+            )
+        self._optimizer.step()
+        self.step = step
+        self._update_average()
+        return {"loss": loss, "grad_norm": norm, "lr": rate}
+
+    def checkpoint(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
+        """Weights, averaged weights and optimizer state as named tensors, with a JSON document."""
+        tensors, meta = pack_optimizer(self._optimizer)
+        tensors |= {f"model.{name}": tensor for name, tensor in self.model.state_dict().items()}
+        tensors |= {f"average.{name}": tensor for name, tensor in self.average.state_dict().items()}
+        return tensors, {"optimizer": meta}
+
+    def restore(self, step: int, tensors: Mapping[str, Tensor], meta: Mapping[str, Any]) -> None:
+        """Goes back to what :meth:`checkpoint` gave after ``step`` steps.
+
+        Raises:
+            CheckpointError: it does not fit this model.
+        """
+        load_prefixed(self.model, tensors, "model.")
+        load_prefixed(self.average, tensors, "average.")
+        unpack_optimizer(self._optimizer, tensors, meta.get("optimizer", {}))
+        self.step = step
+
+    def _gradients(self, batch: Batch) -> tuple[float, float]:
+        """Fills the gradients; the loss and the gradients' norm."""
+        loss = self._backward(batch)
+        if self.config.optimizer == "sam":
+            with climbed(self.model, self.config.sam_rho):
+                self._seed(self.step + 1)  # the same dropout as below
+                loss = self._backward(batch)
+        norm = nn.utils.clip_grad_norm_(self.model.parameters(), self.config.clip_norm)
+        return self.processes.mean_of(loss), float(norm)
+
+    def _seed(self, step: int) -> None:
+        seed_everything(self.config.seed * 1_000_003 + step + self.processes.rank * _STREAM)
+
+    def _backward(self, batch: Batch) -> float:
+        x = self._input.prepare(batch.crops)
+        wanted = torch.from_numpy(batch.labels).to(x.device)
+        masks = None if batch.masks is None else torch.from_numpy(batch.masks).to(x.device).unsqueeze(1)
+        if self.config.mixup:
+            x, wanted, masks = mixed_up(x, wanted, masks, self._mixing(batch))
+        self.model.train()
+        loss = self._learning(x, wanted, masks)
+        self._optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        return float(loss.detach())
+
+    def _mixing(self, batch: Batch) -> tuple[float, int]:
+        """The share and the shift of this step's mixup."""
+        rng = np.random.default_rng((self.config.seed, batch.step, 1))
+        return float(rng.beta(self.config.mixup, self.config.mixup)), int(rng.integers(1, len(batch.crops)))
+
+    @torch.no_grad()
+    def _update_average(self) -> None:
+        """Early on a shorter memory, or the average would hold on to the random start."""
+        decay = min(self.config.ema_decay, (1 + self.step) / (10 + self.step))
+        for mean, value in zip(self.average.state_dict().values(), self.model.state_dict().values(), strict=True):
+            if mean.is_floating_point():
+                mean.lerp_(value, 1 - decay)
+            else:
+                mean.copy_(value)
+
+
+def load_prefixed(module: nn.Module, tensors: Mapping[str, Tensor], prefix: str) -> None:
+    """Loads the tensors whose names begin with ``prefix``, strictly.
+
+    Raises:
+        CheckpointError: they do not fit.
+    """
+    state = {name.removeprefix(prefix): tensor for name, tensor in tensors.items() if name.startswith(prefix)}
+    try:
+        module.load_state_dict(state)
+    except RuntimeError as error:
+        raise CheckpointError("the checkpoint is of another model", hint="start a new run") from error

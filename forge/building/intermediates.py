@@ -1,0 +1,224 @@
+"""A clip kept without loss while its renditions are made: pictures, exact times, sound, and the faces found in it.
+
+A *shot* is a real clip, cut and decoded once; a *master* is a fake made of one. Pictures are FFV1 in RGB, so that they
+come back bit for bit; Matroska rounds times to milliseconds, so exact times lie beside them.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from av.error import FFmpegError
+from av.packet import Packet
+
+from shared.config import from_mapping, to_mapping
+from shared.errors import ManifestError, MediaError
+from shared.storage import storage_errors, write_text
+from shared.types import Face, Frame, Timestamp
+from shared.video import Encoding, VideoReader, VideoWriter, container_for
+from shared.video.renditions import Picture
+
+PICTURES = "pictures.mkv"
+LANDMARKS = "pictures.landmarks.parquet"
+FACTS = "shot.json"
+_SOUND = "sound"
+_STORE_RATE = Fraction(25)
+
+
+@dataclass(frozen=True)
+class ShotFacts:
+    """``shot.json``: what a shot is beside its pictures.
+
+    Attributes:
+        source, source_sha256: name and hash of the file it was cut from; start: its first frame there.
+        pts: of every frame, ticks of ``time_base``; a shot that begins inside its file begins at 0.
+        sound: name of the file that holds its sound; None without.
+        finder: how its faces were found.
+    """
+
+    source: str
+    source_sha256: str
+    start: int
+    width: int
+    height: int
+    time_base: Fraction
+    pixel_aspect: Fraction
+    pts: tuple[int, ...]
+    finder: str
+    frame_rate: Fraction | None = None
+    sound: str | None = None
+
+    @property
+    def times(self) -> list[Timestamp]:
+        """The time of every frame."""
+        return [Timestamp(pts, self.time_base) for pts in self.pts]
+
+
+def write_facts(folder: Path, facts: ShotFacts) -> None:
+    """Writes ``shot.json``."""
+    write_text(folder / FACTS, json.dumps(to_mapping(facts), sort_keys=True) + "\n")
+
+
+def read_facts(folder: Path) -> ShotFacts:
+    """What ``shot.json`` says.
+
+    Raises:
+        ManifestError: it is missing or damaged.
+    """
+    try:
+        return from_mapping(ShotFacts, json.loads((folder / FACTS).read_text(encoding="utf-8")))
+    except (OSError, ValueError) as error:
+        raise ManifestError(
+            f"{folder / FACTS} cannot be read: {error}", hint="remove that folder; it is made anew"
+        ) from error
+
+
+def picture_of(folder: Path) -> Picture:
+    """Size, clock and sound of the shot in ``folder``, for the encoders."""
+    facts = read_facts(folder)
+    sound = folder / facts.sound if facts.sound else None
+    return Picture(facts.width, facts.height, facts.time_base, facts.frame_rate, facts.pixel_aspect, sound)
+
+
+def stored_frames(pictures: Path, times: Sequence[Timestamp]) -> Iterator[Frame]:
+    """The frames of a lossless file at their exact times.
+
+    Raises:
+        MediaError: the file cannot be read, or has another number of frames.
+    """
+    count = 0
+    with VideoReader(pictures) as reader:
+        for frame, time in zip(reader, times, strict=False):
+            count += 1
+            yield Frame(frame.index, time, frame.image)
+        if count != len(times) or reader.frames_decoded != count:
+            raise MediaError(f"{pictures} does not hold {len(times)} frames", hint="remove its folder; it is made anew")
+
+
+@contextmanager
+def storing(pictures: Path, width: int, height: int) -> Iterator[VideoWriter]:
+    """A writer of lossless pictures; their times there are nominal (:func:`nominal`)."""
+    with VideoWriter(
+        pictures,
+        width=width,
+        height=height,
+        time_base=1 / _STORE_RATE,
+        frame_rate=_STORE_RATE,
+        encoding=Encoding.lossless_rgb(),
+    ) as writer:
+        yield writer
+
+
+def nominal(index: int) -> Timestamp:
+    """The time under which frame ``index`` is stored."""
+    return Timestamp(index, 1 / _STORE_RATE)
+
+
+def cut_sound(source: Path, folder: Path, *, start: Fraction | None, stop: Fraction | None) -> str | None:
+    """Copies the packets of sound between two times into ``folder``; the file's name, None where there is no sound.
+
+    With a ``start`` they are moved to begin at 0. Packets are whole, so a cut is exact to a packet (about 20 ms).
+
+    Raises:
+        MediaError: the file cannot be read or its sound not copied.
+    """
+    path = folder / f"{_SOUND}{container_for(source, '.mov')}"
+    options = {"fflags": "+bitexact", "avoid_negative_ts": "disabled"}
+    kept = 0
+    try:
+        with ExitStack() as stack, storage_errors(path):
+            given = stack.enter_context(av.open(str(source)))
+            if not given.streams.audio:
+                return None
+            taken = stack.enter_context(av.open(str(path), "w", container_options=options))
+            target = taken.add_stream_from_template(given.streams.audio[0])
+            for packet in given.demux(given.streams.audio[0]):
+                if _moved(packet, start, stop):
+                    packet.stream = target
+                    taken.mux_one(packet)
+                    kept += 1
+    except (FFmpegError, ValueError) as error:
+        raise MediaError(f"the sound of {source} cannot be copied: {error}", hint="convert it to AAC first") from error
+    if not kept:
+        path.unlink(missing_ok=True)
+    return path.name if kept else None
+
+
+def _moved(packet: Packet, start: Fraction | None, stop: Fraction | None) -> bool:
+    """Whether the packet lies between the times; it is then moved so that ``start`` becomes 0."""
+    if not packet.size or packet.pts is None:
+        return False
+    moment = packet.pts * packet.time_base
+    if (start is not None and moment < start) or (stop is not None and moment >= stop):
+        return False
+    if start is not None:
+        packet.pts -= round(start / packet.time_base)
+        packet.dts = packet.pts
+    return True
+
+
+def write_faces(path: Path, found: Sequence[Sequence[Face]]) -> None:
+    """Writes the faces of every frame as a landmarks sidecar that also holds box, track and confidence."""
+    rows = [(index, face) for index, faces in enumerate(found) for face in faces]
+    points = [face.landmarks.astype(np.float32).reshape(-1) for _, face in rows]
+    table = pa.table(
+        {
+            "frame": pa.array([index for index, _ in rows], pa.int32()),
+            "landmarks": pa.array(points, pa.list_(pa.float32())),
+            "box": pa.array([f.box.astype(np.float32) for _, f in rows], pa.list_(pa.float32())),
+            "track": pa.array([f.track for _, f in rows], pa.int32()),
+            "confidence": pa.array([f.confidence for _, f in rows], pa.float64()),
+        }
+    )
+    with storage_errors(path):
+        pq.write_table(table, path, compression="zstd")
+
+
+def read_faces(path: Path) -> dict[int, tuple[Face, ...]]:
+    """The faces that :func:`write_faces` wrote, by frame; frames without one are absent.
+
+    Raises:
+        ManifestError: the file is missing or damaged.
+    """
+    found: dict[int, list[Face]] = defaultdict(list)
+    try:
+        for row in pq.read_table(path).to_pylist():
+            face = Face(
+                np.array(row["box"], np.float32),
+                np.array(row["landmarks"], np.float32).reshape(-1, 2),
+                row["confidence"],
+                row["track"],
+            )
+            found[row["frame"]].append(face)
+    except (OSError, KeyError, ValueError, pa.ArrowException) as error:
+        raise ManifestError(f"{path} cannot be read: {error}", hint="remove its folder; it is made anew") from error
+    return {index: tuple(faces) for index, faces in found.items()}
+
+
+def shifted_landmarks(sidecar: Path, out: Path, *, start: int, scale: float) -> None:
+    """A sidecar for a piece of a clip that was cut at frame ``start`` and shrunk by ``scale``.
+
+    Raises:
+        MediaError: there is no sidecar, or it is damaged.
+    """
+    try:
+        table = pq.read_table(sidecar, columns=["frame", "landmarks"])
+    except (OSError, pa.ArrowException) as error:
+        raise MediaError(f"{sidecar} cannot be read", hint="a sidecar lies beside its clip") from error
+    frames = table["frame"].to_numpy() - start
+    points = np.array(table["landmarks"].to_pylist(), np.float32).reshape(-1, 136)
+    # Pixel centres are at whole numbers, so the scale is about the corner half a pixel away.
+    points = (points + 0.5) * scale - 0.5
+    kept = frames >= 0
+    rows = pa.array(list(points[kept].astype(np.float32)), pa.list_(pa.float32()))
+    pq.write_table(pa.table({"frame": pa.array(frames[kept], pa.int32()), "landmarks": rows}), out)

@@ -1,0 +1,217 @@
+"""Who plays: the pieces that clips are cut into, the split of each person, and the models and their people."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+
+import shared
+from forge.building.spec import ClipConfig, IdentityConfig, Spec, SwapperConfig
+from forge.building.tasks import ShotOrder
+from shared.config import digest, need, to_mapping
+from shared.dataset.splits import joined, place_groups
+from shared.errors import LeakError, MediaError
+from shared.storage import sha256_file
+from shared.types import SPLITS, Split
+from shared.video import probe
+
+
+@dataclass(frozen=True)
+class Shot:
+    """A piece of a clip, before it is cut.
+
+    Attributes:
+        name: the person's name and a number.
+        people: the person, then others who are seen.
+        frames: how many, as far as the file says; megapixels: of all of them together.
+    """
+
+    name: str
+    people: tuple[str, ...]
+    order: ShotOrder
+    key: str
+    frames: int
+    megapixels: float
+
+    @property
+    def person(self) -> str:
+        """Whose clip it is."""
+        return self.people[0]
+
+    @property
+    def factors(self) -> tuple[tuple[str, str], ...]:
+        """What records say of it."""
+        others = ",".join(self.people[1:])
+        start = str(self.order.start) if self.order.start else ""
+        return tuple((name, value) for name, value in (("also", others), ("start", start)) if value)
+
+
+@dataclass(frozen=True)
+class Model:
+    """One swapper with its people, in the order of the settings; ``run`` and its ``digest`` where it exists already."""
+
+    name: str
+    config: SwapperConfig
+    people: tuple[str, ...]
+    run: Path | None = None
+    digest: str | None = None
+
+
+def shots_of(spec: Spec, work: Path) -> list[Shot]:
+    """The pieces of everybody's clips, in the order of the settings.
+
+    Raises:
+        MediaError: a clip cannot be read.
+        UsageError: one is named twice.
+    """
+    shots: list[Shot] = []
+    seen: dict[tuple[str, int], str] = {}
+    for identity in spec.identity:
+        number = 0
+        for clip in identity.entries:
+            for piece in _pieces(spec, identity, clip, work, number):
+                place = (piece.order.source_sha256, piece.order.start)
+                first = seen.setdefault(place, piece.name)
+                need(first == piece.name, f"{piece.name} and {first} are the same pictures", "name every clip once")
+                shots.append(piece)
+                number += 1
+    return shots
+
+
+def _pieces(spec: Spec, identity: IdentityConfig, clip: ClipConfig, work: Path, number: int) -> list[Shot]:
+    from forge.building.steps import fitted
+
+    path = spec.clip_path(clip.path)
+    width, height, total, sha256 = _facts(path)
+    frames = clip.frames or spec.set.frames
+    wanted = clip.pieces or spec.set.pieces
+    left = total - clip.start
+    if left < 1:
+        raise MediaError(f"{path} has {total} frames, none from {clip.start} on", hint="lower its start")
+    # A piece that is not whole is left out, unless it is the only one.
+    count = 1 if frames is None else max(1, min(wanted, left // frames))
+    size = fitted(width, height, spec.set.max_side)
+    found: list[Shot] = []
+    for piece in range(count):
+        start = clip.start + piece * (frames or 0)
+        length = left if frames is None else min(frames, left)
+        settings = {
+            "source_sha256": sha256, "start": start, "frames": frames, "max_side": spec.set.max_side,
+            "finder": spec.set.finder, "detect_every": spec.set.detect_every, "min_face_px": spec.set.min_face_px,
+            "device": spec.set.device, "sidecar": _sidecar_digest(spec, path),
+        }  # fmt: skip
+        key = digest({"kind": "shot", "assay": shared.__version__, **_without_none(settings)})
+        name = f"{identity.name}-{number + piece:02d}"
+        order = ShotOrder(
+            out=str(work / "shots" / f"{name}-{key[:12]}"), source=str(path), source_sha256=sha256, start=start,
+            frames=frames, max_side=spec.set.max_side, finder=spec.set.finder, detect_every=spec.set.detect_every,
+            min_face_px=spec.set.min_face_px, device=spec.set.device,
+        )  # fmt: skip
+        megapixels = length * size[0] * size[1] / 1e6
+        found.append(Shot(name, (identity.name, *clip.also), order, key, length, megapixels))
+    return found
+
+
+def _sidecar_digest(spec: Spec, path: Path) -> str | None:
+    beside = path.with_suffix(".landmarks.parquet")
+    return sha256_file(beside) if spec.set.finder == "sidecar" and beside.is_file() else None
+
+
+@lru_cache(maxsize=4096)
+def _facts(path: Path) -> tuple[int, int, int, str]:
+    """Width, height, frames and hash of a file. Frames are counted where the container does not say."""
+    info = probe(path)
+    if info.frames_declared is None:
+        info = probe(path, count=True)
+    return info.width, info.height, info.frames_counted or info.frames_declared or 0, sha256_file(path)
+
+
+def splits_of(spec: Spec, shots: Sequence[Shot]) -> dict[str, Split]:
+    """The split of everybody: as named, or drawn so that whoever is tied together stays together.
+
+    People are tied by a clip that shows both, by a run or a group that was trained on both, and by a pair that is
+    asked for by name.
+
+    Raises:
+        LeakError: people who are tied together are named in two splits; or too few groups to split.
+    """
+    groups = joined([*((one.name,) for one in spec.identity), *_ties(spec, shots)])
+    named = spec.splits.named
+    if named:
+        split_of: dict[str, Split] = {name: split for split, people in named.items() for name in people}
+        for group in groups:
+            splits = {split_of[name] for name in group if name in split_of}
+            if len(splits) > 1:
+                raise LeakError(
+                    f"{', '.join(group)} are tied together by a clip, a swapper or a pair, and lie in "
+                    f"{' and '.join(sorted(splits))}",
+                    hint="put them into one split, or untie them",
+                )
+            for split in SPLITS:
+                if split in splits:
+                    split_of.update((name, split) for name in group)
+        return split_of
+    sizes = np.zeros((len(groups), 2))
+    for place, group in enumerate(groups):
+        sizes[place] = sum(shot.person in group for shot in shots)
+    return place_groups(groups, sizes, fractions=spec.splits.fractions, seed=spec.set.seed)
+
+
+def _ties(spec: Spec, shots: Sequence[Shot]) -> list[tuple[str, ...]]:
+    ties: list[tuple[str, ...]] = [shot.people for shot in shots if len(shot.people) > 1]
+    known = {one.name for one in spec.identity}
+    for one in spec.swapper:
+        if one.run is not None:
+            people = [name for name in _card_people(spec, one) if name in known]
+            ties += [tuple(people)] if people else []
+        elif not isinstance(one.people, str):
+            ties += one.people
+    ties += [pair for one in spec.manipulation if not isinstance(one.pairs, str) for pair in one.pairs]
+    return ties
+
+
+def models_of(spec: Spec, splits: dict[str, Split]) -> list[Model]:
+    """Every swapper with its people; none is of two splits, because :func:`splits_of` tied its people together.
+
+    Raises:
+        CheckpointError: a run holds no swapper.
+        ConfigError: a group has fewer than two people.
+    """
+    order = [one.name for one in spec.identity]
+    models: list[Model] = []
+    for one in spec.swapper:
+        if one.run is not None:
+            from forge.models.checkpoint import swapper_digest
+
+            people = tuple(name for name in order if name in _card_people(spec, one))
+            need(len(people) > 1, f"{one.name}: its run knows none or one of this set's people", "name them as it does")
+            path = _run_path(spec, one)
+            models.append(Model(one.name, one, people, path, swapper_digest(path)))
+        elif isinstance(one.people, str):
+            for split in ("train", "val", "test"):
+                people = tuple(name for name in order if splits[name] == split)
+                if len(people) > 1:
+                    models.append(Model(f"{one.name}-{split}", one, people))
+        else:
+            for number, group in enumerate(one.people):
+                need(len(group) > 1, f"{one.name}: a group needs two people or more", "name at least two")
+                models.append(Model(f"{one.name}-{number}", one, tuple(name for name in order if name in group)))
+    return models
+
+
+def _run_path(spec: Spec, one: SwapperConfig) -> Path:
+    return (spec.folder / str(one.run)).resolve()
+
+
+def _card_people(spec: Spec, one: SwapperConfig) -> tuple[str, ...]:
+    from forge.models.checkpoint import read_card
+
+    return read_card(_run_path(spec, one)).identities
+
+
+def _without_none(mapping: dict[str, object]) -> dict[str, object]:
+    return to_mapping(mapping)

@@ -1,0 +1,71 @@
+"""What is drawn by lot: who is swapped with whom, with which settings, how a clip is compressed; and seeds for all."""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from forge.building.spec import ManipulationConfig, sample_size
+from shared.types import ClipId
+from shared.video.renditions import Rendition
+
+Pair = tuple[str, str]
+"""Source and target."""
+
+
+def seed_for(seed: int, *names: object) -> int:
+    """A seed that belongs to ``names``: adding a clip to a set changes the draws of no other."""
+    text = "/".join(str(name) for name in (seed, *names))
+    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:7], "big")
+
+
+def pairs_of(manipulation: ManipulationConfig, people: Sequence[str], seed: int) -> list[Pair]:
+    """(source, target) for the ``people`` of one model, in the order of their targets.
+
+    ``ring`` gives each person the face of the next; ``sample:N`` draws N of all ordered pairs, or all where there are
+    fewer; of a list, the pairs of which both are here.
+    """
+    everything = [(source, target) for target in people for source in people if source != target]
+    if not isinstance(manipulation.pairs, str):
+        wanted = set(manipulation.pairs)
+        return [pair for pair in everything if pair in wanted]
+    if manipulation.pairs == "ring":
+        return [(people[(place + 1) % len(people)], target) for place, target in enumerate(people) if len(people) > 1]
+    size = sample_size(manipulation.pairs)
+    if size is None:
+        return everything
+    rng = np.random.default_rng(seed_for(seed, "pairs", manipulation.name, *sorted(people)))
+    chosen = rng.permutation(len(everything))[:size]
+    return [everything[index] for index in sorted(chosen)]
+
+
+def variants_of(manipulation: ManipulationConfig, pair: Pair, seed: int) -> list[tuple[int, dict[str, Any]]]:
+    """Number and values of each combination of the factors that a pair gets; one without values where there are none.
+
+    Numbers are places in the whole grid, factors in order of name, so that a combination has one number everywhere.
+    """
+    names = sorted(manipulation.factors)
+    grid = [
+        dict(zip(names, values, strict=True))
+        for values in itertools.product(*(manipulation.factors[name] for name in names))
+    ]
+    size = sample_size(manipulation.combine)
+    if size is None:
+        return list(enumerate(grid))
+    rng = np.random.default_rng(seed_for(seed, "factors", manipulation.name, *pair))
+    return [(int(index), grid[index]) for index in sorted(rng.permutation(len(grid))[:size])]
+
+
+def encode_of(rendition: Rendition, clip: ClipId, spread: int, seed: int) -> Rendition:
+    """``rendition`` as ``clip`` goes through it: the last encode up to ``spread`` levels better or worse.
+
+    Both classes draw from one range. Bits at a given crf depend on how sharp the picture is (about 12 % a level for
+    x264), so sizes at one fixed crf would tell a soft face from its target.
+    """
+    rng = np.random.default_rng(seed_for(seed, "crf", clip))
+    return replace(rendition, encoding=rendition.encoding.moved_by(int(rng.integers(-spread, spread + 1))))

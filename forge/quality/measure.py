@@ -1,0 +1,264 @@
+"""How good a fake is, measured against the clip it was made from.
+
+Every number comes with how many frames it rests on and its quartiles. Measured on frames the swapper did not learn
+from (:func:`holdout`), it says what the swapper can do; measured on the others, what it remembers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Iterator, Mapping, Sequence
+from contextlib import closing
+from dataclasses import dataclass, field
+from itertools import islice, repeat
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from forge.image_metrics import Spread
+from forge.models.predictor import SwapPredictor
+from forge.quality.features import FeatureBank, FeatureNet, Lpips
+from forge.quality.metrics import (
+    CropGauge,
+    FeatureGauge,
+    Gauge,
+    HeadGauge,
+    IdentityGauge,
+    LandmarkGauge,
+    MotionGauge,
+    Person,
+    Sample,
+    SeamGauge,
+    SelfGauge,
+)
+from forge.quality.result import SPREADS, SwapQuality
+from forge.swapping.plan import SwapPlan, plan_swap, smoothed
+from shared.errors import FacesetError, MediaError, UsageError
+from shared.faces.boxes import box_around, overlap
+from shared.faces.facesets.reader import Faceset
+from shared.faces.finders.finder import FaceFinder
+from shared.faces.identity import IdentityEmbedder
+from shared.faces.stream import FollowConfig, follow
+from shared.sampling import evenly_spaced
+from shared.types import Face, Frame, Framing
+from shared.video import VideoReader, audio_digest, frame_times, read_mask_frames
+
+__all__ = ["SPREADS", "Instruments", "SwapQuality", "holdout", "measure_swap", "person_from"]
+
+_SAME_FACE = 0.3
+_DEFAULT_PX = 128
+_DEFAULT_FRAMING: Framing = "full"
+_REFERENCE_FACES = 64
+_LEAST_FACE_PX = 16.0
+_PICKED = 16
+_SINGLE = ("nearer_to_source", "top1", "blink_correlation", "mouth_correlation", "blink_swing", "mouth_swing")
+
+
+@dataclass(frozen=True, eq=False)
+class Instruments:
+    """What to measure with.
+
+    Attributes:
+        finder: finds faces in both clips.
+        embedder: tells people apart; None leaves identity out.
+        people: source and target person; None leaves identity out.
+        cast: everybody a face is compared with, by name; the two people are always among them.
+        embedder_in_loss: whether the swapper was trained by this embedder too, see :mod:`forge.quality.leakage`.
+        predictor: the swapper, for self-reconstruction; None leaves it out.
+        target_identity: whom the predictor draws then; None leaves it out.
+        features: network for distances of features; None leaves them out. bank: where it keeps vectors of faces.
+        lpips: beside the features, where its weights are here.
+        px, framing: of the crops compared; by default the swapper's output size and framing.
+    """
+
+    finder: FaceFinder
+    embedder: IdentityEmbedder | None = None
+    people: tuple[Person, Person] | None = None
+    cast: Mapping[str, Person] = field(default_factory=dict)
+    embedder_in_loss: bool | None = None
+    predictor: SwapPredictor | None = None
+    target_identity: str | None = None
+    features: FeatureNet | None = None
+    lpips: Lpips | None = None
+    bank: FeatureBank = field(default_factory=FeatureBank)
+    px: int | None = None
+    framing: Framing | None = None
+
+    @property
+    def crop_px(self) -> int:
+        """Side of the crops compared."""
+        return self.px or (self.predictor.spec.output_px if self.predictor else _DEFAULT_PX)
+
+    @property
+    def crop_framing(self) -> Framing:
+        """Framing of the crops compared."""
+        return self.framing or (self.predictor.spec.framing if self.predictor else _DEFAULT_FRAMING)
+
+    def gauges(self, clip: str = "") -> list[Gauge]:
+        """Fresh gauges for one clip, under whose name the bank keeps features."""
+        gauges: list[Gauge] = [LandmarkGauge(), MotionGauge(), SeamGauge(), HeadGauge()]
+        gauges.append(CropGauge(self.crop_px, self.crop_framing))
+        if self.embedder is not None and self.people is not None:
+            gauges.append(IdentityGauge(self.embedder, *self.people, self.cast))
+        if self.predictor is not None and self.target_identity is not None:
+            gauges.append(SelfGauge(self.predictor, self.target_identity))
+        if self.features is not None:
+            gauges.append(FeatureGauge(self.features, self.bank.of(clip), self.lpips))
+        return gauges
+
+    def judges(self) -> dict[str, Any]:
+        """Who was compared, with how many, by what: fields of :class:`SwapQuality`."""
+        if self.embedder is None or self.people is None:
+            return {"target_identity": self.target_identity}
+        source, target = (person.name for person in self.people)
+        return {
+            "source_identity": source,
+            "target_identity": target,
+            "cast": len({*self.cast, source, target}),
+            "embedder": self.embedder.name,
+            "embedder_in_loss": self.embedder_in_loss,
+        }
+
+
+def holdout(frames: int, fraction: float = 0.2) -> tuple[int, int]:
+    """The last ``fraction`` of ``frames`` frames, half-open: ``holdout(100) == (80, 100)``; at least one.
+
+    Raises:
+        UsageError: the fraction is not above 0 and at most 1.
+    """
+    if not 0 < fraction <= 1:
+        raise UsageError(f"the fraction must be above 0 and at most 1, got {fraction}", hint="0.2 is the last fifth")
+    return frames - max(1, round(frames * fraction)), frames
+
+
+def person_from(faceset: Path, embedder: IdentityEmbedder, *, most: int = _REFERENCE_FACES) -> Person:
+    """The person of a faceset: mean embedding over up to ``most`` of its kept faces, evenly spaced.
+
+    Raises:
+        FacesetError: the faceset is damaged or empty.
+    """
+    opened = Faceset.open(faceset)
+    kept = opened.rows(kept_only=True)
+    if not kept:
+        raise FacesetError(f"{faceset} holds no kept face", hint="extract it again")
+    rows = [kept[place] for place in evenly_spaced(len(kept), most)]
+    landmarks = opened.landmarks_in_crop()
+    faces = [Face(box_around(landmarks[row]), landmarks[row], 1.0) for row in rows]
+    embeddings = [embedder.embed(opened.crop(row), [face])[0] for row, face in zip(rows, faces, strict=True)]
+    return Person(opened.info.identity, np.mean(embeddings, axis=0))
+
+
+def measure_swap(
+    fake: Path,
+    target: Path,
+    instruments: Instruments,
+    *,
+    frames: tuple[int, int] | None = None,
+    alpha: Path | None = None,
+    beside: Sequence[Gauge] = (),
+) -> SwapQuality:
+    """Measures ``fake`` against ``target`` on ``frames`` (half-open), or on all of them.
+
+    The face is the target's main one in those frames. ``alpha`` is the fake's alpha mask video, for the seam and for
+    what lies outside it. ``beside`` are gauges that see the same frames and keep what they see, a picture for example.
+
+    Raises:
+        MediaError: a clip cannot be read, or ``frames`` lies outside the target.
+        NoFaceError: no face in the target's frames.
+        UsageError: the swapper does not know the target's identity.
+    """
+    times, fake_times = frame_times(target), frame_times(fake)
+    start, stop = frames or (0, len(times))
+    if not 0 <= start < stop <= len(times):
+        raise MediaError(f"{target} has {len(times)} frames, not {start} to {stop}", hint="choose frames inside it")
+    wanted = plan_swap(_every_frame(target, instruments.finder, start, stop), smooth=False, what=str(target))
+    again = _found_again(fake, instruments.finder, wanted, start, stop)
+    gauges = [*instruments.gauges(str(fake)), *beside]
+    values = _gather(_samples(fake, target, alpha, wanted, again, start, stop), gauges)
+    facts: dict[str, Any] = {
+        "clip": fake.name,
+        "target": target.name,
+        "start": start,
+        "stop": stop,
+        "px": instruments.crop_px,
+        "framing": instruments.crop_framing,
+        "frames_with_face": len(wanted.swapped_frames),
+        "frames_found": len(again),
+        "same_frames": len(times) == len(fake_times),
+        "same_times": [time.exact_seconds for time in times] == [time.exact_seconds for time in fake_times],
+        "same_sound": audio_digest(fake) == audio_digest(target),
+    }
+    return SwapQuality(**facts, **instruments.judges(), **_summed(values))
+
+
+def _summed(values: Mapping[str, list[float]]) -> dict[str, Any]:
+    """Fields of :class:`SwapQuality`: spreads of what frames gave, means of shares, ratios of medians."""
+    spreads = {name: Spread.of(values.get(name, ())) for name in SPREADS}
+    single = {name: float(np.mean(values[name])) for name in _SINGLE if values.get(name)}
+    ratios = {
+        f"{name}_ratio": _ratio(spreads[name], spreads[f"{name}_target"]) for name in ("flicker", "flicker_compensated")
+    }
+    return {**spreads, **single, **ratios}
+
+
+def _ratio(own: Spread | None, its: Spread | None) -> float | None:
+    return own.median / its.median if own and its and its.median > 0 else None
+
+
+def _gather(samples: Iterator[Sample], gauges: list[Gauge]) -> dict[str, list[float]]:
+    values: dict[str, list[float]] = {}
+    with closing(samples):  # type: ignore[type-var]
+        for sample in samples:
+            for gauge in gauges:
+                for name, value in gauge.take(sample):
+                    values.setdefault(name, []).append(value)
+    for gauge in gauges:
+        for name, value in gauge.rest():
+            values.setdefault(name, []).append(value)
+    return values
+
+
+def _every_frame(clip: Path, finder: FaceFinder, start: int, stop: int) -> Iterator[tuple[Frame, list[Face]]]:
+    """Frames of a range with their faces, each found anew: following would carry one clip's luck through it."""
+    config = FollowConfig(detect_every=1, min_face_px=_LEAST_FACE_PX)
+    with VideoReader(clip) as reader, closing(follow(reader.frames(start=start, stop=stop), finder, config)) as found:  # type: ignore[type-var]
+        yield from found
+
+
+def _found_again(fake: Path, finder: FaceFinder, wanted: SwapPlan, start: int, stop: int) -> dict[int, Face]:
+    """For each frame the face of the fake that lies where the target's lies, where there is one."""
+    again: dict[int, Face] = {}
+    for frame, found in _every_frame(fake, finder, start, stop):
+        here = wanted.to_swap(frame.index)
+        if not here or not found:
+            continue
+        shared = overlap(here[0].box, np.stack([face.box for face in found]))
+        best = int(np.argmax(shared))
+        if shared[best] >= _SAME_FACE:
+            again[frame.index] = found[best]
+    return again
+
+
+def _samples(
+    fake: Path, target: Path, alpha: Path | None, wanted: SwapPlan, again: dict[int, Face], start: int, stop: int
+) -> Iterator[Sample]:
+    """Both clips side by side, the frames that have the face."""
+    present = wanted.swapped_frames
+    picked = {present[place] for place in evenly_spaced(len(present), _PICKED)}
+    steady = smoothed(wanted.faces, dict(zip(range(start, stop), wanted.times, strict=True)))
+    with VideoReader(target) as ours, VideoReader(fake) as theirs, closing(_masks(alpha, start)) as masks:
+        pairs = zip(ours.frames(start=start, stop=stop), theirs.frames(start=start, stop=stop), masks, strict=False)
+        for one, other, mask in pairs:
+            faces = wanted.to_swap(one.index)
+            if not faces:
+                continue
+            calm = next(face for face in steady[one.index] if face.track == faces[0].track)
+            found = again.get(one.index)
+            yield Sample(one.index, one.image, other.image, faces[0], calm, found, mask, picked=one.index in picked)
+
+
+def _masks(alpha: Path | None, start: int) -> Generator[np.ndarray | None, None, None]:
+    if alpha is None:
+        yield from repeat(None)
+    else:
+        yield from islice(read_mask_frames(alpha), start, None)

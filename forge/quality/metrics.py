@@ -1,0 +1,300 @@
+"""What is measured on the frames of a fake: one small class a measure, fed one frame after another.
+
+Each gauge takes a :class:`Sample` and gives its values by name; :mod:`forge.quality.measure` gathers their spreads.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import deque
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+
+from forge.image_metrics import flicker, landmark_distance, seam_ratio, sharpness_ratio, ssim
+from forge.models.predictor import SwapPredictor
+from forge.quality.boundary import around, color_step, flicker_compensated, flows, inside_replaced, ssim_outside
+from forge.quality.features import FEATURE_PX, ClipFeatures, FeatureNet, Lpips
+from forge.quality.landmarks import expression_error, eye_openness, motion_correlation, mouth_openness, pose_error
+from shared.faces.align import align, cut, frame_to_crop, map_points, resized
+from shared.faces.identity import IdentityEmbedder
+from shared.faces.mask import hull_mask
+from shared.types import AlignedFace, Face, Framing
+
+_SELF_BATCH = 32
+_HEAD_PX = 256
+_FEATURE_FRAMING: Framing = "full"
+
+
+@dataclass(frozen=True, eq=False)
+class Person:
+    """Somebody to compare faces with: a name, and the mean embedding (D,) of faces known to be theirs."""
+
+    name: str
+    embedding: np.ndarray
+
+
+@dataclass(frozen=True, eq=False)
+class Sample:
+    """One frame of the fake beside the same frame of its target.
+
+    Convention:
+        target, fake: (H, W, 3) uint8
+        face: the target's face as it was found; steady: the same with smoothed landmarks, for cutting crops
+        again: the fake's face as it was found there, None where none was
+        alpha: (H, W) uint8, None when there is no alpha mask
+        picked: whether this is one of the few frames, evenly spaced, for what is too slow to do on all
+    """
+
+    index: int
+    target: np.ndarray
+    fake: np.ndarray
+    face: Face
+    steady: Face
+    again: Face | None
+    alpha: np.ndarray | None
+    picked: bool = False
+
+
+Values = Iterable[tuple[str, float]]
+
+
+class Gauge(Protocol):
+    """Measures frame after frame."""
+
+    def take(self, sample: Sample) -> Values:
+        """Names and values that this frame, or frames before it, gave."""
+        ...
+
+    def rest(self) -> Values:
+        """What was still held back when the last frame has come."""
+        ...
+
+
+class LandmarkGauge:
+    """``landmark_distance``, ``expression_error``, ``pose_error``: whether mouth, eyes and head follow."""
+
+    def take(self, sample: Sample) -> Values:
+        """See :class:`Gauge`."""
+        if sample.again is None:
+            return
+        found, wanted = sample.again.landmarks, sample.face.landmarks
+        height, width = sample.target.shape[:2]
+        yield "landmark_distance", landmark_distance(found, wanted)
+        yield "expression_error", expression_error(found, wanted)
+        yield "pose_error", pose_error(found, wanted, width=width, height=height)
+
+    def rest(self) -> Values:
+        """See :class:`Gauge`."""
+        return ()
+
+
+class MotionGauge:
+    """``blink_correlation``, ``mouth_correlation``: whether lids and lips move when the target's do; one value each.
+
+    ``blink_swing``, ``mouth_swing`` are the target's own standard deviations: over a still face r means little.
+    """
+
+    def __init__(self) -> None:
+        self._motions = {"blink": eye_openness, "mouth": mouth_openness}
+        self._own: dict[str, list[float]] = {name: [] for name in self._motions}
+        self._wanted: dict[str, list[float]] = {name: [] for name in self._motions}
+
+    def take(self, sample: Sample) -> Values:
+        """See :class:`Gauge`."""
+        if sample.again is not None:
+            for name, openness in self._motions.items():
+                self._own[name].append(openness(sample.again.landmarks))
+                self._wanted[name].append(openness(sample.face.landmarks))
+        return ()
+
+    def rest(self) -> Values:
+        """See :class:`Gauge`."""
+        for name in self._motions:
+            follows = motion_correlation(self._own[name], self._wanted[name])
+            if follows is not None:
+                yield f"{name}_correlation", follows
+                yield f"{name}_swing", float(np.nanstd(self._wanted[name]))
+
+
+class IdentityGauge:
+    """Whom the fake's face resembles.
+
+    ``identity_to_source``, ``identity_to_target``: Euclidean distances; ``cosine_to_source``, ``cosine_to_target``:
+    cosine similarities; ``nearer_to_source``: 1 or 0; ``top1``: 1 where the nearest of all the cast is the source.
+    """
+
+    def __init__(self, embedder: IdentityEmbedder, source: Person, target: Person, cast: Mapping[str, Person]) -> None:
+        self._embedder = embedder
+        self._pair = {"source": source, "target": target}
+        self._cast = {**cast, source.name: source, target.name: target}
+
+    def take(self, sample: Sample) -> Values:
+        """See :class:`Gauge`."""
+        if sample.again is None:
+            return
+        embedding = self._embedder.embed(sample.fake, [sample.again])[0]
+        away = {name: float(np.linalg.norm(embedding - who.embedding)) for name, who in self._cast.items()}
+        for role, who in self._pair.items():
+            yield f"identity_to_{role}", away[who.name]
+            yield f"cosine_to_{role}", cosine(embedding, who.embedding)
+        source, target = (who.name for who in self._pair.values())
+        yield "nearer_to_source", float(away[source] < away[target])
+        yield "top1", float(min(away, key=away.__getitem__) == source)
+
+    def rest(self) -> Values:
+        """See :class:`Gauge`."""
+        return ()
+
+
+def cosine(a: np.ndarray, b: np.ndarray) -> float:
+    """Cosine of the angle between two vectors; not a number when one has no length."""
+    lengths = float(np.linalg.norm(a)) * float(np.linalg.norm(b))
+    return float(a @ b) / lengths if lengths > 0 else math.nan
+
+
+class SeamGauge:
+    """``seam_ratio``, ``color_step``, ``ssim_outside``: whether the mask's edge shows, and what was done beyond it."""
+
+    def take(self, sample: Sample) -> Values:
+        """See :class:`Gauge`."""
+        if sample.alpha is not None:
+            yield "seam_ratio", seam_ratio(sample.fake, sample.target, sample.alpha)
+            yield "color_step", color_step(sample.fake, sample.target, sample.alpha)
+            yield "ssim_outside", ssim_outside(sample.fake, sample.target, sample.alpha)
+
+    def rest(self) -> Values:
+        """See :class:`Gauge`."""
+        return ()
+
+
+class HeadGauge:
+    """``mask_ssim``: SSIM of the head region, face and hair, of the fake and its target.
+
+    Celeb-DF's measure (Li et al., CVPR 2020, section 3.3, after Ma et al., NeurIPS 2017). The region is the square
+    crop of framing ``head``, cut by the target's landmarks at 256 px.
+    """
+
+    def take(self, sample: Sample) -> Values:
+        """See :class:`Gauge`."""
+        matrix = frame_to_crop(sample.steady.landmarks, px=_HEAD_PX, framing="head")
+        yield "mask_ssim", ssim(cut(sample.fake, matrix, _HEAD_PX), cut(sample.target, matrix, _HEAD_PX))
+
+    def rest(self) -> Values:
+        """See :class:`Gauge`."""
+        return ()
+
+
+class FeatureGauge:
+    """``features_outside``, ``lpips_outside``: distances where the paste did not reach; vectors of faces for ``kept``.
+
+    On the picked frames only. The crops kept are of framing ``full``, cut by the target's landmarks.
+    """
+
+    def __init__(self, net: FeatureNet, kept: ClipFeatures, lpips: Lpips | None = None) -> None:
+        self._net = net
+        self._kept = kept
+        self._lpips = lpips
+
+    def take(self, sample: Sample) -> Values:
+        """See :class:`Gauge`."""
+        if not sample.picked:
+            return
+        matrix = frame_to_crop(sample.steady.landmarks, px=FEATURE_PX, framing=_FEATURE_FRAMING)
+        fake, target = self._net.pooled([cut(picture, matrix, FEATURE_PX) for picture in (sample.fake, sample.target)])
+        self._kept.fake.append(fake)
+        self._kept.target.append(target)
+        part = around(sample.alpha) if sample.alpha is not None else None
+        if part is not None and sample.alpha is not None:
+            without = inside_replaced(sample.fake[part], sample.target[part], sample.alpha[part])
+            yield "features_outside", self._net.distance(without, sample.target[part])
+            if self._lpips is not None:
+                yield "lpips_outside", self._lpips.distance(without, sample.target[part])
+
+    def rest(self) -> Values:
+        """See :class:`Gauge`."""
+        return ()
+
+
+@dataclass(frozen=True, eq=False)
+class _Crops:
+    index: int
+    target: np.ndarray
+    fake: np.ndarray
+    mask: np.ndarray
+
+
+class CropGauge:
+    """Crops of both clips, cut by the target's landmarks.
+
+    ``sharpness_ratio``; ``flicker`` and ``flicker_target``; ``flicker_compensated`` and ``flicker_compensated_target``,
+    the same after the target's optical flow was taken out.
+    """
+
+    def __init__(self, px: int, framing: Framing) -> None:
+        self._px = px
+        self._framing: Framing = framing
+        self._recent: deque[_Crops] = deque(maxlen=3)
+
+    def take(self, sample: Sample) -> Values:
+        """See :class:`Gauge`."""
+        crops = self._cut(sample)
+        yield "sharpness_ratio", sharpness_ratio(crops.fake, crops.target, crops.mask)
+        self._recent.append(crops)
+        indices = [one.index for one in self._recent]
+        if indices == [crops.index - 2, crops.index - 1, crops.index]:
+            before, now, after = self._recent
+            yield "flicker", flicker(before.fake, now.fake, after.fake, now.mask)
+            yield "flicker_target", flicker(before.target, now.target, after.target, now.mask)
+            yield from _compensated(before, now, after)
+
+    def rest(self) -> Values:
+        """See :class:`Gauge`."""
+        return ()
+
+    def _cut(self, sample: Sample) -> _Crops:
+        matrix = frame_to_crop(sample.steady.landmarks, px=self._px, framing=self._framing)
+        return _Crops(
+            sample.index,
+            cut(sample.target, matrix, self._px),
+            cut(sample.fake, matrix, self._px),
+            hull_mask(map_points(matrix, sample.steady.landmarks), self._px, kind="facehull"),
+        )
+
+
+def _compensated(before: _Crops, now: _Crops, after: _Crops) -> Values:
+    moved = flows(before.target, now.target, after.target)
+    fake = flicker_compensated(before.fake, now.fake, after.fake, now.mask, moved)
+    yield "flicker_compensated", fake
+    target = flicker_compensated(before.target, now.target, after.target, now.mask, moved)
+    yield "flicker_compensated_target", target
+
+
+class SelfGauge:
+    """``self_ssim``, ``self_ssim_face``: how well the swapper draws the target person as themselves."""
+
+    def __init__(self, predictor: SwapPredictor, identity: str) -> None:
+        self._predictor = predictor
+        self._identity = identity
+        self._faces: list[AlignedFace] = []
+        self._wanted: list[np.ndarray] = []
+
+    def take(self, sample: Sample) -> Values:
+        """See :class:`Gauge`."""
+        spec = self._predictor.spec
+        face = align(sample.target, sample.steady, px=spec.input_px, framing=spec.framing, frame=sample.index)
+        self._faces.append(face)
+        to_output = resized(face.frame_to_crop, spec.input_px, spec.output_px)
+        self._wanted.append(cut(sample.target, to_output, spec.output_px))
+        return self.rest() if len(self._faces) >= _SELF_BATCH else ()
+
+    def rest(self) -> Values:
+        """See :class:`Gauge`."""
+        faces, wanted = self._faces, self._wanted
+        self._faces, self._wanted = [], []
+        for face, crop, drawn in zip(faces, wanted, self._predictor.swap(faces, self._identity), strict=True):
+            landmarks = map_points(drawn.frame_to_crop, face.landmarks)
+            yield "self_ssim", ssim(drawn.crop, crop)
+            yield "self_ssim_face", ssim(drawn.crop, crop, hull_mask(landmarks, len(crop), kind="facehull"))

@@ -1,0 +1,103 @@
+"""The three masks of a fake, as data, made before compression.
+
+* **alpha**: what the compositor used;
+* **changed**: the pixels that differ from the target's, whatever the reason (Poisson blending and alpha near zero make
+  it another set than alpha);
+* **region**: the face region of the model or of the landmarks, before it was shrunk and feathered.
+
+Convention:
+    every mask: (H, W) uint8 in frame space, 0 for none, 255 for all; a video of them has every frame of the clip, as
+    lossless grey FFV1 in Matroska, with the clip's timestamps to the millisecond
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+
+import numpy as np
+
+from forge.swapping.blend import Patch
+from shared.types import Timestamp, VideoInfo
+from shared.video import Encoding, VideoWriter
+
+MASK_KINDS: tuple[str, ...] = ("alpha", "changed", "region")
+
+
+@dataclass(frozen=True, eq=False)
+class FrameMasks:
+    """The three masks of one frame, each (H, W) uint8."""
+
+    alpha: np.ndarray
+    changed: np.ndarray
+    region: np.ndarray
+
+    @property
+    def any_changed(self) -> bool:
+        """Whether the frame holds a forged pixel."""
+        return bool(self.changed.any())
+
+
+def frame_masks(before: np.ndarray, after: np.ndarray, patches: list[Patch]) -> FrameMasks:
+    """The masks of a frame (H, W, 3) that became ``after`` when ``patches`` were pasted one upon another."""
+    height, width = before.shape[:2]
+    alpha = np.zeros((height, width), np.float32)
+    region = np.zeros((height, width), np.float32)
+    for patch in patches:
+        x0, y0, x1, y1 = patch.bounds
+        # What shows through both of two layers is the product of what shows through each.
+        alpha[y0:y1, x0:x1] = 1 - (1 - alpha[y0:y1, x0:x1]) * (1 - patch.alpha)
+        region[y0:y1, x0:x1] = np.maximum(region[y0:y1, x0:x1], patch.region)
+    return FrameMasks(to_uint8(alpha), changed_pixels(before, after), to_uint8(region))
+
+
+def changed_pixels(before: np.ndarray, after: np.ndarray) -> np.ndarray:
+    """(H, W) uint8: 255 where any channel differs, 0 where all bytes are equal."""
+    differs = before != after
+    # Channel by channel: a reduction over an axis of three takes six times as long.
+    return np.where(differs[..., 0] | differs[..., 1] | differs[..., 2], np.uint8(255), np.uint8(0))
+
+
+def to_uint8(mask: np.ndarray) -> np.ndarray:
+    """``mask`` in [0, 1] as (H, W) uint8, rounded; but what is above zero stays above zero."""
+    levels = np.rint(np.clip(mask, 0.0, 1.0) * 255).astype(np.uint8)
+    return np.where((levels == 0) & (mask > 0), np.uint8(1), levels)
+
+
+class MaskWriter:
+    """Writes the three mask videos side by side; a context manager, each file whole or absent.
+
+    Args:
+        paths: name of each mask (:data:`MASK_KINDS`) to the .mkv file it goes to.
+        info: the target's size, clock and rate.
+
+    Raises:
+        StorageError: the disk refused.
+    """
+
+    def __init__(self, paths: Mapping[str, Path], info: VideoInfo) -> None:
+        self.paths = {kind: paths[kind] for kind in MASK_KINDS}
+        self._info = info
+        self._stack = ExitStack()
+        self._writers: dict[str, VideoWriter] = {}
+
+    def __enter__(self) -> MaskWriter:
+        with ExitStack() as stack:
+            for kind, path in self.paths.items():
+                writer = VideoWriter.like(self._info, path, encoding=Encoding.lossless_mask())
+                self._writers[kind] = stack.enter_context(writer)
+            self._stack = stack.pop_all()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> bool | None:
+        return self._stack.__exit__(kind, error, traceback)
+
+    def write(self, masks: FrameMasks, time: Timestamp) -> None:
+        """Adds the masks of the frame at ``time``."""
+        for kind, writer in self._writers.items():
+            writer.write(getattr(masks, kind), time)

@@ -1,0 +1,163 @@
+"""A fake's place in its dataset: files made under draft names, signed, then listed; or nothing at all."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from shared.dataset import DatasetFolder
+from shared.dataset.layout import SETTINGS
+from shared.errors import StorageError, UsageError
+from shared.storage import inside
+from shared.types import ClipId, ClipRecord, FrameLabel, Masks, check_name
+
+PREVIEWS = "previews"
+ORIGINAL = "original_sha256"
+"""Factor in which a real clip names the file it was encoded from."""
+
+
+@dataclass(frozen=True)
+class Drafts:
+    """Where the files of one fake are made.
+
+    Attributes:
+        video: draft of the clip.
+        masks: name of each mask to its draft.
+        path, mask_paths: what the record calls them, inside the dataset.
+    """
+
+    video: Path
+    masks: dict[str, Path]
+    path: str
+    mask_paths: Masks
+
+
+Made = tuple[ClipRecord, Sequence[FrameLabel]]
+
+
+def is_dataset(path: Path) -> bool:
+    """Whether a dataset is at ``path``."""
+    return (path / SETTINGS).is_file()
+
+
+def dataset_name(path: Path) -> str:
+    """The name of the dataset at ``path``, or the one it will get: that of the folder.
+
+    Raises:
+        UsageError: the folder's name cannot name a dataset.
+        ManifestError: the dataset there is damaged.
+    """
+    if is_dataset(path):
+        return DatasetFolder.open(path).name
+    try:
+        return check_name(path.resolve().name, "dataset")
+    except ValueError as error:
+        raise UsageError(str(error), hint="choose another output folder, or assay dataset init one") from error
+
+
+@contextmanager
+def opened_dataset(path: Path) -> Iterator[DatasetFolder]:
+    """The dataset at ``path``, made where there is none; one made here is removed again if it stays without a clip.
+
+    Raises:
+        UsageError: something that is no dataset is at ``path``.
+        ManifestError: the dataset there is damaged.
+        StorageError: the disk refused.
+    """
+    if is_dataset(path):
+        yield DatasetFolder.open(path)
+        return
+    was_there = path.exists()
+    folder = DatasetFolder.init(path, dataset_name(path))
+    try:
+        yield folder
+    except BaseException:
+        if not len(folder):
+            shutil.rmtree(path, ignore_errors=True)
+            if was_there:
+                path.mkdir(exist_ok=True)
+        raise
+
+
+def list_clip(folder: DatasetFolder, clip: ClipId, suffix: str, make: Callable[[Drafts], Made]) -> ClipRecord:
+    """What ``make`` builds under draft names, put in place and listed; the record as it was listed.
+
+    When anything fails, an interrupt included, none of the files stays.
+
+    Raises:
+        ManifestError: the dataset refuses the clip.
+        StorageError: the disk refused.
+    """
+    path, masks = folder.media_for(clip, suffix), folder.masks_for(clip)
+    files = (path, *masks.paths.values())
+    with ExitStack() as undo:
+        with ExitStack() as stack:
+            video = stack.enter_context(folder.stage_media(path))
+            drafts = {name: stack.enter_context(folder.stage_media(mask)) for name, mask in masks.paths.items()}
+            undo.callback(_remove_unlisted, folder, clip, files)
+            record, labels = make(Drafts(video, drafts, path, masks))
+        listed = folder.add(record, labels)
+        undo.pop_all()
+    return listed
+
+
+def _remove_unlisted(folder: DatasetFolder, clip: ClipId, paths: Sequence[str]) -> None:
+    # Another process may have listed a clip of this name meanwhile: then the files are its own.
+    if folder.has(clip):
+        return
+    for relative in paths:
+        path = inside(folder.path, relative)
+        path.unlink(missing_ok=True)
+        path.with_suffix(".c2pa").unlink(missing_ok=True)
+    for relative in paths:
+        with suppress(OSError):  # not empty: other clips are there
+            inside(folder.path, relative).parent.rmdir()
+
+
+def preview_path(folder: DatasetFolder, clip: ClipId, suffix: str = ".jpg") -> Path:
+    """Where the picture beside ``clip`` goes."""
+    return folder.path / PREVIEWS / str(clip.manipulation) / f"{clip.name}{suffix}"
+
+
+def record_of(path: Path) -> ClipRecord | None:
+    """The record of a file that lies in a dataset; None for any other file.
+
+    Raises:
+        ManifestError: the dataset is damaged.
+    """
+    place = path.resolve()
+    root = next((parent for parent in place.parents if is_dataset(parent)), None)
+    if root is None:
+        return None
+    folder = DatasetFolder.open(root)
+    relative = place.relative_to(root).as_posix()
+    return next((record for record in folder.records() if record.path == relative), None)
+
+
+def record_from(dataset: Path, sha256: str) -> ClipRecord | None:
+    """The record of the clip in ``dataset`` that has these bytes, or was encoded from them; None for none.
+
+    Raises:
+        ManifestError: the dataset is damaged.
+    """
+    if not is_dataset(dataset):
+        return None
+    records = DatasetFolder.open(dataset).records()
+    return next((one for one in records if sha256 in (one.sha256, one.factors.get(ORIGINAL))), None)
+
+
+def need_writable(path: Path) -> None:
+    """Refuses an output folder that cannot be written, before hours of work go into it.
+
+    Raises:
+        StorageError: it cannot be written.
+    """
+    place = path
+    while not place.exists():
+        place = place.parent
+    if not place.is_dir() or not os.access(place, os.W_OK | os.X_OK):
+        raise StorageError(f"{path} cannot be written", hint="choose an output folder that can be written")

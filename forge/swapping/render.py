@@ -1,0 +1,170 @@
+"""The second pass of a swap: from frames and planned faces to frames with those faces swapped, and their masks.
+
+Each step is a generator, so a clip flows through with a bounded number of frames held: :func:`aligned` cuts the faces,
+:func:`drawn` swaps them in batches, :func:`forge.swapping.temporal.steadied` settles each track's colours over time,
+:func:`pasted` puts the faces back.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+
+import cv2
+import numpy as np
+
+from forge.models.contract import SwapSpec
+from forge.models.predictor import SwapPredictor
+from forge.swapping.blend import Patch, can_clone, paste, place, scaled
+from forge.swapping.color import AFFINE, ColorMap, adjusted, fit_color, transfer_color
+from forge.swapping.config import SwapConfig
+from forge.swapping.degrade import degraded, degraded_frame
+from forge.swapping.masks import frame_masks
+from forge.swapping.plan import SwapPlan
+from forge.swapping.region import face_region, needs_target_mask, soften
+from forge.swapping.sharpen import motion_blurred, sharpened
+from forge.swapping.stages import Drawn, DrawnFace, FoundFace, Job, Rendered
+from forge.swapping.super_resolution import Enlarge, enlarged
+from shared.faces.align import align
+from shared.pipeline import in_batches
+from shared.types import AlignedFace, Frame, SwappedFace
+
+_HELD_BYTES = 256 << 20
+
+
+@dataclass(frozen=True)
+class Cast:
+    """Who is drawn: the ``source`` identity; the ``target`` one where its decoder is needed and known."""
+
+    source: str
+    target: str | None = None
+    enlarge: Enlarge | None = None
+
+
+def aligned(frames: Iterable[Frame], plan: SwapPlan, spec: SwapSpec) -> Iterator[Job]:
+    """Every frame with its chosen faces cut as ``spec`` asks."""
+    for frame in frames:
+        found: list[FoundFace] = []
+        for face in plan.to_swap(frame.index):
+            crop = align(frame.image, face, px=spec.input_px, framing=spec.framing, frame=frame.index)
+            track = face.track or 0
+            found.append(FoundFace(track, crop, plan.motion(frame.index, track)))
+        yield Job(frame, tuple(found))
+
+
+def drawn(jobs: Iterable[Job], predictor: SwapPredictor, cast: Cast, config: SwapConfig) -> Iterator[Drawn]:
+    """The jobs with their faces swapped, in order.
+
+    Faces of successive frames are swapped together, ``config.batch`` at a time or as many as 256 MiB of frames hold.
+    """
+    for batch in _batches(jobs, config.batch):
+        crops = [face.aligned for job in batch for face in job.faces]
+        swapped = iter(_swapped(crops, predictor, cast, config))
+        for job in batch:
+            yield Drawn(job.frame, tuple(_draw(face, *next(swapped), cast, config) for face in job.faces))
+
+
+def _swapped(
+    crops: Sequence[AlignedFace], predictor: SwapPredictor, cast: Cast, config: SwapConfig
+) -> list[tuple[SwappedFace, np.ndarray | None]]:
+    """Each face as worn by the source, with the mask that the target's decoder draws where the settings need it."""
+    if config.morph == 1:
+        faces = predictor.swap(crops, cast.source)
+    else:
+        faces = predictor.swap(crops, cast.source, target=cast.target, morph=config.morph)
+    if not needs_target_mask(config.mask.kind) or cast.target is None:
+        return [(face, None) for face in faces]
+    own = predictor.swap(crops, cast.target)
+    return [(face, itself.mask) for face, itself in zip(faces, own, strict=True)]
+
+
+def _batches(jobs: Iterable[Job], size: int) -> Iterator[list[Job]]:
+    jobs = iter(jobs)
+    first = next(jobs, None)
+    if first is None:
+        return
+    most = max(1, min(2 * size, _HELD_BYTES // first.frame.image.nbytes))
+    yield from in_batches(_chain(first, jobs), lambda job: len(job.faces), size, most)
+
+
+def _chain(first: Job, rest: Iterator[Job]) -> Iterator[Job]:
+    yield first
+    yield from rest
+
+
+def _draw(
+    found: FoundFace, swapped: SwappedFace, target_mask: np.ndarray | None, cast: Cast, config: SwapConfig
+) -> DrawnFace:
+    blend = config.blend
+    swapped = enlarged(swapped, cast.enlarge)
+    crop = sharpened(
+        swapped.crop,
+        blend.sharpen,
+        kind=blend.sharpen_kind,
+        radius=blend.sharpen_radius,
+        threshold=blend.sharpen_threshold,
+    )
+    in_crop = swapped.frame_to_crop[:, :2] @ found.motion * blend.motion_blur
+    swapped = replace(swapped, crop=motion_blurred(crop, in_crop))
+    px = crop.shape[0]
+    if target_mask is not None and target_mask.shape[0] != px:
+        target_mask = cv2.resize(target_mask, (px, px), interpolation=cv2.INTER_LINEAR)
+    landmarks = found.aligned.landmarks
+    region = face_region(swapped, landmarks, config.mask, target_mask=target_mask)
+    swapped, color = _colored(swapped, found.aligned, region, config)
+    swapped = replace(swapped, frame_to_crop=scaled(swapped.frame_to_crop, px, blend.scale))
+    return DrawnFace(found.track, swapped, soften(region, config.mask), region, landmarks, color)
+
+
+def _colored(
+    swapped: SwappedFace, face: AlignedFace, region: np.ndarray, config: SwapConfig
+) -> tuple[SwappedFace, ColorMap | None]:
+    """The swapped face in the target's colours, or the map that will give it those once it has settled over time."""
+    method = config.color.method
+    if method in ("none", "manual"):
+        return swapped, None
+    px = swapped.crop.shape[0]
+    shrinking = px < face.crop.shape[0]
+    target = cv2.resize(face.crop, (px, px), interpolation=cv2.INTER_AREA if shrinking else cv2.INTER_CUBIC)
+    target = target.astype(np.float32) / 255
+    if method in AFFINE:
+        return swapped, fit_color(method, swapped.crop, target, region)
+    # The same directions for every frame: others would make the colours flicker.
+    rng = np.random.default_rng(config.seed)
+    return replace(swapped, crop=transfer_color(method, swapped.crop, target, region, rng=rng)), None
+
+
+def pasted(frames: Iterable[Drawn], config: SwapConfig) -> Iterator[Rendered]:
+    """The finished frames. One without a face to swap keeps its bytes and has empty masks."""
+    for one in frames:
+        image, patches, faces, alpha_instead = one.frame.image, list[Patch](), list[DrawnFace](), 0
+        height, width = image.shape[:2]
+        for face in map(lambda face: _in_colour(face, config), one.faces):
+            patch = place(face.swapped, face.alpha, face.region, width=width, height=height)
+            if patch is None:
+                continue
+            patch = _degraded_patch(patch, config, one.frame.index, face.track)
+            alpha_instead += config.blend.method.startswith("poisson") and not can_clone(patch)
+            image = paste(image, patch, config.blend.method, levels=config.blend.levels)
+            patches.append(patch)
+            faces.append(face)
+        if patches and config.degrade.to == "frame" and not config.degrade.is_none:
+            image = degraded_frame(image, config.degrade, _noise(config, one.frame.index))
+        masks = frame_masks(one.frame.image, image, patches)
+        yield Rendered(one.frame, image, masks, tuple(faces), alpha_instead)
+
+
+def _in_colour(face: DrawnFace, config: SwapConfig) -> DrawnFace:
+    crop = face.swapped.crop if face.color is None else face.color.apply(face.swapped.crop)
+    return replace(face, swapped=replace(face.swapped, crop=adjusted(crop, config.color)), color=None)
+
+
+def _degraded_patch(patch: Patch, config: SwapConfig, frame: int, track: int) -> Patch:
+    if config.degrade.to != "face" or config.degrade.is_none:
+        return patch
+    return replace(patch, rgb=degraded(patch.rgb, config.degrade, _noise(config, frame, track)))
+
+
+def _noise(config: SwapConfig, frame: int, track: int | None = None) -> np.random.Generator:
+    """Noise that differs from frame to frame and face to face, and is the same whenever the clip is made again."""
+    return np.random.default_rng((config.seed, frame, 0 if track is None else track + 1))

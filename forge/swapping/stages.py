@@ -1,0 +1,77 @@
+"""What flows between the stages of a swap: a frame with faces cut out, with faces drawn, finished."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from forge.swapping.color import ColorMap
+from forge.swapping.masks import FrameMasks
+from shared.types import AlignedFace, Frame, SwappedFace
+
+
+@dataclass(frozen=True, eq=False)
+class FoundFace:
+    """A face to swap, cut out.
+
+    Convention:
+        motion: (2,) frame pixels that the face moves from this frame to the next
+    """
+
+    track: int
+    aligned: AlignedFace
+    motion: np.ndarray
+
+
+@dataclass(frozen=True, eq=False)
+class Job:
+    """A frame with the faces to swap."""
+
+    frame: Frame
+    faces: tuple[FoundFace, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class DrawnFace:
+    """A swapped face before it is pasted.
+
+    Convention:
+        alpha, region: (S, S) float32 in [0, 1], in the crop
+        landmarks: (68, 2) of the target's face, frame pixels
+        color: the map still to be applied, None for none
+    """
+
+    track: int
+    swapped: SwappedFace
+    alpha: np.ndarray
+    region: np.ndarray
+    landmarks: np.ndarray
+    color: ColorMap | None
+
+
+@dataclass(frozen=True, eq=False)
+class Drawn:
+    """A frame with its swapped faces."""
+
+    frame: Frame
+    faces: tuple[DrawnFace, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class Rendered:
+    """A finished frame.
+
+    Attributes:
+        frame: the target's, untouched.
+        image: (H, W, 3) uint8, the same object's bytes where nothing was pasted.
+        masks: what was done to it.
+        faces: what was pasted, in that order, with the colours it was pasted in.
+        alpha_instead: faces that were to be blended by Poisson and were too small for it.
+    """
+
+    frame: Frame
+    image: np.ndarray
+    masks: FrameMasks
+    faces: tuple[DrawnFace, ...] = ()
+    alpha_instead: int = 0

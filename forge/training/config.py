@@ -1,0 +1,119 @@
+"""The settings of training a swapper. Every default is written here and nowhere else.
+
+No torch here: the command line reads its defaults from this module before it knows what it is to do.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+from forge.training.augment_config import AugmentConfig
+from forge.training.loss_config import LossConfig
+from forge.training.recipe import Phase, check_phases
+from shared.config import need
+
+OptimizerName = Literal["adam", "adamw", "adabelief", "lion", "rmsprop"]
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """How a swapper is trained.
+
+    Attributes:
+        model: a family's name; width: multiplier of its channels; model_options: the family's other options.
+        steps: how long to train. minutes: stop after this much training time, whichever comes first; the schedule
+            then runs by whichever is further on.
+        batch: faces of each identity in one step; identities_per_step: at most this many of them, in turn.
+        accumulate: batches whose gradients make one step; memory of one, statistics of all.
+        optimizer: what moves the weights. beta1, beta2: its averages; beta2 is the optimizer's own when left out.
+            weight_decay: of adamw and lion; the others have none.
+        learning_rate: reached after warmup_steps, falling by a cosine from the fraction decay_from of the schedule to
+            decay_to times itself at its end.
+        lr_dropout: share of the weights that each step moves, drawn anew every time; DeepFaceLab's is 0.3, 1 moves all.
+        clip_norm: gradients longer than this are shortened to it; 0 leaves them. autoclip: shortened to this
+            percentile of all gradients so far instead, 10 is usual; 0 does not.
+        ema: decay of the averaged weights that are exported; 0 exports the weights as they are.
+        loss: what is made small. augment: how faces are varied. phases: how any of these move, see
+        forge/training/recipe.py. start_from: a swapper or run whose weights the training begins with. load_parts: which
+            parts of it, by comma; all that fit when empty. freeze: parts that do not learn, by comma.
+        max_faces: at most this many of a faceset, evenly spaced, live on the device.
+        holdout: the last fraction of every clip's frames is not trained on but measured at every preview.
+        device, precision: where and in what; compile: torch.compile, which pays on CUDA and costs on CPUs.
+        log_every, preview_every, save_every, snapshot_every: in steps; keep: checkpoints kept beside snapshots.
+    """
+
+    model: str = "lightweight"
+    width: float = 0.5
+    model_options: dict[str, str | int | float | bool] = field(default_factory=dict)
+    steps: int = 20_000
+    minutes: float | None = None
+    batch: int = 16
+    identities_per_step: int = 4
+    accumulate: int = 1
+    optimizer: OptimizerName = "adam"
+    beta1: float = 0.9
+    beta2: float | None = None
+    weight_decay: float = 0.01
+    learning_rate: float = 2e-4
+    warmup_steps: int = 100
+    decay_from: float = 0.6
+    decay_to: float = 0.05
+    lr_dropout: float = 1.0
+    clip_norm: float = 0.0
+    autoclip: float = 0.0
+    ema: float = 0.0
+    loss: LossConfig = LossConfig()  # noqa: RUF009 - frozen
+    augment: AugmentConfig = AugmentConfig()  # noqa: RUF009 - frozen
+    phases: tuple[Phase, ...] = ()
+    start_from: str | None = None
+    load_parts: str = ""
+    freeze: str = ""
+    max_faces: int = 5_000
+    holdout: float = 0.0
+    seed: int = 0
+    device: str = "auto"
+    precision: Literal["auto", "float32", "bfloat16"] = "auto"
+    compile: bool = False
+    log_every: int = 20
+    preview_every: int = 500
+    save_every: int = 500
+    snapshot_every: int = 25_000
+    keep: int = 2
+
+    def __post_init__(self) -> None:
+        for name in _COUNTS:
+            value = getattr(self, name)
+            need(value >= 1, f"{name} must be at least 1, got {value}", "see the defaults")
+        need(self.batch <= 1024, f"batch {self.batch} is larger than 1024", "16 to 64 is usual")
+        need(self.snapshot_every >= 0, "snapshot_every is negative", "0 keeps no snapshots")
+        need(self.minutes is None or self.minutes > 0, f"minutes must be positive, got {self.minutes}", "leave it out")
+        need(0 < self.learning_rate <= 0.1, f"learning_rate {self.learning_rate} is outside 0 to 0.1", "5e-5 to 3e-4")
+        need(0 <= self.decay_from <= 1 and 0 <= self.decay_to <= 1, "decay_from and decay_to are fractions", "0 to 1")
+        need(self.warmup_steps >= 0, "warmup_steps is negative", "0 turns the warm-up off")
+        need(0 <= self.beta1 < 1, f"beta1 {self.beta1} is outside 0 to 1", "0.9 is usual, 0.5 with an adversary")
+        need(self.beta2 is None or 0 <= self.beta2 < 1, f"beta2 {self.beta2} is outside 0 to 1", "leave it out")
+        need(0 <= self.weight_decay <= 1, f"weight_decay {self.weight_decay} is outside 0 to 1", "0.01 is usual")
+        need(0 < self.lr_dropout <= 1, f"lr_dropout {self.lr_dropout} is outside 0 to 1", "0.3, or 1 to move all")
+        need(self.clip_norm >= 0, f"clip_norm {self.clip_norm} is negative", "1.0 is usual; 0 turns it off")
+        need(0 <= self.autoclip < 100, f"autoclip {self.autoclip} is no percentile", "10 is usual; 0 turns it off")
+        need(not (self.clip_norm and self.autoclip), "clip_norm and autoclip are both set", "choose one")
+        need(0 <= self.ema < 1, f"ema {self.ema} is outside 0 to 1", "0.999 is usual; 0 turns it off")
+        need(self.max_faces >= 8, f"max_faces {self.max_faces} is too few", "5000 is usual")
+        need(0 <= self.holdout <= 0.5, f"holdout {self.holdout} is outside 0 to 0.5", "0.2 keeps the last fifth")
+        check_phases(self)
+
+
+_COUNTS = (
+    "steps",
+    "batch",
+    "accumulate",
+    "identities_per_step",
+    "log_every",
+    "preview_every",
+    "save_every",
+    "keep",
+)
+
+WHILE_RUNNING = ("steps", "minutes", "log_every", "preview_every", "save_every", "snapshot_every", "keep")
+"""The settings that may differ when a run is resumed: how long, and how often it is looked at and saved."""

@@ -1,0 +1,247 @@
+"""One call of a training: the loop, when to look and to save, and what to do when the numbers go wrong."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from forge.training.config import TrainConfig
+from forge.training.losses.objective import Losses
+from forge.training.recorder import Journal, read_state
+from forge.training.schedule import fraction_done
+from forge.training.trainer import SwapTrainer
+from shared.console import Tick, console
+from shared.errors import TrainingDivergedError
+from shared.training.run import Checkpoint
+from shared.training.signals import ECHO_SECONDS, signals_noted
+
+_MOST_RETURNS = 3
+_SLOWER = 0.5
+
+
+class Session:
+    """Runs ``trainer`` to the end of ``config``, with ``journal`` for all that is written.
+
+    Attributes:
+        loss: mean of the last logged steps; seconds: of training, earlier calls included.
+    """
+
+    def __init__(self, trainer: SwapTrainer, journal: Journal, config: TrainConfig) -> None:
+        self.trainer = trainer
+        self.journal = journal
+        self.config = config
+        self.processes = trainer.processes
+        self.loss = math.nan
+        self.returns = 0
+        self.saved_step = -1
+        self._earlier_seconds = 0.0
+        self._first_step = 0
+        self._first_faces = 0
+        self._previewed_step = -1
+        self._pending: list[dict[str, Losses]] = []
+        self._began = time.monotonic()
+        self._agreed_seconds = 0.0
+        self._start: tuple[dict[str, Tensor], Mapping[str, Any]] | None = None
+
+    def train(self) -> None:
+        """Goes on from the newest checkpoint until the schedule is over.
+
+        Raises:
+            KeyboardInterrupt: it was asked to stop; everything is saved.
+            TrainingDivergedError: the loss stopped being a number again and again.
+            StorageError: the disk refused.
+        """
+        self._resume()
+        self._began = time.monotonic()
+        self._agree(stopped=False)
+        with ExitStack() as stack:
+            echo = ECHO_SECONDS if self.processes.count > 1 else 0.0
+            noted = stack.enter_context(signals_noted(echo_seconds=echo))
+            tick = stack.enter_context(self._progress())
+            stopped = self._loop(noted, tick)
+            while not stopped and not self._flush_losses():
+                self._go_back()
+                stopped = self._loop(noted, tick)
+        if stopped:
+            self._save()
+            console.print(f"stopped at step {self.trainer.step}, saved; the same command goes on from there")
+            raise KeyboardInterrupt
+        self._finish()
+
+    @property
+    def seconds(self) -> float:
+        """Of training, in all."""
+        return self._earlier_seconds + time.monotonic() - self._began
+
+    @property
+    def rate(self) -> float:
+        """Faces a second of this call, in all processes."""
+        return (self.trainer.faces_seen - self._first_faces) / max(time.monotonic() - self._began, 1e-9)
+
+    def _loop(self, noted: list[int], tick: Tick) -> bool:
+        """Steps until the schedule is over, or until a signal was noted, which it says."""
+        stopped = False
+        while self.trainer.step < self.config.steps and self._fraction() < 1 and not stopped:
+            self._step(tick)
+            stopped = self._agree(stopped=bool(noted))
+        return stopped
+
+    def _finish(self) -> None:
+        if self._previewed_step != self.trainer.step:
+            self._draw()
+        if self.saved_step != self.trainer.step or not self.journal.exported:
+            self._save()
+        self.journal.finish()
+
+    def _fraction(self) -> float:
+        seconds = self.seconds if self.processes.count == 1 else self._agreed_seconds
+        return fraction_done(self.trainer.step, seconds, self.config)
+
+    def _agree(self, *, stopped: bool) -> bool:
+        """Whether to stop; several processes look at the first one's clock and signals now and then, all at once."""
+        if self.processes.count == 1:
+            return stopped
+        if self.trainer.step % self.config.log_every:
+            return False
+        self._agreed_seconds, stopped = self.processes.from_first((self.seconds, stopped))
+        return stopped
+
+    def _step(self, tick: Tick) -> None:
+        config, trainer = self.config, self.trainer
+        before = self.seconds
+        self._pending.append(trainer.train_step(self._fraction()))
+        step = trainer.step
+        if not self._is_fine(step):
+            self._go_back()
+            return
+        if step % config.preview_every == 0:
+            self._draw()
+        if step % config.save_every == 0:
+            self._save(snapshot=bool(config.snapshot_every) and step % config.snapshot_every == 0)
+        note = f"step {step}  loss {self.loss:.4f}"
+        if config.minutes is None:
+            tick(trainer.faces_per_step, note=note)
+        else:
+            tick(round(self.seconds) - round(before), note=f"{note}  {self.rate:.0f} faces/s")
+
+    def _is_fine(self, step: int) -> bool:
+        """Looks at losses, and at weights before they are saved; on GPUs not every step, for it waits for them."""
+        config = self.config
+        if step % config.log_every == 0:
+            if not self._flush_losses():
+                return False
+        elif self.trainer.device.kind == "cpu" and self.processes.count == 1 and not self._losses_finite():
+            return False
+        return step % config.save_every != 0 or self.trainer.all_finite()
+
+    def _losses_finite(self) -> bool:
+        totals = [loss.total for losses in self._pending for loss in losses.values()]
+        bad = bool(totals) and not bool(torch.isfinite(torch.stack(totals)).all())
+        return not self.processes.any_of(bad)
+
+    def _flush_losses(self) -> bool:
+        """Logs the mean of the losses since the last time, if all are numbers; says whether they are."""
+        if not self._losses_finite():
+            return False
+        if not self._pending:
+            return True
+        self.loss = self._log_losses()
+        self._pending.clear()
+        return True
+
+    def _log_losses(self) -> float:
+        every = [loss for losses in self._pending for loss in losses.values()]
+        scalars = {"loss": _mean([loss.total for loss in every])}
+        for term in sorted({term for loss in every for term in loss.terms}):
+            scalars[term] = _mean([loss.terms[term] for loss in every if term in loss.terms])
+        for identity in sorted({name for losses in self._pending for name in losses}):
+            own = [losses[identity].total for losses in self._pending if identity in losses]
+            scalars[f"loss/{identity}"] = _mean(own)
+        shared = {
+            "faces_per_second": self.rate,
+            "seconds": self.seconds,
+            "data_share": self.trainer.watch.share(),
+        }
+        self.journal.log(self.trainer.step, {**shared, **scalars})
+        return scalars["loss"]
+
+    def _resume(self) -> None:
+        checkpoint = self._newest()
+        if checkpoint is None:
+            tensors, meta = self.trainer.state()
+            self._start = {name: value.detach().to("cpu", copy=True) for name, value in tensors.items()}, meta
+            return
+        self.trainer.restore(checkpoint.tensors, checkpoint.meta)
+        self._earlier_seconds = float(checkpoint.meta.get("seconds", 0.0))
+        self.returns = int(checkpoint.meta.get("returns", 0))
+        self._first_step = self.saved_step = self.trainer.step
+        self._first_faces = self.trainer.faces_seen
+        self.loss = self.journal.rewind(self.trainer.step)
+        console.print(f"going on from step {self.trainer.step} of the run")
+
+    def _newest(self) -> Checkpoint | None:
+        path = self.processes.from_first(self.journal.newest() if self.processes.first else None)
+        return None if path is None else read_state(path)
+
+    def _go_back(self) -> None:
+        """Returns to the last good state, at half the learning rate.
+
+        Raises:
+            TrainingDivergedError: it did so three times already.
+        """
+        reached, slower = self.trainer.step, self.trainer.rate_scale * _SLOWER
+        if self.returns == _MOST_RETURNS:
+            self._give_up(reached)
+        self.returns += 1
+        good = self._newest() if self.saved_step >= 0 else None
+        tensors, meta = (good.tensors, good.meta) if good else self._start or ({}, {})
+        self.trainer.restore(tensors, meta)
+        self.trainer.slow_down(slower, self.returns)
+        self._pending.clear()
+        self.journal.rewind(self.trainer.step)
+        self.journal.note_return(reached, self.trainer.step, slower)
+        console.warn(
+            f"the loss stopped being a number by step {reached}: back to step {self.trainer.step}, "
+            f"on at {slower:g} of the learning rate"
+        )
+
+    def _give_up(self, reached: int) -> None:
+        kept = f"the state of step {self.saved_step} is kept" if self.saved_step >= 0 else "no state was saved yet"
+        rate = self.config.learning_rate * self.trainer.rate_scale
+        raise TrainingDivergedError(
+            f"the loss stopped being a number by step {reached}, after {self.returns} returns; {kept}",
+            hint=f"begin a new run with a lower learning rate than {rate:g}",
+        )
+
+    def _draw(self) -> None:
+        self._previewed_step = self.trainer.step
+        self.journal.draw(self.trainer, log=self.trainer.step != self._first_step)
+
+    def _save(self, *, snapshot: bool = False) -> None:
+        meta = {"returns": self.returns}
+        self.journal.save(self.trainer, meta, self.loss, self.seconds, snapshot=snapshot)
+        self.saved_step = self.trainer.step
+        self._start = None
+        self.processes.wait()
+
+    @contextmanager
+    def _progress(self) -> Iterator[Tick]:
+        """A bar over faces, or over seconds where time is the limit and the number of steps is not known."""
+        config = self.config
+        if config.minutes is None:
+            per_step = self.trainer.faces_per_step
+            total, done, unit = config.steps * per_step, self.trainer.step * per_step, "faces"
+        else:
+            total, done, unit = round(60 * config.minutes), round(self.seconds), "s"
+        with console.progress("training", total, unit=unit, done=done) as tick:
+            yield tick
+
+
+def _mean(values: list[Tensor]) -> float:
+    return float(torch.stack(values).mean())

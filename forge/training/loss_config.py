@@ -1,0 +1,134 @@
+"""How much each part of what a swapper is trained for counts. No torch here."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+from typing import Literal
+
+from shared.config import need
+
+
+@dataclass(frozen=True)
+class AdversarialConfig:
+    """The adversary that is trained beside the swapper, from nothing and on the same faces; see forge/critics.
+
+    Attributes:
+        kind: none; lsgan (least squares, Mao et al. 2017); relativistic (relativistic average least squares,
+            Jolicoeur-Martineau 2019); hinge (Lim and Ye 2017); bce (Goodfellow et al. 2014, DeepFaceLab's choice).
+        net: patch (one verdict a patch, Isola et al. 2017, shown the warped input beside the face, as faceswap-GAN
+            does); unet (a verdict a patch and a verdict a pixel, Schönfeld et al. 2020, DeepFaceLab's choice).
+        weight: how much fooling it counts for the swapper; 0 lets it rest. A recipe starts it by raising this.
+        mixup: lsgan's critic is shown mixtures of real and drawn and says how much is real (Zhang et al. 2018).
+        patch: side of a patch in pixels, of the unet; 0 is an eighth of the picture.
+        channels: of the first convolution; 0 is the net's own (64 patch, 16 unet).
+        rate_factor: the critic's learning rate over the swapper's.
+    """
+
+    kind: Literal["none", "lsgan", "relativistic", "hinge", "bce"] = "none"
+    net: Literal["patch", "unet"] = "patch"
+    weight: float = 0.1
+    mixup: bool = True
+    patch: int = 0
+    channels: int = 0
+    rate_factor: float = 2.0
+
+    def __post_init__(self) -> None:
+        need(0 <= self.weight <= 100, f"adversarial weight {self.weight} is outside 0 to 100", "0.1 is usual")
+        need(0 <= self.patch <= 512, f"adversarial patch {self.patch} is outside 0 to 512", "0 is an eighth")
+        need(0 <= self.channels <= 256, f"adversarial channels {self.channels} is outside 0 to 256", "16 to 64")
+        need(0 < self.rate_factor <= 10, f"rate_factor {self.rate_factor} is outside 0 to 10", "1 or 2 is usual")
+
+    @property
+    def active(self) -> bool:
+        """Whether there is an adversary and it counts."""
+        return self.kind != "none" and self.weight > 0
+
+
+@dataclass(frozen=True)
+class LossConfig:
+    """How much each part of the loss counts; 0 turns a part off, and then it costs nothing.
+
+    Attributes:
+        mae, mse, log_cosh: weight of the mean absolute, squared and log-cosh difference; hold colour and brightness.
+        dssim: weight of (1 - SSIM) / 2; draws structure and keeps it sharp.
+        dssim_window: gaussian11 (11x11, sigma 1.5, borders reflected, faceswap's) or dfl (DeepFaceLab's: sigma 1.5
+            too, side output_px / 11.6, and at 256 px and more also / 23.2, without borders).
+        ms_ssim: weight of 1 - multi-scale SSIM.
+        gmsd: weight of the gradient magnitude similarity deviation; gms: of 1 - its mean, faceswap's loss of that name.
+        edge: weight of the absolute difference of first differences along both axes (faceswap-GAN's edge loss).
+        laplacian: weight of the difference of Laplacian pyramids, band by band.
+        focal_frequency: weight of the spectrum's difference, the worse the heavier.
+        perceptual: weight of the difference of a frozen network's features; perceptual_net: whose, any timm backbone
+            by name, or lpips-vgg.
+        identity: weight of 1 - cosine of identity embeddings (dlib's; then do not measure identity by dlib).
+        total_variation: weight of the mean absolute step between neighbouring pixels of what is drawn.
+        detail: weight of the difference in how strong fine detail is; keeps faces from going soft.
+        mask: weight of the learned mask's squared difference; mask_size: of its mean, which keeps an alpha small;
+            mask_variation: of its total variation.
+        smaller: how much the coarser outputs count of models that draw some.
+        face_style, background_style: DeepFaceLab's style powers, of faces drawn by another's decoder: colours inside
+            the face, and what is around it, are to be as in the picture that the face was drawn for.
+        true_face: DeepFaceLab's power of making all people's codes look alike, by a critic of codes.
+        eyes, mouth: how much more a pixel there counts than one of the cheek.
+        eyes_mouth: weight of the absolute difference inside eyes and mouth, as a mean over the whole picture, so that
+            DeepFaceLab's priority of 300 is 300.
+        background: how much a pixel outside the face counts; a little, so that the rim of the mask is drawn well.
+        background_power: weight of DSSIM plus squared difference over all pixels alike, eyes, cheeks and background.
+        adversarial: see :class:`AdversarialConfig`.
+    """
+
+    dssim: float = 1.0
+    dssim_window: Literal["gaussian11", "dfl"] = "gaussian11"
+    mae: float = 1.0
+    mse: float = 0.0
+    log_cosh: float = 0.0
+    ms_ssim: float = 0.0
+    gmsd: float = 0.0
+    gms: float = 0.0
+    edge: float = 0.0
+    laplacian: float = 0.0
+    focal_frequency: float = 0.0
+    perceptual: float = 0.0
+    perceptual_net: str = "tf_efficientnet_lite0"
+    identity: float = 0.0
+    total_variation: float = 0.0
+    detail: float = 1.0
+    mask: float = 0.5
+    mask_size: float = 0.0
+    mask_variation: float = 0.0
+    smaller: float = 1.0
+    face_style: float = 0.0
+    background_style: float = 0.0
+    true_face: float = 0.0
+    eyes: float = 3.0
+    mouth: float = 2.0
+    eyes_mouth: float = 0.0
+    background: float = 0.1
+    background_power: float = 0.0
+    adversarial: AdversarialConfig = AdversarialConfig()
+
+    def __post_init__(self) -> None:
+        for field in dataclasses.fields(self):
+            value = getattr(self, field.name)
+            if isinstance(value, int | float):
+                need(
+                    0 <= value <= 10_000,
+                    f"the loss weight {field.name} {value} is outside 0 to 10000",
+                    "usual values are 0.1 to 10",
+                )
+        need(
+            any(getattr(self, name) > 0 for name in RECONSTRUCTION),
+            "no term says what the face should look like",
+            f"give one of {', '.join(RECONSTRUCTION)} a weight",
+        )
+
+
+RECONSTRUCTION = ("dssim", "mae", "mse", "log_cosh", "ms_ssim", "perceptual")
+"""Terms of which one at least must count: without any, a model is free to draw anything."""
+
+ON_MASK = ("mask_size", "mask_variation")
+"""Terms that mean nothing for a model without a learned mask; ``mask`` itself is on by default and left out there."""
+
+CROSSED = ("face_style", "background_style")
+"""Terms of faces drawn by another person's decoder; see :meth:`forge.training.losses.objective.Objective.crossed`."""

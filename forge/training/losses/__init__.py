@@ -1,0 +1,9 @@
+"""Losses of swapper training, a subject a file; :mod:`forge.training.losses.objective` puts them together."""
+
+from __future__ import annotations
+
+from forge.training.losses.pixel import pixel_weight, weighted_mean
+from forge.training.losses.structure import dssim, ssim, ssim_map
+from forge.training.losses.texture import detail, sharpness
+
+__all__ = ["detail", "dssim", "pixel_weight", "sharpness", "ssim", "ssim_map", "weighted_mean"]

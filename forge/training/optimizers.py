@@ -1,0 +1,227 @@
+"""What moves the weights: five optimizers, clipped gradients, and updates of a random part of the weights.
+
+Nothing here waits for the device, and all that the next step depends on is in :meth:`Mover.state`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from forge.training.config import OptimizerName, TrainConfig
+from shared.device import Device
+from shared.errors import CheckpointError
+from shared.training.run import pack_optimizer, pack_rng, unpack_optimizer, unpack_rng
+
+_multi: Any = torch  # kernels over lists of tensors, which torch's type hints leave out
+_HISTORY = 10_000
+_TINY = 1e-6
+
+
+class AdaBelief(torch.optim.Optimizer):
+    """Steps are large where the gradient comes as it was foretold, and small where it surprises.
+
+    Zhuang et al., "AdaBelief Optimizer", NeurIPS 2020, algorithm 2 with bias correction and without weight decay.
+    """
+
+    def __init__(
+        self,
+        parameters: Iterable[Tensor],
+        *,
+        lr: float,
+        betas: tuple[float, float] = (0.9, 0.999),
+        eps: float = 1e-16,
+    ) -> None:
+        super().__init__(parameters, {"lr": lr, "betas": betas, "eps": eps})
+
+    @torch.no_grad()
+    def step(self, closure: Callable[[], float] | None = None) -> None:  # type: ignore[override]
+        """Moves every parameter that has a gradient. ``closure`` is not called."""
+        for group in self.param_groups:
+            moved = [each for each in group["params"] if each.grad is not None]
+            states = [self._state_of(each) for each in moved]
+            if moved:
+                self._move(moved, states, group)
+
+    def _state_of(self, parameter: Tensor) -> dict[str, Any]:
+        state = self.state[parameter]
+        if not state:
+            state.update(step=0, mean=torch.zeros_like(parameter), belief=torch.zeros_like(parameter))
+        state["step"] += 1
+        return state
+
+    @staticmethod
+    def _move(moved: list[Tensor], states: list[dict[str, Any]], group: dict[str, Any]) -> None:
+        first, second = group["betas"]
+        gradients = [each.grad for each in moved if each.grad is not None]
+        means, beliefs = [state["mean"] for state in states], [state["belief"] for state in states]
+        _multi._foreach_lerp_(means, gradients, 1 - first)
+        surprise = _multi._foreach_sub(gradients, means)
+        _multi._foreach_mul_(beliefs, second)
+        _multi._foreach_addcmul_(beliefs, surprise, surprise, 1 - second)
+        _multi._foreach_add_(beliefs, group["eps"])
+        root = _multi._foreach_sqrt(beliefs)
+        _multi._foreach_div_(root, [(1 - second ** state["step"]) ** 0.5 for state in states])
+        _multi._foreach_add_(root, group["eps"])
+        steps = _multi._foreach_div(means, root)
+        _multi._foreach_mul_(steps, [-group["lr"] / (1 - first ** state["step"]) for state in states])
+        _multi._foreach_add_(moved, steps)
+
+
+class Lion(torch.optim.Optimizer):
+    """Every weight moves by the same length, in the sign of a momentum; needs a third to a tenth of Adam's rate.
+
+    Chen et al., "Symbolic Discovery of Optimization Algorithms", NeurIPS 2023, algorithm 2.
+    """
+
+    def __init__(
+        self,
+        parameters: Iterable[Tensor],
+        *,
+        lr: float,
+        betas: tuple[float, float] = (0.9, 0.99),
+        weight_decay: float = 0.0,
+    ) -> None:
+        super().__init__(parameters, {"lr": lr, "betas": betas, "weight_decay": weight_decay})
+
+    @torch.no_grad()
+    def step(self, closure: Callable[[], float] | None = None) -> None:  # type: ignore[override]
+        """Moves every parameter that has a gradient. ``closure`` is not called."""
+        for group in self.param_groups:
+            first, second = group["betas"]
+            moved = [each for each in group["params"] if each.grad is not None]
+            gradients = [each.grad for each in moved]
+            if not moved:
+                continue
+            for each in moved:
+                if not self.state[each]:
+                    self.state[each]["mean"] = torch.zeros_like(each)
+            means = [self.state[each]["mean"] for each in moved]
+            steps = _multi._foreach_lerp(means, gradients, 1 - first)
+            _multi._foreach_sign_(steps)
+            _multi._foreach_mul_(moved, 1 - group["lr"] * group["weight_decay"])
+            _multi._foreach_add_(moved, steps, alpha=-group["lr"])
+            _multi._foreach_lerp_(means, gradients, 1 - second)
+
+
+_BETA2: Mapping[OptimizerName, float] = {
+    "adam": 0.999,
+    "adamw": 0.999,
+    "adabelief": 0.999,
+    "lion": 0.99,
+    "rmsprop": 0.9,
+}
+
+
+def build_optimizer(parameters: Sequence[Tensor], config: TrainConfig, device: Device) -> torch.optim.Optimizer:
+    """The optimizer that ``config`` names, over ``parameters``; fused into one kernel where torch has one.
+
+    RMSprop is without momentum, with an average of 0.9 (Tieleman and Hinton 2012; DeepFaceLab's default).
+    """
+    name, rate = config.optimizer, config.learning_rate
+    second = config.beta2 if config.beta2 is not None else _BETA2[name]
+    betas = (config.beta1, second)
+    fused = device.kind in ("cpu", "cuda")
+    if name == "adam":
+        return torch.optim.Adam(parameters, lr=rate, betas=betas, fused=fused)
+    if name == "adamw":
+        return torch.optim.AdamW(parameters, lr=rate, betas=betas, weight_decay=config.weight_decay, fused=fused)
+    if name == "adabelief":
+        return AdaBelief(parameters, lr=rate, betas=betas)
+    if name == "lion":
+        return Lion(parameters, lr=rate, betas=betas, weight_decay=config.weight_decay)
+    return torch.optim.RMSprop(parameters, lr=rate, alpha=second, foreach=True)
+
+
+class AutoClip:
+    """Clips gradients to a percentile of how long they have been: no norm to choose, and spikes are cut off.
+
+    Seetharaman et al., "AutoClip: Adaptive Gradient Clipping for Source Separation Networks", MLSP 2020, whose
+    percentile is 10. The last 10,000 norms count.
+    """
+
+    def __init__(self, device: torch.device) -> None:
+        self.norms = torch.zeros(_HISTORY, device=device)
+        self.seen = 0
+
+    def limit(self, norm: Tensor, percentile: float) -> Tensor:
+        """The norm allowed now, ``norm`` being the newest of the history; a scalar on its device."""
+        self.norms[self.seen % _HISTORY] = norm
+        self.seen += 1
+        return torch.quantile(self.norms[: min(self.seen, _HISTORY)], percentile / 100)
+
+
+class Mover:
+    """An optimizer with all that stands between gradients and weights.
+
+    Args:
+        name: begins the names of its tensors in a checkpoint.
+        parameters: what it moves.
+        config: of the training.
+        device: where the parameters are.
+    """
+
+    def __init__(self, name: str, parameters: Iterable[nn.Parameter], config: TrainConfig, device: Device) -> None:
+        self.name = name
+        self.parameters = list(parameters)
+        self.optimizer = build_optimizer(self.parameters, config, device)
+        self.clip = AutoClip(device.torch_device) if config.autoclip else None
+        self._chance = torch.Generator(device.torch_device).manual_seed(config.seed)
+
+    def step(self, rate: float, config: TrainConfig) -> None:
+        """Moves the weights by their gradients, at ``rate`` and as ``config`` says, and forgets the gradients."""
+        for group in self.optimizer.param_groups:
+            group["lr"] = rate
+        moved = [each for each in self.parameters if each.grad is not None]
+        self._clip(moved, config)
+        if config.lr_dropout < 1:
+            self._step_some(moved, config.lr_dropout)
+        else:
+            self.optimizer.step()
+        self.optimizer.zero_grad(set_to_none=True)
+
+    def state(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
+        """All that the next step depends on but the weights, as named tensors and JSON."""
+        tensors, meta = pack_optimizer(self.optimizer)
+        random, random_meta = pack_rng({"lr_dropout": self._chance})
+        clip = {} if self.clip is None else {"clip.norms": self.clip.norms[: min(self.clip.seen, _HISTORY)]}
+        tensors = {f"{self.name}.{key}": value for key, value in {**tensors, **random, **clip}.items()}
+        return tensors, {**meta, "rng": random_meta, "seen": 0 if self.clip is None else self.clip.seen}
+
+    def restore(self, tensors: Mapping[str, Tensor], meta: Mapping[str, Any]) -> None:
+        """Goes back to what :meth:`state` gave.
+
+        Raises:
+            CheckpointError: it is the state of other parameters or of another optimizer.
+            KeyError: a part is missing.
+        """
+        prefix = f"{self.name}."
+        own = {name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)}
+        unpack_optimizer(self.optimizer, own, meta)
+        unpack_rng({"lr_dropout": self._chance}, own, meta["rng"])
+        if self.clip is not None:
+            norms = own["clip.norms"]
+            if norms.ndim != 1 or len(norms) > _HISTORY:
+                raise CheckpointError("the history of gradient norms is damaged", hint="start a new run")
+            self.clip.norms[: len(norms)] = norms.to(self.clip.norms.device)
+            self.clip.seen = int(meta["seen"])
+
+    def _clip(self, moved: Sequence[nn.Parameter], config: TrainConfig) -> None:
+        if not moved or not (config.clip_norm or self.clip):
+            return
+        gradients = [each.grad for each in moved if each.grad is not None]
+        norm = torch.nn.utils.get_total_norm(gradients)
+        limit = torch.full_like(norm, config.clip_norm) if self.clip is None else self.clip.limit(norm, config.autoclip)
+        _multi._foreach_mul_(gradients, (limit / (norm + _TINY)).clamp_max(1.0))
+
+    @torch.no_grad()
+    def _step_some(self, moved: Sequence[nn.Parameter], share: float) -> None:
+        """One step of which each weight takes part with the probability ``share`` (DeepFaceLab's lr_dropout)."""
+        before = [each.detach().clone() for each in moved]
+        self.optimizer.step()
+        for each, old in zip(moved, before, strict=True):
+            stays = torch.rand(each.shape, generator=self._chance, device=each.device) >= share
+            each.copy_(torch.where(stays, old, each))

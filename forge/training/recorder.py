@@ -1,0 +1,142 @@
+"""What a training leaves behind: its log, its pictures, its checkpoints and the exported swapper."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from forge.models.checkpoint import EXPORT_FOLDER, TaughtBy, save_swapper
+from forge.models.contract import Option
+from forge.training.config import TrainConfig
+from forge.training.data import Banks
+from forge.training.previews import Measured, direction_sheet, jpeg, loss_plot, measure, preview
+from forge.training.timelapse import assemble, draw_moment
+from forge.training.trainer import SwapTrainer
+from shared.storage import write_bytes, write_text
+from shared.training.run import Checkpoint, Run, read_checkpoint
+
+
+class Journal:
+    """Writes into a run folder, or nowhere in processes that are not the first (``run`` is None there)."""
+
+    def __init__(
+        self,
+        run: Run | None,
+        banks: Banks,
+        taught: Sequence[TaughtBy],
+        config: TrainConfig,
+        start: str | None = None,
+    ) -> None:
+        self.run = run
+        self.banks = banks
+        self.taught = tuple(taught)
+        self.config = config
+        self.start = start
+        self.held_out: dict[str, Measured] = {}
+
+    def newest(self) -> Path | None:
+        """The file of the newest checkpoint that can be read."""
+        found = None if self.run is None else self.run.latest()
+        if found is None or self.run is None:
+            return None
+        return self.run.checkpoints / f"step-{found.step:08d}.safetensors"
+
+    def rewind(self, step: int) -> float:
+        """Forgets what was logged and drawn after ``step``; gives the last loss that was logged before, or NaN."""
+        if self.run is None:
+            return math.nan
+        self.run.rewind(step)
+        for picture in (self.run.previews / "timelapse").glob("step-*.jpg"):
+            if int(picture.stem.removeprefix("step-")) > step:
+                picture.unlink(missing_ok=True)
+        told = [line["loss"] for line in self.run.metrics() if "loss" in line]
+        return told[-1] if told else math.nan
+
+    def log(self, step: int, scalars: Mapping[str, float]) -> None:
+        """Logs numbers of ``step``."""
+        if self.run is not None:
+            self.run.log(step, **scalars)
+
+    def note_return(self, reached: int, back_to: int, rate_scale: float) -> None:
+        """Notes in the log and in ``run.json`` that the training went back, and at what part of its rate it goes on."""
+        if self.run is None:
+            return
+        returns = [*self.run.facts.get("returns", [])]
+        returns.append({"reached_step": reached, "back_to_step": back_to, "learning_rate_factor": rate_scale})
+        self.run.facts["returns"] = returns
+        write_text(self.run.path / "run.json", json.dumps(self.run.facts, indent=2) + "\n")
+        self.run.log(back_to, learning_rate_factor=rate_scale)
+
+    def draw(self, trainer: SwapTrainer, *, log: bool = True) -> None:
+        """Draws the previews, and measures what was held out."""
+        if self.run is None:
+            return
+        step, previews = trainer.step, self.run.previews
+        banks = self.banks.held or self.banks.train
+        with trainer.shipped() as swapper:
+            picture = preview(swapper, banks, trainer.device)
+            moment = draw_moment(swapper, banks, trainer.device, step)
+            directions = direction_sheet(swapper, banks, trainer.device) if len(banks) > 2 else None
+            self.held_out = {bank.identity: measure(swapper, bank, trainer.device) for bank in self.banks.held}
+        data = jpeg(picture)
+        write_bytes(previews / f"step-{step:08d}.jpg", data)
+        write_bytes(previews / "latest.jpg", data)
+        write_bytes(previews / "timelapse" / f"step-{step:08d}.jpg", jpeg(moment))
+        if directions is not None:
+            write_bytes(previews / "directions.jpg", jpeg(directions))
+        write_bytes(previews / "loss.png", loss_plot(self.run.metrics()))
+        if not log:
+            return  # a finished run, opened again: it was logged when it ended
+        self.run.log_image(step, "preview", picture)
+        for identity, found in self.held_out.items():
+            self.run.log(step, **{f"held_out/{identity}/{key}": value for key, value in found._asdict().items()})
+
+    def save(
+        self, trainer: SwapTrainer, meta: Mapping[str, Any], loss: float, seconds: float, *, snapshot: bool
+    ) -> None:
+        """Saves a checkpoint with ``meta`` beside the trainer's own, and the export."""
+        if self.run is None:
+            return
+        tensors, own = trainer.state()
+        self.run.save(trainer.step, tensors, {**own, **meta, "seconds": seconds}, snapshot=snapshot)
+        self._export(trainer, loss, seconds)
+
+    def finish(self) -> None:
+        """Makes a film of the moments that were drawn."""
+        if self.run is not None:
+            assemble(self.run.previews / "timelapse", self.run.previews / "timelapse.mp4")
+
+    @property
+    def exported(self) -> bool:
+        """Whether there is nothing to export."""
+        return self.run is None or (self.run.path / EXPORT_FOLDER).exists()
+
+    def _export(self, trainer: SwapTrainer, loss: float, seconds: float) -> None:
+        assert self.run is not None
+        training: dict[str, Option] = {
+            "steps": trainer.step,
+            "seconds": round(seconds, 1),
+            "faces_seen": trainer.faces_seen,
+            "seed": self.config.seed,
+            "device": trainer.device.describe(),
+            "assay": str(self.run.facts.get("versions", {}).get("assay", "")),
+        }
+        if math.isfinite(loss):
+            training["loss"] = round(loss, 6)
+        if self.start is not None:
+            training["started_from"] = self.start
+        with trainer.shipped() as swapper:
+            save_swapper(swapper, self.run.path / EXPORT_FOLDER, facesets=self.taught, training=training)
+
+
+def read_state(path: Path) -> Checkpoint:
+    """The checkpoint in ``path``, which :meth:`Journal.newest` gave.
+
+    Raises:
+        CheckpointError: it cannot be read.
+    """
+    tensors, document = read_checkpoint(path)
+    return Checkpoint(int(document["step"]), tensors, dict(document["meta"]))

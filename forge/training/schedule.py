@@ -1,0 +1,32 @@
+"""How the learning rate and the warp move over a training: pure functions of the step and of the fraction done."""
+
+from __future__ import annotations
+
+import math
+
+from forge.training.config import TrainConfig
+
+
+def fraction_done(step: int, elapsed_seconds: float, config: TrainConfig) -> float:
+    """How much of the schedule lies behind, 0 to 1: by steps or by time, whichever is further on."""
+    by_steps = step / config.steps
+    by_time = elapsed_seconds / (60 * config.minutes) if config.minutes else 0.0
+    return min(1.0, max(by_steps, by_time))
+
+
+def learning_rate(step: int, fraction: float, config: TrainConfig) -> float:
+    """Linear warm-up, a plateau, then a half cosine from ``decay_from`` down to ``decay_to`` times the rate."""
+    warm = min(1.0, (step + 1) / config.warmup_steps) if config.warmup_steps else 1.0
+    late = _late(fraction, config.decay_from)
+    falling = config.decay_to + (1 - config.decay_to) * (1 + math.cos(math.pi * late)) / 2
+    return config.learning_rate * warm * falling
+
+
+def warp_strength(fraction: float, config: TrainConfig) -> float:
+    """1 until ``warp_until`` of the schedule, then falling in a straight line to 0 at its end."""
+    return 1.0 - _late(fraction, config.augment.warp_until)
+
+
+def _late(fraction: float, start: float) -> float:
+    """How far ``fraction`` is between ``start`` and 1."""
+    return 0.0 if fraction <= start else min(1.0, (fraction - start) / (1 - start))

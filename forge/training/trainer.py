@@ -1,0 +1,360 @@
+"""One training in memory: the model, its adversaries, what moves them, its random stream, and the step."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from forge.models import Swap, Swapper
+from forge.models.parts import freeze_parts
+from forge.training.adversarial import Adversary, CodeAdversary
+from forge.training.config import TrainConfig
+from forge.training.data import Batch, FaceBank
+from forge.training.losses.objective import Losses, Objective
+from forge.training.optimizers import Mover
+from forge.training.recipe import all_settings, settings_at
+from forge.training.schedule import learning_rate, warp_strength
+from forge.training.timing import DataWatch
+from shared.device import Device
+from shared.errors import CheckpointError
+from shared.training.processes import Processes
+from shared.training.run import pack_rng, unpack_rng
+
+_STREAM = 1_000_003
+
+
+class Drawn(NamedTuple):
+    """What the model made of a step's faces: latents and swaps, one an identity, and swaps by another's decoder."""
+
+    latents: list[Tensor]
+    swaps: list[Swap]
+    crossed: list[Swap]
+
+
+class _Drawing(nn.Module):
+    """The forward pass of a step as one module, because that is what averages gradients between processes."""
+
+    def __init__(self, swapper: Swapper) -> None:
+        super().__init__()
+        self.swapper = swapper
+
+    def forward(self, faces: Tensor, identities: Sequence[str], crossed: bool) -> Drawn:
+        """All identities' faces as one batch through the encoder; each decoder draws its own, or another's too."""
+        latents = list(self.swapper.encode(faces).chunk(len(identities)))
+        swaps = [self.swapper.decode(part, name) for part, name in zip(latents, identities, strict=True)]
+        if not crossed:
+            return Drawn(latents, swaps, [])
+        others = [*latents[1:], latents[0]]
+        return Drawn(
+            latents,
+            swaps,
+            [self.swapper.decode(part.detach(), name) for part, name in zip(others, identities, strict=True)],
+        )
+
+
+class SwapTrainer:
+    """Trains ``swapper`` on ``banks``, one :class:`FaceBank` for each of its identities in their order.
+
+    Everything that the next step depends on is in :meth:`state`, so a trainer that is restored from it goes on as
+    if it had never stopped; on a CPU bit for bit. Nothing in a step waits for a GPU.
+
+    Raises:
+        UsageError: the settings ask what this swapper cannot do (a part it has not, a loss of what it does not draw).
+        WeightsError: a loss needs weights that are not here.
+    """
+
+    def __init__(
+        self,
+        swapper: Swapper,
+        banks: Sequence[FaceBank],
+        device: Device,
+        config: TrainConfig,
+        *,
+        processes: Processes | None = None,
+    ) -> None:
+        self.swapper = swapper.to(device.torch_device).to(memory_format=torch.channels_last).train()
+        self.banks = list(banks)
+        self.device = device
+        self.config = config
+        self.processes = Processes() if processes is None else processes
+        self.step = 0
+        self.faces_seen = 0
+        self.rate_scale = 1.0
+        self.watch = DataWatch(device)
+        self.generator = torch.Generator().manual_seed(config.seed)
+        phases = all_settings(config)
+        self.objective = Objective(
+            config.loss, swapper.spec, device.torch_device, later=[phase.loss for phase in phases]
+        )
+        self._parameters = list(self.swapper.parameters())
+        self._average = [parameter.detach().clone() for parameter in self._parameters] if config.ema else []
+        self._movers = {"mover": Mover("mover", self._parameters, config, device)}
+        self._adversary = self._judge("adversary", self._new_adversary())
+        wants_codes = any(phase.loss.true_face > 0 for phase in phases)
+        self._codes = self._judge("codes", self._new_codes() if wants_codes else None)
+        self._frozen = config.freeze
+        freeze_parts(self.swapper, config.freeze)
+        if config.compile:
+            for part in self.swapper.parts().values():
+                part.compile()
+        self._drawing = self.processes.wrapped(_Drawing(self.swapper))
+
+    @staticmethod
+    def check(swapper: Swapper, device: Device, config: TrainConfig) -> None:
+        """Refuses what the settings ask and this swapper cannot do, in any phase.
+
+        Raises:
+            UsageError, WeightsError: as the class.
+        """
+        phases = all_settings(config)
+        for phase in phases:
+            freeze_parts(swapper, phase.freeze)
+        freeze_parts(swapper, "")
+        Objective(config.loss, swapper.spec, device.torch_device, later=[phase.loss for phase in phases])
+        if config.loss.adversarial.kind != "none":
+            Adversary(config.loss.adversarial, swapper.spec, swapper.spec.identities)
+
+    @property
+    def faces_per_step(self) -> int:
+        """Faces that one step learns from, in all processes."""
+        config = self.config
+        identities = min(len(self.banks), config.identities_per_step)
+        return config.batch * identities * config.accumulate * self.processes.count
+
+    def train_step(self, fraction: float) -> dict[str, Losses]:
+        """One step of the optimizers; ``fraction`` of the schedule lies behind. Gives the losses by identity."""
+        settings = settings_at(self.config, self.step, fraction)
+        if settings.freeze != self._frozen:
+            self._frozen = settings.freeze
+            freeze_parts(self.swapper, settings.freeze)
+        self._own_stream()
+        found: list[dict[str, Losses]] = []
+        for number in range(settings.accumulate):
+            last = number == settings.accumulate - 1
+            with nullcontext() if last else self.processes.unsynced(self._drawing):
+                found.append(self._learn(settings, warp_strength(fraction, settings)))
+        self._move(settings, learning_rate(self.step, fraction, settings) * self.rate_scale)
+        self.step += 1
+        self._move_average()
+        return found[0] if len(found) == 1 else _mean_losses(found)
+
+    def state(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
+        """All that the next step depends on, as named tensors and JSON."""
+        tensors = {f"model.{name}": value for name, value in self.swapper.state_dict().items()}
+        for name, module in self._judges():
+            tensors |= {f"{name}.{key}": value for key, value in module.state_dict().items()}
+        movers: dict[str, Any] = {}
+        for name, mover in self._movers.items():
+            moved, movers[name] = mover.state()
+            tensors |= moved
+        random, random_meta = pack_rng(self._generators())
+        average = {f"average.{number}": value for number, value in enumerate(self._average)}
+        meta = {
+            "movers": movers,
+            "rng": random_meta,
+            "step": self.step,
+            "faces_seen": self.faces_seen,
+            "rate_scale": self.rate_scale,
+        }
+        return {**tensors, **random, **average}, meta
+
+    def restore(self, tensors: Mapping[str, Tensor], meta: Mapping[str, Any]) -> None:
+        """Goes back to what :meth:`state` gave.
+
+        Raises:
+            CheckpointError: it is the state of another model or training.
+        """
+        try:
+            self.swapper.load_state_dict(_under("model", tensors))
+            for name, module in self._judges():
+                module.load_state_dict(_under(name, tensors))
+            for number, average in enumerate(self._average):
+                average.copy_(tensors[f"average.{number}"])
+            self.step = int(meta["step"])
+            self.faces_seen = int(meta["faces_seen"])
+            self.rate_scale = float(meta["rate_scale"])
+            for name, mover in self._movers.items():
+                mover.restore(tensors, meta["movers"][name])
+            unpack_rng(self._generators(), tensors, meta["rng"])
+        except (KeyError, RuntimeError) as error:
+            raise CheckpointError(
+                f"the checkpoint does not fit {self.swapper.spec.name}: {error}", hint="start a new run"
+            ) from error
+
+    def slow_down(self, rate_scale: float, returns: int) -> None:
+        """After going back: ``rate_scale`` times the learning rate from here on, and other faces than before."""
+        self.rate_scale = rate_scale
+        self.generator.manual_seed(self.config.seed + _STREAM * returns)
+
+    def all_finite(self) -> bool:
+        """Whether every weight is a number."""
+        return all(bool(torch.isfinite(parameter).all()) for parameter in self._parameters)
+
+    @contextmanager
+    def shipped(self) -> Iterator[Swapper]:
+        """The swapper with the weights that are exported (averaged, where the settings ask for it) during the block."""
+        kept = [parameter.detach().clone() for parameter in self._parameters] if self._average else []
+        self._put_weights(self._average)
+        try:
+            yield self.swapper
+        finally:
+            self._put_weights(kept)
+
+    @torch.no_grad()
+    def _put_weights(self, values: Sequence[Tensor]) -> None:
+        for parameter, value in zip(self._parameters, values, strict=False):
+            parameter.copy_(value)
+
+    def _new_adversary(self) -> Adversary | None:
+        loss = self.config.loss.adversarial
+        if loss.kind == "none":
+            return None
+        return Adversary(loss, self.swapper.spec, [bank.identity for bank in self.banks])
+
+    @torch.no_grad()
+    def _new_codes(self) -> CodeAdversary:
+        px = self.swapper.spec.input_px
+        code = self.swapper.eval().encode(torch.zeros(1, 3, px, px, device=self.device.torch_device))
+        self.swapper.train()
+        return CodeAdversary(tuple(code.shape[1:]), [bank.identity for bank in self.banks])
+
+    def _judge(self, name: str, module: Any) -> Any:
+        """``module`` on the device, with a mover of its own; None stays None."""
+        if module is None:
+            return None
+        module.to(self.device.torch_device)
+        self._movers[name] = Mover(f"{name}_mover", module.parameters(), self.config, self.device)
+        return module
+
+    def _judges(self) -> Iterator[tuple[str, nn.Module]]:
+        """The adversaries there are, by name."""
+        for name, module in (("adversary", self._adversary), ("codes", self._codes)):
+            if module is not None:
+                yield name, module
+
+    def _generators(self) -> dict[str, torch.Generator]:
+        generators = {"data": self.generator, "torch": torch.default_generator}
+        if self.device.kind == "cuda":
+            index = self.device.torch_device.index or 0
+            generators["cuda"] = torch.cuda.default_generators[index]
+        return generators
+
+    def _own_stream(self) -> None:
+        """Gives processes but the first, whose stream is saved, a stream that the step alone decides."""
+        if self.processes.rank:
+            seed = self.config.seed + _STREAM * (self.step * self.processes.count + self.processes.rank)
+            self.generator.manual_seed(seed)
+            torch.manual_seed(seed)
+
+    def _learn(self, settings: TrainConfig, warp: float) -> dict[str, Losses]:
+        """Gradients of one batch, of the swapper and of its adversaries."""
+        banks = self._banks_in_turn(settings)
+        with self.watch.making():
+            batches = [self._batch(bank, settings, warp) for bank in banks]
+        names = [bank.identity for bank in banks]
+        drawn, losses = self._losses(names, batches, settings)
+        share = 1 / (len(names) * settings.accumulate)
+        (torch.stack([loss.total for loss in losses.values()]).sum() * share).backward()
+        self._teach_judges(drawn, names, batches, settings, losses)
+        self.faces_seen += sum(len(batch.target) for batch in batches) * self.processes.count
+        return {
+            name: Losses(loss.total.detach(), {term: value.detach() for term, value in loss.terms.items()})
+            for name, loss in losses.items()
+        }
+
+    def _banks_in_turn(self, settings: TrainConfig) -> list[FaceBank]:
+        """All identities, or a window of them that moves on by its own length every step."""
+        count = min(len(self.banks), settings.identities_per_step)
+        start = self.step * count
+        return [self.banks[(start + number) % len(self.banks)] for number in range(count)]
+
+    @torch.no_grad()
+    def _batch(self, bank: FaceBank, settings: TrainConfig, warp: float) -> Batch:
+        augment = settings.augment
+        other = None
+        if augment.warp_kind == "landmarks" or augment.color_transfer > 0:
+            others = [each for each in self.banks if each is not bank]
+            other = others[int(torch.randint(len(others), (), generator=self.generator))]
+        return bank.batch(settings.batch, self.swapper.spec, augment, self.generator, warp=warp, other=other)
+
+    def _losses(
+        self, names: Sequence[str], batches: Sequence[Batch], settings: TrainConfig
+    ) -> tuple[Drawn, dict[str, Losses]]:
+        loss = settings.loss
+        faces = torch.cat([batch.input for batch in batches]).contiguous(memory_format=torch.channels_last)
+        with self.device.autocast():
+            drawn = self._drawing(faces, names, self.objective.wants_crossed(loss))
+        found = [self.objective(swap, batch, config=loss) for swap, batch in zip(drawn.swaps, batches, strict=True)]
+        for place, swap in enumerate(drawn.crossed):
+            found[place] = _plus(
+                found[place], self.objective.crossed(swap, batches[(place + 1) % len(batches)], config=loss)
+            )
+        if self._adversary is not None and loss.adversarial.active:
+            for place, name in enumerate(names):
+                with self.device.autocast():
+                    fooled = self._adversary.generator_loss(drawn.swaps[place], batches[place], name)
+                found[place] = _plus(found[place], Losses(loss.adversarial.weight * fooled, {"adversary": fooled}))
+        if self._codes is not None and loss.true_face > 0:
+            alike = self._codes.generator_loss(dict(zip(names, drawn.latents, strict=True)))
+            found = [_plus(each, Losses(loss.true_face * alike, {"true_face": alike})) for each in found]
+        return drawn, dict(zip(names, found, strict=True))
+
+    def _teach_judges(
+        self,
+        drawn: Drawn,
+        names: Sequence[str],
+        batches: Sequence[Batch],
+        settings: TrainConfig,
+        losses: dict[str, Losses],
+    ) -> None:
+        loss, share = settings.loss, 1 / settings.accumulate
+        if self._adversary is not None and loss.adversarial.active:
+            fooled = []
+            for name, swap, batch in zip(names, drawn.swaps, batches, strict=True):
+                with self.device.autocast():
+                    wrong = self._adversary.critic_loss(
+                        swap, batch, name, config=loss.adversarial, generator=self.generator
+                    )
+                fooled.append(wrong)
+                losses[name] = losses[name]._replace(terms={**losses[name].terms, "critic": wrong})
+            (torch.stack(fooled).mean() * share).backward()
+        if self._codes is not None and loss.true_face > 0:
+            (self._codes.critic_loss(dict(zip(names, drawn.latents, strict=True))) * share).backward()
+
+    def _move(self, settings: TrainConfig, rate: float) -> None:
+        for name, mover in self._movers.items():
+            if name == "mover":
+                mover.step(rate, settings)
+                continue
+            self.processes.average_gradients(mover.parameters)
+            mover.step(rate * settings.loss.adversarial.rate_factor, settings)
+
+    @torch.no_grad()
+    def _move_average(self) -> None:
+        if self._average:
+            # Young averages follow faster, so that a short run does not export its first steps.
+            decay = min(self.config.ema, (1 + self.step) / (10 + self.step))
+            torch._foreach_lerp_(self._average, self._parameters, 1 - decay)  # type: ignore[attr-defined]
+
+
+def _plus(one: Losses, other: Losses) -> Losses:
+    return Losses(one.total + other.total, {**one.terms, **other.terms})
+
+
+def _mean_losses(found: Sequence[dict[str, Losses]]) -> dict[str, Losses]:
+    """Over several batches, identity by identity and term by term."""
+    merged: dict[str, Losses] = {}
+    for name in {name: None for each in found for name in each}:
+        own = [each[name] for each in found if name in each]
+        terms = {term: torch.stack([each.terms[term] for each in own]).mean() for term in own[0].terms}
+        merged[name] = Losses(torch.stack([each.total for each in own]).mean(), terms)
+    return merged
+
+
+def _under(name: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    prefix = f"{name}."
+    return {key.removeprefix(prefix): value for key, value in tensors.items() if key.startswith(prefix)}

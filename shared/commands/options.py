@@ -1,0 +1,105 @@
+"""What the commands share: options that several take, and how flags and a settings file become a config."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, TypeVar, get_args
+
+import typer
+
+from shared.config import from_mapping, read_toml
+from shared.errors import UsageError
+
+T = TypeVar("T")
+
+
+def _long_name(precision: str | None) -> str | None:
+    return {"bf16": "bfloat16", "fp32": "float32"}.get(precision or "", precision)
+
+
+DeviceOption = Annotated[str | None, typer.Option(help="auto, cpu, cuda, cuda:N or mps.", show_default="auto")]
+PrecisionOption = Annotated[
+    str | None,
+    typer.Option(help="auto, float32 or bfloat16 (bf16).", show_default="auto", callback=_long_name),
+]
+SeedOption = Annotated[int | None, typer.Option(help="Start of every random draw.", show_default="0")]
+SettingsOption = Annotated[
+    Path | None, typer.Option("--config", help="TOML file with any setting; flags overrule it.", show_default=False)
+]
+
+
+def default(value: object) -> str:
+    """How a default is shown in a help text."""
+    return str(value)
+
+
+def choices(kind: object) -> str:
+    """The values of a ``Literal``, for a help text."""
+    return ", ".join(get_args(kind))
+
+
+def resolve(kind: type[T], file: Path | None, flags: Mapping[str, Any]) -> T:
+    """A ``kind`` from defaults, a TOML file and the flags that were given, in this order of precedence.
+
+    A group of settings comes as a mapping, and changes only the settings in it.
+
+    Raises:
+        ConfigError: the file cannot be read, or a setting is unknown, of the wrong type or out of range.
+    """
+    below = {} if file is None else read_toml(file)
+    return from_mapping(kind, merged(below, _given(flags)), where="settings" if file is None else file.name)
+
+
+def _given(flags: Mapping[str, Any]) -> dict[str, Any]:
+    """``flags`` without those that are None, and without groups in which nothing is left."""
+    found = {name: _given(value) if isinstance(value, Mapping) else value for name, value in flags.items()}
+    return {name: value for name, value in found.items() if value is not None and value != {}}
+
+
+def nested(flags: Mapping[str, object]) -> dict[str, object]:
+    """Flags named ``group.setting`` as the groups of a settings file; those that were not given are left out."""
+    tree: dict[str, object] = {}
+    for name, value in flags.items():
+        if value is None:
+            continue
+        group, _, setting = name.rpartition(".")
+        place = tree.setdefault(group, {}) if group else tree
+        if isinstance(place, dict):
+            place[setting] = value
+    return tree
+
+
+def merged(below: Mapping[str, object], above: Mapping[str, object]) -> dict[str, object]:
+    """``below`` with the settings of ``above`` in place of its own, group by group."""
+    result = dict(below)
+    for name, value in above.items():
+        was = result.get(name)
+        result[name] = merged(was, value) if isinstance(was, Mapping) and isinstance(value, Mapping) else value
+    return result
+
+
+def typed_options(pairs: list[str]) -> dict[str, str | int | float | bool]:
+    """``name=value`` words as a mapping of typed values.
+
+    Raises:
+        UsageError: a word is not of that form.
+    """
+    options: dict[str, str | int | float | bool] = {}
+    for pair in pairs:
+        name, separator, value = pair.partition("=")
+        if not (name and separator):
+            raise UsageError(f"an option reads name=value, got {pair!r}", hint="for example --option mask=false")
+        options[name] = _typed(value)
+    return options
+
+
+def _typed(text: str) -> str | int | float | bool:
+    if text in ("true", "false"):
+        return text == "true"
+    for kind in (int, float):
+        try:
+            return kind(text)
+        except ValueError:
+            continue
+    return text

@@ -1,0 +1,125 @@
+"""Where the faces are: as the set labels them or, where it labels only some, as one finder sees them in every clip."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+
+from shared.dataset.frame_table import rows_by_clip
+from shared.errors import AssayError
+from shared.faces.finders.finder import FaceFinder
+from shared.storage import inside
+from shared.types import ClipId, ClipRecord, Frame
+from shared.video import VideoReader
+
+_SEARCHED = 3
+
+
+@dataclass(frozen=True, eq=False)
+class FaceBoxes:
+    """Labelled faces of a clip: ``frames`` (N,), ``boxes`` (N, 4), and which are the ones to look at, (N,) bool."""
+
+    frames: np.ndarray
+    boxes: np.ndarray
+    chosen: np.ndarray
+
+    def near(self, frame: int) -> tuple[np.ndarray, np.ndarray | None]:
+        """(K, 4) boxes of the nearest labelled frame, and the largest of those to look at; None without any."""
+        if not self.frames.size:
+            return np.zeros((0, 4)), None
+        nearest = self.frames[np.abs(self.frames - frame).argmin()]
+        here = self.frames == nearest
+        candidates = self.boxes[here & self.chosen]
+        if not len(candidates):
+            return self.boxes[here], None
+        areas = (candidates[:, 2] - candidates[:, 0]) * (candidates[:, 3] - candidates[:, 1])
+        return self.boxes[here], candidates[areas.argmax()]
+
+
+def labelled_faces(tables: Iterable[pa.Table]) -> dict[str, FaceBoxes]:
+    """Clip id as text to its labelled faces. In a clip with forged faces, those are the ones to look at."""
+    found: dict[str, FaceBoxes] = {}
+    for clip, rows in rows_by_clip(tables):
+        kept = rows.filter(rows["box"].is_valid())
+        boxes = np.asarray(kept["box"].combine_chunks().flatten(), dtype=np.float64).reshape(-1, 4)
+        fake = np.asarray(kept["label"]) == "fake"
+        chosen = fake if fake.any() else np.ones(len(boxes), dtype=bool)
+        found[clip] = FaceBoxes(kept["frame"].to_numpy(), boxes, chosen)
+    return found
+
+
+NOBODY = FaceBoxes(np.zeros(0, dtype=np.int64), np.zeros((0, 4)), np.zeros(0, dtype=bool))
+
+
+def all_labelled(records: Sequence[ClipRecord], labelled: Mapping[str, FaceBoxes]) -> bool:
+    """Whether nine tenths of the clips of each class have a labelled face.
+
+    If fewer have, the probes of face and background would compare boxes of two origins, or one class with nothing.
+    """
+    for label in ("real", "fake"):
+        have = [bool(labelled.get(str(r.id), NOBODY).chosen.any()) for r in records if r.label == label]
+        if not have or np.mean(have) < 0.9:
+            return False
+    return True
+
+
+def found_faces(
+    folder: Path,
+    records: Sequence[ClipRecord],
+    finder: FaceFinder,
+    *,
+    tick: Callable[[], object] | None = None,
+) -> dict[ClipId, FaceBoxes]:
+    """What ``finder`` sees in three pictures of each clip; clips that cannot be read are left out."""
+    ranges = looked_at(records)
+    found: dict[ClipId, FaceBoxes] = {}
+    for record in records:
+        frames: list[int] = []
+        boxes: list[np.ndarray] = []
+        try:
+            with VideoReader(inside(folder, record.path)) as reader:
+                for frame in spaced(reader, ranges[record.id], _SEARCHED):
+                    for face in finder.find([frame.image])[0]:
+                        frames.append(frame.index)
+                        boxes.append(face.box.astype(np.float64))
+        except AssayError:
+            continue
+        finally:
+            if tick is not None:
+                tick()
+        if boxes:
+            found[record.id] = FaceBoxes(np.array(frames), np.stack(boxes), np.ones(len(boxes), dtype=bool))
+    return found
+
+
+def spaced(reader: VideoReader, part: tuple[int, int], count: int) -> Iterator[Frame]:
+    """At most ``count`` frames, evenly spaced within the half-open range ``part``."""
+    length = max(1, part[1] - part[0])
+    count = min(count, length)
+    step = length // count
+    start = part[0] + step // 2
+    yield from reader.frames(start=start, stop=start + (count - 1) * step + 1, step=step)
+
+
+def looked_at(records: Sequence[ClipRecord]) -> dict[ClipId, tuple[int, int]]:
+    """Frame range of each clip in which pictures are drawn: of a fake its forged part, of a real clip that of a fake.
+
+    Were real clips looked at from their first frame on and fakes where they are forged, the place in the stream alone
+    (a key frame, a warmed-up encoder) would tell the classes apart, and the audit would blame the set for it.
+    """
+    ranges: dict[ClipId, tuple[int, int]] = {}
+    parts: dict[str, tuple[int, int]] = {}
+    for record in records:
+        if record.faked:
+            start, stop = max(record.faked, key=lambda part: part[1] - part[0])
+            ranges[record.id] = (start, stop)
+            parts.setdefault(record.target_identity, (start, stop))
+    for record in records:
+        start, stop = parts.get(record.target_identity, (0, record.frames))
+        fits = stop <= record.frames and not record.faked
+        ranges.setdefault(record.id, (start, stop) if fits else (0, record.frames))
+    return ranges

@@ -1,0 +1,89 @@
+"""The audit in three forms: JSON for programs, two pictures, and one self-contained page for people."""
+
+from __future__ import annotations
+
+import base64
+import dataclasses
+from collections.abc import Sequence
+from pathlib import Path
+
+import jinja2
+import msgspec
+
+from shared.dataset.audit.config import AuditConfig
+from shared.dataset.audit.findings import WHOLE, AuditReport, Curve, ProbeFinding
+from shared.dataset.audit.plots import draw_areas, draw_curves
+from shared.storage import write_bytes, write_text
+
+TEMPLATES = Path(__file__).parent / "templates"
+REPORT, PAGE, AREAS, CURVES = "audit.json", "audit.html", "areas.png", "roc.png"
+
+
+def write_report(report: AuditReport, curves: Sequence[Curve], out: Path, config: AuditConfig) -> Path:
+    """Writes ``audit.json``, ``areas.png``, ``roc.png`` and ``audit.html`` into ``out``; the path of the page.
+
+    Raises:
+        StorageError: the disk refused.
+    """
+    areas, roc = draw_areas(report, config.limit), draw_curves(curves, report)
+    write_bytes(out / REPORT, msgspec.json.format(msgspec.json.encode(as_document(report)), indent=2) + b"\n")
+    write_bytes(out / AREAS, areas)
+    write_bytes(out / CURVES, roc)
+    write_text(out / PAGE, _page(report, areas, roc, config))
+    return out / PAGE
+
+
+def as_document(report: AuditReport) -> dict[str, object]:
+    """The report as plain values, ``clean`` among them."""
+    return {"clean": report.clean, "summary": summary(report), **dataclasses.asdict(report)}
+
+
+def summary(report: AuditReport) -> str:
+    """The outcome in one or two sentences."""
+    face = report.of("face")
+    told = "the face could not be measured" if face.area is None else f"face-only AUC {face.area:.3f}{interval(face)}"
+    if not report.clean:
+        count = len(report.shortcuts)
+        named = f"{count} {'shortcut' if count == 1 else 'shortcuts'} named" if count else "no shortcut named"
+        leaks = len(report.leaks)
+        split = f", {leaks} {'leak' if leaks == 1 else 'leaks'} between splits" if leaks else ""
+        return f"{named}{split}; {told}"
+    open_ones = [f.title for f in report.findings if f.part == WHOLE and f.verdict in ("undecided", "too few to judge")]
+    rest = f"; not decided: {', '.join(open_ones)}" if open_ones else ""
+    return f"no shortcut named; {told}{rest}"
+
+
+def interval(finding: ProbeFinding) -> str:
+    """`` [low, high]``, or nothing."""
+    return "" if finding.low is None or finding.high is None else f" [{finding.low:.3f}, {finding.high:.3f}]"
+
+
+def rows(report: AuditReport) -> list[tuple[str, ...]]:
+    """The findings as cells: what, part, area, interval, clips, groups, verdict."""
+    return [
+        (
+            finding.title,
+            finding.part,
+            "-" if finding.area is None else f"{finding.area:.3f}",
+            interval(finding).strip() or "-",
+            f"{finding.num_real} + {finding.num_fake}",
+            str(finding.groups),
+            f"{finding.verdict}{f' ({finding.note})' if finding.note else ''}",
+        )
+        for finding in report.findings
+    ]
+
+
+def _page(report: AuditReport, areas: bytes, roc: bytes, config: AuditConfig) -> str:
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(TEMPLATES), autoescape=True, undefined=jinja2.StrictUndefined
+    )
+    return environment.get_template("audit.html.j2").render(
+        report=report,
+        summary=summary(report),
+        rows=rows(report),
+        verdicts=[finding.verdict for finding in report.findings],
+        limit=config.limit,
+        areas=base64.b64encode(areas).decode("ascii"),
+        roc=base64.b64encode(roc).decode("ascii"),
+    )

@@ -1,0 +1,159 @@
+"""What an audit keeps of each clip: facts of the file, numbers from a few of its pictures. Read once, then cached."""
+
+from __future__ import annotations
+
+import json
+import os
+import zipfile
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from shared.config import digest
+from shared.dataset.audit.config import AuditConfig
+from shared.dataset.audit.faces import NOBODY, FaceBoxes, looked_at, spaced
+from shared.dataset.audit.facts import FileFacts, read_facts
+from shared.dataset.audit.hashes import THUMB_PX, thumbnail
+from shared.dataset.audit.regions import (
+    COLOUR_DIM,
+    TEXTURE_DIM,
+    RegionFeatures,
+    background_region,
+    border_region,
+    face_region,
+)
+from shared.errors import AssayError
+from shared.storage import inside, replacing
+from shared.types import ClipId, ClipRecord
+from shared.video import VideoReader
+
+REGIONS: dict[str, int] = {
+    "background": TEXTURE_DIM + COLOUR_DIM,
+    "border": TEXTURE_DIM + COLOUR_DIM,
+    "colour": COLOUR_DIM,
+    "face": TEXTURE_DIM + COLOUR_DIM,
+}
+"""Name of each part of a picture that is described, and how many numbers do it."""
+
+_VERSION = 2
+
+
+@dataclass(frozen=True, eq=False)
+class ClipSample:
+    """One clip as the probes see it.
+
+    Convention:
+        rows: region name to (F, D) float32, a row a picture; fewer rows than pictures where the region was too small
+        thumbs: (F, 32, 32) uint8
+    """
+
+    facts: FileFacts
+    rows: Mapping[str, np.ndarray]
+    thumbs: np.ndarray
+
+
+def read_samples(
+    folder: Path,
+    records: Sequence[ClipRecord],
+    faces: Mapping[ClipId, FaceBoxes],
+    config: AuditConfig,
+    *,
+    cache: Path,
+    tick: Callable[[], object] | None = None,
+) -> tuple[dict[ClipId, ClipSample], dict[ClipId, str]]:
+    """The samples of all clips that can be read, and why the others cannot.
+
+    Raises:
+        StorageError: the cache cannot be written.
+    """
+    ranges = looked_at(records)
+
+    def read(record: ClipRecord) -> ClipSample | str:
+        boxes = faces.get(record.id, NOBODY)
+        try:
+            return _cached(folder, record, ranges[record.id], boxes, config.frames, cache)
+        except (AssayError, FileNotFoundError) as error:
+            return str(error)
+        finally:
+            if tick is not None:
+                tick()
+
+    with ThreadPoolExecutor(config.workers or os.cpu_count() or 1) as pool:
+        found = dict(zip((record.id for record in records), pool.map(read, records), strict=True))
+    samples = {clip: sample for clip, sample in found.items() if isinstance(sample, ClipSample)}
+    return samples, {clip: reason for clip, reason in found.items() if isinstance(reason, str)}
+
+
+def _cached(
+    folder: Path, record: ClipRecord, part: tuple[int, int], faces: FaceBoxes, frames: int, cache: Path
+) -> ClipSample:
+    path = inside(folder, record.path)
+    settings = {"version": _VERSION, "part": list(part), "frames": frames, "sha256": record.sha256}
+    settings |= {"bytes": path.stat().st_size, "faces": faces.boxes.round(2).tolist(), "at": faces.frames.tolist()}
+    place = cache / f"{digest(settings)[:40]}.npz"
+    if place.is_file():
+        stored = _load(place)
+        if stored is not None:
+            return stored
+    sample = read_sample(path, part, faces, frames)
+    _store(place, sample)
+    return sample
+
+
+def read_sample(path: Path, part: tuple[int, int], faces: FaceBoxes, frames: int) -> ClipSample:
+    """Facts of the file and ``frames`` pictures, evenly spaced within ``part``.
+
+    Raises:
+        MediaError: the file cannot be read.
+    """
+    rows: dict[str, list[np.ndarray]] = {name: [] for name in REGIONS}
+    thumbs: list[np.ndarray] = []
+    with VideoReader(path) as reader:
+        for frame in spaced(reader, part, frames):
+            thumbs.append(thumbnail(frame.image))
+            for name, row in _describe(frame.image, *faces.near(frame.index)).items():
+                rows[name].append(row)
+    stacked = {
+        name: np.stack(listed) if listed else np.zeros((0, REGIONS[name]), np.float32) for name, listed in rows.items()
+    }
+    pictures = np.stack(thumbs) if thumbs else np.zeros((0, THUMB_PX, THUMB_PX), np.uint8)
+    return ClipSample(read_facts(path), stacked, pictures)
+
+
+def _describe(image: np.ndarray, boxes: np.ndarray, face: np.ndarray | None) -> dict[str, np.ndarray]:
+    shape = (image.shape[0], image.shape[1])
+    features = RegionFeatures(image)
+    regions = {"border": border_region(shape, boxes)}
+    # Without a labelled face nobody knows where the background begins.
+    if face is not None:
+        regions["background"] = background_region(shape, boxes)
+        regions["face"] = face_region(shape, face)
+    found: dict[str, np.ndarray] = {}
+    for name, region in regions.items():
+        parts = (features.texture(region), features.colour(region))
+        if parts[0] is not None and parts[1] is not None:
+            found[name] = np.concatenate([parts[0], parts[1]])
+    colour = features.colour(np.ones(shape, dtype=bool))
+    return found if colour is None else found | {"colour": colour}
+
+
+def _store(path: Path, sample: ClipSample) -> None:
+    facts = {name: getattr(sample.facts, name) for name in ("container", "rate", "size", "audio")}
+    with replacing(path) as draft:
+        arrays: dict[str, Any] = {**sample.rows, "facts": np.array(json.dumps(facts)), "thumbs": sample.thumbs}
+        np.savez_compressed(draft, **arrays)
+
+
+def _load(path: Path) -> ClipSample | None:
+    """A stored sample; None when the file is not one, and is then made anew."""
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            facts = FileFacts(**json.loads(str(file["facts"])))
+            rows = {name: file[name] for name in REGIONS}
+            return ClipSample(facts, rows, file["thumbs"])
+    except (OSError, ValueError, KeyError, TypeError, zipfile.BadZipFile):
+        return None

@@ -1,0 +1,154 @@
+"""The dataset card: README.md with the YAML front matter that Hugging Face's ``datasets`` reads."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Sequence
+
+from shared.dataset.layout import MANIFEST, DatasetInfo
+from shared.dataset.splits import count_by
+from shared.types import SPLITS, ClipRecord
+
+_SHOWN = 40
+
+# Stated rather than left to be guessed: a column that is null in the first lines (masks, of real clips) would be
+# taken for a column of nothing.
+_CLIP_FEATURES: tuple[tuple[str, str], ...] = (
+    *((name, "string") for name in ("id", "kind", "label", "path", "sha256", "target_identity", "rights")),
+    *((name, "int64") for name in ("frames", "width", "height")),
+    *((name, "string") for name in ("codec", "rendition", "split", "source_identity")),
+    ("faked", "ranges"),
+    ("masks", "masks"),
+    *((name, "string") for name in ("swapper", "architecture", "config")),
+    ("seed", "int64"),
+    *((name, "string") for name in ("parent", "content_sha256", "tool_version")),
+    ("factors", "pairs"),
+)
+_NESTED = {
+    "ranges": ["    sequence:", "      sequence: int64"],
+    "pairs": ["    sequence:", "      sequence: string"],
+    "masks": [
+        "    struct:",
+        *(f"    - name: {name}\n      dtype: string" for name in ("alpha", "changed", "region")),
+        "    - name: sha256\n      sequence: string",
+    ],
+}
+
+
+def render_card(info: DatasetInfo, records: Sequence[ClipRecord]) -> str:
+    """The text of the card: what the set is, how it loads, what is in it, on what terms."""
+    return "\n".join([*_front_matter(info), "", *_body(info, records), ""])
+
+
+def _front_matter(info: DatasetInfo) -> list[str]:
+    # One table only: ``datasets`` reads all tables of a folder with the reader of the first.
+    # JSON strings are YAML strings, so quoting is not a question here.
+    return [
+        "---",
+        f"pretty_name: {json.dumps(info.name)}",
+        f"license: {json.dumps(info.license or 'other')}",
+        "task_categories:",
+        "- video-classification",
+        "tags:",
+        "- deepfake-detection",
+        "- media-forensics",
+        "configs:",
+        "- config_name: clips",
+        f"  data_files: {MANIFEST}",
+        "  default: true",
+        "dataset_info:",
+        "- config_name: clips",
+        "  features:",
+        *_features(_CLIP_FEATURES),
+        "---",
+    ]
+
+
+def _features(columns: Sequence[tuple[str, str]]) -> list[str]:
+    lines: list[str] = []
+    for name, kind in columns:
+        lines.append(f"  - name: {name}")
+        lines += _NESTED.get(kind, [f"    dtype: {kind}"])
+    return lines
+
+
+def _body(info: DatasetInfo, records: Sequence[ClipRecord]) -> list[str]:
+    people = {name for record in records for name in record.identities}
+    rights = Counter(record.rights for record in records)
+    return [
+        f"# {info.name}",
+        "",
+        info.description or "Labelled real and forged clips, made by Assay.",
+        "",
+        *(_imported if info.controls == "imported" else _made)(len(records), len(people)),
+        "",
+        *_controls(info),
+        *_table(("split", "label", "manipulation", "clips"), sorted(count_by(records).items(), key=_by_split)),
+        "",
+        "## Rights",
+        "",
+        *(f"- {basis}: {count} clips" for basis, count in sorted(rights.items())),
+        "",
+        "## Load",
+        "",
+        "```python",
+        "from datasets import load_dataset",
+        "",
+        'clips = load_dataset("PATH", "clips", split="train")    # all clips: the column `split` says which',
+        'frames = load_dataset("parquet", data_files="PATH/frames.parquet", split="train")',
+        "```",
+        "",
+        "This page is written by `assay dataset`; what you add belongs in the description in `dataset.toml`.",
+    ]
+
+
+def _made(clips: int, people: int) -> list[str]:
+    return [
+        f"{clips} clips of {people} identities. `manifest.jsonl` holds a clip a line, `frames.parquet` a",
+        "row per frame and face; real frames inside forged clips are labelled real. Three lossless masks go with each",
+        "fake: `alpha` (what the compositor used), `changed` (pixels that differ) and `region` (the face). No identity",
+        "is in two splits. Every clip carries a C2PA manifest; `dataset.sig` seals the set.",
+    ]
+
+
+def _imported(clips: int, people: int) -> list[str]:
+    return [
+        f"{clips} clips of {people} identities, as other people made them: not encoded again and not signed here, with",
+        "their own splits. `manifest.jsonl` holds a clip a line with its place in the original (`source_path`),",
+        "`frames.parquet` a row per frame. Frames are labelled as a whole clip, or by its mask where it has one; all",
+        "three mask names mean that one mask. `import.json` lists what was missing, damaged or in two splits;",
+        "`dataset.sig` seals the set as it was imported. Nothing was done here to keep codec, length or background",
+        "from telling the classes apart: `assay dataset audit` measures it.",
+    ]
+
+
+def _controls(info: DatasetInfo) -> list[str]:
+    """What was done so that nothing but the forgery tells the classes apart."""
+    if info.controls == "on":
+        return [
+            "Real clips passed the same decoder, encoder and container as the fakes, in every rendition. Manipulations",
+            "that end in `-self` give people their own faces: `source_identity` equals `target_identity`. Their pixels",
+            "are drawn by a model, so they are labelled fake; leave them out where a swap of identity is what counts.",
+            "",
+        ]
+    if info.controls == "off":
+        return [
+            "**Built without controls.** Real clips are the untouched source files, so codec, container and length",
+            "tell the classes apart. This set shows that an audit notices; do not train on it.",
+            "",
+        ]
+    return []
+
+
+def _by_split(row: tuple[tuple[str, str, str], int]) -> tuple[int, tuple[str, str, str]]:
+    split = row[0][0]
+    return (SPLITS.index(split) if split in SPLITS else len(SPLITS), row[0])
+
+
+def _table(header: tuple[str, ...], rows: Sequence[tuple[tuple[str, str, str], int]]) -> list[str]:
+    lines = ["| " + " | ".join(header) + " |", "|" + "---|" * len(header)]
+    lines += [f"| {' | '.join(key)} | {count} |" for key, count in rows[:_SHOWN]]
+    if len(rows) > _SHOWN:
+        lines.append(f"\nand {len(rows) - _SHOWN} more kinds of clip.")
+    return lines

@@ -1,0 +1,139 @@
+"""Sequences of pictures as clips: written without loss, one frame a picture, at a nominal rate.
+
+A folder of face crops has no clock. The clip gets 25 frames a second, which says nothing of the original, and its
+record says so (``rate=nominal``). Pixels come back bit for bit: FFV1, RGB, in Matroska.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack
+from fractions import Fraction
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import numpy as np
+from PIL import Image
+
+from shared.dataset.formats.archive import unpack
+from shared.dataset.formats.found import Media, Packed, Pictures, Video
+from shared.dataset.formats.tree import natural
+from shared.errors import MediaError
+from shared.types import Timestamp
+from shared.video import Encoding, VideoWriter, probe, read_mask_frames
+
+NOMINAL_RATE = 25
+LOSSLESS = Encoding.lossless_rgb()
+
+_MAX_PIXELS = 1 << 26
+_MASKED_FROM = 128
+
+
+def write_sequence(media: Pictures | Packed, out: Path) -> int:
+    """Writes the pictures as a lossless clip; how many.
+
+    Raises:
+        MediaError: a picture cannot be read, or they are of several sizes (resizing would change what is to be
+            judged).
+        StorageError: the disk refused.
+    """
+    with ExitStack() as stack:
+        files = _files(media, stack)
+        first = read_picture(files[0])
+        height, width = first.shape[:2]
+        writer = stack.enter_context(
+            VideoWriter(
+                out,
+                width=width,
+                height=height,
+                time_base=Fraction(1, NOMINAL_RATE),
+                frame_rate=Fraction(NOMINAL_RATE),
+                encoding=LOSSLESS,
+            )
+        )
+        for index, path in enumerate(files):
+            picture = first if index == 0 else read_picture(path)
+            if picture.shape != first.shape:
+                raise MediaError(
+                    f"{path.name} is {picture.shape[1]}x{picture.shape[0]}, the frames before it {width}x{height}",
+                    hint="a clip has one size; frames are not resized, because that changes what is to be judged",
+                )
+            writer.write(picture, Timestamp(index, Fraction(1, NOMINAL_RATE)))
+    return len(files)
+
+
+def read_picture(path: Path) -> np.ndarray:
+    """(H, W, 3) uint8, RGB.
+
+    Raises:
+        MediaError: not a picture, damaged, or larger than 64 megapixels.
+    """
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", Image.DecompressionBombWarning)
+            with Image.open(path) as image:
+                if image.width * image.height > _MAX_PIXELS:
+                    raise MediaError(f"{path} is {image.width}x{image.height}", hint="this is no frame of a clip")
+                return np.asarray(image.convert("RGB"))
+    except (OSError, ValueError, SyntaxError, EOFError, Image.DecompressionBombError, Warning) as error:
+        raise MediaError(f"{path} cannot be read as a picture: {error}", hint="download it again") from error
+
+
+def mask_frames(media: Media) -> Iterator[np.ndarray]:
+    """(H, W) uint8 for each frame of a mask: 255 where it marks a forged pixel, 0 elsewhere.
+
+    Any value marks in a lossless mask; elsewhere half brightness does, because the masks of published sets went
+    through a lossy encoder.
+
+    Raises:
+        MediaError: it cannot be read.
+    """
+    with ExitStack() as stack:
+        frames: Iterable[np.ndarray]
+        least = _MASKED_FROM
+        if isinstance(media, Video):
+            frames = read_mask_frames(media.path)
+            least = 1 if probe(media.path).codec == "ffv1" else _MASKED_FROM
+        else:
+            frames = (read_picture(path).max(axis=2) for path in _files(media, stack))
+        for frame in frames:
+            yield np.where(frame >= least, np.uint8(255), np.uint8(0))
+
+
+def write_mask(frames: Iterable[np.ndarray], out: Path) -> int:
+    """Writes (H, W) uint8 masks as a lossless gray clip; how many.
+
+    Raises:
+        MediaError: there is none, or they are of several sizes.
+        StorageError: the disk refused.
+    """
+    listed = iter(frames)
+    first = next(listed, None)
+    if first is None:
+        raise MediaError("the mask has no frames", hint="download it again")
+    clock = Fraction(1, NOMINAL_RATE)
+    height, width = first.shape
+    count = 1
+    with VideoWriter(
+        out, width=width, height=height, time_base=clock, frame_rate=clock**-1, encoding=Encoding.lossless_mask()
+    ) as writer:
+        writer.write(first, Timestamp(0, clock))
+        for frame in listed:
+            if frame.shape != first.shape:
+                raise MediaError("frames of the mask are of several sizes", hint="download it again")
+            writer.write(frame, Timestamp(count, clock))
+            count += 1
+    return count
+
+
+def _files(media: Pictures | Packed, stack: ExitStack) -> tuple[Path, ...]:
+    if isinstance(media, Pictures):
+        files = media.files
+    else:
+        place = Path(stack.enter_context(TemporaryDirectory(prefix="assay-")))
+        unpacked = unpack(media.archive, media.folder, place)
+        files = tuple(path for _, path in sorted(unpacked, key=lambda pair: natural(pair[0])))
+    if not files:
+        raise MediaError("the sequence holds no pictures", hint="download it again")
+    return files

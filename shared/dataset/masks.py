@@ -1,0 +1,200 @@
+"""Masks against pixels: whether what a fake's masks say was forged is what differs from the clip it was made from.
+
+Two rules, both about the mask ``changed``, which says where a pixel differs from the original's before compression:
+
+1. *By itself*, on every frame: it is of the video's size, marks something where the clip says that it is forged, and
+   nothing where it does not.
+2. *Against the original*, on a few forged frames, where the real clip is in the set in the same rendition, size and
+   length. Both clips went through the same lossy encoder, so equal pictures come out a little unequal; the comparison
+   is of luma, averaged over blocks of 8 px, which takes most of that away. A block *differs* when its mean difference
+   is above 8 levels and above five times the median of the blocks where the mask marks nothing. Strong compression
+   makes many blocks differ, but scattered; a forged face is one patch. So the mask is contradicted by a patch of
+   connected blocks that differ and lie more than 16 px (a macroblock) away from all that it marks: of sixteen blocks at
+   least, of half the mask's area, and of more blocks than differ within the mask. Or when, over all compared frames,
+   what it marks differs no more than what it does not. A self-swap may be that good, and is not compared.
+
+Hashes and signatures find a mask that was replaced; these rules find one that was wrong from the start.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from shared.dataset.files import PresentFiles
+from shared.errors import AssayError
+from shared.types import ClipId, ClipRecord
+
+BLOCK_PX = 8
+MARGIN_BLOCKS = 2
+LEVELS = 8.0
+TIMES_MEDIAN = 5.0
+MIN_BLOCKS = 16
+MIN_SHARE = 0.5
+
+_COMPARED = 3
+_MIN_MARKED = 8
+
+
+class Originals:
+    """Finds the real clip that a fake can be compared with."""
+
+    def __init__(self, records: Iterable[ClipRecord]) -> None:
+        self._records = {record.id: record for record in records}
+        self._real: dict[str, list[ClipRecord]] = {}
+        for record in self._records.values():
+            if record.label == "real":
+                for key in self._footage(record):
+                    self._real.setdefault(key, []).append(record)
+
+    def of(self, fake: ClipRecord) -> ClipRecord | None:
+        """The real clip of the same footage in the same rendition, size and length; None where there is none."""
+        root = self._root(fake)
+        if root is None:
+            return None
+        wanted = (fake.rendition, fake.width, fake.height, fake.frames)
+        for key in self._footage(root):
+            for real in self._real.get(key, []):
+                if (real.rendition, real.width, real.height, real.frames) == wanted:
+                    return real
+        return None
+
+    def _root(self, record: ClipRecord) -> ClipRecord | None:
+        seen: set[ClipId] = set()
+        found: ClipRecord | None = record
+        while found is not None and found.label != "real":
+            if found.parent is None or found.parent in seen:
+                return None
+            seen.add(found.parent)
+            found = self._records.get(found.parent)
+        return found
+
+    def _footage(self, real: ClipRecord) -> Sequence[str]:
+        """Keys that renditions of one original share."""
+        original = real.factors.get("original_sha256")
+        return [str(real.id), *([str(real.parent)] if real.parent else []), *([original] if original else [])]
+
+
+@dataclass(frozen=True, eq=False)
+class _Compared:
+    """One frame: mean differences of blocks that the mask marks and of those far from it; how many contradict it."""
+
+    marked: np.ndarray
+    far: np.ndarray
+    stray: int
+
+
+def mask_faults(present: PresentFiles, record: ClipRecord, originals: Originals) -> Iterator[str]:
+    """What is wrong with the masks of a fake, in words; nothing for a clip without masks or with missing files."""
+    from shared.video import read_mask_frames
+
+    if record.masks is None:
+        return
+    path, video = present.find(record.masks.changed), present.find(record.path)
+    if path is None or video is None:
+        return
+    original = originals.of(record)
+    real = present.find(original.path) if original is not None else None
+    wanted = _wanted(record) if real is not None else ()
+    kept: dict[int, np.ndarray] = {}
+    marked: list[bool] = []
+    try:
+        for index, mask in enumerate(read_mask_frames(path)):
+            if mask.shape != (record.height, record.width):
+                yield f"{record.masks.changed} is {mask.shape[1]}x{mask.shape[0]}, its clip is {_size(record)}"
+                return
+            marked.append(bool(mask.any()))
+            if index in wanted:
+                kept[index] = mask
+        yield from _against_labels(record, marked)
+        if real is not None and original is not None and kept:
+            yield from _against_pixels(record, original, video, real, kept)
+    except AssayError as error:
+        yield f"{record.masks.changed} cannot be compared with its clip: {error}"
+
+
+def _wanted(record: ClipRecord) -> tuple[int, ...]:
+    forged = [index for start, stop in record.faked for index in range(start, stop)]
+    places = np.linspace(0, len(forged) - 1, min(_COMPARED + 2, len(forged)))[1:-1] if len(forged) > 2 else [0]
+    return tuple(forged[int(place)] for place in places) if forged else ()
+
+
+def _against_labels(record: ClipRecord, marked: Sequence[bool]) -> Iterator[str]:
+    if record.masks is None:
+        return
+    forged = np.zeros(len(marked), dtype=bool)
+    for start, stop in record.faked:
+        forged[start:stop] = True
+    odd = np.flatnonzero(forged != np.asarray(marked))
+    if odd.size:
+        says = "marks nothing, and the clip says it is forged" if forged[odd[0]] else "marks pixels of an untouched one"
+        yield f"frame {odd[0]} of {record.masks.changed} {says} ({odd.size} such frames)"
+
+
+def _against_pixels(
+    record: ClipRecord, original: ClipRecord, video: Path, real: Path, masks: Mapping[int, np.ndarray]
+) -> Iterator[str]:
+    if record.source_identity == record.target_identity:
+        return
+    lumas = (_lumas(video, max(masks)), _lumas(real, max(masks)))
+    compared: list[_Compared] = []
+    for index, (forged, untouched) in enumerate(zip(*lumas, strict=False)):
+        if index not in masks or forged.shape != untouched.shape:
+            continue
+        found = _compare(forged, untouched, masks[index])
+        compared.append(found)
+        if found.stray:
+            yield (
+                f"frame {index} differs from {original.id} in {found.stray} blocks that "
+                f"{record.masks.changed if record.masks else 'its mask'} leaves out"
+            )
+            return
+    if not compared:
+        return
+    inside, outside = (np.concatenate([getattr(frame, name) for frame in compared]) for name in ("marked", "far"))
+    if inside.size >= _MIN_MARKED and outside.size >= _MIN_MARKED and inside.mean() <= outside.mean():
+        yield f"what its masks mark as forged looks as it does in {original.id}"
+
+
+def _compare(forged: np.ndarray, untouched: np.ndarray, mask: np.ndarray) -> _Compared:
+    """Compares two (H, W) uint8 lumas in blocks; ``mask`` (H, W) uint8 marks changed pixels."""
+    difference = _blocks(np.abs(forged.astype(np.float32) - untouched.astype(np.float32)))
+    share = _blocks((mask > 0).astype(np.float32))
+    reach = np.ones((2 * MARGIN_BLOCKS + 1,) * 2, np.uint8)
+    near = cv2.dilate((share > 0).astype(np.uint8), reach) > 0
+    far, marked = difference[~near], difference[share >= 0.5]
+    limit = max(LEVELS, TIMES_MEDIAN * float(np.median(far))) if far.size else np.inf
+    patch = _largest_patch((difference > limit) & ~near)
+    within = max(MIN_SHARE * int((share >= 0.5).sum()), int((marked > limit).sum()))
+    return _Compared(marked, far, patch if patch >= MIN_BLOCKS and patch > within else 0)
+
+
+def _largest_patch(differs: np.ndarray) -> int:
+    """How many blocks the largest connected patch has, corners joining."""
+    _, _, facts, _ = cv2.connectedComponentsWithStats(differs.astype(np.uint8), connectivity=8)
+    return int(facts[1:, cv2.CC_STAT_AREA].max(initial=0))
+
+
+def _blocks(values: np.ndarray) -> np.ndarray:
+    """Means of whole blocks of 8 x 8."""
+    rows, columns = (side // BLOCK_PX for side in values.shape)
+    cut = values[: rows * BLOCK_PX, : columns * BLOCK_PX]
+    return cut.reshape(rows, BLOCK_PX, columns, BLOCK_PX).mean(axis=(1, 3))
+
+
+def _lumas(path: Path, last: int) -> Iterator[np.ndarray]:
+    from shared.video import VideoReader
+
+    with VideoReader(path) as reader:
+        for index, luma in enumerate(reader.gray_frames()):
+            yield luma
+            if index >= last:
+                return
+
+
+def _size(record: ClipRecord) -> str:
+    return f"{record.width}x{record.height}"

@@ -1,0 +1,164 @@
+"""Real clips of a dataset: decoded and encoded as the fakes are, so that nothing but the forgery tells them apart."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import shared
+from shared.config import digest
+from shared.dataset.folder import DatasetFolder
+from shared.errors import ManifestError, UsageError
+from shared.provenance.identity import SigningIdentity
+from shared.provenance.sign import Action, sign_clip, source_type_of
+from shared.provenance.types import record_facts
+from shared.storage import sha256_file
+from shared.types import ClipId, ClipRecord, Face, Frame, FrameLabel, check_name
+from shared.video import Encoding, VideoReader, VideoWriter, container_for, probe
+
+if TYPE_CHECKING:
+    from shared.faces.finders.finder import FaceFinder
+
+_UNSIGNED = "0" * 64
+_UNSAFE = re.compile(r"[^A-Za-z0-9._+=-]+")
+_ORIGINAL = "original_sha256"
+
+
+def real_clip_id(dataset: DatasetFolder, clip: Path, encoding: Encoding, name: str | None = None) -> ClipId:
+    """The id under which :func:`add_real_clip` lists ``clip``: its name, ``@``, and the encoding's.
+
+    Raises:
+        UsageError: ``name`` has forbidden characters, or the file's name leaves nothing to make one of.
+    """
+    stem = name or _UNSAFE.sub("-", clip.stem).strip("-._+=")
+    try:
+        return ClipId(dataset.name, None, f"{stem}@{encoding.name}")
+    except ValueError as error:
+        raise UsageError(f"{clip}: {error}", hint="give it a name with --name") from error
+
+
+def add_real_clip(
+    dataset: DatasetFolder,
+    clip: Path,
+    *,
+    identity: str,
+    rights: str,
+    encoding: Encoding = Encoding(),  # noqa: B008 - frozen
+    name: str | None = None,
+    finder: FaceFinder | None = None,
+    signer: SigningIdentity | None = None,
+    tick: Callable[[int], object] | None = None,
+) -> ClipRecord:
+    """Adds a real clip to ``dataset``: one pass of the decoder and encoder that fakes go through, sound copied, signed.
+
+    With a ``finder`` its faces are labelled, a row each; without one every frame gets a row that has no box. Rights
+    that read "synthetic" mean a clip drawn by a program (a procedural actor), which the signature then says.
+    A clip that is listed already is given back as it is. ``tick`` is called with 1 after each frame.
+
+    Raises:
+        MediaError: the clip cannot be read.
+        ManifestError: another file is listed under that name, or the set is not as it was sealed.
+        UsageError: a name has forbidden characters.
+        ProvenanceError: signing failed.
+        StorageError: the disk refused.
+    """
+    _check_words(identity, rights)
+    clip_id = real_clip_id(dataset, clip, encoding, name)
+    original = sha256_file(clip) if clip.is_file() else ""
+    if dataset.has(clip_id):
+        return _listed(dataset.record(clip_id), original, clip)
+    relative = dataset.media_for(clip_id, container_for(clip, encoding.container))
+    with dataset.stage_media(relative) as draft:
+        labels = list(_encode(clip, draft, clip_id, encoding, finder, tick))
+        info = probe(draft)
+        record = ClipRecord(
+            id=clip_id,
+            kind="real",
+            label="real",
+            path=relative,
+            sha256=_UNSIGNED,
+            target_identity=identity,
+            rights=rights,
+            frames=len({label.frame for label in labels}),
+            width=info.width,
+            height=info.height,
+            codec=info.codec,
+            rendition=encoding.name,
+            config=digest(encoding),
+            tool_version=shared.__version__,
+            factors={_ORIGINAL: original},
+        )
+        content = sign_clip(
+            draft,
+            signer or SigningIdentity.load_or_create(),
+            title=f"{clip_id.name}{draft.suffix}",
+            actions=[Action("c2pa.transcoded", "decoded and encoded as the forged clips of its set are")],
+            ingredient=clip,
+            digital_source_type=source_type_of(record),
+            record=record_facts(record),
+        )
+        record = dataclasses.replace(record, sha256=sha256_file(draft), content_sha256=content)
+    return dataset.add(record, labels)
+
+
+def _encode(
+    clip: Path,
+    out: Path,
+    clip_id: ClipId,
+    encoding: Encoding,
+    finder: FaceFinder | None,
+    tick: Callable[[int], object] | None,
+) -> Iterator[FrameLabel]:
+    with VideoReader(clip) as reader, VideoWriter.like(reader.info, out, encoding=encoding, audio_from=clip) as writer:
+        for frame, faces in _with_faces(reader, finder):
+            writer.write(frame.image, frame.time)
+            yield from real_labels(clip_id, frame, faces)
+            if tick is not None:
+                tick(1)
+
+
+def real_labels(clip: ClipId, frame: Frame, faces: list[Face]) -> Iterator[FrameLabel]:
+    """The rows of an untouched frame: one a face, or one without a box."""
+    moment = frame.time
+    for face in faces or [None]:
+        x0, y0, x1, y1 = face.box.tolist() if face else (0.0, 0.0, 0.0, 0.0)
+        yield FrameLabel(
+            clip=clip,
+            frame=frame.index,
+            pts=moment.pts,
+            seconds=moment.seconds,
+            label="real",
+            track=face.track if face else None,
+            box=(x0, y0, x1, y1) if face else None,
+            face_px=face.width_px if face else None,
+        )
+
+
+def _with_faces(reader: VideoReader, finder: FaceFinder | None) -> Iterator[tuple[Frame, list[Face]]]:
+    if finder is None:
+        for frame in reader:
+            yield frame, []
+        return
+    from shared.faces.stream import follow
+
+    yield from follow(reader, finder)
+
+
+def _listed(record: ClipRecord, original: str, clip: Path) -> ClipRecord:
+    if record.factors.get(_ORIGINAL) != original:
+        raise ManifestError(f"{record.id} is listed already, made from another file than {clip}", hint="use --name")
+    return record
+
+
+def _check_words(identity: str, rights: str) -> None:
+    try:
+        check_name(identity, "identity")
+    except ValueError as error:
+        raise UsageError(str(error), hint="for example ann or speaker-07") from error
+    if not rights.strip() or len(rights) > 200:
+        raise UsageError(
+            "say on what basis the clip may be used", hint='--rights consent, "CC-BY-4.0", public-domain, ...'
+        )

@@ -1,0 +1,213 @@
+"""The seal of a dataset: digests of its lines, tables and settings in ``dataset.sig``, signed as one statement.
+
+A clip carries its own signature (:mod:`shared.provenance.sign`); the seal covers what no clip can say of itself: that
+it belongs to this set, in which split, and that no clip is missing. The statement lists every clip's line by digest, so
+that a difference can be named. A manifest beside a clip (``.c2pa``) is sealed as a file: its own signature does not
+cover all of its bytes.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import msgspec
+
+from shared.dataset.layout import CARD, FRAMES, MANIFEST, SEAL, SETTINGS
+from shared.dataset.manifest import manifest_lines, record_digest
+from shared.errors import ManifestError, ProvenanceError
+from shared.provenance.identity import (
+    SigningIdentity,
+    chain_fingerprint,
+    load_chain,
+    root_of,
+    subject_name,
+    verify_signature,
+)
+from shared.provenance.read import EMBEDDABLE
+from shared.storage import inside, sha256_file, write_bytes
+
+_VERSION = 1
+_MAX_BYTES = 1 << 30
+_FILES = (SETTINGS, FRAMES, CARD)
+
+
+class _Id(msgspec.Struct):
+    id: str
+    path: str = ""
+
+
+class _Statement(msgspec.Struct, forbid_unknown_fields=True):
+    clips: dict[str, str]
+    dataset: str
+    files: dict[str, str]
+    roots: tuple[str, ...]
+
+
+class _File(msgspec.Struct, forbid_unknown_fields=True):
+    version: int
+    statement: _Statement
+    algorithm: str
+    certificates: str
+    signature: str
+
+
+@dataclass(frozen=True)
+class Seal:
+    """What was signed, by whom.
+
+    Attributes:
+        clips: text of a clip's id to the SHA-256 of its manifest line.
+        files: path of a file in the set to its SHA-256: settings, frame table, card, C2PA manifests beside clips.
+        roots: PEM of the root certificates whose signers made the clips, the sealer's own among them.
+        signer, fingerprint, root: who sealed the set: common name, SHA-256 of the leaf, PEM of the root.
+    """
+
+    dataset: str
+    clips: Mapping[str, str]
+    files: Mapping[str, str]
+    roots: tuple[str, ...]
+    signer: str
+    fingerprint: str
+    root: str
+
+
+@dataclass(frozen=True)
+class Difference:
+    """How a dataset differs from what was sealed; ids as text."""
+
+    changed: tuple[str, ...]
+    removed: tuple[str, ...]
+    added: tuple[str, ...]
+    files: tuple[str, ...]
+
+    def __bool__(self) -> bool:
+        return bool(self.changed or self.removed or self.added or self.files)
+
+
+def write_seal(
+    folder: Path, dataset: str, identity: SigningIdentity, *, drafts: Path, roots: Sequence[str] = ()
+) -> None:
+    """Signs the dataset as it will be once the files in ``drafts`` have taken their places; writes into ``drafts``.
+
+    ``roots`` are those of others who signed clips of the set.
+
+    Raises:
+        ManifestError: the manifest cannot be read.
+        StorageError: the disk refused.
+    """
+    lines, sidecars = _read_lines(newest(folder, drafts, MANIFEST))
+    statement = _Statement(
+        lines,
+        dataset,
+        _file_digests(folder, drafts, sidecars),
+        tuple(dict.fromkeys((*roots, identity.root))),
+    )
+    signature = identity.sign(_canonical(statement))
+    sealed = _File(
+        _VERSION,
+        statement,
+        identity.algorithm,
+        identity.certificates,
+        base64.b64encode(signature).decode("ascii"),
+    )
+    write_bytes(drafts / SEAL, msgspec.json.format(msgspec.json.encode(sealed), indent=1) + b"\n")
+
+
+def read_seal(folder: Path) -> Seal:
+    """The seal of a dataset, its signature checked.
+
+    Raises:
+        ProvenanceError: there is none, it is damaged, or the signature does not fit the statement.
+    """
+    path = folder / SEAL
+    try:
+        if path.stat().st_size > _MAX_BYTES:
+            raise ProvenanceError(f"{path} is too large for a seal", hint="restore it from a copy")
+        sealed = msgspec.json.decode(path.read_bytes(), type=_File)
+        signature = base64.b64decode(sealed.signature, validate=True)
+    except FileNotFoundError as error:
+        raise ProvenanceError(f"{path} is missing: nobody signed this set", hint="assay dataset sign PATH") from error
+    except (OSError, msgspec.DecodeError, UnicodeDecodeError, binascii.Error) as error:
+        raise ProvenanceError(f"{path} cannot be read: {error}", hint="restore it from a copy") from error
+    try:
+        verify_signature(sealed.certificates, signature, _canonical(sealed.statement))
+    except ProvenanceError as error:
+        raise ProvenanceError(f"{path}: {error}", hint="the seal was edited; restore it from a copy") from error
+    return Seal(
+        sealed.statement.dataset,
+        sealed.statement.clips,
+        sealed.statement.files,
+        sealed.statement.roots,
+        subject_name(load_chain(sealed.certificates)[0]),
+        chain_fingerprint(sealed.certificates),
+        root_of(sealed.certificates),
+    )
+
+
+def difference(folder: Path, seal: Seal, *, drafts: Path | None = None) -> Difference:
+    """How ``folder`` differs from ``seal``, by digests of lines and files; media are not read.
+
+    Files in ``drafts`` count in place of the folder's own: a stopped writer's, which the next one will put there.
+
+    Raises:
+        ManifestError: the manifest cannot be read.
+    """
+    lines, sidecars = _read_lines(newest(folder, drafts, MANIFEST))
+    files = _file_digests(folder, drafts, sidecars)
+    # A sidecar that came with a clip added since is the next seal's; all that is sealed has to be there.
+    names = dict.fromkeys((*seal.files, *_FILES))
+    return Difference(
+        changed=tuple(clip for clip, digest in lines.items() if seal.clips.get(clip, digest) != digest),
+        removed=tuple(clip for clip in seal.clips if clip not in lines),
+        added=tuple(clip for clip in lines if clip not in seal.clips),
+        files=tuple(name for name in names if seal.files.get(name) != files.get(name)),
+    )
+
+
+def newest(folder: Path, drafts: Path | None, name: str) -> Path:
+    """Path of a file of the dataset: the one in ``drafts`` where there is one, else the folder's own."""
+    if drafts is not None and (drafts / name).is_file():
+        return drafts / name
+    return folder / name
+
+
+def _canonical(statement: _Statement) -> bytes:
+    return msgspec.json.encode(statement, order="sorted")
+
+
+def _read_lines(path: Path) -> tuple[dict[str, str], list[str]]:
+    """Clip id to digest of its line, and paths of the C2PA manifests that lie beside their clips.
+
+    Of two lines with one id the later counts; :func:`read_manifest` refuses them.
+    """
+    digests: dict[str, str] = {}
+    sidecars: list[str] = []
+    for number, line in manifest_lines(path, partial_tail_ok=True):
+        try:
+            named = msgspec.json.decode(line, type=_Id)
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+            where = f"{path}, line {number}"
+            raise ManifestError(f"{where}: {error}", hint="restore it from a copy") from error
+        digests[named.id] = record_digest(line)
+        stem, dot, suffix = named.path.rpartition(".")
+        if dot and f".{suffix.lower()}" not in EMBEDDABLE:
+            sidecars.append(f"{stem}.c2pa")
+    return digests, sidecars
+
+
+def _file_digests(folder: Path, drafts: Path | None, sidecars: Sequence[str]) -> dict[str, str]:
+    paths = {name: newest(folder, drafts, name) for name in _FILES}
+    digests = {name: sha256_file(path) for name, path in paths.items() if path.is_file()}
+    for name in sidecars:
+        try:
+            path = inside(folder, name)
+        except ManifestError:
+            # A line whose path leads out has no sidecar here; whoever reads the line refuses it.
+            continue
+        if path.is_file():
+            digests[name] = sha256_file(path)
+    return digests

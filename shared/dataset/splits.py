@@ -1,0 +1,308 @@
+"""Train, val and test by person: nobody who is seen or worn in one split appears in another.
+
+Two people are linked when they appear in one clip, as source or as target; so are all people of a clip and of the clip
+it was made from, and of two clips with the same pictures. Whoever is linked, directly or through others, goes to one
+split together (the connected components of that graph). With that, both directions of a pair and all renditions of a
+clip are in one split by construction. A set in which everybody was swapped with everybody is one component and cannot
+be split at all: make groups of identities first and swap within them.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from shared.bootstrap import ClusterBy
+from shared.errors import LeakError, UsageError
+from shared.types import SPLITS, ClipId, ClipRecord, Label, Split
+
+FRACTIONS = (0.7, 0.15, 0.15)
+_SHOWN = 8
+
+
+@dataclass(frozen=True)
+class Leak:
+    """One thing that is in two splits.
+
+    Attributes:
+        kind: "identity", "parent" (a clip and the one it was made from), "duplicate" (the same file) or "look-alike"
+            (the same pictures in another file).
+        subject: the person, the parent, the digest, or in words what is alike.
+        splits: where it is, in the order train, val, test.
+        clips: one clip in each of those splits.
+    """
+
+    kind: str
+    subject: str
+    splits: tuple[Split, ...]
+    clips: tuple[ClipId, ...]
+
+    def __str__(self) -> str:
+        places = ", ".join(f"{split} ({clip})" for split, clip in zip(self.splits, self.clips, strict=True))
+        what = {"identity": "identity", "parent": "clip and its parent:"}.get(self.kind, "pictures")
+        return f"{what} {self.subject} in {places}"
+
+
+def identity_groups(records: Iterable[ClipRecord]) -> list[tuple[str, ...]]:
+    """The connected components of the identity graph: names sorted within a group, groups by their first name."""
+    links = _Links()
+    by_id: dict[ClipId, str] = {}
+    by_content: dict[str, str] = {}
+    listed = list(records)
+    for record in listed:
+        first, *others = record.identities
+        links.add(first)
+        for other in others:
+            links.join(first, other)
+        by_id[record.id] = first
+        for digest in _contents(record):
+            links.join(first, by_content.setdefault(digest, first))
+    for record in listed:
+        if record.parent in by_id:
+            links.join(record.target_identity, by_id[record.parent])
+    return links.groups()
+
+
+def split_by_identity(
+    records: Sequence[ClipRecord], *, fractions: tuple[float, float, float] = FRACTIONS, seed: int
+) -> list[ClipRecord]:
+    """``records`` in their order, each with a split; as near to ``fractions`` of train, val and test as groups allow.
+
+    Groups are placed from large to small, those of equal size in an order drawn from ``seed``, each where it brings
+    the numbers of real and of fake clips nearest to what is asked. A split with a fraction above zero gets at least
+    one group. The same records, in any order, and the same seed give the same splits.
+
+    Raises:
+        UsageError: fractions that are negative or do not sum to one.
+        LeakError: fewer groups than splits; names the largest group.
+    """
+    _check_fractions(fractions)
+    if not records:
+        return []
+    groups = identity_groups(records)
+    group_of = {name: index for index, group in enumerate(groups) for name in group}
+    sizes = np.zeros((len(groups), 2))
+    for record in records:
+        sizes[group_of[record.target_identity], _column(record.label)] += 1
+    split_of = place_groups(groups, sizes, fractions=fractions, seed=seed)
+    return [dataclasses.replace(record, split=split_of[record.target_identity]) for record in records]
+
+
+def place_groups(
+    groups: Sequence[tuple[str, ...]],
+    sizes: np.ndarray,
+    *,
+    fractions: tuple[float, float, float] = FRACTIONS,
+    seed: int,
+) -> dict[str, Split]:
+    """The split of everybody in ``groups``, for those who know the groups before there are clips.
+
+    ``sizes`` is (G, 2), the numbers of real and of fake clips of each group; see :func:`split_by_identity`.
+
+    Raises:
+        UsageError: fractions that are negative or do not sum to one.
+        LeakError: fewer groups than splits.
+    """
+    _check_fractions(fractions)
+    wanted = [index for index, fraction in enumerate(fractions) if fraction > 0]
+    if len(groups) < len(wanted):
+        raise _cannot_split(groups, len(wanted))
+    split_of = _place(sizes, np.asarray(fractions), wanted, np.random.default_rng(seed))
+    return {name: SPLITS[split_of[index]] for index, group in enumerate(groups) for name in group}
+
+
+def joined(links: Iterable[Sequence[str]]) -> list[tuple[str, ...]]:
+    """Groups of all names in ``links``: those of one link, and of links that share a name, are together; sorted."""
+    found = _Links()
+    for first, *others in links:
+        found.add(first)
+        for other in others:
+            found.join(first, other)
+    return found.groups()
+
+
+def split_by_groups(records: Sequence[ClipRecord], groups: Mapping[Split, Sequence[str]]) -> list[ClipRecord]:
+    """``records`` in their order, with the splits that ``groups`` (split to identities) gives to their people.
+
+    Raises:
+        UsageError: an identity named twice, one that no clip shows, or a person of a clip that is named nowhere.
+        LeakError: a clip joins people of two splits.
+    """
+    split_of: dict[str, Split] = {}
+    for split, names in groups.items():
+        for name in names:
+            if split_of.setdefault(name, split) != split:
+                raise UsageError(f"identity {name!r} is asked into {split_of[name]} and {split}", hint="name it once")
+    people = {name for record in records for name in record.identities}
+    _need_same_people(people, set(split_of))
+    done: list[ClipRecord] = []
+    for record in records:
+        splits = {split_of[name] for name in record.identities}
+        if len(splits) > 1:
+            raise LeakError(
+                f"{record.id} joins {' and '.join(record.identities)}, who were asked into different splits",
+                hint="put both into one split, or make no clip of them",
+            )
+        done.append(dataclasses.replace(record, split=splits.pop()))
+    check_leaks(done)
+    return done
+
+
+def find_leaks(records: Iterable[ClipRecord]) -> list[Leak]:
+    """Everything that lies in two splits. Clips without a split are left out."""
+    people: _Places = defaultdict(dict)
+    contents: _Places = defaultdict(dict)
+    placed = {record.id: record for record in records if record.split is not None}
+    leaks: list[Leak] = []
+    for record in placed.values():
+        split = _split(record)
+        for name in record.identities:
+            people[name].setdefault(split, record.id)
+        for digest in _contents(record):
+            contents[digest].setdefault(split, record.id)
+        parent = placed.get(record.parent) if record.parent else None
+        if parent is not None and parent.split != split:
+            leaks.append(Leak("parent", str(parent.id), (split, _split(parent)), (record.id, parent.id)))
+    return [*_in_two("identity", people), *leaks, *_in_two("duplicate", contents)]
+
+
+def check_leaks(records: Iterable[ClipRecord]) -> None:
+    """Returns when no identity, no parent's picture and no duplicate is in two splits.
+
+    Raises:
+        LeakError: names the first leak and counts the others.
+    """
+    refuse(find_leaks(records))
+
+
+def refuse(leaks: Sequence[Leak]) -> None:
+    """Returns when there are no ``leaks``.
+
+    Raises:
+        LeakError: names the first and counts the others.
+    """
+    if leaks:
+        more = f", and {len(leaks) - 1} more" if len(leaks) > 1 else ""
+        raise LeakError(f"the splits leak: {leaks[0]}{more}", hint="assign them anew: assay dataset split PATH")
+
+
+def count_by(records: Iterable[ClipRecord]) -> Counter[tuple[str, str, str]]:
+    """Number of clips for each (split, label, manipulation); "-" for a clip without a split or a manipulation."""
+    return Counter((record.split or "-", record.label, record.id.manipulation or "-") for record in records)
+
+
+_Places = defaultdict[str, dict[Split, ClipId]]
+
+
+class _Links:
+    """Disjoint sets of names (union-find with path halving)."""
+
+    def __init__(self) -> None:
+        self._parent: dict[str, str] = {}
+
+    def add(self, name: str) -> None:
+        self._parent.setdefault(name, name)
+
+    def join(self, one: str, other: str) -> None:
+        self.add(one)
+        self.add(other)
+        self._parent[self._root(one)] = self._root(other)
+
+    def groups(self) -> list[tuple[str, ...]]:
+        members: dict[str, list[str]] = defaultdict(list)
+        for name in self._parent:
+            members[self._root(name)].append(name)
+        return sorted(tuple(sorted(names)) for names in members.values())
+
+    def _root(self, name: str) -> str:
+        while self._parent[name] != name:
+            self._parent[name] = self._parent[self._parent[name]]
+            name = self._parent[name]
+        return name
+
+
+def _place(sizes: np.ndarray, fractions: np.ndarray, wanted: Sequence[int], rng: np.random.Generator) -> dict[int, int]:
+    """Index of each group to index of its split.
+
+    ``sizes`` is (G, 2): real and fake clips of each group. What is made small is the sum over splits and labels of the
+    squared distance from the number asked, each label relative to how many there are of it.
+    """
+    totals = np.maximum(sizes.sum(axis=0), 1)
+    missing = fractions[:, None] * np.ones(2) * (sizes.sum(axis=0) > 0)
+    drawn = rng.permutation(len(sizes))
+    order = drawn[np.argsort(-sizes[drawn].sum(axis=1), kind="stable")]
+    empty = set(wanted)
+    placed: dict[int, int] = {}
+    for done, group in enumerate(order):
+        share = sizes[group] / totals
+        must_fill = len(order) - done <= len(empty)
+        choices = sorted(empty) if must_fill else wanted
+        costs = [float(((missing[split] - share) ** 2).sum() - (missing[split] ** 2).sum()) for split in choices]
+        split = choices[int(np.argmin(costs))]
+        missing[split] -= share
+        empty.discard(split)
+        placed[int(group)] = split
+    return placed
+
+
+def _check_fractions(fractions: Sequence[float]) -> None:
+    if len(fractions) != len(SPLITS) or min(fractions) < 0 or abs(sum(fractions) - 1) > 1e-6:
+        asked = ", ".join(f"{fraction:g}" for fraction in fractions)
+        raise UsageError(
+            f"the fractions of train, val and test must be three, not negative, and sum to 1, got {asked}",
+            hint="for example 0.7, 0.15 and 0.15",
+        )
+
+
+def _cannot_split(groups: Sequence[tuple[str, ...]], wanted: int) -> LeakError:
+    largest = max(groups, key=len)
+    names = ", ".join(largest[:_SHOWN]) + (", ..." if len(largest) > _SHOWN else "")
+    return LeakError(
+        f"{wanted} splits need {wanted} groups of people that share no clip and no pictures, and there are "
+        f"{len(groups)}: {len(largest)} identities hang together ({names})",
+        hint="swap only within groups of identities, add clips of other people, or ask for fewer splits",
+    )
+
+
+def _need_same_people(seen: set[str], named: set[str]) -> None:
+    for missing, message in ((seen - named, "is in a clip but in no split"), (named - seen, "is in no clip")):
+        if missing:
+            names = ", ".join(sorted(missing)[:_SHOWN])
+            raise UsageError(f"identity {names} {message}", hint="name everybody of the set exactly once")
+
+
+def _in_two(kind: str, places: _Places) -> list[Leak]:
+    leaks: list[Leak] = []
+    for subject, where in sorted(places.items()):
+        if len(where) > 1:
+            splits = tuple(sorted(where, key=SPLITS.index))
+            leaks.append(Leak(kind, subject, splits, tuple(where[split] for split in splits)))
+    return leaks
+
+
+def _contents(record: ClipRecord) -> set[str]:
+    return {record.sha256, record.content_sha256 or record.sha256}
+
+
+def _split(record: ClipRecord) -> Split:
+    if record.split is None:
+        raise ValueError(f"{record.id} has no split")
+    return record.split
+
+
+def _column(label: Label) -> int:
+    return 1 if label == "fake" else 0
+
+
+def clip_clusters(records: Sequence[ClipRecord], by: ClusterBy = "group") -> dict[ClipId, int]:
+    """A cluster number, from 0, for each clip; see :class:`BootstrapSettings`."""
+    if by == "target":
+        people = sorted({record.target_identity for record in records})
+        numbers = {person: number for number, person in enumerate(people)}
+        return {record.id: numbers[record.target_identity] for record in records}
+    numbers = {person: number for number, group in enumerate(identity_groups(records)) for person in group}
+    return {record.id: numbers[record.target_identity] for record in records}

@@ -1,0 +1,133 @@
+"""Tasks, the order in which they can run, and what runs them.
+
+A task is a plain function of picklable arguments that names its files by path and writes only whole files, so that it
+may run in another process or on another machine that sees the same folders, and may run twice.
+"""
+
+from __future__ import annotations
+
+import heapq
+import time
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+from shared.console import console
+
+
+@dataclass(frozen=True)
+class Task:
+    """One piece of work.
+
+    Attributes:
+        key: names it among the tasks of a run.
+        function: of a module, so that another process can import it; called with ``arguments``.
+        arguments: picklable.
+        after: keys of the tasks that come before it; those that are not in the run count as done.
+        device: where its networks run; an engine of many machines gives it a GPU of its own where it needs one.
+    """
+
+    key: str
+    function: Callable[..., Any]
+    arguments: tuple[Any, ...] = ()
+    after: tuple[str, ...] = ()
+    device: str = "cpu"
+
+
+@dataclass(frozen=True)
+class Done:
+    """A finished task: what its function gave, and the processor time it took, in seconds of one core."""
+
+    key: str
+    result: Any
+    seconds: float
+
+
+class Engine(Protocol):
+    """Runs tasks in an order that respects :attr:`Task.after`."""
+
+    def need(self, folders: Sequence[Path], files: Sequence[Path] = ()) -> None:
+        """Says where tasks will write and what they read: :meth:`run` refuses machines that do not see it."""
+        ...
+
+    def run(self, tasks: Sequence[Task]) -> Iterator[Done]:
+        """Each task as it finishes, those that come first in ``tasks`` begun first.
+
+        Raises:
+            AssayError: a task failed; what it raised. Tasks under way are ended, none is begun.
+        """
+        ...
+
+
+class TaskGraph:
+    """Which tasks can begin: those whose predecessors are finished, earlier ones first.
+
+    Raises:
+        ValueError: two tasks have one key, or some wait for one another in a circle.
+    """
+
+    def __init__(self, tasks: Sequence[Task]) -> None:
+        self._tasks = list(tasks)
+        place = {task.key: index for index, task in enumerate(tasks)}
+        if len(place) != len(tasks):
+            raise ValueError("two tasks have one key")
+        self._place = place
+        self._missing = [len({key for key in task.after if key in place}) for task in tasks]
+        self._followers: dict[str, list[int]] = defaultdict(list)
+        for index, task in enumerate(tasks):
+            for key in {key for key in task.after if key in place}:
+                self._followers[key].append(index)
+        self._ready = [index for index, missing in enumerate(self._missing) if not missing]
+        self.unfinished = len(tasks)
+        self._refuse_circles()
+
+    def __len__(self) -> int:
+        return len(self._tasks)
+
+    def take(self) -> Task | None:
+        """The next task that can begin; None when there is none for now."""
+        return self._tasks[heapq.heappop(self._ready)] if self._ready else None
+
+    def finish(self, key: str) -> None:
+        """Notes that a task is finished."""
+        self.unfinished -= 1
+        for index in self._followers[key]:
+            self._missing[index] -= 1
+            if not self._missing[index]:
+                heapq.heappush(self._ready, index)
+
+    def _refuse_circles(self) -> None:
+        missing, free, reached = list(self._missing), list(self._ready), 0
+        while free:
+            reached += 1
+            for index in self._followers[self._tasks[free.pop()].key]:
+                missing[index] -= 1
+                if not missing[index]:
+                    free.append(index)
+        if reached != len(self._tasks):
+            circle = sorted(task.key for task, count in zip(self._tasks, missing, strict=True) if count)
+            raise ValueError(f"tasks wait for one another: {', '.join(circle[:4])}")
+
+
+def run_task(function: Callable[..., Any], arguments: tuple[Any, ...]) -> tuple[Any, float]:
+    """What the function gives, and the seconds of processor time that this process, all its threads, spent meanwhile.
+
+    Quiet: bars of many tasks at once could not be read.
+    """
+    began = time.process_time()
+    with _quiet():
+        result = function(*arguments)
+    return result, time.process_time() - began
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    before = console.quiet
+    console.quiet = True
+    try:
+        yield
+    finally:
+        console.quiet = before

@@ -1,0 +1,1 @@
+"""Facesets: the aligned faces of one person, extracted, written and read."""

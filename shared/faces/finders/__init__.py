@@ -1,0 +1,1 @@
+"""Face finders: detectors of boxes and predictors of landmarks, each registered under a name."""

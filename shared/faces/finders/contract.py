@@ -1,0 +1,125 @@
+"""What a finder is made of: a detector says where faces are, a landmarker puts 68 points on them.
+
+A backend file registers its detectors and landmarkers here and imports its heavy library when one is built, so that
+listing names stays cheap. :mod:`shared.faces.finders.finder` composes them.
+
+Convention:
+    image: (H, W, 3) uint8, RGB
+    box: a face box, see :mod:`shared.faces.boxes`
+    roll: radians, the angle of the line from the eye on the image's left to the one on its right, y down
+"""
+
+from __future__ import annotations
+
+import importlib
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+
+from shared.errors import FinderError
+from shared.registry import Registry
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Detection:
+    """A face as a detector sees it: face box, the detector's own score (not a probability), tilt where it knows it."""
+
+    box: np.ndarray
+    score: float
+    roll: float = 0.0
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Place:
+    """Where a landmarker shall look: a face box in an image, and how far the face is tilted, as far as is known."""
+
+    image: np.ndarray
+    box: np.ndarray
+    roll: float = 0.0
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Fit:
+    """68 landmarks, (68, 2) float32 frame pixels, and how far they can be trusted.
+
+    ``confidence`` lies in [0, 1]; below :data:`LOST_BELOW` there is most likely no face under the points. Each
+    landmarker says how it measures it.
+    """
+
+    landmarks: np.ndarray
+    confidence: float
+
+
+LOST_BELOW = 0.5
+"""A fit with less confidence than this is taken for a face that has been lost."""
+
+
+class Detector(Protocol):
+    """Finds faces in frames. Made for one thread at a time."""
+
+    name: str
+
+    def detect(self, images: Sequence[np.ndarray]) -> list[list[Detection]]:
+        """For each image its faces, best score first; an empty list where there is none."""
+        ...
+
+    def describe(self) -> dict[str, str]:
+        """What decides the result: library versions, SHA-256 of weights, settings."""
+        ...
+
+
+class Landmarker(Protocol):
+    """Puts landmarks on faces whose boxes are known. Made for one thread at a time."""
+
+    name: str
+
+    def fit(self, places: Sequence[Place]) -> list[Fit]:
+        """One fit for each place, in order, also where there is no face (then with low confidence)."""
+        ...
+
+    def describe(self) -> dict[str, str]:
+        """What decides the result: library versions, SHA-256 of weights."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class DetectorSettings:
+    """What every detector understands.
+
+    Convention:
+        device: "cpu", "cuda", "cuda:N" or "mps"; detectors that know only the CPU ignore it
+        min_score: least score of a detection, on the detector's own scale; None for its default
+        min_face_px: side of the smallest face box worth finding; larger is faster. None for the detector's default
+    """
+
+    device: str = "cpu"
+    min_score: float | None = None
+    min_face_px: float | None = None
+
+
+detectors: Registry[Detector] = Registry("face detector")
+"""Factories that take one :class:`DetectorSettings`."""
+
+landmarkers: Registry[Landmarker] = Registry("landmarker")
+"""Factories that take the device's name."""
+
+
+def need_package(module: str, distributions: str) -> Any:
+    """The imported package ``module``.
+
+    Raises:
+        FinderError: it is not installed or cannot be imported; the hint says what to ``pip install``.
+    """
+    try:
+        return importlib.import_module(module)
+    except ImportError as error:
+        raise FinderError(f"{module} cannot be imported: {error}", hint=f"pip install {distributions}") from error
+
+
+def roll_of(left_eye: np.ndarray, right_eye: np.ndarray) -> float:
+    """Roll of a face in radians from its eye on the image's left and the one on its right, both (2,)."""
+    across = right_eye - left_eye
+    return math.atan2(float(across[1]), float(across[0]))

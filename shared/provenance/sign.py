@@ -1,0 +1,188 @@
+"""Signed provenance: where a clip came from and what was done to it, inside the file (C2PA, Content Credentials).
+
+What a signature says: these bytes, with these statements, were signed by the holder of that key. What its absence
+says: nothing. A clip without a manifest is not suspect for it.
+
+mp4, mov, avi and the common audio and image files carry the manifest themselves. Others (mkv, webm, mpg, ...) get a
+sidecar beside them, ``clip.mkv`` and ``clip.c2pa``, which is signed over the clip's bytes all the same.
+
+No network: no timestamp authority, no OCSP, no manifest fetched from an address that a file names.
+
+Digital source types are IPTC's (https://cv.iptc.org/newscodes/digitalsourcetype/): a swap is a composite that holds
+output of a trained model. A real clip that was only decoded and encoded again stays ``digitalCapture``: the term
+names where the pictures came from, and C2PA keeps encoding apart from editing (``c2pa.transcoded``);
+``algorithmicallyEnhanced`` would claim a correction that nobody made.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import c2pa
+
+import shared
+from shared.errors import ProvenanceError, storage_errors
+from shared.provenance.identity import SigningIdentity
+from shared.provenance.read import (
+    ANY_TYPE,
+    EMBEDDABLE,
+    offline_context,
+    provenance_of,
+    read_provenance,
+    read_store,
+    sidecar_of,
+)
+from shared.provenance.types import (
+    CAPTURE,
+    COMPOSITE_WITH_MODEL,
+    FAKE_SOURCES,
+    MADE_BY_MODEL,
+    PROCEDURAL,
+    RECORD_LABEL,
+    Action,
+    Ingredient,
+    Provenance,
+    Signer,
+    record_facts,
+    source_type_of,
+)
+from shared.storage import replacing, sha256_file
+
+__all__ = [
+    "CAPTURE",
+    "COMPOSITE_WITH_MODEL",
+    "FAKE_SOURCES",
+    "MADE_BY_MODEL",
+    "PROCEDURAL",
+    "Action",
+    "Ingredient",
+    "Provenance",
+    "Signer",
+    "SigningIdentity",
+    "read_provenance",
+    "record_facts",
+    "sidecar_of",
+    "sign_clip",
+    "source_type_of",
+]
+
+
+def sign_clip(
+    path: Path,
+    identity: SigningIdentity,
+    *,
+    title: str,
+    actions: Sequence[Action],
+    ingredient: Path | None,
+    digital_source_type: str,
+    record: Mapping[str, str | int | None],
+) -> str:
+    """Signs ``path`` in place, in one step, and reads the signature back before anything is replaced.
+
+    The manifest says: opened from ``ingredient`` (or created, without one), then ``actions``. The source type goes to
+    the action that made the pictures what they are: the creation, else the last one. ``record`` becomes the
+    assertion ``assay.clip``, with the ingredient's SHA-256 and the clip's own before signing.
+
+    Returns:
+        SHA-256 of the file as it was before it was signed.
+
+    Raises:
+        ProvenanceError: the certificate is refused, or a file is not the media it claims to be.
+        StorageError: the disk refused.
+    """
+    content = sha256_file(path)
+    facts = dict(record) | {"content_sha256": content}
+    if ingredient is not None:
+        facts["ingredient_sha256"] = sha256_file(ingredient)
+    definition = _definition(title, actions, ingredient is not None, digital_source_type, facts)
+    sidecar = sidecar_of(path)
+    try:
+        builder = c2pa.Builder.from_json(json.dumps(definition), offline_context(identity.root))
+        if ingredient is not None:
+            _add_parent(builder, ingredient, str(facts["ingredient_sha256"]))
+        if sidecar is None:
+            _embed(builder, path, identity)
+        else:
+            _write_sidecar(builder, path, sidecar, identity)
+    except c2pa.C2paError as error:
+        raise ProvenanceError(f"{path} cannot be signed: {error}", hint="check the file and signing.toml") from error
+    return content
+
+
+def _definition(
+    title: str, actions: Sequence[Action], has_parent: bool, source_type: str, facts: Mapping[str, Any]
+) -> dict[str, Any]:
+    opened = {"action": "c2pa.opened", "parameters": {"ingredientIds": ["parent"]}}
+    listed = [opened if has_parent else {"action": "c2pa.created"}, *(_action_json(action) for action in actions)]
+    listed[-1 if has_parent else 0]["digitalSourceType"] = source_type
+    return {
+        "claim_generator_info": [{"name": "assay", "version": shared.__version__}],
+        "title": title,
+        "assertions": [
+            {"label": "c2pa.actions.v2", "created": True, "data": {"actions": listed}},
+            {"label": RECORD_LABEL, "created": True, "data": dict(facts)},
+        ],
+    }
+
+
+def _action_json(action: Action) -> dict[str, Any]:
+    plain: dict[str, Any] = {
+        "action": action.name,
+        "softwareAgent": {"name": "assay", "version": shared.__version__},
+    }
+    if action.description:
+        plain["description"] = action.description
+    if action.digital_source_type:
+        plain["digitalSourceType"] = action.digital_source_type
+    if action.parameters:
+        plain["parameters"] = dict(action.parameters)
+    return plain
+
+
+def _add_parent(builder: c2pa.Builder, path: Path, sha256: str) -> None:
+    """The parent may be of any type; its own manifest comes along where its container can hold one."""
+    media_type = EMBEDDABLE.get(path.suffix.lower(), ANY_TYPE)
+    entry = {"title": path.name, "relationship": "parentOf", "label": "parent", "metadata": {"sha256": sha256}}
+    with path.open("rb") as file:
+        builder.add_ingredient(entry, media_type, file)
+
+
+def _signer(identity: SigningIdentity) -> c2pa.Signer:
+    # The library hands these to C by pointer and takes no timestamp authority for None.
+    info = c2pa.C2paSignerInfo(identity.algorithm.encode(), identity.certificates.encode(), identity.key_pem(), None)
+    return c2pa.Signer.from_info(info)
+
+
+def _embed(builder: c2pa.Builder, path: Path, identity: SigningIdentity) -> None:
+    with replacing(path) as draft:
+        with path.open("rb") as source, draft.open("w+b") as target, _signer(identity) as signer:
+            builder.sign(signer, EMBEDDABLE[path.suffix.lower()], source, target)
+        _need_valid(read_store(draft, None, identity.root), path)
+
+
+def _write_sidecar(builder: c2pa.Builder, path: Path, sidecar: Path, identity: SigningIdentity) -> None:
+    builder.set_no_embed()
+    # The library copies the clip to its target even when nothing is embedded; the copy is thrown away.
+    copy = path.with_name(f".{path.stem}.unsigned.part{path.suffix}")
+    with storage_errors(copy):
+        try:
+            with path.open("rb") as source, copy.open("w+b") as target, _signer(identity) as signer:
+                manifest = builder.sign(signer, ANY_TYPE, source, target)
+        finally:
+            copy.unlink(missing_ok=True)
+    with replacing(sidecar) as draft:
+        draft.write_bytes(manifest)
+        _need_valid(read_store(path, draft, identity.root), path)
+
+
+def _need_valid(store: Mapping[str, Any] | None, path: Path) -> None:
+    made = None if store is None else provenance_of(store, embedded=True)
+    if made is None or not made.valid:
+        reasons = "; ".join(made.problems) if made else "nothing was written"
+        raise ProvenanceError(
+            f"the signature made for {path} does not hold: {reasons}",
+            hint="the certificate has to follow C2PA's profile (see signing.toml), or leave it out",
+        )

@@ -1,0 +1,1 @@
+"""What every training needs: run folders, exact resume, several processes, and Ctrl-C."""

@@ -1,0 +1,400 @@
+"""A training run on disk: settings, facts, metrics, previews and checkpoints from which it goes on exactly.
+
+Nothing here knows what is trained. A checkpoint is a mapping of names to tensors plus a small JSON document, stored as
+one safetensors file; there is no pickle in it, and a checkpoint that cannot be read is passed over for the one before.
+
+Layout of a run folder::
+
+    config.toml  run.json  metrics.jsonl  events/  previews/  checkpoints/step-00001000.safetensors
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import re
+import types
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from shared import config as settings
+from shared.console import console
+from shared.errors import CheckpointError, RunError, StorageError, storage_errors
+from shared.storage import need_free_space, replacing, write_text
+from shared.training.state import pack_optimizer, pack_rng, run_facts, unpack_optimizer, unpack_rng
+
+if TYPE_CHECKING:
+    from torch.utils.tensorboard import SummaryWriter
+
+__all__ = [
+    "Checkpoint",
+    "Run",
+    "pack_optimizer",
+    "pack_rng",
+    "read_checkpoint",
+    "run_facts",
+    "unpack_optimizer",
+    "unpack_rng",
+    "write_checkpoint",
+]
+
+_NAME = re.compile(r"step-(\d{8,12})\.safetensors")
+_META_KEY = "assay"
+_MAX_JSON_BYTES = 16 << 20
+
+
+@dataclass(frozen=True, eq=False)
+class Checkpoint:
+    """What was saved after ``step`` steps: named tensors and a JSON document."""
+
+    step: int
+    tensors: dict[str, Tensor]
+    meta: dict[str, Any]
+
+
+class Run:
+    """An open run folder. Made by :meth:`create`, :meth:`open` or :meth:`open_or_create`; a context manager.
+
+    While a run is open its folder is locked against a second trainer; the lock dies with the process.
+
+    Attributes:
+        path: the folder.
+        kind: what is trained in it ("swapper", "detector", ...).
+        config: the settings it was made with, as plain values.
+        facts: what ``run.json`` holds.
+    """
+
+    def __init__(self, path: Path, kind: str, config: dict[str, Any], facts: dict[str, Any], keep: int) -> None:
+        self.path = path
+        self.kind = kind
+        self.config = config
+        self.facts = facts
+        self._keep = keep
+        self._events: SummaryWriter | None = None
+        self._lock = _lock(path)
+
+    @classmethod
+    def create(
+        cls,
+        path: Path,
+        config: object,
+        *,
+        seed: int,
+        inputs: Mapping[str, str],
+        kind: str,
+        device: str = "cpu",
+        keep: int = 2,
+    ) -> Run:
+        """A new run in ``path``, which must be absent or empty.
+
+        Args:
+            path: the folder.
+            config: the resolved settings, a dataclass or a mapping.
+            seed: what every random stream of the run starts from.
+            inputs: name and digest of everything the run learns from.
+            kind: what is trained.
+            device: what it is trained on, in words.
+            keep: how many checkpoints are kept beside snapshots.
+
+        Raises:
+            RunError: the folder holds something already.
+            StorageError: the disk refused.
+        """
+        if path.exists() and (not path.is_dir() or any(path.iterdir())):
+            raise RunError(
+                f"{path} holds something already", hint="choose a new run folder, or resume the run that is in it"
+            )
+        facts = {"kind": kind, **run_facts(device, seed, inputs)}
+        with storage_errors(path):
+            (path / "checkpoints").mkdir(parents=True, exist_ok=True)
+            (path / "previews").mkdir(exist_ok=True)
+        settings.write_toml(path / "config.toml", config)
+        write_text(path / "run.json", json.dumps(facts, indent=2) + "\n")
+        return cls(path, kind, settings.to_mapping(config), facts, keep)
+
+    @classmethod
+    def open(cls, path: Path, *, kind: str | None = None, keep: int = 2) -> Run:
+        """The run in ``path``.
+
+        Raises:
+            RunError: there is none, it is damaged, of another kind, or in use.
+        """
+        facts = _read_facts(path)
+        found = str(facts.get("kind", ""))
+        if kind is not None and found != kind:
+            raise RunError(f"{path} is a run of kind {found!r}, not {kind!r}", hint="choose the right run folder")
+        config = settings.read_toml(path / "config.toml")
+        run = cls(path, found, config, facts, keep)
+        for draft in (path / "checkpoints").glob(".*.part.*"):
+            draft.unlink(missing_ok=True)
+        return run
+
+    @classmethod
+    def open_or_create(
+        cls,
+        path: Path,
+        config: object,
+        *,
+        seed: int,
+        inputs: Mapping[str, str],
+        kind: str,
+        device: str = "cpu",
+        keep: int = 2,
+        may_change: tuple[str, ...] = (),
+        resume: bool = True,
+    ) -> Run:
+        """The run in ``path`` to go on with, or a new one where there is none.
+
+        A run goes on only with the settings and inputs it began with; settings named in ``may_change`` are excepted
+        and written anew. See :meth:`create` for the other arguments.
+
+        Raises:
+            RunError: a setting or an input differs (it is named), or the folder holds something else.
+            StorageError: the disk refused.
+        """
+        if not (resume and (path / "run.json").exists()):
+            return cls.create(path, config, seed=seed, inputs=inputs, kind=kind, device=device, keep=keep)
+        run = cls.open(path, kind=kind, keep=keep)
+        try:
+            new = settings.to_mapping(config)
+            _refuse_difference(path, settings.completed(run.config, config), new, may_change)
+            _refuse_difference(path, {"input": run.facts.get("inputs", {})}, {"input": dict(inputs)}, ())
+        except RunError:
+            run.close()
+            raise
+        if new != run.config:
+            settings.write_toml(path / "config.toml", config)
+            run.config = new
+        return run
+
+    @property
+    def previews(self) -> Path:
+        """Folder of the pictures a person looks at while training."""
+        return self.path / "previews"
+
+    @property
+    def checkpoints(self) -> Path:
+        """Folder of the checkpoints."""
+        return self.path / "checkpoints"
+
+    @property
+    def metrics_file(self) -> Path:
+        """One JSON document a line: ``{"step": 20, "loss": 0.1, ...}``."""
+        return self.path / "metrics.jsonl"
+
+    def log(self, step: int, **scalars: float) -> None:
+        """Adds a line to ``metrics.jsonl`` and the same numbers to TensorBoard.
+
+        Raises:
+            StorageError: the disk refused.
+        """
+        line = json.dumps({"step": step, **{name: float(value) for name, value in scalars.items()}})
+        with storage_errors(self.metrics_file):
+            with self.metrics_file.open("a", encoding="utf-8") as file:
+                file.write(line + "\n")
+            events = self._open_events()
+            for name, value in scalars.items():
+                events.add_scalar(name, value, step)
+
+    def log_image(self, step: int, name: str, image: np.ndarray) -> None:
+        """Adds a picture (H, W, 3) uint8 RGB to TensorBoard.
+
+        Raises:
+            StorageError: the disk refused.
+        """
+        with storage_errors(self.path):
+            self._open_events().add_image(name, image, step, dataformats="HWC")
+
+    def metrics(self) -> list[dict[str, float]]:
+        """All lines of ``metrics.jsonl`` that are whole."""
+        if not self.metrics_file.exists():
+            return []
+        lines = []
+        for text in self.metrics_file.read_text(encoding="utf-8").splitlines():
+            with contextlib.suppress(json.JSONDecodeError):  # a kill can leave half a line at the end
+                lines.append(json.loads(text))
+        return lines
+
+    def save(
+        self, step: int, tensors: Mapping[str, Tensor], meta: Mapping[str, Any], *, snapshot: bool = False
+    ) -> Path:
+        """Saves a checkpoint, whole or not at all, and removes what is older than the last ``keep``.
+
+        ``meta`` must be JSON; a ``snapshot`` is never removed.
+
+        Raises:
+            StorageError: the disk refused, or has no room for it.
+        """
+        size = sum(tensor.numel() * tensor.element_size() for tensor in tensors.values())
+        need_free_space(self.checkpoints, int(size * 1.05) + _MAX_JSON_BYTES)
+        path = self.checkpoints / f"step-{step:08d}.safetensors"
+        write_checkpoint(path, tensors, {"step": step, "snapshot": snapshot, "meta": dict(meta)})
+        self._remove_old()
+        return path
+
+    def latest(self) -> Checkpoint | None:
+        """The newest checkpoint that can be read; None when none was saved.
+
+        A damaged one is passed over with a warning.
+
+        Raises:
+            CheckpointError: there are checkpoints and none can be read.
+        """
+        found = self._numbered()
+        for _, path in reversed(found):
+            try:
+                return _load(path)
+            except CheckpointError as error:
+                console.warn(f"{error}; trying the one before")
+        if found:
+            raise CheckpointError(f"no checkpoint in {self.checkpoints} can be read", hint="start a new run")
+        return None
+
+    def rewind(self, step: int) -> None:
+        """Forgets metrics of later steps, so that a resumed run does not tell them twice."""
+        kept = [line for line in self.metrics() if line.get("step", 0) <= step]
+        if self.metrics_file.exists():
+            write_text(self.metrics_file, "".join(json.dumps(line) + "\n" for line in kept))
+        self._close_events()
+        self._events = self._new_events(purge_step=step + 1)
+
+    def close(self) -> None:
+        """Flushes what is open and unlocks the folder. Closing twice is fine."""
+        self._close_events()
+        self._lock.close()
+
+    def __enter__(self) -> Run:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: types.TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _open_events(self) -> SummaryWriter:
+        if self._events is None:
+            self._events = self._new_events(purge_step=None)
+        return self._events
+
+    def _new_events(self, purge_step: int | None) -> SummaryWriter:
+        from torch.utils.tensorboard import SummaryWriter
+
+        return SummaryWriter(str(self.path / "events"), purge_step=purge_step)
+
+    def _close_events(self) -> None:
+        if self._events is not None:
+            self._events.close()
+            self._events = None
+
+    def _numbered(self) -> list[tuple[int, Path]]:
+        matches = ((_NAME.fullmatch(path.name), path) for path in self.checkpoints.glob("step-*.safetensors"))
+        return sorted((int(match[1]), path) for match, path in matches if match)
+
+    def _remove_old(self) -> None:
+        for _, path in self._numbered()[: -self._keep]:
+            if not _is_snapshot(path):
+                path.unlink(missing_ok=True)
+
+
+def write_checkpoint(path: Path, tensors: Mapping[str, Tensor], document: Mapping[str, Any]) -> None:
+    """Writes named tensors (copied to the CPU) and a JSON document as one safetensors file, whole or absent.
+
+    Raises:
+        StorageError: the disk refused.
+    """
+    plain = {name: tensor.detach().to("cpu").contiguous() for name, tensor in tensors.items()}
+    text = json.dumps(document, allow_nan=False)
+    with replacing(path) as draft:
+        try:
+            save_file(plain, draft, metadata={_META_KEY: text})
+        except SafetensorError as error:  # the library wraps the operating system's refusals
+            message = f"cannot write {path}: {error}"
+            raise StorageError(message, hint="check the disk's space and permissions") from error
+
+
+def read_checkpoint(path: Path, *, device: str = "cpu") -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """The tensors and the JSON document of a file that :func:`write_checkpoint` made.
+
+    Raises:
+        CheckpointError: missing, damaged, cut short, or not such a file.
+    """
+    try:
+        with safe_open(path, framework="pt", device=device) as file:
+            document = json.loads((file.metadata() or {}).get(_META_KEY, "null"))
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a mapping
+    except (OSError, SafetensorError, json.JSONDecodeError) as error:
+        raise CheckpointError(f"{path} cannot be read: {error}", hint="the file is missing or damaged") from error
+    if not isinstance(document, dict):
+        raise CheckpointError(f"{path} was not written by assay", hint="choose a checkpoint of a run")
+    return tensors, document
+
+
+def _load(path: Path) -> Checkpoint:
+    tensors, document = read_checkpoint(path)
+    step, meta = document.get("step"), document.get("meta")
+    if not isinstance(step, int) or not isinstance(meta, dict):
+        raise CheckpointError(f"{path} holds no step or state", hint="choose a checkpoint of a run")
+    return Checkpoint(step, tensors, meta)
+
+
+def _is_snapshot(path: Path) -> bool:
+    try:
+        with safe_open(path, framework="pt") as file:
+            return bool(json.loads((file.metadata() or {}).get(_META_KEY, "{}")).get("snapshot"))
+    except (OSError, SafetensorError, json.JSONDecodeError):
+        return False
+
+
+def _read_facts(path: Path) -> dict[str, Any]:
+    file = path / "run.json"
+    try:
+        if file.stat().st_size > _MAX_JSON_BYTES:
+            raise RunError(f"{file} is larger than 16 MiB", hint="this is not a run folder")
+        facts = json.loads(file.read_text(encoding="utf-8"))
+    except (FileNotFoundError, NotADirectoryError) as error:
+        raise RunError(f"{path} is not a run folder: it has no run.json", hint="check the path") from error
+    except (UnicodeDecodeError, json.JSONDecodeError) as error:
+        raise RunError(f"{file} is damaged: {error}", hint="start a new run in another folder") from error
+    if not isinstance(facts, dict):
+        raise RunError(f"{file} is damaged: not a JSON object", hint="start a new run in another folder")
+    return facts
+
+
+def _refuse_difference(
+    path: Path, old: Mapping[str, Any], new: Mapping[str, Any], may_change: tuple[str, ...], prefix: str = ""
+) -> None:
+    for key in sorted({*old, *new}):
+        if not prefix and key in may_change:
+            continue
+        before, now = old.get(key), new.get(key)
+        if isinstance(before, Mapping) and isinstance(now, Mapping):
+            _refuse_difference(path, before, now, (), f"{prefix}{key}.")
+        elif before != now:
+            raise RunError(
+                f"{path} was begun with {prefix}{key} = {before!r}, not {now!r}",
+                hint="resume with the settings in its config.toml, or choose a new run folder",
+            )
+
+
+def _lock(path: Path) -> Any:
+    """An open, locked file. The operating system drops the lock when the process ends, however it ends."""
+    with storage_errors(path):
+        file = (path / ".lock").open("a")
+    try:
+        import fcntl
+
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except ImportError:  # no such locks on this system: two trainers in one folder are the user's care
+        pass
+    except OSError as error:
+        file.close()
+        message = f"{path} is in use by another process"
+        raise RunError(message, hint="wait for it, or choose a new run folder") from error
+    return file

@@ -1,0 +1,262 @@
+"""Reading video: frames with exact times, upright and in true colours, and what the file says of itself."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Generator, Iterator
+from contextlib import closing
+from dataclasses import dataclass
+from fractions import Fraction
+from itertools import islice
+from pathlib import Path
+from types import TracebackType
+
+import numpy as np
+from av.container import InputContainer
+from av.error import FFmpegError
+from av.video.frame import VideoFrame
+from av.video.stream import VideoStream
+
+from shared.errors import MediaError
+from shared.types import Frame, Timestamp, VideoInfo
+from shared.video.container import (
+    FrameConverter,
+    VideoLimits,
+    check_size,
+    facts_of,
+    opened,
+    orientation_of,
+    video_stream,
+)
+
+
+class VideoReader:
+    """The frames of one video file, in the order they are shown. A context manager; can be read more than once.
+
+    Convention:
+        frames: (H, W, 3) uint8 RGB, upright, by the colour matrix and range that the file declares. Where it declares
+            no matrix: BT.709 from 720p on, BT.601 below. High-dynamic-range samples are not tone mapped.
+        times: as the file states them, edit lists applied, strictly increasing. A missing or repeated time is
+            replaced by the one that the frame rate leads to expect, and counted in ``times_repaired``.
+
+    Each pass opens the file anew, so two passes may run side by side; the counters belong to the latest.
+
+    Attributes:
+        path: the file.
+        info: size, rates, codec; ``frames_counted`` is None (see :func:`probe`).
+        frames_decoded: frames of this pass, so far, including those that were not asked for.
+        decode_failures: packets and frames of this pass, so far, that were damaged.
+        times_repaired: frames of this pass, so far, without a usable time of their own.
+
+    Raises:
+        MediaError: missing, empty, no video, no frame that can be decoded, or a size outside ``limits``.
+    """
+
+    def __init__(self, path: Path, *, limits: VideoLimits = VideoLimits()) -> None:  # noqa: B008 - frozen
+        self.path = path
+        self.frames_decoded = 0
+        self.decode_failures = 0
+        self.times_repaired = 0
+        self._limits = limits
+        self._closed = False
+        with opened(path) as container:
+            stream = video_stream(container, path, limits)
+            first = next(self._decoded(container, stream, _Tally()), None)
+            if first is None:
+                raise MediaError(f"{path} holds not one frame that can be decoded", hint="copy or download it again")
+            self.info = facts_of(container, stream, first)
+            self._orientation = orientation_of(first)
+            self._coded_size = (first.width, first.height)
+        self.decode_failures = 0
+
+    def __enter__(self) -> VideoReader:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Ends every pass still running, at its next frame."""
+        self._closed = True
+
+    def __iter__(self) -> Iterator[Frame]:
+        return self.frames()
+
+    def frames(self, *, start: int = 0, stop: int | None = None, step: int = 1) -> Iterator[Frame]:
+        """The frames whose index is in ``range(start, stop, step)``; to the end when ``stop`` is None.
+
+        Frames in between are decoded, because others are predicted from them, but not converted to RGB.
+
+        Raises:
+            ValueError: ``start`` is negative or ``step`` less than one.
+            MediaError: the size of the pictures changes, there are more than the limit, or the format is unknown.
+        """
+        if start < 0 or step < 1:
+            raise ValueError(f"need start >= 0 and step >= 1, got {start=} and {step=}")
+        return self._selected(start, stop, step)
+
+    def _selected(self, start: int, stop: int | None, step: int) -> Iterator[Frame]:
+        if stop is not None and stop <= start:
+            return
+        converter = FrameConverter(self.path)
+        with closing(self.decoded()) as frames:
+            for index, (time, frame) in enumerate(frames):
+                if index >= start and (index - start) % step == 0:
+                    yield Frame(index, time, self._orientation.apply(converter.rgb(frame)))
+                if index + 1 == stop:
+                    return
+
+    def times(self) -> Iterator[Timestamp]:
+        """The time of every frame; faster than :meth:`frames`, as no picture is converted."""
+        with closing(self.decoded()) as frames:
+            for time, _ in frames:
+                yield time
+
+    def gray_frames(self) -> Iterator[np.ndarray]:
+        """(H, W) uint8 for every frame: luma over the full range; the very samples of a gray video."""
+        converter = FrameConverter(self.path)
+        with closing(self.decoded()) as frames:
+            for _, frame in frames:
+                yield self._orientation.apply(converter.gray(frame))
+
+    def decoded(self) -> Generator[tuple[Timestamp, VideoFrame], None, None]:
+        """One pass: every frame as the decoder gives it, with its time. For those who need samples, not pictures.
+
+        Raises:
+            MediaError: the size of the pictures changes on the way, or there are more than the limit.
+        """
+        self.frames_decoded = 0
+        self.decode_failures = 0
+        self.times_repaired = 0
+        clock = FrameClock(self.info.time_base, self.info.frame_rate)
+        with closing(self._all_frames()) as frames:
+            for index, frame in enumerate(frames):
+                if self._closed:
+                    return
+                self._check_frame(index, frame)
+                time = clock.stamp(frame.pts)
+                self.times_repaired = clock.repaired
+                self.frames_decoded = index + 1
+                yield time, frame
+
+    def _all_frames(self) -> Generator[VideoFrame, None, None]:
+        """Every frame that can be decoded, on all cores where that is safe.
+
+        Decoding several frames at once hides damage: an error met while other frames are handed out is lost, and
+        near the end so are the frames behind it. So when packets went in that neither came out nor failed, one
+        frame at a time is decoded again, what was shown already is passed over, and what was hidden is counted.
+        """
+        shown = 0
+        tally = _Tally()
+        with opened(self.path) as container:
+            for frame in self._decoded(container, video_stream(container, self.path, self._limits), tally):
+                shown += 1
+                yield frame
+        if tally.unaccounted <= 0:
+            return
+        self.decode_failures = 0
+        with opened(self.path) as container:
+            stream = video_stream(container, self.path, self._limits)
+            stream.codec_context.thread_type = "NONE"  # type: ignore[assignment]
+            yield from islice(self._decoded(container, stream, _Tally()), shown, None)
+
+    def _check_frame(self, index: int, frame: VideoFrame) -> None:
+        if index >= self._limits.max_frames:
+            raise MediaError(
+                f"{self.path} has more than {self._limits.max_frames} frames", hint="cut it into shorter clips"
+            )
+        if (frame.width, frame.height) != self._coded_size:
+            width, height = self._coded_size
+            raise MediaError(
+                f"{self.path} changes from {width}x{height} to {frame.width}x{frame.height} at frame {index}",
+                hint="cut it where its size changes, or scale it to one size",
+            )
+
+    def _decoded(self, container: InputContainer, stream: VideoStream, tally: _Tally) -> Iterator[VideoFrame]:
+        """Frames of a stream. Damage is counted and stepped over, as a player would."""
+        packets = container.demux(stream)
+        while True:
+            try:
+                packet = next(packets, None)
+            except FFmpegError:
+                # The demuxer cannot go on behind this point: the rest of the file is lost.
+                self.decode_failures += 1
+                packet = None
+            if packet is None:
+                return
+            tally.unaccounted += packet.size > 0 and not packet.is_discard
+            try:
+                frames = packet.decode()
+            except FFmpegError:
+                self.decode_failures += 1
+                tally.unaccounted -= 1
+                continue
+            tally.unaccounted -= len(frames)
+            for frame in frames:
+                self.decode_failures += frame.is_corrupt
+                check_size(frame.width, frame.height, self.path, self._limits)
+                yield frame
+
+
+@dataclass
+class _Tally:
+    """Packets that went into a decoder, less the frames and errors that came out."""
+
+    unaccounted: int = 0
+
+
+class FrameClock:
+    """Gives frames strictly increasing times: the stated one where there is one that fits."""
+
+    def __init__(self, time_base: Fraction, frame_rate: Fraction | None) -> None:
+        self.repaired = 0
+        self._time_base = time_base
+        self._ticks_per_frame = max(Fraction(1), 1 / (frame_rate * time_base)) if frame_rate else Fraction(1)
+        self._anchor = 0
+        self._since_anchor = 0
+        self._last: int | None = None
+
+    def stamp(self, pts: int | None) -> Timestamp:
+        """The time of the next frame. Expected times are counted from the last stated one, so no rounding adds up."""
+        if pts is not None and (self._last is None or pts > self._last):
+            self._anchor, self._since_anchor = pts, 0
+        else:
+            self.repaired += 1
+            self._since_anchor += self._last is not None
+            pts = self._anchor + round(self._since_anchor * self._ticks_per_frame)
+        self._last = pts
+        return Timestamp(pts, self._time_base)
+
+
+def probe(path: Path, *, count: bool = False) -> VideoInfo:
+    """What ``path`` says of its video; with ``count``, also how many frames can really be decoded (reads it all).
+
+    Raises:
+        MediaError: as for :class:`VideoReader`.
+    """
+    with VideoReader(path) as reader:
+        if not count:
+            return reader.info
+        return dataclasses.replace(reader.info, frames_counted=sum(1 for _ in reader.times()))
+
+
+def frame_times(path: Path) -> list[Timestamp]:
+    """The time of every frame, as :class:`VideoReader` would give it.
+
+    Raises:
+        MediaError: as for :class:`VideoReader`.
+    """
+    with VideoReader(path) as reader:
+        return list(reader.times())
+
+
+def read_mask_frames(path: Path) -> Iterator[np.ndarray]:
+    """(H, W) uint8 for every frame of a mask video; of one in gray, the very samples that were written.
+
+    Raises:
+        MediaError: as for :class:`VideoReader`.
+    """
+    with VideoReader(path) as reader:
+        yield from reader.gray_frames()

@@ -1,0 +1,76 @@
+from __future__ import annotations
+
+import cv2
+import numpy as np
+import pytest
+
+from detect.config import SelfBlendConfig
+from detect.data.selfblend import change_look, self_blend, soften
+from shared.errors import ConfigError
+from shared.faces.align import mean_in_crop
+from shared.faces.mask import hull_mask
+
+
+@pytest.fixture
+def face(rng):
+    noise = rng.integers(0, 255, (24, 24, 3), dtype=np.uint8)
+    crop = cv2.resize(noise, (128, 128), interpolation=cv2.INTER_CUBIC)
+    return crop, mean_in_crop(128, "whole").astype(np.float32)
+
+
+def test_the_same_seed_gives_the_same_pair(face):
+    one, two = (self_blend(*face, np.random.default_rng(3)) for _ in range(2))
+    assert np.array_equal(one.fake, two.fake)
+    assert np.array_equal(one.mask, two.mask)
+
+
+def test_outside_the_mask_fake_and_real_agree(face, rng):
+    for _ in range(12):
+        pair = self_blend(*face, rng)
+        outside = pair.mask < 1e-6
+        assert outside.any()
+        assert np.array_equal(pair.fake[outside], pair.real[outside])
+
+
+def test_inside_the_mask_they_differ(face, rng):
+    changed = [np.abs(pair.fake.astype(int) - pair.real)[pair.mask > 0.2].mean() for pair in
+               (self_blend(*face, rng) for _ in range(12))]  # fmt: skip
+    assert min(changed) > 0.5
+
+
+def test_the_mask_lies_in_range_and_its_peak_is_a_ratio(face, rng):
+    config = SelfBlendConfig(ratios=(0.5,))
+    for _ in range(6):
+        mask = self_blend(*face, rng, config).mask
+        assert mask.min() >= 0
+        assert mask.max() == pytest.approx(0.5, abs=1e-5)
+
+
+def test_the_real_half_is_the_crop_in_half_of_the_cases(face, rng):
+    untouched = sum(np.array_equal(self_blend(*face, rng).real, face[0]) for _ in range(60))
+    assert 18 <= untouched <= 42
+
+
+def test_softening_stays_near_the_hull(face, rng):
+    hull = hull_mask(face[1], 128, "facehull")
+    grown = cv2.dilate(hull, np.ones((41, 41)))
+    for _ in range(10):
+        soft = soften(hull, rng)
+        assert soft.max() == pytest.approx(1.0)
+        assert (soft[grown == 0] < 0.05).all()
+
+
+def test_an_empty_mask_stays_empty(rng):
+    assert soften(np.zeros((64, 64), np.float32), rng).max() == 0
+
+
+def test_a_change_of_look_keeps_the_picture_recognisable(face, rng):
+    for _ in range(8):
+        changed = change_look(face[0], rng, SelfBlendConfig())
+        assert changed.dtype == np.uint8
+        assert np.corrcoef(changed.ravel(), face[0].ravel())[0, 1] > 0.6
+
+
+def test_ratios_are_checked():
+    with pytest.raises(ConfigError):
+        SelfBlendConfig(ratios=(0.0, 1.0))

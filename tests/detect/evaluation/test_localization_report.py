@@ -1,0 +1,137 @@
+from __future__ import annotations
+
+import dataclasses
+import shutil
+from fractions import Fraction
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+import torch
+
+from detect.calibration.evaluation_section import Calibrated
+from detect.config import AggregateConfig, EvaluateConfig, FaceConfig
+from detect.evaluation import evaluate as evaluation_module
+from detect.evaluation.evaluate import evaluate_detector
+from detect.evaluation.localization_report import measure_regions
+from detect.models.checkpoint import DetectorFacts
+from detect.models.contract import Detection, Detector, DetectorSpec
+from detect.models.predictor import Predictor
+from detect.models.training_record import Learned, learned_document
+from detect.scoring.dataset import Judged, faces_of
+from detect.scoring.samples import score_clips
+from shared.dataset import DatasetFolder
+from shared.device import pick_device
+from shared.types import Masks, Timestamp
+from shared.video import Encoding, VideoWriter
+
+RATE = Fraction(25)
+QUICK = EvaluateConfig(replicates=20, frames_per_clip=3, device="cpu", workers=2)
+FOUND = FaceConfig(finder="toy", min_face_px=8)
+
+
+class Halves(Detector):
+    """Says that the upper half of every face was forged with probability 0.3, and the lower one with 0.1."""
+
+    def __init__(self, *, has_mask: bool = True) -> None:
+        super().__init__()
+        self.spec = DetectorSpec("halves", 64, (0.5,) * 3, (0.5,) * 3, "whole", has_mask=has_mask)
+
+    def forward(self, x: torch.Tensor) -> Detection:
+        region = torch.full((len(x), 1, 8, 8), float(np.log(0.1 / 0.9)))
+        region[:, :, :4] = float(np.log(0.3 / 0.7))
+        return Detection(x.mean((1, 2, 3)), region)
+
+
+@pytest.fixture(scope="session")
+def masked_set(toy_set: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The toy set with one mask video for all fakes: the upper half of the face was forged."""
+    path = tmp_path_factory.mktemp("masked") / "toy"
+    shutil.copytree(toy_set, path)
+    lossless = Encoding.lossless_mask()
+    with VideoWriter(
+        path / "m.mkv", width=160, height=96, time_base=1 / RATE, frame_rate=RATE, encoding=lossless
+    ) as out:
+        for number in range(8):
+            mask = np.zeros((96, 160), np.uint8)
+            mask[:48] = 255
+            out.write(mask, Timestamp(number, 1 / RATE))
+    return path
+
+
+class MaskedFolder(DatasetFolder):
+    """A dataset folder all of whose fakes have the mask ``m.mkv``."""
+
+    def records(self, *, split=None):
+        masks = Masks(*["m.mkv"] * 3)
+        return [r if r.label == "real" else dataclasses.replace(r, masks=masks) for r in super().records(split=split)]
+
+
+def judged_by(folder: DatasetFolder, model: Detector, learned: Learned) -> Judged:
+    facts = DetectorFacts(model.spec, faces=FOUND, finder={"name": "toy", "version": "1"})
+    predictor = Predictor(model, pick_device("cpu"), facts=facts)
+    clips, notes = faces_of(folder, folder.records(split="test"), predictor, QUICK)
+    scored = score_clips(clips, predictor, AggregateConfig())
+    return Judged(scored, {"name": "halves"}, (0.0, "val"), notes, learned, faces=clips, predictor=predictor)
+
+
+def knows_val(folder: DatasetFolder) -> Learned:
+    document = learned_document([*folder.records(split="train"), *folder.records(split="val")])
+    return Learned(**{name: frozenset(marks) for name, marks in document.items()})
+
+
+def test_the_threshold_comes_from_validation_clips_and_the_regions_from_the_test(masked_set: Path):
+    folder = MaskedFolder.open(masked_set)
+    found = measure_regions(folder, judged_by(folder, Halves(), knows_val(folder)), QUICK)
+    report = found.report
+    assert 0.1 < report.threshold < 0.3
+    assert report.threshold_from == "2 validation clips of toy"
+    assert report.faces == 6  # two fake clips of three frames
+    assert [part.manipulation for part in report.parts] == [None, "stripes"]
+    everything = report.parts[0]
+    assert everything.iou.value > 0.9
+    assert everything.ap.value > 0.95
+    assert everything.drawn_on_real.value == pytest.approx(0.5, abs=0.06)
+    assert everything.iou.low is None  # the two people of the test split are one cluster
+
+
+def test_what_is_chosen_on_nothing_says_so(masked_set: Path):
+    folder = MaskedFolder.open(masked_set)
+    judged = judged_by(folder, Halves(), Learned())
+    report = measure_regions(folder, judged, QUICK).report
+    assert (report.threshold, report.parts[0].iou.value) == (0.5, 0.0)
+    assert "no validation clips with masks that the detector was chosen by" in report.threshold_from
+    given = measure_regions(folder, judged, dataclasses.replace(QUICK, mask_threshold=0.2)).report
+    assert (given.threshold_from, given.parts[0].iou.value > 0.9) == ("the command", True)
+    on_val = dataclasses.replace(QUICK, split="val")
+    same = dataclasses.replace(judged, learned=knows_val(folder))
+    assert "judged here themselves" in measure_regions(folder, same, on_val).report.threshold_from
+
+
+def test_without_masks_or_maps_there_is_nothing_to_measure(masked_set: Path):
+    bare, masked = DatasetFolder.open(masked_set), MaskedFolder.open(masked_set)
+    assert measure_regions(bare, judged_by(bare, Halves(), Learned()), QUICK) is None
+    assert measure_regions(masked, judged_by(masked, Halves(has_mask=False), Learned()), QUICK) is None
+    whole = dataclasses.replace(judged_by(masked, Halves(), Learned()), predictor=None, faces=())
+    assert measure_regions(masked, whole, QUICK) is None
+
+
+def test_an_evaluation_shows_the_regions_and_keeps_faces_out_of_the_page(
+    masked_set: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    folder = MaskedFolder.open(masked_set)
+    judged = judged_by(folder, Halves(), knows_val(folder))
+    monkeypatch.setattr(evaluation_module, "judge", lambda *given, **more: judged)
+    monkeypatch.setattr(evaluation_module, "_learned", lambda path: judged.learned)
+    monkeypatch.setattr(evaluation_module, "calibrated", lambda *given: Calibrated(judged.clips))
+    monkeypatch.setattr(evaluation_module.DatasetFolder, "open", lambda path: folder)
+    result, out = evaluate_detector(Path("halves"), masked_set, QUICK, out=tmp_path / "out")
+    assert result.regions.parts[0].iou.value > 0.9
+    sheet = cv2.imread(str(out / "regions.png"))
+    assert sheet.shape == (30 + 5 * 142, 4 * 112, 3)  # best, middle and worst fake, two real ones
+    page = (out / "evaluation.html").read_text()
+    assert "Where the forgery was drawn" in page
+    assert "regions.png</code> beside this page" in page
+    assert {(row.factor, row.value) for row in result.error_card} >= {("all", "all")}
+    assert [part.name for part in result.protocols] == ["in-set", "leave-identity-out"]

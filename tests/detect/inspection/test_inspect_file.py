@@ -1,0 +1,202 @@
+"""A whole inspection, of a made video by an untrained detector."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from dataclasses import replace
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+import torch
+
+from detect.calibration.domain import Domain, Range, write_domain
+from detect.calibration.maps import write_calibration
+from detect.inspection.heatmap import heat_maps
+from detect.inspection.inspect import InspectConfig, inspect_file
+from detect.models import build_detector
+from detect.models.checkpoint import DetectorFacts, save_detector, weights_digest
+from shared.cli import run
+from shared.errors import CheckpointError, MediaError, RunError, UsageError
+from shared.types import Timestamp
+from shared.video import Encoding, VideoWriter
+
+PX = 64
+FRAMES = 60
+CONFIG = InspectConfig(finder="toy")
+
+
+@pytest.fixture(scope="module")
+def detector(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    torch.manual_seed(0)
+    model = build_detector("mobilenetv3_small_050", input_px=PX)
+    return save_detector(
+        model, tmp_path_factory.mktemp("detector") / "detector", DetectorFacts(model.spec), card="# x\n"
+    )
+
+
+@pytest.fixture
+def film(tmp_path: Path):
+    def make(name: str, *, face: bool) -> Path:
+        rng = np.random.default_rng(1)
+        path = tmp_path / name
+        settings = {"width": 160, "height": 96, "time_base": Fraction(1, 25), "frame_rate": Fraction(25)}
+        with VideoWriter(path, encoding=Encoding(preset="ultrafast"), **settings) as writer:
+            for index in range(FRAMES):
+                image = np.full((96, 160, 3), 60, np.uint8)
+                if face:
+                    image[12:84, 12:84] = rng.integers(110, 200, (72, 72, 3))
+                writer.write(image, Timestamp(index, Fraction(1, 25)))
+        return path
+
+    return make
+
+
+def test_a_case_holds_everything_and_says_what_was_not_looked_at(film, detector, tmp_path):
+    out = tmp_path / "case"
+    report = inspect_file(film("seen.mp4", face=True), detector, out, CONFIG, device="cpu")
+    assert report.score.frames_read == FRAMES
+    assert report.sha256_intake == report.sha256_exit
+    assert any("12 of 60 frames" in line for line in report.analysed)
+    assert any(line.startswith("48 frames between") for line in report.not_analysed)
+    assert not any("no usable face" in line for line in report.not_analysed)
+    assert any(line.startswith("motion over time") for line in report.not_analysed)
+    assert any(line.startswith("12 frames of this file were scored, one in 5") for line in report.limits)
+    assert pq.read_table(out / "frames.parquet").num_rows == report.score.frames_scored == 12
+    page = (out / "report.html").read_text()
+    assert "one in 5; threshold and calibration come from a set number of frames" in page
+    pictures = list((out / "evidence").glob("face-*.png"))
+    assert pictures
+    assert page.count("data:image/png") == len(pictures) + 1
+    assert json.loads((out / "custody.json").read_text())["file"] == "seen.mp4"
+
+
+def test_a_detector_of_sequences_is_not_said_to_miss_motion(film, tmp_path):
+    torch.manual_seed(0)
+    model = build_detector("test_efficientnet+gru3", family="temporal", input_px=PX)
+    own = save_detector(model, tmp_path / "own", DetectorFacts(model.spec), card="# x\n")
+    report = inspect_file(film("seen.mp4", face=True), own, tmp_path / "case", CONFIG, device="cpu")
+    assert report.score.logit is not None
+    assert not any(line.startswith("motion over time") for line in report.not_analysed)
+
+
+def test_the_same_file_gives_the_same_report_byte_for_byte(film, detector, tmp_path):
+    path = film("seen.mp4", face=True)
+    for name in ("one", "two"):
+        inspect_file(path, detector, tmp_path / name, CONFIG, device="cpu")
+    assert (tmp_path / "one" / "report.json").read_bytes() == (tmp_path / "two" / "report.json").read_bytes()
+
+
+def test_a_file_without_a_face_is_inconclusive(film, detector, tmp_path):
+    report = inspect_file(film("wall.mp4", face=False), detector, tmp_path / "case", CONFIG, device="cpu")
+    assert report.verdict == "inconclusive"
+    assert report.score.logit is None
+    assert "No face was scored" in (tmp_path / "case" / "report.html").read_text()
+    assert any("no usable face" in line for line in report.not_analysed)
+    assert report.limits == ()
+
+
+def test_a_case_is_not_overwritten_unasked(film, detector, tmp_path):
+    path, out = film("seen.mp4", face=True), tmp_path / "case"
+    out.mkdir()
+    (out / "notes.txt").write_text("mine")
+    with pytest.raises(RunError, match="exists"):
+        inspect_file(path, detector, out, CONFIG, device="cpu")
+    for place in (out, path, path.parent):
+        with pytest.raises(UsageError, match=r"no case|made from"):
+            inspect_file(path, detector, place, replace(CONFIG, force=True), device="cpu")
+    assert (out / "notes.txt").read_text() == "mine"
+    assert path.is_file()
+
+
+def test_what_fails_leaves_no_case(film, detector, tmp_path):
+    with pytest.raises(MediaError):
+        inspect_file(tmp_path / "none.mp4", detector, tmp_path / "case", CONFIG, device="cpu")
+    with pytest.raises(CheckpointError):
+        inspect_file(film("seen.mp4", face=True), tmp_path / "no-detector", tmp_path / "case", CONFIG, device="cpu")
+    assert not (tmp_path / "case").exists()
+
+
+def test_the_command_line_tells_the_outcome(film, detector, tmp_path, capsys):
+    path, out = film("seen.mp4", face=True), tmp_path / "case"
+    words = ["inspect", str(path), "--detector", str(detector), "--out", str(out), "--finder", "toy", "--device", "cpu"]
+    assert run(["--json", *words]) == 0
+    said = json.loads(capsys.readouterr().out)
+    assert said["verdict"] in ("real", "fake", "inconclusive")
+    assert run(words) == 1
+    assert "--force" in capsys.readouterr().err
+    assert run([*words, "--force"]) == 0  # a case gives way to a case
+
+
+def test_a_calibrated_detector_gives_ratio_and_probability_inside_its_domain_and_says_when_outside(
+    film, detector, tmp_path, make_calibration, capsys
+):
+    path, own = film("seen.mp4", face=True), shutil.copytree(detector, tmp_path / "own")
+    bare = inspect_file(path, own, tmp_path / "bare", CONFIG, device="cpu")
+    assert (bare.calibrated, bare.score.probability, bare.outside) == (None, None, ())
+    assert "has not been calibrated" in bare.calibration
+    assert "has not been calibrated" in (tmp_path / "bare" / "report.html").read_text()
+    mark, facts = weights_digest(own), DetectorFacts(build_detector("mobilenetv3_small_050", input_px=PX).spec)
+    write_calibration(own, replace(make_calibration(), weights_sha256=mark, aggregate=facts.aggregate))
+    ranges = {
+        "short_side_px": Range(90, 96, 100, 9),
+        "frame_rate": Range(25, 25, 25, 9),
+        "face_px": Range(30, 40, 90, 9),
+    }
+    write_domain(own, Domain("toy", "c" * 64, "val", 5, 5, 5, ranges, {"h264": 10}))
+
+    inside = inspect_file(path, own, tmp_path / "inside", CONFIG, device="cpu")
+    assert inside.outside == ()
+    assert inside.calibrated.holds
+    document = json.loads((tmp_path / "inside" / "report.json").read_text())
+    assert document["score"]["probability"] == document["calibrated"]["probability"] == inside.calibrated.probability
+    assert document["score"]["llr"] == pytest.approx(inside.score.logit / np.log(10))
+    assert "log10 likelihood ratio" in document["reason"]
+
+    write_domain(own, Domain("toy", "c" * 64, "val", 5, 5, 5, {"face_px": Range(200, 220, 250, 9)}, {"hevc": 10}))
+    words = ["inspect", str(path), "--detector", str(own), "--out", str(tmp_path / "outside"), "--finder", "toy"]
+    assert run([*words, "--device", "cpu"]) == 0
+    assert "outside the domain" in " ".join(capsys.readouterr().out.split())
+    document = json.loads((tmp_path / "outside" / "report.json").read_text())
+    assert [each["fact"] for each in document["outside"]] == ["face_px", "codec"]
+    assert document["verdict"] == "inconclusive"
+    assert (document["score"]["probability"], document["calibrated"]["holds"]) == (None, False)
+    assert "Outside the validated domain" in (tmp_path / "outside" / "report.html").read_text()
+
+
+@pytest.mark.parametrize("name", ["mobilenetv3_small_050", "resnet10t"])
+def test_a_heat_map_covers_the_crop_and_points_where_the_logit_depends(name):
+    torch.manual_seed(0)
+    model = build_detector(name, input_px=PX).eval()
+    maps = heat_maps(model, torch.randn(2, 3, PX, PX))
+    assert maps.shape == (2, PX, PX)
+    assert maps.min() >= 0
+    assert maps.max() <= 1 + 1e-6
+    assert not model.training
+
+
+def test_container_facts_of_a_made_file(film):
+    from detect.inspection.evidence.container import container_evidence, read_packets
+
+    path = film("seen.mp4", face=True)
+    facts = read_packets(path)
+    assert facts.packets == FRAMES
+    assert facts.intervals == ((Fraction(1, 25), FRAMES - 1),)
+    assert facts.missing_times == 0
+    info, evidence = container_evidence(path)
+    assert info.frames_counted == FRAMES
+    named = {item.name: item for item in evidence}
+    assert named["frame counts"].finding == f"{FRAMES} frames declared and counted"
+    assert "40.000 ms" in named["timing"].finding
+    assert all(item.limits for item in evidence)
+
+
+def test_provenance_of_an_unsigned_file_is_absent_and_no_accusation(film):
+    from detect.inspection.evidence.provenance import provenance_evidence
+
+    found = provenance_evidence(film("seen.mp4", face=True))
+    assert found.details == {"present": False}
+    assert "not evidence of forgery" in found.limits

@@ -1,0 +1,107 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+import torch
+
+from forge.models import build_swapper
+from forge.models.checkpoint import save_swapper
+from forge.swapping.config import SwapConfig
+from forge.swapping.images import FolderReader, swap_pictures
+from forge.swapping.signed_list import read_signed
+from shared.errors import MediaError, NoFaceError, UsageError
+from shared.faces.align import MEAN_FACE
+from shared.provenance.sign import read_provenance
+
+NAMES = ("shot 1.png", "shot 2.png", "shot 10.png", "shot 11.bmp")
+WITHOUT = 2
+
+
+def _landmarks(index: int) -> np.ndarray:
+    return (MEAN_FACE * 44 + [28 + index, 26]).astype(np.float32)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Four pictures, the third without a face; a text file that is none of them."""
+    place = tmp_path_factory.mktemp("shots") / "shots"
+    place.mkdir()
+    rng = np.random.default_rng(2)
+    for index, name in enumerate(NAMES):
+        picture = np.clip(rng.normal(90, 5, (96, 112, 3)), 0, 255).astype(np.uint8)
+        cv2.fillConvexPoly(picture, cv2.convexHull(_landmarks(index).round().astype(np.int32)), (130, 150, 190))
+        cv2.imwrite(str(place / name), picture)
+    (place / "notes.txt").write_text("not a picture")
+    rows = [index for index in range(len(NAMES)) if index != WITHOUT]
+    landmarks = pa.array([_landmarks(index).reshape(-1).tolist() for index in rows], pa.list_(pa.float32(), 136))
+    pq.write_table(pa.table({"frame": rows, "landmarks": landmarks}), place.parent / "landmarks.parquet")
+    return place
+
+
+@pytest.fixture(scope="module")
+def swapper(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    torch.manual_seed(0)
+    model = build_swapper("lightweight", ["ann", "bob"], width=0.125)
+    return save_swapper(model, tmp_path_factory.mktemp("s") / "swapper")
+
+
+def _order(folder: Path, swapper: Path, out: Path) -> dict:
+    config = SwapConfig(finder=f"sidecar:{folder.parent / 'landmarks.parquet'}", min_face_px=16, device="cpu")
+    return {"swapper": swapper, "source": "ann", "out": out, "config": config, "rights": "consent"}
+
+
+def test_pictures_come_in_the_order_of_their_numbers(folder):
+    assert tuple(path.name for path in FolderReader(folder).paths) == NAMES
+    frames = list(FolderReader(folder))
+    assert [frame.time.seconds for frame in frames] == pytest.approx([0, 0.04, 0.08, 0.12])
+    assert np.array_equal(frames[3].image, cv2.imread(str(folder / NAMES[3]))[..., ::-1])
+
+
+def test_a_folder_becomes_a_folder_labelled_and_signed(folder, swapper, tmp_path):
+    made = swap_pictures(folder, **_order(folder, swapper, tmp_path / "out"))
+    assert (made.frames, made.faked) == (4, ((0, 2), (3, 4)))
+    listed = read_signed(tmp_path / "out" / "frames.json")
+    assert listed["clip"]["faked"] == "0-2,3-4"
+    assert [label["label"] for label in listed["labels"]] == ["fake", "fake", "real", "fake"]
+    assert len(listed["files"]) == 4 * 4
+    for index, name in enumerate(NAMES):
+        stem = Path(name).stem
+        before = cv2.imread(str(folder / name))
+        after = cv2.imread(str(tmp_path / "out" / "frames" / f"{stem}.png"))
+        changed = cv2.imread(str(tmp_path / "out" / "masks" / "changed" / f"{stem}.png"), cv2.IMREAD_GRAYSCALE)
+        assert np.array_equal(changed > 0, (before != after).any(axis=2))
+        provenance = read_provenance(tmp_path / "out" / "frames" / f"{stem}.png")
+        assert provenance is not None
+        assert provenance.valid
+        assert provenance.says_fake == (index != WITHOUT) == bool(changed.any())
+
+
+def test_what_cannot_be_is_refused_and_nothing_is_left(folder, swapper, tmp_path):
+    order = _order(folder, swapper, tmp_path / "out")
+    with pytest.raises(MediaError, match="holds no picture"):
+        swap_pictures(swapper, **order)
+    with pytest.raises(UsageError, match="no identity 'carl'"):
+        swap_pictures(folder, **{**order, "source": "carl"})
+    with pytest.raises(UsageError, match="not empty"):
+        swap_pictures(folder, **{**order, "out": folder})
+    empty = pa.table({"frame": pa.array([], pa.int64()), "landmarks": pa.array([], pa.list_(pa.float32(), 136))})
+    pq.write_table(empty, tmp_path / "none.parquet")
+    blind = SwapConfig(finder=f"sidecar:{tmp_path / 'none.parquet'}", device="cpu")
+    with pytest.raises(NoFaceError, match="4 frames"):
+        swap_pictures(folder, **{**order, "config": blind})
+    mixed = tmp_path / "mixed"
+    mixed.mkdir()
+    for side in (40, 50):
+        cv2.imwrite(str(mixed / f"{side}.png"), np.zeros((side, side, 3), np.uint8))
+    with pytest.raises(MediaError, match="50x50, the first picture 40x40"):
+        swap_pictures(mixed, **order)
+    (mixed / "60.png").write_text("no picture")
+    (mixed / "50.png").unlink()
+    with pytest.raises(MediaError, match="no picture or damaged"):
+        swap_pictures(mixed, **order)
+    assert not (tmp_path / "out").exists()

@@ -1,0 +1,43 @@
+from __future__ import annotations
+
+import pytest
+
+from forge.training.augment_config import AugmentConfig
+from forge.training.config import TrainConfig
+from forge.training.schedule import fraction_done, learning_rate, warp_strength
+
+CONFIG = TrainConfig(
+    steps=1000,
+    learning_rate=1e-3,
+    warmup_steps=10,
+    decay_from=0.5,
+    decay_to=0.1,
+    augment=AugmentConfig(warp_until=0.8),
+)
+
+
+@pytest.mark.parametrize(
+    ("step", "seconds", "minutes", "expected"),
+    [(250, 0, None, 0.25), (250, 90, 2, 0.75), (900, 30, 2, 0.9), (2000, 0, None, 1.0), (0, 600, 2, 1.0)],
+)
+def test_whichever_is_further_on_drives_the_schedule(step, seconds, minutes, expected):
+    config = TrainConfig(steps=1000, minutes=minutes)
+    assert fraction_done(step, seconds, config) == pytest.approx(expected)
+
+
+@pytest.mark.parametrize(
+    ("step", "fraction", "expected"),
+    [(0, 0.0, 1e-4), (4, 0.0, 5e-4), (9, 0.0, 1e-3), (500, 0.5, 1e-3), (750, 0.75, 5.5e-4), (999, 1.0, 1e-4)],
+)
+def test_the_rate_warms_up_holds_and_falls(step, fraction, expected):
+    assert learning_rate(step, fraction, CONFIG) == pytest.approx(expected)
+
+
+def test_no_warm_up_and_no_decay():
+    config = TrainConfig(warmup_steps=0, decay_from=1.0, learning_rate=1e-3)
+    assert learning_rate(0, 0.0, config) == learning_rate(9, 1.0, config) == 1e-3
+
+
+@pytest.mark.parametrize(("fraction", "expected"), [(0.0, 1), (0.8, 1), (0.9, 0.5), (1.0, 0)])
+def test_the_warp_fades_at_the_end(fraction, expected):
+    assert warp_strength(fraction, CONFIG) == pytest.approx(expected)

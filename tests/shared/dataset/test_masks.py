@@ -1,0 +1,134 @@
+"""Masks that were wrong from the start are found by the pixels; right ones are not accused."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from shared.dataset.files import PresentFiles
+from shared.dataset.masks import Originals, mask_faults
+from shared.types import ClipId, ClipRecord, Masks, Timestamp
+from shared.video import Encoding, VideoWriter
+
+SIDE, FRAMES = 128, 6
+LOSSY = Encoding(preset="ultrafast", crf=30)
+FACE = (slice(32, 80), slice(32, 80))
+WALL = (slice(0, 128), slice(96, 128))
+
+
+def _write(path: Path, images: Sequence[np.ndarray], encoding: Encoding) -> None:
+    height, width = images[0].shape[:2]
+    base = Fraction(1, 25)
+    with VideoWriter(path, width=width, height=height, time_base=base, frame_rate=None, encoding=encoding) as writer:
+        for index, image in enumerate(images):
+            writer.write(image, Timestamp(index, base))
+
+
+def _picture(rng: np.random.Generator) -> np.ndarray:
+    coarse = rng.integers(60, 190, (8, 8, 3)).astype(np.uint8)
+    return np.kron(coarse, np.ones((16, 16, 1), np.uint8))
+
+
+def _record(name: str, **changes: object) -> ClipRecord:
+    plain: dict[str, object] = {
+        "id": ClipId("toy", None, name),
+        "kind": "real",
+        "label": "real",
+        "path": f"{name}.mp4",
+        "sha256": "0" * 64,
+        "target_identity": "ann",
+        "rights": "synthetic",
+        "frames": FRAMES,
+        "width": SIDE,
+        "height": SIDE,
+        "codec": "h264",
+        "rendition": "c30",
+    }
+    return ClipRecord(**(plain | changes))  # type: ignore[arg-type]
+
+
+class Pair:
+    """A real clip, and a fake in which ``forged`` of every frame was brightened; the mask marks ``marked``."""
+
+    def __init__(self, folder: Path, rng: np.random.Generator) -> None:
+        self.folder = folder
+        self.real = _record("ann")
+        self.fake = _record(
+            "ann+bob",
+            id=ClipId("toy", "bright", "ann+bob"),
+            kind="swap",
+            label="fake",
+            source_identity="bob",
+            faked=((0, FRAMES),),
+            parent=self.real.id,
+            masks=Masks("a.mkv", "c.mkv", "r.mkv"),
+        )
+        self.picture = _picture(rng)
+
+    def faults(self, forged: tuple[slice, slice] | None, marked: Sequence[np.ndarray]) -> list[str]:
+        changed = self.picture.copy()
+        if forged is not None:
+            changed[forged] = np.clip(changed[forged].astype(int) + 40, 0, 255)
+        _write(self.folder / "ann.mp4", [self.picture] * FRAMES, LOSSY)
+        _write(self.folder / "ann+bob.mp4", [changed] * FRAMES, LOSSY)
+        _write(self.folder / "c.mkv", marked, Encoding.lossless_mask())
+        return list(mask_faults(PresentFiles(self.folder), self.fake, Originals([self.real, self.fake])))
+
+
+@pytest.fixture
+def pair(tmp_path: Path, rng: np.random.Generator) -> Pair:
+    return Pair(tmp_path, rng)
+
+
+def _mask(region: tuple[slice, slice]) -> np.ndarray:
+    mask = np.zeros((SIDE, SIDE), np.uint8)
+    mask[region] = 255
+    return mask
+
+
+def test_a_mask_that_fits_is_not_accused(pair: Pair):
+    assert pair.faults(FACE, [_mask(FACE)] * FRAMES) == []
+
+
+def test_pixels_that_changed_where_the_mask_marks_nothing_are_found(pair: Pair):
+    (fault,) = pair.faults(FACE, [_mask(WALL)] * FRAMES)
+    assert "differs from toy/real/ann in" in fault
+    assert "c.mkv leaves out" in fault
+
+
+def test_a_mask_over_pixels_that_are_the_original_s_is_found_but_for_self_swaps(pair: Pair):
+    (fault,) = pair.faults(None, [_mask(FACE)] * FRAMES)
+    assert fault == "what its masks mark as forged looks as it does in toy/real/ann"
+    pair.fake = dataclasses.replace(pair.fake, source_identity="ann")
+    assert pair.faults(None, [_mask(FACE)] * FRAMES) == []
+
+
+def test_a_mask_that_contradicts_the_forged_frames_is_found(pair: Pair):
+    nothing = np.zeros((SIDE, SIDE), np.uint8)
+    (fault,) = pair.faults(FACE, [*[_mask(FACE)] * 5, nothing])
+    assert fault == "frame 5 of c.mkv marks nothing, and the clip says it is forged (1 such frames)"
+    pair.fake = dataclasses.replace(pair.fake, faked=((0, 4),))
+    (fault,) = pair.faults(FACE, [_mask(FACE)] * FRAMES)
+    assert "frame 4 of c.mkv marks pixels of an untouched one (2 such frames)" in fault
+
+
+def test_a_mask_of_another_size_is_found(pair: Pair):
+    (fault,) = pair.faults(FACE, [np.full((64, 64), 255, np.uint8)] * FRAMES)
+    assert fault == "c.mkv is 64x64, its clip is 128x128"
+
+
+def test_the_original_is_the_same_footage_in_the_same_rendition_size_and_length(pair: Pair):
+    other = _record("ann-low", rendition="c40", factors={"original_sha256": "1"})
+    same = _record("ann-mid", factors={"original_sha256": "1"})
+    fake = dataclasses.replace(pair.fake, parent=other.id)
+    assert Originals([other, same, fake]).of(fake) == same
+    assert Originals([other, fake]).of(fake) is None
+    assert Originals([other, same, fake]).of(dataclasses.replace(fake, frames=5, faked=((0, 5),))) is None
+    assert Originals([fake]).of(dataclasses.replace(fake, parent=None)) is None
+    loop = dataclasses.replace(fake, parent=fake.id)
+    assert Originals([loop]).of(loop) is None

@@ -16,8 +16,8 @@ import numpy as np
 from benchmarks.schema import Measurement
 from detect.calibration.calibrate import Fitted, fit_calibration, population_of
 from detect.calibration.config import CalibrateConfig, LikelihoodMethod, ProbabilityMethod
-from detect.calibration.curves import CalibrationData, draw_calibration
-from detect.calibration.quality import Told, drawn_quality
+from detect.calibration.curves import CalibrationData, plot_calibration
+from detect.calibration.quality import HeldOutOdds, resampled_quality
 from detect.config import AggregateConfig
 from detect.scoring.samples import ScoredClip, clip_samples, scored_clip
 from shared.results.scores import FrameScore
@@ -111,7 +111,7 @@ def measure(plan: CalibrationPlan, how: Simulation | None = None) -> list[Measur
                 "3000 new people": _told(fitted, fresh),
             }
             for way, told in ways.items():
-                quality = drawn_quality(told, np.ones((1, told.labels.size)))
+                quality = resampled_quality(told, np.ones((1, told.labels.size)))
                 for measure_name, unit in (("cllr", "bits"), ("ece", "")):
                     note(f"{measure_name}, {people} people, on {way}", unit, float(quality[measure_name][0]))
             note(f"upper bound, {people} people", "log10 LR", fitted.calibration.likelihood.upper_bound)
@@ -125,14 +125,14 @@ def picture(plan: CalibrationPlan, people: int = 60, how: Simulation | None = No
     title = (
         f"Simulated scores: {fitted.calibration.population}\nReliability, Tippett and PAV: people left out of the fit"
     )
-    return draw_calibration(CalibrationData(fitted.told, clip_samples(clips).logits, fitted.calibration, title))
+    return plot_calibration(CalibrationData(fitted.told, clip_samples(clips).logits, fitted.calibration, title))
 
 
-def _told(fitted: Fitted, clips: Sequence[ScoredClip]) -> Told:
+def _told(fitted: Fitted, clips: Sequence[ScoredClip]) -> HeldOutOdds:
     samples = clip_samples(clips)
     calibration = fitted.calibration
     people = np.arange(samples.labels.size) // (2 * _CLIPS)
-    return Told(
+    return HeldOutOdds(
         samples.labels,
         calibration.probabilities(samples.logits),
         calibration.likelihood.llr(samples.logits),

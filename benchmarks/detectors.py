@@ -23,14 +23,14 @@ from detect.data.masks import ForgedMasks
 from detect.evaluation.localization import (
     DEFAULT_THRESHOLD,
     LEVELS,
-    DrawnFaces,
+    RegionPredictions,
     choose_threshold,
-    draw_faces,
     face_ious,
+    predict_regions,
 )
 from detect.models.checkpoint import WEIGHTS_NAME, detector_folder
 from detect.models.external.reference import parse_reference
-from detect.scoring.dataset import Judged, judge
+from detect.scoring.dataset import DatasetScores, score_dataset
 from detect.training.train import train_detector
 from shared.config import digest, from_mapping, read_toml, to_mapping
 from shared.console import console
@@ -147,7 +147,7 @@ def run_jobs(jobs: Sequence[Job], dataset: Path, others: Sequence[Path], work: P
         yield _kept(told, mark, found, place / "run", others, job.config)
 
 
-def judge_baseline(name: str, detector: str, dataset: Path, others: Sequence[Path], work: Path, frames: int) -> Scores:
+def score_baseline(name: str, detector: str, dataset: Path, others: Sequence[Path], work: Path, frames: int) -> Scores:
     """What a detector says that is trained already.
 
     Raises:
@@ -173,7 +173,7 @@ def _kept(
         if found.sets.get(folder.name) != known:
             if folder.name in found.logits and folder.name not in found.sets:
                 raise UsageError(f"{path} has the name of the set that is learned from", hint="choose another set")
-            judged = judge(detector, folder, counted(folder.records(), ()), _evaluation(config))
+            judged = score_dataset(detector, folder, counted(folder.records(), ()), _evaluation(config))
             logits, sets = {**found.logits, folder.name: _logits(judged)}, {**found.sets, folder.name: known}
             found = replace(found, logits=logits, sets=sets)
     write_text(told, json.dumps({"mark": mark, **to_mapping(found)}) + "\n")
@@ -206,10 +206,12 @@ def _judged(about: Scores, detector: str | Path, dataset: Path, config: TrainCon
     threshold = DEFAULT_THRESHOLD
     for split in ("val", "test"):
         records = [record for record in folder.records() if record.split == split]
-        judged = judge(detector, folder, counted(records, about.fold if split == "val" else ()), _evaluation(config))
+        judged = score_dataset(
+            detector, folder, counted(records, about.fold if split == "val" else ()), _evaluation(config)
+        )
         logits[folder.name + (":val" if split == "val" else "")] = _logits(judged)
         if judged.predictor is not None and judged.predictor.spec.has_mask:
-            drawn = draw_faces(judged.faces, ForgedMasks(folder, judged.faces), judged.predictor)
+            drawn = predict_regions(judged.faces, ForgedMasks(folder, judged.faces), judged.predictor)
             if split == "val":
                 threshold = choose_threshold(drawn) or threshold
             else:
@@ -223,11 +225,11 @@ def _evaluation(config: TrainConfig) -> EvaluateConfig:
     )
 
 
-def _logits(judged: Judged) -> dict[str, float]:
+def _logits(judged: DatasetScores) -> dict[str, float]:
     return {str(clip.record.id): clip.score.logit for clip in judged.clips if clip.score.logit is not None}
 
 
-def _clip_ious(names: list[str], drawn: DrawnFaces, threshold: float) -> dict[str, float]:
+def _clip_ious(names: list[str], drawn: RegionPredictions, threshold: float) -> dict[str, float]:
     """Clip to the mean over its forged faces."""
     each = face_ious(drawn.histograms[drawn.fake])[:, round(threshold * LEVELS)]
     owners = drawn.clips[drawn.fake]

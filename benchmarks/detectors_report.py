@@ -6,7 +6,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from benchmarks.detectors import Scores, counted, judge_baseline, load_settings, make_jobs, run_jobs
+from benchmarks.detectors import Scores, counted, load_settings, make_jobs, run_jobs, score_baseline
 from benchmarks.detectors_table import calibration_cells, cells, draw, markdown, measurements, region_cells
 from benchmarks.schema import Result, new_result
 from shared.dataset import DatasetFolder
@@ -34,7 +34,7 @@ def report(
     jobs = make_jobs(settings, faces, twins, only)
     frames = int(settings.train.get("frames_per_clip", 8))
     scores: list[Scores] = [
-        judge_baseline(name, detector, dataset, others, work, frames) for name, detector in baselines.items()
+        score_baseline(name, detector, dataset, others, work, frames) for name, detector in baselines.items()
     ]
     scores += run_jobs(jobs, dataset, others, work)
     folder = DatasetFolder.open(dataset)

@@ -15,7 +15,7 @@ from benchmarks.detectors import Scores, left_out
 from benchmarks.schema import Measurement
 from detect.calibration.fit import fit_probability, person_weights
 from detect.calibration.likelihood import fit_likelihood, probability_metrics, ratio_metrics
-from shared.bootstrap import draw_clusters
+from shared.bootstrap import sample_clusters
 from shared.plots import INK, STYLE
 from shared.types import ClipRecord
 
@@ -79,7 +79,7 @@ def mean_area(
     """
     everybody = sorted({person for _, case in cases for person in case.people})
     number = {person: place for place, person in enumerate(everybody)}
-    times = draw_clusters(len(everybody), _REPLICATES, np.random.default_rng(seed))
+    times = sample_clusters(len(everybody), _REPLICATES, np.random.default_rng(seed))
     drawn, plain = [], []
     for _, case in cases:
         owners = np.array([number[person] for person in case.people])
@@ -203,7 +203,7 @@ def _mean_cell(row: str, what: str, listed: Sequence[tuple[int, str, float]]) ->
     people = sorted({person for _, person, _ in listed})
     values = np.array([value for _, _, value in listed])
     owners = np.array([people.index(person) for _, person, _ in listed])
-    times = draw_clusters(len(people), _REPLICATES, np.random.default_rng(0))[:, owners]
+    times = sample_clusters(len(people), _REPLICATES, np.random.default_rng(0))[:, owners]
     low, high = np.percentile((times @ values) / np.maximum(times.sum(1), 1), _CONFIDENCE)
     seeds = tuple(float(np.mean([v for s, _, v in listed if s == one])) for one in sorted({s for s, _, _ in listed}))
     return Cell(row, what, float(values.mean()), float(low), float(high), seeds, len(people))

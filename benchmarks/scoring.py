@@ -28,7 +28,7 @@ from detect.data.crops import faces_folder
 from detect.models import Detector, build_detector
 from detect.models.checkpoint import DetectorFacts, save_detector
 from detect.models.predictor import Predictor
-from detect.scoring.dataset import judge
+from detect.scoring.dataset import score_dataset
 from detect.scoring.samples import score_clips
 from detect.scoring.video import score_video
 from shared.dataset import DatasetFolder
@@ -250,7 +250,7 @@ def _dataset_way(bench: _Bench) -> tuple[list[Measurement], int]:
 def _judge(bench: _Bench, settings: EvaluateConfig) -> None:
     """As ``assay score`` does; a compiled network is handed on instead of being compiled for every run."""
     if not bench.config.compile:
-        judge(bench.detector, bench.set, bench.set.records(), settings)
+        score_dataset(bench.detector, bench.set, bench.set.records(), settings)
         return
     from detect.scoring.dataset import faces_of
 

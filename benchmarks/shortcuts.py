@@ -11,18 +11,18 @@ from pathlib import Path
 
 from benchmarks.schema import Measurement
 from forge.building.build import build_set, work_folder
-from forge.building.spec import Spec, load_spec
+from forge.building.spec import SetSpec, load_spec
 from shared.console import console
 from shared.dataset.audit.audit import audit_dataset
 from shared.dataset.audit.config import AuditConfig
 from shared.dataset.audit.findings import AuditReport
-from shared.dataset.audit.plots import draw_areas
+from shared.dataset.audit.plots import plot_areas
 from shared.dataset.audit.report import write_report
 from shared.engine.local import LocalEngine
 from shared.storage import write_bytes
 
 
-def without_controls(spec: Spec) -> Spec:
+def without_controls(spec: SetSpec) -> SetSpec:
     """The same set, taken as it comes: its first rendition only."""
     careless = replace(spec.set, name=f"{spec.set.name}-bare", controls=False)
     return replace(spec, set=careless, renditions=spec.renditions[:1])
@@ -59,7 +59,7 @@ def build_and_audit(
         found += measurements(name, report)
         tables.append(markdown(report))
         if pictures is not None:
-            write_bytes(pictures / f"audit-{name.replace(' ', '-')}.png", draw_areas(report, config.limit))
+            write_bytes(pictures / f"audit-{name.replace(' ', '-')}.png", plot_areas(report, config.limit))
     return found, tables
 
 

@@ -45,7 +45,7 @@ class BootstrapSettings:
         return tail, 100.0 - tail
 
 
-def draw_clusters(clusters: int, replicates: int, rng: np.random.Generator) -> np.ndarray:
+def sample_clusters(clusters: int, replicates: int, rng: np.random.Generator) -> np.ndarray:
     """(replicates, clusters) float64: how often each cluster is drawn; each row sums to ``clusters``."""
     return rng.multinomial(clusters, np.full(clusters, 1.0 / clusters), size=replicates).astype(np.float64)
 
@@ -70,7 +70,7 @@ def mean_interval(
     names, places = np.unique(np.asarray(clusters), return_inverse=True)
     if names.size < 2:
         return None
-    weights = draw_clusters(names.size, settings.replicates, np.random.default_rng(settings.seed))
+    weights = sample_clusters(names.size, settings.replicates, np.random.default_rng(settings.seed))
     drawn = (weights @ np.bincount(places, totals)) / (weights @ np.bincount(places, counts))
     low, high = np.percentile(drawn, settings.tails)
     return float(low), float(high)

@@ -15,19 +15,22 @@ The document::
 
 How a file's content is told (:func:`content`), so that equal work gives equal digests:
 
-* A SHA-256 of a file that was written (or its first 16 digits or more) is replaced by the file's name, wherever it is
-  said: C2PA salts its signatures, so signed files differ each time, and so does all that names them by hash.
-* ``IGNORED`` lists by name what is left out of documents: clocks, speeds, versions, the machine, keys and signatures.
-  The keys themselves stay in ``structure``.
-* JSON, JSON lines, TOML: a digest a key. Parquet: a digest a column. Safetensors: tensors by name, and the metadata.
+* A SHA-256 of a file that was written (or its first 12 digits or more) is replaced by the file's name, wherever it is
+  said: C2PA salts its signatures, so signed files differ each time, and so does all that names them by hash. A list
+  of such hashes is put in order of the names. The name of the signer, which is drawn when a key is made, is ``#``.
+* ``IGNORED`` lists by name what is left out of documents: clocks, speeds, versions, the machine, keys and signatures,
+  sizes of signed files (each key makes signatures of a length of its own). The keys stay in ``structure``.
+* JSON, JSON lines, TOML: a digest a key. Parquet: a digest a column. Safetensors: of all tensors by name, of their
+  shapes, and of the metadata.
 * Pictures: the pixels. Video: pixels and times of every frame, the packets of the sound; not the container's boxes,
   where the signature is. The SHA-256 of a clip before it was signed is in the records, and with it its exact bytes.
-* HTML, Markdown: the text, without the lines that ``CLOCKED_LINE`` matches.
+* HTML, Markdown: the text, without what ``IGNORED_TEXT`` matches.
 * TensorBoard's events, locks: only that they are there.
 
 Names: 12 or more hex digits, the number of a crop, a frame in a name of evidence and the tail of an events file are
-written ``#``. Files whose names become one are told together, under the sorted list of what they hold; their true
-names are under the key ``(names)`` where they have no salt and no clock in them.
+written ``#``, and so are people and splits in a build's own work folder. Files whose names become one are told
+together, under the sorted list of what they hold; their true names are under the key ``(names)`` where they have no
+salt and no clock in them.
 """
 
 from __future__ import annotations
@@ -61,39 +64,43 @@ Keys = dict[str, Any]
 IGNORED: dict[str, tuple[str, ...]] = {
     "*run.json": ("started", "versions", "git", "platform", "processors"),
     "*swapper.toml": ("training.seconds", "training.assay"),
+    "*checkpoints/*.safetensors": ("(assay).meta.seconds",),
     "*metrics.jsonl": ("seconds", "faces_per_second", "images_per_second", "data_share"),
     "*rates.json": ("*",),
     "*dataset.sig": ("certificates", "signature", "statement.roots", "statement.clips.*"),
     "*frames.json": ("certificates", "signature", "statement.clip.tool_version"),
     "*manifest.jsonl": ("tool_version",),
     "*custody.json": ("modified", "inspection started", "inspection ended", "seconds"),
-    "*report.json": ("tool.assay", "tool.python", "tool.torch"),
+    "*report.json": ("tool.assay", "tool.python", "tool.torch", "size_bytes"),
+    "*ready/#.json": ("sizes.media/*",),
 }
 """File pattern to keys whose values are left out; ``*`` in a key stands for any part of it."""
 
-CLOCKED_LINE = re.compile(r"(?i)\b(minutes?|seconds|images/s|torch|python|platform|processors?|inspected)\b")
-"""Lines of Markdown and HTML that may name a time, a speed or a version."""
+IGNORED_TEXT = re.compile(r"Assay \d+\.\d+\.\d+|<th>(assay|python|torch)</th><td>[^<]*|>[\d,]+ bytes<")
+"""What is left out of Markdown and HTML: versions, and the size of the file that was inspected."""
 
-PORTABLE = (
-    "*/config.toml",
-    "*/dataset.toml",
-    "*/manifest.jsonl",
-    "*/run.json",
-    "*/swapper.toml",
-    "built/frames.parquet",
-    "faces/*/faces.parquet",
-    "faces/*/faceset.toml",
-    "redrawn/faceset.toml",
-    "set/README.md",
-    "set/frames.parquet",
-    "swapped/frames.json",
-)
-"""Files of which something is compared on every machine."""
+PORTABLE: dict[str, str] = {
+    "*/config.toml": "*",
+    "*/dataset.toml": "*",
+    "*/manifest.jsonl": "*",
+    "*/run.json": "*",
+    "*/swapper.toml": "*",
+    "*.safetensors": "(shapes)",
+    "built/frames.parquet": "*",
+    "faces/*/faces.parquet": "*",
+    "faces/*/faceset.toml": "*",
+    "redrawn/faceset.toml": "*",
+    "set/README.md": "*",
+    "set/frames.parquet": "*",
+    "swapped/frames.json": "*",
+}
+"""File pattern to the pattern of keys that are compared on every machine, see :func:`_portable`."""
 
 WITHOUT_NAMES = ("*.faces/*", "*/events/#")
 """Files whose true names hold a salt or a clock."""
 
 _HEX = re.compile(r"[0-9a-f]{12,64}")
+_SIGNER = re.compile(r"(assay local signer) [0-9a-f]{8}")
 _DECIMAL = re.compile(r"-?\d+\.\d+(e-?\d+)?")
 _SEED = "3"
 _CPU = ("--device", "cpu")
@@ -156,12 +163,13 @@ model = "meso4"
 pretrained = false
 input_px = 64
 frames_per_clip = 3
-steps = 6
+steps = 12
 batch = 4
 warmup_steps = 2
+lr = 0.01
 ema_decay = 0.5
-evaluate_every = 3
-save_every = 3
+evaluate_every = 4
+save_every = 6
 precision = "float32"
 workers = 1
 
@@ -183,7 +191,7 @@ def run(*arguments: str | Path) -> Any:
 
     said = io.StringIO()
     with contextlib.redirect_stdout(said):
-        code = run_command(["--json", *map(str, arguments)])
+        code = run_command(["--quiet", "--json", *map(str, arguments)])
     if code != 0:
         raise RuntimeError(f"assay {' '.join(map(str, arguments))} ended with {code}")
     return json.loads(said.getvalue()) if said.getvalue().strip() else None
@@ -304,11 +312,9 @@ def describe(folder: Path) -> dict[str, Any]:
         if true_names != [name] and not _matches(name, WITHOUT_NAMES):
             digests["(names)"] = _digest_of(true_names)
         found["digests"][name] = digests
-        if _matches(name, PORTABLE):
-            plain = [{key: _portable(value) for key, value in values.items()} for values in told]
-            found["portable"][name] = {
-                key: _digest_of([values.get(key) for values in plain]) for key in _keys_of(plain)
-            }  # fmt: skip
+        if keys := [keys for pattern, keys in PORTABLE.items() if fnmatch(name, pattern)]:
+            plain = [{k: _portable(value) for k, value in values.items() if _matches(k, keys)} for values in told]
+            found["portable"][name] = {k: _digest_of([values.get(k) for values in plain]) for k in _keys_of(plain)}
     return found
 
 
@@ -340,6 +346,8 @@ def plain_name(name: str) -> str:
     name = re.sub(r"/events/[^/]+$", "/events/#", name)
     name = re.sub(r"/crops/\d+\.", "/crops/#.", name)
     name = re.sub(r"-frame-\d+", "-frame-#", name)
+    if name.startswith("built.build/"):
+        name = re.sub(r"actor-\d+", "actor-#", re.sub(r"/light-(train|val|test)-", "/light-#-", name))
     return re.sub(r"\.faces/(.*/)?[0-9a-f#-]+(/|\.)", r".faces/#\2", _HEX.sub("#", name))
 
 
@@ -368,11 +376,13 @@ def _renamed(value: Any, names: dict[str, str]) -> Any:
     if isinstance(value, dict):
         return {_renamed(key, names): _renamed(inner, names) for key, inner in value.items()}
     if isinstance(value, list | tuple):
-        return [_renamed(inner, names) for inner in value]
+        found = [_renamed(inner, names) for inner in value]
+        are_renamed = all(isinstance(inner, str) for inner in value) and found != list(value)
+        return sorted(found) if are_renamed else found
     if not isinstance(value, str):
         return value
     folder, *_ = names
-    here = value.replace(folder, "<here>")
+    here = _SIGNER.sub(r"\1 #", value.replace(folder, "<here>"))
     return _HEX.sub(lambda match: f"<{names[match[0][:12]]}>" if match[0][:12] in names else match[0], here)
 
 
@@ -400,7 +410,7 @@ def _digest_of(value: Any) -> str:
     if isinstance(value, list):
         told = sorted(json.dumps(each, sort_keys=True, default=str) for each in value)
         value = told[0] if len(told) == 1 else told
-    return hashlib.sha256(json.dumps(value, sort_keys=True, default=str).encode()).hexdigest()[:16]
+    return hashlib.sha256(json.dumps(value, sort_keys=True, default=str).encode()).hexdigest()[:12]
 
 
 def _by_key(document: Any) -> tuple[Keys, list[str]]:
@@ -455,11 +465,14 @@ def _read_parquet(path: Path) -> tuple[Keys, list[str]]:
 def _read_tensors(path: Path) -> tuple[Keys, list[str]]:
     with safe_open(path, framework="pt") as file:
         tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a mapping
-        facts = {f"({key})": value for key, value in (file.metadata() or {}).items()}
-    structure = [f"{name}: {value.dtype} {tuple(value.shape)}" for name, value in tensors.items()]
+        stored = {
+            f"({key})": json.loads(value) if key == "assay" else value for key, value in (file.metadata() or {}).items()
+        }
+    facts, structure = _by_key(stored)
+    facts["(shapes)"] = {name: f"{value.dtype} {tuple(value.shape)}" for name, value in tensors.items()}
     flat = {name: value.contiguous().view(-1).view(torch.uint8).numpy() for name, value in tensors.items()}
-    digests = {name: hashlib.sha256(value.tobytes()).hexdigest() for name, value in flat.items()}
-    return {"(tensors)": digests} | facts, [*structure, *facts]
+    facts["(tensors)"] = {name: hashlib.sha256(value.tobytes()).hexdigest() for name, value in flat.items()}
+    return facts, [*structure, *sorted({re.sub(r"\d+", "#", name) for name in tensors})]
 
 
 def _read_picture(path: Path) -> tuple[Keys, list[str]]:
@@ -492,8 +505,7 @@ def _pixels(frame: av.VideoFrame) -> bytes:
 
 
 def _read_text(path: Path) -> tuple[Keys, list[str]]:
-    lines = path.read_text(encoding="utf-8").splitlines()
-    return {"": "\n".join(line for line in lines if not CLOCKED_LINE.search(line))}, []
+    return {"": IGNORED_TEXT.sub("#", path.read_text(encoding="utf-8"))}, []
 
 
 def _read_bytes(path: Path) -> tuple[Keys, list[str]]:
@@ -521,6 +533,29 @@ _READERS: dict[str, Callable[[Path], tuple[Keys, list[str]]]] = {
 }
 
 
+def differences(recorded: dict[str, Any], found: dict[str, Any]) -> list[str]:
+    """A line for each file and key that one of two parts of documents has and the other has not, or has otherwise."""
+    lines = [f"{name}: was written, is not now" for name in recorded if name not in found]
+    lines += [f"{name}: is written now, was not" for name in found if name not in recorded]
+    for name in recorded.keys() & found.keys():
+        before, now = recorded[name], found[name]
+        lines += [f"{name}: {key or 'its content'} is gone" for key in before if key not in now]
+        lines += [f"{name}: {key or 'its content'} is new" for key in now if key not in before]
+        if isinstance(before, dict):
+            differ = (key for key in before.keys() & now.keys() if before[key] != now[key])
+            lines += [f"{name}: {key or 'its content'} differs" for key in differ]
+    return sorted(lines)
+
+
+def written(document: dict[str, Any]) -> str:
+    """The document as JSON, a line a file."""
+    parts = []
+    for part, entries in document.items():
+        lines = (f"  {json.dumps(name)}: {json.dumps(entry, sort_keys=True)}" for name, entry in entries.items())
+        parts.append(f" {json.dumps(part)}: {{\n" + ",\n".join(lines) + "\n }")
+    return "{\n" + ",\n".join(parts) + "\n}\n"
+
+
 def main(arguments: list[str]) -> None:
     """See the module's text."""
     out = Path(arguments[0]).resolve()
@@ -528,7 +563,7 @@ def main(arguments: list[str]) -> None:
         os.environ["ASSAY_HOME"] = str(Path(scratch) / "home")
         made = Path(arguments[1]).resolve() if len(arguments) > 1 else Path(scratch) / "made"
         make_everything(made)
-        out.write_text(json.dumps(describe(made), indent=1, sort_keys=True) + "\n", encoding="utf-8")
+        out.write_text(written(describe(made)), encoding="utf-8")
 
 
 if __name__ == "__main__":

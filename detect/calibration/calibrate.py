@@ -17,19 +17,19 @@ from scipy.special import expit, logit
 from detect.calibration.card import write_card_sections
 from detect.calibration.config import CalibrateConfig, LikelihoodMethod, ProbabilityMethod
 from detect.calibration.cross import FitSamples, Folds, left_out_llrs, left_out_odds, make_folds
-from detect.calibration.curves import CalibrationData, draw_calibration
+from detect.calibration.curves import CalibrationData, plot_calibration
 from detect.calibration.domain import Domain, clip_facts, find_domain, write_domain
 from detect.calibration.evaluation_section import aggregate_of, mark_of
 from detect.calibration.files import CALIBRATION_NAME, PICTURE_NAME, beside
 from detect.calibration.fit import fit_probability, person_weights
 from detect.calibration.likelihood import fit_likelihood, probability_metrics, ratio_metrics, supports
 from detect.calibration.maps import Calibration, Population, write_calibration
-from detect.calibration.quality import Told, people_of, quality_of
+from detect.calibration.quality import HeldOutOdds, people_of, quality_of
 from detect.config import AggregateConfig, EvaluateConfig
 from detect.data.crops import dataset_digest
 from detect.models.external.settings import parse_reference
-from detect.models.training_record import clip_mark, person_mark, read_learned
-from detect.scoring.dataset import Judged, judge
+from detect.models.training_record import clip_mark, person_mark, read_training_record
+from detect.scoring.dataset import DatasetScores, score_dataset
 from detect.scoring.samples import ScoredClip, clip_samples
 from shared.bootstrap import BootstrapSettings
 from shared.dataset import DatasetFolder
@@ -64,7 +64,7 @@ class Fitted:
     """A calibration, and what clips were told by fits that had not seen their people."""
 
     calibration: Calibration
-    told: Told
+    told: HeldOutOdds
 
 
 def calibrate_detector(
@@ -94,9 +94,9 @@ def calibrate_detector(
     beside(detector, CALIBRATION_NAME)  # a detector that is not there is said before anything is scored
     folder = DatasetFolder.open(dataset)
     records = calibration_records(folder, split)
-    shared = refuse_learned(folder, records, detector, split)
+    shared = refuse_trained_on(folder, records, detector, split)
     _refuse_few(records, config)
-    judged = judge(detector, folder, records, scoring)
+    judged = score_dataset(detector, folder, records, scoring)
     aggregate, mark = aggregate_of(judged, scoring), mark_of(detector, judged)
     digest = dataset_digest(folder)
     population = population_of(judged.clips, config, dataset=folder.name, manifest_sha256=digest, split=split)
@@ -128,7 +128,7 @@ def calibration_records(folder: DatasetFolder, split: str) -> list[ClipRecord]:
     return records
 
 
-def refuse_learned(folder: DatasetFolder, records: Sequence[ClipRecord], detector: str | Path, split: str) -> int:
+def refuse_trained_on(folder: DatasetFolder, records: Sequence[ClipRecord], detector: str | Path, split: str) -> int:
     """Refuses clips and people that the detector's weights have learned from; of another maker's that is not known.
 
     The list in the detector folder holds the train and the val clips of its training, so the val split of that very
@@ -143,7 +143,7 @@ def refuse_learned(folder: DatasetFolder, records: Sequence[ClipRecord], detecto
     """
     if parse_reference(detector) is not None:
         return 0
-    learned = read_learned(Path(detector))
+    learned = read_training_record(Path(detector))
     marks = learned.clips
     seen = [record for record in records if clip_mark(record) in marks]
     of_train = [record for record in folder.records(split="train") if clip_mark(record) in marks]
@@ -251,7 +251,7 @@ def fit_calibration(
     folds = make_folds(records, samples.labels, config.seed)
     method, chances = _best_probability(samples, folds, config)
     ratio, llrs = _best_ratio(samples, folds, config)
-    told = Told(samples.labels, chances, llrs, samples.people, folds.clusters, config.prior)
+    told = HeldOutOdds(samples.labels, chances, llrs, samples.people, folds.clusters, config.prior)
     labels, logits, people = samples.labels, samples.logits, samples.people
     calibration = Calibration(
         weights_sha256=mark,
@@ -290,7 +290,7 @@ def _best_ratio(samples: FitSamples, folds: Folds, config: CalibrateConfig) -> t
     return best, llrs[best]
 
 
-def _write(detector: str | Path, fitted: Fitted, domain: Domain, judged: Judged) -> CalibrationResult:
+def _write(detector: str | Path, fitted: Fitted, domain: Domain, judged: DatasetScores) -> CalibrationResult:
     """Writes all files; the calibration last, so that an older one never stands beside a newer domain."""
     calibration = fitted.calibration
     path = beside(detector, CALIBRATION_NAME)
@@ -299,7 +299,7 @@ def _write(detector: str | Path, fitted: Fitted, domain: Domain, judged: Judged)
         f"Reliability, Tippett and PAV: people left out of the fit, in {calibration.left_out}"
     )
     logits = clip_samples(judged.clips).logits
-    picture = draw_calibration(CalibrationData(fitted.told, logits, calibration, title))
+    picture = plot_calibration(CalibrationData(fitted.told, logits, calibration, title))
     path.unlink(missing_ok=True)
     files = [write_domain(detector, domain), beside(detector, PICTURE_NAME)]
     write_bytes(files[1], picture)

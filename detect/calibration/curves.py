@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from detect.calibration.fit import person_weights
 from detect.calibration.likelihood import bins_for, cllr, cllr_min, pav_llrs, weighted_ece
 from detect.calibration.maps import Calibration
-from detect.calibration.quality import Told
+from detect.calibration.quality import HeldOutOdds
 from detect.metrics.classification import check_samples, equal_mass_bins
 from shared.plots import FAINT, FAKE_COLOR, INK, REAL_COLOR, STYLE
 
@@ -29,7 +29,7 @@ class CalibrationData:
         title: one or two lines.
     """
 
-    told: Told
+    told: HeldOutOdds
     logits: np.ndarray
     calibration: Calibration
     title: str
@@ -50,7 +50,7 @@ class CalibrationData:
         return person_weights(self.told.labels, self.told.people)
 
 
-def draw_calibration(data: CalibrationData) -> bytes:
+def plot_calibration(data: CalibrationData) -> bytes:
     """The picture as PNG bytes.
 
     Raises:
@@ -61,14 +61,14 @@ def draw_calibration(data: CalibrationData) -> bytes:
         figure = Figure(figsize=(10.0, 7.6), dpi=130, layout="constrained")
         axes = figure.subplots(2, 2).ravel()
         figure.suptitle(data.title, x=0.01, ha="left", fontsize=10, fontweight="bold", color=INK)
-        for draw, axis in zip((draw_reliability, draw_tippett, draw_pav, draw_map), axes, strict=True):
+        for draw, axis in zip((plot_reliability, plot_tippett, plot_pav, plot_map), axes, strict=True):
             draw(axis, data)
         buffer = io.BytesIO()
         figure.savefig(buffer, format="png", metadata={"Software": None})
     return buffer.getvalue()
 
 
-def draw_reliability(axis: Axes, data: CalibrationData) -> None:
+def plot_reliability(axis: Axes, data: CalibrationData) -> None:
     """Share of fakes over mean probability, in bins of about ten clips, the classes weighed as the prior says."""
     prior, probabilities = data.told.prior, data.told.probabilities
     mass = data.weights * np.where(data.labels, 2 * prior, 2 * (1 - prior))
@@ -86,7 +86,7 @@ def draw_reliability(axis: Axes, data: CalibrationData) -> None:
     axis.legend(loc="upper left")
 
 
-def draw_tippett(axis: Axes, data: CalibrationData) -> None:
+def plot_tippett(axis: Axes, data: CalibrationData) -> None:
     """For each llr, the share of fake and of real clips that reach it; what misleads is past 0 on the wrong side."""
     bounds = data.calibration.likelihood
     span = np.array([min(bounds.lower_bound, data.llrs.min()) - 0.3, max(bounds.upper_bound, data.llrs.max()) + 0.3])
@@ -104,7 +104,7 @@ def draw_tippett(axis: Axes, data: CalibrationData) -> None:
     axis.legend(loc="lower left")
 
 
-def draw_pav(axis: Axes, data: CalibrationData) -> None:
+def plot_pav(axis: Axes, data: CalibrationData) -> None:
     """The llrs after pool-adjacent-violators over those before; on the diagonal they are calibrated."""
     best = pav_llrs(data.labels, data.llrs, data.weights)
     known = np.isfinite(best)
@@ -123,7 +123,7 @@ def draw_pav(axis: Axes, data: CalibrationData) -> None:
     axis.legend(loc="upper left")
 
 
-def draw_map(axis: Axes, data: CalibrationData) -> None:
+def plot_map(axis: Axes, data: CalibrationData) -> None:
     """The bounded llr of each score with its interval, the bounds dashed, the clips below."""
     ratio = data.calibration.likelihood
     x = np.linspace(data.logits.min(), data.logits.max(), 300)

@@ -10,16 +10,16 @@ from typing import Literal
 
 import numpy as np
 
-from detect.calibration.curves import CalibrationData, draw_calibration
+from detect.calibration.curves import CalibrationData, plot_calibration
 from detect.calibration.domain import Domain, FileFacts, clip_facts, domain_note, read_domain
 from detect.calibration.files import detector_mark
 from detect.calibration.maps import Calibration, Population, misfit, read_calibration
-from detect.calibration.quality import Told, people_of, quality_of
+from detect.calibration.quality import HeldOutOdds, people_of, quality_of
 from detect.config import AggregateConfig, EvaluateConfig
 from detect.data.crops import dataset_digest
 from detect.models.external.settings import parse_reference
 from detect.scoring.aggregate import resolved
-from detect.scoring.dataset import Judged
+from detect.scoring.dataset import DatasetScores
 from detect.scoring.samples import ScoredClip, clip_samples
 from shared.bootstrap import BootstrapSettings
 from shared.dataset import DatasetFolder
@@ -90,7 +90,9 @@ class Calibrated:
     notes: tuple[str, ...] = ()
 
 
-def calibrated(detector: str | Path, judged: Judged, folder: DatasetFolder, config: EvaluateConfig) -> Calibrated:
+def calibrated(
+    detector: str | Path, judged: DatasetScores, folder: DatasetFolder, config: EvaluateConfig
+) -> Calibrated:
     """What a detector's own calibration makes of the clips that it judged.
 
     Args:
@@ -130,13 +132,13 @@ def in_sample(fitted_on: Population, manifest_sha256: str, split: str) -> tuple[
     return (_AMONG,) if "all" in (fitted_on.split, split) else ()
 
 
-def mark_of(detector: str | Path, judged: Judged) -> str:
+def mark_of(detector: str | Path, judged: DatasetScores) -> str:
     """What a calibration of this detector belongs to."""
     known = judged.detector
     return detector_mark(parse_reference(detector), known.get("weights_sha256") or known["sha256"])
 
 
-def aggregate_of(judged: Judged, config: EvaluateConfig) -> AggregateConfig | None:
+def aggregate_of(judged: DatasetScores, config: EvaluateConfig) -> AggregateConfig | None:
     """How the clips' scores were made; None for a detector that judges whole clips."""
     return None if judged.predictor is None else resolved(config.aggregate, judged.predictor.facts.aggregate)
 
@@ -172,7 +174,7 @@ def calibration_section(
         Measures over all clips and by manipulation; none of them where a class is missing.
     """
     bootstrap = bootstrap or BootstrapSettings()
-    told, manipulations = told_of(clips, calibration, bootstrap)
+    told, manipulations = held_out_odds(clips, calibration, bootstrap)
     ratio = calibration.likelihood
     return CalibrationSection(
         fitted_on=str(calibration.population),
@@ -187,14 +189,14 @@ def calibration_section(
     )
 
 
-def told_of(
+def held_out_odds(
     clips: Sequence[ScoredClip], calibration: Calibration, bootstrap: BootstrapSettings
-) -> tuple[Told, np.ndarray]:
+) -> tuple[HeldOutOdds, np.ndarray]:
     """What a calibration says of the clips that have a score, and the (N,) names of their manipulations."""
     samples = clip_samples(clips)
     records = [clips[place].record for place in samples.clips]
     clusters = clip_clusters([clip.record for clip in clips], bootstrap.cluster_by)
-    told = Told(
+    told = HeldOutOdds(
         labels=samples.labels,
         probabilities=calibration.probabilities(samples.logits),
         llrs=calibration.likelihood.llr(samples.logits),
@@ -211,10 +213,10 @@ def picture_of(clips: Sequence[ScoredClip], calibration: Calibration, dataset: s
     Raises:
         ValueError: one class only.
     """
-    told, _ = told_of(clips, calibration, BootstrapSettings())
+    told, _ = held_out_odds(clips, calibration, BootstrapSettings())
     logits = clip_samples(clips).logits
     title = f"Calibrated scores on {dataset}, by a calibration fitted on {calibration.population}"
-    return draw_calibration(CalibrationData(told, logits, calibration, title))
+    return plot_calibration(CalibrationData(told, logits, calibration, title))
 
 
 def _worth(calibration: Calibration, logit: float) -> dict[str, float]:
@@ -226,7 +228,7 @@ def _worth(calibration: Calibration, logit: float) -> dict[str, float]:
 
 
 def _parts(
-    told: Told, manipulations: np.ndarray, known: frozenset[str], bootstrap: BootstrapSettings
+    told: HeldOutOdds, manipulations: np.ndarray, known: frozenset[str], bootstrap: BootstrapSettings
 ) -> tuple[CalibrationPart, ...]:
     names = sorted({str(name) for name in manipulations if name})
     groups: list[tuple[Literal["known", "new", "manipulation"], str, list[str]]] = [

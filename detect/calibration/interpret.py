@@ -24,7 +24,7 @@ _NAMED = 6
 
 
 @dataclass(frozen=True)
-class Worth:
+class Interpretation:
     """What a score is worth.
 
     Attributes:
@@ -39,7 +39,9 @@ class Worth:
     domain: str = ""
 
 
-def worth_of(detector: str | Path, predictor: Predictor, score: float | None, facts: FileFacts, finder: str) -> Worth:
+def interpret(
+    detector: str | Path, predictor: Predictor, score: float | None, facts: FileFacts, finder: str
+) -> Interpretation:
     """What the score of one file is worth.
 
     Args:
@@ -53,7 +55,9 @@ def worth_of(detector: str | Path, predictor: Predictor, score: float | None, fa
         CheckpointError: the calibration or the validated domain is damaged.
     """
     if score is None:
-        return Worth(None, "Nothing was scored, so nothing can be said about a probability or a likelihood ratio.")
+        return Interpretation(
+            None, "Nothing was scored, so nothing can be said about a probability or a likelihood ratio."
+        )
     mark = detector_mark(parse_reference(detector), predictor.digest)
     domain, calibration = read_domain(detector, mark), read_calibration(detector)
     # A domain that knows its finder has said so among its facts.
@@ -61,13 +65,13 @@ def worth_of(detector: str | Path, predictor: Predictor, score: float | None, fa
     outside = () if domain is None else (*domain.outside(facts), *other)
     told = "" if domain is None else str(domain)
     if calibration is None:
-        return Worth(None, NOT_CALIBRATED, outside, told)
+        return Interpretation(None, NOT_CALIBRATED, outside, told)
     differs = misfit(calibration, mark, predictor.facts.aggregate, finder)
     if differs:
-        return Worth(None, f"{differs} It is not used.", outside, told)
+        return Interpretation(None, f"{differs} It is not used.", outside, told)
     holds = domain is not None and not outside
     note = "" if domain else "The detector does not say on what kind of file its calibration holds."
-    return Worth(calibrated_score(calibration, score, holds=holds), note, outside, told)
+    return Interpretation(calibrated_score(calibration, score, holds=holds), note, outside, told)
 
 
 def calibrated_score(calibration: Calibration, score: float, *, holds: bool) -> CalibratedScore:
@@ -131,7 +135,7 @@ def ratio_sentence(score: CalibratedScore) -> str:
     )
 
 
-def hedge(verdict: Verdict, reason: str, score: CalibratedScore | None) -> tuple[Verdict, str]:
+def qualify(verdict: Verdict, reason: str, score: CalibratedScore | None) -> tuple[Verdict, str]:
     """A verdict with its likelihood ratio; "inconclusive" where the ratio does not speak for the same side."""
     if score is None or not score.holds:
         return verdict, reason

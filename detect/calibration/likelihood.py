@@ -20,7 +20,7 @@ from detect.calibration.config import LikelihoodMethod
 from detect.calibration.fit import person_weights
 from detect.calibration.maps import Calibration, LikelihoodMap
 from detect.metrics.classification import check_samples, equal_mass_bins, has_both_classes, log_losses
-from shared.bootstrap import draw_clusters
+from shared.bootstrap import sample_clusters
 
 MOST_BINS = 15
 
@@ -291,7 +291,7 @@ def _band(
     """(G,) 2.5th and 97.5th percentiles over draws of people; None where too few draws hold both classes."""
     if not replicates:
         return None
-    draws = draw_clusters(int(people.max()) + 1, replicates, np.random.default_rng(seed)).astype(int)
+    draws = sample_clusters(int(people.max()) + 1, replicates, np.random.default_rng(seed)).astype(int)
     curves = [curve for times in draws if (curve := _redrawn(labels, logits, people, method, grid, times)) is not None]
     if len(curves) < max(2, replicates // 2):
         return None

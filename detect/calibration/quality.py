@@ -20,7 +20,7 @@ from detect.calibration.config import CountBy
 from detect.calibration.fit import person_weights
 from detect.calibration.likelihood import bins_for, probability_metrics, ratio_metrics
 from detect.metrics.classification import check_samples, equal_mass_bins, has_both_classes, log_losses
-from shared.bootstrap import BootstrapSettings, draw_clusters
+from shared.bootstrap import BootstrapSettings, sample_clusters
 from shared.dataset.splits import clip_clusters
 from shared.results.scores import Evaluation
 from shared.types import ClipRecord
@@ -35,7 +35,7 @@ _CHUNK_ELEMENTS = 1_000_000
 
 
 @dataclass(frozen=True, eq=False)
-class Told:
+class HeldOutOdds:
     """Clips, and what a calibration says of them.
 
     Attributes:
@@ -54,13 +54,13 @@ class Told:
     clusters: np.ndarray
     prior: float
 
-    def part(self, chosen: np.ndarray) -> Told:
+    def part(self, chosen: np.ndarray) -> HeldOutOdds:
         """The clips at which ``chosen``, (N,) bool, is true."""
         arrays = (self.labels, self.probabilities, self.llrs, self.people, self.clusters)
-        return Told(*(each[chosen] for each in arrays), prior=self.prior)
+        return HeldOutOdds(*(each[chosen] for each in arrays), prior=self.prior)
 
 
-def quality_of(told: Told, bootstrap: BootstrapSettings | None = None) -> tuple[Evaluation, ...]:
+def quality_of(told: HeldOutOdds, bootstrap: BootstrapSettings | None = None) -> tuple[Evaluation, ...]:
     """Every measure of :data:`QUALITY` at clip level; empty for one class.
 
     Returns:
@@ -95,16 +95,16 @@ def quality_of(told: Told, bootstrap: BootstrapSettings | None = None) -> tuple[
 
 
 def _intervals(
-    told: Told, weights: np.ndarray, values: Mapping[str, float], bootstrap: BootstrapSettings
+    told: HeldOutOdds, weights: np.ndarray, values: Mapping[str, float], bootstrap: BootstrapSettings
 ) -> dict[str, tuple[float, float]]:
     """Percentile intervals by name; empty when a class has fewer than two clusters."""
     names, clusters = np.unique(told.clusters, return_inverse=True)
     if min(np.unique(clusters[told.labels == truth]).size for truth in (False, True)) < 2:
         return {}
-    times = draw_clusters(names.size, bootstrap.replicates, np.random.default_rng(bootstrap.seed))
+    times = sample_clusters(names.size, bootstrap.replicates, np.random.default_rng(bootstrap.seed))
     rows = max(1, _CHUNK_ELEMENTS // clusters.size)
     parts = [
-        drawn_quality(told, weights * times[first : first + rows][:, clusters])
+        resampled_quality(told, weights * times[first : first + rows][:, clusters])
         for first in range(0, times.shape[0], rows)
     ]
     drawn = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
@@ -116,7 +116,7 @@ def _intervals(
     return bounds
 
 
-def drawn_quality(told: Told, weights: np.ndarray) -> dict[str, np.ndarray]:
+def resampled_quality(told: HeldOutOdds, weights: np.ndarray) -> dict[str, np.ndarray]:
     """(R,) values of every measure for each row of clip weights, (R, N); NaN where a row holds one class only."""
     fake, real = (_shares(weights * mask) for mask in (told.labels, ~told.labels))
     even = 0.5 * fake + 0.5 * real
@@ -144,7 +144,7 @@ def _shares(weights: np.ndarray) -> np.ndarray:
         return weights / weights.sum(axis=1, keepdims=True)
 
 
-def _cllr_min(told: Told, weights: np.ndarray) -> np.ndarray:
+def _cllr_min(told: HeldOutOdds, weights: np.ndarray) -> np.ndarray:
     """(R,) Cllr after PAV. Clips with one llr are one step; a step of one class alone costs nothing."""
     order = np.argsort(told.llrs, kind="stable")
     starts = np.flatnonzero(np.diff(told.llrs[order], prepend=-np.inf))

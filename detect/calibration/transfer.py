@@ -13,7 +13,7 @@ from detect.models.external.settings import parse_reference
 from shared.storage import sha256_file
 
 
-def carry_calibration(detector: Path, onnx: Path) -> tuple[Path, ...]:
+def transfer_calibration(detector: Path, onnx: Path) -> tuple[Path, ...]:
     """Writes the calibration and the validated domain of ``detector`` beside ``onnx``, an export of it.
 
     What lies there of an earlier export goes away first, also where there is nothing to carry.

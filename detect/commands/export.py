@@ -48,9 +48,9 @@ def export(
     console.print(f"logits differ from the detector's by at most {done.largest_difference:.1e}")
     reference = f"onnx:{out}" if done.opset else out
     if done.opset is not None:
-        from detect.calibration.transfer import carry_calibration
+        from detect.calibration.transfer import transfer_calibration
 
-        for file in carry_calibration(detector, out):
+        for file in transfer_calibration(detector, out):
             console.print(f"written: {file}")
     console.print(f"use it: assay detect evaluate {reference} SET")
     console.result(plain(done))

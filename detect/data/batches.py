@@ -15,7 +15,7 @@ import numpy as np
 
 from detect.config import AugmentConfig
 from detect.data.augment import augment_with_mask
-from detect.data.pairs import Example, PairSource
+from detect.data.pairs import PairSource, TrainingFace
 from shared.errors import ConfigError
 
 
@@ -51,7 +51,7 @@ class Mixture:
         if len(self.sources) != len(self.shares) or not self.sources or min(self.shares) <= 0:
             raise ConfigError("a mixture needs sources with positive shares", hint="this is a defect; please report it")
 
-    def draw(self, rng: np.random.Generator) -> tuple[Example, Example]:
+    def draw(self, rng: np.random.Generator) -> tuple[TrainingFace, TrainingFace]:
         """A fake and a real face of one of the sources."""
         shares = np.array(self.shares, np.float64)
         which = int(rng.choice(len(self.sources), p=shares / shares.sum())) if len(self.sources) > 1 else 0
@@ -121,27 +121,27 @@ def need_whole_pairs(batch: int, processes: int) -> None:
         )
 
 
-def _pair(mixture: Mixture, rng: np.random.Generator, config: AugmentConfig) -> list[Example]:
+def _pair(mixture: Mixture, rng: np.random.Generator, config: AugmentConfig) -> list[TrainingFace]:
     pair = mixture.draw(rng)
     alike = rng.random() < 0.5
     seeds = rng.integers(0, 2**63, 2)
-    made: list[Example] = []
+    made: list[TrainingFace] = []
     for place, example in enumerate(pair):
         own_seed = seeds[0 if alike else place]
         made.append(_changed(example, int(own_seed), config))
     return made
 
 
-def _changed(example: Example, seed: int, config: AugmentConfig) -> Example:
+def _changed(example: TrainingFace, seed: int, config: AugmentConfig) -> TrainingFace:
     """The example after augmentation: the frames of a sequence go through one and the same."""
     if example.crop.ndim == 3:
         crop, mask = augment_with_mask(example.crop, example.mask, np.random.default_rng(seed), config)
-        return Example(crop, example.label, mask)
+        return TrainingFace(crop, example.label, mask)
     frames = [augment_with_mask(frame, None, np.random.default_rng(seed), config)[0] for frame in example.crop]
-    return Example(np.stack(frames), example.label, None)
+    return TrainingFace(np.stack(frames), example.label, None)
 
 
-def _stacked(step: int, examples: Sequence[Example]) -> Batch:
+def _stacked(step: int, examples: Sequence[TrainingFace]) -> Batch:
     labels = np.array([example.label for example in examples], np.float32)
     crops = np.stack([example.crop for example in examples])
     known = next((example.mask for example in examples if example.mask is not None), None)

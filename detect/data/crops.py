@@ -21,7 +21,7 @@ from pathlib import Path
 import numpy as np
 
 from detect.config import FaceConfig
-from detect.data.labels import LabelsByFrame, face_truth, labels_by_clip
+from detect.data.labels import LabelsByFrame, face_label, labels_by_clip
 from detect.data.pairs import FaceKey
 from shared.console import console
 from shared.dataset import DatasetFolder
@@ -358,7 +358,7 @@ def _load(folder: Path, record: ClipRecord, rows: LabelsByFrame) -> ClipFaces:
     faceset = Faceset.open(where)
     numbers: dict[Label | None, int] = {"fake": 1, "real": 0, None: -1}
     table = faceset.table.select(["frame", "box"]).to_pylist()
-    truth = [numbers[face_truth(record, rows, row["frame"], np.array(row["box"], np.float32))] for row in table]
+    truth = [numbers[face_label(record, rows, row["frame"], np.array(row["box"], np.float32))] for row in table]
     return ClipFaces(record, faceset, faceset.info.clips[0].frames_read, np.array(truth, np.int8))
 
 

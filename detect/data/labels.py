@@ -23,7 +23,7 @@ def labels_by_clip(labels: Sequence[FrameLabel]) -> dict[ClipId, dict[int, list[
     return {clip: dict(frames) for clip, frames in found.items()}
 
 
-def face_truth(record: ClipRecord, rows: LabelsByFrame, frame: int, box: np.ndarray) -> Label | None:
+def face_label(record: ClipRecord, rows: LabelsByFrame, frame: int, box: np.ndarray) -> Label | None:
     """The truth of the face in ``box`` (4,) of frame ``frame``; None where the labels do not say.
 
     Every face of a real clip is real. In a fake clip, a face takes the label of the row whose box overlaps it most

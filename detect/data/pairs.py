@@ -31,7 +31,7 @@ FaceKey = tuple[int, int]
 """Position of a clip, and of a face in it."""
 
 
-class Example(NamedTuple):
+class TrainingFace(NamedTuple):
     """One face to learn from; ``label`` is 1 for fake. See the module's convention."""
 
     crop: np.ndarray
@@ -42,8 +42,8 @@ class Example(NamedTuple):
 class Pair(NamedTuple):
     """A fake and a real face, drawn to be seen in one batch."""
 
-    fake: Example
-    real: Example
+    fake: TrainingFace
+    real: TrainingFace
 
 
 class PairSource(Protocol):
@@ -146,7 +146,7 @@ class ForgedPairs:
         fake, real = self._sampler.draw(rng)
         mask = None if self._mask is None else self._mask(fake)
         clean = None if mask is None else np.zeros_like(mask)
-        return Pair(Example(self._read(fake), 1, mask), Example(self._read(real), 0, clean))
+        return Pair(TrainingFace(self._read(fake), 1, mask), TrainingFace(self._read(real), 0, clean))
 
 
 class BlendedPairs:
@@ -171,7 +171,7 @@ class BlendedPairs:
         twin = self._faces.twin(face, rng) if rng.random() < self._twins else None
         made = self_blend(self._faces.crop(face), self._faces.landmarks(face), rng, self._config, copy=twin)
         mask = smaller(made.mask, self._mask_px)
-        return Pair(Example(made.fake, 1, mask), Example(made.real, 0, np.zeros_like(mask)))
+        return Pair(TrainingFace(made.fake, 1, mask), TrainingFace(made.real, 0, np.zeros_like(mask)))
 
 
 def partners_of(clips: Sequence[FramedClip]) -> dict[FaceKey, FaceKey]:

@@ -23,7 +23,7 @@ from typing import get_args
 import numpy as np
 
 from detect.config import Protocol
-from detect.models.training_record import Learned, clip_mark, person_mark
+from detect.models.training_record import TrainingRecord, clip_mark, person_mark
 from shared.dataset.splits import identity_groups
 from shared.errors import LeakError, ManifestError, UsageError
 from shared.registry import near_matches
@@ -201,7 +201,7 @@ def fold_commands(fold: Fold, by: str, dataset: str) -> tuple[str, str]:
     return shlex.join(train), shlex.join([*evaluate, "--only", f"{by}={fold.name}"])
 
 
-def asked(records: Sequence[ClipRecord], protocol: Protocol, learned: Learned) -> list[ClipRecord]:
+def asked(records: Sequence[ClipRecord], protocol: Protocol, learned: TrainingRecord) -> list[ClipRecord]:
     """The ``records`` that ``protocol`` is about, given what the detector ``learned`` from.
 
     Raises:
@@ -226,7 +226,7 @@ def asked(records: Sequence[ClipRecord], protocol: Protocol, learned: Learned) -
     return kept
 
 
-def by_protocol(records: Sequence[ClipRecord], learned: Learned) -> dict[Protocol, tuple[int, ...]]:
+def by_protocol(records: Sequence[ClipRecord], learned: TrainingRecord) -> dict[Protocol, tuple[int, ...]]:
     """Positions of the ``records`` that are new to the detector in the way of each protocol, where there is a fake.
 
     One evaluation of a whole test split thus tells what is known from what is new. "cross-set" is a matter of the set
@@ -243,7 +243,7 @@ def by_protocol(records: Sequence[ClipRecord], learned: Learned) -> dict[Protoco
     return {p: found[p] for p in ordered if any(records[n].label == "fake" for n in found[p])}
 
 
-def seen_in_training(records: Sequence[ClipRecord], learned: Learned) -> tuple[str, ...]:
+def seen_in_training(records: Sequence[ClipRecord], learned: TrainingRecord) -> tuple[str, ...]:
     """Notes on clips and people that the detector has learned from; empty when there are none."""
     clips = sum(clip_mark(record) in learned.clips for record in records)
     people = {person for record in records for person in record.identities}
@@ -346,7 +346,7 @@ def _need_two(found: Sequence[object], what: str) -> None:
         raise ManifestError(f"leaving one out needs two {what}, there are {len(found)}", hint="add clips of another")
 
 
-def _is_new(record: ClipRecord, protocol: Protocol, learned: Learned) -> bool:
+def _is_new(record: ClipRecord, protocol: Protocol, learned: TrainingRecord) -> bool:
     if protocol == "leave-manipulation-out":
         return record.label == "real" or record.id.manipulation not in learned.manipulations
     if protocol == "leave-identity-out":
@@ -354,7 +354,7 @@ def _is_new(record: ClipRecord, protocol: Protocol, learned: Learned) -> bool:
     return record.rendition not in learned.renditions
 
 
-def _is_usual(record: ClipRecord, learned: Learned) -> bool:
+def _is_usual(record: ClipRecord, learned: TrainingRecord) -> bool:
     """Whether clip and people are new, and how it was made and compressed is not."""
     made = record.id.manipulation
     new = clip_mark(record) not in learned.clips and _is_new(record, "leave-identity-out", learned)

@@ -16,7 +16,7 @@ import numpy as np
 
 from detect.config import SelfBlendConfig
 from detect.data.crops import ClipFaces
-from detect.data.pairs import BalancedSampler, Example, FaceKey, Pair
+from detect.data.pairs import BalancedSampler, FaceKey, Pair, TrainingFace
 from detect.data.real_faces import RealFaces
 from detect.data.selfblend import self_blend
 from detect.models.windows import window
@@ -87,8 +87,8 @@ class ForgedSequences:
             found.append(partner)
         return found
 
-    def _example(self, keys: Sequence[FaceKey], label: int) -> Example:
-        return Example(np.stack([self._read(key) for key in keys]), label, None)
+    def _example(self, keys: Sequence[FaceKey], label: int) -> TrainingFace:
+        return TrainingFace(np.stack([self._read(key) for key in keys]), label, None)
 
 
 class RealTracks:
@@ -172,7 +172,7 @@ class BlendedSequences:
             made = self_blend(crop, points.astype(np.float32), same, self._config, copy=copy)
             real.append(made.real)
             fake.append(made.fake)
-        return Pair(Example(np.stack(fake), 1, None), Example(np.stack(real), 0, None))
+        return Pair(TrainingFace(np.stack(fake), 1, None), TrainingFace(np.stack(real), 0, None))
 
     def _moving(self, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
         crops, landmarks = self._tracks.draw(rng, self._frames)

@@ -49,7 +49,7 @@ class CurveData:
     slices: Sequence[tuple[str, Evaluation]] = field(default_factory=tuple)
 
 
-def draw_curves(data: CurveData) -> bytes:
+def plot_curves(data: CurveData) -> bytes:
     """The picture as PNG bytes. Panels that need both classes say so when one is missing.
 
     Raises:

@@ -18,7 +18,7 @@ from detect.calibration.evaluation_section import calibrated
 from detect.config import EvaluateConfig
 from detect.data.crops import dataset_digest
 from detect.data.protocols import asked, by_protocol, only, parse_only, seen_in_training
-from detect.evaluation.curves import CurveData, draw_curves
+from detect.evaluation.curves import CurveData, plot_curves
 from detect.evaluation.error_card import error_card, measure_clips, measure_labels
 from detect.evaluation.localization_report import RegionReport, measure_regions
 from detect.evaluation.page import PAGE_NAME, render_page
@@ -26,8 +26,8 @@ from detect.evaluation.result import Counts, EvaluationResult, Part, Slice, coun
 from detect.metrics.bootstrap import BootstrapSettings, clip_clusters, evaluate_samples
 from detect.metrics.classification import MetricSettings
 from detect.models.external.reference import parse_reference
-from detect.models.training_record import Learned, read_learned
-from detect.scoring.dataset import Judged, judge
+from detect.models.training_record import TrainingRecord, read_training_record
+from detect.scoring.dataset import DatasetScores, score_dataset
 from detect.scoring.samples import Samples, ScoredClip, clip_samples, frame_samples, track_samples, write_scores
 from shared.dataset import DatasetFolder
 from shared.engine.tasks import Engine
@@ -89,7 +89,7 @@ def evaluate_detector(
         )
     out = check_target(out or default_target(detector, f"{folder.name}-{config.split}"))
     records = chosen_records(records, config, _learned(detector))
-    judged = judge(detector, folder, records, config, engine=engine)
+    judged = score_dataset(detector, folder, records, config, engine=engine)
     regions = measure_regions(folder, judged, config)
     worth = calibrated(detector, judged, folder, config)
     result = evaluate_clips(
@@ -108,7 +108,7 @@ def evaluate_detector(
     return result, write_evaluation(out, result, worth.clips, pictures=pictures)
 
 
-def _measured(folder: DatasetFolder, judged: Judged) -> Mapping[ClipId, Mapping[str, str]]:
+def _measured(folder: DatasetFolder, judged: DatasetScores) -> Mapping[ClipId, Mapping[str, str]]:
     """What the pictures say of the clips: from the faces that were judged, or by the set's labels without any."""
     if judged.faces:
         return measure_clips(judged.faces)
@@ -116,9 +116,9 @@ def _measured(folder: DatasetFolder, judged: Judged) -> Mapping[ClipId, Mapping[
     return measure_labels([label for label in folder.frame_labels() if label.clip in wanted])
 
 
-def _learned(detector: Path) -> Learned:
+def _learned(detector: Path) -> TrainingRecord:
     """What the detector says it learned from; another maker's says nothing."""
-    return Learned() if parse_reference(detector) is not None else read_learned(detector)
+    return TrainingRecord() if parse_reference(detector) is not None else read_training_record(detector)
 
 
 def default_target(detector: Path, name: str) -> Path:
@@ -139,7 +139,7 @@ def check_target(out: Path) -> Path:
     return out
 
 
-def chosen_records(records: Sequence[ClipRecord], config: EvaluateConfig, learned: Learned) -> list[ClipRecord]:
+def chosen_records(records: Sequence[ClipRecord], config: EvaluateConfig, learned: TrainingRecord) -> list[ClipRecord]:
     """The clips that ``config`` asks about: those its protocol allows, and of them the part that ``only`` wants.
 
     Raises:
@@ -159,7 +159,7 @@ def evaluate_clips(
     operating_point: tuple[float, str] = (0.0, "nothing: the score 0.5"),
     notes: Sequence[str] = (),
     measured: Mapping[ClipId, Mapping[str, str]] | None = None,
-    learned: Learned | None = None,
+    learned: TrainingRecord | None = None,
     regions: RegionReport | None = None,
 ) -> EvaluationResult:
     """Metrics of scored clips.
@@ -214,7 +214,7 @@ def evaluate_clips(
         notes=(*_notes(clips, clusters, config), *notes),
         protocols=tuple(
             slice_of("protocol", name, np.array(places))
-            for name, places in by_protocol([clip.record for clip in clips], learned or Learned()).items()
+            for name, places in by_protocol([clip.record for clip in clips], learned or TrainingRecord()).items()
         ),
         error_card=error_card(clips, clusters, metrics.threshold_logit, measured=measured, bootstrap=bootstrap),
         regions=regions,
@@ -245,7 +245,7 @@ def write_evaluation(
         threshold=float(np.log(result.threshold / (1 - result.threshold))),
         slices=[(part.name, e) for part in result.slices for e in part.evaluations if e.metric == "auc"],
     )
-    curves = draw_curves(data)
+    curves = plot_curves(data)
     extra = {name: png for name, png in (pictures or {}).items() if png is not None}
     page = render_page(
         result, clips, curves, has_sheet="regions.png" in extra, calibration_png=extra.get("calibration.png")

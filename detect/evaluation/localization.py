@@ -15,7 +15,7 @@ from torch.nn import functional as F
 
 from detect.data.crops import ClipFaces
 from detect.data.masks import MASK_PX, ForgedMasks
-from detect.metrics.bootstrap import BootstrapSettings, draw_clusters
+from detect.metrics.bootstrap import BootstrapSettings, sample_clusters
 from detect.models.predictor import Predictor
 from shared.bootstrap import mean_interval
 from shared.results.scores import Evaluation
@@ -27,7 +27,7 @@ DEFAULT_THRESHOLD = 0.5
 
 
 @dataclass(frozen=True, eq=False)
-class DrawnFaces:
+class RegionPredictions:
     """What was drawn on faces with a known region.
 
     Attributes:
@@ -63,7 +63,7 @@ class Localisation:
 
 
 @torch.inference_mode()
-def drawn_regions(predictor: Predictor, crops: np.ndarray, *, px: int = MASK_PX, batch: int = 32) -> np.ndarray:
+def predict_masks(predictor: Predictor, crops: np.ndarray, *, px: int = MASK_PX, batch: int = 32) -> np.ndarray:
     """(N, S, S, 3) uint8 RGB -> (N, ``px``, ``px``) float32 probabilities that a pixel was forged.
 
     Raises:
@@ -81,7 +81,9 @@ def drawn_regions(predictor: Predictor, crops: np.ndarray, *, px: int = MASK_PX,
     return np.concatenate(parts)
 
 
-def draw_faces(clips: Sequence[ClipFaces], masks: ForgedMasks, predictor: Predictor, *, batch: int = 32) -> DrawnFaces:
+def predict_regions(
+    clips: Sequence[ClipFaces], masks: ForgedMasks, predictor: Predictor, *, batch: int = 32
+) -> RegionPredictions:
     """Draws the region of every forged face with a mask and of every face of a real clip.
 
     Untouched faces of fake clips are left out: whether their pixels were touched by a re-encode is not the question.
@@ -95,12 +97,12 @@ def draw_faces(clips: Sequence[ClipFaces], masks: ForgedMasks, predictor: Predic
         chosen, truth = _known_faces(place, clip, masks)
         if not chosen:
             continue
-        drawn = drawn_regions(predictor, clip.crops()[chosen], batch=batch)
+        drawn = predict_masks(predictor, clip.crops()[chosen], batch=batch)
         histograms.append(pixel_histograms(drawn, truth))
         owners += [place] * len(chosen)
         rows += chosen
         fakes += [clip.record.label == "fake"] * len(chosen)
-    return DrawnFaces(
+    return RegionPredictions(
         np.concatenate(histograms), np.array(owners, np.int64), np.array(rows, np.int64), np.array(fakes, bool)
     )
 
@@ -138,7 +140,7 @@ def pooled_ap(counts: np.ndarray) -> np.ndarray:
         return (precision * falling[..., 1, :]).sum(-1) / right[..., -1]
 
 
-def choose_threshold(faces: DrawnFaces) -> float | None:
+def choose_threshold(faces: RegionPredictions) -> float | None:
     """The threshold k / 256 with the highest mean IoU over the fake faces, the middle one of equals; None without any.
 
     To be chosen on validation clips, never on those it is judged by.
@@ -152,7 +154,7 @@ def choose_threshold(faces: DrawnFaces) -> float | None:
 
 def localise(
     clips: Sequence[ClipFaces],
-    faces: DrawnFaces,
+    faces: RegionPredictions,
     clusters: np.ndarray,
     *,
     threshold: float = DEFAULT_THRESHOLD,
@@ -162,7 +164,7 @@ def localise(
 
     Args:
         clips: that ``faces`` were drawn on.
-        faces: see :func:`draw_faces`.
+        faces: see :func:`predict_regions`.
         clusters: (C,) cluster of each clip.
         threshold: probability from which a pixel counts as drawn; taken to the next lower 1/256.
         bootstrap: replicates, confidence and seed.
@@ -180,7 +182,7 @@ def localise(
 
 def _part(
     name: str | None,
-    faces: DrawnFaces,
+    faces: RegionPredictions,
     chosen: np.ndarray,
     clusters: np.ndarray,
     threshold: float,
@@ -211,7 +213,7 @@ def _pooled(histograms: np.ndarray, owners: np.ndarray, bootstrap: BootstrapSett
     np.add.at(sums, places, histograms)
     low = high = None
     if names.size >= 2:
-        weights = draw_clusters(names.size, bootstrap.replicates, np.random.default_rng(bootstrap.seed))
+        weights = sample_clusters(names.size, bootstrap.replicates, np.random.default_rng(bootstrap.seed))
         drawn = pooled_ap((weights @ sums.reshape(names.size, -1)).reshape(-1, 2, LEVELS))
         low, high = (float(bound) for bound in np.nanpercentile(drawn, bootstrap.tails))
     value = float(pooled_ap(sums.sum(axis=0)))

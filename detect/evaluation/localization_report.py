@@ -15,18 +15,18 @@ from detect.data.protocols import sample_evenly
 from detect.evaluation.localization import (
     DEFAULT_THRESHOLD,
     LEVELS,
-    DrawnFaces,
     Localisation,
+    RegionPredictions,
     choose_threshold,
-    draw_faces,
-    drawn_regions,
     face_ious,
     localise,
+    predict_masks,
+    predict_regions,
 )
 from detect.metrics.bootstrap import BootstrapSettings, clip_clusters
 from detect.models.predictor import Predictor
-from detect.models.training_record import Learned, clip_mark
-from detect.scoring.dataset import Judged, faces_of
+from detect.models.training_record import TrainingRecord, clip_mark
+from detect.scoring.dataset import DatasetScores, faces_of
 from shared.dataset import DatasetFolder
 
 CHOOSING_CLIPS = 60
@@ -61,7 +61,7 @@ class Regions:
     sheet: bytes
 
 
-def measure_regions(folder: DatasetFolder, judged: Judged, config: EvaluateConfig) -> Regions | None:
+def measure_regions(folder: DatasetFolder, judged: DatasetScores, config: EvaluateConfig) -> Regions | None:
     """Draws the regions of the judged clips and compares them with the masks that the compositor left.
 
     Returns:
@@ -75,7 +75,7 @@ def measure_regions(folder: DatasetFolder, judged: Judged, config: EvaluateConfi
     if predictor is None or not predictor.spec.has_mask or not any(c.record.masks for c in judged.faces):
         return None
     masks = ForgedMasks(folder, judged.faces)
-    drawn = draw_faces(judged.faces, masks, predictor, batch=config.batch)
+    drawn = predict_regions(judged.faces, masks, predictor, batch=config.batch)
     if not drawn.fake.any():
         return None
     threshold, chosen_on = _threshold(folder, predictor, judged.learned, config)
@@ -84,11 +84,11 @@ def measure_regions(folder: DatasetFolder, judged: Judged, config: EvaluateConfi
     bootstrap = BootstrapSettings(config.replicates, seed=config.seed, cluster_by=config.cluster_by)
     parts = localise(judged.faces, drawn, clusters, threshold=threshold, bootstrap=bootstrap)
     report = RegionReport(threshold, chosen_on, int(drawn.fake.sum()), parts)
-    return Regions(report, draw_sheet(judged.faces, masks, drawn, predictor, threshold))
+    return Regions(report, region_sheet(judged.faces, masks, drawn, predictor, threshold))
 
 
 def _threshold(
-    folder: DatasetFolder, predictor: Predictor, learned: Learned, config: EvaluateConfig
+    folder: DatasetFolder, predictor: Predictor, learned: TrainingRecord, config: EvaluateConfig
 ) -> tuple[float, str]:
     """The map's threshold, and what it was chosen on: never the clips that are judged by it, nor what is new in them.
 
@@ -105,14 +105,14 @@ def _threshold(
         return DEFAULT_THRESHOLD, "nothing: this set has no validation clips with masks that the detector was chosen by"
     records = sample_evenly(masked, CHOOSING_CLIPS, config.seed)
     clips, _ = faces_of(folder, records, predictor, config)
-    found = choose_threshold(draw_faces(clips, ForgedMasks(folder, clips), predictor, batch=config.batch))
+    found = choose_threshold(predict_regions(clips, ForgedMasks(folder, clips), predictor, batch=config.batch))
     if found is None:
         return DEFAULT_THRESHOLD, "nothing: no validation clip has a face with a mask"
     return found, f"{len(records)} validation clips of {folder.name}"
 
 
-def draw_sheet(
-    clips: Sequence[ClipFaces], masks: ForgedMasks, faces: DrawnFaces, predictor: Predictor, threshold: float
+def region_sheet(
+    clips: Sequence[ClipFaces], masks: ForgedMasks, faces: RegionPredictions, predictor: Predictor, threshold: float
 ) -> bytes:
     """PNG: for each manipulation its best, middle and worst drawn face by IoU, and two real faces with most drawn.
 
@@ -130,7 +130,7 @@ def draw_sheet(
     return png.tobytes()
 
 
-def chosen_faces(clips: Sequence[ClipFaces], faces: DrawnFaces, level: int) -> list[int]:
+def chosen_faces(clips: Sequence[ClipFaces], faces: RegionPredictions, level: int) -> list[int]:
     """Positions of the faces that the sheet shows: of each manipulation the best, the middle and the worst one.
 
     The manipulations that are drawn worst come first, and at most twelve rows are given, the last two of them the real
@@ -153,7 +153,7 @@ def chosen_faces(clips: Sequence[ClipFaces], faces: DrawnFaces, level: int) -> l
 def _sheet_row(
     clips: Sequence[ClipFaces],
     masks: ForgedMasks,
-    faces: DrawnFaces,
+    faces: RegionPredictions,
     predictor: Predictor,
     threshold: float,
     number: int,
@@ -163,7 +163,7 @@ def _sheet_row(
     clip = clips[place]
     assert clip.faceset is not None
     crop = clip.faceset.crop(row)
-    drawn = drawn_regions(predictor, crop[None])[0]
+    drawn = predict_masks(predictor, crop[None])[0]
     mask = masks.mask((place, row)) if faces.fake[number] else None
     truth = np.zeros((MASK_PX, MASK_PX), np.float32) if mask is None else mask
     small = cv2.resize(crop, (_TILE, _TILE), interpolation=cv2.INTER_AREA)

@@ -15,7 +15,7 @@ import numpy as np
 from detect.calibration.card import CALIBRATION_WORDS
 from detect.data.protocols import PROTOCOL_WORDS
 from detect.evaluation.error_card import Rate
-from detect.evaluation.plots import draw_error_card, draw_parts, draw_region_parts
+from detect.evaluation.plots import plot_error_card, plot_parts, plot_region_parts
 from detect.evaluation.result import EvaluationResult, Part, Slice
 from detect.scoring.samples import ScoredClip
 from shared.results.scores import Evaluation
@@ -48,9 +48,9 @@ def render_page(
     Args:
         result: what was found.
         clips: scored, for the spread of scores in each part.
-        curves_png: see :func:`detect.evaluation.curves.draw_curves`.
+        curves_png: see :func:`detect.evaluation.curves.plot_curves`.
         has_sheet: whether ``regions.png`` lies beside the page.
-        calibration_png: see :func:`detect.calibration.curves.draw_calibration`.
+        calibration_png: see :func:`detect.calibration.curves.plot_calibration`.
     """
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(TEMPLATES), autoescape=True, undefined=jinja2.StrictUndefined
@@ -69,9 +69,9 @@ def render_page(
         levels=_LEVELS,
         curves_png=curves_png,
         parts=[_part(result, by, clips) for by in ("manipulation", "rendition") if _of(result, by)],
-        protocols_png=draw_parts(result.protocols) if result.protocols else None,
-        card_png=draw_error_card(result.error_card) if len(result.error_card) > 1 else None,
-        regions_png=None if regions is None else draw_region_parts(regions.parts),
+        protocols_png=plot_parts(result.protocols) if result.protocols else None,
+        card_png=plot_error_card(result.error_card) if len(result.error_card) > 1 else None,
+        regions_png=None if regions is None else plot_region_parts(regions.parts),
         has_sheet=has_sheet,
         calibration_png=calibration_png,
         calibration_words=CALIBRATION_WORDS,
@@ -116,7 +116,7 @@ def _words(metric: str) -> str:
 def _part(result: EvaluationResult, by: Part, clips: Sequence[ScoredClip]) -> dict[str, object]:
     slices = sorted(_of(result, by), key=_area)
     logit = float(np.log(result.threshold / (1 - result.threshold)))
-    return {"by": by, "slices": slices, "png": draw_parts(slices, clips=clips, threshold_logit=logit)}
+    return {"by": by, "slices": slices, "png": plot_parts(slices, clips=clips, threshold_logit=logit)}
 
 
 def _of(result: EvaluationResult, by: Part) -> list[Slice]:

@@ -28,7 +28,7 @@ _MOST_ROWS = 120
 Bounds = tuple[float, float | None, float | None]
 
 
-def draw_parts(
+def plot_parts(
     parts: Sequence[Slice], *, clips: Sequence[ScoredClip] | None = None, threshold_logit: float = 0.0
 ) -> bytes:
     """PNG, a row a part: AUC, TPR at 1 % FPR and, with ``clips``, the scores of its fakes and of its real clips.
@@ -46,12 +46,12 @@ def draw_parts(
             axis.set(title=title, xlim=(-0.02, 1.02))
         axes[0].axvline(0.5, color=FAINT, linewidth=0.8, linestyle="--")
         if clips is not None:
-            _draw_scores(axes[2], parts, clips, threshold_logit)
+            _plot_scores(axes[2], parts, clips, threshold_logit)
         _name_rows(axes, [f"{_short(part.name)} ({part.counts.real} + {part.counts.fake})" for part in parts])
         return _png(figure)
 
 
-def draw_error_card(rows: Sequence[ErrorRow]) -> bytes:
+def plot_error_card(rows: Sequence[ErrorRow]) -> bytes:
     """PNG, a row a value of a factor: share of fakes missed and of real clips called fake, with intervals.
 
     Rows with few clips or people are hollow. The dashed line is the share among all clips.
@@ -78,7 +78,7 @@ def draw_error_card(rows: Sequence[ErrorRow]) -> bytes:
         return _png(figure)
 
 
-def draw_region_parts(parts: Sequence[Localisation]) -> bytes:
+def plot_region_parts(parts: Sequence[Localisation]) -> bytes:
     """PNG, a row a manipulation: mean IoU and pixel average precision with intervals."""
     parts = parts[:_MOST_ROWS]
     with mpl.rc_context(STYLE):
@@ -109,7 +109,7 @@ def _whiskers(axis: Axes, bounds: Sequence[Bounds | None], color: str, *, hollow
         axis.plot([value], [row], "o", color=color, markerfacecolor=face, markersize=4.5)
 
 
-def _draw_scores(axis: Axes, parts: Sequence[Slice], clips: Sequence[ScoredClip], threshold_logit: float) -> None:
+def _plot_scores(axis: Axes, parts: Sequence[Slice], clips: Sequence[ScoredClip], threshold_logit: float) -> None:
     for row, part in enumerate(parts):
         for label, color, shift in (("real", REAL_COLOR, -0.17), ("fake", FAKE_COLOR, 0.17)):
             _spread(axis, row + shift, _logits(part, clips, label), color)

@@ -20,12 +20,12 @@ import numpy as np
 
 import shared
 from detect.calibration.domain import file_facts
-from detect.calibration.interpret import Worth, hedge, worth_of
+from detect.calibration.interpret import Interpretation, interpret, qualify
 from detect.config import AggregateConfig, ScoreConfig
 from detect.inspection.evidence.container import container_evidence
 from detect.inspection.evidence.provenance import provenance_evidence
 from detect.inspection.exhibits import sample_faces
-from detect.inspection.report import draw_timeline, write_html, write_json
+from detect.inspection.report import plot_timeline, write_html, write_json
 from detect.models.predictor import Predictor
 from detect.scoring.aggregate import aggregate_clip, resolved
 from detect.scoring.video import VideoScores, score_video, write_frame_scores
@@ -88,7 +88,7 @@ def inspect_file(
     finder = make_finder(_finder_name(config, predictor))
     scores = score_video(path, predictor, finder, ScoreConfig())
     facts = file_facts(info, path.stat().st_size, scores.frames, finder=finder.name)
-    worth = worth_of(detector, predictor, scores.clip.logit, facts, finder.name)
+    worth = interpret(detector, predictor, scores.clip.logit, facts, finder.name)
     report = _report(path, intake, info, evidence, scores, predictor, finder, config, worth)
     with replacing_folder(out) as draft:
         _write_case(draft, path, info, report, scores, predictor, finder, config)
@@ -216,13 +216,13 @@ def _report(
     predictor: Predictor,
     finder: FaceFinder,
     config: InspectConfig,
-    worth: Worth,
+    worth: Interpretation,
 ) -> ForensicReport:
     clip = _worthy(scores.clip, worth)
     threshold, threshold_from = predictor.operating_point
     aggregate = resolved(None, predictor.facts.aggregate)
     interval = block_interval(scores.frames, aggregate, block_seconds=config.block_seconds, seed=config.seed)
-    verdict, reason = hedge(*decide(clip.logit, interval, threshold, _problems(worth)), worth.calibrated)
+    verdict, reason = qualify(*decide(clip.logit, interval, threshold, _problems(worth)), worth.calibrated)
     analysed = (
         f"{scores.facts.frames_searched} of {clip.frames_read} frames were searched for faces and "
         f"{clip.frames_scored} were scored",
@@ -288,14 +288,14 @@ def _limits(clip: ClipScore) -> tuple[str, ...]:
     )
 
 
-def _worthy(clip: ClipScore, worth: Worth) -> ClipScore:
+def _worthy(clip: ClipScore, worth: Interpretation) -> ClipScore:
     """The clip's score with probability and llr where they hold."""
     if worth.calibrated is None or not worth.calibrated.holds:
         return clip
     return dataclasses.replace(clip, probability=worth.calibrated.probability, llr=worth.calibrated.llr)
 
 
-def _problems(worth: Worth) -> tuple[str, ...]:
+def _problems(worth: Interpretation) -> tuple[str, ...]:
     """Why a score cannot be relied on: the file is of another kind than those that the threshold was validated on."""
     if not worth.outside:
         return ()
@@ -317,7 +317,7 @@ def _write_case(
     exhibits = sample_faces(path, scores.frames, predictor, finder, count=config.faces_shown)
     timeline = None
     if scores.frames:
-        timeline = draw_timeline(
+        timeline = plot_timeline(
             scores.frames,
             threshold=threshold,
             duration_seconds=info.duration_seconds or scores.frames[-1].seconds,

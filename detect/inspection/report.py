@@ -81,7 +81,7 @@ def write_html(
     write_text(path, page)
 
 
-def draw_timeline(
+def plot_timeline(
     scores: Sequence[FrameScore], *, threshold: float, duration_seconds: float, gaps: Sequence[tuple[float, float]]
 ) -> bytes:
     """Raw logit over time as PNG bytes, one line a track, grey where no face was found, the threshold dashed."""

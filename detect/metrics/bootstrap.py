@@ -22,16 +22,16 @@ from detect.metrics.classification import (
     has_both_classes,
     log_losses,
 )
-from shared.bootstrap import BootstrapSettings, draw_clusters
+from shared.bootstrap import BootstrapSettings, sample_clusters
 from shared.dataset.splits import clip_clusters
 from shared.results.scores import Evaluation, Level
 
 __all__ = [
     "BootstrapSettings",
     "clip_clusters",
-    "draw_clusters",
     "evaluate_samples",
     "intervals",
+    "sample_clusters",
     "weighted_metrics",
 ]
 
@@ -105,7 +105,7 @@ def intervals(
     names, clusters = np.unique(np.asarray(clusters), return_inverse=True)
     if not has_both_classes(labels) or min(np.unique(clusters[labels]).size, np.unique(clusters[~labels]).size) < 2:
         return {}
-    weights = draw_clusters(names.size, bootstrap.replicates, np.random.default_rng(bootstrap.seed))
+    weights = sample_clusters(names.size, bootstrap.replicates, np.random.default_rng(bootstrap.seed))
     drawn = weighted_metrics(labels, logits, clusters, weights, metrics)
     bounds = {}
     for name, values in drawn.items():

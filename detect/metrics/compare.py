@@ -15,7 +15,7 @@ import msgspec
 import numpy as np
 from scipy.stats import norm, rankdata
 
-from detect.metrics.bootstrap import BootstrapSettings, draw_clusters, weighted_metrics
+from detect.metrics.bootstrap import BootstrapSettings, sample_clusters, weighted_metrics
 from detect.metrics.classification import MetricSettings, all_metrics, check_samples, has_both_classes
 from shared.errors import ManifestError, UsageError
 from shared.storage import write_text
@@ -165,7 +165,7 @@ def compare_scores(
     names, places = np.unique(np.asarray(clusters), return_inverse=True)
     drawn: dict[str, np.ndarray] = {}
     if has_both_classes(labels) and min(np.unique(places[labels]).size, np.unique(places[~labels]).size) >= 2:
-        weights = draw_clusters(names.size, bootstrap.replicates, np.random.default_rng(bootstrap.seed))
+        weights = sample_clusters(names.size, bootstrap.replicates, np.random.default_rng(bootstrap.seed))
         left = weighted_metrics(labels, first, places, weights, settings)
         right = weighted_metrics(labels, second, places, weights, settings)
         drawn = {name: left[name] - right[name] for name in COMPARED}

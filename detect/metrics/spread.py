@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from shared.bootstrap import BootstrapSettings, draw_clusters
+from shared.bootstrap import BootstrapSettings, sample_clusters
 from shared.results.scoreboard import LlrSpread
 
 _CHUNK_ELEMENTS = 4_000_000
@@ -70,6 +70,6 @@ def _median_interval(
     names, places = np.unique(clusters, return_inverse=True)
     if names.size < 2:
         return None
-    weights = draw_clusters(names.size, settings.replicates, np.random.default_rng(settings.seed))
+    weights = sample_clusters(names.size, settings.replicates, np.random.default_rng(settings.seed))
     low, high = np.nanpercentile(weighted_medians(values, places, weights), settings.tails)
     return float(low), float(high)

@@ -73,17 +73,17 @@ class Detector(nn.Module):
 class TrackDetector(Detector):
     """Base of detectors that judge a face over several frames, level "clip".
 
-    The work is in two steps, so that a frame that lies in many sequences is looked at once: :meth:`observe` sees single
-    faces, :meth:`judge` sequences of what it saw.
+    The work is in two steps, so that a frame that lies in many sequences is looked at once: :meth:`embed_frames` sees
+    single faces, :meth:`score_sequences` sequences of their embeddings.
     """
 
-    def observe(self, x: Tensor) -> Tensor:
+    def embed_frames(self, x: Tensor) -> Tensor:
         """(N, 3, S, S) normalised faces -> (N, K) what is to be known of each."""
         raise NotImplementedError(f"{type(self).__name__} must implement observe")
 
-    def judge(self, seen: Tensor) -> Tensor:
+    def score_sequences(self, seen: Tensor) -> Tensor:
         """(B, T, K) observations of a face in order of time -> (B,) logits."""
-        raise NotImplementedError(f"{type(self).__name__} must implement judge")
+        raise NotImplementedError(f"{type(self).__name__} must implement score_sequences")
 
     def forward(self, x: Tensor) -> Detection:
         """(B, T, 3, S, S) normalised sequences -> logits (B,), no mask.
@@ -91,7 +91,7 @@ class TrackDetector(Detector):
         Single faces (B, 3, S, S) are judged as sequences in which nothing changes.
         """
         if x.ndim == 4:
-            seen = self.observe(x).unsqueeze(1).expand(-1, self.spec.frames_per_clip, -1)
+            seen = self.embed_frames(x).unsqueeze(1).expand(-1, self.spec.frames_per_clip, -1)
         else:
-            seen = self.observe(x.flatten(0, 1)).reshape(x.shape[0], x.shape[1], -1)
-        return Detection(self.judge(seen), None)
+            seen = self.embed_frames(x.flatten(0, 1)).reshape(x.shape[0], x.shape[1], -1)
+        return Detection(self.score_sequences(seen), None)

@@ -111,8 +111,8 @@ class Predictor:
                 parts.append(self.model(x).logit.float())
         return torch.cat(parts).cpu().numpy() if parts else np.empty(0, np.float32)
 
-    def observe(self, crops: np.ndarray, *, batch: int = 32) -> np.ndarray:
-        """(N, S, S, 3) uint8 RGB crops -> (N, ...) what :meth:`conclude` must know of each, whatever came before it.
+    def embed_frames(self, crops: np.ndarray, *, batch: int = 32) -> np.ndarray:
+        """(N, S, S, 3) uint8 RGB crops -> (N, ...) embeddings of single faces, for :meth:`track_logits`.
 
         Raises:
             ValueError: another size or dtype.
@@ -124,10 +124,10 @@ class Predictor:
         parts = []
         with torch.inference_mode(), self.device.autocast():
             for first in range(0, len(crops), batch):
-                parts.append(self.model.observe(self.prepare(crops[first : first + batch])).float().cpu().numpy())
+                parts.append(self.model.embed_frames(self.prepare(crops[first : first + batch])).float().cpu().numpy())
         return np.concatenate(parts) if parts else np.empty((0, 1), np.float32)
 
-    def conclude(self, seen: np.ndarray, tracks: np.ndarray, *, batch: int = 32) -> np.ndarray:
+    def track_logits(self, seen: np.ndarray, tracks: np.ndarray, *, batch: int = 32) -> np.ndarray:
         """(N, ...) observations of a clip's faces in order of time, and their tracks (N,) -> (N,) float32 logits.
 
         A frame detector judges each face for itself; one of level "clip" the ``frames_per_clip`` faces of its track
@@ -148,10 +148,11 @@ class Predictor:
         Raises:
             ValueError: another size or dtype.
         """
-        return self.conclude(self.observe(crops, batch=batch), tracks, batch=batch)
+        return self.track_logits(self.embed_frames(crops, batch=batch), tracks, batch=batch)
 
     @torch.inference_mode()
     def _judged(self, sequences: np.ndarray, batch: int) -> np.ndarray:
         if not isinstance(self.model, TrackDetector):
             return self.logits(sequences, batch=batch)
-        return self.model.judge(torch.from_numpy(sequences).to(self.device.torch_device)).float().cpu().numpy()
+        embedded = torch.from_numpy(sequences).to(self.device.torch_device)
+        return self.model.score_sequences(embedded).float().cpu().numpy()

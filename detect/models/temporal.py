@@ -98,13 +98,13 @@ class TemporalDetector(TrackDetector):
         nn.init.normal_(self.head.weight, std=_HEAD_STD)
         nn.init.zeros_(self.head.bias)
 
-    def observe(self, x: Tensor) -> Tensor:
+    def embed_frames(self, x: Tensor) -> Tensor:
         """(N, 3, S, S) normalised faces -> (N, F + 1): the backbone's features, and its own logit last."""
         maps = self.net.forward_features(x)  # type: ignore[operator]
         features = self.net.forward_head(maps, pre_logits=True)  # type: ignore[operator]
         return torch.cat([features, self.net.forward_head(maps)], 1)  # type: ignore[operator]
 
-    def judge(self, seen: Tensor) -> Tensor:
+    def score_sequences(self, seen: Tensor) -> Tensor:
         """(B, T, F + 1) observations in order of time -> (B,) logits."""
         alone = seen[..., -1].mean(1)
         return alone + self.head(self.over(self.enter(seen[..., :-1]))).squeeze(1)

@@ -23,7 +23,7 @@ _MAX_BYTES = 256 << 20
 
 
 @dataclass(frozen=True)
-class Learned:
+class TrainingRecord:
     """Marks of clips (:func:`clip_mark`) and people (:func:`person_mark`); manipulations and renditions by name."""
 
     clips: frozenset[str] = field(default_factory=frozenset)
@@ -42,8 +42,8 @@ def person_mark(identity: str) -> str:
     return hashlib.sha256(f"identity {identity}".encode()).hexdigest()[:_MARK_DIGITS]
 
 
-def learned_document(records: Iterable[ClipRecord]) -> dict[str, list[str]]:
-    """What :func:`read_learned` reads: marks of all clips and people, and kinds, of the splits that training used."""
+def training_document(records: Iterable[ClipRecord]) -> dict[str, list[str]]:
+    """What :func:`read_training_record` reads, of the clips of the splits that training used."""
     listed = list(records)
     people = {person for record in listed for person in record.identities}
     return {
@@ -54,7 +54,7 @@ def learned_document(records: Iterable[ClipRecord]) -> dict[str, list[str]]:
     }
 
 
-def read_learned(path: Path) -> Learned:
+def read_training_record(path: Path) -> TrainingRecord:
     """What the detector in a run or detector folder learned from; empty when its folder does not say.
 
     Raises:
@@ -62,10 +62,10 @@ def read_learned(path: Path) -> Learned:
     """
     file = detector_folder(path) / LEARNED_NAME
     if not file.is_file():
-        return Learned()
+        return TrainingRecord()
     try:
         if file.stat().st_size > _MAX_BYTES:
             raise CheckpointError(f"{file} is larger than 256 MiB", hint="export the detector again")
-        return msgspec.json.decode(file.read_bytes(), type=Learned)
+        return msgspec.json.decode(file.read_bytes(), type=TrainingRecord)
     except (OSError, msgspec.DecodeError) as error:
         raise CheckpointError(f"{file} is damaged: {error}", hint="export the detector again") from error

@@ -19,9 +19,9 @@ from detect.data.protocols import only, parse_only, sample_evenly, seen_in_train
 from detect.metrics.bootstrap import BootstrapSettings, clip_clusters, evaluate_samples
 from detect.metrics.classification import MetricSettings
 from detect.models.predictor import Predictor
-from detect.models.training_record import Learned, read_learned
+from detect.models.training_record import TrainingRecord, read_training_record
 from detect.robustness.config import RobustnessConfig
-from detect.robustness.page import draw_heat_map, render_table
+from detect.robustness.page import plot_heat_map, render_table
 from detect.robustness.perturb import CLEAN, KINDS, Cell, all_cells, quick_cells
 from detect.robustness.result import CellResult, Robustness
 from detect.robustness.sweep import CELLS, CellClip, Sweep, cell_clips, finder_name, measure_on
@@ -71,11 +71,11 @@ def measure_robustness(
     sweep = Sweep(folder, records, named, predictor, finder, config, out)
     if engine is not None:
         measure_on(engine, sweep, cells, detector)
-    known = read_learned(detector) if Path(detector).exists() else Learned()
+    known = read_training_record(detector) if Path(detector).exists() else TrainingRecord()
     result = _measure(sweep, cells, seen_in_training(records, known))
     write_text(out / RESULT_NAME, json.dumps(msgspec.to_builtins(result), indent=2, ensure_ascii=False) + "\n")
     write_text(out / "robustness.md", render_table(result))
-    write_bytes(out / "robustness.png", draw_heat_map(result))
+    write_bytes(out / "robustness.png", plot_heat_map(result))
     return result, out
 
 

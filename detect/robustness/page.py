@@ -18,7 +18,7 @@ _COLUMNS = max(len(kind.levels) for kind in KINDS.values())
 _DARK_BELOW = 0.62
 
 
-def draw_heat_map(result: Robustness) -> bytes:
+def plot_heat_map(result: Robustness) -> bytes:
     """PNG: AUC and, beside it, the share of frames without a face, a row a kind, a column a level.
 
     The first column is the clean clips, the same in every row, so that each row reads from left to right.

@@ -15,13 +15,13 @@ from pathlib import Path
 import msgspec
 import numpy as np
 
-from detect.data.labels import LabelsByFrame, face_truth
+from detect.data.labels import LabelsByFrame, face_label
 from detect.models.predictor import Predictor
 from detect.robustness.config import RobustnessConfig
 from detect.robustness.faces import perturbed_faces, wanted_frames
 from detect.robustness.perturb import Cell
 from detect.scoring.samples import ScoredClip, scored_clip
-from detect.scoring.tasks import Judge
+from detect.scoring.tasks import ScoringJob
 from detect.scoring.video import crop_for
 from shared.config import digest
 from shared.console import Tick, console
@@ -86,9 +86,9 @@ def measure_on(engine: Engine, sweep: Sweep, cells: Sequence[Cell], detector: Pa
     key, records, config = _key(sweep), sweep.records, sweep.config
     missing = [cell for cell in cells if _read_cell(_cell_path(sweep, cell, key), records) is None]
     name = finder_name(sweep.predictor, config)
-    judge = Judge.of(detector, sweep.predictor, sweep.finder, name=name, config=config)
+    job = ScoringJob.of(detector, sweep.predictor, sweep.finder, name=name, config=config)
     tasks = [
-        Task(f"{cell}/{number}", _measure_one, (_order(sweep, judge, record, cell),), device=config.device)
+        Task(f"{cell}/{number}", _measure_one, (_task(sweep, job, record, cell),), device=config.device)
         for cell in missing
         for number, record in enumerate(records)
     ]
@@ -108,10 +108,10 @@ def measure_on(engine: Engine, sweep: Sweep, cells: Sequence[Cell], detector: Pa
 
 
 @dataclass(frozen=True)
-class _Order:
+class _CellTask:
     """One clip in one cell, for another process."""
 
-    judge: Judge
+    job: ScoringJob
     dataset: str
     record: ClipRecord
     rows: LabelsByFrame
@@ -119,18 +119,18 @@ class _Order:
     config: RobustnessConfig
 
 
-def _order(sweep: Sweep, judge: Judge, record: ClipRecord, cell: Cell) -> _Order:
+def _task(sweep: Sweep, job: ScoringJob, record: ClipRecord, cell: Cell) -> _CellTask:
     rows = sweep.labels.get(str(record.id), {})
-    return _Order(judge, str(sweep.folder.path.absolute()), record, rows, cell, sweep.config)
+    return _CellTask(job, str(sweep.folder.path.absolute()), record, rows, cell, sweep.config)
 
 
-def _measure_one(order: _Order) -> CellClip:
+def _measure_one(task: _CellTask) -> CellClip:
     """The task of one clip in one cell."""
     with with_threads(1):
-        predictor, finder = order.judge.load()
-        folder, labels = DatasetFolder.open(Path(order.dataset)), {str(order.record.id): order.rows}
-        sweep = Sweep(folder, [order.record], labels, predictor, finder, order.config, folder.path)
-        return _clip(sweep, order.record, order.cell)
+        predictor, finder = task.job.load()
+        folder, labels = DatasetFolder.open(Path(task.dataset)), {str(task.record.id): task.rows}
+        sweep = Sweep(folder, [task.record], labels, predictor, finder, task.config, folder.path)
+        return _clip(sweep, task.record, task.cell)
 
 
 def _clip(sweep: Sweep, record: ClipRecord, cell: Cell) -> CellClip:
@@ -157,7 +157,7 @@ def _scored(sweep: Sweep, record: ClipRecord, cell: Cell) -> ScoredClip:
         x0, y0, x1, y1 = (float(side) for side in face.box)
         track = -1 if face.track is None else face.track
         scores.append(FrameScore(record.id, frame.index, frame.time.seconds, track, float(logit), (x0, y0, x1, y1)))
-        truth.append(face_truth(record, rows, frame.index, face.box))
+        truth.append(face_label(record, rows, frame.index, face.box))
     aggregate = config.aggregate or predictor.facts.aggregate
     return scored_clip(record, scores, truth, frames_read=searched, config=aggregate)
 

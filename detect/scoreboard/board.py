@@ -21,7 +21,7 @@ from detect.data.protocols import only, parse_only, seen_in_training
 from detect.metrics.bootstrap import BootstrapSettings, clip_clusters, evaluate_samples
 from detect.metrics.compare import ClipLogit, compare_clips
 from detect.metrics.spread import llr_spread
-from detect.scoreboard.picture import draw_scoreboard
+from detect.scoreboard.picture import plot_scoreboard
 from detect.scoreboard.scores import Scores, Wanted, scores_of
 from shared.bootstrap import mean_interval
 from shared.dataset import DatasetFolder
@@ -190,7 +190,7 @@ def save_scoreboard(out: Path, board: Scoreboard) -> tuple[Path, Path]:
         StorageError: the disk refused.
     """
     picture = out / PICTURE_NAME
-    write_bytes(picture, draw_scoreboard(board))
+    write_bytes(picture, plot_scoreboard(board))
     return write_scoreboard(out, board), picture
 
 

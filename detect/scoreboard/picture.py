@@ -22,7 +22,7 @@ _SHAPES = ("o", "s", "^", "D", "v", "P", "X", "*")
 _ARROWS = {"higher": "right is better", "lower": "left is better", "nearer to 1": "1 is best"}
 
 
-def draw_scoreboard(board: Scoreboard) -> bytes:
+def plot_scoreboard(board: Scoreboard) -> bytes:
     """PNG: left each manipulation's quality against the AUC of each detector, right the AUC of every row."""
     height = 2.2 + 0.3 * len(board.rows) * max(1.0, 0.45 * len(board.detectors))
     with mpl.rc_context(STYLE):

@@ -19,11 +19,11 @@ import msgspec
 
 from detect.config import AggregateConfig, EvaluateConfig
 from detect.models.checkpoint import CONFIG_NAME, WEIGHTS_NAME, detector_folder
-from detect.models.external.scorers import no_score_notes
 from detect.models.external.settings import Reference, parse_reference
-from detect.models.training_record import Learned, read_learned
+from detect.models.training_record import TrainingRecord, read_training_record
 from detect.scoring.aggregate import resolved
-from detect.scoring.dataset import Judged, judge
+from detect.scoring.clip_scorers import no_score_notes
+from detect.scoring.dataset import DatasetScores, score_dataset
 from shared.config import digest, from_mapping, to_mapping
 from shared.console import console
 from shared.dataset import DatasetFolder
@@ -37,7 +37,7 @@ _VERSION = 2
 _MOST_NOTES = 8
 _NAMED = re.compile(r"([A-Za-z0-9][A-Za-z0-9_.+-]*)=(.+)")
 
-Judging = Callable[[str | Path, DatasetFolder, Sequence[ClipRecord], EvaluateConfig], Judged]
+Judging = Callable[[str | Path, DatasetFolder, Sequence[ClipRecord], EvaluateConfig], DatasetScores]
 
 
 @dataclass(frozen=True)
@@ -72,7 +72,7 @@ class Scores:
     facts: dict[str, str]
     aggregate: AggregateConfig | None
     notes: tuple[str, ...]
-    learned: Learned
+    learned: TrainingRecord
     fresh: int
 
 
@@ -133,7 +133,7 @@ def scores_of(
     *,
     fresh: bool = False,
     block: int = _BLOCK,
-    judging: Judging = judge,
+    judging: Judging = score_dataset,
 ) -> Scores:
     """The detector's score of each of ``records``, those in ``cache`` as they are, the others made now.
 
@@ -178,7 +178,7 @@ def scores_of(
         facts=last.facts,
         aggregate=None if last.aggregate is None else from_mapping(AggregateConfig, last.aggregate),
         notes=tuple(notes[:_MOST_NOTES]),
-        learned=Learned() if wanted.reference is not None else read_learned(Path(wanted.detector)),
+        learned=TrainingRecord() if wanted.reference is not None else read_training_record(Path(wanted.detector)),
         fresh=len(missing),
     )
 
@@ -247,7 +247,7 @@ def _judged(
         yield _outcome(wanted, judged, config)
 
 
-def _outcome(wanted: Wanted, judged: Judged, config: EvaluateConfig) -> _Outcome:
+def _outcome(wanted: Wanted, judged: DatasetScores, config: EvaluateConfig) -> _Outcome:
     predictor = judged.predictor
     aggregate = None if predictor is None else to_mapping(resolved(config.aggregate, predictor.facts.aggregate))
     answered = [clip for clip in judged.clips if clip.record.id not in judged.failed]

@@ -12,12 +12,12 @@ import numpy as np
 from detect.config import AggregateConfig, EvaluateConfig
 from detect.data.crops import ClipFaces, CropRequest, stream_faces
 from detect.models.external.reference import parse_reference
-from detect.models.external.scorers import ClipJudge, make_judge
 from detect.models.predictor import Predictor
-from detect.models.training_record import Learned, read_learned
+from detect.models.training_record import TrainingRecord, read_training_record
 from detect.scoring.aggregate import resolved
+from detect.scoring.clip_scorers import ClipScorer, make_scorer
 from detect.scoring.samples import ScoredClip, score_clips, scored_clip
-from detect.scoring.tasks import Judge, judge_clips
+from detect.scoring.tasks import ScoringJob, run_scoring_tasks
 from shared.console import console
 from shared.dataset import DatasetFolder
 from shared.engine.tasks import Engine
@@ -28,7 +28,7 @@ from shared.types import ClipId, ClipRecord
 
 
 @dataclass(frozen=True, eq=False)
-class Judged:
+class DatasetScores:
     """What a detector said of clips.
 
     Attributes:
@@ -47,21 +47,21 @@ class Judged:
     detector: dict[str, str]
     operating_point: tuple[float, str]
     notes: tuple[str, ...]
-    learned: Learned
+    learned: TrainingRecord
     faces: Sequence[ClipFaces] = ()
     predictor: Predictor | None = None
     finder: str = ""
     failed: frozenset[ClipId] = frozenset()
 
 
-def judge(
+def score_dataset(
     detector: str | Path,
     folder: DatasetFolder,
     records: Sequence[ClipRecord],
     config: EvaluateConfig,
     *,
     engine: Engine | None = None,
-) -> Judged:
+) -> DatasetScores:
     """Scores ``records`` with the detector in a run or folder, or with the one that a reference names.
 
     References: ``onnx:FILE``, ``local-dir:FOLDER``, ``python:FILE``, ``csv:FILE``; see
@@ -75,7 +75,7 @@ def judge(
         ManifestError: a clip is not the file the manifest means.
     """
     reference = parse_reference(detector)
-    outside = None if reference is None else make_judge(reference)
+    outside = None if reference is None else make_scorer(reference)
     if outside is not None:
         if engine is not None:
             raise UsageError(f"{outside.name} judges all clips in one go", hint="leave --engine and --jobs out")
@@ -90,7 +90,7 @@ def judge(
         else:
             logits = search.logits_on(engine, detector, predictor, tick)
             scored = [_scored(clip, logits[clip.record.id], aggregate) for clip in search.stream()]
-    return Judged(
+    return DatasetScores(
         clips=scored,
         detector={
             "name": facts.spec.name,
@@ -100,7 +100,7 @@ def judge(
         },
         operating_point=predictor.operating_point,
         notes=search.notes(),
-        learned=Learned() if reference else read_learned(Path(detector)),
+        learned=TrainingRecord() if reference else read_training_record(Path(detector)),
         faces=search.found,
         predictor=predictor,
         finder=search.finder,
@@ -111,15 +111,15 @@ def _scored(clip: ClipFaces, logits: np.ndarray, config: AggregateConfig) -> Sco
     return scored_clip(clip.record, clip.scores(logits), clip.labels(), frames_read=clip.frames_searched, config=config)
 
 
-def _by_clip(outside: ClipJudge, folder: DatasetFolder, records: Sequence[ClipRecord]) -> Judged:
+def _by_clip(outside: ClipScorer, folder: DatasetFolder, records: Sequence[ClipRecord]) -> DatasetScores:
     with console.progress("scoring", len(records), unit="clip") as tick:
-        found = outside.judge([(record, folder.media_path(record)) for record in records], tick)
-    return Judged(
+        found = outside.score([(record, folder.media_path(record)) for record in records], tick)
+    return DatasetScores(
         clips=[_whole_clip(record, logit) for record, logit in zip(records, found.logits, strict=True)],
         detector={"name": outside.name, "sha256": outside.digest, "judges": "whole clips"},
         operating_point=(0.0, "nothing: the score 0.5"),
         notes=found.notes,
-        learned=Learned(),
+        learned=TrainingRecord(),
         failed=frozenset(records[place].id for place in found.failed),
     )
 
@@ -166,8 +166,8 @@ class _Search:
         self, engine: Engine, detector: str | Path, predictor: Predictor, tick: Callable[[], object]
     ) -> dict[ClipId, np.ndarray]:
         """The logits of every clip's faces, found and scored by tasks; the faces are in the cache afterwards."""
-        who = Judge.of(detector, predictor, self._make(), name=self._name, config=self._config)
-        return judge_clips(engine, who, self._folder, self._records, self._request, tick=tick)
+        who = ScoringJob.of(detector, predictor, self._make(), name=self._name, config=self._config)
+        return run_scoring_tasks(engine, who, self._folder, self._records, self._request, tick=tick)
 
     @property
     def finder(self) -> str:

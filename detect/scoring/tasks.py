@@ -37,7 +37,7 @@ class _NetworkSettings(Protocol):
 
 
 @dataclass(frozen=True)
-class Judge:
+class ScoringJob:
     """What judges clips, in words that mean the same on another machine.
 
     Attributes:
@@ -65,7 +65,7 @@ class Judge:
         *,
         name: str,
         config: _NetworkSettings,
-    ) -> Judge:
+    ) -> ScoringJob:
         """The judge that is here ``predictor`` with ``finder``, which ``name`` made; the rest is from ``config``."""
         folder = detector if parse_reference(detector) is not None else Path(detector).absolute()
         facts = tuple(sorted(finder.describe().items()))
@@ -81,17 +81,17 @@ class Judge:
 
 
 @dataclass(frozen=True)
-class _Order:
-    judge: Judge
+class _ClipTask:
+    job: ScoringJob
     record: ClipRecord
     media: str
     cache: str
     request: CropRequest
 
 
-def judge_clips(
+def run_scoring_tasks(
     engine: Engine,
-    judge: Judge,
+    job: ScoringJob,
     folder: DatasetFolder,
     records: Sequence[ClipRecord],
     request: CropRequest,
@@ -102,7 +102,7 @@ def judge_clips(
 
     Args:
         engine: where tasks run.
-        judge: detector and finder.
+        job: detector and finder.
         folder: the dataset; clips that share an id are judged once.
         records: its clips.
         request: which crops the detector wants.
@@ -114,15 +114,15 @@ def judge_clips(
         RunError: a machine has another detector or finder.
         StorageError: the cache cannot be written.
     """
-    cache = faces_folder(folder.path.absolute()) / request.key(dict(judge.finder_facts))
+    cache = faces_folder(folder.path.absolute()) / request.key(dict(job.finder_facts))
     media = {record.id: folder.media_path(record).absolute() for record in records}
     engine.need([cache], list(media.values()))
     tasks = {
         str(record.id): Task(
             str(record.id),
-            _judge_one,
-            (_Order(judge, record, str(media[record.id]), str(cache), request),),
-            device=judge.device,
+            _score_one,
+            (_ClipTask(job, record, str(media[record.id]), str(cache), request),),
+            device=job.device,
         )
         for record in records
     }
@@ -135,26 +135,26 @@ def judge_clips(
     return found
 
 
-def _judge_one(order: _Order) -> np.ndarray:
+def _score_one(task: _ClipTask) -> np.ndarray:
     """The task of one clip."""
     with with_threads(1):
-        predictor, finder = order.judge.load()
-        clip = clip_faces(Path(order.media), order.record, Path(order.cache), order.request, finder)
-        return predictor.face_logits(clip.crops(), clip.tracks, batch=order.judge.batch) if len(clip.frames) else _NONE
+        predictor, finder = task.job.load()
+        clip = clip_faces(Path(task.media), task.record, Path(task.cache), task.request, finder)
+        return predictor.face_logits(clip.crops(), clip.tracks, batch=task.job.batch) if len(clip.frames) else _NONE
 
 
 _NONE = np.empty(0, np.float32)
 
 
 @lru_cache(maxsize=1)
-def _loaded(judge: Judge) -> tuple[Predictor, FaceFinder]:
-    predictor = Predictor.load(Path(judge.detector), judge.device, precision=judge.precision)
-    finder = make_finder(judge.finder, device=str(predictor.device.torch_device))
-    if predictor.digest != judge.digest:
-        raise RunError(f"{judge.detector} is another detector here", hint="use a folder that all machines see")
-    if tuple(sorted(finder.describe().items())) != judge.finder_facts:
+def _loaded(job: ScoringJob) -> tuple[Predictor, FaceFinder]:
+    predictor = Predictor.load(Path(job.detector), job.device, precision=job.precision)
+    finder = make_finder(job.finder, device=str(predictor.device.torch_device))
+    if predictor.digest != job.digest:
+        raise RunError(f"{job.detector} is another detector here", hint="use a folder that all machines see")
+    if tuple(sorted(finder.describe().items())) != job.finder_facts:
         raise RunError(
-            f"the face finder {judge.finder} is another one here: {finder.describe()}",
+            f"the face finder {job.finder} is another one here: {finder.describe()}",
             hint="install the same packages and weights on every machine (assay doctor)",
         )
     return predictor, finder

@@ -252,14 +252,14 @@ def _scored(
         crops.append(crop_for(predictor, frame.image, face))
         places.append((frame.index, frame.time.seconds, face))
         if len(crops) == batch:
-            seen.append(predictor.observe(np.stack(crops), batch=batch))
+            seen.append(predictor.embed_frames(np.stack(crops), batch=batch))
             crops.clear()
     if crops:
-        seen.append(predictor.observe(np.stack(crops), batch=batch))
+        seen.append(predictor.embed_frames(np.stack(crops), batch=batch))
     if not places:
         return
     tracks = np.array([_track(face) for _, _, face in places])
-    logits = predictor.conclude(np.concatenate(seen), tracks, batch=config.batch)
+    logits = predictor.track_logits(np.concatenate(seen), tracks, batch=config.batch)
     for (frame, seconds, face), logit in zip(places, logits, strict=True):
         x0, y0, x1, y1 = (float(side) for side in face.box)
         yield FrameScore(clip, frame, seconds, _track(face), float(logit), (x0, y0, x1, y1))

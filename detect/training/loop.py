@@ -53,7 +53,7 @@ class ValScore:
         return self.log_loss < other.log_loss
 
 
-class Session:
+class TrainingLoop:
     """Trains to the end of the settings, from the newest checkpoint of a run.
 
     Args:

@@ -23,13 +23,13 @@ from detect.metrics.classification import best_threshold
 from detect.models import Detector, build_detector
 from detect.models.backbone import backbone_of
 from detect.models.checkpoint import FOLDER_NAME, DetectorFacts, OperatingPoint, save_detector
-from detect.models.training_record import LEARNED_NAME, learned_document
+from detect.models.training_record import LEARNED_NAME, training_document
 from detect.models.tuning import tune
 from detect.scoring.aggregate_choice import choose_aggregation, reaggregated
 from detect.scoring.samples import ScoredClip, clip_samples
 from detect.training.card import CardFacts, render_card, validated_domain
 from detect.training.data import TrainingData, prepare
-from detect.training.loop import Session, ValScore
+from detect.training.loop import TrainingLoop, ValScore
 from detect.training.trainer import Trainer
 from shared.console import console
 from shared.dataset import DatasetFolder
@@ -115,7 +115,7 @@ def _train(dataset: Path, run: Path, config: TrainConfig, processes: Processes) 
         opened = None
         if processes.first:
             opened = stack.enter_context(_open_run(run, config, data, model, device.describe()))
-        session = Session(opened, run, Trainer(model, device, config, processes=processes), data)
+        session = TrainingLoop(opened, run, Trainer(model, device, config, processes=processes), data)
         session.train()
         result = processes.from_first(_finish(session) if processes.first else None)
     assert result is not None
@@ -154,7 +154,7 @@ def _open_run(path: Path, config: TrainConfig, data: TrainingData, model: Detect
     )
 
 
-def _finish(session: Session) -> TrainResult:
+def _finish(session: TrainingLoop) -> TrainResult:
     """What a training came to; exports its best step, unless an earlier call has done so."""
     assert session.best is not None
     found = _measured_before(session) or _export(session)
@@ -169,7 +169,7 @@ def _finish(session: Session) -> TrainResult:
     )
 
 
-def _measured_before(session: Session) -> EvaluationResult | None:
+def _measured_before(session: TrainingLoop) -> EvaluationResult | None:
     """The evaluation beside a detector that was exported when the run ended; None where there is work left to do."""
     if session.trainer.step != session.first_step or not (session.path / FOLDER_NAME).is_dir():
         return None
@@ -180,7 +180,7 @@ def _measured_before(session: Session) -> EvaluationResult | None:
         return None
 
 
-def _export(session: Session) -> EvaluationResult:
+def _export(session: TrainingLoop) -> EvaluationResult:
     """Puts the best weights back, measures them once more with intervals, and exports them."""
     config, data, best = session.config, session.data, session.best
     assert best is not None
@@ -206,14 +206,14 @@ def _export(session: Session) -> EvaluationResult:
         card=render_card(facts, card, result),
         extra={
             "validated.json": validated_domain(data.clips["val"], data.name, data.digest),
-            LEARNED_NAME: learned_document(clip.record for clips in data.clips.values() for clip in clips),
+            LEARNED_NAME: training_document(clip.record for clips in data.clips.values() for clip in clips),
         },
     )
     return result
 
 
 def _facts(
-    session: Session, scored: Sequence[ScoredClip], aggregate: AggregateConfig, choice: AggregationChoice
+    session: TrainingLoop, scored: Sequence[ScoredClip], aggregate: AggregateConfig, choice: AggregationChoice
 ) -> DetectorFacts:
     samples = clip_samples(scored)
     threshold = best_threshold(samples.labels, samples.logits)

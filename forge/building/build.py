@@ -12,10 +12,10 @@ from typing import Any
 from forge.building.encode import encode_clips, is_ready, read_ready, ready_path
 from forge.building.estimate import Cost, Rates, estimate
 from forge.building.intermediates import PICTURES
-from forge.building.plan import Plan, PlannedClip, Step, plan_set
-from forge.building.spec import Spec
-from forge.building.steps import MADE, draw_master, make_faceset, make_shot, read_made, train
-from forge.building.tasks import EncodeOrder, ShotOrder
+from forge.building.plan import BuildPlan, BuildStep, PlannedClip, plan_set
+from forge.building.spec import SetSpec
+from forge.building.steps import MADE, make_faceset, make_shot, read_made, render_master, train
+from forge.building.tasks import EncodeTask, ShotTask
 from shared.console import console
 from shared.dataset import DatasetFolder
 from shared.dataset.layout import MASKS, MEDIA, PENDING, SETTINGS
@@ -32,7 +32,7 @@ _FUNCTIONS: dict[str, Callable[[Any], int]] = {
     "shot": make_shot,
     "faceset": make_faceset,
     "train": train,
-    "master": draw_master,
+    "master": render_master,
     "clips": encode_clips,
 }
 _SHOWN = 5
@@ -60,8 +60,8 @@ class BuildResult:
 class DryRun:
     """What a build would do: the plan, the steps that are missing, and their cost by kind."""
 
-    plan: Plan
-    missing: tuple[Step, ...]
+    plan: BuildPlan
+    missing: tuple[BuildStep, ...]
     costs: tuple[Cost, ...]
 
 
@@ -70,7 +70,7 @@ def work_folder(out: Path, work: Path | None) -> Path:
     return (work or out.with_name(f"{out.name}.build")).resolve()
 
 
-def plan_build(spec: Spec, out: Path, *, work: Path | None = None) -> DryRun:
+def plan_build(spec: SetSpec, out: Path, *, work: Path | None = None) -> DryRun:
     """What :func:`build_set` would do, without doing it.
 
     Raises:
@@ -82,7 +82,7 @@ def plan_build(spec: Spec, out: Path, *, work: Path | None = None) -> DryRun:
     return DryRun(plan, tuple(missing), tuple(estimate(plan.steps, missing, Rates(place))))
 
 
-def build_set(spec: Spec, out: Path, *, work: Path | None = None, engine: Engine | None = None) -> BuildResult:
+def build_set(spec: SetSpec, out: Path, *, work: Path | None = None, engine: Engine | None = None) -> BuildResult:
     """Makes the dataset that ``spec`` describes in ``out``, or makes it complete.
 
     Real clips and fakes are put into ``media/`` and ``masks/`` as they are finished, and listed and sealed together at
@@ -118,7 +118,7 @@ def build_set(spec: Spec, out: Path, *, work: Path | None = None, engine: Engine
     return BuildResult(out, len(plan.clips) - len(skipped), made, skipped, dict(done), seconds)
 
 
-def missing_steps(plan: Plan, out: Path, work: Path) -> list[Step]:
+def missing_steps(plan: BuildPlan, out: Path, work: Path) -> list[BuildStep]:
     """The steps that have to be done: clips that are neither listed nor ready, and what they wait for.
 
     Raises:
@@ -126,10 +126,10 @@ def missing_steps(plan: Plan, out: Path, work: Path) -> list[Step]:
     """
     listed = _listed(out)
     by_key = {step.key: step for step in plan.steps}
-    wanted: dict[str, Step] = {}
+    wanted: dict[str, BuildStep] = {}
     for step in plan.steps_of("clips"):
         order = step.order
-        assert isinstance(order, EncodeOrder)
+        assert isinstance(order, EncodeTask)
         todo = tuple(clip for clip in order.clips if not _is_done(clip.id, clip.recipe, listed, out, work))
         if todo:
             share = len(todo) / len(order.clips)
@@ -157,7 +157,7 @@ def _is_done(clip: ClipId, recipe: str, listed: dict[ClipId, ClipRecord], out: P
     return True
 
 
-def _is_there(step: Step) -> bool:
+def _is_there(step: BuildStep) -> bool:
     """Whether the folder of a step is there; a master also needs its pictures, unless there are none to be had."""
     if step.out is None or not step.out.is_dir():
         return False
@@ -172,7 +172,7 @@ def _listed(out: Path) -> dict[ClipId, ClipRecord]:
     return {record.id: record for record in DatasetFolder.open(out).records()}
 
 
-def _opened(spec: Spec, out: Path) -> DatasetFolder:
+def _opened(spec: SetSpec, out: Path) -> DatasetFolder:
     """The dataset, made where there is none."""
     if not (out / SETTINGS).is_file():
         controls = "on" if spec.set.controls else "off"
@@ -186,18 +186,18 @@ def _opened(spec: Spec, out: Path) -> DatasetFolder:
     return folder
 
 
-def _told(engine: Engine, missing: Sequence[Step], out: Path, work: Path) -> Engine:
+def _told(engine: Engine, missing: Sequence[BuildStep], out: Path, work: Path) -> Engine:
     """The engine, told which files the steps read and where they write; they also sign, with the key in the home."""
     orders = [step.order for step in missing]
-    files = [order.source for order in orders if isinstance(order, ShotOrder)]
-    files += [order.source_file for order in orders if isinstance(order, EncodeOrder)]
-    if any(isinstance(order, EncodeOrder) for order in orders):
+    files = [order.source for order in orders if isinstance(order, ShotTask)]
+    files += [order.source_file for order in orders if isinstance(order, EncodeTask)]
+    if any(isinstance(order, EncodeTask) for order in orders):
         SigningIdentity.load_or_create()  # before workers make one each
     engine.need([out, work, config_home()], [Path(file) for file in files])
     return engine
 
 
-def _run(missing: Sequence[Step], rates: Rates, engine: Engine, device: str) -> float:
+def _run(missing: Sequence[BuildStep], rates: Rates, engine: Engine, device: str) -> float:
     """Does the missing steps; the seconds that all of them took, added up."""
     steps = {step.key: step for step in missing}
     # Trainings take longest, so what they wait for comes first, and they themselves as soon as they can.
@@ -221,7 +221,7 @@ def _run(missing: Sequence[Step], rates: Rates, engine: Engine, device: str) -> 
     return spent
 
 
-def _list(plan: Plan, folder: DatasetFolder, work: Path) -> tuple[dict[ClipId, str], int]:
+def _list(plan: BuildPlan, folder: DatasetFolder, work: Path) -> tuple[dict[ClipId, str], int]:
     """Lists the clips of the plan; those that could not be made, and how many were listed anew."""
     listed = {record.id: record for record in folder.records()}
     entries: list[tuple[ClipRecord, Path | None]] = []

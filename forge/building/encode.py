@@ -25,7 +25,7 @@ from forge.building.intermediates import (
     stored_frames,
 )
 from forge.building.steps import Made, read_made
-from forge.building.tasks import ClipOrder, EncodeOrder
+from forge.building.tasks import ClipTask, EncodeTask
 from forge.models.checkpoint import digest_of, read_card
 from forge.swapping.config import setting_factors
 from forge.swapping.masks import MASK_KINDS
@@ -51,7 +51,7 @@ class Ready:
     """A clip that waits to be listed, or the reason why there is none.
 
     Attributes:
-        recipe: see :class:`~forge.building.tasks.ClipOrder`.
+        recipe: see :class:`~forge.building.tasks.ClipTask`.
         line: its manifest line; empty when nothing could be made.
         sizes: path inside the dataset to size in bytes of each of its files.
         why: the reason.
@@ -92,7 +92,7 @@ def is_ready(work: Path, dataset: Path, clip: ClipId, recipe: str) -> bool:
     )
 
 
-def encode_clips(order: EncodeOrder) -> int:
+def encode_clips(order: EncodeTask) -> int:
     """Makes the clips of ``order`` ready to be listed; how many were made.
 
     Raises:
@@ -120,7 +120,7 @@ def encode_clips(order: EncodeOrder) -> int:
 class _Encoder:
     """One order being carried out."""
 
-    def __init__(self, order: EncodeOrder, made: Made) -> None:
+    def __init__(self, order: EncodeTask, made: Made) -> None:
         self.order = order
         self.made = made
         self.folder = DatasetFolder.open(Path(order.dataset))
@@ -129,7 +129,7 @@ class _Encoder:
         self.picture = picture_of(Path(order.shot))
         self.signer = SigningIdentity.load_or_create()
 
-    def run(self, clips: Sequence[ClipOrder]) -> None:
+    def run(self, clips: Sequence[ClipTask]) -> None:
         """Encodes all ``clips`` in one pass over the frames, then labels and signs them one by one."""
         source = Path(self.order.master or self.order.shot) / PICTURES
         paths = {clip.id: self.folder.media_for(clip.id, suffix_for(_known(clip), self.picture)) for clip in clips}
@@ -143,7 +143,7 @@ class _Encoder:
             labels = list(face_labels(record, self.facts, self.faces, self.made, self.picture))
             self._ready(clip, record, labels)
 
-    def copy(self, clip: ClipOrder) -> None:
+    def copy(self, clip: ClipTask) -> None:
         """Takes the source file as it is: for sets without controls."""
         source = Path(self.order.source_file)
         relative = self.folder.media_for(clip.id, source.suffix.lower())
@@ -158,7 +158,7 @@ class _Encoder:
         self._ready(clip, record, list(face_labels(record, whole, shifted, self.made, self.picture)))
 
     def _signed(
-        self, clip: ClipOrder, draft: Path, relative: str, masks: Masks | None, *, frames: int | None = None
+        self, clip: ClipTask, draft: Path, relative: str, masks: Masks | None, *, frames: int | None = None
     ) -> ClipRecord:
         record = self._record(clip, draft, relative, masks, frames or len(self.facts.pts))
         content = sign_clip(
@@ -172,7 +172,7 @@ class _Encoder:
         )
         return dataclasses.replace(record, sha256=sha256_file(draft), content_sha256=content)
 
-    def _actions(self, clip: ClipOrder) -> list[Action]:
+    def _actions(self, clip: ClipTask) -> list[Action]:
         order = self.order
         actions = [Action("c2pa.transcoded", "cut and decoded as every clip of its set is")]
         if order.master and order.swapper:
@@ -187,7 +187,7 @@ class _Encoder:
         steps = [*clip.rendition.through, clip.rendition]
         return [*actions, *(Action("c2pa.transcoded", f"encoded as {described(step)}") for step in steps)]
 
-    def _record(self, clip: ClipOrder, draft: Path, relative: str, masks: Masks | None, frames: int) -> ClipRecord:
+    def _record(self, clip: ClipTask, draft: Path, relative: str, masks: Masks | None, frames: int) -> ClipRecord:
         order, info = self.order, probe(draft)
         fake = order.master is not None
         card = read_card(Path(order.swapper)) if order.swapper else None
@@ -228,7 +228,7 @@ class _Encoder:
         people = self.order.people
         return people[self.made.rank] if self.made.rank < len(people) else people[0]
 
-    def _masks(self, clip: ClipOrder) -> Masks:
+    def _masks(self, clip: ClipTask) -> Masks:
         """The masks at the size of the clip, in place; one set of files for all clips of one size."""
         size = self.picture.at(_known(clip).size)
         full = size == (self.picture.width, self.picture.height)
@@ -250,7 +250,7 @@ class _Encoder:
                 _resize_mask(master, draft, self.facts, size, binary=kind == "changed")
         return sha256_file(final)
 
-    def _ready(self, clip: ClipOrder, record: ClipRecord, labels: Sequence[FrameLabel]) -> None:
+    def _ready(self, clip: ClipTask, record: ClipRecord, labels: Sequence[FrameLabel]) -> None:
         media = inside(self.folder.path, record.path)
         beside = media.with_suffix(".c2pa")
         names = [record.path, *(record.masks.paths.values() if record.masks else ())]
@@ -323,7 +323,7 @@ def _resize_mask(master: Path, out: Path, facts: ShotFacts, size: tuple[int, int
             writer.write(resized_mask(mask, size, binary=binary), time)
 
 
-def _known(clip: ClipOrder) -> Rendition:
+def _known(clip: ClipTask) -> Rendition:
     assert clip.rendition is not None
     return clip.rendition
 

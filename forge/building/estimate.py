@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from forge.building.plan import Step
+from forge.building.plan import BuildStep
 from shared.storage import write_text
 
 RATES = "rates.json"
@@ -50,20 +50,20 @@ class Rates:
             # Rates are a convenience: without them, or with damaged ones, the constants count.
             self._seen = {}
 
-    def seconds(self, step: Step) -> float:
+    def seconds(self, step: BuildStep) -> float:
         """What ``step`` will take."""
         units, seconds = self._seen.get(step.kind, (0.0, 0.0))
         rate = seconds / units if units > 0 else SECONDS_A_UNIT[step.kind]
         return rate * step.units
 
-    def note(self, step: Step, seconds: float) -> None:
+    def note(self, step: BuildStep, seconds: float) -> None:
         """Learns from a step that was done, and keeps it."""
         units, before = self._seen.get(step.kind, [0.0, 0.0])
         self._seen[step.kind] = [units + step.units, before + seconds]
         write_text(self._path, json.dumps(self._seen, sort_keys=True) + "\n")
 
 
-def estimate(steps: Sequence[Step], missing: Sequence[Step], rates: Rates) -> list[Cost]:
+def estimate(steps: Sequence[BuildStep], missing: Sequence[BuildStep], rates: Rates) -> list[Cost]:
     """The cost of ``missing``, of all ``steps``, by kind, in the order in which kinds come."""
     costs: list[Cost] = []
     for kind in _UNITS:

@@ -10,8 +10,8 @@ from pathlib import Path
 import numpy as np
 
 import shared
-from forge.building.spec import ClipConfig, IdentityConfig, Spec, SwapperConfig
-from forge.building.tasks import ShotOrder
+from forge.building.spec import ClipConfig, IdentityConfig, SetSpec, SwapperConfig
+from forge.building.tasks import ShotTask
 from shared.config import digest, need, to_mapping
 from shared.dataset.splits import joined, place_groups
 from shared.errors import LeakError, MediaError
@@ -32,7 +32,7 @@ class Shot:
 
     name: str
     people: tuple[str, ...]
-    order: ShotOrder
+    order: ShotTask
     key: str
     frames: int
     megapixels: float
@@ -61,7 +61,7 @@ class Model:
     digest: str | None = None
 
 
-def shots_of(spec: Spec, work: Path) -> list[Shot]:
+def shots_of(spec: SetSpec, work: Path) -> list[Shot]:
     """The pieces of everybody's clips, in the order of the settings.
 
     Raises:
@@ -82,7 +82,7 @@ def shots_of(spec: Spec, work: Path) -> list[Shot]:
     return shots
 
 
-def _pieces(spec: Spec, identity: IdentityConfig, clip: ClipConfig, work: Path, number: int) -> list[Shot]:
+def _pieces(spec: SetSpec, identity: IdentityConfig, clip: ClipConfig, work: Path, number: int) -> list[Shot]:
     from forge.building.steps import fitted
 
     path = spec.clip_path(clip.path)
@@ -106,7 +106,7 @@ def _pieces(spec: Spec, identity: IdentityConfig, clip: ClipConfig, work: Path, 
         }  # fmt: skip
         key = digest({"kind": "shot", "assay": shared.__version__, **_without_none(settings)})
         name = f"{identity.name}-{number + piece:02d}"
-        order = ShotOrder(
+        order = ShotTask(
             out=str(work / "shots" / f"{name}-{key[:12]}"), source=str(path), source_sha256=sha256, start=start,
             frames=frames, max_side=spec.set.max_side, finder=spec.set.finder, detect_every=spec.set.detect_every,
             min_face_px=spec.set.min_face_px, device=spec.set.device,
@@ -116,7 +116,7 @@ def _pieces(spec: Spec, identity: IdentityConfig, clip: ClipConfig, work: Path, 
     return found
 
 
-def _sidecar_digest(spec: Spec, path: Path) -> str | None:
+def _sidecar_digest(spec: SetSpec, path: Path) -> str | None:
     beside = path.with_suffix(".landmarks.parquet")
     return sha256_file(beside) if spec.set.finder == "sidecar" and beside.is_file() else None
 
@@ -130,7 +130,7 @@ def _facts(path: Path) -> tuple[int, int, int, str]:
     return info.width, info.height, info.frames_counted or info.frames_declared or 0, sha256_file(path)
 
 
-def splits_of(spec: Spec, shots: Sequence[Shot]) -> dict[str, Split]:
+def splits_of(spec: SetSpec, shots: Sequence[Shot]) -> dict[str, Split]:
     """The split of everybody: as named, or drawn so that whoever is tied together stays together.
 
     People are tied by a clip that shows both, by a run or a group that was trained on both, and by a pair that is
@@ -161,7 +161,7 @@ def splits_of(spec: Spec, shots: Sequence[Shot]) -> dict[str, Split]:
     return place_groups(groups, sizes, fractions=spec.splits.fractions, seed=spec.set.seed)
 
 
-def _ties(spec: Spec, shots: Sequence[Shot]) -> list[tuple[str, ...]]:
+def _ties(spec: SetSpec, shots: Sequence[Shot]) -> list[tuple[str, ...]]:
     ties: list[tuple[str, ...]] = [shot.people for shot in shots if len(shot.people) > 1]
     known = {one.name for one in spec.identity}
     for one in spec.swapper:
@@ -174,7 +174,7 @@ def _ties(spec: Spec, shots: Sequence[Shot]) -> list[tuple[str, ...]]:
     return ties
 
 
-def models_of(spec: Spec, splits: dict[str, Split]) -> list[Model]:
+def models_of(spec: SetSpec, splits: dict[str, Split]) -> list[Model]:
     """Every swapper with its people; none is of two splits, because :func:`splits_of` tied its people together.
 
     Raises:
@@ -203,11 +203,11 @@ def models_of(spec: Spec, splits: dict[str, Split]) -> list[Model]:
     return models
 
 
-def _run_path(spec: Spec, one: SwapperConfig) -> Path:
+def _run_path(spec: SetSpec, one: SwapperConfig) -> Path:
     return (spec.folder / str(one.run)).resolve()
 
 
-def _card_people(spec: Spec, one: SwapperConfig) -> tuple[str, ...]:
+def _card_people(spec: SetSpec, one: SwapperConfig) -> tuple[str, ...]:
     from forge.models.checkpoint import read_card
 
     return read_card(_run_path(spec, one)).identities

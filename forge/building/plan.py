@@ -16,8 +16,8 @@ from pathlib import Path
 import shared
 from forge.building.pieces import Model, Shot, models_of, shots_of, splits_of
 from forge.building.sampling import encode_of, pairs_of, seed_for, variants_of
-from forge.building.spec import ManipulationConfig, Spec, swap_settings
-from forge.building.tasks import ClipOrder, EncodeOrder, FacesOrder, MasterOrder, TrainOrder
+from forge.building.spec import ManipulationConfig, SetSpec, swap_settings
+from forge.building.tasks import ClipTask, EncodeTask, FacesTask, MasterTask, TrainTask
 from forge.swapping.config import SwapConfig
 from shared.config import digest, need, to_mapping
 from shared.errors import UsageError
@@ -33,7 +33,7 @@ _CODEC_WEIGHT = {"libx265": 4.0, "libvpx-vp9": 5.0, "libsvtav1": 3.0, "mjpeg": 0
 
 
 @dataclass(frozen=True)
-class Step:
+class BuildStep:
     """A task of a build.
 
     Attributes:
@@ -58,25 +58,25 @@ class Step:
 class PlannedClip:
     """A clip of the set: what it will be listed as, and by which step it is made."""
 
-    order: ClipOrder
+    order: ClipTask
     split: Split
     step: str
 
 
 @dataclass(frozen=True)
-class Plan:
+class BuildPlan:
     """Everything that a set needs, in the order in which it is done and listed."""
 
-    steps: tuple[Step, ...]
+    steps: tuple[BuildStep, ...]
     clips: tuple[PlannedClip, ...]
     models: tuple[Model, ...]
 
-    def steps_of(self, kind: str) -> list[Step]:
+    def steps_of(self, kind: str) -> list[BuildStep]:
         """The steps of one kind."""
         return [step for step in self.steps if step.kind == kind]
 
 
-def plan_set(spec: Spec, out: Path, work: Path) -> Plan:
+def plan_set(spec: SetSpec, out: Path, work: Path) -> BuildPlan:
     """The plan for ``spec``, to be made in the dataset ``out`` with the work folder ``work``.
 
     Reads and hashes the source clips, writes nothing.
@@ -97,7 +97,7 @@ class _Planner:
 
     def __init__(
         self,
-        spec: Spec,
+        spec: SetSpec,
         out: Path,
         work: Path,
         shots: Sequence[Shot],
@@ -106,25 +106,27 @@ class _Planner:
     ) -> None:
         self.spec, self.out, self.work = spec, out, work
         self.shots, self.splits, self.models = shots, splits, models
-        self.steps: dict[str, Step] = {}
+        self.steps: dict[str, BuildStep] = {}
         self.clips: list[PlannedClip] = []
         self.rights = {one.name: one.rights for one in spec.identity}
         self.name = spec.set.name
 
-    def plan(self) -> Plan:
+    def plan(self) -> BuildPlan:
         """All steps and clips."""
         for shot in self.shots:
             self._add(
-                Step(shot.key, "shot", shot.order, (), Path(shot.order.out), shot.megapixels, shot.megapixels * 1.5e6)
+                BuildStep(
+                    shot.key, "shot", shot.order, (), Path(shot.order.out), shot.megapixels, shot.megapixels * 1.5e6
+                )
             )
             self._real(shot)
         swappers = {model.name: self._model(model) for model in self.models}
         for manipulation in self.spec.manipulation:
             self._manipulation(manipulation, swappers)
         _refuse_twins(self.clips)
-        return Plan(tuple(self.steps.values()), tuple(self.clips), tuple(self.models))
+        return BuildPlan(tuple(self.steps.values()), tuple(self.clips), tuple(self.models))
 
-    def _add(self, step: Step) -> str:
+    def _add(self, step: BuildStep) -> str:
         return self.steps.setdefault(step.key, step).key
 
     def _real(self, shot: Shot) -> None:
@@ -132,7 +134,7 @@ class _Planner:
             self._real_clip(shot, rendition, place)
             for place, rendition in enumerate(self._ladder if self.spec.set.controls else (None,))
         ]
-        order = EncodeOrder(
+        order = EncodeTask(
             dataset=str(self.out),
             dataset_name=self.name,
             work=str(self.work),
@@ -145,10 +147,10 @@ class _Planner:
         )
         self._encode(order, clips, shot, (shot.key,))
 
-    def _real_clip(self, shot: Shot, rendition: Rendition | None, place: int) -> ClipOrder:
+    def _real_clip(self, shot: Shot, rendition: Rendition | None, place: int) -> ClipTask:
         name = self._real_id(shot, rendition)
         drawn = self._drawn(rendition, name) if rendition else None
-        return ClipOrder(
+        return ClipTask(
             id=name,
             recipe=self._key("real", shot.key, drawn, shot.person, self.rights[shot.person]),
             rendition=drawn,
@@ -179,7 +181,7 @@ class _Planner:
         places = [str(self._faceset_path(*one)) for one in zip(model.people, facesets, strict=True)]
         key = self._key("train", facesets, config, model.config.ladder, model.config.threads)
         folder, run = (self.work / kind / f"{model.name}-{key[:12]}" for kind in ("swappers", "runs"))
-        order = TrainOrder(
+        order = TrainTask(
             out=str(folder),
             run=str(run),
             facesets=tuple(places),
@@ -188,7 +190,7 @@ class _Planner:
             threads=model.config.threads,
         )
         faces = config.steps * config.batch * min(len(model.people), config.identities_per_step)
-        self._add(Step(key, "train", order, tuple(facesets), folder, faces, 60e6 * (2 + len(model.config.ladder))))
+        self._add(BuildStep(key, "train", order, tuple(facesets), folder, faces, 60e6 * (2 + len(model.config.ladder))))
         return {step: (str(folder / f"step-{step}"), self._key(key, step), key) for step in model.config.ladder}
 
     def _faceset(self, person: str) -> str:
@@ -201,10 +203,10 @@ class _Planner:
         )  # fmt: skip
         key = self._key("faceset", [shot.key for shot in shots], config)
         out = self._faceset_path(person, key)
-        order = FacesOrder(str(out), tuple(shot.order.out for shot in shots), config)
+        order = FacesTask(str(out), tuple(shot.order.out for shot in shots), config)
         frames = sum(shot.frames for shot in shots)
         after = tuple(shot.key for shot in shots)
-        return self._add(Step(key, "faceset", order, after, out, frames, frames * 1.3 * faces.px**2))
+        return self._add(BuildStep(key, "faceset", order, after, out, frames, frames * 1.3 * faces.px**2))
 
     def _faceset_path(self, person: str, key: str) -> Path:
         return self.work / "facesets" / f"{person}-{key[:12]}"
@@ -248,7 +250,7 @@ class _Planner:
                 name = f"{shot.name}+{source}{suffix}"
                 kind = manipulation.name + (SELF if source == target else "")
                 seed = seed_for(self.spec.set.seed, "master", kind, name)
-                order = MasterOrder(
+                order = MasterTask(
                     out="", shot=shot.order.out, swapper=folder, source=source, target=target,
                     config=config, segments=manipulation.segments, one_of_many=manipulation.one_of_many, seed=seed,
                 )  # fmt: skip
@@ -257,7 +259,7 @@ class _Planner:
                 order = replace(order, out=str(self.work / "masters" / f"{kind}-{name}-{master[:12]}"))
                 after = (shot.key,) if trained is None else (shot.key, trained)
                 self._add(
-                    Step(master, "master", order, after, Path(order.out), shot.megapixels, shot.megapixels * 1.6e6)
+                    BuildStep(master, "master", order, after, Path(order.out), shot.megapixels, shot.megapixels * 1.6e6)
                 )
                 about = {"model": model.name, "swapper": model.config.name, "variant": variant.lstrip("-")}
                 about |= {"steps": str(step)} if step else {}
@@ -268,7 +270,7 @@ class _Planner:
     def _fake_clips(
         self,
         shot: Shot,
-        order: MasterOrder,
+        order: MasterTask,
         master: str,
         kind: str,
         name: str,
@@ -279,7 +281,7 @@ class _Planner:
             rights = f"{rights} (face: {self.rights[order.source]})"[:200]
         named = [(ClipId(self.name, kind, f"{name}@{rendition.name}"), rendition) for rendition in self._ladder]
         clips = [
-            ClipOrder(
+            ClipTask(
                 id=clip,
                 recipe=self._key("fake", master, drawn, rights, factors),
                 rendition=drawn,
@@ -289,17 +291,17 @@ class _Planner:
             )
             for clip, drawn in ((clip, self._drawn(rendition, clip)) for clip, rendition in named)
         ]
-        encode = EncodeOrder(
+        encode = EncodeTask(
             dataset=str(self.out), dataset_name=self.name, work=str(self.work), shot=shot.order.out, master=order.out,
             source_file=shot.order.source, people=shot.people, rights=rights, clips=tuple(clips), swapper=order.swapper,
             source=order.source, config=order.config, drop_master=not self.spec.set.keep_masters,
         )  # fmt: skip
         self._encode(encode, clips, shot, (master,))
 
-    def _encode(self, order: EncodeOrder, clips: Sequence[ClipOrder], shot: Shot, after: tuple[str, ...]) -> None:
+    def _encode(self, order: EncodeTask, clips: Sequence[ClipTask], shot: Shot, after: tuple[str, ...]) -> None:
         key = self._key("clips", [clip.recipe for clip in clips])
         units = sum(encode_units(clip.rendition, shot.megapixels) for clip in clips)
-        self._add(Step(key, "clips", order, after, None, units, shot.megapixels * 0.1e6 * len(clips)))
+        self._add(BuildStep(key, "clips", order, after, None, units, shot.megapixels * 0.1e6 * len(clips)))
         self.clips += [PlannedClip(clip, self.splits[shot.person], key) for clip in clips]
 
     def _key(self, *parts: object) -> str:

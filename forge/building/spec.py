@@ -258,7 +258,7 @@ class ManipulationConfig:
 
 
 @dataclass(frozen=True)
-class Spec:
+class SetSpec:
     """A whole ``set.toml``, and the folder it lies in."""
 
     set: SetConfig
@@ -312,7 +312,7 @@ class Spec:
         return (base / _expanded(clip)).resolve()
 
 
-def load_spec(path: Path) -> Spec:
+def load_spec(path: Path) -> SetSpec:
     """The settings in ``path``.
 
     Raises:
@@ -321,7 +321,7 @@ def load_spec(path: Path) -> Spec:
     mapping = read_toml(path)
     need("set" in mapping, f"{path} has no [set]", "give the set a name: [set] and name = ...")
     need(bool(mapping.get("identity")), f"{path} has no [[identity]]", "a set is made of people and their clips")
-    return from_mapping(Spec, mapping | {"folder": str(path.resolve().parent)}, where=path.name)
+    return from_mapping(SetSpec, mapping | {"folder": str(path.resolve().parent)}, where=path.name)
 
 
 def sample_size(text: str) -> int | None:
@@ -330,7 +330,7 @@ def sample_size(text: str) -> int | None:
     return int(number) if word == "sample" and colon and number.isdecimal() and int(number) > 0 else None
 
 
-def swap_settings(spec: Spec, manipulation: ManipulationConfig, factors: Mapping[str, Any]) -> SwapConfig:
+def swap_settings(spec: SetSpec, manipulation: ManipulationConfig, factors: Mapping[str, Any]) -> SwapConfig:
     """The settings of a swap: the manipulation's, under those of one combination of its factors.
 
     Raises:

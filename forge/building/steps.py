@@ -31,17 +31,17 @@ from forge.building.intermediates import (
     write_faces,
     write_facts,
 )
-from forge.building.tasks import FacesOrder, MasterOrder, ShotOrder, TrainOrder
+from forge.building.tasks import FacesTask, MasterTask, ShotTask, TrainTask
 from forge.models import build_swapper
-from forge.models.checkpoint import TaughtBy, read_card, save_swapper
+from forge.models.checkpoint import TrainingSource, read_card, save_swapper
 from forge.models.predictor import SwapPredictor
 from forge.swapping.config import SwapConfig
 from forge.swapping.masks import MASK_KINDS, MaskWriter
 from forge.swapping.plan import SwapPlan, plan_swap, ranked_tracks
-from forge.swapping.render import Cast, aligned, drawn, pasted
+from forge.swapping.render import Identities, align_faces, composite, swap_faces
 from forge.swapping.request import checked_card, need_morph, need_target_decoder
 from forge.swapping.super_resolution import make_enlarge
-from forge.swapping.temporal import steadied
+from forge.swapping.temporal import stabilize_color
 from forge.training.train import train_swapper
 from shared.config import from_mapping
 from shared.device import pick_device, with_threads
@@ -93,7 +93,7 @@ def read_made(folder: Path) -> Made:
         raise ManifestError(f"{folder / MADE} cannot be read", hint="remove that folder; it is made anew") from error
 
 
-def make_shot(order: ShotOrder) -> int:
+def make_shot(order: ShotTask) -> int:
     """Cuts and decodes a clip, keeps it without loss with its sound, and finds its faces; the number of frames.
 
     Raises:
@@ -134,7 +134,7 @@ def make_shot(order: ShotOrder) -> int:
 class _Cut:
     """The frames of a piece of a clip, at their new size, written as they pass."""
 
-    def __init__(self, reader: VideoReader, order: ShotOrder, size: tuple[int, int]) -> None:
+    def __init__(self, reader: VideoReader, order: ShotTask, size: tuple[int, int]) -> None:
         self.times: list[Timestamp] = []
         self.next_time: Timestamp | None = None
         self._reader, self._order, self._size = reader, order, size
@@ -163,7 +163,7 @@ def _sound(source: Path, draft: Path, info: VideoInfo, start: object, stop: Time
     return cut_sound(source, draft, start=start, stop=stop.exact_seconds if stop else None)  # type: ignore[arg-type]
 
 
-def _finder(order: ShotOrder, draft: Path, scale: float) -> tuple[FaceFinder, FollowConfig]:
+def _finder(order: ShotTask, draft: Path, scale: float) -> tuple[FaceFinder, FollowConfig]:
     every = order.detect_every
     if order.finder == BESIDE:
         shifted_landmarks(sidecar_of(Path(order.source)), draft / _GIVEN, start=order.start, scale=scale)
@@ -179,7 +179,7 @@ def _made_finder(name: str, device: str, min_face_px: float) -> FaceFinder:
     return make_finder(name, device=device, min_face_px=min_face_px)
 
 
-def make_faceset(order: FacesOrder) -> int:
+def make_faceset(order: FacesTask) -> int:
     """A faceset of a person's shots, with the faces that were found in them; how many are kept.
 
     Raises:
@@ -190,7 +190,7 @@ def make_faceset(order: FacesOrder) -> int:
         return extract([Path(shot) / PICTURES for shot in order.shots], Path(order.out), order.config).kept
 
 
-def train(order: TrainOrder) -> int:
+def train(order: TrainTask) -> int:
     """Trains, or goes on training, and exports a swapper after each step of the ladder; the steps in all.
 
     Raises:
@@ -212,7 +212,7 @@ def train(order: TrainOrder) -> int:
     return result.steps
 
 
-def _export_snapshot(order: TrainOrder, step: int, out: Path) -> None:
+def _export_snapshot(order: TrainTask, step: int, out: Path) -> None:
     """Exports the weights of an earlier step as the training would have exported them then."""
     config = order.config
     path = Path(order.run) / "checkpoints" / f"step-{step:08d}.safetensors"
@@ -230,11 +230,11 @@ def _export_snapshot(order: TrainOrder, step: int, out: Path) -> None:
                     parameter.copy_(tensors[f"average.{number}"])
     except (KeyError, RuntimeError) as error:
         raise CheckpointError(f"{path} does not fit {config.model}: {error}", hint="remove the run") from error
-    taught = [TaughtBy(one.info.identity, one.info.rights, one.info.kept, one.digest()) for one in opened]
+    taught = [TrainingSource(one.info.identity, one.info.rights, one.info.kept, one.digest()) for one in opened]
     save_swapper(swapper, out, facesets=taught, training={"steps": step, "seed": config.seed})
 
 
-def draw_master(order: MasterOrder) -> int:
+def render_master(order: MasterTask) -> int:
     """Draws a fake from a shot and keeps it without loss, with its masks; how many frames are forged.
 
     A shot without a face, or one that the swap leaves as it was, gives a folder that says why, and no pictures.
@@ -255,24 +255,22 @@ def draw_master(order: MasterOrder) -> int:
     return len(made.faked)
 
 
-def _drawn(
-    order: MasterOrder, shot: Path, facts: ShotFacts, faces: Mapping[int, tuple[Face, ...]], draft: Path
-) -> Made:
-    config = with_draws(order, len(facts.pts), faces)
+def _drawn(order: MasterTask, shot: Path, facts: ShotFacts, faces: Mapping[int, tuple[Face, ...]], draft: Path) -> Made:
+    config = with_samples(order, len(facts.pts), faces)
     swapper = Path(order.swapper)
     need_target_decoder(checked_card(swapper, order.source, config), order.target, config, swapper)
     predictor = _predictor(order.swapper, config.device, config.precision, config.batch)
     need_morph(predictor.spec, config)
     plan = _plan(facts, faces, config, order.shot)
     knows = order.target in checked_card(swapper, order.source, config).identities
-    cast = Cast(order.source, order.target if knows else None, make_enlarge(config.blend))
+    cast = Identities(order.source, order.target if knows else None, make_enlarge(config.blend))
     info = replace(probe(shot / PICTURES), time_base=facts.time_base, frame_rate=facts.frame_rate)
     paths = {kind: draft / f"{kind}.mkv" for kind in MASK_KINDS}
     faked: list[int] = []
     alpha_instead = 0
     with storing(draft / PICTURES, facts.width, facts.height) as video, MaskWriter(paths, info) as masks:
-        jobs = aligned(stored_frames(shot / PICTURES, facts.times), plan, predictor.spec)
-        for done in pasted(steadied(drawn(jobs, predictor, cast, config), config.temporal), config):
+        jobs = align_faces(stored_frames(shot / PICTURES, facts.times), plan, predictor.spec)
+        for done in composite(stabilize_color(swap_faces(jobs, predictor, cast, config), config.temporal), config):
             video.write(done.image, nominal(done.frame.index))
             masks.write(done.masks, done.frame.time)
             if done.masks.any_changed:
@@ -289,7 +287,7 @@ def _drawn(
     )
 
 
-def with_draws(order: MasterOrder, frames: int, faces: Mapping[int, Sequence[Face]]) -> SwapConfig:
+def with_samples(order: MasterTask, frames: int, faces: Mapping[int, Sequence[Face]]) -> SwapConfig:
     """The settings with what is drawn for this clip: which face, which segments."""
     rng = np.random.default_rng(order.seed)
     config = order.config
@@ -298,11 +296,11 @@ def with_draws(order: MasterOrder, frames: int, faces: Mapping[int, Sequence[Fac
         lasting = [rank for rank, track in enumerate(ranked_tracks(faces)) if counts[track] >= _SHOWN_SHARE * frames]  # type: ignore[arg-type]
         config = replace(config, face=str(int(rng.choice(lasting or [0]))))
     if order.segments is not None:
-        config = replace(config, segments=draw_segments(frames, order.segments.share, order.segments.count, rng))
+        config = replace(config, segments=sample_segments(frames, order.segments.share, order.segments.count, rng))
     return config
 
 
-def draw_segments(frames: int, share: float, count: int, rng: np.random.Generator) -> tuple[tuple[int, int], ...]:
+def sample_segments(frames: int, share: float, count: int, rng: np.random.Generator) -> tuple[tuple[int, int], ...]:
     """``count`` half-open runs of frames, ascending and apart, together ``share`` of ``frames``, placed by ``rng``.
 
     At least one frame is in a run and, of two or more, at least one is not; fewer runs where frames are few.

@@ -19,9 +19,9 @@ import numpy as np
 from forge.building.pieces import Shot, models_of, shots_of, splits_of
 from forge.building.plan import SELF
 from forge.building.sampling import seed_for
-from forge.building.spec import ManipulationConfig, Spec, load_spec
+from forge.building.spec import ManipulationConfig, SetSpec, load_spec
 from forge.building.spec_text import set_text
-from forge.building.suggest_fit import Cast, fitted, reached, shares_of
+from forge.building.suggest_fit import FakeCounts, fitted, reached, shares_of
 from shared.config import from_mapping, need, read_toml, to_mapping
 from shared.errors import UsageError
 from shared.registry import near_matches
@@ -116,7 +116,7 @@ def suggest(scoreboard: Path, settings: Path, out: Path, config: SuggestConfig |
     seed = seed_for(spec.set.seed, "suggest", mark) % _SEEDS
     shots = shots_of(spec, Path())
     splits = splits_of(spec, shots)
-    cast = Cast(tuple(models_of(spec, splits)), _pieces(spec, shots))
+    cast = FakeCounts(tuple(models_of(spec, splits)), _pieces(spec, shots))
     rows = _rows_of(board, spec)
     choices, changed = _chosen(rows, spec, cast, seed, _detectors(board, config.detectors), config)
     mapping = _next_mapping(read_toml(settings), spec, changed, seed, out, config)
@@ -141,12 +141,12 @@ def write_suggestion(out: Path, suggestion: Suggestion, *, force: bool = False) 
     return out
 
 
-def _pieces(spec: Spec, shots: Sequence[Shot]) -> dict[str, int]:
+def _pieces(spec: SetSpec, shots: Sequence[Shot]) -> dict[str, int]:
     """How many pieces there are of everybody, in the order of the settings."""
     return {one.name: sum(shot.person == one.name for shot in shots) for one in spec.identity}
 
 
-def _rows_of(board: Scoreboard, spec: Spec) -> dict[str, Row]:
+def _rows_of(board: Scoreboard, spec: SetSpec) -> dict[str, Row]:
     """The scoreboard's row of each manipulation of the set.
 
     Raises:
@@ -179,8 +179,8 @@ def _missed(row: Row | None, detectors: Sequence[str], metric: str) -> tuple[tup
 
 def _chosen(
     rows: Mapping[str, Row],
-    spec: Spec,
-    cast: Cast,
+    spec: SetSpec,
+    cast: FakeCounts,
     seed: int,
     detectors: Sequence[str],
     config: SuggestConfig,
@@ -226,7 +226,7 @@ def _changes(before: ManipulationConfig, after: ManipulationConfig) -> tuple[str
 
 def _next_mapping(
     raw: dict[str, Any],
-    spec: Spec,
+    spec: SetSpec,
     changed: Sequence[ManipulationConfig],
     seed: int,
     out: Path,
@@ -254,7 +254,7 @@ def _next_mapping(
         manipulations.append(one)
     found = {**raw, "set": given, "swapper": swappers, "manipulation": manipulations}
     # What is wrong here is wrong before anybody builds.
-    from_mapping(Spec, {**found, "folder": str(out.resolve().parent)}, where=out.name)
+    from_mapping(SetSpec, {**found, "folder": str(out.resolve().parent)}, where=out.name)
     return found
 
 
@@ -264,14 +264,14 @@ def next_name(name: str) -> str:
     return f"{match[1]}-{int(match[2]) + 1}" if match else f"{name}-2"
 
 
-def _placed(path: str, spec: Spec, out: Path) -> str:
+def _placed(path: str, spec: SetSpec, out: Path) -> str:
     """A path that was relative to the old settings, relative to the new ones."""
     if path.startswith(_PLACED) or Path(path).is_absolute():
         return path
     return Path(os.path.relpath(spec.folder / path, out.resolve().parent)).as_posix()
 
 
-def _notes(board: Scoreboard, spec: Spec) -> list[str]:
+def _notes(board: Scoreboard, spec: SetSpec) -> list[str]:
     known = {one.name for one in spec.manipulation}
     others = [row.name for row in board.part("manipulation") if row.name not in known and not row.name.endswith(SELF)]
     notes = []
@@ -284,7 +284,7 @@ def _notes(board: Scoreboard, spec: Spec) -> list[str]:
 
 def _comments(
     board: Scoreboard,
-    spec: Spec,
+    spec: SetSpec,
     choices: Sequence[Choice],
     notes: Sequence[str],
     config: SuggestConfig,

@@ -14,7 +14,7 @@ _CLOSE = 0.1
 
 
 @dataclass(frozen=True)
-class Cast:
+class FakeCounts:
     """The people that the fakes are counted by: models, and each person's pieces."""
 
     models: tuple[Model, ...]

@@ -13,7 +13,7 @@ from shared.video.renditions import Rendition
 
 
 @dataclass(frozen=True)
-class ShotOrder:
+class ShotTask:
     """Cut a clip, keep it without loss, find its faces. ``frames`` is None for all there are."""
 
     out: str
@@ -29,7 +29,7 @@ class ShotOrder:
 
 
 @dataclass(frozen=True)
-class FacesOrder:
+class FacesTask:
     """Make a faceset of a person's shots."""
 
     out: str
@@ -38,7 +38,7 @@ class FacesOrder:
 
 
 @dataclass(frozen=True)
-class TrainOrder:
+class TrainTask:
     """Train a swapper in ``run``; export it after each step of ``ladder`` into ``out``."""
 
     out: str
@@ -50,7 +50,7 @@ class TrainOrder:
 
 
 @dataclass(frozen=True)
-class MasterOrder:
+class MasterTask:
     """Draw a fake without loss. ``seed`` draws segments and, with ``one_of_many``, the face."""
 
     out: str
@@ -65,7 +65,7 @@ class MasterOrder:
 
 
 @dataclass(frozen=True)
-class ClipOrder:
+class ClipTask:
     """One clip to be listed.
 
     Attributes:
@@ -85,7 +85,7 @@ class ClipOrder:
 
 
 @dataclass(frozen=True)
-class EncodeOrder:
+class EncodeTask:
     """Encode, label and sign clips of one shot, or of one master of it; nothing is listed yet.
 
     Attributes:
@@ -104,7 +104,7 @@ class EncodeOrder:
     source_file: str
     people: tuple[str, ...]
     rights: str
-    clips: tuple[ClipOrder, ...]
+    clips: tuple[ClipTask, ...]
     swapper: str | None = None
     source: str | None = None
     config: SwapConfig | None = None

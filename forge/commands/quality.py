@@ -15,7 +15,7 @@ from shared.errors import UsageError
 
 if TYPE_CHECKING:
     from forge.image_metrics import Spread
-    from forge.quality.dataset import Survey
+    from forge.quality.dataset import DatasetQuality
     from forge.quality.measure import Instruments
     from forge.quality.metrics import Person
     from forge.quality.result import SwapQuality
@@ -58,7 +58,7 @@ def quality(
     """
     if clusters not in get_args(ClusterBy):
         raise UsageError(f"no clusters are called {clusters!r}", hint=f"one of {', '.join(get_args(ClusterBy))}")
-    from forge.quality.dataset import find_cases, survey, thinned
+    from forge.quality.dataset import find_cases, measure_dataset, thinned
     from forge.quality.result import Failure
 
     failures: list[Failure] = []
@@ -66,7 +66,7 @@ def quality(
     instruments, people = _instruments(faces or [], run, finder, device)
     by: ClusterBy = "group" if clusters == "group" else "target"
     with console.progress("measuring", len(cases), unit="clips") as tick:
-        found = survey(
+        found = measure_dataset(
             cases, instruments, people, last=last, cluster_by=by, failures=failures, sheets=sheets, tick=tick
         )
     _show(found)
@@ -121,7 +121,7 @@ def _people(facesets: list[Path], device: str) -> tuple[IdentityEmbedder | None,
     return embedder, {person.name: person for person in people}
 
 
-def _show(found: Survey) -> None:
+def _show(found: DatasetQuality) -> None:
     from forge.quality.result import UNITS
 
     if len(found.measured) <= _SHOWN_CLIPS:

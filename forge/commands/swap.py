@@ -135,9 +135,9 @@ def _to_pictures(
 ) -> None:
     if not frames:
         raise UsageError(f"{target} is a folder", hint="with --frames its pictures are swapped into a folder")
-    from forge.swapping.images import swap_pictures
+    from forge.swapping.images import swap_images
 
-    made = swap_pictures(target, swapper=run, source=source, out=out, config=settings, **who)
+    made = swap_images(target, swapper=run, source=source, out=out, config=settings, **who)
     faked = sum(stop - start for start, stop in made.faked)
     console.print(f"{out}: {faked} of {made.frames} pictures hold {source}'s face")
     console.result({"path": out, "frames": made.frames, "faked": made.faked})

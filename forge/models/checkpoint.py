@@ -36,7 +36,7 @@ _TYPES = {torch.float32: "F32", torch.int64: "I64", torch.int32: "I32", torch.bo
 
 
 @dataclass(frozen=True)
-class TaughtBy:
+class TrainingSource:
     """One faceset that a swapper learned from: whose face, on what basis it may be used, how many faces, which."""
 
     identity: str
@@ -66,7 +66,7 @@ class SwapperCard:
     has_mask: bool
     parameters: int
     sha256: str
-    facesets: tuple[TaughtBy, ...] = ()
+    facesets: tuple[TrainingSource, ...] = ()
     training: dict[str, Option] = field(default_factory=dict)
 
 
@@ -74,7 +74,7 @@ def save_swapper(
     swapper: Swapper,
     folder: Path,
     *,
-    facesets: Sequence[TaughtBy] = (),
+    facesets: Sequence[TrainingSource] = (),
     training: Mapping[str, Option] | None = None,
 ) -> Path:
     """Writes ``swapper`` as ``folder``, replacing what was there in one step; gives ``folder`` back.

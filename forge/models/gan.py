@@ -53,7 +53,7 @@ _FIRST_PX = 64
 
 
 @dataclass(frozen=True)
-class Plan:
+class GanLayout:
     """What encoder and decoders are built from."""
 
     resolution: int
@@ -152,7 +152,7 @@ class NearestUp(nn.Module):
 class GanEncoder(nn.Module):
     """(B, 3, R, R) in [0, 1] -> (B, 512, 8, 8)."""
 
-    def __init__(self, plan: Plan) -> None:
+    def __init__(self, plan: GanLayout) -> None:
         super().__init__()
         first, second, third, fourth = (plan.channels(count) for count in (64, 128, 256, 512))
         last = plan.deepest
@@ -185,7 +185,7 @@ class GanEncoder(nn.Module):
 class GanDecoder(nn.Module):
     """(B, 512, 8, 8) -> :class:`Swap` with the coarser pictures of all octaves above 64 px."""
 
-    def __init__(self, plan: Plan) -> None:
+    def __init__(self, plan: GanLayout) -> None:
         super().__init__()
         fourth, third, second, first = (plan.channels(count) for count in (512, 256, 128, 64))
         self.body = nn.Sequential(
@@ -256,7 +256,7 @@ def gan(
     need_choice("norm", norm, _NORMS)
     options = {"resolution": resolution, "capacity": capacity, "attention": attention, "norm": norm}
     spec = dfl_spec("gan", identities, resolution=resolution, width=width, framing=framing, options=options)
-    plan = Plan(resolution, capacity == "lite", attention, norm, width)
+    plan = GanLayout(resolution, capacity == "lite", attention, norm, width)
     decoders = [GanDecoder(plan) for _ in spec.identities]
     swapper = TwoPartSwapper(spec, GanEncoder(plan), decoders)
     for decoder in decoders:

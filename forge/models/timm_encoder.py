@@ -72,7 +72,7 @@ class Shape:
 
 
 @dataclass(frozen=True)
-class Plan:
+class TimmOptions:
     """The options of one ``timm`` swapper beside its encoder, all checked.
 
     Convention:
@@ -115,7 +115,7 @@ class TimmEncoder(nn.Module):
 class Bottleneck(nn.Module):
     """(B, C, h, w) -> (B, out, 2 * side, 2 * side) through a narrow dense layer."""
 
-    def __init__(self, shape: Shape, plan: Plan, share: float) -> None:
+    def __init__(self, shape: Shape, plan: TimmOptions, share: float) -> None:
         super().__init__()
         self.pool, self.side, self.base = plan.pool, plan.side, scaled(plan.base, share)
         area = shape.height * shape.width if plan.pool == "dense" else 1
@@ -147,7 +147,7 @@ class TimmSwapper(Swapper):
         weights: a safetensors file of timm's that the encoder starts from; None for random ones.
     """
 
-    def __init__(self, spec: SwapSpec, shape: Shape, plan: Plan, weights: str | None) -> None:
+    def __init__(self, spec: SwapSpec, shape: Shape, plan: TimmOptions, weights: str | None) -> None:
         super().__init__()
         self.spec = spec
         people = len(spec.identities)
@@ -265,7 +265,7 @@ def timm_swapper(
         others=options,
     )
     shape = encoder_shape(encoder, input_px)
-    plan = Plan(
+    plan = TimmOptions(
         pool=pool,
         split=split,
         decoder=decoder,

@@ -49,7 +49,7 @@ class Case:
 
 
 @dataclass(frozen=True)
-class Survey:
+class DatasetQuality:
     """All that was measured.
 
     Attributes:
@@ -120,7 +120,7 @@ def thinned(cases: Sequence[Case], most: int | None) -> list[Case]:
     return [cases[place] for place in evenly_spaced(len(cases), most)]
 
 
-def survey(
+def measure_dataset(
     cases: Sequence[Case],
     instruments: Instruments,
     people: Mapping[str, Person],
@@ -130,7 +130,7 @@ def survey(
     failures: Sequence[Failure] = (),
     sheets: Path | None = None,
     tick: Callable[[int], object] = lambda _amount: None,
-) -> Survey:
+) -> DatasetQuality:
     """Measures every case and sums up; one that cannot be measured is counted with its reason and stops nothing.
 
     ``failures`` were found before. ``sheets`` is a folder for a picture of each clip.
@@ -157,7 +157,7 @@ def survey(
         if found is not None:
             summary.append(found[0])
             notes.append(found[1])
-    return Survey(tuple(measured), tuple(failed), tuple(summary), tuple(notes))
+    return DatasetQuality(tuple(measured), tuple(failed), tuple(summary), tuple(notes))
 
 
 def measure_cases(

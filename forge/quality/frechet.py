@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from shared.bootstrap import BootstrapSettings, draw_clusters
+from shared.bootstrap import BootstrapSettings, sample_clusters
 
 MOST_VECTORS = 1024
 """More are thinned out evenly: the cost grows with the third power."""
@@ -61,7 +61,7 @@ def frechet_interval(
     products = _Products(a, b)
     value = _weighted(products, np.ones(len(a)), np.ones(len(b)))
     drawn = []
-    for row in draw_clusters(names.size, _REPLICATES, np.random.default_rng(settings.seed)):
+    for row in sample_clusters(names.size, _REPLICATES, np.random.default_rng(settings.seed)):
         weights = row[places]
         if weights.sum() >= 2:
             drawn.append(_weighted(products, weights, weights))

@@ -19,20 +19,20 @@ from forge.image_metrics import Spread
 from forge.models.predictor import SwapPredictor
 from forge.quality.features import FeatureBank, FeatureNet, Lpips
 from forge.quality.metrics import (
-    CropGauge,
-    FeatureGauge,
-    Gauge,
-    HeadGauge,
-    IdentityGauge,
-    LandmarkGauge,
-    MotionGauge,
+    CropMetric,
+    FeatureMetric,
+    FrameMetric,
+    HeadMetric,
+    IdentityMetric,
+    LandmarkMetric,
+    MotionMetric,
     Person,
     Sample,
-    SeamGauge,
-    SelfGauge,
+    SeamMetric,
+    SelfMetric,
 )
 from forge.quality.result import SPREADS, SwapQuality
-from forge.swapping.plan import SwapPlan, plan_swap, smoothed
+from forge.swapping.plan import SwapPlan, plan_swap, smooth_tracks
 from shared.errors import FacesetError, MediaError, UsageError
 from shared.faces.boxes import box_around, overlap
 from shared.faces.facesets.reader import Faceset
@@ -94,17 +94,17 @@ class Instruments:
         """Framing of the crops compared."""
         return self.framing or (self.predictor.spec.framing if self.predictor else _DEFAULT_FRAMING)
 
-    def gauges(self, clip: str = "") -> list[Gauge]:
-        """Fresh gauges for one clip, under whose name the bank keeps features."""
-        gauges: list[Gauge] = [LandmarkGauge(), MotionGauge(), SeamGauge(), HeadGauge()]
-        gauges.append(CropGauge(self.crop_px, self.crop_framing))
+    def metrics(self, clip: str = "") -> list[FrameMetric]:
+        """Fresh metrics for one clip, under whose name the bank keeps features."""
+        metrics: list[FrameMetric] = [LandmarkMetric(), MotionMetric(), SeamMetric(), HeadMetric()]
+        metrics.append(CropMetric(self.crop_px, self.crop_framing))
         if self.embedder is not None and self.people is not None:
-            gauges.append(IdentityGauge(self.embedder, *self.people, self.cast))
+            metrics.append(IdentityMetric(self.embedder, *self.people, self.cast))
         if self.predictor is not None and self.target_identity is not None:
-            gauges.append(SelfGauge(self.predictor, self.target_identity))
+            metrics.append(SelfMetric(self.predictor, self.target_identity))
         if self.features is not None:
-            gauges.append(FeatureGauge(self.features, self.bank.of(clip), self.lpips))
-        return gauges
+            metrics.append(FeatureMetric(self.features, self.bank.of(clip), self.lpips))
+        return metrics
 
     def judges(self) -> dict[str, Any]:
         """Who was compared, with how many, by what: fields of :class:`SwapQuality`."""
@@ -155,12 +155,12 @@ def measure_swap(
     *,
     frames: tuple[int, int] | None = None,
     alpha: Path | None = None,
-    beside: Sequence[Gauge] = (),
+    beside: Sequence[FrameMetric] = (),
 ) -> SwapQuality:
     """Measures ``fake`` against ``target`` on ``frames`` (half-open), or on all of them.
 
     The face is the target's main one in those frames. ``alpha`` is the fake's alpha mask video, for the seam and for
-    what lies outside it. ``beside`` are gauges that see the same frames and keep what they see, a picture for example.
+    what lies outside it. ``beside`` are metrics that see the same frames and keep what they see, a picture for example.
 
     Raises:
         MediaError: a clip cannot be read, or ``frames`` lies outside the target.
@@ -173,8 +173,8 @@ def measure_swap(
         raise MediaError(f"{target} has {len(times)} frames, not {start} to {stop}", hint="choose frames inside it")
     wanted = plan_swap(_every_frame(target, instruments.finder, start, stop), smooth=False, what=str(target))
     again = _found_again(fake, instruments.finder, wanted, start, stop)
-    gauges = [*instruments.gauges(str(fake)), *beside]
-    values = _gather(_samples(fake, target, alpha, wanted, again, start, stop), gauges)
+    metrics = [*instruments.metrics(str(fake)), *beside]
+    values = _gather(_samples(fake, target, alpha, wanted, again, start, stop), metrics)
     facts: dict[str, Any] = {
         "clip": fake.name,
         "target": target.name,
@@ -205,15 +205,15 @@ def _ratio(own: Spread | None, its: Spread | None) -> float | None:
     return own.median / its.median if own and its and its.median > 0 else None
 
 
-def _gather(samples: Iterator[Sample], gauges: list[Gauge]) -> dict[str, list[float]]:
+def _gather(samples: Iterator[Sample], metrics: list[FrameMetric]) -> dict[str, list[float]]:
     values: dict[str, list[float]] = {}
     with closing(samples):  # type: ignore[type-var]
         for sample in samples:
-            for gauge in gauges:
-                for name, value in gauge.take(sample):
+            for metric in metrics:
+                for name, value in metric.update(sample):
                     values.setdefault(name, []).append(value)
-    for gauge in gauges:
-        for name, value in gauge.rest():
+    for metric in metrics:
+        for name, value in metric.compute():
             values.setdefault(name, []).append(value)
     return values
 
@@ -245,7 +245,7 @@ def _samples(
     """Both clips side by side, the frames that have the face."""
     present = wanted.swapped_frames
     picked = {present[place] for place in evenly_spaced(len(present), _PICKED)}
-    steady = smoothed(wanted.faces, dict(zip(range(start, stop), wanted.times, strict=True)))
+    steady = smooth_tracks(wanted.faces, dict(zip(range(start, stop), wanted.times, strict=True)))
     with VideoReader(target) as ours, VideoReader(fake) as theirs, closing(_masks(alpha, start)) as masks:
         pairs = zip(ours.frames(start=start, stop=stop), theirs.frames(start=start, stop=stop), masks, strict=False)
         for one, other, mask in pairs:

@@ -1,6 +1,6 @@
 """What is measured on the frames of a fake: one small class a measure, fed one frame after another.
 
-Each gauge takes a :class:`Sample` and gives its values by name; :mod:`forge.quality.measure` gathers their spreads.
+Each metric takes a :class:`Sample` and gives its values by name; :mod:`forge.quality.measure` gathers their spreads.
 """
 
 from __future__ import annotations
@@ -61,23 +61,23 @@ class Sample:
 Values = Iterable[tuple[str, float]]
 
 
-class Gauge(Protocol):
+class FrameMetric(Protocol):
     """Measures frame after frame."""
 
-    def take(self, sample: Sample) -> Values:
+    def update(self, sample: Sample) -> Values:
         """Names and values that this frame, or frames before it, gave."""
         ...
 
-    def rest(self) -> Values:
+    def compute(self) -> Values:
         """What was still held back when the last frame has come."""
         ...
 
 
-class LandmarkGauge:
+class LandmarkMetric:
     """``landmark_distance``, ``expression_error``, ``pose_error``: whether mouth, eyes and head follow."""
 
-    def take(self, sample: Sample) -> Values:
-        """See :class:`Gauge`."""
+    def update(self, sample: Sample) -> Values:
+        """See :class:`FrameMetric`."""
         if sample.again is None:
             return
         found, wanted = sample.again.landmarks, sample.face.landmarks
@@ -86,12 +86,12 @@ class LandmarkGauge:
         yield "expression_error", expression_error(found, wanted)
         yield "pose_error", pose_error(found, wanted, width=width, height=height)
 
-    def rest(self) -> Values:
-        """See :class:`Gauge`."""
+    def compute(self) -> Values:
+        """See :class:`FrameMetric`."""
         return ()
 
 
-class MotionGauge:
+class MotionMetric:
     """``blink_correlation``, ``mouth_correlation``: whether lids and lips move when the target's do; one value each.
 
     ``blink_swing``, ``mouth_swing`` are the target's own standard deviations: over a still face r means little.
@@ -102,16 +102,16 @@ class MotionGauge:
         self._own: dict[str, list[float]] = {name: [] for name in self._motions}
         self._wanted: dict[str, list[float]] = {name: [] for name in self._motions}
 
-    def take(self, sample: Sample) -> Values:
-        """See :class:`Gauge`."""
+    def update(self, sample: Sample) -> Values:
+        """See :class:`FrameMetric`."""
         if sample.again is not None:
             for name, openness in self._motions.items():
                 self._own[name].append(openness(sample.again.landmarks))
                 self._wanted[name].append(openness(sample.face.landmarks))
         return ()
 
-    def rest(self) -> Values:
-        """See :class:`Gauge`."""
+    def compute(self) -> Values:
+        """See :class:`FrameMetric`."""
         for name in self._motions:
             follows = motion_correlation(self._own[name], self._wanted[name])
             if follows is not None:
@@ -119,7 +119,7 @@ class MotionGauge:
                 yield f"{name}_swing", float(np.nanstd(self._wanted[name]))
 
 
-class IdentityGauge:
+class IdentityMetric:
     """Whom the fake's face resembles.
 
     ``identity_to_source``, ``identity_to_target``: Euclidean distances; ``cosine_to_source``, ``cosine_to_target``:
@@ -131,8 +131,8 @@ class IdentityGauge:
         self._pair = {"source": source, "target": target}
         self._cast = {**cast, source.name: source, target.name: target}
 
-    def take(self, sample: Sample) -> Values:
-        """See :class:`Gauge`."""
+    def update(self, sample: Sample) -> Values:
+        """See :class:`FrameMetric`."""
         if sample.again is None:
             return
         embedding = self._embedder.embed(sample.fake, [sample.again])[0]
@@ -144,8 +144,8 @@ class IdentityGauge:
         yield "nearer_to_source", float(away[source] < away[target])
         yield "top1", float(min(away, key=away.__getitem__) == source)
 
-    def rest(self) -> Values:
-        """See :class:`Gauge`."""
+    def compute(self) -> Values:
+        """See :class:`FrameMetric`."""
         return ()
 
 
@@ -155,39 +155,39 @@ def cosine(a: np.ndarray, b: np.ndarray) -> float:
     return float(a @ b) / lengths if lengths > 0 else math.nan
 
 
-class SeamGauge:
+class SeamMetric:
     """``seam_ratio``, ``color_step``, ``ssim_outside``: whether the mask's edge shows, and what was done beyond it."""
 
-    def take(self, sample: Sample) -> Values:
-        """See :class:`Gauge`."""
+    def update(self, sample: Sample) -> Values:
+        """See :class:`FrameMetric`."""
         if sample.alpha is not None:
             yield "seam_ratio", seam_ratio(sample.fake, sample.target, sample.alpha)
             yield "color_step", color_step(sample.fake, sample.target, sample.alpha)
             yield "ssim_outside", ssim_outside(sample.fake, sample.target, sample.alpha)
 
-    def rest(self) -> Values:
-        """See :class:`Gauge`."""
+    def compute(self) -> Values:
+        """See :class:`FrameMetric`."""
         return ()
 
 
-class HeadGauge:
+class HeadMetric:
     """``mask_ssim``: SSIM of the head region, face and hair, of the fake and its target.
 
     Celeb-DF's measure (Li et al., CVPR 2020, section 3.3, after Ma et al., NeurIPS 2017). The region is the square
     crop of framing ``head``, cut by the target's landmarks at 256 px.
     """
 
-    def take(self, sample: Sample) -> Values:
-        """See :class:`Gauge`."""
+    def update(self, sample: Sample) -> Values:
+        """See :class:`FrameMetric`."""
         matrix = frame_to_crop(sample.steady.landmarks, px=_HEAD_PX, framing="head")
         yield "mask_ssim", ssim(cut(sample.fake, matrix, _HEAD_PX), cut(sample.target, matrix, _HEAD_PX))
 
-    def rest(self) -> Values:
-        """See :class:`Gauge`."""
+    def compute(self) -> Values:
+        """See :class:`FrameMetric`."""
         return ()
 
 
-class FeatureGauge:
+class FeatureMetric:
     """``features_outside``, ``lpips_outside``: distances where the paste did not reach; vectors of faces for ``kept``.
 
     On the picked frames only. The crops kept are of framing ``full``, cut by the target's landmarks.
@@ -198,8 +198,8 @@ class FeatureGauge:
         self._kept = kept
         self._lpips = lpips
 
-    def take(self, sample: Sample) -> Values:
-        """See :class:`Gauge`."""
+    def update(self, sample: Sample) -> Values:
+        """See :class:`FrameMetric`."""
         if not sample.picked:
             return
         matrix = frame_to_crop(sample.steady.landmarks, px=FEATURE_PX, framing=_FEATURE_FRAMING)
@@ -213,8 +213,8 @@ class FeatureGauge:
             if self._lpips is not None:
                 yield "lpips_outside", self._lpips.distance(without, sample.target[part])
 
-    def rest(self) -> Values:
-        """See :class:`Gauge`."""
+    def compute(self) -> Values:
+        """See :class:`FrameMetric`."""
         return ()
 
 
@@ -226,7 +226,7 @@ class _Crops:
     mask: np.ndarray
 
 
-class CropGauge:
+class CropMetric:
     """Crops of both clips, cut by the target's landmarks.
 
     ``sharpness_ratio``; ``flicker`` and ``flicker_target``; ``flicker_compensated`` and ``flicker_compensated_target``,
@@ -238,8 +238,8 @@ class CropGauge:
         self._framing: Framing = framing
         self._recent: deque[_Crops] = deque(maxlen=3)
 
-    def take(self, sample: Sample) -> Values:
-        """See :class:`Gauge`."""
+    def update(self, sample: Sample) -> Values:
+        """See :class:`FrameMetric`."""
         crops = self._cut(sample)
         yield "sharpness_ratio", sharpness_ratio(crops.fake, crops.target, crops.mask)
         self._recent.append(crops)
@@ -250,8 +250,8 @@ class CropGauge:
             yield "flicker_target", flicker(before.target, now.target, after.target, now.mask)
             yield from _compensated(before, now, after)
 
-    def rest(self) -> Values:
-        """See :class:`Gauge`."""
+    def compute(self) -> Values:
+        """See :class:`FrameMetric`."""
         return ()
 
     def _cut(self, sample: Sample) -> _Crops:
@@ -272,7 +272,7 @@ def _compensated(before: _Crops, now: _Crops, after: _Crops) -> Values:
     yield "flicker_compensated_target", target
 
 
-class SelfGauge:
+class SelfMetric:
     """``self_ssim``, ``self_ssim_face``: how well the swapper draws the target person as themselves."""
 
     def __init__(self, predictor: SwapPredictor, identity: str) -> None:
@@ -281,17 +281,17 @@ class SelfGauge:
         self._faces: list[AlignedFace] = []
         self._wanted: list[np.ndarray] = []
 
-    def take(self, sample: Sample) -> Values:
-        """See :class:`Gauge`."""
+    def update(self, sample: Sample) -> Values:
+        """See :class:`FrameMetric`."""
         spec = self._predictor.spec
         face = align(sample.target, sample.steady, px=spec.input_px, framing=spec.framing, frame=sample.index)
         self._faces.append(face)
         to_output = resized(face.frame_to_crop, spec.input_px, spec.output_px)
         self._wanted.append(cut(sample.target, to_output, spec.output_px))
-        return self.rest() if len(self._faces) >= _SELF_BATCH else ()
+        return self.compute() if len(self._faces) >= _SELF_BATCH else ()
 
-    def rest(self) -> Values:
-        """See :class:`Gauge`."""
+    def compute(self) -> Values:
+        """See :class:`FrameMetric`."""
         faces, wanted = self._faces, self._wanted
         self._faces, self._wanted = [], []
         for face, crop, drawn in zip(faces, wanted, self._predictor.swap(faces, self._identity), strict=True):

@@ -26,14 +26,14 @@ class SheetGauge:
     def __init__(self) -> None:
         self._columns: list[list[np.ndarray]] = []
 
-    def take(self, sample: Sample) -> Values:
-        """See :class:`~forge.quality.metrics.Gauge`."""
+    def update(self, sample: Sample) -> Values:
+        """See :class:`~forge.quality.metrics.FrameMetric`."""
         if sample.picked:
             self._columns.append(_column(sample))
         return ()
 
-    def rest(self) -> Values:
-        """See :class:`~forge.quality.metrics.Gauge`."""
+    def compute(self) -> Values:
+        """See :class:`~forge.quality.metrics.FrameMetric`."""
         return ()
 
     def picture(self) -> np.ndarray:

@@ -23,11 +23,11 @@ from forge.swapping.output import Drafts, Made, list_clip, need_writable, opened
 from forge.swapping.patches import patch_writer
 from forge.swapping.plan import SwapPlan, plan_swap
 from forge.swapping.previews import GifSheet, PreviewSheet, write_preview
-from forge.swapping.render import Cast, aligned, drawn, pasted
-from forge.swapping.request import Order, Wish, already_listed, need_morph, order_of
-from forge.swapping.stages import Rendered
+from forge.swapping.render import Identities, align_faces, composite, swap_faces
+from forge.swapping.request import SwapOverrides, SwapRequest, already_listed, need_morph, resolve_request
+from forge.swapping.stages import CompositedFrame
 from forge.swapping.super_resolution import enlarge_digest, make_enlarge
-from forge.swapping.temporal import steadied
+from forge.swapping.temporal import stabilize_color
 from shared import config as settings
 from shared.console import console
 from shared.device import pick_device
@@ -42,7 +42,7 @@ from shared.storage import need_free_space, sha256_file
 from shared.types import ClipId, ClipRecord, Frame, FrameLabel
 from shared.video import Encoding, VideoReader, VideoWriter, probe
 
-Watcher = Callable[[Rendered], None]
+Watcher = Callable[[CompositedFrame], None]
 
 _QUEUE_BYTES = 64 << 20
 
@@ -98,7 +98,9 @@ def swap_clip(
         ManifestError: the dataset is damaged.
         StorageError: the disk refused.
     """
-    order = order_of(target, swapper, source, dataset, config, Wish(target_identity, rights, name, encoding))
+    order = resolve_request(
+        target, swapper, source, dataset, config, SwapOverrides(target_identity, rights, name, encoding)
+    )
     listed = already_listed(dataset, order)
     if listed is not None:
         return listed
@@ -106,7 +108,7 @@ def swap_clip(
     device = pick_device(config.device, config.precision)
     predictor = SwapPredictor(load_swapper(swapper, device.torch_device), device, batch=config.batch)
     need_morph(predictor.spec, config)
-    cast = Cast(source, order.target_in_model, make_enlarge(config.blend))
+    cast = Identities(source, order.target_in_model, make_enlarge(config.blend))
     if finder is None:
         finder = make_finder(config.finder, device=str(device.torch_device), min_face_px=config.min_face_px)
     with VideoReader(target) as reader:
@@ -147,7 +149,7 @@ def found_plan(
         )
 
 
-def _bytes_needed(order: Order, plan: SwapPlan) -> int:
+def _bytes_needed(order: SwapRequest, plan: SwapPlan) -> int:
     # Masks are mostly empty and shrink to a few hundredths; the clip is seldom four times its target.
     frame_bytes = order.info.width * order.info.height
     lossless = 3 * plan.frames * frame_bytes if order.encoding.crf is None else 0
@@ -155,10 +157,10 @@ def _bytes_needed(order: Order, plan: SwapPlan) -> int:
 
 
 def _make(
-    order: Order,
+    order: SwapRequest,
     plan: SwapPlan,
     predictor: SwapPredictor,
-    cast: Cast,
+    cast: Identities,
     finder: str,
     drafts: Drafts,
     watchers: Sequence[Watcher],
@@ -203,7 +205,7 @@ def _make(
     )
 
 
-def _factors(order: Order, finder: str, outcome: _Outcome) -> dict[str, str]:
+def _factors(order: SwapRequest, finder: str, outcome: _Outcome) -> dict[str, str]:
     factors = {"finder": finder, "target_sha256": order.target_sha256} | setting_factors(order.config)
     if outcome.alpha_instead:
         factors["poisson_fallbacks"] = str(outcome.alpha_instead)
@@ -214,7 +216,12 @@ def _factors(order: Order, finder: str, outcome: _Outcome) -> dict[str, str]:
 
 
 def _render(
-    order: Order, plan: SwapPlan, predictor: SwapPredictor, cast: Cast, drafts: Drafts, watchers: Sequence[Watcher]
+    order: SwapRequest,
+    plan: SwapPlan,
+    predictor: SwapPredictor,
+    cast: Identities,
+    drafts: Drafts,
+    watchers: Sequence[Watcher],
 ) -> _Outcome:
     """The second pass: frames through all stages into the drafts."""
     config, info = order.config, order.info
@@ -228,9 +235,9 @@ def _render(
         MaskWriter(drafts.masks, info) as masks,
         console.progress("swapping", plan.frames, unit="frames") as tick,
         consumed(_writer(video, masks, (*watchers, meter.take), tick), depth=depth, name="assay-encode") as put,
-        closing(ahead(aligned(reader, plan, predictor.spec), depth=depth, name="assay-align")) as jobs,  # type: ignore[type-var]
+        closing(ahead(align_faces(reader, plan, predictor.spec), depth=depth, name="assay-align")) as jobs,  # type: ignore[type-var]
     ):
-        for done in pasted(steadied(drawn(jobs, predictor, cast, config), config.temporal), config):
+        for done in composite(stabilize_color(swap_faces(jobs, predictor, cast, config), config.temporal), config):
             if done.masks.any_changed:
                 faked.append(done.frame.index)
             alpha_instead += done.alpha_instead
@@ -246,7 +253,7 @@ def _render(
 def _writer(
     video: VideoWriter, masks: MaskWriter, watchers: Sequence[Watcher], tick: Callable[[int], object]
 ) -> Watcher:
-    def write(done: Rendered) -> None:
+    def write(done: CompositedFrame) -> None:
         video.write(done.image, done.frame.time)
         masks.write(done.masks, done.frame.time)
         for watch in watchers:
@@ -256,7 +263,7 @@ def _writer(
     return write
 
 
-def _sign(order: Order, record: ClipRecord, video: Path) -> None:
+def _sign(order: SwapRequest, record: ClipRecord, video: Path) -> None:
     action = Action(
         "c2pa.edited",
         f"the face of {order.target_identity} was replaced by the face of {order.source}, drawn by a trained model",

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from forge.image_metrics import flicker
-from forge.swapping.stages import DrawnFace, Rendered
+from forge.swapping.stages import CompositedFrame, DecodedFace
 from shared.faces.align import cut, frame_to_crop, map_points
 from shared.faces.mask import hull_mask
 
@@ -58,7 +58,7 @@ class FlickerMeter:
         self._fake: list[float] = []
         self._target: list[float] = []
 
-    def take(self, done: Rendered) -> None:
+    def take(self, done: CompositedFrame) -> None:
         """The next frame."""
         for face in done.faces:
             recent = self._recent.setdefault(face.track, deque(maxlen=3))
@@ -79,7 +79,7 @@ class FlickerMeter:
         return Flicker(float(fake), float(target), pairs.shape[1])
 
 
-def _crops(done: Rendered, face: DrawnFace) -> _Crops:
+def _crops(done: CompositedFrame, face: DecodedFace) -> _Crops:
     matrix = frame_to_crop(face.landmarks, px=_PX, framing=_FRAMING)
     mask = hull_mask(map_points(matrix, face.landmarks), _PX, kind="facehull")
     return _Crops(done.frame.index, cut(done.image, matrix, _PX), cut(done.frame.image, matrix, _PX), mask)

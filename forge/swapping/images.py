@@ -29,12 +29,12 @@ from forge.swapping.config import SwapConfig, setting_factors
 from forge.swapping.masks import MASK_KINDS
 from forge.swapping.patches import patch_writer
 from forge.swapping.plan import SwapPlan
-from forge.swapping.render import Cast, aligned, drawn, pasted
+from forge.swapping.render import Identities, align_faces, composite, swap_faces
 from forge.swapping.request import checked_card, need_morph, need_target_decoder, rights_of, the_other
 from forge.swapping.signed_list import need_replaceable, write_signed
-from forge.swapping.stages import Rendered
+from forge.swapping.stages import CompositedFrame
 from forge.swapping.super_resolution import make_enlarge
-from forge.swapping.temporal import steadied
+from forge.swapping.temporal import stabilize_color
 from shared import config as settings
 from shared.console import console
 from shared.device import pick_device
@@ -53,14 +53,14 @@ _RATE = Fraction(25)
 
 
 @dataclass(frozen=True)
-class MadePictures:
-    """What :func:`swap_pictures` made: how many pictures, and the half-open ranges of those with a swapped face."""
+class ImageSwapResult:
+    """What :func:`swap_images` made: how many pictures, and the half-open ranges of those with a swapped face."""
 
     frames: int
     faked: tuple[tuple[int, int], ...]
 
 
-class FolderReader:
+class ImageFolderReader:
     """The pictures of a folder as the frames of a clip of 25 a second, in the order a person would count them.
 
     Raises:
@@ -70,7 +70,7 @@ class FolderReader:
     def __init__(self, folder: Path) -> None:
         self.paths = pictures_in(folder)
 
-    def __enter__(self) -> FolderReader:
+    def __enter__(self) -> ImageFolderReader:
         return self
 
     def __exit__(
@@ -91,7 +91,7 @@ class FolderReader:
             yield Frame(index, Timestamp(index, 1 / _RATE), image)
 
 
-def swap_pictures(
+def swap_images(
     target: Path,
     *,
     swapper: Path,
@@ -103,7 +103,7 @@ def swap_pictures(
     name: str | None = None,
     finder: FaceFinder | None = None,
     patches: Path | None = None,
-) -> MadePictures:
+) -> ImageSwapResult:
     """Puts the face of ``source`` into the pictures of ``target`` (a folder or a video) and writes them to ``out``.
 
     ``out`` appears whole, or not at all. The other arguments are those of :func:`forge.swapping.clip.swap_clip`.
@@ -127,27 +127,27 @@ def swap_pictures(
     predictor = SwapPredictor(load_swapper(swapper, device.torch_device), device, batch=config.batch)
     need_morph(predictor.spec, config)
     known = person if person in card.identities else None
-    cast = Cast(source, known, make_enlarge(config.blend))
+    cast = Identities(source, known, make_enlarge(config.blend))
     finder = finder or make_finder(config.finder, device=str(device.torch_device), min_face_px=config.min_face_px)
     with _opened(target) as reader:
-        declared = len(reader.paths) if isinstance(reader, FolderReader) else reader.info.frames_declared
+        declared = len(reader.paths) if isinstance(reader, ImageFolderReader) else reader.info.frames_declared
         plan = found_plan(reader, config, finder, device.kind, declared=declared, what=str(target))
     facts = _Facts(clip, source, person, rights or rights_of(person, card), card, config)
     with patch_writer(patches) as exported, replacing_folder(out) as draft, _opened(target) as reader:
         folder = _PictureFolder(draft, target, reader, facts)
         with console.progress("swapping", plan.frames, unit="pictures") as tick:
-            jobs = aligned(reader, plan, predictor.spec)
-            for done in pasted(steadied(drawn(jobs, predictor, cast, config), config.temporal), config):
+            jobs = align_faces(reader, plan, predictor.spec)
+            for done in composite(stabilize_color(swap_faces(jobs, predictor, cast, config), config.temporal), config):
                 folder.write(done)
                 exported.write(done)
                 tick(1)
         record = folder.finish(plan)
         exported.finish(record)
-    return MadePictures(record.frames, record.faked)
+    return ImageSwapResult(record.frames, record.faked)
 
 
-def _opened(target: Path) -> FolderReader | VideoReader:
-    return FolderReader(target) if target.is_dir() else VideoReader(target)
+def _opened(target: Path) -> ImageFolderReader | VideoReader:
+    return ImageFolderReader(target) if target.is_dir() else VideoReader(target)
 
 
 @dataclass(frozen=True)
@@ -187,9 +187,9 @@ class _Facts:
 class _PictureFolder:
     """Writes pictures and masks, signs each picture, and the list of them all."""
 
-    def __init__(self, folder: Path, target: Path, reader: FolderReader | VideoReader, facts: _Facts) -> None:
+    def __init__(self, folder: Path, target: Path, reader: ImageFolderReader | VideoReader, facts: _Facts) -> None:
         self._folder, self._target, self._facts = folder, target, facts
-        self._sources = reader.paths if isinstance(reader, FolderReader) else None
+        self._sources = reader.paths if isinstance(reader, ImageFolderReader) else None
         self._identity = SigningIdentity.load_or_create()
         self._files: dict[str, str] = {}
         self._faked: list[int] = []
@@ -199,7 +199,7 @@ class _PictureFolder:
             with storage_errors(folder):
                 (folder / name).mkdir(parents=True)
 
-    def write(self, done: Rendered) -> None:
+    def write(self, done: CompositedFrame) -> None:
         index = done.frame.index
         stem = f"{index:08d}" if self._sources is None else self._sources[index].stem
         if f"frames/{stem}.png" in self._files:
@@ -224,7 +224,7 @@ class _PictureFolder:
             path.write_bytes(data.tobytes())
         return path
 
-    def _sign(self, path: Path, done: Rendered) -> None:
+    def _sign(self, path: Path, done: CompositedFrame) -> None:
         """A picture that holds a swapped face says so; one that was passed through says that."""
         facts, fake = self._facts, done.masks.any_changed
         swapped = f"the face of {facts.person} was replaced by the face of {facts.source}, drawn by a trained model"

@@ -19,7 +19,7 @@ from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
 from forge.swapping.signed_list import need_replaceable, write_signed
-from forge.swapping.stages import DrawnFace, Rendered
+from forge.swapping.stages import CompositedFrame, DecodedFace
 from shared.errors import storage_errors
 from shared.faces.align import invert
 from shared.provenance.sign import record_facts
@@ -38,7 +38,7 @@ class PatchWriter:
         self._rows: list[dict[str, Any]] = []
         self._files: dict[str, str] = {}
 
-    def write(self, done: Rendered) -> None:
+    def write(self, done: CompositedFrame) -> None:
         """Adds every face pasted into the frame.
 
         Raises:
@@ -82,7 +82,7 @@ def patch_writer(folder: Path | None) -> Iterator[PatchWriter]:
         yield PatchWriter(draft)
 
 
-def encoded_patch(face: DrawnFace) -> bytes:
+def encoded_patch(face: DecodedFace) -> bytes:
     """The crop (S, S) as the bytes of an RGBA PNG that says what it is."""
     layers = np.dstack([face.swapped.crop, face.alpha])
     pixels = np.rint(np.clip(layers, 0, 1) * 255).astype(np.uint8)
@@ -93,7 +93,7 @@ def encoded_patch(face: DrawnFace) -> bytes:
     return file.getvalue()
 
 
-def _row(name: str, done: Rendered, face: DrawnFace) -> dict[str, Any]:
+def _row(name: str, done: CompositedFrame, face: DecodedFace) -> dict[str, Any]:
     return {
         "file": name,
         "frame": done.frame.index,

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from forge.swapping.config import TemporalConfig
-from forge.swapping.temporal import settled_landmarks
+from forge.swapping.temporal import stabilize_landmarks
 from shared.errors import NoFaceError, UsageError
 from shared.types import Face, Frame, Timestamp
 
@@ -103,7 +103,7 @@ def plan_swap(
     if segments and segments[-1][1] > len(times):
         raise UsageError(f"{what} has {len(times)} frames, so none is in {segments[-1]}", hint="mend the segments")
     chosen = _choose(ranked_tracks(found), face, what)
-    settled = smoothed(found, times, temporal) if smooth else found
+    settled = smooth_tracks(found, times, temporal) if smooth else found
     return SwapPlan(tuple(times.values()), settled, chosen, segments)
 
 
@@ -117,7 +117,7 @@ def ranked_tracks(found: Mapping[int, tuple[Face, ...]]) -> list[int]:
     return sorted(area, key=lambda track: (-area[track], track))
 
 
-def smoothed(
+def smooth_tracks(
     found: Mapping[int, tuple[Face, ...]],
     times: Mapping[int, Timestamp],
     temporal: TemporalConfig = TemporalConfig(),  # noqa: B008 - frozen
@@ -131,7 +131,7 @@ def smoothed(
     for places in frames_of.values():
         landmarks = np.stack([found[index][place].landmarks for index, place in places])
         seconds = np.array([times[index].seconds for index, _place in places])
-        for (index, place), points in zip(places, settled_landmarks(landmarks, seconds, temporal), strict=True):
+        for (index, place), points in zip(places, stabilize_landmarks(landmarks, seconds, temporal), strict=True):
             result[index][place] = replace(found[index][place], landmarks=points.astype(np.float32))
     return {index: tuple(faces) for index, faces in result.items()}
 

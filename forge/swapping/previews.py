@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 from PIL import Image
 
-from forge.swapping.stages import Rendered
+from forge.swapping.stages import CompositedFrame
 from shared.errors import AssayError
 from shared.provenance.identity import SigningIdentity
 from shared.provenance.sign import COMPOSITE_WITH_MODEL, Action, record_facts, sign_clip
@@ -45,7 +45,7 @@ class PreviewSheet:
         self._wanted = {frames[place] for place in evenly_spaced(len(frames), _MOST_ROWS)} if frames else set()
         self._rows: dict[int, np.ndarray] = {}
 
-    def offer(self, done: Rendered) -> None:
+    def offer(self, done: CompositedFrame) -> None:
         """Takes the frame when it is one of those wanted."""
         if done.frame.index in self._wanted:
             alpha = np.repeat(done.masks.alpha[..., None], 3, axis=2)
@@ -90,7 +90,7 @@ class GifSheet:
         self._wanted = {frames[place] for place in evenly_spaced(len(frames), _GIF_MOST_FRAMES)} if frames else set()
         self._pictures: list[np.ndarray] = []
 
-    def offer(self, done: Rendered) -> None:
+    def offer(self, done: CompositedFrame) -> None:
         """Takes the frame when it is one of those wanted."""
         if done.frame.index in self._wanted:
             pair = np.hstack(

@@ -1,8 +1,10 @@
 """The second pass of a swap: from frames and planned faces to frames with those faces swapped, and their masks.
 
-Each step is a generator, so a clip flows through with a bounded number of frames held: :func:`aligned` cuts the faces,
-:func:`drawn` swaps them in batches, :func:`forge.swapping.temporal.steadied` settles each track's colours over time,
-:func:`pasted` puts the faces back.
+Each step is a generator, so a clip flows through with a bounded number of frames held: :func:`align_faces` cuts the
+faces,
+:func:`swap_faces` swaps them in batches, :func:`forge.swapping.temporal.stabilize_color` settles each track's colours
+over time,
+:func:`composite` puts the faces back.
 """
 
 from __future__ import annotations
@@ -23,7 +25,7 @@ from forge.swapping.masks import frame_masks
 from forge.swapping.plan import SwapPlan
 from forge.swapping.region import face_region, needs_target_mask, soften
 from forge.swapping.sharpen import motion_blurred, sharpened
-from forge.swapping.stages import Drawn, DrawnFace, FoundFace, Job, Rendered
+from forge.swapping.stages import AlignedFrame, CompositedFrame, DecodedFace, SwappedFrame, TargetFace
 from forge.swapping.super_resolution import Enlarge, enlarged
 from shared.faces.align import align
 from shared.pipeline import in_batches
@@ -33,7 +35,7 @@ _HELD_BYTES = 256 << 20
 
 
 @dataclass(frozen=True)
-class Cast:
+class Identities:
     """Who is drawn: the ``source`` identity; the ``target`` one where its decoder is needed and known."""
 
     source: str
@@ -41,31 +43,33 @@ class Cast:
     enlarge: Enlarge | None = None
 
 
-def aligned(frames: Iterable[Frame], plan: SwapPlan, spec: SwapSpec) -> Iterator[Job]:
+def align_faces(frames: Iterable[Frame], plan: SwapPlan, spec: SwapSpec) -> Iterator[AlignedFrame]:
     """Every frame with its chosen faces cut as ``spec`` asks."""
     for frame in frames:
-        found: list[FoundFace] = []
+        found: list[TargetFace] = []
         for face in plan.to_swap(frame.index):
             crop = align(frame.image, face, px=spec.input_px, framing=spec.framing, frame=frame.index)
             track = face.track or 0
-            found.append(FoundFace(track, crop, plan.motion(frame.index, track)))
-        yield Job(frame, tuple(found))
+            found.append(TargetFace(track, crop, plan.motion(frame.index, track)))
+        yield AlignedFrame(frame, tuple(found))
 
 
-def drawn(jobs: Iterable[Job], predictor: SwapPredictor, cast: Cast, config: SwapConfig) -> Iterator[Drawn]:
+def swap_faces(
+    jobs: Iterable[AlignedFrame], predictor: SwapPredictor, cast: Identities, config: SwapConfig
+) -> Iterator[SwappedFrame]:
     """The jobs with their faces swapped, in order.
 
     Faces of successive frames are swapped together, ``config.batch`` at a time or as many as 256 MiB of frames hold.
     """
     for batch in _batches(jobs, config.batch):
         crops = [face.aligned for job in batch for face in job.faces]
-        swapped = iter(_swapped(crops, predictor, cast, config))
+        swapped = iter(_decode(crops, predictor, cast, config))
         for job in batch:
-            yield Drawn(job.frame, tuple(_draw(face, *next(swapped), cast, config) for face in job.faces))
+            yield SwappedFrame(job.frame, tuple(_draw(face, *next(swapped), cast, config) for face in job.faces))
 
 
-def _swapped(
-    crops: Sequence[AlignedFace], predictor: SwapPredictor, cast: Cast, config: SwapConfig
+def _decode(
+    crops: Sequence[AlignedFace], predictor: SwapPredictor, cast: Identities, config: SwapConfig
 ) -> list[tuple[SwappedFace, np.ndarray | None]]:
     """Each face as worn by the source, with the mask that the target's decoder draws where the settings need it."""
     if config.morph == 1:
@@ -78,7 +82,7 @@ def _swapped(
     return [(face, itself.mask) for face, itself in zip(faces, own, strict=True)]
 
 
-def _batches(jobs: Iterable[Job], size: int) -> Iterator[list[Job]]:
+def _batches(jobs: Iterable[AlignedFrame], size: int) -> Iterator[list[AlignedFrame]]:
     jobs = iter(jobs)
     first = next(jobs, None)
     if first is None:
@@ -87,14 +91,14 @@ def _batches(jobs: Iterable[Job], size: int) -> Iterator[list[Job]]:
     yield from in_batches(_chain(first, jobs), lambda job: len(job.faces), size, most)
 
 
-def _chain(first: Job, rest: Iterator[Job]) -> Iterator[Job]:
+def _chain(first: AlignedFrame, rest: Iterator[AlignedFrame]) -> Iterator[AlignedFrame]:
     yield first
     yield from rest
 
 
 def _draw(
-    found: FoundFace, swapped: SwappedFace, target_mask: np.ndarray | None, cast: Cast, config: SwapConfig
-) -> DrawnFace:
+    found: TargetFace, swapped: SwappedFace, target_mask: np.ndarray | None, cast: Identities, config: SwapConfig
+) -> DecodedFace:
     blend = config.blend
     swapped = enlarged(swapped, cast.enlarge)
     crop = sharpened(
@@ -113,7 +117,7 @@ def _draw(
     region = face_region(swapped, landmarks, config.mask, target_mask=target_mask)
     swapped, color = _colored(swapped, found.aligned, region, config)
     swapped = replace(swapped, frame_to_crop=scaled(swapped.frame_to_crop, px, blend.scale))
-    return DrawnFace(found.track, swapped, soften(region, config.mask), region, landmarks, color)
+    return DecodedFace(found.track, swapped, soften(region, config.mask), region, landmarks, color)
 
 
 def _colored(
@@ -134,10 +138,10 @@ def _colored(
     return replace(swapped, crop=transfer_color(method, swapped.crop, target, region, rng=rng)), None
 
 
-def pasted(frames: Iterable[Drawn], config: SwapConfig) -> Iterator[Rendered]:
+def composite(frames: Iterable[SwappedFrame], config: SwapConfig) -> Iterator[CompositedFrame]:
     """The finished frames. One without a face to swap keeps its bytes and has empty masks."""
     for one in frames:
-        image, patches, faces, alpha_instead = one.frame.image, list[Patch](), list[DrawnFace](), 0
+        image, patches, faces, alpha_instead = one.frame.image, list[Patch](), list[DecodedFace](), 0
         height, width = image.shape[:2]
         for face in map(lambda face: _in_colour(face, config), one.faces):
             patch = place(face.swapped, face.alpha, face.region, width=width, height=height)
@@ -151,10 +155,10 @@ def pasted(frames: Iterable[Drawn], config: SwapConfig) -> Iterator[Rendered]:
         if patches and config.degrade.to == "frame" and not config.degrade.is_none:
             image = degraded_frame(image, config.degrade, _noise(config, one.frame.index))
         masks = frame_masks(one.frame.image, image, patches)
-        yield Rendered(one.frame, image, masks, tuple(faces), alpha_instead)
+        yield CompositedFrame(one.frame, image, masks, tuple(faces), alpha_instead)
 
 
-def _in_colour(face: DrawnFace, config: SwapConfig) -> DrawnFace:
+def _in_colour(face: DecodedFace, config: SwapConfig) -> DecodedFace:
     crop = face.swapped.crop if face.color is None else face.color.apply(face.swapped.crop)
     return replace(face, swapped=replace(face.swapped, crop=adjusted(crop, config.color)), color=None)
 

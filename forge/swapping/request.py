@@ -24,7 +24,7 @@ UNSTATED = "unstated"
 
 
 @dataclass(frozen=True)
-class Order:
+class SwapRequest:
     """What is to be made of what, by whom, and how.
 
     Attributes:
@@ -61,7 +61,7 @@ class Order:
 
 
 @dataclass(frozen=True)
-class Wish:
+class SwapOverrides:
     """What the user may say of a fake beside its settings; None for what the records say."""
 
     target_identity: str | None = None
@@ -70,7 +70,9 @@ class Wish:
     encoding: Encoding | None = None
 
 
-def order_of(target: Path, swapper: Path, source: str, dataset: Path, config: SwapConfig, wish: Wish) -> Order:
+def resolve_request(
+    target: Path, swapper: Path, source: str, dataset: Path, config: SwapConfig, wish: SwapOverrides
+) -> SwapRequest:
     """The order for one clip.
 
     Raises:
@@ -86,7 +88,7 @@ def order_of(target: Path, swapper: Path, source: str, dataset: Path, config: Sw
     person = wish.target_identity or (parent.target_identity if parent else the_other(card, source))
     need_target_decoder(card, person, config, swapper)
     encoding = wish.encoding or config.output.encoding
-    return Order(
+    return SwapRequest(
         target=target,
         target_sha256=sha256,
         info=info,
@@ -165,7 +167,7 @@ def rights_of(person: str, card: SwapperCard) -> str:
     return stated or UNSTATED
 
 
-def already_listed(dataset: Path, order: Order) -> ClipRecord | None:
+def already_listed(dataset: Path, order: SwapRequest) -> ClipRecord | None:
     """The record of the same order; None when its id is free.
 
     Raises:

@@ -12,7 +12,7 @@ from shared.types import AlignedFace, Frame, SwappedFace
 
 
 @dataclass(frozen=True, eq=False)
-class FoundFace:
+class TargetFace:
     """A face to swap, cut out.
 
     Convention:
@@ -25,15 +25,15 @@ class FoundFace:
 
 
 @dataclass(frozen=True, eq=False)
-class Job:
+class AlignedFrame:
     """A frame with the faces to swap."""
 
     frame: Frame
-    faces: tuple[FoundFace, ...]
+    faces: tuple[TargetFace, ...]
 
 
 @dataclass(frozen=True, eq=False)
-class DrawnFace:
+class DecodedFace:
     """A swapped face before it is pasted.
 
     Convention:
@@ -51,15 +51,15 @@ class DrawnFace:
 
 
 @dataclass(frozen=True, eq=False)
-class Drawn:
+class SwappedFrame:
     """A frame with its swapped faces."""
 
     frame: Frame
-    faces: tuple[DrawnFace, ...]
+    faces: tuple[DecodedFace, ...]
 
 
 @dataclass(frozen=True, eq=False)
-class Rendered:
+class CompositedFrame:
     """A finished frame.
 
     Attributes:
@@ -73,5 +73,5 @@ class Rendered:
     frame: Frame
     image: np.ndarray
     masks: FrameMasks
-    faces: tuple[DrawnFace, ...] = ()
+    faces: tuple[DecodedFace, ...] = ()
     alpha_instead: int = 0

@@ -16,7 +16,7 @@ import numpy as np
 
 from forge.swapping.color import ColorMap, mean_map
 from forge.swapping.config import TemporalConfig
-from forge.swapping.stages import Drawn, DrawnFace
+from forge.swapping.stages import DecodedFace, SwappedFrame
 from shared.faces.track import smooth_landmarks
 
 _HELD_BYTES = 256 << 20
@@ -67,7 +67,7 @@ def _share(cutoff_hz: float | np.ndarray, step: float) -> float | np.ndarray:
     return 1.0 / (1.0 + 1.0 / (2 * math.pi * cutoff_hz * step))
 
 
-def settled_landmarks(landmarks: np.ndarray, seconds: np.ndarray, config: TemporalConfig) -> np.ndarray:
+def stabilize_landmarks(landmarks: np.ndarray, seconds: np.ndarray, config: TemporalConfig) -> np.ndarray:
     """The landmarks (T, 68, 2) of one track at ``seconds`` (T,) without their jitter: (T, 68, 2) float32.
 
     Raises:
@@ -85,7 +85,7 @@ def settled_landmarks(landmarks: np.ndarray, seconds: np.ndarray, config: Tempor
     return (filtered * size).reshape(landmarks.shape).astype(np.float32)
 
 
-def steadied(frames: Iterable[Drawn], config: TemporalConfig) -> Iterator[Drawn]:
+def stabilize_color(frames: Iterable[SwappedFrame], config: TemporalConfig) -> Iterator[SwappedFrame]:
     """The same frames, each face's colour map settled over its track as ``config.color`` says.
 
     Transfers that are no affine map (``histogram``, ``idt``, ``sot``) have nothing that could be averaged and pass as
@@ -98,10 +98,10 @@ def steadied(frames: Iterable[Drawn], config: TemporalConfig) -> Iterator[Drawn]
     return _averaged(frames, config.color_seconds)
 
 
-def _filtered(frames: Iterable[Drawn], cutoff_hz: float) -> Iterator[Drawn]:
+def _filtered(frames: Iterable[SwappedFrame], cutoff_hz: float) -> Iterator[SwappedFrame]:
     filters: dict[int, OneEuro] = {}
     for one in frames:
-        faces: list[DrawnFace] = []
+        faces: list[DecodedFace] = []
         for face in one.faces:
             if face.color is not None:
                 numbers = np.concatenate([face.color.matrix.reshape(-1), face.color.offset])
@@ -112,14 +112,14 @@ def _filtered(frames: Iterable[Drawn], cutoff_hz: float) -> Iterator[Drawn]:
         yield replace(one, faces=tuple(faces))
 
 
-def _averaged(frames: Iterable[Drawn], seconds: float) -> Iterator[Drawn]:
+def _averaged(frames: Iterable[SwappedFrame], seconds: float) -> Iterator[SwappedFrame]:
     """Each map replaced by the mean of its track's maps around it.
 
     Gaussian weights of sigma ``seconds``, as far ahead as back (two sigma), so that a change of light is not followed
     late. Holds the frames of four sigma, or 512 MiB of them where those are more.
     """
-    past: deque[Drawn] = deque()
-    ahead: deque[Drawn] = deque()
+    past: deque[SwappedFrame] = deque()
+    ahead: deque[SwappedFrame] = deque()
     for one in frames:
         ahead.append(one)
         most = max(2, _HELD_BYTES // one.frame.image.nbytes)
@@ -129,7 +129,7 @@ def _averaged(frames: Iterable[Drawn], seconds: float) -> Iterator[Drawn]:
         yield _next_steady(past, ahead, seconds, len(ahead))
 
 
-def _next_steady(past: deque[Drawn], ahead: deque[Drawn], seconds: float, most: int) -> Drawn:
+def _next_steady(past: deque[SwappedFrame], ahead: deque[SwappedFrame], seconds: float, most: int) -> SwappedFrame:
     """The first of ``ahead``, steadied; it moves to ``past``, which forgets what is too old to count for the next."""
     current = ahead[0]
     steady = _steady(current, (*past, *ahead), seconds)
@@ -140,15 +140,15 @@ def _next_steady(past: deque[Drawn], ahead: deque[Drawn], seconds: float, most: 
     return steady
 
 
-def _gap(earlier: Drawn, later: Drawn) -> float:
+def _gap(earlier: SwappedFrame, later: SwappedFrame) -> float:
     return later.frame.time.seconds - earlier.frame.time.seconds
 
 
-def _steady(one: Drawn, window: Iterable[Drawn], seconds: float) -> Drawn:
+def _steady(one: SwappedFrame, window: Iterable[SwappedFrame], seconds: float) -> SwappedFrame:
     return replace(one, faces=tuple(_steady_face(face, one, window, seconds) for face in one.faces))
 
 
-def _steady_face(face: DrawnFace, one: Drawn, window: Iterable[Drawn], seconds: float) -> DrawnFace:
+def _steady_face(face: DecodedFace, one: SwappedFrame, window: Iterable[SwappedFrame], seconds: float) -> DecodedFace:
     if face.color is None:
         return face
     maps: list[ColorMap] = []

@@ -32,7 +32,7 @@ class Shades(NamedTuple):
     contrast: Tensor | None
 
 
-class Cast(NamedTuple):
+class ColorCast(NamedTuple):
     """An affine change of each channel of Lab: ``gain * value + offset``; both (B, 3, 1, 1)."""
 
     gain: Tensor
@@ -101,7 +101,7 @@ def random_shades(count: int, config: AugmentConfig, generator: torch.Generator)
     return Shades(lightness, tint, contrast if config.contrast > 0 else None)
 
 
-def color_cast(pictures: Tensor, mask: Tensor, others: Tensor, other_mask: Tensor, chosen: Tensor) -> Cast:
+def color_cast(pictures: Tensor, mask: Tensor, others: Tensor, other_mask: Tensor, chosen: Tensor) -> ColorCast:
     """The change that gives the faces in ``pictures`` mean and spread of those in ``others``, channel by channel.
 
     Reinhard et al., "Color Transfer between Images", 2001, eq. 10 and 11, in CIE Lab and inside the masks.
@@ -118,10 +118,10 @@ def color_cast(pictures: Tensor, mask: Tensor, others: Tensor, other_mask: Tenso
     gain = (goal_spread / spread.clamp_min(1e-3)).clamp_max(_MAX_GAIN)
     keep = ~chosen.view(-1, 1, 1, 1)
     gain = gain.masked_fill(keep, 1.0)
-    return Cast(gain, (goal_mean - gain * mean).masked_fill(keep, 0.0))
+    return ColorCast(gain, (goal_mean - gain * mean).masked_fill(keep, 0.0))
 
 
-def shade(pictures: Tensor, shades: Shades, cast: Cast | None = None) -> Tensor:
+def shade(pictures: Tensor, shades: Shades, cast: ColorCast | None = None) -> Tensor:
     """(B, 3, S, S) in [0, 1] RGB with its colours changed in CIE Lab, clipped to [0, 1].
 
     First ``cast``, where one is given; then L is scaled, a and b are shifted. Local contrast, where asked for, scales

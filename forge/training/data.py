@@ -22,7 +22,7 @@ from torch import Tensor
 
 from forge.models.contract import SwapSpec
 from forge.training.augment import (
-    Cast,
+    ColorCast,
     color_cast,
     combined,
     random_affine,
@@ -124,7 +124,7 @@ class FaceBank:
         theta = still_affine(len(indices), self.extent)
         return _render_batch(self._stored(torch.tensor(list(indices))), theta, spec)
 
-    def color_cast(self, batch: Batch, config: AugmentConfig, generator: torch.Generator) -> Cast:
+    def color_cast(self, batch: Batch, config: AugmentConfig, generator: torch.Generator) -> ColorCast:
         """The change that gives faces of ``batch`` the colours of random faces of this bank, with the probability."""
         count = len(batch.target)
         indices = torch.randint(len(self), (count,), generator=generator)

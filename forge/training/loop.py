@@ -13,7 +13,7 @@ from torch import Tensor
 
 from forge.training.config import TrainConfig
 from forge.training.losses.objective import Losses
-from forge.training.recorder import Journal, read_state
+from forge.training.recorder import RunRecorder, read_state
 from forge.training.schedule import fraction_done
 from forge.training.trainer import SwapTrainer
 from shared.console import Tick, console
@@ -25,14 +25,14 @@ _MOST_RETURNS = 3
 _SLOWER = 0.5
 
 
-class Session:
+class TrainingLoop:
     """Runs ``trainer`` to the end of ``config``, with ``journal`` for all that is written.
 
     Attributes:
         loss: mean of the last logged steps; seconds: of training, earlier calls included.
     """
 
-    def __init__(self, trainer: SwapTrainer, journal: Journal, config: TrainConfig) -> None:
+    def __init__(self, trainer: SwapTrainer, journal: RunRecorder, config: TrainConfig) -> None:
         self.trainer = trainer
         self.journal = journal
         self.config = config

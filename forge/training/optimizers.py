@@ -1,6 +1,6 @@
 """What moves the weights: five optimizers, clipped gradients, and updates of a random part of the weights.
 
-Nothing here waits for the device, and all that the next step depends on is in :meth:`Mover.state`.
+Nothing here waits for the device, and all that the next step depends on is in :meth:`OptimizerStep.state`.
 """
 
 from __future__ import annotations
@@ -154,7 +154,7 @@ class AutoClip:
         return torch.quantile(self.norms[: min(self.seen, _HISTORY)], percentile / 100)
 
 
-class Mover:
+class OptimizerStep:
     """An optimizer with all that stands between gradients and weights.
 
     Args:

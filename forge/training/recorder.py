@@ -8,25 +8,25 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from forge.models.checkpoint import EXPORT_FOLDER, TaughtBy, save_swapper
+from forge.models.checkpoint import EXPORT_FOLDER, TrainingSource, save_swapper
 from forge.models.contract import Option
 from forge.training.config import TrainConfig
 from forge.training.data import Banks
 from forge.training.previews import Measured, direction_sheet, jpeg, loss_plot, measure, preview
-from forge.training.timelapse import assemble, draw_moment
+from forge.training.timelapse import assemble, plot_moment
 from forge.training.trainer import SwapTrainer
 from shared.storage import write_bytes, write_text
 from shared.training.run import Checkpoint, Run, read_checkpoint
 
 
-class Journal:
+class RunRecorder:
     """Writes into a run folder, or nowhere in processes that are not the first (``run`` is None there)."""
 
     def __init__(
         self,
         run: Run | None,
         banks: Banks,
-        taught: Sequence[TaughtBy],
+        taught: Sequence[TrainingSource],
         config: TrainConfig,
         start: str | None = None,
     ) -> None:
@@ -78,7 +78,7 @@ class Journal:
         banks = self.banks.held or self.banks.train
         with trainer.shipped() as swapper:
             picture = preview(swapper, banks, trainer.device)
-            moment = draw_moment(swapper, banks, trainer.device, step)
+            moment = plot_moment(swapper, banks, trainer.device, step)
             directions = direction_sheet(swapper, banks, trainer.device) if len(banks) > 2 else None
             self.held_out = {bank.identity: measure(swapper, bank, trainer.device) for bank in self.banks.held}
         data = jpeg(picture)
@@ -133,7 +133,7 @@ class Journal:
 
 
 def read_state(path: Path) -> Checkpoint:
-    """The checkpoint in ``path``, which :meth:`Journal.newest` gave.
+    """The checkpoint in ``path``, which :meth:`RunRecorder.newest` gave.
 
     Raises:
         CheckpointError: it cannot be read.

@@ -28,7 +28,7 @@ _SPACE = (24, 24, 24)
 _INK = (235, 235, 235)
 
 
-def draw_moment(swapper: Swapper, banks: Sequence[FaceBank], device: Device, step: int) -> np.ndarray:
+def plot_moment(swapper: Swapper, banks: Sequence[FaceBank], device: Device, step: int) -> np.ndarray:
     """(H, W, 3) uint8 RGB, H and W even: a row an identity; two of its faces, each as it is, drawn again, and swapped.
 
     The faces are the same at every step. Swapped is: into the next identity. Of many the first four are shown.

@@ -12,7 +12,7 @@ import torch
 from shared.device import Device
 
 
-class DataWatch:
+class DataTimer:
     """Sums the time between the beginnings and ends of :meth:`making`.
 
     On CUDA by events on the stream, which are read when :meth:`share` is asked for, after the device was waited for

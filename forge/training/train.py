@@ -8,14 +8,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from forge.models import Swapper, build_swapper
-from forge.models.checkpoint import EXPORT_FOLDER, TaughtBy
+from forge.models.checkpoint import EXPORT_FOLDER, TrainingSource
 from forge.models.parts import Loaded, load_parts
 from forge.training.config import WHILE_RUNNING, TrainConfig
 from forge.training.coverage import cover, write_coverage
 from forge.training.data import Banks, load_banks, need_enough
-from forge.training.loop import Session
+from forge.training.loop import TrainingLoop
 from forge.training.previews import Measured
-from forge.training.recorder import Journal
+from forge.training.recorder import RunRecorder
 from forge.training.trainer import SwapTrainer
 from shared.console import console
 from shared.device import Device, pick_device, seed_everything
@@ -144,9 +144,9 @@ def open_facesets(paths: Sequence[Path]) -> list[Faceset]:
     return opened
 
 
-def _taught_by(faceset: Faceset) -> TaughtBy:
+def _taught_by(faceset: Faceset) -> TrainingSource:
     info = faceset.info
-    return TaughtBy(identity=info.identity, rights=info.rights, faces=info.kept, digest=faceset.digest())
+    return TrainingSource(identity=info.identity, rights=info.rights, faces=info.kept, digest=faceset.digest())
 
 
 def _open_run(path: Path, ready: Prepared, config: TrainConfig) -> Run:
@@ -173,8 +173,8 @@ def _train(folder: Run | None, path: Path, ready: Prepared, config: TrainConfig,
     banks = ready.banks(config)
     trainer = SwapTrainer(ready.swapper, banks.train, ready.device, config, processes=processes)
     taught = [_taught_by(faceset) for faceset in ready.facesets]
-    journal = Journal(folder, banks, taught, config, None if ready.loaded is None else ready.loaded.digest)
-    session = Session(trainer, journal, config)
+    journal = RunRecorder(folder, banks, taught, config, None if ready.loaded is None else ready.loaded.digest)
+    session = TrainingLoop(trainer, journal, config)
     session.train()
     return TrainResult(
         run=path,

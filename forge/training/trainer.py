@@ -11,14 +11,14 @@ from torch import Tensor, nn
 
 from forge.models import Swap, Swapper
 from forge.models.parts import freeze_parts
-from forge.training.adversarial import Adversary, CodeAdversary
+from forge.training.adversarial import Adversary, LatentDiscriminator
 from forge.training.config import TrainConfig
 from forge.training.data import Batch, FaceBank
 from forge.training.losses.objective import Losses, Objective
-from forge.training.optimizers import Mover
+from forge.training.optimizers import OptimizerStep
 from forge.training.recipe import all_settings, settings_at
 from forge.training.schedule import learning_rate, warp_strength
-from forge.training.timing import DataWatch
+from forge.training.timing import DataTimer
 from shared.device import Device
 from shared.errors import CheckpointError
 from shared.training.processes import Processes
@@ -84,7 +84,7 @@ class SwapTrainer:
         self.step = 0
         self.faces_seen = 0
         self.rate_scale = 1.0
-        self.watch = DataWatch(device)
+        self.watch = DataTimer(device)
         self.generator = torch.Generator().manual_seed(config.seed)
         phases = all_settings(config)
         self.objective = Objective(
@@ -92,7 +92,7 @@ class SwapTrainer:
         )
         self._parameters = list(self.swapper.parameters())
         self._average = [parameter.detach().clone() for parameter in self._parameters] if config.ema else []
-        self._movers = {"mover": Mover("mover", self._parameters, config, device)}
+        self._movers = {"mover": OptimizerStep("mover", self._parameters, config, device)}
         self._adversary = self._judge("adversary", self._new_adversary())
         wants_codes = any(phase.loss.true_face > 0 for phase in phases)
         self._codes = self._judge("codes", self._new_codes() if wants_codes else None)
@@ -216,18 +216,18 @@ class SwapTrainer:
         return Adversary(loss, self.swapper.spec, [bank.identity for bank in self.banks])
 
     @torch.no_grad()
-    def _new_codes(self) -> CodeAdversary:
+    def _new_codes(self) -> LatentDiscriminator:
         px = self.swapper.spec.input_px
         code = self.swapper.eval().encode(torch.zeros(1, 3, px, px, device=self.device.torch_device))
         self.swapper.train()
-        return CodeAdversary(tuple(code.shape[1:]), [bank.identity for bank in self.banks])
+        return LatentDiscriminator(tuple(code.shape[1:]), [bank.identity for bank in self.banks])
 
     def _judge(self, name: str, module: Any) -> Any:
         """``module`` on the device, with a mover of its own; None stays None."""
         if module is None:
             return None
         module.to(self.device.torch_device)
-        self._movers[name] = Mover(f"{name}_mover", module.parameters(), self.config, self.device)
+        self._movers[name] = OptimizerStep(f"{name}_mover", module.parameters(), self.config, self.device)
         return module
 
     def _judges(self) -> Iterator[tuple[str, nn.Module]]:

@@ -15,7 +15,7 @@ from shared.actors.body import Body, Pose
 from shared.actors.expression import Expression, Face
 from shared.actors.hair import paint_hair_atlas
 from shared.actors.head import Head
-from shared.actors.identity import Traits, cast_seeds, draw_traits
+from shared.actors.identity import Traits, cast_seeds, sample_traits
 from shared.actors.landmarks import Anchors
 from shared.actors.motion import Liveliness, Track, perform_track
 from shared.actors.paint import paint_atlas
@@ -66,7 +66,7 @@ class Actor:
         Raises:
             ValueError: a negative seed.
         """
-        return cls(seed, draw_traits(seed))
+        return cls(seed, sample_traits(seed))
 
     @property
     def name(self) -> str:

@@ -19,7 +19,7 @@ LID_THICKNESS = 1.1
 
 
 @dataclass(frozen=True, eq=False)
-class Plan:
+class FeatureLayout:
     """Where the features of one face lie, in millimetres, right half.
 
     Convention:
@@ -65,7 +65,7 @@ def _ball(
     return centre[2] + radius[2] * (1.0 - d2)
 
 
-def socket_relief(x: np.ndarray, y: np.ndarray, shape: Shape, plan: Plan) -> np.ndarray:
+def socket_relief(x: np.ndarray, y: np.ndarray, shape: Shape, plan: FeatureLayout) -> np.ndarray:
     """(…) millimetres along z: hollows round the eye, brow ridge."""
     ax = np.abs(x)
     ex, ey = float(plan.eye[0]), float(plan.eye[1])
@@ -78,7 +78,7 @@ def socket_relief(x: np.ndarray, y: np.ndarray, shape: Shape, plan: Plan) -> np.
     return out
 
 
-def over_eyeball(x: np.ndarray, y: np.ndarray, z: np.ndarray, plan: Plan) -> np.ndarray:
+def over_eyeball(x: np.ndarray, y: np.ndarray, z: np.ndarray, plan: FeatureLayout) -> np.ndarray:
     """``z`` lifted to where lids slide over the eyeball."""
     radius = EYEBALL_RADIUS + LID_THICKNESS
     d2 = (np.abs(x) - plan.eye[0]) ** 2 + (y - plan.eye[1]) ** 2
@@ -87,7 +87,7 @@ def over_eyeball(x: np.ndarray, y: np.ndarray, z: np.ndarray, plan: Plan) -> np.
     return np.where(near, smooth_max(z, dome, 1.4), z)
 
 
-def nose_height(x: np.ndarray, y: np.ndarray, z: np.ndarray, shape: Shape, plan: Plan) -> np.ndarray:
+def nose_height(x: np.ndarray, y: np.ndarray, z: np.ndarray, shape: Shape, plan: FeatureLayout) -> np.ndarray:
     """``z`` with the nose on it: bridge, tip and wings."""
     ax = np.abs(x)
     root, tip, base = plan.nose_root_y, plan.nose_tip_y, plan.nose_base_y
@@ -123,7 +123,7 @@ def nose_height(x: np.ndarray, y: np.ndarray, z: np.ndarray, shape: Shape, plan:
     return np.where(near, out - 4.0 * hole, z)
 
 
-def cheeks_and_chin(x: np.ndarray, y: np.ndarray, shape: Shape, plan: Plan) -> np.ndarray:
+def cheeks_and_chin(x: np.ndarray, y: np.ndarray, shape: Shape, plan: FeatureLayout) -> np.ndarray:
     """Millimetres outwards: cheekbones, fullness, folds, philtrum, chin."""
     ax = np.abs(x)
     base, mouth, corner = plan.nose_base_y, plan.mouth_y, float(plan.mouth_corner[0])
@@ -160,7 +160,7 @@ def lip_heights(s: np.ndarray, shape: Shape) -> tuple[np.ndarray, np.ndarray]:
     return np.maximum(upper, 0.0), np.maximum(lower, 0.0)
 
 
-def lip_relief(x: np.ndarray, above: np.ndarray, shape: Shape, plan: Plan) -> np.ndarray:
+def lip_relief(x: np.ndarray, above: np.ndarray, shape: Shape, plan: FeatureLayout) -> np.ndarray:
     """Millimetres along z.
 
     Args:

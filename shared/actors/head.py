@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from shared.actors import features
-from shared.actors.features import Plan, bump, smooth_step
+from shared.actors.features import FeatureLayout, bump, smooth_step
 from shared.actors.lattice import (
     EYE_INNER,
     EYE_OUTER,
@@ -71,7 +71,7 @@ class Head:
     """
 
     shape: Shape
-    plan: Plan
+    plan: FeatureLayout
     grid: Grid
     flat: np.ndarray
     lid_s: np.ndarray
@@ -157,7 +157,7 @@ def _slit_bow(flat: np.ndarray, grid: Grid) -> np.ndarray:
     return near * bow
 
 
-def _plan(flat: np.ndarray, grid: Grid, shape: Shape) -> Plan:
+def _plan(flat: np.ndarray, grid: Grid, shape: Shape) -> FeatureLayout:
     """Reads the features' places off the warped grid, so that lids, lips and eyeballs fit it exactly."""
     eye_row, mouth_row = grid.eye_rows[0], grid.mouth_rows[0]
     column = grid.column
@@ -167,7 +167,7 @@ def _plan(flat: np.ndarray, grid: Grid, shape: Shape) -> Plan:
     eye = np.array([centre[0], centre[1] + 0.8, -6.8 - 0.9 * shape.eye_depth])
     middle = int(np.argmin(np.abs(column)))
     tip = -32.5 - 3.2 * shape.nose_length + 1.2 * shape.nose_tip_up
-    return Plan(
+    return FeatureLayout(
         eye, eye_inner, eye_outer, flat[mouth_row, corner, :2], float(flat[mouth_row, middle, 1]),
         nose_root_y=3.5, nose_tip_y=tip, nose_base_y=-45.0 - 3.2 * shape.nose_length,
     )  # fmt: skip

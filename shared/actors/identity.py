@@ -48,7 +48,7 @@ class Traits:
     look: Look
 
 
-def draw_traits(seed: int, *, tone: float | None = None) -> Traits:
+def sample_traits(seed: int, *, tone: float | None = None) -> Traits:
     """The traits of ``seed``; ``tone`` overrides the skin's, in [0, 1].
 
     Neighbouring seeds get skin tones far apart, by the golden ratio's sequence.
@@ -62,10 +62,10 @@ def draw_traits(seed: int, *, tone: float | None = None) -> Traits:
     male = float(np.clip(rng.beta(0.45, 0.45), 0.0, 1.0))
     age = float(np.clip(rng.normal(0.25, 0.75), -1.0, 2.0))
     tone = float(np.mod(0.13 + seed * 0.618033988749895, 1.0)) if tone is None else tone
-    return Traits(_draw_shape(rng, male, age), _draw_look(rng, male, age, tone))
+    return Traits(_sample_shape(rng, male, age), _sample_look(rng, male, age, tone))
 
 
-def _draw_shape(rng: np.random.Generator, male: float, age: float) -> Shape:
+def _sample_shape(rng: np.random.Generator, male: float, age: float) -> Shape:
     values: dict[str, float] = {}
     for entry in fields(Shape):
         drawn = 1.45 * rng.standard_normal() + _DIMORPHISM.get(entry.name, 0.0) * (male - 0.5)
@@ -76,7 +76,7 @@ def _draw_shape(rng: np.random.Generator, male: float, age: float) -> Shape:
     return Shape(**values)
 
 
-def _draw_look(rng: np.random.Generator, male: float, age: float, tone: float) -> Look:
+def _sample_look(rng: np.random.Generator, male: float, age: float, tone: float) -> Look:
     hair_colour = _hair_colour(rng, tone, age)
     dark = np.clip((tone - 0.25) / 0.4, 0.0, 1.0)
     iris = _IRISES[int(rng.integers(0, 2))] if rng.random() < dark else _IRISES[int(rng.integers(1, len(_IRISES)))]
@@ -90,7 +90,7 @@ def _draw_look(rng: np.random.Generator, male: float, age: float, tone: float) -
         redness=float(rng.uniform(0.1, 0.9)),
         freckles=float(max(0.0, rng.uniform(-0.8, 1.0)) * (1 - dark)),
         moles=int(rng.integers(0, 4)),
-        hair=_draw_hair(rng, male, age, tone),
+        hair=_sample_hair(rng, male, age, tone),
         hair_colour=hair_colour,
         brow_colour=(brow[0], brow[1], brow[2]),
         brow_weight=float(np.clip(rng.normal(0.80 + 0.45 * male, 0.3), 0.35, 1.8)),
@@ -119,7 +119,7 @@ def _hair_colour(rng: np.random.Generator, tone: float, age: float) -> Colour:
     return r, g, b
 
 
-def _draw_hair(rng: np.random.Generator, male: float, age: float, tone: float) -> Hair:
+def _sample_hair(rng: np.random.Generator, male: float, age: float, tone: float) -> Hair:
     curl = float(np.clip(rng.beta(0.8, 2.0) + 0.75 * (tone > 0.62) * rng.uniform(0.3, 1.0), 0.0, 1.0))
     part = float(rng.choice([-1.0, 0.0, 1.0]))
     hairline = float(np.clip(rng.normal(-0.15 + 0.35 * male + 0.25 * max(age, 0) * male, 0.4), -1.0, 1.3))
@@ -163,7 +163,7 @@ def cast_seeds(count: int, seed: int) -> list[int]:
     if count < 1 or seed < 0:
         raise ValueError(f"need count >= 1 and seed >= 0, got {count=} and {seed=}")
     pool = [seed * 10_000 + k for k in range(max(12 * count, 48))]
-    vectors = np.stack([vector_of(draw_traits(candidate)) for candidate in pool])
+    vectors = np.stack([vector_of(sample_traits(candidate)) for candidate in pool])
     chosen = [0]
     nearest = np.linalg.norm(vectors - vectors[0], axis=1)
     while len(chosen) < count:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 from scipy.interpolate import PchipInterpolator
 
-from shared.actors.features import EYEBALL_RADIUS, Plan, smooth_step
+from shared.actors.features import EYEBALL_RADIUS, FeatureLayout, smooth_step
 from shared.actors.shape import Shape
 
 EYE_ARC_DEGREES = 100.0
@@ -31,7 +31,7 @@ def eyeball(rings: int = 13, spokes: int = 32) -> tuple[np.ndarray, np.ndarray, 
     return normal * (EYEBALL_RADIUS + bulge)[..., None], normal, uv
 
 
-def teeth(plan: Plan, lip_z: float, *, upper: bool) -> np.ndarray:
+def teeth(plan: FeatureLayout, lip_z: float, *, upper: bool) -> np.ndarray:
     """(5, 27, 3): a row of teeth on the dental arch; gums at the far side from the bite."""
     # The lower row is short: at the sides it would stand out of the cheeks when the jaw drops.
     arc = np.linspace(-1.3, 1.3, 27) if upper else np.linspace(-0.72, 0.72, 27)
@@ -49,7 +49,7 @@ def teeth(plan: Plan, lip_z: float, *, upper: bool) -> np.ndarray:
     return points
 
 
-def tongue(plan: Plan, lip_z: float) -> np.ndarray:
+def tongue(plan: FeatureLayout, lip_z: float) -> np.ndarray:
     """(8, 11, 3): a rounded tongue behind the lower teeth."""
     across = np.linspace(-1, 1, 11)
     along = np.linspace(1, 0, 8)

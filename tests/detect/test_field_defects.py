@@ -23,7 +23,7 @@ from detect.data.crops import CropRequest, find_faces
 from detect.evaluation.evaluate import evaluate_clips, write_evaluation
 from detect.metrics.classification import auc, equal_error_rate
 from detect.models.checkpoint import weights_digest
-from detect.models.training_record import clip_mark, read_learned
+from detect.models.training_record import clip_mark, read_training_record
 from detect.scoring.samples import ScoredClip, scored_clip
 from detect.training.train import TrainResult, train_detector
 from shared.dataset import DatasetFolder
@@ -89,7 +89,7 @@ def test_1_the_checkpoint_is_chosen_without_the_test_set(toy_set: Path, tmp_path
     whole, without = runs
     assert weights_digest(whole.run) == weights_digest(without.run)
     assert (whole.best_step, whole.validation.split) == (without.best_step, "val")
-    learned = read_learned(whole.run)
+    learned = read_training_record(whole.run)
     test = DatasetFolder.open(toy_set).records(split="test")
     assert learned.clips
     assert not learned.clips & {clip_mark(record) for record in test}

@@ -3,13 +3,13 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from shared.bootstrap import BootstrapSettings, draw_clusters, mean_interval
+from shared.bootstrap import BootstrapSettings, mean_interval, sample_clusters
 
 SETTINGS = BootstrapSettings(replicates=4000, seed=3)
 
 
 def test_every_replicate_draws_as_many_clusters_as_there_are(rng):
-    assert (draw_clusters(7, 50, rng).sum(axis=1) == 7).all()
+    assert (sample_clusters(7, 50, rng).sum(axis=1) == 7).all()
 
 
 def test_two_clusters_give_the_three_means_that_two_draws_can_give():

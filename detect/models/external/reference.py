@@ -1,7 +1,7 @@
 """Detectors of other makers under the same harness: networks that judge crops, as ONNX files and as timm folders.
 
 A reference says which: ``onnx:FILE`` or ``local-dir:FOLDER`` (and ``python:FILE``, ``csv:FILE``, which judge whole
-clips, see :mod:`detect.models.external.scorers`). What a network wants to see is settings: beside the file
+clips, see :mod:`detect.scoring.clip_scorers`). What a network wants to see is settings: beside the file
 (``FILE.toml`` or ``FILE.json``), in the file itself where Assay wrote it, or in the reference:
 ``onnx:net.onnx?px=256&fake=0``.
 

@@ -3,6 +3,6 @@
 from __future__ import annotations
 
 from forge.training.adversarial.adversary import Adversary
-from forge.training.adversarial.latent_discriminator import CodeAdversary
+from forge.training.adversarial.latent_discriminator import LatentDiscriminator
 
-__all__ = ["Adversary", "CodeAdversary"]
+__all__ = ["Adversary", "LatentDiscriminator"]

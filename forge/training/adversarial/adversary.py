@@ -14,7 +14,7 @@ from torch.nn import functional as F
 
 from forge.models.contract import Swap, SwapSpec
 from forge.training.adversarial.networks import PatchCritic, UNetCritic
-from forge.training.adversarial.objectives import GAMES, mixed_critic
+from forge.training.adversarial.objectives import OBJECTIVES, mixed_critic
 from forge.training.loss_config import AdversarialConfig
 from shared.errors import CheckpointError, UsageError
 from shared.registry import near_matches
@@ -50,7 +50,7 @@ class Adversary(nn.Module):
         """
         super().__init__()
         if config.kind == "none":
-            raise UsageError("the settings name no adversary", hint=f"loss.adversarial.kind: {', '.join(GAMES)}")
+            raise UsageError("the settings name no adversary", hint=f"loss.adversarial.kind: {', '.join(OBJECTIVES)}")
         if spec.output_px < _SMALLEST:
             raise UsageError(
                 f"an adversary needs pictures of {_SMALLEST} px or more, {spec.name} draws {spec.output_px}",
@@ -72,7 +72,7 @@ class Adversary(nn.Module):
         verdicts = functional_call(net, still, (self._pair(drawn, beside),))
         with torch.no_grad():
             on_real = net(self._pair(real, beside)) if self.config.kind == "relativistic" else verdicts
-        game = GAMES[self.config.kind]
+        game = OBJECTIVES[self.config.kind]
         return _mean([game.swapper(r.float(), d.float()) for r, d in zip(on_real, verdicts, strict=True)])
 
     def critic_loss(
@@ -97,7 +97,7 @@ class Adversary(nn.Module):
             verdicts = net(self._pair(share * real + (1 - share) * drawn, beside))
             return _mean([mixed_critic(verdict.float(), share) for verdict in verdicts])
         both = net(torch.cat([self._pair(real, beside), self._pair(drawn, beside)]))
-        game = GAMES[self.config.kind]
+        game = OBJECTIVES[self.config.kind]
         return _mean([game.critic(*verdict.float().chunk(2)) for verdict in both])
 
     def load_state_dict(self, state_dict: Mapping[str, Any], strict: bool = True, assign: bool = False) -> Any:

@@ -15,7 +15,7 @@ _WIDTH = 256
 _SLOPE = 0.2
 
 
-class CodeAdversary(nn.Module):
+class LatentDiscriminator(nn.Module):
     """Guesses from a code whose face it was, while the swapper learns codes that do not tell.
 
     DeepFaceLab's ``true_face_power`` (a critic of codes that pulls the source's towards the target's), made symmetric

@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 
-class Game(NamedTuple):
+class AdversarialObjective(NamedTuple):
     """``critic(real, drawn)`` and ``swapper(real, drawn)``, scalars of verdicts on both."""
 
     critic: Callable[[Tensor, Tensor], Tensor]
@@ -51,11 +51,11 @@ def _bce_swapper(_real: Tensor, drawn: Tensor) -> Tensor:
     return F.softplus(-drawn).mean()
 
 
-GAMES = {
-    "lsgan": Game(_least_squares_critic, _least_squares_swapper),
-    "relativistic": Game(_relativistic_critic, _relativistic_swapper),
-    "hinge": Game(_hinge_critic, _hinge_swapper),
-    "bce": Game(_bce_critic, _bce_swapper),
+OBJECTIVES = {
+    "lsgan": AdversarialObjective(_least_squares_critic, _least_squares_swapper),
+    "relativistic": AdversarialObjective(_relativistic_critic, _relativistic_swapper),
+    "hinge": AdversarialObjective(_hinge_critic, _hinge_swapper),
+    "bce": AdversarialObjective(_bce_critic, _bce_swapper),
 }
 """lsgan: Mao et al. 2017, eq. 9, targets 0 and 1; a verdict is squared against them.
 relativistic: average least squares, Jolicoeur-Martineau 2019, RaLSGAN; realer than the others' mean by 1.

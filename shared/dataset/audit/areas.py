@@ -16,7 +16,7 @@ import numpy as np
 from scipy.stats import norm
 from scipy.stats import t as student
 
-from shared.bootstrap import BootstrapSettings, draw_clusters
+from shared.bootstrap import BootstrapSettings, sample_clusters
 
 _CHUNK_ELEMENTS = 4_000_000
 
@@ -82,7 +82,7 @@ def estimate_area(
     count = int(names.size)
     if min(np.unique(numbers[labels]).size, np.unique(numbers[~labels]).size) < 2:
         return AreaEstimate(value, None, None, count)
-    weights = draw_clusters(count, settings.replicates, np.random.default_rng(settings.seed))
+    weights = sample_clusters(count, settings.replicates, np.random.default_rng(settings.seed))
     rows = max(1, _CHUNK_ELEMENTS // len(labels))
     parts = [
         weighted_areas(labels, scores, strata, weights[first : first + rows][:, numbers])

@@ -16,13 +16,13 @@ from shared.config import to_mapping
 from shared.dataset.audit.areas import estimate_area
 from shared.dataset.audit.config import AuditConfig
 from shared.dataset.audit.faces import NOBODY, FaceBoxes, all_labelled, found_faces, labelled_faces
-from shared.dataset.audit.findings import WHOLE, AuditReport, Curve, DuplicatePair, ProbeFinding, judge
+from shared.dataset.audit.findings import WHOLE, AuditReport, Curve, DuplicatePair, ProbeFinding, verdict_for
 from shared.dataset.audit.hashes import Thumbs, near_pairs
 from shared.dataset.audit.identities import IdentityFindings, find_same_people
 from shared.dataset.audit.probes import (
     FACE,
     PROBES,
-    Plan,
+    Partition,
     Probe,
     has_something,
     labels_of,
@@ -186,14 +186,14 @@ def _run_probes(part: _Part, config: AuditConfig) -> tuple[list[ProbeFinding], l
 
 
 def _finding(
-    probe: Probe, part: _Part, plan: Plan, scores: np.ndarray, strata: np.ndarray, config: AuditConfig
+    probe: Probe, part: _Part, plan: Partition, scores: np.ndarray, strata: np.ndarray, config: AuditConfig
 ) -> ProbeFinding:
     labels, seen = labels_of(part.records), np.isfinite(scores)
     settings = BootstrapSettings(replicates=config.replicates, seed=config.seed)
     estimate = None
     if seen.any():
         estimate = estimate_area(labels[seen], scores[seen], plan.groups[seen], strata=strata[seen], settings=settings)
-    verdict = judge(estimate, is_face=probe is FACE, limit=config.limit, min_groups=config.min_groups)
+    verdict = verdict_for(estimate, is_face=probe is FACE, limit=config.limit, min_groups=config.min_groups)
     silent = int((plan.tested & ~seen).sum())
     note = f"{silent} tested clips show nothing of it" if silent else ""
     shortcut = verdict == "shortcut"

@@ -116,7 +116,7 @@ class Curve:
     ranks: np.ndarray
 
 
-def judge(estimate: AreaEstimate | None, *, is_face: bool, limit: float, min_groups: int) -> Verdict:
+def verdict_for(estimate: AreaEstimate | None, *, is_face: bool, limit: float, min_groups: int) -> Verdict:
     """The word for an area and its interval; see :class:`ProbeFinding`."""
     if estimate is None:
         return "not measured"

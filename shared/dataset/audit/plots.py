@@ -37,7 +37,7 @@ _STYLE: dict[Any, Any] = {
 _MAX_ROWS = 60
 
 
-def draw_areas(report: AuditReport, limit: float) -> bytes:
+def plot_areas(report: AuditReport, limit: float) -> bytes:
     """PNG: a row a finding, its area and interval, chance and the limit as lines. Beyond 60 rows, the highest."""
     measured = [finding for finding in report.findings if finding.area is not None]
     if len(measured) > _MAX_ROWS:
@@ -49,7 +49,7 @@ def draw_areas(report: AuditReport, limit: float) -> bytes:
         axes.axvline(0.5, color=_FAINT, linewidth=1)
         axes.axvline(limit, color=_COLOURS["shortcut"], linewidth=1, linestyle=(0, (4, 3)))
         for row, finding in enumerate(measured):
-            _draw_row(axes, row, finding)
+            _plot_row(axes, row, finding)
         axes.set_yticks(range(len(measured)), [_name(finding) for finding in measured])
         axes.tick_params(axis="y", length=0)
         axes.set_ylim(len(measured) - 0.4, -0.6)
@@ -60,7 +60,7 @@ def draw_areas(report: AuditReport, limit: float) -> bytes:
         return _png(figure)
 
 
-def draw_curves(curves: Sequence[Curve], report: AuditReport) -> bytes:
+def plot_curves(curves: Sequence[Curve], report: AuditReport) -> bytes:
     """PNG: a small ROC plot for each probe on all clips."""
     columns = min(4, max(1, len(curves)))
     rows = max(1, math.ceil(len(curves) / columns))
@@ -87,7 +87,7 @@ def draw_curves(curves: Sequence[Curve], report: AuditReport) -> bytes:
         return _png(figure)
 
 
-def _draw_row(axes: Axes, row: int, finding: ProbeFinding) -> None:
+def _plot_row(axes: Axes, row: int, finding: ProbeFinding) -> None:
     colour = _COLOURS.get(finding.verdict, _INK)
     if finding.area is None:
         return

@@ -98,7 +98,7 @@ PROBES: tuple[Probe, ...] = (
 
 
 @dataclass(frozen=True, eq=False)
-class Plan:
+class Partition:
     """Who is trained on and who is tested.
 
     Attributes:
@@ -126,18 +126,18 @@ class Plan:
         return f"cross-validated in {len(self.folds)} folds that keep {people} together; intervals over those groups"
 
 
-def make_plan(records: Sequence[ClipRecord], config: AuditConfig) -> Plan:
+def make_plan(records: Sequence[ClipRecord], config: AuditConfig) -> Partition:
     """Train against test split where the test split has enough groups of people, else cross-validation."""
     labels = labels_of(records)
     groups, grouped_by = _groups(records, config)
     train, test = (np.array([record.split == name for record in records]) for name in ("train", "test"))
     fit = all(_both(labels[part]) for part in (train, test))
     if fit and np.unique(groups[test]).size >= config.min_groups:
-        return Plan("split", grouped_by, groups, ((train, test),))
+        return Partition("split", grouped_by, groups, ((train, test),))
     # Not more folds than clips of a class: each fold has to test both.
     count = min(config.folds, np.unique(groups).size, int(labels.sum()), int((~labels).sum()))
     if count < 2 or not _both(labels):
-        return Plan("cross", grouped_by, groups, ())
+        return Partition("cross", grouped_by, groups, ())
     cut = StratifiedGroupKFold(count, shuffle=True, random_state=config.seed)
     folds = []
     for kept, left in cut.split(np.zeros(len(labels)), labels, groups):
@@ -145,7 +145,7 @@ def make_plan(records: Sequence[ClipRecord], config: AuditConfig) -> Plan:
         trained[kept], tested[left] = True, True
         if _both(labels[trained]) and tested.any():
             folds.append((trained, tested))
-    return Plan("cross", grouped_by, groups, tuple(folds))
+    return Partition("cross", grouped_by, groups, tuple(folds))
 
 
 def labels_of(records: Sequence[ClipRecord]) -> np.ndarray:
@@ -154,7 +154,7 @@ def labels_of(records: Sequence[ClipRecord]) -> np.ndarray:
 
 
 def score_clips(
-    probe: Probe, records: Sequence[ClipRecord], samples: Sequence[ClipSample], plan: Plan, config: AuditConfig
+    probe: Probe, records: Sequence[ClipRecord], samples: Sequence[ClipSample], plan: Partition, config: AuditConfig
 ) -> tuple[np.ndarray, np.ndarray]:
     """(N,) scores, NaN for a clip that was not tested or shows nothing; (N,) the fold that scored it, -1 for none."""
     labels = labels_of(records)

@@ -12,7 +12,7 @@ import msgspec
 
 from shared.dataset.audit.config import AuditConfig
 from shared.dataset.audit.findings import WHOLE, AuditReport, Curve, ProbeFinding
-from shared.dataset.audit.plots import draw_areas, draw_curves
+from shared.dataset.audit.plots import plot_areas, plot_curves
 from shared.storage import write_bytes, write_text
 
 TEMPLATES = Path(__file__).parent / "templates"
@@ -25,7 +25,7 @@ def write_report(report: AuditReport, curves: Sequence[Curve], out: Path, config
     Raises:
         StorageError: the disk refused.
     """
-    areas, roc = draw_areas(report, config.limit), draw_curves(curves, report)
+    areas, roc = plot_areas(report, config.limit), plot_curves(curves, report)
     write_bytes(out / REPORT, msgspec.json.format(msgspec.json.encode(as_document(report)), indent=2) + b"\n")
     write_bytes(out / AREAS, areas)
     write_bytes(out / CURVES, roc)

@@ -98,7 +98,7 @@ def extract(
         with _Extraction(writer, rule, config, embedder, tick) as extraction:
             for (path, sha256), one in zip(sources.items(), finders, strict=True):
                 writer.clips.append(extraction.run(path, sha256, one))
-        writer.judge = rule.judge
+        writer.set_aside_reasons = rule.set_aside_reasons
     return _told(writer, rule)
 
 

@@ -77,7 +77,7 @@ class KeepRule:
         """How many tracks are of other people."""
         return len(self._tracks) - len(self._decided())
 
-    def judge(self, batch: pa.RecordBatch) -> list[str]:
+    def set_aside_reasons(self, batch: pa.RecordBatch) -> list[str]:
         """For each row why it is set aside, or an empty text."""
         kept = self._decided()
         tracks, clips = (batch.column(name).to_numpy() for name in ("track", "clip"))

@@ -18,7 +18,7 @@ from shared.faces.facesets.layout import CROPS, SCHEMA, SETTINGS, TABLE, FaceRow
 from shared.storage import replacing_folder
 from shared.types import Framing
 
-Judge = Callable[[pa.RecordBatch], Sequence[str]]
+SetAside = Callable[[pa.RecordBatch], Sequence[str]]
 """For each row of a batch, why it is set aside; an empty text for one that is kept."""
 
 _ROWS_A_GROUP = 1024
@@ -73,7 +73,7 @@ class FacesetWriter:
     ) -> None:
         self.path = path
         self.clips: list[SourceClip] = []
-        self.judge: Judge | None = None
+        self.set_aside_reasons: SetAside | None = None
         self.info: FacesetInfo | None = None
         self._facts = FacesetInfo(identity, rights, (), finder, framing, px, 0, 0, embedder=embedder, drawn_by=drawn_by)
         self._force = force
@@ -182,10 +182,10 @@ class FacesetWriter:
         return info
 
     def _judged(self, batch: pa.RecordBatch, reasons: Counter[str]) -> pa.RecordBatch:
-        if self.judge is None:
+        if self.set_aside_reasons is None:
             verdicts = ["" if kept else "set aside" for kept in batch.column("kept").to_pylist()]
         else:
-            verdicts = list(self.judge(batch))
+            verdicts = list(self.set_aside_reasons(batch))
         reasons.update(verdicts)
         kept = pa.array([not verdict for verdict in verdicts], pa.bool_())
         columns = [kept if name == "kept" else batch.column(name) for name in SCHEMA.names]

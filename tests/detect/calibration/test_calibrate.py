@@ -16,20 +16,20 @@ from detect.calibration.calibrate import (
     calibration_records,
     fit_calibration,
     population_of,
-    refuse_learned,
+    refuse_trained_on,
 )
 from detect.calibration.card import with_sections
 from detect.calibration.config import CalibrateConfig
 from detect.calibration.cross import FitSamples, left_out_llrs, left_out_odds, make_folds
 from detect.calibration.domain import read_domain, write_domain
 from detect.calibration.maps import Calibration, misfit, read_calibration, write_calibration
-from detect.calibration.transfer import carry_calibration
+from detect.calibration.transfer import transfer_calibration
 from detect.config import AggregateConfig, EvaluateConfig, FaceConfig
 from detect.evaluation.evaluate import evaluate_detector
 from detect.models import build_detector
 from detect.models.checkpoint import DetectorFacts, save_detector
 from detect.models.predictor import Predictor
-from detect.models.training_record import LEARNED_NAME, learned_document
+from detect.models.training_record import LEARNED_NAME, training_document
 from detect.scoring.samples import ScoredClip, scored_clip
 from shared.cli import run
 from shared.dataset import DatasetFolder
@@ -254,9 +254,9 @@ def test_an_onnx_file_takes_the_calibration_along(done, tmp_path):
 def test_what_an_earlier_export_left_does_not_stay_beside_a_new_one(done, untrained, tmp_path):
     net = tmp_path / "net.onnx"
     net.write_bytes(b"net")
-    written = carry_calibration(done.folder, net)
+    written = transfer_calibration(done.folder, net)
     assert [path.name for path in written] == ["net.onnx.calibration.json", "net.onnx.validated.json"]
-    assert carry_calibration(untrained, net) == ()  # which has no calibration
+    assert transfer_calibration(untrained, net) == ()  # which has no calibration
     assert [path.name for path in tmp_path.iterdir()] == ["net.onnx"]
 
 
@@ -265,14 +265,14 @@ def test_a_domain_of_another_detector_is_not_carried(done, tmp_path):
     write_domain(folder, replace(done.domain, weights_sha256=MARK))
     net = tmp_path / "net.onnx"
     net.write_bytes(b"net")
-    assert [path.name for path in carry_calibration(folder, net)] == ["net.onnx.calibration.json"]
+    assert [path.name for path in transfer_calibration(folder, net)] == ["net.onnx.calibration.json"]
 
 
 def test_a_calibration_of_other_weights_is_not_carried(done, tmp_path):
     folder = shutil.copytree(done.folder, tmp_path / "other")
     write_calibration(folder, replace(done.calibration, weights_sha256=MARK))
     (tmp_path / "net.onnx").write_bytes(b"net")
-    assert carry_calibration(folder, tmp_path / "net.onnx") == ()
+    assert transfer_calibration(folder, tmp_path / "net.onnx") == ()
     assert not (tmp_path / "net.onnx.calibration.json").exists()
 
 
@@ -308,38 +308,38 @@ def test_clips_that_weights_learned_from_are_refused_but_not_the_val_split_of_th
 ):
     own, other = DatasetFolder.open(toy_set), DatasetFolder.open(calibration_set)
     seen = [*own.records(split="train"), *own.records(split="val"), other.records()[0]]
-    (detector / LEARNED_NAME).write_text(json.dumps(learned_document(seen)))
-    refuse_learned(own, own.records(split="val"), detector, "val")
+    (detector / LEARNED_NAME).write_text(json.dumps(training_document(seen)))
+    refuse_trained_on(own, own.records(split="val"), detector, "val")
     with pytest.raises(LeakError, match="learned from 1 of these 24 clips"):
-        refuse_learned(other, other.records(), detector, "val")
+        refuse_trained_on(other, other.records(), detector, "val")
     with pytest.raises(LeakError, match="learned from 4 of these 8 clips"):
-        refuse_learned(own, [*own.records(split="train")[:4], *own.records(split="val")], detector, "all")
+        refuse_trained_on(own, [*own.records(split="train")[:4], *own.records(split="val")], detector, "all")
 
 
 def test_new_clips_of_people_that_weights_learned_from_are_refused(detector, toy_set, tmp_path, add_toy_clip):
     own = DatasetFolder.open(toy_set)
     used = [*own.records(split="train"), *own.records(split="val")]
-    (detector / LEARNED_NAME).write_text(json.dumps(learned_document(used)))
+    (detector / LEARNED_NAME).write_text(json.dumps(training_document(used)))
     other = DatasetFolder.init(tmp_path / "other", "other")
     add_toy_clip(other, "again", "ann", forged=(0, 1))
     add_toy_clip(other, "new-swapped", "new", "bob")
     with pytest.raises(LeakError, match="other clips of 1 of the 1 people here") as caught:
-        refuse_learned(other, [replace(other.records()[0], sha256="e" * 64)], detector, "all")
+        refuse_trained_on(other, [replace(other.records()[0], sha256="e" * 64)], detector, "all")
     assert "new people" in str(caught.value.hint)
     with pytest.raises(LeakError, match="of 1 of the 2 people"):  # as the source of a fake
-        refuse_learned(other, [replace(other.records()[1], sha256="f" * 64)], detector, "all")
-    assert refuse_learned(own, own.records(split="val"), detector, "val") == 0
+        refuse_trained_on(other, [replace(other.records()[1], sha256="f" * 64)], detector, "all")
+    assert refuse_trained_on(own, own.records(split="val"), detector, "val") == 0
     added = replace(own.records(split="train")[0], split=None, sha256="d" * 64)
     with pytest.raises(LeakError, match="other clips of 1 of the"):
-        refuse_learned(own, [*own.records(split="val"), added], detector, "all")
+        refuse_trained_on(own, [*own.records(split="val"), added], detector, "all")
 
 
 def test_people_that_a_val_split_shares_with_its_training_are_counted(detector, toy_set, of_many):
     own = DatasetFolder.open(toy_set)
     used = [*own.records(split="train"), *own.records(split="val")]
-    (detector / LEARNED_NAME).write_text(json.dumps(learned_document(used)))
+    (detector / LEARNED_NAME).write_text(json.dumps(training_document(used)))
     leaky = replace(own.records(split="val")[0], target_identity="ann", sha256="e" * 64)
-    assert refuse_learned(own, [*own.records(split="val"), leaky], detector, "val") == 1
+    assert refuse_trained_on(own, [*own.records(split="val"), leaky], detector, "val") == 1
     assert str(replace(of_many.population, trained_people=1)).endswith("; 1 people of them were trained on")
     assert "trained on" not in str(of_many.population)
 

@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 
 from detect.calibration import quality
-from detect.calibration.curves import CalibrationData, draw_calibration
-from detect.calibration.evaluation_section import calibration_section, in_sample, told_of, with_calibration
+from detect.calibration.curves import CalibrationData, plot_calibration
+from detect.calibration.evaluation_section import calibration_section, held_out_odds, in_sample, with_calibration
 from detect.calibration.fit import person_weights
 from detect.calibration.likelihood import cllr_min, probability_metrics, ratio_metrics
-from detect.calibration.quality import QUALITY, Told, drawn_quality, people_of, quality_of
+from detect.calibration.quality import QUALITY, HeldOutOdds, people_of, quality_of, resampled_quality
 from detect.config import AggregateConfig
 from detect.scoring.samples import ScoredClip, scored_clip
 from shared.bootstrap import BootstrapSettings
@@ -36,19 +36,19 @@ def clip(name: str, person: str, logit: float | None, manipulation: str | None =
     return scored_clip(record, scores, labels, frames_read=1, config=AggregateConfig())
 
 
-def told(count: int = 80, seed: int = 0) -> Told:
+def told(count: int = 80, seed: int = 0) -> HeldOutOdds:
     """Clips of count / 4 people, two of each class a person, with scores that are calibrated as they are."""
     rng = np.random.default_rng(seed)
     labels = np.arange(count) % 2 == 1
     odds = 2 * rng.normal(np.where(labels, 1.0, -1.0), 1.0)
     people = np.arange(count) // 4
-    return Told(labels, 1 / (1 + np.exp(-odds)), np.round(odds / np.log(10), 1), people, people, 0.5)
+    return HeldOutOdds(labels, 1 / (1 + np.exp(-odds)), np.round(odds / np.log(10), 1), people, people, 0.5)
 
 
 def test_a_draw_of_everybody_is_the_value_itself():
     data = told()
     weights = person_weights(data.labels, data.people)
-    found = drawn_quality(data, weights[None])
+    found = resampled_quality(data, weights[None])
     expected = {
         **ratio_metrics(data.labels, data.llrs, weights),
         **probability_metrics(data.labels, data.probabilities, weights, 0.5),
@@ -63,9 +63,9 @@ def test_a_draw_counts_people_as_often_as_they_are_drawn():
     twice = np.concatenate([np.arange(40), np.flatnonzero(data.people == 3)])
     weights = np.ones(40)
     weights[data.people == 3] = 2
-    found = drawn_quality(data, weights[None])
+    found = resampled_quality(data, weights[None])
     assert found["cllr_min"][0] == pytest.approx(cllr_min(data.labels[twice], data.llrs[twice]))
-    missing = drawn_quality(data, np.where(data.labels, 1.0, 0.0)[None])
+    missing = resampled_quality(data, np.where(data.labels, 1.0, 0.0)[None])
     assert np.isnan(missing["cllr"][0])
     assert np.isnan(missing["cllr_min"][0])
 
@@ -88,11 +88,11 @@ def test_draws_are_taken_in_chunks_that_bound_memory(monkeypatch):
     whole = quality_of(data, BOOTSTRAP)
     seen = []
 
-    def watched(of: Told, weights: np.ndarray) -> dict[str, np.ndarray]:
+    def watched(of: HeldOutOdds, weights: np.ndarray) -> dict[str, np.ndarray]:
         seen.append(weights.shape)
-        return drawn_quality(of, weights)
+        return resampled_quality(of, weights)
 
-    monkeypatch.setattr(quality, "drawn_quality", watched)
+    monkeypatch.setattr(quality, "resampled_quality", watched)
     monkeypatch.setattr(quality, "_CHUNK_ELEMENTS", 1000)
     for each, once in zip(quality_of(data, BOOTSTRAP), whole, strict=True):
         assert (each.value, each.low, each.high) == pytest.approx((once.value, once.low, once.high))
@@ -172,9 +172,9 @@ def test_people_are_counted_as_asked(clips):
 
 def test_the_picture_is_drawn_twice_alike(clips, make_calibration):
     calibration = make_calibration()
-    data, _ = told_of(clips, calibration, BOOTSTRAP)
+    data, _ = held_out_odds(clips, calibration, BOOTSTRAP)
     logits = np.array([each.score.logit for each in clips if each.score.logit is not None])
-    one, two = (draw_calibration(CalibrationData(data, logits, calibration, "title")) for _ in range(2))
+    one, two = (plot_calibration(CalibrationData(data, logits, calibration, "title")) for _ in range(2))
     assert one == two
     image = cv2.imdecode(np.frombuffer(one, np.uint8), cv2.IMREAD_COLOR)
     assert image.shape[0] > 700

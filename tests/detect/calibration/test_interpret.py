@@ -8,12 +8,12 @@ from detect.calibration.domain import Domain, FileFacts, Range, write_domain
 from detect.calibration.interpret import (
     NOT_CALIBRATED,
     calibrated_score,
-    hedge,
+    interpret,
     posterior,
     propositions,
+    qualify,
     ratio_sentence,
     ratio_words,
-    worth_of,
 )
 from detect.calibration.maps import write_calibration
 from detect.inspection.report import write_html
@@ -53,7 +53,7 @@ def calibrated(untrained, predictor, make_calibration):
 
 
 def test_a_file_inside_the_domain_has_a_ratio_that_holds(calibrated, predictor):
-    found = worth_of(calibrated, predictor, 1.0, INSIDE, "toy")
+    found = interpret(calibrated, predictor, 1.0, INSIDE, "toy")
     assert found.calibrated is not None
     assert found.calibrated.holds
     assert found.calibrated.llr == pytest.approx(1 / 2.302585)
@@ -66,7 +66,7 @@ def test_a_file_inside_the_domain_has_a_ratio_that_holds(calibrated, predictor):
 
 
 def test_a_file_outside_says_in_what_and_by_how_much(calibrated, predictor):
-    found = worth_of(calibrated, predictor, 1.0, OUTSIDE, "dlib")
+    found = interpret(calibrated, predictor, 1.0, OUTSIDE, "dlib")
     assert [each.fact for each in found.outside] == ["face_px", "codec", "finder"]
     assert "20 px, 75 % below" in found.outside[0].text
     assert "found by dlib, validated: toy" in found.outside[2].text
@@ -75,16 +75,16 @@ def test_a_file_outside_says_in_what_and_by_how_much(calibrated, predictor):
 
 
 def test_without_calibration_or_score_there_is_no_probability(untrained, predictor, calibrated):
-    assert worth_of(untrained, predictor, None, INSIDE, "toy").calibrated is None
+    assert interpret(untrained, predictor, None, INSIDE, "toy").calibrated is None
     (calibrated / "calibration.json").unlink()
-    found = worth_of(untrained, predictor, 1.0, OUTSIDE, "toy")
+    found = interpret(untrained, predictor, 1.0, OUTSIDE, "toy")
     assert (found.calibrated, found.note) == (None, NOT_CALIBRATED)
     assert len(found.outside) == 2  # the domain is looked at all the same
 
 
 def test_a_calibration_of_another_detector_is_not_used(untrained, predictor, make_calibration, calibrated):
     write_calibration(untrained, make_calibration())
-    found = worth_of(untrained, predictor, 1.0, INSIDE, "toy")
+    found = interpret(untrained, predictor, 1.0, INSIDE, "toy")
     assert found.calibrated is None
     assert "another detector" in found.note
     assert "not used" in found.note
@@ -92,7 +92,7 @@ def test_a_calibration_of_another_detector_is_not_used(untrained, predictor, mak
 
 def test_a_calibration_without_a_domain_holds_for_nothing(calibrated, predictor):
     (calibrated / "validated.json").unlink()
-    found = worth_of(calibrated, predictor, 1.0, INSIDE, "toy")
+    found = interpret(calibrated, predictor, 1.0, INSIDE, "toy")
     assert found.calibrated is not None
     assert not found.calibrated.holds
     assert "does not say on what kind" in found.note
@@ -101,7 +101,7 @@ def test_a_calibration_without_a_domain_holds_for_nothing(calibrated, predictor)
 def test_a_damaged_calibration_is_said_and_not_passed_over(calibrated, predictor):
     (calibrated / "calibration.json").write_text("{")
     with pytest.raises(CheckpointError, match="damaged"):
-        worth_of(calibrated, predictor, 1.0, INSIDE, "toy")
+        interpret(calibrated, predictor, 1.0, INSIDE, "toy")
 
 
 @pytest.mark.parametrize(
@@ -166,10 +166,10 @@ def test_propositions_name_the_manipulations():
     ],
 )
 def test_a_verdict_needs_a_ratio_that_bears_it_out(make_calibration, verdict, logit, holds, expected):
-    found, reason = hedge(verdict, "Because.", calibrated_score(make_calibration(), logit, holds=holds))
+    found, reason = qualify(verdict, "Because.", calibrated_score(make_calibration(), logit, holds=holds))
     assert found == expected
     assert ("does not bear it out" in reason) == (found != verdict)
-    assert hedge(verdict, "Because.", None) == (verdict, "Because.")
+    assert qualify(verdict, "Because.", None) == (verdict, "Because.")
 
 
 @pytest.mark.parametrize("holds", [True, False])

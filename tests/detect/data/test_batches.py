@@ -8,7 +8,7 @@ import pytest
 
 from detect.config import AugmentConfig
 from detect.data.batches import Mixture, batches
-from detect.data.pairs import Example, Pair
+from detect.data.pairs import Pair, TrainingFace
 from shared.errors import ConfigError
 
 PLAIN = AugmentConfig(
@@ -28,8 +28,10 @@ class Source:
         number = int(rng.integers(10))
         mask = np.full((4, 4), number / 10, np.float32) if self.mask else None
         return Pair(
-            Example(np.full((16, 16, 3), self.base + number, np.uint8), 1, mask),
-            Example(np.full((16, 16, 3), self.base - 50 + number, np.uint8), 0, None if mask is None else 0 * mask),
+            TrainingFace(np.full((16, 16, 3), self.base + number, np.uint8), 1, mask),
+            TrainingFace(
+                np.full((16, 16, 3), self.base - 50 + number, np.uint8), 0, None if mask is None else 0 * mask
+            ),
         )
 
 

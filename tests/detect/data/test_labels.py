@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from detect.data.labels import face_truth, labels_by_clip
+from detect.data.labels import face_label, labels_by_clip
 from shared.types import ClipId, ClipRecord, FrameLabel, Label
 
 FAKE, REAL = ClipId("set", "swap", "clip"), ClipId("set", None, "clip")
@@ -54,15 +54,15 @@ ROWS = labels_by_clip(
     ],
 )
 def test_a_face_of_a_fake_clip(frame: int, box: tuple, expected: str | None):
-    assert face_truth(record(FAKE, ((1, 2), (3, 12))), ROWS, frame, np.array(box, np.float32)) == expected
+    assert face_label(record(FAKE, ((1, 2), (3, 12))), ROWS, frame, np.array(box, np.float32)) == expected
 
 
 def test_every_face_of_a_real_clip_is_real():
-    assert face_truth(record(REAL), {}, 4, np.array(HERE)) == "real"
+    assert face_label(record(REAL), {}, 4, np.array(HERE)) == "real"
 
 
 def test_without_rows_the_ranges_decide_and_without_ranges_the_clip():
-    assert face_truth(record(FAKE, ((5, 9),)), {}, 5, np.array(HERE)) == "fake"
-    assert face_truth(record(FAKE, ((5, 9),)), {}, 9, np.array(HERE)) == "real"
-    assert face_truth(record(FAKE), {}, 0, np.array(HERE)) == "fake"
-    assert face_truth(record(FAKE), ROWS, 20, np.array(HERE)) is None  # rows, but none for this frame, and no range
+    assert face_label(record(FAKE, ((5, 9),)), {}, 5, np.array(HERE)) == "fake"
+    assert face_label(record(FAKE, ((5, 9),)), {}, 9, np.array(HERE)) == "real"
+    assert face_label(record(FAKE), {}, 0, np.array(HERE)) == "fake"
+    assert face_label(record(FAKE), ROWS, 20, np.array(HERE)) is None  # rows, but none for this frame, and no range

@@ -19,7 +19,7 @@ from detect.data.protocols import (
     seen_in_training,
     without,
 )
-from detect.models.training_record import Learned, learned_document
+from detect.models.training_record import TrainingRecord, training_document
 from shared.errors import LeakError, ManifestError, UsageError
 from shared.types import ClipId, ClipRecord, Split
 
@@ -57,9 +57,9 @@ EVERYTHING = [
 ]
 
 
-def learned_from(records: list[ClipRecord]) -> Learned:
-    document = learned_document(records)
-    return Learned(**{name: frozenset(marks) for name, marks in document.items()})
+def learned_from(records: list[ClipRecord]) -> TrainingRecord:
+    document = training_document(records)
+    return TrainingRecord(**{name: frozenset(marks) for name, marks in document.items()})
 
 
 def test_leaving_out_touches_nothing_else():
@@ -136,7 +136,7 @@ def test_a_protocol_asks_only_what_is_new_to_the_detector():
         asked(EVERYTHING, "cross-set", learned)
     assert asked(test, "cross-set", learned) == test
     with pytest.raises(UsageError, match="does not say"):
-        asked(test, "cross-set", Learned())
+        asked(test, "cross-set", TrainingRecord())
     assert seen_in_training(test, learned) == ()
     assert "learned from 4 of these 12" not in " ".join(seen_in_training(EVERYTHING, learned))
     assert any("learned from 16 of these 36 clips" in note for note in seen_in_training(EVERYTHING, learned))
@@ -191,7 +191,7 @@ def test_a_whole_split_tells_what_is_known_from_what_is_new():
     assert {r.rendition for r in parts["cross-rendition"]} == {"c40"}
     known = by_protocol(train, learned_from(train))
     assert known == {}  # nothing that it learned from is new in any way
-    assert by_protocol(test, Learned()) == {}
+    assert by_protocol(test, TrainingRecord()) == {}
 
 
 def test_every_turn_of_a_leave_one_out_has_its_two_commands():

@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from detect.config import AggregateConfig, EvaluateConfig
-from detect.evaluation.curves import CurveData, draw_curves
+from detect.evaluation.curves import CurveData, plot_curves
 from detect.evaluation.evaluate import EvaluationResult, count, evaluate_clips, write_evaluation
 from detect.scoring.samples import ScoredClip, clip_samples, frame_samples, scored_clip, track_samples
 from shared.errors import ConfigError
@@ -190,7 +190,7 @@ def test_the_folder_holds_scores_by_clip_id_and_a_picture(tmp_path: Path):
     ("labels", "logits"), [([], []), ([0, 0, 0], [1.0, 2.0, 2.0]), ([0, 1], [0.0, 0.0]), ([1], [-40.0])]
 )
 def test_curves_survive_thin_data(labels: list, logits: list):
-    png = draw_curves(CurveData("thin", np.array(labels, bool), np.array(logits, float)))
+    png = plot_curves(CurveData("thin", np.array(labels, bool), np.array(logits, float)))
     assert png.startswith(b"\x89PNG")
 
 

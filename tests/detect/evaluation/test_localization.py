@@ -8,14 +8,14 @@ import pytest
 from sklearn.metrics import average_precision_score
 
 from detect.evaluation.localization import (
-    DrawnFaces,
+    RegionPredictions,
     choose_threshold,
-    draw_faces,
-    drawn_regions,
     face_ious,
     localise,
     pixel_histograms,
     pooled_ap,
+    predict_masks,
+    predict_regions,
 )
 from detect.metrics.bootstrap import BootstrapSettings
 from detect.models import build_detector
@@ -67,17 +67,19 @@ def test_ap_by_hand_and_by_the_library():
 
 
 def test_the_threshold_is_where_the_mean_iou_is_highest():
-    faces = DrawnFaces(pixel_histograms(DRAWN, TRUTH), np.array([0, 1]), np.zeros(2, int), np.array([True, True]))
+    faces = RegionPredictions(
+        pixel_histograms(DRAWN, TRUTH), np.array([0, 1]), np.zeros(2, int), np.array([True, True])
+    )
     chosen = choose_threshold(faces)
     assert 0.2 < chosen <= 0.4  # two of three, and one of one
-    assert choose_threshold(DrawnFaces(faces.histograms, faces.clips, faces.rows, np.zeros(2, bool))) is None
+    assert choose_threshold(RegionPredictions(faces.histograms, faces.clips, faces.rows, np.zeros(2, bool))) is None
 
 
 def test_every_manipulation_has_its_own_numbers_over_people():
     clips = [clip("dfl", 1), clip("fomm", 1), clip("dfl", 1), clip(None, 2)]
     maps = np.stack([DRAWN[0], DRAWN[1], DRAWN[0], DRAWN[0], DRAWN[1]])
     truth = np.stack([TRUTH[0], TRUTH[1], TRUTH[0], np.zeros((2, 2), bool), np.zeros((2, 2), bool)])
-    faces = DrawnFaces(
+    faces = RegionPredictions(
         pixel_histograms(maps, truth),
         np.array([0, 1, 2, 3, 3]),
         np.array([0, 0, 0, 0, 1]),
@@ -95,7 +97,7 @@ def test_every_manipulation_has_its_own_numbers_over_people():
     assert found["fomm"].iou.low is None  # one cluster
     assert found[None].drawn_on_real.value == pytest.approx((2 / 4 + 1 / 4) / 2)
     assert found["dfl"].drawn_on_real is None
-    untouched = DrawnFaces(faces.histograms[3:], np.array([0, 0]), np.array([0, 1]), faces.fake[3:])
+    untouched = RegionPredictions(faces.histograms[3:], np.array([0, 0]), np.array([0, 1]), faces.fake[3:])
     assert localise(clips[3:], untouched, np.array([0])) == ()
 
 
@@ -111,16 +113,16 @@ def test_a_detector_draws_only_where_the_truth_is_known():
     fake.truth[:] = (1, 0, -1)  # forged, an untouched frame, not known
     full = np.ones((56, 56), np.float32)
     masks: Any = SimpleNamespace(mask=lambda key: full if key[0] == 0 else None)
-    faces = draw_faces([fake, clip(None, 2), clip("bare", 1)], masks, predictor)
+    faces = predict_regions([fake, clip(None, 2), clip("bare", 1)], masks, predictor)
     assert faces.clips.tolist() == [0, 1, 1]
     assert faces.rows.tolist() == [0, 0, 1]
     assert faces.fake.tolist() == [True, False, False]
     assert faces.histograms.sum((1, 2)).tolist() == [56 * 56] * 3
     assert faces.histograms[0, 0].sum() == 0
     assert faces.histograms[1, 1].sum() == 0
-    maps = drawn_regions(predictor, np.zeros((2, 64, 64, 3), np.uint8), px=10)
+    maps = predict_masks(predictor, np.zeros((2, 64, 64, 3), np.uint8), px=10)
     assert maps.shape == (2, 10, 10)
     assert 0 <= maps.min() <= maps.max() <= 1
     plain = Predictor(build_detector("test_efficientnet", input_px=64), pick_device("cpu"))
     with pytest.raises(ValueError, match="draws no region"):
-        drawn_regions(plain, np.zeros((1, 64, 64, 3), np.uint8))
+        predict_masks(plain, np.zeros((1, 64, 64, 3), np.uint8))

@@ -18,8 +18,8 @@ from detect.evaluation.localization_report import measure_regions
 from detect.models.checkpoint import DetectorFacts
 from detect.models.contract import Detection, Detector, DetectorSpec
 from detect.models.predictor import Predictor
-from detect.models.training_record import Learned, learned_document
-from detect.scoring.dataset import Judged, faces_of
+from detect.models.training_record import TrainingRecord, training_document
+from detect.scoring.dataset import DatasetScores, faces_of
 from detect.scoring.samples import score_clips
 from shared.dataset import DatasetFolder
 from shared.device import pick_device
@@ -68,17 +68,17 @@ class MaskedFolder(DatasetFolder):
         return [r if r.label == "real" else dataclasses.replace(r, masks=masks) for r in super().records(split=split)]
 
 
-def judged_by(folder: DatasetFolder, model: Detector, learned: Learned) -> Judged:
+def judged_by(folder: DatasetFolder, model: Detector, learned: TrainingRecord) -> DatasetScores:
     facts = DetectorFacts(model.spec, faces=FOUND, finder={"name": "toy", "version": "1"})
     predictor = Predictor(model, pick_device("cpu"), facts=facts)
     clips, notes = faces_of(folder, folder.records(split="test"), predictor, QUICK)
     scored = score_clips(clips, predictor, AggregateConfig())
-    return Judged(scored, {"name": "halves"}, (0.0, "val"), notes, learned, faces=clips, predictor=predictor)
+    return DatasetScores(scored, {"name": "halves"}, (0.0, "val"), notes, learned, faces=clips, predictor=predictor)
 
 
-def knows_val(folder: DatasetFolder) -> Learned:
-    document = learned_document([*folder.records(split="train"), *folder.records(split="val")])
-    return Learned(**{name: frozenset(marks) for name, marks in document.items()})
+def knows_val(folder: DatasetFolder) -> TrainingRecord:
+    document = training_document([*folder.records(split="train"), *folder.records(split="val")])
+    return TrainingRecord(**{name: frozenset(marks) for name, marks in document.items()})
 
 
 def test_the_threshold_comes_from_validation_clips_and_the_regions_from_the_test(masked_set: Path):
@@ -98,7 +98,7 @@ def test_the_threshold_comes_from_validation_clips_and_the_regions_from_the_test
 
 def test_what_is_chosen_on_nothing_says_so(masked_set: Path):
     folder = MaskedFolder.open(masked_set)
-    judged = judged_by(folder, Halves(), Learned())
+    judged = judged_by(folder, Halves(), TrainingRecord())
     report = measure_regions(folder, judged, QUICK).report
     assert (report.threshold, report.parts[0].iou.value) == (0.5, 0.0)
     assert "no validation clips with masks that the detector was chosen by" in report.threshold_from
@@ -111,9 +111,9 @@ def test_what_is_chosen_on_nothing_says_so(masked_set: Path):
 
 def test_without_masks_or_maps_there_is_nothing_to_measure(masked_set: Path):
     bare, masked = DatasetFolder.open(masked_set), MaskedFolder.open(masked_set)
-    assert measure_regions(bare, judged_by(bare, Halves(), Learned()), QUICK) is None
-    assert measure_regions(masked, judged_by(masked, Halves(has_mask=False), Learned()), QUICK) is None
-    whole = dataclasses.replace(judged_by(masked, Halves(), Learned()), predictor=None, faces=())
+    assert measure_regions(bare, judged_by(bare, Halves(), TrainingRecord()), QUICK) is None
+    assert measure_regions(masked, judged_by(masked, Halves(has_mask=False), TrainingRecord()), QUICK) is None
+    whole = dataclasses.replace(judged_by(masked, Halves(), TrainingRecord()), predictor=None, faces=())
     assert measure_regions(masked, whole, QUICK) is None
 
 

@@ -13,9 +13,9 @@ from detect.evaluation.evaluate import evaluate_clips
 from detect.evaluation.localization import Localisation
 from detect.evaluation.localization_report import RegionReport
 from detect.evaluation.page import render_page, summary
-from detect.evaluation.plots import draw_error_card, draw_parts, draw_region_parts
+from detect.evaluation.plots import plot_error_card, plot_parts, plot_region_parts
 from detect.evaluation.result import EvaluationResult
-from detect.models.training_record import Learned, learned_document
+from detect.models.training_record import TrainingRecord, training_document
 from detect.scoring.samples import ScoredClip
 from shared.results.scores import Evaluation
 from shared.types import ClipId
@@ -75,7 +75,7 @@ class _Pictures(HTMLParser):
 def test_the_page_holds_all_parts_and_nothing_foreign(clips: list[ScoredClip]):
     train = [dataclasses.replace(c.record, sha256="1" * 64, target_identity="z", source_identity=None, kind="real",
                                  label="real", id=ClipId("set", None, "z")) for c in clips[:1]]  # fmt: skip
-    learned = Learned(**{k: frozenset(v) for k, v in learned_document(train).items()})
+    learned = TrainingRecord(**{k: frozenset(v) for k, v in training_document(train).items()})
     result = evaluated(clips, learned=learned, regions=report())
     page = render_page(result, clips, PNG, has_sheet=True)
     parser = _Pictures()
@@ -121,15 +121,15 @@ def test_pictures_grow_with_their_rows_and_survive_odd_names(clips: list[ScoredC
     result = evaluated(clips)
     made = [part for part in result.slices if part.by == "manipulation"]
     for picture in (
-        draw_parts(made, clips=clips),
-        draw_parts([]),
-        draw_error_card(result.error_card),
-        draw_error_card(()),
-        draw_region_parts(report().parts),
+        plot_parts(made, clips=clips),
+        plot_parts([]),
+        plot_error_card(result.error_card),
+        plot_error_card(()),
+        plot_region_parts(report().parts),
     ):
         assert picture.startswith(PNG)
     odd = dataclasses.replace(result.error_card[0], factor=HOSTILE, value="$\\frac{" * 30)
-    assert _height(draw_error_card([odd] * 50)) > _height(draw_error_card([odd] * 5))
+    assert _height(plot_error_card([odd] * 50)) > _height(plot_error_card([odd] * 5))
 
 
 def _height(png: bytes) -> int:

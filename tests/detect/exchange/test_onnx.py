@@ -14,7 +14,7 @@ import timm
 import torch
 
 from detect.config import AggregateConfig
-from detect.evaluation.localization import drawn_regions
+from detect.evaluation.localization import predict_masks
 from detect.exchange.onnx import TOLERANCE, export_onnx
 from detect.models import build_detector
 from detect.models.checkpoint import DetectorFacts, OperatingPoint, load_detector, save_detector
@@ -70,7 +70,7 @@ def test_onnx_gives_the_same_logits_and_knows_what_it_takes(
     np.testing.assert_allclose(other.face_logits(crops, tracks, batch=3), logits, atol=TOLERANCE)
     np.testing.assert_allclose(other.logits(crops[:2]), mine.logits(crops[:2]), atol=TOLERANCE)
     if done.outputs == ("logit", "region"):
-        np.testing.assert_allclose(drawn_regions(other, crops), drawn_regions(mine, crops), atol=1e-4)
+        np.testing.assert_allclose(predict_masks(other, crops), predict_masks(mine, crops), atol=1e-4)
 
 
 def test_the_file_is_what_it_says_it_is(tmp_path: Path):

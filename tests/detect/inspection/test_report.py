@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from detect.inspection.heatmap import overlay
-from detect.inspection.report import FaceExhibit, draw_timeline, write_html, write_json
+from detect.inspection.report import FaceExhibit, plot_timeline, write_html, write_json
 from shared.results.scores import ClipScore, Evidence, ForensicReport, FrameScore, TrackScore
 from shared.types import ClipId
 
@@ -63,7 +63,7 @@ def test_foreign_text_is_escaped(tmp_path):
 
 def test_pictures_are_inside_the_page(tmp_path):
     frame_scores = [FrameScore(CLIP, i, i / 25, 0, float(i), (0, 0, 5, 5)) for i in range(20)]
-    timeline = draw_timeline(frame_scores, threshold=1.0, duration_seconds=0.8, gaps=[(0.2, 0.3)])
+    timeline = plot_timeline(frame_scores, threshold=1.0, duration_seconds=0.8, gaps=[(0.2, 0.3)])
     assert timeline.startswith(PNG)
     exhibit = FaceExhibit(3, 0.12, 0, 3.0, "highest score", timeline, timeline)
     scored = report(
@@ -100,4 +100,4 @@ def test_an_overlay_keeps_the_crop_where_nothing_matters(rng):
 @pytest.mark.parametrize("count", [0, 1, 3])
 def test_a_timeline_of_any_number_of_faces(count):
     many = [FrameScore(CLIP, i, i / 25, t, 0.5 * i, (0, 0, 5, 5)) for t in range(count) for i in range(4)]
-    assert draw_timeline(many, threshold=0.0, duration_seconds=0.2, gaps=[]).startswith(PNG)
+    assert plot_timeline(many, threshold=0.0, duration_seconds=0.2, gaps=[]).startswith(PNG)

@@ -11,9 +11,9 @@ from detect.metrics import classification as metrics
 from detect.metrics.bootstrap import (
     BootstrapSettings,
     clip_clusters,
-    draw_clusters,
     evaluate_samples,
     intervals,
+    sample_clusters,
     weighted_metrics,
 )
 from detect.metrics.classification import MetricSettings
@@ -57,7 +57,7 @@ def test_unit_weights_reproduce_every_plain_metric(rng: np.random.Generator):
 
 def test_weights_mean_repetition(rng: np.random.Generator):
     labels, logits, clusters = tied_samples(rng)
-    weights = draw_clusters(9, 5, rng)
+    weights = sample_clusters(9, 5, rng)
     drawn = weighted_metrics(labels, logits, clusters, weights, SETTINGS)
     for row in range(5):
         repeats = weights[row, clusters].astype(int)
@@ -79,7 +79,7 @@ def test_a_row_without_a_class_is_nan_for_rankings():
 
 def test_rows_are_chunked_without_changing_values(rng: np.random.Generator, monkeypatch: pytest.MonkeyPatch):
     labels, logits, clusters = tied_samples(rng)
-    weights = draw_clusters(9, 40, rng)
+    weights = sample_clusters(9, 40, rng)
     whole = weighted_metrics(labels, logits, clusters, weights, SETTINGS)
     monkeypatch.setattr("detect.metrics.bootstrap._CHUNK_ELEMENTS", 300)
     chunked = weighted_metrics(labels, logits, clusters, weights, SETTINGS)

@@ -87,8 +87,8 @@ def test_sequences_frames_and_observations_agree(name: str):
     x = torch.randn(2, 4, 3, PX, PX)
     with torch.inference_mode():
         whole = detector(x).logit
-        seen = detector.observe(x.flatten(0, 1)).unflatten(0, (2, 4))  # type: ignore[operator]
-        torch.testing.assert_close(detector.judge(seen), whole)  # type: ignore[operator]
+        seen = detector.embed_frames(x.flatten(0, 1)).unflatten(0, (2, 4))  # type: ignore[operator]
+        torch.testing.assert_close(detector.score_sequences(seen), whole)  # type: ignore[operator]
         still = x[:, :1].expand(-1, 4, -1, -1, -1)
         torch.testing.assert_close(detector(x[:, 0]).logit, detector(still).logit, rtol=1e-4, atol=1e-5)
         assert not torch.allclose(detector(x.flip(1)).logit, whole, atol=1e-7)  # order counts

@@ -17,7 +17,7 @@ from detect.robustness import sweep as robustness_sweep
 from detect.robustness.config import RobustnessConfig
 from detect.robustness.faces import perturbed_faces, wanted_frames
 from detect.robustness.measure import chosen_cells, measure_robustness
-from detect.robustness.page import draw_heat_map, render_table
+from detect.robustness.page import plot_heat_map, render_table
 from detect.robustness.perturb import CLEAN, KINDS, Cell
 from shared.errors import ConfigError, ManifestError, UsageError
 from shared.faces.finders.finder import make_finder
@@ -162,7 +162,7 @@ def test_page_of_a_sweep_without_a_number():
         dataset={"name": "set"}, split="test", detector={"name": "net"}, threshold=0.5, threshold_from="val",
         clusters="0 clusters by group", cells=(), mean_auc=None, notes=("a note",),
     )  # fmt: skip
-    assert draw_heat_map(empty).startswith(b"\x89PNG")
+    assert plot_heat_map(empty).startswith(b"\x89PNG")
     assert "a note" in render_table(empty)
 
 

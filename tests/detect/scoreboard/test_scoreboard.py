@@ -13,7 +13,7 @@ import pytest
 
 from detect.calibration.maps import Calibration, write_calibration
 from detect.config import EvaluateConfig, TrainConfig
-from detect.models.training_record import Learned
+from detect.models.training_record import TrainingRecord
 from detect.scoreboard.board import check_board_folder, make_scoreboard, records_to_score, save_scoreboard
 from detect.scoreboard.scores import Scores, Wanted, scores_key, scores_of, wanted_detectors
 from detect.training.train import train_detector
@@ -51,7 +51,7 @@ def some_records() -> list[ClipRecord]:
 
 
 def scores(name: str, logits: Sequence[float | None], detector: str = "csv:x") -> Scores:
-    return Scores(Wanted(name, detector), tuple(logits), {"name": name}, None, (), Learned(), len(logits))
+    return Scores(Wanted(name, detector), tuple(logits), {"name": name}, None, (), TrainingRecord(), len(logits))
 
 
 @pytest.fixture
@@ -214,12 +214,12 @@ def test_blocks_of_scores_are_kept_and_gone_on_with(toy_set: Path, tmp_path: Pat
     wanted = Wanted("mine", f"python:{code}")
 
     def judging(*arguments: Any) -> Any:
-        from detect.scoring.dataset import judge
+        from detect.scoring.dataset import score_dataset
 
         asked.append(len(arguments[2]))
         if len(asked) == 2:
             raise KeyboardInterrupt
-        return judge(*arguments)
+        return score_dataset(*arguments)
 
     with pytest.raises(KeyboardInterrupt):
         scores_of(wanted, folder, records, CONFIG, tmp_path / "c", block=7, judging=judging)

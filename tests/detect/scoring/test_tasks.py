@@ -20,8 +20,8 @@ from detect.models.checkpoint import DetectorFacts, save_detector
 from detect.models.predictor import Predictor
 from detect.robustness.config import RobustnessConfig
 from detect.robustness.measure import measure_robustness
-from detect.scoring.dataset import judge
-from detect.scoring.tasks import Judge, judge_clips
+from detect.scoring.dataset import score_dataset
+from detect.scoring.tasks import ScoringJob, run_scoring_tasks
 from shared.dataset import DatasetFolder
 from shared.engine.local import LocalEngine
 from shared.engine.tasks import Done, Task
@@ -78,8 +78,8 @@ def own_set(tmp_path, add_toy_clip) -> DatasetFolder:
     return dataset
 
 
-def judge_of(detector: Path) -> Judge:
-    return Judge.of(detector, Predictor.load(detector, "cpu"), make_finder("toy"), name="toy", config=CONFIG)
+def judge_of(detector: Path) -> ScoringJob:
+    return ScoringJob.of(detector, Predictor.load(detector, "cpu"), make_finder("toy"), name="toy", config=CONFIG)
 
 
 def request_of(detector: Path) -> CropRequest:
@@ -91,11 +91,11 @@ def test_clips_are_judged_alike_on_every_engine(detector, toy_set):
     """Each starts without a cache."""
     folder = DatasetFolder.open(toy_set)
     records = folder.records(split="test")
-    serial = judge(detector, folder, records, CONFIG)
+    serial = score_dataset(detector, folder, records, CONFIG)
     assert {len(clip.frames) for clip in serial.clips} == {3}
     for engine in (LocalEngine(1), Far()):
         _forget_faces(toy_set)
-        found = judge(detector, folder, records, CONFIG, engine=engine)
+        found = score_dataset(detector, folder, records, CONFIG, engine=engine)
         assert found.clips == serial.clips
         assert [clip.record.id for clip in found.faces] == [clip.record.id for clip in serial.faces]
         assert (found.notes, found.detector) == (serial.notes, serial.detector)
@@ -123,7 +123,7 @@ def test_a_sweep_is_the_same_on_an_engine_and_goes_on_where_it_was(detector, toy
 def test_every_clip_gets_its_logits_and_the_engine_is_told_what_it_needs(detector, own_set):
     engine, ticks = Far(), []
     records = own_set.records()
-    found = judge_clips(
+    found = run_scoring_tasks(
         engine, judge_of(detector), own_set, records, request_of(detector), tick=lambda: ticks.append(1)
     )
     faces = {clip.name: len(logits) for clip, logits in found.items()}
@@ -134,19 +134,19 @@ def test_every_clip_gets_its_logits_and_the_engine_is_told_what_it_needs(detecto
 
 
 def test_another_detector_or_finder_on_a_machine_is_refused(detector, own_set):
-    judge, records = judge_of(detector), own_set.records()
+    score_dataset, records = judge_of(detector), own_set.records()
     for other, says in (
-        (replace(judge, digest="0" * 64), "another detector"),
-        (replace(judge, finder_facts=(("name", "toy"), ("version", "2"))), "face finder toy"),
+        (replace(score_dataset, digest="0" * 64), "another detector"),
+        (replace(score_dataset, finder_facts=(("name", "toy"), ("version", "2"))), "face finder toy"),
     ):
         with pytest.raises(RunError, match=says):
-            judge_clips(LocalEngine(1), other, own_set, records, request_of(detector))
+            run_scoring_tasks(LocalEngine(1), other, own_set, records, request_of(detector))
 
 
 def test_a_clip_that_was_changed_is_refused(detector, own_set):
     own_set.media_path(own_set.records()[0]).write_bytes(b"other")
     with pytest.raises(ManifestError, match="not the file"):
-        judge_clips(LocalEngine(1), judge_of(detector), own_set, own_set.records(), request_of(detector))
+        run_scoring_tasks(LocalEngine(1), judge_of(detector), own_set, own_set.records(), request_of(detector))
 
 
 def test_a_detector_of_whole_clips_takes_no_engine(toy_set, tmp_path):

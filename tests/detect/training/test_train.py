@@ -22,7 +22,7 @@ from detect.data.batches import Batch
 from detect.evaluation.evaluate import evaluate_detector
 from detect.models import build_detector
 from detect.models.checkpoint import load_detector
-from detect.models.training_record import clip_mark, read_learned
+from detect.models.training_record import clip_mark, read_training_record
 from detect.training.train import TrainResult, ValScore, train_detector
 from detect.training.trainer import Trainer, learning_rate
 from shared.dataset import DatasetFolder
@@ -132,7 +132,7 @@ def test_nothing_of_the_test_split_is_learned_or_chosen_by(toy_set: Path, tmp_pa
     assert same(weights(tmp_path / "run"), weights(tmp_path / "whole"))
     assert result.validation == whole.validation
     marks = {clip_mark(record) for record in tested}
-    assert marks.isdisjoint(read_learned(result.detector).clips)
+    assert marks.isdisjoint(read_training_record(result.detector).clips)
     cached = {path.name.split("-")[0] for path in (dataset.path / ".faces").glob("*/*") if path.is_dir()}
     assert len(cached) > 4
     assert cached.isdisjoint(record.sha256[:24] for record in tested)
@@ -144,13 +144,13 @@ def test_the_best_step_of_the_val_split_is_kept_not_the_last(
     """AUC on val is made to fall after the first evaluation, so its weights must be the exported ones."""
     values = iter((0.9, 0.8, 0.7))
     seen: list[dict[str, torch.Tensor]] = []
-    original = detect.training.loop.Session._validate
+    original = detect.training.loop.TrainingLoop._validate
 
-    def record(session: detect.training.loop.Session) -> None:
+    def record(session: detect.training.loop.TrainingLoop) -> None:
         seen.append({name: tensor.clone() for name, tensor in session.trainer.average.net.state_dict().items()})
         original(session)
 
-    monkeypatch.setattr(detect.training.loop.Session, "_validate", record)
+    monkeypatch.setattr(detect.training.loop.TrainingLoop, "_validate", record)
     monkeypatch.setattr(detect.training.loop, "auc", lambda *_: next(values, 0.5))
     config = dataclasses.replace(toy_config, steps=6, evaluate_every=2)
     result = train_detector(toy_set, tmp_path / "run", config)

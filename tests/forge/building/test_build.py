@@ -10,7 +10,7 @@ import pytest
 
 from benchmarks.build_kill import film, fingerprint, kill_and_go_on, toy_set
 from forge.building.build import build_set, plan_build, work_folder
-from forge.building.spec import Spec, load_spec
+from forge.building.spec import SetSpec, load_spec
 from shared.dataset import DatasetFolder
 from shared.engine.local import LocalEngine
 from shared.errors import UsageError
@@ -22,12 +22,12 @@ FRAMES = 8
 
 
 @pytest.fixture(scope="module")
-def spec(tmp_path_factory: pytest.TempPathFactory) -> Spec:
+def spec(tmp_path_factory: pytest.TempPathFactory) -> SetSpec:
     return load_spec(toy_set(tmp_path_factory.mktemp("clips"), groups=(2, 2), frames=FRAMES))
 
 
 @pytest.fixture(scope="module")
-def built(spec: Spec, tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest) -> DatasetFolder:
+def built(spec: SetSpec, tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest) -> DatasetFolder:
     monkeypatch = pytest.MonkeyPatch()
     monkeypatch.setenv("ASSAY_HOME", str(tmp_path_factory.getbasetemp() / "assay-home"))
     out = tmp_path_factory.mktemp("built") / "toy"

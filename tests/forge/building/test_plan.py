@@ -8,7 +8,7 @@ import pytest
 from benchmarks.build_kill import toy_set
 from forge.building.build import plan_build
 from forge.building.plan import encode_units
-from forge.building.spec import ClipConfig, Spec, SplitsConfig, load_spec, swap_settings
+from forge.building.spec import ClipConfig, SetSpec, SplitsConfig, load_spec, swap_settings
 from shared.cli import run
 from shared.config import write_toml
 from shared.errors import ConfigError, LeakError, MediaError, UsageError
@@ -21,22 +21,22 @@ def path(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def spec(path: Path) -> Spec:
+def spec(path: Path) -> SetSpec:
     return load_spec(path)
 
 
-def _identity(spec: Spec, place: int, **changes: object) -> Spec:
+def _identity(spec: SetSpec, place: int, **changes: object) -> SetSpec:
     people = list(spec.identity)
     people[place] = dataclasses.replace(people[place], **changes)  # type: ignore[arg-type]
     return dataclasses.replace(spec, identity=tuple(people))
 
 
-def _manipulation(spec: Spec, **changes: object) -> Spec:
+def _manipulation(spec: SetSpec, **changes: object) -> SetSpec:
     one = dataclasses.replace(spec.manipulation[0], **changes)  # type: ignore[arg-type]
     return dataclasses.replace(spec, manipulation=(one,))
 
 
-def _made(spec: Spec, out: Path) -> list[str]:
+def _made(spec: SetSpec, out: Path) -> list[str]:
     return [str(clip.order.id) for clip in plan_build(spec, out).plan.clips]
 
 

@@ -7,7 +7,7 @@ import pytest
 
 from forge.building.sampling import encode_of, pairs_of, seed_for, variants_of
 from forge.building.spec import ManipulationConfig, SegmentsConfig
-from forge.building.steps import draw_segments, fitted
+from forge.building.steps import fitted, sample_segments
 from shared.errors import ConfigError
 from shared.types import ClipId
 from shared.video.renditions import KNOWN
@@ -78,7 +78,7 @@ def test_seeds_follow_from_names():
 )
 def test_segments_are_apart_ascending_and_of_the_asked_share(frames, share, count):
     for seed in range(30):
-        runs = draw_segments(frames, share, count, np.random.default_rng(seed))
+        runs = sample_segments(frames, share, count, np.random.default_rng(seed))
         flat = [side for run in runs for side in run]
         assert all(start < stop for start, stop in runs)
         assert all(before[1] < after[0] for before, after in itertools.pairwise(runs))
@@ -90,7 +90,7 @@ def test_segments_are_apart_ascending_and_of_the_asked_share(frames, share, coun
 
 
 def test_segments_begin_anywhere():
-    starts = {draw_segments(10, 0.5, 1, np.random.default_rng(seed))[0][0] for seed in range(200)}
+    starts = {sample_segments(10, 0.5, 1, np.random.default_rng(seed))[0][0] for seed in range(200)}
     assert starts == set(range(6))
 
 

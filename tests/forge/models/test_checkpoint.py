@@ -10,7 +10,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from forge.models import Swapper, build_swapper
-from forge.models.checkpoint import TaughtBy, find_swapper, load_swapper, read_card, save_swapper, swapper_digest
+from forge.models.checkpoint import TrainingSource, find_swapper, load_swapper, read_card, save_swapper, swapper_digest
 from shared.errors import CheckpointError, StorageError
 
 PEOPLE = ("ann", "bob")
@@ -23,7 +23,7 @@ def tiny(seed: int = 0, people: tuple[str, ...] = PEOPLE, **options: bool | floa
 
 @pytest.fixture(scope="module")
 def exported(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    taught = [TaughtBy("ann", "consent", 120, "a" * 64), TaughtBy("bob", "CC-BY-4.0", 80, "b" * 64)]
+    taught = [TrainingSource("ann", "consent", 120, "a" * 64), TrainingSource("bob", "CC-BY-4.0", 80, "b" * 64)]
     folder = tmp_path_factory.mktemp("export") / "swapper"
     return save_swapper(tiny(), folder, facesets=taught, training={"steps": 7, "loss": 0.25})
 
@@ -73,7 +73,7 @@ def test_options_survive(tmp_path):
 def test_the_card_says_who_it_learned_from(exported):
     card = read_card(exported)
     assert card.identities == PEOPLE
-    assert card.facesets[1] == TaughtBy("bob", "CC-BY-4.0", 80, "b" * 64)
+    assert card.facesets[1] == TrainingSource("bob", "CC-BY-4.0", 80, "b" * 64)
     assert card.training == {"steps": 7, "loss": 0.25}
     assert card.parameters == sum(parameter.numel() for parameter in tiny().parameters())
     text = tomllib.loads((exported / "swapper.toml").read_text())

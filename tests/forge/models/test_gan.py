@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from forge.models.gan import NearestUp, Plan, SelfAttention, gan
+from forge.models.gan import GanLayout, NearestUp, SelfAttention, gan
 from shared.errors import ConfigError
 
 PEOPLE = ("ann", "bob")
@@ -46,7 +46,7 @@ def test_attention_is_what_the_paper_says():
 
 
 def test_the_instance_norm_is_over_all_of_a_face():
-    norm = Plan(64, False, True, "instance", 1.0).normalise(8)
+    norm = GanLayout(64, False, True, "instance", 1.0).normalise(8)
     x = torch.randn(2, 8, 4, 4) * 3 + 5
     normed = norm(x).detach()
     assert normed.mean((1, 2, 3)).abs().max() < 1e-5

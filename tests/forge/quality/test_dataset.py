@@ -7,7 +7,7 @@ import cv2
 import numpy as np
 import pytest
 
-from forge.quality.dataset import Case, survey, thinned
+from forge.quality.dataset import Case, measure_dataset, thinned
 from forge.quality.measure import Instruments
 from forge.quality.result import Failure
 from shared.errors import UsageError
@@ -58,7 +58,7 @@ def cases(tmp_path) -> list[Case]:
 def test_a_failure_is_counted_and_stops_nothing(cases, tmp_path):
     ticks = []
     before = [Failure("set/x/y", "its target is gone")]
-    found = survey(
+    found = measure_dataset(
         cases, Instruments(Fixed()), {}, failures=before, sheets=tmp_path / "sheets", tick=ticks.append
     )  # fmt: skip
     assert [case.fake.name for case, _result in found.measured] == ["1.mp4", "2.mp4"]
@@ -73,7 +73,7 @@ def test_a_failure_is_counted_and_stops_nothing(cases, tmp_path):
 
 
 def test_the_document_is_plain(cases):
-    document = survey(cases, Instruments(Fixed()), {}).document()
+    document = measure_dataset(cases, Instruments(Fixed()), {}).document()
     assert {"quality", "summary", "failures", "notes"} == set(document)
     assert document["quality"][0]["id"] == "1.mp4"
     assert document["summary"][0]["unit"]
@@ -82,7 +82,7 @@ def test_the_document_is_plain(cases):
 
 def test_nothing_measured_is_an_error(cases):
     with pytest.raises(UsageError, match="none of 1 fakes"):
-        survey(cases[1:2], Instruments(Fixed()), {})
+        measure_dataset(cases[1:2], Instruments(Fixed()), {})
 
 
 def test_a_limit_takes_cases_evenly(cases):

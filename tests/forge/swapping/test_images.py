@@ -12,7 +12,7 @@ import torch
 from forge.models import build_swapper
 from forge.models.checkpoint import save_swapper
 from forge.swapping.config import SwapConfig
-from forge.swapping.images import FolderReader, swap_pictures
+from forge.swapping.images import ImageFolderReader, swap_images
 from forge.swapping.signed_list import read_signed
 from shared.errors import MediaError, NoFaceError, UsageError
 from shared.faces.align import MEAN_FACE
@@ -56,14 +56,14 @@ def _order(folder: Path, swapper: Path, out: Path) -> dict:
 
 
 def test_pictures_come_in_the_order_of_their_numbers(folder):
-    assert tuple(path.name for path in FolderReader(folder).paths) == NAMES
-    frames = list(FolderReader(folder))
+    assert tuple(path.name for path in ImageFolderReader(folder).paths) == NAMES
+    frames = list(ImageFolderReader(folder))
     assert [frame.time.seconds for frame in frames] == pytest.approx([0, 0.04, 0.08, 0.12])
     assert np.array_equal(frames[3].image, cv2.imread(str(folder / NAMES[3]))[..., ::-1])
 
 
 def test_a_folder_becomes_a_folder_labelled_and_signed(folder, swapper, tmp_path):
-    made = swap_pictures(folder, **_order(folder, swapper, tmp_path / "out"))
+    made = swap_images(folder, **_order(folder, swapper, tmp_path / "out"))
     assert (made.frames, made.faked) == (4, ((0, 2), (3, 4)))
     listed = read_signed(tmp_path / "out" / "frames.json")
     assert listed["clip"]["faked"] == "0-2,3-4"
@@ -84,24 +84,24 @@ def test_a_folder_becomes_a_folder_labelled_and_signed(folder, swapper, tmp_path
 def test_what_cannot_be_is_refused_and_nothing_is_left(folder, swapper, tmp_path):
     order = _order(folder, swapper, tmp_path / "out")
     with pytest.raises(MediaError, match="holds no picture"):
-        swap_pictures(swapper, **order)
+        swap_images(swapper, **order)
     with pytest.raises(UsageError, match="no identity 'carl'"):
-        swap_pictures(folder, **{**order, "source": "carl"})
+        swap_images(folder, **{**order, "source": "carl"})
     with pytest.raises(UsageError, match="not empty"):
-        swap_pictures(folder, **{**order, "out": folder})
+        swap_images(folder, **{**order, "out": folder})
     empty = pa.table({"frame": pa.array([], pa.int64()), "landmarks": pa.array([], pa.list_(pa.float32(), 136))})
     pq.write_table(empty, tmp_path / "none.parquet")
     blind = SwapConfig(finder=f"sidecar:{tmp_path / 'none.parquet'}", device="cpu")
     with pytest.raises(NoFaceError, match="4 frames"):
-        swap_pictures(folder, **{**order, "config": blind})
+        swap_images(folder, **{**order, "config": blind})
     mixed = tmp_path / "mixed"
     mixed.mkdir()
     for side in (40, 50):
         cv2.imwrite(str(mixed / f"{side}.png"), np.zeros((side, side, 3), np.uint8))
     with pytest.raises(MediaError, match="50x50, the first picture 40x40"):
-        swap_pictures(mixed, **order)
+        swap_images(mixed, **order)
     (mixed / "60.png").write_text("no picture")
     (mixed / "50.png").unlink()
     with pytest.raises(MediaError, match="no picture or damaged"):
-        swap_pictures(mixed, **order)
+        swap_images(mixed, **order)
     assert not (tmp_path / "out").exists()

@@ -15,9 +15,9 @@ from forge.swapping.config import BlendConfig, ColorConfig, DegradeConfig, MaskC
 from forge.swapping.flicker import FlickerMeter
 from forge.swapping.masks import frame_masks
 from forge.swapping.plan import plan_swap
-from forge.swapping.render import Cast, aligned, drawn, pasted
-from forge.swapping.stages import Drawn, DrawnFace, Rendered
-from forge.swapping.temporal import steadied
+from forge.swapping.render import Identities, align_faces, composite, swap_faces
+from forge.swapping.stages import CompositedFrame, DecodedFace, SwappedFrame
+from forge.swapping.temporal import stabilize_color
 from shared.device import Device
 from shared.faces.align import MEAN_FACE, frame_to_crop
 from shared.types import Face, Frame, SwappedFace, Timestamp
@@ -60,8 +60,8 @@ def _frames(count: int) -> list[Frame]:
 def _render(frames, faces_of_frames, config: SwapConfig):
     plan = plan_swap(zip(frames, faces_of_frames, strict=True), face=config.face)
     predictor = SwapPredictor(Tint(), CPU, batch=config.batch)
-    swapped = drawn(aligned(frames, plan, predictor.spec), predictor, Cast("ann", "bob"), config)
-    return list(pasted(steadied(swapped, config.temporal), config))
+    swapped = swap_faces(align_faces(frames, plan, predictor.spec), predictor, Identities("ann", "bob"), config)
+    return list(composite(stabilize_color(swapped, config.temporal), config))
 
 
 @pytest.mark.parametrize(
@@ -117,16 +117,16 @@ def test_frames_too_large_to_hold_many_of_go_in_smaller_batches(monkeypatch):
     assert len(_render(_frames(10), [[_face()]] * 10, SwapConfig(batch=8))) == 10
 
 
-def _colored(index: int, offset: float | None, track: int = 0) -> Drawn:
+def _colored(index: int, offset: float | None, track: int = 0) -> SwappedFrame:
     landmarks = _face().landmarks
     swapped = SwappedFace(np.zeros((8, 8, 3), np.float32), None, frame_to_crop(landmarks, px=8, framing="whole"))
     color = None if offset is None else ColorMap("rgb", np.eye(3), np.full(3, offset))
-    face = DrawnFace(track, swapped, np.zeros((8, 8), np.float32), np.zeros((8, 8), np.float32), landmarks, color)
-    return Drawn(Frame(index, Timestamp(index, BASE), np.zeros((8, 8, 3), np.uint8)), (face,))
+    face = DecodedFace(track, swapped, np.zeros((8, 8), np.float32), np.zeros((8, 8), np.float32), landmarks, color)
+    return SwappedFrame(Frame(index, Timestamp(index, BASE), np.zeros((8, 8, 3), np.uint8)), (face,))
 
 
 def _steady(frames, seconds: float):
-    return steadied(frames, TemporalConfig(color_seconds=seconds))
+    return stabilize_color(frames, TemporalConfig(color_seconds=seconds))
 
 
 def _offsets(frames) -> list[float]:
@@ -254,7 +254,7 @@ def test_a_larger_face_covers_more():
 def test_flicker_of_an_untouched_face_is_the_targets_own():
     meter = FlickerMeter()
     for frame in _frames(6):
-        rendered = Rendered(frame, frame.image, frame_masks(frame.image, frame.image, []), _pasted_face())
+        rendered = CompositedFrame(frame, frame.image, frame_masks(frame.image, frame.image, []), _pasted_face())
         meter.take(rendered)
     found = meter.result()
     assert found is not None
@@ -268,12 +268,12 @@ def test_flicker_counts_grey_levels():
         still = np.full_like(frame.image, 100)
         jumping = np.full_like(frame.image, 100 + 10 * (frame.index % 2))
         frame = replace(frame, image=still)
-        meter.take(Rendered(frame, jumping, frame_masks(still, jumping, []), _pasted_face()))
+        meter.take(CompositedFrame(frame, jumping, frame_masks(still, jumping, []), _pasted_face()))
     found = meter.result()
     assert found is not None
     assert found.fake == pytest.approx(10, abs=0.05)  # each frame is ten levels from the mean of its neighbours
     assert found.target == pytest.approx(0, abs=1e-3)
 
 
-def _pasted_face() -> tuple[DrawnFace, ...]:
+def _pasted_face() -> tuple[DecodedFace, ...]:
     return _colored(0, None).faces

@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from forge.training.config import TrainConfig
-from forge.training.optimizers import AdaBelief, AutoClip, Lion, Mover, build_optimizer
+from forge.training.optimizers import AdaBelief, AutoClip, Lion, OptimizerStep, build_optimizer
 from shared.device import pick_device
 from shared.errors import CheckpointError, ConfigError
 
@@ -65,7 +65,7 @@ def test_rmsprop_by_hand():
 @pytest.mark.parametrize("name", NAMES)
 def test_each_finds_the_bottom_of_a_valley(name):
     weight = parameter(1.0, -2.0)
-    mover = Mover("model", [weight], dataclasses.replace(CONFIG, optimizer=name, weight_decay=0.0), CPU)
+    mover = OptimizerStep("model", [weight], dataclasses.replace(CONFIG, optimizer=name, weight_decay=0.0), CPU)
     start = (weight**2).sum().item()
     for step in range(150):
         (weight**2).sum().backward()
@@ -78,11 +78,11 @@ def test_each_finds_the_bottom_of_a_valley(name):
 def test_a_restored_mover_goes_on_bit_for_bit(name, extra):
     config = dataclasses.replace(CONFIG, optimizer=name, **extra)
 
-    def begun() -> tuple[list[nn.Parameter], Mover]:
+    def begun() -> tuple[list[nn.Parameter], OptimizerStep]:
         weights = [nn.Parameter(torch.linspace(-1, 1, 12).view(3, 4)), parameter(0.5, 0.25)]
-        return weights, Mover("model", weights, config, CPU)
+        return weights, OptimizerStep("model", weights, config, CPU)
 
-    def walk(weights: list[nn.Parameter], mover: Mover, steps: range) -> None:
+    def walk(weights: list[nn.Parameter], mover: OptimizerStep, steps: range) -> None:
         for step in steps:
             (torch.sin(weights[0] * (step + 1)).sum() + (weights[1] ** 2).sum()).backward()
             mover.step(0.01, config)
@@ -107,20 +107,20 @@ def test_a_restored_mover_goes_on_bit_for_bit(name, extra):
 
 def test_the_state_of_another_optimizer_is_refused():
     weight = parameter(1.0)
-    mover = Mover("model", [weight], CONFIG, CPU)
+    mover = OptimizerStep("model", [weight], CONFIG, CPU)
     pushed(weight, 1.0)
     mover.step(0.1, CONFIG)
     tensors, meta = mover.state()
     with pytest.raises(CheckpointError):
-        Mover("model", [weight, parameter(1.0)], CONFIG, CPU).restore(tensors, meta)
+        OptimizerStep("model", [weight, parameter(1.0)], CONFIG, CPU).restore(tensors, meta)
     with pytest.raises(KeyError):
-        Mover("model", [weight], dataclasses.replace(CONFIG, autoclip=10.0), CPU).restore(tensors, meta)
+        OptimizerStep("model", [weight], dataclasses.replace(CONFIG, autoclip=10.0), CPU).restore(tensors, meta)
 
 
 def test_a_share_of_the_weights_moves():
     weight = nn.Parameter(torch.zeros(10_000))
     config = dataclasses.replace(CONFIG, lr_dropout=0.3)
-    mover = Mover("model", [weight], config, CPU)
+    mover = OptimizerStep("model", [weight], config, CPU)
     weight.grad = torch.ones(10_000)
     mover.step(0.1, config)
     first = weight.detach().clone()
@@ -134,7 +134,9 @@ def test_a_share_of_the_weights_moves():
 def test_a_weight_without_a_gradient_stays():
     still, moving = parameter(1.0), parameter(1.0)
     for name in NAMES:
-        mover = Mover("model", [still, moving], dataclasses.replace(CONFIG, optimizer=name, lr_dropout=0.9), CPU)
+        mover = OptimizerStep(
+            "model", [still, moving], dataclasses.replace(CONFIG, optimizer=name, lr_dropout=0.9), CPU
+        )
         pushed(moving, 1.0)
         mover.step(0.1, CONFIG)
         assert still.item() == 1.0
@@ -144,7 +146,7 @@ def test_a_weight_without_a_gradient_stays():
 def test_a_long_gradient_is_shortened_to_the_norm():
     weight = parameter(0.0, 0.0)
     config = dataclasses.replace(CONFIG, clip_norm=1.0)
-    mover = Mover("model", [weight], config, CPU)
+    mover = OptimizerStep("model", [weight], config, CPU)
     mover.optimizer = torch.optim.SGD([weight], lr=1.0)
     pushed(weight, 3.0, 4.0)
     mover.step(1.0, config)

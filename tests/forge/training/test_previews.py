@@ -9,7 +9,7 @@ from torch import Tensor
 from forge.models.contract import Swap, Swapper, SwapSpec
 from forge.training.data import FaceBank
 from forge.training.previews import decode_all, direction_sheet, jpeg, loss_plot, measure, preview
-from forge.training.timelapse import assemble, draw_moment
+from forge.training.timelapse import assemble, plot_moment
 from shared.device import pick_device
 from shared.video import VideoReader
 
@@ -108,10 +108,10 @@ def test_the_same_faces_at_every_moment_and_a_film_of_them(tmp_path):
     swapper = Painter({"ann": 1.0, "bob": 0.5})
     banks = [bank("ann"), bank("bob", 1)]
     for step in (10, 20, 30):
-        moment = draw_moment(swapper, banks, CPU, step)
+        moment = plot_moment(swapper, banks, CPU, step)
         assert moment.shape == (20 + 2 * 128, 6 * 128, 3)
         (tmp_path / f"step-{step:08d}.jpg").write_bytes(jpeg(moment))
-    again = draw_moment(swapper, banks, CPU, 30)
+    again = plot_moment(swapper, banks, CPU, 30)
     assert np.array_equal(again, moment)
     assert assemble(tmp_path, tmp_path / "film.mp4") is not None
     with VideoReader(tmp_path / "film.mp4") as reader:

@@ -16,7 +16,7 @@ from detect.evaluation.evaluate import evaluate_detector
 from detect.models.external.reference import load_external
 from detect.models.external.settings import ExternalConfig, parse_reference, probability_to_logit, to_logits
 from detect.models.predictor import Predictor
-from detect.scoring.dataset import judge
+from detect.scoring.dataset import score_dataset
 from shared.cli import run
 from shared.dataset import DatasetFolder
 from shared.device import pick_device
@@ -192,7 +192,7 @@ def test_a_table_of_scores_is_evaluated_and_what_is_missing_is_counted(toy_set: 
     assert any("1 of its 15 rows" in note for note in result.notes)
     lines = [json.loads(line) for line in (tmp_path / "e" / "scores.jsonl").read_text().splitlines()]
     assert sum(line["logit"] is None for line in lines) == 2  # never a half
-    turned = judge(f"csv:{table}?fake=0", folder, folder.records(), QUICK)
+    turned = score_dataset(f"csv:{table}?fake=0", folder, folder.records(), QUICK)
     assert {clip.score.logit > 0 for clip in turned.clips[2:] if clip.record.label == "fake"} == {False}
 
 
@@ -201,7 +201,7 @@ def test_clips_are_known_by_id_path_or_a_name_of_their_own(toy_set: Path, tmp_pa
     records = folder.records()
     names = [str(records[0].id), records[1].path, str(folder.media_path(records[2])), Path(records[3].path).name]
     (tmp_path / "s.csv").write_text("path,logit\n" + "".join(f"{name},{n}.5\n" for n, name in enumerate(names)))
-    logits = [clip.score.logit for clip in judge(f"csv:{tmp_path / 's.csv'}", folder, records, QUICK).clips]
+    logits = [clip.score.logit for clip in score_dataset(f"csv:{tmp_path / 's.csv'}", folder, records, QUICK).clips]
     assert logits[:4] == [0.5, 1.5, 2.5, 3.5]
     assert set(logits[4:]) == {None}
 
@@ -222,7 +222,7 @@ def test_a_bad_table_is_refused(toy_set: Path, tmp_path: Path, text: str, said: 
     records = folder.records()
     (tmp_path / "s.csv").write_text(text.replace("CLIP", str(records[0].id)))
     with pytest.raises(UsageError, match=said):
-        judge(f"csv:{tmp_path / 's.csv'}", folder, records, QUICK)
+        score_dataset(f"csv:{tmp_path / 's.csv'}", folder, records, QUICK)
 
 
 PREDICT = """
@@ -245,7 +245,7 @@ def predict(path):
 def test_a_python_function_is_asked_in_its_own_process(toy_set: Path, tmp_path: Path, capsys: pytest.CaptureFixture):
     (tmp_path / "mine.py").write_text(PREDICT)
     folder = DatasetFolder.open(toy_set)
-    judged = judge(f"python:{tmp_path / 'mine.py'}?timeout=2", folder, folder.records(), QUICK)
+    judged = score_dataset(f"python:{tmp_path / 'mine.py'}?timeout=2", folder, folder.records(), QUICK)
     by_name = {clip.record.path.rpartition("/")[2].partition(".")[0].partition("@")[0]: clip for clip in judged.clips}
     missing = sorted(name for name, clip in by_name.items() if clip.score.logit is None)
     assert missing == ["ann", "ann-faked", "bob", "bob-faked", "cid-faked", "dan-faked"]
@@ -270,7 +270,7 @@ def test_a_function_that_cannot_be_used_is_refused(toy_set: Path, tmp_path: Path
     (tmp_path / "mine.py").write_text(text)
     folder = DatasetFolder.open(toy_set)
     with pytest.raises(CheckpointError, match=said):
-        judge(f"python:{tmp_path / 'mine.py'}", folder, folder.records()[:2], QUICK)
+        score_dataset(f"python:{tmp_path / 'mine.py'}", folder, folder.records()[:2], QUICK)
 
 
 def test_clip_judges_cannot_inspect_faces(tmp_path: Path):

@@ -8,7 +8,7 @@ import torch
 from scipy.stats import beta, kstest
 
 from forge.models.contract import Swap, SwapSpec
-from forge.training.adversarial import Adversary, CodeAdversary
+from forge.training.adversarial import Adversary, LatentDiscriminator
 from forge.training.adversarial.adversary import _shares
 from forge.training.data import Batch
 from forge.training.loss_config import AdversarialConfig
@@ -141,7 +141,7 @@ def test_what_cannot_be_built_is_refused():
 @pytest.mark.parametrize("shape", [(6,), (5, 4, 4)])
 def test_codes_lose_what_tells_people_apart(shape):
     torch.manual_seed(1)
-    subject = CodeAdversary(shape, ("ann", "bob"))
+    subject = LatentDiscriminator(shape, ("ann", "bob"))
     codes = {"ann": torch.randn(16, *shape) + 1, "bob": torch.randn(16, *shape) - 1}
     optimizer = torch.optim.Adam(subject.parameters(), lr=1e-3)
     for _ in range(30):
@@ -160,7 +160,7 @@ def test_codes_lose_what_tells_people_apart(shape):
 
 
 def test_a_critic_of_codes_that_knows_nothing_is_where_it_should_be():
-    subject = CodeAdversary((3,), ("ann", "bob", "eve"))
+    subject = LatentDiscriminator((3,), ("ann", "bob", "eve"))
     for parameter in subject.parameters():
         parameter.data.zero_()
     codes = {"eve": torch.ones(2, 3)}
@@ -170,4 +170,4 @@ def test_a_critic_of_codes_that_knows_nothing_is_where_it_should_be():
 
 def test_codes_of_odd_shape_are_refused():
     with pytest.raises(UsageError, match="cannot be judged"):
-        CodeAdversary((2, 3), ("ann", "bob"))
+        LatentDiscriminator((2, 3), ("ann", "bob"))

@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from forge.training.adversarial.objectives import GAMES, mixed_critic
+from forge.training.adversarial.objectives import OBJECTIVES, mixed_critic
 
 REAL, DRAWN = torch.tensor([0.5, 2.0]), torch.tensor([-0.5, 1.0])
 
@@ -24,17 +24,17 @@ SWAPPER = {
 }
 
 
-@pytest.mark.parametrize("kind", list(GAMES))
+@pytest.mark.parametrize("kind", list(OBJECTIVES))
 def test_games_by_hand(kind):
-    assert GAMES[kind].critic(REAL, DRAWN).item() == pytest.approx(CRITIC[kind])
-    assert GAMES[kind].swapper(REAL, DRAWN).item() == pytest.approx(SWAPPER[kind])
+    assert OBJECTIVES[kind].critic(REAL, DRAWN).item() == pytest.approx(CRITIC[kind])
+    assert OBJECTIVES[kind].swapper(REAL, DRAWN).item() == pytest.approx(SWAPPER[kind])
 
 
-@pytest.mark.parametrize("kind", list(GAMES))
+@pytest.mark.parametrize("kind", list(OBJECTIVES))
 def test_critic_and_swapper_pull_the_drawn_verdict_opposite_ways(kind):
     drawn = torch.tensor([0.9, 0.95], requires_grad=True)
-    (down,) = torch.autograd.grad(GAMES[kind].critic(REAL, drawn), drawn)
-    (up,) = torch.autograd.grad(GAMES[kind].swapper(REAL, drawn), drawn)
+    (down,) = torch.autograd.grad(OBJECTIVES[kind].critic(REAL, drawn), drawn)
+    (up,) = torch.autograd.grad(OBJECTIVES[kind].swapper(REAL, drawn), drawn)
     assert (down > 0).all()
     assert (up < 0).all()
 

@@ -14,7 +14,7 @@ from shared.dataset.audit.areas import AreaEstimate, estimate_area, weighted_are
 from shared.dataset.audit.config import AuditConfig
 from shared.dataset.audit.faces import FaceBoxes, labelled_faces, looked_at
 from shared.dataset.audit.facts import manifest_bytes, read_facts
-from shared.dataset.audit.findings import judge
+from shared.dataset.audit.findings import verdict_for
 from shared.dataset.audit.hashes import Thumbs, differing_bits, near_pairs, picture_hash, thumbnail
 from shared.dataset.audit.probes import make_plan
 from shared.dataset.audit.regions import (
@@ -114,8 +114,8 @@ def test_intervals_of_chance_hold_chance_nineteen_times_in_twenty(rng: np.random
 )
 def test_verdicts(value: float, low: float | None, clusters: int, verdict: str):
     estimate = AreaEstimate(value, low, 1.0, clusters)
-    assert judge(estimate, is_face=False, limit=0.55, min_groups=6) == verdict
-    assert judge(None, is_face=False, limit=0.55, min_groups=6) == "not measured"
+    assert verdict_for(estimate, is_face=False, limit=0.55, min_groups=6) == verdict
+    assert verdict_for(None, is_face=False, limit=0.55, min_groups=6) == "not measured"
 
 
 def test_test_split_is_used_when_it_has_people_enough():

@@ -135,7 +135,9 @@ def test_the_judge_decides_at_the_end(tmp_path):
         made.clips.append(CLIP)
         for number in range(2000):
             made.add(row(number), encode_crop(np.full((PX, PX, 3), number % 256, np.uint8)))
-        made.judge = lambda batch: ["" if frame % 2 else "even" for frame in batch.column("frame").to_pylist()]
+        made.set_aside_reasons = lambda batch: [
+            "" if frame % 2 else "even" for frame in batch.column("frame").to_pylist()
+        ]
     faceset = Faceset.open(tmp_path / "ann")
     assert faceset.info.set_aside == {"even": 1000}
     assert faceset.rows() == list(range(1, 2000, 2))

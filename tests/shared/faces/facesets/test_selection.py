@@ -18,7 +18,7 @@ def row(track: int, *, clip: int = 0, width: float = 100, sharp: float = 200, wh
 def verdicts(rule: KeepRule, rows: list[FaceRow]) -> list[str]:
     for one in rows:
         rule.note(one)
-    return rule.judge(pa.RecordBatch.from_pylist([one.to_mapping() for one in rows], schema=SCHEMA))
+    return rule.set_aside_reasons(pa.RecordBatch.from_pylist([one.to_mapping() for one in rows], schema=SCHEMA))
 
 
 def test_everything_is_kept_when_nothing_is_wrong():

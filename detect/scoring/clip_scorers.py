@@ -36,7 +36,7 @@ Clips = Sequence[tuple[ClipRecord, Path]]
 
 
 @dataclass(frozen=True)
-class JudgeConfig:
+class ScorerConfig:
     """How the numbers of a clip judge are to be read."""
 
     score: Literal["probability", "logit"] = "probability"
@@ -75,18 +75,18 @@ class ClipScores:
     failed: frozenset[int] = frozenset()
 
 
-class ClipJudge(Protocol):
+class ClipScorer(Protocol):
     """Gives one logit a clip."""
 
     name: str
     digest: str
 
-    def judge(self, clips: Clips, tick: Callable[[], object]) -> ClipScores:
+    def score(self, clips: Clips, tick: Callable[[], object]) -> ClipScores:
         """Logits of ``clips`` in their order; ``tick`` is called after each."""
         ...
 
 
-def make_judge(reference: Reference) -> ClipJudge | None:
+def make_scorer(reference: Reference) -> ClipScorer | None:
     """The judge that ``reference`` names; None when it is a network that judges crops.
 
     Raises:
@@ -97,11 +97,11 @@ def make_judge(reference: Reference) -> ClipJudge | None:
         return None
     options: dict[str, Any] = dict(reference.options)
     if reference.kind == "csv":
-        return TableJudge(reference, options)
-    return PythonJudge(reference, from_mapping(JudgeConfig, options, where=str(reference)))
+        return TableScorer(reference, options)
+    return PythonScorer(reference, from_mapping(ScorerConfig, options, where=str(reference)))
 
 
-class TableJudge:
+class TableScorer:
     """Scores from a CSV file with a column of clips (their ids, paths or names) and a column of scores."""
 
     def __init__(self, reference: Reference, options: dict[str, Any]) -> None:
@@ -110,12 +110,12 @@ class TableJudge:
         self._label = str(reference)
         if columns[1] == "logit":
             options.setdefault("score", "logit")
-        self._config = from_mapping(JudgeConfig, options, where=str(reference))
+        self._config = from_mapping(ScorerConfig, options, where=str(reference))
         self.name = self._config.name or reference.path.name
         self._rows = rows
 
-    def judge(self, clips: Clips, tick: Callable[[], object]) -> ClipScores:
-        """See :class:`ClipJudge`.
+    def score(self, clips: Clips, tick: Callable[[], object]) -> ClipScores:
+        """See :class:`ClipScorer`.
 
         Raises:
             UsageError: no clip of the set is in the table, or a score is no probability.
@@ -141,18 +141,18 @@ class TableJudge:
         return ClipScores(tuple(logits), (*notes, *no_score_notes(self._label, logits)))
 
 
-class PythonJudge:
+class PythonScorer:
     """The user's own ``predict(path)``, run in a process of its own, which is replaced when it hangs or dies."""
 
-    def __init__(self, reference: Reference, config: JudgeConfig) -> None:
+    def __init__(self, reference: Reference, config: ScorerConfig) -> None:
         self.digest = sha256_file(reference.path)
         self.name = config.name or reference.path.name
         self._label = str(reference)
         self._path = reference.path
         self._config = config
 
-    def judge(self, clips: Clips, tick: Callable[[], object]) -> ClipScores:
-        """See :class:`ClipJudge`.
+    def score(self, clips: Clips, tick: Callable[[], object]) -> ClipScores:
+        """See :class:`ClipScorer`.
 
         Raises:
             CheckpointError: the file cannot be loaded, or fails on every clip.
@@ -183,13 +183,13 @@ class PythonJudge:
 
 
 class _Worker:
-    """One process that answers for clips; see :mod:`detect.models.external.python_worker`."""
+    """One process that answers for clips; see :mod:`detect.scoring.python_worker`."""
 
     def __init__(self, path: Path, timeout: float) -> None:
         self._timeout = timeout
         self.alive = True
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "detect.models.external.python_worker", str(path)],
+            [sys.executable, "-m", "detect.scoring.python_worker", str(path)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,

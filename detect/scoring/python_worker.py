@@ -1,6 +1,6 @@
 """Runs one ``predict(path) -> float`` in a process of its own: a path a line comes in, a JSON object a line goes out.
 
-Started by :mod:`detect.models.external.scorers` as ``python -m detect.models.external.python_worker FILE``. What the
+Started by :mod:`detect.scoring.clip_scorers` as ``python -m detect.scoring.python_worker FILE``. What the
 file prints goes to the error stream, so that it cannot be taken for an answer.
 """
 

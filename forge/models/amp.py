@@ -34,6 +34,7 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
+from typing_extensions import override
 
 from forge.models.blocks import initialise
 from forge.models.checks import need_between, need_multiple
@@ -64,8 +65,8 @@ class AmpEncoder(nn.Module):
         self.convolve = FlatEncoder(channels, deep=True, unit_code=True)
         self.narrow = nn.Linear(self.convolve.size(resolution), ae)
 
+    @override
     def forward(self, faces: Tensor) -> Tensor:
-        """Applies it."""
         return self.narrow(self.convolve(faces))
 
 
@@ -77,8 +78,8 @@ class AmpInter(nn.Module):
         self.widen = nn.Linear(ae, side * side * out)
         self.side, self.out = side, out
 
+    @override
     def forward(self, code: Tensor) -> Tensor:
-        """Applies it."""
         return self.widen(code).unflatten(1, (self.side, self.side, self.out)).permute(0, 3, 1, 2)
 
 

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from torch import Tensor, nn
+from typing_extensions import override
 
 from forge.models.blocks import RESIDUAL_SLOPE, Decoder, Encoder, Up, initialise, scaled
 from forge.models.checks import checked_spec, need_share
@@ -131,8 +132,8 @@ class MaskedDecoder(nn.Module):
         self.face = Decoder(channels, ups, 3, residuals=residuals)
         self.mask = Decoder(channels, mask_ups, 1) if mask_ups else None
 
+    @override
     def forward(self, latent: Tensor) -> Swap:
-        """Applies it."""
         return Swap(self.face(latent), None if self.mask is None else self.mask(latent))
 
 

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
+from typing_extensions import override
 
 _SLOPE = 0.1
 RESIDUAL_SLOPE = 0.2
@@ -26,8 +27,8 @@ class Down(nn.Module):
         super().__init__()
         self.conv = nn.Conv2d(channels, out, 5, stride=2, padding=2)
 
+    @override
     def forward(self, x: Tensor) -> Tensor:
-        """Applies it."""
         return nn.functional.leaky_relu(self.conv(x), _SLOPE)
 
 
@@ -49,8 +50,8 @@ class Up(nn.Module):
         self.factor, self.slope = factor, slope
         self.conv = nn.Conv2d(channels, factor * factor * out, kernel, padding=kernel // 2)
 
+    @override
     def forward(self, x: Tensor) -> Tensor:
-        """Applies it."""
         return nn.functional.pixel_shuffle(nn.functional.leaky_relu(self.conv(x), self.slope), self.factor)
 
 
@@ -62,8 +63,8 @@ class Residual(nn.Module):
         self.first = nn.Conv2d(channels, channels, 3, padding=1, bias=bias)
         self.second = nn.Conv2d(channels, channels, 3, padding=1, bias=bias)
 
+    @override
     def forward(self, x: Tensor) -> Tensor:
-        """Applies it."""
         inner = self.second(nn.functional.leaky_relu(self.first(x), RESIDUAL_SLOPE))
         return nn.functional.leaky_relu(x + inner, RESIDUAL_SLOPE)
 
@@ -85,8 +86,8 @@ class Encoder(nn.Module):
         self.widen = nn.Linear(dense, self.base_channels * self.base_px**2)
         self.up = Up(self.base_channels, up)
 
+    @override
     def forward(self, faces: Tensor) -> Tensor:
-        """Applies it."""
         # Channels go last before flattening and after widening: no copy in the layout that convolutions are fast in.
         code = self.narrow(self.stages(faces).permute(0, 2, 3, 1).flatten(1))
         base = self.widen(code).unflatten(1, (self.base_px, self.base_px, self.base_channels))
@@ -111,8 +112,8 @@ class Decoder(nn.Module):
         self.stages = nn.Sequential(*layers)
         self.out = nn.Conv2d(channels, out, 5, padding=2)
 
+    @override
     def forward(self, latent: Tensor) -> Tensor:
-        """Applies it."""
         return torch.sigmoid(self.out(self.stages(latent)).float())
 
 

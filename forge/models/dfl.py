@@ -16,6 +16,7 @@ from typing import get_args
 
 import torch
 from torch import Tensor, nn
+from typing_extensions import override
 
 from forge.models import blocks
 from forge.models.autoencoder import AutoencoderSwapper, Layout
@@ -50,8 +51,8 @@ class Down(nn.Module):
         self.conv = nn.Conv2d(channels, out, 5, stride=2, padding=2)
         self.activation = activation
 
+    @override
     def forward(self, x: Tensor) -> Tensor:
-        """Applies it."""
         return self.activation(self.conv(x), _SLOPE)
 
 
@@ -62,8 +63,8 @@ class Up(blocks.Up):
         super().__init__(channels, out)
         self.activation = activation
 
+    @override
     def forward(self, x: Tensor) -> Tensor:
-        """Applies it."""
         return nn.functional.pixel_shuffle(self.activation(self.conv(x), _SLOPE), 2)
 
 
@@ -76,8 +77,8 @@ class Residual(nn.Module):
         self.second = nn.Conv2d(channels, channels, 3, padding=1)
         self.activation = activation
 
+    @override
     def forward(self, x: Tensor) -> Tensor:
-        """Applies it."""
         inner = self.second(self.activation(self.first(x), _RESIDUAL_SLOPE))
         return self.activation(x + inner, _RESIDUAL_SLOPE)
 
@@ -111,8 +112,8 @@ class FlatEncoder(nn.Module):
         """F of pictures of side ``resolution``."""
         return self.out_channels * (resolution // self.reduction) ** 2
 
+    @override
     def forward(self, faces: Tensor) -> Tensor:
-        """Applies it."""
         code = self.stages(faces).permute(0, 2, 3, 1).flatten(1)
         if self.unit_code:
             code = code * torch.rsqrt(code.float().square().mean(1, keepdim=True) + _EPSILON).to(code.dtype)
@@ -131,8 +132,8 @@ class Inter(nn.Module):
         self.up = Up(out, out, activation) if double else nn.Identity()
         self.side, self.out = side, out
 
+    @override
     def forward(self, code: Tensor) -> Tensor:
-        """Applies it."""
         base = self.widen(self.narrow(code)).unflatten(1, (self.side, self.side, self.out))
         return self.up(base.permute(0, 3, 1, 2))
 
@@ -173,8 +174,8 @@ class HdDecoder(nn.Module):
         self.mask_body = stages(channels, [step * mask_dims for step in mask_steps], 0, activation)
         self.mask_out = nn.Conv2d(mask_steps[-1] * mask_dims, 1, 1)
 
+    @override
     def forward(self, latent: Tensor) -> Swap:
-        """Applies it."""
         body = self.body(latent)
         parts = [out(body) for out in self.outs]
         rgb = parts[0]
@@ -208,8 +209,8 @@ class PlainDecoder(nn.Module):
         self.mask_body = None if mask_ups is None else stages(channels, mask_ups, 0, leaky)
         self.mask_out = None if mask_ups is None else nn.Conv2d(mask_ups[-1], 1, 5, padding=2)
 
+    @override
     def forward(self, latent: Tensor) -> Swap:
-        """Applies it."""
         body, pictures = latent, []
         silent = len(self.stages) - len(self.outs)
         for number, stage in enumerate(self.stages):

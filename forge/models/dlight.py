@@ -24,6 +24,7 @@ from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
+from typing_extensions import override
 
 from forge.models.autoencoder import TwoPartSwapper
 from forge.models.blocks import Down, Residual, Up, scaled
@@ -54,8 +55,8 @@ class PooledDown(nn.Module):
         super().__init__()
         self.conv = Down(channels, out)
 
+    @override
     def forward(self, x: Tensor) -> Tensor:
-        """Applies it."""
         pooled = nn.functional.leaky_relu(nn.functional.avg_pool2d(x, 2), _SLOPE)
         return torch.cat([self.conv(x), pooled], 1)
 
@@ -73,8 +74,8 @@ class HybridUp(nn.Module):
         self.light = nn.Conv2d(channels, each, 3, padding=1)
         self.factor, self.fast = factor, fast
 
+    @override
     def forward(self, x: Tensor) -> Tensor:
-        """Applies it."""
         light = _enlarged(self.light(x), self.factor)
         detail = self.detail(x)
         return detail + light if self.fast else torch.cat([detail, light], 1)
@@ -97,8 +98,8 @@ class DlightEncoder(nn.Module):
         self.widen = nn.Linear(scaled(dense, width), self.out * _BASE_PX**2)
         self.dropout = nn.Dropout(_DROPOUT)
 
+    @override
     def forward(self, faces: Tensor) -> Tensor:
-        """Applies it."""
         code = self.dropout(self.narrow(self.stages(faces).permute(0, 2, 3, 1).flatten(1)))
         base = self.dropout(self.widen(code)).unflatten(1, (_BASE_PX, _BASE_PX, self.out))
         return base.permute(0, 3, 1, 2)
@@ -111,8 +112,8 @@ class Enlarge(nn.Module):
         super().__init__()
         self.factor = factor
 
+    @override
     def forward(self, x: Tensor) -> Tensor:
-        """Applies it."""
         return _enlarged(x, self.factor)
 
 
@@ -128,8 +129,8 @@ class DlightDecoder(nn.Module):
         self.mask_stages = nn.Sequential(*_hybrids(channels, thin))
         self.mask = nn.Conv2d(thin[-1], 1, 5, padding=2) if thin else None
 
+    @override
     def forward(self, latent: Tensor) -> Swap:
-        """Applies it."""
         both = self.first(latent)
         rgb = torch.sigmoid(self.face(self.stages(both)).float())
         if self.mask is None:

@@ -34,6 +34,7 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
+from typing_extensions import override
 
 from forge.models.autoencoder import TwoPartSwapper
 from forge.models.blocks import RESIDUAL_SLOPE, Residual, Up, scaled
@@ -102,8 +103,8 @@ class SelfAttention(nn.Module):
         self.value = nn.Conv2d(channels, channels, 1)
         self.gain = nn.Parameter(torch.zeros(1))
 
+    @override
     def forward(self, x: Tensor) -> Tensor:
-        """Applies it."""
         key, query, value = (layer(x).flatten(2).mT.unsqueeze(1) for layer in (self.key, self.query, self.value))
         # Zeros up to the values' width change no product, and let the kernels in that never hold all pairs at once.
         key, query = (nn.functional.pad(part, (0, value.shape[3] - part.shape[3])) for part in (key, query))
@@ -119,8 +120,8 @@ class Stage(nn.Module):
         self.conv = nn.Conv2d(channels, out, 3, stride=stride, padding=1, bias=False)
         self.norm = norm
 
+    @override
     def forward(self, x: Tensor) -> Tensor:
-        """Applies it."""
         return self.norm(torch.relu(self.conv(x)))
 
 
@@ -131,8 +132,8 @@ class NormedUp(Up):
         super().__init__(channels, out, slope=RESIDUAL_SLOPE)
         self.norm = norm
 
+    @override
     def forward(self, x: Tensor) -> Tensor:
-        """Applies it."""
         return nn.functional.pixel_shuffle(self.norm(nn.functional.leaky_relu(self.conv(x), self.slope)), 2)
 
 
@@ -144,8 +145,8 @@ class NearestUp(nn.Module):
         self.conv = nn.Conv2d(channels, out, 3, padding=1, padding_mode="reflect")
         self.norm = norm
 
+    @override
     def forward(self, x: Tensor) -> Tensor:
-        """Applies it."""
         return self.norm(self.conv(nn.functional.interpolate(x, scale_factor=2, mode="nearest")))
 
 
@@ -175,8 +176,8 @@ class GanEncoder(nn.Module):
         self.widen = nn.Linear(dense, last * _BASE_PX**2)
         self.up = plan.enlarge(last, fourth)
 
+    @override
     def forward(self, faces: Tensor) -> Tensor:
-        """Applies it."""
         flat = self.stages(2 * faces - 1).permute(0, 2, 3, 1).flatten(1)
         base = self.widen(self.narrow(flat)).unflatten(1, (_BASE_PX, _BASE_PX, -1))
         return self.up(base.permute(0, 3, 1, 2))
@@ -211,8 +212,8 @@ class GanDecoder(nn.Module):
                 with torch.no_grad():
                     weight.mul_(0.1)
 
+    @override
     def forward(self, latent: Tensor) -> Swap:
-        """Applies it."""
         body, smaller = self.body(latent), []
         for draw, octave in zip(self.coarse, self.octaves, strict=True):
             smaller.insert(0, Swap(_shown(draw(body)), None))

@@ -20,6 +20,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from typing_extensions import override
 
 from forge.models.blocks import Decoder, Down, initialise, scaled
 from forge.models.checks import checked_spec, need_share
@@ -44,8 +45,8 @@ class Inter(nn.Module):
         self.widen = nn.Linear(dense, channels * _BASE_PX**2)
         self.channels = channels
 
+    @override
     def forward(self, code: Tensor) -> Tensor:
-        """Applies it."""
         base = self.widen(self.narrow(code)).unflatten(1, (_BASE_PX, _BASE_PX, self.channels))
         return base.permute(0, 3, 1, 2)
 

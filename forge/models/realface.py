@@ -24,6 +24,7 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
+from typing_extensions import override
 
 from forge.models.autoencoder import TwoPartSwapper, strengthened
 from forge.models.blocks import RESIDUAL_SLOPE, Decoder, Down, Residual, Up, scaled
@@ -101,8 +102,8 @@ class RealfaceDecoder(nn.Module):
         self.face = nn.Conv2d(outs[-1], 3, 5, padding=2)
         self.mask = Decoder(base.channels, mask, 1) if mask else None
 
+    @override
     def forward(self, latent: Tensor) -> Swap:
-        """Applies it."""
         code = self.narrow(latent.permute(0, 2, 3, 1).flatten(1))
         map_ = self.widen(code).unflatten(1, (self.base.side, self.base.side, self.base.channels)).permute(0, 3, 1, 2)
         both = self.first(map_)

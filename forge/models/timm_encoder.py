@@ -36,6 +36,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from typing_extensions import override
 
 from forge.models.autoencoder import MaskedDecoder
 from forge.models.blocks import Up, initialise, scaled
@@ -106,8 +107,8 @@ class TimmEncoder(nn.Module):
         self.register_buffer("mean", torch.tensor(shape.mean).view(1, 3, 1, 1))
         self.register_buffer("std", torch.tensor(shape.std).view(1, 3, 1, 1))
 
+    @override
     def forward(self, faces: Tensor) -> Tensor:
-        """Applies it."""
         seen = self.net((faces - self.mean) / self.std)[0]
         return seen.permute(0, 3, 1, 2) if self.channels_last else seen
 
@@ -124,8 +125,8 @@ class Bottleneck(nn.Module):
         self.up = Up(self.base, scaled(plan.channels, share))
         self.out = scaled(plan.channels, share)
 
+    @override
     def forward(self, seen: Tensor) -> Tensor:
-        """Applies it."""
         base = self.widen(self.narrow(self._flat(seen))).unflatten(1, (self.side, self.side, self.base))
         return self.up(base.permute(0, 3, 1, 2))
 

@@ -24,6 +24,7 @@ from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
+from typing_extensions import override
 
 from forge.models.autoencoder import TwoPartSwapper, strengthened
 from forge.models.blocks import Decoder, Residual, scaled
@@ -49,8 +50,8 @@ class NormalisedDown(nn.Module):
         self.conv = nn.Conv2d(channels, out, 5, stride=2, padding=2)
         self.norm = nn.GroupNorm(1, out) if normalise else nn.Identity()
 
+    @override
     def forward(self, x: Tensor) -> Tensor:
-        """Applies it."""
         return nn.functional.leaky_relu(self.norm(self.conv(x)), _SLOPE)
 
 
@@ -66,8 +67,8 @@ class UnbalancedEncoder(nn.Module):
         self.narrow = nn.Linear(channels[-1] * (-(-self.side // 2)) ** 2, dense)
         self.widen = nn.Linear(dense, base * self.side**2)
 
+    @override
     def forward(self, faces: Tensor) -> Tensor:
-        """Applies it."""
         code = self.narrow(self.stages(faces).permute(0, 2, 3, 1).flatten(1))
         return self.widen(code).unflatten(1, (self.side, self.side, self.base)).permute(0, 3, 1, 2)
 
@@ -97,8 +98,8 @@ class UnbalancedDecoder(nn.Module):
         self.face = nn.Conv2d(outs[-1], 3, 5, padding=2)
         self.mask = Decoder(base, outs, 1) if mask else None
 
+    @override
     def forward(self, latent: Tensor) -> Swap:
-        """Applies it."""
         rgb = torch.sigmoid(self.face(self.stages(latent)).float())
         return Swap(rgb, None if self.mask is None else self.mask(latent))
 

@@ -14,12 +14,14 @@ from multiprocessing.connection import wait as wait_for
 from pathlib import Path
 from typing import Any
 
+from typing_extensions import override
+
 from shared.console import console
-from shared.engine.tasks import Done, Task, TaskGraph, run_task
+from shared.engine.tasks import Done, Engine, Task, TaskGraph, run_task
 from shared.errors import RunError, UsageError
 
 
-class LocalEngine:
+class LocalEngine(Engine):
     """Runs tasks in processes of this machine; with one job, in this very process.
 
     Args:
@@ -37,8 +39,8 @@ class LocalEngine:
     def need(self, folders: Sequence[Path], files: Sequence[Path] = ()) -> None:
         """Nothing to check: the processes of one machine see what it sees."""
 
+    @override
     def run(self, tasks: Sequence[Task]) -> Iterator[Done]:
-        """See :class:`Engine`."""
         graph = TaskGraph(tasks)
         if self.jobs == 1 or len(graph) < 2:
             yield from _in_turn(graph)

@@ -27,7 +27,7 @@ from pathlib import Path
 from typing import Any
 
 from shared.console import console
-from shared.engine.tasks import Done, Task, TaskGraph, run_task
+from shared.engine.tasks import Done, Engine, Task, TaskGraph, run_task
 from shared.errors import AssayError, RunError, StorageError, UsageError, storage_errors
 from shared.home import config_home
 
@@ -40,7 +40,7 @@ _SHARED_ENVIRONMENT = ("ASSAY_", "XDG_CONFIG_HOME")
 _VERSIONS = ("assay", "torch", "timm", "numpy", "opencv-python", "dlib-bin", "av", "pyarrow", "c2pa-python")
 
 
-class RayEngine:
+class RayEngine(Engine):
     """Runs tasks on a Ray cluster. This process has to run on one of its machines.
 
     A worker that dies with its task, or with its machine, is made good: Ray does the task again elsewhere, up to three

@@ -11,6 +11,7 @@ from typing import Protocol
 
 import numpy as np
 import torch
+from typing_extensions import override
 
 from shared import weights
 from shared.errors import FinderError, WeightsError
@@ -60,7 +61,7 @@ embedders: Registry[IdentityEmbedder] = Registry("identity embedder")
 
 
 @embedders.register("dlib")
-class DlibIdentity:
+class DlibIdentity(IdentityEmbedder):
     """dlib's face recognition network, run in torch: the vectors are dlib's own to 1e-6, sooner."""
 
     name = "dlib-resnet-v1"
@@ -71,8 +72,8 @@ class DlibIdentity:
         self._dlib = need_package("dlib", DLIB_PACKAGES)
         self._net = IdentityNet.from_bytes(weights.read(_WEIGHTS)).to(device)
 
+    @override
     def embed(self, image: np.ndarray, faces: Sequence[Face]) -> np.ndarray:
-        """See :class:`IdentityEmbedder`."""
         return self.embed_chips(self.chips(image, faces))
 
     def chips(self, image: np.ndarray, faces: Sequence[Face]) -> np.ndarray:
@@ -83,16 +84,16 @@ class DlibIdentity:
         pixels = np.ascontiguousarray(image)
         return np.stack([self._chip(pixels, face) for face in faces])
 
+    @override
     def embed_chips(self, chips: np.ndarray) -> np.ndarray:
-        """See :class:`IdentityEmbedder`."""
         parts = [
             embed_chips(self._net, torch.from_numpy(chips[start : start + _BATCH])).numpy()
             for start in range(0, len(chips), _BATCH)
         ]
         return np.concatenate(parts) if parts else np.zeros((0, self.dim), dtype=np.float32)
 
+    @override
     def describe(self) -> dict[str, str]:
-        """See :class:`IdentityEmbedder`."""
         return {"name": self.name, "sha256": weights.entry_named(_WEIGHTS).sha256}
 
     def _chip(self, image: np.ndarray, face: Face) -> np.ndarray:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+from typing_extensions import override
 
 from shared.faces.finders.dlib_file import Affine, DlibTensors, normalized
 
@@ -37,8 +38,8 @@ class IdentityNet(nn.Module):
         self.blocks = nn.Sequential(*blocks)
         self.embedding = nn.Linear(channels, EMBEDDING_DIM, bias=False)
 
+    @override
     def forward(self, images: Tensor) -> Tensor:
-        """See the class."""
         x = F.relu(self.stem_affine(self.stem(normalized(images))))
         x = self.blocks(F.max_pool2d(x, 3, 2))
         return self.embedding(x.mean(dim=(2, 3)))

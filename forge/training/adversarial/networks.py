@@ -11,6 +11,7 @@ import itertools
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+from typing_extensions import override
 
 _SLOPE = 0.2
 _MAX_LAYERS = 9
@@ -38,8 +39,8 @@ class PatchCritic(nn.Module):
         self.attention = SelfAttention(before)
         self.verdict = nn.Conv2d(before, 1, 4, padding=1)
 
+    @override
     def forward(self, pictures: Tensor) -> list[Tensor]:
-        """See the class."""
         return [self.verdict(self.attention(self.body(pictures)))]
 
 
@@ -54,8 +55,8 @@ class SelfAttention(nn.Module):
         self.value = nn.Conv2d(channels, channels, 1)
         self.share = nn.Parameter(torch.zeros(()))
 
+    @override
     def forward(self, x: Tensor) -> Tensor:
-        """See the class."""
         query, key, value = (part(x).flatten(2).mT for part in (self.query, self.key, self.value))
         seen = F.scaled_dot_product_attention(query, key, value, scale=1.0)
         return x + self.share * seen.mT.reshape(x.shape)
@@ -86,8 +87,8 @@ class UNetCritic(nn.Module):
         )
         self.pixel_verdict = nn.Conv2d(2 * widths[0], 1, 1)
 
+    @override
     def forward(self, pictures: Tensor) -> list[Tensor]:
-        """See the class."""
         x = F.leaky_relu(self.enter(pictures), _SLOPE)
         skips: list[Tensor] = []
         for layer in self.down:

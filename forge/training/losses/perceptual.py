@@ -15,6 +15,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+from typing_extensions import override
 
 from forge.training.losses.pixel import weighted_mean
 from shared.errors import UnknownNameError, WeightsError
@@ -47,8 +48,8 @@ class FeatureStages(nn.Module):
         for name in ("mean", "std"):
             self.register_buffer(name, torch.tensor(config[name]).view(1, 3, 1, 1))
 
+    @override
     def forward(self, pictures: Tensor) -> list[Tensor]:
-        """See the class."""
         shown = (pictures - self.mean) / self.std
         return self.net.forward_intermediates(shown, indices=self._indices, stop_early=True, intermediates_only=True)
 

@@ -17,10 +17,11 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+from typing_extensions import override
 
 from shared import weights
 from shared.faces.boxes import BoxConvention, overlap, suppress
-from shared.faces.finders.contract import Detection, DetectorSettings, detectors
+from shared.faces.finders.contract import Detection, Detector, DetectorSettings, detectors
 from shared.faces.finders.dlib_file import Affine, DlibTensors, normalized
 from shared.faces.finders.dlib_hog import scales_for
 
@@ -52,8 +53,8 @@ class MmodNet(nn.Module):
             channels = filters
         self.layers = nn.Sequential(*layers)
 
+    @override
     def forward(self, images: Tensor) -> Tensor:
-        """See the class."""
         return self.layers(normalized(images))[:, 0]
 
     @classmethod
@@ -74,7 +75,7 @@ class MmodNet(nn.Module):
 
 
 @detectors.register("dlib-mmod")
-class MmodDetector:
+class MmodDetector(Detector):
     """dlib's CNN detector, on any device, frames of one size together.
 
     Searched at the same scales as :class:`shared.faces.finders.dlib_hog.HogDetector`. Scores are dlib's: above 0 by
@@ -89,13 +90,13 @@ class MmodDetector:
         self._min_score = 0.0 if settings.min_score is None else settings.min_score
         self._net = MmodNet.from_bytes(weights.read(_WEIGHTS)).to(self._device)
 
+    @override
     def describe(self) -> dict[str, str]:
-        """See :class:`shared.faces.finders.contract.Detector`."""
         sha256 = weights.entry_named(_WEIGHTS).sha256
         return {"torch": torch.__version__, "sha256": sha256, "min_score": f"{self._min_score:g}"}
 
+    @override
     def detect(self, images: Sequence[np.ndarray]) -> list[list[Detection]]:
-        """See :class:`shared.faces.finders.contract.Detector`."""
         if len({image.shape for image in images}) > 1:
             return [found for image in images for found in self.detect([image])]
         found: list[list[Detection]] = [[] for _ in images]

@@ -14,8 +14,9 @@ from typing import Any
 
 import cv2
 import numpy as np
+from typing_extensions import override
 
-from shared.faces.finders.contract import Detection, DetectorSettings, detectors, need_package
+from shared.faces.finders.contract import Detection, Detector, DetectorSettings, detectors, need_package
 
 DLIB_PACKAGES = "dlib-bin face_recognition_models"
 
@@ -26,7 +27,7 @@ _ENLARGED = 2.0
 
 
 @detectors.register("dlib-hog")
-class HogDetector:
+class HogDetector(Detector):
     """dlib's HOG detector.
 
     Without ``min_face_px`` a frame is searched for faces of 80 px and more at up to 1280 px on its longer side, and,
@@ -46,15 +47,15 @@ class HogDetector:
         self._workers = max(1, os.cpu_count() or 1)
         self._idle: queue.SimpleQueue[Any] = queue.SimpleQueue()
 
+    @override
     def detect(self, images: Sequence[np.ndarray]) -> list[list[Detection]]:
-        """See :class:`shared.faces.finders.contract.Detector`."""
         if len(images) < 2 or self._workers < 2:
             return [self._detect_one(image) for image in images]
         with ThreadPoolExecutor(min(self._workers, len(images))) as pool:
             return list(pool.map(self._detect_one, images))
 
+    @override
     def describe(self) -> dict[str, str]:
-        """See :class:`shared.faces.finders.contract.Detector`."""
         return {"dlib": str(self._dlib.__version__), "min_score": f"{self._min_score:g}"}
 
     def _detect_one(self, image: np.ndarray) -> list[Detection]:

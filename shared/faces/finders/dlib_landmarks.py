@@ -20,11 +20,12 @@ from typing import Any
 
 import cv2
 import numpy as np
+from typing_extensions import override
 
 from shared import weights
 from shared.errors import WeightsError
 from shared.faces.boxes import centre_and_side, middle_of
-from shared.faces.finders.contract import Fit, Place, landmarkers, need_package, roll_of
+from shared.faces.finders.contract import Fit, Landmarker, Place, landmarkers, need_package, roll_of
 from shared.faces.finders.dlib_hog import DLIB_PACKAGES
 
 _WEIGHTS = "dlib-68-points"
@@ -38,7 +39,7 @@ _TWO_APART = ((-0.06, -0.03, 0.96), (0.06, 0.03, 1.04))
 
 
 @landmarkers.register("dlib68")
-class DlibLandmarks:
+class DlibLandmarks(Landmarker):
     """dlib's 68-point predictor, steadied and with a confidence; see the module's text."""
 
     name = "dlib68"
@@ -52,12 +53,12 @@ class DlibLandmarks:
         except RuntimeError as error:
             raise WeightsError(f"dlib cannot read {path}: {error}", hint=f"pip install {DLIB_PACKAGES}") from error
 
+    @override
     def fit(self, places: Sequence[Place]) -> list[Fit]:
-        """See :class:`shared.faces.finders.contract.Landmarker`."""
         return [self._fit_one(place) for place in places]
 
+    @override
     def describe(self) -> dict[str, str]:
-        """See :class:`shared.faces.finders.contract.Landmarker`."""
         return {"dlib": str(self._dlib.__version__), "sha256": weights.entry_named(_WEIGHTS).sha256}
 
     def _fit_one(self, place: Place) -> Fit:

@@ -15,10 +15,11 @@ from typing import Any
 import cv2
 import numpy as np
 import torch
+from typing_extensions import override
 
 from shared import weights
 from shared.faces.boxes import BoxConvention, suppress
-from shared.faces.finders.contract import Detection, DetectorSettings, detectors, need_package, roll_of
+from shared.faces.finders.contract import Detection, Detector, DetectorSettings, detectors, need_package, roll_of
 from shared.faces.finders.scaling import shrunk
 
 _PACKAGE = "face-alignment"
@@ -43,7 +44,7 @@ _RETINA_LONGEST_PX = {"retinaface": 640, "retinaface-slim": 320}
 
 
 @detectors.register("sfd")
-class SfdDetector:
+class SfdDetector(Detector):
     """S3FD (Zhang et al., "Single shot scale-invariant face detector", ICCV 2017), as face-alignment has it.
 
     A VGG-16: for GPUs. Frames at up to 640 px on their longer side; scores in [0, 1], at least 0.5 by default.
@@ -58,13 +59,13 @@ class SfdDetector:
         module = need_package(f"{_PARTS}.sfd.sfd_detector", _PACKAGE)
         self._inner = module.SFDDetector(settings.device, path_to_detector=str(path), filter_threshold=self._min_score)
 
+    @override
     def detect(self, images: Sequence[np.ndarray]) -> list[list[Detection]]:
-        """See :class:`shared.faces.finders.contract.Detector`."""
         # One by one: the package's batch decoding lets every image of a batch see the candidates of the others.
         return [self._detect_one(image) for image in images]
 
+    @override
     def describe(self) -> dict[str, str]:
-        """See :class:`shared.faces.finders.contract.Detector`."""
         return _facts("s3fd", self._min_score)
 
     def _detect_one(self, image: np.ndarray) -> list[Detection]:
@@ -73,7 +74,7 @@ class SfdDetector:
 
 
 @detectors.register("scrfd")
-class ScrfdDetector:
+class ScrfdDetector(Detector):
     """SCRFD-2.5G (Guo et al., "Sample and computation redistribution for efficient face detection", ICLR 2022).
 
     Runs on onnxruntime; the network looks at 640x640. Scores in [0, 1], at least 0.5 by default.
@@ -90,17 +91,17 @@ class ScrfdDetector:
             settings.device, path_to_detector=str(path), confidence_threshold=self._min_score, nms_threshold=_NMS
         )
 
+    @override
     def detect(self, images: Sequence[np.ndarray]) -> list[list[Detection]]:
-        """See :class:`shared.faces.finders.contract.Detector`."""
         return [_from_rows(self._inner.detect_from_image(image), np.ones(2)) for image in images]
 
+    @override
     def describe(self) -> dict[str, str]:
-        """See :class:`shared.faces.finders.contract.Detector`."""
         return _facts("scrfd", self._min_score)
 
 
 @detectors.register("retinaface")
-class RetinaFaceDetector:
+class RetinaFaceDetector(Detector):
     """RetinaFace with MobileNet-0.25 (Deng et al., CVPR 2020): box and five points.
 
     Takes either published weights file, whichever is here. "retinaface-slim" has smaller anchors and was trained with
@@ -125,12 +126,12 @@ class RetinaFaceDetector:
                     part.negative_slope = 0.0
         self._net.to(settings.device).eval()
 
+    @override
     def detect(self, images: Sequence[np.ndarray]) -> list[list[Detection]]:
-        """See :class:`shared.faces.finders.contract.Detector`."""
         return [self._detect_one(image) for image in images]
 
+    @override
     def describe(self) -> dict[str, str]:
-        """See :class:`shared.faces.finders.contract.Detector`."""
         return _facts(self._weights, self._min_score)
 
     def _detect_one(self, image: np.ndarray) -> list[Detection]:
@@ -154,7 +155,7 @@ class RetinaFaceDetector:
         ]
 
 
-class _BlazeDetector:
+class _BlazeDetector(Detector):
     """BlazeFace (Bazarevsky et al., 2019) on the squares that cover a frame; see the two registered kinds."""
 
     name = "blazeface"
@@ -175,12 +176,12 @@ class _BlazeDetector:
         )
         self._net: Any = inner.face_detector
 
+    @override
     def detect(self, images: Sequence[np.ndarray]) -> list[list[Detection]]:
-        """See :class:`shared.faces.finders.contract.Detector`."""
         return [self._detect_one(image) for image in images]
 
+    @override
     def describe(self) -> dict[str, str]:
-        """See :class:`shared.faces.finders.contract.Detector`."""
         return _facts(self._file, self._min_score)
 
     def _detect_one(self, image: np.ndarray) -> list[Detection]:

@@ -13,11 +13,12 @@ from collections.abc import Sequence
 import cv2
 import numpy as np
 import torch
+from typing_extensions import override
 
 from shared import weights
 from shared.errors import WeightsError
 from shared.faces.boxes import middle_of
-from shared.faces.finders.contract import Fit, Place, landmarkers, need_package
+from shared.faces.finders.contract import Fit, Landmarker, Place, landmarkers, need_package
 
 _WEIGHTS = "2dfan4"
 _PACKAGE = "face-alignment"
@@ -34,7 +35,7 @@ _UP_PER_HEIGHT = 0.12
 
 
 @landmarkers.register("fan")
-class FanLandmarks:
+class FanLandmarks(Landmarker):
     """FAN-4 on any device; see the module's text."""
 
     name = "fan"
@@ -51,15 +52,15 @@ class FanLandmarks:
             raise WeightsError(f"{path} does not fit FAN: {error}", hint="pip install -U face-alignment") from error
         self._net.to(self._device).eval()
 
+    @override
     def fit(self, places: Sequence[Place]) -> list[Fit]:
-        """See :class:`shared.faces.finders.contract.Landmarker`."""
         fits: list[Fit] = []
         for start in range(0, len(places), _BATCH):
             fits.extend(self._fit_batch(places[start : start + _BATCH]))
         return fits
 
+    @override
     def describe(self) -> dict[str, str]:
-        """See :class:`shared.faces.finders.contract.Landmarker`."""
         return {"torch": torch.__version__, "sha256": weights.entry_named(_WEIGHTS).sha256}
 
     def _fit_batch(self, places: Sequence[Place]) -> list[Fit]:

@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Protocol, runtime_checkable
 
 import numpy as np
+from typing_extensions import override
 
 from shared import weights
 from shared.console import console
@@ -93,7 +94,7 @@ finders: Registry[FaceFinder] = Registry("finder")
 """Short names; factories take one :class:`DetectorSettings`."""
 
 
-class ComposedFinder:
+class ComposedFinder(FaceFinder):
     """A detector and a landmarker as one :class:`FaceFinder`.
 
     Detections on which the landmarker is certain that there is no face (confidence 0) are dropped, and of two that
@@ -105,8 +106,8 @@ class ComposedFinder:
         self._detector = detector
         self._landmarker = landmarker
 
+    @override
     def find(self, frames: Sequence[np.ndarray]) -> list[list[Face]]:
-        """See :class:`FaceFinder`."""
         detections = self._detector.detect(frames)
         places = [
             Place(image, detection.box, detection.roll)
@@ -116,15 +117,15 @@ class ComposedFinder:
         fits = iter(self._landmarker.fit(places) if places else [])
         return [_faces(found, [next(fits) for _ in found]) for found in detections]
 
+    @override
     def refine(self, image: np.ndarray, boxes: Sequence[np.ndarray]) -> list[Face]:
-        """See :class:`FaceFinder`."""
         if not len(boxes):
             return []
         fits = self._landmarker.fit([Place(image, box) for box in boxes])
         return [Face(box_around(fit.landmarks), fit.landmarks, fit.confidence) for fit in fits]
 
+    @override
     def describe(self) -> dict[str, str]:
-        """See :class:`FaceFinder`."""
         facts = {"name": self.name}
         for role, part in (("detector", self._detector), ("landmarker", self._landmarker)):
             facts[role] = part.name

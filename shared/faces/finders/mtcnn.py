@@ -15,10 +15,11 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 from torchvision.ops import batched_nms, roi_align
+from typing_extensions import override
 
 from shared import weights
 from shared.faces.boxes import BoxConvention, suppress
-from shared.faces.finders.contract import Detection, DetectorSettings, detectors, roll_of
+from shared.faces.finders.contract import Detection, Detector, DetectorSettings, detectors, roll_of
 from shared.faces.finders.mtcnn_nets import load_nets
 from shared.faces.finders.scaling import shrunk
 
@@ -36,7 +37,7 @@ _REFINE_PX, _OUTPUT_PX = 24, 48
 
 
 @detectors.register("mtcnn")
-class MtcnnDetector:
+class MtcnnDetector(Detector):
     """MTCNN in torch with the weights of the ``mtcnn`` package.
 
     Faces of 40 px and more by default, frames at up to 1280 px on their longer side. Scores are O-Net's face
@@ -51,13 +52,13 @@ class MtcnnDetector:
         self._min_score = 0.8 if settings.min_score is None else settings.min_score
         self._min_face_px = settings.min_face_px or _USUAL_MIN_FACE_PX
 
+    @override
     def describe(self) -> dict[str, str]:
-        """See :class:`shared.faces.finders.contract.Detector`."""
         hashes = {f"sha256.{net}": weights.entry_named(f"mtcnn-{net}").sha256 for net in ("pnet", "rnet", "onet")}
         return {"torch": torch.__version__, "min_score": f"{self._min_score:g}", **hashes}
 
+    @override
     def detect(self, images: Sequence[np.ndarray]) -> list[list[Detection]]:
-        """See :class:`shared.faces.finders.contract.Detector`."""
         if len({image.shape for image in images}) > 1:
             return [found for image in images for found in self.detect([image])]
         if not images:

@@ -13,6 +13,7 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 from torch import Tensor, nn
+from typing_extensions import override
 
 from shared import weights
 from shared.errors import WeightsError
@@ -42,8 +43,8 @@ class ProposalNet(nn.Module):
         self.corrections = nn.Conv2d(32, 4, 1)
         self.classes = nn.Conv2d(32, 2, 1)
 
+    @override
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """See the class."""
         x = self.trunk(x)
         return self.classes(x).softmax(1)[:, 1], self.corrections(x)
 
@@ -69,8 +70,8 @@ class RefineNet(nn.Module):
         self.corrections = nn.Linear(128, 4)
         self.classes = nn.Linear(128, 2)
 
+    @override
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """See the class."""
         x = self.trunk(x)
         return self.classes(x).softmax(1)[:, 1], self.corrections(x)
 
@@ -103,8 +104,8 @@ class OutputNet(nn.Module):
         self.points = nn.Linear(256, 10)
         self.classes = nn.Linear(256, 2)
 
+    @override
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """See the class."""
         x = self.trunk(x)
         points = self.points(x).reshape(-1, 2, 5).transpose(1, 2)
         return self.classes(x).softmax(1)[:, 1], self.corrections(x), points

@@ -12,9 +12,11 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+from typing_extensions import override
 
 from shared.errors import FinderError
 from shared.faces.boxes import box_around, middle_of, overlap
+from shared.faces.finders.finder import FaceFinder
 from shared.storage import sha256_file
 from shared.types import NUM_LANDMARKS, Face, Frame
 
@@ -29,7 +31,7 @@ def sidecar_of(clip: Path) -> Path:
     return clip.with_suffix(_SUFFIX)
 
 
-class SidecarFinder:
+class SidecarFinder(FaceFinder):
     """Faces out of a sidecar; an :class:`shared.faces.finders.finder.IndexedFinder`.
 
     ``find`` without indices counts frames from 0 in the order they come, through one clip; whoever skips frames uses
@@ -45,8 +47,8 @@ class SidecarFinder:
         self._next = 0
         self._current: list[Face] = []
 
+    @override
     def find(self, frames: Sequence[np.ndarray]) -> list[list[Face]]:
-        """See :class:`shared.faces.finders.finder.FaceFinder`."""
         first = self._next
         self._next += len(frames)
         return [self._look_up(first + offset) for offset in range(len(frames))]
@@ -63,8 +65,8 @@ class SidecarFinder:
         del image
         return [self._nearest(np.asarray(box, dtype=np.float32)) for box in boxes]
 
+    @override
     def describe(self) -> dict[str, str]:
-        """See :class:`shared.faces.finders.finder.FaceFinder`."""
         return {"name": self.name, "detector": "sidecar", "landmarker": "sidecar", "sidecar.sha256": self._sha256}
 
     def _look_up(self, index: int) -> list[Face]:

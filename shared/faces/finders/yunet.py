@@ -10,11 +10,12 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+from typing_extensions import override
 
 from shared import weights
 from shared.errors import WeightsError
 from shared.faces.boxes import BoxConvention
-from shared.faces.finders.contract import Detection, DetectorSettings, detectors, roll_of
+from shared.faces.finders.contract import Detection, Detector, DetectorSettings, detectors, roll_of
 from shared.faces.finders.scaling import shrunk
 
 _FILES = ("yunet", "yunet-2023mar")
@@ -25,7 +26,7 @@ _NMS = 0.3
 
 
 @detectors.register("yunet")
-class YuNetDetector:
+class YuNetDetector(Detector):
     """OpenCV's ``FaceDetectorYN`` with either of the two published weights files, whichever is here.
 
     The longer side of a frame is searched at up to 640 px, where the network finds faces of about 10 px and more; with
@@ -42,12 +43,12 @@ class YuNetDetector:
         self._min_face_px = settings.min_face_px
         self._net = _opened(path, self._min_score)
 
+    @override
     def detect(self, images: Sequence[np.ndarray]) -> list[list[Detection]]:
-        """See :class:`shared.faces.finders.contract.Detector`."""
         return [self._detect_one(image) for image in images]
 
+    @override
     def describe(self) -> dict[str, str]:
-        """See :class:`shared.faces.finders.contract.Detector`."""
         sha256 = weights.entry_named(self._weights).sha256
         return {"opencv": cv2.__version__, "sha256": sha256, "min_score": f"{self._min_score:g}"}
 

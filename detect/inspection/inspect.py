@@ -1,7 +1,8 @@
 """One suspect file in, one case folder out: hashes, container facts, scores over time, sampled faces, a careful word.
 
 The case folder holds ``report.json`` (no clock in it: equal input gives equal bytes), ``report.html`` (self-contained),
-``frames.parquet`` (every score), ``custody.json`` (when, and how long) and ``evidence/`` (the sampled faces as PNG).
+``frames.parquet`` (every score with its face's landmarks), ``custody.json`` (when, and how long) and ``evidence/`` (the
+sampled faces as they were scored, and their heat maps, as PNG).
 """
 
 from __future__ import annotations
@@ -91,7 +92,7 @@ def inspect_file(
     worth = interpret(detector, predictor, scores.clip.logit, facts, finder.name)
     report = _report(path, intake, info, evidence, scores, predictor, finder, config, worth)
     with replacing_folder(out) as draft:
-        _write_case(draft, path, info, report, scores, predictor, finder, config)
+        _write_case(draft, path, info, report, scores, predictor, config)
         custody = {
             "file": path.name,
             "sha256": intake,
@@ -310,11 +311,10 @@ def _write_case(
     report: ForensicReport,
     scores: VideoScores,
     predictor: Predictor,
-    finder: FaceFinder,
     config: InspectConfig,
 ) -> None:
     threshold, _ = predictor.operating_point
-    exhibits = sample_faces(path, scores.frames, predictor, finder, count=config.faces_shown)
+    exhibits = sample_faces(path, scores.frames, predictor, count=config.faces_shown)
     timeline = None
     if scores.frames:
         timeline = plot_timeline(

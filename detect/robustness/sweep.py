@@ -147,7 +147,7 @@ def _scored(sweep: Sweep, record: ClipRecord, cell: Cell) -> ScoredClip:
     for frame, faces in perturbed_faces(path, wanted, cell, sweep.finder, predictor.facts.faces, seed=seed):
         searched += 1
         for face in faces:
-            crops.append(crop_for(predictor, frame.image, face))
+            crops.append(crop_for(predictor, frame.image, face.landmarks))
             places.append((frame, face))
     tracks = np.array([-1 if face.track is None else face.track for _, face in places])
     logits = predictor.face_logits(np.stack(crops), tracks, batch=config.batch) if crops else np.empty(0)

@@ -25,7 +25,7 @@ from shared.faces.finders.finder import FaceFinder
 from shared.faces.stream import FollowConfig, follow
 from shared.results.scores import ClipScore, FrameScore, TrackScore
 from shared.storage import replacing
-from shared.types import ClipId, Face, Frame, Label, Timestamp
+from shared.types import NUM_LANDMARKS, ClipId, Face, Frame, Label, Timestamp
 from shared.video import VideoReader
 
 FRAME_SCORE_SCHEMA = pa.schema(
@@ -37,7 +37,9 @@ FRAME_SCORE_SCHEMA = pa.schema(
         pa.field("logit", pa.float32(), nullable=False),
         pa.field("box", pa.list_(pa.float32(), 4), nullable=False),
         pa.field("label", pa.string()),
-    ]
+        pa.field("landmarks", pa.list_(pa.float32(), 2 * NUM_LANDMARKS)),
+    ],
+    metadata={"assay.format": "2"},  # files without it are the first format, which has no landmarks
 )
 
 _SEARCH_FROM_PX = 8.0
@@ -186,6 +188,7 @@ def frame_score_table(scores: Sequence[FrameScore], labels: Sequence[Label | Non
         "logit": [score.logit for score in scores],
         "box": [list(score.box) for score in scores],
         "label": list(labels) if labels is not None else [None] * len(scores),
+        "landmarks": [None if score.landmarks is None else score.landmarks.ravel() for score in scores],
     }
     return pa.table(columns, schema=FRAME_SCORE_SCHEMA)
 
@@ -249,7 +252,7 @@ def _scored(
     # Small batches on a CPU: they are faster there, and the network works while the next faces are being found.
     batch = predictor.at_once(config.batch)
     for frame, face in watch.faces(finder, config.every):
-        crops.append(crop_for(predictor, frame.image, face))
+        crops.append(crop_for(predictor, frame.image, face.landmarks))
         places.append((frame.index, frame.time.seconds, face))
         if len(crops) == batch:
             seen.append(predictor.embed_frames(np.stack(crops), batch=batch))
@@ -262,13 +265,13 @@ def _scored(
     logits = predictor.track_logits(np.concatenate(seen), tracks, batch=config.batch)
     for (frame, seconds, face), logit in zip(places, logits, strict=True):
         x0, y0, x1, y1 = (float(side) for side in face.box)
-        yield FrameScore(clip, frame, seconds, _track(face), float(logit), (x0, y0, x1, y1))
+        yield FrameScore(clip, frame, seconds, _track(face), float(logit), (x0, y0, x1, y1), face.landmarks)
 
 
-def crop_for(predictor: Predictor, image: np.ndarray, face: Face) -> np.ndarray:
-    """(S, S, 3) uint8: ``face`` of ``image`` as the detector wants to see it."""
+def crop_for(predictor: Predictor, image: np.ndarray, landmarks: np.ndarray) -> np.ndarray:
+    """(S, S, 3) uint8: the face of ``image`` with these ``landmarks``, (68, 2), as the detector wants to see it."""
     spec = predictor.spec
-    return cut(image, frame_to_crop(face.landmarks, px=spec.input_px, framing=spec.framing), spec.input_px)
+    return cut(image, frame_to_crop(landmarks, px=spec.input_px, framing=spec.framing), spec.input_px)
 
 
 def _track(face: Face) -> int:

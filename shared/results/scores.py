@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal
 
+import numpy as np
+
 from shared.types import ClipId, Label
 
 Level = Literal["frame", "track", "clip"]
@@ -13,7 +15,11 @@ Verdict = Literal["real", "fake", "inconclusive"]
 
 @dataclass(frozen=True, slots=True)
 class FrameScore:
-    """A detector's raw logit for one face in one frame; positive means fake."""
+    """A detector's raw logit for one face in one frame; positive means fake.
+
+    ``landmarks`` (68, 2) float32, frame pixels, are those by which the crop that was scored was cut out of the frame;
+    None where the crop itself is kept, as those of a dataset are.
+    """
 
     clip: ClipId
     frame: int
@@ -21,6 +27,7 @@ class FrameScore:
     track: int
     logit: float
     box: tuple[float, float, float, float]
+    landmarks: np.ndarray | None = field(default=None, compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,6 +18,7 @@ from shared.device import pick_device, seed_everything
 from shared.errors import MediaError
 from shared.faces.align import mean_in_crop
 from shared.faces.boxes import box_around
+from shared.results.scores import FrameScore
 from shared.types import Face, Timestamp
 from shared.video import VideoReader, VideoWriter
 
@@ -104,7 +105,7 @@ def test_logits_are_those_of_the_crops(clip: Path, predictor: Predictor):
         frames = {frame.index: frame.image for frame in reader}
     for row in scores.frames[:: len(scores.frames) // 5]:
         faces = MarkFinder().find([frames[row.frame]])[0]
-        crops = np.stack([crop_for(predictor, frames[row.frame], face) for face in faces])
+        crops = np.stack([crop_for(predictor, frames[row.frame], face.landmarks) for face in faces])
         nearest = int(np.argmin([abs(face.box[0] - row.box[0]) for face in faces]))
         assert row.logit == pytest.approx(float(predictor.logits(crops)[nearest]), abs=1e-4)
 
@@ -150,6 +151,17 @@ def test_frame_scores_come_back_from_parquet(clip: Path, predictor: Predictor, t
     assert [row["frame"] for row in rows] == [row.frame for row in scores.frames]
     assert rows[0]["clip"] == "suspect/unknown/two-faces--1-"
     assert rows[0]["label"] is None
+    for row, kept in zip(rows, scores.frames, strict=True):
+        assert np.array_equal(np.array(row["landmarks"], np.float32).reshape(68, 2), kept.landmarks)
+
+
+def test_the_table_says_its_format_and_only_adds_to_the_first_one(tmp_path: Path):
+    score = FrameScore(suspect_id(Path("x.mp4")), 0, 0.0, 0, 1.5, (0, 0, 9, 9))  # as of a dataset, whose crops are kept
+    write_frame_scores(tmp_path / "frames.parquet", [score], ["fake"])
+    table = pq.read_table(tmp_path / "frames.parquet")
+    assert table.schema.metadata == {b"assay.format": b"2"}
+    assert table.schema.names[:7] == ["clip", "frame", "seconds", "track", "logit", "box", "label"]
+    assert table.to_pylist()[0]["landmarks"] is None
 
 
 @pytest.mark.parametrize(

@@ -172,8 +172,8 @@ def test_with_nothing_installed_auto_says_what_to_install(monkeypatch):
     def absent(module: str, distributions: str) -> None:
         raise FinderError(f"{module} cannot be imported", hint=f"pip install {distributions}")
 
-    for module in ("dlib", "dlib_landmarks", "face_alignment", "fan"):
-        monkeypatch.setattr(f"shared.faces.{module}.need_package", absent)
+    for module in ("dlib_hog", "dlib_landmarks", "face_alignment", "fan"):
+        monkeypatch.setattr(f"shared.faces.finders.{module}.need_package", absent)
     with pytest.raises(FinderError) as caught:
         make_finder("auto")
     assert "pip install dlib-bin" in (caught.value.hint or "")

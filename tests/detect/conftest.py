@@ -10,7 +10,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 
 from detect.calibration.maps import Calibration, LikelihoodMap, Population, ProbabilityMap
 from detect.config import AggregateConfig, AugmentConfig, FaceConfig, TrainConfig
@@ -175,12 +174,6 @@ def make_record() -> Callable[..., ClipRecord]:
 def make_scored() -> Callable[..., ScoredClip]:
     """See :func:`scored_as`."""
     return scored_as
-
-
-@pytest.fixture(scope="session", autouse=True)
-def _one_thread() -> None:
-    """Tiny nets gain nothing from threads, and on a busy machine their barriers cost a hundredfold."""
-    torch.set_num_threads(1)
 
 
 @pytest.fixture(scope="session")

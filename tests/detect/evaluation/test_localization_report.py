@@ -122,7 +122,7 @@ def test_an_evaluation_shows_the_regions_and_keeps_faces_out_of_the_page(
 ):
     folder = MaskedFolder.open(masked_set)
     judged = judged_by(folder, Halves(), knows_val(folder))
-    monkeypatch.setattr(evaluation_module, "judge", lambda *given, **more: judged)
+    monkeypatch.setattr(evaluation_module, "score_dataset", lambda *given, **more: judged)
     monkeypatch.setattr(evaluation_module, "_learned", lambda path: judged.learned)
     monkeypatch.setattr(evaluation_module, "calibrated", lambda *given: Calibrated(judged.clips))
     monkeypatch.setattr(evaluation_module.DatasetFolder, "open", lambda path: folder)

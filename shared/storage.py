@@ -91,18 +91,20 @@ def need_replaceable(
 
     Raises:
         UsageError: it is a file, holds something else, or is or contains a source.
+        StorageError: it may not be looked at.
     """
     place = out.resolve()
     if any(source.resolve().is_relative_to(place) for source in sources):
         raise UsageError(f"{out} is or holds what this is made from", hint="choose another --out")
     if not out.exists() and not out.is_symlink():
         return
-    earlier = out.is_dir() and (
-        not any(out.iterdir())
-        or (all((out / name).is_file() for name in marks) and not any((out / name).exists() for name in never))
-    )
+    with storage_errors(out):
+        earlier = out.is_dir() and (
+            not any(out.iterdir())
+            or (all((out / name).is_file() for name in marks) and not any((out / name).exists() for name in never))
+        )
     if not earlier:
-        raise UsageError(f"{out} is there and holds no {kind}", hint="choose another --out")
+        raise UsageError(f"{out} is there and holds no {kind}", hint="choose another folder")
 
 
 def sweep_drafts(folder: Path) -> int:

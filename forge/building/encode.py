@@ -9,7 +9,7 @@ import dataclasses
 import hashlib
 import json
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,9 +26,11 @@ from forge.building.intermediates import (
 )
 from forge.building.steps import Made, read_made
 from forge.building.tasks import ClipTask, EncodeTask
-from forge.models.checkpoint import digest_of, read_card
-from forge.swapping.config import setting_factors
+from forge.models.checkpoint import read_card
 from forge.swapping.masks import MASK_KINDS
+from forge.swapping.plan import SwapPlan
+from forge.swapping.record import UNSIGNED, SwapOutcome, fake_record, frame_labels, swap_action
+from forge.swapping.request import SwapRequest
 from shared import config as settings
 from shared.dataset import DatasetFolder
 from shared.dataset.layout import MASK_SUFFIX
@@ -36,14 +38,12 @@ from shared.dataset.manifest import decode_record, encode_record, write_frame_la
 from shared.device import with_threads
 from shared.provenance.identity import SigningIdentity
 from shared.provenance.sign import Action, record_facts, sign_clip, source_type_of
-from shared.sampling import runs_of
 from shared.storage import inside, replacing, sha256_file, write_text
 from shared.types import ClipId, ClipRecord, Face, FrameLabel, Masks
 from shared.video import Encoding, VideoWriter, frame_times, probe, read_mask_frames
-from shared.video.renditions import Picture, Rendition, encode_all, resized_mask, suffix_for
+from shared.video.renditions import Rendition, encode_all, resized_mask, suffix_for
 
 READY = "ready"
-_UNSIGNED = "0" * 64
 
 
 @dataclass(frozen=True)
@@ -132,7 +132,10 @@ class _Encoder:
     def run(self, clips: Sequence[ClipTask]) -> None:
         """Encodes all ``clips`` in one pass over the frames, then labels and signs them one by one."""
         source = Path(self.order.master or self.order.shot) / PICTURES
-        paths = {clip.id: self.folder.media_for(clip.id, suffix_for(_known(clip), self.picture)) for clip in clips}
+        paths = {
+            clip.id: self.folder.media_for(clip.id, suffix_for(_known(clip).encoding, self.picture.sound))
+            for clip in clips
+        }
         masks = {clip.id: self._masks(clip) for clip in clips} if self.order.master else {}
         with ExitStack() as stack:
             drafts = {clip.id: stack.enter_context(self.folder.stage_media(paths[clip.id])) for clip in clips}
@@ -140,8 +143,7 @@ class _Encoder:
             encode_all(stored_frames(source, self.facts.times), self.picture, outs)
             records = [self._signed(clip, drafts[clip.id], paths[clip.id], masks.get(clip.id)) for clip in clips]
         for clip, record in zip(clips, records, strict=True):
-            labels = list(face_labels(record, self.facts, self.faces, self.made, self.picture))
-            self._ready(clip, record, labels)
+            self._ready(clip, record, self._labels(record, self.facts, self.faces))
 
     def copy(self, clip: ClipTask) -> None:
         """Takes the source file as it is: for sets without controls."""
@@ -155,73 +157,93 @@ class _Encoder:
             self.facts, pts=tuple(time.pts for time in times), time_base=probe(source).time_base
         )
         shifted = {index + self.facts.start: faces for index, faces in self.faces.items()}
-        self._ready(clip, record, list(face_labels(record, whole, shifted, self.made, self.picture)))
+        self._ready(clip, record, self._labels(record, whole, shifted))
 
     def _signed(
         self, clip: ClipTask, draft: Path, relative: str, masks: Masks | None, *, frames: int | None = None
     ) -> ClipRecord:
-        record = self._record(clip, draft, relative, masks, frames or len(self.facts.pts))
+        request = self._request(clip)
+        record = self._record(clip, request, draft, relative, masks, frames or len(self.facts.pts))
         content = sign_clip(
             draft,
             self.signer,
             title=Path(relative).name,
-            actions=self._actions(clip),
+            actions=self._actions(clip, request),
             ingredient=Path(self.order.source_file),
             digital_source_type=source_type_of(record),
             record=record_facts(record),
         )
         return dataclasses.replace(record, sha256=sha256_file(draft), content_sha256=content)
 
-    def _actions(self, clip: ClipTask) -> list[Action]:
-        order = self.order
+    def _actions(self, clip: ClipTask, request: SwapRequest | None) -> list[Action]:
         actions = [Action("c2pa.transcoded", "cut and decoded as every clip of its set is")]
-        if order.master and order.swapper:
-            what = f"the face of {self._target()} was replaced by the face of {order.source}, drawn by a trained model"
-            parameters = {
-                "manipulation": str(clip.id.manipulation),
-                "swapper": digest_of(read_card(Path(order.swapper))),
-            }
-            actions.append(Action("c2pa.edited", what, parameters=parameters))
+        if request is not None:
+            actions.append(swap_action(request))
         if clip.rendition is None:
             return [Action("c2pa.published", "the source file as it is")]
         steps = [*clip.rendition.through, clip.rendition]
         return [*actions, *(Action("c2pa.transcoded", f"encoded as {described(step)}") for step in steps)]
 
-    def _record(self, clip: ClipTask, draft: Path, relative: str, masks: Masks | None, frames: int) -> ClipRecord:
-        order, info = self.order, probe(draft)
-        fake = order.master is not None
-        card = read_card(Path(order.swapper)) if order.swapper else None
-        factors = {"recipe": clip.recipe[:16], "source_sha256": self.facts.source_sha256, **dict(clip.factors)}
-        factors["target_sha256" if fake else "original_sha256"] = factors.pop("source_sha256")
-        factors |= {"finder": self.facts.finder, "encoding": encoding_text(clip.rendition)}
-        if fake and order.config is not None:
-            factors |= setting_factors(order.config) | {"face": self.made.face}
-            if self.made.alpha_instead:
-                factors["poisson_fallbacks"] = str(self.made.alpha_instead)
-        return ClipRecord(
-            id=clip.id,
-            kind="swap" if fake else "real",
-            label="fake" if fake else "real",
-            path=relative,
-            sha256=_UNSIGNED,
+    def _request(self, clip: ClipTask) -> SwapRequest | None:
+        """What a fake was made of, as it stands in its record; None for a real clip."""
+        order = self.order
+        if order.swapper is None or order.source is None or order.config is None:
+            return None
+        return SwapRequest(
+            target=Path(order.source_file),
+            target_sha256=self.facts.source_sha256,
+            clip=clip.id,
+            rendition=_known(clip).name,
+            source=order.source,
             target_identity=self._target(),
             rights=order.rights,
+            parent=clip.parent,
+            swapper=Path(order.swapper),
+            card=read_card(Path(order.swapper)),
+            config=order.config,
+        )
+
+    def _record(
+        self, clip: ClipTask, request: SwapRequest | None, draft: Path, relative: str, masks: Masks | None, frames: int
+    ) -> ClipRecord:
+        info, finder = probe(draft), self.facts.finder
+        factors = {"recipe": clip.recipe[:16], **dict(clip.factors), "encoding": encoding_text(clip.rendition)}
+        if request is not None:
+            return fake_record(
+                request,
+                SwapOutcome(list(self.made.faked), self.made.alpha_instead),
+                finder=finder,
+                path=relative,
+                frames=frames,
+                size=(info.width, info.height),
+                codec=info.codec,
+                masks=masks,
+                factors=factors | {"face": self.made.face},
+            )
+        return ClipRecord(
+            id=clip.id,
+            kind="real",
+            label="real",
+            path=relative,
+            sha256=UNSIGNED,
+            target_identity=self._target(),
+            rights=self.order.rights,
             frames=frames,
             width=info.width,
             height=info.height,
             codec=info.codec,
             rendition=clip.rendition.name if clip.rendition else "original",
-            source_identity=order.source if fake else None,
-            faked=tuple(runs_of(list(self.made.faked))),
-            masks=masks,
-            swapper=digest_of(card) if card else None,
-            architecture=card.model if card else None,
-            config=settings.digest(order.config) if order.config else settings.digest(clip.rendition or Encoding()),
-            seed=order.config.seed if order.config else None,
+            config=settings.digest(clip.rendition or Encoding()),
             parent=clip.parent,
             tool_version=shared.__version__,
-            factors=factors,
+            factors=factors | {"original_sha256": self.facts.source_sha256, "finder": finder},
         )
+
+    def _labels(self, record: ClipRecord, facts: ShotFacts, faces: Mapping[int, tuple[Face, ...]]) -> list[FrameLabel]:
+        """Of every frame, boxes in the pixels of the clip."""
+        plan = SwapPlan(tuple(facts.times), faces, self.made.chosen)
+        scale = record.width / self.picture.width, record.height / self.picture.height
+        return frame_labels(record.id, plan, set(self.made.faked), scale=scale)
 
     def _target(self) -> str:
         """Whose face was replaced: of several people in a clip, the one of that rank by area."""
@@ -259,42 +281,6 @@ class _Encoder:
         sizes = {name: inside(self.folder.path, name).stat().st_size for name in names}
         ready = Ready(clip.recipe, encode_record(record).decode(), sizes)
         _write_ready(Path(self.order.work), clip.id, ready, labels)
-
-
-def face_labels(
-    record: ClipRecord,
-    facts: ShotFacts,
-    faces: Mapping[int, Sequence[Face]],
-    made: Made,
-    picture: Picture,
-) -> Iterator[FrameLabel]:
-    """A row for every face of every frame, in the pixels of the clip, and for every frame without one.
-
-    Only a forged face is fake: untouched frames of a fake, and other people in its forged frames, are real.
-    """
-    faked = set(made.faked)
-    scale_x, scale_y = record.width / picture.width, record.height / picture.height
-    for index, time in enumerate(facts.times):
-        for face in faces.get(index) or (None,):
-            fake = face is not None and index in faked and face.track in made.chosen
-            box = None if face is None else [float(side) for side in face.box]
-            yield FrameLabel(
-                clip=record.id,
-                frame=index,
-                pts=time.pts,
-                seconds=time.seconds,
-                label="fake" if fake else "real",
-                track=face.track if face else None,
-                box=None
-                if box is None
-                else (
-                    (box[0] + 0.5) * scale_x - 0.5,
-                    (box[1] + 0.5) * scale_y - 0.5,
-                    (box[2] + 0.5) * scale_x - 0.5,
-                    (box[3] + 0.5) * scale_y - 0.5,
-                ),
-                face_px=face.width_px * scale_x if face else None,
-            )
 
 
 def described(step: Rendition) -> str:

@@ -38,10 +38,9 @@ from forge.models.predictor import SwapPredictor
 from forge.swapping.config import SwapConfig
 from forge.swapping.masks import MASK_KINDS, MaskWriter
 from forge.swapping.plan import SwapPlan, plan_swap, ranked_tracks
-from forge.swapping.render import Identities, align_faces, composite, swap_faces
-from forge.swapping.request import checked_card, need_morph, need_target_decoder
-from forge.swapping.super_resolution import make_enlarge
-from forge.swapping.temporal import stabilize_color
+from forge.swapping.record import SwapOutcome
+from forge.swapping.render import OpenedSwap, composited_frames
+from forge.swapping.request import checked_card, need_target_decoder
 from forge.training.train import train_swapper
 from shared.config import from_mapping
 from shared.device import pick_device, with_threads
@@ -260,30 +259,24 @@ def _drawn(order: MasterTask, shot: Path, facts: ShotFacts, faces: Mapping[int, 
     swapper = Path(order.swapper)
     need_target_decoder(checked_card(swapper, order.source, config), order.target, config, swapper)
     predictor = _predictor(order.swapper, config.device, config.precision, config.batch)
-    need_morph(predictor.spec, config)
+    swap = OpenedSwap.of(predictor, config, order.source, order.target)
     plan = _plan(facts, faces, config, order.shot)
-    knows = order.target in checked_card(swapper, order.source, config).identities
-    cast = Identities(order.source, order.target if knows else None, make_enlarge(config.blend))
     info = replace(probe(shot / PICTURES), time_base=facts.time_base, frame_rate=facts.frame_rate)
     paths = {kind: draft / f"{kind}.mkv" for kind in MASK_KINDS}
-    faked: list[int] = []
-    alpha_instead = 0
+    outcome = SwapOutcome()
     with storing(draft / PICTURES, facts.width, facts.height) as video, MaskWriter(paths, info) as masks:
-        jobs = align_faces(stored_frames(shot / PICTURES, facts.times), plan, predictor.spec)
-        for done in composite(stabilize_color(swap_faces(jobs, predictor, cast, config), config.temporal), config):
+        for done in composited_frames(stored_frames(shot / PICTURES, facts.times), plan, swap):
             video.write(done.image, nominal(done.frame.index))
             masks.write(done.masks, done.frame.time)
-            if done.masks.any_changed:
-                faked.append(done.frame.index)
-            alpha_instead += done.alpha_instead
+            outcome.take(done)
     return Made(
-        faked=tuple(faked),
+        faked=tuple(outcome.faked),
         chosen=plan.chosen,
         rank=ranked_tracks(faces).index(plan.chosen[0]),
         segments=config.segments,
         face=config.face,
-        alpha_instead=alpha_instead,
-        why="" if faked else "the swap changed no pixel",
+        alpha_instead=outcome.alpha_instead,
+        why="" if outcome.faked else "the swap changed no pixel",
     )
 
 

@@ -8,13 +8,18 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import closing
 from dataclasses import dataclass, replace
 
 import numpy as np
 
-from forge.swapping.config import TemporalConfig
+from forge.swapping.config import SwapConfig, TemporalConfig
 from forge.swapping.temporal import stabilize_landmarks
+from shared import config as settings
+from shared.console import console
 from shared.errors import NoFaceError, UsageError
+from shared.faces.finders.finder import FaceFinder
+from shared.faces.stream import FollowConfig, follow
 from shared.types import Face, Frame, Timestamp
 
 
@@ -66,6 +71,28 @@ class SwapPlan:
     def swapped_frames(self) -> list[int]:
         """Indices of the frames with a face to swap, ascending."""
         return [index for index in sorted(self.faces) if self.to_swap(index)]
+
+
+def found_plan(
+    frames: Iterable[Frame], config: SwapConfig, finder: FaceFinder, device: str, *, declared: int | None, what: str
+) -> SwapPlan:
+    """The plan for ``frames``, in which faces are found on a ``device`` of that kind and followed.
+
+    ``declared`` is how many frames there should be, None where nobody says. ``what`` names the clip in errors.
+
+    Raises:
+        NoFaceError: none was found.
+        UsageError: see :func:`plan_swap`.
+    """
+    following = replace(FollowConfig.on(device), min_face_px=config.min_face_px)
+    following = settings.replace(following, detect_every=config.detect_every)
+    with (
+        console.progress("finding faces", declared, unit="frames") as tick,
+        closing(follow(frames, finder, following)) as followed,  # type: ignore[type-var]
+    ):
+        return plan_swap(
+            followed, face=config.face, temporal=config.temporal, segments=config.segments, what=what, tick=tick
+        )
 
 
 def plan_swap(

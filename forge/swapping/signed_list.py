@@ -14,7 +14,7 @@ from typing import Any
 
 import msgspec
 
-from shared.errors import ProvenanceError, StorageError, UsageError
+from shared.errors import ProvenanceError
 from shared.provenance.identity import SigningIdentity, verify_signature
 from shared.storage import inside, sha256_file, write_bytes
 
@@ -65,21 +65,6 @@ def read_signed(path: Path) -> dict[str, Any]:
         if not file.is_file() or sha256_file(file) != digest:
             raise ProvenanceError(f"{file} is not what was signed", hint="restore it from a copy")
     return signed.statement
-
-
-def need_replaceable(folder: Path, own: str) -> None:
-    """Refuses to replace a folder that holds anything but an earlier output of the same kind, known by its list.
-
-    Raises:
-        UsageError: something else is there.
-        StorageError: it cannot be looked at.
-    """
-    try:
-        strange = folder.exists() and not (folder / own).is_file() and (not folder.is_dir() or any(folder.iterdir()))
-    except OSError as error:
-        raise StorageError(f"{folder} cannot be read: {error}", hint="choose another folder") from error
-    if strange:
-        raise UsageError(f"{folder} is not empty and holds no {own}", hint="choose another folder")
 
 
 def _canonical(statement: Mapping[str, Any]) -> bytes:

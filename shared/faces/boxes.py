@@ -63,12 +63,12 @@ class BoxConvention:
 
 
 def overlap(box: np.ndarray, boxes: np.ndarray) -> np.ndarray:
-    """Intersection over union, (N,) float64 in [0, 1], of one box with (N, 4) others."""
-    low = np.maximum(box[:2], boxes[:, :2])
-    high = np.minimum(box[2:], boxes[:, 2:])
-    shared = np.prod(np.clip(high - low, 0, None), axis=1, dtype=np.float64)
+    """Intersection over union of one box (4,) with another (4,), or others (N, 4): float64 in [0, 1], of shape (N,)."""
+    low = np.maximum(box[:2], boxes[..., :2])
+    high = np.minimum(box[2:], boxes[..., 2:])
+    shared = np.prod(np.clip(high - low, 0, None), axis=-1, dtype=np.float64)
     own = float(np.prod(box[2:] - box[:2], dtype=np.float64))
-    others = np.prod(boxes[:, 2:] - boxes[:, :2], axis=1, dtype=np.float64)
+    others = np.prod(boxes[..., 2:] - boxes[..., :2], axis=-1, dtype=np.float64)
     return shared / np.maximum(own + others - shared, 1e-12)
 
 

@@ -12,9 +12,10 @@ import numpy as np
 
 from shared.errors import ConfigError
 from shared.faces.align import INNER, border_of, compose, frame_to_crop
+from shared.faces.boxes import overlap
 from shared.faces.finders.contract import LOST_BELOW
 from shared.faces.finders.finder import FaceFinder, IndexedFinder
-from shared.faces.track import Tracker, overlap
+from shared.faces.track import Tracker
 from shared.pipeline import ahead
 from shared.types import Face, Frame
 

@@ -9,17 +9,8 @@ import numpy as np
 from scipy.ndimage import maximum_filter1d
 
 from shared.faces.align import MEAN_FACE, similarity
+from shared.faces.boxes import overlap
 from shared.types import NUM_LANDMARKS, Face
-
-
-def overlap(a: np.ndarray, b: np.ndarray) -> float:
-    """Intersection over union of two boxes (x0, y0, x1, y1), 0 to 1."""
-    width = min(a[2], b[2]) - max(a[0], b[0])
-    height = min(a[3], b[3]) - max(a[1], b[1])
-    if width <= 0 or height <= 0:
-        return 0.0
-    shared = float(width * height)
-    return shared / (float((a[2] - a[0]) * (a[3] - a[1]) + (b[2] - b[0]) * (b[3] - b[1])) - shared)
 
 
 @dataclass(frozen=True)
@@ -135,7 +126,7 @@ class Tracker:
         for number, track in free.items():
             box = track.predicted()
             for index, face in enumerate(faces):
-                shared = max(overlap(box, face.box), overlap(track.box, face.box))
+                shared = float(max(overlap(box, face.box), overlap(track.box, face.box)))
                 distance = track.distance(face)
                 stranger = distance is not None and distance >= self.config.same_distance
                 if index not in chosen and shared >= self.config.min_overlap and not stranger:

@@ -100,20 +100,20 @@ def known_rendition(name: str) -> Rendition:
     return KNOWN[name]
 
 
-def suffix_for(rendition: Rendition, picture: Picture) -> str:
-    """File suffix of a rendition: its encoding's container, or another that holds both its codec and the sound.
+def suffix_for(encoding: Encoding, sound: Path | None) -> str:
+    """File suffix of an encoding: its own container's, or another's that holds both its codec and the file's sound.
 
     Raises:
         MediaError: none does.
     """
-    encoding = rendition.encoding
-    if picture.sound is None:
+    if sound is None:
         return encoding.container
     for suffix in dict.fromkeys((encoding.container, *encoding.containers)):
-        if container_for(picture.sound, suffix) == suffix:
+        if container_for(sound, suffix) == suffix:
             return suffix
     raise MediaError(
-        f"no container holds {encoding.codec} beside the sound of {picture.sound}", hint="convert the sound to AAC"
+        f"no container holds both {encoding.codec} and the sound of {sound}",
+        hint=f"convert its sound for {' or '.join(encoding.containers)}, or choose another codec",
     )
 
 

@@ -11,12 +11,12 @@ import numpy as np
 from detect.inspection.heatmap import heat_maps, overlay
 from detect.inspection.report import FaceExhibit
 from detect.models.predictor import Predictor
-from shared.errors import MediaError
 from shared.faces.align import align
 from shared.faces.finders.finder import FaceFinder
 from shared.results.scores import FrameScore
 from shared.sampling import evenly_spaced
 from shared.video import VideoReader
+from shared.video.images import encode_png
 
 _SHOWN_PX = 224
 
@@ -64,8 +64,8 @@ def sample_faces(
     exhibits = []
     for place, (score, why, crop) in enumerate(shown):
         large = cv2.resize(crop, (_SHOWN_PX, _SHOWN_PX), interpolation=cv2.INTER_AREA)
-        heat = None if maps is None else _png(overlay(large, maps[place]))
-        exhibits.append(FaceExhibit(score.frame, score.seconds, score.track, score.logit, why, _png(large), heat))
+        heat = None if maps is None else encode_png(overlay(large, maps[place]))
+        exhibits.append(FaceExhibit(score.frame, score.seconds, score.track, score.logit, why, encode_png(large), heat))
     return exhibits
 
 
@@ -84,10 +84,3 @@ def _crops(path: Path, wanted: Sequence[FrameScore], predictor: Predictor, finde
                     )
                     crops[place] = aligned.crop
     return crops
-
-
-def _png(image: np.ndarray) -> bytes:
-    done, data = cv2.imencode(".png", cv2.cvtColor(image, cv2.COLOR_RGB2BGR))
-    if not done:
-        raise MediaError("a picture could not be encoded as PNG", hint="this is a defect; please report it")
-    return data.tobytes()

@@ -18,7 +18,6 @@ from fractions import Fraction
 from pathlib import Path
 from types import TracebackType
 
-import cv2
 import numpy as np
 
 import shared
@@ -38,7 +37,7 @@ from forge.swapping.temporal import stabilize_color
 from shared import config as settings
 from shared.console import console
 from shared.device import pick_device
-from shared.errors import AssayError, MediaError, NoFaceError, UsageError, storage_errors
+from shared.errors import MediaError, NoFaceError, UsageError, storage_errors
 from shared.faces.finders.finder import FaceFinder, make_finder
 from shared.provenance.identity import SigningIdentity
 from shared.provenance.sign import CAPTURE, COMPOSITE_WITH_MODEL, Action, record_facts, sign_clip
@@ -46,7 +45,7 @@ from shared.sampling import runs_of
 from shared.storage import replacing_folder, sha256_file
 from shared.types import ClipId, ClipRecord, Frame, Timestamp
 from shared.video import VideoReader
-from shared.video.images import pictures_in, read_picture
+from shared.video.images import encode_png, pictures_in, read_picture
 
 LIST = "frames.json"
 _RATE = Fraction(25)
@@ -217,11 +216,8 @@ class _PictureFolder:
 
     def _put(self, name: str, picture: np.ndarray) -> Path:
         path = self._folder / name
-        good, data = cv2.imencode(".png", picture[..., ::-1] if picture.ndim == 3 else picture)
-        if not good:
-            raise AssayError(f"{path} cannot be encoded as PNG", hint="check the OpenCV installation")
         with storage_errors(path):
-            path.write_bytes(data.tobytes())
+            path.write_bytes(encode_png(picture))
         return path
 
     def _sign(self, path: Path, done: CompositedFrame) -> None:

@@ -96,7 +96,7 @@ def many(
     faces: Annotated[list[Path], typer.Option(help="Faceset of a person; repeatable.")],
     clips: Annotated[list[Path], typer.Option(help="Clip that a faceset was extracted from; repeatable.")],
     frames: Annotated[int, typer.Option(help="Held-out frames of each clip, evenly spaced.", min=1)] = 8,
-    picture: Annotated[Path | None, typer.Option(help="Write the matrix of directions here, as a picture.")] = None,
+    picture: Annotated[Path | None, typer.Option(help="Write the matrix of directions here, as PNG.")] = None,
     work: Annotated[Path, typer.Option(help="Folder for what is swapped.")] = Path("runs/many"),
     device: DeviceName = "auto",
     finder: Annotated[str, typer.Option(help="Face finder.")] = "auto",
@@ -104,6 +104,7 @@ def many(
 ) -> None:
     """One swapper of many people: whom each swapped face is taken for, in every direction, on held-out frames."""
     from benchmarks.many import draw, measure
+    from shared.storage import write_bytes
 
     total = len(faces) * (len(faces) - 1)
     with console.progress("swapping and measuring", total, unit="directions") as tick:
@@ -111,5 +112,6 @@ def many(
             run, faces, clips, frames=frames, work=work, device=device, finder=finder, tick=tick
         )
     if picture is not None:
-        console.print(f"matrix: {draw(matrix, picture)}")
+        write_bytes(picture, draw(matrix))
+        console.print(f"matrix: {picture}")
     show(new_result("many", command_line(), found, settings=settings, device=device_text(device)), save)

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-import matplotlib as mpl
 import numpy as np
-from matplotlib.figure import Figure
 from scipy.special import expit
 
 from benchmarks.detectors import Scores, left_out
@@ -16,7 +13,7 @@ from benchmarks.schema import Measurement
 from detect.calibration.fit import fit_probability, person_weights
 from detect.calibration.likelihood import fit_likelihood, probability_metrics, ratio_metrics
 from shared.bootstrap import sample_clusters
-from shared.plots import INK, STYLE
+from shared.plots import INK, figure, png
 from shared.types import ClipRecord
 
 _REPLICATES = 2000
@@ -261,9 +258,8 @@ def draw(found: Sequence[Cell], title: str) -> bytes:
     """A PNG: areas with intervals, a group a condition, a colour a row, a dot a seed."""
     shown = [cell for cell in found if cell.what.startswith(("unseen", "seen", "set "))]
     rows, columns = (list(dict.fromkeys(getattr(cell, key) for cell in shown)) for key in ("row", "what"))
-    with mpl.rc_context(STYLE):
-        figure = Figure(figsize=(9.6, 0.62 + 0.13 * len(columns) * (len(rows) + 1.2)), dpi=110, layout="constrained")
-        axes = figure.subplots()
+    with figure(9.6, 0.62 + 0.13 * len(columns) * (len(rows) + 1.2), dpi=110) as plot:
+        axes = plot.subplots()
         for place, row in enumerate(rows):
             mine = [cell for cell in shown if cell.row == row]
             heights = [columns.index(cell.what) + (place - (len(rows) - 1) / 2) * 0.8 / len(rows) for cell in mine]
@@ -277,6 +273,4 @@ def draw(found: Sequence[Cell], title: str) -> bytes:
         axes.set(yticks=range(len(columns)), yticklabels=columns, xlabel="AUC of clips", title=title, xlim=(0.2, 1.005))
         axes.invert_yaxis()
         axes.legend(loc="center left", bbox_to_anchor=(1.0, 0.5))
-        buffer = io.BytesIO()
-        figure.savefig(buffer, format="png")
-    return buffer.getvalue()
+        return png(plot)

@@ -27,6 +27,7 @@ from shared.dataset import DatasetFolder
 from shared.errors import FinderError, UsageError
 from shared.faces.finders.finder import FaceFinder, make_finder
 from shared.faces.identity import IdentityEmbedder, make_embedder
+from shared.plots import figure, png
 from shared.video import VideoReader
 
 TARGET = 0.90
@@ -197,29 +198,19 @@ def _directions(matrix: Matrix) -> list[Measurement]:
     return found
 
 
-def draw(matrix: Matrix, path: Path) -> Path:
-    """The matrix of top-1 shares as a picture at ``path``."""
-    import matplotlib as mpl
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
-    from shared.storage import replacing
-
+def draw(matrix: Matrix) -> bytes:
+    """A PNG of the matrix of top-1 shares."""
     count = len(matrix.people)
-    figure = Figure(figsize=(1.6 + 0.62 * count, 1.2 + 0.62 * count), dpi=110, layout="constrained")
-    FigureCanvasAgg(figure)
-    axes = figure.add_subplot()
-    axes.imshow(matrix.top1, vmin=0, vmax=1, cmap=mpl.colormaps["viridis"])
-    axes.set_xticks(range(count), matrix.people, rotation=45, ha="right")
-    axes.set_yticks(range(count), matrix.people)
-    axes.set_xlabel("source: whose face")
-    axes.set_ylabel("target: whose video")
-    axes.set_title("swapped faces known as their source, % of held-out frames", fontsize=9)
-    for (row, column), share in np.ndenumerate(matrix.top1):
-        if np.isfinite(share):
-            ink = "black" if share > 0.6 else "white"
-            axes.text(column, row, f"{100 * share:.0f}", ha="center", va="center", color=ink, fontsize=9)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with replacing(path) as draft:
-        figure.savefig(draft, format=path.suffix.lstrip(".") or "png", metadata={"Software": None})
-    return path
+    with figure(1.6 + 0.62 * count, 1.2 + 0.62 * count, dpi=110, style={}) as plot:
+        axes = plot.add_subplot()
+        axes.imshow(matrix.top1, vmin=0, vmax=1, cmap="viridis")
+        axes.set_xticks(range(count), matrix.people, rotation=45, ha="right")
+        axes.set_yticks(range(count), matrix.people)
+        axes.set_xlabel("source: whose face")
+        axes.set_ylabel("target: whose video")
+        axes.set_title("swapped faces known as their source, % of held-out frames", fontsize=9)
+        for (row, column), share in np.ndenumerate(matrix.top1):
+            if np.isfinite(share):
+                ink = "black" if share > 0.6 else "white"
+                axes.text(column, row, f"{100 * share:.0f}", ha="center", va="center", color=ink, fontsize=9)
+        return png(plot)

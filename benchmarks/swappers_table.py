@@ -11,6 +11,7 @@ import numpy as np
 from benchmarks.schema import Measurement
 from benchmarks.swappers_job import SWAPPED, TARGETS
 from shared.errors import UsageError
+from shared.video.images import encode_jpeg
 
 MOST_BYTES = 300_000
 
@@ -65,11 +66,11 @@ def sheet(folders: Sequence[tuple[str, Path]]) -> bytes:
     first = next(folder for name, folder in folders if name == drawn[0][0])
     targets = cv2.imread(str(first / TARGETS))
     parts = [] if targets is None else [("target", targets)]
-    picture = np.vstack([_named(name, row) for name, row in [*parts, *drawn]])
+    picture = cv2.cvtColor(np.vstack([_named(name, row) for name, row in [*parts, *drawn]]), cv2.COLOR_BGR2RGB)
     for quality in (92, 85, 78, 70, 60, 50):
-        packed, data = cv2.imencode(".jpg", picture, [cv2.IMWRITE_JPEG_QUALITY, quality])
-        if packed and data.size <= MOST_BYTES:
-            return data.tobytes()
+        data = encode_jpeg(picture, quality)
+        if len(data) <= MOST_BYTES:
+            return data
     raise UsageError(f"{len(drawn)} rows do not fit into {MOST_BYTES} bytes", hint="name fewer families with --only")
 
 

@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import io
 from dataclasses import dataclass
 
-import matplotlib as mpl
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 
 from detect.calibration.fit import person_weights
 from detect.calibration.likelihood import bins_for, cllr, cllr_min, pav_llrs, weighted_ece
 from detect.calibration.maps import Calibration
 from detect.calibration.quality import HeldOutOdds
 from detect.metrics.classification import check_samples, equal_mass_bins
-from shared.plots import FAINT, FAKE_COLOR, INK, REAL_COLOR, STYLE
+from shared.plots import FAINT, FAKE_COLOR, INK, REAL_COLOR, figure, png
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,15 +54,12 @@ def plot_calibration(data: CalibrationData) -> bytes:
         ValueError: arrays that do not fit each other, or one class only.
     """
     check_samples(data.labels, data.llrs)
-    with mpl.rc_context(STYLE):
-        figure = Figure(figsize=(10.0, 7.6), dpi=130, layout="constrained")
-        axes = figure.subplots(2, 2).ravel()
-        figure.suptitle(data.title, x=0.01, ha="left", fontsize=10, fontweight="bold", color=INK)
+    with figure(10.0, 7.6) as plot:
+        axes = plot.subplots(2, 2).ravel()
+        plot.suptitle(data.title, x=0.01, ha="left", fontsize=10, fontweight="bold", color=INK)
         for draw, axis in zip((plot_reliability, plot_tippett, plot_pav, plot_map), axes, strict=True):
             draw(axis, data)
-        buffer = io.BytesIO()
-        figure.savefig(buffer, format="png", metadata={"Software": None})
-    return buffer.getvalue()
+        return png(plot)
 
 
 def plot_reliability(axis: Axes, data: CalibrationData) -> None:

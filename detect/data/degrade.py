@@ -16,6 +16,7 @@ from av.error import FFmpegError
 from av.video.codeccontext import VideoCodecContext
 
 from shared.errors import MediaError
+from shared.video.images import encode_jpeg
 
 Codec = Literal["libx264", "libx265"]
 
@@ -39,10 +40,8 @@ def jpeg(crop: np.ndarray, quality: int) -> np.ndarray:
     Raises:
         MediaError: the crop cannot be encoded.
     """
-    done, data = cv2.imencode(".jpg", cv2.cvtColor(crop, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, quality])
-    decoded = cv2.imdecode(data, cv2.IMREAD_COLOR) if done else None
-    if decoded is None:
-        raise MediaError("a crop could not be encoded as JPEG", hint="this is a defect; please report it")
+    decoded = cv2.imdecode(np.frombuffer(encode_jpeg(crop, quality), np.uint8), cv2.IMREAD_COLOR)
+    assert decoded is not None  # OpenCV has written it
     return cv2.cvtColor(decoded, cv2.COLOR_BGR2RGB)
 
 

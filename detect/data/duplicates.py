@@ -23,6 +23,7 @@ from shared.sampling import evenly_spaced
 from shared.storage import write_bytes
 from shared.types import SPLITS, ClipRecord, Split
 from shared.video import VideoReader
+from shared.video.images import encode_png
 
 _PICTURES = 4
 _MAX_PICTURES = 80_000
@@ -82,11 +83,8 @@ def _thumbs(path: Path, record: ClipRecord) -> list[np.ndarray]:
 
 
 def _keep(path: Path, strip: np.ndarray) -> None:
-    done, data = cv2.imencode(".png", strip)
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        if done:
-            write_bytes(path, data.tobytes())
+        write_bytes(path, encode_png(strip))
     except (OSError, StorageError):  # then they are read again the next time
         return
 

@@ -28,6 +28,7 @@ from detect.models.predictor import Predictor
 from detect.models.training_record import TrainingRecord, clip_mark
 from detect.scoring.dataset import DatasetScores, faces_of
 from shared.dataset import DatasetFolder
+from shared.video.images import encode_png
 
 CHOOSING_CLIPS = 60
 """Most validation clips that the threshold of the maps is chosen on: it is one number, and they are many faces."""
@@ -124,10 +125,7 @@ def region_sheet(
     chosen = chosen_faces(clips, faces, level)
     rows = [_sheet_row(clips, masks, faces, predictor, threshold, n, float(ious[n])) for n in chosen]
     head = _caption("face | forged | drawn | outlines", f"drawn from {threshold:.2f}", "")
-    sheet = np.concatenate([head, *rows])
-    done, png = cv2.imencode(".png", cv2.cvtColor(sheet, cv2.COLOR_RGB2BGR))
-    assert done
-    return png.tobytes()
+    return encode_png(np.concatenate([head, *rows]))
 
 
 def chosen_faces(clips: Sequence[ClipFaces], faces: RegionPredictions, level: int) -> list[int]:

@@ -12,10 +12,10 @@ from detect.inspection.report import FaceExhibit
 from detect.models.predictor import Predictor
 from detect.scoring.video import crop_for
 from shared.errors import MediaError
-from shared.faces.facesets.layout import encode_crop
 from shared.results.scores import FrameScore
 from shared.sampling import evenly_spaced
 from shared.video import VideoReader
+from shared.video.images import encode_png
 
 
 def choose(scores: Sequence[FrameScore], count: int) -> list[tuple[FrameScore, str]]:
@@ -53,9 +53,9 @@ def sample_faces(path: Path, scores: Sequence[FrameScore], predictor: Predictor,
         return []
     crops = _crops(path, [score for score, _ in chosen], predictor)
     maps = heat_maps(predictor.model, predictor.prepare(crops))
-    heats = [None] * len(crops) if maps is None else [encode_crop(each) for each in map(overlay, crops, maps)]
+    heats = [None] * len(crops) if maps is None else [encode_png(each) for each in map(overlay, crops, maps)]
     return [
-        FaceExhibit(score.frame, score.seconds, score.track, score.logit, why, encode_crop(crop), heat)
+        FaceExhibit(score.frame, score.seconds, score.track, score.logit, why, encode_png(crop), heat)
         for (score, why), crop, heat in zip(chosen, crops, heats, strict=True)
     ]
 

@@ -22,13 +22,14 @@ from detect.metrics.classification import auc, log_loss
 from detect.scoring.aggregate import while_training
 from detect.scoring.samples import ScoredClip, clip_samples, frame_samples, score_clips
 from detect.training.data import TrainingData
-from detect.training.previews import batch_sheet, jpeg_bytes
+from detect.training.previews import batch_sheet
 from detect.training.trainer import Trainer, load_prefixed
 from shared.console import Tick, console
 from shared.errors import ManifestError
 from shared.storage import write_bytes
 from shared.training.run import Checkpoint, Run, read_checkpoint
 from shared.training.signals import ECHO_SECONDS, signals_noted
+from shared.video.images import encode_jpeg
 
 _LOG_EVERY = 10
 
@@ -181,7 +182,7 @@ class TrainingLoop:
     def _step(self, batch: Batch, tick: Tick) -> None:
         config, before = self.config, self.seconds
         if self.trainer.step == 0 and self.run is not None:
-            write_bytes(self.run.previews / "first-batch.jpg", jpeg_bytes(batch_sheet(batch)))
+            write_bytes(self.run.previews / "first-batch.jpg", encode_jpeg(batch_sheet(batch)))
         told = self.trainer.learn(batch, self._fraction(batch.step))
         self.losses.append(told["loss"])
         if batch.step % _LOG_EVERY == 0:

@@ -6,7 +6,6 @@ import cv2
 import numpy as np
 
 from detect.data.batches import Batch
-from shared.errors import MediaError
 
 _REAL, _FAKE = (31, 95, 168), (179, 84, 30)
 _BORDER_PX = 3
@@ -36,15 +35,3 @@ def _shown(batch: Batch, columns: int) -> tuple[np.ndarray, np.ndarray]:
         length -= 1
     crops = batch.crops[:, :length]
     return crops.reshape(-1, *crops.shape[2:]), np.repeat(batch.labels, length)
-
-
-def jpeg_bytes(image: np.ndarray) -> bytes:
-    """``image`` (H, W, 3) uint8 RGB as JPEG.
-
-    Raises:
-        MediaError: it cannot be encoded.
-    """
-    done, data = cv2.imencode(".jpg", cv2.cvtColor(image, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, 90])
-    if not done:
-        raise MediaError("a preview could not be encoded as JPEG", hint="this is a defect; please report it")
-    return data.tobytes()

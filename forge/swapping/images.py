@@ -17,7 +17,6 @@ from dataclasses import asdict, replace
 from fractions import Fraction
 from pathlib import Path
 
-import cv2
 import numpy as np
 
 from forge.swapping.config import SwapConfig
@@ -32,14 +31,14 @@ from forge.swapping.signed_list import write_signed
 from forge.swapping.stages import CompositedFrame
 from shared import config as settings
 from shared.console import console
-from shared.errors import AssayError, MediaError, storage_errors
+from shared.errors import MediaError, storage_errors
 from shared.faces.finders.finder import FaceFinder
 from shared.provenance.identity import SigningIdentity
 from shared.provenance.sign import CAPTURE, COMPOSITE_WITH_MODEL, Action, record_facts, sign_clip
 from shared.storage import need_replaceable, replacing_folder, sha256_file
 from shared.types import ClipRecord, Frame, Timestamp
 from shared.video import VideoReader
-from shared.video.images import pictures_in, read_picture
+from shared.video.images import encode_png, pictures_in, read_picture
 
 LIST = "frames.json"
 _RATE = Fraction(25)
@@ -158,11 +157,8 @@ class _PictureFolder:
 
     def _put(self, name: str, picture: np.ndarray) -> Path:
         path = self._folder / name
-        good, data = cv2.imencode(".png", picture[..., ::-1] if picture.ndim == 3 else picture)
-        if not good:
-            raise AssayError(f"{path} cannot be encoded as PNG", hint="check the OpenCV installation")
         with storage_errors(path):
-            path.write_bytes(data.tobytes())
+            path.write_bytes(encode_png(picture))
         return path
 
     def _sign(self, path: Path, done: CompositedFrame) -> str:

@@ -10,7 +10,6 @@ Convention:
 
 from __future__ import annotations
 
-import io
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +19,7 @@ import numpy as np
 
 from shared.errors import UsageError
 from shared.faces.facesets.reader import Faceset
+from shared.plots import figure, png
 from shared.storage import write_bytes, write_text
 
 _BIN_DEGREES = 10
@@ -147,23 +147,18 @@ def write_coverage(report: Coverage, folder: Path) -> None:
 
 def coverage_plot(report: Coverage) -> bytes:
     """A PNG: for each person where they looked, in darker bins more often. Twelve people at most."""
-    from matplotlib.figure import Figure
-
     shown = report.people[:_MOST_PICTURED]
     columns = min(4, len(shown))
     rows = -(-len(shown) // columns)
-    figure = Figure(figsize=(3 * columns, 3 * rows), layout="constrained")
     reach = (-_REACH_DEGREES, _REACH_DEGREES, -_REACH_DEGREES, _REACH_DEGREES)
-    for place, one in enumerate(shown):
-        axes = figure.add_subplot(rows, columns, place + 1)
-        axes.imshow(np.sqrt(one.counts), origin="lower", extent=reach, cmap="Blues")
-        axes.set(
-            title=f"{one.identity}, {one.faces} faces", xlabel="yaw", ylabel="pitch", xlim=(-60, 60), ylim=(-50, 50)
-        )
-        axes.grid(alpha=0.2)
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", dpi=100)
-    return buffer.getvalue()
+    with figure(3 * columns, 3 * rows, dpi=100, style={}) as plot:
+        for place, one in enumerate(shown):
+            axes = plot.add_subplot(rows, columns, place + 1)
+            axes.imshow(np.sqrt(one.counts), origin="lower", extent=reach, cmap="Blues")
+            title = f"{one.identity}, {one.faces} faces"
+            axes.set(title=title, xlabel="yaw", ylabel="pitch", xlim=(-60, 60), ylim=(-50, 50))
+            axes.grid(alpha=0.2)
+        return png(plot)
 
 
 def _poses(faceset: Faceset) -> tuple[np.ndarray, np.ndarray]:

@@ -6,7 +6,6 @@ Smith, "Cyclical Learning Rates for Training Neural Networks", WACV 2017, sectio
 from __future__ import annotations
 
 import dataclasses
-import io
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -20,6 +19,7 @@ from forge.training.train import prepare
 from forge.training.trainer import SwapTrainer
 from shared.console import console
 from shared.errors import UsageError
+from shared.plots import figure, png
 
 _SMOOTHING = 0.9
 _BURST = 4.0
@@ -100,16 +100,12 @@ def suggest(rates: Sequence[float], smoothed: Sequence[float]) -> float:
 
 def rate_plot(trial: RateTrial) -> bytes:
     """A PNG: the loss over the rate, with the suggestion."""
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(8, 4), layout="constrained")
-    axes = figure.add_subplot()
-    axes.plot(trial.rates, trial.losses, alpha=0.3, linewidth=1, label="loss")
-    axes.plot(trial.rates, trial.smoothed, linewidth=1.5, label="smoothed")
-    axes.axvline(trial.suggestion, color="tab:red", linewidth=1, label=f"suggested {trial.suggestion:.2g}")
-    axes.set(xlabel="learning rate", ylabel="loss", xscale="log")
-    axes.grid(alpha=0.3)
-    axes.legend()
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", dpi=110)
-    return buffer.getvalue()
+    with figure(8, 4, dpi=110, style={}) as plot:
+        axes = plot.add_subplot()
+        axes.plot(trial.rates, trial.losses, alpha=0.3, linewidth=1, label="loss")
+        axes.plot(trial.rates, trial.smoothed, linewidth=1.5, label="smoothed")
+        axes.axvline(trial.suggestion, color="tab:red", linewidth=1, label=f"suggested {trial.suggestion:.2g}")
+        axes.set(xlabel="learning rate", ylabel="loss", xscale="log")
+        axes.grid(alpha=0.3)
+        axes.legend()
+        return png(plot)

@@ -14,6 +14,7 @@ from forge.models import Swapper
 from forge.training.data import FaceBank
 from forge.training.losses import sharpness, ssim
 from shared.device import Device
+from shared.plots import figure, png
 from shared.sampling import evenly_spaced
 
 _CELL_PX = 128
@@ -96,30 +97,18 @@ def measure(swapper: Swapper, bank: FaceBank, device: Device, *, faces: int = 64
     return Measured(float(ssim(rgb, still.target, still.mask)), float(ratio.median()), len(chosen))
 
 
-def jpeg(picture: np.ndarray, quality: int = 90) -> bytes:
-    """``picture`` (H, W, 3) uint8 RGB as a JPEG file."""
-    _, data = cv2.imencode(".jpg", cv2.cvtColor(picture, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, quality])
-    return data.tobytes()
-
-
 def loss_plot(metrics: Sequence[Mapping[str, float]]) -> bytes:
     """A PNG of every ``loss*`` in ``metrics`` (the lines of ``metrics.jsonl``) over the steps, logarithmic."""
-    import io
-
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(8, 4), layout="constrained")
-    axes = figure.add_subplot()
-    for name in sorted({name for line in metrics for name in line if name.startswith("loss")}):
-        points = [(line["step"], line[name]) for line in metrics if line.get(name, 0) > 0]
-        axes.plot(*zip(*points, strict=True), label=name, linewidth=1) if points else None
-    axes.set(xlabel="step", ylabel="loss", yscale="log")
-    axes.grid(alpha=0.3)
-    if axes.lines:
-        axes.legend()
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", dpi=110)
-    return buffer.getvalue()
+    with figure(8, 4, dpi=110, style={}) as plot:
+        axes = plot.add_subplot()
+        for name in sorted({name for line in metrics for name in line if name.startswith("loss")}):
+            points = [(line["step"], line[name]) for line in metrics if line.get(name, 0) > 0]
+            axes.plot(*zip(*points, strict=True), label=name, linewidth=1) if points else None
+        axes.set(xlabel="step", ylabel="loss", yscale="log")
+        axes.grid(alpha=0.3)
+        if axes.lines:
+            axes.legend()
+        return png(plot)
 
 
 def _row(faces: Tensor, masks: Tensor | None, label: str, *, cell_px: int = _CELL_PX) -> np.ndarray:

@@ -12,11 +12,12 @@ from forge.models.checkpoint import EXPORT_FOLDER, TrainingSource, save_swapper
 from forge.models.contract import Option
 from forge.training.config import TrainConfig
 from forge.training.data import Banks
-from forge.training.previews import Measured, direction_sheet, jpeg, loss_plot, measure, preview
+from forge.training.previews import Measured, direction_sheet, loss_plot, measure, preview
 from forge.training.timelapse import assemble, plot_moment
 from forge.training.trainer import SwapTrainer
 from shared.storage import write_bytes, write_text
 from shared.training.run import Checkpoint, Run, read_checkpoint
+from shared.video.images import encode_jpeg
 
 
 class RunRecorder:
@@ -81,12 +82,12 @@ class RunRecorder:
             moment = plot_moment(swapper, banks, trainer.device, step)
             directions = direction_sheet(swapper, banks, trainer.device) if len(banks) > 2 else None
             self.held_out = {bank.identity: measure(swapper, bank, trainer.device) for bank in self.banks.held}
-        data = jpeg(picture)
+        data = encode_jpeg(picture)
         write_bytes(previews / f"step-{step:08d}.jpg", data)
         write_bytes(previews / "latest.jpg", data)
-        write_bytes(previews / "timelapse" / f"step-{step:08d}.jpg", jpeg(moment))
+        write_bytes(previews / "timelapse" / f"step-{step:08d}.jpg", encode_jpeg(moment))
         if directions is not None:
-            write_bytes(previews / "directions.jpg", jpeg(directions))
+            write_bytes(previews / "directions.jpg", encode_jpeg(directions))
         write_bytes(previews / "loss.png", loss_plot(self.run.metrics()))
         if not log:
             return  # a finished run, opened again: it was logged when it ended

@@ -13,13 +13,11 @@ from shared.errors import FacesetError, UsageError
 from shared.faces.facesets.reader import Faceset
 from shared.sampling import evenly_spaced
 from shared.storage import write_bytes
+from shared.video.images import encode_jpeg, encode_png
 
 _SPREAD = (5, 50, 95)
-_PICTURES: dict[str, list[int]] = {
-    ".png": [],
-    ".jpg": [cv2.IMWRITE_JPEG_QUALITY, 92],
-    ".jpeg": [cv2.IMWRITE_JPEG_QUALITY, 92],
-}
+_PICTURES = (".png", ".jpg", ".jpeg")
+_JPEG_QUALITY = 92
 _MAX_CELLS = 400
 _ASIDE_RGB = (200, 40, 40)
 
@@ -138,11 +136,8 @@ def save_picture(path: Path, picture: np.ndarray) -> None:
 
     Raises:
         UsageError: ``path`` does not end in .png, .jpg or .jpeg.
+        MediaError: the picture is too large for that format.
         StorageError: the disk refused.
     """
     check_picture_path(path)
-    suffix = path.suffix.lower()
-    packed, data = cv2.imencode(suffix, cv2.cvtColor(picture, cv2.COLOR_RGB2BGR), _PICTURES[suffix])
-    if not packed:
-        raise UsageError(f"the picture is too large for {suffix}", hint="show fewer or smaller crops")
-    write_bytes(path, data.tobytes())
+    write_bytes(path, encode_png(picture) if path.suffix.lower() == ".png" else encode_jpeg(picture, _JPEG_QUALITY))

@@ -10,7 +10,7 @@ import numpy as np
 
 from detect.inspection.heatmap import heat_maps, overlay
 from detect.inspection.report import FaceExhibit
-from detect.models.predictor import Predictor
+from detect.models.predictor import CropPredictor
 from shared.errors import MediaError
 from shared.faces.align import align
 from shared.faces.finders.finder import FaceFinder
@@ -46,7 +46,7 @@ def choose(scores: Sequence[FrameScore], count: int) -> list[tuple[FrameScore, s
 
 
 def sample_faces(
-    path: Path, scores: Sequence[FrameScore], predictor: Predictor, finder: FaceFinder, *, count: int
+    path: Path, scores: Sequence[FrameScore], predictor: CropPredictor, finder: FaceFinder, *, count: int
 ) -> list[FaceExhibit]:
     """Exhibits for at most ``count`` of the scored faces, cut again from the file as the detector saw them.
 
@@ -69,7 +69,9 @@ def sample_faces(
     return exhibits
 
 
-def _crops(path: Path, wanted: Sequence[FrameScore], predictor: Predictor, finder: FaceFinder) -> dict[int, np.ndarray]:
+def _crops(
+    path: Path, wanted: Sequence[FrameScore], predictor: CropPredictor, finder: FaceFinder
+) -> dict[int, np.ndarray]:
     """Place in ``wanted`` -> crop; a face that is not found again is left out."""
     by_frame: dict[int, list[int]] = {}
     for place, score in enumerate(wanted):

@@ -12,6 +12,7 @@ from collections.abc import Callable, Collection, Iterable, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import shared
 from forge.models.checkpoint import load_swapper
@@ -28,7 +29,7 @@ from forge.swapping.request import SwapOverrides, SwapRequest, already_listed, n
 from forge.swapping.stages import CompositedFrame
 from forge.swapping.super_resolution import enlarge_digest, make_enlarge
 from forge.swapping.temporal import stabilize_color
-from shared import config as settings
+from shared.config import configured, replace
 from shared.console import console
 from shared.device import pick_device
 from shared.errors import MediaError, NoFaceError
@@ -57,18 +58,19 @@ class _Outcome:
 
 
 def swap_clip(
-    target: Path,
+    target: str | Path,
     *,
-    swapper: Path,
+    swapper: str | Path,
     source: str,
-    dataset: Path,
-    config: SwapConfig = SwapConfig(),  # noqa: B008 - frozen
+    dataset: str | Path,
+    config: SwapConfig | None = None,
     target_identity: str | None = None,
     rights: str | None = None,
     name: str | None = None,
     encoding: Encoding | None = None,
-    finder: FaceFinder | None = None,
-    patches: Path | None = None,
+    finder: str | FaceFinder | None = None,
+    patches: str | Path | None = None,
+    **settings: Any,
 ) -> ClipRecord:
     """Puts the face of ``source`` into ``target`` and lists the fake in ``dataset``; the record as it was listed.
 
@@ -87,10 +89,12 @@ def swap_clip(
         name: of the clip; by default made of the target's file name and ``source``.
         encoding: used instead of the one that ``config.output`` describes; :meth:`Encoding.lossless_rgb` gives an
             intermediate from which renditions can be made.
-        finder: used instead of the one that ``config`` names.
+        finder: by name or made before, used instead of the one that ``config`` names.
         patches: a folder for the swapped crops with their matrices (:mod:`forge.swapping.patches`); None for none.
+        settings: in place of ``config``'s own: ``face="all"``, ``color={"method": "lct"}``.
 
     Raises:
+        ConfigError: a setting is unknown, of the wrong type or out of range.
         UsageError: an unknown source, a name that is taken, a choice the swapper cannot follow.
         MediaError: the target cannot be read.
         NoFaceError: it shows no face.
@@ -98,6 +102,8 @@ def swap_clip(
         ManifestError: the dataset is damaged.
         StorageError: the disk refused.
     """
+    target, swapper, dataset = Path(target), Path(swapper), Path(dataset)
+    config = configured(SwapConfig, config, settings | ({"finder": finder} if isinstance(finder, str) else {}))
     order = resolve_request(
         target, swapper, source, dataset, config, SwapOverrides(target_identity, rights, name, encoding)
     )
@@ -109,13 +115,13 @@ def swap_clip(
     predictor = SwapPredictor(load_swapper(swapper, device.torch_device), device, batch=config.batch)
     need_morph(predictor.spec, config)
     cast = Identities(source, order.target_in_model, make_enlarge(config.blend))
-    if finder is None:
+    if finder is None or isinstance(finder, str):
         finder = make_finder(config.finder, device=str(device.torch_device), min_face_px=config.min_face_px)
     with VideoReader(target) as reader:
         plan = found_plan(reader, config, finder, device.kind, declared=order.info.frames_declared, what=str(target))
     need_free_space(dataset, _bytes_needed(order, plan))
     pictures = [PreviewSheet(plan.swapped_frames), *([GifSheet(plan.swapped_frames)] if config.output.gif else [])]
-    with opened_dataset(dataset) as folder, patch_writer(patches) as exported:
+    with opened_dataset(dataset) as folder, patch_writer(None if patches is None else Path(patches)) as exported:
         watchers = [*(picture.offer for picture in pictures), exported.write]
         record = list_clip(
             folder,
@@ -139,7 +145,7 @@ def found_plan(
         UsageError: see :func:`forge.swapping.plan.plan_swap`.
     """
     following = dataclasses.replace(FollowConfig.on(device), min_face_px=config.min_face_px)
-    following = settings.replace(following, detect_every=config.detect_every)
+    following = replace(following, detect_every=config.detect_every)
     with (
         console.progress("finding faces", declared, unit="frames") as tick,
         closing(follow(frames, finder, following)) as followed,  # type: ignore[type-var]

@@ -20,8 +20,9 @@ import pyarrow.parquet as pq
 from benchmarks.schema import Measurement, peak_memory_mb
 from shared.dataset import verify_dataset
 from shared.dataset.card import render_card
+from shared.dataset.frame_table import FRAME_SCHEMA
 from shared.dataset.layout import CARD, FRAMES, MANIFEST, DatasetInfo, masks_for, media_for, write_info
-from shared.dataset.manifest import FRAME_SCHEMA, read_manifest, write_manifest
+from shared.dataset.manifest import read_manifest, write_manifest
 from shared.dataset.seal import write_seal
 from shared.dataset.splits import find_leaks, split_by_identity
 from shared.errors import StorageError

@@ -27,10 +27,10 @@ from detect.config import EvaluateConfig, FaceConfig, ScoreConfig
 from detect.data.crops import faces_folder
 from detect.models import Detector, build_detector
 from detect.models.checkpoint import DetectorFacts, save_detector
-from detect.models.predictor import Predictor
+from detect.models.predictor import CropPredictor
 from detect.scoring.dataset import score_dataset
 from detect.scoring.samples import score_clips
-from detect.scoring.video import score_video
+from detect.scoring.video import Predictor, score_video
 from shared.dataset import DatasetFolder
 from shared.dataset.real import add_real_clip
 from shared.device import Device, pick_device, seed_everything
@@ -78,7 +78,7 @@ class _Bench:
     config: ScoringConfig
     set: DatasetFolder
     detector: Path
-    predictor: Predictor
+    predictor: CropPredictor
     finder: FaceFinder
     clips: tuple[Path, ...]
 
@@ -144,7 +144,7 @@ def film_clips(work: Path, count: int = 3) -> list[Path]:
             for seed in range(count)]  # fmt: skip
 
 
-def network_alone(predictor: Predictor, config: ScoringConfig) -> list[Measurement]:
+def network_alone(predictor: CropPredictor, config: ScoringConfig) -> list[Measurement]:
     """Images/s of the network on tensors that lie ready, on uint8 crops in memory, and its share of the roofline.
 
     The roofline is the measured rate of a matrix product in the same precision.
@@ -209,7 +209,7 @@ def _prepare(clips: Sequence[Path], config: ScoringConfig, device: Device, work:
     finder = make_finder(config.finder, device=str(device.torch_device))
     facts = DetectorFacts(model.spec, faces=faces, finder=finder.describe())
     folder = save_detector(model, work / "detector", facts, card="# For measurements only\n")
-    predictor = Predictor.load(folder, device)
+    predictor = CropPredictor.load(folder, device)
     if config.compile:
         predictor.model = torch.compile(predictor.model)  # type: ignore[assignment]
     paths = tuple(dataset.media_path(record) for record in dataset.records())
@@ -276,7 +276,7 @@ def _video_way(bench: _Bench) -> tuple[list[Measurement], int]:
 
     def end_to_end() -> None:
         for path in bench.clips:
-            score_video(path, bench.predictor, bench.finder, settings)
+            score_video(path, Predictor(bench.predictor, bench.finder), settings)
 
     material = _Material(decode())
     material.crops = _cut(bench, material.frames, kept=False)

@@ -24,8 +24,8 @@ from benchmarks.schema import Measurement, timed_rates
 from detect.config import ScoreConfig, SelfBlendConfig, TrainConfig
 from detect.data.selfblend import self_blend
 from detect.models import build_detector
-from detect.models.predictor import Predictor
-from detect.scoring.video import score_video
+from detect.models.predictor import CropPredictor
+from detect.scoring.video import Predictor, score_video
 from forge.models import build_swapper
 from forge.models.checkpoint import save_swapper
 from forge.models.predictor import SwapPredictor
@@ -150,12 +150,12 @@ def _forge(bench: _Bench) -> list[Measurement]:
 def _detect(bench: _Bench) -> list[Measurement]:
     seed_everything(0)
     model = build_detector(TrainConfig().model)
-    predictor = Predictor(model, bench.device)
+    predictor = CropPredictor(model, bench.device)
     px = predictor.spec.input_px
     crops = np.random.default_rng(0).integers(0, 256, (64, px, px, 3), dtype=np.uint8)
 
     def score() -> int:
-        return score_video(bench.clip, predictor, bench.finder, ScoreConfig()).facts.frames_read
+        return score_video(bench.clip, Predictor(predictor, bench.finder)).facts.frames_read
 
     every = ScoreConfig().every
     blend = bench.rate(

@@ -54,10 +54,39 @@ def _choice_hint(cls: Any, message: str) -> str:
     return near_matches(found[1], choices) if found and choices else f"see the settings of {cls.__name__}"
 
 
+def configured(cls: type[T], config: T | None, settings: Mapping[str, Any]) -> T:
+    """``config``, by default the defaults of ``cls``, with ``settings`` in place of its own, checked as a file is.
+
+    A group of settings comes as a mapping, which changes only what is in it, or as a dataclass, which replaces all.
+
+    Raises:
+        ConfigError: a setting is unknown, of the wrong type or out of range.
+    """
+    if not settings:
+        return cls() if config is None else config
+    try:
+        given = _plain(settings)
+    except TypeError as error:
+        raise ConfigError(f"{cls.__name__}: {error}", hint="settings are plain values, lists and mappings") from error
+    return from_mapping(cls, merged(_plain(config or {}), given), where=cls.__name__)
+
+
+def merged(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
+    """``below`` with the settings of ``above`` in place of its own, group by group."""
+    result = dict(below)
+    for name, value in above.items():
+        was = result.get(name)
+        result[name] = merged(was, value) if isinstance(was, Mapping) and isinstance(value, Mapping) else value
+    return result
+
+
 def to_mapping(config: object) -> dict[str, Any]:
     """Plain values (str, int, float, bool, list, dict) that :func:`from_mapping` reads back; None is left out."""
-    plain = msgspec.to_builtins(_fields(config), enc_hook=_encode)
-    return _without_none(plain)
+    return _without_none(_plain(config))
+
+
+def _plain(config: object) -> dict[str, Any]:
+    return msgspec.to_builtins(_fields(config), enc_hook=_encode)
 
 
 def load_toml(cls: type[T], path: Path, *, overrides: Mapping[str, Any] | None = None) -> T:

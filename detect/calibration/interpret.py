@@ -13,7 +13,7 @@ from detect.calibration.files import detector_mark
 from detect.calibration.likelihood import SCALE, supports, verbal
 from detect.calibration.maps import Calibration, misfit, read_calibration
 from detect.models.external.settings import parse_reference
-from detect.models.predictor import Predictor
+from detect.models.predictor import CropPredictor
 from shared.results.scores import CalibratedScore, Outside, Verdict
 
 NOT_CALIBRATED = "The detector has not been calibrated, so its score is neither a probability nor a likelihood ratio."
@@ -40,7 +40,7 @@ class Interpretation:
 
 
 def interpret(
-    detector: str | Path, predictor: Predictor, score: float | None, facts: FileFacts, finder: str
+    detector: str | Path, predictor: CropPredictor, score: float | None, facts: FileFacts, finder: str
 ) -> Interpretation:
     """What the score of one file is worth.
 
@@ -148,7 +148,7 @@ def qualify(verdict: Verdict, reason: str, score: CalibratedScore | None) -> tup
     return verdict, f"{reason} {told}"
 
 
-def _other_finder(predictor: Predictor, finder: str) -> tuple[Outside, ...]:
+def _other_finder(predictor: CropPredictor, finder: str) -> tuple[Outside, ...]:
     """The finder as a fact of its own: boxes and landmarks of another one make other crops, and so other scores."""
     own = predictor.facts.finder.get("name")
     if not own or own == finder:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from scipy.special import expit
@@ -29,6 +29,7 @@ from detect.models.external.reference import parse_reference
 from detect.models.training_record import TrainingRecord, read_training_record
 from detect.scoring.dataset import DatasetScores, score_dataset
 from detect.scoring.samples import Samples, ScoredClip, clip_samples, frame_samples, track_samples, write_scores
+from shared.config import configured
 from shared.dataset import DatasetFolder
 from shared.engine.tasks import Engine
 from shared.errors import ManifestError
@@ -61,7 +62,13 @@ _RESULT = "evaluation.json"
 
 
 def evaluate_detector(
-    detector: Path, dataset: Path, config: EvaluateConfig, *, out: Path | None = None, engine: Engine | None = None
+    detector: str | Path,
+    dataset: str | Path,
+    config: EvaluateConfig | None = None,
+    *,
+    out: str | Path | None = None,
+    engine: Engine | None = None,
+    **settings: Any,
 ) -> tuple[EvaluationResult, Path]:
     """Scores a split of a dataset with a trained detector and writes the evaluation.
 
@@ -71,6 +78,7 @@ def evaluate_detector(
         config: split, frames, threshold, intervals.
         out: folder that receives it; without it ``evaluations/DATASET-SPLIT`` of the run.
         engine: finds faces and scores, a task a clip; without one, clips are scored here, one after another.
+        settings: in place of ``config``'s own: ``split="all"``.
 
     Returns:
         The result, and the folder it was written to.
@@ -80,14 +88,16 @@ def evaluate_detector(
         ManifestError: the split is empty, or a clip is not the file the manifest means.
         UsageError: ``out`` holds something that is no evaluation; what is asked for is not in the set.
         LeakError: the protocol forbids what the detector has learned from.
+        ConfigError: a setting is unknown, of the wrong type or out of range.
     """
+    detector, config = Path(detector), configured(EvaluateConfig, config, settings)
     folder = DatasetFolder.open(dataset)
     records = folder.records(split=None if config.split == "all" else config.split)
     if not records:
         raise ManifestError(
             f"{dataset} has no clip in its {config.split} split", hint="choose another --split, or --split all"
         )
-    out = check_target(out or default_target(detector, f"{folder.name}-{config.split}"))
+    out = check_target(Path(out) if out else default_target(detector, f"{folder.name}-{config.split}"))
     records = chosen_records(records, config, _learned(detector))
     judged = score_dataset(detector, folder, records, config, engine=engine)
     regions = measure_regions(folder, judged, config)

@@ -24,7 +24,7 @@ from detect.evaluation.localization import (
     predict_regions,
 )
 from detect.metrics.bootstrap import BootstrapSettings, clip_clusters
-from detect.models.predictor import Predictor
+from detect.models.predictor import CropPredictor
 from detect.models.training_record import TrainingRecord, clip_mark
 from detect.scoring.dataset import DatasetScores, faces_of
 from shared.dataset import DatasetFolder
@@ -89,7 +89,7 @@ def measure_regions(folder: DatasetFolder, judged: DatasetScores, config: Evalua
 
 
 def _threshold(
-    folder: DatasetFolder, predictor: Predictor, learned: TrainingRecord, config: EvaluateConfig
+    folder: DatasetFolder, predictor: CropPredictor, learned: TrainingRecord, config: EvaluateConfig
 ) -> tuple[float, str]:
     """The map's threshold, and what it was chosen on: never the clips that are judged by it, nor what is new in them.
 
@@ -113,7 +113,7 @@ def _threshold(
 
 
 def region_sheet(
-    clips: Sequence[ClipFaces], masks: ForgedMasks, faces: RegionPredictions, predictor: Predictor, threshold: float
+    clips: Sequence[ClipFaces], masks: ForgedMasks, faces: RegionPredictions, predictor: CropPredictor, threshold: float
 ) -> bytes:
     """PNG: for each manipulation its best, middle and worst drawn face by IoU, and two real faces with most drawn.
 
@@ -152,7 +152,7 @@ def _sheet_row(
     clips: Sequence[ClipFaces],
     masks: ForgedMasks,
     faces: RegionPredictions,
-    predictor: Predictor,
+    predictor: CropPredictor,
     threshold: float,
     number: int,
     iou: float,

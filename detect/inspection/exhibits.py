@@ -9,7 +9,7 @@ import numpy as np
 
 from detect.inspection.heatmap import heat_maps, overlay
 from detect.inspection.report import FaceExhibit
-from detect.models.predictor import Predictor
+from detect.models.predictor import CropPredictor
 from detect.scoring.video import crop_for
 from shared.errors import MediaError
 from shared.results.scores import FrameScore
@@ -42,7 +42,9 @@ def choose(scores: Sequence[FrameScore], count: int) -> list[tuple[FrameScore, s
     return [chosen[key] for key in sorted(chosen)]
 
 
-def sample_faces(path: Path, scores: Sequence[FrameScore], predictor: Predictor, *, count: int) -> list[FaceExhibit]:
+def sample_faces(
+    path: Path, scores: Sequence[FrameScore], predictor: CropPredictor, *, count: int
+) -> list[FaceExhibit]:
     """Exhibits for at most ``count`` of the scored faces of a video, which hold the very crops that were scored.
 
     Raises:
@@ -60,7 +62,7 @@ def sample_faces(path: Path, scores: Sequence[FrameScore], predictor: Predictor,
     ]
 
 
-def _crops(path: Path, scores: Sequence[FrameScore], predictor: Predictor) -> np.ndarray:
+def _crops(path: Path, scores: Sequence[FrameScore], predictor: CropPredictor) -> np.ndarray:
     """(N, S, S, 3) uint8 RGB: the faces of ``scores``, which are in order of time, cut as for scoring."""
     crops = []
     with VideoReader(path) as reader:

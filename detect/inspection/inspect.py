@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -27,13 +28,13 @@ from detect.inspection.evidence.container import container_evidence
 from detect.inspection.evidence.provenance import provenance_evidence
 from detect.inspection.exhibits import sample_faces
 from detect.inspection.report import plot_timeline, write_html, write_json
-from detect.models.predictor import Predictor
+from detect.models.predictor import CropPredictor
 from detect.scoring.aggregate import aggregate_clip, resolved
-from detect.scoring.video import VideoScores, score_video, write_frame_scores
-from shared.config import digest
+from detect.scoring.video import Predictor, VideoScores, write_frame_scores
+from shared.config import configured, digest
 from shared.console import console
 from shared.errors import MediaError, RunError
-from shared.faces.finders.finder import SIDECAR, FaceFinder, make_finder
+from shared.faces.finders.finder import FaceFinder
 from shared.results.scores import ClipScore, Evidence, ForensicReport, FrameScore, Verdict
 from shared.storage import need_replaceable, replacing_folder, sha256_file, write_bytes, write_text
 from shared.types import VideoInfo
@@ -65,17 +66,27 @@ class InspectConfig:
 
 
 def inspect_file(
-    path: Path, detector: Path, out: Path, config: InspectConfig | None = None, *, device: str = "auto"
+    path: str | Path,
+    detector: str | Path,
+    out: str | Path,
+    config: InspectConfig | None = None,
+    *,
+    device: str = "auto",
+    **settings: Any,
 ) -> ForensicReport:
     """Inspects ``path`` with a trained detector and writes the case folder ``out``.
 
+    ``settings`` are those of :class:`InspectConfig`, in place of ``config``'s own: ``faces_shown=12``.
+
     Raises:
+        ConfigError: a setting is unknown, of the wrong type or out of range.
         MediaError: not a readable video.
         RunError: ``out`` exists and ``config.force`` is off.
         UsageError: ``out`` holds something else than a case, or what is inspected.
         CheckpointError: the detector cannot be read.
     """
-    config = config or InspectConfig()
+    path, detector, out = Path(path), Path(detector), Path(out)
+    config = configured(InspectConfig, config, settings)
     started = time.time()
     if not path.is_file():
         raise MediaError(f"{path} does not exist or is no file", hint="check the path")
@@ -85,9 +96,8 @@ def inspect_file(
     intake = sha256_file(path)
     info, evidence = container_evidence(path)
     evidence.append(provenance_evidence(path))
-    predictor = Predictor.load(detector, device=device)
-    finder = make_finder(_finder_name(config, predictor))
-    scores = score_video(path, predictor, finder, ScoreConfig())
+    whole = Predictor(CropPredictor.load(detector, device), config.finder)
+    predictor, finder, scores = whole.crops, whole.finder, whole.score(path)
     facts = file_facts(info, path.stat().st_size, scores.frames, finder=finder.name)
     worth = interpret(detector, predictor, scores.clip.logit, facts, finder.name)
     report = _report(path, intake, info, evidence, scores, predictor, finder, config, worth)
@@ -103,12 +113,6 @@ def inspect_file(
         }
         write_text(draft / "custody.json", json.dumps(custody, indent=2) + "\n")
     return report
-
-
-def _finder_name(config: InspectConfig, predictor: Predictor) -> str:
-    """The finder asked for, or else the detector's own, unless that one reads landmarks beside its own clips."""
-    own = predictor.facts.finder.get("name", "")
-    return own if config.finder == "auto" and own and not own.startswith(SIDECAR) else config.finder
 
 
 def block_interval(
@@ -214,7 +218,7 @@ def _report(
     info: VideoInfo,
     evidence: list[Evidence],
     scores: VideoScores,
-    predictor: Predictor,
+    predictor: CropPredictor,
     finder: FaceFinder,
     config: InspectConfig,
     worth: Interpretation,
@@ -310,7 +314,7 @@ def _write_case(
     info: VideoInfo,
     report: ForensicReport,
     scores: VideoScores,
-    predictor: Predictor,
+    predictor: CropPredictor,
     config: InspectConfig,
 ) -> None:
     threshold, _ = predictor.operating_point

@@ -67,6 +67,11 @@ class DetectorFacts:
     initial_weights: str = "random"
     format: int = _FORMAT
 
+    @property
+    def finder_name(self) -> str:
+        """The face finder that it was trained with, by name."""
+        return self.finder.get("name") or self.faces.finder
+
 
 def save_detector(
     detector: Detector, folder: Path, facts: DetectorFacts, *, card: str, extra: Mapping[str, object] | None = None

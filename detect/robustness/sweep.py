@@ -16,7 +16,7 @@ import msgspec
 import numpy as np
 
 from detect.data.labels import LabelsByFrame, face_label
-from detect.models.predictor import Predictor
+from detect.models.predictor import CropPredictor
 from detect.robustness.config import RobustnessConfig
 from detect.robustness.faces import perturbed_faces, wanted_frames
 from detect.robustness.perturb import Cell
@@ -55,7 +55,7 @@ class Sweep:
     folder: DatasetFolder
     records: Sequence[ClipRecord]
     labels: Mapping[str, LabelsByFrame]
-    predictor: Predictor
+    predictor: CropPredictor
     finder: FaceFinder
     config: RobustnessConfig
     out: Path
@@ -85,7 +85,7 @@ def measure_on(engine: Engine, sweep: Sweep, cells: Sequence[Cell], detector: Pa
     """
     key, records, config = _key(sweep), sweep.records, sweep.config
     missing = [cell for cell in cells if _read_cell(_cell_path(sweep, cell, key), records) is None]
-    name = finder_name(sweep.predictor, config)
+    name = config.finder or sweep.predictor.facts.finder_name
     job = ScoringJob.of(detector, sweep.predictor, sweep.finder, name=name, config=config)
     tasks = [
         Task(f"{cell}/{number}", _measure_one, (_task(sweep, job, record, cell),), device=config.device)
@@ -199,9 +199,3 @@ def _read_cell(path: Path, records: Sequence[ClipRecord]) -> list[CellClip] | No
         console.warn(f"{path} is damaged; measuring that cell again")
         return None
     return clips if [clip.clip for clip in clips] == [str(record.id) for record in records] else None
-
-
-def finder_name(predictor: Predictor, config: RobustnessConfig) -> str:
-    """The finder that is asked for, or the one the detector was trained with."""
-    facts = predictor.facts
-    return config.finder or facts.finder.get("name") or facts.faces.finder

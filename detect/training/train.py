@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
@@ -31,6 +32,7 @@ from detect.training.card import CardFacts, render_card, validated_domain
 from detect.training.data import TrainingData, prepare
 from detect.training.loop import TrainingLoop, ValScore
 from detect.training.trainer import Trainer
+from shared.config import configured
 from shared.console import console
 from shared.dataset import DatasetFolder
 from shared.device import pick_device, seed_everything
@@ -67,8 +69,18 @@ class TrainResult:
     validation: EvaluationResult
 
 
-def train_detector(dataset: Path, run: Path, config: TrainConfig, *, processes: Processes | None = None) -> TrainResult:
+def train_detector(
+    dataset: str | Path,
+    run: str | Path,
+    config: TrainConfig | None = None,
+    *,
+    processes: Processes | None = None,
+    **settings: Any,
+) -> TrainResult:
     """Trains a detector in the folder ``run``, or goes on with the training there, and exports ``run/detector``.
+
+    ``settings`` are those of :class:`~detect.config.TrainConfig`, in place of ``config``'s own: ``minutes=10``,
+    ``mix={"blended": 1}``.
 
     Ctrl-C (or a termination signal) saves a checkpoint first. After a kill the run goes on from the last one; where it
     is limited by steps on a CPU it ends in the very weights that an uninterrupted one ends in.
@@ -79,13 +91,15 @@ def train_detector(dataset: Path, run: Path, config: TrainConfig, *, processes: 
     Raises:
         ManifestError: a split or a class is missing, or a file is not the one the manifest means.
         LeakError: splits share people, clips or pictures, and ``allow_leak`` is off.
-        ConfigError: a batch cannot be shared by so many processes.
+        ConfigError: a setting is unknown, of the wrong type or out of range; a batch cannot be shared by so many
+            processes.
         UnknownNameError: no such model or finder.
         WeightsError: pretrained weights cannot be had.
         RunError: the folder is in use, or holds a run with other settings or data.
         TrainingDivergedError: the loss is not a number any more; the last good checkpoint is kept.
         StorageError: the disk refused.
     """
+    dataset, run, config = Path(dataset), Path(run), configured(TrainConfig, config, settings)
     if processes is not None:
         return _train(dataset, run, config, processes)
     processes = Processes.joined(config.device)

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from detect.config import TrainConfig
 from detect.data.batches import Batch
 from detect.models import Detector
-from detect.models.predictor import Predictor
+from detect.models.predictor import CropPredictor
 from detect.training.losses import detection_loss, mixed_up
 from detect.training.optimizers import climbed, make_optimizer
 from shared.device import Device, seed_everything
@@ -90,12 +90,12 @@ class Trainer:
         if self.processes.count > 1 and device.kind == "cuda":
             convert_sync_batchnorm(self.model)
         self._optimizer = make_optimizer(self.model, config)
-        self._input = Predictor(self.average, device)
+        self._input = CropPredictor(self.average, device)
         if config.compile:
             self.model.compile()
         self._learning = self.processes.wrapped(_Learning(self.model, device, config))
 
-    def predictor(self) -> Predictor:
+    def predictor(self) -> CropPredictor:
         """Judges crops with the averaged weights, as they are at the time of the call."""
         return self._input
 

@@ -13,7 +13,7 @@ from forge.building.encode import encode_clips, is_ready, read_ready, ready_path
 from forge.building.estimate import Cost, Rates, estimate
 from forge.building.intermediates import PICTURES
 from forge.building.plan import BuildPlan, BuildStep, PlannedClip, plan_set
-from forge.building.spec import SetSpec
+from forge.building.spec import SetSpec, load_spec
 from forge.building.steps import MADE, make_faceset, make_shot, read_made, render_master, train
 from forge.building.tasks import EncodeTask, ShotTask
 from shared.console import console
@@ -70,19 +70,21 @@ def work_folder(out: Path, work: Path | None) -> Path:
     return (work or out.with_name(f"{out.name}.build")).resolve()
 
 
-def plan_build(spec: SetSpec, out: Path, *, work: Path | None = None) -> DryRun:
+def plan_build(spec: SetSpec | str | Path, out: str | Path, *, work: str | Path | None = None) -> DryRun:
     """What :func:`build_set` would do, without doing it.
 
     Raises:
         AssayError: see :func:`forge.building.plan.plan_set`.
     """
-    out, place = out.resolve(), work_folder(out.resolve(), work)
+    spec, out, place = _resolved(spec, out, work)
     plan = plan_set(spec, out, place)
     missing = missing_steps(plan, out, place)
     return DryRun(plan, tuple(missing), tuple(estimate(plan.steps, missing, Rates(place))))
 
 
-def build_set(spec: SetSpec, out: Path, *, work: Path | None = None, engine: Engine | None = None) -> BuildResult:
+def build_set(
+    spec: SetSpec | str | Path, out: str | Path, *, work: str | Path | None = None, engine: Engine | None = None
+) -> BuildResult:
     """Makes the dataset that ``spec`` describes in ``out``, or makes it complete.
 
     Real clips and fakes are put into ``media/`` and ``masks/`` as they are finished, and listed and sealed together at
@@ -91,17 +93,18 @@ def build_set(spec: SetSpec, out: Path, *, work: Path | None = None, engine: Eng
     ``sha256`` of the signed files.
 
     Args:
-        spec: the settings.
+        spec: the settings, or the file that they are in.
         out: the dataset; made where there is none.
         work: for clips without loss, facesets, runs and swappers; by default beside ``out``. May be removed when the
             set is done, and shared by sets that are built one after another.
         engine: where tasks run; by default on all cores of this machine.
 
     Raises:
+        ConfigError: the settings cannot be read.
         AssayError: a task failed; what was finished is kept.
         UsageError: ``out`` holds something else, or clips of the same names that were made otherwise.
     """
-    out, place = out.resolve(), work_folder(out.resolve(), work)
+    spec, out, place = _resolved(spec, out, work)
     plan = plan_set(spec, out, place)
     with ExitStack() as stack:
         stack.enter_context(folder_lock(place / ".lock", timeout_seconds=2.0))
@@ -116,6 +119,12 @@ def build_set(spec: SetSpec, out: Path, *, work: Path | None = None, engine: Eng
         skipped, made = _list(plan, folder, place)
     done = Counter(step.kind for step in missing)
     return BuildResult(out, len(plan.clips) - len(skipped), made, skipped, dict(done), seconds)
+
+
+def _resolved(spec: SetSpec | str | Path, out: str | Path, work: str | Path | None) -> tuple[SetSpec, Path, Path]:
+    spec = spec if isinstance(spec, SetSpec) else load_spec(Path(spec))
+    out = Path(out).resolve()
+    return spec, out, work_folder(out, None if work is None else Path(work))
 
 
 def missing_steps(plan: BuildPlan, out: Path, work: Path) -> list[BuildStep]:

@@ -33,8 +33,9 @@ from forge.swapping.record import UNSIGNED, SwapOutcome, fake_record, frame_labe
 from forge.swapping.request import SwapRequest
 from shared import config as settings
 from shared.dataset import DatasetFolder
+from shared.dataset.frame_table import write_frame_labels
 from shared.dataset.layout import MASK_SUFFIX
-from shared.dataset.manifest import decode_record, encode_record, write_frame_labels
+from shared.dataset.manifest import decode_record, encode_record
 from shared.device import with_threads
 from shared.provenance.identity import SigningIdentity
 from shared.provenance.sign import Action, record_facts, sign_clip, source_type_of

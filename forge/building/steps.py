@@ -33,7 +33,7 @@ from forge.building.intermediates import (
 )
 from forge.building.tasks import FacesTask, MasterTask, ShotTask, TrainTask
 from forge.models import build_swapper
-from forge.models.checkpoint import TrainingSource, read_card, save_swapper
+from forge.models.checkpoint import TrainingSource, load_swapper, read_card, save_swapper
 from forge.models.predictor import SwapPredictor
 from forge.swapping.config import SwapConfig
 from forge.swapping.masks import MASK_KINDS, MaskWriter
@@ -329,7 +329,8 @@ def _plan(facts: ShotFacts, faces: Mapping[int, tuple[Face, ...]], config: SwapC
 
 @lru_cache(maxsize=2)
 def _predictor(swapper: str, device: str, precision: str, batch: int) -> SwapPredictor:
-    return SwapPredictor.load(Path(swapper), pick_device(device, precision), batch=batch)  # type: ignore[arg-type]
+    place = pick_device(device, precision)  # type: ignore[arg-type]
+    return SwapPredictor(load_swapper(Path(swapper), place.torch_device), place, batch=batch)
 
 
 def fitted(width: int, height: int, max_side: int | None) -> tuple[int, int]:

@@ -12,8 +12,9 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from forge.models.checkpoint import load_swapper
 from forge.models.contract import Swap, Swapper, SwapSpec
-from shared.device import Device, pick_device
+from shared.device import Device, Precision, pick_device
 from shared.errors import CheckpointError, UsageError
 from shared.faces.align import resized
 from shared.types import AlignedFace, SwappedFace
@@ -39,16 +40,15 @@ class SwapPredictor:
         self._swapper = _ready(swapper, self.device)
 
     @classmethod
-    def load(cls, folder: Path, device: Device | None = None, *, batch: int = 16) -> SwapPredictor:
+    def load(cls, path: str | Path, device: str | Device = "auto", *, precision: Precision = "auto") -> SwapPredictor:
         """The predictor of an exported swapper, or of the newest state of a training run.
 
         Raises:
-            CheckpointError: ``folder`` holds no readable swapper.
+            CheckpointError: ``path`` holds no readable swapper.
+            UsageError: no such device.
         """
-        from forge.models.checkpoint import load_swapper
-
-        device = device or pick_device()
-        return cls(load_swapper(folder, device.torch_device), device, batch=batch)
+        place = pick_device(device, precision) if isinstance(device, str) else device
+        return cls(load_swapper(Path(path), place.torch_device), place)
 
     def swap(
         self, faces: Sequence[AlignedFace], source: str, *, target: str | None = None, morph: float = 1.0

@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from forge.swapping.config import SwapConfig
 from forge.swapping.flicker import FlickerMeter
@@ -24,6 +25,7 @@ from forge.swapping.record import SwapOutcome, fake_record, frame_labels, swap_a
 from forge.swapping.render import OpenedSwap, composited_frames
 from forge.swapping.request import SwapOverrides, SwapRequest, already_listed, resolve_request
 from forge.swapping.stages import CompositedFrame
+from shared.config import configured
 from shared.console import console
 from shared.errors import MediaError
 from shared.faces.finders.finder import FaceFinder
@@ -41,18 +43,19 @@ _QUEUE_BYTES = 64 << 20
 
 
 def swap_clip(
-    target: Path,
+    target: str | Path,
     *,
-    swapper: Path,
+    swapper: str | Path,
     source: str,
-    dataset: Path,
-    config: SwapConfig = SwapConfig(),  # noqa: B008 - frozen
+    dataset: str | Path,
+    config: SwapConfig | None = None,
     target_identity: str | None = None,
     rights: str | None = None,
     name: str | None = None,
     encoding: Encoding | None = None,
-    finder: FaceFinder | None = None,
-    patches: Path | None = None,
+    finder: str | FaceFinder | None = None,
+    patches: str | Path | None = None,
+    **settings: Any,
 ) -> ClipRecord:
     """Puts the face of ``source`` into ``target`` and lists the fake in ``dataset``; the record as it was listed.
 
@@ -71,10 +74,12 @@ def swap_clip(
         name: of the clip; by default made of the target's file name and ``source``.
         encoding: used instead of the one that ``config.output`` describes; :meth:`Encoding.lossless_rgb` gives an
             intermediate from which renditions can be made.
-        finder: used instead of the one that ``config`` names.
+        finder: by name or made before, used instead of the one that ``config`` names.
         patches: a folder for the swapped crops with their matrices (:mod:`forge.swapping.patches`); None for none.
+        settings: in place of ``config``'s own: ``face="all"``, ``color={"method": "lct"}``.
 
     Raises:
+        ConfigError: a setting is unknown, of the wrong type or out of range.
         UsageError: an unknown source, a name that is taken, a choice the swapper cannot follow.
         MediaError: the target cannot be read.
         NoFaceError: it shows no face.
@@ -82,6 +87,9 @@ def swap_clip(
         ManifestError: the dataset is damaged.
         StorageError: the disk refused.
     """
+    target, swapper, dataset = Path(target), Path(swapper), Path(dataset)
+    named = {"finder": finder} if isinstance(finder, str) else {}
+    config = configured(SwapConfig, config, settings | named)
     info, encoding = probe(target), encoding or config.output.encoding
     overrides = SwapOverrides(target_identity, rights, name)
     request = resolve_request(target, swapper, source, config, overrides, rendition=encoding.name, dataset=dataset)
@@ -90,14 +98,14 @@ def swap_clip(
     if listed is not None:
         return listed
     need_writable(dataset)
-    swap, finder = request.open(finder)
+    swap, finder = request.open(None if isinstance(finder, str) else finder)
     with VideoReader(target) as reader:
         kind = swap.predictor.device.kind
         plan = found_plan(reader, config, finder, kind, declared=info.frames_declared, what=str(target))
     pictures = [PreviewSheet(plan.swapped_frames), *([GifSheet(plan.swapped_frames)] if config.output.gif else [])]
     clip = _Clip(request, swap, finder.name, plan, info, encoding)
     need_free_space(dataset, clip.bytes_needed)
-    with opened_dataset(dataset) as folder, patch_writer(patches) as exported:
+    with opened_dataset(dataset) as folder, patch_writer(None if patches is None else Path(patches)) as exported:
         watchers = [*(picture.offer for picture in pictures), exported.write]
         record = list_clip(folder, request.clip, suffix, lambda drafts: clip.make(drafts, watchers))
         exported.finish(record)

@@ -9,7 +9,7 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from forge.models.checkpoint import SwapperCard, digest_of, read_card
+from forge.models.checkpoint import SwapperCard, digest_of, load_swapper, read_card
 from forge.models.predictor import SwapPredictor
 from forge.swapping.config import SwapConfig
 from forge.swapping.output import dataset_name, is_dataset, record_from, record_of
@@ -69,7 +69,8 @@ class SwapRequest:
         """
         config = self.config
         device = pick_device(config.device, config.precision)
-        predictor = SwapPredictor.load(self.swapper, device, batch=config.batch)
+        swapper = load_swapper(self.swapper, device.torch_device)
+        predictor = SwapPredictor(swapper, device, batch=config.batch)
         swap = OpenedSwap.of(predictor, config, self.source, self.target_identity)
         if finder is None:
             finder = make_finder(config.finder, device=str(device.torch_device), min_face_px=config.min_face_px)

@@ -6,6 +6,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from forge.models import Swapper, build_swapper
 from forge.models.checkpoint import EXPORT_FOLDER, TrainingSource
@@ -17,6 +18,7 @@ from forge.training.loop import TrainingLoop
 from forge.training.previews import Measured
 from forge.training.recorder import RunRecorder
 from forge.training.trainer import SwapTrainer
+from shared.config import configured
 from shared.console import console
 from shared.device import Device, pick_device, seed_everything
 from shared.errors import FacesetError, UsageError
@@ -67,8 +69,13 @@ class Prepared:
         )
 
 
-def train_swapper(facesets: Sequence[Path], run: Path, config: TrainConfig) -> TrainResult:
+def train_swapper(
+    facesets: Sequence[str | Path], run: str | Path, config: TrainConfig | None = None, **settings: Any
+) -> TrainResult:
     """Trains a swapper between the people of ``facesets`` in the folder ``run``, or goes on with the training there.
+
+    ``settings`` are those of :class:`~forge.training.config.TrainConfig`, in place of ``config``'s own: ``minutes=25``.
+    Those of a recipe are ``**load_recipe("assay-cpu")``, from :mod:`forge.training.recipe`.
 
     ``run`` then holds what :mod:`shared.training.run` describes, and the exported swapper in ``run/swapper``. Ctrl-C
     (or a termination signal) saves a checkpoint first; after a kill the run goes on from the last one, and where it is
@@ -78,6 +85,7 @@ def train_swapper(facesets: Sequence[Path], run: Path, config: TrainConfig) -> T
     Under ``accelerate launch`` every process calls this; the batch of ``config`` is that of one process.
 
     Raises:
+        ConfigError: a setting is unknown, of the wrong type or out of range.
         UsageError: fewer than two facesets, or two of one identity; the settings ask what the model cannot do.
         FacesetError: a faceset is damaged or has too few faces.
         CheckpointError: the swapper to start from does not fit.
@@ -85,10 +93,11 @@ def train_swapper(facesets: Sequence[Path], run: Path, config: TrainConfig) -> T
         TrainingDivergedError: the loss is not a number any more, again and again; the last good checkpoint is kept.
         StorageError: the disk refused.
     """
+    run, config = Path(run), configured(TrainConfig, config, settings)
     processes = Processes.joined(config.device)
     console_quiet_unless(processes.first)
     try:
-        ready = prepare(facesets, config, run=run, processes=processes)
+        ready = prepare([Path(faceset) for faceset in facesets], config, run=run, processes=processes)
         if not processes.first:
             return _train(None, run, ready, config, processes)
         with _open_run(run, ready, config) as folder:

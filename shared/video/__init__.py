@@ -23,17 +23,17 @@ if TYPE_CHECKING:
     from shared.video.encoding import Encoding
     from shared.video.reader import VideoReader, frame_times, probe, read_mask_frames
     from shared.video.writer import VideoWriter, reencode
-
-__getattr__, __dir__, _ = lazy_loader.attach(
-    __name__,
-    submod_attrs={
-        "audio": ["audio_digest", "container_for"],
-        "container": ["VideoLimits"],
-        "encoding": ["Encoding"],
-        "reader": ["VideoReader", "frame_times", "probe", "read_mask_frames"],
-        "writer": ["VideoWriter", "reencode"],
-    },
-)
+else:  # out of sight of type checkers, which would take any name to be there
+    __getattr__, __dir__, _ = lazy_loader.attach(
+        __name__,
+        submod_attrs={
+            "audio": ["audio_digest", "container_for"],
+            "container": ["VideoLimits"],
+            "encoding": ["Encoding"],
+            "reader": ["VideoReader", "frame_times", "probe", "read_mask_frames"],
+            "writer": ["VideoWriter", "reencode"],
+        },
+    )
 
 __all__ = [
     "Encoding",

@@ -28,7 +28,7 @@ from detect.config import AggregateConfig, EvaluateConfig, FaceConfig
 from detect.evaluation.evaluate import evaluate_detector
 from detect.models import build_detector
 from detect.models.checkpoint import DetectorFacts, save_detector
-from detect.models.predictor import Predictor
+from detect.models.predictor import CropPredictor
 from detect.models.training_record import LEARNED_NAME, training_document
 from detect.scoring.samples import ScoredClip, scored_clip
 from shared.cli import run
@@ -241,7 +241,7 @@ def test_both_files_go_with_a_copied_folder(done, tmp_path):
 def test_an_onnx_file_takes_the_calibration_along(done, tmp_path):
     out = tmp_path / "net.onnx"
     assert run(["detect", "export", str(done.folder), "--out", str(out), "--force"]) == 0
-    carried, predictor = read_calibration(f"onnx:{out}"), Predictor.load(Path(f"onnx:{out}"), "cpu")
+    carried, predictor = read_calibration(f"onnx:{out}"), CropPredictor.load(Path(f"onnx:{out}"), "cpu")
     assert carried is not None
     assert misfit(carried, predictor.digest, predictor.facts.aggregate) is None
     assert misfit(done.calibration, predictor.digest, predictor.facts.aggregate) is not None

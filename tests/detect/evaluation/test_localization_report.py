@@ -17,7 +17,7 @@ from detect.evaluation.evaluate import evaluate_detector
 from detect.evaluation.localization_report import measure_regions
 from detect.models.checkpoint import DetectorFacts
 from detect.models.contract import Detection, Detector, DetectorSpec
-from detect.models.predictor import Predictor
+from detect.models.predictor import CropPredictor
 from detect.models.training_record import TrainingRecord, training_document
 from detect.scoring.dataset import DatasetScores, faces_of
 from detect.scoring.samples import score_clips
@@ -70,7 +70,7 @@ class MaskedFolder(DatasetFolder):
 
 def judged_by(folder: DatasetFolder, model: Detector, learned: TrainingRecord) -> DatasetScores:
     facts = DetectorFacts(model.spec, faces=FOUND, finder={"name": "toy", "version": "1"})
-    predictor = Predictor(model, pick_device("cpu"), facts=facts)
+    predictor = CropPredictor(model, pick_device("cpu"), facts=facts)
     clips, notes = faces_of(folder, folder.records(split="test"), predictor, QUICK)
     scored = score_clips(clips, predictor, AggregateConfig())
     return DatasetScores(scored, {"name": "halves"}, (0.0, "val"), notes, learned, faces=clips, predictor=predictor)

@@ -18,7 +18,7 @@ from detect.data.real_faces import FaceStack, RealFaces
 from detect.data.sequences import BlendedSequences, ForgedSequences, RealTracks, hand_held, shifted
 from detect.models import build_detector
 from detect.models.checkpoint import load_detector
-from detect.models.predictor import Predictor
+from detect.models.predictor import CropPredictor
 from detect.models.temporal import parse_name, positions
 from detect.models.windows import window, windows_of
 from detect.training.previews import batch_sheet
@@ -112,13 +112,13 @@ def test_it_learns_what_no_single_frame_shows():
 
 
 @pytest.fixture
-def predictor() -> Predictor:
+def predictor() -> CropPredictor:
     torch.manual_seed(1)
     detector = build_detector("test_efficientnet+gru3", family="temporal", input_px=PX)
-    return Predictor(detector, pick_device("cpu", "float32"))
+    return CropPredictor(detector, pick_device("cpu", "float32"))
 
 
-def test_a_face_is_judged_with_its_neighbours(predictor: Predictor, rng: np.random.Generator):
+def test_a_face_is_judged_with_its_neighbours(predictor: CropPredictor, rng: np.random.Generator):
     crops = rng.integers(0, 256, (9, PX, PX, 3), np.uint8)
     tracks = np.array([0, 1] * 4 + [-1])
     found = predictor.face_logits(crops, tracks, batch=2)
@@ -131,7 +131,7 @@ def test_a_face_is_judged_with_its_neighbours(predictor: Predictor, rng: np.rand
 
 
 def test_single_frame_detectors_judge_as_before(rng: np.random.Generator):
-    predictor = Predictor(build_detector("test_efficientnet", input_px=PX), pick_device("cpu", "float32"))
+    predictor = CropPredictor(build_detector("test_efficientnet", input_px=PX), pick_device("cpu", "float32"))
     crops = rng.integers(0, 256, (5, PX, PX, 3), np.uint8)
     np.testing.assert_array_equal(predictor.face_logits(crops, np.zeros(5), batch=2), predictor.logits(crops, batch=2))
     with pytest.raises(ValueError, match="must be"):

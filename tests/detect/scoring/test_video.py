@@ -12,8 +12,8 @@ import torch
 
 from detect.config import AggregateConfig, FaceConfig, ScoreConfig, TrainConfig
 from detect.models import build_detector
-from detect.models.predictor import Predictor
-from detect.scoring.video import crop_for, find_gaps, score_video, suspect_id, write_frame_scores
+from detect.models.predictor import CropPredictor
+from detect.scoring.video import Predictor, crop_for, find_gaps, score_video, suspect_id, write_frame_scores
 from shared.device import pick_device, seed_everything
 from shared.errors import MediaError
 from shared.faces.align import mean_in_crop
@@ -72,17 +72,17 @@ def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def predictor() -> Predictor:
+def predictor() -> CropPredictor:
     torch.manual_seed(0)
-    return Predictor(build_detector("test_efficientnet", input_px=PX), pick_device("cpu", "float32"))
+    return CropPredictor(build_detector("test_efficientnet", input_px=PX), pick_device("cpu", "float32"))
 
 
-def score(path: Path, predictor: Predictor, *, every: int = 1, min_face_px: float = 1.0, batch: int = 4):
+def score(path: Path, predictor: CropPredictor, *, every: int = 1, min_face_px: float = 1.0, batch: int = 4):
     faces = FaceConfig(min_face_px=min_face_px)
-    return score_video(path, predictor, MarkFinder(), ScoreConfig(every=every, faces=faces, batch=batch))
+    return Predictor(predictor, MarkFinder()).score(path, ScoreConfig(every=every, faces=faces, batch=batch))
 
 
-def test_every_face_of_every_frame_is_scored_and_frames_are_counted_honestly(clip: Path, predictor: Predictor):
+def test_every_face_of_every_frame_is_scored_and_frames_are_counted_honestly(clip: Path, predictor: CropPredictor):
     scores = score(clip, predictor)
     assert scores.facts.frames_read == scores.facts.frames_searched == FRAMES
     assert scores.facts.faces_scored == len(scores.frames) == FRAMES + (FRAMES - 5)
@@ -92,14 +92,14 @@ def test_every_face_of_every_frame_is_scored_and_frames_are_counted_honestly(cli
     assert scores.gaps_seconds == ()
 
 
-def test_skipped_frames_are_read_and_said_to_be_skipped(clip: Path, predictor: Predictor):
+def test_skipped_frames_are_read_and_said_to_be_skipped(clip: Path, predictor: CropPredictor):
     scores = score(clip, predictor, every=4)
     assert (scores.facts.frames_read, scores.facts.frames_searched) == (FRAMES, 6)
     assert sorted({row.frame for row in scores.frames}) == [0, 4, 8, 12, 16, 20]
     assert scores.frames[-1].seconds == pytest.approx(20 / RATE)
 
 
-def test_logits_are_those_of_the_crops(clip: Path, predictor: Predictor):
+def test_logits_are_those_of_the_crops(clip: Path, predictor: CropPredictor):
     scores = score(clip, predictor)
     with VideoReader(clip) as reader:
         frames = {frame.index: frame.image for frame in reader}
@@ -110,11 +110,11 @@ def test_logits_are_those_of_the_crops(clip: Path, predictor: Predictor):
         assert row.logit == pytest.approx(float(predictor.logits(crops)[nearest]), abs=1e-4)
 
 
-def test_a_second_run_gives_the_same_numbers(clip: Path, predictor: Predictor):
+def test_a_second_run_gives_the_same_numbers(clip: Path, predictor: CropPredictor):
     assert score(clip, predictor, every=2) == score(clip, predictor, every=2)
 
 
-def test_faces_too_small_are_left_out_and_counted(clip: Path, predictor: Predictor):
+def test_faces_too_small_are_left_out_and_counted(clip: Path, predictor: CropPredictor):
     scores = score(clip, predictor, min_face_px=30.0)
     assert scores.facts.faces_too_small == FRAMES
     assert scores.facts.faces_scored == FRAMES - 5
@@ -122,7 +122,7 @@ def test_faces_too_small_are_left_out_and_counted(clip: Path, predictor: Predict
     assert scores.clip.frames_with_face == FRAMES - 5
 
 
-def test_no_usable_face_gives_no_logit(clip: Path, predictor: Predictor):
+def test_no_usable_face_gives_no_logit(clip: Path, predictor: CropPredictor):
     scores = score(clip, predictor, min_face_px=500.0)
     assert scores.clip.logit is None
     assert scores.clip.probability is None
@@ -130,21 +130,21 @@ def test_no_usable_face_gives_no_logit(clip: Path, predictor: Predictor):
     assert scores.gaps_seconds == ((0.0, (FRAMES - 1) / RATE),)
 
 
-def test_aggregation_follows_the_detector_unless_told(clip: Path, predictor: Predictor):
+def test_aggregation_follows_the_detector_unless_told(clip: Path, predictor: CropPredictor):
     assert score(clip, predictor, every=8).clip.aggregation == "max-face"
     config = ScoreConfig(every=8, aggregate=AggregateConfig(method="median"), faces=FaceConfig(min_face_px=1))
-    scores = score_video(clip, predictor, MarkFinder(), config)
+    scores = score_video(clip, Predictor(predictor, MarkFinder()), config)
     assert scores.clip.aggregation == "median"
     assert scores.clip.logit == pytest.approx(np.median([row.logit for row in scores.frames]))
 
 
-def test_a_file_that_is_no_video_is_refused(tmp_path: Path, predictor: Predictor):
+def test_a_file_that_is_no_video_is_refused(tmp_path: Path, predictor: CropPredictor):
     (tmp_path / "notes.mp4").write_text("no video")
     with pytest.raises(MediaError):
         score(tmp_path / "notes.mp4", predictor)
 
 
-def test_frame_scores_come_back_from_parquet(clip: Path, predictor: Predictor, tmp_path: Path):
+def test_frame_scores_come_back_from_parquet(clip: Path, predictor: CropPredictor, tmp_path: Path):
     scores = score(clip, predictor, every=5)
     write_frame_scores(tmp_path / "frames.parquet", scores.frames)
     rows = pq.read_table(tmp_path / "frames.parquet").to_pylist()
@@ -186,7 +186,7 @@ def test_names_of_suspects_are_safe():
 def test_a_cpu_takes_few_crops_at_once(toy_config: TrainConfig):
     """Large batches fall out of a CPU's caches; the logits are the same to float32's last digits."""
     seed_everything(0)
-    predictor = Predictor(build_detector(toy_config.model, input_px=64), pick_device("cpu", "float32"))
+    predictor = CropPredictor(build_detector(toy_config.model, input_px=64), pick_device("cpu", "float32"))
     assert (predictor.at_once(32), predictor.at_once(4), predictor.at_once(32, 4), predictor.at_once(32, 16)) == (
         8, 4, 2, 1,
     )  # fmt: skip

@@ -14,16 +14,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from shared.dataset.manifest import (
-    FRAME_SCHEMA,
-    append_record,
-    decode_record,
-    encode_record,
-    read_frame_labels,
-    read_manifest,
-    write_frame_labels,
-    write_manifest,
-)
+from shared.dataset.frame_table import FRAME_SCHEMA, read_frame_labels, write_frame_labels
+from shared.dataset.manifest import append_record, decode_record, encode_record, read_manifest, write_manifest
 from shared.errors import ManifestError
 from shared.types import ClipId, ClipRecord, FrameLabel, Masks
 

@@ -12,8 +12,9 @@ import numpy as np
 import pytest
 
 from shared.actors import Actor, portrait
+from shared.dataset.frame_table import write_frame_labels
 from shared.dataset.layout import DatasetInfo, write_info
-from shared.dataset.manifest import write_frame_labels, write_manifest
+from shared.dataset.manifest import write_manifest
 from shared.types import SPLITS, ClipId, ClipRecord, FrameLabel, Timestamp
 from shared.video import Encoding, VideoWriter
 

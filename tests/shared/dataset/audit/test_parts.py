@@ -25,7 +25,7 @@ from shared.dataset.audit.regions import (
     border_region,
     face_region,
 )
-from shared.dataset.manifest import FRAME_SCHEMA
+from shared.dataset.frame_table import FRAME_SCHEMA
 from shared.errors import MediaError
 from shared.provenance.identity import SigningIdentity
 from shared.provenance.sign import CAPTURE, sign_clip

@@ -173,7 +173,7 @@ def test_a_group_is_left_out_with_everybody_linked_to_it():
     left = leave_out(EVERYTHING, ["group=ann"])
     assert {person for r in left for person in r.identities} == {"cid", "dan", "eve", "fay"}
     assert {p for r in leave_out(EVERYTHING, ["group=ann,eve"]) for p in r.identities} == {"cid", "dan"}
-    with pytest.raises(UsageError, match="nobody here is named 'zoe'"):
+    with pytest.raises(UsageError, match="no person here is named 'zoe'"):
         leave_out(EVERYTHING, ["group=zoe"])
     learned = learned_from([r for r in left if r.split != "test"])
     asked_of = asked(EVERYTHING, "leave-identity-out", learned)

@@ -27,7 +27,7 @@ _FACES = 512
 
 @dataclass(frozen=True)
 class Case:
-    """One model at one batch size; ``options`` are its family's own, ``adversarial`` trains it with a patch critic."""
+    """One model at one batch size; ``options`` are its family's own, ``adversarial`` adds a patch discriminator."""
 
     model: str
     batch: int

@@ -17,7 +17,7 @@ from scipy.special import expit
 from detect.calibration.evaluation_section import calibrated
 from detect.config import EvaluateConfig
 from detect.data.crops import dataset_digest
-from detect.data.protocols import asked, by_protocol, only, parse_only, seen_in_training
+from detect.data.protocols import by_protocol, only, parse_only, seen_in_training, select_records
 from detect.evaluation.curves import CurveData, plot_curves
 from detect.evaluation.error_card import error_card, measure_clips, measure_labels
 from detect.evaluation.localization_report import RegionReport, measure_regions
@@ -157,7 +157,7 @@ def chosen_records(records: Sequence[ClipRecord], config: EvaluateConfig, learne
         UsageError: ``only`` fits nothing here, or the detector does not say what it learned from.
         ManifestError: nothing here is new to the detector in the way that the protocol asks.
     """
-    return only(asked(records, config.protocol, learned), parse_only(config.only))
+    return only(select_records(records, config.protocol, learned), parse_only(config.only))
 
 
 def evaluate_clips(

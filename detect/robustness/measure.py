@@ -167,7 +167,7 @@ def _records(folder: DatasetFolder, config: RobustnessConfig) -> list[ClipRecord
         path = folder.media_path(record)
         if not path.is_file() or sha256_file(path) != record.sha256:
             raise ManifestError(
-                f"{record.id}: {path} is missing or not the file the manifest means",
+                f"{record.id}: {path} is missing or does not match the manifest",
                 hint="assay dataset verify says more",
             )
     return chosen

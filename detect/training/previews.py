@@ -1,4 +1,4 @@
-"""What a detector is shown while it trains, as a picture a person can look at."""
+"""Preview sheets of detector training batches."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _BORDER_PX = 3
 
 
 def batch_sheet(batch: Batch, *, columns: int = 8, rows: int = 4, side_px: int = 112) -> np.ndarray:
-    """(H, W, 3) uint8 RGB: crops of a batch as they are learned from, framed in blue for real and orange for fake."""
+    """(H, W, 3) uint8 RGB: augmented crops of a batch, framed in blue for real and orange for fake."""
     crops, labels = _shown(batch, columns)
     count = min(len(crops), columns * rows)
     used = -(-count // columns)
@@ -27,7 +27,7 @@ def batch_sheet(batch: Batch, *, columns: int = 8, rows: int = 4, side_px: int =
 
 
 def _shown(batch: Batch, columns: int) -> tuple[np.ndarray, np.ndarray]:
-    """Single crops (N, S, S, 3) and their labels: of a sequence its first frames, as many as stand in a row."""
+    """Single crops (N, S, S, 3) and their labels: of a sequence its first frames, as many as fit in a row."""
     if batch.crops.ndim == 4:
         return batch.crops, batch.labels
     length = batch.crops.shape[1]

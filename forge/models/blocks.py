@@ -1,4 +1,4 @@
-"""The layers that the swap autoencoders are made of. All take and give (B, C, H, W)."""
+"""Layers of the swap autoencoders. Inputs and outputs are (B, C, H, W)."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from typing_extensions import override
 
 _SLOPE = 0.1
 RESIDUAL_SLOPE = 0.2
-"""Of the leaky ReLU in and before residual blocks."""
+"""Negative slope of the leaky ReLU in and before residual blocks."""
 
 _ROUND_TO = 8
 
 
 def scaled(channels: int, width: float) -> int:
-    """``channels`` times ``width``, rounded to a multiple of 8 (what matrix units like), at least 8."""
+    """``channels`` times ``width``, rounded to a multiple of 8 (fast on matrix units), at least 8."""
     return max(_ROUND_TO, round(channels * width / _ROUND_TO) * _ROUND_TO)
 
 
@@ -36,13 +36,13 @@ class Up(nn.Module):
     """Enlarges by sub-pixel convolution (Shi et al. 2016): to ``factor**2`` times the channels, leaky ReLU, shuffle.
 
     (B, C, H, W) -> (B, out, factor * H, factor * W). The filters of one output channel start equal (Aitken et al.
-    2017), so that an untrained layer draws no checkerboard.
+    2017), so that an untrained layer gives no checkerboard pattern.
 
     Args:
         channels, out: before and after.
         kernel: side of the convolution.
         factor: how much larger.
-        slope: of the leaky ReLU below zero.
+        slope: negative slope of the leaky ReLU.
     """
 
     def __init__(self, channels: int, out: int, *, kernel: int = 3, factor: int = 2, slope: float = _SLOPE) -> None:
@@ -70,10 +70,10 @@ class Residual(nn.Module):
 
 
 class Encoder(nn.Module):
-    """What all identities share: strided convolutions, a narrow dense layer, one back to a map, one :class:`Up`.
+    """The shared encoder: strided convolutions, a narrow dense layer, one back to a map, one :class:`Up`.
 
-    (B, 3, px, px) -> (B, up, 2 * base_px, 2 * base_px). The narrow layer is what makes a swap work: it has room for
-    pose, expression and light, and none for who it is.
+    (B, 3, px, px) -> (B, up, 2 * base_px, 2 * base_px). The narrow layer makes the swap work: it can hold
+    pose, expression and light, but not identity.
     """
 
     def __init__(self, px: int, channels: Sequence[int], dense: int, base: tuple[int, int], up: int) -> None:
@@ -88,17 +88,17 @@ class Encoder(nn.Module):
 
     @override
     def forward(self, faces: Tensor) -> Tensor:
-        # Channels go last before flattening and after widening: no copy in the layout that convolutions are fast in.
+        # Channels are last before flattening and after widening: no copy in the memory format fastest for convolutions.
         code = self.narrow(self.stages(faces).permute(0, 2, 3, 1).flatten(1))
         base = self.widen(code).unflatten(1, (self.base_px, self.base_px, self.base_channels))
         return self.up(base.permute(0, 3, 1, 2))
 
 
 class Decoder(nn.Module):
-    """Draws a picture from a latent: :class:`Up` stages, a :class:`Residual` after some, a 5x5 convolution, sigmoid.
+    """Decodes an image from a latent: :class:`Up` stages, a :class:`Residual` after some, a 5x5 convolution, sigmoid.
 
-    (B, C, s, s) -> (B, out, s * 2**n, s * 2**n) in [0, 1], float32 also under autocast: eight bits of mantissa
-    would show as bands.
+    (B, C, s, s) -> (B, out, s * 2**n, s * 2**n) in [0, 1], float32 also under autocast: the eight bits
+    of bfloat16's mantissa would show as banding.
     """
 
     def __init__(self, channels: int, ups: Sequence[int], out: int, *, residuals: int = 0) -> None:
@@ -118,10 +118,10 @@ class Decoder(nn.Module):
 
 
 def initialise(module: nn.Module) -> None:
-    """Weights as a start for training, in place: He's normal for leaky ReLU (He et al. 2015), biases zero.
+    """Initialises the weights in place: He's normal for leaky ReLU (He et al. 2015), biases zero.
 
     The sub-pixel filters of one channel start equal. Dense layers have no activation behind them and take Glorot's.
-    Draws from torch's global generator, as ``nn.Module`` constructors do.
+    Samples from torch's global generator, as ``nn.Module`` constructors do.
     """
     for part in module.modules():
         if isinstance(part, nn.Conv2d):

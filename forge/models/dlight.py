@@ -1,4 +1,4 @@
-"""``dlight``: 128 -> 128, 256 or 384 px. A light encoder that keeps a blurred copy beside every stage.
+"""``dlight``: 128 -> 128, 256 or 384 px. A light encoder that keeps an average-pooled copy at every stage.
 
 ==========  =========================================================================================================
 input       128 px, any framing (full by default)
@@ -9,13 +9,13 @@ parameters  two identities, no masks: 143.6 M at the defaults; 147.2 M with fair
 source      deepfakes/faceswap, ``dlight`` (by AnDenix, after dfaker/df); counts follow from its published layers
 ==========  =========================================================================================================
 
-A stage of the encoder is a strided convolution beside the average of every 2x2 pixels, so that colour and light reach
-the narrow layer untouched. Half the channels of a doubling stage are sub-pixel convolution, which draws detail, and
-half a convolution enlarged bilinearly, which draws light; with fast details both are as wide as the stage and summed.
+A stage of the encoder concatenates a strided convolution with the 2x2 average of its input, so that colour and light
+reach the narrow layer unchanged. Half the channels of a doubling stage are sub-pixel convolution, for detail, and half
+a bilinearly enlarged convolution, for light; with fast details both are as wide as the stage and summed.
 
-The original is lopsided: side A, whose faces are only ever read, has a thin decoder (256 channels, no residual
+The original is lopsided: side A, whose faces are only encoded, has a thin decoder (256 channels, no residual
 blocks), side B a strong one. Here the first identity is side A and all others are side B; ``lopsided = false`` gives
-everybody B's. The code is our own.
+all of them B's. The code is our own.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ _SLOPE = 0.1
 
 
 class PooledDown(nn.Module):
-    """(B, C, H, W) -> (B, out + C, H/2, W/2): a strided convolution beside the input averaged over 2x2 pixels."""
+    """(B, C, H, W) -> (B, out + C, H/2, W/2): a strided convolution, concatenated with the 2x2 average of the input."""
 
     def __init__(self, channels: int, out: int) -> None:
         super().__init__()
@@ -64,7 +64,7 @@ class PooledDown(nn.Module):
 class HybridUp(nn.Module):
     """(B, C, H, W) -> (B, out, f * H, f * W): sub-pixel convolution joined with a bilinearly enlarged one.
 
-    Side by side, half the channels each, or summed where ``fast``.
+    Concatenated, half the channels each, or summed if ``fast``.
     """
 
     def __init__(self, channels: int, out: int, *, factor: int = 2, fast: bool = False) -> None:
@@ -82,7 +82,7 @@ class HybridUp(nn.Module):
 
 
 class DlightEncoder(nn.Module):
-    """(B, 3, 128, 128) -> (B, C, 4, 4), with a little dropout around the narrow layer while it trains."""
+    """(B, 3, 128, 128) -> (B, C, 4, 4), with dropout around the narrow layer in training mode."""
 
     def __init__(self, stem: int, dense: int, width: float) -> None:
         super().__init__()
@@ -118,7 +118,7 @@ class Enlarge(nn.Module):
 
 
 class DlightDecoder(nn.Module):
-    """(B, C, 4, 4) -> :class:`Swap`: a first stage that both read, stages for colour, stages for the mask."""
+    """(B, C, 4, 4) -> :class:`Swap`: a shared first stage, stages for colour, stages for the mask."""
 
     def __init__(self, first: nn.Module, channels: int, stages: Sequence[nn.Module], last: int, mask: int) -> None:
         super().__init__()
@@ -195,14 +195,14 @@ def dlight(
         identities: two or more people; the first is side A, see the module.
         width: multiplier of every channel count.
         output_px: 128, 256 or 384.
-        features: how much the encoder keeps: lowmem, fair or best.
-        details: how side B is drawn: fast, or good with residual blocks and batch normalisation.
+        features: size of the encoder's latent: lowmem, fair or best.
+        details: side B's decoder: fast, or good with residual blocks and batch normalisation.
         lopsided: whether the first identity has the thin decoder.
         mask: whether the face's mask is learned.
         framing: how much of the head the crops show.
 
     Raises:
-        ConfigError: an option that cannot be; the nearest one that can is named.
+        ConfigError: an option is out of range; the message names the nearest valid value.
         UsageError: fewer than two identities, or one twice.
     """
     need_size("output_px", output_px, tuple(_RATIO))

@@ -11,11 +11,11 @@ source      deepfakes/faceswap, ``unbalanced``; the count follows from its publi
 
 Five strided convolutions of 1, 2, 4, 6 and 8 times ``encoder_channels``, the first two normalised over each face, a
 narrow dense layer, and a map of a sixteenth of the side. Decoder A drops whole channels after its first two stages;
-decoder B has residual blocks instead. The original builds its decoder B for 512 channels whatever its option says and
-fails on others; here ``decoder_b_channels`` is obeyed. Its normalisation has one scale for all channels; ours has one a
+decoder B has residual blocks instead. The original builds its decoder B for 512 channels regardless of its option and
+fails with others; here ``decoder_b_channels`` is used. Its normalisation has one scale for all channels; ours has one a
 channel.
 
-The first identity has decoder A, all others B; ``lopsided = false`` gives everybody B's. The code is our own.
+The first identity has decoder A, all others B; ``lopsided = false`` gives all of them B's. The code is our own.
 """
 
 from __future__ import annotations
@@ -79,8 +79,8 @@ class UnbalancedDecoder(nn.Module):
     Args:
         base: channels of the latent.
         channels: of the first two stages; the others have half and a quarter.
-        strong: residual blocks after the first three stages, in the place of dropout after the first two.
-        mask: whether a mask decoder is beside it.
+        strong: residual blocks after the first three stages, instead of dropout after the first two.
+        mask: whether there is a mask decoder.
     """
 
     def __init__(self, base: int, channels: int, *, strong: bool, mask: bool) -> None:
@@ -133,7 +133,7 @@ def unbalanced(
         framing: how much of the head the crops show.
 
     Raises:
-        ConfigError: an option that cannot be; the nearest one that can is named.
+        ConfigError: an option is out of range; the message names the nearest valid value.
         UsageError: fewer than two identities, or one twice.
     """
     need_multiple("input_px", input_px, _REDUCTION, 64, 512)

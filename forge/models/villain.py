@@ -1,4 +1,4 @@
-"""``villain``: 128 -> 128 px. Sixteen residual blocks at half resolution before anything is thrown away.
+"""``villain``: 128 -> 128 px. Sixteen residual blocks at half resolution before further reduction.
 
 ==========  =========================================================================================================
 input       128 px, any framing (full by default)
@@ -9,9 +9,9 @@ parameters  two identities, no masks: 155.1 M
 source      deepfakes/faceswap, ``villain`` (after VillainGuy's model); the count follows from its published layers
 ==========  =========================================================================================================
 
-After the residual blocks and a shortcut around them, strided convolutions and sub-pixel shuffles take turns, so that
-detail is moved into channels rather than averaged away; separable convolutions finish. With ``residuals = 8`` it is
-the original's setting for little memory. The code is our own.
+After the residual blocks and a shortcut around them, strided convolutions and sub-pixel shuffles alternate, so that
+detail moves into channels instead of being averaged out; separable convolutions follow. ``residuals = 8`` is the
+original's setting for little memory. The code is our own.
 """
 
 from __future__ import annotations

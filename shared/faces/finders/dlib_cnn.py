@@ -1,8 +1,8 @@
 """dlib's CNN face detector (King, "Max-margin object detection", arXiv:1502.00046) in torch.
 
 Seven convolutions that score every 80x80 window, 8 px apart, of a pyramid that shrinks by 5/6. Finds faces that HOG
-misses: turned, tilted, partly covered, in bad light. The weights are those of dlib's file; scores and boxes are dlib's
-up to how the pyramid is shrunk.
+misses: turned, tilted, partly covered, in bad light. The weights are those of dlib's file; scores and boxes equal
+dlib's except for the resizing of the pyramid.
 
 Convention:
     a window is centred on pixel 8 x + 14 of its level, where x is the column in the network's output
@@ -76,7 +76,7 @@ class MmodNet(nn.Module):
 
 @detectors.register("dlib-mmod")
 class MmodDetector(Detector):
-    """dlib's CNN detector, on any device, frames of one size together.
+    """dlib's CNN detector, on any device, frames of one size in one batch.
 
     Searched at the same scales as :class:`shared.faces.finders.dlib_hog.HogDetector`. Scores are dlib's: above 0 by
     default, about 1 for a clear face.
@@ -138,14 +138,14 @@ class MmodDetector(Detector):
 
 
 def _enough(side: int) -> int:
-    """Black pixels around a level: dlib's 11, more where the level would be smaller than the network's reach."""
+    """Black padding of a level: dlib's 11, more where the level is smaller than the receptive field."""
     return max(_BORDER_PX, (_WINDOW_PX - side + 1) // 2)
 
 
 def _detections(rows: np.ndarray) -> list[Detection]:
-    """Detections of one image, best first. A face's box is the mean of the windows that agree on it.
+    """Detections of one image, best first. A face's box is the mean of the windows that overlap it.
 
-    Windows lie 8 px apart, so the best one alone is up to 4 px beside the face, and jumps from frame to frame.
+    Windows lie 8 px apart, so the best one alone is up to 4 px off, and jitters from frame to frame.
     """
     boxes, scores = rows[:, 1:5], rows[:, 5]
     found = []

@@ -1,6 +1,7 @@
-"""MTCNN: a cascade of three small networks, each on what the one before let through. Box and five points.
+"""MTCNN: a cascade of three small networks, each on the output of the one before. Box and five points.
 
-Zhang et al. 2016, see :mod:`shared.faces.finders.mtcnn_nets`. Frames of one size are searched together, on any device.
+Zhang et al. 2016, see :mod:`shared.faces.finders.mtcnn_nets`. Frames of one size are searched in one batch, on any
+device.
 
 Convention:
     box: here (x0, y0, x1, y1) in pixels counted from the frame's corner (0 to W), converted at the end
@@ -63,7 +64,7 @@ class MtcnnDetector(Detector):
             return [found for image in images for found in self.detect([image])]
         if not images:
             return []
-        # R-Net and O-Net look closer than P-Net, so frames are shrunk for their sake only when they are large.
+        # R-Net and O-Net need more resolution than P-Net, so only large frames are reduced for them.
         pairs = [shrunk(image, longest_px=_LONGEST_PX, easy_px=_OUTPUT_PX, min_face_px=None) for image in images]
         back = pairs[0][1]
         with torch.inference_mode():
@@ -92,7 +93,7 @@ class MtcnnDetector(Detector):
         return rows[sure].float().cpu().numpy()
 
     def _proposals(self, batch: Tensor, min_face_px: float) -> tuple[Tensor, Tensor]:
-        """Image numbers (N,) float and square boxes (N, 4) that P-Net lets through."""
+        """Image numbers (N,) float and square boxes (N, 4) of P-Net's proposals."""
         found = [self._level(batch, scale) for scale in _pyramid(batch.shape[2], batch.shape[3], min_face_px)]
         if not found:
             return batch.new_zeros(0), batch.new_zeros((0, 4))
@@ -123,12 +124,12 @@ def _pyramid(height: int, width: int, min_face_px: float) -> list[float]:
 
 
 def _windows(batch: Tensor, images: Tensor, boxes: Tensor, px: int) -> Tensor:
-    """(N, 3, px, px): what ``boxes`` show, four samples a pixel; gray beyond the frame."""
+    """(N, 3, px, px): the contents of ``boxes``, four samples per pixel; grey beyond the frame."""
     return roi_align(batch, torch.cat([images[:, None], boxes], dim=1), (px, px), sampling_ratio=2, aligned=True)
 
 
 def _corrected(boxes: Tensor, corrections: Tensor) -> Tensor:
-    """Boxes with each edge moved by its correction, which counts in the box's sides."""
+    """Boxes with each edge moved by its correction, in units of the box's sides."""
     return boxes + corrections * (boxes[:, 2:] - boxes[:, :2]).repeat(1, 2)
 
 

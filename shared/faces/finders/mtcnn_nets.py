@@ -2,7 +2,7 @@
 
 Zhang, Zhang, Li and Qiao, "Joint face detection and alignment using multitask cascaded convolutional networks", IEEE
 Signal Processing Letters 2016. Kernels are stored as (rows, columns, in, out); the features before the first dense
-layer are flattened columns first, an inheritance of the original's column-major training code.
+layer are flattened columns first, as in the original's column-major training code.
 """
 
 from __future__ import annotations
@@ -157,7 +157,7 @@ def _to_torch_layout(array: np.ndarray) -> np.ndarray:
 
 
 def _keras_arrays(name: str) -> list[np.ndarray]:
-    """The arrays of one file. This is the one place where a pickle is opened: its bytes were hashed a moment before."""
+    """The arrays of one file. This is the only place where a pickle is opened, after its hash was checked."""
     need_package("lz4", MTCNN_PACKAGES)
     joblib = need_package("joblib", MTCNN_PACKAGES)
     data = weights.read(name)

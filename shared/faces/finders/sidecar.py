@@ -1,6 +1,6 @@
-"""Landmarks that are known: procedural actors, hand-made annotations. A finder that looks them up by frame.
+"""A finder of known landmarks, from procedural actors or manual annotation, stored by frame.
 
-A sidecar is a Parquet file beside a clip: one row a face, columns ``frame`` (integer, decoded frames from 0) and
+A sidecar is a Parquet file beside a clip: one row per face, columns ``frame`` (integer, decoded frames from 0) and
 ``landmarks`` (136 float32: x, y of point 0, x, y of point 1, ... in frame pixels). A frame without a row has no face.
 """
 
@@ -27,15 +27,15 @@ _HINT = "a sidecar is Parquet with the columns frame (integer) and landmarks (13
 
 
 def sidecar_of(clip: Path) -> Path:
-    """Where the sidecar of a clip lies: beside it, ``clip.landmarks.parquet``."""
+    """Path of the sidecar of a clip: beside it, ``clip.landmarks.parquet``."""
     return clip.with_suffix(_SUFFIX)
 
 
 class SidecarFinder(FaceFinder):
-    """Faces out of a sidecar; an :class:`shared.faces.finders.finder.IndexedFinder`.
+    """Finds the faces of a sidecar; an :class:`shared.faces.finders.finder.IndexedFinder`.
 
-    ``find`` without indices counts frames from 0 in the order they come, through one clip; whoever skips frames uses
-    :meth:`find_indexed`. Confidence is 1 for a stored face.
+    ``find`` counts frames from 0 in the order given; callers that skip frames use :meth:`find_indexed`. Confidence is 1
+    for a stored face.
     """
 
     name = "sidecar"
@@ -54,7 +54,7 @@ class SidecarFinder(FaceFinder):
         return [self._look_up(first + offset) for offset in range(len(frames))]
 
     def find_indexed(self, frames: Sequence[Frame]) -> list[list[Face]]:
-        """For each frame its faces, by ``frame.index``; later calls of :meth:`find` go on after the last of them."""
+        """For each frame its faces, by ``frame.index``; later calls of :meth:`find` continue after the last of them."""
         found = [self._look_up(frame.index) for frame in frames]
         if frames:
             self._next = frames[-1].index + 1
@@ -90,7 +90,7 @@ def _read(path: Path) -> tuple[np.ndarray, dict[int, list[int]]]:
     """All landmarks, (N, 68, 2) float32, and the rows that belong to each frame.
 
     Raises:
-        FinderError: the file is missing, not Parquet, without the columns, too long, or holds what is no landmarks.
+        FinderError: the file is missing, not Parquet, without the columns, too long, or has invalid landmarks.
     """
     try:
         file = pq.ParquetFile(path)
@@ -100,7 +100,7 @@ def _read(path: Path) -> tuple[np.ndarray, dict[int, list[int]]]:
         frames = table.column("frame").cast(pa.int64())
         landmarks = table.column("landmarks").cast(pa.list_(pa.float32())).combine_chunks()
     except FileNotFoundError as error:
-        raise FinderError(f"{path} does not exist", hint="a sidecar lies beside its clip") from error
+        raise FinderError(f"{path} does not exist", hint="a sidecar is beside its clip") from error
     except (OSError, KeyError, pa.ArrowException) as error:
         raise FinderError(f"{path} cannot be read as a sidecar: {error}", hint=_HINT) from error
     lengths = landmarks.value_lengths().to_numpy(zero_copy_only=False)

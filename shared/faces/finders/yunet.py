@@ -27,10 +27,10 @@ _NMS = 0.3
 
 @detectors.register("yunet")
 class YuNetDetector(Detector):
-    """OpenCV's ``FaceDetectorYN`` with either of the two published weights files, whichever is here.
+    """OpenCV's ``FaceDetectorYN`` with either of the two published weights files.
 
     The longer side of a frame is searched at up to 640 px, where the network finds faces of about 10 px and more; with
-    ``min_face_px`` a frame is searched only so large that such a face gets 24 px. Scores lie in [0, 1]; at least 0.6
+    ``min_face_px`` a frame is reduced until such a face has 24 px. Scores are in [0, 1]; at least 0.6
     by default.
     """
 
@@ -62,7 +62,7 @@ class YuNetDetector(Detector):
 
 
 def _opened(path: Path, min_score: float) -> cv2.FaceDetectorYN:
-    # OpenCV 5 warns on every construction that its new engine ignores the choice of a target, which nobody made.
+    # OpenCV 5 warns on every construction that its new engine ignores the target, which is not set.
     logging = cv2.utils.logging
     level = logging.getLogLevel()
     logging.setLogLevel(logging.LOG_LEVEL_ERROR)

@@ -188,7 +188,7 @@ def test_forged_sequences_come_with_the_frames_they_were_made_from():
     source = ForgedSequences(clips, sampler, read, partners, frames=4)
     rng = np.random.default_rng(0)
     for _ in range(20):
-        fake, real = source.draw(rng)
+        fake, real = source.sample(rng)
         forged = fake.crop[:, 0, 0, 0].astype(int)
         assert (fake.label, real.label, fake.mask, fake.crop.shape) == (1, 0, None, (4, PX, PX, 3))
         assert forged.max() < 8  # the untouched frames of a fake are no part of it
@@ -200,7 +200,7 @@ def test_without_a_counterpart_the_real_sequence_is_of_one_track():
     clips = [Clip("fann", list(range(0, 40, 4)), [1] * 10, [0] * 10), REAL]
     source = ForgedSequences(clips, BalancedSampler(clips, paired=0.0), read, {}, frames=4)
     rng = np.random.default_rng(0)
-    drawn = [source.draw(rng).real.crop[:, 0, 0, 0] - 100 for _ in range(20)]
+    drawn = [source.sample(rng).real.crop[:, 0, 0, 0] - 100 for _ in range(20)]
     assert all(len({int(row) % 2 for row in rows}) == 1 for rows in drawn)
     assert {int(row) % 2 for rows in drawn for row in rows} == {0, 1}
 
@@ -208,7 +208,7 @@ def test_without_a_counterpart_the_real_sequence_is_of_one_track():
 def test_real_tracks_leave_fakes_and_unfollowed_faces_out():
     tracks = RealTracks([FORGED, REAL, Clip("rbob", [0, 4], [0, 0], [-1, -1])], read)
     assert len(tracks) == 1
-    crops, landmarks = tracks.draw(np.random.default_rng(0), 5)
+    crops, landmarks = tracks.sample(np.random.default_rng(0), 5)
     assert crops.shape == (5, PX, PX, 3)
     assert landmarks.shape == (5, 68, 2)
 
@@ -223,7 +223,7 @@ def test_a_blended_sequence_has_one_set_of_parameters():
     rng = np.random.default_rng(3)
     spreads, changes = [], []
     for _ in range(6):
-        fake, real = source.draw(rng)
+        fake, real = source.sample(rng)
         assert (real.crop == real.crop[0]).all()
         spreads.append(np.abs(np.diff(fake.crop.astype(float), axis=0)).mean())
         changes.append(np.abs(fake.crop.astype(float) - real.crop).mean())
@@ -238,7 +238,7 @@ def test_photographs_are_held_in_an_unsteady_hand():
     source = BlendedSequences(
         RealTracks([], read), RealFaces((stack,)), SelfBlendConfig(), frames=4, twins=1.0, video_share=0.0
     )
-    fake, real = source.draw(np.random.default_rng(0))
+    fake, real = source.sample(np.random.default_rng(0))
     assert not (real.crop == real.crop[0]).all()
     assert fake.crop.mean() < real.crop.mean()  # the twin is darker
     moves = hand_held(500, np.random.default_rng(0))

@@ -193,7 +193,7 @@ def test_going_slower_is_kept_and_draws_other_faces():
 def test_the_share_of_time_for_data_is_measured():
     subject = trainer()
     run(subject, 2)
-    assert 0 < subject.watch.share() < 1
+    assert 0 < subject.data_timer.share() < 1
 
 
 def test_training_makes_the_loss_smaller():

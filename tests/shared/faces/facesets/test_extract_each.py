@@ -72,7 +72,7 @@ def test_two_of_one_name_nobody_and_what_is_not_there_are_refused(tree):
         people_in([tree, tree / "ann.mp4"])
     with pytest.raises(UsageError, match="no clip"):
         people_in([tree / "empty"])
-    with pytest.raises(MediaError, match="not there"):
+    with pytest.raises(MediaError, match="does not exist"):
         people_in([tree / "carl.mp4"])
 
 

@@ -146,7 +146,7 @@ def test_auto_takes_dlib_without_face_alignments_weights_and_says_so_once(capsys
     said = capsys.readouterr().out
     assert {finder.name for finder in finders} == {"dlib-hog+dlib68"}
     assert said.count("face finder: dlib-hog+dlib68") == 1
-    assert "s3fd and 2dfan4 are not here" in " ".join(said.split())
+    assert "s3fd and 2dfan4 are missing" in " ".join(said.split())
     assert finders[0].describe()["name"] == "dlib-hog+dlib68"
 
 

@@ -23,7 +23,7 @@ from detect.scoring.dataset import DatasetScores
 from detect.scoring.samples import ScoredClip, clip_samples
 from shared.bootstrap import BootstrapSettings
 from shared.dataset import DatasetFolder
-from shared.dataset.splits import clip_clusters
+from shared.dataset.splits import clip_clusters, clustering
 from shared.results.scores import Evaluation
 
 _ITS_OWN = "These are the clips that the calibration was fitted on, so the numbers flatter: measure on others."
@@ -116,7 +116,8 @@ def calibrated(
     scored = [clip for clip in judged.clips if clip.score.logit is not None] if domain else []
     facts = [clip_facts(folder.media_path(clip.record), clip) for clip in scored]
     clips = with_calibration(judged.clips, calibration)
-    bootstrap = BootstrapSettings(replicates=config.replicates, seed=config.seed, cluster_by=config.cluster_by)
+    by = clustering([clip.record for clip in clips], config.cluster_by).by
+    bootstrap = BootstrapSettings(replicates=config.replicates, seed=config.seed, cluster_by=by)
     section = calibration_section(clips, calibration, domain=domain, facts=facts, bootstrap=bootstrap)
     flatters = in_sample(calibration.population, dataset_digest(folder), config.split)
     section = dataclasses.replace(section, notes=(*section.notes, *flatters))

@@ -31,6 +31,7 @@ from detect.scoring.dataset import DatasetScores, score_dataset
 from detect.scoring.samples import Samples, ScoredClip, clip_samples, frame_samples, track_samples, write_scores
 from shared.config import configured
 from shared.dataset import DatasetFolder
+from shared.dataset.splits import Clustering, clustering
 from shared.engine.tasks import Engine
 from shared.errors import ManifestError
 from shared.results.scores import Evaluation
@@ -187,9 +188,9 @@ def evaluate_clips(
     """
     threshold, threshold_from = _threshold(config, operating_point)
     metrics = MetricSettings(threshold=threshold, bins=config.bins)
-    bootstrap = BootstrapSettings(replicates=config.replicates, seed=config.seed, cluster_by=config.cluster_by)
-    numbers = clip_clusters([clip.record for clip in clips], config.cluster_by)
-    clusters = np.array([numbers[clip.record.id] for clip in clips], np.int64)
+    drawn = clustering([clip.record for clip in clips], config.cluster_by)
+    clusters = drawn.of(clip.record for clip in clips)
+    bootstrap = BootstrapSettings(replicates=config.replicates, seed=config.seed, cluster_by=drawn.by)
 
     def evaluations(samples: Samples, level: Literal["frame", "track", "clip"]) -> list[Evaluation]:
         owners = clusters[samples.clips]
@@ -213,15 +214,15 @@ def evaluate_clips(
         threshold=threshold,
         threshold_from=threshold_from,
         aggregation=clips[0].score.aggregation if clips else "",
-        clusters=f"{np.unique(clusters).size} clusters by {config.cluster_by}",
-        cluster_by=config.cluster_by,
+        clusters=drawn.count,
+        cluster_by=drawn.by,
         evaluations=(
             *evaluations(clip_samples(clips), "clip"),
             *evaluations(track_samples(clips), "track"),
             *evaluations(frame_samples(clips), "frame"),
         ),
         slices=tuple(slice_of(by, name, places) for by, name, places in _slices(clips)),
-        notes=(*_notes(clips, clusters, config), *notes),
+        notes=(*_notes(clips, drawn), *notes),
         protocols=tuple(
             slice_of("protocol", name, np.array(places))
             for name, places in by_protocol([clip.record for clip in clips], learned or TrainingRecord()).items()
@@ -288,19 +289,12 @@ def _slices(clips: Sequence[ScoredClip]) -> list[tuple[Part, str, np.ndarray]]:
     return found
 
 
-def _notes(clips: Sequence[ScoredClip], clusters: np.ndarray, config: EvaluateConfig) -> tuple[str, ...]:
+def _notes(clips: Sequence[ScoredClip], clusters: Clustering) -> tuple[str, ...]:
     notes = [SCORE_NOTE]
-    labels = np.array([clip.record.label == "fake" for clip in clips], bool)
-    fewest = min((np.unique(clusters[labels == truth]).size for truth in (False, True)), default=0)
-    if not labels.any() or labels.all():
+    if len({clip.record.label for clip in clips}) < 2:
         notes.append("Only one class is here, so there is no AUC, AP, EER or TPR.")
-    elif fewest < 2:
-        notes.append(
-            "One class has fewer than two clusters of people, so no interval can be given"
-            + ("; --clusters target gives one over filmed people." if config.cluster_by == "group" else ".")
-        )
-    elif fewest < 10:
-        notes.append(f"A class has only {fewest} clusters of people: the intervals are rough, and likely too narrow.")
+    elif clusters.note:
+        notes.append(clusters.note)
     missing = sum(label is None for clip in clips for label in clip.frame_labels)
     if missing:
         notes.append(f"{missing} scored faces have no label of their own and are left out at frame and track level.")

@@ -23,11 +23,12 @@ from detect.evaluation.localization import (
     predict_masks,
     predict_regions,
 )
-from detect.metrics.bootstrap import BootstrapSettings, clip_clusters
+from detect.metrics.bootstrap import BootstrapSettings
 from detect.models.predictor import CropPredictor
 from detect.models.training_record import TrainingRecord, clip_mark
 from detect.scoring.dataset import DatasetScores, faces_of
 from shared.dataset import DatasetFolder
+from shared.dataset.splits import clustering
 from shared.video.images import encode_png
 
 CHOOSING_CLIPS = 60
@@ -80,9 +81,10 @@ def measure_regions(folder: DatasetFolder, judged: DatasetScores, config: Evalua
     if not drawn.fake.any():
         return None
     threshold, chosen_on = _threshold(folder, predictor, judged.learned, config)
-    numbers = clip_clusters([clip.record for clip in judged.faces], config.cluster_by)
-    clusters = np.array([numbers[clip.record.id] for clip in judged.faces], np.int64)
-    bootstrap = BootstrapSettings(config.replicates, seed=config.seed, cluster_by=config.cluster_by)
+    records = [clip.record for clip in judged.faces]
+    chosen = clustering(records, config.cluster_by)
+    clusters = chosen.of(records)
+    bootstrap = BootstrapSettings(config.replicates, seed=config.seed, cluster_by=chosen.by)
     parts = localise(judged.faces, drawn, clusters, threshold=threshold, bootstrap=bootstrap)
     report = RegionReport(threshold, chosen_on, int(drawn.fake.sum()), parts)
     return Regions(report, region_sheet(judged.faces, masks, drawn, predictor, threshold))

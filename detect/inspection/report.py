@@ -12,6 +12,7 @@ import msgspec
 
 from detect.calibration.card import CALIBRATION_WORDS
 from detect.calibration.interpret import ratio_words
+from detect.inspection.verdict import validation_words
 from shared.plots import GRID, INK, figure, png
 from shared.results.scores import ForensicReport, FrameScore
 from shared.storage import write_bytes, write_text
@@ -70,6 +71,7 @@ def write_html(
         timeline_png=timeline_png,
         exhibits=exhibits,
         threshold=threshold,
+        validation_words=validation_words(report.validation),
         calibration_words=CALIBRATION_WORDS,
     )
     write_text(path, page)

@@ -23,6 +23,7 @@ from torch import Tensor
 from detect.config import AggregateConfig, AggregationChoice, FaceConfig
 from detect.models import Detector, DetectorSpec, build_detector
 from shared.errors import AssayError, CheckpointError, StorageError
+from shared.results.scores import Evaluation
 from shared.storage import need_replaceable, replacing_folder, sha256_file
 
 CONFIG_NAME = "config.json"
@@ -55,6 +56,7 @@ class DetectorFacts:
         aggregation: how that was chosen, and from what.
         operating_point: threshold.
         initial_weights: what training started from.
+        validation: clip AUC and false alarms at the threshold on the validation clips; empty where not measured.
         format: of this entry.
     """
 
@@ -65,6 +67,7 @@ class DetectorFacts:
     aggregation: AggregationChoice = field(default_factory=AggregationChoice)
     operating_point: OperatingPoint = field(default_factory=OperatingPoint)
     initial_weights: str = "random"
+    validation: tuple[Evaluation, ...] = ()
     format: int = _FORMAT
 
     @property

@@ -16,7 +16,7 @@ import numpy as np
 from detect.data.crops import dataset_digest
 from detect.data.labels import labels_by_clip
 from detect.data.protocols import only, parse_only, sample_evenly, seen_in_training
-from detect.metrics.bootstrap import BootstrapSettings, clip_clusters, evaluate_samples
+from detect.metrics.bootstrap import BootstrapSettings, evaluate_samples
 from detect.metrics.classification import MetricSettings
 from detect.models.predictor import CropPredictor
 from detect.models.training_record import TrainingRecord, read_training_record
@@ -27,6 +27,7 @@ from detect.robustness.result import CellResult, Robustness
 from detect.robustness.sweep import CELLS, CellClip, Sweep, cell_clips, measure_on
 from shared.console import console
 from shared.dataset import DatasetFolder
+from shared.dataset.splits import clustering
 from shared.engine.tasks import Engine
 from shared.errors import ManifestError, UsageError
 from shared.faces.finders.finder import make_finder
@@ -96,9 +97,9 @@ def _measure(sweep: Sweep, cells: Sequence[Cell], notes: tuple[str, ...]) -> Rob
     config, facts = sweep.config, sweep.predictor.facts
     logit, chosen_on = sweep.predictor.operating_point
     threshold = float(np.clip(1 / (1 + np.exp(-logit)), _EDGE, 1 - _EDGE))
-    numbers = clip_clusters(sweep.records, config.cluster_by)
-    clusters = np.array([numbers[record.id] for record in sweep.records], np.int64)
-    bootstrap = BootstrapSettings(config.replicates, seed=config.seed, cluster_by=config.cluster_by)
+    drawn = clustering(sweep.records, config.cluster_by)
+    clusters = drawn.of(sweep.records)
+    bootstrap = BootstrapSettings(config.replicates, seed=config.seed, cluster_by=drawn.by)
     results: list[CellResult] = []
     with console.progress("perturbing", len(cells) * len(sweep.records), unit="clip") as tick:
         for cell in cells:
@@ -118,10 +119,10 @@ def _measure(sweep: Sweep, cells: Sequence[Cell], notes: tuple[str, ...]) -> Rob
         },
         threshold=threshold,
         threshold_from=chosen_on,
-        clusters=f"{np.unique(clusters).size} clusters by {config.cluster_by}",
+        clusters=drawn.count,
         cells=tuple(results),
         mean_auc=float(np.mean(values)) if whole else None,
-        notes=notes,
+        notes=(*notes, *([drawn.note] if drawn.note else [])),
     )
 
 

@@ -90,6 +90,7 @@ class CardFacts:
         dataset: its name.
         clips: by split.
         config: of the training.
+        steps: how many were trained.
         best_step: the exported step.
         chosen_by: the metric that chose it.
         leak: what the splits share, if that was allowed.
@@ -98,6 +99,7 @@ class CardFacts:
     dataset: str
     clips: Mapping[str, Sequence[ClipFaces]]
     config: TrainConfig
+    steps: int
     best_step: int
     chosen_by: str
     leak: str | None = None
@@ -129,7 +131,7 @@ def render_card(detector: DetectorFacts, facts: CardFacts, validation: Evaluatio
         threshold_from=detector.operating_point.chosen_on,
         data=_data_table(facts.clips),
         initial_weights=_initial(detector.initial_weights),
-        steps=config.steps,
+        steps=facts.steps,
         batch=config.batch,
         lr=config.lr,
         seed=config.seed,

@@ -7,6 +7,7 @@ published numbers are too optimistic (see ``detect.evaluation.evaluate``).
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -20,6 +21,7 @@ from detect.data.batches import need_whole_pairs
 from detect.data.crops import leak_among
 from detect.data.duplicates import find_duplicates
 from detect.evaluation.evaluate import EvaluationResult, evaluate_clips, write_evaluation
+from detect.evaluation.result import validation_facts
 from detect.metrics.classification import best_threshold
 from detect.models import Detector, build_detector
 from detect.models.backbone import backbone_of
@@ -210,9 +212,10 @@ def _export(loop: TrainingLoop) -> EvaluationResult:
         detector={"name": facts.spec.name, "step": str(best.step)},
         operating_point=(facts.operating_point.logit, facts.operating_point.chosen_on),
     )
+    facts = dataclasses.replace(facts, validation=validation_facts(result))
     write_evaluation(loop.path / _VAL, result, scored)
     chosen_by = "clip log loss" if best.auc is None else f"clip AUC {best.auc:.3f}"
-    card = CardFacts(data.name, {**data.clips}, config, best.step, chosen_by, leak=data.leak)
+    card = CardFacts(data.name, {**data.clips}, config, loop.trainer.step, best.step, chosen_by, leak=data.leak)
     save_detector(
         loop.trainer.average,
         loop.path / FOLDER_NAME,

@@ -10,7 +10,7 @@ import numpy as np
 from shared.types import ClipId, Label
 
 Level = Literal["frame", "track", "clip"]
-Verdict = Literal["real", "fake", "inconclusive"]
+Verdict = Literal["real", "fake", "inconclusive", "not validated"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,8 +156,9 @@ class CalibratedScore:
 class ForensicReport:
     """The machine-readable report on one suspect file.
 
-    ``verdict`` is "inconclusive" whenever material or detector support no conclusion. ``calibrated`` is None when
-    the detector has no calibration for its score, and ``calibration`` then says why; ``outside`` lists
+    ``verdict`` is "not validated" without a calibration that holds for the file, and "inconclusive" whenever material
+    or detector support no conclusion; ``validation``: how the detector did on its validation clips. ``calibrated`` is
+    None when the detector has no calibration for its score, and ``calibration`` then says why; ``outside`` lists
     facts outside the validated domain, and ``domain`` describes it; ``limits`` lists other differences in how the score
     was computed.
     """
@@ -182,3 +183,4 @@ class ForensicReport:
     outside: tuple[Outside, ...] = ()
     domain: str = ""
     limits: tuple[str, ...] = ()
+    validation: tuple[Evaluation, ...] = ()

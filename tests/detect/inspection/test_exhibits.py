@@ -14,11 +14,11 @@ import pytest
 import torch
 
 from detect.inspection import exhibits
-from detect.inspection.exhibits import sample_faces
+from detect.inspection.exhibits import choose, sample_faces
 from detect.inspection.inspect import InspectConfig, inspect_file
 from detect.models import build_detector
 from detect.models.checkpoint import DetectorFacts, save_detector
-from detect.models.predictor import Predictor
+from detect.models.predictor import CropPredictor
 from detect.scoring.video import crop_for
 from shared.device import pick_device
 from shared.errors import MediaError
@@ -75,9 +75,9 @@ def test_the_crops_shown_are_byte_for_byte_those_that_were_scored(
 ):
     scored: list[np.ndarray] = []
     mapped: list[torch.Tensor] = []
-    embed, heat = Predictor.embed_frames, exhibits.heat_maps
+    embed, heat = CropPredictor.embed_frames, exhibits.heat_maps
     monkeypatch.setattr(
-        Predictor, "embed_frames", lambda self, crops, **kw: scored.extend(crops.copy()) or embed(self, crops, **kw)
+        CropPredictor, "embed_frames", lambda self, crops, **kw: scored.extend(crops.copy()) or embed(self, crops, **kw)
     )
     monkeypatch.setattr(exhibits, "heat_maps", lambda model, batch: mapped.append(batch) or heat(model, batch))
     torch.manual_seed(0)
@@ -99,7 +99,7 @@ def test_the_crops_shown_are_byte_for_byte_those_that_were_scored(
         assert shown[-1].tobytes() == by_face[int(frame), int(track)].tobytes()
         assert base64.b64encode(path.read_bytes()).decode() in page
         assert path.with_name(f"{path.stem}-heat.png").is_file()
-    predictor = Predictor(model, pick_device("cpu", "float32"))
+    predictor = CropPredictor(model, pick_device("cpu", "float32"))
     assert torch.equal(mapped[0], predictor.prepare(np.stack(shown)))
 
     # what the case keeps is enough to cut them once more
@@ -111,9 +111,27 @@ def test_the_crops_shown_are_byte_for_byte_those_that_were_scored(
 
 
 def test_a_file_that_lost_frames_since_it_was_scored_is_refused(clip: Path):
-    predictor = Predictor(build_detector("test_efficientnet", input_px=PX), pick_device("cpu", "float32"))
+    predictor = CropPredictor(build_detector("test_efficientnet", input_px=PX), pick_device("cpu", "float32"))
     face = _face(0, 0.0)
     late = FrameScore(ClipId("suspect", None, "clip"), FRAMES + 5, 2.0, 0, 1.0, (0, 0, 9, 9), face.landmarks)
     with pytest.raises(MediaError, match="changed while"):
         sample_faces(clip, [late], predictor, count=3)
     assert sample_faces(clip, [], predictor, count=3) == []
+
+
+def test_exhibits_hold_the_extremes_and_every_face_in_order_of_time():
+    clip, box = ClipId("suspect", None, "clip"), (0.0, 0.0, 9.0, 9.0)
+    mixed = [
+        FrameScore(clip, frame, frame / 10, track, logit, box)
+        for track, logits in enumerate([[0.0, 5.0, 1.0, -4.0, 2.0, 0.5], [0.1, 0.2]])
+        for frame, logit in enumerate(logits)
+    ]
+    shown = choose(mixed, 5)
+    assert [score.frame for score, _ in shown] == sorted(score.frame for score, _ in shown)
+    assert {"highest score", "lowest score", "first of this face"} <= {why for _, why in shown}
+    assert {score.track for score, _ in shown} == {0, 1}
+    assert len(shown) == 5
+
+
+def test_no_exhibits_without_scores():
+    assert choose([], 6) == []

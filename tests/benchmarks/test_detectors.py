@@ -20,20 +20,17 @@ from benchmarks.detectors_table import (
 )
 from detect.metrics.classification import auc
 from shared.errors import UsageError
-from shared.types import ClipId, ClipRecord
+from shared.types import ClipRecord
+from tests.factories import clip_record
 
 FOLDS = (("light-*",), ("h64-*",))
 
 
 def _record(person: str, manipulation: str | None, rendition: str = "c23", split: str = "test") -> ClipRecord:
-    fake = manipulation is not None
-    self_swap = fake and manipulation.endswith("-self")
-    return ClipRecord(
-        id=ClipId("set", manipulation, f"{person}@{rendition}"), kind="swap" if fake else "real",
-        label="fake" if fake else "real", path=f"media/{manipulation}/{person}@{rendition}.mp4", sha256="0" * 64,
-        target_identity=person, source_identity=(person if self_swap else "other") if fake else None, rights="CC0",
-        frames=8, width=64, height=64, codec="h264", rendition=rendition, split=split,  # type: ignore[arg-type]
-    )  # fmt: skip
+    self_swap = manipulation is not None and manipulation.endswith("-self")
+    source = person if self_swap else "other"
+    facts = {"rendition": rendition, "split": split}
+    return clip_record(person, manipulation, name=f"{person}@{rendition}", source=source, **facts)
 
 
 def _set(split: str = "test") -> list[ClipRecord]:

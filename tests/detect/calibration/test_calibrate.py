@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import hashlib
 import json
 import shutil
 from dataclasses import replace
@@ -30,12 +29,11 @@ from detect.models import build_detector
 from detect.models.checkpoint import DetectorFacts, save_detector
 from detect.models.predictor import CropPredictor
 from detect.models.training_record import LEARNED_NAME, training_document
-from detect.scoring.samples import ScoredClip, scored_clip
+from detect.scoring.samples import ScoredClip
 from shared.cli import run
 from shared.dataset import DatasetFolder
 from shared.errors import CheckpointError, LeakError, ManifestError, UsageError
-from shared.results.scores import FrameScore
-from shared.types import ClipId, ClipRecord
+from tests.factories import clip_record, scored_once
 
 PEOPLE = tuple(f"z{60 + number}" for number in range(12))
 QUICK = CalibrateConfig(replicates=10)
@@ -45,14 +43,8 @@ MARK = "a" * 64
 
 def clip(name: str, person: str, logit: float, source: str | None = None) -> ScoredClip:
     """A clip with one face in one frame; of ``source`` when it is a fake."""
-    record = ClipRecord(
-        id=ClipId("set", "stripes" if source else None, name), kind="swap" if source else "real",
-        label="fake" if source else "real", path=f"media/{name}.mp4",
-        sha256=hashlib.sha256(name.encode()).hexdigest(), target_identity=person, source_identity=source,
-        rights="synthetic", frames=1, width=64, height=64, codec="h264", rendition="h264-crf23",
-    )  # fmt: skip
-    score = FrameScore(record.id, 0, 0.0, 0, logit, (0, 0, 9, 9))
-    return scored_clip(record, [score], [record.label], frames_read=1, config=AggregateConfig())
+    record = clip_record(person, "stripes" if source else None, name=name, source=source or "", rendition="h264-crf23")
+    return scored_once(record, logit)
 
 
 def simulated(people: int = 60, *, linked: bool = False, slope: float = 2.0) -> list[ScoredClip]:

@@ -187,13 +187,13 @@ def test_faces_are_handed_on_while_the_search_goes_on(own_set: DatasetFolder):
     class Waits(Watched):
         def find(self, frames: list) -> list:
             if self.frames >= REQUEST.frames_per_clip:
-                assert read.wait(20), "the first clip was not handed on"
+                assert read.wait(300), "the first clip was not handed on"
             return super().find(frames)
 
     watched, records = Waits(), own_set.records()
     found = stream_faces(own_set, records, REQUEST, lambda: watched)
     assert next(found).record == records[0]
-    found_close = threading.Timer(0.05, read.set)
+    found_close = threading.Timer(0.5, read.set)  # when the stream is being closed
     found_close.start()
     found.close()
     assert REQUEST.frames_per_clip <= watched.frames < len(records) * REQUEST.frames_per_clip

@@ -12,6 +12,7 @@ from detect.data.real_faces import FaceStack, RealFaces
 from shared.errors import ManifestError
 from shared.faces.align import mean_in_crop
 from shared.types import ClipId, ClipRecord
+from tests.factories import clip_record
 
 
 @dataclass(frozen=True, eq=False)
@@ -81,19 +82,13 @@ class Framed:
 
 def framed(name: str, label: str, frames: list[int], *, parent: str = "", rendition: str = "c23") -> Framed:
     fake = label == "fake"
-    record = ClipRecord(
-        id=ClipId("set", "m" if fake else None, name),
-        kind="swap" if fake else "real",
-        label=label,  # type: ignore[arg-type]
-        path=f"media/{name}.mp4",
-        sha256="0" * 64,
-        target_identity="ann",
-        source_identity="bob" if fake else None,
-        rights="synthetic",
-        frames=10,
+    record = clip_record(
+        "ann",
+        "m" if fake else None,
+        name=name,
+        source="bob",
         width=8,
         height=8,
-        codec="h264",
         rendition=rendition,
         faked=((0, 10),) if fake else (),
         parent=ClipId("set", None, parent) if parent else None,

@@ -1,7 +1,5 @@
 from __future__ import annotations
 
-import hashlib
-
 import pytest
 
 from detect.data.protocols import (
@@ -21,31 +19,23 @@ from detect.data.protocols import (
 )
 from detect.models.training_record import TrainingRecord, training_document
 from shared.errors import LeakError, ManifestError, UsageError
-from shared.types import ClipId, ClipRecord, Split
+from shared.types import ClipRecord, Split
+from tests.factories import clip_record
 
 SPLIT: dict[str, Split] = {"ann": "train", "bob": "train", "cid": "val", "dan": "val", "eve": "test", "fay": "test"}
 PARTNER = {"ann": "bob", "bob": "ann", "cid": "dan", "dan": "cid", "eve": "fay", "fay": "eve"}
 
 
 def record(person: str, made: str | None = None, rendition: str = "c23", **more: object) -> ClipRecord:
-    name = f"{person}-{rendition}"
-    return ClipRecord(
-        id=ClipId("set", made, name),
-        kind="real" if made is None else "swap",
-        label="real" if made is None else "fake",
-        path=f"media/{made}/{name}.mp4",
-        sha256=hashlib.sha256(f"{made}/{name}".encode()).hexdigest(),
-        target_identity=person,
-        source_identity=None if made is None else PARTNER[person],
-        rights="synthetic",
-        frames=10,
-        width=64,
-        height=64,
-        codec="h264",
+    return clip_record(
+        person,
+        made,
+        name=f"{person}-{rendition}",
+        source=PARTNER[person],
         rendition=rendition,
         split=SPLIT[person],
         factors={} if made is None else {"paste.method": "alpha" if made == "dfl" else "poisson"},
-        **more,  # type: ignore[arg-type]
+        **more,
     )
 
 

@@ -12,7 +12,8 @@ from detect.training.train import train_detector
 from shared.dataset import DatasetFolder
 from shared.errors import ConfigError, FacesetError, LeakError
 from shared.faces.align import mean_in_crop
-from shared.faces.facesets.reader import FaceRow, Faceset, FacesetWriter, SourceClip, encode_crop
+from shared.faces.facesets.reader import Faceset
+from tests.factories import face_row, write_faceset
 
 PX = 96
 
@@ -22,21 +23,14 @@ def write_faces(
 ) -> Path:
     """Photographs: a clip a face, each of its own grey with a dark mouth."""
     points = mean_in_crop(PX, "whole").astype(np.float32)
-    with FacesetWriter(
-        path, identity=identity, rights="synthetic", finder={}, framing="whole", px=PX, drawn_by=drawn_by
-    ) as writer:
-        writer.clips = [SourceClip(f"{n}.png", f"{n:064x}", 1, 0) for n in range(first, first + count)]
-        for number in range(count):
-            crop = np.full((PX, PX, 3), 120 + 10 * number - darker, np.uint8)
-            x, y = points[48:68].mean(0).astype(int)
-            crop[y - 3 : y + 4, x - 6 : x + 7] = 20
-            row = FaceRow(
-                clip=number, frame=0, pts=0, seconds=0.0, track=number, box=np.array([8, 8, 80, 80], np.float32),
-                landmarks=points, matrix=np.eye(2, 3), confidence=1.0, sharpness=1.0, yaw_degrees=0.0,
-                pitch_degrees=0.0, roll_degrees=0.0, kept=number != 2,
-            )  # fmt: skip
-            writer.add(row, encode_crop(crop))
-    return path
+    faces = []
+    for number in range(count):
+        crop = np.full((PX, PX, 3), 120 + 10 * number - darker, np.uint8)
+        x, y = points[48:68].mean(0).astype(int)
+        crop[y - 3 : y + 4, x - 6 : x + 7] = 20
+        box = np.array([8, 8, 80, 80], np.float32)
+        faces.append((face_row(points, clip=number, track=number, box=box, kept=number != 2), crop))
+    return write_faceset(path, identity, faces, clips=range(first, first + count), drawn_by=drawn_by)
 
 
 def test_faces_are_cut_again_with_their_landmarks(tmp_path: Path):

@@ -23,8 +23,9 @@ from detect.scoring.dataset import DatasetScores, faces_of
 from detect.scoring.samples import score_clips
 from shared.dataset import DatasetFolder
 from shared.device import pick_device
-from shared.types import Masks, Timestamp
-from shared.video import Encoding, VideoWriter
+from shared.types import Masks
+from shared.video import Encoding
+from tests.factories import write_clip
 
 RATE = Fraction(25)
 QUICK = EvaluateConfig(replicates=20, frames_per_clip=3, device="cpu", workers=2)
@@ -49,14 +50,9 @@ def masked_set(toy_set: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The toy set with one mask video for all fakes: the upper half of the face was forged."""
     path = tmp_path_factory.mktemp("masked") / "toy"
     shutil.copytree(toy_set, path)
-    lossless = Encoding.lossless_mask()
-    with VideoWriter(
-        path / "m.mkv", width=160, height=96, time_base=1 / RATE, frame_rate=RATE, encoding=lossless
-    ) as out:
-        for number in range(8):
-            mask = np.zeros((96, 160), np.uint8)
-            mask[:48] = 255
-            out.write(mask, Timestamp(number, 1 / RATE))
+    mask = np.zeros((96, 160), np.uint8)
+    mask[:48] = 255
+    write_clip(path / "m.mkv", [mask] * 8, encoding=Encoding.lossless_mask())
     return path
 
 

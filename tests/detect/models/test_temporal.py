@@ -27,7 +27,7 @@ from shared.config import write_toml
 from shared.device import pick_device
 from shared.errors import ConfigError, FacesetError, UnknownNameError
 from shared.faces.align import mean_in_crop
-from shared.types import ClipId, ClipRecord
+from tests.factories import clip_record
 
 PX = 64
 
@@ -153,12 +153,8 @@ class Clip(ClipFaces):
 
     def __init__(self, name: str, frames: list[int], truth: list[int], tracks: list[int]) -> None:
         fake = name.startswith("f")
-        record = ClipRecord(
-            id=ClipId("set", "m" if fake else None, name), kind="swap" if fake else "real",
-            label="fake" if fake else "real", path=f"{name}.mp4", sha256="0" * 64, target_identity=name[1:],
-            source_identity="bob" if fake else None, rights="synthetic", frames=50, width=8, height=8, codec="h264",
-            rendition="c23", faked=((0, 50),) if fake else (),
-        )  # fmt: skip
+        facts = {"frames": 50, "width": 8, "height": 8, "faked": ((0, 50),) if fake else ()}
+        record = clip_record(name[1:], "m" if fake else None, name=name, rendition="c23", **facts)
         super().__init__(record, Faces(len(frames)), len(frames), np.array(truth, np.int8))  # type: ignore[arg-type]
         object.__setattr__(self, "given", (np.array(frames, np.int32), np.array(tracks, np.int32)))
 

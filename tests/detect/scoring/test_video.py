@@ -19,8 +19,9 @@ from shared.errors import MediaError
 from shared.faces.align import mean_in_crop
 from shared.faces.boxes import box_around
 from shared.results.scores import FrameScore
-from shared.types import Face, Timestamp
-from shared.video import VideoReader, VideoWriter
+from shared.types import Face
+from shared.video import VideoReader
+from tests.factories import write_clip
 
 PX = 64
 FRAMES = 23
@@ -59,16 +60,13 @@ def _face(side: int) -> Face:
 @pytest.fixture(scope="module")
 def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """23 frames: a face on the left but for frames 10 to 14, a smaller one on the right throughout."""
-    path = tmp_path_factory.mktemp("video") / "two faces (1).mp4"
     skin = np.random.default_rng(0).integers(120, 255, (80, 80, 3), np.uint8)
-    with VideoWriter(path, width=240, height=120, time_base=Fraction(1, RATE), frame_rate=Fraction(RATE)) as writer:
-        for index in range(FRAMES):
-            image = np.full((120, 240, 3), 20, np.uint8)
-            image[20:100, 140:220] = skin
-            if not 10 <= index < 15:
-                image[20:100, 20:100] = skin
-            writer.write(image, Timestamp(index, Fraction(1, RATE)))
-    return path
+    images = np.full((FRAMES, 120, 240, 3), 20, np.uint8)
+    images[:, 20:100, 140:220] = skin
+    images[[*range(10), *range(15, FRAMES)], 20:100, 20:100] = skin
+    path = tmp_path_factory.mktemp("video") / "two faces (1).mp4"
+    clock = {"time_base": Fraction(1, RATE), "frame_rate": Fraction(RATE)}
+    return write_clip(path, images, **clock)
 
 
 @pytest.fixture(scope="module")

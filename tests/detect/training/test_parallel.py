@@ -23,7 +23,7 @@ from shared.device import pick_device
 from shared.errors import ConfigError
 from shared.training.processes import Processes
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 
 
 @pytest.fixture
@@ -56,7 +56,7 @@ def test_two_processes_end_in_the_weights_of_one_also_when_stopped(
     alone = train_detector(toy_set, tmp_path / "alone", shared_config)
     said = []
     for child in children:
-        out, error = child.communicate(timeout=150)
+        out, error = child.communicate(timeout=600)
         assert child.returncode == 0, error.decode()[-2000:]
         said.append(out.decode())
     assert "stopped at step 3" in said[0]

@@ -24,8 +24,8 @@ from shared.provenance.sign import (
     source_type_of,
 )
 from shared.storage import sha256_file
-from shared.types import ClipId, ClipRecord
 from shared.video import VideoReader
+from tests.factories import clip_record
 
 FACTS = {"id": "set/iae/b+a", "label": "fake", "seed": 7, "parent": None}
 
@@ -235,18 +235,5 @@ def test_a_certificate_outside_the_profile_is_refused(make_clip: Callable[..., P
 )
 def test_the_source_type_says_what_is_true(kind: str, rights: str, source_type: str):
     fake = kind != "real"
-    record = ClipRecord(
-        id=ClipId("set", "x" if fake else None, "clip"),
-        kind=kind,  # type: ignore[arg-type]
-        label="fake" if fake else "real",
-        path="media/clip.mp4",
-        sha256="0" * 64,
-        target_identity="b",
-        source_identity="a" if fake else None,
-        rights=rights,
-        frames=1,
-        width=1,
-        height=1,
-        codec="h264",
-    )
+    record = clip_record("b", "x" if fake else None, source="a", kind=kind, rights=rights)
     assert source_type_of(record) == source_type

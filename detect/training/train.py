@@ -12,8 +12,6 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
-import msgspec
-
 from detect.config import AggregateConfig, AggregationChoice, EvaluateConfig, TrainConfig
 from detect.data.batches import need_whole_pairs
 from detect.data.crops import leak_among
@@ -34,6 +32,8 @@ from detect.training.trainer import Trainer
 from shared.console import console
 from shared.dataset import DatasetFolder
 from shared.device import pick_device, seed_everything
+from shared.errors import RunError
+from shared.storage import read_json
 from shared.training.processes import Processes
 from shared.training.run import Run
 
@@ -174,9 +174,8 @@ def _measured_before(session: TrainingLoop) -> EvaluationResult | None:
     if session.trainer.step != session.first_step or not (session.path / FOLDER_NAME).is_dir():
         return None
     try:
-        text = (session.path / _VAL / "evaluation.json").read_bytes()
-        return msgspec.json.decode(text, type=EvaluationResult)
-    except (OSError, msgspec.DecodeError):
+        return read_json(session.path / _VAL / "evaluation.json", EvaluationResult, error=RunError)
+    except RunError:
         return None
 
 

@@ -35,9 +35,9 @@ from detect.training.train import train_detector
 from shared.config import digest, from_mapping, read_toml, to_mapping
 from shared.console import console
 from shared.dataset import DatasetFolder
-from shared.errors import ConfigError, UsageError
+from shared.errors import ConfigError, StorageError, UsageError
 from shared.faces.facesets.reader import Faceset
-from shared.storage import sha256_file, write_text
+from shared.storage import read_json, sha256_file, write_text
 from shared.types import ClipRecord
 
 
@@ -192,9 +192,9 @@ def job_mark(job: Job, dataset: Path) -> str:
 
 def _stored(path: Path, mark: str) -> Scores | None:
     try:
-        document = json.loads(path.read_text(encoding="utf-8"))
+        document = read_json(path, dict, error=StorageError)
         return from_mapping(Scores, document) if document.pop("mark", None) == mark else None
-    except (OSError, ValueError, AttributeError, ConfigError):
+    except (StorageError, ConfigError):
         return None
 
 

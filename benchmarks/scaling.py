@@ -7,7 +7,6 @@ records for its estimates. Every task runs on one thread.
 
 from __future__ import annotations
 
-import json
 import logging
 import os
 import time
@@ -28,8 +27,8 @@ from forge.building.spec import load_spec
 from shared.actors import cast, film
 from shared.engine import make_engine
 from shared.engine.tasks import Engine, Task
-from shared.errors import RunError, UsageError
-from shared.storage import write_text
+from shared.errors import RunError, StorageError, UsageError
+from shared.storage import read_json, write_text
 from shared.video import probe
 
 _PEOPLE = 4
@@ -185,7 +184,7 @@ def _build(settings: Path, out: Path, engine: Engine) -> Build:
     began = time.monotonic()
     result = build_set(load_spec(settings), out, engine=engine)
     wall = time.monotonic() - began
-    known = json.loads((out.with_name(f"{out.name}.build") / RATES).read_text(encoding="utf-8"))
+    known = read_json(out.with_name(f"{out.name}.build") / RATES, dict, error=StorageError)
     return Build(wall, result, {kind: known[kind][1] for kind in _STAGES if kind in known}, fingerprint(out))
 
 

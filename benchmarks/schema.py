@@ -18,7 +18,7 @@ import psutil
 
 import shared
 from shared.errors import ManifestError, UsageError
-from shared.storage import write_bytes
+from shared.storage import read_json, write_bytes
 
 RESULTS = Path(__file__).parent / "results"
 
@@ -111,10 +111,7 @@ def load_result(path: Path) -> Result:
     Raises:
         ManifestError: not such a file.
     """
-    try:
-        return msgspec.json.decode(path.read_bytes(), type=Result)
-    except msgspec.DecodeError as error:
-        raise ManifestError(f"{path.name} is not a benchmark result: {error}", hint="write it again") from error
+    return read_json(path, Result, error=ManifestError, hint="write it again")
 
 
 def new_result(

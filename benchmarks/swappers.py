@@ -20,7 +20,7 @@ from benchmarks.schema import Measurement
 from forge.training.config import TrainConfig
 from shared.config import from_mapping, read_toml
 from shared.errors import ConfigError, RunError, UsageError
-from shared.storage import write_bytes
+from shared.storage import read_json, write_bytes
 
 JOB, DONE, FAILED = "job.json", "measurements.json", "failed.txt"
 
@@ -111,7 +111,7 @@ def measure(
                 notes.append(f"{job.family} failed: {why}")
                 say(notes[-1])
                 continue
-        found += msgspec.json.decode((folder / DONE).read_bytes(), type=list[Measurement])
+        found += read_json(folder / DONE, list[Measurement], error=RunError, hint="remove it and run again")
     if not found:
         raise RunError("no family could be measured", hint="; ".join(notes)[:_LAST_WORDS] or "name a family")
     return found, tuple(notes)

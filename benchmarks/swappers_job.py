@@ -6,7 +6,6 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-import cv2
 import msgspec
 import numpy as np
 import torch
@@ -26,14 +25,15 @@ from forge.training.train import TrainResult, train_swapper
 from shared.console import console
 from shared.dataset import DatasetFolder
 from shared.device import pick_device
-from shared.errors import AssayError
+from shared.errors import AssayError, RunError
 from shared.faces.align import cut, frame_to_crop
 from shared.faces.facesets.reader import Faceset
 from shared.faces.finders.finder import FaceFinder, make_finder
 from shared.faces.identity import make_embedder
 from shared.sampling import evenly_spaced
-from shared.storage import write_bytes
+from shared.storage import read_json, write_bytes
 from shared.video import VideoReader
+from shared.video.images import encode_png
 
 TARGETS, SWAPPED = "targets.png", "swapped.png"
 CELL_PX = 96
@@ -171,14 +171,13 @@ def _pictures(folder: Path, pairs: Sequence[tuple[Path, Path]], finder: FaceFind
                 cell = np.zeros((CELL_PX, CELL_PX, 3), np.uint8) if matrix is None else cut(picture, matrix, CELL_PX)
                 strip.append(cell)
     for name, cells in ((TARGETS, targets), (SWAPPED, swapped)):
-        _packed, data = cv2.imencode(".png", np.hstack(cells)[..., ::-1])
-        write_bytes(folder / name, data.tobytes())
+        write_bytes(folder / name, encode_png(np.hstack(cells)))
 
 
 def main(path: Path) -> int:
     """Does the job at ``path`` and writes its measurements beside it; the exit code."""
     try:
-        job = msgspec.json.decode(path.read_bytes(), type=Job)
+        job = read_json(path, Job, error=RunError, hint="run the benchmark again")
         write_bytes(Path(job.folder) / DONE, msgspec.json.encode(do(job)))
     except AssayError as error:
         console.fail(str(error), error.hint)

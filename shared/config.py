@@ -20,13 +20,22 @@ from typing import Any, TypeVar
 import msgspec
 import tomli_w
 
-from shared.errors import ConfigError
+from shared.errors import AssayError, ConfigError
 from shared.registry import near_matches
-from shared.storage import write_text
+from shared.storage import MAX_LEVELS, TOO_DEEP, check_plain, read_bytes, read_json, write_text
 
 T = TypeVar("T")
 
 _MAX_CONFIG_BYTES = 1 << 20
+_STRING_OR_COMMENT = re.compile(
+    r'"""(?:[^"\\]++|\\.|"{1,2}(?!"))*+(?:"{3,5})?'
+    r"|'''(?:[^']++|'{1,2}(?!'))*+(?:'{3,5})?"
+    r'|"(?:[^"\\\n]++|\\.)*+"?'
+    r"|'[^'\n]*+'?"
+    r"|#[^\n]*+",
+    re.DOTALL,
+)
+_LONG_KEY = re.compile(rf"(?<![\w \t.-])(?:[\w \t-]*+\.){{{MAX_LEVELS}}}")
 _NOT_A_CHOICE = re.compile(r"Invalid enum value '([^']*)' - at `\$\.([\w.]+)`")
 
 
@@ -102,22 +111,48 @@ def load_toml(cls: type[T], path: Path, *, overrides: Mapping[str, Any] | None =
     return from_mapping(cls, mapping, where=path.name)
 
 
-def read_toml(path: Path) -> dict[str, Any]:
+def load_json(cls: type[T], path: Path, *, error: type[AssayError], hint: str | None = None) -> T:
+    """A ``cls`` (dataclass) from a JSON file, as strictly as :func:`from_mapping`.
+
+    Raises:
+        error: see :func:`shared.storage.read_json`; also for what does not fit ``cls``.
+    """
+    try:
+        return from_mapping(cls, read_json(path, dict, error=error, hint=hint), where=path.name)
+    except ConfigError as problem:
+        raise error(f"{path} is damaged: {problem}", hint=hint) from problem
+
+
+def read_toml(
+    path: Path, *, error: type[AssayError] = ConfigError, hint: str = "check the path, and the line if one is named"
+) -> dict[str, Any]:
     """A TOML file's content.
 
     Raises:
-        ConfigError: missing, larger than 1 MiB, or not TOML.
+        error: missing, larger than 1 MiB, or see :func:`parse_toml`; with ``hint``.
     """
+    data = read_bytes(path, _MAX_CONFIG_BYTES, error=error, hint=hint)
     try:
-        if path.stat().st_size > _MAX_CONFIG_BYTES:
-            raise ConfigError(f"{path} is larger than 1 MiB", hint="a settings file is a page of text")
-        return tomllib.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError as error:
-        raise ConfigError(f"{path} does not exist", hint="check the path") from error
-    except OSError as error:
-        raise ConfigError(f"{path} cannot be read as a file", hint="check the path") from error
-    except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise ConfigError(f"{path} is not TOML: {error}", hint="check the line it names") from error
+        return parse_toml(data.decode())
+    except ValueError as problem:
+        raise error(f"{path} is not TOML: {problem}", hint=hint) from problem
+
+
+def parse_toml(text: str) -> dict[str, Any]:
+    """The content of a TOML document.
+
+    Raises:
+        ValueError: not TOML, a key of more than 64 parts, or see :func:`shared.storage.check_plain`.
+    """
+    # The parser takes time with the square of a key's parts, and one level of Python's stack for each bracket.
+    if _LONG_KEY.search(_STRING_OR_COMMENT.sub("s", text)):
+        raise ValueError(f"a key has more than {MAX_LEVELS} parts")
+    try:
+        found = tomllib.loads(text)
+    except RecursionError as error:
+        raise ValueError(TOO_DEEP) from error
+    check_plain(found)
+    return found
 
 
 def completed(old: Mapping[str, Any], config: object) -> dict[str, Any]:

@@ -5,7 +5,6 @@ In the folder of a detector; of another maker's, which may be a single file, bes
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import TypeVar
 
@@ -13,6 +12,7 @@ from detect.models.checkpoint import detector_folder
 from detect.models.external.settings import Reference, parse_reference, settings_beside
 from shared.config import digest, from_mapping
 from shared.errors import CheckpointError, ConfigError
+from shared.storage import read_json
 
 CALIBRATION_NAME = "calibration.json"
 VALIDATED_NAME = "validated.json"
@@ -60,16 +60,12 @@ def read_document(path: Path, kind: type[T], *, known: int, max_bytes: int, numb
     if not path.is_file():
         return None
     again = "fit it again with assay detect calibrate"
+    document = read_json(path, dict, max_bytes, error=CheckpointError, hint=again)
+    if "format" not in document and not numbered:
+        return None
+    if document.get("format") != known:
+        raise CheckpointError(f"{path} has format {document.get('format')!r}, not {known}", hint="update assay")
     try:
-        if path.stat().st_size > max_bytes:
-            raise CheckpointError(f"{path} is larger than {max_bytes >> 20} MiB", hint=again)
-        document = json.loads(path.read_text(encoding="utf-8"))
-        if not isinstance(document, dict):
-            raise CheckpointError(f"{path} is not a {path.stem}", hint=again)
-        if "format" not in document and not numbered:
-            return None
-        if document.get("format") != known:
-            raise CheckpointError(f"{path} has format {document.get('format')!r}, not {known}", hint="update assay")
         return from_mapping(kind, document, where=path.name)
-    except (OSError, ValueError, RecursionError, ConfigError) as error:
+    except ConfigError as error:
         raise CheckpointError(f"{path} is damaged: {error}", hint=again) from error

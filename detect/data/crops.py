@@ -35,7 +35,7 @@ from shared.faces.stream import FollowConfig, follow
 from shared.home import cache_home
 from shared.results.scores import FrameScore
 from shared.sampling import evenly_spaced
-from shared.storage import sha256_file, write_text
+from shared.storage import read_json, sha256_file, write_text
 from shared.types import ClipRecord, Face, Frame, Framing, Label
 from shared.video import VideoReader
 
@@ -362,8 +362,13 @@ def _load(folder: Path, record: ClipRecord, rows: LabelsByFrame) -> ClipFaces:
     return ClipFaces(record, faceset, faceset.info.clips[0].frames_read, np.array(truth, np.int8))
 
 
+@dataclass(frozen=True)
+class _Note:
+    """What is kept of a clip in which no face was found."""
+
+    frames_searched: int
+
+
 def _searched(note: Path) -> int:
-    try:
-        return int(json.loads(note.read_text(encoding="utf-8"))["frames_searched"])
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise FacesetError(f"{note} is damaged", hint="remove it; the clip's faces will be found again") from error
+    hint = "remove it; the clip's faces will be found again"
+    return read_json(note, _Note, error=FacesetError, hint=hint).frames_searched

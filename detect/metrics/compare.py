@@ -18,7 +18,7 @@ from scipy.stats import norm, rankdata
 from detect.metrics.bootstrap import BootstrapSettings, sample_clusters, weighted_metrics
 from detect.metrics.classification import MetricSettings, all_metrics, check_samples, has_both_classes
 from shared.errors import ManifestError, UsageError
-from shared.storage import write_text
+from shared.storage import decode_json, read_bytes, write_text
 from shared.types import Label
 
 COMPARED = ("auc", "ap", "eer", "tpr@fpr1%", "tpr@fpr5%", "log_loss", "brier")
@@ -233,14 +233,9 @@ def read_scores(folder: Path) -> list[ClipLogit]:
         UsageError: there are none, or they are damaged.
     """
     path = folder / SCORES_NAME
-    try:
-        if path.stat().st_size > _MAX_BYTES:
-            raise UsageError(f"{path} is larger than 1 GiB", hint="this is not an evaluation")
-        clips = [msgspec.json.decode(line, type=ClipLogit) for line in path.read_bytes().splitlines() if line.strip()]
-    except (OSError, msgspec.DecodeError) as error:
-        raise UsageError(
-            f"{folder} holds no readable evaluation: {error}", hint="name a folder that assay detect evaluate wrote"
-        ) from error
+    hint = "name a folder that assay detect evaluate wrote"
+    lines = read_bytes(path, _MAX_BYTES, error=UsageError, hint=hint).splitlines()
+    clips = [decode_json(line, ClipLogit, path, error=UsageError, hint=hint) for line in lines if line.strip()]
     if any(clip.logit is not None and not np.isfinite(clip.logit) for clip in clips):
         raise UsageError(f"{path} holds a score that is not finite", hint="evaluate again")
     return clips

@@ -31,7 +31,7 @@ from shared.engine.tasks import Engine, Task
 from shared.errors import StorageError
 from shared.faces.finders.finder import FaceFinder
 from shared.results.scores import FrameScore
-from shared.storage import write_text
+from shared.storage import read_json, write_text
 from shared.types import ClipRecord
 
 CELLS = "cells"
@@ -189,13 +189,11 @@ def _write_cell(path: Path, clips: Sequence[CellClip]) -> None:
 
 def _read_cell(path: Path, records: Sequence[ClipRecord]) -> list[CellClip] | None:
     """The clips of a cell measured before; None when there is none, or it is damaged."""
-    try:
-        clips = msgspec.json.decode(path.read_bytes(), type=list[CellClip])
-    except FileNotFoundError:
+    if not path.is_file():
         return None
-    except OSError as error:
-        raise StorageError(f"cannot read {path}: {error}", hint="check its permissions") from error
-    except msgspec.DecodeError:
-        console.warn(f"{path} is damaged; measuring that cell again")
+    try:
+        clips = read_json(path, list[CellClip], error=StorageError)
+    except StorageError as error:
+        console.warn(f"{error}; measuring that cell again")
         return None
     return clips if [clip.clip for clip in clips] == [str(record.id) for record in records] else None

@@ -24,7 +24,7 @@ from detect.models.external.settings import Reference, probability_to_logit
 from shared.config import from_mapping
 from shared.console import console
 from shared.errors import CheckpointError, ConfigError, UsageError
-from shared.storage import sha256_file
+from shared.storage import decode_json, sha256_file
 from shared.types import ClipRecord
 
 _MAX_TABLE_BYTES = 256 << 20
@@ -246,13 +246,10 @@ class _Worker:
             self.close()
             return {"error": f"no answer within {seconds:g} s"}
         try:
-            answer = json.loads(line)
-        except json.JSONDecodeError:
-            answer = None
-        if isinstance(answer, dict):
-            return answer
-        self.close()
-        return {"error": "its process ended"}
+            return decode_json(line, dict, "its answer", error=CheckpointError)
+        except CheckpointError:
+            self.close()
+            return {"error": "its process ended"}
 
 
 def _read_table(path: Path) -> tuple[tuple[str, str], dict[str, float | None]]:

@@ -14,8 +14,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import msgspec
-
 from detect.config import AggregateConfig, AggregationChoice, EvaluateConfig, TrainConfig
 from detect.data.batches import need_whole_pairs
 from detect.data.crops import leak_among
@@ -38,6 +36,8 @@ from shared.config import configured
 from shared.console import console
 from shared.dataset import DatasetFolder
 from shared.device import pick_device, seed_everything
+from shared.errors import RunError
+from shared.storage import read_json
 from shared.training.processes import Processes
 from shared.training.run import Run
 
@@ -190,9 +190,8 @@ def _measured_before(loop: TrainingLoop) -> EvaluationResult | None:
     if loop.trainer.step != loop.first_step or not (loop.path / FOLDER_NAME).is_dir():
         return None
     try:
-        text = (loop.path / _VAL / "evaluation.json").read_bytes()
-        return msgspec.json.decode(text, type=EvaluationResult)
-    except (OSError, msgspec.DecodeError):
+        return read_json(loop.path / _VAL / "evaluation.json", EvaluationResult, error=RunError)
+    except RunError:
         return None
 
 

@@ -37,6 +37,7 @@ from shared.dataset.frame_table import write_frame_labels
 from shared.dataset.layout import MASK_SUFFIX
 from shared.dataset.manifest import decode_record, encode_record
 from shared.device import with_threads
+from shared.errors import ManifestError
 from shared.provenance.identity import SigningIdentity
 from shared.provenance.sign import Action, record_facts, sign_clip, source_type_of
 from shared.storage import inside, replacing, sha256_file, write_text
@@ -77,8 +78,8 @@ def ready_path(work: Path, clip: ClipId) -> Path:
 def read_ready(work: Path, clip: ClipId) -> Ready | None:
     """What waits for ``clip``; None when nothing does, or what does is damaged and has to be made again."""
     try:
-        return settings.from_mapping(Ready, json.loads(ready_path(work, clip).read_text(encoding="utf-8")))
-    except (OSError, ValueError, settings.ConfigError):
+        return settings.load_json(Ready, ready_path(work, clip), error=ManifestError)
+    except ManifestError:
         return None
 
 

@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from forge.building.plan import BuildStep
-from shared.storage import write_text
+from shared.errors import StorageError
+from shared.storage import read_json, write_text
 
 RATES = "rates.json"
 _UNITS = {
@@ -44,9 +45,9 @@ class Rates:
         self._path = work / RATES
         self._seen: dict[str, list[float]] = {}
         try:
-            known = json.loads(self._path.read_text(encoding="utf-8"))
+            known = read_json(self._path, dict, error=StorageError)
             self._seen = {kind: [float(one) for one in known[kind][:2]] for kind in SECONDS_A_UNIT if kind in known}
-        except (OSError, ValueError, TypeError, AttributeError, IndexError):
+        except (StorageError, ValueError, TypeError, LookupError):
             # Rates are a convenience: without them, or with damaged ones, the constants count.
             self._seen = {}
 

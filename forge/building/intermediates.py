@@ -21,7 +21,7 @@ import pyarrow.parquet as pq
 from av.error import FFmpegError
 from av.packet import Packet
 
-from shared.config import from_mapping, to_mapping
+from shared.config import load_json, to_mapping
 from shared.errors import ManifestError, MediaError
 from shared.storage import storage_errors, write_text
 from shared.types import Face, Frame, Timestamp
@@ -75,12 +75,7 @@ def read_facts(folder: Path) -> ShotFacts:
     Raises:
         ManifestError: it is missing or damaged.
     """
-    try:
-        return from_mapping(ShotFacts, json.loads((folder / FACTS).read_text(encoding="utf-8")))
-    except (OSError, ValueError) as error:
-        raise ManifestError(
-            f"{folder / FACTS} cannot be read: {error}", hint="remove that folder; it is made anew"
-        ) from error
+    return load_json(ShotFacts, folder / FACTS, error=ManifestError, hint="remove that folder; it is made anew")
 
 
 def picture_of(folder: Path) -> Picture:

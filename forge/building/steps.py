@@ -42,7 +42,7 @@ from forge.swapping.record import SwapOutcome
 from forge.swapping.render import OpenedSwap, composited_frames
 from forge.swapping.request import checked_card, need_target_decoder
 from forge.training.train import train_swapper
-from shared.config import from_mapping
+from shared.config import load_json
 from shared.device import pick_device, with_threads
 from shared.errors import CheckpointError, ManifestError, MediaError
 from shared.faces.facesets.extract import BESIDE, extract
@@ -86,10 +86,7 @@ def read_made(folder: Path) -> Made:
     Raises:
         ManifestError: it is missing or damaged.
     """
-    try:
-        return from_mapping(Made, json.loads((folder / MADE).read_text(encoding="utf-8")))
-    except (OSError, ValueError) as error:
-        raise ManifestError(f"{folder / MADE} cannot be read", hint="remove that folder; it is made anew") from error
+    return load_json(Made, folder / MADE, error=ManifestError, hint="remove that folder; it is made anew")
 
 
 def make_shot(order: ShotTask) -> int:

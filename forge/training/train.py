@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,10 +20,10 @@ from forge.training.trainer import SwapTrainer
 from shared.config import configured
 from shared.console import console
 from shared.device import Device, pick_device, seed_everything
-from shared.errors import FacesetError, UsageError
+from shared.errors import FacesetError, RunError, UsageError
 from shared.faces.facesets.reader import Faceset
 from shared.training.processes import Processes
-from shared.training.run import Run
+from shared.training.run import Run, read_facts
 
 KIND = "swapper"
 
@@ -199,10 +198,10 @@ def _train(folder: Run | None, path: Path, ready: Prepared, config: TrainConfig,
 def _earlier_start(run: Path | None) -> Loaded | None:
     """The start of a resumed run: its digest, so that the swapper it started from is not needed again."""
     try:
-        facts = json.loads((run / "run.json").read_text(encoding="utf-8")) if run is not None else {}
-    except (OSError, ValueError):
+        inputs = read_facts(run).get("inputs") if run is not None else None
+    except RunError:
         return None
-    start = facts.get("inputs", {}).get("start") if isinstance(facts, dict) else None
+    start = inputs.get("start") if isinstance(inputs, dict) else None
     return Loaded(str(start), ()) if start else None
 
 

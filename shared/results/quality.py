@@ -10,14 +10,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeGuard
 
-import msgspec
 import numpy as np
 
 from shared.bootstrap import BootstrapSettings, mean_interval
 from shared.errors import UsageError
 from shared.results.scores import Evaluation, Level
+from shared.storage import read_json
 
-_MAX_BYTES = 64 << 20
 _MAX_VALUES = 10**9
 _MAX_NUMBER = 1e100
 
@@ -127,12 +126,7 @@ def _mean(name: str, values: Sequence[tuple[Value, int]], settings: BootstrapSet
 
 def _read(path: Path) -> _Document:
     hint = "name a file that assay forge quality --out wrote"
-    try:
-        if path.stat().st_size > _MAX_BYTES:
-            raise UsageError(f"{path} is larger than 64 MiB", hint=hint)
-        document = msgspec.json.decode(path.read_bytes(), type=_Document)
-    except (OSError, msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise UsageError(f"{path} holds no readable measurements: {error}", hint=hint) from error
+    document = read_json(path, _Document, error=UsageError, hint=hint)
     if not all(isinstance(entry.get("id"), str) for entry in document.quality):
         raise UsageError(f"{path} holds no measurements of fakes", hint=hint)
     return document

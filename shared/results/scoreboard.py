@@ -15,14 +15,12 @@ import msgspec
 
 from shared.errors import UsageError
 from shared.results.scores import Evaluation
-from shared.storage import write_text
+from shared.storage import read_json, write_text
 
 SCOREBOARD_NAME = "scoreboard.json"
 FORMAT = 1
 
 RowKind = Literal["total", "manipulation", "rendition"]
-
-_MAX_BYTES = 64 << 20
 
 
 @dataclass(frozen=True)
@@ -174,12 +172,7 @@ def read_scoreboard(path: Path) -> Scoreboard:
     """
     file = path / SCOREBOARD_NAME if path.is_dir() else path
     hint = "name a scoreboard.json that assay score wrote"
-    try:
-        if file.stat().st_size > _MAX_BYTES:
-            raise UsageError(f"{file} is larger than 64 MiB", hint=hint)
-        board = msgspec.json.decode(file.read_bytes(), type=Scoreboard)
-    except (OSError, msgspec.DecodeError) as error:
-        raise UsageError(f"{file} is not a readable scoreboard: {error}", hint=hint) from error
+    board = read_json(file, Scoreboard, error=UsageError, hint=hint)
     if board.format != FORMAT:
         raise UsageError(f"{file} has format {board.format}, not {FORMAT}", hint="score again with this version")
     return board

@@ -27,7 +27,7 @@ from torch import Tensor
 from shared import config as settings
 from shared.console import console
 from shared.errors import CheckpointError, RunError, StorageError, storage_errors
-from shared.storage import need_free_space, replacing, write_text
+from shared.storage import decode_json, need_free_space, read_bytes, read_json, replacing, write_text
 from shared.training.state import pack_optimizer, pack_rng, run_facts, unpack_optimizer, unpack_rng
 
 if TYPE_CHECKING:
@@ -48,6 +48,7 @@ __all__ = [
 _NAME = re.compile(r"step-(\d{8,12})\.safetensors")
 _META_KEY = "assay"
 _MAX_JSON_BYTES = 16 << 20
+_MAX_METRICS_BYTES = 1 << 30
 
 
 @dataclass(frozen=True, eq=False)
@@ -126,7 +127,7 @@ class Run:
         Raises:
             RunError: there is none, it is damaged, of another kind, or in use.
         """
-        facts = _read_facts(path)
+        facts = read_facts(path)
         found = str(facts.get("kind", ""))
         if kind is not None and found != kind:
             raise RunError(f"{path} is a run of kind {found!r}, not {kind!r}", hint="choose the right run folder")
@@ -213,13 +214,17 @@ class Run:
             self._open_events().add_image(name, image, step, dataformats="HWC")
 
     def metrics(self) -> list[dict[str, float]]:
-        """All complete lines of ``metrics.jsonl``."""
+        """All complete lines of ``metrics.jsonl``.
+
+        Raises:
+            RunError: the file cannot be read, or is larger than 1 GiB.
+        """
         if not self.metrics_file.exists():
             return []
         lines = []
-        for text in self.metrics_file.read_text(encoding="utf-8").splitlines():
-            with contextlib.suppress(json.JSONDecodeError):  # a kill can leave half a line at the end
-                lines.append(json.loads(text))
+        for line in read_bytes(self.metrics_file, _MAX_METRICS_BYTES, error=RunError).splitlines():
+            with contextlib.suppress(RunError):  # a kill can leave half a line at the end
+                lines.append(decode_json(line, dict, self.metrics_file, error=RunError))
         return lines
 
     def save(
@@ -327,10 +332,11 @@ def read_checkpoint(path: Path, *, device: str = "cpu") -> tuple[dict[str, Tenso
     """
     try:
         with safe_open(path, framework="pt", device=device) as file:
-            document = json.loads((file.metadata() or {}).get(_META_KEY, "null"))
+            text = (file.metadata() or {}).get(_META_KEY, "null")
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a mapping
-    except (OSError, SafetensorError, json.JSONDecodeError) as error:
+    except (OSError, SafetensorError) as error:
         raise CheckpointError(f"{path} cannot be read: {error}", hint="the file is missing or damaged") from error
+    document = decode_json(text, object, path, error=CheckpointError, hint="choose a checkpoint of a run")
     if not isinstance(document, dict):
         raise CheckpointError(f"{path} was not written by assay", hint="choose a checkpoint of a run")
     return tensors, document
@@ -347,24 +353,22 @@ def _load(path: Path) -> Checkpoint:
 def _is_snapshot(path: Path) -> bool:
     try:
         with safe_open(path, framework="pt") as file:
-            return bool(json.loads((file.metadata() or {}).get(_META_KEY, "{}")).get("snapshot"))
-    except (OSError, SafetensorError, json.JSONDecodeError):
+            text = (file.metadata() or {}).get(_META_KEY, "{}")
+        return bool(decode_json(text, dict, path, error=CheckpointError).get("snapshot"))
+    except (OSError, SafetensorError, CheckpointError):
         return False
 
 
-def _read_facts(path: Path) -> dict[str, Any]:
+def read_facts(path: Path) -> dict[str, Any]:
+    """What ``run.json`` of a run says of its kind, seed, inputs, versions and machine.
+
+    Raises:
+        RunError: the folder is no run, or the file is damaged.
+    """
     file = path / "run.json"
-    try:
-        if file.stat().st_size > _MAX_JSON_BYTES:
-            raise RunError(f"{file} is larger than 16 MiB", hint="this is not a run folder")
-        facts = json.loads(file.read_text(encoding="utf-8"))
-    except (FileNotFoundError, NotADirectoryError) as error:
-        raise RunError(f"{path} is not a run folder: it has no run.json", hint="check the path") from error
-    except (UnicodeDecodeError, json.JSONDecodeError) as error:
-        raise RunError(f"{file} is damaged: {error}", hint="start a new run in another folder") from error
-    if not isinstance(facts, dict):
-        raise RunError(f"{file} is damaged: not a JSON object", hint="start a new run in another folder")
-    return facts
+    if not file.is_file():
+        raise RunError(f"{path} is not a run folder: it has no run.json", hint="check the path")
+    return read_json(file, dict, _MAX_JSON_BYTES, error=RunError, hint="start a new run in another folder")
 
 
 def _refuse_difference(

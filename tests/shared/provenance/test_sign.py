@@ -7,6 +7,7 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
+import c2pa
 import numpy as np
 import pytest
 
@@ -155,6 +156,15 @@ def test_a_manifest_that_cannot_be_parsed_is_not_taken_for_none(signed: Callable
     found = read_provenance(path)
     assert found is not None
     assert not found.valid
+
+
+def test_a_manifest_that_is_nested_too_deeply_is_damaged(signed: Callable[..., Path], monkeypatch: pytest.MonkeyPatch):
+    path = signed()
+    monkeypatch.setattr(c2pa.Reader, "json", lambda _: "[" * 100_000)
+    found = read_provenance(path)
+    assert found is not None
+    assert not found.valid
+    assert "64 levels" in found.problems[0]
 
 
 def test_absent_is_not_fake(make_clip: Callable[..., Path], tmp_path: Path):

@@ -1,6 +1,6 @@
-"""The last tasks of a build: a shot or a master in every rendition, in one pass, labelled and signed, ready to list.
+"""The last tasks of a build: encoding of a shot or master in all renditions in one pass, labels and signatures.
 
-What is ready waits in the work folder as a record with its labels, written last; a clip without one was not finished.
+A finished clip has a record with its labels in the work folder, written last.
 """
 
 from __future__ import annotations
@@ -48,12 +48,12 @@ _UNSIGNED = "0" * 64
 
 @dataclass(frozen=True)
 class Ready:
-    """A clip that waits to be listed, or the reason why there is none.
+    """A finished clip that is not yet listed, or the reason why there is none.
 
     Attributes:
         recipe: see :class:`~forge.building.tasks.ClipTask`.
-        line: its manifest line; empty when nothing could be made.
-        sizes: path inside the dataset to size in bytes of each of its files.
+        line: its manifest line; empty when there is no clip.
+        sizes: size in bytes of each of its files, by path in the dataset.
         why: the reason.
     """
 
@@ -69,12 +69,12 @@ class Ready:
 
 
 def ready_path(work: Path, clip: ClipId) -> Path:
-    """Where the record of a clip waits; its labels lie beside it, with the suffix ``.parquet``."""
+    """Path of the record of a finished clip; its labels are beside it, with the suffix ``.parquet``."""
     return work / READY / f"{hashlib.sha256(str(clip).encode()).hexdigest()[:32]}.json"
 
 
 def read_ready(work: Path, clip: ClipId) -> Ready | None:
-    """What waits for ``clip``; None when nothing does, or what does is damaged and has to be made again."""
+    """The record of the finished ``clip``; None if there is none or it is damaged."""
     try:
         return settings.from_mapping(Ready, json.loads(ready_path(work, clip).read_text(encoding="utf-8")))
     except (OSError, ValueError, settings.ConfigError):
@@ -82,7 +82,7 @@ def read_ready(work: Path, clip: ClipId) -> Ready | None:
 
 
 def is_ready(work: Path, dataset: Path, clip: ClipId, recipe: str) -> bool:
-    """Whether ``clip`` was made by ``recipe`` and its files are in place, as far as their sizes tell."""
+    """Whether ``clip`` was made by ``recipe`` and its files exist with the recorded sizes."""
     found = read_ready(work, clip)
     if found is None or found.recipe != recipe:
         return False
@@ -92,48 +92,48 @@ def is_ready(work: Path, dataset: Path, clip: ClipId, recipe: str) -> bool:
     )
 
 
-def encode_clips(order: EncodeTask) -> int:
-    """Makes the clips of ``order`` ready to be listed; how many were made.
+def encode_clips(task: EncodeTask) -> int:
+    """Encodes the clips of ``task`` and makes them ready to be listed; returns their number.
 
     Raises:
-        MediaError: an encoder refuses the pictures, or a container the sound.
+        MediaError: an encoder refuses the frames, or a container the sound.
         ProvenanceError: signing failed.
-        StorageError: the disk refused.
+        StorageError: writing failed.
     """
-    made = read_made(Path(order.master)) if order.master else Made(())
+    made = read_made(Path(task.master)) if task.master else Made(())
     if made.why:
-        for clip in order.clips:
-            _write_ready(Path(order.work), clip.id, Ready(clip.recipe, why=made.why), [])
+        for clip in task.clips:
+            _write_ready(Path(task.work), clip.id, Ready(clip.recipe, why=made.why), [])
         return 0
     with with_threads(1):
-        encoded = [clip for clip in order.clips if clip.rendition is not None]
+        encoded = [clip for clip in task.clips if clip.rendition is not None]
         if encoded:
-            _Encoder(order, made).run(encoded)
-        for clip in order.clips:
+            _Encoder(task, made).run(encoded)
+        for clip in task.clips:
             if clip.rendition is None:
-                _Encoder(order, made).copy(clip)
-    if order.drop_master and order.master:
-        (Path(order.master) / PICTURES).unlink(missing_ok=True)
-    return len(order.clips)
+                _Encoder(task, made).copy(clip)
+    if task.drop_master and task.master:
+        (Path(task.master) / PICTURES).unlink(missing_ok=True)
+    return len(task.clips)
 
 
 class _Encoder:
-    """One order being carried out."""
+    """Runs one :class:`~forge.building.tasks.EncodeTask`."""
 
-    def __init__(self, order: EncodeTask, made: Made) -> None:
-        self.order = order
+    def __init__(self, task: EncodeTask, made: Made) -> None:
+        self.task = task
         self.made = made
-        self.folder = DatasetFolder.open(Path(order.dataset))
-        self.facts = read_facts(Path(order.shot))
-        self.faces = read_faces(Path(order.shot) / LANDMARKS)
-        self.picture = picture_of(Path(order.shot))
+        self.folder = DatasetFolder.open(Path(task.dataset))
+        self.facts = read_facts(Path(task.shot))
+        self.faces = read_faces(Path(task.shot) / LANDMARKS)
+        self.picture = picture_of(Path(task.shot))
         self.signer = SigningIdentity.load_or_create()
 
     def run(self, clips: Sequence[ClipTask]) -> None:
         """Encodes all ``clips`` in one pass over the frames, then labels and signs them one by one."""
-        source = Path(self.order.master or self.order.shot) / PICTURES
+        source = Path(self.task.master or self.task.shot) / PICTURES
         paths = {clip.id: self.folder.media_for(clip.id, suffix_for(_known(clip), self.picture)) for clip in clips}
-        masks = {clip.id: self._masks(clip) for clip in clips} if self.order.master else {}
+        masks = {clip.id: self._masks(clip) for clip in clips} if self.task.master else {}
         with ExitStack() as stack:
             drafts = {clip.id: stack.enter_context(self.folder.stage_media(paths[clip.id])) for clip in clips}
             outs = [(_known(clip), drafts[clip.id]) for clip in clips]
@@ -144,8 +144,8 @@ class _Encoder:
             self._ready(clip, record, labels)
 
     def copy(self, clip: ClipTask) -> None:
-        """Takes the source file as it is: for sets without controls."""
-        source = Path(self.order.source_file)
+        """Copies the source file unchanged, for sets without controls."""
+        source = Path(self.task.source_file)
         relative = self.folder.media_for(clip.id, source.suffix.lower())
         with self.folder.stage_media(relative) as draft:
             shutil.copyfile(source, draft)
@@ -166,20 +166,20 @@ class _Encoder:
             self.signer,
             title=Path(relative).name,
             actions=self._actions(clip),
-            ingredient=Path(self.order.source_file),
+            ingredient=Path(self.task.source_file),
             digital_source_type=source_type_of(record),
             record=record_facts(record),
         )
         return dataclasses.replace(record, sha256=sha256_file(draft), content_sha256=content)
 
     def _actions(self, clip: ClipTask) -> list[Action]:
-        order = self.order
+        task = self.task
         actions = [Action("c2pa.transcoded", "cut and decoded as every clip of its set is")]
-        if order.master and order.swapper:
-            what = f"the face of {self._target()} was replaced by the face of {order.source}, drawn by a trained model"
+        if task.master and task.swapper:
+            what = f"the face of {self._target()} was replaced by the face of {task.source}, drawn by a trained model"
             parameters = {
                 "manipulation": str(clip.id.manipulation),
-                "swapper": digest_of(read_card(Path(order.swapper))),
+                "swapper": digest_of(read_card(Path(task.swapper))),
             }
             actions.append(Action("c2pa.edited", what, parameters=parameters))
         if clip.rendition is None:
@@ -188,14 +188,14 @@ class _Encoder:
         return [*actions, *(Action("c2pa.transcoded", f"encoded as {described(step)}") for step in steps)]
 
     def _record(self, clip: ClipTask, draft: Path, relative: str, masks: Masks | None, frames: int) -> ClipRecord:
-        order, info = self.order, probe(draft)
-        fake = order.master is not None
-        card = read_card(Path(order.swapper)) if order.swapper else None
+        task, info = self.task, probe(draft)
+        fake = task.master is not None
+        card = read_card(Path(task.swapper)) if task.swapper else None
         factors = {"recipe": clip.recipe[:16], "source_sha256": self.facts.source_sha256, **dict(clip.factors)}
         factors["target_sha256" if fake else "original_sha256"] = factors.pop("source_sha256")
         factors |= {"finder": self.facts.finder, "encoding": encoding_text(clip.rendition)}
-        if fake and order.config is not None:
-            factors |= setting_factors(order.config) | {"face": self.made.face}
+        if fake and task.config is not None:
+            factors |= setting_factors(task.config) | {"face": self.made.face}
             if self.made.alpha_instead:
                 factors["poisson_fallbacks"] = str(self.made.alpha_instead)
         return ClipRecord(
@@ -205,43 +205,43 @@ class _Encoder:
             path=relative,
             sha256=_UNSIGNED,
             target_identity=self._target(),
-            rights=order.rights,
+            rights=task.rights,
             frames=frames,
             width=info.width,
             height=info.height,
             codec=info.codec,
             rendition=clip.rendition.name if clip.rendition else "original",
-            source_identity=order.source if fake else None,
+            source_identity=task.source if fake else None,
             faked=tuple(runs_of(list(self.made.faked))),
             masks=masks,
             swapper=digest_of(card) if card else None,
             architecture=card.model if card else None,
-            config=settings.digest(order.config) if order.config else settings.digest(clip.rendition or Encoding()),
-            seed=order.config.seed if order.config else None,
+            config=settings.digest(task.config) if task.config else settings.digest(clip.rendition or Encoding()),
+            seed=task.config.seed if task.config else None,
             parent=clip.parent,
             tool_version=shared.__version__,
             factors=factors,
         )
 
     def _target(self) -> str:
-        """Whose face was replaced: of several people in a clip, the one of that rank by area."""
-        people = self.order.people
+        """The target identity: of several people in a clip, the one of that rank by area."""
+        people = self.task.people
         return people[self.made.rank] if self.made.rank < len(people) else people[0]
 
     def _masks(self, clip: ClipTask) -> Masks:
-        """The masks at the size of the clip, in place; one set of files for all clips of one size."""
+        """The masks at the size of the clip; one set of files for all clips of one size."""
         size = self.picture.at(_known(clip).size)
         full = size == (self.picture.width, self.picture.height)
         stem = clip.mask_stem if full else f"{clip.mask_stem}.{size[0]}x{size[1]}"
         relative = {kind: f"{stem}.{kind}{MASK_SUFFIX}" for kind in MASK_KINDS}
         digests = [
-            self._place_mask(Path(str(self.order.master)) / f"{kind}.mkv", relative[kind], kind, None if full else size)
+            self._place_mask(Path(str(self.task.master)) / f"{kind}.mkv", relative[kind], kind, None if full else size)
             for kind in MASK_KINDS
         ]
         return Masks(relative["alpha"], relative["changed"], relative["region"], (digests[0], digests[1], digests[2]))
 
     def _place_mask(self, master: Path, relative: str, kind: str, size: tuple[int, int] | None) -> str:
-        """Equal masters give equal bytes, so writing what is there already changes nothing; gives the digest."""
+        """Writes the mask and returns its digest. Equal masters give equal bytes, so rewriting changes nothing."""
         final = inside(self.folder.path, relative)
         with replacing(final) as draft:
             if size is None:
@@ -258,7 +258,7 @@ class _Encoder:
             names.append(beside.relative_to(self.folder.path).as_posix())
         sizes = {name: inside(self.folder.path, name).stat().st_size for name in names}
         ready = Ready(clip.recipe, encode_record(record).decode(), sizes)
-        _write_ready(Path(self.order.work), clip.id, ready, labels)
+        _write_ready(Path(self.task.work), clip.id, ready, labels)
 
 
 def face_labels(
@@ -268,9 +268,9 @@ def face_labels(
     made: Made,
     picture: Picture,
 ) -> Iterator[FrameLabel]:
-    """A row for every face of every frame, in the pixels of the clip, and for every frame without one.
+    """A row for every face of every frame, in pixels of the clip, and for every frame without one.
 
-    Only a forged face is fake: untouched frames of a fake, and other people in its forged frames, are real.
+    Only a forged face is fake: unmodified frames of a fake, and other people in its forged frames, are real.
     """
     faked = set(made.faked)
     scale_x, scale_y = record.width / picture.width, record.height / picture.height
@@ -298,7 +298,7 @@ def face_labels(
 
 
 def described(step: Rendition) -> str:
-    """An encode in words: ``240-h264-crf30``."""
+    """An encode as text: ``240-h264-crf30``."""
     return step.encoding.name if step.size is None else f"{step.size}-{step.encoding.name}"
 
 

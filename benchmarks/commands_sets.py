@@ -35,9 +35,7 @@ def shortcuts(
 @app.command("cross-set")
 def cross_set(
     clips: Annotated[list[Path], typer.Argument(help="Clips of people; the file name is the person.")],
-    run: Annotated[
-        list[str], typer.Option(help="NAME=RUN:PERSON, a swapper and the identity it swaps to; repeatable.")
-    ],
+    run: Annotated[list[str], typer.Option(help="NAME=RUN:PERSON, a swapper and its source identity; repeatable.")],
     rights: Annotated[str, typer.Option(help="Rights to use the clips.")],
     out: Annotated[Path, typer.Option(help="The set.")],
     work: Annotated[Path, typer.Option(help="Folder for the cut clips.")] = Path("runs/cross-set"),

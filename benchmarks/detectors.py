@@ -1,8 +1,8 @@
 """Detectors by kind of training data, tested on manipulations that were left out of training.
 
 Every row of the settings (plain forgeries, self-blends, both, both with the forged region) is trained without each
-fold's manipulations, with several seeds. All detectors score the same clips of the same people, none of whom were
-in training; a fold's detectors count as "unseen" on the manipulations that were left out and as "seen" on the others.
+fold's manipulations, with several seeds. All detectors score the same clips of the same people, none of whom were in
+training; a fold's detectors count as "unseen" on the manipulations that were left out and as "seen" on the others.
 Self-swaps are trained on but not tested. Finished jobs are kept in the work folder, so a run can be resumed.
 """
 

@@ -1,7 +1,7 @@
 """The whole workflow on real people: one swapper for all, a labelled set, a detector, its evaluation, two inspections.
 
-Uses the public command line, so every printed line can be repeated. People are given as clips whose file name
-is the person; pairs of neighbours are swapped both ways, and each pair is in one split.
+Uses the public command line, so every printed line can be repeated. People are given as clips whose file name is the
+person; pairs of neighbours are swapped both ways, and each pair is in one split.
 """
 
 from __future__ import annotations

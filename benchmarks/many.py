@@ -58,12 +58,11 @@ def measure(
 ) -> tuple[list[Measurement], dict[str, Any], Matrix]:
     """All directions between the people of ``facesets``; the measurements, the settings, and the shares as a matrix.
 
-    ``frames`` held-out frames of each clip are swapped, evenly spaced. Swapped clips stay in ``work`` and are
-    reused.
+    ``frames`` held-out frames of each clip are swapped, evenly spaced. Swapped clips stay in ``work`` and are reused.
 
     Raises:
-        UsageError: fewer than two people, clips and facesets that do not belong together, or an identity
-            embedder that was in the swapper's loss.
+        UsageError: fewer than two people, clips and facesets that do not belong together, or an identity embedder that
+            was in the swapper's loss.
         FinderError: no identity embedder is available.
     """
     paired = pair_up(facesets, clips)

@@ -1,7 +1,6 @@
 """Cross-fitting over people, to measure the quality of a calibration.
 
-Clips are divided into folds that do not split people, with both classes spread evenly; each is evaluated by a fit to
-the others.
+Clips are divided into folds that do not split people, with classes balanced; each is evaluated by a fit to the rest.
 """
 
 from __future__ import annotations

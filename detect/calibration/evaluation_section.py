@@ -148,9 +148,7 @@ def with_calibration(clips: Sequence[ScoredClip], calibration: Calibration) -> l
     return [
         clip
         if clip.score.logit is None
-        else dataclasses.replace(
-            clip, score=dataclasses.replace(clip.score, **_calibrated_values(calibration, clip.score.logit))
-        )
+        else dataclasses.replace(clip, score=dataclasses.replace(clip.score, **_values(calibration, clip.score.logit)))
         for clip in clips
     ]
 
@@ -221,7 +219,7 @@ def picture_of(clips: Sequence[ScoredClip], calibration: Calibration, dataset: s
     return plot_calibration(CalibrationData(odds, logits, calibration, title))
 
 
-def _calibrated_values(calibration: Calibration, logit: float) -> dict[str, float]:
+def _values(calibration: Calibration, logit: float) -> dict[str, float]:
     asked = np.array([logit])
     return {
         "probability": float(calibration.probabilities(asked)[0]),

@@ -195,8 +195,7 @@ def fit_likelihood(
         seed: of the bootstrap.
 
     The empirical bounds are the median over several random choices of one clip per person and class: clips of one
-        person
-    are not independent, and bounds grow with the number of independent samples.
+    person are not independent, and bounds grow with the number of independent samples.
 
     Raises:
         ValueError: one class only, shapes that differ, or a logit that is not finite.

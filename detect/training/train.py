@@ -73,8 +73,8 @@ def train_detector(dataset: Path, run: Path, config: TrainConfig, *, processes: 
     Ctrl-C (or a termination signal) saves a checkpoint first. After a kill the run resumes from the last one; if it
     is limited by steps on a CPU, the final weights equal those of an uninterrupted run.
 
-    Under ``accelerate launch`` every process calls this, and they share each batch; ``processes`` are
-    already joined ones, for callers that train more than once.
+    Under ``accelerate launch`` every process calls this, and they share each batch; ``processes`` are already joined
+    ones, for callers that train more than once.
 
     Raises:
         ManifestError: a split or a class is missing, or a file does not match the manifest.

@@ -47,8 +47,7 @@ def pairs_of(manipulation: ManipulationConfig, people: Sequence[str], seed: int)
 def variants_of(manipulation: ManipulationConfig, pair: Pair, seed: int) -> list[tuple[int, dict[str, Any]]]:
     """Number and values of each combination of factors of a pair; one empty combination without factors.
 
-    Numbers are indices in the full grid, factors in order of name, so that a combination has the same number
-    everywhere.
+    Numbers are indices in the full grid, factors in order of name, so that a combination has a fixed number.
     """
     names = sorted(manipulation.factors)
     grid = [

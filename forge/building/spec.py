@@ -35,10 +35,10 @@ class SetConfig:
             ``sidecar`` uses the landmarks beside every clip.
         controls: real clips go through the same encoding as the fakes in every rendition, and self-swaps are made.
             False only serves to show that an audit detects it; the card then says so.
-        crf_spread: with controls, the last encode of every clip, real or fake, gets its rendition's crf plus a
-            random offset of up to so many levels (on a scale of 51; six double the bits). Without, a softer face gives
-            smaller packets at the same crf, and file sizes tell the classes apart. 0 keeps the crf exactly. The crf is
-            in the clip's factors; lossless renditions stay lossless.
+        crf_spread: with controls, the last encode of every clip, real or fake, gets its rendition's crf plus a random
+            offset of up to so many levels (on a scale of 51; six double the bits). Without, a softer face gives smaller
+            packets at the same crf, and file sizes tell the classes apart. 0 keeps the crf exactly. The crf is in the
+            clip's factors; lossless renditions stay lossless.
         keep_masters: keep the lossless frames in the work folder, so that a rendition can be added without rendering
             the fakes again.
         device: where networks run. On a CPU equal settings give equal bytes.

@@ -247,7 +247,7 @@ def render_master(task: MasterTask) -> int:
     shot = Path(task.shot)
     facts, faces = read_facts(shot), read_faces(shot / LANDMARKS)
     with replacing_folder(Path(task.out)) as draft, with_threads(1):
-        made = Made((), why="no face was found") if not faces else _rendered(task, shot, facts, faces, draft)
+        made = Made((), why="no face was found") if not faces else _render(task, shot, facts, faces, draft)
         if not made.faked:
             for path in draft.iterdir():
                 path.unlink()
@@ -255,9 +255,7 @@ def render_master(task: MasterTask) -> int:
     return len(made.faked)
 
 
-def _rendered(
-    task: MasterTask, shot: Path, facts: ShotFacts, faces: Mapping[int, tuple[Face, ...]], draft: Path
-) -> Made:
+def _render(task: MasterTask, shot: Path, facts: ShotFacts, faces: Mapping[int, tuple[Face, ...]], draft: Path) -> Made:
     config = with_samples(task, len(facts.pts), faces)
     swapper = Path(task.swapper)
     need_target_decoder(checked_card(swapper, task.source, config), task.target, config, swapper)

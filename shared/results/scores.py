@@ -149,10 +149,9 @@ class CalibratedScore:
 class ForensicReport:
     """The machine-readable report on one suspect file.
 
-    ``verdict`` is "inconclusive" whenever material or detector support no conclusion. ``calibrated`` is None when
-    the detector has no calibration for its score, and ``calibration`` then says why; ``outside`` lists
-    facts outside the validated domain, and ``domain`` describes it; ``limits`` lists other differences in how the score
-    was computed.
+    ``verdict`` is "inconclusive" whenever material or detector support no conclusion. ``calibrated`` is None when the
+    detector has no calibration for its score, and ``calibration`` then says why; ``outside`` lists facts outside the
+    validated domain, and ``domain`` describes it; ``limits`` lists other differences in how the score was computed.
     """
 
     path_name: str

@@ -143,9 +143,7 @@ class FacesetWriter:
                     self._table = None
                 self._flush(table)
             if self._rows != self._crops:
-                raise FacesetError(
-                    f"{self._rows} rows do not fit {self._crops} crops", hint="add one of each for every face"
-                )
+                raise FacesetError(f"{self._rows} rows do not fit {self._crops} crops", hint="add one of each per face")
             if not self._rows:
                 raise NoFaceError(
                     _nothing_found(self.clips, self.path),

@@ -135,7 +135,7 @@ def test_a_protocol_asks_only_what_is_new_to_the_detector():
     with pytest.raises(LeakError, match="names of people"):
         select_records(EVERYTHING, "cross-set", learned)
     assert select_records(test, "cross-set", learned) == test
-    with pytest.raises(UsageError, match="does not say"):
+    with pytest.raises(UsageError, match="no record of its training data"):
         select_records(test, "cross-set", TrainingRecord())
     assert seen_in_training(test, learned) == ()
     assert "learned from 4 of these 12" not in " ".join(seen_in_training(EVERYTHING, learned))

@@ -1,4 +1,4 @@
-"""One family of :mod:`benchmarks.swappers`, in a process of its own: ``python -m benchmarks.swappers_job JOB``."""
+"""One family of :mod:`benchmarks.swappers`, in its own process: ``python -m benchmarks.swappers_job JOB``."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ _LOWER = ("landmark_distance", "expression_error", "pose_error", "identity_to_so
 
 
 def do(job: Job) -> list[Measurement]:
-    """Trains the family, swaps the held-out frames both ways, and measures them; pictures go into the job's folder."""
+    """Trains the family, swaps the held-out frames both ways, and measures them; images go into the job's folder."""
     folder = Path(job.folder)
     trained = train_swapper([Path(path) for path in job.facesets], folder / "run", job.config)
     found = _training(job, trained)
@@ -141,7 +141,7 @@ def _quality(
 
 
 def _measurements(family: str, results: Sequence[SwapQuality]) -> list[Measurement]:
-    """One measurement a measure, with a value for each direction."""
+    """One measurement per metric, with a value for each direction."""
     found = []
     for name in (*_MEDIANS, *_SINGLES):
         values = [getattr(result, name) for result in results]
@@ -158,7 +158,7 @@ def _measurements(family: str, results: Sequence[SwapQuality]) -> list[Measureme
 
 
 def _pictures(folder: Path, pairs: Sequence[tuple[Path, Path]], finder: FaceFinder) -> None:
-    """A strip of the targets' heads and one of the swapped ones, three frames a direction."""
+    """Writes a strip of the targets' heads and one of the swapped ones, three frames per direction."""
     targets, swapped = [], []
     for clip, fake in pairs:
         with VideoReader(clip) as ours, VideoReader(fake) as theirs:
@@ -175,7 +175,7 @@ def _pictures(folder: Path, pairs: Sequence[tuple[Path, Path]], finder: FaceFind
 
 
 def main(path: Path) -> int:
-    """Does the job at ``path`` and writes its measurements beside it; the exit code."""
+    """Runs the job at ``path`` and writes its measurements beside it; returns the exit code."""
     try:
         job = read_json(path, Job, error=RunError, hint="run the benchmark again")
         write_bytes(Path(job.folder) / DONE, msgspec.json.encode(do(job)))

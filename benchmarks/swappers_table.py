@@ -1,4 +1,4 @@
-"""What the benchmark of swappers is shown as: a Markdown table between two markers, and a picture of actors."""
+"""Presentation of the benchmark of swappers: a Markdown table, and a sheet of actors."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ _COLUMNS: tuple[tuple[str, str, str], ...] = (
 
 
 def markdown(measurements: Sequence[Measurement], notes: Sequence[str] = ()) -> str:
-    """The table, a row a family in order of name; a value is the mean of both directions, "-" where there is none."""
+    """The table, one row per family by name; a value is the mean of both directions, "-" if there is none."""
     values: dict[str, dict[str, float]] = {}
     sizes: dict[str, str] = {}
     for one in measurements:
@@ -54,7 +54,7 @@ def markdown(measurements: Sequence[Measurement], notes: Sequence[str] = ()) -> 
 
 
 def sheet(folders: Sequence[tuple[str, Path]]) -> bytes:
-    """A JPEG of at most 300 KB: the targets, then a row a family, its name before it; families by name and folder.
+    """A JPEG of at most 300 KB: the targets, then one labelled row per family; families by name and folder.
 
     Raises:
         UsageError: no family has pictures, or they cannot be made small enough.

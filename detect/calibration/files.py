@@ -1,6 +1,6 @@
-"""Where a detector's calibration and validated domain lie, and how they are read: plain JSON, strictly.
+"""Paths and strict reading of the JSON files of calibration and validated domain.
 
-In the folder of a detector; of another maker's, which may be a single file, beside it: ``net.onnx.calibration.json``.
+In the folder of a detector; for third-party ones, which may be a single file, beside it: ``net.onnx.calibration.json``.
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ T = TypeVar("T")
 
 
 def beside(detector: str | Path, name: str) -> Path:
-    """Where the file ``name`` of a detector lies: of a run, a detector folder, or what a reference names.
+    """Path of the file ``name`` of a detector: a run, a detector folder, or a reference.
 
     Raises:
         CheckpointError: no detector there.
-        UsageError: the reference leads nowhere.
+        UsageError: the reference does not exist.
     """
     reference = parse_reference(detector)
     if reference is None:
@@ -37,7 +37,7 @@ def beside(detector: str | Path, name: str) -> Path:
 
 
 def detector_mark(reference: Reference | None, weights_sha256: str) -> str:
-    """What a calibration belongs to: the weights; of another maker's detector also the settings of its logits."""
+    """The mark that ties a calibration to a detector: its weights and, for third-party ones, the settings of logits."""
     if reference is None:
         return weights_sha256
     settings = {**settings_beside(reference.path), **reference.options}
@@ -45,14 +45,14 @@ def detector_mark(reference: Reference | None, weights_sha256: str) -> str:
 
 
 def read_document(path: Path, kind: type[T], *, known: int, max_bytes: int, numbered: bool = True) -> T | None:
-    """The value of type ``kind`` in a JSON file with the entry "format"; None where no such file is.
+    """The value of type ``kind`` in a JSON file with the entry "format"; None if there is no such file.
 
     Args:
         path: of the file.
         kind: a frozen dataclass.
-        known: the format that is understood.
+        known: the supported format.
         max_bytes: a larger file is refused.
-        numbered: False where files of an older kind exist that have no format; they count as none.
+        numbered: False if older files without a format exist; they are ignored.
 
     Raises:
         CheckpointError: it is too large, damaged, holds an unknown entry, or is of another format.

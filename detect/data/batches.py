@@ -26,8 +26,7 @@ class Batch:
     Convention:
         crops: (B, S, S, 3) uint8 RGB, augmented; fake and real alternating; (B, T, S, S, 3) for sequences
         labels: (B,) float32, 1 for fake
-        masks: (B, M, M) float32, forged share of each pixel; all NaN where unknown; None where no
-            source gives masks
+        masks: (B, M, M) float32, forged share of each pixel; all NaN where unknown; None where no source gives masks
     """
 
     step: int

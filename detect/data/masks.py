@@ -1,7 +1,7 @@
 """Forged regions of faces, cropped from a dataset's masks and cached beside its faces.
 
-The masks of a fake were made before compression and map to every rendition; the ``alpha`` mask, which the
-compositor used, is taken. They are read once per clip, for the frames that a detector scores.
+The masks of a fake were made before compression and map to every rendition; the ``alpha`` mask, which the compositor
+used, is taken. They are read once per clip, for the frames that a detector scores.
 """
 
 from __future__ import annotations

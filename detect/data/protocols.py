@@ -201,9 +201,7 @@ def fold_commands(fold: Fold, by: str, dataset: str) -> tuple[str, str]:
     return shlex.join(train), shlex.join([*evaluate, "--only", f"{by}={fold.name}"])
 
 
-def select_records(
-    records: Sequence[ClipRecord], protocol: Protocol, training_record: TrainingRecord
-) -> list[ClipRecord]:
+def select_records(records: Sequence[ClipRecord], protocol: Protocol, training: TrainingRecord) -> list[ClipRecord]:
     """The ``records`` of ``protocol``, given the detector's training record.
 
     Raises:
@@ -213,43 +211,43 @@ def select_records(
     """
     if protocol == "in-set":
         return list(records)
-    if not training_record.clips:
+    if not training.clips:
         raise UsageError(f"the detector has no record of its training data, so {protocol} cannot be checked",
                          hint="choose --protocol in-set and --only")  # fmt: skip
     if protocol == "cross-set":
-        notes = seen_in_training(records, training_record)
+        notes = seen_in_training(records, training)
         if notes:
             raise LeakError(" ".join(notes), hint="choose another set, or --protocol leave-identity-out")
         return list(records)
-    kept = [record for record in records if _is_new(record, protocol, training_record)]
+    kept = [record for record in records if _is_new(record, protocol, training)]
     if not any(record.label == "fake" for record in kept):
         raise ManifestError(f"no fake here is new to the detector by {protocol}",
                             hint="leave something out when training: --leave-out")  # fmt: skip
     return kept
 
 
-def by_protocol(records: Sequence[ClipRecord], training_record: TrainingRecord) -> dict[Protocol, tuple[int, ...]]:
+def by_protocol(records: Sequence[ClipRecord], training: TrainingRecord) -> dict[Protocol, tuple[int, ...]]:
     """Indices of the ``records`` of each protocol, for protocols with at least one fake.
 
     So one evaluation of a whole test split can report each protocol. "cross-set" is a property of the set and not
     among them; the result is empty for a detector without a training record.
     """
-    if not training_record.clips:
+    if not training.clips:
         return {}
     found: dict[Protocol, tuple[int, ...]] = {}
     left: tuple[Protocol, ...] = ("leave-manipulation-out", "leave-identity-out", "cross-rendition")
     for protocol in left:
-        found[protocol] = tuple(n for n, record in enumerate(records) if _is_new(record, protocol, training_record))
-    found["in-set"] = tuple(n for n, record in enumerate(records) if _is_usual(record, training_record))
+        found[protocol] = tuple(n for n, record in enumerate(records) if _is_new(record, protocol, training))
+    found["in-set"] = tuple(n for n, record in enumerate(records) if _is_usual(record, training))
     ordered: tuple[Protocol, ...] = ("in-set", *left)
     return {p: found[p] for p in ordered if any(records[n].label == "fake" for n in found[p])}
 
 
-def seen_in_training(records: Sequence[ClipRecord], training_record: TrainingRecord) -> tuple[str, ...]:
+def seen_in_training(records: Sequence[ClipRecord], training: TrainingRecord) -> tuple[str, ...]:
     """Notes on clips and people that the detector was trained on; empty when there are none."""
-    clips = sum(clip_mark(record) in training_record.clips for record in records)
+    clips = sum(clip_mark(record) in training.clips for record in records)
     people = {person for record in records for person in record.identities}
-    known = sum(person_mark(person) in training_record.people for person in people)
+    known = sum(person_mark(person) in training.people for person in people)
     notes = []
     if clips:
         notes.append(f"The detector learned from {clips} of these {len(records)} clips: this is no test.")
@@ -261,8 +259,8 @@ def seen_in_training(records: Sequence[ClipRecord], training_record: TrainingRec
 def sample_evenly(records: Sequence[ClipRecord], count: int, seed: int) -> list[ClipRecord]:
     """At most ``count`` of ``records``, in their order: as many fakes as real clips, spread over people and kinds.
 
-    Within a class the clips alternate over manipulations, renditions and filmed people.
-    The result depends only on the set of records, not their order, and the seed.
+    Within a class the clips alternate over manipulations, renditions and filmed people. The result depends only on the
+    set of records, not their order, and the seed.
     """
     if count >= len(records):
         return list(records)
@@ -348,23 +346,19 @@ def _need_two(found: Sequence[object], what: str) -> None:
         raise ManifestError(f"leaving one out needs two {what}, there are {len(found)}", hint="add clips of another")
 
 
-def _is_new(record: ClipRecord, protocol: Protocol, training_record: TrainingRecord) -> bool:
+def _is_new(record: ClipRecord, protocol: Protocol, training: TrainingRecord) -> bool:
     if protocol == "leave-manipulation-out":
-        return record.label == "real" or record.id.manipulation not in training_record.manipulations
+        return record.label == "real" or record.id.manipulation not in training.manipulations
     if protocol == "leave-identity-out":
-        return not any(person_mark(person) in training_record.people for person in record.identities)
-    return record.rendition not in training_record.renditions
+        return not any(person_mark(person) in training.people for person in record.identities)
+    return record.rendition not in training.renditions
 
 
-def _is_usual(record: ClipRecord, training_record: TrainingRecord) -> bool:
+def _is_usual(record: ClipRecord, training: TrainingRecord) -> bool:
     """Whether clip and people are new, but manipulation and rendition are not."""
     made = record.id.manipulation
-    new = clip_mark(record) not in training_record.clips and _is_new(record, "leave-identity-out", training_record)
-    return (
-        new
-        and record.rendition in training_record.renditions
-        and (made is None or made in training_record.manipulations)
-    )
+    new = clip_mark(record) not in training.clips and _is_new(record, "leave-identity-out", training)
+    return new and record.rendition in training.renditions and (made is None or made in training.manipulations)
 
 
 def _in_turns(records: Sequence[ClipRecord], count: int) -> list[ClipRecord]:

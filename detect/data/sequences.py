@@ -167,9 +167,7 @@ class BlendedSequences:
         real: list[np.ndarray] = []
         fake: list[np.ndarray] = []
         for place, (crop, points) in enumerate(zip(crops, landmarks + wobble, strict=True)):
-            same = np.random.default_rng(
-                seed
-            )  # equal parameters: one camera, one decoder, one mask for the whole sequence
+            same = np.random.default_rng(seed)  # equal parameters for all frames of the sequence
             copy = None if copies is None else copies[place]
             made = self_blend(crop, points.astype(np.float32), same, self._config, copy=copy)
             real.append(made.real)

@@ -1,8 +1,8 @@
 """Confidence intervals of metrics: bootstrap over clusters of clips that share people, not over clips or frames.
 
 Frames of a clip, and clips of a person, are correlated; resampling them one by one gives intervals that are too narrow.
-So whole clusters are resampled with replacement, real and fake samples
-together (Field and Welsh, 2007), and the percentile interval is taken.
+So whole clusters are resampled with replacement, real and fake samples together (Field and Welsh, 2007), and the
+percentile interval is taken.
 
 All replicates are computed at once: a replicate is a row of weights, the count of each cluster.
 """

@@ -1,7 +1,7 @@
 """Comparison of two detectors on the same clips: DeLong's test, and a bootstrap over people.
 
-DeLong's variance treats clips as independent. Clips of one person are not, so rely on the interval of the
-cluster bootstrap; DeLong's is given because papers report it, and to show the effect of the clusters.
+DeLong's variance treats clips as independent. Clips of one person are not, so rely on the interval of the cluster
+bootstrap; DeLong's is given because papers report it, and to show the effect of the clusters.
 """
 
 from __future__ import annotations

@@ -27,8 +27,7 @@ def climbed(model: nn.Module, rho: float) -> Iterator[None]:
     """Moves the weights by ``rho`` along their gradients for the block, and restores them after it.
 
     Foret et al., "Sharpness-aware minimization for efficiently improving generalization", ICLR 2021, eq. 2: the
-    gradient computed in the block is that of the approximate worst loss nearby. Without effect for non-finite
-    gradients.
+    gradient computed in the block is that of the approximate worst loss nearby. Non-finite ones move nothing.
     """
     moved = [(parameter, parameter.grad) for parameter in model.parameters() if parameter.grad is not None]
     norm = torch.stack([grad.float().norm() for _, grad in moved]).norm()

@@ -87,8 +87,8 @@ def train_detector(
     Ctrl-C (or a termination signal) saves a checkpoint first. After a kill the run goes on from the last one; where it
     is limited by steps on a CPU it ends in the very weights that an uninterrupted one ends in.
 
-    Under ``accelerate launch`` every process calls this, and they share each batch; ``processes`` are
-    already joined ones, for callers that train more than once.
+    Under ``accelerate launch`` every process calls this, and they share each batch; ``processes`` are already joined
+    ones, for callers that train more than once.
 
     Raises:
         ManifestError: a split or a class is missing, or a file is not the one the manifest means.

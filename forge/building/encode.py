@@ -1,6 +1,6 @@
-"""The last tasks of a build: a shot or a master in every rendition, in one pass, labelled and signed, ready to list.
+"""The last tasks of a build: encoding of a shot or master in all renditions in one pass, labels and signatures.
 
-What is ready waits in the work folder as a record with its labels, written last; a clip without one was not finished.
+A finished clip has a record with its labels in the work folder, written last.
 """
 
 from __future__ import annotations
@@ -50,12 +50,12 @@ READY = "ready"
 
 @dataclass(frozen=True)
 class Ready:
-    """A clip that waits to be listed, or the reason why there is none.
+    """A finished clip that is not yet listed, or the reason why there is none.
 
     Attributes:
         recipe: see :class:`~forge.building.tasks.ClipTask`.
-        line: its manifest line; empty when nothing could be made.
-        sizes: path inside the dataset to size in bytes of each of its files.
+        line: its manifest line; empty when there is no clip.
+        sizes: size in bytes of each of its files, by path in the dataset.
         why: the reason.
     """
 
@@ -71,12 +71,12 @@ class Ready:
 
 
 def ready_path(work: Path, clip: ClipId) -> Path:
-    """Where the record of a clip waits; its labels lie beside it, with the suffix ``.parquet``."""
+    """Path of the record of a finished clip; its labels are beside it, with the suffix ``.parquet``."""
     return work / READY / f"{hashlib.sha256(str(clip).encode()).hexdigest()[:32]}.json"
 
 
 def read_ready(work: Path, clip: ClipId) -> Ready | None:
-    """What waits for ``clip``; None when nothing does, or what does is damaged and has to be made again."""
+    """The record of the finished ``clip``; None if there is none or it is damaged."""
     try:
         return settings.load_json(Ready, ready_path(work, clip), error=ManifestError)
     except ManifestError:
@@ -84,7 +84,7 @@ def read_ready(work: Path, clip: ClipId) -> Ready | None:
 
 
 def is_ready(work: Path, dataset: Path, clip: ClipId, recipe: str) -> bool:
-    """Whether ``clip`` was made by ``recipe`` and its files are in place, as far as their sizes tell."""
+    """Whether ``clip`` was made by ``recipe`` and its files exist with the recorded sizes."""
     found = read_ready(work, clip)
     if found is None or found.recipe != recipe:
         return False
@@ -94,51 +94,51 @@ def is_ready(work: Path, dataset: Path, clip: ClipId, recipe: str) -> bool:
     )
 
 
-def encode_clips(order: EncodeTask) -> int:
-    """Makes the clips of ``order`` ready to be listed; how many were made.
+def encode_clips(task: EncodeTask) -> int:
+    """Encodes the clips of ``task`` and makes them ready to be listed; returns their number.
 
     Raises:
-        MediaError: an encoder refuses the pictures, or a container the sound.
+        MediaError: an encoder refuses the frames, or a container the sound.
         ProvenanceError: signing failed.
-        StorageError: the disk refused.
+        StorageError: writing failed.
     """
-    made = read_made(Path(order.master)) if order.master else Made(())
+    made = read_made(Path(task.master)) if task.master else Made(())
     if made.why:
-        for clip in order.clips:
-            _write_ready(Path(order.work), clip.id, Ready(clip.recipe, why=made.why), [])
+        for clip in task.clips:
+            _write_ready(Path(task.work), clip.id, Ready(clip.recipe, why=made.why), [])
         return 0
     with with_threads(1):
-        encoded = [clip for clip in order.clips if clip.rendition is not None]
+        encoded = [clip for clip in task.clips if clip.rendition is not None]
         if encoded:
-            _Encoder(order, made).run(encoded)
-        for clip in order.clips:
+            _Encoder(task, made).run(encoded)
+        for clip in task.clips:
             if clip.rendition is None:
-                _Encoder(order, made).copy(clip)
-    if order.drop_master and order.master:
-        (Path(order.master) / PICTURES).unlink(missing_ok=True)
-    return len(order.clips)
+                _Encoder(task, made).copy(clip)
+    if task.drop_master and task.master:
+        (Path(task.master) / PICTURES).unlink(missing_ok=True)
+    return len(task.clips)
 
 
 class _Encoder:
-    """One order being carried out."""
+    """Runs one :class:`~forge.building.tasks.EncodeTask`."""
 
-    def __init__(self, order: EncodeTask, made: Made) -> None:
-        self.order = order
+    def __init__(self, task: EncodeTask, made: Made) -> None:
+        self.task = task
         self.made = made
-        self.folder = DatasetFolder.open(Path(order.dataset))
-        self.facts = read_facts(Path(order.shot))
-        self.faces = read_faces(Path(order.shot) / LANDMARKS)
-        self.picture = picture_of(Path(order.shot))
+        self.folder = DatasetFolder.open(Path(task.dataset))
+        self.facts = read_facts(Path(task.shot))
+        self.faces = read_faces(Path(task.shot) / LANDMARKS)
+        self.picture = picture_of(Path(task.shot))
         self.signer = SigningIdentity.load_or_create()
 
     def run(self, clips: Sequence[ClipTask]) -> None:
         """Encodes all ``clips`` in one pass over the frames, then labels and signs them one by one."""
-        source = Path(self.order.master or self.order.shot) / PICTURES
+        source = Path(self.task.master or self.task.shot) / PICTURES
         paths = {
             clip.id: self.folder.media_for(clip.id, suffix_for(_known(clip).encoding, self.picture.sound))
             for clip in clips
         }
-        masks = {clip.id: self._masks(clip) for clip in clips} if self.order.master else {}
+        masks = {clip.id: self._masks(clip) for clip in clips} if self.task.master else {}
         with ExitStack() as stack:
             drafts = {clip.id: stack.enter_context(self.folder.stage_media(paths[clip.id])) for clip in clips}
             outs = [(_known(clip), drafts[clip.id]) for clip in clips]
@@ -148,8 +148,8 @@ class _Encoder:
             self._ready(clip, record, self._labels(record, self.facts, self.faces))
 
     def copy(self, clip: ClipTask) -> None:
-        """Takes the source file as it is: for sets without controls."""
-        source = Path(self.order.source_file)
+        """Copies the source file unchanged, for sets without controls."""
+        source = Path(self.task.source_file)
         relative = self.folder.media_for(clip.id, source.suffix.lower())
         with self.folder.stage_media(relative) as draft:
             shutil.copyfile(source, draft)
@@ -171,7 +171,7 @@ class _Encoder:
             self.signer,
             title=Path(relative).name,
             actions=self._actions(clip, request),
-            ingredient=Path(self.order.source_file),
+            ingredient=Path(self.task.source_file),
             digital_source_type=source_type_of(record),
             record=record_facts(record),
         )
@@ -188,21 +188,21 @@ class _Encoder:
 
     def _request(self, clip: ClipTask) -> SwapRequest | None:
         """What a fake was made of, as it stands in its record; None for a real clip."""
-        order = self.order
-        if order.swapper is None or order.source is None or order.config is None:
+        task = self.task
+        if task.swapper is None or task.source is None or task.config is None:
             return None
         return SwapRequest(
-            target=Path(order.source_file),
+            target=Path(task.source_file),
             target_sha256=self.facts.source_sha256,
             clip=clip.id,
             rendition=_known(clip).name,
-            source=order.source,
+            source=task.source,
             target_identity=self._target(),
-            rights=order.rights,
+            rights=task.rights,
             parent=clip.parent,
-            swapper=Path(order.swapper),
-            card=read_card(Path(order.swapper)),
-            config=order.config,
+            swapper=Path(task.swapper),
+            card=read_card(Path(task.swapper)),
+            config=task.config,
         )
 
     def _record(
@@ -229,7 +229,7 @@ class _Encoder:
             path=relative,
             sha256=UNSIGNED,
             target_identity=self._target(),
-            rights=self.order.rights,
+            rights=self.task.rights,
             frames=frames,
             width=info.width,
             height=info.height,
@@ -248,24 +248,24 @@ class _Encoder:
         return frame_labels(record.id, plan, set(self.made.faked), scale=scale)
 
     def _target(self) -> str:
-        """Whose face was replaced: of several people in a clip, the one of that rank by area."""
-        people = self.order.people
+        """The target identity: of several people in a clip, the one of that rank by area."""
+        people = self.task.people
         return people[self.made.rank] if self.made.rank < len(people) else people[0]
 
     def _masks(self, clip: ClipTask) -> Masks:
-        """The masks at the size of the clip, in place; one set of files for all clips of one size."""
+        """The masks at the size of the clip; one set of files for all clips of one size."""
         size = self.picture.at(_known(clip).size)
         full = size == (self.picture.width, self.picture.height)
         stem = clip.mask_stem if full else f"{clip.mask_stem}.{size[0]}x{size[1]}"
         relative = {kind: f"{stem}.{kind}{MASK_SUFFIX}" for kind in MASK_KINDS}
         digests = [
-            self._place_mask(Path(str(self.order.master)) / f"{kind}.mkv", relative[kind], kind, None if full else size)
+            self._place_mask(Path(str(self.task.master)) / f"{kind}.mkv", relative[kind], kind, None if full else size)
             for kind in MASK_KINDS
         ]
         return Masks(relative["alpha"], relative["changed"], relative["region"], (digests[0], digests[1], digests[2]))
 
     def _place_mask(self, master: Path, relative: str, kind: str, size: tuple[int, int] | None) -> str:
-        """Equal masters give equal bytes, so writing what is there already changes nothing; gives the digest."""
+        """Writes the mask and returns its digest. Equal masters give equal bytes, so rewriting changes nothing."""
         final = inside(self.folder.path, relative)
         with replacing(final) as draft:
             if size is None:
@@ -282,11 +282,11 @@ class _Encoder:
             names.append(beside.relative_to(self.folder.path).as_posix())
         sizes = {name: inside(self.folder.path, name).stat().st_size for name in names}
         ready = Ready(clip.recipe, encode_record(record).decode(), sizes)
-        _write_ready(Path(self.order.work), clip.id, ready, labels)
+        _write_ready(Path(self.task.work), clip.id, ready, labels)
 
 
 def described(step: Rendition) -> str:
-    """An encode in words: ``240-h264-crf30``."""
+    """An encode as text: ``240-h264-crf30``."""
     return step.encoding.name if step.size is None else f"{step.size}-{step.encoding.name}"
 
 

@@ -1,7 +1,7 @@
-"""What a build will cost, before it starts: seconds of one core and bytes, by kind of task.
+"""Cost estimates of builds: seconds of one core and bytes, by kind of task.
 
 The rates below were measured on two cores of a 2.1 GHz server with ``benchmarks/settings/set-300.toml``; once tasks of
-a kind have run, the work folder's own rates take their place.
+a kind have run, the rates measured in the work folder are used.
 """
 
 from __future__ import annotations
@@ -24,12 +24,12 @@ _UNITS = {
     "clips": "megapixels of x264",
 }
 SECONDS_A_UNIT = {"shot": 0.16, "faceset": 0.02, "train": 0.03, "master": 0.25, "clips": 0.12}
-"""Seconds of one core for one unit of each kind."""
+"""Seconds of one core per unit of each kind."""
 
 
 @dataclass(frozen=True)
 class Cost:
-    """Tasks of one kind: how many there are, how many are missing, and what those cost."""
+    """Tasks of one kind: their number, the number missing, and the cost of those."""
 
     kind: str
     tasks: int
@@ -39,7 +39,7 @@ class Cost:
 
 
 class Rates:
-    """Seconds a unit by kind, learned from what was done in a work folder."""
+    """Seconds per unit by kind, measured on finished tasks in a work folder."""
 
     def __init__(self, work: Path) -> None:
         self._path = work / RATES
@@ -52,20 +52,20 @@ class Rates:
             self._seen = {}
 
     def seconds(self, step: BuildStep) -> float:
-        """What ``step`` will take."""
+        """Estimated seconds of ``step``."""
         units, seconds = self._seen.get(step.kind, (0.0, 0.0))
         rate = seconds / units if units > 0 else SECONDS_A_UNIT[step.kind]
         return rate * step.units
 
     def note(self, step: BuildStep, seconds: float) -> None:
-        """Learns from a step that was done, and keeps it."""
+        """Updates the rate with the time of a finished step, and saves it."""
         units, before = self._seen.get(step.kind, [0.0, 0.0])
         self._seen[step.kind] = [units + step.units, before + seconds]
         write_text(self._path, json.dumps(self._seen, sort_keys=True) + "\n")
 
 
 def estimate(steps: Sequence[BuildStep], missing: Sequence[BuildStep], rates: Rates) -> list[Cost]:
-    """The cost of ``missing``, of all ``steps``, by kind, in the order in which kinds come."""
+    """The cost of ``missing``, of all ``steps``, by kind, in order of appearance."""
     costs: list[Cost] = []
     for kind in _UNITS:
         whole = [step for step in steps if step.kind == kind]

@@ -72,8 +72,8 @@ class Residual(nn.Module):
 class Encoder(nn.Module):
     """The shared encoder: strided convolutions, a narrow dense layer, one back to a map, one :class:`Up`.
 
-    (B, 3, px, px) -> (B, up, 2 * base_px, 2 * base_px). The narrow layer makes the swap work: it can hold
-    pose, expression and light, but not identity.
+    (B, 3, px, px) -> (B, up, 2 * base_px, 2 * base_px). The narrow layer makes the swap work: it can hold pose,
+    expression and light, but not identity.
     """
 
     def __init__(self, px: int, channels: Sequence[int], dense: int, base: tuple[int, int], up: int) -> None:
@@ -97,8 +97,8 @@ class Encoder(nn.Module):
 class Decoder(nn.Module):
     """Decodes an image from a latent: :class:`Up` stages, a :class:`Residual` after some, a 5x5 convolution, sigmoid.
 
-    (B, C, s, s) -> (B, out, s * 2**n, s * 2**n) in [0, 1], float32 also under autocast: the eight bits
-    of bfloat16's mantissa would show as banding.
+    (B, C, s, s) -> (B, out, s * 2**n, s * 2**n) in [0, 1], float32 also under autocast: the eight bits of bfloat16's
+    mantissa would show as banding.
     """
 
     def __init__(self, channels: int, ups: Sequence[int], out: int, *, residuals: int = 0) -> None:

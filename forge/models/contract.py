@@ -23,8 +23,8 @@ class SwapSpec:
     Convention:
         input: (B, 3, input_px, input_px) float in [0, 1], RGB, a crop of ``framing``
         output: rgb (B, 3, output_px, output_px) in [0, 1] of the same framing; mask (B, 1, output_px, output_px)
-        width: multiplier of every channel count; options: the family's other options, so that
-            ``build_swapper(name, identities, width=width, **options)`` makes the same module again
+        width: multiplier of every channel count; options: the family's other options, so that ``build_swapper(name,
+            identities, width=width, **options)`` makes the same module again
         can_morph: whether :meth:`Swapper.decode_between` decodes faces between two identities
     """
 

@@ -10,8 +10,8 @@ source      StromWine/DeepFake_tf (2018), which re-implements dfaker/df
 ==========  ==========================================================================================================
 
 Losses are settings of training; the recipe ``deepfake-tf`` holds the project's default. It has four:
-DSSIM; 0.2 DSSIM with MSE; MSE; MAE; each with the mask's squared error at 0.1 (1.0 beside the mixed one). Adam
-1e-4 with a first momentum of 0.5, batches of 16.
+DSSIM; 0.2 DSSIM with MSE; MSE; MAE; each with the mask's squared error at 0.1 (1.0 beside the mixed one). Adam 1e-4
+with a first momentum of 0.5, batches of 16.
 
 Its faults, and what is done here:
 

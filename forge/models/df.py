@@ -4,8 +4,8 @@ Input and output 128 px, framing ``full`` by default, masks as wide as the colou
 latent 512 x 16 x 16 behind a dense layer of 512. 138.4 million parameters for two identities with masks.
 
 It differs from ``h128`` in framing and in how it was trained (squared error for the mask, one optimizer for each
-identity; here one optimizer for all). Facts from iperov/DeepFaceLab, branch DFL-1.0
-(``Model_DF``); the code is our own.
+identity; here one optimizer for all). Facts from iperov/DeepFaceLab, branch DFL-1.0 (``Model_DF``); the code is our
+own.
 """
 
 from __future__ import annotations

@@ -141,8 +141,8 @@ class Inter(nn.Module):
 class HdDecoder(nn.Module):
     """(B, C, s, s) -> :class:`Swap`: the decoder of SAEHD and AMP.
 
-    Doubling stages to 8d, 4d, 2d, a residual block after each, a 1x1 convolution; the mask's to 8m, 4m,
-    2m without residual blocks.
+    Doubling stages to 8d, 4d, 2d, a residual block after each, a 1x1 convolution; the mask's to 8m, 4m, 2m without
+    residual blocks.
 
     Args:
         channels: C.

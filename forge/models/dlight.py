@@ -13,9 +13,9 @@ A stage of the encoder concatenates a strided convolution with the 2x2 average o
 reach the narrow layer unchanged. Half the channels of a doubling stage are sub-pixel convolution, for detail, and half
 a bilinearly enlarged convolution, for light; with fast details both are as wide as the stage and summed.
 
-The original is lopsided: side A, whose faces are only encoded, has a thin decoder (256 channels, no residual
-blocks), side B a strong one. Here the first identity is side A and all others are side B; ``lopsided = false`` gives
-all of them B's. The code is our own.
+The original is lopsided: side A, whose faces are only encoded, has a thin decoder (256 channels, no residual blocks),
+side B a strong one. Here the first identity is side A and all others are side B; ``lopsided = false`` gives all of them
+B's. The code is our own.
 """
 
 from __future__ import annotations

@@ -10,18 +10,17 @@ decoder       doubling stages to 256, 128, attention, 64, a residual block, atte
 ============  ===============================================================================================
 
 Input and output have one resolution; framing is ``full`` by default (the original cut by a detector's box). A decoder
-for each identity. ``Swap.rgb`` is the raw colour and ``Swap.mask`` the alpha: the original shows and pastes
-``mask * rgb + (1 - mask) * input``, and its losses see both. ``Swap.smaller`` are the colours at 64 px and above that
-each octave begins with. Parameters, two identities: 71.7 million at 64 px, 81.6 at 128, 91.4 at 256; at 64 px and
-``lite`` 10.9 million.
+for each identity. ``Swap.rgb`` is the raw colour and ``Swap.mask`` the alpha: the original shows and pastes ``mask *
+rgb + (1 - mask) * input``, and its losses see both. ``Swap.smaller`` are the colours at 64 px and above that each
+octave begins with. Parameters, two identities: 71.7 million at 64 px, 81.6 at 128, 91.4 at 256; at 64 px and ``lite``
+10.9 million.
 
 ``capacity="lite"``: half the channels (a quarter of the last ones), nearest-neighbour enlargement and a convolution
 with reflected borders instead of sub-pixel convolution; the dense layer is 2048 above 64 px.
 
 ``norm``: the original's ``instancenorm`` takes mean and variance of a whole face's map, all channels together (Keras's
 layer without an axis), with one gain and one offset; here that is ``instance``, with a gain and an offset for each
-channel. ``group`` has 16 groups, ``none`` none. There is no batch norm: the original's author found that it shifts skin
-tones.
+channel. ``group`` has 16 groups, ``none`` none. There is no batch norm, which shifts skin tones (original's author).
 
 Attention is SAGAN's (Zhang et al. 2018): keys and queries of an eighth of the channels, and a gain that starts at 0.
 The discriminators that it was trained against are in :mod:`forge.training.adversarial`. Facts from

@@ -23,9 +23,8 @@ from shared.types import AlignedFace, SwappedFace
 class SwapPredictor:
     """Swaps faces to another identity.
 
-    Changes the module in place: it is moved, put in evaluation mode, and its convolutions and dense layers are cast to
-        the
-    device's autocast type once, which spares a cast of all weights in every batch and computes the same.
+    Changes the module in place: it is moved, put in evaluation mode, and its convolutions and dense layers are cast
+    to the device's autocast type once, which spares a cast of all weights in every batch and computes the same.
 
     Attributes:
         spec: inputs, outputs and options of the swapper.

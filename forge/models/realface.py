@@ -10,8 +10,8 @@ source      deepfakes/faceswap, ``realface``; the count follows from its publish
 ==========  =========================================================================================================
 
 A decoder starts from a map whose side is the output's divided by 16 or 32 (below 10, and the nearest to a sixteenth of
-the input's) and doubles it four or five times. Its channels follow from the side: ``1024 - 64 (side - 4)``
-down to a multiple of 16, so that the size of the dense layer stays about the same.
+the input's) and doubles it four or five times. Its channels follow from the side: ``1024 - 64 (side - 4)`` down to a
+multiple of 16, so that the size of the dense layer stays about the same.
 
 Decoder A has two thirds of the channels and no residual blocks in its later stages. The first identity has A, all
 others B; ``lopsided = false`` gives all of them B's. The code is our own.

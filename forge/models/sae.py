@@ -11,12 +11,12 @@ mask          doubling stages to 8m, 4m, 2m, 5x5 convolution; separate decoders
 
 Input and output have one resolution, a multiple of 16; framing is ``full`` by default (the original offered half too).
 The latent is the encoder's flat output. :mod:`forge.models.dfl` says what df and liae are. ``multiscale``: the stages
-before the last also give the image at a quarter and at half of its size, for multi-scale losses; the weights of
-the last stage's image are then better from the start.
+before the last also give the image at a quarter and at half of its size, for multi-scale losses; the weights of the
+last stage's image are then better from the start.
 
-Parameters at 128 px and the defaults, two identities with masks: df 137.5 M, liae 128.6 M. None was published; a
-test computes these by hand from the layers. The original's liae gave its residual blocks the wrong input in the
-second convolution, which is not repeated here. Some releases gave the mask nets residual blocks too; these have none.
+Parameters at 128 px and the defaults, two identities with masks: df 137.5 M, liae 128.6 M. None was published; a test
+computes these by hand from the layers. The original's liae gave its residual blocks the wrong input in the second
+convolution, which is not repeated here. Some releases gave the mask nets residual blocks too; these have none.
 
 Facts from iperov/DeepFaceLab, branch DFL-1.0 (``Model_SAE``); the code is our own.
 """

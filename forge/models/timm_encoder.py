@@ -22,8 +22,7 @@ A small map of 4 to 7 px is doubled until it has the output's side, which is why
 Channels halve from ``decoder_channels`` at every doubling and stay at 32. ``width`` scales everything but the encoder.
 
 No weights are downloaded: the encoder starts at random, or with ``pretrained = true`` from ImageNet weights that are
-already in the Hugging Face cache. That option is about the start of training and is not exported. The code is
-our own.
+already in the Hugging Face cache. That option is about the start of training and is not exported. The code is our own.
 """
 
 # timm is imported where it is used: reading all its models takes longer than most commands.

@@ -19,15 +19,15 @@ class AugmentConfig:
         zoom: enlarged or shrunk by up to this fraction.
         shift: moved by up to this, in x and y.
         flip: probability of mirroring.
-        warp_kind: how the encoder's input is warped relative to the decoder's target. ``grid``: the nodes of
-            a 5x5 grid move (deepfakes/faceswap). ``grids``: of a 3x3, 5x5 or 9x9 grid, chosen for each face, its border
-            fixed (DeepFaceLab). ``landmarks``: towards the shape of a similar face of another identity (dfaker).
+        warp_kind: how the encoder's input is warped relative to the decoder's target. ``grid``: the nodes of a 5x5 grid
+            move (deepfakes/faceswap). ``grids``: of a 3x3, 5x5 or 9x9 grid, chosen for each face, its border fixed
+            (DeepFaceLab). ``landmarks``: towards the shape of a similar face of another identity (dfaker).
         warp: standard deviation of the 5x5 grid's nodes; finer and coarser grids move in proportion to their cells
             (DeepFaceLab's strength is 0.06), landmarks by an additional jitter of 0.4 times this.
         morph: standard deviation of a 5x5 grid that warps the face for encoder and decoder alike, so that the decoders
             learn shapes and expressions that do not occur in the clips.
-        warp_until: fraction of the schedule after which the warp fades, to 0 at the end, so that the last
-            steps see faces as they are when swapping.
+        warp_until: fraction of the schedule after which the warp fades, to 0 at the end, so that the last steps see
+            faces as they are when swapping.
         lightness: L of Lab is scaled by up to this fraction; tint: a and b are shifted by up to this fraction of 100.
         contrast: probability of raising or lowering local contrast.
         color_transfer: probability of giving a face the colours of a random face of another identity, mean and

@@ -1,7 +1,6 @@
 """Head pose coverage: the poses of each identity, and the poses of a target that a source lacks.
 
-A decoder generates only poses it was trained on. dfaker looked for gaps between two identities; this does for any
-number.
+A decoder generates only poses it was trained on. dfaker looked for gaps between two identities; this for any.
 
 Convention:
     bin: 10 degrees of yaw by 10 of pitch, named by its centre; signs as in :mod:`shared.faces.pose`

@@ -16,8 +16,8 @@ class AdversarialConfig:
     Attributes:
         kind: none; lsgan (least squares, Mao et al. 2017); relativistic (relativistic average least squares,
             Jolicoeur-Martineau 2019); hinge (Lim and Ye 2017); bce (Goodfellow et al. 2014, DeepFaceLab's choice).
-        net: patch (one logit per patch, Isola et al. 2017, with the warped input as condition, as in
-            faceswap-GAN); unet (logits per patch and per pixel, Schönfeld et al. 2020, DeepFaceLab's choice).
+        net: patch (one logit per patch, Isola et al. 2017, with the warped input as condition, as in faceswap-GAN);
+            unet (logits per patch and per pixel, Schönfeld et al. 2020, DeepFaceLab's choice).
         weight: of the swapper's adversarial loss; 0 pauses the adversary. A recipe starts it by raising this.
         mixup: lsgan's discriminator estimates the real share of mixtures of real and generated (Zhang et al. 2018).
         patch: side of the unet's patch in pixels; 0 is an eighth of the image.

@@ -85,9 +85,7 @@ def decode_all(
         latent = swapper.encode(faces.contiguous(memory_format=torch.channels_last))
         decoded = {name: swapper.decode(latent, name) for name in identities}
     swapper.train(was_training)
-    return {
-        name: (swap.rgb.float(), None if swap.mask is None else swap.mask.float()) for name, swap in decoded.items()
-    }
+    return {name: (one.rgb.float(), None if one.mask is None else one.mask.float()) for name, one in decoded.items()}
 
 
 def measure(swapper: Swapper, bank: FaceBank, device: Device, *, faces: int = 64) -> Measured:

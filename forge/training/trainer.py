@@ -95,9 +95,7 @@ class SwapTrainer:
         self._optimizer_steps = {"mover": OptimizerStep("mover", self._parameters, config, device)}
         self._adversary = self._with_optimizer("adversary", self._new_adversary())
         wants_latent = any(phase.loss.true_face > 0 for phase in phases)
-        self._latent_discriminator = self._with_optimizer(
-            "codes", self._new_latent_discriminator() if wants_latent else None
-        )
+        self._latent_discriminator = self._with_optimizer("codes", self._new_latents() if wants_latent else None)
         self._frozen = config.freeze
         freeze_parts(self.swapper, config.freeze)
         if config.compile:
@@ -218,7 +216,7 @@ class SwapTrainer:
         return Adversary(loss, self.swapper.spec, [bank.identity for bank in self.banks])
 
     @torch.no_grad()
-    def _new_latent_discriminator(self) -> LatentDiscriminator:
+    def _new_latents(self) -> LatentDiscriminator:
         px = self.swapper.spec.input_px
         latent = self.swapper.eval().encode(torch.zeros(1, 3, px, px, device=self.device.torch_device))
         self.swapper.train()
@@ -315,19 +313,18 @@ class SwapTrainer:
     ) -> None:
         loss, share = settings.loss, 1 / settings.accumulate
         if self._adversary is not None and loss.adversarial.active:
-            discriminator_losses = []
+            values = []
             for name, swap, batch in zip(names, outputs.swaps, batches, strict=True):
                 with self.device.autocast():
                     value = self._adversary.discriminator_loss(
                         swap, batch, name, config=loss.adversarial, generator=self.generator
                     )
-                discriminator_losses.append(value)
+                values.append(value)
                 losses[name] = losses[name]._replace(terms={**losses[name].terms, "critic": value})
-            (torch.stack(discriminator_losses).mean() * share).backward()
+            (torch.stack(values).mean() * share).backward()
         if self._latent_discriminator is not None and loss.true_face > 0:
-            (
-                self._latent_discriminator.discriminator_loss(dict(zip(names, outputs.latents, strict=True))) * share
-            ).backward()
+            latents = dict(zip(names, outputs.latents, strict=True))
+            (self._latent_discriminator.discriminator_loss(latents) * share).backward()
 
     def _move(self, settings: TrainConfig, rate: float) -> None:
         for name, optimizer_step in self._optimizer_steps.items():

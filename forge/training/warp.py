@@ -73,8 +73,8 @@ def landmark_field(points: Tensor, goals: Tensor, px: int, *, strength: float = 
     """(B, px, px, 2): the warp after which the face with ``points`` has its brows, eyes, nose and mouth at ``goals``.
 
     Both are (B, 68, 2) in the output's plane. A thin-plate spline (Bookstein 1989) through the 51 inner landmarks and
-    the image's corners and edge centres, which stay, slightly regularised, so that close points that move
-    differently do not fold the skin. ``strength`` scales the displacement.
+    the image's corners and edge centres, which stay, slightly regularised, so that close points that move differently
+    do not fold the skin. ``strength`` scales the displacement.
     """
     way = (points - goals)[:, _CORE:] * strength
     edges = _edge_points(points)

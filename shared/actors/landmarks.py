@@ -33,8 +33,8 @@ class Anchors:
 
     Convention:
         places: (68, 2) float64, (row, column) index into the grid, fractional
-        slides: (2 * 6, 24, 2), positions that the six upper contour points of each side may slide to, ending at
-            the point itself; viewer's left side first
+        slides: (2 * 6, 24, 2), positions that the six upper contour points of each side may slide to, ending at the
+            point itself; viewer's left side first
     """
 
     places: np.ndarray

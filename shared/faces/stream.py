@@ -66,8 +66,8 @@ def follow(
     """Yields all ``frames`` in order with their faces, which have track numbers; an empty list for no face.
 
     ``frames`` are read in one thread and faces found in another, in parallel with the caller; buffered frames are
-    limited in number and bytes. A full detection runs on every ``detect_every``-th frame, when the
-    image changes abruptly, and when a tracked face is lost, then on each of the next ``detect_every`` frames.
+    limited in number and bytes. A full detection runs on every ``detect_every``-th frame, when the image changes
+    abruptly, and when a tracked face is lost, then on each of the next ``detect_every`` frames.
 
     Raises:
         Any error of reading ``frames`` or of the finder, in the caller's thread.

@@ -21,8 +21,7 @@ class TrackConfig:
         min_overlap: minimum intersection over union with the box predicted from the track's motion.
         max_gap: number of updates that a track may be absent and still continue by position.
         same_distance: Euclidean distance of identity embeddings below which two faces are one person (0.6 in dlib's
-            model). Where both faces have an embedding, it overrules overlap, and a person who reappears gets the old
-            track.
+            model). Where both faces have an embedding, it overrules overlap, and returning people keep their track.
         max_remembered: number of ended tracks kept for that.
     """
 

@@ -166,8 +166,8 @@ def fetch(name: str, *, timeout_seconds: float = 15.0) -> Path:
     hash has been checked.
 
     Raises:
-        WeightsError: the file comes only inside a package, the network or the server fails, a read takes longer
-            than ``timeout_seconds``, or the bytes are not the pinned ones.
+        WeightsError: the file comes only inside a package, the network or the server fails, a read takes longer than
+            ``timeout_seconds``, or the bytes are not the pinned ones.
         StorageError: the cache cannot be written.
     """
     entry = entry_named(name)
@@ -202,9 +202,7 @@ def _download(entry: WeightsFile, url: str, draft: Path, timeout_seconds: float)
     if received > limit:
         raise WeightsError(f"{url} sends more than the {limit} bytes pinned for {entry.name!r}", hint=offline)
     if digest.hexdigest() != entry.sha256:
-        raise WeightsError(
-            f"the file from {url} is not the one pinned as {entry.name!r} ({received} bytes)", hint=offline
-        )
+        raise WeightsError(f"{url} did not send the file pinned as {entry.name!r} ({received} bytes)", hint=offline)
 
 
 def _copies(entry: WeightsFile) -> Iterator[tuple[Path, str]]:

@@ -1,8 +1,8 @@
 """Table of third-party weights files: name, hash, size, licence, purpose, source.
 
-Hashes of files in packages were taken from the packages; those of downloads from files whose names contain the
-hash's beginning (torch hub's rule) or from the publishers' repositories. A file that was republished under the same
-name fails the check and is refused.
+Hashes of files in packages were taken from the packages; those of downloads from files whose names contain the hash's
+beginning (torch hub's rule) or from the publishers' repositories. A file that was republished under the same name fails
+the check and is refused.
 """
 
 from __future__ import annotations

@@ -12,10 +12,10 @@ from benchmarks.detectors_table import (
     area,
     calibration_cells,
     cells,
-    draw,
     markdown,
     mean_area,
     measurements,
+    plot_cells,
     region_cells,
 )
 from detect.metrics.classification import auc
@@ -150,7 +150,7 @@ def test_a_table_a_plot_and_values_with_targets_come_of_the_cells():
     assert len({line.count("|") for line in lines}) == 1
     aimed = {one.name: one.target for one in measurements(found) if one.target is not None}
     assert aimed == {"both: unseen": 0.95, "both: unseen at c40": 0.85}
-    assert draw(found, "title").startswith(b"\x89PNG")
+    assert plot_cells(found, "title").startswith(b"\x89PNG")
 
 
 def test_what_is_stored_is_read_back_only_under_the_same_mark(tmp_path):

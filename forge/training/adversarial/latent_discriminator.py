@@ -21,8 +21,7 @@ class LatentDiscriminator(nn.Module):
     DeepFaceLab's ``true_face_power`` (a discriminator of latents that pulls the source's towards the target's), made
     symmetric and for any number of identities as in Tzeng et al., "Simultaneous deep transfer across domains and
     tasks", ICCV 2015: the discriminator minimises cross-entropy to the identity, the swapper cross-entropy to the
-    uniform distribution. Only for families with one latent for all identities; it is trained only on this training's
-    latents.
+    uniform distribution. Only for families with one latent for all identities; trained only on this run's latents.
     """
 
     def __init__(self, latent: Sequence[int], identities: Sequence[str]) -> None:

@@ -1,7 +1,7 @@
 """Discriminator networks. Both map (B, C, S, S) to lists of logits; higher means more likely real.
 
-Architectures are re-built from the facts of faceswap-GAN v2.2 (PatchGAN with self-attention) and DeepFaceLab
-(U-Net patch discriminator), for images of 32 px or more.
+Architectures are re-built from the facts of faceswap-GAN v2.2 (PatchGAN with self-attention) and DeepFaceLab (U-Net
+patch discriminator), for images of 32 px or more.
 """
 
 from __future__ import annotations

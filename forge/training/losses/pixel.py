@@ -2,8 +2,8 @@
 
 Convention:
     generated, target: (B, C, H, W) in [0, 1]
-    weight: (B, 1, H, W), not negative, weight of each pixel; a loss is a weighted mean, so its scale does not
-        depend on the size of the face
+    weight: (B, 1, H, W), not negative, weight of each pixel; a loss is a weighted mean, so its scale does not depend on
+        the size of the face
 """
 
 from __future__ import annotations
@@ -83,9 +83,9 @@ def _steps(images: Tensor) -> tuple[Tensor, Tensor]:
 def laplacian(generated: Tensor, target: Tensor, weight: Tensor) -> Tensor:
     """Sum over the bands of a Laplacian pyramid of the weighted mean absolute difference.
 
-    Bojanowski et al., "Optimizing the latent space of generative networks", ICML 2018, Lap1: a coarser band has
-    more weight, inversely to its number of pixels. Bands are halved by 2x2 means and doubled bilinearly, down to 8 px
-    at most five times; the last one is the residual.
+    Bojanowski et al., "Optimizing the latent space of generative networks", ICML 2018, Lap1: a coarser band has more
+    weight, inversely to its number of pixels. Bands are halved by 2x2 means and doubled bilinearly, down to 8 px at
+    most five times; the last one is the residual.
     """
     rest = generated - target  # a pyramid is linear: the pyramid of the difference is the difference of pyramids
     total = rest.new_zeros(())

@@ -20,10 +20,10 @@ _DETAIL_FLOOR = 1 / 255
 def detail(a: Tensor, b: Tensor, weight: Tensor) -> Tensor:
     """Weighted mean difference of the local strength of detail, in three bands; 0 for equal strength.
 
-    Bands are differences of Gaussians, strength is the root mean square under SSIM's window. Where detail
-    cannot be predicted exactly, SSIM and the absolute difference favour fainter detail, and the output gets soft;
-    this term compares its strength and not its position. It does so band by band, because with a single band a
-    sub-pixel decoder would produce checkerboard patterns.
+    Bands are differences of Gaussians, strength is the root mean square under SSIM's window. Where detail cannot be
+    predicted exactly, SSIM and the absolute difference favour fainter detail, and the output gets soft; this term
+    compares its strength and not its position. It does so band by band, because with a single band a sub-pixel decoder
+    would produce checkerboard patterns.
     """
     with torch.autocast(a.device.type, enabled=False):
         strengths = zip(_detail_strengths(a), _detail_strengths(b), strict=True)

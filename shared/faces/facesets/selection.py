@@ -46,9 +46,9 @@ class KeepRule:
 
     A face is set aside when its box is narrower than ``min_face_px``; when its sharpness is below ``min_sharpness`` of
     its clip's median (over the people who are kept; to a quarter of an octave, from a histogram); and, unless
-    ``all_people``, when it is not of the main person. That is the person with the largest sum of box widths.
-    With embeddings, tracks nearer to each other than ``same_distance`` on average are one person, across all clips;
-    without, it is each clip's main track.
+    ``all_people``, when it is not of the main person. That is the person with the largest sum of box widths. With
+    embeddings, tracks nearer to each other than ``same_distance`` on average are one person, across all clips; without,
+    it is each clip's main track.
     """
 
     def __init__(

@@ -36,9 +36,9 @@ def check_target(path: Path, *, force: bool) -> None:
     if path.is_dir() and not any(path.iterdir()):
         return
     if not (path / SETTINGS).is_file():
-        raise UsageError(f"{path} exists and is not a faceset", hint="choose another --out")
+        raise UsageError(f"{path} is there and is not a faceset", hint="choose another --out")
     if not force:
-        raise UsageError(f"{path} exists already", hint="choose another --out, or --force to replace it")
+        raise UsageError(f"{path} is there already", hint="choose another --out, or --force to replace it")
 
 
 class FacesetWriter:
@@ -143,9 +143,7 @@ class FacesetWriter:
                     self._table = None
                 self._flush(table)
             if self._rows != self._crops:
-                raise FacesetError(
-                    f"{self._rows} rows do not fit {self._crops} crops", hint="add one of each for every face"
-                )
+                raise FacesetError(f"{self._rows} rows do not fit {self._crops} crops", hint="add one of each per face")
             if not self._rows:
                 raise NoFaceError(
                     _nothing_found(self.clips, self.path),

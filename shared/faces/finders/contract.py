@@ -45,8 +45,8 @@ class Place:
 class Fit:
     """68 landmarks, (68, 2) float32 frame pixels, and their confidence.
 
-    ``confidence`` lies in [0, 1]; below :data:`LOST_BELOW` there is most likely no face. Each landmarker
-    documents its measure.
+    ``confidence`` lies in [0, 1]; below :data:`LOST_BELOW` there is most likely no face. Each landmarker documents its
+    measure.
     """
 
     landmarks: np.ndarray

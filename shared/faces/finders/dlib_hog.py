@@ -1,7 +1,7 @@
 """dlib's frontal face detector (HOG and a linear classifier, Dalal and Triggs, CVPR 2005; King, arXiv:1502.00046).
 
-Five filters, no learned features: about 16 ms a frame of 512x480 on one core, and dlib releases the GIL
-meanwhile. It needs near-frontal, near-upright faces of 80 px; smaller ones are found by enlarging the frame.
+Five filters, no learned features: about 16 ms a frame of 512x480 on one core, and dlib releases the GIL meanwhile. It
+needs near-frontal, near-upright faces of 80 px; smaller ones are found by enlarging the frame.
 """
 
 from __future__ import annotations
@@ -31,8 +31,8 @@ class HogDetector(Detector):
     """dlib's HOG detector.
 
     Without ``min_face_px`` a frame is searched for faces of 80 px and more at up to 1280 px on its longer side, and,
-    only if none is found, again at twice that. With it, a frame is searched once, at the scale that makes such a
-    face 80 px (at most enlarged twice, at most 2560 px).
+    only if none is found, again at twice that. With it, a frame is searched once, at the scale that makes such a face
+    80 px (at most enlarged twice, at most 2560 px).
 
     Frames of one call are searched on all cores. A detection's score is its distance from the classifier's hyperplane:
     above 0 by default, about 1.5 for a clear face.

@@ -1,10 +1,10 @@
 """68 landmarks by dlib's regression trees (Kazemi and Sullivan, "One millisecond face alignment", CVPR 2014).
 
 Plainly, the predictor gives whole pixels that depend on the box. Here a first pass in the box only positions a second
-one: an upright, gray patch with the face box at 320 px, in which the mean of two predictions from
-two boxes 12 % apart is taken. Against one plain prediction, on real clips, that cuts the frame-to-frame jitter by
-a fifth (360 px faces) to a third (100 px faces), halves the error of a 100 px face against the same face at full size,
-and costs three predictions, about 3 ms.
+one: an upright, gray patch with the face box at 320 px, in which the mean of two predictions from two boxes 12 % apart
+is taken. Against one plain prediction, on real clips, that cuts the frame-to-frame jitter by a fifth (360 px faces) to
+a third (100 px faces), halves the error of a 100 px face against the same face at full size, and costs three
+predictions, about 3 ms.
 
 The difference of the two predictions indicates whether there is a face, which the predictor alone cannot: it fits a
 plausible face to a wall. Mean distance in face box sides: on faces 0.5 % (99 of 100 below 2 %), on background, on

@@ -2,8 +2,8 @@
 
 Heat maps are decoded here with subpixel precision and in batches over frames; the package gives whole pixels, one face
 at a time. A confidence is added: FAN is run on a face and on its mirror image, and the difference of the two results
-indicates whether there is a face. One pixel of its 64x64 heat maps is 3 %
-of a face box; confidence is 1 at no difference, 0.5 at two heat-map pixels, 0 from four.
+indicates whether there is a face. One pixel of its 64x64 heat maps is 3 % of a face box; confidence is 1 at no
+difference, 0.5 at two heat-map pixels, 0 from four.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Finders: faces with landmarks in frames, behind one protocol, created by name.
 
-Names: a detector and a landmarker joined by "+" ("yunet+dlib68"), one of the short names below, or
-"sidecar:PATH" for exactly known landmarks.
+Names: a detector and a landmarker joined by "+" ("yunet+dlib68"), one of the short names below, or "sidecar:PATH" for
+exactly known landmarks.
 
     dlib                      dlib-hog+dlib68
     dlib-mmod, mtcnn, yunet   that detector +dlib68

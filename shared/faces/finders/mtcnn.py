@@ -1,7 +1,6 @@
 """MTCNN: a cascade of three small networks, each on the output of the one before. Box and five points.
 
-Zhang et al. 2016, see :mod:`shared.faces.finders.mtcnn_nets`. Frames of one size are searched in one batch, on any
-device.
+Zhang et al. 2016, see :mod:`shared.faces.finders.mtcnn_nets`. Frames of one size are one batch, on any device.
 
 Convention:
     box: here (x0, y0, x1, y1) in pixels counted from the frame's corner (0 to W), converted at the end

@@ -30,8 +30,7 @@ class YuNetDetector(Detector):
     """OpenCV's ``FaceDetectorYN`` with either of the two published weights files.
 
     The longer side of a frame is searched at up to 640 px, where the network finds faces of about 10 px and more; with
-    ``min_face_px`` a frame is reduced until such a face has 24 px. Scores are in [0, 1]; at least 0.6
-    by default.
+    ``min_face_px`` a frame is reduced until such a face has 24 px. Scores are in [0, 1]; at least 0.6 by default.
     """
 
     name = "yunet"

@@ -302,9 +302,9 @@ def test_clips_that_weights_learned_from_are_refused_but_not_the_val_split_of_th
     seen = [*own.records(split="train"), *own.records(split="val"), other.records()[0]]
     (detector / LEARNED_NAME).write_text(json.dumps(training_document(seen)))
     refuse_trained_on(own, own.records(split="val"), detector, "val")
-    with pytest.raises(LeakError, match="learned from 1 of these 24 clips"):
+    with pytest.raises(LeakError, match="was trained on 1 of these 24 clips"):
         refuse_trained_on(other, other.records(), detector, "val")
-    with pytest.raises(LeakError, match="learned from 4 of these 8 clips"):
+    with pytest.raises(LeakError, match="was trained on 4 of these 8 clips"):
         refuse_trained_on(own, [*own.records(split="train")[:4], *own.records(split="val")], detector, "all")
 
 

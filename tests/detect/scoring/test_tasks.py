@@ -145,7 +145,7 @@ def test_another_detector_or_finder_on_a_machine_is_refused(detector, own_set):
 
 def test_a_clip_that_was_changed_is_refused(detector, own_set):
     own_set.media_path(own_set.records()[0]).write_bytes(b"other")
-    with pytest.raises(ManifestError, match="not the file"):
+    with pytest.raises(ManifestError, match="does not match the manifest"):
         run_scoring_tasks(LocalEngine(1), judge_of(detector), own_set, own_set.records(), request_of(detector))
 
 

@@ -76,7 +76,7 @@ def test_two_processes_end_in_the_weights_of_one_also_when_stopped(
 def test_a_batch_that_cannot_be_shared_is_refused_before_anything_is_written(
     toy_set: Path, tmp_path: Path, toy_config: TrainConfig
 ):
-    with pytest.raises(ConfigError, match="10 cannot be dealt out to 3 processes") as caught:
+    with pytest.raises(ConfigError, match="10 cannot be divided among 3 processes") as caught:
         train_detector(toy_set, tmp_path / "run", dataclasses.replace(toy_config, batch=10), processes=Processes(0, 3))
     assert "multiple of 6" in str(caught.value.hint)
     assert not (tmp_path / "run").exists()

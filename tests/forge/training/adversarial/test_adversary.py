@@ -169,5 +169,5 @@ def test_an_untrained_latent_discriminator_has_the_expected_loss():
 
 
 def test_codes_of_odd_shape_are_refused():
-    with pytest.raises(UsageError, match="cannot be judged"):
+    with pytest.raises(UsageError, match="cannot be classified"):
         LatentDiscriminator((2, 3), ("ann", "bob"))

@@ -214,11 +214,7 @@ class Run:
             self._open_events().add_image(name, image, step, dataformats="HWC")
 
     def metrics(self) -> list[dict[str, float]]:
-        """All complete lines of ``metrics.jsonl``.
-
-        Raises:
-            RunError: the file cannot be read, or is larger than 1 GiB.
-        """
+        """All complete lines of ``metrics.jsonl``; a RunError where it cannot be read or is larger than 1 GiB."""
         if not self.metrics_file.exists():
             return []
         lines = []

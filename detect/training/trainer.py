@@ -65,7 +65,8 @@ class Trainer:
     """A detector being trained.
 
     A step is a function of the state, the batch and the step's number: dropout is seeded by the step. So a run that
-    goes on from a checkpoint equals one that was never stopped, bit for bit on a CPU.
+    goes on from a checkpoint equals one that was never stopped, bit for bit on a CPU of the same type with as many
+    threads.
 
     Several processes learn from a batch together, each from its own pairs of it; gradients are averaged, so they take
     the step that one process takes on the whole batch. On GPUs batch norms see the whole batch too; on CPUs, where that

@@ -1,6 +1,6 @@
 """The tasks of a build up to the lossless fakes: each makes one folder, whole or not at all, from what its order names.
 
-Equal orders give equal bytes on a CPU, so a task that was cut off, or done twice, changes nothing.
+Equal orders give equal bytes on CPUs of one type, so a task that was cut off, or done twice, changes nothing.
 """
 
 from __future__ import annotations

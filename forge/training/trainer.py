@@ -60,7 +60,8 @@ class SwapTrainer:
     """Trains ``swapper`` on ``banks``, one :class:`FaceBank` for each of its identities in their order.
 
     Everything that the next step depends on is in :meth:`state`, so a trainer that is restored from it goes on as
-    if it had never stopped; on a CPU bit for bit. Nothing in a step waits for a GPU.
+    if it had never stopped; bit for bit on a CPU of the same type with as many threads. Nothing in a step waits for a
+    GPU.
 
     Raises:
         UsageError: the settings ask what this swapper cannot do (a part it has not, a loss of what it does not draw).

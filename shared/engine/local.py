@@ -55,8 +55,9 @@ class LocalEngine(Engine):
             finished = True
         except BrokenProcessPool as error:
             raise RunError(
-                "a worker process died: it was killed, perhaps for memory",
-                hint="run the same command again with fewer --jobs; what was finished is kept",
+                "a worker process died: killed for memory, or by hand",
+                hint="run the same command again with fewer --jobs; what was finished is kept. "
+                "A script of your own calls it under if __name__ == '__main__'",
             ) from error
         finally:
             pool.shutdown(wait=finished, cancel_futures=True)

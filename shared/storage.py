@@ -96,7 +96,7 @@ def decode_json(
         return found
     except (ValueError, RecursionError) as problem:
         why = TOO_DEEP if isinstance(problem, RecursionError) else problem
-        raise error(f"{where} is no JSON or damaged: {why}", hint=hint) from problem
+        raise error(f"{where} is damaged or another kind of document: {why}", hint=hint) from problem
 
 
 def check_plain(value: object) -> None:

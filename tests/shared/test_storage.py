@@ -260,7 +260,7 @@ class TestJson:
         ids=lambda value: str(value[:12]),
     )
     def test_what_is_no_object_is_refused_in_one_sentence(self, data, says):
-        with pytest.raises(CheckpointError, match=f"some.json is no JSON or damaged: .*{says}") as caught:
+        with pytest.raises(CheckpointError, match=f"some.json is damaged or .*: .*{says}") as caught:
             decoded(data)
         assert caught.value.hint == "again"
         assert len(str(caught.value)) < 300
@@ -274,7 +274,7 @@ class TestJson:
         ids=lambda value: str(value[:24]),
     )  # fmt: skip
     def test_what_does_not_fit_a_type_is_refused(self, data):
-        with pytest.raises(CheckpointError, match=r"some\.json is no JSON or damaged"):
+        with pytest.raises(CheckpointError, match=r"some\.json is damaged or another kind of document"):
             decoded(data, Pair)
 
     def test_plain_values_keep_what_json_of_python_writes(self):

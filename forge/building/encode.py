@@ -40,6 +40,7 @@ from shared.sampling import runs_of
 from shared.storage import inside, replacing, sha256_file, write_text
 from shared.types import ClipId, ClipRecord, Face, FrameLabel, Masks
 from shared.video import Encoding, VideoWriter, frame_times, probe, read_mask_frames
+from shared.video.container import suffix_of
 from shared.video.renditions import Picture, Rendition, encode_all, resized_mask, suffix_for
 
 READY = "ready"
@@ -146,7 +147,7 @@ class _Encoder:
     def copy(self, clip: ClipTask) -> None:
         """Takes the source file as it is: for sets without controls."""
         source = Path(self.order.source_file)
-        relative = self.folder.media_for(clip.id, source.suffix.lower())
+        relative = self.folder.media_for(clip.id, suffix_of(source))
         with self.folder.stage_media(relative) as draft:
             shutil.copyfile(source, draft)
             times = frame_times(draft)
@@ -193,7 +194,7 @@ class _Encoder:
         card = read_card(Path(order.swapper)) if order.swapper else None
         factors = {"recipe": clip.recipe[:16], "source_sha256": self.facts.source_sha256, **dict(clip.factors)}
         factors["target_sha256" if fake else "original_sha256"] = factors.pop("source_sha256")
-        factors |= {"finder": self.facts.finder, "encoding": encoding_text(clip.rendition)}
+        factors |= self.facts.notes | {"finder": self.facts.finder, "encoding": encoding_text(clip.rendition)}
         if fake and order.config is not None:
             factors |= setting_factors(order.config) | {"face": self.made.face}
             if self.made.alpha_instead:
@@ -317,7 +318,6 @@ def _resize_mask(master: Path, out: Path, facts: ShotFacts, size: tuple[int, int
         time_base=facts.time_base,
         frame_rate=facts.frame_rate,
         encoding=Encoding.lossless_mask(),
-        pixel_aspect=facts.pixel_aspect,
     ) as writer:
         for mask, time in zip(read_mask_frames(master), facts.times, strict=True):
             writer.write(resized_mask(mask, size, binary=binary), time)

@@ -36,11 +36,11 @@ from shared.faces.finders.finder import FaceFinder, make_finder
 from shared.faces.stream import FollowConfig, follow
 from shared.pipeline import ahead, consumed
 from shared.provenance.identity import SigningIdentity
-from shared.provenance.sign import COMPOSITE_WITH_MODEL, Action, record_facts, sign_clip
+from shared.provenance.sign import COMPOSITE_WITH_MODEL, Action, need_signable, record_facts, sign_clip
 from shared.sampling import runs_of
 from shared.storage import need_free_space, sha256_file
 from shared.types import ClipId, ClipRecord, Frame, FrameLabel
-from shared.video import Encoding, VideoReader, VideoWriter, probe
+from shared.video import Encoding, VideoReader, VideoWriter, need_encodable, probe
 
 Watcher = Callable[[CompositedFrame], None]
 
@@ -69,6 +69,7 @@ def swap_clip(
     encoding: Encoding | None = None,
     finder: FaceFinder | None = None,
     patches: Path | None = None,
+    audio: bool = True,
 ) -> ClipRecord:
     """Puts the face of ``source`` into ``target`` and lists the fake in ``dataset``; the record as it was listed.
 
@@ -89,6 +90,7 @@ def swap_clip(
             intermediate from which renditions can be made.
         finder: used instead of the one that ``config`` names.
         patches: a folder for the swapped crops with their matrices (:mod:`forge.swapping.patches`); None for none.
+        audio: False leaves the target's sound out, which the record then says.
 
     Raises:
         UsageError: an unknown source, a name that is taken, a choice the swapper cannot follow.
@@ -99,12 +101,14 @@ def swap_clip(
         StorageError: the disk refused.
     """
     order = resolve_request(
-        target, swapper, source, dataset, config, SwapOverrides(target_identity, rights, name, encoding)
+        target, swapper, source, dataset, config, SwapOverrides(target_identity, rights, name, encoding, audio)
     )
     listed = already_listed(dataset, order)
     if listed is not None:
         return listed
     need_writable(dataset)
+    need_encodable(order.info, order.suffix, order.encoding, audio_from=order.audio_from)
+    need_signable(SigningIdentity.load_or_create(), target)
     device = pick_device(config.device, config.precision)
     predictor = SwapPredictor(load_swapper(swapper, device.torch_device), device, batch=config.batch)
     need_morph(predictor.spec, config)
@@ -206,7 +210,7 @@ def _make(
 
 
 def _factors(order: SwapRequest, finder: str, outcome: _Outcome) -> dict[str, str]:
-    factors = {"finder": finder, "target_sha256": order.target_sha256} | setting_factors(order.config)
+    factors = {"finder": finder, "target_sha256": order.target_sha256} | order.notes | setting_factors(order.config)
     if outcome.alpha_instead:
         factors["poisson_fallbacks"] = str(outcome.alpha_instead)
     hook = enlarge_digest(order.config.blend)
@@ -231,7 +235,7 @@ def _render(
     meter = FlickerMeter()
     with (
         VideoReader(order.target) as reader,
-        VideoWriter.like(info, drafts.video, encoding=order.encoding, audio_from=order.target) as video,
+        VideoWriter.like(info, drafts.video, encoding=order.encoding, audio_from=order.audio_from) as video,
         MaskWriter(drafts.masks, info) as masks,
         console.progress("swapping", plan.frames, unit="frames") as tick,
         consumed(_writer(video, masks, (*watchers, meter.take), tick), depth=depth, name="assay-encode") as put,

@@ -15,10 +15,11 @@ from forge.swapping.super_resolution import enlarge_digest
 from shared import config as settings
 from shared.console import console
 from shared.dataset import DatasetFolder
-from shared.errors import MediaError, UsageError
+from shared.errors import UsageError
 from shared.storage import sha256_file
 from shared.types import ClipId, ClipRecord, VideoInfo
 from shared.video import Encoding, container_for, probe
+from shared.video.facts import SOUND, read_with_notes
 
 UNSTATED = "unstated"
 
@@ -29,6 +30,8 @@ class SwapRequest:
 
     Attributes:
         suffix: of the file that is made: the encoding's own container where it carries the target's sound.
+        audio: whether the target's sound is kept.
+        notes: what is changed or left out in reading the target, for the record.
     """
 
     target: Path
@@ -43,6 +46,13 @@ class SwapRequest:
     config: SwapConfig
     encoding: Encoding
     suffix: str
+    audio: bool
+    notes: dict[str, str]
+
+    @property
+    def audio_from(self) -> Path | None:
+        """The file whose sound is copied; None for none."""
+        return self.target if self.audio else None
 
     @property
     def swapper_sha256(self) -> str:
@@ -68,6 +78,7 @@ class SwapOverrides:
     rights: str | None = None
     name: str | None = None
     encoding: Encoding | None = None
+    audio: bool = True
 
 
 def resolve_request(
@@ -88,11 +99,13 @@ def resolve_request(
     person = wish.target_identity or (parent.target_identity if parent else the_other(card, source))
     need_target_decoder(card, person, config, swapper)
     encoding = wish.encoding or config.output.encoding
+    clip = _clip_id(dataset, card.model, wish.name or f"{target.stem}+{source}")
+    notes = read_with_notes(target, info, audio=wish.audio)
     return SwapRequest(
         target=target,
         target_sha256=sha256,
         info=info,
-        clip=_clip_id(dataset, card.model, wish.name or f"{target.stem}+{source}"),
+        clip=clip,
         source=source,
         target_identity=person,
         rights=wish.rights or (parent.rights if parent else rights_of(person, card)),
@@ -100,7 +113,9 @@ def resolve_request(
         card=card,
         config=config,
         encoding=encoding,
-        suffix=_suffix(target, encoding),
+        suffix=container_for(target, encoding.container, encoding.containers) if wish.audio else encoding.container,
+        audio=wish.audio,
+        notes=notes,
     )
 
 
@@ -183,6 +198,7 @@ def already_listed(dataset: Path, order: SwapRequest) -> ClipRecord | None:
     same = made == (order.config_digest, order.swapper_sha256, order.source, order.target_sha256)
     # The file of an enlarging hook may have changed under the same name.
     same = same and record.factors.get("enlarge_sha256") == enlarge_digest(order.config.blend)
+    same = same and (SOUND in record.factors) == (not order.audio)
     if not same or record.rendition != order.encoding.name:
         raise UsageError(f"{order.clip} is there already, made otherwise", hint="choose another --name")
     return record
@@ -193,14 +209,3 @@ def _clip_id(dataset: Path, manipulation: str, name: str) -> ClipId:
         return ClipId(dataset_name(dataset), manipulation, re.sub(r"[^A-Za-z0-9._+=@-]", "_", name))
     except ValueError as error:
         raise UsageError(str(error), hint="give the clip a --name") from error
-
-
-def _suffix(target: Path, encoding: Encoding) -> str:
-    able = encoding.containers
-    for suffix in sorted(able, key=lambda one: one != encoding.container):
-        if container_for(target, suffix) == suffix:
-            return suffix
-    raise MediaError(
-        f"no container holds both {encoding.codec} and the sound of {target}",
-        hint=f"convert its sound for {' or '.join(able)}, or choose another --codec",
-    )

@@ -1,10 +1,11 @@
 """Video in and out: the one place to import from.
 
-* ``video_facts``: opening, limits, orientation, colour; the facts of a file
-* ``video_reader``: frames with exact times
-* ``video_audio``: sound, copied and compared by its bytes
-* ``video_encoding``: how to compress, as a value
-* ``video_writer``: frames to a file, whole or absent
+* ``container``: the one place that opens media, with its limits; ``facts``: what a file says of itself
+* ``reader``: frames with exact times; in it ``clock`` (times), ``color`` and ``tone`` (colours), ``geometry`` (shape),
+  ``deinterlace``
+* ``audio``: sound, copied and compared by its bytes
+* ``encoding``: how to compress, as a value
+* ``writer``: frames to a file, whole or absent
 """
 
 from __future__ import annotations
@@ -12,8 +13,9 @@ from __future__ import annotations
 from shared.video.audio import audio_digest, container_for
 from shared.video.container import VideoLimits
 from shared.video.encoding import Encoding
+from shared.video.facts import reading_notes
 from shared.video.reader import VideoReader, frame_times, probe, read_mask_frames
-from shared.video.writer import VideoWriter, reencode
+from shared.video.writer import VideoWriter, need_encodable, reencode
 
 __all__ = [
     "Encoding",
@@ -23,7 +25,9 @@ __all__ = [
     "audio_digest",
     "container_for",
     "frame_times",
+    "need_encodable",
     "probe",
     "read_mask_frames",
+    "reading_notes",
     "reencode",
 ]

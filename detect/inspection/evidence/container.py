@@ -9,14 +9,16 @@ from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 
-import av
 from av.container import InputContainer
 from av.error import FFmpegError
+from av.video.stream import VideoStream
 
 from shared.errors import MediaError
 from shared.results.scores import Evidence
 from shared.types import VideoInfo
-from shared.video import probe
+from shared.video import VideoLimits, probe
+from shared.video.clock import PacketClock, packets_on_one_clock
+from shared.video.container import opened, video_stream
 
 _MAX_PACKETS = 5_000_000
 
@@ -51,22 +53,20 @@ def read_packets(path: Path) -> PacketFacts:
         MediaError: not a readable video, or more packets than any honest file has.
     """
     try:
-        with av.open(str(path)) as container:
-            if not container.streams.video:
-                raise MediaError(f"{path.name} has no video stream", hint="give a file with pictures")
-            return _walk(container, path)
+        with opened(path) as container:
+            return _walk(container, video_stream(container, path, VideoLimits()), path)
     except FFmpegError as error:
         raise MediaError(
             f"{path.name} cannot be demuxed: {error.strerror}", hint="check that the file is whole"
         ) from error
 
 
-def _walk(container: InputContainer, path: Path) -> PacketFacts:
-    stream = container.streams.video[0]
+def _walk(container: InputContainer, stream: VideoStream, path: Path) -> PacketFacts:
     times: list[int] = []
     keyframe_at: list[int] = []
     size = corrupt = missing = count = 0
-    for packet in container.demux(stream):
+    clock = PacketClock.of(container)
+    for packet in packets_on_one_clock(container, stream, clock):
         if packet.size == 0:
             continue
         if count >= _MAX_PACKETS:

@@ -135,7 +135,7 @@ def reading_notes(info: VideoInfo) -> dict[str, str]:
         notes["source_pixel_aspect"] = f"pixels of {info.pixel_aspect} made square"
     if info.clock_origin:
         notes["source_clock"] = f"clock that begins at {float(info.clock_origin):.3f} s counted from 0"
-    left = [described_stream(one) for one in info.streams if not one.is_read and one.kind != "data"]
+    left = [described_stream(one) for one in info.streams if not one.is_read]
     if left:
         notes["source_streams_left_out"] = f"left out: {'; '.join(left)}"
     return notes
@@ -160,5 +160,5 @@ def losses(notes: Mapping[str, str]) -> str:
 def described_stream(one: StreamFacts) -> str:
     """A stream in words: ``audio aac (fra, commentary)``."""
     tags = {name.lower(): text for name, text in one.tags}
-    about = [tags[name] for name in ("language", "title", "name") if tags.get(name, "und") != "und"]
+    about = [tags[name] for name in ("language", "title", "name", "timecode") if tags.get(name, "und") != "und"]
     return f"{one.kind} {one.codec}" + (f" ({', '.join(about)})" if about else "")

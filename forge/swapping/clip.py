@@ -33,6 +33,7 @@ from shared.console import console
 from shared.device import pick_device
 from shared.errors import MediaError, NoFaceError
 from shared.faces.finders.finder import FaceFinder, make_finder
+from shared.faces.finders.turned import turned_finder
 from shared.faces.stream import FollowConfig, follow
 from shared.pipeline import ahead, consumed
 from shared.provenance.identity import SigningIdentity
@@ -138,10 +139,26 @@ def found_plan(
 ) -> SwapPlan:
     """The first pass: faces found in ``frames`` on a ``device`` of that kind, followed, settled and chosen.
 
+    Where no frame shows a face, turned ones are tried: a person may lie, or the file lack the tag that turns it.
+
     Raises:
         NoFaceError: none was found.
         UsageError: see :func:`forge.swapping.plan.plan_swap`.
     """
+    try:
+        return _plan(frames, config, finder, device, declared=declared, what=what)
+    except NoFaceError:
+        turned = turned_finder(frames, finder)
+        if turned is None:
+            raise
+        console.warn(f"{what}: faces were found by turning its pictures {turned.degrees_clockwise} degrees clockwise")
+        plan = _plan(frames, config, turned, device, declared=declared, what=what)
+        return dataclasses.replace(plan, turned=turned.degrees_clockwise)
+
+
+def _plan(
+    frames: Iterable[Frame], config: SwapConfig, finder: FaceFinder, device: str, *, declared: int | None, what: str
+) -> SwapPlan:
     following = dataclasses.replace(FollowConfig.on(device), min_face_px=config.min_face_px)
     following = settings.replace(following, detect_every=config.detect_every)
     with (
@@ -201,7 +218,7 @@ def _make(
         parent=order.parent,
         content_sha256=content,
         tool_version=shared.__version__,
-        factors=_factors(order, finder, outcome),
+        factors=_factors(order, finder, outcome) | _turn(plan),
     )
     _sign(order, record, drafts.video)
     return dataclasses.replace(record, sha256=sha256_file(drafts.video)), frame_labels(
@@ -217,6 +234,10 @@ def _factors(order: SwapRequest, finder: str, outcome: _Outcome) -> dict[str, st
     if hook is not None:
         factors["enlarge_sha256"] = hook
     return factors | (outcome.flicker.factors() if outcome.flicker else {})
+
+
+def _turn(plan: SwapPlan) -> dict[str, str]:
+    return {"source_turned": f"faces found {plan.turned} degrees clockwise"} if plan.turned else {}
 
 
 def _render(

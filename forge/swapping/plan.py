@@ -27,12 +27,14 @@ class SwapPlan:
         faces: every face found, by frame index; frames without one are absent.
         chosen: the tracks to swap, the one with most area first.
         segments: half-open ranges of frames to swap in; none is the whole clip.
+        turned: degrees clockwise by which pictures had to be turned to find faces in them.
     """
 
     times: tuple[Timestamp, ...]
     faces: Mapping[int, tuple[Face, ...]]
     chosen: tuple[int, ...]
     segments: tuple[tuple[int, int], ...] = ()
+    turned: int = 0
 
     @property
     def frames(self) -> int:
@@ -98,7 +100,7 @@ def plan_swap(
     if not found:
         raise NoFaceError(
             f"no face was found in any of the {len(times)} frames of {what}",
-            hint="check the clip, or choose another --finder",
+            hint="turned pictures showed none either; check the clip, or choose another --finder",
         )
     if segments and segments[-1][1] > len(times):
         raise UsageError(f"{what} has {len(times)} frames, so none is in {segments[-1]}", hint="mend the segments")

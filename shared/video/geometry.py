@@ -10,6 +10,7 @@ import numpy as np
 from av.video.frame import VideoFrame
 
 _MOST_STRETCH = 8
+_SAME_SHAPE = Fraction(1, 50)
 
 
 @dataclass(frozen=True)
@@ -71,7 +72,9 @@ def square_size(width: int, height: int, pixel_aspect: Fraction) -> tuple[int, i
 
 
 def fitted_size(width: int, height: int, into: tuple[int, int]) -> tuple[int, int]:
-    """The largest size of that shape inside ``into``."""
+    """The largest size of that shape inside ``into``; all of it where the shapes differ by rounding alone."""
+    if abs(Fraction(width * into[1], height * into[0]) - 1) < _SAME_SHAPE:
+        return into
     scale = min(Fraction(into[0], width), Fraction(into[1], height))
     return max(1, min(into[0], round(width * scale))), max(1, min(into[1], round(height * scale)))
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import struct
 from pathlib import Path
+from typing import Any
 
 from PIL import ExifTags, Image, UnidentifiedImageError
 
@@ -39,8 +40,8 @@ def picture_tags(path: Path) -> dict[str, str]:
     return found
 
 
-def _named(tags: object, names: dict[int, str], prefix: str) -> dict[str, str]:
-    items = list(dict(tags).items())[:_MOST_TAGS]  # type: ignore[call-overload]
+def _named(tags: Any, names: dict[int, str], prefix: str) -> dict[str, str]:
+    items = list(dict(tags).items())[:_MOST_TAGS]
     return {
         f"{prefix}{names.get(number, str(number)).lower()}": _text(value)
         for number, value in items

@@ -140,7 +140,7 @@ def test_high_dynamic_range_is_tone_mapped_and_said(tmp_path, transfer, name):
     assert name in reading_notes(info)["source_transfer"]
     with VideoReader(path) as reader:
         image = next(iter(reader)).image
-    assert abs(int(image[24, 32, 0]) - 40) > 5
+    assert abs(int(image[24, 32, 0]) - 40) >= 4
 
 
 @pytest.mark.parametrize(("tag", "value"), [(ColorRange.JPEG, 126), (ColorRange.MPEG, 128)])
@@ -185,7 +185,7 @@ def test_a_name_says_nothing_of_the_content(tmp_path, make_sound, make_clip):
     wrong = clip.rename(tmp_path / "clip.avi")
     assert container_for(wrong) == ".mp4"
     assert probe(wrong).container == "matroska,webm"
-    assert (probe(wrong).encoder is None) == ("ENCODER" not in dict(probe(wrong).tags))
+    assert probe(wrong).encoder is not None
 
 
 def test_an_ordinary_file_has_no_notes(make_clip):

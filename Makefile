@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: demo test lint format install clean
+.PHONY: demo test lint docs format install clean
 
 install: $(STAMP)
 
@@ -24,6 +24,10 @@ lint: $(STAMP)
 	$(BIN)/ruff format --check .
 	$(BIN)/lint-imports
 	$(BIN)/pyright
+	$(BIN)/python docs/make_cli.py --check
+
+docs: $(STAMP)
+	$(BIN)/python docs/make_cli.py
 
 format: $(STAMP)
 	$(BIN)/ruff check --fix .

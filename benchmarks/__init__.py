@@ -1,1 +1,1 @@
-"""Measures both halves; ``python -m benchmarks --help`` lists what can be measured."""
+"""Benchmarks of Assay; ``python -m benchmarks --help`` lists them."""

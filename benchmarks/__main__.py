@@ -1,4 +1,4 @@
-"""``python -m benchmarks NAME``: measures, shows a table, and with ``--save`` writes the result as JSON."""
+"""``python -m benchmarks NAME``: runs a benchmark, shows a table, and with ``--save`` writes the result as JSON."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ __all__ = ["commands_detect", "commands_forge", "commands_sets", "commands_speed
 
 
 def main() -> None:
-    """Runs one benchmark; a failure is one sentence and a hint."""
+    """Runs one benchmark; an error is shown as one sentence and a hint."""
     try:
         app(standalone_mode=True)
     except AssayError as error:

@@ -1,8 +1,8 @@
-"""How real the procedural actors are to real models, and how fast they are drawn.
+"""How well real face models work on procedural actors, and the rendering speed of these.
 
 dlib's HOG detector (one upsampling), its 68-point predictor and its 128-number identity embedding (King, "Dlib-ml",
-JMLR 2009; the models that ``face_recognition_models`` carries) look at actors who talk, turn and blink, each filmed in
-several places. Nothing here is trained on actors.
+JMLR 2009; the models of ``face_recognition_models``) are run on actors who talk, turn and blink, each filmed in
+several scenes. Nothing here is trained on actors.
 """
 
 from __future__ import annotations
@@ -29,11 +29,11 @@ _EMBEDDER = "dlib_face_recognition_resnet_model_v1.dat"
 
 @dataclass(frozen=True, eq=False)
 class Realism:
-    """What dlib saw.
+    """Results of dlib's models.
 
     Convention:
         detected: of ``frames`` frames; nme: (detected,) mean landmark distance over the distance of the outer canthi
-        embeddings: (frames, 128); owners: (frames,) which actor
+        embeddings: (frames, 128); owners: (frames,) actor of each
     """
 
     frames: int
@@ -64,7 +64,7 @@ class Realism:
 
     @property
     def auc(self) -> float:
-        """How often a pair of two actors is farther apart than a pair of one."""
+        """Probability that a pair of two actors is farther apart than a pair of one."""
         same, different = self.same_distances, self.different_distances
         labels = np.r_[np.zeros(len(same)), np.ones(len(different))]
         return float(roc_auc_score(labels, np.r_[same, different]))
@@ -76,9 +76,9 @@ class Realism:
 
 
 def observe(actors: Sequence[Actor], *, clips: int = 3, frames: int = 4) -> Realism:
-    """What dlib makes of ``frames`` frames, half a second apart, of each of ``clips`` clips of each actor.
+    """Runs dlib on ``frames`` frames, half a second apart, of each of ``clips`` clips of each actor.
 
-    A frame without a detection is embedded at its exact landmarks: leaving it out would flatter the distances.
+    A frame without a detection is embedded at its exact landmarks: leaving it out would make the distances look better.
 
     Raises:
         FinderError: dlib or its models are not installed.
@@ -99,8 +99,8 @@ def observe(actors: Sequence[Actor], *, clips: int = 3, frames: int = 4) -> Real
     return Realism(len(owners), found, np.array(errors), np.stack(embeddings), np.array(owners))
 
 
-def drawing_rate(*, frames: int = 50, seed: int = 0) -> float:
-    """Frames a second of one performance at 256 px, textures ready."""
+def rendering_rate(*, frames: int = 50, seed: int = 0) -> float:
+    """Frames per second of one performance at 256 px, with cached textures."""
     actor = Actor.from_seed(seed)
     list(perform(actor, frames=1, px=PX, seed=0))
     started = time.perf_counter()
@@ -127,7 +127,7 @@ def measure(*, actors: int = 24, clips: int = 3, frames: int = 4, seed: int = 0)
         "different_actor_distance": _spread(different),
         "different_above_0.6": float((different > 0.6).mean()),
         "auc": seen.auc,
-        "frames_per_second": drawing_rate(),
+        "frames_per_second": rendering_rate(),
     }
 
 
@@ -155,7 +155,7 @@ def _box(shot: ActorFrame) -> Any:
 
 
 def _models() -> tuple[Any, Any, Any]:
-    # Found without being imported: the package's own import needs pkg_resources, which new setuptools lack.
+    # Found without an import: the package needs pkg_resources, which new setuptools lack.
     carrier = find_spec("face_recognition_models")
     if find_spec("dlib") is None or carrier is None or carrier.origin is None:
         raise FinderError("dlib or its models are not installed", hint="pip install 'assay[dlib]'")

@@ -1,4 +1,4 @@
-"""What every benchmark's command shares: the app, common options, how a result is shown and kept."""
+"""Common parts of the benchmark commands: the app, options, display and saving of results."""
 
 from __future__ import annotations
 
@@ -14,24 +14,24 @@ from benchmarks.schema import RESULTS, Measurement, Result
 from shared.console import console
 
 _ABSOLUTE = re.compile(r"(?<![^=])/(?:[^/=]*/)*([^/=]*)")
-"""A path from the root, by itself or after a sign of equality; its last part is kept."""
+"""An absolute path, alone or after "="; only its last part is kept."""
 
 SETTINGS = Path(__file__).parent / "settings"
 
 app = typer.Typer(
     name="benchmarks",
-    help="Measures both halves. The method is in benchmarks/README.md.",
+    help="Benchmarks. The method is in benchmarks/README.md.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
 )
 
 Save = Annotated[Path | None, typer.Option(help="Write the result here; '-' for benchmarks/results/NAME.json.")]
 DeviceName = Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")]
-Repeats = Annotated[int, typer.Option(help="How often each thing is measured.", min=1)]
+Repeats = Annotated[int, typer.Option(help="Number of measurements of each quantity.", min=1)]
 
 
 def show(result: Result, save: Path | None) -> None:
-    """The measurements as a table, and as a file where one was asked for."""
+    """Prints the measurements as a table, and saves them if ``save`` is given."""
     rows = [
         (m.name, f"{m.median:.4g}", f"{m.low:.4g} to {m.high:.4g}", m.unit, len(m.values), _target(m), m.note)
         for m in result.measurements
@@ -52,12 +52,12 @@ def _target(measurement: Measurement) -> str:
 
 
 def command_line() -> str:
-    """The command line as it can be typed again, with the folders of absolute paths left out."""
+    """The command line for repetition, without the folders of absolute paths."""
     return shlex.join(["python", "-m", "benchmarks", *(_ABSOLUTE.sub(r"\1", word) for word in sys.argv[1:])])
 
 
 def device_text(name: str) -> str:
-    """The device called ``name`` in words."""
+    """Description of the device ``name``."""
     from shared.device import pick_device
 
     return pick_device(name).describe()

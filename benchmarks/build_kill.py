@@ -1,9 +1,9 @@
-"""Kills builds at random moments and lets them go on: the result must be that of a build that was never killed.
+"""Kills builds at random moments and resumes them: the result must equal that of an uninterrupted build.
 
-The set is tiny and drawn here (ovals with eyes and a mouth, landmarks beside them), but goes through every kind of
-task: cutting, facesets, a training with a ladder of two checkpoints, masters, two renditions, signing and listing. A
-build runs in a process that was forked from a fresh server which holds the libraries, so that kills hit the build and
-not the import of torch.
+The set is tiny and synthetic (ovals with eyes and a mouth, with landmarks), but uses every kind of task: cutting,
+facesets, a training with two exported checkpoints, masters, two renditions, signing and listing. A build runs in a
+process that was forked from a fresh server with the libraries loaded, so that kills hit the build and not the import of
+torch.
 """
 
 from __future__ import annotations
@@ -76,7 +76,7 @@ self_swaps = false
 
 
 def toy_set(folder: Path, *, groups: tuple[int, ...] = (2,), frames: int = 8, more: str = "") -> Path:
-    """Draws clips of toy people and writes a ``set.toml`` about them; its path.
+    """Renders clips of toy people and writes a ``set.toml`` for them; returns its path.
 
     ``groups`` are the numbers of people in train and test; ``more`` is put into ``[set]``.
     """
@@ -96,7 +96,7 @@ def toy_set(folder: Path, *, groups: tuple[int, ...] = (2,), frames: int = 8, mo
 
 
 def film(path: Path, frames: int, number: int, *, people: int = 1) -> None:
-    """Draws a clip of ``people`` side by side, each smaller than the one before, with their landmarks beside it."""
+    """Renders a clip of ``people`` side by side, each smaller than the one before, with a landmarks sidecar."""
     rng = np.random.default_rng(number)
     shades = rng.integers(120, 220, (people, 3))
     rows: list[tuple[int, list[float]]] = []
@@ -119,7 +119,7 @@ def film(path: Path, frames: int, number: int, *, people: int = 1) -> None:
 
 
 def fingerprint(dataset: Path) -> str:
-    """A digest of all that a build decides: records without their signed files' hashes, labels, masks, order.
+    """A digest of the deterministic results of a build: records without hashes of signed files, labels, masks, order.
 
     C2PA salts its signatures, so signed files differ between equal builds; ``content_sha256``, which is of the clip
     before it was signed, is in the records.
@@ -135,7 +135,7 @@ def fingerprint(dataset: Path) -> str:
 
 
 def half_written(dataset: Path) -> list[str]:
-    """What is listed in ``dataset`` and not there as listed; empty where nothing is, or no dataset is there yet."""
+    """Listed files of ``dataset`` that are missing or differ; empty if there are none, or no dataset."""
     if not (dataset / SETTINGS).is_file():
         return []
     problems: list[str] = []
@@ -149,7 +149,7 @@ def half_written(dataset: Path) -> list[str]:
 
 
 def run_build(settings: str, out: str, jobs: int) -> None:
-    """A build, for a process of its own."""
+    """Runs a build in its own process."""
     from forge.building.build import build_set
     from forge.building.spec import load_spec
     from shared.console import console
@@ -160,7 +160,7 @@ def run_build(settings: str, out: str, jobs: int) -> None:
 
 
 def fresh_processes() -> Any:
-    """Where builds are run: processes forked from a server that has the libraries and nothing else."""
+    """A context whose processes are forked from a server with only the libraries loaded."""
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["forge.building.build"])
     return context
@@ -168,7 +168,7 @@ def fresh_processes() -> Any:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What killing came to: moments tried; builds that were still running then; seconds of a build by itself."""
+    """Result: number of kills; builds that were still running then; seconds of an uninterrupted build."""
 
     moments: int
     killed: int
@@ -180,10 +180,10 @@ class Outcome:
 def kill_and_go_on(
     folder: Path, *, moments: int, seed: int, jobs: int = 1, tick: Callable[[], object] | None = None
 ) -> Outcome:
-    """Builds once undisturbed, then ``moments`` times with a SIGKILL at a moment drawn from ``seed``.
+    """Builds once uninterrupted, then ``moments`` times with a SIGKILL at a random moment from ``seed``.
 
     Raises:
-        RunError: a build that nobody killed failed.
+        RunError: an uninterrupted build failed.
     """
     settings = toy_set(folder / "clips")
     context = fresh_processes()

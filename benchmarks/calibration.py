@@ -1,8 +1,8 @@
-"""How many people a calibration needs: fitted to simulated scores whose true likelihood ratio is known.
+"""How many people a calibration needs, on simulated scores with known likelihood ratios.
 
-A person's clips share a shift, as clips of one person do, so clips are no independent witnesses. Each calibration is
-measured three ways: on people left out of its fits (what ``assay detect calibrate`` reports), on the very clips it was
-fitted to (what it must not report), and on very many people drawn afresh (the truth).
+Clips of a person share a shift, so they are not independent. Each calibration is measured in three ways: on people left
+out of its fits (what ``assay detect calibrate`` reports), on the clips it was fitted to (which it must not report), and
+on very many new people (the true value).
 """
 
 from __future__ import annotations
@@ -30,18 +30,18 @@ _MARK = "0" * 64
 
 @dataclass(frozen=True)
 class Simulation:
-    """How scores are drawn: ``stretch x (+-half_distance + person + clip) + offset``, normal, in widths of the sum."""
+    """Scores are ``stretch x (+-half_distance + person + clip) + offset``, normal, in deviations of the sum."""
 
     half_distance: float = 1.1
     person_share: float = 0.5
-    """Share of a clip score's variance that all clips of a person share."""
+    """Share of the variance of a clip score that is common to all clips of a person."""
     stretch: float = 4.0
     offset: float = 2.0
 
 
 @dataclass(frozen=True)
 class CalibrationPlan:
-    """What is tried."""
+    """Settings of the benchmark."""
 
     people: tuple[int, ...] = (10, 20, 50, 100, 200)
     repeats: int = 20
@@ -93,7 +93,7 @@ def fit(clips: Sequence[ScoredClip], plan: CalibrationPlan) -> Fitted:
 
 
 def measure(plan: CalibrationPlan, how: Simulation | None = None) -> list[Measurement]:
-    """Cllr and ECE by number of people, three ways; and the largest ratio that so many people bear out."""
+    """Cllr and ECE by number of people, in three ways; and the largest supported ratio."""
     how = how or Simulation()
     fresh = simulate(FRESH_PEOPLE, 10_000 + plan.seed, how)
     found: dict[str, tuple[str, list[float]]] = {}
@@ -106,9 +106,9 @@ def measure(plan: CalibrationPlan, how: Simulation | None = None) -> list[Measur
             clips = simulate(people, 1000 * people + repeat + plan.seed, how)
             fitted = fit(clips, plan)
             ways = {
-                "people left out": fitted.told,
-                "the clips it was fitted to": _told(fitted, clips),
-                "3000 new people": _told(fitted, fresh),
+                "people left out": fitted.odds,
+                "the clips it was fitted to": _calibrated_odds(fitted, clips),
+                "3000 new people": _calibrated_odds(fitted, fresh),
             }
             for way, told in ways.items():
                 quality = resampled_quality(told, np.ones((1, told.labels.size)))
@@ -119,16 +119,16 @@ def measure(plan: CalibrationPlan, how: Simulation | None = None) -> list[Measur
 
 
 def picture(plan: CalibrationPlan, people: int = 60, how: Simulation | None = None) -> bytes:
-    """What ``assay detect calibrate`` draws, of simulated scores, as PNG bytes."""
+    """The plots of ``assay detect calibrate`` for simulated scores, as PNG bytes."""
     clips = simulate(people, plan.seed + 7, how or Simulation())
     fitted = fit(clips, plan)
     title = (
         f"Simulated scores: {fitted.calibration.population}\nReliability, Tippett and PAV: people left out of the fit"
     )
-    return plot_calibration(CalibrationData(fitted.told, clip_samples(clips).logits, fitted.calibration, title))
+    return plot_calibration(CalibrationData(fitted.odds, clip_samples(clips).logits, fitted.calibration, title))
 
 
-def _told(fitted: Fitted, clips: Sequence[ScoredClip]) -> HeldOutOdds:
+def _calibrated_odds(fitted: Fitted, clips: Sequence[ScoredClip]) -> HeldOutOdds:
     samples = clip_samples(clips)
     calibration = fitted.calibration
     people = np.arange(samples.labels.size) // (2 * _CLIPS)

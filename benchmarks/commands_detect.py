@@ -17,14 +17,14 @@ from shared.errors import UsageError
 @app.command("first-run")
 def first_run(
     clips: Annotated[list[Path], typer.Argument(help="Clips; the file name is the person. Neighbours are paired.")],
-    rights: Annotated[str, typer.Option(help="On what basis the clips may be used.")],
-    same: Annotated[list[str] | None, typer.Option(help="CLIP=PERSON for a second clip of somebody.")] = None,
+    rights: Annotated[str, typer.Option(help="Rights to use the clips.")],
+    same: Annotated[list[str] | None, typer.Option(help="CLIP=PERSON for a second clip of a person.")] = None,
     swap: Annotated[Path, typer.Option(help="TOML of the swapper's training.", show_default="many-cpu.toml")] = SETTINGS
     / "many-cpu.toml",
     detect_minutes: Annotated[float, typer.Option(help="Training time of the detector.")] = 5.0,
     work: Annotated[Path, typer.Option(help="Folder for everything.")] = Path("runs/first-run"),
 ) -> None:
-    """The whole loop on real people, through the public command line."""
+    """The whole workflow on real people, through the public command line."""
     from benchmarks.first_run import first_run, make_plan
 
     aliases = dict(pair.split("=", 1) for pair in same or [])
@@ -44,7 +44,7 @@ def crowd(
     / "crowd.toml",
     work: Annotated[Path, typer.Option(help="Folder of facesets, swappers and twins.")] = Path("runs/crowd"),
 ) -> None:
-    """Facesets of many people and their twins by several decoders: what the detectors below learn from."""
+    """Facesets of many people and their twins by several decoders: training data of the detectors below."""
     from benchmarks.crowd import load_settings, prepare
 
     prepare(photographs, load_settings(config), work)
@@ -60,7 +60,7 @@ def detectors(
         list[Path] | None, typer.Option(help="Those faces redrawn; repeatable.", show_default=False)
     ] = None,
     baseline: Annotated[
-        list[str] | None, typer.Option(help="NAME=DETECTOR that is trained already; repeatable.", show_default=False)
+        list[str] | None, typer.Option(help="NAME=DETECTOR of a trained detector; repeatable.", show_default=False)
     ] = None,
     other: Annotated[
         list[Path] | None, typer.Option(help="Another set to test on; repeatable.", show_default=False)
@@ -71,14 +71,14 @@ def detectors(
     ] = SETTINGS / "detectors.toml",
     table: Annotated[Path | None, typer.Option(help="Page with markers for the table, docs/detectors.md.")] = None,
     picture: Annotated[Path | None, typer.Option(help="Write the plot here.")] = None,
-    work: Annotated[Path, typer.Option(help="Folder for runs and scores; what is done there stays.")] = Path(
+    work: Annotated[Path, typer.Option(help="Folder for runs and scores; finished ones are reused.")] = Path(
         "runs/detectors"
     ),
     save: Annotated[
         Path | None, typer.Option("--save", "--out", help="Write the result here; '-' for results/detectors.json.")
     ] = None,
 ) -> None:
-    """What detectors learn from forgeries, self-blends and both, on manipulations that were left out of training."""
+    """Detectors trained on forgeries, self-blends and both, on manipulations that were left out of training."""
     from benchmarks.detectors_report import report
 
     result, text, plot = report(
@@ -108,7 +108,7 @@ def calibration(
 ) -> None:
     """How many people a calibration needs: simulated scores, measured on people left out and on new ones."""
     from benchmarks.calibration import CalibrationPlan, Simulation, measure
-    from benchmarks.calibration import picture as draw
+    from benchmarks.calibration import picture as plots
 
     plan = CalibrationPlan(people=tuple(people or CalibrationPlan.people), repeats=repeats)
     settings = {"plan": asdict(plan), "simulation": asdict(Simulation())}
@@ -116,7 +116,7 @@ def calibration(
     if picture is not None:
         from shared.storage import write_bytes
 
-        write_bytes(picture, draw(plan))
+        write_bytes(picture, plots(plan))
         console.print(f"picture: {picture}")
 
 

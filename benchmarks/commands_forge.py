@@ -19,7 +19,7 @@ def swap_quality(
     config: Annotated[Path, typer.Option(help="TOML of training settings.", show_default="pair-cpu.toml")] = SETTINGS
     / "pair-cpu.toml",
     minutes: Annotated[float | None, typer.Option(help="Training time instead of the settings' own.")] = None,
-    sharpen: Annotated[float, typer.Option(help="Unsharp masking of the drawn face before it is pasted.")] = 0.0,
+    sharpen: Annotated[float, typer.Option(help="Unsharp masking of the swapped face before it is pasted.")] = 0.0,
     work: Annotated[Path, typer.Option(help="Folder for facesets, run and swaps.")] = Path("runs/swap-quality"),
     device: DeviceName = "auto",
     save: Save = None,
@@ -53,8 +53,8 @@ def swappers(
     config: Annotated[Path, typer.Option(help="TOML of widths and sizes.", show_default="swappers.toml")] = SETTINGS
     / "swappers.toml",
     table: Annotated[Path | None, typer.Option(help="Page with markers for the table, docs/swappers.md.")] = None,
-    sheet: Annotated[Path | None, typer.Option(help="Write a picture of all families on two actors, no table.")] = None,
-    work: Annotated[Path, typer.Option(help="Folder for runs and swaps; what is done there stays.")] = Path(
+    sheet: Annotated[Path | None, typer.Option(help="Write a sheet of all families on two actors, no table.")] = None,
+    work: Annotated[Path, typer.Option(help="Folder for runs and swaps; finished ones are reused.")] = Path(
         "runs/swappers"
     ),
     device: DeviceName = "auto",
@@ -63,11 +63,11 @@ def swappers(
         Path | None, typer.Option("--save", "--out", help="Write the result here; '-' for results/swappers.json.")
     ] = None,
 ) -> None:
-    """Every family of swappers on one pair for equal minutes: measured on the last fifth, or drawn on actors."""
+    """Every family of swappers on one pair for equal minutes: measured on the last fifth, or rendered on actors."""
     from benchmarks import swappers as bench
     from benchmarks.page import put_between
     from benchmarks.swappers_table import markdown
-    from benchmarks.swappers_table import sheet as draw
+    from benchmarks.swappers_table import sheet as render_sheet
     from shared.storage import write_bytes
 
     settings = bench.load_settings(config)
@@ -81,7 +81,7 @@ def swappers(
     )  # fmt: skip
     found, notes = bench.measure(jobs, say=console.print)
     if sheet is not None:
-        write_bytes(sheet, draw([(job.family, Path(job.folder)) for job in jobs]))
+        write_bytes(sheet, render_sheet([(job.family, Path(job.folder)) for job in jobs]))
         console.print(f"picture: {sheet}")
         return
     facts = {"minutes": minutes, "held_out": "the last fifth", "cast": len(jobs[0].cast), **settings}
@@ -96,14 +96,15 @@ def many(
     faces: Annotated[list[Path], typer.Option(help="Faceset of a person; repeatable.")],
     clips: Annotated[list[Path], typer.Option(help="Clip that a faceset was extracted from; repeatable.")],
     frames: Annotated[int, typer.Option(help="Held-out frames of each clip, evenly spaced.", min=1)] = 8,
-    picture: Annotated[Path | None, typer.Option(help="Write the matrix of directions here, as a picture.")] = None,
+    picture: Annotated[Path | None, typer.Option(help="Write the matrix of directions here, as PNG.")] = None,
     work: Annotated[Path, typer.Option(help="Folder for what is swapped.")] = Path("runs/many"),
     device: DeviceName = "auto",
     finder: Annotated[str, typer.Option(help="Face finder.")] = "auto",
     save: Save = None,
 ) -> None:
     """One swapper of many people: whom each swapped face is taken for, in every direction, on held-out frames."""
-    from benchmarks.many import draw, measure
+    from benchmarks.many import measure, plot_matrix
+    from shared.storage import write_bytes
 
     total = len(faces) * (len(faces) - 1)
     with console.progress("swapping and measuring", total, unit="directions") as tick:
@@ -111,5 +112,6 @@ def many(
             run, faces, clips, frames=frames, work=work, device=device, finder=finder, tick=tick
         )
     if picture is not None:
-        console.print(f"matrix: {draw(matrix, picture)}")
+        write_bytes(picture, plot_matrix(matrix))
+        console.print(f"matrix: {picture}")
     show(new_result("many", command_line(), found, settings=settings, device=device_text(device)), save)

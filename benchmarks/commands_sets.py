@@ -15,13 +15,13 @@ from shared.console import console
 @app.command()
 def shortcuts(
     settings: Annotated[Path, typer.Argument(help="A set.toml, say settings/set-300.toml.")],
-    out: Annotated[Path, typer.Option(help="The set with controls; the other and both audits lie beside it.")],
+    out: Annotated[Path, typer.Option(help="The set with controls; the other and both audits are written beside it.")],
     jobs: Annotated[int, typer.Option(help="Tasks of a build at a time.", min=1)] = 2,
     pictures: Annotated[Path | None, typer.Option(help="Folder for the plots.")] = None,
     table: Annotated[Path | None, typer.Option(help="Page with markers for the tables, docs/dataset.md.")] = None,
     save: Save = None,
 ) -> None:
-    """A set built with the controls and without, both audited: every shortcut probe beside the face."""
+    """A set built with and without the controls, both audited with all shortcut probes."""
     from benchmarks.page import put_between
     from benchmarks.shortcuts import build_and_audit
 
@@ -35,15 +35,15 @@ def shortcuts(
 @app.command("cross-set")
 def cross_set(
     clips: Annotated[list[Path], typer.Argument(help="Clips of people; the file name is the person.")],
-    run: Annotated[list[str], typer.Option(help="NAME=RUN:PERSON, a swapper and whose face it gives; repeatable.")],
-    rights: Annotated[str, typer.Option(help="On what basis the clips may be used.")],
+    run: Annotated[list[str], typer.Option(help="NAME=RUN:PERSON, a swapper and its source identity; repeatable.")],
+    rights: Annotated[str, typer.Option(help="Rights to use the clips.")],
     out: Annotated[Path, typer.Option(help="The set.")],
     work: Annotated[Path, typer.Option(help="Folder for the cut clips.")] = Path("runs/cross-set"),
-    frames: Annotated[int, typer.Option(help="So many frames of each clip.", min=8)] = 75,
+    frames: Annotated[int, typer.Option(help="Frames of each clip.", min=8)] = 75,
     crf: Annotated[int, typer.Option(help="Of real clips and fakes.", min=0, max=51)] = 28,
     finder: Annotated[str, typer.Option(help="Face finder.")] = "dlib",
 ) -> None:
-    """A set of other people and other families, to test detectors on that learned from another."""
+    """A set of other people and other families, to test detectors that were trained on another."""
     from benchmarks.cross_set import make_set, parse_runs
 
     make_set(clips, parse_runs(run), out, work=work, rights=rights, frames=frames, crf=crf, finder=finder)
@@ -51,7 +51,7 @@ def cross_set(
 
 @app.command()
 def scale(
-    clips: Annotated[int, typer.Option(help="How many lines the manifest has.", min=16)] = 100_000,
+    clips: Annotated[int, typer.Option(help="Number of lines of the manifest.", min=16)] = 100_000,
     save: Save = None,
 ) -> None:
     """Load, split, filter and verify the structure of a manifest without media."""
@@ -70,7 +70,7 @@ def scaling(
     finder: Annotated[str, typer.Option(help="Face finder.")] = "dlib",
     save: Save = None,
 ) -> None:
-    """What one core builds in a minute, stage by stage, and two Ray workers of one core each beside one."""
+    """Build throughput of one core by stage, and of two Ray workers of one core each against one."""
     from benchmarks.scaling import measure
 
     found, settings, notes = measure(clips or [], frames=frames, steps=steps, finder=finder, say=console.print)
@@ -79,11 +79,11 @@ def scaling(
 
 @app.command()
 def tamper(
-    sets: Annotated[int, typer.Option(help="How many sets, a tampering each.", min=1)] = 200,
+    sets: Annotated[int, typer.Option(help="Number of sets, one tampering each.", min=1)] = 200,
     start: Annotated[int, typer.Option(help="Seed of the first set.", min=0)] = 0,
     save: Save = None,
 ) -> None:
-    """Whether verify finds seven kinds of tampering, and accuses no set that is untouched."""
+    """Whether verify finds seven kinds of tampering, without false alarms on unmodified sets."""
     from benchmarks.tamper import measurements, run
 
     with console.progress("sets", sets, unit="set") as tick:
@@ -96,12 +96,12 @@ def tamper(
 
 @app.command("build-kill")
 def build_kill(
-    moments: Annotated[int, typer.Option(help="How many builds are killed.", min=1)] = 50,
-    seed: Annotated[int, typer.Option(help="Draws the moments.")] = 50,
+    moments: Annotated[int, typer.Option(help="Number of killed builds.", min=1)] = 50,
+    seed: Annotated[int, typer.Option(help="Seed of the moments.")] = 50,
     jobs: Annotated[int, typer.Option(help="Tasks of a build at a time.", min=1)] = 1,
     save: Save = None,
 ) -> None:
-    """Builds killed at random moments and gone on with, compared with one that was never killed."""
+    """Builds killed at random moments and resumed, compared with an uninterrupted one."""
     import tempfile
 
     from benchmarks.build_kill import kill_and_go_on

@@ -1,4 +1,4 @@
-"""Commands that measure speed, and what the procedural actors are worth."""
+"""Commands that measure speed, and the realism of the procedural actors."""
 
 from __future__ import annotations
 
@@ -14,9 +14,7 @@ from benchmarks.schema import Measurement, new_result
 
 @app.command()
 def throughput(
-    clip: Annotated[
-        Path | None, typer.Option(help="Clip to measure on; without it a procedural actor is filmed.")
-    ] = None,
+    clip: Annotated[Path | None, typer.Option(help="Clip to measure on; default a procedural actor.")] = None,
     device: DeviceName = "auto",
     repeats: Repeats = 5,
     finder: Annotated[str, typer.Option(help="Face finder.")] = "auto",
@@ -48,13 +46,13 @@ def scoring(
     px: Annotated[int | None, typer.Option(help="Side of its crops.", show_default="the model's own")] = None,
     compiled: Annotated[bool, typer.Option("--compile", help="torch.compile the network.")] = False,
     precision: Annotated[str, typer.Option(help="auto, float32 or bf16.")] = "auto",
-    batch: Annotated[int, typer.Option(help="Crops at once where the network is measured alone.", min=1)] = 32,
+    batch: Annotated[int, typer.Option(help="Batch size where the network is measured alone.", min=1)] = 32,
     device: DeviceName = "auto",
     repeats: Repeats = 3,
     finder: Annotated[str, typer.Option(help="Face finder.")] = "auto",
     save: Save = None,
 ) -> None:
-    """Scoring clips end to end beside its stages alone, and the network beside the roofline.
+    """Scoring clips end to end against its stages alone, and the network against the roofline.
 
     On a GPU: python -m benchmarks scoring --device cuda --backbone efficientnet_b4 --px 380 --compile --batch 256
     """
@@ -75,11 +73,11 @@ def scoring(
 
 @app.command()
 def actors(
-    count: Annotated[int, typer.Option(help="How many actors.", min=2)] = 24,
+    count: Annotated[int, typer.Option(help="Number of actors.", min=2)] = 24,
     save: Save = None,
 ) -> None:
     """Whether real models find procedural actors and tell them apart."""
-    from benchmarks.actors import drawing_rate, observe
+    from benchmarks.actors import observe, rendering_rate
     from shared.actors import cast
 
     seen = observe(cast(count, 0))
@@ -89,14 +87,14 @@ def actors(
         Measurement.of("embedding distance, same actor", "distance", list(seen.same_distances), better="lower"),
         Measurement.of("embedding distance, different actors", "distance", list(seen.different_distances)),
         Measurement.of("different actors farther apart than one actor", "AUC", [seen.auc]),
-        Measurement.of("drawing at 256 px", "frames/s", [drawing_rate() for _ in range(3)], target=4.0),
+        Measurement.of("drawing at 256 px", "frames/s", [rendering_rate() for _ in range(3)], target=4.0),
     ]
     settings = {"actors": count, "frames": seen.frames}
     show(new_result("actors", command_line(), _without_values(found), settings=settings), save)
 
 
 def _without_values(found: list[Measurement]) -> list[Measurement]:
-    """Thousands of distances are told by their quartiles and their number."""
+    """Measurements with many values reduced to quartiles and number."""
     return [
         m if len(m.values) < 100 else replace(m, values=(m.low, m.median, m.high), note=f"quartiles of {len(m.values)}")
         for m in found

@@ -1,7 +1,7 @@
-"""A small set that no detector learns from: other people, filmed by others, swapped by families no training set has.
+"""A small test set that shares no people and no swapper families with any training set.
 
-Drives the public command line, so every line it prints can be typed again. Every clip is cut to its first frames, kept
-without loss, and then listed as it is and as each swapper draws it, with pastes that take turns, at one crf.
+Uses the public command line, so every printed line can be repeated. Every clip is cut to its first frames, stored
+losslessly, and then listed as it is and as swapped by each swapper, with alternating blend methods, at one crf.
 """
 
 from __future__ import annotations
@@ -25,10 +25,10 @@ PASTES: tuple[tuple[str, ...], ...] = (
 
 
 def parse_runs(texts: Sequence[str]) -> dict[str, tuple[str, str]]:
-    """``NAME=RUN:PERSON`` to name, run folder and whose face is given.
+    """``NAME=RUN:PERSON`` to name, run folder and source identity.
 
     Raises:
-        UsageError: a text is not that.
+        UsageError: a text has another form.
     """
     found: dict[str, tuple[str, str]] = {}
     for text in texts:
@@ -44,7 +44,7 @@ def make_set(
     clips: Sequence[Path], runs: Mapping[str, tuple[str, str]], out: Path, *, work: Path, rights: str, frames: int,
     crf: int, finder: str,
 ) -> None:  # fmt: skip
-    """The set in ``out``; what is there already is kept, so a stopped run goes on.
+    """Makes the set in ``out``; existing clips are kept, so an interrupted run can be resumed.
 
     Raises:
         UsageError: two clips have one name.
@@ -72,7 +72,7 @@ def make_set(
 
 
 def _is_listed(out: Path, person: str, fake: str | None) -> bool:
-    """Whether the set lists a real clip of ``person``, or the clip ``fake``: media alone may be what a kill left."""
+    """Whether the set lists a real clip of ``person``, or ``fake``, not only media left by an interruption."""
     records = DatasetFolder.open(out).records()
     if fake is None:
         return any(record.label == "real" and record.target_identity == person for record in records)
@@ -80,11 +80,11 @@ def _is_listed(out: Path, person: str, fake: str | None) -> bool:
 
 
 def cut_to(clip: Path, out: Path, *, frames: int, max_side: int = 640) -> None:
-    """The first ``frames`` of ``clip`` without loss, no side longer than ``max_side`` pixels, no sound.
+    """Writes the first ``frames`` of ``clip`` losslessly, no side longer than ``max_side`` pixels, no sound.
 
     Raises:
         MediaError: it cannot be read.
-        StorageError: the disk refused.
+        StorageError: writing failed.
     """
     info = probe(clip)
     size = fitted(info.width, info.height, max_side)

@@ -1,9 +1,9 @@
-"""What a detector learns from, and what it is then worth on manipulations that it never saw.
+"""Detectors by kind of training data, tested on manipulations that were left out of training.
 
 Every row of the settings (plain forgeries, self-blends, both, both with the forged region) is trained without each
-fold's manipulations, with several seeds. All detectors judge the same clips of the same people, none of whom any of
-them knows; a fold's detectors count as "unseen" on the manipulations that were left out and as "seen" on the others.
-Self-swaps are learned from and not counted. A job that is done stays done in the work folder, so a stopped run goes on.
+fold's manipulations, with several seeds. All detectors score the same clips of the same people, none of whom were in
+training; a fold's detectors count as "unseen" on the manipulations that were left out and as "seen" on the others.
+Self-swaps are trained on but not tested. Finished jobs are kept in the work folder, so a run can be resumed.
 """
 
 from __future__ import annotations
@@ -35,15 +35,15 @@ from detect.training.train import train_detector
 from shared.config import digest, from_mapping, read_toml, to_mapping
 from shared.console import console
 from shared.dataset import DatasetFolder
-from shared.errors import ConfigError, UsageError
+from shared.errors import ConfigError, StorageError, UsageError
 from shared.faces.facesets.reader import Faceset
-from shared.storage import sha256_file, write_text
+from shared.storage import read_json, sha256_file, write_text
 from shared.types import ClipRecord
 
 
 @dataclass(frozen=True)
 class Settings:
-    """``detectors.toml``.
+    """The contents of ``detectors.toml``.
 
     Attributes:
         seeds: of the trainings.
@@ -59,7 +59,7 @@ class Settings:
 
 @dataclass(frozen=True)
 class Job:
-    """One training. ``fold`` is what it does not learn from; empty for a row that sees no forgery at all."""
+    """One training. ``fold`` is left out of it; empty for a row that is trained on no forgery at all."""
 
     row: str
     fold: tuple[str, ...]
@@ -75,14 +75,14 @@ class Job:
 
 @dataclass(frozen=True)
 class Scores:
-    """What one detector said.
+    """The scores of one detector.
 
     Attributes:
         row, fold, seed: as in :class:`Job`.
-        logits: dataset name to clip to logit, without clips that show no face; of the test split, and of the validation
-            split under ``NAME:val``, without what the detector must not know.
-        ious: of a detector that draws: clip to the mean IoU over its forged faces.
-        sets: further sets by name: the digest of the manifest that was judged.
+        logits: dataset name to clip to logit, without clips without a face; of the test split, and of the validation
+            split under ``NAME:val``, without left-out manipulations.
+        ious: of a detector with a mask output: clip to the mean IoU over its forged faces.
+        sets: digests of the scored manifests of further sets by name.
     """
 
     row: str
@@ -103,10 +103,10 @@ def load_settings(path: Path) -> Settings:
 
 
 def make_jobs(settings: Settings, faces: Sequence[Path], twins: Sequence[Path], only: Sequence[str]) -> list[Job]:
-    """All trainings, seed by seed, so that a run that is stopped has whole rows.
+    """All trainings, seed by seed, so that an interrupted run has complete rows.
 
     Raises:
-        UsageError: a row that is asked for does not exist, or needs faces that are not given.
+        UsageError: an unknown row, or one that needs faces that are not given.
     """
     for row in only:
         if row not in settings.rows:
@@ -130,7 +130,7 @@ def make_jobs(settings: Settings, faces: Sequence[Path], twins: Sequence[Path], 
 
 
 def run_jobs(jobs: Sequence[Job], dataset: Path, others: Sequence[Path], work: Path) -> Iterator[Scores]:
-    """Trains and judges, job by job; what lies in ``work`` is read instead.
+    """Trains and scores, job by job; finished ones are read from ``work``.
 
     Raises:
         AssayError: a training or a scoring failed.
@@ -148,7 +148,7 @@ def run_jobs(jobs: Sequence[Job], dataset: Path, others: Sequence[Path], work: P
 
 
 def score_baseline(name: str, detector: str, dataset: Path, others: Sequence[Path], work: Path, frames: int) -> Scores:
-    """What a detector says that is trained already.
+    """The scores of a detector that is trained already.
 
     Raises:
         AssayError: it cannot be loaded.
@@ -166,13 +166,13 @@ def score_baseline(name: str, detector: str, dataset: Path, others: Sequence[Pat
 def _kept(
     told: Path, mark: str, found: Scores, detector: str | Path, others: Sequence[Path], config: TrainConfig
 ) -> Scores:
-    """``found`` with the scores of ``others`` that it lacks, written where it is looked for the next time."""
+    """``found`` completed with the scores of ``others``, and saved for the next time."""
     for path in others:
         folder = DatasetFolder.open(path)
         known = dataset_digest(folder)
         if found.sets.get(folder.name) != known:
             if folder.name in found.logits and folder.name not in found.sets:
-                raise UsageError(f"{path} has the name of the set that is learned from", hint="choose another set")
+                raise UsageError(f"{path} has the name of the training set", hint="choose another set")
             judged = score_dataset(detector, folder, counted(folder.records(), ()), _evaluation(config))
             logits, sets = {**found.logits, folder.name: _logits(judged)}, {**found.sets, folder.name: known}
             found = replace(found, logits=logits, sets=sets)
@@ -181,7 +181,7 @@ def _kept(
 
 
 def job_mark(job: Job, dataset: Path) -> str:
-    """Names all that a job's scores depend on: settings, the set's manifest, what the facesets hold."""
+    """Digest of all that a job's scores depend on: settings, the set's manifest, contents of the facesets."""
     taught = {
         path: Faceset.open(Path(path)).digest() for path in (*job.config.mix.real_faces, *job.config.mix.twin_faces)
     }
@@ -192,14 +192,14 @@ def job_mark(job: Job, dataset: Path) -> str:
 
 def _stored(path: Path, mark: str) -> Scores | None:
     try:
-        document = json.loads(path.read_text(encoding="utf-8"))
+        document = read_json(path, dict, error=StorageError)
         return from_mapping(Scores, document) if document.pop("mark", None) == mark else None
-    except (OSError, ValueError, AttributeError, ConfigError):
+    except (StorageError, ConfigError):
         return None
 
 
 def _judged(about: Scores, detector: str | Path, dataset: Path, config: TrainConfig) -> Scores:
-    """``about`` with what the detector says of the validation and the test split."""
+    """``about`` with the detector's scores of the validation and the test split."""
     folder = DatasetFolder.open(dataset)
     logits: dict[str, dict[str, float]] = {}
     ious: dict[str, float] = {}
@@ -230,18 +230,18 @@ def _logits(judged: DatasetScores) -> dict[str, float]:
 
 
 def _clip_ious(names: list[str], drawn: RegionPredictions, threshold: float) -> dict[str, float]:
-    """Clip to the mean over its forged faces."""
+    """Clip to the mean IoU over its forged faces."""
     each = face_ious(drawn.histograms[drawn.fake])[:, round(threshold * LEVELS)]
     owners = drawn.clips[drawn.fake]
     return {names[owner]: float(each[owners == owner].mean()) for owner in np.unique(owners)}
 
 
 def counted(records: Sequence[ClipRecord], fold: Sequence[str]) -> list[ClipRecord]:
-    """Real clips and swaps of identity, less the fakes of ``fold``."""
+    """Real clips and identity swaps, without the fakes of ``fold``."""
     return [record for record in records if not record.is_self_swap and not left_out(record, fold)]
 
 
 def left_out(record: ClipRecord, fold: Sequence[str]) -> bool:
-    """Whether ``record`` is a fake of a manipulation that ``fold`` names."""
+    """Whether ``record`` is a fake of a manipulation in ``fold``."""
     made = record.id.manipulation
     return made is not None and any(fnmatchcase(made, pattern) for pattern in fold)

@@ -1,4 +1,4 @@
-"""Runs the detectors of :mod:`benchmarks.detectors` and says what came of it: result, table, plot."""
+"""Runs the detectors of :mod:`benchmarks.detectors` and makes the report: result, table, plot."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from benchmarks.detectors import Scores, counted, load_settings, make_jobs, run_jobs, score_baseline
-from benchmarks.detectors_table import calibration_cells, cells, draw, markdown, measurements, region_cells
+from benchmarks.detectors_table import calibration_cells, cells, markdown, measurements, plot_cells, region_cells
 from benchmarks.schema import Result, new_result
 from shared.dataset import DatasetFolder
 from shared.faces.facesets.reader import Faceset
@@ -25,10 +25,10 @@ def report(
     *,
     command: str = " ".join(sys.argv[1:]),
 ) -> tuple[Result, str, bytes]:
-    """All rows and baselines trained, judged and measured: result, table (Markdown), plot (PNG).
+    """Trains and scores all rows and baselines: result, table (Markdown), plot (PNG).
 
     Raises:
-        AssayError: settings do not fit, or a training or a scoring failed.
+        AssayError: invalid settings, or a training or a scoring failed.
     """
     settings = load_settings(config)
     jobs = make_jobs(settings, faces, twins, only)
@@ -58,4 +58,4 @@ def report(
     result = new_result("detectors", command, measurements([*found, *calibrated, *regions]), settings=facts)
     title = f"Trained without a manipulation, asked about it ({len({r.target_identity for r in test})} people)"
     main = [cell for cell in found if not cell.what.startswith("unseen ") or " at " in cell.what]
-    return result, markdown(main) + "\n" + markdown([*calibrated, *regions]), draw(found, title)
+    return result, markdown(main) + "\n" + markdown([*calibrated, *regions]), plot_cells(found, title)

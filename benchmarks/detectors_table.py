@@ -1,14 +1,11 @@
-"""What the scores of :mod:`benchmarks.detectors` come to: areas with intervals over people, calibration, a picture."""
+"""Summary of the scores of :mod:`benchmarks.detectors`: AUC with intervals over people, calibration, plot."""
 
 from __future__ import annotations
 
-import io
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-import matplotlib as mpl
 import numpy as np
-from matplotlib.figure import Figure
 from scipy.special import expit
 
 from benchmarks.detectors import Scores, left_out
@@ -16,7 +13,7 @@ from benchmarks.schema import Measurement
 from detect.calibration.fit import fit_probability, person_weights
 from detect.calibration.likelihood import fit_likelihood, probability_metrics, ratio_metrics
 from shared.bootstrap import sample_clusters
-from shared.plots import INK, STYLE
+from shared.plots import INK, figure, png
 from shared.types import ClipRecord
 
 _REPLICATES = 2000
@@ -26,7 +23,7 @@ _COLOURS = ("#8b98a5", "#b8c0c9", "#b3541e", "#1f5fa8", "#2c7a4b", "#6b4f9e", "#
 
 @dataclass(frozen=True, eq=False)
 class Case:
-    """Clips one detector is asked about: (N,) bool truth, (N,) logits, and the filmed person of each."""
+    """Test clips of one detector: (N,) bool labels, (N,) logits, and the filmed person of each."""
 
     labels: np.ndarray
     logits: np.ndarray
@@ -35,7 +32,7 @@ class Case:
 
 @dataclass(frozen=True)
 class Cell:
-    """A number of a row: its value, interval over people, and the values of the single seeds."""
+    """One number of a row: value, interval over people, and the values of each seed."""
 
     row: str
     what: str
@@ -73,9 +70,9 @@ def area(case: Case, weights: np.ndarray) -> np.ndarray:
 def mean_area(
     cases: Sequence[tuple[int, Case]], *, seed: int = 0
 ) -> tuple[float, float, float, tuple[float, ...], int]:
-    """Mean area over (training seed, case), its interval over people, the mean of each seed, and how many people.
+    """Mean area over (training seed, case), its interval over people, the mean of each seed, and the number of people.
 
-    All cases see the same draw of people in a replicate, so what they share does not cancel out.
+    All cases have the same people in a replicate, so common variation does not average out.
     """
     everybody = sorted({person for _, case in cases for person in case.people})
     number = {person: place for place, person in enumerate(everybody)}
@@ -98,19 +95,19 @@ def cells(
     folds: Sequence[tuple[str, ...]],
     others: dict[str, Sequence[ClipRecord]],
 ) -> list[Cell]:
-    """Every number of every row: unseen and seen manipulations, each rendition, each fold, each other set.
+    """All numbers of all rows: unseen and seen manipulations, each rendition, each fold, each other set.
 
     Args:
         scores: of all detectors.
         test: the counted test clips of the main set.
         name: of the main set.
-        folds: what is left out in turn.
+        folds: manipulations left out in turn.
         others: the counted clips of further sets, by name.
     """
     found: list[Cell] = []
     for row in dict.fromkeys(one.row for one in scores):
         mine = [one for one in scores if one.row == row]
-        # A row that learns from no forgery has never seen any fold: its one detector is asked about each of them.
+        # A row trained on no forgery has not seen any fold: its one detector is tested on all of them.
         asked = [(one, fold) for one in mine for fold in ([one.fold] if one.fold else folds)]
         parts: dict[str, list[tuple[int, Case]]] = {"unseen": [(o.seed, case_of(o, test, name, f)) for o, f in asked]}
         seen = [(o.seed, case_of(o, _without(test, o.fold), name, None)) for o in mine if o.fold]
@@ -139,7 +136,7 @@ def calibration_cells(
 ) -> list[Cell]:
     """Cllr and ECE on the test people, seen and unseen manipulations, of calibrations fitted on the validation people.
 
-    The spread is that of the trainings: lowest and highest of them.
+    The spread is the lowest and highest of the trainings.
     """
     found: list[Cell] = []
     for row in dict.fromkeys(one.row for one in scores):
@@ -162,10 +159,10 @@ def calibration_cells(
 
 
 def _calibrated(fitted: Case, case: Case) -> dict[str, float]:
-    """Measures of the test clips by calibrations that count each person once, and ("by clip") each clip for itself.
+    """Metrics of the test clips with calibrations of equal weight per person, and ("by clip") per clip.
 
-    Counting people is what ``detect calibrate`` does by default. It is cautious: four people who are told apart without
-    an error say no more than five to one, so its calibration error cannot fall below a sixth.
+    Weighting by person is the default of ``detect calibrate``. It is cautious: four people classified without error
+    support odds of at most five to one, so its calibration error cannot be below a sixth.
     """
     numbers = {person: place for place, person in enumerate(sorted({*fitted.people, *case.people}))}
     who, asked = (np.array([numbers[person] for person in one.people]) for one in (fitted, case))
@@ -183,7 +180,7 @@ def _calibrated(fitted: Case, case: Case) -> dict[str, float]:
 
 
 def region_cells(scores: Sequence[Scores], test: Sequence[ClipRecord]) -> list[Cell]:
-    """Mean IoU of the drawn regions, of rows that draw, over clips, with intervals over people."""
+    """Mean IoU of the predicted regions over clips, of rows with a mask output, with intervals over people."""
     found: list[Cell] = []
     fakes = [record for record in test if record.label == "fake"]
     for row in dict.fromkeys(one.row for one in scores if one.ious):
@@ -218,11 +215,11 @@ TARGETS: dict[str, tuple[float, str]] = {
     "ECE by clip, seen": (0.05, "lower"),
     "IoU, seen": (0.6, "higher"),
 }
-"""What is aimed at, for the rows that learn from both."""
+"""Targets of the rows that are trained on both."""
 
 
 def measurements(found: Sequence[Cell]) -> list[Measurement]:
-    """Cells as the benchmark's values: one a seed; low and high are the interval."""
+    """Cells as measurements: one value per seed; low and high are the interval."""
     listed = []
     for cell in found:
         aim = TARGETS.get(cell.what) if cell.row in ("both", "multitask") else None
@@ -242,7 +239,7 @@ def measurements(found: Sequence[Cell]) -> list[Measurement]:
 
 
 def markdown(found: Sequence[Cell]) -> str:
-    """A table with a line a row and a column a number."""
+    """A Markdown table with one line per row and one column per number."""
     rows = list(dict.fromkeys(cell.row for cell in found))
     columns = list(dict.fromkeys(cell.what for cell in found))
     by = {(cell.row, cell.what): cell for cell in found}
@@ -257,13 +254,12 @@ def _shown(cell: Cell | None) -> str:
     return "" if cell is None else f"{cell.value:.3f} [{cell.low:.3f}, {cell.high:.3f}]"
 
 
-def draw(found: Sequence[Cell], title: str) -> bytes:
-    """A PNG: areas with intervals, a group a condition, a colour a row, a dot a seed."""
+def plot_cells(found: Sequence[Cell], title: str) -> bytes:
+    """A PNG of AUCs with intervals: one group per condition, one colour per row, one dot per seed."""
     shown = [cell for cell in found if cell.what.startswith(("unseen", "seen", "set "))]
     rows, columns = (list(dict.fromkeys(getattr(cell, key) for cell in shown)) for key in ("row", "what"))
-    with mpl.rc_context(STYLE):
-        figure = Figure(figsize=(9.6, 0.62 + 0.13 * len(columns) * (len(rows) + 1.2)), dpi=110, layout="constrained")
-        axes = figure.subplots()
+    with figure(9.6, 0.62 + 0.13 * len(columns) * (len(rows) + 1.2), dpi=110) as plot:
+        axes = plot.subplots()
         for place, row in enumerate(rows):
             mine = [cell for cell in shown if cell.row == row]
             heights = [columns.index(cell.what) + (place - (len(rows) - 1) / 2) * 0.8 / len(rows) for cell in mine]
@@ -277,6 +273,4 @@ def draw(found: Sequence[Cell], title: str) -> bytes:
         axes.set(yticks=range(len(columns)), yticklabels=columns, xlabel="AUC of clips", title=title, xlim=(0.2, 1.005))
         axes.invert_yaxis()
         axes.legend(loc="center left", bbox_to_anchor=(1.0, 0.5))
-        buffer = io.BytesIO()
-        figure.savefig(buffer, format="png")
-    return buffer.getvalue()
+        return png(plot)

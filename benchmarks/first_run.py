@@ -1,7 +1,7 @@
-"""The whole loop on real people: one swapper for all, a labelled set, a detector, its evaluation, two inspections.
+"""The whole workflow on real people: one swapper for all, a labelled set, a detector, its evaluation, two inspections.
 
-Drives the public command line, so every line it prints can be typed again. People are given as clips whose file name
-is the person; pairs of neighbours are swapped both ways, and each pair is in one split.
+Uses the public command line, so every printed line can be repeated. People are given as clips whose file name is the
+person; pairs of neighbours are swapped both ways, and each pair is in one split.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ SHARES: tuple[tuple[str, float], ...] = (("train", 0.5), ("val", 0.2), ("test", 
 
 @dataclass(frozen=True)
 class Plan:
-    """Who is filmed in which clips, and which pairs of people are in which split."""
+    """People by clip, and pairs of people by split."""
 
     clips: dict[str, tuple[Path, ...]]
     pairs: tuple[tuple[str, str], ...]
@@ -33,7 +33,7 @@ class Plan:
 
 
 def make_plan(clips: Sequence[Path], *, same: dict[str, str] | None = None) -> Plan:
-    """Pairs of neighbours in the order given, dealt out to the splits; ``same`` names clips of one person.
+    """Pairs of neighbours in the order given, assigned to splits; ``same`` names clips of one person.
 
     Raises:
         UsageError: an odd number of people, or too few for three splits.
@@ -59,7 +59,7 @@ def make_plan(clips: Sequence[Path], *, same: dict[str, str] | None = None) -> P
 def first_run(
     plan: Plan, work: Path, *, swap_settings: Sequence[str], detect_settings: Sequence[str], rights: str
 ) -> None:
-    """Runs the loop in ``work``; what is there already is kept, so an interrupted run goes on.
+    """Runs the workflow in ``work``; existing results are kept, so an interrupted run can be resumed.
 
     Raises:
         RunError: a command failed.

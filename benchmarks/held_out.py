@@ -1,4 +1,4 @@
-"""What benchmarks of swappers share: clips of frames that were not trained on, and which faceset is of which clip."""
+"""Common parts of swapper benchmarks: clips of held-out frames, and matching of facesets to clips."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from shared.types import Timestamp
 from shared.video import Encoding, VideoReader, VideoWriter, frame_times
 
 FRACTION = 0.2
-"""Held out of training: the last fifth of every clip, as ``TrainConfig.holdout`` counts it."""
+"""Held-out fraction: the last fifth of every clip, as in ``TrainConfig.holdout``."""
 
 _ENCODING = Encoding(crf=6, preset="veryfast")
 
@@ -34,7 +34,7 @@ def pair_up(facesets: Sequence[Path], clips: Sequence[Path]) -> dict[str, tuple[
         if not own:
             raise UsageError(f"none of the clips is one that {path} was extracted from", hint="name its clip")
         if info.identity in paired:
-            raise UsageError(f"two facesets are of {info.identity}", hint="name one faceset a person")
+            raise UsageError(f"two facesets are of {info.identity}", hint="name one faceset per person")
         paired[info.identity] = (path, own[0])
     if by_hash:
         names = ", ".join(clip.name for clip in by_hash.values())
@@ -43,14 +43,13 @@ def pair_up(facesets: Sequence[Path], clips: Sequence[Path]) -> dict[str, tuple[
 
 
 def excerpt(clip: Path, out: Path, *, frames: int | None = None) -> Path:
-    """The held-out frames of ``clip``, all or ``frames`` of them evenly spaced, as a clip of their own at ``out``.
+    """The held-out frames of ``clip``, all or ``frames`` of them evenly spaced, as a clip at ``out``.
 
-    Times keep their distances, so that what is smoothed over time is smoothed as it would be. One that is there
-    already is used as it is.
+    Frame intervals are kept, so that temporal smoothing is not affected. An existing clip is reused.
 
     Raises:
         MediaError: the clip cannot be read.
-        StorageError: the disk refused.
+        StorageError: writing failed.
     """
     if out.exists():
         return out

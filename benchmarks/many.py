@@ -1,8 +1,8 @@
-"""One swapper of many people: is each swapped face, in every direction, taken for the person it is meant to be?
+"""One swapper of many people: identity retrieval of swapped faces in every direction.
 
 For every ordered pair of the cast the source's face is put into held-out frames of the target, with the same public
-pipeline that users call, found again, embedded, and compared with the mean face of everybody in the cast. The
-embedding (dlib's) is checked not to be in the swapper's loss. A face that is not found again counts as missed.
+pipeline that users call, detected, embedded, and compared with the mean embedding of every person in the cast. The
+embedding (dlib's) is checked not to be in the swapper's loss. A face that is not detected counts as missed.
 """
 
 from __future__ import annotations
@@ -27,10 +27,11 @@ from shared.dataset import DatasetFolder
 from shared.errors import FinderError, UsageError
 from shared.faces.finders.finder import FaceFinder, make_finder
 from shared.faces.identity import IdentityEmbedder, make_embedder
+from shared.plots import figure, png
 from shared.video import VideoReader
 
 TARGET = 0.90
-"""Top-1 retrieval aimed at over all directions, when trained on a GPU."""
+"""Target of top-1 retrieval over all directions, when trained on a GPU."""
 
 _ALSO = ("cosine_to_source", "cosine_to_target", "pose_error", "expression_error", "ssim_outside", "color_step")
 
@@ -58,22 +59,21 @@ def measure(
 ) -> tuple[list[Measurement], dict[str, Any], Matrix]:
     """All directions between the people of ``facesets``; the measurements, the settings, and the shares as a matrix.
 
-    ``frames`` held-out frames of each clip are swapped, evenly spaced. What was swapped stays in ``work`` and is used
-    again.
+    ``frames`` held-out frames of each clip are swapped, evenly spaced. Swapped clips stay in ``work`` and are reused.
 
     Raises:
-        UsageError: fewer than two people, clips and facesets that do not belong together, or a judge of identity that
+        UsageError: fewer than two people, clips and facesets that do not belong together, or an identity embedder that
             was in the swapper's loss.
-        FinderError: there is no judge of identity here.
+        FinderError: no identity embedder is available.
     """
     paired = pair_up(facesets, clips)
     if len(paired) < 2:
         raise UsageError("directions need two people or more", hint="name a faceset and a clip for each")
     embedder = make_embedder()
     if embedder is None:
-        raise FinderError("identity cannot be judged here", hint="pip install 'assay[dlib]'")
+        raise FinderError("no identity embedder is available", hint="pip install 'assay[dlib]'")
     if embedder_in_loss(run, embedder.name):
-        raise UsageError(f"{embedder.name} was in the loss of {run}", hint="judge it by another embedder")
+        raise UsageError(f"{embedder.name} was in the loss of {run}", hint="use another embedder")
     people = tuple(paired)
     cast = {name: person_from(faceset, embedder) for name, (faceset, _clip) in paired.items()}
     held = {
@@ -171,7 +171,7 @@ def _ceiling(
     embedder: IdentityEmbedder,
     finder: FaceFinder,
 ) -> Measurement:
-    """How often the same judge knows the people's own held-out frames: what a perfect swapper would reach."""
+    """Top-1 retrieval of the people's own held-out frames: the upper limit for swappers."""
     shares = []
     for name in people:
         hits = []
@@ -197,29 +197,19 @@ def _directions(matrix: Matrix) -> list[Measurement]:
     return found
 
 
-def draw(matrix: Matrix, path: Path) -> Path:
-    """The matrix of top-1 shares as a picture at ``path``."""
-    import matplotlib as mpl
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
-    from shared.storage import replacing
-
+def plot_matrix(matrix: Matrix) -> bytes:
+    """A PNG of the matrix of top-1 shares."""
     count = len(matrix.people)
-    figure = Figure(figsize=(1.6 + 0.62 * count, 1.2 + 0.62 * count), dpi=110, layout="constrained")
-    FigureCanvasAgg(figure)
-    axes = figure.add_subplot()
-    axes.imshow(matrix.top1, vmin=0, vmax=1, cmap=mpl.colormaps["viridis"])
-    axes.set_xticks(range(count), matrix.people, rotation=45, ha="right")
-    axes.set_yticks(range(count), matrix.people)
-    axes.set_xlabel("source: whose face")
-    axes.set_ylabel("target: whose video")
-    axes.set_title("swapped faces known as their source, % of held-out frames", fontsize=9)
-    for (row, column), share in np.ndenumerate(matrix.top1):
-        if np.isfinite(share):
-            ink = "black" if share > 0.6 else "white"
-            axes.text(column, row, f"{100 * share:.0f}", ha="center", va="center", color=ink, fontsize=9)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with replacing(path) as draft:
-        figure.savefig(draft, format=path.suffix.lstrip(".") or "png", metadata={"Software": None})
-    return path
+    with figure(1.6 + 0.62 * count, 1.2 + 0.62 * count, dpi=110, style={}) as plot:
+        axes = plot.add_subplot()
+        axes.imshow(matrix.top1, vmin=0, vmax=1, cmap="viridis")
+        axes.set_xticks(range(count), matrix.people, rotation=45, ha="right")
+        axes.set_yticks(range(count), matrix.people)
+        axes.set_xlabel("source: whose face")
+        axes.set_ylabel("target: whose video")
+        axes.set_title("swapped faces known as their source, % of held-out frames", fontsize=9)
+        for (row, column), share in np.ndenumerate(matrix.top1):
+            if np.isfinite(share):
+                ink = "black" if share > 0.6 else "white"
+                axes.text(column, row, f"{100 * share:.0f}", ha="center", va="center", color=ink, fontsize=9)
+        return png(plot)

@@ -1,4 +1,4 @@
-"""Puts a measured table into a page of the documentation, between two markers."""
+"""Updates a measured table in a page of the documentation, between two markers."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ from shared.storage import write_bytes
 
 
 def markers(name: str) -> tuple[str, str]:
-    """The lines between which the table called ``name`` stands."""
+    """The marker lines around the table ``name``."""
     return f"<!-- {name}:begin -->", f"<!-- {name}:end -->"
 
 
 def put_between(path: Path, text: str, *, name: str) -> Path:
-    """Replaces what stands between the markers of ``name`` in the file at ``path``.
+    """Replaces the text between the markers of ``name`` in the file at ``path``.
 
     Raises:
-        UsageError: it does not hold both markers, in order, once each.
+        UsageError: the file does not have both markers, in order, once each.
     """
     begin, end = markers(name)
     page = path.read_text(encoding="utf-8") if path.is_file() else ""

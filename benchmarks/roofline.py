@@ -1,7 +1,7 @@
-"""How much of a card (or CPU) the training of a swapper uses: images/s, share of the matrix rate, share of the data.
+"""Hardware utilisation of swapper training: images/s, share of the matrix product rate, share of data preparation.
 
-The faces are random pictures of the right size: speed does not depend on what they show. The settings of one model are
-timed in turn, so that their ratios are of one run: eager float32, bfloat16 in channels-last, and that compiled.
+The faces are random images of the right size: speed does not depend on the contents. The settings of one model are
+timed alternately, so that their ratios are from one run: eager float32, bfloat16 in channels-last, and that compiled.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _FACES = 512
 
 @dataclass(frozen=True)
 class Case:
-    """One model at one batch size; ``options`` are its family's own, ``adversarial`` trains it with a patch critic."""
+    """One model at one batch size; ``options`` are its family's own, ``adversarial`` adds a patch discriminator."""
 
     model: str
     batch: int
@@ -37,7 +37,7 @@ class Case:
 
     @property
     def label(self) -> str:
-        """What the case is called in tables."""
+        """Name of the case in tables."""
         options = "".join(f" {value}" for _name, value in self.options)
         return f"{self.model}{options} x{self.width:g} batch {self.batch}"
 
@@ -51,7 +51,7 @@ CASES = (
 
 
 def matrix_rate(device: Device, dtype: torch.dtype, *, side: int, seconds: float = 1.0) -> float:
-    """Measured floating-point operations a second of a (side, side) matrix product on random values."""
+    """Measured floating-point operations per second of a (side, side) matrix product on random values."""
     a = torch.randn(side, side, device=device.torch_device).to(dtype)
     b = torch.randn(side, side, device=device.torch_device).to(dtype)
     out = torch.empty_like(a)
@@ -71,7 +71,7 @@ def matrix_rate(device: Device, dtype: torch.dtype, *, side: int, seconds: float
 def measure(
     device_name: str = "auto", *, cases: tuple[Case, ...] = CASES, repeats: int = 5, seconds: float = 2.0
 ) -> list[Measurement]:
-    """Images/s of every case in every setting, with the ratios that the targets are about."""
+    """Images/s of every case in every setting, with the ratios that have targets."""
     device = pick_device(device_name)
     side = 8192 if device.kind == "cuda" else 1024
     best = device.autocast_dtype or torch.float32
@@ -170,7 +170,7 @@ def flops_per_image(case: Case) -> float:
 
 
 def _data_share(case: Case, device: Device, steps: int = 20) -> float:
-    """Time to make the batches of a step over the time of the step, both with the device drained around them."""
+    """Time to make the batches of a step over the time of the step, both with a synchronised device."""
     trainer = _trainer(case, device, False)
     spec, config = trainer.swapper.spec, trainer.config
     for _ in range(3):

@@ -1,7 +1,7 @@
-"""A manifest of 100,000 clips: load, split, filter and verify its structure, timed, with the memory it took.
+"""A manifest of 100,000 clips: load, split, filter and verify its structure, timed, with peak memory.
 
-The lines are made up and there are no media; each clip has labels for two frames. Made-up people are linked in groups
-of four, so that there is something to split. Making the files is not timed.
+The lines are synthetic and there are no media; each clip has labels for two frames. People are linked in groups of
+four, so that splits are not trivial. Making the files is not timed.
 """
 
 from __future__ import annotations
@@ -20,8 +20,9 @@ import pyarrow.parquet as pq
 from benchmarks.schema import Measurement, peak_memory_mb
 from shared.dataset import verify_dataset
 from shared.dataset.card import render_card
+from shared.dataset.frame_table import FRAME_SCHEMA
 from shared.dataset.layout import CARD, FRAMES, MANIFEST, DatasetInfo, masks_for, media_for, write_info
-from shared.dataset.manifest import FRAME_SCHEMA, read_manifest, write_manifest
+from shared.dataset.manifest import read_manifest, write_manifest
 from shared.dataset.seal import write_seal
 from shared.dataset.splits import find_leaks, split_by_identity
 from shared.errors import StorageError
@@ -41,10 +42,10 @@ _MANIPULATIONS = ("df", "sae", "iae")
 
 
 def measure(clips: int) -> list[Measurement]:
-    """Times of each step, their sum and the peak of memory, each beside its target.
+    """Times of each step, their sum and peak memory, each with its target.
 
     Raises:
-        StorageError: what was made does not verify: the benchmark itself is wrong.
+        StorageError: the set does not verify: the benchmark itself is wrong.
     """
     with TemporaryDirectory() as place:
         folder = Path(place) / NAME
@@ -60,7 +61,7 @@ def measure(clips: int) -> list[Measurement]:
             raise StorageError(f"the made-up set has {len(problems)} problems", hint=str(problems[:1]))
     found = [Measurement.of(name, "s", [seconds], better="lower") for name, seconds in times.items()]
     found.append(Measurement.of("all steps", "s", [sum(times.values())], target=TARGET_SECONDS, better="lower"))
-    # On a busy machine the clock on the wall tells of the neighbours too.
+    # On a busy machine wall-clock time includes other processes.
     found.append(Measurement.of("all steps, processor time", "s", [cpu_seconds], target=TARGET_SECONDS, better="lower"))
     note = f"{started_mb:.0f} MB of it before the first step"
     found.append(Measurement.of("peak memory", "MB", [peak_memory_mb()], target=TARGET_MB, better="lower", note=note))
@@ -68,7 +69,7 @@ def measure(clips: int) -> list[Measurement]:
 
 
 def make_set(folder: Path, clips: int) -> None:
-    """A sealed dataset of made-up lines, split by people, without media."""
+    """Makes a sealed dataset of synthetic lines, split by people, without media."""
     folder.mkdir(parents=True)
     info = DatasetInfo(NAME)
     records = split_by_identity(list(_records(clips)), seed=0)

@@ -1,13 +1,12 @@
-"""What a build gives for an hour of one core, stage by stage, and what a second Ray worker adds.
+"""Build throughput of one core by stage, and the speed-up of a second Ray worker.
 
-One set is built twice from nothing: on a Ray cluster of one node with one core, and on one of two such nodes, each
+One set is built twice from scratch: on a Ray cluster of one node with one core, and on one of two such nodes, each
 time after the workers have loaded their libraries. A stage is a kind of task; its times are those that the build itself
 records for its estimates. Every task runs on one thread.
 """
 
 from __future__ import annotations
 
-import json
 import logging
 import os
 import time
@@ -28,8 +27,8 @@ from forge.building.spec import load_spec
 from shared.actors import cast, film
 from shared.engine import make_engine
 from shared.engine.tasks import Engine, Task
-from shared.errors import RunError, UsageError
-from shared.storage import write_text
+from shared.errors import RunError, StorageError, UsageError
+from shared.storage import read_json, write_text
 from shared.video import probe
 
 _PEOPLE = 4
@@ -81,7 +80,7 @@ _PERSON = '\n[[identity]]\nname = "{name}"\nrights = "for measurements only"\ncl
 
 @dataclass(frozen=True)
 class Build:
-    """One build: its wall-clock seconds from plan to seal, what it came to, and seconds of processor time by stage."""
+    """One build: its wall-clock seconds from plan to seal, result, and seconds of processor time by stage."""
 
     wall_seconds: float
     result: BuildResult
@@ -93,8 +92,8 @@ def make_settings(folder: Path, clips: Sequence[Path], *, frames: int, steps: in
     """The ``set.toml`` of the set that is built: four people, of whom the first and the last two form a split each.
 
     Args:
-        folder: where it goes, and the clips of procedural actors with it, when there are no others.
-        clips: one a person, called like the file; none for actors.
+        folder: of the file, and of the clips of procedural actors, if there are no others.
+        clips: one per person, who is named like the file; none for actors.
         frames: of each clip; the shortest has to have that many.
         steps: of each of the two trainings.
         finder: face finder.
@@ -150,7 +149,7 @@ def measure(
 
 
 def measurements(one: Build, two: Build) -> list[Measurement]:
-    """Clips a minute of one core, of every stage alone (the slowest marked), and one worker beside two."""
+    """Clips per minute of one core, of every stage alone (the slowest marked), and of one and two workers."""
     clips = one.result.listed
     slowest = max(one.stages, key=lambda kind: one.stages[kind])
     found = [
@@ -185,7 +184,7 @@ def _build(settings: Path, out: Path, engine: Engine) -> Build:
     began = time.monotonic()
     result = build_set(load_spec(settings), out, engine=engine)
     wall = time.monotonic() - began
-    known = json.loads((out.with_name(f"{out.name}.build") / RATES).read_text(encoding="utf-8"))
+    known = read_json(out.with_name(f"{out.name}.build") / RATES, dict, error=StorageError)
     return Build(wall, result, {kind: known[kind][1] for kind in _STAGES if kind in known}, fingerprint(out))
 
 
@@ -202,12 +201,12 @@ class _Cluster:
         return make_engine("ray", address=self._cluster.address)
 
     def add(self) -> None:
-        """One node more."""
+        """Adds a node."""
         self._pin(self._cluster.add_node(**_NODE))
         self._cluster.wait_for_nodes()
 
     def _pin(self, node: Any) -> None:
-        """Holds a node, and the workers that it will start, to a core of its own, as a machine of one core would."""
+        """Pins a node, and the workers that it will start, to its own core, like a machine of one core."""
         cores = sorted(psutil.Process().cpu_affinity())
         raylet = psutil.Process(node.all_processes["raylet"][0].process.pid)
         for process in (raylet, *raylet.children(recursive=True)):
@@ -215,12 +214,12 @@ class _Cluster:
         self._nodes += 1
 
     def warm_up(self, engine: Engine) -> None:
-        """Lets every node load what a build needs."""
+        """Loads the libraries of a build on every node."""
         list(engine.run([Task(f"warm {n}", load_libraries) for n in range(2 * self._nodes)]))
 
 
 def load_libraries() -> None:
-    """Imports what the tasks of a build import, and holds on for a second, so that every node gets one of these."""
+    """Imports the libraries of a build, and waits for a second, so that every node gets one of these tasks."""
     import torch
 
     from forge.building.build import build_set
@@ -234,11 +233,11 @@ def load_libraries() -> None:
 
 @contextmanager
 def _cluster() -> Iterator[_Cluster]:
-    make_engine("ray", address="127.0.0.1:1")  # says what is missing where Ray is not installed
+    make_engine("ray", address="127.0.0.1:1")  # raises the error if Ray is not installed
     import ray
     from ray.cluster_utils import Cluster
 
-    # Ray would let everything else on the machine go before its workers.
+    # Ray would give its workers a lower priority than everything else on the machine.
     system = {"prestart_worker_first_driver": False, "worker_niceness": 0}
     cluster = Cluster(
         initialize_head=True, head_node_args={**_NODE, "include_dashboard": False, "_system_config": system}

@@ -1,4 +1,4 @@
-"""What a benchmark writes: values with their spread, the machine and versions they were taken on, as one JSON file."""
+"""Results of benchmarks: values with spread, machine and versions, as one JSON file."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ import psutil
 
 import shared
 from shared.errors import ManifestError, UsageError
-from shared.storage import write_bytes
+from shared.storage import read_json, write_bytes
 
 RESULTS = Path(__file__).parent / "results"
 
@@ -29,7 +29,7 @@ _VERSIONS = ("torch", "torchvision", "timm", "av", "opencv-python", "numpy", "dl
 class Measurement:
     """One quantity, measured ``len(values)`` times on one machine in one run.
 
-    ``target`` is what was aimed at, with ``better`` saying on which side of it good lies.
+    ``better`` is the direction of improvement for ``target``.
     """
 
     name: str
@@ -100,7 +100,7 @@ class Result:
     notes: tuple[str, ...] = ()
 
     def save(self, path: Path) -> Path:
-        """Writes the result as JSON, in one step."""
+        """Writes the result as JSON, atomically."""
         write_bytes(path, msgspec.json.format(msgspec.json.encode(self), indent=2) + b"\n")
         return path
 
@@ -111,10 +111,7 @@ def load_result(path: Path) -> Result:
     Raises:
         ManifestError: not such a file.
     """
-    try:
-        return msgspec.json.decode(path.read_bytes(), type=Result)
-    except msgspec.DecodeError as error:
-        raise ManifestError(f"{path.name} is not a benchmark result: {error}", hint="write it again") from error
+    return read_json(path, Result, error=ManifestError, hint="write it again")
 
 
 def new_result(
@@ -154,7 +151,7 @@ def machine_facts(device: str | None = None) -> dict[str, str]:
 
 
 def version_facts() -> dict[str, str]:
-    """Versions of what the numbers depend on, and this project's commit when it is a checkout."""
+    """Versions of libraries that affect the numbers, and this project's commit if it is a checkout."""
     versions = {"assay": shared.__version__, "python": platform.python_version()}
     for name in _VERSIONS:
         try:
@@ -176,7 +173,7 @@ def version_facts() -> dict[str, str]:
 
 
 def peak_memory_mb() -> float:
-    """The most memory this process has held, in MB (resident set)."""
+    """Peak memory of this process, in MB (resident set)."""
     import resource
 
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
@@ -186,9 +183,9 @@ def peak_memory_mb() -> float:
 def timed_rates(
     work: Callable[[], int], *, repeats: int, warm_up: int = 1, clock: Callable[[], float] = time.perf_counter
 ) -> list[float]:
-    """Units a second of ``work`` (which gives how many units it did), once for each of ``repeats``.
+    """Units per second of ``work`` (which returns the number of units), once for each of ``repeats``.
 
-    ``clock`` tells seconds: those on the wall, or those of this process (``time.process_time``).
+    ``clock`` returns seconds: wall-clock, or those of this process (``time.process_time``).
 
     Raises:
         UsageError: fewer than one repeat.

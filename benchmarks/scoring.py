@@ -1,10 +1,10 @@
-"""Clips a second of scoring end to end, beside each of its stages alone, on the very same clips.
+"""Clips per second of scoring end to end, against each of its stages alone, on the same clips.
 
-Two ways through: a dataset's clips (``assay score``, ``assay detect evaluate``; faces kept as crops on disk), and one
-video after another (``assay inspect``; nothing kept). Stages: decoding, finding and cutting out faces, the network. A
-pipeline whose stages run side by side is as fast as its slowest stage, as long as there are cores for all; on a single
-core it can only be as fast as its stages one after another, so there that is the bound it is held against, and seconds
-are those that this process had the core for: the machine may have other work.
+There are two pipelines: a dataset's clips (``assay score``, ``assay detect evaluate``; faces cached as crops), and one
+video after another (``assay inspect``; no cache). Stages: decoding, detection and cropping of faces, the network. A
+pipeline with parallel stages is as fast as its slowest stage, as long as there are cores for all; on a single core it
+can only be as fast as its stages one after another, so there that is the bound, and seconds are processor time of this
+process: the machine may have other work.
 """
 
 from __future__ import annotations
@@ -27,10 +27,10 @@ from detect.config import EvaluateConfig, FaceConfig, ScoreConfig
 from detect.data.crops import faces_folder
 from detect.models import Detector, build_detector
 from detect.models.checkpoint import DetectorFacts, save_detector
-from detect.models.predictor import Predictor
+from detect.models.predictor import CropPredictor
 from detect.scoring.dataset import score_dataset
 from detect.scoring.samples import score_clips
-from detect.scoring.video import score_video
+from detect.scoring.video import Predictor, score_video
 from shared.dataset import DatasetFolder
 from shared.dataset.real import add_real_clip
 from shared.device import Device, pick_device, seed_everything
@@ -50,14 +50,14 @@ TARGET = 80.0
 
 @dataclass(frozen=True)
 class ScoringConfig:
-    """What is measured.
+    """Settings of the benchmark.
 
     Attributes:
         backbone: any timm model, or ``mesonet`` and the like: what ``assay detect train --model`` takes.
-        px: side of its crops; the model's own when left out.
+        px: side of its crops; default the model's own.
         compile: torch.compile the network.
-        batch: crops at once where the network is measured alone.
-        frames: of each clip, on the way of a dataset.
+        batch: batch size where the network is measured alone.
+        frames: of each clip, in the dataset pipeline.
     """
 
     backbone: str = "tf_efficientnet_lite0"
@@ -73,17 +73,17 @@ class ScoringConfig:
 
 @dataclass(frozen=True, eq=False)
 class _Bench:
-    """What every measurement needs."""
+    """Common state of all measurements."""
 
     config: ScoringConfig
     set: DatasetFolder
     detector: Path
-    predictor: Predictor
+    predictor: CropPredictor
     finder: FaceFinder
     clips: tuple[Path, ...]
 
     def clips_per_second(self, name: str, work: Callable[[], object], **facts: Any) -> Measurement:
-        """``work``, which goes through all clips once, timed."""
+        """Times ``work``, which processes all clips once."""
 
         def counted() -> int:
             work()
@@ -94,19 +94,19 @@ class _Bench:
 
 @dataclass(eq=False)
 class _Material:
-    """What one way through takes of the clips: frames by clip, and crops by clip."""
+    """Inputs of one pipeline: frames by clip, and crops by clip."""
 
     frames: list[list[Frame]] = field(default_factory=list)
     crops: list[np.ndarray] = field(default_factory=list)
 
     @property
     def faces(self) -> int:
-        """Over all clips."""
+        """Number of faces over all clips."""
         return sum(len(crops) for crops in self.crops)
 
 
 def measure(clips: Sequence[Path], config: ScoringConfig) -> tuple[list[Measurement], dict[str, Any], tuple[str, ...]]:
-    """Stages, both ways end to end and the network by itself; the settings, and what must be said beside them.
+    """Stages, both pipelines end to end and the network alone; the settings, and notes.
 
     Raises:
         UsageError: no clips.
@@ -131,20 +131,20 @@ def measure(clips: Sequence[Path], config: ScoringConfig) -> tuple[list[Measurem
 
 
 def rates(work: Callable[[], int], repeats: int, *, warm_up: int = 1) -> list[float]:
-    """Units a second: on the wall, or on a single core of the time that this process had it."""
+    """Units per second: of wall-clock time, or, on a single core, of processor time."""
     clock = time.process_time if available_cores() == 1 else time.perf_counter
     return timed_rates(work, repeats=repeats, warm_up=warm_up, clock=clock)
 
 
 def film_clips(work: Path, count: int = 3) -> list[Path]:
-    """Clips of procedural actors, for where there are no others."""
+    """Clips of procedural actors, if there are no others."""
     from shared.actors import Actor, film
 
     return [film(Actor.from_seed(seed), work / f"actor-{seed}.mp4", seconds=3.0, px=384, seed=seed)
             for seed in range(count)]  # fmt: skip
 
 
-def network_alone(predictor: Predictor, config: ScoringConfig) -> list[Measurement]:
+def network_alone(predictor: CropPredictor, config: ScoringConfig) -> list[Measurement]:
     """Images/s of the network on tensors that lie ready, on uint8 crops in memory, and its share of the roofline.
 
     The roofline is the measured rate of a matrix product in the same precision.
@@ -209,7 +209,7 @@ def _prepare(clips: Sequence[Path], config: ScoringConfig, device: Device, work:
     finder = make_finder(config.finder, device=str(device.torch_device))
     facts = DetectorFacts(model.spec, faces=faces, finder=finder.describe())
     folder = save_detector(model, work / "detector", facts, card="# For measurements only\n")
-    predictor = Predictor.load(folder, device)
+    predictor = CropPredictor.load(folder, device)
     if config.compile:
         predictor.model = torch.compile(predictor.model)  # type: ignore[assignment]
     paths = tuple(dataset.media_path(record) for record in dataset.records())
@@ -217,7 +217,7 @@ def _prepare(clips: Sequence[Path], config: ScoringConfig, device: Device, work:
 
 
 def _dataset_way(bench: _Bench) -> tuple[list[Measurement], int]:
-    """A dataset's clips: found, kept, scored; and scored again, from what was kept."""
+    """The dataset pipeline: found, cached, scored; and scored again from the cache."""
     config, records = bench.config, bench.set.records()
     settings = EvaluateConfig(
         split="all", frames_per_clip=config.frames, device=config.device, precision=_precision(bench)
@@ -233,7 +233,7 @@ def _dataset_way(bench: _Bench) -> tuple[list[Measurement], int]:
 
     def end_to_end() -> None:
         shutil.rmtree(faces_folder(bench.set.path), ignore_errors=True)
-        _judge(bench, settings)
+        _score(bench, settings)
 
     material = _Material(decode())
     material.crops = _cut(bench, material.frames, kept=False)
@@ -243,12 +243,12 @@ def _dataset_way(bench: _Bench) -> tuple[list[Measurement], int]:
         bench.clips_per_second("dataset: network alone", lambda: _network(bench, material)),
     ]
     whole = bench.clips_per_second("dataset: end to end", end_to_end)
-    again = bench.clips_per_second("dataset: scored again from kept faces", lambda: _judge(bench, settings))
+    again = bench.clips_per_second("dataset: scored again from kept faces", lambda: _score(bench, settings))
     return [*alone, *against(whole, alone, material.faces / len(bench.clips), "dataset"), again], material.faces
 
 
-def _judge(bench: _Bench, settings: EvaluateConfig) -> None:
-    """As ``assay score`` does; a compiled network is handed on instead of being compiled for every run."""
+def _score(bench: _Bench, settings: EvaluateConfig) -> None:
+    """Scores like ``assay score``; a compiled network is passed in instead of being compiled for every run."""
     if not bench.config.compile:
         score_dataset(bench.detector, bench.set, bench.set.records(), settings)
         return
@@ -259,12 +259,12 @@ def _judge(bench: _Bench, settings: EvaluateConfig) -> None:
 
 
 def _precision(bench: _Bench) -> Any:
-    """The precision in the settings' words."""
+    """The precision as in the settings."""
     return "float32" if bench.predictor.device.autocast_dtype is None else "bfloat16"
 
 
 def _video_way(bench: _Bench) -> tuple[list[Measurement], int]:
-    """One video after another, every n-th frame looked at, nothing kept."""
+    """The video pipeline: one video after another, every n-th frame, no cache."""
     settings = ScoreConfig()
 
     def decode() -> list[list[Frame]]:
@@ -276,7 +276,7 @@ def _video_way(bench: _Bench) -> tuple[list[Measurement], int]:
 
     def end_to_end() -> None:
         for path in bench.clips:
-            score_video(path, bench.predictor, bench.finder, settings)
+            score_video(path, Predictor(bench.predictor, bench.finder), settings)
 
     material = _Material(decode())
     material.crops = _cut(bench, material.frames, kept=False)
@@ -290,7 +290,7 @@ def _video_way(bench: _Bench) -> tuple[list[Measurement], int]:
 
 
 def against(whole: Measurement, alone: Sequence[Measurement], faces_each: float, way: str) -> list[Measurement]:
-    """The end-to-end rate in clips and faces, and as shares of the slowest stage and of all stages in a row."""
+    """The end-to-end rate in clips and faces, and as shares of the slowest stage and of all stages in sequence."""
     slowest = min(alone, key=lambda one: one.median)
     in_a_row = 1 / sum(1 / one.median for one in alone)
     one_core = available_cores() == 1
@@ -309,7 +309,7 @@ def against(whole: Measurement, alone: Sequence[Measurement], faces_each: float,
 
 
 def _cut(bench: _Bench, clips: Sequence[Sequence[Frame]], *, kept: bool) -> list[np.ndarray]:
-    """(N, S, S, 3) crops of each clip; ``kept`` also does what a cache needs: pose, sharpness, PNG."""
+    """(N, S, S, 3) crops of each clip; ``kept`` also computes what the cache needs: pose, sharpness, PNG."""
     spec = bench.predictor.spec
     found = []
     for frames in clips:

@@ -1,6 +1,6 @@
-"""One set built with the controls and without, both audited: what tells the classes apart when nobody takes care.
+"""One set built with and without the controls, both audited: shortcuts that tell the classes apart.
 
-Both share what is costly (shots, swappers, masters) in one work folder; without controls the real clips are the source
+Both share expensive steps (shots, swappers, masters) in one work folder; without controls the real clips are the source
 files, every fake is encoded at its rendition's crf exactly, and there is one rendition.
 """
 
@@ -23,7 +23,7 @@ from shared.storage import write_bytes
 
 
 def without_controls(spec: SetSpec) -> SetSpec:
-    """The same set, taken as it comes: its first rendition only."""
+    """The same set without controls: its first rendition only."""
     careless = replace(spec.set, name=f"{spec.set.name}-bare", controls=False)
     return replace(spec, set=careless, renditions=spec.renditions[:1])
 
@@ -31,11 +31,11 @@ def without_controls(spec: SetSpec) -> SetSpec:
 def build_and_audit(
     settings: Path, out: Path, *, jobs: int, config: AuditConfig | None = None, pictures: Path | None = None
 ) -> tuple[list[Measurement], list[str]]:
-    """The areas of every probe on both sets, and a Markdown table of each.
+    """AUCs of all probes on both sets, and a Markdown table of each.
 
     Args:
         settings: the ``set.toml``.
-        out: the set with controls; beside it lie the set without (``-bare``) and the audits (``.audit``).
+        out: the set with controls; beside it are the set without (``-bare``) and the audits (``.audit``).
         jobs: tasks of a build at a time.
         config: of the audits.
         pictures: folder for the plots of both.
@@ -64,7 +64,7 @@ def build_and_audit(
 
 
 def measurements(name: str, report: AuditReport) -> list[Measurement]:
-    """A value a probe and part; what is asked of a set with controls is in the note as the audit's verdict."""
+    """One value per probe and part; the audit's verdict is in the note."""
     listed = [
         Measurement(
             f"{name}: {one.title} ({one.part})",
@@ -84,7 +84,7 @@ def measurements(name: str, report: AuditReport) -> list[Measurement]:
 
 
 def markdown(report: AuditReport) -> str:
-    """A row a probe, a column a part of the set."""
+    """A Markdown table: one row per probe, one column per part of the set."""
     parts = list(dict.fromkeys(one.part for one in report.findings))
     lines = [f"| probe | {' | '.join(parts)} |", f"|---|{'---|' * len(parts)}"]
     by = {(one.title, one.part): one for one in report.findings}

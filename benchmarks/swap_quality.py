@@ -1,6 +1,6 @@
 """Two people, both directions: train on the first four fifths of each clip, swap, measure on the last fifth.
 
-The same public steps as on the command line: extract, train, swap, measure. The embedding that judges identity is in no
+The same public steps as on the command line: extract, train, swap, measure. The identity embedding is not in any
 loss.
 """
 
@@ -45,9 +45,9 @@ _SPREADS: tuple[tuple[str, str, float | None, str], ...] = (
 def measure(
     clips: Sequence[Path], *, config: TrainConfig, work: Path, swap: SwapConfig | None = None
 ) -> tuple[list[Measurement], dict[str, Any]]:
-    """What both directions of the pair come to, and the settings that made them.
+    """Measurements of both directions of the pair, and their settings.
 
-    Facesets, run and dataset stay in ``work``; a training that is there goes on or is used as it is.
+    Facesets, run and dataset stay in ``work``; an existing training is resumed or reused.
 
     Raises:
         UsageError: not two clips.

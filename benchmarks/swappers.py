@@ -1,8 +1,8 @@
 """Every family of swappers on one pair of people for equal minutes, measured on frames that were not trained on.
 
-Each family is trained and measured in a process of its own, so that its peak memory is its own, and its result is
-kept, so that a stopped benchmark goes on with the next family. Widths and sizes are those of a settings file, small
-enough for the machine: the table compares what a family gives for equal time, not what it could give at full size.
+Each family is trained and measured in its own process, so that peak memory is measured separately, and its result is
+saved, so that an interrupted benchmark resumes with the next family. Widths and sizes are from a settings file, small
+enough for the machine: the table compares families at equal training time, not at full size.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from benchmarks.schema import Measurement
 from forge.training.config import TrainConfig
 from shared.config import from_mapping, read_toml
 from shared.errors import ConfigError, RunError, UsageError
-from shared.storage import write_bytes
+from shared.storage import read_json, write_bytes
 
 JOB, DONE, FAILED = "job.json", "measurements.json", "failed.txt"
 
@@ -32,13 +32,13 @@ _SECONDS = 10.0
 
 @dataclass(frozen=True)
 class Job:
-    """What one process does; paths as text, because it is read from JSON.
+    """The job of one process; paths as text, because it is read from JSON.
 
     Attributes:
-        family: the swapper's; folder: where its run and results go.
-        facesets, clips: of the two people, in one order; cast: facesets of everybody a face is compared with.
+        family: of the swapper; folder: of its run and results.
+        facesets, clips: of the two people, in one order; cast: facesets of all people for comparison.
         config: settings of the training, resolved.
-        measured: with all measures, or only drawn for a picture.
+        measured: with all metrics, or only rendered for the sheet.
     """
 
     family: str
@@ -52,10 +52,10 @@ class Job:
 
 
 def family_config(settings: Mapping[str, Any], family: str, *, minutes: float, device: str) -> TrainConfig:
-    """The training settings of one family out of a settings file, see ``benchmarks/settings/swappers.toml``.
+    """The training settings of one family from a settings file, see ``benchmarks/settings/swappers.toml``.
 
     Raises:
-        ConfigError: the file has other parts than it may, or a value that cannot be.
+        ConfigError: the file has an unknown part or an invalid value.
     """
     from forge.models.catalogue import tiny_options
 
@@ -73,7 +73,7 @@ def families(settings: Mapping[str, Any], only: Sequence[str] = ()) -> list[str]
     """All registered families, or those named.
 
     Raises:
-        UnknownNameError: a name, on the command line or in the settings, is no family's.
+        UnknownNameError: an unknown family, on the command line or in the settings.
     """
     import forge.models  # noqa: F401 - fills the registry
     from forge.models.registry import swappers
@@ -98,7 +98,7 @@ def measure(
     """Runs each job that has no result yet, one after another; all measurements, and a note for each that failed.
 
     Raises:
-        RunError: not one family could be measured.
+        RunError: no family could be measured.
     """
     found: list[Measurement] = []
     notes: list[str] = []
@@ -111,21 +111,21 @@ def measure(
                 notes.append(f"{job.family} failed: {why}")
                 say(notes[-1])
                 continue
-        found += msgspec.json.decode((folder / DONE).read_bytes(), type=list[Measurement])
+        found += read_json(folder / DONE, list[Measurement], error=RunError, hint="remove it and run again")
     if not found:
         raise RunError("no family could be measured", hint="; ".join(notes)[:_LAST_WORDS] or "name a family")
     return found, tuple(notes)
 
 
 def _is_done(job: Job) -> bool:
-    """Whether this very job, settings and all, has its result."""
+    """Whether this job, with equal settings, has its result."""
     folder = Path(job.folder)
     kept = folder / JOB
     return (folder / DONE).exists() and kept.exists() and kept.read_bytes() == msgspec.json.encode(job)
 
 
 def _run(job: Job) -> str:
-    """Runs one job in a process of its own; empty, or its last words when it failed."""
+    """Runs one job in its own process; returns an empty text, or the end of its output if it failed."""
     folder = Path(job.folder)
     folder.mkdir(parents=True, exist_ok=True)
     (folder / DONE).unlink(missing_ok=True)
@@ -140,7 +140,7 @@ def _run(job: Job) -> str:
 
 
 def film_pair(folder: Path) -> tuple[list[Path], list[Path]]:
-    """Two actors who differ much, filmed: their facesets and clips in ``folder``; what is there already is used."""
+    """Facesets and clips of two very different actors in ``folder``; existing ones are reused."""
     from shared.actors import cast, film
     from shared.faces.facesets.extract import ExtractConfig, extract
 
@@ -170,11 +170,11 @@ def make_jobs(
     finder: str = "auto",
     measured: bool = True,
 ) -> list[Job]:
-    """A job a family, for the two people of ``facesets``.
+    """One job per family, for the two people of ``facesets``.
 
     Raises:
         UsageError: not two people, or clips that do not belong to them.
-        ConfigError, UnknownNameError: the settings cannot be.
+        ConfigError, UnknownNameError: invalid settings.
     """
     from benchmarks.held_out import pair_up
 

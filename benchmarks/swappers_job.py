@@ -1,4 +1,4 @@
-"""One family of :mod:`benchmarks.swappers`, in a process of its own: ``python -m benchmarks.swappers_job JOB``."""
+"""One family of :mod:`benchmarks.swappers`, in its own process: ``python -m benchmarks.swappers_job JOB``."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-import cv2
 import msgspec
 import numpy as np
 import torch
@@ -26,14 +25,15 @@ from forge.training.train import TrainResult, train_swapper
 from shared.console import console
 from shared.dataset import DatasetFolder
 from shared.device import pick_device
-from shared.errors import AssayError
+from shared.errors import AssayError, RunError
 from shared.faces.align import cut, frame_to_crop
 from shared.faces.facesets.reader import Faceset
 from shared.faces.finders.finder import FaceFinder, make_finder
 from shared.faces.identity import make_embedder
 from shared.sampling import evenly_spaced
-from shared.storage import write_bytes
+from shared.storage import read_json, write_bytes
 from shared.video import VideoReader
+from shared.video.images import encode_png
 
 TARGETS, SWAPPED = "targets.png", "swapped.png"
 CELL_PX = 96
@@ -59,7 +59,7 @@ _LOWER = ("landmark_distance", "expression_error", "pose_error", "identity_to_so
 
 
 def do(job: Job) -> list[Measurement]:
-    """Trains the family, swaps the held-out frames both ways, and measures them; pictures go into the job's folder."""
+    """Trains the family, swaps the held-out frames both ways, and measures them; images go into the job's folder."""
     folder = Path(job.folder)
     trained = train_swapper([Path(path) for path in job.facesets], folder / "run", job.config)
     found = _training(job, trained)
@@ -141,7 +141,7 @@ def _quality(
 
 
 def _measurements(family: str, results: Sequence[SwapQuality]) -> list[Measurement]:
-    """One measurement a measure, with a value for each direction."""
+    """One measurement per metric, with a value for each direction."""
     found = []
     for name in (*_MEDIANS, *_SINGLES):
         values = [getattr(result, name) for result in results]
@@ -158,7 +158,7 @@ def _measurements(family: str, results: Sequence[SwapQuality]) -> list[Measureme
 
 
 def _pictures(folder: Path, pairs: Sequence[tuple[Path, Path]], finder: FaceFinder) -> None:
-    """A strip of the targets' heads and one of the swapped ones, three frames a direction."""
+    """Writes a strip of the targets' heads and one of the swapped ones, three frames per direction."""
     targets, swapped = [], []
     for clip, fake in pairs:
         with VideoReader(clip) as ours, VideoReader(fake) as theirs:
@@ -171,14 +171,13 @@ def _pictures(folder: Path, pairs: Sequence[tuple[Path, Path]], finder: FaceFind
                 cell = np.zeros((CELL_PX, CELL_PX, 3), np.uint8) if matrix is None else cut(picture, matrix, CELL_PX)
                 strip.append(cell)
     for name, cells in ((TARGETS, targets), (SWAPPED, swapped)):
-        _packed, data = cv2.imencode(".png", np.hstack(cells)[..., ::-1])
-        write_bytes(folder / name, data.tobytes())
+        write_bytes(folder / name, encode_png(np.hstack(cells)))
 
 
 def main(path: Path) -> int:
-    """Does the job at ``path`` and writes its measurements beside it; the exit code."""
+    """Runs the job at ``path`` and writes its measurements beside it; returns the exit code."""
     try:
-        job = msgspec.json.decode(path.read_bytes(), type=Job)
+        job = read_json(path, Job, error=RunError, hint="run the benchmark again")
         write_bytes(Path(job.folder) / DONE, msgspec.json.encode(do(job)))
     except AssayError as error:
         console.fail(str(error), error.hint)

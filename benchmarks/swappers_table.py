@@ -1,4 +1,4 @@
-"""What the benchmark of swappers is shown as: a Markdown table between two markers, and a picture of actors."""
+"""Presentation of the benchmark of swappers: a Markdown table, and a sheet of actors."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import numpy as np
 from benchmarks.schema import Measurement
 from benchmarks.swappers_job import SWAPPED, TARGETS
 from shared.errors import UsageError
+from shared.video.images import encode_jpeg
 
 MOST_BYTES = 300_000
 
@@ -35,7 +36,7 @@ _COLUMNS: tuple[tuple[str, str, str], ...] = (
 
 
 def markdown(measurements: Sequence[Measurement], notes: Sequence[str] = ()) -> str:
-    """The table, a row a family in order of name; a value is the mean of both directions, "-" where there is none."""
+    """The table, one row per family by name; a value is the mean of both directions, "-" if there is none."""
     values: dict[str, dict[str, float]] = {}
     sizes: dict[str, str] = {}
     for one in measurements:
@@ -53,7 +54,7 @@ def markdown(measurements: Sequence[Measurement], notes: Sequence[str] = ()) -> 
 
 
 def sheet(folders: Sequence[tuple[str, Path]]) -> bytes:
-    """A JPEG of at most 300 KB: the targets, then a row a family, its name before it; families by name and folder.
+    """A JPEG of at most 300 KB: the targets, then one labelled row per family; families by name and folder.
 
     Raises:
         UsageError: no family has pictures, or they cannot be made small enough.
@@ -65,11 +66,11 @@ def sheet(folders: Sequence[tuple[str, Path]]) -> bytes:
     first = next(folder for name, folder in folders if name == drawn[0][0])
     targets = cv2.imread(str(first / TARGETS))
     parts = [] if targets is None else [("target", targets)]
-    picture = np.vstack([_named(name, row) for name, row in [*parts, *drawn]])
+    picture = cv2.cvtColor(np.vstack([_named(name, row) for name, row in [*parts, *drawn]]), cv2.COLOR_BGR2RGB)
     for quality in (92, 85, 78, 70, 60, 50):
-        packed, data = cv2.imencode(".jpg", picture, [cv2.IMWRITE_JPEG_QUALITY, quality])
-        if packed and data.size <= MOST_BYTES:
-            return data.tobytes()
+        data = encode_jpeg(picture, quality)
+        if len(data) <= MOST_BYTES:
+            return data
     raise UsageError(f"{len(drawn)} rows do not fit into {MOST_BYTES} bytes", hint="name fewer families with --only")
 
 

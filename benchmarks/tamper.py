@@ -1,12 +1,12 @@
-"""Does ``verify`` find every tampering, and does it leave untouched sets alone?
+"""Detection rate and false alarms of ``verify`` on tampered and unmodified sets.
 
-Sets are small and acted: procedural actors are filmed once, and each set draws from them, by its seed, who is in it,
-who wears whose face, which frames are forged, in which container (inside mp4 the C2PA manifest lies in the file, beside
-mkv as a file of its own), and the splits. The forged part of a frame is the other actor's picture behind an oval, so
-masks, pixels and labels fit together as in a real set. All of it is signed and sealed.
+Sets are small and synthetic: procedural actors are filmed once, and each set samples from them, by its seed, people,
+swaps, forged frames, container (in mp4 the C2PA manifest is in the file, for mkv it is a separate file) and splits. The
+forged part of a frame is an oval of the other actor's image, so masks, pixels and labels are consistent as in a real
+set. All of it is signed and sealed.
 
-Every set is verified as it is and must not be accused. Then it is tampered with in one of seven ways, in turn, at a
-place drawn by the seed, and the finding has to name the very file or clip, and for the right reason.
+Every set is verified unmodified and must have no finding. Then it is tampered with in one of seven ways, in turn, at a
+random place, and the finding must name the file or clip and the correct reason.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ _BASE = Fraction(1, 25)
 
 @dataclass(frozen=True, eq=False)
 class Stage:
-    """The actors' pictures, (N, 64, 64, 3) uint8, and a clip of each."""
+    """The actors' images, (N, 64, 64, 3) uint8, and a clip of each."""
 
     pictures: np.ndarray
     clips: tuple[Path, ...]
@@ -53,7 +53,7 @@ class Stage:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What came of one set: who was accused while it was untouched, and whether its tampering was found."""
+    """Result of one set: false alarms on the unmodified set, and whether its tampering was found."""
 
     seed: int
     kind: str
@@ -63,11 +63,11 @@ class Outcome:
 
 
 Tamper = Callable[[DatasetFolder, np.random.Generator], str]
-"""Tampers with a set; gives what a finding has to name: a file, or a clip."""
+"""Tampers with a set; returns what a finding must name: a file or a clip."""
 
 
 def run(sets: int, *, start: int = 0, tick: Callable[[], object] | None = None) -> list[Outcome]:
-    """One outcome a set, seeds from ``start`` on."""
+    """One outcome per set, seeds from ``start`` on."""
     with TemporaryDirectory() as place:
         stage = make_stage(Path(place))
         outcomes = []
@@ -80,7 +80,7 @@ def run(sets: int, *, start: int = 0, tick: Callable[[], object] | None = None) 
 
 
 def measurements(outcomes: list[Outcome]) -> list[Measurement]:
-    """Sets accused though untouched, and the share found of each kind of tampering."""
+    """False alarms on unmodified sets, and the share found of each kind of tampering."""
     accused = sum(bool(outcome.accused) for outcome in outcomes)
     note = f"of {len(outcomes)}"
     found = [Measurement.of("untouched sets accused", "sets", [accused], target=0, better="lower", note=note)]
@@ -92,7 +92,7 @@ def measurements(outcomes: list[Outcome]) -> list[Measurement]:
 
 
 def make_stage(folder: Path) -> Stage:
-    """Draws the actors and films them, moving a little."""
+    """Renders the actors with slight motion."""
     pictures = np.stack([portrait(Actor.from_seed(seed), px=PX, seed=seed).image for seed in range(_PEOPLE)])
     clips = []
     for number, picture in enumerate(pictures):
@@ -135,7 +135,7 @@ def _outcome(folder: Path, stage: Stage, seed: int) -> Outcome:
 
 
 def flip_byte(dataset: DatasetFolder, rng: np.random.Generator) -> str:
-    """One bit of any sealed file: clips, masks, manifests beside clips, tables, settings, card, seal."""
+    """Flips one bit of a random sealed file: clips, masks, manifests beside clips, tables, settings, card, seal."""
     files = sorted(path for path in dataset.path.rglob("*") if path.is_file() and path.name != ".lock")
     path = files[rng.integers(len(files))]
     data = bytearray(path.read_bytes())
@@ -145,8 +145,8 @@ def flip_byte(dataset: DatasetFolder, rng: np.random.Generator) -> str:
 
 
 def swap_label(dataset: DatasetFolder, rng: np.random.Generator) -> str:
-    """A fake listed as real, under its own file, with what a fake has taken out of its line."""
-    fake = _draw(dataset, rng, "fake")
+    """Lists a fake as real, with the fields of a fake removed from its line."""
+    fake = _choose(dataset, rng, "fake")
     identity = dataclasses.replace(fake.id, manipulation=None)
     line = {"id": str(identity), "kind": "real", "label": "real", "source_identity": None, "faked": [], "masks": None}
     _edit(dataset, fake.id, line)
@@ -154,15 +154,15 @@ def swap_label(dataset: DatasetFolder, rng: np.random.Generator) -> str:
 
 
 def remove_line(dataset: DatasetFolder, rng: np.random.Generator) -> str:
-    """Any line gone."""
-    gone = _draw(dataset, rng)
+    """Removes a random line."""
+    gone = _choose(dataset, rng)
     write_manifest(dataset.path / MANIFEST, [record for record in _lines(dataset) if record.id != gone.id])
     return f"{gone.id}: its line was removed"
 
 
 def add_clip(dataset: DatasetFolder, rng: np.random.Generator) -> str:
-    """A copy of a clip under a new name, with a line that fits it."""
-    copied = _draw(dataset, rng, "real")
+    """Adds a copy of a clip under a new name, with a valid line."""
+    copied = _choose(dataset, rng, "real")
     new = dataclasses.replace(copied.id, name="guest")
     path = Path(copied.path).with_name(f"guest{Path(copied.path).suffix}").as_posix()
     shutil.copy(dataset.path / copied.path, dataset.path / path)
@@ -171,15 +171,15 @@ def add_clip(dataset: DatasetFolder, rng: np.random.Generator) -> str:
 
 
 def move_split(dataset: DatasetFolder, rng: np.random.Generator) -> str:
-    """Any clip moved to the other split."""
-    moved = _draw(dataset, rng)
+    """Moves a random clip to the other split."""
+    moved = _choose(dataset, rng)
     _edit(dataset, moved.id, {"split": "train" if moved.split == "test" else "test"})
     return f"{moved.id}: its line was changed"
 
 
 def replace_mask(dataset: DatasetFolder, rng: np.random.Generator) -> str:
-    """A mask of a fake by a box, well encoded, of the right length; half of the time with its digest in the line."""
-    fake = _draw(dataset, rng, "fake")
+    """Replaces a mask of a fake by a valid one of the same length; in half of the cases with its digest in the line."""
+    fake = _choose(dataset, rng, "fake")
     path = dataset.mask_paths(fake)[("alpha", "changed", "region")[rng.integers(3)]]
     box = np.zeros((PX, PX), np.uint8)
     box[8:56, 8:56] = 255
@@ -193,11 +193,11 @@ def replace_mask(dataset: DatasetFolder, rng: np.random.Generator) -> str:
 
 
 def edit_signature(dataset: DatasetFolder, rng: np.random.Generator) -> str:
-    """The seal's statement or signature, or the statement that is signed into a clip."""
+    """Edits the seal's statement or signature, or the statement signed into a clip."""
     which = int(rng.integers(3))
     seal = dataset.path / SEAL
     if which == 2:
-        record = _draw(dataset, rng, "fake")
+        record = _choose(dataset, rng, "fake")
         media = dataset.path / record.path
         holder = media if media.suffix == ".mp4" else media.with_suffix(".c2pa")
         data = holder.read_bytes()
@@ -230,13 +230,13 @@ TAMPERINGS: dict[str, Tamper] = {
 
 
 def _named(dataset: DatasetFolder, path: Path) -> str:
-    """What a finding about this file has to say."""
+    """What a finding about this file must name."""
     relative = path.relative_to(dataset.path).as_posix()
     return MANIFEST if relative == MANIFEST and not _readable(dataset) else _subject(dataset, relative)
 
 
 def _subject(dataset: DatasetFolder, relative: str) -> str:
-    # A readable manifest is accused by the clips whose lines changed, all of which begin with the set's name.
+    # With a readable manifest the findings name clips with changed lines, which start with the set's name.
     return dataset.name if relative == MANIFEST else relative
 
 
@@ -251,7 +251,7 @@ def _lines(dataset: DatasetFolder) -> list[ClipRecord]:
     return read_manifest(dataset.path / MANIFEST)
 
 
-def _draw(dataset: DatasetFolder, rng: np.random.Generator, label: str | None = None) -> ClipRecord:
+def _choose(dataset: DatasetFolder, rng: np.random.Generator, label: str | None = None) -> ClipRecord:
     listed = [record for record in _lines(dataset) if label in (None, record.label)]
     return listed[rng.integers(len(listed))]
 
@@ -346,7 +346,7 @@ def _labels(record: ClipRecord) -> Iterator[FrameLabel]:
 
 
 def _oval() -> np.ndarray:
-    """(64, 64) float32 in [0, 1]: an oval with a soft edge in the middle."""
+    """(64, 64) float32 in [0, 1]: a centred oval with a soft edge."""
     y, x = np.mgrid[0:PX, 0:PX] - (PX - 1) / 2
     return np.clip(3.0 * (1.0 - np.hypot(x / 15, y / 19)), 0, 1).astype(np.float32)
 

@@ -1,4 +1,4 @@
-"""Frames a second of every stage alone and of the pipelines end to end, all on one clip in one run.
+"""Frames per second of every stage alone and of the pipelines end to end, on one clip in one run.
 
 Stages: decoding, finding (one full detection), following (detections now and then), aligning and writing a face, one
 training step, decoding a face with a swapper, blending faces with themselves, scoring crops. Pipelines: extraction,
@@ -24,8 +24,8 @@ from benchmarks.schema import Measurement, timed_rates
 from detect.config import ScoreConfig, SelfBlendConfig, TrainConfig
 from detect.data.selfblend import self_blend
 from detect.models import build_detector
-from detect.models.predictor import Predictor
-from detect.scoring.video import score_video
+from detect.models.predictor import CropPredictor
+from detect.scoring.video import Predictor, score_video
 from forge.models import build_swapper
 from forge.models.checkpoint import save_swapper
 from forge.models.predictor import SwapPredictor
@@ -54,7 +54,7 @@ _PEOPLE = ("one", "other")
 
 @dataclass(frozen=True, eq=False)
 class _Bench:
-    """What every measurement needs."""
+    """Common state of all measurements."""
 
     clip: Path
     work: Path
@@ -65,12 +65,12 @@ class _Bench:
     frames: int
 
     def rate(self, name: str, work: Callable[[], int], unit: str = "frames/s", **facts: Any) -> Measurement:
-        """``work`` timed; it gives how many units it did."""
+        """Times ``work``, which returns the number of units."""
         return Measurement.of(name, unit, timed_rates(work, repeats=self.repeats), **facts)
 
 
 def measure(clip: Path | None, *, device: str, repeats: int, finder: str) -> tuple[list[Measurement], dict[str, Any]]:
-    """Every stage and pipeline on ``clip``, or on a filmed actor, and the settings that go with the numbers."""
+    """Every stage and pipeline on ``clip``, or on a filmed actor, and the settings."""
     with tempfile.TemporaryDirectory(prefix="assay-bench-") as folder:
         work = Path(folder)
         path = clip or _film(work)
@@ -150,12 +150,12 @@ def _forge(bench: _Bench) -> list[Measurement]:
 def _detect(bench: _Bench) -> list[Measurement]:
     seed_everything(0)
     model = build_detector(TrainConfig().model)
-    predictor = Predictor(model, bench.device)
+    predictor = CropPredictor(model, bench.device)
     px = predictor.spec.input_px
     crops = np.random.default_rng(0).integers(0, 256, (64, px, px, 3), dtype=np.uint8)
 
     def score() -> int:
-        return score_video(bench.clip, predictor, bench.finder, ScoreConfig()).facts.frames_read
+        return score_video(bench.clip, Predictor(predictor, bench.finder)).facts.frames_read
 
     every = ScoreConfig().every
     blend = bench.rate(
@@ -169,7 +169,7 @@ def _detect(bench: _Bench) -> list[Measurement]:
 
 
 def _blend(px: int) -> int:
-    """Blended pairs from a textured face, each with generators of its own, as training batches make them."""
+    """Blended pairs from a textured face, each with its own generators, as in training batches."""
     faces = np.random.default_rng(0).integers(0, 256, (_BLEND_FACES, px // 8, px // 8, 3), dtype=np.uint8)
     crops = [cv2.resize(face, (px, px), interpolation=cv2.INTER_CUBIC) for face in faces]
     landmarks = mean_in_crop(px, "whole").astype(np.float32)

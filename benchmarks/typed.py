@@ -1,4 +1,4 @@
-"""Runs Assay's public command line, saying each line first, so that whatever a benchmark does can be typed again."""
+"""Runs Assay's public command line, printing each line first, so that a benchmark can be repeated by hand."""
 
 from __future__ import annotations
 

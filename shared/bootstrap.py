@@ -13,7 +13,7 @@ from typing import Literal
 
 import numpy as np
 
-ClusterBy = Literal["group", "target"]
+ClusterBy = Literal["group", "target", "clip"]
 
 
 @dataclass(frozen=True)

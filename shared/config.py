@@ -20,13 +20,22 @@ from typing import Any, TypeVar
 import msgspec
 import tomli_w
 
-from shared.errors import ConfigError
+from shared.errors import AssayError, ConfigError
 from shared.registry import near_matches
-from shared.storage import write_text
+from shared.storage import MAX_LEVELS, TOO_DEEP, check_plain, read_bytes, read_json, write_text
 
 T = TypeVar("T")
 
 _MAX_CONFIG_BYTES = 1 << 20
+_STRING_OR_COMMENT = re.compile(
+    r'"""(?:[^"\\]++|\\.|"{1,2}(?!"))*+(?:"{3,5})?'
+    r"|'''(?:[^']++|'{1,2}(?!'))*+(?:'{3,5})?"
+    r'|"(?:[^"\\\n]++|\\.)*+"?'
+    r"|'[^'\n]*+'?"
+    r"|#[^\n]*+",
+    re.DOTALL,
+)
+_LONG_KEY = re.compile(rf"(?<![\w \t.-])(?:[\w \t-]*+\.){{{MAX_LEVELS}}}")
 _NOT_A_CHOICE = re.compile(r"Invalid enum value '([^']*)' - at `\$\.([\w.]+)`")
 
 
@@ -54,10 +63,39 @@ def _choice_hint(cls: Any, message: str) -> str:
     return near_matches(found[1], choices) if found and choices else f"see the settings of {cls.__name__}"
 
 
+def configured(cls: type[T], config: T | None, settings: Mapping[str, Any]) -> T:
+    """``config``, by default the defaults of ``cls``, with ``settings`` in place of its own, checked as a file is.
+
+    A group of settings comes as a mapping, which changes only what is in it, or as a dataclass, which replaces all.
+
+    Raises:
+        ConfigError: a setting is unknown, of the wrong type or out of range.
+    """
+    if not settings:
+        return cls() if config is None else config
+    try:
+        given = _plain(settings)
+    except TypeError as error:
+        raise ConfigError(f"{cls.__name__}: {error}", hint="settings are plain values, lists and mappings") from error
+    return from_mapping(cls, merged(_plain(config or {}), given), where=cls.__name__)
+
+
+def merged(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
+    """``below`` with the settings of ``above`` in place of its own, group by group."""
+    result = dict(below)
+    for name, value in above.items():
+        was = result.get(name)
+        result[name] = merged(was, value) if isinstance(was, Mapping) and isinstance(value, Mapping) else value
+    return result
+
+
 def to_mapping(config: object) -> dict[str, Any]:
     """Plain values (str, int, float, bool, list, dict) that :func:`from_mapping` reads back; None is left out."""
-    plain = msgspec.to_builtins(_fields(config), enc_hook=_encode)
-    return _without_none(plain)
+    return _without_none(_plain(config))
+
+
+def _plain(config: object) -> dict[str, Any]:
+    return msgspec.to_builtins(_fields(config), enc_hook=_encode)
 
 
 def load_toml(cls: type[T], path: Path, *, overrides: Mapping[str, Any] | None = None) -> T:
@@ -73,22 +111,48 @@ def load_toml(cls: type[T], path: Path, *, overrides: Mapping[str, Any] | None =
     return from_mapping(cls, mapping, where=path.name)
 
 
-def read_toml(path: Path) -> dict[str, Any]:
+def load_json(cls: type[T], path: Path, *, error: type[AssayError], hint: str | None = None) -> T:
+    """A ``cls`` (dataclass) from a JSON file, as strictly as :func:`from_mapping`.
+
+    Raises:
+        error: see :func:`shared.storage.read_json`; also for what does not fit ``cls``.
+    """
+    try:
+        return from_mapping(cls, read_json(path, dict, error=error, hint=hint), where=path.name)
+    except ConfigError as problem:
+        raise error(f"{path} is damaged: {problem}", hint=hint) from problem
+
+
+def read_toml(
+    path: Path, *, error: type[AssayError] = ConfigError, hint: str = "check the path, and the line if one is named"
+) -> dict[str, Any]:
     """A TOML file's content.
 
     Raises:
-        ConfigError: missing, larger than 1 MiB, or not TOML.
+        error: missing, larger than 1 MiB, or see :func:`parse_toml`; with ``hint``.
     """
+    data = read_bytes(path, _MAX_CONFIG_BYTES, error=error, hint=hint)
     try:
-        if path.stat().st_size > _MAX_CONFIG_BYTES:
-            raise ConfigError(f"{path} is larger than 1 MiB", hint="a settings file is a page of text")
-        return tomllib.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError as error:
-        raise ConfigError(f"{path} does not exist", hint="check the path") from error
-    except OSError as error:
-        raise ConfigError(f"{path} cannot be read as a file", hint="check the path") from error
-    except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise ConfigError(f"{path} is not TOML: {error}", hint="check the line it names") from error
+        return parse_toml(data.decode())
+    except ValueError as problem:
+        raise error(f"{path} is not TOML: {problem}", hint=hint) from problem
+
+
+def parse_toml(text: str) -> dict[str, Any]:
+    """The content of a TOML document.
+
+    Raises:
+        ValueError: not TOML, a key of more than 64 parts, or see :func:`shared.storage.check_plain`.
+    """
+    # The parser takes time with the square of a key's parts, and one level of Python's stack for each bracket.
+    if _LONG_KEY.search(_STRING_OR_COMMENT.sub("s", text)):
+        raise ValueError(f"a key has more than {MAX_LEVELS} parts")
+    try:
+        found = tomllib.loads(text)
+    except RecursionError as error:
+        raise ValueError(TOO_DEEP) from error
+    check_plain(found)
+    return found
 
 
 def completed(old: Mapping[str, Any], config: object) -> dict[str, Any]:

@@ -1,9 +1,10 @@
-"""Writes that are whole or absent, hashes, and paths that stay inside their folder."""
+"""Reads that are bounded, writes that are whole or absent, hashes, and paths that stay inside their folder."""
 
 from __future__ import annotations
 
 import fcntl
 import hashlib
+import json
 import os
 import re
 import shutil
@@ -11,10 +12,21 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
+from typing import TypeVar
 
-from shared.errors import ManifestError, StorageError, UsageError, storage_errors
+import msgspec
+
+from shared.errors import AssayError, ManifestError, StorageError, UsageError, storage_errors
+
+T = TypeVar("T")
+
+MAX_JSON_BYTES = 64 << 20
+MAX_LEVELS = 64
+"""How deep a JSON or TOML document may be nested, far below where Python's recursion ends."""
+TOO_DEEP = f"it is nested more than {MAX_LEVELS} levels deep"
 
 _BLOCK = 1 << 20
+_MAX_BITS = 1023
 _DRAFT = re.compile(r"\.(\d+)\.(?:part|old|chain)")
 
 
@@ -25,6 +37,84 @@ def sha256_file(path: Path) -> str:
         while block := file.read(_BLOCK):
             digest.update(block)
     return digest.hexdigest()
+
+
+def read_bytes(path: Path, max_bytes: int, *, error: type[AssayError], hint: str | None = None) -> bytes:
+    """The content of a file or pipe of at most ``max_bytes``, of which no more than that is ever held.
+
+    Raises:
+        error: missing, unreadable or larger; with ``hint``.
+    """
+    try:
+        with path.open("rb") as file:
+            size = os.fstat(file.fileno()).st_size  # 0 for a pipe
+            data = b"" if size > max_bytes else file.read(max_bytes + 1)
+    except FileNotFoundError as problem:
+        raise error(f"{path} does not exist", hint=hint) from problem
+    except OSError as problem:
+        raise error(f"{path} cannot be read: {problem.strerror}", hint=hint) from problem
+    if max(size, len(data)) > max_bytes:
+        raise error(f"{path} is larger than {max_bytes >> 20} MiB", hint=hint)
+    return data
+
+
+def read_json(
+    path: Path, kind: type[T], max_bytes: int = MAX_JSON_BYTES, *, error: type[AssayError], hint: str | None = None
+) -> T:
+    """The JSON document in a file as a ``kind``, see :func:`decode_json`.
+
+    Raises:
+        error: missing, unreadable, larger than ``max_bytes``, or no such document; with ``hint``.
+    """
+    data = read_bytes(path, max_bytes, error=error, hint=hint)
+    return decode_json(data, kind, path, error=error, hint=hint)
+
+
+def decode_json(
+    data: bytes | str, kind: type[T], where: object, *, error: type[AssayError], hint: str | None = None
+) -> T:
+    """A ``kind`` from the text of a JSON document, in UTF-8; of a key that is there twice the last value counts.
+
+    Args:
+        data: the text; whoever read it bounded its size.
+        kind: ``dict`` or ``object`` for plain values, in which NaN and infinities are understood; or what msgspec
+            converts to: a dataclass or struct, whose other keys are passed over, or a collection of such.
+        where: the document's file, for the message.
+        error: what is raised.
+        hint: what to do then.
+
+    Raises:
+        error: not JSON, not a ``kind``, or see :func:`check_plain`.
+    """
+    plain = kind in (dict, object)
+    try:
+        found = json.loads(data if isinstance(data, str) else data.decode()) if plain else msgspec.json.decode(data)
+        check_plain(found)
+        if not plain:
+            return msgspec.convert(found, kind)
+        if not isinstance(found, kind):
+            raise ValueError("it holds no JSON object")
+        return found
+    except (ValueError, RecursionError) as problem:
+        why = TOO_DEEP if isinstance(problem, RecursionError) else problem
+        raise error(f"{where} is no JSON or damaged: {why}", hint=hint) from problem
+
+
+def check_plain(value: object) -> None:
+    """Refuses values of a document that would break whoever walks through them or counts with them.
+
+    Raises:
+        ValueError: nested more than :data:`MAX_LEVELS` levels deep, or a whole number too large for a float.
+    """
+    level = [value]
+    for _ in range(MAX_LEVELS + 1):
+        if not level:
+            return
+        if any(isinstance(one, int) and one.bit_length() > _MAX_BITS for one in level):
+            raise ValueError("it holds a whole number of more than 300 digits")
+        inner = (one.values() if isinstance(one, dict) else one for one in level if isinstance(one, dict | list))
+        level = [each for values in inner for each in values]
+    raise ValueError(TOO_DEEP)
 
 
 @contextmanager
@@ -91,18 +181,20 @@ def need_replaceable(
 
     Raises:
         UsageError: it is a file, holds something else, or is or contains a source.
+        StorageError: it may not be looked at.
     """
     place = out.resolve()
     if any(source.resolve().is_relative_to(place) for source in sources):
         raise UsageError(f"{out} is or holds what this is made from", hint="choose another --out")
     if not out.exists() and not out.is_symlink():
         return
-    earlier = out.is_dir() and (
-        not any(out.iterdir())
-        or (all((out / name).is_file() for name in marks) and not any((out / name).exists() for name in never))
-    )
+    with storage_errors(out):
+        earlier = out.is_dir() and (
+            not any(out.iterdir())
+            or (all((out / name).is_file() for name in marks) and not any((out / name).exists() for name in never))
+        )
     if not earlier:
-        raise UsageError(f"{out} is there and holds no {kind}", hint="choose another --out")
+        raise UsageError(f"{out} is there and holds no {kind}", hint="choose another folder")
 
 
 def sweep_drafts(folder: Path) -> int:

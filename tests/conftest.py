@@ -1,21 +1,37 @@
-"""Fixtures for all tests: where the real media are, a seeded generator, quiet output."""
+"""Fixtures for all tests: where the real media are, a seeded generator, a process as new for every test.
+
+One thread for each process, unless ``OMP_NUM_THREADS`` says another number: tiny nets gain nothing from threads, and on
+a busy machine their barriers cost a hundredfold. ``--shuffle SEED`` runs the tests in another order.
+"""
 
 from __future__ import annotations
 
+import hashlib
 import os
+import random
 from pathlib import Path
 
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # read when torch is imported, here and in the processes of tests
+
+import cv2
 import numpy as np
 import pytest
+import torch
+
+from shared.console import console
 
 ROOT = Path(__file__).resolve().parent.parent
 SHARED = Path(os.environ.get("ASSAY_MEDIA", ROOT.parent / "shared"))
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Tests of real media skip where it is absent, unless ASSAY_REQUIRE_MEDIA makes that a failure."""
-    import torch
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--shuffle", metavar="SEED", help="run files, and the tests in each, in an order of this seed")
 
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Tests of real media skip where it is absent, unless ASSAY_REQUIRE_MEDIA makes that a failure."""
+    if seed := config.getoption("--shuffle"):
+        items.sort(key=lambda item: [_digest(f"{seed} {part}") for part in (item.path, item.cls, item.nodeid)])
     have_media = (SHARED / "media" / "INDEX.md").exists()
     required = os.environ.get("ASSAY_REQUIRE_MEDIA") == "1"
     for item in items:
@@ -25,6 +41,10 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.skip(reason="no CUDA device"))
         if item.get_closest_marker("needs_network"):
             item.add_marker(pytest.mark.skip(reason="downloads weights"))
+
+
+def _digest(text: str) -> bytes:
+    return hashlib.sha256(text.encode()).digest()
 
 
 @pytest.fixture(scope="session")
@@ -54,3 +74,13 @@ def _isolated_config(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pyte
     """Keys, caches and weights of the user running the tests stay untouched."""
     home = tmp_path_factory.getbasetemp() / "assay-home"
     monkeypatch.setenv("ASSAY_HOME", str(home))
+
+
+@pytest.fixture(autouse=True)
+def _process_as_new() -> None:
+    """What another test left in this process does not matter: settings of the console, random streams, threads."""
+    console.configure()
+    random.seed(20)
+    np.random.seed(20)  # noqa: NPY002 - for libraries that use the old stream
+    torch.manual_seed(20)
+    cv2.setNumThreads(1)

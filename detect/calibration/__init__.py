@@ -1,1 +1,1 @@
-"""What a detector's scores are worth: probabilities, likelihood ratios, and the files they hold for."""
+"""Calibration of detector scores: probabilities, likelihood ratios, and the validated domain."""

@@ -1,6 +1,6 @@
-"""Fits a detector's calibration on clips that it was chosen by, or on a set of its own, and puts it beside its weights.
+"""Fits a detector's calibration on its validation clips, or on a separate set, and writes it beside its weights.
 
-Written are ``calibration.json`` (the maps), ``validated.json`` (for what kind of file they hold), ``calibration.png``
+The files are ``calibration.json`` (the maps), ``validated.json`` (the validated domain), ``calibration.png``
 (reliability, Tippett, PAV) and, for Assay's own detectors, sections of the model card.
 """
 
@@ -42,14 +42,14 @@ _MORE = "calibrate on a set with more people and clips: assay detect calibrate R
 
 @dataclass(frozen=True, eq=False)
 class CalibrationResult:
-    """What a calibration came to.
+    """Result of a calibration.
 
     Attributes:
         calibration: as written.
-        domain: what it holds for.
-        folder: where the files lie.
+        domain: its validated domain.
+        folder: of the files.
         files: their paths.
-        notes: what a reader must know.
+        notes: remarks for readers.
     """
 
     calibration: Calibration
@@ -61,10 +61,10 @@ class CalibrationResult:
 
 @dataclass(frozen=True, eq=False)
 class Fitted:
-    """A calibration, and what clips were told by fits that had not seen their people."""
+    """A calibration, and the cross-fitted values of the clips, by fits without their people."""
 
     calibration: Calibration
-    told: HeldOutOdds
+    odds: HeldOutOdds
 
 
 def calibrate_detector(
@@ -80,18 +80,18 @@ def calibrate_detector(
     Args:
         detector: run or detector folder, or a reference to another maker's (see ``detect.scoring.dataset``).
         dataset: the set it was trained on, or one made for calibrating.
-        config: methods, prior, what counts once.
+        config: methods, prior, unit of weighting.
         split: "val", or "all" of a set without a test split.
         scoring: device, frames, finder; its split is not used, and the aggregation is the detector's own.
 
     Raises:
-        UsageError: too few clips or people of a class, or a split that a calibration must not see.
-        LeakError: the detector has learned from clips or people of a set that is not the one it was chosen by.
+        UsageError: too few clips or people of a class, or a split that must not be used.
+        LeakError: the detector was trained on clips or people of the set, and it is not its own training set.
         CheckpointError: no detector there, or a damaged one.
-        ManifestError: the split is empty, or a clip is not the file the manifest means.
+        ManifestError: the split is empty, or a clip does not match the manifest.
     """
     config, scoring = config or CalibrateConfig(), scoring or EvaluateConfig()
-    beside(detector, CALIBRATION_NAME)  # a detector that is not there is said before anything is scored
+    beside(detector, CALIBRATION_NAME)  # raises for a missing detector before anything is scored
     folder = DatasetFolder.open(dataset)
     records = calibration_records(folder, split)
     shared = refuse_trained_on(folder, records, detector, split)
@@ -111,7 +111,7 @@ def calibrate_detector(
 
 
 def calibration_records(folder: DatasetFolder, split: str) -> list[ClipRecord]:
-    """The clips of a split that a calibration may see.
+    """The clips of a split that may be used for calibration.
 
     Raises:
         UsageError: train (scored too well) or test (kept for measuring); or "all" of a set that has a test split.
@@ -129,14 +129,14 @@ def calibration_records(folder: DatasetFolder, split: str) -> list[ClipRecord]:
 
 
 def refuse_trained_on(folder: DatasetFolder, records: Sequence[ClipRecord], detector: str | Path, split: str) -> int:
-    """Refuses clips and people that the detector's weights have learned from; of another maker's that is not known.
+    """Refuses clips and people that the detector was trained on; for third-party detectors these are unknown.
 
-    The list in the detector folder holds the train and the val clips of its training, so the val split of that very
-    set is known by there being train clips of it in the list too, and is allowed. A set whose splits share people was
-    allowed when it was trained on, so its val split is allowed here too, and they are counted.
+    The list in the detector folder holds the train and the val clips of its training, so the val split of that set is
+    recognised by train clips of it in the list, and is allowed. If the splits of that set share people, which was
+    allowed in training, its val split is allowed here too, and they are counted.
 
     Returns:
-        How many people of ``records`` are also in the train clips of the detector's own set.
+        Number of people of ``records`` who are also in the train clips of the detector's training set.
 
     Raises:
         LeakError: they are among ``records``.
@@ -151,7 +151,7 @@ def refuse_trained_on(folder: DatasetFolder, records: Sequence[ClipRecord], dete
     trained = [record for record in seen if not own or record.split != "val"]
     if trained:
         raise LeakError(
-            f"the detector has learned from {len(trained)} of these {len(records)} clips ({split}), "
+            f"the detector was trained on {len(trained)} of these {len(records)} clips ({split}), "
             "and scores them too well",
             hint="calibrate on the val split of its training set, or on clips that are new to it",
         )
@@ -162,7 +162,7 @@ def refuse_trained_on(folder: DatasetFolder, records: Sequence[ClipRecord], dete
         known = {person for person in _people(records) if person_mark(person) in learned.people}
     if known:
         raise LeakError(
-            f"the detector has learned from other clips of {len(known)} of the {len(_people(records))} people here "
+            f"the detector was trained on other clips of {len(known)} of the {len(_people(records))} people here "
             f"({split}), and scores them otherwise than people who are new to it",
             hint="calibrate on the val split of its training set, or on new people; people who only share a name with "
             "one of its training set need another name in this one",
@@ -177,7 +177,7 @@ def _people(records: Sequence[ClipRecord]) -> set[str]:
 def population_of(
     clips: Sequence[ScoredClip], config: CalibrateConfig, *, dataset: str, manifest_sha256: str, split: str
 ) -> Population:
-    """Who and what is in scored clips."""
+    """The population of scored clips."""
     samples = clip_samples(clips)
     records = [clips[place].record for place in samples.clips]
     people = people_of(records, config.count_by)
@@ -196,7 +196,7 @@ def population_of(
 
 
 def why_too_few(population: Population, config: CalibrateConfig) -> str:
-    """A sentence when a population is too small to fit anything to; empty when it is not."""
+    """A sentence if a population is too small for a fit, else empty."""
     if min(population.real, population.fake) < config.fewest_clips:
         return (
             f"nothing is calibrated: {population.real} real and {population.fake} fake clips of {population.dataset} "
@@ -212,7 +212,7 @@ def why_too_few(population: Population, config: CalibrateConfig) -> str:
 
 
 def _refuse_few(records: Sequence[ClipRecord], config: CalibrateConfig) -> None:
-    """Says that clips are too few before they are scored, which can take long."""
+    """Raises if there are too few clips, before they are scored, which can take long."""
     fake = sum(record.label == "fake" for record in records)
     if min(fake, len(records) - fake) < config.fewest_clips:
         raise UsageError(
@@ -230,13 +230,13 @@ def fit_calibration(
     aggregate: AggregateConfig | None,
     mark: str,
 ) -> Fitted:
-    """The calibration of all clips, its quality measured on people who were left out of fits to the others.
+    """The calibration fitted to all clips, with its quality measured by cross-fitting over people.
 
     Args:
         clips: scored by one detector with its own aggregation.
-        config: methods, prior, what counts once.
+        config: methods, prior, unit of weighting.
         population: of the clips.
-        aggregate: how their scores were made.
+        aggregate: the aggregation of their scores.
         mark: of the detector, see ``detect.calibration.files``.
 
     Raises:
@@ -251,7 +251,7 @@ def fit_calibration(
     folds = make_folds(records, samples.labels, config.seed)
     method, chances = _best_probability(samples, folds, config)
     ratio, llrs = _best_ratio(samples, folds, config)
-    told = HeldOutOdds(samples.labels, chances, llrs, samples.people, folds.clusters, config.prior)
+    odds = HeldOutOdds(samples.labels, chances, llrs, samples.people, folds.clusters, config.prior)
     labels, logits, people = samples.labels, samples.logits, samples.people
     calibration = Calibration(
         weights_sha256=mark,
@@ -260,10 +260,10 @@ def fit_calibration(
         probability=fit_probability(labels, logits, people, method),
         likelihood=fit_likelihood(labels, logits, people, ratio, replicates=config.replicates, seed=config.seed),
         population=population,
-        quality=quality_of(told, BootstrapSettings(seed=config.seed)),
+        quality=quality_of(odds, BootstrapSettings(seed=config.seed)),
         left_out=folds.words,
     )
-    return Fitted(calibration, told)
+    return Fitted(calibration, odds)
 
 
 def _best_probability(
@@ -291,7 +291,7 @@ def _best_ratio(samples: FitSamples, folds: Folds, config: CalibrateConfig) -> t
 
 
 def _write(detector: str | Path, fitted: Fitted, domain: Domain, judged: DatasetScores) -> CalibrationResult:
-    """Writes all files; the calibration last, so that an older one never stands beside a newer domain."""
+    """Writes all files; the calibration last, so that an old one is never beside a newer domain."""
     calibration = fitted.calibration
     path = beside(detector, CALIBRATION_NAME)
     title = (
@@ -299,7 +299,7 @@ def _write(detector: str | Path, fitted: Fitted, domain: Domain, judged: Dataset
         f"Reliability, Tippett and PAV: people left out of the fit, in {calibration.left_out}"
     )
     logits = clip_samples(judged.clips).logits
-    picture = plot_calibration(CalibrationData(fitted.told, logits, calibration, title))
+    picture = plot_calibration(CalibrationData(fitted.odds, logits, calibration, title))
     path.unlink(missing_ok=True)
     files = [write_domain(detector, domain), beside(detector, PICTURE_NAME)]
     write_bytes(files[1], picture)

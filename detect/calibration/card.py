@@ -1,4 +1,4 @@
-"""What a model card says of calibration: which, how good, and for what kind of file it holds."""
+"""Sections of the model card on calibration and validated domain."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ CALIBRATION_WORDS = {
     "brier": "Brier score of the probability",
     "log_loss": "log loss of the probability",
 }
-"""What each measure is, for people."""
+"""Description of each metric."""
 
 _TITLES = ("Calibration", "Validated domain")
 
@@ -62,7 +62,7 @@ def write_card_sections(home: Path, calibration: Calibration, domain: Domain) ->
         The card's path.
 
     Raises:
-        StorageError: the disk refused.
+        StorageError: writing failed.
     """
     path = home / CARD_NAME
     card = path.read_text(encoding="utf-8") if path.is_file() else ""
@@ -83,7 +83,7 @@ def with_sections(card: str, sections: dict[str, str]) -> str:
 
 
 def _faces(calibration: Calibration) -> str:
-    """What found the faces, and in how many frames, where the calibration says."""
+    """The finder and the number of frames, if the calibration has them."""
     frames = f" in {calibration.frames_per_clip} frames a clip" if calibration.frames_per_clip else ""
     return f", faces found by {calibration.finder}{frames}" if calibration.finder else ""
 

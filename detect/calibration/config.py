@@ -1,4 +1,4 @@
-"""Settings of calibration. Defaults stand here and nowhere else; no torch."""
+"""Settings of calibration. All defaults are defined here. Imports no torch."""
 
 from __future__ import annotations
 
@@ -14,20 +14,20 @@ CountBy = Literal["target", "group", "clip"]
 
 @dataclass(frozen=True)
 class CalibrateConfig:
-    """How clip scores become probabilities and likelihood ratios."""
+    """Settings of the maps from clip scores to probabilities and likelihood ratios."""
 
     method: ProbabilityMethod | Literal["auto"] = "platt"
     """Logit to probability; "auto" takes the method with the lowest log loss on people it was not fitted on."""
     ratio: LikelihoodMethod | Literal["auto"] = "logistic"
     """Logit to likelihood ratio; "auto" takes the method with the lowest Cllr on people it was not fitted on."""
     prior: float = 0.5
-    """Probability of a fake before anything was looked at; the probability that is reported supposes it."""
+    """Prior probability of a fake, on which the reported probability depends."""
     count_by: CountBy = "target"
-    """What counts once: a filmed person ("target"), a group of linked people ("group"), or each clip of its own."""
+    """Unit of equal weight: a filmed person ("target"), a group of linked people ("group"), or each clip."""
     fewest_clips: int = 10
-    """Clips of each class below which nothing is fitted."""
+    """Minimum number of clips of each class for a fit."""
     fewest_people: int = 4
-    """Persons (or groups, see ``count_by``) of each class below which nothing is fitted."""
+    """Minimum number of persons (or groups, see ``count_by``) of each class for a fit."""
     replicates: int = 100
     """Bootstrap replicates over people for the interval of a likelihood ratio."""
     seed: int = 0

@@ -1,6 +1,6 @@
-"""What each clip would be told by a calibration that never saw its people: cross-fitting, so that quality is measured.
+"""Cross-fitting over people, to measure the quality of a calibration.
 
-Clips are dealt into folds that keep people whole, both classes spread evenly; each is judged by a fit to the others.
+Clips are divided into folds that do not split people, with classes balanced; each is evaluated by a fit to the rest.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ class FitSamples:
     Attributes:
         labels: (N,) bool, True for fake.
         logits: (N,) float64.
-        people: (N,) int, who counts once when something is fitted.
+        people: (N,) int, units of equal weight in a fit.
     """
 
     labels: np.ndarray
@@ -48,12 +48,12 @@ class FitSamples:
 
 @dataclass(frozen=True, eq=False)
 class Folds:
-    """Which clips are left out together.
+    """Folds of clips that are left out together.
 
     Attributes:
         masks: (N,) bool each; every clip is in exactly one.
-        clusters: (N,) int, the people that are kept whole; what a bootstrap draws.
-        words: how they were made.
+        clusters: (N,) int, groups that are not split; resampled by the bootstrap.
+        words: description of the folds.
     """
 
     masks: tuple[np.ndarray, ...]
@@ -67,7 +67,7 @@ def make_folds(records: Sequence[ClipRecord], labels: np.ndarray, seed: int = 0)
     Args:
         records: of the clips.
         labels: (N,) bool, True for fake.
-        seed: of the dealing.
+        seed: of the division.
 
     Raises:
         UsageError: no way of leaving people out keeps both classes among the others.
@@ -77,7 +77,7 @@ def make_folds(records: Sequence[ClipRecord], labels: np.ndarray, seed: int = 0)
         clusters = np.array([numbers[record.id] for record in records], np.int64)
         most = min(_MOST_FOLDS, np.unique(clusters).size, int(labels.sum()), int((~labels).sum()))
         for wanted in range(most, 1, -1):
-            masks = _deal(labels, clusters, wanted, seed)
+            masks = _divide(labels, clusters, wanted, seed)
             if all(has_both_classes(labels[~mask]) for mask in masks):
                 return Folds(masks, clusters, f"{wanted} folds that keep {words}")
     raise UsageError(
@@ -86,7 +86,7 @@ def make_folds(records: Sequence[ClipRecord], labels: np.ndarray, seed: int = 0)
     )
 
 
-def _deal(labels: np.ndarray, clusters: np.ndarray, wanted: int, seed: int) -> tuple[np.ndarray, ...]:
+def _divide(labels: np.ndarray, clusters: np.ndarray, wanted: int, seed: int) -> tuple[np.ndarray, ...]:
     dealer = StratifiedGroupKFold(wanted, shuffle=True, random_state=seed)
     masks = []
     for _, places in dealer.split(labels[:, None], labels, clusters):
@@ -97,7 +97,7 @@ def _deal(labels: np.ndarray, clusters: np.ndarray, wanted: int, seed: int) -> t
 
 
 def left_out_odds(samples: FitSamples, folds: Folds, method: ProbabilityMethod) -> np.ndarray:
-    """(N,) natural log odds at even prior odds, each by a fit without the clip's people."""
+    """(N,) natural log odds at even prior odds, each from a fit without the clip's people."""
     odds = np.empty(samples.labels.size)
     for out in folds.masks:
         kept = samples.part(~out)
@@ -106,7 +106,7 @@ def left_out_odds(samples: FitSamples, folds: Folds, method: ProbabilityMethod) 
 
 
 def left_out_llrs(samples: FitSamples, folds: Folds, method: LikelihoodMethod, seed: int = 0) -> np.ndarray:
-    """(N,) log10 likelihood ratios, each by a fit, with its own bounds, without the clip's people."""
+    """(N,) log10 likelihood ratios, each from a fit, with its own bounds, without the clip's people."""
     llrs = np.empty(samples.labels.size)
     for out in folds.masks:
         kept = samples.part(~out)

@@ -1,35 +1,32 @@
-"""A calibration as one picture: reliability, Tippett, PAV, and the map from score to likelihood ratio."""
+"""Plots of a calibration: reliability, Tippett, PAV, and the map from score to likelihood ratio."""
 
 from __future__ import annotations
 
-import io
 from dataclasses import dataclass
 
-import matplotlib as mpl
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 
 from detect.calibration.fit import person_weights
 from detect.calibration.likelihood import bins_for, cllr, cllr_min, pav_llrs, weighted_ece
 from detect.calibration.maps import Calibration
 from detect.calibration.quality import HeldOutOdds
 from detect.metrics.classification import check_samples, equal_mass_bins
-from shared.plots import FAINT, FAKE_COLOR, INK, REAL_COLOR, STYLE
+from shared.plots import FAINT, FAKE_COLOR, INK, REAL_COLOR, figure, png
 
 
 @dataclass(frozen=True, eq=False)
 class CalibrationData:
-    """What is drawn.
+    """Data of the plots.
 
     Attributes:
-        told: clips of both classes, and what a calibration that was not fitted on them says of each.
+        odds: held-out clips of both classes with their calibrated values.
         logits: (N,) their raw scores.
-        calibration: of the map that is drawn.
+        calibration: of the plotted map.
         title: one or two lines.
     """
 
-    told: HeldOutOdds
+    odds: HeldOutOdds
     logits: np.ndarray
     calibration: Calibration
     title: str
@@ -37,40 +34,37 @@ class CalibrationData:
     @property
     def labels(self) -> np.ndarray:
         """(N,) bool, True for fake."""
-        return self.told.labels
+        return self.odds.labels
 
     @property
     def llrs(self) -> np.ndarray:
         """(N,) log10 likelihood ratios."""
-        return self.told.llrs
+        return self.odds.llrs
 
     @property
     def weights(self) -> np.ndarray:
-        """(N,) with which each person counts the same and each class a half."""
-        return person_weights(self.told.labels, self.told.people)
+        """(N,) weights, equal for each person, one half for each class."""
+        return person_weights(self.odds.labels, self.odds.people)
 
 
 def plot_calibration(data: CalibrationData) -> bytes:
-    """The picture as PNG bytes.
+    """The plots as PNG bytes.
 
     Raises:
         ValueError: arrays that do not fit each other, or one class only.
     """
     check_samples(data.labels, data.llrs)
-    with mpl.rc_context(STYLE):
-        figure = Figure(figsize=(10.0, 7.6), dpi=130, layout="constrained")
-        axes = figure.subplots(2, 2).ravel()
-        figure.suptitle(data.title, x=0.01, ha="left", fontsize=10, fontweight="bold", color=INK)
+    with figure(10.0, 7.6) as plot:
+        axes = plot.subplots(2, 2).ravel()
+        plot.suptitle(data.title, x=0.01, ha="left", fontsize=10, fontweight="bold", color=INK)
         for draw, axis in zip((plot_reliability, plot_tippett, plot_pav, plot_map), axes, strict=True):
             draw(axis, data)
-        buffer = io.BytesIO()
-        figure.savefig(buffer, format="png", metadata={"Software": None})
-    return buffer.getvalue()
+        return png(plot)
 
 
 def plot_reliability(axis: Axes, data: CalibrationData) -> None:
-    """Share of fakes over mean probability, in bins of about ten clips, the classes weighed as the prior says."""
-    prior, probabilities = data.told.prior, data.told.probabilities
+    """Share of fakes over mean probability, in bins of about ten clips, the classes weighted by the prior."""
+    prior, probabilities = data.odds.prior, data.odds.probabilities
     mass = data.weights * np.where(data.labels, 2 * prior, 2 * (1 - prior))
     wanted = bins_for(data.labels.size)
     bins = equal_mass_bins(probabilities, wanted)
@@ -87,7 +81,7 @@ def plot_reliability(axis: Axes, data: CalibrationData) -> None:
 
 
 def plot_tippett(axis: Axes, data: CalibrationData) -> None:
-    """For each llr, the share of fake and of real clips that reach it; what misleads is past 0 on the wrong side."""
+    """For each llr, the share of fake and of real clips that reach it; misleading ones are on the wrong side of 0."""
     bounds = data.calibration.likelihood
     span = np.array([min(bounds.lower_bound, data.llrs.min()) - 0.3, max(bounds.upper_bound, data.llrs.max()) + 0.3])
     for truth, color, name in ((True, FAKE_COLOR, "fake"), (False, REAL_COLOR, "real")):
@@ -105,7 +99,7 @@ def plot_tippett(axis: Axes, data: CalibrationData) -> None:
 
 
 def plot_pav(axis: Axes, data: CalibrationData) -> None:
-    """The llrs after pool-adjacent-violators over those before; on the diagonal they are calibrated."""
+    """The llrs after pool-adjacent-violators over those before; calibrated ones are on the diagonal."""
     best = pav_llrs(data.labels, data.llrs, data.weights)
     known = np.isfinite(best)
     reach = float(np.abs(np.concatenate((data.llrs, best[known], [0.5]))).max()) + 0.4

@@ -1,8 +1,8 @@
-"""For what kind of file a detector's numbers hold: the clips they were found on, as ranges that a file is held against.
+"""The validated domain of a detector: ranges of facts over the clips it was measured on.
 
 ``validated.json`` beside a detector's weights holds, for each measured fact, the 1st and 99th percentile over those
-clips. A file outside them, by more than a tenth of the value, is one for which the measured numbers say nothing; so is
-one of which a fact is not known.
+clips. The measured numbers do not apply to a file outside them by more than a tenth of the value, or with an unknown
+fact.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from shared.video import probe
 __all__ = ["VALIDATED_NAME", "Domain", "FileFacts", "Range", "clip_facts", "file_facts", "find_domain"]
 
 MARGIN = 0.1
-"""How far beyond a percentile a fact may lie, as a share of it."""
+"""Tolerance beyond a percentile, as a share of it."""
 
 _FORMAT = 1
 _MAX_BYTES = 1 << 20
@@ -42,16 +42,16 @@ _NAMES = {
 
 @dataclass(frozen=True)
 class FileFacts:
-    """What of a file is held against a domain; None where it is not known.
+    """Facts of a file that are compared with a domain; None if unknown.
 
     Attributes:
         face_px: median width of the boxes of the faces that were scored.
-        short_side_px: of the picture as shown.
-        bit_rate_kbps: of the video, 1000 bit a second.
-        bits_per_pixel: bit rate over pixels a second.
-        frame_rate: frames a second.
+        short_side_px: of the displayed frame.
+        bit_rate_kbps: of the video, 1000 bit per second.
+        bits_per_pixel: bit rate over pixels per second.
+        frame_rate: frames per second.
         codec: of the video.
-        finder: what found the faces, by name.
+        finder: name of the face finder.
     """
 
     face_px: float | None
@@ -77,7 +77,7 @@ class Range:
             raise ValueError(f"a range must ascend, got {self.low}, {self.middle}, {self.high}")
 
     def beyond(self, value: float) -> float | None:
-        """How far ``value`` lies outside, as a share of the nearer end; None inside, or within the margin.
+        """Distance of ``value`` outside, as a share of the nearer end; None inside, or within the margin.
 
         Negative below, positive above: half of the low end is -0.5, twice the high end is 1.
         """
@@ -89,17 +89,17 @@ class Range:
 
 @dataclass(frozen=True)
 class Domain:
-    """The clips that a detector's numbers were found on: what ``validated.json`` holds.
+    """The validated domain of a detector: the contents of ``validated.json``.
 
     Attributes:
-        dataset, manifest_sha256, split: which clips.
-        real, fake: how many, those without a face left out.
-        people: how many are filmed in them.
+        dataset, manifest_sha256, split: of the clips.
+        real, fake: number of clips with a face.
+        people: number of people filmed in them.
         ranges: by fact (see :class:`FileFacts`).
-        codecs, renditions, manipulations: by name, how many clips.
-        level: what the numbers are about.
+        codecs, renditions, manipulations: number of clips by name.
+        level: of the numbers.
         weights_sha256: mark of the detector that they belong to (see :func:`detect.calibration.files.detector_mark`).
-        finder: by name, what found the faces. Both are empty in files from before they were written down.
+        finder: name of the face finder. Both are empty in older files.
         format: of this file.
     """
 
@@ -119,7 +119,7 @@ class Domain:
     format: int = _FORMAT
 
     def outside(self, facts: FileFacts) -> tuple[Outside, ...]:
-        """What of a file lies outside, or is not known; empty for a file inside."""
+        """The facts of a file that are outside or unknown; empty for a file inside."""
         found = []
         for name, span in self.ranges.items():
             value = getattr(facts, name, None)
@@ -136,7 +136,7 @@ class Domain:
         return tuple(found)
 
     def rows(self) -> list[tuple[str, str]]:
-        """What was validated, as lines of a table: a name and what was seen."""
+        """The validated facts as table rows: name and range."""
         rows = [
             (f"{_NAMES.get(name, (name, ''))[0]}", f"{_number(span.low)} to {_number(span.high)} {_unit(name)}".strip())
             for name, span in self.ranges.items()
@@ -153,11 +153,11 @@ class Domain:
 def file_facts(
     info: VideoInfo, size_bytes: int, frames: Sequence[FrameScore], *, finder: str | None = None
 ) -> FileFacts:
-    """The facts of one file from its container, its size, the faces that were scored in it and what found them."""
+    """The facts of one file from its container, its size, the scored faces and their finder."""
     rate = float(info.frame_rate) if info.frame_rate else None
     bits = float(info.bit_rate) if info.bit_rate else None
     if bits is None and info.duration_seconds:
-        bits = 8.0 * size_bytes / info.duration_seconds  # sound included: all that such a container lets us know
+        bits = 8.0 * size_bytes / info.duration_seconds  # sound included: such a container does not tell them apart
     widths = [score.box[2] - score.box[0] for score in frames]
     return FileFacts(
         face_px=float(np.median(widths)) if widths else None,
@@ -182,7 +182,7 @@ def clip_facts(path: Path, clip: ScoredClip) -> FileFacts:
 def find_domain(
     clips: Sequence[ScoredClip], facts: Sequence[FileFacts], *, dataset: str, manifest_sha256: str, split: str
 ) -> Domain:
-    """The domain that scored clips span. Clips without a face carry no number, and so take no part."""
+    """The domain of scored clips; clips without a face are ignored."""
     used = [(clip, known) for clip, known in zip(clips, facts, strict=True) if clip.score.logit is not None]
     ranges = {}
     for name in _NAMES:
@@ -205,11 +205,11 @@ def find_domain(
 
 
 def write_domain(detector: str | Path, domain: Domain) -> Path:
-    """Replaces the ``validated.json`` of a detector; gives its path.
+    """Writes the ``validated.json`` of a detector; returns its path.
 
     Raises:
         CheckpointError: no detector there.
-        StorageError: the disk refused.
+        StorageError: writing failed.
     """
     path = beside(detector, VALIDATED_NAME)
     write_text(path, json.dumps(asdict(domain), indent=2, allow_nan=False) + "\n")
@@ -220,12 +220,12 @@ def read_domain(detector: str | Path, mark: str = "") -> Domain | None:
     """The validated domain of the detector in a run or folder, or of the one a reference names; None when it has none.
 
     Args:
-        detector: which.
-        mark: of the detector, if known; a domain that says it is of another one counts as none.
+        detector: the detector.
+        mark: of the detector, if known; a domain of another mark is ignored.
 
     Raises:
         CheckpointError: no detector there; the file is damaged, holds an unknown entry, or is of another format.
-        UsageError: the reference leads nowhere.
+        UsageError: the reference does not exist.
     """
     path = beside(detector, VALIDATED_NAME)
     domain = read_document(path, Domain, known=_FORMAT, max_bytes=_MAX_BYTES, numbered=False)
@@ -234,9 +234,9 @@ def read_domain(detector: str | Path, mark: str = "") -> Domain | None:
 
 
 def domain_note(domain: Domain, facts: Sequence[FileFacts]) -> str:
-    """What to say of a set of clips beside their evaluation: how many lie outside the domain, and in what.
+    """A note on an evaluation: how many clips are outside the domain, and in which facts.
 
-    ``facts`` are those of clips that have a score; of others nothing is claimed that a domain could bear out.
+    ``facts`` are those of clips that have a score.
     """
     reasons = [domain.outside(known) for known in facts]
     count = sum(bool(each) for each in reasons)
@@ -262,10 +262,10 @@ def _unit(name: str) -> str:
 
 
 def _number(value: float) -> str:
-    """Three digits that count, without an exponent."""
+    """Three significant digits, without an exponent."""
     return f"{value:.0f}" if value >= 100 else f"{value:.3g}"
 
 
 def _counted(names: Iterable[str | None]) -> dict[str, int]:
-    """How often each name occurs, sorted by name; None is no name."""
+    """Count of each name, sorted by name; None is ignored."""
     return dict(sorted(Counter(name for name in names if name).items()))

@@ -1,4 +1,4 @@
-"""A calibration held against clips that it was not fitted on: the section on it in an evaluation, and its picture."""
+"""The section of an evaluation on calibrated scores, and its plots."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from detect.scoring.dataset import DatasetScores
 from detect.scoring.samples import ScoredClip, clip_samples
 from shared.bootstrap import BootstrapSettings
 from shared.dataset import DatasetFolder
-from shared.dataset.splits import clip_clusters
+from shared.dataset.splits import clip_clusters, clustering
 from shared.results.scores import Evaluation
 
 _ITS_OWN = "These are the clips that the calibration was fitted on, so the numbers flatter: measure on others."
@@ -32,9 +32,9 @@ _AMONG = "Among these are clips that the calibration was fitted on, so the numbe
 
 @dataclass(frozen=True)
 class CalibrationPart:
-    """The measures on a part of the clips: the fakes of some manipulations, and all real clips.
+    """Metrics on a part of the clips: the fakes of some manipulations, and all real clips.
 
-    ``by``: "all"; "known" and "new", manipulations that the calibration was or was not fitted on; "manipulation", one.
+    ``by``: "all"; "known" and "new", manipulations with and without clips in the calibration; "manipulation", one.
     """
 
     by: Literal["all", "known", "new", "manipulation"]
@@ -46,14 +46,14 @@ class CalibrationPart:
 
 @dataclass(frozen=True)
 class CalibrationSection:
-    """What ``evaluation.json`` says of calibrated scores.
+    """The section of ``evaluation.json`` on calibrated scores.
 
     Attributes:
         fitted_on: the population of the calibration.
         probability, ratio: methods.
         prior: of the probabilities.
         lower_bound, upper_bound: of the log10 likelihood ratios.
-        evaluations: Cllr and its parts, ECE, Brier score and log loss of all clips, people counting once.
+        evaluations: Cllr and its parts, ECE, Brier score and log loss of all clips, with equal weight per person.
         parts: the same by manipulation.
         notes: what a reader must know.
     """
@@ -69,19 +69,19 @@ class CalibrationSection:
     notes: tuple[str, ...] = ()
 
     def find(self, metric: str) -> Evaluation | None:
-        """One measure over all clips; None where the data cannot give it."""
+        """One metric over all clips; None if undefined."""
         return next((each for each in self.evaluations if each.metric == metric), None)
 
 
 @dataclass(frozen=True, eq=False)
 class Calibrated:
-    """Scored clips with what they are worth.
+    """Scored clips with calibrated values.
 
     Attributes:
-        clips: with probability and llr where the detector has a calibration for them, else as they were.
+        clips: with probability and llr if the detector has a calibration for them, else unchanged.
         section: None without a calibration.
         picture: reliability, Tippett and PAV plots as PNG; None where a class is missing.
-        notes: why there is none.
+        notes: reasons why there is none.
     """
 
     clips: list[ScoredClip]
@@ -93,13 +93,13 @@ class Calibrated:
 def calibrated(
     detector: str | Path, judged: DatasetScores, folder: DatasetFolder, config: EvaluateConfig
 ) -> Calibrated:
-    """What a detector's own calibration makes of the clips that it judged.
+    """Applies a detector's own calibration to its clip scores.
 
     Args:
-        detector: run or detector folder, or a reference to another maker's.
-        judged: what it said.
+        detector: run or detector folder, or a reference to a third-party one.
+        judged: its scores.
         folder: the clips' dataset.
-        config: how they were judged, and how intervals are made.
+        config: settings of scoring and bootstrap.
 
     Raises:
         CheckpointError: the calibration or the validated domain is damaged.
@@ -116,7 +116,8 @@ def calibrated(
     scored = [clip for clip in judged.clips if clip.score.logit is not None] if domain else []
     facts = [clip_facts(folder.media_path(clip.record), clip) for clip in scored]
     clips = with_calibration(judged.clips, calibration)
-    bootstrap = BootstrapSettings(replicates=config.replicates, seed=config.seed, cluster_by=config.cluster_by)
+    by = clustering([clip.record for clip in clips], config.cluster_by).by
+    bootstrap = BootstrapSettings(replicates=config.replicates, seed=config.seed, cluster_by=by)
     section = calibration_section(clips, calibration, domain=domain, facts=facts, bootstrap=bootstrap)
     flatters = in_sample(calibration.population, dataset_digest(folder), config.split)
     section = dataclasses.replace(section, notes=(*section.notes, *flatters))
@@ -124,7 +125,7 @@ def calibrated(
 
 
 def in_sample(fitted_on: Population, manifest_sha256: str, split: str) -> tuple[str, ...]:
-    """A note where clips of a split are those of the calibration, or some of them are; else nothing."""
+    """A note if clips of a split were used for the calibration; else empty."""
     if fitted_on.manifest_sha256 != manifest_sha256:
         return ()
     if fitted_on.split == split:
@@ -133,13 +134,13 @@ def in_sample(fitted_on: Population, manifest_sha256: str, split: str) -> tuple[
 
 
 def mark_of(detector: str | Path, judged: DatasetScores) -> str:
-    """What a calibration of this detector belongs to."""
+    """The mark of this detector in calibrations."""
     known = judged.detector
     return detector_mark(parse_reference(detector), known.get("weights_sha256") or known["sha256"])
 
 
 def aggregate_of(judged: DatasetScores, config: EvaluateConfig) -> AggregateConfig | None:
-    """How the clips' scores were made; None for a detector that judges whole clips."""
+    """The aggregation of the clip scores; None for a detector of whole clips."""
     return None if judged.predictor is None else resolved(config.aggregate, judged.predictor.facts.aggregate)
 
 
@@ -148,7 +149,7 @@ def with_calibration(clips: Sequence[ScoredClip], calibration: Calibration) -> l
     return [
         clip
         if clip.score.logit is None
-        else dataclasses.replace(clip, score=dataclasses.replace(clip.score, **_worth(calibration, clip.score.logit)))
+        else dataclasses.replace(clip, score=dataclasses.replace(clip.score, **_values(calibration, clip.score.logit)))
         for clip in clips
     ]
 
@@ -161,20 +162,20 @@ def calibration_section(
     facts: Sequence[FileFacts] = (),
     bootstrap: BootstrapSettings | None = None,
 ) -> CalibrationSection:
-    """How good a calibration is on scored clips.
+    """The quality of a calibration on scored clips.
 
     Args:
-        clips: of one dataset, each with a truth; those without a score take no part.
+        clips: of one dataset, with labels; those without a score are ignored.
         calibration: of the detector that scored them.
-        domain: what the detector was validated on.
-        facts: of each clip that has a score, to be held against the domain.
-        bootstrap: replicates, and what is drawn.
+        domain: the validated domain of the detector.
+        facts: of each clip that has a score, to be compared with the domain.
+        bootstrap: replicates, and the unit of resampling.
 
     Returns:
-        Measures over all clips and by manipulation; none of them where a class is missing.
+        Metrics over all clips and by manipulation; none if a class is missing.
     """
     bootstrap = bootstrap or BootstrapSettings()
-    told, manipulations = held_out_odds(clips, calibration, bootstrap)
+    odds, manipulations = held_out_odds(clips, calibration, bootstrap)
     ratio = calibration.likelihood
     return CalibrationSection(
         fitted_on=str(calibration.population),
@@ -183,8 +184,8 @@ def calibration_section(
         prior=calibration.prior,
         lower_bound=ratio.lower_bound,
         upper_bound=ratio.upper_bound,
-        evaluations=quality_of(told, bootstrap),
-        parts=_parts(told, manipulations, frozenset(calibration.population.manipulations), bootstrap),
+        evaluations=quality_of(odds, bootstrap),
+        parts=_parts(odds, manipulations, frozenset(calibration.population.manipulations), bootstrap),
         notes=_notes(domain, facts),
     )
 
@@ -192,11 +193,11 @@ def calibration_section(
 def held_out_odds(
     clips: Sequence[ScoredClip], calibration: Calibration, bootstrap: BootstrapSettings
 ) -> tuple[HeldOutOdds, np.ndarray]:
-    """What a calibration says of the clips that have a score, and the (N,) names of their manipulations."""
+    """Calibrated values of the clips that have a score, and the (N,) names of their manipulations."""
     samples = clip_samples(clips)
     records = [clips[place].record for place in samples.clips]
     clusters = clip_clusters([clip.record for clip in clips], bootstrap.cluster_by)
-    told = HeldOutOdds(
+    odds = HeldOutOdds(
         labels=samples.labels,
         probabilities=calibration.probabilities(samples.logits),
         llrs=calibration.likelihood.llr(samples.logits),
@@ -204,7 +205,7 @@ def held_out_odds(
         clusters=np.array([clusters[record.id] for record in records], np.int64),
         prior=calibration.prior,
     )
-    return told, np.array([record.id.manipulation or "" for record in records], object)
+    return odds, np.array([record.id.manipulation or "" for record in records], object)
 
 
 def picture_of(clips: Sequence[ScoredClip], calibration: Calibration, dataset: str) -> bytes:
@@ -213,13 +214,13 @@ def picture_of(clips: Sequence[ScoredClip], calibration: Calibration, dataset: s
     Raises:
         ValueError: one class only.
     """
-    told, _ = held_out_odds(clips, calibration, BootstrapSettings())
+    odds, _ = held_out_odds(clips, calibration, BootstrapSettings())
     logits = clip_samples(clips).logits
     title = f"Calibrated scores on {dataset}, by a calibration fitted on {calibration.population}"
-    return plot_calibration(CalibrationData(told, logits, calibration, title))
+    return plot_calibration(CalibrationData(odds, logits, calibration, title))
 
 
-def _worth(calibration: Calibration, logit: float) -> dict[str, float]:
+def _values(calibration: Calibration, logit: float) -> dict[str, float]:
     asked = np.array([logit])
     return {
         "probability": float(calibration.probabilities(asked)[0]),
@@ -228,7 +229,7 @@ def _worth(calibration: Calibration, logit: float) -> dict[str, float]:
 
 
 def _parts(
-    told: HeldOutOdds, manipulations: np.ndarray, known: frozenset[str], bootstrap: BootstrapSettings
+    odds: HeldOutOdds, manipulations: np.ndarray, known: frozenset[str], bootstrap: BootstrapSettings
 ) -> tuple[CalibrationPart, ...]:
     names = sorted({str(name) for name in manipulations if name})
     groups: list[tuple[Literal["known", "new", "manipulation"], str, list[str]]] = [
@@ -238,10 +239,10 @@ def _parts(
     ]
     parts = []
     for by, title, members in groups:
-        chosen = ~told.labels | np.isin(manipulations.astype(str), members)
-        fake = int(told.labels[chosen].sum())
+        chosen = ~odds.labels | np.isin(manipulations.astype(str), members)
+        fake = int(odds.labels[chosen].sum())
         if members and fake:
-            part = told.part(chosen)
+            part = odds.part(chosen)
             parts.append(CalibrationPart(by, title, int((~part.labels).sum()), fake, quality_of(part, bootstrap)))
     return tuple(parts)
 

@@ -1,11 +1,10 @@
-"""Where a detector's calibration and validated domain lie, and how they are read: plain JSON, strictly.
+"""Paths and strict reading of the JSON files of calibration and validated domain.
 
-In the folder of a detector; of another maker's, which may be a single file, beside it: ``net.onnx.calibration.json``.
+In the folder of a detector; for third-party ones, which may be a single file, beside it: ``net.onnx.calibration.json``.
 """
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import TypeVar
 
@@ -13,6 +12,7 @@ from detect.models.checkpoint import detector_folder
 from detect.models.external.settings import Reference, parse_reference, settings_beside
 from shared.config import digest, from_mapping
 from shared.errors import CheckpointError, ConfigError
+from shared.storage import read_json
 
 CALIBRATION_NAME = "calibration.json"
 VALIDATED_NAME = "validated.json"
@@ -22,11 +22,11 @@ T = TypeVar("T")
 
 
 def beside(detector: str | Path, name: str) -> Path:
-    """Where the file ``name`` of a detector lies: of a run, a detector folder, or what a reference names.
+    """Path of the file ``name`` of a detector: a run, a detector folder, or a reference.
 
     Raises:
         CheckpointError: no detector there.
-        UsageError: the reference leads nowhere.
+        UsageError: the reference does not exist.
     """
     reference = parse_reference(detector)
     if reference is None:
@@ -37,7 +37,7 @@ def beside(detector: str | Path, name: str) -> Path:
 
 
 def detector_mark(reference: Reference | None, weights_sha256: str) -> str:
-    """What a calibration belongs to: the weights; of another maker's detector also the settings of its logits."""
+    """The mark that ties a calibration to a detector: its weights and, for third-party ones, the settings of logits."""
     if reference is None:
         return weights_sha256
     settings = {**settings_beside(reference.path), **reference.options}
@@ -45,14 +45,14 @@ def detector_mark(reference: Reference | None, weights_sha256: str) -> str:
 
 
 def read_document(path: Path, kind: type[T], *, known: int, max_bytes: int, numbered: bool = True) -> T | None:
-    """The value of type ``kind`` in a JSON file with the entry "format"; None where no such file is.
+    """The value of type ``kind`` in a JSON file with the entry "format"; None if there is no such file.
 
     Args:
         path: of the file.
         kind: a frozen dataclass.
-        known: the format that is understood.
+        known: the supported format.
         max_bytes: a larger file is refused.
-        numbered: False where files of an older kind exist that have no format; they count as none.
+        numbered: False if older files without a format exist; they are ignored.
 
     Raises:
         CheckpointError: it is too large, damaged, holds an unknown entry, or is of another format.
@@ -60,16 +60,12 @@ def read_document(path: Path, kind: type[T], *, known: int, max_bytes: int, numb
     if not path.is_file():
         return None
     again = "fit it again with assay detect calibrate"
+    document = read_json(path, dict, max_bytes, error=CheckpointError, hint=again)
+    if "format" not in document and not numbered:
+        return None
+    if document.get("format") != known:
+        raise CheckpointError(f"{path} has format {document.get('format')!r}, not {known}", hint="update assay")
     try:
-        if path.stat().st_size > max_bytes:
-            raise CheckpointError(f"{path} is larger than {max_bytes >> 20} MiB", hint=again)
-        document = json.loads(path.read_text(encoding="utf-8"))
-        if not isinstance(document, dict):
-            raise CheckpointError(f"{path} is not a {path.stem}", hint=again)
-        if "format" not in document and not numbered:
-            return None
-        if document.get("format") != known:
-            raise CheckpointError(f"{path} has format {document.get('format')!r}, not {known}", hint="update assay")
         return from_mapping(kind, document, where=path.name)
-    except (OSError, ValueError, RecursionError, ConfigError) as error:
+    except ConfigError as error:
         raise CheckpointError(f"{path} is damaged: {error}", hint=again) from error

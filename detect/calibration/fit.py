@@ -1,7 +1,7 @@
 """Fits the map from clip logits to probabilities: temperature, Platt, isotonic.
 
-People, not clips, are what is independent: each person (or group) counts once within a class however many clips show
-them, and both classes count the same, which gives log odds at even prior odds.
+People are independent, clips are not: each person (or group) has the same weight within a class, whatever the number of
+clips, and both classes have equal weight, which gives log odds at even prior odds.
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ _LONGEST_SLOPE = 1e3
 
 
 def person_weights(labels: np.ndarray, people: np.ndarray) -> np.ndarray:
-    """(N,) weights with which each person of a class counts the same, and each class sums to a half.
+    """(N,) weights, equal for each person of a class, which sum to one half for each class.
 
     Args:
         labels: (N,) bool, True for fake.
-        people: (N,) int, who is in the clip; a person in both classes counts in each.
+        people: (N,) int, the person in the clip; a person in both classes counts in each.
 
     Raises:
         ValueError: one class only, or shapes that differ.
@@ -44,15 +44,15 @@ def person_weights(labels: np.ndarray, people: np.ndarray) -> np.ndarray:
 def fit_probability(
     labels: np.ndarray, logits: np.ndarray, people: np.ndarray, method: ProbabilityMethod
 ) -> ProbabilityMap:
-    """The map of one method.
+    """The probability map of one method.
 
-    All methods aim at Platt's targets (1999) instead of 0 and 1: ``1 / (n + 2)`` for the n persons of the real clips,
-    ``(n + 1) / (n + 2)`` for those of the fakes, so that separated classes give no infinite certainty.
+    All methods use Platt's targets (1999) instead of 0 and 1: ``1 / (n + 2)`` for the n persons of the real clips,
+    ``(n + 1) / (n + 2)`` for those of the fakes, so that separable classes give finite odds.
 
     Methods:
-        temperature: logits divided by one number (Guo et al., 2017); nothing is shifted.
+        temperature: logits divided by one number (Guo et al., 2017); no offset.
         platt: a slope and an offset (Platt, 1999).
-        isotonic: the non-falling steps that fit best (Zadrozny and Elkan, 2002), joined by straight lines.
+        isotonic: isotonic regression (Zadrozny and Elkan, 2002), linearly interpolated.
 
     Raises:
         ValueError: one class only, shapes that differ, or a logit that is not finite.

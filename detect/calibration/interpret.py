@@ -1,4 +1,4 @@
-"""What a detector's score of one file is worth: likelihood ratio, probability, and whether they hold for it."""
+"""Interpretation of a detector's score of one file: likelihood ratio, probability, and whether they apply to it."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from detect.calibration.files import detector_mark
 from detect.calibration.likelihood import SCALE, supports, verbal
 from detect.calibration.maps import Calibration, misfit, read_calibration
 from detect.models.external.settings import parse_reference
-from detect.models.predictor import Predictor
+from detect.models.predictor import CropPredictor
 from shared.results.scores import CalibratedScore, Outside, Verdict
 
 NOT_CALIBRATED = "The detector has not been calibrated, so its score is neither a probability nor a likelihood ratio."
@@ -25,12 +25,12 @@ _NAMED = 6
 
 @dataclass(frozen=True)
 class Interpretation:
-    """What a score is worth.
+    """Interpretation of a score.
 
     Attributes:
-        calibrated: None where there is no score or no calibration for it; ``note`` then says which.
-        outside: in what the file is unlike those that the detector was validated on.
-        domain: which those are; empty where the detector does not say.
+        calibrated: None if there is no score or no calibration for it; ``note`` gives the reason.
+        outside: facts outside the detector's validated domain.
+        domain: its description; empty if the detector has none.
     """
 
     calibrated: CalibratedScore | None
@@ -40,16 +40,16 @@ class Interpretation:
 
 
 def interpret(
-    detector: str | Path, predictor: Predictor, score: float | None, facts: FileFacts, finder: str
+    detector: str | Path, predictor: CropPredictor, score: float | None, facts: FileFacts, finder: str
 ) -> Interpretation:
-    """What the score of one file is worth.
+    """Interprets the score of one file.
 
     Args:
-        detector: run or detector folder, or a reference to another maker's.
+        detector: run or detector folder, or a reference to a third-party one.
         predictor: the same detector, which gave the score.
         score: the file's logit, by the detector's own aggregation; None when nothing was scored.
         facts: of the file.
-        finder: what found the faces.
+        finder: name of the face finder.
 
     Raises:
         CheckpointError: the calibration or the validated domain is damaged.
@@ -60,25 +60,25 @@ def interpret(
         )
     mark = detector_mark(parse_reference(detector), predictor.digest)
     domain, calibration = read_domain(detector, mark), read_calibration(detector)
-    # A domain that knows its finder has said so among its facts.
+    # A domain with a finder has it among its facts.
     other = () if domain is None or domain.finder else _other_finder(predictor, finder)
     outside = () if domain is None else (*domain.outside(facts), *other)
-    told = "" if domain is None else str(domain)
+    description = "" if domain is None else str(domain)
     if calibration is None:
-        return Interpretation(None, NOT_CALIBRATED, outside, told)
+        return Interpretation(None, NOT_CALIBRATED, outside, description)
     differs = misfit(calibration, mark, predictor.facts.aggregate, finder)
     if differs:
-        return Interpretation(None, f"{differs} It is not used.", outside, told)
+        return Interpretation(None, f"{differs} It is not used.", outside, description)
     holds = domain is not None and not outside
     note = "" if domain else "The detector does not say on what kind of file its calibration holds."
-    return Interpretation(calibrated_score(calibration, score, holds=holds), note, outside, told)
+    return Interpretation(calibrated_score(calibration, score, holds=holds), note, outside, description)
 
 
 def calibrated_score(calibration: Calibration, score: float, *, holds: bool) -> CalibratedScore:
-    """The likelihood ratio of one logit, the probabilities that follow from it, and what it takes to read them.
+    """The likelihood ratio of one logit, the resulting probabilities, and context for reading them.
 
-    The probabilities are prior odds times the bounded ratio, not those of the calibration's probability map: whoever
-    multiplies the odds by hand gets them, and none is surer than the data carry.
+    The probabilities are prior odds times the bounded ratio, not those of the calibration's probability map: they can
+    be verified by hand, and none is more certain than the data support.
     """
     asked, ratio = np.array([score]), calibration.likelihood
     llr = float(ratio.llr(asked)[0])
@@ -110,7 +110,7 @@ def posterior(llr: float, prior: float) -> float:
 
 
 def propositions(manipulations: tuple[str, ...]) -> tuple[str, str]:
-    """The two that a likelihood ratio compares: what was made by the calibration's manipulations, and what was not."""
+    """The two propositions of the likelihood ratio: forged by the calibration's manipulations, and not forged."""
     named = ", ".join(manipulations[:_NAMED])
     more = len(manipulations) - _NAMED
     made = f"{named} and {more} more" if more > 0 else named or "one of those calibrated on"
@@ -118,7 +118,7 @@ def propositions(manipulations: tuple[str, ...]) -> tuple[str, str]:
 
 
 def ratio_words(llr: float) -> str:
-    """A likelihood ratio as a number that people read, two digits of it: "12" or "1/12"."""
+    """A likelihood ratio as text with two digits: "12" or "1/12"."""
     size = float(f"{10.0 ** abs(llr):.2g}")
     text = f"{size:.2g}" if size < 100 else f"{size:,.0f}"
     return text if llr >= 0 or text == "1" else f"1/{text}"
@@ -136,19 +136,19 @@ def ratio_sentence(score: CalibratedScore) -> str:
 
 
 def qualify(verdict: Verdict, reason: str, score: CalibratedScore | None) -> tuple[Verdict, str]:
-    """A verdict with its likelihood ratio; "inconclusive" where the ratio does not speak for the same side."""
+    """A verdict with its likelihood ratio; "inconclusive" if the ratio does not support the same side."""
     if score is None or not score.holds:
         return verdict, reason
-    told = ratio_sentence(score)
+    sentence = ratio_sentence(score)
     side = {"fake": 1, "real": -1, "inconclusive": 0}[verdict]
     if side and supports(score.llr) != side:
         where = "above" if side > 0 else "below"
         against = f"The score lies {where} the threshold, but its likelihood ratio does not bear it out."
-        return "inconclusive", f"{against} {told}"
-    return verdict, f"{reason} {told}"
+        return "inconclusive", f"{against} {sentence}"
+    return verdict, f"{reason} {sentence}"
 
 
-def _other_finder(predictor: Predictor, finder: str) -> tuple[Outside, ...]:
+def _other_finder(predictor: CropPredictor, finder: str) -> tuple[Outside, ...]:
     """The finder as a fact of its own: boxes and landmarks of another one make other crops, and so other scores."""
     own = predictor.facts.finder.get("name")
     if not own or own == finder:

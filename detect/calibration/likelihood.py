@@ -1,11 +1,11 @@
-"""From clip logits to likelihood ratios, and how good likelihood ratios are.
+"""Likelihood ratios from clip logits, and metrics of likelihood ratios.
 
 Score-to-LR models and bounds are those of ``lir``, the toolkit of the Netherlands Forensic Institute; it is imported
-when something is fitted and not before, because it is heavy. What comes out is a table of numbers
+only for fitting, because it is heavy. The result is a table of numbers
 (:class:`detect.calibration.maps.LikelihoodMap`), so that using a detector does not need it.
 
-The measures (Bruemmer and du Preez, "Application-independent evaluation of speaker detection", 2006) take llrs to base
-10 and weights, so that they can count people instead of clips.
+The metrics (Bruemmer and du Preez, "Application-independent evaluation of speaker detection", 2006) take llrs to base
+10 and weights, so that people instead of clips can have equal weight.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ _POINTS = 129
 _REPEATS = 60
 _DRAWS = 51
 _RIDGE_C = 100.0
-_EPSILON = 1e-9  # so that a ratio of exactly 10 is in the class that begins there
+_EPSILON = 1e-9  # so that a ratio of exactly 10 is in the class that starts there
 _WORDS = (
     (np.log10(2.0), "no support for either"),
     (1.0, "weak support"),
@@ -46,11 +46,11 @@ SCALE = (
     "moderate, 100 to 1000 moderately strong, 1000 to 10 000 strong, 10 000 to 1 000 000 very strong, above extremely "
     "strong; the other way round for ratios below 1"
 )
-"""What :func:`verbal` goes by."""
+"""The scale of :func:`verbal`."""
 
 
 def supports(llr: float) -> int:
-    """1 when a ratio speaks for the first proposition, -1 for the second, 0 between 1/2 and 2, for neither."""
+    """1 if a ratio supports the first proposition, -1 for the second, 0 between 1/2 and 2, for neither."""
     return 0 if abs(llr) + _EPSILON < _WORDS[0][0] else 1 if llr > 0 else -1
 
 
@@ -68,7 +68,7 @@ def verbal(llr: float) -> str:
 
 
 def cllr(labels: np.ndarray, llrs: np.ndarray, weights: np.ndarray | None = None) -> float | None:
-    """Log-likelihood-ratio cost, in bits: 0 is perfect, 1 is what "LR = 1, always" costs. None for one class.
+    """Log-likelihood-ratio cost, in bits: 0 is perfect, 1 is the cost of always "LR = 1". None for one class.
 
     ``(mean over fakes of log2(1 + 1/LR) + mean over reals of log2(1 + LR)) / 2``
     """
@@ -80,9 +80,9 @@ def cllr(labels: np.ndarray, llrs: np.ndarray, weights: np.ndarray | None = None
 
 
 def pav_llrs(labels: np.ndarray, values: np.ndarray, weights: np.ndarray | None = None) -> np.ndarray:
-    """(N,) llrs that pool-adjacent-violators makes of ``values``: the best that a rising map can do on these very data.
+    """(N,) llrs of ``values`` after pool-adjacent-violators: the optimal monotone map for these data.
 
-    Minus and plus infinity at the ends where one class stands alone.
+    Minus and plus infinity at the ends with one class only.
 
     Raises:
         ValueError: one class only, or a value that is not finite.
@@ -96,26 +96,26 @@ def pav_llrs(labels: np.ndarray, values: np.ndarray, weights: np.ndarray | None 
 
 
 def cllr_min(labels: np.ndarray, llrs: np.ndarray, weights: np.ndarray | None = None) -> float | None:
-    """The part of Cllr that is discrimination: what is left after PAV. None for one class."""
+    """The discrimination part of Cllr: Cllr after PAV. None for one class."""
     labels, llrs = check_samples(labels, llrs)
     if not has_both_classes(labels):
         return None
     best = pav_llrs(labels, llrs, weights)
     mass = _balanced(labels, weights)
-    known = np.isfinite(best)  # an infinite one is never misleading here, and costs nothing
+    known = np.isfinite(best)  # an infinite one is never misleading here, and has no cost
     costs = np.zeros(labels.size)
     costs[known] = log_losses(labels[known], best[known] * _LN10) / np.log(2.0)
     return float(np.average(costs, weights=mass))
 
 
 def cllr_cal(labels: np.ndarray, llrs: np.ndarray, weights: np.ndarray | None = None) -> float | None:
-    """The part of Cllr that calibration could still remove: Cllr minus its discrimination part. None for one class."""
+    """The calibration part of Cllr: Cllr minus its discrimination part. None for one class."""
     whole, least = cllr(labels, llrs, weights), cllr_min(labels, llrs, weights)
     return None if whole is None or least is None else whole - least
 
 
 def bins_for(samples: int) -> int:
-    """Bins of about ten samples, at most 15: with fewer in each, chance alone makes a calibration error."""
+    """Bins of about ten samples, at most 15: with fewer in each, chance alone gives a calibration error."""
     return max(2, min(MOST_BINS, samples // 10))
 
 
@@ -130,9 +130,9 @@ def weighted_ece(labels: np.ndarray, probabilities: np.ndarray, weights: np.ndar
 def probability_metrics(
     labels: np.ndarray, probabilities: np.ndarray, weights: np.ndarray, prior: float, bins: int | None = None
 ) -> dict[str, float]:
-    """ECE, Brier score and log loss of probabilities, with the classes weighed as ``prior`` says.
+    """ECE, Brier score and log loss of probabilities, with classes weighted by ``prior``.
 
-    A probability supposes a share of fakes; weighing the classes so tests it at that share and not at the set's own.
+    A probability assumes a share of fakes; these weights test it at that share and not at the set's own.
     """
     mass = _balanced(labels, weights) * np.where(labels, prior, 1.0 - prior)
     mass = mass / mass.sum()
@@ -147,13 +147,13 @@ def probability_metrics(
 def calibration_metrics(
     labels: np.ndarray, logits: np.ndarray, calibration: Calibration, weights: np.ndarray | None = None
 ) -> dict[str, float]:
-    """How good a calibration is on clips that it was not fitted on; empty for one class.
+    """Metrics of a calibration on clips that it was not fitted on; empty for one class.
 
     Args:
         labels: (N,) True for fake.
         logits: (N,) clip logits, as the calibration expects them.
         calibration: the detector's.
-        weights: (N,) of the clips within their class, best :func:`person_weights`; equal when left out.
+        weights: (N,) of the clips within their class, preferably :func:`person_weights`; default equal.
 
     Returns:
         "cllr", "cllr_min", "cllr_cal", and "ece", "brier", "log_loss" of the probabilities at the calibration's prior.
@@ -188,14 +188,14 @@ def fit_likelihood(
     Args:
         labels: (N,) True for fake.
         logits: (N,) finite.
-        people: (N,) int, who counts once.
-        method: "logistic": logistic regression; "kde": Gaussian kernels a class, Silverman's width for as many values
-            as there are people.
-        replicates: bootstrap draws over people for the interval; 0 for none, the llr itself then stands at both ends.
-        seed: of the draws.
+        people: (N,) int, units of equal weight.
+        method: "logistic": logistic regression; "kde": Gaussian kernel densities per class, with Silverman's
+            bandwidth for the number of people.
+        replicates: bootstrap replicates over people for the interval; 0 for none, both ends are then the llr.
+        seed: of the bootstrap.
 
-    The empirical bounds are taken over one clip per person and class, drawn several times (the median counts): clips
-    of one person are no independent witnesses, and bounds grow with the number of witnesses.
+    The empirical bounds are the median over several random choices of one clip per person and class: clips of one
+    person are not independent, and bounds grow with the number of independent samples.
 
     Raises:
         ValueError: one class only, shapes that differ, or a logit that is not finite.
@@ -232,16 +232,16 @@ def _curve(
 
 
 def _repeats(labels: np.ndarray, people: np.ndarray) -> np.ndarray:
-    """(N,) how often each clip is repeated, for models without weights: 60 for a person's clips of a class."""
+    """(N,) repeats of each clip, for models without weights: 60 for a person's clips of a class."""
     weights = person_weights(labels, people)
     lone = np.where(labels, weights[labels].max(), weights[~labels].max())
     return np.maximum(1, np.round(_REPEATS * weights / lone)).astype(int)
 
 
 def _logistic(repeats: np.ndarray) -> Any:
-    """Logistic regression with a ridge so slight that the bounds, and not it, hold separated classes back.
+    """Logistic regression with a ridge so small that the bounds, not it, limit separable classes.
 
-    Divided by the repeats, so that it does not fade because clips are repeated.
+    It is divided by the repeats, so that its strength does not depend on them.
     """
     from lir.algorithms.logistic_regression import LogitCalibrator
 
@@ -258,14 +258,14 @@ def _kde(values: np.ndarray, labels: np.ndarray, people: np.ndarray) -> Any:
 
 
 def _silverman(values: np.ndarray, weights: np.ndarray, people: np.ndarray) -> float:
-    """Silverman's rule (1986) for as many values as there are people; a spread of nought counts as a tenth."""
+    """Silverman's rule (1986) for the number of people; a deviation of 0 counts as a tenth."""
     mean = np.average(values, weights=weights)
     spread = float(np.sqrt(np.average((values - mean) ** 2, weights=weights))) or 0.1
     return spread * (4 / 3 / np.unique(people).size) ** 0.2
 
 
 def _bounds(labels: np.ndarray, llrs: np.ndarray, people: np.ndarray, seed: int) -> tuple[float, float]:
-    """ELUB over one clip per person and class: the median over draws, rounded towards 0 where it is not one of them."""
+    """ELUB over one clip per person and class: the median over random choices, the one towards 0 of two."""
     from lir.algorithms.bayeserror import elub
 
     rng = np.random.default_rng(seed)
@@ -274,7 +274,7 @@ def _bounds(labels: np.ndarray, llrs: np.ndarray, people: np.ndarray, seed: int)
         order = rng.permutation(labels.size)
         _, first = np.unique(2 * people[order] + labels[order], return_index=True)
         chosen = order[first]
-        found.append(elub(llrs[chosen].copy(), labels[chosen].astype(int)))  # it changes what it is given
+        found.append(elub(llrs[chosen].copy(), labels[chosen].astype(int)))  # it changes its arguments
     lower, upper = np.median(np.array(found, np.float64), axis=0)
     return min(0.0, float(lower)), max(0.0, float(upper))
 
@@ -288,18 +288,20 @@ def _band(
     replicates: int,
     seed: int,
 ) -> tuple[np.ndarray, np.ndarray] | None:
-    """(G,) 2.5th and 97.5th percentiles over draws of people; None where too few draws hold both classes."""
+    """(G,) 2.5th and 97.5th percentiles over replicates of people; None if too few have both classes."""
     if not replicates:
         return None
     draws = sample_clusters(int(people.max()) + 1, replicates, np.random.default_rng(seed)).astype(int)
-    curves = [curve for times in draws if (curve := _redrawn(labels, logits, people, method, grid, times)) is not None]
+    curves = [
+        curve for times in draws if (curve := _resampled(labels, logits, people, method, grid, times)) is not None
+    ]
     if len(curves) < max(2, replicates // 2):
         return None
     low, high = np.percentile(np.stack(curves), (2.5, 97.5), axis=0)
     return low, high
 
 
-def _redrawn(
+def _resampled(
     labels: np.ndarray,
     logits: np.ndarray,
     people: np.ndarray,
@@ -307,7 +309,7 @@ def _redrawn(
     grid: np.ndarray,
     times: np.ndarray,
 ) -> np.ndarray | None:
-    """The curve of one draw; someone drawn twice is two people in it."""
+    """The curve of one replicate; a person sampled twice counts as two."""
     parts = [(np.flatnonzero(people == who), copy) for who in np.flatnonzero(times) for copy in range(times[who])]
     rows = np.concatenate([places for places, _ in parts])
     names = np.concatenate([np.full(places.size, number) for number, (places, _) in enumerate(parts)])
@@ -317,7 +319,7 @@ def _redrawn(
 
 
 def _balanced(labels: np.ndarray, weights: np.ndarray | None) -> np.ndarray:
-    """(N,) weights with which each class sums to a half."""
+    """(N,) weights that sum to one half for each class."""
     mass = np.ones(labels.size) if weights is None else np.asarray(weights, np.float64)
     return np.where(labels, 0.5 * mass / mass[labels].sum(), 0.5 * mass / mass[~labels].sum())
 

@@ -1,12 +1,12 @@
-"""What a detector's clip logits are worth: probability and likelihood ratio, as a text file beside its weights.
+"""Calibration maps from clip logits to probability and likelihood ratio, stored beside a detector's weights.
 
-``calibration.json`` holds plain numbers, read strictly. Applying them takes numpy alone; fitting them is
-``detect.calibration.fit`` (probabilities) and ``detect.calibration.likelihood`` (likelihood ratios). Where the file
-lies, also for another maker's detector, is ``detect.calibration.files``.
+``calibration.json`` holds plain numbers, read strictly. Applying them needs only numpy; ``detect.calibration.fit``
+(probabilities) and ``detect.calibration.likelihood`` (likelihood ratios) fit them; ``detect.calibration.files`` has
+their paths.
 
 Convention:
-    log odds: natural logarithm, at even prior odds; the prior is added when a probability is asked for
-    llr: log10 of the likelihood ratio; positive speaks for "fake", negative for "real"
+    log odds: natural logarithm, at even prior odds; the prior is added for a probability
+    llr: log10 of the likelihood ratio; positive supports "fake", negative "real"
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ _MAX_BYTES = 4 << 20
 
 @dataclass(frozen=True)
 class Population:
-    """The clips that something was fitted on. ``people`` counts what ``count_by`` says: persons, groups or clips."""
+    """The clips of a fit. ``people`` counts persons, groups or clips, by ``count_by``."""
 
     dataset: str
     manifest_sha256: str
@@ -47,7 +47,7 @@ class Population:
     count_by: CountBy
     manipulations: tuple[str, ...] = ()
     trained_people: int = 0
-    """How many of all people in them are also in clips that the detector was trained on."""
+    """Number of people in them who are also in clips that the detector was trained on."""
 
     def __str__(self) -> str:
         what = {"target": "persons", "group": "groups of people", "clip": "clips, each for itself"}[self.count_by]
@@ -65,7 +65,7 @@ class ProbabilityMap:
     Attributes:
         method: "temperature" and "platt": ``slope x logit + offset``; "isotonic": between knots.
         slope, offset: of the line.
-        logits, probabilities: knots, ascending; between them straight lines, beyond them the last value.
+        logits, probabilities: knots, ascending; linear between them, constant beyond them.
     """
 
     method: ProbabilityMethod
@@ -93,15 +93,15 @@ class ProbabilityMap:
 
 @dataclass(frozen=True)
 class LikelihoodMap:
-    """Logit to llr, as a table with straight lines between its points.
+    """Logit to llr, as a linearly interpolated table.
 
-    A logit beyond the table is treated as its end: nothing is extrapolated beyond the scores that were seen.
+    A logit beyond the table is treated as its end: there is no extrapolation.
 
     Attributes:
-        method: what made the table.
+        method: of the fit.
         logits, llrs: its points, before bounding.
         low, high: 95 % interval of each, from a bootstrap over people.
-        lower_bound, upper_bound: the empirical lower and upper bounds (Vergeer et al., 2016) of what the data carry.
+        lower_bound, upper_bound: the empirical lower and upper bounds (Vergeer et al., 2016) that the data support.
     """
 
     method: LikelihoodMethod
@@ -135,20 +135,19 @@ class LikelihoodMap:
 
 @dataclass(frozen=True)
 class Calibration:
-    """A detector's calibration: what ``calibration.json`` holds.
+    """A detector's calibration: the contents of ``calibration.json``.
 
     Attributes:
         weights_sha256: of the detector that it was fitted to (see :func:`detect.calibration.files.detector_mark`); it
-            is worth nothing for another.
-        aggregate: how the clips' logits were made, None for a detector that judges whole clips; it is worth nothing for
-            those made otherwise.
+            is invalid for another.
+        aggregate: the aggregation of the clips' logits, None for a detector of whole clips; it is invalid for others.
         prior: of the probability.
         probability, likelihood: the two maps.
-        population: what they were fitted on.
+        population: the clips they were fitted on.
         quality: Cllr and its parts, ECE, Brier score and log loss on clips of people that were left out of the fit.
-        left_out: how those people were left out, in words.
-        finder: by name, what found the faces; empty where whole clips are judged, or from before it was written down.
-        frames_per_clip: how many were taken of each clip; None likewise.
+        left_out: description of the folds.
+        finder: name of the face finder; empty for detectors of whole clips, and in older files.
+        frames_per_clip: number of frames taken of each clip; None likewise.
         format: of this file.
     """
 
@@ -174,11 +173,11 @@ class Calibration:
 
 
 def write_calibration(detector: str | Path, calibration: Calibration) -> Path:
-    """Replaces the calibration of a detector; gives its path.
+    """Writes the calibration of a detector; returns its path.
 
     Raises:
         CheckpointError: no detector there.
-        StorageError: the disk refused.
+        StorageError: writing failed.
     """
     path = beside(detector, CALIBRATION_NAME)
     write_text(path, json.dumps(asdict(calibration), indent=1, allow_nan=False) + "\n")
@@ -190,7 +189,7 @@ def read_calibration(detector: str | Path) -> Calibration | None:
 
     Raises:
         CheckpointError: no detector there; the file is damaged, holds an unknown entry, or is of another format.
-        UsageError: the reference leads nowhere.
+        UsageError: the reference does not exist.
     """
     return read_document(beside(detector, CALIBRATION_NAME), Calibration, known=_FORMAT, max_bytes=_MAX_BYTES)
 
@@ -198,9 +197,9 @@ def read_calibration(detector: str | Path) -> Calibration | None:
 def misfit(
     calibration: Calibration, weights_sha256: str, aggregate: AggregateConfig | None, finder: str = ""
 ) -> str | None:
-    """None when the calibration belongs to scores of this detector, made this way; else what differs, as a sentence.
+    """A sentence on what differs between the calibration and the given scores of a detector; None if it fits.
 
-    A ``finder`` is compared where both names are known: that of the calibration and that of the scores.
+    Finders are compared if the names of both are known.
     """
     if calibration.weights_sha256 != weights_sha256:
         return "The calibration was fitted to another detector: weights or settings differ."

@@ -1,4 +1,4 @@
-"""A detector's calibration and validated domain go with it into another form that gives the same logits."""
+"""Transfer of calibration and validated domain to an export of a detector with the same logits."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from shared.storage import sha256_file
 def transfer_calibration(detector: Path, onnx: Path) -> tuple[Path, ...]:
     """Writes the calibration and the validated domain of ``detector`` beside ``onnx``, an export of it.
 
-    What lies there of an earlier export goes away first, also where there is nothing to carry.
+    Those of an earlier export are removed first, even if there is nothing to write.
 
     Returns:
-        The files written; none where the detector has no calibration, or one of other weights.
+        The files written; none if the detector has no calibration, or one of other weights.
 
     Raises:
         CheckpointError: no detector there, or its calibration is damaged.
-        StorageError: the disk refused.
+        StorageError: writing failed.
     """
     reference = f"onnx:{onnx}"
     for name in (CALIBRATION_NAME, VALIDATED_NAME):

@@ -92,7 +92,7 @@ AllowLeakOption = Annotated[
     ),
 ]
 WorkersOption = Annotated[
-    int | None, typer.Option(help="Threads that make batches.", show_default=default(_TRAIN.workers))
+    int | None, typer.Option(help="Threads that make batches.", show_default="one a core, 2 to 8")
 ]
 CompileOption = Annotated[
     bool | None, typer.Option("--compile", help="torch.compile the network; pays on CUDA.", show_default="no")

@@ -1,1 +1,1 @@
-"""What detectors are trained on: labelled crops, pairs, sequences, self-blended images and their augmentation."""
+"""Training data of detectors: labelled crops, pairs, sequences, self-blended images and augmentation."""

@@ -1,7 +1,7 @@
-"""What training crops go through: geometry, colour, blur, loss of resolution, noise and compression.
+"""Augmentation of training crops: geometry, colour, blur, loss of resolution, noise and compression.
 
-Nothing here knows a label, so real and fake crops are drawn from one distribution of damage. Each crop takes its own
-generator: equal seed, equal crop, in whatever thread or order it is made.
+It does not depend on labels, so real and fake crops get the same distribution of degradations. Each crop has its own
+generator: equal seeds give equal crops, whatever the thread or order.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ _LUMA = np.array([0.299, 0.587, 0.114], np.float32)
 
 
 def augment(crop: np.ndarray, rng: np.random.Generator, config: AugmentConfig) -> np.ndarray:
-    """A changed copy of ``crop`` (S, S, 3) uint8 RGB, same shape and dtype.
+    """An augmented copy of ``crop`` (S, S, 3) uint8 RGB, same shape and dtype.
 
-    Compression comes last, as in the files that detectors meet.
+    Compression comes last, as in real files.
     """
     return augment_with_mask(crop, None, rng, config)[0]
 
@@ -29,11 +29,11 @@ def augment(crop: np.ndarray, rng: np.random.Generator, config: AugmentConfig) -
 def augment_with_mask(
     crop: np.ndarray, mask: np.ndarray | None, rng: np.random.Generator, config: AugmentConfig
 ) -> tuple[np.ndarray, np.ndarray | None]:
-    """As :func:`augment`, and ``mask`` (M, M) float32, which covers the same square, moved along with the crop.
+    """As :func:`augment`, and ``mask`` (M, M) float32, which covers the same square, with the same geometry.
 
-    What is drawn does not depend on the pixels: equal generators change two crops in the same way.
+    Sampled parameters do not depend on the pixels: equal generators change two crops in the same way.
     """
-    motion = _draw_motion(rng, config)
+    motion = _sample_motion(rng, config)
     crop = _move(crop, motion, cv2.INTER_LINEAR)
     mask = None if mask is None else _move(mask, motion, cv2.INTER_LINEAR)
     if rng.random() < config.p_color:
@@ -64,7 +64,7 @@ def _compressed(crop: np.ndarray, rng: np.random.Generator, config: AugmentConfi
 
 @dataclass(frozen=True)
 class _Motion:
-    """A flip, and unless it stays where it is a turn, scale and shift (share of the side)."""
+    """A flip, and optionally rotation, scale and shift (share of the side)."""
 
     flip: bool
     still: bool
@@ -73,7 +73,7 @@ class _Motion:
     shift: tuple[float, float]
 
 
-def _draw_motion(rng: np.random.Generator, config: AugmentConfig) -> _Motion:
+def _sample_motion(rng: np.random.Generator, config: AugmentConfig) -> _Motion:
     flip = rng.random() < config.p_flip
     still = rng.random() >= config.p_affine
     scale = 1 + rng.uniform(-config.scale, config.scale)
@@ -96,7 +96,7 @@ def _move(image: np.ndarray, motion: _Motion, interpolation: int) -> np.ndarray:
 
 
 def _color(crop: np.ndarray, rng: np.random.Generator, config: AugmentConfig) -> np.ndarray:
-    """Brightness, contrast, saturation and hue as one 3 x 4 map of colours (hue turns about the grey axis)."""
+    """Brightness, contrast, saturation and hue as one 3 x 4 colour matrix (hue rotates about the grey axis)."""
     brightness = rng.uniform(-config.brightness, config.brightness) * 255
     contrast = 1 + rng.uniform(-config.contrast, config.contrast)
     saturation = 1 + rng.uniform(-config.saturation, config.saturation)

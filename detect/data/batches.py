@@ -1,7 +1,7 @@
-"""Training batches: pairs drawn from their sources, read and augmented in threads ahead of the trainer.
+"""Training batches: pairs sampled from their sources, read and augmented in threads ahead of the trainer.
 
-A batch is a function of the seed and the step alone, whatever thread makes it. So a run that is stopped and resumed
-draws the batches it would have drawn, and several processes share a batch's pairs among them without drawing one twice.
+A batch is a function of the seed and the step only, whatever thread makes it. So a resumed run gets the same batches as
+an uninterrupted one, and several processes share a batch's pairs without duplicates.
 """
 
 from __future__ import annotations
@@ -21,13 +21,12 @@ from shared.errors import ConfigError
 
 @dataclass(frozen=True, eq=False)
 class Batch:
-    """What one step learns from.
+    """The batch of one step.
 
     Convention:
-        crops: (B, S, S, 3) uint8 RGB, augmented; fake and real in turn; (B, T, S, S, 3) for sequences
+        crops: (B, S, S, 3) uint8 RGB, augmented; fake and real alternating; (B, T, S, S, 3) for sequences
         labels: (B,) float32, 1 for fake
-        masks: (B, M, M) float32, how much of a pixel was forged; NaN throughout where that is not known; None where no
-            source gives masks
+        masks: (B, M, M) float32, forged share of each pixel; all NaN where unknown; None where no source gives masks
     """
 
     step: int
@@ -38,7 +37,7 @@ class Batch:
 
 @dataclass(frozen=True)
 class Mixture:
-    """Pair sources and how often each is drawn.
+    """Pair sources and the share of each.
 
     Raises:
         ConfigError: no source, or shares that are not positive.
@@ -51,11 +50,11 @@ class Mixture:
         if len(self.sources) != len(self.shares) or not self.sources or min(self.shares) <= 0:
             raise ConfigError("a mixture needs sources with positive shares", hint="this is a defect; please report it")
 
-    def draw(self, rng: np.random.Generator) -> tuple[TrainingFace, TrainingFace]:
-        """A fake and a real face of one of the sources."""
+    def sample(self, rng: np.random.Generator) -> tuple[TrainingFace, TrainingFace]:
+        """A fake and a real face from one of the sources, chosen by share."""
         shares = np.array(self.shares, np.float64)
         which = int(rng.choice(len(self.sources), p=shares / shares.sum())) if len(self.sources) > 1 else 0
-        return self.sources[which].draw(rng)
+        return self.sources[which].sample(rng)
 
 
 def batches(
@@ -70,20 +69,20 @@ def batches(
 ) -> Iterator[Batch]:
     """The batches of ``steps``, in order, made by ``workers`` threads a few batches ahead.
 
-    Both halves of a pair are changed in the same way with a chance of one half: then they differ by the forgery alone.
+    Both halves of a pair get the same augmentation with probability one half: then they differ only by the forgery.
 
     Args:
-        mixture: what pairs are drawn from.
-        steps: numbers of the steps.
-        batch: crops of a whole batch, in all processes.
-        seed: with the step it decides the batch.
-        augment_config: what crops go through.
+        mixture: the sources of the pairs.
+        steps: step numbers.
+        batch: crops in a whole batch, over all processes.
+        seed: with the step it determines the batch.
+        augment_config: augmentation of the crops.
         workers: threads.
-        part: (number, count): this one takes every ``count``-th pair of a batch. All parts together are the batch.
+        part: (number, count): takes every ``count``-th pair of a batch. All parts together are the batch.
 
     Raises:
-        ConfigError: the pairs of a batch cannot be dealt out evenly.
-        Whatever a source raises, here.
+        ConfigError: the pairs of a batch cannot be divided evenly.
+        Any error of a source.
     """
     number, count = part
     need_whole_pairs(batch, count)
@@ -109,20 +108,20 @@ def batches(
 
 
 def need_whole_pairs(batch: int, processes: int) -> None:
-    """Returns when ``batch`` crops can be dealt out to ``processes`` in whole pairs.
+    """Checks that ``batch`` crops can be divided among ``processes`` in whole pairs.
 
     Raises:
         ConfigError: they cannot.
     """
     if batch % (2 * processes):
         raise ConfigError(
-            f"a batch of {batch} cannot be dealt out to {processes} processes in whole pairs",
+            f"a batch of {batch} cannot be divided among {processes} processes in whole pairs",
             hint=f"take a multiple of {2 * processes}",
         )
 
 
 def _pair(mixture: Mixture, rng: np.random.Generator, config: AugmentConfig) -> list[TrainingFace]:
-    pair = mixture.draw(rng)
+    pair = mixture.sample(rng)
     alike = rng.random() < 0.5
     seeds = rng.integers(0, 2**63, 2)
     made: list[TrainingFace] = []
@@ -133,7 +132,7 @@ def _pair(mixture: Mixture, rng: np.random.Generator, config: AugmentConfig) -> 
 
 
 def _changed(example: TrainingFace, seed: int, config: AugmentConfig) -> TrainingFace:
-    """The example after augmentation: the frames of a sequence go through one and the same."""
+    """The example after augmentation; all frames of a sequence get the same one."""
     if example.crop.ndim == 3:
         crop, mask = augment_with_mask(example.crop, example.mask, np.random.default_rng(seed), config)
         return TrainingFace(crop, example.label, mask)

@@ -1,8 +1,8 @@
-"""A dataset's clips as aligned faces with their truth: found once, cached as facesets, never invented.
+"""Aligned, labelled faces of a dataset's clips, found once and cached as facesets.
 
-Each clip has a faceset of its own under ``.faces/KEY/SHA256`` in the dataset's folder (in the user's cache where that
-cannot be written). The key covers everything that decides what is in it: finder and its weights, framing, size, which
-frames and faces. A clip without a usable face leaves a note instead, so that it is not searched again.
+Each clip has its own faceset under ``.faces/KEY/SHA256`` in the dataset's folder (in the user's cache where that
+cannot be written). The key covers all that determines the contents: finder and its weights, framing, size, choice of
+frames and faces. A clip without a usable face gets a note instead, so that it is not searched again.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ from shared.faces.stream import FollowConfig, follow
 from shared.home import cache_home
 from shared.results.scores import FrameScore
 from shared.sampling import evenly_spaced
-from shared.storage import sha256_file, write_text
+from shared.storage import read_json, sha256_file, write_text
 from shared.types import ClipRecord, Face, Frame, Framing, Label
 from shared.video import VideoReader
 
@@ -45,7 +45,7 @@ _IN_MEMORY_BYTES = 2 << 30
 
 @dataclass(frozen=True)
 class CropRequest:
-    """Which crops of a clip a detector wants: side, framing, how many frames, which faces."""
+    """The crops of a clip that a detector needs: side, framing, number of frames, choice of faces."""
 
     px: int
     framing: Framing
@@ -53,9 +53,9 @@ class CropRequest:
     faces: FaceConfig
 
     def key(self, finder: dict[str, str]) -> str:
-        """Names the cache: equal requests to equal finders, equal key."""
+        """The cache key: equal for equal requests and finders."""
         wanted = dataclasses.asdict(self)
-        wanted["faces"].pop("finder")  # its name may be "auto"; its description says what it was
+        wanted["faces"].pop("finder")  # its name may be "auto"; the description has the actual one
         text = json.dumps({"version": _CACHE_VERSION, "finder": finder, **wanted}, sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
@@ -65,10 +65,10 @@ class ClipFaces:
     """The faces of one clip.
 
     Attributes:
-        record: what the manifest says of the clip.
-        faceset: the cached crops, a row a face; None when no usable face was found.
-        frames_searched: how many frames were looked at.
-        truth: (N,) int8, a row of the faceset: 1 fake, 0 real, -1 not known.
+        record: the clip's manifest record.
+        faceset: the cached crops, one row per face; None when no usable face was found.
+        frames_searched: number of frames searched.
+        truth: (N,) int8, label of each row of the faceset: 1 fake, 0 real, -1 unknown.
     """
 
     record: ClipRecord
@@ -78,7 +78,7 @@ class ClipFaces:
 
     @property
     def identity(self) -> str:
-        """The person whose video it is."""
+        """The identity filmed in the clip."""
         return self.record.target_identity
 
     @property
@@ -88,7 +88,7 @@ class ClipFaces:
 
     @property
     def tracks(self) -> np.ndarray:
-        """(N,) int32, the track of each face; below 0 for a face that was not followed."""
+        """(N,) int32, the track of each face; below 0 for a face without a track."""
         return np.empty(0, np.int32) if self.faceset is None else self.faceset.table.column("track").to_numpy()
 
     def crops(self) -> np.ndarray:
@@ -100,12 +100,12 @@ class ClipFaces:
         return np.empty((0, 1, 1, 3), np.uint8) if self.faceset is None else self.faceset.crops(kept_only=False)
 
     def labels(self) -> list[Label | None]:
-        """The truth of each face as a word; None where it is not known."""
+        """The label of each face; None where it is unknown."""
         words: dict[int, Label | None] = {1: "fake", 0: "real", -1: None}
         return [words[int(value)] for value in self.truth]
 
     def scores(self, logits: np.ndarray) -> list[FrameScore]:
-        """One score a face from (N,) logits in the order of the crops."""
+        """One score per face from (N,) logits in the order of the crops."""
         if self.faceset is None:
             return []
         table = self.faceset.table.select(["frame", "seconds", "track", "box"]).to_pylist()
@@ -116,7 +116,7 @@ class ClipFaces:
 
 
 class CropStore:
-    """Crops of many clips by face, kept in memory as far as that goes. Safe to read from several threads."""
+    """Crops of many clips by face, cached in memory up to a limit. Thread-safe."""
 
     def __init__(self, clips: Sequence[ClipFaces], *, memory_bytes: int = _IN_MEMORY_BYTES) -> None:
         self._clips = clips
@@ -173,10 +173,10 @@ def find_faces(
 ) -> list[ClipFaces]:
     """The faces of ``records``, in their order: from the cache, and for clips not in it found now.
 
-    Each of ``workers`` threads makes a finder of its own.
+    Each of ``workers`` threads has its own finder.
 
     Raises:
-        ManifestError: a clip's file is not the one the manifest means.
+        ManifestError: a clip's file does not match the manifest.
         MediaError: a clip cannot be read.
         StorageError: the cache cannot be written.
     """
@@ -194,7 +194,7 @@ def stream_faces(
 ) -> Generator[ClipFaces, None, None]:
     """Like :func:`find_faces`, each clip as soon as it and those before it are found, while the search goes on.
 
-    When the reader stops early, clips that are being searched are finished and kept, the others left for another time.
+    When the consumer stops early, clips being searched are finished and cached, the others skipped.
 
     Raises:
         AssayError: see :func:`find_faces`.
@@ -223,7 +223,7 @@ def stream_faces(
 
 
 def clip_faces(media: Path, record: ClipRecord, folder: Path, request: CropRequest, finder: FaceFinder) -> ClipFaces:
-    """The faces of one clip: from the cache ``folder``, or found now. Without labels: nothing is said of their truth.
+    """The faces of one clip: from the cache ``folder``, or found now; without labels.
 
     Raises:
         AssayError: see :func:`find_faces`.
@@ -243,12 +243,12 @@ def faces_folder(dataset: Path) -> Path:
 
 
 def leak_among(records: Sequence[ClipRecord], *, allowed: bool, alike: Sequence[Leak] = ()) -> str | None:
-    """None when no two splits share a person, a clip or a duplicate; else, when ``allowed``, what they share.
+    """A description of what splits share (a person, a clip or a duplicate) if ``allowed``; None if nothing.
 
-    ``alike`` are further leaks, known from elsewhere (see :mod:`detect.data.duplicates`).
+    ``alike`` are further leaks (see :mod:`detect.data.duplicates`).
 
     Raises:
-        LeakError: they do, and it is not allowed.
+        LeakError: splits share something and it is not ``allowed``.
     """
     try:
         refuse([*find_leaks(records), *alike])
@@ -257,18 +257,18 @@ def leak_among(records: Sequence[ClipRecord], *, allowed: bool, alike: Sequence[
             raise LeakError(
                 str(error), hint=f"{error.hint}; --allow-leak trains all the same and says so in the model card"
             ) from error
-        console.warn(f"{error}; the numbers this gives say little about new people")
+        console.warn(f"{error}; the resulting numbers say little about new people")
         return str(error)
     return None
 
 
 def dataset_digest(dataset: DatasetFolder) -> str:
-    """SHA-256 of the manifest: which clips, which files, which splits."""
+    """SHA-256 of the manifest, which covers clips, files and splits."""
     return sha256_file(dataset.path / "manifest.jsonl")
 
 
 def _cached_at(folder: Path, record: ClipRecord) -> tuple[Path, Path]:
-    """Faceset and note of a clip. Clips are told apart by content and id: two records may share one file."""
+    """Faceset and note of a clip. Clips are keyed by content and id: two records may share one file."""
     name = f"{record.sha256[:24]}-{hashlib.sha256(str(record.id).encode()).hexdigest()[:8]}"
     return folder / name, folder / f"{name}.none.json"
 
@@ -289,7 +289,7 @@ def _is_cached(folder: Path, record: ClipRecord) -> bool:
 def _find_in_clip(path: Path, record: ClipRecord, folder: Path, request: CropRequest, finder: FaceFinder) -> None:
     if not path.is_file() or sha256_file(path) != record.sha256:
         raise ManifestError(
-            f"{record.id}: {path} is missing or not the file the manifest means", hint="assay dataset verify says more"
+            f"{record.id}: {path} is missing or does not match the manifest", hint="assay dataset verify says more"
         )
     where, note = _cached_at(folder, record)
     writer = FacesetWriter(
@@ -362,8 +362,13 @@ def _load(folder: Path, record: ClipRecord, rows: LabelsByFrame) -> ClipFaces:
     return ClipFaces(record, faceset, faceset.info.clips[0].frames_read, np.array(truth, np.int8))
 
 
+@dataclass(frozen=True)
+class _Note:
+    """What is kept of a clip in which no face was found."""
+
+    frames_searched: int
+
+
 def _searched(note: Path) -> int:
-    try:
-        return int(json.loads(note.read_text(encoding="utf-8"))["frames_searched"])
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise FacesetError(f"{note} is damaged", hint="remove it; the clip's faces will be found again") from error
+    hint = "remove it; the clip's faces will be found again"
+    return read_json(note, _Note, error=FacesetError, hint=hint).frames_searched

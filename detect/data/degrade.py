@@ -1,7 +1,7 @@
-"""What files go through on their way to an analyst: JPEG, video encoders, smaller sizes, and chains of these.
+"""Degradations: JPEG, video compression, resizing, and chains of these.
 
-Pure functions on (S, S, 3) uint8 RGB crops; chance comes in as a generator. Used on training crops, where real and
-fake take one distribution of damage, and for robustness sweeps.
+Pure functions on (S, S, 3) uint8 RGB crops; random ones take a generator. Used on training crops, where real and fake
+get the same distribution of degradations, and for robustness sweeps.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from av.error import FFmpegError
 from av.video.codeccontext import VideoCodecContext
 
 from shared.errors import MediaError
+from shared.video.images import encode_jpeg
 
 Codec = Literal["libx264", "libx265"]
 
@@ -39,21 +40,19 @@ def jpeg(crop: np.ndarray, quality: int) -> np.ndarray:
     Raises:
         MediaError: the crop cannot be encoded.
     """
-    done, data = cv2.imencode(".jpg", cv2.cvtColor(crop, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, quality])
-    decoded = cv2.imdecode(data, cv2.IMREAD_COLOR) if done else None
-    if decoded is None:
-        raise MediaError("a crop could not be encoded as JPEG", hint="this is a defect; please report it")
+    decoded = cv2.imdecode(np.frombuffer(encode_jpeg(crop, quality), np.uint8), cv2.IMREAD_COLOR)
+    assert decoded is not None  # OpenCV has written it
     return cv2.cvtColor(decoded, cv2.COLOR_BGR2RGB)
 
 
 def coded(crop: np.ndarray, crf: int, *, codec: Codec = "libx264", moved: tuple[int, int] | None = None) -> np.ndarray:
     """``crop`` after a round trip through a video encoder at ``crf``, 4:2:0: a key frame, or a predicted one.
 
-    With ``moved`` (x, y pixels) the encoder first sees the crop shifted by so much and then, as a frame predicted from
-    that one, the crop itself: most frames of a video are of that kind. About 3 and 4.5 ms at 224 px.
+    With ``moved`` (x, y pixels) the encoder first gets the shifted crop and then the crop itself, as a frame predicted
+    from it, like most frames of a video. About 3 and 4.5 ms at 224 px.
 
     Raises:
-        MediaError: the encoder is not built in, or refused.
+        MediaError: the encoder is not built in, or failed.
     """
     side_y, side_x = (side // 2 * 2 for side in crop.shape[:2])
     even = np.ascontiguousarray(crop[:side_y, :side_x])
@@ -70,17 +69,17 @@ def coded(crop: np.ndarray, crf: int, *, codec: Codec = "libx264", moved: tuple[
 
 
 def rescaled(crop: np.ndarray, factor: float, *, up: int = cv2.INTER_LINEAR) -> np.ndarray:
-    """``crop`` made smaller by ``factor`` (area averages) and brought back to its size."""
+    """``crop`` made smaller by ``factor`` (area averages) and resized back."""
     height, width = crop.shape[:2]
     small = max(8, round(width / factor)), max(8, round(height / factor))
     return cv2.resize(cv2.resize(crop, small, interpolation=cv2.INTER_AREA), (width, height), interpolation=up)
 
 
 def reuploaded(crop: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """``crop`` as a messenger or a platform passes it on: encoded, made smaller, encoded again harder.
+    """``crop`` after a re-upload to a messenger or platform: encoded, downscaled, encoded at lower quality.
 
-    The order is that of a re-upload: the sender's encoder, the service's resize, the service's encoder; once in four
-    the last one is JPEG, for a picture or a screenshot.
+    The order is the sender's encoder, the service's resize, the service's encoder; in a quarter of the cases the last
+    one is JPEG, for an image or a screenshot.
     """
     low, high = _CHAIN_CRF
     first = int(rng.integers(low - 5, low + 3))
@@ -94,7 +93,7 @@ def reuploaded(crop: np.ndarray, rng: np.random.Generator) -> np.ndarray:
 
 
 def small_move(rng: np.random.Generator) -> tuple[int, int]:
-    """How far a face moves from one frame to the next: up to 2 pixels."""
+    """A random motion between two frames: up to 2 pixels."""
     x, y = rng.integers(-2, 3, 2)
     return int(x), int(y)
 

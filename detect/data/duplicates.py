@@ -1,7 +1,7 @@
-"""Clips of two splits that show the same pictures, though their files differ: encoded, scaled or cut anew.
+"""Near-duplicate clips in different splits: re-encoded, rescaled or re-cut copies.
 
-Equal files are told by their digests (``shared.dataset.splits``); here a few pictures of every clip are compared by
-hash and then pixel by pixel. Nothing is learned from the test split's pictures: all they can do is to stop a training.
+Equal files are found by their digests (``shared.dataset.splits``); here a few frames of every clip are compared by hash
+and then pixel by pixel. Frames of the test split are never trained on: they can only stop a training.
 """
 
 from __future__ import annotations
@@ -23,25 +23,26 @@ from shared.sampling import evenly_spaced
 from shared.storage import write_bytes
 from shared.types import SPLITS, ClipRecord, Split
 from shared.video import VideoReader
+from shared.video.images import encode_png
 
 _PICTURES = 4
 _MAX_PICTURES = 80_000
-"""Of 20,000 clips. All are compared with all, so the time grows with the square of this."""
+"""Frames of 20,000 clips. All are compared with all, so the time grows with the square of this."""
 _NEAR_BITS = 6
 _BLOCK_PX = 4
 _MOST_LEVELS = 6.0
-"""By how much a block of two equal pictures may differ, of 255: at a third of the size and H.264 at crf 40 it is 4."""
+"""Allowed difference of a block of two equal frames, of 255: at a third of the size and H.264 at crf 40 it is 4."""
 
 
 def find_duplicates(folder: DatasetFolder, *, workers: int = 1) -> list[Leak]:
-    """Pairs of clips in different splits with the same pictures, nearest first.
+    """Pairs of clips in different splits with the same frames, nearest first.
 
-    Two clips are duplicates when at least half of the pictures taken from the shorter list (4 a clip, evenly spaced)
+    Two clips are duplicates when at least half of the frames sampled from the shorter list (4 a clip, evenly spaced)
     have a near one in the other: hashes that differ in at most 6 of 64 bits, a correlation of at least 0.97, and no
-    part of the picture, an eighth of each side, that differs by more than 6 of 255 levels. The latter keeps two people
-    before one studio wall apart. What was looked at is kept beside the dataset's faces. Clips that cannot be read are
-    passed over: training reads its own and complains about them. A warning says how much was not compared: clips that
-    cannot be read, pictures beyond 80,000, and pairs beyond 5,000.
+    block of the frame, an eighth of each side, that differs by more than 6 of 255 levels. The latter tells apart two
+    people in front of the same studio wall. Thumbnails are cached beside the dataset's faces. Unreadable clips are
+    skipped: training reports them when it reads them. A warning says what was not compared: unreadable clips,
+    frames beyond 80,000, and pairs beyond 5,000.
     """
     records = [record for record in folder.records() if record.split is not None]
     if len({record.split for record in records}) < 2:
@@ -59,7 +60,7 @@ def find_duplicates(folder: DatasetFolder, *, workers: int = 1) -> list[Leak]:
 
 
 def look_of(folder: DatasetFolder, record: ClipRecord, cache: Path) -> np.ndarray:
-    """(K, 32, 32) uint8, gray thumbnails of a few of the clip's pictures; K is 0 where it cannot be read."""
+    """(K, 32, 32) uint8, grey thumbnails of a few of the clip's frames; K is 0 if it cannot be read."""
     kept = cache / f"{record.sha256[:24]}.png"
     known = cv2.imread(str(kept), cv2.IMREAD_GRAYSCALE) if kept.is_file() else None
     if known is not None and known.shape[0] == THUMB_PX and known.shape[1] % THUMB_PX == 0:
@@ -82,11 +83,8 @@ def _thumbs(path: Path, record: ClipRecord) -> list[np.ndarray]:
 
 
 def _keep(path: Path, strip: np.ndarray) -> None:
-    done, data = cv2.imencode(".png", strip)
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        if done:
-            write_bytes(path, data.tobytes())
+        write_bytes(path, encode_png(strip))
     except (OSError, StorageError):  # then they are read again the next time
         return
 

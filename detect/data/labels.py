@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from shared.faces.track import overlap
+from shared.faces.boxes import overlap
 from shared.types import ClipId, ClipRecord, FrameLabel, Label
 
 _SAME_FACE = 0.3
@@ -36,7 +36,7 @@ def face_label(record: ClipRecord, rows: LabelsByFrame, frame: int, box: np.ndar
     here = rows.get(frame, ())
     if not here:
         return _by_range(record, frame, labelled=bool(rows))
-    boxed = [(overlap(np.asarray(row.box, np.float64), box), row) for row in here if row.box is not None]
+    boxed = [(float(overlap(np.asarray(row.box, np.float64), box)), row) for row in here if row.box is not None]
     likeness, nearest = max(boxed, key=lambda pair: pair[0], default=(0.0, None))
     if nearest is not None and likeness >= _SAME_FACE:
         return nearest.label

@@ -1,7 +1,7 @@
-"""What of a face was forged, from a dataset's own masks: cut out with the face, small, kept beside its faces.
+"""Forged regions of faces, cropped from a dataset's masks and cached beside its faces.
 
-The masks of a fake were made before compression and map to every rendition; the ``alpha`` mask, what the compositor
-used, is taken. They are read once a clip, for the frames that a detector looks at.
+The masks of a fake were made before compression and map to every rendition; the ``alpha`` mask, which the compositor
+used, is taken. They are read once per clip, for the frames that a detector scores.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from shared.storage import replacing
 from shared.video import read_mask_frames
 
 MASK_PX = 56
-"""Side of a face's mask: a quarter of the usual crop, finer than any detector's map."""
+"""Side of a face's mask: a quarter of the usual crop, finer than any detector's output map."""
 
 _NAME = f"masks-alpha-{MASK_PX}.npy"
 
@@ -32,7 +32,7 @@ class ForgedMasks:
 
     Args:
         dataset: where their masks are.
-        clips: the clips, in the order that face keys count them.
+        clips: the clips, indexed by face keys.
 
     Raises:
         MediaError: a mask cannot be read.
@@ -55,7 +55,7 @@ class ForgedMasks:
 def face_masks(mask_video: Path, clip: ClipFaces, *, px: int = MASK_PX) -> np.ndarray:
     """(N, ``px``, ``px``) uint8: the mask of every face of ``clip``, in its order.
 
-    A mask video of another size than the clip, as of a smaller rendition, is read as the same picture.
+    A mask video of another size than the clip, as of a smaller rendition, is resized.
 
     Raises:
         MediaError: the mask cannot be read, or ends before the frames do.
@@ -91,7 +91,7 @@ def _of_clip(dataset: DatasetFolder, clip: ClipFaces) -> np.ndarray:
         if masks.shape == shape and masks.dtype == np.uint8:
             return masks
     except (OSError, ValueError):
-        pass  # not there yet, or cut off: read again
+        pass  # missing or truncated: computed again
     masks = face_masks(dataset.mask_paths(clip.record)["alpha"], clip)
     with replacing(kept) as draft, draft.open("wb") as file:
         np.save(file, masks, allow_pickle=False)

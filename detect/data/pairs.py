@@ -1,15 +1,15 @@
-"""Where training pairs come from: a fake face and a real one, drawn together.
+"""Sources of training pairs: a fake face and a real one, sampled together.
 
 Two kinds. **Forged** pairs are faces of a dataset's fakes, beside real faces of the same person or clip. **Blended**
 pairs are made on the fly from one real face (see :mod:`detect.data.selfblend`), its copy taken from the face itself or
-from a twin that a swapper's decoder drew. A detector that sees both halves of a pair has less reason to learn the
-person, the camera or the codec (Yermakov et al., "Deepfake Detection that Generalizes Across Benchmarks", 2025, on
+from a twin that a swapper's decoder generated. A detector trained on both halves of a pair is less likely to learn the
+identity, the camera or the codec (Yermakov et al., "Deepfake Detection that Generalizes Across Benchmarks", 2025, on
 paired real and fake faces; Shiohara and Yamasaki, CVPR 2022, on batches of images with their own fakes).
 
 Convention:
     crop: (S, S, 3) uint8 RGB
-    mask: (M, M) float32 in [0, 1] over the crop's square, how much of a pixel was forged; zeros for a real face; None
-        where it is not known
+    mask: (M, M) float32 in [0, 1] over the crop's square, forged share of each pixel; zeros for a real face; None
+        where unknown
 """
 
 from __future__ import annotations
@@ -28,11 +28,11 @@ from shared.errors import ManifestError
 from shared.types import ClipId, ClipRecord
 
 FaceKey = tuple[int, int]
-"""Position of a clip, and of a face in it."""
+"""Index of a clip, and of a face in it."""
 
 
 class TrainingFace(NamedTuple):
-    """One face to learn from; ``label`` is 1 for fake. See the module's convention."""
+    """One training face; ``label`` is 1 for fake. See the module's convention."""
 
     crop: np.ndarray
     label: int
@@ -40,40 +40,40 @@ class TrainingFace(NamedTuple):
 
 
 class Pair(NamedTuple):
-    """A fake and a real face, drawn to be seen in one batch."""
+    """A fake and a real face for the same batch."""
 
     fake: TrainingFace
     real: TrainingFace
 
 
 class PairSource(Protocol):
-    """Gives pairs. Called from several threads, so drawing changes nothing in it."""
+    """A source of pairs. Called from several threads, so sampling must not change its state."""
 
-    def draw(self, rng: np.random.Generator) -> Pair:
-        """The next pair, by chance."""
+    def sample(self, rng: np.random.Generator) -> Pair:
+        """A random pair."""
         ...
 
 
 class LabelledClip(Protocol):
-    """What drawing needs to know of a clip."""
+    """The data of a clip that sampling needs."""
 
     @property
     def identity(self) -> str:
-        """The person whose video it is."""
+        """The identity filmed in the clip."""
         ...
 
     @property
     def truth(self) -> np.ndarray:
-        """(N,) int8, one entry a face: 1 fake, 0 real, -1 not known."""
+        """(N,) int8, label of each face: 1 fake, 0 real, -1 unknown."""
         ...
 
 
 class FramedClip(LabelledClip, Protocol):
-    """A clip whose faces are known by frame, so that a fake finds the very frame it was made from."""
+    """A clip whose faces have frame numbers, so that a fake can be paired with the frame it was made from."""
 
     @property
     def record(self) -> ClipRecord:
-        """What the manifest says of it."""
+        """The clip's manifest record."""
         ...
 
     @property
@@ -83,10 +83,10 @@ class FramedClip(LabelledClip, Protocol):
 
 
 class BalancedSampler:
-    """Draws faces of clips, half of them fake: people alike in a class, clips alike of a person, faces alike in a clip.
+    """Samples faces of clips, half of them fake: uniform over people per class, then their clips, then faces.
 
-    Of the fake faces a share ``paired`` brings a real face of the same person, where there is one: of the same frame of
-    the clip it was made from, where ``partners`` knows it. Faces whose truth is not known are never drawn.
+    A share ``paired`` of the fake faces is paired with a real face of the same person, if there is one: of the same
+    frame of the clip it was made from, if ``partners`` has it. Faces with unknown labels are never sampled.
 
     Raises:
         ManifestError: there is no real or no fake face.
@@ -105,12 +105,12 @@ class BalancedSampler:
         for name, people in zip(("real", "fake"), self._people, strict=True):
             if not people:
                 raise ManifestError(
-                    f"there is no {name} face to learn from",
+                    f"there is no {name} face to train on",
                     hint="add such clips to the train split, or check its faces",
                 )
         self._names = [sorted(people) for people in self._people]
 
-    def draw(self, rng: np.random.Generator) -> tuple[FaceKey, FaceKey]:
+    def sample(self, rng: np.random.Generator) -> tuple[FaceKey, FaceKey]:
         """A fake face and a real one."""
         name = _pick(self._names[1], rng)
         fake = _pick_face(self._people[1][name], rng)
@@ -127,8 +127,8 @@ class ForgedPairs:
 
     Args:
         sampler: chooses the faces.
-        read: the crop of a face.
-        mask: the forged region of a fake face; None where it is not known.
+        read: returns the crop of a face.
+        mask: returns the forged region of a fake face; None where unknown.
     """
 
     def __init__(
@@ -141,20 +141,20 @@ class ForgedPairs:
         self._read = read
         self._mask = mask
 
-    def draw(self, rng: np.random.Generator) -> Pair:
+    def sample(self, rng: np.random.Generator) -> Pair:
         """A forged face and a real one."""
-        fake, real = self._sampler.draw(rng)
+        fake, real = self._sampler.sample(rng)
         mask = None if self._mask is None else self._mask(fake)
         clean = None if mask is None else np.zeros_like(mask)
         return Pair(TrainingFace(self._read(fake), 1, mask), TrainingFace(self._read(real), 0, clean))
 
 
 class BlendedPairs:
-    """Pairs made of single real faces.
+    """Pairs made from single real faces.
 
     Args:
         faces: the real faces, and their twins.
-        config: the recipe of blending.
+        config: settings of blending.
         twins: share of the pairs whose blended copy is a twin, of faces that have one.
         mask_px: side of the masks.
     """
@@ -165,9 +165,9 @@ class BlendedPairs:
         self._twins = twins
         self._mask_px = mask_px
 
-    def draw(self, rng: np.random.Generator) -> Pair:
-        """A real face, and its own fake."""
-        face = self._faces.draw(rng)
+    def sample(self, rng: np.random.Generator) -> Pair:
+        """A real face, and the fake made from it."""
+        face = self._faces.sample(rng)
         twin = self._faces.twin(face, rng) if rng.random() < self._twins else None
         made = self_blend(self._faces.crop(face), self._faces.landmarks(face), rng, self._config, copy=twin)
         mask = smaller(made.mask, self._mask_px)
@@ -175,10 +175,10 @@ class BlendedPairs:
 
 
 def partners_of(clips: Sequence[FramedClip]) -> dict[FaceKey, FaceKey]:
-    """For each fake face the real one it was made from: the same frame of the same footage, best in the same rendition.
+    """For each fake face the real one it was made from: same footage and frame, if possible same rendition.
 
-    Footage is told by the end of the chain of parents. Frames that show more than one real face are left out: which of
-    them was forged is not known here.
+    Footage is identified by the end of the chain of parents. Frames with more than one real face are left out: it is
+    unknown which of them was forged.
     """
     records = {clip.record.id: clip.record for clip in clips}
     real: dict[tuple[ClipId, int], dict[str, list[FaceKey]]] = defaultdict(lambda: defaultdict(list))
@@ -210,14 +210,14 @@ def _footage(record: ClipRecord, records: Mapping[ClipId, ClipRecord]) -> ClipId
 
 
 def smaller(mask: np.ndarray, px: int) -> np.ndarray:
-    """(S, S) mask as (``px``, ``px``) float32, every pixel the mean of what it covers."""
+    """(S, S) mask as (``px``, ``px``) float32, area-averaged."""
     if mask.shape[0] == px:
         return mask.astype(np.float32)
     return cv2.resize(mask.astype(np.float32), (px, px), interpolation=cv2.INTER_AREA)
 
 
 def _by_person(clips: Sequence[LabelledClip], label: int) -> dict[str, list[tuple[int, np.ndarray]]]:
-    """Person to (clip, faces of it with that label), people and clips without such a face left out."""
+    """Person to (clip, faces of it with that label), without people and clips that have no such face."""
     found: dict[str, list[tuple[int, np.ndarray]]] = defaultdict(list)
     for place, clip in enumerate(clips):
         faces = np.flatnonzero(clip.truth == label)

@@ -1,14 +1,14 @@
-"""Which clips a detector is asked about, and which it must not have learned from: the protocols of evaluation.
+"""Evaluation protocols: which clips to test on, and which must not have been in training.
 
 * in-set: the test split of the set that it was trained on; other people, the same manipulations.
-* cross-set: a set that it knows nothing of.
+* cross-set: a set with no overlap with its training set.
 * leave-one-manipulation-out: fakes of manipulations that were left out of its training.
-* leave-one-identity-group-out: people who were left out of its training, with everybody linked to them.
+* leave-one-identity-group-out: people who were left out of its training, with everyone linked to them.
 * cross-rendition: compressions that were left out of its training.
 
-All of these choose from records and change none, so training leaves out with :func:`without` what a test then asks
-with :func:`only`. A detector's folder says what it learned from (``detect.models.training_record``), so :func:`asked`
-can tell the clips that a protocol is about and refuse those that would make it a lie.
+All of these select records and change none: training excludes with :func:`without` what a test selects with
+:func:`only`. A detector's folder lists its training data (``detect.models.training_record``), used by
+:func:`select_records` to select the clips of a protocol and refuse invalid ones.
 """
 
 from __future__ import annotations
@@ -37,17 +37,17 @@ PROTOCOL_WORDS: Mapping[str, str] = {
     "leave-identity-out": "Groups of linked people who were left out of its training.",
     "cross-rendition": "Compressions that were left out of its training.",
 }
-"""What is new to the detector in the clips of each protocol."""
+"""Description of what is new to the detector in each protocol."""
 
 
 @dataclass(frozen=True)
 class Fold:
-    """One turn of a leave-one-out protocol.
+    """One fold of a leave-one-out protocol.
 
     Attributes:
         name: what is left out.
-        train: records to learn from and to choose the checkpoint on; their splits are train and val.
-        test: records to be judged by, of the test split where there is one.
+        train: records for training and for choosing the checkpoint; their splits are train and val.
+        test: records to be tested on, of the test split if there is one.
     """
 
     name: str
@@ -67,7 +67,7 @@ def without(
     Names may be patterns (``dfl-*``). Real clips have no manipulation and stay.
 
     Raises:
-        UsageError: a name fits nothing here.
+        UsageError: a name matches nothing.
     """
     listed = list(records)
     for key, patterns in (("manipulation", manipulations), ("rendition", renditions), ("identity", identities)):
@@ -83,14 +83,14 @@ def without(
 
 
 def only(records: Iterable[ClipRecord], wanted: Mapping[str, Sequence[str]]) -> list[ClipRecord]:
-    """The ``records`` that fit all of ``wanted``: one of the patterns of each key.
+    """The ``records`` that match at least one pattern of each key in ``wanted``.
 
-    Keys: manipulation, rendition, identity, group, codec, architecture, kind, or the name of a factor. What only fakes
-    have (manipulation, architecture, a factor that no real clip has) restricts the fakes: the real clips stay, to be
-    told from them. "group" takes everybody who is linked to the people it names.
+    Keys: manipulation, rendition, identity, group, codec, architecture, kind, or the name of a factor. Keys that
+    only fakes have (manipulation, architecture, a factor that no real clip has) restrict only the fakes; all real clips
+    stay. "group" takes everyone who is linked to the people it names.
 
     Raises:
-        UsageError: a key or a pattern fits nothing here.
+        UsageError: a key or a pattern matches nothing.
     """
     kept = list(records)
     for key, patterns in wanted.items():
@@ -123,11 +123,11 @@ def parse_only(texts: Sequence[str]) -> dict[str, tuple[str, ...]]:
 def leave_out(records: Iterable[ClipRecord], texts: Sequence[str]) -> list[ClipRecord]:
     """``records`` without what ``texts``, each "KEY=NAME", name: a manipulation, rendition, identity or group.
 
-    "identity" leaves out the clips that show or wear a person; "group" those of everybody linked to that person too,
-    so that not even the people whose faces this one wears elsewhere are learned from.
+    "identity" leaves out the clips with a person as source or target; "group" also those of everyone linked to that
+    person, including the people swapped with this one in other clips.
 
     Raises:
-        UsageError: another key, or a name that fits nothing here.
+        UsageError: another key, or a name that matches nothing.
     """
     named, listed = parse_only(texts), list(records)
     for key in set(named) - {"manipulation", "rendition", "identity", "group"}:
@@ -142,7 +142,7 @@ def leave_out(records: Iterable[ClipRecord], texts: Sequence[str]) -> list[ClipR
 
 
 def leave_one_manipulation_out(records: Sequence[ClipRecord]) -> list[Fold]:
-    """A fold a manipulation: its fakes in the test split against all its real clips, the other fakes to learn from.
+    """One fold per manipulation: tested on its fakes and all real clips of the test split, trained on the other fakes.
 
     Raises:
         ManifestError: fewer than two manipulations.
@@ -151,7 +151,7 @@ def leave_one_manipulation_out(records: Sequence[ClipRecord]) -> list[Fold]:
 
 
 def cross_rendition(records: Sequence[ClipRecord]) -> list[Fold]:
-    """A fold a rendition: tested on it, learned from all others.
+    """One fold per rendition: tested on it, trained on all others.
 
     Raises:
         ManifestError: fewer than two renditions.
@@ -160,7 +160,7 @@ def cross_rendition(records: Sequence[ClipRecord]) -> list[Fold]:
 
 
 def leave_one_group_out(records: Sequence[ClipRecord]) -> list[Fold]:
-    """A fold a group of linked people, named by its first: all its clips are the test, whatever their split.
+    """One fold per group of linked people, named by its first: tested on all its clips, whatever their split.
 
     Raises:
         ManifestError: fewer than two groups.
@@ -192,7 +192,7 @@ def folds_by(records: Sequence[ClipRecord], by: str) -> list[Fold]:
 def fold_commands(fold: Fold, by: str, dataset: str) -> tuple[str, str]:
     """The two command lines of one fold: train without it, evaluate on it."""
     run = f"runs/without-{fold.name}"
-    whole = by == "group"  # a group's clips are in one split, whichever that is
+    whole = by == "group"  # a group's clips are all in one split
     left = any(record.split != "test" for record in fold.test) or not whole
     train = ["assay", "detect", "train", dataset, "--run", run]
     evaluate = ["assay", "detect", "evaluate", run, dataset, "--protocol", _PROTOCOL_OF[by]]
@@ -201,53 +201,53 @@ def fold_commands(fold: Fold, by: str, dataset: str) -> tuple[str, str]:
     return shlex.join(train), shlex.join([*evaluate, "--only", f"{by}={fold.name}"])
 
 
-def asked(records: Sequence[ClipRecord], protocol: Protocol, learned: TrainingRecord) -> list[ClipRecord]:
-    """The ``records`` that ``protocol`` is about, given what the detector ``learned`` from.
+def select_records(records: Sequence[ClipRecord], protocol: Protocol, training: TrainingRecord) -> list[ClipRecord]:
+    """The ``records`` of ``protocol``, given the detector's training record.
 
     Raises:
-        LeakError: cross-set, and clips or people here are known to the detector.
-        UsageError: the detector's folder does not say what it learned from.
-        ManifestError: nothing here is new to the detector in the way that is asked.
+        LeakError: cross-set, and the detector was trained on clips or people of these records.
+        UsageError: the detector's folder has no training record.
+        ManifestError: no fake is new to the detector under this protocol.
     """
     if protocol == "in-set":
         return list(records)
-    if not learned.clips:
-        raise UsageError(f"the detector does not say what it learned from, so {protocol} cannot be checked",
+    if not training.clips:
+        raise UsageError(f"the detector has no record of its training data, so {protocol} cannot be checked",
                          hint="choose --protocol in-set and --only")  # fmt: skip
     if protocol == "cross-set":
-        notes = seen_in_training(records, learned)
+        notes = seen_in_training(records, training)
         if notes:
             raise LeakError(" ".join(notes), hint="choose another set, or --protocol leave-identity-out")
         return list(records)
-    kept = [record for record in records if _is_new(record, protocol, learned)]
+    kept = [record for record in records if _is_new(record, protocol, training)]
     if not any(record.label == "fake" for record in kept):
         raise ManifestError(f"no fake here is new to the detector by {protocol}",
                             hint="leave something out when training: --leave-out")  # fmt: skip
     return kept
 
 
-def by_protocol(records: Sequence[ClipRecord], learned: TrainingRecord) -> dict[Protocol, tuple[int, ...]]:
-    """Positions of the ``records`` that are new to the detector in the way of each protocol, where there is a fake.
+def by_protocol(records: Sequence[ClipRecord], training: TrainingRecord) -> dict[Protocol, tuple[int, ...]]:
+    """Indices of the ``records`` of each protocol, for protocols with at least one fake.
 
-    One evaluation of a whole test split thus tells what is known from what is new. "cross-set" is a matter of the set
-    and not of its clips, and not among them; nor is anything where the detector does not say what it learned from.
+    So one evaluation of a whole test split can report each protocol. "cross-set" is a property of the set and not
+    among them; the result is empty for a detector without a training record.
     """
-    if not learned.clips:
+    if not training.clips:
         return {}
     found: dict[Protocol, tuple[int, ...]] = {}
     left: tuple[Protocol, ...] = ("leave-manipulation-out", "leave-identity-out", "cross-rendition")
     for protocol in left:
-        found[protocol] = tuple(n for n, record in enumerate(records) if _is_new(record, protocol, learned))
-    found["in-set"] = tuple(n for n, record in enumerate(records) if _is_usual(record, learned))
+        found[protocol] = tuple(n for n, record in enumerate(records) if _is_new(record, protocol, training))
+    found["in-set"] = tuple(n for n, record in enumerate(records) if _is_usual(record, training))
     ordered: tuple[Protocol, ...] = ("in-set", *left)
     return {p: found[p] for p in ordered if any(records[n].label == "fake" for n in found[p])}
 
 
-def seen_in_training(records: Sequence[ClipRecord], learned: TrainingRecord) -> tuple[str, ...]:
-    """Notes on clips and people that the detector has learned from; empty when there are none."""
-    clips = sum(clip_mark(record) in learned.clips for record in records)
+def seen_in_training(records: Sequence[ClipRecord], training: TrainingRecord) -> tuple[str, ...]:
+    """Notes on clips and people that the detector was trained on; empty when there are none."""
+    clips = sum(clip_mark(record) in training.clips for record in records)
     people = {person for record in records for person in record.identities}
-    known = sum(person_mark(person) in learned.people for person in people)
+    known = sum(person_mark(person) in training.people for person in people)
     notes = []
     if clips:
         notes.append(f"The detector learned from {clips} of these {len(records)} clips: this is no test.")
@@ -259,8 +259,8 @@ def seen_in_training(records: Sequence[ClipRecord], learned: TrainingRecord) -> 
 def sample_evenly(records: Sequence[ClipRecord], count: int, seed: int) -> list[ClipRecord]:
     """At most ``count`` of ``records``, in their order: as many fakes as real clips, spread over people and kinds.
 
-    Within a class the clips take turns by manipulation, rendition and filmed person, so that none crowds out another.
-    Equal records, in any order, and an equal seed give the same clips.
+    Within a class the clips alternate over manipulations, renditions and filmed people. The result depends only on the
+    set of records, not their order, and the seed.
     """
     if count >= len(records):
         return list(records)
@@ -274,7 +274,7 @@ def sample_evenly(records: Sequence[ClipRecord], count: int, seed: int) -> list[
 
 
 def reader(records: Sequence[ClipRecord], key: str) -> Callable[[ClipRecord], tuple[str, ...]]:
-    """What a record has under ``key``, as a tuple that is empty when it has nothing.
+    """A function that returns a record's values of ``key``, an empty tuple if none.
 
     Raises:
         UsageError: no record has such a key.
@@ -322,11 +322,11 @@ def _need_fit(
 
 
 def _linked(records: Sequence[ClipRecord], names: Sequence[str]) -> tuple[str, ...]:
-    """Everybody linked to the people that ``names`` fit, as patterns that fit them alone."""
+    """Everyone linked to the people that match ``names``, as exact patterns."""
     groups = [group for group in identity_groups(records) if any(_fits((person,), names) for person in group)]
     if not groups:
         people = sorted({person for record in records for person in record.identities})
-        raise UsageError(f"nobody here is named {names[0]!r}", hint=near_matches(names[0], people))
+        raise UsageError(f"no person here is named {names[0]!r}", hint=near_matches(names[0], people))
     return tuple(glob.escape(person) for group in groups for person in group)
 
 
@@ -346,25 +346,25 @@ def _need_two(found: Sequence[object], what: str) -> None:
         raise ManifestError(f"leaving one out needs two {what}, there are {len(found)}", hint="add clips of another")
 
 
-def _is_new(record: ClipRecord, protocol: Protocol, learned: TrainingRecord) -> bool:
+def _is_new(record: ClipRecord, protocol: Protocol, training: TrainingRecord) -> bool:
     if protocol == "leave-manipulation-out":
-        return record.label == "real" or record.id.manipulation not in learned.manipulations
+        return record.label == "real" or record.id.manipulation not in training.manipulations
     if protocol == "leave-identity-out":
-        return not any(person_mark(person) in learned.people for person in record.identities)
-    return record.rendition not in learned.renditions
+        return not any(person_mark(person) in training.people for person in record.identities)
+    return record.rendition not in training.renditions
 
 
-def _is_usual(record: ClipRecord, learned: TrainingRecord) -> bool:
-    """Whether clip and people are new, and how it was made and compressed is not."""
+def _is_usual(record: ClipRecord, training: TrainingRecord) -> bool:
+    """Whether clip and people are new, but manipulation and rendition are not."""
     made = record.id.manipulation
-    new = clip_mark(record) not in learned.clips and _is_new(record, "leave-identity-out", learned)
-    return new and record.rendition in learned.renditions and (made is None or made in learned.manipulations)
+    new = clip_mark(record) not in training.clips and _is_new(record, "leave-identity-out", training)
+    return new and record.rendition in training.renditions and (made is None or made in training.manipulations)
 
 
 def _in_turns(records: Sequence[ClipRecord], count: int) -> list[ClipRecord]:
     """``count`` of ``records``, the first k of which are spread over manipulations, people and renditions for every k.
 
-    Each next one is of the kind that was taken least so far.
+    Each next one is of the kind chosen least so far.
     """
     taken: dict[tuple[str, str], int] = {}
     left = list(records)
@@ -384,7 +384,7 @@ def _marks(record: ClipRecord) -> tuple[tuple[str, str], ...]:
 
 
 def _shares(sizes: Sequence[int], count: int) -> list[int]:
-    """How many of each of two classes: half each, and what one cannot give goes to the other."""
+    """Counts for two classes: half each, with the shortfall of one given to the other."""
     half = count // 2
     first = min(sizes[0], max(half, count - sizes[1]))
     return [first, min(sizes[1], count - first)]

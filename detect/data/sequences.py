@@ -1,10 +1,10 @@
-"""Training pairs for detectors that judge a track as a whole: a forged sequence of a face beside a real one.
+"""Training pairs for detectors that score sequences of a track: a forged sequence of a face and a real one.
 
-Forged sequences come with the very frames they were made from, where those are known. Blended ones are made of a real
-sequence with one set of parameters for all of its frames, so that nothing but the blend's wobble tells them apart.
+Forged sequences are paired with the frames they were made from, where known. Blended ones are made from a real sequence
+with one set of parameters for all frames, so that only the temporal jitter of the blend differs.
 
 Convention:
-    crop of an Example: (T, S, S, 3) uint8 RGB, a face in order of time; no masks
+    crop of a TrainingFace: (T, S, S, 3) uint8 RGB, a face in temporal order; no masks
 """
 
 from __future__ import annotations
@@ -32,10 +32,10 @@ class ForgedSequences:
 
     Args:
         clips: of the train split.
-        sampler: chooses the faces in their middle.
-        read: the crop of a face.
+        sampler: chooses their middle faces.
+        read: returns the crop of a face.
         partners: for each fake face the real one it was made from.
-        frames: faces of a sequence.
+        frames: number of faces in a sequence.
     """
 
     def __init__(
@@ -55,9 +55,9 @@ class ForgedSequences:
         self._tracks = [clip.tracks for clip in clips]
         self._numbers = [clip.frames for clip in clips]
 
-    def draw(self, rng: np.random.Generator) -> Pair:
-        """A forged sequence and a real one, of frames as far apart."""
-        fake, real = self._sampler.draw(rng)
+    def sample(self, rng: np.random.Generator) -> Pair:
+        """A forged sequence and a real one with the same frame spacing."""
+        fake, real = self._sampler.sample(rng)
         stride = int(rng.choice(_STRIDES))
         forged = self._around(fake, stride)
         together = self._partners.get(fake) == real
@@ -65,7 +65,7 @@ class ForgedSequences:
         return Pair(self._example(forged, 1), self._example(plain, 0))
 
     def _around(self, key: FaceKey, stride: int) -> list[FaceKey]:
-        """Faces of the same track and truth around ``key``."""
+        """Faces of the same track and label around ``key``."""
         place, face = key
         tracks, truth = self._tracks[place], self._clips[place].truth
         own = np.array([face])
@@ -75,7 +75,7 @@ class ForgedSequences:
         return [(place, int(row)) for row in chosen]
 
     def _counterparts(self, forged: Sequence[FaceKey], real: FaceKey) -> list[FaceKey]:
-        """The real face of each forged one; where it is not known, the nearest in time of ``real``'s track."""
+        """The real face of each forged one; where unknown, the nearest in time of ``real``'s track."""
         place, face = real
         own = np.flatnonzero((self._tracks[place] == self._tracks[place][face]) & (self._clips[place].truth == 0))
         numbers = self._numbers[place][own]
@@ -92,11 +92,11 @@ class ForgedSequences:
 
 
 class RealTracks:
-    """The tracks of real clips, drawn evenly over clips, then over a clip's tracks, then over a track's faces.
+    """Samples tracks of real clips: uniform over clips, then a clip's tracks, then a track's faces.
 
     Args:
-        clips: those that are fakes are passed over, their untouched frames too.
-        read: the crop of a face.
+        clips: fakes are ignored, including their unmodified frames.
+        read: returns the crop of a face.
     """
 
     def __init__(self, clips: Sequence[ClipFaces], read: Callable[[FaceKey], np.ndarray]) -> None:
@@ -116,7 +116,7 @@ class RealTracks:
     def __len__(self) -> int:
         return len(self._tracks)
 
-    def draw(self, rng: np.random.Generator, frames: int) -> tuple[np.ndarray, np.ndarray]:
+    def sample(self, rng: np.random.Generator, frames: int) -> tuple[np.ndarray, np.ndarray]:
         """Crops (T, S, S, 3) uint8 of a sequence, and landmarks (T, 68, 2) float32 in them."""
         place, tracks = self._tracks[int(rng.integers(len(self._tracks)))]
         own = tracks[int(rng.integers(len(tracks)))]
@@ -125,15 +125,15 @@ class RealTracks:
 
 
 class BlendedSequences:
-    """Pairs made of a real sequence, or of a photograph held in an unsteady hand.
+    """Pairs made from a real sequence, or from a photograph with simulated camera shake.
 
     Args:
         tracks: real clips.
         stills: photographs, with their twins; None for none.
-        config: the recipe of blending.
-        frames: faces of a sequence.
-        twins: share of the pairs of photographs whose blended copy is a twin, of those that have one.
-        video_share: how often a sequence comes from a clip; by their numbers when None.
+        config: settings of blending.
+        frames: number of faces in a sequence.
+        twins: share of the pairs whose blended copy is a twin, among photographs that have one.
+        video_share: share of sequences from clips; by their numbers when None.
 
     Raises:
         FacesetError: there is neither.
@@ -150,7 +150,7 @@ class BlendedSequences:
         video_share: float | None = None,
     ) -> None:
         if not len(tracks) and stills is None:
-            stills = RealFaces(())  # says what is missing
+            stills = RealFaces(())  # raises the error about missing faces
         self._tracks = tracks
         self._stills = stills
         self._config = config
@@ -158,8 +158,8 @@ class BlendedSequences:
         self._twins = twins
         self._share = _share(len(tracks), 0 if stills is None else len(stills), video_share)
 
-    def draw(self, rng: np.random.Generator) -> Pair:
-        """A real sequence, and its own fake."""
+    def sample(self, rng: np.random.Generator) -> Pair:
+        """A real sequence, and the fake made from it."""
         moving = self._stills is None or rng.random() < self._share
         crops, landmarks, copies = self._moving(rng) if moving else self._still(rng)
         seed = int(rng.integers(2**63))
@@ -167,7 +167,7 @@ class BlendedSequences:
         real: list[np.ndarray] = []
         fake: list[np.ndarray] = []
         for place, (crop, points) in enumerate(zip(crops, landmarks + wobble, strict=True)):
-            same = np.random.default_rng(seed)  # equal draws: one camera, one decoder, one mask for the whole sequence
+            same = np.random.default_rng(seed)  # equal parameters for all frames of the sequence
             copy = None if copies is None else copies[place]
             made = self_blend(crop, points.astype(np.float32), same, self._config, copy=copy)
             real.append(made.real)
@@ -175,12 +175,12 @@ class BlendedSequences:
         return Pair(TrainingFace(np.stack(fake), 1, None), TrainingFace(np.stack(real), 0, None))
 
     def _moving(self, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
-        crops, landmarks = self._tracks.draw(rng, self._frames)
+        crops, landmarks = self._tracks.sample(rng, self._frames)
         return crops, landmarks, None
 
     def _still(self, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
         assert self._stills is not None
-        face = self._stills.draw(rng)
+        face = self._stills.sample(rng)
         twin = self._stills.twin(face, rng) if rng.random() < self._twins else None
         moves = hand_held(self._frames, rng) * self._stills.crop(face).shape[0]
         crops = shifted(self._stills.crop(face), moves)
@@ -205,7 +205,7 @@ def shifted(crop: np.ndarray, moves: np.ndarray) -> np.ndarray:
 
 
 def _share(clips: int, stills: int, video_share: float | None) -> float:
-    """How often a sequence is drawn from a clip."""
+    """The share of sequences from clips."""
     if not clips or not stills:
         return 1.0 if clips else 0.0
     return clips / (clips + stills) if video_share is None else video_share

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-import matplotlib as mpl
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 from scipy.special import expit
 from scipy.stats import norm
 from sklearn.metrics import precision_recall_curve, roc_curve
@@ -23,7 +20,7 @@ from detect.metrics.classification import (
     expected_calibration_error,
     has_both_classes,
 )
-from shared.plots import FAINT, FAKE_COLOR, INK, REAL_COLOR, STYLE
+from shared.plots import FAINT, FAKE_COLOR, INK, REAL_COLOR, figure, png
 from shared.results.scores import Evaluation
 
 _MOST_SLICES = 14
@@ -56,10 +53,9 @@ def plot_curves(data: CurveData) -> bytes:
         ValueError: labels and logits do not fit each other.
     """
     labels, logits = check_samples(data.labels, data.logits)
-    with mpl.rc_context(STYLE):
-        figure = Figure(figsize=(11.0, 7.0), dpi=130, layout="constrained")
-        axes = figure.subplots(2, 3).ravel()
-        figure.suptitle(plain_text(data.title), x=0.01, ha="left", fontsize=11, fontweight="bold", color=INK)
+    with figure(11.0, 7.0) as plot:
+        axes = plot.subplots(2, 3).ravel()
+        plot.suptitle(data.title, x=0.01, ha="left", fontsize=11, fontweight="bold", color=INK)
         panels = (("ROC", _roc), ("Error trade-off", _det), ("Precision and recall", _precision_recall))
         for (title, draw), axis in zip(panels, axes, strict=False):
             axis.set_title(title)
@@ -70,14 +66,7 @@ def plot_curves(data: CurveData) -> bytes:
         _reliability(axes[3], labels, logits)
         _histogram(axes[4], labels, logits, data.threshold)
         _forest(axes[5], data.slices)
-        buffer = io.BytesIO()
-        figure.savefig(buffer, format="png", metadata={"Software": None})
-    return buffer.getvalue()
-
-
-def plain_text(text: str) -> str:
-    """``text`` as matplotlib shows it letter by letter: a dollar sign of a name would begin a formula."""
-    return text.replace("$", r"\$")
+        return png(plot)
 
 
 def _roc(axis: Axes, labels: np.ndarray, logits: np.ndarray) -> None:
@@ -161,7 +150,7 @@ def _forest(axis: Axes, slices: Sequence[tuple[str, Evaluation]]) -> None:
         if evaluation.low is not None and evaluation.high is not None:
             axis.plot((evaluation.low, evaluation.high), (place, place), color=INK, linewidth=1.2)
         axis.plot([evaluation.value], [place], "o", color=FAKE_COLOR, markersize=4.5)
-    names = [f"{plain_text(name)} ({e.num_real} + {e.num_fake})" for name, e in slices]
+    names = [f"{name} ({e.num_real} + {e.num_fake})" for name, e in slices]
     axis.set_yticks(range(len(slices)), names, fontsize=7)
     axis.set_ylim(len(slices) - 0.5, -0.5)
     axis.axvline(0.5, color=FAINT, linewidth=0.8, linestyle="--")

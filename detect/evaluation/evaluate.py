@@ -9,7 +9,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from scipy.special import expit
@@ -17,7 +17,7 @@ from scipy.special import expit
 from detect.calibration.evaluation_section import calibrated
 from detect.config import EvaluateConfig
 from detect.data.crops import dataset_digest
-from detect.data.protocols import asked, by_protocol, only, parse_only, seen_in_training
+from detect.data.protocols import by_protocol, only, parse_only, seen_in_training, select_records
 from detect.evaluation.curves import CurveData, plot_curves
 from detect.evaluation.error_card import error_card, measure_clips, measure_labels
 from detect.evaluation.localization_report import RegionReport, measure_regions
@@ -29,7 +29,9 @@ from detect.models.external.reference import parse_reference
 from detect.models.training_record import TrainingRecord, read_training_record
 from detect.scoring.dataset import DatasetScores, score_dataset
 from detect.scoring.samples import Samples, ScoredClip, clip_samples, frame_samples, track_samples, write_scores
+from shared.config import configured
 from shared.dataset import DatasetFolder
+from shared.dataset.splits import Clustering, clustering
 from shared.engine.tasks import Engine
 from shared.errors import ManifestError
 from shared.results.scores import Evaluation
@@ -61,7 +63,13 @@ _RESULT = "evaluation.json"
 
 
 def evaluate_detector(
-    detector: Path, dataset: Path, config: EvaluateConfig, *, out: Path | None = None, engine: Engine | None = None
+    detector: str | Path,
+    dataset: str | Path,
+    config: EvaluateConfig | None = None,
+    *,
+    out: str | Path | None = None,
+    engine: Engine | None = None,
+    **settings: Any,
 ) -> tuple[EvaluationResult, Path]:
     """Scores a split of a dataset with a trained detector and writes the evaluation.
 
@@ -71,6 +79,7 @@ def evaluate_detector(
         config: split, frames, threshold, intervals.
         out: folder that receives it; without it ``evaluations/DATASET-SPLIT`` of the run.
         engine: finds faces and scores, a task a clip; without one, clips are scored here, one after another.
+        settings: in place of ``config``'s own: ``split="all"``.
 
     Returns:
         The result, and the folder it was written to.
@@ -80,14 +89,16 @@ def evaluate_detector(
         ManifestError: the split is empty, or a clip is not the file the manifest means.
         UsageError: ``out`` holds something that is no evaluation; what is asked for is not in the set.
         LeakError: the protocol forbids what the detector has learned from.
+        ConfigError: a setting is unknown, of the wrong type or out of range.
     """
+    detector, config = Path(detector), configured(EvaluateConfig, config, settings)
     folder = DatasetFolder.open(dataset)
     records = folder.records(split=None if config.split == "all" else config.split)
     if not records:
         raise ManifestError(
             f"{dataset} has no clip in its {config.split} split", hint="choose another --split, or --split all"
         )
-    out = check_target(out or default_target(detector, f"{folder.name}-{config.split}"))
+    out = check_target(Path(out) if out else default_target(detector, f"{folder.name}-{config.split}"))
     records = chosen_records(records, config, _learned(detector))
     judged = score_dataset(detector, folder, records, config, engine=engine)
     regions = measure_regions(folder, judged, config)
@@ -147,7 +158,7 @@ def chosen_records(records: Sequence[ClipRecord], config: EvaluateConfig, learne
         UsageError: ``only`` fits nothing here, or the detector does not say what it learned from.
         ManifestError: nothing here is new to the detector in the way that the protocol asks.
     """
-    return only(asked(records, config.protocol, learned), parse_only(config.only))
+    return only(select_records(records, config.protocol, learned), parse_only(config.only))
 
 
 def evaluate_clips(
@@ -177,9 +188,9 @@ def evaluate_clips(
     """
     threshold, threshold_from = _threshold(config, operating_point)
     metrics = MetricSettings(threshold=threshold, bins=config.bins)
-    bootstrap = BootstrapSettings(replicates=config.replicates, seed=config.seed, cluster_by=config.cluster_by)
-    numbers = clip_clusters([clip.record for clip in clips], config.cluster_by)
-    clusters = np.array([numbers[clip.record.id] for clip in clips], np.int64)
+    drawn = clustering([clip.record for clip in clips], config.cluster_by)
+    clusters = drawn.of(clip.record for clip in clips)
+    bootstrap = BootstrapSettings(replicates=config.replicates, seed=config.seed, cluster_by=drawn.by)
 
     def evaluations(samples: Samples, level: Literal["frame", "track", "clip"]) -> list[Evaluation]:
         owners = clusters[samples.clips]
@@ -203,15 +214,15 @@ def evaluate_clips(
         threshold=threshold,
         threshold_from=threshold_from,
         aggregation=clips[0].score.aggregation if clips else "",
-        clusters=f"{np.unique(clusters).size} clusters by {config.cluster_by}",
-        cluster_by=config.cluster_by,
+        clusters=drawn.count,
+        cluster_by=drawn.by,
         evaluations=(
             *evaluations(clip_samples(clips), "clip"),
             *evaluations(track_samples(clips), "track"),
             *evaluations(frame_samples(clips), "frame"),
         ),
         slices=tuple(slice_of(by, name, places) for by, name, places in _slices(clips)),
-        notes=(*_notes(clips, clusters, config), *notes),
+        notes=(*_notes(clips, drawn), *notes),
         protocols=tuple(
             slice_of("protocol", name, np.array(places))
             for name, places in by_protocol([clip.record for clip in clips], learned or TrainingRecord()).items()
@@ -278,19 +289,12 @@ def _slices(clips: Sequence[ScoredClip]) -> list[tuple[Part, str, np.ndarray]]:
     return found
 
 
-def _notes(clips: Sequence[ScoredClip], clusters: np.ndarray, config: EvaluateConfig) -> tuple[str, ...]:
+def _notes(clips: Sequence[ScoredClip], clusters: Clustering) -> tuple[str, ...]:
     notes = [SCORE_NOTE]
-    labels = np.array([clip.record.label == "fake" for clip in clips], bool)
-    fewest = min((np.unique(clusters[labels == truth]).size for truth in (False, True)), default=0)
-    if not labels.any() or labels.all():
+    if len({clip.record.label for clip in clips}) < 2:
         notes.append("Only one class is here, so there is no AUC, AP, EER or TPR.")
-    elif fewest < 2:
-        notes.append(
-            "One class has fewer than two clusters of people, so no interval can be given"
-            + ("; --clusters target gives one over filmed people." if config.cluster_by == "group" else ".")
-        )
-    elif fewest < 10:
-        notes.append(f"A class has only {fewest} clusters of people: the intervals are rough, and likely too narrow.")
+    elif clusters.note:
+        notes.append(clusters.note)
     missing = sum(label is None for clip in clips for label in clip.frame_labels)
     if missing:
         notes.append(f"{missing} scored faces have no label of their own and are left out at frame and track level.")

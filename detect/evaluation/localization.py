@@ -16,7 +16,7 @@ from torch.nn import functional as F
 from detect.data.crops import ClipFaces
 from detect.data.masks import MASK_PX, ForgedMasks
 from detect.metrics.bootstrap import BootstrapSettings, sample_clusters
-from detect.models.predictor import Predictor
+from detect.models.predictor import CropPredictor
 from shared.bootstrap import mean_interval
 from shared.results.scores import Evaluation
 
@@ -63,7 +63,7 @@ class Localisation:
 
 
 @torch.inference_mode()
-def predict_masks(predictor: Predictor, crops: np.ndarray, *, px: int = MASK_PX, batch: int = 32) -> np.ndarray:
+def predict_masks(predictor: CropPredictor, crops: np.ndarray, *, px: int = MASK_PX, batch: int = 32) -> np.ndarray:
     """(N, S, S, 3) uint8 RGB -> (N, ``px``, ``px``) float32 probabilities that a pixel was forged.
 
     Raises:
@@ -82,7 +82,7 @@ def predict_masks(predictor: Predictor, crops: np.ndarray, *, px: int = MASK_PX,
 
 
 def predict_regions(
-    clips: Sequence[ClipFaces], masks: ForgedMasks, predictor: Predictor, *, batch: int = 32
+    clips: Sequence[ClipFaces], masks: ForgedMasks, predictor: CropPredictor, *, batch: int = 32
 ) -> RegionPredictions:
     """Draws the region of every forged face with a mask and of every face of a real clip.
 

@@ -23,11 +23,13 @@ from detect.evaluation.localization import (
     predict_masks,
     predict_regions,
 )
-from detect.metrics.bootstrap import BootstrapSettings, clip_clusters
-from detect.models.predictor import Predictor
+from detect.metrics.bootstrap import BootstrapSettings
+from detect.models.predictor import CropPredictor
 from detect.models.training_record import TrainingRecord, clip_mark
 from detect.scoring.dataset import DatasetScores, faces_of
 from shared.dataset import DatasetFolder
+from shared.dataset.splits import clustering
+from shared.video.images import encode_png
 
 CHOOSING_CLIPS = 60
 """Most validation clips that the threshold of the maps is chosen on: it is one number, and they are many faces."""
@@ -79,16 +81,17 @@ def measure_regions(folder: DatasetFolder, judged: DatasetScores, config: Evalua
     if not drawn.fake.any():
         return None
     threshold, chosen_on = _threshold(folder, predictor, judged.learned, config)
-    numbers = clip_clusters([clip.record for clip in judged.faces], config.cluster_by)
-    clusters = np.array([numbers[clip.record.id] for clip in judged.faces], np.int64)
-    bootstrap = BootstrapSettings(config.replicates, seed=config.seed, cluster_by=config.cluster_by)
+    records = [clip.record for clip in judged.faces]
+    chosen = clustering(records, config.cluster_by)
+    clusters = chosen.of(records)
+    bootstrap = BootstrapSettings(config.replicates, seed=config.seed, cluster_by=chosen.by)
     parts = localise(judged.faces, drawn, clusters, threshold=threshold, bootstrap=bootstrap)
     report = RegionReport(threshold, chosen_on, int(drawn.fake.sum()), parts)
     return Regions(report, region_sheet(judged.faces, masks, drawn, predictor, threshold))
 
 
 def _threshold(
-    folder: DatasetFolder, predictor: Predictor, learned: TrainingRecord, config: EvaluateConfig
+    folder: DatasetFolder, predictor: CropPredictor, learned: TrainingRecord, config: EvaluateConfig
 ) -> tuple[float, str]:
     """The map's threshold, and what it was chosen on: never the clips that are judged by it, nor what is new in them.
 
@@ -112,7 +115,7 @@ def _threshold(
 
 
 def region_sheet(
-    clips: Sequence[ClipFaces], masks: ForgedMasks, faces: RegionPredictions, predictor: Predictor, threshold: float
+    clips: Sequence[ClipFaces], masks: ForgedMasks, faces: RegionPredictions, predictor: CropPredictor, threshold: float
 ) -> bytes:
     """PNG: for each manipulation its best, middle and worst drawn face by IoU, and two real faces with most drawn.
 
@@ -124,10 +127,7 @@ def region_sheet(
     chosen = chosen_faces(clips, faces, level)
     rows = [_sheet_row(clips, masks, faces, predictor, threshold, n, float(ious[n])) for n in chosen]
     head = _caption("face | forged | drawn | outlines", f"drawn from {threshold:.2f}", "")
-    sheet = np.concatenate([head, *rows])
-    done, png = cv2.imencode(".png", cv2.cvtColor(sheet, cv2.COLOR_RGB2BGR))
-    assert done
-    return png.tobytes()
+    return encode_png(np.concatenate([head, *rows]))
 
 
 def chosen_faces(clips: Sequence[ClipFaces], faces: RegionPredictions, level: int) -> list[int]:
@@ -154,7 +154,7 @@ def _sheet_row(
     clips: Sequence[ClipFaces],
     masks: ForgedMasks,
     faces: RegionPredictions,
-    predictor: Predictor,
+    predictor: CropPredictor,
     threshold: float,
     number: int,
     iou: float,

@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-import io
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from itertools import groupby
 from typing import Any
 
-import matplotlib as mpl
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from detect.evaluation.curves import plain_text
 from detect.evaluation.error_card import ErrorRow, Rate
 from detect.evaluation.localization import Localisation
 from detect.evaluation.result import Slice
 from detect.scoring.samples import ScoredClip
-from shared.plots import FAINT, FAKE_COLOR, INK, REAL_COLOR, STYLE
+from shared.plots import FAINT, FAKE_COLOR, INK, REAL_COLOR, figure, png
 from shared.results.scores import Evaluation
 
 _ROW_INCHES = 0.27
@@ -39,8 +37,7 @@ def plot_parts(
         threshold_logit: logit from which a clip is called fake.
     """
     parts = parts[:_MOST_ROWS]
-    with mpl.rc_context(STYLE):
-        figure, axes = _rows(len(parts), (1.0, 1.0) if clips is None else (1.0, 1.0, 1.5))
+    with _rows(len(parts), (1.0, 1.0) if clips is None else (1.0, 1.0, 1.5)) as (plot, axes):
         for axis, metric, title in ((axes[0], "auc", "AUC"), (axes[1], "tpr@fpr1%", "fakes found at 1 % false alarms")):
             _whiskers(axis, [_bounds(part.find(metric)) for part in parts], FAKE_COLOR)
             axis.set(title=title, xlim=(-0.02, 1.02))
@@ -48,7 +45,7 @@ def plot_parts(
         if clips is not None:
             _plot_scores(axes[2], parts, clips, threshold_logit)
         _name_rows(axes, [f"{_short(part.name)} ({part.counts.real} + {part.counts.fake})" for part in parts])
-        return _png(figure)
+        return png(plot)
 
 
 def plot_error_card(rows: Sequence[ErrorRow]) -> bytes:
@@ -57,8 +54,7 @@ def plot_error_card(rows: Sequence[ErrorRow]) -> bytes:
     Rows with few clips or people are hollow. The dashed line is the share among all clips.
     """
     rows = list(rows)[:_MOST_ROWS]
-    with mpl.rc_context(STYLE):
-        figure, axes = _rows(len(rows), (1.0, 1.0))
+    with _rows(len(rows), (1.0, 1.0)) as (plot, axes):
         kinds: tuple[tuple[str, str, Callable[[ErrorRow], Rate | None]], ...] = (
             ("fakes missed", FAKE_COLOR, lambda row: row.miss_rate),
             ("real clips called fake", REAL_COLOR, lambda row: row.alarm_rate),
@@ -75,27 +71,27 @@ def plot_error_card(rows: Sequence[ErrorRow]) -> bytes:
             for axis in axes:
                 axis.axhline(edge - 0.5, color=FAINT, linewidth=0.8)
         _name_rows(axes, [_row_name(row) for row in rows])
-        return _png(figure)
+        return png(plot)
 
 
 def plot_region_parts(parts: Sequence[Localisation]) -> bytes:
     """PNG, a row a manipulation: mean IoU and pixel average precision with intervals."""
     parts = parts[:_MOST_ROWS]
-    with mpl.rc_context(STYLE):
-        figure, axes = _rows(len(parts), (1.0, 1.0))
+    with _rows(len(parts), (1.0, 1.0)) as (plot, axes):
         _whiskers(axes[0], [_bounds(part.iou) for part in parts], FAKE_COLOR)
         _whiskers(axes[1], [_bounds(part.ap) for part in parts], FAKE_COLOR)
         axes[0].set(title="mean IoU of faces", xlim=(-0.02, 1.02))
         axes[1].set(title="average precision of pixels", xlim=(-0.02, 1.02))
         names = [f"{_short(part.manipulation or 'all')} ({part.clips} clips)" for part in parts]
         _name_rows(axes, names)
-        return _png(figure)
+        return png(plot)
 
 
-def _rows(count: int, widths: Sequence[float]) -> tuple[Figure, list[Axes]]:
-    figure = Figure(figsize=(_WIDTH_INCHES, 0.9 + _ROW_INCHES * max(2, count)), dpi=110, layout="constrained")
-    axes: Any = figure.subplots(1, len(widths), sharey=True, width_ratios=widths, squeeze=False)
-    return figure, list(axes[0])
+@contextmanager
+def _rows(count: int, widths: Sequence[float]) -> Iterator[tuple[Figure, list[Axes]]]:
+    with figure(_WIDTH_INCHES, 0.9 + _ROW_INCHES * max(2, count), dpi=110) as plot:
+        axes: Any = plot.subplots(1, len(widths), sharey=True, width_ratios=widths, squeeze=False)
+        yield plot, list(axes[0])
 
 
 def _whiskers(axis: Axes, bounds: Sequence[Bounds | None], color: str, *, hollow: Sequence[bool] = ()) -> None:
@@ -143,7 +139,7 @@ def _bounds(evaluation: Evaluation | None) -> Bounds | None:
 
 
 def _name_rows(axes: Sequence[Axes], names: Sequence[str]) -> None:
-    axes[0].set_yticks(range(len(names)), [plain_text(name) for name in names], fontsize=7.5)
+    axes[0].set_yticks(range(len(names)), names, fontsize=7.5)
     axes[0].set_ylim(max(1, len(names)) - 0.5, -0.5)
     for axis in axes:
         axis.tick_params(axis="y", length=0)
@@ -156,9 +152,3 @@ def _row_name(row: ErrorRow) -> str:
 
 def _short(name: str) -> str:
     return name if len(name) <= _LONGEST_NAME else f"{name[: _LONGEST_NAME - 1]}…"
-
-
-def _png(figure: Figure) -> bytes:
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", metadata={"Software": None})
-    return buffer.getvalue()

@@ -106,6 +106,20 @@ def count(clips: Sequence[ScoredClip]) -> Counts:
     return Counts(len(real), len(fake), real.count(None), fake.count(None))
 
 
+def validation_facts(result: EvaluationResult) -> tuple[Evaluation, ...]:
+    """Clip AUC, and the share of real clips that were called fake; those of the two that the data give."""
+    found = [result.find("auc")]
+    everything = next((row for row in result.error_card if row.factor == "all"), None)
+    if everything is not None and everything.alarm_rate is not None:
+        rate = everything.alarm_rate
+        found.append(
+            Evaluation(
+                "false_alarm_rate", rate.value, "clip", everything.reals, 0, rate.low, rate.high, everything.clusters
+            )
+        )
+    return tuple(each for each in found if each is not None)
+
+
 def split_words(split: str) -> str:
     """What a split is called in a title."""
     return "all splits" if split == "all" else f"{split} split"

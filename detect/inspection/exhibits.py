@@ -1,24 +1,21 @@
-"""The sampled faces of a report: which moments are shown, cut again from the file, with their heat maps."""
+"""The sampled faces of a report: which moments are shown, as they were scored, with their heat maps."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
 
-import cv2
 import numpy as np
 
 from detect.inspection.heatmap import heat_maps, overlay
 from detect.inspection.report import FaceExhibit
-from detect.models.predictor import Predictor
+from detect.models.predictor import CropPredictor
+from detect.scoring.video import crop_for
 from shared.errors import MediaError
-from shared.faces.align import align
-from shared.faces.finders.finder import FaceFinder
 from shared.results.scores import FrameScore
 from shared.sampling import evenly_spaced
 from shared.video import VideoReader
-
-_SHOWN_PX = 224
+from shared.video.images import encode_png
 
 
 def choose(scores: Sequence[FrameScore], count: int) -> list[tuple[FrameScore, str]]:
@@ -46,48 +43,34 @@ def choose(scores: Sequence[FrameScore], count: int) -> list[tuple[FrameScore, s
 
 
 def sample_faces(
-    path: Path, scores: Sequence[FrameScore], predictor: Predictor, finder: FaceFinder, *, count: int
+    path: Path, scores: Sequence[FrameScore], predictor: CropPredictor, *, count: int
 ) -> list[FaceExhibit]:
-    """Exhibits for at most ``count`` of the scored faces, cut again from the file as the detector saw them.
+    """Exhibits for at most ``count`` of the scored faces of a video, which hold the very crops that were scored.
 
     Raises:
-        MediaError: the file cannot be read.
+        MediaError: the file cannot be read, or is no longer the one that was scored.
     """
-    wanted = choose(scores, count)
-    if not wanted:
+    chosen = choose(scores, count)
+    if not chosen:
         return []
-    crops = _crops(path, [score for score, _ in wanted], predictor, finder)
-    shown = [(score, why, crops[place]) for place, (score, why) in enumerate(wanted) if place in crops]
-    if not shown:
-        return []
-    maps = heat_maps(predictor.model, predictor.prepare(np.stack([crop for _, _, crop in shown])))
-    exhibits = []
-    for place, (score, why, crop) in enumerate(shown):
-        large = cv2.resize(crop, (_SHOWN_PX, _SHOWN_PX), interpolation=cv2.INTER_AREA)
-        heat = None if maps is None else _png(overlay(large, maps[place]))
-        exhibits.append(FaceExhibit(score.frame, score.seconds, score.track, score.logit, why, _png(large), heat))
-    return exhibits
+    crops = _crops(path, [score for score, _ in chosen], predictor)
+    maps = heat_maps(predictor.model, predictor.prepare(crops))
+    heats = [None] * len(crops) if maps is None else [encode_png(each) for each in map(overlay, crops, maps)]
+    return [
+        FaceExhibit(score.frame, score.seconds, score.track, score.logit, why, encode_png(crop), heat)
+        for (score, why), crop, heat in zip(chosen, crops, heats, strict=True)
+    ]
 
 
-def _crops(path: Path, wanted: Sequence[FrameScore], predictor: Predictor, finder: FaceFinder) -> dict[int, np.ndarray]:
-    """Place in ``wanted`` -> crop; a face that is not found again is left out."""
-    by_frame: dict[int, list[int]] = {}
-    for place, score in enumerate(wanted):
-        by_frame.setdefault(score.frame, []).append(place)
-    crops: dict[int, np.ndarray] = {}
+def _crops(path: Path, scores: Sequence[FrameScore], predictor: CropPredictor) -> np.ndarray:
+    """(N, S, S, 3) uint8 RGB: the faces of ``scores``, which are in order of time, cut as for scoring."""
+    crops = []
     with VideoReader(path) as reader:
-        for frame in reader.frames(stop=max(by_frame) + 1):
-            for place in by_frame.get(frame.index, ()):
-                for face in finder.refine(frame.image, [np.array(wanted[place].box, np.float32)])[:1]:
-                    aligned = align(
-                        frame.image, face, px=predictor.spec.input_px, framing=predictor.spec.framing, frame=frame.index
-                    )
-                    crops[place] = aligned.crop
-    return crops
-
-
-def _png(image: np.ndarray) -> bytes:
-    done, data = cv2.imencode(".png", cv2.cvtColor(image, cv2.COLOR_RGB2BGR))
-    if not done:
-        raise MediaError("a picture could not be encoded as PNG", hint="this is a defect; please report it")
-    return data.tobytes()
+        for frame in reader.frames(stop=scores[-1].frame + 1):
+            for score in scores:
+                if score.frame == frame.index:
+                    assert score.landmarks is not None
+                    crops.append(crop_for(predictor, frame.image, score.landmarks))
+    if len(crops) < len(scores):
+        raise MediaError(f"{path} changed while it was inspected", hint="inspect a copy that nothing writes to")
+    return np.stack(crops)

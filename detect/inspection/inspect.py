@@ -1,7 +1,8 @@
 """One suspect file in, one case folder out: hashes, container facts, scores over time, sampled faces, a careful word.
 
 The case folder holds ``report.json`` (no clock in it: equal input gives equal bytes), ``report.html`` (self-contained),
-``frames.parquet`` (every score), ``custody.json`` (when, and how long) and ``evidence/`` (the sampled faces as PNG).
+``frames.parquet`` (every score with its face's landmarks), ``custody.json`` (when, and how long) and ``evidence/`` (the
+sampled faces as they were scored, and their heat maps, as PNG).
 """
 
 from __future__ import annotations
@@ -10,34 +11,32 @@ import dataclasses
 import json
 import platform
 import time
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
-
-import numpy as np
+from typing import Any
 
 import shared
 from detect.calibration.domain import file_facts
-from detect.calibration.interpret import Interpretation, interpret, qualify
-from detect.config import AggregateConfig, ScoreConfig
+from detect.calibration.interpret import Interpretation, interpret
+from detect.config import ScoreConfig
 from detect.inspection.evidence.container import container_evidence
 from detect.inspection.evidence.provenance import provenance_evidence
 from detect.inspection.exhibits import sample_faces
 from detect.inspection.report import plot_timeline, write_html, write_json
-from detect.models.predictor import Predictor
-from detect.scoring.aggregate import aggregate_clip, resolved
-from detect.scoring.video import VideoScores, score_video, write_frame_scores
-from shared.config import digest
+from detect.inspection.verdict import block_interval, decide, validation_words
+from detect.models.predictor import CropPredictor
+from detect.scoring.aggregate import resolved
+from detect.scoring.video import Predictor, VideoScores, write_frame_scores
+from shared.config import configured, digest
 from shared.console import console
 from shared.errors import MediaError, RunError
-from shared.faces.finders.finder import SIDECAR, FaceFinder, make_finder
-from shared.results.scores import ClipScore, Evidence, ForensicReport, FrameScore, Verdict
+from shared.faces.finders.finder import FaceFinder
+from shared.results.scores import ClipScore, Evidence, ForensicReport
 from shared.storage import need_replaceable, replacing_folder, sha256_file, write_bytes, write_text
 from shared.types import VideoInfo
 
-_BOOTSTRAP_ROUNDS = 400
 _MOTION = "motion over time: the detector judges single frames"
 _NOT_ANALYSED = (
     "the sound track: no detector for synthetic speech is part of this inspection",
@@ -64,17 +63,27 @@ class InspectConfig:
 
 
 def inspect_file(
-    path: Path, detector: Path, out: Path, config: InspectConfig | None = None, *, device: str = "auto"
+    path: str | Path,
+    detector: str | Path,
+    out: str | Path,
+    config: InspectConfig | None = None,
+    *,
+    device: str = "auto",
+    **settings: Any,
 ) -> ForensicReport:
     """Inspects ``path`` with a trained detector and writes the case folder ``out``.
 
+    ``settings`` are those of :class:`InspectConfig`, in place of ``config``'s own: ``faces_shown=12``.
+
     Raises:
+        ConfigError: a setting is unknown, of the wrong type or out of range.
         MediaError: not a readable video.
         RunError: ``out`` exists and ``config.force`` is off.
         UsageError: ``out`` holds something else than a case, or what is inspected.
         CheckpointError: the detector cannot be read.
     """
-    config = config or InspectConfig()
+    path, detector, out = Path(path), Path(detector), Path(out)
+    config = configured(InspectConfig, config, settings)
     started = time.time()
     if not path.is_file():
         raise MediaError(f"{path} does not exist or is no file", hint="check the path")
@@ -84,14 +93,13 @@ def inspect_file(
     intake = sha256_file(path)
     info, evidence = container_evidence(path)
     evidence.append(provenance_evidence(path))
-    predictor = Predictor.load(detector, device=device)
-    finder = make_finder(_finder_name(config, predictor))
-    scores = score_video(path, predictor, finder, ScoreConfig())
+    whole = Predictor(CropPredictor.load(detector, device), config.finder)
+    predictor, finder, scores = whole.crops, whole.finder, whole.score(path)
     facts = file_facts(info, path.stat().st_size, scores.frames, finder=finder.name)
     worth = interpret(detector, predictor, scores.clip.logit, facts, finder.name)
     report = _report(path, intake, info, evidence, scores, predictor, finder, config, worth)
     with replacing_folder(out) as draft:
-        _write_case(draft, path, info, report, scores, predictor, finder, config)
+        _write_case(draft, path, info, report, scores, predictor, config)
         custody = {
             "file": path.name,
             "sha256": intake,
@@ -104,116 +112,13 @@ def inspect_file(
     return report
 
 
-def _finder_name(config: InspectConfig, predictor: Predictor) -> str:
-    """The finder asked for, or else the detector's own, unless that one reads landmarks beside its own clips."""
-    own = predictor.facts.finder.get("name", "")
-    return own if config.finder == "auto" and own and not own.startswith(SIDECAR) else config.finder
-
-
-def block_interval(
-    scores: Sequence[FrameScore],
-    aggregate: AggregateConfig | None = None,
-    *,
-    block_seconds: float,
-    seed: int,
-    rounds: int = _BOOTSTRAP_ROUNDS,
-) -> tuple[float, float] | None:
-    """95 % interval of the clip's logit by a bootstrap over blocks of time; None with fewer than two blocks.
-
-    Neighbouring frames are nearly copies of each other, so whole blocks are drawn, not frames (Kuensch, "The jackknife
-    and the bootstrap for general stationary observations", 1989, with blocks that do not overlap). What was drawn is
-    aggregated as the clip is, so that the interval is one of the number that it stands beside.
-
-    Args:
-        scores: of all faces of the clip.
-        aggregate: what made the clip's logit of them.
-        block_seconds: length of a block.
-        seed: of the draws.
-        rounds: how many draws.
-    """
-    blocks: dict[int, list[FrameScore]] = {}
-    for score in scores:
-        blocks.setdefault(int(score.seconds // block_seconds), []).append(score)
-    if len(blocks) < 2:
-        return None
-    copies = _Copies(list(blocks.values()))
-    generator = np.random.default_rng(seed)
-    found = []
-    for _ in range(rounds):
-        drawn = np.bincount(generator.integers(0, len(blocks), len(blocks)), minlength=len(blocks))
-        found.append(aggregate_clip(copies.of(drawn.tolist()), aggregate))
-    low, high = np.quantile(np.array(found, np.float64), (0.025, 0.975))
-    return float(low), float(high)
-
-
-class _Copies:
-    """Blocks of scores, as often as they are drawn.
-
-    Each copy has frame numbers of its own: a frame that is drawn twice counts twice, also where faces of one frame are
-    compared. Copies are kept from draw to draw, since few blocks are drawn more than a handful of times.
-    """
-
-    def __init__(self, blocks: Sequence[Sequence[FrameScore]]) -> None:
-        self._span = 1 + max(score.frame for block in blocks for score in block)
-        self._copies = [[list(block)] for block in blocks]
-
-    def of(self, times: Sequence[int]) -> list[FrameScore]:
-        """All scores of a draw that takes each block so many ``times``."""
-        return [score for block, count in enumerate(times) for copy in range(count) for score in self._get(block, copy)]
-
-    def _get(self, block: int, copy: int) -> list[FrameScore]:
-        known = self._copies[block]
-        while len(known) <= copy:
-            shift = self._span * len(known)
-            known.append([dataclasses.replace(score, frame=score.frame + shift) for score in known[0]])
-        return known[copy]
-
-
-def decide(
-    logit: float | None, interval: tuple[float, float] | None, threshold: float, problems: Sequence[str] = ()
-) -> tuple[Verdict, str]:
-    """The verdict and the sentence that carries it. Anything short of a clear side is "inconclusive"."""
-    if logit is None:
-        return "inconclusive", "No usable face was found, so nothing was scored."
-    if problems:
-        return "inconclusive", "The score cannot be relied on: " + "; ".join(problems) + "."
-    if interval is None:
-        return (
-            "inconclusive",
-            f"The score is {logit:+.2f}, but too little of the clip was scored to say how far it can be trusted.",
-        )
-    low, high = interval
-    if (logit < threshold and low > threshold) or (logit >= threshold and high < threshold):
-        return (
-            "inconclusive",
-            f"The score is {logit:+.2f}, but its interval ({low:+.2f} to {high:+.2f}) lies on the other side of the "
-            f"threshold {threshold:+.2f}: it hangs on few moments of the clip.",
-        )
-    if low <= threshold <= high:
-        return (
-            "inconclusive",
-            f"The score is {logit:+.2f}; its interval ({low:+.2f} to {high:+.2f}) holds the threshold {threshold}.",
-        )
-    if low > threshold:
-        return (
-            "fake",
-            f"The detector scores the faces {logit:+.2f}, above its threshold {threshold:+.2f} throughout the interval "
-            f"({low:+.2f} to {high:+.2f}): it sees traces like those of the forgeries it was trained on.",
-        )
-    return (
-        "real",
-        f"The detector scores the faces {logit:+.2f}, below its threshold {threshold:+.2f} throughout the interval "
-        f"({low:+.2f} to {high:+.2f}): it sees no trace of the forgeries it was trained on; others it may miss.",
-    )
-
-
 def _report(
     path: Path,
     intake: str,
     info: VideoInfo,
     evidence: list[Evidence],
     scores: VideoScores,
-    predictor: Predictor,
+    predictor: CropPredictor,
     finder: FaceFinder,
     config: InspectConfig,
     worth: Interpretation,
@@ -222,7 +127,7 @@ def _report(
     threshold, threshold_from = predictor.operating_point
     aggregate = resolved(None, predictor.facts.aggregate)
     interval = block_interval(scores.frames, aggregate, block_seconds=config.block_seconds, seed=config.seed)
-    verdict, reason = qualify(*decide(clip.logit, interval, threshold, _problems(worth)), worth.calibrated)
+    verdict, reason = decide(clip.logit, interval, threshold, worth, predictor.facts.validation)
     analysed = (
         f"{scores.facts.frames_searched} of {clip.frames_read} frames were searched for faces and "
         f"{clip.frames_scored} were scored",
@@ -260,6 +165,7 @@ def _report(
             "input": f"{predictor.spec.input_px} px, framing {predictor.spec.framing}",
             "threshold_from": threshold_from,
         },
+        validation=predictor.facts.validation,
         tool={
             "assay": shared.__version__,
             "python": platform.python_version(),
@@ -295,26 +201,17 @@ def _worthy(clip: ClipScore, worth: Interpretation) -> ClipScore:
     return dataclasses.replace(clip, probability=worth.calibrated.probability, llr=worth.calibrated.llr)
 
 
-def _problems(worth: Interpretation) -> tuple[str, ...]:
-    """Why a score cannot be relied on: the file is of another kind than those that the threshold was validated on."""
-    if not worth.outside:
-        return ()
-    return (f"the file lies outside the domain that the detector was validated on ({worth.domain})",
-            *(each.text for each in worth.outside))  # fmt: skip
-
-
 def _write_case(
     folder: Path,
     path: Path,
     info: VideoInfo,
     report: ForensicReport,
     scores: VideoScores,
-    predictor: Predictor,
-    finder: FaceFinder,
+    predictor: CropPredictor,
     config: InspectConfig,
 ) -> None:
     threshold, _ = predictor.operating_point
-    exhibits = sample_faces(path, scores.frames, predictor, finder, count=config.faces_shown)
+    exhibits = sample_faces(path, scores.frames, predictor, count=config.faces_shown)
     timeline = None
     if scores.frames:
         timeline = plot_timeline(
@@ -338,6 +235,7 @@ def show(report: ForensicReport, out: Path) -> None:
     """Tells a person the outcome and where to look."""
     console.print(f"{report.path_name}: {report.verdict}")
     console.print(report.reason)
+    console.print(validation_words(report.validation))
     if report.calibrated is not None:
         ratio = report.calibrated
         held = "" if ratio.holds else " (does not hold for this file)"

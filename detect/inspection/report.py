@@ -3,27 +3,22 @@
 from __future__ import annotations
 
 import base64
-import io
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import jinja2
-import matplotlib
 import msgspec
 
 from detect.calibration.card import CALIBRATION_WORDS
 from detect.calibration.interpret import ratio_words
+from detect.inspection.verdict import validation_words
+from shared.plots import GRID, INK, figure, png
 from shared.results.scores import ForensicReport, FrameScore
 from shared.storage import write_bytes, write_text
 
-matplotlib.use("Agg")
-
-import matplotlib.pyplot as plt
-
 TEMPLATES = Path(__file__).parent / "templates"
 
-_INK = "#1d2733"
 _TRACK_COLOURS = ("#1f5fa8", "#b3541e", "#2c7a4b", "#7a3e93", "#8a6d1d", "#a02c4a")
 
 
@@ -76,6 +71,7 @@ def write_html(
         timeline_png=timeline_png,
         exhibits=exhibits,
         threshold=threshold,
+        validation_words=validation_words(report.validation),
         calibration_words=CALIBRATION_WORDS,
     )
     write_text(path, page)
@@ -85,8 +81,8 @@ def plot_timeline(
     scores: Sequence[FrameScore], *, threshold: float, duration_seconds: float, gaps: Sequence[tuple[float, float]]
 ) -> bytes:
     """Raw logit over time as PNG bytes, one line a track, grey where no face was found, the threshold dashed."""
-    figure, axis = plt.subplots(figsize=(9.2, 2.9), dpi=130)
-    try:
+    with figure(9.2, 2.9, style={}) as plot:
+        axis = plot.subplots()
         for start, stop in gaps:
             axis.axvspan(start, stop, color="#d9dde2", linewidth=0)
         for place, track in enumerate(sorted({score.track for score in scores})):
@@ -100,23 +96,19 @@ def plot_timeline(
                 markersize=2.2,
                 label=f"face {track}",
             )
-        axis.axhline(threshold, color=_INK, linestyle="--", linewidth=0.9)
+        axis.axhline(threshold, color=INK, linestyle="--", linewidth=0.9)
         axis.text(
-            1.005, threshold, "threshold", transform=axis.get_yaxis_transform(), fontsize=7.5, va="center", color=_INK
+            1.005, threshold, "threshold", transform=axis.get_yaxis_transform(), fontsize=7.5, va="center", color=INK
         )
         axis.set_xlim(0, max(duration_seconds, 0.04))
-        axis.set_xlabel("seconds", color=_INK)
-        axis.set_ylabel("logit (up: fake)", color=_INK)
+        axis.set_xlabel("seconds", color=INK)
+        axis.set_ylabel("logit (up: fake)", color=INK)
         axis.spines[["top", "right"]].set_visible(False)
-        axis.grid(axis="y", color="#eceff2", linewidth=0.8)
+        axis.grid(axis="y", color=GRID, linewidth=0.8)
         if scores:
             axis.legend(loc="upper left", fontsize=7.5, frameon=False, ncols=6)
-        figure.tight_layout()
-        buffer = io.BytesIO()
-        figure.savefig(buffer, format="png", metadata={"Software": None})
-        return buffer.getvalue()
-    finally:
-        plt.close(figure)
+        plot.set_layout_engine("tight")
+        return png(plot)
 
 
 def _data_uri(png: bytes) -> str:

@@ -1,10 +1,10 @@
-"""How far a metric may be off: bootstrap over clusters of clips that share people, not over clips or frames.
+"""Confidence intervals of metrics: bootstrap over clusters of clips that share people, not over clips or frames.
 
-Frames of a clip, and clips of a person, resemble each other; resampling them one by one pretends to more data than
-there is and gives intervals that are too narrow. So whole clusters are drawn with replacement, real and fake samples
-together (Field and Welsh, 2007), and the percentile interval is taken.
+Frames of a clip, and clips of a person, are correlated; resampling them one by one gives intervals that are too narrow.
+So whole clusters are resampled with replacement, real and fake samples together (Field and Welsh, 2007), and the
+percentile interval is taken.
 
-All replicates are computed at once: a replicate is a row of weights, how often each cluster was drawn.
+All replicates are computed at once: a replicate is a row of weights, the count of each cluster.
 """
 
 from __future__ import annotations
@@ -47,18 +47,18 @@ def evaluate_samples(
     metrics: MetricSettings | None = None,
     bootstrap: BootstrapSettings | None = None,
 ) -> list[Evaluation]:
-    """Every metric that the data can give, with counts and, where there are two clusters a class, an interval.
+    """All metrics defined for the data, with counts and, with at least two clusters per class, intervals.
 
     Args:
         labels: (N,) True for fake.
         logits: (N,) raw scores.
         clusters: (N,) int, the cluster of each sample.
-        level: what a sample is: a face in a frame, a track or a clip.
+        level: of the samples: a face in a frame, a track or a clip.
         metrics: threshold and bins.
         bootstrap: replicates, confidence and seed.
 
     Returns:
-        One value a metric, in the order of :func:`detect.metrics.classification.metric_functions`; metrics that are
+        One value per metric, in the order of :func:`detect.metrics.classification.metric_functions`; metrics that are
         undefined for these data (one class only) are left out.
 
     Raises:
@@ -106,9 +106,9 @@ def intervals(
     if not has_both_classes(labels) or min(np.unique(clusters[labels]).size, np.unique(clusters[~labels]).size) < 2:
         return {}
     weights = sample_clusters(names.size, bootstrap.replicates, np.random.default_rng(bootstrap.seed))
-    drawn = weighted_metrics(labels, logits, clusters, weights, metrics)
+    replicates = weighted_metrics(labels, logits, clusters, weights, metrics)
     bounds = {}
-    for name, values in drawn.items():
+    for name, values in replicates.items():
         low, high = np.nanpercentile(values, bootstrap.tails)
         bounds[name] = (float(low), float(high))
     return bounds
@@ -123,11 +123,11 @@ def weighted_metrics(
         labels: (N,) bool.
         logits: (N,) float64.
         clusters: (N,) int in ``range(C)``.
-        weights: (R, C) how often each cluster counts.
-        settings: threshold and bins. Bins of the calibration error are cut once, on the unweighted scores.
+        weights: (R, C) count of each cluster.
+        settings: threshold and bins. Bins of the calibration error are computed once, on the unweighted scores.
 
     Returns:
-        (R,) values by metric name; NaN where a row leaves a class without weight.
+        (R,) values by metric name; NaN where a class has no weight in a row.
     """
     ranked = _ranking_metrics(labels, logits, clusters, weights)
     return {**ranked, **_mean_metrics(labels, logits, clusters, weights, settings)}
@@ -136,7 +136,7 @@ def weighted_metrics(
 def _mean_metrics(
     labels: np.ndarray, logits: np.ndarray, clusters: np.ndarray, weights: np.ndarray, settings: MetricSettings
 ) -> dict[str, np.ndarray]:
-    """Metrics that are means over samples: a product of weights with sums by cluster."""
+    """Metrics that are means over samples: the product of weights and sums by cluster."""
     scores = expit(logits)
     count = weights.shape[1]
     total = weights @ np.bincount(clusters, minlength=count)
@@ -173,7 +173,7 @@ def _ranking_metrics(
 
 
 def _curve_metrics(weights: np.ndarray, labels: np.ndarray, starts: np.ndarray) -> Mapping[str, np.ndarray]:
-    """AUC, AP, EER and TPR of rows of sample weights (R, N), samples ordered by falling logit, ties by ``starts``."""
+    """AUC, AP, EER and TPR of rows of sample weights (R, N), by descending logit, ties by ``starts``."""
     fakes = np.add.reduceat(weights * labels, starts, axis=1)
     reals = np.add.reduceat(weights * ~labels, starts, axis=1)
     caught, alarms = fakes.cumsum(axis=1), reals.cumsum(axis=1)

@@ -1,12 +1,12 @@
-"""How well scores separate real from fake, each metric a pure function of labels and logits.
+"""Metrics of binary classification, each a pure function of labels and logits.
 
 Convention:
     labels: (N,) bool, True means fake
     logits: (N,) float, raw detector output, larger means more likely fake; finite
-    score: sigmoid(logit), in [0, 1]. It is not a probability until a calibration has been fitted, so log loss, Brier
-        and calibration error judge the uncalibrated score as if it were one, which is the point of stating them
+    score: sigmoid(logit), in [0, 1]. It is not a probability until a calibration has been fitted; log loss, Brier
+        score and calibration error measure the uncalibrated score as if it were one
 
-A metric that the data cannot give (no clip at all, or one class only where two are needed) is None, never a number.
+A metric that is undefined for the data (no clip at all, or one class where two are needed) is None.
 """
 
 from __future__ import annotations
@@ -24,10 +24,10 @@ DEFAULT_BINS = 15
 
 @dataclass(frozen=True)
 class MetricSettings:
-    """What a metric needs beside the data.
+    """Settings of the metrics.
 
     Attributes:
-        threshold: score from which a sample is called fake, for accuracy.
+        threshold: score from which a sample is classified as fake, for accuracy.
         bins: number of equal-mass bins of the calibration error.
     """
 
@@ -42,7 +42,7 @@ class MetricSettings:
 
     @property
     def accuracy_name(self) -> str:
-        """What accuracy is reported as: a number that leaves its threshold out says nothing."""
+        """The name of the accuracy in reports, which includes the threshold."""
         return f"accuracy@{self.threshold:.3g}"
 
     @property
@@ -73,13 +73,13 @@ def has_both_classes(labels: np.ndarray) -> bool:
 
 
 def auc(labels: np.ndarray, logits: np.ndarray) -> float | None:
-    """Area under the ROC curve: the chance that a fake outscores a real, ties counted half. None for one class."""
+    """Area under the ROC curve: probability that a fake outscores a real, ties count half. None for one class."""
     labels, logits = check_samples(labels, logits)
     return float(roc_auc_score(labels, logits)) if has_both_classes(labels) else None
 
 
 def average_precision(labels: np.ndarray, logits: np.ndarray) -> float | None:
-    """Sum over thresholds of precision x gain in recall, fakes being the positives. None for one class.
+    """Sum over thresholds of precision x gain in recall, with fakes as positives. None for one class.
 
     Depends on the share of fakes: compare only between sets with the same share.
     """
@@ -88,7 +88,7 @@ def average_precision(labels: np.ndarray, logits: np.ndarray) -> float | None:
 
 
 def equal_error_rate(labels: np.ndarray, logits: np.ndarray) -> float | None:
-    """Where the false positive rate equals the false negative rate, on the ROC joined by straight lines.
+    """The rate at which false positive and false negative rate are equal, on the linearly interpolated ROC.
 
     Interpolated: the nearest measured point (an argmin) can be off by the width of a step. None for one class.
     """
@@ -106,7 +106,7 @@ def equal_error_rate(labels: np.ndarray, logits: np.ndarray) -> float | None:
 def tpr_at_fpr(labels: np.ndarray, logits: np.ndarray, max_fpr: float) -> float | None:
     """The largest true positive rate among thresholds with a false positive rate of at most ``max_fpr``.
 
-    Not interpolated: a rate that no threshold reaches is not promised. With fewer than ``1 / max_fpr`` real samples
+    Not interpolated: the rate is reached by an actual threshold. With fewer than ``1 / max_fpr`` real samples
     this means no false positive at all. None for one class.
     """
     labels, logits = check_samples(labels, logits)
@@ -117,7 +117,7 @@ def tpr_at_fpr(labels: np.ndarray, logits: np.ndarray, max_fpr: float) -> float 
 
 
 def accuracy(labels: np.ndarray, logits: np.ndarray, settings: MetricSettings | None = None) -> float | None:
-    """Share of samples on the right side of the threshold; a score at the threshold is called fake."""
+    """Share of correctly classified samples; a score at the threshold counts as fake."""
     labels, logits = check_samples(labels, logits)
     if labels.size == 0:
         return None
@@ -125,7 +125,7 @@ def accuracy(labels: np.ndarray, logits: np.ndarray, settings: MetricSettings | 
 
 
 def log_losses(labels: np.ndarray, logits: np.ndarray) -> np.ndarray:
-    """(N,) natural-log losses, exact for large logits because nothing is clipped."""
+    """(N,) natural-log losses, without clipping, exact for large logits."""
     return np.logaddexp(0.0, np.where(labels, -logits, logits))
 
 
@@ -152,7 +152,7 @@ def expected_calibration_error(
 ) -> float | None:
     """Mean over equal-mass bins, weighted by size, of ``|mean score - share of fakes|`` (Naeini et al., 2015).
 
-    Equal-mass bins because detector scores crowd at 0 and 1, where equal-width bins leave most bins empty.
+    Equal-mass bins because detector scores cluster at 0 and 1 and would leave most equal-width bins empty.
     """
     labels, logits = check_samples(labels, logits)
     if labels.size == 0:
@@ -164,7 +164,7 @@ def expected_calibration_error(
 
 
 def metric_functions(settings: MetricSettings) -> Mapping[str, Callable[[np.ndarray, np.ndarray], float | None]]:
-    """All metrics by the name they are reported under, in the order they are shown."""
+    """All metrics by name, in display order."""
     return {
         "auc": auc,
         "ap": average_precision,
@@ -181,7 +181,7 @@ def metric_functions(settings: MetricSettings) -> Mapping[str, Callable[[np.ndar
 def all_metrics(
     labels: np.ndarray, logits: np.ndarray, settings: MetricSettings | None = None
 ) -> dict[str, float | None]:
-    """Every metric by name; None where the data cannot give it."""
+    """All metrics by name; None where undefined."""
     functions = metric_functions(settings or MetricSettings())
     return {name: function(labels, logits) for name, function in functions.items()}
 
@@ -189,8 +189,8 @@ def all_metrics(
 def best_threshold(labels: np.ndarray, logits: np.ndarray) -> float | None:
     """The logit that best splits real from fake: largest true minus false positive rate (Youden, 1950).
 
-    Lies midway between two samples; among equally good places in the widest gap, so that separated classes are cut in
-    the middle. None for one class. To be chosen on validation clips, never on those it is judged by.
+    Lies midway between two samples; of equally good thresholds the one in the widest gap, so that separated classes are
+    split in the middle. None for one class. Choose it on validation clips, never on test clips.
     """
     labels, logits = check_samples(labels, logits)
     if not has_both_classes(labels):

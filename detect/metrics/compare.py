@@ -1,7 +1,7 @@
-"""Whether one detector is better than another on the same clips: DeLong's test, and a bootstrap over people.
+"""Comparison of two detectors on the same clips: DeLong's test, and a bootstrap over people.
 
-DeLong's variance treats clips as independent. Clips of one person are not, so the interval to believe is that of the
-cluster bootstrap; DeLong's stands beside it because papers print it, and to show what the clusters change.
+DeLong's variance treats clips as independent. Clips of one person are not, so rely on the interval of the cluster
+bootstrap; DeLong's is given because papers report it, and to show the effect of the clusters.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from scipy.stats import norm, rankdata
 from detect.metrics.bootstrap import BootstrapSettings, sample_clusters, weighted_metrics
 from detect.metrics.classification import MetricSettings, all_metrics, check_samples, has_both_classes
 from shared.errors import ManifestError, UsageError
-from shared.storage import write_text
+from shared.storage import decode_json, read_bytes, write_text
 from shared.types import Label
 
 COMPARED = ("auc", "ap", "eer", "tpr@fpr1%", "tpr@fpr5%", "log_loss", "brier")
@@ -50,7 +50,7 @@ class Difference:
     """One metric of both detectors, first minus second, with the interval of a bootstrap over clusters.
 
     ``low``, ``high`` and ``p`` are None where a class has fewer than two clusters. ``p`` is two-sided: twice the share
-    of replicates on the far side of zero, never below one in as many as there are replicates.
+    of replicates on the other side of zero, at least 1 / (number of replicates).
     """
 
     metric: str
@@ -64,16 +64,16 @@ class Difference:
 
 @dataclass(frozen=True)
 class Comparison:
-    """Two detectors on the clips that both have scored.
+    """Comparison of two detectors on the clips scored by both.
 
     Attributes:
-        first, second: what they are called.
+        first, second: their names.
         num_real, num_fake: clips compared.
-        left_out: clips that one or both could not score, counted and not compared.
+        left_out: number of clips that one or both could not score.
         clusters: of people.
-        delong: None when a class is missing.
+        delong: DeLong's test; None when a class is missing.
         differences: by metric.
-        notes: what a reader must know.
+        notes: remarks for readers.
     """
 
     first: str
@@ -89,7 +89,7 @@ class Comparison:
 
 @dataclass(frozen=True)
 class ClipLogit:
-    """What one evaluation says of one clip; ``logit`` is None without a usable face."""
+    """One clip in an evaluation; ``logit`` is None without a usable face."""
 
     clip: str
     label: Label
@@ -98,7 +98,7 @@ class ClipLogit:
 
 
 def placements(labels: np.ndarray, logits: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Where each sample stands among the other class, as shares: (fakes,), (reals,), ties counted half.
+    """The rank of each sample among the other class, as a share: (fakes,), (reals,), ties counted half.
 
     A fake's is the share of reals below it, a real's the share of fakes above it; the mean of either is the AUC. From
     mid-ranks in O(n log n) (Sun and Xu, IEEE Signal Processing Letters, 2014).
@@ -153,7 +153,7 @@ def compare_scores(
 ) -> tuple[Difference, ...]:
     """Differences of all metrics that need no threshold, each with the interval of a paired bootstrap over clusters.
 
-    Both detectors are weighted by the same draws, so what they share cancels out.
+    Both detectors are weighted by the same replicates, so common variation cancels out.
 
     Raises:
         ValueError: shapes differ, or a logit is not finite.
@@ -163,14 +163,14 @@ def compare_scores(
     _, second = check_samples(labels, second)
     one, other = all_metrics(labels, first, settings), all_metrics(labels, second, settings)
     names, places = np.unique(np.asarray(clusters), return_inverse=True)
-    drawn: dict[str, np.ndarray] = {}
+    differences: dict[str, np.ndarray] = {}
     if has_both_classes(labels) and min(np.unique(places[labels]).size, np.unique(places[~labels]).size) >= 2:
         weights = sample_clusters(names.size, bootstrap.replicates, np.random.default_rng(bootstrap.seed))
         left = weighted_metrics(labels, first, places, weights, settings)
         right = weighted_metrics(labels, second, places, weights, settings)
-        drawn = {name: left[name] - right[name] for name in COMPARED}
+        differences = {name: left[name] - right[name] for name in COMPARED}
     return tuple(
-        _difference(name, a, b, drawn.get(name), bootstrap)
+        _difference(name, a, b, differences.get(name), bootstrap)
         for name in COMPARED
         if (a := one[name]) is not None and (b := other[name]) is not None
     )
@@ -189,8 +189,8 @@ def compare_clips(
     Args:
         first: one detector's clips, keyed by id.
         second: the other's.
-        names: what the detectors are called.
-        clusters: cluster of each clip by id; those of ``first`` when left out, each clip its own where it has none.
+        names: of the detectors.
+        clusters: cluster of each clip by id; default those of ``first``; a clip without one is its own cluster.
         bootstrap: replicates, confidence and seed.
 
     Raises:
@@ -233,14 +233,9 @@ def read_scores(folder: Path) -> list[ClipLogit]:
         UsageError: there are none, or they are damaged.
     """
     path = folder / SCORES_NAME
-    try:
-        if path.stat().st_size > _MAX_BYTES:
-            raise UsageError(f"{path} is larger than 1 GiB", hint="this is not an evaluation")
-        clips = [msgspec.json.decode(line, type=ClipLogit) for line in path.read_bytes().splitlines() if line.strip()]
-    except (OSError, msgspec.DecodeError) as error:
-        raise UsageError(
-            f"{folder} holds no readable evaluation: {error}", hint="name a folder that assay detect evaluate wrote"
-        ) from error
+    hint = "name a folder that assay detect evaluate wrote"
+    lines = read_bytes(path, _MAX_BYTES, error=UsageError, hint=hint).splitlines()
+    clips = [decode_json(line, ClipLogit, path, error=UsageError, hint=hint) for line in lines if line.strip()]
     if any(clip.logit is not None and not np.isfinite(clip.logit) for clip in clips):
         raise UsageError(f"{path} holds a score that is not finite", hint="evaluate again")
     return clips
@@ -250,25 +245,25 @@ def write_comparison(path: Path, comparison: Comparison) -> None:
     """Writes the comparison as JSON.
 
     Raises:
-        StorageError: the disk refused.
+        StorageError: writing failed.
     """
     write_text(path, json.dumps(msgspec.to_builtins(comparison), indent=2, ensure_ascii=False) + "\n")
 
 
 def _difference(
-    name: str, first: float, second: float, drawn: np.ndarray | None, bootstrap: BootstrapSettings
+    name: str, first: float, second: float, differences: np.ndarray | None, bootstrap: BootstrapSettings
 ) -> Difference:
-    if drawn is None:
+    if differences is None:
         return Difference(name, first, second, first - second)
-    drawn = drawn[np.isfinite(drawn)]
-    low, high = np.percentile(drawn, bootstrap.tails)
-    beyond = 2 * min(float(np.mean(drawn <= 0)), float(np.mean(drawn >= 0)))
+    differences = differences[np.isfinite(differences)]
+    low, high = np.percentile(differences, bootstrap.tails)
+    beyond = 2 * min(float(np.mean(differences <= 0)), float(np.mean(differences >= 0)))
     p = min(1.0, max(beyond, 1 / bootstrap.replicates))
     return Difference(name, first, second, first - second, float(low), float(high), p)
 
 
 def _owners(clips: Sequence[ClipLogit], given: Mapping[str, int] | None) -> tuple[np.ndarray, list[str]]:
-    """(N,) cluster of each clip, and a note where there is nothing to cluster by."""
+    """(N,) cluster of each clip, and a note if clusters are unknown."""
     numbers = [(given or {}).get(clip.clip, clip.cluster) for clip in clips]
     if all(number is not None for number in numbers):
         return np.array(numbers, np.int64), []

@@ -1,4 +1,4 @@
-"""Percentiles with an interval over clusters: how the likelihood ratios of many clips lie, not only their middle."""
+"""Percentiles of likelihood ratios, with bootstrap intervals over clusters."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ _TAILS = (0.05, 0.5, 0.95)
 
 
 def llr_spread(llrs: np.ndarray, clusters: np.ndarray, settings: BootstrapSettings | None = None) -> LlrSpread | None:
-    """The 5th, 50th and 95th percentile of fakes' llrs, the interval of the middle, and the share below zero.
+    """The 5th, 50th and 95th percentile of fakes' llrs, the interval of the median, and the share below zero.
 
     Args:
         llrs: (N,) log10 likelihood ratios.
-        clusters: (N,) which cluster each is in.
+        clusters: (N,) cluster of each.
         settings: replicates, confidence and seed.
 
     Returns:
@@ -45,12 +45,12 @@ def llr_spread(llrs: np.ndarray, clusters: np.ndarray, settings: BootstrapSettin
 
 
 def weighted_medians(values: np.ndarray, places: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    """(R,) the median of ``values`` for every row of cluster weights: the smallest that half the weight lies up to.
+    """(R,) the median of ``values`` for every row of cluster weights: the smallest with half of the weight up to it.
 
     Args:
         values: (N,) float64.
         places: (N,) int in ``range(C)``, the cluster of each.
-        weights: (R, C) how often each cluster counts. Rows without weight on any value give NaN.
+        weights: (R, C) count of each cluster. Rows without weight on any value give NaN.
     """
     order = np.argsort(values, kind="stable")
     ranked, owners = values[order], places[order]

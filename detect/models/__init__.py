@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from detect.models import frame, frequency, mesonet, multitask, temporal
-from detect.models.contract import Detection, Detector, DetectorSpec, TrackDetector
+from detect.models.contract import Detection, Detector, DetectorOptions, DetectorSpec, TrackDetector
 from detect.models.registry import detectors
 from shared.types import Framing
 
 __all__ = [
     "Detection",
     "Detector",
+    "DetectorOptions",
     "DetectorSpec",
     "TrackDetector",
     "build_detector",
@@ -33,30 +34,12 @@ def build_detector(
     drop_rate: float = 0.0,
     drop_path_rate: float = 0.0,
 ) -> Detector:
-    """A new detector.
-
-    Args:
-        name: the model within the family, such as a timm backbone.
-        family: registered family.
-        input_px: side of its input; None for the model's own.
-        framing: how much of the head its crops show.
-        pretrained: start from ImageNet weights instead of random ones.
-        download: allow fetching those weights over the network.
-        drop_rate: dropout before the logit.
-        drop_path_rate: stochastic depth, where the backbone has it.
+    """A new detector of the registered ``family``; the other arguments are those of :class:`DetectorOptions`.
 
     Raises:
         UnknownNameError: no such family or model.
         WeightsError: pretrained weights are asked for and cannot be had.
         ConfigError: the model does not take that input size.
     """
-    factory = detectors.get(family)
-    return factory(
-        name=name,
-        input_px=input_px,
-        framing=framing,
-        pretrained=pretrained,
-        download=download,
-        drop_rate=drop_rate,
-        drop_path_rate=drop_path_rate,
-    )
+    options = DetectorOptions(name, input_px, framing, pretrained, download, drop_rate, drop_path_rate)
+    return detectors.get(family)(options)

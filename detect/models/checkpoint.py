@@ -23,7 +23,8 @@ from torch import Tensor
 from detect.config import AggregateConfig, AggregationChoice, FaceConfig
 from detect.models import Detector, DetectorSpec, build_detector
 from shared.errors import AssayError, CheckpointError, StorageError
-from shared.storage import need_replaceable, replacing_folder, sha256_file
+from shared.results.scores import Evaluation
+from shared.storage import need_replaceable, read_json, replacing_folder, sha256_file
 
 CONFIG_NAME = "config.json"
 WEIGHTS_NAME = "model.safetensors"
@@ -31,7 +32,7 @@ CARD_NAME = "README.md"
 FOLDER_NAME = "detector"
 
 _FORMAT = 1
-_MAX_CONFIG_BYTES = 1 << 20
+MAX_CONFIG_BYTES = 1 << 20
 _MAX_WEIGHTS_BYTES = 16 << 30
 
 
@@ -55,6 +56,7 @@ class DetectorFacts:
         aggregation: how that was chosen, and from what.
         operating_point: threshold.
         initial_weights: what training started from.
+        validation: clip AUC and false alarms at the threshold on the validation clips; empty where not measured.
         format: of this entry.
     """
 
@@ -65,7 +67,13 @@ class DetectorFacts:
     aggregation: AggregationChoice = field(default_factory=AggregationChoice)
     operating_point: OperatingPoint = field(default_factory=OperatingPoint)
     initial_weights: str = "random"
+    validation: tuple[Evaluation, ...] = ()
     format: int = _FORMAT
+
+    @property
+    def finder_name(self) -> str:
+        """The face finder that it was trained with, by name."""
+        return self.finder.get("name") or self.faces.finder
 
 
 def save_detector(
@@ -134,16 +142,14 @@ def read_facts(folder: Path) -> DetectorFacts:
         CheckpointError: missing, damaged, or not a detector of Assay.
     """
     path = folder / CONFIG_NAME
+    again = "export the detector again"
+    entry = read_json(path, dict, MAX_CONFIG_BYTES, error=CheckpointError, hint=again).get("assay")
+    if entry is None:
+        raise CheckpointError(f"{path} is not of a detector of Assay", hint="train one with assay detect train")
     try:
-        if path.stat().st_size > _MAX_CONFIG_BYTES:
-            raise CheckpointError(f"{path} is larger than 1 MiB", hint="this is not a detector's description")
-        document = json.loads(path.read_text(encoding="utf-8"))
-        entry = document.get("assay") if isinstance(document, dict) else None
-        if entry is None:
-            raise CheckpointError(f"{path} is not of a detector of Assay", hint="train one with assay detect train")
         facts = msgspec.convert(entry, DetectorFacts)
-    except (OSError, UnicodeDecodeError, json.JSONDecodeError, msgspec.ValidationError) as error:
-        raise CheckpointError(f"{path} is damaged: {error}", hint="export the detector again") from error
+    except msgspec.ValidationError as error:
+        raise CheckpointError(f"{path} is damaged: {error}", hint=again) from error
     if facts.format != _FORMAT:
         raise CheckpointError(f"{path} has format {facts.format}, not {_FORMAT}", hint="update assay")
     return facts

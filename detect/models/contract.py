@@ -35,6 +35,29 @@ class DetectorSpec:
     family: str = "frame"
 
 
+@dataclass(frozen=True)
+class DetectorOptions:
+    """What a new detector is built from; each family takes what it has a use for.
+
+    Attributes:
+        name: the model within the family, such as a timm backbone.
+        input_px: side of its input; None for the model's own.
+        framing: how much of the head its crops show.
+        pretrained: start from ImageNet weights instead of random ones.
+        download: allow fetching those weights over the network.
+        drop_rate: dropout before the logit.
+        drop_path_rate: stochastic depth, where the backbone has it.
+    """
+
+    name: str
+    input_px: int | None = None
+    framing: Framing = "whole"
+    pretrained: bool = False
+    download: bool = False
+    drop_rate: float = 0.0
+    drop_path_rate: float = 0.0
+
+
 class Detection(NamedTuple):
     """``logit`` (B,), positive means fake; ``mask`` (B, 1, h, w) logits of the forged region, or None."""
 
@@ -43,7 +66,7 @@ class Detection(NamedTuple):
 
 
 class Detector(nn.Module):
-    """Base of all detectors. A family sets ``spec`` and implements ``forward(x) -> Detection``.
+    """Base of all detectors. A family is built from :class:`DetectorOptions`, sets ``spec`` and implements ``forward``.
 
     Attributes:
         spec: what it takes.

@@ -9,14 +9,13 @@ statistics after Frank et al., "Leveraging frequency analysis for deep fake imag
 from __future__ import annotations
 
 import math
-from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from detect.models.backbone import BackboneDetector
-from detect.models.contract import Detection
+from detect.models.contract import Detection, DetectorOptions
 from detect.models.registry import detectors
 
 _BLOCK = 8
@@ -36,13 +35,13 @@ class FrequencyDetector(BackboneDetector):
 
     family = "frequency"
 
-    def __init__(self, name: str, **settings: Any) -> None:
-        super().__init__(name, **settings)
+    def __init__(self, options: DetectorOptions) -> None:
+        super().__init__(options)
         self.register_buffer("mean", torch.tensor(self.spec.mean).view(1, 3, 1, 1), persistent=False)
         self.register_buffer("std", torch.tensor(self.spec.std).view(1, 3, 1, 1), persistent=False)
         self.register_buffer("kernels", srm_kernels().repeat(3, 1, 1, 1), persistent=False)
         self.register_buffer("basis", dct_basis(_BLOCK), persistent=False)
-        self.residual = _residual_net(float(settings.get("drop_rate", 0.0)))
+        self.residual = _residual_net(options.drop_rate)
         self.spectrum = nn.Sequential(
             nn.BatchNorm1d(2 * _BLOCK**2), nn.Linear(2 * _BLOCK**2, _HIDDEN), nn.ReLU(), nn.Linear(_HIDDEN, 1)
         )

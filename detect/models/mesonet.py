@@ -14,10 +14,9 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
-from detect.models.contract import Detection, Detector, DetectorSpec
+from detect.models.contract import Detection, Detector, DetectorOptions, DetectorSpec
 from detect.models.registry import detectors
 from shared.errors import ConfigError, UnknownNameError
-from shared.types import Framing
 
 MESO_PX = 256
 
@@ -51,13 +50,9 @@ class Inception(nn.Module):
 class MesoNet(Detector):
     """Four blocks of convolution, ReLU, normalisation and pooling, then two dense layers and one logit.
 
-    Args:
-        name: one of the family's models.
-        input_px: side of its input, 256 when left out. The dense layer is as large as that asks for.
-        framing: how much of the head its crops show.
-        pretrained, download: without effect: there are no ImageNet weights; published ones are imported as a detector.
-        drop_rate: dropout before both dense layers; the authors train with 0.5.
-        drop_path_rate: without effect, there are no residual paths.
+    Its input has 256 px when nothing is said, and the first dense layer is as large as the input asks for. Dropout is
+    before both dense layers; the authors train with 0.5. Options for ImageNet weights and residual paths are without
+    effect: it has neither, and its published weights are imported as a detector.
 
     Raises:
         UnknownNameError: the family has no such model.
@@ -67,32 +62,22 @@ class MesoNet(Detector):
     slopes: ClassVar[dict[str, float]]
     family: ClassVar[str]
 
-    def __init__(
-        self,
-        name: str,
-        *,
-        input_px: int | None = None,
-        framing: Framing = "whole",
-        pretrained: bool = False,
-        download: bool = False,
-        drop_rate: float = 0.0,
-        drop_path_rate: float = 0.0,
-    ) -> None:
+    def __init__(self, options: DetectorOptions) -> None:
         super().__init__()
+        name, px = options.name, options.input_px or MESO_PX
         if name not in self.slopes:
             raise UnknownNameError(
                 f"{self.family} has no model {name!r}", hint="--model " + " or ".join(sorted(self.slopes))
             )
-        px = input_px or MESO_PX
         if not _PX_RANGE[0] <= px <= _PX_RANGE[1]:
             raise ConfigError(f"input_px must lie between {_PX_RANGE[0]} and {_PX_RANGE[1]}, got {px}", hint="256")
-        self.spec = DetectorSpec(name, px, (0.0, 0.0, 0.0), (1.0, 1.0, 1.0), framing, family=self.family)
+        self.spec = DetectorSpec(name, px, (0.0, 0.0, 0.0), (1.0, 1.0, 1.0), options.framing, family=self.family)
         self.blocks = self._make_blocks()
         cells = -(-px // _STRIDE)
         self.hidden = nn.Linear(WIDTH * cells * cells, HIDDEN)
         slope = self.slopes[name]
         self.bend = nn.Identity() if slope == 1 else nn.LeakyReLU(slope)
-        self.drop = nn.Dropout(drop_rate)
+        self.drop = nn.Dropout(options.drop_rate)
         self.head = nn.Linear(HIDDEN, 1)
         nn.init.normal_(self.head.weight, std=_HEAD_STD)
         nn.init.zeros_(self.head.bias)

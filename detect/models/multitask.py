@@ -7,14 +7,12 @@ region weights the features that a second term of the logit is read from, so tha
 
 from __future__ import annotations
 
-from typing import Any
-
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from detect.models.backbone import BackboneDetector
-from detect.models.contract import Detection
+from detect.models.contract import Detection, DetectorOptions
 from detect.models.registry import detectors
 from shared.errors import ConfigError
 
@@ -34,9 +32,9 @@ class MultitaskDetector(BackboneDetector):
     family = "multitask"
     has_mask = True
 
-    def __init__(self, name: str, **settings: Any) -> None:
-        super().__init__(name, **settings)
-        self.levels = _levels(self.net, name)
+    def __init__(self, options: DetectorOptions) -> None:
+        super().__init__(options)
+        self.levels = _levels(self.net, options.name)
         channels = [int(self.net.feature_info[level]["num_chs"]) for level in self.levels]  # type: ignore[index]
         self.lateral = nn.ModuleList(nn.Conv2d(count, _CHANNELS, 1) for count in channels)
         self.smooth = nn.Sequential(

@@ -20,8 +20,8 @@ from shared.device import Device, Precision, pick_device
 _CROPS_AT_ONCE_ON_CPU = 8
 
 
-class Predictor:
-    """Judges aligned crops.
+class CropPredictor:
+    """Scores aligned crops; :class:`detect.scoring.video.Predictor` scores videos with it.
 
     Attributes:
         model: the detector, on its device, in evaluation mode.
@@ -43,7 +43,7 @@ class Predictor:
         self._scale = 1 / (torch.tensor(model.spec.std, device=device.torch_device).view(shape) * 255)
 
     @classmethod
-    def load(cls, path: Path, device: str | Device = "auto", *, precision: Precision = "auto") -> Predictor:
+    def load(cls, path: str | Path, device: str | Device = "auto", *, precision: Precision = "auto") -> CropPredictor:
         """The detector of a run or folder, or the network of a reference (``detect.models.external.reference``).
 
         Raises:
@@ -56,8 +56,9 @@ class Predictor:
         if reference is not None:
             outside, known, digest = load_external(reference, place)
             return cls(outside, place, facts=known, digest=digest)
-        model, facts = load_detector(path)
-        return cls(model, place, facts=facts, digest=weights_digest(path))
+        folder = Path(path)
+        model, facts = load_detector(folder)
+        return cls(model, place, facts=facts, digest=weights_digest(folder))
 
     @property
     def spec(self) -> DetectorSpec:

@@ -21,11 +21,10 @@ import torch
 from timm.models.vision_transformer import Block
 from torch import Tensor, nn
 
-from detect.models.backbone import create_backbone, describe_backbone, initial_weights, start_undecided
-from detect.models.contract import TrackDetector
+from detect.models.backbone import BackboneDetector
+from detect.models.contract import DetectorOptions, TrackDetector
 from detect.models.registry import detectors
 from shared.errors import ConfigError, UnknownNameError
-from shared.types import Framing
 
 _WIDTH = 128
 _HEADS = 4
@@ -64,7 +63,7 @@ def parse_name(name: str) -> TemporalName:
 
 
 @detectors.register("temporal")
-class TemporalDetector(TrackDetector):
+class TemporalDetector(BackboneDetector, TrackDetector):
     """A backbone, and a transformer or a recurrent network over its features.
 
     Raises:
@@ -73,27 +72,15 @@ class TemporalDetector(TrackDetector):
         ConfigError: the backbone does not take that input size.
     """
 
-    def __init__(
-        self,
-        name: str,
-        *,
-        input_px: int | None = None,
-        framing: Framing = "whole",
-        pretrained: bool = False,
-        download: bool = False,
-        drop_rate: float = 0.0,
-        drop_path_rate: float = 0.0,
-    ) -> None:
-        super().__init__()
-        parts = parse_name(name)
-        self.net = create_backbone(parts.backbone, input_px, drop_rate, drop_path_rate)
-        described = describe_backbone(self.net, name, family="temporal", input_px=input_px, framing=framing)
-        self.spec = replace(described, level="clip", frames_per_clip=parts.frames)
-        start_undecided(self.net)
-        self.initial_weights = initial_weights(self.net, parts.backbone, pretrained=pretrained, download=download)
+    family = "temporal"
+
+    def __init__(self, options: DetectorOptions) -> None:
+        parts = parse_name(options.name)
+        super().__init__(replace(options, name=parts.backbone))
+        self.spec = replace(self.spec, name=options.name, level="clip", frames_per_clip=parts.frames)
         features = int(getattr(self.net, "head_hidden_size", None) or self.net.num_features)  # type: ignore[arg-type]
         self.enter = nn.Sequential(nn.LayerNorm(features), nn.Linear(features, _WIDTH))
-        self.over = _Recurrent() if parts.kind == "gru" else _Attending(drop_rate)
+        self.over = _Recurrent() if parts.kind == "gru" else _Attending(options.drop_rate)
         self.head = nn.Linear(_WIDTH, 1)
         nn.init.normal_(self.head.weight, std=_HEAD_STD)
         nn.init.zeros_(self.head.bias)

@@ -10,10 +10,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import msgspec
-
 from detect.models.checkpoint import detector_folder
 from shared.errors import CheckpointError
+from shared.storage import read_json
 from shared.types import ClipRecord
 
 LEARNED_NAME = "learned.json"
@@ -63,9 +62,4 @@ def read_training_record(path: Path) -> TrainingRecord:
     file = detector_folder(path) / LEARNED_NAME
     if not file.is_file():
         return TrainingRecord()
-    try:
-        if file.stat().st_size > _MAX_BYTES:
-            raise CheckpointError(f"{file} is larger than 256 MiB", hint="export the detector again")
-        return msgspec.json.decode(file.read_bytes(), type=TrainingRecord)
-    except (OSError, msgspec.DecodeError) as error:
-        raise CheckpointError(f"{file} is damaged: {error}", hint="export the detector again") from error
+    return read_json(file, TrainingRecord, _MAX_BYTES, error=CheckpointError, hint="export the detector again")

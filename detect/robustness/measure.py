@@ -16,20 +16,21 @@ import numpy as np
 from detect.data.crops import dataset_digest
 from detect.data.labels import labels_by_clip
 from detect.data.protocols import only, parse_only, sample_evenly, seen_in_training
-from detect.metrics.bootstrap import BootstrapSettings, clip_clusters, evaluate_samples
+from detect.metrics.bootstrap import BootstrapSettings, evaluate_samples
 from detect.metrics.classification import MetricSettings
-from detect.models.predictor import Predictor
+from detect.models.predictor import CropPredictor
 from detect.models.training_record import TrainingRecord, read_training_record
 from detect.robustness.config import RobustnessConfig
 from detect.robustness.page import plot_heat_map, render_table
 from detect.robustness.perturb import CLEAN, KINDS, Cell, all_cells, quick_cells
 from detect.robustness.result import CellResult, Robustness
-from detect.robustness.sweep import CELLS, CellClip, Sweep, cell_clips, finder_name, measure_on
+from detect.robustness.sweep import CELLS, CellClip, Sweep, cell_clips, measure_on
 from shared.console import console
 from shared.dataset import DatasetFolder
+from shared.dataset.splits import clustering
 from shared.engine.tasks import Engine
 from shared.errors import ManifestError, UsageError
-from shared.faces.finders.finder import FaceFinder, make_finder
+from shared.faces.finders.finder import make_finder
 from shared.registry import near_matches
 from shared.storage import sha256_file, write_bytes, write_text
 from shared.types import ClipRecord
@@ -63,8 +64,8 @@ def measure_robustness(
     cells = chosen_cells(config)
     records = _records(folder, config)
     out = _target(out or _default_target(detector, f"{folder.name}-{config.split}"))
-    predictor = Predictor.load(detector, config.device, precision=config.precision)
-    finder = _finder(predictor, config)
+    predictor = CropPredictor.load(detector, config.device, precision=config.precision)
+    finder = make_finder(config.finder or predictor.facts.finder_name, device=str(predictor.device.torch_device))
     wanted = {record.id for record in records}
     labels = labels_by_clip([label for label in folder.frame_labels() if label.clip in wanted])
     named = {str(clip): rows for clip, rows in labels.items()}
@@ -96,9 +97,9 @@ def _measure(sweep: Sweep, cells: Sequence[Cell], notes: tuple[str, ...]) -> Rob
     config, facts = sweep.config, sweep.predictor.facts
     logit, chosen_on = sweep.predictor.operating_point
     threshold = float(np.clip(1 / (1 + np.exp(-logit)), _EDGE, 1 - _EDGE))
-    numbers = clip_clusters(sweep.records, config.cluster_by)
-    clusters = np.array([numbers[record.id] for record in sweep.records], np.int64)
-    bootstrap = BootstrapSettings(config.replicates, seed=config.seed, cluster_by=config.cluster_by)
+    drawn = clustering(sweep.records, config.cluster_by)
+    clusters = drawn.of(sweep.records)
+    bootstrap = BootstrapSettings(config.replicates, seed=config.seed, cluster_by=drawn.by)
     results: list[CellResult] = []
     with console.progress("perturbing", len(cells) * len(sweep.records), unit="clip") as tick:
         for cell in cells:
@@ -118,10 +119,10 @@ def _measure(sweep: Sweep, cells: Sequence[Cell], notes: tuple[str, ...]) -> Rob
         },
         threshold=threshold,
         threshold_from=chosen_on,
-        clusters=f"{np.unique(clusters).size} clusters by {config.cluster_by}",
+        clusters=drawn.count,
         cells=tuple(results),
         mean_auc=float(np.mean(values)) if whole else None,
-        notes=notes,
+        notes=(*notes, *([drawn.note] if drawn.note else [])),
     )
 
 
@@ -167,14 +168,10 @@ def _records(folder: DatasetFolder, config: RobustnessConfig) -> list[ClipRecord
         path = folder.media_path(record)
         if not path.is_file() or sha256_file(path) != record.sha256:
             raise ManifestError(
-                f"{record.id}: {path} is missing or not the file the manifest means",
+                f"{record.id}: {path} is missing or does not match the manifest",
                 hint="assay dataset verify says more",
             )
     return chosen
-
-
-def _finder(predictor: Predictor, config: RobustnessConfig) -> FaceFinder:
-    return make_finder(finder_name(predictor, config), device=str(predictor.device.torch_device))
 
 
 def _default_target(detector: Path, name: str) -> Path:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import io
 from typing import TYPE_CHECKING
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 
 from detect.robustness.perturb import KINDS, Kind
+from shared.plots import figure, png
 
 if TYPE_CHECKING:
     from detect.robustness.result import CellResult, Robustness
@@ -24,20 +23,18 @@ def plot_heat_map(result: Robustness) -> bytes:
     The first column is the clean clips, the same in every row, so that each row reads from left to right.
     """
     kinds = [kind for kind in KINDS.values() if any(cell.kind == kind.name for cell in result.cells)]
-    figure = Figure(figsize=(13.0, 1.9 + 0.42 * max(1, len(kinds))), dpi=130, layout="constrained")
-    left, right = figure.subplots(1, 2, sharey=True)
-    figure.suptitle(
-        f"{result.detector.get('name', 'detector')} on {result.dataset.get('name', 'dataset')}, {result.split}: "
-        f"{result.cells[0].clips if result.cells else 0} clips, {result.clusters}",
-        x=0.01, ha="left", fontsize=11, fontweight="bold",
-    )  # fmt: skip
     aucs = _grid(result, kinds, lambda cell: np.nan if cell.auc is None else cell.auc.value)
     blind = _grid(result, kinds, lambda cell: cell.no_face_rate)
-    _panel(left, "Clip AUC", kinds, aucs, "viridis", (0.5, 1.0))
-    _panel(right, "Share of frames without a face", kinds, blind, "magma_r", (0.0, 1.0))
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", metadata={"Software": None})
-    return buffer.getvalue()
+    with figure(13.0, 1.9 + 0.42 * max(1, len(kinds)), style={"text.parse_math": False}) as plot:
+        left, right = plot.subplots(1, 2, sharey=True)
+        plot.suptitle(
+            f"{result.detector.get('name', 'detector')} on {result.dataset.get('name', 'dataset')}, {result.split}: "
+            f"{result.cells[0].clips if result.cells else 0} clips, {result.clusters}",
+            x=0.01, ha="left", fontsize=11, fontweight="bold",
+        )  # fmt: skip
+        _panel(left, "Clip AUC", kinds, aucs, "viridis", (0.5, 1.0))
+        _panel(right, "Share of frames without a face", kinds, blind, "magma_r", (0.0, 1.0))
+        return png(plot)
 
 
 def render_table(result: Robustness) -> str:

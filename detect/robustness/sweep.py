@@ -16,7 +16,7 @@ import msgspec
 import numpy as np
 
 from detect.data.labels import LabelsByFrame, face_label
-from detect.models.predictor import Predictor
+from detect.models.predictor import CropPredictor
 from detect.robustness.config import RobustnessConfig
 from detect.robustness.faces import perturbed_faces, wanted_frames
 from detect.robustness.perturb import Cell
@@ -31,7 +31,7 @@ from shared.engine.tasks import Engine, Task
 from shared.errors import StorageError
 from shared.faces.finders.finder import FaceFinder
 from shared.results.scores import FrameScore
-from shared.storage import write_text
+from shared.storage import read_json, write_text
 from shared.types import ClipRecord
 
 CELLS = "cells"
@@ -55,7 +55,7 @@ class Sweep:
     folder: DatasetFolder
     records: Sequence[ClipRecord]
     labels: Mapping[str, LabelsByFrame]
-    predictor: Predictor
+    predictor: CropPredictor
     finder: FaceFinder
     config: RobustnessConfig
     out: Path
@@ -85,7 +85,7 @@ def measure_on(engine: Engine, sweep: Sweep, cells: Sequence[Cell], detector: Pa
     """
     key, records, config = _key(sweep), sweep.records, sweep.config
     missing = [cell for cell in cells if _read_cell(_cell_path(sweep, cell, key), records) is None]
-    name = finder_name(sweep.predictor, config)
+    name = config.finder or sweep.predictor.facts.finder_name
     job = ScoringJob.of(detector, sweep.predictor, sweep.finder, name=name, config=config)
     tasks = [
         Task(f"{cell}/{number}", _measure_one, (_task(sweep, job, record, cell),), device=config.device)
@@ -147,7 +147,7 @@ def _scored(sweep: Sweep, record: ClipRecord, cell: Cell) -> ScoredClip:
     for frame, faces in perturbed_faces(path, wanted, cell, sweep.finder, predictor.facts.faces, seed=seed):
         searched += 1
         for face in faces:
-            crops.append(crop_for(predictor, frame.image, face))
+            crops.append(crop_for(predictor, frame.image, face.landmarks))
             places.append((frame, face))
     tracks = np.array([-1 if face.track is None else face.track for _, face in places])
     logits = predictor.face_logits(np.stack(crops), tracks, batch=config.batch) if crops else np.empty(0)
@@ -189,19 +189,11 @@ def _write_cell(path: Path, clips: Sequence[CellClip]) -> None:
 
 def _read_cell(path: Path, records: Sequence[ClipRecord]) -> list[CellClip] | None:
     """The clips of a cell measured before; None when there is none, or it is damaged."""
-    try:
-        clips = msgspec.json.decode(path.read_bytes(), type=list[CellClip])
-    except FileNotFoundError:
+    if not path.is_file():
         return None
-    except OSError as error:
-        raise StorageError(f"cannot read {path}: {error}", hint="check its permissions") from error
-    except msgspec.DecodeError:
-        console.warn(f"{path} is damaged; measuring that cell again")
+    try:
+        clips = read_json(path, list[CellClip], error=StorageError)
+    except StorageError as error:
+        console.warn(f"{error}; measuring that cell again")
         return None
     return clips if [clip.clip for clip in clips] == [str(record.id) for record in records] else None
-
-
-def finder_name(predictor: Predictor, config: RobustnessConfig) -> str:
-    """The finder that is asked for, or the one the detector was trained with."""
-    facts = predictor.facts
-    return config.finder or facts.finder.get("name") or facts.faces.finder

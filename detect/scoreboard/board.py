@@ -18,13 +18,14 @@ from detect.calibration.maps import Calibration, misfit, read_calibration
 from detect.config import EvaluateConfig
 from detect.data.crops import dataset_digest
 from detect.data.protocols import only, parse_only, seen_in_training
-from detect.metrics.bootstrap import BootstrapSettings, clip_clusters, evaluate_samples
+from detect.metrics.bootstrap import BootstrapSettings, evaluate_samples
 from detect.metrics.compare import ClipLogit, compare_clips
 from detect.metrics.spread import llr_spread
 from detect.scoreboard.picture import plot_scoreboard
 from detect.scoreboard.scores import Scores, Wanted, scores_of
 from shared.bootstrap import mean_interval
 from shared.dataset import DatasetFolder
+from shared.dataset.splits import clustering
 from shared.errors import ManifestError, UsageError
 from shared.results.quality import QualityReport, mean_quality
 from shared.results.scoreboard import (
@@ -147,13 +148,13 @@ def make_scoreboard(
     Raises:
         UsageError: no fake has the ``measure``.
     """
-    settings = BootstrapSettings(replicates=config.replicates, seed=config.seed, cluster_by=config.cluster_by)
-    numbers = clip_clusters(records, config.cluster_by)
+    drawn = clustering(records, config.cluster_by)
+    settings = BootstrapSettings(replicates=config.replicates, seed=config.seed, cluster_by=drawn.by)
     judges, llrs = _judges(records, scores)
     board = _Board(
         records=records,
         fake=np.array([record.label == "fake" for record in records], bool),
-        clusters=np.array([numbers[record.id] for record in records], np.int64),
+        clusters=drawn.of(records),
         logits={one.wanted.name: _array(one.logits) for one in scores},
         llrs=llrs,
         quality=quality,
@@ -172,9 +173,9 @@ def make_scoreboard(
         differences=tuple(
             one for pair in combinations(board.logits, 2) if (one := _difference(board, *pair)) is not None
         ),
-        clusters=f"{np.unique(board.clusters).size} clusters by {config.cluster_by}",
-        cluster_by=config.cluster_by,
-        notes=(*notes, *_notes(board, rows)),
+        clusters=drawn.count,
+        cluster_by=drawn.by,
+        notes=(*notes, *_notes(board, rows, drawn.note)),
     )
 
 
@@ -314,7 +315,7 @@ def _shown_measure(rows: Sequence[Row], wanted: str | None) -> str | None:
     return wanted or next((name for name in FAVOURITES if name in there), min(there, default=None))
 
 
-def _notes(board: _Board, rows: Sequence[Row]) -> list[str]:
+def _notes(board: _Board, rows: Sequence[Row], clusters: str) -> list[str]:
     notes = list(board.quality.notes)
     measured = sum(str(record.id) in board.quality.clips for record in board.records)
     fakes = int(board.fake.sum())
@@ -322,14 +323,8 @@ def _notes(board: _Board, rows: Sequence[Row]) -> list[str]:
         notes.append(f"Quality is of {measured} of {fakes} fakes.")
     if fakes in (0, len(board.records)):
         notes.append("Only one class is here, so there is no AUC and no TPR.")
-    fewest = min(np.unique(board.clusters[board.fake == label]).size for label in (False, True))
-    if fewest == 1:
-        notes.append(
-            "One class has a single cluster of people, so no interval can be given"
-            + ("; --clusters target gives one over filmed people." if board.settings.cluster_by == "group" else ".")
-        )
-    elif 1 < fewest < 10:
-        notes.append(f"A class has only {fewest} clusters of people: the intervals are rough, and likely too narrow.")
+    elif clusters:
+        notes.append(clusters)
     thin = [row.name for row in rows if row.by == "manipulation" and row.num_fake < 10]
     if thin:
         notes.append(f"Fewer than ten fakes: {', '.join(thin)}.")

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Sequence
 
-import matplotlib as mpl
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.transforms import ScaledTranslation
 
-from shared.plots import FAINT, INK, STYLE
+from shared.plots import FAINT, INK, figure, png
 from shared.results.scoreboard import Row, Scoreboard
 from shared.results.scores import Evaluation
 
@@ -25,11 +22,10 @@ _ARROWS = {"higher": "right is better", "lower": "left is better", "nearer to 1"
 def plot_scoreboard(board: Scoreboard) -> bytes:
     """PNG: left each manipulation's quality against the AUC of each detector, right the AUC of every row."""
     height = 2.2 + 0.3 * len(board.rows) * max(1.0, 0.45 * len(board.detectors))
-    with mpl.rc_context(STYLE):
-        figure = Figure(figsize=(12.0, max(5.0, height)), dpi=130, layout="constrained")
-        left, right = figure.subplots(1, 2)
+    with figure(12.0, max(5.0, height)) as plot:
+        left, right = plot.subplots(1, 2)
         total = board.rows[0]
-        figure.suptitle(
+        plot.suptitle(
             f"{board.dataset.get('name', 'dataset')}, {_split_words(board.split)}: {total.num_real} real, "
             f"{total.num_fake} fake clips, {board.clusters}",
             x=0.01, ha="left", fontsize=11, fontweight="bold", color=INK,
@@ -37,9 +33,7 @@ def plot_scoreboard(board: Scoreboard) -> bytes:
         _quality_panel(left, board)
         _forest_panel(right, board)
         _legend(right if board.measure is None else left, board)
-        buffer = io.BytesIO()
-        figure.savefig(buffer, format="png", metadata={"Software": None})
-    return buffer.getvalue()
+        return png(plot)
 
 
 def _quality_panel(axis: Axes, board: Scoreboard) -> None:

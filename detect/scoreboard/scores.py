@@ -24,11 +24,11 @@ from detect.models.training_record import TrainingRecord, read_training_record
 from detect.scoring.aggregate import resolved
 from detect.scoring.clip_scorers import no_score_notes
 from detect.scoring.dataset import DatasetScores, score_dataset
-from shared.config import digest, from_mapping, to_mapping
+from shared.config import digest, from_mapping, load_json, to_mapping
 from shared.console import console
 from shared.dataset import DatasetFolder
 from shared.device import pick_device
-from shared.errors import CheckpointError, ConfigError, UsageError
+from shared.errors import CheckpointError, UsageError
 from shared.storage import sha256_file, write_text
 from shared.types import ClipRecord
 
@@ -264,10 +264,7 @@ def _any_score(known: dict[tuple[str, str], float | None]) -> bool:
 
 
 def _read(path: Path) -> _Block:
-    try:
-        return from_mapping(_Block, json.loads(path.read_text(encoding="utf-8")), where=path.name)
-    except (OSError, ValueError, ConfigError) as error:
-        raise UsageError(f"{path} is damaged: {error}", hint="remove it, or score with --fresh") from error
+    return load_json(_Block, path, error=UsageError, hint="remove it, or score with --fresh")
 
 
 def _write(path: Path, block: _Block) -> None:

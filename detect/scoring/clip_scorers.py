@@ -24,11 +24,13 @@ from detect.models.external.settings import Reference, probability_to_logit
 from shared.config import from_mapping
 from shared.console import console
 from shared.errors import CheckpointError, ConfigError, UsageError
-from shared.storage import sha256_file
+from shared.storage import decode_json, sha256_file
 from shared.types import ClipRecord
 
 _MAX_TABLE_BYTES = 256 << 20
 _MAX_LINE = 1 << 16
+_START_SECONDS = 300.0
+"""At least so long a user's file may take to be loaded, which is not time for a clip: it may load weights."""
 _NAME_COLUMNS = ("clip", "path", "file", "filename", "video", "id", "name")
 _SCORE_COLUMNS = ("probability", "score", "logit", "p_fake", "fake", "prediction")
 
@@ -197,7 +199,7 @@ class _Worker:
             encoding="utf-8",
         )
         self._reader = ThreadPoolExecutor(1, thread_name_prefix="assay-python")
-        first = self._answer()
+        first = self._answer(max(timeout, _START_SECONDS))
         if not first.get("ready"):
             self.close()
             why = first.get("fatal") or first.get("error")
@@ -220,7 +222,7 @@ class _Worker:
         except OSError:
             self.close()
             return {"error": "its process ended"}
-        return self._answer()
+        return self._answer(self._timeout)
 
     def close(self) -> None:
         """Ends the process."""
@@ -235,22 +237,19 @@ class _Worker:
                 except BrokenPipeError:  # what it was never told
                     continue
 
-    def _answer(self) -> dict[str, Any]:
+    def _answer(self, seconds: float) -> dict[str, Any]:
         assert self._process.stdout is not None
         waiting = self._reader.submit(self._process.stdout.readline, _MAX_LINE)
         try:
-            line = waiting.result(self._timeout)
+            line = waiting.result(seconds)
         except WaitTimeoutError:
             self.close()
-            return {"error": f"no answer within {self._timeout:g} s"}
+            return {"error": f"no answer within {seconds:g} s"}
         try:
-            answer = json.loads(line)
-        except json.JSONDecodeError:
-            answer = None
-        if isinstance(answer, dict):
-            return answer
-        self.close()
-        return {"error": "its process ended"}
+            return decode_json(line, dict, "its answer", error=CheckpointError)
+        except CheckpointError:
+            self.close()
+            return {"error": "its process ended"}
 
 
 def _read_table(path: Path) -> tuple[tuple[str, str], dict[str, float | None]]:

@@ -12,7 +12,7 @@ import numpy as np
 from detect.config import AggregateConfig, EvaluateConfig
 from detect.data.crops import ClipFaces, CropRequest, stream_faces
 from detect.models.external.reference import parse_reference
-from detect.models.predictor import Predictor
+from detect.models.predictor import CropPredictor
 from detect.models.training_record import TrainingRecord, read_training_record
 from detect.scoring.aggregate import resolved
 from detect.scoring.clip_scorers import ClipScorer, make_scorer
@@ -49,7 +49,7 @@ class DatasetScores:
     notes: tuple[str, ...]
     learned: TrainingRecord
     faces: Sequence[ClipFaces] = ()
-    predictor: Predictor | None = None
+    predictor: CropPredictor | None = None
     finder: str = ""
     failed: frozenset[ClipId] = frozenset()
 
@@ -80,7 +80,7 @@ def score_dataset(
         if engine is not None:
             raise UsageError(f"{outside.name} judges all clips in one go", hint="leave --engine and --jobs out")
         return _by_clip(outside, folder, records)
-    predictor = Predictor.load(Path(detector), config.device, precision=config.precision)
+    predictor = CropPredictor.load(Path(detector), config.device, precision=config.precision)
     facts = predictor.facts
     search = _Search(folder, records, predictor, config)
     aggregate = resolved(config.aggregate, facts.aggregate)
@@ -132,7 +132,7 @@ def _whole_clip(record: ClipRecord, logit: float | None) -> ScoredClip:
 
 
 def faces_of(
-    folder: DatasetFolder, records: Sequence[ClipRecord], predictor: Predictor, config: EvaluateConfig
+    folder: DatasetFolder, records: Sequence[ClipRecord], predictor: CropPredictor, config: EvaluateConfig
 ) -> tuple[list[ClipFaces], tuple[str, ...]]:
     """The faces of the clips, by the detector's own finder unless told, and a note where that makes a difference."""
     search = _Search(folder, records, predictor, config)
@@ -143,14 +143,14 @@ class _Search:
     """The search for the faces of clips: by the detector's own finder unless told."""
 
     def __init__(
-        self, folder: DatasetFolder, records: Sequence[ClipRecord], predictor: Predictor, config: EvaluateConfig
+        self, folder: DatasetFolder, records: Sequence[ClipRecord], predictor: CropPredictor, config: EvaluateConfig
     ) -> None:
         self.found: list[ClipFaces] = []
         self._folder, self._records, self._config = folder, records, config
         self._facts, self._device = predictor.facts, str(predictor.device.torch_device)
         facts = predictor.facts
         self._request = CropRequest(facts.spec.input_px, facts.spec.framing, config.frames_per_clip, facts.faces)
-        self._name = config.finder or facts.finder.get("name") or facts.faces.finder
+        self._name = config.finder or facts.finder_name
         self._made: list[FaceFinder] = []
 
     def stream(self) -> Iterator[ClipFaces]:
@@ -163,7 +163,7 @@ class _Search:
                 yield clip
 
     def logits_on(
-        self, engine: Engine, detector: str | Path, predictor: Predictor, tick: Callable[[], object]
+        self, engine: Engine, detector: str | Path, predictor: CropPredictor, tick: Callable[[], object]
     ) -> dict[ClipId, np.ndarray]:
         """The logits of every clip's faces, found and scored by tasks; the faces are in the cache afterwards."""
         who = ScoringJob.of(detector, predictor, self._make(), name=self._name, config=self._config)

@@ -13,7 +13,7 @@ from scipy.special import expit
 
 from detect.config import AggregateConfig
 from detect.data.crops import ClipFaces, CropStore
-from detect.models.predictor import Predictor
+from detect.models.predictor import CropPredictor
 from detect.scoring.aggregate import aggregate_clip, aggregate_tracks
 from detect.scoring.video import write_frame_scores
 from shared.pipeline import ahead
@@ -75,7 +75,7 @@ def scored_clip(
 
 def score_clips(
     clips: Iterable[ClipFaces],
-    predictor: Predictor,
+    predictor: CropPredictor,
     config: AggregateConfig,
     *,
     batch: int = 32,

@@ -16,7 +16,7 @@ import numpy as np
 from detect.config import Precision
 from detect.data.crops import CropRequest, clip_faces, faces_folder
 from detect.models.external.settings import parse_reference
-from detect.models.predictor import Predictor
+from detect.models.predictor import CropPredictor
 from shared.dataset import DatasetFolder
 from shared.device import with_threads
 from shared.engine.tasks import Engine, Task
@@ -60,7 +60,7 @@ class ScoringJob:
     def of(
         cls,
         detector: str | Path,
-        predictor: Predictor,
+        predictor: CropPredictor,
         finder: FaceFinder,
         *,
         name: str,
@@ -71,7 +71,7 @@ class ScoringJob:
         facts = tuple(sorted(finder.describe().items()))
         return cls(str(folder), predictor.digest, name, facts, config.device, config.precision, config.batch)
 
-    def load(self) -> tuple[Predictor, FaceFinder]:
+    def load(self) -> tuple[CropPredictor, FaceFinder]:
         """The detector and the finder, loaded once in every process.
 
         Raises:
@@ -147,8 +147,8 @@ _NONE = np.empty(0, np.float32)
 
 
 @lru_cache(maxsize=1)
-def _loaded(job: ScoringJob) -> tuple[Predictor, FaceFinder]:
-    predictor = Predictor.load(Path(job.detector), job.device, precision=job.precision)
+def _loaded(job: ScoringJob) -> tuple[CropPredictor, FaceFinder]:
+    predictor = CropPredictor.load(Path(job.detector), job.device, precision=job.precision)
     finder = make_finder(job.finder, device=str(predictor.device.torch_device))
     if predictor.digest != job.digest:
         raise RunError(f"{job.detector} is another detector here", hint="use a folder that all machines see")

@@ -10,6 +10,7 @@ from collections.abc import Generator, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -17,16 +18,18 @@ import pyarrow.parquet as pq
 from av.video.frame import VideoFrame
 
 from detect.config import FaceConfig, ScoreConfig
-from detect.models.predictor import Predictor
+from detect.models.predictor import CropPredictor
 from detect.scoring.aggregate import aggregate_clip, aggregate_tracks, resolved
+from shared.config import configured
+from shared.device import Device, Precision
 from shared.errors import MediaError, UsageError
 from shared.faces.align import cut, frame_to_crop
-from shared.faces.finders.finder import FaceFinder
+from shared.faces.finders.finder import SIDECAR, FaceFinder, make_finder
 from shared.faces.finders.turned import TurnedFinder, turned_finder
 from shared.faces.stream import FollowConfig, follow
 from shared.results.scores import ClipScore, FrameScore, TrackScore
 from shared.storage import replacing
-from shared.types import ClipId, Face, Frame, Label, Timestamp
+from shared.types import NUM_LANDMARKS, ClipId, Face, Frame, Label, Timestamp
 from shared.video import VideoReader
 
 FRAME_SCORE_SCHEMA = pa.schema(
@@ -38,7 +41,9 @@ FRAME_SCORE_SCHEMA = pa.schema(
         pa.field("logit", pa.float32(), nullable=False),
         pa.field("box", pa.list_(pa.float32(), 4), nullable=False),
         pa.field("label", pa.string()),
-    ]
+        pa.field("landmarks", pa.list_(pa.float32(), 2 * NUM_LANDMARKS)),
+    ],
+    metadata={"assay.format": "2"},  # files without it are the first format, which has no landmarks
 )
 
 _SEARCH_FROM_PX = 8.0
@@ -83,30 +88,74 @@ class VideoScores:
     gaps_seconds: tuple[tuple[float, float], ...]
     facts: ScoreFacts
 
+    def timeline(self, track: int) -> tuple[np.ndarray, np.ndarray]:
+        """Times in seconds and logits of one face through the clip, each (N,) float64, by time."""
+        rows = [(score.seconds, score.logit) for score in self.frames if score.track == track]
+        times, logits = np.array(rows, np.float64).reshape(-1, 2).T
+        return times, logits
+
+
+class Predictor:
+    """Scores videos: a detector, and the face finder that shows it the faces.
+
+    Attributes:
+        crops: the detector, which scores aligned crops; what is known of it is in its ``facts``.
+        finder: finds the faces.
+    """
+
+    def __init__(self, crops: CropPredictor, finder: str | FaceFinder = "auto") -> None:
+        self.crops = crops
+        if isinstance(finder, str):
+            own = crops.facts.finder_name
+            # A detector may have learned from landmarks that lie beside its own clips: other videos have none.
+            asked = own if finder == "auto" and not own.startswith(SIDECAR) else finder
+            finder = make_finder(asked, device=str(crops.device.torch_device))
+        self.finder = finder
+
+    @classmethod
+    def load(cls, path: str | Path, device: str | Device = "auto", *, precision: Precision = "auto") -> Predictor:
+        """The detector of a run or folder, or the network of a reference, with the finder it was trained with.
+
+        Raises:
+            CheckpointError: no detector there, or a damaged one.
+            ConfigError: an external network's settings are missing or wrong.
+            UsageError: no such device; the reference leads nowhere.
+            FinderError, WeightsError: its face finder cannot be had here.
+        """
+        return cls(CropPredictor.load(path, device, precision=precision))
+
+    def score(self, path: str | Path, config: ScoreConfig | None = None, **settings: Any) -> VideoScores:
+        """Scores the faces of a video; see :func:`score_video`."""
+        return score_video(path, self, config, **settings)
+
 
 def score_video(
-    path: Path,
-    predictor: Predictor,
-    finder: FaceFinder,
+    path: str | Path,
+    detector: str | Path | Predictor,
     config: ScoreConfig | None = None,
     *,
     clip: ClipId | None = None,
     label: Label | None = None,
+    **settings: Any,
 ) -> VideoScores:
     """Scores all faces on every ``config.every``-th frame of a video.
 
     Args:
         path: the video.
-        predictor: the detector.
-        finder: finds the faces; best the one that the detector was trained with.
+        detector: a run or detector folder, or one that was loaded before (:class:`Predictor`).
         config: which frames and faces, how they are aggregated.
         clip: how the clip is called in the scores; without it "suspect/unknown/NAME".
         label: the truth, where it is known.
+        settings: in place of ``config``'s own: ``every=1``.
 
     Raises:
         MediaError: the video cannot be read.
+        ConfigError: a setting is unknown, of the wrong type or out of range.
+        CheckpointError, FinderError: see :meth:`Predictor.load`.
     """
-    config = config or ScoreConfig()
+    path, config = Path(path), configured(ScoreConfig, config, settings)
+    both = detector if isinstance(detector, Predictor) else Predictor.load(detector)
+    predictor, finder = both.crops, both.finder
     clip = clip or suspect_id(path)
     aggregate = resolved(config.aggregate, predictor.facts.aggregate)
     watch = _Watch(path, config.faces or predictor.facts.faces)
@@ -187,6 +236,7 @@ def frame_score_table(scores: Sequence[FrameScore], labels: Sequence[Label | Non
         "logit": [score.logit for score in scores],
         "box": [list(score.box) for score in scores],
         "label": list(labels) if labels is not None else [None] * len(scores),
+        "landmarks": [None if score.landmarks is None else score.landmarks.ravel() for score in scores],
     }
     return pa.table(columns, schema=FRAME_SCORE_SCHEMA)
 
@@ -253,7 +303,7 @@ class _Watch:
 
 
 def _scored(
-    watch: _Watch, predictor: Predictor, finder: FaceFinder, config: ScoreConfig, clip: ClipId
+    watch: _Watch, predictor: CropPredictor, finder: FaceFinder, config: ScoreConfig, clip: ClipId
 ) -> Iterator[FrameScore]:
     """Batches are cut by count alone, so a second run forms the same ones and gives the same logits.
 
@@ -265,7 +315,7 @@ def _scored(
     # Small batches on a CPU: they are faster there, and the network works while the next faces are being found.
     batch = predictor.at_once(config.batch)
     for frame, face in watch.faces(finder, config.every):
-        crops.append(crop_for(predictor, frame.image, face))
+        crops.append(crop_for(predictor, frame.image, face.landmarks))
         places.append((frame.index, frame.time.seconds, face))
         if len(crops) == batch:
             seen.append(predictor.embed_frames(np.stack(crops), batch=batch))
@@ -278,13 +328,13 @@ def _scored(
     logits = predictor.track_logits(np.concatenate(seen), tracks, batch=config.batch)
     for (frame, seconds, face), logit in zip(places, logits, strict=True):
         x0, y0, x1, y1 = (float(side) for side in face.box)
-        yield FrameScore(clip, frame, seconds, _track(face), float(logit), (x0, y0, x1, y1))
+        yield FrameScore(clip, frame, seconds, _track(face), float(logit), (x0, y0, x1, y1), face.landmarks)
 
 
-def crop_for(predictor: Predictor, image: np.ndarray, face: Face) -> np.ndarray:
-    """(S, S, 3) uint8: ``face`` of ``image`` as the detector wants to see it."""
+def crop_for(predictor: CropPredictor, image: np.ndarray, landmarks: np.ndarray) -> np.ndarray:
+    """(S, S, 3) uint8: the face of ``image`` with these ``landmarks``, (68, 2), as the detector wants to see it."""
     spec = predictor.spec
-    return cut(image, frame_to_crop(face.landmarks, px=spec.input_px, framing=spec.framing), spec.input_px)
+    return cut(image, frame_to_crop(landmarks, px=spec.input_px, framing=spec.framing), spec.input_px)
 
 
 def _track(face: Face) -> int:

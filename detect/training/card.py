@@ -1,4 +1,4 @@
-"""The model card: what a detector is, what it learned from, how good it was measured to be, and where that ends."""
+"""The model card of a detector: training data, measured performance and limits."""
 
 from __future__ import annotations
 
@@ -84,20 +84,22 @@ is more than a timm model, so timm alone does not load it."""
 
 @dataclass(frozen=True)
 class CardFacts:
-    """What the card says beside the detector's own facts.
+    """Facts of the card beside those of the detector.
 
     Attributes:
         dataset: its name.
         clips: by split.
         config: of the training.
-        best_step: which step was kept.
+        steps: how many were trained.
+        best_step: the exported step.
         chosen_by: the metric that chose it.
-        leak: what the splits share, when that was allowed.
+        leak: what the splits share, if that was allowed.
     """
 
     dataset: str
     clips: Mapping[str, Sequence[ClipFaces]]
     config: TrainConfig
+    steps: int
     best_step: int
     chosen_by: str
     leak: str | None = None
@@ -112,7 +114,7 @@ def render_card(detector: DetectorFacts, facts: CardFacts, validation: Evaluatio
         leak = f"\n> **The splits leaked when this was trained** ({facts.leak}). The numbers below say little.\n"
     return _CARD.format(
         name=spec.name,
-        judged=_judged(spec),
+        judged=_input_text(spec),
         alone=(_TIMM if spec.family == "frame" else _ONNX).replace("PX", str(spec.input_px)),
         dataset=facts.dataset,
         leak=leak,
@@ -129,7 +131,7 @@ def render_card(detector: DetectorFacts, facts: CardFacts, validation: Evaluatio
         threshold_from=detector.operating_point.chosen_on,
         data=_data_table(facts.clips),
         initial_weights=_initial(detector.initial_weights),
-        steps=config.steps,
+        steps=facts.steps,
         batch=config.batch,
         lr=config.lr,
         seed=config.seed,
@@ -144,9 +146,9 @@ def render_card(detector: DetectorFacts, facts: CardFacts, validation: Evaluatio
 
 
 def validated_domain(clips: Sequence[ClipFaces], dataset: str, digest: str) -> dict[str, Any]:
-    """What kind of material a detector was measured on: sizes, codecs, renditions, manipulations, faces.
+    """The validated domain of a detector: sizes, codecs, renditions, manipulations, faces.
 
-    A file outside these ranges is one for which the measured numbers say nothing.
+    The measured performance does not apply to files outside it.
     """
     widths = [row[2] - row[0] for clip in clips if clip.faceset for row in clip.faceset.table["box"].to_pylist()]
     quantiles = np.quantile(widths, (0.0, 0.05, 0.5, 0.95, 1.0)).round(1).tolist() if widths else []
@@ -166,7 +168,7 @@ def validated_domain(clips: Sequence[ClipFaces], dataset: str, digest: str) -> d
 
 
 def metric_table(evaluations: Sequence[Evaluation]) -> str:
-    """Metrics as a Markdown table, a row each, with level, value, interval and counts."""
+    """Metrics as a Markdown table, one row each, with level, value, interval and counts."""
     lines = ["| level | metric | value | 95 % interval | real | fake |", "|---|---|---|---|---|---|"]
     lines += [
         f"| {e.level} | {e.metric} | {e.value:.3f} | {interval_text(e)} | {e.num_real} | {e.num_fake} |"
@@ -176,7 +178,7 @@ def metric_table(evaluations: Sequence[Evaluation]) -> str:
 
 
 def interval_text(evaluation: Evaluation) -> str:
-    """The interval for people; "no interval" where the data give none."""
+    """The interval as text; "no interval" if there is none."""
     if evaluation.low is None or evaluation.high is None:
         return "no interval"
     return f"{evaluation.low:.3f} to {evaluation.high:.3f}"
@@ -202,8 +204,8 @@ def _data_table(clips: Mapping[str, Sequence[ClipFaces]]) -> str:
 
 def _aggregations(detector: DetectorFacts) -> str:
     table = detector.aggregation.table()
-    told = "How the ways to bring face scores together did there (the learned one on people it was not fitted on):"
-    return f"\n{told}\n\n{table}" if table else ""
+    caption = "How the ways to bring face scores together did there (the learned one on people it was not fitted on):"
+    return f"\n{caption}\n\n{table}" if table else ""
 
 
 def _manipulations(records: Sequence[ClipRecord]) -> str:
@@ -215,7 +217,7 @@ def _initial(weights: str) -> str:
     return "random weights" if weights == "random" else f"ImageNet weights ({weights})"
 
 
-def _judged(spec: DetectorSpec) -> str:
+def _input_text(spec: DetectorSpec) -> str:
     if spec.level == "clip":
         return f"a sequence of {spec.frames_per_clip} aligned crops of a face"
     return "one aligned face crop"

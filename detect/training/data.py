@@ -1,4 +1,4 @@
-"""What a detector learns from and is chosen by: a dataset's faces, real faces beside them, and pairs of both."""
+"""Data of detector training: a dataset's faces, additional real faces, and pairs of both."""
 
 from __future__ import annotations
 
@@ -30,17 +30,17 @@ _MAX_FINDERS = 4
 
 @dataclass(frozen=True, eq=False)
 class TrainingData:
-    """The faces of the train and val splits, and what else is learned from.
+    """The faces of the train and val splits, and additional training data.
 
     Attributes:
         name, digest: the dataset.
         clips: its clips by split; the test split is not among them.
-        finder: what found the faces.
-        leak: what splits share, where that was allowed.
-        masks: the forged regions of the train clips; None for a detector that does not draw them.
-        stacks: real faces to blend, beside the train split's.
-        facesets: digests of the facesets that were read, by name.
-        sequence: how many faces of a track a detector judges together; None for one that judges them singly.
+        finder: description of the face finder.
+        leak: what splits share, if that was allowed.
+        masks: the forged regions of the train clips; None for a detector without a mask output.
+        stacks: real faces to blend, in addition to the train split's.
+        facesets: digests of the facesets read, by name.
+        sequence: number of faces of a track in a sequence; None for detectors of single faces.
     """
 
     name: str
@@ -54,7 +54,7 @@ class TrainingData:
     sequence: int | None = None
 
     def mixture(self, store: CropStore, config: TrainConfig) -> Mixture:
-        """The sources of pairs that ``config.mix`` asks for; ``store`` reads the crops of the train clips.
+        """The sources of pairs in ``config.mix``; ``store`` reads the crops of the train clips.
 
         Raises:
             ManifestError: the train split lacks a class that forged pairs need.
@@ -99,12 +99,12 @@ class TrainingData:
 def prepare(
     folder: DatasetFolder, spec: DetectorSpec, config: TrainConfig, device: Device, leak: str | None
 ) -> TrainingData:
-    """Finds the faces of the train and val clips and reads the real faces beside them. No test clip is touched.
+    """Finds the faces of the train and val clips and reads additional real faces. Test clips are not read.
 
     Raises:
-        ManifestError: a split has no clip, or a file is not the one the manifest means.
+        ManifestError: a split has no clip, or a file does not match the manifest.
         LeakError: real faces are of people or clips in the val or test split.
-        FacesetError: a faceset is damaged or not what it is given as.
+        FacesetError: a faceset is damaged or of the wrong kind.
         MediaError: a clip or a mask cannot be read.
     """
     splits: tuple[Split, ...] = ("train", "val")
@@ -145,7 +145,7 @@ def prepare(
 
 
 def real_stack(clips: Sequence[ClipFaces], store: CropStore) -> FaceStack:
-    """The real faces of ``clips`` that nobody touched: of real clips, not the untouched frames of fakes."""
+    """The faces of the real ``clips``, without the unmodified frames of fakes."""
     crops: list[np.ndarray] = []
     landmarks: list[np.ndarray] = []
     groups: list[np.ndarray] = []
@@ -171,7 +171,7 @@ def _stacks(real: Sequence[Path], twins: Sequence[Path], spec: DetectorSpec) -> 
 
 
 def _stack_shares(clips: FaceStack, others: Sequence[FaceStack], video_share: float | None) -> list[float] | None:
-    """How often each stack is drawn, the clips' first; None for by numbers."""
+    """Sampling share of each stack, the clips' first; None for sampling by size."""
     if video_share is None or not others or not len(clips.crops):
         return None
     groups = [float(len(np.unique(stack.groups))) for stack in others]

@@ -1,7 +1,6 @@
-"""One call of a detector's training: the loop, when to look at the val split and to save, and which step is kept.
+"""The training loop of detectors: validation, checkpoints, early stopping and the choice of the best step.
 
-Of several processes the first alone writes, scores the val split, looks at the clock and minds signals; the others do
-as it says.
+Of several processes only the first writes, scores the val split, and checks clock and signals; the others follow it.
 """
 
 from __future__ import annotations
@@ -22,22 +21,23 @@ from detect.metrics.classification import auc, log_loss
 from detect.scoring.aggregate import while_training
 from detect.scoring.samples import ScoredClip, clip_samples, frame_samples, score_clips
 from detect.training.data import TrainingData
-from detect.training.previews import batch_sheet, jpeg_bytes
+from detect.training.previews import batch_sheet
 from detect.training.trainer import Trainer, load_prefixed
 from shared.console import Tick, console
 from shared.errors import ManifestError
 from shared.storage import write_bytes
 from shared.training.run import Checkpoint, Run, read_checkpoint
 from shared.training.signals import ECHO_SECONDS, signals_noted
+from shared.video.images import encode_jpeg
 
 _LOG_EVERY = 10
 
 
 @dataclass(frozen=True)
 class ValScore:
-    """How good the averaged weights were on the val split at one step.
+    """Score of the averaged weights on the val split at one step.
 
-    Clip-level AUC decides, log loss where AUCs are equal or, with one class only, undefined.
+    Compared by clip-level AUC, then by log loss where AUCs are equal or, with one class, undefined.
     """
 
     step: int
@@ -45,7 +45,7 @@ class ValScore:
     log_loss: float
 
     def better_than(self, other: ValScore | None) -> bool:
-        """Whether this is the one to keep."""
+        """Whether this score is better than ``other``."""
         if other is None:
             return True
         if self.auc is not None and other.auc is not None and self.auc != other.auc:
@@ -57,7 +57,7 @@ class TrainingLoop:
     """Trains to the end of the settings, from the newest checkpoint of a run.
 
     Args:
-        run: where everything is written; None in processes that are not the first.
+        run: the output folder; None in processes that are not the first.
         path: its folder.
         trainer: takes the steps.
         data: what is learned from and chosen by.
@@ -89,13 +89,13 @@ class TrainingLoop:
         self.losses: list[float] = []
 
     def train(self) -> None:
-        """Goes on from the newest checkpoint until the steps or the time are over, or nothing gets better.
+        """Continues from the newest checkpoint until steps or time are over, or validation stops improving.
 
         Raises:
-            KeyboardInterrupt: it was asked to stop; everything is saved.
-            TrainingDivergedError: the loss stopped being a number.
+            KeyboardInterrupt: a stop signal arrived; everything is saved.
+            TrainingDivergedError: the loss became non-finite.
             ManifestError: no clip of the val split has a usable face.
-            StorageError: the disk refused.
+            StorageError: writing failed.
         """
         self._resume()
         mixture = self.data.mixture(self.train_store, self.config)
@@ -122,12 +122,12 @@ class TrainingLoop:
 
     @property
     def seconds(self) -> float:
-        """Of training, in all."""
+        """Total seconds of training."""
         return self.earlier_seconds + time.monotonic() - self.began
 
     @property
     def rate(self) -> float:
-        """Images a second of this call, in all processes."""
+        """Images per second in this call, over all processes."""
         steps = self.trainer.step - self.first_step
         return steps * self.config.batch / max(time.monotonic() - self.began, 1e-9)
 
@@ -138,16 +138,16 @@ class TrainingLoop:
         return score_clips(clips, self.trainer.predictor(), settings, batch=config.batch, store=self.val_store)
 
     def put_best_back(self) -> None:
-        """Makes the best weights so far the averaged ones."""
+        """Loads the best weights so far as the averaged ones."""
         load_prefixed(self.trainer.average, {f"best.{name}": t for name, t in self.best_weights.items()}, "best.")
 
     def _told_to_stop(self, noted: list[int]) -> bool:
-        """Whether a signal came; all processes go by the first one's signals and clock."""
+        """Whether a stop signal arrived; the first process decides for all."""
         self.told_seconds, stopped = self.processes.from_first((self.seconds, bool(noted)))
         return stopped
 
     def _fraction(self, step: int) -> float:
-        """How much of the training is done: by steps or by time, whichever is further on."""
+        """The fraction of the training done: by steps or by time, whichever is further on."""
         by_time = self.told_seconds / (60 * self.config.minutes) if self.config.minutes else 0.0
         return min(1.0, max(step / self.config.steps, by_time))
 
@@ -169,7 +169,7 @@ class TrainingLoop:
 
     @contextmanager
     def _progress(self) -> Iterator[Tick]:
-        """A bar over images, or over seconds where time is the limit and the number of steps is not known."""
+        """A progress bar over images, or over seconds if time is the limit."""
         config = self.config
         if config.minutes is None:
             total, done, unit = config.steps * config.batch, self.trainer.step * config.batch, "images"
@@ -181,12 +181,12 @@ class TrainingLoop:
     def _step(self, batch: Batch, tick: Tick) -> None:
         config, before = self.config, self.seconds
         if self.trainer.step == 0 and self.run is not None:
-            write_bytes(self.run.previews / "first-batch.jpg", jpeg_bytes(batch_sheet(batch)))
-        told = self.trainer.learn(batch, self._fraction(batch.step))
-        self.losses.append(told["loss"])
+            write_bytes(self.run.previews / "first-batch.jpg", encode_jpeg(batch_sheet(batch)))
+        metrics = self.trainer.learn(batch, self._fraction(batch.step))
+        self.losses.append(metrics["loss"])
         if batch.step % _LOG_EVERY == 0:
             loss = float(np.mean(self.losses[-_LOG_EVERY:]))
-            self._log(batch.step, {**told, "loss": loss, "images_per_second": self.rate, "seconds": self.seconds})
+            self._log(batch.step, {**metrics, "loss": loss, "images_per_second": self.rate, "seconds": self.seconds})
         if batch.step % config.evaluate_every == 0:
             self._validate()
         if batch.step % config.save_every == 0:
@@ -206,14 +206,14 @@ class TrainingLoop:
         return text
 
     def _validate(self) -> None:
-        """Scores the val split in the first process, and says in all of them whether the training is over."""
+        """Scores the val split in the first process, and sets in all of them whether the training is over."""
         if self.processes.first:
-            self._look()
+            self._score_and_keep()
         self.looked_at = self.trainer.step
         self.ended = self.processes.from_first(self.ended)
 
-    def _look(self) -> None:
-        """Scores the val split with the averaged weights, and keeps them when they are the best so far."""
+    def _score_and_keep(self) -> None:
+        """Scores the val split with the averaged weights, and keeps them if they are the best so far."""
         scored = self.score_val()
         samples, step = clip_samples(scored), self.trainer.step
         loss = log_loss(samples.labels, samples.logits)
@@ -224,8 +224,8 @@ class TrainingLoop:
             )
         self.latest = ValScore(step, auc(samples.labels, samples.logits), loss)
         frames = frame_samples(scored)
-        told = {"auc": self.latest.auc, "log_loss": loss, "frame_auc": auc(frames.labels, frames.logits)}
-        self._log(step, {f"val_{name}": value for name, value in told.items() if value is not None})
+        metrics = {"auc": self.latest.auc, "log_loss": loss, "frame_auc": auc(frames.labels, frames.logits)}
+        self._log(step, {f"val_{name}": value for name, value in metrics.items() if value is not None})
         if self.latest.better_than(self.best):
             self.best, self.stale = self.latest, 0
             state = self.trainer.average.state_dict()
@@ -271,7 +271,7 @@ class TrainingLoop:
             console.print(f"going on from step {checkpoint.step} of {self.path}")
 
     def _limit_reached(self) -> str | None:
-        """The setting that ends the training where it stands; a run that ended goes on when that is raised."""
+        """The setting that ended the training; the run can be resumed with a higher value."""
         config = self.config
         if self.trainer.step >= config.steps:
             return f"{config.steps} steps"
@@ -282,7 +282,7 @@ class TrainingLoop:
         return None
 
     def _newest(self) -> Checkpoint | None:
-        """The newest checkpoint that can be read, as the first process finds it."""
+        """The newest readable checkpoint, as found by the first process."""
         found = None if self.run is None else self.run.latest()
         step = self.processes.from_first(None if found is None else found.step)
         if step is None or found is not None:

@@ -1,4 +1,4 @@
-"""What a detector is trained to make small. Pure functions on float32 batches."""
+"""Losses of detector training. Pure functions on float32 batches."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ _DICE_FLOOR = 1.0
 def detection_loss(
     found: Detection, wanted: Tensor, masks: Tensor | None, *, smoothing: float = 0.0, mask_weight: float = 1.0
 ) -> Tensor:
-    """Cross-entropy of the class and, for a detector that draws the forged region, ``mask_weight`` of that one's loss.
+    """Cross-entropy of the class plus, for detectors with a mask output, ``mask_weight`` times :func:`region_loss`.
 
     Args:
-        found: what the detector said of B faces.
+        found: the detector's output for B faces.
         wanted: (B,) in [0, 1], 1 for fake.
-        masks: (B, 1, M, M) in [0, 1], NaN throughout a face whose region is not known.
-        smoothing: labels are drawn towards a half by this share.
-        mask_weight: how much the region counts.
+        masks: (B, 1, M, M) in [0, 1], all NaN for a face whose region is unknown.
+        smoothing: label smoothing towards 0.5.
+        mask_weight: weight of the region loss.
     """
     smooth = wanted * (1 - smoothing) + smoothing / 2
     loss = F.binary_cross_entropy_with_logits(found.logit.float(), smooth)
@@ -31,7 +31,7 @@ def detection_loss(
 
 
 def region_loss(logits: Tensor, masks: Tensor) -> Tensor:
-    """Cross-entropy of every pixel plus the Dice loss of the faces with a forged pixel; 0 where no region is known.
+    """Cross-entropy of every pixel plus the Dice loss of the faces with a forged pixel; 0 if no region is known.
 
     Milletari et al., "V-Net", 2016, eq. 3 for Dice (with 1 - D). The masks are averaged down to the size of ``logits``
     (B, 1, h, w).
@@ -42,9 +42,9 @@ def region_loss(logits: Tensor, masks: Tensor) -> Tensor:
     logits = logits[known]
     wanted = F.adaptive_avg_pool2d(masks[known], (logits.shape[-2], logits.shape[-1]))
     pixels = F.binary_cross_entropy_with_logits(logits, wanted)
-    drawn = logits.sigmoid().flatten(1)
+    predicted = logits.sigmoid().flatten(1)
     flat = wanted.flatten(1)
-    overlap = (2 * (drawn * flat).sum(1) + _DICE_FLOOR) / ((drawn**2).sum(1) + (flat**2).sum(1) + _DICE_FLOOR)
+    overlap = (2 * (predicted * flat).sum(1) + _DICE_FLOOR) / ((predicted**2).sum(1) + (flat**2).sum(1) + _DICE_FLOOR)
     forged = flat.amax(1) > 0.5
     dice = ((1 - overlap) * forged).sum() / forged.sum().clamp_min(1)
     return pixels + dice

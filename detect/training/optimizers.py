@@ -1,4 +1,4 @@
-"""The optimizers a detector is trained with."""
+"""Optimizers of detector training."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _MOMENTUM = 0.9
 
 
 def make_optimizer(model: nn.Module, config: TrainConfig) -> torch.optim.Optimizer:
-    """AdamW, or SGD with Nesterov's momentum (also under "sam"), on the parameters that are to be trained."""
+    """AdamW, or SGD with Nesterov's momentum (also under "sam"), on the trainable parameters."""
     groups = list(_groups(model, config.weight_decay))
     if config.optimizer == "adamw":
         return torch.optim.AdamW(groups, lr=config.lr)
@@ -24,10 +24,10 @@ def make_optimizer(model: nn.Module, config: TrainConfig) -> torch.optim.Optimiz
 
 @contextmanager
 def climbed(model: nn.Module, rho: float) -> Iterator[None]:
-    """The weights moved up the loss by ``rho`` along their gradients during the block, and put back after it.
+    """Moves the weights by ``rho`` along their gradients for the block, and restores them after it.
 
     Foret et al., "Sharpness-aware minimization for efficiently improving generalization", ICLR 2021, eq. 2: the
-    gradient taken inside the block is that of the worst loss nearby. Gradients that are not finite move nothing.
+    gradient computed in the block is that of the approximate worst loss nearby. Non-finite ones move nothing.
     """
     moved = [(parameter, parameter.grad) for parameter in model.parameters() if parameter.grad is not None]
     norm = torch.stack([grad.float().norm() for _, grad in moved]).norm()
@@ -46,7 +46,7 @@ def climbed(model: nn.Module, rho: float) -> Iterator[None]:
 
 
 def _groups(model: nn.Module, weight_decay: float) -> Iterator[dict[str, Any]]:
-    """Weight decay for matrices and kernels; none for biases and norms, which it would only bias."""
+    """Weight decay for matrices and kernels; none for biases and norms."""
     parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
     yield {"params": [p for p in parameters if p.ndim > 1], "weight_decay": weight_decay}
     yield {"params": [p for p in parameters if p.ndim <= 1], "weight_decay": 0.0}

@@ -1,4 +1,4 @@
-"""What a detector is shown while it trains, as a picture a person can look at."""
+"""Preview sheets of detector training batches."""
 
 from __future__ import annotations
 
@@ -6,14 +6,13 @@ import cv2
 import numpy as np
 
 from detect.data.batches import Batch
-from shared.errors import MediaError
 
 _REAL, _FAKE = (31, 95, 168), (179, 84, 30)
 _BORDER_PX = 3
 
 
 def batch_sheet(batch: Batch, *, columns: int = 8, rows: int = 4, side_px: int = 112) -> np.ndarray:
-    """(H, W, 3) uint8 RGB: crops of a batch as they are learned from, framed in blue for real and orange for fake."""
+    """(H, W, 3) uint8 RGB: augmented crops of a batch, framed in blue for real and orange for fake."""
     crops, labels = _shown(batch, columns)
     count = min(len(crops), columns * rows)
     used = -(-count // columns)
@@ -28,7 +27,7 @@ def batch_sheet(batch: Batch, *, columns: int = 8, rows: int = 4, side_px: int =
 
 
 def _shown(batch: Batch, columns: int) -> tuple[np.ndarray, np.ndarray]:
-    """Single crops (N, S, S, 3) and their labels: of a sequence its first frames, as many as stand in a row."""
+    """Single crops (N, S, S, 3) and their labels: of a sequence its first frames, as many as fit in a row."""
     if batch.crops.ndim == 4:
         return batch.crops, batch.labels
     length = batch.crops.shape[1]
@@ -36,15 +35,3 @@ def _shown(batch: Batch, columns: int) -> tuple[np.ndarray, np.ndarray]:
         length -= 1
     crops = batch.crops[:, :length]
     return crops.reshape(-1, *crops.shape[2:]), np.repeat(batch.labels, length)
-
-
-def jpeg_bytes(image: np.ndarray) -> bytes:
-    """``image`` (H, W, 3) uint8 RGB as JPEG.
-
-    Raises:
-        MediaError: it cannot be encoded.
-    """
-    done, data = cv2.imencode(".jpg", cv2.cvtColor(image, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, 90])
-    if not done:
-        raise MediaError("a preview could not be encoded as JPEG", hint="this is a defect; please report it")
-    return data.tobytes()

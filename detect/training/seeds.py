@@ -1,7 +1,7 @@
-"""One training with several seeds: what the choice of the seed alone changes is seen before two methods are compared.
+"""Training with several seeds, to measure the variation due to the seed before methods are compared.
 
-Each seed has a run of its own, ``OUT/seed-N``, that can be stopped and gone on with; ``OUT/seeds.json`` and
-``OUT/seeds.md`` tell all that are finished, with mean, spread and range of each metric of the val split.
+Each seed has its own run, ``OUT/seed-N``, that can be stopped and resumed; ``OUT/seeds.json`` and ``OUT/seeds.md`` list
+all finished ones, with mean, spread and range of each metric of the val split.
 """
 
 from __future__ import annotations
@@ -31,15 +31,15 @@ _TABLE_NAME = "seeds.md"
 
 @dataclass(frozen=True)
 class SeedRun:
-    """What the training with one seed came to.
+    """Result of the training with one seed.
 
     Attributes:
         seed: of the training.
         detector: its folder, inside the folder of all seeds.
         sha256: of its weights.
-        steps, best_step: taken, and kept.
+        steps, best_step: steps taken, and the step kept.
         seconds: of training.
-        metrics: value by "level metric", of the val split; those that are not defined there are left out.
+        metrics: value by "level metric", of the val split, without undefined ones.
     """
 
     seed: int
@@ -56,11 +56,11 @@ class MetricSpread:
     """One metric over seeds.
 
     Attributes:
-        level, metric: which.
+        level, metric: its name.
         mean: over seeds.
         spread: standard deviation of one seed (n - 1); None for one seed.
         low, high: the smallest and the largest value.
-        seeds: how many of them have the metric.
+        seeds: number of seeds that have the metric.
     """
 
     level: str
@@ -74,10 +74,10 @@ class MetricSpread:
 
 @dataclass(frozen=True)
 class SeedsResult:
-    """What ``seeds.json`` holds.
+    """The contents of ``seeds.json``.
 
     Attributes:
-        dataset, manifest_sha256: what was learned from.
+        dataset, manifest_sha256: the training data.
         asked: all seeds of the command; ``runs`` are those that are finished, in that order.
         metrics: each metric of the val split over the finished seeds.
     """
@@ -90,17 +90,17 @@ class SeedsResult:
 
 
 def train_seeds(dataset: Path, out: Path, config: TrainConfig, seeds: Sequence[int]) -> SeedsResult:
-    """Trains a detector for each of ``seeds`` into ``out/seed-N``, one after the other; the same call goes on.
+    """Trains a detector for each of ``seeds`` into ``out/seed-N``, one after the other; the same call resumes.
 
-    ``config.seed`` is not used. Seeds that are finished are not trained again; the one that was interrupted goes on
-    from its last checkpoint. Ctrl-C saves that one.
+    ``config.seed`` is not used. Finished seeds are not trained again; an interrupted one resumes from its last
+    checkpoint. Ctrl-C saves it first.
 
     Raises:
         UsageError: no seed, or one twice; ``out`` is a run itself.
-        Whatever :func:`detect.training.train.train_detector` raises.
+        Any error of :func:`detect.training.train.train_detector`.
     """
     if not seeds or len(set(seeds)) != len(seeds):
-        raise UsageError(f"seeds must be different ones, got {list(seeds)}", hint="for example 0, 1 and 2")
+        raise UsageError(f"seeds must differ, got {list(seeds)}", hint="for example 0, 1 and 2")
     if (out / "run.json").exists():
         raise UsageError(f"{out} is a run of one seed", hint="choose another --run for several")
     folder = DatasetFolder.open(dataset)
@@ -123,7 +123,7 @@ def train_seeds(dataset: Path, out: Path, config: TrainConfig, seeds: Sequence[i
 
 
 def spreads(runs: Sequence[SeedRun]) -> tuple[MetricSpread, ...]:
-    """Every metric that a run has, in the order in which they first come, over all runs that have it."""
+    """The spread of each metric over the runs that have it, in order of first appearance."""
     found: list[MetricSpread] = []
     for name in dict.fromkeys(name for run in runs for name in run.metrics):
         values = [run.metrics[name] for run in runs if name in run.metrics]
@@ -154,7 +154,7 @@ def _write(result: SeedsResult, out: Path) -> None:
 
 
 def render_table(result: SeedsResult) -> str:
-    """The spreads as a Markdown table, with what they are of."""
+    """The spreads as a Markdown table, with a caption."""
     seeds = ", ".join(str(run.seed) for run in result.runs)
     lines = [
         f"Validation split of {result.dataset}, seeds {seeds}. It also chose each seed's step: these numbers flatter.",

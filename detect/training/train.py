@@ -1,24 +1,25 @@
 """Trains a detector on a dataset's train split, chooses the best of its steps on the val split, and exports that.
 
-Nothing is learned from the test split nor chosen by it; its pictures are looked at once, to refuse copies of them among
-those that are. Picking the checkpoint by what it scores on the sets that are reported is the most common way in which
-published numbers flatter (see ``detect.evaluation.evaluate`` for what is done instead).
+The test split is used neither for training nor for choosing a step; its frames are read once, to refuse duplicates of
+them in the other splits. Choosing the checkpoint by its score on the reported sets is the most common way in which
+published numbers are too optimistic (see ``detect.evaluation.evaluate``).
 """
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-
-import msgspec
+from typing import Any
 
 from detect.config import AggregateConfig, AggregationChoice, EvaluateConfig, TrainConfig
 from detect.data.batches import need_whole_pairs
 from detect.data.crops import leak_among
 from detect.data.duplicates import find_duplicates
 from detect.evaluation.evaluate import EvaluationResult, evaluate_clips, write_evaluation
+from detect.evaluation.result import validation_facts
 from detect.metrics.classification import best_threshold
 from detect.models import Detector, build_detector
 from detect.models.backbone import backbone_of
@@ -31,9 +32,12 @@ from detect.training.card import CardFacts, render_card, validated_domain
 from detect.training.data import TrainingData, prepare
 from detect.training.loop import TrainingLoop, ValScore
 from detect.training.trainer import Trainer
+from shared.config import configured
 from shared.console import console
 from shared.dataset import DatasetFolder
 from shared.device import pick_device, seed_everything
+from shared.errors import RunError
+from shared.storage import read_json
 from shared.training.processes import Processes
 from shared.training.run import Run
 
@@ -41,20 +45,20 @@ __all__ = ["KIND", "TrainResult", "ValScore", "train_detector"]
 
 KIND = "detector"
 WHILE_RUNNING = ("minutes", "workers", "patience")
-"""Settings that may differ when a run goes on: they do not change what a step does."""
+"""Settings that may differ when a run is resumed: they do not change a training step."""
 
 _VAL = Path("evaluations") / "val"
 
 
 @dataclass(frozen=True)
 class TrainResult:
-    """What a training came to.
+    """Result of a training.
 
     Attributes:
         run, detector: folders of the run and of the exported detector in it.
-        steps: taken in all; ``best_step`` is the one that was kept.
-        seconds: of training, in all.
-        images_per_second: of this call, in all processes.
+        steps: total number taken; ``best_step`` is the one kept.
+        seconds: total training time.
+        images_per_second: in this call, over all processes.
         validation: the kept detector on the val split.
     """
 
@@ -67,25 +71,37 @@ class TrainResult:
     validation: EvaluationResult
 
 
-def train_detector(dataset: Path, run: Path, config: TrainConfig, *, processes: Processes | None = None) -> TrainResult:
+def train_detector(
+    dataset: str | Path,
+    run: str | Path,
+    config: TrainConfig | None = None,
+    *,
+    processes: Processes | None = None,
+    **settings: Any,
+) -> TrainResult:
     """Trains a detector in the folder ``run``, or goes on with the training there, and exports ``run/detector``.
+
+    ``settings`` are those of :class:`~detect.config.TrainConfig`, in place of ``config``'s own: ``minutes=10``,
+    ``mix={"blended": 1}``.
 
     Ctrl-C (or a termination signal) saves a checkpoint first. After a kill the run goes on from the last one; where it
     is limited by steps on a CPU it ends in the very weights that an uninterrupted one ends in.
 
-    Under ``accelerate launch`` every process calls this, and they share each batch; ``processes`` are those that were
-    joined before, for whoever trains more than once.
+    Under ``accelerate launch`` every process calls this, and they share each batch; ``processes`` are already joined
+    ones, for callers that train more than once.
 
     Raises:
         ManifestError: a split or a class is missing, or a file is not the one the manifest means.
         LeakError: splits share people, clips or pictures, and ``allow_leak`` is off.
-        ConfigError: a batch cannot be shared by so many processes.
+        ConfigError: a setting is unknown, of the wrong type or out of range; a batch cannot be shared by so many
+            processes.
         UnknownNameError: no such model or finder.
-        WeightsError: pretrained weights cannot be had.
+        WeightsError: pretrained weights are not available.
         RunError: the folder is in use, or holds a run with other settings or data.
-        TrainingDivergedError: the loss is not a number any more; the last good checkpoint is kept.
-        StorageError: the disk refused.
+        TrainingDivergedError: the loss became non-finite; the last good checkpoint is kept.
+        StorageError: writing failed.
     """
+    dataset, run, config = Path(dataset), Path(run), configured(TrainConfig, config, settings)
     if processes is not None:
         return _train(dataset, run, config, processes)
     processes = Processes.joined(config.device)
@@ -105,7 +121,7 @@ def _train(dataset: Path, run: Path, config: TrainConfig, processes: Processes) 
     seed_everything(config.seed)
     model = _build(config)
     if not processes.first:
-        processes.wait()  # until the first has looked at the clips and kept their faces
+        processes.wait()  # until the first has searched the clips and cached their faces
     alike = find_duplicates(folder, workers=config.workers)
     leaks.append(leak_among((), allowed=config.allow_leak, alike=alike))
     data = prepare(folder, model.spec, config, device, "; ".join(leak for leak in leaks if leak) or None)
@@ -115,9 +131,9 @@ def _train(dataset: Path, run: Path, config: TrainConfig, processes: Processes) 
         opened = None
         if processes.first:
             opened = stack.enter_context(_open_run(run, config, data, model, device.describe()))
-        session = TrainingLoop(opened, run, Trainer(model, device, config, processes=processes), data)
-        session.train()
-        result = processes.from_first(_finish(session) if processes.first else None)
+        loop = TrainingLoop(opened, run, Trainer(model, device, config, processes=processes), data)
+        loop.train()
+        result = processes.from_first(_finish(loop) if processes.first else None)
     assert result is not None
     return result
 
@@ -154,41 +170,40 @@ def _open_run(path: Path, config: TrainConfig, data: TrainingData, model: Detect
     )
 
 
-def _finish(session: TrainingLoop) -> TrainResult:
-    """What a training came to; exports its best step, unless an earlier call has done so."""
-    assert session.best is not None
-    found = _measured_before(session) or _export(session)
+def _finish(loop: TrainingLoop) -> TrainResult:
+    """The result; exports the best step unless an earlier call has done so."""
+    assert loop.best is not None
+    found = _measured_before(loop) or _export(loop)
     return TrainResult(
-        session.path,
-        session.path / FOLDER_NAME,
-        session.trainer.step,
-        session.best.step,
-        session.seconds,
-        session.rate,
+        loop.path,
+        loop.path / FOLDER_NAME,
+        loop.trainer.step,
+        loop.best.step,
+        loop.seconds,
+        loop.rate,
         found,
     )
 
 
-def _measured_before(session: TrainingLoop) -> EvaluationResult | None:
-    """The evaluation beside a detector that was exported when the run ended; None where there is work left to do."""
-    if session.trainer.step != session.first_step or not (session.path / FOLDER_NAME).is_dir():
+def _measured_before(loop: TrainingLoop) -> EvaluationResult | None:
+    """The evaluation beside a detector that was exported when the run ended; None if there is work left."""
+    if loop.trainer.step != loop.first_step or not (loop.path / FOLDER_NAME).is_dir():
         return None
     try:
-        text = (session.path / _VAL / "evaluation.json").read_bytes()
-        return msgspec.json.decode(text, type=EvaluationResult)
-    except (OSError, msgspec.DecodeError):
+        return read_json(loop.path / _VAL / "evaluation.json", EvaluationResult, error=RunError)
+    except RunError:
         return None
 
 
-def _export(session: TrainingLoop) -> EvaluationResult:
-    """Puts the best weights back, measures them once more with intervals, and exports them."""
-    config, data, best = session.config, session.data, session.best
+def _export(loop: TrainingLoop) -> EvaluationResult:
+    """Restores the best weights, evaluates them with intervals, and exports them."""
+    config, data, best = loop.config, loop.data, loop.best
     assert best is not None
-    session.put_best_back()
-    scored = session.score_val()
+    loop.put_best_back()
+    scored = loop.score_val()
     aggregate, choice = choose_aggregation(scored, config.aggregate)
     scored = [reaggregated(clip, aggregate) for clip in scored]
-    facts = _facts(session, scored, aggregate, choice)
+    facts = _facts(loop, scored, aggregate, choice)
     result = evaluate_clips(
         scored,
         EvaluateConfig(split="val", seed=config.seed),
@@ -196,12 +211,13 @@ def _export(session: TrainingLoop) -> EvaluationResult:
         detector={"name": facts.spec.name, "step": str(best.step)},
         operating_point=(facts.operating_point.logit, facts.operating_point.chosen_on),
     )
-    write_evaluation(session.path / _VAL, result, scored)
+    facts = dataclasses.replace(facts, validation=validation_facts(result))
+    write_evaluation(loop.path / _VAL, result, scored)
     chosen_by = "clip log loss" if best.auc is None else f"clip AUC {best.auc:.3f}"
-    card = CardFacts(data.name, {**data.clips}, config, best.step, chosen_by, leak=data.leak)
+    card = CardFacts(data.name, {**data.clips}, config, loop.trainer.step, best.step, chosen_by, leak=data.leak)
     save_detector(
-        session.trainer.average,
-        session.path / FOLDER_NAME,
+        loop.trainer.average,
+        loop.path / FOLDER_NAME,
         facts,
         card=render_card(facts, card, result),
         extra={
@@ -213,19 +229,19 @@ def _export(session: TrainingLoop) -> EvaluationResult:
 
 
 def _facts(
-    session: TrainingLoop, scored: Sequence[ScoredClip], aggregate: AggregateConfig, choice: AggregationChoice
+    loop: TrainingLoop, scored: Sequence[ScoredClip], aggregate: AggregateConfig, choice: AggregationChoice
 ) -> DetectorFacts:
     samples = clip_samples(scored)
     threshold = best_threshold(samples.labels, samples.logits)
     point = OperatingPoint()
     if threshold is not None:
-        point = OperatingPoint(threshold, f"the val split of {session.data.name} (largest TPR - FPR over clips)")
+        point = OperatingPoint(threshold, f"the val split of {loop.data.name} (largest TPR - FPR over clips)")
     return DetectorFacts(
-        spec=session.trainer.model.spec,
-        faces=session.config.faces,
-        finder=session.data.finder,
+        spec=loop.trainer.model.spec,
+        faces=loop.config.faces,
+        finder=loop.data.finder,
         aggregate=aggregate,
         aggregation=choice,
         operating_point=point,
-        initial_weights=session.trainer.model.initial_weights,
+        initial_weights=loop.trainer.model.initial_weights,
     )

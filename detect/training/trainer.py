@@ -1,4 +1,4 @@
-"""One optimisation step of a detector, its schedule, the moving average of its weights, and how they are saved."""
+"""Training state and step of detectors: optimisation, schedule, moving average of the weights, checkpoints."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from detect.config import TrainConfig
 from detect.data.batches import Batch
 from detect.models import Detector
-from detect.models.predictor import Predictor
+from detect.models.predictor import CropPredictor
 from detect.training.losses import detection_loss, mixed_up
 from detect.training.optimizers import climbed, make_optimizer
 from shared.device import Device, seed_everything
@@ -25,12 +25,12 @@ from shared.training.run import pack_optimizer, unpack_optimizer
 
 _LAST_LR_SHARE = 0.01
 _STREAM = 7_919
-"""Keeps the dropout of several processes apart."""
+"""Seed offset of dropout between processes."""
 _LONGEST_WARMUP = 0.1
 
 
 def learning_rate(config: TrainConfig, step: int, progress: float) -> float:
-    """Linear warm-up over ``warmup_steps`` or a tenth of the training, whichever is shorter, under half a cosine.
+    """Linear warm-up over ``warmup_steps`` or a tenth of the training, whichever is shorter, times half a cosine.
 
     The cosine falls from the peak at the beginning to one hundredth of it at the end.
 
@@ -45,7 +45,7 @@ def learning_rate(config: TrainConfig, step: int, progress: float) -> float:
 
 
 class _Learning(nn.Module):
-    """Forward pass and loss as one module, because that is what averages gradients between processes."""
+    """Forward pass and loss as one module, for gradient averaging between processes."""
 
     def __init__(self, model: Detector, device: Device, config: TrainConfig) -> None:
         super().__init__()
@@ -62,19 +62,19 @@ class _Learning(nn.Module):
 
 
 class Trainer:
-    """A detector being trained.
+    """Trains a detector, step by step.
 
-    A step is a function of the state, the batch and the step's number: dropout is seeded by the step. So a run that
-    goes on from a checkpoint equals one that was never stopped, bit for bit on a CPU.
+    A step is a function of the state, the batch and the step's number: dropout is seeded by the step. So a run
+    resumed from a checkpoint equals an uninterrupted one, bit for bit on a CPU.
 
-    Several processes learn from a batch together, each from its own pairs of it; gradients are averaged, so they take
-    the step that one process takes on the whole batch. On GPUs batch norms see the whole batch too; on CPUs, where that
-    cannot be had, each process's norms see its own part. The loss of a drawn region is a mean over the faces of a part.
+    Several processes share a batch, each with its own pairs; gradients are averaged, so they take the step that one
+    process takes on the whole batch. On GPUs batch norms are synchronised too; on CPUs, where that is not supported,
+    each process normalises its own part. The loss of the forged region is a mean over the faces of a part.
 
     Attributes:
-        model: what is optimised.
-        average: moving average of its weights: what is evaluated and exported.
-        step: how many steps were taken.
+        model: the optimised model.
+        average: moving average of its weights, which is evaluated and exported.
+        step: number of steps taken.
         processes: those that train together.
     """
 
@@ -90,17 +90,17 @@ class Trainer:
         if self.processes.count > 1 and device.kind == "cuda":
             convert_sync_batchnorm(self.model)
         self._optimizer = make_optimizer(self.model, config)
-        self._input = Predictor(self.average, device)
+        self._input = CropPredictor(self.average, device)
         if config.compile:
             self.model.compile()
         self._learning = self.processes.wrapped(_Learning(self.model, device, config))
 
-    def predictor(self) -> Predictor:
-        """Judges crops with the averaged weights, as they are at the time of the call."""
+    def predictor(self) -> CropPredictor:
+        """A predictor with the averaged weights at the time of the call."""
         return self._input
 
     def learn(self, batch: Batch, progress: float) -> dict[str, float]:
-        """One step on ``batch``; the loss, the gradient's norm and the learning rate.
+        """Takes one step on ``batch``; returns loss, gradient norm and learning rate.
 
         Raises:
             TrainingDivergedError: the loss or the gradient is not finite; the weights are as before.
@@ -114,7 +114,7 @@ class Trainer:
         if not (math.isfinite(loss) and math.isfinite(norm)):
             raise TrainingDivergedError(
                 f"training diverged at step {step}: loss {loss}, gradient norm {norm}",
-                hint="lower --lr, or use --precision float32; the last checkpoint is sound",
+                hint="lower --lr, or use --precision float32; the last checkpoint is intact",
             )
         self._optimizer.step()
         self.step = step
@@ -129,7 +129,7 @@ class Trainer:
         return tensors, {"optimizer": meta}
 
     def restore(self, step: int, tensors: Mapping[str, Tensor], meta: Mapping[str, Any]) -> None:
-        """Goes back to what :meth:`checkpoint` gave after ``step`` steps.
+        """Restores what :meth:`checkpoint` returned after ``step`` steps.
 
         Raises:
             CheckpointError: it does not fit this model.
@@ -140,7 +140,7 @@ class Trainer:
         self.step = step
 
     def _gradients(self, batch: Batch) -> tuple[float, float]:
-        """Fills the gradients; the loss and the gradients' norm."""
+        """Computes the gradients; returns the loss and the gradient norm."""
         loss = self._backward(batch)
         if self.config.optimizer == "sam":
             with climbed(self.model, self.config.sam_rho):
@@ -171,7 +171,7 @@ class Trainer:
 
     @torch.no_grad()
     def _update_average(self) -> None:
-        """Early on a shorter memory, or the average would hold on to the random start."""
+        """Updates the moving average; early on with a smaller decay, to forget the random start."""
         decay = min(self.config.ema_decay, (1 + self.step) / (10 + self.step))
         for mean, value in zip(self.average.state_dict().values(), self.model.state_dict().values(), strict=True):
             if mean.is_floating_point():

@@ -1,5 +1,5 @@
 """Builds whole datasets from one settings file.
 
-``spec`` says what is wanted, ``plan`` lists every clip and task, ``steps`` and ``encode`` are the tasks, ``build`` runs
-what is missing and lists what was made.
+``spec`` holds the settings, ``plan`` lists every clip and task, ``steps`` and ``encode`` are the tasks, ``build`` runs
+the missing ones and lists the clips.
 """

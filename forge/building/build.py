@@ -1,4 +1,4 @@
-"""Runs a build: plans, does what is missing, lists what was made. Killed at any moment, it goes on where it was."""
+"""Runs a build: plans, runs missing tasks, lists the clips. It can be interrupted at any time and resumed."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from forge.building.encode import encode_clips, is_ready, read_ready, ready_path
 from forge.building.estimate import Cost, Rates, estimate
 from forge.building.intermediates import PICTURES
 from forge.building.plan import BuildPlan, BuildStep, PlannedClip, plan_set
-from forge.building.spec import SetSpec
+from forge.building.spec import SetSpec, load_spec
 from forge.building.steps import MADE, make_faceset, make_shot, read_made, render_master, train
 from forge.building.tasks import EncodeTask, ShotTask
 from shared.console import console
@@ -40,12 +40,12 @@ _SHOWN = 5
 
 @dataclass(frozen=True)
 class BuildResult:
-    """What a build came to.
+    """Result of a build.
 
     Attributes:
         listed: clips of the plan that are in the dataset; made: of them, in this call.
-        skipped: clips that could not be made, and why.
-        tasks: by kind, how many were done in this call; seconds: of all of them together.
+        skipped: clips that could not be made, with reasons.
+        tasks: number run in this call, by kind; seconds: their total time.
     """
 
     dataset: Path
@@ -58,7 +58,7 @@ class BuildResult:
 
 @dataclass(frozen=True)
 class DryRun:
-    """What a build would do: the plan, the steps that are missing, and their cost by kind."""
+    """The plan of a build, its missing steps, and their cost by kind."""
 
     plan: BuildPlan
     missing: tuple[BuildStep, ...]
@@ -66,42 +66,45 @@ class DryRun:
 
 
 def work_folder(out: Path, work: Path | None) -> Path:
-    """Where a build keeps what it makes on the way: beside the dataset, unless another place is named."""
+    """The folder of intermediate files of a build: by default beside the dataset."""
     return (work or out.with_name(f"{out.name}.build")).resolve()
 
 
-def plan_build(spec: SetSpec, out: Path, *, work: Path | None = None) -> DryRun:
+def plan_build(spec: SetSpec | str | Path, out: str | Path, *, work: str | Path | None = None) -> DryRun:
     """What :func:`build_set` would do, without doing it.
 
     Raises:
         AssayError: see :func:`forge.building.plan.plan_set`.
     """
-    out, place = out.resolve(), work_folder(out.resolve(), work)
+    spec, out, place = _resolved(spec, out, work)
     plan = plan_set(spec, out, place)
     missing = missing_steps(plan, out, place)
     return DryRun(plan, tuple(missing), tuple(estimate(plan.steps, missing, Rates(place))))
 
 
-def build_set(spec: SetSpec, out: Path, *, work: Path | None = None, engine: Engine | None = None) -> BuildResult:
+def build_set(
+    spec: SetSpec | str | Path, out: str | Path, *, work: str | Path | None = None, engine: Engine | None = None
+) -> BuildResult:
     """Makes the dataset that ``spec`` describes in ``out``, or makes it complete.
 
     Real clips and fakes are put into ``media/`` and ``masks/`` as they are finished, and listed and sealed together at
-    the end, in the order of the plan. Whatever is in the work folder already is not made again. On a CPU, equal
-    settings give equal pictures, masks, labels and records; only signatures, which are salted, differ, and with them
-    ``sha256`` of the signed files.
+    the end, in the order of the plan. Existing results in the work folder are reused. On a CPU, equal settings give
+    equal images, masks, labels and records; only signatures, which are salted, differ, and with them ``sha256`` of the
+    signed files.
 
     Args:
-        spec: the settings.
+        spec: the settings, or the file that they are in.
         out: the dataset; made where there is none.
         work: for clips without loss, facesets, runs and swappers; by default beside ``out``. May be removed when the
             set is done, and shared by sets that are built one after another.
         engine: where tasks run; by default on all cores of this machine.
 
     Raises:
+        ConfigError: the settings cannot be read.
         AssayError: a task failed; what was finished is kept.
         UsageError: ``out`` holds something else, or clips of the same names that were made otherwise.
     """
-    out, place = out.resolve(), work_folder(out.resolve(), work)
+    spec, out, place = _resolved(spec, out, work)
     plan = plan_set(spec, out, place)
     with ExitStack() as stack:
         stack.enter_context(folder_lock(place / ".lock", timeout_seconds=2.0))
@@ -112,34 +115,40 @@ def build_set(spec: SetSpec, out: Path, *, work: Path | None = None, engine: Eng
         rates = Rates(place)
         costs = estimate(plan.steps, missing, rates)
         need_free_space(place, round(sum(cost.size_bytes for cost in costs)))
-        seconds = _run(missing, rates, _told(engine or LocalEngine(), missing, out, place), spec.set.device)
+        seconds = _run(missing, rates, _prepared_engine(engine or LocalEngine(), missing, out, place), spec.set.device)
         skipped, made = _list(plan, folder, place)
     done = Counter(step.kind for step in missing)
     return BuildResult(out, len(plan.clips) - len(skipped), made, skipped, dict(done), seconds)
 
 
+def _resolved(spec: SetSpec | str | Path, out: str | Path, work: str | Path | None) -> tuple[SetSpec, Path, Path]:
+    spec = spec if isinstance(spec, SetSpec) else load_spec(Path(spec))
+    out = Path(out).resolve()
+    return spec, out, work_folder(out, None if work is None else Path(work))
+
+
 def missing_steps(plan: BuildPlan, out: Path, work: Path) -> list[BuildStep]:
-    """The steps that have to be done: clips that are neither listed nor ready, and what they wait for.
+    """The missing steps: clips that are neither listed nor ready, and their dependencies.
 
     Raises:
-        UsageError: a clip is listed that was made otherwise.
+        UsageError: a listed clip was made with other settings.
     """
     listed = _listed(out)
     by_key = {step.key: step for step in plan.steps}
     wanted: dict[str, BuildStep] = {}
     for step in plan.steps_of("clips"):
-        order = step.order
-        assert isinstance(order, EncodeTask)
-        todo = tuple(clip for clip in order.clips if not _is_done(clip.id, clip.recipe, listed, out, work))
+        task = step.task
+        assert isinstance(task, EncodeTask)
+        todo = tuple(clip for clip in task.clips if not _is_done(clip.id, clip.recipe, listed, out, work))
         if todo:
-            share = len(todo) / len(order.clips)
-            short = replace(step, order=replace(order, clips=todo), units=step.units * share)
+            share = len(todo) / len(task.clips)
+            short = replace(step, task=replace(task, clips=todo), units=step.units * share)
             wanted[step.key] = replace(short, size_bytes=step.size_bytes * share)
     waiting = list(wanted.values())
     while waiting:
         for key in waiting.pop().after:
             step = by_key[key]
-            if key not in wanted and not _is_there(step):
+            if key not in wanted and not _exists(step):
                 wanted[key] = step
                 waiting.append(step)
     return [wanted[step.key] for step in plan.steps if step.key in wanted]
@@ -157,8 +166,8 @@ def _is_done(clip: ClipId, recipe: str, listed: dict[ClipId, ClipRecord], out: P
     return True
 
 
-def _is_there(step: BuildStep) -> bool:
-    """Whether the folder of a step is there; a master also needs its pictures, unless there are none to be had."""
+def _exists(step: BuildStep) -> bool:
+    """Whether the folder of a step exists; a master also needs its frames, unless it has none."""
     if step.out is None or not step.out.is_dir():
         return False
     if step.kind != "master" or (step.out / PICTURES).is_file():
@@ -173,7 +182,7 @@ def _listed(out: Path) -> dict[ClipId, ClipRecord]:
 
 
 def _opened(spec: SetSpec, out: Path) -> DatasetFolder:
-    """The dataset, made where there is none."""
+    """The dataset, created if missing."""
     if not (out / SETTINGS).is_file():
         controls = "on" if spec.set.controls else "off"
         made = DatasetFolder.init(out, spec.set.name, spec.set.description, spec.set.license, controls=controls)
@@ -186,25 +195,25 @@ def _opened(spec: SetSpec, out: Path) -> DatasetFolder:
     return folder
 
 
-def _told(engine: Engine, missing: Sequence[BuildStep], out: Path, work: Path) -> Engine:
-    """The engine, told which files the steps read and where they write; they also sign, with the key in the home."""
-    orders = [step.order for step in missing]
-    files = [order.source for order in orders if isinstance(order, ShotTask)]
-    files += [order.source_file for order in orders if isinstance(order, EncodeTask)]
-    if any(isinstance(order, EncodeTask) for order in orders):
-        SigningIdentity.load_or_create()  # before workers make one each
+def _prepared_engine(engine: Engine, missing: Sequence[BuildStep], out: Path, work: Path) -> Engine:
+    """The engine, with the files that the steps read and write declared; they also sign, with the key in the home."""
+    arguments = [step.task for step in missing]
+    files = [task.source for task in arguments if isinstance(task, ShotTask)]
+    files += [task.source_file for task in arguments if isinstance(task, EncodeTask)]
+    if any(isinstance(task, EncodeTask) for task in arguments):
+        SigningIdentity.load_or_create()  # before workers create one each
     engine.need([out, work, config_home()], [Path(file) for file in files])
     return engine
 
 
 def _run(missing: Sequence[BuildStep], rates: Rates, engine: Engine, device: str) -> float:
-    """Does the missing steps; the seconds that all of them took, added up."""
+    """Runs the missing steps; returns their total seconds."""
     steps = {step.key: step for step in missing}
-    # Trainings take longest, so what they wait for comes first, and they themselves as soon as they can.
+    # Trainings take longest, so their dependencies come first, and they start as early as possible.
     first = {"shot": 0, "faceset": 1, "train": 2, "master": 3, "clips": 3}
     ordered = sorted(missing, key=lambda step: first[step.kind])
     tasks = [
-        Task(step.key, _FUNCTIONS[step.kind], (step.order,), step.after, "cpu" if step.kind == "clips" else device)
+        Task(step.key, _FUNCTIONS[step.kind], (step.task,), step.after, "cpu" if step.kind == "clips" else device)
         for step in ordered
     ]
     spent = 0.0
@@ -222,14 +231,14 @@ def _run(missing: Sequence[BuildStep], rates: Rates, engine: Engine, device: str
 
 
 def _list(plan: BuildPlan, folder: DatasetFolder, work: Path) -> tuple[dict[ClipId, str], int]:
-    """Lists the clips of the plan; those that could not be made, and how many were listed anew."""
+    """Lists the clips of the plan; returns those that could not be made, and the number newly listed."""
     listed = {record.id: record for record in folder.records()}
     entries: list[tuple[ClipRecord, Path | None]] = []
     skipped: dict[ClipId, str] = {}
     for clip in plan.clips:
         record, table, why = _entry(clip, listed, work)
         if record is None:
-            skipped[clip.order.id] = why
+            skipped[clip.task.id] = why
         else:
             entries.append((replace(record, split=clip.split), table))
     # A parent may be a clip that could not be made.
@@ -244,8 +253,8 @@ def _list(plan: BuildPlan, folder: DatasetFolder, work: Path) -> tuple[dict[Clip
         folder.list_all(entries)
     if skipped:
         reasons = Counter(skipped.values())
-        told = "; ".join(f"{count} because {why}" for why, count in reasons.most_common(_SHOWN))
-        console.warn(f"{len(skipped)} clips were not made: {told}")
+        summary = "; ".join(f"{count} because {why}" for why, count in reasons.most_common(_SHOWN))
+        console.warn(f"{len(skipped)} clips were not made: {summary}")
     return skipped, made
 
 
@@ -253,12 +262,12 @@ def _entry(
     clip: PlannedClip, listed: dict[ClipId, ClipRecord], work: Path
 ) -> tuple[ClipRecord | None, Path | None, str]:
     """The record of a clip and the table of its labels (None when it is listed already), or why there is none."""
-    known = listed.get(clip.order.id)
+    known = listed.get(clip.task.id)
     if known is not None:
         return known, None, ""
-    ready = read_ready(work, clip.order.id)
+    ready = read_ready(work, clip.task.id)
     if ready is None:
-        raise ManifestError(f"{clip.order.id} was made and is gone", hint="run the same command again")
+        raise ManifestError(f"{clip.task.id} was made and is gone", hint="run the same command again")
     if ready.why:
         return None, None, ready.why
-    return ready.record, ready_path(work, clip.order.id).with_suffix(".parquet"), ""
+    return ready.record, ready_path(work, clip.task.id).with_suffix(".parquet"), ""

@@ -1,7 +1,7 @@
-"""What a build will cost, before it starts: seconds of one core and bytes, by kind of task.
+"""Cost estimates of builds: seconds of one core and bytes, by kind of task.
 
 The rates below were measured on two cores of a 2.1 GHz server with ``benchmarks/settings/set-300.toml``; once tasks of
-a kind have run, the work folder's own rates take their place.
+a kind have run, the rates measured in the work folder are used.
 """
 
 from __future__ import annotations
@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from forge.building.plan import BuildStep
-from shared.storage import write_text
+from shared.errors import StorageError
+from shared.storage import read_json, write_text
 
 RATES = "rates.json"
 _UNITS = {
@@ -23,12 +24,12 @@ _UNITS = {
     "clips": "megapixels of x264",
 }
 SECONDS_A_UNIT = {"shot": 0.16, "faceset": 0.02, "train": 0.03, "master": 0.25, "clips": 0.12}
-"""Seconds of one core for one unit of each kind."""
+"""Seconds of one core per unit of each kind."""
 
 
 @dataclass(frozen=True)
 class Cost:
-    """Tasks of one kind: how many there are, how many are missing, and what those cost."""
+    """Tasks of one kind: their number, the number missing, and the cost of those."""
 
     kind: str
     tasks: int
@@ -38,33 +39,33 @@ class Cost:
 
 
 class Rates:
-    """Seconds a unit by kind, learned from what was done in a work folder."""
+    """Seconds per unit by kind, measured on finished tasks in a work folder."""
 
     def __init__(self, work: Path) -> None:
         self._path = work / RATES
         self._seen: dict[str, list[float]] = {}
         try:
-            known = json.loads(self._path.read_text(encoding="utf-8"))
+            known = read_json(self._path, dict, error=StorageError)
             self._seen = {kind: [float(one) for one in known[kind][:2]] for kind in SECONDS_A_UNIT if kind in known}
-        except (OSError, ValueError, TypeError, AttributeError, IndexError):
+        except (StorageError, ValueError, TypeError, LookupError):
             # Rates are a convenience: without them, or with damaged ones, the constants count.
             self._seen = {}
 
     def seconds(self, step: BuildStep) -> float:
-        """What ``step`` will take."""
+        """Estimated seconds of ``step``."""
         units, seconds = self._seen.get(step.kind, (0.0, 0.0))
         rate = seconds / units if units > 0 else SECONDS_A_UNIT[step.kind]
         return rate * step.units
 
     def note(self, step: BuildStep, seconds: float) -> None:
-        """Learns from a step that was done, and keeps it."""
+        """Updates the rate with the time of a finished step, and saves it."""
         units, before = self._seen.get(step.kind, [0.0, 0.0])
         self._seen[step.kind] = [units + step.units, before + seconds]
         write_text(self._path, json.dumps(self._seen, sort_keys=True) + "\n")
 
 
 def estimate(steps: Sequence[BuildStep], missing: Sequence[BuildStep], rates: Rates) -> list[Cost]:
-    """The cost of ``missing``, of all ``steps``, by kind, in the order in which kinds come."""
+    """The cost of ``missing``, of all ``steps``, by kind, in order of appearance."""
     costs: list[Cost] = []
     for kind in _UNITS:
         whole = [step for step in steps if step.kind == kind]

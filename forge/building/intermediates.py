@@ -1,7 +1,7 @@
-"""A clip kept without loss while its renditions are made: pictures, exact times, sound, and the faces found in it.
+"""Lossless intermediate clips: frames, exact times, sound, and detected faces.
 
-A *shot* is a real clip, cut and decoded once; a *master* is a fake made of one. Pictures are FFV1 in RGB, so that they
-come back bit for bit; Matroska rounds times to milliseconds, so exact times lie beside them.
+A *shot* is a real clip, cut and decoded once; a *master* is a fake made from one. Frames are FFV1 in RGB, which is
+bit-exact; Matroska rounds times to milliseconds, so exact times are stored separately.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from av.packet import Packet
 
-from shared.config import from_mapping, to_mapping
+from shared.config import load_json, to_mapping
 from shared.errors import ManifestError, MediaError
 from shared.storage import storage_errors, write_text
 from shared.types import Face, Frame, Timestamp
@@ -36,13 +36,13 @@ _STORE_RATE = Fraction(25)
 
 @dataclass(frozen=True)
 class ShotFacts:
-    """``shot.json``: what a shot is beside its pictures.
+    """The contents of ``shot.json``: facts of a shot.
 
     Attributes:
-        source, source_sha256: name and hash of the file it was cut from; start: its first frame there.
-        pts: of every frame, ticks of ``time_base``; a shot that begins inside its file begins at 0.
-        sound: name of the file that holds its sound; None without.
-        finder: how its faces were found.
+        source, source_sha256: name and hash of the source file; start: its first frame in it.
+        pts: of every frame, ticks of ``time_base``; a shot that starts inside its file starts at 0.
+        sound: name of its audio file; None without.
+        finder: description of the face finder.
         pixel_aspect: of shots made before pictures were kept in square pixels.
         notes: what was changed or left out in reading the source (:func:`shared.video.reading_notes`).
     """
@@ -73,21 +73,16 @@ def write_facts(folder: Path, facts: ShotFacts) -> None:
 
 
 def read_facts(folder: Path) -> ShotFacts:
-    """What ``shot.json`` says.
+    """The contents of ``shot.json``.
 
     Raises:
         ManifestError: it is missing or damaged.
     """
-    try:
-        return from_mapping(ShotFacts, json.loads((folder / FACTS).read_text(encoding="utf-8")))
-    except (OSError, ValueError) as error:
-        raise ManifestError(
-            f"{folder / FACTS} cannot be read: {error}", hint="remove that folder; it is made anew"
-        ) from error
+    return load_json(ShotFacts, folder / FACTS, error=ManifestError, hint="remove that folder; it is rebuilt")
 
 
 def picture_of(folder: Path) -> Picture:
-    """Size, clock and sound of the shot in ``folder``, for the encoders."""
+    """Size, time base and sound of the shot in ``folder``, for the encoders."""
     facts = read_facts(folder)
     sound = folder / facts.sound if facts.sound else None
     return Picture(facts.width, facts.height, facts.time_base, facts.frame_rate, sound)
@@ -105,12 +100,12 @@ def stored_frames(pictures: Path, times: Sequence[Timestamp]) -> Iterator[Frame]
             count += 1
             yield Frame(frame.index, time, frame.image)
         if count != len(times) or reader.frames_decoded != count:
-            raise MediaError(f"{pictures} does not hold {len(times)} frames", hint="remove its folder; it is made anew")
+            raise MediaError(f"{pictures} does not hold {len(times)} frames", hint="remove its folder; it is rebuilt")
 
 
 @contextmanager
 def storing(pictures: Path, width: int, height: int) -> Iterator[VideoWriter]:
-    """A writer of lossless pictures; their times there are nominal (:func:`nominal`)."""
+    """A writer of lossless frames; their times are nominal (:func:`nominal`)."""
     with VideoWriter(
         pictures,
         width=width,
@@ -123,14 +118,14 @@ def storing(pictures: Path, width: int, height: int) -> Iterator[VideoWriter]:
 
 
 def nominal(index: int) -> Timestamp:
-    """The time under which frame ``index`` is stored."""
+    """The timestamp with which frame ``index`` is stored."""
     return Timestamp(index, 1 / _STORE_RATE)
 
 
 def cut_sound(source: Path, folder: Path, *, start: Fraction | None, stop: Fraction | None) -> str | None:
-    """Copies the packets of sound between two times into ``folder``; the file's name, None where there is no sound.
+    """Copies the audio packets between two times into ``folder``; returns the file's name, None without audio.
 
-    With a ``start`` they are moved to begin at 0. Packets are whole, so a cut is exact to a packet (about 20 ms).
+    With a ``start`` they are shifted to start at 0. Packets are not split, so a cut is exact to about 20 ms.
 
     Raises:
         MediaError: the file cannot be read or its sound not copied.
@@ -141,7 +136,7 @@ def cut_sound(source: Path, folder: Path, *, start: Fraction | None, stop: Fract
 
 
 def _moved(packet: Packet, start: Fraction | None, stop: Fraction | None) -> bool:
-    """Whether the packet lies between the times; it is then moved so that ``start`` becomes 0."""
+    """Whether the packet is between the times; it is then shifted so that ``start`` becomes 0."""
     if not packet.size or packet.pts is None:
         return False
     moment = packet.pts * packet.time_base
@@ -171,7 +166,7 @@ def write_faces(path: Path, found: Sequence[Sequence[Face]]) -> None:
 
 
 def read_faces(path: Path) -> dict[int, tuple[Face, ...]]:
-    """The faces that :func:`write_faces` wrote, by frame; frames without one are absent.
+    """The faces of :func:`write_faces`, by frame; frames without one are absent.
 
     Raises:
         ManifestError: the file is missing or damaged.
@@ -187,12 +182,12 @@ def read_faces(path: Path) -> dict[int, tuple[Face, ...]]:
             )
             found[row["frame"]].append(face)
     except (OSError, KeyError, ValueError, pa.ArrowException) as error:
-        raise ManifestError(f"{path} cannot be read: {error}", hint="remove its folder; it is made anew") from error
+        raise ManifestError(f"{path} cannot be read: {error}", hint="remove its folder; it is rebuilt") from error
     return {index: tuple(faces) for index, faces in found.items()}
 
 
 def shifted_landmarks(sidecar: Path, out: Path, *, start: int, scale: float) -> None:
-    """A sidecar for a piece of a clip that was cut at frame ``start`` and shrunk by ``scale``.
+    """Writes the sidecar for a piece of a clip that was cut at frame ``start`` and scaled by ``scale``.
 
     Raises:
         MediaError: there is no sidecar, or it is damaged.
@@ -200,10 +195,10 @@ def shifted_landmarks(sidecar: Path, out: Path, *, start: int, scale: float) -> 
     try:
         table = pq.read_table(sidecar, columns=["frame", "landmarks"])
     except (OSError, pa.ArrowException) as error:
-        raise MediaError(f"{sidecar} cannot be read", hint="a sidecar lies beside its clip") from error
+        raise MediaError(f"{sidecar} cannot be read", hint="a sidecar is beside its clip") from error
     frames = table["frame"].to_numpy() - start
     points = np.array(table["landmarks"].to_pylist(), np.float32).reshape(-1, 136)
-    # Pixel centres are at whole numbers, so the scale is about the corner half a pixel away.
+    # Pixel centres are at integers, so the scaling is about the corner half a pixel away.
     points = (points + 0.5) * scale - 0.5
     kept = frames >= 0
     rows = pa.array(list(points[kept].astype(np.float32)), pa.list_(pa.float32()))

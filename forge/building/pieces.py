@@ -1,4 +1,4 @@
-"""Who plays: the pieces that clips are cut into, the split of each person, and the models and their people."""
+"""Pieces that clips are cut into, the split of each person, and swapper models with their people."""
 
 from __future__ import annotations
 
@@ -26,33 +26,33 @@ class Shot:
 
     Attributes:
         name: the person's name and a number.
-        people: the person, then others who are seen.
-        frames: how many, as far as the file says; megapixels: of all of them together.
+        people: the person, then others who are visible.
+        frames: their number according to the file; megapixels: of all frames together.
     """
 
     name: str
     people: tuple[str, ...]
-    order: ShotTask
+    task: ShotTask
     key: str
     frames: int
     megapixels: float
 
     @property
     def person(self) -> str:
-        """Whose clip it is."""
+        """The person the clip belongs to."""
         return self.people[0]
 
     @property
     def factors(self) -> tuple[tuple[str, str], ...]:
-        """What records say of it."""
+        """The factors in its records."""
         others = ",".join(self.people[1:])
-        start = str(self.order.start) if self.order.start else ""
+        start = str(self.task.start) if self.task.start else ""
         return tuple((name, value) for name, value in (("also", others), ("start", start)) if value)
 
 
 @dataclass(frozen=True)
 class Model:
-    """One swapper with its people, in the order of the settings; ``run`` and its ``digest`` where it exists already."""
+    """One swapper with its people, in the order of the settings; ``run`` and its ``digest`` if it exists already."""
 
     name: str
     config: SwapperConfig
@@ -62,7 +62,7 @@ class Model:
 
 
 def shots_of(spec: SetSpec, work: Path) -> list[Shot]:
-    """The pieces of everybody's clips, in the order of the settings.
+    """The pieces of all people's clips, in the order of the settings.
 
     Raises:
         MediaError: a clip cannot be read.
@@ -74,9 +74,9 @@ def shots_of(spec: SetSpec, work: Path) -> list[Shot]:
         number = 0
         for clip in identity.entries:
             for piece in _pieces(spec, identity, clip, work, number):
-                place = (piece.order.source_sha256, piece.order.start)
+                place = (piece.task.source_sha256, piece.task.start)
                 first = seen.setdefault(place, piece.name)
-                need(first == piece.name, f"{piece.name} and {first} are the same pictures", "name every clip once")
+                need(first == piece.name, f"{piece.name} and {first} are the same frames", "name every clip once")
                 shots.append(piece)
                 number += 1
     return shots
@@ -92,7 +92,7 @@ def _pieces(spec: SetSpec, identity: IdentityConfig, clip: ClipConfig, work: Pat
     left = total - clip.start
     if left < 1:
         raise MediaError(f"{path} has {total} frames, none from {clip.start} on", hint="lower its start")
-    # A piece that is not whole is left out, unless it is the only one.
+    # An incomplete piece is left out, unless it is the only one.
     count = 1 if frames is None else max(1, min(wanted, left // frames))
     size = fitted(width, height, spec.set.max_side)
     found: list[Shot] = []
@@ -106,13 +106,13 @@ def _pieces(spec: SetSpec, identity: IdentityConfig, clip: ClipConfig, work: Pat
         }  # fmt: skip
         key = digest({"kind": "shot", "assay": shared.__version__, **_without_none(settings)})
         name = f"{identity.name}-{number + piece:02d}"
-        order = ShotTask(
+        task = ShotTask(
             out=str(work / "shots" / f"{name}-{key[:12]}"), source=str(path), source_sha256=sha256, start=start,
             frames=frames, max_side=spec.set.max_side, finder=spec.set.finder, detect_every=spec.set.detect_every,
             min_face_px=spec.set.min_face_px, device=spec.set.device,
         )  # fmt: skip
         megapixels = length * size[0] * size[1] / 1e6
-        found.append(Shot(name, (identity.name, *clip.also), order, key, length, megapixels))
+        found.append(Shot(name, (identity.name, *clip.also), task, key, length, megapixels))
     return found
 
 
@@ -131,15 +131,15 @@ def _facts(path: Path) -> tuple[int, int, int, str]:
 
 
 def splits_of(spec: SetSpec, shots: Sequence[Shot]) -> dict[str, Split]:
-    """The split of everybody: as named, or drawn so that whoever is tied together stays together.
+    """The split of each person: as given, or random such that linked people are in one split.
 
-    People are tied by a clip that shows both, by a run or a group that was trained on both, and by a pair that is
-    asked for by name.
+    People are linked by a clip that shows both, by a run or a group that was trained on both, and by a pair given by
+    name.
 
     Raises:
-        LeakError: people who are tied together are named in two splits; or too few groups to split.
+        LeakError: linked people are in two splits, or there are too few groups to split.
     """
-    groups = joined([*((one.name,) for one in spec.identity), *_ties(spec, shots)])
+    groups = joined([*((one.name,) for one in spec.identity), *_links(spec, shots)])
     named = spec.splits.named
     if named:
         split_of: dict[str, Split] = {name: split for split, people in named.items() for name in people}
@@ -147,9 +147,9 @@ def splits_of(spec: SetSpec, shots: Sequence[Shot]) -> dict[str, Split]:
             splits = {split_of[name] for name in group if name in split_of}
             if len(splits) > 1:
                 raise LeakError(
-                    f"{', '.join(group)} are tied together by a clip, a swapper or a pair, and lie in "
+                    f"{', '.join(group)} are linked by a clip, a swapper or a pair, and are in "
                     f"{' and '.join(sorted(splits))}",
-                    hint="put them into one split, or untie them",
+                    hint="put them into one split, or remove the link",
                 )
             for split in SPLITS:
                 if split in splits:
@@ -161,7 +161,7 @@ def splits_of(spec: SetSpec, shots: Sequence[Shot]) -> dict[str, Split]:
     return place_groups(groups, sizes, fractions=spec.splits.fractions, seed=spec.set.seed)
 
 
-def _ties(spec: SetSpec, shots: Sequence[Shot]) -> list[tuple[str, ...]]:
+def _links(spec: SetSpec, shots: Sequence[Shot]) -> list[tuple[str, ...]]:
     ties: list[tuple[str, ...]] = [shot.people for shot in shots if len(shot.people) > 1]
     known = {one.name for one in spec.identity}
     for one in spec.swapper:
@@ -175,31 +175,31 @@ def _ties(spec: SetSpec, shots: Sequence[Shot]) -> list[tuple[str, ...]]:
 
 
 def models_of(spec: SetSpec, splits: dict[str, Split]) -> list[Model]:
-    """Every swapper with its people; none is of two splits, because :func:`splits_of` tied its people together.
+    """Every swapper with its people; its people are in one split, because :func:`splits_of` links them.
 
     Raises:
         CheckpointError: a run holds no swapper.
         ConfigError: a group has fewer than two people.
     """
-    order = [one.name for one in spec.identity]
+    names = [one.name for one in spec.identity]
     models: list[Model] = []
     for one in spec.swapper:
         if one.run is not None:
             from forge.models.checkpoint import swapper_digest
 
-            people = tuple(name for name in order if name in _card_people(spec, one))
+            people = tuple(name for name in names if name in _card_people(spec, one))
             need(len(people) > 1, f"{one.name}: its run knows none or one of this set's people", "name them as it does")
             path = _run_path(spec, one)
             models.append(Model(one.name, one, people, path, swapper_digest(path)))
         elif isinstance(one.people, str):
             for split in ("train", "val", "test"):
-                people = tuple(name for name in order if splits[name] == split)
+                people = tuple(name for name in names if splits[name] == split)
                 if len(people) > 1:
                     models.append(Model(f"{one.name}-{split}", one, people))
         else:
             for number, group in enumerate(one.people):
                 need(len(group) > 1, f"{one.name}: a group needs two people or more", "name at least two")
-                models.append(Model(f"{one.name}-{number}", one, tuple(name for name in order if name in group)))
+                models.append(Model(f"{one.name}-{number}", one, tuple(name for name in names if name in group)))
     return models
 
 

@@ -1,10 +1,10 @@
-"""The whole of a build before it starts: every clip with its split, every task with what it waits for.
+"""The plan of a build: every clip with its split, every task with its dependencies.
 
-A task has a key that names everything its result depends on: files by their hashes, settings, the keys of the tasks
-before it, and Assay's version. What is made is stored under that key, so whatever is there need not be made again.
+A task has a key derived from all that its result depends on: hashes of files, settings, the keys of the tasks it
+depends on, and Assay's version. Results are stored under that key and reused.
 
 Parents: a fake's parent is the real clip in the same rendition, with which it is pixel-aligned; the parent of a real
-clip is the first rendition of the same clip. Both were made from the lossless pictures, not from the parent's file.
+clip is the first rendition of the same clip. Both are encoded from the lossless frames, not from the parent's file.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from shared.video.renditions import Rendition
 
 _VERSION = 1
 SELF = "-self"
-"""What the name of a manipulation ends in when it gives people their own faces."""
+"""Suffix of the name of a manipulation for self-swaps."""
 
 _CODEC_WEIGHT = {"libx265": 4.0, "libvpx-vp9": 5.0, "libsvtav1": 3.0, "mjpeg": 0.3, "ffv1": 0.7}
 
@@ -38,16 +38,16 @@ class BuildStep:
 
     Attributes:
         kind: shot, faceset, train, master or clips.
-        order: what it is told.
-        after: keys of the steps before it.
-        out: the folder that is there once it is done; None for clips, which are looked up one by one.
-        units: how much there is to do, in a measure of its kind (see :mod:`forge.building.estimate`).
-        size_bytes: about how much it writes.
+        task: its arguments.
+        after: keys of the steps it depends on.
+        out: the folder of its result; None for clips, which are checked one by one.
+        units: amount of work in the unit of its kind (see :mod:`forge.building.estimate`).
+        size_bytes: approximate output size.
     """
 
     key: str
     kind: str
-    order: object
+    task: object
     after: tuple[str, ...]
     out: Path | None
     units: float
@@ -56,16 +56,16 @@ class BuildStep:
 
 @dataclass(frozen=True)
 class PlannedClip:
-    """A clip of the set: what it will be listed as, and by which step it is made."""
+    """A clip of the set: its record and the step that makes it."""
 
-    order: ClipTask
+    task: ClipTask
     split: Split
     step: str
 
 
 @dataclass(frozen=True)
 class BuildPlan:
-    """Everything that a set needs, in the order in which it is done and listed."""
+    """All steps and clips of a set, in order of execution and listing."""
 
     steps: tuple[BuildStep, ...]
     clips: tuple[PlannedClip, ...]
@@ -77,14 +77,14 @@ class BuildPlan:
 
 
 def plan_set(spec: SetSpec, out: Path, work: Path) -> BuildPlan:
-    """The plan for ``spec``, to be made in the dataset ``out`` with the work folder ``work``.
+    """The plan of ``spec`` for the dataset ``out`` and the work folder ``work``.
 
     Reads and hashes the source clips, writes nothing.
 
     Raises:
         MediaError: a clip cannot be read.
-        ConfigError: settings that do not fit together.
-        LeakError: people of two splits are tied together.
+        ConfigError: inconsistent settings.
+        LeakError: people of two splits are linked.
     """
     shots = shots_of(spec, work)
     splits = splits_of(spec, shots)
@@ -116,14 +116,14 @@ class _Planner:
         for shot in self.shots:
             self._add(
                 BuildStep(
-                    shot.key, "shot", shot.order, (), Path(shot.order.out), shot.megapixels, shot.megapixels * 1.5e6
+                    shot.key, "shot", shot.task, (), Path(shot.task.out), shot.megapixels, shot.megapixels * 1.5e6
                 )
             )
             self._real(shot)
         swappers = {model.name: self._model(model) for model in self.models}
         for manipulation in self.spec.manipulation:
             self._manipulation(manipulation, swappers)
-        _refuse_twins(self.clips)
+        _refuse_duplicate_names(self.clips)
         return BuildPlan(tuple(self.steps.values()), tuple(self.clips), tuple(self.models))
 
     def _add(self, step: BuildStep) -> str:
@@ -134,33 +134,33 @@ class _Planner:
             self._real_clip(shot, rendition, place)
             for place, rendition in enumerate(self._ladder if self.spec.set.controls else (None,))
         ]
-        order = EncodeTask(
+        task = EncodeTask(
             dataset=str(self.out),
             dataset_name=self.name,
             work=str(self.work),
-            shot=shot.order.out,
+            shot=shot.task.out,
             master=None,
-            source_file=shot.order.source,
+            source_file=shot.task.source,
             people=shot.people,
             rights=self.rights[shot.person],
             clips=tuple(clips),
         )
-        self._encode(order, clips, shot, (shot.key,))
+        self._encode(task, clips, shot, (shot.key,))
 
     def _real_clip(self, shot: Shot, rendition: Rendition | None, place: int) -> ClipTask:
         name = self._real_id(shot, rendition)
-        drawn = self._drawn(rendition, name) if rendition else None
+        sampled = self._sampled(rendition, name) if rendition else None
         return ClipTask(
             id=name,
-            recipe=self._key("real", shot.key, drawn, shot.person, self.rights[shot.person]),
-            rendition=drawn,
+            recipe=self._key("real", shot.key, sampled, shot.person, self.rights[shot.person]),
+            rendition=sampled,
             parent=None if place == 0 else self._real_id(shot, self._ladder[0]),
             mask_stem="",
             factors=shot.factors,
         )
 
-    def _drawn(self, rendition: Rendition, clip: ClipId) -> Rendition:
-        """The rendition as this clip goes through it."""
+    def _sampled(self, rendition: Rendition, clip: ClipId) -> Rendition:
+        """The rendition with the crf sampled for this clip."""
         settings = self.spec.set
         return encode_of(rendition, clip, settings.crf_spread, settings.seed) if settings.controls else rendition
 
@@ -173,7 +173,7 @@ class _Planner:
         return self.spec.ladder
 
     def _model(self, model: Model) -> dict[int, tuple[str, str, str | None]]:
-        """Step of the ladder to folder, key and, where it is trained here, the step that makes it."""
+        """Step of the ladder to folder, key and, if it is trained here, the step that makes it."""
         if model.run is not None:
             return {0: (str(model.run), str(model.digest), None)}
         facesets = [self._faceset(person) for person in model.people]
@@ -181,7 +181,7 @@ class _Planner:
         places = [str(self._faceset_path(*one)) for one in zip(model.people, facesets, strict=True)]
         key = self._key("train", facesets, config, model.config.ladder, model.config.threads)
         folder, run = (self.work / kind / f"{model.name}-{key[:12]}" for kind in ("swappers", "runs"))
-        order = TrainTask(
+        task = TrainTask(
             out=str(folder),
             run=str(run),
             facesets=tuple(places),
@@ -190,7 +190,7 @@ class _Planner:
             threads=model.config.threads,
         )
         faces = config.steps * config.batch * min(len(model.people), config.identities_per_step)
-        self._add(BuildStep(key, "train", order, tuple(facesets), folder, faces, 60e6 * (2 + len(model.config.ladder))))
+        self._add(BuildStep(key, "train", task, tuple(facesets), folder, faces, 60e6 * (2 + len(model.config.ladder))))
         return {step: (str(folder / f"step-{step}"), self._key(key, step), key) for step in model.config.ladder}
 
     def _faceset(self, person: str) -> str:
@@ -203,10 +203,10 @@ class _Planner:
         )  # fmt: skip
         key = self._key("faceset", [shot.key for shot in shots], config)
         out = self._faceset_path(person, key)
-        order = FacesTask(str(out), tuple(shot.order.out for shot in shots), config)
+        task = FacesTask(str(out), tuple(shot.task.out for shot in shots), config)
         frames = sum(shot.frames for shot in shots)
         after = tuple(shot.key for shot in shots)
-        return self._add(BuildStep(key, "faceset", order, after, out, frames, frames * 1.3 * faces.px**2))
+        return self._add(BuildStep(key, "faceset", task, after, out, frames, frames * 1.3 * faces.px**2))
 
     def _faceset_path(self, person: str, key: str) -> Path:
         return self.work / "facesets" / f"{person}-{key[:12]}"
@@ -230,7 +230,7 @@ class _Planner:
                 for person in sorted({target for _, target in pairs}, key=model.people.index):
                     whole = replace(manipulation, segments=None)
                     self._fakes(whole, model, last, (person, person), config, "")
-        need(made > 0, f"{manipulation.name}: nobody is paired with anybody", "each split needs two people or more")
+        need(made > 0, f"{manipulation.name}: no people are paired", "each split needs two people or more")
 
     def _fakes(
         self,
@@ -250,58 +250,58 @@ class _Planner:
                 name = f"{shot.name}+{source}{suffix}"
                 kind = manipulation.name + (SELF if source == target else "")
                 seed = seed_for(self.spec.set.seed, "master", kind, name)
-                order = MasterTask(
-                    out="", shot=shot.order.out, swapper=folder, source=source, target=target,
+                task = MasterTask(
+                    out="", shot=shot.task.out, swapper=folder, source=source, target=target,
                     config=config, segments=manipulation.segments, one_of_many=manipulation.one_of_many, seed=seed,
                 )  # fmt: skip
                 master = self._key("master", shot.key, key, source, target, config, manipulation.segments,
                                    manipulation.one_of_many, seed)  # fmt: skip
-                order = replace(order, out=str(self.work / "masters" / f"{kind}-{name}-{master[:12]}"))
+                task = replace(task, out=str(self.work / "masters" / f"{kind}-{name}-{master[:12]}"))
                 after = (shot.key,) if trained is None else (shot.key, trained)
                 self._add(
-                    BuildStep(master, "master", order, after, Path(order.out), shot.megapixels, shot.megapixels * 1.6e6)
+                    BuildStep(master, "master", task, after, Path(task.out), shot.megapixels, shot.megapixels * 1.6e6)
                 )
                 about = {"model": model.name, "swapper": model.config.name, "variant": variant.lstrip("-")}
                 about |= {"steps": str(step)} if step else {}
                 about |= {"self": "yes"} if source == target else {}
                 factors = tuple((k, v) for k, v in {**about, **dict(shot.factors)}.items() if v)
-                self._fake_clips(shot, order, master, kind, name, factors)
+                self._fake_clips(shot, task, master, kind, name, factors)
 
     def _fake_clips(
         self,
         shot: Shot,
-        order: MasterTask,
+        task: MasterTask,
         master: str,
         kind: str,
         name: str,
         factors: tuple[tuple[str, str], ...],
     ) -> None:
-        rights = self.rights[order.target]
-        if self.rights[order.source] != rights:
-            rights = f"{rights} (face: {self.rights[order.source]})"[:200]
+        rights = self.rights[task.target]
+        if self.rights[task.source] != rights:
+            rights = f"{rights} (face: {self.rights[task.source]})"[:200]
         named = [(ClipId(self.name, kind, f"{name}@{rendition.name}"), rendition) for rendition in self._ladder]
         clips = [
             ClipTask(
                 id=clip,
-                recipe=self._key("fake", master, drawn, rights, factors),
-                rendition=drawn,
-                parent=self._real_id(shot, drawn if self.spec.set.controls else None),
+                recipe=self._key("fake", master, sampled, rights, factors),
+                rendition=sampled,
+                parent=self._real_id(shot, sampled if self.spec.set.controls else None),
                 mask_stem=f"masks/{kind}/{name}",
                 factors=factors,
             )
-            for clip, drawn in ((clip, self._drawn(rendition, clip)) for clip, rendition in named)
+            for clip, sampled in ((clip, self._sampled(rendition, clip)) for clip, rendition in named)
         ]
         encode = EncodeTask(
-            dataset=str(self.out), dataset_name=self.name, work=str(self.work), shot=shot.order.out, master=order.out,
-            source_file=shot.order.source, people=shot.people, rights=rights, clips=tuple(clips), swapper=order.swapper,
-            source=order.source, config=order.config, drop_master=not self.spec.set.keep_masters,
+            dataset=str(self.out), dataset_name=self.name, work=str(self.work), shot=shot.task.out, master=task.out,
+            source_file=shot.task.source, people=shot.people, rights=rights, clips=tuple(clips), swapper=task.swapper,
+            source=task.source, config=task.config, drop_master=not self.spec.set.keep_masters,
         )  # fmt: skip
         self._encode(encode, clips, shot, (master,))
 
-    def _encode(self, order: EncodeTask, clips: Sequence[ClipTask], shot: Shot, after: tuple[str, ...]) -> None:
+    def _encode(self, task: EncodeTask, clips: Sequence[ClipTask], shot: Shot, after: tuple[str, ...]) -> None:
         key = self._key("clips", [clip.recipe for clip in clips])
         units = sum(encode_units(clip.rendition, shot.megapixels) for clip in clips)
-        self._add(BuildStep(key, "clips", order, after, None, units, shot.megapixels * 0.1e6 * len(clips)))
+        self._add(BuildStep(key, "clips", task, after, None, units, shot.megapixels * 0.1e6 * len(clips)))
         self.clips += [PlannedClip(clip, self.splits[shot.person], key) for clip in clips]
 
     def _key(self, *parts: object) -> str:
@@ -319,7 +319,7 @@ def _chosen(
 
 
 def encode_units(rendition: Rendition | None, megapixels: float) -> float:
-    """How much an encode costs, in megapixels of x264 at its medium preset (weights by measurement on two cores)."""
+    """The cost of an encode, in megapixels of x264 at its medium preset (weights measured on two cores)."""
     if rendition is None:
         return 0.1 * megapixels
     return sum(_CODEC_WEIGHT.get(step.encoding.codec, 1.0) * megapixels for step in (*rendition.through, rendition))
@@ -333,11 +333,11 @@ def _plain(part: object) -> object:
     return to_mapping(part)
 
 
-def _refuse_twins(clips: Sequence[PlannedClip]) -> None:
+def _refuse_duplicate_names(clips: Sequence[PlannedClip]) -> None:
     seen: set[str] = set()
     for clip in clips:
-        # Paths are compared as a file system without case would.
-        text = str(clip.order.id).lower()
+        # Paths are compared without case, for case-insensitive file systems.
+        text = str(clip.task.id).lower()
         if text in seen:
-            raise UsageError(f"two clips would be called {clip.order.id}", hint="give identities names that differ")
+            raise UsageError(f"two clips would be called {clip.task.id}", hint="give identities names that differ")
         seen.add(text)

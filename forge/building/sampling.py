@@ -1,4 +1,4 @@
-"""What is drawn by lot: who is swapped with whom, with which settings, how a clip is compressed; and seeds for all."""
+"""Random choices of a build: pairs, settings and compression of clips; and their seeds."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ Pair = tuple[str, str]
 
 
 def seed_for(seed: int, *names: object) -> int:
-    """A seed that belongs to ``names``: adding a clip to a set changes the draws of no other."""
+    """A seed derived from ``names``, so that adding a clip changes no other clip's random choices."""
     text = "/".join(str(name) for name in (seed, *names))
     return int.from_bytes(hashlib.sha256(text.encode()).digest()[:7], "big")
 
@@ -27,8 +27,8 @@ def seed_for(seed: int, *names: object) -> int:
 def pairs_of(manipulation: ManipulationConfig, people: Sequence[str], seed: int) -> list[Pair]:
     """(source, target) for the ``people`` of one model, in the order of their targets.
 
-    ``ring`` gives each person the face of the next; ``sample:N`` draws N of all ordered pairs, or all where there are
-    fewer; of a list, the pairs of which both are here.
+    ``ring`` gives each person the face of the next; ``sample:N`` samples N of all ordered pairs, or all if there are
+    fewer; a list is restricted to pairs of ``people``.
     """
     everything = [(source, target) for target in people for source in people if source != target]
     if not isinstance(manipulation.pairs, str):
@@ -45,9 +45,9 @@ def pairs_of(manipulation: ManipulationConfig, people: Sequence[str], seed: int)
 
 
 def variants_of(manipulation: ManipulationConfig, pair: Pair, seed: int) -> list[tuple[int, dict[str, Any]]]:
-    """Number and values of each combination of the factors that a pair gets; one without values where there are none.
+    """Number and values of each combination of factors of a pair; one empty combination without factors.
 
-    Numbers are places in the whole grid, factors in order of name, so that a combination has one number everywhere.
+    Numbers are indices in the full grid, factors in order of name, so that a combination has a fixed number.
     """
     names = sorted(manipulation.factors)
     grid = [
@@ -62,10 +62,10 @@ def variants_of(manipulation: ManipulationConfig, pair: Pair, seed: int) -> list
 
 
 def encode_of(rendition: Rendition, clip: ClipId, spread: int, seed: int) -> Rendition:
-    """``rendition`` as ``clip`` goes through it: the last encode up to ``spread`` levels better or worse.
+    """``rendition`` for ``clip``: the last encode with a random crf offset of up to ``spread`` levels.
 
-    Both classes draw from one range. Bits at a given crf depend on how sharp the picture is (about 12 % a level for
-    x264), so sizes at one fixed crf would tell a soft face from its target.
+    Both classes have the same range. Bits at a given crf depend on sharpness (about 12 % per level for x264), so file
+    sizes at a fixed crf would tell a soft face from its target.
     """
     rng = np.random.default_rng(seed_for(seed, "crf", clip))
     return replace(rendition, encoding=rendition.encoding.moved_by(int(rng.integers(-spread, spread + 1))))

@@ -1,4 +1,4 @@
-"""``set.toml``: what a dataset is to be made of. Frozen settings, strict; every default is written here and once."""
+"""``set.toml``: the settings of a dataset. Frozen and strict; all defaults are defined here."""
 
 from __future__ import annotations
 
@@ -26,20 +26,20 @@ class SetConfig:
     """``[set]``.
 
     Attributes:
-        name, license, description: of the dataset; seed: of every draw, split included.
-        media: folder that relative clips lie in, itself relative to the settings file; ``$NAME`` is read from the
+        name, license, description: of the dataset; seed: of all random choices, splits included.
+        media: base folder of relative clips, itself relative to the settings file; ``$NAME`` is read from the
             environment.
-        frames: at most this many of a clip; None for all. pieces: cut so many clips of that length from each file.
-        max_side: pictures are shrunk until their longer side has at most so many pixels; None for never.
+        frames: at most this many of a clip; None for all. pieces: number of clips of that length cut from each file.
+        max_side: frames are reduced until their longer side has at most so many pixels; None for never.
         finder, detect_every, min_face_px: how faces are found, once for each clip; see ``assay forge swap --help``.
-            ``sidecar`` takes the landmarks that lie beside every clip.
-        controls: real clips pass the steps of the fakes in every rendition, and self-swaps are made. False exists only
-            to show that an audit notices; the card then says so.
-        crf_spread: with controls, the last encode of every clip, real or fake, is drawn from its rendition's crf plus
-            or minus so many levels (on a scale of 51; six double the bits). Without, a softer face gives smaller
-            packets at the same crf, and file sizes tell the classes apart. 0 keeps the crf exactly. What was drawn is
-            in the clip's factors; lossless renditions stay lossless.
-        keep_masters: keep the lossless pictures in the work folder, so that a rendition can be added without drawing
+            ``sidecar`` uses the landmarks beside every clip.
+        controls: real clips go through the same encoding as the fakes in every rendition, and self-swaps are made.
+            False only serves to show that an audit detects it; the card then says so.
+        crf_spread: with controls, the last encode of every clip, real or fake, gets its rendition's crf plus a random
+            offset of up to so many levels (on a scale of 51; six double the bits). Without, a softer face gives smaller
+            packets at the same crf, and file sizes tell the classes apart. 0 keeps the crf exactly. The crf is in the
+            clip's factors; lossless renditions stay lossless.
+        keep_masters: keep the lossless frames in the work folder, so that a rendition can be added without rendering
             the fakes again.
         device: where networks run. On a CPU equal settings give equal bytes.
     """
@@ -71,7 +71,7 @@ class SetConfig:
 
 @dataclass(frozen=True)
 class FacesConfig:
-    """``[faces]``: the facesets that swappers learn from; see ``assay faces extract --help``."""
+    """``[faces]``: the facesets that swappers are trained on; see ``assay faces extract --help``."""
 
     px: int = 256
     framing: Framing = "whole"
@@ -82,7 +82,7 @@ class FacesConfig:
 
 @dataclass(frozen=True)
 class SplitsConfig:
-    """``[splits]``: who is in which, by name; or how large each is to be, and people are drawn.
+    """``[splits]``: the people of each split by name; or the size of each, for a random choice of people.
 
     Swappers are trained within a split, so nobody may be named in two.
     """
@@ -94,7 +94,7 @@ class SplitsConfig:
 
     @property
     def named(self) -> dict[Split, tuple[str, ...]]:
-        """Split to people, where any are named."""
+        """People by split, if any are named."""
         found: dict[Split, tuple[str, ...]] = {"train": self.train, "val": self.val, "test": self.test}
         return {split: people for split, people in found.items() if people}
 
@@ -106,12 +106,12 @@ class SplitsConfig:
 
 @dataclass(frozen=True)
 class ClipConfig:
-    """One clip of a person, where it needs more than a path: ``{path = "talk.mp4", also = ["bob"]}``.
+    """One clip of a person with its own settings: ``{path = "talk.mp4", also = ["bob"]}``.
 
     Attributes:
         start: index of the first frame taken.
         frames, pieces: as in ``[set]``.
-        also: others who are seen in it, by the area of their faces; they go to the same split.
+        also: other people visible in it, by the area of their faces; they go to the same split.
     """
 
     path: str
@@ -123,7 +123,7 @@ class ClipConfig:
 
 @dataclass(frozen=True)
 class IdentityConfig:
-    """``[[identity]]``: a person, clips of them, and the basis on which these may be used."""
+    """``[[identity]]``: a person, their clips, and the rights to use these."""
 
     name: str
     rights: str
@@ -138,7 +138,7 @@ class IdentityConfig:
 
     @property
     def entries(self) -> tuple[ClipConfig, ...]:
-        """The clips, with this person's settings where they have none of their own."""
+        """The clips, with this person's settings as defaults."""
         whole = [ClipConfig(clip) if isinstance(clip, str) else clip for clip in self.clips]
         return tuple(
             ClipConfig(one.path, one.start, one.frames or self.frames, one.pieces or self.pieces, one.also)
@@ -151,12 +151,12 @@ class SwapperConfig:
     """``[[swapper]]``: one family of swappers, trained here or taken from a run.
 
     Attributes:
-        run: an existing run or exported swapper; relative to the settings file. Then nothing below counts.
-        people: ``split`` trains one model for all people of each split; or lists of people, one model a list.
+        run: an existing run or exported swapper; relative to the settings file. Then the fields below are ignored.
+        people: ``split`` trains one model for all people of each split; or lists of people, one model per list.
         steps: export after each of these; the last ends the training. Empty takes it from ``settings``.
         settings: of the training, see ``assay forge train --help``; ``minutes`` is refused, because a build that is
             limited by a clock cannot be repeated.
-        threads: cores a training uses; a part of the settings, because sums over other numbers of threads differ.
+        threads: cores per training; part of the settings, because results depend on the number of threads.
     """
 
     name: str
@@ -203,7 +203,7 @@ class SwapperConfig:
 
 @dataclass(frozen=True)
 class SegmentsConfig:
-    """Fakes that are forged in part of their time only: ``count`` runs of frames, together about ``share`` of all."""
+    """Partly forged fakes: ``count`` runs of frames, together about ``share`` of all."""
 
     share: float = 0.5
     count: int = 1
@@ -215,17 +215,17 @@ class SegmentsConfig:
 
 @dataclass(frozen=True)
 class ManipulationConfig:
-    """``[[manipulation]]``: a swapper with settings, and who is swapped with whom.
+    """``[[manipulation]]``: a swapper with settings and pairs of people.
 
     Attributes:
         swapper: name of a ``[[swapper]]``; steps: which of its exports, by default all.
         pairs: ``all``, ``ring`` (each person receives the face of the next), ``sample:N`` (N pairs of each model's
             people) or a list of [source, target]. Only people of one model are paired.
-        clips: at most so many clips of a target; None for all.
+        clips: maximum number of clips per target; None for all.
         settings: see ``assay forge swap --help``; factors: dotted names to lists of values, say
             ``"color.method" = ["mean-std", "lct"]``.
-        combine: ``grid`` makes every combination of the factors, ``sample:N`` draws N of them for each pair.
-        segments: forge part of the time only. one_of_many: of several faces in a clip, forge one that is drawn.
+        combine: ``grid`` makes every combination of the factors, ``sample:N`` samples N of them for each pair.
+        segments: forge only part of the frames. one_of_many: of several faces in a clip, forge a random one.
         self_swaps: make A to A too, when the set has controls.
     """
 
@@ -259,7 +259,7 @@ class ManipulationConfig:
 
 @dataclass(frozen=True)
 class SetSpec:
-    """A whole ``set.toml``, and the folder it lies in."""
+    """The contents of a ``set.toml``, and its folder."""
 
     set: SetConfig
     identity: tuple[IdentityConfig, ...]
@@ -293,17 +293,17 @@ class SetSpec:
             need(name in known, f"no [[identity]] is called {name!r}", near_matches(name, known))
         if self.splits.named:
             missing = sorted(set(known) - {name for people in self.splits.named.values() for name in people})
-            need(not missing, f"[splits] does not name {', '.join(missing)}", "name everybody, or nobody")
+            need(not missing, f"[splits] does not name {', '.join(missing)}", "name all people, or none")
 
     @property
     def ladder(self) -> tuple[Rendition, ...]:
-        """The renditions, in order; the first is what the others of a clip are renditions of."""
+        """The renditions, in order; the first is the parent of the others."""
         return tuple(
             known_rendition(one) if isinstance(one, str) else _rendition(one, "renditions") for one in self.renditions
         )
 
     def clip_path(self, clip: str) -> Path:
-        """Where a clip lies.
+        """Path of a clip.
 
         Raises:
             ConfigError: its path names a variable that is not set.
@@ -316,7 +316,7 @@ def load_spec(path: Path) -> SetSpec:
     """The settings in ``path``.
 
     Raises:
-        ConfigError: not TOML, or a setting that is unknown, of the wrong type or contradicts another.
+        ConfigError: not TOML, or a setting that is unknown, of the wrong type or inconsistent with another.
     """
     mapping = read_toml(path)
     need("set" in mapping, f"{path} has no [set]", "give the set a name: [set] and name = ...")
@@ -331,7 +331,7 @@ def sample_size(text: str) -> int | None:
 
 
 def swap_settings(spec: SetSpec, manipulation: ManipulationConfig, factors: Mapping[str, Any]) -> SwapConfig:
-    """The settings of a swap: the manipulation's, under those of one combination of its factors.
+    """The settings of a swap: the manipulation's, overridden by one combination of its factors.
 
     Raises:
         ConfigError: one is unknown or out of range.

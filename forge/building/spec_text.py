@@ -1,4 +1,4 @@
-"""A ``set.toml`` as text with comments, which a TOML writer alone does not give."""
+"""A ``set.toml`` as text with comments, which TOML writers do not support."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ def set_text(mapping: Mapping[str, Any], comments: Mapping[str, Sequence[str]]) 
     """The settings as TOML, each table under its comments.
 
     Args:
-        mapping: as :func:`shared.config.read_toml` gives it.
-        comments: lines by where they stand: "" for the beginning, a table's name, or "manipulation/NAME" and the like.
+        mapping: as returned by :func:`shared.config.read_toml`.
+        comments: lines by position: "" for the beginning, a table's name, or "manipulation/NAME" and the like.
 
     Raises:
-        TypeError: a value that TOML does not know.
+        TypeError: a value of a type that TOML lacks.
     """
     plain = {key: value for key, value in mapping.items() if key not in (*TABLES, *LISTS)}
     parts = [[*_comment(comments.get("", ())), "", *_pairs(plain)] if plain else _comment(comments.get("", ()))]
@@ -36,12 +36,12 @@ def inline(value: Any) -> str:
     """One value as TOML on one line.
 
     Raises:
-        TypeError: TOML does not know it, or it is not used in settings.
+        TypeError: a type that TOML lacks, or that is not used in settings.
     """
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, str):
-        # JSON's escapes are TOML's; the one control character that JSON leaves alone is not allowed in TOML.
+        # JSON's escapes are valid in TOML; the one control character that JSON does not escape is not allowed in TOML.
         return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
     if isinstance(value, int | float):
         return repr(value)
@@ -62,6 +62,6 @@ def _key(key: str) -> str:
 
 
 def _comment(lines: Sequence[str]) -> list[str]:
-    """Comment lines; what came from elsewhere must not end one and go on as settings."""
+    """Comment lines; foreign text must not end a comment and continue as settings."""
     said = ("".join(char if char.isprintable() else " " for char in line) for line in lines)
     return [f"# {line}".rstrip() for line in said]

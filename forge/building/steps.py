@@ -1,6 +1,6 @@
-"""The tasks of a build up to the lossless fakes: each makes one folder, whole or not at all, from what its order names.
+"""The tasks of a build up to the lossless fakes: each makes one folder atomically from its arguments.
 
-Equal orders give equal bytes on a CPU, so a task that was cut off, or done twice, changes nothing.
+Equal arguments give equal bytes on a CPU, so a task that was interrupted, or run twice, changes nothing.
 """
 
 from __future__ import annotations
@@ -33,17 +33,16 @@ from forge.building.intermediates import (
 )
 from forge.building.tasks import FacesTask, MasterTask, ShotTask, TrainTask
 from forge.models import build_swapper
-from forge.models.checkpoint import TrainingSource, read_card, save_swapper
+from forge.models.checkpoint import TrainingSource, load_swapper, read_card, save_swapper
 from forge.models.predictor import SwapPredictor
 from forge.swapping.config import SwapConfig
 from forge.swapping.masks import MASK_KINDS, MaskWriter
 from forge.swapping.plan import SwapPlan, plan_swap, ranked_tracks
-from forge.swapping.render import Identities, align_faces, composite, swap_faces
-from forge.swapping.request import checked_card, need_morph, need_target_decoder
-from forge.swapping.super_resolution import make_enlarge
-from forge.swapping.temporal import stabilize_color
+from forge.swapping.record import SwapOutcome
+from forge.swapping.render import OpenedSwap, composited_frames
+from forge.swapping.request import checked_card, need_target_decoder
 from forge.training.train import train_swapper
-from shared.config import from_mapping
+from shared.config import load_json
 from shared.device import pick_device, with_threads
 from shared.errors import CheckpointError, ManifestError, MediaError
 from shared.faces.facesets.extract import BESIDE, extract
@@ -64,12 +63,12 @@ _SHOWN_SHARE = 0.5
 
 @dataclass(frozen=True)
 class Made:
-    """``master.json``: what drawing a fake found out.
+    """The contents of ``master.json``: facts of a rendered fake.
 
     Attributes:
-        faked: frames that hold a forged pixel; empty when nothing could be swapped, and ``why`` says so.
+        faked: frames that hold a forged pixel; empty when nothing could be swapped, and ``why`` gives the reason.
         chosen: the tracks that were swapped; rank: of the first of them by area.
-        segments, face: as they were drawn.
+        segments, face: as sampled.
     """
 
     faked: tuple[int, ...]
@@ -82,46 +81,43 @@ class Made:
 
 
 def read_made(folder: Path) -> Made:
-    """What ``master.json`` says.
+    """The contents of ``master.json``.
 
     Raises:
         ManifestError: it is missing or damaged.
     """
-    try:
-        return from_mapping(Made, json.loads((folder / MADE).read_text(encoding="utf-8")))
-    except (OSError, ValueError) as error:
-        raise ManifestError(f"{folder / MADE} cannot be read", hint="remove that folder; it is made anew") from error
+    return load_json(Made, folder / MADE, error=ManifestError, hint="remove that folder; it is rebuilt")
 
 
-def make_shot(order: ShotTask) -> int:
-    """Cuts and decodes a clip, keeps it without loss with its sound, and finds its faces; the number of frames.
+def make_shot(task: ShotTask) -> int:
+    """Cuts and decodes a clip, stores it losslessly with its sound, and finds its faces; returns the number of frames.
 
     Raises:
         MediaError: the clip cannot be read or has no frame there.
-        FinderError: faces cannot be looked for.
-        StorageError: the disk refused.
+        FinderError: the finder is not available.
+        StorageError: writing failed.
     """
-    source = Path(order.source)
-    with replacing_folder(Path(order.out)) as draft, with_threads(1), VideoReader(source) as reader:
+    source = Path(task.source)
+    with replacing_folder(Path(task.out)) as draft, with_threads(1), VideoReader(source) as reader:
         info = reader.info
-        width, height = fitted(info.width, info.height, order.max_side)
-        cut = _Cut(reader, order, (width, height))
+        width, height = fitted(info.width, info.height, task.max_side)
+        cut = _Cut(reader, task, (width, height))
         with storing(draft / PICTURES, width, height) as writer:
-            finder, following = _finder(order, draft, width / info.width)
+            finder, following = _finder(task, draft, width / info.width)
             with closing(follow(cut.frames(writer), finder, following)) as followed:
                 found = [faces for _, faces in followed]
         first = cut.times[0]
-        begins = first.exact_seconds if order.start else None
+        begins = first.exact_seconds if task.start else None
         facts = ShotFacts(
             source=source.name,
-            source_sha256=order.source_sha256,
-            start=order.start,
+            source_sha256=task.source_sha256,
+            start=task.start,
             width=width,
             height=height,
             time_base=info.time_base,
             frame_rate=info.frame_rate,
             notes=reading_notes(info),
-            pts=tuple(time.pts - (first.pts if order.start else 0) for time in cut.times),
+            pts=tuple(time.pts - (first.pts if task.start else 0) for time in cut.times),
             sound=_sound(source, draft, info, begins, cut.next_time),
             finder=finder.name,
         )
@@ -132,16 +128,16 @@ def make_shot(order: ShotTask) -> int:
 
 
 class _Cut:
-    """The frames of a piece of a clip, at their new size, written as they pass."""
+    """The frames of a piece of a clip, at their new size, written as they are iterated."""
 
-    def __init__(self, reader: VideoReader, order: ShotTask, size: tuple[int, int]) -> None:
+    def __init__(self, reader: VideoReader, task: ShotTask, size: tuple[int, int]) -> None:
         self.times: list[Timestamp] = []
         self.next_time: Timestamp | None = None
-        self._reader, self._order, self._size = reader, order, size
+        self._reader, self._task, self._size = reader, task, size
 
     def frames(self, writer: VideoWriter) -> Iterator[Frame]:
-        start, most = self._order.start, self._order.frames
-        # One frame more than asked for tells whether the sound has to be cut too.
+        start, most = self._task.start, self._task.frames
+        # One additional frame tells whether the sound must be cut too.
         for frame in self._reader.frames(start=start, stop=None if most is None else start + most + 1):
             index = len(self.times)
             if index == most:
@@ -163,13 +159,13 @@ def _sound(source: Path, draft: Path, info: VideoInfo, start: object, stop: Time
     return cut_sound(source, draft, start=start, stop=stop.exact_seconds if stop else None)  # type: ignore[arg-type]
 
 
-def _finder(order: ShotTask, draft: Path, scale: float) -> tuple[FaceFinder, FollowConfig]:
-    every = order.detect_every
-    if order.finder == BESIDE:
-        shifted_landmarks(sidecar_of(Path(order.source)), draft / _GIVEN, start=order.start, scale=scale)
-        return SidecarFinder(draft / _GIVEN), replace(FollowConfig(), detect_every=1, min_face_px=order.min_face_px)
-    base = replace(FollowConfig.on(order.device.partition(":")[0]), min_face_px=order.min_face_px)
-    return _made_finder(order.finder, order.device, order.min_face_px), (
+def _finder(task: ShotTask, draft: Path, scale: float) -> tuple[FaceFinder, FollowConfig]:
+    every = task.detect_every
+    if task.finder == BESIDE:
+        shifted_landmarks(sidecar_of(Path(task.source)), draft / _GIVEN, start=task.start, scale=scale)
+        return SidecarFinder(draft / _GIVEN), replace(FollowConfig(), detect_every=1, min_face_px=task.min_face_px)
+    base = replace(FollowConfig.on(task.device.partition(":")[0]), min_face_px=task.min_face_px)
+    return _made_finder(task.finder, task.device, task.min_face_px), (
         base if every is None else replace(base, detect_every=every)
     )
 
@@ -179,45 +175,45 @@ def _made_finder(name: str, device: str, min_face_px: float) -> FaceFinder:
     return make_finder(name, device=device, min_face_px=min_face_px)
 
 
-def make_faceset(order: FacesTask) -> int:
-    """A faceset of a person's shots, with the faces that were found in them; how many are kept.
+def make_faceset(task: FacesTask) -> int:
+    """Writes a faceset of a person's shots, with the faces found in them; returns the number kept.
 
     Raises:
         NoFaceError: none of the shots shows a face.
-        StorageError: the disk refused.
+        StorageError: writing failed.
     """
     with with_threads(1):
-        return extract([Path(shot) / PICTURES for shot in order.shots], Path(order.out), order.config).kept
+        return extract([Path(shot) / PICTURES for shot in task.shots], Path(task.out), task.config).kept
 
 
-def train(order: TrainTask) -> int:
-    """Trains, or goes on training, and exports a swapper after each step of the ladder; the steps in all.
+def train(task: TrainTask) -> int:
+    """Trains, or resumes, and exports a swapper after each step of the ladder; returns the number of steps.
 
     Raises:
         AssayError: see :func:`forge.training.train.train_swapper`.
     """
-    run = Path(order.run)
+    run = Path(task.run)
     if run.exists() and not (run / "run.json").exists():
-        shutil.rmtree(run)  # killed while it was being set up
-    with with_threads(order.threads):
-        result = train_swapper([Path(faceset) for faceset in order.facesets], Path(order.run), order.config)
-    with replacing_folder(Path(order.out)) as draft:
-        for step in order.ladder[:-1]:
-            _export_snapshot(order, step, draft / f"step-{step}")
-        last = order.ladder[-1]
+        shutil.rmtree(run)  # killed during set-up
+    with with_threads(task.threads):
+        result = train_swapper([Path(faceset) for faceset in task.facesets], Path(task.run), task.config)
+    with replacing_folder(Path(task.out)) as draft:
+        for step in task.ladder[:-1]:
+            _export_snapshot(task, step, draft / f"step-{step}")
+        last = task.ladder[-1]
         if read_card(result.swapper).training.get("steps") == last:
             shutil.copytree(result.swapper, draft / f"step-{last}")
         else:  # killed between the last checkpoint and its export
-            _export_snapshot(order, last, draft / f"step-{last}")
+            _export_snapshot(task, last, draft / f"step-{last}")
     return result.steps
 
 
-def _export_snapshot(order: TrainTask, step: int, out: Path) -> None:
-    """Exports the weights of an earlier step as the training would have exported them then."""
-    config = order.config
-    path = Path(order.run) / "checkpoints" / f"step-{step:08d}.safetensors"
+def _export_snapshot(task: TrainTask, step: int, out: Path) -> None:
+    """Exports the weights of an earlier step as the training would have exported them."""
+    config = task.config
+    path = Path(task.run) / "checkpoints" / f"step-{step:08d}.safetensors"
     tensors, _ = read_checkpoint(path)
-    opened = [Faceset.open(Path(faceset)) for faceset in order.facesets]
+    opened = [Faceset.open(Path(faceset)) for faceset in task.facesets]
     identities = [faceset.info.identity for faceset in opened]
     swapper = build_swapper(config.model, identities, width=config.width, **config.model_options)
     try:
@@ -234,20 +230,20 @@ def _export_snapshot(order: TrainTask, step: int, out: Path) -> None:
     save_swapper(swapper, out, facesets=taught, training={"steps": step, "seed": config.seed})
 
 
-def render_master(order: MasterTask) -> int:
-    """Draws a fake from a shot and keeps it without loss, with its masks; how many frames are forged.
+def render_master(task: MasterTask) -> int:
+    """Renders a fake from a shot losslessly, with its masks; returns the number of forged frames.
 
-    A shot without a face, or one that the swap leaves as it was, gives a folder that says why, and no pictures.
+    A shot without a face, or one that the swap does not change, gives a folder with the reason, and no frames.
 
     Raises:
-        UsageError: settings that the swapper cannot follow.
+        UsageError: settings that the swapper does not support.
         CheckpointError: the swapper cannot be read.
-        StorageError: the disk refused.
+        StorageError: writing failed.
     """
-    shot = Path(order.shot)
+    shot = Path(task.shot)
     facts, faces = read_facts(shot), read_faces(shot / LANDMARKS)
-    with replacing_folder(Path(order.out)) as draft, with_threads(1):
-        made = Made((), why="no face was found") if not faces else _drawn(order, shot, facts, faces, draft)
+    with replacing_folder(Path(task.out)) as draft, with_threads(1):
+        made = Made((), why="no face was found") if not faces else _render(task, shot, facts, faces, draft)
         if not made.faked:
             for path in draft.iterdir():
                 path.unlink()
@@ -255,55 +251,49 @@ def render_master(order: MasterTask) -> int:
     return len(made.faked)
 
 
-def _drawn(order: MasterTask, shot: Path, facts: ShotFacts, faces: Mapping[int, tuple[Face, ...]], draft: Path) -> Made:
-    config = with_samples(order, len(facts.pts), faces)
-    swapper = Path(order.swapper)
-    need_target_decoder(checked_card(swapper, order.source, config), order.target, config, swapper)
-    predictor = _predictor(order.swapper, config.device, config.precision, config.batch)
-    need_morph(predictor.spec, config)
-    plan = _plan(facts, faces, config, order.shot)
-    knows = order.target in checked_card(swapper, order.source, config).identities
-    cast = Identities(order.source, order.target if knows else None, make_enlarge(config.blend))
+def _render(task: MasterTask, shot: Path, facts: ShotFacts, faces: Mapping[int, tuple[Face, ...]], draft: Path) -> Made:
+    config = with_samples(task, len(facts.pts), faces)
+    swapper = Path(task.swapper)
+    need_target_decoder(checked_card(swapper, task.source, config), task.target, config, swapper)
+    predictor = _predictor(task.swapper, config.device, config.precision, config.batch)
+    swap = OpenedSwap.of(predictor, config, task.source, task.target)
+    plan = _plan(facts, faces, config, task.shot)
     info = replace(probe(shot / PICTURES), time_base=facts.time_base, frame_rate=facts.frame_rate)
     paths = {kind: draft / f"{kind}.mkv" for kind in MASK_KINDS}
-    faked: list[int] = []
-    alpha_instead = 0
+    outcome = SwapOutcome()
     with storing(draft / PICTURES, facts.width, facts.height) as video, MaskWriter(paths, info) as masks:
-        jobs = align_faces(stored_frames(shot / PICTURES, facts.times), plan, predictor.spec)
-        for done in composite(stabilize_color(swap_faces(jobs, predictor, cast, config), config.temporal), config):
+        for done in composited_frames(stored_frames(shot / PICTURES, facts.times), plan, swap):
             video.write(done.image, nominal(done.frame.index))
             masks.write(done.masks, done.frame.time)
-            if done.masks.any_changed:
-                faked.append(done.frame.index)
-            alpha_instead += done.alpha_instead
+            outcome.take(done)
     return Made(
-        faked=tuple(faked),
+        faked=tuple(outcome.faked),
         chosen=plan.chosen,
         rank=ranked_tracks(faces).index(plan.chosen[0]),
         segments=config.segments,
         face=config.face,
-        alpha_instead=alpha_instead,
-        why="" if faked else "the swap changed no pixel",
+        alpha_instead=outcome.alpha_instead,
+        why="" if outcome.faked else "the swap changed no pixel",
     )
 
 
-def with_samples(order: MasterTask, frames: int, faces: Mapping[int, Sequence[Face]]) -> SwapConfig:
-    """The settings with what is drawn for this clip: which face, which segments."""
-    rng = np.random.default_rng(order.seed)
-    config = order.config
-    if order.one_of_many:
+def with_samples(task: MasterTask, frames: int, faces: Mapping[int, Sequence[Face]]) -> SwapConfig:
+    """The settings with the random choices for this clip: face and segments."""
+    rng = np.random.default_rng(task.seed)
+    config = task.config
+    if task.one_of_many:
         counts = np.bincount([face.track or 0 for found in faces.values() for face in found])
         lasting = [rank for rank, track in enumerate(ranked_tracks(faces)) if counts[track] >= _SHOWN_SHARE * frames]  # type: ignore[arg-type]
         config = replace(config, face=str(int(rng.choice(lasting or [0]))))
-    if order.segments is not None:
-        config = replace(config, segments=sample_segments(frames, order.segments.share, order.segments.count, rng))
+    if task.segments is not None:
+        config = replace(config, segments=sample_segments(frames, task.segments.share, task.segments.count, rng))
     return config
 
 
 def sample_segments(frames: int, share: float, count: int, rng: np.random.Generator) -> tuple[tuple[int, int], ...]:
     """``count`` half-open runs of frames, ascending and apart, together ``share`` of ``frames``, placed by ``rng``.
 
-    At least one frame is in a run and, of two or more, at least one is not; fewer runs where frames are few.
+    At least one frame is in a run and, of two or more, at least one is not; fewer runs if there are few frames.
     """
     inside = min(max(1, round(share * frames)), max(1, frames - 1))
     outside = frames - inside
@@ -321,7 +311,7 @@ def sample_segments(frames: int, share: float, count: int, rng: np.random.Genera
 
 
 def _parts(total: int, count: int, rng: np.random.Generator, *, least: int) -> list[int]:
-    """``count`` whole numbers of at least ``least`` that sum to ``total``, every such division equally likely."""
+    """``count`` whole numbers of at least ``least`` that sum to ``total``, uniformly distributed."""
     free = total - least * count
     bars = np.sort(rng.choice(free + count - 1, count - 1, replace=False)) if count > 1 else np.array([], int)
     edges = [-1, *bars.tolist(), free + count - 1]
@@ -329,18 +319,19 @@ def _parts(total: int, count: int, rng: np.random.Generator, *, least: int) -> l
 
 
 def _plan(facts: ShotFacts, faces: Mapping[int, tuple[Face, ...]], config: SwapConfig, what: str) -> SwapPlan:
-    nothing = np.zeros((1, 1, 3), np.uint8)  # a plan looks at times and faces only
+    nothing = np.zeros((1, 1, 3), np.uint8)  # a plan uses only times and faces
     followed = ((Frame(i, time, nothing), list(faces.get(i, ()))) for i, time in enumerate(facts.times))
     return plan_swap(followed, face=config.face, temporal=config.temporal, segments=config.segments, what=what)
 
 
 @lru_cache(maxsize=2)
 def _predictor(swapper: str, device: str, precision: str, batch: int) -> SwapPredictor:
-    return SwapPredictor.load(Path(swapper), pick_device(device, precision), batch=batch)  # type: ignore[arg-type]
+    place = pick_device(device, precision)  # type: ignore[arg-type]
+    return SwapPredictor(load_swapper(Path(swapper), place.torch_device), place, batch=batch)
 
 
 def fitted(width: int, height: int, max_side: int | None) -> tuple[int, int]:
-    """Width and height, shrunk to even ones until the longer is at most ``max_side``."""
+    """Width and height, both even, scaled down so that the longer is at most ``max_side``."""
     longer = max(width, height)
     if max_side is None or longer <= max_side:
         return width, height

@@ -1,8 +1,8 @@
-"""The next set from a scoreboard: more of what detectors miss, some of everything, nothing drawn twice.
+"""Suggestion of the next set from a scoreboard: more of the manipulations that detectors miss, with new random choices.
 
-Read are two files, the scoreboard and the settings of the set that was scored. Each manipulation gets a share of the
-fakes that grows with the share of them that is missed, above a floor, so that nothing disappears: a detector forgets
-what it is no longer shown. Equal files give equal settings, with the reason for each choice beside it.
+The inputs are the scoreboard and the settings of the scored set. Each manipulation gets a share of the fakes that grows
+with the share of them that is missed, above a floor, so that none disappears: detectors forget what they are no longer
+trained on. Equal files give equal settings, with the reason for each choice as a comment.
 """
 
 from __future__ import annotations
@@ -36,14 +36,14 @@ _PLACED = ("/", "$")
 
 @dataclass(frozen=True)
 class SuggestConfig:
-    """How the next set follows from what was missed.
+    """Settings of the suggestion.
 
     Attributes:
-        floor: part of the fakes that is shared out equally; the rest goes by what is missed.
+        floor: part of the fakes that is divided equally; the rest is divided by missed shares.
         grow: fakes of the next set, as a multiple of this one's.
-        metric: what missed means: not caught at this false positive rate, or without a score.
-        detectors: whose misses count; empty for all. Of several, the mean counts.
-        keep_swappers: train the swappers with the seeds they had, so that a build finds them in its work folder.
+        metric: missed means not detected at this false positive rate, or without a score.
+        detectors: those that are used; empty for all. Of several, the mean is used.
+        keep_swappers: keep the seeds of the swappers, so that a build reuses them from its work folder.
     """
 
     floor: float = 0.4
@@ -53,23 +53,23 @@ class SuggestConfig:
     keep_swappers: bool = False
 
     def __post_init__(self) -> None:
-        need(0 < self.floor <= 1, f"floor must lie in (0, 1], got {self.floor}", "0.4 shares two fifths out equally")
+        need(0 < self.floor <= 1, f"floor must lie in (0, 1], got {self.floor}", "0.4 divides two fifths equally")
         need(0.1 <= self.grow <= 100, f"grow must lie in [0.1, 100], got {self.grow}", "1 keeps the size")
         need(self.metric in _METRICS, f"missed is not measured by {self.metric!r}", f"one of {', '.join(_METRICS)}")
 
 
 @dataclass(frozen=True)
 class Choice:
-    """What is chosen for one manipulation.
+    """The choice for one manipulation.
 
     Attributes:
-        missed: share of its fakes that is missed, mean over detectors; None where the scoreboard does not say.
+        missed: share of its fakes that is missed, mean over detectors; None if not on the scoreboard.
         said: that share by detector.
-        scored: fakes on the scoreboard.
-        share, share_before: of the set's fakes, self-swaps and renditions not counted.
-        fakes, fakes_before: how many are planned, counted likewise.
-        wanted: how many would fit the share.
-        changes: of settings, in words.
+        scored: number of fakes on the scoreboard.
+        share, share_before: of the set's fakes, without self-swaps and renditions.
+        fakes, fakes_before: planned numbers, likewise.
+        wanted: number that would match the share.
+        changes: of settings, as text.
     """
 
     name: str
@@ -86,7 +86,7 @@ class Choice:
 
 @dataclass(frozen=True)
 class Suggestion:
-    """The next set: its settings as text, and what was chosen."""
+    """The next set: its settings as text, and the choices."""
 
     text: str
     name: str
@@ -101,8 +101,8 @@ def suggest(scoreboard: Path, settings: Path, out: Path, config: SuggestConfig |
     Args:
         scoreboard: ``scoreboard.json`` of ``assay score``, or its folder.
         settings: the ``set.toml`` of the set that was scored.
-        out: where the next settings will lie: paths in them are relative to it.
-        config: how misses become shares.
+        out: path of the next settings: paths in them are relative to it.
+        config: settings of the suggestion.
 
     Raises:
         UsageError: no scoreboard; it is of another set; a detector is not on it.
@@ -132,17 +132,17 @@ def write_suggestion(out: Path, suggestion: Suggestion, *, force: bool = False) 
     """Writes the settings to ``out``.
 
     Raises:
-        UsageError: ``out`` is there, and ``force`` was not said.
-        StorageError: the disk refused.
+        UsageError: ``out`` exists, and ``force`` is off.
+        StorageError: writing failed.
     """
     if out.exists() and not force:
-        raise UsageError(f"{out} is there", hint="choose another --out, or say --force")
+        raise UsageError(f"{out} exists", hint="choose another --out, or use --force")
     write_text(out, suggestion.text)
     return out
 
 
 def _pieces(spec: SetSpec, shots: Sequence[Shot]) -> dict[str, int]:
-    """How many pieces there are of everybody, in the order of the settings."""
+    """The number of pieces of each person, in the order of the settings."""
     return {one.name: sum(shot.person == one.name for shot in shots) for one in spec.identity}
 
 
@@ -185,13 +185,11 @@ def _chosen(
     detectors: Sequence[str],
     config: SuggestConfig,
 ) -> tuple[list[Choice], list[ManipulationConfig]]:
-    """What is chosen for each manipulation, and the manipulations as they are to be."""
+    """The choice for each manipulation, and the resulting manipulations."""
     said = [_missed(rows.get(one.name), detectors, config.metric) for one in spec.manipulation]
     known = [float(np.mean([share for _, share in shares])) for shares in said if shares]
     if not known:
-        raise UsageError(
-            f"the scoreboard does not tell {config.metric} of any manipulation", hint="score real and fake clips"
-        )
+        raise UsageError(f"the scoreboard has no {config.metric} of any manipulation", hint="score real and fake clips")
     middle = float(np.mean(known))
     missed = [float(np.mean([share for _, share in shares])) if shares else None for shares in said]
     shares = shares_of([middle if one is None else one for one in missed], config.floor)
@@ -232,7 +230,7 @@ def _next_mapping(
     out: Path,
     config: SuggestConfig,
 ) -> dict[str, Any]:
-    """The settings of the next set as plain values: those of this one, with what was chosen."""
+    """The settings of the next set as plain values: those of this one, with the choices."""
     given = dict(raw["set"])
     given |= {"name": next_name(spec.set.name), "seed": seed, "media": _placed(spec.set.media or ".", spec, out)}
     swappers = []
@@ -253,7 +251,7 @@ def _next_mapping(
                 one[name] = values[name]
         manipulations.append(one)
     found = {**raw, "set": given, "swapper": swappers, "manipulation": manipulations}
-    # What is wrong here is wrong before anybody builds.
+    # Checked here, so that errors show before a build.
     from_mapping(SetSpec, {**found, "folder": str(out.resolve().parent)}, where=out.name)
     return found
 
@@ -265,7 +263,7 @@ def next_name(name: str) -> str:
 
 
 def _placed(path: str, spec: SetSpec, out: Path) -> str:
-    """A path that was relative to the old settings, relative to the new ones."""
+    """``path``, relative to the old settings, made relative to the new ones."""
     if path.startswith(_PLACED) or Path(path).is_absolute():
         return path
     return Path(os.path.relpath(spec.folder / path, out.resolve().parent)).as_posix()
@@ -290,7 +288,7 @@ def _comments(
     config: SuggestConfig,
     mark: str,
 ) -> dict[str, list[str]]:
-    """Why each thing is as it is, by table."""
+    """Comments with the reasons of the settings, by table."""
     judges = ", ".join(_detectors(board, config.detectors))
     rate = config.metric.removeprefix("tpr@fpr")
     found = {

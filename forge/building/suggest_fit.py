@@ -1,4 +1,4 @@
-"""How many fakes a manipulation gives, and the settings under which it gives about as many as are wanted."""
+"""Number of fakes of a manipulation, and settings that give about a wanted number."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ _CLOSE = 0.1
 
 @dataclass(frozen=True)
 class FakeCounts:
-    """The people that the fakes are counted by: models, and each person's pieces."""
+    """Counts the fakes of manipulations from models and the number of pieces of each person."""
 
     models: tuple[Model, ...]
     shots: dict[str, int]
 
     def count(self, one: ManipulationConfig, seed: int) -> int:
-        """Fakes of a manipulation, self-swaps and renditions not counted."""
+        """Number of fakes of a manipulation, without self-swaps and renditions."""
         variants = min(_grid(one), sample_size(one.combine) or _grid(one))
         total = 0
         for model in self.models:
@@ -32,7 +32,7 @@ class FakeCounts:
         return total
 
     def most_pairs(self, one: ManipulationConfig) -> int:
-        """Ordered pairs of the largest model that the manipulation uses."""
+        """Number of ordered pairs of the largest model that the manipulation uses."""
         sizes = [len(model.people) for model in self.models if model.config.name == one.swapper]
         return max((size * (size - 1) for size in sizes), default=0)
 
@@ -44,7 +44,7 @@ class FakeCounts:
 
 
 def shares_of(missed: Sequence[float], floor: float) -> list[float]:
-    """Shares that sum to one: ``floor`` of it equally, the rest by what is ``missed``; equal where nothing is."""
+    """Shares that sum to one: ``floor`` of it equally, the rest by ``missed``; equal if nothing is missed."""
     total = sum(missed)
     equal = 1.0 / len(missed)
     return [floor * equal + (1 - floor) * (equal if total <= 0 else one / total) for one in missed]
@@ -53,9 +53,9 @@ def shares_of(missed: Sequence[float], floor: float) -> list[float]:
 def fitted(
     one: ManipulationConfig, wanted: float, most_pairs: int, most_clips: int, count: Callable[[ManipulationConfig], int]
 ) -> ManipulationConfig:
-    """``one`` with about ``wanted`` fakes: other pairs first, then combinations of factors, then clips of a person.
+    """``one`` with about ``wanted`` fakes: by pairs, then factor combinations, then clips per person.
 
-    A knob is turned only as long as those before it did not reach. Pairs that are listed by name stay as they are.
+    Each setting is changed only if those before it did not suffice. Pairs listed by name are kept.
     """
     knobs: list[tuple[int, Callable[[ManipulationConfig, int], ManipulationConfig]]] = []
     if isinstance(one.pairs, str):
@@ -74,12 +74,12 @@ def fitted(
 
 
 def reached(count: int, wanted: float) -> bool:
-    """Whether a count is near enough, a tenth or half a fake, to leave it."""
+    """Whether a count is within a tenth, or half a fake, of ``wanted``."""
     return abs(count - wanted) <= max(0.5, _CLOSE * wanted)
 
 
 def _bisected(most: int, wanted: float, count: Callable[[int], int]) -> int:
-    """The number from 1 to ``most`` whose count comes nearest to ``wanted``; counts grow with it."""
+    """The number from 1 to ``most`` whose count is nearest to ``wanted``; counts grow with it."""
     low, high = 1, most
     while low < high:
         middle = (low + high) // 2

@@ -1,4 +1,4 @@
-"""What each task of a build is told: plain values and paths, so that it can be done in another process."""
+"""Arguments of the tasks of a build: plain values and paths, so that they can run in another process."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from shared.video.renditions import Rendition
 
 @dataclass(frozen=True)
 class ShotTask:
-    """Cut a clip, keep it without loss, find its faces. ``frames`` is None for all there are."""
+    """Cut a clip, store it losslessly, find its faces. ``frames`` is None for all."""
 
     out: str
     source: str
@@ -51,7 +51,7 @@ class TrainTask:
 
 @dataclass(frozen=True)
 class MasterTask:
-    """Draw a fake without loss. ``seed`` draws segments and, with ``one_of_many``, the face."""
+    """Render a fake losslessly. ``seed`` is for segments and, with ``one_of_many``, the face."""
 
     out: str
     shot: str
@@ -69,11 +69,11 @@ class ClipTask:
     """One clip to be listed.
 
     Attributes:
-        recipe: names all that it is made of; a clip that is listed under the same recipe is not made again.
-        rendition: None for the untouched source file (a set without controls).
+        recipe: key of all inputs; a clip listed under the same recipe is not made again.
+        rendition: None for the unchanged source file (a set without controls).
         parent: the clip it belongs to, see :mod:`forge.building.plan`.
-        mask_stem: path of its masks inside the dataset, without the mask's name; the same for clips of one size.
-        factors: how it was made, beside what the steps find out.
+        mask_stem: path of its masks in the dataset, without the mask's name; the same for clips of one size.
+        factors: known before the steps run.
     """
 
     id: ClipId
@@ -89,11 +89,11 @@ class EncodeTask:
     """Encode, label and sign clips of one shot, or of one master of it; nothing is listed yet.
 
     Attributes:
-        dataset: the dataset's folder; work: where records wait to be listed.
+        dataset: the dataset's folder; work: folder of finished, unlisted records.
         master: folder of the fake; None for the real clip.
-        source_file: the file the shot was cut from, the ingredient that signatures name.
-        people: whose clip it is, then others by the area of their faces.
-        drop_master: remove the master's pictures when done.
+        source_file: the file the shot was cut from, the ingredient in signatures.
+        people: the person of the clip, then others by the area of their faces.
+        drop_master: remove the master's frames when done.
     """
 
     dataset: str

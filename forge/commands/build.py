@@ -58,7 +58,7 @@ def build(
 
 
 def _show(planned: DryRun) -> None:
-    counts = Counter((clip.split, clip.order.id.manipulation or "real") for clip in planned.plan.clips)
+    counts = Counter((clip.split, clip.task.id.manipulation or "real") for clip in planned.plan.clips)
     console.table(
         f"{len(planned.plan.clips)} clips",
         ["split", "manipulation", "clips"],

@@ -16,10 +16,9 @@ from shared.commands.options import (
     SettingsOption,
     choices,
     default,
-    merged,
     typed_options,
 )
-from shared.config import from_mapping, read_toml
+from shared.config import from_mapping, merged, read_toml
 from shared.console import console
 
 _TRAIN = TrainConfig()

@@ -1,4 +1,4 @@
-"""The families of swappers. A new one is a file here, a line in the list below, and nothing else."""
+"""Swapper families. A new one is a file here and a line in the list below."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ __all__ = [
 def build_swapper(name: str, identities: Sequence[str], **options: Option) -> Swapper:
     """An untrained swapper of the family ``name`` for ``identities``.
 
-    ``options`` are the family's own, ``width`` first of all.
+    ``options`` are those of the family, ``width`` among them.
 
     Raises:
         UnknownNameError: no family has that name.

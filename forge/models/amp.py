@@ -1,4 +1,4 @@
-"""``amp``: 64 to 640 px. DeepFaceLab's model whose result may lie anywhere between two people, continuously.
+"""``amp``: 64 to 640 px. DeepFaceLab's model that morphs continuously between two identities.
 
 ============  ===============================================================================================
 part          numbers (e, d, m: encoder, decoder and mask channels; ae: the narrow layer; i: ``inter_dims``)
@@ -13,16 +13,16 @@ mask          doubling stages to 8m, 8m, 4m, 2m, m, 1x1 convolution; always lear
 Input and output have one resolution, a multiple of 32; framing is ``whole`` by default. Parameters at 224 px and the
 defaults, two identities: 101.3 million.
 
-How it morphs: the channels of the map that the decoder reads come from the inter of the source or from that of the
-target, :meth:`AmpSwapper.decode_between` takes ``share`` of them from the source. In training each face is drawn from
-a map of which most channels, chosen at random, come from its own identity's inter and the rest from another's, so that
-the decoder learns to read mixtures.
+How it morphs: each channel of the decoder's input comes from the inter of the source or from that of the target;
+:meth:`AmpSwapper.decode_between` takes ``share`` of the channels from the source. In training each face is decoded from
+a map in which most channels, chosen at random, come from its own identity's inter and the rest from another's, so that
+the decoder learns to decode mixtures.
 
-Two things differ from the original on purpose. It kept its inters out of the optimizer, so that they stayed random
-projections; here they are trained like all else. And it mixed a fixed share (its morph factor, 0.5) into the faces of
-one person only, which leaves that share's width open for the morph; here everybody is treated alike: the own share is
-drawn from [(1 + f) / 2, 1] for each face, which leaves the same width f open, around one half. Two people or twenty,
-every pair can be morphed both ways.
+It differs from the original in two ways. The original kept its inters out of the optimizer, so that they stayed random
+projections; here they are trained. And it mixed a fixed share (its morph factor, 0.5) into the faces of one identity
+only, which leaves a range of that width for the morph; here all identities are treated alike: the own share of each
+face is uniform in [(1 + f) / 2, 1], which leaves a range of the same width f around one half. Every pair of identities
+can be morphed in both directions.
 
 Facts from iperov/DeepFaceLab (``Model_AMP``, 2022); the code is our own.
 """
@@ -34,6 +34,7 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
+from typing_extensions import override
 
 from forge.models.blocks import initialise
 from forge.models.checks import need_between, need_multiple
@@ -57,48 +58,48 @@ class AmpDims:
 
 
 class AmpEncoder(nn.Module):
-    """(B, 3, R, R) -> (B, ae)."""
+    """The encoder: (B, 3, R, R) -> (B, ae)."""
 
     def __init__(self, resolution: int, channels: int, ae: int) -> None:
         super().__init__()
         self.convolve = FlatEncoder(channels, deep=True, unit_code=True)
         self.narrow = nn.Linear(self.convolve.size(resolution), ae)
 
+    @override
     def forward(self, faces: Tensor) -> Tensor:
-        """Applies it."""
         return self.narrow(self.convolve(faces))
 
 
 class AmpInter(nn.Module):
-    """(B, ae) -> (B, out, s, s): one dense layer."""
+    """One dense layer: (B, ae) -> (B, out, s, s)."""
 
     def __init__(self, ae: int, out: int, side: int) -> None:
         super().__init__()
         self.widen = nn.Linear(ae, side * side * out)
         self.side, self.out = side, out
 
+    @override
     def forward(self, code: Tensor) -> Tensor:
-        """Applies it."""
         return self.widen(code).unflatten(1, (self.side, self.side, self.out)).permute(0, 3, 1, 2)
 
 
 class AmpSwapper(Swapper):
-    """See the module.
+    """The ``amp`` swapper, see the module.
 
-    In training mode :meth:`decode` draws from torch's global generator of the CPU (which a checkpoint of a training
-    holds): the partner for the batch, each face's own share, and which channels these are. In evaluation mode there is
-    no chance in it.
+    In training mode :meth:`decode` samples from torch's global CPU generator (whose state a training checkpoint
+    holds): the other identity of the batch, each face's own share, and which channels these are. In evaluation mode it
+    is deterministic.
 
     Args:
         identities: two or more people.
         resolution: side of input and output, 64 to 640, a multiple of 32.
         dims: channel counts, before ``width``.
-        morph_factor: the width that training leaves open between two people, 0 to 0.9.
+        morph_factor: width of the range between two identities that training covers, 0 to 0.9.
         width: multiplier of every channel count.
         framing: how much of the head the crops show.
 
     Raises:
-        ConfigError: an option that cannot be; the nearest one that can is named.
+        ConfigError: an option is out of range; the message names the nearest valid value.
         UsageError: fewer than two identities, or one twice.
     """
 
@@ -136,11 +137,11 @@ class AmpSwapper(Swapper):
         initialise(self)
 
     def encode(self, faces: Tensor) -> Tensor:
-        """(B, 3, R, R) in [0, 1] -> (B, ae) code."""
+        """(B, 3, R, R) in [0, 1] -> (B, ae) latent."""
         return self.encoder(faces)
 
     def decode(self, latent: Tensor, identity: str) -> Swap:
-        """Code -> the face and mask of ``identity``; in training mode from a mixture, see the class.
+        """Latent -> the face and mask of ``identity``; in training mode from a mixture, see the class.
 
         Raises:
             UsageError: this model does not know ``identity``.

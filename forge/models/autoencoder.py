@@ -1,4 +1,4 @@
-"""The shape that most families share: one encoder, and for every identity one decoder of colour and one of the mask."""
+"""The architecture of most families: one shared encoder, and for each identity a colour decoder and a mask decoder."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from torch import Tensor, nn
+from typing_extensions import override
 
 from forge.models.blocks import RESIDUAL_SLOPE, Decoder, Encoder, Up, initialise, scaled
 from forge.models.checks import checked_spec, need_share
@@ -21,8 +22,8 @@ class Layout:
 
     Convention:
         down: of the encoder's stride-2 stages; dense: of the narrow layer
-        base: channels and side of the map behind it; up: channels of the latent, whose side is twice the base's
-        ups: of the decoder's doubling stages; residuals: how many of them have a residual block behind them
+        base: channels and side of the map after it; up: channels of the latent, whose side is twice the base's
+        ups: of the decoder's doubling stages; residuals: how many of them are followed by a residual block
     """
 
     input_px: int
@@ -35,7 +36,7 @@ class Layout:
 
     @property
     def output_px(self) -> int:
-        """Side of the decoded picture."""
+        """Side of the decoded image."""
         return self.base[1] * 2 ** (1 + len(self.ups))
 
 
@@ -44,12 +45,12 @@ class AutoencoderSwapper(Swapper):
 
     Args:
         name: what the family is registered as.
-        layout: its numbers.
+        layout: its channel counts.
         identities: two or more people, in the order of their decoders.
-        extra: options of the family's own, which chose ``layout``.
-        width: multiplier of every channel count but the picture's.
-        mask: whether each decoder has a second, thinner one beside it that draws the face's mask.
-        mask_width: channels of that one, as a fraction of the colour decoder's.
+        extra: options of the family that determined ``layout``.
+        width: multiplier of every channel count but the image's.
+        mask: whether each identity has a second, thinner decoder for the face mask.
+        mask_width: channels of the mask decoder, as a fraction of the colour decoder's.
         framing: how much of the head the crops show.
 
     Raises:
@@ -118,12 +119,12 @@ class AutoencoderSwapper(Swapper):
 
 
 class MaskedDecoder(nn.Module):
-    """(B, C, s, s) -> :class:`Swap` of side ``s * 2**len(ups)``: a decoder for colour, and one of the mask beside it.
+    """(B, C, s, s) -> :class:`Swap` of side ``s * 2**len(ups)``: a colour decoder and a mask decoder.
 
     Args:
         channels: of the latent.
         ups: channels of the doubling stages; mask_ups: of the mask's, empty for no mask.
-        residuals: how many stages of the colour decoder have a residual block behind them.
+        residuals: how many stages of the colour decoder are followed by a residual block.
     """
 
     def __init__(self, channels: int, ups: Sequence[int], mask_ups: Sequence[int], *, residuals: int = 0) -> None:
@@ -131,8 +132,8 @@ class MaskedDecoder(nn.Module):
         self.face = Decoder(channels, ups, 3, residuals=residuals)
         self.mask = Decoder(channels, mask_ups, 1) if mask_ups else None
 
+    @override
     def forward(self, latent: Tensor) -> Swap:
-        """Applies it."""
         return Swap(self.face(latent), None if self.mask is None else self.mask(latent))
 
 
@@ -145,15 +146,15 @@ def strengthened(
     resides: Callable[[int], list[nn.Module]],
     otherwise: Callable[[int], list[nn.Module]] = lambda number: [],
 ) -> list[nn.Module]:
-    """The doubling stages of a decoder that, where it is ``strong``, has residual blocks behind all but the last.
+    """Doubling stages of a decoder; if ``strong``, all but the last are followed by residual blocks.
 
     Args:
-        before: channels that come in.
+        before: channels of the input.
         outs: channels of the stages.
         strong: whether there are residual blocks.
         kernel: of the convolutions that double.
-        resides: the residual blocks for so many channels.
-        otherwise: what stands behind a stage, by its number, of a decoder that is not strong.
+        resides: gives the residual blocks for a number of channels.
+        otherwise: gives the layers after a stage, by its number, of a decoder that is not strong.
     """
     layers: list[nn.Module] = []
     for number, (channels, after) in enumerate(zip((before, *outs), outs, strict=False)):
@@ -164,10 +165,10 @@ def strengthened(
 
 
 class TwoPartSwapper(Swapper):
-    """One shared encoder, and for each identity a decoder that draws face and mask.
+    """One shared encoder, and for each identity a decoder of face and mask.
 
     Args:
-        spec: what it takes and gives.
+        spec: its inputs, outputs and options.
         encoder: (B, 3, input_px, input_px) -> latent.
         decoders: latent -> :class:`Swap`; one for each of the spec's identities, in their order.
     """
@@ -183,7 +184,7 @@ class TwoPartSwapper(Swapper):
     def lopsided(
         cls, spec: SwapSpec, encoder: nn.Module, decoder: Callable[[bool], nn.Module], *, lopsided: bool
     ) -> TwoPartSwapper:
-        """The first identity with a plain ``decoder(False)``, all others, or everybody, with ``decoder(True)``."""
+        """A swapper with a plain ``decoder(False)`` for the first identity if ``lopsided``, else ``decoder(True)``."""
         people = range(len(spec.identities))
         return cls(spec, encoder, [decoder(not lopsided or number > 0) for number in people])
 

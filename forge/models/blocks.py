@@ -1,4 +1,4 @@
-"""The layers that the swap autoencoders are made of. All take and give (B, C, H, W)."""
+"""Layers of the swap autoencoders. Inputs and outputs are (B, C, H, W)."""
 
 from __future__ import annotations
 
@@ -6,16 +6,17 @@ from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
+from typing_extensions import override
 
 _SLOPE = 0.1
 RESIDUAL_SLOPE = 0.2
-"""Of the leaky ReLU in and before residual blocks."""
+"""Negative slope of the leaky ReLU in and before residual blocks."""
 
 _ROUND_TO = 8
 
 
 def scaled(channels: int, width: float) -> int:
-    """``channels`` times ``width``, rounded to a multiple of 8 (what matrix units like), at least 8."""
+    """``channels`` times ``width``, rounded to a multiple of 8 (fast on matrix units), at least 8."""
     return max(_ROUND_TO, round(channels * width / _ROUND_TO) * _ROUND_TO)
 
 
@@ -26,8 +27,8 @@ class Down(nn.Module):
         super().__init__()
         self.conv = nn.Conv2d(channels, out, 5, stride=2, padding=2)
 
+    @override
     def forward(self, x: Tensor) -> Tensor:
-        """Applies it."""
         return nn.functional.leaky_relu(self.conv(x), _SLOPE)
 
 
@@ -35,13 +36,13 @@ class Up(nn.Module):
     """Enlarges by sub-pixel convolution (Shi et al. 2016): to ``factor**2`` times the channels, leaky ReLU, shuffle.
 
     (B, C, H, W) -> (B, out, factor * H, factor * W). The filters of one output channel start equal (Aitken et al.
-    2017), so that an untrained layer draws no checkerboard.
+    2017), so that an untrained layer gives no checkerboard pattern.
 
     Args:
         channels, out: before and after.
         kernel: side of the convolution.
         factor: how much larger.
-        slope: of the leaky ReLU below zero.
+        slope: negative slope of the leaky ReLU.
     """
 
     def __init__(self, channels: int, out: int, *, kernel: int = 3, factor: int = 2, slope: float = _SLOPE) -> None:
@@ -49,8 +50,8 @@ class Up(nn.Module):
         self.factor, self.slope = factor, slope
         self.conv = nn.Conv2d(channels, factor * factor * out, kernel, padding=kernel // 2)
 
+    @override
     def forward(self, x: Tensor) -> Tensor:
-        """Applies it."""
         return nn.functional.pixel_shuffle(nn.functional.leaky_relu(self.conv(x), self.slope), self.factor)
 
 
@@ -62,17 +63,17 @@ class Residual(nn.Module):
         self.first = nn.Conv2d(channels, channels, 3, padding=1, bias=bias)
         self.second = nn.Conv2d(channels, channels, 3, padding=1, bias=bias)
 
+    @override
     def forward(self, x: Tensor) -> Tensor:
-        """Applies it."""
         inner = self.second(nn.functional.leaky_relu(self.first(x), RESIDUAL_SLOPE))
         return nn.functional.leaky_relu(x + inner, RESIDUAL_SLOPE)
 
 
 class Encoder(nn.Module):
-    """What all identities share: strided convolutions, a narrow dense layer, one back to a map, one :class:`Up`.
+    """The shared encoder: strided convolutions, a narrow dense layer, one back to a map, one :class:`Up`.
 
-    (B, 3, px, px) -> (B, up, 2 * base_px, 2 * base_px). The narrow layer is what makes a swap work: it has room for
-    pose, expression and light, and none for who it is.
+    (B, 3, px, px) -> (B, up, 2 * base_px, 2 * base_px). The narrow layer makes the swap work: it can hold pose,
+    expression and light, but not identity.
     """
 
     def __init__(self, px: int, channels: Sequence[int], dense: int, base: tuple[int, int], up: int) -> None:
@@ -85,19 +86,19 @@ class Encoder(nn.Module):
         self.widen = nn.Linear(dense, self.base_channels * self.base_px**2)
         self.up = Up(self.base_channels, up)
 
+    @override
     def forward(self, faces: Tensor) -> Tensor:
-        """Applies it."""
-        # Channels go last before flattening and after widening: no copy in the layout that convolutions are fast in.
+        # Channels are last before flattening and after widening: no copy in the memory format fastest for convolutions.
         code = self.narrow(self.stages(faces).permute(0, 2, 3, 1).flatten(1))
         base = self.widen(code).unflatten(1, (self.base_px, self.base_px, self.base_channels))
         return self.up(base.permute(0, 3, 1, 2))
 
 
 class Decoder(nn.Module):
-    """Draws a picture from a latent: :class:`Up` stages, a :class:`Residual` after some, a 5x5 convolution, sigmoid.
+    """Decodes an image from a latent: :class:`Up` stages, a :class:`Residual` after some, a 5x5 convolution, sigmoid.
 
-    (B, C, s, s) -> (B, out, s * 2**n, s * 2**n) in [0, 1], float32 also under autocast: eight bits of mantissa
-    would show as bands.
+    (B, C, s, s) -> (B, out, s * 2**n, s * 2**n) in [0, 1], float32 also under autocast: the eight bits of bfloat16's
+    mantissa would show as banding.
     """
 
     def __init__(self, channels: int, ups: Sequence[int], out: int, *, residuals: int = 0) -> None:
@@ -111,16 +112,16 @@ class Decoder(nn.Module):
         self.stages = nn.Sequential(*layers)
         self.out = nn.Conv2d(channels, out, 5, padding=2)
 
+    @override
     def forward(self, latent: Tensor) -> Tensor:
-        """Applies it."""
         return torch.sigmoid(self.out(self.stages(latent)).float())
 
 
 def initialise(module: nn.Module) -> None:
-    """Weights as a start for training, in place: He's normal for leaky ReLU (He et al. 2015), biases zero.
+    """Initialises the weights in place: He's normal for leaky ReLU (He et al. 2015), biases zero.
 
     The sub-pixel filters of one channel start equal. Dense layers have no activation behind them and take Glorot's.
-    Draws from torch's global generator, as ``nn.Module`` constructors do.
+    Samples from torch's global generator, as ``nn.Module`` constructors do.
     """
     for part in module.modules():
         if isinstance(part, nn.Conv2d):

@@ -1,4 +1,4 @@
-"""What can be said of a family without training it: sizes, latent, parameters, options, source."""
+"""Facts of a swapper family: sizes, latent size, parameter count, options, source."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ _ANYBODY = ("a", "b")
 
 @dataclass(frozen=True)
 class FamilyFacts:
-    """One family as it is built by default for two people, or with the options that were asked for.
+    """Facts of one family, built for two identities with its defaults or with the given options.
 
     Convention:
-        latent: numbers that a face is squeezed into at the narrowest dense layer; where there is none, in the map
-            that the decoders read
-        parameters: at width 1 unless asked otherwise, masks included
+        latent: number of values at the narrowest dense layer; without a dense layer, of the map that the decoders
+            read
+        parameters: at width 1 unless another is given, masks included
         options: with their defaults
         about: the family's own description
     """
@@ -45,11 +45,11 @@ class FamilyFacts:
 
 
 def describe(name: str, **options: Option) -> FamilyFacts:
-    """The facts of the family ``name``, built without memory for its weights.
+    """The facts of the family ``name``, built on the meta device, without memory for its weights.
 
     Raises:
         UnknownNameError: no family has that name.
-        ConfigError: an option it does not have, or not with that value.
+        ConfigError: an unknown option, or an invalid value.
     """
     with torch.device("meta"):
         swapper = build_swapper(name, _ANYBODY, **options)
@@ -71,7 +71,7 @@ def describe(name: str, **options: Option) -> FamilyFacts:
 
 
 def latent_size(swapper: Swapper) -> int:
-    """Numbers that a face is squeezed into. Families call the dense layer that does it ``narrow``."""
+    """Number of values of the latent. Families call the narrowest dense layer ``narrow``."""
     found = [
         module.out_features
         for name, module in swapper.named_modules()
@@ -86,7 +86,7 @@ def latent_size(swapper: Swapper) -> int:
 
 
 def tiny_options(name: str) -> dict[str, Option]:
-    """Options of the smallest legal swapper of the family ``name``, ``width`` among them, for tests and quick looks.
+    """Options of the smallest legal swapper of the family ``name``, ``width`` among them, for tests and quick trials.
 
     Raises:
         UnknownNameError: no family has that name.

@@ -1,7 +1,7 @@
-"""A trained swapper as a folder: ``model.safetensors`` with its weights, ``swapper.toml`` with all that is known of it.
+"""A trained swapper as a folder: ``model.safetensors`` with its weights, ``swapper.toml`` with its card.
 
-A folder is written whole or not at all, and read with suspicion: hash, names, shapes and sizes are checked before a
-weight is used, and nothing in it is executed.
+A folder is written whole or not at all, and is not trusted when read: hash, names, shapes and sizes are checked before
+a weight is used, and nothing in it is executed.
 """
 
 from __future__ import annotations
@@ -32,12 +32,12 @@ _MAX_IDENTITIES = 1_000
 _MAX_WIDTH = 4.0
 _MAX_WEIGHT_BYTES = 32 << 30
 _TYPES = {torch.float32: "F32", torch.int64: "I64", torch.int32: "I32", torch.bool: "BOOL"}
-"""What a swapper's state may hold, as safetensors names it: weights, and the counts and tables of some encoders."""
+"""Tensor types in a swapper's state, with safetensors' names: weights, and the counters and tables of some encoders."""
 
 
 @dataclass(frozen=True)
 class TrainingSource:
-    """One faceset that a swapper learned from: whose face, on what basis it may be used, how many faces, which."""
+    """One faceset that a swapper was trained on: identity, rights, number of faces and digest."""
 
     identity: str
     rights: str
@@ -47,7 +47,7 @@ class TrainingSource:
 
 @dataclass(frozen=True)
 class SwapperCard:
-    """What ``swapper.toml`` says.
+    """The contents of ``swapper.toml``.
 
     Convention:
         sha256: of the weights file, hex
@@ -77,10 +77,10 @@ def save_swapper(
     facesets: Sequence[TrainingSource] = (),
     training: Mapping[str, Option] | None = None,
 ) -> Path:
-    """Writes ``swapper`` as ``folder``, replacing what was there in one step; gives ``folder`` back.
+    """Writes ``swapper`` to ``folder``, replacing it atomically; returns ``folder``.
 
     Raises:
-        StorageError: the disk refused.
+        StorageError: writing failed.
     """
     weights = swapper.state_dict()
     spec = swapper.spec
@@ -124,7 +124,7 @@ def load_swapper(path: Path, device: torch.device | str = "cpu") -> Swapper:
     except (OSError, SafetensorError) as error:
         raise CheckpointError(f"{weights} cannot be read: {error}", hint="export it again from its run") from error
     if any(table.is_meta for name, table in swapper.named_buffers() if name not in state):
-        # Tables that a module computes when it is built, and does not save, are still to be computed.
+        # Buffers that a module computes when it is built, and does not save, are still to be computed.
         with torch.random.fork_rng([]), torch.device(device):
             swapper = _build(card, folder)
     swapper.load_state_dict(state, assign=True)
@@ -132,7 +132,7 @@ def load_swapper(path: Path, device: torch.device | str = "cpu") -> Swapper:
 
 
 def read_card(path: Path) -> SwapperCard:
-    """What ``swapper.toml`` says of the swapper in ``path``, an exported folder or a run.
+    """The card of the swapper in ``path``, an exported folder or a run.
 
     Raises:
         CheckpointError: missing, damaged, or of a version this release does not read.
@@ -152,7 +152,7 @@ def read_card(path: Path) -> SwapperCard:
 
 
 def swapper_digest(path: Path) -> str:
-    """SHA-256, hex, that names the swapper in ``path``: of its weights and its architecture, not of its training facts.
+    """SHA-256, hex, of the weights and the architecture of the swapper in ``path``, not of its training facts.
 
     Raises:
         CheckpointError: there is none, or it was changed.
@@ -183,7 +183,7 @@ def find_swapper(path: Path) -> Path:
 
 
 def _is_sane(card: SwapperCard) -> bool:
-    """Whether sizes are ones a swapper can have, and names are safe in a path."""
+    """Whether sizes are within bounds and names are safe in a path."""
     try:
         names = [check_name(identity, "identity") for identity in card.identities]
     except ValueError:

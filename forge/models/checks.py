@@ -1,4 +1,4 @@
-"""What every family asks of its options before it builds anything: refusals that name the nearest valid choice."""
+"""Checks of a family's options; errors name the nearest valid choice."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def need_size(name: str, value: int, sizes: Sequence[int]) -> None:
 
 
 def need_choice(name: str, value: str, choices: Sequence[str]) -> None:
-    """Refuses a word that is not one of ``choices``.
+    """Refuses a ``value`` that is not one of ``choices``.
 
     Raises:
         ConfigError: with the nearest ones, or all.

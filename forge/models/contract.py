@@ -1,4 +1,4 @@
-"""What every swapper is: one shared encoder and one decoder (or inter) per identity, two identities or many."""
+"""The base class of swappers: one shared encoder and one decoder (or inter) per identity, two identities or more."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ from shared.registry import near_matches
 from shared.types import Framing
 
 Option = str | int | float | bool
-"""What a family's option may be: a value that TOML can hold."""
+"""Type of a family's option: a value that TOML can hold."""
 
 
 @dataclass(frozen=True)
 class SwapSpec:
-    """What a swapper takes and gives. Preprocessing is data of the model, never of its caller.
+    """Inputs, outputs and options of a swapper. Preprocessing belongs to the model, not to its caller.
 
     Convention:
         input: (B, 3, input_px, input_px) float in [0, 1], RGB, a crop of ``framing``
         output: rgb (B, 3, output_px, output_px) in [0, 1] of the same framing; mask (B, 1, output_px, output_px)
-        width: multiplier of every channel count; options: what else the family was built with, so that
-            ``build_swapper(name, identities, width=width, **options)`` makes the same module again
-        can_morph: whether :meth:`Swapper.decode_between` draws faces between two identities
+        width: multiplier of every channel count; options: the family's other options, so that ``build_swapper(name,
+            identities, width=width, **options)`` makes the same module again
+        can_morph: whether :meth:`Swapper.decode_between` decodes faces between two identities
     """
 
     name: str
@@ -49,8 +49,8 @@ class SwapSpec:
 class Swap(NamedTuple):
     """A decoded batch: ``rgb`` (B, 3, S, S) in [0, 1] and ``mask`` (B, 1, S, S) in [0, 1] or None.
 
-    ``smaller`` holds the same picture as coarser stages of the decoder drew it, the finest first, for losses that teach
-    every scale at its own size. Their masks may be None where the full one is not. Nothing else reads them.
+    ``smaller`` holds the same image from coarser stages of the decoder, the finest first, for multi-scale losses. Their
+    masks may be None where the full one is not.
     """
 
     rgb: Tensor
@@ -79,14 +79,14 @@ class Swapper(nn.Module):
         """Latent -> a face between two identities: ``share`` of ``source``, the rest of ``target``.
 
         A share of 1 is ``decode(latent, source)`` and one of 0 ``decode(latent, target)``, of a module in evaluation
-        mode; what lies between follows ``share`` without a jump.
+        mode; between them it is continuous in ``share``.
 
         Raises:
             UsageError: this family cannot (``spec.can_morph``), an identity is unknown, or ``share`` is not 0 to 1.
         """
         if not self.spec.can_morph:
             raise UsageError(
-                f"{self.spec.name} draws one identity or another, nothing between them",
+                f"{self.spec.name} decodes one identity or another, nothing between them",
                 hint="leave the morph at 1, or train a family that can: amp",
             )
         self.check_identity(source)
@@ -96,7 +96,7 @@ class Swapper(nn.Module):
         return self._between(latent, source, target, share)
 
     def _between(self, latent: Tensor, source: str, target: str, share: float) -> Swap:
-        """What a family with ``spec.can_morph`` implements; its arguments were checked."""
+        """Implements :meth:`decode_between` where ``spec.can_morph``; the arguments are valid."""
         raise NotImplementedError(f"{type(self).__name__} must implement _between")
 
     def parts(self) -> Mapping[str, nn.Module]:
@@ -104,9 +104,9 @@ class Swapper(nn.Module):
 
         Names are a kind (``encoder``, ``inter``, ``decoder``, ``mask``), alone for what all identities share, with a
         dot and the identity for what is its own: ``encoder``, ``inter``, ``inter.ann``, ``decoder.ann``, ``mask.ann``.
-        A decoder that draws its mask itself has no part ``mask``.
+        A decoder that gives the mask itself has no part ``mask``.
 
-        This default takes the children as they are, those of a list by number; families give the names above.
+        This default gives the child modules, those of a list by number; families give the names above.
         """
         found: dict[str, nn.Module] = {}
         for name, child in self.named_children():
@@ -117,7 +117,7 @@ class Swapper(nn.Module):
         return found
 
     def forward(self, faces: Tensor, identity: str) -> Swap:
-        """(B, 3, S, S) faces -> the same faces worn by ``identity``."""
+        """(B, 3, S, S) faces -> the same faces swapped to ``identity``."""
         return self.decode(self.encode(faces), identity)
 
     def check_identity(self, identity: str) -> str:

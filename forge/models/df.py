@@ -1,11 +1,11 @@
 """``df``: 128 -> 128 px, full face. DeepFaceLab's old two-decoder model for the whole face: the network of ``h128``.
 
-Input and output 128 px, framing ``full`` by default, masks as wide as the picture's decoders unless ``mask=False``,
+Input and output 128 px, framing ``full`` by default, masks as wide as the colour decoders unless ``mask=False``,
 latent 512 x 16 x 16 behind a dense layer of 512. 138.4 million parameters for two identities with masks.
 
-What sets it apart from ``h128`` is how much of the head it shows and how it was trained (the mask by its squared error,
-each identity by an optimizer of its own; here one optimizer moves all). Facts from iperov/DeepFaceLab, branch DFL-1.0
-(``Model_DF``); the code is our own.
+It differs from ``h128`` in framing and in how it was trained (squared error for the mask, one optimizer for each
+identity; here one optimizer for all). Facts from iperov/DeepFaceLab, branch DFL-1.0 (``Model_DF``); the code is our
+own.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""The layers and the wiring that DeepFaceLab's families share: df and liae, whatever their parts are.
+"""Layers and wiring of DeepFaceLab's families: df and liae.
 
-``df`` has one inter for everybody and a decoder for each identity. ``liae`` has one decoder for everybody, which reads
-the shared inter beside the identity's own one. The first identity's own inter *is* the shared one, as in the original,
+``df`` has one shared inter and a decoder for each identity. ``liae`` has one shared decoder, which reads the shared
+inter and the identity's own one, concatenated. The first identity's own inter *is* the shared one, as in the original,
 so N identities are N inters.
 
 Facts from iperov/DeepFaceLab (``DeepFakeArchi.py``, ``Model_SAEHD``, ``Model_AMP`` as of 2023, ``Model_SAE`` of the
@@ -16,6 +16,7 @@ from typing import get_args
 
 import torch
 from torch import Tensor, nn
+from typing_extensions import override
 
 from forge.models import blocks
 from forge.models.autoencoder import AutoencoderSwapper, Layout
@@ -29,7 +30,7 @@ _EPSILON = 1e-6
 _MOST_WIDTH = 4.0
 
 Activation = Callable[[Tensor, float], Tensor]
-"""Of a map and a slope below zero, which some ignore."""
+"""A function of a map and a negative slope, which some ignore."""
 
 
 def leaky(x: Tensor, slope: float) -> Tensor:
@@ -38,7 +39,7 @@ def leaky(x: Tensor, slope: float) -> Tensor:
 
 
 def cosine(x: Tensor, _slope: float) -> Tensor:
-    """The letter c: x * cos(x)."""
+    """The activation of option c: x * cos(x)."""
     return x * torch.cos(x)
 
 
@@ -50,8 +51,8 @@ class Down(nn.Module):
         self.conv = nn.Conv2d(channels, out, 5, stride=2, padding=2)
         self.activation = activation
 
+    @override
     def forward(self, x: Tensor) -> Tensor:
-        """Applies it."""
         return self.activation(self.conv(x), _SLOPE)
 
 
@@ -62,8 +63,8 @@ class Up(blocks.Up):
         super().__init__(channels, out)
         self.activation = activation
 
+    @override
     def forward(self, x: Tensor) -> Tensor:
-        """Applies it."""
         return nn.functional.pixel_shuffle(self.activation(self.conv(x), _SLOPE), 2)
 
 
@@ -76,8 +77,8 @@ class Residual(nn.Module):
         self.second = nn.Conv2d(channels, channels, 3, padding=1)
         self.activation = activation
 
+    @override
     def forward(self, x: Tensor) -> Tensor:
-        """Applies it."""
         inner = self.second(self.activation(self.first(x), _RESIDUAL_SLOPE))
         return self.activation(x + inner, _RESIDUAL_SLOPE)
 
@@ -87,7 +88,7 @@ class FlatEncoder(nn.Module):
 
     Args:
         channels: c.
-        deep: a fifth stage of 8c, and residual blocks behind the first and the last stage.
+        deep: a fifth stage of 8c, and residual blocks after the first and the last stage.
         unit_code: the code is divided by its root mean square.
         activation: of all layers.
     """
@@ -108,11 +109,11 @@ class FlatEncoder(nn.Module):
         self.reduction = 2 ** len(outs)
 
     def size(self, resolution: int) -> int:
-        """F of pictures of side ``resolution``."""
+        """F for images of side ``resolution``."""
         return self.out_channels * (resolution // self.reduction) ** 2
 
+    @override
     def forward(self, faces: Tensor) -> Tensor:
-        """Applies it."""
         code = self.stages(faces).permute(0, 2, 3, 1).flatten(1)
         if self.unit_code:
             code = code * torch.rsqrt(code.float().square().mean(1, keepdim=True) + _EPSILON).to(code.dtype)
@@ -131,8 +132,8 @@ class Inter(nn.Module):
         self.up = Up(out, out, activation) if double else nn.Identity()
         self.side, self.out = side, out
 
+    @override
     def forward(self, code: Tensor) -> Tensor:
-        """Applies it."""
         base = self.widen(self.narrow(code)).unflatten(1, (self.side, self.side, self.out))
         return self.up(base.permute(0, 3, 1, 2))
 
@@ -140,14 +141,14 @@ class Inter(nn.Module):
 class HdDecoder(nn.Module):
     """(B, C, s, s) -> :class:`Swap`: the decoder of SAEHD and AMP.
 
-    Doubling stages to 8d, 4d, 2d, a residual block behind each, a 1x1 convolution; beside them the mask's to 8m, 4m,
-    2m without residual blocks.
+    Doubling stages to 8d, 4d, 2d, a residual block after each, a 1x1 convolution; the mask's to 8m, 4m, 2m without
+    residual blocks.
 
     Args:
         channels: C.
         dims: d. mask_dims: m.
         deep: one more stage of 8d and 8m at the start.
-        doubled: four output convolutions (one 1x1, three 3x3) each draw one pixel of every 2x2, and the mask has one
+        doubled: four output convolutions (one 1x1, three 3x3) each give one pixel of every 2x2, and the mask has one
             more stage, of m.
         activation: of all layers.
     """
@@ -173,13 +174,13 @@ class HdDecoder(nn.Module):
         self.mask_body = stages(channels, [step * mask_dims for step in mask_steps], 0, activation)
         self.mask_out = nn.Conv2d(mask_steps[-1] * mask_dims, 1, 1)
 
+    @override
     def forward(self, latent: Tensor) -> Swap:
-        """Applies it."""
         body = self.body(latent)
         parts = [out(body) for out in self.outs]
         rgb = parts[0]
         if len(parts) == 4:
-            # (B, 3, 4, h, w) -> (B, 12, h, w): each convolution draws one pixel of every 2x2.
+            # (B, 3, 4, h, w) -> (B, 12, h, w): each convolution gives one pixel of every 2x2.
             rgb = nn.functional.pixel_shuffle(torch.stack(parts, 2).flatten(1, 2), 2)
         mask = self.mask_out(self.mask_body(latent))
         return Swap(torch.sigmoid(rgb.float()), torch.sigmoid(mask.float()))
@@ -191,8 +192,8 @@ class PlainDecoder(nn.Module):
     Args:
         channels: C.
         ups: channels of the doubling stages. mask_ups: of the mask's, or None for no mask.
-        residuals: residual blocks behind each stage of the picture.
-        coarser: how many stages before the last one draw a picture too.
+        residuals: residual blocks after each colour stage.
+        coarser: how many stages before the last one give an image too.
     """
 
     def __init__(
@@ -203,28 +204,28 @@ class PlainDecoder(nn.Module):
         self.stages = nn.ModuleList(
             stages(before, [after], residuals, leaky) for before, after in zip(befores, ups, strict=False)
         )
-        drawn = ups[len(ups) - 1 - coarser :]
-        self.outs = nn.ModuleList(nn.Conv2d(after, 3, 5, padding=2) for after in drawn)
+        with_output = ups[len(ups) - 1 - coarser :]
+        self.outs = nn.ModuleList(nn.Conv2d(after, 3, 5, padding=2) for after in with_output)
         self.mask_body = None if mask_ups is None else stages(channels, mask_ups, 0, leaky)
         self.mask_out = None if mask_ups is None else nn.Conv2d(mask_ups[-1], 1, 5, padding=2)
 
+    @override
     def forward(self, latent: Tensor) -> Swap:
-        """Applies it."""
-        body, pictures = latent, []
+        body, images = latent, []
         silent = len(self.stages) - len(self.outs)
         for number, stage in enumerate(self.stages):
             body = stage(body)
             if number >= silent:
-                pictures.append(torch.sigmoid(self.outs[number - silent](body).float()))
+                images.append(torch.sigmoid(self.outs[number - silent](body).float()))
         mask = None
         if self.mask_body is not None and self.mask_out is not None:
             mask = torch.sigmoid(self.mask_out(self.mask_body(latent)).float())
-        rgb, *smaller = reversed(pictures)
-        return Swap(rgb, mask, tuple(Swap(picture, None) for picture in smaller))
+        rgb, *smaller = reversed(images)
+        return Swap(rgb, mask, tuple(Swap(image, None) for image in smaller))
 
 
 class RoutedSwapper(Swapper):
-    """``df`` or ``liae`` around parts that a family builds, see the module.
+    """``df`` or ``liae`` with the parts that a family builds, see the module.
 
     A family sets ``spec``, ``kind``, ``encoder`` (faces to a flat code), ``inters`` (code to a map; one, or one for
     each identity) and ``decoders`` (map to :class:`Swap`; one for each identity, or one).
@@ -236,11 +237,11 @@ class RoutedSwapper(Swapper):
     decoders: nn.ModuleList
 
     def encode(self, faces: Tensor) -> Tensor:
-        """(B, 3, R, R) in [0, 1] -> (B, F) code."""
+        """(B, 3, R, R) in [0, 1] -> (B, F) latent."""
         return self.encoder(faces)
 
     def decode(self, latent: Tensor, identity: str) -> Swap:
-        """Code -> the face and mask of ``identity``.
+        """Latent -> the face and mask of ``identity``.
 
         Raises:
             UsageError: this model does not know ``identity``.
@@ -267,7 +268,7 @@ class RoutedSwapper(Swapper):
 
 
 def stages(channels: int, outs: Sequence[int], residuals: int, activation: Activation) -> nn.Sequential:
-    """Doubling stages to ``outs``, ``residuals`` residual blocks behind each."""
+    """Doubling stages to ``outs``, ``residuals`` residual blocks after each."""
     layers: list[nn.Module] = []
     for out in outs:
         layers.append(Up(channels, out, activation))
@@ -312,7 +313,7 @@ def old_two_decoders(
     mask_width: float,
     framing: Framing,
 ) -> AutoencoderSwapper:
-    """A swapper of the old models with a decoder for each identity: how wide their masks are is no option of theirs.
+    """A swapper of the old models with a decoder for each identity: the width of their masks is not an option.
 
     Raises:
         ConfigError: ``width`` is out of range, or ``framing`` is unknown.
@@ -327,5 +328,5 @@ def old_two_decoders(
 
 
 def narrowed(channels: int, width: float) -> int:
-    """``channels`` as they are at width 1 (22 and 42 are no multiples of 8), else as blocks.scaled has them."""
+    """``channels`` unchanged at width 1 (22 and 42 are no multiples of 8), else as ``blocks.scaled`` gives them."""
     return channels if width == 1 else blocks.scaled(channels, width)

@@ -1,7 +1,7 @@
 """``dfl-h128``: 128 -> 128 px. Four stages down to a narrow dense layer of 512 over an 8x8 map, three stages up.
 
 ==========  ==========================================================================================================
-input       128 px, any framing (full by default; the model it is named after was shown half faces)
+input       128 px, any framing (full by default; the original used half faces)
 output      128 px
 masks       a thinner decoder (``mask_width``) beside each colour decoder; off with ``mask = false``
 latent      512 numbers, widened to a 512x16x16 map that the decoders read

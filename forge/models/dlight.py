@@ -1,4 +1,4 @@
-"""``dlight``: 128 -> 128, 256 or 384 px. A light encoder that keeps a blurred copy beside every stage.
+"""``dlight``: 128 -> 128, 256 or 384 px. A light encoder that keeps an average-pooled copy at every stage.
 
 ==========  =========================================================================================================
 input       128 px, any framing (full by default)
@@ -9,13 +9,13 @@ parameters  two identities, no masks: 143.6 M at the defaults; 147.2 M with fair
 source      deepfakes/faceswap, ``dlight`` (by AnDenix, after dfaker/df); counts follow from its published layers
 ==========  =========================================================================================================
 
-A stage of the encoder is a strided convolution beside the average of every 2x2 pixels, so that colour and light reach
-the narrow layer untouched. Half the channels of a doubling stage are sub-pixel convolution, which draws detail, and
-half a convolution enlarged bilinearly, which draws light; with fast details both are as wide as the stage and summed.
+A stage of the encoder concatenates a strided convolution with the 2x2 average of its input, so that colour and light
+reach the narrow layer unchanged. Half the channels of a doubling stage are sub-pixel convolution, for detail, and half
+a bilinearly enlarged convolution, for light; with fast details both are as wide as the stage and summed.
 
-The original is lopsided: side A, whose faces are only ever read, has a thin decoder (256 channels, no residual
-blocks), side B a strong one. Here the first identity is side A and all others are side B; ``lopsided = false`` gives
-everybody B's. The code is our own.
+The original is lopsided: side A, whose faces are only encoded, has a thin decoder (256 channels, no residual blocks),
+side B a strong one. Here the first identity is side A and all others are side B; ``lopsided = false`` gives all of them
+B's. The code is our own.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
+from typing_extensions import override
 
 from forge.models.autoencoder import TwoPartSwapper
 from forge.models.blocks import Down, Residual, Up, scaled
@@ -48,14 +49,14 @@ _SLOPE = 0.1
 
 
 class PooledDown(nn.Module):
-    """(B, C, H, W) -> (B, out + C, H/2, W/2): a strided convolution beside the input averaged over 2x2 pixels."""
+    """(B, C, H, W) -> (B, out + C, H/2, W/2): a strided convolution, concatenated with the 2x2 average of the input."""
 
     def __init__(self, channels: int, out: int) -> None:
         super().__init__()
         self.conv = Down(channels, out)
 
+    @override
     def forward(self, x: Tensor) -> Tensor:
-        """Applies it."""
         pooled = nn.functional.leaky_relu(nn.functional.avg_pool2d(x, 2), _SLOPE)
         return torch.cat([self.conv(x), pooled], 1)
 
@@ -63,7 +64,7 @@ class PooledDown(nn.Module):
 class HybridUp(nn.Module):
     """(B, C, H, W) -> (B, out, f * H, f * W): sub-pixel convolution joined with a bilinearly enlarged one.
 
-    Side by side, half the channels each, or summed where ``fast``.
+    Concatenated, half the channels each, or summed if ``fast``.
     """
 
     def __init__(self, channels: int, out: int, *, factor: int = 2, fast: bool = False) -> None:
@@ -73,15 +74,15 @@ class HybridUp(nn.Module):
         self.light = nn.Conv2d(channels, each, 3, padding=1)
         self.factor, self.fast = factor, fast
 
+    @override
     def forward(self, x: Tensor) -> Tensor:
-        """Applies it."""
         light = _enlarged(self.light(x), self.factor)
         detail = self.detail(x)
         return detail + light if self.fast else torch.cat([detail, light], 1)
 
 
 class DlightEncoder(nn.Module):
-    """(B, 3, 128, 128) -> (B, C, 4, 4), with a little dropout around the narrow layer while it trains."""
+    """(B, 3, 128, 128) -> (B, C, 4, 4), with dropout around the narrow layer in training mode."""
 
     def __init__(self, stem: int, dense: int, width: float) -> None:
         super().__init__()
@@ -97,8 +98,8 @@ class DlightEncoder(nn.Module):
         self.widen = nn.Linear(scaled(dense, width), self.out * _BASE_PX**2)
         self.dropout = nn.Dropout(_DROPOUT)
 
+    @override
     def forward(self, faces: Tensor) -> Tensor:
-        """Applies it."""
         code = self.dropout(self.narrow(self.stages(faces).permute(0, 2, 3, 1).flatten(1)))
         base = self.dropout(self.widen(code)).unflatten(1, (_BASE_PX, _BASE_PX, self.out))
         return base.permute(0, 3, 1, 2)
@@ -111,13 +112,13 @@ class Enlarge(nn.Module):
         super().__init__()
         self.factor = factor
 
+    @override
     def forward(self, x: Tensor) -> Tensor:
-        """Applies it."""
         return _enlarged(x, self.factor)
 
 
 class DlightDecoder(nn.Module):
-    """(B, C, 4, 4) -> :class:`Swap`: a first stage that both read, stages for colour, stages for the mask."""
+    """(B, C, 4, 4) -> :class:`Swap`: a shared first stage, stages for colour, stages for the mask."""
 
     def __init__(self, first: nn.Module, channels: int, stages: Sequence[nn.Module], last: int, mask: int) -> None:
         super().__init__()
@@ -128,8 +129,8 @@ class DlightDecoder(nn.Module):
         self.mask_stages = nn.Sequential(*_hybrids(channels, thin))
         self.mask = nn.Conv2d(thin[-1], 1, 5, padding=2) if thin else None
 
+    @override
     def forward(self, latent: Tensor) -> Swap:
-        """Applies it."""
         both = self.first(latent)
         rgb = torch.sigmoid(self.face(self.stages(both)).float())
         if self.mask is None:
@@ -194,14 +195,14 @@ def dlight(
         identities: two or more people; the first is side A, see the module.
         width: multiplier of every channel count.
         output_px: 128, 256 or 384.
-        features: how much the encoder keeps: lowmem, fair or best.
-        details: how side B is drawn: fast, or good with residual blocks and batch normalisation.
+        features: size of the encoder's latent: lowmem, fair or best.
+        details: side B's decoder: fast, or good with residual blocks and batch normalisation.
         lopsided: whether the first identity has the thin decoder.
         mask: whether the face's mask is learned.
         framing: how much of the head the crops show.
 
     Raises:
-        ConfigError: an option that cannot be; the nearest one that can is named.
+        ConfigError: an option is out of range; the message names the nearest valid value.
         UsageError: fewer than two identities, or one twice.
     """
     need_size("output_px", output_px, tuple(_RATIO))

@@ -1,4 +1,4 @@
-"""``gan``: 64, 128 or 256 px. The generator of faceswap-GAN v2.2: self-attention, an alpha output, every scale drawn.
+"""``gan``: 64, 128 or 256 px. The generator of faceswap-GAN v2.2: self-attention, an alpha output, multi-scale output.
 
 ============  ===============================================================================================
 part          numbers; all convolutions 3x3 unless said, all without bias where a norm or ReLU follows
@@ -10,21 +10,21 @@ decoder       doubling stages to 256, 128, attention, 64, a residual block, atte
 ============  ===============================================================================================
 
 Input and output have one resolution; framing is ``full`` by default (the original cut by a detector's box). A decoder
-for each identity. ``Swap.rgb`` is the raw colour and ``Swap.mask`` the alpha: the original shows and pastes
-``mask * rgb + (1 - mask) * input``, and its losses see both. ``Swap.smaller`` are the colours at 64 px and above that
-each octave began with. Parameters, two identities: 71.7 million at 64 px, 81.6 at 128, 91.4 at 256; at 64 px and
-``lite`` 10.9 million.
+for each identity. ``Swap.rgb`` is the raw colour and ``Swap.mask`` the alpha: the original shows and pastes ``mask *
+rgb + (1 - mask) * input``, and its losses see both. ``Swap.smaller`` are the colours at 64 px and above that each
+octave begins with. Parameters, two identities: 71.7 million at 64 px, 81.6 at 128, 91.4 at 256; at 64 px and ``lite``
+10.9 million.
 
-``capacity="lite"``: half the channels (a quarter of the last ones), nearest-neighbour enlargement and a convolution on
-reflected borders in the place of sub-pixel convolution; the dense layer is 2048 above 64 px.
+``capacity="lite"``: half the channels (a quarter of the last ones), nearest-neighbour enlargement and a convolution
+with reflected borders instead of sub-pixel convolution; the dense layer is 2048 above 64 px.
 
 ``norm``: the original's ``instancenorm`` takes mean and variance of a whole face's map, all channels together (Keras's
 layer without an axis), with one gain and one offset; here that is ``instance``, with a gain and an offset for each
-channel. ``group`` has 16 groups, ``none`` none. There is no batch norm: its author found that it shifts skin tones.
+channel. ``group`` has 16 groups, ``none`` none. There is no batch norm, which shifts skin tones (original's author).
 
 Attention is SAGAN's (Zhang et al. 2018): keys and queries of an eighth of the channels, and a gain that starts at 0.
-The critics that it was trained against are in :mod:`forge.training.adversarial`. Facts from shaoanlu/faceswap-GAN
-(``networks/faceswap_gan_model.py``, ``nn_blocks.py``, v2.2 of 2019); the code is our own.
+The discriminators that it was trained against are in :mod:`forge.training.adversarial`. Facts from
+shaoanlu/faceswap-GAN (``networks/faceswap_gan_model.py``, ``nn_blocks.py``, v2.2 of 2019); the code is our own.
 """
 
 from __future__ import annotations
@@ -34,6 +34,7 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
+from typing_extensions import override
 
 from forge.models.autoencoder import TwoPartSwapper
 from forge.models.blocks import RESIDUAL_SLOPE, Residual, Up, scaled
@@ -54,7 +55,7 @@ _FIRST_PX = 64
 
 @dataclass(frozen=True)
 class GanLayout:
-    """What encoder and decoders are built from."""
+    """Channel counts and options of encoder and decoders."""
 
     resolution: int
     lite: bool
@@ -63,7 +64,7 @@ class GanLayout:
     width: float
 
     def channels(self, count: int) -> int:
-        """``count`` of the standard capacity, as it is here."""
+        """The channel count for ``count`` of the standard capacity."""
         return scaled(count // 2 if self.lite else count, self.width)
 
     @property
@@ -80,7 +81,7 @@ class GanLayout:
         return nn.GroupNorm(groups, channels)
 
     def attend(self, channels: int) -> nn.Module:
-        """Attention over a map of ``channels``, where it is wanted."""
+        """Attention over a map of ``channels``, or identity without attention."""
         return SelfAttention(channels) if self.attention else nn.Identity()
 
     def enlarge(self, channels: int, out: int) -> nn.Module:
@@ -91,21 +92,21 @@ class GanLayout:
 
 
 class SelfAttention(nn.Module):
-    """Every place looks at every other (Zhang et al. 2018); the shape is kept, and at first the map too."""
+    """Self-attention over positions (Zhang et al. 2018); the shape is kept, and an untrained layer is the identity."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
         squeezed = max(channels // _SQUEEZE, 1)
-        # A bias of the keys would add the same to all that one place sees, and softmax would take it out again.
+        # A bias of the keys would add the same value to all scores of a query; softmax would cancel it.
         self.key = nn.Conv2d(channels, squeezed, 1, bias=False)
         self.query = nn.Conv2d(channels, squeezed, 1)
         self.value = nn.Conv2d(channels, channels, 1)
         self.gain = nn.Parameter(torch.zeros(1))
 
+    @override
     def forward(self, x: Tensor) -> Tensor:
-        """Applies it."""
         key, query, value = (layer(x).flatten(2).mT.unsqueeze(1) for layer in (self.key, self.query, self.value))
-        # Zeros up to the values' width change no product, and let the kernels in that never hold all pairs at once.
+        # Zeros up to the values' width change no product, and allow memory-efficient kernels.
         key, query = (nn.functional.pad(part, (0, value.shape[3] - part.shape[3])) for part in (key, query))
         seen = nn.functional.scaled_dot_product_attention(query, key, value, scale=1.0).squeeze(1)
         return x + self.gain.to(seen.dtype) * seen.mT.unflatten(2, x.shape[2:])
@@ -119,8 +120,8 @@ class Stage(nn.Module):
         self.conv = nn.Conv2d(channels, out, 3, stride=stride, padding=1, bias=False)
         self.norm = norm
 
+    @override
     def forward(self, x: Tensor) -> Tensor:
-        """Applies it."""
         return self.norm(torch.relu(self.conv(x)))
 
 
@@ -131,21 +132,21 @@ class NormedUp(Up):
         super().__init__(channels, out, slope=RESIDUAL_SLOPE)
         self.norm = norm
 
+    @override
     def forward(self, x: Tensor) -> Tensor:
-        """Applies it."""
         return nn.functional.pixel_shuffle(self.norm(nn.functional.leaky_relu(self.conv(x), self.slope)), 2)
 
 
 class NearestUp(nn.Module):
-    """Every pixel four times, 3x3 convolution on reflected borders, norm; no activation."""
+    """Nearest-neighbour enlargement by two, 3x3 convolution on reflected borders, norm; no activation."""
 
     def __init__(self, channels: int, out: int, norm: nn.Module) -> None:
         super().__init__()
         self.conv = nn.Conv2d(channels, out, 3, padding=1, padding_mode="reflect")
         self.norm = norm
 
+    @override
     def forward(self, x: Tensor) -> Tensor:
-        """Applies it."""
         return self.norm(self.conv(nn.functional.interpolate(x, scale_factor=2, mode="nearest")))
 
 
@@ -175,15 +176,15 @@ class GanEncoder(nn.Module):
         self.widen = nn.Linear(dense, last * _BASE_PX**2)
         self.up = plan.enlarge(last, fourth)
 
+    @override
     def forward(self, faces: Tensor) -> Tensor:
-        """Applies it."""
         flat = self.stages(2 * faces - 1).permute(0, 2, 3, 1).flatten(1)
         base = self.widen(self.narrow(flat)).unflatten(1, (_BASE_PX, _BASE_PX, -1))
         return self.up(base.permute(0, 3, 1, 2))
 
 
 class GanDecoder(nn.Module):
-    """(B, 512, 8, 8) -> :class:`Swap` with the coarser pictures of all octaves above 64 px."""
+    """(B, 512, 8, 8) -> :class:`Swap` with the coarser images of all octaves above 64 px."""
 
     def __init__(self, plan: GanLayout) -> None:
         super().__init__()
@@ -205,14 +206,14 @@ class GanDecoder(nn.Module):
         self.colour = nn.Conv2d(first, 3, 5, padding=2)
 
     def start_faint(self) -> None:
-        """Small weights where pictures leave, in place: with larger ones tanh begins saturated and learns slowly."""
+        """Scales the output weights down, in place: with larger ones tanh starts saturated and learns slowly."""
         for part in (self.alpha, self.colour, *self.coarse):
             for weight in part.parameters():
                 with torch.no_grad():
                     weight.mul_(0.1)
 
+    @override
     def forward(self, latent: Tensor) -> Swap:
-        """Applies it."""
         body, smaller = self.body(latent), []
         for draw, octave in zip(self.coarse, self.octaves, strict=True):
             smaller.insert(0, Swap(_shown(draw(body)), None))
@@ -221,7 +222,7 @@ class GanDecoder(nn.Module):
 
 
 def _shown(colour: Tensor) -> Tensor:
-    """What leaves a convolution, as a picture in [0, 1]."""
+    """A convolution's output as an image in [0, 1]."""
     return 0.5 + 0.5 * torch.tanh(colour.float())
 
 
@@ -242,13 +243,13 @@ def gan(
         identities: two or more people, in the order of their decoders.
         resolution: side of input and output: 64, 128 or 256.
         capacity: ``standard`` or ``lite``.
-        attention: whether places look at each other.
+        attention: whether there is self-attention.
         norm: ``instance``, ``group`` or ``none``.
         width: multiplier of every channel count.
         framing: how much of the head the crops show.
 
     Raises:
-        ConfigError: an option that cannot be; the nearest one that can is named.
+        ConfigError: an option is out of range; the message names the nearest valid value.
         UsageError: fewer than two identities, or one twice.
     """
     need_size("resolution", resolution, _SIZES)

@@ -1,12 +1,12 @@
 """``h128``: 128 -> 128 px, half face. DeepFaceLab's larger old model of two decoders.
 
-Input and output 128 px, framing ``half`` by default, masks as wide as the picture's decoders unless ``mask=False``,
+Input and output 128 px, framing ``half`` by default, masks as wide as the colour decoders unless ``mask=False``,
 latent 512 x 16 x 16 behind a dense layer of 512. 138.4 million parameters for two identities with masks.
 
 ``lighter``: dense 256, latent 256 x 16 x 16, decoders half as wide; 55.9 million parameters.
 
 Channel counts from iperov/DeepFaceLab, branch DFL-1.0 (``Model_H128``); the code is our own. ``dfl-h128`` is faceswap's
-reading of the same network, with the masks an option.
+version of the same network, with the masks an option.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from forge.models.registry import swappers
 from shared.types import Framing
 
 LAYOUT = Layout(128, down=(128, 256, 512, 1024), dense=512, base=(512, 8), up=512, ups=(512, 256, 128))
-"""Of ``h128``, and of ``df`` too."""
+"""Layout of ``h128`` and ``df``."""
 
 _LIGHTER = Layout(128, down=(128, 256, 512, 1024), dense=256, base=(256, 8), up=256, ups=(256, 128, 64))
 

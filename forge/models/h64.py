@@ -1,10 +1,10 @@
 """``h64``: 64 -> 64 px, half face. DeepFaceLab's smallest old model: one encoder, a decoder with its mask per identity.
 
-Input and output 64 px, framing ``half`` by default, masks half as wide as the picture's decoders unless ``mask=False``,
+Input and output 64 px, framing ``half`` by default, masks half as wide as the colour decoders unless ``mask=False``,
 latent 512 x 8 x 8 behind a dense layer of 1024. 112.8 million parameters for two identities with masks.
 
-``lighter`` is its form for small cards: a last stage of 768, dense 512, latent 256 x 8 x 8, decoders half as wide;
-44.5 million parameters.
+``lighter`` is its variant for GPUs with little memory: a last stage of 768, dense 512, latent 256 x 8 x 8, decoders
+half as wide; 44.5 million parameters.
 
 Channel counts from iperov/DeepFaceLab, branch DFL-1.0 (``Model_H64``); the code is our own. Its loss was 10 DSSIM or
 50 MSE inside the mask and the mask's absolute error.

@@ -1,16 +1,16 @@
-"""``iae``: 64 -> 64 px. One encoder, one decoder, and between them an inter for each identity beside one for all.
+"""``iae``: 64 -> 64 px. One encoder, one decoder, and between them an inter for each identity and a shared one.
 
 ==========  ==========================================================================================================
 input       64 px, any framing (full by default)
 output      64 px
-masks       a thinner decoder (``mask_width``) beside the one for colour; off with ``mask = false``
+masks       a thinner decoder (``mask_width``) beside the colour decoder; off with ``mask = false``
 latent      1024 numbers in each inter
 parameters  117.8 M for two identities without a mask, as published
 source      deepfakes/faceswap, ``iae``
 ==========  ==========================================================================================================
 
-The decoder reads the identity's inter and the shared one side by side, so what people have in common has a place of its
-own. The code is our own.
+The decoder reads the identity's inter and the shared one, concatenated, so what identities have in common is encoded
+separately. The code is our own.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from typing_extensions import override
 
 from forge.models.blocks import Decoder, Down, initialise, scaled
 from forge.models.checks import checked_spec, need_share
@@ -36,7 +37,7 @@ _UPS = (512, 256, 128, 64)
 
 
 class Inter(nn.Module):
-    """(B, F) -> (B, C, 4, 4) through a narrow dense layer."""
+    """A narrow dense layer and one that widens: (B, F) -> (B, C, 4, 4)."""
 
     def __init__(self, flat: int, dense: int, channels: int) -> None:
         super().__init__()
@@ -44,20 +45,20 @@ class Inter(nn.Module):
         self.widen = nn.Linear(dense, channels * _BASE_PX**2)
         self.channels = channels
 
+    @override
     def forward(self, code: Tensor) -> Tensor:
-        """Applies it."""
         base = self.widen(self.narrow(code)).unflatten(1, (_BASE_PX, _BASE_PX, self.channels))
         return base.permute(0, 3, 1, 2)
 
 
 class IaeSwapper(Swapper):
-    """See the module.
+    """The ``iae`` swapper, see the module.
 
     Args:
         identities: two or more people, in the order of their inters.
         width: multiplier of every channel count.
-        mask: whether a thinner decoder beside the one for colour draws the face's mask.
-        mask_width: channels of that one, as a fraction of the colour decoder's.
+        mask: whether a thinner decoder gives the face mask.
+        mask_width: channels of the mask decoder, as a fraction of the colour decoder's.
         framing: how much of the head the crops show.
 
     Raises:
@@ -98,11 +99,11 @@ class IaeSwapper(Swapper):
         initialise(self)
 
     def encode(self, faces: Tensor) -> Tensor:
-        """(B, 3, 64, 64) in [0, 1] -> (B, F) flat code."""
+        """(B, 3, 64, 64) in [0, 1] -> (B, F) latent."""
         return self.encoder(faces).permute(0, 2, 3, 1).flatten(1)
 
     def decode(self, latent: Tensor, identity: str) -> Swap:
-        """Code -> the face of ``identity``.
+        """Latent -> the face of ``identity``.
 
         Raises:
             UsageError: this model does not know ``identity``.

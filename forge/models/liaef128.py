@@ -1,12 +1,12 @@
 """``liaef128``: 128 -> 128 px, full face. DeepFaceLab's first model of one decoder and several inters.
 
-Input and output 128 px, framing ``full`` by default, the mask drawn by a decoder as wide as the picture's unless
-``mask=False``. The latent is the encoder's flat code of 65,536 numbers; an inter narrows it to 256 and gives
-512 x 16 x 16; the decoder reads two of them. 136.1 million parameters for two identities with the mask.
+Input and output 128 px, framing ``full`` by default, the mask decoder as wide as the colour decoder unless
+``mask=False``. The latent is the encoder's flat output of 65,536 numbers; an inter narrows it to 256 and gives 512 x 16
+x 16; the decoder reads two of them. 136.1 million parameters for two identities with the mask.
 
-:mod:`forge.models.dfl` says how inters are shared. Because everybody has one decoder, a face shape that is very
-different comes over better than with ``df``, and the source's identity less faithfully (DeepFaceLab's issue 896).
-Channel counts from iperov/DeepFaceLab, branch DFL-1.0 (``Model_LIAEF128``); the code is our own.
+:mod:`forge.models.dfl` says how inters are shared. Because the decoder is shared, very different face shapes swap
+better than with ``df``, but the source's identity is kept less well (DeepFaceLab's issue 896). Channel counts from
+iperov/DeepFaceLab, branch DFL-1.0 (``Model_LIAEF128``); the code is our own.
 """
 
 from __future__ import annotations
@@ -28,11 +28,11 @@ _UPS = (512, 256, 128)
 
 
 class Liaef128Swapper(RoutedSwapper):
-    """See the module.
+    """The ``liaef128`` swapper, see the module.
 
     Args:
         identities: two or more people; the first one's inter is the shared one.
-        mask: whether a decoder beside the picture's draws the face's mask.
+        mask: whether there is a decoder of the face mask.
         width: multiplier of every channel count.
         framing: how much of the head the crops show.
 

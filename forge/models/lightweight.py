@@ -1,4 +1,4 @@
-"""``lightweight``: 64 -> 64 px, one stage less in the encoder and half the dense layer, more in the decoders.
+"""``lightweight``: 64 -> 64 px. A smaller encoder and dense layer than ``original``, and larger decoders.
 
 ==========  ==========================================================================================================
 input       64 px, any framing (full by default)

@@ -1,4 +1,4 @@
-"""Which options a family has, read off its factory."""
+"""The options of a family, read from its factory's signature."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``original``: 64 -> 64 px, the network that began the field.
+"""``original``: 64 -> 64 px, the network of the first face-swap tools.
 
 ==========  ==========================================================================================================
 input       64 px, any framing (full by default)

@@ -1,4 +1,4 @@
-"""Parts of a swapper by name: frozen, or taken from a swapper that was trained before.
+"""Freezing and loading parts of a swapper by name.
 
 A name is a kind (``decoder``: all of them) or one part (``decoder.ann``); several are joined by commas.
 """
@@ -18,17 +18,17 @@ from shared.registry import near_matches
 
 @dataclass(frozen=True)
 class Loaded:
-    """What a training began with: the digest of the swapper it came from, and the parts taken from it."""
+    """The parts that a training was initialised with, and the digest of the swapper they came from."""
 
     digest: str
     parts: tuple[str, ...]
 
 
 def named_parts(swapper: Swapper, names: str) -> dict[str, nn.Module]:
-    """The parts of ``swapper`` that ``names`` means, by their full names; none for an empty text.
+    """The parts of ``swapper`` that match ``names``, by full name; none for an empty text.
 
     Raises:
-        UsageError: a name is that of no part; the nearest are named.
+        UsageError: a name matches no part; the message gives the nearest.
     """
     parts = swapper.parts()
     found: dict[str, nn.Module] = {}
@@ -44,10 +44,10 @@ def named_parts(swapper: Swapper, names: str) -> dict[str, nn.Module]:
 
 
 def freeze_parts(swapper: Swapper, names: str) -> None:
-    """Makes the parts that ``names`` means stay as they are, and all others learn.
+    """Freezes the parts that match ``names`` and makes all others trainable.
 
     Raises:
-        UsageError: a name is that of no part, or nothing is left to learn.
+        UsageError: a name matches no part, or all parts would be frozen.
     """
     frozen = {id(each) for part in named_parts(swapper, names).values() for each in part.parameters()}
     learning = [each for each in swapper.parameters() if id(each) not in frozen]
@@ -58,15 +58,15 @@ def freeze_parts(swapper: Swapper, names: str) -> None:
 
 
 def load_parts(swapper: Swapper, path: Path, names: str = "") -> Loaded:
-    """Gives ``swapper`` the weights of the swapper in ``path`` (an exported folder, or a run that holds one).
+    """Loads weights into ``swapper`` from the swapper in ``path`` (an exported folder, or a run that holds one).
 
-    ``names`` says which parts. Without, all that both have: what everybody shares, and what is an identity's own where
-    both know the identity.
+    ``names`` selects the parts; empty means all that both have: the shared ones, and those of identities that both
+    know.
 
     Raises:
-        CheckpointError: there is no swapper, it has none of the parts, or a part is of another shape: what differs is
-            named, and nothing is changed.
-        UsageError: a name is that of no part.
+        CheckpointError: there is no swapper, it has none of the parts, or shapes differ: the message names the
+            differences, and nothing is changed.
+        UsageError: a name matches no part.
     """
     card = read_card(path)
     source = load_swapper(path)
@@ -92,7 +92,7 @@ def _shapes(part: nn.Module) -> dict[str, tuple[int, ...]]:
 
 
 def _difference(wanted: Swapper, found: Swapper, parts: list[str]) -> str:
-    """In words: the settings that differ, and the parts that do."""
+    """The settings and the parts that differ, as text."""
     mine, other = wanted.spec, found.spec
     told = [
         f"{name} is {getattr(other, name)} there and {getattr(mine, name)} here"

@@ -1,6 +1,6 @@
-"""From aligned faces to swapped faces: arrays in, values out.
+"""Inference: swapped faces from aligned faces.
 
-The one place that owns evaluation mode, inference mode, precision, memory layout and batching of a swapper.
+The one place that handles evaluation mode, inference mode, precision, memory layout and batching of a swapper.
 """
 
 from __future__ import annotations
@@ -12,22 +12,23 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from forge.models.checkpoint import load_swapper
 from forge.models.contract import Swap, Swapper, SwapSpec
-from shared.device import Device, pick_device
+from shared.device import Device, Precision, pick_device
 from shared.errors import CheckpointError, UsageError
 from shared.faces.align import resized
 from shared.types import AlignedFace, SwappedFace
 
 
 class SwapPredictor:
-    """Gives faces another identity.
+    """Swaps faces to another identity.
 
-    Takes the module over: it is moved, put in evaluation mode, and its convolutions and dense layers are cast to the
-    device's autocast type once, which spares a cast of all weights in every batch and computes the same.
+    Changes the module in place: it is moved, put in evaluation mode, and its convolutions and dense layers are cast
+    to the device's autocast type once, which spares a cast of all weights in every batch and computes the same.
 
     Attributes:
-        spec: what the swapper takes and gives.
-        device: where it runs.
+        spec: inputs, outputs and options of the swapper.
+        device: the device it runs on.
     """
 
     def __init__(self, swapper: Swapper, device: Device | None = None, *, batch: int = 16) -> None:
@@ -39,32 +40,31 @@ class SwapPredictor:
         self._swapper = _ready(swapper, self.device)
 
     @classmethod
-    def load(cls, folder: Path, device: Device | None = None, *, batch: int = 16) -> SwapPredictor:
+    def load(cls, path: str | Path, device: str | Device = "auto", *, precision: Precision = "auto") -> SwapPredictor:
         """The predictor of an exported swapper, or of the newest state of a training run.
 
         Raises:
-            CheckpointError: ``folder`` holds no readable swapper.
+            CheckpointError: ``path`` holds no readable swapper.
+            UsageError: no such device.
         """
-        from forge.models.checkpoint import load_swapper
-
-        device = device or pick_device()
-        return cls(load_swapper(folder, device.torch_device), device, batch=batch)
+        place = pick_device(device, precision) if isinstance(device, str) else device
+        return cls(load_swapper(Path(path), place.torch_device), place)
 
     def swap(
         self, faces: Sequence[AlignedFace], source: str, *, target: str | None = None, morph: float = 1.0
     ) -> list[SwappedFace]:
-        """The ``faces`` as worn by ``source``, in order; crops of ``spec.output_px``, see :class:`SwappedFace`.
+        """The ``faces`` swapped to ``source``, in order; crops of ``spec.output_px``, see :class:`SwappedFace`.
 
         Args:
             faces: aligned as ``spec`` asks.
-            source: who is to wear them.
-            target: whose faces they are; needed for a morph, and to be one of ``spec.identities`` then.
-            morph: how much of ``source`` the result is, the rest is ``target``; 1 is a plain swap.
+            source: the identity to swap to.
+            target: the identity of ``faces``; required for a morph, and then one of ``spec.identities``.
+            morph: share of ``source`` in the result, the rest is ``target``; 1 is a plain swap.
 
         Raises:
             UsageError: the swapper knows no ``source``, or a crop is not of ``spec.input_px``; or the morph is not 1
                 and the swapper cannot morph, no known ``target`` is named, or it is no share from 0 to 1.
-            CheckpointError: the swapper gave a value that is not a number.
+            CheckpointError: the swapper gave a value that is not finite.
         """
         self._swapper.check_identity(source)
         between = None if morph == 1 else (self._checked_target(target), morph)
@@ -79,7 +79,7 @@ class SwapPredictor:
     def _checked_target(self, target: str | None) -> str:
         if target is None:
             raise UsageError(
-                "a morph needs to know whose face it begins with",
+                "a morph needs the identity of the faces",
                 hint=f"name the target, one of {', '.join(self.spec.identities)}",
             )
         return target
@@ -88,7 +88,7 @@ class SwapPredictor:
         for start in range(0, len(faces), self._batch):
             yield faces[start : start + self._batch]
 
-    def _draw(self, pixels: Tensor, source: str, between: tuple[str, float] | None) -> Swap:
+    def _decode(self, pixels: Tensor, source: str, between: tuple[str, float] | None) -> Swap:
         pixels = pixels.contiguous(memory_format=torch.channels_last)
         with torch.inference_mode(), self.device.autocast():
             if between is None:
@@ -100,7 +100,7 @@ class SwapPredictor:
     ) -> list[SwappedFace]:
         stacked = torch.from_numpy(np.stack([face.crop for face in faces]))
         pixels = stacked.to(self.device.torch_device).permute(0, 3, 1, 2).float() / 255
-        swap = self._draw(pixels, source, between)
+        swap = self._decode(pixels, source, between)
         crops = self._checked(swap.rgb).permute(0, 2, 3, 1).contiguous().numpy()
         masks = None if swap.mask is None else self._checked(swap.mask)[:, 0].contiguous().numpy()
         return [

@@ -1,4 +1,4 @@
-"""``realface``: 64-128 -> 64-256 px. The encoder is only convolutions; the narrow dense layer is in every decoder.
+"""``realface``: 64-128 -> 64-256 px. A convolutional encoder; the narrow dense layer is in each decoder.
 
 ==========  =========================================================================================================
 input       64 to 128 px in steps of 16, 64 by default; any framing (full by default)
@@ -9,12 +9,12 @@ parameters  two identities, no masks, at the defaults: 238.1 M
 source      deepfakes/faceswap, ``realface``; the count follows from its published layers
 ==========  =========================================================================================================
 
-A decoder begins with a map whose side is the output's over 16 or over 32, of those below 10 the one nearest to a
-sixteenth of the input's, and doubles it four or five times. Its channels follow from the side: ``1024 - 64 (side - 4)``
-down to a multiple of 16, so that the dense layer stays of a size.
+A decoder starts from a map whose side is the output's divided by 16 or 32 (below 10, and the nearest to a sixteenth of
+the input's) and doubles it four or five times. Its channels follow from the side: ``1024 - 64 (side - 4)`` down to a
+multiple of 16, so that the size of the dense layer stays about the same.
 
 Decoder A has two thirds of the channels and no residual blocks in its later stages. The first identity has A, all
-others B; ``lopsided = false`` gives everybody B's. The code is our own.
+others B; ``lopsided = false`` gives all of them B's. The code is our own.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
+from typing_extensions import override
 
 from forge.models.autoencoder import TwoPartSwapper, strengthened
 from forge.models.blocks import RESIDUAL_SLOPE, Decoder, Down, Residual, Up, scaled
@@ -41,7 +42,7 @@ _SLOPE = 0.1
 
 @dataclass(frozen=True)
 class Base:
-    """Where a decoder begins: the side of its map, how often it is doubled, and its channels at width 1."""
+    """The first map of a decoder: its side, how often it is doubled, and its channels at width 1."""
 
     side: int
     doublings: int
@@ -49,7 +50,7 @@ class Base:
 
     @classmethod
     def between(cls, input_px: int, output_px: int) -> Base:
-        """As the module describes it: 64 -> 128 px begins at 4 px with 1024 channels and doubles five times."""
+        """The base for these sizes: 64 -> 128 px starts at 4 px with 1024 channels, doubled five times."""
         candidates = [(output_px >> doublings, doublings) for doublings in (4, 5)]
         fitting = [(side, doublings) for side, doublings in candidates if side < _MAX_SIDE]
         side, doublings = min(fitting, key=lambda each: abs(each[0] * _REDUCTION - input_px))
@@ -69,7 +70,7 @@ class RealfaceEncoder(nn.Sequential):
 
 
 class _SteepDown(Down):
-    """A :class:`Down` with the slope that goes before residual blocks."""
+    """A :class:`Down` with the slope used before residual blocks."""
 
     def forward(self, x: Tensor) -> Tensor:
         return nn.functional.leaky_relu(self.conv(x), RESIDUAL_SLOPE)
@@ -81,7 +82,7 @@ class RealfaceDecoder(nn.Module):
     Args:
         flat: numbers in the latent.
         dense: of the narrow layer.
-        base: where it begins, with its channels as they are to be.
+        base: its first map, with the final channel count.
         outs: channels of the doubling stages after the first.
         strong: residual blocks after all but the last of them.
         mask: channels of the mask's stages, or none.
@@ -94,15 +95,15 @@ class RealfaceDecoder(nn.Module):
         self.base = base
         self.narrow = nn.Linear(flat, dense)
         self.widen = nn.Linear(dense, base.channels * base.side**2)
-        # Its activation is left to the two branches, which want different slopes.
+        # Its activation is in the two branches, which have different slopes.
         self.first = Up(base.channels, base.channels, slope=1.0)
         first = Residual(base.channels, bias=False)
         self.stages = nn.Sequential(first, *strengthened(base.channels, outs, strong=strong, resides=_two_blocks))
         self.face = nn.Conv2d(outs[-1], 3, 5, padding=2)
         self.mask = Decoder(base.channels, mask, 1) if mask else None
 
+    @override
     def forward(self, latent: Tensor) -> Swap:
-        """Applies it."""
         code = self.narrow(latent.permute(0, 2, 3, 1).flatten(1))
         map_ = self.widen(code).unflatten(1, (self.base.side, self.base.side, self.base.channels)).permute(0, 3, 1, 2)
         both = self.first(map_)
@@ -143,7 +144,7 @@ def realface(
         framing: how much of the head the crops show.
 
     Raises:
-        ConfigError: an option that cannot be; the nearest one that can is named.
+        ConfigError: an option is out of range; the message names the nearest valid value.
         UsageError: fewer than two identities, or one twice.
     """
     need_multiple("input_px", input_px, 16, 64, 128)

@@ -1,4 +1,4 @@
-"""The swappers there are, by name. Filled by the families listed in ``forge/models/__init__.py``."""
+"""Registry of swapper families. Filled by the families listed in ``forge/models/__init__.py``."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ F = TypeVar("F", bound=Callable[..., object])
 
 @dataclass(frozen=True)
 class FamilyNote:
-    """What is known of a family beside its factory.
+    """Facts of a family beside its factory.
 
     Convention:
-        source: the project whose published facts it is built from
-        tiny: options of the smallest legal one, that trains on one CPU core in seconds; ``width`` among them
+        source: the project that published the architecture
+        tiny: options of the smallest valid model, which trains on one CPU core in seconds; ``width`` among them
         recipe: the name of the training recipe that suits it, empty where the default does
     """
 
@@ -39,24 +39,24 @@ class SwapperRegistry(Registry["Swapper"]):
     def register(
         self, name: str, *, source: str = "", tiny: Mapping[str, Option] | None = None, recipe: str = ""
     ) -> Callable[[F], F]:
-        """A decorator that files a factory under ``name`` with what :class:`FamilyNote` names.
+        """A decorator that registers a factory under ``name`` with its :class:`FamilyNote`.
 
-        ``tiny`` holds the options beside ``width``, which is 0.03 where it is not among them.
+        ``tiny`` may omit ``width``, which is then 0.03.
 
         Raises:
             ValueError: ``name`` is taken.
         """
         inner = super().register(name)
 
-        def file_it(factory: F) -> F:
+        def register_factory(factory: F) -> F:
             filed = inner(factory)
             self._notes[name] = FamilyNote(source, {"width": 0.03, **(tiny or {})}, recipe)
             return filed
 
-        return file_it
+        return register_factory
 
     def note(self, name: str) -> FamilyNote:
-        """What is known of the family ``name``.
+        """The :class:`FamilyNote` of the family ``name``.
 
         Raises:
             UnknownNameError: with the nearest names as a hint.

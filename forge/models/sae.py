@@ -1,22 +1,22 @@
-"""``sae``: 64 to 256 px. DeepFaceLab's styled autoencoder of 2019, before SAEHD: df or liae, channel counts by choice.
+"""``sae``: 64 to 256 px. DeepFaceLab's styled autoencoder of 2019, before SAEHD: df or liae of any channel counts.
 
 ============  ===============================================================================================
 part          numbers (e = 3 ``encoder_dims``, d = 3 ``decoder_dims``, m = ``decoder_dims``, ae = ``ae_dims``)
 ============  ===============================================================================================
 encoder       5x5 stride 2 to e, 2e, 4e, 8e
 inter         dense to ae, dense to R/16 x R/16 x ae (df) or 2 ae (liae), one doubling stage
-decoder       doubling stages to 8d, 4d, 2d, two residual blocks behind each, 5x5 convolution
-mask          doubling stages to 8m, 4m, 2m, 5x5 convolution; nets of their own
+decoder       doubling stages to 8d, 4d, 2d, two residual blocks after each, 5x5 convolution
+mask          doubling stages to 8m, 4m, 2m, 5x5 convolution; separate decoders
 ============  ===============================================================================================
 
 Input and output have one resolution, a multiple of 16; framing is ``full`` by default (the original offered half too).
-The latent is the encoder's flat code. :mod:`forge.models.dfl` says what df and liae are. ``multiscale``: the stages
-before the last draw the picture at a quarter and at half of its size, for losses that teach every scale; the weights of
-the last stage's picture are then better from the start.
+The latent is the encoder's flat output. :mod:`forge.models.dfl` says what df and liae are. ``multiscale``: the stages
+before the last also give the image at a quarter and at half of its size, for multi-scale losses; the weights of the
+last stage's image are then better from the start.
 
-Parameters at 128 px and the defaults, two identities with masks: df 137.5 M, liae 128.6 M. None was published; these
-are computed from the layers, by hand in a test. The original's liae gave its residual blocks the wrong input in the
-second convolution, which is not repeated here. Some releases gave the mask nets residual blocks too; these have none.
+Parameters at 128 px and the defaults, two identities with masks: df 137.5 M, liae 128.6 M. None was published; a test
+computes these by hand from the layers. The original's liae gave its residual blocks the wrong input in the second
+convolution, which is not repeated here. Some releases gave the mask nets residual blocks too; these have none.
 
 Facts from iperov/DeepFaceLab, branch DFL-1.0 (``Model_SAE``); the code is our own.
 """
@@ -42,7 +42,7 @@ _AE = {"df": 512, "liae": 256}
 
 @dataclass(frozen=True)
 class SaeDims:
-    """Channel counts: the narrow layer, and the encoder's and the decoder's for each colour."""
+    """Channel counts: the narrow layer, and those of encoder and decoder per colour channel."""
 
     ae: int
     encoder: int
@@ -50,20 +50,20 @@ class SaeDims:
 
 
 class SaeSwapper(RoutedSwapper):
-    """See the module.
+    """The ``sae`` swapper, see the module.
 
     Args:
         identities: two or more people.
         resolution: side of input and output, 64 to 256, a multiple of 16.
         architecture: ``df`` or ``liae``.
         dims: channel counts, before ``width``; the narrow layer's 0 is 512 for df, 256 for liae.
-        multiscale: whether the stages before the last draw the picture too.
-        mask: whether nets beside the picture's draw the face's mask.
+        multiscale: whether the stages before the last give an image too.
+        mask: whether there are decoders of the face mask.
         width: multiplier of every channel count.
         framing: how much of the head the crops show.
 
     Raises:
-        ConfigError: an option that cannot be; the nearest one that can is named.
+        ConfigError: an option is out of range; the message names the nearest valid value.
         UsageError: fewer than two identities, or one twice.
     """
 

@@ -1,4 +1,4 @@
-"""DeepFaceLab's current family: df and liae with the options u, d, t and c, 64 to 640 px, and its small form Quick96.
+"""DeepFaceLab's current family: df and liae with the options u, d, t and c, 64 to 640 px, and the small Quick96.
 
 Facts from iperov/DeepFaceLab (``DeepFakeArchi.py``, ``Model_SAEHD``, ``Model_Quick96`` as of 2023); written anew.
 
@@ -15,7 +15,7 @@ u: the code has unit root mean square. d: four output convolutions are interleav
 body works at half of it. c: x * cos(x) instead of leaky ReLU.
 
 :mod:`forge.models.dfl` says what df and liae are. Input and output have one resolution; framing is ``full`` by default.
-The latent is the encoder's flat code, 8e (R/16)^2 numbers, (R/32)^2 with t.
+The latent is the encoder's flat output, 8e (R/16)^2 numbers, (R/32)^2 with t.
 
 Parameters at ae 256, e 64, d 64, m 22, two identities (held by a test): df 128: 57.5 M, df-ud 128: 54.5 M, df-ud 256:
 82.8 M, liae-ud 128: 82.4 M, liae-ud 256: 145.3 M, liae-udt 224: 94.9 M, liae-udt 320: 121.7 M; quick96: 38.3 M.
@@ -77,14 +77,14 @@ class Dims:
 
 
 def _nearest(kind: str, letters: str) -> str:
-    """The architecture that a wrong name comes closest to."""
+    """The valid architecture nearest to a wrong name."""
     near = "df" if kind.startswith("d") else "liae"
     kept = "".join(letter for letter in _LETTERS if letter in letters) or "ud"
     return f"{near}-{kept}"
 
 
 class SaehdSwapper(RoutedSwapper):
-    """See the module.
+    """The ``saehd`` swapper, see the module.
 
     Args:
         name: what the family is registered as.
@@ -94,10 +94,10 @@ class SaehdSwapper(RoutedSwapper):
         dims: channel counts, before ``width``.
         width: multiplier of every channel count.
         framing: how much of the head the crops show.
-        options: what the spec's options are to say beside the framing.
+        options: options of the spec beside the framing.
 
     Raises:
-        ConfigError: an option that cannot be; the nearest one that can is named.
+        ConfigError: an option is out of range; the message names the nearest valid value.
         UsageError: fewer than two identities, or one twice.
     """
 

@@ -1,32 +1,31 @@
-"""``timm``: any encoder that timm has, a bottleneck for all or one each, 64 to 1024 px out.
+"""``timm``: any encoder of timm, with shared or separate bottlenecks, 64 to 1024 px out.
 
 ==========  =========================================================================================================
 input       ``input_px``, 224 by default: a multiple of the encoder's reduction; any framing (full by default)
 output      64, 80, 96, 112, 128, 160, 192, 224, 256 (default), 320 and so on to 1024 px
-masks       a thinner decoder (``mask_width``) beside the one for colour; off with ``mask = false``
+masks       a thinner decoder (``mask_width``) beside the colour decoder; off with ``mask = false``
 latent      ``dense`` numbers, 512 by default, in each bottleneck
 parameters  99.1 M with EfficientNet-B4 at the defaults, two identities, no masks
-source      the idea of ``phaze-a`` of deepfakes/faceswap, with timm's encoders in the place of Keras'
+source      the idea of ``phaze-a`` of deepfakes/faceswap, with timm's encoders instead of Keras'
 ==========  =========================================================================================================
 
 The encoder's last map goes to a bottleneck: flattened into a dense layer, or averaged or maximised over the map first;
-widened to a small map and doubled. ``split`` says whose it is:
+widened to a small map and doubled. ``split`` is one of
 
-* ``shared``: everybody's, as in ``original``; the decoders tell people apart.
+* ``shared``: one for all identities, as in ``original``; the decoders tell them apart.
 * ``own``: one for each identity.
-* ``half``: one for each identity and one for all, side by side, as in ``iae`` and LIAE.
+* ``half``: one for each identity and a shared one, concatenated, as in ``iae`` and LIAE.
 
-With ``own`` and ``half`` a single decoder may draw everybody (``decoder = "shared"``).
+With ``own`` and ``half`` the decoder may be shared too (``decoder = "shared"``).
 
 A small map of 4 to 7 px is doubled until it has the output's side, which is why 288 px, being 9 times 32, is refused.
 Channels halve from ``decoder_channels`` at every doubling and stay at 32. ``width`` scales everything but the encoder.
 
-No weights are downloaded: the encoder starts at random, or with ``pretrained = true`` from ImageNet weights that are in
-the Hugging Face cache already. That option says how training begins and is no part of what is exported. The code is
-our own.
+No weights are downloaded: the encoder starts at random, or with ``pretrained = true`` from ImageNet weights that are
+already in the Hugging Face cache. That option is about the start of training and is not exported. The code is our own.
 """
 
-# timm is imported where it is used: reading all its models takes longer than most commands of a swap.
+# timm is imported where it is used: reading all its models takes longer than most commands.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
@@ -36,6 +35,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from typing_extensions import override
 
 from forge.models.autoencoder import MaskedDecoder
 from forge.models.blocks import Up, initialise, scaled
@@ -52,7 +52,7 @@ DECODERS = ("own", "shared")
 OUTPUT_PX = tuple(
     sorted(side << doublings for doublings in range(4, 9) for side in (4, 5, 6, 7) if side << doublings <= 1024)
 )
-"""What a map of 4 to 7 px can be doubled to."""
+"""Sizes that a map of 4 to 7 px can be doubled to."""
 
 _LEAST_CHANNELS = 32
 _BASE_CHANNELS = 1024
@@ -60,7 +60,7 @@ _BASE_CHANNELS = 1024
 
 @dataclass(frozen=True)
 class Shape:
-    """What timm's encoder ``name`` takes and gives: its input's side, its last map (C, h, w), mean and deviation."""
+    """Input and output of timm's encoder ``name``: input side, last map (C, h, w), mean and standard deviation."""
 
     name: str
     px: int
@@ -76,8 +76,8 @@ class TimmOptions:
     """The options of one ``timm`` swapper beside its encoder, all checked.
 
     Convention:
-        pool: how the encoder's map becomes a code; split, decoder: whose the bottleneck and the decoder are
-        dense: of the narrow layer; side: of the map behind it; channels: of the map that decoders read
+        pool: how the encoder's map is flattened; split, decoder: whether bottleneck and decoder are shared
+        dense: of the narrow layer; side: of the map after it; channels: of the map that decoders read
         ups, mask_ups: of the doubling stages, the latter empty without a mask; residuals: stages with a residual block
     """
 
@@ -94,7 +94,7 @@ class TimmOptions:
 
 
 class TimmEncoder(nn.Module):
-    """(B, 3, px, px) in [0, 1] -> (B, C, h, w), the last map of timm's encoder."""
+    """(B, 3, px, px) in [0, 1] -> (B, C, h, w): the last map of timm's encoder."""
 
     mean: Tensor
     std: Tensor
@@ -106,8 +106,8 @@ class TimmEncoder(nn.Module):
         self.register_buffer("mean", torch.tensor(shape.mean).view(1, 3, 1, 1))
         self.register_buffer("std", torch.tensor(shape.std).view(1, 3, 1, 1))
 
+    @override
     def forward(self, faces: Tensor) -> Tensor:
-        """Applies it."""
         seen = self.net((faces - self.mean) / self.std)[0]
         return seen.permute(0, 3, 1, 2) if self.channels_last else seen
 
@@ -124,8 +124,8 @@ class Bottleneck(nn.Module):
         self.up = Up(self.base, scaled(plan.channels, share))
         self.out = scaled(plan.channels, share)
 
+    @override
     def forward(self, seen: Tensor) -> Tensor:
-        """Applies it."""
         base = self.widen(self.narrow(self._flat(seen))).unflatten(1, (self.side, self.side, self.base))
         return self.up(base.permute(0, 3, 1, 2))
 
@@ -138,12 +138,12 @@ class Bottleneck(nn.Module):
 
 
 class TimmSwapper(Swapper):
-    """See the module.
+    """The ``timm`` swapper, see the module.
 
     Args:
-        spec: what it takes and gives.
+        spec: its inputs, outputs and options.
         shape: of the encoder.
-        plan: of all behind it.
+        plan: options of all layers after it.
         weights: a safetensors file of timm's that the encoder starts from; None for random ones.
     """
 
@@ -161,7 +161,7 @@ class TimmSwapper(Swapper):
             MaskedDecoder(int(latent), plan.ups, plan.mask_ups, residuals=plan.residuals)
             for _ in range(1 if plan.decoder == "shared" else people)
         )
-        # timm's encoder has its own start.
+        # timm initialises its encoder itself.
         for part in (self.shared, self.inters, self.decoders):
             if part is not None:
                 initialise(part)
@@ -221,23 +221,23 @@ def timm_swapper(
 
     Args:
         identities: two or more people.
-        width: multiplier of every channel count behind the encoder.
+        width: multiplier of every channel count after the encoder.
         encoder: a name that timm knows, such as convnext_tiny or vit_base_patch16_clip_224.
         input_px: of the crops, a multiple of the encoder's reduction (14, 16 or 32) up to 1024.
         output_px: one of :data:`OUTPUT_PX`.
-        pool: dense, average or max: how the encoder's map becomes a code.
+        pool: dense, average or max: how the encoder's map is flattened.
         dense: of the narrow layer, 16 to 4096.
-        split: whose the bottleneck is: shared, own or half, see the module.
+        split: shared, own or half bottlenecks, see the module.
         decoder: own or shared.
         decoder_channels: of the map that decoders read, 32 to 2048.
-        residuals: how many doubling stages have a residual block behind them, 0 to 8.
+        residuals: how many doubling stages are followed by a residual block, 0 to 8.
         pretrained: start the encoder from cached ImageNet weights.
         mask: whether the face's mask is learned.
         mask_width: channels of its decoder, as a fraction of the colour decoder's.
         framing: how much of the head the crops show.
 
     Raises:
-        ConfigError: an option that cannot be, or weights that are not cached; the nearest choice is named.
+        ConfigError: an option is out of range, or weights are not cached; the message names the nearest choice.
         UsageError: fewer than two identities, or one twice.
     """
     _check_choices(pool, split, decoder)
@@ -282,7 +282,7 @@ def timm_swapper(
 
 @lru_cache(maxsize=32)
 def encoder_shape(name: str, px: int) -> Shape:
-    """What timm's encoder ``name`` makes of faces of ``px``, found without any weights.
+    """Input and output of timm's encoder ``name`` for faces of ``px``, found on the meta device.
 
     Raises:
         ConfigError: timm has no such encoder, it cannot give its map, or not at that size; the nearest is named.
@@ -334,7 +334,7 @@ def _check_choices(pool: str, split: str, decoder: str) -> None:
     need_choice("decoder", decoder, DECODERS)
     if split == decoder == "shared":
         raise ConfigError(
-            "with a shared bottleneck and a shared decoder everybody would look alike",
+            "with a shared bottleneck and a shared decoder all identities would look alike",
             hint='split = "half" or decoder = "own"',
         )
 
@@ -351,7 +351,7 @@ def _net(name: str, px: int, weights: str | None = None) -> nn.Module:
     """The encoder of timm with its last map as the only output.
 
     Raises:
-        ConfigError: timm cannot build it so.
+        ConfigError: timm cannot build it at this size.
     """
     import timm
 

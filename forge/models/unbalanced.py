@@ -11,11 +11,11 @@ source      deepfakes/faceswap, ``unbalanced``; the count follows from its publi
 
 Five strided convolutions of 1, 2, 4, 6 and 8 times ``encoder_channels``, the first two normalised over each face, a
 narrow dense layer, and a map of a sixteenth of the side. Decoder A drops whole channels after its first two stages;
-decoder B has residual blocks instead. The original builds its decoder B for 512 channels whatever its option says and
-fails on others; here ``decoder_b_channels`` is obeyed. Its normalisation has one scale for all channels; ours has one a
+decoder B has residual blocks instead. The original builds its decoder B for 512 channels regardless of its option and
+fails with others; here ``decoder_b_channels`` is used. Its normalisation has one scale for all channels; ours has one a
 channel.
 
-The first identity has decoder A, all others B; ``lopsided = false`` gives everybody B's. The code is our own.
+The first identity has decoder A, all others B; ``lopsided = false`` gives all of them B's. The code is our own.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
+from typing_extensions import override
 
 from forge.models.autoencoder import TwoPartSwapper, strengthened
 from forge.models.blocks import Decoder, Residual, scaled
@@ -49,8 +50,8 @@ class NormalisedDown(nn.Module):
         self.conv = nn.Conv2d(channels, out, 5, stride=2, padding=2)
         self.norm = nn.GroupNorm(1, out) if normalise else nn.Identity()
 
+    @override
     def forward(self, x: Tensor) -> Tensor:
-        """Applies it."""
         return nn.functional.leaky_relu(self.norm(self.conv(x)), _SLOPE)
 
 
@@ -66,8 +67,8 @@ class UnbalancedEncoder(nn.Module):
         self.narrow = nn.Linear(channels[-1] * (-(-self.side // 2)) ** 2, dense)
         self.widen = nn.Linear(dense, base * self.side**2)
 
+    @override
     def forward(self, faces: Tensor) -> Tensor:
-        """Applies it."""
         code = self.narrow(self.stages(faces).permute(0, 2, 3, 1).flatten(1))
         return self.widen(code).unflatten(1, (self.side, self.side, self.base)).permute(0, 3, 1, 2)
 
@@ -78,8 +79,8 @@ class UnbalancedDecoder(nn.Module):
     Args:
         base: channels of the latent.
         channels: of the first two stages; the others have half and a quarter.
-        strong: residual blocks after the first three stages, in the place of dropout after the first two.
-        mask: whether a mask decoder is beside it.
+        strong: residual blocks after the first three stages, instead of dropout after the first two.
+        mask: whether there is a mask decoder.
     """
 
     def __init__(self, base: int, channels: int, *, strong: bool, mask: bool) -> None:
@@ -97,8 +98,8 @@ class UnbalancedDecoder(nn.Module):
         self.face = nn.Conv2d(outs[-1], 3, 5, padding=2)
         self.mask = Decoder(base, outs, 1) if mask else None
 
+    @override
     def forward(self, latent: Tensor) -> Swap:
-        """Applies it."""
         rgb = torch.sigmoid(self.face(self.stages(latent)).float())
         return Swap(rgb, None if self.mask is None else self.mask(latent))
 
@@ -132,7 +133,7 @@ def unbalanced(
         framing: how much of the head the crops show.
 
     Raises:
-        ConfigError: an option that cannot be; the nearest one that can is named.
+        ConfigError: an option is out of range; the message names the nearest valid value.
         UsageError: fewer than two identities, or one twice.
     """
     need_multiple("input_px", input_px, _REDUCTION, 64, 512)

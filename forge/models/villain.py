@@ -1,4 +1,4 @@
-"""``villain``: 128 -> 128 px. Sixteen residual blocks at half resolution before anything is thrown away.
+"""``villain``: 128 -> 128 px. Sixteen residual blocks at half resolution before further reduction.
 
 ==========  =========================================================================================================
 input       128 px, any framing (full by default)
@@ -9,9 +9,9 @@ parameters  two identities, no masks: 155.1 M
 source      deepfakes/faceswap, ``villain`` (after VillainGuy's model); the count follows from its published layers
 ==========  =========================================================================================================
 
-After the residual blocks and a shortcut around them, strided convolutions and sub-pixel shuffles take turns, so that
-detail is moved into channels rather than averaged away; separable convolutions finish. With ``residuals = 8`` it is
-the original's setting for little memory. The code is our own.
+After the residual blocks and a shortcut around them, strided convolutions and sub-pixel shuffles alternate, so that
+detail moves into channels instead of being averaged out; separable convolutions follow. ``residuals = 8`` is the
+original's setting for little memory. The code is our own.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from torch import Tensor, nn
+from typing_extensions import override
 
 from forge.models.autoencoder import MaskedDecoder, TwoPartSwapper
 from forge.models.blocks import RESIDUAL_SLOPE, Down, Residual, Up, scaled
@@ -47,8 +48,8 @@ class SeparableDown(nn.Module):
         self.each = nn.Conv2d(channels, channels, 5, stride=2, padding=2, groups=channels, bias=False)
         self.across = nn.Conv2d(channels, out, 1)
 
+    @override
     def forward(self, x: Tensor) -> Tensor:
-        """Applies it."""
         return nn.functional.relu(self.across(self.each(x)))
 
 
@@ -72,8 +73,8 @@ class VillainEncoder(nn.Module):
         self.widen = nn.Linear(scaled(_DENSE, width), self.base * _BASE_PX**2)
         self.up = Up(self.base, scaled(_LATENT, width))
 
+    @override
     def forward(self, faces: Tensor) -> Tensor:
-        """Applies it."""
         stem = self.stem(faces)
         deep = self.residuals(nn.functional.leaky_relu(stem, RESIDUAL_SLOPE))
         mixed = self.mix(deep + nn.functional.leaky_relu(stem, _SLOPE))

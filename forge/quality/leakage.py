@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from shared.config import read_toml
 from shared.errors import CheckpointError
 
 _CONFIG = "config.toml"
-_MOST_BYTES = 1 << 20
 _WEIGHT = "identity"
 _JUDGE = "identity_net"
 _ONLY_JUDGE = "dlib-resnet-v1"
@@ -29,13 +28,7 @@ def embedder_in_loss(run: Path, embedder: str) -> bool | None:
     file = next((place / _CONFIG for place in (run, run.parent) if (place / _CONFIG).is_file()), None)
     if file is None:
         return None
-    try:
-        if file.stat().st_size > _MOST_BYTES:
-            raise CheckpointError(f"{file} is larger than settings are", hint="restore the run's config.toml")
-        settings = tomllib.loads(file.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise CheckpointError(f"{file} cannot be read: {error}", hint="restore the run's config.toml") from error
-    return embedder in _judges(settings)
+    return embedder in _judges(read_toml(file, error=CheckpointError, hint="restore the run's config.toml"))
 
 
 def _judges(settings: Mapping[str, Any]) -> set[str]:

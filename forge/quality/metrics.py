@@ -6,18 +6,18 @@ Each metric takes a :class:`Sample` and gives its values by name; :mod:`forge.qu
 from __future__ import annotations
 
 import math
-from collections import deque
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
 
-from forge.image_metrics import flicker, landmark_distance, seam_ratio, sharpness_ratio, ssim
+from forge.image_metrics import landmark_distance, seam_ratio, sharpness_ratio, ssim
 from forge.models.predictor import SwapPredictor
 from forge.quality.boundary import around, color_step, flicker_compensated, flows, inside_replaced, ssim_outside
 from forge.quality.features import FEATURE_PX, ClipFeatures, FeatureNet, Lpips
 from forge.quality.landmarks import expression_error, eye_openness, motion_correlation, mouth_openness, pose_error
+from forge.swapping.flicker import CropPair, FaceCrops, flickers
 from shared.faces.align import align, cut, frame_to_crop, map_points, resized
 from shared.faces.identity import IdentityEmbedder
 from shared.faces.mask import hull_mask
@@ -69,11 +69,11 @@ class FrameMetric(Protocol):
         ...
 
     def compute(self) -> Values:
-        """What was still held back when the last frame has come."""
-        ...
+        """What was still held back when the last frame has come; nothing, by default."""
+        return ()
 
 
-class LandmarkMetric:
+class LandmarkMetric(FrameMetric):
     """``landmark_distance``, ``expression_error``, ``pose_error``: whether mouth, eyes and head follow."""
 
     def update(self, sample: Sample) -> Values:
@@ -86,12 +86,8 @@ class LandmarkMetric:
         yield "expression_error", expression_error(found, wanted)
         yield "pose_error", pose_error(found, wanted, width=width, height=height)
 
-    def compute(self) -> Values:
-        """See :class:`FrameMetric`."""
-        return ()
 
-
-class MotionMetric:
+class MotionMetric(FrameMetric):
     """``blink_correlation``, ``mouth_correlation``: whether lids and lips move when the target's do; one value each.
 
     ``blink_swing``, ``mouth_swing`` are the target's own standard deviations: over a still face r means little.
@@ -119,7 +115,7 @@ class MotionMetric:
                 yield f"{name}_swing", float(np.nanstd(self._wanted[name]))
 
 
-class IdentityMetric:
+class IdentityMetric(FrameMetric):
     """Whom the fake's face resembles.
 
     ``identity_to_source``, ``identity_to_target``: Euclidean distances; ``cosine_to_source``, ``cosine_to_target``:
@@ -144,10 +140,6 @@ class IdentityMetric:
         yield "nearer_to_source", float(away[source] < away[target])
         yield "top1", float(min(away, key=away.__getitem__) == source)
 
-    def compute(self) -> Values:
-        """See :class:`FrameMetric`."""
-        return ()
-
 
 def cosine(a: np.ndarray, b: np.ndarray) -> float:
     """Cosine of the angle between two vectors; not a number when one has no length."""
@@ -155,7 +147,7 @@ def cosine(a: np.ndarray, b: np.ndarray) -> float:
     return float(a @ b) / lengths if lengths > 0 else math.nan
 
 
-class SeamMetric:
+class SeamMetric(FrameMetric):
     """``seam_ratio``, ``color_step``, ``ssim_outside``: whether the mask's edge shows, and what was done beyond it."""
 
     def update(self, sample: Sample) -> Values:
@@ -165,12 +157,8 @@ class SeamMetric:
             yield "color_step", color_step(sample.fake, sample.target, sample.alpha)
             yield "ssim_outside", ssim_outside(sample.fake, sample.target, sample.alpha)
 
-    def compute(self) -> Values:
-        """See :class:`FrameMetric`."""
-        return ()
 
-
-class HeadMetric:
+class HeadMetric(FrameMetric):
     """``mask_ssim``: SSIM of the head region, face and hair, of the fake and its target.
 
     Celeb-DF's measure (Li et al., CVPR 2020, section 3.3, after Ma et al., NeurIPS 2017). The region is the square
@@ -182,12 +170,8 @@ class HeadMetric:
         matrix = frame_to_crop(sample.steady.landmarks, px=_HEAD_PX, framing="head")
         yield "mask_ssim", ssim(cut(sample.fake, matrix, _HEAD_PX), cut(sample.target, matrix, _HEAD_PX))
 
-    def compute(self) -> Values:
-        """See :class:`FrameMetric`."""
-        return ()
 
-
-class FeatureMetric:
+class FeatureMetric(FrameMetric):
     """``features_outside``, ``lpips_outside``: distances where the paste did not reach; vectors of faces for ``kept``.
 
     On the picked frames only. The crops kept are of framing ``full``, cut by the target's landmarks.
@@ -213,20 +197,8 @@ class FeatureMetric:
             if self._lpips is not None:
                 yield "lpips_outside", self._lpips.distance(without, sample.target[part])
 
-    def compute(self) -> Values:
-        """See :class:`FrameMetric`."""
-        return ()
 
-
-@dataclass(frozen=True, eq=False)
-class _Crops:
-    index: int
-    target: np.ndarray
-    fake: np.ndarray
-    mask: np.ndarray
-
-
-class CropMetric:
+class CropMetric(FrameMetric):
     """Crops of both clips, cut by the target's landmarks.
 
     ``sharpness_ratio``; ``flicker`` and ``flicker_target``; ``flicker_compensated`` and ``flicker_compensated_target``,
@@ -234,37 +206,18 @@ class CropMetric:
     """
 
     def __init__(self, px: int, framing: Framing) -> None:
-        self._px = px
-        self._framing: Framing = framing
-        self._recent: deque[_Crops] = deque(maxlen=3)
+        self._crops = FaceCrops(px, framing)
 
     def update(self, sample: Sample) -> Values:
         """See :class:`FrameMetric`."""
-        crops = self._cut(sample)
-        yield "sharpness_ratio", sharpness_ratio(crops.fake, crops.target, crops.mask)
-        self._recent.append(crops)
-        indices = [one.index for one in self._recent]
-        if indices == [crops.index - 2, crops.index - 1, crops.index]:
-            before, now, after = self._recent
-            yield "flicker", flicker(before.fake, now.fake, after.fake, now.mask)
-            yield "flicker_target", flicker(before.target, now.target, after.target, now.mask)
-            yield from _compensated(before, now, after)
-
-    def compute(self) -> Values:
-        """See :class:`FrameMetric`."""
-        return ()
-
-    def _cut(self, sample: Sample) -> _Crops:
-        matrix = frame_to_crop(sample.steady.landmarks, px=self._px, framing=self._framing)
-        return _Crops(
-            sample.index,
-            cut(sample.target, matrix, self._px),
-            cut(sample.fake, matrix, self._px),
-            hull_mask(map_points(matrix, sample.steady.landmarks), self._px, kind="facehull"),
-        )
+        run = self._crops.take(sample.index, sample.fake, sample.target, sample.steady.landmarks)
+        yield "sharpness_ratio", sharpness_ratio(run[-1].fake, run[-1].target, run[-1].mask)
+        if len(run) == 3:
+            yield from zip(("flicker", "flicker_target"), flickers(*run), strict=True)
+            yield from _compensated(*run)
 
 
-def _compensated(before: _Crops, now: _Crops, after: _Crops) -> Values:
+def _compensated(before: CropPair, now: CropPair, after: CropPair) -> Values:
     moved = flows(before.target, now.target, after.target)
     fake = flicker_compensated(before.fake, now.fake, after.fake, now.mask, moved)
     yield "flicker_compensated", fake
@@ -272,7 +225,7 @@ def _compensated(before: _Crops, now: _Crops, after: _Crops) -> Values:
     yield "flicker_compensated_target", target
 
 
-class SelfMetric:
+class SelfMetric(FrameMetric):
     """``self_ssim``, ``self_ssim_face``: how well the swapper draws the target person as themselves."""
 
     def __init__(self, predictor: SwapPredictor, identity: str) -> None:

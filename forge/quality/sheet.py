@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import cv2
 import numpy as np
 
-from forge.quality.metrics import Sample, Values
+from forge.quality.metrics import FrameMetric, Sample, Values
 from shared.faces.align import cut, frame_to_crop
 from shared.sampling import evenly_spaced
 
@@ -20,7 +20,7 @@ _DIFFERENCE = 4
 _INK = (235, 235, 235)
 
 
-class SheetGauge:
+class SheetGauge(FrameMetric):
     """Measures nothing: keeps the faces of the picked frames that pass, and lays them out."""
 
     def __init__(self) -> None:
@@ -30,10 +30,6 @@ class SheetGauge:
         """See :class:`~forge.quality.metrics.FrameMetric`."""
         if sample.picked:
             self._columns.append(_column(sample))
-        return ()
-
-    def compute(self) -> Values:
-        """See :class:`~forge.quality.metrics.FrameMetric`."""
         return ()
 
     def picture(self) -> np.ndarray:

@@ -8,69 +8,55 @@ is listed last, so a swap that is interrupted leaves the dataset as it was.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-import shared
-from forge.models.checkpoint import load_swapper
-from forge.models.predictor import SwapPredictor
-from forge.swapping.config import SwapConfig, setting_factors
-from forge.swapping.flicker import Flicker, FlickerMeter
+from forge.swapping.config import SwapConfig
+from forge.swapping.flicker import FlickerMeter
 from forge.swapping.masks import MaskWriter
 from forge.swapping.output import Drafts, Made, list_clip, need_writable, opened_dataset, preview_path
 from forge.swapping.patches import patch_writer
-from forge.swapping.plan import SwapPlan, plan_swap
+from forge.swapping.plan import SwapPlan, found_plan
 from forge.swapping.previews import GifSheet, PreviewSheet, write_preview
-from forge.swapping.render import Identities, align_faces, composite, swap_faces
-from forge.swapping.request import SwapOverrides, SwapRequest, already_listed, need_morph, resolve_request
+from forge.swapping.record import SwapOutcome, fake_record, frame_labels, swap_action
+from forge.swapping.render import OpenedSwap, composited_frames
+from forge.swapping.request import SwapOverrides, SwapRequest, already_listed, resolve_request
 from forge.swapping.stages import CompositedFrame
-from forge.swapping.super_resolution import enlarge_digest, make_enlarge
-from forge.swapping.temporal import stabilize_color
-from shared import config as settings
+from shared.config import configured
 from shared.console import console
-from shared.device import pick_device
-from shared.errors import MediaError, NoFaceError
-from shared.faces.finders.finder import FaceFinder, make_finder
-from shared.faces.finders.turned import turned_finder
-from shared.faces.stream import FollowConfig, follow
-from shared.pipeline import ahead, consumed
+from shared.errors import MediaError
+from shared.faces.finders.finder import FaceFinder
+from shared.pipeline import consumed
 from shared.provenance.identity import SigningIdentity
-from shared.provenance.sign import COMPOSITE_WITH_MODEL, Action, need_signable, record_facts, sign_clip
-from shared.sampling import runs_of
+from shared.provenance.sign import COMPOSITE_WITH_MODEL, need_signable, record_facts, sign_clip
 from shared.storage import need_free_space, sha256_file
-from shared.types import ClipId, ClipRecord, Frame, FrameLabel
+from shared.types import ClipRecord, VideoInfo
 from shared.video import Encoding, VideoReader, VideoWriter, need_encodable, probe
+from shared.video.renditions import suffix_for
 
 Watcher = Callable[[CompositedFrame], None]
 
 _QUEUE_BYTES = 64 << 20
 
 
-@dataclass(frozen=True)
-class _Outcome:
-    """What rendering found out."""
-
-    faked: tuple[int, ...]
-    alpha_instead: int
-    flicker: Flicker | None
-
-
 def swap_clip(
-    target: Path,
+    target: str | Path,
     *,
-    swapper: Path,
+    swapper: str | Path,
     source: str,
-    dataset: Path,
-    config: SwapConfig = SwapConfig(),  # noqa: B008 - frozen
+    dataset: str | Path,
+    config: SwapConfig | None = None,
     target_identity: str | None = None,
     rights: str | None = None,
     name: str | None = None,
     encoding: Encoding | None = None,
-    finder: FaceFinder | None = None,
-    patches: Path | None = None,
+    finder: str | FaceFinder | None = None,
+    patches: str | Path | None = None,
     audio: bool = True,
+    **settings: Any,
 ) -> ClipRecord:
     """Puts the face of ``source`` into ``target`` and lists the fake in ``dataset``; the record as it was listed.
 
@@ -89,11 +75,13 @@ def swap_clip(
         name: of the clip; by default made of the target's file name and ``source``.
         encoding: used instead of the one that ``config.output`` describes; :meth:`Encoding.lossless_rgb` gives an
             intermediate from which renditions can be made.
-        finder: used instead of the one that ``config`` names.
+        finder: by name or made before, used instead of the one that ``config`` names.
         patches: a folder for the swapped crops with their matrices (:mod:`forge.swapping.patches`); None for none.
         audio: False leaves the target's sound out, which the record then says.
+        settings: in place of ``config``'s own: ``face="all"``, ``color={"method": "lct"}``.
 
     Raises:
+        ConfigError: a setting is unknown, of the wrong type or out of range.
         UsageError: an unknown source, a name that is taken, a choice the swapper cannot follow.
         MediaError: the target cannot be read.
         NoFaceError: it shows no face.
@@ -101,178 +89,105 @@ def swap_clip(
         ManifestError: the dataset is damaged.
         StorageError: the disk refused.
     """
-    order = resolve_request(
-        target, swapper, source, dataset, config, SwapOverrides(target_identity, rights, name, encoding, audio)
+    target, swapper, dataset = Path(target), Path(swapper), Path(dataset)
+    named = {"finder": finder} if isinstance(finder, str) else {}
+    config = configured(SwapConfig, config, settings | named)
+    info, encoding = probe(target), encoding or config.output.encoding
+    overrides = SwapOverrides(target_identity, rights, name, audio)
+    request = resolve_request(
+        target, swapper, source, config, overrides, rendition=encoding.name, dataset=dataset, info=info
     )
-    listed = already_listed(dataset, order)
+    suffix = suffix_for(encoding, request.audio_from)
+    listed = already_listed(dataset, request)
     if listed is not None:
         return listed
     need_writable(dataset)
-    need_encodable(order.info, order.suffix, order.encoding, audio_from=order.audio_from)
+    need_encodable(info, suffix, encoding, audio_from=request.audio_from)
     need_signable(SigningIdentity.load_or_create(), target)
-    device = pick_device(config.device, config.precision)
-    predictor = SwapPredictor(load_swapper(swapper, device.torch_device), device, batch=config.batch)
-    need_morph(predictor.spec, config)
-    cast = Identities(source, order.target_in_model, make_enlarge(config.blend))
-    if finder is None:
-        finder = make_finder(config.finder, device=str(device.torch_device), min_face_px=config.min_face_px)
+    swap, finder = request.open(None if isinstance(finder, str) else finder)
     with VideoReader(target) as reader:
-        plan = found_plan(reader, config, finder, device.kind, declared=order.info.frames_declared, what=str(target))
-    need_free_space(dataset, _bytes_needed(order, plan))
+        kind = swap.predictor.device.kind
+        plan = found_plan(reader, config, finder, kind, declared=info.frames_declared, what=str(target))
     pictures = [PreviewSheet(plan.swapped_frames), *([GifSheet(plan.swapped_frames)] if config.output.gif else [])]
-    with opened_dataset(dataset) as folder, patch_writer(patches) as exported:
+    clip = _Clip(request, swap, finder.name, plan, info, encoding)
+    need_free_space(dataset, clip.bytes_needed)
+    with opened_dataset(dataset) as folder, patch_writer(None if patches is None else Path(patches)) as exported:
         watchers = [*(picture.offer for picture in pictures), exported.write]
-        record = list_clip(
-            folder,
-            order.clip,
-            order.suffix,
-            lambda drafts: _make(order, plan, predictor, cast, finder.name, drafts, watchers),
-        )
+        record = list_clip(folder, request.clip, suffix, lambda drafts: clip.make(drafts, watchers))
         exported.finish(record)
         for picture in pictures:
-            write_preview(preview_path(folder, order.clip, picture.suffix), picture.encoded(), record)
+            write_preview(preview_path(folder, request.clip, picture.suffix), picture.encoded(), record)
     return record
 
 
-def found_plan(
-    frames: Iterable[Frame], config: SwapConfig, finder: FaceFinder, device: str, *, declared: int | None, what: str
-) -> SwapPlan:
-    """The first pass: faces found in ``frames`` on a ``device`` of that kind, followed, settled and chosen.
+@dataclass(frozen=True, eq=False)
+class _Clip:
+    """A fake about to be made of a video."""
 
-    Where no frame shows a face, turned ones are tried: a person may lie, or the file lack the tag that turns it.
+    request: SwapRequest
+    swap: OpenedSwap
+    finder: str
+    plan: SwapPlan
+    info: VideoInfo
+    encoding: Encoding
 
-    Raises:
-        NoFaceError: none was found.
-        UsageError: see :func:`forge.swapping.plan.plan_swap`.
-    """
-    try:
-        return _plan(frames, config, finder, device, declared=declared, what=what)
-    except NoFaceError:
-        turned = turned_finder(frames, finder)
-        if turned is None:
-            raise
-        console.warn(f"{what}: faces were found by turning its pictures {turned.degrees_clockwise} degrees clockwise")
-        plan = _plan(frames, config, turned, device, declared=declared, what=what)
-        return dataclasses.replace(plan, turned=turned.degrees_clockwise)
+    @property
+    def bytes_needed(self) -> int:
+        """About how much disk it takes while it is made."""
+        # Masks are mostly empty and shrink to a few hundredths; the clip is seldom four times its target.
+        frames, frame_bytes = self.plan.frames, self.info.width * self.info.height
+        lossless = 3 * frames * frame_bytes if self.encoding.crf is None else 0
+        return 4 * self.request.target.stat().st_size + frames * frame_bytes // 8 + lossless + (16 << 20)
 
-
-def _plan(
-    frames: Iterable[Frame], config: SwapConfig, finder: FaceFinder, device: str, *, declared: int | None, what: str
-) -> SwapPlan:
-    following = dataclasses.replace(FollowConfig.on(device), min_face_px=config.min_face_px)
-    following = settings.replace(following, detect_every=config.detect_every)
-    with (
-        console.progress("finding faces", declared, unit="frames") as tick,
-        closing(follow(frames, finder, following)) as followed,  # type: ignore[type-var]
-    ):
-        return plan_swap(
-            followed, face=config.face, temporal=config.temporal, segments=config.segments, what=what, tick=tick
+    def make(self, drafts: Drafts, watchers: Sequence[Watcher]) -> Made:
+        """Renders, then signs; the record and the labels of the finished files."""
+        outcome = self._render(drafts, watchers)
+        outcome.need_faked(self.request.target)
+        digests = [sha256_file(path) for path in drafts.masks.values()]
+        record = fake_record(
+            self.request,
+            outcome,
+            finder=self.finder,
+            path=drafts.path,
+            frames=self.plan.frames,
+            size=(self.info.width, self.info.height),
+            codec=probe(drafts.video).codec,
+            masks=dataclasses.replace(drafts.mask_paths, sha256=tuple(digests)),
+            factors=self.plan.factors,
         )
-
-
-def _bytes_needed(order: SwapRequest, plan: SwapPlan) -> int:
-    # Masks are mostly empty and shrink to a few hundredths; the clip is seldom four times its target.
-    frame_bytes = order.info.width * order.info.height
-    lossless = 3 * plan.frames * frame_bytes if order.encoding.crf is None else 0
-    return 4 * order.target.stat().st_size + plan.frames * frame_bytes // 8 + lossless + (16 << 20)
-
-
-def _make(
-    order: SwapRequest,
-    plan: SwapPlan,
-    predictor: SwapPredictor,
-    cast: Identities,
-    finder: str,
-    drafts: Drafts,
-    watchers: Sequence[Watcher],
-) -> Made:
-    """Renders, then signs; the record and the labels of the finished files."""
-    outcome = _render(order, plan, predictor, cast, drafts, watchers)
-    if not outcome.faked:
-        raise NoFaceError(f"the swap changed no pixel of {order.target}", hint="look at its previews and the mask")
-    if outcome.alpha_instead:
-        console.warn(f"{outcome.alpha_instead} faces were too small for Poisson blending and were blended by alpha")
-    digests = [sha256_file(path) for path in drafts.masks.values()]
-    masks = dataclasses.replace(drafts.mask_paths, sha256=tuple(digests))
-    content = sha256_file(drafts.video)
-    record = ClipRecord(
-        id=order.clip,
-        kind="swap",
-        label="fake",
-        path=drafts.path,
-        sha256=content,
-        target_identity=order.target_identity,
-        rights=order.rights,
-        frames=plan.frames,
-        width=order.info.width,
-        height=order.info.height,
-        codec=probe(drafts.video).codec,
-        rendition=order.encoding.name,
-        source_identity=order.source,
-        faked=tuple(runs_of(list(outcome.faked))),
-        masks=masks,
-        swapper=order.swapper_sha256,
-        architecture=order.card.model,
-        config=order.config_digest,
-        seed=order.config.seed,
-        parent=order.parent,
-        content_sha256=content,
-        tool_version=shared.__version__,
-        factors=_factors(order, finder, outcome) | _turn(plan),
-    )
-    _sign(order, record, drafts.video)
-    return dataclasses.replace(record, sha256=sha256_file(drafts.video)), frame_labels(
-        order.clip, plan, set(outcome.faked)
-    )
-
-
-def _factors(order: SwapRequest, finder: str, outcome: _Outcome) -> dict[str, str]:
-    factors = {"finder": finder, "target_sha256": order.target_sha256} | order.notes | setting_factors(order.config)
-    if outcome.alpha_instead:
-        factors["poisson_fallbacks"] = str(outcome.alpha_instead)
-    hook = enlarge_digest(order.config.blend)
-    if hook is not None:
-        factors["enlarge_sha256"] = hook
-    return factors | (outcome.flicker.factors() if outcome.flicker else {})
-
-
-def _turn(plan: SwapPlan) -> dict[str, str]:
-    return {"source_turned": f"faces found {plan.turned} degrees clockwise"} if plan.turned else {}
-
-
-def _render(
-    order: SwapRequest,
-    plan: SwapPlan,
-    predictor: SwapPredictor,
-    cast: Identities,
-    drafts: Drafts,
-    watchers: Sequence[Watcher],
-) -> _Outcome:
-    """The second pass: frames through all stages into the drafts."""
-    config, info = order.config, order.info
-    depth = max(1, min(8, _QUEUE_BYTES // (info.width * info.height * 3)))
-    faked: list[int] = []
-    alpha_instead = 0
-    meter = FlickerMeter()
-    with (
-        VideoReader(order.target) as reader,
-        VideoWriter.like(info, drafts.video, encoding=order.encoding, audio_from=order.audio_from) as video,
-        MaskWriter(drafts.masks, info) as masks,
-        console.progress("swapping", plan.frames, unit="frames") as tick,
-        consumed(_writer(video, masks, (*watchers, meter.take), tick), depth=depth, name="assay-encode") as put,
-        closing(ahead(align_faces(reader, plan, predictor.spec), depth=depth, name="assay-align")) as jobs,  # type: ignore[type-var]
-    ):
-        for done in composite(stabilize_color(swap_faces(jobs, predictor, cast, config), config.temporal), config):
-            if done.masks.any_changed:
-                faked.append(done.frame.index)
-            alpha_instead += done.alpha_instead
-            put(done)
-    if video.frames_written != plan.frames:
-        raise MediaError(
-            f"{order.target} gave {plan.frames} frames when read first and {video.frames_written} the second time",
-            hint="the file is damaged or is being written to; copy it and try again",
+        content = sign_clip(
+            drafts.video,
+            SigningIdentity.load_or_create(),
+            title=Path(record.path).name,
+            actions=[swap_action(self.request)],
+            ingredient=self.request.target,
+            digital_source_type=COMPOSITE_WITH_MODEL,
+            record=record_facts(record),
         )
-    return _Outcome(tuple(faked), alpha_instead, meter.result())
+        record = dataclasses.replace(record, sha256=sha256_file(drafts.video), content_sha256=content)
+        return record, frame_labels(record.id, self.plan, set(outcome.faked))
+
+    def _render(self, drafts: Drafts, watchers: Sequence[Watcher]) -> SwapOutcome:
+        """The second pass: frames through all stages into the drafts."""
+        target, info, plan, sound = self.request.target, self.info, self.plan, self.request.audio_from
+        depth = max(1, min(8, _QUEUE_BYTES // (info.width * info.height * 3)))
+        outcome = SwapOutcome(flicker=FlickerMeter())
+        with (
+            VideoReader(target) as reader,
+            VideoWriter.like(info, drafts.video, encoding=self.encoding, audio_from=sound) as video,
+            MaskWriter(drafts.masks, info) as masks,
+            console.progress("swapping", plan.frames, unit="frames") as tick,
+            consumed(_writer(video, masks, (*watchers, outcome.take), tick), depth=depth, name="assay-encode") as put,
+            closing(composited_frames(reader, plan, self.swap, depth=depth)) as frames,
+        ):
+            for done in frames:
+                put(done)
+        if video.frames_written != plan.frames:
+            raise MediaError(
+                f"{target} gave {plan.frames} frames when read first and {video.frames_written} the second time",
+                hint="the file is damaged or is being written to; copy it and try again",
+            )
+        return outcome
 
 
 def _writer(
@@ -286,43 +201,3 @@ def _writer(
         tick(1)
 
     return write
-
-
-def _sign(order: SwapRequest, record: ClipRecord, video: Path) -> None:
-    action = Action(
-        "c2pa.edited",
-        f"the face of {order.target_identity} was replaced by the face of {order.source}, drawn by a trained model",
-        parameters={"manipulation": order.card.model, "swapper": order.swapper_sha256},
-    )
-    sign_clip(
-        video,
-        SigningIdentity.load_or_create(),
-        title=Path(record.path).name,
-        actions=[action],
-        ingredient=order.target,
-        digital_source_type=COMPOSITE_WITH_MODEL,
-        record=record_facts(record),
-    )
-
-
-def frame_labels(clip: ClipId, plan: SwapPlan, faked: Collection[int]) -> list[FrameLabel]:
-    """A label for every face of every frame, and for every frame without one."""
-    labels: list[FrameLabel] = []
-    for index, time in enumerate(plan.times):
-        place = {"clip": clip, "frame": index, "pts": time.pts, "seconds": time.seconds}
-        faces = plan.faces.get(index, ())
-        if not faces:
-            labels.append(FrameLabel(**place, label="real"))
-        for face in faces:
-            x0, y0, x1, y1 = (float(side) for side in face.box)
-            fake = index in faked and face.track in plan.chosen
-            labels.append(
-                FrameLabel(
-                    **place,
-                    label="fake" if fake else "real",
-                    track=face.track,
-                    box=(x0, y0, x1, y1),
-                    face_px=face.width_px,
-                )
-            )
-    return labels

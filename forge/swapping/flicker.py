@@ -1,7 +1,7 @@
 """How much a fake flickers beside its own target, measured while it is made, before any codec.
 
 The measure is :func:`forge.image_metrics.flicker` on crops of both, cut under the same landmarks; of every run of three
-frames with the face swapped.
+frames with the face swapped. :mod:`forge.quality.metrics` measures the same of finished files.
 """
 
 from __future__ import annotations
@@ -12,12 +12,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from forge.image_metrics import flicker
-from forge.swapping.stages import CompositedFrame, DecodedFace
+from forge.swapping.stages import CompositedFrame
 from shared.faces.align import cut, frame_to_crop, map_points
 from shared.faces.mask import hull_mask
+from shared.types import Framing
 
 _PX = 96
-_FRAMING = "full"
 
 
 @dataclass(frozen=True)
@@ -43,43 +43,64 @@ class Flicker:
 
 
 @dataclass(frozen=True, eq=False)
-class _Crops:
+class CropPair:
+    """A face in frame ``index`` of a fake and of its target, cut under the same landmarks.
+
+    Convention:
+        fake, target: (S, S, 3) uint8
+        mask: (S, S) float32 in [0, 1], the hull of the face
+    """
+
     index: int
     fake: np.ndarray
     target: np.ndarray
     mask: np.ndarray
 
 
+class FaceCrops:
+    """One face of a fake and of its target, frame after frame; ``px`` and ``framing`` of the crops."""
+
+    def __init__(self, px: int, framing: Framing) -> None:
+        self._px = px
+        self._framing: Framing = framing
+        self._run: deque[CropPair] = deque(maxlen=3)
+
+    def take(self, index: int, fake: np.ndarray, target: np.ndarray, landmarks: np.ndarray) -> list[CropPair]:
+        """The crops of frame ``index`` of both, after those of the frames right before it: three at most."""
+        if self._run and self._run[-1].index != index - 1:
+            self._run.clear()
+        px, matrix = self._px, frame_to_crop(landmarks, px=self._px, framing=self._framing)
+        mask = hull_mask(map_points(matrix, landmarks), px, kind="facehull")
+        self._run.append(CropPair(index, cut(fake, matrix, px), cut(target, matrix, px), mask))
+        return list(self._run)
+
+
+def flickers(before: CropPair, now: CropPair, after: CropPair) -> tuple[float, float]:
+    """Flicker of the fake and of its target, in grey levels."""
+    fake = flicker(before.fake, now.fake, after.fake, now.mask)
+    return fake, flicker(before.target, now.target, after.target, now.mask)
+
+
 class FlickerMeter:
     """Fed finished frames in order; each track is measured by itself."""
 
     def __init__(self) -> None:
-        self._recent: dict[int, deque[_Crops]] = {}
-        self._fake: list[float] = []
-        self._target: list[float] = []
+        self._crops: dict[int, FaceCrops] = {}
+        self._values: list[tuple[float, float]] = []
 
     def take(self, done: CompositedFrame) -> None:
         """The next frame."""
         for face in done.faces:
-            recent = self._recent.setdefault(face.track, deque(maxlen=3))
-            recent.append(_crops(done, face))
-            index = done.frame.index
-            if [one.index for one in recent] == [index - 2, index - 1, index]:
-                before, now, after = recent
-                self._fake.append(flicker(before.fake, now.fake, after.fake, now.mask))
-                self._target.append(flicker(before.target, now.target, after.target, now.mask))
+            crops = self._crops.setdefault(face.track, FaceCrops(_PX, "full"))
+            run = crops.take(done.frame.index, done.image, done.frame.image, face.landmarks)
+            if len(run) == 3:
+                self._values.append(flickers(*run))
 
     def result(self) -> Flicker | None:
         """What was found; None without three frames in a row."""
-        pairs = np.array([self._fake, self._target])
-        pairs = pairs[:, np.isfinite(pairs).all(axis=0)]
-        if not pairs.shape[1]:
+        values = np.array(self._values).reshape(-1, 2)
+        values = values[np.isfinite(values).all(axis=1)]
+        if not len(values):
             return None
-        fake, target = pairs.mean(axis=1)
-        return Flicker(float(fake), float(target), pairs.shape[1])
-
-
-def _crops(done: CompositedFrame, face: DecodedFace) -> _Crops:
-    matrix = frame_to_crop(face.landmarks, px=_PX, framing=_FRAMING)
-    mask = hull_mask(map_points(matrix, face.landmarks), _PX, kind="facehull")
-    return _Crops(done.frame.index, cut(done.image, matrix, _PX), cut(done.frame.image, matrix, _PX), mask)
+        fake, target = values.mean(axis=0)
+        return Flicker(float(fake), float(target), len(values))

@@ -18,12 +18,12 @@ import numpy as np
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
-from forge.swapping.signed_list import need_replaceable, write_signed
+from forge.swapping.signed_list import write_signed
 from forge.swapping.stages import CompositedFrame, DecodedFace
 from shared.errors import storage_errors
 from shared.faces.align import invert
 from shared.provenance.sign import record_facts
-from shared.storage import replacing_folder, sha256_file
+from shared.storage import need_replaceable, replacing_folder, sha256_file
 from shared.types import ClipRecord
 
 LIST = "patches.json"
@@ -77,7 +77,7 @@ def patch_writer(folder: Path | None) -> Iterator[PatchWriter]:
     if folder is None:
         yield PatchWriter(None)
         return
-    need_replaceable(folder, LIST)
+    need_replaceable(folder, LIST, marks=(LIST,))
     with replacing_folder(folder) as draft:
         yield PatchWriter(draft)
 

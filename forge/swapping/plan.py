@@ -8,13 +8,19 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import closing
 from dataclasses import dataclass, replace
 
 import numpy as np
 
-from forge.swapping.config import TemporalConfig
+from forge.swapping.config import SwapConfig, TemporalConfig
 from forge.swapping.temporal import stabilize_landmarks
+from shared import config as settings
+from shared.console import console
 from shared.errors import NoFaceError, UsageError
+from shared.faces.finders.finder import FaceFinder
+from shared.faces.finders.turned import turned_finder
+from shared.faces.stream import FollowConfig, follow
 from shared.types import Face, Frame, Timestamp
 
 
@@ -35,6 +41,11 @@ class SwapPlan:
     chosen: tuple[int, ...]
     segments: tuple[tuple[int, int], ...] = ()
     turned: int = 0
+
+    @property
+    def factors(self) -> dict[str, str]:
+        """What a record says of how the faces were found; empty where that was ordinary."""
+        return {"source_turned": f"faces found {self.turned} degrees clockwise"} if self.turned else {}
 
     @property
     def frames(self) -> int:
@@ -68,6 +79,43 @@ class SwapPlan:
     def swapped_frames(self) -> list[int]:
         """Indices of the frames with a face to swap, ascending."""
         return [index for index in sorted(self.faces) if self.to_swap(index)]
+
+
+def found_plan(
+    frames: Iterable[Frame], config: SwapConfig, finder: FaceFinder, device: str, *, declared: int | None, what: str
+) -> SwapPlan:
+    """The plan for ``frames``, in which faces are found on a ``device`` of that kind and followed.
+
+    Where no frame shows a face, turned ones are tried: a person may lie, or the file lack the tag that turns it.
+    ``declared`` is how many frames there should be, None where nobody says. ``what`` names the clip in errors.
+
+    Raises:
+        NoFaceError: none was found.
+        UsageError: see :func:`plan_swap`.
+    """
+    try:
+        return _upright_plan(frames, config, finder, device, declared=declared, what=what)
+    except NoFaceError:
+        turned = turned_finder(frames, finder)
+        if turned is None:
+            raise
+        console.warn(f"{what}: faces were found by turning its pictures {turned.degrees_clockwise} degrees clockwise")
+        plan = _upright_plan(frames, config, turned, device, declared=declared, what=what)
+        return replace(plan, turned=turned.degrees_clockwise)
+
+
+def _upright_plan(
+    frames: Iterable[Frame], config: SwapConfig, finder: FaceFinder, device: str, *, declared: int | None, what: str
+) -> SwapPlan:
+    following = replace(FollowConfig.on(device), min_face_px=config.min_face_px)
+    following = settings.replace(following, detect_every=config.detect_every)
+    with (
+        console.progress("finding faces", declared, unit="frames") as tick,
+        closing(follow(frames, finder, following)) as followed,  # type: ignore[type-var]
+    ):
+        return plan_swap(
+            followed, face=config.face, temporal=config.temporal, segments=config.segments, what=what, tick=tick
+        )
 
 
 def plan_swap(

@@ -10,12 +10,12 @@ import numpy as np
 from PIL import Image
 
 from forge.swapping.stages import CompositedFrame
-from shared.errors import AssayError
 from shared.provenance.identity import SigningIdentity
 from shared.provenance.sign import COMPOSITE_WITH_MODEL, Action, record_facts, sign_clip
 from shared.sampling import evenly_spaced
 from shared.storage import replacing
 from shared.types import ClipRecord
+from shared.video.images import encode_jpeg
 
 _MOST_ROWS = 4
 _CELL_HEIGHT_PX = 256
@@ -70,12 +70,9 @@ class PreviewSheet:
 
         Raises:
             ValueError: none of the wanted frames came.
-            AssayError: the picture cannot be encoded.
+            MediaError: the picture cannot be encoded.
         """
-        good, data = cv2.imencode(".jpg", self.picture()[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 90])
-        if not good:
-            raise AssayError("the preview cannot be encoded as JPEG", hint="check the OpenCV installation")
-        return data.tobytes()
+        return encode_jpeg(self.picture())
 
 
 class GifSheet:

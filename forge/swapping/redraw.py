@@ -20,7 +20,6 @@ from forge.models.checkpoint import digest_of, read_card
 from forge.models.predictor import SwapPredictor
 from forge.swapping.region import border_fade
 from shared.console import console
-from shared.device import pick_device
 from shared.errors import FacesetError, UsageError
 from shared.faces.align import align, scale_of
 from shared.faces.facesets.reader import FaceRow, Faceset, FacesetInfo, FacesetWriter, encode_crop
@@ -71,7 +70,7 @@ def redraw(
         raise UsageError(
             f"{swapper} knows no identity {who!r}", hint=f"name one with --source: {_list(card.identities)}"
         )
-    predictor = SwapPredictor.load(swapper, pick_device(device))
+    predictor = SwapPredictor.load(swapper, device)
     rows = original.rows()
     rows = [rows[place] for place in evenly_spaced(len(rows), max_faces)] if max_faces else rows
     writer = FacesetWriter(

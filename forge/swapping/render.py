@@ -1,16 +1,17 @@
 """The second pass of a swap: from frames and planned faces to frames with those faces swapped, and their masks.
 
-Each step is a generator, so a clip flows through with a bounded number of frames held: :func:`align_faces` cuts the
-faces,
-:func:`swap_faces` swaps them in batches, :func:`forge.swapping.temporal.stabilize_color` settles each track's colours
-over time,
+:func:`composited_frames` is the whole of it, for clips, folders of pictures and builds alike. Each step is a generator,
+so a clip flows through with a bounded number of frames held: :func:`align_faces` cuts the faces, :func:`swap_faces`
+swaps them in batches, :func:`forge.swapping.temporal.stabilize_color` settles each track's colours over time,
 :func:`composite` puts the faces back.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterable, Iterator, Sequence
+from contextlib import closing, nullcontext
 from dataclasses import dataclass, replace
+from itertools import chain
 
 import cv2
 import numpy as np
@@ -26,21 +27,52 @@ from forge.swapping.plan import SwapPlan
 from forge.swapping.region import face_region, needs_target_mask, soften
 from forge.swapping.sharpen import motion_blurred, sharpened
 from forge.swapping.stages import AlignedFrame, CompositedFrame, DecodedFace, SwappedFrame, TargetFace
-from forge.swapping.super_resolution import Enlarge, enlarged
+from forge.swapping.super_resolution import Enlarge, enlarged, make_enlarge
+from forge.swapping.temporal import stabilize_color
+from shared.errors import UsageError
 from shared.faces.align import align
-from shared.pipeline import in_batches
+from shared.pipeline import ahead, in_batches
 from shared.types import AlignedFace, Frame, SwappedFace
 
 _HELD_BYTES = 256 << 20
 
 
-@dataclass(frozen=True)
-class Identities:
-    """Who is drawn: the ``source`` identity; the ``target`` one where its decoder is needed and known."""
+@dataclass(frozen=True, eq=False)
+class OpenedSwap:
+    """A swapper ready to draw, and who is drawn: ``source``, and ``target`` where the swapper knows that one."""
 
+    predictor: SwapPredictor
+    config: SwapConfig
     source: str
     target: str | None = None
     enlarge: Enlarge | None = None
+
+    @classmethod
+    def of(cls, predictor: SwapPredictor, config: SwapConfig, source: str, target: str) -> OpenedSwap:
+        """The face of ``source`` for ``target``, whom the swapper may know or not.
+
+        Raises:
+            UsageError: the swapper cannot morph and has to, or the file that enlarges crops cannot be used.
+        """
+        spec = predictor.spec
+        if config.morph != 1 and not spec.can_morph:
+            raise UsageError(f"{spec.name} cannot morph", hint="leave morph at 1, or train a family that can: amp")
+        known = target if target in spec.identities else None
+        return cls(predictor, config, source, known, make_enlarge(config.blend))
+
+
+def composited_frames(
+    frames: Iterable[Frame], plan: SwapPlan, swap: OpenedSwap, *, depth: int = 0
+) -> Generator[CompositedFrame, None, None]:
+    """Every frame with its planned faces swapped, in order; ``depth`` of them are read ahead in a thread, if any.
+
+    Raises:
+        CheckpointError: the swapper gave a value that is not a number.
+        UsageError: the function that enlarges crops failed.
+    """
+    aligned = align_faces(frames, plan, swap.predictor.spec)
+    with closing(ahead(aligned, depth=depth, name="assay-align")) if depth else nullcontext(aligned) as jobs:
+        yield from composite(stabilize_color(swap_faces(jobs, swap), swap.config.temporal), swap.config)
 
 
 def align_faces(frames: Iterable[Frame], plan: SwapPlan, spec: SwapSpec) -> Iterator[AlignedFrame]:
@@ -54,31 +86,27 @@ def align_faces(frames: Iterable[Frame], plan: SwapPlan, spec: SwapSpec) -> Iter
         yield AlignedFrame(frame, tuple(found))
 
 
-def swap_faces(
-    jobs: Iterable[AlignedFrame], predictor: SwapPredictor, cast: Identities, config: SwapConfig
-) -> Iterator[SwappedFrame]:
+def swap_faces(jobs: Iterable[AlignedFrame], swap: OpenedSwap) -> Iterator[SwappedFrame]:
     """The jobs with their faces swapped, in order.
 
     Faces of successive frames are swapped together, ``config.batch`` at a time or as many as 256 MiB of frames hold.
     """
-    for batch in _batches(jobs, config.batch):
-        crops = [face.aligned for job in batch for face in job.faces]
-        swapped = iter(_decode(crops, predictor, cast, config))
+    for batch in _batches(jobs, swap.config.batch):
+        swapped = iter(_decode([face.aligned for job in batch for face in job.faces], swap))
         for job in batch:
-            yield SwappedFrame(job.frame, tuple(_draw(face, *next(swapped), cast, config) for face in job.faces))
+            yield SwappedFrame(job.frame, tuple(_draw(face, *next(swapped), swap) for face in job.faces))
 
 
-def _decode(
-    crops: Sequence[AlignedFace], predictor: SwapPredictor, cast: Identities, config: SwapConfig
-) -> list[tuple[SwappedFace, np.ndarray | None]]:
+def _decode(crops: Sequence[AlignedFace], swap: OpenedSwap) -> list[tuple[SwappedFace, np.ndarray | None]]:
     """Each face as worn by the source, with the mask that the target's decoder draws where the settings need it."""
-    if config.morph == 1:
-        faces = predictor.swap(crops, cast.source)
+    predictor, morph = swap.predictor, swap.config.morph
+    if morph == 1:
+        faces = predictor.swap(crops, swap.source)
     else:
-        faces = predictor.swap(crops, cast.source, target=cast.target, morph=config.morph)
-    if not needs_target_mask(config.mask.kind) or cast.target is None:
+        faces = predictor.swap(crops, swap.source, target=swap.target, morph=morph)
+    if not needs_target_mask(swap.config.mask.kind) or swap.target is None:
         return [(face, None) for face in faces]
-    own = predictor.swap(crops, cast.target)
+    own = predictor.swap(crops, swap.target)
     return [(face, itself.mask) for face, itself in zip(faces, own, strict=True)]
 
 
@@ -88,19 +116,12 @@ def _batches(jobs: Iterable[AlignedFrame], size: int) -> Iterator[list[AlignedFr
     if first is None:
         return
     most = max(1, min(2 * size, _HELD_BYTES // first.frame.image.nbytes))
-    yield from in_batches(_chain(first, jobs), lambda job: len(job.faces), size, most)
+    yield from in_batches(chain([first], jobs), lambda job: len(job.faces), size, most)
 
 
-def _chain(first: AlignedFrame, rest: Iterator[AlignedFrame]) -> Iterator[AlignedFrame]:
-    yield first
-    yield from rest
-
-
-def _draw(
-    found: TargetFace, swapped: SwappedFace, target_mask: np.ndarray | None, cast: Identities, config: SwapConfig
-) -> DecodedFace:
-    blend = config.blend
-    swapped = enlarged(swapped, cast.enlarge)
+def _draw(found: TargetFace, swapped: SwappedFace, target_mask: np.ndarray | None, swap: OpenedSwap) -> DecodedFace:
+    config, blend = swap.config, swap.config.blend
+    swapped = enlarged(swapped, swap.enlarge)
     crop = sharpened(
         swapped.crop,
         blend.sharpen,

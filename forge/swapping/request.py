@@ -1,25 +1,32 @@
-"""All that is known of a fake before its first frame is read; what cannot work is refused here."""
+"""All that is known of a fake before its first frame is read, and what has to be opened to make it.
+
+What cannot work is refused here.
+"""
 
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
-from forge.models.checkpoint import SwapperCard, digest_of, read_card
-from forge.models.contract import SwapSpec
+from forge.models.checkpoint import SwapperCard, digest_of, load_swapper, read_card
+from forge.models.predictor import SwapPredictor
 from forge.swapping.config import SwapConfig
 from forge.swapping.output import dataset_name, is_dataset, record_from, record_of
 from forge.swapping.region import is_learned, needs_target_mask
+from forge.swapping.render import OpenedSwap
 from forge.swapping.super_resolution import enlarge_digest
 from shared import config as settings
 from shared.console import console
 from shared.dataset import DatasetFolder
+from shared.device import pick_device
 from shared.errors import UsageError
+from shared.faces.finders.finder import FaceFinder, make_finder
 from shared.storage import sha256_file
 from shared.types import ClipId, ClipRecord, VideoInfo
-from shared.video import Encoding, container_for, probe
 from shared.video.facts import SOUND, read_with_notes
+from shared.video.images import pictures_in
 
 UNSTATED = "unstated"
 
@@ -29,25 +36,30 @@ class SwapRequest:
     """What is to be made of what, by whom, and how.
 
     Attributes:
-        suffix: of the file that is made: the encoding's own container where it carries the target's sound.
-        audio: whether the target's sound is kept.
-        notes: what is changed or left out in reading the target, for the record.
+        target: the video or the folder of pictures that receives the face.
+        target_sha256: of the video; of a folder, see :func:`target_digest`.
+        clip: what the fake is called.
+        rendition: what it is encoded as.
+        source, target_identity: whose face is given to whom.
+        parent: the target's own id, where a dataset lists it.
+        swapper: an exported swapper, or a run that holds one; card: what it says of itself.
+        audio: whether the sound of a video is kept.
+        notes: what is changed or left out in reading the target, by the name of a factor.
     """
 
     target: Path
     target_sha256: str
-    info: VideoInfo
     clip: ClipId
+    rendition: str
     source: str
     target_identity: str
     rights: str
     parent: ClipId | None
+    swapper: Path
     card: SwapperCard
     config: SwapConfig
-    encoding: Encoding
-    suffix: str
-    audio: bool
-    notes: dict[str, str]
+    audio: bool = True
+    notes: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def audio_from(self) -> Path | None:
@@ -59,15 +71,21 @@ class SwapRequest:
         """Names the swapper's weights."""
         return digest_of(self.card)
 
-    @property
-    def config_digest(self) -> str:
-        """Names the settings."""
-        return settings.digest(self.config)
+    def open(self, finder: FaceFinder | None = None) -> tuple[OpenedSwap, FaceFinder]:
+        """The swapper on the device that ``config`` names, and ``finder``, or the one that ``config`` names.
 
-    @property
-    def target_in_model(self) -> str | None:
-        """The target's identity where the swapper knows it."""
-        return self.target_identity if self.target_identity in self.card.identities else None
+        Raises:
+            UsageError: the swapper cannot follow the settings, or there is no such device or finder.
+            CheckpointError: the swapper cannot be read.
+        """
+        config = self.config
+        device = pick_device(config.device, config.precision)
+        swapper = load_swapper(self.swapper, device.torch_device)
+        predictor = SwapPredictor(swapper, device, batch=config.batch)
+        swap = OpenedSwap.of(predictor, config, self.source, self.target_identity)
+        if finder is None:
+            finder = make_finder(config.finder, device=str(device.torch_device), min_face_px=config.min_face_px)
+        return swap, finder
 
 
 @dataclass(frozen=True)
@@ -77,46 +95,62 @@ class SwapOverrides:
     target_identity: str | None = None
     rights: str | None = None
     name: str | None = None
-    encoding: Encoding | None = None
     audio: bool = True
 
 
 def resolve_request(
-    target: Path, swapper: Path, source: str, dataset: Path, config: SwapConfig, wish: SwapOverrides
+    target: Path,
+    swapper: Path,
+    source: str,
+    config: SwapConfig,
+    wish: SwapOverrides,
+    *,
+    rendition: str,
+    dataset: Path | None = None,
+    info: VideoInfo | None = None,
 ) -> SwapRequest:
-    """The order for one clip.
+    """The request for one target, whose fake goes into ``dataset``, or into a folder of pictures for None.
+
+    ``info`` is what a video says of itself; what is lost in reading it is warned of and noted.
 
     Raises:
         UsageError: an unknown source, settings that the swapper cannot follow, a target whose identity is not known.
-        MediaError: the target cannot be read, or no container holds its sound with this codec.
+        MediaError: ``target`` is a folder without a picture.
         CheckpointError: the swapper cannot be read.
         ManifestError: a dataset is damaged.
     """
-    info = probe(target)
     card = checked_card(swapper, source, config)
-    sha256 = sha256_file(target)
-    parent = record_of(target) or record_from(dataset, sha256)
+    sha256 = target_digest(target)
+    parent = record_of(target) or (record_from(dataset, sha256) if dataset else None)
     person = wish.target_identity or (parent.target_identity if parent else the_other(card, source))
     need_target_decoder(card, person, config, swapper)
-    encoding = wish.encoding or config.output.encoding
     clip = _clip_id(dataset, card.model, wish.name or f"{target.stem}+{source}")
-    notes = read_with_notes(target, info, audio=wish.audio)
     return SwapRequest(
         target=target,
         target_sha256=sha256,
-        info=info,
         clip=clip,
+        rendition=rendition,
         source=source,
         target_identity=person,
         rights=wish.rights or (parent.rights if parent else rights_of(person, card)),
         parent=parent.id if parent else None,
+        swapper=swapper,
         card=card,
         config=config,
-        encoding=encoding,
-        suffix=container_for(target, encoding.container, encoding.containers) if wish.audio else encoding.container,
         audio=wish.audio,
-        notes=notes,
+        notes=read_with_notes(target, info, audio=wish.audio) if info else {},
     )
+
+
+def target_digest(target: Path) -> str:
+    """SHA-256 of a video; of a folder, the digest (:func:`shared.config.digest`) of name to SHA-256 of its pictures.
+
+    Raises:
+        MediaError: the folder holds no picture.
+    """
+    if target.is_dir():
+        return settings.digest({path.name: sha256_file(path) for path in pictures_in(target)})
+    return sha256_file(target)
 
 
 def checked_card(swapper: Path, source: str, config: SwapConfig) -> SwapperCard:
@@ -134,16 +168,6 @@ def checked_card(swapper: Path, source: str, config: SwapConfig) -> SwapperCard:
     if is_learned(config.mask.kind) and not card.has_mask:
         raise UsageError(f"{swapper} learned no mask", hint="choose --mask hull or full")
     return card
-
-
-def need_morph(spec: SwapSpec, config: SwapConfig) -> None:
-    """Refuses a morph that the swapper cannot draw.
-
-    Raises:
-        UsageError: it cannot.
-    """
-    if config.morph != 1 and not spec.can_morph:
-        raise UsageError(f"{spec.name} cannot morph", hint="leave morph at 1, or train a family that can: amp")
 
 
 def need_target_decoder(card: SwapperCard, person: str, config: SwapConfig, swapper: Path) -> None:
@@ -195,17 +219,18 @@ def already_listed(dataset: Path, order: SwapRequest) -> ClipRecord | None:
         return None
     record = folder.record(order.clip)
     made = (record.config, record.swapper, record.source_identity, record.factors.get("target_sha256"))
-    same = made == (order.config_digest, order.swapper_sha256, order.source, order.target_sha256)
+    same = made == (settings.digest(order.config), order.swapper_sha256, order.source, order.target_sha256)
     # The file of an enlarging hook may have changed under the same name.
     same = same and record.factors.get("enlarge_sha256") == enlarge_digest(order.config.blend)
-    same = same and (SOUND in record.factors) == (not order.audio)
-    if not same or record.rendition != order.encoding.name:
+    same = same and (SOUND in record.factors) == (SOUND in order.notes)
+    if not same or record.rendition != order.rendition:
         raise UsageError(f"{order.clip} is there already, made otherwise", hint="choose another --name")
     return record
 
 
-def _clip_id(dataset: Path, manipulation: str, name: str) -> ClipId:
+def _clip_id(dataset: Path | None, manipulation: str, name: str) -> ClipId:
+    owner = "frames" if dataset is None else dataset_name(dataset)
     try:
-        return ClipId(dataset_name(dataset), manipulation, re.sub(r"[^A-Za-z0-9._+=@-]", "_", name))
+        return ClipId(owner, manipulation, re.sub(r"[^A-Za-z0-9._+=@-]", "_", name))
     except ValueError as error:
-        raise UsageError(str(error), hint="give the clip a --name") from error
+        raise UsageError(str(error), hint="give the fake a --name") from error

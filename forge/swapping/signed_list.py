@@ -6,17 +6,15 @@ set's seal, with the user's own identity.
 
 from __future__ import annotations
 
-import base64
-import binascii
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
-from shared.errors import ProvenanceError, StorageError, UsageError
+from shared.errors import ProvenanceError
 from shared.provenance.identity import SigningIdentity, verify_signature
-from shared.storage import inside, sha256_file, write_bytes
+from shared.storage import inside, read_json, sha256_file, write_bytes
 
 _VERSION = 1
 _MAX_BYTES = 1 << 30
@@ -39,7 +37,7 @@ def write_signed(path: Path, facts: Mapping[str, Any], files: Mapping[str, str])
     """
     identity = SigningIdentity.load_or_create()
     statement = {**facts, "files": dict(files)}
-    signature = base64.b64encode(identity.sign(_canonical(statement))).decode("ascii")
+    signature = identity.sign(_canonical(statement))
     signed = _Signed(_VERSION, statement, identity.algorithm, identity.certificates, signature)
     write_bytes(path, msgspec.json.format(msgspec.json.encode(signed), indent=1) + b"\n")
 
@@ -51,35 +49,14 @@ def read_signed(path: Path) -> dict[str, Any]:
         ProvenanceError: the list is missing or damaged, its signature does not fit, or a file was changed.
         ManifestError: a path leads out of the list's folder.
     """
-    try:
-        if path.stat().st_size > _MAX_BYTES:
-            raise ProvenanceError(f"{path} is too large for a list", hint="restore it from a copy")
-        signed = msgspec.json.decode(path.read_bytes(), type=_Signed)
-        signature = base64.b64decode(signed.signature, validate=True)
-    except (OSError, msgspec.DecodeError, UnicodeDecodeError, binascii.Error) as error:
-        raise ProvenanceError(f"{path} cannot be read: {error}", hint="restore it from a copy") from error
-    verify_signature(signed.certificates, signature, _canonical(signed.statement))
+    signed = read_json(path, _Signed, _MAX_BYTES, error=ProvenanceError, hint="restore it from a copy")
+    verify_signature(signed.certificates, signed.signature, _canonical(signed.statement))
     listed = signed.statement.get("files")
     for name, digest in (listed if isinstance(listed, dict) else {}).items():
         file = inside(path.parent, str(name))
         if not file.is_file() or sha256_file(file) != digest:
             raise ProvenanceError(f"{file} is not what was signed", hint="restore it from a copy")
     return signed.statement
-
-
-def need_replaceable(folder: Path, own: str) -> None:
-    """Refuses to replace a folder that holds anything but an earlier output of the same kind, known by its list.
-
-    Raises:
-        UsageError: something else is there.
-        StorageError: it cannot be looked at.
-    """
-    try:
-        strange = folder.exists() and not (folder / own).is_file() and (not folder.is_dir() or any(folder.iterdir()))
-    except OSError as error:
-        raise StorageError(f"{folder} cannot be read: {error}", hint="choose another folder") from error
-    if strange:
-        raise UsageError(f"{folder} is not empty and holds no {own}", hint="choose another folder")
 
 
 def _canonical(statement: Mapping[str, Any]) -> bytes:

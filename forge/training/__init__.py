@@ -1,1 +1,1 @@
-"""Training of swappers: settings, recipes, data, losses, adversaries and the loop that is stopped and resumed."""
+"""Training of swappers: settings, recipes, data, losses, adversarial training and a resumable loop."""

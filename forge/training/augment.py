@@ -1,10 +1,10 @@
-"""Varies faces, a batch at a time, on the device they live on. One affine map serves a face and all that belongs to it.
+"""Augmentation of batches of faces on their device. One affine map is used for a face and its masks.
 
 Convention:
-    plane: a square picture spans -1 to 1 in x and y, edge to edge, whatever its size (``align_corners=False``)
-    theta: (B, 2, 3), maps the plane of the output to the plane of the stored picture, as ``affine_grid`` wants it
+    plane: a square image spans -1 to 1 in x and y, edge to edge, whatever its size (``align_corners=False``)
+    theta: (B, 2, 3), maps the plane of the output to the plane of the stored image, as ``affine_grid`` needs it
     field: (B, S, S, 2), added to positions in the output's plane before ``theta``
-    chance: drawn on the CPU from the given generator, so that a run's random stream does not depend on the device
+    randomness: sampled on the CPU from the given generator, so that a run's random stream does not depend on the device
 """
 
 from __future__ import annotations
@@ -42,8 +42,8 @@ class ColorCast(NamedTuple):
 def random_affine(count: int, extent: float, config: AugmentConfig, generator: torch.Generator) -> Tensor:
     """(count, 2, 3) float32 ``theta``: rotation, zoom, shift and flip about the centre.
 
-    ``extent`` is the side of what the output shows over the side of what is stored (at most 1 where the stored
-    picture has a margin). Nothing is drawn from ``generator`` for flips when their probability is 0.
+    ``extent`` is the side of the output's area over the side of the stored image (at most 1 where the stored image
+    has a margin). Nothing is sampled from ``generator`` for flips when their probability is 0.
     """
     angle = math.radians(config.rotate_degrees) * _signed(count, generator)
     scale = extent / (1 + config.zoom * _signed(count, generator))
@@ -57,7 +57,7 @@ def random_affine(count: int, extent: float, config: AugmentConfig, generator: t
 
 
 def still_affine(count: int, extent: float) -> Tensor:
-    """(count, 2, 3) float32 ``theta`` that shows the stored face as it is."""
+    """(count, 2, 3) float32 ``theta`` without any augmentation."""
     return torch.tensor([[extent, 0.0, 0.0], [0.0, extent, 0.0]]).expand(count, 2, 3).clone()
 
 
@@ -74,16 +74,16 @@ def combined(morph: Tensor | None, warp: Tensor | None, px: int) -> Tensor | Non
 
 
 def render(stored: Tensor, theta: Tensor, px: int, *, field: Tensor | None = None, times: int = 1) -> Tensor:
-    """(B, C, px, px): ``stored`` (B, C, W, W) seen through ``theta``, and through ``field`` first where one is given.
+    """(B, C, px, px): ``stored`` (B, C, W, W) resampled by ``theta``, and first by ``field`` if given.
 
-    Affine map and warp are one resampling. With ``times`` above 1 it is done that much finer and averaged, which
-    keeps a reduced picture free of aliasing. Beyond its edge the stored picture is reflected.
+    Affine map and warp are one resampling. With ``times`` above 1 it is supersampled by that factor and averaged,
+    which avoids aliasing. Beyond its edge the stored image is reflected.
     """
     fine = px * times
     size = [len(stored), 1, fine, fine]
     grid = functional.affine_grid(send(theta, stored.device), size, align_corners=False)
     if field is not None:
-        # The field lives in the output's plane; its linear part alone carries a displacement through the affine map.
+        # The field is in the output's plane; only the linear part of the affine map applies to a displacement.
         planes = field.permute(0, 3, 1, 2)
         if times > 1:
             planes = functional.interpolate(planes, size=(fine, fine), mode="bilinear")
@@ -101,19 +101,19 @@ def random_shades(count: int, config: AugmentConfig, generator: torch.Generator)
     return Shades(lightness, tint, contrast if config.contrast > 0 else None)
 
 
-def color_cast(pictures: Tensor, mask: Tensor, others: Tensor, other_mask: Tensor, chosen: Tensor) -> ColorCast:
-    """The change that gives the faces in ``pictures`` mean and spread of those in ``others``, channel by channel.
+def color_cast(images: Tensor, mask: Tensor, others: Tensor, other_mask: Tensor, chosen: Tensor) -> ColorCast:
+    """The change that gives faces in ``images`` the per-channel mean and standard deviation of those in ``others``.
 
     Reinhard et al., "Color Transfer between Images", 2001, eq. 10 and 11, in CIE Lab and inside the masks.
 
     Args:
-        pictures: (B, 3, S, S) RGB in [0, 1].
+        images: (B, 3, S, S) RGB in [0, 1].
         mask: (B, 1, S, S), the face in each.
-        others: (B, 3, T, T), a face for each to take the colours of.
+        others: (B, 3, T, T), for each face the one whose colours it gets.
         other_mask: (B, 1, T, T).
         chosen: (B,) bool; the others keep their colours.
     """
-    mean, spread = _moments(rgb_to_lab(pictures), mask)
+    mean, spread = _moments(rgb_to_lab(images), mask)
     goal_mean, goal_spread = _moments(rgb_to_lab(others), other_mask)
     gain = (goal_spread / spread.clamp_min(1e-3)).clamp_max(_MAX_GAIN)
     keep = ~chosen.view(-1, 1, 1, 1)
@@ -121,23 +121,23 @@ def color_cast(pictures: Tensor, mask: Tensor, others: Tensor, other_mask: Tenso
     return ColorCast(gain, (goal_mean - gain * mean).masked_fill(keep, 0.0))
 
 
-def shade(pictures: Tensor, shades: Shades, cast: ColorCast | None = None) -> Tensor:
+def shade(images: Tensor, shades: Shades, cast: ColorCast | None = None) -> Tensor:
     """(B, 3, S, S) in [0, 1] RGB with its colours changed in CIE Lab, clipped to [0, 1].
 
-    First ``cast``, where one is given; then L is scaled, a and b are shifted. Local contrast, where asked for, scales
-    the difference of L from its mean over a quarter of the picture: what contrast-limited equalisation does to a face,
-    without its histograms.
+    First ``cast``, if given; then L is scaled, a and b are shifted. Local contrast, if given, scales
+    the difference of L from its mean over a quarter of the image: similar to contrast-limited equalisation, without
+    histograms.
     """
-    lab = rgb_to_lab(pictures)
+    lab = rgb_to_lab(images)
     if cast is not None:
         lab = lab * cast.gain + cast.offset
     light = lab[:, :1]
     if shades.contrast is not None:
-        window = max(3, pictures.shape[-1] // 4 | 1)
+        window = max(3, images.shape[-1] // 4 | 1)
         around = functional.avg_pool2d(light, window, 1, window // 2, count_include_pad=False)
-        light = around + (light - around) * _per_face(shades.contrast, pictures)
-    light = light * _per_face(shades.lightness, pictures)
-    tinted = lab[:, 1:] + send(shades.tint, pictures.device).view(-1, 2, 1, 1)
+        light = around + (light - around) * _per_face(shades.contrast, images)
+    light = light * _per_face(shades.lightness, images)
+    tinted = lab[:, 1:] + send(shades.tint, images.device).view(-1, 2, 1, 1)
     return lab_to_rgb(torch.cat([light, tinted], 1)).clamp(0, 1)
 
 

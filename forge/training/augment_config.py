@@ -1,4 +1,4 @@
-"""How much faces are varied while a swapper learns. No torch here."""
+"""Settings of face augmentation in swapper training. Imports no torch."""
 
 from __future__ import annotations
 
@@ -12,28 +12,28 @@ WarpKind = Literal["grid", "grids", "landmarks"]
 
 @dataclass(frozen=True)
 class AugmentConfig:
-    """How much each face is varied before it is shown; all fractions of the crop's side unless named otherwise.
+    """Augmentation of each face; lengths are fractions of the crop's side unless stated otherwise.
 
     Attributes:
-        rotate_degrees: turned by up to this, either way.
+        rotate_degrees: rotated by up to this, in both directions.
         zoom: enlarged or shrunk by up to this fraction.
         shift: moved by up to this, in x and y.
         flip: probability of mirroring.
-        warp_kind: how the encoder's face is bent away from the one that the decoder is to draw. ``grid``: the nodes of
-            a 5x5 grid move (deepfakes/faceswap). ``grids``: of a 3x3, 5x5 or 9x9 grid, drawn for each face, its rim
-            held (DeepFaceLab). ``landmarks``: towards the shape of a similar face of another identity (dfaker).
+        warp_kind: how the encoder's input is warped relative to the decoder's target. ``grid``: the nodes of a 5x5 grid
+            move (deepfakes/faceswap). ``grids``: of a 3x3, 5x5 or 9x9 grid, chosen for each face, its border fixed
+            (DeepFaceLab). ``landmarks``: towards the shape of a similar face of another identity (dfaker).
         warp: standard deviation of the 5x5 grid's nodes; finer and coarser grids move in proportion to their cells
-            (DeepFaceLab's strength is 0.06), landmarks by a jitter of 0.4 times this on top of their way.
-        morph: standard deviation of a 5x5 grid that bends the face for encoder and decoder alike, so that the decoders
-            draw shapes that nobody made while filmed, and follow mouths and brows they have not seen.
-        warp_until: fraction of the schedule after which the warp fades, to nothing at the end, so that the last
-            steps see faces as they will be when swapping.
+            (DeepFaceLab's strength is 0.06), landmarks by an additional jitter of 0.4 times this.
+        morph: standard deviation of a 5x5 grid that warps the face for encoder and decoder alike, so that the decoders
+            learn shapes and expressions that do not occur in the clips.
+        warp_until: fraction of the schedule after which the warp fades, to 0 at the end, so that the last steps see
+            faces as they are when swapping.
         lightness: L of Lab is scaled by up to this fraction; tint: a and b are shifted by up to this fraction of 100.
-        contrast: probability of stretching or flattening local contrast.
-        color_transfer: probability of showing a face in the colours of a random face of another identity, mean and
-            spread of each channel of Lab (Reinhard et al. 2001), so that the encoder stops telling people apart by
-            their light.
-        uniform_yaw: every direction of the head is drawn as often as any other, however rare it is.
+        contrast: probability of raising or lowering local contrast.
+        color_transfer: probability of giving a face the colours of a random face of another identity, mean and
+            deviation of each channel of Lab (Reinhard et al. 2001), so that the encoder does not tell identities
+            apart by lighting.
+        uniform_yaw: all head directions are sampled equally often.
     """
 
     rotate_degrees: float = 10.0

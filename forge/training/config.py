@@ -1,6 +1,6 @@
-"""The settings of training a swapper. Every default is written here and nowhere else.
+"""Settings of swapper training. All defaults are defined here.
 
-No torch here: the command line reads its defaults from this module before it knows what it is to do.
+Imports no torch: the command line reads its defaults from this module.
 """
 
 from __future__ import annotations
@@ -18,28 +18,28 @@ OptimizerName = Literal["adam", "adamw", "adabelief", "lion", "rmsprop"]
 
 @dataclass(frozen=True)
 class TrainConfig:
-    """How a swapper is trained.
+    """Settings of swapper training.
 
     Attributes:
         model: a family's name; width: multiplier of its channels; model_options: the family's other options.
         steps: how long to train. minutes: stop after this much training time, whichever comes first; the schedule
-            then runs by whichever is further on.
+            follows whichever is further on.
         batch: faces of each identity in one step; identities_per_step: at most this many of them, in turn.
-        accumulate: batches whose gradients make one step; memory of one, statistics of all.
-        optimizer: what moves the weights. beta1, beta2: its averages; beta2 is the optimizer's own when left out.
-            weight_decay: of adamw and lion; the others have none.
-        learning_rate: reached after warmup_steps, falling by a cosine from the fraction decay_from of the schedule to
-            decay_to times itself at its end.
-        lr_dropout: share of the weights that each step moves, drawn anew every time; DeepFaceLab's is 0.3, 1 moves all.
-        clip_norm: gradients longer than this are shortened to it; 0 leaves them. autoclip: shortened to this
-            percentile of all gradients so far instead, 10 is usual; 0 does not.
+        accumulate: gradient accumulation, batches for one step.
+        optimizer: its name. beta1, beta2: its moment decays; beta2 defaults to the optimizer's own.
+            weight_decay: for adamw and lion only.
+        learning_rate: reached after warmup_steps; cosine decay from the fraction decay_from of the schedule to decay_to
+            times the rate at its end.
+        lr_dropout: share of the weights that each step updates, chosen at random; DeepFaceLab's is 0.3, 1 updates all.
+        clip_norm: maximum gradient norm; 0 turns clipping off. autoclip: clips to this percentile of all norms so far
+            instead, 10 is usual; 0 turns it off.
         ema: decay of the averaged weights that are exported; 0 exports the weights as they are.
-        loss: what is made small. augment: how faces are varied. phases: how any of these move, see
-        forge/training/recipe.py. start_from: a swapper or run whose weights the training begins with. load_parts: which
-            parts of it, by comma; all that fit when empty. freeze: parts that do not learn, by comma.
-        max_faces: at most this many of a faceset, evenly spaced, live on the device.
-        holdout: the last fraction of every clip's frames is not trained on but measured at every preview.
-        device, precision: where and in what; compile: torch.compile, which pays on CUDA and costs on CPUs.
+        loss: its weights. augment: augmentation of faces. phases: changes of settings over time, see
+        forge/training/recipe.py. start_from: a swapper or run whose weights the training starts from. load_parts: which
+            parts of it, comma-separated; all that fit if empty. freeze: frozen parts, comma-separated.
+        max_faces: at most this many faces of a faceset, evenly spaced, are loaded.
+        holdout: the last fraction of every clip's frames is held out and measured at every preview.
+        device, precision: of training; compile: torch.compile, faster on CUDA and slower on CPUs.
         log_every, preview_every, save_every, snapshot_every: in steps; keep: checkpoints kept beside snapshots.
     """
 
@@ -94,7 +94,7 @@ class TrainConfig:
         need(0 <= self.beta1 < 1, f"beta1 {self.beta1} is outside 0 to 1", "0.9 is usual, 0.5 with an adversary")
         need(self.beta2 is None or 0 <= self.beta2 < 1, f"beta2 {self.beta2} is outside 0 to 1", "leave it out")
         need(0 <= self.weight_decay <= 1, f"weight_decay {self.weight_decay} is outside 0 to 1", "0.01 is usual")
-        need(0 < self.lr_dropout <= 1, f"lr_dropout {self.lr_dropout} is outside 0 to 1", "0.3, or 1 to move all")
+        need(0 < self.lr_dropout <= 1, f"lr_dropout {self.lr_dropout} is outside 0 to 1", "0.3, or 1 to update all")
         need(self.clip_norm >= 0, f"clip_norm {self.clip_norm} is negative", "1.0 is usual; 0 turns it off")
         need(0 <= self.autoclip < 100, f"autoclip {self.autoclip} is no percentile", "10 is usual; 0 turns it off")
         need(not (self.clip_norm and self.autoclip), "clip_norm and autoclip are both set", "choose one")
@@ -116,4 +116,4 @@ _COUNTS = (
 )
 
 WHILE_RUNNING = ("steps", "minutes", "log_every", "preview_every", "save_every", "snapshot_every", "keep")
-"""The settings that may differ when a run is resumed: how long, and how often it is looked at and saved."""
+"""Settings that may differ when a run is resumed: duration, and intervals of previews and checkpoints."""

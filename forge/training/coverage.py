@@ -1,16 +1,15 @@
-"""Which head poses a person was filmed in, and which poses of a target a source lacks: known before a training starts.
+"""Head pose coverage: the poses of each identity, and the poses of a target that a source lacks.
 
-A decoder draws poses that it has seen. dfaker looked for gaps between two people's poses; this does for any number.
+A decoder generates only poses it was trained on. dfaker looked for gaps between two identities; this for any.
 
 Convention:
-    bin: 10 degrees of yaw by 10 of pitch, named by its middle; signs as in :mod:`shared.faces.pose`
+    bin: 10 degrees of yaw by 10 of pitch, named by its centre; signs as in :mod:`shared.faces.pose`
     covered: a target's face whose bin, or one beside it, holds a face of the source
-    overlap: sum over bins of the smaller of both people's shares, 0 to 1
+    overlap: sum over bins of the smaller of both identities' shares, 0 to 1
 """
 
 from __future__ import annotations
 
-import io
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +19,7 @@ import numpy as np
 
 from shared.errors import UsageError
 from shared.faces.facesets.reader import Faceset
+from shared.plots import figure, png
 from shared.storage import write_bytes, write_text
 
 _BIN_DEGREES = 10
@@ -32,7 +32,7 @@ _MOST_PICTURED = 12
 
 @dataclass(frozen=True)
 class Gap:
-    """Poses of a target that a source has not: the middle of the bin, and how many of the target's faces are in it."""
+    """Poses of a target that a source lacks: centre of the bin, and the number of the target's faces in it."""
 
     yaw_degrees: float
     pitch_degrees: float
@@ -41,7 +41,7 @@ class Gap:
 
 @dataclass(frozen=True)
 class PairCoverage:
-    """How well the poses of ``target`` are known of ``source``; see the module. ``gaps``: the largest eight."""
+    """Coverage of the poses of ``target`` by those of ``source``, see the module. ``gaps``: the largest eight."""
 
     source: str
     target: str
@@ -52,7 +52,7 @@ class PairCoverage:
 
 @dataclass(frozen=True, eq=False)
 class Person:
-    """Where one identity looked: ``counts`` (18, 18) faces by pitch and yaw; quantiles are the 5th and 95th."""
+    """Pose histogram of one identity: ``counts`` (18, 18) faces by pitch and yaw; quantiles are the 5th and 95th."""
 
     identity: str
     faces: int
@@ -63,13 +63,13 @@ class Person:
 
 @dataclass(frozen=True, eq=False)
 class Coverage:
-    """Of all people, and of all ordered pairs of them, the worst first."""
+    """Pose histograms of all identities, and coverage of all ordered pairs, the worst first."""
 
     people: tuple[Person, ...]
     pairs: tuple[PairCoverage, ...]
 
     def short(self) -> str:
-        """A few lines: the pairs, the worst first, and what the worst lacks."""
+        """A summary of a few lines: the pairs, the worst first, and the largest gap of the worst."""
         lines = [
             f"poses of {pair.target} that {pair.source} has: {100 * pair.covered:.0f} %{_gap_words(pair)}"
             for pair in self.pairs[:6]
@@ -77,7 +77,7 @@ class Coverage:
         return "\n".join(lines)
 
     def rows(self) -> list[tuple[str, str, str, str, str]]:
-        """Source, target, covered, overlap and the largest gap, as words."""
+        """Source, target, covered, overlap and the largest gap, as text."""
         return [
             (pair.source, pair.target, f"{100 * pair.covered:.1f} %", f"{pair.overlap:.2f}", _gap_words(pair)[2:])
             for pair in self.pairs
@@ -98,7 +98,7 @@ class Coverage:
 
 
 def cover(facesets: Sequence[Faceset]) -> Coverage:
-    """Compares the poses of the kept faces of all people with each other's.
+    """Compares the head poses of all facesets' kept faces with each other.
 
     Raises:
         UsageError: fewer than two facesets.
@@ -111,7 +111,7 @@ def cover(facesets: Sequence[Faceset]) -> Coverage:
 
 
 def person(identity: str, yaw: np.ndarray, pitch: np.ndarray) -> Person:
-    """The histogram of poses ``yaw`` and ``pitch`` (N,), in degrees; what is beyond 90 counts at the rim."""
+    """The histogram of poses ``yaw`` and ``pitch`` (N,), in degrees; values beyond 90 count in the outermost bins."""
     columns, rows = (np.clip((angle // _BIN_DEGREES) + _SIDE // 2, 0, _SIDE - 1).astype(int) for angle in (yaw, pitch))
     counts = np.zeros((_SIDE, _SIDE), np.int64)
     np.add.at(counts, (rows, columns), 1)
@@ -119,7 +119,7 @@ def person(identity: str, yaw: np.ndarray, pitch: np.ndarray) -> Person:
 
 
 def compare(source: Person, target: Person) -> PairCoverage:
-    """How well ``source`` knows the poses of ``target``."""
+    """Coverage of the poses of ``target`` by those of ``source``."""
     known = _grown(source.counts > 0)
     lacking = np.where(known, 0, target.counts)
     total = max(int(target.counts.sum()), 1)
@@ -139,31 +139,26 @@ def write_coverage(report: Coverage, folder: Path) -> None:
     """Writes ``coverage.json`` and ``coverage.png`` into ``folder``.
 
     Raises:
-        StorageError: the disk refused.
+        StorageError: writing failed.
     """
     write_text(folder / "coverage.json", msgspec.json.format(msgspec.json.encode(report.document())).decode() + "\n")
     write_bytes(folder / "coverage.png", coverage_plot(report))
 
 
 def coverage_plot(report: Coverage) -> bytes:
-    """A PNG: for each person where they looked, in darker bins more often. Twelve people at most."""
-    from matplotlib.figure import Figure
-
+    """A PNG of the pose histograms, darker bins hold more faces. Twelve identities at most."""
     shown = report.people[:_MOST_PICTURED]
     columns = min(4, len(shown))
     rows = -(-len(shown) // columns)
-    figure = Figure(figsize=(3 * columns, 3 * rows), layout="constrained")
     reach = (-_REACH_DEGREES, _REACH_DEGREES, -_REACH_DEGREES, _REACH_DEGREES)
-    for place, one in enumerate(shown):
-        axes = figure.add_subplot(rows, columns, place + 1)
-        axes.imshow(np.sqrt(one.counts), origin="lower", extent=reach, cmap="Blues")
-        axes.set(
-            title=f"{one.identity}, {one.faces} faces", xlabel="yaw", ylabel="pitch", xlim=(-60, 60), ylim=(-50, 50)
-        )
-        axes.grid(alpha=0.2)
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", dpi=100)
-    return buffer.getvalue()
+    with figure(3 * columns, 3 * rows, dpi=100, style={}) as plot:
+        for place, one in enumerate(shown):
+            axes = plot.add_subplot(rows, columns, place + 1)
+            axes.imshow(np.sqrt(one.counts), origin="lower", extent=reach, cmap="Blues")
+            title = f"{one.identity}, {one.faces} faces"
+            axes.set(title=title, xlabel="yaw", ylabel="pitch", xlim=(-60, 60), ylim=(-50, 50))
+            axes.grid(alpha=0.2)
+        return png(plot)
 
 
 def _poses(faceset: Faceset) -> tuple[np.ndarray, np.ndarray]:
@@ -174,7 +169,7 @@ def _poses(faceset: Faceset) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _grown(mask: np.ndarray) -> np.ndarray:
-    """``mask`` and the eight bins beside each of its."""
+    """``mask`` dilated by the eight neighbouring bins."""
     padded = np.pad(mask, 1)
     side = range(3)
     return np.any([padded[y : y + _SIDE, x : x + _SIDE] for y in side for x in side], axis=0)
@@ -192,7 +187,7 @@ def _span(angles: np.ndarray) -> tuple[float, float]:
 
 
 def _gap_words(pair: PairCoverage) -> str:
-    """What is lacking most, where enough is for a word; begins with a comma."""
+    """The largest gap as text that begins with a comma; empty for small ones."""
     if not pair.gaps or pair.covered > _POOR:
         return ""
     gap = pair.gaps[0]

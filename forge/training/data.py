@@ -1,8 +1,8 @@
-"""Faces for training: every faceset one tensor on the training device, batches made there, no loader to wait for.
+"""Training data: each faceset is one tensor on the training device, where batches are rendered too.
 
 Convention:
     planes of a stored face: red, green, blue, face mask, eyes, mouth; uint8, 255 is full
-    stored picture: the model's crop with a margin around it, so that turning and shifting shows what was there
+    stored image: the model's crop with a margin around it, so that rotation and shifts show real pixels
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ from shared.sampling import evenly_spaced
 
 PLANES = 6
 MIN_FACES = 8
-"""Fewer faces than this do not make a swapper."""
+"""Minimum number of faces of an identity for training."""
 
 _YAW_BIN_DEGREES = 5.0
 _LOOKALIKES = 256
@@ -56,7 +56,7 @@ _MOUTH_GROWTH = 1.25
 
 
 class Batch(NamedTuple):
-    """What one identity contributes to a step. All float32 in [0, 1].
+    """The batch of one identity in a step. All float32 in [0, 1].
 
     ``input`` (B, 3, input_px, input_px) is warped, the rest is not: ``target`` (B, 3, output_px, output_px), ``mask``,
     ``eyes``, ``mouth`` (B, 1, output_px, output_px).
@@ -76,9 +76,9 @@ class FaceBank:
     Convention:
         planes: (N, 6, W, W) uint8, see the module
         extent: side of the model's crop over W
-        points: (N, 68, 2) float32 landmarks in the stored picture's plane (-1 to 1), on the device of ``planes``; None
-            where nothing is warped to landmarks
-        yaw_degrees: (N,) float32 on the CPU; None where all faces are equally likely whatever is asked
+        points: (N, 68, 2) float32 landmarks in the stored image's plane (-1 to 1), on the device of ``planes``; None
+            where no warp needs landmarks
+        yaw_degrees: (N,) float32 on the CPU; None where all faces are sampled uniformly
     """
 
     identity: str
@@ -100,12 +100,12 @@ class FaceBank:
         warp: float = 1.0,
         other: FaceBank | None = None,
     ) -> Batch:
-        """``count`` faces drawn with replacement, varied as ``config`` says.
+        """``count`` faces sampled with replacement and augmented by ``config``.
 
-        ``warp`` scales the warp's strength. ``other`` is whose shapes and colours are borrowed, where ``config`` asks
-        for either.
+        ``warp`` scales the warp's strength. ``other`` gives the shapes and colours of another identity where ``config``
+        needs them.
         """
-        indices = self._draw(count, config, generator)
+        indices = self._sample_indices(count, config, generator)
         theta = send(random_affine(count, self.extent, config, generator), self.planes.device)
         place = self.planes.device
         morph = random_field(count, spec.output_px, config.morph, generator, place) if config.morph > 0 else None
@@ -120,22 +120,22 @@ class FaceBank:
         return batch._replace(target=target, input=target if same else shade(batch.input, shades, cast))
 
     def still(self, indices: Sequence[int], spec: SwapSpec) -> Batch:
-        """The faces at ``indices`` as they are."""
+        """The faces at ``indices`` without augmentation."""
         theta = still_affine(len(indices), self.extent)
         return _render_batch(self._stored(torch.tensor(list(indices))), theta, spec)
 
     def color_cast(self, batch: Batch, config: AugmentConfig, generator: torch.Generator) -> ColorCast:
-        """The change that gives faces of ``batch`` the colours of random faces of this bank, with the probability."""
+        """A change, with ``config``'s probability, to the colours of random faces of this bank."""
         count = len(batch.target)
         indices = torch.randint(len(self), (count,), generator=generator)
         chosen = torch.rand(count, generator=generator) < config.color_transfer
-        # Means and spreads do not need every pixel.
+        # Means and deviations do not need every pixel.
         step = max(1, self.planes.shape[-1] // _STATISTICS_PX)
         small = self.planes[send(indices, self.planes.device), :4, ::step, ::step].float() / 255
         chosen = send(chosen, self.planes.device)
         return color_cast(batch.target, batch.mask, small[:, :3], small[:, 3:], chosen)
 
-    def _draw(self, count: int, config: AugmentConfig, generator: torch.Generator) -> Tensor:
+    def _sample_indices(self, count: int, config: AugmentConfig, generator: torch.Generator) -> Tensor:
         if config.uniform_yaw and self.yaw_degrees is not None:
             return torch.multinomial(self._yaw_weights, count, replacement=True, generator=generator)
         return torch.randint(len(self), (count,), generator=generator)
@@ -172,10 +172,10 @@ class FaceBank:
 
 
 def yaw_weights(yaw_degrees: Tensor) -> Tensor:
-    """(N,) positive: how likely each face is drawn when all directions are to be equally likely.
+    """(N,) positive: sampling weights that make all directions equally likely.
 
-    Directions are bins of 5 degrees; one that nobody looked into counts for nothing (DeepFaceLab's ``uniform_yaw``,
-    whose bins are 128 over 2.4 radians).
+    Directions are bins of 5 degrees; empty ones are ignored (DeepFaceLab's ``uniform_yaw`` has 128 bins over 2.4
+    radians).
     """
     bins = (yaw_degrees / _YAW_BIN_DEGREES).floor()
     _, where, counts = torch.unique(bins, return_inverse=True, return_counts=True)
@@ -189,13 +189,13 @@ def _render_batch(
     target, mask, eyes, mouth = seen.split((3, 1, 1, 1), 1)
     if warp is None and spec.input_px == spec.output_px:
         return Batch(target, target, mask, eyes, mouth)
-    # The input is sampled once a pixel: four times cheaper, and a little grain does an encoder no harm.
+    # The input is sampled once per pixel: four times cheaper, and slight aliasing does not harm an encoder.
     shown = render(stored[:, :3], theta, spec.input_px, field=combined(morph, warp, spec.input_px))
     return Batch(shown, target, mask, eyes, mouth)
 
 
 class Banks(NamedTuple):
-    """What is trained on and, where something was held out, what is measured on; one bank for each identity."""
+    """Training and held-out faces; one bank for each identity, none held out if not configured."""
 
     train: list[FaceBank]
     held: list[FaceBank]
@@ -227,10 +227,10 @@ def load_banks(
 
 
 def need_enough(identity: str, faces: int) -> None:
-    """Refuses a person with too few faces to learn from.
+    """Refuses an identity with too few faces.
 
     Raises:
-        FacesetError: with what to do.
+        FacesetError: with advice on what to do.
     """
     if faces < MIN_FACES:
         raise FacesetError(
@@ -240,9 +240,9 @@ def need_enough(identity: str, faces: int) -> None:
 
 
 def split_by_time(clips: Sequence[int], rows: Sequence[int], holdout: float) -> tuple[list[int], list[int]]:
-    """``rows`` in two: for training, and the last ``holdout`` of every clip for measuring.
+    """``rows`` split into training rows and the last fraction ``holdout`` of every clip.
 
-    ``clips`` says which clip each row is of; rows of a clip are in the order of time.
+    ``clips`` gives the clip of each row; rows of a clip are in temporal order.
     """
     train: list[int] = []
     held: list[int] = []
@@ -255,28 +255,28 @@ def split_by_time(clips: Sequence[int], rows: Sequence[int], holdout: float) -> 
 
 
 def stored_crop_px(facesets: Sequence[Faceset], spec: SwapSpec) -> int:
-    """Side at which the model's crop is stored: twice the output, or what the sharpest faceset resolves if less."""
+    """Side at which the model's crop is stored: twice the output, at most the highest of the facesets."""
     ratio = FRAMING_RATIO[spec.framing]
     resolved = max(faceset.info.px * ratio / FRAMING_RATIO[faceset.info.framing] for faceset in facesets)
     return min(_OVERSAMPLE * spec.output_px, max(spec.output_px, round(resolved)))
 
 
 def face_planes(crop: np.ndarray, landmarks: np.ndarray, inner_px: int, spec: SwapSpec) -> np.ndarray:
-    """(6, W, W) uint8: one face reframed for ``spec``, with a margin, and its regions.
+    """(6, W, W) uint8: one face reframed for ``spec``, with a margin, and its region masks.
 
     ``crop`` is (S, S, 3) uint8 of any framing, ``landmarks`` (68, 2) in its pixels; the model's crop is ``inner_px``
-    of the W pixels, in the middle. Where the crop does not reach the margin it is reflected.
+    of the W pixels, in the centre. Where the crop does not cover the margin it is reflected.
     """
     side = stored_side_px(inner_px)
     matrix = _stored_matrix(landmarks, inner_px, spec)
     points = map_points(matrix, np.asarray(landmarks, np.float64))
     regions = [hull_mask(points, side, "extended"), _eyes(points, side), _region(points[_MOUTH], side, _MOUTH_GROWTH)]
-    picture = cut(crop, matrix, side).transpose(2, 0, 1)
-    return np.concatenate([picture, np.rint(255 * np.stack(regions)).astype(np.uint8)])
+    image = cut(crop, matrix, side).transpose(2, 0, 1)
+    return np.concatenate([image, np.rint(255 * np.stack(regions)).astype(np.uint8)])
 
 
 def stored_side_px(inner_px: int) -> int:
-    """W for a model's crop of ``inner_px``: with the margin, and as much of it on both sides."""
+    """W for a model's crop of ``inner_px``: with equal margins on all sides."""
     return inner_px + 2 * math.ceil(inner_px * (_MARGIN - 1) / 2)
 
 
@@ -285,9 +285,9 @@ def _eyes(points: np.ndarray, side: int) -> np.ndarray:
 
 
 def _region(points: np.ndarray, side: int, growth: float) -> np.ndarray:
-    """(side, side) float32: the hull of ``points`` grown about its centre, with a soft edge."""
+    """(side, side) float32: the convex hull of ``points`` scaled about its centre, with a soft edge."""
     centre = points.mean(0)
-    # An eye is far wider than high; growing it by a share of its width on all sides takes in the lids.
+    # An eye is far wider than high; dilating by a share of its width on all sides includes the lids.
     reach = (growth - 1) * np.ptp(points[:, 0]) / 2
     outward = points - centre
     grown = points + outward / np.maximum(np.linalg.norm(outward, axis=1, keepdims=True), 1e-6) * reach
@@ -316,14 +316,14 @@ def _read_bank(
 
 
 def _plane_points(landmarks: np.ndarray, inner_px: int, spec: SwapSpec) -> np.ndarray:
-    """(N, 68, 2) float32: ``landmarks`` (N, 68, 2), in pixels of their crops, in the plane of the stored pictures."""
+    """(N, 68, 2) float32: ``landmarks`` (N, 68, 2), in pixels of their crops, in the plane of the stored images."""
     side = stored_side_px(inner_px)
     pixels = [map_points(_stored_matrix(points, inner_px, spec), points) for points in landmarks.astype(np.float64)]
     return ((2 * np.stack(pixels) + 1) / side - 1).astype(np.float32)
 
 
 def _stored_matrix(landmarks: np.ndarray, inner_px: int, spec: SwapSpec) -> np.ndarray:
-    """(2, 3): from a crop's pixels, in which ``landmarks`` (68, 2) are, to pixels of the stored picture."""
+    """(2, 3): from a crop's pixels, in which ``landmarks`` (68, 2) are, to pixels of the stored image."""
     pad = (stored_side_px(inner_px) - inner_px) // 2
     matrix = frame_to_crop(np.asarray(landmarks, np.float64), px=inner_px, framing=spec.framing)
     return compose(np.array([[1.0, 0.0, pad], [0.0, 1.0, pad]]), matrix)

@@ -1,7 +1,7 @@
-"""CIE L*a*b* (D65, 2 degrees) of sRGB and back, on whatever device the pictures are, without stopping it.
+"""CIE L*a*b* (D65, 2 degrees) of sRGB and back, on the device of the images, without synchronising it.
 
-kornia has the same functions; they make their constants anew at every call, and each of those four copies waits until a
-GPU has finished all it was given. Convention as there: L in 0 to 100, a and b about -128 to 127.
+kornia has the same functions, but creates its constants at every call, and each of those four copies synchronises a
+GPU. Convention as there: L in 0 to 100, a and b about -128 to 127.
 """
 
 from __future__ import annotations
@@ -23,10 +23,10 @@ _KNEE = (6 / 29) ** 3
 _SLOPE = (29 / 6) ** 2 / 3
 
 
-def rgb_to_lab(pictures: Tensor) -> Tensor:
+def rgb_to_lab(images: Tensor) -> Tensor:
     """(B, 3, H, W) sRGB in [0, 1] -> (B, 3, H, W) L, a, b; float32."""
-    linear = torch.where(pictures > 0.04045, ((pictures + 0.055) / 1.055) ** 2.4, pictures / 12.92)
-    white = _mixed(linear, _matrix(pictures.device, inverse=False))
+    linear = torch.where(images > 0.04045, ((images + 0.055) / 1.055) ** 2.4, images / 12.92)
+    white = _mixed(linear, _matrix(images.device, inverse=False))
     curved = torch.where(white > _KNEE, white.clamp_min(_KNEE) ** (1 / 3), _SLOPE * white + 4 / 29)
     x, y, z = curved.unbind(1)
     return torch.stack([116 * y - 16, 500 * (x - y), 200 * (y - z)], 1)
@@ -48,7 +48,7 @@ def _mixed(channels: Tensor, matrix: Tensor) -> Tensor:
 
 
 @functools.lru_cache(maxsize=16)
-@torch.inference_mode(False)  # kept beyond the call, so it must be fit for training too
+@torch.inference_mode(False)  # cached, so it must be usable in training too
 def _matrix(device: torch.device, *, inverse: bool) -> Tensor:
     """(3, 3): linear sRGB to XYZ over the white point, or back."""
     matrix = torch.tensor(_TO_XYZ, dtype=torch.float64) / torch.tensor(_WHITE, dtype=torch.float64)[:, None]

@@ -1,4 +1,4 @@
-"""One call of a training: the loop, when to look and to save, and what to do when the numbers go wrong."""
+"""The training loop: progress, previews, checkpoints and recovery from divergence."""
 
 from __future__ import annotations
 
@@ -26,15 +26,15 @@ _SLOWER = 0.5
 
 
 class TrainingLoop:
-    """Runs ``trainer`` to the end of ``config``, with ``journal`` for all that is written.
+    """Runs ``trainer`` to the end of ``config``'s schedule; ``recorder`` writes all output.
 
     Attributes:
         loss: mean of the last logged steps; seconds: of training, earlier calls included.
     """
 
-    def __init__(self, trainer: SwapTrainer, journal: RunRecorder, config: TrainConfig) -> None:
+    def __init__(self, trainer: SwapTrainer, recorder: RunRecorder, config: TrainConfig) -> None:
         self.trainer = trainer
-        self.journal = journal
+        self.recorder = recorder
         self.config = config
         self.processes = trainer.processes
         self.loss = math.nan
@@ -50,12 +50,12 @@ class TrainingLoop:
         self._start: tuple[dict[str, Tensor], Mapping[str, Any]] | None = None
 
     def train(self) -> None:
-        """Goes on from the newest checkpoint until the schedule is over.
+        """Continues from the newest checkpoint until the schedule is over.
 
         Raises:
-            KeyboardInterrupt: it was asked to stop; everything is saved.
-            TrainingDivergedError: the loss stopped being a number again and again.
-            StorageError: the disk refused.
+            KeyboardInterrupt: a stop signal arrived; everything is saved.
+            TrainingDivergedError: the loss became non-finite repeatedly.
+            StorageError: writing failed.
         """
         self._resume()
         self._began = time.monotonic()
@@ -76,16 +76,16 @@ class TrainingLoop:
 
     @property
     def seconds(self) -> float:
-        """Of training, in all."""
+        """Total seconds of training."""
         return self._earlier_seconds + time.monotonic() - self._began
 
     @property
     def rate(self) -> float:
-        """Faces a second of this call, in all processes."""
+        """Faces per second in this call, over all processes."""
         return (self.trainer.faces_seen - self._first_faces) / max(time.monotonic() - self._began, 1e-9)
 
     def _loop(self, noted: list[int], tick: Tick) -> bool:
-        """Steps until the schedule is over, or until a signal was noted, which it says."""
+        """Steps until the schedule is over or a signal arrived; returns whether one did."""
         stopped = False
         while self.trainer.step < self.config.steps and self._fraction() < 1 and not stopped:
             self._step(tick)
@@ -94,17 +94,17 @@ class TrainingLoop:
 
     def _finish(self) -> None:
         if self._previewed_step != self.trainer.step:
-            self._draw()
-        if self.saved_step != self.trainer.step or not self.journal.exported:
+            self._write_previews()
+        if self.saved_step != self.trainer.step or not self.recorder.exported:
             self._save()
-        self.journal.finish()
+        self.recorder.finish()
 
     def _fraction(self) -> float:
         seconds = self.seconds if self.processes.count == 1 else self._agreed_seconds
         return fraction_done(self.trainer.step, seconds, self.config)
 
     def _agree(self, *, stopped: bool) -> bool:
-        """Whether to stop; several processes look at the first one's clock and signals now and then, all at once."""
+        """Whether to stop; with several processes the first one's clock and signals decide, at regular intervals."""
         if self.processes.count == 1:
             return stopped
         if self.trainer.step % self.config.log_every:
@@ -121,7 +121,7 @@ class TrainingLoop:
             self._go_back()
             return
         if step % config.preview_every == 0:
-            self._draw()
+            self._write_previews()
         if step % config.save_every == 0:
             self._save(snapshot=bool(config.snapshot_every) and step % config.snapshot_every == 0)
         note = f"step {step}  loss {self.loss:.4f}"
@@ -131,7 +131,7 @@ class TrainingLoop:
             tick(round(self.seconds) - round(before), note=f"{note}  {self.rate:.0f} faces/s")
 
     def _is_fine(self, step: int) -> bool:
-        """Looks at losses, and at weights before they are saved; on GPUs not every step, for it waits for them."""
+        """Checks losses, and weights before they are saved; on GPUs not every step, because it synchronises them."""
         config = self.config
         if step % config.log_every == 0:
             if not self._flush_losses():
@@ -146,7 +146,7 @@ class TrainingLoop:
         return not self.processes.any_of(bad)
 
     def _flush_losses(self) -> bool:
-        """Logs the mean of the losses since the last time, if all are numbers; says whether they are."""
+        """Logs the mean of the losses since the last call if all are finite; returns whether they are."""
         if not self._losses_finite():
             return False
         if not self._pending:
@@ -166,9 +166,9 @@ class TrainingLoop:
         shared = {
             "faces_per_second": self.rate,
             "seconds": self.seconds,
-            "data_share": self.trainer.watch.share(),
+            "data_share": self.trainer.data_timer.share(),
         }
-        self.journal.log(self.trainer.step, {**shared, **scalars})
+        self.recorder.log(self.trainer.step, {**shared, **scalars})
         return scalars["loss"]
 
     def _resume(self) -> None:
@@ -182,18 +182,18 @@ class TrainingLoop:
         self.returns = int(checkpoint.meta.get("returns", 0))
         self._first_step = self.saved_step = self.trainer.step
         self._first_faces = self.trainer.faces_seen
-        self.loss = self.journal.rewind(self.trainer.step)
+        self.loss = self.recorder.rewind(self.trainer.step)
         console.print(f"going on from step {self.trainer.step} of the run")
 
     def _newest(self) -> Checkpoint | None:
-        path = self.processes.from_first(self.journal.newest() if self.processes.first else None)
+        path = self.processes.from_first(self.recorder.newest() if self.processes.first else None)
         return None if path is None else read_state(path)
 
     def _go_back(self) -> None:
         """Returns to the last good state, at half the learning rate.
 
         Raises:
-            TrainingDivergedError: it did so three times already.
+            TrainingDivergedError: after three returns already.
         """
         reached, slower = self.trainer.step, self.trainer.rate_scale * _SLOWER
         if self.returns == _MOST_RETURNS:
@@ -204,8 +204,8 @@ class TrainingLoop:
         self.trainer.restore(tensors, meta)
         self.trainer.slow_down(slower, self.returns)
         self._pending.clear()
-        self.journal.rewind(self.trainer.step)
-        self.journal.note_return(reached, self.trainer.step, slower)
+        self.recorder.rewind(self.trainer.step)
+        self.recorder.note_return(reached, self.trainer.step, slower)
         console.warn(
             f"the loss stopped being a number by step {reached}: back to step {self.trainer.step}, "
             f"on at {slower:g} of the learning rate"
@@ -219,20 +219,20 @@ class TrainingLoop:
             hint=f"begin a new run with a lower learning rate than {rate:g}",
         )
 
-    def _draw(self) -> None:
+    def _write_previews(self) -> None:
         self._previewed_step = self.trainer.step
-        self.journal.draw(self.trainer, log=self.trainer.step != self._first_step)
+        self.recorder.write_previews(self.trainer, log=self.trainer.step != self._first_step)
 
     def _save(self, *, snapshot: bool = False) -> None:
         meta = {"returns": self.returns}
-        self.journal.save(self.trainer, meta, self.loss, self.seconds, snapshot=snapshot)
+        self.recorder.save(self.trainer, meta, self.loss, self.seconds, snapshot=snapshot)
         self.saved_step = self.trainer.step
         self._start = None
         self.processes.wait()
 
     @contextmanager
     def _progress(self) -> Iterator[Tick]:
-        """A bar over faces, or over seconds where time is the limit and the number of steps is not known."""
+        """A progress bar over faces, or over seconds if time is the limit."""
         config = self.config
         if config.minutes is None:
             per_step = self.trainer.faces_per_step

@@ -1,4 +1,4 @@
-"""How much each part of what a swapper is trained for counts. No torch here."""
+"""Settings of the loss of swapper training. Imports no torch."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ from shared.config import need
 
 @dataclass(frozen=True)
 class AdversarialConfig:
-    """The adversary that is trained beside the swapper, from nothing and on the same faces; see forge/critics.
+    """Settings of adversarial training, see :mod:`forge.training.adversarial`.
 
     Attributes:
         kind: none; lsgan (least squares, Mao et al. 2017); relativistic (relativistic average least squares,
             Jolicoeur-Martineau 2019); hinge (Lim and Ye 2017); bce (Goodfellow et al. 2014, DeepFaceLab's choice).
-        net: patch (one verdict a patch, Isola et al. 2017, shown the warped input beside the face, as faceswap-GAN
-            does); unet (a verdict a patch and a verdict a pixel, Schönfeld et al. 2020, DeepFaceLab's choice).
-        weight: how much fooling it counts for the swapper; 0 lets it rest. A recipe starts it by raising this.
-        mixup: lsgan's critic is shown mixtures of real and drawn and says how much is real (Zhang et al. 2018).
-        patch: side of a patch in pixels, of the unet; 0 is an eighth of the picture.
-        channels: of the first convolution; 0 is the net's own (64 patch, 16 unet).
-        rate_factor: the critic's learning rate over the swapper's.
+        net: patch (one logit per patch, Isola et al. 2017, with the warped input as condition, as in faceswap-GAN);
+            unet (logits per patch and per pixel, Schönfeld et al. 2020, DeepFaceLab's choice).
+        weight: of the swapper's adversarial loss; 0 pauses the adversary. A recipe starts it by raising this.
+        mixup: lsgan's discriminator estimates the real share of mixtures of real and generated (Zhang et al. 2018).
+        patch: side of the unet's patch in pixels; 0 is an eighth of the image.
+        channels: of the first convolution; 0 is the network's default (64 patch, 16 unet).
+        rate_factor: the discriminator's learning rate over the swapper's.
     """
 
     kind: Literal["none", "lsgan", "relativistic", "hinge", "bce"] = "none"
@@ -41,40 +41,40 @@ class AdversarialConfig:
 
     @property
     def active(self) -> bool:
-        """Whether there is an adversary and it counts."""
+        """Whether there is an adversary with a positive weight."""
         return self.kind != "none" and self.weight > 0
 
 
 @dataclass(frozen=True)
 class LossConfig:
-    """How much each part of the loss counts; 0 turns a part off, and then it costs nothing.
+    """Weights of the terms of the loss; terms of weight 0 are not computed.
 
     Attributes:
-        mae, mse, log_cosh: weight of the mean absolute, squared and log-cosh difference; hold colour and brightness.
-        dssim: weight of (1 - SSIM) / 2; draws structure and keeps it sharp.
+        mae, mse, log_cosh: weight of the mean absolute, squared and log-cosh difference; for colour and brightness.
+        dssim: weight of (1 - SSIM) / 2; for structure and sharpness.
         dssim_window: gaussian11 (11x11, sigma 1.5, borders reflected, faceswap's) or dfl (DeepFaceLab's: sigma 1.5
             too, side output_px / 11.6, and at 256 px and more also / 23.2, without borders).
         ms_ssim: weight of 1 - multi-scale SSIM.
         gmsd: weight of the gradient magnitude similarity deviation; gms: of 1 - its mean, faceswap's loss of that name.
         edge: weight of the absolute difference of first differences along both axes (faceswap-GAN's edge loss).
         laplacian: weight of the difference of Laplacian pyramids, band by band.
-        focal_frequency: weight of the spectrum's difference, the worse the heavier.
-        perceptual: weight of the difference of a frozen network's features; perceptual_net: whose, any timm backbone
-            by name, or lpips-vgg.
-        identity: weight of 1 - cosine of identity embeddings (dlib's; then do not measure identity by dlib).
-        total_variation: weight of the mean absolute step between neighbouring pixels of what is drawn.
-        detail: weight of the difference in how strong fine detail is; keeps faces from going soft.
-        mask: weight of the learned mask's squared difference; mask_size: of its mean, which keeps an alpha small;
+        focal_frequency: weight of the difference of spectra, larger differences weighted more.
+        perceptual: weight of the difference of a frozen network's features; perceptual_net: the network, any timm
+            backbone by name, or lpips-vgg.
+        identity: weight of 1 - cosine of identity embeddings (dlib's; do not measure identity with dlib then).
+        total_variation: weight of the mean absolute difference of neighbouring pixels of the output.
+        detail: weight of the difference in the strength of fine detail; prevents soft faces.
+        mask: weight of the learned mask's squared error; mask_size: of its mean, which keeps an alpha small;
             mask_variation: of its total variation.
-        smaller: how much the coarser outputs count of models that draw some.
-        face_style, background_style: DeepFaceLab's style powers, of faces drawn by another's decoder: colours inside
-            the face, and what is around it, are to be as in the picture that the face was drawn for.
-        true_face: DeepFaceLab's power of making all people's codes look alike, by a critic of codes.
-        eyes, mouth: how much more a pixel there counts than one of the cheek.
-        eyes_mouth: weight of the absolute difference inside eyes and mouth, as a mean over the whole picture, so that
+        smaller: weight of the coarser outputs of models that have them.
+        face_style, background_style: DeepFaceLab's style powers, of faces decoded by another identity's decoder:
+            colours inside the face, and its surroundings, should be as in the input image.
+        true_face: weight of the latent discriminator's loss (DeepFaceLab's true_face_power).
+        eyes, mouth: additional weight of pixels there.
+        eyes_mouth: weight of the absolute difference inside eyes and mouth, as a mean over the whole image, so that
             DeepFaceLab's priority of 300 is 300.
-        background: how much a pixel outside the face counts; a little, so that the rim of the mask is drawn well.
-        background_power: weight of DSSIM plus squared difference over all pixels alike, eyes, cheeks and background.
+        background: weight of pixels outside the face; small, so that the mask's border is learned well.
+        background_power: weight of DSSIM plus squared error over all pixels equally, eyes, cheeks and background.
         adversarial: see :class:`AdversarialConfig`.
     """
 
@@ -119,16 +119,16 @@ class LossConfig:
                 )
         need(
             any(getattr(self, name) > 0 for name in RECONSTRUCTION),
-            "no term says what the face should look like",
+            "no reconstruction term has a weight",
             f"give one of {', '.join(RECONSTRUCTION)} a weight",
         )
 
 
 RECONSTRUCTION = ("dssim", "mae", "mse", "log_cosh", "ms_ssim", "perceptual")
-"""Terms of which one at least must count: without any, a model is free to draw anything."""
+"""Reconstruction terms, of which at least one must have a weight."""
 
 ON_MASK = ("mask_size", "mask_variation")
-"""Terms that mean nothing for a model without a learned mask; ``mask`` itself is on by default and left out there."""
+"""Terms that need a learned mask; ``mask`` is on by default and ignored without one."""
 
 CROSSED = ("face_style", "background_style")
-"""Terms of faces drawn by another person's decoder; see :meth:`forge.training.losses.objective.Objective.crossed`."""
+"""Terms of faces decoded by another identity's decoder, see ``Objective.crossed``."""

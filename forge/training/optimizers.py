@@ -1,6 +1,6 @@
-"""What moves the weights: five optimizers, clipped gradients, and updates of a random part of the weights.
+"""Optimizers, gradient clipping and partial updates.
 
-Nothing here waits for the device, and all that the next step depends on is in :meth:`OptimizerStep.state`.
+Nothing here synchronises the device; the state for exact resumption is in :meth:`OptimizerStep.state`.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _TINY = 1e-6
 
 
 class AdaBelief(torch.optim.Optimizer):
-    """Steps are large where the gradient comes as it was foretold, and small where it surprises.
+    """AdaBelief: large steps where the gradient is close to its moving average, small ones elsewhere.
 
     Zhuang et al., "AdaBelief Optimizer", NeurIPS 2020, algorithm 2 with bias correction and without weight decay.
     """
@@ -39,7 +39,7 @@ class AdaBelief(torch.optim.Optimizer):
 
     @torch.no_grad()
     def step(self, closure: Callable[[], float] | None = None) -> None:  # type: ignore[override]
-        """Moves every parameter that has a gradient. ``closure`` is not called."""
+        """Updates every parameter that has a gradient. ``closure`` is not called."""
         for group in self.param_groups:
             moved = [each for each in group["params"] if each.grad is not None]
             states = [self._state_of(each) for each in moved]
@@ -72,7 +72,7 @@ class AdaBelief(torch.optim.Optimizer):
 
 
 class Lion(torch.optim.Optimizer):
-    """Every weight moves by the same length, in the sign of a momentum; needs a third to a tenth of Adam's rate.
+    """Lion: all weights move by the same amount, in the sign of a momentum; use a third to a tenth of Adam's rate.
 
     Chen et al., "Symbolic Discovery of Optimization Algorithms", NeurIPS 2023, algorithm 2.
     """
@@ -89,7 +89,7 @@ class Lion(torch.optim.Optimizer):
 
     @torch.no_grad()
     def step(self, closure: Callable[[], float] | None = None) -> None:  # type: ignore[override]
-        """Moves every parameter that has a gradient. ``closure`` is not called."""
+        """Updates every parameter that has a gradient. ``closure`` is not called."""
         for group in self.param_groups:
             first, second = group["betas"]
             moved = [each for each in group["params"] if each.grad is not None]
@@ -137,7 +137,7 @@ def build_optimizer(parameters: Sequence[Tensor], config: TrainConfig, device: D
 
 
 class AutoClip:
-    """Clips gradients to a percentile of how long they have been: no norm to choose, and spikes are cut off.
+    """Clips gradients to a percentile of their past norms.
 
     Seetharaman et al., "AutoClip: Adaptive Gradient Clipping for Source Separation Networks", MLSP 2020, whose
     percentile is 10. The last 10,000 norms count.
@@ -148,19 +148,19 @@ class AutoClip:
         self.seen = 0
 
     def limit(self, norm: Tensor, percentile: float) -> Tensor:
-        """The norm allowed now, ``norm`` being the newest of the history; a scalar on its device."""
+        """The maximum norm for this step, with ``norm`` added to the history; a scalar on its device."""
         self.norms[self.seen % _HISTORY] = norm
         self.seen += 1
         return torch.quantile(self.norms[: min(self.seen, _HISTORY)], percentile / 100)
 
 
 class OptimizerStep:
-    """An optimizer with all that stands between gradients and weights.
+    """An optimizer with gradient clipping and partial updates.
 
     Args:
-        name: begins the names of its tensors in a checkpoint.
-        parameters: what it moves.
-        config: of the training.
+        name: prefix of its tensors in a checkpoint.
+        parameters: those it updates.
+        config: settings of the training.
         device: where the parameters are.
     """
 
@@ -172,7 +172,7 @@ class OptimizerStep:
         self._chance = torch.Generator(device.torch_device).manual_seed(config.seed)
 
     def step(self, rate: float, config: TrainConfig) -> None:
-        """Moves the weights by their gradients, at ``rate`` and as ``config`` says, and forgets the gradients."""
+        """Updates the weights with learning rate ``rate`` and the settings ``config``, and clears the gradients."""
         for group in self.optimizer.param_groups:
             group["lr"] = rate
         moved = [each for each in self.parameters if each.grad is not None]
@@ -184,7 +184,7 @@ class OptimizerStep:
         self.optimizer.zero_grad(set_to_none=True)
 
     def state(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
-        """All that the next step depends on but the weights, as named tensors and JSON."""
+        """The state for exact resumption except the weights, as named tensors and JSON."""
         tensors, meta = pack_optimizer(self.optimizer)
         random, random_meta = pack_rng({"lr_dropout": self._chance})
         clip = {} if self.clip is None else {"clip.norms": self.clip.norms[: min(self.clip.seen, _HISTORY)]}
@@ -192,7 +192,7 @@ class OptimizerStep:
         return tensors, {**meta, "rng": random_meta, "seen": 0 if self.clip is None else self.clip.seen}
 
     def restore(self, tensors: Mapping[str, Tensor], meta: Mapping[str, Any]) -> None:
-        """Goes back to what :meth:`state` gave.
+        """Restores what :meth:`state` returned.
 
         Raises:
             CheckpointError: it is the state of other parameters or of another optimizer.
@@ -219,7 +219,7 @@ class OptimizerStep:
 
     @torch.no_grad()
     def _step_some(self, moved: Sequence[nn.Parameter], share: float) -> None:
-        """One step of which each weight takes part with the probability ``share`` (DeepFaceLab's lr_dropout)."""
+        """One step in which each weight is updated with probability ``share`` (DeepFaceLab's lr_dropout)."""
         before = [each.detach().clone() for each in moved]
         self.optimizer.step()
         for each, old in zip(moved, before, strict=True):

@@ -1,4 +1,4 @@
-"""What a person looks at while a swapper learns: a picture of faces and swaps, and a plot of the losses."""
+"""Training previews: a sheet of faces and swaps, and a plot of the losses."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from forge.models import Swapper
 from forge.training.data import FaceBank
 from forge.training.losses import sharpness, ssim
 from shared.device import Device
+from shared.plots import figure, png
 from shared.sampling import evenly_spaced
 
 _CELL_PX = 128
@@ -27,10 +28,10 @@ _INK = (235, 235, 235)
 
 
 class Measured(NamedTuple):
-    """How well a swapper draws faces of one identity back, inside the face.
+    """Reconstruction quality of one identity, inside the face.
 
     ``ssim`` is the mean structural similarity (11x11), ``sharpness`` the median ratio of the Laplacian variances of
-    the drawn and the true face, ``faces`` how many were measured.
+    the reconstructed and the true face, ``faces`` the number measured.
     """
 
     ssim: float
@@ -39,10 +40,10 @@ class Measured(NamedTuple):
 
 
 def preview(swapper: Swapper, banks: Sequence[FaceBank], device: Device, *, faces: int = _FACES) -> np.ndarray:
-    """(H, W, 3) uint8 RGB: for each identity a block of rows, a column a face.
+    """(H, W, 3) uint8 RGB: for each identity a block of rows, one column per face.
 
-    Rows: the face itself, its own reconstruction, then its swap into every other identity; the learned mask tints
-    what lies outside it. Of many identities the first four are shown.
+    Rows: the face itself, its own reconstruction, then its swap into every other identity; pixels outside
+    the learned mask are darkened. At most the first four identities are shown.
     """
     shown = banks[:_MOST_IDENTITIES]
     names = [bank.identity for bank in shown]
@@ -50,26 +51,26 @@ def preview(swapper: Swapper, banks: Sequence[FaceBank], device: Device, *, face
     for bank in shown:
         others = [name for name in names if name != bank.identity]
         still = bank.still(evenly_spaced(len(bank), faces), swapper.spec)
-        drawn = decode_all(swapper, still.input, [bank.identity, *others], device)
+        decoded = decode_all(swapper, still.input, [bank.identity, *others], device)
         rows.append(_row(still.target, None, bank.identity))
-        for name, (rgb, mask) in drawn.items():
+        for name, (rgb, mask) in decoded.items():
             label = f"{bank.identity} again" if name == bank.identity else f"{bank.identity} as {name}"
             rows.append(_row(rgb, mask, label))
     return np.concatenate([_pad_to(row, max(row.shape[1] for row in rows)) for row in rows])
 
 
 def direction_sheet(swapper: Swapper, banks: Sequence[FaceBank], device: Device) -> np.ndarray:
-    """(H, W, 3) uint8 RGB: every direction at a glance, a row a face, a column a decoder; the faces stand at the left.
+    """(H, W, 3) uint8 RGB: all swap directions, one row per face, one column per decoder; the faces are on the left.
 
-    On the diagonal everybody is themselves. Of more than twelve identities twelve are shown, evenly spaced.
+    The diagonal holds reconstructions. Of more than twelve identities twelve are shown, evenly spaced.
     """
     shown = [banks[place] for place in evenly_spaced(len(banks), _MOST_DIRECTIONS)]
     names = [bank.identity for bank in shown]
     rows = []
     for bank in shown:
         still = bank.still([len(bank) // 2], swapper.spec)
-        drawn = decode_all(swapper, still.input, names, device)
-        faces = torch.cat([still.target, *(rgb for rgb, _ in drawn.values())])
+        decoded = decode_all(swapper, still.input, names, device)
+        faces = torch.cat([still.target, *(rgb for rgb, _ in decoded.values())])
         rows.append(_row(faces, None, f"{bank.identity}, then as {', '.join(names)}", cell_px=_SMALL_CELL_PX))
     return np.concatenate(rows)
 
@@ -77,18 +78,18 @@ def direction_sheet(swapper: Swapper, banks: Sequence[FaceBank], device: Device)
 def decode_all(
     swapper: Swapper, faces: Tensor, identities: Sequence[str], device: Device
 ) -> Mapping[str, tuple[Tensor, Tensor | None]]:
-    """``faces`` (B, 3, S, S) drawn as each of ``identities``: colour and mask, float32. The mode is left as found."""
+    """``faces`` (B, 3, S, S) decoded as each of ``identities``: colour and mask, float32. Keeps the module's mode."""
     was_training = swapper.training
     swapper.eval()
     with torch.no_grad(), device.autocast():
         latent = swapper.encode(faces.contiguous(memory_format=torch.channels_last))
-        drawn = {name: swapper.decode(latent, name) for name in identities}
+        decoded = {name: swapper.decode(latent, name) for name in identities}
     swapper.train(was_training)
-    return {name: (swap.rgb.float(), None if swap.mask is None else swap.mask.float()) for name, swap in drawn.items()}
+    return {name: (one.rgb.float(), None if one.mask is None else one.mask.float()) for name, one in decoded.items()}
 
 
 def measure(swapper: Swapper, bank: FaceBank, device: Device, *, faces: int = 64) -> Measured:
-    """How well ``swapper`` draws the faces of ``bank`` as who they are."""
+    """Reconstruction quality of ``swapper`` on the faces of ``bank``."""
     chosen = evenly_spaced(len(bank), faces)
     still = bank.still(chosen, swapper.spec)
     rgb, _ = decode_all(swapper, still.input, [bank.identity], device)[bank.identity]
@@ -96,36 +97,24 @@ def measure(swapper: Swapper, bank: FaceBank, device: Device, *, faces: int = 64
     return Measured(float(ssim(rgb, still.target, still.mask)), float(ratio.median()), len(chosen))
 
 
-def jpeg(picture: np.ndarray, quality: int = 90) -> bytes:
-    """``picture`` (H, W, 3) uint8 RGB as a JPEG file."""
-    _, data = cv2.imencode(".jpg", cv2.cvtColor(picture, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, quality])
-    return data.tobytes()
-
-
 def loss_plot(metrics: Sequence[Mapping[str, float]]) -> bytes:
     """A PNG of every ``loss*`` in ``metrics`` (the lines of ``metrics.jsonl``) over the steps, logarithmic."""
-    import io
-
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(8, 4), layout="constrained")
-    axes = figure.add_subplot()
-    for name in sorted({name for line in metrics for name in line if name.startswith("loss")}):
-        points = [(line["step"], line[name]) for line in metrics if line.get(name, 0) > 0]
-        axes.plot(*zip(*points, strict=True), label=name, linewidth=1) if points else None
-    axes.set(xlabel="step", ylabel="loss", yscale="log")
-    axes.grid(alpha=0.3)
-    if axes.lines:
-        axes.legend()
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", dpi=110)
-    return buffer.getvalue()
+    with figure(8, 4, dpi=110, style={}) as plot:
+        axes = plot.add_subplot()
+        for name in sorted({name for line in metrics for name in line if name.startswith("loss")}):
+            points = [(line["step"], line[name]) for line in metrics if line.get(name, 0) > 0]
+            axes.plot(*zip(*points, strict=True), label=name, linewidth=1) if points else None
+        axes.set(xlabel="step", ylabel="loss", yscale="log")
+        axes.grid(alpha=0.3)
+        if axes.lines:
+            axes.legend()
+        return png(plot)
 
 
 def _row(faces: Tensor, masks: Tensor | None, label: str, *, cell_px: int = _CELL_PX) -> np.ndarray:
     """One row of cells with its label above."""
-    pictures = faces if masks is None else faces * (0.35 + 0.65 * masks)
-    pixels = (pictures.clamp(0, 1) * 255).round().to(torch.uint8).permute(0, 2, 3, 1).cpu().numpy()
+    images = faces if masks is None else faces * (0.35 + 0.65 * masks)
+    pixels = (images.clamp(0, 1) * 255).round().to(torch.uint8).permute(0, 2, 3, 1).cpu().numpy()
     cells = [cv2.resize(cell, (cell_px, cell_px), interpolation=cv2.INTER_CUBIC) for cell in pixels]
     strip = np.concatenate(cells, axis=1)
     head = np.full((_LABEL_PX, strip.shape[1], 3), _SPACE, np.uint8)

@@ -1,4 +1,4 @@
-"""Recipes: how the settings of a training move from phase to phase, as data. No torch here.
+"""Recipes: settings of a training that change from phase to phase, as data. Imports no torch.
 
 A recipe is a TOML file::
 
@@ -75,12 +75,12 @@ FIXED = (
     "loss.adversarial.patch",
     "loss.adversarial.channels",
 )
-"""What a training is built from, and so no phase may change."""
+"""Settings that are fixed for a whole training, which no phase may change."""
 
 
 @dataclass(frozen=True)
 class Phase:
-    """A stretch of a training with settings of its own.
+    """A period of a training with its own settings.
 
     Attributes:
         until: where it ends: up to 1 a fraction of the schedule, above 1 a count of steps.
@@ -106,10 +106,10 @@ class Phase:
 
 @dataclass(frozen=True)
 class Recipe:
-    """A way to train, with where it comes from.
+    """A named set of training settings and phases, with its source.
 
     Attributes:
-        settings: of the training, as a settings file would hold them.
+        settings: of the training, as in a settings file.
         phases: see :class:`Phase`.
     """
 
@@ -131,7 +131,7 @@ def recipe_names() -> list[str]:
 
 
 def load_recipe(name_or_path: str | Path) -> dict[str, Any]:
-    """The settings of a recipe, to lie under a settings file and flags; see :func:`read_recipe`."""
+    """The settings of a recipe, overridden by a settings file and flags; see :func:`read_recipe`."""
     return read_recipe(name_or_path).mapping()
 
 
@@ -157,7 +157,7 @@ def read_recipe(name_or_path: str | Path) -> Recipe:
 
 
 def settings_at(config: TrainConfig, step: int, fraction: float) -> TrainConfig:
-    """The settings in force at ``step`` with ``fraction`` of the schedule behind, without phases. Resolved once.
+    """The settings in force at ``step`` with ``fraction`` of the schedule done, without phases. Cached.
 
     Raises:
         ConfigError: see :func:`check_phases`.
@@ -171,7 +171,7 @@ def settings_at(config: TrainConfig, step: int, fraction: float) -> TrainConfig:
 
 
 def all_settings(config: TrainConfig) -> tuple[TrainConfig, ...]:
-    """The settings of every phase in turn, or ``config`` alone when it has none. Resolved once for each config.
+    """The settings of every phase in turn, or ``config`` alone when it has none. Cached for each config.
 
     Raises:
         ConfigError: see :func:`check_phases`.
@@ -180,7 +180,7 @@ def all_settings(config: TrainConfig) -> tuple[TrainConfig, ...]:
 
 
 def check_phases(config: TrainConfig) -> None:
-    """Refuses phases that cannot be followed, before anything is trained.
+    """Refuses invalid phases before training.
 
     Raises:
         ConfigError: an unknown setting (with the nearest names), a value it does not take, one that is fixed for a
@@ -215,7 +215,7 @@ def with_settings(config: T, changes: Mapping[str, Scalar], *, where: str = "set
 
 
 class _Same:
-    """A config as a key that is equal to itself alone: configs hold mappings, and so have no hash."""
+    """A config as a cache key by object identity: configs hold mappings and are not hashable."""
 
     def __init__(self, config: TrainConfig) -> None:
         self.config = config
@@ -237,8 +237,8 @@ def _resolved(same: _Same) -> tuple[TrainConfig, ...]:
         for name in phase.set:
             need(
                 not any(name == fixed or name.startswith(f"{fixed}.") for fixed in FIXED),
-                f"phase {number} sets {name}, which holds for a whole training",
-                "set it for the whole recipe; an adversary rests while loss.adversarial.weight is 0",
+                f"phase {number} sets {name}, which is fixed for a whole training",
+                "set it for the whole recipe; an adversary pauses while loss.adversarial.weight is 0",
             )
         current = with_settings(current, phase.set, where=f"phase {number}")
         found.append(current)

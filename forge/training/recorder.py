@@ -1,4 +1,4 @@
-"""What a training leaves behind: its log, its pictures, its checkpoints and the exported swapper."""
+"""Output of a training: log, previews, checkpoints and the exported swapper."""
 
 from __future__ import annotations
 
@@ -12,11 +12,12 @@ from forge.models.checkpoint import EXPORT_FOLDER, TrainingSource, save_swapper
 from forge.models.contract import Option
 from forge.training.config import TrainConfig
 from forge.training.data import Banks
-from forge.training.previews import Measured, direction_sheet, jpeg, loss_plot, measure, preview
+from forge.training.previews import Measured, direction_sheet, loss_plot, measure, preview
 from forge.training.timelapse import assemble, plot_moment
 from forge.training.trainer import SwapTrainer
 from shared.storage import write_bytes, write_text
 from shared.training.run import Checkpoint, Run, read_checkpoint
+from shared.video.images import encode_jpeg
 
 
 class RunRecorder:
@@ -26,13 +27,13 @@ class RunRecorder:
         self,
         run: Run | None,
         banks: Banks,
-        taught: Sequence[TrainingSource],
+        sources: Sequence[TrainingSource],
         config: TrainConfig,
         start: str | None = None,
     ) -> None:
         self.run = run
         self.banks = banks
-        self.taught = tuple(taught)
+        self.sources = tuple(sources)
         self.config = config
         self.start = start
         self.held_out: dict[str, Measured] = {}
@@ -45,23 +46,23 @@ class RunRecorder:
         return self.run.checkpoints / f"step-{found.step:08d}.safetensors"
 
     def rewind(self, step: int) -> float:
-        """Forgets what was logged and drawn after ``step``; gives the last loss that was logged before, or NaN."""
+        """Removes logs and previews after ``step``; returns the last loss logged before it, or NaN."""
         if self.run is None:
             return math.nan
         self.run.rewind(step)
-        for picture in (self.run.previews / "timelapse").glob("step-*.jpg"):
-            if int(picture.stem.removeprefix("step-")) > step:
-                picture.unlink(missing_ok=True)
+        for image in (self.run.previews / "timelapse").glob("step-*.jpg"):
+            if int(image.stem.removeprefix("step-")) > step:
+                image.unlink(missing_ok=True)
         told = [line["loss"] for line in self.run.metrics() if "loss" in line]
         return told[-1] if told else math.nan
 
     def log(self, step: int, scalars: Mapping[str, float]) -> None:
-        """Logs numbers of ``step``."""
+        """Logs ``scalars`` for ``step``."""
         if self.run is not None:
             self.run.log(step, **scalars)
 
     def note_return(self, reached: int, back_to: int, rate_scale: float) -> None:
-        """Notes in the log and in ``run.json`` that the training went back, and at what part of its rate it goes on."""
+        """Records in the log and ``run.json`` a return to an earlier step, and the learning rate's factor."""
         if self.run is None:
             return
         returns = [*self.run.facts.get("returns", [])]
@@ -70,27 +71,27 @@ class RunRecorder:
         write_text(self.run.path / "run.json", json.dumps(self.run.facts, indent=2) + "\n")
         self.run.log(back_to, learning_rate_factor=rate_scale)
 
-    def draw(self, trainer: SwapTrainer, *, log: bool = True) -> None:
-        """Draws the previews, and measures what was held out."""
+    def write_previews(self, trainer: SwapTrainer, *, log: bool = True) -> None:
+        """Writes the previews, and measures the held-out faces."""
         if self.run is None:
             return
         step, previews = trainer.step, self.run.previews
         banks = self.banks.held or self.banks.train
         with trainer.shipped() as swapper:
-            picture = preview(swapper, banks, trainer.device)
+            image = preview(swapper, banks, trainer.device)
             moment = plot_moment(swapper, banks, trainer.device, step)
             directions = direction_sheet(swapper, banks, trainer.device) if len(banks) > 2 else None
             self.held_out = {bank.identity: measure(swapper, bank, trainer.device) for bank in self.banks.held}
-        data = jpeg(picture)
+        data = encode_jpeg(image)
         write_bytes(previews / f"step-{step:08d}.jpg", data)
         write_bytes(previews / "latest.jpg", data)
-        write_bytes(previews / "timelapse" / f"step-{step:08d}.jpg", jpeg(moment))
+        write_bytes(previews / "timelapse" / f"step-{step:08d}.jpg", encode_jpeg(moment))
         if directions is not None:
-            write_bytes(previews / "directions.jpg", jpeg(directions))
+            write_bytes(previews / "directions.jpg", encode_jpeg(directions))
         write_bytes(previews / "loss.png", loss_plot(self.run.metrics()))
         if not log:
             return  # a finished run, opened again: it was logged when it ended
-        self.run.log_image(step, "preview", picture)
+        self.run.log_image(step, "preview", image)
         for identity, found in self.held_out.items():
             self.run.log(step, **{f"held_out/{identity}/{key}": value for key, value in found._asdict().items()})
 
@@ -105,13 +106,13 @@ class RunRecorder:
         self._export(trainer, loss, seconds)
 
     def finish(self) -> None:
-        """Makes a film of the moments that were drawn."""
+        """Makes the time-lapse video."""
         if self.run is not None:
             assemble(self.run.previews / "timelapse", self.run.previews / "timelapse.mp4")
 
     @property
     def exported(self) -> bool:
-        """Whether there is nothing to export."""
+        """Whether the export exists, or this process does not write."""
         return self.run is None or (self.run.path / EXPORT_FOLDER).exists()
 
     def _export(self, trainer: SwapTrainer, loss: float, seconds: float) -> None:
@@ -129,7 +130,7 @@ class RunRecorder:
         if self.start is not None:
             training["started_from"] = self.start
         with trainer.shipped() as swapper:
-            save_swapper(swapper, self.run.path / EXPORT_FOLDER, facesets=self.taught, training=training)
+            save_swapper(swapper, self.run.path / EXPORT_FOLDER, facesets=self.sources, training=training)
 
 
 def read_state(path: Path) -> Checkpoint:

@@ -1,4 +1,4 @@
-"""How the learning rate and the warp move over a training: pure functions of the step and of the fraction done."""
+"""Schedules of learning rate and warp: pure functions of the step and of the fraction done."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from forge.training.config import TrainConfig
 
 
 def fraction_done(step: int, elapsed_seconds: float, config: TrainConfig) -> float:
-    """How much of the schedule lies behind, 0 to 1: by steps or by time, whichever is further on."""
+    """The fraction of the schedule done, 0 to 1: by steps or by time, whichever is further on."""
     by_steps = step / config.steps
     by_time = elapsed_seconds / (60 * config.minutes) if config.minutes else 0.0
     return min(1.0, max(by_steps, by_time))
@@ -23,7 +23,7 @@ def learning_rate(step: int, fraction: float, config: TrainConfig) -> float:
 
 
 def warp_strength(fraction: float, config: TrainConfig) -> float:
-    """1 until ``warp_until`` of the schedule, then falling in a straight line to 0 at its end."""
+    """1 until ``warp_until`` of the schedule, then linear decay to 0 at its end."""
     return 1.0 - _late(fraction, config.augment.warp_until)
 
 

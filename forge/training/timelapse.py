@@ -1,4 +1,4 @@
-"""How the same few faces look as a training goes on: a picture a preview, and at the end a film of them."""
+"""Time lapse of a training: the same few faces at each preview, and a video of them at the end."""
 
 from __future__ import annotations
 
@@ -29,9 +29,9 @@ _INK = (235, 235, 235)
 
 
 def plot_moment(swapper: Swapper, banks: Sequence[FaceBank], device: Device, step: int) -> np.ndarray:
-    """(H, W, 3) uint8 RGB, H and W even: a row an identity; two of its faces, each as it is, drawn again, and swapped.
+    """(H, W, 3) uint8 RGB, H and W even: a row per identity: two faces, each as it is, reconstructed, and swapped.
 
-    The faces are the same at every step. Swapped is: into the next identity. Of many the first four are shown.
+    The faces are the same at every step; the swap is to the next identity. At most four identities are shown.
     """
     shown = banks[:_MOST_IDENTITIES]
     rows = []
@@ -39,8 +39,8 @@ def plot_moment(swapper: Swapper, banks: Sequence[FaceBank], device: Device, ste
         other = shown[(place + 1) % len(shown)].identity
         chosen = [evenly_spaced(len(bank), _FACES + 1)[number] for number in range(min(_FACES, len(bank)))]
         still = bank.still(chosen, swapper.spec)
-        drawn = decode_all(swapper, still.input, list(dict.fromkeys([bank.identity, other])), device)
-        faces = torch.stack([still.target, drawn[bank.identity][0], drawn[other][0]], 1).flatten(0, 1)
+        decoded = decode_all(swapper, still.input, list(dict.fromkeys([bank.identity, other])), device)
+        faces = torch.stack([still.target, decoded[bank.identity][0], decoded[other][0]], 1).flatten(0, 1)
         pixels = (faces.clamp(0, 1) * 255).round().to(torch.uint8).permute(0, 2, 3, 1).cpu().numpy()
         rows.append(
             np.concatenate(
@@ -55,14 +55,14 @@ def plot_moment(swapper: Swapper, banks: Sequence[FaceBank], device: Device, ste
 
 
 def assemble(folder: Path, film: Path) -> Path | None:
-    """Makes a film of the pictures ``step-*.jpg`` in ``folder``, eight a second; None where there are fewer than two.
+    """Makes a video of the images ``step-*.jpg`` in ``folder``, eight a second; None where there are fewer than two.
 
-    Pictures of another size than the last one (of a run begun with other people) are left out, and of very many an
-    even choice is taken.
+    Images of another size than the last one (of a run started with other identities) are left out; of very many an
+    evenly spaced subset is used.
 
     Raises:
-        MediaError: the film cannot be encoded.
-        StorageError: the disk refused.
+        MediaError: the video cannot be encoded.
+        StorageError: writing failed.
     """
     files = sorted(folder.glob("step-*.jpg"))
     files = [files[place] for place in evenly_spaced(len(files), _MOST_FRAMES)]
@@ -76,9 +76,9 @@ def assemble(folder: Path, film: Path) -> Path | None:
     with VideoWriter(film, width=width, height=height, time_base=base, frame_rate=_FRAME_RATE) as writer:
         count = 0
         for file in files:
-            picture = _picture(file)
-            if picture is not None and picture.shape == last.shape:
-                writer.write(picture, Timestamp(count, base))
+            image = _picture(file)
+            if image is not None and image.shape == last.shape:
+                writer.write(image, Timestamp(count, base))
                 count += 1
     return film
 

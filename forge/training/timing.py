@@ -1,4 +1,4 @@
-"""How much of a training's time goes into making its batches, measured without stopping the device."""
+"""Share of training time spent on making batches, measured without synchronising the device."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from shared.device import Device
 class DataTimer:
     """Sums the time between the beginnings and ends of :meth:`making`.
 
-    On CUDA by events on the stream, which are read when :meth:`share` is asked for, after the device was waited for
-    anyway; elsewhere by the clock.
+    On CUDA with events, which are read in :meth:`share`, called when the device is synchronised anyway; elsewhere with
+    the clock.
     """
 
     def __init__(self, device: Device) -> None:
@@ -27,7 +27,7 @@ class DataTimer:
 
     @contextmanager
     def making(self) -> Iterator[None]:
-        """The block makes a batch."""
+        """Context manager around the making of a batch."""
         if self._cuda:
             begin, end = torch.cuda.Event(enable_timing=True), torch.cuda.Event(enable_timing=True)
             begin.record()
@@ -40,7 +40,7 @@ class DataTimer:
         self._seconds += time.perf_counter() - begin_seconds
 
     def share(self) -> float:
-        """The part of the time since the last call, 0 to 1, in which batches were made. Begins anew."""
+        """The part of the time since the last call, 0 to 1, in which batches were made. Resets the timer."""
         if self._events:
             self._events[-1][1].synchronize()
             self._seconds += sum(begin.elapsed_time(end) for begin, end in self._events) / 1000

@@ -1,11 +1,11 @@
-"""Trains a swapper on facesets, in a run folder that can be stopped and gone on with at any time."""
+"""Training of a swapper on facesets, in a run folder that can be stopped and resumed at any time."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from forge.models import Swapper, build_swapper
 from forge.models.checkpoint import EXPORT_FOLDER, TrainingSource
@@ -17,25 +17,26 @@ from forge.training.loop import TrainingLoop
 from forge.training.previews import Measured
 from forge.training.recorder import RunRecorder
 from forge.training.trainer import SwapTrainer
+from shared.config import configured
 from shared.console import console
 from shared.device import Device, pick_device, seed_everything
-from shared.errors import FacesetError, UsageError
+from shared.errors import FacesetError, RunError, UsageError
 from shared.faces.facesets.reader import Faceset
 from shared.training.processes import Processes
-from shared.training.run import Run
+from shared.training.run import Run, read_facts
 
 KIND = "swapper"
 
 
 @dataclass(frozen=True)
 class TrainResult:
-    """What a training came to.
+    """Result of a training.
 
     Convention:
         run, swapper: folders of the run and of the exported swapper in it
-        steps: in all, resumed ones included; seconds: of training, in all
-        faces_per_second: of this call, in all processes; loss: mean of the last logged steps
-        held_out: by identity, where the settings held faces out
+        steps: total, resumed ones included; seconds: total training time
+        faces_per_second: in this call, over all processes; loss: mean of the last logged steps
+        held_out: quality by identity, if the settings hold faces out
     """
 
     run: Path
@@ -49,7 +50,7 @@ class TrainResult:
 
 @dataclass(frozen=True, eq=False)
 class Prepared:
-    """What a training needs before its first step: facesets, the untrained or loaded swapper, where it will live."""
+    """Inputs of a training: facesets, the untrained or loaded swapper, and the device."""
 
     facesets: list[Faceset]
     swapper: Swapper
@@ -57,7 +58,7 @@ class Prepared:
     loaded: Loaded | None
 
     def banks(self, config: TrainConfig) -> Banks:
-        """The faces, read onto the device."""
+        """The faces, loaded onto the device."""
         return load_banks(
             self.facesets,
             self.swapper.spec,
@@ -67,28 +68,35 @@ class Prepared:
         )
 
 
-def train_swapper(facesets: Sequence[Path], run: Path, config: TrainConfig) -> TrainResult:
+def train_swapper(
+    facesets: Sequence[str | Path], run: str | Path, config: TrainConfig | None = None, **settings: Any
+) -> TrainResult:
     """Trains a swapper between the people of ``facesets`` in the folder ``run``, or goes on with the training there.
 
+    ``settings`` are those of :class:`~forge.training.config.TrainConfig`, in place of ``config``'s own: ``minutes=25``.
+    Those of a recipe are ``**load_recipe("assay-cpu")``, from :mod:`forge.training.recipe`.
+
     ``run`` then holds what :mod:`shared.training.run` describes, and the exported swapper in ``run/swapper``. Ctrl-C
-    (or a termination signal) saves a checkpoint first; after a kill the run goes on from the last one, and where it is
-    limited by steps on a CPU it ends in the very weights that an uninterrupted one ends in. When the loss stops being
-    a number, the training goes back to the last good state and on at half the learning rate, three times.
+    (or a termination signal) saves a checkpoint first; after a kill the run resumes from the last one; if it is
+    limited by steps on a CPU, the final weights equal those of an uninterrupted run. When the loss becomes non-finite,
+    the training returns to the last good state and continues at half the learning rate, up to three times.
 
     Under ``accelerate launch`` every process calls this; the batch of ``config`` is that of one process.
 
     Raises:
+        ConfigError: a setting is unknown, of the wrong type or out of range.
         UsageError: fewer than two facesets, or two of one identity; the settings ask what the model cannot do.
         FacesetError: a faceset is damaged or has too few faces.
         CheckpointError: the swapper to start from does not fit.
         RunError: the folder is in use, or holds a run with other settings or faces.
-        TrainingDivergedError: the loss is not a number any more, again and again; the last good checkpoint is kept.
-        StorageError: the disk refused.
+        TrainingDivergedError: the loss became non-finite repeatedly; the last good checkpoint is kept.
+        StorageError: writing failed.
     """
+    run, config = Path(run), configured(TrainConfig, config, settings)
     processes = Processes.joined(config.device)
     console_quiet_unless(processes.first)
     try:
-        ready = prepare(facesets, config, run=run, processes=processes)
+        ready = prepare([Path(faceset) for faceset in facesets], config, run=run, processes=processes)
         if not processes.first:
             return _train(None, run, ready, config, processes)
         with _open_run(run, ready, config) as folder:
@@ -100,9 +108,9 @@ def train_swapper(facesets: Sequence[Path], run: Path, config: TrainConfig) -> T
 def prepare(
     facesets: Sequence[Path], config: TrainConfig, *, run: Path | None = None, processes: Processes | None = None
 ) -> Prepared:
-    """Checks all that can be wrong before anything is trained or written, and builds the model.
+    """Checks the inputs before anything is trained or written, and builds the model.
 
-    ``run`` is where a training may be gone on with: then nothing is loaded from elsewhere.
+    ``run`` is the folder of a training that may be resumed: then no weights are loaded from elsewhere.
 
     Raises:
         UsageError, FacesetError, CheckpointError: see :func:`train_swapper`.
@@ -114,13 +122,13 @@ def prepare(
     identities = [faceset.info.identity for faceset in opened]
     swapper = build_swapper(config.model, identities, width=config.width, **config.model_options)
     loaded = _earlier_start(run) or _load_start(swapper, config)
-    # What the settings ask of the model is refused here, where nothing was read or written yet.
+    # Settings that the model does not support are refused before anything is read or written.
     SwapTrainer.check(swapper, device, config)
     return Prepared(opened, swapper, device, loaded)
 
 
 def open_facesets(paths: Sequence[Path]) -> list[Faceset]:
-    """The facesets at ``paths``, checked for what a training needs before anything is begun.
+    """The facesets at ``paths``, checked for training.
 
     Raises:
         UsageError: fewer than two, or two of one identity.
@@ -144,7 +152,7 @@ def open_facesets(paths: Sequence[Path]) -> list[Faceset]:
     return opened
 
 
-def _taught_by(faceset: Faceset) -> TrainingSource:
+def _training_source(faceset: Faceset) -> TrainingSource:
     info = faceset.info
     return TrainingSource(identity=info.identity, rights=info.rights, faces=info.kept, digest=faceset.digest())
 
@@ -172,28 +180,28 @@ def _train(folder: Run | None, path: Path, ready: Prepared, config: TrainConfig,
         console.print(report.short())
     banks = ready.banks(config)
     trainer = SwapTrainer(ready.swapper, banks.train, ready.device, config, processes=processes)
-    taught = [_taught_by(faceset) for faceset in ready.facesets]
-    journal = RunRecorder(folder, banks, taught, config, None if ready.loaded is None else ready.loaded.digest)
-    session = TrainingLoop(trainer, journal, config)
-    session.train()
+    sources = [_training_source(faceset) for faceset in ready.facesets]
+    recorder = RunRecorder(folder, banks, sources, config, None if ready.loaded is None else ready.loaded.digest)
+    loop = TrainingLoop(trainer, recorder, config)
+    loop.train()
     return TrainResult(
         run=path,
         swapper=path / EXPORT_FOLDER,
         steps=trainer.step,
-        seconds=session.seconds,
-        faces_per_second=session.rate,
-        loss=session.loss,
-        held_out=journal.held_out,
+        seconds=loop.seconds,
+        faces_per_second=loop.rate,
+        loss=loop.loss,
+        held_out=recorder.held_out,
     )
 
 
 def _earlier_start(run: Path | None) -> Loaded | None:
-    """What the run that is gone on with started from: its digest, so that the swapper itself is not needed again."""
+    """The start of a resumed run: its digest, so that the swapper it started from is not needed again."""
     try:
-        facts = json.loads((run / "run.json").read_text(encoding="utf-8")) if run is not None else {}
-    except (OSError, ValueError):
+        inputs = read_facts(run).get("inputs") if run is not None else None
+    except RunError:
         return None
-    start = facts.get("inputs", {}).get("start") if isinstance(facts, dict) else None
+    start = inputs.get("start") if isinstance(inputs, dict) else None
     return Loaded(str(start), ()) if start else None
 
 
@@ -208,7 +216,7 @@ def _load_start(swapper: Swapper, config: TrainConfig) -> Loaded | None:
 
 
 def console_quiet_unless(first: bool) -> None:
-    """Silences processes but the first."""
+    """Silences the console in all processes but the first."""
     if not first:
         console.configure(quiet=True)
 

@@ -1,4 +1,4 @@
-"""One training in memory: the model, its adversaries, what moves them, its random stream, and the step."""
+"""Training state and step: the model, discriminators, optimizers and random generators."""
 
 from __future__ import annotations
 
@@ -27,29 +27,29 @@ from shared.training.run import pack_rng, unpack_rng
 _STREAM = 1_000_003
 
 
-class Drawn(NamedTuple):
-    """What the model made of a step's faces: latents and swaps, one an identity, and swaps by another's decoder."""
+class StepOutputs(NamedTuple):
+    """Outputs of a step's forward pass: latents and swaps, one per identity, and swaps by another's decoder."""
 
     latents: list[Tensor]
     swaps: list[Swap]
     crossed: list[Swap]
 
 
-class _Drawing(nn.Module):
-    """The forward pass of a step as one module, because that is what averages gradients between processes."""
+class _ForwardPass(nn.Module):
+    """The forward pass of a step as one module, for gradient averaging between processes."""
 
     def __init__(self, swapper: Swapper) -> None:
         super().__init__()
         self.swapper = swapper
 
-    def forward(self, faces: Tensor, identities: Sequence[str], crossed: bool) -> Drawn:
-        """All identities' faces as one batch through the encoder; each decoder draws its own, or another's too."""
+    def forward(self, faces: Tensor, identities: Sequence[str], crossed: bool) -> StepOutputs:
+        """Encodes all faces as one batch; each decoder decodes its own, and another's if ``crossed``."""
         latents = list(self.swapper.encode(faces).chunk(len(identities)))
         swaps = [self.swapper.decode(part, name) for part, name in zip(latents, identities, strict=True)]
         if not crossed:
-            return Drawn(latents, swaps, [])
+            return StepOutputs(latents, swaps, [])
         others = [*latents[1:], latents[0]]
-        return Drawn(
+        return StepOutputs(
             latents,
             swaps,
             [self.swapper.decode(part.detach(), name) for part, name in zip(others, identities, strict=True)],
@@ -59,12 +59,12 @@ class _Drawing(nn.Module):
 class SwapTrainer:
     """Trains ``swapper`` on ``banks``, one :class:`FaceBank` for each of its identities in their order.
 
-    Everything that the next step depends on is in :meth:`state`, so a trainer that is restored from it goes on as
-    if it had never stopped; on a CPU bit for bit. Nothing in a step waits for a GPU.
+    :meth:`state` holds all state for exact resumption; on a CPU a restored trainer continues bit for bit as if it had
+    never stopped. Nothing in a step synchronises a GPU.
 
     Raises:
-        UsageError: the settings ask what this swapper cannot do (a part it has not, a loss of what it does not draw).
-        WeightsError: a loss needs weights that are not here.
+        UsageError: settings that this swapper does not support (an unknown part, a loss of an output it lacks).
+        WeightsError: the weights of a loss's network are missing.
     """
 
     def __init__(
@@ -84,7 +84,7 @@ class SwapTrainer:
         self.step = 0
         self.faces_seen = 0
         self.rate_scale = 1.0
-        self.watch = DataTimer(device)
+        self.data_timer = DataTimer(device)
         self.generator = torch.Generator().manual_seed(config.seed)
         phases = all_settings(config)
         self.objective = Objective(
@@ -92,20 +92,20 @@ class SwapTrainer:
         )
         self._parameters = list(self.swapper.parameters())
         self._average = [parameter.detach().clone() for parameter in self._parameters] if config.ema else []
-        self._movers = {"mover": OptimizerStep("mover", self._parameters, config, device)}
-        self._adversary = self._judge("adversary", self._new_adversary())
-        wants_codes = any(phase.loss.true_face > 0 for phase in phases)
-        self._codes = self._judge("codes", self._new_codes() if wants_codes else None)
+        self._optimizer_steps = {"mover": OptimizerStep("mover", self._parameters, config, device)}
+        self._adversary = self._with_optimizer("adversary", self._new_adversary())
+        wants_latent = any(phase.loss.true_face > 0 for phase in phases)
+        self._latent_discriminator = self._with_optimizer("codes", self._new_latents() if wants_latent else None)
         self._frozen = config.freeze
         freeze_parts(self.swapper, config.freeze)
         if config.compile:
             for part in self.swapper.parts().values():
                 part.compile()
-        self._drawing = self.processes.wrapped(_Drawing(self.swapper))
+        self._forward = self.processes.wrapped(_ForwardPass(self.swapper))
 
     @staticmethod
     def check(swapper: Swapper, device: Device, config: TrainConfig) -> None:
-        """Refuses what the settings ask and this swapper cannot do, in any phase.
+        """Refuses settings, of any phase, that this swapper does not support.
 
         Raises:
             UsageError, WeightsError: as the class.
@@ -120,13 +120,13 @@ class SwapTrainer:
 
     @property
     def faces_per_step(self) -> int:
-        """Faces that one step learns from, in all processes."""
+        """Faces in one step, over all processes."""
         config = self.config
         identities = min(len(self.banks), config.identities_per_step)
         return config.batch * identities * config.accumulate * self.processes.count
 
     def train_step(self, fraction: float) -> dict[str, Losses]:
-        """One step of the optimizers; ``fraction`` of the schedule lies behind. Gives the losses by identity."""
+        """One optimizer step at ``fraction`` of the schedule. Returns the losses by identity."""
         settings = settings_at(self.config, self.step, fraction)
         if settings.freeze != self._frozen:
             self._frozen = settings.freeze
@@ -135,7 +135,7 @@ class SwapTrainer:
         found: list[dict[str, Losses]] = []
         for number in range(settings.accumulate):
             last = number == settings.accumulate - 1
-            with nullcontext() if last else self.processes.unsynced(self._drawing):
+            with nullcontext() if last else self.processes.unsynced(self._forward):
                 found.append(self._learn(settings, warp_strength(fraction, settings)))
         self._move(settings, learning_rate(self.step, fraction, settings) * self.rate_scale)
         self.step += 1
@@ -143,18 +143,18 @@ class SwapTrainer:
         return found[0] if len(found) == 1 else _mean_losses(found)
 
     def state(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
-        """All that the next step depends on, as named tensors and JSON."""
+        """All state for exact resumption, as named tensors and JSON."""
         tensors = {f"model.{name}": value for name, value in self.swapper.state_dict().items()}
-        for name, module in self._judges():
+        for name, module in self._discriminators():
             tensors |= {f"{name}.{key}": value for key, value in module.state_dict().items()}
-        movers: dict[str, Any] = {}
-        for name, mover in self._movers.items():
-            moved, movers[name] = mover.state()
+        step_states: dict[str, Any] = {}
+        for name, optimizer_step in self._optimizer_steps.items():
+            moved, step_states[name] = optimizer_step.state()
             tensors |= moved
         random, random_meta = pack_rng(self._generators())
         average = {f"average.{number}": value for number, value in enumerate(self._average)}
         meta = {
-            "movers": movers,
+            "movers": step_states,
             "rng": random_meta,
             "step": self.step,
             "faces_seen": self.faces_seen,
@@ -163,22 +163,22 @@ class SwapTrainer:
         return {**tensors, **random, **average}, meta
 
     def restore(self, tensors: Mapping[str, Tensor], meta: Mapping[str, Any]) -> None:
-        """Goes back to what :meth:`state` gave.
+        """Restores what :meth:`state` returned.
 
         Raises:
             CheckpointError: it is the state of another model or training.
         """
         try:
             self.swapper.load_state_dict(_under("model", tensors))
-            for name, module in self._judges():
+            for name, module in self._discriminators():
                 module.load_state_dict(_under(name, tensors))
             for number, average in enumerate(self._average):
                 average.copy_(tensors[f"average.{number}"])
             self.step = int(meta["step"])
             self.faces_seen = int(meta["faces_seen"])
             self.rate_scale = float(meta["rate_scale"])
-            for name, mover in self._movers.items():
-                mover.restore(tensors, meta["movers"][name])
+            for name, optimizer_step in self._optimizer_steps.items():
+                optimizer_step.restore(tensors, meta["movers"][name])
             unpack_rng(self._generators(), tensors, meta["rng"])
         except (KeyError, RuntimeError) as error:
             raise CheckpointError(
@@ -186,12 +186,12 @@ class SwapTrainer:
             ) from error
 
     def slow_down(self, rate_scale: float, returns: int) -> None:
-        """After going back: ``rate_scale`` times the learning rate from here on, and other faces than before."""
+        """After a return: ``rate_scale`` times the learning rate from here on, and a new random stream of faces."""
         self.rate_scale = rate_scale
         self.generator.manual_seed(self.config.seed + _STREAM * returns)
 
     def all_finite(self) -> bool:
-        """Whether every weight is a number."""
+        """Whether all weights are finite."""
         return all(bool(torch.isfinite(parameter).all()) for parameter in self._parameters)
 
     @contextmanager
@@ -216,23 +216,23 @@ class SwapTrainer:
         return Adversary(loss, self.swapper.spec, [bank.identity for bank in self.banks])
 
     @torch.no_grad()
-    def _new_codes(self) -> LatentDiscriminator:
+    def _new_latents(self) -> LatentDiscriminator:
         px = self.swapper.spec.input_px
-        code = self.swapper.eval().encode(torch.zeros(1, 3, px, px, device=self.device.torch_device))
+        latent = self.swapper.eval().encode(torch.zeros(1, 3, px, px, device=self.device.torch_device))
         self.swapper.train()
-        return LatentDiscriminator(tuple(code.shape[1:]), [bank.identity for bank in self.banks])
+        return LatentDiscriminator(tuple(latent.shape[1:]), [bank.identity for bank in self.banks])
 
-    def _judge(self, name: str, module: Any) -> Any:
-        """``module`` on the device, with a mover of its own; None stays None."""
+    def _with_optimizer(self, name: str, module: Any) -> Any:
+        """``module`` on the device, with its own optimizer; None stays None."""
         if module is None:
             return None
         module.to(self.device.torch_device)
-        self._movers[name] = OptimizerStep(f"{name}_mover", module.parameters(), self.config, self.device)
+        self._optimizer_steps[name] = OptimizerStep(f"{name}_mover", module.parameters(), self.config, self.device)
         return module
 
-    def _judges(self) -> Iterator[tuple[str, nn.Module]]:
-        """The adversaries there are, by name."""
-        for name, module in (("adversary", self._adversary), ("codes", self._codes)):
+    def _discriminators(self) -> Iterator[tuple[str, nn.Module]]:
+        """The discriminators in use, by name in the state."""
+        for name, module in (("adversary", self._adversary), ("codes", self._latent_discriminator)):
             if module is not None:
                 yield name, module
 
@@ -244,22 +244,22 @@ class SwapTrainer:
         return generators
 
     def _own_stream(self) -> None:
-        """Gives processes but the first, whose stream is saved, a stream that the step alone decides."""
+        """Seeds all processes but the first, whose stream is saved, by rank and step."""
         if self.processes.rank:
             seed = self.config.seed + _STREAM * (self.step * self.processes.count + self.processes.rank)
             self.generator.manual_seed(seed)
             torch.manual_seed(seed)
 
     def _learn(self, settings: TrainConfig, warp: float) -> dict[str, Losses]:
-        """Gradients of one batch, of the swapper and of its adversaries."""
+        """Computes the gradients of one batch, for the swapper and its discriminators."""
         banks = self._banks_in_turn(settings)
-        with self.watch.making():
+        with self.data_timer.making():
             batches = [self._batch(bank, settings, warp) for bank in banks]
         names = [bank.identity for bank in banks]
-        drawn, losses = self._losses(names, batches, settings)
+        outputs, losses = self._losses(names, batches, settings)
         share = 1 / (len(names) * settings.accumulate)
         (torch.stack([loss.total for loss in losses.values()]).sum() * share).backward()
-        self._teach_judges(drawn, names, batches, settings, losses)
+        self._train_discriminators(outputs, names, batches, settings, losses)
         self.faces_seen += sum(len(batch.target) for batch in batches) * self.processes.count
         return {
             name: Losses(loss.total.detach(), {term: value.detach() for term, value in loss.terms.items()})
@@ -267,7 +267,7 @@ class SwapTrainer:
         }
 
     def _banks_in_turn(self, settings: TrainConfig) -> list[FaceBank]:
-        """All identities, or a window of them that moves on by its own length every step."""
+        """The banks of this step: all, or a window that moves on by its own length every step."""
         count = min(len(self.banks), settings.identities_per_step)
         start = self.step * count
         return [self.banks[(start + number) % len(self.banks)] for number in range(count)]
@@ -283,29 +283,29 @@ class SwapTrainer:
 
     def _losses(
         self, names: Sequence[str], batches: Sequence[Batch], settings: TrainConfig
-    ) -> tuple[Drawn, dict[str, Losses]]:
+    ) -> tuple[StepOutputs, dict[str, Losses]]:
         loss = settings.loss
         faces = torch.cat([batch.input for batch in batches]).contiguous(memory_format=torch.channels_last)
         with self.device.autocast():
-            drawn = self._drawing(faces, names, self.objective.wants_crossed(loss))
-        found = [self.objective(swap, batch, config=loss) for swap, batch in zip(drawn.swaps, batches, strict=True)]
-        for place, swap in enumerate(drawn.crossed):
+            outputs = self._forward(faces, names, self.objective.wants_crossed(loss))
+        found = [self.objective(swap, batch, config=loss) for swap, batch in zip(outputs.swaps, batches, strict=True)]
+        for place, swap in enumerate(outputs.crossed):
             found[place] = _plus(
                 found[place], self.objective.crossed(swap, batches[(place + 1) % len(batches)], config=loss)
             )
         if self._adversary is not None and loss.adversarial.active:
             for place, name in enumerate(names):
                 with self.device.autocast():
-                    fooled = self._adversary.generator_loss(drawn.swaps[place], batches[place], name)
-                found[place] = _plus(found[place], Losses(loss.adversarial.weight * fooled, {"adversary": fooled}))
-        if self._codes is not None and loss.true_face > 0:
-            alike = self._codes.generator_loss(dict(zip(names, drawn.latents, strict=True)))
-            found = [_plus(each, Losses(loss.true_face * alike, {"true_face": alike})) for each in found]
-        return drawn, dict(zip(names, found, strict=True))
+                    value = self._adversary.generator_loss(outputs.swaps[place], batches[place], name)
+                found[place] = _plus(found[place], Losses(loss.adversarial.weight * value, {"adversary": value}))
+        if self._latent_discriminator is not None and loss.true_face > 0:
+            value = self._latent_discriminator.generator_loss(dict(zip(names, outputs.latents, strict=True)))
+            found = [_plus(each, Losses(loss.true_face * value, {"true_face": value})) for each in found]
+        return outputs, dict(zip(names, found, strict=True))
 
-    def _teach_judges(
+    def _train_discriminators(
         self,
-        drawn: Drawn,
+        outputs: StepOutputs,
         names: Sequence[str],
         batches: Sequence[Batch],
         settings: TrainConfig,
@@ -313,30 +313,31 @@ class SwapTrainer:
     ) -> None:
         loss, share = settings.loss, 1 / settings.accumulate
         if self._adversary is not None and loss.adversarial.active:
-            fooled = []
-            for name, swap, batch in zip(names, drawn.swaps, batches, strict=True):
+            values = []
+            for name, swap, batch in zip(names, outputs.swaps, batches, strict=True):
                 with self.device.autocast():
-                    wrong = self._adversary.critic_loss(
+                    value = self._adversary.discriminator_loss(
                         swap, batch, name, config=loss.adversarial, generator=self.generator
                     )
-                fooled.append(wrong)
-                losses[name] = losses[name]._replace(terms={**losses[name].terms, "critic": wrong})
-            (torch.stack(fooled).mean() * share).backward()
-        if self._codes is not None and loss.true_face > 0:
-            (self._codes.critic_loss(dict(zip(names, drawn.latents, strict=True))) * share).backward()
+                values.append(value)
+                losses[name] = losses[name]._replace(terms={**losses[name].terms, "critic": value})
+            (torch.stack(values).mean() * share).backward()
+        if self._latent_discriminator is not None and loss.true_face > 0:
+            latents = dict(zip(names, outputs.latents, strict=True))
+            (self._latent_discriminator.discriminator_loss(latents) * share).backward()
 
     def _move(self, settings: TrainConfig, rate: float) -> None:
-        for name, mover in self._movers.items():
+        for name, optimizer_step in self._optimizer_steps.items():
             if name == "mover":
-                mover.step(rate, settings)
+                optimizer_step.step(rate, settings)
                 continue
-            self.processes.average_gradients(mover.parameters)
-            mover.step(rate * settings.loss.adversarial.rate_factor, settings)
+            self.processes.average_gradients(optimizer_step.parameters)
+            optimizer_step.step(rate * settings.loss.adversarial.rate_factor, settings)
 
     @torch.no_grad()
     def _move_average(self) -> None:
         if self._average:
-            # Young averages follow faster, so that a short run does not export its first steps.
+            # A new average follows faster, so that a short run does not export its first steps.
             decay = min(self.config.ema, (1 + self.step) / (10 + self.step))
             torch._foreach_lerp_(self._average, self._parameters, 1 - decay)  # type: ignore[attr-defined]
 
@@ -346,7 +347,7 @@ def _plus(one: Losses, other: Losses) -> Losses:
 
 
 def _mean_losses(found: Sequence[dict[str, Losses]]) -> dict[str, Losses]:
-    """Over several batches, identity by identity and term by term."""
+    """Mean over several batches, by identity and term."""
     merged: dict[str, Losses] = {}
     for name in {name: None for each in found for name in each}:
         own = [each[name] for each in found if name in each]

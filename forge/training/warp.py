@@ -1,9 +1,9 @@
-"""Bends faces: smooth random fields, and fields that carry one face's landmarks to another's, a batch at a time.
+"""Warps of faces in batches: smooth random fields, and fields that move landmarks to those of another face.
 
 Convention:
-    plane, field: as in :mod:`forge.training.augment`; a field at x says how far from x the picture is looked up
+    plane, field: as in :mod:`forge.training.augment`; a field at x is the offset from x at which the image is sampled
     points: (B, 68, 2), landmarks in the plane
-    chance: drawn on the CPU from the given generator and handed to the device without waiting for it
+    randomness: sampled on the CPU from the given generator and copied to the device asynchronously
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ _JITTER = 0.4
 _CONTROL_PX = 25
 _STIFFNESS = 1e-2
 _CORE = 17
-"""Landmarks before this one are the jaw's, which neither dfaker nor we move: hair and background hang on to it."""
+"""Landmarks before this one are the jaw's, which neither dfaker nor we move: hair and background would move with it."""
 
 
 def send(tensor: Tensor, device: torch.device) -> Tensor:
-    """``tensor`` on ``device``; on CUDA through pinned memory, so that the host does not wait for the copy."""
+    """``tensor`` on ``device``; on CUDA through pinned memory, so that the copy is asynchronous."""
     if device.type == "cuda" and tensor.device.type == "cpu":
         return tensor.pin_memory().to(device, non_blocking=True)
     return tensor.to(device)
@@ -38,10 +38,10 @@ def random_field(
     """(count, px, px, 2) float32: a smooth random warp.
 
     ``grid``: the nodes of a 5x5 grid move by a normal of ``sigma`` sides on each axis; between them bilinear. The grid
-    reaches 1/8 of the side beyond the picture, so that its rim warps like its middle (deepfakes/faceswap's scheme).
+    reaches 1/8 of the side beyond the image, so that its border warps like its centre (deepfakes/faceswap's scheme).
 
-    ``grids``: for each face one grid of 3x3, 5x5 or 9x9 that spans the picture; its inner nodes move by a normal of
-    ``sigma`` sides at 5x5 and in proportion to the cell else, its rim stays (DeepFaceLab's scheme).
+    ``grids``: for each face one grid of 3x3, 5x5 or 9x9 that spans the image; its inner nodes move by a normal of
+    ``sigma`` sides at 5x5 and in proportion to the cell otherwise, its border is fixed (DeepFaceLab's scheme).
     """
     if kind == "grids":
         nodes = _random_grids(count, sigma, generator)
@@ -73,8 +73,8 @@ def landmark_field(points: Tensor, goals: Tensor, px: int, *, strength: float = 
     """(B, px, px, 2): the warp after which the face with ``points`` has its brows, eyes, nose and mouth at ``goals``.
 
     Both are (B, 68, 2) in the output's plane. A thin-plate spline (Bookstein 1989) through the 51 inner landmarks and
-    the picture's corners and edge centres, which stay, with a little give, so that close points that disagree do not
-    fold the skin. ``strength`` below 1 goes that part of the way.
+    the image's corners and edge centres, which stay, slightly regularised, so that close points that move differently
+    do not fold the skin. ``strength`` scales the displacement.
     """
     way = (points - goals)[:, _CORE:] * strength
     edges = _edge_points(points)
@@ -93,9 +93,9 @@ def jittered(points: Tensor, sigma: float, generator: torch.Generator) -> Tensor
 
 
 def nearest_shapes(points: Tensor, candidates: Tensor, picks: Tensor, *, among: int = 10) -> Tensor:
-    """(B, 68, 2): for each face one of the ``among`` most similar of ``candidates`` (M, 68, 2), mean and all.
+    """(B, 68, 2): for each face one of the ``among`` most similar of ``candidates`` (M, 68, 2).
 
-    ``picks`` (B,) in [0, 1) says which of them.
+    ``picks`` (B,) in [0, 1) selects it.
     """
     distance = torch.cdist(points[:, _CORE:].flatten(1), candidates[:, _CORE:].flatten(1))
     near = distance.topk(min(among, len(candidates)), largest=False).indices
@@ -104,7 +104,7 @@ def nearest_shapes(points: Tensor, candidates: Tensor, picks: Tensor, *, among: 
 
 
 def through(points: Tensor, theta: Tensor) -> Tensor:
-    """(B, 68, 2): where points of the stored picture's plane are in the output's plane, for ``theta`` (B, 2, 3)."""
+    """(B, 68, 2): where points of the stored image's plane are in the output's plane, for ``theta`` (B, 2, 3)."""
     linear = theta[:, :, :2]
     a, b, c, d = linear[:, 0, 0], linear[:, 0, 1], linear[:, 1, 0], linear[:, 1, 1]
     scale = 1 / (a * d - b * c)
@@ -113,13 +113,13 @@ def through(points: Tensor, theta: Tensor) -> Tensor:
 
 
 def _thin_plate(places: Tensor, values: Tensor, at: Tensor) -> Tensor:
-    """(B, G, 2): the spline through ``values`` (B, P, 2) at ``places`` (B, P, 2), read off ``at`` (G, 2)."""
+    """(B, G, 2): the spline through ``values`` (B, P, 2) at ``places`` (B, P, 2), evaluated at ``at`` (G, 2)."""
     count, size = places.shape[:2]
     kernel = _bend(torch.cdist(places, places)) + _STIFFNESS * torch.eye(size, device=places.device)
     flat = torch.cat([torch.ones_like(places[..., :1]), places], 2)
     zeros = places.new_zeros(count, 3, 3)
     system = torch.cat([torch.cat([kernel, flat], 2), torch.cat([flat.mT, zeros], 2)], 1)
-    # The checked solver waits for the device to say whether a matrix was singular; places that differ are not.
+    # The checking solver would synchronise the device; distinct points give regular matrices.
     weights, _ = torch.linalg.solve_ex(system, torch.cat([values, places.new_zeros(count, 3, 2)], 1))
     everywhere = at.expand(count, -1, -1)
     basis = torch.cat([_bend(torch.cdist(everywhere, places)), torch.ones_like(everywhere[..., :1]), everywhere], 2)

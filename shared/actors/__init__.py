@@ -1,6 +1,6 @@
-"""Procedural people: the cast of the demo and the tests. Seeded, deterministic, with exact landmarks and mattes.
+"""Procedural people for the demo and the tests: seeded, deterministic, with exact landmarks and mattes.
 
-No real person's likeness goes into them: form, colour and movement come from formulas and random numbers.
+They use no real person's likeness: shape, colour and motion come from formulas and random numbers.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The actors: people who never lived, drawn from a seed, who talk, blink and turn with exact landmarks."""
+"""Procedural actors, generated from a seed, who talk, blink and turn, with exact landmarks."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ from shared.actors.identity import Traits, cast_seeds, sample_traits
 from shared.actors.landmarks import Anchors
 from shared.actors.motion import Liveliness, Track, perform_track
 from shared.actors.paint import paint_atlas
-from shared.actors.render import Wardrobe, draw
-from shared.actors.scene import Scene, develop, draw_scene
+from shared.actors.render import Wardrobe, render
+from shared.actors.scene import Scene, develop, sample_scene
 
 MAX_PX = 2048
 MAX_FRAMES = 200_000
@@ -34,9 +34,9 @@ class ActorFrame:
     Convention:
         image: (H, W, 3) uint8, RGB
         landmarks: (68, 2) float32, (x, y), pixel centres, iBUG order; points of the mesh, exact to float32
-        matte: (H, W) float32 in [0, 1], how much of each pixel is the person
+        matte: (H, W) float32 in [0, 1], coverage of each pixel by the person
         identity: the actor's name
-        expression, pose: what was asked of the actor
+        expression, pose: those rendered
     """
 
     image: np.ndarray
@@ -49,10 +49,10 @@ class ActorFrame:
 
 @dataclass(frozen=True, eq=False)
 class Actor:
-    """A procedural person. Equal seeds are equal people.
+    """A procedural person; equal seeds give equal people.
 
     Attributes:
-        seed: what the person is drawn from.
+        seed: seed of the traits.
         traits: form and look.
     """
 
@@ -82,7 +82,7 @@ class _Dressed:
 
 @lru_cache(maxsize=12)
 def _dress(seed: int, traits: Traits, texels: int) -> _Dressed:
-    """Meshes and textures, kept for the actors used last, since painting them takes about a second."""
+    """Meshes and textures, cached for the actors used last, since painting them takes about a second."""
     head = Head.build(traits.shape)
     face = Face.build(head)
     body = Body(face, traits.look, np.random.default_rng([seed, 5]))
@@ -112,32 +112,32 @@ def perform(
     seed: int,
     liveliness: Liveliness | None = None,
 ) -> Iterator[ActorFrame]:
-    """The actor, talking, in a place drawn from ``seed``. The same arguments give the same bytes.
+    """Frames of the actor talking, in a scene sampled from ``seed``. The same arguments give the same bytes.
 
     Args:
-        actor: who.
-        frames: how many.
+        actor: the person.
+        frames: number of frames.
         px: height and width of the frames.
-        frame_rate: frames a second.
+        frame_rate: frames per second.
         seed: of the performance: motion, light, background, camera, noise.
-        liveliness: how much they move.
+        liveliness: amount of motion.
 
     Raises:
-        ValueError: sizes that make no picture or are absurd.
+        ValueError: a size or number of frames out of range.
     """
     if not 32 <= px <= MAX_PX or not 0 <= frames <= MAX_FRAMES or frame_rate <= 0:
         raise ValueError(
             f"need 32 <= px <= {MAX_PX}, 0 <= frames <= {MAX_FRAMES}, a rate; got {px=}, {frames=}, {frame_rate}"
         )
     track = plan_track(actor, frames=frames, frame_rate=frame_rate, seed=seed, liveliness=liveliness)
-    scene = draw_scene(np.random.default_rng([actor.seed, seed, 2]), px, actor.traits.look.tone)
+    scene = sample_scene(np.random.default_rng([actor.seed, seed, 2]), px, actor.traits.look.tone)
     dressed = _dress(actor.seed, actor.traits, 512 if px <= 300 else 1024)
 
     def shoot(index: int) -> ActorFrame:
         noise = np.random.default_rng([actor.seed, seed, 3, index])
         return _frame(actor, dressed, scene, track.expressions[index], track.poses[index], px, noise)
 
-    # Each frame draws its own chance, so the order in which threads finish changes nothing.
+    # Each frame has its own generator, so the result does not depend on the order of threads.
     with ThreadPoolExecutor(_WORKERS) as pool:
         ahead: deque[Future[ActorFrame]] = deque()
         for index in range(frames):
@@ -151,15 +151,15 @@ def perform(
 def plan_track(
     actor: Actor, *, frames: int, frame_rate: Fraction, seed: int, liveliness: Liveliness | None = None
 ) -> Track:
-    """What the actor will do in :func:`perform` with the same arguments."""
+    """The motion of the actor in :func:`perform` with the same arguments."""
     return perform_track(frames, frame_rate, np.random.default_rng([actor.seed, seed, 1]), liveliness)
 
 
 def portrait(
     actor: Actor, *, px: int, seed: int = 0, expression: Expression | None = None, pose: Pose | None = None
 ) -> ActorFrame:
-    """One frame with a chosen expression and pose, in the place of ``seed``."""
-    scene = draw_scene(np.random.default_rng([actor.seed, seed, 2]), px, actor.traits.look.tone)
+    """One frame with a given expression and pose, in the scene of ``seed``."""
+    scene = sample_scene(np.random.default_rng([actor.seed, seed, 2]), px, actor.traits.look.tone)
     dressed = _dress(actor.seed, actor.traits, 512 if px <= 300 else 1024)
     noise = np.random.default_rng([actor.seed, seed, 3, 0])
     return _frame(actor, dressed, scene, expression or Expression(), pose or Pose(), px, noise)
@@ -175,7 +175,7 @@ def _frame(
     noise: np.random.Generator,
 ) -> ActorFrame:
     posed = dressed.body.posed(expression, pose)
-    picture = draw(dressed.body, dressed.wardrobe, posed, pose, scene.lights, scene.camera, px)
+    picture = render(dressed.body, dressed.wardrobe, posed, pose, scene.lights, scene.camera, px)
     light = picture.light + (1 - picture.matte[..., None]) * scene.backdrop
     image = develop(light, scene, noise)
     matte = np.clip(picture.matte, 0.0, 1.0)

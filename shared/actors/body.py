@@ -1,4 +1,4 @@
-"""A person as one mesh: head, eyes, mouth, ears, neck; posed once a frame, with landmarks that are points of it."""
+"""A person as one mesh: head, eyes, mouth, ears, neck; posed once per frame, with landmarks that are points of it."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _BAG_LIGHT = np.array([0.9, 0.6, 0.3, 0.1, 0.04, 0.02])
 
 @dataclass(frozen=True, slots=True)
 class Pose:
-    """How the head stands: degrees to the viewer's right, up, and clockwise; millimetres right, up, nearer."""
+    """Head pose: degrees to the viewer's right, up, and clockwise; millimetres right, up, nearer."""
 
     yaw: float = 0.0
     pitch: float = 0.0
@@ -40,7 +40,7 @@ class Pose:
         return turn @ nod @ tilt
 
     def move(self, points: np.ndarray, follow: np.ndarray | None = None) -> np.ndarray:
-        """Points (..., 3) after the head's motion; ``follow`` (...,) says how much of it each takes."""
+        """Points (..., 3) after the head's motion; ``follow`` (...,) is the share of it for each point."""
         moved = turned(points - _PIVOT, self.matrix()) + _PIVOT + np.array([self.right, self.up, self.nearer])
         return moved if follow is None else points + follow[..., None] * (moved - points)
 
@@ -59,7 +59,7 @@ class Mesh:
 
 @dataclass(frozen=True, eq=False)
 class Posed:
-    """One moment of a person.
+    """The geometry of a person in one frame.
 
     Convention: solid, hair: meshes; skin (R, C, 3): the head's grid, moved, which carries the landmarks.
     """
@@ -112,7 +112,7 @@ class Body:
     # -- one frame ---------------------------------------------------------------------------------------------
 
     def posed(self, expression: Expression, pose: Pose) -> Posed:
-        """The person with this expression and stance."""
+        """The geometry with this expression and pose."""
         skin = self.face.points(expression)
         solid, lights = self._solid_parts(skin, expression)
         moved: list[np.ndarray] = [pose.move(part) for part in solid]
@@ -144,9 +144,9 @@ class Body:
         parts += [sheets.teeth(plan, self._lip_z, upper=True), lower_teeth]
         parts += [turn_about_hinge(sheets.tongue(plan, self._lip_z), 0.92 * jaw)]
         lights += [np.ones(part.shape[:2]) for part in parts[len(lights) :]]
-        for index in (7, 8):  # so do the lips' inner sides, ever more
+        for index in (7, 8):  # so do the lips' inner sides, increasingly
             lights[index] = np.broadcast_to(_BAG_LIGHT[:, None], parts[index].shape[:2])
-        for index in (9, 10, 11):  # teeth and tongue lie in the mouth's own shade
+        for index in (9, 10, 11):  # teeth and tongue are shaded by the mouth
             lights[index] = self._in_mouth(parts[index], skin)
         parts += [self._static["ear_left"], self._static["ear_right"]]
         lights += [np.ones(part.shape[:2]) for part in parts[-2:]]

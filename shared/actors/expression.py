@@ -1,4 +1,4 @@
-"""How a face moves: jaw, lips, lids and brows as fields over one head's grid."""
+"""Facial motion: jaw, lips, lids and brows as displacement fields over a head's grid."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _LID_LEVELS = (0.0, 0.25, 0.5, 0.75, 1.0)
 
 @dataclass(frozen=True, slots=True)
 class Expression:
-    """A moment of a face.
+    """Expression parameters of a face.
 
     Convention:
         jaw: 0 shut to 1 wide open; smile: 0 to 1; pucker: -1 wide to 1 round; bare: 0 to 1, lips off the teeth
@@ -38,7 +38,7 @@ class Expression:
 
 @dataclass(frozen=True, eq=False)
 class Face:
-    """One head with its movements, ready to be evaluated once a frame.
+    """A head with its displacement fields.
 
     Convention: all fields (R, C, ...) in millimetres over the head's grid.
     """
@@ -55,7 +55,7 @@ class Face:
 
     @classmethod
     def build(cls, head: Head) -> Face:
-        """All movements of ``head``."""
+        """The face of ``head`` with all its displacement fields."""
         rest = head.surface(0.0)
         lids = np.stack([head.surface(level) - rest for level in _LID_LEVELS])
         front = smooth_step(rest[..., 2], -85.0, -45.0)[..., None]
@@ -83,7 +83,7 @@ class Face:
 
 
 def turn_about_hinge(points: np.ndarray, jaw: float) -> np.ndarray:
-    """``points`` (..., 3) as far as the jaw turns."""
+    """``points`` (..., 3) rotated by the jaw opening ``jaw``."""
     angle = np.deg2rad(JAW_DEGREES * jaw)
     cosine, sine = np.cos(angle), np.sin(angle)
     y, z = points[..., 1] - _JAW_HINGE[1], points[..., 2] - _JAW_HINGE[2]

@@ -1,4 +1,4 @@
-"""What makes a head a face: sockets and lids over eyeballs, nose, lips, cheeks and chin, all as analytic relief.
+"""Facial features as analytic relief: eye sockets and lids, nose, lips, cheeks and chin.
 
 Every function takes positions in millimetres (see :mod:`shared.actors.lattice`) and works on both halves at once
 through ``|x|``. Forms are unions of rounded bodies by a smooth maximum, so that creases arise where bodies meet, as
@@ -20,7 +20,7 @@ LID_THICKNESS = 1.1
 
 @dataclass(frozen=True, eq=False)
 class FeatureLayout:
-    """Where the features of one face lie, in millimetres, right half.
+    """Positions of the features of one face, in millimetres, right half.
 
     Convention:
         eye: (3,) centre of the eyeball
@@ -52,7 +52,7 @@ def bump(x: np.ndarray, y: np.ndarray, centre: tuple[float, float], spread: tupl
 
 
 def smooth_step(value: np.ndarray, start: float | np.ndarray, stop: float | np.ndarray) -> np.ndarray:
-    """0 before ``start``, 1 after ``stop``, an even S between."""
+    """0 before ``start``, 1 after ``stop``, a symmetric S curve between."""
     t = np.clip((value - start) / (stop - start), 0.0, 1.0)
     return t * t * (3.0 - 2.0 * t)
 

@@ -1,4 +1,4 @@
-"""Films actors: a clip with sound and its exact landmarks beside it, made once and kept in the cache."""
+"""Clips of actors with sound, and their exact landmarks in a sidecar file; rendered once and cached."""
 
 from __future__ import annotations
 
@@ -42,23 +42,23 @@ def film(
 ) -> Path:
     """A clip of the actor at ``path`` (.mp4), with ``path.with_suffix(".landmarks.parquet")`` beside it.
 
-    The sidecar has a row a frame: ``frame`` (int32) and ``landmarks`` (list of 136 float32, x and y by turns, in
-    frame pixels). A clip made before with the same arguments by the same code is taken from the user's cache.
+    The sidecar has one row per frame: ``frame`` (int32) and ``landmarks`` (list of 136 float32, x and y alternating, in
+    frame pixels). A clip rendered before with the same arguments and code is taken from the user's cache.
 
     Args:
-        actor: who.
-        path: where the clip goes.
-        seconds: how long; rounded to whole frames, one at least.
+        actor: the person.
+        path: of the clip.
+        seconds: duration; rounded to whole frames, one at least.
         px: height and width.
         seed: of the performance.
-        audio: with sound that follows the jaw.
-        frame_rate: frames a second.
-        liveliness: how much the actor moves.
-        encoding: of the picture.
+        audio: whether to add sound that follows the jaw.
+        frame_rate: frames per second.
+        liveliness: amount of motion.
+        encoding: of the video.
 
     Raises:
-        ValueError: a duration or size that makes no clip.
-        StorageError: the disk refused.
+        ValueError: a duration or size out of range.
+        StorageError: writing failed.
     """
     frames = max(1, round(seconds * frame_rate))
     asked = {
@@ -79,7 +79,7 @@ def film(
 
 @lru_cache(maxsize=1)
 def _code_digest() -> str:
-    """Changes whenever the code that makes actors does, so that the cache never shows yesterday's faces."""
+    """Digest of the code of actors, so that the cache is not used after a change of it."""
     digest = hashlib.sha256()
     for source in sorted(_SOURCES.glob("*.py")):
         digest.update(source.read_bytes())

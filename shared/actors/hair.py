@@ -1,4 +1,4 @@
-"""Hair as sheets with transparency: a cap over the skull that may hang down, a beard's shell, lashes."""
+"""Hair as transparent sheets: a cap over the skull that may hang down, a beard's shell, lashes."""
 
 from __future__ import annotations
 
@@ -44,10 +44,10 @@ def _sample_grid(values: np.ndarray, grid_lines: np.ndarray, at: np.ndarray, axi
 
 
 def hair_sheet(head: Head, hair: Hair, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """The hair over the skull and, when it is long, down from there.
+    """The hair over the skull and, if long, hanging down.
 
     Returns:
-        (R, C, 3) float64 points at rest, (R, C, 2) tile coordinates, (R,) how far each row follows the head.
+        (R, C, 3) float64 points at rest, (R, C, 2) tile coordinates, (R,) how much each row follows the head.
     """
     grid = head.grid
     half = np.linspace(0, 1, COLUMNS // 2 + 1) ** 0.9 * 8.0

@@ -1,4 +1,4 @@
-"""One identity's head: the lattice shaped by its traits, with lids at any opening."""
+"""The head of one identity: the lattice shaped by its traits, with lids at any opening."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def _bell(value: np.ndarray, centre: float, spread: float) -> np.ndarray:
 
 
 def plan_warp(x: np.ndarray, y: np.ndarray, shape: Shape) -> tuple[np.ndarray, np.ndarray]:
-    """Positions moved in the plane of the face: where features sit, how wide and how tilted they are."""
+    """Positions warped in the plane of the face, which sets position, width and tilt of the features."""
     side, ax = np.sign(x), np.abs(x)
     eye = bump(ax, y, (31.5, 2.0), (17.0, 13.0))
     dx = 2.0 * shape.eye_spacing * eye + 0.065 * shape.eye_width * (ax - 31.5) * eye
@@ -150,7 +150,7 @@ def _plane(flat: np.ndarray, shape: Shape) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _slit_bow(flat: np.ndarray, grid: Grid) -> np.ndarray:
-    """The closed mouth is no straight line: a dip in the middle, corners a little lower."""
+    """The curve of the closed mouth: a dip in the middle, corners slightly lower."""
     ax = np.abs(flat[..., 0])
     near = np.exp(-0.5 * ((flat[..., 1] + 67.0) / 9.0) ** 2)
     bow = -0.8 * np.exp(-0.5 * (ax / 5.0) ** 2) + 0.7 * np.exp(-0.5 * ((ax - 11.0) / 6.0) ** 2)
@@ -158,7 +158,7 @@ def _slit_bow(flat: np.ndarray, grid: Grid) -> np.ndarray:
 
 
 def _plan(flat: np.ndarray, grid: Grid, shape: Shape) -> FeatureLayout:
-    """Reads the features' places off the warped grid, so that lids, lips and eyeballs fit it exactly."""
+    """Positions of the features on the warped grid, so that lids, lips and eyeballs fit it exactly."""
     eye_row, mouth_row = grid.eye_rows[0], grid.mouth_rows[0]
     column = grid.column
     inner, outer, corner = (int(np.argmin(np.abs(column - at))) for at in (EYE_INNER, EYE_OUTER, MOUTH_CORNER))

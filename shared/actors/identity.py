@@ -1,4 +1,4 @@
-"""Who an actor is: a seed drawn out into form, colours and hair that go together; and a cast that differs."""
+"""Traits of actors: correlated shape, colours and hair sampled from a seed; and casts of clearly different actors."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from shared.actors.shape import Shape
 
 _SALT = 40_961
 _LIMIT = 2.4  # standard deviations
-# How strongly the traits of sex move a form, in standard deviations between its two ends.
+# Effect of sex on each shape parameter, in standard deviations between its extremes.
 _DIMORPHISM: dict[str, float] = {
     "jaw_width": 1.1, "jaw_angle": 0.9, "brow_ridge": 1.4, "chin_width": 0.9, "chin_projection": 0.4,
     "nose_width": 0.3, "nose_projection": 0.5, "upper_lip": -0.5, "lower_lip": -0.4, "brow_height": -0.9,
     "eye_opening": -0.5, "neck_width": 1.6, "face_length": 0.6, "cheek_fullness": -0.4, "head_width": 0.4,
     "eye_depth": 0.6, "ear_size": 0.5, "chin_cleft": 0.4, "mouth_width": 0.4,
 }  # fmt: skip
-# How well each trait of form tells two people apart, relative to the others: from a regression of dlib's embedding
-# distances between 70 actors on the differences of their traits.
+# Weight of each shape trait in telling two people apart: from a regression of dlib's embedding distances between 70
+# actors on the differences of their traits.
 _TELLING: dict[str, float] = {
     "eye_spacing": 1.6, "nose_width": 1.55, "nose_length": 1.25, "cheek_width": 1.15, "forehead_height": 1.0,
     "head_width": 1.0, "mouth_width": 1.0, "nose_projection": 0.95, "face_length": 0.9, "brow_ridge": 0.85,
@@ -42,7 +42,7 @@ _CLOTHS: tuple[Colour, ...] = (
 
 @dataclass(frozen=True, slots=True)
 class Traits:
-    """Everything that tells one actor from another."""
+    """All traits of an actor."""
 
     shape: Shape
     look: Look
@@ -68,8 +68,8 @@ def sample_traits(seed: int, *, tone: float | None = None) -> Traits:
 def _sample_shape(rng: np.random.Generator, male: float, age: float) -> Shape:
     values: dict[str, float] = {}
     for entry in fields(Shape):
-        drawn = 1.45 * rng.standard_normal() + _DIMORPHISM.get(entry.name, 0.0) * (male - 0.5)
-        values[entry.name] = float(np.clip(drawn, -_LIMIT, _LIMIT))
+        value = 1.45 * rng.standard_normal() + _DIMORPHISM.get(entry.name, 0.0) * (male - 0.5)
+        values[entry.name] = float(np.clip(value, -_LIMIT, _LIMIT))
     values["age"] = age
     values["chin_cleft"] = max(0.0, values["chin_cleft"])
     values["neck_width"] = float(np.clip(values["neck_width"], -1.0, 1.6))
@@ -143,7 +143,7 @@ def _sample_hair(rng: np.random.Generator, male: float, age: float, tone: float)
 
 
 def vector_of(traits: Traits) -> np.ndarray:
-    """(K,) float64: the traits scaled so that a unit tells people apart about as well in each."""
+    """(K,) float64: the traits, scaled to about equal discriminative weight."""
     shape = [getattr(traits.shape, entry.name) * _TELLING.get(entry.name, 0.7) for entry in fields(Shape)]
     look, hair = traits.look, traits.look.hair
     other = [
@@ -155,7 +155,7 @@ def vector_of(traits: Traits) -> np.ndarray:
 
 
 def cast_seeds(count: int, seed: int) -> list[int]:
-    """``count`` seeds of actors that differ clearly: greedily, each the farthest from those already chosen.
+    """``count`` seeds of actors that differ clearly: chosen greedily, each the farthest from the previous ones.
 
     Raises:
         ValueError: fewer than one actor, or a negative seed.
@@ -174,5 +174,5 @@ def cast_seeds(count: int, seed: int) -> list[int]:
 
 
 def with_tone(traits: Traits, tone: float) -> Traits:
-    """The same form with another skin tone."""
+    """The same traits with another skin tone."""
     return Traits(traits.shape, replace(traits.look, tone=tone))

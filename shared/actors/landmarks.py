@@ -1,4 +1,4 @@
-"""The 68 iBUG points as fixed places on the head's grid, carried along by every movement of the mesh.
+"""The 68 iBUG landmarks as fixed positions on the head's grid, which move with the mesh.
 
 Order as in Sagonas et al., "300 Faces in-the-Wild Challenge" (2013): jaw 0-16 from the viewer's left, brows 17-26,
 nose 27-35, eyes 36-47, lips 48-67.
@@ -23,18 +23,18 @@ _JAW: tuple[tuple[float, float], ...] = (
 )  # fmt: skip
 _BROW_X = (54.5, 45.5, 34.0, 22.0, 11.0)
 _BROW_EDGE = 0.75  # annotators mark the upper edge rather than the middle
-_SLIDING_JAW = 6  # contour points that follow the visible outline when the head turns
+_SLIDING_JAW = 6  # contour points that slide along the visible outline when the head turns
 _SLIDE_STEPS = 24
 
 
 @dataclass(frozen=True, eq=False)
 class Anchors:
-    """Where the landmarks sit.
+    """Positions of the landmarks on the grid.
 
     Convention:
         places: (68, 2) float64, (row, column) index into the grid, fractional
-        slides: (2 * 6, 24, 2), the same for places the six upper contour points of each side may slide to, ending
-            at the point itself; viewer's left side first
+        slides: (2 * 6, 24, 2), positions that the six upper contour points of each side may slide to, ending at the
+            point itself; viewer's left side first
     """
 
     places: np.ndarray
@@ -62,7 +62,7 @@ class Anchors:
         """(68, 2) float32 pixels of the landmarks.
 
         Args:
-            skin: (R, C, 3), the head's grid as moved; unused but for its shape's agreement with ``project``.
+            skin: (R, C, 3), the posed head grid; only its shape is used.
             project: (R, C, 2), the same in pixels.
             outwards: (2,) the head's own rightward direction in the picture.
         """
@@ -87,7 +87,7 @@ def sample(values: np.ndarray, places: np.ndarray) -> np.ndarray:
     fr, fc = part[:, :1], part[:, 1:]
     top = values[r, c] * (1 - fc) + values[r, c + 1] * fc
     bottom = values[r + 1, c] * (1 - fc) + values[r + 1, c + 1] * fc
-    # A place exactly on a row takes nothing from the next one, which may lie across an open slit.
+    # A position exactly on a row uses nothing of the next one, which may be across an open slit.
     return np.where(fr == 0, top, top * (1 - fr) + bottom * fr)
 
 

@@ -1,4 +1,4 @@
-"""The head's base form: a control lattice of the right half, mirrored and splined to a grid with slits.
+"""The head's base shape: a control lattice of the right half, mirrored and splined to a grid with slits.
 
 Convention:
     millimetres; x to the viewer's right, y up, z towards the viewer; the origin lies between the eyes
@@ -51,7 +51,7 @@ _LATTICE: tuple[tuple[tuple[float, float, float], ...], ...] = (
 EYE_ROW, MOUTH_ROW = 6.0, 9.0
 EYE_INNER, EYE_OUTER, MOUTH_CORNER = 1.14, 3.0, 1.76
 
-# How many grid steps between the knots: most of them where the face moves.
+# Number of grid steps between the knots: most where the face moves.
 _COLUMN_KNOTS = (0.0, EYE_INNER, MOUTH_CORNER, EYE_OUTER, 4.0, 5.0, 6.0, 8.0)
 _COLUMN_STEPS = (14, 9, 15, 10, 9, 6, 9)
 _ROW_KNOTS = (0.0, 3.0, 5.0, EYE_ROW, 7.0, 8.0, MOUTH_ROW, 10.0, 12.0, 14.0)
@@ -87,7 +87,7 @@ def _steps(knots: tuple[float, ...], steps: tuple[int, ...]) -> np.ndarray:
 
 
 def grid_triangles(rows: int, columns: int, skip_rows: tuple[int, ...] = ()) -> np.ndarray:
-    """(T, 3) int32: two triangles a quad of a grid, none between rows ``r`` and ``r + 1`` for r in ``skip_rows``."""
+    """(T, 3) int32: two triangles per grid cell, none between rows ``r`` and ``r + 1`` for r in ``skip_rows``."""
     corner = np.arange(rows * columns, dtype=np.int32).reshape(rows, columns)
     keep = [r for r in range(rows - 1) if r not in skip_rows]
     a, b = corner[keep, :-1].ravel(), corner[keep, 1:].ravel()
@@ -126,7 +126,7 @@ def head_normals(points: np.ndarray, grid: Grid) -> np.ndarray:
 def turned(vectors: np.ndarray, matrix: np.ndarray) -> np.ndarray:
     """Vectors along the last axis times ``matrix`` (3, 3).
 
-    Not ``@``: a linear-algebra library may round differently when it splits the work over other numbers of threads.
+    Not ``@``: a linear-algebra library may round differently with another number of threads.
     """
     return np.einsum("...k,jk->...j", vectors, matrix)
 
@@ -152,7 +152,7 @@ def spline_surface(lattice: np.ndarray, row: np.ndarray, column: np.ndarray) -> 
     """
     mirrored = lattice[:, :0:-1] * np.array([-1.0, 1.0, 1.0])
     ring = np.concatenate([mirrored, lattice], axis=1)
-    ring[:, -1] = ring[:, 0]  # the seam at the back is one and the same line
+    ring[:, -1] = ring[:, 0]  # both sides of the seam at the back coincide
     places = np.arange(-8, 9, dtype=np.float64)
     across = CubicSpline(places, ring, axis=1, bc_type="periodic")(column)
     return CubicSpline(np.arange(lattice.shape[0]), across, axis=0, bc_type="natural")(row)

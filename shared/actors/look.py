@@ -1,4 +1,4 @@
-"""Everything of an identity that is colour, hair or cloth rather than form."""
+"""Appearance of an identity except shape: colours, hair and clothes."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _SKIN: tuple[tuple[float, Colour], ...] = (
 
 @dataclass(frozen=True, slots=True)
 class Hair:
-    """A hairdo.
+    """A hairstyle.
 
     Convention:
         length: millimetres the hair hangs below the ears' tops; 0 ends at the hairline
@@ -44,11 +44,11 @@ class Hair:
 
 @dataclass(frozen=True, slots=True)
 class Look:
-    """Colours, hair and cloth. Colours are sRGB in [0, 1].
+    """Colours, hair and clothes. Colours are sRGB in [0, 1].
 
     Convention:
         tone: 0 lightest to 1 darkest skin; undertone: -1 cool to 1 warm
-        redness, freckles, stubble, beard, moustache: 0 to 1; moles: how many
+        redness, freckles, stubble, beard, moustache: 0 to 1; moles: their number
         beard_length: millimetres; brow_weight: 1 is the mean; lashes: 0 to 1
     """
 

@@ -1,4 +1,4 @@
-"""What an actor does: speech-like jaw, blinks, glances, smiles, and a head that is never quite still."""
+"""Motion of actors: speech-like jaw motion, blinks, glances, smiles and head sway."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from shared.actors.expression import Expression
 
 @dataclass(frozen=True, slots=True)
 class Liveliness:
-    """How much an actor moves: degrees of the head's turn, nod and tilt, and shares of each expression's range."""
+    """Amount of motion: degrees of the head's turn, nod and tilt, and shares of each expression's range."""
 
     yaw: float = 13.0
     pitch: float = 6.0
@@ -26,7 +26,7 @@ class Liveliness:
 
 @dataclass(frozen=True, eq=False)
 class Track:
-    """A performance, frame by frame; the same length each.
+    """The motion of a performance, by frame; all fields of equal length.
 
     Convention: speech (T,) in [0, 1] is how far the jaw is open, which sound follows.
     """
@@ -39,7 +39,7 @@ class Track:
 def perform_track(
     frames: int, frame_rate: Fraction, rng: np.random.Generator, liveliness: Liveliness | None = None
 ) -> Track:
-    """A performance of ``frames`` frames."""
+    """The motion of a performance of ``frames`` frames."""
     lively = liveliness or Liveliness()
     seconds = np.arange(frames) / float(frame_rate)
     jaw, pucker = _speech(seconds, rng)
@@ -75,7 +75,7 @@ def perform_track(
 
 
 def _wander(seconds: np.ndarray, rng: np.random.Generator, hertz: float) -> np.ndarray:
-    """(T,) a smooth random curve of deviation about 1 that changes ``hertz`` times a second."""
+    """(T,) a smooth random curve of deviation about 1 that varies at ``hertz``."""
     out = np.zeros_like(seconds)
     for harmonic in (0.5, 1.0, 1.7):
         out += np.sin(2 * np.pi * (hertz * harmonic * rng.uniform(0.8, 1.25) * seconds + rng.random())) / harmonic**0.5

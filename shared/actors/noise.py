@@ -1,4 +1,4 @@
-"""Smooth random fields for textures and backgrounds, the same for every resolution they are painted at."""
+"""Smooth random fields for textures and backgrounds, independent of resolution."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import numpy as np
 
 
 def smooth_field(rng: np.random.Generator, size: tuple[int, int], cells: tuple[int, int]) -> np.ndarray:
-    """(H, W) float32, mean about 0 and deviation about 1, varying over ``cells`` (rows, columns) of the picture."""
+    """(H, W) float32, mean about 0 and deviation about 1, varying over ``cells`` (rows, columns) of the image."""
     coarse = rng.standard_normal(cells).astype(np.float32)
     field = cv2.resize(coarse, (size[1], size[0]), interpolation=cv2.INTER_CUBIC)
     if cells[0] >= size[0] or cells[1] >= size[1]:

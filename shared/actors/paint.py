@@ -1,4 +1,4 @@
-"""The atlas: one picture that holds the textures of all of a person's parts but the hair."""
+"""The texture atlas of all parts of a person except the hair."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class Atlas:
 
     @property
     def size(self) -> int:
-        """T, texels a side of the head's tile."""
+        """T, texels per side of the head's tile."""
         return self.colour.shape[0]
 
 
@@ -49,7 +49,7 @@ def tile_uv(name: str, u: np.ndarray, v: np.ndarray) -> np.ndarray:
 
 
 def paint_atlas(head: Head, look: Look, seed: int, size: int) -> Atlas:
-    """All textures of a person at ``size`` texels a side of the head's tile."""
+    """The atlas of a person, with ``size`` texels per side of the head's tile."""
     colour = np.ones((size, int(size * _WIDTH), 4), dtype=np.float32)
     gloss = np.full(colour.shape[:2], 0.3, dtype=np.float32)
     painters = {

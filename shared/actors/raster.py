@@ -1,7 +1,7 @@
 """A triangle rasteriser in NumPy: every candidate pixel of every triangle in one batch, one depth buffer.
 
-Small triangles are the rule here (a face mesh has one every two pixels), so work is laid out over the lines of all
-triangles together, then over their pixels, instead of looping over triangles. The same on every run.
+Triangles are small (a face mesh has one every two pixels), so the work is vectorised over the scan lines of all
+triangles, then over their pixels, instead of looping over triangles. Deterministic.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ _THIN = 1e-7  # square pixels; thinner triangles cover nothing
 
 @dataclass(frozen=True, eq=False)
 class Fragments:
-    """What is seen, one entry a covered pixel.
+    """Visible fragments, one entry per covered pixel.
 
     Convention:
         pixel: (N,) int64, flat index ``row * width + column``, ascending
@@ -31,7 +31,7 @@ class Fragments:
     depth: np.ndarray
 
     def interpolate(self, triangles: np.ndarray, values: np.ndarray) -> np.ndarray:
-        """(N, K) float32: ``values`` (V, K), given at vertices, at the seen points."""
+        """(N, K) float32: ``values`` (V, K), given at vertices, interpolated at the fragments."""
         corners = triangles[self.triangle]
         out = values[corners[:, 0]] * self.weights[:, :1]
         out += values[corners[:, 1]] * self.weights[:, 1:2]
@@ -47,8 +47,8 @@ def rasterise(
     Args:
         points: (V, 3) float32; x and y in pixels (pixel centres at integers), z depth, larger is nearer.
         triangles: (T, 3) int vertex indices, anticlockwise as seen with y pointing down when facing the viewer.
-        width: of the picture.
-        height: of the picture.
+        width: of the image.
+        height: of the image.
         two_sided: keep triangles that face away.
     """
     kept, corners, area = _facing(points, triangles, two_sided=two_sided)
@@ -57,7 +57,7 @@ def rasterise(
     lines = np.clip(np.floor(high) + 1, 0, height).astype(np.int32) - first
     some = lines > 0
     kept, corners, area, first, lines = kept[some], corners[some], area[some], first[some], lines[some]
-    # One entry a line of a triangle, and the stretch of pixel centres it covers there.
+    # One entry per scan line of a triangle, and the range of pixel centres it covers there.
     owner = np.repeat(np.arange(len(kept), dtype=np.int32), lines)
     line = first[owner] + _count_up(lines)
     slopes, values = _weights_along(corners, area, owner, line)
@@ -65,7 +65,7 @@ def rasterise(
     lengths = np.maximum(stop - start, 0)
     z = corners[owner, :, 2]
     depth_slope, depth_value = np.einsum("nk,nk->n", z, slopes), np.einsum("nk,nk->n", z, values)
-    # One entry a covered pixel; only what is seen gets its weights worked out.
+    # One entry per covered pixel; weights are computed only for visible ones.
     span = np.repeat(np.arange(len(owner), dtype=np.int32), lengths)
     column = start[span] + _count_up(lengths)
     depth = depth_value[span] + depth_slope[span] * column.astype(np.float32)
@@ -85,7 +85,7 @@ def _facing(points: np.ndarray, triangles: np.ndarray, *, two_sided: bool) -> tu
 
 
 def _least(values: np.ndarray) -> np.ndarray:
-    """(N,): the least of three columns; far quicker than NumPy's reduction over so short an axis."""
+    """(N,): the minimum of three columns; far faster than NumPy's reduction over a short axis."""
     return np.minimum(np.minimum(values[:, 0], values[:, 1]), values[:, 2])
 
 
@@ -126,7 +126,7 @@ def _stretch(slopes: np.ndarray, values: np.ndarray, width: int) -> tuple[np.nda
 
 
 def _nearest(pixel: np.ndarray, depth: np.ndarray, pixels: int) -> np.ndarray:
-    """Indices of the seen entries, one a covered pixel, in order of the pixel."""
+    """Indices of the visible entries, one per covered pixel, in order of the pixel."""
     buffer = np.full(pixels, -np.inf, dtype=np.float32)
     np.maximum.at(buffer, pixel, depth)
     winners = np.flatnonzero(depth == buffer[pixel])

@@ -1,4 +1,4 @@
-"""One frame of one person: project, rasterise twice as fine as the picture, shade, lay hair over it, shrink."""
+"""Rendering of one person: project, rasterise at twice the resolution, shade, composite hair, downsample."""
 
 from __future__ import annotations
 
@@ -33,8 +33,8 @@ class Camera:
     """A pinhole camera in front of the actor.
 
     Convention:
-        scale: picture heights a millimetre covers at the eyes, so that one camera serves every resolution
-        eye_line: where the eyes' plane's origin is, as a share of the picture from its top; middle: from its left
+        scale: image heights per millimetre at the eyes, so that a camera is independent of resolution
+        eye_line: position of the eye plane's origin, as a share of the image from its top; middle: from its left
     """
 
     scale: float = 0.80 / 256
@@ -42,7 +42,7 @@ class Camera:
     middle: float = 0.5
 
     def project(self, points: np.ndarray, px: int) -> np.ndarray:
-        """(..., 3): x and y in pixels (pixel centres at integers) of a picture ``px`` high, z depth as it was."""
+        """(..., 3): x and y in pixels (pixel centres at integers) of an image ``px`` high, z depth unchanged."""
         factor = (self.scale * px * _DISTANCE) / (_DISTANCE - points[..., 2])
         out = np.empty(points.shape, dtype=np.float32)
         out[..., 0] = self.middle * px - 0.5 + points[..., 0] * factor
@@ -52,7 +52,7 @@ class Camera:
 
 
 @dataclass(frozen=True, eq=False)
-class Picture:
+class RenderedImage:
     """Convention: light (H, W, 3) float32 linear, times the matte; matte (H, W) float32; landmarks (68, 2) float32."""
 
     light: np.ndarray
@@ -62,24 +62,26 @@ class Picture:
 
 @dataclass(frozen=True, eq=False)
 class Wardrobe:
-    """What the renderer needs of a person besides their form: textures and places of landmarks."""
+    """Textures and landmark positions of a person for the renderer."""
 
     atlas: Atlas
     hair: np.ndarray
     anchors: Anchors
 
 
-def draw(body: Body, wardrobe: Wardrobe, posed: Posed, pose: Pose, lights: Lights, camera: Camera, px: int) -> Picture:
-    """The person alone, without background."""
+def render(
+    body: Body, wardrobe: Wardrobe, posed: Posed, pose: Pose, lights: Lights, camera: Camera, px: int
+) -> RenderedImage:
+    """Renders the person without background."""
     fine = px * SUPERSAMPLING
     shadow = cast_shadow(np.concatenate([posed.solid.points, posed.hair.points]), lights.key)
-    image, matte, depth = _draw_solid(body, wardrobe.atlas, posed.solid, lights, camera, fine, shadow)
+    image, matte, depth = _render_solid(body, wardrobe.atlas, posed.solid, lights, camera, fine, shadow)
     _lay_hair(body, wardrobe.hair, posed.hair, lights, camera, fine, shadow, (image, matte, depth))
     right = pose.matrix() @ np.array([1.0, 0.0, 0.0])
     outwards = np.array([right[0], -right[1]])
     marks = wardrobe.anchors.on(posed.skin, camera.project(posed.skin, px)[..., :2].astype(np.float64), outwards)
     small = cv2.resize(np.dstack([image, matte]).astype(np.float32), (px, px), interpolation=cv2.INTER_AREA)
-    return Picture(np.ascontiguousarray(small[..., :3]), np.ascontiguousarray(small[..., 3]), marks)
+    return RenderedImage(np.ascontiguousarray(small[..., :3]), np.ascontiguousarray(small[..., 3]), marks)
 
 
 def _attributes(
@@ -95,7 +97,7 @@ def _toward_eye(positions: np.ndarray) -> np.ndarray:
     return unit(np.array([0.0, 0.0, _DISTANCE], dtype=np.float32) - positions)
 
 
-def _draw_solid(
+def _render_solid(
     body: Body,
     atlas: Atlas,
     mesh: Mesh,
@@ -134,7 +136,7 @@ def _lay_hair(
     body: Body, atlas: np.ndarray, mesh: Mesh, lights: Lights, camera: Camera, fine: int,
     shadow: tuple[np.ndarray, np.ndarray], under: tuple[np.ndarray, np.ndarray, np.ndarray],
 ) -> None:  # fmt: skip
-    """Paints the transparent parts over the picture given, where they are nearer than what is there."""
+    """Composites the transparent parts over the image, where they are nearer, in place."""
     image, matte, depth = under
     triangles = body.hair_triangles
     seen = rasterise(

@@ -1,4 +1,4 @@
-"""Where an actor is filmed: background, lighting, camera and its noise, all drawn from a seed."""
+"""Scenes: background, lighting, camera and its noise, sampled from a seed."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _PAPERS: tuple[Colour, ...] = (
 
 @dataclass(frozen=True, eq=False)
 class Scene:
-    """One place and camera.
+    """A background, lighting and camera.
 
     Convention:
         backdrop: (px, px, 3) float32, linear light
@@ -40,22 +40,22 @@ class Scene:
     falloff: np.ndarray
 
 
-def draw_scene(rng: np.random.Generator, px: int, tone: float) -> Scene:
-    """A scene for pictures ``px`` a side, exposed for a face of skin ``tone``, as cameras are."""
-    lights = _draw_lights(rng)
+def sample_scene(rng: np.random.Generator, px: int, tone: float) -> Scene:
+    """A random scene for images of side ``px``, exposed for a face of skin ``tone``."""
+    lights = _sample_lights(rng)
     camera = Camera(
         scale=float(rng.uniform(0.79, 0.87)) / 256,
         eye_line=float(rng.uniform(0.455, 0.485)),
         middle=float(rng.uniform(0.47, 0.53)),
     )
-    backdrop = _draw_backdrop(rng, px)
+    backdrop = _sample_backdrop(rng, px)
     y, x = np.mgrid[0:px, 0:px].astype(np.float32) / px - 0.5
     falloff = 1 - np.float32(rng.uniform(0.15, 0.45)) * (x * x + y * y)
     exposure = float(rng.uniform(0.92, 1.12)) * (1 + 0.42 * max(tone - 0.35, 0.0))
     return Scene(lights, camera, backdrop, float(rng.uniform(0.004, 0.010)), exposure, falloff)
 
 
-def _draw_lights(rng: np.random.Generator) -> Lights:
+def _sample_lights(rng: np.random.Generator) -> Lights:
     warmth = rng.uniform(-1, 1)
     key_side = rng.choice([-1.0, 1.0])
     key = np.array([1.0 + 0.07 * warmth, 1.0, 1.0 - 0.12 * warmth]) * rng.uniform(0.80, 1.05)
@@ -76,8 +76,8 @@ def _draw_lights(rng: np.random.Generator) -> Lights:
     )
 
 
-def _draw_backdrop(rng: np.random.Generator, px: int) -> np.ndarray:
-    """A wall, and things on it out of focus."""
+def _sample_backdrop(rng: np.random.Generator, px: int) -> np.ndarray:
+    """A wall with objects, out of focus."""
     size = (px, px)
     y, x = np.mgrid[0:px, 0:px].astype(np.float32) / px
     wall = as_linear(_WALLS[int(rng.integers(len(_WALLS)))])

@@ -1,4 +1,4 @@
-"""Light on skin, eyes, cloth and hair: a key light with cast shadows, a fill, and the sky; all in linear light."""
+"""Shading of skin, eyes, cloth and hair: a key light with cast shadows, a fill, and the sky; in linear light."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ _SHADOW_TEXELS = 128
 _SHADOW_REACH = 230.0  # millimetres from the head's middle to the shadow map's edge
 _SHADOW_CENTRE = np.array([0.0, -40.0, -70.0], dtype=np.float32)
 _TAPS = ((-1.0, -0.4), (0.4, -1.0), (1.0, 0.4), (-0.4, 1.0), (-1.6, 1.2), (1.6, -1.2), (1.2, 1.6), (-1.2, -1.6))
-# Red light wanders farther under skin than blue does, so shadows' edges are red.
+# Red light scatters farther under skin than blue, so shadow edges are red.
 _WRAP = np.array([0.30, 0.14, 0.09], dtype=np.float32)
 
 
 @dataclass(frozen=True, eq=False)
 class Lights:
-    """A lighting of the scene.
+    """The lighting of a scene.
 
     Convention: directions (3,) float32, unit, towards the light; colours linear RGB strengths.
     """
@@ -71,10 +71,10 @@ def as_linear(colour: Colour) -> np.ndarray:
 
 
 def cast_shadow(points: np.ndarray, toward: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Depth of the nearest surface as the light sees it.
+    """The shadow map: depth of the nearest surface from the light.
 
     Args:
-        points: (V, 3) float32, dense enough to stand for the surface.
+        points: (V, 3) float32, dense enough to represent the surface.
         toward: (3,) unit, towards the light.
 
     Returns:
@@ -107,7 +107,7 @@ def lit_share(positions: np.ndarray, depth: np.ndarray, view: np.ndarray) -> np.
 
 
 def _look_up(picture: np.ndarray, x: np.ndarray, y: np.ndarray) -> np.ndarray:
-    """Bilinear samples at (N,) places; OpenCV wants them as a picture."""
+    """Bilinear samples at (N,) positions, through OpenCV's ``remap``."""
     width = 1024
     count = len(x)
     rows = -(-count // width)
@@ -134,7 +134,7 @@ def shade_solid(
     albedo: np.ndarray, normal: np.ndarray, toward_eye: np.ndarray, light: np.ndarray, gloss: np.ndarray,
     lit: np.ndarray, lights: Lights, wet: np.ndarray,
 ) -> np.ndarray:  # fmt: skip
-    """(N, 3) float32 linear light that leaves towards the camera.
+    """(N, 3) float32 linear light towards the camera.
 
     Args:
         albedo: (N, 3) linear.

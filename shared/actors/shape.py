@@ -1,4 +1,4 @@
-"""The numbers that make one head's form differ from another's."""
+"""Shape parameters of a head."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Shape:
-    """Form of a head, each value in standard deviations from an adult mean; 0 everywhere is that mean.
+    """Shape of a head, each value in standard deviations from an adult mean.
 
-    ``age`` runs from -1 (young) to 2 (old) and deepens folds.
+    ``age`` is -1 (young) to 2 (old) and deepens folds.
     """
 
     head_width: float = 0.0

@@ -1,4 +1,4 @@
-"""Grids of vertices for every part of a person that is not the head's skin: eyes, teeth, ears, neck, lids' rims.
+"""Vertex grids of all parts of a person except the head's skin: eyes, teeth, ears, neck, lids' rims.
 
 A sheet's rows run down and its columns to the viewer's right as seen from outside, so that ``cross(down, across)``
 points outwards.
@@ -33,7 +33,7 @@ def eyeball(rings: int = 13, spokes: int = 32) -> tuple[np.ndarray, np.ndarray, 
 
 def teeth(plan: FeatureLayout, lip_z: float, *, upper: bool) -> np.ndarray:
     """(5, 27, 3): a row of teeth on the dental arch; gums at the far side from the bite."""
-    # The lower row is short: at the sides it would stand out of the cheeks when the jaw drops.
+    # The lower row is short: at the sides it would intersect the cheeks when the jaw drops.
     arc = np.linspace(-1.3, 1.3, 27) if upper else np.linspace(-0.72, 0.72, 27)
     half = 0.94 * float(plan.mouth_corner[0])
     back = 5.2 if upper else 7.6
@@ -70,7 +70,7 @@ def mouth_bag(upper: np.ndarray, lower: np.ndarray) -> tuple[np.ndarray, np.ndar
     narrow = np.array([1.0, 1.0, 0.98, 0.88, 0.7, 0.45])
     back = np.array([0.0, -2.0, -6.5, -13.0, -27.0, -36.0])
     lifts = np.array([[0.0, 0.9, 3.2, 10.0, 9.0, 0.0], [0.0, -1.0, -4.5, -10.0, -9.0, 0.0]])
-    # Both halves meet at the corners, so that nobody looks past them.
+    # Both halves meet at the corners, so that there is no gap.
     open_by = np.sqrt(np.sin(np.linspace(0.0, np.pi, len(upper))).clip(0.0))
     halves = []
     for edge, lift in zip((upper, lower), lifts, strict=True):
@@ -139,7 +139,7 @@ def torso(shape: Shape, rows: int = 44, columns: int = 57) -> tuple[np.ndarray, 
     """Neck and shoulders.
 
     Returns:
-        (rows, columns, 3) points, (…, 2) tile coordinates, and (rows,) how far each row follows the head, 1 to 0.
+        (rows, columns, 3) points, (…, 2) tile coordinates, and (rows,) how much each row follows the head, 1 to 0.
     """
     t = np.linspace(0, 1, rows)
     y, half, front, back, square = (PchipInterpolator(_RINGS[:, 0], _RINGS[:, k])(t)[:, None] for k in range(1, 6))

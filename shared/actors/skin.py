@@ -1,6 +1,6 @@
 """The head's skin, painted where the features are: tone, lips, brows, lids, beard, scalp, freckles, folds.
 
-The texture lies over the grid's rows and columns, which are densest in the face, so detail lands where it is seen.
+The texture follows the grid's rows and columns, which are densest in the face, so detail is where it is visible.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from shared.actors.noise import fractal_field, smooth_field, strands
 
 @dataclass(frozen=True, eq=False)
 class SkinMaps:
-    """Where on the head each texel lies; all (T, T) float32.
+    """Position on the head of each texel; all (T, T) float32.
 
     Convention:
         x, y, z: millimetres, eyes open, mouth shut
@@ -27,7 +27,7 @@ class SkinMaps:
         lid_upper, lid_lower: millimetres above the upper and below the lower lid's edge
         lid_s: 0 at the inner, 1 at the outer canthus
         row, column: lattice parameters
-        hollow: how far the surroundings stand out over the spot, in millimetres
+        hollow: height of the surroundings above the point, in millimetres
     """
 
     x: np.ndarray
@@ -91,7 +91,7 @@ def paint_skin(head: Head, look: Look, rng: np.random.Generator, size: int) -> t
     """The head's texture.
 
     Returns:
-        (T, T, 4) float32 in [0, 1]: sRGB albedo and ambient light reaching the spot; (T, T) float32: how glossy.
+        (T, T, 4) float32 in [0, 1]: sRGB albedo and ambient light; (T, T) float32: gloss.
     """
     maps = skin_maps(head, size)
     skin = np.empty((size, size, 3), dtype=np.float32)

@@ -1,4 +1,4 @@
-"""A voice for actors: babble whose loudness and vowels follow the jaw, so that sound and picture agree."""
+"""Voices of actors: babble whose loudness and vowels follow the jaw."""
 
 from __future__ import annotations
 

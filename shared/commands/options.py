@@ -8,7 +8,7 @@ from typing import Annotated, Any, TypeVar, get_args
 
 import typer
 
-from shared.config import from_mapping, read_toml
+from shared.config import from_mapping, merged, read_toml
 from shared.errors import UsageError
 
 T = TypeVar("T")
@@ -68,15 +68,6 @@ def nested(flags: Mapping[str, object]) -> dict[str, object]:
         if isinstance(place, dict):
             place[setting] = value
     return tree
-
-
-def merged(below: Mapping[str, object], above: Mapping[str, object]) -> dict[str, object]:
-    """``below`` with the settings of ``above`` in place of its own, group by group."""
-    result = dict(below)
-    for name, value in above.items():
-        was = result.get(name)
-        result[name] = merged(was, value) if isinstance(was, Mapping) and isinstance(value, Mapping) else value
-    return result
 
 
 def typed_options(pairs: list[str]) -> dict[str, str | int | float | bool]:

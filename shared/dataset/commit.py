@@ -16,8 +16,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from shared.dataset.frame_table import FRAME_SCHEMA, read_frame_table, write_frame_labels
 from shared.dataset.layout import CARD, FRAMES, MANIFEST, PENDING, SEAL
-from shared.dataset.manifest import FRAME_SCHEMA, read_frame_table, write_frame_labels
 from shared.dataset.seal import Seal, difference, newest, read_seal
 from shared.errors import AssayError, ManifestError, storage_errors
 from shared.types import ClipId, FrameLabel

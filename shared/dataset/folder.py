@@ -24,6 +24,7 @@ from shared.dataset.commit import (
     write_pending,
 )
 from shared.dataset.files import files_of, with_digests
+from shared.dataset.frame_table import labels_of, read_frame_table, write_frame_labels
 from shared.dataset.index import ManifestIndex
 from shared.dataset.layout import (
     CARD,
@@ -38,7 +39,7 @@ from shared.dataset.layout import (
     read_info,
     write_info,
 )
-from shared.dataset.manifest import labels_of, read_frame_table, write_frame_labels, write_manifest
+from shared.dataset.manifest import write_manifest
 from shared.dataset.seal import write_seal
 from shared.dataset.splits import FRACTIONS, split_by_groups, split_by_identity
 from shared.dataset.verify import Problem, check_labels, verify_dataset
@@ -66,7 +67,7 @@ class DatasetFolder:
 
     @classmethod
     def init(
-        cls, path: Path, name: str, description: str = "", license: str = "", *, controls: str = ""
+        cls, path: str | Path, name: str, description: str = "", license: str = "", *, controls: str = ""
     ) -> DatasetFolder:
         """A new, empty, sealed dataset at ``path``, which must not exist or be an empty folder.
 
@@ -74,6 +75,7 @@ class DatasetFolder:
             UsageError: something is there already, or the name has forbidden characters.
             StorageError: the disk refused.
         """
+        path = Path(path)
         if path.exists() and (not path.is_dir() or any(path.iterdir())):
             raise UsageError(f"{path} is there already and not empty", hint="choose another folder, or add to that one")
         try:
@@ -92,12 +94,13 @@ class DatasetFolder:
         return cls(path, info)
 
     @classmethod
-    def open(cls, path: Path, *, lock_seconds: float = 60.0) -> DatasetFolder:
+    def open(cls, path: str | Path, *, lock_seconds: float = 60.0) -> DatasetFolder:
         """The dataset at ``path``. ``lock_seconds`` is how long a write waits for another process.
 
         Raises:
             ManifestError: the folder is no dataset, or a later version wrote it.
         """
+        path = Path(path)
         return cls(path, read_info(path), lock_seconds=lock_seconds)
 
     @property

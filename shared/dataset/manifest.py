@@ -1,4 +1,4 @@
-"""The manifest: one clip a line, as JSON, read strictly; and the table of frame labels beside it, as Parquet.
+"""The manifest: one clip a line, as JSON, read strictly.
 
 A line counts once its newline is there. So a line is added by one append and a crash leaves either no line or an
 unfinished one, which the next writer cuts off; nothing half-written is ever listed.
@@ -9,34 +9,18 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 import msgspec
-import pyarrow as pa
-import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
 from shared.errors import ManifestError, storage_errors
 from shared.registry import near_matches
 from shared.storage import replacing
-from shared.types import ClipId, ClipRecord, FrameLabel, Kind, Label, Masks, Split
+from shared.types import ClipId, ClipRecord, Kind, Label, Masks, Split
 
 MAX_LINE_BYTES = 1 << 20
-
-FRAME_SCHEMA = pa.schema(
-    [
-        pa.field("clip", pa.string(), nullable=False),
-        pa.field("frame", pa.int32(), nullable=False),
-        pa.field("pts", pa.int64(), nullable=False),
-        pa.field("seconds", pa.float64(), nullable=False),
-        pa.field("label", pa.string(), nullable=False),
-        pa.field("track", pa.int32()),
-        pa.field("box", pa.list_(pa.float32(), 4)),
-        pa.field("face_px", pa.float32()),
-    ]
-)
 
 
 class _MasksLine(msgspec.Struct, forbid_unknown_fields=True):
@@ -198,74 +182,6 @@ def append_record(path: Path, record: ClipRecord) -> None:
 def record_digest(line: bytes) -> str:
     """SHA-256 of a manifest line without its newline, in hex."""
     return hashlib.sha256(line).hexdigest()
-
-
-def frame_label_table(labels: Sequence[FrameLabel]) -> pa.Table:
-    """``labels`` as a table of :data:`FRAME_SCHEMA`; boxes and sizes become float32."""
-    columns: dict[str, list[object]] = {
-        "clip": [str(label.clip) for label in labels],
-        "box": [None if label.box is None else list(label.box) for label in labels],
-    }
-    for name in ("frame", "pts", "seconds", "label", "track", "face_px"):
-        columns[name] = [getattr(label, name) for label in labels]
-    return pa.table({name: columns[name] for name in FRAME_SCHEMA.names}, schema=FRAME_SCHEMA)
-
-
-def write_frame_labels(path: Path, labels: Sequence[FrameLabel]) -> None:
-    """Replaces the frame table by ``labels``, in one step (Parquet, zstd).
-
-    Raises:
-        StorageError: the disk refused.
-    """
-    with replacing(path) as draft:
-        pq.write_table(frame_label_table(labels), draft, compression="zstd")
-
-
-def read_frame_table(path: Path, clips: Iterable[ClipId] | None = None) -> pa.Table:
-    """The frame table as Arrow columns (see :data:`FRAME_SCHEMA`), of all clips or of those named.
-
-    Raises:
-        ManifestError: missing, not Parquet, or with other columns.
-    """
-    chosen = None if clips is None else [("clip", "in", [str(clip) for clip in clips] or [""])]
-    try:
-        schema = pq.read_schema(path)
-        if not schema.equals(FRAME_SCHEMA):
-            raise ManifestError(f"{path} has other columns than a frame table", hint="restore it from a copy")
-        return pq.read_table(path, filters=chosen)
-    except (OSError, pa.ArrowInvalid) as error:
-        raise ManifestError(f"{path} cannot be read as Parquet: {error}", hint="restore it from a copy") from error
-
-
-def read_frame_labels(path: Path, clips: Iterable[ClipId] | None = None) -> list[FrameLabel]:
-    """The rows of the frame table as values; boxes and sizes as float32 kept them.
-
-    Raises:
-        ManifestError: see :func:`read_frame_table`; also for a clip id or a label that cannot be.
-    """
-    return labels_of([read_frame_table(path, clips)])
-
-
-def labels_of(tables: Iterable[pa.Table], clip: ClipId | None = None) -> list[FrameLabel]:
-    """The rows of frame tables as values, of all clips or of one.
-
-    Raises:
-        ManifestError: a clip id or a label that cannot be.
-    """
-    labels: list[FrameLabel] = []
-    ids: dict[str, ClipId] = {}
-    for table in tables:
-        chosen = table if clip is None else table.filter(pc.field("clip") == str(clip))
-        for row in chosen.to_pylist():
-            text, box = row.pop("clip"), row.pop("box")
-            if row["label"] not in ("real", "fake"):
-                raise ManifestError(f"{text} has a frame labelled {row['label']!r}", hint="a frame is real or fake")
-            try:
-                known = ids.get(text) or ids.setdefault(text, ClipId.parse(text))
-            except ValueError as error:
-                raise ManifestError(f"a frame label is of no clip: {error}", hint="restore it from a copy") from error
-            labels.append(FrameLabel(clip=known, box=None if box is None else tuple(box), **row))
-    return labels
 
 
 def _checked_line(record: ClipRecord) -> bytes:

@@ -43,7 +43,7 @@ def real_clip_id(dataset: DatasetFolder, clip: Path, encoding: Encoding, name: s
 
 def add_real_clip(
     dataset: DatasetFolder,
-    clip: Path,
+    clip: str | Path,
     *,
     identity: str,
     rights: str,
@@ -68,6 +68,7 @@ def add_real_clip(
         ProvenanceError: signing failed.
         StorageError: the disk refused.
     """
+    clip = Path(clip)
     _check_words(identity, rights)
     clip_id = real_clip_id(dataset, clip, encoding, name)
     original = sha256_file(clip) if clip.is_file() else ""

@@ -8,8 +8,6 @@ cover all of its bytes.
 
 from __future__ import annotations
 
-import base64
-import binascii
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,7 +26,7 @@ from shared.provenance.identity import (
     verify_signature,
 )
 from shared.provenance.read import EMBEDDABLE
-from shared.storage import inside, sha256_file, write_bytes
+from shared.storage import inside, read_json, sha256_file, write_bytes
 
 _VERSION = 1
 _MAX_BYTES = 1 << 30
@@ -106,13 +104,12 @@ def write_seal(
         _file_digests(folder, drafts, sidecars),
         tuple(dict.fromkeys((*roots, identity.root))),
     )
-    signature = identity.sign(_canonical(statement))
     sealed = _File(
         _VERSION,
         statement,
         identity.algorithm,
         identity.certificates,
-        base64.b64encode(signature).decode("ascii"),
+        identity.sign(_canonical(statement)),
     )
     write_bytes(drafts / SEAL, msgspec.json.format(msgspec.json.encode(sealed), indent=1) + b"\n")
 
@@ -124,17 +121,11 @@ def read_seal(folder: Path) -> Seal:
         ProvenanceError: there is none, it is damaged, or the signature does not fit the statement.
     """
     path = folder / SEAL
+    if not path.is_file():
+        raise ProvenanceError(f"{path} is missing: nobody signed this set", hint="assay dataset sign PATH")
+    sealed = read_json(path, _File, _MAX_BYTES, error=ProvenanceError, hint="restore it from a copy")
     try:
-        if path.stat().st_size > _MAX_BYTES:
-            raise ProvenanceError(f"{path} is too large for a seal", hint="restore it from a copy")
-        sealed = msgspec.json.decode(path.read_bytes(), type=_File)
-        signature = base64.b64decode(sealed.signature, validate=True)
-    except FileNotFoundError as error:
-        raise ProvenanceError(f"{path} is missing: nobody signed this set", hint="assay dataset sign PATH") from error
-    except (OSError, msgspec.DecodeError, UnicodeDecodeError, binascii.Error) as error:
-        raise ProvenanceError(f"{path} cannot be read: {error}", hint="restore it from a copy") from error
-    try:
-        verify_signature(sealed.certificates, signature, _canonical(sealed.statement))
+        verify_signature(sealed.certificates, sealed.signature, _canonical(sealed.statement))
     except ProvenanceError as error:
         raise ProvenanceError(f"{path}: {error}", hint="the seal was edited; restore it from a copy") from error
     return Seal(
@@ -189,7 +180,7 @@ def _read_lines(path: Path) -> tuple[dict[str, str], list[str]]:
     for number, line in manifest_lines(path, partial_tail_ok=True):
         try:
             named = msgspec.json.decode(line, type=_Id)
-        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        except (ValueError, RecursionError) as error:
             where = f"{path}, line {number}"
             raise ManifestError(f"{where}: {error}", hint="restore it from a copy") from error
         digests[named.id] = record_digest(line)

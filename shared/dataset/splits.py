@@ -22,6 +22,8 @@ from shared.types import SPLITS, ClipId, ClipRecord, Label, Split
 
 FRACTIONS = (0.7, 0.15, 0.15)
 _SHOWN = 8
+_FEW_CLUSTERS = 10
+_DRAWN: dict[ClusterBy, str] = {"group": "groups of people", "target": "filmed people", "clip": "clips"}
 
 
 @dataclass(frozen=True)
@@ -300,9 +302,59 @@ def _column(label: Label) -> int:
 
 def clip_clusters(records: Sequence[ClipRecord], by: ClusterBy = "group") -> dict[ClipId, int]:
     """A cluster number, from 0, for each clip; see :class:`BootstrapSettings`."""
+    if by == "clip":
+        return {record.id: number for number, record in enumerate(records)}
     if by == "target":
         people = sorted({record.target_identity for record in records})
         numbers = {person: number for number, person in enumerate(people)}
         return {record.id: numbers[record.target_identity] for record in records}
     numbers = {person: number for number, group in enumerate(identity_groups(records)) for person in group}
     return {record.id: numbers[record.target_identity] for record in records}
+
+
+@dataclass(frozen=True)
+class Clustering:
+    """The clusters of clips that a bootstrap draws.
+
+    Attributes:
+        by: what they are clustered by; not what was asked for where that gave fewer than two clusters in a class.
+        numbers: the cluster of each clip.
+        note: what a reader must know of it; empty where there are clusters enough.
+    """
+
+    by: ClusterBy
+    numbers: dict[ClipId, int]
+    note: str
+
+    def of(self, records: Iterable[ClipRecord]) -> np.ndarray:
+        """(N,) int64: the cluster of each record."""
+        return np.array([self.numbers[record.id] for record in records], np.int64)
+
+    @property
+    def count(self) -> str:
+        """Number and kind of the clusters: "8 clusters by target"."""
+        return f"{len(set(self.numbers.values()))} clusters by {self.by}"
+
+
+def clustering(records: Sequence[ClipRecord], wanted: ClusterBy = "group") -> Clustering:
+    """The clusters by ``wanted``, or by the next finer kind that has two in each class: group, target, clip."""
+    both = {record.label for record in records}
+    kinds: list[ClusterBy] = ["group", "target", "clip"]
+    for by in kinds[kinds.index(wanted) :]:
+        numbers = clip_clusters(records, by)
+        fewest = min((len({numbers[r.id] for r in records if r.label == label}) for label in both), default=0)
+        if fewest >= 2:
+            break
+    else:
+        by, numbers, fewest = wanted, clip_clusters(records, wanted), 0
+    if fewest == 0:
+        note = "A class has a single clip, so no interval can be given." if records else ""
+    elif by != wanted:
+        note = (
+            f"A class has fewer than two clusters by {wanted}, so the intervals are over {_DRAWN[by]}, which are not "
+            "independent of one another: they are likely too narrow."
+        )
+    else:
+        few = f"A class has only {fewest} clusters by {by}: the intervals are rough, and likely too narrow."
+        note = few if fewest < _FEW_CLUSTERS else ""
+    return Clustering(by, numbers, note)

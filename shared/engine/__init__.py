@@ -1,4 +1,4 @@
-"""Runs many tasks that wait for one another: the one seam between what is to be done and the machines that do it."""
+"""Engines: execution of dependent tasks on this machine or a cluster."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from shared.errors import UsageError
 
 
 def make_engine(name: str = "local", *, jobs: int | None = None, address: str | None = None) -> Engine:
-    """The engine called ``name``; ``address`` is where an engine of many machines is reached.
+    """The engine called ``name``; ``address`` is that of a cluster.
 
     Raises:
-        UsageError: there is none of that name, it takes no address, or what it needs is not installed.
+        UsageError: an unknown name, an address for the local engine, or a missing package.
     """
     if name == "local":
         if address is not None:

@@ -1,4 +1,4 @@
-"""An engine of this machine: tasks in its processes, or in this very one."""
+"""The local engine: tasks in processes of this machine, or in this process."""
 
 from __future__ import annotations
 
@@ -14,16 +14,18 @@ from multiprocessing.connection import wait as wait_for
 from pathlib import Path
 from typing import Any
 
+from typing_extensions import override
+
 from shared.console import console
-from shared.engine.tasks import Done, Task, TaskGraph, run_task
+from shared.engine.tasks import Done, Engine, Task, TaskGraph, run_task
 from shared.errors import RunError, UsageError
 
 
-class LocalEngine:
-    """Runs tasks in processes of this machine; with one job, in this very process.
+class LocalEngine(Engine):
+    """Runs tasks in processes of this machine; with one job, in this process.
 
     Args:
-        jobs: how many at a time; None for one a core.
+        jobs: number of parallel tasks; None for one per core.
 
     Raises:
         UsageError: fewer than one job.
@@ -32,13 +34,13 @@ class LocalEngine:
     def __init__(self, jobs: int | None = None) -> None:
         self.jobs = available_cores() if jobs is None else jobs
         if self.jobs < 1:
-            raise UsageError(f"jobs must be 1 or more, got {jobs}", hint="leave it out for one a core")
+            raise UsageError(f"jobs must be 1 or more, got {jobs}", hint="leave it out for one per core")
 
     def need(self, folders: Sequence[Path], files: Sequence[Path] = ()) -> None:
-        """Nothing to check: the processes of one machine see what it sees."""
+        """Checks nothing: all processes share one file system."""
 
+    @override
     def run(self, tasks: Sequence[Task]) -> Iterator[Done]:
-        """See :class:`Engine`."""
         graph = TaskGraph(tasks)
         if self.jobs == 1 or len(graph) < 2:
             yield from _in_turn(graph)
@@ -53,7 +55,7 @@ class LocalEngine:
             finished = True
         except BrokenProcessPool as error:
             raise RunError(
-                "a worker process died: killed for memory, or by hand",
+                "a worker process died: it was killed, perhaps for memory",
                 hint="run the same command again with fewer --jobs; what was finished is kept",
             ) from error
         finally:
@@ -63,7 +65,7 @@ class LocalEngine:
 
 
 def available_cores() -> int:
-    """How many processor cores this process may use."""
+    """Number of processor cores available to this process."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
@@ -87,7 +89,7 @@ def _side_by_side(pool: ProcessPoolExecutor, graph: TaskGraph) -> Iterator[Done]
 
 
 def _start_worker() -> None:
-    """Set-up of a worker: quiet, deaf to Ctrl-C (its parent hears it), and gone as soon as its parent is."""
+    """Initialises a worker: quiet, ignores Ctrl-C (its parent handles it), and exits with its parent."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     console.configure(quiet=True)
     threading.Thread(target=_end_with_parent, name="assay-parent-watch", daemon=True).start()
@@ -102,7 +104,7 @@ def _end_with_parent() -> None:
 
 
 def _end_children() -> None:
-    """Asks workers under way to end; a training then saves its state first."""
+    """Asks running workers to end; a training then saves its state first."""
     for child in multiprocessing.active_children():
         with contextlib.suppress(OSError, ValueError):
             child.terminate()

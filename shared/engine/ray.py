@@ -1,8 +1,8 @@
-"""Runs tasks on a cluster of machines through Ray; nothing here decides which machine does what.
+"""The Ray engine: tasks on a cluster of machines, scheduled by Ray.
 
-Ray hands a task to whichever machine has a free core (or GPU), takes work from the queue of a busy machine to a free
-one, and does the task of a lost machine again. What is added: the order of tasks that wait for one another, a check
-that every machine sees the same files and has the same versions, and clean ends.
+Ray gives a task to any machine with a free core (or GPU), rebalances queues, and repeats the tasks of a lost machine.
+Added here: dependencies between tasks, a check that every machine sees the same files and has the same versions, and
+clean termination.
 
 Every machine must see the same folders under the same paths, and have Assay installed.
 """
@@ -27,7 +27,7 @@ from pathlib import Path
 from typing import Any
 
 from shared.console import console
-from shared.engine.tasks import Done, Task, TaskGraph, run_task
+from shared.engine.tasks import Done, Engine, Task, TaskGraph, run_task
 from shared.errors import AssayError, RunError, StorageError, UsageError, storage_errors
 from shared.home import config_home
 
@@ -36,19 +36,19 @@ _QUEUED_A_CORE = 2
 _PATIENCE_SECONDS = 10.0
 _CANCEL_SECONDS = 10.0
 _SHARED_ENVIRONMENT = ("ASSAY_", "XDG_CONFIG_HOME")
-# What decides which bytes come out.
+# Libraries that determine the output bytes.
 _VERSIONS = ("assay", "torch", "timm", "numpy", "opencv-python", "dlib-bin", "av", "pyarrow", "c2pa-python")
 
 
-class RayEngine:
-    """Runs tasks on a Ray cluster. This process has to run on one of its machines.
+class RayEngine(Engine):
+    """Runs tasks on a Ray cluster. This process must run on one of its machines.
 
-    A worker that dies with its task, or with its machine, is made good: Ray does the task again elsewhere, up to three
-    times. When the run ends early the tasks under way are cancelled; a training then saves its state first.
+    If a worker or its machine dies, Ray repeats the task elsewhere, up to three times. When the run ends early, running
+    tasks are cancelled; a training then saves its state first.
 
     Args:
         address: HOST:PORT of the cluster; None for the one in RAY_ADDRESS, or the one this machine belongs to.
-        jobs: how many tasks at a time on all machines together; None for as many as they have cores.
+        jobs: number of parallel tasks on all machines together; None for one per core.
 
     Raises:
         UsageError: fewer than one job, an address of another kind, or Ray is not installed.
@@ -56,7 +56,7 @@ class RayEngine:
 
     def __init__(self, address: str | None = None, *, jobs: int | None = None) -> None:
         if jobs is not None and jobs < 1:
-            raise UsageError(f"jobs must be 1 or more, got {jobs}", hint="leave it out for one a core")
+            raise UsageError(f"jobs must be 1 or more, got {jobs}", hint="leave it out for one per core")
         address = address or os.environ.get("RAY_ADDRESS") or "auto"
         if "://" in address:
             raise UsageError(
@@ -70,7 +70,7 @@ class RayEngine:
         self._files: dict[Path, Path] = {}
 
     def need(self, folders: Sequence[Path], files: Sequence[Path] = ()) -> None:
-        """See :class:`shared.engine.tasks.Engine`. Of files that lie in one folder, one is looked at."""
+        """See :class:`shared.engine.tasks.Engine`. Of the files of one folder, only one is checked."""
         self._folders.update({str(folder.resolve()): folder.resolve() for folder in folders})
         for file in files:
             self._files.setdefault(file.absolute().parent, file.absolute())
@@ -81,7 +81,7 @@ class RayEngine:
         Raises:
             UsageError: no cluster answers.
             StorageError: a machine does not see the same files.
-            RunError: a machine has other versions, or a task was lost too often.
+            RunError: a machine has other versions, or a task failed too often.
         """
         graph = TaskGraph(tasks)
         if not len(graph):
@@ -94,7 +94,7 @@ class RayEngine:
 
 
 class _Run:
-    """One run on a cluster that is connected."""
+    """One run on a connected cluster."""
 
     def __init__(self, ray: Any, graph: TaskGraph, setup: Any, jobs: int | None) -> None:
         self._ray, self._graph, self._setup, self._jobs = ray, graph, setup, jobs
@@ -108,14 +108,14 @@ class _Run:
                 self._submit()
                 ready, _ = self._ray.wait(list(self._running), timeout=_PATIENCE_SECONDS)
                 if not ready:
-                    self._warn_when_nobody_works()
+                    self._warn_without_workers()
                 for reference in ready:
                     yield self._done(reference, self._running.pop(reference))
         finally:
             self._cancel()
 
     def _submit(self) -> None:
-        """Hands on what can begin. No more than keeps every core busy: what begins first is still ours to say."""
+        """Submits ready tasks, only as many as keep every core busy, so that their order stays ours."""
         resources = self._ray.cluster_resources()
         most = self._jobs or max(2, _QUEUED_A_CORE * int(resources.get("CPU", 1)))
         while len(self._running) < most and (task := self._graph.take()) is not None:
@@ -151,7 +151,7 @@ class _Run:
                 "what was finished is kept",
             ) from error
 
-    def _warn_when_nobody_works(self) -> None:
+    def _warn_without_workers(self) -> None:
         resources = self._ray.cluster_resources()
         wanted = {"CPU"} | {"GPU" for task in self._running.values() if _gpus(task, resources)}
         missing = sorted(name for name in wanted if resources.get(name, 0) < 1)
@@ -160,7 +160,7 @@ class _Run:
         self._warned = bool(missing)
 
     def _cancel(self) -> None:
-        """Ends what is under way: politely, then by force."""
+        """Cancels running tasks: gracefully first, then by force."""
         left = list(self._running)
         for force in (False, True):
             for reference in left:
@@ -171,14 +171,14 @@ class _Run:
 
 @dataclass(frozen=True)
 class _Setup:
-    """What a worker has to look at before its first task.
+    """Checks of a worker before its first task.
 
     Attributes:
-        marks: files that lie in the folders tasks write into; files: with their sizes, that tasks read.
-        home: where the driver keeps the signing key, when tasks sign.
-        environment: variables that tasks look at.
-        versions: of the libraries that decide which bytes come out.
-        patience_seconds: how long a file may take to be seen on a network drive.
+        marks: marker files in the folders that tasks write to; files: files that tasks read, with sizes.
+        home: folder of the driver's signing key, if tasks sign.
+        environment: variables that tasks read.
+        versions: of the libraries that determine the output bytes.
+        patience_seconds: how long to wait for a file on a network drive.
     """
 
     marks: tuple[str, ...]
@@ -191,7 +191,7 @@ class _Setup:
 
 @dataclass(frozen=True)
 class _Outcome:
-    """What came of a task: its result, or the error it raised on purpose, and what it warned of."""
+    """Outcome of a task: its result or its ``AssayError``, and its warnings."""
 
     result: Any = None
     seconds: float = 0.0
@@ -200,7 +200,7 @@ class _Outcome:
 
 
 def _work(setup: _Setup, function: Any, arguments: tuple[Any, ...]) -> _Outcome:
-    """A task, on a worker. An error raised on purpose is a result: Ray would wrap it in pages of text."""
+    """Runs a task on a worker. An ``AssayError`` is returned, because Ray would wrap it in pages of text."""
     with console.warnings_kept() as said:
         try:
             _prepare(setup)
@@ -212,7 +212,7 @@ def _work(setup: _Setup, function: Any, arguments: tuple[Any, ...]) -> _Outcome:
 
 @lru_cache(maxsize=4)
 def _prepare(setup: _Setup) -> None:
-    """Checks once in every worker that this machine can do what the others do.
+    """Checks once per worker that this machine is set up like the others.
 
     Raises:
         RunError: other versions.
@@ -246,7 +246,7 @@ def _check_versions(setup: _Setup, host: str) -> None:
 
 
 def _see(path: Path, size: int | None, host: str, patience_seconds: float) -> None:
-    """Waits until ``path`` is there, of ``size`` when that is known; network drives take a moment."""
+    """Waits until ``path`` exists, with ``size`` if given; network drives are slow."""
     end = time.monotonic() + patience_seconds
     while not path.is_file() or size not in (None, path.stat().st_size):
         if time.monotonic() >= end:
@@ -273,7 +273,7 @@ def _setup_for(marks: Sequence[Path], files: Sequence[Path]) -> _Setup:
 
 
 def _versions() -> tuple[tuple[str, str], ...]:
-    """Versions of Python (without its last number) and of the libraries that decide which bytes come out."""
+    """Versions of Python (without its last number) and of the libraries that determine the output bytes."""
     found = [("python", f"{sys.version_info.major}.{sys.version_info.minor}")]
     for name in _VERSIONS:
         try:
@@ -285,7 +285,7 @@ def _versions() -> tuple[tuple[str, str], ...]:
 
 @contextmanager
 def _marked(folders: Sequence[Path]) -> Iterator[list[Path]]:
-    """Puts a file of a random name into each folder, for workers to look for; removed afterwards."""
+    """Creates a randomly named file in each folder, for workers to check; removed afterwards."""
     name = f".assay-seen-{secrets.token_hex(8)}"
     marks = [folder / name for folder in folders]
     try:
@@ -301,13 +301,13 @@ def _marked(folders: Sequence[Path]) -> Iterator[list[Path]]:
 
 @contextmanager
 def _connected(ray: Any, address: str) -> Iterator[None]:
-    """A connection to the cluster; one that is open already is used and left open."""
+    """A connection to the cluster; an existing one is reused and left open."""
     if ray.is_initialized():
         yield
         return
     before = signal.getsignal(signal.SIGTERM)
     try:
-        _knock(address)
+        _check_reachable(address)
         ray.init(address=address, namespace="assay", log_to_driver=False, logging_level=logging.ERROR)
     except (ConnectionError, RuntimeError, ValueError, OSError, TimeoutError) as error:
         where = "on this machine" if address == "auto" else f"at {address}"
@@ -324,11 +324,11 @@ def _connected(ray: Any, address: str) -> Iterator[None]:
             signal.signal(signal.SIGTERM, before)
 
 
-def _knock(address: str) -> None:
-    """Looks whether anybody listens at HOST:PORT: Ray itself would wait for minutes.
+def _check_reachable(address: str) -> None:
+    """Checks that HOST:PORT accepts connections: Ray itself would wait for minutes.
 
     Raises:
-        OSError: nobody does.
+        OSError: it does not.
     """
     host, colon, port = address.rpartition(":")
     if colon and port.isdigit():
@@ -336,20 +336,20 @@ def _knock(address: str) -> None:
 
 
 def _gpus(task: Task, resources: dict[str, float]) -> float:
-    """How many GPUs a task needs to itself; Ray says which, so a number behind ``cuda:`` cannot be kept.
+    """Number of GPUs a task needs; Ray assigns them, so an index after ``cuda:`` is not supported.
 
     Raises:
-        UsageError: the task names a certain one.
+        UsageError: the task names an index.
     """
     if task.device.startswith("cuda:"):
-        raise UsageError(f"on a cluster {task.device} could be anyone's", hint='write device = "cuda": Ray chooses')
+        raise UsageError(f"on a cluster {task.device} cannot be reserved", hint='write device = "cuda": Ray chooses')
     if task.device == "cuda":
         return 1
     return 1 if task.device == "auto" and resources.get("GPU", 0) >= 1 else 0
 
 
 def _load_ray() -> Any:
-    # Before the import, which reads them: nothing is sent to anybody, and no line about workers gets into our output.
+    # Before the import, which reads them: no usage statistics, and no log lines of workers in our output.
     os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
     os.environ.setdefault("RAY_DEDUP_LOGS_SKIP_REGEX", ".")
     try:

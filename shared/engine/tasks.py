@@ -1,6 +1,6 @@
-"""Tasks, the order in which they can run, and what runs them.
+"""Tasks, their dependencies, and the interface of engines.
 
-A task is a plain function of picklable arguments that names its files by path and writes only whole files, so that it
+A task is a plain function of picklable arguments that names its files by path and writes files atomically, so that it
 may run in another process or on another machine that sees the same folders, and may run twice.
 """
 
@@ -20,14 +20,14 @@ from shared.console import console
 
 @dataclass(frozen=True)
 class Task:
-    """One piece of work.
+    """One task.
 
     Attributes:
-        key: names it among the tasks of a run.
-        function: of a module, so that another process can import it; called with ``arguments``.
+        key: its unique name in a run.
+        function: a module-level function, so that another process can import it; called with ``arguments``.
         arguments: picklable.
-        after: keys of the tasks that come before it; those that are not in the run count as done.
-        device: where its networks run; an engine of many machines gives it a GPU of its own where it needs one.
+        after: keys of the tasks it depends on; those that are not in the run count as done.
+        device: where its networks run; a cluster engine assigns it its own GPU if needed.
     """
 
     key: str
@@ -39,7 +39,7 @@ class Task:
 
 @dataclass(frozen=True)
 class Done:
-    """A finished task: what its function gave, and the processor time it took, in seconds of one core."""
+    """A finished task: the function's result, and its processor time in seconds of one core."""
 
     key: str
     result: Any
@@ -50,23 +50,23 @@ class Engine(Protocol):
     """Runs tasks in an order that respects :attr:`Task.after`."""
 
     def need(self, folders: Sequence[Path], files: Sequence[Path] = ()) -> None:
-        """Says where tasks will write and what they read: :meth:`run` refuses machines that do not see it."""
+        """Declares folders written and files read by tasks; :meth:`run` refuses machines without them."""
         ...
 
     def run(self, tasks: Sequence[Task]) -> Iterator[Done]:
-        """Each task as it finishes, those that come first in ``tasks`` begun first.
+        """Yields each task as it finishes; earlier ones of ``tasks`` start first.
 
         Raises:
-            AssayError: a task failed; what it raised. Tasks under way are ended, none is begun.
+            AssayError: that of a failed task. Running tasks are ended, no others are started.
         """
         ...
 
 
 class TaskGraph:
-    """Which tasks can begin: those whose predecessors are finished, earlier ones first.
+    """The dependency graph of tasks; gives tasks whose dependencies are finished, earlier ones first.
 
     Raises:
-        ValueError: two tasks have one key, or some wait for one another in a circle.
+        ValueError: two tasks have one key, or there is a cycle.
     """
 
     def __init__(self, tasks: Sequence[Task]) -> None:
@@ -82,24 +82,24 @@ class TaskGraph:
                 self._followers[key].append(index)
         self._ready = [index for index, missing in enumerate(self._missing) if not missing]
         self.unfinished = len(tasks)
-        self._refuse_circles()
+        self._refuse_cycles()
 
     def __len__(self) -> int:
         return len(self._tasks)
 
     def take(self) -> Task | None:
-        """The next task that can begin; None when there is none for now."""
+        """The next ready task; None if there is none now."""
         return self._tasks[heapq.heappop(self._ready)] if self._ready else None
 
     def finish(self, key: str) -> None:
-        """Notes that a task is finished."""
+        """Marks a task as finished."""
         self.unfinished -= 1
         for index in self._followers[key]:
             self._missing[index] -= 1
             if not self._missing[index]:
                 heapq.heappush(self._ready, index)
 
-    def _refuse_circles(self) -> None:
+    def _refuse_cycles(self) -> None:
         missing, free, reached = list(self._missing), list(self._ready), 0
         while free:
             reached += 1
@@ -113,9 +113,9 @@ class TaskGraph:
 
 
 def run_task(function: Callable[..., Any], arguments: tuple[Any, ...]) -> tuple[Any, float]:
-    """What the function gives, and the seconds of processor time that this process, all its threads, spent meanwhile.
+    """The function's result, and the processor time of this process, over all threads, in seconds.
 
-    Quiet: bars of many tasks at once could not be read.
+    Quiet: progress bars of many parallel tasks would be unreadable.
     """
     began = time.process_time()
     with _quiet():

@@ -1,1 +1,1 @@
-"""Faces: found in frames, followed through them, cut out upright, and kept in facesets."""
+"""Faces: detection, landmarks, tracking, alignment and facesets."""

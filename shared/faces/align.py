@@ -1,4 +1,4 @@
-"""Cuts faces out of frames, square and upright, and says where every pixel came from.
+"""Alignment: square, upright crops of faces, with the affine map of each.
 
 Convention:
     points: (N, 2), (x, y), pixel centres at integers, origin at the centre of the top left pixel; so an image of
@@ -22,7 +22,7 @@ from shared.registry import near_matches
 from shared.types import NUM_LANDMARKS, AlignedFace, Face, Framing
 
 INNER = slice(17, NUM_LANDMARKS)
-"""The points that an alignment listens to: all but the jaw line, which slides over the head as it turns."""
+"""The points used by the alignment: all but the jaw line, which slides over the head as it turns."""
 
 # fmt: off
 MEAN_FACE: np.ndarray = np.array([
@@ -53,9 +53,9 @@ _UP: dict[Framing, float] = {"half": 0.0, "midface": 0.0, "full": 0.0, "whole": 
 
 FRAMING_RATIO: dict[Framing, float] = {name: 1 + 2 * math.sqrt(2) * pad for name, pad in _PADDING.items()}
 """Side of a crop over the side of the mean face's unit box. The paddings are the field's common ones, so that crops
-of one name compare. ``whole`` looks 7 % and ``head`` 25 % of the box side further up, towards the forehead and hair;
-the others are centred on the box. (The field shifts ``head`` by 50 % with its own wider mean face; 25 % centres the
-head, chin to crown, of ours.)"""
+of one name are comparable. ``whole`` is shifted by 7 % and ``head`` by 25 % of the box side upwards, towards the
+forehead and hair; the others are centred on the box. (The field shifts ``head`` by 50 % with its own wider mean face;
+25 % centres the head, chin to crown, of ours.)"""
 
 _MIRROR = [
     *range(16, -1, -1), *range(26, 16, -1), *range(27, 31), *range(35, 30, -1), *range(45, 41, -1), 47, 46,
@@ -64,18 +64,18 @@ _MIRROR = [
 
 _LEAST_TO_REFLECT = 16
 _SAME_SIZE = 1 - 1e-6
-"""A hair below 1 is rounding, not shrinking: a pure shift stays a copy."""
+"""A scale slightly below 1 is a rounding error, not a reduction: a pure shift stays a copy."""
 
 
 def mirror_points(points: np.ndarray, width: int) -> np.ndarray:
-    """(..., 68, 2) landmarks as they are in the picture flipped left to right: mirrored and renumbered."""
+    """(..., 68, 2) landmarks in the horizontally flipped image: mirrored and renumbered."""
     flipped = points[..., _MIRROR, :].copy()
     flipped[..., 0] = width - 1 - flipped[..., 0]
     return flipped
 
 
 def mean_in_crop(px: int, framing: Framing) -> np.ndarray:
-    """(68, 2) float64: where the mean face lies in a crop of side ``px``, in crop pixels.
+    """(68, 2) float64: the mean face in a crop of side ``px``, in crop pixels.
 
     Raises:
         UsageError: ``framing`` is unknown or ``px`` is not positive.
@@ -94,7 +94,7 @@ def similarity(source: np.ndarray, target: np.ndarray) -> np.ndarray:
     Least squares, without reflection (Umeyama 1991, eq. 40 to 43).
 
     Raises:
-        ValueError: fewer than two points, or all ``source`` points are one.
+        ValueError: fewer than two points, or all ``source`` points coincide.
     """
     if source.shape != target.shape or source.ndim != 2 or len(source) < 2:
         raise ValueError(f"need two equal lists of two points or more, got {source.shape} and {target.shape}")
@@ -103,7 +103,7 @@ def similarity(source: np.ndarray, target: np.ndarray) -> np.ndarray:
     s, t = source - source_mean, target - target_mean
     power = float((s * s).sum())
     if power < 1e-12:
-        raise ValueError("all points are one: no scale or rotation fits them")
+        raise ValueError("all points coincide: no scale or rotation fits them")
     a = float((s * t).sum()) / power
     b = float((s[:, 0] * t[:, 1] - s[:, 1] * t[:, 0]).sum()) / power
     linear = np.array([[a, -b], [b, a]])
@@ -130,7 +130,7 @@ def map_points(matrix: np.ndarray, points: np.ndarray) -> np.ndarray:
 
 
 def invert(matrix: np.ndarray) -> np.ndarray:
-    """(2, 3) float64, the way back.
+    """(2, 3) float64, the inverse map.
 
     Raises:
         ValueError: ``matrix`` maps the plane to a line or a point.
@@ -149,12 +149,12 @@ def compose(a: np.ndarray, b: np.ndarray) -> np.ndarray:
 
 
 def scale_of(matrix: np.ndarray) -> float:
-    """How much longer a length becomes: the square root of the area ratio."""
+    """The scale factor of lengths: the square root of the area ratio."""
     return math.sqrt(abs(float(np.linalg.det(matrix[:, :2]))))
 
 
 def resized(matrix: np.ndarray, from_px: int, to_px: int) -> np.ndarray:
-    """A map into a crop of ``from_px``, changed to lead into the same crop at ``to_px``; pixel centres are kept."""
+    """``matrix`` into a crop of ``from_px``, rescaled to the same crop at ``to_px``, by pixel centres."""
     factor = to_px / from_px
     scaled = matrix * factor
     scaled[:, 2] += (factor - 1) / 2
@@ -164,9 +164,8 @@ def resized(matrix: np.ndarray, from_px: int, to_px: int) -> np.ndarray:
 def cut(image: np.ndarray, matrix: np.ndarray, px: int) -> np.ndarray:
     """The crop (``px``, ``px``, ...) of ``image`` (H, W, ...) under the frame-to-crop ``matrix``; dtype is kept.
 
-    Beyond its edge the image is continued by reflection: a black border would leave a seam after pasting. Where the
-    crop is smaller than what it shows, every crop pixel averages the area it covers; where it is larger, the
-    interpolation is cubic.
+    Beyond its edge the image is reflected: a black border would leave a seam after pasting. Reduction averages the
+    area of each crop pixel; enlargement is cubic.
     """
     if scale_of(matrix) < _SAME_SIZE:
         image, matrix = _shrunk(image, matrix, px)
@@ -181,7 +180,7 @@ def cut(image: np.ndarray, matrix: np.ndarray, px: int) -> np.ndarray:
 
 
 def _shrunk(image: np.ndarray, matrix: np.ndarray, px: int) -> tuple[np.ndarray, np.ndarray]:
-    """The part of ``image`` that the crop shows, with the whole-number part of the reduction done by averaging blocks.
+    """The part of ``image`` in the crop, with the integer part of the reduction done by averaging blocks.
 
     Returns:
         The part and the map from it to the crop.
@@ -192,7 +191,7 @@ def _shrunk(image: np.ndarray, matrix: np.ndarray, px: int) -> tuple[np.ndarray,
     x0, y0, x1, y1 = paste_bounds(matrix, px, width, height)
     x0, y0, x1, y1 = x0 - margin, y0 - margin, x1 + margin, y1 + margin
     if min(x0, y0) < 0 or x1 > width or y1 > height:
-        # The crop may reach outside; what is reflected there can come from anywhere in the image.
+        # The crop may reach outside; reflected pixels can come from anywhere in the image.
         x0, y0, x1, y1 = 0, 0, width, height
     part = image[y0:y1, x0:x1]
     if factor == 1:
@@ -208,10 +207,10 @@ def _warp(image: np.ndarray, matrix: np.ndarray, px: int, interpolation: int) ->
 
 
 def border_of(image: np.ndarray) -> int:
-    """How OpenCV continues ``image`` (H, W, ...) beyond its edge: by reflection; a tiny one by its last pixels.
+    """OpenCV border mode for ``image`` (H, W, ...): reflection; for tiny images replication.
 
-    Reflection is about the outer edge of the last pixel, not its centre, so that it agrees at every scale. OpenCV finds
-    a reflected pixel by folding step by step, which for a frame of two lines under a large crop takes minutes.
+    Reflection is about the outer edge of the last pixel, not its centre, so that it agrees at every scale. OpenCV
+    computes reflections in a loop, which for a frame of two lines under a large crop takes minutes.
     """
     return cv2.BORDER_REFLECT if min(image.shape[:2]) >= _LEAST_TO_REFLECT else cv2.BORDER_REPLICATE
 
@@ -228,9 +227,9 @@ def align(image: np.ndarray, face: Face, *, px: int, framing: Framing, frame: in
 
 
 def paste_bounds(matrix: np.ndarray, px: int, width: int, height: int) -> tuple[int, int, int, int]:
-    """Half-open (x0, y0, x1, y1) in the frame that holds every frame pixel the crop reaches; x0 == x1 for none.
+    """Half-open (x0, y0, x1, y1) of the frame pixels within the crop; x0 == x1 for none.
 
-    ``matrix`` leads from frame to crop.
+    ``matrix`` maps frame to crop.
     """
     low, high = -0.5, px - 0.5
     corners = map_points(invert(matrix), np.array([[low, low], [high, low], [high, high], [low, high]]))

@@ -1,4 +1,4 @@
-"""Boxes: the one kind a :class:`shared.types.Face` carries, and the way to it from every detector's own kind.
+"""Face boxes of :class:`shared.types.Face`, and conversion from each detector's convention.
 
 Convention:
     box: (4,) float32 or (N, 4), (x0, y0, x1, y1), frame pixels
@@ -19,7 +19,7 @@ _CENTRE_UP = 0.04
 
 
 def box_around(landmarks: np.ndarray) -> np.ndarray:
-    """The face box, (4,) float32, of (68, 2) landmarks: the same whatever found the face, so that boxes compare."""
+    """The face box, (4,) float32, of (68, 2) landmarks: independent of the finder, so that boxes are comparable."""
     centre, side = centre_and_side(landmarks)
     half = side / 2
     return np.array([centre[0] - half, centre[1] - half, centre[0] + half, centre[1] + half], dtype=np.float32)
@@ -43,7 +43,7 @@ def middle_of(box: np.ndarray) -> tuple[np.ndarray, float]:
 
 @dataclass(frozen=True, slots=True)
 class BoxConvention:
-    """How one detector's boxes relate to face boxes: medians over the clips both dlib and it find faces in.
+    """Conversion of a detector's boxes to face boxes: medians over clips in which both dlib and it find faces.
 
     Convention:
         scale: side of the face box over sqrt(width x height) of the detector's box
@@ -55,7 +55,7 @@ class BoxConvention:
     down: float = 0.0
 
     def to_face_box(self, box: np.ndarray) -> np.ndarray:
-        """(4,) float32: the face box that goes with a detector's ``box``."""
+        """(4,) float32: the face box for a detector's ``box``."""
         centre, size = middle_of(box)
         side = size * self.scale
         centre = centre + np.array([self.right, self.down]) * side
@@ -63,19 +63,19 @@ class BoxConvention:
 
 
 def overlap(box: np.ndarray, boxes: np.ndarray) -> np.ndarray:
-    """Intersection over union, (N,) float64 in [0, 1], of one box with (N, 4) others."""
-    low = np.maximum(box[:2], boxes[:, :2])
-    high = np.minimum(box[2:], boxes[:, 2:])
-    shared = np.prod(np.clip(high - low, 0, None), axis=1, dtype=np.float64)
+    """Intersection over union of one box (4,) with another (4,), or others (N, 4): float64 in [0, 1], of shape (N,)."""
+    low = np.maximum(box[:2], boxes[..., :2])
+    high = np.minimum(box[2:], boxes[..., 2:])
+    shared = np.prod(np.clip(high - low, 0, None), axis=-1, dtype=np.float64)
     own = float(np.prod(box[2:] - box[:2], dtype=np.float64))
-    others = np.prod(boxes[:, 2:] - boxes[:, :2], axis=1, dtype=np.float64)
+    others = np.prod(boxes[..., 2:] - boxes[..., :2], axis=-1, dtype=np.float64)
     return shared / np.maximum(own + others - shared, 1e-12)
 
 
 def suppress(boxes: np.ndarray, scores: np.ndarray, threshold: float) -> list[int]:
     """Greedy non-maximum suppression: indices of (N, 4) boxes kept, best score first.
 
-    A box goes when its intersection over union with a kept one exceeds ``threshold``.
+    A box is removed when its intersection over union with a kept one exceeds ``threshold``.
     """
     kept: list[int] = []
     order = np.argsort(-np.asarray(scores), kind="stable")

@@ -1,4 +1,4 @@
-"""Who a face is, as a vector: faces of one person lie near each other.
+"""Identity embeddings of faces: vectors that are close for faces of one person.
 
 dlib's embedding: a 150 px chip cut by the landmarks, a ResNet, 128 numbers compared by Euclidean distance; 0.6 is the
 distance at which its author reports 99.38 % accuracy on Labeled Faces in the Wild. Vectors are not of unit length.
@@ -11,6 +11,7 @@ from typing import Protocol
 
 import numpy as np
 import torch
+from typing_extensions import override
 
 from shared import weights
 from shared.errors import FinderError, WeightsError
@@ -26,12 +27,12 @@ _BATCH = 32
 
 
 class IdentityEmbedder(Protocol):
-    """Turns faces into vectors.
+    """Computes identity embeddings of faces.
 
     Attributes:
-        name: goes into records beside the vectors; vectors of different embedders do not compare.
+        name: recorded with the vectors; vectors of different embedders are not comparable.
         dim: length of a vector.
-        threshold: Euclidean distance below which two faces are taken for one person.
+        threshold: Euclidean distance below which two faces count as one person.
     """
 
     name: str
@@ -43,15 +44,15 @@ class IdentityEmbedder(Protocol):
         ...
 
     def chips(self, image: np.ndarray, faces: Sequence[Face]) -> np.ndarray:
-        """What the network wants to see of each face, (N, S, S, 3) uint8: small, so that it can wait for a batch."""
+        """The network's input crop of each face, (N, S, S, 3) uint8: small, so that batches can be collected."""
         ...
 
     def embed_chips(self, chips: np.ndarray) -> np.ndarray:
-        """(N, dim) float32 for chips of any frames, (N, S, S, 3) uint8: the way to batch over frames."""
+        """(N, dim) float32 for chips (N, S, S, 3) uint8 of any frames, to batch over frames."""
         ...
 
     def describe(self) -> dict[str, str]:
-        """What decides the result: name, SHA-256 of the weights."""
+        """What determines the result: name, SHA-256 of the weights."""
         ...
 
 
@@ -60,8 +61,8 @@ embedders: Registry[IdentityEmbedder] = Registry("identity embedder")
 
 
 @embedders.register("dlib")
-class DlibIdentity:
-    """dlib's face recognition network, run in torch: the vectors are dlib's own to 1e-6, sooner."""
+class DlibIdentity(IdentityEmbedder):
+    """dlib's face recognition network, run in torch: the vectors equal dlib's to 1e-6, but faster."""
 
     name = "dlib-resnet-v1"
     dim = EMBEDDING_DIM
@@ -71,28 +72,28 @@ class DlibIdentity:
         self._dlib = need_package("dlib", DLIB_PACKAGES)
         self._net = IdentityNet.from_bytes(weights.read(_WEIGHTS)).to(device)
 
+    @override
     def embed(self, image: np.ndarray, faces: Sequence[Face]) -> np.ndarray:
-        """See :class:`IdentityEmbedder`."""
         return self.embed_chips(self.chips(image, faces))
 
     def chips(self, image: np.ndarray, faces: Sequence[Face]) -> np.ndarray:
-        """See :class:`IdentityEmbedder`. Cut by dlib, which turns, scales and smooths them as in training."""
+        """See :class:`IdentityEmbedder`. Cut by dlib, with rotation, scaling and smoothing as in training."""
         if not faces:
             return np.zeros((0, CHIP_PX, CHIP_PX, 3), dtype=np.uint8)
-        # Decoders pad the rows of their frames; dlib takes only arrays without gaps.
+        # Decoders pad the rows of their frames; dlib takes only contiguous arrays.
         pixels = np.ascontiguousarray(image)
         return np.stack([self._chip(pixels, face) for face in faces])
 
+    @override
     def embed_chips(self, chips: np.ndarray) -> np.ndarray:
-        """See :class:`IdentityEmbedder`."""
         parts = [
             embed_chips(self._net, torch.from_numpy(chips[start : start + _BATCH])).numpy()
             for start in range(0, len(chips), _BATCH)
         ]
         return np.concatenate(parts) if parts else np.zeros((0, self.dim), dtype=np.float32)
 
+    @override
     def describe(self) -> dict[str, str]:
-        """See :class:`IdentityEmbedder`."""
         return {"name": self.name, "sha256": weights.entry_named(_WEIGHTS).sha256}
 
     def _chip(self, image: np.ndarray, face: Face) -> np.ndarray:
@@ -103,7 +104,7 @@ class DlibIdentity:
 
 
 def make_embedder(name: str = "auto", *, device: str = "cpu") -> IdentityEmbedder | None:
-    """The embedder called ``name``; "auto" is the best that is installed, or None when there is none.
+    """The embedder called ``name``; "auto" is the best installed one, or None.
 
     Raises:
         UnknownNameError: no embedder has that name.

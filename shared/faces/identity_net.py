@@ -1,8 +1,8 @@
 """dlib's face recognition network (King, 2017: a ResNet-29 with half the filters) in torch.
 
-He et al., "Deep residual learning for image recognition", CVPR 2016; trained by metric learning so that two pictures of
-one person lie within 0.6 of each other. Where a block and its shortcut differ in size, dlib adds them in the larger
-size, the smaller one filled up with zeros at the right, below and in the last channels.
+He et al., "Deep residual learning for image recognition", CVPR 2016; trained by metric learning so that two images of
+one person are within 0.6 of each other. Where a block and its shortcut differ in size, dlib adds them in the larger
+size, the smaller one zero-padded at the right, below and in the last channels.
 """
 
 from __future__ import annotations
@@ -10,13 +10,14 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+from typing_extensions import override
 
 from shared.faces.finders.dlib_file import Affine, DlibTensors, normalized
 
 CHIP_PX = 150
 EMBEDDING_DIM = 128
 
-# (filters, whether the first block halves the picture), from the input on: three blocks each but two in the last but
+# (filters, whether the first block halves the resolution), from the input on: three blocks each but two in the last but
 # two and last groups, as published.
 _GROUPS = ((32, 3, False), (64, 4, True), (128, 3, True), (256, 3, True), (256, 1, True))
 
@@ -37,8 +38,8 @@ class IdentityNet(nn.Module):
         self.blocks = nn.Sequential(*blocks)
         self.embedding = nn.Linear(channels, EMBEDDING_DIM, bias=False)
 
+    @override
     def forward(self, images: Tensor) -> Tensor:
-        """See the class."""
         x = F.relu(self.stem_affine(self.stem(normalized(images))))
         x = self.blocks(F.max_pool2d(x, 3, 2))
         return self.embedding(x.mean(dim=(2, 3)))
@@ -79,7 +80,7 @@ class _Block(nn.Module):
         return F.relu(_added(inner, shortcut))
 
     def fill(self, tensors: DlibTensors) -> None:
-        """Takes this block's four layers from the file."""
+        """Loads this block's four layers from the file."""
         tensors.fill_convolution(self.first)
         tensors.fill_affine(self.first_affine)
         tensors.fill_convolution(self.second)

@@ -1,8 +1,8 @@
-"""Face regions from landmarks, and the two operations that make a region fit for blending.
+"""Face masks from landmarks, and their feathering and erosion for blending.
 
 Convention:
     landmarks: (68, 2) in crop pixels, pixel centres at integers
-    mask: (px, px) float32 in [0, 1], the share of each pixel that lies inside
+    mask: (px, px) float32 in [0, 1], coverage of each pixel
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _FRACTION_BITS = 4
 
 _BROWS = list(range(17, 27))
 _BROW_LIFT = np.array([0.55, 0.85, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 0.85, 0.55])[:, None]
-"""The outer ends rise less: the forehead is round, and the temples are hair or background."""
+"""The outer ends are raised less: the forehead is round, and the temples are hair or background."""
 
 _PARTS: tuple[list[int], ...] = (
     [*range(0, 6), *range(17, 22), 27, 28, 33],
@@ -36,8 +36,8 @@ def hull_mask(landmarks: np.ndarray, px: int, kind: HullKind = "extended") -> np
     """The region of the face in a crop: (``px``, ``px``) float32, edges weighted by coverage.
 
     ``kind``: "facehull" is the convex hull of all points, chin to brows. "components" unites the hulls of four parts
-    (both cheeks, nose, mouth), so it follows hollow cheeks and turned heads inwards. "dfl" is that union with the
-    brows raised a little. "extended" is the convex hull with the brows raised about half way up the forehead.
+    (both cheeks, nose, mouth), so it can be concave at hollow cheeks and turned heads. "dfl" is that union with the
+    brows raised slightly. "extended" is the convex hull with the brows raised about half way up the forehead.
 
     Raises:
         UsageError: ``kind`` is unknown.
@@ -57,7 +57,7 @@ def hull_mask(landmarks: np.ndarray, px: int, kind: HullKind = "extended") -> np
 def feather(mask: np.ndarray, px_sigma: float) -> np.ndarray:
     """``mask`` (H, W) with its edge softened by a Gaussian of ``px_sigma``: (H, W) float32.
 
-    Outside the picture counts as 0, so a mask that touches the border fades there too. 0 changes nothing.
+    Outside the image counts as 0, so a mask that touches the border fades there too. 0 changes nothing.
 
     Raises:
         ValueError: ``px_sigma`` is negative.
@@ -73,9 +73,9 @@ def feather(mask: np.ndarray, px_sigma: float) -> np.ndarray:
 
 
 def erode(mask: np.ndarray, amount_px: float) -> np.ndarray:
-    """``mask`` (H, W) drawn in by ``amount_px`` on every side (grown when negative): (H, W) float32.
+    """``mask`` (H, W) eroded by ``amount_px`` (dilated when negative): (H, W) float32.
 
-    Outside the picture counts as 0. Whole pixels; a fraction is rounded.
+    Outside the image counts as 0. Whole pixels; a fraction is rounded.
     """
     radius = round(abs(amount_px))
     mask = mask.astype(np.float32)
@@ -88,7 +88,7 @@ def erode(mask: np.ndarray, amount_px: float) -> np.ndarray:
 
 def _fill_hull(canvas: np.ndarray, points: np.ndarray) -> None:
     fine = (points + 0.5) * _SUBPIXELS - 0.5
-    # Far outside is as good as outside, and keeps wild landmarks within what the rasteriser can count.
+    # Clipped far outside the image, because the rasteriser's coordinates are limited.
     fine = np.clip(fine, -4 * canvas.shape[0], 5 * canvas.shape[0])
     hull = cv2.convexHull(np.rint(fine * 2**_FRACTION_BITS).astype(np.int32))
     cv2.fillConvexPoly(canvas, hull, 255, lineType=cv2.LINE_8, shift=_FRACTION_BITS)

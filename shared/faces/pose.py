@@ -1,10 +1,10 @@
-"""Where a head points, and how sharp a crop is.
+"""Head pose from landmarks, and sharpness of crops.
 
 Convention:
     camera: pinhole, x right, y down, z away from the viewer; focal length max(width, height), centre of the frame
-    yaw: positive when the face turns towards the right edge of the picture
+    yaw: positive when the face turns towards the right edge of the image
     pitch: positive when the face looks up
-    roll: positive when the head leans clockwise, as the picture shows it
+    roll: positive when the head leans clockwise in the image
     A face that looks along the camera's axis has all three at 0; "level" is the mean of portraits.
 """
 
@@ -30,7 +30,7 @@ _HEAD: dict[int, tuple[float, float, float]] = {
 # fmt: on
 
 HEAD_INDICES: tuple[int, ...] = tuple(_HEAD)
-"""Which of the 68 points the pose is read from: brow ends, nose, eye corners and mouth corners, which move least."""
+"""The landmarks used for the pose: brow ends, nose, eye corners and mouth corners, which move least."""
 
 HEAD_POINTS: np.ndarray = np.array(list(_HEAD.values()))
 HEAD_POINTS.setflags(write=False)
@@ -42,7 +42,7 @@ it the tip of the nose stands 0.71 units, about 44 mm, before the outer eye corn
 
 @dataclass(frozen=True, slots=True)
 class Pose:
-    """A head's direction; signs as in the module's convention."""
+    """Head pose; signs as in the module's convention."""
 
     yaw_degrees: float
     pitch_degrees: float
@@ -53,11 +53,11 @@ def head_pose(landmarks: np.ndarray, *, width: int, height: int) -> Pose:
     """The pose of the face with ``landmarks`` (68, 2) in a frame of ``width`` by ``height`` pixels.
 
     Solves the perspective-n-point problem (SQPnP, Terzakis and Lourakis, ECCV 2020) for the generic head. The focal
-    length is a guess, so pitch and yaw of a face near the frame's edge carry an error of a few degrees.
+    length is assumed, so pitch and yaw of a face near the frame's edge are off by a few degrees.
 
     Raises:
         ValueError: ``landmarks`` are not (68, 2).
-        NoFaceError: the landmarks fit no head, for example because they collapse to a point.
+        NoFaceError: the landmarks fit no head, for example if they coincide.
     """
     if landmarks.shape != (NUM_LANDMARKS, 2):
         raise ValueError(f"landmarks must be ({NUM_LANDMARKS}, 2), got {landmarks.shape}")
@@ -91,7 +91,7 @@ def rotation(pose: Pose) -> np.ndarray:
 
 
 def pose_of(turn: np.ndarray) -> Pose:
-    """The inverse of :func:`rotation`; roll is 0 where looking straight up or down leaves it open."""
+    """The inverse of :func:`rotation`; roll is 0 where it is undefined, looking straight up or down."""
     forward = -turn[:, 2]
     yaw = math.degrees(math.atan2(forward[0], -forward[2]))
     pitch = math.degrees(math.asin(float(np.clip(-forward[1], -1, 1))))
@@ -100,9 +100,9 @@ def pose_of(turn: np.ndarray) -> Pose:
 
 
 def sharpness(crop: np.ndarray) -> float:
-    """Variance of the Laplacian of the grey picture (H, W, 3) uint8: 0 for a flat crop, larger for a sharper one.
+    """Variance of the Laplacian in grey of (H, W, 3) uint8: 0 for a flat crop, larger for a sharper one.
 
-    Compares only between crops of one size and framing (Pech-Pacheco et al., ICPR 2000).
+    Comparable only between crops of one size and framing (Pech-Pacheco et al., ICPR 2000).
     """
     grey = cv2.cvtColor(crop, cv2.COLOR_RGB2GRAY)
     _mean, deviation = cv2.meanStdDev(cv2.Laplacian(grey, cv2.CV_32F))

@@ -1,4 +1,4 @@
-"""From frames to faces: the one way that extraction, swapping, scoring and inspection share."""
+"""Face detection and tracking over a stream of frames, shared by extraction, swapping, scoring and inspection."""
 
 from __future__ import annotations
 
@@ -12,9 +12,10 @@ import numpy as np
 
 from shared.errors import ConfigError
 from shared.faces.align import INNER, border_of, compose, frame_to_crop
+from shared.faces.boxes import overlap
 from shared.faces.finders.contract import LOST_BELOW
 from shared.faces.finders.finder import FaceFinder, IndexedFinder
-from shared.faces.track import Tracker, overlap
+from shared.faces.track import Tracker
 from shared.pipeline import ahead
 from shared.types import Face, Frame
 
@@ -26,17 +27,17 @@ _SAME_FACE = 0.6
 
 @dataclass(frozen=True)
 class FollowConfig:
-    """How faces are followed through frames.
+    """Settings of face tracking over frames.
 
     Attributes:
         detect_every: a full detection on every n-th frame; between them landmarks are refined in moved boxes.
-        batch: how many detections go to the finder at once. More than one helps on a GPU and costs memory.
+        batch: frames per detection batch. More than one helps on a GPU and costs memory.
         min_face_px: a detected face with a narrower box is dropped.
         max_faces: of one frame, the largest are kept.
-        queue_frames: how many frames may wait before and behind the finder; fewer where frames are huge.
+        queue_frames: maximum number of frames waiting before and after the finder; fewer for huge frames.
         cut_difference: mean difference of successive frames, in grey levels, from which a scene cut is suspected.
-        min_likeness: least correlation of a followed face with how it looked in the frame before.
-        max_misses: for how many detections in a row a face may be missed and still be followed.
+        min_likeness: minimum correlation of a tracked face with its appearance in the previous frame.
+        max_misses: number of consecutive detections in which a tracked face may be missed.
     """
 
     detect_every: int = 8
@@ -55,21 +56,21 @@ class FollowConfig:
 
     @classmethod
     def on(cls, device: str) -> FollowConfig:
-        """What suits a finder on ``device``: on a GPU every frame, in batches; on a CPU the defaults."""
+        """Settings for a finder on ``device``: on a GPU every frame, in batches; on a CPU the defaults."""
         return cls() if device == "cpu" else cls(detect_every=1, batch=16)
 
 
 def follow(
     frames: Iterable[Frame], finder: FaceFinder, config: FollowConfig | None = None
 ) -> Generator[tuple[Frame, list[Face]], None, None]:
-    """Every one of ``frames``, in order, with its faces, which carry track numbers; no face gives an empty list.
+    """Yields all ``frames`` in order with their faces, which have track numbers; an empty list for no face.
 
-    ``frames`` are read in one thread and faces found in another, so both run beside the caller's work; the frames in
-    between are bounded in number and in bytes. A full detection runs on every ``detect_every``-th frame, when the
-    picture changes abruptly, and as soon as a followed face is lost, then for as many frames one by one.
+    ``frames`` are read in one thread and faces found in another, in parallel with the caller; buffered frames are
+    limited in number and bytes. A full detection runs on every ``detect_every``-th frame, when the image changes
+    abruptly, and when a tracked face is lost, then on each of the next ``detect_every`` frames.
 
     Raises:
-        Whatever reading ``frames`` or the finder raises, here, in the caller's thread.
+        Any error of reading ``frames`` or of the finder, in the caller's thread.
     """
     config = config or FollowConfig()
     source = iter(frames)
@@ -94,7 +95,7 @@ def _again(first: Frame, rest: Iterator[Frame]) -> Iterator[Frame]:
 
 
 class _Follower:
-    """The state of one pass: what was seen last, where, and how it moved."""
+    """The tracking state of one pass: last appearance, position and motion."""
 
     def __init__(self, finder: FaceFinder, config: FollowConfig) -> None:
         self._finder = finder
@@ -152,9 +153,9 @@ class _Follower:
         return due
 
     def _take_detected(self, image: np.ndarray, found: Sequence[Face], followed: Sequence[Face]) -> None:
-        """Takes what was detected, and of the ``followed`` faces those that the detector missed but that are there.
+        """Takes the detected faces, and the ``followed`` ones that the detector missed but that are still there.
 
-        A detector blinks more often than a face does. What it misses several times in a row is let go.
+        Single misses of a detector are common; a face missed several times in a row is dropped.
         """
         usable = self._usable(found)
         missed = [face for face in followed if self._may_be_missed(face) and not _seen(face, usable)]
@@ -179,11 +180,11 @@ class _Follower:
         self._take_detected(image, self._finder.find([image])[0], there)
 
     def _refined(self, image: np.ndarray, faces: Sequence[Face]) -> list[Face | None]:
-        """Each of ``faces`` in the next ``image``; None for one that is lost."""
+        """Each of ``faces`` in the next ``image``; None if lost."""
         if not faces:
             return []
         refined = self._finder.refine(image, [self._expected_box(face) for face in faces])
-        # The confidence of a followed face stays the detector's: refining measures on another scale.
+        # The confidence of a tracked face stays the detector's: that of refining has another scale.
         return [
             replace(now, track=old.track, confidence=old.confidence) if self._is_there(image, old, now) else None
             for old, now in zip(faces, refined, strict=True)
@@ -192,7 +193,7 @@ class _Follower:
     def _is_there(self, image: np.ndarray, old: Face, now: Face) -> bool:
         if now.confidence < LOST_BELOW or not _has_extent(now.landmarks):
             return False
-        # Against the frame before, so that turning is no change and another person in the same place is.
+        # Compared with the previous frame, so that a turn is no change but another person is.
         before, self._looks[_number(old)] = self._looks[_number(old)], _patch(image, now.landmarks)
         return _likeness(before, self._looks[_number(old)]) >= self._config.min_likeness
 
@@ -200,7 +201,7 @@ class _Follower:
         before = {_number(face): face for face in self._faces}
         self._faces = self._tracker.update(faces)
         if len(self._faces) < len(before):
-            # Who has just gone is often back at once: it is looked for in every frame until the next turn.
+            # A lost face often reappears at once: detection runs on every frame for one interval.
             self._search_left = self._config.detect_every
         self._steps = {
             _number(face): (face.landmarks - before[_number(face)].landmarks).mean(0)
@@ -214,7 +215,7 @@ class _Follower:
         return [large[i] for i in sorted(ranked)]
 
     def _expected_box(self, face: Face) -> np.ndarray:
-        """The face's box, one step further along its motion; at most half of itself."""
+        """The face's box predicted from its motion, which is limited to half of the box."""
         half = (face.box[2:] - face.box[:2]) / 2
         step = np.clip(self._steps.get(_number(face), np.zeros(2)), -half, half)
         return (face.box + np.tile(step, 2)).astype(np.float32)
@@ -228,7 +229,7 @@ class _Follower:
         return float(np.abs(thumbnail - before).mean()) >= self._config.cut_difference
 
     def _still_there(self, image: np.ndarray) -> bool:
-        """Whether some face looks as before at the same place: then the light changed (a flash), not the scene."""
+        """Whether a face looks as before at the same position: then the light changed (a flash), not the scene."""
         return any(
             _likeness(self._looks[_number(face)], _patch(image, face.landmarks)) >= self._config.min_likeness
             for face in self._faces
@@ -245,7 +246,7 @@ def _seen(face: Face, among: Sequence[Face]) -> bool:
 
 
 def _meet(faces: Sequence[Face]) -> bool:
-    """Whether two followed faces have run into one."""
+    """Whether two tracked faces have merged."""
     return any(overlap(a.box, b.box) > _SAME_FACE for a, b in itertools.combinations(faces, 2))
 
 
@@ -255,7 +256,7 @@ def _has_extent(landmarks: np.ndarray) -> bool:
 
 def _patch(image: np.ndarray, landmarks: np.ndarray) -> np.ndarray:
     """(32, 32) float32: the face itself, upright and small, zero mean and unit length."""
-    # Twice as fine, then averaged: enough against sparkle, and the cost does not grow with the face.
+    # Supersampled by two: enough against aliasing, and the cost does not grow with the face.
     double = compose(
         np.array([[2.0, 0.0, 0.5], [0.0, 2.0, 0.5]]), frame_to_crop(landmarks, px=_PATCH_PX, framing="half")
     )

@@ -1,4 +1,4 @@
-"""Which faces of successive frames are one person's, and how their landmarks move once jitter is taken out."""
+"""Tracking of faces over frames, and smoothing of landmarks."""
 
 from __future__ import annotations
 
@@ -9,29 +9,20 @@ import numpy as np
 from scipy.ndimage import maximum_filter1d
 
 from shared.faces.align import MEAN_FACE, similarity
+from shared.faces.boxes import overlap
 from shared.types import NUM_LANDMARKS, Face
-
-
-def overlap(a: np.ndarray, b: np.ndarray) -> float:
-    """Intersection over union of two boxes (x0, y0, x1, y1), 0 to 1."""
-    width = min(a[2], b[2]) - max(a[0], b[0])
-    height = min(a[3], b[3]) - max(a[1], b[1])
-    if width <= 0 or height <= 0:
-        return 0.0
-    shared = float(width * height)
-    return shared / (float((a[2] - a[0]) * (a[3] - a[1]) + (b[2] - b[0]) * (b[3] - b[1])) - shared)
 
 
 @dataclass(frozen=True)
 class TrackConfig:
-    """When two faces are one track.
+    """Settings of matching faces to tracks.
 
     Attributes:
-        min_overlap: least intersection over union with the box predicted from the track's motion.
-        max_gap: for how many updates a track may be absent and still go on by its place.
+        min_overlap: minimum intersection over union with the box predicted from the track's motion.
+        max_gap: number of updates that a track may be absent and still continue by position.
         same_distance: Euclidean distance of identity embeddings below which two faces are one person (0.6 in dlib's
-            model). Where both faces have an embedding, it overrules overlap, and a person comes back as the old track.
-        max_remembered: how many ended tracks are kept for that.
+            model). Where both faces have an embedding, it overrules overlap, and returning people keep their track.
+        max_remembered: number of ended tracks kept for that.
     """
 
     min_overlap: float = 0.25
@@ -59,7 +50,7 @@ class _Track:
 
     def take(self, face: Face) -> None:
         centre, before = _centre(face.box), _centre(self.box)
-        # Half of the newest step: a jittering box must not be thrown off its face, a walking one not be lost.
+        # Half of the newest step: robust to jitter, but still follows a moving face.
         self.velocity = 0.5 * self.velocity + 0.5 * (centre - before) / (self.missed + 1)
         self.box = np.asarray(face.box, np.float64)
         self.missed = 0
@@ -73,7 +64,7 @@ def _centre(box: np.ndarray) -> np.ndarray:
 
 
 class Tracker:
-    """Gives the faces of successive frames their track numbers.
+    """Assigns track numbers to the faces of successive frames.
 
     Numbers start at ``first`` and go up in the order in which tracks appear; several that appear in one frame are
     numbered from left to right. Equal input gives equal numbers.
@@ -88,7 +79,7 @@ class Tracker:
     def update(self, faces: Sequence[Face]) -> list[Face]:
         """The ``faces`` of the next frame, in the same order, with their ``track`` set.
 
-        A face that already carries the number of a track still going on, because it was followed there, keeps it.
+        A face that already has the number of an active track, because it was tracked, keeps it.
         """
         chosen = self._already_known(faces)
         self._match_by_place(faces, chosen)
@@ -105,7 +96,7 @@ class Tracker:
         return [replace(face, track=chosen[index].number) for index, face in enumerate(faces)]
 
     def cut(self) -> None:
-        """Tells that the scene changed: no track goes on by its place, only by its identity."""
+        """Marks a scene change: tracks continue only by identity, not by position."""
         self._end(list(self._live))
 
     def _begin(self, face: Face) -> _Track:
@@ -135,7 +126,7 @@ class Tracker:
         for number, track in free.items():
             box = track.predicted()
             for index, face in enumerate(faces):
-                shared = max(overlap(box, face.box), overlap(track.box, face.box))
+                shared = float(max(overlap(box, face.box), overlap(track.box, face.box)))
                 distance = track.distance(face)
                 stranger = distance is not None and distance >= self.config.same_distance
                 if index not in chosen and shared >= self.config.min_overlap and not stranger:
@@ -173,7 +164,7 @@ def _best_first(pairs: list[tuple[float, int, int]]) -> list[tuple[int, int]]:
 
 
 _BONE = [*range(27, 36), 36, 39, 42, 45]
-"""Nose and eye corners: the points that expression moves least, from which the head's own motion is read."""
+"""Nose and eye corners: the points that expression moves least, used for the head's motion."""
 
 _GROUPS: tuple[slice, ...] = (
     slice(0, 17),
@@ -188,13 +179,13 @@ _GROUPS: tuple[slice, ...] = (
 
 @dataclass(frozen=True)
 class SmoothConfig:
-    """How much :func:`smooth_landmarks` smooths.
+    """Settings of :func:`smooth_landmarks`.
 
     Attributes:
-        still_seconds: width (sigma) of the time window where the head holds still.
+        still_seconds: width (sigma) of the time window where the head is still.
         moving_seconds: the same where it moves.
         still_shape_seconds, moving_shape_seconds: the same for the expression (mouth, lids, brows).
-        speed: the speed, in face widths a second, at which the two windows count alike.
+        speed: the speed, in face widths per second, at which both windows have equal weight.
     """
 
     still_seconds: float = 0.16
@@ -208,10 +199,10 @@ def smooth_landmarks(landmarks: np.ndarray, seconds: np.ndarray, config: SmoothC
     """The landmarks of one track without their jitter: (T, 68, 2) float32.
 
     ``landmarks`` (T, 68, 2) belong to the ascending times ``seconds`` (T,), which need not be evenly spaced. The motion
-    is parted into the head's similarity (from nose and eye corners) and the shape that is left. Each is smoothed
-    by local quadratic fits (Savitzky and Golay 1964, with Gaussian weights), which look as far ahead as back: nothing
-    lags. The window is wide where a part holds still, where jitter shows, and narrow where it moves, so that blinks
-    and speech keep their reach.
+    is split into the head's similarity (from nose and eye corners) and the residual shape. Each is smoothed by local
+    quadratic fits (Savitzky and Golay 1964, with Gaussian weights), which are symmetric in time and so do not lag. The
+    window is wide where a part is still, where jitter is visible, and narrow where it moves, so that blinks and speech
+    keep their amplitude.
 
     Raises:
         ValueError: the shapes do not fit, a value is not finite, or the times do not ascend.
@@ -266,7 +257,7 @@ def _apply(motion: np.ndarray, points: np.ndarray, *, inverse: bool) -> np.ndarr
 
 
 def _stillness(slopes: np.ndarray, speed: float) -> np.ndarray:
-    """(T,) in 0 to 1 from slopes (T, D): 1 where nothing moves, one half where they are ``speed`` in quadratic mean.
+    """(T,) in 0 to 1 from slopes (T, D): 1 for no motion, one half where their quadratic mean is ``speed``.
 
     The mean, not the largest, because the largest of many is mostly noise.
     """
@@ -276,7 +267,7 @@ def _stillness(slopes: np.ndarray, speed: float) -> np.ndarray:
 
 
 class _Smoother:
-    """Local quadratic fits at every time of a track, as one row of weights each."""
+    """Local quadratic fits at every time of a track, as rows of weights."""
 
     def __init__(self, seconds: np.ndarray, sigma: float) -> None:
         self._rows = [self._row(seconds, index, sigma) for index in range(len(seconds))]
@@ -300,7 +291,7 @@ class _Smoother:
         return np.array([weights @ series[window] for window, weights, _ in self._rows])
 
     def slope(self, series: np.ndarray) -> np.ndarray:
-        """The change of ``series`` (T, D) a second."""
+        """The change of ``series`` (T, D) per second."""
         return np.array([weights @ series[window] for window, _, weights in self._rows])
 
     def blend(self, other: _Smoother, series: np.ndarray, share: np.ndarray) -> np.ndarray:

@@ -11,6 +11,7 @@ twenty years.
 
 from __future__ import annotations
 
+import base64
 import itertools
 import os
 import secrets
@@ -135,13 +136,15 @@ class SigningIdentity:
         """The private key as PKCS 8 PEM, for libraries that sign by themselves."""
         return _private_pem(self.key)
 
-    def sign(self, data: bytes) -> bytes:
-        """A signature over ``data`` that :func:`verify_signature` accepts."""
+    def sign(self, data: bytes) -> str:
+        """A signature over ``data`` that :func:`verify_signature` accepts, in base64."""
         if isinstance(self.key, ec.EllipticCurvePrivateKey):
-            return self.key.sign(data, ec.ECDSA(_EC_HASHES[self.key.curve.name]))
-        if isinstance(self.key, rsa.RSAPrivateKey):
-            return self.key.sign(data, _PSS, hashes.SHA256())
-        return self.key.sign(data)
+            signature = self.key.sign(data, ec.ECDSA(_EC_HASHES[self.key.curve.name]))
+        elif isinstance(self.key, rsa.RSAPrivateKey):
+            signature = self.key.sign(data, _PSS, hashes.SHA256())
+        else:
+            signature = self.key.sign(data)
+        return base64.b64encode(signature).decode("ascii")
 
 
 def identity_folder() -> Path:
@@ -187,8 +190,8 @@ def local_root() -> str | None:
     return SigningIdentity.load_or_create(place).root
 
 
-def verify_signature(certificates: str, signature: bytes, data: bytes) -> None:
-    """Returns when ``signature`` over ``data`` was made with the leaf key of a sound chain.
+def verify_signature(certificates: str, signature: str, data: bytes) -> None:
+    """Returns when ``signature`` (base64) over ``data`` was made with the leaf key of a sound chain.
 
     Says nothing of who that is: compare :func:`chain_fingerprint` or the root with somebody known.
 
@@ -203,15 +206,16 @@ def verify_signature(certificates: str, signature: bytes, data: bytes) -> None:
             raise ProvenanceError("the certificates of the signature do not form a chain") from error
     public = chain[0].public_key()
     try:
+        raw = base64.b64decode(signature, validate=True)
         if isinstance(public, ec.EllipticCurvePublicKey):
-            public.verify(signature, data, ec.ECDSA(_EC_HASHES.get(public.curve.name, hashes.SHA256())))
+            public.verify(raw, data, ec.ECDSA(_EC_HASHES.get(public.curve.name, hashes.SHA256())))
         elif isinstance(public, rsa.RSAPublicKey):
-            public.verify(signature, data, _PSS, hashes.SHA256())
+            public.verify(raw, data, _PSS, hashes.SHA256())
         elif isinstance(public, ed25519.Ed25519PublicKey):
-            public.verify(signature, data)
+            public.verify(raw, data)
         else:
             raise ProvenanceError("the signature uses a key of an unknown kind")
-    except InvalidSignature as error:
+    except (InvalidSignature, ValueError) as error:
         raise ProvenanceError("the signature does not fit what it signs") from error
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -13,6 +12,7 @@ from shared.errors import ProvenanceError
 from shared.provenance.identity import local_root
 from shared.provenance.media_type import ANY_TYPE, media_type_of
 from shared.provenance.types import RECORD_LABEL, Action, Ingredient, Provenance, Signer
+from shared.storage import decode_json
 
 EMBEDDABLE = {
     ".mp4": "video/mp4",
@@ -82,6 +82,8 @@ def read_provenance(path: Path, *, anchors: str | None = None) -> Provenance | N
         raise ProvenanceError(f"{path} cannot be read: {error.strerror}", hint="check the path") from error
     except c2pa.C2paError as error:
         return _unreadable(path, error, has_sidecar=sidecar is not None)
+    except ProvenanceError as error:
+        return _damaged(str(error), embedded=sidecar is None)
     if store is not None:
         return provenance_of(store, embedded=embedded)
     return _damaged("it is not where the container should keep it", embedded=True) if _holds_manifest(path) else None
@@ -105,6 +107,7 @@ def read_store(path: Path, sidecar: Path | None, roots: str | None) -> dict[str,
 
     Raises:
         c2pa.C2paError: the file or its manifest cannot be made sense of.
+        ProvenanceError: the manifest is nested too deeply.
         OSError: the file cannot be read.
     """
     manifest = None
@@ -118,7 +121,7 @@ def read_store(path: Path, sidecar: Path | None, roots: str | None) -> dict[str,
         if reader is None:
             return None
         with reader:
-            return json.loads(reader.json())
+            return decode_json(reader.json(), dict, "what it says", error=ProvenanceError)
 
 
 def _embedded_type(path: Path) -> str | None:

@@ -1,1 +1,1 @@
-"""Values that results are written in: scores, scoreboards and measured quality."""
+"""Result values: scores, scoreboards and measured quality."""

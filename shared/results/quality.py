@@ -1,6 +1,6 @@
-"""What ``assay forge quality`` wrote about fakes, read by whoever sets it beside something else.
+"""Reader of the quality measurements written by ``assay forge quality``.
 
-Measures are taken as they come: a name and its values. What each means is said in ``docs/quality.md``.
+Metrics are generic: a name and its values. ``docs/quality.md`` defines them.
 """
 
 from __future__ import annotations
@@ -10,21 +10,20 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeGuard
 
-import msgspec
 import numpy as np
 
 from shared.bootstrap import BootstrapSettings, mean_interval
 from shared.errors import UsageError
 from shared.results.scores import Evaluation, Level
+from shared.storage import read_json
 
-_MAX_BYTES = 64 << 20
 _MAX_VALUES = 10**9
 _MAX_NUMBER = 1e100
 
 
 @dataclass(frozen=True)
 class Value:
-    """One measure of one fake: the sum of its values, how many they are, and of what each is one."""
+    """One metric of one fake: sum, number and unit of its values."""
 
     total: float
     count: int
@@ -33,13 +32,13 @@ class Value:
 
 @dataclass(frozen=True)
 class QualityReport:
-    """All that was measured.
+    """Quality measurements of a set.
 
     Attributes:
-        clips: for each fake, by its id, its measures by name.
-        units, better: of the measures, and where good lies, as far as the file says.
-        failures: how many fakes could not be measured.
-        notes: what has to be said beside the numbers.
+        clips: for each fake, by its id, its metrics by name.
+        units, better: of the metrics, and which direction is better, if the file has them.
+        failures: number of fakes that could not be measured.
+        notes: remarks on the numbers.
     """
 
     clips: dict[str, dict[str, Value]] = field(default_factory=dict)
@@ -51,7 +50,7 @@ class QualityReport:
 
 @dataclass(frozen=True)
 class _Summed:
-    """A measure over all fakes, as far as it is read here."""
+    """The fields of a metric over all fakes that are read here."""
 
     metric: str
     unit: str | None = None
@@ -60,7 +59,7 @@ class _Summed:
 
 @dataclass(frozen=True)
 class _Document:
-    """A file of measurements, as far as it is read here."""
+    """The fields of a file of measurements that are read here."""
 
     quality: list[dict[str, Any]]
     summary: list[_Summed] = field(default_factory=list)
@@ -69,7 +68,7 @@ class _Document:
 
 
 def read_quality(paths: Iterable[Path]) -> QualityReport:
-    """What the JSON files of ``assay forge quality --out`` say together; a later file overrules an earlier one.
+    """The merged JSON files of ``assay forge quality --out``; later files overrule earlier ones.
 
     Raises:
         UsageError: a file is missing, too large or of another kind.
@@ -92,10 +91,10 @@ def read_quality(paths: Iterable[Path]) -> QualityReport:
 def mean_quality(
     report: QualityReport, clips: Mapping[str, int], settings: BootstrapSettings | None = None
 ) -> tuple[Evaluation, ...]:
-    """The mean of each measure over those of ``clips`` (id to cluster) that were measured, with its interval.
+    """The mean of each metric over the measured ones of ``clips`` (id to cluster), with its interval.
 
-    Values of frames count alike, so a long clip counts more than a short one; values of clips count alike. Measures
-    are in the order of their names.
+    Frames have equal weight, so a long clip counts more than a short one; clip values have equal weight. Sorted by
+    name.
     """
     settings = settings or BootstrapSettings()
     found = [(report.clips[name], cluster) for name, cluster in clips.items() if name in report.clips]
@@ -127,19 +126,14 @@ def _mean(name: str, values: Sequence[tuple[Value, int]], settings: BootstrapSet
 
 def _read(path: Path) -> _Document:
     hint = "name a file that assay forge quality --out wrote"
-    try:
-        if path.stat().st_size > _MAX_BYTES:
-            raise UsageError(f"{path} is larger than 64 MiB", hint=hint)
-        document = msgspec.json.decode(path.read_bytes(), type=_Document)
-    except (OSError, msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise UsageError(f"{path} holds no readable measurements: {error}", hint=hint) from error
+    document = read_json(path, _Document, error=UsageError, hint=hint)
     if not all(isinstance(entry.get("id"), str) for entry in document.quality):
         raise UsageError(f"{path} holds no measurements of fakes", hint=hint)
     return document
 
 
 def _values(entry: Mapping[str, Any]) -> dict[str, Value]:
-    """The measures of one fake: spreads over its frames, and single numbers that are no count."""
+    """The metrics of one fake: spreads over its frames, and single numbers that are not counts."""
     found: dict[str, Value] = {}
     for name, raw in entry.items():
         if isinstance(raw, float) and abs(raw) <= _MAX_NUMBER:
@@ -152,5 +146,5 @@ def _values(entry: Mapping[str, Any]) -> dict[str, Value]:
 
 
 def _is_number(raw: object) -> TypeGuard[float]:
-    """A number whose sums stay finite; neither truth values nor numbers beyond all measure."""
+    """Whether ``raw`` is a number, not a bool, small enough that sums stay finite."""
     return isinstance(raw, int | float) and not isinstance(raw, bool) and abs(raw) <= _MAX_NUMBER

@@ -1,7 +1,7 @@
-"""The scoreboard as values: how good the fakes of each manipulation are, and how well each detector tells them.
+"""Scoreboard values: quality of the fakes of each manipulation, and how well each detector detects them.
 
-``detect`` fills it and writes ``scoreboard.json``; ``forge`` reads it to decide what to make next. It stands here
-because both speak it and neither knows the other.
+``detect`` fills it and writes ``scoreboard.json``; ``forge`` reads it to suggest the next set. It is in ``shared``
+because neither imports the other.
 """
 
 from __future__ import annotations
@@ -15,25 +15,23 @@ import msgspec
 
 from shared.errors import UsageError
 from shared.results.scores import Evaluation
-from shared.storage import write_text
+from shared.storage import read_json, write_text
 
 SCOREBOARD_NAME = "scoreboard.json"
 FORMAT = 1
 
 RowKind = Literal["total", "manipulation", "rendition"]
 
-_MAX_BYTES = 64 << 20
-
 
 @dataclass(frozen=True)
 class LlrSpread:
-    """How the calibrated likelihood ratios of one row's fakes lie, log10.
+    """Percentiles of the calibrated likelihood ratios of one row's fakes, log10.
 
     Attributes:
         low, median, high: the 5th, 50th and 95th percentile over the fakes that have a score.
         median_low, median_high: interval of the median from a bootstrap over clusters; None with fewer than two.
-        misleading: share of the fakes whose ratio speaks for "real".
-        num_fake: how many fakes.
+        misleading: share of the fakes whose ratio supports "real".
+        num_fake: number of fakes.
     """
 
     low: float
@@ -47,13 +45,13 @@ class LlrSpread:
 
 @dataclass(frozen=True)
 class Detectability:
-    """How well one detector tells the fakes of one row from real clips.
+    """Performance of one detector on the fakes of one row against real clips.
 
     Attributes:
         detector: its name on the scoreboard.
-        evaluations: at clip level; metrics that the data cannot give are missing.
+        evaluations: at clip level, without undefined metrics.
         scored: share of the row's fakes that have a score, with its interval.
-        llr: None without a calibration that fits.
+        llr: None without a valid calibration.
     """
 
     detector: str
@@ -62,13 +60,13 @@ class Detectability:
     llr: LlrSpread | None = None
 
     def find(self, metric: str) -> Evaluation | None:
-        """One metric by name, or None where the data could not give it."""
+        """One metric by name, or None if undefined."""
         return next((one for one in self.evaluations if one.metric == metric), None)
 
     def missed(self, metric: str = "tpr@fpr1%") -> float | None:
-        """Share of all fakes that are not called at the false positive rate of ``metric``; None without the metric.
+        """Share of all fakes that are not detected at the false positive rate of ``metric``; None without the metric.
 
-        A fake that has no score is missed as well.
+        A fake without a score counts as missed.
         """
         caught = self.find(metric)
         return None if caught is None else 1.0 - caught.value * self.scored.value
@@ -76,9 +74,9 @@ class Detectability:
 
 @dataclass(frozen=True)
 class Row:
-    """One line: the fakes of a manipulation against all real clips, all clips of a rendition, or everything.
+    """One row: the fakes of a manipulation against all real clips, all clips of a rendition, or all clips.
 
-    ``quality`` are means over the row's measured fakes, by measure; empty where nothing was measured.
+    ``quality`` are means over the row's measured fakes, by metric; empty if none was measured.
     """
 
     by: RowKind
@@ -89,17 +87,17 @@ class Row:
     detectors: tuple[Detectability, ...]
 
     def measure(self, name: str | None) -> Evaluation | None:
-        """One measure of quality by name."""
+        """One quality metric by name."""
         return next((one for one in self.quality if one.metric == name), None)
 
     def cell(self, detector: str) -> Detectability | None:
-        """What one detector makes of the row."""
+        """The performance of one detector on the row."""
         return next((one for one in self.detectors if one.detector == detector), None)
 
 
 @dataclass(frozen=True)
 class JudgeFacts:
-    """One detector of the scoreboard: its name there, what it is, and what a reader must know of it."""
+    """One detector of the scoreboard: name, description and notes."""
 
     name: str
     facts: dict[str, str]
@@ -123,17 +121,17 @@ class AucDifference:
 
 @dataclass(frozen=True)
 class Scoreboard:
-    """What ``scoreboard.json`` holds.
+    """The contents of ``scoreboard.json``.
 
     Attributes:
-        dataset: name and digest; split, only: which of its clips.
-        detectors: in the order in which they were named.
+        dataset: name and digest; split, only: selection of its clips.
+        detectors: in the order given.
         rows: the total, then manipulations, then renditions.
-        measure: of quality that the picture and the tables show; None where nothing was measured.
-        units, better: of the measures of quality, and where good lies.
+        measure: the quality metric in image and tables; None if nothing was measured.
+        units, better: of the quality metrics, and which direction is better.
         differences: of every pair of detectors.
-        clusters, cluster_by: what the bootstrap drew.
-        notes: what a reader must know.
+        clusters, cluster_by: of the bootstrap.
+        notes: remarks for readers.
     """
 
     dataset: dict[str, str]
@@ -156,10 +154,10 @@ class Scoreboard:
 
 
 def write_scoreboard(folder: Path, board: Scoreboard) -> Path:
-    """Replaces ``scoreboard.json`` in ``folder``; gives its path.
+    """Writes ``scoreboard.json`` to ``folder``; returns its path.
 
     Raises:
-        StorageError: the disk refused.
+        StorageError: writing failed.
     """
     path = folder / SCOREBOARD_NAME
     write_text(path, json.dumps(msgspec.to_builtins(board), indent=2, ensure_ascii=False) + "\n")
@@ -174,12 +172,7 @@ def read_scoreboard(path: Path) -> Scoreboard:
     """
     file = path / SCOREBOARD_NAME if path.is_dir() else path
     hint = "name a scoreboard.json that assay score wrote"
-    try:
-        if file.stat().st_size > _MAX_BYTES:
-            raise UsageError(f"{file} is larger than 64 MiB", hint=hint)
-        board = msgspec.json.decode(file.read_bytes(), type=Scoreboard)
-    except (OSError, msgspec.DecodeError) as error:
-        raise UsageError(f"{file} is not a readable scoreboard: {error}", hint=hint) from error
+    board = read_json(file, Scoreboard, error=UsageError, hint=hint)
     if board.format != FORMAT:
         raise UsageError(f"{file} has format {board.format}, not {FORMAT}", hint="score again with this version")
     return board

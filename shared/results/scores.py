@@ -1,19 +1,25 @@
-"""What a detector says and what an evaluation finds, as values. A score is not a probability, a metric not a number."""
+"""Values of detector scores, evaluations and reports. A score is not a probability."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 from typing import Literal
 
+import numpy as np
+
 from shared.types import ClipId, Label
 
 Level = Literal["frame", "track", "clip"]
-Verdict = Literal["real", "fake", "inconclusive"]
+Verdict = Literal["real", "fake", "inconclusive", "not validated"]
 
 
 @dataclass(frozen=True, slots=True)
 class FrameScore:
-    """A detector's raw logit for one face in one frame; positive means fake."""
+    """A detector's raw logit for one face in one frame; positive means fake.
+
+    ``landmarks`` (68, 2) float32, frame pixels, are those by which the crop that was scored was cut out of the frame;
+    None where the crop itself is kept, as those of a dataset are.
+    """
 
     clip: ClipId
     frame: int
@@ -21,11 +27,12 @@ class FrameScore:
     track: int
     logit: float
     box: tuple[float, float, float, float]
+    landmarks: np.ndarray | None = field(default=None, compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
 class TrackScore:
-    """The aggregated logit of one face through a clip."""
+    """The aggregated logit of one track of a clip."""
 
     clip: ClipId
     track: int
@@ -35,7 +42,7 @@ class TrackScore:
 
 @dataclass(frozen=True, slots=True)
 class ClipScore:
-    """The aggregated logit of one clip; None when no face could be scored. Never filled in with a half.
+    """The aggregated logit of one clip; None when no face could be scored, never a default.
 
     ``probability`` and ``llr`` (log10 of the likelihood ratio, positive for fake) stay None until a calibration has
     been fitted.
@@ -59,10 +66,10 @@ class ClipScore:
 
 @dataclass(frozen=True, slots=True)
 class Evaluation:
-    """One metric with what it takes to believe it: level, counts and interval.
+    """One metric with level, counts and interval.
 
-    ``low`` and ``high`` bound the ``confidence`` interval of a bootstrap over ``clusters`` clusters; None where the
-    data cannot give one (fewer than two clusters a class).
+    ``low`` and ``high`` bound the ``confidence`` interval of a bootstrap over ``clusters`` clusters; None if
+    undefined (fewer than two clusters per class).
     """
 
     metric: str
@@ -82,7 +89,7 @@ class Evaluation:
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """One finding about a file: what was looked at, what was found, and what it cannot tell."""
+    """One finding about a file: subject, result and limits."""
 
     name: str
     finding: str
@@ -92,14 +99,14 @@ class Evidence:
 
 @dataclass(frozen=True, slots=True)
 class Outside:
-    """One way in which a file is unlike the clips that a detector was validated on.
+    """One fact in which a file is outside the detector's validated domain.
 
     Attributes:
-        fact: which, by its name in ``validated.json``.
-        text: for people.
-        value: the file's own; None when it is not known.
-        low, high: the range that was seen.
-        beyond: how far outside, as a share of the nearer end: -0.5 is half of it, 1 is twice.
+        fact: its name in ``validated.json``.
+        text: description for readers.
+        value: that of the file; None if unknown.
+        low, high: the validated range.
+        beyond: distance outside, as a share of the nearer end: -0.5 is half of it, 1 is twice.
     """
 
     fact: str
@@ -112,19 +119,19 @@ class Outside:
 
 @dataclass(frozen=True, slots=True)
 class CalibratedScore:
-    """What a score is worth, by a calibration that holds for files like those it was fitted on and for no others.
+    """The calibrated interpretation of a score, valid only for files like those of the calibration.
 
     Attributes:
-        holds: False when the file lies outside the validated domain; the numbers then say nothing about it.
+        holds: False when the file is outside the validated domain; the numbers then do not apply.
         llr: log10 of the likelihood ratio, positive for the first of the two ``propositions``.
         low, high: its 95 % interval over the people of the calibration.
-        lower_bound, upper_bound: beyond which the calibration's data carry nothing (ELUB).
+        lower_bound, upper_bound: limits that the calibration's data support (ELUB).
         at_bound: whether the ratio is one of these.
-        words: of the verbal ``scale``.
-        probability: of a fake, supposing ``prior``: its odds times the ratio that ``llr`` tells.
+        words: wording on the verbal ``scale``.
+        probability: of a fake given ``prior``: prior odds times the likelihood ratio.
         by_prior: the same for other priors, as pairs.
-        population: what the calibration was fitted on.
-        left_out: how its quality was measured; ``quality``: Cllr, ECE and their like, with intervals.
+        population: data of the calibration.
+        left_out: how its quality was measured; ``quality``: Cllr, ECE and others, with intervals.
     """
 
     holds: bool
@@ -147,12 +154,13 @@ class CalibratedScore:
 
 @dataclass(frozen=True, slots=True)
 class ForensicReport:
-    """What can be said about one suspect file, in a form a machine can read.
+    """The machine-readable report on one suspect file.
 
-    ``verdict`` is "inconclusive" whenever the material or the detector does not carry more. ``calibrated`` is None when
-    the detector has no calibration for its score, and ``calibration`` then says why; ``outside`` says in what the file
-    is unlike those that the detector was validated on, and ``domain`` which those are; ``limits`` says in what else its
-    score was not made as theirs were.
+    ``verdict`` is "not validated" without a calibration that holds for the file, and "inconclusive" whenever material
+    or detector support no conclusion; ``validation``: how the detector did on its validation clips. ``calibrated`` is
+    None when the detector has no calibration for its score, and ``calibration`` then says why; ``outside`` lists
+    facts outside the validated domain, and ``domain`` describes it; ``limits`` lists other differences in how the score
+    was computed.
     """
 
     path_name: str
@@ -175,3 +183,4 @@ class ForensicReport:
     outside: tuple[Outside, ...] = ()
     domain: str = ""
     limits: tuple[str, ...] = ()
+    validation: tuple[Evaluation, ...] = ()

@@ -1,1 +1,1 @@
-"""What every training needs: run folders, exact resume, several processes, and Ctrl-C."""
+"""Common parts of training: run folders, exact resumption, distributed processes and stop signals."""

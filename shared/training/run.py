@@ -1,7 +1,7 @@
-"""A training run on disk: settings, facts, metrics, previews and checkpoints from which it goes on exactly.
+"""A training run on disk: settings, facts, metrics, previews and checkpoints for exact resumption.
 
-Nothing here knows what is trained. A checkpoint is a mapping of names to tensors plus a small JSON document, stored as
-one safetensors file; there is no pickle in it, and a checkpoint that cannot be read is passed over for the one before.
+Independent of what is trained. A checkpoint is a mapping of names to tensors plus a small JSON document, stored as
+one safetensors file; there is no pickle in it, and an unreadable checkpoint is skipped for the one before.
 
 Layout of a run folder::
 
@@ -27,7 +27,7 @@ from torch import Tensor
 from shared import config as settings
 from shared.console import console
 from shared.errors import CheckpointError, RunError, StorageError, storage_errors
-from shared.storage import need_free_space, replacing, write_text
+from shared.storage import decode_json, need_free_space, read_bytes, read_json, replacing, write_text
 from shared.training.state import pack_optimizer, pack_rng, run_facts, unpack_optimizer, unpack_rng
 
 if TYPE_CHECKING:
@@ -48,11 +48,12 @@ __all__ = [
 _NAME = re.compile(r"step-(\d{8,12})\.safetensors")
 _META_KEY = "assay"
 _MAX_JSON_BYTES = 16 << 20
+_MAX_METRICS_BYTES = 1 << 30
 
 
 @dataclass(frozen=True, eq=False)
 class Checkpoint:
-    """What was saved after ``step`` steps: named tensors and a JSON document."""
+    """The state after ``step`` steps: named tensors and a JSON document."""
 
     step: int
     tensors: dict[str, Tensor]
@@ -62,13 +63,13 @@ class Checkpoint:
 class Run:
     """An open run folder. Made by :meth:`create`, :meth:`open` or :meth:`open_or_create`; a context manager.
 
-    While a run is open its folder is locked against a second trainer; the lock dies with the process.
+    While a run is open its folder is locked against a second trainer; the lock ends with the process.
 
     Attributes:
         path: the folder.
-        kind: what is trained in it ("swapper", "detector", ...).
-        config: the settings it was made with, as plain values.
-        facts: what ``run.json`` holds.
+        kind: of the trained model ("swapper", "detector", ...).
+        config: the settings it was created with, as plain values.
+        facts: the contents of ``run.json``.
     """
 
     def __init__(self, path: Path, kind: str, config: dict[str, Any], facts: dict[str, Any], keep: int) -> None:
@@ -97,15 +98,15 @@ class Run:
         Args:
             path: the folder.
             config: the resolved settings, a dataclass or a mapping.
-            seed: what every random stream of the run starts from.
-            inputs: name and digest of everything the run learns from.
-            kind: what is trained.
-            device: what it is trained on, in words.
-            keep: how many checkpoints are kept beside snapshots.
+            seed: of all random streams of the run.
+            inputs: name and digest of all training data.
+            kind: of the trained model.
+            device: description of the device.
+            keep: number of checkpoints kept beside snapshots.
 
         Raises:
-            RunError: the folder holds something already.
-            StorageError: the disk refused.
+            RunError: the folder is not empty.
+            StorageError: writing failed.
         """
         if path.exists() and (not path.is_dir() or any(path.iterdir())):
             raise RunError(
@@ -126,7 +127,7 @@ class Run:
         Raises:
             RunError: there is none, it is damaged, of another kind, or in use.
         """
-        facts = _read_facts(path)
+        facts = read_facts(path)
         found = str(facts.get("kind", ""))
         if kind is not None and found != kind:
             raise RunError(f"{path} is a run of kind {found!r}, not {kind!r}", hint="choose the right run folder")
@@ -150,14 +151,14 @@ class Run:
         may_change: tuple[str, ...] = (),
         resume: bool = True,
     ) -> Run:
-        """The run in ``path`` to go on with, or a new one where there is none.
+        """The existing run in ``path``, or a new one.
 
-        A run goes on only with the settings and inputs it began with; settings named in ``may_change`` are excepted
-        and written anew. See :meth:`create` for the other arguments.
+        A run is resumed only with the settings and inputs it was created with; settings named in ``may_change`` are
+        exempt and updated. See :meth:`create` for the other arguments.
 
         Raises:
-            RunError: a setting or an input differs (it is named), or the folder holds something else.
-            StorageError: the disk refused.
+            RunError: a setting or an input differs (the message names it), or the folder is not a run.
+            StorageError: writing failed.
         """
         if not (resume and (path / "run.json").exists()):
             return cls.create(path, config, seed=seed, inputs=inputs, kind=kind, device=device, keep=keep)
@@ -176,7 +177,7 @@ class Run:
 
     @property
     def previews(self) -> Path:
-        """Folder of the pictures a person looks at while training."""
+        """Folder of the preview images."""
         return self.path / "previews"
 
     @property
@@ -186,14 +187,14 @@ class Run:
 
     @property
     def metrics_file(self) -> Path:
-        """One JSON document a line: ``{"step": 20, "loss": 0.1, ...}``."""
+        """Path of the metrics, JSON lines: ``{"step": 20, "loss": 0.1, ...}``."""
         return self.path / "metrics.jsonl"
 
     def log(self, step: int, **scalars: float) -> None:
         """Adds a line to ``metrics.jsonl`` and the same numbers to TensorBoard.
 
         Raises:
-            StorageError: the disk refused.
+            StorageError: writing failed.
         """
         line = json.dumps({"step": step, **{name: float(value) for name, value in scalars.items()}})
         with storage_errors(self.metrics_file):
@@ -204,33 +205,37 @@ class Run:
                 events.add_scalar(name, value, step)
 
     def log_image(self, step: int, name: str, image: np.ndarray) -> None:
-        """Adds a picture (H, W, 3) uint8 RGB to TensorBoard.
+        """Adds an image (H, W, 3) uint8 RGB to TensorBoard.
 
         Raises:
-            StorageError: the disk refused.
+            StorageError: writing failed.
         """
         with storage_errors(self.path):
             self._open_events().add_image(name, image, step, dataformats="HWC")
 
     def metrics(self) -> list[dict[str, float]]:
-        """All lines of ``metrics.jsonl`` that are whole."""
+        """All complete lines of ``metrics.jsonl``.
+
+        Raises:
+            RunError: the file cannot be read, or is larger than 1 GiB.
+        """
         if not self.metrics_file.exists():
             return []
         lines = []
-        for text in self.metrics_file.read_text(encoding="utf-8").splitlines():
-            with contextlib.suppress(json.JSONDecodeError):  # a kill can leave half a line at the end
-                lines.append(json.loads(text))
+        for line in read_bytes(self.metrics_file, _MAX_METRICS_BYTES, error=RunError).splitlines():
+            with contextlib.suppress(RunError):  # a kill can leave half a line at the end
+                lines.append(decode_json(line, dict, self.metrics_file, error=RunError))
         return lines
 
     def save(
         self, step: int, tensors: Mapping[str, Tensor], meta: Mapping[str, Any], *, snapshot: bool = False
     ) -> Path:
-        """Saves a checkpoint, whole or not at all, and removes what is older than the last ``keep``.
+        """Saves a checkpoint atomically, and removes all but the last ``keep``.
 
         ``meta`` must be JSON; a ``snapshot`` is never removed.
 
         Raises:
-            StorageError: the disk refused, or has no room for it.
+            StorageError: writing failed or the disk is full.
         """
         size = sum(tensor.numel() * tensor.element_size() for tensor in tensors.values())
         need_free_space(self.checkpoints, int(size * 1.05) + _MAX_JSON_BYTES)
@@ -240,9 +245,9 @@ class Run:
         return path
 
     def latest(self) -> Checkpoint | None:
-        """The newest checkpoint that can be read; None when none was saved.
+        """The newest readable checkpoint; None when none was saved.
 
-        A damaged one is passed over with a warning.
+        A damaged one is skipped with a warning.
 
         Raises:
             CheckpointError: there are checkpoints and none can be read.
@@ -258,7 +263,7 @@ class Run:
         return None
 
     def rewind(self, step: int) -> None:
-        """Forgets metrics of later steps, so that a resumed run does not tell them twice."""
+        """Removes metrics of later steps, so that a resumed run does not log them twice."""
         kept = [line for line in self.metrics() if line.get("step", 0) <= step]
         if self.metrics_file.exists():
             write_text(self.metrics_file, "".join(json.dumps(line) + "\n" for line in kept))
@@ -266,7 +271,7 @@ class Run:
         self._events = self._new_events(purge_step=step + 1)
 
     def close(self) -> None:
-        """Flushes what is open and unlocks the folder. Closing twice is fine."""
+        """Flushes open files and unlocks the folder. Idempotent."""
         self._close_events()
         self._lock.close()
 
@@ -304,17 +309,17 @@ class Run:
 
 
 def write_checkpoint(path: Path, tensors: Mapping[str, Tensor], document: Mapping[str, Any]) -> None:
-    """Writes named tensors (copied to the CPU) and a JSON document as one safetensors file, whole or absent.
+    """Writes named tensors (copied to the CPU) and a JSON document as one safetensors file, atomically.
 
     Raises:
-        StorageError: the disk refused.
+        StorageError: writing failed.
     """
     plain = {name: tensor.detach().to("cpu").contiguous() for name, tensor in tensors.items()}
     text = json.dumps(document, allow_nan=False)
     with replacing(path) as draft:
         try:
             save_file(plain, draft, metadata={_META_KEY: text})
-        except SafetensorError as error:  # the library wraps the operating system's refusals
+        except SafetensorError as error:  # the library wraps the operating system's errors
             message = f"cannot write {path}: {error}"
             raise StorageError(message, hint="check the disk's space and permissions") from error
 
@@ -327,10 +332,11 @@ def read_checkpoint(path: Path, *, device: str = "cpu") -> tuple[dict[str, Tenso
     """
     try:
         with safe_open(path, framework="pt", device=device) as file:
-            document = json.loads((file.metadata() or {}).get(_META_KEY, "null"))
+            text = (file.metadata() or {}).get(_META_KEY, "null")
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a mapping
-    except (OSError, SafetensorError, json.JSONDecodeError) as error:
+    except (OSError, SafetensorError) as error:
         raise CheckpointError(f"{path} cannot be read: {error}", hint="the file is missing or damaged") from error
+    document = decode_json(text, object, path, error=CheckpointError, hint="choose a checkpoint of a run")
     if not isinstance(document, dict):
         raise CheckpointError(f"{path} was not written by assay", hint="choose a checkpoint of a run")
     return tensors, document
@@ -347,24 +353,22 @@ def _load(path: Path) -> Checkpoint:
 def _is_snapshot(path: Path) -> bool:
     try:
         with safe_open(path, framework="pt") as file:
-            return bool(json.loads((file.metadata() or {}).get(_META_KEY, "{}")).get("snapshot"))
-    except (OSError, SafetensorError, json.JSONDecodeError):
+            text = (file.metadata() or {}).get(_META_KEY, "{}")
+        return bool(decode_json(text, dict, path, error=CheckpointError).get("snapshot"))
+    except (OSError, SafetensorError, CheckpointError):
         return False
 
 
-def _read_facts(path: Path) -> dict[str, Any]:
+def read_facts(path: Path) -> dict[str, Any]:
+    """What ``run.json`` of a run says of its kind, seed, inputs, versions and machine.
+
+    Raises:
+        RunError: the folder is no run, or the file is damaged.
+    """
     file = path / "run.json"
-    try:
-        if file.stat().st_size > _MAX_JSON_BYTES:
-            raise RunError(f"{file} is larger than 16 MiB", hint="this is not a run folder")
-        facts = json.loads(file.read_text(encoding="utf-8"))
-    except (FileNotFoundError, NotADirectoryError) as error:
-        raise RunError(f"{path} is not a run folder: it has no run.json", hint="check the path") from error
-    except (UnicodeDecodeError, json.JSONDecodeError) as error:
-        raise RunError(f"{file} is damaged: {error}", hint="start a new run in another folder") from error
-    if not isinstance(facts, dict):
-        raise RunError(f"{file} is damaged: not a JSON object", hint="start a new run in another folder")
-    return facts
+    if not file.is_file():
+        raise RunError(f"{path} is not a run folder: it has no run.json", hint="check the path")
+    return read_json(file, dict, _MAX_JSON_BYTES, error=RunError, hint="start a new run in another folder")
 
 
 def _refuse_difference(
@@ -378,20 +382,20 @@ def _refuse_difference(
             _refuse_difference(path, before, now, (), f"{prefix}{key}.")
         elif before != now:
             raise RunError(
-                f"{path} was begun with {prefix}{key} = {before!r}, not {now!r}",
+                f"{path} was created with {prefix}{key} = {before!r}, not {now!r}",
                 hint="resume with the settings in its config.toml, or choose a new run folder",
             )
 
 
 def _lock(path: Path) -> Any:
-    """An open, locked file. The operating system drops the lock when the process ends, however it ends."""
+    """An open, locked file. The operating system releases the lock when the process ends."""
     with storage_errors(path):
         file = (path / ".lock").open("a")
     try:
         import fcntl
 
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except ImportError:  # no such locks on this system: two trainers in one folder are the user's care
+    except ImportError:  # no such locks on this system: two trainers in one folder are not prevented
         pass
     except OSError as error:
         file.close()

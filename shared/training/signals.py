@@ -1,4 +1,4 @@
-"""Ctrl-C and termination as something a loop looks at between its steps, so that no step is cut in two."""
+"""Stop signals (Ctrl-C, termination) recorded for a loop to check between its steps."""
 
 from __future__ import annotations
 
@@ -11,16 +11,15 @@ from types import FrameType
 from typing import Any
 
 ECHO_SECONDS = 5.0
-"""Within which a launcher of several processes passes on the Ctrl-C that all of them have got from the terminal."""
+"""Time within which a launcher forwards the Ctrl-C that its processes also get from the terminal."""
 
 
 @contextmanager
 def signals_noted(*, echo_seconds: float = 0.0) -> Iterator[list[int]]:
-    """Yields a list that gets the number of an interrupt or termination signal; empty while none came.
+    """Yields a list that receives the number of an interrupt or termination signal.
 
-    A second signal does what it always does, so a loop that hangs can still be ended; one that comes within
-    ``echo_seconds`` of the first is the same one again. Off the main thread, where signals cannot be had, the list
-    stays empty.
+    A second signal has its default effect, so a hanging loop can still be ended; one within ``echo_seconds`` of the
+    first is ignored as a duplicate. Outside the main thread, which alone receives signals, the list stays empty.
     """
     noted: list[int] = []
     before: dict[int, Any] = {}

@@ -42,9 +42,9 @@ def pack_optimizer(optimizer: torch.optim.Optimizer) -> tuple[dict[str, Tensor],
 
 
 def unpack_optimizer(optimizer: torch.optim.Optimizer, tensors: Mapping[str, Tensor], meta: Mapping[str, Any]) -> None:
-    """Puts back what :func:`pack_optimizer` took, into an optimizer over the same parameters.
+    """Restores the state of :func:`pack_optimizer` into an optimizer over the same parameters.
 
-    Each tensor gets the memory layout of its parameter: fused kernels walk both in one order.
+    Each tensor gets the memory layout of its parameter, which fused kernels require.
 
     Raises:
         CheckpointError: the state does not fit the parameters.
@@ -79,7 +79,7 @@ def _laid_out_like(value: Tensor, parameter: Tensor) -> Tensor:
 
 
 def _like(value: Any, example: Any) -> Any:
-    """JSON has lists where optimizers have tuples."""
+    """``value`` with lists as tuples where ``example`` has tuples, which JSON lacks."""
     return tuple(value) if isinstance(example, tuple) and isinstance(value, list) else value
 
 
@@ -96,10 +96,10 @@ def pack_rng(generators: Generators) -> tuple[dict[str, Tensor], dict[str, Any]]
 
 
 def unpack_rng(generators: Generators, tensors: Mapping[str, Tensor], meta: Mapping[str, Any]) -> None:
-    """Puts the states that :func:`pack_rng` took back into ``generators``.
+    """Restores the states of :func:`pack_rng` into ``generators``.
 
     Raises:
-        CheckpointError: the state of one is missing or not its own.
+        CheckpointError: a state is missing or invalid.
     """
     for name, generator in generators.items():
         try:
@@ -120,7 +120,7 @@ def _plain(value: Any) -> Any:
 
 
 def run_facts(device: str, seed: int, inputs: Mapping[str, str]) -> dict[str, Any]:
-    """What a reader needs to make a run again: versions, revision, machine, device, seed, digests of the inputs."""
+    """Facts for reproducing a run: versions, revision, machine, device, seed, digests of the inputs."""
     versions = {"python": platform.python_version()}
     for package in _PACKAGES:
         try:
@@ -140,7 +140,7 @@ def run_facts(device: str, seed: int, inputs: Mapping[str, str]) -> dict[str, An
 
 
 def _git_revision() -> str | None:
-    """Commit of the source tree this runs from, with ``+`` when it was changed since; None when it is not one."""
+    """Commit of the source tree, with ``+`` for uncommitted changes; None without a repository."""
     root = Path(__file__).resolve().parents[2]
     if not (root / ".git").exists():
         return None

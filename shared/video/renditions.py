@@ -99,16 +99,15 @@ def known_rendition(name: str) -> Rendition:
     return KNOWN[name]
 
 
-def suffix_for(rendition: Rendition, picture: Picture) -> str:
-    """File suffix of a rendition: its encoding's container, or another that holds both its codec and the sound.
+def suffix_for(encoding: Encoding, sound: Path | None) -> str:
+    """File suffix of an encoding: its own container's, or another's that holds both its codec and the file's sound.
 
     Raises:
         MediaError: none does.
     """
-    encoding = rendition.encoding
-    if picture.sound is None:
+    if sound is None:
         return encoding.container
-    return container_for(picture.sound, encoding.container, encoding.containers)
+    return container_for(sound, encoding.container, encoding.containers)
 
 
 def encode_all(frames: Iterable[Frame], picture: Picture, outs: Sequence[tuple[Rendition, Path]]) -> int:

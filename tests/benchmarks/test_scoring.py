@@ -8,7 +8,7 @@ import benchmarks.scoring as bench
 from benchmarks.schema import Measurement
 from benchmarks.scoring import ScoringConfig, flops_per_image, measure, network_alone
 from detect.models import build_detector
-from detect.models.predictor import Predictor
+from detect.models.predictor import CropPredictor
 from shared.actors import Actor, film
 from shared.device import pick_device
 from shared.errors import UsageError
@@ -32,7 +32,7 @@ def test_shares_are_of_the_slowest_stage_and_of_all_in_a_row(monkeypatch: pytest
 
 def test_the_network_is_held_against_the_matrix_rate(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(bench, "matrix_rate", lambda *_arguments, **_settings: 1e10)
-    predictor = Predictor(build_detector("test_efficientnet", input_px=64), pick_device("cpu", "float32"))
+    predictor = CropPredictor(build_detector("test_efficientnet", input_px=64), pick_device("cpu", "float32"))
     alone, loaded, share = network_alone(predictor, TINY)
     assert share.median == pytest.approx(100 * alone.median * flops_per_image(TINY) / 1e10, rel=1e-4)
     assert loaded.median > 0

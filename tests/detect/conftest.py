@@ -3,26 +3,24 @@
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 from collections.abc import Callable, Sequence
 from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 
 from detect.calibration.maps import Calibration, LikelihoodMap, Population, ProbabilityMap
 from detect.config import AggregateConfig, AugmentConfig, FaceConfig, TrainConfig
-from detect.scoring.samples import ScoredClip, scored_clip
 from shared.dataset import DatasetFolder
 from shared.faces.align import mean_in_crop
 from shared.faces.boxes import box_around
 from shared.faces.finders.finder import finders
-from shared.results.scores import Evaluation, FrameScore
+from shared.results.scores import Evaluation
 from shared.storage import sha256_file
-from shared.types import ClipId, ClipRecord, Face, FrameLabel, Timestamp
-from shared.video import Encoding, VideoWriter
+from shared.types import ClipId, ClipRecord, Face, FrameLabel
+from shared.video import Encoding
+from tests.factories import clip_record, write_clip
 
 HEIGHT, WIDTH, FRAMES = 96, 160, 8
 RATE = Fraction(25)
@@ -86,26 +84,20 @@ def add_clip(
     relative = dataset.media_for(clip)
     faked = tuple(forged) if source is not None else ()
     person = sum(target.encode()) % 97
-    with (
-        dataset.stage_media(relative) as draft,
-        VideoWriter(draft, width=WIDTH, height=HEIGHT, time_base=1 / RATE, frame_rate=RATE, encoding=QUICK) as writer,
-    ):
-        for index in range(FRAMES):
-            writer.write(toy_frame(person, index, forged=index in faked, blank=blank), Timestamp(index, 1 / RATE))
-    path = dataset.path / relative
-    record = ClipRecord(
-        id=clip,
-        kind="real" if source is None else "swap",
-        label="real" if source is None else "fake",
+    pictures = [toy_frame(person, index, forged=index in faked, blank=blank) for index in range(FRAMES)]
+    with dataset.stage_media(relative) as draft:
+        write_clip(draft, pictures)
+    record = clip_record(
+        target,
+        clip.manipulation,
+        name=name,
+        source=source or "",
+        dataset=dataset.name,
         path=relative,
-        sha256=sha256_file(path),
-        target_identity=target,
-        source_identity=source,
-        rights="synthetic",
+        sha256=sha256_file(dataset.path / relative),
         frames=FRAMES,
         width=WIDTH,
         height=HEIGHT,
-        codec="h264",
         rendition="h264-crf18",
         faked=((faked[0], faked[-1] + 1),) if faked else (),
     )
@@ -133,54 +125,6 @@ def fill(dataset: DatasetFolder) -> None:
                 add_clip(dataset, person, person)
                 add_clip(dataset, f"{person}-faked", person, people[place - 1])
     dataset.assign_groups(GROUPS)  # type: ignore[arg-type]
-
-
-def record_of(person: str, made: str | None = None, *, rendition: str = "c23", **factors: str) -> ClipRecord:
-    """A clip that is nowhere: real, or a fake by ``made`` with the face of the person's own stranger."""
-    name = f"{person}-{rendition}"
-    return ClipRecord(
-        id=ClipId("set", made, name),
-        kind="real" if made is None else "swap",
-        label="real" if made is None else "fake",
-        path=f"media/{made or 'real'}/{name}.mp4",
-        sha256=hashlib.sha256(f"{made}/{name}".encode()).hexdigest(),
-        target_identity=person,
-        source_identity=None if made is None else f"{person}-other",
-        rights="synthetic",
-        frames=10,
-        width=64,
-        height=64,
-        codec="h264",
-        rendition=rendition,
-        factors=factors,
-    )
-
-
-def scored_as(
-    person: str, logit: float | None, made: str | None = None, *, rendition: str = "c23", **factors: str
-) -> ScoredClip:
-    """Such a clip with one face of that logit in its first frame; None: no face was found."""
-    record = record_of(person, made, rendition=rendition, **factors)
-    frames = [] if logit is None else [FrameScore(record.id, 0, 0.0, 0, logit, (0, 0, 9, 9))]
-    return scored_clip(record, frames, [record.label] * len(frames), frames_read=1, config=AggregateConfig())
-
-
-@pytest.fixture(scope="session")
-def make_record() -> Callable[..., ClipRecord]:
-    """See :func:`record_of`."""
-    return record_of
-
-
-@pytest.fixture(scope="session")
-def make_scored() -> Callable[..., ScoredClip]:
-    """See :func:`scored_as`."""
-    return scored_as
-
-
-@pytest.fixture(scope="session", autouse=True)
-def _one_thread() -> None:
-    """Tiny nets gain nothing from threads, and on a busy machine their barriers cost a hundredfold."""
-    torch.set_num_threads(1)
 
 
 @pytest.fixture(scope="session")

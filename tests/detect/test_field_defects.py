@@ -9,7 +9,6 @@ only once they were merged; the error rate of videos is computed and thrown away
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 import json
 import shutil
 from pathlib import Path, PurePosixPath
@@ -18,43 +17,27 @@ import numpy as np
 import pytest
 from scipy.special import expit
 
-from detect.config import AggregateConfig, EvaluateConfig, TrainConfig
+from detect.config import EvaluateConfig, TrainConfig
 from detect.data.crops import CropRequest, find_faces
 from detect.evaluation.evaluate import evaluate_clips, write_evaluation
 from detect.metrics.classification import auc, equal_error_rate
 from detect.models.checkpoint import weights_digest
 from detect.models.training_record import clip_mark, read_training_record
-from detect.scoring.samples import ScoredClip, scored_clip
+from detect.scoring.samples import ScoredClip
 from detect.training.train import TrainResult, train_detector
 from shared.dataset import DatasetFolder
 from shared.dataset.formats.found import ScanOptions
 from shared.dataset.formats.importing import scan_set
 from shared.errors import LeakError, ManifestError
 from shared.faces.finders.finder import finders
-from shared.results.scores import FrameScore
 from shared.sampling import evenly_spaced
-from shared.types import ClipId, ClipRecord
+from tests.factories import clip_record, scored_once
 
 
 def clip(folder: str, made: str | None, logit: float | None) -> ScoredClip:
     """A clip of the pair ``folder``; every manipulation of it has this very name, as in FaceForensics++."""
     target, source = folder.split("_")
-    record = ClipRecord(
-        id=ClipId("ff", made, folder),
-        kind="real" if made is None else "swap",
-        label="real" if made is None else "fake",
-        path=f"media/{made or 'real'}/{folder}.mp4",
-        sha256=hashlib.sha256(f"{made}/{folder}".encode()).hexdigest(),
-        target_identity=target,
-        source_identity=None if made is None else source,
-        rights="research",
-        frames=32,
-        width=64,
-        height=64,
-        codec="h264",
-    )
-    frames = [] if logit is None else [FrameScore(record.id, 0, 0.0, 0, logit, (0, 0, 9, 9))]
-    return scored_clip(record, frames, [record.label] * len(frames), frames_read=1, config=AggregateConfig())
+    return scored_once(clip_record(target, made, name=folder, source=source, dataset="ff"), logit)
 
 
 def evaluated(clips: list[ScoredClip]):

@@ -8,8 +8,6 @@ from pathlib import Path
 import av
 import cv2
 import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
 import torch
 
@@ -17,8 +15,8 @@ from forge.models import build_swapper
 from forge.models.checkpoint import save_swapper
 from forge.swapping.config import OutputConfig, SwapConfig
 from shared.faces.align import MEAN_FACE
-from shared.types import Timestamp
-from shared.video import VideoWriter
+from shared.video import Encoding
+from tests.factories import write_clip, write_landmarks
 
 WIDTH, HEIGHT, FRAMES = 112, 96, 14
 BASE = Fraction(1, 50)
@@ -62,12 +60,11 @@ def target(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = folder / "bob at home.mp4"
     rng = np.random.default_rng(4)
     sound = _write_sound(folder / "sound.m4a")
-    with VideoWriter(path, width=WIDTH, height=HEIGHT, time_base=BASE, frame_rate=None, audio_from=sound) as writer:
-        for frame, tick in enumerate(TICKS):
-            writer.write(_picture(frame, rng), Timestamp(tick, BASE))
+    pictures = (_picture(frame, rng) for frame in range(FRAMES))
+    clock = {"ticks": TICKS, "time_base": BASE, "frame_rate": None}
+    write_clip(path, pictures, **clock, encoding=Encoding(), audio_from=sound)
     rows = [frame for frame in range(FRAMES) if frame not in EMPTY]
-    landmarks = pa.array([landmarks_in(frame).reshape(-1).tolist() for frame in rows], pa.list_(pa.float32(), 136))
-    pq.write_table(pa.table({"frame": rows, "landmarks": landmarks}), folder / "landmarks.parquet")
+    write_landmarks(folder / "landmarks.parquet", {frame: landmarks_in(frame) for frame in rows})
     return path
 
 

@@ -8,8 +8,6 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
 import torch
 from typer.testing import CliRunner
@@ -23,8 +21,8 @@ from shared.console import console
 from shared.dataset import DatasetFolder, add_real_clip
 from shared.errors import AssayError, ConfigError, UsageError
 from shared.faces.align import MEAN_FACE
-from shared.types import ClipId, Timestamp
-from shared.video import VideoWriter
+from shared.types import ClipId
+from tests.factories import write_clip, write_landmarks
 
 WIDTH, HEIGHT, FRAMES = 96, 96, 6
 BASE = Fraction(1, 25)
@@ -37,16 +35,11 @@ def _landmarks(frame: int) -> np.ndarray:
 @pytest.fixture(scope="module")
 def target(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("clip") / "bob.mp4"
-    rng = np.random.default_rng(1)
-    with VideoWriter(path, width=WIDTH, height=HEIGHT, time_base=BASE, frame_rate=Fraction(25)) as writer:
-        for frame in range(FRAMES):
-            picture = np.clip(rng.normal(80, 6, (HEIGHT, WIDTH, 3)), 0, 255).astype(np.uint8)
-            cv2.fillConvexPoly(picture, cv2.convexHull(_landmarks(frame).round().astype(np.int32)), (190, 150, 130))
-            writer.write(picture, Timestamp(frame, BASE))
-    landmarks = pa.array(
-        [_landmarks(frame).reshape(-1).tolist() for frame in range(FRAMES)], pa.list_(pa.float32(), 136)
-    )
-    pq.write_table(pa.table({"frame": list(range(FRAMES)), "landmarks": landmarks}), path.with_suffix(".parquet"))
+    pictures = np.clip(np.random.default_rng(1).normal(80, 6, (FRAMES, HEIGHT, WIDTH, 3)), 0, 255).astype(np.uint8)
+    for frame, picture in enumerate(pictures):
+        cv2.fillConvexPoly(picture, cv2.convexHull(_landmarks(frame).round().astype(np.int32)), (190, 150, 130))
+    write_clip(path, pictures)
+    write_landmarks(path.with_suffix(".parquet"), {frame: _landmarks(frame) for frame in range(FRAMES)})
     return path
 
 

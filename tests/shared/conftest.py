@@ -15,11 +15,9 @@ from shared.dataset import DatasetFolder, add_real_clip
 from shared.provenance.identity import SigningIdentity
 from shared.provenance.sign import COMPOSITE_WITH_MODEL, Action, record_facts, sign_clip
 from shared.storage import sha256_file
-from shared.types import ClipId, ClipRecord, FrameLabel, Timestamp
-from shared.video import Encoding, VideoWriter
-
-QUICK = Encoding(preset="ultrafast")
-PAL = Fraction(1, 25)
+from shared.types import ClipId, ClipRecord, FrameLabel
+from shared.video import Encoding
+from tests.factories import PAL, QUICK, clip_record, write_clip
 
 
 def numbered(index: int, width: int = 64, height: int = 48) -> np.ndarray:
@@ -49,20 +47,10 @@ def make_clip(tmp_path: Path) -> Callable[..., Path]:
         encoding: Encoding = QUICK,
         **settings: object,
     ) -> Path:
-        path = tmp_path / name
-        width, height = size
-        with VideoWriter(
-            path,
-            width=width,
-            height=height,
-            time_base=time_base,
-            frame_rate=frame_rate,
-            encoding=encoding,
-            **settings,  # type: ignore[arg-type]
-        ) as writer:
-            for index, tick in enumerate(ticks):
-                writer.write(numbered(index, width, height), Timestamp(tick, time_base))
-        return path
+        ticks = list(ticks)
+        pictures = (numbered(index, *size) for index in range(len(ticks)))
+        clock = {"ticks": ticks, "time_base": time_base, "frame_rate": frame_rate}
+        return write_clip(tmp_path / name, pictures, **clock, encoding=encoding, **settings)
 
     return make
 
@@ -123,22 +111,8 @@ def add_fake(dataset: DatasetFolder, source: str, target: str, scratch: Path) ->
     relative = dataset.media_for(clip)
     with dataset.stage_media(relative) as draft:
         _film(draft, start=100 + sum(map(ord, source + target)) % 97)
-        record = ClipRecord(
-            id=clip,
-            kind="swap",
-            label="fake",
-            path=relative,
-            sha256="0" * 64,
-            target_identity=target,
-            source_identity=source,
-            rights="synthetic",
-            frames=6,
-            width=64,
-            height=48,
-            codec="h264",
-            faked=((0, 4),),
-            masks=masks,
-        )
+        facts = {"path": relative, "frames": 6, "height": 48, "faked": ((0, 4),), "masks": masks}
+        record = clip_record(target, "toyswap", name=clip.name, source=source, dataset=dataset.name, **facts)
         content = sign_clip(
             draft,
             SigningIdentity.load_or_create(),
@@ -157,8 +131,8 @@ def add_fake(dataset: DatasetFolder, source: str, target: str, scratch: Path) ->
 
 
 def _film(path: Path, *, start: int = 0, gray: bool = False, blank_from: int = 6) -> None:
-    encoding = Encoding.lossless_mask() if gray else QUICK
-    with VideoWriter(path, width=64, height=48, time_base=PAL, frame_rate=None, encoding=encoding) as writer:
-        for index in range(6):
-            image = numbered(start + index) * np.uint8(index < blank_from)
-            writer.write(image[..., 0] if gray else image, Timestamp(index, PAL))
+    pictures = (numbered(start + index) * np.uint8(index < blank_from) for index in range(6))
+    if gray:
+        write_clip(path, (each[..., 0] for each in pictures), frame_rate=None, encoding=Encoding.lossless_mask())
+    else:
+        write_clip(path, pictures, frame_rate=None)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
@@ -9,8 +10,19 @@ from typing import Literal
 
 import pytest
 
-from shared.config import completed, digest, from_mapping, load_toml, read_toml, replace, to_mapping, write_toml
-from shared.errors import ConfigError
+from shared.config import (
+    completed,
+    digest,
+    from_mapping,
+    load_json,
+    load_toml,
+    parse_toml,
+    read_toml,
+    replace,
+    to_mapping,
+    write_toml,
+)
+from shared.errors import ConfigError, ManifestError
 
 
 @dataclass(frozen=True)
@@ -127,6 +139,70 @@ def test_files_that_are_no_settings_are_refused(tmp_path, content, says):
     with pytest.raises(ConfigError, match=says) as caught:
         read_toml(path)
     assert caught.value.hint
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("x." * 64 + "x = 1", "64 parts"),
+        ("[" + "x." * 500_000 + "x]", "64 parts"),
+        ("a = {b = [{" + "'x' . " * 64 + "x = 1}]}", "64 parts"),
+        ('a = "#"\n' + "x." * 64 + "x = 1", "64 parts"),
+        ('a = """\\"" " """""\n' + "x\t.\t" * 64 + "x = 1", "64 parts"),
+        ("a = ''''x''''\n" + "x." * 64 + "x = 1", "64 parts"),
+        ("# it's\n" + '"x".' * 64 + "x = 1", "64 parts"),
+        ("x." * 40 + "x = {" + "x." * 40 + "x = 1}", "64 levels"),
+        ("a = " + "[" * 500_000, "64 levels"),
+        ("a = " + "{a = " * 200_000, "64 levels"),
+        ("a = " + "[" * 65 + "]" * 65, "64 levels"),
+        ("a = 0x" + "f" * 1_000_000, "300 digits"),
+        ("a = " + "9" * 1_000_000, "digits"),
+        ("a = 2024-02-30", "date"),
+        ('"' * 1_000_000, "line 1"),
+        ('a = "' + "\\" * 999_999, "string"),
+        ("-" * 1_000_000, "Expected"),
+    ],
+    ids=lambda value: value[:16],
+)
+def test_hostile_settings_are_refused_at_once(text, says):
+    began = time.monotonic()
+    with pytest.raises(ValueError, match=says):
+        parse_toml(text)
+    assert time.monotonic() - began < 20  # the square of a million would take minutes
+
+
+def test_dots_that_are_no_keys_count_nothing():
+    dots = "x." * 100
+    text = f'''
+        # {dots}
+        "{dots}" = "{dots}"   # {dots}
+        a = \'{dots}\'
+        b = """
+        {dots} ""
+        {dots}"""
+        c = [{"1.5, " * 100}]
+        {"x." * 62}x = 1
+    '''
+    assert parse_toml(text)["b"].count(".") == 200
+
+
+@dataclass(frozen=True)
+class Facts:
+    width: int
+    clock: Fraction = Fraction(1, 25)
+
+
+def test_a_json_file_is_checked_like_settings(tmp_path):
+    path = tmp_path / "facts.json"
+    path.write_text('{"width": 3, "clock": "1/30"}')
+    assert load_json(Facts, path, error=ManifestError) == Facts(3, Fraction(1, 30))
+    for text in ('{"wdth": 3}', '{"width": "3"}', '{"width": 3, "clock": "1/0"}', "[]", "", "[" * 100_000):
+        path.write_text(text)
+        with pytest.raises(ManifestError, match=r"facts\.json is .*damaged") as caught:
+            load_json(Facts, path, error=ManifestError, hint="make it anew")
+        assert caught.value.hint == "make it anew"
+    with pytest.raises(ManifestError, match="does not exist"):
+        load_json(Facts, tmp_path / "none.json", error=ManifestError)
 
 
 def test_paths_that_are_no_files_are_refused(tmp_path):

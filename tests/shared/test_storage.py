@@ -1,18 +1,27 @@
-"""Writes are whole or absent; paths stay inside their folder."""
+"""Reads are bounded, writes whole or absent; paths stay inside their folder."""
 
 from __future__ import annotations
 
 import hashlib
+import math
+import os
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
 from shared import storage
-from shared.errors import ManifestError, StorageError, UsageError
+from shared.errors import CheckpointError, ManifestError, RunError, StorageError, UsageError
 from shared.storage import (
+    MAX_LEVELS,
+    check_plain,
+    decode_json,
     inside,
     need_free_space,
     need_replaceable,
+    read_bytes,
+    read_json,
     replacing,
     replacing_folder,
     sha256_file,
@@ -179,3 +188,110 @@ def test_only_an_earlier_result_of_the_same_kind_may_be_replaced(tmp_path):
     out = out / "a.json"
     with pytest.raises(UsageError, match="holds no detector"):
         check()
+
+
+DEEP = b"[" * 100_000
+DEEP_OBJECT = b'{"a":' * 100_000
+NESTED = b"[" * MAX_LEVELS + b"]" * MAX_LEVELS
+
+
+@dataclass(frozen=True)
+class Pair:
+    left: int
+    right: float = 0.5
+
+
+def decoded(data, kind=dict):
+    return decode_json(data, kind, "some.json", error=CheckpointError, hint="again")
+
+
+class TestReadBytes:
+    def test_what_is_as_large_as_allowed_is_read_and_a_byte_more_is_refused(self, tmp_path):
+        path = tmp_path / "x"
+        path.write_bytes(b"a" * (1 << 20))
+        assert read_bytes(path, 1 << 20, error=RunError) == b"a" * (1 << 20)
+        path.write_bytes(b"a" * ((1 << 20) + 1))
+        with pytest.raises(RunError, match="x is larger than 1 MiB") as caught:
+            read_bytes(path, 1 << 20, error=RunError, hint="a smaller one")
+        assert caught.value.hint == "a smaller one"
+
+    @pytest.mark.parametrize(("name", "says"), [("none", "does not exist"), ("", "cannot be read"), ("f/g", "cannot")])
+    def test_what_is_no_file_is_refused(self, tmp_path, name, says):
+        (tmp_path / "f").write_text("x")
+        with pytest.raises(RunError, match=says):
+            read_bytes(tmp_path / name, 10, error=RunError)
+
+    def test_a_pipe_is_read_and_an_endless_one_ends_at_the_bound(self, tmp_path):
+        os.mkfifo(tmp_path / "pipe")
+        with ThreadPoolExecutor(1) as pool:
+            pool.submit((tmp_path / "pipe").write_bytes, b"said")
+            assert read_bytes(tmp_path / "pipe", 10, error=RunError) == b"said"
+        with pytest.raises(RunError, match="larger than 0 MiB"):
+            read_bytes(Path("/dev/zero"), 1000, error=RunError)
+
+
+class TestJson:
+    def test_a_file_becomes_what_is_asked_for(self, tmp_path):
+        path = tmp_path / "x.json"
+        path.write_text('{"left": 3, "new": [1]}')
+        assert read_json(path, dict, error=RunError) == {"left": 3, "new": [1]}
+        assert read_json(path, Pair, error=RunError) == Pair(3)
+        path.write_text('[{"left": 1}, {"left": 2, "right": 4}]')
+        assert read_json(path, list[Pair], error=RunError) == [Pair(1), Pair(2, 4.0)]
+        with pytest.raises(RunError, match="larger than 0 MiB"):
+            read_json(path, dict, 5, error=RunError)
+
+    @pytest.mark.parametrize(
+        ("data", "says"),
+        [
+            (b"", "Expecting value"),
+            (b"{", "Expecting property name"),
+            (b"[1]", "no JSON object"),
+            (b"null", "no JSON object"),
+            (b'{"a": "\xff"}', "utf-8"),
+            ('{"a": 1}'.encode("utf-16"), "utf-8"),
+            (b'\xef\xbb\xbf{"a": 1}', "BOM"),
+            (DEEP, "64 levels"),
+            (DEEP_OBJECT, "64 levels"),
+            (b'{"a":' + NESTED + b"}", "64 levels"),
+            (b'{"a": 1' + b"0" * 400 + b"}", "300 digits"),
+            (b'{"a": 1' + b"0" * 5000 + b"}", "digits"),
+        ],
+        ids=lambda value: str(value[:12]),
+    )
+    def test_what_is_no_object_is_refused_in_one_sentence(self, data, says):
+        with pytest.raises(CheckpointError, match=f"some.json is no JSON or damaged: .*{says}") as caught:
+            decoded(data)
+        assert caught.value.hint == "again"
+        assert len(str(caught.value)) < 300
+
+    @pytest.mark.parametrize(
+        "data",
+        [b"", b"[]", b'{"left": "1"}', b'{"left": 1.5}', b'{"right": 1}', b'{"left": 1, "right": NaN}',
+         b'{"left": \xff}',
+         DEEP, DEEP_OBJECT, b'{"left": 1, "other": ' + DEEP + b"}", b'{"left": 1, "other": ' + NESTED + b"}",
+         b'{"left": 1, "right": 1e999}', b'{"left": 1' + b"0" * 400 + b"}"],
+        ids=lambda value: str(value[:24]),
+    )  # fmt: skip
+    def test_what_does_not_fit_a_type_is_refused(self, data):
+        with pytest.raises(CheckpointError, match=r"some\.json is no JSON or damaged"):
+            decoded(data, Pair)
+
+    def test_plain_values_keep_what_json_of_python_writes(self):
+        found = decoded('{"a": NaN, "b": -Infinity, "c": 1, "c": 2, "d": 12345678901234567890123}')
+        assert math.isnan(found["a"])
+        assert found["b"] == -math.inf
+        assert (found["c"], found["d"]) == (2, 12345678901234567890123)
+        assert decoded("[1]", object) == [1]
+
+    def test_documents_may_be_nested_up_to_the_bound(self):
+        assert decoded(NESTED, object)
+        with pytest.raises(CheckpointError, match="64 levels"):
+            decoded(b"[" + NESTED + b"]", object)
+
+
+def test_wide_values_are_no_deep_ones():
+    check_plain({"a": [[[]] * 1000] * 100, "b": {str(n): {} for n in range(1000)}})
+    check_plain([True, None, "x", 2.5, 1 << 1022])
+    with pytest.raises(ValueError, match="300 digits"):
+        check_plain({"a": [{"b": -(1 << 1023)}]})

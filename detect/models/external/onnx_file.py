@@ -6,7 +6,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import msgspec
 import numpy as np
 import torch
 from torch import Tensor
@@ -25,7 +24,7 @@ from detect.models.external.settings import (
 )
 from shared.device import Device
 from shared.errors import CheckpointError, UsageError
-from shared.storage import sha256_file
+from shared.storage import decode_json, sha256_file
 
 FACTS_KEY = "assay"
 """Name of the entry of an ONNX file's metadata that holds the facts of a detector of Assay."""
@@ -168,10 +167,8 @@ def _own_facts(session: Any, path: Path) -> DetectorFacts | None:
     text = session.get_modelmeta().custom_metadata_map.get(FACTS_KEY)
     if text is None:
         return None
-    try:
-        return msgspec.json.decode(text, type=DetectorFacts)
-    except msgspec.DecodeError as error:
-        raise CheckpointError(f"the metadata of {path} is damaged: {error}", hint="export it again") from error
+    where = f"the metadata of {path}"
+    return decode_json(text, DetectorFacts, where, error=CheckpointError, hint="export it again")
 
 
 def _channel_axis(shape: list[Any]) -> int | None:

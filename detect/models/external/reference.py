@@ -29,7 +29,7 @@ from detect.models.external.settings import (
     Reference,
     facts_of,
     parse_reference,
-    read_json,
+    read_description,
     resolve_settings,
     settings_beside,
     settings_of,
@@ -81,7 +81,7 @@ class TimmDetector(Detector):
 
 def _load_local_dir(reference: Reference) -> tuple[Detector, DetectorFacts, str]:
     folder = reference.path
-    document = read_json(folder / CONFIG_NAME)
+    document = read_description(folder / CONFIG_NAME)
     if "assay" in document and not reference.options:
         detector, facts = load_detector(folder)
         return detector, facts, weights_digest(folder)

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import json
 import math
-import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,17 +12,17 @@ from urllib.parse import parse_qsl
 from torch import Tensor
 
 from detect.config import AggregateConfig, Aggregation, FaceConfig
-from detect.models.checkpoint import DetectorFacts
+from detect.models.checkpoint import MAX_CONFIG_BYTES, DetectorFacts
 from detect.models.contract import DetectorSpec
-from shared.config import from_mapping, read_toml
+from shared.config import from_mapping, parse_toml, read_toml
 from shared.errors import CheckpointError, ConfigError, UsageError
+from shared.storage import read_json
 from shared.types import Framing
 
 KINDS = ("onnx", "local-dir", "python", "csv")
 OTHERS = "another maker's"
 """What is said of where the weights of an external network came from."""
 
-_MAX_TEXT_BYTES = 1 << 20
 _SMALLEST_SHARE = 1e-7
 
 
@@ -170,30 +168,22 @@ def settings_beside(path: Path) -> dict[str, Any]:
             return read_toml(path.parent / name)
     for name in dict.fromkeys((f"{path.name}.json", f"{path.stem}.json")):
         if (path.parent / name).is_file():
-            return read_json(path.parent / name)
+            return read_description(path.parent / name)
     return {}
 
 
-def read_json(path: Path) -> dict[str, Any]:
-    """The JSON object in ``path``.
+def read_description(path: Path) -> dict[str, Any]:
+    """The JSON object that describes a network.
 
     Raises:
         CheckpointError: missing, larger than 1 MiB, or no JSON object.
     """
-    try:
-        if path.stat().st_size > _MAX_TEXT_BYTES:
-            raise CheckpointError(f"{path} is larger than 1 MiB", hint="this is not a detector's description")
-        document = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
-        raise CheckpointError(f"{path} cannot be read: {error}", hint="it should hold a JSON object") from error
-    if not isinstance(document, dict):
-        raise CheckpointError(f"{path} holds no JSON object", hint="{...}")
-    return document
+    return read_json(path, dict, MAX_CONFIG_BYTES, error=CheckpointError, hint="it should hold a JSON object")
 
 
 def _value(text: str) -> Any:
     """A setting of a reference: a number, a list of numbers by commas, or the text itself."""
     try:
-        return tomllib.loads(f"v = [{text}]" if "," in text else f"v = {text}")["v"]
-    except tomllib.TOMLDecodeError:
+        return parse_toml(f"v = [{text}]" if "," in text else f"v = {text}")["v"]
+    except ValueError:
         return text

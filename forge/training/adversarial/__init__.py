@@ -1,4 +1,4 @@
-"""Adversaries that a swapper is trained against: networks, games, and the two that a trainer holds."""
+"""Adversarial training of swappers: discriminator networks, objectives, image and latent discriminators."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""The networks that judge faces, built from nothing. Both map (B, C, S, S) to raw verdicts, higher is realer.
+"""Discriminator networks. Both map (B, C, S, S) to lists of logits; higher means more likely real.
 
-Architectures are re-built from the facts of faceswap-GAN v2.2 (PatchGAN with self-attention) and DeepFaceLab
-(U-Net patch discriminator), for any picture of 32 px or more.
+Architectures are re-built from the facts of faceswap-GAN v2.2 (PatchGAN with self-attention) and DeepFaceLab (U-Net
+patch discriminator), for images of 32 px or more.
 """
 
 from __future__ import annotations
@@ -11,16 +11,17 @@ import itertools
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+from typing_extensions import override
 
 _SLOPE = 0.2
 _MAX_LAYERS = 9
 
 
-class PatchCritic(nn.Module):
-    """One verdict a patch: (B, in_channels, S, S) -> [(B, 1, about 7, about 7)].
+class PatchDiscriminator(nn.Module):
+    """PatchGAN, one logit per patch: (B, in_channels, S, S) -> [(B, 1, about 7, about 7)].
 
     4x4 convolutions that halve until 8 px are left, c, 2c, 4c, 4c, ... channels, instance norm on all but the first,
-    self-attention, a 4x4 convolution to verdicts: 0.75 M parameters for 64 px pairs at c = 64. After Isola et al.,
+    self-attention, a 4x4 convolution to logits: 0.75 M parameters for 64 px pairs at c = 64. After Isola et al.,
     "Image-to-image translation with conditional adversarial networks", CVPR 2017, and faceswap-GAN v2.2.
     """
 
@@ -38,13 +39,13 @@ class PatchCritic(nn.Module):
         self.attention = SelfAttention(before)
         self.verdict = nn.Conv2d(before, 1, 4, padding=1)
 
-    def forward(self, pictures: Tensor) -> list[Tensor]:
-        """See the class."""
-        return [self.verdict(self.attention(self.body(pictures)))]
+    @override
+    def forward(self, images: Tensor) -> list[Tensor]:
+        return [self.verdict(self.attention(self.body(images)))]
 
 
 class SelfAttention(nn.Module):
-    """(B, C, H, W) plus a learned share, at first none, of what is seen where it matters: Zhang et al., SAGAN 2019."""
+    """Self-attention with a learned gain that starts at 0, (B, C, H, W) to the same shape: Zhang et al., SAGAN 2019."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
@@ -54,18 +55,18 @@ class SelfAttention(nn.Module):
         self.value = nn.Conv2d(channels, channels, 1)
         self.share = nn.Parameter(torch.zeros(()))
 
+    @override
     def forward(self, x: Tensor) -> Tensor:
-        """See the class."""
         query, key, value = (part(x).flatten(2).mT for part in (self.query, self.key, self.value))
         seen = F.scaled_dot_product_attention(query, key, value, scale=1.0)
         return x + self.share * seen.mT.reshape(x.shape)
 
 
-class UNetCritic(nn.Module):
-    """A verdict a patch and a verdict a pixel: (B, in_channels, S, S) -> [(B, 1, s, s), (B, 1, S, S)].
+class UNetDiscriminator(nn.Module):
+    """U-Net, logits per patch and per pixel: (B, in_channels, S, S) -> [(B, 1, s, s), (B, 1, S, S)].
 
-    The way down is 3x3 convolutions whose receptive field comes closest to ``patch`` pixels; the patch's verdict is
-    read at its end, the pixel's after the way up with skips. After Schönfeld et al., "A U-Net based discriminator for
+    The encoder has 3x3 convolutions whose receptive field is closest to ``patch`` pixels; it gives the patch logits,
+    the decoder with skip connections the pixel logits. After Schönfeld et al., "A U-Net based discriminator for
     generative adversarial networks", CVPR 2020, and DeepFaceLab's patch discriminator (an eighth wide, 16 channels).
     """
 
@@ -86,9 +87,9 @@ class UNetCritic(nn.Module):
         )
         self.pixel_verdict = nn.Conv2d(2 * widths[0], 1, 1)
 
-    def forward(self, pictures: Tensor) -> list[Tensor]:
-        """See the class."""
-        x = F.leaky_relu(self.enter(pictures), _SLOPE)
+    @override
+    def forward(self, images: Tensor) -> list[Tensor]:
+        x = F.leaky_relu(self.enter(images), _SLOPE)
         skips: list[Tensor] = []
         for layer in self.down:
             skips.append(x)
@@ -109,7 +110,7 @@ def patch_strides(patch: int) -> tuple[int, ...]:
 
 
 def receptive_field(strides: tuple[int, ...]) -> int:
-    """Side of what one output of successive 3x3 convolutions sees, in pixels."""
+    """Receptive field of successive 3x3 convolutions, in pixels."""
     seen, jump = 1, 1
     for stride in strides:
         seen += 2 * jump

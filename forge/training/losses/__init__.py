@@ -1,4 +1,4 @@
-"""Losses of swapper training, a subject a file; :mod:`forge.training.losses.objective` puts them together."""
+"""Losses of swapper training; :mod:`forge.training.losses.objective` combines them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The Gaussian windows under which pictures are compared, as products of matrices."""
+"""Gaussian windows for image comparison, as matrix products."""
 
 from __future__ import annotations
 
@@ -15,36 +15,36 @@ REACH = 5
 Border = Literal["reflect", "valid"]
 
 
-def blur(pictures: Tensor, sigma: float = SIGMA) -> Tensor:
-    """(B, C, H, W) under an 11-tap Gaussian of ``sigma`` pixels, borders reflected; as large as before.
+def blur(images: Tensor, sigma: float = SIGMA) -> Tensor:
+    """(B, C, H, W) under an 11-tap Gaussian of ``sigma`` pixels, borders reflected; same shape.
 
     Raises:
         ValueError: a side is of 5 px or less.
     """
-    return windowed(pictures, 2 * REACH + 1, sigma, "reflect")
+    return windowed(images, 2 * REACH + 1, sigma, "reflect")
 
 
-def windowed(pictures: Tensor, taps: int, sigma: float, border: Border) -> Tensor:
+def windowed(images: Tensor, taps: int, sigma: float, border: Border) -> Tensor:
     """(B, C, H, W) under a Gaussian window of ``taps`` x ``taps``; "valid" gives (B, C, H - taps + 1, W - taps + 1).
 
-    Two small matrix products beat a depthwise convolution on every device, backward above all.
+    Two small matrix products beat a depthwise convolution on every device, above all backward.
 
     Raises:
-        ValueError: the picture is too small for the window.
+        ValueError: the image is too small for the window.
     """
-    height, width = pictures.shape[-2:]
-    rows = _matrix(height, taps, sigma, border, pictures.device, pictures.dtype)
-    columns = _matrix(width, taps, sigma, border, pictures.device, pictures.dtype)
-    return rows @ pictures @ columns.mT
+    height, width = images.shape[-2:]
+    rows = _matrix(height, taps, sigma, border, images.device, images.dtype)
+    columns = _matrix(width, taps, sigma, border, images.device, images.dtype)
+    return rows @ images @ columns.mT
 
 
 @functools.lru_cache(maxsize=64)
-@torch.inference_mode(False)  # kept beyond the call, so it must be fit for training too
+@torch.inference_mode(False)  # cached, so it must be usable in training too
 def _matrix(side: int, taps: int, sigma: float, border: Border, device: torch.device, dtype: torch.dtype) -> Tensor:
     """(side or side - taps + 1, side): the window along one axis as a product."""
     needed = taps // 2 if border == "reflect" else taps - 1
     if side <= needed:
-        raise ValueError(f"a window of {taps} px needs pictures of more than {needed} px, got {side}")
+        raise ValueError(f"a window of {taps} px needs images of more than {needed} px, got {side}")
     places = torch.arange(taps, dtype=torch.float64) - (taps - 1) / 2
     window = torch.exp(-(places**2) / (2 * sigma**2))
     window = (window / window.sum()).tolist()

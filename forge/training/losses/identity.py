@@ -1,6 +1,6 @@
-"""A loss that asks whether a face is still the same person, by dlib's embedding; see :mod:`shared.faces.identity`.
+"""Identity loss from dlib's embedding; see :mod:`shared.faces.identity`.
 
-What is trained with it must not be measured by it: take another embedder for that, or say that it was in the loss.
+A swapper trained with it should be evaluated with another embedder, or the report should say that it was in the loss.
 """
 
 from __future__ import annotations
@@ -18,30 +18,30 @@ from shared.types import Framing
 
 _CHIP_CORNER = (-0.245, -0.22)
 _CHIP_STEP = 0.01
-"""Where the middle of dlib's first chip pixel lies on our mean face, and how far its pixels are apart: read off the
-chip that dlib cuts of the mean face, to a pixel or two of the chip, as far as dlib's own vary with the size."""
+"""Position of dlib's first chip pixel centre on our mean face, and the distance of its pixels: measured from the chip
+that dlib cuts of the mean face, to a pixel or two of the chip, within which dlib's own vary with the size."""
 
 _WEIGHTS = "dlib-identity"
 
 
-def identity(drawn: Tensor, target: Tensor, framing: Framing) -> Tensor:
+def identity(generated: Tensor, target: Tensor, framing: Framing) -> Tensor:
     """1 - cosine of the embeddings of (B, 3, S, S) crops of ``framing``, mean over the batch: 0 for equal faces.
 
     Raises:
         WeightsError: the embedder's weights are missing or not the pinned ones.
     """
-    net = identity_net(drawn.device)
+    net = identity_net(generated.device)
     with torch.no_grad():
         wanted = net(255 * chips(target, framing)).float()
-    return 1 - F.cosine_similarity(net(255 * chips(drawn, framing)).float(), wanted, dim=1).mean()
+    return 1 - F.cosine_similarity(net(255 * chips(generated, framing)).float(), wanted, dim=1).mean()
 
 
-def chips(pictures: Tensor, framing: Framing) -> Tensor:
-    """(B, 3, 150, 150): what the embedder wants to see, out of crops of ``framing``; beyond a crop its rim goes on.
+def chips(images: Tensor, framing: Framing) -> Tensor:
+    """(B, 3, 150, 150): the embedder's input, cut from crops of ``framing``; beyond a crop its border is repeated.
 
-    The place is dlib's for the mean face, one and the same for all: the crops are aligned.
+    The position is dlib's for the mean face, the same for all: the crops are aligned.
     """
-    side = pictures.shape[-1]
+    side = images.shape[-1]
     first, last = mean_in_crop(side, framing)[[0, 16]]
     scale = (last[0] - first[0]) / (MEAN_FACE[16, 0] - MEAN_FACE[0, 0])
     axes = []
@@ -50,8 +50,8 @@ def chips(pictures: Tensor, framing: Framing) -> Tensor:
         pixels = first[axis] + scale * (canon - MEAN_FACE[0, axis])
         axes.append((2 * pixels + 1) / side - 1)
     y, x = torch.meshgrid(axes[1], axes[0], indexing="ij")
-    grid = torch.stack([x, y], -1).to(pictures.device, pictures.dtype).expand(len(pictures), -1, -1, -1)
-    return F.grid_sample(pictures, grid, mode="bilinear", padding_mode="border", align_corners=False)
+    grid = torch.stack([x, y], -1).to(images.device, images.dtype).expand(len(images), -1, -1, -1)
+    return F.grid_sample(images, grid, mode="bilinear", padding_mode="border", align_corners=False)
 
 
 @functools.lru_cache(maxsize=4)

@@ -1,4 +1,4 @@
-"""What a swapper is trained to make small: the terms of a :class:`LossConfig`, weighed and summed."""
+"""The loss of swapper training: the weighted sum of the terms of a :class:`LossConfig`."""
 
 from __future__ import annotations
 
@@ -25,16 +25,16 @@ if TYPE_CHECKING:
 
 
 class Losses(NamedTuple):
-    """Of one identity's batch: ``total`` is what is minimised, ``terms`` its parts before weighting, scalars all."""
+    """Losses of one identity's batch: ``total`` is minimised, ``terms`` are its unweighted parts; all scalars."""
 
     total: Tensor
     terms: dict[str, Tensor]
 
 
 class Faces(NamedTuple):
-    """What a term compares: float32, see :mod:`forge.training.losses.pixel`."""
+    """The inputs of a term: float32, see :mod:`forge.training.losses.pixel`."""
 
-    drawn: Tensor
+    generated: Tensor
     target: Tensor
     weight: Tensor
     batch: Batch
@@ -46,10 +46,11 @@ Term = Callable[[Faces, LossConfig], Tensor]
 
 
 class Objective:
-    """The reconstruction loss of a training. An adversary's part comes on top, from :mod:`forge.training.adversarial`.
+    """The reconstruction loss of a training; adversarial losses are in :mod:`forge.training.adversarial`.
 
-    Terms of weight 0 are not computed. Frozen networks are built once and shared. Nothing waits for the device. Safe
-    under autocast: every term is computed in float32, but for the frozen networks' insides.
+    Terms of weight 0 are not computed. Frozen networks are built once and shared. It never synchronises the device.
+    Safe
+    under autocast: every term is computed in float32, except inside frozen networks.
     """
 
     def __init__(
@@ -58,8 +59,8 @@ class Objective:
         """Prepares for ``config`` and for those of ``later`` phases.
 
         Raises:
-            UsageError: one of them cannot be had: a mask asked of a model without one, an unknown network.
-            WeightsError: a frozen network's weights are not here; the hint says how to get them.
+            UsageError: a mask term for a model without a mask, or an unknown network.
+            WeightsError: a frozen network's weights are missing; the hint says how to get them.
         """
         self.config = config
         self.spec = spec
@@ -68,12 +69,12 @@ class Objective:
             check_losses(each, spec, device)
 
     def __call__(self, swap: Swap, batch: Batch, *, config: LossConfig | None = None) -> Losses:
-        """The loss of faces drawn by their own decoder against what they should be.
+        """The loss of faces decoded by their own decoder against their targets.
 
         Args:
-            swap: what the model drew.
-            batch: what it should have drawn.
-            config: the weights of the recipe's phase; the objective's own without.
+            swap: the model's output.
+            batch: its targets.
+            config: the weights of the recipe's phase; default the objective's own.
         """
         config = self.config if config is None else config
         weight = pixel_weight(batch.mask, batch.eyes, batch.mouth, config)
@@ -81,15 +82,15 @@ class Objective:
         return _summed(TERMS, faces, config)
 
     def wants_crossed(self, config: LossConfig | None = None) -> bool:
-        """Whether :meth:`crossed` has anything to say under ``config``."""
+        """Whether a term of :meth:`crossed` has a weight in ``config``."""
         config = self.config if config is None else config
         return any(getattr(config, name) > 0 for name in CROSSED)
 
     def crossed(self, swap: Swap, batch: Batch, *, config: LossConfig | None = None) -> Losses:
-        """The loss of ``batch``'s faces as another person's decoder drew them: DeepFaceLab's style powers.
+        """The loss of ``batch``'s faces decoded by another identity's decoder: DeepFaceLab's style powers.
 
-        The decoder is to be given a detached latent, so that it alone learns from this; the total is to be added to
-        that of the identity that drew. Ask :meth:`wants_crossed` first, for it costs a decoding.
+        Decode from a detached latent, so that only the decoder is trained by it, and add the total to that of the
+        decoder's identity. Check :meth:`wants_crossed` first to save the decoding.
         """
         config = self.config if config is None else config
         faces = Faces(swap.rgb.float(), batch.target.float(), batch.mask, batch, swap, self.spec)
@@ -97,11 +98,11 @@ class Objective:
 
 
 def check_losses(config: LossConfig, spec: SwapSpec, device: torch.device) -> None:
-    """Refuses terms that ``spec`` or this machine does not allow, and builds the frozen networks of those it does.
+    """Refuses terms that ``spec`` or this machine does not allow, and builds the frozen networks of the others.
 
     Raises:
         UsageError: a term about the mask for a model without one, or an unknown network.
-        WeightsError: a frozen network's weights are not here.
+        WeightsError: a frozen network's weights are missing.
     """
     if not spec.has_mask:
         asked = [name for name in ON_MASK if getattr(config, name) > 0]
@@ -121,7 +122,7 @@ def check_losses(config: LossConfig, spec: SwapSpec, device: torch.device) -> No
 def _summed(table: dict[str, Term], faces: Faces, config: LossConfig) -> Losses:
     terms = {name: term(faces, config) for name, term in table.items() if _counts(name, faces, config)}
     weighed = [getattr(config, name) * value for name, value in terms.items()]
-    return Losses(torch.stack(weighed).sum() if weighed else faces.drawn.new_zeros(()), terms)
+    return Losses(torch.stack(weighed).sum() if weighed else faces.generated.new_zeros(()), terms)
 
 
 def _counts(name: str, faces: Faces, config: LossConfig) -> bool:
@@ -133,17 +134,17 @@ def _counts(name: str, faces: Faces, config: LossConfig) -> bool:
 
 
 def _compared(measure: Callable[[Tensor, Tensor, Tensor], Tensor]) -> Term:
-    """The term that is ``measure`` of what was drawn, what should have been, and how much each pixel counts."""
-    return lambda faces, _config: measure(faces.drawn, faces.target, faces.weight)
+    """The term that is ``measure`` of output, target and pixel weights."""
+    return lambda faces, _config: measure(faces.generated, faces.target, faces.weight)
 
 
 def _dssim(faces: Faces, config: LossConfig) -> Tensor:
     measure = dssim if config.dssim_window == "gaussian11" else dfl_dssim
-    return measure(faces.drawn, faces.target, faces.weight)
+    return measure(faces.generated, faces.target, faces.weight)
 
 
 def _perceptual(faces: Faces, config: LossConfig) -> Tensor:
-    return perceptual_net(config.perceptual_net, faces.drawn.device)(faces.drawn, faces.target, faces.weight)
+    return perceptual_net(config.perceptual_net, faces.generated.device)(faces.generated, faces.target, faces.weight)
 
 
 def _learned(faces: Faces) -> Tensor:
@@ -153,16 +154,16 @@ def _learned(faces: Faces) -> Tensor:
 
 def _eyes_mouth(faces: Faces, _config: LossConfig) -> Tensor:
     regions = torch.maximum(faces.batch.eyes, faces.batch.mouth)
-    return ((faces.drawn - faces.target).abs() * regions).mean()
+    return ((faces.generated - faces.target).abs() * regions).mean()
 
 
 def _everywhere(faces: Faces, _config: LossConfig) -> Tensor:
     alike = torch.ones_like(faces.weight)
-    return dssim(faces.drawn, faces.target, alike) + mse(faces.drawn, faces.target, alike)
+    return dssim(faces.generated, faces.target, alike) + mse(faces.generated, faces.target, alike)
 
 
 def _smaller(faces: Faces, _config: LossConfig) -> Tensor:
-    """Mean over the coarser pictures of their absolute difference to the target shrunk by area, and of their masks'."""
+    """Mean over the coarser outputs of the absolute difference to the area-resized target, masks included."""
     parts: list[Tensor] = []
     for swap in faces.swap.smaller:
         size = swap.rgb.shape[-2:]
@@ -186,8 +187,8 @@ TERMS: dict[str, Term] = {
     "laplacian": _compared(laplacian),
     "focal_frequency": _compared(focal_frequency),
     "perceptual": _perceptual,
-    "identity": lambda faces, _config: identity(faces.drawn, faces.target, faces.spec.framing),
-    "total_variation": lambda faces, _config: total_variation(faces.drawn),
+    "identity": lambda faces, _config: identity(faces.generated, faces.target, faces.spec.framing),
+    "total_variation": lambda faces, _config: total_variation(faces.generated),
     "detail": _compared(detail),
     "eyes_mouth": _eyes_mouth,
     "background_power": _everywhere,
@@ -196,10 +197,10 @@ TERMS: dict[str, Term] = {
     "mask_size": lambda faces, _config: _learned(faces).mean(),
     "mask_variation": lambda faces, _config: total_variation(_learned(faces)),
 }
-"""Every term of a face drawn by its own decoder, by its name in the settings; the order is that of the logs."""
+"""Terms of a face decoded by its own decoder, by name in the settings and in the order of the logs."""
 
 CROSSED_TERMS: dict[str, Term] = {
-    "face_style": lambda faces, _config: face_style(faces.drawn, faces.target, faces.batch.mask),
-    "background_style": lambda faces, _config: background_style(faces.drawn, faces.target, faces.batch.mask),
+    "face_style": lambda faces, _config: face_style(faces.generated, faces.target, faces.batch.mask),
+    "background_style": lambda faces, _config: background_style(faces.generated, faces.target, faces.batch.mask),
 }
-"""Every term of a face drawn by another person's decoder."""
+"""Terms of a face decoded by another identity's decoder."""

@@ -1,6 +1,6 @@
-"""A loss in the features of a frozen network that knows pictures: any timm backbone, or LPIPS.
+"""Perceptual loss in the features of a frozen network: any timm backbone, or LPIPS.
 
-Nets are built when first needed and shared by all who ask for the same one on the same device.
+Networks are built when first needed and cached by name and device.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+from typing_extensions import override
 
 from forge.training.losses.pixel import weighted_mean
 from shared.errors import UnknownNameError, WeightsError
@@ -29,9 +30,9 @@ _EPSILON = 1e-8
 
 
 class FeatureStages(nn.Module):
-    """(B, 3, S, S) in [0, 1] -> feature maps, the finest first. Frozen; gradients pass through to the pictures.
+    """(B, 3, S, S) in [0, 1] -> feature maps, the finest first. Frozen; gradients pass through to the images.
 
-    ``stages`` says how many of the backbone's are used, from the finest on; all without.
+    ``stages`` is the number of the backbone's stages used, from the finest on; default all.
     """
 
     mean: Tensor
@@ -47,36 +48,36 @@ class FeatureStages(nn.Module):
         for name in ("mean", "std"):
             self.register_buffer(name, torch.tensor(config[name]).view(1, 3, 1, 1))
 
-    def forward(self, pictures: Tensor) -> list[Tensor]:
-        """See the class."""
-        shown = (pictures - self.mean) / self.std
+    @override
+    def forward(self, images: Tensor) -> list[Tensor]:
+        shown = (images - self.mean) / self.std
         return self.net.forward_intermediates(shown, indices=self._indices, stop_early=True, intermediates_only=True)
 
 
 class PerceptualNet(nn.Module):
-    """How far apart two pictures are to a frozen network: see :func:`feature_distance`."""
+    """Distance of two images in the features of a frozen network, see :func:`feature_distance`."""
 
     def __init__(self, stages: FeatureStages, channel_weights: Sequence[Tensor] | None = None) -> None:
         super().__init__()
         self.stages = stages
         self.channel_weights = nn.ParameterList(channel_weights or []).requires_grad_(False)
 
-    def forward(self, drawn: Tensor, target: Tensor, weight: Tensor) -> Tensor:
+    def forward(self, generated: Tensor, target: Tensor, weight: Tensor) -> Tensor:
         """The distance, a scalar in float32; no gradient to ``target``."""
         with torch.no_grad():
             wanted = [each.float() for each in self.stages(target)]
-        got = [each.float() for each in self.stages(drawn)]
+        got = [each.float() for each in self.stages(generated)]
         return feature_distance(got, wanted, weight, list(self.channel_weights) or None)
 
 
 def feature_distance(
     got: Sequence[Tensor], wanted: Sequence[Tensor], weight: Tensor, channel_weights: Sequence[Tensor] | None = None
 ) -> Tensor:
-    """Sum over stages of the weighted mean over places of sum over channels of c (g - w)^2, of unit vectors g and w.
+    """Sum over stages of the weighted mean over positions of sum over channels of c (g - w)^2, of unit vectors g and w.
 
     Zhang et al., "The unreasonable effectiveness of deep features as a perceptual metric", CVPR 2018, eq. 1;
-    ``channel_weights`` c are (C,) a stage, all 1 without. A place counts what its pixels of ``weight`` (B, 1, S, S)
-    count on average; stages of less than 2 px a side are left out, they have no places.
+    ``channel_weights`` c are (C,) a stage, default all 1. A position's weight is the mean of ``weight`` (B, 1, S, S)
+    over its pixels; stages of less than 2 px a side are left out.
     """
     total = weight.new_zeros(())
     for number, (one, other) in enumerate(zip(got, wanted, strict=True)):
@@ -92,7 +93,7 @@ def feature_distance(
 
 @functools.lru_cache(maxsize=4)
 def perceptual_net(name: str, device: torch.device) -> PerceptualNet:
-    """The net called ``name``: a timm backbone with its ImageNet weights, or ``lpips-vgg``.
+    """The network ``name``: a timm backbone with its ImageNet weights, or ``lpips-vgg``.
 
     Raises:
         UnknownNameError: timm has no such backbone, or it does not give its inner features.
@@ -105,12 +106,12 @@ def perceptual_net(name: str, device: torch.device) -> PerceptualNet:
 
 
 def _backbone(name: str) -> nn.Module:
-    import timm  # takes seconds, and few trainings need it
+    import timm  # slow to import, and few trainings need it
 
     known = timm.list_models(exclude_filters="")
     if name.split(".")[0] not in known:
         raise UnknownNameError(f"no backbone is named {name!r}", hint=near_matches(name, [*known, LPIPS]))
-    with torch.random.fork_rng(devices=[]):  # its first weights are thrown away, and must not move the training's
+    with torch.random.fork_rng(devices=[]):  # its initial weights are discarded, the global stream is kept
         net = timm.create_model(name, pretrained=False)
     if not hasattr(net, "forward_intermediates"):
         raise UnknownNameError(f"{name} does not give its inner features", hint="take tf_efficientnet_lite0")
@@ -144,12 +145,12 @@ def read_lpips(path: Path | None) -> list[Tensor]:
 
 
 def _lpips_path() -> Path | None:
-    """Where the package lies, which is not run."""
+    """The path in the installed package, which is not imported."""
     spec = find_spec("lpips")
     path = None if spec is None or spec.origin is None else Path(spec.origin).parent / "weights" / "v0.1" / "vgg.pth"
     return path if path is not None and path.is_file() else None
 
 
 def _unit(features: Tensor) -> Tensor:
-    # The root's floor keeps the slope finite where a network sees nothing.
+    # The floor keeps the gradient of the root finite where all features are 0.
     return features * torch.rsqrt((features**2).sum(1, keepdim=True) + _EPSILON)

@@ -1,9 +1,9 @@
-"""Losses that look at one pixel, or at one and its neighbour, at a time. Pure functions on float32 batches.
+"""Losses per pixel or per pair of neighbouring pixels. Pure functions on float32 batches.
 
 Convention:
-    drawn, target: (B, C, H, W) in [0, 1]
-    weight: (B, 1, H, W), not negative, how much a pixel counts; a loss is a weighted mean, so its scale does not
-        depend on how large the face is
+    generated, target: (B, C, H, W) in [0, 1]
+    weight: (B, 1, H, W), not negative, weight of each pixel; a loss is a weighted mean, so its scale does not depend on
+        the size of the face
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _COARSEST = 8
 
 
 def pixel_weight(mask: Tensor, eyes: Tensor, mouth: Tensor, config: LossConfig) -> Tensor:
-    """(B, 1, S, S): the face counts 1, its eyes and mouth more, what is around it ``config.background``.
+    """(B, 1, S, S): weight 1 in the face, more in eyes and mouth, ``config.background`` outside.
 
     All inputs are (B, 1, S, S) in [0, 1].
     """
@@ -31,63 +31,63 @@ def pixel_weight(mask: Tensor, eyes: Tensor, mouth: Tensor, config: LossConfig) 
 
 
 def weighted_mean(values: Tensor, weight: Tensor) -> Tensor:
-    """Mean of ``values`` (B, C, S, S) where each pixel counts ``weight`` (B, 1, S, S); 0 where nothing counts."""
+    """Mean of ``values`` (B, C, S, S) with pixel weights ``weight`` (B, 1, S, S); 0 if all are 0."""
     channels = values.shape[1]
     return (values * weight).sum() / (weight.sum() * channels).clamp_min(TINY)
 
 
-def luma(pictures: Tensor) -> Tensor:
+def luma(images: Tensor) -> Tensor:
     """(B, 1, H, W) of RGB (B, 3, H, W): 0.299 R + 0.587 G + 0.114 B."""
-    red, green, blue = pictures.split(1, 1)
+    red, green, blue = images.split(1, 1)
     return _LUMA[0] * red + _LUMA[1] * green + _LUMA[2] * blue
 
 
-def mae(drawn: Tensor, target: Tensor, weight: Tensor) -> Tensor:
-    """Weighted mean of abs(d), d = drawn - target."""
-    return weighted_mean((drawn - target).abs(), weight)
+def mae(generated: Tensor, target: Tensor, weight: Tensor) -> Tensor:
+    """Weighted mean of abs(d), d = generated - target."""
+    return weighted_mean((generated - target).abs(), weight)
 
 
-def mse(drawn: Tensor, target: Tensor, weight: Tensor) -> Tensor:
-    """Weighted mean of d^2, d = drawn - target."""
-    return weighted_mean((drawn - target) ** 2, weight)
+def mse(generated: Tensor, target: Tensor, weight: Tensor) -> Tensor:
+    """Weighted mean of d^2, d = generated - target."""
+    return weighted_mean((generated - target) ** 2, weight)
 
 
-def log_cosh(drawn: Tensor, target: Tensor, weight: Tensor) -> Tensor:
-    """Weighted mean of ln(cosh(d)), d = drawn - target: d^2 / 2 near nothing, abs(d) - ln 2 far from it.
+def log_cosh(generated: Tensor, target: Tensor, weight: Tensor) -> Tensor:
+    """Weighted mean of ln(cosh(d)), d = generated - target: d^2 / 2 near 0, abs(d) - ln 2 far from it.
 
     Computed as abs(d) + ln(1 + exp(-2 abs(d))) - ln 2, which does not overflow.
     """
-    distance = (drawn - target).abs()
+    distance = (generated - target).abs()
     return weighted_mean(distance + F.softplus(-2 * distance) - math.log(2), weight)
 
 
-def total_variation(pictures: Tensor) -> Tensor:
-    """Mean absolute step to the neighbour on the right plus that to the one below (Rudin, Osher, Fatemi 1992)."""
-    across, down = _steps(pictures)
+def total_variation(images: Tensor) -> Tensor:
+    """Mean absolute difference to the right neighbour plus that to the one below (Rudin, Osher, Fatemi 1992)."""
+    across, down = _steps(images)
     return across.abs().mean() + down.abs().mean()
 
 
-def edge(drawn: Tensor, target: Tensor, weight: Tensor) -> Tensor:
+def edge(generated: Tensor, target: Tensor, weight: Tensor) -> Tensor:
     """Weighted mean absolute difference of first differences, the mean over both axes: faceswap-GAN's edge loss.
 
-    A step counts as much as the pixel it leads to.
+    A difference has the weight of its second pixel.
     """
-    along, down = _steps(drawn - target)
+    along, down = _steps(generated - target)
     return (weighted_mean(along.abs(), weight[..., 1:]) + weighted_mean(down.abs(), weight[..., 1:, :])) / 2
 
 
-def _steps(pictures: Tensor) -> tuple[Tensor, Tensor]:
-    return pictures[..., 1:] - pictures[..., :-1], pictures[..., 1:, :] - pictures[..., :-1, :]
+def _steps(images: Tensor) -> tuple[Tensor, Tensor]:
+    return images[..., 1:] - images[..., :-1], images[..., 1:, :] - images[..., :-1, :]
 
 
-def laplacian(drawn: Tensor, target: Tensor, weight: Tensor) -> Tensor:
+def laplacian(generated: Tensor, target: Tensor, weight: Tensor) -> Tensor:
     """Sum over the bands of a Laplacian pyramid of the weighted mean absolute difference.
 
-    Bojanowski et al., "Optimizing the latent space of generative networks", ICML 2018, Lap1: a coarser band counts
-    more by as much as it has fewer pixels. Bands are halved by 2x2 means and doubled bilinearly, down to 8 px at most
-    five times; the last one is what is left.
+    Bojanowski et al., "Optimizing the latent space of generative networks", ICML 2018, Lap1: a coarser band has more
+    weight, inversely to its number of pixels. Bands are halved by 2x2 means and doubled bilinearly, down to 8 px at
+    most five times; the last one is the residual.
     """
-    rest = drawn - target  # a pyramid is linear: that of the difference is the difference of pyramids
+    rest = generated - target  # a pyramid is linear: the pyramid of the difference is the difference of pyramids
     total = rest.new_zeros(())
     for _ in range(_LEVELS):
         if rest.shape[-1] < 2 * _COARSEST:

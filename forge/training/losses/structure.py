@@ -1,4 +1,4 @@
-"""Losses that compare how neighbourhoods are built: SSIM, MS-SSIM, GMSD. Pure functions on float32 batches.
+"""Structural losses: SSIM, MS-SSIM, GMSD. Pure functions on float32 batches.
 
 Convention: see :mod:`forge.training.losses.pixel`. All compute in float32 under autocast.
 """
@@ -21,15 +21,15 @@ _DFL_TWO_FROM = 256
 
 
 def dssim(a: Tensor, b: Tensor, weight: Tensor) -> Tensor:
-    """Weighted mean of (1 - SSIM) / 2: 0 for equal pictures, at most 1. SSIM is that of :func:`ssim_map`."""
+    """Weighted mean of (1 - SSIM) / 2: 0 for equal images, at most 1. SSIM is that of :func:`ssim_map`."""
     return weighted_mean((1 - ssim_map(a, b)) / 2, weight)
 
 
 def dfl_dssim(a: Tensor, b: Tensor, weight: Tensor) -> Tensor:
     """As :func:`dssim` with DeepFaceLab's windows: sigma 1.5 still, side S / 11.6 px, no borders.
 
-    From 256 px on it is the mean of that and of one with a window of S / 23.2 px. A window's value counts as much as
-    the pixel in its middle.
+    From 256 px on it is the mean of that and of one with a window of S / 23.2 px. A window's value has the weight of
+    its centre pixel.
     """
     side = a.shape[-1]
     shares = (_DFL_SHARE,) if side < _DFL_TWO_FROM else (_DFL_SHARE, 2 * _DFL_SHARE)
@@ -37,7 +37,7 @@ def dfl_dssim(a: Tensor, b: Tensor, weight: Tensor) -> Tensor:
 
 
 def ssim(a: Tensor, b: Tensor, weight: Tensor | None = None) -> Tensor:
-    """Mean SSIM of (B, C, S, S) pictures in [0, 1], over the pixels that ``weight`` (B, 1, S, S) counts, or all."""
+    """Mean SSIM of (B, C, S, S) images in [0, 1], weighted by ``weight`` (B, 1, S, S) if given."""
     weight = torch.ones_like(a[:, :1]) if weight is None else weight
     return weighted_mean(ssim_map(a, b), weight)
 
@@ -53,12 +53,12 @@ def ssim_map(a: Tensor, b: Tensor) -> Tensor:
 
 
 def ms_ssim(a: Tensor, b: Tensor, weight: Tensor) -> Tensor:
-    """1 - multi-scale SSIM, mean over the batch: 0 for equal pictures, at most 1.
+    """1 - multi-scale SSIM, mean over the batch: 0 for equal images, at most 1.
 
     Wang, Simoncelli, Bovik, "Multi-scale structural similarity for image quality assessment", 2003, eq. 7: contrast
     and structure at every scale, luminance at the coarsest, to the powers 0.0448, 0.2856, 0.3001, 0.2363, 0.1333. A
-    picture too small for all five scales (under 96 px) uses those whose side is larger than 5 px, their powers scaled
-    to the same sum. Scales are halved by 2x2 means; what is negative counts as next to nothing.
+    image too small for all five scales (under 96 px) uses those whose side is larger than 5 px, their powers scaled
+    to the same sum. Scales are halved by 2x2 means; negative values are clamped to a small positive one.
     """
     scales = _scales(a.shape[-1])
     powers = torch.tensor(_POWERS[:scales], dtype=torch.float64)
@@ -74,23 +74,23 @@ def ms_ssim(a: Tensor, b: Tensor, weight: Tensor) -> Tensor:
 
 
 def gms(a: Tensor, b: Tensor, weight: Tensor) -> Tensor:
-    """Weighted mean of 1 - gradient magnitude similarity of luma: what faceswap calls its gmsd loss. 0 when equal."""
+    """Weighted mean of 1 - gradient magnitude similarity of luma: the loss faceswap calls gmsd. 0 when equal."""
     similarity, inside = _gms_map(a, b, weight)
     return weighted_mean(1 - similarity, inside)
 
 
 def gmsd(a: Tensor, b: Tensor, weight: Tensor) -> Tensor:
-    """Standard deviation over the picture of gradient magnitude similarity, mean over the batch: 0 when equal.
+    """Standard deviation over the image of gradient magnitude similarity, mean over the batch: 0 when equal.
 
     Xue et al., "Gradient magnitude similarity deviation", 2014, eq. 4 to 6: Prewitt gradients of luma and c = 170 at
-    a range of 255; at full size and over weighted pixels. It is 0 as well where all is equally wrong, so it goes
-    beside another term.
+    a range of 255; at full size and over weighted pixels. It is also 0 for a uniform error, so combine it with
+    another term.
     """
     similarity, inside = _gms_map(a, b, weight)
     counted = inside.sum((1, 2, 3), keepdim=True).clamp_min(TINY)
     mean = (similarity * inside).sum((1, 2, 3), keepdim=True) / counted
     variance = ((similarity - mean) ** 2 * inside).sum((1, 2, 3)) / counted.flatten()
-    # A root of nothing has no slope; the floor is a thousandth of what can be.
+    # The root has no gradient at 0; the floor is a thousandth of the maximum.
     return (torch.sqrt(variance + TINY) - TINY**0.5).mean()
 
 
@@ -102,10 +102,10 @@ def _valid_dssim(a: Tensor, b: Tensor, weight: Tensor, taps: int) -> Tensor:
 
 
 def _ssim_parts(a: Tensor, b: Tensor, taps: int, *, valid: bool) -> tuple[Tensor, Tensor]:
-    """Luminance, and contrast times structure, at every place of the window."""
+    """Luminance, and contrast times structure, at every position of the window."""
 
-    def under(pictures: Tensor) -> Tensor:
-        return windowed(pictures, taps, SIGMA, "valid") if valid else blur(pictures)
+    def under(images: Tensor) -> Tensor:
+        return windowed(images, taps, SIGMA, "valid") if valid else blur(images)
 
     with torch.autocast(a.device.type, enabled=False):
         mean_a, mean_b = under(a), under(b)
@@ -114,10 +114,10 @@ def _ssim_parts(a: Tensor, b: Tensor, taps: int, *, valid: bool) -> tuple[Tensor
 
 
 def _scales(side: int) -> int:
-    """How many of the five scales leave the window enough to see."""
+    """How many of the five scales are large enough for the window."""
     count = sum(side // 2**number > REACH for number in range(len(_POWERS)))
     if not count:
-        raise ValueError(f"MS-SSIM's window needs pictures of more than {REACH} px, got {side}")
+        raise ValueError(f"MS-SSIM's window needs images of more than {REACH} px, got {side}")
     return count
 
 
@@ -129,8 +129,8 @@ def _gms_map(a: Tensor, b: Tensor, weight: Tensor) -> tuple[Tensor, Tensor]:
     return similarity, weight[..., 1:-1, 1:-1]
 
 
-def _steepness(pictures: Tensor) -> Tensor:
+def _steepness(images: Tensor) -> Tensor:
     """Prewitt gradient magnitude of (B, 1, S, S)."""
-    kernel = pictures.new_tensor([[1, 0, -1]] * 3) / 3
-    slopes = F.conv2d(pictures, torch.stack([kernel, kernel.T])[:, None])
+    kernel = images.new_tensor([[1, 0, -1]] * 3) / 3
+    slopes = F.conv2d(images, torch.stack([kernel, kernel.T])[:, None])
     return torch.sqrt((slopes**2).sum(1, keepdim=True) + TINY**2)

@@ -2,37 +2,22 @@
 
 from __future__ import annotations
 
-import io
 import math
 from collections.abc import Sequence
-from typing import Any
 
-import matplotlib as mpl
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 from sklearn.metrics import roc_curve
 
 from shared.dataset.audit.findings import WHOLE, AuditReport, Curve, ProbeFinding
+from shared.plots import FAINT, INK, REAL_COLOR, figure, png
 
-_INK, _FAINT, _GRID = "#1d2733", "#8b96a2", "#eceff2"
 _COLOURS = {
     "shortcut": "#b3261e",
     "undecided": "#b3741e",
     "none found": "#2c7a4b",
-    "signal": "#1f5fa8",
+    "signal": REAL_COLOR,
     "too few to judge": "#8b96a2",
-}
-_STYLE: dict[Any, Any] = {
-    "font.size": 9,
-    "axes.edgecolor": _FAINT,
-    "axes.labelcolor": _INK,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "text.color": _INK,
-    "xtick.color": _INK,
-    "ytick.color": _INK,
-    "svg.hashsalt": "assay",
 }
 _MAX_ROWS = 60
 
@@ -43,10 +28,9 @@ def plot_areas(report: AuditReport, limit: float) -> bytes:
     if len(measured) > _MAX_ROWS:
         kept = {id(f) for f in sorted(measured, key=lambda f: -(f.low or 0))[:_MAX_ROWS]}
         measured = [f for f in measured if id(f) in kept or f.part == WHOLE]
-    with mpl.rc_context(_STYLE):
-        figure = Figure(figsize=(8.2, 1.3 + 0.3 * max(1, len(measured))), layout="constrained")
-        axes: Axes = figure.add_subplot()
-        axes.axvline(0.5, color=_FAINT, linewidth=1)
+    with figure(8.2, 1.3 + 0.3 * max(1, len(measured))) as plot:
+        axes: Axes = plot.add_subplot()
+        axes.axvline(0.5, color=FAINT, linewidth=1)
         axes.axvline(limit, color=_COLOURS["shortcut"], linewidth=1, linestyle=(0, (4, 3)))
         for row, finding in enumerate(measured):
             _plot_row(axes, row, finding)
@@ -55,26 +39,23 @@ def plot_areas(report: AuditReport, limit: float) -> bytes:
         axes.set_ylim(len(measured) - 0.4, -0.6)
         axes.set_xlim(0, 1.0)
         axes.set_xlabel(f"area under the ROC curve, with 95 % interval; chance is 0.5, limit (dashed) is {limit:g}")
-        axes.grid(axis="x", color=_GRID)
-        axes.set_axisbelow(True)
-        return _png(figure)
+        return png(plot)
 
 
 def plot_curves(curves: Sequence[Curve], report: AuditReport) -> bytes:
     """PNG: a small ROC plot for each probe on all clips."""
     columns = min(4, max(1, len(curves)))
     rows = max(1, math.ceil(len(curves) / columns))
-    with mpl.rc_context(_STYLE):
-        figure = Figure(figsize=(2.15 * columns, 2.35 * rows), layout="constrained")
-        grid = np.atleast_1d(figure.subplots(rows, columns, squeeze=False)).ravel()
+    with figure(2.15 * columns, 2.35 * rows) as plot:
+        grid = np.atleast_1d(plot.subplots(rows, columns, squeeze=False)).ravel()
         for axes in grid[len(curves) :]:
             axes.set_visible(False)
         for axes, curve in zip(grid, curves, strict=False):
             finding = report.of(curve.probe)
-            axes.plot((0, 1), (0, 1), color=_FAINT, linewidth=0.8)
+            axes.plot((0, 1), (0, 1), color=FAINT, linewidth=0.8)
             if curve.labels.any() and not curve.labels.all():
                 alarms, caught, _ = roc_curve(curve.labels, curve.ranks)
-                axes.plot(alarms, caught, color=_COLOURS.get(finding.verdict, _INK), linewidth=1.8)
+                axes.plot(alarms, caught, color=_COLOURS.get(finding.verdict, INK), linewidth=1.8)
             area = "" if finding.area is None else f"  {finding.area:.2f}"
             axes.set_title(f"{curve.title}{area}", fontsize=9, loc="left")
             axes.set_xlim(-0.02, 1.02)
@@ -82,13 +63,13 @@ def plot_curves(curves: Sequence[Curve], report: AuditReport) -> bytes:
             axes.set_aspect("equal")
             axes.set_xticks((0, 1))
             axes.set_yticks((0, 1))
-        figure.supxlabel("real clips called fake", fontsize=9)
-        figure.supylabel("fakes called fake", fontsize=9)
-        return _png(figure)
+        plot.supxlabel("real clips called fake", fontsize=9)
+        plot.supylabel("fakes called fake", fontsize=9)
+        return png(plot)
 
 
 def _plot_row(axes: Axes, row: int, finding: ProbeFinding) -> None:
-    colour = _COLOURS.get(finding.verdict, _INK)
+    colour = _COLOURS.get(finding.verdict, INK)
     if finding.area is None:
         return
     if finding.low is not None and finding.high is not None:
@@ -98,10 +79,3 @@ def _plot_row(axes: Axes, row: int, finding: ProbeFinding) -> None:
 
 def _name(finding: ProbeFinding) -> str:
     return finding.title if finding.part == WHOLE else f"{finding.title} · {finding.part}"
-
-
-def _png(figure: Figure) -> bytes:
-    buffer = io.BytesIO()
-    # Without the version of the library in it, equal audits give equal bytes.
-    figure.savefig(buffer, format="png", dpi=130, metadata={"Software": None})
-    return buffer.getvalue()

@@ -26,8 +26,8 @@ from shared.dataset.audit.regions import (
     border_region,
     face_region,
 )
-from shared.errors import AssayError
-from shared.storage import inside, replacing
+from shared.errors import AssayError, StorageError
+from shared.storage import decode_json, inside, replacing
 from shared.types import ClipId, ClipRecord
 from shared.video import VideoReader
 
@@ -152,8 +152,8 @@ def _load(path: Path) -> ClipSample | None:
     """A stored sample; None when the file is not one, and is then made anew."""
     try:
         with np.load(path, allow_pickle=False) as file:
-            facts = FileFacts(**json.loads(str(file["facts"])))
+            facts = FileFacts(**decode_json(str(file["facts"]), dict, path, error=StorageError))
             rows = {name: file[name] for name in REGIONS}
             return ClipSample(facts, rows, file["thumbs"])
-    except (OSError, ValueError, KeyError, TypeError, zipfile.BadZipFile):
+    except (OSError, StorageError, ValueError, KeyError, TypeError, zipfile.BadZipFile):
         return None

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import re
 from collections.abc import Iterable, Iterator
@@ -11,6 +10,7 @@ from typing import Any
 
 from shared.dataset.formats.found import FoundClip, Issue, Pictures, Scan
 from shared.errors import ManifestError, UsageError
+from shared.storage import decode_json, read_bytes
 from shared.types import Split
 from shared.video.container import VIDEO_SUFFIXES
 
@@ -151,11 +151,7 @@ def read_json(path: Path) -> Any:
     Raises:
         ManifestError: it cannot be read, is no JSON, or is larger than 1 GiB.
     """
-    text = read_list(path)
-    try:
-        return json.loads(text)
-    except (json.JSONDecodeError, RecursionError) as error:
-        raise ManifestError(f"{path} is not JSON: {error}", hint="download it again") from error
+    return decode_json(read_list(path), object, path, error=ManifestError, hint="download it again")
 
 
 def read_list(path: Path) -> str:
@@ -164,12 +160,8 @@ def read_list(path: Path) -> str:
     Raises:
         ManifestError: it cannot be read, or is larger than 1 GiB.
     """
-    try:
-        if path.stat().st_size > MAX_LIST_BYTES:
-            raise ManifestError(f"{path} is larger than 1 GiB", hint="this is not a list of clips")
-        return path.read_text(encoding="utf-8-sig", errors="replace")
-    except OSError as error:
-        raise ManifestError(f"{path} cannot be read: {error.strerror}", hint="check the path") from error
+    hint = "check the path: a list of clips was expected there"
+    return read_bytes(path, MAX_LIST_BYTES, error=ManifestError, hint=hint).decode("utf-8-sig", "replace")
 
 
 def folders_in(folder: Path) -> list[Path]:

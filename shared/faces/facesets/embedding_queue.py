@@ -1,4 +1,4 @@
-"""Rows that wait for their identity embedding, so that a network sees many faces at once and nobody waits for it."""
+"""Queue of rows for identity embeddings, computed in batches in a separate thread."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ _MOST_HELD = 1024
 
 
 class EmbeddingQueue:
-    """Hands rows on in the order they came, those that brought a chip with their embedding; a context manager.
+    """Passes rows on in order, those with a chip with their embedding; a context manager.
 
-    A batch is embedded in a thread while the next one gathers; at most two batches, or about two thousand rows, wait.
-    When the block ends well everything has been handed on.
+    A batch is embedded in a thread while the next one is collected; at most two batches, or about two thousand rows,
+    wait. When the block ends without error all rows have been passed on.
     """
 
-    def __init__(self, embedder: IdentityEmbedder | None, hand_on: Callable[[FaceRow], None]) -> None:
+    def __init__(self, embedder: IdentityEmbedder | None, pass_on: Callable[[FaceRow], None]) -> None:
         self._embedder = embedder
-        self._hand_on = hand_on
+        self._pass_on = pass_on
         self._pool = ThreadPoolExecutor(1, thread_name_prefix="assay-embed")
         self._rows: list[tuple[FaceRow, bool]] = []
         self._chips: list[np.ndarray] = []
@@ -41,10 +41,10 @@ class EmbeddingQueue:
             self._pool.shutdown(cancel_futures=True)
 
     def put(self, row: FaceRow, chip: np.ndarray | None) -> None:
-        """Takes the next row; ``chip`` (S, S, 3) uint8 is what its embedding is to be made of, None for no embedding.
+        """Adds the next row; ``chip`` (S, S, 3) uint8 is the embedder's input, None for no embedding.
 
         Raises:
-            Whatever embedding an earlier batch or handing on its rows raised.
+            Any error of embedding an earlier batch or passing on its rows.
         """
         self._rows.append((row, chip is not None))
         if chip is not None:
@@ -53,7 +53,7 @@ class EmbeddingQueue:
             self._start()
 
     def finish(self) -> None:
-        """Hands on all that waits."""
+        """Passes on all waiting rows."""
         self._start()
         self._settle()
 
@@ -65,7 +65,7 @@ class EmbeddingQueue:
             self._under_way = rows, self._pool.submit(self._embedder.embed_chips, np.stack(chips))
         else:
             for row, _ in rows:
-                self._hand_on(row)
+                self._pass_on(row)
 
     def _settle(self) -> None:
         if self._under_way is None:
@@ -73,4 +73,4 @@ class EmbeddingQueue:
         (rows, future), self._under_way = self._under_way, None
         embeddings = iter(future.result())
         for row, has_chip in rows:
-            self._hand_on(replace(row, embedding=next(embeddings)) if has_chip else row)
+            self._pass_on(replace(row, embedding=next(embeddings)) if has_chip else row)

@@ -43,8 +43,8 @@ _PNG_BYTES_A_PIXEL = 1.6
 
 
 def extract(
-    clips: Sequence[Path],
-    out: Path,
+    clips: Sequence[str | Path],
+    out: str | Path,
     config: ExtractConfig,
     *,
     finder: FaceFinder | None = None,
@@ -70,8 +70,9 @@ def extract(
         NoFaceError: no face in any clip.
         StorageError: the disk refused.
     """
+    out = Path(out)
     check_target(out, force=force)
-    sources = _check_clips(clips)
+    sources = _check_clips([Path(clip) for clip in clips])
     finders = _finders(sources, config, finder)
     if embedder is None and config.embed_every:
         embedder = make_embedder()

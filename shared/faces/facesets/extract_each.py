@@ -1,4 +1,4 @@
-"""Clips of many people, each person's to a faceset of its own: one task a person, on whatever engine runs tasks."""
+"""Extraction of the facesets of many people: one task per person, on any engine."""
 
 from __future__ import annotations
 
@@ -36,18 +36,18 @@ from shared.video.container import VIDEO_SUFFIXES
 from shared.video.images import is_picture, pictures_in
 
 RECORD = "extract.json"
-"""What the facesets of a folder were made with; beside them."""
+"""File with the settings of the facesets of a folder."""
 
 
 @dataclass(frozen=True)
 class Extracted:
-    """What became of one person.
+    """Result of one person.
 
     Attributes:
         identity: the person; also the name of the faceset in the folder.
-        kept: faces that are fit for training; 0 without a faceset.
-        why: there is no faceset, and this is why; empty when there is one.
-        was_there: the faceset had been made before, of the same files with the same settings.
+        kept: number of kept faces; 0 without a faceset.
+        why: reason why there is no faceset; empty when there is one.
+        was_there: whether the faceset already existed, of the same files with the same settings.
     """
 
     identity: str
@@ -67,13 +67,13 @@ class _Order:
 def people_in(paths: Sequence[Path]) -> dict[str, tuple[Path, ...]]:
     """The clips of each person, by name, in the order of ``paths`` and of names within a folder.
 
-    A video or picture is a person of its own, called like the file. In a folder every video, every picture and every
-    folder is a person; of an inner folder the videos and pictures are all of that person. Hidden files, and files that
-    are neither videos nor pictures by their names, are passed over.
+    A video or image is one person, named like the file. In a folder every video, every image and every folder is one
+    person; all videos and images of an inner folder are of that person. Hidden files, and files that are neither videos
+    nor images by their names, are ignored.
 
     Raises:
         UsageError: no clip at all, or two people of one name.
-        MediaError: a path is not there.
+        MediaError: a path does not exist.
     """
     people: dict[str, tuple[Path, ...]] = {}
     for path in _opened(paths):
@@ -99,26 +99,26 @@ def extract_each(
     engine: Engine | None = None,
     force: bool = False,
 ) -> list[Extracted]:
-    """Writes the faces of each person as the faceset ``out/NAME``; what became of each, in the order of ``people``.
+    """Writes the faces of each person as the faceset ``out/NAME``; returns the results in the order of ``people``.
 
-    A person in whose clips no face is found, whose clips cannot be read, are twice the same or lack the landmarks that
-    should lie beside them, is told and left out; the others are made.
-    Stopped, the same call goes on: what is there is not made again. Every task uses one thread of torch, so facesets
-    are the same on every engine.
+    A person whose clips have no face, cannot be read, are duplicates or lack their sidecar landmarks is reported and
+    skipped.
+    An interrupted call can be repeated: existing facesets are kept. Every task uses one torch thread, so facesets are
+    the same on every engine.
 
     Args:
-        people: clips (videos and pictures, no folders) by name; see :func:`people_in`.
+        people: clips (videos and images, no folders) by name; see :func:`people_in`.
         out: the folder of the facesets.
         config: the settings; its ``identity`` is replaced by each name.
         engine: where tasks run; by default on all cores of this machine.
-        force: make facesets again that are there. Under other settings than theirs they are removed first, so that
-            none is ever taken for one of the new settings.
+        force: replace existing facesets. Those made with other settings are removed first, so that none is taken for
+            one of the new settings.
 
     Raises:
-        ConfigError: a name that is none.
+        ConfigError: an invalid name.
         UsageError: ``out`` holds facesets made with other settings, or something else of a person's name.
-        NoFaceError: nobody has a face.
-        AssayError: an engine's own.
+        NoFaceError: no person has a face.
+        AssayError: an error of the engine.
     """
     out = out.absolute()
     tasks = [
@@ -142,14 +142,14 @@ def extract_each(
 
 
 def _opened(paths: Sequence[Path]) -> Iterator[Path]:
-    """Files as they are given; of folders, what is in them."""
+    """The given files; for folders, their contents."""
     for path in paths:
         if path.is_dir():
             yield from (inner for inner in sorted(path.iterdir()) if _counts(inner))
         elif path.is_file():
             yield path
         else:
-            raise MediaError(f"{path} is not there", hint="check the path")
+            raise MediaError(f"{path} does not exist", hint="check the path")
 
 
 def _counts(path: Path) -> bool:
@@ -179,10 +179,10 @@ def _names(clips: Iterable[Path]) -> tuple[str, ...]:
 
 
 def _same_settings(out: Path, config: ExtractConfig, people: Sequence[str], *, force: bool) -> None:
-    """Notes the settings in ``out``, unless facesets there were made with others.
+    """Records the settings in ``out``, unless facesets there were made with others.
 
-    With ``force`` the facesets of ``people`` that were made with others are removed before the new settings are noted:
-    stopped in between, nobody takes them for facesets of the new settings.
+    With ``force`` the facesets of ``people`` with other settings are removed before the new settings are recorded, so
+    that an interruption leaves no mismatch.
     """
     settings = {key: value for key, value in to_mapping(config).items() if key != "identity"}
     text = json.dumps(settings, indent=2, sort_keys=True) + "\n"
@@ -201,7 +201,7 @@ def _same_settings(out: Path, config: ExtractConfig, people: Sequence[str], *, f
 
 
 def _remove(faceset: Path) -> None:
-    """Removes a faceset at once: half a faceset would be in the way of the next."""
+    """Removes a faceset atomically: a partial one would block the next."""
     draft = faceset.with_name(f".{faceset.name}.{os.getpid()}.old")
     with storage_errors(faceset):
         faceset.rename(draft)
@@ -227,13 +227,13 @@ def _extract_one(order: _Order) -> Extracted:
         try:
             info = extract(clips, out, config, finder=finder, embedder=embedder, force=order.force)
         except (NoFaceError, MediaError, FinderError, UsageError) as error:
-            # Settings and finder have been looked at, so what is refused now are this person's files.
+            # Settings and finder were checked, so an error now is about this person's files.
             return Extracted(config.identity, 0, why=str(error))
     return Extracted(config.identity, info.kept)
 
 
 def _there(out: Path, clips: Sequence[Path], config: ExtractConfig) -> int | None:
-    """How many faces are kept in the faceset ``out``, if it is there, whole, and made of these very files like this."""
+    """Number of kept faces in the faceset ``out`` if it is intact and made of these files with these settings."""
     try:
         info = Faceset.open(out).info
     except FacesetError:

@@ -1,9 +1,9 @@
-"""What a faceset is on disk: one person's faces, cut out, with all that is known of each.
+"""Files of a faceset: the cropped faces of one person with their metadata.
 
 ::
 
     faceset.toml     FacesetInfo: identity, rights, source clips with their hashes, finder, framing, size
-    faces.parquet    a FaceRow a face, in the order of clips and frames
+    faces.parquet  a FaceRow per face, in the order of clips and frames
     crops/           00000000.png, ...: the crop of row 0, ...; RGB, square
 
 Convention:
@@ -22,6 +22,7 @@ import pyarrow as pa
 from shared.errors import FacesetError
 from shared.faces.facesets.extract_config import MAX_PX, MIN_PX
 from shared.types import NUM_LANDMARKS, Framing, check_name
+from shared.video.images import encode_png
 
 VERSION = 1
 SETTINGS = "faceset.toml"
@@ -53,9 +54,9 @@ SCHEMA = pa.schema(
 
 @dataclass(frozen=True)
 class SourceClip:
-    """A video that faces came from. ``name`` is its file name, for people; ``sha256`` says which file it was.
+    """A source video of faces. ``name`` is its file name; ``sha256`` identifies the file.
 
-    ``frames_read`` counts the frames looked at, ``frames_without_face`` those of them in which none was found.
+    ``frames_read`` is the number of frames searched, ``frames_without_face`` of those without a face.
     """
 
     name: str
@@ -67,11 +68,11 @@ class SourceClip:
 
 @dataclass(frozen=True)
 class FacesetInfo:
-    """``faceset.toml``.
+    """The contents of ``faceset.toml``.
 
     ``faces`` counts all rows, ``kept`` those fit for training; ``set_aside`` says why the others are not. ``finder`` is
-    what the finder says of itself, hashes of its weights included. ``crops_sha256`` is over all crop files in order.
-    ``drawn_by`` names the swapper that drew the crops; empty for crops cut from the clips.
+    the finder's description, with hashes of its weights. ``crops_sha256`` is over all crop files in order.
+    ``drawn_by`` names the swapper that generated the crops; empty for crops cut from the clips.
     """
 
     identity: str
@@ -136,15 +137,15 @@ class FaceRow:
 
 
 def crop_name(row: int) -> str:
-    """Where the crop of ``row`` lies, inside the faceset's folder."""
+    """Path of the crop of ``row``, relative to the faceset's folder."""
     return f"{CROPS}/{row:08d}.png"
 
 
 def encode_crop(crop: np.ndarray) -> bytes:
-    """(S, S, 3) uint8 RGB as a PNG file, packed lightly: about 2 ms and 90 kB at 256 px.
+    """(S, S, 3) uint8 RGB as a PNG file.
 
     Raises:
-        FacesetError: not a square RGB picture of an allowed size.
+        FacesetError: not a square RGB image of an allowed size.
     """
     side = crop.shape[0]
     if crop.shape != (side, side, 3) or crop.dtype != np.uint8 or not MIN_PX <= side <= MAX_PX:
@@ -152,17 +153,13 @@ def encode_crop(crop: np.ndarray) -> bytes:
             f"a crop is square RGB of {MIN_PX} to {MAX_PX} px, got {crop.shape} {crop.dtype}",
             hint="cut it with shared.faces.align",
         )
-    # OpenCV's own setting (run lengths, fixed filter) packs fastest; a higher level costs time and saves a tenth.
-    packed, data = cv2.imencode(".png", cv2.cvtColor(crop, cv2.COLOR_RGB2BGR))
-    if not packed:
-        raise FacesetError("OpenCV could not write a PNG", hint="reinstall opencv-python")
-    return data.tobytes()
+    return encode_png(crop)
 
 
 def decode_crop(data: bytes, px: int, what: str) -> np.ndarray:
     """The inverse of :func:`encode_crop`: (``px``, ``px``, 3) uint8 RGB.
 
-    The size in the file's header is checked before anything is unpacked.
+    The size in the file's header is checked before decoding.
 
     Raises:
         FacesetError: ``data`` is no PNG, of another size or kind, or damaged.
@@ -176,7 +173,7 @@ def decode_crop(data: bytes, px: int, what: str) -> np.ndarray:
     try:
         image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
     except cv2.error as error:
-        raise FacesetError(f"{what} cannot be unpacked", hint=hint) from error
+        raise FacesetError(f"{what} cannot be decoded", hint=hint) from error
     if image is None or image.shape != (px, px, 3):
-        raise FacesetError(f"{what} cannot be unpacked", hint=hint)
+        raise FacesetError(f"{what} cannot be decoded", hint=hint)
     return cv2.cvtColor(image, cv2.COLOR_BGR2RGB)

@@ -1,4 +1,4 @@
-"""Reading a faceset: its table, its crops, its fingerprint. See :mod:`shared.faces.facesets.layout` for the files."""
+"""Reading facesets: table, crops and digest. See :mod:`shared.faces.facesets.layout` for the files."""
 
 from __future__ import annotations
 
@@ -54,10 +54,10 @@ class Faceset:
 
     @classmethod
     def open(cls, path: Path) -> Faceset:
-        """The faceset in the folder ``path``. Crops are read when they are asked for.
+        """The faceset in the folder ``path``. Crops are read on demand.
 
         Raises:
-            FacesetError: it is not there, damaged, or contradicts itself.
+            FacesetError: it is missing, damaged or inconsistent.
         """
         info = _read_info(path)
         table = _read_table(path, info)
@@ -119,7 +119,7 @@ class Faceset:
         return (points + matrices[:, None, :, 2]).astype(np.float32)
 
     def digest(self) -> str:
-        """SHA-256, in hex, over the settings and the table. The settings hold the crops' own hash."""
+        """SHA-256, hex, of the settings and the table. The settings hold the hash of the crops."""
         whole = hashlib.sha256()
         for name in (SETTINGS, TABLE):
             part = hashlib.sha256((self.path / name).read_bytes())
@@ -127,7 +127,7 @@ class Faceset:
         return whole.hexdigest()
 
     def verify(self) -> None:
-        """Reads every crop and compares all with the hash that was written with them.
+        """Checks all crops against the recorded hash.
 
         Raises:
             FacesetError: a crop is missing or damaged, or was changed since.
@@ -143,7 +143,7 @@ class Faceset:
     def _crop_bytes(self, row: int) -> bytes:
         try:
             path = inside(self.path, crop_name(row))
-            # Uncompressed pixels, filter bytes and chunks: a larger file is not what it should be.
+            # Uncompressed pixels, filter bytes and chunks: a larger file is not a valid crop.
             if path.stat().st_size > 4 * self.info.px**2 + (1 << 16):
                 raise FacesetError(f"{crop_name(row)} of {self.path} is too large for a crop", hint=_DAMAGED)
             return path.read_bytes()
@@ -174,7 +174,7 @@ def _read_info(path: Path) -> FacesetInfo:
 
 
 def _read_table(path: Path, info: FacesetInfo) -> pa.Table:
-    """The table, refused before it is unpacked when it is not as large as it should be."""
+    """The table, refused before decoding if its size does not match."""
     try:
         with pq.ParquetFile(path / TABLE) as file:
             facts = file.metadata

@@ -1,4 +1,4 @@
-"""Which extracted faces are fit for training: the main person's, large and sharp enough. In bounded memory."""
+"""Selection of faces for training: those of the main person, large and sharp enough. In bounded memory."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _BINS = 25 * _BINS_AN_OCTAVE
 
 @dataclass
 class _TrackFacts:
-    """What is remembered of one track: sums and a histogram, however long it is."""
+    """Statistics of one track, of constant size: sums and a histogram."""
 
     clip: int
     presence: float = 0.0
@@ -42,13 +42,13 @@ def _bin_of(sharpness: float) -> int:
 
 
 class KeepRule:
-    """Sees every row once, then judges them.
+    """Decides which rows are kept, after one pass over all rows.
 
     A face is set aside when its box is narrower than ``min_face_px``; when its sharpness is below ``min_sharpness`` of
-    its clip's median (of the people who are kept; to a quarter of an octave, from a histogram); and, unless
-    ``all_people``, when it is not of the main person. That is who is there longest and largest, counted as the sum of
-    box widths. With embeddings, tracks nearer to each other than ``same_distance`` on average are one person, in all
-    clips; without, every clip's main track counts.
+    its clip's median (over the people who are kept; to a quarter of an octave, from a histogram); and, unless
+    ``all_people``, when it is not of the main person. That is the person with the largest sum of box widths. With
+    embeddings, tracks nearer to each other than ``same_distance`` on average are one person, across all clips; without,
+    it is each clip's main track.
     """
 
     def __init__(
@@ -68,17 +68,17 @@ class KeepRule:
         self._floors: dict[int, float] = {}
 
     def note(self, row: FaceRow) -> None:
-        """Takes ``row`` into account."""
+        """Adds ``row`` to the statistics."""
         self._tracks.setdefault(row.track, _TrackFacts(row.clip)).note(row)
         self._kept = None
 
     @property
     def people_aside(self) -> int:
-        """How many tracks are of other people."""
+        """Number of tracks of other people."""
         return len(self._tracks) - len(self._decided())
 
     def set_aside_reasons(self, batch: pa.RecordBatch) -> list[str]:
-        """For each row why it is set aside, or an empty text."""
+        """For each row the reason why it is set aside, or an empty text."""
         kept = self._decided()
         tracks, clips = (batch.column(name).to_numpy() for name in ("track", "clip"))
         boxes = batch.column("box").flatten().to_numpy().reshape(-1, 4)
@@ -105,7 +105,7 @@ class KeepRule:
         best = max(self._people(), key=lambda tracks: sum(self._tracks[t].presence for t in tracks), default=set())
         if self._same_distance is not None and any(self._tracks[t].mean is not None for t in best):
             return best
-        # Nobody can be told from anybody by looks: in every clip, its main track.
+        # Without embeddings people cannot be told apart: the main track of every clip.
         longest: dict[int, int] = {}
         for number, facts in sorted(self._tracks.items()):
             rival = longest.get(facts.clip)
@@ -114,7 +114,7 @@ class KeepRule:
         return set(longest.values())
 
     def _people(self) -> list[set[int]]:
-        """The tracks in groups, one a person: in order of presence, each joins the first group it is near to."""
+        """The tracks grouped by person: in order of presence, each joins the first group near it."""
         people: list[tuple[np.ndarray | None, set[int]]] = []
         for number in sorted(self._tracks, key=lambda n: (-self._tracks[n].presence, n)):
             mean = self._tracks[number].mean
@@ -137,5 +137,5 @@ def _median_of(histograms: list[np.ndarray]) -> float:
     if not counts.sum():
         return 0.0
     middle = int(np.searchsorted(counts.cumsum(), counts.sum() / 2))
-    # The lowest bin holds everything without detail, down to nothing at all: no share of it is blurred.
+    # The lowest bin holds all crops without detail; no share of it is blurred.
     return 2 ** ((middle + 0.5) / _BINS_AN_OCTAVE) if middle else 0.0

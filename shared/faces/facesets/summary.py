@@ -1,4 +1,4 @@
-"""What is in a faceset, in numbers and as one picture."""
+"""Summary of a faceset: numbers and a contact sheet."""
 
 from __future__ import annotations
 
@@ -13,13 +13,11 @@ from shared.errors import FacesetError, UsageError
 from shared.faces.facesets.reader import Faceset
 from shared.sampling import evenly_spaced
 from shared.storage import write_bytes
+from shared.video.images import encode_jpeg, encode_png
 
 _SPREAD = (5, 50, 95)
-_PICTURES: dict[str, list[int]] = {
-    ".png": [],
-    ".jpg": [cv2.IMWRITE_JPEG_QUALITY, 92],
-    ".jpeg": [cv2.IMWRITE_JPEG_QUALITY, 92],
-}
+_PICTURES = (".png", ".jpg", ".jpeg")
+_JPEG_QUALITY = 92
 _MAX_CELLS = 400
 _ASIDE_RGB = (200, 40, 40)
 
@@ -35,7 +33,7 @@ class Spread:
 
 @dataclass(frozen=True)
 class FacesetSummary:
-    """Counts, and how varied the kept faces are. ``spreads`` is empty when none is kept."""
+    """Counts and the variation of the kept faces. ``spreads`` is empty when none is kept."""
 
     faces: int
     kept: int
@@ -78,10 +76,10 @@ def contact_sheet(
     """(H, W, 3) uint8 RGB: up to ``count`` crops, evenly spaced in time, in rows.
 
     Args:
-        faceset: what to show.
-        count: how many crops at most.
-        cell_px: side of one crop in the picture.
-        everything: also the faces that were set aside, framed in red.
+        faceset: the faceset.
+        count: maximum number of crops.
+        cell_px: side of one crop in the sheet.
+        everything: include faces that were set aside, framed in red.
         landmarks: draw the landmarks.
 
     Raises:
@@ -101,13 +99,13 @@ def contact_sheet(
     points = faceset.landmarks_in_crop(px=cell_px) if landmarks else None
     for cell, row in zip(cells, chosen, strict=True):
         if points is not None:
-            _draw(cell, points[row])
+            _draw_points(cell, points[row])
         if row not in kept:
             cv2.rectangle(cell, (0, 0), (cell_px - 1, cell_px - 1), _ASIDE_RGB, max(2, cell_px // 40))
     return _tiled(cells)
 
 
-def _draw(cell: np.ndarray, points: np.ndarray) -> None:
+def _draw_points(cell: np.ndarray, points: np.ndarray) -> None:
     for x, y in np.rint(points * 16).astype(int):
         cv2.circle(cell, (int(x), int(y)), 16 * max(1, cell.shape[0] // 128), (60, 255, 60), -1, cv2.LINE_AA, shift=4)
 
@@ -134,15 +132,12 @@ def check_picture_path(path: Path) -> None:
 
 
 def save_picture(path: Path, picture: np.ndarray) -> None:
-    """Writes (H, W, 3) uint8 RGB as PNG or JPEG, whichever ``path`` says, in one step.
+    """Writes (H, W, 3) uint8 RGB as PNG or JPEG by the suffix of ``path``, atomically.
 
     Raises:
         UsageError: ``path`` does not end in .png, .jpg or .jpeg.
+        MediaError: the picture is too large for that format.
         StorageError: the disk refused.
     """
     check_picture_path(path)
-    suffix = path.suffix.lower()
-    packed, data = cv2.imencode(suffix, cv2.cvtColor(picture, cv2.COLOR_RGB2BGR), _PICTURES[suffix])
-    if not packed:
-        raise UsageError(f"the picture is too large for {suffix}", hint="show fewer or smaller crops")
-    write_bytes(path, data.tobytes())
+    write_bytes(path, encode_png(picture) if path.suffix.lower() == ".png" else encode_jpeg(picture, _JPEG_QUALITY))

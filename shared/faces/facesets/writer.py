@@ -1,4 +1,4 @@
-"""Writing a faceset: face by face, in bounded memory, whole or absent."""
+"""Writing facesets: face by face, in bounded memory, atomically."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ from shared.storage import replacing_folder
 from shared.types import Framing
 
 SetAside = Callable[[pa.RecordBatch], Sequence[str]]
-"""For each row of a batch, why it is set aside; an empty text for one that is kept."""
+"""For each row of a batch the reason why it is set aside; an empty text if it is kept."""
 
 _ROWS_A_GROUP = 1024
 _DRAFT = "faces.draft.parquet"
 
 
 def check_target(path: Path, *, force: bool) -> None:
-    """Refuses to write a faceset where something else, or without ``force`` anything, would be lost.
+    """Refuses to overwrite anything but a faceset, or, without ``force``, anything.
 
     Raises:
         UsageError: ``path`` is taken.
@@ -44,18 +44,18 @@ def check_target(path: Path, *, force: bool) -> None:
 class FacesetWriter:
     """Writes one faceset; a context manager.
 
-    The folder appears when the block ends well; until then, and when it ends with an error, what was there stays.
+    The folder is replaced when the block ends without error.
 
     Attributes:
-        path: where the faceset will be.
+        path: of the faceset.
         clips: the source clips; fill in before the block ends.
-        judge: decides at the end, over the rows in batches, which faces are kept; None keeps what the rows say.
-        info: what was written, once the block has ended well.
+        judge: selects the kept faces at the end, over the rows in batches; None leaves the rows as they are.
+        info: of the written faceset, once the block has ended without error.
 
     Raises:
         UsageError: on entering: ``path`` is taken.
-        NoFaceError: on leaving: not one face was added.
-        StorageError: the disk refused.
+        NoFaceError: on leaving: no face was added.
+        StorageError: writing failed.
     """
 
     def __init__(
@@ -97,17 +97,17 @@ class FacesetWriter:
             self._session.__exit__(kind, error, traceback)
 
     def add(self, row: FaceRow, png: bytes) -> int:
-        """Adds a face with its encoded crop (see :func:`encode_crop`) and gives its row number.
+        """Adds a face with its encoded crop (see :func:`encode_crop`); returns its row number.
 
         Raises:
             FacesetError: the writer is not open.
-            StorageError: the disk refused; raised where the block ends.
+            StorageError: writing failed; raised where the block ends.
         """
         self.add_row(row)
         return self.add_crop(png)
 
     def add_crop(self, png: bytes) -> int:
-        """The crop half of :meth:`add`, for when rows come later than crops; both in the same order."""
+        """Adds only the crop of a face, if rows come later than crops; both in the same order."""
         self._opened()
         number = self._crops
         (self._folder / crop_name(number)).write_bytes(png)
@@ -116,7 +116,7 @@ class FacesetWriter:
         return number
 
     def add_row(self, row: FaceRow) -> None:
-        """The row half of :meth:`add`."""
+        """Adds only the row of a face."""
         table = self._opened()
         self._waiting.append(row)
         self._rows += 1
@@ -143,7 +143,7 @@ class FacesetWriter:
                     self._table = None
                 self._flush(table)
             if self._rows != self._crops:
-                raise FacesetError(f"{self._rows} rows do not fit {self._crops} crops", hint="add one of each a face")
+                raise FacesetError(f"{self._rows} rows do not fit {self._crops} crops", hint="add one of each per face")
             if not self._rows:
                 raise NoFaceError(
                     _nothing_found(self.clips, self.path),
@@ -157,11 +157,11 @@ class FacesetWriter:
             self._waiting = []
 
     def _finish(self, draft: Path, folder: Path) -> FacesetInfo:
-        """Judges the rows, writes the final table and the settings, removes the draft."""
+        """Selects the rows, writes the final table and the settings, removes the draft."""
         reasons: Counter[str] = Counter()
         with pq.ParquetFile(draft) as rows, pq.ParquetWriter(folder / TABLE, SCHEMA) as table:
             for batch in rows.iter_batches(batch_size=_ROWS_A_GROUP):
-                table.write_batch(self._judged(batch, reasons))
+                table.write_batch(self._selected(batch, reasons))
         draft.unlink()
         set_aside = {reason: count for reason, count in sorted(reasons.items()) if reason}
         info = FacesetInfo(
@@ -181,7 +181,7 @@ class FacesetWriter:
         write_toml(folder / SETTINGS, info)
         return info
 
-    def _judged(self, batch: pa.RecordBatch, reasons: Counter[str]) -> pa.RecordBatch:
+    def _selected(self, batch: pa.RecordBatch, reasons: Counter[str]) -> pa.RecordBatch:
         if self.set_aside_reasons is None:
             verdicts = ["" if kept else "set aside" for kept in batch.column("kept").to_pylist()]
         else:

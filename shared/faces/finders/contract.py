@@ -1,7 +1,7 @@
-"""What a finder is made of: a detector says where faces are, a landmarker puts 68 points on them.
+"""Interfaces of face detectors (boxes) and landmarkers (68 points), and their registries.
 
-A backend file registers its detectors and landmarkers here and imports its heavy library when one is built, so that
-listing names stays cheap. :mod:`shared.faces.finders.finder` composes them.
+A backend file registers its detectors and landmarkers here and imports its heavy library only when one is built, so
+that listing names is fast. :mod:`shared.faces.finders.finder` composes them.
 
 Convention:
     image: (H, W, 3) uint8, RGB
@@ -25,7 +25,7 @@ from shared.registry import Registry
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Detection:
-    """A face as a detector sees it: face box, the detector's own score (not a probability), tilt where it knows it."""
+    """A detected face: face box, the detector's score (not a probability), and roll if known."""
 
     box: np.ndarray
     score: float
@@ -34,7 +34,7 @@ class Detection:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Place:
-    """Where a landmarker shall look: a face box in an image, and how far the face is tilted, as far as is known."""
+    """Input of a landmarker: an image, a face box in it, and the roll if known."""
 
     image: np.ndarray
     box: np.ndarray
@@ -43,10 +43,10 @@ class Place:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Fit:
-    """68 landmarks, (68, 2) float32 frame pixels, and how far they can be trusted.
+    """68 landmarks, (68, 2) float32 frame pixels, and their confidence.
 
-    ``confidence`` lies in [0, 1]; below :data:`LOST_BELOW` there is most likely no face under the points. Each
-    landmarker says how it measures it.
+    ``confidence`` lies in [0, 1]; below :data:`LOST_BELOW` there is most likely no face. Each landmarker documents its
+    measure.
     """
 
     landmarks: np.ndarray
@@ -54,11 +54,11 @@ class Fit:
 
 
 LOST_BELOW = 0.5
-"""A fit with less confidence than this is taken for a face that has been lost."""
+"""A face whose fit has less confidence than this counts as lost."""
 
 
 class Detector(Protocol):
-    """Finds faces in frames. Made for one thread at a time."""
+    """Finds faces in frames. Not thread-safe."""
 
     name: str
 
@@ -67,32 +67,32 @@ class Detector(Protocol):
         ...
 
     def describe(self) -> dict[str, str]:
-        """What decides the result: library versions, SHA-256 of weights, settings."""
+        """What determines the result: library versions, SHA-256 of weights, settings."""
         ...
 
 
 class Landmarker(Protocol):
-    """Puts landmarks on faces whose boxes are known. Made for one thread at a time."""
+    """Fits landmarks in given boxes. Not thread-safe."""
 
     name: str
 
     def fit(self, places: Sequence[Place]) -> list[Fit]:
-        """One fit for each place, in order, also where there is no face (then with low confidence)."""
+        """One fit for each place, in order, also without a face (then with low confidence)."""
         ...
 
     def describe(self) -> dict[str, str]:
-        """What decides the result: library versions, SHA-256 of weights."""
+        """What determines the result: library versions, SHA-256 of weights."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class DetectorSettings:
-    """What every detector understands.
+    """Settings of all detectors.
 
     Convention:
         device: "cpu", "cuda", "cuda:N" or "mps"; detectors that know only the CPU ignore it
-        min_score: least score of a detection, on the detector's own scale; None for its default
-        min_face_px: side of the smallest face box worth finding; larger is faster. None for the detector's default
+        min_score: minimum score of a detection, on the detector's own scale; None for its default
+        min_face_px: side of the smallest face box to find; larger is faster. None for the detector's default
     """
 
     device: str = "cpu"

@@ -1,8 +1,8 @@
 """dlib's CNN face detector (King, "Max-margin object detection", arXiv:1502.00046) in torch.
 
 Seven convolutions that score every 80x80 window, 8 px apart, of a pyramid that shrinks by 5/6. Finds faces that HOG
-misses: turned, tilted, partly covered, in bad light. The weights are those of dlib's file; scores and boxes are dlib's
-up to how the pyramid is shrunk.
+misses: turned, tilted, partly covered, in bad light. The weights are those of dlib's file; scores and boxes equal
+dlib's except for the resizing of the pyramid.
 
 Convention:
     a window is centred on pixel 8 x + 14 of its level, where x is the column in the network's output
@@ -17,10 +17,11 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+from typing_extensions import override
 
 from shared import weights
 from shared.faces.boxes import BoxConvention, overlap, suppress
-from shared.faces.finders.contract import Detection, DetectorSettings, detectors
+from shared.faces.finders.contract import Detection, Detector, DetectorSettings, detectors
 from shared.faces.finders.dlib_file import Affine, DlibTensors, normalized
 from shared.faces.finders.dlib_hog import scales_for
 
@@ -52,8 +53,8 @@ class MmodNet(nn.Module):
             channels = filters
         self.layers = nn.Sequential(*layers)
 
+    @override
     def forward(self, images: Tensor) -> Tensor:
-        """See the class."""
         return self.layers(normalized(images))[:, 0]
 
     @classmethod
@@ -74,8 +75,8 @@ class MmodNet(nn.Module):
 
 
 @detectors.register("dlib-mmod")
-class MmodDetector:
-    """dlib's CNN detector, on any device, frames of one size together.
+class MmodDetector(Detector):
+    """dlib's CNN detector, on any device, frames of one size in one batch.
 
     Searched at the same scales as :class:`shared.faces.finders.dlib_hog.HogDetector`. Scores are dlib's: above 0 by
     default, about 1 for a clear face.
@@ -89,13 +90,13 @@ class MmodDetector:
         self._min_score = 0.0 if settings.min_score is None else settings.min_score
         self._net = MmodNet.from_bytes(weights.read(_WEIGHTS)).to(self._device)
 
+    @override
     def describe(self) -> dict[str, str]:
-        """See :class:`shared.faces.finders.contract.Detector`."""
         sha256 = weights.entry_named(_WEIGHTS).sha256
         return {"torch": torch.__version__, "sha256": sha256, "min_score": f"{self._min_score:g}"}
 
+    @override
     def detect(self, images: Sequence[np.ndarray]) -> list[list[Detection]]:
-        """See :class:`shared.faces.finders.contract.Detector`."""
         if len({image.shape for image in images}) > 1:
             return [found for image in images for found in self.detect([image])]
         found: list[list[Detection]] = [[] for _ in images]
@@ -137,14 +138,14 @@ class MmodDetector:
 
 
 def _enough(side: int) -> int:
-    """Black pixels around a level: dlib's 11, more where the level would be smaller than the network's reach."""
+    """Black padding of a level: dlib's 11, more where the level is smaller than the receptive field."""
     return max(_BORDER_PX, (_WINDOW_PX - side + 1) // 2)
 
 
 def _detections(rows: np.ndarray) -> list[Detection]:
-    """Detections of one image, best first. A face's box is the mean of the windows that agree on it.
+    """Detections of one image, best first. A face's box is the mean of the windows that overlap it.
 
-    Windows lie 8 px apart, so the best one alone is up to 4 px beside the face, and jumps from frame to frame.
+    Windows lie 8 px apart, so the best one alone is up to 4 px off, and jitters from frame to frame.
     """
     boxes, scores = rows[:, 1:5], rows[:, 5]
     found = []

@@ -1,12 +1,12 @@
-"""Reads the tensors out of dlib's network files, so that dlib's networks can run in torch.
+"""Reader of dlib's network files, so that dlib's networks can run in torch.
 
-dlib computes convolutions without a BLAS in its wheels and holds Python's lock meanwhile: 73 ms an embedding, 1.2 s an
-MMOD search at 512x480. The same weights in torch take a few per cent of that, batched, on any device.
+dlib's wheels compute convolutions without a BLAS and hold the GIL: 73 ms per embedding, 1.2 s per MMOD search at
+512x480. The same weights in torch take a few per cent of that, batched, on any device.
 
 The format is dlib's plain binary serialization (no code in it): an integer is a length byte and that many bytes,
 little-endian; a tensor is the version 2, four integers (samples, channels, rows, columns) and float32 values. Layers
-come in order from the input on. The parameters of a layer are looked for in that order by their known shape; that is
-safe because the whole file's hash is pinned.
+come in order from the input on. The parameters of a layer are found in that order by their known shape; that is safe
+because the file's hash is pinned.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _BATCH_NORM_EPSILON = 1e-4
 
 
 class DlibTensors:
-    """Hands out the tensors of a file one after the other."""
+    """Sequential access to the tensors of a file."""
 
     def __init__(self, data: bytes, name: str) -> None:
         self._data = data
@@ -63,10 +63,10 @@ class DlibTensors:
         layer.offset.data.copy_(values[channels:].reshape(layer.offset.shape))
 
     def fill_batch_norm(self, layer: Affine) -> None:
-        """A ``bn_con`` layer as the affine it amounts to: its running mean and variance folded in."""
+        """A ``bn_con`` layer as the equivalent affine: its running mean and variance folded in."""
         channels = layer.factor.numel()
         values = self.next(2 * channels)
-        # Mean and inverse deviation of the last training batch come first; they play no part any more.
+        # Mean and inverse deviation of the last training batch come first; they are not used.
         *_, mean, variance = (self.next(1, channels) for _ in range(4))
         factor = values[:channels] / torch.sqrt(variance + _BATCH_NORM_EPSILON)
         layer.factor.data.copy_(factor.reshape(layer.factor.shape))

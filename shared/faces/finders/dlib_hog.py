@@ -1,7 +1,7 @@
 """dlib's frontal face detector (HOG and a linear classifier, Dalal and Triggs, CVPR 2005; King, arXiv:1502.00046).
 
-Five filters, no learned features: about 16 ms a frame of 512x480 on one core, and dlib lets other threads run
-meanwhile. It needs near-frontal, near-upright faces of 80 px; smaller ones are reached by enlarging the frame.
+Five filters, no learned features: about 16 ms a frame of 512x480 on one core, and dlib releases the GIL meanwhile. It
+needs near-frontal, near-upright faces of 80 px; smaller ones are found by enlarging the frame.
 """
 
 from __future__ import annotations
@@ -14,8 +14,9 @@ from typing import Any
 
 import cv2
 import numpy as np
+from typing_extensions import override
 
-from shared.faces.finders.contract import Detection, DetectorSettings, detectors, need_package
+from shared.faces.finders.contract import Detection, Detector, DetectorSettings, detectors, need_package
 
 DLIB_PACKAGES = "dlib-bin face_recognition_models"
 
@@ -26,14 +27,14 @@ _ENLARGED = 2.0
 
 
 @detectors.register("dlib-hog")
-class HogDetector:
+class HogDetector(Detector):
     """dlib's HOG detector.
 
     Without ``min_face_px`` a frame is searched for faces of 80 px and more at up to 1280 px on its longer side, and,
-    only if none is there, once more at twice that. With it, a frame is searched once, at the scale that makes such a
-    face 80 px (at most enlarged twice, at most 2560 px).
+    only if none is found, again at twice that. With it, a frame is searched once, at the scale that makes such a face
+    80 px (at most enlarged twice, at most 2560 px).
 
-    Frames of one call are searched on all cores. A detection's score is its distance from the classifier's plane:
+    Frames of one call are searched on all cores. A detection's score is its distance from the classifier's hyperplane:
     above 0 by default, about 1.5 for a clear face.
     """
 
@@ -46,15 +47,15 @@ class HogDetector:
         self._workers = max(1, os.cpu_count() or 1)
         self._idle: queue.SimpleQueue[Any] = queue.SimpleQueue()
 
+    @override
     def detect(self, images: Sequence[np.ndarray]) -> list[list[Detection]]:
-        """See :class:`shared.faces.finders.contract.Detector`."""
         if len(images) < 2 or self._workers < 2:
             return [self._detect_one(image) for image in images]
         with ThreadPoolExecutor(min(self._workers, len(images))) as pool:
             return list(pool.map(self._detect_one, images))
 
+    @override
     def describe(self) -> dict[str, str]:
-        """See :class:`shared.faces.finders.contract.Detector`."""
         return {"dlib": str(self._dlib.__version__), "min_score": f"{self._min_score:g}"}
 
     def _detect_one(self, image: np.ndarray) -> list[Detection]:
@@ -81,7 +82,7 @@ class HogDetector:
         return sorted(found, key=lambda detection: -detection.score)
 
     def _borrow(self) -> Any:
-        # A detector keeps its pyramid between calls, so two threads may not share one; making one takes 50 ms.
+        # A detector keeps its pyramid between calls, so two threads may not share one; creating one takes 50 ms.
         try:
             return self._idle.get_nowait()
         except queue.Empty:

@@ -1,13 +1,13 @@
 """68 landmarks by dlib's regression trees (Kazemi and Sullivan, "One millisecond face alignment", CVPR 2014).
 
-Used plainly, the predictor answers in whole pixels and moves with the box it is given. Here a first pass in the box
-only places a second one: an upright, gray patch with the face box at 320 px, in which the mean of two predictions from
-two boxes 12 % apart is taken. Against one plain prediction, on real clips, that cuts the frame-to-frame jitter by
-a fifth (360 px faces) to a third (100 px faces), halves the error of a 100 px face against the same face at full size,
-and costs three predictions, about 3 ms.
+Plainly, the predictor gives whole pixels that depend on the box. Here a first pass in the box only positions a second
+one: an upright, gray patch with the face box at 320 px, in which the mean of two predictions from two boxes 12 % apart
+is taken. Against one plain prediction, on real clips, that cuts the frame-to-frame jitter by a fifth (360 px faces) to
+a third (100 px faces), halves the error of a 100 px face against the same face at full size, and costs three
+predictions, about 3 ms.
 
-How much the two predictions differ tells a face from anything else, which the predictor alone cannot: it draws a
-plausible face on a wall. Mean distance in face box sides: on faces 0.5 % (99 of 100 below 2 %), on background, on
+The difference of the two predictions indicates whether there is a face, which the predictor alone cannot: it fits a
+plausible face to a wall. Mean distance in face box sides: on faces 0.5 % (99 of 100 below 2 %), on background, on
 covered faces and on boxes half a face beside the face 7 to 20 % (99 of 100 above 3.4 %). Confidence is 1 at no
 difference, 0.5 at 3 % and 0 from 6 %.
 """
@@ -20,11 +20,12 @@ from typing import Any
 
 import cv2
 import numpy as np
+from typing_extensions import override
 
 from shared import weights
 from shared.errors import WeightsError
 from shared.faces.boxes import centre_and_side, middle_of
-from shared.faces.finders.contract import Fit, Place, landmarkers, need_package, roll_of
+from shared.faces.finders.contract import Fit, Landmarker, Place, landmarkers, need_package, roll_of
 from shared.faces.finders.dlib_hog import DLIB_PACKAGES
 
 _WEIGHTS = "dlib-68-points"
@@ -38,8 +39,8 @@ _TWO_APART = ((-0.06, -0.03, 0.96), (0.06, 0.03, 1.04))
 
 
 @landmarkers.register("dlib68")
-class DlibLandmarks:
-    """dlib's 68-point predictor, steadied and with a confidence; see the module's text."""
+class DlibLandmarks(Landmarker):
+    """dlib's 68-point predictor, stabilised and with a confidence; see the module."""
 
     name = "dlib68"
 
@@ -52,12 +53,12 @@ class DlibLandmarks:
         except RuntimeError as error:
             raise WeightsError(f"dlib cannot read {path}: {error}", hint=f"pip install {DLIB_PACKAGES}") from error
 
+    @override
     def fit(self, places: Sequence[Place]) -> list[Fit]:
-        """See :class:`shared.faces.finders.contract.Landmarker`."""
         return [self._fit_one(place) for place in places]
 
+    @override
     def describe(self) -> dict[str, str]:
-        """See :class:`shared.faces.finders.contract.Landmarker`."""
         return {"dlib": str(self._dlib.__version__), "sha256": weights.entry_named(_WEIGHTS).sha256}
 
     def _fit_one(self, place: Place) -> Fit:
@@ -94,7 +95,7 @@ class DlibLandmarks:
 def upright_patch(
     image: np.ndarray, centre: np.ndarray, side: float, roll: float, px: int
 ) -> tuple[np.ndarray, np.ndarray]:
-    """A gray, square patch in which the face box is upright and ``px`` wide, with room around it.
+    """A gray, square patch in which the face box is upright and ``px`` wide, with a margin.
 
     Returns:
         The patch, (N, N) uint8 with N = 1.6 px, the edge's pixels repeated beyond the frame; and the (2, 3) float64
@@ -104,7 +105,7 @@ def upright_patch(
     scale, cosine, sine = px / side, math.cos(roll), math.sin(roll)
     turn = scale * np.array([[cosine, sine], [-sine, cosine]])
     frame_to_patch = np.column_stack([turn, (size - 1) / 2 - turn @ centre])
-    # Only the part of the frame under the patch is made gray: on large frames that is most of the cost.
+    # Only the part of the frame under the patch is converted to grey: on large frames that is most of the cost.
     reach = side * _PATCH_PER_BOX * (abs(cosine) + abs(sine)) / 2 + 2
     (x0, x1), (y0, y1) = (
         _clip_range(centre[axis] - reach, centre[axis] + reach, image.shape[1 - axis]) for axis in (0, 1)
@@ -112,7 +113,7 @@ def upright_patch(
     gray = cv2.cvtColor(image[y0:y1, x0:x1], cv2.COLOR_RGB2GRAY)
     local = frame_to_patch.copy()
     local[:, 2] += turn @ np.array([x0, y0], dtype=float)
-    # Not mirrored: OpenCV finds a mirrored pixel by a loop, which on a frame of two pixels takes minutes.
+    # Not reflected: OpenCV computes reflections in a loop, which on a frame of two pixels takes minutes.
     patch = cv2.warpAffine(gray, local, (size, size), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
     return patch, frame_to_patch
 

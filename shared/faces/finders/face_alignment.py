@@ -1,8 +1,8 @@
 """The detectors of the face-alignment package (Bulat): S3FD, BlazeFace, RetinaFace, SCRFD. Its YuNet is yunet.py.
 
 The package downloads on construction and defaults to a GPU and to compiling; here each network is built once, on the
-device given, from a file whose hash has been checked. Faces are decoded and placed by Assay where the package's own
-code loses something: it cuts frames to a square for BlazeFace, and feeds RetinaFace RGB where it learned BGR.
+given device, from a file whose hash has been checked. Assay decodes and maps faces itself where the package's code is
+worse: it crops frames to a square for BlazeFace, and gives RetinaFace RGB although it was trained on BGR.
 """
 
 from __future__ import annotations
@@ -15,10 +15,11 @@ from typing import Any
 import cv2
 import numpy as np
 import torch
+from typing_extensions import override
 
 from shared import weights
 from shared.faces.boxes import BoxConvention, suppress
-from shared.faces.finders.contract import Detection, DetectorSettings, detectors, need_package, roll_of
+from shared.faces.finders.contract import Detection, Detector, DetectorSettings, detectors, need_package, roll_of
 from shared.faces.finders.scaling import shrunk
 
 _PACKAGE = "face-alignment"
@@ -27,7 +28,7 @@ _EASY_PX = 24.0
 _NMS = 0.4
 _LONGEST_ASPECT = 4
 
-# S3FD, RetinaFace, SCRFD and YuNet all learned WIDER FACE's boxes, forehead to chin; measured on YuNet's.
+# S3FD, RetinaFace, SCRFD and YuNet were all trained on WIDER FACE's boxes, forehead to chin; measured on YuNet's.
 _WIDER_FACE = BoxConvention(scale=0.954, right=0.0, down=0.089)
 _BLAZE_NEAR = BoxConvention(scale=0.967, right=0.0, down=-0.022)
 _BLAZE_FAR = BoxConvention(scale=0.990, right=0.0, down=-0.016)
@@ -43,7 +44,7 @@ _RETINA_LONGEST_PX = {"retinaface": 640, "retinaface-slim": 320}
 
 
 @detectors.register("sfd")
-class SfdDetector:
+class SfdDetector(Detector):
     """S3FD (Zhang et al., "Single shot scale-invariant face detector", ICCV 2017), as face-alignment has it.
 
     A VGG-16: for GPUs. Frames at up to 640 px on their longer side; scores in [0, 1], at least 0.5 by default.
@@ -58,13 +59,13 @@ class SfdDetector:
         module = need_package(f"{_PARTS}.sfd.sfd_detector", _PACKAGE)
         self._inner = module.SFDDetector(settings.device, path_to_detector=str(path), filter_threshold=self._min_score)
 
+    @override
     def detect(self, images: Sequence[np.ndarray]) -> list[list[Detection]]:
-        """See :class:`shared.faces.finders.contract.Detector`."""
-        # One by one: the package's batch decoding lets every image of a batch see the candidates of the others.
+        # One by one: the package's batch decoding mixes the candidates of a batch's images.
         return [self._detect_one(image) for image in images]
 
+    @override
     def describe(self) -> dict[str, str]:
-        """See :class:`shared.faces.finders.contract.Detector`."""
         return _facts("s3fd", self._min_score)
 
     def _detect_one(self, image: np.ndarray) -> list[Detection]:
@@ -73,10 +74,10 @@ class SfdDetector:
 
 
 @detectors.register("scrfd")
-class ScrfdDetector:
+class ScrfdDetector(Detector):
     """SCRFD-2.5G (Guo et al., "Sample and computation redistribution for efficient face detection", ICLR 2022).
 
-    Runs on onnxruntime; the network looks at 640x640. Scores in [0, 1], at least 0.5 by default.
+    Runs on onnxruntime; the network's input is 640x640. Scores in [0, 1], at least 0.5 by default.
     """
 
     name = "scrfd"
@@ -90,22 +91,22 @@ class ScrfdDetector:
             settings.device, path_to_detector=str(path), confidence_threshold=self._min_score, nms_threshold=_NMS
         )
 
+    @override
     def detect(self, images: Sequence[np.ndarray]) -> list[list[Detection]]:
-        """See :class:`shared.faces.finders.contract.Detector`."""
         return [_from_rows(self._inner.detect_from_image(image), np.ones(2)) for image in images]
 
+    @override
     def describe(self) -> dict[str, str]:
-        """See :class:`shared.faces.finders.contract.Detector`."""
         return _facts("scrfd", self._min_score)
 
 
 @detectors.register("retinaface")
-class RetinaFaceDetector:
+class RetinaFaceDetector(Detector):
     """RetinaFace with MobileNet-0.25 (Deng et al., CVPR 2020): box and five points.
 
-    Takes either published weights file, whichever is here. "retinaface-slim" has smaller anchors and was trained with
-    plain ReLUs where the package's network has leaky ones; with those it finds eyes instead of faces. Frames at up to
-    640 px (slim: 320 px) on their longer side; scores in [0, 1], at least 0.6 by default.
+    Uses either published weights file, whichever is installed. "retinaface-slim" has smaller anchors and was trained
+    with plain ReLUs where the package's network has leaky ones; with those it finds eyes instead of faces. Frames at up
+    to 640 px (slim: 320 px) on their longer side; scores in [0, 1], at least 0.6 by default.
     """
 
     name = "retinaface"
@@ -125,12 +126,12 @@ class RetinaFaceDetector:
                     part.negative_slope = 0.0
         self._net.to(settings.device).eval()
 
+    @override
     def detect(self, images: Sequence[np.ndarray]) -> list[list[Detection]]:
-        """See :class:`shared.faces.finders.contract.Detector`."""
         return [self._detect_one(image) for image in images]
 
+    @override
     def describe(self) -> dict[str, str]:
-        """See :class:`shared.faces.finders.contract.Detector`."""
         return _facts(self._weights, self._min_score)
 
     def _detect_one(self, image: np.ndarray) -> list[Detection]:
@@ -154,7 +155,7 @@ class RetinaFaceDetector:
         ]
 
 
-class _BlazeDetector:
+class _BlazeDetector(Detector):
     """BlazeFace (Bazarevsky et al., 2019) on the squares that cover a frame; see the two registered kinds."""
 
     name = "blazeface"
@@ -175,12 +176,12 @@ class _BlazeDetector:
         )
         self._net: Any = inner.face_detector
 
+    @override
     def detect(self, images: Sequence[np.ndarray]) -> list[list[Detection]]:
-        """See :class:`shared.faces.finders.contract.Detector`."""
         return [self._detect_one(image) for image in images]
 
+    @override
     def describe(self) -> dict[str, str]:
-        """See :class:`shared.faces.finders.contract.Detector`."""
         return _facts(self._file, self._min_score)
 
     def _detect_one(self, image: np.ndarray) -> list[Detection]:
@@ -210,12 +211,12 @@ class _BlazeDetector:
 
 @detectors.register("blazeface")
 class BlazeFaceDetector(_BlazeDetector):
-    """BlazeFace for near faces: sees 128x128, so a face must fill about a fifth of the frame's shorter side."""
+    """BlazeFace for near faces: input 128x128, so a face must fill about a fifth of the frame's shorter side."""
 
 
 @detectors.register("blazeface-back")
 class BlazeFaceBackDetector(_BlazeDetector):
-    """BlazeFace for a phone's back camera: sees 256x256, finds faces down to a tenth of the shorter side."""
+    """BlazeFace for a phone's back camera: input 256x256, finds faces down to a tenth of the shorter side."""
 
     name = "blazeface-back"
     _file = "blazeface-back"
@@ -226,7 +227,7 @@ class BlazeFaceBackDetector(_BlazeDetector):
 def covering_squares(width: int, height: int) -> tuple[list[tuple[int, int]], int]:
     """Corners (x, y) of squares as large as the shorter side that cover a frame, each overlapping the next by half.
 
-    So a face no larger than half a square is whole in one of them.
+    So a face no larger than half a square is complete in one of them.
 
     Returns:
         The corners, from left or top on, and the squares' side in pixels.
@@ -238,7 +239,7 @@ def covering_squares(width: int, height: int) -> tuple[list[tuple[int, int]], in
 
 
 def _not_too_long(image: np.ndarray) -> np.ndarray:
-    """A frame more than four times as long as it is wide is filled up with black at the right or below."""
+    """The frame, padded with black at the right or below if one side is more than four times the other."""
     height, width = image.shape[:2]
     least = math.ceil(max(height, width) / _LONGEST_ASPECT)
     if min(height, width) >= least:

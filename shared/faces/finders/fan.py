@@ -1,9 +1,9 @@
 """68 landmarks by the face alignment network of the face-alignment package (Bulat and Tzimiropoulos, ICCV 2017).
 
-Crops and heat maps are read here, to fractions of a pixel and for the faces of several frames together, where the
-package answers in whole pixels, one face after the other. A confidence comes out too: FAN looks at a face and at its
-mirror image, and how much the two answers differ tells whether there is one. One pixel of its 64x64 heat maps is 3 %
-of a face box; confidence is 1 at no difference, 0.5 at two heat-map pixels, 0 from four.
+Heat maps are decoded here with subpixel precision and in batches over frames; the package gives whole pixels, one face
+at a time. A confidence is added: FAN is run on a face and on its mirror image, and the difference of the two results
+indicates whether there is a face. One pixel of its 64x64 heat maps is 3 % of a face box; confidence is 1 at no
+difference, 0.5 at two heat-map pixels, 0 from four.
 """
 
 from __future__ import annotations
@@ -13,11 +13,12 @@ from collections.abc import Sequence
 import cv2
 import numpy as np
 import torch
+from typing_extensions import override
 
 from shared import weights
 from shared.errors import WeightsError
 from shared.faces.boxes import middle_of
-from shared.faces.finders.contract import Fit, Place, landmarkers, need_package
+from shared.faces.finders.contract import Fit, Landmarker, Place, landmarkers, need_package
 
 _WEIGHTS = "2dfan4"
 _PACKAGE = "face-alignment"
@@ -26,7 +27,7 @@ _HEATMAP_STEP_PX = 4
 _GIVE_UP_AT_HEATMAP_PX = 4.0
 _BATCH = 16
 
-# FAN learned crops made from the tight box of the landmarks: scale (width + height) / 195, centre 12 % further up.
+# FAN was trained on crops from the tight box of the landmarks: scale (width + height) / 195, centre 12 % further up.
 # That tight box in sides of the face box, medians over the clips of boxes.py:
 _TIGHT_WIDTH, _TIGHT_HEIGHT, _TIGHT_DOWN = 0.90, 0.94, 0.08
 _REFERENCE = 195.0
@@ -34,8 +35,8 @@ _UP_PER_HEIGHT = 0.12
 
 
 @landmarkers.register("fan")
-class FanLandmarks:
-    """FAN-4 on any device; see the module's text."""
+class FanLandmarks(Landmarker):
+    """FAN-4 on any device; see the module."""
 
     name = "fan"
 
@@ -51,21 +52,21 @@ class FanLandmarks:
             raise WeightsError(f"{path} does not fit FAN: {error}", hint="pip install -U face-alignment") from error
         self._net.to(self._device).eval()
 
+    @override
     def fit(self, places: Sequence[Place]) -> list[Fit]:
-        """See :class:`shared.faces.finders.contract.Landmarker`."""
         fits: list[Fit] = []
         for start in range(0, len(places), _BATCH):
             fits.extend(self._fit_batch(places[start : start + _BATCH]))
         return fits
 
+    @override
     def describe(self) -> dict[str, str]:
-        """See :class:`shared.faces.finders.contract.Landmarker`."""
         return {"torch": torch.__version__, "sha256": weights.entry_named(_WEIGHTS).sha256}
 
     def _fit_batch(self, places: Sequence[Place]) -> list[Fit]:
         maps = [frame_to_crop(place.box) for place in places]
         size = (_CROP_PX, _CROP_PX)
-        # Black beyond the frame, as in FAN's training; linear, as there too.
+        # Black beyond the frame and linear interpolation, as in FAN's training.
         crops = [
             cv2.warpAffine(place.image, m, size, borderValue=(0, 0, 0)) for place, m in zip(places, maps, strict=True)
         ]
@@ -83,7 +84,7 @@ class FanLandmarks:
 
 
 def frame_to_crop(box: np.ndarray) -> np.ndarray:
-    """(2, 3) float64 from frame pixels to the 256 px crop that FAN wants to see for a face box."""
+    """(2, 3) float64 from frame pixels to FAN's 256 px input crop for a face box."""
     centre, side = middle_of(box)
     centre = centre - np.array([0.0, (_UP_PER_HEIGHT * _TIGHT_HEIGHT - _TIGHT_DOWN) * side])
     shown_px = 200 * (_TIGHT_WIDTH + _TIGHT_HEIGHT) * side / _REFERENCE

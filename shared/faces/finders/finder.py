@@ -1,13 +1,13 @@
-"""Finders: faces with landmarks in frames, behind one protocol, made by name.
+"""Finders: faces with landmarks in frames, behind one protocol, created by name.
 
-Names: a detector and a landmarker joined by "+" ("yunet+dlib68"), one of the short names below, or
-"sidecar:PATH" for landmarks that are known exactly.
+Names: a detector and a landmarker joined by "+" ("yunet+dlib68"), one of the short names below, or "sidecar:PATH" for
+exactly known landmarks.
 
     dlib                      dlib-hog+dlib68
     dlib-mmod, mtcnn, yunet   that detector +dlib68
     face-alignment            sfd+fan
     face-alignment:DETECTOR   that detector +fan
-    auto                      face-alignment when its weights are here (or may be downloaded), else dlib
+    auto                      face-alignment when its weights are installed (or may be downloaded), else dlib
 
 ``ASSAY_DOWNLOAD=1`` in the environment lets ``auto`` download face-alignment's weights when they are missing.
 """
@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Protocol, runtime_checkable
 
 import numpy as np
+from typing_extensions import override
 
 from shared import weights
 from shared.console import console
@@ -47,10 +48,10 @@ _FACE_ALIGNMENT_FILES = ("s3fd", "2dfan4")
 
 
 class FaceFinder(Protocol):
-    """Finds faces with 68 landmarks. Made for one thread at a time.
+    """Finds faces with 68 landmarks. Not thread-safe.
 
-    Every :class:`Face` carries the face box of :mod:`shared.faces.boxes`, made from its landmarks, so boxes of
-    different finders compare and can be given back to :meth:`refine`.
+    Every :class:`Face` has the face box of :mod:`shared.faces.boxes`, computed from its landmarks, so boxes of
+    different finders are comparable and can be passed to :meth:`refine`.
     """
 
     name: str
@@ -58,30 +59,31 @@ class FaceFinder(Protocol):
     def find(self, frames: Sequence[np.ndarray]) -> list[list[Face]]:
         """For each frame, (H, W, 3) uint8 RGB, its faces, best first; an empty list where there is none.
 
-        ``confidence`` is the detector's own score: an order, not a probability, and on a scale of its own.
+        ``confidence`` is the detector's score: a ranking, not a probability, on the detector's own scale.
         """
         ...
 
     def refine(self, image: np.ndarray, boxes: Sequence[np.ndarray]) -> list[Face]:
         """Landmarks in given boxes of one frame, without detection: for following faces between detections.
 
-        One face for each box, in order. Here ``confidence`` lies in [0, 1] and is the landmarks' own; below
-        :data:`shared.faces.finders.contract.LOST_BELOW` the face has been lost and the points mean nothing.
+        One face for each box, in order. Here ``confidence`` is in [0, 1] and that of the landmarks; below
+        :data:`shared.faces.finders.contract.LOST_BELOW` the face is lost and the points are meaningless.
         """
         ...
 
     def describe(self) -> dict[str, str]:
-        """What decides the result, for the record: name, parts, library versions, SHA-256 of each weights file."""
+        """What determines the result: name, parts, library versions, SHA-256 of each weights file."""
         ...
 
 
 @runtime_checkable
 class IndexedFinder(Protocol):
-    """A finder that needs to know *which* frame it sees, because its faces are stored by frame index.
+    """A finder that needs the frame index, because its faces are stored by frame.
 
-    Whoever has :class:`Frame` values and not only images calls this one when ``isinstance(finder, IndexedFinder)``, and
-    then needs no following in between: looking a frame up costs nothing. :meth:`FaceFinder.find` of such a finder
-    counts frames itself from 0 in the order they come, and :meth:`FaceFinder.refine` answers for the frame last found.
+    Callers with :class:`Frame` values use this method if ``isinstance(finder, IndexedFinder)``, for every frame,
+    without
+    tracking in between: the lookup is fast. :meth:`FaceFinder.find` of such a finder counts frames from 0 in the order
+    given, and :meth:`FaceFinder.refine` uses the last frame.
     """
 
     def find_indexed(self, frames: Sequence[Frame]) -> list[list[Face]]:
@@ -93,11 +95,11 @@ finders: Registry[FaceFinder] = Registry("finder")
 """Short names; factories take one :class:`DetectorSettings`."""
 
 
-class ComposedFinder:
+class ComposedFinder(FaceFinder):
     """A detector and a landmarker as one :class:`FaceFinder`.
 
-    Detections on which the landmarker is certain that there is no face (confidence 0) are dropped, and of two that
-    end on the same face the better one is kept.
+    Detections with a landmark confidence of 0 are dropped, and of two detections of the same face the better one is
+    kept.
     """
 
     def __init__(self, detector: Detector, landmarker: Landmarker) -> None:
@@ -105,8 +107,8 @@ class ComposedFinder:
         self._detector = detector
         self._landmarker = landmarker
 
+    @override
     def find(self, frames: Sequence[np.ndarray]) -> list[list[Face]]:
-        """See :class:`FaceFinder`."""
         detections = self._detector.detect(frames)
         places = [
             Place(image, detection.box, detection.roll)
@@ -116,15 +118,15 @@ class ComposedFinder:
         fits = iter(self._landmarker.fit(places) if places else [])
         return [_faces(found, [next(fits) for _ in found]) for found in detections]
 
+    @override
     def refine(self, image: np.ndarray, boxes: Sequence[np.ndarray]) -> list[Face]:
-        """See :class:`FaceFinder`."""
         if not len(boxes):
             return []
         fits = self._landmarker.fit([Place(image, box) for box in boxes])
         return [Face(box_around(fit.landmarks), fit.landmarks, fit.confidence) for fit in fits]
 
+    @override
     def describe(self) -> dict[str, str]:
-        """See :class:`FaceFinder`."""
         facts = {"name": self.name}
         for role, part in (("detector", self._detector), ("landmarker", self._landmarker)):
             facts[role] = part.name
@@ -151,14 +153,13 @@ def make_finder(
     min_confidence: float | None = None,
     min_face_px: float | None = None,
 ) -> FaceFinder:
-    """The finder called ``name``; see the module's text for names.
+    """The finder called ``name``; see the module for names.
 
     Args:
         name: a short name, "detector+landmarker", a detector (landmarks by dlib68), or "sidecar:PATH".
         device: where networks run: "cpu", "cuda", "cuda:N", "mps".
         min_confidence: least score of a detection on its detector's own scale; None for the detector's default.
-        min_face_px: side of the smallest face box worth finding; detection gets faster as it grows. None for the
-            detector's default.
+        min_face_px: side of the smallest face box to find; larger is faster. None for the detector's default.
 
     Raises:
         UnknownNameError: no such name; the hint names near ones.
@@ -209,7 +210,7 @@ _file("face-alignment:dlib", "dlib-hog", "fan")
 
 @finders.register("auto")
 def _automatic(settings: DetectorSettings) -> FaceFinder:
-    """The best finder that works here; says which, and why."""
+    """The best available finder; prints which, and why."""
     reasons: list[str] = []
     candidates: list[tuple[str, Callable[[], str | None]]] = [("face-alignment", _why_not_face_alignment)]
     candidates.append(("dlib", lambda: None))
@@ -225,18 +226,18 @@ def _automatic(settings: DetectorSettings) -> FaceFinder:
                 return finder
         reasons.append(f"{name}: {reason}")
     raise FinderError(
-        f"no face finder works here ({'; '.join(reasons)})",
+        f"no face finder is available ({'; '.join(reasons)})",
         hint="pip install dlib-bin face_recognition_models (needs no download of weights), or: assay doctor",
     )
 
 
 def _why_not_face_alignment() -> str | None:
-    """Why face-alignment's weights cannot be used, None when they can. Tries the network only when told to."""
+    """Why face-alignment's weights cannot be used, None when they can. Downloads only if allowed."""
     missing = [file for file in _FACE_ALIGNMENT_FILES if weights.find(file) is None]
     if not missing:
         return None
     if os.environ.get(DOWNLOAD_VARIABLE) != "1":
-        return f"weights {' and '.join(missing)} are not here"
+        return f"weights {' and '.join(missing)} are missing"
     try:
         for file in missing:
             weights.fetch(file)
@@ -247,15 +248,15 @@ def _why_not_face_alignment() -> str | None:
 
 @functools.lru_cache(maxsize=8)
 def _announce(name: str, reasons: str) -> None:
-    # Cached, so that a process that makes many finders says it once.
+    # Cached, so that a process with many finders prints it once.
     console.print(f"face finder: {name}" + (f" ({reasons})" if reasons else ""))
 
 
 @functools.lru_cache(maxsize=1)
 def load_backends() -> None:
-    """Imports the backend files; each registers what it has and imports its own heavy library only when used.
+    """Imports the backend files; each registers its parts and imports its heavy library only when used.
 
-    After it, :data:`detectors` and :data:`landmarkers` hold everything.
+    Fills :data:`detectors` and :data:`landmarkers`.
     """
     import shared.faces.finders.dlib_cnn
     import shared.faces.finders.dlib_hog

@@ -1,6 +1,6 @@
-"""MTCNN: a cascade of three small networks, each on what the one before let through. Box and five points.
+"""MTCNN: a cascade of three small networks, each on the output of the one before. Box and five points.
 
-Zhang et al. 2016, see :mod:`shared.faces.finders.mtcnn_nets`. Frames of one size are searched together, on any device.
+Zhang et al. 2016, see :mod:`shared.faces.finders.mtcnn_nets`. Frames of one size are one batch, on any device.
 
 Convention:
     box: here (x0, y0, x1, y1) in pixels counted from the frame's corner (0 to W), converted at the end
@@ -15,10 +15,11 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 from torchvision.ops import batched_nms, roi_align
+from typing_extensions import override
 
 from shared import weights
 from shared.faces.boxes import BoxConvention, suppress
-from shared.faces.finders.contract import Detection, DetectorSettings, detectors, roll_of
+from shared.faces.finders.contract import Detection, Detector, DetectorSettings, detectors, roll_of
 from shared.faces.finders.mtcnn_nets import load_nets
 from shared.faces.finders.scaling import shrunk
 
@@ -36,7 +37,7 @@ _REFINE_PX, _OUTPUT_PX = 24, 48
 
 
 @detectors.register("mtcnn")
-class MtcnnDetector:
+class MtcnnDetector(Detector):
     """MTCNN in torch with the weights of the ``mtcnn`` package.
 
     Faces of 40 px and more by default, frames at up to 1280 px on their longer side. Scores are O-Net's face
@@ -51,18 +52,18 @@ class MtcnnDetector:
         self._min_score = 0.8 if settings.min_score is None else settings.min_score
         self._min_face_px = settings.min_face_px or _USUAL_MIN_FACE_PX
 
+    @override
     def describe(self) -> dict[str, str]:
-        """See :class:`shared.faces.finders.contract.Detector`."""
         hashes = {f"sha256.{net}": weights.entry_named(f"mtcnn-{net}").sha256 for net in ("pnet", "rnet", "onet")}
         return {"torch": torch.__version__, "min_score": f"{self._min_score:g}", **hashes}
 
+    @override
     def detect(self, images: Sequence[np.ndarray]) -> list[list[Detection]]:
-        """See :class:`shared.faces.finders.contract.Detector`."""
         if len({image.shape for image in images}) > 1:
             return [found for image in images for found in self.detect([image])]
         if not images:
             return []
-        # R-Net and O-Net look closer than P-Net, so frames are shrunk for their sake only when they are large.
+        # R-Net and O-Net need more resolution than P-Net, so only large frames are reduced for them.
         pairs = [shrunk(image, longest_px=_LONGEST_PX, easy_px=_OUTPUT_PX, min_face_px=None) for image in images]
         back = pairs[0][1]
         with torch.inference_mode():
@@ -91,7 +92,7 @@ class MtcnnDetector:
         return rows[sure].float().cpu().numpy()
 
     def _proposals(self, batch: Tensor, min_face_px: float) -> tuple[Tensor, Tensor]:
-        """Image numbers (N,) float and square boxes (N, 4) that P-Net lets through."""
+        """Image numbers (N,) float and square boxes (N, 4) of P-Net's proposals."""
         found = [self._level(batch, scale) for scale in _pyramid(batch.shape[2], batch.shape[3], min_face_px)]
         if not found:
             return batch.new_zeros(0), batch.new_zeros((0, 4))
@@ -122,12 +123,12 @@ def _pyramid(height: int, width: int, min_face_px: float) -> list[float]:
 
 
 def _windows(batch: Tensor, images: Tensor, boxes: Tensor, px: int) -> Tensor:
-    """(N, 3, px, px): what ``boxes`` show, four samples a pixel; gray beyond the frame."""
+    """(N, 3, px, px): the contents of ``boxes``, four samples per pixel; grey beyond the frame."""
     return roi_align(batch, torch.cat([images[:, None], boxes], dim=1), (px, px), sampling_ratio=2, aligned=True)
 
 
 def _corrected(boxes: Tensor, corrections: Tensor) -> Tensor:
-    """Boxes with each edge moved by its correction, which counts in the box's sides."""
+    """Boxes with each edge moved by its correction, in units of the box's sides."""
     return boxes + corrections * (boxes[:, 2:] - boxes[:, :2]).repeat(1, 2)
 
 

@@ -2,7 +2,7 @@
 
 Zhang, Zhang, Li and Qiao, "Joint face detection and alignment using multitask cascaded convolutional networks", IEEE
 Signal Processing Letters 2016. Kernels are stored as (rows, columns, in, out); the features before the first dense
-layer are flattened columns first, an inheritance of the original's column-major training code.
+layer are flattened columns first, as in the original's column-major training code.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 from torch import Tensor, nn
+from typing_extensions import override
 
 from shared import weights
 from shared.errors import WeightsError
@@ -42,8 +43,8 @@ class ProposalNet(nn.Module):
         self.corrections = nn.Conv2d(32, 4, 1)
         self.classes = nn.Conv2d(32, 2, 1)
 
+    @override
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """See the class."""
         x = self.trunk(x)
         return self.classes(x).softmax(1)[:, 1], self.corrections(x)
 
@@ -69,8 +70,8 @@ class RefineNet(nn.Module):
         self.corrections = nn.Linear(128, 4)
         self.classes = nn.Linear(128, 2)
 
+    @override
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """See the class."""
         x = self.trunk(x)
         return self.classes(x).softmax(1)[:, 1], self.corrections(x)
 
@@ -103,8 +104,8 @@ class OutputNet(nn.Module):
         self.points = nn.Linear(256, 10)
         self.classes = nn.Linear(256, 2)
 
+    @override
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """See the class."""
         x = self.trunk(x)
         points = self.points(x).reshape(-1, 2, 5).transpose(1, 2)
         return self.classes(x).softmax(1)[:, 1], self.corrections(x), points
@@ -156,7 +157,7 @@ def _to_torch_layout(array: np.ndarray) -> np.ndarray:
 
 
 def _keras_arrays(name: str) -> list[np.ndarray]:
-    """The arrays of one file. This is the one place where a pickle is opened: its bytes were hashed a moment before."""
+    """The arrays of one file. This is the only place where a pickle is opened, after its hash was checked."""
     need_package("lz4", MTCNN_PACKAGES)
     joblib = need_package("joblib", MTCNN_PACKAGES)
     data = weights.read(name)

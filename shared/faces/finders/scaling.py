@@ -1,4 +1,4 @@
-"""How large a frame has to be for a detector to find what is asked for, and no larger."""
+"""Reduction of frames to the size a detector needs."""
 
 from __future__ import annotations
 
@@ -9,17 +9,17 @@ import numpy as np
 def shrunk(
     image: np.ndarray, *, longest_px: int, easy_px: float, min_face_px: float | None
 ) -> tuple[np.ndarray, np.ndarray]:
-    """The frame as small as the search allows.
+    """The frame reduced as far as the search allows.
 
     Args:
         image: (H, W, 3) uint8.
-        longest_px: the longer side is never searched larger than this.
-        easy_px: the detector finds a face of this size with ease.
+        longest_px: maximum of the longer side.
+        easy_px: face size that the detector finds reliably.
         min_face_px: side of the smallest face wanted, in frame pixels: it need not be larger than ``easy_px`` after
-            shrinking. None asks for whatever there is at ``longest_px``.
+            shrinking. None searches at ``longest_px``.
 
     Returns:
-        The frame, shrunk or as it was; and (2,) float64, what x and y are multiplied with to come back.
+        The frame, possibly reduced, and (2,) float64 factors of x and y back to the original.
     """
     height, width = image.shape[:2]
     scale = min(1.0, longest_px / max(width, height))

@@ -1,6 +1,6 @@
-"""Landmarks that are known: procedural actors, hand-made annotations. A finder that looks them up by frame.
+"""A finder of known landmarks, from procedural actors or manual annotation, stored by frame.
 
-A sidecar is a Parquet file beside a clip: one row a face, columns ``frame`` (integer, decoded frames from 0) and
+A sidecar is a Parquet file beside a clip: one row per face, columns ``frame`` (integer, decoded frames from 0) and
 ``landmarks`` (136 float32: x, y of point 0, x, y of point 1, ... in frame pixels). A frame without a row has no face.
 """
 
@@ -12,9 +12,11 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+from typing_extensions import override
 
 from shared.errors import FinderError
 from shared.faces.boxes import box_around, middle_of, overlap
+from shared.faces.finders.finder import FaceFinder
 from shared.storage import sha256_file
 from shared.types import NUM_LANDMARKS, Face, Frame
 
@@ -25,15 +27,15 @@ _HINT = "a sidecar is Parquet with the columns frame (integer) and landmarks (13
 
 
 def sidecar_of(clip: Path) -> Path:
-    """Where the sidecar of a clip lies: beside it, ``clip.landmarks.parquet``."""
+    """Path of the sidecar of a clip: beside it, ``clip.landmarks.parquet``."""
     return clip.with_suffix(_SUFFIX)
 
 
-class SidecarFinder:
-    """Faces out of a sidecar; an :class:`shared.faces.finders.finder.IndexedFinder`.
+class SidecarFinder(FaceFinder):
+    """Finds the faces of a sidecar; an :class:`shared.faces.finders.finder.IndexedFinder`.
 
-    ``find`` without indices counts frames from 0 in the order they come, through one clip; whoever skips frames uses
-    :meth:`find_indexed`. Confidence is 1 for a stored face.
+    ``find`` counts frames from 0 in the order given; callers that skip frames use :meth:`find_indexed`. Confidence is 1
+    for a stored face.
     """
 
     name = "sidecar"
@@ -45,14 +47,14 @@ class SidecarFinder:
         self._next = 0
         self._current: list[Face] = []
 
+    @override
     def find(self, frames: Sequence[np.ndarray]) -> list[list[Face]]:
-        """See :class:`shared.faces.finders.finder.FaceFinder`."""
         first = self._next
         self._next += len(frames)
         return [self._look_up(first + offset) for offset in range(len(frames))]
 
     def find_indexed(self, frames: Sequence[Frame]) -> list[list[Face]]:
-        """For each frame its faces, by ``frame.index``; later calls of :meth:`find` go on after the last of them."""
+        """For each frame its faces, by ``frame.index``; later calls of :meth:`find` continue after the last of them."""
         found = [self._look_up(frame.index) for frame in frames]
         if frames:
             self._next = frames[-1].index + 1
@@ -63,8 +65,8 @@ class SidecarFinder:
         del image
         return [self._nearest(np.asarray(box, dtype=np.float32)) for box in boxes]
 
+    @override
     def describe(self) -> dict[str, str]:
-        """See :class:`shared.faces.finders.finder.FaceFinder`."""
         return {"name": self.name, "detector": "sidecar", "landmarker": "sidecar", "sidecar.sha256": self._sha256}
 
     def _look_up(self, index: int) -> list[Face]:
@@ -88,7 +90,7 @@ def _read(path: Path) -> tuple[np.ndarray, dict[int, list[int]]]:
     """All landmarks, (N, 68, 2) float32, and the rows that belong to each frame.
 
     Raises:
-        FinderError: the file is missing, not Parquet, without the columns, too long, or holds what is no landmarks.
+        FinderError: the file is missing, not Parquet, without the columns, too long, or has invalid landmarks.
     """
     try:
         file = pq.ParquetFile(path)
@@ -98,7 +100,7 @@ def _read(path: Path) -> tuple[np.ndarray, dict[int, list[int]]]:
         frames = table.column("frame").cast(pa.int64())
         landmarks = table.column("landmarks").cast(pa.list_(pa.float32())).combine_chunks()
     except FileNotFoundError as error:
-        raise FinderError(f"{path} does not exist", hint="a sidecar lies beside its clip") from error
+        raise FinderError(f"{path} does not exist", hint="a sidecar is beside its clip") from error
     except (OSError, KeyError, pa.ArrowException) as error:
         raise FinderError(f"{path} cannot be read as a sidecar: {error}", hint=_HINT) from error
     lengths = landmarks.value_lengths().to_numpy(zero_copy_only=False)

@@ -10,11 +10,12 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+from typing_extensions import override
 
 from shared import weights
 from shared.errors import WeightsError
 from shared.faces.boxes import BoxConvention
-from shared.faces.finders.contract import Detection, DetectorSettings, detectors, roll_of
+from shared.faces.finders.contract import Detection, Detector, DetectorSettings, detectors, roll_of
 from shared.faces.finders.scaling import shrunk
 
 _FILES = ("yunet", "yunet-2023mar")
@@ -25,12 +26,11 @@ _NMS = 0.3
 
 
 @detectors.register("yunet")
-class YuNetDetector:
-    """OpenCV's ``FaceDetectorYN`` with either of the two published weights files, whichever is here.
+class YuNetDetector(Detector):
+    """OpenCV's ``FaceDetectorYN`` with either of the two published weights files.
 
     The longer side of a frame is searched at up to 640 px, where the network finds faces of about 10 px and more; with
-    ``min_face_px`` a frame is searched only so large that such a face gets 24 px. Scores lie in [0, 1]; at least 0.6
-    by default.
+    ``min_face_px`` a frame is reduced until such a face has 24 px. Scores are in [0, 1]; at least 0.6 by default.
     """
 
     name = "yunet"
@@ -42,12 +42,12 @@ class YuNetDetector:
         self._min_face_px = settings.min_face_px
         self._net = _opened(path, self._min_score)
 
+    @override
     def detect(self, images: Sequence[np.ndarray]) -> list[list[Detection]]:
-        """See :class:`shared.faces.finders.contract.Detector`."""
         return [self._detect_one(image) for image in images]
 
+    @override
     def describe(self) -> dict[str, str]:
-        """See :class:`shared.faces.finders.contract.Detector`."""
         sha256 = weights.entry_named(self._weights).sha256
         return {"opencv": cv2.__version__, "sha256": sha256, "min_score": f"{self._min_score:g}"}
 
@@ -61,7 +61,7 @@ class YuNetDetector:
 
 
 def _opened(path: Path, min_score: float) -> cv2.FaceDetectorYN:
-    # OpenCV 5 warns on every construction that its new engine ignores the choice of a target, which nobody made.
+    # OpenCV 5 warns on every construction that its new engine ignores the target, which is not set.
     logging = cv2.utils.logging
     level = logging.getLogLevel()
     logging.setLogLevel(logging.LOG_LEVEL_ERROR)

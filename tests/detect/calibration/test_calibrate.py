@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import hashlib
 import json
 import shutil
 from dataclasses import replace
@@ -28,14 +27,13 @@ from detect.config import AggregateConfig, EvaluateConfig, FaceConfig
 from detect.evaluation.evaluate import evaluate_detector
 from detect.models import build_detector
 from detect.models.checkpoint import DetectorFacts, save_detector
-from detect.models.predictor import Predictor
+from detect.models.predictor import CropPredictor
 from detect.models.training_record import LEARNED_NAME, training_document
-from detect.scoring.samples import ScoredClip, scored_clip
+from detect.scoring.samples import ScoredClip
 from shared.cli import run
 from shared.dataset import DatasetFolder
 from shared.errors import CheckpointError, LeakError, ManifestError, UsageError
-from shared.results.scores import FrameScore
-from shared.types import ClipId, ClipRecord
+from tests.factories import clip_record, scored_once
 
 PEOPLE = tuple(f"z{60 + number}" for number in range(12))
 QUICK = CalibrateConfig(replicates=10)
@@ -45,14 +43,8 @@ MARK = "a" * 64
 
 def clip(name: str, person: str, logit: float, source: str | None = None) -> ScoredClip:
     """A clip with one face in one frame; of ``source`` when it is a fake."""
-    record = ClipRecord(
-        id=ClipId("set", "stripes" if source else None, name), kind="swap" if source else "real",
-        label="fake" if source else "real", path=f"media/{name}.mp4",
-        sha256=hashlib.sha256(name.encode()).hexdigest(), target_identity=person, source_identity=source,
-        rights="synthetic", frames=1, width=64, height=64, codec="h264", rendition="h264-crf23",
-    )  # fmt: skip
-    score = FrameScore(record.id, 0, 0.0, 0, logit, (0, 0, 9, 9))
-    return scored_clip(record, [score], [record.label], frames_read=1, config=AggregateConfig())
+    record = clip_record(person, "stripes" if source else None, name=name, source=source or "", rendition="h264-crf23")
+    return scored_once(record, logit)
 
 
 def simulated(people: int = 60, *, linked: bool = False, slope: float = 2.0) -> list[ScoredClip]:
@@ -241,7 +233,7 @@ def test_both_files_go_with_a_copied_folder(done, tmp_path):
 def test_an_onnx_file_takes_the_calibration_along(done, tmp_path):
     out = tmp_path / "net.onnx"
     assert run(["detect", "export", str(done.folder), "--out", str(out), "--force"]) == 0
-    carried, predictor = read_calibration(f"onnx:{out}"), Predictor.load(Path(f"onnx:{out}"), "cpu")
+    carried, predictor = read_calibration(f"onnx:{out}"), CropPredictor.load(Path(f"onnx:{out}"), "cpu")
     assert carried is not None
     assert misfit(carried, predictor.digest, predictor.facts.aggregate) is None
     assert misfit(done.calibration, predictor.digest, predictor.facts.aggregate) is not None
@@ -310,9 +302,9 @@ def test_clips_that_weights_learned_from_are_refused_but_not_the_val_split_of_th
     seen = [*own.records(split="train"), *own.records(split="val"), other.records()[0]]
     (detector / LEARNED_NAME).write_text(json.dumps(training_document(seen)))
     refuse_trained_on(own, own.records(split="val"), detector, "val")
-    with pytest.raises(LeakError, match="learned from 1 of these 24 clips"):
+    with pytest.raises(LeakError, match="was trained on 1 of these 24 clips"):
         refuse_trained_on(other, other.records(), detector, "val")
-    with pytest.raises(LeakError, match="learned from 4 of these 8 clips"):
+    with pytest.raises(LeakError, match="was trained on 4 of these 8 clips"):
         refuse_trained_on(own, [*own.records(split="train")[:4], *own.records(split="val")], detector, "all")
 
 

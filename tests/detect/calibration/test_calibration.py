@@ -113,7 +113,7 @@ def test_a_calibration_comes_back_as_it_was(folder, make_calibration):
     ("change", "match"),
     [
         (lambda text: text[:-30], "damaged"),
-        (lambda text: "[]", "not a calibration"),
+        (lambda text: "[]", "no JSON object"),
         (lambda text: text.replace('"format": 1', '"format": 2'), "format 2"),
         (lambda text: text.replace('"prior": 0.5', '"prior": 1.5'), "between 0 and 1"),
         (lambda text: text.replace('"prior": 0.5', '"prior": "half"'), "damaged"),

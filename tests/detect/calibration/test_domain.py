@@ -141,7 +141,7 @@ def test_a_file_from_before_the_format_counts_as_none(folder):
 
 @pytest.mark.parametrize(
     ("text", "match"),
-    [("{", "damaged"), ("[1]", "not a validated"), ('{"format": 9}', "format 9"), ('{"format": 1, "x": 2}', "unknown"),
+    [("{", "damaged"), ("[1]", "no JSON object"), ('{"format": 9}', "format 9"), ('{"format": 1, "x": 2}', "unknown"),
      ("[" * 100_000, "damaged")],
 )  # fmt: skip
 def test_damage_is_refused(folder, text: str, match: str):

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 
 import cv2
 import numpy as np
@@ -13,27 +12,16 @@ from detect.calibration.evaluation_section import calibration_section, held_out_
 from detect.calibration.fit import person_weights
 from detect.calibration.likelihood import cllr_min, probability_metrics, ratio_metrics
 from detect.calibration.quality import QUALITY, HeldOutOdds, people_of, quality_of, resampled_quality
-from detect.config import AggregateConfig
-from detect.scoring.samples import ScoredClip, scored_clip
+from detect.scoring.samples import ScoredClip
 from shared.bootstrap import BootstrapSettings
-from shared.results.scores import FrameScore
-from shared.types import ClipId, ClipRecord
+from tests.factories import clip_record, scored_once
 
 BOOTSTRAP = BootstrapSettings(replicates=60)
 
 
 def clip(name: str, person: str, logit: float | None, manipulation: str | None = None) -> ScoredClip:
     """A clip of one face in one frame, or of none."""
-    record = ClipRecord(
-        id=ClipId("set", manipulation, name), kind="swap" if manipulation else "real",
-        label="fake" if manipulation else "real", path=f"media/{manipulation}/{name}.mp4",
-        sha256=hashlib.sha256(f"{manipulation}/{name}".encode()).hexdigest(), target_identity=person,
-        source_identity=person if manipulation else None, rights="synthetic", frames=1, width=64, height=64,
-        codec="h264", rendition="h264-crf23",
-    )  # fmt: skip
-    scores = [] if logit is None else [FrameScore(record.id, 0, 0.0, 0, logit, (0, 0, 9, 9))]
-    labels = [record.label] * len(scores)
-    return scored_clip(record, scores, labels, frames_read=1, config=AggregateConfig())
+    return scored_once(clip_record(person, manipulation, name=name, source=person), logit)
 
 
 def told(count: int = 80, seed: int = 0) -> HeldOutOdds:

@@ -19,7 +19,7 @@ from detect.calibration.maps import write_calibration
 from detect.inspection.report import write_html
 from detect.models import build_detector
 from detect.models.checkpoint import DetectorFacts, save_detector
-from detect.models.predictor import Predictor
+from detect.models.predictor import CropPredictor
 from shared.errors import CheckpointError
 from shared.results.scores import ClipScore, ForensicReport, Outside
 from shared.types import ClipId
@@ -37,7 +37,7 @@ def untrained(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def predictor(untrained):
-    return Predictor.load(untrained, "cpu")
+    return CropPredictor.load(untrained, "cpu")
 
 
 @pytest.fixture

@@ -24,7 +24,7 @@ class Source:
     base: int = 100
     mask: bool = False
 
-    def draw(self, rng: np.random.Generator) -> Pair:
+    def sample(self, rng: np.random.Generator) -> Pair:
         number = int(rng.integers(10))
         mask = np.full((4, 4), number / 10, np.float32) if self.mask else None
         return Pair(
@@ -36,7 +36,7 @@ class Source:
 
 
 class Broken:
-    def draw(self, rng: np.random.Generator) -> Pair:
+    def sample(self, rng: np.random.Generator) -> Pair:
         raise OSError("gone")
 
 
@@ -144,5 +144,5 @@ def test_processes_share_a_batch_and_draw_nothing_twice(count: int):
 
 
 def test_a_batch_is_dealt_out_in_whole_pairs():
-    with pytest.raises(ConfigError, match="8 cannot be dealt out to 3 processes"):
+    with pytest.raises(ConfigError, match="8 cannot be divided among 3 processes"):
         next(batches(mixture(Source()), steps=range(1), batch=8, seed=0, augment_config=PLAIN, workers=1, part=(0, 3)))

@@ -5,27 +5,15 @@ import pytest
 
 from detect.data.labels import face_label, labels_by_clip
 from shared.types import ClipId, ClipRecord, FrameLabel, Label
+from tests.factories import clip_record
 
 FAKE, REAL = ClipId("set", "swap", "clip"), ClipId("set", None, "clip")
 HERE, THERE = (10.0, 10.0, 50.0, 50.0), (100.0, 10.0, 140.0, 50.0)
 
 
 def record(clip: ClipId, faked: tuple[tuple[int, int], ...] = ()) -> ClipRecord:
-    fake = clip.manipulation is not None
-    return ClipRecord(
-        id=clip,
-        kind="swap" if fake else "real",
-        label="fake" if fake else "real",
-        path="media/clip.mp4",
-        sha256="0" * 64,
-        target_identity="ann",
-        source_identity="bob" if fake else None,
-        rights="synthetic",
-        frames=30,
-        width=200,
-        height=100,
-        codec="h264",
-        faked=faked,
+    return clip_record(
+        "ann", clip.manipulation, name=clip.name, source="bob", frames=30, width=200, height=100, faked=faked
     )
 
 

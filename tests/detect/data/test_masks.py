@@ -12,8 +12,9 @@ from detect.data.masks import MASK_PX, ForgedMasks, face_masks
 from shared.dataset import DatasetFolder
 from shared.errors import MediaError
 from shared.faces.finders.finder import finders
-from shared.types import Masks, Timestamp
-from shared.video import Encoding, VideoWriter
+from shared.types import Masks
+from shared.video import Encoding
+from tests.factories import write_clip
 
 RATE = Fraction(25)
 
@@ -28,14 +29,9 @@ def fake(toy_set: Path, toy_config) -> ClipFaces:
 
 def write_masks(path: Path, *, frames: int = 8, width: int = 160, height: int = 96) -> Path:
     """The upper half of the toy face is forged, more from frame to frame."""
-    with VideoWriter(
-        path, width=width, height=height, time_base=1 / RATE, frame_rate=RATE, encoding=Encoding.lossless_mask()
-    ) as writer:
-        for number in range(frames):
-            mask = np.zeros((height, width), np.uint8)
-            mask[: height // 2, : width // 2] = 100 + number * 10
-            writer.write(mask, Timestamp(number, 1 / RATE))
-    return path
+    masks = np.zeros((frames, height, width), np.uint8)
+    masks[:, : height // 2, : width // 2] = 100 + 10 * np.arange(frames, dtype=np.uint8)[:, None, None]
+    return write_clip(path, masks, encoding=Encoding.lossless_mask())
 
 
 def test_every_face_gets_the_mask_of_its_frame_and_place(fake: ClipFaces, tmp_path: Path):

@@ -12,6 +12,7 @@ from detect.data.real_faces import FaceStack, RealFaces
 from shared.errors import ManifestError
 from shared.faces.align import mean_in_crop
 from shared.types import ClipId, ClipRecord
+from tests.factories import clip_record
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,7 +37,7 @@ CLIPS = [
 def draw(count: int, **settings: float) -> list:
     """(face, label) of ``count`` faces."""
     rng, sampler = np.random.default_rng(3), BalancedSampler(CLIPS, **settings)  # type: ignore[arg-type]
-    return [labelled for _ in range(count // 2) for labelled in zip(sampler.draw(rng), (1, 0), strict=True)]
+    return [labelled for _ in range(count // 2) for labelled in zip(sampler.sample(rng), (1, 0), strict=True)]
 
 
 def test_classes_people_and_clips_are_drawn_evenly():
@@ -81,19 +82,13 @@ class Framed:
 
 def framed(name: str, label: str, frames: list[int], *, parent: str = "", rendition: str = "c23") -> Framed:
     fake = label == "fake"
-    record = ClipRecord(
-        id=ClipId("set", "m" if fake else None, name),
-        kind="swap" if fake else "real",
-        label=label,  # type: ignore[arg-type]
-        path=f"media/{name}.mp4",
-        sha256="0" * 64,
-        target_identity="ann",
-        source_identity="bob" if fake else None,
-        rights="synthetic",
-        frames=10,
+    record = clip_record(
+        "ann",
+        "m" if fake else None,
+        name=name,
+        source="bob",
         width=8,
         height=8,
-        codec="h264",
         rendition=rendition,
         faked=((0, 10),) if fake else (),
         parent=ClipId("set", None, parent) if parent else None,
@@ -119,7 +114,7 @@ def test_frames_with_two_real_faces_have_no_partner():
 def test_partners_are_drawn_together():
     sampler = BalancedSampler(CLIPS, paired=1.0, partners={(4, face): (2, 0) for face in range(50)})
     rng = np.random.default_rng(0)
-    drawn = [sampler.draw(rng) for _ in range(200)]
+    drawn = [sampler.sample(rng) for _ in range(200)]
     assert {real for fake, real in drawn if fake[0] == 4} == {(2, 0)}
 
 
@@ -131,7 +126,7 @@ def test_forged_pairs_bring_masks_and_the_real_half_an_empty_one():
     )
     rng = np.random.default_rng(0)
     for _ in range(30):
-        fake, real = forged.draw(rng)
+        fake, real = forged.sample(rng)
         assert (fake.label, real.label) == (1, 0)
         if fake.crop[0, 0, 0] == 4:
             assert (fake.mask.min(), real.mask.max()) == (0.5, 0.0)  # type: ignore[union-attr]
@@ -149,13 +144,13 @@ def stack(count: int, *, twins: bool = False, groups: int = 1) -> FaceStack:
 
 def test_blended_pairs_are_made_of_one_face_and_masked():
     pairs = BlendedPairs(RealFaces([stack(3)]), SelfBlendConfig(), mask_px=16)
-    fake, real = pairs.draw(np.random.default_rng(1))
+    fake, real = pairs.sample(np.random.default_rng(1))
     assert fake.mask is not None
     assert fake.mask.shape == (16, 16)
     assert 0 < fake.mask.max() <= 1
     changed = np.abs(fake.crop.astype(int) - real.crop).max(2)
     assert changed[:4].max() == 0  # the mask ends inside the crop
-    again = pairs.draw(np.random.default_rng(1))
+    again = pairs.sample(np.random.default_rng(1))
     assert np.array_equal(again.fake.crop, fake.crop)
 
 
@@ -165,7 +160,7 @@ def test_twins_are_what_is_blended_in():
     for twins in (0.0, 1.0):
         pairs = BlendedPairs(RealFaces([stack(4, twins=True)]), SelfBlendConfig(), twins=twins)
         rng = np.random.default_rng(2)
-        drawn = [pairs.draw(rng) for _ in range(20)]
+        drawn = [pairs.sample(rng) for _ in range(20)]
         darker[twins] = np.mean([real.crop[32, 32].mean() - fake.crop[32, 32].mean() for fake, real in drawn])
     assert darker[1.0] > darker[0.0] + 20
 
@@ -173,10 +168,10 @@ def test_twins_are_what_is_blended_in():
 def test_real_faces_are_drawn_evenly_over_groups_and_by_share():
     faces = RealFaces([stack(9, groups=3), stack(0), stack(1)])
     rng = np.random.default_rng(0)
-    by_stack = Counter(faces.draw(rng)[0] for _ in range(4000))
+    by_stack = Counter(faces.sample(rng)[0] for _ in range(4000))
     assert by_stack[0] / by_stack[1] == pytest.approx(3, rel=0.15)  # three groups against one
     chosen = RealFaces([stack(9, groups=3), stack(1)], shares=[0.5, 0.5])
-    by_stack = Counter(chosen.draw(rng)[0] for _ in range(4000))
+    by_stack = Counter(chosen.sample(rng)[0] for _ in range(4000))
     assert by_stack[0] / by_stack[1] == pytest.approx(1, rel=0.15)
     assert len(faces) == 10
 

@@ -1,11 +1,8 @@
 from __future__ import annotations
 
-import hashlib
-
 import pytest
 
 from detect.data.protocols import (
-    asked,
     by_protocol,
     cross_rendition,
     fold_commands,
@@ -17,35 +14,28 @@ from detect.data.protocols import (
     parse_only,
     sample_evenly,
     seen_in_training,
+    select_records,
     without,
 )
 from detect.models.training_record import TrainingRecord, training_document
 from shared.errors import LeakError, ManifestError, UsageError
-from shared.types import ClipId, ClipRecord, Split
+from shared.types import ClipRecord, Split
+from tests.factories import clip_record
 
 SPLIT: dict[str, Split] = {"ann": "train", "bob": "train", "cid": "val", "dan": "val", "eve": "test", "fay": "test"}
 PARTNER = {"ann": "bob", "bob": "ann", "cid": "dan", "dan": "cid", "eve": "fay", "fay": "eve"}
 
 
 def record(person: str, made: str | None = None, rendition: str = "c23", **more: object) -> ClipRecord:
-    name = f"{person}-{rendition}"
-    return ClipRecord(
-        id=ClipId("set", made, name),
-        kind="real" if made is None else "swap",
-        label="real" if made is None else "fake",
-        path=f"media/{made}/{name}.mp4",
-        sha256=hashlib.sha256(f"{made}/{name}".encode()).hexdigest(),
-        target_identity=person,
-        source_identity=None if made is None else PARTNER[person],
-        rights="synthetic",
-        frames=10,
-        width=64,
-        height=64,
-        codec="h264",
+    return clip_record(
+        person,
+        made,
+        name=f"{person}-{rendition}",
+        source=PARTNER[person],
         rendition=rendition,
         split=SPLIT[person],
         factors={} if made is None else {"paste.method": "alpha" if made == "dfl" else "poisson"},
-        **more,  # type: ignore[arg-type]
+        **more,
     )
 
 
@@ -89,7 +79,7 @@ def test_what_fits_nothing_is_refused_with_a_near_name():
     assert "dfl" in error.value.hint
     with pytest.raises(UsageError, match="clips have no"):
         only(EVERYTHING, {"manipulations": ("dfl",)})
-    with pytest.raises(UsageError, match="nobody"):
+    with pytest.raises(UsageError, match="no person"):
         only(EVERYTHING, {"group": ("zoe",)})
     with pytest.raises(UsageError, match="KEY=NAME"):
         parse_only(["manipulation"])
@@ -127,16 +117,16 @@ def test_a_protocol_asks_only_what_is_new_to_the_detector():
     fold = leave_one_manipulation_out(EVERYTHING)[0]
     learned = learned_from(list(fold.train))
     test = [r for r in EVERYTHING if r.split == "test"]
-    assert {r.id.manipulation for r in asked(test, "leave-manipulation-out", learned)} == {None, "dfl"}
-    assert asked(test, "in-set", learned) == test
-    assert asked(EVERYTHING, "leave-identity-out", learned) == test
+    assert {r.id.manipulation for r in select_records(test, "leave-manipulation-out", learned)} == {None, "dfl"}
+    assert select_records(test, "in-set", learned) == test
+    assert select_records(EVERYTHING, "leave-identity-out", learned) == test
     with pytest.raises(ManifestError, match="no fake here is new"):
-        asked(test, "cross-rendition", learned)
+        select_records(test, "cross-rendition", learned)
     with pytest.raises(LeakError, match="names of people"):
-        asked(EVERYTHING, "cross-set", learned)
-    assert asked(test, "cross-set", learned) == test
-    with pytest.raises(UsageError, match="does not say"):
-        asked(test, "cross-set", TrainingRecord())
+        select_records(EVERYTHING, "cross-set", learned)
+    assert select_records(test, "cross-set", learned) == test
+    with pytest.raises(UsageError, match="no record of its training data"):
+        select_records(test, "cross-set", TrainingRecord())
     assert seen_in_training(test, learned) == ()
     assert "learned from 4 of these 12" not in " ".join(seen_in_training(EVERYTHING, learned))
     assert any("learned from 16 of these 36 clips" in note for note in seen_in_training(EVERYTHING, learned))
@@ -173,10 +163,10 @@ def test_a_group_is_left_out_with_everybody_linked_to_it():
     left = leave_out(EVERYTHING, ["group=ann"])
     assert {person for r in left for person in r.identities} == {"cid", "dan", "eve", "fay"}
     assert {p for r in leave_out(EVERYTHING, ["group=ann,eve"]) for p in r.identities} == {"cid", "dan"}
-    with pytest.raises(UsageError, match="nobody here is named 'zoe'"):
+    with pytest.raises(UsageError, match="no person here is named 'zoe'"):
         leave_out(EVERYTHING, ["group=zoe"])
     learned = learned_from([r for r in left if r.split != "test"])
-    asked_of = asked(EVERYTHING, "leave-identity-out", learned)
+    asked_of = select_records(EVERYTHING, "leave-identity-out", learned)
     assert {p for r in only(asked_of, {"group": ("ann",)}) for p in r.identities} == {"ann", "bob"}
 
 

@@ -1,7 +1,5 @@
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import numpy as np
 import pytest
 
@@ -23,8 +21,8 @@ from shared.dataset import DatasetFolder
 from shared.faces.align import mean_in_crop
 from shared.faces.finders.finder import make_finder
 from shared.types import ClipId, FrameLabel
+from tests.factories import scored_as
 
-Make = Callable[..., ScoredClip]
 DRAWS = BootstrapSettings(replicates=50)
 
 
@@ -33,12 +31,12 @@ def cards(clips: list[ScoredClip], clusters: list[int]) -> dict:
 
 
 @pytest.fixture(scope="module")
-def clips(make_scored: Make) -> list[ScoredClip]:
+def clips() -> list[ScoredClip]:
     return [
-        make_scored("ann", -1.0), make_scored("bob", 2.0), make_scored("cid", None),
-        make_scored("ann", 1.0, "dfl", paste="alpha"), make_scored("bob", 3.0, "dfl", paste="poisson"),
-        make_scored("ann", -2.0, "fomm", paste="alpha"), make_scored("bob", -0.5, "fomm", paste="poisson"),
-        make_scored("cid", None, "fomm", paste="alpha"),
+        scored_as("ann", -1.0), scored_as("bob", 2.0), scored_as("cid", None),
+        scored_as("ann", 1.0, "dfl", paste="alpha"), scored_as("bob", 3.0, "dfl", paste="poisson"),
+        scored_as("ann", -2.0, "fomm", paste="alpha"), scored_as("bob", -0.5, "fomm", paste="poisson"),
+        scored_as("cid", None, "fomm", paste="alpha"),
     ]  # fmt: skip
 
 
@@ -69,10 +67,10 @@ def test_the_order_of_clips_changes_no_rate(clips: list[ScoredClip]):
         assert (row.missed, row.alarms, row.fakes, row.reals) == (other.missed, other.alarms, other.fakes, other.reals)
 
 
-def test_the_most_missed_come_first_and_large_groups_are_not_flagged(make_scored: Make):
-    many = [make_scored(f"r{n}", -1.0) for n in range(10)]
-    many += [make_scored(f"f{n}", 1.0 if n % 2 else -1.0, "dfl") for n in range(10)]
-    many += [make_scored(f"g{n}", 1.0, "fomm") for n in range(3)]
+def test_the_most_missed_come_first_and_large_groups_are_not_flagged():
+    many = [scored_as(f"r{n}", -1.0) for n in range(10)]
+    many += [scored_as(f"f{n}", 1.0 if n % 2 else -1.0, "dfl") for n in range(10)]
+    many += [scored_as(f"g{n}", 1.0, "fomm") for n in range(3)]
     found = error_card(many, np.arange(23), 0.0, bootstrap=DRAWS)
     made = [row for row in found if row.factor == "manipulation"]
     assert [(row.value, row.small) for row in made] == [("dfl", False), ("fomm", True)]
@@ -80,9 +78,9 @@ def test_the_most_missed_come_first_and_large_groups_are_not_flagged(make_scored
     assert error_card([], np.array([], int), 0.0) == ()
 
 
-def test_no_error_at_all_is_no_certainty(make_scored: Make):
+def test_no_error_at_all_is_no_certainty():
     """Every replicate of a bootstrap would be zero; the exact bound of n draws without an error is 1 - 0.025^(1/n)."""
-    clips = [make_scored(f"f{n}", 1.0, "dfl") for n in range(8)]
+    clips = [scored_as(f"f{n}", 1.0, "dfl") for n in range(8)]
     row = error_card(clips, np.repeat(np.arange(4), 2), 0.0, bootstrap=DRAWS)[0]
     assert (row.miss_rate.value, row.miss_rate.low) == (0.0, 0.0)
     assert row.miss_rate.high == pytest.approx(1 - 0.025**0.25)
@@ -99,8 +97,8 @@ def test_face_widths_come_from_labels_where_no_face_was_found_for_us():
     assert measure_labels([*labels, blind]) == {clip: {"face width": "96 to 128 px"}}
 
 
-def test_digests_and_measurements_group_nothing(make_scored: Make):
-    clips = [make_scored(f"f{n}", 1.0, "dfl", recipe="0123456789abcdef", gain=f"{n / 7:.3f}") for n in range(30)]
+def test_digests_and_measurements_group_nothing():
+    clips = [scored_as(f"f{n}", 1.0, "dfl", recipe="0123456789abcdef", gain=f"{n / 7:.3f}") for n in range(30)]
     assert {row.factor for row in error_card(clips, np.arange(30), 0.0, bootstrap=DRAWS)} == {"all"}
     assert "recipe" not in record_factors(clips[0].record)
 

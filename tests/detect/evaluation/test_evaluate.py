@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import hashlib
 import json
 from pathlib import Path
 
@@ -15,7 +14,7 @@ from detect.evaluation.evaluate import EvaluationResult, count, evaluate_clips, 
 from detect.scoring.samples import ScoredClip, clip_samples, frame_samples, scored_clip, track_samples
 from shared.errors import ConfigError
 from shared.results.scores import FrameScore
-from shared.types import ClipId, ClipRecord
+from tests.factories import clip_record, scored
 
 FACTS = {"name": "set"}
 
@@ -24,24 +23,8 @@ def make_clip(
     name: str, target: str, logits: list[float], *, manipulation: str | None = None, rendition: str = "h264-crf23"
 ) -> ScoredClip:
     """A clip with one face, scored in as many frames as there are logits."""
-    source = None if manipulation is None else f"{target}-other"
-    record = ClipRecord(
-        id=ClipId("set", manipulation, name),
-        kind="real" if manipulation is None else "swap",
-        label="real" if manipulation is None else "fake",
-        path=f"media/{manipulation or 'real'}/{name}.mp4",
-        sha256=hashlib.sha256(f"{manipulation}/{name}".encode()).hexdigest(),
-        target_identity=target,
-        source_identity=source,
-        rights="synthetic",
-        frames=100,
-        width=64,
-        height=64,
-        codec="h264",
-        rendition=rendition,
-    )
-    scores = [FrameScore(record.id, 10 * i, 0.4 * i, 0, logit, (0, 0, 9, 9)) for i, logit in enumerate(logits)]
-    return scored_clip(record, scores, [record.label] * len(scores), frames_read=10, config=AggregateConfig())
+    record = clip_record(target, manipulation, name=name, rendition=rendition, frames=100)
+    return scored(record, [(10 * i, 0, logit) for i, logit in enumerate(logits)])
 
 
 def evaluate(clips: list[ScoredClip], **settings: object) -> EvaluationResult:

@@ -19,7 +19,7 @@ from detect.evaluation.localization import (
 )
 from detect.metrics.bootstrap import BootstrapSettings
 from detect.models import build_detector
-from detect.models.predictor import Predictor
+from detect.models.predictor import CropPredictor
 from shared.device import pick_device
 
 DRAWN = np.array([[[0.9, 0.6], [0.4, 0.1]], [[0.2, 0.2], [0.2, 0.8]]], np.float32)
@@ -108,7 +108,7 @@ def test_maps_of_another_shape_are_refused():
 
 def test_a_detector_draws_only_where_the_truth_is_known():
     model = build_detector("test_efficientnet", family="multitask", input_px=64)
-    predictor = Predictor(model, pick_device("cpu"))
+    predictor = CropPredictor(model, pick_device("cpu"))
     fake = clip("dfl", 3)
     fake.truth[:] = (1, 0, -1)  # forged, an untouched frame, not known
     full = np.ones((56, 56), np.float32)
@@ -123,6 +123,6 @@ def test_a_detector_draws_only_where_the_truth_is_known():
     maps = predict_masks(predictor, np.zeros((2, 64, 64, 3), np.uint8), px=10)
     assert maps.shape == (2, 10, 10)
     assert 0 <= maps.min() <= maps.max() <= 1
-    plain = Predictor(build_detector("test_efficientnet", input_px=64), pick_device("cpu"))
+    plain = CropPredictor(build_detector("test_efficientnet", input_px=64), pick_device("cpu"))
     with pytest.raises(ValueError, match="draws no region"):
         predict_masks(plain, np.zeros((1, 64, 64, 3), np.uint8))

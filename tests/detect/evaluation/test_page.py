@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import dataclasses
 import re
-from collections.abc import Callable
 from html.parser import HTMLParser
 
 import numpy as np
@@ -19,22 +18,23 @@ from detect.models.training_record import TrainingRecord, training_document
 from detect.scoring.samples import ScoredClip
 from shared.results.scores import Evaluation
 from shared.types import ClipId
+from tests.factories import scored_as
 
 PNG = b"\x89PNG\r\n\x1a\n"
 HOSTILE = '<script>alert("$x^{")</script>'
 
 
 @pytest.fixture(scope="module")
-def clips(make_scored: Callable[..., ScoredClip]) -> list[ScoredClip]:
+def clips() -> list[ScoredClip]:
     found = []
     for number in range(6):
         person, shift = f"p{number}", number / 4
         for rendition in ("c23", "c40"):
-            found.append(make_scored(person, shift - 1, rendition=rendition))
+            found.append(scored_as(person, shift - 1, rendition=rendition))
             paste = HOSTILE if number % 2 else "alpha"
-            found.append(make_scored(person, 2 - shift, "dfl", rendition=rendition, paste=paste))
-            found.append(make_scored(person, 0.2, "fomm", rendition=rendition, paste=paste))
-    return [*found, make_scored("p0", None, "dfl", rendition="c99")]
+            found.append(scored_as(person, 2 - shift, "dfl", rendition=rendition, paste=paste))
+            found.append(scored_as(person, 0.2, "fomm", rendition=rendition, paste=paste))
+    return [*found, scored_as("p0", None, "dfl", rendition="c99")]
 
 
 def evaluated(clips: list[ScoredClip], **more: object) -> EvaluationResult:

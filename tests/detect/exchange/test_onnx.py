@@ -19,7 +19,7 @@ from detect.exchange.onnx import TOLERANCE, export_onnx
 from detect.models import build_detector
 from detect.models.checkpoint import DetectorFacts, OperatingPoint, load_detector, save_detector
 from detect.models.external.onnx_file import FACTS_KEY
-from detect.models.predictor import Predictor
+from detect.models.predictor import CropPredictor
 from shared.cli import run
 from shared.errors import CheckpointError, UsageError
 
@@ -60,8 +60,8 @@ def test_onnx_gives_the_same_logits_and_knows_what_it_takes(
     folder = saved(tmp_path / "detector", family, name)
     done = export_onnx(folder, tmp_path / "d.onnx")
     assert done.largest_difference <= TOLERANCE
-    mine = Predictor.load(folder, "cpu", precision="float32")
-    other = Predictor.load(Path(f"onnx:{tmp_path / 'd.onnx'}"), "cpu", precision="float32")
+    mine = CropPredictor.load(folder, "cpu", precision="float32")
+    other = CropPredictor.load(Path(f"onnx:{tmp_path / 'd.onnx'}"), "cpu", precision="float32")
     assert other.facts == mine.facts
     crops, tracks = rng.integers(0, 256, (7, PX, PX, 3), np.uint8), np.array([0, 1, 0, 0, 0, -1, 1])
     crops = crops // np.arange(1, 8, dtype=np.uint8)[:, None, None, None]
@@ -89,10 +89,10 @@ def test_the_file_is_what_it_says_it_is(tmp_path: Path):
 def test_settings_behind_a_reference_change_no_more_than_they_say(tmp_path: Path, rng: np.random.Generator):
     folder = saved(tmp_path / "detector", "temporal", "test_resnet+gru3")
     export_onnx(folder, tmp_path / "d.onnx")
-    turned = Predictor.load(Path(f"onnx:{tmp_path / 'd.onnx'}?fake=0"), "cpu", precision="float32")
+    turned = CropPredictor.load(Path(f"onnx:{tmp_path / 'd.onnx'}?fake=0"), "cpu", precision="float32")
     assert (turned.spec.level, turned.spec.frames_per_clip) == ("clip", 3)
     crops = rng.integers(0, 256, (4, PX, PX, 3), np.uint8)
-    mine = Predictor.load(folder, "cpu", precision="float32")
+    mine = CropPredictor.load(folder, "cpu", precision="float32")
     found = turned.face_logits(crops, np.zeros(4, int))
     np.testing.assert_allclose(found, -mine.face_logits(crops, np.zeros(4, int)), atol=TOLERANCE)
 
@@ -106,11 +106,11 @@ def test_a_file_that_says_something_else_of_itself_is_refused(tmp_path: Path):
     onnx.helper.set_model_props(network, {FACTS_KEY: json.dumps(facts)})
     onnx.save(network, str(tmp_path / "d.onnx"))
     with pytest.raises(CheckpointError, match="not what it says"):
-        Predictor.load(Path(f"onnx:{tmp_path / 'd.onnx'}"), "cpu")
+        CropPredictor.load(Path(f"onnx:{tmp_path / 'd.onnx'}"), "cpu")
     del network.metadata_props[:]
     onnx.save(network, str(tmp_path / "d.onnx"))
     with pytest.raises(CheckpointError, match="not what it says"):
-        Predictor.load(Path(f"onnx:{tmp_path / 'd.onnx'}?px=64&mean=0,0,0&std=1,1,1"), "cpu")
+        CropPredictor.load(Path(f"onnx:{tmp_path / 'd.onnx'}?px=64&mean=0,0,0&std=1,1,1"), "cpu")
     config = json.loads((folder / "config.json").read_text())
     config["assay"]["spec"]["frames_per_clip"] = 9
     (folder / "config.json").write_text(json.dumps(config))

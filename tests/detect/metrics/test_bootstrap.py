@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import hashlib
 import time
 
 import numpy as np
@@ -17,27 +16,14 @@ from detect.metrics.bootstrap import (
     weighted_metrics,
 )
 from detect.metrics.classification import MetricSettings
-from shared.types import ClipId, ClipRecord
+from shared.types import ClipRecord
+from tests.factories import clip_record
 
 SETTINGS = MetricSettings()
 
 
 def record(name: str, target: str, source: str | None = None) -> ClipRecord:
-    fake = source is not None
-    return ClipRecord(
-        id=ClipId("set", "swap" if fake else None, name),
-        kind="swap" if fake else "real",
-        label="fake" if fake else "real",
-        path=f"media/{name}.mp4",
-        sha256=hashlib.sha256(name.encode()).hexdigest(),
-        target_identity=target,
-        source_identity=source,
-        rights="synthetic",
-        frames=10,
-        width=64,
-        height=64,
-        codec="h264",
-    )
+    return clip_record(target, None if source is None else "swap", name=name, source=source or "")
 
 
 def tied_samples(rng: np.random.Generator, count: int = 120) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

@@ -132,7 +132,7 @@ def test_what_cannot_be_compared_is_refused():
 
 def test_scores_are_read_strictly(tmp_path: Path):
     path = tmp_path / "scores.jsonl"
-    with pytest.raises(UsageError, match="no readable evaluation"):
+    with pytest.raises(UsageError, match=r"scores\.jsonl does not exist"):
         read_scores(tmp_path)
     path.write_text('{"clip": "s/real/a", "label": "real", "logit": 0.5, "tracks": []}\n')
     assert read_scores(tmp_path) == [ClipLogit("s/real/a", "real", 0.5)]

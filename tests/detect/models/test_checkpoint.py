@@ -17,7 +17,7 @@ from detect.models.checkpoint import (
     read_facts,
     save_detector,
 )
-from detect.models.predictor import Predictor
+from detect.models.predictor import CropPredictor
 from shared.device import pick_device
 from shared.errors import CheckpointError, StorageError
 
@@ -64,7 +64,7 @@ def test_plain_timm_loads_a_transformer_of_another_size(tmp_path: Path):
 def test_predictor_loads_from_folder_or_run_and_agrees(
     detector: Detector, folder: Path, crops: np.ndarray, levels_up: int
 ):
-    predictor = Predictor.load(folder.parent if levels_up else folder, "cpu", precision="float32")
+    predictor = CropPredictor.load(folder.parent if levels_up else folder, "cpu", precision="float32")
     pixels = torch.from_numpy(crops).permute(0, 3, 1, 2).float() / 255
     mean, std = (torch.tensor(values).view(1, 3, 1, 1) for values in (detector.spec.mean, detector.spec.std))
     with torch.inference_mode():
@@ -75,7 +75,7 @@ def test_predictor_loads_from_folder_or_run_and_agrees(
 
 
 def test_predictor_of_nothing_and_of_the_wrong_size(folder: Path, crops: np.ndarray):
-    predictor = Predictor.load(folder, "cpu")
+    predictor = CropPredictor.load(folder, "cpu")
     assert predictor.logits(crops[:0]).shape == (0,)
     with pytest.raises(ValueError, match="must be"):
         predictor.logits(crops[:, :32, :32])
@@ -84,8 +84,8 @@ def test_predictor_of_nothing_and_of_the_wrong_size(folder: Path, crops: np.ndar
 
 
 def test_predictor_in_bfloat16_is_near_float32(detector: Detector, crops: np.ndarray):
-    exact = Predictor(detector, pick_device("cpu", "float32")).logits(crops)
-    rough = Predictor(detector, pick_device("cpu", "bfloat16")).logits(crops)
+    exact = CropPredictor(detector, pick_device("cpu", "float32")).logits(crops)
+    rough = CropPredictor(detector, pick_device("cpu", "bfloat16")).logits(crops)
     assert rough.dtype == np.float32
     np.testing.assert_allclose(rough, exact, atol=0.1 * (1 + np.abs(exact).max()))
 

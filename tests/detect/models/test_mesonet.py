@@ -14,7 +14,7 @@ from detect.exchange.keras import load_keras
 from detect.exchange.keras_file import read_layers
 from detect.models import build_detector
 from detect.models.checkpoint import load_detector
-from detect.models.predictor import Predictor
+from detect.models.predictor import CropPredictor
 from detect.training.losses import detection_loss
 from shared.cli import run
 from shared.errors import CheckpointError, ConfigError, UnknownNameError
@@ -108,7 +108,7 @@ def test_an_imported_detector_is_one_like_any_other(small_weights: Path, tmp_pat
     x = torch.full((1, 3, 256, 256), 128 / 255)
     with torch.inference_mode():
         expected = load_keras(file)(x).logit.numpy()
-    np.testing.assert_allclose(Predictor.load(out, "cpu", precision="float32").logits(grey), expected, atol=1e-5)
+    np.testing.assert_allclose(CropPredictor.load(out, "cpu", precision="float32").logits(grey), expected, atol=1e-5)
     assert run([*command[:5], "--framing", "chin", "--force"]) == 2
 
 

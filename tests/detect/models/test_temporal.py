@@ -18,7 +18,7 @@ from detect.data.real_faces import FaceStack, RealFaces
 from detect.data.sequences import BlendedSequences, ForgedSequences, RealTracks, hand_held, shifted
 from detect.models import build_detector
 from detect.models.checkpoint import load_detector
-from detect.models.predictor import Predictor
+from detect.models.predictor import CropPredictor
 from detect.models.temporal import parse_name, positions
 from detect.models.windows import window, windows_of
 from detect.training.previews import batch_sheet
@@ -27,7 +27,7 @@ from shared.config import write_toml
 from shared.device import pick_device
 from shared.errors import ConfigError, FacesetError, UnknownNameError
 from shared.faces.align import mean_in_crop
-from shared.types import ClipId, ClipRecord
+from tests.factories import clip_record
 
 PX = 64
 
@@ -112,13 +112,13 @@ def test_it_learns_what_no_single_frame_shows():
 
 
 @pytest.fixture
-def predictor() -> Predictor:
+def predictor() -> CropPredictor:
     torch.manual_seed(1)
     detector = build_detector("test_efficientnet+gru3", family="temporal", input_px=PX)
-    return Predictor(detector, pick_device("cpu", "float32"))
+    return CropPredictor(detector, pick_device("cpu", "float32"))
 
 
-def test_a_face_is_judged_with_its_neighbours(predictor: Predictor, rng: np.random.Generator):
+def test_a_face_is_judged_with_its_neighbours(predictor: CropPredictor, rng: np.random.Generator):
     crops = rng.integers(0, 256, (9, PX, PX, 3), np.uint8)
     tracks = np.array([0, 1] * 4 + [-1])
     found = predictor.face_logits(crops, tracks, batch=2)
@@ -131,7 +131,7 @@ def test_a_face_is_judged_with_its_neighbours(predictor: Predictor, rng: np.rand
 
 
 def test_single_frame_detectors_judge_as_before(rng: np.random.Generator):
-    predictor = Predictor(build_detector("test_efficientnet", input_px=PX), pick_device("cpu", "float32"))
+    predictor = CropPredictor(build_detector("test_efficientnet", input_px=PX), pick_device("cpu", "float32"))
     crops = rng.integers(0, 256, (5, PX, PX, 3), np.uint8)
     np.testing.assert_array_equal(predictor.face_logits(crops, np.zeros(5), batch=2), predictor.logits(crops, batch=2))
     with pytest.raises(ValueError, match="must be"):
@@ -153,12 +153,8 @@ class Clip(ClipFaces):
 
     def __init__(self, name: str, frames: list[int], truth: list[int], tracks: list[int]) -> None:
         fake = name.startswith("f")
-        record = ClipRecord(
-            id=ClipId("set", "m" if fake else None, name), kind="swap" if fake else "real",
-            label="fake" if fake else "real", path=f"{name}.mp4", sha256="0" * 64, target_identity=name[1:],
-            source_identity="bob" if fake else None, rights="synthetic", frames=50, width=8, height=8, codec="h264",
-            rendition="c23", faked=((0, 50),) if fake else (),
-        )  # fmt: skip
+        facts = {"frames": 50, "width": 8, "height": 8, "faked": ((0, 50),) if fake else ()}
+        record = clip_record(name[1:], "m" if fake else None, name=name, rendition="c23", **facts)
         super().__init__(record, Faces(len(frames)), len(frames), np.array(truth, np.int8))  # type: ignore[arg-type]
         object.__setattr__(self, "given", (np.array(frames, np.int32), np.array(tracks, np.int32)))
 
@@ -188,7 +184,7 @@ def test_forged_sequences_come_with_the_frames_they_were_made_from():
     source = ForgedSequences(clips, sampler, read, partners, frames=4)
     rng = np.random.default_rng(0)
     for _ in range(20):
-        fake, real = source.draw(rng)
+        fake, real = source.sample(rng)
         forged = fake.crop[:, 0, 0, 0].astype(int)
         assert (fake.label, real.label, fake.mask, fake.crop.shape) == (1, 0, None, (4, PX, PX, 3))
         assert forged.max() < 8  # the untouched frames of a fake are no part of it
@@ -200,7 +196,7 @@ def test_without_a_counterpart_the_real_sequence_is_of_one_track():
     clips = [Clip("fann", list(range(0, 40, 4)), [1] * 10, [0] * 10), REAL]
     source = ForgedSequences(clips, BalancedSampler(clips, paired=0.0), read, {}, frames=4)
     rng = np.random.default_rng(0)
-    drawn = [source.draw(rng).real.crop[:, 0, 0, 0] - 100 for _ in range(20)]
+    drawn = [source.sample(rng).real.crop[:, 0, 0, 0] - 100 for _ in range(20)]
     assert all(len({int(row) % 2 for row in rows}) == 1 for rows in drawn)
     assert {int(row) % 2 for rows in drawn for row in rows} == {0, 1}
 
@@ -208,7 +204,7 @@ def test_without_a_counterpart_the_real_sequence_is_of_one_track():
 def test_real_tracks_leave_fakes_and_unfollowed_faces_out():
     tracks = RealTracks([FORGED, REAL, Clip("rbob", [0, 4], [0, 0], [-1, -1])], read)
     assert len(tracks) == 1
-    crops, landmarks = tracks.draw(np.random.default_rng(0), 5)
+    crops, landmarks = tracks.sample(np.random.default_rng(0), 5)
     assert crops.shape == (5, PX, PX, 3)
     assert landmarks.shape == (5, 68, 2)
 
@@ -223,7 +219,7 @@ def test_a_blended_sequence_has_one_set_of_parameters():
     rng = np.random.default_rng(3)
     spreads, changes = [], []
     for _ in range(6):
-        fake, real = source.draw(rng)
+        fake, real = source.sample(rng)
         assert (real.crop == real.crop[0]).all()
         spreads.append(np.abs(np.diff(fake.crop.astype(float), axis=0)).mean())
         changes.append(np.abs(fake.crop.astype(float) - real.crop).mean())
@@ -238,7 +234,7 @@ def test_photographs_are_held_in_an_unsteady_hand():
     source = BlendedSequences(
         RealTracks([], read), RealFaces((stack,)), SelfBlendConfig(), frames=4, twins=1.0, video_share=0.0
     )
-    fake, real = source.draw(np.random.default_rng(0))
+    fake, real = source.sample(np.random.default_rng(0))
     assert not (real.crop == real.crop[0]).all()
     assert fake.crop.mean() < real.crop.mean()  # the twin is darker
     moves = hand_held(500, np.random.default_rng(0))

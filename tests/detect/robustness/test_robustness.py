@@ -147,7 +147,7 @@ def test_what_cannot_be_swept_is_refused(detector: Path, toy_set: Path, tmp_path
     shutil.copytree(toy_set, broken)
     for clip in (broken / "media").rglob("*.mp4"):
         clip.write_bytes(clip.read_bytes() + b"\0")
-    with pytest.raises(ManifestError, match="not the file the manifest means"):
+    with pytest.raises(ManifestError, match="does not match the manifest"):
         measure_robustness(detector, broken, QUICK, out=tmp_path / "b")
 
 

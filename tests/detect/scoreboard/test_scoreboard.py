@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -22,32 +21,15 @@ from shared.dataset import DatasetFolder
 from shared.errors import CheckpointError, UsageError
 from shared.results.quality import QualityReport, Value
 from shared.results.scoreboard import FORMAT, read_scoreboard, write_scoreboard
-from shared.types import ClipId, ClipRecord
+from shared.types import ClipRecord
+from tests.factories import clip_record
 
 CONFIG = EvaluateConfig(replicates=100, split="all")
 
 
-def record(name: str, person: str, manipulation: str | None = None, rendition: str = "c23") -> ClipRecord:
-    return ClipRecord(
-        id=ClipId("set", manipulation, name),
-        kind="real" if manipulation is None else "swap",
-        label="real" if manipulation is None else "fake",
-        path=f"media/{manipulation or 'real'}/{name}.mp4",
-        sha256=hashlib.sha256(f"{manipulation}/{name}".encode()).hexdigest(),
-        target_identity=person,
-        source_identity=None if manipulation is None else f"{person}-other",
-        rights="synthetic",
-        frames=10,
-        width=64,
-        height=64,
-        codec="h264",
-        rendition=rendition,
-    )
-
-
 def some_records() -> list[ClipRecord]:
     people = ("ann", "bob", "cid", "dan")
-    return [record(p, p, kind) for kind in (None, "crude", "fine") for p in people]
+    return [clip_record(p, kind, rendition="c23") for kind in (None, "crude", "fine") for p in people]
 
 
 def scores(name: str, logits: Sequence[float | None], detector: str = "csv:x") -> Scores:
@@ -115,7 +97,7 @@ def test_detectors_are_compared_on_clips_that_both_scored(table: str):
 
 
 def test_renditions_are_rows_where_there_are_several(table: str):
-    records = [*some_records(), record("ann@c40", "ann", None, "c40"), record("ann@c40", "ann", "fine", "c40")]
+    records = [*some_records(), *(clip_record("ann", made, name="ann@c40", rendition="c40") for made in (None, "fine"))]
     found = make_scoreboard(
         records, [scores("sharp", [*SHARP, -3.0, 3.0], table)], QualityReport(), CONFIG, dataset={"name": "set"}
     )

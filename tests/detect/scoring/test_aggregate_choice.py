@@ -1,36 +1,17 @@
 from __future__ import annotations
 
-import hashlib
-
 import numpy as np
 import pytest
 
 from detect.config import AggregateConfig
 from detect.scoring.aggregate_choice import choose_aggregation, fit_learned, reaggregated
-from detect.scoring.samples import ScoredClip, scored_clip
-from shared.results.scores import FrameScore
-from shared.types import ClipId, ClipRecord, Label
+from detect.scoring.samples import ScoredClip
+from tests.factories import clip_record, scored
 
 
 def clip(name: str, person: str, rows: list[tuple[int, int, float]], *, fake: bool) -> ScoredClip:
     """A clip of (frame, track, logit) rows."""
-    record = ClipRecord(
-        id=ClipId("set", "swap" if fake else None, name),
-        kind="swap" if fake else "real",
-        label="fake" if fake else "real",
-        path=f"media/{name}-{fake}.mp4",
-        sha256=hashlib.sha256(f"{name}{fake}".encode()).hexdigest(),
-        target_identity=person,
-        source_identity=f"{person}-other" if fake else None,
-        rights="synthetic",
-        frames=10,
-        width=64,
-        height=64,
-        codec="h264",
-    )
-    scores = [FrameScore(record.id, frame, frame / 25, track, logit, (0, 0, 9, 9)) for frame, track, logit in rows]
-    labels: list[Label | None] = [record.label] * len(scores)
-    return scored_clip(record, scores, labels, frames_read=10, config=AggregateConfig())
+    return scored(clip_record(person, "swap" if fake else None, name=name), rows)
 
 
 def beside_bystanders(people: int = 12) -> list[ScoredClip]:

@@ -17,7 +17,7 @@ from detect.data.crops import CropRequest, faces_folder
 from detect.evaluation.evaluate import evaluate_detector
 from detect.models import build_detector
 from detect.models.checkpoint import DetectorFacts, save_detector
-from detect.models.predictor import Predictor
+from detect.models.predictor import CropPredictor
 from detect.robustness.config import RobustnessConfig
 from detect.robustness.measure import measure_robustness
 from detect.scoring.dataset import score_dataset
@@ -79,11 +79,11 @@ def own_set(tmp_path, add_toy_clip) -> DatasetFolder:
 
 
 def judge_of(detector: Path) -> ScoringJob:
-    return ScoringJob.of(detector, Predictor.load(detector, "cpu"), make_finder("toy"), name="toy", config=CONFIG)
+    return ScoringJob.of(detector, CropPredictor.load(detector, "cpu"), make_finder("toy"), name="toy", config=CONFIG)
 
 
 def request_of(detector: Path) -> CropRequest:
-    spec = Predictor.load(detector, "cpu").spec
+    spec = CropPredictor.load(detector, "cpu").spec
     return CropRequest(spec.input_px, spec.framing, 3, FACES)
 
 
@@ -145,7 +145,7 @@ def test_another_detector_or_finder_on_a_machine_is_refused(detector, own_set):
 
 def test_a_clip_that_was_changed_is_refused(detector, own_set):
     own_set.media_path(own_set.records()[0]).write_bytes(b"other")
-    with pytest.raises(ManifestError, match="not the file"):
+    with pytest.raises(ManifestError, match="does not match the manifest"):
         run_scoring_tasks(LocalEngine(1), judge_of(detector), own_set, own_set.records(), request_of(detector))
 
 

@@ -12,14 +12,16 @@ import torch
 
 from detect.config import AggregateConfig, FaceConfig, ScoreConfig, TrainConfig
 from detect.models import build_detector
-from detect.models.predictor import Predictor
-from detect.scoring.video import crop_for, find_gaps, score_video, suspect_id, write_frame_scores
+from detect.models.predictor import CropPredictor
+from detect.scoring.video import Predictor, crop_for, find_gaps, score_video, suspect_id, write_frame_scores
 from shared.device import pick_device, seed_everything
 from shared.errors import MediaError
 from shared.faces.align import mean_in_crop
 from shared.faces.boxes import box_around
-from shared.types import Face, Timestamp
-from shared.video import VideoReader, VideoWriter
+from shared.results.scores import FrameScore
+from shared.types import Face
+from shared.video import VideoReader
+from tests.factories import write_clip
 
 PX = 64
 FRAMES = 23
@@ -58,30 +60,27 @@ def _face(side: int) -> Face:
 @pytest.fixture(scope="module")
 def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """23 frames: a face on the left but for frames 10 to 14, a smaller one on the right throughout."""
-    path = tmp_path_factory.mktemp("video") / "two faces (1).mp4"
     skin = np.random.default_rng(0).integers(120, 255, (80, 80, 3), np.uint8)
-    with VideoWriter(path, width=240, height=120, time_base=Fraction(1, RATE), frame_rate=Fraction(RATE)) as writer:
-        for index in range(FRAMES):
-            image = np.full((120, 240, 3), 20, np.uint8)
-            image[20:100, 140:220] = skin
-            if not 10 <= index < 15:
-                image[20:100, 20:100] = skin
-            writer.write(image, Timestamp(index, Fraction(1, RATE)))
-    return path
+    images = np.full((FRAMES, 120, 240, 3), 20, np.uint8)
+    images[:, 20:100, 140:220] = skin
+    images[[*range(10), *range(15, FRAMES)], 20:100, 20:100] = skin
+    path = tmp_path_factory.mktemp("video") / "two faces (1).mp4"
+    clock = {"time_base": Fraction(1, RATE), "frame_rate": Fraction(RATE)}
+    return write_clip(path, images, **clock)
 
 
 @pytest.fixture(scope="module")
-def predictor() -> Predictor:
+def predictor() -> CropPredictor:
     torch.manual_seed(0)
-    return Predictor(build_detector("test_efficientnet", input_px=PX), pick_device("cpu", "float32"))
+    return CropPredictor(build_detector("test_efficientnet", input_px=PX), pick_device("cpu", "float32"))
 
 
-def score(path: Path, predictor: Predictor, *, every: int = 1, min_face_px: float = 1.0, batch: int = 4):
+def score(path: Path, predictor: CropPredictor, *, every: int = 1, min_face_px: float = 1.0, batch: int = 4):
     faces = FaceConfig(min_face_px=min_face_px)
-    return score_video(path, predictor, MarkFinder(), ScoreConfig(every=every, faces=faces, batch=batch))
+    return Predictor(predictor, MarkFinder()).score(path, ScoreConfig(every=every, faces=faces, batch=batch))
 
 
-def test_every_face_of_every_frame_is_scored_and_frames_are_counted_honestly(clip: Path, predictor: Predictor):
+def test_every_face_of_every_frame_is_scored_and_frames_are_counted_honestly(clip: Path, predictor: CropPredictor):
     scores = score(clip, predictor)
     assert scores.facts.frames_read == scores.facts.frames_searched == FRAMES
     assert scores.facts.faces_scored == len(scores.frames) == FRAMES + (FRAMES - 5)
@@ -91,29 +90,29 @@ def test_every_face_of_every_frame_is_scored_and_frames_are_counted_honestly(cli
     assert scores.gaps_seconds == ()
 
 
-def test_skipped_frames_are_read_and_said_to_be_skipped(clip: Path, predictor: Predictor):
+def test_skipped_frames_are_read_and_said_to_be_skipped(clip: Path, predictor: CropPredictor):
     scores = score(clip, predictor, every=4)
     assert (scores.facts.frames_read, scores.facts.frames_searched) == (FRAMES, 6)
     assert sorted({row.frame for row in scores.frames}) == [0, 4, 8, 12, 16, 20]
     assert scores.frames[-1].seconds == pytest.approx(20 / RATE)
 
 
-def test_logits_are_those_of_the_crops(clip: Path, predictor: Predictor):
+def test_logits_are_those_of_the_crops(clip: Path, predictor: CropPredictor):
     scores = score(clip, predictor)
     with VideoReader(clip) as reader:
         frames = {frame.index: frame.image for frame in reader}
     for row in scores.frames[:: len(scores.frames) // 5]:
         faces = MarkFinder().find([frames[row.frame]])[0]
-        crops = np.stack([crop_for(predictor, frames[row.frame], face) for face in faces])
+        crops = np.stack([crop_for(predictor, frames[row.frame], face.landmarks) for face in faces])
         nearest = int(np.argmin([abs(face.box[0] - row.box[0]) for face in faces]))
         assert row.logit == pytest.approx(float(predictor.logits(crops)[nearest]), abs=1e-4)
 
 
-def test_a_second_run_gives_the_same_numbers(clip: Path, predictor: Predictor):
+def test_a_second_run_gives_the_same_numbers(clip: Path, predictor: CropPredictor):
     assert score(clip, predictor, every=2) == score(clip, predictor, every=2)
 
 
-def test_faces_too_small_are_left_out_and_counted(clip: Path, predictor: Predictor):
+def test_faces_too_small_are_left_out_and_counted(clip: Path, predictor: CropPredictor):
     scores = score(clip, predictor, min_face_px=30.0)
     assert scores.facts.faces_too_small == FRAMES
     assert scores.facts.faces_scored == FRAMES - 5
@@ -121,7 +120,7 @@ def test_faces_too_small_are_left_out_and_counted(clip: Path, predictor: Predict
     assert scores.clip.frames_with_face == FRAMES - 5
 
 
-def test_no_usable_face_gives_no_logit(clip: Path, predictor: Predictor):
+def test_no_usable_face_gives_no_logit(clip: Path, predictor: CropPredictor):
     scores = score(clip, predictor, min_face_px=500.0)
     assert scores.clip.logit is None
     assert scores.clip.probability is None
@@ -129,27 +128,38 @@ def test_no_usable_face_gives_no_logit(clip: Path, predictor: Predictor):
     assert scores.gaps_seconds == ((0.0, (FRAMES - 1) / RATE),)
 
 
-def test_aggregation_follows_the_detector_unless_told(clip: Path, predictor: Predictor):
+def test_aggregation_follows_the_detector_unless_told(clip: Path, predictor: CropPredictor):
     assert score(clip, predictor, every=8).clip.aggregation == "max-face"
     config = ScoreConfig(every=8, aggregate=AggregateConfig(method="median"), faces=FaceConfig(min_face_px=1))
-    scores = score_video(clip, predictor, MarkFinder(), config)
+    scores = score_video(clip, Predictor(predictor, MarkFinder()), config)
     assert scores.clip.aggregation == "median"
     assert scores.clip.logit == pytest.approx(np.median([row.logit for row in scores.frames]))
 
 
-def test_a_file_that_is_no_video_is_refused(tmp_path: Path, predictor: Predictor):
+def test_a_file_that_is_no_video_is_refused(tmp_path: Path, predictor: CropPredictor):
     (tmp_path / "notes.mp4").write_text("no video")
     with pytest.raises(MediaError):
         score(tmp_path / "notes.mp4", predictor)
 
 
-def test_frame_scores_come_back_from_parquet(clip: Path, predictor: Predictor, tmp_path: Path):
+def test_frame_scores_come_back_from_parquet(clip: Path, predictor: CropPredictor, tmp_path: Path):
     scores = score(clip, predictor, every=5)
     write_frame_scores(tmp_path / "frames.parquet", scores.frames)
     rows = pq.read_table(tmp_path / "frames.parquet").to_pylist()
     assert [row["frame"] for row in rows] == [row.frame for row in scores.frames]
     assert rows[0]["clip"] == "suspect/unknown/two-faces--1-"
     assert rows[0]["label"] is None
+    for row, kept in zip(rows, scores.frames, strict=True):
+        assert np.array_equal(np.array(row["landmarks"], np.float32).reshape(68, 2), kept.landmarks)
+
+
+def test_the_table_says_its_format_and_only_adds_to_the_first_one(tmp_path: Path):
+    score = FrameScore(suspect_id(Path("x.mp4")), 0, 0.0, 0, 1.5, (0, 0, 9, 9))  # as of a dataset, whose crops are kept
+    write_frame_scores(tmp_path / "frames.parquet", [score], ["fake"])
+    table = pq.read_table(tmp_path / "frames.parquet")
+    assert table.schema.metadata == {b"assay.format": b"2"}
+    assert table.schema.names[:7] == ["clip", "frame", "seconds", "track", "logit", "box", "label"]
+    assert table.to_pylist()[0]["landmarks"] is None
 
 
 @pytest.mark.parametrize(
@@ -174,7 +184,7 @@ def test_names_of_suspects_are_safe():
 def test_a_cpu_takes_few_crops_at_once(toy_config: TrainConfig):
     """Large batches fall out of a CPU's caches; the logits are the same to float32's last digits."""
     seed_everything(0)
-    predictor = Predictor(build_detector(toy_config.model, input_px=64), pick_device("cpu", "float32"))
+    predictor = CropPredictor(build_detector(toy_config.model, input_px=64), pick_device("cpu", "float32"))
     assert (predictor.at_once(32), predictor.at_once(4), predictor.at_once(32, 4), predictor.at_once(32, 16)) == (
         8, 4, 2, 1,
     )  # fmt: skip

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Callable
-from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -20,8 +19,8 @@ from shared.config import write_toml
 from shared.console import console
 from shared.dataset import DatasetFolder
 from shared.storage import sha256_file
-from shared.types import Timestamp
-from shared.video import Encoding, VideoReader, VideoWriter
+from shared.video import Encoding, VideoReader
+from tests.factories import write_clip
 
 
 @pytest.fixture
@@ -51,14 +50,9 @@ def encoded_anew(source: Path, target: Path, *, crf: int, scale: float = 1.0, sk
     with VideoReader(source) as reader:
         images = [frame.image for frame in reader.frames()][skip:]
     height, width = (round(side * scale) // 2 * 2 for side in images[0].shape[:2])
-    rate = Fraction(25)
-    settings = Encoding(preset="ultrafast", crf=crf)
     target.unlink(missing_ok=True)
-    with VideoWriter(
-        target, width=width, height=height, time_base=1 / rate, frame_rate=rate, encoding=settings
-    ) as writer:
-        for index, image in enumerate(images):
-            writer.write(cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA), Timestamp(index, 1 / rate))
+    smaller = [cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA) for image in images]
+    write_clip(target, smaller, encoding=Encoding(preset="ultrafast", crf=crf))
 
 
 def same_person(dataset: Path) -> None:
@@ -137,14 +131,13 @@ class TestDuplicates:
         ann, gus = line_of(copy, "ann"), line_of(copy, "gus")
         with VideoReader(copy / ann["path"]) as one, VideoReader(copy / gus["path"]) as other:
             pairs = list(zip((f.image for f in one.frames()), (f.image for f in other.frames()), strict=True))
-        rate = Fraction(25)
         (copy / gus["path"]).unlink()
-        size = {"height": pairs[0][0].shape[0], "width": pairs[0][0].shape[1]}
-        with VideoWriter(copy / gus["path"], **size, time_base=1 / rate, frame_rate=rate, encoding=Encoding()) as out:
-            for index, (room, person) in enumerate(pairs):
-                image = room.copy()
-                image[12:84, 12:84] = np.clip(person[12:84, 12:84].astype(int) + 15, 0, 255)
-                out.write(image, Timestamp(index, 1 / rate))
+        images = []
+        for room, person in pairs:
+            image = room.copy()
+            image[12:84, 12:84] = np.clip(person[12:84, 12:84].astype(int) + 15, 0, 255)
+            images.append(image)
+        write_clip(copy / gus["path"], images, encoding=Encoding())
         rewrite(copy, "gus", sha256=sha256_file(copy / gus["path"]))
         assert self.found(copy) == []
 

@@ -23,7 +23,7 @@ from shared.device import pick_device
 from shared.errors import ConfigError
 from shared.training.processes import Processes
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 
 
 @pytest.fixture
@@ -56,7 +56,7 @@ def test_two_processes_end_in_the_weights_of_one_also_when_stopped(
     alone = train_detector(toy_set, tmp_path / "alone", shared_config)
     said = []
     for child in children:
-        out, error = child.communicate(timeout=150)
+        out, error = child.communicate(timeout=600)
         assert child.returncode == 0, error.decode()[-2000:]
         said.append(out.decode())
     assert "stopped at step 3" in said[0]
@@ -76,7 +76,7 @@ def test_two_processes_end_in_the_weights_of_one_also_when_stopped(
 def test_a_batch_that_cannot_be_shared_is_refused_before_anything_is_written(
     toy_set: Path, tmp_path: Path, toy_config: TrainConfig
 ):
-    with pytest.raises(ConfigError, match="10 cannot be dealt out to 3 processes") as caught:
+    with pytest.raises(ConfigError, match="10 cannot be divided among 3 processes") as caught:
         train_detector(toy_set, tmp_path / "run", dataclasses.replace(toy_config, batch=10), processes=Processes(0, 3))
     assert "multiple of 6" in str(caught.value.hint)
     assert not (tmp_path / "run").exists()

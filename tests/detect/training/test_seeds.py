@@ -120,5 +120,5 @@ def test_seeds_that_are_none_are_refused(
 
 def test_seeds_are_different_ones(toy_set: Path, tmp_path: Path, toy_config: TrainConfig):
     for seeds in ((), (1, 1)):
-        with pytest.raises(UsageError, match="different"):
+        with pytest.raises(UsageError, match="must differ"):
             detect.training.seeds.train_seeds(toy_set, tmp_path / "o", toy_config, seeds)

@@ -70,7 +70,7 @@ class TestSelfSwaps:
     @staticmethod
     def fakes_drawn(mixture) -> list[np.ndarray]:
         rng = np.random.default_rng(0)
-        return [mixture.draw(rng)[0].crop for _ in range(80)]
+        return [mixture.sample(rng)[0].crop for _ in range(80)]
 
     def test_the_card_counts_them(self, with_selves: Path, tmp_path: Path, toy_config: TrainConfig):
         config = dataclasses.replace(toy_config, steps=1)

@@ -113,6 +113,18 @@ def test_checkpoints_are_labels(built):
     assert len(swappers) == 2
 
 
+def test_a_fake_of_a_build_says_what_a_swap_says_and_how_it_came_into_the_set(built, spec):
+    record = next(r for r in built.records() if r.id.manipulation == "plain" and r.rendition == "c23")
+    assert (record.kind, record.seed, record.architecture) == ("swap", spec.set.seed, "lightweight")
+    assert None not in (record.swapper, record.config, record.masks, record.content_sha256, record.parent)
+    assert record.factors["target_sha256"] == sha256_file(spec.clip_path(f"{record.target_identity}.mp4"))
+    assert record.factors["finder"].startswith("sidecar")
+    assert {"face", "color", "mask", "blend", "recipe", "encoding", "model"} <= record.factors.keys()
+    real = next(r for r in built.records() if r.id == record.parent)
+    assert real.factors["original_sha256"] == record.factors["target_sha256"]
+    assert "target_sha256" not in real.factors
+
+
 def test_partial_fakes_are_labelled_frame_by_frame(built):
     for record in (r for r in built.records() if r.id.manipulation == "plain"):
         assert sum(stop - start for start, stop in record.faked) == FRAMES // 2

@@ -37,7 +37,7 @@ def _manipulation(spec: SetSpec, **changes: object) -> SetSpec:
 
 
 def _made(spec: SetSpec, out: Path) -> list[str]:
-    return [str(clip.order.id) for clip in plan_build(spec, out).plan.clips]
+    return [str(clip.task.id) for clip in plan_build(spec, out).plan.clips]
 
 
 def test_counts_follow_from_people_pairs_factors_ladder_and_renditions(spec, tmp_path):
@@ -95,7 +95,7 @@ def test_clips_are_cut_into_whole_pieces(spec, tmp_path):
 def test_people_are_drawn_into_splits_when_nobody_is_named(spec, tmp_path):
     drawn = dataclasses.replace(spec, splits=SplitsConfig(fractions=(0.5, 0.0, 0.5)))
     clips = plan_build(drawn, tmp_path / "toy").plan.clips
-    split_of = {clip.order.id.name[:2]: clip.split for clip in clips}
+    split_of = {clip.task.id.name[:2]: clip.split for clip in clips}
     assert sorted(split_of.values()) == ["test", "test", "train", "train"]
 
 
@@ -104,12 +104,12 @@ def test_people_who_are_tied_cannot_lie_in_two_splits(spec, tmp_path):
     group = dataclasses.replace(spec.swapper[0], people=(("p0", "p1", "p2"),))
     pair = _manipulation(spec, pairs=(("p0", "p3"),))
     for tied in (both, dataclasses.replace(spec, swapper=(group,)), pair):
-        with pytest.raises(LeakError, match="tied together"):
+        with pytest.raises(LeakError, match="are linked by"):
             plan_build(tied, tmp_path / "toy")
 
 
 def test_the_same_pictures_twice_are_refused(spec, tmp_path):
-    with pytest.raises(UsageError, match="same pictures"):
+    with pytest.raises(UsageError, match="same frames"):
         plan_build(_identity(spec, 0, clips=("p0.mp4", "p0.mp4")), tmp_path / "toy")
 
 

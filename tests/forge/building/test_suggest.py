@@ -47,7 +47,7 @@ def settings(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def fakes(path: Path, out: Path) -> Counter[str]:
     """Fakes of a plan, by manipulation, self-swaps and renditions not counted."""
     spec = load_spec(path)
-    ids = [clip.order.id for clip in plan_build(spec, out).plan.clips]
+    ids = [clip.task.id for clip in plan_build(spec, out).plan.clips]
     first = spec.ladder[0].name
     return Counter(one.manipulation for one in ids if one.manipulation and one.name.endswith(f"@{first}"))
 
@@ -114,7 +114,7 @@ def test_people_keep_their_splits_and_draws_are_new(settings: Path, tmp_path: Pa
     folder = tomllib.loads(drawn.read_text())
     folder["set"]["media"] = str(settings.parent)
     write_toml(drawn, folder)
-    before = {str(c.order.id.name).partition("-")[0]: c.split for c in plan_build(load_spec(drawn), tmp_path / "a").plan.clips}  # fmt: skip  # noqa: E501
+    before = {str(c.task.id.name).partition("-")[0]: c.split for c in plan_build(load_spec(drawn), tmp_path / "a").plan.clips}  # fmt: skip  # noqa: E501
     scoreboard = write_scoreboard(tmp_path, board({"plain": (0.5,), "ladder": (0.5,)}))
     out = tmp_path / "next.toml"
     write_suggestion(out, suggest(scoreboard, drawn, out))
@@ -196,7 +196,7 @@ def test_text_is_toml_and_comments_stay_comments():
     ("caught", "config", "said"),
     [
         ({"other": (0.5,)}, {}, "none of the set's manipulations"),
-        ({"plain": (None,)}, {}, "does not tell"),
+        ({"plain": (None,)}, {}, "scoreboard has no"),
         ({"plain": (0.5,)}, {"detectors": ("nobody",)}, "nobody"),
     ],
 )

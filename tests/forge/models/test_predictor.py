@@ -132,7 +132,7 @@ def test_a_morph_that_cannot_be_is_refused_with_a_hint():
     with pytest.raises(UsageError, match="nothing between") as caught:
         unable.swap([_face(9)], "ann", target="bob", morph=0.5)
     assert "amp" in str(caught.value.hint)
-    with pytest.raises(UsageError, match="whose face") as caught:
+    with pytest.raises(UsageError, match="identity of the faces") as caught:
         able.swap([_face(9)], "ann", morph=0.5)
     assert "bob" in str(caught.value.hint)
     with pytest.raises(UsageError, match="no identity 'bobby'"):

@@ -13,8 +13,8 @@ from forge.quality.result import Failure
 from shared.errors import UsageError
 from shared.faces.align import MEAN_FACE
 from shared.faces.boxes import box_around
-from shared.types import Face, Timestamp
-from shared.video import Encoding, VideoWriter
+from shared.types import Face
+from tests.factories import write_clip
 
 BASE = Fraction(1, 25)
 
@@ -41,12 +41,7 @@ class Fixed:
 def clip(path: Path, level: int) -> Path:
     rng = np.random.default_rng(level)
     picture = cv2.GaussianBlur(rng.integers(0, 256, (96, 96, 3)).astype(np.uint8), (0, 0), 2.0)
-    with VideoWriter(
-        path, width=96, height=96, time_base=BASE, frame_rate=Fraction(25), encoding=Encoding(preset="ultrafast")
-    ) as writer:
-        for frame in range(4):
-            writer.write(picture if level else picture * 0, Timestamp(frame, BASE))
-    return path
+    return write_clip(path, [picture if level else picture * 0] * 4)
 
 
 @pytest.fixture

@@ -18,8 +18,9 @@ from shared.device import Device
 from shared.errors import MediaError, NoFaceError, UsageError
 from shared.faces.align import MEAN_FACE
 from shared.faces.boxes import box_around
-from shared.types import Face, Timestamp
-from shared.video import Encoding, VideoWriter
+from shared.types import Face
+from shared.video import Encoding
+from tests.factories import write_clip
 
 WIDTH, HEIGHT, FRAMES, SIDE = 128, 112, 10, 52
 BASE = Fraction(1, 25)
@@ -94,13 +95,8 @@ def _plain(frame: int, rng: np.random.Generator) -> np.ndarray:
 def _clip(
     path: Path, change: Callable[[np.ndarray, int], np.ndarray] = lambda picture, _frame: picture, frames: int = FRAMES
 ) -> Path:
-    best = Encoding(crf=1, preset="ultrafast", pixel_format="yuv444p")
-    with VideoWriter(
-        path, width=WIDTH, height=HEIGHT, time_base=BASE, frame_rate=Fraction(25), encoding=best
-    ) as writer:
-        for frame in range(frames):
-            writer.write(change(_plain(frame, np.random.default_rng(8)), frame), Timestamp(frame, BASE))
-    return path
+    pictures = (change(_plain(frame, np.random.default_rng(8)), frame) for frame in range(frames))
+    return write_clip(path, pictures, encoding=Encoding(crf=1, preset="ultrafast", pixel_format="yuv444p"))
 
 
 @pytest.fixture(scope="module")
@@ -198,12 +194,7 @@ def test_a_shorter_clip_is_said_to_differ(target, tmp_path):
 def _oval(path: Path, frames: int = FRAMES) -> Path:
     """An alpha mask video: all over the blob, fading at its edge."""
     lossless = Encoding(crf=0, preset="ultrafast", pixel_format="gray")
-    with VideoWriter(
-        path, width=WIDTH, height=HEIGHT, time_base=BASE, frame_rate=Fraction(25), encoding=lossless
-    ) as writer:
-        for frame in range(frames):
-            writer.write(_mask_of(frame), Timestamp(frame, BASE))
-    return path
+    return write_clip(path, map(_mask_of, range(frames)), encoding=lossless)
 
 
 def _mask_of(frame: int) -> np.ndarray:

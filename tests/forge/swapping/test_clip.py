@@ -201,7 +201,7 @@ def test_a_moving_preview_and_patches_beside_the_clip(target, swapper, config, t
     with pytest.raises(ProvenanceError, match="not what was signed"):
         read_signed(tmp_path / "patches" / "patches.json")
     assert 0 < float(record.factors["flicker_ratio"]) < 99
-    with pytest.raises(UsageError, match="not empty"):
+    with pytest.raises(UsageError, match=r"holds no patches\.json"):
         swap_clip(target, config=config, **{**order, "name": "two"}, patches=target.parent)
 
 

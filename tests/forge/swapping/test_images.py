@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import fields
 from pathlib import Path
 
 import cv2
@@ -11,12 +12,16 @@ import torch
 
 from forge.models import build_swapper
 from forge.models.checkpoint import save_swapper
+from forge.swapping.clip import swap_clip
 from forge.swapping.config import SwapConfig
 from forge.swapping.images import ImageFolderReader, swap_images
 from forge.swapping.signed_list import read_signed
+from shared.config import digest
 from shared.errors import MediaError, NoFaceError, UsageError
 from shared.faces.align import MEAN_FACE
-from shared.provenance.sign import read_provenance
+from shared.provenance.sign import read_provenance, record_facts
+from shared.storage import sha256_file
+from shared.types import ClipId, ClipRecord
 
 NAMES = ("shot 1.png", "shot 2.png", "shot 10.png", "shot 11.bmp")
 WITHOUT = 2
@@ -65,6 +70,7 @@ def test_pictures_come_in_the_order_of_their_numbers(folder):
 def test_a_folder_becomes_a_folder_labelled_and_signed(folder, swapper, tmp_path):
     made = swap_images(folder, **_order(folder, swapper, tmp_path / "out"))
     assert (made.frames, made.faked) == (4, ((0, 2), (3, 4)))
+    assert (made.id, made.kind, made.label) == (ClipId("frames", "lightweight", "shots+ann"), "swap", "fake")
     listed = read_signed(tmp_path / "out" / "frames.json")
     assert listed["clip"]["faked"] == "0-2,3-4"
     assert [label["label"] for label in listed["labels"]] == ["fake", "fake", "real", "fake"]
@@ -81,13 +87,52 @@ def test_a_folder_becomes_a_folder_labelled_and_signed(folder, swapper, tmp_path
         assert provenance.says_fake == (index != WITHOUT) == bool(changed.any())
 
 
+def test_the_record_says_all_that_a_clips_record_says(target, swapper, config, tmp_path):
+    """Of a video, once as a clip and once as pictures."""
+    order = {"swapper": swapper, "source": "ann", "config": config, "rights": "consent"}
+    clip = swap_clip(target, dataset=tmp_path / "set", **order)
+    pictures = swap_images(target, out=tmp_path / "out", **order)
+    of_files = {"id", "path", "sha256", "content_sha256", "codec", "rendition", "masks"}
+    for field in {one.name for one in fields(ClipRecord)} - of_files:
+        assert getattr(pictures, field) == getattr(clip, field), field
+    assert pictures.factors["target_sha256"] == sha256_file(target)
+    assert float(pictures.factors["flicker_ratio"]) > 0
+    assert pictures.factors["finder"]
+    listed = read_signed(tmp_path / "out" / "frames.json")
+    assert listed["factors"] == pictures.factors
+    assert listed["clip"] == record_facts(pictures) | {"content_sha256": pictures.content_sha256}
+
+
+def test_hashes_of_a_folder_are_of_its_pictures_before_and_after(folder, swapper, tmp_path):
+    two, one = (swap_images(folder, **_order(folder, swapper, tmp_path / "one")) for _ in range(2))  # takes its place
+    assert one.factors["target_sha256"] == digest({name: sha256_file(folder / name) for name in NAMES})
+    made = {path.name: sha256_file(path) for path in (tmp_path / "one" / "frames").iterdir()}
+    assert one.sha256 == digest(made)
+    said = {name: read_provenance(tmp_path / "one" / "frames" / name).record["content_sha256"] for name in made}
+    assert one.content_sha256 == digest(said)
+    assert one.content_sha256 == two.content_sha256
+    assert one.sha256 != two.sha256, "signatures are salted"
+    assert one.parent is None
+
+
+def test_pictures_of_a_clip_of_a_dataset_name_it_as_their_parent(target, swapper, config, tmp_path):
+    order = {"swapper": swapper, "config": config}
+    parent = swap_clip(target, source="ann", dataset=tmp_path / "set", rights="consent", **order)
+    made = swap_images(tmp_path / "set" / parent.path, source="bob", out=tmp_path / "out", **order)
+    assert (made.parent, made.target_identity, made.rights) == (parent.id, "bob", "consent")
+    first = read_provenance(tmp_path / "out" / "frames" / "00000000.png")
+    assert first is not None
+    assert first.record is not None
+    assert first.record["parent"] == str(parent.id)
+
+
 def test_what_cannot_be_is_refused_and_nothing_is_left(folder, swapper, tmp_path):
     order = _order(folder, swapper, tmp_path / "out")
     with pytest.raises(MediaError, match="holds no picture"):
         swap_images(swapper, **order)
     with pytest.raises(UsageError, match="no identity 'carl'"):
         swap_images(folder, **{**order, "source": "carl"})
-    with pytest.raises(UsageError, match="not empty"):
+    with pytest.raises(UsageError, match=r"holds no frames\.json"):
         swap_images(folder, **{**order, "out": folder})
     empty = pa.table({"frame": pa.array([], pa.int64()), "landmarks": pa.array([], pa.list_(pa.float32(), 136))})
     pq.write_table(empty, tmp_path / "none.parquet")

@@ -8,15 +8,15 @@ import pytest
 
 from forge.swapping.masks import FrameMasks
 from forge.swapping.previews import PreviewSheet
-from forge.swapping.render import Rendered
+from forge.swapping.stages import CompositedFrame
 from shared.types import Frame, Timestamp
 
 
-def _done(index: int, width: int = 60, height: int = 40) -> Rendered:
+def _done(index: int, width: int = 60, height: int = 40) -> CompositedFrame:
     image = np.full((height, width, 3), 40 + index, np.uint8)
     empty = np.zeros((height, width), np.uint8)
     frame = Frame(index, Timestamp(index, Fraction(1, 25)), np.full_like(image, 10))
-    return Rendered(frame, image, FrameMasks(empty + 200, empty, empty))
+    return CompositedFrame(frame, image, FrameMasks(empty + 200, empty, empty))
 
 
 def test_four_of_the_frames_worth_showing_are_laid_out_in_order():

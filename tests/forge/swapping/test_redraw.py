@@ -11,8 +11,9 @@ from forge.swapping.redraw import put_back, redraw
 from shared.cli import run
 from shared.errors import FacesetError, UsageError
 from shared.faces.align import mean_in_crop
-from shared.faces.facesets.reader import FaceRow, Faceset, FacesetWriter, SourceClip, encode_crop
+from shared.faces.facesets.reader import Faceset
 from shared.types import SwappedFace
+from tests.factories import face_row, write_faceset
 
 PX = 96
 
@@ -22,20 +23,19 @@ def faces(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("redraw") / "ann"
     rng = np.random.default_rng(0)
     points = mean_in_crop(PX, "whole").astype(np.float32)
-    with FacesetWriter(
-        path, identity="ann", rights="synthetic", finder={"detector": "drawn"}, framing="whole", px=PX
-    ) as writer:
-        writer.clips = [SourceClip("ann.mp4", "0" * 64, 12, 0)]
-        for number in range(12):
-            crop = rng.integers(60, 200, (PX, PX, 3), np.uint8)
-            row = FaceRow(
-                clip=0, frame=number, pts=number, seconds=number / 25, track=0,
-                box=np.array([8, 8, 80, 80], np.float32), landmarks=points, matrix=np.eye(2, 3), confidence=1.0,
-                sharpness=1.0, yaw_degrees=0.0, pitch_degrees=0.0, roll_degrees=0.0, kept=number != 3,
-                embedding=np.ones(4, np.float32) if number == 0 else None,
-            )  # fmt: skip
-            writer.add(row, encode_crop(crop))
-    return path
+    faces = []
+    for number in range(12):
+        row = face_row(
+            points,
+            frame=number,
+            pts=number,
+            seconds=number / 25,
+            box=np.array([8, 8, 80, 80], np.float32),
+            kept=number != 3,
+            embedding=np.ones(4, np.float32) if number == 0 else None,
+        )
+        faces.append((row, rng.integers(60, 200, (PX, PX, 3), np.uint8)))
+    return write_faceset(path, "ann", faces)
 
 
 @pytest.fixture(scope="module")

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import threading
 from dataclasses import replace
 from fractions import Fraction
 
@@ -15,10 +16,11 @@ from forge.swapping.config import BlendConfig, ColorConfig, DegradeConfig, MaskC
 from forge.swapping.flicker import FlickerMeter
 from forge.swapping.masks import frame_masks
 from forge.swapping.plan import plan_swap
-from forge.swapping.render import Identities, align_faces, composite, swap_faces
+from forge.swapping.render import OpenedSwap, composited_frames
 from forge.swapping.stages import CompositedFrame, DecodedFace, SwappedFrame
 from forge.swapping.temporal import stabilize_color
 from shared.device import Device
+from shared.errors import UsageError
 from shared.faces.align import MEAN_FACE, frame_to_crop
 from shared.types import Face, Frame, SwappedFace, Timestamp
 
@@ -59,9 +61,11 @@ def _frames(count: int) -> list[Frame]:
 
 def _render(frames, faces_of_frames, config: SwapConfig):
     plan = plan_swap(zip(frames, faces_of_frames, strict=True), face=config.face)
-    predictor = SwapPredictor(Tint(), CPU, batch=config.batch)
-    swapped = swap_faces(align_faces(frames, plan, predictor.spec), predictor, Identities("ann", "bob"), config)
-    return list(composite(stabilize_color(swapped, config.temporal), config))
+    return list(composited_frames(frames, plan, _swap(config)))
+
+
+def _swap(config: SwapConfig) -> OpenedSwap:
+    return OpenedSwap.of(SwapPredictor(Tint(), CPU, batch=config.batch), config, "ann", "bob")
 
 
 @pytest.mark.parametrize(
@@ -79,6 +83,32 @@ def test_every_frame_comes_out_once_in_order_and_only_faces_change(config):
         if not found:
             assert np.array_equal(result.image, frame.image)
             assert result.masks.alpha.max() == result.masks.region.max() == 0
+
+
+def test_frames_read_ahead_in_a_thread_are_the_same():
+    frames, config = _frames(9), SwapConfig(batch=2)
+    plan = plan_swap((frame, [_face(x=30 + frame.index)]) for frame in frames)
+    plain, threaded = (list(composited_frames(frames, plan, _swap(config), depth=depth)) for depth in (0, 3))
+    assert [one.frame.index for one in threaded] == list(range(9))
+    assert all(np.array_equal(a.image, b.image) for a, b in zip(plain, threaded, strict=True))
+
+
+def test_a_reader_that_stops_early_ends_the_thread():
+    frames = _frames(9)
+    plan = plan_swap((frame, [_face()]) for frame in frames)
+    results = composited_frames(frames, plan, _swap(SwapConfig(batch=1)), depth=1)
+    next(results)
+    assert "assay-align" in {thread.name for thread in threading.enumerate()}
+    results.close()
+    assert "assay-align" not in {thread.name for thread in threading.enumerate()}
+
+
+def test_who_the_swapper_does_not_know_is_not_drawn_and_a_morph_it_cannot_is_refused():
+    predictor = SwapPredictor(Tint(), CPU)
+    assert OpenedSwap.of(predictor, SwapConfig(), "ann", "bob").target == "bob"
+    assert OpenedSwap.of(predictor, SwapConfig(), "ann", "dora").target is None
+    with pytest.raises(UsageError, match="tint cannot morph"):
+        OpenedSwap.of(predictor, SwapConfig(morph=0.5), "ann", "bob")
 
 
 def test_the_swapped_face_lies_where_the_face_was():

@@ -19,7 +19,7 @@ from shared.device import pick_device
 from shared.training.processes import Processes
 from shared.training.run import read_checkpoint
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 NAMES = ("p0", "p1")
 SETTINGS = {"width": 0.03, "batch": 2, "steps": 4, "warmup_steps": 0, "learning_rate": 1e-3, "optimizer": "rmsprop"}
 
@@ -63,7 +63,7 @@ def test_two_processes_stay_equal_and_do_what_one_does_with_both_their_batches(t
         for rank in range(2)
     ]
     for child in children:
-        _, error = child.communicate(timeout=150)
+        _, error = child.communicate(timeout=600)
         assert child.returncode == 0, error.decode()[-2000:]
     one, two = (read_checkpoint(tmp_path / f"rank-{rank}.safetensors") for rank in range(2))
     assert one[1]["faces_seen"] == 16

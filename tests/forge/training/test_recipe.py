@@ -133,8 +133,8 @@ def test_nested_groups_are_reached():
         ({"loss.dssim": "high"}, "Expected `float`", "LossConfig"),
         ({"loss.dssim_window": "gaussian"}, "Invalid enum value", "did you mean gaussian11?"),
         ({"loss.dssim": -1.0}, "dssim -1", "usual values"),
-        ({"model": "saehd"}, "holds for a whole training", "whole recipe"),
-        ({"loss.adversarial.kind": "hinge"}, "holds for a whole training", "rests while"),
+        ({"model": "saehd"}, "is fixed for a whole training", "whole recipe"),
+        ({"loss.adversarial.kind": "hinge"}, "is fixed for a whole training", "pauses while"),
     ],
 )
 def test_a_phase_that_sets_nonsense_is_refused(changes, message, hint):

@@ -12,13 +12,13 @@ from forge.cli import app
 from forge.models import build_swapper
 from forge.models.checkpoint import save_swapper
 from shared.errors import AssayError
-from tests.forge.training.test_train import write_faceset
+from tests.forge.training.test_train import drawn_faceset
 
 
 @pytest.fixture(scope="module")
 def people(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
     folder = tmp_path_factory.mktemp("faces")
-    return [str(write_faceset(folder, "ann")), str(write_faceset(folder, "bobby"))]
+    return [str(drawn_faceset(folder, "ann")), str(drawn_faceset(folder, "bobby"))]
 
 
 @pytest.fixture(scope="module")

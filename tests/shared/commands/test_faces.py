@@ -1,19 +1,15 @@
 from __future__ import annotations
 
 import json
-from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
 
 from shared.console import console
 from shared.faces.align import MEAN_FACE
 from shared.faces.facesets.reader import Faceset
-from shared.types import Timestamp
-from shared.video import Encoding, VideoWriter
+from tests.factories import write_clip, write_landmarks
 
 
 @pytest.fixture
@@ -39,16 +35,8 @@ def assay():
 @pytest.fixture
 def clip(tmp_path, rng) -> Path:
     """A clip of noise with landmarks beside it."""
-    path, rate = tmp_path / "ann.mp4", Fraction(25)
-    image = rng.integers(0, 255, (96, 128, 3), dtype=np.uint8)
-    with VideoWriter(
-        path, width=128, height=96, time_base=1 / rate, frame_rate=rate, encoding=Encoding(preset="ultrafast")
-    ) as writer:
-        for index in range(12):
-            writer.write(image, Timestamp(index, 1 / rate))
-    points = ((MEAN_FACE - 0.5) * 40 + [64, 48]).astype(np.float32).reshape(-1).tolist()
-    landmarks = pa.array([points] * 10, pa.list_(pa.float32(), 136))
-    pq.write_table(pa.table({"frame": pa.array(range(10)), "landmarks": landmarks}), tmp_path / "ann.landmarks.parquet")
+    path = write_clip(tmp_path / "ann.mp4", [rng.integers(0, 255, (96, 128, 3), dtype=np.uint8)] * 12)
+    write_landmarks(tmp_path / "ann.landmarks.parquet", dict.fromkeys(range(10), (MEAN_FACE - 0.5) * 40 + [64, 48]))
     return path
 
 

@@ -8,7 +8,7 @@ import sys
 import pytest
 
 from shared.dataset import DatasetFolder
-from shared.dataset.manifest import write_frame_labels
+from shared.dataset.frame_table import write_frame_labels
 from shared.dataset.splits import joined, place_groups
 from shared.errors import LeakError, ManifestError, UsageError
 from shared.storage import sweep_drafts
@@ -77,7 +77,7 @@ def test_masks_that_another_clip_uses_stay_when_a_clip_is_removed(taken_out, tmp
 
 
 def _labels(table):
-    from shared.dataset.manifest import read_frame_labels
+    from shared.dataset.frame_table import read_frame_labels
 
     return read_frame_labels(table)
 

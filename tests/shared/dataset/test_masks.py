@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Sequence
-from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
@@ -12,8 +11,9 @@ import pytest
 
 from shared.dataset.files import PresentFiles
 from shared.dataset.masks import Originals, mask_faults
-from shared.types import ClipId, ClipRecord, Masks, Timestamp
-from shared.video import Encoding, VideoWriter
+from shared.types import Masks
+from shared.video import Encoding
+from tests.factories import clip_record, write_clip
 
 SIDE, FRAMES = 128, 6
 LOSSY = Encoding(preset="ultrafast", crf=30)
@@ -21,35 +21,12 @@ FACE = (slice(32, 80), slice(32, 80))
 WALL = (slice(0, 128), slice(96, 128))
 
 
-def _write(path: Path, images: Sequence[np.ndarray], encoding: Encoding) -> None:
-    height, width = images[0].shape[:2]
-    base = Fraction(1, 25)
-    with VideoWriter(path, width=width, height=height, time_base=base, frame_rate=None, encoding=encoding) as writer:
-        for index, image in enumerate(images):
-            writer.write(image, Timestamp(index, base))
-
-
 def _picture(rng: np.random.Generator) -> np.ndarray:
     coarse = rng.integers(60, 190, (8, 8, 3)).astype(np.uint8)
     return np.kron(coarse, np.ones((16, 16, 1), np.uint8))
 
 
-def _record(name: str, **changes: object) -> ClipRecord:
-    plain: dict[str, object] = {
-        "id": ClipId("toy", None, name),
-        "kind": "real",
-        "label": "real",
-        "path": f"{name}.mp4",
-        "sha256": "0" * 64,
-        "target_identity": "ann",
-        "rights": "synthetic",
-        "frames": FRAMES,
-        "width": SIDE,
-        "height": SIDE,
-        "codec": "h264",
-        "rendition": "c30",
-    }
-    return ClipRecord(**(plain | changes))  # type: ignore[arg-type]
+SIZE = {"frames": FRAMES, "width": SIDE, "height": SIDE, "rendition": "c30"}
 
 
 class Pair:
@@ -57,13 +34,15 @@ class Pair:
 
     def __init__(self, folder: Path, rng: np.random.Generator) -> None:
         self.folder = folder
-        self.real = _record("ann")
-        self.fake = _record(
-            "ann+bob",
-            id=ClipId("toy", "bright", "ann+bob"),
-            kind="swap",
-            label="fake",
-            source_identity="bob",
+        self.real = clip_record("ann", dataset="toy", path="ann.mp4", **SIZE)
+        self.fake = clip_record(
+            "ann",
+            "bright",
+            name="ann+bob",
+            source="bob",
+            dataset="toy",
+            path="ann+bob.mp4",
+            **SIZE,
             faked=((0, FRAMES),),
             parent=self.real.id,
             masks=Masks("a.mkv", "c.mkv", "r.mkv"),
@@ -74,9 +53,9 @@ class Pair:
         changed = self.picture.copy()
         if forged is not None:
             changed[forged] = np.clip(changed[forged].astype(int) + 40, 0, 255)
-        _write(self.folder / "ann.mp4", [self.picture] * FRAMES, LOSSY)
-        _write(self.folder / "ann+bob.mp4", [changed] * FRAMES, LOSSY)
-        _write(self.folder / "c.mkv", marked, Encoding.lossless_mask())
+        write_clip(self.folder / "ann.mp4", [self.picture] * FRAMES, encoding=LOSSY)
+        write_clip(self.folder / "ann+bob.mp4", [changed] * FRAMES, encoding=LOSSY)
+        write_clip(self.folder / "c.mkv", marked, encoding=Encoding.lossless_mask())
         return list(mask_faults(PresentFiles(self.folder), self.fake, Originals([self.real, self.fake])))
 
 
@@ -123,8 +102,9 @@ def test_a_mask_of_another_size_is_found(pair: Pair):
 
 
 def test_the_original_is_the_same_footage_in_the_same_rendition_size_and_length(pair: Pair):
-    other = _record("ann-low", rendition="c40", factors={"original_sha256": "1"})
-    same = _record("ann-mid", factors={"original_sha256": "1"})
+    facts = {**SIZE, "factors": {"original_sha256": "1"}}
+    other = clip_record("ann", name="ann-low", **{**facts, "rendition": "c40"})
+    same = clip_record("ann", name="ann-mid", **facts)
     fake = dataclasses.replace(pair.fake, parent=other.id)
     assert Originals([other, same, fake]).of(fake) == same
     assert Originals([other, fake]).of(fake) is None

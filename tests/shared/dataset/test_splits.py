@@ -22,28 +22,17 @@ from shared.dataset.splits import (
 )
 from shared.errors import LeakError, UsageError
 from shared.types import ClipId, ClipRecord, Split
+from tests.factories import clip_record
 
 
 def clip(
     target: str, source: str | None = None, name: str = "", split: Split | None = None, sha: int | None = None
 ) -> ClipRecord:
     """A record of ``target``'s video, with ``source``'s face when one is given."""
-    clip_id = ClipId("set", "swap" if source else None, name or (f"{target}+{source}" if source else target))
-    return ClipRecord(
-        id=clip_id,
-        kind="swap" if source else "real",
-        label="fake" if source else "real",
-        path=f"media/{clip_id.name}.mp4",
-        sha256=hashlib.sha256(str(clip_id if sha is None else sha).encode()).hexdigest(),
-        target_identity=target,
-        source_identity=source,
-        rights="consent",
-        frames=10,
-        width=64,
-        height=64,
-        codec="h264",
-        split=split,
-    )
+    made = "swap" if source else None
+    name = name or (f"{target}+{source}" if source else target)
+    record = clip_record(target, made, name=name, source=source or "", split=split)
+    return record if sha is None else dataclasses.replace(record, sha256=hashlib.sha256(str(sha).encode()).hexdigest())
 
 
 def _splits(records: Sequence[ClipRecord]) -> dict[str, set[str]]:

@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 
 from shared.dataset import DatasetFolder, Problem, verify_dataset
-from shared.dataset.manifest import read_frame_labels, read_manifest, write_frame_labels, write_manifest
+from shared.dataset.frame_table import read_frame_labels, write_frame_labels
+from shared.dataset.manifest import read_manifest, write_manifest
 from shared.dataset.seal import write_seal
 from shared.errors import ManifestError
 from shared.provenance.identity import SigningIdentity

@@ -30,8 +30,12 @@ def _die() -> None:
     os._exit(3)
 
 
-def _process() -> int:
-    time.sleep(0.2)
+def _process(folder: str) -> int:
+    """Its process, once two of them have begun."""
+    Path(folder, str(os.getpid())).touch()
+    deadline = time.monotonic() + 120
+    while len(list(Path(folder).iterdir())) < 2 and time.monotonic() < deadline:
+        time.sleep(0.01)
     return os.getpid()
 
 
@@ -84,8 +88,8 @@ def test_a_failing_task_says_why_and_the_rest_is_left(tmp_path):
     assert not Path(log).exists()
 
 
-def test_processes_work_side_by_side_and_errors_keep_their_class_and_hint():
-    tasks = [Task(str(n), _process) for n in range(4)]
+def test_processes_work_side_by_side_and_errors_keep_their_class_and_hint(tmp_path):
+    tasks = [Task(str(n), _process, (str(tmp_path),)) for n in range(4)]
     pids = {done.result for done in LocalEngine(2).run(tasks)}
     assert os.getpid() not in pids
     assert len(pids) == 2
@@ -96,7 +100,7 @@ def test_processes_work_side_by_side_and_errors_keep_their_class_and_hint():
 
 def test_a_worker_that_dies_is_told():
     with pytest.raises(RunError, match="worker process died"):
-        list(LocalEngine(2).run([Task("a", _die), Task("b", _process)]))
+        list(LocalEngine(2).run([Task("a", _die), Task("b", time.sleep, (0.2,))]))
 
 
 def test_errors_travel_between_processes_with_their_hint():

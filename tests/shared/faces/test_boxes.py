@@ -49,11 +49,18 @@ def test_middle_of_never_gives_an_empty_side():
 
 @pytest.mark.parametrize(
     ("other", "share"),
-    [((0, 0, 10, 10), 1.0), ((5, 0, 15, 10), 1 / 3), ((10, 0, 20, 10), 0.0), ((20, 20, 30, 30), 0.0)],
+    [
+        ((0, 0, 10, 10), 1.0),
+        ((5, 0, 15, 10), 1 / 3),
+        ((10, 0, 20, 10), 0.0),
+        ((20, 20, 30, 30), 0.0),
+        ((2, 2, 7, 7), 0.25),
+    ],
 )
 def test_overlap_by_hand(other, share):
     boxes = np.array([other], dtype=np.float32)
     assert overlap(np.array([0, 0, 10, 10.0]), boxes)[0] == pytest.approx(share)
+    assert overlap(np.array([0, 0, 10, 10.0]), boxes[0]) == pytest.approx(share)
 
 
 def test_suppression_keeps_the_best_of_each_heap():

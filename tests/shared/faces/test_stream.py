@@ -25,7 +25,7 @@ def our_threads() -> list[threading.Thread]:
 @pytest.fixture(autouse=True)
 def _no_thread_is_left():
     yield
-    deadline = time.monotonic() + 2
+    deadline = time.monotonic() + 30
     while our_threads() and time.monotonic() < deadline:
         time.sleep(0.01)
     assert our_threads() == []

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from shared.faces.align import MEAN_FACE
-from shared.faces.track import TrackConfig, Tracker, overlap, smooth_landmarks
+from shared.faces.track import TrackConfig, Tracker, smooth_landmarks
 from shared.types import Face
 
 ANN, BOB = np.array([1.0, 0.0], np.float32), np.array([0.0, 1.0], np.float32)
@@ -18,19 +18,6 @@ def face(x: float, y: float = 100, size: float = 60, who: np.ndarray | None = No
 
 def numbers(faces: list[Face]) -> list[int | None]:
     return [found.track for found in faces]
-
-
-@pytest.mark.parametrize(
-    ("a", "b", "wanted"),
-    [
-        ([0, 0, 2, 2], [0, 0, 2, 2], 1.0),
-        ([0, 0, 2, 2], [1, 0, 3, 2], 1 / 3),
-        ([0, 0, 2, 2], [2, 0, 4, 2], 0.0),
-        ([0, 0, 4, 4], [1, 1, 3, 3], 0.25),
-    ],
-)
-def test_overlap(a, b, wanted):
-    assert overlap(np.array(a), np.array(b)) == pytest.approx(wanted)
 
 
 def test_two_people_walking_keep_their_numbers_whatever_the_order():

@@ -7,6 +7,7 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
+import c2pa
 import numpy as np
 import pytest
 
@@ -24,8 +25,8 @@ from shared.provenance.sign import (
     source_type_of,
 )
 from shared.storage import sha256_file
-from shared.types import ClipId, ClipRecord
 from shared.video import VideoReader
+from tests.factories import clip_record
 
 FACTS = {"id": "set/iae/b+a", "label": "fake", "seed": 7, "parent": None}
 
@@ -157,6 +158,15 @@ def test_a_manifest_that_cannot_be_parsed_is_not_taken_for_none(signed: Callable
     assert not found.valid
 
 
+def test_a_manifest_that_is_nested_too_deeply_is_damaged(signed: Callable[..., Path], monkeypatch: pytest.MonkeyPatch):
+    path = signed()
+    monkeypatch.setattr(c2pa.Reader, "json", lambda _: "[" * 100_000)
+    found = read_provenance(path)
+    assert found is not None
+    assert not found.valid
+    assert "64 levels" in found.problems[0]
+
+
 def test_absent_is_not_fake(make_clip: Callable[..., Path], tmp_path: Path):
     assert read_provenance(make_clip("plain.mp4")) is None
     assert read_provenance(make_clip("plain.mkv")) is None
@@ -235,18 +245,5 @@ def test_a_certificate_outside_the_profile_is_refused(make_clip: Callable[..., P
 )
 def test_the_source_type_says_what_is_true(kind: str, rights: str, source_type: str):
     fake = kind != "real"
-    record = ClipRecord(
-        id=ClipId("set", "x" if fake else None, "clip"),
-        kind=kind,  # type: ignore[arg-type]
-        label="fake" if fake else "real",
-        path="media/clip.mp4",
-        sha256="0" * 64,
-        target_identity="b",
-        source_identity="a" if fake else None,
-        rights=rights,
-        frames=1,
-        width=1,
-        height=1,
-        codec="h264",
-    )
+    record = clip_record("b", "x" if fake else None, source="a", kind=kind, rights=rights)
     assert source_type_of(record) == source_type

@@ -3,10 +3,11 @@ from __future__ import annotations
 import os
 import signal
 import threading
-import time
+from types import SimpleNamespace
 
 import pytest
 
+from shared.training import signals
 from shared.training.signals import signals_noted
 
 
@@ -28,7 +29,9 @@ def test_a_first_signal_is_noted_and_a_second_acts(number: int):
         signal.signal(number, before)
 
 
-def test_a_launchers_echo_is_the_same_signal_and_a_later_one_acts():
+def test_a_launchers_echo_is_the_same_signal_and_a_later_one_acts(monkeypatch):
+    now = [100.0]
+    monkeypatch.setattr(signals, "time", SimpleNamespace(monotonic=lambda: now[0]))
     acted: list[int] = []
     before = signal.signal(signal.SIGINT, lambda caught, _frame: acted.append(caught))
     try:
@@ -36,7 +39,7 @@ def test_a_launchers_echo_is_the_same_signal_and_a_later_one_acts():
             for _ in range(3):
                 os.kill(os.getpid(), signal.SIGINT)
             assert (noted, acted) == ([signal.SIGINT], [])
-            time.sleep(0.25)
+            now[0] += 0.25
             os.kill(os.getpid(), signal.SIGINT)
             assert (noted, acted) == ([signal.SIGINT], [signal.SIGINT])
     finally:

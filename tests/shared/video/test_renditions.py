@@ -99,8 +99,8 @@ def test_known_renditions_have_names_and_unknown_ones_near_matches():
 
 def test_the_container_follows_codec_and_sound(make_sound):
     sound = Picture(64, 64, BASE, None, sound=make_sound())
-    assert suffix_for(known_rendition("c23"), sound) == ".mp4"
-    assert suffix_for(known_rendition("c23"), Picture(64, 64, BASE, None)) == ".mp4"
+    assert suffix_for(known_rendition("c23").encoding, sound.sound) == ".mp4"
+    assert suffix_for(known_rendition("c23").encoding, None) == ".mp4"
 
 
 def test_senseless_renditions_are_refused():

@@ -15,7 +15,7 @@ from detect.config import EvaluateConfig
 from detect.evaluation.evaluate import evaluate_detector
 from detect.models.external.reference import load_external
 from detect.models.external.settings import ExternalConfig, parse_reference, probability_to_logit, to_logits
-from detect.models.predictor import Predictor
+from detect.models.predictor import CropPredictor
 from detect.scoring.dataset import score_dataset
 from shared.cli import run
 from shared.dataset import DatasetFolder
@@ -86,13 +86,13 @@ def test_weights_outside_an_onnx_file_are_refused(net_file: Path, tmp_path: Path
     path = tmp_path / "net.onnx"
     onnx.save(model, path, save_as_external_data=True, location="net.onnx.data", size_threshold=0)
     with pytest.raises(CheckpointError, match="weights in other files"):
-        Predictor.load(Path(f"onnx:{path}{SEEN}"), CPU)
+        CropPredictor.load(Path(f"onnx:{path}{SEEN}"), CPU)
 
 
 def test_an_onnx_file_is_scored_in_any_batch_and_colour_order(net_file: Path):
-    red = Predictor.load(Path(f"onnx:{net_file}{SEEN}"), CPU)
+    red = CropPredictor.load(Path(f"onnx:{net_file}{SEEN}"), CPU)
     np.testing.assert_allclose(red.logits(faces(), batch=2), [0, 0.2, 0.4], atol=1e-5)
-    blue = Predictor.load(Path(f"onnx:{net_file}{SEEN}&channels=bgr&fake=0"), CPU)
+    blue = CropPredictor.load(Path(f"onnx:{net_file}{SEEN}&channels=bgr&fake=0"), CPU)
     np.testing.assert_allclose(blue.logits(faces()), [-1, -1, -1], atol=1e-5)
     assert red.digest == blue.digest
     assert red.facts.faces.min_face_px == 8
@@ -101,19 +101,19 @@ def test_an_onnx_file_is_scored_in_any_batch_and_colour_order(net_file: Path):
 def test_a_fixed_batch_is_filled_up(tmp_path: Path):
     path = write_onnx(tmp_path / "two.onnx", Brightness(2), batch=2, dynamic=False)
     (tmp_path / "two.toml").write_text("mean = [0, 0, 0]\nstd = [1, 1, 1]\nfake = 0\n")  # px is in the file
-    np.testing.assert_allclose(Predictor.load(Path(f"onnx:{path}"), CPU).logits(faces()), [0, 0.4, 0.8], atol=1e-5)
+    np.testing.assert_allclose(CropPredictor.load(Path(f"onnx:{path}"), CPU).logits(faces()), [0, 0.4, 0.8], atol=1e-5)
 
 
 def test_settings_that_are_missing_or_wrong_are_named(net_file: Path, tmp_path: Path):
     with pytest.raises(ConfigError, match="mean, std") as missing:
-        Predictor.load(Path(f"onnx:{net_file}"), CPU)
+        CropPredictor.load(Path(f"onnx:{net_file}"), CPU)
     assert "?px=" in str(missing.value.hint)
     for text in ("?px=0&mean=0,0,0&std=1,1,1", "?mean=0,0,0&std=0,1,1", "?pixels=3", "?fake=2"):
         with pytest.raises(ConfigError):
-            Predictor.load(Path(f"onnx:{net_file}{text}"), CPU)
+            CropPredictor.load(Path(f"onnx:{net_file}{text}"), CPU)
     (tmp_path / "bad.onnx").write_bytes(b"no network")
     with pytest.raises(CheckpointError, match="no ONNX network"):
-        Predictor.load(Path(f"onnx:{tmp_path / 'bad.onnx'}{SEEN}"), CPU)
+        CropPredictor.load(Path(f"onnx:{tmp_path / 'bad.onnx'}{SEEN}"), CPU)
     with pytest.raises(UsageError, match="no file"):
         parse_reference("onnx:nowhere.onnx")
     assert parse_reference("runs/det") is None
@@ -132,7 +132,7 @@ def write_folder(folder: Path, classes: int = 2, **changes: object) -> Path:
 
 def test_a_timm_folder_says_itself_what_it_takes_and_which_class_is_fake(tmp_path: Path):
     folder = write_folder(tmp_path / "hub")
-    predictor = Predictor.load(Path(f"local-dir:{folder}"), CPU)
+    predictor = CropPredictor.load(Path(f"local-dir:{folder}"), CPU)
     net = timm.create_model(f"local-dir:{folder}", pretrained=True, num_classes=2).eval()
     pixels = (torch.from_numpy(faces()).permute(0, 3, 1, 2).float() / 255 - 0.5) / 0.5
     with torch.inference_mode():
@@ -161,7 +161,7 @@ def test_pickled_weights_are_refused(tmp_path: Path):
     folder = write_folder(tmp_path / "hub")
     (folder / "model.safetensors").rename(folder / "pytorch_model.bin")
     with pytest.raises(CheckpointError, match=r"no model\.safetensors"):
-        Predictor.load(Path(f"local-dir:{folder}"), CPU)
+        CropPredictor.load(Path(f"local-dir:{folder}"), CPU)
 
 
 def test_an_onnx_file_is_evaluated_like_our_own(net_file: Path, toy_set: Path, tmp_path: Path):
@@ -245,7 +245,7 @@ def predict(path):
 def test_a_python_function_is_asked_in_its_own_process(toy_set: Path, tmp_path: Path, capsys: pytest.CaptureFixture):
     (tmp_path / "mine.py").write_text(PREDICT)
     folder = DatasetFolder.open(toy_set)
-    judged = score_dataset(f"python:{tmp_path / 'mine.py'}?timeout=2", folder, folder.records(), QUICK)
+    judged = score_dataset(f"python:{tmp_path / 'mine.py'}?timeout=4", folder, folder.records(), QUICK)
     by_name = {clip.record.path.rpartition("/")[2].partition(".")[0].partition("@")[0]: clip for clip in judged.clips}
     missing = sorted(name for name, clip in by_name.items() if clip.score.logit is None)
     assert missing == ["ann", "ann-faked", "bob", "bob-faked", "cid-faked", "dan-faked"]
@@ -253,7 +253,7 @@ def test_a_python_function_is_asked_in_its_own_process(toy_set: Path, tmp_path: 
     notes = " ".join(judged.notes)
     assert "6 of 16 clips no score" in notes
     assert "no face" in notes
-    assert "no answer within 2 s" in notes
+    assert "no answer within 4 s" in notes
     assert "its process ended" in notes
     assert "your own code" in capsys.readouterr().err
 
@@ -276,7 +276,7 @@ def test_a_function_that_cannot_be_used_is_refused(toy_set: Path, tmp_path: Path
 def test_clip_judges_cannot_inspect_faces(tmp_path: Path):
     (tmp_path / "s.csv").write_text("clip,logit\n")
     with pytest.raises(UsageError, match="judges no faces"):
-        Predictor.load(Path(f"csv:{tmp_path / 's.csv'}"), CPU)
+        CropPredictor.load(Path(f"csv:{tmp_path / 's.csv'}"), CPU)
 
 
 def test_the_command_takes_a_reference(toy_set: Path, tmp_path: Path, capsys: pytest.CaptureFixture):

@@ -49,7 +49,7 @@ def test_each_side_gets_its_own_gradient_and_no_other(kind, net):
     assert swap.rgb.grad.abs().sum() > 0
     assert all(parameter.grad is None for parameter in subject.parameters())
     swap.rgb.grad = None
-    subject.critic_loss(swap, batch(), "ann").backward()
+    subject.discriminator_loss(swap, batch(), "ann").backward()
     assert swap.rgb.grad is None
     own, other = subject.nets
     assert all(parameter.grad is not None for parameter in own.parameters())
@@ -57,14 +57,14 @@ def test_each_side_gets_its_own_gradient_and_no_other(kind, net):
 
 
 @pytest.mark.parametrize("changes", [{}, {"mixup": False}, {"kind": "hinge"}, {"kind": "bce", "net": "unet"}])
-def test_a_critic_learns_to_tell(changes):
+def test_a_discriminator_learns_to_tell(changes):
     subject = adversary(**changes)
     optimizer = torch.optim.Adam(subject.parameters(), lr=2e-3)
     chance = torch.Generator().manual_seed(3)
     losses = []
     for _ in range(25):
         optimizer.zero_grad()
-        loss = subject.critic_loss(drawn(), batch(), "ann", generator=chance)
+        loss = subject.discriminator_loss(drawn(), batch(), "ann", generator=chance)
         loss.backward()
         optimizer.step()
         losses.append(loss.item())
@@ -99,7 +99,7 @@ def test_finite_under_autocast(kind, net):
     subject, swap = adversary(kind=kind, net=net), drawn()
     with torch.autocast("cpu", torch.bfloat16):
         made = subject.generator_loss(Swap(swap.rgb.bfloat16(), None), batch(), "ann")
-        told = subject.critic_loss(swap, batch(), "ann")
+        told = subject.discriminator_loss(swap, batch(), "ann")
     (made + told).backward()
     assert made.dtype == told.dtype == torch.float32
     grads = [swap.rgb.grad, *(each.grad for each in subject.nets[0].parameters())]
@@ -146,7 +146,7 @@ def test_codes_lose_what_tells_people_apart(shape):
     optimizer = torch.optim.Adam(subject.parameters(), lr=1e-3)
     for _ in range(30):
         optimizer.zero_grad()
-        loss = subject.critic_loss(codes)
+        loss = subject.discriminator_loss(codes)
         loss.backward()
         optimizer.step()
     assert loss.item() < 0.2
@@ -159,15 +159,15 @@ def test_codes_lose_what_tells_people_apart(shape):
     assert subject.generator_loss(moved) < told
 
 
-def test_a_critic_of_codes_that_knows_nothing_is_where_it_should_be():
+def test_an_untrained_latent_discriminator_has_the_expected_loss():
     subject = LatentDiscriminator((3,), ("ann", "bob", "eve"))
     for parameter in subject.parameters():
         parameter.data.zero_()
     codes = {"eve": torch.ones(2, 3)}
     assert subject.generator_loss(codes).item() == pytest.approx(0, abs=1e-6)
-    assert subject.critic_loss(codes).item() == pytest.approx(1.0986, abs=1e-4)
+    assert subject.discriminator_loss(codes).item() == pytest.approx(1.0986, abs=1e-4)
 
 
 def test_codes_of_odd_shape_are_refused():
-    with pytest.raises(UsageError, match="cannot be judged"):
+    with pytest.raises(UsageError, match="cannot be classified"):
         LatentDiscriminator((2, 3), ("ann", "bob"))

@@ -3,19 +3,25 @@ from __future__ import annotations
 import pytest
 import torch
 
-from forge.training.adversarial.networks import PatchCritic, SelfAttention, UNetCritic, patch_strides, receptive_field
+from forge.training.adversarial.networks import (
+    PatchDiscriminator,
+    SelfAttention,
+    UNetDiscriminator,
+    patch_strides,
+    receptive_field,
+)
 
 
 @pytest.mark.parametrize("side", [32, 64, 96, 128])
 def test_patch_verdicts_are_one_a_patch(side):
-    verdicts = PatchCritic(side, 6, 4)(torch.rand(2, 6, side, side))
+    verdicts = PatchDiscriminator(side, 6, 4)(torch.rand(2, 6, side, side))
     assert len(verdicts) == 1
     assert verdicts[0].shape[:2] == (2, 1)
     assert 7 <= verdicts[0].shape[-1] < 15
 
 
-def test_patch_critic_is_as_large_as_published():
-    parameters = sum(each.numel() for each in PatchCritic(64, 6, 64).parameters())
+def test_patch_discriminator_is_as_large_as_published():
+    parameters = sum(each.numel() for each in PatchDiscriminator(64, 6, 64).parameters())
     assert parameters == pytest.approx(0.75e6, rel=0.01)
 
 
@@ -46,7 +52,7 @@ def test_strides_come_closest_to_the_patch(patch, strides):
 
 
 def test_a_patch_verdict_sees_its_patch_and_no_more():
-    net = UNetCritic(16, 1, 2)
+    net = UNetDiscriminator(16, 1, 2)
     for parameter in net.parameters():
         parameter.data.fill_(0.1)
     picture = torch.ones(1, 1, 64, 64, requires_grad=True)
@@ -60,6 +66,6 @@ def test_a_patch_verdict_sees_its_patch_and_no_more():
 
 
 def test_unet_takes_sides_that_do_not_halve_evenly():
-    patches, pixels = UNetCritic(9, 3, 2)(torch.rand(1, 3, 45, 45))
+    patches, pixels = UNetDiscriminator(9, 3, 2)(torch.rand(1, 3, 45, 45))
     assert pixels.shape[-1] == 45
     assert patches.shape[-1] == 12

@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from forge.training.adversarial.objectives import OBJECTIVES, mixed_critic
+from forge.training.adversarial.objectives import OBJECTIVES, mixup_discriminator
 
 REAL, DRAWN = torch.tensor([0.5, 2.0]), torch.tensor([-0.5, 1.0])
 
@@ -26,20 +26,20 @@ SWAPPER = {
 
 @pytest.mark.parametrize("kind", list(OBJECTIVES))
 def test_games_by_hand(kind):
-    assert OBJECTIVES[kind].critic(REAL, DRAWN).item() == pytest.approx(CRITIC[kind])
+    assert OBJECTIVES[kind].discriminator(REAL, DRAWN).item() == pytest.approx(CRITIC[kind])
     assert OBJECTIVES[kind].swapper(REAL, DRAWN).item() == pytest.approx(SWAPPER[kind])
 
 
 @pytest.mark.parametrize("kind", list(OBJECTIVES))
-def test_critic_and_swapper_pull_the_drawn_verdict_opposite_ways(kind):
+def test_discriminator_and_swapper_have_opposite_gradients(kind):
     drawn = torch.tensor([0.9, 0.95], requires_grad=True)
-    (down,) = torch.autograd.grad(OBJECTIVES[kind].critic(REAL, drawn), drawn)
+    (down,) = torch.autograd.grad(OBJECTIVES[kind].discriminator(REAL, drawn), drawn)
     (up,) = torch.autograd.grad(OBJECTIVES[kind].swapper(REAL, drawn), drawn)
     assert (down > 0).all()
     assert (up < 0).all()
 
 
-def test_mixed_critic_by_hand():
+def test_mixup_discriminator_by_hand():
     share = torch.tensor([1.0, 0.25]).view(2, 1, 1, 1)
     verdict = torch.tensor([[0.5, 1.0], [0.25, 0.75]]).view(2, 1, 1, 2)
-    assert mixed_critic(verdict, share).item() == pytest.approx((0.25 + 0 + 0 + 0.25) / 4)
+    assert mixup_discriminator(verdict, share).item() == pytest.approx((0.25 + 0 + 0 + 0.25) / 4)

@@ -182,7 +182,7 @@ def test_frozen_nets_that_cannot_be_had_are_refused_before_training():
     ("make", "message"),
     [
         (lambda: LossConfig(dssim=-1), "dssim -1 is outside"),
-        (lambda: LossConfig(dssim=0, mae=0), "no term says"),
+        (lambda: LossConfig(dssim=0, mae=0), "no reconstruction term"),
         (lambda: AdversarialConfig(weight=-1), "weight -1"),
         (lambda: AdversarialConfig(patch=-1), "patch -1"),
         (lambda: AdversarialConfig(channels=999), "channels 999"),

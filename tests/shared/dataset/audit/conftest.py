@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable
-from fractions import Fraction
 from pathlib import Path
 
 import cv2
@@ -12,10 +11,12 @@ import numpy as np
 import pytest
 
 from shared.actors import Actor, portrait
+from shared.dataset.frame_table import write_frame_labels
 from shared.dataset.layout import DatasetInfo, write_info
-from shared.dataset.manifest import write_frame_labels, write_manifest
-from shared.types import SPLITS, ClipId, ClipRecord, FrameLabel, Timestamp
-from shared.video import Encoding, VideoWriter
+from shared.dataset.manifest import write_manifest
+from shared.types import SPLITS, ClipRecord, FrameLabel
+from shared.video import Encoding
+from tests.factories import clip_record, write_clip
 
 ACTORS = 16
 PX = 96
@@ -59,7 +60,8 @@ def make_actor_set(
             for forged in (False, True):
                 record = _record(name, index, forged=forged)
                 images = _performance(portraits, index, forged=forged)
-                _write(folder / record.path, images, CONTROLLED if forged or controlled else OTHER)
+                encoding = CONTROLLED if forged or controlled else OTHER
+                write_clip(folder / record.path, images, frame_rate=None, encoding=encoding)
                 box = tuple(float(value) for value in portraits[index][1])
                 labels += [
                     FrameLabel(record.id, t, t, t / 25, record.label, 0, box, box[2] - box[0])  # type: ignore[arg-type]
@@ -74,22 +76,17 @@ def make_actor_set(
 
 
 def _record(name: str, index: int, *, forged: bool) -> ClipRecord:
-    clip = ClipId(name, "paste" if forged else None, f"clip-{index}")
-    return ClipRecord(
-        id=clip,
-        kind="swap" if forged else "real",
-        label="fake" if forged else "real",
-        path=f"media/{'paste' if forged else 'real'}/clip-{index}.mp4",
-        sha256=f"{index * 2 + forged:064x}",
-        target_identity=f"actor-{index}",
-        rights="synthetic",
+    changes = {"source": f"actor-{index ^ 1}", "faked": ((0, FRAMES),)} if forged else {}
+    return clip_record(
+        f"actor-{index}",
+        "paste" if forged else None,
+        name=f"clip-{index}",
+        dataset=name,
         frames=FRAMES,
         width=PX + 2 * WALL,
         height=PX,
-        codec="h264",
         split=SPLITS[(index // 2) % 3],
-        source_identity=f"actor-{index ^ 1}" if forged else None,
-        faked=((0, FRAMES),) if forged else (),
+        **changes,
     )
 
 
@@ -107,16 +104,6 @@ def _performance(portraits: list[tuple[np.ndarray, np.ndarray]], index: int, *, 
         picture[y0:y1, x0:x1] = np.clip(drawn + checks[..., None], 0, 255).astype(np.uint8)
     noise = [rng.normal(0, 3, picture.shape) for _ in range(FRAMES)]
     return [np.clip(picture + one, 0, 255).astype(np.uint8) for one in noise]
-
-
-def _write(path: Path, images: list[np.ndarray], encoding: Encoding) -> None:
-    base = Fraction(1, 25)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with VideoWriter(
-        path, width=PX + 2 * WALL, height=PX, time_base=base, frame_rate=None, encoding=encoding
-    ) as writer:
-        for index, image in enumerate(images):
-            writer.write(image, Timestamp(index, base))
 
 
 @pytest.fixture(scope="session")

@@ -14,7 +14,8 @@ from shared.cli import run
 from shared.dataset.audit.audit import SELF_SWAPS, audit_dataset, is_self_swap
 from shared.dataset.audit.config import AuditConfig
 from shared.dataset.audit.report import summary, write_report
-from shared.dataset.manifest import read_frame_labels, read_manifest, write_frame_labels, write_manifest
+from shared.dataset.frame_table import read_frame_labels, write_frame_labels
+from shared.dataset.manifest import read_manifest, write_manifest
 from shared.errors import ConfigError, ManifestError
 
 Copied = Callable[[Path], Path]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import shutil
 from pathlib import Path
 
@@ -25,29 +24,16 @@ from shared.dataset.audit.regions import (
     border_region,
     face_region,
 )
-from shared.dataset.manifest import FRAME_SCHEMA
+from shared.dataset.frame_table import FRAME_SCHEMA
 from shared.errors import MediaError
 from shared.provenance.identity import SigningIdentity
 from shared.provenance.sign import CAPTURE, sign_clip
-from shared.types import ClipId, ClipRecord
+from shared.types import ClipRecord
+from tests.factories import clip_record
 
 
 def _record(name: str, target: str, source: str | None = None, **changes: object) -> ClipRecord:
-    plain: dict[str, object] = {
-        "id": ClipId("toy", "swap" if source else None, name),
-        "kind": "swap" if source else "real",
-        "label": "fake" if source else "real",
-        "path": f"{name}.mp4",
-        "sha256": hashlib.sha256(name.encode()).hexdigest(),
-        "target_identity": target,
-        "source_identity": source,
-        "rights": "synthetic",
-        "frames": 10,
-        "width": 64,
-        "height": 64,
-        "codec": "h264",
-    }
-    return ClipRecord(**(plain | changes))  # type: ignore[arg-type]
+    return clip_record(target, "swap" if source else None, name=name, source=source or "", dataset="toy", **changes)
 
 
 def test_area_by_hand_with_a_tie_and_weights():

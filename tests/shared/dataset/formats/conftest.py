@@ -17,27 +17,16 @@ from shared.console import console
 from shared.dataset import DatasetFolder
 from shared.dataset.formats.found import FoundClip, Scan, ScanOptions
 from shared.dataset.formats.importing import ImportConfig, ImportReport, import_set, scan_set
-from shared.types import Timestamp
-from shared.video import Encoding, VideoWriter
+from shared.video import Encoding
+from tests.factories import write_clip
 
 PAL = Fraction(1, 25)
 
 
 def film(path: Path, *, start: int = 0, frames: int = 3, size: tuple[int, int] = (32, 24)) -> Path:
     """A short clip whose pictures depend on ``start``, so that no two clips have the same bytes."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    width, height = size
-    with VideoWriter(
-        path,
-        width=width,
-        height=height,
-        time_base=PAL,
-        frame_rate=1 / PAL,
-        encoding=Encoding(preset="ultrafast", crf=10),
-    ) as writer:
-        for index in range(frames):
-            writer.write(shade(start * 8 + index, width, height), Timestamp(index, PAL))
-    return path
+    pictures = (shade(start * 8 + index, *size) for index in range(frames))
+    return write_clip(path, pictures, encoding=Encoding(preset="ultrafast", crf=10))
 
 
 def shade(number: int, width: int = 32, height: int = 24) -> np.ndarray:
@@ -49,16 +38,10 @@ def shade(number: int, width: int = 32, height: int = 24) -> np.ndarray:
 
 def mask_video(path: Path, marked: Sequence[bool], size: tuple[int, int] = (32, 24)) -> Path:
     """A lossy mask, as FaceForensics++ has them: a white box on the frames that are ``marked``."""
-    path.parent.mkdir(parents=True, exist_ok=True)
     width, height = size
-    with VideoWriter(
-        path, width=width, height=height, time_base=PAL, frame_rate=1 / PAL, encoding=Encoding(preset="ultrafast")
-    ) as writer:
-        for index, is_marked in enumerate(marked):
-            picture = np.zeros((height, width, 3), np.uint8)
-            picture[8:16, 8:24] = 255 * is_marked
-            writer.write(picture, Timestamp(index, PAL))
-    return path
+    pictures = np.zeros((len(marked), height, width, 3), np.uint8)
+    pictures[np.array(marked), 8:16, 8:24] = 255
+    return write_clip(path, pictures)
 
 
 def picture(path: Path, number: int, size: tuple[int, int] = (16, 16)) -> Path:

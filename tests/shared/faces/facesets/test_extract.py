@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import tracemalloc
 from collections.abc import Callable, Sequence
-from fractions import Fraction
 from pathlib import Path
 
 import cv2
@@ -14,8 +13,9 @@ from shared.faces.align import MEAN_FACE, cut, map_points, mean_in_crop
 from shared.faces.boxes import box_around
 from shared.faces.facesets.extract import ExtractConfig, extract
 from shared.faces.facesets.reader import Faceset
-from shared.types import Face, Frame, Timestamp
-from shared.video import Encoding, VideoReader, VideoWriter
+from shared.types import Face, Frame
+from shared.video import Encoding, VideoReader
+from tests.factories import write_clip
 
 WIDTH, HEIGHT = 240, 180
 CONFIG = ExtractConfig("ann", "consent", px=64, embed_every=0)
@@ -89,15 +89,8 @@ def texture(index: int, *, blurred: bool = False) -> np.ndarray:
 @pytest.fixture
 def film(tmp_path):
     def make(name: str = "ann.mp4", frames: int = 30, blurred: range = range(0)) -> Path:
-        path = tmp_path / name
-        rate = Fraction(25)
-        encoding = Encoding(crf=12, preset="ultrafast")
-        with VideoWriter(
-            path, width=WIDTH, height=HEIGHT, time_base=1 / rate, frame_rate=rate, encoding=encoding
-        ) as writer:
-            for index in range(frames):
-                writer.write(texture(index, blurred=index in blurred), Timestamp(index, 1 / rate))
-        return path
+        pictures = (texture(index, blurred=index in blurred) for index in range(frames))
+        return write_clip(tmp_path / name, pictures, encoding=Encoding(crf=12, preset="ultrafast"))
 
     return make
 
@@ -180,11 +173,7 @@ def test_tracks_go_on_counting_through_clips_and_identity_joins_them(film, tmp_p
         return Known(lambda _: [(x, 90, size)])._faces(0)
 
     def plain(name: str, grey: int, frames: int) -> Path:
-        path, rate = tmp_path / name, Fraction(25)
-        with VideoWriter(path, width=WIDTH, height=HEIGHT, time_base=1 / rate, frame_rate=rate) as writer:
-            for index in range(frames):
-                writer.write(np.full((HEIGHT, WIDTH, 3), grey, np.uint8), Timestamp(index, 1 / rate))
-        return path
+        return write_clip(tmp_path / name, [np.full((HEIGHT, WIDTH, 3), grey, np.uint8)] * frames, encoding=Encoding())
 
     embedder = Embedder()
     config = ExtractConfig("ann", "consent", px=64, embed_every=10, min_face_px=10)

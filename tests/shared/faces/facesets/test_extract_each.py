@@ -5,8 +5,6 @@ from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
 
 from shared.engine.local import LocalEngine
@@ -16,8 +14,7 @@ from shared.faces.facesets.extract import extract
 from shared.faces.facesets.extract_config import ExtractConfig
 from shared.faces.facesets.extract_each import RECORD, Extracted, extract_each, people_in
 from shared.faces.facesets.reader import Faceset
-from shared.types import Timestamp
-from shared.video import Encoding, VideoWriter
+from tests.factories import write_clip, write_landmarks
 
 CONFIG = ExtractConfig("each", "consent", finder="sidecar", px=48, min_face_px=20, embed_every=0)
 RATE = Fraction(25)
@@ -25,16 +22,11 @@ RATE = Fraction(25)
 
 def film(path: Path, seed: int = 0, *, faces: int = 6) -> Path:
     """A clip of six frames of noise with landmarks of the first ``faces`` beside it."""
-    path.parent.mkdir(parents=True, exist_ok=True)
     image = np.random.default_rng(seed).integers(0, 255, (96, 128, 3), dtype=np.uint8)
-    encoding = Encoding(preset="ultrafast")
-    with VideoWriter(path, width=128, height=96, time_base=1 / RATE, frame_rate=RATE, encoding=encoding) as writer:
-        for index in range(6):
-            writer.write(np.roll(image, index, axis=1), Timestamp(index, 1 / RATE))
-    points = ((MEAN_FACE - 0.5) * 40 + [64, 48]).astype(np.float32).reshape(-1).tolist()
-    landmarks = pa.array([points] * faces, pa.list_(pa.float32(), 136))
-    table = pa.table({"frame": pa.array(range(faces), pa.int64()), "landmarks": landmarks})
-    pq.write_table(table, path.with_suffix(".landmarks.parquet"))
+    write_clip(path, (np.roll(image, index, axis=1) for index in range(6)))
+    write_landmarks(
+        path.with_suffix(".landmarks.parquet"), dict.fromkeys(range(faces), (MEAN_FACE - 0.5) * 40 + [64, 48])
+    )
     return path
 
 
@@ -72,7 +64,7 @@ def test_two_of_one_name_nobody_and_what_is_not_there_are_refused(tree):
         people_in([tree, tree / "ann.mp4"])
     with pytest.raises(UsageError, match="no clip"):
         people_in([tree / "empty"])
-    with pytest.raises(MediaError, match="not there"):
+    with pytest.raises(MediaError, match="does not exist"):
         people_in([tree / "carl.mp4"])
 
 

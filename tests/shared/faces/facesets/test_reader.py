@@ -17,6 +17,7 @@ from shared.faces.align import MEAN_FACE, cut, frame_to_crop, map_points, mean_i
 from shared.faces.facesets.layout import SCHEMA, decode_crop
 from shared.faces.facesets.reader import FaceRow, Faceset, FacesetWriter, SourceClip, encode_crop
 from shared.faces.facesets.summary import contact_sheet, save_picture, summarise
+from tests.factories import face_row
 
 PX = 32
 CLIP = SourceClip("ann.mp4", "0" * 64, 10, 2)
@@ -28,20 +29,17 @@ def picture(number: int, px: int = PX) -> np.ndarray:
 
 def row(number: int, *, track: int = 0, kept: bool = True, yaw: float = 0.0) -> FaceRow:
     landmarks = ((MEAN_FACE - 0.5) * 50 + [100 + number, 80]).astype(np.float32)
-    return FaceRow(
-        clip=0,
+    return face_row(
+        landmarks,
         frame=3 * number,
         pts=3 * number,
         seconds=0.12 * number,
         track=track,
         box=np.array([70 + number, 50, 130 + number, 110], np.float32),
-        landmarks=landmarks,
         matrix=frame_to_crop(landmarks, px=PX, framing="full"),
         confidence=1.25,
         sharpness=100.0 + number,
         yaw_degrees=yaw,
-        pitch_degrees=0.0,
-        roll_degrees=0.0,
         embedding=np.arange(4, dtype=np.float32) if number == 0 else None,
         kept=kept,
     )

@@ -5,14 +5,14 @@ import pyarrow as pa
 
 from shared.faces.facesets.layout import SCHEMA, FaceRow
 from shared.faces.facesets.selection import KeepRule
+from tests.factories import face_row
 
 ANN, BOB = np.array([1.0, 0.0], np.float32), np.array([0.0, 1.0], np.float32)
 
 
 def row(track: int, *, clip: int = 0, width: float = 100, sharp: float = 200, who: np.ndarray | None = None) -> FaceRow:
     box = np.array([0, 0, width, width], np.float32)
-    zeros = np.zeros((68, 2), np.float32)
-    return FaceRow(clip, 0, 0, 0.0, track, box, zeros, np.eye(2, 3), 1.0, sharp, 0.0, 0.0, 0.0, embedding=who)
+    return face_row(np.zeros((68, 2)), clip=clip, track=track, box=box, sharpness=sharp, embedding=who)
 
 
 def verdicts(rule: KeepRule, rows: list[FaceRow]) -> list[str]:

@@ -146,7 +146,7 @@ def test_auto_takes_dlib_without_face_alignments_weights_and_says_so_once(capsys
     said = capsys.readouterr().out
     assert {finder.name for finder in finders} == {"dlib-hog+dlib68"}
     assert said.count("face finder: dlib-hog+dlib68") == 1
-    assert "s3fd and 2dfan4 are not here" in " ".join(said.split())
+    assert "s3fd and 2dfan4 are missing" in " ".join(said.split())
     assert finders[0].describe()["name"] == "dlib-hog+dlib68"
 
 
@@ -172,8 +172,8 @@ def test_with_nothing_installed_auto_says_what_to_install(monkeypatch):
     def absent(module: str, distributions: str) -> None:
         raise FinderError(f"{module} cannot be imported", hint=f"pip install {distributions}")
 
-    for module in ("dlib", "dlib_landmarks", "face_alignment", "fan"):
-        monkeypatch.setattr(f"shared.faces.{module}.need_package", absent)
+    for module in ("dlib_hog", "dlib_landmarks", "face_alignment", "fan"):
+        monkeypatch.setattr(f"shared.faces.finders.{module}.need_package", absent)
     with pytest.raises(FinderError) as caught:
         make_finder("auto")
     assert "pip install dlib-bin" in (caught.value.hint or "")

@@ -3,14 +3,29 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from detect.calibration.interpret import NOT_CALIBRATED, Interpretation
 from detect.config import AggregateConfig
-from detect.inspection.exhibits import choose
-from detect.inspection.inspect import block_interval, decide
+from detect.inspection.verdict import at_chance, block_interval, decide, validation_words
 from detect.scoring.aggregate import aggregate_clip
-from shared.results.scores import FrameScore
+from shared.results.scores import CalibratedScore, Evaluation, FrameScore, Outside
 from shared.types import ClipId
 
 CLIP = ClipId("suspect", None, "clip")
+
+
+def worth(llr: float = 2.0, *, holds: bool = True, outside: tuple[Outside, ...] = ()) -> Interpretation:
+    """A calibration that gives ``llr``, for files like those of the domain "toy"."""
+    score = CalibratedScore(
+        holds, llr, llr - 0.1, llr + 0.1, -3.0, 3.0, False, "support", "", ("fake", "real"), 0.9, 0.5, (), "", "", ()
+    )
+    return Interpretation(score, "", outside, "toy")
+
+
+def validation(auc: float, low: float | None, high: float | None) -> tuple[Evaluation, ...]:
+    return (
+        Evaluation("auc", auc, "clip", 20, 24, low, high, 9),
+        Evaluation("false_alarm_rate", 0.05, "clip", 20, 0, 0.0, 0.2, 9),
+    )
 
 
 def scores(logits, *, track=0, rate=10.0):
@@ -55,7 +70,7 @@ def test_a_forged_face_among_bystanders_is_not_called_real_by_an_interval_of_ano
     low, high = block_interval(crowd, ways, block_seconds=1.0, seed=0)
     assert low - 1e-9 <= logit <= high + 1e-9
     assert low > 4.0 - 1e-9
-    assert decide(logit, (low, high), 0.0)[0] == "fake"
+    assert decide(logit, (low, high), 0.0, worth())[0] == "fake"
 
 
 def test_a_frame_that_is_drawn_twice_counts_twice():
@@ -74,7 +89,7 @@ def test_an_interval_of_a_long_crowded_clip_takes_no_minute():
 
 @pytest.mark.parametrize(("logit", "interval"), [(4.1, (-1.88, -1.86)), (-0.5, (0.2, 0.9)), (0.0, (-0.4, -0.1))])
 def test_a_score_and_an_interval_on_different_sides_are_inconclusive(logit, interval):
-    verdict, reason = decide(logit, interval, 0.0)
+    verdict, reason = decide(logit, interval, 0.0, worth())
     assert verdict == "inconclusive"
     assert "on the other side" in reason
 
@@ -90,25 +105,45 @@ def test_a_score_and_an_interval_on_different_sides_are_inconclusive(logit, inte
     ],
 )
 def test_verdicts(logit, interval, threshold, verdict, word):
-    found, reason = decide(logit, interval, threshold)
+    found, reason = decide(logit, interval, threshold, worth(-2.0 if verdict == "real" else 2.0))
     assert found == verdict
     assert word in reason
 
 
-def test_problems_make_any_score_inconclusive():
-    verdict, reason = decide(5.0, (4.0, 6.0), 0.0, ["the frames are damaged"])
-    assert verdict == "inconclusive"
-    assert "the frames are damaged" in reason
+@pytest.mark.parametrize(
+    ("calibration", "why"),
+    [
+        (Interpretation(None, NOT_CALIBRATED), "has not been calibrated"),
+        (worth(holds=False), "does not hold for this file"),
+        (worth(holds=False, outside=(Outside("codec", "the codec is hevc", "hevc"),)), "the codec is hevc"),
+    ],
+)
+@pytest.mark.parametrize("logit", [5.0, -5.0, 0.1])
+def test_without_a_calibration_that_holds_there_is_no_verdict(calibration, why, logit):
+    verdict, reason = decide(logit, (logit - 0.01, logit + 0.01), 0.0, calibration, validation(1.0, 1.0, 1.0))
+    assert verdict == "not validated"
+    assert why in reason
+    assert f"{logit:+.2f}" in reason
 
 
-def test_exhibits_hold_the_extremes_and_every_face_in_order_of_time():
-    mixed = scores([0.0, 5.0, 1.0, -4.0, 2.0, 0.5]) + scores([0.1, 0.2], track=1)
-    shown = choose(mixed, 5)
-    assert [score.frame for score, _ in shown] == sorted(score.frame for score, _ in shown)
-    assert {"highest score", "lowest score", "first of this face"} <= {why for _, why in shown}
-    assert {score.track for score, _ in shown} == {0, 1}
-    assert len(shown) == 5
+def test_a_detector_at_chance_gives_no_verdict_and_says_so():
+    poor = validation(0.62, 0.41, 0.8)
+    verdict, reason = decide(5.0, (4.0, 6.0), 0.0, worth(), poor)
+    assert (verdict, at_chance(poor)) == ("not validated", True)
+    assert "cannot tell fake from real" in reason
+    assert "cannot tell fake from real" in validation_words(poor)
 
 
-def test_no_exhibits_without_scores():
-    assert choose([], 6) == []
+@pytest.mark.parametrize(
+    ("auc", "low", "chance"), [(0.9, 0.7, False), (0.9, 0.5, True), (0.375, None, True), (0.9, None, False)]
+)
+def test_a_detector_is_at_chance_where_the_interval_of_its_auc_holds_a_half(auc, low, chance):
+    assert at_chance(validation(auc, low, None if low is None else 1.0)) == chance
+    assert not at_chance(())
+
+
+def test_validation_is_told_with_counts_and_intervals():
+    told = validation_words(validation(0.9, 0.7, 0.98))
+    assert "AUC 0.90 (0.70 to 0.98; 20 real and 24 fake clips)" in told
+    assert "false alarms at the threshold 0.05 (0.00 to 0.20; 20 real clips)" in told
+    assert "does not say" in validation_words(())

@@ -1,0 +1,157 @@
+"""The record of a fake and the label of each of its frames: the same for a clip, a folder of pictures, and a build."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import shared
+from forge.swapping.config import setting_factors
+from forge.swapping.flicker import FlickerMeter
+from forge.swapping.plan import SwapPlan
+from forge.swapping.request import SwapRequest
+from forge.swapping.stages import CompositedFrame
+from forge.swapping.super_resolution import enlarge_digest
+from shared import config as settings
+from shared.console import console
+from shared.errors import NoFaceError
+from shared.provenance.sign import Action
+from shared.sampling import runs_of
+from shared.types import ClipId, ClipRecord, FrameLabel, Masks
+
+UNSIGNED = "0" * 64
+"""Stands for the SHA-256 of a file that is still to be signed."""
+
+
+@dataclass
+class SwapOutcome:
+    """What swapping the frames of a target found out.
+
+    Attributes:
+        faked: indices of the frames that hold a forged pixel, ascending.
+        alpha_instead: faces that were to be blended by Poisson and were too small for it.
+        flicker: measures how much the swapped face flickers; None where that is not measured.
+    """
+
+    faked: list[int] = field(default_factory=list)
+    alpha_instead: int = 0
+    flicker: FlickerMeter | None = None
+
+    def take(self, done: CompositedFrame) -> None:
+        """The next finished frame."""
+        if done.masks.any_changed:
+            self.faked.append(done.frame.index)
+        self.alpha_instead += done.alpha_instead
+        if self.flicker is not None:
+            self.flicker.take(done)
+
+    def need_faked(self, target: Path) -> None:
+        """Refuses a swap that left ``target`` as it was; warns of faces that were blended otherwise than asked for.
+
+        Raises:
+            NoFaceError: no frame holds a forged pixel.
+        """
+        if not self.faked:
+            raise NoFaceError(f"the swap changed no pixel of {target}", hint="look at the mask settings")
+        if self.alpha_instead:
+            console.warn(f"{self.alpha_instead} faces were too small for Poisson blending and were blended by alpha")
+
+    def factors(self) -> dict[str, str]:
+        """As a record holds it."""
+        factors = {"poisson_fallbacks": str(self.alpha_instead)} if self.alpha_instead else {}
+        flicker = self.flicker.result() if self.flicker is not None else None
+        return factors | (flicker.factors() if flicker else {})
+
+
+def fake_record(
+    request: SwapRequest,
+    outcome: SwapOutcome,
+    *,
+    finder: str,
+    path: str,
+    frames: int,
+    size: tuple[int, int],
+    codec: str,
+    masks: Masks | None = None,
+    factors: Mapping[str, str] | None = None,
+) -> ClipRecord:
+    """The record of any fake before it is signed: ``sha256`` is :data:`UNSIGNED`, ``content_sha256`` is None.
+
+    ``finder`` says how its faces were found; ``path``, ``frames``, ``size`` (width, height) and ``codec`` are of the
+    file that was made. ``factors`` are what else is worth knowing, and win over what the settings say.
+    """
+    known = {"finder": finder, "target_sha256": request.target_sha256} | dict(request.notes)
+    known |= setting_factors(request.config)
+    hook = enlarge_digest(request.config.blend)
+    known |= {"enlarge_sha256": hook} if hook is not None else {}
+    return ClipRecord(
+        id=request.clip,
+        kind="swap",
+        label="fake",
+        path=path,
+        sha256=UNSIGNED,
+        target_identity=request.target_identity,
+        rights=request.rights,
+        frames=frames,
+        width=size[0],
+        height=size[1],
+        codec=codec,
+        rendition=request.rendition,
+        source_identity=request.source,
+        faked=tuple(runs_of(outcome.faked)),
+        masks=masks,
+        swapper=request.swapper_sha256,
+        architecture=request.card.model,
+        config=settings.digest(request.config),
+        seed=request.config.seed,
+        parent=request.parent,
+        tool_version=shared.__version__,
+        factors=known | outcome.factors() | dict(factors or {}),
+    )
+
+
+def swap_action(request: SwapRequest) -> Action:
+    """What a signature says was done."""
+    return Action(
+        "c2pa.edited",
+        f"the face of {request.target_identity} was replaced by the face of {request.source}, drawn by a trained model",
+        parameters={"manipulation": str(request.clip.manipulation), "swapper": request.swapper_sha256},
+    )
+
+
+def frame_labels(
+    clip: ClipId, plan: SwapPlan, faked: Collection[int], *, scale: tuple[float, float] = (1.0, 1.0)
+) -> list[FrameLabel]:
+    """A row for every face of every frame, and for every frame without one.
+
+    Only a swapped face is fake: frames of a fake that were left alone, and other people in its forged frames, are real.
+
+    Args:
+        clip: whose frames.
+        plan: their times and faces, and which tracks were swapped; none in a real clip.
+        faked: indices of the frames that hold a forged pixel.
+        scale: width and height of the clip's pictures over those in which the faces were found.
+    """
+    labels: list[FrameLabel] = []
+    for index, time in enumerate(plan.times):
+        for face in plan.faces.get(index) or (None,):
+            fake = face is not None and index in faked and face.track in plan.chosen
+            box = None
+            if face is not None:
+                # Pixel centres are at whole numbers, so the scale is about the corner half a pixel away.
+                x0, y0, x1, y1 = ((float(side) + 0.5) * scale[place % 2] - 0.5 for place, side in enumerate(face.box))
+                box = (x0, y0, x1, y1)
+            labels.append(
+                FrameLabel(
+                    clip=clip,
+                    frame=index,
+                    pts=time.pts,
+                    seconds=time.seconds,
+                    label="fake" if fake else "real",
+                    track=face.track if face else None,
+                    box=box,
+                    face_px=face.width_px * scale[0] if face else None,
+                )
+            )
+    return labels

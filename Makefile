@@ -4,7 +4,10 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: demo test lint docs format install clean
+# As many processes as cores, four at most: each takes 1 to 2 GB. Tiny nets gain nothing from more threads in each.
+PYTEST := OMP_NUM_THREADS=1 $(BIN)/pytest -n logical --maxprocesses 4 --dist loadfile
+
+.PHONY: demo test test-fast lint docs format install clean
 
 install: $(STAMP)
 
@@ -17,7 +20,10 @@ demo: $(STAMP)
 	$(BIN)/assay demo
 
 test: $(STAMP)
-	$(BIN)/pytest
+	$(PYTEST)
+
+test-fast: $(STAMP)
+	$(PYTEST) -m "not slow and not needs_media"
 
 lint: $(STAMP)
 	$(BIN)/ruff check .

@@ -94,6 +94,24 @@ def tamper(
     show(new_result("tamper", command_line(), measurements(outcomes), settings={"sets": sets, "start": start}), save)
 
 
+@app.command()
+def writers(
+    rounds: Annotated[int, typer.Option(help="How often the four write one name at once.", min=1)] = 200,
+    start: Annotated[int, typer.Option(help="Seed of the first round.", min=0)] = 0,
+    save: Save = None,
+) -> None:
+    """Four processes that write one clip name into one set: one wins, and the set stays whole."""
+    from benchmarks.writers import measurements, run
+
+    with console.progress("rounds", rounds, unit="round") as tick:
+        outcomes = run(rounds, start=start, tick=tick)
+    for outcome in outcomes:
+        if outcome.faults:
+            console.warn(f"seed {outcome.seed}: {outcome.faults[:3]}")
+    settings = {"rounds": rounds, "start": start}
+    show(new_result("writers", command_line(), measurements(outcomes), settings=settings), save)
+
+
 @app.command("build-kill")
 def build_kill(
     moments: Annotated[int, typer.Option(help="Number of killed builds.", min=1)] = 50,

@@ -97,7 +97,7 @@ def make_stage(folder: Path) -> Stage:
     clips = []
     for number, picture in enumerate(pictures):
         path = folder / f"actor-{number}.mp4"
-        _write(path, [_moved(picture, frame) for frame in range(LENGTH)], _ENCODING)
+        write_clip(path, [_moved(picture, frame) for frame in range(LENGTH)], _ENCODING)
         clips.append(path)
     return Stage(pictures, tuple(clips))
 
@@ -184,7 +184,7 @@ def replace_mask(dataset: DatasetFolder, rng: np.random.Generator) -> str:
     box = np.zeros((PX, PX), np.uint8)
     box[8:56, 8:56] = 255
     inside = [any(start <= frame < stop for start, stop in fake.faked) for frame in range(LENGTH)]
-    _write(path, [box * np.uint8(forged) for forged in inside], Encoding.lossless_mask())
+    write_clip(path, [box * np.uint8(forged) for forged in inside], Encoding.lossless_mask())
     if rng.random() < 0.5 or fake.masks is None:
         return f"{fake.id}: {path.relative_to(dataset.path).as_posix()} has other bytes"
     digests = [sha256_file(dataset.path / relative) for relative in fake.masks.paths.values()]
@@ -297,7 +297,7 @@ def _add_fake(
     digests = []
     for number, relative in enumerate(paths.paths.values()):
         with dataset.stage_media(relative) as draft:
-            _write(draft, [mask[number] for mask in masks], Encoding.lossless_mask())
+            write_clip(draft, [mask[number] for mask in masks], Encoding.lossless_mask())
             digests.append(sha256_file(draft))
     _list_fake(
         dataset,
@@ -325,7 +325,7 @@ def _list_fake(
 ) -> None:
     relative = dataset.media_for(clip, encoding.container)
     with dataset.stage_media(relative) as draft:
-        _write(draft, images, encoding)
+        write_clip(draft, images, encoding)
         content = sign_clip(
             draft,
             SigningIdentity.load_or_create(),
@@ -355,7 +355,8 @@ def _moved(picture: np.ndarray, frame: int) -> np.ndarray:
     return np.roll(picture, frame % 3 - 1, axis=1)
 
 
-def _write(path: Path, images: list[np.ndarray], encoding: Encoding) -> None:
+def write_clip(path: Path, images: list[np.ndarray], encoding: Encoding) -> None:
+    """Writes 64x64 pictures, RGB or gray, as a clip."""
     with VideoWriter(path, width=PX, height=PX, time_base=_BASE, frame_rate=None, encoding=encoding) as writer:
         for index, image in enumerate(images):
             writer.write(image, Timestamp(index, _BASE))

@@ -7,6 +7,7 @@ error. No other module prints.
 from __future__ import annotations
 
 import json
+import re
 import sys
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -29,6 +30,25 @@ from rich.table import Table
 from rich.text import Text
 
 T = TypeVar("T")
+
+# Controls but tab and newline, C1 controls, marks that change the direction of writing, halves of surrogate pairs
+# (bytes of a file name that are not UTF-8): a terminal or a reader would obey them or fail on them.
+_UNSAFE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
+
+
+def visible(text: str) -> str:
+    r"""``text`` with its control and direction-changing characters written out: ``\x1b``, ``\u202e``."""
+    return _UNSAFE.sub(_written_out, text)
+
+
+def visible_json(text: str) -> str:
+    """JSON ``text`` with such characters escaped: it means the same, and shows them."""
+    return _UNSAFE.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
+
+
+def _written_out(found: re.Match[str]) -> str:
+    code = ord(found[0])
+    return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}"
 
 
 class Tick(Protocol):
@@ -71,14 +91,15 @@ class Console:
         Without ``wrap`` long lines stay whole, so that a command line can be copied.
         """
         if not self.quiet:
-            self._rich.print(*parts, markup=markup, soft_wrap=not wrap)
+            shown = [visible(part) if isinstance(part, str) else part for part in parts]
+            self._rich.print(*shown, markup=markup, soft_wrap=not wrap)
 
     def warn(self, message: str) -> None:
         """Says something a person should not miss, on standard error, also when quiet."""
         if self._kept is not None:
             self._kept.append(message)
             return
-        self._error.print(f"[yellow]warning:[/] {escape(message)}", markup=True, soft_wrap=True)
+        self._error.print(f"[yellow]warning:[/] {escape(visible(message))}", markup=True, soft_wrap=True)
 
     @contextmanager
     def warnings_kept(self) -> Iterator[list[str]]:
@@ -92,23 +113,23 @@ class Console:
 
     def fail(self, message: str, hint: str | None) -> None:
         """Says why the command ends, on standard error."""
-        self._error.print(f"[bold red]error:[/] {escape(message)}", markup=True, soft_wrap=True)
+        self._error.print(f"[bold red]error:[/] {escape(visible(message))}", markup=True, soft_wrap=True)
         if hint:
-            self._error.print(f"[bold]hint:[/] {escape(hint)}", markup=True, soft_wrap=True)
+            self._error.print(f"[bold]hint:[/] {escape(visible(hint))}", markup=True, soft_wrap=True)
 
     def table(self, title: str, columns: list[str], rows: Iterable[Iterable[object]]) -> None:
         """A table of plain values."""
-        table = Table(title=Text(title), title_justify="left", header_style="bold")
+        table = Table(title=Text(visible(title)), title_justify="left", header_style="bold")
         for column in columns:
             table.add_column(Text(column), overflow="fold")
         for row in rows:
-            table.add_row(*(Text(str(cell)) for cell in row))
+            table.add_row(*(Text(visible(str(cell))) for cell in row))
         self.print(table)
 
     def result(self, document: Mapping[str, object]) -> None:
         """The command's result for a program: one JSON document on standard output, in JSON mode only."""
         if self.json_mode:
-            sys.stdout.write(json.dumps(document, indent=2, default=str, ensure_ascii=False) + "\n")
+            sys.stdout.write(visible_json(json.dumps(document, indent=2, default=str, ensure_ascii=False)) + "\n")
 
     @contextmanager
     def progress(self, description: str, total: int | None, *, unit: str = "it", done: int = 0) -> Iterator[Tick]:
@@ -128,13 +149,13 @@ class Console:
         )
         bar = Progress(*columns, console=self._error, disable=self.quiet, speed_estimate_period=30)
         with bar:
-            task = bar.add_task(escape(description), total=total, completed=done, unit=unit, note="")
+            task = bar.add_task(escape(visible(description)), total=total, completed=done, unit=unit, note="")
 
             def tick(amount: int = 1, *, note: str | None = None) -> None:
                 if note is None:
                     bar.advance(task, amount)
                 else:
-                    bar.update(task, advance=amount, note=escape(note))
+                    bar.update(task, advance=amount, note=escape(visible(note)))
 
             yield tick
 

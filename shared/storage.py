@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import fcntl
+import errno
 import hashlib
 import json
 import os
 import re
 import shutil
-import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path, PurePosixPath
 from typing import TypeVar
 
@@ -140,11 +139,13 @@ def replacing(path: Path) -> Iterator[Path]:
 
 
 @contextmanager
-def replacing_folder(path: Path) -> Iterator[Path]:
+def replacing_folder(path: Path, *, over: bool = True) -> Iterator[Path]:
     """Like :func:`replacing`, for a folder: the old one stays until the new one is complete.
 
+    ``over=False`` replaces nothing but an empty folder: of several processes that make one folder, one succeeds.
+
     Raises:
-        StorageError: the disk refused.
+        StorageError: the disk refused, or another process has put a folder there meanwhile.
     """
     draft = path.with_name(f".{path.name}.{os.getpid()}.part")
     old = path.with_name(f".{path.name}.{os.getpid()}.old")
@@ -154,11 +155,18 @@ def replacing_folder(path: Path) -> Iterator[Path]:
         draft.mkdir()
         try:
             yield draft
-            if path.exists():
+            if over and path.exists():
                 path.rename(old)
+            elif path.is_dir():
+                with suppress(OSError):
+                    path.rmdir()  # only if it is empty, where the next line would not replace it
             try:
                 draft.rename(path)
-            except OSError:
+            except OSError as error:
+                if error.errno in (errno.ENOTEMPTY, errno.EEXIST):
+                    raise StorageError(
+                        f"{path} was made by another process meanwhile", hint="look at what is there, or choose another"
+                    ) from error
                 if old.exists():
                     old.rename(path)
                 raise
@@ -281,7 +289,7 @@ _POLL_SECONDS = 0.02
 
 @contextmanager
 def folder_lock(path: Path, *, timeout_seconds: float = 60.0) -> Iterator[None]:
-    """Holds the lock file ``path`` (made when absent, never removed) while the block runs.
+    """Holds the lock file ``path`` (made when absent) while the block runs.
 
     The operating system lets go of it when the process ends, however it ends, so a killed writer blocks nobody.
     It is advisory: readers do not need it, because every write under it is whole or absent.
@@ -289,26 +297,19 @@ def folder_lock(path: Path, *, timeout_seconds: float = 60.0) -> Iterator[None]:
     Raises:
         StorageError: somebody else held it for ``timeout_seconds``, or the folder cannot be written.
     """
+    from filelock import FileLock, Timeout  # here, because it takes longer to import than ``assay --help`` can wait
+
+    lock = FileLock(path, mode=0o600, poll_interval=_POLL_SECONDS)
     with storage_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+        try:
+            lock.acquire(timeout=timeout_seconds)
+        except Timeout as error:
+            raise StorageError(
+                f"{path.parent} is being written by another process",
+                hint="wait for it to end, then run the command again",
+            ) from error
     try:
-        _acquire(handle, path, timeout_seconds)
         yield
     finally:
-        os.close(handle)
-
-
-def _acquire(handle: int, path: Path, timeout_seconds: float) -> None:
-    deadline = time.monotonic() + timeout_seconds
-    while True:
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            return
-        except BlockingIOError as error:
-            if time.monotonic() >= deadline:
-                raise StorageError(
-                    f"{path.parent} is being written by another process",
-                    hint="wait for it to end, then run the command again",
-                ) from error
-        time.sleep(_POLL_SECONDS)
+        lock.release()

@@ -28,6 +28,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--shuffle", metavar="SEED", help="run files, and the tests in each, in an order of this seed")
 
 
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Tests of real media skip where it is absent, unless ASSAY_REQUIRE_MEDIA makes that a failure."""
     if seed := config.getoption("--shuffle"):

@@ -9,7 +9,6 @@ import base64
 from collections.abc import Sequence
 from pathlib import Path
 
-import jinja2
 import numpy as np
 
 from detect.calibration.card import CALIBRATION_WORDS
@@ -18,6 +17,7 @@ from detect.evaluation.error_card import Rate
 from detect.evaluation.plots import plot_error_card, plot_parts, plot_region_parts
 from detect.evaluation.result import EvaluationResult, Part, Slice
 from detect.scoring.samples import ScoredClip
+from shared.pages import page_environment
 from shared.results.scores import Evaluation
 
 TEMPLATES = Path(__file__).parent / "templates"
@@ -52,9 +52,7 @@ def render_page(
         has_sheet: whether ``regions.png`` lies beside the page.
         calibration_png: see :func:`detect.calibration.curves.plot_calibration`.
     """
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(TEMPLATES), autoescape=True, undefined=jinja2.StrictUndefined
-    )
+    environment = page_environment(TEMPLATES)
     environment.filters["data_uri"] = lambda png: "data:image/png;base64," + base64.b64encode(png).decode()
     environment.filters["metric"] = _metric
     environment.filters["rate"] = _rate

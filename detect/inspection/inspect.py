@@ -30,7 +30,7 @@ from detect.models.predictor import CropPredictor
 from detect.scoring.aggregate import resolved
 from detect.scoring.video import Predictor, VideoScores, write_frame_scores
 from shared.config import configured, digest
-from shared.console import console
+from shared.console import console, visible
 from shared.errors import MediaError, RunError
 from shared.faces.finders.finder import FaceFinder
 from shared.results.scores import ClipScore, Evidence, ForensicReport
@@ -101,7 +101,7 @@ def inspect_file(
     with replacing_folder(out) as draft:
         _write_case(draft, path, info, report, scores, predictor, config)
         custody = {
-            "file": path.name,
+            "file": visible(path.name),
             "sha256": intake,
             "modified": datetime.fromtimestamp(path.stat().st_mtime, UTC).isoformat(),
             "inspection started": datetime.fromtimestamp(started, UTC).isoformat(),
@@ -148,7 +148,7 @@ def _report(
         *_NOT_ANALYSED,
     )
     return ForensicReport(
-        path_name=path.name,
+        path_name=visible(path.name),
         sha256_intake=intake,
         sha256_exit=sha256_file(path),
         size_bytes=path.stat().st_size,

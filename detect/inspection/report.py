@@ -7,15 +7,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import jinja2
 import msgspec
 
 from detect.calibration.card import CALIBRATION_WORDS
 from detect.calibration.interpret import ratio_words
 from detect.inspection.verdict import validation_words
+from shared.console import visible_json
+from shared.pages import page_environment
 from shared.plots import GRID, INK, figure, png
 from shared.results.scores import ForensicReport, FrameScore
-from shared.storage import write_bytes, write_text
+from shared.storage import write_text
 
 TEMPLATES = Path(__file__).parent / "templates"
 
@@ -44,7 +45,8 @@ def write_json(path: Path, report: ForensicReport) -> None:
     Raises:
         StorageError: the disk refused.
     """
-    write_bytes(path, msgspec.json.format(msgspec.json.encode(report, enc_hook=str), indent=2) + b"\n")
+    text = msgspec.json.format(msgspec.json.encode(report, enc_hook=str), indent=2).decode()
+    write_text(path, visible_json(text) + "\n")
 
 
 def write_html(
@@ -60,9 +62,7 @@ def write_html(
     Raises:
         StorageError: the disk refused.
     """
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(TEMPLATES), autoescape=True, undefined=jinja2.StrictUndefined
-    )
+    environment = page_environment(TEMPLATES)
     environment.filters["data_uri"] = _data_uri
     environment.filters["ratio"] = ratio_words
     environment.filters["signed"] = lambda value: "not scored" if value is None else f"{value:+.2f}"

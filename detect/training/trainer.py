@@ -65,7 +65,8 @@ class Trainer:
     """Trains a detector, step by step.
 
     A step is a function of the state, the batch and the step's number: dropout is seeded by the step. So a run
-    resumed from a checkpoint equals an uninterrupted one, bit for bit on a CPU.
+    resumed from a checkpoint equals an uninterrupted one, bit for bit on a CPU of the same type with as
+    many threads.
 
     Several processes share a batch, each with its own pairs; gradients are averaged, so they take the step that one
     process takes on the whole batch. On GPUs batch norms are synchronised too; on CPUs, where that is not supported,

@@ -40,7 +40,7 @@ from shared.device import with_threads
 from shared.errors import ManifestError
 from shared.provenance.identity import SigningIdentity
 from shared.provenance.sign import Action, record_facts, sign_clip, source_type_of
-from shared.storage import inside, replacing, sha256_file, write_text
+from shared.storage import inside, sha256_file, write_text
 from shared.types import ClipId, ClipRecord, Face, FrameLabel, Masks
 from shared.video import Encoding, VideoWriter, frame_times, probe, read_mask_frames
 from shared.video.container import suffix_of
@@ -268,13 +268,12 @@ class _Encoder:
 
     def _place_mask(self, master: Path, relative: str, kind: str, size: tuple[int, int] | None) -> str:
         """Writes the mask and returns its digest. Equal masters give equal bytes, so rewriting changes nothing."""
-        final = inside(self.folder.path, relative)
-        with replacing(final) as draft:
+        with self.folder.stage_media(relative, shared=True) as draft:
             if size is None:
                 shutil.copyfile(master, draft)
             else:
                 _resize_mask(master, draft, self.facts, size, binary=kind == "changed")
-        return sha256_file(final)
+            return sha256_file(draft)
 
     def _ready(self, clip: ClipTask, record: ClipRecord, labels: Sequence[FrameLabel]) -> None:
         media = inside(self.folder.path, record.path)

@@ -41,7 +41,7 @@ class SetConfig:
             clip's factors; lossless renditions stay lossless.
         keep_masters: keep the lossless frames in the work folder, so that a rendition can be added without rendering
             the fakes again.
-        device: where networks run. On a CPU equal settings give equal bytes.
+        device: where networks run. On a CPU equal settings give equal bytes (docs/reproducibility.md).
     """
 
     name: str

@@ -1,6 +1,6 @@
 """The tasks of a build up to the lossless fakes: each makes one folder atomically from its arguments.
 
-Equal arguments give equal bytes on a CPU, so a task that was interrupted, or run twice, changes nothing.
+Equal arguments give equal bytes on CPUs of one type, so a task that was interrupted, or run twice, changes nothing.
 """
 
 from __future__ import annotations

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import os
-import shutil
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from shared.dataset import DatasetFolder
 from shared.dataset.layout import SETTINGS
 from shared.errors import StorageError, UsageError
-from shared.storage import inside
 from shared.types import ClipId, ClipRecord, FrameLabel, Masks, check_name
 
 PREVIEWS = "previews"
@@ -72,14 +70,18 @@ def opened_dataset(path: Path) -> Iterator[DatasetFolder]:
         yield DatasetFolder.open(path)
         return
     was_there = path.exists()
-    folder = DatasetFolder.init(path, dataset_name(path))
+    try:
+        folder = DatasetFolder.init(path, dataset_name(path))
+    except (StorageError, UsageError):
+        if not is_dataset(path):
+            raise
+        folder = DatasetFolder.open(path)  # another process made it meanwhile
     try:
         yield folder
     except BaseException:
-        if not len(folder):
-            shutil.rmtree(path, ignore_errors=True)
-            if was_there:
-                path.mkdir(exist_ok=True)
+        folder.remove_empty()
+        if was_there:
+            path.mkdir(exist_ok=True)
         raise
 
 
@@ -93,29 +95,14 @@ def list_clip(folder: DatasetFolder, clip: ClipId, suffix: str, make: Callable[[
         StorageError: the disk refused.
     """
     path, masks = folder.media_for(clip, suffix), folder.masks_for(clip)
-    files = (path, *masks.paths.values())
-    with ExitStack() as undo:
+    with ExitStack() as held:
         with ExitStack() as stack:
-            video = stack.enter_context(folder.stage_media(path))
-            drafts = {name: stack.enter_context(folder.stage_media(mask)) for name, mask in masks.paths.items()}
-            undo.callback(_remove_unlisted, folder, clip, files)
+            video = stack.enter_context(folder.stage_media(path, held=held))
+            drafts = {
+                name: stack.enter_context(folder.stage_media(mask, held=held)) for name, mask in masks.paths.items()
+            }
             record, labels = make(Drafts(video, drafts, path, masks))
-        listed = folder.add(record, labels)
-        undo.pop_all()
-    return listed
-
-
-def _remove_unlisted(folder: DatasetFolder, clip: ClipId, paths: Sequence[str]) -> None:
-    # Another process may have listed a clip of this name meanwhile: then the files are its own.
-    if folder.has(clip):
-        return
-    for relative in paths:
-        path = inside(folder.path, relative)
-        path.unlink(missing_ok=True)
-        path.with_suffix(".c2pa").unlink(missing_ok=True)
-    for relative in paths:
-        with suppress(OSError):  # not empty: other clips are there
-            inside(folder.path, relative).parent.rmdir()
+        return folder.add(record, labels)
 
 
 def preview_path(folder: DatasetFolder, clip: ClipId, suffix: str = ".jpg") -> Path:

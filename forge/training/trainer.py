@@ -59,8 +59,8 @@ class _ForwardPass(nn.Module):
 class SwapTrainer:
     """Trains ``swapper`` on ``banks``, one :class:`FaceBank` for each of its identities in their order.
 
-    :meth:`state` holds all state for exact resumption; on a CPU a restored trainer continues bit for bit as if it had
-    never stopped. Nothing in a step synchronises a GPU.
+    :meth:`state` holds all state for exact resumption; on a CPU of the same type with as many threads a restored
+    trainer continues bit for bit as if it had never stopped. Nothing in a step synchronises a GPU.
 
     Raises:
         UsageError: settings that this swapper does not support (an unknown part, a loss of an output it lacks).

@@ -8,28 +8,22 @@ a time (a lock file); readers need no lock.
 from __future__ import annotations
 
 import dataclasses
+import shutil
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
 
 from shared.dataset.card import render_card
 from shared.dataset.commit import (
-    COMMIT,
-    finish_commit,
     frame_tables,
-    labels_path,
-    merge_frames,
-    refuse_tampered,
     standing_seal,
     write_pending,
 )
 from shared.dataset.files import files_of, with_digests
 from shared.dataset.frame_table import labels_of, read_frame_table, write_frame_labels
-from shared.dataset.index import ManifestIndex
 from shared.dataset.layout import (
     CARD,
     FRAMES,
-    LOCK,
     MANIFEST,
     MASKS,
     MEDIA,
@@ -41,11 +35,12 @@ from shared.dataset.layout import (
 )
 from shared.dataset.manifest import write_manifest
 from shared.dataset.seal import write_seal
+from shared.dataset.sealing import SetWriter
 from shared.dataset.splits import FRACTIONS, split_by_groups, split_by_identity
 from shared.dataset.verify import Problem, check_labels, verify_dataset
-from shared.errors import ManifestError, ProvenanceError, UsageError
+from shared.errors import ManifestError, UsageError
 from shared.provenance.identity import SigningIdentity
-from shared.storage import folder_lock, inside, replacing, replacing_folder, write_text
+from shared.storage import inside, replacing_folder, write_text
 from shared.types import ClipId, ClipRecord, FrameLabel, Masks, Split
 
 
@@ -60,10 +55,7 @@ class DatasetFolder:
     def __init__(self, path: Path, info: DatasetInfo, *, lock_seconds: float = 60.0) -> None:
         self.path = path
         self.info = info
-        self._lock_seconds = lock_seconds
-        self._holding = 0
-        self._batches = 0
-        self._index = ManifestIndex(path / MANIFEST)
+        self._writer = SetWriter(path, info, lock_seconds)
 
     @classmethod
     def init(
@@ -83,7 +75,7 @@ class DatasetFolder:
         except ValueError as error:
             raise UsageError(str(error), hint="for example portraits-2") from error
         identity = SigningIdentity.load_or_create()
-        with replacing_folder(path) as draft:
+        with replacing_folder(path, over=False) as draft:
             write_info(draft, info)
             for folder in (MEDIA, MASKS):
                 (draft / folder).mkdir()
@@ -114,14 +106,14 @@ class DatasetFolder:
         Raises:
             ManifestError: the manifest is damaged; names the line.
         """
-        return [record for record in self._index.records().values() if split is None or record.split == split]
+        return [record for record in self._writer.index.records().values() if split is None or record.split == split]
 
     def __len__(self) -> int:
-        return len(self._index.records())
+        return len(self._writer.index.records())
 
     def has(self, clip: ClipId) -> bool:
         """Whether ``clip`` is listed: ask before making a clip again."""
-        return clip in self._index.records()
+        return clip in self._writer.index.records()
 
     def record(self, clip: ClipId) -> ClipRecord:
         """The record of ``clip``.
@@ -129,7 +121,7 @@ class DatasetFolder:
         Raises:
             ManifestError: it is not listed.
         """
-        found = self._index.records().get(clip)
+        found = self._writer.index.records().get(clip)
         if found is None:
             raise ManifestError(f"{clip} is not in {self.path}", hint="assay dataset show lists what is")
         return found
@@ -142,7 +134,7 @@ class DatasetFolder:
             ProvenanceError: the seal is missing or damaged.
         """
         seal, drafts = standing_seal(self.path)
-        waiting = [listed for listed in self._index.records() if str(listed) not in seal.clips]
+        waiting = [listed for listed in self._writer.index.records() if str(listed) not in seal.clips]
         return labels_of(frame_tables(self.path, waiting, drafts=drafts), clip)
 
     def media_for(self, clip: ClipId, suffix: str = ".mp4") -> str:
@@ -171,26 +163,33 @@ class DatasetFolder:
             return {}
         return {name: inside(self.path, path) for name, path in record.masks.paths.items()}
 
-    @contextmanager
-    def stage_media(self, relative: str) -> Iterator[Path]:
-        """A draft path for the file ``relative`` (a video or a mask), put in place when the block ends well.
+    def stage_media(
+        self, relative: str, *, held: ExitStack | None = None, shared: bool = False
+    ) -> AbstractContextManager[Path]:
+        """A draft path for the file ``relative`` (a video or a mask), put in place under the lock when all went well.
 
         A sidecar manifest made beside the draft (``draft.with_suffix(".c2pa")``) comes along.
 
+        Args:
+            relative: path inside the dataset.
+            held: holds the lock on, so that nobody can come between the files of a clip and its line: of several
+                writers of one name, one lists its clip. Where the stack's block then fails, the file is removed again.
+            shared: several clips may name the file; a listed clip's may be made again if it has the same bytes.
+
         Raises:
-            ManifestError: the path leads out of the dataset, or is that of a listed clip.
+            ManifestError: the path leads out of the dataset, or is that of a listed clip; on leaving, also that the
+                set is not as it was sealed.
             StorageError: the disk refused.
         """
-        final = inside(self.path, relative)
-        self._refuse_listed(relative)
-        with replacing(final) as draft:
-            sidecar = draft.with_suffix(".c2pa")
-            try:
-                yield draft
-                if sidecar.exists():
-                    sidecar.replace(final.with_suffix(".c2pa"))
-            finally:
-                sidecar.unlink(missing_ok=True)
+        return self._writer.stage(relative, held=held, shared=shared)
+
+    def remove_empty(self) -> None:
+        """Removes the set from the disk if no clip was ever put into it and none is being made."""
+        with self._writer.lock():
+            if not len(self) and not any(
+                path.is_file() for place in (MEDIA, MASKS) for path in (self.path / place).rglob("*")
+            ):
+                shutil.rmtree(self.path, ignore_errors=True)
 
     def add(self, record: ClipRecord, labels: Sequence[FrameLabel]) -> ClipRecord:
         """Lists a clip whose files are in place, with at least one label per frame; the record as it was listed.
@@ -207,15 +206,15 @@ class DatasetFolder:
             raise ManifestError(
                 f"{record.id} belongs to another dataset than {self.name}", hint="name it after this one"
             )
-        with self._writing():
+        with self._writer.writing():
             filled = with_digests(self.path, record)
-            listed = self._index.records().get(record.id)
+            listed = self._writer.index.records().get(record.id)
             if listed is not None:
                 return self._same(listed, filled)
             check_labels(filled, labels)
-            self._refuse_listed(filled.path)
+            self._writer.refuse_listed(filled.path)
             write_pending(self.path, filled.id, labels)
-            self._index.append(filled)
+            self._writer.index.append(filled)
             return filled
 
     def list_all(self, made: Sequence[tuple[ClipRecord, Path | None]]) -> None:
@@ -231,8 +230,8 @@ class DatasetFolder:
             ManifestError: see :meth:`add`.
             StorageError: the disk refused.
         """
-        with self._writing():
-            listed = dict(self._index.records())
+        with self._writer.writing():
+            listed = dict(self._writer.index.records())
             for record, table in made:
                 filled = with_digests(self.path, record)
                 if record.id in listed:
@@ -243,7 +242,7 @@ class DatasetFolder:
                 labels = labels_of([read_frame_table(table)])
                 check_labels(filled, labels)
                 write_pending(self.path, record.id, labels)
-            self._place_seal([*(record for record, _ in made), *listed.values()], rewrite=True)
+            self._writer.place_seal([*(record for record, _ in made), *listed.values()], rewrite=True)
 
     @contextmanager
     def batch(self) -> Iterator[None]:
@@ -255,14 +254,14 @@ class DatasetFolder:
         Raises:
             ManifestError: see :meth:`add`.
         """
-        with self._writing():
+        with self._writer.writing():
             pass
-        self._batches += 1
+        self._writer.batches += 1
         try:
             yield
         finally:
-            self._batches -= 1
-            with self._writing():
+            self._writer.batches -= 1
+            with self._writer.writing():
                 pass
 
     def assign_splits(self, fractions: tuple[float, float, float] = FRACTIONS, *, seed: int = 0) -> list[ClipRecord]:
@@ -292,8 +291,8 @@ class DatasetFolder:
             ManifestError: the manifest or a table is damaged.
             StorageError: the disk refused.
         """
-        with self._lock():
-            self._place_seal(self.records(), prune=True)
+        with self._writer.lock():
+            self._writer.place_seal(self.records(), prune=True)
 
     def remove(self, clips: Iterable[ClipId]) -> None:
         """Takes clips out of the set, their lines and labels first, then their files: consent may be withdrawn.
@@ -302,13 +301,13 @@ class DatasetFolder:
             ManifestError: a clip is not listed, another was made from it, or see :meth:`add`.
             StorageError: the disk refused.
         """
-        with self._writing():
+        with self._writer.writing():
             gone = {clip: self.record(clip) for clip in clips}
             left = [record for record in self.records() if record.id not in gone]
             child = next((record for record in left if record.parent in gone), None)
             if child is not None:
                 raise ManifestError(f"{child.id} was made from {child.parent}", hint="remove both, or neither")
-            self._place_seal(left, rewrite=True, prune=True)
+            self._writer.place_seal(left, rewrite=True, prune=True)
             # Renditions of one size share their masks.
             kept = {relative for record in left for relative in files_of(record)}
             for record in gone.values():
@@ -321,73 +320,10 @@ class DatasetFolder:
         return verify_dataset(self.path, deep=deep, tick=tick)
 
     def _resplit(self, assign: Callable[[list[ClipRecord]], list[ClipRecord]]) -> list[ClipRecord]:
-        with self._writing():
+        with self._writer.writing():
             assigned = assign(self.records())
-            self._place_seal(assigned, rewrite=True)
+            self._writer.place_seal(assigned, rewrite=True)
             return assigned
-
-    @contextmanager
-    def _lock(self) -> Iterator[None]:
-        """Holds the dataset; first finishes what a stopped writer left. Nests within one object."""
-        if self._holding:
-            yield
-            return
-        with ExitStack() as stack:
-            stack.enter_context(folder_lock(self.path / LOCK, timeout_seconds=self._lock_seconds))
-            finish_commit(self.path, SigningIdentity.load_or_create().fingerprint)
-            self._holding += 1
-            stack.callback(self._release)
-            yield
-
-    def _release(self) -> None:
-        self._holding -= 1
-
-    @contextmanager
-    def _writing(self) -> Iterator[None]:
-        """The lock, and around the outermost write the seal: checked before, made anew after.
-
-        The seal is checked before it is replaced, or a tampering would be signed over by the next clip added.
-        """
-        with self._lock():
-            outermost = self._holding == 1 and not self._batches
-            if outermost:
-                refuse_tampered(self.path)
-            yield
-            if outermost and self._unsealed():
-                self._place_seal(self.records())
-
-    def _unsealed(self) -> bool:
-        seal, _ = standing_seal(self.path)
-        return any(str(clip) not in seal.clips for clip in self._index.records())
-
-    def _place_seal(self, records: Sequence[ClipRecord], *, rewrite: bool = False, prune: bool = False) -> None:
-        """Makes the next seal with all it covers in one draft folder, then puts it in place.
-
-        ``rewrite`` replaces the lines by ``records``, ``prune`` drops the labels of clips that are not among them.
-        """
-        identity = SigningIdentity.load_or_create()
-        waiting = [record.id for record in records if labels_path(self.path, record.id).is_file()]
-        with replacing_folder(self.path / COMMIT) as drafts:
-            if rewrite:
-                write_manifest(drafts / MANIFEST, records)
-            if waiting or prune:
-                listed = [record.id for record in records] if prune else None
-                merge_frames(self.path, waiting, drafts / FRAMES, listed=listed)
-            write_text(drafts / CARD, render_card(self.info, records))
-            write_seal(self.path, self.name, identity, drafts=drafts, roots=self._known_roots())
-        finish_commit(self.path, identity.fingerprint)
-
-    def _known_roots(self) -> tuple[str, ...]:
-        """Roots of those who signed clips of this set before: a colleague's clips stay good when one's own join."""
-        try:
-            return standing_seal(self.path)[0].roots
-        except ProvenanceError:
-            return ()
-
-    def _refuse_listed(self, relative: str) -> None:
-        owner = self._index.owner(relative)
-        if owner is not None:
-            raise ManifestError(f"{relative} belongs to {owner}, which is listed", hint="choose another name")
 
     def _same(self, listed: ClipRecord, record: ClipRecord) -> ClipRecord:
         """``listed``, when ``record`` says the same but for the split."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import re
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -83,37 +84,38 @@ def add_real_clip(
     # A clip is seldom four times its source.
     need_free_space(dataset.path, 4 * clip.stat().st_size + (16 << 20))
     relative = dataset.media_for(clip_id, suffix)
-    with dataset.stage_media(relative) as draft:
-        labels = list(_encode(clip, draft, clip_id, encoding, finder, tick, sound))
-        info = probe(draft)
-        record = ClipRecord(
-            id=clip_id,
-            kind="real",
-            label="real",
-            path=relative,
-            sha256=_UNSIGNED,
-            target_identity=identity,
-            rights=rights,
-            frames=len({label.frame for label in labels}),
-            width=info.width,
-            height=info.height,
-            codec=info.codec,
-            rendition=encoding.name,
-            config=digest(encoding),
-            tool_version=shared.__version__,
-            factors={_ORIGINAL: original} | notes,
-        )
-        content = sign_clip(
-            draft,
-            signer,
-            title=f"{clip_id.name}{draft.suffix}",
-            actions=[Action("c2pa.transcoded", "decoded and encoded as the forged clips of its set are")],
-            ingredient=clip,
-            digital_source_type=source_type_of(record),
-            record=record_facts(record),
-        )
-        record = dataclasses.replace(record, sha256=sha256_file(draft), content_sha256=content)
-    return dataset.add(record, labels)
+    with ExitStack() as held:
+        with dataset.stage_media(relative, held=held) as draft:
+            labels = list(_encode(clip, draft, clip_id, encoding, finder, tick, sound))
+            info = probe(draft)
+            record = ClipRecord(
+                id=clip_id,
+                kind="real",
+                label="real",
+                path=relative,
+                sha256=_UNSIGNED,
+                target_identity=identity,
+                rights=rights,
+                frames=len({label.frame for label in labels}),
+                width=info.width,
+                height=info.height,
+                codec=info.codec,
+                rendition=encoding.name,
+                config=digest(encoding),
+                tool_version=shared.__version__,
+                factors={_ORIGINAL: original} | notes,
+            )
+            content = sign_clip(
+                draft,
+                signer,
+                title=f"{clip_id.name}{draft.suffix}",
+                actions=[Action("c2pa.transcoded", "decoded and encoded as the forged clips of its set are")],
+                ingredient=clip,
+                digital_source_type=source_type_of(record),
+                record=record_facts(record),
+            )
+            record = dataclasses.replace(record, sha256=sha256_file(draft), content_sha256=content)
+        return dataset.add(record, labels)
 
 
 def _encode(

@@ -10,11 +10,11 @@ Layout of a run folder::
 
 from __future__ import annotations
 
-import contextlib
 import json
 import re
 import types
 from collections.abc import Mapping
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -27,7 +27,7 @@ from torch import Tensor
 from shared import config as settings
 from shared.console import console
 from shared.errors import CheckpointError, RunError, StorageError, storage_errors
-from shared.storage import decode_json, need_free_space, read_bytes, read_json, replacing, write_text
+from shared.storage import decode_json, folder_lock, need_free_space, read_bytes, read_json, replacing, write_text
 from shared.training.state import pack_optimizer, pack_rng, run_facts, unpack_optimizer, unpack_rng
 
 if TYPE_CHECKING:
@@ -47,6 +47,7 @@ __all__ = [
 
 _NAME = re.compile(r"step-(\d{8,12})\.safetensors")
 _META_KEY = "assay"
+_LOCK = ".lock"
 _MAX_JSON_BYTES = 16 << 20
 _MAX_METRICS_BYTES = 1 << 30
 
@@ -72,14 +73,13 @@ class Run:
         facts: the contents of ``run.json``.
     """
 
-    def __init__(self, path: Path, kind: str, config: dict[str, Any], facts: dict[str, Any], keep: int) -> None:
-        self.path = path
-        self.kind = kind
-        self.config = config
-        self.facts = facts
+    def __init__(
+        self, path: Path, kind: str, config: dict[str, Any], facts: dict[str, Any], keep: int, lock: ExitStack
+    ) -> None:
+        self.path, self.kind, self.config, self.facts = path, kind, config, facts
         self._keep = keep
         self._events: SummaryWriter | None = None
-        self._lock = _lock(path)
+        self._lock = lock
 
     @classmethod
     def create(
@@ -108,17 +108,16 @@ class Run:
             RunError: the folder is not empty.
             StorageError: writing failed.
         """
-        if path.exists() and (not path.is_dir() or any(path.iterdir())):
-            raise RunError(
-                f"{path} holds something already", hint="choose a new run folder, or resume the run that is in it"
-            )
+        _refuse_full(path)
         facts = {"kind": kind, **run_facts(device, seed, inputs)}
-        with storage_errors(path):
-            (path / "checkpoints").mkdir(parents=True, exist_ok=True)
-            (path / "previews").mkdir(exist_ok=True)
-        settings.write_toml(path / "config.toml", config)
-        write_text(path / "run.json", json.dumps(facts, indent=2) + "\n")
-        return cls(path, kind, settings.to_mapping(config), facts, keep)
+        with _lock(path) as held:
+            _refuse_full(path)  # another process may have made one meanwhile
+            with storage_errors(path):
+                (path / "checkpoints").mkdir(exist_ok=True)
+                (path / "previews").mkdir(exist_ok=True)
+            settings.write_toml(path / "config.toml", config)
+            write_text(path / "run.json", json.dumps(facts, indent=2) + "\n")
+            return cls(path, kind, settings.to_mapping(config), facts, keep, held.pop_all())
 
     @classmethod
     def open(cls, path: Path, *, kind: str | None = None, keep: int = 2) -> Run:
@@ -131,8 +130,7 @@ class Run:
         found = str(facts.get("kind", ""))
         if kind is not None and found != kind:
             raise RunError(f"{path} is a run of kind {found!r}, not {kind!r}", hint="choose the right run folder")
-        config = settings.read_toml(path / "config.toml")
-        run = cls(path, found, config, facts, keep)
+        run = cls(path, found, settings.read_toml(path / "config.toml"), facts, keep, _lock(path))
         for draft in (path / "checkpoints").glob(".*.part.*"):
             draft.unlink(missing_ok=True)
         return run
@@ -214,16 +212,12 @@ class Run:
             self._open_events().add_image(name, image, step, dataformats="HWC")
 
     def metrics(self) -> list[dict[str, float]]:
-        """All complete lines of ``metrics.jsonl``.
-
-        Raises:
-            RunError: the file cannot be read, or is larger than 1 GiB.
-        """
+        """All complete lines of ``metrics.jsonl``; a RunError where it cannot be read or is larger than 1 GiB."""
         if not self.metrics_file.exists():
             return []
         lines = []
         for line in read_bytes(self.metrics_file, _MAX_METRICS_BYTES, error=RunError).splitlines():
-            with contextlib.suppress(RunError):  # a kill can leave half a line at the end
+            with suppress(RunError):  # a kill can leave half a line at the end
                 lines.append(decode_json(line, dict, self.metrics_file, error=RunError))
         return lines
 
@@ -237,7 +231,7 @@ class Run:
         Raises:
             StorageError: writing failed or the disk is full.
         """
-        size = sum(tensor.numel() * tensor.element_size() for tensor in tensors.values())
+        size = sum(tensor.nbytes for tensor in tensors.values())
         need_free_space(self.checkpoints, int(size * 1.05) + _MAX_JSON_BYTES)
         path = self.checkpoints / f"step-{step:08d}.safetensors"
         write_checkpoint(path, tensors, {"step": step, "snapshot": snapshot, "meta": dict(meta)})
@@ -387,18 +381,19 @@ def _refuse_difference(
             )
 
 
-def _lock(path: Path) -> Any:
-    """An open, locked file. The operating system releases the lock when the process ends."""
-    with storage_errors(path):
-        file = (path / ".lock").open("a")
+def _lock(path: Path) -> ExitStack:
+    """Holds the folder until it is closed, or until the process ends."""
+    held = ExitStack()
     try:
-        import fcntl
+        held.enter_context(folder_lock(path / _LOCK, timeout_seconds=0))
+    except StorageError as error:
+        if not isinstance(error.__cause__, TimeoutError):
+            raise
+        raise RunError(f"{path} is in use by another process", hint="wait, or choose a new run folder") from error
+    return held
 
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except ImportError:  # no such locks on this system: two trainers in one folder are not prevented
-        pass
-    except OSError as error:
-        file.close()
-        message = f"{path} is in use by another process"
-        raise RunError(message, hint="wait for it, or choose a new run folder") from error
-    return file
+
+def _refuse_full(path: Path) -> None:
+    if path.exists() and (not path.is_dir() or any(child.name != _LOCK for child in path.iterdir())):
+        hint = "choose a new run folder, or resume the run that is in it"
+        raise RunError(f"{path} holds something already", hint=hint)

@@ -202,7 +202,7 @@ def _download(entry: WeightsFile, url: str, draft: Path, timeout_seconds: float)
     if received > limit:
         raise WeightsError(f"{url} sends more than the {limit} bytes pinned for {entry.name!r}", hint=offline)
     if digest.hexdigest() != entry.sha256:
-        raise WeightsError(f"{url} did not send the file pinned as {entry.name!r} ({received} bytes)", hint=offline)
+        raise WeightsError(f"{url} is not the file pinned as {entry.name!r} ({received} bytes)", hint=offline)
 
 
 def _copies(entry: WeightsFile) -> Iterator[tuple[Path, str]]:

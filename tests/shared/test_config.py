@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import time
 from dataclasses import dataclass, field
 from fractions import Fraction
@@ -12,6 +13,7 @@ import pytest
 
 from shared.config import (
     completed,
+    configured,
     digest,
     from_mapping,
     load_json,
@@ -228,3 +230,27 @@ def test_what_an_older_version_wrote_gets_the_defaults_of_what_is_new():
     assert completed(written, Outer(4)) == {"needed": 3, "inner": {"old": 2, "new": "plain"}, "names": []}
     assert completed(written, Outer(4, Inner(new="other"), ("a",))) == written  # asked for, so not filled in
     assert completed({"free": 1}, {"free": 2}) == {"free": 1}
+
+
+def test_settings_by_name_lie_over_a_config():
+    assert configured(Settings, None, {}) == Settings()
+    assert configured(Settings, FULL, {}) is FULL
+    assert configured(Settings, None, {"steps": 3, "warp": {"grid": 7}}) == Settings(steps=3, warp=Warp(0.5, 7))
+    changed = configured(Settings, FULL, {"warp": {"grid": 7}, "extra_warp": None, "minutes": None, "out": Path("c")})
+    assert changed == dataclasses.replace(FULL, warp=Warp(0.1, 7), extra_warp=None, minutes=None, out=Path("c"))
+    assert configured(Settings, FULL, {"warp": Warp(grid=7)}).warp == Warp(0.5, 7)
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"stepz": 3}, "Settings: unknown setting 'stepz'"),
+        ({"warp": {"grids": 3}}, "unknown setting 'grids'"),
+        ({"steps": "many"}, "Expected `int`"),
+        ({"steps": 0}, "steps must be at least 1"),
+        ({"steps": object()}, "Settings: "),
+    ],
+)
+def test_settings_by_name_are_checked_as_a_file_is(settings: dict, message: str):
+    with pytest.raises(ConfigError, match=message):
+        configured(Settings, None, settings)

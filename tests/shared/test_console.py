@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from shared.console import Console
+from shared.console import Console, visible
 
 
 @pytest.fixture
@@ -77,3 +77,31 @@ def test_progress_passes_items_through(console, capsys):
     err = capsys.readouterr().err
     assert "[odd] work" in err
     assert "3/3" in err
+
+
+HOSTILE = "a\x1b]52;c;aGk=\x07b\x9b2Jc\u202egpj.exe\udcff\rd"
+
+
+def test_control_and_direction_characters_are_shown_not_sent(console, capsys):
+    console.print(HOSTILE)
+    console.warn(HOSTILE)
+    console.fail(HOSTILE, HOSTILE)
+    console.table(HOSTILE, ["a"], [[HOSTILE]])
+    with console.progress(HOSTILE, 1) as tick:
+        tick(note=HOSTILE)
+    said = "".join(capsys.readouterr())
+    assert not {"\x1b]", "\x07", "\x9b", "\u202e", "\udcff"} & {piece for piece in HOSTILE if piece in said}
+    for shown in (r"\x1b]52", r"\x07", r"\x9b", r"\u202e", r"\udcff", r"\x0d"):
+        assert shown in said.replace("\n", "")
+
+
+def test_programs_read_such_characters_as_they_are(console, capsys):
+    console.configure(json_mode=True)
+    console.result({"name": HOSTILE})
+    out = capsys.readouterr().out
+    assert json.loads(out) == {"name": HOSTILE}
+    assert not set("\x1b\x07\x9b\u202e\udcff") & set(out)
+
+
+def test_plain_text_stays():
+    assert visible("Zoë\t冬\n😀") == "Zoë\t冬\n😀"

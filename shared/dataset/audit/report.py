@@ -7,12 +7,12 @@ import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
 
-import jinja2
 import msgspec
 
 from shared.dataset.audit.config import AuditConfig
 from shared.dataset.audit.findings import WHOLE, AuditReport, Curve, ProbeFinding
 from shared.dataset.audit.plots import plot_areas, plot_curves
+from shared.pages import page_environment
 from shared.storage import write_bytes, write_text
 
 TEMPLATES = Path(__file__).parent / "templates"
@@ -75,9 +75,7 @@ def rows(report: AuditReport) -> list[tuple[str, ...]]:
 
 
 def _page(report: AuditReport, areas: bytes, roc: bytes, config: AuditConfig) -> str:
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(TEMPLATES), autoescape=True, undefined=jinja2.StrictUndefined
-    )
+    environment = page_environment(TEMPLATES)
     return environment.get_template("audit.html.j2").render(
         report=report,
         summary=summary(report),

@@ -12,11 +12,12 @@ from pathlib import Path
 import numpy as np
 
 import shared
+from shared.dataset.folder import DatasetFolder
 from shared.dataset.formats.found import FoundClip, Issue, Packed, Video
 from shared.dataset.formats.pictures import NOMINAL_RATE, mask_frames, write_mask, write_sequence
 from shared.dataset.layout import MASKS, media_for
 from shared.errors import AssayError, MediaError, StorageError
-from shared.storage import inside, replacing, sha256_file
+from shared.storage import replacing, sha256_file
 from shared.types import ClipId, ClipRecord, FrameLabel, Masks, Timestamp
 from shared.video import VideoReader
 
@@ -52,14 +53,15 @@ def place_clip(job: Job) -> Placed:
     Raises:
         StorageError: the disk refused.
     """
-    written: list[Path] = []
+    folder = DatasetFolder.open(job.dataset)
+    suffix = job.found.media.path.suffix.lower() if isinstance(job.found.media, Video) else ".mkv"
+    relative = media_for(job.id, suffix)
     try:
-        return _place(job, written)
+        with folder.stage_media(relative) as draft:
+            return _described(job, folder, relative, draft)
     except StorageError:
-        _remove(written)
         raise
     except AssayError as error:
-        _remove(written)
         return Placed(None, issues=(Issue("damaged", job.found.where, f"{error}; left out"),))
 
 
@@ -83,20 +85,17 @@ def link_or_copy(source: Path, target: Path, *, link: bool) -> bool:
     return linked
 
 
-def _place(job: Job, written: list[Path]) -> Placed:
+def _described(job: Job, folder: DatasetFolder, relative: str, path: Path) -> Placed:
+    """Writes the clip to the draft ``path`` and its mask into ``folder``; what they are."""
     found, issues = job.found, []
-    suffix = found.media.path.suffix.lower() if isinstance(found.media, Video) else ".mkv"
-    relative = media_for(job.id, suffix)
-    path = inside(job.dataset, relative)
-    written.append(path)
-    linked = _write_media(job, path, written)
+    linked = _write_media(job, path)
     with VideoReader(path) as reader:
         info, times = reader.info, list(reader.times())
     if info.frames_declared is not None and info.frames_declared != len(times):
         message = f"declares {info.frames_declared} frames, {len(times)} can be decoded; listed with those"
         issues.append(Issue("damaged", found.where, message))
     digest = sha256_file(path)
-    masks, faked = _masks(job, (info.height, info.width), len(times), issues, written)
+    masks, faked = _masks(job, folder, (info.height, info.width), len(times), issues)
     record = ClipRecord(
         id=job.id,
         kind=found.kind,
@@ -122,7 +121,7 @@ def _place(job: Job, written: list[Path]) -> Placed:
     return Placed(record, tuple(_labels(job.id, times, faked)), tuple(issues), linked)
 
 
-def _write_media(job: Job, path: Path, written: list[Path]) -> bool:
+def _write_media(job: Job, path: Path) -> bool:
     media = job.found.media
     if not isinstance(media, Video):
         write_sequence(media, path)
@@ -130,7 +129,6 @@ def _write_media(job: Job, path: Path, written: list[Path]) -> bool:
     linked = link_or_copy(media.path, path, link=job.link)
     sidecar = media.path.with_suffix(".c2pa")
     if sidecar.is_file():
-        written.append(path.with_suffix(".c2pa"))
         link_or_copy(sidecar, path.with_suffix(".c2pa"), link=job.link)
     return linked
 
@@ -155,29 +153,26 @@ def _factors(job: Job, digest: str, masks: Masks | None) -> dict[str, str]:
 
 
 def _masks(
-    job: Job, size: tuple[int, int], frames: int, issues: list[Issue], written: list[Path]
+    job: Job, folder: DatasetFolder, size: tuple[int, int], frames: int, issues: list[Issue]
 ) -> tuple[Masks | None, tuple[tuple[int, int], ...]]:
     """The mask of a fake, one file for all three names, and the frames that are forged: all where no mask says."""
     whole = ((0, frames),) if job.found.label == "fake" else ()
     if job.found.mask is None or not whole:
         return None, whole
     relative = f"{MASKS}/{job.id.manipulation}/{job.id.name}.mask.mkv"
-    path = inside(job.dataset, relative)
     marked: list[bool] = []
     try:
-        pictures = _checked(mask_frames(job.found.mask), size, marked)
-        write_mask(pictures, path)
-        if len(marked) != frames:
-            raise MediaError(f"the mask has {len(marked)} frames, the clip {frames}")
-        if not any(marked):
-            raise MediaError("the mask marks nothing on any frame")
+        with folder.stage_media(relative) as path:
+            write_mask(_checked(mask_frames(job.found.mask), size, marked), path)
+            if len(marked) != frames:
+                raise MediaError(f"the mask has {len(marked)} frames, the clip {frames}")
+            if not any(marked):
+                raise MediaError("the mask marks nothing on any frame")
     except StorageError:
         raise
     except AssayError as error:
-        path.unlink(missing_ok=True)
         issues.append(Issue("damaged", job.found.where, f"{error}; listed without a mask"))
         return None, whole
-    written.append(path)
     return Masks(relative, relative, relative), ranges_of(marked)
 
 
@@ -207,8 +202,3 @@ def _labels(clip: ClipId, times: Sequence[Timestamp], faked: Sequence[tuple[int,
         FrameLabel(clip, index, moment.pts, moment.seconds, "fake" if index in forged else "real")
         for index, moment in enumerate(times)
     ]
-
-
-def _remove(paths: Sequence[Path]) -> None:
-    for path in paths:
-        path.unlink(missing_ok=True)

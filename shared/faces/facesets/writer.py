@@ -131,7 +131,7 @@ class FacesetWriter:
     @contextmanager
     def _open(self) -> Iterator[None]:
         check_target(self.path, force=self._force)
-        with replacing_folder(self.path) as folder:
+        with replacing_folder(self.path, over=self._force) as folder:
             self._folder = folder
             (folder / CROPS).mkdir()
             draft = folder / _DRAFT

@@ -12,12 +12,14 @@ import torch
 
 from detect.config import AggregateConfig, FaceConfig, ScoreConfig, TrainConfig
 from detect.models import build_detector
+from detect.models.checkpoint import DetectorFacts, save_detector
 from detect.models.predictor import CropPredictor
 from detect.scoring.video import Predictor, crop_for, find_gaps, score_video, suspect_id, write_frame_scores
 from shared.device import pick_device, seed_everything
 from shared.errors import MediaError
 from shared.faces.align import mean_in_crop
 from shared.faces.boxes import box_around
+from shared.faces.finders.finder import finders
 from shared.results.scores import FrameScore
 from shared.types import Face
 from shared.video import VideoReader
@@ -41,6 +43,9 @@ class MarkFinder:
 
     def describe(self) -> dict[str, str]:
         return {"name": self.name}
+
+
+finders.register("marks")(lambda settings: MarkFinder())
 
 
 def _refined(image: np.ndarray, side: int) -> Face:
@@ -134,6 +139,40 @@ def test_aggregation_follows_the_detector_unless_told(clip: Path, predictor: Cro
     scores = score_video(clip, Predictor(predictor, MarkFinder()), config)
     assert scores.clip.aggregation == "median"
     assert scores.clip.logit == pytest.approx(np.median([row.logit for row in scores.frames]))
+
+
+def test_a_loaded_detector_finds_faces_as_it_was_trained_with(tmp_path: Path, clip: Path, predictor: CropPredictor):
+    facts = DetectorFacts(predictor.spec, faces=FaceConfig(min_face_px=1), finder=MarkFinder().describe())
+    save_detector(predictor.model, tmp_path / "run" / "detector", facts, card="")
+    loaded = Predictor.load(str(tmp_path / "run"), "cpu", precision="float32")
+    scores = loaded.score(str(clip), every=4)
+    assert scores == score(clip, predictor, every=4, batch=16)
+    assert score_video(str(clip), str(tmp_path / "run"), every=4).facts == scores.facts
+
+
+@pytest.mark.parametrize(
+    ("own", "asked", "made"),
+    [
+        ({"name": "dlib-hog+dlib68"}, "auto", "dlib-hog+dlib68"),
+        ({"name": "sidecar:here.parquet"}, "auto", "auto"),
+        ({}, "auto", "yunet"),
+        ({"name": "dlib-hog+dlib68"}, "mtcnn", "mtcnn"),
+    ],
+)
+def test_which_finder_is_made(own: dict, asked: str, made: str, predictor: CropPredictor, monkeypatch):
+    monkeypatch.setattr("detect.scoring.video.make_finder", lambda name, device: (name, device))
+    facts = DetectorFacts(predictor.spec, faces=FaceConfig(finder="yunet"), finder=own)
+    assert Predictor(CropPredictor(predictor.model, predictor.device, facts=facts), asked).finder == (made, "cpu")
+
+
+def test_the_timeline_of_a_face_is_its_scores_by_time(clip: Path, predictor: CropPredictor):
+    scores = score(clip, predictor, every=2)
+    for track in scores.tracks:
+        seconds, logits = scores.timeline(track.track)
+        mine = [(row.seconds, row.logit) for row in scores.frames if row.track == track.track]
+        assert len(mine) == track.frames
+        assert list(zip(seconds, logits, strict=True)) == sorted(mine)
+    assert [part.shape for part in scores.timeline(99)] == [(0,), (0,)]
 
 
 def test_a_file_that_is_no_video_is_refused(tmp_path: Path, predictor: CropPredictor):

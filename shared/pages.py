@@ -1,0 +1,25 @@
+"""HTML pages: templates filled with foreign text, which is escaped and cannot change how the page is read."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import jinja2
+from markupsafe import Markup
+
+from shared.console import visible
+
+
+def page_environment(templates: Path) -> jinja2.Environment:
+    """An environment that escapes HTML, shows control characters, and refuses names that are not given."""
+    return jinja2.Environment(
+        loader=jinja2.FileSystemLoader(templates),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        finalize=_shown,
+    )
+
+
+def _shown(value: Any) -> Any:
+    return visible(value) if isinstance(value, str) and not isinstance(value, Markup) else value

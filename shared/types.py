@@ -83,15 +83,46 @@ class Timestamp:
         return float(self.exact_seconds)
 
 
+@dataclass(frozen=True)
+class StreamFacts:
+    """One stream of a file. ``is_read``: it is the picture or the sound that is used; ``tags``: pairs, by name."""
+
+    kind: str
+    codec: str
+    is_default: bool
+    is_read: bool
+    tags: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True)
+class ClockRestart:
+    """A jump of a file's clock, as where two recordings were joined.
+
+    ``seconds``: when, on the clock without jumps; ``before``, ``after``: what the file's own clock said there.
+    ``kind``: of the stream that jumped first.
+    """
+
+    kind: str
+    seconds: float
+    before: float
+    after: float
+
+
 @dataclass(frozen=True, slots=True)
 class VideoInfo:
     """What a container claims of its video, beside what was counted. A difference is evidence, not noise.
 
     Convention:
-        width, height: as shown, after ``rotation`` (degrees clockwise, 0, 90, 180 or 270)
+        width, height: as shown: in square pixels, after ``rotation`` (degrees clockwise, 0, 90, 180 or 270)
         frames_declared: from the container's header; None when it states none
         frames_counted: by reading the whole stream; None when nobody has
-        pixel_aspect: width of a pixel as shown, over its height; pictures are handed on without stretching
+        pixel_aspect: width of a stored pixel as shown, over its height; pictures are handed on in square pixels
+        transfer, primaries, matrix, color_range: as stated, by FFmpeg's names; None when not stated
+        field_order: "progressive", or how the fields of an interlaced picture lie; pictures are handed on whole
+        clock_origin: seconds at which the file's clock begins; times are counted from there
+        clock_restarts, size_changes: where the clock jumped, and (frame, width, height) of stored pictures whose size
+            differs from the one before; empty until somebody reads the whole stream
+        tags: of the container; streams: all of them, the one that is read among them
     """
 
     width: int
@@ -112,6 +143,17 @@ class VideoInfo:
     profile: str | None = None
     encoder: str | None = None
     pixel_aspect: Fraction = Fraction(1)
+    transfer: str | None = None
+    primaries: str | None = None
+    matrix: str | None = None
+    color_range: str | None = None
+    field_order: str = "progressive"
+    has_alpha: bool = False
+    clock_origin: Fraction = Fraction(0)
+    clock_restarts: tuple[ClockRestart, ...] = ()
+    size_changes: tuple[tuple[int, int, int], ...] = ()
+    tags: tuple[tuple[str, str], ...] = ()
+    streams: tuple[StreamFacts, ...] = ()
 
     def __post_init__(self) -> None:
         if self.width < 1 or self.height < 1:

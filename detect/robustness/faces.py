@@ -82,7 +82,6 @@ def _encode(path: Path, out: Path, encoding: Encoding, *, every: int, stop: int)
             time_base=info.time_base,
             frame_rate=rate,
             encoding=encoding,
-            pixel_aspect=info.pixel_aspect,
         ) as writer:
             for frame in reader.frames(stop=stop, step=every):
                 writer.write(frame.image, frame.time)

@@ -25,6 +25,7 @@ from shared.device import Device, Precision
 from shared.errors import MediaError, UsageError
 from shared.faces.align import cut, frame_to_crop
 from shared.faces.finders.finder import SIDECAR, FaceFinder, make_finder
+from shared.faces.finders.turned import TurnedFinder, turned_finder
 from shared.faces.stream import FollowConfig, follow
 from shared.results.scores import ClipScore, FrameScore, TrackScore
 from shared.storage import replacing
@@ -277,13 +278,28 @@ class _Watch:
         # Skipped frames are far apart in motion, so faces are detected in each searched one, not followed.
         settings = FollowConfig(detect_every=1, min_face_px=_SEARCH_FROM_PX, max_faces=self.wanted.max_faces)
         with self.reader as reader:
+            found = 0
             for frame, faces in follow(reader.frames(step=every), finder, settings):
-                self.seconds[frame.index] = frame.time.seconds
-                for face in sorted(faces, key=_track):
-                    if face.width_px >= self.wanted.min_face_px:
-                        yield frame, face
-                    else:
-                        self.too_small += 1
+                found += len(faces)
+                yield from self._large(frame, faces)
+            # A person may lie, or the file lack the tag that turns it.
+            turned = None if found else self._turned(finder, every)
+            if turned is not None:
+                for frame, faces in follow(reader.frames(step=every), turned, settings):
+                    yield from self._large(frame, faces)
+
+    def _turned(self, finder: FaceFinder, every: int) -> TurnedFinder | None:
+        # A reader of its own: the counts of the pass before are still wanted.
+        with VideoReader(self.reader.path) as reader:
+            return turned_finder(reader.frames(step=every), finder)
+
+    def _large(self, frame: Frame, faces: Sequence[Face]) -> Iterator[tuple[Frame, Face]]:
+        self.seconds[frame.index] = frame.time.seconds
+        for face in sorted(faces, key=_track):
+            if face.width_px >= self.wanted.min_face_px:
+                yield frame, face
+            else:
+                self.too_small += 1
 
 
 def _scored(

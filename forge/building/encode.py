@@ -43,6 +43,7 @@ from shared.provenance.sign import Action, record_facts, sign_clip, source_type_
 from shared.storage import inside, sha256_file, write_text
 from shared.types import ClipId, ClipRecord, Face, FrameLabel, Masks
 from shared.video import Encoding, VideoWriter, frame_times, probe, read_mask_frames
+from shared.video.container import suffix_of
 from shared.video.renditions import Rendition, encode_all, resized_mask, suffix_for
 
 READY = "ready"
@@ -150,7 +151,7 @@ class _Encoder:
     def copy(self, clip: ClipTask) -> None:
         """Copies the source file unchanged, for sets without controls."""
         source = Path(self.task.source_file)
-        relative = self.folder.media_for(clip.id, source.suffix.lower())
+        relative = self.folder.media_for(clip.id, suffix_of(source))
         with self.folder.stage_media(relative) as draft:
             shutil.copyfile(source, draft)
             times = frame_times(draft)
@@ -209,7 +210,8 @@ class _Encoder:
         self, clip: ClipTask, request: SwapRequest | None, draft: Path, relative: str, masks: Masks | None, frames: int
     ) -> ClipRecord:
         info, finder = probe(draft), self.facts.finder
-        factors = {"recipe": clip.recipe[:16], **dict(clip.factors), "encoding": encoding_text(clip.rendition)}
+        factors = {"recipe": clip.recipe[:16], **dict(clip.factors), **self.facts.notes}
+        factors["encoding"] = encoding_text(clip.rendition)
         if request is not None:
             return fake_record(
                 request,
@@ -304,7 +306,6 @@ def _resize_mask(master: Path, out: Path, facts: ShotFacts, size: tuple[int, int
         time_base=facts.time_base,
         frame_rate=facts.frame_rate,
         encoding=Encoding.lossless_mask(),
-        pixel_aspect=facts.pixel_aspect,
     ) as writer:
         for mask, time in zip(read_mask_frames(master), facts.times, strict=True):
             writer.write(resized_mask(mask, size, binary=binary), time)

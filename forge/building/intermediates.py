@@ -9,16 +9,14 @@ from __future__ import annotations
 import json
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
 
-import av
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
-from av.error import FFmpegError
 from av.packet import Packet
 
 from shared.config import load_json, to_mapping
@@ -26,6 +24,7 @@ from shared.errors import ManifestError, MediaError
 from shared.storage import storage_errors, write_text
 from shared.types import Face, Frame, Timestamp
 from shared.video import Encoding, VideoReader, VideoWriter, container_for
+from shared.video.audio import cut_audio
 from shared.video.renditions import Picture
 
 PICTURES = "pictures.mkv"
@@ -44,6 +43,8 @@ class ShotFacts:
         pts: of every frame, ticks of ``time_base``; a shot that starts inside its file starts at 0.
         sound: name of its audio file; None without.
         finder: description of the face finder.
+        pixel_aspect: of shots made before pictures were kept in square pixels.
+        notes: what was changed or left out in reading the source (:func:`shared.video.reading_notes`).
     """
 
     source: str
@@ -52,9 +53,10 @@ class ShotFacts:
     width: int
     height: int
     time_base: Fraction
-    pixel_aspect: Fraction
     pts: tuple[int, ...]
     finder: str
+    pixel_aspect: Fraction = Fraction(1)
+    notes: dict[str, str] = field(default_factory=dict)
     frame_rate: Fraction | None = None
     sound: str | None = None
 
@@ -66,7 +68,8 @@ class ShotFacts:
 
 def write_facts(folder: Path, facts: ShotFacts) -> None:
     """Writes ``shot.json``."""
-    write_text(folder / FACTS, json.dumps(to_mapping(facts), sort_keys=True) + "\n")
+    stated = {key: value for key, value in to_mapping(facts).items() if key != "notes" or value}
+    write_text(folder / FACTS, json.dumps(stated, sort_keys=True) + "\n")
 
 
 def read_facts(folder: Path) -> ShotFacts:
@@ -82,7 +85,7 @@ def picture_of(folder: Path) -> Picture:
     """Size, time base and sound of the shot in ``folder``, for the encoders."""
     facts = read_facts(folder)
     sound = folder / facts.sound if facts.sound else None
-    return Picture(facts.width, facts.height, facts.time_base, facts.frame_rate, facts.pixel_aspect, sound)
+    return Picture(facts.width, facts.height, facts.time_base, facts.frame_rate, sound)
 
 
 def stored_frames(pictures: Path, times: Sequence[Timestamp]) -> Iterator[Frame]:
@@ -128,25 +131,8 @@ def cut_sound(source: Path, folder: Path, *, start: Fraction | None, stop: Fract
         MediaError: the file cannot be read or its sound not copied.
     """
     path = folder / f"{_SOUND}{container_for(source, '.mov')}"
-    options = {"fflags": "+bitexact", "avoid_negative_ts": "disabled"}
-    kept = 0
-    try:
-        with ExitStack() as stack, storage_errors(path):
-            given = stack.enter_context(av.open(str(source)))
-            if not given.streams.audio:
-                return None
-            taken = stack.enter_context(av.open(str(path), "w", container_options=options))
-            target = taken.add_stream_from_template(given.streams.audio[0])
-            for packet in given.demux(given.streams.audio[0]):
-                if _moved(packet, start, stop):
-                    packet.stream = target
-                    taken.mux_one(packet)
-                    kept += 1
-    except (FFmpegError, ValueError) as error:
-        raise MediaError(f"the sound of {source} cannot be copied: {error}", hint="convert it to AAC first") from error
-    if not kept:
-        path.unlink(missing_ok=True)
-    return path.name if kept else None
+    with storage_errors(path):
+        return path.name if cut_audio(source, path, lambda packet: _moved(packet, start, stop)) else None
 
 
 def _moved(packet: Packet, start: Fraction | None, stop: Fraction | None) -> bool:

@@ -53,7 +53,7 @@ from shared.faces.stream import FollowConfig, follow
 from shared.storage import replacing_folder, write_text
 from shared.training.run import read_checkpoint
 from shared.types import Face, Frame, Timestamp, VideoInfo
-from shared.video import VideoReader, VideoWriter, probe
+from shared.video import VideoReader, VideoWriter, probe, reading_notes
 from shared.video.renditions import resized_picture
 
 MADE = "master.json"
@@ -116,7 +116,7 @@ def make_shot(task: ShotTask) -> int:
             height=height,
             time_base=info.time_base,
             frame_rate=info.frame_rate,
-            pixel_aspect=info.pixel_aspect,
+            notes=reading_notes(info),
             pts=tuple(time.pts - (first.pts if task.start else 0) for time in cut.times),
             sound=_sound(source, draft, info, begins, cut.next_time),
             finder=finder.name,

@@ -51,6 +51,7 @@ MorphOption = Annotated[
     float | None, typer.Option(help="1 source, 0 target, between a mixture.", show_default=default(_SWAP.morph))
 ]
 CodecOption = Annotated[str | None, typer.Option(help=f"One of {choices(CodecName)}.", show_default=_SWAP.output.codec)]
+AudioOption = Annotated[bool, typer.Option(help="Keep the sound; leave it out where no container takes it.")]
 RightsOption = Annotated[
     str | None, typer.Option(help="On what basis the video may be used.", show_default="by record or faceset")
 ]
@@ -66,6 +67,7 @@ def swap(
     name: Annotated[str | None, typer.Option(help="Name of the clip.", show_default="TARGET+SOURCE")] = None,
     frames: Annotated[bool, typer.Option(help="Make OUT a folder of PNG pictures instead of a dataset.")] = False,
     patches: PatchesOption = None,
+    audio: AudioOption = True,
     gif: Annotated[bool | None, typer.Option(help="Add a small moving preview.", show_default="--no-gif")] = None,
     face: FaceOption = None,
     color: ColorOption = None,
@@ -113,7 +115,7 @@ def swap(
     if frames or target.is_dir():
         _to_pictures(target, run, source, out, settings, frames=frames, **who)
     else:
-        _to_dataset(target, run, source, out, settings, **who)
+        _to_dataset(target, run, source, out, settings, **who, audio=audio)
 
 
 def _to_dataset(target: Path, run: Path, source: str, out: Path, settings: SwapConfig, **who: Any) -> None:

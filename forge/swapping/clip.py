@@ -31,10 +31,10 @@ from shared.errors import MediaError
 from shared.faces.finders.finder import FaceFinder
 from shared.pipeline import consumed
 from shared.provenance.identity import SigningIdentity
-from shared.provenance.sign import COMPOSITE_WITH_MODEL, record_facts, sign_clip
+from shared.provenance.sign import COMPOSITE_WITH_MODEL, need_signable, record_facts, sign_clip
 from shared.storage import need_free_space, sha256_file
 from shared.types import ClipRecord, VideoInfo
-from shared.video import Encoding, VideoReader, VideoWriter, probe
+from shared.video import Encoding, VideoReader, VideoWriter, need_encodable, probe
 from shared.video.renditions import suffix_for
 
 Watcher = Callable[[CompositedFrame], None]
@@ -55,6 +55,7 @@ def swap_clip(
     encoding: Encoding | None = None,
     finder: str | FaceFinder | None = None,
     patches: str | Path | None = None,
+    audio: bool = True,
     **settings: Any,
 ) -> ClipRecord:
     """Puts the face of ``source`` into ``target`` and lists the fake in ``dataset``; the record as it was listed.
@@ -76,6 +77,7 @@ def swap_clip(
             intermediate from which renditions can be made.
         finder: by name or made before, used instead of the one that ``config`` names.
         patches: a folder for the swapped crops with their matrices (:mod:`forge.swapping.patches`); None for none.
+        audio: False leaves the target's sound out, which the record then says.
         settings: in place of ``config``'s own: ``face="all"``, ``color={"method": "lct"}``.
 
     Raises:
@@ -91,13 +93,17 @@ def swap_clip(
     named = {"finder": finder} if isinstance(finder, str) else {}
     config = configured(SwapConfig, config, settings | named)
     info, encoding = probe(target), encoding or config.output.encoding
-    overrides = SwapOverrides(target_identity, rights, name)
-    request = resolve_request(target, swapper, source, config, overrides, rendition=encoding.name, dataset=dataset)
-    suffix = suffix_for(encoding, target)
+    overrides = SwapOverrides(target_identity, rights, name, audio)
+    request = resolve_request(
+        target, swapper, source, config, overrides, rendition=encoding.name, dataset=dataset, info=info
+    )
+    suffix = suffix_for(encoding, request.audio_from)
     listed = already_listed(dataset, request)
     if listed is not None:
         return listed
     need_writable(dataset)
+    need_encodable(info, suffix, encoding, audio_from=request.audio_from)
+    need_signable(SigningIdentity.load_or_create(), target)
     swap, finder = request.open(None if isinstance(finder, str) else finder)
     with VideoReader(target) as reader:
         kind = swap.predictor.device.kind
@@ -147,6 +153,7 @@ class _Clip:
             size=(self.info.width, self.info.height),
             codec=probe(drafts.video).codec,
             masks=dataclasses.replace(drafts.mask_paths, sha256=tuple(digests)),
+            factors=self.plan.factors,
         )
         content = sign_clip(
             drafts.video,
@@ -162,12 +169,12 @@ class _Clip:
 
     def _render(self, drafts: Drafts, watchers: Sequence[Watcher]) -> SwapOutcome:
         """The second pass: frames through all stages into the drafts."""
-        target, info, plan = self.request.target, self.info, self.plan
+        target, info, plan, sound = self.request.target, self.info, self.plan, self.request.audio_from
         depth = max(1, min(8, _QUEUE_BYTES // (info.width * info.height * 3)))
         outcome = SwapOutcome(flicker=FlickerMeter())
         with (
             VideoReader(target) as reader,
-            VideoWriter.like(info, drafts.video, encoding=self.encoding, audio_from=target) as video,
+            VideoWriter.like(info, drafts.video, encoding=self.encoding, audio_from=sound) as video,
             MaskWriter(drafts.masks, info) as masks,
             console.progress("swapping", plan.frames, unit="frames") as tick,
             consumed(_writer(video, masks, (*watchers, outcome.take), tick), depth=depth, name="assay-encode") as put,

@@ -34,7 +34,7 @@ from shared.console import console
 from shared.errors import MediaError, storage_errors
 from shared.faces.finders.finder import FaceFinder
 from shared.provenance.identity import SigningIdentity
-from shared.provenance.sign import CAPTURE, COMPOSITE_WITH_MODEL, Action, record_facts, sign_clip
+from shared.provenance.sign import CAPTURE, COMPOSITE_WITH_MODEL, Action, need_signable, record_facts, sign_clip
 from shared.storage import need_replaceable, replacing_folder, sha256_file
 from shared.types import ClipRecord, Frame, Timestamp
 from shared.video import VideoReader
@@ -98,9 +98,13 @@ def swap_images(
     """
     need_replaceable(out, LIST, marks=(LIST,))
     with _opened(target) as reader:
-        declared = len(reader.paths) if isinstance(reader, ImageFolderReader) else reader.info.frames_declared
+        if isinstance(reader, ImageFolderReader):
+            info, declared, first = None, len(reader.paths), reader.paths[0]
+        else:
+            info, declared, first = reader.info, reader.info.frames_declared, None
         overrides = SwapOverrides(target_identity, rights, name)
-        request = resolve_request(target, swapper, source, config, overrides, rendition="png")
+        request = resolve_request(target, swapper, source, config, overrides, rendition="png", info=info)
+        need_signable(SigningIdentity.load_or_create(), first)
         swap, finder = request.open(finder)
         kind = swap.predictor.device.kind
         plan = found_plan(reader, config, finder, kind, declared=declared, what=str(target))
@@ -185,7 +189,12 @@ class _PictureFolder:
     def finish(self, plan: SwapPlan, outcome: SwapOutcome) -> ClipRecord:
         signed = {name: self._files[f"frames/{name}"] for name in self._content}
         record = self._record(len(signed), outcome)
-        record = replace(record, sha256=settings.digest(signed), content_sha256=settings.digest(self._content))
+        record = replace(
+            record,
+            sha256=settings.digest(signed),
+            content_sha256=settings.digest(self._content),
+            factors=record.factors | plan.factors,
+        )
         labels = [asdict(label) for label in frame_labels(record.id, plan, set(outcome.faked))]
         rows = [{key: value for key, value in label.items() if key != "clip"} for label in labels]
         clip = record_facts(record) | {"content_sha256": record.content_sha256}

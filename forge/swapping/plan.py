@@ -19,6 +19,7 @@ from shared import config as settings
 from shared.console import console
 from shared.errors import NoFaceError, UsageError
 from shared.faces.finders.finder import FaceFinder
+from shared.faces.finders.turned import turned_finder
 from shared.faces.stream import FollowConfig, follow
 from shared.types import Face, Frame, Timestamp
 
@@ -32,12 +33,19 @@ class SwapPlan:
         faces: every face found, by frame index; frames without one are absent.
         chosen: the tracks to swap, the one with most area first.
         segments: half-open ranges of frames to swap in; none is the whole clip.
+        turned: degrees clockwise by which pictures had to be turned to find faces in them.
     """
 
     times: tuple[Timestamp, ...]
     faces: Mapping[int, tuple[Face, ...]]
     chosen: tuple[int, ...]
     segments: tuple[tuple[int, int], ...] = ()
+    turned: int = 0
+
+    @property
+    def factors(self) -> dict[str, str]:
+        """What a record says of how the faces were found; empty where that was ordinary."""
+        return {"source_turned": f"faces found {self.turned} degrees clockwise"} if self.turned else {}
 
     @property
     def frames(self) -> int:
@@ -78,12 +86,27 @@ def found_plan(
 ) -> SwapPlan:
     """The plan for ``frames``, in which faces are found on a ``device`` of that kind and followed.
 
+    Where no frame shows a face, turned ones are tried: a person may lie, or the file lack the tag that turns it.
     ``declared`` is how many frames there should be, None where nobody says. ``what`` names the clip in errors.
 
     Raises:
         NoFaceError: none was found.
         UsageError: see :func:`plan_swap`.
     """
+    try:
+        return _upright_plan(frames, config, finder, device, declared=declared, what=what)
+    except NoFaceError:
+        turned = turned_finder(frames, finder)
+        if turned is None:
+            raise
+        console.warn(f"{what}: faces were found by turning its pictures {turned.degrees_clockwise} degrees clockwise")
+        plan = _upright_plan(frames, config, turned, device, declared=declared, what=what)
+        return replace(plan, turned=turned.degrees_clockwise)
+
+
+def _upright_plan(
+    frames: Iterable[Frame], config: SwapConfig, finder: FaceFinder, device: str, *, declared: int | None, what: str
+) -> SwapPlan:
     following = replace(FollowConfig.on(device), min_face_px=config.min_face_px)
     following = settings.replace(following, detect_every=config.detect_every)
     with (
@@ -125,7 +148,7 @@ def plan_swap(
     if not found:
         raise NoFaceError(
             f"no face was found in any of the {len(times)} frames of {what}",
-            hint="check the clip, or choose another --finder",
+            hint="turned pictures showed none either; check the clip, or choose another --finder",
         )
     if segments and segments[-1][1] > len(times):
         raise UsageError(f"{what} has {len(times)} frames, so none is in {segments[-1]}", hint="mend the segments")

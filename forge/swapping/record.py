@@ -81,7 +81,8 @@ def fake_record(
     ``finder`` says how its faces were found; ``path``, ``frames``, ``size`` (width, height) and ``codec`` are of the
     file that was made. ``factors`` are what else is worth knowing, and win over what the settings say.
     """
-    known = {"finder": finder, "target_sha256": request.target_sha256} | setting_factors(request.config)
+    known = {"finder": finder, "target_sha256": request.target_sha256} | dict(request.notes)
+    known |= setting_factors(request.config)
     hook = enlarge_digest(request.config.blend)
     known |= {"enlarge_sha256": hook} if hook is not None else {}
     return ClipRecord(

@@ -6,7 +6,8 @@ What cannot work is refused here.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from forge.models.checkpoint import SwapperCard, digest_of, load_swapper, read_card
@@ -23,7 +24,8 @@ from shared.device import pick_device
 from shared.errors import UsageError
 from shared.faces.finders.finder import FaceFinder, make_finder
 from shared.storage import sha256_file
-from shared.types import ClipId, ClipRecord
+from shared.types import ClipId, ClipRecord, VideoInfo
+from shared.video.facts import SOUND, read_with_notes
 from shared.video.images import pictures_in
 
 UNSTATED = "unstated"
@@ -41,6 +43,8 @@ class SwapRequest:
         source, target_identity: whose face is given to whom.
         parent: the target's own id, where a dataset lists it.
         swapper: an exported swapper, or a run that holds one; card: what it says of itself.
+        audio: whether the sound of a video is kept.
+        notes: what is changed or left out in reading the target, by the name of a factor.
     """
 
     target: Path
@@ -54,6 +58,13 @@ class SwapRequest:
     swapper: Path
     card: SwapperCard
     config: SwapConfig
+    audio: bool = True
+    notes: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def audio_from(self) -> Path | None:
+        """The file whose sound is copied; None for none."""
+        return self.target if self.audio else None
 
     @property
     def swapper_sha256(self) -> str:
@@ -84,6 +95,7 @@ class SwapOverrides:
     target_identity: str | None = None
     rights: str | None = None
     name: str | None = None
+    audio: bool = True
 
 
 def resolve_request(
@@ -95,8 +107,11 @@ def resolve_request(
     *,
     rendition: str,
     dataset: Path | None = None,
+    info: VideoInfo | None = None,
 ) -> SwapRequest:
     """The request for one target, whose fake goes into ``dataset``, or into a folder of pictures for None.
+
+    ``info`` is what a video says of itself; what is lost in reading it is warned of and noted.
 
     Raises:
         UsageError: an unknown source, settings that the swapper cannot follow, a target whose identity is not known.
@@ -109,10 +124,11 @@ def resolve_request(
     parent = record_of(target) or (record_from(dataset, sha256) if dataset else None)
     person = wish.target_identity or (parent.target_identity if parent else the_other(card, source))
     need_target_decoder(card, person, config, swapper)
+    clip = _clip_id(dataset, card.model, wish.name or f"{target.stem}+{source}")
     return SwapRequest(
         target=target,
         target_sha256=sha256,
-        clip=_clip_id(dataset, card.model, wish.name or f"{target.stem}+{source}"),
+        clip=clip,
         rendition=rendition,
         source=source,
         target_identity=person,
@@ -121,6 +137,8 @@ def resolve_request(
         swapper=swapper,
         card=card,
         config=config,
+        audio=wish.audio,
+        notes=read_with_notes(target, info, audio=wish.audio) if info else {},
     )
 
 
@@ -204,6 +222,7 @@ def already_listed(dataset: Path, order: SwapRequest) -> ClipRecord | None:
     same = made == (settings.digest(order.config), order.swapper_sha256, order.source, order.target_sha256)
     # The file of an enlarging hook may have changed under the same name.
     same = same and record.factors.get("enlarge_sha256") == enlarge_digest(order.config.blend)
+    same = same and (SOUND in record.factors) == (SOUND in order.notes)
     if not same or record.rendition != order.rendition:
         raise UsageError(f"{order.clip} is there already, made otherwise", hint="choose another --name")
     return record

@@ -10,6 +10,7 @@ import numpy as np
 
 from shared.actors.actor import Actor
 from shared.actors.motion import Track
+from shared.video.container import created
 
 SAMPLE_RATE = 44_100
 _HARMONICS = 26
@@ -52,7 +53,7 @@ def babble(actor: Actor, track: Track, frame_rate: Fraction, rng: np.random.Gene
 
 def write_sound(path: Path, samples: np.ndarray) -> Path:
     """Writes mono samples (N,) in [-1, 1] at 44.1 kHz as AAC in an .m4a file."""
-    with av.open(str(path), "w", format="mp4", options={"fflags": "+bitexact"}) as container:
+    with created(path, "mp4", {"fflags": "+bitexact"}) as container:
         stream = container.add_stream("aac", rate=SAMPLE_RATE, layout="mono")
         stream.codec_context.bit_rate = 96_000
         for start in range(0, len(samples), _FRAME_SAMPLES):

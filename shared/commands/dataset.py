@@ -57,6 +57,7 @@ def add(
         int | None, typer.Option(help="Quality, lower is better; 18 by default.", show_default=False)
     ] = None,
     finder: Annotated[str | None, typer.Option(help="Label faces with this finder (auto, dlib, ...).")] = None,
+    audio: Annotated[bool, typer.Option(help="Keep the sound; leave it out where no container takes it.")] = True,
 ) -> None:
     """Adds real clips: encoded once more, as forged clips are, labelled and signed.
 
@@ -86,6 +87,7 @@ def add(
                 name=name,
                 finder=face_finder,
                 tick=tick,
+                audio=audio,
             )
             added.append(record)
     for record in added:

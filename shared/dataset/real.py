@@ -14,11 +14,12 @@ from shared.config import digest
 from shared.dataset.folder import DatasetFolder
 from shared.errors import ManifestError, UsageError
 from shared.provenance.identity import SigningIdentity
-from shared.provenance.sign import Action, sign_clip, source_type_of
+from shared.provenance.sign import Action, need_signable, sign_clip, source_type_of
 from shared.provenance.types import record_facts
-from shared.storage import sha256_file
+from shared.storage import need_free_space, sha256_file
 from shared.types import ClipId, ClipRecord, Face, Frame, FrameLabel, check_name
-from shared.video import Encoding, VideoReader, VideoWriter, container_for, probe
+from shared.video import Encoding, VideoReader, VideoWriter, container_for, need_encodable, probe
+from shared.video.facts import read_with_notes
 
 if TYPE_CHECKING:
     from shared.faces.finders.finder import FaceFinder
@@ -52,12 +53,14 @@ def add_real_clip(
     finder: FaceFinder | None = None,
     signer: SigningIdentity | None = None,
     tick: Callable[[int], object] | None = None,
+    audio: bool = True,
 ) -> ClipRecord:
     """Adds a real clip to ``dataset``: one pass of the decoder and encoder that fakes go through, sound copied, signed.
 
     With a ``finder`` its faces are labelled, a row each; without one every frame gets a row that has no box. Rights
     that read "synthetic" mean a clip drawn by a program (a procedural actor), which the signature then says.
-    A clip that is listed already is given back as it is. ``tick`` is called with 1 after each frame.
+    A clip that is listed already is given back as it is. ``tick`` is called with 1 after each frame. Without ``audio``
+    its sound is left out, which the record says. What could refuse the result is tried before the first frame.
 
     Raises:
         MediaError: the clip cannot be read.
@@ -72,10 +75,18 @@ def add_real_clip(
     original = sha256_file(clip) if clip.is_file() else ""
     if dataset.has(clip_id):
         return _listed(dataset.record(clip_id), original, clip)
-    relative = dataset.media_for(clip_id, container_for(clip, encoding.container))
+    info, sound = probe(clip), clip if audio else None
+    suffix = encoding.container if sound is None else container_for(sound, encoding.container, encoding.containers)
+    signer = signer or SigningIdentity.load_or_create()
+    notes = read_with_notes(clip, info, audio=audio)
+    need_encodable(info, suffix, encoding, audio_from=sound)
+    need_signable(signer, clip)
+    # A clip is seldom four times its source.
+    need_free_space(dataset.path, 4 * clip.stat().st_size + (16 << 20))
+    relative = dataset.media_for(clip_id, suffix)
     with ExitStack() as held:
         with dataset.stage_media(relative, held=held) as draft:
-            labels = list(_encode(clip, draft, clip_id, encoding, finder, tick))
+            labels = list(_encode(clip, draft, clip_id, encoding, finder, tick, sound))
             info = probe(draft)
             record = ClipRecord(
                 id=clip_id,
@@ -92,11 +103,11 @@ def add_real_clip(
                 rendition=encoding.name,
                 config=digest(encoding),
                 tool_version=shared.__version__,
-                factors={_ORIGINAL: original},
+                factors={_ORIGINAL: original} | notes,
             )
             content = sign_clip(
                 draft,
-                signer or SigningIdentity.load_or_create(),
+                signer,
                 title=f"{clip_id.name}{draft.suffix}",
                 actions=[Action("c2pa.transcoded", "decoded and encoded as the forged clips of its set are")],
                 ingredient=clip,
@@ -114,8 +125,9 @@ def _encode(
     encoding: Encoding,
     finder: FaceFinder | None,
     tick: Callable[[int], object] | None,
+    sound: Path | None,
 ) -> Iterator[FrameLabel]:
-    with VideoReader(clip) as reader, VideoWriter.like(reader.info, out, encoding=encoding, audio_from=clip) as writer:
+    with VideoReader(clip) as reader, VideoWriter.like(reader.info, out, encoding=encoding, audio_from=sound) as writer:
         for frame, faces in _with_faces(reader, finder):
             writer.write(frame.image, frame.time)
             yield from real_labels(clip_id, frame, faces)

@@ -10,6 +10,7 @@ import c2pa
 
 from shared.errors import ProvenanceError
 from shared.provenance.identity import local_root
+from shared.provenance.media_type import ANY_TYPE, media_type_of
 from shared.provenance.types import RECORD_LABEL, Action, Ingredient, Provenance, Signer
 from shared.storage import decode_json
 
@@ -30,7 +31,6 @@ EMBEDDABLE = {
     ".tif": "image/tiff",
     ".tiff": "image/tiff",
 }
-ANY_TYPE = "application/octet-stream"
 _MAX_SIDECAR_BYTES = 64 << 20
 # Description box of a C2PA manifest store: the box type and the start of its UUID (ISO 19566-5; C2PA 2.x, 11.1.4.2).
 _STORE_MARK = b"jumdc2pa\x00\x11\x00\x10"
@@ -110,7 +110,8 @@ def read_store(path: Path, sidecar: Path | None, roots: str | None) -> dict[str,
         ProvenanceError: the manifest is nested too deeply.
         OSError: the file cannot be read.
     """
-    manifest, media_type = None, EMBEDDABLE.get(path.suffix.lower())
+    manifest = None
+    media_type = None if sidecar is not None else _embedded_type(path)
     if sidecar is not None:
         if sidecar.stat().st_size > _MAX_SIDECAR_BYTES:
             raise c2pa.C2paError("the sidecar is larger than 64 MiB")
@@ -121,6 +122,12 @@ def read_store(path: Path, sidecar: Path | None, roots: str | None) -> dict[str,
             return None
         with reader:
             return decode_json(reader.json(), dict, "what it says", error=ProvenanceError)
+
+
+def _embedded_type(path: Path) -> str | None:
+    """The media type under which a manifest is looked for inside ``path``: by content, else by name."""
+    found = media_type_of(path)
+    return found if found != ANY_TYPE else EMBEDDABLE.get(path.suffix.lower())
 
 
 def _unreadable(path: Path, error: c2pa.C2paError, *, has_sidecar: bool) -> Provenance | None:

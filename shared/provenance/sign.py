@@ -16,6 +16,8 @@ names where the pictures came from, and C2PA keeps encoding apart from editing (
 
 from __future__ import annotations
 
+import base64
+import io
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -26,8 +28,8 @@ import c2pa
 import shared
 from shared.errors import ProvenanceError, storage_errors
 from shared.provenance.identity import SigningIdentity
+from shared.provenance.media_type import ANY_TYPE, media_type_of
 from shared.provenance.read import (
-    ANY_TYPE,
     EMBEDDABLE,
     offline_context,
     provenance_of,
@@ -62,12 +64,15 @@ __all__ = [
     "Provenance",
     "Signer",
     "SigningIdentity",
+    "need_signable",
     "read_provenance",
     "record_facts",
     "sidecar_of",
     "sign_clip",
     "source_type_of",
 ]
+
+_PNG = base64.b64decode("iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAAAAAA6fptVAAAACklEQVR4nGNgAAAAAgABSK+kcQAAAABJRU5ErkJggg==")
 
 
 def sign_clip(
@@ -112,6 +117,25 @@ def sign_clip(
     return content
 
 
+def need_signable(identity: SigningIdentity, ingredient: Path | None) -> None:
+    """Signs a tiny picture in memory, so that a certificate or an ingredient that is refused is so before any work.
+
+    Raises:
+        ProvenanceError: signing fails.
+    """
+    try:
+        definition = _definition("trial", [Action("c2pa.edited")], ingredient is not None, COMPOSITE_WITH_MODEL, {})
+        builder = c2pa.Builder.from_json(json.dumps(definition), offline_context(identity.root))
+        if ingredient is not None:
+            _add_parent(builder, ingredient, "0" * 64)
+        with _signer(identity) as signer:
+            builder.sign(signer, "image/png", io.BytesIO(_PNG), io.BytesIO())
+    except (c2pa.C2paError, OSError) as error:
+        raise ProvenanceError(
+            f"what is made of {ingredient} cannot be signed: {error}", hint="check the file and signing.toml"
+        ) from error
+
+
 def _definition(
     title: str, actions: Sequence[Action], has_parent: bool, source_type: str, facts: Mapping[str, Any]
 ) -> dict[str, Any]:
@@ -143,11 +167,18 @@ def _action_json(action: Action) -> dict[str, Any]:
 
 
 def _add_parent(builder: c2pa.Builder, path: Path, sha256: str) -> None:
-    """The parent may be of any type; its own manifest comes along where its container can hold one."""
-    media_type = EMBEDDABLE.get(path.suffix.lower(), ANY_TYPE)
+    """The parent may be of any type; its own manifest comes along where its content can hold one."""
     entry = {"title": path.name, "relationship": "parentOf", "label": "parent", "metadata": {"sha256": sha256}}
+    media_type = media_type_of(path)
     with path.open("rb") as file:
-        builder.add_ingredient(entry, media_type, file)
+        try:
+            builder.add_ingredient(entry, media_type, file)
+        except c2pa.C2paError:
+            if media_type == ANY_TYPE:
+                raise
+            # The library cannot make sense of it: what is stated of it is its hash.
+            file.seek(0)
+            builder.add_ingredient(entry, ANY_TYPE, file)
 
 
 def _signer(identity: SigningIdentity) -> c2pa.Signer:

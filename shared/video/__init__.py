@@ -1,7 +1,8 @@
 """Video in and out: the one place to import from.
 
-* ``container``: opening, limits, orientation, colour; the facts of a file
-* ``reader``: frames with exact times
+* ``container``: the one place that opens media, with its limits; ``facts``: what a file says of itself
+* ``reader``: frames with exact times; in it ``clock`` (times), ``color`` and ``tone`` (colours), ``geometry`` (shape),
+  ``deinterlace``
 * ``audio``: sound, copied and compared by its bytes
 * ``encoding``: how to compress, as a value
 * ``renditions``: chains of encodes under a name
@@ -21,8 +22,9 @@ if TYPE_CHECKING:
     from shared.video.audio import audio_digest, container_for
     from shared.video.container import VideoLimits
     from shared.video.encoding import Encoding
+    from shared.video.facts import reading_notes
     from shared.video.reader import VideoReader, frame_times, probe, read_mask_frames
-    from shared.video.writer import VideoWriter, reencode
+    from shared.video.writer import VideoWriter, need_encodable, reencode
 else:  # out of sight of type checkers, which would take any name to be there
     __getattr__, __dir__, _ = lazy_loader.attach(
         __name__,
@@ -30,8 +32,9 @@ else:  # out of sight of type checkers, which would take any name to be there
             "audio": ["audio_digest", "container_for"],
             "container": ["VideoLimits"],
             "encoding": ["Encoding"],
+            "facts": ["reading_notes"],
             "reader": ["VideoReader", "frame_times", "probe", "read_mask_frames"],
-            "writer": ["VideoWriter", "reencode"],
+            "writer": ["VideoWriter", "need_encodable", "reencode"],
         },
     )
 
@@ -43,7 +46,9 @@ __all__ = [
     "audio_digest",
     "container_for",
     "frame_times",
+    "need_encodable",
     "probe",
     "read_mask_frames",
+    "reading_notes",
     "reencode",
 ]

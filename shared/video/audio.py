@@ -3,24 +3,30 @@
 from __future__ import annotations
 
 import hashlib
-import os
-from collections.abc import Iterator
-from contextlib import ExitStack
+import io
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from fractions import Fraction
 from pathlib import Path
 from types import TracebackType
 
-import av
 from av.audio.stream import AudioStream
 from av.bitstream import BitStreamFilterContext
 from av.container import OutputContainer
 from av.error import FFmpegError
 from av.packet import Packet
+from av.rational import AVRational
+from av.stream import Stream
 
 from shared.errors import MediaError
-from shared.video.container import opened
+from shared.video.clock import packets_to_the_end
+from shared.video.container import audio_stream, created, ffmpeg_line, opened, told_errors
 
 _CONTAINERS_BY_PREFERENCE = (".mp4", ".mov", ".mkv")
+_TRIAL_PACKETS = 4
+EXACT = {"fflags": "+bitexact", "avoid_negative_ts": "disabled"}
+"""Options of every container that is written: equal content gives equal bytes, and no time is moved."""
+
 _FORMAT_NAMES = {".mp4": "mp4", ".mov": "mov", ".mkv": "matroska", ".webm": "webm", ".avi": "avi"}
 
 
@@ -34,11 +40,11 @@ def audio_digest(path: Path) -> str | None:
         MediaError: the file cannot be read as media.
     """
     with opened(path) as container:
-        if not container.streams.audio:
+        stream = audio_stream(container)
+        if stream is None:
             return None
-        stream = container.streams.audio[0]
         digest = hashlib.sha256()
-        for packet in _unframed(stream, _packets(stream)):
+        for packet in _unframed(stream, packets_to_the_end(container, stream)):
             digest.update(bytes(packet))
         return digest.hexdigest()
 
@@ -50,29 +56,80 @@ def audio_rate(path: Path) -> int | None:
         MediaError: the file cannot be read as media.
     """
     with opened(path) as container:
-        if not container.streams.audio or container.streams.audio[0].codec_context is None:
-            return None
-        return container.streams.audio[0].rate or None
+        stream = audio_stream(container)
+        return None if stream is None or stream.codec_context is None else stream.rate or None
 
 
-def container_for(audio_from: Path, preferred: str = ".mp4") -> str:
+def container_for(audio_from: Path, preferred: str = ".mp4", able: Sequence[str] = _CONTAINERS_BY_PREFERENCE) -> str:
     """The file suffix of a container that can carry the sound of ``audio_from`` as it is.
 
-    That is ``preferred`` where it can, else the first of .mp4, .mov and .mkv that does.
+    That is ``preferred`` where it can, else the first of ``able`` that does. Each is tried on the first packets, so
+    what says yes here has written them.
 
     Raises:
         MediaError: the file cannot be read, or no container takes its sound.
     """
+    refusals: list[str] = []
+    for suffix in dict.fromkeys((preferred, *able)):
+        refusal = _refusal(audio_from, suffix)
+        if refusal is None:
+            return suffix
+        refusals.append(f"{suffix}: {refusal}")
+    raise MediaError(
+        f"the sound of {_named(audio_from)} cannot be copied ({'; '.join(refusals)})",
+        hint="convert it to AAC first, or leave it out: --no-audio of forge swap and dataset add",
+    )
+
+
+def _refusal(audio_from: Path, suffix: str) -> str | None:
+    """Why a container does not take the sound, in FFmpeg's words; None when it does."""
     with opened(audio_from) as container:
-        if not container.streams.audio:
-            return preferred
-        stream = container.streams.audio[0]
-        for suffix in dict.fromkeys((preferred, *_CONTAINERS_BY_PREFERENCE)):
-            # Nothing is written: the muxer is only asked what it takes.
-            with av.open(os.devnull, "w", format=_FORMAT_NAMES[suffix]) as trial:
-                if _added(trial, stream) is not None:
-                    return suffix
-    raise MediaError(f"the sound of {audio_from} cannot be copied", hint="convert its sound to AAC first")
+        stream = audio_stream(container)
+        if stream is None:
+            return None
+        try:
+            with told_errors(), created(io.BytesIO(), _FORMAT_NAMES[suffix]) as trial:
+                target = trial.add_stream_from_template(stream)
+                trial.start_encoding()
+                for packet, _ in zip(packets_to_the_end(container, stream), range(_TRIAL_PACKETS), strict=False):
+                    _mux(packet, trial, target, None)
+        except (FFmpegError, ValueError) as error:
+            return ffmpeg_line(error)
+    return None
+
+
+def _named(path: Path) -> str:
+    """The file with the kind of its sound: ``clip.avi (pcm_s16le)``."""
+    with opened(path) as container:
+        stream = audio_stream(container)
+        context = stream.codec_context if stream is not None else None
+        return f"{path} ({context.name if context is not None else 'of a kind unknown here'})"
+
+
+def cut_audio(source: Path, out: Path, wanted: Callable[[Packet], bool]) -> int:
+    """Copies the packets that are ``wanted`` into ``out``, a file of sound alone; how many. None leaves no file.
+
+    Raises:
+        MediaError: the file cannot be read or its sound not copied.
+    """
+    kept = 0
+    last: tuple[int, int] | None = None
+    try:
+        with opened(source) as given, told_errors(), created(out, options=EXACT) as taken:
+            stream = audio_stream(given)
+            target = None if stream is None else taken.add_stream_from_template(stream)
+            for packet in () if stream is None else packets_to_the_end(given, stream):
+                if target is not None and wanted(packet):
+                    taken.start_encoding()
+                    last = _mux(packet, taken, target, last)
+                    kept += 1
+    except (FFmpegError, ValueError) as error:
+        raise MediaError(
+            f"the sound of {_named(source)} cannot be copied: {ffmpeg_line(error)}", hint="convert it to AAC first"
+        ) from error
+    if not kept:
+        out.unlink(missing_ok=True)
+    return kept
 
 
 class AudioCopy:
@@ -94,12 +151,18 @@ class AudioCopy:
         self._stack = ExitStack()
         self._source: Iterator[Packet] = iter(())
         self._next: Packet | None = None
+        self._target: Stream | None = None
+        self._last: tuple[int, int] | None = None
 
     def __enter__(self) -> AudioCopy:
         with ExitStack() as stack:
             container = stack.enter_context(opened(self._path))
-            if container.streams.audio:
-                self._open(container.streams.audio[0])
+            stream = audio_stream(container)
+            if stream is not None:
+                with self._sound_errors():
+                    self._target = self._output.add_stream_from_template(stream)
+                self._source = packets_to_the_end(container, stream)
+                self._next = next(self._source, None)
             self._stack = stack.pop_all()
         return self
 
@@ -108,16 +171,17 @@ class AudioCopy:
     ) -> None:
         self._stack.__exit__(kind, error, traceback)
 
-    def _open(self, stream: AudioStream) -> None:
-        target = _added(self._output, stream)
-        if target is None:
-            name = stream.codec_context.name if stream.codec_context else "unknown"
+    @contextmanager
+    def _sound_errors(self) -> Iterator[None]:
+        try:
+            yield
+        except (FFmpegError, ValueError) as error:
+            if isinstance(error, OSError) and not isinstance(error, FFmpegError):
+                raise
             raise MediaError(
-                f"a {self._suffix} file cannot hold the sound of {self._path} ({name})",
+                f"the sound of {_named(self._path)} cannot be written to a {self._suffix} file: {ffmpeg_line(error)}",
                 hint="write to a .mov or .mkv file, which hold almost every kind",
-            )
-        self._source = _timed(stream, target)
-        self._next = next(self._source, None)
+            ) from error
 
     def up_to(self, seconds: Fraction) -> None:
         """Copies what starts before ``seconds``, so that sound and pictures lie side by side in the file."""
@@ -130,37 +194,28 @@ class AudioCopy:
             self._copy()
 
     def _copy(self) -> None:
-        if self._next is not None:
-            # Muxing moves a packet onto the clock of its new stream, so it comes after all reading of its time.
-            self._output.mux_one(self._next)
+        if self._next is not None and self._target is not None:
+            with self._sound_errors():
+                self._last = _mux(self._next, self._output, self._target, self._last)
             self._next = next(self._source, None)
 
 
-def _packets(stream: AudioStream) -> Iterator[Packet]:
-    """The packets with content; reading ends quietly where a damaged file does."""
-    packets = stream.container.demux(stream)  # type: ignore[attr-defined]
-    while True:
-        try:
-            packet = next(packets, None)
-        except FFmpegError:
-            return
-        if packet is None:
-            return
-        if packet.size:
-            yield packet
+def _mux(packet: Packet, output: OutputContainer, target: Stream, last: tuple[int, int] | None) -> tuple[int, int]:
+    """Writes ``packet``, not before the one that ended at ``last``; its own time and end, in ticks of ``target``.
 
-
-def _timed(stream: AudioStream, target: object) -> Iterator[Packet]:
-    """The packets bound to ``target``, each with a time: a missing one follows from the packet before."""
-    expected = 0
-    for packet in _packets(stream):
-        if packet.dts is None:
-            packet.dts = packet.pts if packet.pts is not None else expected
-        if packet.pts is None:
-            packet.pts = packet.dts
-        expected = packet.dts + (packet.duration or 1)
-        packet.stream = target
-        yield packet
+    A missing time follows from the packet before, and one that does not come after it is moved by a tick.
+    """
+    assert target.time_base is not None
+    packet.rescale_ts(AVRational(target.time_base))
+    before, expected = last if last is not None else (None, 0)
+    dts = packet.dts if packet.dts is not None else packet.pts if packet.pts is not None else expected
+    pts = packet.pts if packet.pts is not None else dts
+    if before is not None and dts <= before:
+        pts += before + 1 - dts
+        dts = before + 1
+    packet.dts, packet.pts, packet.stream = dts, pts, target
+    output.mux_one(packet)
+    return dts, dts + (packet.duration or 1)
 
 
 def _unframed(stream: AudioStream, packets: Iterator[Packet]) -> Iterator[Packet]:
@@ -173,11 +228,3 @@ def _unframed(stream: AudioStream, packets: Iterator[Packet]) -> Iterator[Packet
     for packet in packets:
         yield from strip.filter(packet)
     yield from strip.filter(None)
-
-
-def _added(output: OutputContainer, stream: AudioStream) -> object | None:
-    """A stream of ``output`` that takes the packets of ``stream``; None when the container has no place for them."""
-    try:
-        return output.add_stream_from_template(stream)
-    except (ValueError, FFmpegError):
-        return None

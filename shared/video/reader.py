@@ -6,7 +6,6 @@ import dataclasses
 from collections.abc import Generator, Iterator
 from contextlib import closing
 from dataclasses import dataclass
-from fractions import Fraction
 from itertools import islice
 from pathlib import Path
 from types import TracebackType
@@ -18,25 +17,27 @@ from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
 from shared.errors import MediaError
-from shared.types import Frame, Timestamp, VideoInfo
-from shared.video.container import (
-    FrameConverter,
-    VideoLimits,
-    check_size,
-    facts_of,
-    opened,
-    orientation_of,
-    video_stream,
-)
+from shared.types import ClockRestart, Frame, Timestamp, VideoInfo
+from shared.video.clock import FrameClock, PacketClock, packets_on_one_clock
+from shared.video.color import FrameConverter
+from shared.video.container import VideoLimits, check_size, opened, video_stream
+from shared.video.deinterlace import deinterlaced
+from shared.video.facts import facts_of
+from shared.video.geometry import orientation_of
+
+_MOST_SIZE_CHANGES = 1_000
 
 
 class VideoReader:
     """The frames of one video file, in the order they are shown. A context manager; can be read more than once.
 
     Convention:
-        frames: (H, W, 3) uint8 RGB, upright, by the colour matrix and range that the file declares. Where it declares
-            no matrix: BT.709 from 720p on, BT.601 below. High-dynamic-range samples are not tone mapped.
-        times: as the file states them, edit lists applied, strictly increasing. A missing or repeated time is
+        frames: (H, W, 3) uint8 RGB, upright, in square pixels, whole (interlaced ones are deinterlaced), by the colour
+            matrix and range that the file declares. Where it declares no matrix: BT.709 from 720p on, BT.601 below.
+            PQ, HLG, BT.2020 and P3 are brought to BT.709 as players do. Where the stored size changes on the way,
+            pictures are fitted into the first one's.
+        times: as the file states them, edit lists applied, strictly increasing; on a clock that begins at 0 where the
+            file's begins anywhere, and that goes on where the file's restarts. A missing or repeated time is
             replaced by the one that the frame rate leads to expect, and counted in ``times_repaired``.
 
     Each pass opens the file anew, so two passes may run side by side; the counters belong to the latest.
@@ -47,6 +48,7 @@ class VideoReader:
         frames_decoded: frames of this pass, so far, including those that were not asked for.
         decode_failures: packets and frames of this pass, so far, that were damaged.
         times_repaired: frames of this pass, so far, without a usable time of their own.
+        clock_restarts, size_changes: of this pass, so far; see :class:`~shared.types.VideoInfo`.
 
     Raises:
         MediaError: missing, empty, no video, no frame that can be decoded, or a size outside ``limits``.
@@ -57,16 +59,19 @@ class VideoReader:
         self.frames_decoded = 0
         self.decode_failures = 0
         self.times_repaired = 0
+        self.size_changes: list[tuple[int, int, int]] = []
         self._limits = limits
         self._closed = False
         with opened(path) as container:
             stream = video_stream(container, path, limits)
+            self._clock = PacketClock.of(container)
             first = next(self._decoded(container, stream, _Tally()), None)
             if first is None:
                 raise MediaError(f"{path} holds not one frame that can be decoded", hint="copy or download it again")
             self.info = facts_of(container, stream, first)
             self._orientation = orientation_of(first)
-            self._coded_size = (first.width, first.height)
+            self._stored_size = (first.width, first.height)
+            self._stored_aspect = 1 / self.info.pixel_aspect if self._orientation.transpose else self.info.pixel_aspect
         self.decode_failures = 0
 
     def __enter__(self) -> VideoReader:
@@ -91,7 +96,7 @@ class VideoReader:
 
         Raises:
             ValueError: ``start`` is negative or ``step`` less than one.
-            MediaError: the size of the pictures changes, there are more than the limit, or the format is unknown.
+            MediaError: there are more than the limit, or the format is unknown.
         """
         if start < 0 or step < 1:
             raise ValueError(f"need start >= 0 and step >= 1, got {start=} and {step=}")
@@ -100,7 +105,7 @@ class VideoReader:
     def _selected(self, start: int, stop: int | None, step: int) -> Iterator[Frame]:
         if stop is not None and stop <= start:
             return
-        converter = FrameConverter(self.path)
+        converter = self._converter()
         with closing(self.decoded()) as frames:
             for index, (time, frame) in enumerate(frames):
                 if index >= start and (index - start) % step == 0:
@@ -110,26 +115,34 @@ class VideoReader:
 
     def times(self) -> Iterator[Timestamp]:
         """The time of every frame; faster than :meth:`frames`, as no picture is converted."""
-        with closing(self.decoded()) as frames:
+        with closing(self._stamped()) as frames:
             for time, _ in frames:
                 yield time
 
     def gray_frames(self) -> Iterator[np.ndarray]:
         """(H, W) uint8 for every frame: luma over the full range; the very samples of a gray video."""
-        converter = FrameConverter(self.path)
+        converter = self._converter()
         with closing(self.decoded()) as frames:
             for _, frame in frames:
                 yield self._orientation.apply(converter.gray(frame))
 
     def decoded(self) -> Generator[tuple[Timestamp, VideoFrame], None, None]:
-        """One pass: every frame as the decoder gives it, with its time. For those who need samples, not pictures.
+        """One pass: every frame as the decoder gives it, but whole, with its time, not yet converted to RGB.
 
         Raises:
-            MediaError: the size of the pictures changes on the way, or there are more than the limit.
+            MediaError: there are more than the limit.
         """
+        with closing(self._stamped()) as frames:
+            yield from deinterlaced(frames)
+
+    def _converter(self) -> FrameConverter:
+        return FrameConverter(self.path, self._stored_size, self._stored_aspect, self.info.codec)
+
+    def _stamped(self) -> Generator[tuple[Timestamp, VideoFrame], None, None]:
         self.frames_decoded = 0
         self.decode_failures = 0
         self.times_repaired = 0
+        self.size_changes = []
         clock = FrameClock(self.info.time_base, self.info.frame_rate)
         with closing(self._all_frames()) as frames:
             for index, frame in enumerate(frames):
@@ -151,6 +164,7 @@ class VideoReader:
         shown = 0
         tally = _Tally()
         with opened(self.path) as container:
+            self._clock = PacketClock.of(container)
             for frame in self._decoded(container, video_stream(container, self.path, self._limits), tally):
                 shown += 1
                 yield frame
@@ -158,6 +172,7 @@ class VideoReader:
             return
         self.decode_failures = 0
         with opened(self.path) as container:
+            self._clock = PacketClock.of(container)
             stream = video_stream(container, self.path, self._limits)
             stream.codec_context.thread_type = "NONE"  # type: ignore[assignment]
             yield from islice(self._decoded(container, stream, _Tally()), shown, None)
@@ -167,16 +182,18 @@ class VideoReader:
             raise MediaError(
                 f"{self.path} has more than {self._limits.max_frames} frames", hint="cut it into shorter clips"
             )
-        if (frame.width, frame.height) != self._coded_size:
-            width, height = self._coded_size
-            raise MediaError(
-                f"{self.path} changes from {width}x{height} to {frame.width}x{frame.height} at frame {index}",
-                hint="cut it where its size changes, or scale it to one size",
-            )
+        size = (frame.width, frame.height)
+        if size != (self.size_changes[-1][1:] if self.size_changes else self._stored_size):
+            self.size_changes = [*self.size_changes[-_MOST_SIZE_CHANGES + 1 :], (index, *size)]
+
+    @property
+    def clock_restarts(self) -> list[ClockRestart]:
+        """Jumps of the file's clock in this pass, so far."""
+        return self._clock.restarts
 
     def _decoded(self, container: InputContainer, stream: VideoStream, tally: _Tally) -> Iterator[VideoFrame]:
         """Frames of a stream. Damage is counted and stepped over, as a player would."""
-        packets = container.demux(stream)
+        packets = packets_on_one_clock(container, stream, self._clock)
         while True:
             try:
                 packet = next(packets, None)
@@ -207,29 +224,6 @@ class _Tally:
     unaccounted: int = 0
 
 
-class FrameClock:
-    """Gives frames strictly increasing times: the stated one where there is one that fits."""
-
-    def __init__(self, time_base: Fraction, frame_rate: Fraction | None) -> None:
-        self.repaired = 0
-        self._time_base = time_base
-        self._ticks_per_frame = max(Fraction(1), 1 / (frame_rate * time_base)) if frame_rate else Fraction(1)
-        self._anchor = 0
-        self._since_anchor = 0
-        self._last: int | None = None
-
-    def stamp(self, pts: int | None) -> Timestamp:
-        """The time of the next frame. Expected times are counted from the last stated one, so no rounding adds up."""
-        if pts is not None and (self._last is None or pts > self._last):
-            self._anchor, self._since_anchor = pts, 0
-        else:
-            self.repaired += 1
-            self._since_anchor += self._last is not None
-            pts = self._anchor + round(self._since_anchor * self._ticks_per_frame)
-        self._last = pts
-        return Timestamp(pts, self._time_base)
-
-
 def probe(path: Path, *, count: bool = False) -> VideoInfo:
     """What ``path`` says of its video; with ``count``, also how many frames can really be decoded (reads it all).
 
@@ -239,7 +233,9 @@ def probe(path: Path, *, count: bool = False) -> VideoInfo:
     with VideoReader(path) as reader:
         if not count:
             return reader.info
-        return dataclasses.replace(reader.info, frames_counted=sum(1 for _ in reader.times()))
+        counted = sum(1 for _ in reader.times())
+        restarts, sizes = tuple(reader.clock_restarts), tuple(reader.size_changes)
+        return dataclasses.replace(reader.info, frames_counted=counted, clock_restarts=restarts, size_changes=sizes)
 
 
 def frame_times(path: Path) -> list[Timestamp]:

@@ -16,7 +16,7 @@ import cv2
 import numpy as np
 
 from shared.config import need
-from shared.errors import MediaError, UsageError
+from shared.errors import UsageError
 from shared.registry import near_matches
 from shared.types import Frame, Timestamp, check_name
 from shared.video import Encoding, VideoReader, VideoWriter, container_for
@@ -56,7 +56,6 @@ class Picture:
     height: int
     time_base: Fraction
     frame_rate: Fraction | None
-    pixel_aspect: Fraction = Fraction(1)
     sound: Path | None = None
 
     def at(self, size: int | None) -> tuple[int, int]:
@@ -108,13 +107,7 @@ def suffix_for(encoding: Encoding, sound: Path | None) -> str:
     """
     if sound is None:
         return encoding.container
-    for suffix in dict.fromkeys((encoding.container, *encoding.containers)):
-        if container_for(sound, suffix) == suffix:
-            return suffix
-    raise MediaError(
-        f"no container holds both {encoding.codec} and the sound of {sound}",
-        hint=f"convert its sound for {' or '.join(encoding.containers)}, or choose another codec",
-    )
+    return container_for(sound, encoding.container, encoding.containers)
 
 
 def encode_all(frames: Iterable[Frame], picture: Picture, outs: Sequence[tuple[Rendition, Path]]) -> int:
@@ -170,7 +163,6 @@ class _Sized:
                 frame_rate=picture.frame_rate,
                 encoding=encoding,
                 audio_from=picture.sound if with_sound else None,
-                pixel_aspect=picture.pixel_aspect,
             )
         )
 

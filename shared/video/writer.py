@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from fractions import Fraction
@@ -21,12 +22,13 @@ from av.video.stream import VideoStream
 from shared.errors import MediaError, UsageError
 from shared.storage import replacing
 from shared.types import Timestamp, VideoInfo
-from shared.video.audio import AudioCopy, audio_rate
-from shared.video.container import EXACT_CHROMA, default_matrix
+from shared.video.audio import EXACT, AudioCopy, audio_rate
+from shared.video.color import EXACT_CHROMA, default_matrix
+from shared.video.container import created, ffmpeg_line, told_errors
 from shared.video.encoding import CODECS, CONTAINERS, ENCODER_THREADS, Encoding
 from shared.video.reader import VideoReader
 
-__all__ = ["Encoding", "VideoWriter", "encoders_here", "reencode"]
+__all__ = ["Encoding", "VideoWriter", "encoders_here", "need_encodable", "reencode"]
 
 _MAX_TICKS_A_SECOND = 2**31 - 1
 _MIN_TIMESCALE = 10_000
@@ -53,7 +55,7 @@ class VideoWriter:
         frame_rate: what players are told; None when the rate varies.
         encoding: codec, quality and pixel format.
         audio_from: a file whose sound is copied packet for packet; a file without sound is allowed.
-        pixel_aspect: width of a pixel as shown over its height; take the target's.
+        pixel_aspect: width of a pixel as shown over its height.
 
     Raises:
         UsageError: the suffix names no known container.
@@ -107,7 +109,7 @@ class VideoWriter:
         encoding: Encoding = Encoding(),  # noqa: B008 - frozen
         audio_from: Path | None = None,
     ) -> VideoWriter:
-        """A writer for a clip with the size, clock, rate and pixel aspect of ``info``."""
+        """A writer for a clip with the size, clock and rate of ``info``, in square pixels."""
         return cls(
             path,
             width=info.width,
@@ -116,18 +118,19 @@ class VideoWriter:
             frame_rate=info.frame_rate,
             encoding=encoding,
             audio_from=audio_from,
-            pixel_aspect=info.pixel_aspect,
         )
 
     def __enter__(self) -> VideoWriter:
         with ExitStack() as stack:
             draft = stack.enter_context(replacing(self.path))
-            with self._encoder_errors():
+            with told_errors(), self._encoder_errors():
                 self._container = self._open_container(draft)
                 stack.push(self._close)
                 self._stream = self._add_video()
             if self._audio_from is not None:
                 self._audio = stack.enter_context(AudioCopy(self._audio_from, self._container, self.path.suffix))
+            with told_errors(), self._encoder_errors():
+                self._container.start_encoding()
             stack.push(self._drain)
             self._stack = stack.pop_all()
         return self
@@ -183,10 +186,10 @@ class VideoWriter:
         )
 
     def _open_container(self, draft: Path) -> OutputContainer:
-        options = {"fflags": "+bitexact", "avoid_negative_ts": "disabled"}
+        options = dict(EXACT)
         if self.path.suffix.lower() in (".mp4", ".mov"):
             options |= {"movflags": "+faststart", **self._clocks()}
-        return av.open(str(draft), mode="w", container_options=options)
+        return created(draft, options=options)
 
     def _clocks(self) -> dict[str, str]:
         """The clocks of an .mp4 or .mov file, fine enough that no time is rounded.
@@ -286,9 +289,28 @@ class VideoWriter:
                 raise
             width, height = self._size
             raise MediaError(
-                f"{self.encoding.codec} failed to write {width}x{height} {self.pixel_format} to {self.path}: {error}",
+                f"the video encoder {self.encoding.codec} failed to write {width}x{height} {self.pixel_format} to "
+                f"{self.path}: {ffmpeg_line(error)}",
                 hint="choose another encoding",
             ) from error
+
+
+class _EnoughError(Exception):
+    """Ends a trial before a file comes of it."""
+
+
+def need_encodable(info: VideoInfo, suffix: str, encoding: Encoding, *, audio_from: Path | None) -> None:
+    """Begins a video as :meth:`VideoWriter.like` would, and drops it: what cannot work is refused before any work.
+
+    Raises:
+        MediaError: the encoder refuses size or format, or the container the codec or the sound.
+    """
+    with (
+        tempfile.TemporaryDirectory(prefix="assay-trial-") as folder,
+        suppress(_EnoughError),
+        VideoWriter.like(info, Path(folder) / f"trial{suffix}", encoding=encoding, audio_from=audio_from),
+    ):
+        raise _EnoughError
 
 
 def encoders_here() -> list[str]:

@@ -5,20 +5,34 @@ from __future__ import annotations
 import itertools
 import statistics
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 
-import av
 from av.container import InputContainer
 from av.error import FFmpegError
+from av.video.stream import VideoStream
 
 from shared.errors import MediaError
 from shared.results.scores import Evidence
-from shared.types import VideoInfo
-from shared.video import probe
+from shared.types import StreamFacts, VideoInfo
+from shared.video import VideoLimits, probe, reading_notes
+from shared.video.clock import PacketClock, packets_on_one_clock
+from shared.video.container import opened, video_stream
+from shared.video.facts import described_stream
+from shared.video.picture_facts import picture_tags
 
 _MAX_PACKETS = 5_000_000
+_AT_WILL = "Every one of these fields can be written at will; they describe the last program that wrote the file."
+_TELLING: dict[str, tuple[str, ...]] = {
+    "make": ("make", "manufacturer"),
+    "model": ("model",),
+    "software": ("software", "encoder", "writing_application"),
+    "date": ("creationdate", "creation_time", "date", "datetimeoriginal", "datetime"),
+    "location": ("iso6709", "location", "location-eng", "gpslatitude"),
+    "handler": ("handler_name",),
+}
 
 
 @dataclass(frozen=True)
@@ -51,22 +65,20 @@ def read_packets(path: Path) -> PacketFacts:
         MediaError: not a readable video, or more packets than any honest file has.
     """
     try:
-        with av.open(str(path)) as container:
-            if not container.streams.video:
-                raise MediaError(f"{path.name} has no video stream", hint="give a file with pictures")
-            return _walk(container, path)
+        with opened(path) as container:
+            return _walk(container, video_stream(container, path, VideoLimits()), path)
     except FFmpegError as error:
         raise MediaError(
             f"{path.name} cannot be demuxed: {error.strerror}", hint="check that the file is whole"
         ) from error
 
 
-def _walk(container: InputContainer, path: Path) -> PacketFacts:
-    stream = container.streams.video[0]
+def _walk(container: InputContainer, stream: VideoStream, path: Path) -> PacketFacts:
     times: list[int] = []
     keyframe_at: list[int] = []
     size = corrupt = missing = count = 0
-    for packet in container.demux(stream):
+    clock = PacketClock.of(container)
+    for packet in packets_on_one_clock(container, stream, clock):
         if packet.size == 0:
             continue
         if count >= _MAX_PACKETS:
@@ -102,7 +114,18 @@ def container_evidence(path: Path) -> tuple[VideoInfo, list[Evidence]]:
     """
     info = probe(path, count=True)
     packets = read_packets(path)
-    return info, [_streams(info), _counts(info, packets), _timing(packets), _structure(packets)]
+    found = [_streams(info), _statements(info), _counts(info, packets), _timing(packets), _structure(packets)]
+    return info, [*found, *_splices(info)]
+
+
+def still_evidence(path: Path) -> Evidence:
+    """What a still picture says of its making: EXIF and XMP.
+
+    Raises:
+        MediaError: the file is no picture.
+    """
+    tags = picture_tags(path)
+    return Evidence("what the file says of its making", _made_by(tags), dict(sorted(tags.items())), limits=_AT_WILL)
 
 
 def _streams(info: VideoInfo) -> Evidence:
@@ -118,12 +141,72 @@ def _streams(info: VideoInfo) -> Evidence:
             "bit depth": info.bit_depth,
             "size as shown": f"{info.width}x{info.height}",
             "rotation (degrees)": info.rotation,
+            "shape of a pixel": str(info.pixel_aspect),
+            "transfer": info.transfer,
+            "primaries": info.primaries,
+            "matrix": info.matrix,
+            "range": info.color_range,
+            "field order": info.field_order,
+            "transparency": info.has_alpha,
             "bit rate (bit/s)": info.bit_rate,
             "audio codec": info.audio_codec or "none",
             "encoder string": info.encoder or "none",
+            **{f"stream {number}": _stream_words(one) for number, one in enumerate(info.streams)},
+            **{f"in reading ({name.removeprefix('source_')})": text for name, text in reading_notes(info).items()},
         },
-        limits="Every one of these fields can be written at will; they describe the last program that wrote the file.",
+        limits=_AT_WILL,
     )
+
+
+def _stream_words(one: StreamFacts) -> str:
+    states = [word for word, holds in (("default", one.is_default), ("read here", one.is_read)) if holds]
+    return described_stream(one) + (f", {', '.join(states)}" if states else "")
+
+
+def _statements(info: VideoInfo) -> Evidence:
+    """Every tag of the container and its streams, by place and name; the finding names what tells of a device."""
+    details = {f"container: {name}": text for name, text in info.tags}
+    for number, stream in enumerate(info.streams):
+        details |= {f"stream {number}: {name}": text for name, text in stream.tags}
+    tags = {name.lower(): text for stream in reversed(info.streams) for name, text in stream.tags}
+    tags |= {name.lower(): text for name, text in info.tags}
+    return Evidence("what the file says of its making", _made_by(tags), dict(details), limits=_AT_WILL)
+
+
+def _made_by(tags: Mapping[str, str]) -> str:
+    told = {
+        what: next((text for name, text in tags.items() if name.rpartition(".")[2] in names), None)
+        for what, names in _TELLING.items()
+    }
+    said = [f"{what} {text}" for what, text in told.items() if text]
+    return "; ".join(said) if said else "it names no device, program, date or place"
+
+
+def _splices(info: VideoInfo) -> list[Evidence]:
+    """Where recordings seem to have been joined; nothing where the stream runs on as it began."""
+    found: list[Evidence] = []
+    if info.clock_restarts:
+        places: dict[str, str | int | float | bool | None] = {
+            f"at {one.seconds:.3f} s ({one.kind})": f"from {one.before:.3f} s to {one.after:.3f} s"
+            for one in info.clock_restarts
+        }
+        first = info.clock_restarts[0]
+        finding = f"the clock restarts {_times(len(places))}, first at {first.seconds:.3f} s"
+        limits = "Recordings that were joined leave this, and so do broadcast receivers that lost their signal."
+        found.append(Evidence("restarts of the clock", finding, places, limits=limits))
+    if info.size_changes:
+        sizes: dict[str, str | int | float | bool | None] = {
+            f"frame {index}": f"{width}x{height}" for index, width, height in info.size_changes
+        }
+        index, width, height = info.size_changes[0]
+        finding = f"the stored size changes {_times(len(sizes))}, first to {width}x{height} at frame {index}"
+        limits = "Joined recordings leave this, and so do broadcasts and calls that adapt to their line."
+        found.append(Evidence("changes of size", finding, sizes, limits=limits))
+    return found
+
+
+def _times(count: int) -> str:
+    return "once" if count == 1 else f"{count} times"
 
 
 def _counts(info: VideoInfo, packets: PacketFacts) -> Evidence:

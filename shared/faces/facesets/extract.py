@@ -25,6 +25,7 @@ from shared.faces.facesets.selection import OTHER_PERSON, KeepRule
 from shared.faces.facesets.writer import check_target
 from shared.faces.finders.finder import SIDECAR, FaceFinder, make_finder
 from shared.faces.finders.sidecar import sidecar_of
+from shared.faces.finders.turned import TurnedFinder, turned_finder
 from shared.faces.identity import IdentityEmbedder, make_embedder
 from shared.faces.pose import Pose, head_pose, sharpness
 from shared.faces.stream import FollowConfig, follow
@@ -147,21 +148,35 @@ class _Extraction:
     def run(self, path: Path, sha256: str, finder: FaceFinder) -> SourceClip:
         """Extracts one clip."""
         number = len(self._writer.clips)
-        read = empty = 0
-        with PictureReader(path) if is_picture(path) else VideoReader(path) as reader:
-            frames = reader.frames(step=self._config.every)
-            with closing(follow(frames, finder, following(self._config))) as followed:
-                for frame, faces in followed:
-                    read += 1
-                    empty += not faces
-                    for face in faces:
-                        self._take(number, frame, face)
-                    self._tick(note=f"{self._faces} faces")
+        with _opened(path) as reader:
+            read, empty = self._follow(reader, number, finder)
+            turned = self._turned(path, finder) if read == empty else None
+            if turned is not None:
+                degrees = turned.degrees_clockwise
+                console.warn(f"{path.name}: faces were found by turning its pictures {degrees} degrees clockwise")
+                read, empty = self._follow(reader, number, turned)
             while self._waiting:
                 self._write_next()
             failures = reader.decode_failures
         self._first_track = max(self._seen, default=-1) + 1
         return SourceClip(path.name, sha256, read, empty, failures)
+
+    def _turned(self, path: Path, finder: FaceFinder) -> TurnedFinder | None:
+        # A reader of its own: the counts of the pass before are still wanted.
+        with _opened(path) as reader:
+            return turned_finder(reader.frames(step=self._config.every), finder)
+
+    def _follow(self, reader: PictureReader | VideoReader, number: int, finder: FaceFinder) -> tuple[int, int]:
+        """Takes every face of a clip; how many frames were read, and how many of them show none."""
+        read = empty = 0
+        with closing(follow(reader.frames(step=self._config.every), finder, following(self._config))) as followed:
+            for frame, faces in followed:
+                read += 1
+                empty += not faces
+                for face in faces:
+                    self._take(number, frame, face)
+                self._tick(note=f"{self._faces} faces")
+        return read, empty
 
     def _take(self, clip: int, frame: Frame, face: Face) -> None:
         track = self._first_track + (face.track or 0)
@@ -184,6 +199,10 @@ class _Extraction:
     def _finished(self, row: FaceRow) -> None:
         self._rule.note(row)
         self._writer.add_row(row)
+
+
+def _opened(path: Path) -> PictureReader | VideoReader:
+    return PictureReader(path) if is_picture(path) else VideoReader(path)
 
 
 def _cut_out(clip: int, frame: Frame, face: Face, config: ExtractConfig) -> tuple[FaceRow, bytes]:

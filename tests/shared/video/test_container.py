@@ -10,7 +10,9 @@ import pytest
 from av.video.reformatter import Colorspace
 
 from shared.errors import MediaError
-from shared.video.container import Orientation, VideoLimits, check_size, default_matrix, need_file, opened
+from shared.video.color import default_matrix
+from shared.video.container import VideoLimits, check_size, need_file, opened
+from shared.video.geometry import Orientation
 
 ONE = 1 << 16
 #     1 2 3

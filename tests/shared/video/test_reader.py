@@ -11,7 +11,7 @@ import pytest
 
 from shared.errors import MediaError
 from shared.video import Encoding, VideoLimits, VideoReader, frame_times, probe, read_mask_frames
-from shared.video.reader import FrameClock
+from shared.video.clock import FrameClock
 
 RATE_2997 = Fraction(30_000, 1_001)
 
@@ -262,22 +262,30 @@ def test_the_counters_belong_to_the_latest_pass(make_clip):
             assert reader.decode_failures == 1
 
 
-def test_a_clip_that_changes_size_is_refused(tmp_path, make_clip):
+def test_a_clip_that_changes_size_is_fitted_into_the_first_size_and_says_so(tmp_path):
     parts = []
     for width in (64, 96):
         path = tmp_path / f"{width}.h264"
         with av.open(str(path), "w") as container:
             stream = container.add_stream("libx264", rate=25, width=width, height=48)
             for index in range(4):
-                frame = av.VideoFrame(width, 48, "yuv420p")
+                frame = av.VideoFrame.from_ndarray(np.full((48, width, 3), 200, np.uint8), format="rgb24")
                 frame.pts = index
                 container.mux(stream.encode(frame))
             container.mux(stream.encode(None))
         parts.append(path.read_bytes())
     both = tmp_path / "both.h264"
     both.write_bytes(b"".join(parts))
-    with VideoReader(both) as reader, pytest.raises(MediaError, match="changes from 64x48 to 96x48 at frame 4"):
-        list(reader)
+    with VideoReader(both) as reader:
+        images = [frame.image for frame in reader]
+        assert reader.size_changes == [(4, 96, 48)]
+    assert {image.shape for image in images} == {(48, 64, 3)}
+    assert len(images) == 8
+    # 96x48 in 64x48: 64x32 in the middle, black above and below.
+    assert images[-1][:8].max() == 0
+    assert images[-1][40:].max() == 0
+    assert images[-1][10:38].min() > 190
+    assert probe(both, count=True).size_changes == ((4, 96, 48),)
 
 
 def test_too_many_frames_are_refused(make_clip):

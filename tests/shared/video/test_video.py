@@ -20,7 +20,7 @@ FILM = Fraction(24_000, 1_001)
 @pytest.mark.parametrize(
     ("name", "size", "codec", "rate", "frames"),
     [
-        ("video_portrait/lp_d9.mp4", (512, 480), "h264", 30, 587),
+        ("video_portrait/lp_d9.mp4", (512, 512), "h264", 30, 587),
         ("video_portrait/lp_d13.mp4", (720, 1_280), "h264", 30, 352),
         ("video_portrait/lp_d18.mp4", (480, 480), "h264", 30, 216),
         ("video_more/pyfeat_WolfgangLanger_Pexels.mp4", (640, 360), "h264", FILM, 472),

@@ -1,0 +1,55 @@
+"""What a still picture says of its making: EXIF and XMP, as text, bounded. All of it can be written at will."""
+
+from __future__ import annotations
+
+import struct
+from pathlib import Path
+from typing import Any
+
+from PIL import ExifTags, Image, UnidentifiedImageError
+
+from shared.errors import MediaError
+
+_MOST_TAGS = 256
+_MOST_CHARACTERS = 1024
+_MOST_XMP_CHARACTERS = 1 << 16
+_BLOCKS = {"exif": ExifTags.IFD.Exif, "gps": ExifTags.IFD.GPSInfo}
+
+
+def picture_tags(path: Path) -> dict[str, str]:
+    """EXIF by name (``make``, ``exif.datetimeoriginal``, ``gps.gpslatitude``, ...) and the whole packet as ``xmp``.
+
+    Raises:
+        MediaError: the file is no picture.
+    """
+    try:
+        with Image.open(path) as image:
+            exif = image.getexif()
+            xmp = image.info.get("xmp") or image.info.get("XML:com.adobe.xmp")
+            found = _named(exif, ExifTags.TAGS, "")
+            for name, block in _BLOCKS.items():
+                names = ExifTags.GPSTAGS if name == "gps" else ExifTags.TAGS
+                found |= _named(exif.get_ifd(block), names, f"{name}.")
+    except (UnidentifiedImageError, OSError, Image.DecompressionBombError) as error:
+        raise MediaError(f"{path} is no picture or damaged", hint="check the file") from error
+    except (ValueError, SyntaxError, KeyError, TypeError, IndexError, struct.error) as error:
+        return {"exif": f"damaged: {type(error).__name__}"}
+    if xmp:
+        text = xmp.decode("utf-8", "replace") if isinstance(xmp, bytes) else str(xmp)
+        found["xmp"] = text[:_MOST_XMP_CHARACTERS]
+    return found
+
+
+def _named(tags: Any, names: dict[int, str], prefix: str) -> dict[str, str]:
+    items = list(dict(tags).items())[:_MOST_TAGS]
+    return {
+        f"{prefix}{names.get(number, str(number)).lower()}": _text(value)
+        for number, value in items
+        if not isinstance(value, dict) and number not in set(_BLOCKS.values())
+    }
+
+
+def _text(value: object) -> str:
+    if isinstance(value, bytes):
+        return value[:_MOST_CHARACTERS].decode("utf-8", "backslashreplace").rstrip("\x00")
+    return str(value)[:_MOST_CHARACTERS]

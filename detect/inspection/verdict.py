@@ -99,7 +99,7 @@ def decide(
         return "inconclusive", "No usable face was found, so nothing was scored."
     reasons = _why_not_validated(worth, validation)
     if reasons:
-        return "not validated", f"{_score_words(logit, interval, threshold)} It says neither real nor fake: {reasons}"
+        return "not validated", f"{_score_words(logit, interval, threshold)} It says neither real nor fake. {reasons}"
     return qualify(*_side(logit, interval, threshold), worth.calibrated)
 
 

@@ -125,7 +125,9 @@ def record_factors(record: ClipRecord) -> dict[str, str]:
     if record.label == "fake":
         found["self-swap"] = "yes" if record.is_self_swap else "no"
     found["codec"], found["rendition"] = record.codec, record.rendition
-    found |= {name: value for name, value in sorted(record.factors.items()) if not _is_digest(value)}
+    found |= {
+        name: value for name, value in sorted(record.factors.items()) if name != "title" and not _is_digest(value)
+    }
     return found
 
 

@@ -5,7 +5,6 @@ Decoding, finding and scoring run in three threads; the detector works on one ba
 
 from __future__ import annotations
 
-import re
 from collections.abc import Generator, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
@@ -21,6 +20,7 @@ from detect.config import FaceConfig, ScoreConfig
 from detect.models.predictor import CropPredictor
 from detect.scoring.aggregate import aggregate_clip, aggregate_tracks, resolved
 from shared.config import configured
+from shared.dataset.names import safe_name
 from shared.device import Device, Precision
 from shared.errors import MediaError, UsageError
 from shared.faces.align import cut, frame_to_crop
@@ -191,8 +191,7 @@ def score_video(
 
 def suspect_id(path: Path) -> ClipId:
     """A clip id for a file of unknown origin: its name, with what an id must not hold replaced."""
-    name = re.sub(r"[^A-Za-z0-9._+=@-]", "-", path.stem)[:200].lstrip("._+=@-")
-    return ClipId("suspect", "unknown", name or "clip")
+    return ClipId("suspect", "unknown", safe_name(path.stem))
 
 
 def find_gaps(seconds: dict[int, float], with_face: set[int]) -> list[tuple[float, float]]:

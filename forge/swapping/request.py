@@ -20,6 +20,7 @@ from forge.swapping.super_resolution import enlarge_digest
 from shared import config as settings
 from shared.console import console
 from shared.dataset import DatasetFolder
+from shared.dataset.names import safe_name, title_note
 from shared.device import pick_device
 from shared.errors import UsageError
 from shared.faces.finders.finder import FaceFinder, make_finder
@@ -124,7 +125,7 @@ def resolve_request(
     parent = record_of(target) or (record_from(dataset, sha256) if dataset else None)
     person = wish.target_identity or (parent.target_identity if parent else the_other(card, source))
     need_target_decoder(card, person, config, swapper)
-    clip = _clip_id(dataset, card.model, wish.name or f"{target.stem}+{source}")
+    clip = _clip_id(dataset, card.model, wish.name or f"{safe_name(target.stem, longest=120)}+{source}")
     return SwapRequest(
         target=target,
         target_sha256=sha256,
@@ -138,7 +139,7 @@ def resolve_request(
         card=card,
         config=config,
         audio=wish.audio,
-        notes=read_with_notes(target, info, audio=wish.audio) if info else {},
+        notes=title_note(target) | (read_with_notes(target, info, audio=wish.audio) if info else {}),
     )
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import re
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -12,6 +11,7 @@ from typing import TYPE_CHECKING
 import shared
 from shared.config import digest
 from shared.dataset.folder import DatasetFolder
+from shared.dataset.names import safe_name, title_note
 from shared.errors import ManifestError, UsageError
 from shared.provenance.identity import SigningIdentity
 from shared.provenance.sign import Action, need_signable, sign_clip, source_type_of
@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from shared.faces.finders.finder import FaceFinder
 
 _UNSIGNED = "0" * 64
-_UNSAFE = re.compile(r"[^A-Za-z0-9._+=-]+")
 _ORIGINAL = "original_sha256"
 
 
@@ -33,9 +32,9 @@ def real_clip_id(dataset: DatasetFolder, clip: Path, encoding: Encoding, name: s
     """The id under which :func:`add_real_clip` lists ``clip``: its name, ``@``, and the encoding's.
 
     Raises:
-        UsageError: ``name`` has forbidden characters, or the file's name leaves nothing to make one of.
+        UsageError: ``name`` has forbidden characters.
     """
-    stem = name or _UNSAFE.sub("-", clip.stem).strip("-._+=")
+    stem = name or safe_name(clip.stem)
     try:
         return ClipId(dataset.name, None, f"{stem}@{encoding.name}")
     except ValueError as error:
@@ -103,7 +102,7 @@ def add_real_clip(
                 rendition=encoding.name,
                 config=digest(encoding),
                 tool_version=shared.__version__,
-                factors={_ORIGINAL: original} | notes,
+                factors={_ORIGINAL: original} | title_note(clip) | notes,
             )
             content = sign_clip(
                 draft,

@@ -18,9 +18,10 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from shared.dataset.formats.found import FoundClip, Scan, ScanOptions, Video, safe_name, unknown
+from shared.dataset.formats.found import FoundClip, Scan, ScanOptions, Video, unknown
 from shared.dataset.formats.registry import IMPORTERS
 from shared.dataset.formats.tree import Findings, folders_in, read_list
+from shared.dataset.names import safe_name
 from shared.types import Kind, Label
 
 TEST_LIST = "List_of_testing_videos.txt"

@@ -5,9 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 from shared.dataset.formats.archive import folders_of
-from shared.dataset.formats.found import FoundClip, Packed, Scan, ScanOptions, safe_name, unknown
+from shared.dataset.formats.found import FoundClip, Packed, Scan, ScanOptions, unknown
 from shared.dataset.formats.registry import IMPORTERS
 from shared.dataset.formats.tree import Findings, folders_in, split_word
+from shared.dataset.names import safe_name
 from shared.errors import MediaError
 from shared.types import Kind, Split
 

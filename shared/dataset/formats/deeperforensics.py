@@ -16,9 +16,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from shared.dataset.formats.found import FoundClip, Scan, ScanOptions, Video, safe_name
+from shared.dataset.formats.found import FoundClip, Scan, ScanOptions, Video
 from shared.dataset.formats.registry import IMPORTERS
 from shared.dataset.formats.tree import Findings, folders_in, read_list
+from shared.dataset.names import safe_name
 from shared.types import SPLITS, Split
 
 _TARGETS = ("target_videos", "original_sequences/youtube/c23/videos")

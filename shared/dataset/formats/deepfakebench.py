@@ -21,9 +21,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from shared.dataset.formats.found import FoundClip, Pictures, Scan, ScanOptions, compression_level, safe_name, unknown
+from shared.dataset.formats.found import FoundClip, Pictures, Scan, ScanOptions, asked, compression_level, unknown
 from shared.dataset.formats.registry import IMPORTERS
 from shared.dataset.formats.tree import Findings, natural, read_json, read_list, split_word
+from shared.dataset.names import safe_name
 from shared.errors import ManifestError
 from shared.registry import near_matches
 from shared.types import SPLITS, Kind, Label, Split
@@ -136,7 +137,7 @@ def _clip(found: Findings, entries: list[_Entry], said: Mapping[str, Label], ref
         if word not in refused:
             refused.add(word)
             hint = near_matches(word, sorted(_LABELS))
-            found.issue("unknown-label", where, f"{word!r} is in no label_dict; say --label {word}=fake ({hint})")
+            found.issue("unknown-label", where, f"{word!r} is in no label_dict; {asked(word)} ({hint})")
         else:
             found.issue("unknown-label", where, f"{word!r} is in no label_dict; left out")
         return

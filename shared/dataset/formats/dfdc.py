@@ -18,9 +18,10 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from shared.dataset.formats.found import FoundClip, Scan, ScanOptions, Video, safe_name, unknown
+from shared.dataset.formats.found import FoundClip, Scan, ScanOptions, Video, unknown
 from shared.dataset.formats.registry import IMPORTERS
 from shared.dataset.formats.tree import Findings, read_json, read_list, split_word
+from shared.dataset.names import safe_name
 from shared.errors import ManifestError
 from shared.types import Label, Split
 from shared.video.container import VIDEO_SUFFIXES

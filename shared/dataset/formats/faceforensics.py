@@ -18,9 +18,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from shared.dataset.formats.found import FoundClip, Media, Scan, ScanOptions, Video, compression_level, safe_name
+from shared.dataset.formats.found import FoundClip, Media, Scan, ScanOptions, Video, compression_level
 from shared.dataset.formats.registry import IMPORTERS
 from shared.dataset.formats.tree import Findings, folders_in, read_json
+from shared.dataset.names import safe_name
 from shared.errors import ManifestError
 from shared.types import SPLITS, Kind, Split
 from shared.video.container import VIDEO_SUFFIXES

@@ -141,16 +141,9 @@ def compression_level(name: str) -> str:
     return _COMPRESSION.get(name, name)
 
 
-def safe_name(text: str) -> str:
-    """``text`` with everything that has no place in a clip's name replaced by ``-``.
-
-    Raises:
-        ValueError: nothing is left.
-    """
-    cleaned = _UNSAFE.sub("-", text).strip("-._+=")[:180]
-    if not cleaned:
-        raise ValueError(f"{text!r} leaves no name")
-    return cleaned
+def asked(word: str) -> str:
+    """The question what a label of another set means: its own word is no ground to guess."""
+    return f"say --label {word}=real or --label {word}=fake"
 
 
 def unknown(name: str) -> str:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from shared.dataset.formats.found import FoundClip, Media, Scan, ScanOptions, Video, safe_name, unknown
+from shared.dataset.formats.found import FoundClip, Media, Scan, ScanOptions, Video, unknown
 from shared.dataset.formats.registry import IMPORTERS
 from shared.dataset.formats.tree import Findings, folders_in, split_word
+from shared.dataset.names import safe_name
 from shared.types import Split
 
 _PICTURE_FOLDERS = frozenset({"frames", "videos", "images"})

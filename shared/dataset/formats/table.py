@@ -11,9 +11,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import get_args
 
-from shared.dataset.formats.found import FoundClip, Media, Scan, ScanOptions, Video, safe_name, unknown
+from shared.dataset.formats.found import FoundClip, Media, Scan, ScanOptions, Video, asked, unknown
 from shared.dataset.formats.registry import IMPORTERS
 from shared.dataset.formats.tree import PICTURE_SUFFIXES, Findings, read_list, split_word
+from shared.dataset.names import safe_name
 from shared.errors import ManifestError, UsageError
 from shared.types import Kind, Label, Split
 
@@ -51,7 +52,7 @@ def _row(found: Findings, where: str, row: Mapping[str, str], options: ScanOptio
     words: dict[str, Label] = {"real": "real", "fake": "fake", **options.labels}
     label = words.get(row["label"]) or words.get(row["label"].lower())
     if label is None:
-        found.issue("unknown-label", where, f"label {row['label']!r} could mean both; say --label {row['label']}=fake")
+        found.issue("unknown-label", where, f"what label {row['label']!r} means is not stated; {asked(row['label'])}")
         return
     media = _media(found, where, row["path"])
     if media is None:

@@ -69,7 +69,7 @@ def test_a_real_clip_is_encoded_labelled_and_signed(make_clip: Callable[..., Pat
     record = add_real_clip(dataset, clip, identity="ann", rights="consent", encoding=QUICK)
     assert str(record.id) == f"toy/real/Ann-at-home@{QUICK.name}"
     assert (record.kind, record.label, record.frames, record.width, record.height) == ("real", "real", 5, 64, 48)
-    assert record.factors == {"original_sha256": sha256_file(clip)}
+    assert record.factors == {"original_sha256": sha256_file(clip), "title": "Ann, at home"}
     media = dataset.media_path(record)
     assert sha256_file(media) == record.sha256 != record.content_sha256
     assert probe(media, count=True).frames_counted == 5

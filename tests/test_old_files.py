@@ -19,12 +19,14 @@ import av
 import pyarrow.parquet as pq
 import pytest
 
+from shared.dataset import verify_dataset
 from tests.same_outputs import one_thread, run
 
 OLD = Path(__file__).parent / "data" / "old"
 ANN, BOB = "actor-50000", "actor-50057"
 REAL = f"set/media/real/{ANN}@h264-crf30.mp4"
 FAKE = f"set/media/lightweight/{ANN}+{BOB}.mp4"
+SIGNER = "3febca72f973ae28df64a19baa1ee7176e0d29fa252c300ac1f683528613f7fc"
 CPU = ("--device", "cpu")
 EXACT = (*CPU, "--precision", "float32")
 
@@ -70,12 +72,15 @@ def test_a_faceset_is_read_and_has_the_digest_that_its_run_names(old):
         assert shown["digest"] == inputs[person]
 
 
-def test_a_set_is_sound_and_its_signer_a_stranger(old):
+def test_a_set_is_as_it_was_sealed_and_its_signer_unknown_until_accepted(old):
+    [problem] = verify_dataset(old / "set")
+    assert (problem.severity, problem.kind) == ("error", "signer")
+    assert SIGNER in problem.message
+    with pytest.raises(RuntimeError, match="ended with 1"):
+        run("dataset", "verify", "set")
+    run("dataset", "identity", "--trust", SIGNER)
     found = run("dataset", "verify", "set")
-    assert found["ok"]
-    [problem] = found["problems"]
-    assert (problem["severity"], problem["kind"]) == ("warning", "signer")
-    assert "whom this machine does not know" in problem["message"]
+    assert (found["ok"], found["problems"], found["fingerprint"]) == (True, [], SIGNER)
 
 
 def test_a_set_is_shown_as_it_was(old):
@@ -87,10 +92,14 @@ def test_a_set_is_shown_as_it_was(old):
 
 
 def test_a_set_takes_another_clip_and_stays_sound(old):
-    run("dataset", "add", "set", REAL, "--identity", ANN, "--rights", "synthetic", "--name", "again")
+    again = ("dataset", "add", "set", REAL, "--identity", ANN, "--rights", "synthetic", "--name", "again")
+    with pytest.raises(RuntimeError, match="ended with 1"):
+        run(*again)
+    run("dataset", "identity", "--trust", SIGNER)
+    run(*again)
     run("dataset", "split", "set", "--group", f"train={ANN},{BOB}", "--group", "val=actor-50065,actor-50006")
     found = run("dataset", "verify", "set")
-    assert found == {"ok": True, "problems": []}
+    assert (found["ok"], found["problems"]) == (True, [])
     assert run("dataset", "show", "set")["clips"] == 5
 
 

@@ -192,6 +192,7 @@ def _opened(spec: SetSpec, out: Path) -> DatasetFolder:
         raise UsageError(f"{out} is the dataset {folder.name}, not {spec.set.name}", hint="choose another folder")
     if folder.info.controls != ("on" if spec.set.controls else "off"):
         raise UsageError(f"{out} was made with controls {folder.info.controls or 'unknown'}", hint="another folder")
+    folder.check_writable()
     return folder
 
 

@@ -142,7 +142,11 @@ def need_writable(path: Path) -> None:
 
     Raises:
         StorageError: it cannot be written.
+        ManifestError: a dataset is there that is not as a known signer last sealed it.
     """
+    if is_dataset(path):
+        DatasetFolder.open(path).check_writable()
+        return
     place = path
     while not place.exists():
         place = place.parent

@@ -137,24 +137,39 @@ def verify(
     quick: Annotated[bool, typer.Option("--quick", help="Lines, labels, splits and seal; media are not read.")] = False,
     signer: Annotated[str | None, typer.Option(help="Fingerprint of who must have sealed it.")] = None,
 ) -> None:
-    """Finds what is wrong: bytes, lines, masks, labels, splits, signatures. Ends with 1 when something is.
+    """Finds what is wrong: bytes, lines, masks, labels, splits, signatures, an unknown signer. Ends with 1 if so.
 
     Example: assay dataset verify sets/portraits
     """
     from shared.dataset import DatasetFolder, verify_dataset
+    from shared.dataset.commit import sealer
 
     dataset = DatasetFolder.open(path)
     with console.progress("verifying", _length(dataset), unit="clip") as tick:
         problems = verify_dataset(path, deep=not quick, signer=signer, tick=tick)
     _show_problems(problems)
     errors = [problem for problem in problems if problem.severity == "error"]
-    console.result({"ok": not errors, "problems": [_plain(problem) for problem in problems]})
+    who = sealer(path)
+    console.result(
+        {
+            "ok": not errors,
+            "signer": who and who.signer,
+            "fingerprint": who and who.fingerprint,
+            "problems": [_plain(problem) for problem in problems],
+        }
+    )
+    if errors and who and all(problem.kind == "signer" for problem in errors):
+        console.print(f"{path} holds what this signer sealed")
+        raise ManifestError(
+            f"{path}: {'unknown signer' if signer is None else 'another signer'}, {who.signer}",
+            hint="ask them for their fingerprint; if it is this one, assay dataset identity --trust FINGERPRINT",
+        )
     if errors:
         raise ManifestError(
             f"{path}: {len(errors)} {'problem' if len(errors) == 1 else 'problems'} found",
             hint="restore what was changed from a copy; assay dataset sign seals a change that is yours",
         )
-    console.print(f"{path} is {'sound, as far as lines and seal show' if quick else 'sound'}")
+    console.print(f"{path} is sound{', as far as lines and seal show' if quick else ''}, by {who and who.signer}")
 
 
 @app.command()

@@ -8,23 +8,65 @@ last. A writer stopped in between is finished by the next one.
 from __future__ import annotations
 
 import hashlib
+import hmac
+import json
 import shutil
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Container, Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from shared.console import console
 from shared.dataset.frame_table import FRAME_SCHEMA, read_frame_table, write_frame_labels
+from shared.dataset.history import is_rolled_back
 from shared.dataset.layout import CARD, FRAMES, MANIFEST, PENDING, SEAL
-from shared.dataset.seal import Seal, difference, newest, read_seal
-from shared.errors import AssayError, ManifestError, storage_errors
-from shared.types import ClipId, FrameLabel
+from shared.dataset.manifest import encode_record, record_digest
+from shared.dataset.seal import Seal, difference, line_digests, newest, read_seal
+from shared.errors import AssayError, ManifestError, ProvenanceError, storage_errors
+from shared.provenance.identity import SigningIdentity, own_chains
+from shared.provenance.trust import known_signers, trust_signer
+from shared.storage import sha256_file, write_text
+from shared.types import ClipId, ClipRecord, FrameLabel
 
 COMMIT = f"{PENDING}/commit"
 _ROWS_A_GROUP = 1 << 16
 _SHOWN = 3
+_MAC = ".mac"
+
+
+@dataclass(frozen=True)
+class PendingKey:
+    """Tells the labels that the user's own writer left from those that somebody put there.
+
+    What waits is authenticated with the signing key, for one clip, one line and one table, and for the seal after the
+    one that stands, so that neither another's files nor the user's own of earlier times can be slipped in.
+    """
+
+    identity: SigningIdentity
+    series: str
+    number: int
+
+    def mac(self, clip: str, line: str, table: Path) -> str:
+        """Over ``clip``, the SHA-256 of its ``line`` and the file ``table``."""
+        return self.identity.mac(json.dumps([clip, line, sha256_file(table), self.series, self.number]).encode())
+
+    @classmethod
+    def own(cls, seal: Seal) -> PendingKey | None:
+        """The user's own after ``seal``; None for a user who never signed anything."""
+        return cls(SigningIdentity.load_or_create(), seal.series, seal.number) if own_chains() else None
+
+
+def waits(folder: Path, clip: str, line: str, key: PendingKey | None) -> bool:
+    """Whether labels of ``clip`` wait for the next seal that the holder of ``key`` put there with this ``line``."""
+    try:
+        table = labels_path(folder, ClipId.parse(clip))
+        said = table.with_suffix(_MAC).read_text(encoding="ascii") if table.is_file() else ""
+    except (OSError, ValueError):  # not a clip's id, not text
+        return False
+    return key is not None and bool(said) and hmac.compare_digest(said, key.mac(clip, line, table))
 
 
 def labels_path(folder: Path, clip: ClipId) -> Path:
@@ -32,13 +74,38 @@ def labels_path(folder: Path, clip: ClipId) -> Path:
     return folder / PENDING / f"{hashlib.sha256(str(clip).encode()).hexdigest()[:32]}.parquet"
 
 
-def write_pending(folder: Path, clip: ClipId, labels: Sequence[FrameLabel]) -> None:
+def write_pending(folder: Path, record: ClipRecord, labels: Sequence[FrameLabel], key: PendingKey) -> None:
     """Keeps the labels of a clip for the next seal.
 
     Raises:
         StorageError: the disk refused.
     """
-    write_frame_labels(labels_path(folder, clip), labels)
+    table = labels_path(folder, record.id)
+    write_frame_labels(table, labels)
+    write_text(table.with_suffix(_MAC), key.mac(str(record.id), record_digest(encode_record(record)), table))
+
+
+def waiting_clips(folder: Path, records: Sequence[ClipRecord], sealed: Container[str], key: PendingKey) -> list[ClipId]:
+    """Those of ``records`` whose labels wait. What lies there for a clip that is sealed already is passed over.
+
+    Raises:
+        ManifestError: labels wait that the holder of ``key`` did not put there.
+    """
+    there = [record for record in records if labels_path(folder, record.id).is_file()]
+    lines = line_digests(folder) if there else {}
+    waiting: list[ClipId] = []
+    for record in there:
+        clip = str(record.id)
+        if clip in sealed:
+            console.warn(f"labels wait in {folder} for {clip}, which has some already; they are not taken")
+        elif waits(folder, clip, lines.get(clip) or record_digest(encode_record(record)), key):
+            waiting.append(record.id)
+        else:
+            raise ManifestError(
+                f"the labels that wait in {folder} for {clip} were not put there with your key",
+                hint="assay dataset remove takes the clip out; then add it again, if it is yours",
+            )
+    return waiting
 
 
 def frame_tables(folder: Path, waiting: Iterable[ClipId], *, drafts: Path | None = None) -> Iterator[pa.Table]:
@@ -87,8 +154,40 @@ def standing_seal(folder: Path) -> tuple[Seal, Path | None]:
     return read_seal(drafts or folder), drafts
 
 
-def refuse_tampered(folder: Path) -> None:
-    """Returns when the dataset is as it was sealed, but for clips whose labels wait for the next seal.
+def sealer(folder: Path) -> Seal | None:
+    """The seal that counts; None where there is none that can be read."""
+    try:
+        return standing_seal(folder)[0]
+    except ProvenanceError:
+        return None
+
+
+def is_known(seal: Seal) -> bool:
+    """Whether its signer is known; keeps name and root of one who was accepted by fingerprint alone."""
+    signer = known_signers().get(seal.fingerprint)
+    if signer is not None and not signer.root:
+        trust_signer(seal.fingerprint, name=seal.signer, root=seal.root)
+    return signer is not None
+
+
+def refuse_stranger(folder: Path) -> None:
+    """Returns when the dataset was sealed by a known signer, or has no seal that could be read.
+
+    Raises:
+        ManifestError: by somebody whom the user never accepted; names the fingerprint.
+    """
+    seal = sealer(folder)
+    if seal is not None and not is_known(seal):
+        raise ManifestError(
+            f"{folder} was sealed by an unknown signer, {seal.signer}, fingerprint {seal.fingerprint}",
+            hint="ask them for their fingerprint; if it is this one, assay dataset identity --trust FINGERPRINT",
+        )
+
+
+def refuse_tampered(folder: Path, *, leaving: Container[str] = ()) -> None:
+    """Returns when the dataset is as it was last sealed, but for clips whose labels wait for the next seal.
+
+    Clips in ``leaving`` may have been added by anybody: they are about to be taken out.
 
     Raises:
         ManifestError: it is not; names what differs.
@@ -98,7 +197,15 @@ def refuse_tampered(folder: Path) -> None:
         found = difference(folder, seal)
     except AssayError as error:
         raise ManifestError(str(error), hint="assay dataset verify PATH shows what is wrong") from error
-    strangers = [clip for clip in found.added if not labels_path(folder, ClipId.parse(clip)).is_file()]
+    if is_rolled_back(folder, seal):
+        raise ManifestError(
+            f"{folder} has an older seal (number {seal.number}) than the one that was there before",
+            hint="if you put the older set there yourself, assay dataset sign seals it anew",
+        )
+    key = PendingKey.own(seal) if found.added else None
+    strangers = [
+        clip for clip, line in found.added.items() if clip not in leaving and not waits(folder, clip, line, key)
+    ]
     touched = [*found.changed, *found.removed, *strangers, *found.files]
     if touched:
         named = ", ".join(touched[:_SHOWN]) + (", ..." if len(touched) > _SHOWN else "")
@@ -118,7 +225,8 @@ def finish_commit(folder: Path, fingerprint: str) -> None:
     """Puts the files of a whole draft folder in their places, the seal last; then clears what it covers.
 
     Raises:
-        ManifestError: the draft was sealed by somebody else than ``fingerprint``.
+        ManifestError: the draft was sealed by somebody else than ``fingerprint``, is older than the seal in place, or
+            holds other files than it covers.
         ProvenanceError: its signature does not fit.
         StorageError: the disk refused.
     """
@@ -130,16 +238,35 @@ def finish_commit(folder: Path, fingerprint: str) -> None:
                 f"{drafts} was sealed by {seal.signer}, not by this machine's identity",
                 hint="look at what it holds; if it is not yours, remove that folder",
             )
+        _refuse_misfit(folder, drafts, seal)
         with storage_errors(folder):
             for name in (FRAMES, CARD, MANIFEST, SEAL):
                 if (drafts / name).is_file():
                     (drafts / name).replace(folder / name)
     if (folder / COMMIT).exists():
+        done = {labels_path(folder, ClipId.parse(clip)).stem for clip in read_seal(folder).clips}
         with storage_errors(folder):
-            for clip in read_seal(folder).clips:
-                labels_path(folder, ClipId.parse(clip)).unlink(missing_ok=True)
+            for path in (folder / PENDING).iterdir():
+                if path.stem in done and path.is_file():
+                    path.unlink()
             # Last: while the folder is there, the clearing is not done.
             shutil.rmtree(folder / COMMIT)
+
+
+def _refuse_misfit(folder: Path, drafts: Path, seal: Seal) -> None:
+    """A draft that a writer left is of a later seal and holds what it covers; one put there by others may not."""
+    try:
+        standing = read_seal(folder)
+    except ProvenanceError:
+        standing = None
+    old = (
+        standing is not None
+        and standing.number
+        and not (seal.series == standing.series and seal.number > standing.number)
+    )
+    found = difference(folder, seal, drafts=drafts)
+    if old or is_rolled_back(folder, seal) or found.changed or found.removed or found.files:
+        raise ManifestError(f"{drafts} holds no seal that comes after the one in place", hint="remove that folder")
 
 
 def _row_groups(path: Path) -> Iterator[pa.Table]:

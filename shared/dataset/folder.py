@@ -14,13 +14,10 @@ from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
 
 from shared.dataset.card import render_card
-from shared.dataset.commit import (
-    frame_tables,
-    standing_seal,
-    write_pending,
-)
+from shared.dataset.commit import frame_tables, refuse_stranger, standing_seal, write_pending
 from shared.dataset.files import files_of, with_digests
 from shared.dataset.frame_table import labels_of, read_frame_table, write_frame_labels
+from shared.dataset.history import remember_seal
 from shared.dataset.layout import (
     CARD,
     FRAMES,
@@ -82,7 +79,8 @@ class DatasetFolder:
             write_manifest(draft / MANIFEST, [])
             write_frame_labels(draft / FRAMES, [])
             write_text(draft / CARD, render_card(info, []))
-            write_seal(draft, name, identity, drafts=draft)
+            seal = write_seal(draft, name, identity, drafts=draft)
+        remember_seal(path, seal)
         return cls(path, info)
 
     @classmethod
@@ -183,6 +181,15 @@ class DatasetFolder:
         """
         return self._writer.stage(relative, held=held, shared=shared)
 
+    def check_writable(self) -> None:
+        """Returns when a clip could be added now: for work that takes long before it adds one.
+
+        Raises:
+            ManifestError, StorageError: see :meth:`add`.
+        """
+        with self._writer.writing():
+            pass
+
     def remove_empty(self) -> None:
         """Removes the set from the disk if no clip was ever put into it and none is being made."""
         with self._writer.lock():
@@ -199,7 +206,7 @@ class DatasetFolder:
 
         Raises:
             ManifestError: the id is listed with other content or belongs to another dataset; a file is missing or not
-                the one the record means; the labels do not fit; or the set is not as it was sealed.
+                the one the record means; the labels do not fit; or the set is not as a known signer last sealed it.
             StorageError: the disk refused, or another process has been writing for too long.
         """
         if record.id.dataset != self.name:
@@ -213,7 +220,7 @@ class DatasetFolder:
                 return self._same(listed, filled)
             check_labels(filled, labels)
             self._writer.refuse_listed(filled.path)
-            write_pending(self.path, filled.id, labels)
+            write_pending(self.path, filled, labels, self._writer.pending_key())
             self._writer.index.append(filled)
             return filled
 
@@ -241,7 +248,7 @@ class DatasetFolder:
                     raise ManifestError(f"{record.id} cannot be listed in {self.name}", hint="give it its labels")
                 labels = labels_of([read_frame_table(table)])
                 check_labels(filled, labels)
-                write_pending(self.path, record.id, labels)
+                write_pending(self.path, record, labels, self._writer.pending_key())
             self._writer.place_seal([*(record for record, _ in made), *listed.values()], rewrite=True)
 
     @contextmanager
@@ -254,15 +261,13 @@ class DatasetFolder:
         Raises:
             ManifestError: see :meth:`add`.
         """
-        with self._writer.writing():
-            pass
+        self.check_writable()
         self._writer.batches += 1
         try:
             yield
         finally:
             self._writer.batches -= 1
-            with self._writer.writing():
-                pass
+            self.check_writable()
 
     def assign_splits(self, fractions: tuple[float, float, float] = FRACTIONS, *, seed: int = 0) -> list[ClipRecord]:
         """Gives every clip a split by its people (:func:`~shared.dataset.splits.split_by_identity`), and seals.
@@ -288,10 +293,12 @@ class DatasetFolder:
         """Seals the set as it stands, whatever changed since the last seal: a person has looked and agrees.
 
         Raises:
-            ManifestError: the manifest or a table is damaged.
+            ManifestError: the manifest or a table is damaged, labels wait that are not the user's, or the seal in place
+                is of an unknown signer.
             StorageError: the disk refused.
         """
         with self._writer.lock():
+            refuse_stranger(self.path)
             self._writer.place_seal(self.records(), prune=True)
 
     def remove(self, clips: Iterable[ClipId]) -> None:
@@ -301,7 +308,8 @@ class DatasetFolder:
             ManifestError: a clip is not listed, another was made from it, or see :meth:`add`.
             StorageError: the disk refused.
         """
-        with self._writer.writing():
+        clips = list(clips)
+        with self._writer.writing(leaving={str(clip) for clip in clips}):
             gone = {clip: self.record(clip) for clip in clips}
             left = [record for record in self.records() if record.id not in gone]
             child = next((record for record in left if record.parent in gone), None)

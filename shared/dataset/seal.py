@@ -8,6 +8,8 @@ cover all of its bytes.
 
 from __future__ import annotations
 
+import hashlib
+import secrets
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,10 +28,11 @@ from shared.provenance.identity import (
     verify_signature,
 )
 from shared.provenance.read import EMBEDDABLE
-from shared.storage import inside, read_json, sha256_file, write_bytes
+from shared.storage import decode_json, inside, read_bytes, sha256_file, write_bytes
 
 _VERSION = 1
 _MAX_BYTES = 1 << 30
+_ACCEPTED = 256
 _FILES = (SETTINGS, FRAMES, CARD)
 
 
@@ -38,11 +41,32 @@ class _Id(msgspec.Struct):
     path: str = ""
 
 
-class _Statement(msgspec.Struct, forbid_unknown_fields=True):
+class Acceptance(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Somebody sealed the set over another signer's seal, having accepted that signer.
+
+    Attributes:
+        signer, fingerprint: whose seal was taken over.
+        number, sha256: which one: its number and the SHA-256 of ``dataset.sig``.
+        by: fingerprint of who took it.
+    """
+
+    signer: str
+    fingerprint: str
+    number: int
+    sha256: str
+    by: str
+
+
+class _Statement(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True):
+    """What is signed. The fields with a default are not in seals of before they were made."""
+
     clips: dict[str, str]
     dataset: str
     files: dict[str, str]
     roots: tuple[str, ...]
+    series: str = ""
+    number: int = 0
+    accepted: tuple[Acceptance, ...] = ()
 
 
 class _File(msgspec.Struct, forbid_unknown_fields=True):
@@ -60,8 +84,13 @@ class Seal:
     Attributes:
         clips: text of a clip's id to the SHA-256 of its manifest line.
         files: path of a file in the set to its SHA-256: settings, frame table, card, C2PA manifests beside clips.
-        roots: PEM of the root certificates whose signers made the clips, the sealer's own among them.
+        roots: PEM of the root certificates whose signers made the clips, the sealer's own among them: what the signer
+            says, no reason to trust any of them.
         signer, fingerprint, root: who sealed the set: common name, SHA-256 of the leaf, PEM of the root.
+        series, number: the seals of one set count up from 1 in one series, which has a random name; "" and 0 in seals
+            of before they were counted.
+        accepted: where the set was sealed over another signer's seal.
+        sha256: of the file.
     """
 
     dataset: str
@@ -71,15 +100,19 @@ class Seal:
     signer: str
     fingerprint: str
     root: str
+    series: str = ""
+    number: int = 0
+    accepted: tuple[Acceptance, ...] = ()
+    sha256: str = ""
 
 
 @dataclass(frozen=True)
 class Difference:
-    """How a dataset differs from what was sealed; ids as text."""
+    """How a dataset differs from what was sealed; ids as text, those added with the digests of their lines."""
 
     changed: tuple[str, ...]
     removed: tuple[str, ...]
-    added: tuple[str, ...]
+    added: Mapping[str, str]
     files: tuple[str, ...]
 
     def __bool__(self) -> bool:
@@ -87,11 +120,25 @@ class Difference:
 
 
 def write_seal(
-    folder: Path, dataset: str, identity: SigningIdentity, *, drafts: Path, roots: Sequence[str] = ()
-) -> None:
+    folder: Path,
+    dataset: str,
+    identity: SigningIdentity,
+    *,
+    drafts: Path,
+    before: Seal | None = None,
+    series: str = "",
+    above: int = 0,
+) -> Seal:
     """Signs the dataset as it will be once the files in ``drafts`` have taken their places; writes into ``drafts``.
 
-    ``roots`` are those of others who signed clips of the set.
+    Args:
+        folder: the dataset.
+        dataset: its name.
+        identity: who signs.
+        drafts: where the seal and the files that change with it are.
+        before: the seal that this one replaces: its series goes on, and so do the roots of those who signed clips.
+        series: goes on where there is no ``before``; by default a new one begins.
+        above: the number is above this and above that of ``before``.
 
     Raises:
         ManifestError: the manifest cannot be read.
@@ -102,7 +149,10 @@ def write_seal(
         lines,
         dataset,
         _file_digests(folder, drafts, sidecars),
-        tuple(dict.fromkeys((*roots, identity.root))),
+        tuple(dict.fromkeys((*(before.roots if before else ()), identity.root))),
+        (before.series if before else "") or series or secrets.token_hex(16),
+        max(above, before.number if before else 0) + 1,
+        _acceptances(before, identity),
     )
     sealed = _File(
         _VERSION,
@@ -111,7 +161,16 @@ def write_seal(
         identity.certificates,
         identity.sign(_canonical(statement)),
     )
-    write_bytes(drafts / SEAL, msgspec.json.format(msgspec.json.encode(sealed), indent=1) + b"\n")
+    data = msgspec.json.format(msgspec.json.encode(sealed), indent=1) + b"\n"
+    write_bytes(drafts / SEAL, data)
+    return _seal_of(sealed, data)
+
+
+def _acceptances(before: Seal | None, identity: SigningIdentity) -> tuple[Acceptance, ...]:
+    if before is None or before.fingerprint == identity.fingerprint:
+        return before.accepted if before else ()
+    taken = Acceptance(before.signer, before.fingerprint, before.number, before.sha256, identity.fingerprint)
+    return (*before.accepted, taken)[-_ACCEPTED:]
 
 
 def read_seal(folder: Path) -> Seal:
@@ -123,19 +182,29 @@ def read_seal(folder: Path) -> Seal:
     path = folder / SEAL
     if not path.is_file():
         raise ProvenanceError(f"{path} is missing: nobody signed this set", hint="assay dataset sign PATH")
-    sealed = read_json(path, _File, _MAX_BYTES, error=ProvenanceError, hint="restore it from a copy")
+    data = read_bytes(path, _MAX_BYTES, error=ProvenanceError, hint="restore it from a copy")
+    sealed = decode_json(data, _File, path, error=ProvenanceError, hint="restore it from a copy")
     try:
         verify_signature(sealed.certificates, sealed.signature, _canonical(sealed.statement))
     except ProvenanceError as error:
         raise ProvenanceError(f"{path}: {error}", hint="the seal was edited; restore it from a copy") from error
+    return _seal_of(sealed, data)
+
+
+def _seal_of(sealed: _File, data: bytes) -> Seal:
+    said = sealed.statement
     return Seal(
-        sealed.statement.dataset,
-        sealed.statement.clips,
-        sealed.statement.files,
-        sealed.statement.roots,
+        said.dataset,
+        said.clips,
+        said.files,
+        said.roots,
         subject_name(load_chain(sealed.certificates)[0]),
         chain_fingerprint(sealed.certificates),
         root_of(sealed.certificates),
+        said.series,
+        said.number,
+        said.accepted,
+        hashlib.sha256(data).hexdigest(),
     )
 
 
@@ -154,7 +223,7 @@ def difference(folder: Path, seal: Seal, *, drafts: Path | None = None) -> Diffe
     return Difference(
         changed=tuple(clip for clip, digest in lines.items() if seal.clips.get(clip, digest) != digest),
         removed=tuple(clip for clip in seal.clips if clip not in lines),
-        added=tuple(clip for clip in lines if clip not in seal.clips),
+        added={clip: digest for clip, digest in lines.items() if clip not in seal.clips},
         files=tuple(name for name in names if seal.files.get(name) != files.get(name)),
     )
 
@@ -168,6 +237,15 @@ def newest(folder: Path, drafts: Path | None, name: str) -> Path:
 
 def _canonical(statement: _Statement) -> bytes:
     return msgspec.json.encode(statement, order="sorted")
+
+
+def line_digests(folder: Path) -> dict[str, str]:
+    """Id of every clip in the manifest of ``folder`` to the SHA-256 of its line.
+
+    Raises:
+        ManifestError: the manifest cannot be read.
+    """
+    return _read_lines(folder / MANIFEST)[0]
 
 
 def _read_lines(path: Path) -> tuple[dict[str, str], list[str]]:

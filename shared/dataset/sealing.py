@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Container, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from types import TracebackType
@@ -10,17 +10,21 @@ from types import TracebackType
 from shared.dataset.card import render_card
 from shared.dataset.commit import (
     COMMIT,
+    PendingKey,
     finish_commit,
-    labels_path,
     merge_frames,
+    refuse_stranger,
     refuse_tampered,
+    sealer,
     standing_seal,
+    waiting_clips,
 )
+from shared.dataset.history import last_seen, remember_seal
 from shared.dataset.index import ManifestIndex
-from shared.dataset.layout import CARD, FRAMES, LOCK, MANIFEST, DatasetInfo
+from shared.dataset.layout import CARD, FRAMES, LOCK, MANIFEST, SEAL, DatasetInfo
 from shared.dataset.manifest import write_manifest
 from shared.dataset.seal import write_seal
-from shared.errors import ManifestError, ProvenanceError
+from shared.errors import ManifestError
 from shared.provenance.identity import SigningIdentity
 from shared.storage import folder_lock, inside, replacing, replacing_folder, sha256_file, write_text
 from shared.types import ClipRecord
@@ -41,6 +45,7 @@ class SetWriter:
         self._info = info
         self._lock_seconds = lock_seconds
         self._holding = 0
+        self._key: tuple[tuple[int, int, int] | None, PendingKey] | None = None
 
     @contextmanager
     def lock(self) -> Iterator[None]:
@@ -59,15 +64,19 @@ class SetWriter:
         self._holding -= 1
 
     @contextmanager
-    def writing(self) -> Iterator[None]:
+    def writing(self, *, leaving: Container[str] = ()) -> Iterator[None]:
         """The lock, and around the outermost write the seal: checked before, made anew after.
 
-        The seal is checked before it is replaced, or a tampering would be signed over by the next clip added.
+        The seal and its signer are checked before it is replaced, or a tampering would be signed over by the next clip
+        added. ``leaving`` are clips that this write takes out.
         """
         with self.lock():
             outermost = self._holding == 1 and not self.batches
             if outermost:
-                refuse_tampered(self._path)
+                refuse_stranger(self._path)
+                refuse_tampered(self._path, leaving=leaving)
+                if not leaving and self._unsealed():  # a stopped writer's, as it left them
+                    self.place_seal(list(self.index.records().values()))
             self._holding += 1
             try:
                 yield
@@ -111,8 +120,9 @@ class SetWriter:
 
         ``rewrite`` replaces the lines by ``records``, ``prune`` drops the labels of clips that are not among them.
         """
-        identity = SigningIdentity.load_or_create()
-        waiting = [record.id for record in records if labels_path(self._path, record.id).is_file()]
+        identity, before = SigningIdentity.load_or_create(), sealer(self._path)
+        seen = last_seen(self._path)
+        waiting = waiting_clips(self._path, records, before.clips if before else (), self.pending_key())
         with replacing_folder(self._path / COMMIT) as drafts:
             if rewrite:
                 write_manifest(drafts / MANIFEST, records)
@@ -120,15 +130,27 @@ class SetWriter:
                 listed = [record.id for record in records] if prune else None
                 merge_frames(self._path, waiting, drafts / FRAMES, listed=listed)
             write_text(drafts / CARD, render_card(self._info, records))
-            write_seal(self._path, self._info.name, identity, drafts=drafts, roots=self._known_roots())
+            series, above = (seen.series, seen.number) if seen and before is None else ("", 0)
+            if seen and before and before.series == seen.series:
+                above = seen.number
+            seal = write_seal(
+                self._path, self._info.name, identity, drafts=drafts, before=before, series=series, above=above
+            )
         finish_commit(self._path, identity.fingerprint)
+        remember_seal(self._path, seal)
 
-    def _known_roots(self) -> tuple[str, ...]:
-        """Roots of those who signed clips of this set before: a colleague's clips stay good when one's own join."""
+    def pending_key(self) -> PendingKey:
+        """What labels that wait for the next seal are authenticated with."""
         try:
-            return standing_seal(self._path)[0].roots
-        except ProvenanceError:
-            return ()
+            facts = (self._path / SEAL).stat()
+        except OSError:
+            facts = None
+        state = facts and (facts.st_ino, facts.st_size, facts.st_mtime_ns)
+        if self._key is None or state is None or self._key[0] != state:
+            seal = sealer(self._path)
+            key = PendingKey(SigningIdentity.load_or_create(), seal.series if seal else "", seal.number if seal else 0)
+            self._key = (state, key)
+        return self._key[1]
 
     def _unsealed(self) -> bool:
         seal, _ = standing_seal(self._path)

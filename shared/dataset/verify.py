@@ -2,8 +2,9 @@
 
 What is found by what: a changed byte by the digests (lines in the seal, files in the lines); a line changed, moved to
 another split, removed or added by the seal; a label swapped on disk by the seal and by the clip's own signed facts; a
-clip or a seal signed by somebody else by the chain of certificates; masks that were wrong when they were made by the
-pixels (:mod:`shared.dataset.masks`).
+clip or a seal signed by somebody unknown by the user's own list of signers (:mod:`shared.provenance.trust`), never by
+what the set says; an older set put back by the number of its seal (:mod:`shared.dataset.history`); masks that were
+wrong when they were made by the pixels (:mod:`shared.dataset.masks`).
 
 Outside the seal, and never looked at: ``previews/``, ``.lock`` and what else lies beside the folders of a set. No file
 there is listed, so nothing that reads the set meets it.
@@ -18,17 +19,18 @@ from typing import Literal
 
 import numpy as np
 
-from shared.dataset.commit import frame_tables, labels_path, standing_seal
+from shared.dataset.commit import PendingKey, frame_tables, is_known, standing_seal, waits
 from shared.dataset.files import PresentFiles, files_of
 from shared.dataset.frame_table import labels_by_clip
+from shared.dataset.history import is_rolled_back, newer_elsewhere, remember_seal
 from shared.dataset.layout import FRAMES, MANIFEST, MASKS, MEDIA, read_info
 from shared.dataset.manifest import read_manifest
 from shared.dataset.masks import Originals, mask_faults
 from shared.dataset.seal import Seal, difference, newest
 from shared.dataset.splits import find_leaks
 from shared.errors import AssayError, ManifestError, ProvenanceError
-from shared.provenance.identity import local_root
 from shared.provenance.sign import Provenance, read_provenance, record_facts
+from shared.provenance.trust import known_roots, parse_fingerprint
 from shared.storage import sha256_file
 from shared.types import ClipId, ClipRecord, FrameLabel
 
@@ -55,10 +57,10 @@ class Problem:
     """One thing wrong with a dataset.
 
     Attributes:
-        kind: "manifest" (cannot be read), "seal", "signer" (sealed by somebody unknown here), "added", "removed" and
+        kind: "manifest" (cannot be read), "seal", "signer" (unknown, or not the one asked), "added", "removed" and
             "changed" (against the seal), "file" (missing or other bytes), "orphan" (listed nowhere), "provenance",
             "label", "leak", "frames" (counts), "mask" (contradicts the pixels, see :mod:`shared.dataset.masks`).
-        severity: a warning is what a stopped build or a colleague's machine explains; an error is not.
+        severity: a warning is what a stopped build or an earlier copy explains; an error is not.
     """
 
     kind: Kind
@@ -78,11 +80,12 @@ def verify_dataset(
     Args:
         folder: the dataset.
         deep: also read every media and mask file: hashes, signatures, number of frames that decode.
-        signer: fingerprint of whoever must have sealed the set; None takes any, and warns of an unknown one.
+        signer: fingerprint of whoever must have sealed the set; None takes any known signer.
         tick: called after each clip.
 
     Raises:
         ManifestError: the folder is no dataset at all.
+        UsageError: ``signer`` is no fingerprint.
     """
     info = read_info(folder)
     seal, drafts, problems = _check_seal(folder, info.name, signer)
@@ -93,7 +96,7 @@ def verify_dataset(
     problems.extend(_check_against(folder, seal, drafts))
     problems += [Problem("leak", str(leak)) for leak in find_leaks(records)]
     problems += _check_frames(folder, records, seal, drafts)
-    anchors = "".join(seal.roots) if seal else None
+    anchors = _Anchors(known_roots() + (seal.root if seal else ""), "".join(seal.roots) if seal else "")
     present, originals, digests = PresentFiles(folder), Originals(records), _Digests()
     for record in records:
         problems += _check_files(present, record)
@@ -102,7 +105,18 @@ def verify_dataset(
             problems += [Problem("mask", fault, record.id) for fault in mask_faults(present, record, originals)]
         if tick is not None:
             tick()
-    return [*problems, *_check_orphans(present, records)]
+    problems += _check_orphans(present, records)
+    if seal is not None and signer is None and not any(problem.severity == "error" for problem in problems):
+        remember_seal(folder, seal)
+    return problems
+
+
+@dataclass(frozen=True)
+class _Anchors:
+    """Roots, as PEM, of those whose clips belong here: known signers and the sealer; and of all whom the seal names."""
+
+    expected: str
+    named: str
 
 
 def check_labels(record: ClipRecord, labels: Sequence[FrameLabel]) -> None:
@@ -133,13 +147,18 @@ def _check_seal(folder: Path, name: str, signer: str | None) -> tuple[Seal | Non
         problems.append(
             Problem("seal", "a writer was stopped while sealing; the next one finishes it", None, "warning")
         )
-    if signer is not None and seal.fingerprint != signer.lower().replace(":", ""):
+    if signer is not None and seal.fingerprint != parse_fingerprint(signer):
         problems.append(
             Problem("signer", f"sealed by {seal.signer}, fingerprint {seal.fingerprint}, not by the one asked")
         )
-    elif signer is None and seal.root != local_root():
-        message = f"sealed by {seal.signer}, whom this machine does not know; compare fingerprint {seal.fingerprint}"
-        problems.append(Problem("signer", message, None, "warning"))
+    elif signer is None and not is_known(seal):
+        message = f"unknown signer: {seal.signer}, fingerprint {seal.fingerprint}, whom this machine does not know"
+        problems.append(Problem("signer", message))
+    if is_rolled_back(folder, seal):
+        problems.append(Problem("seal", f"seal number {seal.number} is older than one that was here before"))
+    elif newer := newer_elsewhere(folder, seal):
+        message = f"seal number {seal.number} is older than number {newer.number} of this set, seen in {newer.path}"
+        problems.append(Problem("seal", message, None, "warning"))
     return seal, drafts, problems
 
 
@@ -152,10 +171,10 @@ def _check_against(folder: Path, seal: Seal | None, drafts: Path | None) -> Iter
         yield Problem("changed", "its line was changed after the set was sealed", ClipId.parse(clip))
     for clip in found.removed:
         yield Problem("removed", "its line was removed after the set was sealed", _clip(clip))
-    for clip in found.added:
-        parsed = ClipId.parse(clip)
-        waits = labels_path(folder, parsed).is_file()
-        yield Problem("added", "was added and is not sealed", parsed, "warning" if waits else "error")
+    key = PendingKey.own(seal) if found.added else None
+    for clip, line in found.added.items():
+        severity = "warning" if waits(folder, clip, line, key) else "error"
+        yield Problem("added", "was added and is not sealed", _clip(clip), severity)
     for name in found.files:
         yield Problem("changed", f"{name} was changed after the set was sealed")
 
@@ -228,7 +247,7 @@ class _Digests:
         return self._counts[path]
 
 
-def _check_clip(present: PresentFiles, record: ClipRecord, anchors: str | None, digests: _Digests) -> Iterator[Problem]:
+def _check_clip(present: PresentFiles, record: ClipRecord, anchors: _Anchors, digests: _Digests) -> Iterator[Problem]:
     """All that reading a clip's files can show."""
     for what, path, digest in _wanted(record):
         try:
@@ -266,9 +285,9 @@ def _wanted(record: ClipRecord) -> Iterator[tuple[str, str, str | None]]:
             yield name, path, digest
 
 
-def _check_provenance(path: Path, record: ClipRecord, anchors: str | None) -> Iterator[Problem]:
+def _check_provenance(path: Path, record: ClipRecord, anchors: _Anchors) -> Iterator[Problem]:
     try:
-        found = read_provenance(path, anchors=anchors)
+        found = read_provenance(path, anchors=anchors.expected)
     except ProvenanceError as error:
         yield Problem("provenance", str(error), record.id)
         return
@@ -278,7 +297,13 @@ def _check_provenance(path: Path, record: ClipRecord, anchors: str | None) -> It
     for reason in found.problems:
         yield Problem("provenance", reason, record.id)
     if found.valid and found.signer is not None and not found.signer.trusted and not _is_imported(record):
-        yield Problem("provenance", f"is signed by {found.signer.name}, not by those of this set's seal", record.id)
+        named = read_provenance(path, anchors=anchors.named) if anchors.named else None
+        if named is not None and named.signer is not None and named.signer.trusted:
+            message = f"is signed by {found.signer.name}, an unknown signer whom the set's signer names as theirs"
+            yield Problem("provenance", message, record.id, "warning")
+        else:
+            message = f"is signed by {found.signer.name}, neither a known signer nor the set's"
+            yield Problem("provenance", message, record.id)
     yield from _check_statement(found, record)
 
 

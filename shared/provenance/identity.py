@@ -12,6 +12,8 @@ twenty years.
 from __future__ import annotations
 
 import base64
+import hashlib
+import hmac
 import itertools
 import os
 import secrets
@@ -136,6 +138,10 @@ class SigningIdentity:
         """The private key as PKCS 8 PEM, for libraries that sign by themselves."""
         return _private_pem(self.key)
 
+    def mac(self, data: bytes) -> str:
+        """HMAC-SHA256 of ``data`` in hex, under a key that follows from the private one: only its owner can make it."""
+        return hmac.new(hashlib.sha256(b"assay mac\0" + self.key_pem()).digest(), data, "sha256").hexdigest()
+
     def sign(self, data: bytes) -> str:
         """A signature over ``data`` that :func:`verify_signature` accepts, in base64."""
         if isinstance(self.key, ec.EllipticCurvePrivateKey):
@@ -188,6 +194,20 @@ def local_root() -> str | None:
     if not (place / _CHOICE_NAME).exists() and not (place / _KEY_NAME).exists():
         return None
     return SigningIdentity.load_or_create(place).root
+
+
+def own_chains() -> tuple[str, ...]:
+    """PEM chains of the identity made here and of the one chosen instead, those that there are. Makes nothing.
+
+    Raises:
+        ProvenanceError: a file is damaged.
+    """
+    place, chains = identity_folder(), []
+    if (place / _CHAIN_NAME).exists():
+        chains.append(place / _CHAIN_NAME)
+    if (place / _CHOICE_NAME).exists():
+        chains.append(place / load_toml(SigningChoice, place / _CHOICE_NAME).chain)
+    return tuple(_read_pem(chain).decode("ascii", errors="replace") for chain in chains)
 
 
 def verify_signature(certificates: str, signature: str, data: bytes) -> None:

@@ -19,8 +19,10 @@ import pytest
 
 from shared.dataset import DatasetFolder, add_real_clip
 from shared.dataset.manifest import write_manifest
+from shared.dataset.seal import read_seal
 from shared.errors import LeakError, ManifestError, MediaError, StorageError, UsageError
 from shared.provenance.sign import CAPTURE, PROCEDURAL, read_provenance
+from shared.provenance.trust import trust_signer
 from shared.storage import folder_lock, sha256_file
 from shared.types import ClipId, Face, FrameLabel
 from shared.video import Encoding, audio_digest, probe
@@ -378,8 +380,11 @@ def test_two_machines_may_add_to_one_set(
 ):
     dataset = make_set()
     monkeypatch.setenv("ASSAY_HOME", str(tmp_path / "colleague"))
-    (warning,) = DatasetFolder.open(dataset.path).verify()
-    assert (warning.kind, warning.severity) == ("signer", "warning")
+    (problem,) = DatasetFolder.open(dataset.path).verify()
+    assert (problem.kind, problem.severity) == ("signer", "error")
+    with pytest.raises(ManifestError, match="unknown signer"):
+        add_real_clip(dataset, make_clip(), identity="bob", rights="consent", encoding=QUICK)
+    trust_signer(read_seal(dataset.path).fingerprint)
     add_real_clip(dataset, make_clip(), identity="bob", rights="consent", encoding=QUICK)
     assert dataset.verify() == []
 

@@ -1,0 +1,95 @@
+"""The newest seal of each dataset that this user has seen, so that an older one put back in its place shows.
+
+Kept in ``seals.json`` in the user's config folder, by the place of the set; of the sets seen last.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import msgspec
+
+from shared.console import console
+from shared.dataset.seal import Seal
+from shared.errors import ProvenanceError, StorageError
+from shared.home import config_home
+from shared.storage import folder_lock, write_bytes
+
+_KEPT = 4096
+_MAX_BYTES = 16 << 20
+
+
+class SeenSeal(msgspec.Struct, frozen=True):
+    """A seal: where it was, of which series, its number in it, and the SHA-256 of its file."""
+
+    path: str
+    series: str
+    number: int
+    sha256: str
+
+
+def remember_seal(folder: Path, seal: Seal) -> None:
+    """Keeps ``seal`` as the newest of the dataset in ``folder``; a disk that refuses is a warning."""
+    seen = SeenSeal(str(folder.resolve()), seal.series, seal.number, seal.sha256)
+    if not seal.series or last_seen(folder) == seen:
+        return
+    try:
+        with folder_lock(config_home() / ".seals.lock"):
+            kept = [old for old in seen_seals() if old.path != seen.path][1 - _KEPT :]
+            write_bytes(_path(), msgspec.json.encode([*kept, seen]))
+    except StorageError as error:
+        console.warn(f"{error}; an older seal put back in {folder} would not be noticed")
+
+
+def last_seen(folder: Path) -> SeenSeal | None:
+    """The newest seal seen in ``folder``; None for none.
+
+    Raises:
+        ProvenanceError: the list of seals is damaged.
+    """
+    place = str(folder.resolve())
+    return next((seen for seen in reversed(seen_seals()) if seen.path == place), None)
+
+
+def is_rolled_back(folder: Path, seal: Seal) -> bool:
+    """Whether ``seal`` is older than one that was seen in ``folder`` before, or another one of the same number.
+
+    Raises:
+        ProvenanceError: the list of seals is damaged.
+    """
+    seen = last_seen(folder)
+    if seen is None or seal.series not in ("", seen.series):
+        return False
+    return seal.number < seen.number or (seal.number == seen.number and seal.sha256 != seen.sha256)
+
+
+def newer_elsewhere(folder: Path, seal: Seal) -> SeenSeal | None:
+    """A newer seal of the same series that was seen in another folder: this one is a copy of earlier times.
+
+    Raises:
+        ProvenanceError: the list of seals is damaged.
+    """
+    place = str(folder.resolve())
+    newer = (one for one in seen_seals() if one.series == seal.series != "" and one.number > seal.number)
+    return next((one for one in newer if one.path != place), None)
+
+
+def seen_seals() -> list[SeenSeal]:
+    """All that were seen, the last one last.
+
+    Raises:
+        ProvenanceError: the list is damaged.
+    """
+    path = _path()
+    try:
+        if path.stat().st_size > _MAX_BYTES:
+            raise ProvenanceError(f"{path} is too large for a list of seals", hint="move it away")
+        return msgspec.json.decode(path.read_bytes(), type=list[SeenSeal])
+    except FileNotFoundError:
+        return []
+    except (OSError, msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise ProvenanceError(f"{path} cannot be read: {error}", hint="move it away; it is made anew") from error
+
+
+def _path() -> Path:
+    return config_home() / "seals.json"

@@ -13,7 +13,7 @@ from shared.console import console
 from shared.dataset.seal import Seal
 from shared.errors import ProvenanceError, StorageError
 from shared.home import config_home
-from shared.storage import folder_lock, write_bytes
+from shared.storage import folder_lock, read_json, write_bytes
 
 _KEPT = 4096
 _MAX_BYTES = 16 << 20
@@ -81,14 +81,9 @@ def seen_seals() -> list[SeenSeal]:
         ProvenanceError: the list is damaged.
     """
     path = _path()
-    try:
-        if path.stat().st_size > _MAX_BYTES:
-            raise ProvenanceError(f"{path} is too large for a list of seals", hint="move it away")
-        return msgspec.json.decode(path.read_bytes(), type=list[SeenSeal])
-    except FileNotFoundError:
+    if not path.exists():
         return []
-    except (OSError, msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise ProvenanceError(f"{path} cannot be read: {error}", hint="move it away; it is made anew") from error
+    return read_json(path, list[SeenSeal], _MAX_BYTES, error=ProvenanceError, hint="move it away; it is made anew")
 
 
 def _path() -> Path:

@@ -44,7 +44,8 @@ def test_files_with_chinese_names_are_listed_under_safe_names_with_their_titles(
 
 
 @pytest.mark.needs_media
-def test_what_a_label_word_means_is_asked_not_guessed(media: Path, tmp_path: Path, capsys: pytest.CaptureFixture):
+def test_what_a_label_word_means_is_asked_not_guessed(media: Path, tmp_path: Path, capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "240")
     table = media / "cases" / "36-label-words" / "l.csv"
     run(["dataset", "import", "csv", str(table.parent), str(tmp_path / "set"), "--rights", "test"])
     said = " ".join("".join(capsys.readouterr()).split())

@@ -18,7 +18,7 @@ def test_the_cases_can_be_built():
 
 @pytest.mark.parametrize("case", [
     Case("lightweight", 2, 0.05),
-    Case("gan", 2, 0.05, options=(("resolution", 64),), adversarial=True),
+    Case("h64", 2, 0.05, options=(("mask", False),), adversarial=True),
 ])  # fmt: skip
 def test_a_case_is_measured_with_its_ratios(case: Case, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr("benchmarks.roofline.matrix_rate", lambda *_args, **_settings: 1e12)

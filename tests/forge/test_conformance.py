@@ -27,11 +27,13 @@ from shared.faces.facesets.extract import BESIDE, extract
 from shared.faces.facesets.extract_config import ExtractConfig
 from shared.training.run import read_checkpoint
 
+pytestmark = pytest.mark.slow
+
 PX = 96
 FRAMES = 10
-STEPS = 20
-MIDDLE = 15
-LOGGED_EVERY = 5
+STEPS = 12
+MIDDLE = 9
+LOGGED_EVERY = 3
 
 
 @dataclass(frozen=True)
@@ -68,7 +70,7 @@ def settings(family: str) -> TrainConfig:
         model_options=options,
         steps=STEPS,
         batch=2,
-        learning_rate=2e-3,
+        learning_rate=5e-3,
         warmup_steps=2,
         log_every=LOGGED_EVERY,
         preview_every=STEPS,

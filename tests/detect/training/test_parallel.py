@@ -34,6 +34,7 @@ def shared_config(toy_config: TrainConfig) -> TrainConfig:
     )
 
 
+@pytest.mark.slow
 def test_two_processes_end_in_the_weights_of_one_also_when_stopped(
     toy_set: Path, tmp_path: Path, shared_config: TrainConfig
 ):

@@ -226,10 +226,14 @@ def test_without_controls_real_clips_are_the_files_themselves(spec, tmp_path, bu
     assert "Built without controls" in (out / "README.md").read_text()
 
 
+@pytest.mark.slow
 def test_killed_builds_end_as_if_they_never_were(tmp_path):
-    found = kill_and_go_on(tmp_path, moments=3, seed=8)
-    assert (found.different, found.half_written) == (0, 0)
-    assert found.killed >= 1
+    for seed in (17, 18, 19):  # a build that is faster than the one that was timed is over before it is killed
+        found = kill_and_go_on(tmp_path / str(seed), moments=3, seed=seed)
+        assert (found.different, found.half_written) == (0, 0)
+        if found.killed:
+            return
+    pytest.fail("no build was killed")
 
 
 def test_work_folders_lie_beside_the_set():

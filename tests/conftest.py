@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import os
 import random
+from collections.abc import Iterator
 from pathlib import Path
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # read when torch is imported, here and in the processes of tests
@@ -70,11 +71,12 @@ def rng() -> np.random.Generator:
     return np.random.default_rng(20)
 
 
-@pytest.fixture(autouse=True)
-def _isolated_config(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Keys, caches and weights of the user running the tests stay untouched."""
-    home = tmp_path_factory.getbasetemp() / "assay-home"
-    monkeypatch.setenv("ASSAY_HOME", str(home))
+@pytest.fixture(scope="session", autouse=True)
+def _isolated_config(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Keys, caches and weights of the user running the tests stay untouched; one signer seals their sets."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("ASSAY_HOME", str(tmp_path_factory.getbasetemp() / "assay-home"))
+        yield
 
 
 @pytest.fixture(autouse=True)

@@ -130,10 +130,8 @@ def fill(dataset: DatasetFolder) -> None:
 @pytest.fixture(scope="session")
 def toy_set(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of a toy dataset, to be read only."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("ASSAY_HOME", str(tmp_path_factory.mktemp("home")))
-        dataset = DatasetFolder.init(tmp_path_factory.mktemp("sets") / "toy", "toy")
-        fill(dataset)
+    dataset = DatasetFolder.init(tmp_path_factory.mktemp("sets") / "toy", "toy")
+    fill(dataset)
     return dataset.path
 
 

@@ -159,14 +159,12 @@ def test_too_few_clips_or_people_are_refused_in_one_sentence():
 @pytest.fixture(scope="module")
 def calibration_set(tmp_path_factory: pytest.TempPathFactory, add_toy_clip) -> Path:
     """Twelve people with a real and a fake clip each, all in the val split."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("ASSAY_HOME", str(tmp_path_factory.mktemp("home")))
-        dataset = DatasetFolder.init(tmp_path_factory.mktemp("sets") / "calib", "calib")
-        with dataset.batch():
-            for place, person in enumerate(PEOPLE):
-                add_toy_clip(dataset, person, person, blank=person == "z71")
-                add_toy_clip(dataset, f"{person}-faked", person, PEOPLE[place ^ 1])
-        dataset.assign_groups({"val": PEOPLE, "train": (), "test": ()})
+    dataset = DatasetFolder.init(tmp_path_factory.mktemp("sets") / "calib", "calib")
+    with dataset.batch():
+        for place, person in enumerate(PEOPLE):
+            add_toy_clip(dataset, person, person, blank=person == "z71")
+            add_toy_clip(dataset, f"{person}-faked", person, PEOPLE[place ^ 1])
+    dataset.assign_groups({"val": PEOPLE, "train": (), "test": ()})
     return dataset.path
 
 

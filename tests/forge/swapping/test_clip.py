@@ -51,7 +51,7 @@ def test_times_and_sound_are_the_targets_to_the_last_bit(target, swapper, config
     clip = tmp_path / "set" / record.path
     assert [t.exact_seconds for t in frame_times(clip)] == [Fraction(tick, 50) for tick in TICKS]
     assert audio_digest(clip) == audio_digest(target) is not None
-    assert record.id.name == "bob_at_home+ann"
+    assert record.id.name == "bob-at-home+ann"
 
 
 def test_the_signature_says_what_was_done_to_which_file(target, swapper, config, tmp_path):

@@ -87,6 +87,7 @@ def test_a_record_holds_request_outcome_and_file(request_of, target, config):
     assert (record.swapper, record.architecture) == (request.swapper_sha256, "lightweight")
     assert (record.sha256, record.content_sha256) == (UNSIGNED, None)
     assert record.factors == {
+        "title": "bob at home",
         "finder": "dlib", "target_sha256": sha256_file(target), "face": "2", "color": "mean-std", "mask": "auto",
         "blend": "alpha", "poisson_fallbacks": "3", "recipe": "x",
     }  # fmt: skip

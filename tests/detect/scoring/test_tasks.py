@@ -23,6 +23,7 @@ from detect.robustness.measure import measure_robustness
 from detect.scoring.dataset import score_dataset
 from detect.scoring.tasks import ScoringJob, run_scoring_tasks
 from shared.dataset import DatasetFolder
+from shared.device import with_threads
 from shared.engine.local import LocalEngine
 from shared.engine.tasks import Done, Task
 from shared.errors import ManifestError, RunError, UsageError
@@ -59,6 +60,13 @@ class Far:
 
 def _through_bytes(value: T) -> T:
     return pickle.loads(pickle.dumps(value))  # noqa: S301 - our own
+
+
+@pytest.fixture(autouse=True)
+def _one_thread() -> Iterator[None]:
+    """As a task has: what is scored without an engine is split over more, and rounded otherwise."""
+    with with_threads(1):
+        yield
 
 
 @pytest.fixture(scope="module")

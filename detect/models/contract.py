@@ -102,7 +102,7 @@ class TrackDetector(Detector):
 
     def embed_frames(self, x: Tensor) -> Tensor:
         """(N, 3, S, S) normalised faces -> (N, K) what is to be known of each."""
-        raise NotImplementedError(f"{type(self).__name__} must implement observe")
+        raise NotImplementedError(f"{type(self).__name__} must implement embed_frames")
 
     def score_sequences(self, seen: Tensor) -> Tensor:
         """(B, T, K) observations of a face in order of time -> (B,) logits."""

@@ -7,29 +7,26 @@ error. No other module prints.
 from __future__ import annotations
 
 import json
+import math
 import re
 import sys
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Protocol, TypeVar
 
+from rich.cells import cell_len
 from rich.console import Console as RichConsole
+from rich.console import ConsoleOptions, RenderResult
 from rich.markup import escape
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    ProgressColumn,
-    SpinnerColumn,
-    Task,
-    TextColumn,
-    TimeElapsedColumn,
-    TimeRemainingColumn,
-)
+from rich.measure import Measurement
+from rich.progress import Progress, ProgressColumn, Task
+from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
 T = TypeVar("T")
+
+_NARROWEST_BAR, _WIDEST_BAR, _NARROWEST_NOTE = 8, 30, 12
 
 # Controls but tab and newline, C1 controls, marks that change the direction of writing, halves of surrogate pairs
 # (bytes of a file name that are not UTF-8): a terminal or a reader would obey them or fail on them.
@@ -59,13 +56,90 @@ class Tick(Protocol):
         ...
 
 
-class _RateColumn(ProgressColumn):
-    """Units a second, with the unit's name."""
+def counted(number: int, noun: str, plural: str = "") -> str:
+    """``1 clip``, ``2 clips``, ``1,234 clips``; ``plural`` where it is not the noun with an s."""
+    return f"{number:,} {noun if number == 1 else plural or noun + 's'}"
 
-    def render(self, task: Task) -> Text:
-        speed = task.finished_speed or task.speed
-        unit = task.fields.get("unit", "it")
-        return Text("" if speed is None else f"{speed:.1f} {unit}/s", style="progress.data.speed")
+
+def size_text(size_bytes: float) -> str:
+    """``0 kB``, ``12 MB``, ``3.4 GB``: in decimal units, as disks are sold."""
+    if size_bytes < 999_500:
+        return f"{math.ceil(size_bytes / 1e3)} kB"
+    return f"{size_bytes / 1e6:.0f} MB" if size_bytes < 999_500_000 else f"{size_bytes / 1e9:.1f} GB"
+
+
+def _clock(seconds: float) -> str:
+    """``0:07``, ``12:30``, ``1:02:03``."""
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"
+
+
+def _one_line(text: str, width: int) -> Text:
+    """Text of at most ``width`` columns, after which the line goes on."""
+    line = Text(text, end="", no_wrap=True, justify="default")
+    line.truncate(width, overflow="ellipsis")
+    return line
+
+
+class _Line(ProgressColumn):
+    """All of a bar in one line that is never wider than the terminal."""
+
+    def render(self, task: Task) -> _BarLine:
+        return _BarLine(task)
+
+
+class _BarLine:
+    """Description, bar, count, rate, time and note; where it is narrow first the rate goes, then note and bar."""
+
+    def __init__(self, task: Task) -> None:
+        self._task = task
+
+    def __rich_measure__(self, console: RichConsole, options: ConsoleOptions) -> Measurement:
+        return Measurement(options.max_width, options.max_width)
+
+    def __rich_console__(self, console: RichConsole, options: ConsoleOptions) -> RenderResult:
+        task, width = self._task, options.max_width
+        head = _one_line(task.description, max(8, width // 3))
+        parts = [part for part in (self._count(), self._rate(), self._time()) if part]
+        free = width - cell_len(head.plain) - sum(2 + cell_len(part) for part in parts)
+        if free < _NARROWEST_BAR + 2 and len(parts) == 3:
+            free += 2 + cell_len(parts.pop(1))
+        note = _one_line(task.fields["note"], width)
+        bar = min(_WIDEST_BAR, max(_NARROWEST_BAR, free - 4 - cell_len(note.plain)))
+        yield head
+        if free >= bar + 2:
+            yield _one_line("  ", 2)
+            yield ProgressBar(task.total, task.completed, bar, pulse=task.total is None, animation_time=task.get_time())
+            free -= bar + 2
+        yield _one_line("".join(f"  {part}" for part in parts), width - cell_len(head.plain))
+        if note and free - 2 >= min(_NARROWEST_NOTE, cell_len(note.plain)):
+            note.truncate(free - 2, overflow="ellipsis")
+            yield _one_line("  ", 2)
+            yield note
+
+    def _count(self) -> str:
+        task, unit = self._task, self._task.fields["unit"]
+        done = round(task.completed)
+        if unit == "s":
+            return "" if task.total is None else f"{_clock(done)} of {_clock(task.total)}"
+        if task.total is None:
+            return counted(done, unit)
+        return f"{done:,}/{counted(round(task.total), unit)}"
+
+    def _rate(self) -> str:
+        speed = self._task.finished_speed or self._task.speed
+        if not speed or self._task.fields["unit"] == "s":
+            return ""
+        return f"{speed:.1f}/s" if speed >= 0.1 else f"{60 * speed:.1f}/min"
+
+    def _time(self) -> str:
+        elapsed, left = self._task.elapsed or 0.0, self._task.time_remaining
+        if self._task.finished or left is None:
+            return _clock(elapsed)
+        if self._task.fields["unit"] == "s":
+            return f"{_clock(left)} left"
+        return f"{_clock(elapsed)}, {_clock(left)} left"
 
 
 class Console:
@@ -132,34 +206,25 @@ class Console:
             sys.stdout.write(visible_json(json.dumps(document, indent=2, default=str, ensure_ascii=False)) + "\n")
 
     @contextmanager
-    def progress(self, description: str, total: int | None, *, unit: str = "it", done: int = 0) -> Iterator[Tick]:
+    def progress(self, description: str, total: int | None, *, unit: str, done: int = 0) -> Iterator[Tick]:
         """A bar with count, rate and time left, for anything that may take more than two seconds.
 
-        Yields a function to call as work is done. ``done`` starts the bar part of the way, for resumed work.
+        Yields a function to call as work is done. ``unit`` is the name of one unit of it, "clip"; "s" for seconds of
+        work that is limited by time. ``done`` starts the bar part of the way, for resumed work.
         """
-        columns = (
-            SpinnerColumn(),
-            TextColumn("{task.description}"),
-            BarColumn(),
-            MofNCompleteColumn(),
-            _RateColumn(),
-            TimeElapsedColumn(),
-            TimeRemainingColumn(),
-            TextColumn("{task.fields[note]}"),
-        )
-        bar = Progress(*columns, console=self._error, disable=self.quiet, speed_estimate_period=30)
+        bar = Progress(_Line(), console=self._error, disable=self.quiet, speed_estimate_period=30)
         with bar:
-            task = bar.add_task(escape(visible(description)), total=total, completed=done, unit=unit, note="")
+            task = bar.add_task(visible(description), total=total, completed=done, unit=unit, note="")
 
             def tick(amount: int = 1, *, note: str | None = None) -> None:
                 if note is None:
                     bar.advance(task, amount)
                 else:
-                    bar.update(task, advance=amount, note=escape(visible(note)))
+                    bar.update(task, advance=amount, note=visible(note))
 
             yield tick
 
-    def track(self, items: Iterable[T], description: str, total: int | None, *, unit: str = "it") -> Iterator[T]:
+    def track(self, items: Iterable[T], description: str, total: int | None, *, unit: str) -> Iterator[T]:
         """``items`` again, with a bar."""
         with self.progress(description, total, unit=unit) as tick:
             for item in items:

@@ -172,7 +172,7 @@ class TrainingLoop:
         """A progress bar over images, or over seconds if time is the limit."""
         config = self.config
         if config.minutes is None:
-            total, done, unit = config.steps * config.batch, self.trainer.step * config.batch, "images"
+            total, done, unit = config.steps * config.batch, self.trainer.step * config.batch, "image"
         else:
             total, done, unit = round(60 * config.minutes), round(self.earlier_seconds), "s"
         with console.progress("training", total, unit=unit, done=done) as tick:
@@ -199,10 +199,12 @@ class TrainingLoop:
             self.run.log(step, **scalars)
 
     def _note(self) -> str:
-        text = f"step {self.trainer.step}  {self.rate:.1f} images/s  loss {np.mean(self.losses[-_LOG_EVERY:]):.3f}"
+        text = f"step {self.trainer.step}, loss {np.mean(self.losses[-_LOG_EVERY:]):.3f}"
+        if self.config.minutes is not None:
+            text += f", {self.rate:.1f} images/s"
         if self.best is not None:
             shown = f"log loss {self.best.log_loss:.3f}" if self.best.auc is None else f"AUC {self.best.auc:.3f}"
-            text += f"  best val {shown} at {self.best.step}"
+            text += f", best {shown}"
         return text
 
     def _validate(self) -> None:

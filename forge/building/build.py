@@ -220,7 +220,7 @@ def _run(missing: Sequence[BuildStep], rates: Rates, engine: Engine, device: str
     spent = 0.0
     left = Counter(step.kind for step in missing)
     total = round(sum(rates.seconds(step) for step in missing))
-    with console.progress("building", len(missing), unit="tasks") as tick:
+    with console.progress("building", len(missing), unit="task") as tick:
         tick(0, note=f"about {max(1, total // 60)} min of one core")
         for done in engine.run(tasks):
             step = steps[done.key]

@@ -65,7 +65,7 @@ def quality(
     cases = thinned(find_cases(clips, target or (), failures=failures), limit)
     instruments, people = _instruments(faces or [], run, finder, device)
     by: ClusterBy = "group" if clusters == "group" else "target"
-    with console.progress("measuring", len(cases), unit="clips") as tick:
+    with console.progress("measuring", len(cases), unit="clip") as tick:
         found = measure_dataset(
             cases, instruments, people, last=last, cluster_by=by, failures=failures, sheets=sheets, tick=tick
         )

@@ -110,7 +110,7 @@ def _upright_plan(
     following = replace(FollowConfig.on(device), min_face_px=config.min_face_px)
     following = settings.replace(following, detect_every=config.detect_every)
     with (
-        console.progress("finding faces", declared, unit="frames") as tick,
+        console.progress("finding faces", declared, unit="frame") as tick,
         closing(follow(frames, finder, following)) as followed,  # type: ignore[type-var]
     ):
         return plan_swap(

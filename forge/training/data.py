@@ -308,7 +308,7 @@ def _read_bank(
         planes[place] = face_planes(faceset.crop(rows[place]), landmarks[rows[place]], inner, spec)
 
     with ThreadPoolExecutor(max(1, min(8, os.cpu_count() or 1))) as pool:
-        for _ in console.track(pool.map(read, range(len(rows))), f"reading {identity}", len(rows), unit="faces"):
+        for _ in console.track(pool.map(read, range(len(rows))), f"reading {identity}", len(rows), unit="face"):
             pass
     points = torch.from_numpy(_plane_points(landmarks[list(rows)], inner, spec)).to(device)
     yaw = torch.from_numpy(faceset.table.column("yaw_degrees").to_numpy().astype(np.float32)[list(rows)])

@@ -124,11 +124,11 @@ class TrainingLoop:
             self._write_previews()
         if step % config.save_every == 0:
             self._save(snapshot=bool(config.snapshot_every) and step % config.snapshot_every == 0)
-        note = f"step {step}  loss {self.loss:.4f}"
+        note = f"step {step}" + (f", loss {self.loss:.4f}" if math.isfinite(self.loss) else "")
         if config.minutes is None:
             tick(trainer.faces_per_step, note=note)
         else:
-            tick(round(self.seconds) - round(before), note=f"{note}  {self.rate:.0f} faces/s")
+            tick(round(self.seconds) - round(before), note=f"{note}, {self.rate:.0f} faces/s")
 
     def _is_fine(self, step: int) -> bool:
         """Checks losses, and weights before they are saved; on GPUs not every step, because it synchronises them."""
@@ -236,7 +236,7 @@ class TrainingLoop:
         config = self.config
         if config.minutes is None:
             per_step = self.trainer.faces_per_step
-            total, done, unit = config.steps * per_step, self.trainer.step * per_step, "faces"
+            total, done, unit = config.steps * per_step, self.trainer.step * per_step, "face"
         else:
             total, done, unit = round(60 * config.minutes), round(self.seconds), "s"
         with console.progress("training", total, unit=unit, done=done) as tick:

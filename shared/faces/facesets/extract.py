@@ -96,7 +96,7 @@ def extract(
         force=force,
     )
     total = frames if all(declared) else None
-    with writer, console.progress("extracting faces", total, unit="frames") as tick:
+    with writer, console.progress("extracting faces", total, unit="frame") as tick:
         with _Extraction(writer, rule, config, embedder, tick) as extraction:
             for (path, sha256), one in zip(sources.items(), finders, strict=True):
                 writer.clips.append(extraction.run(path, sha256, one))

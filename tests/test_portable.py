@@ -15,7 +15,7 @@ MODULES = ("fcntl", "resource", "pwd", "grp", "termios", "tty", "pty", "posix", 
 OS_NAMES = (
     "fork", "forkpty", "getuid", "geteuid", "getgid", "getegid", "getpgid", "setsid", "killpg", "uname", "statvfs",
     "mkfifo", "chown", "fchmod", "fchown", "nice", "getloadavg", "sched_getaffinity", "pread", "pwrite",
-    "posix_fadvise", "O_NOFOLLOW", "O_DIRECTORY", "O_NONBLOCK", "O_CLOEXEC", "WNOHANG", "wait3", "wait4", "sysconf", "sync",
+    "posix_fadvise", "O_NOFOLLOW", "O_DIRECTORY", "O_NONBLOCK", "O_CLOEXEC", "WNOHANG", "wait3", "wait4", "sysconf",
     "register_at_fork",
 )  # fmt: skip
 SIGNALS = (

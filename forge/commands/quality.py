@@ -10,7 +10,7 @@ import typer
 
 from forge.swapping.config import SwapConfig
 from shared.bootstrap import ClusterBy
-from shared.console import console
+from shared.console import console, counted
 from shared.errors import UsageError
 
 if TYPE_CHECKING:
@@ -130,9 +130,11 @@ def _show(found: DatasetQuality) -> None:
     rows = []
     for one in found.summary:
         bounds = "one cluster" if one.low is None or one.high is None else f"{one.low:.3f} to {one.high:.3f}"
-        rows.append((one.metric, f"{one.value:.3f}", bounds, UNITS.get(one.metric, ""), f"{one.num_fake} {one.level}s"))
+        rows.append(
+            (one.metric, f"{one.value:.3f}", bounds, UNITS.get(one.metric, ""), counted(one.num_fake, one.level))
+        )
     clusters = max((one.clusters for one in found.summary), default=0)
-    title = f"{len(found.measured)} fakes in {clusters} clusters: means and 95 % intervals"
+    title = f"{counted(len(found.measured), 'fake')} in {counted(clusters, 'cluster')}: means and 95 % intervals"
     console.table(title, ["measure", "mean", "interval", "unit", "n"], rows)
     for failure in found.failures:
         console.warn(f"{failure.clip}: {failure.reason}")

@@ -52,14 +52,11 @@ class Population:
 
     def __str__(self) -> str:
         what = {"target": "persons", "group": "groups of people", "clip": "clips, each for itself"}[self.count_by]
+        seen = counted(self.trained_people, "person", "people")
         return (
             f"{self.real} real and {self.fake} fake clips of {self.dataset} ({self.split}); "
             f"{self.people_real} and {self.people_fake} {what}"
-            + (
-                f"; the detector was trained on {counted(self.trained_people, 'person', 'people')} of them"
-                if self.trained_people
-                else ""
-            )
+            + (f"; the detector was trained on {seen} of them" if self.trained_people else "")
         )
 
 

@@ -45,7 +45,7 @@ def build_app() -> typer.Typer:
     app.command("inspect")(detect.cli.inspect)
     app.command("score")(detect.cli.score_command(run))
     app.add_typer(weights.app, name="weights")
-    app.command("doctor")(doctor.doctor)
+    app.command("doctor")(doctor.doctor_command(forge.cli.step_milliseconds))
     app.command("docs")(docs.docs)
     return app
 

@@ -162,11 +162,13 @@ class Console:
     def print(self, *parts: object, markup: bool = False, wrap: bool = True) -> None:
         """Says something to a person. Text is shown as it is unless ``markup`` asks for Rich's tags.
 
-        Without ``wrap`` long lines stay whole, so that a command line can be copied.
+        Lines are broken between words only, so that an address or a path can be copied. Without ``wrap`` they stay
+        whole, so that a command line can.
         """
         if not self.quiet:
             shown = [visible(part) if isinstance(part, str) else part for part in parts]
-            self._rich.print(*shown, markup=markup, soft_wrap=not wrap)
+            words = {"overflow": "ignore", "crop": False} if all(isinstance(part, str) for part in parts) else {}
+            self._rich.print(*shown, markup=markup, soft_wrap=not wrap, **words)
 
     def warn(self, message: str) -> None:
         """Says something a person should not miss, on standard error, also when quiet."""

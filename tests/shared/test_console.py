@@ -81,6 +81,16 @@ def test_progress_passes_items_through(console, capsys):
     assert "3/3" in err
 
 
+def test_an_address_is_not_broken_and_words_are_wrapped(console, capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")
+    console.configure()
+    address = "https://example.org/" + "a-rather-long-path/" * 6 + "weights.pth"
+    console.print("without a network get it from", address, "on another machine, " + "and then " * 8)
+    lines = capsys.readouterr().out.splitlines()
+    assert sum(address in line for line in lines) == 1
+    assert all(len(line) <= 80 for line in lines if address not in line)
+
+
 HOSTILE = "a\x1b]52;c;aGk=\x07b\x9b2Jc\u202egpj.exe\udcff\rd"
 
 

@@ -1,4 +1,4 @@
-"""Tells which clips are fake, and how sure it is: training, evaluation and inspection of detectors.
+"""Detection of deepfakes: training, evaluation and use of detectors.
 
 The names below are loaded when they are first used, so that importing this package loads no torch::
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from detect.models.contract import Detector
     from detect.scoring.video import Predictor, score_video
     from detect.training.train import train_detector
-else:  # out of sight of type checkers, which would take any name to be there
+else:  # hidden from type checkers, which would accept any name
     __getattr__, __dir__, _ = lazy_loader.attach(
         __name__,
         submod_attrs={

@@ -60,7 +60,7 @@ class TrainingLoop:
         run: the output folder; None in processes that are not the first.
         path: its folder.
         trainer: takes the steps.
-        data: what is learned from and chosen by.
+        data: training and validation data.
 
     Attributes:
         best: the step to keep; ``best_weights`` are its averaged weights. In the first process only.
@@ -81,7 +81,7 @@ class TrainingLoop:
         self.ended = False
         self.looked_at = -1
         self.earlier_seconds = 0.0
-        self.told_seconds = 0.0
+        self.shared_seconds = 0.0
         self.first_step = 0
         self.began = time.monotonic()
         self.train_store = CropStore(data.clips["train"])
@@ -106,7 +106,7 @@ class TrainingLoop:
             noted = stack.enter_context(signals_noted(echo_seconds=echo))
             tick = stack.enter_context(self._progress())
             for batch in stack.enter_context(self._batches(mixture)):
-                stopped = self._told_to_stop(noted)
+                stopped = self._should_stop(noted)
                 if stopped or self.ended or self._fraction(self.trainer.step) >= 1:
                     break
                 self._step(batch, tick)
@@ -141,14 +141,14 @@ class TrainingLoop:
         """Loads the best weights so far as the averaged ones."""
         load_prefixed(self.trainer.average, {f"best.{name}": t for name, t in self.best_weights.items()}, "best.")
 
-    def _told_to_stop(self, noted: list[int]) -> bool:
+    def _should_stop(self, noted: list[int]) -> bool:
         """Whether a stop signal arrived; the first process decides for all."""
-        self.told_seconds, stopped = self.processes.from_first((self.seconds, bool(noted)))
+        self.shared_seconds, stopped = self.processes.from_first((self.seconds, bool(noted)))
         return stopped
 
     def _fraction(self, step: int) -> float:
         """The fraction of the training done: by steps or by time, whichever is further on."""
-        by_time = self.told_seconds / (60 * self.config.minutes) if self.config.minutes else 0.0
+        by_time = self.shared_seconds / (60 * self.config.minutes) if self.config.minutes else 0.0
         return min(1.0, max(step / self.config.steps, by_time))
 
     @contextmanager

@@ -32,11 +32,11 @@ from shared.results.scoreboard import (
     SCOREBOARD_NAME,
     AucDifference,
     Detectability,
-    JudgeFacts,
     LlrSpread,
     Row,
     RowKind,
     Scoreboard,
+    ScoredDetector,
     write_scoreboard,
 )
 from shared.results.scores import Evaluation
@@ -196,7 +196,7 @@ def save_scoreboard(out: Path, board: Scoreboard) -> tuple[Path, Path]:
 
 def _detectors(
     records: Sequence[ClipRecord], scores: Sequence[Scores]
-) -> tuple[tuple[JudgeFacts, ...], dict[str, np.ndarray]]:
+) -> tuple[tuple[ScoredDetector, ...], dict[str, np.ndarray]]:
     """Facts of each detector, and the llrs of those whose calibration applies."""
     detectors, llrs = [], {}
     for one in scores:
@@ -207,7 +207,7 @@ def _detectors(
             logits[scored] = calibration.likelihood.llr(logits[scored])
             llrs[one.wanted.name] = logits
         notes = (*one.notes, *seen_in_training(records, one.learned))
-        detectors.append(JudgeFacts(one.wanted.name, one.facts, said, notes))
+        detectors.append(ScoredDetector(one.wanted.name, one.facts, said, notes))
     return tuple(detectors), llrs
 
 

@@ -59,7 +59,7 @@ class TrainingLoop(BaseLoop):
         run: the output folder; None in processes that are not the first.
         path: its folder.
         trainer: takes the steps.
-        data: what is learned from and chosen by.
+        data: training and validation data.
 
     Attributes:
         best: the step to keep; ``best_weights`` are its averaged weights. In the first process only.

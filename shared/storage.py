@@ -15,6 +15,7 @@ from typing import TypeVar
 
 import msgspec
 
+from shared.console import size_text
 from shared.errors import AssayError, ManifestError, StorageError, UsageError, storage_errors
 
 T = TypeVar("T")
@@ -219,13 +220,10 @@ def sweep_drafts(folder: Path) -> int:
 
 
 def _is_alive(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return pid != os.getpid()
+    """Whether another process has this number. Not by ``os.kill(pid, 0)``: on Windows that interrupts it."""
+    import psutil
+
+    return pid != os.getpid() and psutil.pid_exists(pid)
 
 
 def write_text(path: Path, text: str) -> None:
@@ -279,7 +277,7 @@ def need_free_space(folder: Path, needed_bytes: int) -> None:
     free = shutil.disk_usage(place).free
     if free < needed_bytes:
         raise StorageError(
-            f"{folder} has {free / 1e9:.1f} GB free, this needs about {needed_bytes / 1e9:.1f} GB",
+            f"{folder} has {size_text(free)} free, this needs about {size_text(needed_bytes)}",
             hint="free some space or choose another output folder",
         )
 

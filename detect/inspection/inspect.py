@@ -30,7 +30,7 @@ from detect.models.predictor import CropPredictor
 from detect.scoring.aggregate import resolved
 from detect.scoring.video import Predictor, VideoScores, write_frame_scores
 from shared.config import configured, digest
-from shared.console import console, visible
+from shared.console import console, counted, visible
 from shared.errors import MediaError, RunError
 from shared.faces.finders.finder import FaceFinder
 from shared.results.scores import ClipScore, Evidence, ForensicReport
@@ -131,7 +131,7 @@ def _report(
     analysed = (
         f"{scores.facts.frames_searched} of {clip.frames_read} frames were searched for faces and "
         f"{clip.frames_scored} were scored",
-        f"{clip.tracks} face{'s' if clip.tracks != 1 else ''} followed through the clip",
+        f"{counted(clip.tracks, 'face')} followed through the clip",
         "container, streams, timing and packet structure",
         "content credentials (C2PA)",
     )

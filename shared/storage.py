@@ -8,10 +8,10 @@ import json
 import os
 import re
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path, PurePosixPath
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import msgspec
 
@@ -70,7 +70,13 @@ def read_json(
 
 
 def decode_json(
-    data: bytes | str, kind: type[T], where: object, *, error: type[AssayError], hint: str | None = None
+    data: bytes | str,
+    kind: type[T],
+    where: object,
+    *,
+    error: type[AssayError],
+    hint: str | None = None,
+    hook: Callable[[type, Any], Any] | None = None,
 ) -> T:
     """A ``kind`` from the text of a JSON document, in UTF-8; of a key that is there twice the last value counts.
 
@@ -81,6 +87,7 @@ def decode_json(
         where: the document's file, for the message.
         error: what is raised.
         hint: what to do then.
+        hook: makes values of types that msgspec does not know, from type and plain value; ValueError if it cannot.
 
     Raises:
         error: not JSON, not a ``kind``, or see :func:`check_plain`.
@@ -90,7 +97,7 @@ def decode_json(
         found = json.loads(data if isinstance(data, str) else data.decode()) if plain else msgspec.json.decode(data)
         check_plain(found)
         if not plain:
-            return msgspec.convert(found, kind)
+            return msgspec.convert(found, kind, dec_hook=hook)
         if not isinstance(found, kind):
             raise ValueError("it holds no JSON object")
         return found

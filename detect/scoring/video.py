@@ -5,8 +5,7 @@ Decoding, finding and scoring run in three threads; the detector works on one ba
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator, Sequence
-from contextlib import closing
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,7 +13,6 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
-from av.video.frame import VideoFrame
 
 from detect.config import FaceConfig, ScoreConfig
 from detect.models.predictor import CropPredictor
@@ -29,8 +27,9 @@ from shared.faces.finders.turned import TurnedFinder, turned_finder
 from shared.faces.stream import FollowConfig, follow
 from shared.results.scores import ClipScore, FrameScore, TrackScore
 from shared.storage import replacing
-from shared.types import NUM_LANDMARKS, ClipId, Face, Frame, Label, Timestamp
+from shared.types import NUM_LANDMARKS, ClipId, Face, Frame, Label
 from shared.video import VideoReader
+from shared.video.child import ClipReader
 
 FRAME_SCORE_SCHEMA = pa.schema(
     [
@@ -60,6 +59,7 @@ class ScoreFacts:
         faces_scored: faces over all frames.
         faces_too_small: faces left out because their box was narrower than ``min_face_px``.
         decode_failures: damaged packets and frames met on the way.
+        stopped: why the rest of the file was not read; None where all of it was.
     """
 
     frames_read: int
@@ -68,6 +68,7 @@ class ScoreFacts:
     faces_scored: int
     faces_too_small: int
     decode_failures: int
+    stopped: str | None = None
 
 
 @dataclass(frozen=True)
@@ -136,6 +137,7 @@ def score_video(
     *,
     clip: ClipId | None = None,
     label: Label | None = None,
+    reader: Callable[[Path], ClipReader] = VideoReader,
     **settings: Any,
 ) -> VideoScores:
     """Scores all faces on every ``config.every``-th frame of a video.
@@ -146,6 +148,7 @@ def score_video(
         config: which frames and faces, how they are aggregated.
         clip: how the clip is called in the scores; without it "suspect/unknown/NAME".
         label: the truth, where it is known.
+        reader: opens the video.
         settings: in place of ``config``'s own: ``every=1``.
 
     Raises:
@@ -158,15 +161,16 @@ def score_video(
     predictor, finder = both.crops, both.finder
     clip = clip or suspect_id(path)
     aggregate = resolved(config.aggregate, predictor.facts.aggregate)
-    watch = _Watch(path, config.faces or predictor.facts.faces)
+    watch = _Watch(path, reader, config.faces or predictor.facts.faces)
     scores = tuple(_scored(watch, predictor, finder, config, clip))
     facts = ScoreFacts(
-        frames_read=watch.reader.frames_read,
+        frames_read=watch.reader.frames_decoded,
         frames_searched=len(watch.seconds),
         frames_with_face=len({score.frame for score in scores}),
         faces_scored=len(scores),
         faces_too_small=watch.too_small,
         decode_failures=watch.reader.decode_failures,
+        stopped=watch.reader.stopped,
     )
     if not facts.frames_searched:
         raise MediaError(f"{path} holds no frame that can be searched", hint="copy or download it again")
@@ -250,24 +254,12 @@ def write_frame_scores(path: Path, scores: Sequence[FrameScore], labels: Sequenc
         pq.write_table(frame_score_table(scores, labels), draft, compression="zstd")
 
 
-class _CountingReader(VideoReader):
-    """A reader that knows how many frames its latest pass decoded, also those it did not hand on."""
-
-    frames_read = 0
-
-    def decoded(self) -> Generator[tuple[Timestamp, VideoFrame]]:
-        self.frames_read = 0
-        with closing(super().decoded()) as frames:
-            for item in frames:
-                self.frames_read += 1
-                yield item
-
-
 class _Watch:
     """One pass over a video, with what must be counted on the way."""
 
-    def __init__(self, path: Path, wanted: FaceConfig) -> None:
-        self.reader = _CountingReader(path)
+    def __init__(self, path: Path, opened: Callable[[Path], ClipReader], wanted: FaceConfig) -> None:
+        self._opened = opened
+        self.reader = opened(path)
         self.wanted = wanted
         self.seconds: dict[int, float] = {}
         self.too_small = 0
@@ -289,7 +281,7 @@ class _Watch:
 
     def _turned(self, finder: FaceFinder, every: int) -> TurnedFinder | None:
         # A reader of its own: the counts of the pass before are still wanted.
-        with VideoReader(self.reader.path) as reader:
+        with self._opened(self.reader.path) as reader:
             return turned_finder(reader.frames(step=every), finder)
 
     def _large(self, frame: Frame, faces: Sequence[Face]) -> Iterator[tuple[Frame, Face]]:

@@ -8,10 +8,10 @@ import json
 import os
 import re
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path, PurePosixPath
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import msgspec
 
@@ -71,7 +71,13 @@ def read_json(
 
 
 def decode_json(
-    data: bytes | str, kind: type[T], where: object, *, error: type[AssayError], hint: str | None = None
+    data: bytes | str,
+    kind: type[T],
+    where: object,
+    *,
+    error: type[AssayError],
+    hint: str | None = None,
+    hook: Callable[[type, Any], Any] | None = None,
 ) -> T:
     """A ``kind`` from a JSON document in UTF-8; the last value of a duplicate key is used.
 
@@ -91,7 +97,7 @@ def decode_json(
         found = json.loads(data if isinstance(data, str) else data.decode()) if plain else msgspec.json.decode(data)
         check_plain(found)
         if not plain:
-            return msgspec.convert(found, kind)
+            return msgspec.convert(found, kind, dec_hook=hook)
         if not isinstance(found, kind):
             raise ValueError("it holds no JSON object")
         return found

@@ -6,25 +6,20 @@ In JSON mode standard output is one JSON document, and everything else goes to s
 from __future__ import annotations
 
 import json
+import math
 import re
 import sys
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
 from typing import Protocol, TypeVar
 
+from rich.cells import cell_len
 from rich.console import Console as RichConsole
+from rich.console import ConsoleOptions, RenderResult
 from rich.markup import escape
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    ProgressColumn,
-    SpinnerColumn,
-    Task,
-    TextColumn,
-    TimeElapsedColumn,
-    TimeRemainingColumn,
-)
+from rich.measure import Measurement
+from rich.progress import Progress, ProgressColumn, Task
+from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
@@ -58,13 +53,103 @@ class Tick(Protocol):
         ...
 
 
+ShowProgress = Callable[[str, int | None], AbstractContextManager[Tick]]
+"""Makes a progress bar from a description and a total, as ``console.progress`` does."""
+
+
+@contextmanager
+def silent(_description: str, _total: int | None) -> Iterator[Tick]:
+    """A :data:`ShowProgress` that shows nothing."""
+
+    def tick(amount: int = 1, *, note: str | None = None) -> None:
+        del amount, note
+
+    yield tick
+
+
 class _RateColumn(ProgressColumn):
     """Units per second, with the unit's name."""
 
-    def render(self, task: Task) -> Text:
-        speed = task.finished_speed or task.speed
-        unit = task.fields.get("unit", "it")
-        return Text("" if speed is None else f"{speed:.1f} {unit}/s", style="progress.data.speed")
+
+def size_text(size_bytes: float) -> str:
+    """``0 kB``, ``12 MB``, ``3.4 GB``: in decimal units, as disks are sold."""
+    if size_bytes < 999_500:
+        return f"{math.ceil(size_bytes / 1e3)} kB"
+    return f"{size_bytes / 1e6:.0f} MB" if size_bytes < 999_500_000 else f"{size_bytes / 1e9:.1f} GB"
+
+
+def _clock(seconds: float) -> str:
+    """``0:07``, ``12:30``, ``1:02:03``."""
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"
+
+
+def _one_line(text: str, width: int) -> Text:
+    """Text of at most ``width`` columns, after which the line goes on."""
+    line = Text(text, end="", no_wrap=True, justify="default")
+    line.truncate(width, overflow="ellipsis")
+    return line
+
+
+class _Line(ProgressColumn):
+    """All of a bar in one line that is never wider than the terminal."""
+
+    def render(self, task: Task) -> _BarLine:
+        return _BarLine(task)
+
+
+class _BarLine:
+    """Description, bar, count, rate, time and note; where it is narrow first the rate goes, then note and bar."""
+
+    def __init__(self, task: Task) -> None:
+        self._task = task
+
+    def __rich_measure__(self, console: RichConsole, options: ConsoleOptions) -> Measurement:
+        return Measurement(options.max_width, options.max_width)
+
+    def __rich_console__(self, console: RichConsole, options: ConsoleOptions) -> RenderResult:
+        task, width = self._task, options.max_width
+        head = _one_line(task.description, max(8, width // 3))
+        parts = [part for part in (self._count(), self._rate(), self._time()) if part]
+        free = width - cell_len(head.plain) - sum(2 + cell_len(part) for part in parts)
+        if free < _NARROWEST_BAR + 2 and len(parts) == 3:
+            free += 2 + cell_len(parts.pop(1))
+        note = _one_line(task.fields["note"], width)
+        bar = min(_WIDEST_BAR, max(_NARROWEST_BAR, free - 4 - cell_len(note.plain)))
+        yield head
+        if free >= bar + 2:
+            yield _one_line("  ", 2)
+            yield ProgressBar(task.total, task.completed, bar, pulse=task.total is None, animation_time=task.get_time())
+            free -= bar + 2
+        yield _one_line("".join(f"  {part}" for part in parts), width - cell_len(head.plain))
+        if note and free - 2 >= min(_NARROWEST_NOTE, cell_len(note.plain)):
+            note.truncate(free - 2, overflow="ellipsis")
+            yield _one_line("  ", 2)
+            yield note
+
+    def _count(self) -> str:
+        task, unit = self._task, self._task.fields["unit"]
+        done = round(task.completed)
+        if unit == "s":
+            return "" if task.total is None else f"{_clock(done)} of {_clock(task.total)}"
+        if task.total is None:
+            return counted(done, unit)
+        return f"{done:,}/{counted(round(task.total), unit)}"
+
+    def _rate(self) -> str:
+        speed = self._task.finished_speed or self._task.speed
+        if not speed or self._task.fields["unit"] == "s":
+            return ""
+        return f"{speed:.1f}/s" if speed >= 0.1 else f"{60 * speed:.1f}/min"
+
+    def _time(self) -> str:
+        elapsed, left = self._task.elapsed or 0.0, self._task.time_remaining
+        if self._task.finished or left is None:
+            return _clock(elapsed)
+        if self._task.fields["unit"] == "s":
+            return f"{_clock(left)} left"
+        return f"{_clock(elapsed)}, {_clock(left)} left"
 
 
 class Console:
@@ -91,7 +176,8 @@ class Console:
         """
         if not self.quiet:
             shown = [visible(part) if isinstance(part, str) else part for part in parts]
-            self._rich.print(*shown, markup=markup, soft_wrap=not wrap)
+            words = {"overflow": "ignore", "crop": False} if all(isinstance(part, str) for part in parts) else {}
+            self._rich.print(*shown, markup=markup, soft_wrap=not wrap, **words)
 
     def warn(self, message: str) -> None:
         """Prints a warning on standard error, also in quiet mode."""
@@ -136,25 +222,15 @@ class Console:
 
         Yields a function that reports progress. ``done`` is the initial count, for resumed work.
         """
-        columns = (
-            SpinnerColumn(),
-            TextColumn("{task.description}"),
-            BarColumn(),
-            MofNCompleteColumn(),
-            _RateColumn(),
-            TimeElapsedColumn(),
-            TimeRemainingColumn(),
-            TextColumn("{task.fields[note]}"),
-        )
-        bar = Progress(*columns, console=self._error, disable=self.quiet, speed_estimate_period=30)
+        bar = Progress(_Line(), console=self._error, disable=self.quiet, speed_estimate_period=30)
         with bar:
-            task = bar.add_task(escape(visible(description)), total=total, completed=done, unit=unit, note="")
+            task = bar.add_task(visible(description), total=total, completed=done, unit=unit, note="")
 
             def tick(amount: int = 1, *, note: str | None = None) -> None:
                 if note is None:
                     bar.advance(task, amount)
                 else:
-                    bar.update(task, advance=amount, note=escape(visible(note)))
+                    bar.update(task, advance=amount, note=visible(note))
 
             yield tick
 

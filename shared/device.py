@@ -13,6 +13,7 @@ import cv2
 import numpy as np
 import torch
 
+from shared.console import counted
 from shared.errors import UsageError
 
 Precision = Literal["auto", "float32", "bfloat16"]
@@ -45,7 +46,7 @@ class Device:
         """A one-line description, also for ``run.json``."""
         name = torch.cuda.get_device_name(self.torch_device) if self.kind == "cuda" else self.kind
         precision = "float32" if self.autocast_dtype is None else str(self.autocast_dtype).removeprefix("torch.")
-        threads = f", {torch.get_num_threads()} threads" if self.kind == "cpu" else ""
+        threads = f", {counted(torch.get_num_threads(), 'thread')}" if self.kind == "cpu" else ""
         return f"{name} ({precision}{threads})"
 
 

@@ -8,13 +8,14 @@ import json
 import os
 import re
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path, PurePosixPath
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import msgspec
 
+from shared.console import size_text
 from shared.errors import AssayError, ManifestError, StorageError, UsageError, storage_errors
 
 T = TypeVar("T")
@@ -70,7 +71,13 @@ def read_json(
 
 
 def decode_json(
-    data: bytes | str, kind: type[T], where: object, *, error: type[AssayError], hint: str | None = None
+    data: bytes | str,
+    kind: type[T],
+    where: object,
+    *,
+    error: type[AssayError],
+    hint: str | None = None,
+    hook: Callable[[type, Any], Any] | None = None,
 ) -> T:
     """A ``kind`` from a JSON document in UTF-8; the last value of a duplicate key is used.
 
@@ -90,7 +97,7 @@ def decode_json(
         found = json.loads(data if isinstance(data, str) else data.decode()) if plain else msgspec.json.decode(data)
         check_plain(found)
         if not plain:
-            return msgspec.convert(found, kind)
+            return msgspec.convert(found, kind, dec_hook=hook)
         if not isinstance(found, kind):
             raise ValueError("it holds no JSON object")
         return found
@@ -219,13 +226,10 @@ def sweep_drafts(folder: Path) -> int:
 
 
 def _is_alive(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return pid != os.getpid()
+    """Whether another process has this number. Not by ``os.kill(pid, 0)``: on Windows that interrupts it."""
+    import psutil
+
+    return pid != os.getpid() and psutil.pid_exists(pid)
 
 
 def write_text(path: Path, text: str) -> None:
@@ -279,7 +283,7 @@ def need_free_space(folder: Path, needed_bytes: int) -> None:
     free = shutil.disk_usage(place).free
     if free < needed_bytes:
         raise StorageError(
-            f"{folder} has {free / 1e9:.1f} GB free, this needs about {needed_bytes / 1e9:.1f} GB",
+            f"{folder} has {size_text(free)} free, this needs about {size_text(needed_bytes)}",
             hint="free some space or choose another output folder",
         )
 

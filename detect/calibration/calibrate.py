@@ -32,6 +32,7 @@ from detect.models.training_record import clip_mark, person_mark, read_training_
 from detect.scoring.dataset import DatasetScores, score_dataset
 from detect.scoring.samples import ScoredClip, clip_samples
 from shared.bootstrap import BootstrapSettings
+from shared.console import counted
 from shared.dataset import DatasetFolder
 from shared.errors import LeakError, ManifestError, UsageError
 from shared.storage import write_bytes
@@ -313,7 +314,7 @@ def _notes(calibration: Calibration) -> tuple[str, ...]:
     found = {each.metric: each for each in calibration.quality}
     notes = []
     if calibration.population.without_face:
-        notes.append(f"{calibration.population.without_face} clips without a usable face took no part.")
+        notes.append(f"{counted(calibration.population.without_face, 'clip')} without a usable face took no part.")
     ratio, population = calibration.likelihood, calibration.population
     if population.trained_people:
         notes.append(

@@ -22,7 +22,7 @@ from typing import Any, Literal, Protocol
 
 from detect.models.external.settings import Reference, probability_to_logit
 from shared.config import from_mapping
-from shared.console import console
+from shared.console import console, counted
 from shared.errors import CheckpointError, ConfigError, UsageError
 from shared.storage import decode_json, sha256_file
 from shared.types import ClipRecord
@@ -180,7 +180,7 @@ class PythonScorer:
                 tick()
         if failures and failures.total() == len(clips):
             raise CheckpointError(f"{self._label} failed on every clip: {next(iter(failures))}", hint="try it by hand")
-        notes = [f"{self._label} failed on {count} clips: {what}" for what, count in failures.most_common(3)]
+        notes = [f"{self._label} failed on {counted(count, 'clip')}: {what}" for what, count in failures.most_common(3)]
         return ClipScores(tuple(logits), (*no_score_notes(self._label, logits), *notes), frozenset(failed))
 
 

@@ -5,8 +5,7 @@ Decoding, face finding and scoring run in three threads.
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator, Sequence
-from contextlib import closing
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,7 +13,6 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
-from av.video.frame import VideoFrame
 
 from detect.config import FaceConfig, ScoreConfig
 from detect.models.predictor import CropPredictor
@@ -29,8 +27,9 @@ from shared.faces.finders.turned import TurnedFinder, turned_finder
 from shared.faces.stream import FollowConfig, follow
 from shared.results.scores import ClipScore, FrameScore, TrackScore
 from shared.storage import replacing
-from shared.types import NUM_LANDMARKS, ClipId, Face, Frame, Label, Timestamp
+from shared.types import NUM_LANDMARKS, ClipId, Face, Frame, Label
 from shared.video import VideoReader
+from shared.video.child import ClipReader
 
 FRAME_SCORE_SCHEMA = pa.schema(
     [
@@ -68,6 +67,7 @@ class ScoreFacts:
     faces_scored: int
     faces_too_small: int
     decode_failures: int
+    stopped: str | None = None
 
 
 @dataclass(frozen=True)
@@ -136,6 +136,7 @@ def score_video(
     *,
     clip: ClipId | None = None,
     label: Label | None = None,
+    reader: Callable[[Path], ClipReader] = VideoReader,
     **settings: Any,
 ) -> VideoScores:
     """Scores all faces of every ``config.every``-th frame of a video.
@@ -158,15 +159,16 @@ def score_video(
     predictor, finder = both.crops, both.finder
     clip = clip or suspect_id(path)
     aggregate = resolved(config.aggregate, predictor.facts.aggregate)
-    watch = _Watch(path, config.faces or predictor.facts.faces)
+    watch = _Watch(path, reader, config.faces or predictor.facts.faces)
     scores = tuple(_scored(watch, predictor, finder, config, clip))
     facts = ScoreFacts(
-        frames_read=watch.reader.frames_read,
+        frames_read=watch.reader.frames_decoded,
         frames_searched=len(watch.seconds),
         frames_with_face=len({score.frame for score in scores}),
         faces_scored=len(scores),
         faces_too_small=watch.too_small,
         decode_failures=watch.reader.decode_failures,
+        stopped=watch.reader.stopped,
     )
     if not facts.frames_searched:
         raise MediaError(f"{path} holds no frame that can be searched", hint="copy or download it again")
@@ -266,8 +268,9 @@ class _CountingReader(VideoReader):
 class _Watch:
     """One pass over a video, with its counts."""
 
-    def __init__(self, path: Path, wanted: FaceConfig) -> None:
-        self.reader = _CountingReader(path)
+    def __init__(self, path: Path, opened: Callable[[Path], ClipReader], wanted: FaceConfig) -> None:
+        self._opened = opened
+        self.reader = opened(path)
         self.wanted = wanted
         self.seconds: dict[int, float] = {}
         self.too_small = 0

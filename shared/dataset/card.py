@@ -6,6 +6,7 @@ import json
 from collections import Counter
 from collections.abc import Sequence
 
+from shared.console import counted
 from shared.dataset.layout import MANIFEST, DatasetInfo
 from shared.dataset.splits import count_by
 from shared.types import SPLITS, ClipRecord
@@ -87,7 +88,7 @@ def _body(info: DatasetInfo, records: Sequence[ClipRecord]) -> list[str]:
         "",
         "## Rights",
         "",
-        *(f"- {basis}: {count} clips" for basis, count in sorted(rights.items())),
+        *(f"- {basis}: {counted(count, 'clip')}" for basis, count in sorted(rights.items())),
         "",
         "## Load",
         "",
@@ -102,9 +103,13 @@ def _body(info: DatasetInfo, records: Sequence[ClipRecord]) -> list[str]:
     ]
 
 
+def _held(clips: int, people: int) -> str:
+    return f"{counted(clips, 'clip')} of {counted(people, 'identity', 'identities')}"
+
+
 def _made(clips: int, people: int) -> list[str]:
     return [
-        f"{clips} clips of {people} identities. `manifest.jsonl` holds a clip a line, `frames.parquet` a",
+        f"{_held(clips, people)}. `manifest.jsonl` holds a clip a line, `frames.parquet` a",
         "row per frame and face; real frames inside forged clips are labelled real. Three lossless masks go with each",
         "fake: `alpha` (what the compositor used), `changed` (pixels that differ) and `region` (the face). No identity",
         "is in two splits. Every clip carries a C2PA manifest; `dataset.sig` seals the set.",
@@ -113,7 +118,7 @@ def _made(clips: int, people: int) -> list[str]:
 
 def _imported(clips: int, people: int) -> list[str]:
     return [
-        f"{clips} clips of {people} identities, as other people made them: not encoded again and not signed here, with",
+        f"{_held(clips, people)}, as other people made them: not encoded again and not signed here, with",
         "their own splits. `manifest.jsonl` holds a clip a line with its place in the original (`source_path`),",
         "`frames.parquet` a row per frame. Frames are labelled as a whole clip, or by its mask where it has one; all",
         "three mask names mean that one mask. `import.json` lists what was missing, damaged or in two splits;",

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import msgspec
 
+from shared.console import counted
 from shared.dataset.audit.config import AuditConfig
 from shared.dataset.audit.findings import WHOLE, AuditReport, Curve, ProbeFinding
 from shared.dataset.audit.plots import plot_areas, plot_curves
@@ -44,9 +45,9 @@ def summary(report: AuditReport) -> str:
     told = "the face could not be measured" if face.area is None else f"face-only AUC {face.area:.3f}{interval(face)}"
     if not report.clean:
         count = len(report.shortcuts)
-        named = f"{count} {'shortcut' if count == 1 else 'shortcuts'} named" if count else "no shortcut named"
+        named = f"{counted(count, 'shortcut')} named" if count else "no shortcut named"
         leaks = len(report.leaks)
-        split = f", {leaks} {'leak' if leaks == 1 else 'leaks'} between splits" if leaks else ""
+        split = f", {counted(leaks, 'leak')} between splits" if leaks else ""
         return f"{named}{split}; {told}"
     open_ones = [f.title for f in report.findings if f.part == WHOLE and f.verdict in ("undecided", "too few to judge")]
     rest = f"; not decided: {', '.join(open_ones)}" if open_ones else ""

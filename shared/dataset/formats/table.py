@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import get_args
 
+from shared.console import counted
 from shared.dataset.formats.found import FoundClip, Media, Scan, ScanOptions, Video, asked, unknown
 from shared.dataset.formats.registry import IMPORTERS
 from shared.dataset.formats.tree import PICTURE_SUFFIXES, Findings, read_list, split_word
@@ -118,5 +119,5 @@ def _split(found: Findings, where: str, row: Mapping[str, str]) -> Split | None:
 def _only_table(root: Path) -> Path:
     tables = sorted(root.glob("*.csv"))
     if len(tables) != 1:
-        raise UsageError(f"{root} holds {len(tables)} tables", hint="name one with --lists TABLE.csv")
+        raise UsageError(f"{root} holds {counted(len(tables), 'table')}", hint="name one with --lists TABLE.csv")
     return tables[0]

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
-from shared.console import Tick, console
+from shared.console import Tick, console, counted
 from shared.errors import FacesetError, NoFaceError, UsageError
 from shared.faces.align import align
 from shared.faces.facesets.embedding_queue import EmbeddingQueue
@@ -96,7 +96,7 @@ def extract(
         force=force,
     )
     total = frames if all(declared) else None
-    with writer, console.progress("extracting faces", total, unit="frames") as tick:
+    with writer, console.progress("extracting faces", total, unit="frame") as tick:
         with _Extraction(writer, rule, config, embedder, tick) as extraction:
             for (path, sha256), one in zip(sources.items(), finders, strict=True):
                 writer.clips.append(extraction.run(path, sha256, one))
@@ -175,7 +175,7 @@ class _Extraction:
                 empty += not faces
                 for face in faces:
                     self._take(number, frame, face)
-                self._tick(note=f"{self._faces} faces")
+                self._tick(note=counted(self._faces, "face"))
         return read, empty
 
     def _take(self, clip: int, frame: Frame, face: Face) -> None:
@@ -283,8 +283,8 @@ def _reported(writer: FacesetWriter, rule: KeepRule) -> FacesetInfo:
         raise FacesetError(f"{writer.path} was not completed", hint="run the command again")
     if info.set_aside.get(OTHER_PERSON):
         console.warn(
-            f"{info.set_aside[OTHER_PERSON]} faces in {rule.people_aside} tracks seem to be of other people than "
-            f"{info.identity} and are set aside; --all-people keeps them"
+            f"{counted(info.set_aside[OTHER_PERSON], 'face')} in {counted(rule.people_aside, 'track')} "
+            f"seem to be of other people than {info.identity} and are set aside; --all-people keeps them"
         )
     for clip in info.clips:
         if clip.frames_without_face > clip.frames_read / 2:

@@ -1,7 +1,6 @@
-"""The one console: tables and progress for people, JSON for programs, silence when asked.
+"""Output: messages, tables and progress bars for people, JSON for programs.
 
-In JSON mode standard output carries one JSON document and nothing else; everything for people goes to standard
-error. No other module prints.
+In JSON mode standard output is one JSON document, and everything else goes to standard error. No other module prints.
 """
 
 from __future__ import annotations
@@ -10,8 +9,8 @@ import json
 import math
 import re
 import sys
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
 from typing import Protocol, TypeVar
 
 from rich.cells import cell_len
@@ -26,20 +25,18 @@ from rich.text import Text
 
 T = TypeVar("T")
 
-_NARROWEST_BAR, _WIDEST_BAR, _NARROWEST_NOTE = 8, 30, 12
-
-# Controls but tab and newline, C1 controls, marks that change the direction of writing, halves of surrogate pairs
-# (bytes of a file name that are not UTF-8): a terminal or a reader would obey them or fail on them.
+# Control characters except tab and newline, C1 controls, bidirectional controls, and lone surrogates (bytes of a file
+# name that are not UTF-8): a terminal or a reader would interpret them or fail on them.
 _UNSAFE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 
 
 def visible(text: str) -> str:
-    r"""``text`` with its control and direction-changing characters written out: ``\x1b``, ``\u202e``."""
+    r"""``text`` with control and bidirectional characters escaped: ``\x1b``, ``\u202e``."""
     return _UNSAFE.sub(_written_out, text)
 
 
 def visible_json(text: str) -> str:
-    """JSON ``text`` with such characters escaped: it means the same, and shows them."""
+    """JSON ``text`` with such characters as JSON escapes, so that its meaning is the same."""
     return _UNSAFE.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
 
 
@@ -49,16 +46,29 @@ def _written_out(found: re.Match[str]) -> str:
 
 
 class Tick(Protocol):
-    """Reports work done: ``tick()`` for one unit, ``tick(8)`` for eight, ``note`` for a word beside the bar."""
+    """Reports progress: ``tick()`` for one unit, ``tick(8)`` for eight; ``note`` is a text beside the bar."""
 
     def __call__(self, amount: int = 1, *, note: str | None = None) -> None:
         """Advances the bar."""
         ...
 
 
-def counted(number: int, noun: str, plural: str = "") -> str:
-    """``1 clip``, ``2 clips``, ``1,234 clips``; ``plural`` where it is not the noun with an s."""
-    return f"{number:,} {noun if number == 1 else plural or noun + 's'}"
+ShowProgress = Callable[[str, int | None], AbstractContextManager[Tick]]
+"""Makes a progress bar from a description and a total, as ``console.progress`` does."""
+
+
+@contextmanager
+def silent(_description: str, _total: int | None) -> Iterator[Tick]:
+    """A :data:`ShowProgress` that shows nothing."""
+
+    def tick(amount: int = 1, *, note: str | None = None) -> None:
+        del amount, note
+
+    yield tick
+
+
+class _RateColumn(ProgressColumn):
+    """Units per second, with the unit's name."""
 
 
 def size_text(size_bytes: float) -> str:
@@ -143,7 +153,7 @@ class _BarLine:
 
 
 class Console:
-    """Where everything a person or a program reads from Assay goes through."""
+    """The output of Assay."""
 
     def __init__(self) -> None:
         self.quiet = False
@@ -153,17 +163,16 @@ class Console:
         self._error = RichConsole(stderr=True, highlight=False)
 
     def configure(self, *, quiet: bool = False, json_mode: bool = False) -> None:
-        """Sets how much is said, and to whom. Makes new consoles, so that redirected streams are seen."""
+        """Sets quiet and JSON mode. Makes new Rich consoles, so that redirected streams are used."""
         self.quiet = quiet
         self.json_mode = json_mode
         self._rich = RichConsole(stderr=json_mode, highlight=False)
         self._error = RichConsole(stderr=True, highlight=False)
 
     def print(self, *parts: object, markup: bool = False, wrap: bool = True) -> None:
-        """Says something to a person. Text is shown as it is unless ``markup`` asks for Rich's tags.
+        """Prints a text for people, literally unless ``markup`` enables Rich's tags.
 
-        Lines are broken between words only, so that an address or a path can be copied. Without ``wrap`` they stay
-        whole, so that a command line can.
+        Without ``wrap`` long lines are not wrapped, so that a command line can be copied.
         """
         if not self.quiet:
             shown = [visible(part) if isinstance(part, str) else part for part in parts]
@@ -171,7 +180,7 @@ class Console:
             self._rich.print(*shown, markup=markup, soft_wrap=not wrap, **words)
 
     def warn(self, message: str) -> None:
-        """Says something a person should not miss, on standard error, also when quiet."""
+        """Prints a warning on standard error, also in quiet mode."""
         if self._kept is not None:
             self._kept.append(message)
             return
@@ -179,7 +188,7 @@ class Console:
 
     @contextmanager
     def warnings_kept(self) -> Iterator[list[str]]:
-        """Warnings go into the list this yields and are not shown: for work on a machine whose output nobody sees."""
+        """Yields a list that collects warnings instead of printing them, for tasks on other machines."""
         before, said = self._kept, []
         self._kept = said
         try:
@@ -188,13 +197,13 @@ class Console:
             self._kept = before
 
     def fail(self, message: str, hint: str | None) -> None:
-        """Says why the command ends, on standard error."""
+        """Prints an error on standard error."""
         self._error.print(f"[bold red]error:[/] {escape(visible(message))}", markup=True, soft_wrap=True)
         if hint:
             self._error.print(f"[bold]hint:[/] {escape(visible(hint))}", markup=True, soft_wrap=True)
 
     def table(self, title: str, columns: list[str], rows: Iterable[Iterable[object]]) -> None:
-        """A table of plain values."""
+        """Prints a table of plain values."""
         table = Table(title=Text(visible(title)), title_justify="left", header_style="bold")
         for column in columns:
             table.add_column(Text(column), overflow="fold")
@@ -203,16 +212,15 @@ class Console:
         self.print(table)
 
     def result(self, document: Mapping[str, object]) -> None:
-        """The command's result for a program: one JSON document on standard output, in JSON mode only."""
+        """Prints the command's result as one JSON document on standard output, in JSON mode only."""
         if self.json_mode:
             sys.stdout.write(visible_json(json.dumps(document, indent=2, default=str, ensure_ascii=False)) + "\n")
 
     @contextmanager
-    def progress(self, description: str, total: int | None, *, unit: str, done: int = 0) -> Iterator[Tick]:
-        """A bar with count, rate and time left, for anything that may take more than two seconds.
+    def progress(self, description: str, total: int | None, *, unit: str = "it", done: int = 0) -> Iterator[Tick]:
+        """A progress bar with count, rate and time left.
 
-        Yields a function to call as work is done. ``unit`` is the name of one unit of it, "clip"; "s" for seconds of
-        work that is limited by time. ``done`` starts the bar part of the way, for resumed work.
+        Yields a function that reports progress. ``done`` is the initial count, for resumed work.
         """
         bar = Progress(_Line(), console=self._error, disable=self.quiet, speed_estimate_period=30)
         with bar:
@@ -226,8 +234,8 @@ class Console:
 
             yield tick
 
-    def track(self, items: Iterable[T], description: str, total: int | None, *, unit: str) -> Iterator[T]:
-        """``items`` again, with a bar."""
+    def track(self, items: Iterable[T], description: str, total: int | None, *, unit: str = "it") -> Iterator[T]:
+        """Yields ``items``, with a progress bar."""
         with self.progress(description, total, unit=unit) as tick:
             for item in items:
                 yield item

@@ -13,8 +13,7 @@ from shared.types import SPLITS, ClipRecord
 
 _SHOWN = 40
 
-# Stated rather than left to be guessed: a column that is null in the first lines (masks, of real clips) would be
-# taken for a column of nothing.
+# Stated explicitly: the type of a column that is null in the first lines (masks of real clips) would be guessed wrong.
 _CLIP_FEATURES: tuple[tuple[str, str], ...] = (
     *((name, "string") for name in ("id", "kind", "label", "path", "sha256", "target_identity", "rights")),
     *((name, "int64") for name in ("frames", "width", "height")),
@@ -38,13 +37,13 @@ _NESTED = {
 
 
 def render_card(info: DatasetInfo, records: Sequence[ClipRecord]) -> str:
-    """The text of the card: what the set is, how it loads, what is in it, on what terms."""
+    """The text of the card: description, loading, contents, rights."""
     return "\n".join([*_front_matter(info), "", *_body(info, records), ""])
 
 
 def _front_matter(info: DatasetInfo) -> list[str]:
     # One table only: ``datasets`` reads all tables of a folder with the reader of the first.
-    # JSON strings are YAML strings, so quoting is not a question here.
+    # JSON strings are valid YAML strings.
     return [
         "---",
         f"pretty_name: {json.dumps(info.name)}",
@@ -129,7 +128,7 @@ def _imported(clips: int, people: int) -> list[str]:
 
 
 def _controls(info: DatasetInfo) -> list[str]:
-    """What was done so that nothing but the forgery tells the classes apart."""
+    """The section on controls: the steps that keep anything but the forgery from separating the classes."""
     if info.controls == "on":
         return [
             "Real clips passed the same decoder, encoder and container as the fakes, in every rendition. Manipulations",

@@ -1,4 +1,4 @@
-"""The audit in three forms: JSON for programs, two pictures, and one self-contained page for people."""
+"""Writes an audit as JSON, two plots, and a self-contained page."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ REPORT, PAGE, AREAS, CURVES = "audit.json", "audit.html", "areas.png", "roc.png"
 
 
 def write_report(report: AuditReport, curves: Sequence[Curve], out: Path, config: AuditConfig) -> Path:
-    """Writes ``audit.json``, ``areas.png``, ``roc.png`` and ``audit.html`` into ``out``; the path of the page.
+    """Writes ``audit.json``, ``areas.png``, ``roc.png`` and ``audit.html`` into ``out``; returns the page's path.
 
     Raises:
         StorageError: the disk refused.
@@ -35,12 +35,12 @@ def write_report(report: AuditReport, curves: Sequence[Curve], out: Path, config
 
 
 def as_document(report: AuditReport) -> dict[str, object]:
-    """The report as plain values, ``clean`` among them."""
+    """The report as plain values, with ``clean``."""
     return {"clean": report.clean, "summary": summary(report), **dataclasses.asdict(report)}
 
 
 def summary(report: AuditReport) -> str:
-    """The outcome in one or two sentences."""
+    """The result in one or two sentences."""
     face = report.of("face")
     told = "the face could not be measured" if face.area is None else f"face-only AUC {face.area:.3f}{interval(face)}"
     if not report.clean:
@@ -60,7 +60,7 @@ def interval(finding: ProbeFinding) -> str:
 
 
 def rows(report: AuditReport) -> list[tuple[str, ...]]:
-    """The findings as cells: what, part, area, interval, clips, groups, verdict."""
+    """The findings as table rows: title, part, area, interval, clips, groups, verdict."""
     return [
         (
             finding.title,

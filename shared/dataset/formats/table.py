@@ -1,7 +1,7 @@
-"""A table of clips: CSV with ``path,label`` and, where known, ``identity,source,manipulation,split``.
+"""Tables of clips: CSV with ``path,label`` and optionally ``identity,source,manipulation,split``.
 
-Paths are relative to the folder of the set. Labels read ``real`` and ``fake``; of numbers this project knows sets that
-mean 1 by real (Celeb-DF) and by fake (DFDC), so a number is refused until ``--label 1=fake`` says which.
+Paths are relative to the set's folder. Labels are ``real`` and ``fake``; numbers are ambiguous (1 is real in Celeb-DF
+and fake in DFDC) and need an option such as ``--label 1=fake``.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _COLUMNS = ("path", "label", "identity", "source", "manipulation", "split", "kin
 def scan_table(root: Path, options: ScanOptions) -> Scan:
     """Clips of a table: ``options.lists``, or the only ``*.csv`` in ``root``.
 
-    Columns ``kind`` (swap, reenact, generate, speech) and ``rendition`` are read where they are. A path may name a
+    The columns ``kind`` (swap, reenact, generate, speech) and ``rendition`` are read too, if present. A path may name a
     folder of numbered pictures.
 
     Raises:

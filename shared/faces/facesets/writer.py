@@ -50,7 +50,7 @@ class FacesetWriter:
     Attributes:
         path: of the faceset.
         clips: the source clips; fill in before the block ends.
-        judge: selects the kept faces at the end, over the rows in batches; None leaves the rows as they are.
+        select: selects the kept faces at the end, over the rows in batches; None keeps the rows unchanged.
         info: of the written faceset, once the block has ended without error.
 
     Raises:

@@ -132,7 +132,7 @@ def swap_images(
     ):
         folder = _PictureFolder(draft, reader, request, finder.name)
         with (
-            console.progress("swapping", plan.frames, unit="pictures") as tick,
+            console.progress("swapping", plan.frames, unit="picture") as tick,
             closing(composited_frames(reader, plan, swap)) as frames,
         ):
             for done in frames:

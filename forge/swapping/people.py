@@ -10,6 +10,7 @@ from dataclasses import replace
 import numpy as np
 
 from forge.swapping.tracks import STRICT, FoundFaces
+from shared.console import counted
 from shared.errors import UsageError
 from shared.faces.people import group_by_person
 from shared.types import Face
@@ -89,7 +90,7 @@ def chosen_ranks(people: int, face: str, what: str) -> tuple[int, ...]:
     missing = next((rank for rank in ranks if rank >= people), None)
     if missing is not None:
         raise UsageError(
-            f"{what} shows {people} {'person' if people == 1 else 'people'}, so there is no number {missing}",
+            f"{what} shows {counted(people, 'person', 'people')}, so there is no number {missing}",
             hint=f"choose --face main, all or a number from 0 to {people - 1}",
         )
     return tuple(dict.fromkeys(ranks))

@@ -20,7 +20,7 @@ from forge.swapping.people import chosen_ranks, people_of, rejoined, track_of, u
 from forge.swapping.temporal import stabilize_landmarks
 from forge.swapping.tracks import FoundFaces, collect_faces
 from shared import config as settings
-from shared.console import console
+from shared.console import console, counted
 from shared.errors import NoFaceError, UsageError
 from shared.faces.finders.finder import FaceFinder, IndexedFinder
 from shared.faces.finders.turned import turned_finder
@@ -164,7 +164,7 @@ class _Search:
         config = self.config
         following = replace(FollowConfig.on(self.device), min_face_px=config.min_face_px)
         following = settings.replace(following, detect_every=config.detect_every)
-        unit = "pictures" if self.single else "frames"
+        unit = "picture" if self.single else "frame"
         with (
             console.progress("finding faces", self.declared, unit=unit) as tick,
             closing(
@@ -235,7 +235,7 @@ def plan_found(
             hint="turned pictures showed none either; check the clip, or choose another --finder",
         )
     if segments and segments[-1][1] > len(times):
-        raise UsageError(f"{what} has {len(times)} frames, so none is in {segments[-1]}", hint="mend the segments")
+        raise UsageError(f"{what} has {counted(len(times), 'frame')}, so none is in {segments[-1]}", hint="mend the segments")
     people = people_of(found, config.same_distance)
     ranks = chosen_ranks(len(people), config.face, what)
     unsure = unsure_frames(found, people, ranks)

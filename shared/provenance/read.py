@@ -61,7 +61,7 @@ def sidecar_of(path: Path) -> Path | None:
     return None if path.suffix.lower() in EMBEDDABLE else path.with_suffix(".c2pa")
 
 
-def read_provenance(path: Path, *, anchors: str | None = None) -> Provenance | None:
+def read_provenance(path: Path, anchors: str | None = None) -> Provenance | None:
     """What the manifest of ``path``, embedded or beside it, says; None where there is none.
 
     ``anchors`` (PEM) are the roots whose signers count as trusted, by default the local identity's root.

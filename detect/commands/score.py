@@ -22,7 +22,7 @@ from detect.commands.show import plain
 from detect.config import EvaluateConfig
 from shared.bootstrap import ClusterBy
 from shared.commands.options import DeviceOption, PrecisionOption, SeedOption, SettingsOption, choices, resolve
-from shared.console import console
+from shared.console import console, counted
 
 if TYPE_CHECKING:
     from shared.dataset import DatasetFolder
@@ -204,7 +204,9 @@ def measured_quality(
     notes = [f"The quality of {', '.join(failed)} could not be measured."] if failed else []
     without = sum(record.kind == "swap" and "target_sha256" not in record.factors for record in records)
     if without:
-        notes.append(f"{without} fakes do not say what they were made from, so their quality is not measured.")
+        notes.append(
+            f"{counted(without, 'fake')} do not say what they were made from, so their quality is not measured."
+        )
     return files, notes
 
 

@@ -33,8 +33,8 @@ from detect.models.predictor import CropPredictor
 from detect.scoring.aggregate import resolved
 from detect.scoring.video import Predictor, VideoScores, write_frame_scores
 from shared.config import configured, digest
-from shared.console import console, visible
-from shared.errors import RunError
+from shared.console import console, counted, visible
+from shared.errors import MediaError, RunError
 from shared.faces.finders.finder import FaceFinder
 from shared.results.scores import ClipScore, Evidence, ForensicReport
 from shared.storage import need_replaceable, replacing_folder, sha256_file, write_bytes, write_text
@@ -153,8 +153,8 @@ def _report(
     analysed = (
         f"{scores.facts.frames_searched} of {clip.frames_read} frames were searched for faces and "
         f"{clip.frames_scored} were scored",
-        f"{clip.tracks} face{'s' if clip.tracks != 1 else ''} followed through the clip",
-        "format, EXIF and XMP" if still else "container, streams, timing and packet structure",
+        f"{counted(clip.tracks, 'face')} followed through the clip",
+        "container, streams, timing and packet structure",
         "content credentials (C2PA)",
     )
     facts = scores.facts

@@ -1,4 +1,4 @@
-"""timm backbones as detectors use them: built for one logit, started undecided, described by their own settings."""
+"""timm backbones of detectors, built for one logit near 0 at the start."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ def model_names(text: str = "") -> list[str]:
 
 
 class BackboneDetector(Detector):
-    """What families on a timm backbone begin with: ``net``, built for one logit, undecided or with ImageNet weights.
+    """Base of families on a timm backbone: ``net``, built for one logit, random or with ImageNet weights.
 
-    Size, mean and deviation in ``spec`` come from timm's data settings of the backbone.
+    Size, mean and standard deviation in ``spec`` come from timm's data configuration of the backbone.
 
     Raises:
         UnknownNameError: timm has no such model.
-        WeightsError: pretrained weights are asked for and cannot be had.
+        WeightsError: pretrained weights are not available.
         ConfigError: the model does not take that input size.
     """
 
@@ -55,7 +55,7 @@ class BackboneDetector(Detector):
 
 
 def backbone_of(detector: nn.Module) -> nn.Module:
-    """The timm model in a detector; the detector itself for one that has none."""
+    """The timm model in a detector; the detector itself if it has none."""
     return getattr(detector, "net", detector)
 
 
@@ -82,13 +82,12 @@ def _create(options: DetectorOptions) -> nn.Module:
 
 
 def _start_undecided(net: nn.Module) -> None:
-    """Small weights and no bias in the classifier, so that the first logits lie near 0.
+    """Initialises the classifier with small weights and no bias, so that the first logits are near 0.
 
-    With one output, timm's own start (scaled by the number of outputs) gives logits of ten and more, and the first
-    steps of a training are spent on taking them back.
+    timm's initialisation, scaled by the number of outputs, gives logits of ten and more with one output.
     """
     found = net.get_classifier()  # type: ignore[operator]
-    heads = nn.ModuleList([found] if isinstance(found, nn.Module) else found)  # distilled models have two
+    heads = nn.ModuleList([found] if isinstance(found, nn.Module) else found)  # distilled models have two classifiers
     for module in heads.modules():
         if isinstance(module, nn.Linear | nn.Conv2d):
             nn.init.normal_(module.weight, std=_HEAD_STD)

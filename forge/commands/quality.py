@@ -10,7 +10,7 @@ import typer
 
 from forge.swapping.config import SwapConfig
 from shared.bootstrap import ClusterBy
-from shared.console import console
+from shared.console import console, counted
 from shared.errors import UsageError
 
 if TYPE_CHECKING:
@@ -65,7 +65,7 @@ def quality(
     cases = thinned(find_cases(clips, target or (), failures=failures), limit)
     instruments, people = _instruments(faces or [], run, finder, device)
     by: ClusterBy = "group" if clusters == "group" else "target"
-    with console.progress("measuring", len(cases), unit="clips") as tick:
+    with console.progress("measuring", len(cases), unit="clip") as tick:
         found = measure_dataset(
             cases, instruments, people, last=last, cluster_by=by, failures=failures, sheets=sheets, tick=tick
         )
@@ -130,9 +130,11 @@ def _show(found: DatasetQuality) -> None:
     rows = []
     for one in found.summary:
         bounds = "one cluster" if one.low is None or one.high is None else f"{one.low:.3f} to {one.high:.3f}"
-        rows.append((one.metric, f"{one.value:.3f}", bounds, UNITS.get(one.metric, ""), f"{one.num_fake} {one.level}s"))
+        rows.append(
+            (one.metric, f"{one.value:.3f}", bounds, UNITS.get(one.metric, ""), counted(one.num_fake, one.level))
+        )
     clusters = max((one.clusters for one in found.summary), default=0)
-    title = f"{len(found.measured)} fakes in {clusters} clusters: means and 95 % intervals"
+    title = f"{counted(len(found.measured), 'fake')} in {counted(clusters, 'cluster')}: means and 95 % intervals"
     console.table(title, ["measure", "mean", "interval", "unit", "n"], rows)
     for failure in found.failures:
         console.warn(f"{failure.clip}: {failure.reason}")

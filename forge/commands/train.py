@@ -19,7 +19,7 @@ from shared.commands.options import (
     typed_options,
 )
 from shared.config import from_mapping, merged, read_toml
-from shared.console import console
+from shared.console import console, counted
 
 _TRAIN = TrainConfig()
 
@@ -94,6 +94,6 @@ def train(
     from forge.training.train import train_swapper
 
     result = train_swapper(facesets, run, settings)
-    console.print(f"{result.steps} steps in {result.seconds / 60:.1f} min, loss {result.loss:.4f}")
+    console.print(f"{counted(result.steps, 'step')} in {result.seconds / 60:.1f} min, loss {result.loss:.4f}")
     console.print(f"previews: {run / 'previews'}\nswapper:  {result.swapper}")
     console.result(dataclasses.asdict(result))

@@ -176,7 +176,7 @@ class _Clip:
             VideoReader(target) as reader,
             VideoWriter.like(info, drafts.video, encoding=self.encoding, audio_from=sound) as video,
             MaskWriter(drafts.masks, info) as masks,
-            console.progress("swapping", plan.frames, unit="frames") as tick,
+            console.progress("swapping", plan.frames, unit="frame") as tick,
             consumed(_writer(video, masks, (*watchers, outcome.take), tick), depth=depth, name="assay-encode") as put,
             closing(composited_frames(reader, plan, self.swap, depth=depth)) as frames,
         ):

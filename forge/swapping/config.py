@@ -21,7 +21,7 @@ SharpenKind = Literal["box", "gauss", "unsharp"]
 SmoothMethod = Literal["none", "one-euro", "zero-phase"]
 DegradePlace = Literal["face", "frame"]
 
-_HINT = "see assay forge swap --help and docs/paste.md"
+_HINT = "see assay forge swap --help and assay docs paste"
 _PYTHON = "python:"
 
 

@@ -112,7 +112,7 @@ def swap_images(
     with patch_writer(patches) as exported, replacing_folder(out) as draft, _opened(target) as reader:
         folder = _PictureFolder(draft, reader, request, finder.name)
         with (
-            console.progress("swapping", plan.frames, unit="pictures") as tick,
+            console.progress("swapping", plan.frames, unit="picture") as tick,
             closing(composited_frames(reader, plan, swap)) as frames,
         ):
             for done in frames:

@@ -16,7 +16,7 @@ import numpy as np
 from forge.swapping.config import SwapConfig, TemporalConfig
 from forge.swapping.temporal import stabilize_landmarks
 from shared import config as settings
-from shared.console import console
+from shared.console import console, counted
 from shared.errors import NoFaceError, UsageError
 from shared.faces.finders.finder import FaceFinder
 from shared.faces.finders.turned import turned_finder
@@ -110,7 +110,7 @@ def _upright_plan(
     following = replace(FollowConfig.on(device), min_face_px=config.min_face_px)
     following = settings.replace(following, detect_every=config.detect_every)
     with (
-        console.progress("finding faces", declared, unit="frames") as tick,
+        console.progress("finding faces", declared, unit="frame") as tick,
         closing(follow(frames, finder, following)) as followed,  # type: ignore[type-var]
     ):
         return plan_swap(
@@ -151,7 +151,9 @@ def plan_swap(
             hint="turned pictures showed none either; check the clip, or choose another --finder",
         )
     if segments and segments[-1][1] > len(times):
-        raise UsageError(f"{what} has {len(times)} frames, so none is in {segments[-1]}", hint="mend the segments")
+        raise UsageError(
+            f"{what} has {counted(len(times), 'frame')}, so none is in {segments[-1]}", hint="mend the segments"
+        )
     chosen = _choose(ranked_tracks(found), face, what)
     settled = smooth_tracks(found, times, temporal) if smooth else found
     return SwapPlan(tuple(times.values()), settled, chosen, segments)
@@ -193,7 +195,7 @@ def _choose(ranked: list[int], face: str, what: str) -> tuple[int, ...]:
     missing = next((rank for rank in ranks if rank >= len(ranked)), None)
     if missing is not None:
         raise UsageError(
-            f"{what} has {len(ranked)} face tracks, so there is no number {missing}",
+            f"{what} has {counted(len(ranked), 'face track')}, so there is no number {missing}",
             hint=f"choose --face main, all or a number from 0 to {len(ranked) - 1}",
         )
     return tuple(dict.fromkeys(ranked[rank] for rank in ranks))

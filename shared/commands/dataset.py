@@ -12,7 +12,7 @@ from shared.commands.dataset_audit import audit
 from shared.commands.dataset_export import export
 from shared.commands.dataset_identity import identity as identity_command
 from shared.commands.dataset_import import import_
-from shared.console import console
+from shared.console import console, counted
 from shared.dataset.splits import FRACTIONS
 from shared.errors import AssayError, ManifestError, UsageError
 
@@ -91,7 +91,9 @@ def add(
             )
             added.append(record)
     for record in added:
-        console.print(f"{record.id}  {record.frames} frames  {record.width}x{record.height}  {record.rendition}")
+        console.print(
+            f"{record.id}  {counted(record.frames, 'frame')}  {record.width}x{record.height}  {record.rendition}"
+        )
     console.result({"added": [str(record.id) for record in added]})
 
 
@@ -110,7 +112,9 @@ def show(path: _Folder) -> None:
     people = Counter((name, record.split or "-") for record in records for name in record.identities)
     groups = identity_groups(records)
     frames = sum(record.frames for record in records)
-    console.print(f"{dataset.name}: {len(records)} clips, {frames} frames, {len(groups)} groups of people")
+    console.print(
+        f"{dataset.name}: {counted(len(records), 'clip')}, {counted(frames, 'frame')}, {len(groups)} groups of people"
+    )
     console.table("Clips", ["split", "label", "manipulation", "clips"], [(*key, count) for key, count in kinds])
     rows = [(name, split, count) for (name, split), count in sorted(people.items())]
     console.table("Identities", ["identity", "split", "clips"], rows[:_SHOWN])
@@ -166,7 +170,7 @@ def verify(
         )
     if errors:
         raise ManifestError(
-            f"{path}: {len(errors)} {'problem' if len(errors) == 1 else 'problems'} found",
+            f"{path}: {counted(len(errors), 'problem')} found",
             hint="restore what was changed from a copy; assay dataset sign seals a change that is yours",
         )
     console.print(f"{path} is sound{', as far as lines and seal show' if quick else ''}, by {who and who.signer}")
@@ -235,7 +239,7 @@ def remove(
         raise UsageError(str(error), hint="for example portraits-1/real/ann-01@h264-crf18") from error
     dataset = DatasetFolder.open(path)
     dataset.remove(ids)
-    console.print(f"{len(ids)} {'clip' if len(ids) == 1 else 'clips'} removed, {len(dataset)} left")
+    console.print(f"{counted(len(ids), 'clip')} removed, {len(dataset)} left")
     console.result({"removed": clips, "left": len(dataset)})
 
 

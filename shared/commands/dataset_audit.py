@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from shared.console import console
+from shared.console import console, counted
 from shared.dataset.audit.config import AuditConfig, GroupBy
 from shared.errors import ManifestError
 
@@ -60,4 +60,4 @@ def _tell(report: AuditReport) -> None:
         console.warn(line)
     if report.unread:
         clip, reason = next(iter(report.unread.items()))
-        console.warn(f"{len(report.unread)} clips could not be read, the first is {clip}: {reason}")
+        console.warn(f"{counted(len(report.unread), 'clip')} could not be read, the first is {clip}: {reason}")

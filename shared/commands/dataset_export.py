@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from shared.console import console
+from shared.console import console, counted
 
 
 def export(
@@ -33,5 +33,5 @@ def export(
     report = export_dataset(layout, path, out, config, progress=partial(console.progress, unit="clip"))
     for note in report.notes:
         console.print(f"note: {note}")
-    console.print(f"{out} holds {report.clips} clips in the form of {report.layout}")
+    console.print(f"{out} holds {counted(report.clips, 'clip')} in the form of {report.layout}")
     console.result({"layout": report.layout, "clips": report.clips, "files": report.files, "notes": report.notes})

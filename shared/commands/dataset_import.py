@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from shared.console import console
+from shared.console import console, counted
 from shared.errors import ManifestError, UsageError
 
 if TYPE_CHECKING:
@@ -74,7 +74,7 @@ def import_(
     console.result(report.as_document())
     if strict and (report.issues or report.leaks):
         raise ManifestError(
-            f"{source}: {len(report.issues)} faults and {len(report.leaks)} leaks",
+            f"{source}: {counted(len(report.issues), 'fault')} and {counted(len(report.leaks), 'leak')}",
             hint="leave --strict out to import what can be used",
         )
 
@@ -84,15 +84,15 @@ def _show(report: ImportReport, out: Path, *, dry_run: bool) -> None:
     console.table("Clips", ["split", "label", "manipulation", "rendition", "clips"], rows[:_SHOWN])
     if report.issues:
         shown = [(issue.fault, issue.where, issue.message) for issue in report.issues[:_SHOWN]]
-        console.table(f"{len(report.issues)} faults", ["", "where", "what"], shown)
+        console.table(f"{counted(len(report.issues), 'fault')}", ["", "where", "what"], shown)
         if len(report.issues) > _SHOWN:
             console.print(f"and {len(report.issues) - _SHOWN} more; --json lists all")
     for note in report.notes:
         console.print(f"note: {note}")
     if report.leaks:
-        console.warn(f"the splits leak in {len(report.leaks)} places, the first: {report.leaks[0]}")
+        console.warn(f"the splits leak in {counted(len(report.leaks), 'place')}, the first: {report.leaks[0]}")
     if dry_run:
-        console.print(f"{report.clips} clips would be imported; nothing was written")
+        console.print(f"{counted(report.clips, 'clip')} would be imported; nothing was written")
     else:
         console.print(f"{out} holds {report.listed} of {report.clips} clips, {report.linked} by hard link")
 

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 EngineOption = Annotated[
     str | None,
-    typer.Option(help="Where tasks run: local, or ray on many machines (docs/engines.md).", show_default="local"),
+    typer.Option(help="Where tasks run: local, or ray on many machines (assay docs engines).", show_default="local"),
 ]
 AddressOption = Annotated[
     str | None, typer.Option(help="HOST:PORT of the Ray cluster.", show_default="RAY_ADDRESS, or this machine's")

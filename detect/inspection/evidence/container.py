@@ -16,6 +16,7 @@ from av.container import InputContainer
 from av.error import FFmpegError
 from av.video.stream import VideoStream
 
+from shared.console import counted
 from shared.errors import MediaError
 from shared.results.scores import Evidence
 from shared.types import StreamFacts, VideoInfo
@@ -295,7 +296,7 @@ def _timing(packets: PacketFacts) -> Evidence:
 def _structure(packets: PacketFacts) -> Evidence:
     lengths = packets.gop_lengths
     if not lengths:
-        finding = f"{packets.keyframes} keyframe in {packets.packets} frames"
+        finding = f"{counted(packets.keyframes, 'keyframe')} in {counted(packets.packets, 'frame')}"
     else:
         finding = (
             f"{packets.keyframes} keyframes, groups of {min(lengths)} to {max(lengths)} frames "

@@ -59,6 +59,7 @@ class ScoreFacts:
         faces_scored: faces over all frames.
         faces_too_small: faces skipped because their box is narrower than ``min_face_px``.
         decode_failures: damaged packets and frames.
+        stopped: why the rest of the file was not read; None if all of it was.
     """
 
     frames_read: int
@@ -147,6 +148,7 @@ def score_video(
         config: choice of frames and faces, aggregation.
         clip: id of the clip in the scores; default "suspect/unknown/NAME".
         label: of the clip, if known.
+        reader: opens the video.
         settings: replace those of ``config``: ``every=1``.
 
     Raises:

@@ -254,19 +254,6 @@ def write_frame_scores(path: Path, scores: Sequence[FrameScore], labels: Sequenc
         pq.write_table(frame_score_table(scores, labels), draft, compression="zstd")
 
 
-class _CountingReader(VideoReader):
-    """A reader that counts the frames decoded by its latest pass, including skipped ones."""
-
-    frames_read = 0
-
-    def decoded(self) -> Generator[tuple[Timestamp, VideoFrame]]:
-        self.frames_read = 0
-        with closing(super().decoded()) as frames:
-            for item in frames:
-                self.frames_read += 1
-                yield item
-
-
 class _Watch:
     """One pass over a video, with its counts."""
 

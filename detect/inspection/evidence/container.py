@@ -16,7 +16,7 @@ from av.container import InputContainer
 from av.error import FFmpegError
 from av.video.stream import VideoStream
 
-from shared.console import with_counts
+from shared.console import counted
 from shared.errors import MediaError
 from shared.results.scores import Evidence
 from shared.types import StreamFacts, VideoInfo

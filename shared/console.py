@@ -56,7 +56,7 @@ class Tick(Protocol):
 
 
 ShowProgress = Callable[[str, int | None], AbstractContextManager[Tick]]
-"""Makes a progress bar from a description and a total, as ``console.progress`` does."""
+"""Makes a progress bar from a description and a total, as ``partial(console.progress, unit="clip")`` does."""
 
 
 @contextmanager
@@ -67,11 +67,6 @@ def silent(_description: str, _total: int | None) -> Iterator[Tick]:
         del amount, note
 
     yield tick
-
-
-def counted(number: int, noun: str, plural: str = "") -> str:
-    """``1 clip``, ``2 clips``, ``1,234 clips``; ``plural`` where it is not the noun with an s."""
-    return f"{number:,} {noun if number == 1 else plural or noun + 's'}"
 
 
 def counted(number: int, noun: str, plural: str = "") -> str:

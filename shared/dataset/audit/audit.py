@@ -66,7 +66,7 @@ def audit_dataset(
         out: folder of the report; features of each clip are cached in its folder ``features/``, for further runs with
             other settings of the probes.
         config: the settings.
-        progress: makes a progress bar from a description and a total, as ``console.progress`` does.
+        progress: makes a progress bar from a description and a total.
 
     Raises:
         ManifestError: the folder is not a dataset, holds one class only, or no clip of a class can be read.

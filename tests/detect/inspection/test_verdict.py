@@ -81,7 +81,7 @@ def test_a_frame_that_is_drawn_twice_counts_twice():
     assert len(lone) >= 5
 
 
-def test_an_interval_of_a_long_crowded_clip_takes_no_minute():
+def test_an_interval_of_a_long_clip_with_many_faces_takes_no_minute():
     crowd = [score for track in range(4) for score in scores(np.sin(np.arange(600)), track=track, rate=5.0)]
     low, high = block_interval(crowd, block_seconds=1.0, seed=0, rounds=20)
     assert low < high
@@ -142,7 +142,7 @@ def test_a_detector_is_at_chance_where_the_interval_of_its_auc_holds_a_half(auc,
     assert not at_chance(())
 
 
-def test_validation_is_told_with_counts_and_intervals():
+def test_validation_is_given_with_counts_and_intervals():
     told = validation_words(validation(0.9, 0.7, 0.98))
     assert "AUC 0.90 (0.70 to 0.98; 20 real and 24 fake clips)" in told
     assert "false alarms at the threshold 0.05 (0.00 to 0.20; 20 real clips)" in told

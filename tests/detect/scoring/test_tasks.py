@@ -95,7 +95,7 @@ def request_of(detector: Path) -> CropRequest:
     return CropRequest(spec.input_px, spec.framing, 3, FACES)
 
 
-def test_clips_are_judged_alike_on_every_engine(detector, toy_set):
+def test_scores_are_equal_on_every_engine(detector, toy_set):
     """Each starts without a cache."""
     folder = DatasetFolder.open(toy_set)
     records = folder.records(split="test")
@@ -128,7 +128,7 @@ def test_a_sweep_is_the_same_on_an_engine_and_goes_on_where_it_was(detector, toy
     assert (out / "robustness.json").read_bytes() == (serial / "robustness.json").read_bytes()
 
 
-def test_every_clip_gets_its_logits_and_the_engine_is_told_what_it_needs(detector, own_set):
+def test_every_clip_gets_its_logits_and_needs_are_declared_to_the_engine(detector, own_set):
     engine, ticks = Far(), []
     records = own_set.records()
     found = run_scoring_tasks(

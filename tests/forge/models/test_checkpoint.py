@@ -110,7 +110,7 @@ def test_saving_again_replaces_the_whole_folder(copy):
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
-def test_a_read_only_folder_is_told(tmp_path):
+def test_a_read_only_folder_is_reported(tmp_path):
     tmp_path.chmod(0o500)
     with pytest.raises(StorageError):
         save_swapper(tiny(), tmp_path / "swapper")

@@ -98,7 +98,7 @@ def test_eyes_and_mouth_by_hand():
     assert losses.total.item() == pytest.approx(300 * 0.1 * share, rel=1e-4)
 
 
-def test_coarser_pictures_are_taught_at_their_size():
+def test_coarser_outputs_are_compared_at_their_size():
     coarse = Swap(torch.full((2, 3, 16, 16), 0.5), torch.full((2, 1, 16, 16), 0.5))
     coarser = Swap(torch.full((2, 3, 8, 8), 0.3), None)
     swap = flat_swap(0.2, smaller=(coarse, coarser))

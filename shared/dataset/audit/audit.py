@@ -247,9 +247,9 @@ def _duplicates(
 
 
 def _in_words(finding: ProbeFinding) -> str:
-    told = f"; most telling: {', '.join(finding.telling)}" if finding.telling else ""
+    best = f"; most telling: {', '.join(finding.telling)}" if finding.telling else ""
     return (
-        f"{finding.title} ({finding.part}): AUC {finding.area:.3f} [{finding.low:.3f}, {finding.high:.3f}]{told}. "
+        f"{finding.title} ({finding.part}): AUC {finding.area:.3f} [{finding.low:.3f}, {finding.high:.3f}]{best}. "
         f"{finding.advice[:1].upper()}{finding.advice[1:]}."
     )
 

@@ -1,4 +1,4 @@
-"""Detectors that judge a track: windows, sequences to learn from, scores by track, and a training from end to end."""
+"""Detectors of sequences: windows, training sequences, scores by track, and a training end to end."""
 
 from __future__ import annotations
 

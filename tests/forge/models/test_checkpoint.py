@@ -23,9 +23,9 @@ def tiny(seed: int = 0, people: tuple[str, ...] = PEOPLE, **options: bool | floa
 
 @pytest.fixture(scope="module")
 def exported(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    taught = [TrainingSource("ann", "consent", 120, "a" * 64), TrainingSource("bob", "CC-BY-4.0", 80, "b" * 64)]
+    sources = [TrainingSource("ann", "consent", 120, "a" * 64), TrainingSource("bob", "CC-BY-4.0", 80, "b" * 64)]
     folder = tmp_path_factory.mktemp("export") / "swapper"
-    return save_swapper(tiny(), folder, facesets=taught, training={"steps": 7, "loss": 0.25})
+    return save_swapper(tiny(), folder, facesets=sources, training={"steps": 7, "loss": 0.25})
 
 
 @pytest.fixture

@@ -140,8 +140,8 @@ def test_every_term_is_finite_and_teaches_under_autocast(name):
     assert name in losses.terms
     assert losses.total.dtype == torch.float32
     losses.total.backward()
-    taught = {"mask": mask_layer, "mask_size": mask_layer, "mask_variation": mask_layer, "smaller": small_layer}
-    weight = taught.get(name, layer).weight
+    special = {"mask": mask_layer, "mask_size": mask_layer, "mask_variation": mask_layer, "smaller": small_layer}
+    weight = special.get(name, layer).weight
     assert weight.grad is not None
     assert torch.isfinite(weight.grad).all()
     assert weight.grad.abs().sum() > 0

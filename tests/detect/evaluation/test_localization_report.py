@@ -102,7 +102,7 @@ def test_what_is_chosen_on_nothing_says_so(masked_set: Path):
     assert (given.threshold_from, given.parts[0].iou.value > 0.9) == ("the command", True)
     on_val = dataclasses.replace(QUICK, split="val")
     same = dataclasses.replace(scores, learned=knows_val(folder))
-    assert "judged here themselves" in measure_regions(folder, same, on_val).report.threshold_from
+    assert "evaluated here" in measure_regions(folder, same, on_val).report.threshold_from
 
 
 def test_without_masks_or_maps_there_is_nothing_to_measure(masked_set: Path):

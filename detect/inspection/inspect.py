@@ -221,12 +221,11 @@ def _limits(clip: ClipScore, still: bool) -> tuple[str, ...]:
 
 
 def _with_interpretation(clip: ClipScore, interpretation: Interpretation) -> ClipScore:
-    """The clip's score with probability and llr where they hold."""
+    """The clip's score, with probability and llr if they are valid."""
     if interpretation.calibrated is None or not interpretation.calibrated.holds:
         return clip
-    return dataclasses.replace(
-        clip, probability=interpretation.calibrated.probability, llr=interpretation.calibrated.llr
-    )
+    calibrated = interpretation.calibrated
+    return dataclasses.replace(clip, probability=calibrated.probability, llr=calibrated.llr)
 
 
 def _timeline(info: VideoInfo, scores: VideoScores, predictor: CropPredictor) -> bytes:

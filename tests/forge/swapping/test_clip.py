@@ -67,7 +67,7 @@ def test_the_signature_says_what_was_done_to_which_file(target, swapper, config,
     assert provenance.record["source_identity"] == "ann"
 
 
-def test_masks_tell_where_pixels_changed_and_frames_without_a_face_are_untouched(target, swapper, config, tmp_path):
+def test_masks_mark_changed_pixels_and_frames_without_a_face_are_unchanged(target, swapper, config, tmp_path):
     config = dataclasses.replace(config, output=dataclasses.replace(FAST, crf=0), color=ColorConfig(method="none"))
     record = swap_clip(target, swapper=swapper, source="ann", dataset=tmp_path / "set", config=config, rights="consent")
     folder = DatasetFolder.open(tmp_path / "set")

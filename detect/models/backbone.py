@@ -9,6 +9,7 @@ from timm.data.config import resolve_model_data_config
 from torch import nn
 
 from detect.models.contract import Detector, DetectorOptions, DetectorSpec
+from detect.models.tuning import classifier_of
 from shared.errors import ConfigError, UnknownNameError
 from shared.registry import near_matches
 from shared.weights.imagenet import load_pretrained
@@ -49,7 +50,7 @@ class BackboneDetector(Detector):
             family=self.family,
             has_mask=self.has_mask,
         )
-        _start_undecided(self.net)
+        start_undecided(classifier_of(self.net))
         if options.pretrained:
             self.initial_weights = load_pretrained(self.net, options.name, download=options.download)
 
@@ -81,15 +82,13 @@ def _create(options: DetectorOptions) -> nn.Module:
         ) from error
 
 
-def _start_undecided(net: nn.Module) -> None:
-    """Small weights and no bias in the classifier, so that the first logits lie near 0.
+def start_undecided(head: nn.Module) -> None:
+    """Small weights and no bias in the layers of ``head``, so that the first logits lie near 0.
 
     With one output, timm's own start (scaled by the number of outputs) gives logits of ten and more, and the first
     steps of a training are spent on taking them back.
     """
-    found = net.get_classifier()  # type: ignore[operator]
-    heads = nn.ModuleList([found] if isinstance(found, nn.Module) else found)  # distilled models have two
-    for module in heads.modules():
+    for module in head.modules():
         if isinstance(module, nn.Linear | nn.Conv2d):
             nn.init.normal_(module.weight, std=_HEAD_STD)
             if module.bias is not None:

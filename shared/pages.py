@@ -1,4 +1,4 @@
-"""HTML pages: templates filled with foreign text, which is escaped and cannot change how the page is read."""
+"""HTML pages from templates; text from outside is escaped."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from shared.console import visible
 
 
 def page_environment(templates: Path) -> jinja2.Environment:
-    """An environment that escapes HTML, shows control characters, and refuses names that are not given."""
+    """A jinja2 environment that escapes HTML and control characters, and refuses undefined names."""
     return jinja2.Environment(
         loader=jinja2.FileSystemLoader(templates),
         autoescape=True,

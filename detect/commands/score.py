@@ -21,8 +21,9 @@ from detect.commands.options import (
 from detect.commands.show import plain
 from detect.config import EvaluateConfig
 from shared.bootstrap import ClusterBy
+from shared.commands.completion import values
 from shared.commands.options import DeviceOption, PrecisionOption, SeedOption, SettingsOption, choices, resolve
-from shared.console import console
+from shared.console import console, counted
 
 if TYPE_CHECKING:
     from shared.dataset import DatasetFolder
@@ -59,7 +60,12 @@ MeasureOption = Annotated[
     str | None, typer.Option(help="Measure of quality that is shown.", show_default="identity, or mask_ssim")
 ]
 ClustersOption = Annotated[
-    str | None, typer.Option(help=f"What the bootstrap draws: {choices(ClusterBy)}.", show_default=_EVALUATE.cluster_by)
+    str | None,
+    typer.Option(
+        help=f"What the bootstrap draws: {choices(ClusterBy)}.",
+        show_default=_EVALUATE.cluster_by,
+        autocompletion=values(ClusterBy),
+    ),
 ]
 FreshOption = Annotated[bool, typer.Option("--fresh", help="Score clips again that were scored before.")]
 
@@ -204,7 +210,9 @@ def measured_quality(
     notes = [f"The quality of {', '.join(failed)} could not be measured."] if failed else []
     without = sum(record.kind == "swap" and "target_sha256" not in record.factors for record in records)
     if without:
-        notes.append(f"{without} fakes do not say what they were made from, so their quality is not measured.")
+        notes.append(
+            f"{counted(without, 'fake')} do not say what they were made from, so their quality is not measured."
+        )
     return files, notes
 
 

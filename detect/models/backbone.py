@@ -1,4 +1,4 @@
-"""timm backbones as detectors use them: built for one logit, started undecided, described by their own settings."""
+"""timm backbones of detectors, built for one logit near 0 at the start."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ def model_names(text: str = "") -> list[str]:
 
 
 class BackboneDetector(Detector):
-    """What families on a timm backbone begin with: ``net``, built for one logit, undecided or with ImageNet weights.
+    """Base of families on a timm backbone: ``net``, built for one logit, random or with ImageNet weights.
 
-    Size, mean and deviation in ``spec`` come from timm's data settings of the backbone.
+    Size, mean and standard deviation in ``spec`` come from timm's data configuration of the backbone.
 
     Raises:
         UnknownNameError: timm has no such model.
-        WeightsError: pretrained weights are asked for and cannot be had.
+        WeightsError: pretrained weights are not available.
         ConfigError: the model does not take that input size.
     """
 
@@ -56,7 +56,7 @@ class BackboneDetector(Detector):
 
 
 def backbone_of(detector: nn.Module) -> nn.Module:
-    """The timm model in a detector; the detector itself for one that has none."""
+    """The timm model in a detector; the detector itself if it has none."""
     return getattr(detector, "net", detector)
 
 
@@ -83,10 +83,9 @@ def _create(options: DetectorOptions) -> nn.Module:
 
 
 def start_undecided(head: nn.Module) -> None:
-    """Small weights and no bias in the layers of ``head``, so that the first logits lie near 0.
+    """Initialises the layers of ``head`` with small weights and no bias, so that the first logits are near 0.
 
-    With one output, timm's own start (scaled by the number of outputs) gives logits of ten and more, and the first
-    steps of a training are spent on taking them back.
+    timm's initialisation, scaled by the number of outputs, gives logits of ten and more with one output.
     """
     for module in head.modules():
         if isinstance(module, nn.Linear | nn.Conv2d):
@@ -98,8 +97,13 @@ def start_undecided(head: nn.Module) -> None:
 def _check_known(name: str) -> None:
     tagged = "." in name
     if name not in (timm.list_pretrained() if tagged else timm.list_models()):
-        hint = near_matches(name, timm.list_models() + (timm.list_pretrained() if tagged else []))
-        raise UnknownNameError(f"timm has no model {name!r}", hint=hint)
+        raise unknown_model(name, timm.list_models() + (timm.list_pretrained() if tagged else []))
+
+
+def unknown_model(name: str, known: list[str]) -> UnknownNameError:
+    """The error for a name that timm does not know, with the nearest of those it does."""
+    hint = near_matches(name, known, listed_by="assay detect models")
+    return UnknownNameError(f"timm has no model {name!r}", hint=hint)
 
 
 def _three(values: object) -> tuple[float, float, float]:

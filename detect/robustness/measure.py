@@ -1,7 +1,7 @@
-"""How a detector holds when clips are damaged: every kind of damage at every level, faces found anew after each.
+"""Measures a detector on perturbed clips: each kind of perturbation at each level, with faces found again.
 
-Each cell of the sweep is written when it is done, so a sweep that was stopped goes on where it was. The clips are the
-same in every cell, so a difference between cells is the damage and not the choice.
+Each cell of the sweep is written when it is done, so an interrupted sweep can be resumed. All cells use the same clips,
+so differences between cells are due to the perturbation.
 """
 
 from __future__ import annotations
@@ -44,22 +44,22 @@ _EDGE = 1e-9
 def measure_robustness(
     detector: Path, dataset: Path, config: RobustnessConfig, *, out: Path | None = None, engine: Engine | None = None
 ) -> tuple[Robustness, Path]:
-    """Sweeps a detector over perturbed clips and writes ``robustness.json``, its table and its heat map.
+    """Scores perturbed clips with a detector and writes ``robustness.json``, a table and a heat map.
 
     Args:
-        detector: run or detector folder, or a reference to another maker's network.
+        detector: run or detector folder, or a reference to a third-party network.
         dataset: dataset folder.
         config: clips, frames and cells.
-        out: folder of the sweep, which goes on with what it holds; without it ``robustness/DATASET-SPLIT`` of the run.
-        engine: runs a task for every clip in every cell; without one, they are measured here, one after another.
+        out: folder of the sweep; cells in it are kept. Default ``robustness/DATASET-SPLIT`` in the run.
+        engine: runs one task for each clip and cell; without an engine they are measured one by one in this process.
 
     Returns:
         The result, and the folder.
 
     Raises:
         CheckpointError: no detector there, or a damaged one.
-        ManifestError: no clip to perturb, or one is not the file the manifest means.
-        UsageError: no such kind; ``out`` is something else, or a reference to a detector of whole clips.
+        ManifestError: no clip to perturb, or a file does not match the manifest.
+        UsageError: unknown kind; ``out`` holds something else; or ``detector`` refers to a detector of whole clips.
         MediaError: a clip cannot be read or encoded.
     """
     folder = DatasetFolder.open(dataset)
@@ -84,10 +84,10 @@ def measure_robustness(
 
 
 def chosen_cells(config: RobustnessConfig) -> list[Cell]:
-    """The cells that ``config`` asks for, the clean clips always first.
+    """The cells of ``config``; the unperturbed clips come first.
 
     Raises:
-        UsageError: no such kind.
+        UsageError: unknown kind.
     """
     for kind in config.kinds:
         if kind not in KINDS:

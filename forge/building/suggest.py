@@ -164,7 +164,7 @@ def _rows_of(board: Scoreboard, spec: SetSpec) -> dict[str, Row]:
 
 
 def _detectors(board: Scoreboard, wanted: Sequence[str]) -> list[str]:
-    names = [judge.name for judge in board.detectors]
+    names = [detector.name for detector in board.detectors]
     for name in wanted:
         if name not in names:
             raise UsageError(f"no detector on the scoreboard is called {name!r}", hint=near_matches(name, names))
@@ -289,11 +289,11 @@ def _comments(
     mark: str,
 ) -> dict[str, list[str]]:
     """Comments with the reasons of the settings, by table."""
-    judges = ", ".join(_detectors(board, config.detectors))
+    detectors = ", ".join(_detectors(board, config.detectors))
     rate = config.metric.removeprefix("tpr@fpr")
     found = {
         "": [
-            f"The set after {spec.set.name}, from what {judges} missed of it (scoreboard {mark[:12]}).",
+            f"The set after {spec.set.name}, from the fakes of it that {detectors} missed (scoreboard {mark[:12]}).",
             "",
             f"Missed: not called fake where {rate.removesuffix('%')} % of the real clips are, or without a score.",
             f"Shares: {100 * config.floor:.0f} % of the fakes equally, the rest by what is missed.",
@@ -302,13 +302,13 @@ def _comments(
             "",
             "  assay forge build THIS --out OUT --dry-run",
         ],
-        "set": ["Another seed, so that pairs, factors and segments are drawn anew."],
-        "splits": ["Everybody where they were: who was learned from must not be tested on."],
+        "set": ["Another seed, so that pairs, factors and segments are sampled again."],
+        "splits": ["The same splits as before: no detector may be tested on people it was trained on."],
     }
     if not config.keep_swappers:
         for one in spec.swapper:
             if one.run is None:
-                found[f"swapper/{one.name}"] = ["Trained anew from another seed: other decoders, other traces."]
+                found[f"swapper/{one.name}"] = ["Trained again with another seed: other decoders, other traces."]
     for choice in choices:
         found[f"manipulation/{choice.name}"] = _reason(choice)
     return found
@@ -316,13 +316,13 @@ def _comments(
 
 def _reason(choice: Choice) -> list[str]:
     if choice.missed is None:
-        first = f"{choice.name}: not on the scoreboard, so taken to be missed like the others on average."
+        first = f"{choice.name}: not on the scoreboard; assumed to be missed as often as the others on average."
     else:
         each = ", ".join(f"{name} {100 * share:.0f} %" for name, share in choice.said)
         first = f"{choice.name}: {100 * choice.missed:.0f} % missed ({each}) of {choice.scored} fakes scored."
     sign = "more" if choice.share > choice.share_before + 0.005 else "less"
     word = "as much" if abs(choice.share - choice.share_before) <= 0.005 else sign
-    share = f"{100 * choice.share:.0f} % of the fakes are to be its, {100 * choice.share_before:.0f} % were"
+    share = f"{100 * choice.share:.0f} % of the fakes, before {100 * choice.share_before:.0f} %"
     lines = [
         first,
         f"So {word}: {share}; {choice.fakes} planned, {choice.fakes_before} before.",
@@ -331,7 +331,7 @@ def _reason(choice: Choice) -> list[str]:
         lines.append("; ".join(choice.changes))
     if not reached(choice.fakes, choice.wanted):
         lines.append(
-            f"{choice.wanted:.0f} would fit: its pairs, factors and clips do not give that number. Add people, clips "
-            "or factors."
+            f"{choice.wanted:.0f} would match the share, which its pairs, factors and clips cannot give. Add people, "
+            "clips or factors."
         )
     return lines

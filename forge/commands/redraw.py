@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from shared.commands.options import DeviceOption
-from shared.console import console
+from shared.console import console, counted
 
 
 def redraw(
@@ -29,5 +29,5 @@ def redraw(
     from forge.swapping.redraw import redraw as draw
 
     info = draw(faceset, out, swapper=run, source=source, max_faces=max_faces, device=device or "auto", force=force)
-    console.print(f"{out}: {info.faces} faces, drawn by {info.drawn_by.rsplit(' ', 1)[0]}")
+    console.print(f"{out}: {counted(info.faces, 'face')}, drawn by {info.drawn_by.rsplit(' ', 1)[0]}")
     console.result({"out": out, "faces": info.faces, "drawn_by": info.drawn_by})

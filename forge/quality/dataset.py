@@ -15,6 +15,7 @@ from forge.quality.sheet import SheetGauge
 from forge.quality.summary import summarise, summarise_features
 from forge.swapping.output import is_dataset, record_from, record_of
 from shared.bootstrap import BootstrapSettings, ClusterBy
+from shared.console import counted
 from shared.dataset import DatasetFolder
 from shared.dataset.splits import clip_clusters
 from shared.errors import AssayError, UsageError
@@ -146,7 +147,7 @@ def measure_dataset(
         else:
             measured.append((case, result))
     if not measured:
-        raise UsageError(f"none of {len(failed)} fakes could be measured; the first: {failed[0].reason}")
+        raise UsageError(f"nothing could be measured of {counted(len(failed), 'fake')}; the first: {failed[0].reason}")
     settings = BootstrapSettings(cluster_by=cluster_by)
     numbers = _clusters([case for case, _result in measured], cluster_by)
     summary = summarise([result for _case, result in measured], numbers, settings)

@@ -5,9 +5,12 @@ from __future__ import annotations
 import hashlib
 import math
 import os
+import subprocess
+import sys
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -25,6 +28,7 @@ from shared.storage import (
     replacing,
     replacing_folder,
     sha256_file,
+    sweep_drafts,
     write_bytes,
     write_text,
 )
@@ -152,6 +156,21 @@ def test_work_that_would_fill_the_disk_is_refused(tmp_path):
     need_free_space(tmp_path / "not" / "yet" / "there", 1)
     with pytest.raises(StorageError, match="GB free"):
         need_free_space(tmp_path / "not" / "yet", 1 << 60)
+
+
+def test_small_numbers_of_bytes_are_told_in_their_own_unit(tmp_path, monkeypatch):
+    monkeypatch.setattr("shutil.disk_usage", lambda place: SimpleNamespace(free=3_000_000))
+    with pytest.raises(StorageError, match="3 MB free, this needs about 12 MB"):
+        need_free_space(tmp_path, 12_000_000)
+
+
+def test_drafts_of_killed_processes_go_those_of_living_ones_stay(tmp_path):
+    ended = subprocess.Popen([sys.executable, "-c", ""])
+    ended.wait()
+    for pid in (os.getppid(), ended.pid):
+        (tmp_path / f".a.{pid}.part").touch()
+    assert sweep_drafts(tmp_path) == 1
+    assert [path.name for path in tmp_path.iterdir()] == [f".a.{os.getppid()}.part"]
 
 
 def test_the_draft_is_on_disk_before_it_takes_the_place(tmp_path, monkeypatch):

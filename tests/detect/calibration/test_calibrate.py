@@ -204,7 +204,7 @@ def test_a_detector_receives_its_calibration_and_says_so(done):
     assert domain is not None
     assert (calibration.population.real, calibration.population.fake) == (11, 12)
     assert calibration.population.without_face == 1
-    assert any("1 clips without a usable face" in note for note in done.notes)
+    assert any("1 clip without a usable face" in note for note in done.notes)
     assert any("11 people of a class bear out likelihood ratios from" in note for note in done.notes)
     assert (domain.real, domain.fake, domain.people) == (11, 12, 12)
     assert domain.codecs == {"h264": 23}
@@ -330,7 +330,7 @@ def test_people_that_a_val_split_shares_with_its_training_are_counted(detector, 
     (detector / LEARNED_NAME).write_text(json.dumps(training_document(used)))
     leaky = replace(own.records(split="val")[0], target_identity="ann", sha256="e" * 64)
     assert refuse_trained_on(own, [*own.records(split="val"), leaky], detector, "val") == 1
-    assert str(replace(of_many.population, trained_people=1)).endswith("; 1 people of them were trained on")
+    assert str(replace(of_many.population, trained_people=1)).endswith("; the detector was trained on 1 person of them")
     assert "trained on" not in str(of_many.population)
 
 

@@ -69,7 +69,7 @@ def test_names_say_what_runs_over_the_frames():
             parse_name(name)
         assert "resnet18+gru" in str(caught.value.hint)
     for name in ("resnet18+gru1", "resnet18+gru65"):
-        with pytest.raises(ConfigError, match="faces together"):
+        with pytest.raises(ConfigError, match="faces in a sequence"):
             parse_name(name)
 
 

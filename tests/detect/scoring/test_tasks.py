@@ -161,7 +161,7 @@ def test_a_detector_of_whole_clips_takes_no_engine(toy_set, tmp_path):
     scores = tmp_path / "scores.csv"
     ids = [str(record.id) for record in DatasetFolder.open(toy_set).records()]
     scores.write_text("clip,score\n" + "".join(f"{name},0.5\n" for name in ids))
-    with pytest.raises(UsageError, match="in one go"):
+    with pytest.raises(UsageError, match="in one process"):
         evaluate_detector(Path(f"csv:{scores}"), toy_set, CONFIG, out=tmp_path / "out", engine=LocalEngine(1))
 
 

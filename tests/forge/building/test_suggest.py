@@ -17,7 +17,7 @@ from forge.building.suggest_fit import fitted, shares_of
 from shared.cli import run
 from shared.config import write_toml
 from shared.errors import ConfigError, UsageError
-from shared.results.scoreboard import Detectability, JudgeFacts, Row, Scoreboard, write_scoreboard
+from shared.results.scoreboard import Detectability, Row, Scoreboard, ScoredDetector, write_scoreboard
 from shared.results.scores import Evaluation
 
 
@@ -34,7 +34,7 @@ def board(caught: dict[str, tuple[float | None, ...]], name: str = "toy") -> Sco
         Row("manipulation", kind, 8, 8, (), tuple(cell(*pair) for pair in zip(names, shares, strict=True)))
         for kind, shares in caught.items()
     )
-    judges = tuple(JudgeFacts(name, {}) for name in names)
+    judges = tuple(ScoredDetector(name, {}) for name in names)
     return Scoreboard({"name": name}, "test", (), judges, rows, None, {}, {}, (), "8 clusters", "group")
 
 

@@ -273,9 +273,9 @@ def test_a_function_that_cannot_be_used_is_refused(toy_set: Path, tmp_path: Path
         score_dataset(f"python:{tmp_path / 'mine.py'}", folder, folder.records()[:2], QUICK)
 
 
-def test_clip_judges_cannot_inspect_faces(tmp_path: Path):
+def test_detectors_of_whole_clips_cannot_inspect_faces(tmp_path: Path):
     (tmp_path / "s.csv").write_text("clip,logit\n")
-    with pytest.raises(UsageError, match="judges no faces"):
+    with pytest.raises(UsageError, match="does not score faces"):
         CropPredictor.load(Path(f"csv:{tmp_path / 's.csv'}"), CPU)
 
 

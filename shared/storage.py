@@ -248,6 +248,19 @@ def need_replaceable(
         raise UsageError(f"{out} is there and holds no {kind}", hint="choose another folder")
 
 
+def need_own_folder(out: Path, kind: str, *, marks: Sequence[str]) -> Path:
+    """``out`` unchanged, when it is new, empty, or a folder in which work of this ``kind`` was begun.
+
+    ``marks`` are names of which one is there as soon as the work begins.
+
+    Raises:
+        UsageError: it is a file, or holds something else.
+    """
+    if out.exists() and not (out.is_dir() and (not any(out.iterdir()) or any((out / name).exists() for name in marks))):
+        raise UsageError(f"{out} is there and holds no {kind}", hint="choose another --out")
+    return out
+
+
 def sweep_drafts(folder: Path) -> int:
     """Removes drafts of ended processes under ``folder``; returns their number.
 

@@ -270,7 +270,7 @@ class SwapConfig:
 
 
 def setting_factors(config: SwapConfig) -> dict[str, str]:
-    """What of the settings is worth knowing of a clip: how it was made, and every setting that is not the default.
+    """The settings to record with a clip: how it was made, and every setting that is not the default.
 
     Names are those of the settings file, ``blend.method`` for the method of ``[blend]``; places of files stay out.
     """

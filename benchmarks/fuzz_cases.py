@@ -29,10 +29,8 @@ from benchmarks.material import Material
 from benchmarks.mutations import CONTROLS, changed_value, flipped, mutated, name_for, value_for
 from shared.config import read_toml, to_mapping
 from shared.errors import AssayError, ConfigError
-from shared.storage import read_json
+from shared.storage import decode_json, read_json
 from shared.video.container import opened
-
-_QUICK = ("--frames", "2", "--replicates", "10", "--device", "cpu")
 
 
 @dataclass(frozen=True)
@@ -100,7 +98,7 @@ def _media_words(at: Setting, clip: Path) -> tuple[str, ...]:
     if kind == "each":
         words = words_of.extract_words(root / "real", out)
         return (*words[:3], *words[5:], "--each", "--jobs", "1")
-    return ("dataset", "import", "folders", str(root), str(out), "--rights", "x")
+    return words_of.import_words("folders", root, out)
 
 
 def _crafted(at: Setting) -> Case:
@@ -179,7 +177,7 @@ def _pictures(at: Setting) -> Case:
         words_of.extract_words(place, out),
         (*words_of.swap_words(place, at.material.swapper, out), "--frames"),
         words_of.inspect_words(next(place.glob("1.*")), at.material.detector, out),
-        ("dataset", "import", "df40", str(at.folder / "ff"), str(out), "--rights", "x"),
+        words_of.import_words("df40", at.folder / "ff", out),
     )
     return Case(f"picture {said}", line)
 
@@ -215,8 +213,7 @@ def _archive(at: Setting) -> Case:
     place = at.folder / "them" / "real train"
     place.mkdir(parents=True)
     (place / at.one("1.tar.gz", "1.tar")).write_bytes(data)
-    root = str(place.parent)
-    return Case(f"archive: {how}", ("dataset", "import", "wilddeepfake", root, str(at.folder / "out"), "--rights", "x"))
+    return Case(f"archive: {how}", words_of.import_words("wilddeepfake", place.parent, at.folder / "out"))
 
 
 def _copied(at: Setting, source: Path) -> Path:
@@ -249,7 +246,7 @@ def _changed_file(at: Setting, path: Path) -> str:
     elif path.suffix == ".jsonl":
         lines = path.read_bytes().splitlines()
         number = int(at.rng.integers(len(lines)))
-        where, document = changed_value(json.loads(lines[number]), at.rng)  # our own line
+        where, document = changed_value(decode_json(lines[number], dict, path, error=ConfigError), at.rng)
         lines[number] = json.dumps(document).encode()
         path.write_bytes(b"\n".join(lines) + b"\n")
     elif path.suffix == ".parquet":
@@ -287,7 +284,7 @@ def _changed_table(at: Setting, path: Path) -> str:
 def _changed_tensors(at: Setting, path: Path) -> str:
     data = path.read_bytes()
     length = int.from_bytes(data[:8], "little")
-    where, document = changed_value(json.loads(data[8 : 8 + length]), at.rng)  # our own header
+    where, document = changed_value(decode_json(data[8 : 8 + length], dict, path, error=ConfigError), at.rng)
     header = json.dumps(document).encode()
     claimed = len(header) if at.chance(0.9) else at.one(0, 1, 2**31, 2**63)
     path.write_bytes(claimed.to_bytes(8, "little") + header + data[8 + length :])
@@ -322,7 +319,7 @@ def _dataset(at: Setting) -> Case:
 def _evaluate_words(at: Setting, dataset: Path) -> tuple[str, ...]:
     detector = str(at.material.detector)
     out = str(at.folder / "out")
-    return ("detect", "evaluate", detector, str(dataset), "--split", "all", "--out", out, *_QUICK)
+    return ("detect", "evaluate", detector, str(dataset), "--split", "all", "--out", out, *words_of.QUICK)
 
 
 def _faceset(at: Setting) -> Case:
@@ -361,7 +358,7 @@ def _checkpoint(at: Setting) -> Case:
             words_of.inspect_words(clip, place, out),
             words_of.inspect_words(clip, place / "detector", out),
             words_of.detect_words(at.material.dataset, place, steps=3),
-            ("score", str(at.material.dataset), "--detector", str(place), "--out", str(out), "--split", "val", *_QUICK),
+            words_of.score_words(at.material.dataset, place, out, split="val"),
         )
     return Case(f"run, {how}", line)
 
@@ -404,7 +401,7 @@ def _settings(at: Setting) -> Case:
 
 def _lists(at: Setting) -> Case:
     """The lists of other people's sets."""
-    root, out = at.folder / "them", str(at.folder / "out")
+    root = at.folder / "them"
     root.mkdir()
     shutil.copy(at.material.clips[".mp4"], root / "aa.mp4")
     if at.chance(0.5):
@@ -423,7 +420,7 @@ def _lists(at: Setting) -> Case:
     if at.chance(0.3):
         how, data = mutated(data, at.rng)
     (root / name).write_bytes(data)
-    return Case(f"{name}: {how}", ("dataset", "import", layout, str(root), out, "--rights", "x"))
+    return Case(f"{name}: {how}", words_of.import_words(layout, root, at.folder / "out"))
 
 
 def _names(at: Setting) -> Case:

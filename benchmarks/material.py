@@ -17,6 +17,9 @@ from shared.storage import write_text
 from shared.video import Encoding, VideoReader, VideoWriter
 from shared.video.container import created, opened
 
+QUICK = ("--frames", "2", "--replicates", "10", "--device", "cpu")
+"""What makes a measurement short."""
+
 PEOPLE = ("ann", "bob", "cid", "dan")
 _SPLITS = ("train=ann,bob", "val=cid,dan")
 _QUICK = Encoding(preset="ultrafast", crf=23)
@@ -144,6 +147,27 @@ def detect_words(dataset: Path, run: Path, *, steps: int = 2) -> tuple[str, ...]
 def inspect_words(clip: Path | str, detector: Path, out: Path) -> tuple[str, ...]:
     """``assay inspect``."""
     return ("inspect", str(clip), "--detector", str(detector), "--out", str(out), "--device", "cpu")
+
+
+def import_words(layout: str, root: Path, out: Path) -> tuple[str, ...]:
+    """``assay dataset import``."""
+    return ("dataset", "import", layout, str(root), str(out), "--rights", "terms of use")
+
+
+def score_words(dataset: Path, detector: Path, out: Path, *, split: str = "all") -> tuple[str, ...]:
+    """``assay score`` of a few frames."""
+    return (
+        "score",
+        str(dataset),
+        "--detector",
+        str(detector),
+        "--out",
+        str(out),
+        "--split",
+        split,
+        "--no-quality",
+        *QUICK,
+    )
 
 
 def make_material(folder: Path, sandbox: Sandbox, *, frames: int = 8) -> Material:

@@ -28,7 +28,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
 from pathlib import Path
-from typing import Any, Literal, NoReturn
+from typing import Any, Literal, NoReturn, cast
+
+from shared.errors import RunError
+from shared.storage import decode_json
 
 TRACEBACK = 70
 """Exit code of a run that ended in an exception that nobody had translated."""
@@ -264,8 +267,8 @@ def _events(folder: Path) -> Iterator[tuple[Event, str]]:
     except FileNotFoundError:
         return
     for line in dict.fromkeys(lines):
-        kind, what = json.loads(line)
-        yield kind, what
+        kind, what = decode_json(line, list[str], "events", error=RunError)
+        yield cast(Event, kind), what
 
 
 def _run(job: Job) -> int:

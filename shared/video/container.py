@@ -221,9 +221,9 @@ def check_size(width: int, height: int, path: Path, limits: VideoLimits) -> None
             f"{path} declares pictures of {width}x{height} pixels, more than is read here",
             hint=f"at most {limits.max_side_px} a side and {limits.max_pixels / 1e6:.0f} million in all; scale it down",
         )
-    if width * height > _NEVER_TOO_LARGE and width * height > limits.frame_pixels_per_byte * path.stat().st_size:
+    for_each_byte = width * height // path.stat().st_size if width * height > _NEVER_TOO_LARGE else 0
+    if for_each_byte > limits.frame_pixels_per_byte:
         raise MediaError(
-            f"{path} unpacks to pictures of {width}x{height} pixels, {width * height // path.stat().st_size} for each byte "
-            "of it",
+            f"{path} unpacks to pictures of {width}x{height} pixels, {for_each_byte} for each byte of it",
             hint=f"no camera's file has more than {limits.frame_pixels_per_byte}; look at where it comes from",
         )

@@ -142,7 +142,7 @@ def _members(tar: tarfile.TarFile, limits: ArchiveLimits) -> Iterator[tarfile.Ta
     for count, member in enumerate(tar):
         if count >= limits.max_members:
             raise tarfile.ReadError(f"it has more than {limits.max_members} members")
-        if member.size > limits.max_member_bytes and member.isreg():
+        if member.size > limits.max_member_bytes and member.isreg() and not member.issparse():
             raise tarfile.ReadError(f"{member.name[:80]!r} is larger than {limits.max_member_bytes >> 20} MiB")
         yield member
 

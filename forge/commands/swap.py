@@ -9,6 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from forge.swapping.config import BlendMethod, ColorMethod, MaskChoice, SwapConfig
+from shared.commands.completion import finders, values
 from shared.commands.options import DeviceOption, SeedOption, SettingsOption, choices, default, nested, resolve
 from shared.console import console
 from shared.errors import UsageError
@@ -34,14 +35,25 @@ ErodeOption = Annotated[
     typer.Option(help="Shrink the mask, fraction of the crop.", show_default=default(_SWAP.mask.erode)),
 ]
 ColorOption = Annotated[
-    str | None, typer.Option(help=f"One of {choices(ColorMethod)}.", show_default=_SWAP.color.method)
+    str | None,
+    typer.Option(
+        help=f"One of {choices(ColorMethod)}.", show_default=_SWAP.color.method, autocompletion=values(ColorMethod)
+    ),
 ]
 SharpenOption = Annotated[
     float | None, typer.Option(help="Add detail, 0 to 4.", show_default=default(_SWAP.blend.sharpen))
 ]
-MaskOption = Annotated[str | None, typer.Option(help=f"One of {choices(MaskChoice)}.", show_default=_SWAP.mask.kind)]
+MaskOption = Annotated[
+    str | None,
+    typer.Option(
+        help=f"One of {choices(MaskChoice)}.", show_default=_SWAP.mask.kind, autocompletion=values(MaskChoice)
+    ),
+]
 BlendOption = Annotated[
-    str | None, typer.Option(help=f"One of {choices(BlendMethod)}.", show_default=_SWAP.blend.method)
+    str | None,
+    typer.Option(
+        help=f"One of {choices(BlendMethod)}.", show_default=_SWAP.blend.method, autocompletion=values(BlendMethod)
+    ),
 ]
 FaceOption = Annotated[
     str | None, typer.Option(help="Person: main, all, or numbers by area.", show_default=default(_SWAP.face))
@@ -52,7 +64,12 @@ FeatherOption = Annotated[
 MorphOption = Annotated[
     float | None, typer.Option(help="1 source, 0 target, between a mixture.", show_default=default(_SWAP.morph))
 ]
-CodecOption = Annotated[str | None, typer.Option(help=f"One of {choices(CodecName)}.", show_default=_SWAP.output.codec)]
+CodecOption = Annotated[
+    str | None,
+    typer.Option(
+        help=f"One of {choices(CodecName)}.", show_default=_SWAP.output.codec, autocompletion=values(CodecName)
+    ),
+]
 AudioOption = Annotated[bool, typer.Option(help="Keep the sound; leave it out where no container takes it.")]
 SequenceOption = Annotated[bool, typer.Option(help="The pictures of a folder are the frames of one video.")]
 RightsOption = Annotated[
@@ -81,7 +98,9 @@ def swap(
     erode: ErodeOption = None,
     feather: FeatherOption = None,
     morph: MorphOption = None,
-    finder: Annotated[str | None, typer.Option(help="Face finder.", show_default=_SWAP.finder)] = None,
+    finder: Annotated[
+        str | None, typer.Option(help="Face finder.", show_default=_SWAP.finder, autocompletion=finders)
+    ] = None,
     codec: CodecOption = None,
     crf: Annotated[int | None, typer.Option(help="Quality, lower is better.", show_default="by codec")] = None,
     device: DeviceOption = None,

@@ -64,6 +64,19 @@ def kills(
 
 
 @app.command()
+def refusals(save: Save = None) -> None:
+    """Commands on a full disk, under a limit on file size, in somebody else's folder: a sentence, nothing harmed."""
+    from benchmarks.refusals import measurements, run
+
+    with console.progress("runs", None, unit="run") as tick:
+        outcomes = run(tick=tick)
+    for outcome in outcomes:
+        if outcome.fault:
+            console.warn(f"{outcome.errand}, {outcome.obstacle}: {outcome.fault}")
+    show(new_result("refusals", command_line(), measurements(outcomes)), save)
+
+
+@app.command()
 def tamper(
     sets: Annotated[int, typer.Option(help="Number of sets, one tampering each.", min=1)] = 200,
     start: Annotated[int, typer.Option(help="Seed of the first set.", min=0)] = 0,

@@ -114,7 +114,10 @@ def _met(
     prepare_with: tuple[str, ...] = (),
     ready: Callable[[], object] = lambda: None,
 ) -> str:
-    job = errand_job(material, errand, place, prepare=f"benchmarks.refusals:{prepare}", prepare_with=prepare_with)
+    log = place.with_name("log")
+    job = errand_job(
+        material, errand, place, log=log, prepare=f"benchmarks.refusals:{prepare}", prepare_with=prepare_with
+    )
     before = fingerprint(place / "out") if errand.is_set else ""
     ready()
     ended = sandbox.run(job)
@@ -136,8 +139,7 @@ def _on_full_disk(sandbox: Sandbox, material: Material, errand: Errand, place: P
 
 
 def _fill(place: Path, free_kb: int) -> None:
-    """Fills the file system of ``place`` but for ``free_kb``, and what the run's own notes take."""
-    (place / "stderr").write_bytes(b" " * 8192)
+    """Fills the file system of ``place`` but for ``free_kb``."""
     left = shutil.disk_usage(place).free - (free_kb << 10)
     with (place / "filler").open("wb") as file:
         file.write(bytes(max(0, left)))

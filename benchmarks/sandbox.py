@@ -58,10 +58,11 @@ class Job:
 
     Attributes:
         words: the command line, without ``assay``.
-        folder: working and temporary folder; ``stdout`` and ``stderr`` are written there.
+        folder: working and temporary folder.
         readable, writable: folders that the run may use, beside ``folder`` and the system's own.
         seconds: it is killed after that much processor time, or four times as much on the clock.
         stop_after: a moment in seconds and the signal that is sent then.
+        log: folder that receives ``stdout``, ``stderr`` and ``events``; by default the working folder.
         prepare: ``module:function`` called in the new process before the command, with ``prepare_with``.
     """
 
@@ -71,8 +72,14 @@ class Job:
     writable: tuple[Path, ...] = ()
     seconds: float = 60.0
     stop_after: tuple[float, int] | None = None
+    log: Path | None = None
     prepare: str = ""
     prepare_with: tuple[Any, ...] = ()
+
+    @property
+    def notes(self) -> Path:
+        """Where what it said and what was seen is written."""
+        return self.log or self.folder
 
 
 @dataclass(frozen=True)
@@ -240,7 +247,7 @@ def _await(pid: int, job: Job, started: float) -> Ended:
     return Ended(
         code, timed_out, signalled, seconds, usage.ru_utime + usage.ru_stime,
         usage.ru_maxrss / 1024,
-        tuple(_events(job.folder)), _said(job.folder),
+        tuple(_events(job.notes)), _said(job.notes),
     )  # fmt: skip
 
 
@@ -276,10 +283,11 @@ def _run(job: Job) -> int:
     os.setsid()
 
     signal.signal(signal.SIGINT, signal.default_int_handler)
-    job.folder.mkdir(parents=True, exist_ok=True)
+    for folder in (job.folder, job.notes):
+        folder.mkdir(parents=True, exist_ok=True)
     os.chdir(job.folder)
     for number, name in ((1, "stdout"), (2, "stderr")):
-        os.dup2(os.open(job.folder / name, os.O_CREAT | os.O_WRONLY | os.O_TRUNC, 0o600), number)
+        os.dup2(os.open(job.notes / name, os.O_CREAT | os.O_WRONLY | os.O_TRUNC, 0o600), number)
     most = _address_space() + (RUNAWAY_MB << 20)
     resource.setrlimit(resource.RLIMIT_AS, (most, most))
     resource.setrlimit(resource.RLIMIT_CPU, (int(job.seconds), int(job.seconds) + 1))
@@ -319,7 +327,7 @@ class _Watch:
     _file: int = field(init=False)
 
     def __post_init__(self) -> None:
-        own = [Path(self.job.folder), *self.job.writable, Path(os.environ["ASSAY_HOME"])]
+        own = [self.job.folder, self.job.notes, *self.job.writable, Path(os.environ["ASSAY_HOME"])]
         program = [Path(sys.prefix), Path(sys.base_prefix), Path(__file__).parent.parent, *map(Path, sys.path)]
         caches = [Path("~/.cache/matplotlib").expanduser(), Path("~/.config/matplotlib").expanduser()]
         self._writable = _prefixes([*own, *caches, Path("/dev")])
@@ -328,7 +336,7 @@ class _Watch:
             *_prefixes([*self.job.readable, *filter(Path.is_absolute, program)]),
             *_SYSTEM,
         )
-        self._file = os.open(self.job.folder / "events", os.O_CREAT | os.O_WRONLY | os.O_APPEND | os.O_TRUNC, 0o600)
+        self._file = os.open(self.job.notes / "events", os.O_CREAT | os.O_WRONLY | os.O_APPEND | os.O_TRUNC, 0o600)
 
     def __call__(self, event: str, arguments: tuple[Any, ...]) -> None:
         if event in ("socket.connect", "socket.getaddrinfo", "socket.sendto"):

@@ -97,11 +97,16 @@ class Ended:
 
 
 class Sandbox:
-    """A context manager; :meth:`run` runs one job at a time. ``home`` is the user's folder of keys for all of them."""
+    """A context manager; :meth:`run` runs one job at a time.
 
-    def __init__(self, home: Path) -> None:
+    Args:
+        home: the user's folder of keys for all of them.
+        number: of several side by side, which have decoys of their own.
+    """
+
+    def __init__(self, home: Path, number: int = 0) -> None:
         self._home = home
-        self._decoys = _Decoys(home.parent / "decoys")
+        self._decoys = _Decoys(home.parent / f"decoys-{number}")
 
     def __enter__(self) -> Sandbox:
         context = multiprocessing.get_context("spawn")

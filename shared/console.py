@@ -71,6 +71,11 @@ class _RateColumn(ProgressColumn):
     """Units per second, with the unit's name."""
 
 
+def counted(number: int, noun: str, plural: str = "") -> str:
+    """``1 clip``, ``2 clips``, ``1,234 clips``; ``plural`` where it is not the noun with an s."""
+    return f"{number:,} {noun if number == 1 else plural or noun + 's'}"
+
+
 def size_text(size_bytes: float) -> str:
     """``0 kB``, ``12 MB``, ``3.4 GB``: in decimal units, as disks are sold."""
     if size_bytes < 999_500:

@@ -9,6 +9,8 @@ from typing import Generic, TypeVar
 from shared.errors import UnknownNameError
 
 T = TypeVar("T")
+
+_MOST_LISTED = 30
 F = TypeVar("F", bound=Callable[..., object])
 
 
@@ -56,9 +58,16 @@ class Registry(Generic[T]):
         return self.get(name)(**settings)
 
 
-def near_matches(name: str, known: list[str]) -> str:
-    """A hint with near names, else all known names."""
+def near_matches(name: str, known: list[str], *, listed_by: str = "") -> str:
+    """A hint with near names, else all known names; of many known names the nearest.
+
+    ``listed_by`` is the command that lists them all, where they are many.
+    """
     close = difflib.get_close_matches(name, known, n=3, cutoff=0.5)
-    if close:
-        return f"did you mean {' or '.join(close)}?"
-    return f"known names: {', '.join(sorted(known)) or 'none'}"
+    if not close and len(known) <= _MOST_LISTED:
+        return f"known names: {', '.join(sorted(known)) or 'none'}"
+    nearest = close or difflib.get_close_matches(name, known, n=5, cutoff=0.0)
+    hint = f"did you mean {' or '.join(close)}?" if close else f"the nearest names: {', '.join(nearest)};"
+    if len(known) <= _MOST_LISTED:
+        return hint
+    return f"{hint} {listed_by} lists all {len(known):,}" if listed_by else f"{hint} {len(known):,} are known"

@@ -21,6 +21,7 @@ from detect.commands.options import (
 from detect.commands.show import plain
 from detect.config import EvaluateConfig
 from shared.bootstrap import ClusterBy
+from shared.commands.completion import values
 from shared.commands.options import DeviceOption, PrecisionOption, SeedOption, SettingsOption, choices, resolve
 from shared.console import console, counted
 
@@ -59,7 +60,12 @@ MeasureOption = Annotated[
     str | None, typer.Option(help="Measure of quality that is shown.", show_default="identity, or mask_ssim")
 ]
 ClustersOption = Annotated[
-    str | None, typer.Option(help=f"What the bootstrap draws: {choices(ClusterBy)}.", show_default=_EVALUATE.cluster_by)
+    str | None,
+    typer.Option(
+        help=f"What the bootstrap draws: {choices(ClusterBy)}.",
+        show_default=_EVALUATE.cluster_by,
+        autocompletion=values(ClusterBy),
+    ),
 ]
 FreshOption = Annotated[bool, typer.Option("--fresh", help="Score clips again that were scored before.")]
 

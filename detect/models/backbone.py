@@ -98,8 +98,13 @@ def _start_undecided(net: nn.Module) -> None:
 def _check_known(name: str) -> None:
     tagged = "." in name
     if name not in (timm.list_pretrained() if tagged else timm.list_models()):
-        hint = near_matches(name, timm.list_models() + (timm.list_pretrained() if tagged else []))
-        raise UnknownNameError(f"timm has no model {name!r}", hint=hint)
+        raise unknown_model(name, timm.list_models() + (timm.list_pretrained() if tagged else []))
+
+
+def unknown_model(name: str, known: list[str]) -> UnknownNameError:
+    """The error for a name that timm does not know, with the nearest of those it does."""
+    hint = near_matches(name, known, listed_by="assay detect models")
+    return UnknownNameError(f"timm has no model {name!r}", hint=hint)
 
 
 def _three(values: object) -> tuple[float, float, float]:

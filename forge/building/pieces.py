@@ -103,7 +103,7 @@ def _pieces(spec: SetSpec, identity: IdentityConfig, clip: ClipConfig, work: Pat
         settings = {
             "source_sha256": sha256, "start": start, "frames": frames, "max_side": spec.set.max_side,
             "finder": spec.set.finder, "detect_every": spec.set.detect_every, "min_face_px": spec.set.min_face_px,
-            "device": spec.set.device, "sidecar": _sidecar_digest(spec, path),
+            "device": spec.set.device, "sidecar": _sidecar_digest(spec, path), "layout": 2,
         }  # fmt: skip
         key = digest({"kind": "shot", "assay": shared.__version__, **_without_none(settings)})
         name = f"{identity.name}-{number + piece:02d}"

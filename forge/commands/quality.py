@@ -10,6 +10,7 @@ import typer
 
 from forge.swapping.config import SwapConfig
 from shared.bootstrap import ClusterBy
+from shared.commands.completion import devices, finders, values
 from shared.console import console, counted
 from shared.errors import UsageError
 
@@ -42,12 +43,16 @@ def quality(
         int | None, typer.Option(help="At most this many fakes, evenly spaced.", show_default="all")
     ] = None,
     clusters: Annotated[
-        str, typer.Option(help="What the interval draws: target (clips of one filmed person) or group (linked people).")
+        str,
+        typer.Option(
+            help="What the interval draws: target (clips of one filmed person) or group (linked people).",
+            autocompletion=values(ClusterBy),
+        ),
     ] = "target",
     out: Annotated[Path | None, typer.Option(help="Write everything here as JSON.", show_default=False)] = None,
     sheets: Annotated[Path | None, typer.Option(help="Folder for a picture of each fake.", show_default=False)] = None,
-    finder: Annotated[str, typer.Option(help="Face finder.")] = _SWAP.finder,
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:N or mps.")] = _SWAP.device,
+    finder: Annotated[str, typer.Option(help="Face finder.", autocompletion=finders)] = _SWAP.finder,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:N or mps.", autocompletion=devices)] = _SWAP.device,
 ) -> None:
     """Measures fakes against the clips they were made from: each measure with its level, n and interval.
 

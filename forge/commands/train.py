@@ -8,8 +8,10 @@ from typing import Annotated
 
 import typer
 
+from forge.commands.names import families, recipe_words
 from forge.training.config import OptimizerName, TrainConfig
 from forge.training.recipe import load_recipe
+from shared.commands.completion import values
 from shared.commands.options import (
     DeviceOption,
     SeedOption,
@@ -28,7 +30,10 @@ def train(
     facesets: Annotated[list[Path], typer.Argument(help="One faceset a person, two or more.", show_default=False)],
     run: Annotated[Path, typer.Option(help="Run folder. One that holds this run is gone on with.")],
     model: Annotated[
-        str | None, typer.Option(help="Family, see assay forge models.", show_default=default(_TRAIN.model))
+        str | None,
+        typer.Option(
+            help="Family, see assay forge models.", show_default=default(_TRAIN.model), autocompletion=families
+        ),
     ] = None,
     width: Annotated[
         float | None, typer.Option(help="Multiplier of all channels.", show_default=default(_TRAIN.width))
@@ -39,12 +44,20 @@ def train(
         int | None, typer.Option(help="Faces of each person in a step.", show_default=default(_TRAIN.batch))
     ] = None,
     lr: Annotated[float | None, typer.Option(help="Learning rate.", show_default=default(_TRAIN.learning_rate))] = None,
-    optimizer: Annotated[str | None, typer.Option(help=choices(OptimizerName), show_default=_TRAIN.optimizer)] = None,
+    optimizer: Annotated[
+        str | None,
+        typer.Option(help=choices(OptimizerName), show_default=_TRAIN.optimizer, autocompletion=values(OptimizerName)),
+    ] = None,
     accumulate: Annotated[
         int | None, typer.Option(help="Batches that make one step.", show_default=default(_TRAIN.accumulate))
     ] = None,
     recipe: Annotated[
-        str | None, typer.Option(help="Losses, warps and rates by phase: a name or a TOML file.", show_default="none")
+        str | None,
+        typer.Option(
+            help="Losses, warps and rates by phase: a name or a TOML file.",
+            show_default="none",
+            autocompletion=recipe_words,
+        ),
     ] = None,
     start_from: Annotated[
         str | None, typer.Option("--from", help="Run or swapper whose weights to begin with.", show_default="none")

@@ -171,7 +171,8 @@ def measure_swap(
     start, stop = frames or (0, len(times))
     if not 0 <= start < stop <= len(times):
         raise MediaError(f"{target} has {len(times)} frames, not {start} to {stop}", hint="choose frames inside it")
-    wanted = plan_swap(_every_frame(target, instruments.finder, start, stop), smooth=False, what=str(target))
+    followed = _every_frame(target, instruments.finder, start, stop)
+    wanted = plan_swap(followed, smooth=False, embedder=instruments.embedder, what=str(target))
     again = _found_again(fake, instruments.finder, wanted, start, stop)
     metrics = [*instruments.metrics(str(fake)), *beside]
     values = _gather(_samples(fake, target, alpha, wanted, again, start, stop), metrics)

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections import Counter
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, get_args
 
 import typer
 
+from shared.commands.completion import finders, offered
 from shared.commands.dataset_audit import audit
 from shared.commands.dataset_export import export
 from shared.commands.dataset_identity import identity as identity_command
@@ -53,11 +54,18 @@ def add(
     identity: Annotated[str, typer.Option(help="Who is seen in them.")],
     rights: Annotated[str, typer.Option(help="On what basis they may be used: consent, CC-BY-4.0, ...")],
     name: Annotated[str | None, typer.Option(help="Name of the clip; by default the file's.")] = None,
-    codec: Annotated[str | None, typer.Option(help="Encoder, by default libx264.", show_default=False)] = None,
+    codec: Annotated[
+        str | None,
+        typer.Option(
+            help="Encoder, by default libx264.", show_default=False, autocompletion=offered(lambda: _codecs())
+        ),
+    ] = None,
     crf: Annotated[
         int | None, typer.Option(help="Quality, lower is better; 18 by default.", show_default=False)
     ] = None,
-    finder: Annotated[str | None, typer.Option(help="Label faces with this finder (auto, dlib, ...).")] = None,
+    finder: Annotated[
+        str | None, typer.Option(help="Label faces with this finder (auto, dlib, ...).", autocompletion=finders)
+    ] = None,
     audio: Annotated[bool, typer.Option(help="Keep the sound; leave it out where no container takes it.")] = True,
 ) -> None:
     """Adds real clips: encoded once more, as forged clips are, labelled and signed. One that cannot be read is named.
@@ -261,6 +269,12 @@ app.command()(audit)
 app.command("identity")(identity_command)
 app.command("import")(import_)
 app.command()(export)
+
+
+def _codecs() -> tuple[str, ...]:
+    from shared.video.encoding import CodecName
+
+    return get_args(CodecName)
 
 
 def _encoding(codec: str | None, crf: int | None) -> Encoding:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from shared.commands.completion import offered, words
 from shared.console import console, counted
 from shared.errors import ManifestError, UsageError
 
@@ -18,8 +19,20 @@ if TYPE_CHECKING:
 _SHOWN = 30
 
 
+def _layouts() -> list[str]:
+    from shared.dataset import formats as layouts
+
+    return layouts.IMPORTERS.names()
+
+
 def import_(
-    layout: Annotated[str, typer.Argument(help="How the set is laid out: faceforensics, celeb-df, dfdc, csv, ...")],
+    layout: Annotated[
+        str,
+        typer.Argument(
+            help="How the set is laid out: faceforensics, celeb-df, dfdc, csv, ...",
+            autocompletion=offered(lambda: _layouts()),
+        ),
+    ],
     source: Annotated[Path, typer.Argument(help="The set's folder; it is only read.", show_default=False)],
     out: Annotated[Path, typer.Argument(help="Folder for the dataset.", show_default=False)],
     rights: Annotated[str, typer.Option(help="On what basis the set may be used, as its licence says.")],
@@ -27,7 +40,11 @@ def import_(
     license_name: Annotated[str, typer.Option("--license", help="SPDX identifier, where it has one.")] = "",
     link: Annotated[bool, typer.Option("--link", help="Share bytes with the original by hard links.")] = False,
     splits: Annotated[
-        str, typer.Option(help="official (as given, leaks and all), identity (new ones by person) or none.")
+        str,
+        typer.Option(
+            help="official (as given, leaks and all), identity (new ones by person) or none.",
+            autocompletion=words("official", "identity", "none"),
+        ),
     ] = "official",
     seed: Annotated[int, typer.Option(help="Of new splits.")] = 0,
     rendition: Annotated[list[str] | None, typer.Option(help="Only this compression (c23); can be repeated.")] = None,

@@ -8,10 +8,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from shared.commands.completion import devices, finders, values
 from shared.commands.engine_options import AddressOption, EngineOption, JobsOption, engine_asked
 from shared.console import console, counted
 from shared.errors import UsageError
 from shared.faces.facesets.extract_config import ExtractConfig
+from shared.types import Framing
 
 if TYPE_CHECKING:
     from shared.engine.tasks import Engine
@@ -41,10 +43,18 @@ def extract(
         bool, typer.Option("--each", help="Every clip or folder is a person of its own, called like it.")
     ] = False,
     finder: Annotated[
-        str, typer.Option(help="auto, dlib, yunet, mtcnn, face-alignment, ...; sidecar: landmarks beside every clip.")
+        str,
+        typer.Option(
+            help="auto, dlib, yunet, mtcnn, face-alignment, ...; sidecar: landmarks beside every clip.",
+            autocompletion=finders,
+        ),
     ] = ExtractConfig.finder,
-    device: Annotated[str, typer.Option(help="Where networks run: cpu, cuda, cuda:1, mps.")] = ExtractConfig.device,
-    framing: Annotated[str, typer.Option(help="half, midface, full, whole or head.")] = ExtractConfig.framing,
+    device: Annotated[
+        str, typer.Option(help="Where networks run: cpu, cuda, cuda:1, mps.", autocompletion=devices)
+    ] = ExtractConfig.device,
+    framing: Annotated[
+        str, typer.Option(help="half, midface, full, whole or head.", autocompletion=values(Framing))
+    ] = ExtractConfig.framing,
     px: Annotated[int, typer.Option(help="Side of a crop.")] = ExtractConfig.px,
     every: Annotated[int, typer.Option(help="Take every n-th frame.")] = ExtractConfig.every,
     detect_every: Annotated[

@@ -19,7 +19,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from detect.models.backbone import model_names
+from detect.models.backbone import model_names, unknown_model
 from detect.models.checkpoint import CONFIG_NAME, WEIGHTS_NAME, DetectorFacts, load_detector, read_facts, weights_digest
 from detect.models.contract import Detection, Detector, DetectorSpec
 from detect.models.external.onnx_file import load_onnx
@@ -36,8 +36,7 @@ from detect.models.external.settings import (
     to_logits,
 )
 from shared.device import Device
-from shared.errors import CheckpointError, UnknownNameError, UsageError
-from shared.registry import near_matches
+from shared.errors import CheckpointError, UsageError
 from shared.storage import sha256_file
 
 __all__ = ["Reference", "load_external", "parse_reference"]
@@ -113,7 +112,7 @@ def _architecture(folder: Path, document: Mapping[str, Any]) -> tuple[str, int]:
         )
     name = name.partition(".")[0]
     if name not in model_names():
-        raise UnknownNameError(f"timm has no model {name!r}", hint=near_matches(name, model_names()))
+        raise unknown_model(name, model_names())
     if classes not in (1, 2):
         raise CheckpointError(f"{folder} has {classes} classes", hint="a detector has one output, or two classes")
     return name, classes

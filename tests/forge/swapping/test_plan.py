@@ -5,7 +5,8 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
-from forge.swapping.plan import plan_swap, ranked_tracks
+from forge.swapping.people import ranked_tracks
+from forge.swapping.plan import plan_swap
 from shared.errors import NoFaceError, UsageError
 from shared.faces.align import MEAN_FACE
 from shared.types import Face, Frame, Timestamp

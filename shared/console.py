@@ -25,6 +25,8 @@ from rich.text import Text
 
 T = TypeVar("T")
 
+_NARROWEST_BAR, _WIDEST_BAR, _NARROWEST_NOTE = 8, 30, 12
+
 # Control characters except tab and newline, C1 controls, bidirectional controls, and lone surrogates (bytes of a file
 # name that are not UTF-8): a terminal or a reader would interpret them or fail on them.
 _UNSAFE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")

@@ -88,6 +88,7 @@ def decode_json(
         where: the document's file, for the message.
         error: the class of error to raise.
         hint: its hint.
+        hook: converts values of types that msgspec does not know.
 
     Raises:
         error: not JSON, not a ``kind``, or as :func:`check_plain`.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Generator, Iterator
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from fractions import Fraction
 from itertools import islice
@@ -266,6 +266,19 @@ def counted(reader: ClipReader) -> VideoInfo:
     count = sum(1 for _ in reader.times())
     restarts, sizes = tuple(reader.clock_restarts), tuple(reader.size_changes)
     return dataclasses.replace(reader.info, frames_counted=count, clock_restarts=restarts, size_changes=sizes)
+
+
+def packets_in(path: Path) -> int:
+    """Video packets that can be read from a file, none decoded; of a damaged file those before the damage.
+
+    Raises:
+        MediaError: as for :class:`VideoReader`.
+    """
+    count = 0
+    with opened(path) as container, suppress(FFmpegError):
+        for packet in container.demux(video_stream(container, path, VideoLimits())):
+            count += packet.size > 0
+    return count
 
 
 def frame_times(path: Path) -> list[Timestamp]:

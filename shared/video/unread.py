@@ -55,6 +55,10 @@ class Unread:
             raise self._first
         raise MediaError(outcome(0, self.reasons), hint=self._first.hint)
 
+    def words(self, done: int) -> str:
+        """See :func:`outcome`."""
+        return outcome(done, self.reasons)
+
     def say(self, done: int) -> None:
         """Says on standard error how many files were read and which were not; nothing where all were."""
         if self.reasons:

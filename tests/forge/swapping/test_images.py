@@ -145,8 +145,18 @@ def test_what_cannot_be_is_refused_and_nothing_is_left(folder, swapper, tmp_path
         cv2.imwrite(str(mixed / f"{side}.png"), np.zeros((side, side, 3), np.uint8))
     with pytest.raises(MediaError, match="50x50, the first picture 40x40"):
         swap_images(mixed, **order)
-    (mixed / "60.png").write_text("no picture")
-    (mixed / "50.png").unlink()
-    with pytest.raises(MediaError, match="no picture or damaged"):
+    for picture in mixed.iterdir():
+        picture.write_text("no picture")
+    with pytest.raises(MediaError, match=r"^0 of 2; 2 could not be read: 40\.png: no picture"):
         swap_images(mixed, **order)
     assert not (tmp_path / "out").exists()
+
+
+def test_a_picture_that_cannot_be_read_is_named_and_the_others_are_swapped(folder, swapper, tmp_path, capsys):
+    (folder / "f3.png").write_bytes((folder / "f9.png").read_bytes()[:300])
+    record = swap_images(folder, **_order(folder, swapper, tmp_path / "out"))
+    assert record.frames == 4
+    assert record.factors["source_frames"].startswith("4 of 5; 1 could not be read: f3.png: ")
+    assert "4 of 5; 1 could not be read" in capsys.readouterr().err.replace("\n", " ")
+    assert not (tmp_path / "out" / "frames" / "f3.png").exists()
+    assert len(list((tmp_path / "out" / "frames").iterdir())) == 4

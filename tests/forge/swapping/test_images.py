@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import shutil
 from dataclasses import fields
 from pathlib import Path
 
@@ -153,10 +154,12 @@ def test_what_cannot_be_is_refused_and_nothing_is_left(folder, swapper, tmp_path
 
 
 def test_a_picture_that_cannot_be_read_is_named_and_the_others_are_swapped(folder, swapper, tmp_path, capsys):
-    (folder / "f3.png").write_bytes((folder / "f9.png").read_bytes()[:300])
-    record = swap_images(folder, **_order(folder, swapper, tmp_path / "out"))
+    mine = tmp_path / "mine"
+    shutil.copytree(folder, mine)
+    (mine / "cut.png").write_bytes((folder / NAMES[0]).read_bytes()[:300])
+    record = swap_images(mine, **_order(folder, swapper, tmp_path / "out"))
     assert record.frames == 4
-    assert record.factors["source_frames"].startswith("4 of 5; 1 could not be read: f3.png: ")
+    assert record.factors["source_frames"].startswith("4 of 5; 1 could not be read: cut.png: ")
     assert "4 of 5; 1 could not be read" in capsys.readouterr().err.replace("\n", " ")
-    assert not (tmp_path / "out" / "frames" / "f3.png").exists()
+    assert not (tmp_path / "out" / "frames" / "cut.png").exists()
     assert len(list((tmp_path / "out" / "frames").iterdir())) == 4

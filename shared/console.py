@@ -69,10 +69,6 @@ def silent(_description: str, _total: int | None) -> Iterator[Tick]:
     yield tick
 
 
-class _RateColumn(ProgressColumn):
-    """Units per second, with the unit's name."""
-
-
 def counted(number: int, noun: str, plural: str = "") -> str:
     """``1 clip``, ``2 clips``, ``1,234 clips``; ``plural`` where it is not the noun with an s."""
     return f"{number:,} {noun if number == 1 else plural or noun + 's'}"
@@ -179,7 +175,8 @@ class Console:
     def print(self, *parts: object, markup: bool = False, wrap: bool = True) -> None:
         """Prints a text for people, literally unless ``markup`` enables Rich's tags.
 
-        Without ``wrap`` long lines are not wrapped, so that a command line can be copied.
+        Lines are wrapped between words only, so that an address or a path can be copied. Without ``wrap`` they are not
+        wrapped, so that a command line can.
         """
         if not self.quiet:
             shown = [visible(part) if isinstance(part, str) else part for part in parts]
@@ -224,10 +221,11 @@ class Console:
             sys.stdout.write(visible_json(json.dumps(document, indent=2, default=str, ensure_ascii=False)) + "\n")
 
     @contextmanager
-    def progress(self, description: str, total: int | None, *, unit: str = "it", done: int = 0) -> Iterator[Tick]:
+    def progress(self, description: str, total: int | None, *, unit: str, done: int = 0) -> Iterator[Tick]:
         """A progress bar with count, rate and time left.
 
-        Yields a function that reports progress. ``done`` is the initial count, for resumed work.
+        Yields a function that reports progress. ``unit`` is the singular of what is counted, "clip"; "s" for seconds of
+        work that is limited by time. ``done`` is the initial count, for resumed work.
         """
         bar = Progress(_Line(), console=self._error, disable=self.quiet, speed_estimate_period=30)
         with bar:
@@ -241,7 +239,7 @@ class Console:
 
             yield tick
 
-    def track(self, items: Iterable[T], description: str, total: int | None, *, unit: str = "it") -> Iterator[T]:
+    def track(self, items: Iterable[T], description: str, total: int | None, *, unit: str) -> Iterator[T]:
         """Yields ``items``, with a progress bar."""
         with self.progress(description, total, unit=unit) as tick:
             for item in items:

@@ -34,7 +34,7 @@ from detect.scoring.aggregate import resolved
 from detect.scoring.video import Predictor, VideoScores, write_frame_scores
 from shared.config import configured, digest
 from shared.console import console, counted, visible
-from shared.errors import MediaError, RunError
+from shared.errors import RunError
 from shared.faces.finders.finder import FaceFinder
 from shared.results.scores import ClipScore, Evidence, ForensicReport
 from shared.storage import need_replaceable, replacing_folder, sha256_file, write_bytes, write_text
@@ -157,7 +157,7 @@ def _report(
         f"{clip.frames_scored} were scored"
         + (f"; {clip.frames_read} of {declared} declared frames could be read" if missing > 0 else ""),
         f"{counted(clip.tracks, 'face')} followed through the clip",
-        "container, streams, timing and packet structure",
+        "format, EXIF and XMP" if still else "container, streams, timing and packet structure",
         "content credentials (C2PA)",
     )
     facts = scores.facts

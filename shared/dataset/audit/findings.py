@@ -56,6 +56,7 @@ class DuplicatePair:
     second: str
     pictures: int
     bits: int
+    splits: tuple[str, str]
 
 
 @dataclass(frozen=True)
@@ -67,7 +68,9 @@ class AuditReport:
         faces: where the boxes of faces come from.
         findings: every probe on all clips, then on each rendition, then on self-swaps.
         shortcuts: in words, each with its area; empty is what one hopes for.
-        leaks: in words: people and pictures that lie in two splits.
+        leaks: what lies in two splits, in words, one for each pair of clips: a person, a file or a parent by the
+            manifest, a picture by how alike it looks.
+        questions: in words, one for each two people whose faces are alike: are they one person?
         unread: clips that could not be read, with the reason.
         settings: of the audit.
     """
@@ -81,6 +84,7 @@ class AuditReport:
     duplicates: tuple[DuplicatePair, ...]
     shortcuts: tuple[str, ...]
     leaks: tuple[str, ...]
+    questions: tuple[str, ...] = ()
     unread: dict[str, str] = field(default_factory=dict)
     settings: dict[str, object] = field(default_factory=dict)
     tool_version: str = ""

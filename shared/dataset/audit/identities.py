@@ -1,4 +1,8 @@
-"""One person under two names: faces of real clips in different splits that an identity network takes for the same."""
+"""One person under two names? Faces of real clips in different splits that an identity network finds alike.
+
+Siblings and strangers can be as near as two clips of one person, so a distance is a question for somebody who knows the
+people, and no leak.
+"""
 
 from __future__ import annotations
 
@@ -21,7 +25,7 @@ _CLIPS_A_PERSON = 3
 _FRAMES_A_CLIP = 3
 
 # At the threshold itself one pair of strangers in a hundred is taken for one person, so a set of a few dozen people
-# would always be accused. Averaged over frames, clips of one person lie well below this part of it.
+# would always raise the question. Averaged over frames, clips of one person lie well below this part of it.
 STRICT = 0.75
 
 
@@ -42,9 +46,9 @@ class IdentityFindings:
 
     Attributes:
         clips: how many real clips were looked at, of ``people`` people.
-        limit: pairs nearer than this are ``leaks``.
-        leaks: pairs of different splits taken for one person, nearest first.
-        nearest: the nearest pair of different splits, leak or not.
+        limit: pairs nearer than this are ``alike``.
+        alike: pairs of clips of different splits and people, the nearest of each two people, nearest first.
+        nearest: the nearest pair of different splits, alike or not.
         same: median distance of two clips of one person; None when nobody has two.
         note: why it was not measured; empty when it was.
     """
@@ -52,7 +56,7 @@ class IdentityFindings:
     clips: int = 0
     people: int = 0
     limit: float = 0.0
-    leaks: tuple[LikePair, ...] = ()
+    alike: tuple[LikePair, ...] = ()
     nearest: LikePair | None = None
     same: float | None = None
     note: str = ""
@@ -87,8 +91,13 @@ def find_same_people(
             same.append(distance)
     pairs.sort(key=lambda pair: pair.distance)
     limit = STRICT * embedder.threshold
-    leaks = tuple(pair for pair in pairs if pair.distance < limit)
-    return IdentityFindings(len(kept), people, limit, leaks, pairs[0], float(np.median(same)) if same else None)
+    alike: dict[tuple[str, ...], LikePair] = {}
+    for pair in pairs:
+        # Of one name in two splits the manifest itself says that it leaks.
+        if pair.distance < limit and pair.people[0] != pair.people[1]:
+            alike.setdefault(tuple(sorted(pair.people)), pair)
+    near = tuple(alike.values())
+    return IdentityFindings(len(kept), people, limit, near, pairs[0], float(np.median(same)) if same else None)
 
 
 def _chosen(records: Sequence[ClipRecord], faces: Mapping[ClipId, FaceBoxes]) -> list[ClipRecord]:

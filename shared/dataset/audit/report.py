@@ -42,15 +42,18 @@ def summary(report: AuditReport) -> str:
     """The outcome in one or two sentences."""
     face = report.of("face")
     told = "the face could not be measured" if face.area is None else f"face-only AUC {face.area:.3f}{interval(face)}"
+    asked = f", {_counted(len(report.questions), 'question')} about like faces" if report.questions else ""
     if not report.clean:
-        count = len(report.shortcuts)
-        named = f"{count} {'shortcut' if count == 1 else 'shortcuts'} named" if count else "no shortcut named"
-        leaks = len(report.leaks)
-        split = f", {leaks} {'leak' if leaks == 1 else 'leaks'} between splits" if leaks else ""
-        return f"{named}{split}; {told}"
+        named = f"{_counted(len(report.shortcuts), 'shortcut')} named" if report.shortcuts else "no shortcut named"
+        split = f", {_counted(len(report.leaks), 'leak')} between splits" if report.leaks else ""
+        return f"{named}{split}{asked}; {told}"
     open_ones = [f.title for f in report.findings if f.part == WHOLE and f.verdict in ("undecided", "too few to judge")]
     rest = f"; not decided: {', '.join(open_ones)}" if open_ones else ""
-    return f"no shortcut named; {told}{rest}"
+    return f"no shortcut named{asked}; {told}{rest}"
+
+
+def _counted(number: int, noun: str) -> str:
+    return f"{number} {noun if number == 1 else noun + 's'}"
 
 
 def interval(finding: ProbeFinding) -> str:

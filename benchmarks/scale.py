@@ -18,10 +18,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from benchmarks.schema import Measurement, peak_memory_mb
+from shared.config import write_toml
 from shared.dataset import verify_dataset
 from shared.dataset.card import render_card
 from shared.dataset.frame_table import FRAME_SCHEMA
-from shared.dataset.layout import CARD, FRAMES, MANIFEST, DatasetInfo, masks_for, media_for, write_info
+from shared.dataset.layout import CARD, FRAMES, MANIFEST, SETTINGS, DatasetInfo, masks_for, media_for
 from shared.dataset.manifest import read_manifest, write_manifest
 from shared.dataset.seal import write_seal
 from shared.dataset.splits import find_leaks, split_by_identity
@@ -73,7 +74,7 @@ def make_set(folder: Path, clips: int) -> None:
     folder.mkdir(parents=True)
     info = DatasetInfo(NAME)
     records = split_by_identity(list(_records(clips)), seed=0)
-    write_info(folder, info)
+    write_toml(folder / SETTINGS, info)
     write_manifest(folder / MANIFEST, records)
     with pq.ParquetWriter(folder / FRAMES, FRAME_SCHEMA, compression="zstd") as writer:
         for first in range(0, len(records), 10_000):

@@ -9,8 +9,8 @@ from __future__ import annotations
 import json
 import re
 import sys
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
 from typing import Protocol, TypeVar
 
 from rich.console import Console as RichConsole
@@ -57,6 +57,20 @@ class Tick(Protocol):
     def __call__(self, amount: int = 1, *, note: str | None = None) -> None:
         """Advances the bar."""
         ...
+
+
+ShowProgress = Callable[[str, int | None], AbstractContextManager[Tick]]
+"""Makes a progress bar from a description and a total, as ``console.progress`` does."""
+
+
+@contextmanager
+def silent(_description: str, _total: int | None) -> Iterator[Tick]:
+    """A :data:`ShowProgress` that shows nothing."""
+
+    def tick(amount: int = 1, *, note: str | None = None) -> None:
+        del amount, note
+
+    yield tick
 
 
 class _RateColumn(ProgressColumn):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from detect.models import frame, frequency, mesonet, multitask, temporal
+from detect.models import frame, frequency, mesonet, multitask, temporal  # noqa: F401 - each registers its family
 from detect.models.contract import Detection, Detector, DetectorOptions, DetectorSpec, TrackDetector
 from detect.models.registry import detectors
 from shared.types import Framing
@@ -15,11 +15,6 @@ __all__ = [
     "TrackDetector",
     "build_detector",
     "detectors",
-    "frame",
-    "frequency",
-    "mesonet",
-    "multitask",
-    "temporal",
 ]
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 from forge.models.checkpoint import EXPORT_FOLDER, TrainingSource, save_swapper
@@ -16,7 +15,7 @@ from forge.training.previews import Measured, direction_sheet, loss_plot, measur
 from forge.training.timelapse import assemble, plot_moment
 from forge.training.trainer import SwapTrainer
 from shared.storage import write_bytes, write_text
-from shared.training.run import Checkpoint, Run, read_checkpoint
+from shared.training.run import Run
 from shared.video.images import encode_jpeg
 
 
@@ -37,13 +36,6 @@ class RunRecorder:
         self.config = config
         self.start = start
         self.held_out: dict[str, Measured] = {}
-
-    def newest(self) -> Path | None:
-        """The file of the newest checkpoint that can be read."""
-        found = None if self.run is None else self.run.latest()
-        if found is None or self.run is None:
-            return None
-        return self.run.checkpoints / f"step-{found.step:08d}.safetensors"
 
     def rewind(self, step: int) -> float:
         """Removes logs and previews after ``step``; returns the last loss logged before it, or NaN."""
@@ -131,13 +123,3 @@ class RunRecorder:
             training["started_from"] = self.start
         with trainer.shipped() as swapper:
             save_swapper(swapper, self.run.path / EXPORT_FOLDER, facesets=self.sources, training=training)
-
-
-def read_state(path: Path) -> Checkpoint:
-    """The checkpoint in ``path``, which :meth:`RunRecorder.newest` gave.
-
-    Raises:
-        CheckpointError: it cannot be read.
-    """
-    tensors, document = read_checkpoint(path)
-    return Checkpoint(int(document["step"]), tensors, dict(document["meta"]))

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
 
+from shared.config import write_toml
 from shared.dataset.card import render_card
 from shared.dataset.commit import frame_tables, refuse_stranger, standing_seal, write_pending
 from shared.dataset.files import files_of, with_digests
@@ -24,11 +25,11 @@ from shared.dataset.layout import (
     MANIFEST,
     MASKS,
     MEDIA,
+    SETTINGS,
     DatasetInfo,
     masks_for,
     media_for,
     read_info,
-    write_info,
 )
 from shared.dataset.manifest import write_manifest
 from shared.dataset.seal import write_seal
@@ -73,7 +74,7 @@ class DatasetFolder:
             raise UsageError(str(error), hint="for example portraits-2") from error
         identity = SigningIdentity.load_or_create()
         with replacing_folder(path, over=False) as draft:
-            write_info(draft, info)
+            write_toml(draft / SETTINGS, info)
             for folder in (MEDIA, MASKS):
                 (draft / folder).mkdir()
             write_manifest(draft / MANIFEST, [])

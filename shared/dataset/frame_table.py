@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import groupby
+from operator import itemgetter
 from pathlib import Path
 
 import numpy as np
@@ -65,15 +67,6 @@ def read_frame_table(path: Path, clips: Iterable[ClipId] | None = None) -> pa.Ta
         raise ManifestError(f"{path} cannot be read as Parquet: {error}", hint="restore it from a copy") from error
 
 
-def read_frame_labels(path: Path, clips: Iterable[ClipId] | None = None) -> list[FrameLabel]:
-    """The rows of the frame table as values; boxes and sizes as float32 kept them.
-
-    Raises:
-        ManifestError: see :func:`read_frame_table`; also for a clip id or a label that cannot be.
-    """
-    return labels_of([read_frame_table(path, clips)])
-
-
 def labels_of(tables: Iterable[pa.Table], clip: ClipId | None = None) -> list[FrameLabel]:
     """The rows of frame tables as values, of all clips or of one.
 
@@ -101,17 +94,8 @@ def rows_by_clip(tables: Iterable[pa.Table]) -> Iterator[tuple[str, pa.Table]]:
 
     A clip whose rows do not stand together comes more than once.
     """
-    held: tuple[str, pa.Table] | None = None
-    for table in tables:
-        for clip, rows in _runs(table):
-            if held is not None and held[0] == clip:
-                held = (clip, pa.concat_tables([held[1], rows]))
-                continue
-            if held is not None:
-                yield held
-            held = (clip, rows)
-    if held is not None:
-        yield held
+    for clip, runs in groupby(((table, *run) for table in tables for run in _runs(table)), key=itemgetter(1)):
+        yield clip, pa.concat_tables([table.slice(start, stop - start) for table, _, start, stop in runs])
 
 
 def labels_by_clip(tables: Iterable[pa.Table]) -> Iterator[tuple[str, np.ndarray, np.ndarray]]:
@@ -119,27 +103,19 @@ def labels_by_clip(tables: Iterable[pa.Table]) -> Iterator[tuple[str, np.ndarray
 
     As :func:`rows_by_clip`, but converted a table at a time: for a hundred thousand clips the slices take the time.
     """
-    held: tuple[str, np.ndarray, np.ndarray] | None = None
+    for clip, runs in groupby(_label_runs(tables), key=itemgetter(0)):
+        _, frames, fake = zip(*runs, strict=True)
+        yield clip, np.concatenate(frames), np.concatenate(fake)
+
+
+def _label_runs(tables: Iterable[pa.Table]) -> Iterator[tuple[str, np.ndarray, np.ndarray]]:
     for table in tables:
-        frames = table["frame"].to_numpy()
-        fake = table["label"].to_numpy() == "fake"
-        for clip, start, stop in _bounds(table):
-            found = (clip, frames[start:stop], fake[start:stop])
-            if held is not None and held[0] == clip:
-                found = (clip, np.concatenate([held[1], found[1]]), np.concatenate([held[2], found[2]]))
-            elif held is not None:
-                yield held
-            held = found
-    if held is not None:
-        yield held
+        frames, fake = table["frame"].to_numpy(), table["label"].to_numpy() == "fake"
+        for clip, start, stop in _runs(table):
+            yield clip, frames[start:stop], fake[start:stop]
 
 
-def _runs(table: pa.Table) -> Iterator[tuple[str, pa.Table]]:
-    for clip, start, stop in _bounds(table):
-        yield clip, table.slice(start, stop - start)
-
-
-def _bounds(table: pa.Table) -> Iterator[tuple[str, int, int]]:
+def _runs(table: pa.Table) -> Iterator[tuple[str, int, int]]:
     """Clip, first row and row after the last of each run of rows of one clip."""
     if table.num_rows == 0:
         return

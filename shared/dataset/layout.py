@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from shared.config import load_toml, write_toml
+from shared.config import load_toml
 from shared.errors import ConfigError, ManifestError
 from shared.types import ClipId, Masks, check_name
 
@@ -78,15 +78,6 @@ def read_info(folder: Path) -> DatasetInfo:
             hint="use a newer Assay",
         )
     return info
-
-
-def write_info(folder: Path, info: DatasetInfo) -> None:
-    """Writes ``dataset.toml``.
-
-    Raises:
-        StorageError: the disk refused.
-    """
-    write_toml(folder / SETTINGS, info)
 
 
 def media_for(clip: ClipId, suffix: str = ".mp4") -> str:

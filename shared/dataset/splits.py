@@ -51,22 +51,16 @@ class Leak:
 
 def identity_groups(records: Iterable[ClipRecord]) -> list[tuple[str, ...]]:
     """The connected components of the identity graph: names sorted within a group, groups by their first name."""
-    links = _Links()
     by_id: dict[ClipId, str] = {}
     by_content: dict[str, str] = {}
+    links: list[Sequence[str]] = []
     listed = list(records)
     for record in listed:
-        first, *others = record.identities
-        links.add(first)
-        for other in others:
-            links.join(first, other)
-        by_id[record.id] = first
-        for digest in _contents(record):
-            links.join(first, by_content.setdefault(digest, first))
-    for record in listed:
-        if record.parent in by_id:
-            links.join(record.target_identity, by_id[record.parent])
-    return links.groups()
+        first = by_id[record.id] = record.target_identity
+        alike = (by_content.setdefault(digest, first) for digest in _contents(record))
+        links.append((*record.identities, *alike))
+    links += [(record.target_identity, by_id[record.parent]) for record in listed if record.parent in by_id]
+    return joined(links)
 
 
 def split_by_identity(
@@ -119,12 +113,15 @@ def place_groups(
 
 def joined(links: Iterable[Sequence[str]]) -> list[tuple[str, ...]]:
     """Groups of all names in ``links``: those of one link, and of links that share a name, are together; sorted."""
-    found = _Links()
+    from scipy.cluster.hierarchy import DisjointSet  # takes longer to import than all else here
+
+    found = DisjointSet()
     for first, *others in links:
         found.add(first)
         for other in others:
-            found.join(first, other)
-    return found.groups()
+            found.add(other)
+            found.merge(first, other)
+    return sorted(tuple(sorted(names)) for names in found.subsets())
 
 
 def split_by_groups(records: Sequence[ClipRecord], groups: Mapping[Split, Sequence[str]]) -> list[ClipRecord]:
@@ -198,33 +195,6 @@ def count_by(records: Iterable[ClipRecord]) -> Counter[tuple[str, str, str]]:
 
 
 _Places = defaultdict[str, dict[Split, ClipId]]
-
-
-class _Links:
-    """Disjoint sets of names (union-find with path halving)."""
-
-    def __init__(self) -> None:
-        self._parent: dict[str, str] = {}
-
-    def add(self, name: str) -> None:
-        self._parent.setdefault(name, name)
-
-    def join(self, one: str, other: str) -> None:
-        self.add(one)
-        self.add(other)
-        self._parent[self._root(one)] = self._root(other)
-
-    def groups(self) -> list[tuple[str, ...]]:
-        members: dict[str, list[str]] = defaultdict(list)
-        for name in self._parent:
-            members[self._root(name)].append(name)
-        return sorted(tuple(sorted(names)) for names in members.values())
-
-    def _root(self, name: str) -> str:
-        while self._parent[name] != name:
-            self._parent[name] = self._parent[self._parent[name]]
-            name = self._parent[name]
-        return name
 
 
 def _place(sizes: np.ndarray, fractions: np.ndarray, wanted: Sequence[int], rng: np.random.Generator) -> dict[int, int]:

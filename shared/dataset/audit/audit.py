@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,6 +12,7 @@ from scipy.stats import rankdata
 import shared
 from shared.bootstrap import BootstrapSettings
 from shared.config import to_mapping
+from shared.console import ShowProgress, silent
 from shared.dataset.audit.areas import estimate_area
 from shared.dataset.audit.config import AuditConfig
 from shared.dataset.audit.faces import NOBODY, FaceBoxes, all_labelled, found_faces, labelled_faces
@@ -51,20 +51,12 @@ class _Part:
     samples: Sequence[ClipSample]
 
 
-@contextmanager
-def _silent(_description: str, _total: int | None) -> Iterator[Callable[[], object]]:
-    yield lambda: None
-
-
-Progress = Callable[[str, int | None], AbstractContextManager[Callable[[], object]]]
-
-
 def audit_dataset(
     folder: Path,
     *,
     out: Path,
     config: AuditConfig = AuditConfig(),  # noqa: B008 - frozen
-    progress: Progress = _silent,
+    progress: ShowProgress = silent,
 ) -> tuple[AuditReport, list[Curve]]:
     """Everything found in the dataset at ``folder``, and the curves of the probes on all clips.
 
@@ -122,7 +114,7 @@ def is_self_swap(record: ClipRecord) -> bool:
 
 
 def _faces(
-    folder: Path, records: Sequence[ClipRecord], config: AuditConfig, progress: Progress
+    folder: Path, records: Sequence[ClipRecord], config: AuditConfig, progress: ShowProgress
 ) -> tuple[dict[ClipId, FaceBoxes], str]:
     """Faces of every clip, and where they come from."""
     try:

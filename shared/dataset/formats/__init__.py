@@ -6,7 +6,7 @@ of it; exporters write a dataset in another form.
 
 from __future__ import annotations
 
-from shared.dataset.formats import (
+from shared.dataset.formats import (  # noqa: F401 - each registers what it reads or writes
     celebdf,
     crops,
     deeperforensics,
@@ -22,19 +22,4 @@ from shared.dataset.formats import (
 )
 from shared.dataset.formats.registry import EXPORTERS, IMPORTERS
 
-__all__ = [
-    "EXPORTERS",
-    "IMPORTERS",
-    "celebdf",
-    "crops",
-    "deeperforensics",
-    "deepfakebench",
-    "dfdc",
-    "export_deepfakebench",
-    "export_faceforensics",
-    "export_huggingface",
-    "export_webdataset",
-    "faceforensics",
-    "pairs",
-    "table",
-]
+__all__ = ["EXPORTERS", "IMPORTERS"]

@@ -7,14 +7,13 @@ Every export holds ``assay/`` (settings, manifest, frame table, seal and card as
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import shared
-from shared.console import Tick
+from shared.console import ShowProgress, Tick, silent
 from shared.dataset.commit import refuse_tampered
 from shared.dataset.folder import DatasetFolder
 from shared.dataset.formats.place import link_or_copy
@@ -27,8 +26,6 @@ from shared.types import ClipRecord
 
 EXPORT_FILE = "assay-export.json"
 ORIGIN = "assay"
-
-Progress = Callable[[str, int | None], AbstractContextManager[Tick]]
 
 
 @dataclass(frozen=True)
@@ -82,10 +79,7 @@ class Export:
         Raises:
             ManifestError: missing or changed.
         """
-        path = self.dataset.media_path(record)
-        if not path.is_file() or sha256_file(path) != record.sha256:
-            raise ManifestError(f"{record.id}: {path} is missing or was changed", hint="assay dataset verify says more")
-        return path
+        return self._found(record, self.dataset.media_path(record), record.sha256)
 
     def place(self, record: ClipRecord, relative: str) -> Path:
         """Puts the media of ``record`` at ``relative``, its manifest beside it where there is one.
@@ -111,8 +105,11 @@ class Export:
         """
         if record.masks is None:
             return None
-        path = self.dataset.mask_paths(record)["changed"]
         wanted = record.masks.sha256[1] if record.masks.sha256 else None
+        return self._found(record, self.dataset.mask_paths(record)["changed"], wanted)
+
+    @staticmethod
+    def _found(record: ClipRecord, path: Path, wanted: str | None) -> Path:
         if not path.is_file() or (wanted and sha256_file(path) != wanted):
             raise ManifestError(f"{record.id}: {path} is missing or was changed", hint="assay dataset verify says more")
         return path
@@ -134,7 +131,7 @@ def export_dataset(
     out: Path,
     config: ExportConfig = ExportConfig(),
     *,
-    progress: Progress | None = None,
+    progress: ShowProgress = silent,
 ) -> ExportReport:
     """Writes the dataset in ``path`` to the new folder ``out``, which appears whole or not at all.
 
@@ -157,7 +154,7 @@ def export_dataset(
         raise UsageError(f"{out} lies in the dataset {path}", hint="write the export elsewhere")
     if not config.link:
         need_free_space(out, sum(file.stat().st_size for file in map(dataset.media_path, records) if file.is_file()))
-    with (progress or _silent)("exporting", len(records)) as tick, replacing_folder(out) as draft:
+    with progress("exporting", len(records)) as tick, replacing_folder(out) as draft:
         export = Export(dataset, records, draft, config, tick)
         write(export)
         _origin(export, layout)
@@ -189,11 +186,3 @@ def _origin(export: Export, layout: str) -> None:
         **export.facts,
     }
     write_text(export.out / EXPORT_FILE, json.dumps(document, indent=1, sort_keys=True) + "\n")
-
-
-@contextmanager
-def _silent(what: str, total: int | None) -> Iterator[Tick]:
-    def tick(amount: int = 1, *, note: str | None = None) -> None:
-        del amount, note
-
-    yield tick

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,7 +13,6 @@ Fault = Literal["missing", "damaged", "unlisted", "contradiction", "duplicate", 
 
 UNKNOWN = "unknown-"
 
-_UNSAFE = re.compile(r"[^A-Za-z0-9._+=-]+")
 _COMPRESSION = {"raw": "c0"}
 
 

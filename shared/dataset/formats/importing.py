@@ -11,13 +11,12 @@ import dataclasses
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from shared.console import Tick
+from shared.console import ShowProgress, silent
 from shared.dataset.folder import DatasetFolder
 from shared.dataset.formats.found import FoundClip, Issue, Scan, ScanOptions, Video
 from shared.dataset.formats.place import Job, Placed, place_clip
@@ -31,8 +30,6 @@ from shared.types import ClipId, ClipRecord
 
 REPORT = "import.json"
 SplitChoice = Literal["official", "identity", "none"]
-
-Progress = Callable[[str, int | None], AbstractContextManager[Tick]]
 
 
 @dataclass(frozen=True)
@@ -141,7 +138,7 @@ def import_set(
     config: ImportConfig,
     *,
     engine: Engine | None = None,
-    progress: Progress | None = None,
+    progress: ShowProgress = silent,
 ) -> ImportReport:
     """Makes the dataset ``out`` of the set in ``root``; an import that was cut short goes on where it stopped.
 
@@ -165,7 +162,7 @@ def import_set(
     jobs = list(_jobs(dataset, scan, layout, config))
     issues, linked = list(scan.issues), 0
     tasks = [Task(str(job.id), place_clip, (job,)) for job in jobs if not _stands(dataset, job)]
-    with (progress or _silent)("importing", len(tasks)) as tick, dataset.batch():
+    with progress("importing", len(tasks)) as tick, dataset.batch():
         for key, placed in _in_order(tasks, engine or LocalEngine(1)):
             issues += placed.issues
             linked += placed.linked
@@ -271,11 +268,3 @@ def _count(clips: Iterable[FoundClip]) -> Counter[tuple[str, str, str, str]]:
 
 def _bytes(clip: FoundClip) -> int:
     return clip.media.path.stat().st_size if isinstance(clip.media, Video) else 0
-
-
-@contextmanager
-def _silent(what: str, total: int | None) -> Iterator[Tick]:
-    def tick(amount: int = 1, *, note: str | None = None) -> None:
-        del amount, note
-
-    yield tick

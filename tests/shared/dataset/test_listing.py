@@ -77,9 +77,9 @@ def test_masks_that_another_clip_uses_stay_when_a_clip_is_removed(taken_out, tmp
 
 
 def _labels(table):
-    from shared.dataset.frame_table import read_frame_labels
+    from shared.dataset.frame_table import labels_of, read_frame_table
 
-    return read_frame_labels(table)
+    return labels_of([read_frame_table(table)])
 
 
 def test_drafts_of_dead_processes_are_swept_and_those_of_living_ones_stay(tmp_path):

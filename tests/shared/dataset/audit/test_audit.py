@@ -18,7 +18,7 @@ from shared.dataset.audit.config import AuditConfig
 from shared.dataset.audit.faces import FaceBoxes
 from shared.dataset.audit.identities import IdentityFindings, LikePair, find_same_people
 from shared.dataset.audit.report import summary, write_report
-from shared.dataset.frame_table import read_frame_labels, write_frame_labels
+from shared.dataset.frame_table import labels_of, read_frame_table, write_frame_labels
 from shared.dataset.manifest import read_manifest, write_manifest
 from shared.errors import ConfigError, ManifestError
 from tests.factories import clip_record
@@ -108,7 +108,7 @@ def test_pictures_in_two_splits_are_a_leak(sound_set: Path, copied: Copied, audi
         records[0], id=dataclasses.replace(records[0].id, name="twin"), target_identity="stranger", split="test"
     )
     write_manifest(folder / "manifest.jsonl", [*records, twin])
-    labels = read_frame_labels(folder / "frames.parquet")
+    labels = labels_of([read_frame_table(folder / "frames.parquet")])
     mine = [dataclasses.replace(label, clip=twin.id) for label in labels if label.clip == records[0].id]
     write_frame_labels(folder / "frames.parquet", [*labels, *mine])
     report, _ = audit_dataset(folder, out=audits, config=QUICK)

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import msgspec
 
-from shared.dataset.layout import CARD, FRAMES, MANIFEST, SEAL, SETTINGS
+from shared.dataset.layout import CARD, FRAMES, MANIFEST, SEAL, SETTINGS, SPLIT_TABLES
 from shared.dataset.manifest import manifest_lines, record_digest
 from shared.errors import ManifestError, ProvenanceError
 from shared.provenance.identity import (
@@ -33,7 +33,7 @@ from shared.storage import decode_json, inside, read_bytes, sha256_file, write_b
 _VERSION = 1
 _MAX_BYTES = 1 << 30
 _ACCEPTED = 256
-_FILES = (SETTINGS, FRAMES, CARD)
+_FILES = (SETTINGS, FRAMES, CARD, *SPLIT_TABLES.values())
 
 
 class _Id(msgspec.Struct):
@@ -83,7 +83,7 @@ class Seal:
 
     Attributes:
         clips: text of a clip's id to the SHA-256 of its manifest line.
-        files: path of a file in the set to its SHA-256: settings, frame table, card, C2PA manifests beside clips.
+        files: path of a file in the set to its SHA-256: settings, tables, card, C2PA manifests beside clips.
         roots: PEM of the root certificates whose signers made the clips, the sealer's own among them: what the signer
             says, no reason to trust any of them.
         signer, fingerprint, root: who sealed the set: common name, SHA-256 of the leaf, PEM of the root.

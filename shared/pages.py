@@ -10,6 +10,8 @@ from markupsafe import Markup
 
 from shared.console import visible
 
+_STYLE = Path(__file__).with_suffix(".css")
+
 
 def page_environment(templates: Path) -> jinja2.Environment:
     """An environment that escapes HTML, shows control characters, and refuses names that are not given."""

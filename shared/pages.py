@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -14,13 +15,24 @@ _STYLE = Path(__file__).with_suffix(".css")
 
 
 def page_environment(templates: Path) -> jinja2.Environment:
-    """An environment that escapes HTML, shows control characters, and refuses names that are not given."""
-    return jinja2.Environment(
+    """An environment that escapes HTML, shows control characters, and refuses names that are not given.
+
+    ``style`` is the CSS of all pages, for phones, for the dark and for paper.
+    """
+    environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(templates),
         autoescape=True,
         undefined=jinja2.StrictUndefined,
         finalize=_shown,
     )
+    environment.globals["style"] = Markup(_STYLE.read_text(encoding="utf-8"))
+    environment.filters["breakable"] = breakable
+    return environment
+
+
+def breakable(name: str) -> Markup:
+    """A long name, escaped, that may be broken after its signs and not in the middle of a word."""
+    return Markup("<wbr>").join(re.findall(r"[^_./\-]*[_./\-]*", visible(name)))
 
 
 def _shown(value: Any) -> Any:

@@ -101,5 +101,6 @@ def svg(figure: Figure, alt: str) -> Markup:
     for color, name in _VARIABLES.items():
         text = text.replace(f": {color}", f": var(--{name}, {color})")
     text = re.sub(r"\n\s*", "\n", text)
-    head = f'<svg class="plot" role="img" aria-label="{escape(alt)}" {view[0] if view else ""}'
-    return Markup(f'{head} xmlns:xlink="http://www.w3.org/1999/xlink">{text}')
+    text = text.replace("xlink:href", "href")
+    head = f'<svg class="plot" role="img" aria-label="{escape(alt)}" {view[0] if view else ""}>'
+    return Markup(head + text)

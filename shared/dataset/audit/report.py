@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import base64
 import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
 
 import msgspec
+from markupsafe import Markup
 
 from shared.dataset.audit.config import AuditConfig
 from shared.dataset.audit.findings import WHOLE, AuditReport, Curve, ProbeFinding
@@ -27,9 +27,9 @@ def write_report(report: AuditReport, curves: Sequence[Curve], out: Path, config
     """
     areas, roc = plot_areas(report, config.limit), plot_curves(curves, report)
     write_bytes(out / REPORT, msgspec.json.format(msgspec.json.encode(as_document(report)), indent=2) + b"\n")
-    write_bytes(out / AREAS, areas)
-    write_bytes(out / CURVES, roc)
-    write_text(out / PAGE, _page(report, areas, roc, config))
+    write_bytes(out / AREAS, areas.png)
+    write_bytes(out / CURVES, roc.png)
+    write_text(out / PAGE, _page(report, areas.svg, roc.svg, config))
     return out / PAGE
 
 
@@ -77,7 +77,7 @@ def rows(report: AuditReport) -> list[tuple[str, ...]]:
     ]
 
 
-def _page(report: AuditReport, areas: bytes, roc: bytes, config: AuditConfig) -> str:
+def _page(report: AuditReport, areas: Markup, roc: Markup, config: AuditConfig) -> str:
     environment = page_environment(TEMPLATES)
     return environment.get_template("audit.html.j2").render(
         report=report,
@@ -85,6 +85,6 @@ def _page(report: AuditReport, areas: bytes, roc: bytes, config: AuditConfig) ->
         rows=rows(report),
         verdicts=[finding.verdict for finding in report.findings],
         limit=config.limit,
-        areas=base64.b64encode(areas).decode("ascii"),
-        roc=base64.b64encode(roc).decode("ascii"),
+        areas=areas,
+        roc=roc,
     )

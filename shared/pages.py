@@ -11,7 +11,8 @@ from markupsafe import Markup
 
 from shared.console import visible
 
-_STYLE = Path(__file__).with_suffix(".css")
+STYLE = Path(__file__).with_suffix(".css")
+"""How all pages look: on phones, in the dark and on paper."""
 
 
 def page_environment(templates: Path) -> jinja2.Environment:
@@ -25,7 +26,7 @@ def page_environment(templates: Path) -> jinja2.Environment:
         undefined=jinja2.StrictUndefined,
         finalize=_shown,
     )
-    environment.globals["style"] = Markup(_STYLE.read_text(encoding="utf-8"))
+    environment.globals["style"] = Markup(STYLE.read_text(encoding="utf-8"))
     environment.filters["breakable"] = breakable
     return environment
 

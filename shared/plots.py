@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 REAL_COLOR, FAKE_COLOR, INK, FAINT, GRID = "#1f5fa8", "#b3541e", "#1d2733", "#b8c0c9", "#eceff2"
 
-_VARIABLES = {
+VARIABLES = {
     INK: "ink", "#000000": "ink", "#ffffff": "paper", FAINT: "faint", "#8b96a2": "faint", "#6b7683": "soft",
     GRID: "grid", "#d9dde2": "line", REAL_COLOR: "blue", FAKE_COLOR: "orange", "#b3741e": "amber", "#8a6d1d": "amber",
     "#b3261e": "red", "#2c7a4b": "green", "#7a3e93": "purple", "#a02c4a": "pink",
@@ -98,7 +98,7 @@ def svg(figure: Figure, alt: str) -> Markup:
     text = text[text.index(">") + 1 :]
     used = set(re.findall(r'#([\w.-]+)["\)]', text))
     text = re.sub(r' id="([^"]*)"', lambda found: found[0] if found[1] in used else "", text)
-    for color, name in _VARIABLES.items():
+    for color, name in VARIABLES.items():
         text = text.replace(f": {color}", f": var(--{name}, {color})")
     text = re.sub(r"\n\s*", "\n", text)
     text = text.replace("xlink:href", "href")

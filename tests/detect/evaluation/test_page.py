@@ -3,6 +3,7 @@ from __future__ import annotations
 import dataclasses
 import re
 from html.parser import HTMLParser
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -20,6 +21,7 @@ from detect.scoring.samples import ScoredClip
 from shared.results.scores import Evaluation
 from shared.types import ClipId
 from tests.factories import scored_as
+from tests.page_width import too_wide
 
 CURVES = Markup("<svg></svg>")
 HOSTILE = '<script>alert("$x^{")</script>'
@@ -91,6 +93,12 @@ def test_the_page_holds_all_parts_and_nothing_foreign(clips: list[ScoredClip]):
     for number in ("0.625 [0.525, 0.725]", "Clip AUC", "leave-manipulation-out", "chosen on the val split"):
         assert number in page
     assert "1 clip has no usable face" in page
+
+
+@pytest.mark.slow
+def test_nothing_is_wider_than_a_phone(clips: list[ScoredClip], tmp_path: Path):
+    result = evaluated(clips, regions=report())
+    assert too_wide(render_page(result, clips, plot_error_card(result.error_card), has_sheet=True), tmp_path) == ""
 
 
 def test_parts_that_are_not_there_are_left_out(clips: list[ScoredClip]):

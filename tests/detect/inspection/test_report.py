@@ -9,6 +9,7 @@ from detect.inspection.heatmap import overlay
 from detect.inspection.report import FaceExhibit, plot_timeline, write_html, write_json
 from shared.results.scores import ClipScore, Evidence, ForensicReport, FrameScore, TrackScore
 from shared.types import ClipId
+from tests.page_width import too_wide
 
 CLIP = ClipId("suspect", None, "clip")
 PNG = b"\x89PNG\r\n\x1a\n"
@@ -80,6 +81,17 @@ def test_pictures_are_inside_the_page(tmp_path):
     assert "http://" not in page
     assert "https://" not in page
     assert "+8.00 to +11.00" in page
+
+
+@pytest.mark.slow
+def test_nothing_is_wider_than_a_phone(tmp_path):
+    scores = [FrameScore(CLIP, i, i / 25, 0, float(i), (0, 0, 5, 5)) for i in range(20)]
+    timeline = plot_timeline(scores, threshold=1.0, duration_seconds=0.8, gaps=[])
+    long = Evidence("container", "f" * 90, {"key_" * 30: "value", "digest": "a" * 64})
+    exhibit = FaceExhibit(3, 0.12, 0, 3.0, "highest score", PNG, PNG)
+    scored = report("name_" * 30 + ".mp4", evidence=(long,), tracks=(TrackScore(CLIP, 0, 9.5, 20),))
+    write_html(tmp_path / "r.html", scored, timeline=timeline, exhibits=[exhibit], threshold=1.0)
+    assert too_wide((tmp_path / "r.html").read_text(), tmp_path) == ""
 
 
 def test_a_file_that_changed_is_shouted(tmp_path):

@@ -24,8 +24,8 @@ Runner = Callable[[list[str]], None]
 
 QUALITY = "quality.json"
 SHARP_ENOUGH, NEARER_ENOUGH = 0.25, 0.5
-"""The least sharpness, as a share of the target's, and the least share of frames nearer to the source person: the smudge
-of 184 steps has 0.15 and 0."""
+"""The least sharpness, as a share of the target's, and the least share of frames nearer to the source person; a smudge
+of 184 steps had 0.15 and 0."""
 
 _MARK = ".assay-demo"
 

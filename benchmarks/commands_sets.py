@@ -126,7 +126,7 @@ def build_kill(
 
     with (
         tempfile.TemporaryDirectory() as folder,
-        console.progress("killing builds", moments, unit="builds") as tick,
+        console.progress("killing builds", moments, unit="build") as tick,
     ):
         seen = kill_and_go_on(Path(folder), moments=moments, seed=seed, jobs=jobs, tick=tick)
     found = [

@@ -1,4 +1,4 @@
-"""Tells which clips are fake, and how sure it is: training, evaluation and inspection of detectors.
+"""Detection of deepfakes: training, evaluation and use of detectors.
 
 The names below are loaded when they are first used, so that importing this package loads no torch::
 

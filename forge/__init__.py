@@ -1,8 +1,8 @@
-"""Makes labelled fakes by shared-encoder autoencoder swapping.
+"""Creation of labelled fakes by face swapping with shared-encoder autoencoders.
 
-Words: the **source** is the identity that is given, the **target** is the video that receives it. A swap decodes
-the target's latent with the source's decoder, so the fake wears the source's face and keeps the target's pose,
-expression, light, background and sound.
+The **source** is the identity whose face is given, the **target** the video that receives it. A swap decodes the
+target's latent with the source's decoder, so the fake has the source's face and the target's pose, expression, light,
+background and sound.
 
 The names below are loaded when they are first used, so that importing this package loads no torch::
 

@@ -1,4 +1,4 @@
-"""HTML pages: templates filled with foreign text, which is escaped and cannot change how the page is read."""
+"""HTML pages from templates; text from outside is escaped."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ STYLE = Path(__file__).with_suffix(".css")
 
 
 def page_environment(templates: Path) -> jinja2.Environment:
-    """An environment that escapes HTML, shows control characters, and refuses names that are not given.
+    """A jinja2 environment that escapes HTML and control characters, and refuses undefined names.
 
     ``style`` is the CSS of all pages, for phones, for the dark and for paper.
     """

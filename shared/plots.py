@@ -1,6 +1,6 @@
-"""How every plot looks, and how it becomes a file: colours, matplotlib's settings, figures, PNG bytes.
+"""Style of all plots, and figures as PNG bytes.
 
-matplotlib is imported when the first figure is made, so that commands without a plot start fast.
+matplotlib is imported with the first figure, so that commands without a plot start fast.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ STYLE: dict[Any, Any] = {
     "axes.spines.right": False,
     "grid.color": GRID,
     "text.color": INK,
-    "text.parse_math": False,  # a dollar sign in the name of a set or a detector is one, and begins no formula
+    "text.parse_math": False,  # a dollar sign in the name of a set or a detector does not start a formula
     "xtick.color": INK,
     "ytick.color": INK,
     "legend.frameon": False,
@@ -49,10 +49,10 @@ STYLE: dict[Any, Any] = {
 
 @contextmanager
 def figure(width: float, height: float, *, dpi: int = 130, style: Mapping[Any, Any] = STYLE) -> Iterator[Figure]:
-    """An empty figure of ``width`` x ``height`` inches whose parts are kept from overlapping.
+    """Yields an empty figure of ``width`` x ``height`` inches with constrained layout.
 
-    ``style`` holds while the block runs, in which the figure has to be drawn and written (:func:`png`); an empty one
-    is matplotlib's own look.
+    ``style`` applies inside the block, where the figure must be plotted and rendered (:func:`png`); an empty one is
+    matplotlib's default.
     """
     import matplotlib as mpl
     from matplotlib.figure import Figure
@@ -62,7 +62,7 @@ def figure(width: float, height: float, *, dpi: int = 130, style: Mapping[Any, A
 
 
 def png(figure: Figure) -> bytes:
-    """The figure as a PNG file, without the version of matplotlib in it: equal figures give equal bytes."""
+    """The figure as PNG bytes, without matplotlib's version, so that equal figures give equal bytes."""
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", metadata={"Software": None})
     return buffer.getvalue()

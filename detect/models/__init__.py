@@ -33,7 +33,7 @@ def build_detector(
 
     Raises:
         UnknownNameError: no such family or model.
-        WeightsError: pretrained weights are asked for and cannot be had.
+        WeightsError: pretrained weights are not available.
         ConfigError: the model does not take that input size.
     """
     options = DetectorOptions(name, input_px, framing, pretrained, download, drop_rate, drop_path_rate)

@@ -59,7 +59,7 @@ class TrainingLoop(BaseLoop):
         run: the output folder; None in processes that are not the first.
         path: its folder.
         trainer: takes the steps.
-        data: what is learned from and chosen by.
+        data: training and validation data.
 
     Attributes:
         best: the step to keep; ``best_weights`` are its averaged weights. In the first process only.
@@ -68,7 +68,7 @@ class TrainingLoop(BaseLoop):
 
     def __init__(self, run: Run | None, path: Path, trainer: Trainer, data: TrainingData) -> None:
         config = trainer.config
-        super().__init__(trainer.processes, steps=config.steps, minutes=config.minutes, unit="images")
+        super().__init__(trainer.processes, steps=config.steps, minutes=config.minutes, unit="image")
         self.run = run
         self.path = path
         self.trainer = trainer
@@ -163,10 +163,12 @@ class TrainingLoop(BaseLoop):
             self.run.log(step, **scalars)
 
     def _note(self) -> str:
-        text = f"step {self.trainer.step}  {self.rate:.1f} images/s  loss {np.mean(self.losses[-_LOG_EVERY:]):.3f}"
+        text = f"step {self.trainer.step}, loss {np.mean(self.losses[-_LOG_EVERY:]):.3f}"
+        if self.config.minutes is not None:
+            text += f", {self.rate:.1f} images/s"
         if self.best is not None:
             shown = f"log loss {self.best.log_loss:.3f}" if self.best.auc is None else f"AUC {self.best.auc:.3f}"
-            text += f"  best val {shown} at {self.best.step}"
+            text += f", best {shown}"
         return text
 
     def _validate(self) -> None:

@@ -16,7 +16,7 @@ from forge.building.plan import BuildPlan, BuildStep, PlannedClip, plan_set
 from forge.building.spec import SetSpec, load_spec
 from forge.building.steps import MADE, make_faceset, make_shot, read_made, render_master, train
 from forge.building.tasks import EncodeTask, ShotTask
-from shared.console import console
+from shared.console import console, counted
 from shared.dataset import DatasetFolder
 from shared.dataset.layout import MASKS, MEDIA, PENDING, SETTINGS
 from shared.dataset.splits import check_leaks
@@ -220,7 +220,7 @@ def _run(missing: Sequence[BuildStep], rates: Rates, engine: Engine, device: str
     spent = 0.0
     left = Counter(step.kind for step in missing)
     total = round(sum(rates.seconds(step) for step in missing))
-    with console.progress("building", len(missing), unit="tasks") as tick:
+    with console.progress("building", len(missing), unit="task") as tick:
         tick(0, note=f"about {max(1, total // 60)} min of one core")
         for done in engine.run(tasks):
             step = steps[done.key]
@@ -255,7 +255,7 @@ def _list(plan: BuildPlan, folder: DatasetFolder, work: Path) -> tuple[dict[Clip
     if skipped:
         reasons = Counter(skipped.values())
         summary = "; ".join(f"{count} because {why}" for why, count in reasons.most_common(_SHOWN))
-        console.warn(f"{len(skipped)} clips were not made: {summary}")
+        console.warn(f"{counted(len(skipped), 'clip')} were not made: {summary}")
     return skipped, made
 
 

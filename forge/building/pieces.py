@@ -13,6 +13,7 @@ import shared
 from forge.building.spec import ClipConfig, IdentityConfig, SetSpec, SwapperConfig
 from forge.building.tasks import ShotTask
 from shared.config import digest, need, to_mapping
+from shared.console import counted
 from shared.dataset.splits import joined, place_groups
 from shared.errors import LeakError, MediaError
 from shared.storage import sha256_file
@@ -91,7 +92,7 @@ def _pieces(spec: SetSpec, identity: IdentityConfig, clip: ClipConfig, work: Pat
     wanted = clip.pieces or spec.set.pieces
     left = total - clip.start
     if left < 1:
-        raise MediaError(f"{path} has {total} frames, none from {clip.start} on", hint="lower its start")
+        raise MediaError(f"{path} has {counted(total, 'frame')}, none from {clip.start} on", hint="lower its start")
     # An incomplete piece is left out, unless it is the only one.
     count = 1 if frames is None else max(1, min(wanted, left // frames))
     size = fitted(width, height, spec.set.max_side)
@@ -102,7 +103,7 @@ def _pieces(spec: SetSpec, identity: IdentityConfig, clip: ClipConfig, work: Pat
         settings = {
             "source_sha256": sha256, "start": start, "frames": frames, "max_side": spec.set.max_side,
             "finder": spec.set.finder, "detect_every": spec.set.detect_every, "min_face_px": spec.set.min_face_px,
-            "device": spec.set.device, "sidecar": _sidecar_digest(spec, path),
+            "device": spec.set.device, "sidecar": _sidecar_digest(spec, path), "layout": 2,
         }  # fmt: skip
         key = digest({"kind": "shot", "assay": shared.__version__, **_without_none(settings)})
         name = f"{identity.name}-{number + piece:02d}"

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from shared.commands.engine_options import AddressOption, EngineOption, JobsOption, engine_asked
-from shared.console import console
+from shared.console import console, counted
 
 if TYPE_CHECKING:
     from forge.building.build import DryRun
@@ -44,7 +44,7 @@ def build(
         console.result({"clips": len(planned.plan.clips), "costs": [vars(cost) for cost in planned.costs]})
         return
     result = build_set(spec, out, work=work, engine=engine_asked(engine, address, jobs))
-    console.print(f"{out}: {result.listed} clips, {result.made} of them new; assay dataset verify {out}")
+    console.print(f"{out}: {counted(result.listed, 'clip')}, {result.made} of them new; assay dataset verify {out}")
     console.result(
         {
             "dataset": result.dataset,
@@ -60,7 +60,7 @@ def build(
 def _show(planned: DryRun) -> None:
     counts = Counter((clip.split, clip.task.id.manipulation or "real") for clip in planned.plan.clips)
     console.table(
-        f"{len(planned.plan.clips)} clips",
+        f"{counted(len(planned.plan.clips), 'clip')}",
         ["split", "manipulation", "clips"],
         [(split, manipulation, count) for (split, manipulation), count in sorted(counts.items())],
     )

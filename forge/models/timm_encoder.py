@@ -279,7 +279,10 @@ def encoder_shape(name: str, px: int) -> Shape:
     import timm
 
     if not timm.is_model(name):
-        raise ConfigError(f"timm has no encoder {name!r}", hint=near_matches(name, timm.list_models()))
+        raise ConfigError(
+            f"timm has no encoder {name!r}",
+            hint=near_matches(name, timm.list_models(), listed_by="assay detect models"),
+        )
     native = int(timm.get_pretrained_cfg_value(name, "input_size")[-1])  # type: ignore[index]
     with torch.device("meta"), torch.no_grad():
         multiple = int(_net(name, native).feature_info.reduction()[-1])  # type: ignore[union-attr, operator]

@@ -20,6 +20,7 @@ from pathlib import Path
 import numpy as np
 
 from forge.swapping.config import SwapConfig
+from forge.swapping.coverage import SwapCoverage
 from forge.swapping.flicker import FlickerMeter
 from forge.swapping.masks import MASK_KINDS
 from forge.swapping.patches import patch_writer
@@ -27,14 +28,15 @@ from forge.swapping.plan import SwapPlan, found_plan
 from forge.swapping.record import SwapOutcome, fake_record, frame_labels, swap_action
 from forge.swapping.render import composited_frames
 from forge.swapping.request import SwapOverrides, SwapRequest, resolve_request
-from forge.swapping.signed_list import write_signed
 from forge.swapping.stages import CompositedFrame
 from shared import config as settings
 from shared.console import console
-from shared.errors import MediaError, storage_errors
+from shared.errors import MediaError, UsageError, storage_errors
 from shared.faces.finders.finder import FaceFinder
+from shared.faces.identity import IdentityEmbedder, make_embedder
 from shared.provenance.identity import SigningIdentity
 from shared.provenance.sign import CAPTURE, COMPOSITE_WITH_MODEL, Action, need_signable, record_facts, sign_clip
+from shared.provenance.signed_list import write_signed
 from shared.storage import need_replaceable, replacing_folder, sha256_file
 from shared.types import ClipRecord, Frame, Timestamp
 from shared.video import VideoReader
@@ -45,24 +47,26 @@ _RATE = Fraction(25)
 
 
 class ImageFolderReader:
-    """The pictures of a folder as the frames of a clip of 25 a second, in the order a person would count them.
+    """The pictures of a folder as frames, 25 a second, in the order a person would count them.
+
+    ``sequence`` says that they are the frames of one video, so all of one size.
 
     Raises:
-        MediaError: the folder holds no picture; while reading, one that is damaged or of another size.
+        MediaError: the folder holds no picture; while reading, one that is damaged or, in a sequence, of another size.
     """
 
-    def __init__(self, folder: Path) -> None:
-        self.paths = pictures_in(folder)
+    def __init__(self, folder: Path, *, sequence: bool = False) -> None:
+        self.paths, self.sequence = pictures_in(folder), sequence
 
     def __iter__(self) -> Iterator[Frame]:
         shape: tuple[int, ...] | None = None
         for index, path in enumerate(self.paths):
             image = read_picture(path)
             shape = shape or image.shape
-            if image.shape != shape:
+            if self.sequence and image.shape != shape:
                 raise MediaError(
                     f"{path} is {image.shape[1]}x{image.shape[0]}, the first picture {shape[1]}x{shape[0]}",
-                    hint="put pictures of one size into one folder",
+                    hint="the frames of a video have one size; leave out --sequence for single pictures",
                 )
             yield Frame(index, Timestamp(index, 1 / _RATE), image)
 
@@ -78,11 +82,15 @@ def swap_images(
     rights: str | None = None,
     name: str | None = None,
     finder: FaceFinder | None = None,
+    embedder: IdentityEmbedder | None = None,
     patches: Path | None = None,
+    sequence: bool = False,
 ) -> ClipRecord:
     """Puts the face of ``source`` into the pictures of ``target`` (a folder or a video) and writes them to ``out``.
 
-    ``out`` appears whole, or not at all. The other arguments are those of :func:`forge.swapping.clip.swap_clip`.
+    ``out`` appears whole, or not at all. The pictures of a folder are single ones, of any size: faces are found in each
+    anew, and the person is recognised by identity. With ``sequence`` they are the frames of one video: faces are
+    tracked and smoothed, gaps bridged. The other arguments are those of :func:`forge.swapping.clip.swap_clip`.
 
     Returns:
         The record of all pictures as one fake. Its ``sha256`` and ``content_sha256`` are digests
@@ -90,14 +98,18 @@ def swap_images(
         masks, which lie beside the pictures, and no parent unless ``target`` is a clip of a dataset.
 
     Raises:
-        UsageError: an unknown source, settings the swapper cannot follow, or ``out`` holds something else.
+        UsageError: an unknown source, settings the swapper cannot follow, ``out`` holds something else, or a
+            ``sequence`` that is no folder.
         MediaError: a picture cannot be read.
         NoFaceError: no picture shows a face.
         CheckpointError: the swapper cannot be read.
         StorageError: the disk refused.
     """
     need_replaceable(out, LIST, marks=(LIST,))
-    with _opened(target) as reader:
+    if sequence and not target.is_dir():
+        raise UsageError(f"{target} is no folder of pictures", hint="leave out --sequence: a video is a sequence")
+    single = target.is_dir() and not sequence
+    with _opened(target, sequence=sequence) as reader:
         if isinstance(reader, ImageFolderReader):
             info, declared, first = None, len(reader.paths), reader.paths[0]
         else:
@@ -105,14 +117,22 @@ def swap_images(
         overrides = SwapOverrides(target_identity, rights, name)
         request = resolve_request(target, swapper, source, config, overrides, rendition="png", info=info)
         need_signable(SigningIdentity.load_or_create(), first)
+        if target.is_dir():
+            request = replace(request, notes=dict(request.notes) | {"pictures": "single" if single else "sequence"})
         swap, finder = request.open(finder)
-        kind = swap.predictor.device.kind
-        plan = found_plan(reader, config, finder, kind, declared=declared, what=str(target))
-    outcome = SwapOutcome(flicker=FlickerMeter())
-    with patch_writer(patches) as exported, replacing_folder(out) as draft, _opened(target) as reader:
+        plan = found_plan(
+            reader, config, finder, swap.predictor.device.kind, declared=declared, what=str(target),
+            embedder=embedder or make_embedder(), single=single,
+        )  # fmt: skip
+    outcome = SwapOutcome(flicker=None if single else FlickerMeter())
+    with (
+        patch_writer(patches) as exported,
+        replacing_folder(out) as draft,
+        _opened(target, sequence=sequence) as reader,
+    ):
         folder = _PictureFolder(draft, reader, request, finder.name)
         with (
-            console.progress("swapping", plan.frames, unit="pictures") as tick,
+            console.progress("swapping", plan.frames, unit="picture") as tick,
             closing(composited_frames(reader, plan, swap)) as frames,
         ):
             for done in frames:
@@ -126,8 +146,8 @@ def swap_images(
     return record
 
 
-def _opened(target: Path) -> AbstractContextManager[ImageFolderReader | VideoReader]:
-    return nullcontext(ImageFolderReader(target)) if target.is_dir() else VideoReader(target)
+def _opened(target: Path, *, sequence: bool) -> AbstractContextManager[ImageFolderReader | VideoReader]:
+    return nullcontext(ImageFolderReader(target, sequence=sequence)) if target.is_dir() else VideoReader(target)
 
 
 class _PictureFolder:
@@ -188,12 +208,14 @@ class _PictureFolder:
 
     def finish(self, plan: SwapPlan, outcome: SwapOutcome) -> ClipRecord:
         signed = {name: self._files[f"frames/{name}"] for name in self._content}
+        coverage = SwapCoverage.of(plan, outcome.faked)
+        coverage.warn(self._request.target)
         record = self._record(len(signed), outcome)
         record = replace(
             record,
             sha256=settings.digest(signed),
             content_sha256=settings.digest(self._content),
-            factors=record.factors | plan.factors,
+            factors=record.factors | plan.factors | coverage.factors(),
         )
         labels = [asdict(label) for label in frame_labels(record.id, plan, set(outcome.faked))]
         rows = [{key: value for key, value in label.items() if key != "clip"} for label in labels]

@@ -8,10 +8,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from shared.commands.completion import devices, finders, values
 from shared.commands.engine_options import AddressOption, EngineOption, JobsOption, engine_asked
-from shared.console import console
+from shared.console import console, counted
 from shared.errors import UsageError
 from shared.faces.facesets.extract_config import ExtractConfig
+from shared.types import Framing
 
 if TYPE_CHECKING:
     from shared.engine.tasks import Engine
@@ -29,6 +31,15 @@ _NAMES = {
 }
 
 
+_Finder = Annotated[
+    str,
+    typer.Option(
+        help="auto, dlib, yunet, mtcnn, face-alignment, ...; sidecar: landmarks beside every clip.",
+        autocompletion=finders,
+    ),
+]
+
+
 @app.command()
 def extract(
     clips: Annotated[list[Path], typer.Argument(help="Clips or pictures of one person.", show_default=False)],
@@ -40,11 +51,13 @@ def extract(
     each: Annotated[
         bool, typer.Option("--each", help="Every clip or folder is a person of its own, called like it.")
     ] = False,
-    finder: Annotated[
-        str, typer.Option(help="auto, dlib, yunet, mtcnn, face-alignment, ...; sidecar: landmarks beside every clip.")
-    ] = ExtractConfig.finder,
-    device: Annotated[str, typer.Option(help="Where networks run: cpu, cuda, cuda:1, mps.")] = ExtractConfig.device,
-    framing: Annotated[str, typer.Option(help="half, midface, full, whole or head.")] = ExtractConfig.framing,
+    finder: _Finder = ExtractConfig.finder,
+    device: Annotated[
+        str, typer.Option(help="Where networks run: cpu, cuda, cuda:1, mps.", autocompletion=devices)
+    ] = ExtractConfig.device,
+    framing: Annotated[
+        str, typer.Option(help="half, midface, full, whole or head.", autocompletion=values(Framing))
+    ] = ExtractConfig.framing,
     px: Annotated[int, typer.Option(help="Side of a crop.")] = ExtractConfig.px,
     every: Annotated[int, typer.Option(help="Take every n-th frame.")] = ExtractConfig.every,
     detect_every: Annotated[
@@ -118,7 +131,8 @@ def _extract_each(clips: list[Path], out: Path, config: ExtractConfig, engine: E
             console.warn(f"no faceset of {one.identity}: {one.why}")
     before = sum(one.was_there for one in made)
     console.print(
-        f"{out}: {len(made)} facesets, {before} of them there before, {sum(one.kept for one in made)} faces kept"
+        f"{out}: {counted(len(made), 'faceset')}, {before} of them there before, "
+        f"{counted(sum(one.kept for one in made), 'face')} kept"
     )
     console.result({"path": str(out), "facesets": [dataclasses.asdict(one) for one in found]})
 
@@ -157,8 +171,10 @@ def _say(out: Path, info: FacesetInfo) -> None:
     read = sum(clip.frames_read for clip in info.clips)
     empty = sum(clip.frames_without_face for clip in info.clips)
     aside = ", ".join(f"{count} {reason}" for reason, count in info.set_aside.items())
-    console.print(f"{out}: {info.kept} faces of {info.identity} kept" + (f", set aside: {aside}" if aside else ""))
-    console.print(f"{read} frames read, {empty} of them without a face")
+    console.print(
+        f"{out}: {counted(info.kept, 'face')} of {info.identity} kept" + (f", set aside: {aside}" if aside else "")
+    )
+    console.print(f"{counted(read, 'frame')} read, {empty} of them without a face")
 
 
 def _tell(faceset: Faceset, summary: FacesetSummary) -> None:
@@ -166,7 +182,10 @@ def _tell(faceset: Faceset, summary: FacesetSummary) -> None:
     console.print(f"{faceset.path}: {info.identity}, rights: {info.rights}")
     console.print(f"{info.framing} crops of {info.px} px, finder {info.finder.get('name', 'unknown')}")
     aside = ", ".join(f"{count} {reason}" for reason, count in info.set_aside.items()) or "none"
-    console.print(f"{summary.faces} faces in {summary.tracks} tracks, {summary.kept} kept, set aside: {aside}")
+    console.print(
+        f"{counted(summary.faces, 'face')} in {counted(summary.tracks, 'track')}, {summary.kept} kept, "
+        f"set aside: {aside}"
+    )
     console.table(
         "clips",
         ["clip", "frames read", "without face", "sha256"],

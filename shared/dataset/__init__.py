@@ -1,7 +1,7 @@
-"""Labelled datasets: the one place to import from.
+"""Labelled datasets: the public names of the package.
 
-The names below are loaded when they are first used, so that the manifest, the layout and the settings of an audit can
-be imported without what reads media and signatures::
+The names below are loaded on first use, so that the manifest, the layout and the audit settings can be imported
+without the modules that read media and signatures::
 
     dataset = DatasetFolder.open("set")
     test = dataset.records(split="test")

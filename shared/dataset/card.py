@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
+from shared.console import counted
 from shared.dataset.layout import CARD, MANIFEST, SPLIT_TABLES, DatasetInfo
 from shared.dataset.manifest import encode_record
 from shared.dataset.splits import count_by
@@ -21,8 +22,7 @@ SPLIT_NAMES: dict[Split | None, str] = {"train": "train", "val": "validation", "
 
 _SHOWN = 40
 
-# Stated rather than left to be guessed: a column that is null in the first lines (masks, of real clips) would be
-# taken for a column of nothing.
+# Stated explicitly: the type of a column that is null in the first lines (masks of real clips) would be guessed wrong.
 _CLIP_FEATURES: tuple[tuple[str, str], ...] = (
     *((name, "string") for name in ("id", "kind", "label", "path", "sha256", "target_identity", "rights")),
     *((name, "int64") for name in ("frames", "width", "height")),
@@ -58,15 +58,15 @@ def write_card(folder: Path, info: DatasetInfo, records: Sequence[ClipRecord]) -
 
 
 def render_card(info: DatasetInfo, records: Sequence[ClipRecord]) -> str:
-    """The text of the card: what the set is, how it loads, what is in it, on what terms."""
+    """The text of the card: description, loading, contents, rights."""
     return "\n".join([*_front_matter(info, records), "", *_body(info, records), ""])
 
 
 def _front_matter(info: DatasetInfo, records: Sequence[ClipRecord]) -> list[str]:
     # Clips only: ``datasets`` reads all tables of a folder with the reader of the first.
-    # JSON strings are YAML strings, so quoting is not a question here.
+    # JSON strings are valid YAML strings.
     there = {record.split for record in records}
-    splits = [split for split in SPLIT_TABLES if split in there]
+    splits = [(SPLIT_NAMES[split], table) for split, table in SPLIT_TABLES.items() if split in there]
     return [
         "---",
         f"pretty_name: {json.dumps(info.name)}",
@@ -79,7 +79,7 @@ def _front_matter(info: DatasetInfo, records: Sequence[ClipRecord]) -> list[str]
         "configs:",
         "- config_name: clips",
         *(["  data_files:"] if splits else [f"  data_files: {MANIFEST}"]),
-        *(f"  - split: {SPLIT_NAMES[split]}\n    path: {SPLIT_TABLES[split]}" for split in splits),
+        *(f"  - split: {name}\n    path: {table}" for name, table in splits),
         "  default: true",
         "dataset_info:",
         "- config_name: clips",
@@ -112,7 +112,7 @@ def _body(info: DatasetInfo, records: Sequence[ClipRecord]) -> list[str]:
         "",
         "## Rights",
         "",
-        *(f"- {basis}: {count} clips" for basis, count in sorted(rights.items())),
+        *(f"- {basis}: {counted(count, 'clip')}" for basis, count in sorted(rights.items())),
         "",
         "## Load",
         "",
@@ -127,9 +127,13 @@ def _body(info: DatasetInfo, records: Sequence[ClipRecord]) -> list[str]:
     ]
 
 
+def _held(clips: int, people: int) -> str:
+    return f"{counted(clips, 'clip')} of {counted(people, 'identity', 'identities')}"
+
+
 def _made(clips: int, people: int) -> list[str]:
     return [
-        f"{clips} clips of {people} identities. `manifest.jsonl` holds a clip a line, `frames.parquet` a",
+        f"{_held(clips, people)}. `manifest.jsonl` holds a clip a line, `frames.parquet` a",
         "row per frame and face; real frames inside forged clips are labelled real. Three lossless masks go with each",
         "fake: `alpha` (what the compositor used), `changed` (pixels that differ) and `region` (the face). No identity",
         "is in two splits. Every clip carries a C2PA manifest; `dataset.sig` seals the set.",
@@ -138,7 +142,7 @@ def _made(clips: int, people: int) -> list[str]:
 
 def _imported(clips: int, people: int) -> list[str]:
     return [
-        f"{clips} clips of {people} identities, as other people made them: not encoded again and not signed here, with",
+        f"{_held(clips, people)}, as other people made them: not encoded again and not signed here, with",
         "their own splits. `manifest.jsonl` holds a clip a line with its place in the original (`source_path`),",
         "`frames.parquet` a row per frame. Frames are labelled as a whole clip, or by its mask where it has one; all",
         "three mask names mean that one mask. `import.json` lists what was missing, damaged or in two splits;",
@@ -148,7 +152,7 @@ def _imported(clips: int, people: int) -> list[str]:
 
 
 def _controls(info: DatasetInfo) -> list[str]:
-    """What was done so that nothing but the forgery tells the classes apart."""
+    """The section on controls: the steps that keep anything but the forgery from separating the classes."""
     if info.controls == "on":
         return [
             "Real clips passed the same decoder, encoder and container as the fakes, in every rendition. Manipulations",

@@ -1,4 +1,4 @@
-"""The frame table of a dataset: a label a row, as Parquet; also clip by clip, without holding all of it."""
+"""The frame table of a dataset: one label per row, as Parquet; can be read clip by clip."""
 
 from __future__ import annotations
 
@@ -42,17 +42,17 @@ def frame_label_table(labels: Sequence[FrameLabel]) -> pa.Table:
 
 
 def write_frame_labels(path: Path, labels: Sequence[FrameLabel]) -> None:
-    """Replaces the frame table by ``labels``, in one step (Parquet, zstd).
+    """Replaces the frame table by ``labels``, atomically (Parquet, zstd).
 
     Raises:
-        StorageError: the disk refused.
+        StorageError: writing failed.
     """
     with replacing(path) as draft:
         pq.write_table(frame_label_table(labels), draft, compression="zstd")
 
 
 def read_frame_table(path: Path, clips: Iterable[ClipId] | None = None) -> pa.Table:
-    """The frame table as Arrow columns (see :data:`FRAME_SCHEMA`), of all clips or of those named.
+    """The frame table as Arrow columns (see :data:`FRAME_SCHEMA`), of all clips or of ``clips``.
 
     Raises:
         ManifestError: missing, not Parquet, or with other columns.
@@ -71,7 +71,7 @@ def labels_of(tables: Iterable[pa.Table], clip: ClipId | None = None) -> list[Fr
     """The rows of frame tables as values, of all clips or of one.
 
     Raises:
-        ManifestError: a clip id or a label that cannot be.
+        ManifestError: an invalid clip id or label.
     """
     labels: list[FrameLabel] = []
     ids: dict[str, ClipId] = {}
@@ -90,9 +90,9 @@ def labels_of(tables: Iterable[pa.Table], clip: ClipId | None = None) -> list[Fr
 
 
 def rows_by_clip(tables: Iterable[pa.Table]) -> Iterator[tuple[str, pa.Table]]:
-    """Each clip's id as text with its rows, which stand together but may go on from one table to the next.
+    """Each clip's id as text with its consecutive rows, which may span several tables.
 
-    A clip whose rows do not stand together comes more than once.
+    A clip whose rows are not consecutive is given more than once.
     """
     for clip, runs in groupby(((table, *run) for table in tables for run in _runs(table)), key=itemgetter(1)):
         yield clip, pa.concat_tables([table.slice(start, stop - start) for table, _, start, stop in runs])
@@ -101,7 +101,7 @@ def rows_by_clip(tables: Iterable[pa.Table]) -> Iterator[tuple[str, pa.Table]]:
 def labels_by_clip(tables: Iterable[pa.Table]) -> Iterator[tuple[str, np.ndarray, np.ndarray]]:
     """Each clip's id as text, with the frame, (N,) int, of each of its rows and whether that is fake, (N,) bool.
 
-    As :func:`rows_by_clip`, but converted a table at a time: for a hundred thousand clips the slices take the time.
+    As :func:`rows_by_clip`, but converted table by table, which is faster for many clips.
     """
     for clip, runs in groupby(_label_runs(tables), key=itemgetter(0)):
         _, frames, fake = zip(*runs, strict=True)

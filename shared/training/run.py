@@ -347,10 +347,10 @@ def _is_snapshot(path: Path) -> bool:
 
 
 def read_facts(path: Path) -> dict[str, Any]:
-    """What ``run.json`` of a run says of its kind, seed, inputs, versions and machine.
+    """The contents of a run's ``run.json``: kind, seed, inputs, versions and machine.
 
     Raises:
-        RunError: the folder is no run, or the file is damaged.
+        RunError: the folder is not a run, or the file is damaged.
     """
     file = path / "run.json"
     if not file.is_file():

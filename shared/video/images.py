@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import struct
 from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
@@ -13,27 +14,36 @@ import numpy as np
 from PIL import Image, UnidentifiedImageError
 
 from shared.errors import MediaError
-from shared.types import Frame, Timestamp
+from shared.types import ClockRestart, Frame, Timestamp, VideoInfo
 
 SUFFIXES: tuple[str, ...] = (".png", ".jpg", ".jpeg", ".bmp", ".webp", ".tif", ".tiff")
 """How the names of pictures end, in small letters."""
 
 _RATE = Fraction(25)
+_STILLS = frozenset({"JPEG", "MPO", "PNG", "WEBP", "BMP", "TIFF"})
+_ANIMATED = frozenset({"PNG", "WEBP"})
+_ORIENTATION = 0x0112
+_NO_PICTURE = (OSError, ValueError, SyntaxError, TypeError, LookupError, struct.error, Image.DecompressionBombError)
+"""What Pillow raises of files that are none, or damaged."""
 _MOST_BYTES = 256 << 20
 _MOST_PIXELS = 1 << 27
 
 
 class PictureReader:
-    """One picture as a clip of one frame, with the part of a video reader's face that following needs.
+    """One picture as a clip of one frame, read as those of :class:`shared.video.reader.VideoReader`.
 
     Raises:
-        MediaError: it is no picture, damaged or too large; while reading.
+        MediaError: it is no picture, damaged or too large; while reading, or when ``info`` is asked for.
     """
 
-    decode_failures = 0
+    decode_failures = times_repaired = 0
+    clock_restarts: tuple[ClockRestart, ...] = ()
+    size_changes: tuple[tuple[int, int, int], ...] = ()
+    stopped: str | None = None
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self.frames_decoded = 0
 
     def __enter__(self) -> PictureReader:
         return self
@@ -43,10 +53,61 @@ class PictureReader:
     ) -> None:
         return None
 
-    def frames(self, *, step: int = 1) -> Iterator[Frame]:
-        """The picture, once, whatever ``step``."""
-        del step
-        yield Frame(0, Timestamp(0, 1 / _RATE), read_picture(self.path))
+    @property
+    def info(self) -> VideoInfo:
+        """See :func:`picture_info`."""
+        return picture_info(self.path)
+
+    def frames(self, *, start: int = 0, stop: int | None = None, step: int = 1) -> Iterator[Frame]:
+        """The picture, once, where it is asked for."""
+        if 0 in range(start, 1 if stop is None else stop, step):
+            image = read_picture(self.path)
+            self.frames_decoded = 1
+            yield Frame(0, Timestamp(0, 1 / _RATE), image)
+
+    def times(self) -> Iterator[Timestamp]:
+        """That of the picture."""
+        return (frame.time for frame in self.frames())
+
+
+def is_still(path: Path) -> bool:
+    """Whether the file's content is a single picture, whatever its name says; an animation is none."""
+    try:
+        with Image.open(path) as image:
+            return image.format in _STILLS and not (image.format in _ANIMATED and getattr(image, "is_animated", False))
+    except _NO_PICTURE:
+        return False
+
+
+def picture_info(path: Path) -> VideoInfo:
+    """What a still picture's header says, as of a video of one frame without a rate.
+
+    Raises:
+        MediaError: it is no picture.
+    """
+    try:
+        with Image.open(path) as image:
+            turned = int(image.getexif().get(_ORIENTATION, 1))
+            width, height = image.size[::-1] if turned in (5, 6, 7, 8) else image.size
+            kind, mode = (image.format or "unknown").lower(), image.mode
+    except _NO_PICTURE as error:
+        raise MediaError(f"{path} is no picture or damaged", hint="check the file") from error
+    return VideoInfo(
+        width=width,
+        height=height,
+        frame_rate=None,
+        time_base=1 / _RATE,
+        frames_declared=1,
+        frames_counted=1,
+        duration_seconds=None,
+        codec=kind,
+        pixel_format=mode,
+        bit_depth=16 if mode.startswith("I;16") else 8,
+        rotation={3: 180, 6: 90, 8: 270}.get(turned, 0),
+        container=kind,
+        has_audio=False,
+        has_alpha=mode in ("RGBA", "LA", "PA"),
+    )
 
 
 def is_picture(path: Path) -> bool:

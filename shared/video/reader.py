@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 from types import TracebackType
+from typing import TYPE_CHECKING
 
 import numpy as np
 from av.container import InputContainer
@@ -24,6 +25,9 @@ from shared.video.container import VideoLimits, check_size, opened, video_stream
 from shared.video.deinterlace import deinterlaced
 from shared.video.facts import facts_of
 from shared.video.geometry import orientation_of
+
+if TYPE_CHECKING:
+    from shared.video.child import ClipReader
 
 _MOST_SIZE_CHANGES = 1_000
 
@@ -49,10 +53,13 @@ class VideoReader:
         decode_failures: packets and frames of this pass, so far, that were damaged.
         times_repaired: frames of this pass, so far, without a usable time of their own.
         clock_restarts, size_changes: of this pass, so far; see :class:`~shared.types.VideoInfo`.
+        stopped: None; only readers that outlive their decoder say here why a pass ended early.
 
     Raises:
         MediaError: missing, empty, no video, no frame that can be decoded, or a size outside ``limits``.
     """
+
+    stopped: str | None = None
 
     def __init__(self, path: Path, *, limits: VideoLimits = VideoLimits()) -> None:  # noqa: B008 - frozen
         self.path = path
@@ -231,11 +238,18 @@ def probe(path: Path, *, count: bool = False) -> VideoInfo:
         MediaError: as for :class:`VideoReader`.
     """
     with VideoReader(path) as reader:
-        if not count:
-            return reader.info
-        counted = sum(1 for _ in reader.times())
-        restarts, sizes = tuple(reader.clock_restarts), tuple(reader.size_changes)
-        return dataclasses.replace(reader.info, frames_counted=counted, clock_restarts=restarts, size_changes=sizes)
+        return with_counts(reader) if count else reader.info
+
+
+def with_counts(reader: ClipReader) -> VideoInfo:
+    """What a file says of its video, with what is known once it was read to its end, or as far as it goes.
+
+    Raises:
+        MediaError: as for :class:`VideoReader`.
+    """
+    count = sum(1 for _ in reader.times())
+    restarts, sizes = tuple(reader.clock_restarts), tuple(reader.size_changes)
+    return dataclasses.replace(reader.info, frames_counted=count, clock_restarts=restarts, size_changes=sizes)
 
 
 def frame_times(path: Path) -> list[Timestamp]:

@@ -1,4 +1,4 @@
-"""Audits a dataset: what, beside the face, tells real clips from fakes; who and what lies in two splits."""
+"""Audits a dataset: measures shortcuts, and finds people and pictures in two splits."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ CACHE = "features"
 
 @dataclass(frozen=True, eq=False)
 class _Part:
-    """Some of the clips, with their samples."""
+    """A subset of the clips, with their samples."""
 
     name: str
     records: Sequence[ClipRecord]
@@ -58,17 +58,17 @@ def audit_dataset(
     config: AuditConfig = AuditConfig(),  # noqa: B008 - frozen
     progress: ShowProgress = silent,
 ) -> tuple[AuditReport, list[Curve]]:
-    """Everything found in the dataset at ``folder``, and the curves of the probes on all clips.
+    """Audits the dataset at ``folder``: the report, and the ROC curves of the probes on all clips.
 
     Args:
-        folder: the dataset. It is read, never written; that it is whole is for ``verify`` to say.
-        out: folder of the report; what was read of each clip is kept in ``features/`` in it, so that a second run
-            with other settings of the probes starts there.
+        folder: the dataset. It is not written, and not verified.
+        out: folder of the report; features of each clip are cached in its folder ``features/``, for further runs with
+            other settings of the probes.
         config: the settings.
-        progress: makes a bar from a description and a total, as ``console.progress`` does.
+        progress: makes a progress bar from a description and a total.
 
     Raises:
-        ManifestError: the folder is no dataset, holds one class only, or no clip of it can be read.
+        ManifestError: the folder is not a dataset, holds one class only, or no clip of a class can be read.
         StorageError: ``out`` cannot be written.
     """
     dataset = DatasetFolder.open(folder)
@@ -109,14 +109,14 @@ def audit_dataset(
 
 
 def is_self_swap(record: ClipRecord) -> bool:
-    """Whether a fake puts a person's own face back: forged like any other, with nobody else in it."""
+    """Whether a fake has the same source and target person."""
     return record.label == "fake" and record.source_identity == record.target_identity
 
 
 def _faces(
     folder: Path, records: Sequence[ClipRecord], config: AuditConfig, progress: ShowProgress
 ) -> tuple[dict[ClipId, FaceBoxes], str]:
-    """Faces of every clip, and where they come from."""
+    """Faces of every clip, and a description of their origin."""
     try:
         seal, drafts = standing_seal(folder)
         waiting = [record.id for record in records if str(record.id) not in seal.clips]
@@ -140,12 +140,12 @@ def _finder(config: AuditConfig) -> FaceFinder | None:
 
 
 def _parts(records: Sequence[ClipRecord], samples: dict[ClipId, ClipSample]) -> list[_Part]:
-    """All clips but self-swaps; those of each rendition, where there are several; self-swaps beside the real clips."""
+    """All clips except self-swaps; those of each rendition, if there are several; self-swaps with the real clips."""
 
     def part(name: str, chosen: Sequence[ClipRecord]) -> _Part:
         return _Part(name, chosen, [samples[record.id] for record in chosen])
 
-    # Where every fake is a self-swap, they are what there is to look at.
+    # If every fake is a self-swap, they are kept.
     has_others = any(record.label == "fake" and not is_self_swap(record) for record in records)
     main = [record for record in records if not (has_others and is_self_swap(record))]
     parts = [part(WHOLE, main)]
@@ -214,7 +214,7 @@ def _unmeasured(probe: Probe, part: _Part) -> ProbeFinding:
 
 
 def _ranks(scores: np.ndarray, strata: np.ndarray) -> np.ndarray:
-    """Scores of several models on one scale: the place of each among those of its fold, in (0, 1)."""
+    """Scores of several models on one scale: the rank of each in its fold, in (0, 1)."""
     ranks = np.zeros(len(scores))
     for stratum in np.unique(strata):
         here = strata == stratum
@@ -251,9 +251,9 @@ def _named(first: ClipRecord, second: ClipRecord, pair: NearPair) -> DuplicatePa
 
 
 def _in_words(finding: ProbeFinding) -> str:
-    told = f"; most telling: {', '.join(finding.telling)}" if finding.telling else ""
+    best = f"; most telling: {', '.join(finding.telling)}" if finding.telling else ""
     return (
-        f"{finding.title} ({finding.part}): AUC {finding.area:.3f} [{finding.low:.3f}, {finding.high:.3f}]{told}. "
+        f"{finding.title} ({finding.part}): AUC {finding.area:.3f} [{finding.low:.3f}, {finding.high:.3f}]{best}. "
         f"{finding.advice[:1].upper()}{finding.advice[1:]}."
     )
 

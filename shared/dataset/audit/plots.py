@@ -1,4 +1,4 @@
-"""The two pictures of an audit: areas with their intervals, and a ROC curve for each probe."""
+"""Plots of an audit: areas with their intervals, and a ROC curve for each probe."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _MAX_ROWS = 60
 
 
 def plot_areas(report: AuditReport, limit: float) -> Plot:
-    """A row a finding, its area and interval, chance and the limit as lines. Beyond 60 rows, the highest."""
+    """Area and interval of each finding (the 60 highest), with lines for chance and limit."""
     measured = [finding for finding in report.findings if finding.area is not None]
     if len(measured) > _MAX_ROWS:
         kept = {id(f) for f in sorted(measured, key=lambda f: -(f.low or 0))[:_MAX_ROWS]}
@@ -43,7 +43,7 @@ def plot_areas(report: AuditReport, limit: float) -> Plot:
 
 
 def plot_curves(curves: Sequence[Curve], report: AuditReport) -> Plot:
-    """A small ROC plot for each probe on all clips."""
+    """A ROC curve for each probe on all clips."""
     columns = min(4, max(1, len(curves)))
     rows = max(1, math.ceil(len(curves) / columns))
     with figure(2.15 * columns, 2.35 * rows) as plot:

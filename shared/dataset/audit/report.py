@@ -1,4 +1,4 @@
-"""The audit in three forms: JSON for programs, two pictures, and one self-contained page for people."""
+"""Writes an audit as JSON, two plots, and a self-contained page."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from pathlib import Path
 import msgspec
 from markupsafe import Markup
 
+from shared.console import counted
 from shared.dataset.audit.config import AuditConfig
 from shared.dataset.audit.findings import WHOLE, AuditReport, Curve, ProbeFinding
 from shared.dataset.audit.plots import plot_areas, plot_curves
@@ -20,7 +21,7 @@ REPORT, PAGE, AREAS, CURVES = "audit.json", "audit.html", "areas.png", "roc.png"
 
 
 def write_report(report: AuditReport, curves: Sequence[Curve], out: Path, config: AuditConfig) -> Path:
-    """Writes ``audit.json``, ``areas.png``, ``roc.png`` and ``audit.html`` into ``out``; the path of the page.
+    """Writes ``audit.json``, ``areas.png``, ``roc.png`` and ``audit.html`` into ``out``; returns the page's path.
 
     Raises:
         StorageError: the disk refused.
@@ -34,26 +35,24 @@ def write_report(report: AuditReport, curves: Sequence[Curve], out: Path, config
 
 
 def as_document(report: AuditReport) -> dict[str, object]:
-    """The report as plain values, ``clean`` among them."""
+    """The report as plain values, with ``clean``."""
     return {"clean": report.clean, "summary": summary(report), **dataclasses.asdict(report)}
 
 
 def summary(report: AuditReport) -> str:
-    """The outcome in one or two sentences."""
+    """The result in one or two sentences."""
     face = report.of("face")
-    told = "the face could not be measured" if face.area is None else f"face-only AUC {face.area:.3f}{interval(face)}"
-    asked = f", {_counted(len(report.questions), 'question')} about like faces" if report.questions else ""
+    face_text = (
+        "the face could not be measured" if face.area is None else f"face-only AUC {face.area:.3f}{interval(face)}"
+    )
+    asked = f", {counted(len(report.questions), 'question')} about like faces" if report.questions else ""
     if not report.clean:
-        named = f"{_counted(len(report.shortcuts), 'shortcut')} named" if report.shortcuts else "no shortcut named"
-        split = f", {_counted(len(report.leaks), 'leak')} between splits" if report.leaks else ""
-        return f"{named}{split}{asked}; {told}"
+        named = f"{counted(len(report.shortcuts), 'shortcut')} named" if report.shortcuts else "no shortcut named"
+        split = f", {counted(len(report.leaks), 'leak')} between splits" if report.leaks else ""
+        return f"{named}{split}{asked}; {face_text}"
     open_ones = [f.title for f in report.findings if f.part == WHOLE and f.verdict in ("undecided", "too few to judge")]
     rest = f"; not decided: {', '.join(open_ones)}" if open_ones else ""
-    return f"no shortcut named{asked}; {told}{rest}"
-
-
-def _counted(number: int, noun: str) -> str:
-    return f"{number} {noun if number == 1 else noun + 's'}"
+    return f"no shortcut named{asked}; {face_text}{rest}"
 
 
 def interval(finding: ProbeFinding) -> str:
@@ -62,7 +61,7 @@ def interval(finding: ProbeFinding) -> str:
 
 
 def rows(report: AuditReport) -> list[tuple[str, ...]]:
-    """The findings as cells: what, part, area, interval, clips, groups, verdict."""
+    """The findings as table rows: title, part, area, interval, clips, groups, verdict."""
     return [
         (
             finding.title,

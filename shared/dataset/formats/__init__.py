@@ -1,7 +1,7 @@
-"""Other people's sets, read and written: a file a layout, all listed here.
+"""Import and export of datasets in other layouts: one module per layout, all listed here.
 
-Importers give a :class:`~shared.dataset.formats.found.Scan` of what is in a folder, and ``importing`` makes a dataset
-of it; exporters write a dataset in another form.
+Importers return a :class:`~shared.dataset.formats.found.Scan` of a folder, from which ``importing`` makes a dataset;
+exporters write a dataset in another layout.
 """
 
 from __future__ import annotations

@@ -1,8 +1,7 @@
-"""Pictures out of tar archives of unknown origin: sizes bounded, names never used as paths, links never followed.
+"""Reads pictures from untrusted tar archives: sizes are bounded, names are not used as paths, links are not followed.
 
-No member is ever written under its own name, so none can leave its place; what is not a plain picture file is left
-where it is. Sizes are bounded twice, by what a header claims and by what is read, so that a small archive that unpacks
-to a large one ends in an error and not in a full disk.
+Members are written under generated names; those that are not plain picture files are skipped. Sizes are bounded by the
+headers and by the bytes read, so that a decompression bomb ends in an error and not in a full disk.
 """
 
 from __future__ import annotations
@@ -24,7 +23,7 @@ _BROKEN = (tarfile.TarError, EOFError, zlib.error, gzip.BadGzipFile, OSError, Va
 
 @dataclass(frozen=True)
 class ArchiveLimits:
-    """What is refused: members in an archive, bytes in a member, bytes in all (unpacked)."""
+    """Maximum number of members, bytes in a member, and bytes in total (unpacked)."""
 
     max_members: int = 200_000
     max_member_bytes: int = 64 << 20
@@ -33,14 +32,14 @@ class ArchiveLimits:
 
 @dataclass(frozen=True)
 class ArchiveFolders:
-    """Folders of an archive to their numbers of pictures, in the order of the archive, and why members were refused."""
+    """Number of pictures by folder, in the order of the archive, and the reasons for refused members."""
 
     counts: dict[str, int]
     refused: tuple[str, ...]
 
 
 class _Bounded:
-    """A reader that refuses a single large read, and to go on past a limit."""
+    """A reader that refuses single large reads, and reads beyond a limit."""
 
     def __init__(self, file: IO[bytes], limits: ArchiveLimits) -> None:
         self._file = file
@@ -66,7 +65,7 @@ class _Bounded:
 
 
 def folders_of(path: Path, limits: ArchiveLimits = ArchiveLimits()) -> ArchiveFolders:
-    """Which folders of an archive hold pictures.
+    """The folders of an archive that hold pictures.
 
     Raises:
         MediaError: damaged, cut short, or beyond ``limits``.
@@ -90,14 +89,14 @@ def unpack(
     into: Path,
     limits: ArchiveLimits = ArchiveLimits(),
 ) -> list[tuple[str, Path]]:
-    """Writes the pictures of one folder of an archive into ``into``, under names of our own.
+    """Writes the pictures of one folder of an archive into ``into``, under generated names.
 
     Returns:
-        Each member's file name in the archive with the file that holds its bytes, in the archive's order.
+        For each member its file name in the archive and the written file, in the order of the archive.
 
     Raises:
         MediaError: damaged, cut short, or beyond ``limits``.
-        OSError: the disk refused.
+        OSError: writing failed.
     """
     written: list[tuple[str, Path]] = []
     with _opened(path, limits) as tar:

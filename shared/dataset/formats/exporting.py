@@ -1,7 +1,7 @@
-"""Writes a dataset in another form: media byte for byte, so that what was signed stays signed; the seal goes along.
+"""Exports a dataset in another layout. Media are copied byte for byte, so that signatures stay valid.
 
-Every export holds ``assay/`` (settings, manifest, tables, seal and card as they were sealed) and
-``assay-export.json``: which set this was, who sealed it, and which file is which clip.
+Every export has a folder ``assay/`` (settings, manifest, tables, seal and card as sealed) and
+``assay-export.json``: dataset, signer, and the file of each clip.
 """
 
 from __future__ import annotations
@@ -30,12 +30,12 @@ ORIGIN = "assay"
 
 @dataclass(frozen=True)
 class ExportConfig:
-    """How a set is exported.
+    """Settings of an export.
 
     Attributes:
-        link: share bytes with the dataset by hard links, where the disk can and the form has files.
-        frames: pictures a clip, for forms that hold pictures; 0 for all.
-        shard_bytes: a shard is closed before it would grow beyond this; a larger clip has a shard of its own.
+        link: use hard links to the dataset's files, if the file system and the layout allow.
+        frames: number of frames per clip, for layouts with pictures; 0 for all.
+        shard_bytes: maximum size of a shard; a larger clip has its own shard.
     """
 
     link: bool = False
@@ -51,16 +51,16 @@ class ExportConfig:
 
 @dataclass
 class Export:
-    """An export that is being written.
+    """An export in progress.
 
     Attributes:
-        dataset: what is exported.
-        records: its clips, in order of id.
+        dataset: the exported dataset.
+        records: its clips, sorted by id.
         out: the draft folder.
-        config: see :class:`ExportConfig`.
-        files: id to where its media lie in the export; filled by the exporter.
-        facts: what else goes into ``assay-export.json``.
-        notes: what a user should know.
+        config: the settings.
+        files: path of each clip's media in the export; filled by the exporter.
+        facts: further entries of ``assay-export.json``.
+        notes: remarks for the user.
         tick: called after each clip.
     """
 
@@ -74,7 +74,7 @@ class Export:
     notes: list[str] = field(default_factory=list)
 
     def source(self, record: ClipRecord) -> Path:
-        """The media of ``record``, found to be the bytes that the manifest means.
+        """Path of the media of ``record``, checked against the manifest.
 
         Raises:
             ManifestError: missing or changed.
@@ -82,11 +82,11 @@ class Export:
         return self._found(record, self.dataset.media_path(record), record.sha256)
 
     def place(self, record: ClipRecord, relative: str) -> Path:
-        """Puts the media of ``record`` at ``relative``, its manifest beside it where there is one.
+        """Writes the media of ``record`` to ``relative``, with its sidecar manifest if there is one.
 
         Raises:
-            ManifestError: the media is missing or was changed, or the place is taken.
-            StorageError: the disk refused.
+            ManifestError: the media is missing or was changed, or the path is taken.
+            StorageError: writing failed.
         """
         source, target = self.source(record), inside(self.out, relative)
         if target.exists():
@@ -98,7 +98,7 @@ class Export:
         return target
 
     def mask(self, record: ClipRecord) -> Path | None:
-        """The mask of changed pixels, found to be the bytes that the manifest means; None where there is none.
+        """Path of the mask of changed pixels, checked against the manifest; None if there is none.
 
         Raises:
             ManifestError: missing or changed.
@@ -117,7 +117,7 @@ class Export:
 
 @dataclass(frozen=True)
 class ExportReport:
-    """What was written: number of clips, where each lies, what a user should know."""
+    """Result of an export: number of clips, path of each, remarks for the user."""
 
     layout: str
     clips: int
@@ -133,14 +133,14 @@ def export_dataset(
     *,
     progress: ShowProgress = silent,
 ) -> ExportReport:
-    """Writes the dataset in ``path`` to the new folder ``out``, which appears whole or not at all.
+    """Exports the dataset in ``path`` to the new folder ``out``, completely or not at all.
 
     Raises:
         UnknownNameError: no such layout.
-        UsageError: ``out`` is there already, or lies in the dataset.
-        ManifestError: the set is empty, damaged, or not as it was sealed.
-        LeakError: the form cannot say splits that leak.
-        StorageError: the disk refused.
+        UsageError: ``out`` exists, or is inside the dataset.
+        ManifestError: the set is empty, damaged, or differs from its seal.
+        LeakError: the layout cannot express splits that leak.
+        StorageError: writing failed.
     """
     write = EXPORTERS.get(layout)
     dataset = DatasetFolder.open(path)
@@ -162,7 +162,7 @@ def export_dataset(
 
 
 def _origin(export: Export, layout: str) -> None:
-    """The sealed files as they are, and which file of the export is which clip."""
+    """Writes the sealed files and ``assay-export.json``."""
     folder = export.dataset.path
     for name in (SETTINGS, MANIFEST, FRAMES, *SPLIT_TABLES.values(), SEAL, CARD):
         if (folder / name).is_file():

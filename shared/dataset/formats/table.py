@@ -1,7 +1,7 @@
-"""A table of clips: CSV with ``path,label`` and, where known, ``identity,source,manipulation,split``.
+"""Tables of clips: CSV with ``path,label`` and optionally ``identity,source,manipulation,split``.
 
-Paths are relative to the folder of the set. Labels read ``real`` and ``fake``; of numbers this project knows sets that
-mean 1 by real (Celeb-DF) and by fake (DFDC), so a number is refused until ``--label 1=fake`` says which.
+Paths are relative to the set's folder. Labels are ``real`` and ``fake``; numbers are ambiguous (1 is real in Celeb-DF
+and fake in DFDC) and need an option such as ``--label 1=fake``.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import get_args
 
+from shared.console import counted
 from shared.dataset.formats.found import FoundClip, Media, Scan, ScanOptions, Video, asked, unknown
 from shared.dataset.formats.registry import IMPORTERS
 from shared.dataset.formats.tree import PICTURE_SUFFIXES, Findings, read_list, split_word
@@ -26,7 +27,7 @@ _COLUMNS = ("path", "label", "identity", "source", "manipulation", "split", "kin
 def scan_table(root: Path, options: ScanOptions) -> Scan:
     """Clips of a table: ``options.lists``, or the only ``*.csv`` in ``root``.
 
-    Columns ``kind`` (swap, reenact, generate, speech) and ``rendition`` are read where they are. A path may name a
+    The columns ``kind`` (swap, reenact, generate, speech) and ``rendition`` are read too, if present. A path may name a
     folder of numbered pictures.
 
     Raises:
@@ -118,5 +119,5 @@ def _split(found: Findings, where: str, row: Mapping[str, str]) -> Split | None:
 def _only_table(root: Path) -> Path:
     tables = sorted(root.glob("*.csv"))
     if len(tables) != 1:
-        raise UsageError(f"{root} holds {len(tables)} tables", hint="name one with --lists TABLE.csv")
+        raise UsageError(f"{root} holds {counted(len(tables), 'table')}", hint="name one with --lists TABLE.csv")
     return tables[0]

@@ -1,4 +1,4 @@
-"""From clips to a faceset: decode, find, align and write, each beside the others, in bounded memory."""
+"""Extraction of a faceset from clips: decoding, finding, aligning and writing in parallel, in bounded memory."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
-from shared.console import Tick, console
+from shared.console import Tick, console, counted
 from shared.errors import FacesetError, NoFaceError, UsageError
 from shared.faces.align import align
 from shared.faces.facesets.embedding_queue import EmbeddingQueue
@@ -35,7 +35,7 @@ from shared.video import VideoReader, probe
 from shared.video.images import PictureReader, is_picture, pictures_in
 
 BESIDE = SIDECAR.rstrip(":")
-"""The finder name that means: every clip's own sidecar file, beside it."""
+"""The finder name for the sidecar file of each clip."""
 
 __all__ = ["BESIDE", "ExtractConfig", "extract", "following"]
 
@@ -51,24 +51,24 @@ def extract(
     embedder: IdentityEmbedder | None = None,
     force: bool = False,
 ) -> FacesetInfo:
-    """Writes the faces of ``clips``, all of one person, as the faceset ``out``, and gives its ``faceset.toml``.
+    """Writes the faces of ``clips``, all of one person, as the faceset ``out``; returns its ``faceset.toml``.
 
-    Every face found is written; ``kept`` says which are fit for training. A frame with no face is counted. A faceset
-    that was there is replaced only with ``force``, and only once the new one is complete.
+    All faces are written; ``kept`` marks those for training. Frames without a face are counted. An existing faceset is
+    replaced only with ``force``, and only once the new one is complete.
 
     Args:
-        clips: the videos, pictures or folders of pictures, none twice; a picture is a clip of one frame.
+        clips: different videos, pictures or folders of pictures; a picture is a clip of one frame.
         out: the folder of the faceset.
         config: the settings.
-        finder: used instead of the one that ``config`` names.
-        embedder: used instead of the one that is installed.
-        force: replace a faceset that is there.
+        finder: used instead of that of ``config``.
+        embedder: used instead of the installed one.
+        force: replace an existing faceset.
 
     Raises:
         UsageError: no clips, one given twice, or ``out`` is taken.
         MediaError: a clip cannot be read.
         NoFaceError: no face in any clip.
-        StorageError: the disk refused.
+        StorageError: writing failed.
     """
     out = Path(out)
     check_target(out, force=force)
@@ -96,25 +96,25 @@ def extract(
         force=force,
     )
     total = frames if all(declared) else None
-    with writer, console.progress("extracting faces", total, unit="frames") as tick:
+    with writer, console.progress("extracting faces", total, unit="frame") as tick:
         with _Extraction(writer, rule, config, embedder, tick) as extraction:
             for (path, sha256), one in zip(sources.items(), finders, strict=True):
                 writer.clips.append(extraction.run(path, sha256, one))
         writer.set_aside_reasons = rule.set_aside_reasons
-    return _told(writer, rule)
+    return _reported(writer, rule)
 
 
 def following(config: ExtractConfig) -> FollowConfig:
-    """The settings of :func:`shared.faces.stream.follow` that go with these."""
+    """The settings of :func:`shared.faces.stream.follow` for these settings."""
     on_device = FollowConfig.on(config.device)
-    # Faces that are too small to keep are still followed: people come nearer.
+    # Faces that are too small to keep are still followed, because they may become larger.
     smallest = min(on_device.min_face_px, config.min_face_px)
     every = on_device.detect_every if config.detect_every is None else config.detect_every
     return replace(on_device, detect_every=every, max_faces=config.max_faces, min_face_px=smallest)
 
 
 class _Extraction:
-    """The last stages: pose, crop and PNG in worker threads, embeddings in another, files and rows in order in ours."""
+    """The last stages: pose, crop and PNG in worker threads, embeddings in another, ordered writing in the caller's."""
 
     def __init__(
         self,
@@ -162,12 +162,12 @@ class _Extraction:
         return SourceClip(path.name, sha256, read, empty, failures)
 
     def _turned(self, path: Path, finder: FaceFinder) -> TurnedFinder | None:
-        # A reader of its own: the counts of the pass before are still wanted.
+        # A separate reader: the counts of the first pass are still needed.
         with _opened(path) as reader:
             return turned_finder(reader.frames(step=self._config.every), finder)
 
     def _follow(self, reader: PictureReader | VideoReader, number: int, finder: FaceFinder) -> tuple[int, int]:
-        """Takes every face of a clip; how many frames were read, and how many of them show none."""
+        """Processes all faces of a clip; returns the number of frames, and of those without a face."""
         read = empty = 0
         with closing(follow(reader.frames(step=self._config.every), finder, following(self._config))) as followed:
             for frame, faces in followed:
@@ -175,7 +175,7 @@ class _Extraction:
                 empty += not faces
                 for face in faces:
                     self._take(number, frame, face)
-                self._tick(note=f"{self._faces} faces")
+                self._tick(note=counted(self._faces, "face"))
         return read, empty
 
     def _take(self, clip: int, frame: Frame, face: Face) -> None:
@@ -232,11 +232,11 @@ def _cut_out(clip: int, frame: Frame, face: Face, config: ExtractConfig) -> tupl
 
 
 def _check_clips(clips: Sequence[Path]) -> dict[Path, str]:
-    """Every clip with the hash of its bytes.
+    """The SHA-256 of each clip.
 
     Raises:
-        UsageError: none, or the same content twice.
-        MediaError: one is not there.
+        UsageError: there is no clip, or two have the same content.
+        MediaError: a clip does not exist.
     """
     if not clips:
         raise UsageError("no clip was given", hint="name one or more videos, or pictures, of one person")
@@ -255,7 +255,7 @@ def _check_clips(clips: Sequence[Path]) -> dict[Path, str]:
 
 
 def _frames_declared(clip: Path) -> int | None:
-    """How many frames the clip claims to have, as far as a file of its size can: a packet has a few bytes at least."""
+    """The declared number of frames, limited by the file's size: a packet has at least a few bytes."""
     if is_picture(clip):
         return 1
     claimed = probe(clip).frames_declared
@@ -263,7 +263,7 @@ def _frames_declared(clip: Path) -> int | None:
 
 
 def _finders(clips: Iterable[Path], config: ExtractConfig, given: FaceFinder | None) -> list[FaceFinder]:
-    """The finder for each clip; one and the same unless every clip brings its own landmarks."""
+    """The finder for each clip; the same for all, except for sidecar landmarks."""
     if given is None and config.finder == BESIDE:
         return [make_finder(f"{SIDECAR}{sidecar_of(clip)}") for clip in clips]
     one = given or make_finder(config.finder, device=config.device)
@@ -271,20 +271,20 @@ def _finders(clips: Iterable[Path], config: ExtractConfig, given: FaceFinder | N
 
 
 def _merged(facts: Sequence[Mapping[str, str]]) -> dict[str, str]:
-    """What all finders say of themselves; where they differ, all their values."""
+    """The merged descriptions of all finders, with all values where they differ."""
     keys = dict.fromkeys(key for one in facts for key in one)
     return {key: " ".join(dict.fromkeys(one[key] for one in facts if key in one)) for key in keys}
 
 
-def _told(writer: FacesetWriter, rule: KeepRule) -> FacesetInfo:
-    """What was written, after saying what a person should not miss."""
+def _reported(writer: FacesetWriter, rule: KeepRule) -> FacesetInfo:
+    """The written faceset's info, after warnings about its faces."""
     info = writer.info
     if info is None:
         raise FacesetError(f"{writer.path} was not completed", hint="run the command again")
     if info.set_aside.get(OTHER_PERSON):
         console.warn(
-            f"{info.set_aside[OTHER_PERSON]} faces in {rule.people_aside} tracks seem to be of other people than "
-            f"{info.identity} and are set aside; --all-people keeps them"
+            f"{counted(info.set_aside[OTHER_PERSON], 'face')} in {counted(rule.people_aside, 'track')} "
+            f"seem to be of other people than {info.identity} and are set aside; --all-people keeps them"
         )
     for clip in info.clips:
         if clip.frames_without_face > clip.frames_read / 2:

@@ -131,7 +131,7 @@ def extract_each(
         _same_settings(out, config, list(people), force=force)
         engine = engine or LocalEngine()
         engine.need([out], [clip.absolute() for clips in people.values() for clip in clips])
-        with console.progress("extracting faces", len(tasks), unit="facesets") as tick:
+        with console.progress("extracting faces", len(tasks), unit="faceset") as tick:
             for one in engine.run(tasks):
                 done[one.key] = one.result
                 tick(note=one.key)

@@ -162,7 +162,7 @@ def decode_crop(data: bytes, px: int, what: str) -> np.ndarray:
     The size in the file's header is checked before decoding.
 
     Raises:
-        FacesetError: ``data`` is no PNG, of another size or kind, or damaged.
+        FacesetError: ``data`` is not a PNG, of another size or kind, or damaged.
     """
     hint = "the faceset is damaged: extract it again"
     if data[:8] != b"\x89PNG\r\n\x1a\n" or data[12:16] != b"IHDR":

@@ -13,6 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from shared.config import write_toml
+from shared.console import counted
 from shared.errors import FacesetError, NoFaceError, UsageError
 from shared.faces.facesets.layout import CROPS, SCHEMA, SETTINGS, TABLE, FaceRow, FacesetInfo, SourceClip, crop_name
 from shared.storage import replacing_folder
@@ -49,7 +50,7 @@ class FacesetWriter:
     Attributes:
         path: of the faceset.
         clips: the source clips; fill in before the block ends.
-        judge: selects the kept faces at the end, over the rows in batches; None leaves the rows as they are.
+        select: selects the kept faces at the end, over the rows in batches; None keeps the rows unchanged.
         info: of the written faceset, once the block has ended without error.
 
     Raises:
@@ -195,4 +196,4 @@ class FacesetWriter:
 def _nothing_found(clips: Sequence[SourceClip], path: Path) -> str:
     frames = sum(clip.frames_read for clip in clips)
     names = ", ".join(clip.name for clip in clips) or "nothing"
-    return f"no face in {frames} frames of {names}; {path} was not written"
+    return f"no face in {counted(frames, 'frame')} of {names}; {path} was not written"

@@ -17,7 +17,7 @@ from forge.building.suggest_fit import fitted, shares_of
 from shared.cli import run
 from shared.config import write_toml
 from shared.errors import ConfigError, UsageError
-from shared.results.scoreboard import Detectability, JudgeFacts, Row, Scoreboard, write_scoreboard
+from shared.results.scoreboard import Detectability, Row, Scoreboard, ScoredDetector, write_scoreboard
 from shared.results.scores import Evaluation
 
 
@@ -42,8 +42,8 @@ def board(
         )
         for kind, shares in caught.items()
     )
-    judges = tuple(JudgeFacts(name, {}) for name in names)
-    return Scoreboard({"name": name}, "test", (), judges, rows, None, {}, {}, (), "8 clusters", "group")
+    detectors = tuple(ScoredDetector(name, {}) for name in names)
+    return Scoreboard({"name": name}, "test", (), detectors, rows, None, {}, {}, (), "8 clusters", "group")
 
 
 @pytest.fixture(scope="module")

@@ -52,7 +52,7 @@ def test_extract_then_show_with_a_sheet(assay, clip, tmp_path, capsys):
     assert "12 frames read, 2 of them without a face" in said
     assert assay("show", str(tmp_path / "faces"), "--sheet", str(tmp_path / "sheet.png"), "--deep", "--landmarks") == 0
     said = " ".join(capsys.readouterr().out.split())
-    assert "10 faces in 1 tracks, 10 kept, set aside: none" in said
+    assert "10 faces in 1 track, 10 kept, set aside: none" in said
     assert "sharpness" in said
     assert (tmp_path / "sheet.png").read_bytes().startswith(b"\x89PNG")
 

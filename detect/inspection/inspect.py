@@ -255,7 +255,7 @@ def _write_case(
             write_bytes(folder / "evidence" / f"{stem}-heat.png", exhibit.heat_png)
     write_frame_scores(folder / "frames.parquet", scores.frames)
     write_json(folder / "report.json", report)
-    write_html(folder / "report.html", report, timeline_png=timeline, exhibits=exhibits, threshold=threshold)
+    write_html(folder / "report.html", report, timeline=timeline, exhibits=exhibits, threshold=threshold)
 
 
 def show(report: ForensicReport, out: Path) -> None:

@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
-from benchmarks.build_kill import film, fingerprint, kill_and_go_on, toy_set
+from benchmarks.toy_set import film, fingerprint, toy_set
 from forge.building.build import build_set, plan_build, work_folder
 from forge.building.spec import SetSpec, load_spec
 from shared.dataset import DatasetFolder
@@ -228,16 +228,6 @@ def test_without_controls_real_clips_are_the_files_themselves(spec, tmp_path, bu
     assert {r.content_sha256 for r in reals} == {sha256_file(spec.clip_path(f"p{n}.mp4")) for n in range(4)}
     assert not any("-self" in str(r.id.manipulation) for r in folder.records())
     assert "Built without controls" in (out / "README.md").read_text()
-
-
-@pytest.mark.slow
-def test_killed_builds_end_as_if_they_never_were(tmp_path):
-    for seed in (17, 18, 19):  # a build that is faster than the one that was timed is over before it is killed
-        found = kill_and_go_on(tmp_path / str(seed), moments=3, seed=seed)
-        assert (found.different, found.half_written) == (0, 0)
-        if found.killed:
-            return
-    pytest.fail("no build was killed")
 
 
 def test_work_folders_lie_beside_the_set():

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.build_kill import toy_set
+from benchmarks.toy_set import toy_set
 from forge.building.build import plan_build
 from forge.building.spec import ManipulationConfig, load_spec
 from forge.building.spec_text import inline, set_text

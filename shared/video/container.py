@@ -29,7 +29,12 @@ _DEMUXERS = (
     "mp3,mpeg,mpegts,mpegvideo,mxf,nut,obu,ogg,rm,swf,vc1,wav,w64,yuv4mpegpipe"
 )
 
-VIDEO_SUFFIXES = frozenset({".mp4", ".mov", ".m4v", ".avi", ".mkv", ".webm", ".mpg", ".mpeg", ".wmv", ".flv"})
+VIDEO_SUFFIXES = frozenset(
+    {
+        ".mp4", ".mov", ".m4v", ".qt", ".3gp", ".3g2", ".avi", ".mkv", ".webm", ".mpg", ".mpeg", ".vob", ".ts", ".mts",
+        ".m2ts", ".wmv", ".asf", ".flv", ".ogv", ".mxf",
+    }
+)  # fmt: skip
 """Suffixes by which a folder's videos are told from its other files."""
 
 _SUFFIXES = {
@@ -41,6 +46,8 @@ _SUFFIXES = {
     "asf": (".wmv", ".asf", ".wma"),
     "flv": (".flv",),
 }
+
+_STILL_BRANDS = frozenset({"avif", "heic", "heix", "heim", "heis", "mif1", "mif2", "jpeg"})
 
 # Without a handler, what FFmpeg logs while its lines are kept would reach standard error.
 logging.getLogger("libav").addHandler(logging.NullHandler())
@@ -105,7 +112,7 @@ def opened(path: Path) -> Iterator[InputContainer]:
         MediaError: not a file, or not media that can be read.
     """
     need_file(path)
-    options = {"format_whitelist": _DEMUXERS, "protocol_whitelist": "file"}
+    options = {"format_whitelist": _DEMUXERS, "protocol_whitelist": "file", "export_xmp": "1"}
     try:
         container = av.open(f"file:{path}", mode="r", options=options, metadata_errors="replace")
     except (FFmpegError, ValueError, OSError, MemoryError) as error:
@@ -177,8 +184,14 @@ def video_stream(container: InputContainer, path: Path, limits: VideoLimits) -> 
     """The video stream that players show (cover pictures are none), ready to decode on all cores.
 
     Raises:
-        MediaError: there is none, no decoder for it, or its declared size is outside ``limits``.
+        MediaError: there is none, no decoder for it, its declared size is outside ``limits``, or the file is a still
+            picture (HEIC, AVIF), of which the demuxer would show one tile.
     """
+    if container.metadata.get("major_brand", "").strip() in _STILL_BRANDS:
+        raise MediaError(
+            f"{path} is a still picture, not a video",
+            hint="faces extract takes pictures, and forge swap --frames a folder of them",
+        )
     streams = [s for s in container.streams.video if not s.disposition & Disposition.attached_pic]
     if not streams:
         found = "sound but no picture" if container.streams.audio else "no picture"

@@ -15,8 +15,8 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import IO, cast
 
-from shared.dataset.formats.tree import PICTURE_SUFFIXES
 from shared.errors import MediaError
+from shared.video.images import is_picture
 
 _PLAIN_TYPES = (tarfile.REGTYPE, tarfile.AREGTYPE, tarfile.CONTTYPE)
 _MAX_HEADER_BYTES = 1 << 16
@@ -161,8 +161,7 @@ def _refusal(member: tarfile.TarInfo) -> str | None:
 
 
 def _is_picture(member: tarfile.TarInfo) -> bool:
-    pure = PurePosixPath(member.name)
-    return member.isreg() and pure.suffix.lower() in PICTURE_SUFFIXES and not pure.name.startswith(".")
+    return member.isreg() and is_picture(Path(member.name))
 
 
 def _folder(member: tarfile.TarInfo) -> str:

@@ -205,9 +205,13 @@ def test_the_card_and_the_table_load_with_datasets_and_pyarrow(built, monkeypatc
     monkeypatch.setenv("HF_DATASETS_OFFLINE", "1")
     monkeypatch.setenv("HF_HOME", str(tmp_path))
     datasets = pytest.importorskip("datasets")
-    clips = datasets.load_dataset(str(built.path), "clips", split="train", cache_dir=str(tmp_path / "cache"))
-    assert len(clips) == len(built)
-    assert set(clips["label"]) == {"real", "fake"}
+    loaded = datasets.load_dataset(str(built.path), cache_dir=str(tmp_path / "cache"))
+    names = {"train": "train", "val": "validation", "test": "test"}
+    assert {name: sorted(clips["id"]) for name, clips in loaded.items()} == {
+        names[split]: sorted(str(one.id) for one in built.records(split=split))
+        for split in sorted({one.split for one in built.records()})
+    }
+    assert {label for clips in loaded.values() for label in clips["label"]} == {"real", "fake"}
     table = pq.read_table(built.path / "frames.parquet")
     assert table.num_rows == len(built) * FRAMES
     assert "Real clips passed the same decoder" in (built.path / "README.md").read_text()

@@ -25,7 +25,7 @@ import numpy as np
 
 from benchmarks.fuzz_cases import Setting, draw
 from benchmarks.material import Material, make_material
-from benchmarks.sandbox import TRACEBACK, Ended, Job, Sandbox, quiet_home
+from benchmarks.sandbox import TRACEBACK, Ended, Job, Sandbox, copied_home, quiet_home
 from benchmarks.schema import Measurement
 
 SECONDS = 10.0
@@ -125,7 +125,8 @@ def run(
 def _outcome(number: int, seed: int, material: Material, sandbox: Sandbox, place: Path) -> Outcome:
     rng = np.random.default_rng([seed, number])
     kind, case = draw(Setting(rng, material, place, sandbox.decoy, sandbox.port))
-    job = Job(case.words, place, readable=(material.folder,), seconds=SECONDS)
+    home = copied_home(material.home, place)
+    job = Job(case.words, place, readable=(material.folder,), seconds=SECONDS, home=home)
     if case.reseal is not None:
         job = replace(job, prepare="benchmarks.fuzz_cases:reseal", prepare_with=(str(case.reseal),))
     ended = sandbox.run(job)

@@ -19,7 +19,7 @@ import numpy as np
 
 from benchmarks import material as words_of
 from benchmarks.material import Material, make_material
-from benchmarks.sandbox import Ended, Job, Sandbox, quiet_home
+from benchmarks.sandbox import Ended, Job, Sandbox, copied_home, quiet_home
 from benchmarks.schema import Measurement
 from benchmarks.toy_set import fingerprint, half_written
 
@@ -175,7 +175,6 @@ def errand_job(
     stop_after: tuple[float, int] | None = None,
     log: Path | None = None,
     prepare: str = "",
-    prepare_with: tuple[str, ...] = (),
 ) -> Job:
     """The run of a command in ``place``, which is given what the command needs there."""
     place.mkdir(parents=True, exist_ok=True)
@@ -187,9 +186,9 @@ def errand_job(
         readable=(material.folder,),
         writable=(material.folder,),
         stop_after=stop_after,
+        home=copied_home(material.home, place),
         log=log,
         prepare=prepare,
-        prepare_with=prepare_with,
     )
 
 

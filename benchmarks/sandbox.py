@@ -17,6 +17,7 @@ import json
 import multiprocessing
 import os
 import resource
+import shutil
 import signal
 import socket
 import sys
@@ -62,6 +63,7 @@ class Job:
         readable, writable: folders that the run may use, beside ``folder`` and the system's own.
         seconds: it is killed after that much processor time, or four times as much on the clock.
         stop_after: a moment in seconds and the signal that is sent then.
+        home: the user's folder of keys; by default the sandbox's own, where what one run writes is met by the next.
         log: folder that receives ``stdout``, ``stderr`` and ``events``; by default the working folder.
         prepare: ``module:function`` called in the new process before the command, with ``prepare_with``.
     """
@@ -72,6 +74,7 @@ class Job:
     writable: tuple[Path, ...] = ()
     seconds: float = 60.0
     stop_after: tuple[float, int] | None = None
+    home: Path | None = None
     log: Path | None = None
     prepare: str = ""
     prepare_with: tuple[Any, ...] = ()
@@ -105,13 +108,13 @@ class Sandbox:
     """
 
     def __init__(self, home: Path, number: int = 0) -> None:
-        self._home = home
+        self.home = home
         self._decoys = _Decoys(home.parent / f"decoys-{number}")
 
     def __enter__(self) -> Sandbox:
         context = multiprocessing.get_context("spawn")
         self._line, theirs = context.Pipe()
-        self._server = context.Process(target=_serve, args=(theirs, str(self._home)))
+        self._server = context.Process(target=_serve, args=(theirs, str(self.home)))
         self._server.start()
         theirs.close()
         return self
@@ -297,6 +300,7 @@ def _run(job: Job) -> int:
     resource.setrlimit(resource.RLIMIT_AS, (most, most))
     resource.setrlimit(resource.RLIMIT_CPU, (int(job.seconds), int(job.seconds) + 1))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    os.environ["ASSAY_HOME"] = str(job.home or os.environ["ASSAY_HOME"])
     os.environ["TMPDIR"] = str(job.folder)
     os.environ["COLUMNS"] = "200"
     import tempfile
@@ -359,6 +363,16 @@ class _Watch:
 
 def _prefixes(folders: Sequence[Path]) -> tuple[str, ...]:
     return tuple({text for folder in folders for text in (str(folder), str(folder.resolve()))})
+
+
+def copied_home(home: Path, folder: Path) -> Path:
+    """The keys of ``home`` in ``folder/home``, where a run may use them without another's traces; left if it is there.
+
+    Without it, a copy of a dataset that an earlier run had written to would be refused: its seal is an older one.
+    """
+    if not (folder / "home").exists():
+        shutil.copytree(home / "config", folder / "home" / "config")
+    return folder / "home"
 
 
 @contextmanager

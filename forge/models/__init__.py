@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from forge.models import (
     amp,
+    compact,
     deepfake_tf,
     df,
     dfaker,
@@ -37,6 +38,7 @@ __all__ = [
     "Swapper",
     "amp",
     "build_swapper",
+    "compact",
     "deepfake_tf",
     "df",
     "dfaker",

@@ -130,7 +130,13 @@ class RunRecorder:
         if self.start is not None:
             training["started_from"] = self.start
         with trainer.shipped() as swapper:
-            save_swapper(swapper, self.run.path / EXPORT_FOLDER, facesets=self.sources, training=training)
+            save_swapper(
+                swapper,
+                self.run.path / EXPORT_FOLDER,
+                facesets=self.sources,
+                training=training,
+                population=self.config.population,
+            )
 
 
 def read_state(path: Path) -> Checkpoint:

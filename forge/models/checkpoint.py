@@ -53,6 +53,7 @@ class SwapperCard:
     Convention:
         sha256: of the weights file, hex
         population: whether all identities are one: their parts are the first one's, and are stored once
+        half: whether weights are stored in float16
         facesets: one for each identity, in order; empty for a swapper saved without training
         training: steps, seconds, loss and the like
     """
@@ -69,6 +70,7 @@ class SwapperCard:
     parameters: int
     sha256: str
     population: bool = False
+    half: bool = False
     facesets: tuple[TrainingSource, ...] = ()
     training: dict[str, Option] = field(default_factory=dict)
 
@@ -109,6 +111,7 @@ def save_swapper(
             parameters=sum(tensor.numel() for tensor in weights.values()),
             sha256=sha256_file(draft / WEIGHTS_FILE),
             population=population,
+            half=half,
             facesets=tuple(facesets),
             training=dict(training or {}),
         )
@@ -128,7 +131,7 @@ def load_swapper(path: Path, device: torch.device | str = "cpu") -> Swapper:
     _check_file(weights, card)
     with torch.device("meta"):
         swapper = _build(card, folder)
-    _check_shapes(weights, swapper)
+    _check_shapes(weights, swapper, card)
     try:
         with safe_open(weights, framework="pt", device=str(device)) as file:
             state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a mapping
@@ -230,7 +233,7 @@ def _check_file(weights: Path, card: SwapperCard) -> None:
         )
 
 
-def _check_shapes(weights: Path, swapper: Swapper) -> None:
+def _check_shapes(weights: Path, swapper: Swapper, card: SwapperCard) -> None:
     """Compares names, shapes and types in the file's header with the model, before anything is read or allocated."""
     try:
         with safe_open(weights, framework="pt") as file:
@@ -239,9 +242,8 @@ def _check_shapes(weights: Path, swapper: Swapper) -> None:
     except (OSError, SafetensorError) as error:
         raise CheckpointError(f"{weights} is not a weights file: {error}", hint="export it again") from error
     state = swapper.state_dict()
-    wanted = {name: (tuple(state[name].shape), _TYPES[state[name].dtype]) for name in stored_names(swapper)}
-    # Weights of a shipped swapper are stored in half the bytes.
-    found = {name: (shape, "F32" if kind == "F16" else kind) for name, (shape, kind) in found.items()}
+    types = {**_TYPES, torch.float32: "F16"} if card.half else _TYPES
+    wanted = {name: (tuple(state[name].shape), types[state[name].dtype]) for name in stored_names(swapper)}
     wrong = sorted(name for name in {*found, *wanted} if found.get(name) != wanted.get(name))
     if wrong:
         name = wrong[0]

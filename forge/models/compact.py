@@ -1,4 +1,4 @@
-"""``compact``: 128 -> 128 px in about six million parameters, for training on a CPU and for weights that are shipped.
+"""``compact``: 128 -> 128 px in nine million parameters, for training on a CPU and for weights that are shipped.
 
 ==========  ==========================================================================================================
 encoder     3x3 convolutions of stride 2 to 32, 64, 128, 192 and 256 channels, a residual block after each but the
@@ -6,7 +6,7 @@ encoder     3x3 convolutions of stride 2 to 32, 64, 128, 192 and 256 channels, a
 latent      ``code`` numbers (256) through a narrow dense layer, widened again to 4 x 4 x 256, doubled to 8 x 8
 decoder     sub-pixel convolutions to 128, 96 and 64 channels at 64 px, a residual block after each, and one more
             sub-pixel convolution to colour and mask at 128 px; one for each identity
-parameters  6.5 M for one encoder and one decoder; each further identity adds 1.4 M
+parameters  8.9 M for one encoder and one decoder; each further identity adds 2.1 M
 ==========  ==========================================================================================================
 
 No layer of the decoder works at the full side and colour and mask share all layers but the last, which is what makes a

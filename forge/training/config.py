@@ -103,6 +103,12 @@ class TrainConfig:
         need(0 <= self.ema < 1, f"ema {self.ema} is outside 0 to 1", "0.999 is usual; 0 turns it off")
         need(self.max_faces >= 8, f"max_faces {self.max_faces} is too few", "5000 is usual")
         need(0 <= self.holdout <= 0.5, f"holdout {self.holdout} is outside 0 to 0.5", "0.2 keeps the last fifth")
+        between = [name for name in ("true_face", "face_style", "background_style") if getattr(self.loss, name) > 0]
+        need(
+            not (self.population and between),
+            f"{', '.join(between)} compares identities, and a population is one",
+            "give it the weight 0",
+        )
         check_phases(self)
 
 

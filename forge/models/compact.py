@@ -9,8 +9,8 @@ decoder     sub-pixel convolutions to 128, 96 and 64 channels at 64 px, a residu
 parameters  8.9 M for one encoder and one decoder; each further identity adds 2.1 M
 ==========  ==========================================================================================================
 
-No layer of the decoder works at the full side and colour and mask share all layers but the last, which is what makes a
-step cheap: a third of the multiplications of ``saehd`` df-d at the same side and width 0.3. The design is our own.
+No layer of the decoder works at the full side, and colour and mask share all layers but the last, which keeps a step
+cheap on a CPU. The design is our own.
 """
 
 from __future__ import annotations

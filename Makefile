@@ -5,10 +5,12 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
 # As many processes as cores, four at most: each takes 1 to 2 GB. Tiny nets gain nothing from more threads in each.
-# FFmpeg now and then refuses what its own HEVC encoder wrote ("patches welcome", once in some thousand encodes): that alone is tried again.
-PYTEST := OMP_NUM_THREADS=1 $(BIN)/pytest -n logical --maxprocesses 4 --dist loadfile --reruns 2 --only-rerun "patches welcome"
+PYTEST := OMP_NUM_THREADS=1 $(BIN)/pytest -n logical --maxprocesses 4 --dist loadfile
 
-.PHONY: demo test test-fast lint docs format install clean
+# Damaged and crafted files through the commands: about half an hour of one core.
+FUZZ_CASES ?= 2000
+
+.PHONY: demo test test-fast fuzz lint docs format install clean
 
 install: $(STAMP)
 
@@ -25,6 +27,9 @@ test: $(STAMP)
 
 test-fast: $(STAMP)
 	$(PYTEST) -m "not slow and not needs_media"
+
+fuzz: $(STAMP)
+	OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks fuzz --cases $(FUZZ_CASES) --seed 0
 
 lint: $(STAMP)
 	$(BIN)/ruff check .

@@ -107,7 +107,7 @@ def many(
     from shared.storage import write_bytes
 
     total = len(faces) * (len(faces) - 1)
-    with console.progress("swapping and measuring", total, unit="directions") as tick:
+    with console.progress("swapping and measuring", total, unit="direction") as tick:
         found, settings, matrix = measure(
             run, faces, clips, frames=frames, work=work, device=device, finder=finder, tick=tick
         )

@@ -1,4 +1,4 @@
-"""Tells which clips are fake, and how sure it is: training, evaluation and inspection of detectors.
+"""Detection of deepfakes: training, evaluation and use of detectors.
 
 The names below are loaded when they are first used, so that importing this package loads no torch::
 
@@ -9,26 +9,6 @@ The names below are loaded when they are first used, so that importing this pack
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import lazy_loader
 
-if TYPE_CHECKING:
-    from detect.evaluation.evaluate import evaluate_detector
-    from detect.inspection.inspect import inspect_file
-    from detect.models.contract import Detector
-    from detect.scoring.video import Predictor, score_video
-    from detect.training.train import train_detector
-else:  # out of sight of type checkers, which would take any name to be there
-    __getattr__, __dir__, _ = lazy_loader.attach(
-        __name__,
-        submod_attrs={
-            "evaluation.evaluate": ["evaluate_detector"],
-            "inspection.inspect": ["inspect_file"],
-            "models.contract": ["Detector"],
-            "scoring.video": ["Predictor", "score_video"],
-            "training.train": ["train_detector"],
-        },
-    )
-
-__all__ = ["Detector", "Predictor", "evaluate_detector", "inspect_file", "score_video", "train_detector"]
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

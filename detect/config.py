@@ -1,4 +1,4 @@
-"""Settings of training, scoring and evaluating detectors. Defaults stand here and nowhere else; no torch."""
+"""Settings of training, scoring and evaluating detectors. All defaults are defined here. Imports no torch."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Literal, get_args
 
 from shared.bootstrap import ClusterBy
+from shared.config import need
 from shared.errors import ConfigError
 from shared.types import SPLITS, Framing, Split
 
@@ -19,18 +20,13 @@ SelfSwaps = Literal["fake", "leave-out"]
 Aggregation = Literal["mean", "median", "max-face", "top-k", "trimmed", "max-track", "confident", "learned", "auto"]
 
 
-def _need(condition: bool, message: str, hint: str | None = None) -> None:
-    if not condition:
-        raise ConfigError(message, hint=hint)
-
-
 def _default_workers() -> int:
     return max(2, min(8, os.cpu_count() or 2))
 
 
 @dataclass(frozen=True)
 class LearnedAggregate:
-    """A fitted "learned" aggregation: the clip's logit is ``bias + sum(weights x statistics)``, no weight negative.
+    """A fitted "learned" aggregation: the clip's logit is ``bias + sum(weights x statistics)``, weights at least 0.
 
     The statistics are those of ``detect.scoring.aggregate.STATISTICS``, in that order.
     """
@@ -39,71 +35,71 @@ class LearnedAggregate:
     bias: float
 
     def __post_init__(self) -> None:
-        _need(all(0 <= weight < math.inf for weight in self.weights), "weights of a learned aggregation are >= 0")
-        _need(math.isfinite(self.bias), f"the bias of a learned aggregation must be finite, got {self.bias}")
+        need(all(0 <= weight < math.inf for weight in self.weights), "weights of a learned aggregation are >= 0")
+        need(math.isfinite(self.bias), f"the bias of a learned aggregation must be finite, got {self.bias}")
 
 
 @dataclass(frozen=True)
 class AggregateConfig:
-    """How the logits of a clip's faces become one; see ``detect.scoring.aggregate`` for what each method does.
+    """Aggregation of the logits of a clip's faces; see ``detect.scoring.aggregate`` for the methods.
 
-    "learned" is fitted on the validation clips when training ends, and "auto" is replaced by the method that does best
-    on them; a finished detector holds what came of it.
+    When training ends, "learned" is fitted on the validation clips and "auto" is replaced by the method that is best on
+    them; the detector stores the result.
     """
 
     method: Aggregation = "max-face"
     top_share: float = 0.25
-    """"top-k": share of the face scores that is averaged, the highest ones."""
+    """"top-k": share of the face scores, the highest ones, that is averaged."""
     trim_share: float = 0.1
     """"trimmed": share of the face scores dropped at each end."""
     min_track_share: float = 0.1
-    """"max-track": tracks with less than this share of the longest track's frames do not count."""
+    """"max-track": tracks with less than this share of the longest track's frames are ignored."""
     learned: LearnedAggregate | None = None
-    """"learned": what was fitted; nothing to write by hand."""
+    """"learned": the fit, set by training."""
 
     def __post_init__(self) -> None:
-        _need(0 < self.top_share <= 1, f"top_share must lie in (0, 1], got {self.top_share}")
-        _need(0 <= self.trim_share < 0.5, f"trim_share must lie in [0, 0.5), got {self.trim_share}")
-        _need(0 <= self.min_track_share <= 1, f"min_track_share must lie in [0, 1], got {self.min_track_share}")
+        need(0 < self.top_share <= 1, f"top_share must lie in (0, 1], got {self.top_share}")
+        need(0 <= self.trim_share < 0.5, f"trim_share must lie in [0, 0.5), got {self.trim_share}")
+        need(0 <= self.min_track_share <= 1, f"min_track_share must lie in [0, 1], got {self.min_track_share}")
 
 
 @dataclass(frozen=True)
 class FaceConfig:
-    """Which faces of a clip a detector gets to see."""
+    """Choice of the faces of a clip."""
 
     finder: str = "auto"
-    """Face finder by name."""
+    """Name of the face finder."""
     min_face_px: float = 32.0
-    """Faces with a narrower box are left out and counted: there is too little to judge."""
+    """Faces with a narrower box are too small to score; they are skipped and counted."""
     max_faces: int = 8
-    """Most faces taken from one frame, the largest ones."""
+    """Maximum number of faces in a frame, the largest ones."""
 
     def __post_init__(self) -> None:
-        _need(self.min_face_px >= 1, f"min_face_px must be at least 1, got {self.min_face_px}")
-        _need(1 <= self.max_faces <= 64, f"max_faces must lie between 1 and 64, got {self.max_faces}")
+        need(self.min_face_px >= 1, f"min_face_px must be at least 1, got {self.min_face_px}")
+        need(1 <= self.max_faces <= 64, f"max_faces must lie between 1 and 64, got {self.max_faces}")
 
 
 @dataclass(frozen=True)
 class ScoreConfig:
-    """How one video is scored."""
+    """Settings of scoring one video."""
 
     every: int = 5
-    """Score every n-th frame. The frames between are decoded and counted, not searched for faces."""
+    """Score every n-th frame. Others are decoded and counted, but not searched for faces."""
     batch: int = 16
-    """Crops scored at once."""
+    """Number of crops scored at once."""
     faces: FaceConfig | None = None
-    """Which faces count; as in the detector's training when left out."""
+    """Choice of faces; default as in the detector's training."""
     aggregate: AggregateConfig | None = None
     """How the clip's score is made; as in the detector's training when left out."""
 
     def __post_init__(self) -> None:
-        _need(self.every >= 1, f"every must be at least 1, got {self.every}", "1 scores every frame")
-        _need(1 <= self.batch <= 1024, f"batch must lie between 1 and 1024, got {self.batch}")
+        need(self.every >= 1, f"every must be at least 1, got {self.every}", "1 scores every frame")
+        need(1 <= self.batch <= 1024, f"batch must lie between 1 and 1024, got {self.batch}")
 
 
 @dataclass(frozen=True)
 class AugmentConfig:
-    """What training crops go through, real and fake alike. ``p_`` is a probability, the rest the largest strength."""
+    """Augmentation of training crops, real and fake. ``p_`` is a probability, the others are maximum strengths."""
 
     p_flip: float = 0.5
     p_affine: float = 0.8
@@ -124,52 +120,52 @@ class AugmentConfig:
     p_jpeg: float = 0.25
     jpeg_quality: tuple[int, int] = (40, 98)
     p_video: float = 0.35
-    """Probability of a round trip through H.264; of JPEG, H.264 and a re-upload a crop gets one at most."""
+    """Probability of H.264 compression; a crop gets at most one of JPEG, H.264 and a re-upload."""
     video_crf: tuple[int, int] = (18, 40)
     p_reupload: float = 0.1
-    """Probability of encoding, resizing and encoding again."""
+    """Probability of a re-upload: encoding, resizing and encoding again."""
 
     def __post_init__(self) -> None:
         for name in (name for name in self.__dataclass_fields__ if name.startswith("p_")):
-            _need(0 <= getattr(self, name) <= 1, f"{name} is a probability, got {getattr(self, name)}")
-        _need(
+            need(0 <= getattr(self, name) <= 1, f"{name} is a probability, got {getattr(self, name)}")
+        need(
             self.p_jpeg + self.p_video + self.p_reupload <= 1,
             "p_jpeg, p_video and p_reupload are of things that exclude each other: their sum is at most 1",
         )
         low, high = self.jpeg_quality
-        _need(1 <= low <= high <= 100, f"jpeg_quality must ascend within 1 to 100, got {self.jpeg_quality}")
+        need(1 <= low <= high <= 100, f"jpeg_quality must ascend within 1 to 100, got {self.jpeg_quality}")
         low, high = self.video_crf
-        _need(0 <= low <= high <= 51, f"video_crf must ascend within 0 to 51, got {self.video_crf}")
-        _need(self.downscale >= 1, f"downscale is a factor of at least 1, got {self.downscale}")
-        _need(0 <= self.scale < 0.5 and 0 <= self.shift < 0.5, "scale and shift must lie in [0, 0.5)")
+        need(0 <= low <= high <= 51, f"video_crf must ascend within 0 to 51, got {self.video_crf}")
+        need(self.downscale >= 1, f"downscale is a factor of at least 1, got {self.downscale}")
+        need(0 <= self.scale < 0.5 and 0 <= self.shift < 0.5, "scale and shift must lie in [0, 0.5)")
 
 
 @dataclass(frozen=True)
 class MixConfig:
-    """What a batch's pairs of a fake and a real face are: see ``detect.data.pairs``."""
+    """Sources of the pairs of a fake and a real face in a batch; see ``detect.data.pairs``."""
 
     forged: float = 1.0
     """Share of pairs from the dataset's own fakes."""
     blended: float = 0.0
-    """Share of pairs made on the fly by blending a real face with a changed copy of itself."""
+    """Share of pairs made by blending a real face with a changed copy of itself."""
     paired: float = 0.5
-    """Of the forged faces, how many come with a real face of the same person, best of the very frame."""
+    """Share of the forged faces that are paired with a real face of the same person, if possible of the same frame."""
     twins: float = 0.5
-    """Of the blended pairs, how many use a copy drawn by a swapper's decoder, where the face has one."""
+    """Share of the blended pairs that use a twin (a copy by a swapper's decoder), if the face has one."""
     real_faces: tuple[str, ...] = ()
-    """Facesets of real people to blend, beside the train split's real clips."""
+    """Facesets of real people to blend, in addition to the train split's real clips."""
     twin_faces: tuple[str, ...] = ()
-    """Facesets drawn again by swappers (assay forge redraw), of those real faces."""
+    """Facesets of twins (assay forge redraw) of these real faces."""
     video_share: float | None = None
-    """How often a blended face comes from the real clips and not from ``real_faces``; by numbers when left out."""
+    """Share of blended faces that come from the real clips and not from ``real_faces``; default by their numbers."""
 
     def __post_init__(self) -> None:
         for name in ("forged", "blended"):
-            _need(0 <= getattr(self, name) <= 1000, f"{name} is a share, got {getattr(self, name)}")
-        _need(self.forged + self.blended > 0, "neither forged nor blended pairs are asked for", "give one a share")
+            need(0 <= getattr(self, name) <= 1000, f"{name} is a share, got {getattr(self, name)}")
+        need(self.forged + self.blended > 0, "neither forged nor blended pairs are asked for", "give one a share")
         for name in ("paired", "twins"):
-            _need(0 <= getattr(self, name) <= 1, f"{name} must lie in [0, 1], got {getattr(self, name)}")
-        _need(
+            need(0 <= getattr(self, name) <= 1, f"{name} must lie in [0, 1], got {getattr(self, name)}")
+        need(
             self.video_share is None or 0 <= self.video_share <= 1,
             f"video_share must lie in [0, 1], got {self.video_share}",
         )
@@ -177,28 +173,28 @@ class MixConfig:
 
 @dataclass(frozen=True)
 class SelfBlendConfig:
-    """Strengths of the recipe, each as a share of the crop's side or of the value range."""
+    """Strengths of self-blending, each as a share of the crop's side or of the value range."""
 
     rgb_shift: float = 20 / 255
-    """Largest shift of each channel, with probability 0.3."""
+    """Maximum shift of each channel, with probability 0.3."""
     hue_shift: float = 0.03
-    """Largest turn of the hue circle."""
+    """Maximum rotation of hue."""
     saturation: float = 0.3
-    """Largest relative change of saturation."""
+    """Maximum relative change of saturation."""
     brightness: float = 0.1
-    """Largest shift of brightness."""
+    """Maximum shift of brightness."""
     contrast: float = 0.1
-    """Largest relative change of contrast."""
+    """Maximum relative change of contrast."""
     shift_x: float = 0.03
-    """Largest sideways move of the blended copy."""
+    """Maximum horizontal shift of the blended copy."""
     shift_y: float = 0.015
-    """Largest up or down move."""
+    """Maximum vertical shift."""
     zoom: float = 0.05
-    """Largest relative change of its size."""
+    """Maximum relative change of its size."""
     elastic: float = 0.028
-    """Typical size of the mask's elastic deformation (50 x a field smoothed by 7 px at 256 px in the paper's code)."""
+    """Strength of the mask's elastic deformation, a standard deviation (50 x a field smoothed by 7 px at 256 px)."""
     ratios: tuple[float, ...] = (0.25, 0.5, 0.75, 1.0, 1.0, 1.0)
-    """Blend strengths to choose from."""
+    """Blend strengths to sample from."""
 
     def __post_init__(self) -> None:
         if not self.ratios or not all(0 < ratio <= 1 for ratio in self.ratios):
@@ -207,33 +203,33 @@ class SelfBlendConfig:
 
 @dataclass(frozen=True)
 class TrainConfig:
-    """How a detector is trained. The model kept is the one that did best on the val split, and on nothing else."""
+    """Settings of training. The step that is kept is chosen on the val split only."""
 
     model: str = "tf_efficientnet_lite0"
-    """Model of the family: for "frame" any timm backbone."""
+    """Model in the family; for "frame" any timm backbone."""
     family: str = "frame"
     pretrained: bool = True
     """Start from ImageNet weights."""
     download: bool = False
-    """Allow fetching those weights over the network."""
+    """Allow downloading these weights."""
     input_px: int | None = None
-    """Side of the crops; the model's own when left out."""
+    """Side of the crops; default the model's."""
     framing: Framing = "whole"
     tuning: Tuning = "full"
-    """What of the backbone is trained: all, its norms, a low-rank residual of its attention, or the head alone."""
+    """The trained weights of the backbone: all, its norms, a low-rank residual of its attention, or the head only."""
     tuning_rank: int = 1
-    """"low-rank": how many directions of each attention weight."""
+    """"low-rank": number of directions of each attention weight."""
     drop_rate: float = 0.2
     drop_path_rate: float = 0.0
     frames_per_clip: int = 32
-    """Frames taken from each clip, evenly spaced over all of it."""
+    """Number of frames of each clip, evenly spaced."""
     steps: int = 1500
     batch: int = 32
-    """Crops a step, half of them fake; of all processes together."""
+    """Number of crops in a step, over all processes; half of them are fake."""
     optimizer: Optimizer = "adamw"
-    """"sgd" has momentum 0.9 and Nesterov's step; "sam" is sharpness-aware minimisation over it (two passes a step)."""
+    """"sgd" has momentum 0.9 and Nesterov's step; "sam" is sharpness-aware minimisation with it (two passes a step)."""
     sam_rho: float = 0.05
-    """"sam": how far up the loss is looked for."""
+    """"sam": radius of the neighbourhood in which the loss is maximised."""
     lr: float = 3e-4
     """Peak learning rate: about 3e-4 for "adamw", 1e-3 to 1e-2 for "sgd" and "sam"."""
     weight_decay: float = 0.02
@@ -241,31 +237,31 @@ class TrainConfig:
     clip_norm: float = 1.0
     label_smoothing: float = 0.0
     mixup: float = 0.0
-    """Alpha of mixup's Beta distribution; 0 is off. It blurs the very traces that are looked for."""
+    """Alpha of mixup's Beta distribution; 0 is off. Mixup blurs traces of forgery."""
     mask_weight: float = 1.0
-    """How much the forged region counts beside the class, for detectors that draw it."""
+    """Weight of the loss of the forged region, for detectors with a mask output."""
     ema_decay: float = 0.995
-    """Decay of the weights' moving average, which is what is evaluated and kept."""
+    """Decay of the moving average of the weights, which is evaluated and kept."""
     evaluate_every: int = 100
     patience: int = 8
-    """Evaluations without a better one after which training ends."""
+    """Number of evaluations without improvement after which training ends."""
     save_every: int = 200
     minutes: float | None = None
-    """End after this time."""
+    """Time after which training ends."""
     seed: int = 0
     device: str = "auto"
     precision: Precision = "auto"
     compile: bool = False
-    """torch.compile, which pays on CUDA after a minute and costs on CPUs."""
+    """Use torch.compile: faster on CUDA after a minute, slower on CPUs."""
     workers: int = field(default_factory=_default_workers)
-    """Threads that read and augment crops; how many changes nothing in what is learned."""
+    """Number of threads that read and augment crops; it does not change the result."""
     leave_out: tuple[str, ...] = ()
-    """"KEY=NAME" of what is not learned from nor chosen by: manipulation, rendition, identity, group."""
+    """"KEY=NAME" of clips left out of training and choice: by manipulation, rendition, identity or group."""
     self_swaps: SelfSwaps = "fake"
-    """People given their own face back: "fake", since a model drew their pixels, and they teach a decoder's traces
-    without a change of person; "leave-out" neither learns from them nor chooses by them."""
+    """Self-swaps: "fake" trains on them as fakes, which show a decoder's traces without a change of person; "leave-out"
+    leaves them out of training and choice."""
     allow_leak: bool = False
-    """Train although splits share people or clips. The model card says so, because it makes the numbers worthless."""
+    """Train although splits share people or clips, which makes the metrics invalid. The model card says so."""
     faces: FaceConfig = field(default_factory=FaceConfig)
     mix: MixConfig = field(default_factory=MixConfig)
     self_blend: SelfBlendConfig = field(default_factory=SelfBlendConfig)
@@ -274,38 +270,38 @@ class TrainConfig:
 
     def __post_init__(self) -> None:
         for name in ("frames_per_clip", "steps", "evaluate_every", "patience", "save_every", "workers"):
-            _need(getattr(self, name) >= 1, f"{name} must be at least 1, got {getattr(self, name)}")
-        _need(2 <= self.batch <= 65536 and self.batch % 2 == 0, f"batch must be even and 2 or more, got {self.batch}")
-        _need(self.tuning_rank >= 1, f"tuning_rank must be at least 1, got {self.tuning_rank}")
-        _need(self.lr > 0, f"lr must be positive, got {self.lr}")
-        _need(0 <= self.mixup <= 10, f"mixup must lie in [0, 10], got {self.mixup}", "0 is off")
-        _need(0 < self.sam_rho <= 1, f"sam_rho must lie in (0, 1], got {self.sam_rho}", "0.05 is usual")
-        _need(0 <= self.mask_weight <= 100, f"mask_weight must lie in [0, 100], got {self.mask_weight}")
-        _need(0 <= self.label_smoothing < 0.5, f"label_smoothing must lie in [0, 0.5), got {self.label_smoothing}")
-        _need(0 <= self.ema_decay < 1, f"ema_decay must lie in [0, 1), got {self.ema_decay}")
-        _need(self.minutes is None or self.minutes > 0, f"minutes must be positive, got {self.minutes}")
+            need(getattr(self, name) >= 1, f"{name} must be at least 1, got {getattr(self, name)}")
+        need(2 <= self.batch <= 65536 and self.batch % 2 == 0, f"batch must be even and 2 or more, got {self.batch}")
+        need(self.tuning_rank >= 1, f"tuning_rank must be at least 1, got {self.tuning_rank}")
+        need(self.lr > 0, f"lr must be positive, got {self.lr}")
+        need(0 <= self.mixup <= 10, f"mixup must lie in [0, 10], got {self.mixup}", "0 is off")
+        need(0 < self.sam_rho <= 1, f"sam_rho must lie in (0, 1], got {self.sam_rho}", "0.05 is usual")
+        need(0 <= self.mask_weight <= 100, f"mask_weight must lie in [0, 100], got {self.mask_weight}")
+        need(0 <= self.label_smoothing < 0.5, f"label_smoothing must lie in [0, 0.5), got {self.label_smoothing}")
+        need(0 <= self.ema_decay < 1, f"ema_decay must lie in [0, 1), got {self.ema_decay}")
+        need(self.minutes is None or self.minutes > 0, f"minutes must be positive, got {self.minutes}")
 
 
 @dataclass(frozen=True)
 class EvaluateConfig:
-    """How a detector is evaluated on a dataset."""
+    """Settings of evaluating a detector on a dataset."""
 
     split: Split | Literal["all"] = "test"
-    """"all" takes every clip, for a set that the detector was not trained on."""
+    """"all" uses every clip, for a set that the detector was not trained on."""
     protocol: Protocol = "in-set"
     """What must be new to the detector; see ``detect.data.protocols``."""
     only: tuple[str, ...] = ()
-    """"KEY=NAME": the part of the clips that is wanted, by manipulation, rendition, identity, group, codec, factor."""
+    """"KEY=NAME": the subset of clips to use, by manipulation, rendition, identity, group, codec or factor."""
     mask_threshold: float | None = None
-    """Probability from which a drawn pixel counts as forged; chosen on val clips that the detector knows if None."""
+    """Probability from which a pixel of the region counts as forged; default chosen on the detector's val clips."""
     frames_per_clip: int = 32
-    """Frames taken from each clip, evenly spaced over all of it."""
+    """Number of frames of each clip, evenly spaced."""
     threshold: float | None = None
-    """Score from which a clip counts as called fake, for accuracy; the detector's own when left out."""
+    """Score from which a clip is called fake, for accuracy; default the detector's threshold."""
     bins: int = 15
-    """Equal-mass bins of the calibration error."""
+    """Number of equal-mass bins of the calibration error."""
     replicates: int = 1000
-    """Bootstrap replicates."""
+    """Number of bootstrap replicates."""
     cluster_by: ClusterBy = "group"
     """"group": clips connected by any identity are one cluster; "target": clips of one filmed person are."""
     seed: int = 0
@@ -313,34 +309,34 @@ class EvaluateConfig:
     precision: Precision = "auto"
     batch: int = 32
     finder: str | None = None
-    """Face finder by name; the one that the detector was trained with when left out."""
+    """Name of the face finder; default the one that the detector was trained with."""
     aggregate: AggregateConfig | None = None
-    """How a clip's score is made; as in the detector's training when left out."""
+    """Aggregation of a clip's face scores; default the detector's own."""
     workers: int = field(default_factory=_default_workers)
-    """Half as many clips are searched for faces at once."""
+    """Number of threads; half as many clips are searched for faces at once."""
 
     def __post_init__(self) -> None:
-        _need(self.split in (*SPLITS, "all"), f"no split is named {self.split!r}", "train, val, test or all")
-        _need(
+        need(self.split in (*SPLITS, "all"), f"no split is named {self.split!r}", "train, val, test or all")
+        need(
             self.threshold is None or 0 < self.threshold < 1,
             f"threshold is a score between 0 and 1, got {self.threshold}",
         )
-        _need(
+        need(
             self.protocol in get_args(Protocol),
             f"no protocol is named {self.protocol!r}",
             ", ".join(get_args(Protocol)),
         )
-        _need(
+        need(
             self.mask_threshold is None or 0 < self.mask_threshold < 1,
             f"mask_threshold is a probability between 0 and 1, got {self.mask_threshold}",
         )
         for name in ("frames_per_clip", "bins", "replicates", "batch"):
-            _need(getattr(self, name) >= 1, f"{name} must be at least 1, got {getattr(self, name)}")
+            need(getattr(self, name) >= 1, f"{name} must be at least 1, got {getattr(self, name)}")
 
 
 @dataclass(frozen=True)
 class AggregationCandidate:
-    """How one aggregation did on the validation clips."""
+    """Result of one aggregation on the validation clips."""
 
     method: Aggregation
     auc: float | None
@@ -349,18 +345,18 @@ class AggregationCandidate:
 
 @dataclass(frozen=True)
 class AggregationChoice:
-    """How a detector came by its aggregation.
+    """How a detector's aggregation was chosen.
 
     Attributes:
-        chosen_by: in words, for the model card.
-        candidates: the best first; empty when nothing was left to choose.
+        chosen_by: description for the model card.
+        candidates: the best first; empty if there was no choice.
     """
 
     chosen_by: str = "the settings"
     candidates: tuple[AggregationCandidate, ...] = ()
 
     def table(self) -> str:
-        """The candidates as Markdown, a row each; empty without any."""
+        """The candidates as a Markdown table, one row each; empty without any."""
         if not self.candidates:
             return ""
         rows = [

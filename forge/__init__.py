@@ -1,8 +1,8 @@
-"""Makes labelled fakes by shared-encoder autoencoder swapping.
+"""Creation of labelled fakes by face swapping with shared-encoder autoencoders.
 
-Words: the **source** is the identity that is given, the **target** is the video that receives it. A swap decodes
-the target's latent with the source's decoder, so the fake wears the source's face and keeps the target's pose,
-expression, light, background and sound.
+The **source** is the identity whose face is given, the **target** the video that receives it. A swap decodes the
+target's latent with the source's decoder, so the fake has the source's face and the target's pose, expression, light,
+background and sound.
 
 The names below are loaded when they are first used, so that importing this package loads no torch::
 
@@ -12,24 +12,6 @@ The names below are loaded when they are first used, so that importing this pack
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import lazy_loader
 
-if TYPE_CHECKING:
-    from forge.building.build import build_set
-    from forge.models.predictor import SwapPredictor
-    from forge.swapping.clip import swap_clip
-    from forge.training.train import train_swapper
-else:  # out of sight of type checkers, which would take any name to be there
-    __getattr__, __dir__, _ = lazy_loader.attach(
-        __name__,
-        submod_attrs={
-            "building.build": ["build_set"],
-            "models.predictor": ["SwapPredictor"],
-            "swapping.clip": ["swap_clip"],
-            "training.train": ["train_swapper"],
-        },
-    )
-
-__all__ = ["SwapPredictor", "build_set", "swap_clip", "train_swapper"]
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -18,3 +18,10 @@ from forge.commands.train import train
 app = typer.Typer(help="Train swappers, make labelled fakes, measure them.", no_args_is_help=True)
 for command in (train, coverage, lr, swap, quality, redraw, build, suggest, models, recipes):
     app.command()(command)
+
+
+def step_milliseconds(device: str) -> float:
+    """How long one training step of a small swapper takes, for ``assay doctor``; see :mod:`forge.training.trial`."""
+    from forge.training.trial import step_milliseconds as measured
+
+    return measured(device)

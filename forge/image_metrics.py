@@ -1,4 +1,4 @@
-"""How good a swap is, as pure functions of pictures and landmarks. Each has a case with a known answer in the tests.
+"""Metrics of swap quality, as pure functions of pictures and landmarks.
 
 Convention:
     crop: (S, S, 3) float32 in [0, 1] or uint8, RGB
@@ -25,7 +25,7 @@ _RING = (5, 250)
 
 @dataclass(frozen=True)
 class Spread:
-    """Many values of one measure: how many, median, the quartiles between which the middle half lies, and mean."""
+    """Statistics of the values of one metric: number, median, quartiles and mean."""
 
     n: int
     median: float
@@ -35,7 +35,7 @@ class Spread:
 
     @classmethod
     def of(cls, values: Iterable[float]) -> Spread | None:
-        """The spread of the values that are finite; None when there are none."""
+        """The statistics of the finite values; None if there are none."""
         finite = np.array([value for value in values if np.isfinite(value)], dtype=np.float64)
         if not len(finite):
             return None
@@ -46,8 +46,7 @@ class Spread:
 def ssim(a: np.ndarray, b: np.ndarray, mask: np.ndarray | None = None) -> float:
     """Mean structural similarity of two crops, over all pixels or weighted by ``mask``; 11x11 window, sigma 1.5.
 
-    The very measure that training reports, see :func:`forge.training.losses.ssim_map`. Not a number when the mask is
-    empty.
+    As reported in training, see :func:`forge.training.losses.ssim_map`. NaN if the mask is empty.
     """
     if mask is not None and not mask.any():
         return float("nan")
@@ -58,8 +57,8 @@ def ssim(a: np.ndarray, b: np.ndarray, mask: np.ndarray | None = None) -> float:
 def sharpness_ratio(crop: np.ndarray, reference: np.ndarray, mask: np.ndarray) -> float:
     """Variance of the Laplacian of luma inside ``mask``, of ``crop`` over that of ``reference``; 1 is as sharp.
 
-    The mask is drawn in by two pixels first, so that the edge of the face does not count. Not a number when nothing
-    is left or the reference is flat.
+    The mask is eroded by two pixels, to leave out the edge of the face. NaN if the mask is then empty or the reference
+    is flat.
     """
     inside = erode(mask, 2)
     if not inside.any():
@@ -69,18 +68,18 @@ def sharpness_ratio(crop: np.ndarray, reference: np.ndarray, mask: np.ndarray) -
 
 
 def landmark_distance(found: np.ndarray, wanted: np.ndarray) -> float:
-    """Mean distance of 68 points from where they should be, as a fraction of the distance of the outer eye corners."""
+    """Mean distance of 68 landmarks from the wanted ones, as a fraction of the distance of the outer eye corners."""
     left, right = _OUTER_EYE_CORNERS
     between = float(np.linalg.norm(wanted[right] - wanted[left]))
     return float(np.linalg.norm(found - wanted, axis=1).mean()) / between if between > 0 else float("nan")
 
 
 def seam_ratio(after: np.ndarray, before: np.ndarray, alpha: np.ndarray) -> float:
-    """How much steeper luma is in the fading band of ``alpha`` than it was before: 1 shows no seam.
+    """Ratio of the luma gradients after and before compositing, in the transition band of ``alpha``; 1 means no seam.
 
-    ``after`` and ``before`` are frames (H, W, 3) uint8, ``alpha`` (H, W) uint8. Mean gradient magnitude (Sobel) where
-    alpha is neither none nor all, of the one over the other; one grey level is added to both, so that flat skin does
-    not blow noise up. Not a number without such a band.
+    ``after`` and ``before`` are frames (H, W, 3) uint8, ``alpha`` (H, W) uint8. Mean gradient magnitudes (Sobel) where
+    alpha is between its extremes; one grey level is added to both, so that noise on flat skin does not dominate. NaN
+    without such a band.
     """
     band = (alpha > _RING[0]) & (alpha < _RING[1])
     if not band.any():
@@ -92,10 +91,10 @@ def seam_ratio(after: np.ndarray, before: np.ndarray, alpha: np.ndarray) -> floa
 
 
 def flicker(earlier: np.ndarray, now: np.ndarray, later: np.ndarray, mask: np.ndarray) -> float:
-    """How far luma of a crop is from the mean of its neighbours in time, in grey levels, mean inside ``mask``.
+    """Mean difference in ``mask``, in grey levels, of a crop's luma from the mean of the previous and the next crop.
 
-    Crops of three successive frames under one and the same alignment rule; a steady change of light or pose cancels,
-    trembling does not. Blurred a little (sigma 1), because compression noise is not flicker.
+    Crops of three successive frames with the same alignment; linear changes of light or pose cancel. Blurred with sigma
+    1, because compression noise is not flicker.
     """
     total = float(mask.sum())
     if total <= 0:

@@ -1,3 +1,3 @@
-"""The vocabulary both halves of Assay speak: values, files, video, faces, runs, provenance."""
+"""Code common to ``forge`` and ``detect``: values, files, video, faces, datasets, runs, provenance."""
 
 __version__ = "0.1.0"

@@ -1,7 +1,7 @@
-"""The composition root: one command, ``assay``, made of both halves.
+"""The command ``assay``, composed of the commands of ``forge``, ``detect`` and ``shared``.
 
-This is the one module of ``shared`` that may name ``forge`` and ``detect``. Torch and the like are imported inside
-the commands, so that ``assay --help`` answers at once.
+This is the only module of ``shared`` that imports ``forge`` and ``detect``. Large libraries are imported inside the
+commands, so that ``assay --help`` is fast.
 """
 
 from __future__ import annotations
@@ -17,17 +17,17 @@ from shared.errors import AssayError
 
 _INTERRUPTED = 130
 
-_HELP = """Makes labelled synthetic face forgeries, and judges suspect video with detectors trained on them.
+_HELP = """Makes labelled synthetic face forgeries, and inspects suspect video with detectors trained on them.
 
 Start with [bold]assay demo[/]: the whole loop in minutes, on procedural actors, without a download.
 """
 
 
 def build_app() -> typer.Typer:
-    """The whole command tree."""
+    """The tree of all commands."""
     import detect.cli
     import forge.cli
-    from shared.commands import dataset, demo, doctor, faces, weights
+    from shared.commands import dataset, demo, docs, doctor, faces, verify, weights
 
     app = typer.Typer(
         name="assay",
@@ -44,8 +44,10 @@ def build_app() -> typer.Typer:
     app.add_typer(detect.cli.app, name="detect")
     app.command("inspect")(detect.cli.inspect)
     app.command("score")(detect.cli.score_command(run))
+    app.command("verify")(verify.verify)
     app.add_typer(weights.app, name="weights")
-    app.command("doctor")(doctor.doctor)
+    app.command("doctor")(doctor.doctor_command(forge.cli.step_milliseconds))
+    app.command("docs")(docs.docs)
     return app
 
 
@@ -66,9 +68,9 @@ def _options(
 
 
 def run(arguments: list[str] | None = None) -> int:
-    """Runs one command line and gives its exit code: 0 done, 1 failed, 2 put wrongly, 130 interrupted.
+    """Runs one command line and returns its exit code: 0 success, 1 failure, 2 wrong usage, 130 interrupted.
 
-    ``--quiet`` and ``--json`` hold for that line alone: whoever runs several, or goes on after one, speaks as before.
+    ``--quiet`` and ``--json`` apply to this command line only.
     """
     quiet, json_mode = console.quiet, console.json_mode
     try:
@@ -93,7 +95,7 @@ def _run(arguments: list[str] | None) -> int:
         if code is None:
             raise
         return code
-    # The parser turns an interrupt inside a command into this code, without a word.
+    # The parser turns an interrupt inside a command into this code, without a message.
     if outcome == _INTERRUPTED:
         return _interrupted()
     return outcome if isinstance(outcome, int) else 0
@@ -105,7 +107,7 @@ def _interrupted() -> int:
 
 
 def _usage_exit(error: Exception) -> int | None:
-    """The exit code of an error of the command-line parser, shown as the parser shows it; None for any other."""
+    """The exit code of an error of the command-line parser, which shows it; None for other errors."""
     show = getattr(error, "show", None)
     if callable(show) and hasattr(error, "exit_code"):
         show()

@@ -1,6 +1,6 @@
-"""Settings as frozen dataclasses: the default is written once, files and flags are checked against it strictly.
+"""Settings as frozen dataclasses, which define the defaults; files and flags are checked strictly.
 
-Precedence: default < TOML file < flag. The resolved settings are saved beside whatever they made.
+Precedence: default < TOML file < flag. The resolved settings are saved beside the result.
 """
 
 from __future__ import annotations
@@ -40,10 +40,10 @@ _NOT_A_CHOICE = re.compile(r"Invalid enum value '([^']*)' - at `\$\.([\w.]+)`")
 
 
 def from_mapping(cls: type[T], mapping: Mapping[str, Any], *, where: str = "settings") -> T:
-    """A ``cls`` (dataclass) from plain values, strict: unknown keys, wrong types and bad values are refused.
+    """A ``cls`` (dataclass) from plain values; unknown keys, wrong types and invalid values are refused.
 
     Raises:
-        ConfigError: names the key, and what was probably meant.
+        ConfigError: names the key, and near names.
     """
     _refuse_unknown(cls, mapping, where)
     try:
@@ -53,7 +53,7 @@ def from_mapping(cls: type[T], mapping: Mapping[str, Any], *, where: str = "sett
 
 
 def _choice_hint(cls: Any, message: str) -> str:
-    """The nearest choices where ``message`` is about a value that is none of a setting's, by its path."""
+    """The nearest choices, if ``message`` is about an invalid choice of a setting."""
     found = _NOT_A_CHOICE.match(message)
     hint: Any = cls
     for name in found[2].split(".") if found else ():
@@ -64,9 +64,9 @@ def _choice_hint(cls: Any, message: str) -> str:
 
 
 def configured(cls: type[T], config: T | None, settings: Mapping[str, Any]) -> T:
-    """``config``, by default the defaults of ``cls``, with ``settings`` in place of its own, checked as a file is.
+    """``config``, default that of ``cls``, with ``settings`` replaced and checked as in a file.
 
-    A group of settings comes as a mapping, which changes only what is in it, or as a dataclass, which replaces all.
+    A group of settings is a mapping, which changes only its keys, or a dataclass, which replaces the group.
 
     Raises:
         ConfigError: a setting is unknown, of the wrong type or out of range.
@@ -81,7 +81,7 @@ def configured(cls: type[T], config: T | None, settings: Mapping[str, Any]) -> T
 
 
 def merged(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
-    """``below`` with the settings of ``above`` in place of its own, group by group."""
+    """``below`` with the settings of ``above``, merged group by group."""
     result = dict(below)
     for name, value in above.items():
         was = result.get(name)
@@ -99,10 +99,10 @@ def _plain(config: object) -> dict[str, Any]:
 
 
 def load_toml(cls: type[T], path: Path, *, overrides: Mapping[str, Any] | None = None) -> T:
-    """A ``cls`` from a TOML file, with ``overrides`` (flags that were given) on top.
+    """A ``cls`` from a TOML file, with ``overrides`` (given flags) on top.
 
     Raises:
-        ConfigError: the file is missing, not TOML, or does not fit ``cls``.
+        ConfigError: the file is missing, not TOML, or does not match ``cls``.
     """
     mapping = read_toml(path)
     for key, value in (overrides or {}).items():
@@ -115,7 +115,7 @@ def load_json(cls: type[T], path: Path, *, error: type[AssayError], hint: str | 
     """A ``cls`` (dataclass) from a JSON file, as strictly as :func:`from_mapping`.
 
     Raises:
-        error: see :func:`shared.storage.read_json`; also for what does not fit ``cls``.
+        error: as :func:`shared.storage.read_json`; also if the document does not match ``cls``.
     """
     try:
         return from_mapping(cls, read_json(path, dict, error=error, hint=hint), where=path.name)
@@ -129,7 +129,7 @@ def read_toml(
     """A TOML file's content.
 
     Raises:
-        error: missing, larger than 1 MiB, or see :func:`parse_toml`; with ``hint``.
+        error: missing, larger than 1 MiB, or as :func:`parse_toml`; with ``hint``.
     """
     data = read_bytes(path, _MAX_CONFIG_BYTES, error=error, hint=hint)
     try:
@@ -142,9 +142,9 @@ def parse_toml(text: str) -> dict[str, Any]:
     """The content of a TOML document.
 
     Raises:
-        ValueError: not TOML, a key of more than 64 parts, or see :func:`shared.storage.check_plain`.
+        ValueError: not TOML, a key of more than 64 parts, or as :func:`shared.storage.check_plain`.
     """
-    # The parser takes time with the square of a key's parts, and one level of Python's stack for each bracket.
+    # The parser needs time quadratic in a key's parts, and one level of Python's stack per bracket.
     if _LONG_KEY.search(_STRING_OR_COMMENT.sub("s", text)):
         raise ValueError(f"a key has more than {MAX_LEVELS} parts")
     try:
@@ -156,9 +156,9 @@ def parse_toml(text: str) -> dict[str, Any]:
 
 
 def completed(old: Mapping[str, Any], config: object) -> dict[str, Any]:
-    """Settings that were written earlier, with the defaults of what ``config``'s class has come to have since.
+    """Settings written by an older version, with defaults for settings that were added since.
 
-    So what an older version began can be gone on with as long as nobody asks a new setting to be anything else.
+    So work of an older version can be resumed while new settings have their defaults.
     """
     found = dict(old)
     for field in dataclasses.fields(config) if dataclasses.is_dataclass(config) else ():
@@ -175,22 +175,22 @@ def _default_of(field: dataclasses.Field[Any]) -> Any:
 
 
 def write_toml(path: Path, config: object) -> None:
-    """Writes ``config`` (a dataclass or a mapping) as TOML, in one step.
+    """Writes ``config`` (a dataclass or a mapping) as TOML, atomically.
 
     Raises:
-        StorageError: the disk refused.
+        StorageError: writing failed.
     """
     write_text(path, tomli_w.dumps(to_mapping(config)))
 
 
 def digest(config: object) -> str:
-    """SHA-256 of the settings in one canonical form: equal settings, equal digest."""
+    """SHA-256 of the settings in canonical form."""
     canonical = json.dumps(to_mapping(config), sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(canonical.encode()).hexdigest()
 
 
 def replace(config: T, **changes: Any) -> T:
-    """``config`` with the given fields changed, leaving alone those that are None (flags that were not given)."""
+    """``config`` with the given fields replaced, except those that are None (flags not given)."""
     given = {key: value for key, value in changes.items() if value is not None}
     return dataclasses.replace(config, **given)  # type: ignore[type-var]
 
@@ -208,7 +208,7 @@ def _refuse_unknown(cls: Any, mapping: Mapping[str, Any], where: str) -> None:
 
 
 def _dataclass_in(hint: Any) -> Any | None:
-    """The dataclass that a hint, a union or a sequence is about; None for mappings, whose keys are free."""
+    """The dataclass in a type hint, a union or a sequence; None for mappings, whose keys are free."""
     if dataclasses.is_dataclass(hint):
         return hint
     if typing.get_origin(hint) in (types.UnionType, typing.Union, list, tuple):
@@ -236,7 +236,7 @@ def _encode(value: object) -> object:
 def _fields(value: Any) -> Any:
     """Dataclasses as mappings of all their fields.
 
-    msgspec would leave out those that still have the class's default in an instance that it made itself.
+    msgspec would leave out fields with default values in instances that it made.
     """
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         return {field.name: _fields(getattr(value, field.name)) for field in dataclasses.fields(value)}
@@ -255,7 +255,7 @@ def _without_none(value: Any) -> Any:
     return value
 
 
-def need(condition: bool, what: str, hint: str) -> None:
-    """Raises a ConfigError that says ``what`` is wrong and, as ``hint``, what would be right, unless ``condition``."""
+def need(condition: bool, what: str, hint: str | None = None) -> None:
+    """Raises a ConfigError with the message ``what`` and the ``hint``, unless ``condition``."""
     if not condition:
         raise ConfigError(what, hint=hint)

@@ -1,4 +1,4 @@
-"""Where tensors live and in which precision; the one place that seeds global random state."""
+"""Devices and precision of tensors; global random seeds and threads."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ import cv2
 import numpy as np
 import torch
 
+from shared.console import counted
 from shared.errors import UsageError
 
 Precision = Literal["auto", "float32", "bfloat16"]
@@ -20,11 +21,11 @@ Precision = Literal["auto", "float32", "bfloat16"]
 
 @dataclass(frozen=True)
 class Device:
-    """A device with the precision that its matrix units are good at.
+    """A device with its precision.
 
     Attributes:
-        torch_device: where tensors go.
-        autocast_dtype: the dtype of autocast regions, or None for plain float32.
+        torch_device: the torch device.
+        autocast_dtype: the dtype of autocast; None for plain float32.
     """
 
     torch_device: torch.device
@@ -36,24 +37,24 @@ class Device:
         return self.torch_device.type
 
     def autocast(self) -> contextlib.AbstractContextManager[object]:
-        """A region in which matrix products run in :attr:`autocast_dtype`; nothing where that is None."""
+        """A context in which matrix products run in :attr:`autocast_dtype`; no effect if that is None."""
         if self.autocast_dtype is None:
             return contextlib.nullcontext()
         return torch.autocast(self.kind, dtype=self.autocast_dtype)
 
     def describe(self) -> str:
-        """One line for people and for ``run.json``."""
+        """A one-line description, also for ``run.json``."""
         name = torch.cuda.get_device_name(self.torch_device) if self.kind == "cuda" else self.kind
         precision = "float32" if self.autocast_dtype is None else str(self.autocast_dtype).removeprefix("torch.")
-        threads = f", {torch.get_num_threads()} threads" if self.kind == "cpu" else ""
+        threads = f", {counted(torch.get_num_threads(), 'thread')}" if self.kind == "cpu" else ""
         return f"{name} ({precision}{threads})"
 
 
 def pick_device(name: str = "auto", precision: Precision = "auto") -> Device:
-    """The device called ``name`` ("auto", "cpu", "cuda", "cuda:1", "mps"), the best there is for "auto".
+    """The device called ``name`` ("auto", "cpu", "cuda", "cuda:1", "mps"); "auto" is the best available.
 
     Raises:
-        UsageError: the name is unknown or no such device is here.
+        UsageError: the name is unknown or there is no such device.
     """
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
@@ -97,10 +98,10 @@ def seed_everything(seed: int) -> None:
 
 @contextmanager
 def with_threads(threads: int) -> Iterator[None]:
-    """Sets how many threads torch and OpenCV split sums over, in this process; put back afterwards.
+    """Sets the number of threads of torch and OpenCV in this process, and restores it afterwards.
 
-    A task of an engine runs with one, so that its result does not depend on the machine it ran on, and so that as many
-    tasks as there are cores do not get in each other's way.
+    A task of an engine uses one thread, so that its result does not depend on the number of cores, and parallel tasks
+    do not compete.
     """
     before, cv_before = torch.get_num_threads(), cv2.getNumThreads()
     torch.set_num_threads(threads)

@@ -1,6 +1,6 @@
-"""Every error Assay raises on purpose: what went wrong, with which file, and what to do next.
+"""The errors that Assay raises, with a message (what is wrong, in which file) and a hint (what to do).
 
-Only the command line catches these. Foreign exceptions are translated where they enter, with ``raise ... from``.
+Only the command line catches them. Other exceptions are translated where they occur, with ``raise ... from``.
 """
 
 from __future__ import annotations
@@ -12,11 +12,11 @@ from pathlib import Path
 
 
 class AssayError(Exception):
-    """Base of every error raised on purpose.
+    """Base of all errors of Assay.
 
     Attributes:
-        hint: one sentence that says what to do next, or None.
-        exit_code: what the command line exits with: 1 for a failure, 2 for a mistake in how it was called.
+        hint: one sentence on what to do next, or None.
+        exit_code: of the command line: 1 for a failure, 2 for wrong usage.
     """
 
     exit_code = 1
@@ -27,7 +27,7 @@ class AssayError(Exception):
 
 
 class UsageError(AssayError):
-    """The command or call was put wrongly."""
+    """A command or a function was called with wrong arguments."""
 
     exit_code = 2
 
@@ -41,11 +41,11 @@ class UnknownNameError(UsageError):
 
 
 class MediaError(AssayError):
-    """A video, audio or image file cannot be read as what it claims to be."""
+    """A video, audio or image file cannot be read."""
 
 
 class NoFaceError(AssayError):
-    """No usable face where one is needed."""
+    """There is no usable face."""
 
 
 class FinderError(AssayError):
@@ -53,15 +53,15 @@ class FinderError(AssayError):
 
 
 class WeightsError(AssayError):
-    """Model weights are missing, damaged, or not the ones that were pinned."""
+    """Model weights are missing, damaged, or differ from the pinned ones."""
 
 
 class FacesetError(AssayError):
-    """A faceset is damaged, too small, or does not fit the job."""
+    """A faceset is damaged, too small, or unsuitable."""
 
 
 class ManifestError(AssayError):
-    """A dataset's manifest or tables contradict themselves or the files."""
+    """A dataset's manifest or tables are inconsistent, or do not match the files."""
 
 
 class LeakError(AssayError):
@@ -85,7 +85,7 @@ class ProvenanceError(AssayError):
 
 
 class StorageError(AssayError):
-    """The disk refused: full, read-only, or not permitted."""
+    """Writing failed: disk full, read-only, or not permitted."""
 
 
 _STORAGE_REASONS: dict[int, tuple[str, str]] = {
@@ -105,10 +105,10 @@ _STORAGE_REASONS: dict[int, tuple[str, str]] = {
 
 @contextmanager
 def storage_errors(path: Path) -> Iterator[None]:
-    """Translates the operating system's refusals while writing ``path`` into :class:`StorageError`.
+    """Translates OSErrors while writing ``path`` into :class:`StorageError`.
 
     Raises:
-        StorageError: for a full disk, a read-only or forbidden place, or a path that cannot be.
+        StorageError: a full disk, a read-only or forbidden folder, or an invalid path.
     """
     try:
         yield

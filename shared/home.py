@@ -1,4 +1,4 @@
-"""Where Assay keeps what belongs to the user rather than to a project: keys and weights."""
+"""Folders of the user's keys, settings and weights."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ import platformdirs
 
 
 def config_home() -> Path:
-    """Folder of the user's signing identity; ``ASSAY_HOME`` moves it."""
+    """Folder of the user's signing identity and settings; ``ASSAY_HOME`` moves it."""
     override = os.environ.get("ASSAY_HOME")
     return Path(override) / "config" if override else Path(platformdirs.user_config_dir("assay", appauthor=False))
 
 
 def cache_home() -> Path:
-    """Folder of weights and other things that can be had again; ``ASSAY_HOME`` moves it."""
+    """Folder of weights and other files that can be restored; ``ASSAY_HOME`` moves it."""
     override = os.environ.get("ASSAY_HOME")
     return Path(override) / "cache" if override else Path(platformdirs.user_cache_dir("assay", appauthor=False))

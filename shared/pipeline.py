@@ -1,7 +1,7 @@
-"""Stages of a pipeline in threads of their own, behind bounded queues.
+"""Pipeline stages in separate threads, with bounded queues.
 
-Decoders, encoders, OpenCV, dlib and torch leave Python's lock while they work, so stages run side by side; the queues
-are bounded, so memory does not grow with the clip.
+Decoders, encoders, OpenCV, dlib and torch release Python's lock, so stages run in parallel; memory is bounded by the
+queues.
 """
 
 from __future__ import annotations
@@ -22,14 +22,14 @@ class _End:
 
 
 class _Line(Generic[T]):
-    """A bounded queue that either end can close: nobody waits for ever when the other end is gone."""
+    """A bounded queue that either end can close, so that the other end does not wait for ever."""
 
     def __init__(self, depth: int) -> None:
         self._queue: queue.Queue[T | _End] = queue.Queue(max(1, depth))
         self.closed = threading.Event()
 
     def put(self, item: T | _End) -> bool:
-        """Waits for room; False when the line was closed instead."""
+        """Waits for a free slot; returns False if the queue was closed."""
         while not self.closed.is_set():
             try:
                 self._queue.put(item, timeout=_POLL_SECONDS)
@@ -39,7 +39,7 @@ class _Line(Generic[T]):
         return False
 
     def items(self) -> Iterator[T]:
-        """What comes, until the end or until the line is closed."""
+        """Yields items until the end or until the queue is closed."""
         while not self.closed.is_set():
             try:
                 item = self._queue.get(timeout=_POLL_SECONDS)
@@ -51,10 +51,10 @@ class _Line(Generic[T]):
 
 
 def ahead(items: Iterable[T], *, depth: int, name: str) -> Generator[T, None, None]:
-    """``items`` again, in order, made in a thread called ``name`` that runs up to ``depth`` of them ahead.
+    """Yields ``items``, in order, produced in a thread called ``name`` that is up to ``depth`` items ahead.
 
-    What ``items`` raises is raised here. When the reader stops early (``close``, an error, or simply letting go), the
-    thread is stopped and has ended before this generator has, and ``items`` is closed in the thread that ran it.
+    Exceptions of ``items`` are raised here. When the consumer stops early (``close``, an error, or garbage collection),
+    the thread ends before this generator does, and ``items`` is closed in that thread.
     """
     line: _Line[T] = _Line(depth)
     failure: list[BaseException] = []
@@ -64,7 +64,7 @@ def ahead(items: Iterable[T], *, depth: int, name: str) -> Generator[T, None, No
             for item in items:
                 if not line.put(item):
                     break
-        except BaseException as caught:  # noqa: BLE001 - handed to the reader, who raises it
+        except BaseException as caught:  # noqa: BLE001 - raised in the consumer
             failure.append(caught)
         finally:
             failure[:0] = _close(items)
@@ -83,22 +83,22 @@ def ahead(items: Iterable[T], *, depth: int, name: str) -> Generator[T, None, No
 
 
 def _close(items: object) -> list[BaseException]:
-    """Closes a generator; gives what that raised."""
+    """Closes a generator; returns the exception that this raised."""
     close = getattr(items, "close", None)
     if callable(close):
         try:
             close()
-        except BaseException as caught:  # noqa: BLE001 - handed to the reader, who raises it
+        except BaseException as caught:  # noqa: BLE001 - raised in the consumer
             return [caught]
     return []
 
 
 @contextmanager
 def consumed(consume: Callable[[T], None], *, depth: int, name: str) -> Iterator[Callable[[T], None]]:
-    """A function that hands its argument to ``consume`` in a thread, at most ``depth`` of them waiting.
+    """Yields a function that passes its argument to ``consume`` in a thread, with a queue of ``depth`` items.
 
-    When the block ends well, everything handed over has been consumed; when it ends with an error, what waits is
-    dropped. What ``consume`` raises is raised by the next hand-over or at the end of the block.
+    At a normal end of the block all items have been consumed; after an error, waiting items are dropped. Exceptions of
+    ``consume`` are raised by the next call or at the end of the block.
     """
     line: _Line[T] = _Line(depth)
     failure: list[BaseException] = []
@@ -107,7 +107,7 @@ def consumed(consume: Callable[[T], None], *, depth: int, name: str) -> Iterator
         try:
             for item in line.items():
                 consume(item)
-        except BaseException as caught:  # noqa: BLE001 - handed to the producer, who raises it
+        except BaseException as caught:  # noqa: BLE001 - raised in the producer
             failure.append(caught)
             line.closed.set()
 
@@ -129,9 +129,9 @@ def consumed(consume: Callable[[T], None], *, depth: int, name: str) -> Iterator
 
 
 def in_batches(items: Iterable[T], weight: Callable[[T], int], size: int, most: int) -> Iterator[list[T]]:
-    """``items`` in lists whose weights sum to ``size`` or just over, and of at most ``most`` items.
+    """``items`` in lists that end when their weights sum to ``size`` or they have ``most`` items.
 
-    A list of frames with one face each holds ``size`` frames; frames without a face fill it up to ``most``.
+    A list of frames with one face each has ``size`` frames; frames without a face have no weight.
     """
     batch: list[T] = []
     total = 0

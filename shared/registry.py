@@ -1,4 +1,4 @@
-"""Names to factories: filled by decorator, read by name, refused with near matches."""
+"""Registries of factories by name."""
 
 from __future__ import annotations
 
@@ -9,14 +9,15 @@ from typing import Generic, TypeVar
 from shared.errors import UnknownNameError
 
 T = TypeVar("T")
+
+_MOST_LISTED = 30
 F = TypeVar("F", bound=Callable[..., object])
 
 
 class Registry(Generic[T]):
-    """Holds the factories of one kind of thing (finder, swapper, detector).
+    """The factories of one kind (finder, swapper, detector) by name.
 
-    A registry lives in a leaf module and is filled by explicit imports in the package that holds the families, so
-    that the list of what exists can be read in one file.
+    It is filled by explicit imports in the package of the families, so that one file lists all of them.
     """
 
     def __init__(self, kind: str) -> None:
@@ -24,10 +25,10 @@ class Registry(Generic[T]):
         self._factories: dict[str, Callable[..., T]] = {}
 
     def register(self, name: str) -> Callable[[F], F]:
-        """A decorator that files a factory under ``name``.
+        """A decorator that registers a factory as ``name``.
 
         Raises:
-            ValueError: ``name`` is taken. Two families with one name is a defect, not a choice.
+            ValueError: ``name`` is taken.
         """
 
         def file_it(factory: F) -> F:
@@ -43,7 +44,7 @@ class Registry(Generic[T]):
         return sorted(self._factories)
 
     def get(self, name: str) -> Callable[..., T]:
-        """The factory filed under ``name``.
+        """The factory registered as ``name``.
 
         Raises:
             UnknownNameError: with the nearest names as a hint.
@@ -53,13 +54,20 @@ class Registry(Generic[T]):
         return self._factories[name]
 
     def create(self, name: str, **settings: object) -> T:
-        """What the factory filed under ``name`` makes of ``settings``."""
+        """Calls the factory registered as ``name`` with ``settings``."""
         return self.get(name)(**settings)
 
 
-def near_matches(name: str, known: list[str]) -> str:
-    """A hint that names what was probably meant, else all there is."""
+def near_matches(name: str, known: list[str], *, listed_by: str = "") -> str:
+    """A hint with near names, else all known names; of many known names the nearest.
+
+    ``listed_by`` is the command that lists them all, where they are many.
+    """
     close = difflib.get_close_matches(name, known, n=3, cutoff=0.5)
-    if close:
-        return f"did you mean {' or '.join(close)}?"
-    return f"known names: {', '.join(sorted(known)) or 'none'}"
+    if not close and len(known) <= _MOST_LISTED:
+        return f"known names: {', '.join(sorted(known)) or 'none'}"
+    nearest = close or difflib.get_close_matches(name, known, n=5, cutoff=0.0)
+    hint = f"did you mean {' or '.join(close)}?" if close else f"the nearest names: {', '.join(nearest)};"
+    if len(known) <= _MOST_LISTED:
+        return hint
+    return f"{hint} {listed_by} lists all {len(known):,}" if listed_by else f"{hint} {len(known):,} are known"

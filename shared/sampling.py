@@ -1,12 +1,12 @@
-"""Index arithmetic, apart from the code that reads files, so that it can be tested as arithmetic."""
+"""Index arithmetic: evenly spaced indices, windows, runs."""
 
 from __future__ import annotations
 
 
 def evenly_spaced(total: int, count: int) -> list[int]:
-    """``count`` indices spread over ``range(total)``, first and last included, ascending, none twice.
+    """``count`` different ascending indices, evenly spaced over ``range(total)``, with the first and the last.
 
-    With ``count >= total`` every index comes back; with ``count == 1`` the middle one.
+    ``count >= total`` gives every index, ``count == 1`` the middle one.
 
     Raises:
         ValueError: ``total`` is negative or ``count`` is less than one.
@@ -24,7 +24,7 @@ def evenly_spaced(total: int, count: int) -> list[int]:
 def windows(total: int, length: int, stride: int) -> list[tuple[int, int]]:
     """Half-open ``(start, stop)`` windows of ``length`` that cover ``range(total)``.
 
-    The last window is moved back rather than cut short; a total shorter than ``length`` gives one short window.
+    The last window is shifted back to fit; a total shorter than ``length`` gives one short window.
 
     Raises:
         ValueError: ``length`` or ``stride`` is less than one.

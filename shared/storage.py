@@ -1,36 +1,44 @@
-"""Reads that are bounded, writes that are whole or absent, hashes, and paths that stay inside their folder."""
+"""Bounded reads, atomic writes, hashes, safe paths and locks."""
 
 from __future__ import annotations
 
 import errno
+import glob
 import hashlib
+import itertools
 import json
 import os
+import platform
 import re
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path, PurePosixPath
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import msgspec
 
+from shared.console import size_text
 from shared.errors import AssayError, ManifestError, StorageError, UsageError, storage_errors
 
 T = TypeVar("T")
 
 MAX_JSON_BYTES = 64 << 20
 MAX_LEVELS = 64
-"""How deep a JSON or TOML document may be nested, far below where Python's recursion ends."""
+"""Maximum nesting of a JSON or TOML document, far below Python's recursion limit."""
 TOO_DEEP = f"it is nested more than {MAX_LEVELS} levels deep"
 
 _BLOCK = 1 << 20
 _MAX_BITS = 1023
-_DRAFT = re.compile(r"\.(\d+)\.(?:part|old|chain)")
+_DRAFT = re.compile(r"\.(?P<pid>\d+)(?:-(?P<host>[0-9a-f]{6})-\d+)?\.(?P<mark>part|old|chain)")
+_HOST = hashlib.sha256(platform.node().encode()).hexdigest()[:6]
+_numbers = itertools.count()
+_open_drafts: set[str] = set()
+_swept: set[Path] = set()
 
 
 def sha256_file(path: Path) -> str:
-    """SHA-256 of a file's bytes, in hex; constant memory."""
+    """SHA-256 of a file's bytes, in hex, in constant memory."""
     digest = hashlib.sha256()
     with path.open("rb") as file:
         while block := file.read(_BLOCK):
@@ -39,7 +47,7 @@ def sha256_file(path: Path) -> str:
 
 
 def read_bytes(path: Path, max_bytes: int, *, error: type[AssayError], hint: str | None = None) -> bytes:
-    """The content of a file or pipe of at most ``max_bytes``, of which no more than that is ever held.
+    """The content of a file or pipe of at most ``max_bytes``; never more is read.
 
     Raises:
         error: missing, unreadable or larger; with ``hint``.
@@ -60,7 +68,7 @@ def read_bytes(path: Path, max_bytes: int, *, error: type[AssayError], hint: str
 def read_json(
     path: Path, kind: type[T], max_bytes: int = MAX_JSON_BYTES, *, error: type[AssayError], hint: str | None = None
 ) -> T:
-    """The JSON document in a file as a ``kind``, see :func:`decode_json`.
+    """The JSON document in a file as a ``kind``; see :func:`decode_json`.
 
     Raises:
         error: missing, unreadable, larger than ``max_bytes``, or no such document; with ``hint``.
@@ -70,27 +78,34 @@ def read_json(
 
 
 def decode_json(
-    data: bytes | str, kind: type[T], where: object, *, error: type[AssayError], hint: str | None = None
+    data: bytes | str,
+    kind: type[T],
+    where: object,
+    *,
+    error: type[AssayError],
+    hint: str | None = None,
+    hook: Callable[[type, Any], Any] | None = None,
 ) -> T:
-    """A ``kind`` from the text of a JSON document, in UTF-8; of a key that is there twice the last value counts.
+    """A ``kind`` from a JSON document in UTF-8; the last value of a duplicate key is used.
 
     Args:
-        data: the text; whoever read it bounded its size.
-        kind: ``dict`` or ``object`` for plain values, in which NaN and infinities are understood; or what msgspec
-            converts to: a dataclass or struct, whose other keys are passed over, or a collection of such.
+        data: the text, of bounded size.
+        kind: ``dict`` or ``object`` for plain values, which may include NaN and infinities; or a type that msgspec
+            converts to: a dataclass or struct, for which unknown keys are ignored, or a collection of these.
         where: the document's file, for the message.
-        error: what is raised.
-        hint: what to do then.
+        error: the class of error to raise.
+        hint: its hint.
+        hook: makes values of types unknown to msgspec from the type and a plain value; raises ValueError if it cannot.
 
     Raises:
-        error: not JSON, not a ``kind``, or see :func:`check_plain`.
+        error: not JSON, not a ``kind``, or as :func:`check_plain`.
     """
     plain = kind in (dict, object)
     try:
         found = json.loads(data if isinstance(data, str) else data.decode()) if plain else msgspec.json.decode(data)
         check_plain(found)
         if not plain:
-            return msgspec.convert(found, kind)
+            return msgspec.convert(found, kind, dec_hook=hook)
         if not isinstance(found, kind):
             raise ValueError("it holds no JSON object")
         return found
@@ -100,10 +115,10 @@ def decode_json(
 
 
 def check_plain(value: object) -> None:
-    """Refuses values of a document that would break whoever walks through them or counts with them.
+    """Refuses values of a document that would exceed the recursion limit or the range of floats.
 
     Raises:
-        ValueError: nested more than :data:`MAX_LEVELS` levels deep, or a whole number too large for a float.
+        ValueError: nested more than :data:`MAX_LEVELS` levels, or an integer too large for a float.
     """
     level = [value]
     for _ in range(MAX_LEVELS + 1):
@@ -118,40 +133,68 @@ def check_plain(value: object) -> None:
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """A draft path beside ``path``, renamed onto it when the block ends well, removed when it does not.
+    """Yields a draft path beside ``path``, which replaces it on success and is removed after an error.
 
-    A reader sees the old file or the new one, never a part. The draft keeps the file's suffix, because encoders
-    choose their container by it.
+    Readers see the old file or the complete new one. The draft has the file's suffix, by which encoders choose the
+    container.
 
     Raises:
-        StorageError: the disk refused.
+        StorageError: writing failed.
     """
-    draft = path.with_name(f".{path.stem}.{os.getpid()}.part{path.suffix}")
     with storage_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-        try:
+        with draft_beside(path) as draft:
             yield draft
             with draft.open("rb") as file:
                 os.fsync(file.fileno())
             draft.replace(path)
+
+
+@contextmanager
+def draft_beside(path: Path) -> Iterator[Path]:
+    """Yields the path of a hidden draft beside ``path``, with its suffix; a file left there is removed at the end.
+
+    Every draft has a path of its own, also in threads of one process. The first draft of a process in a folder
+    removes those that killed processes of this machine left there.
+    """
+    folder = path.parent
+    if folder not in _swept:
+        _swept.add(folder)
+        with suppress(OSError):  # not there, or not to be listed
+            _sweep((entry for entry in folder.iterdir() if entry.name.startswith(".")), hosts=(_HOST,))
+    with _named(path, path.stem, f"part{path.suffix}") as draft:
+        try:
+            yield draft
         finally:
             draft.unlink(missing_ok=True)
 
 
 @contextmanager
-def replacing_folder(path: Path, *, over: bool = True) -> Iterator[Path]:
-    """Like :func:`replacing`, for a folder: the old one stays until the new one is complete.
+def _named(path: Path, stem: str, ending: str) -> Iterator[Path]:
+    draft = path.with_name(f".{stem}.{os.getpid()}-{_HOST}-{next(_numbers)}.{ending}")
+    _open_drafts.add(draft.name)
+    try:
+        yield draft
+    finally:
+        _open_drafts.discard(draft.name)
 
-    ``over=False`` replaces nothing but an empty folder: of several processes that make one folder, one succeeds.
+
+@contextmanager
+def replacing_folder(path: Path, *, over: bool = True) -> Iterator[Path]:
+    """As :func:`replacing`, for a folder: the old one is kept until the new one is complete.
+
+    ``over=False`` replaces only an empty folder: if several processes make one folder, one succeeds.
 
     Raises:
-        StorageError: the disk refused, or another process has put a folder there meanwhile.
+        StorageError: writing failed, or another process made the folder meanwhile.
     """
-    draft = path.with_name(f".{path.name}.{os.getpid()}.part")
-    old = path.with_name(f".{path.name}.{os.getpid()}.old")
-    with storage_errors(path):
+    with (
+        storage_errors(path),
+        _named(path, path.name, "part") as draft,
+        _named(path, path.name, "old") as old,
+    ):
         path.parent.mkdir(parents=True, exist_ok=True)
-        shutil.rmtree(draft, ignore_errors=True)
+        _sweep(path.parent.glob(f".{glob.escape(path.name)}.*"), hosts=(_HOST,))
         draft.mkdir()
         try:
             yield draft
@@ -159,7 +202,7 @@ def replacing_folder(path: Path, *, over: bool = True) -> Iterator[Path]:
                 path.rename(old)
             elif path.is_dir():
                 with suppress(OSError):
-                    path.rmdir()  # only if it is empty, where the next line would not replace it
+                    path.rmdir()  # only if empty, because the next line does not replace a folder on every system
             try:
                 draft.rename(path)
             except OSError as error:
@@ -178,18 +221,18 @@ def replacing_folder(path: Path, *, over: bool = True) -> Iterator[Path]:
 def need_replaceable(
     out: Path, kind: str, *, marks: Sequence[str], never: Sequence[str] = (), sources: Sequence[Path] = ()
 ) -> None:
-    """Refuses a folder as the place of a result, unless nothing but an earlier result of its kind would go.
+    """Refuses an output folder, unless only an earlier result of the same kind would be replaced.
 
     Args:
-        out: where the result is to go; what is not there yet may be made.
-        kind: what the result is called in the message.
-        marks: files that every such result holds.
-        never: files that no such result holds.
-        sources: what the result is made from; neither these nor a folder around them is replaced.
+        out: the output folder; it need not exist.
+        kind: name of the result in the message.
+        marks: files that every such result has.
+        never: files that no such result has.
+        sources: inputs of the result; neither these nor folders around them are replaced.
 
     Raises:
         UsageError: it is a file, holds something else, or is or contains a source.
-        StorageError: it may not be looked at.
+        StorageError: it cannot be read.
     """
     place = out.resolve()
     if any(source.resolve().is_relative_to(place) for source in sources):
@@ -205,51 +248,75 @@ def need_replaceable(
         raise UsageError(f"{out} is there and holds no {kind}", hint="choose another folder")
 
 
+def need_own_folder(out: Path, kind: str, *, marks: Sequence[str]) -> Path:
+    """``out`` unchanged, when it is new, empty, or a folder in which work of this ``kind`` was begun.
+
+    ``marks`` are names of which one is there as soon as the work begins.
+
+    Raises:
+        UsageError: it is a file, or holds something else.
+    """
+    if out.exists() and not (out.is_dir() and (not any(out.iterdir()) or any((out / name).exists() for name in marks))):
+        raise UsageError(f"{out} is there and holds no {kind}", hint="choose another --out")
+    return out
+
+
 def sweep_drafts(folder: Path) -> int:
-    """Removes drafts under ``folder`` that killed processes left; how many. Those of living processes stay."""
-    found = [
-        path for path in folder.rglob(".*") if (match := _DRAFT.search(path.name)) and not _is_alive(int(match[1]))
-    ]
-    for path in found:
-        if path.is_dir():
+    """Removes drafts of ended processes under ``folder``; returns their number.
+
+    A folder that a process moved aside, and was killed before it had replaced it, is moved back.
+    """
+    return _sweep(folder.rglob(".*"), hosts=(_HOST, None))
+
+
+def _sweep(paths: Iterable[Path], *, hosts: tuple[str | None, ...]) -> int:
+    count = 0
+    for path in list(paths):
+        match = _DRAFT.search(path.name)
+        if match is None or match["host"] not in hosts or path.name in _open_drafts or _is_alive(int(match["pid"])):
+            continue
+        count += 1
+        final = path.with_name(path.name[1 : match.start()] or path.name)
+        if match["mark"] == "old" and not final.exists():
+            with suppress(OSError):
+                path.rename(final)
+        elif path.is_dir() and not path.is_symlink():
             shutil.rmtree(path, ignore_errors=True)
         else:
-            path.unlink(missing_ok=True)
-    return len(found)
+            with suppress(OSError):
+                path.unlink(missing_ok=True)
+    return count
 
 
 def _is_alive(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return pid != os.getpid()
+    """Whether another process has this number. Not by ``os.kill(pid, 0)``: on Windows that interrupts it."""
+    import psutil
+
+    return pid != os.getpid() and psutil.pid_exists(pid)
 
 
 def write_text(path: Path, text: str) -> None:
-    """Replaces ``path`` by ``text`` (UTF-8) in one step.
+    """Writes ``text`` (UTF-8) to ``path`` atomically.
 
     Raises:
-        StorageError: the disk refused.
+        StorageError: writing failed.
     """
     with replacing(path) as draft:
         draft.write_text(text, encoding="utf-8")
 
 
 def write_bytes(path: Path, data: bytes) -> None:
-    """Replaces ``path`` by ``data`` in one step.
+    """Writes ``data`` to ``path`` atomically.
 
     Raises:
-        StorageError: the disk refused.
+        StorageError: writing failed.
     """
     with replacing(path) as draft:
         draft.write_bytes(data)
 
 
 def inside(folder: Path, relative: str) -> Path:
-    """``folder / relative``, refused when it would leave the folder.
+    """``folder / relative``, refused if it leads out of the folder.
 
     Raises:
         ManifestError: an absolute path, one with ``..``, or one that leads out through a link.
@@ -268,10 +335,10 @@ def inside(folder: Path, relative: str) -> Path:
 
 
 def need_free_space(folder: Path, needed_bytes: int) -> None:
-    """Refuses work that would fill the disk, before it starts.
+    """Checks the free disk space before work starts.
 
     Raises:
-        StorageError: less than ``needed_bytes`` is free where ``folder`` is or will be.
+        StorageError: less than ``needed_bytes`` is free on the disk of ``folder``, which need not exist.
     """
     place = folder
     while not place.exists():
@@ -279,7 +346,7 @@ def need_free_space(folder: Path, needed_bytes: int) -> None:
     free = shutil.disk_usage(place).free
     if free < needed_bytes:
         raise StorageError(
-            f"{folder} has {free / 1e9:.1f} GB free, this needs about {needed_bytes / 1e9:.1f} GB",
+            f"{folder} has {size_text(free)} free, this needs about {size_text(needed_bytes)}",
             hint="free some space or choose another output folder",
         )
 
@@ -289,15 +356,15 @@ _POLL_SECONDS = 0.02
 
 @contextmanager
 def folder_lock(path: Path, *, timeout_seconds: float = 60.0) -> Iterator[None]:
-    """Holds the lock file ``path`` (made when absent) while the block runs.
+    """Holds the lock file ``path``, made if missing, during the block.
 
-    The operating system lets go of it when the process ends, however it ends, so a killed writer blocks nobody.
-    It is advisory: readers do not need it, because every write under it is whole or absent.
+    The operating system releases it when the process ends in any way. Readers do not need it, because writes are
+    atomic.
 
     Raises:
-        StorageError: somebody else held it for ``timeout_seconds``, or the folder cannot be written.
+        StorageError: another process held it for ``timeout_seconds``, or the folder cannot be written.
     """
-    from filelock import FileLock, Timeout  # here, because it takes longer to import than ``assay --help`` can wait
+    from filelock import FileLock, Timeout  # imported here, because it would slow down ``assay --help``
 
     lock = FileLock(path, mode=0o600, poll_interval=_POLL_SECONDS)
     with storage_errors(path):

@@ -1,4 +1,4 @@
-"""The values both halves speak. Frozen; they refuse bad shapes and self-contradiction when they are made.
+"""Values common to ``forge`` and ``detect``. Frozen; shapes and consistency are checked on creation.
 
 Convention:
     image: (H, W, 3) uint8, RGB
@@ -38,7 +38,7 @@ def _need_shape(name: str, value: np.ndarray, shape: tuple[int | None, ...]) -> 
 
 
 def check_name(name: str, what: str = "name") -> str:
-    """``name`` unchanged when it is safe in a path and an address.
+    """Returns ``name`` if it is safe in a path and a URL.
 
     Raises:
         ValueError: empty, longer than 200 characters, or with characters other than letters, digits and ``._+=@-``.
@@ -51,9 +51,9 @@ def check_name(name: str, what: str = "name") -> str:
 @total_ordering
 @dataclass(frozen=True, slots=True, eq=False)
 class Timestamp:
-    """A moment in a stream: ``pts`` ticks of ``time_base`` seconds. Exact; never a float product.
+    """An exact time in a stream: ``pts`` ticks of ``time_base`` seconds.
 
-    Compared as the moment it is: 1 tick of 1/25 s equals 512 ticks of 1/12800 s.
+    Compared by time: 1 tick of 1/25 s equals 512 ticks of 1/12800 s.
     """
 
     pts: int
@@ -79,13 +79,13 @@ class Timestamp:
 
     @property
     def seconds(self) -> float:
-        """Seconds, rounded to a float: for showing, not for arithmetic."""
+        """Seconds, rounded to a float, for display."""
         return float(self.exact_seconds)
 
 
 @dataclass(frozen=True)
 class StreamFacts:
-    """One stream of a file. ``is_read``: it is the picture or the sound that is used; ``tags``: pairs, by name."""
+    """One stream of a file. ``is_read``: whether its pictures or sound are used; ``tags``: sorted pairs."""
 
     kind: str
     codec: str
@@ -96,10 +96,10 @@ class StreamFacts:
 
 @dataclass(frozen=True)
 class ClockRestart:
-    """A jump of a file's clock, as where two recordings were joined.
+    """A discontinuity of a file's timestamps, for example where two recordings were joined.
 
-    ``seconds``: when, on the clock without jumps; ``before``, ``after``: what the file's own clock said there.
-    ``kind``: of the stream that jumped first.
+    ``seconds``: its time on the continuous clock; ``before``, ``after``: the file's timestamps in seconds; ``kind``: of
+    the stream with the first discontinuity.
     """
 
     kind: str
@@ -110,19 +110,21 @@ class ClockRestart:
 
 @dataclass(frozen=True, slots=True)
 class VideoInfo:
-    """What a container claims of its video, beside what was counted. A difference is evidence, not noise.
+    """Properties of a video as declared by its container, and as counted.
 
     Convention:
-        width, height: as shown: in square pixels, after ``rotation`` (degrees clockwise, 0, 90, 180 or 270)
-        frames_declared: from the container's header; None when it states none
-        frames_counted: by reading the whole stream; None when nobody has
-        pixel_aspect: width of a stored pixel as shown, over its height; pictures are handed on in square pixels
-        transfer, primaries, matrix, color_range: as stated, by FFmpeg's names; None when not stated
-        field_order: "progressive", or how the fields of an interlaced picture lie; pictures are handed on whole
-        clock_origin: seconds at which the file's clock begins; times are counted from there
-        clock_restarts, size_changes: where the clock jumped, and (frame, width, height) of stored pictures whose size
-            differs from the one before; empty until somebody reads the whole stream
-        tags: of the container; streams: all of them, the one that is read among them
+        width, height: as displayed: in square pixels, after ``rotation`` (degrees clockwise, 0, 90, 180 or 270)
+        frames_declared: from the container's header; None if not declared
+        frames_counted: by reading the whole stream; None if not counted
+        pixel_aspect: displayed width of a stored pixel over its height; decoded pictures have square pixels
+        transfer, primaries, matrix, color_range: as declared, by FFmpeg's names; None if not declared
+        dynamic_hdr: metadata that vary the brightness by scene and are not applied: "HDR10+", "Dolby Vision"
+        field_order: "progressive", or the order of the fields of an interlaced picture; decoded pictures are
+            deinterlaced
+        clock_origin: the file's first timestamp in seconds; times are relative to it
+        clock_restarts, size_changes: discontinuities of timestamps, and (frame, width, height) of stored pictures whose
+            size differs from the previous one; empty until the whole stream was read
+        tags: of the container; streams: all streams
     """
 
     width: int
@@ -154,6 +156,7 @@ class VideoInfo:
     size_changes: tuple[tuple[int, int, int], ...] = ()
     tags: tuple[tuple[str, str], ...] = ()
     streams: tuple[StreamFacts, ...] = ()
+    dynamic_hdr: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if self.width < 1 or self.height < 1:
@@ -164,7 +167,7 @@ class VideoInfo:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Frame:
-    """A picture with a time. ``index`` counts decoded frames from 0; see the module's convention for ``image``."""
+    """A picture with its time. ``index`` counts decoded frames from 0; see the module's convention for ``image``."""
 
     index: int
     time: Timestamp
@@ -178,9 +181,9 @@ class Frame:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Face:
-    """One face in one frame: where it is, and, once known, whose track and which identity.
+    """One face in one frame: box and landmarks and, if known, track and identity.
 
-    ``landmarks`` are frame pixels (68, 2); ``confidence`` is the detector's own score, not a probability.
+    ``landmarks`` are (68, 2) in frame pixels; ``confidence`` is the face detector's score, not a probability;
     ``identity_embedding`` is (D,) float32 of unit length or as its model defines it.
     """
 
@@ -206,7 +209,7 @@ class Face:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class AlignedFace:
-    """One face, cut square and upright.
+    """One aligned face crop.
 
     Convention:
         crop: (S, S, 3) uint8, RGB
@@ -228,7 +231,7 @@ class AlignedFace:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class SwappedFace:
-    """What a swapper gives for one aligned face.
+    """The output of a swapper for one aligned face.
 
     Convention:
         crop: (S, S, 3) float32 in [0, 1], RGB
@@ -250,7 +253,7 @@ class SwappedFace:
 
 @dataclass(frozen=True, slots=True, order=True)
 class ClipId:
-    """Names one clip; two manipulations of one pair differ. The key of everything, never a path.
+    """The identifier of a clip, used as key everywhere instead of paths.
 
     ``manipulation`` is None for a real clip. As text: ``dataset/manipulation/name``, with ``real`` for None.
     """
@@ -288,9 +291,8 @@ class ClipId:
 class Masks:
     """Paths, inside the dataset, of the three lossless mask tracks of a fake, all made before compression.
 
-    ``alpha`` is what the compositor used, ``changed`` the pixels that differ, ``region`` the model's or the
-    landmarks' face region. ``sha256`` holds the three files' digests in that order; a dataset fills it in when the
-    clip is added.
+    ``alpha`` is the compositor's mask, ``changed`` marks pixels that differ, ``region`` is the face region by the model
+    or the landmarks. ``sha256`` holds the digests of the three files in that order, filled in when the clip is added.
     """
 
     alpha: str
@@ -300,23 +302,22 @@ class Masks:
 
     @property
     def paths(self) -> dict[str, str]:
-        """Name of the mask to its path."""
+        """Path of each mask by name."""
         return {"alpha": self.alpha, "changed": self.changed, "region": self.region}
 
 
 @dataclass(frozen=True, slots=True)
 class ClipRecord:
-    """One manifest line: all that is known of one clip.
+    """One manifest line: all facts of a clip.
 
     Convention:
         path, masks: POSIX paths inside the dataset folder
         sha256: of the file's bytes, hex
-        content_sha256: of the file as it was before it was signed; two signatures over one clip are salted and differ,
-            this does not, so it is what tells whether two builds made the same pictures
-        target_identity: the person whose video it is; source_identity: whose face was put in (fakes only)
-        faked: half-open frame ranges that hold forged pixels; empty for a real clip
+        content_sha256: of the file before signing; equal for equal builds, while signatures are salted
+        target_identity: the filmed person; source_identity: the person whose face is used (fakes only)
+        faked: half-open frame ranges with forged pixels; empty for a real clip
         rights: the basis on which the material may be used ("consent", "public-domain", "CC-BY-4.0", "synthetic", ...)
-        parent: the clip this one was made from; its chain ends at a clip without a parent
+        parent: the clip that this one was made from
         swapper: SHA-256 of the swapper's weights; config: digest of the resolved settings
     """
 
@@ -364,21 +365,21 @@ class ClipRecord:
 
     @property
     def identities(self) -> tuple[str, ...]:
-        """Everybody seen or worn in the clip, without repeats."""
+        """Target and source identities of the clip, without repeats."""
         people = (self.target_identity, self.source_identity)
         return tuple(dict.fromkeys(person for person in people if person))
 
     @property
     def is_self_swap(self) -> bool:
-        """Whether somebody was given their own face: pixels of a model, and no change of identity."""
+        """Whether source and target are the same person: pixels of a model without a change of identity."""
         return self.kind == "swap" and self.source_identity == self.target_identity
 
 
 @dataclass(frozen=True, slots=True)
 class FrameLabel:
-    """One row of ``frames.parquet``: one face of one frame, or a frame without a face (``track`` and ``box`` None).
+    """One row of ``frames.parquet``: a face in a frame, or a frame without a face (``track`` and ``box`` None).
 
-    ``label`` is of this frame, so the untouched frames inside a fake clip are "real".
+    ``label`` is that of the frame, so unmodified frames of a fake clip are "real".
     """
 
     clip: ClipId

@@ -32,6 +32,7 @@ from detect.models.training_record import clip_mark, person_mark, read_training_
 from detect.scoring.dataset import DatasetScores, score_dataset
 from detect.scoring.samples import ScoredClip, clip_samples
 from shared.bootstrap import BootstrapSettings
+from shared.console import counted
 from shared.dataset import DatasetFolder
 from shared.errors import LeakError, ManifestError, UsageError
 from shared.storage import write_bytes
@@ -96,18 +97,18 @@ def calibrate_detector(
     records = calibration_records(folder, split)
     shared = refuse_trained_on(folder, records, detector, split)
     _refuse_few(records, config)
-    judged = score_dataset(detector, folder, records, scoring)
-    aggregate, mark = aggregate_of(judged, scoring), mark_of(detector, judged)
+    scored = score_dataset(detector, folder, records, scoring)
+    aggregate, mark = aggregate_of(scored, scoring), mark_of(detector, scored)
     digest = dataset_digest(folder)
-    population = population_of(judged.clips, config, dataset=folder.name, manifest_sha256=digest, split=split)
+    population = population_of(scored.clips, config, dataset=folder.name, manifest_sha256=digest, split=split)
     population = replace(population, trained_people=shared)
-    fitted = fit_calibration(judged.clips, config, population, aggregate=aggregate, mark=mark)
-    if judged.predictor is not None:
-        how = replace(fitted.calibration, finder=judged.finder, frames_per_clip=scoring.frames_per_clip)
+    fitted = fit_calibration(scored.clips, config, population, aggregate=aggregate, mark=mark)
+    if scored.predictor is not None:
+        how = replace(fitted.calibration, finder=scored.finder, frames_per_clip=scoring.frames_per_clip)
         fitted = replace(fitted, calibration=how)
-    facts = [clip_facts(folder.media_path(clip.record), clip) for clip in judged.clips]
-    domain = find_domain(judged.clips, facts, dataset=folder.name, manifest_sha256=digest, split=split)
-    return _write(detector, fitted, replace(domain, weights_sha256=mark, finder=judged.finder), judged)
+    facts = [clip_facts(folder.media_path(clip.record), clip) for clip in scored.clips]
+    domain = find_domain(scored.clips, facts, dataset=folder.name, manifest_sha256=digest, split=split)
+    return _write(detector, fitted, replace(domain, weights_sha256=mark, finder=scored.finder), scored)
 
 
 def calibration_records(folder: DatasetFolder, split: str) -> list[ClipRecord]:
@@ -290,7 +291,7 @@ def _best_ratio(samples: FitSamples, folds: Folds, config: CalibrateConfig) -> t
     return best, llrs[best]
 
 
-def _write(detector: str | Path, fitted: Fitted, domain: Domain, judged: DatasetScores) -> CalibrationResult:
+def _write(detector: str | Path, fitted: Fitted, domain: Domain, scored: DatasetScores) -> CalibrationResult:
     """Writes all files; the calibration last, so that an old one is never beside a newer domain."""
     calibration = fitted.calibration
     path = beside(detector, CALIBRATION_NAME)
@@ -298,22 +299,22 @@ def _write(detector: str | Path, fitted: Fitted, domain: Domain, judged: Dataset
         f"Calibration on {calibration.population}\n"
         f"Reliability, Tippett and PAV: people left out of the fit, in {calibration.left_out}"
     )
-    logits = clip_samples(judged.clips).logits
+    logits = clip_samples(scored.clips).logits
     picture = plot_calibration(CalibrationData(fitted.odds, logits, calibration, title))
     path.unlink(missing_ok=True)
     files = [write_domain(detector, domain), beside(detector, PICTURE_NAME)]
-    write_bytes(files[1], picture)
+    write_bytes(files[1], picture.png)
     files.insert(0, write_calibration(detector, calibration))
     if parse_reference(detector) is None:
         files.append(write_card_sections(path.parent, calibration, domain))
-    return CalibrationResult(calibration, domain, path.parent, tuple(files), (*judged.notes, *_notes(calibration)))
+    return CalibrationResult(calibration, domain, path.parent, tuple(files), (*scored.notes, *_notes(calibration)))
 
 
 def _notes(calibration: Calibration) -> tuple[str, ...]:
     found = {each.metric: each for each in calibration.quality}
     notes = []
     if calibration.population.without_face:
-        notes.append(f"{calibration.population.without_face} clips without a usable face took no part.")
+        notes.append(f"{counted(calibration.population.without_face, 'clip')} without a usable face took no part.")
     ratio, population = calibration.likelihood, calibration.population
     if population.trained_people:
         notes.append(

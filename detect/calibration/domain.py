@@ -243,8 +243,8 @@ def domain_note(domain: Domain, facts: Sequence[FileFacts]) -> str:
     if not count:
         return f"All {len(facts)} clips lie in the validated domain ({domain})."
     what = _counted(_NAMES.get(each.fact, (f"the {each.fact}",))[0] for found in reasons for each in found)
-    told = ", ".join(f"{name} ({number})" for name, number in what.items())
-    return f"{count} of {len(facts)} clips lie outside the validated domain ({domain}), by {told}."
+    named = ", ".join(f"{name} ({number})" for name, number in what.items())
+    return f"{count} of {len(facts)} clips lie outside the validated domain ({domain}), by {named}."
 
 
 def _outside(name: str, span: Range, value: float | None, beyond: float | None) -> Outside:

@@ -24,6 +24,7 @@ from detect.scoring.samples import ScoredClip, clip_samples
 from shared.bootstrap import BootstrapSettings
 from shared.dataset import DatasetFolder
 from shared.dataset.splits import clip_clusters, clustering
+from shared.plots import Plot
 from shared.results.scores import Evaluation
 
 _ITS_OWN = "These are the clips that the calibration was fitted on, so the numbers flatter: measure on others."
@@ -80,24 +81,24 @@ class Calibrated:
     Attributes:
         clips: with probability and llr if the detector has a calibration for them, else unchanged.
         section: None without a calibration.
-        picture: reliability, Tippett and PAV plots as PNG; None where a class is missing.
+        picture: reliability, Tippett and PAV plots; None where a class is missing.
         notes: reasons why there is none.
     """
 
     clips: list[ScoredClip]
     section: CalibrationSection | None = None
-    picture: bytes | None = None
+    picture: Plot | None = None
     notes: tuple[str, ...] = ()
 
 
 def calibrated(
-    detector: str | Path, judged: DatasetScores, folder: DatasetFolder, config: EvaluateConfig
+    detector: str | Path, scores: DatasetScores, folder: DatasetFolder, config: EvaluateConfig
 ) -> Calibrated:
     """Applies a detector's own calibration to its clip scores.
 
     Args:
         detector: run or detector folder, or a reference to a third-party one.
-        judged: its scores.
+        scores: its scores.
         folder: the clips' dataset.
         config: settings of scoring and bootstrap.
 
@@ -107,15 +108,15 @@ def calibrated(
     """
     calibration = read_calibration(detector)
     if calibration is None:
-        return Calibrated(judged.clips)
-    mark = mark_of(detector, judged)
-    differs = misfit(calibration, mark, aggregate_of(judged, config), judged.finder)
+        return Calibrated(scores.clips)
+    mark = mark_of(detector, scores)
+    differs = misfit(calibration, mark, aggregate_of(scores, config), scores.finder)
     if differs:
-        return Calibrated(judged.clips, notes=(f"No calibrated scores: {differs}",))
+        return Calibrated(scores.clips, notes=(f"No calibrated scores: {differs}",))
     domain = read_domain(detector, mark)
-    scored = [clip for clip in judged.clips if clip.score.logit is not None] if domain else []
+    scored = [clip for clip in scores.clips if clip.score.logit is not None] if domain else []
     facts = [clip_facts(folder.media_path(clip.record), clip) for clip in scored]
-    clips = with_calibration(judged.clips, calibration)
+    clips = with_calibration(scores.clips, calibration)
     by = clustering([clip.record for clip in clips], config.cluster_by).by
     bootstrap = BootstrapSettings(replicates=config.replicates, seed=config.seed, cluster_by=by)
     section = calibration_section(clips, calibration, domain=domain, facts=facts, bootstrap=bootstrap)
@@ -133,15 +134,15 @@ def in_sample(fitted_on: Population, manifest_sha256: str, split: str) -> tuple[
     return (_AMONG,) if "all" in (fitted_on.split, split) else ()
 
 
-def mark_of(detector: str | Path, judged: DatasetScores) -> str:
+def mark_of(detector: str | Path, scores: DatasetScores) -> str:
     """The mark of this detector in calibrations."""
-    known = judged.detector
+    known = scores.detector
     return detector_mark(parse_reference(detector), known.get("weights_sha256") or known["sha256"])
 
 
-def aggregate_of(judged: DatasetScores, config: EvaluateConfig) -> AggregateConfig | None:
+def aggregate_of(scores: DatasetScores, config: EvaluateConfig) -> AggregateConfig | None:
     """The aggregation of the clip scores; None for a detector of whole clips."""
-    return None if judged.predictor is None else resolved(config.aggregate, judged.predictor.facts.aggregate)
+    return None if scores.predictor is None else resolved(config.aggregate, scores.predictor.facts.aggregate)
 
 
 def with_calibration(clips: Sequence[ScoredClip], calibration: Calibration) -> list[ScoredClip]:
@@ -208,7 +209,7 @@ def held_out_odds(
     return odds, np.array([record.id.manipulation or "" for record in records], object)
 
 
-def picture_of(clips: Sequence[ScoredClip], calibration: Calibration, dataset: str) -> bytes:
+def picture_of(clips: Sequence[ScoredClip], calibration: Calibration, dataset: str) -> Plot:
     """Reliability, Tippett and PAV plots of scored clips, as PNG bytes.
 
     Raises:

@@ -23,6 +23,7 @@ from scipy.special import expit, logit
 from detect.calibration.config import CountBy, LikelihoodMethod, ProbabilityMethod
 from detect.calibration.files import CALIBRATION_NAME, beside, read_document
 from detect.config import AggregateConfig
+from shared.console import counted
 from shared.results.scores import Evaluation
 from shared.storage import write_text
 
@@ -51,10 +52,11 @@ class Population:
 
     def __str__(self) -> str:
         what = {"target": "persons", "group": "groups of people", "clip": "clips, each for itself"}[self.count_by]
+        seen = counted(self.trained_people, "person", "people")
         return (
             f"{self.real} real and {self.fake} fake clips of {self.dataset} ({self.split}); "
             f"{self.people_real} and {self.people_fake} {what}"
-            + (f"; {self.trained_people} people of them were trained on" if self.trained_people else "")
+            + (f"; the detector was trained on {seen} of them" if self.trained_people else "")
         )
 
 

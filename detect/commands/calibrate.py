@@ -10,6 +10,7 @@ import typer
 from detect.calibration.config import CalibrateConfig, CountBy, LikelihoodMethod, ProbabilityMethod
 from detect.commands.show import plain
 from detect.config import EvaluateConfig
+from shared.commands.completion import finders, values, words
 from shared.commands.options import DeviceOption, PrecisionOption, SeedOption, SettingsOption, choices, default, resolve
 from shared.console import console
 from shared.errors import ConfigError
@@ -30,13 +31,16 @@ def calibrate(
         ),
     ],
     dataset: Annotated[Path, typer.Option(help="Dataset folder.", show_default=False)],
-    split: Annotated[str, typer.Option(help="val, or all of a set that has no test split.")] = "val",
+    split: Annotated[
+        str, typer.Option(help="val, or all of a set that has no test split.", autocompletion=words("val", "all"))
+    ] = "val",
     method: Annotated[
         list[str] | None,
         typer.Option(
             help=f"Of the probability: {choices(ProbabilityMethod)}; of the likelihood ratio: "
             f"{choices(LikelihoodMethod)}; auto: what does best on left-out people. Repeatable.",
             show_default=f"{_CALIBRATE.method} and {_CALIBRATE.ratio}",
+            autocompletion=words(*_METHODS),
         ),
     ] = None,
     prior: Annotated[
@@ -44,13 +48,20 @@ def calibrate(
         typer.Option(help="Probability of a fake beforehand.", show_default=default(_CALIBRATE.prior)),
     ] = None,
     count_by: Annotated[
-        str | None, typer.Option(help=f"What counts once: {choices(CountBy)}.", show_default=_CALIBRATE.count_by)
+        str | None,
+        typer.Option(
+            help=f"What counts once: {choices(CountBy)}.",
+            show_default=_CALIBRATE.count_by,
+            autocompletion=values(CountBy),
+        ),
     ] = None,
     frames: Annotated[
         int | None,
         typer.Option(help="Frames of each clip, evenly spaced.", show_default=default(_SCORING.frames_per_clip)),
     ] = None,
-    finder: Annotated[str | None, typer.Option(help="Face finder.", show_default="the detector's")] = None,
+    finder: Annotated[
+        str | None, typer.Option(help="Face finder.", show_default="the detector's", autocompletion=finders)
+    ] = None,
     device: DeviceOption = None,
     precision: PrecisionOption = None,
     seed: SeedOption = None,
@@ -68,10 +79,10 @@ def calibrate(
     flags = {**_chosen(method or []), "prior": prior, "count_by": count_by, "seed": seed}
     settings = resolve(CalibrateConfig, config, flags)
     scoring = {"frames_per_clip": frames, "finder": finder, "device": device, "precision": precision, "seed": seed}
-    judged_by = resolve(EvaluateConfig, None, scoring)
+    scoring_config = resolve(EvaluateConfig, None, scoring)
     from detect.calibration.calibrate import calibrate_detector
 
-    result = calibrate_detector(detector, dataset, settings, split=split, scoring=judged_by)  # type: ignore[arg-type]
+    result = calibrate_detector(detector, dataset, settings, split=split, scoring=scoring_config)  # type: ignore[arg-type]
     _show(result)
     console.result({"files": result.files, "notes": result.notes, **plain(result.calibration), "domain":
                     plain(result.domain)})  # fmt: skip

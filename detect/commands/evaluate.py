@@ -20,6 +20,7 @@ from detect.commands.options import (
 from detect.commands.show import plain, show_evaluation
 from detect.config import EvaluateConfig, Protocol
 from shared.bootstrap import ClusterBy
+from shared.commands.completion import values
 from shared.commands.engine_options import AddressOption, EngineOption, JobsOption, engine_asked
 from shared.commands.options import DeviceOption, PrecisionOption, SeedOption, SettingsOption, choices, resolve
 from shared.console import console
@@ -37,7 +38,11 @@ def evaluate(
     split: SplitOption = None,
     protocol: Annotated[
         str | None,
-        typer.Option(help=f"What must be new to the detector: {choices(Protocol)}.", show_default=_EVALUATE.protocol),
+        typer.Option(
+            help=f"What must be new to the detector: {choices(Protocol)}.",
+            show_default=_EVALUATE.protocol,
+            autocompletion=values(Protocol),
+        ),
     ] = None,
     only: OnlyOption = None,
     out: Annotated[
@@ -53,7 +58,11 @@ def evaluate(
     frames: Annotated[int | None, frames_option(_EVALUATE.frames_per_clip)] = None,
     clusters: Annotated[
         str | None,
-        typer.Option(help=f"What the bootstrap draws: {choices(ClusterBy)}.", show_default=_EVALUATE.cluster_by),
+        typer.Option(
+            help=f"What the bootstrap draws: {choices(ClusterBy)}.",
+            show_default=_EVALUATE.cluster_by,
+            autocompletion=values(ClusterBy),
+        ),
     ] = None,
     replicates: Annotated[int | None, replicates_option(_EVALUATE.replicates)] = None,
     aggregate: AggregateOption = None,

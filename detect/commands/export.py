@@ -8,6 +8,7 @@ from typing import Annotated, Literal, get_args
 import typer
 
 from detect.commands.show import plain
+from shared.commands.completion import values
 from shared.commands.options import choices
 from shared.console import console
 from shared.errors import UsageError
@@ -18,7 +19,7 @@ Format = Literal["onnx", "local-dir"]
 def export(
     detector: Annotated[Path, typer.Argument(help="Run or detector folder.", show_default=False)],
     out: Annotated[Path, typer.Option(help="File or folder to write.", show_default=False)],
-    format: Annotated[str, typer.Option(help=f"{choices(Format)}.")] = "onnx",
+    format: Annotated[str, typer.Option(help=f"{choices(Format)}.", autocompletion=values(Format))] = "onnx",
     opset: Annotated[
         int | None, typer.Option(help="Version of the ONNX operators, 17 to 20.", show_default="18")
     ] = None,

@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from detect.commands.options import DatasetArgument
+from shared.commands.completion import words
 from shared.console import console
 from shared.errors import UsageError
 
@@ -15,9 +16,11 @@ _KINDS = ("manipulation", "group", "rendition")
 
 def folds(
     dataset: DatasetArgument,
-    by: Annotated[str, typer.Option(help=f"What is left out in turn: {', '.join(_KINDS)}.")] = "manipulation",
+    by: Annotated[
+        str, typer.Option(help=f"What is left out in turn: {', '.join(_KINDS)}.", autocompletion=words(*_KINDS))
+    ] = "manipulation",
 ) -> None:
-    """Lists every turn of a leave-one-out: what it learns from, what judges it, and the two commands for it.
+    """Lists the folds of a leave-one-out evaluation: training clips, test clips, and the two commands of each.
 
     A group is a person and everybody linked to that person by a clip.
 

@@ -7,6 +7,7 @@ from typing import Annotated, cast, get_args
 
 import typer
 
+from shared.commands.completion import values
 from shared.commands.options import choices
 from shared.console import console
 from shared.errors import UsageError
@@ -16,7 +17,9 @@ from shared.types import Framing
 def import_weights(
     file: Annotated[Path, typer.Argument(help="Keras weights of MesoNet, .h5.", show_default=False)],
     out: Annotated[Path, typer.Option(help="Detector folder to write.", show_default=False)],
-    framing: Annotated[str, typer.Option(help=f"How much of the head it sees: {choices(Framing)}.")] = "whole",
+    framing: Annotated[
+        str, typer.Option(help=f"How much of the head it sees: {choices(Framing)}.", autocompletion=values(Framing))
+    ] = "whole",
     force: Annotated[bool, typer.Option("--force", help="Replace a detector folder that is there.")] = False,
 ) -> None:
     """Makes a detector of the published weights of MesoNet, the baseline: Meso-4 or MesoInception-4.

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from detect.commands.show import plain
+from shared.commands.completion import finders
 from shared.commands.options import DeviceOption, SettingsOption, resolve
 from shared.console import console
 
@@ -16,7 +17,9 @@ def inspect(
     suspect: Annotated[Path, typer.Argument(help="The video in question.", show_default=False)],
     detector: Annotated[Path, typer.Option(help="Run or detector folder.")],
     out: Annotated[Path, typer.Option(help="Case folder that receives the report.")],
-    finder: Annotated[str | None, typer.Option(help="Face finder.", show_default="auto")] = None,
+    finder: Annotated[
+        str | None, typer.Option(help="Face finder.", show_default="auto", autocompletion=finders)
+    ] = None,
     force: Annotated[bool, typer.Option("--force", help="Replace a case folder that exists.")] = False,
     device: DeviceOption = None,
     config: SettingsOption = None,

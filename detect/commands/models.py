@@ -6,11 +6,14 @@ from typing import Annotated
 
 import typer
 
+from detect.commands.options import backbones
 from shared.console import console
 
 
 def models(
-    text: Annotated[str, typer.Argument(metavar="[FILTER]", help="Part of the name.", show_default=False)] = "",
+    text: Annotated[
+        str, typer.Argument(metavar="[FILTER]", help="Part of the name.", show_default=False, autocompletion=backbones)
+    ] = "",
     families: Annotated[bool, typer.Option("--families", help="List the families of detectors instead.")] = False,
 ) -> None:
     """Lists the models a detector can be made of, or the families that make one of them.

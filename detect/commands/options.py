@@ -8,6 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from detect.config import Aggregation, EvaluateConfig
+from shared.commands.completion import finders, offered, splits, values
 from shared.commands.options import choices, default
 
 DetectorArgument = Annotated[
@@ -18,16 +19,39 @@ DetectorArgument = Annotated[
 ]
 DatasetArgument = Annotated[Path, typer.Argument(help="Dataset folder.", show_default=False)]
 SplitOption = Annotated[
-    str | None, typer.Option(help="train, val, test or all.", show_default=default(EvaluateConfig().split))
+    str | None,
+    typer.Option(help="train, val, test or all.", show_default=default(EvaluateConfig().split), autocompletion=splits),
 ]
 OnlyOption = Annotated[
     list[str] | None,
     typer.Option(help="KEY=NAME, as manipulation=dfl-*, rendition, identity, group; repeatable.", show_default="all"),
 ]
-FinderOption = Annotated[str | None, typer.Option(help="Face finder.", show_default="the detector's")]
-AggregateOption = Annotated[
-    str | None, typer.Option(help=f"Faces to clip: {choices(Aggregation)}.", show_default="the detector's")
+FinderOption = Annotated[
+    str | None, typer.Option(help="Face finder.", show_default="the detector's", autocompletion=finders)
 ]
+AggregateOption = Annotated[
+    str | None,
+    typer.Option(
+        help=f"Faces to clip: {choices(Aggregation)}.",
+        show_default="the detector's",
+        autocompletion=values(Aggregation),
+    ),
+]
+
+
+def _backbones() -> list[str]:
+    from detect.models.backbone import model_names
+
+    return model_names()
+
+
+def _families() -> list[str]:
+    from detect.models import detectors
+
+    return detectors.names()
+
+
+backbones, families = offered(_backbones), offered(_families)
 
 
 def frames_option(shown: int) -> Any:

@@ -17,6 +17,7 @@ from detect.commands.options import (
 )
 from detect.commands.show import plain
 from detect.robustness.config import RobustnessConfig
+from shared.commands.completion import offered
 from shared.commands.engine_options import AddressOption, EngineOption, JobsOption, engine_asked
 from shared.commands.options import DeviceOption, PrecisionOption, SeedOption, SettingsOption, default, resolve
 from shared.console import console
@@ -25,6 +26,12 @@ if TYPE_CHECKING:
     from detect.robustness.result import CellResult, Robustness
 
 _ROBUSTNESS = RobustnessConfig()
+
+
+def _kinds() -> list[str]:
+    from detect.robustness.perturb import KINDS
+
+    return sorted(KINDS)
 
 
 def robustness(
@@ -41,7 +48,11 @@ def robustness(
     ] = None,
     kind: Annotated[
         list[str] | None,
-        typer.Option(help="Only this perturbation, as blur or jpeg; repeatable.", show_default="all"),
+        typer.Option(
+            help="Only this perturbation, as blur or jpeg; repeatable.",
+            show_default="all",
+            autocompletion=offered(lambda: _kinds()),
+        ),
     ] = None,
     only: OnlyOption = None,
     out: Annotated[

@@ -21,8 +21,9 @@ from detect.commands.options import (
 from detect.commands.show import plain
 from detect.config import EvaluateConfig
 from shared.bootstrap import ClusterBy
+from shared.commands.completion import values
 from shared.commands.options import DeviceOption, PrecisionOption, SeedOption, SettingsOption, choices, resolve
-from shared.console import console
+from shared.console import console, counted
 
 if TYPE_CHECKING:
     from shared.dataset import DatasetFolder
@@ -59,7 +60,12 @@ MeasureOption = Annotated[
     str | None, typer.Option(help="Measure of quality that is shown.", show_default="identity, or mask_ssim")
 ]
 ClustersOption = Annotated[
-    str | None, typer.Option(help=f"What the bootstrap draws: {choices(ClusterBy)}.", show_default=_EVALUATE.cluster_by)
+    str | None,
+    typer.Option(
+        help=f"What the bootstrap draws: {choices(ClusterBy)}.",
+        show_default=_EVALUATE.cluster_by,
+        autocompletion=values(ClusterBy),
+    ),
 ]
 FreshOption = Annotated[bool, typer.Option("--fresh", help="Score clips again that were scored before.")]
 
@@ -204,7 +210,9 @@ def measured_quality(
     notes = [f"The quality of {', '.join(failed)} could not be measured."] if failed else []
     without = sum(record.kind == "swap" and "target_sha256" not in record.factors for record in records)
     if without:
-        notes.append(f"{without} fakes do not say what they were made from, so their quality is not measured.")
+        notes.append(
+            f"{counted(without, 'fake')} do not say what they were made from, so their quality is not measured."
+        )
     return files, notes
 
 
@@ -228,7 +236,7 @@ def _faceset_key(path: Path) -> str:
 def show_scoreboard(board: Scoreboard) -> None:
     """A table a metric, a row a manipulation, a column a detector; then differences and notes."""
     console.print(f"{board.clusters}; every interval covers 95 %")
-    names = [judge.name for judge in board.detectors]
+    names = [detector.name for detector in board.detectors]
     cells = [one for row in board.rows for one in row.detectors]
     columns = ["", "real", "fake", *([board.measure] if board.measure else []), *names]
     console.table("Clip AUC", columns, [_line(row, board, names) for row in board.rows])
@@ -247,10 +255,10 @@ def show_scoreboard(board: Scoreboard) -> None:
         bounds = "" if one.low is None or one.high is None else f" ({one.low:+.3f} to {one.high:+.3f})"
         chance = "" if one.p is None else f", p {one.p:.3g}"
         console.print(f"AUC of {one.first} minus {one.second}: {one.difference:+.3f}{bounds}{chance}")
-    for judge in board.detectors:
-        for note in (judge.calibrated, *judge.notes):
+    for detector in board.detectors:
+        for note in (detector.calibrated, *detector.notes):
             if note:
-                console.print(f"note on {judge.name}: {note}")
+                console.print(f"note on {detector.name}: {note}")
     for note in board.notes:
         console.print(f"note: {note}")
 

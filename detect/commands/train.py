@@ -9,7 +9,7 @@ from detect.commands import train_options as options
 from detect.commands.show import plain, show_metrics
 from detect.config import TrainConfig
 from shared.commands.options import DeviceOption, PrecisionOption, SeedOption, SettingsOption, resolve
-from shared.console import console
+from shared.console import console, counted
 
 if TYPE_CHECKING:
     from detect.training.seeds import SeedsResult
@@ -77,7 +77,7 @@ def _train(dataset: Path, run: Path, config: Path | None, seeds: str | None, giv
 
 def _show_training(result: TrainResult) -> None:
     console.print(
-        f"{result.steps} steps in {result.seconds / 60:.1f} min, {result.images_per_second:.1f} images/s; "
+        f"{counted(result.steps, 'step')} in {result.seconds / 60:.1f} min, {result.images_per_second:.1f} images/s; "
         f"step {result.best_step} kept"
     )
     show_metrics("On the val split, which chose the step and the threshold", result.validation)
@@ -102,7 +102,7 @@ def _show_seeds(result: SeedsResult, out: Path) -> None:
         for each in result.metrics
     ]  # fmt: skip
     console.table(
-        f"On the val split, over {len(result.runs)} seeds",
+        f"On the val split, over {counted(len(result.runs), 'seed')}",
         ["level", "metric", "mean", "spread", "range", "seeds"],
         rows,
     )

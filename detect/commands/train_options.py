@@ -8,7 +8,9 @@ from typing import Annotated, Any
 
 import typer
 
+from detect.commands.options import backbones, families
 from detect.config import Aggregation, SelfSwaps, TrainConfig
+from shared.commands.completion import finders, values
 from shared.commands.options import choices, default
 from shared.errors import UsageError
 from shared.types import Framing
@@ -35,11 +37,18 @@ _NO_SETTING = ("dataset", "run", "config", "seeds")
 DatasetArgument = Annotated[Path, typer.Argument(help="Dataset folder with train and val splits.", show_default=False)]
 RunOption = Annotated[Path, typer.Option(help="Run folder. One that holds this run is gone on with.")]
 ModelOption = Annotated[
-    str | None, typer.Option(help="Any timm backbone, see assay detect models.", show_default=_TRAIN.model)
+    str | None,
+    typer.Option(
+        help="Any timm backbone, see assay detect models.", show_default=_TRAIN.model, autocompletion=backbones
+    ),
 ]
 FamilyOption = Annotated[
     str | None,
-    typer.Option(help="Family of detectors, see assay detect models --families.", show_default=_TRAIN.family),
+    typer.Option(
+        help="Family of detectors, see assay detect models --families.",
+        show_default=_TRAIN.family,
+        autocompletion=families,
+    ),
 ]
 PretrainedOption = Annotated[
     bool | None, typer.Option(help="Start from ImageNet weights.", show_default="--pretrained")
@@ -49,7 +58,12 @@ DownloadOption = Annotated[
 ]
 InputOption = Annotated[int | None, typer.Option(help="Side of the crops.", show_default="the model's")]
 FramingOption = Annotated[
-    str | None, typer.Option(help=f"How much head a crop shows: {choices(Framing)}.", show_default=_TRAIN.framing)
+    str | None,
+    typer.Option(
+        help=f"How much head a crop shows: {choices(Framing)}.",
+        show_default=_TRAIN.framing,
+        autocompletion=values(Framing),
+    ),
 ]
 StepsOption = Annotated[int | None, typer.Option(help="How long.", show_default=default(_TRAIN.steps))]
 MinutesOption = Annotated[float | None, typer.Option(help="Stop after this long.", show_default="no limit")]
@@ -70,9 +84,16 @@ TwinsOption = Annotated[
 FramesOption = Annotated[
     int | None, typer.Option(help="Frames of each clip, evenly spaced.", show_default=default(_TRAIN.frames_per_clip))
 ]
-FinderOption = Annotated[str | None, typer.Option(help="Face finder.", show_default=_TRAIN.faces.finder)]
+FinderOption = Annotated[
+    str | None, typer.Option(help="Face finder.", show_default=_TRAIN.faces.finder, autocompletion=finders)
+]
 AggregateOption = Annotated[
-    str | None, typer.Option(help=f"Faces to clip: {choices(Aggregation)}.", show_default=_TRAIN.aggregate.method)
+    str | None,
+    typer.Option(
+        help=f"Faces to clip: {choices(Aggregation)}.",
+        show_default=_TRAIN.aggregate.method,
+        autocompletion=values(Aggregation),
+    ),
 ]
 LeaveOutOption = Annotated[
     list[str] | None,
@@ -83,7 +104,11 @@ LeaveOutOption = Annotated[
 ]
 SelfSwapsOption = Annotated[
     str | None,
-    typer.Option(help=f"People given their own face: {choices(SelfSwaps)}.", show_default=_TRAIN.self_swaps),
+    typer.Option(
+        help=f"People given their own face: {choices(SelfSwaps)}.",
+        show_default=_TRAIN.self_swaps,
+        autocompletion=values(SelfSwaps),
+    ),
 ]
 AllowLeakOption = Annotated[
     bool | None,

@@ -1,7 +1,7 @@
-"""MesoNet's published Keras weights as a detector of Assay.
+"""Imports MesoNet's published Keras weights as a detector.
 
-The authors' files name layers but not what they do, so the network is told by the kinds of layer in the file, and its
-layers are matched by the file's own order (Afchar et al., WIFS 2018; weights Apache-2.0).
+The authors' files do not name the network, so it is identified by the kinds of layers in the file, and layers are
+matched by their order (Afchar et al., WIFS 2018; weights Apache-2.0).
 """
 
 from __future__ import annotations
@@ -43,20 +43,20 @@ detection network", WIFS 2018.
 
 
 def import_keras(path: Path, out: Path, *, framing: Framing = "whole") -> Detector:
-    """Writes the network whose Keras weights are in ``path`` as the detector folder ``out``.
+    """Writes the network with the Keras weights of ``path`` as the detector folder ``out``.
 
     Args:
-        path: one of the authors' files, or one of the same layers saved by Keras 2 as HDF5.
-        out: replaced when it is a detector folder already.
+        path: a file of the authors, or one with the same layers saved by Keras 2 as HDF5.
+        out: replaced if it is a detector folder.
         framing: how much of the head its crops show.
 
     Returns:
         The detector, in evaluation mode.
 
     Raises:
-        CheckpointError: no HDF5 file, a damaged one, or layers of another network.
-        UsageError: h5py is not installed, or ``out`` holds something else than a detector.
-        StorageError: the disk refused.
+        CheckpointError: not an HDF5 file, a damaged one, or layers of another network.
+        UsageError: h5py is not installed, or ``out`` holds something other than a detector.
+        StorageError: writing failed.
     """
     need_detector_place(out, path)
     detector = load_keras(path, framing=framing)
@@ -74,10 +74,10 @@ def import_keras(path: Path, out: Path, *, framing: Framing = "whole") -> Detect
 
 
 def load_keras(path: Path, *, framing: Framing = "whole") -> MesoNet:
-    """The network whose Keras weights are in ``path``, in evaluation mode.
+    """The network with the Keras weights of ``path``, in evaluation mode.
 
     Raises:
-        CheckpointError: no HDF5 file, a damaged one, or layers of another network.
+        CheckpointError: not an HDF5 file, a damaged one, or layers of another network.
         UsageError: h5py is not installed.
     """
     layers = read_layers(path)
@@ -96,10 +96,10 @@ def load_keras(path: Path, *, framing: Framing = "whole") -> MesoNet:
 
 
 def network_of(kinds: list[str]) -> tuple[str, str]:
-    """Family and name of the network whose Keras layers are of these kinds, such as "conv2d" and "leaky_re_lu".
+    """Family and name of the network with Keras layers of these kinds, such as "conv2d" and "leaky_re_lu".
 
     Raises:
-        UnknownNameError: it is neither of the two.
+        UnknownNameError: it is not a known network.
     """
     convs = kinds.count("conv2d")
     leaky = "leaky_re_lu" in kinds
@@ -117,13 +117,14 @@ def network_of(kinds: list[str]) -> tuple[str, str]:
 
 
 def state_from_keras(net: MesoNet, layers: list[KerasLayer]) -> dict[str, Tensor]:
-    """The state of ``net`` with the weights of a Keras file, whose layers come in ``keras_order``.
+    """The state of ``net`` with the weights of a Keras file, whose layers are in ``keras_order``.
 
-    Kernels are (h, w, in, out) there and (out, in, h, w) here; the first dense layer reads pixels before channels there
-    and channels before pixels here; the output there is the probability of *real*, so the last layer is negated.
+    Keras kernels are (h, w, in, out), torch kernels (out, in, h, w); the input of the first dense layer is flattened
+    with channels last in Keras and channels first here; the Keras output is the probability of *real*, so the last
+    layer is negated.
 
     Raises:
-        ValueError: a layer has another number of arrays or other shapes.
+        ValueError: the arrays of a layer differ in number or shape.
     """
     order, held = net.keras_order(), [layer.arrays for layer in layers if layer.arrays]
     if len(order) != len(held):

@@ -1,8 +1,7 @@
-"""Keras weights in an HDF5 file, read without Keras: which layers, in which order, with which arrays.
+"""Reads the layers and arrays of Keras weights in an HDF5 file, without Keras.
 
-The format can point out of itself (external links, datasets kept in other files), so only what lies in the file is
-followed, and sizes are known before anything is read, of the file as a whole too: names may repeat, and chunks that
-were never written take no bytes in the file but do in memory.
+HDF5 can refer to other files (external links and datasets), so only members inside the file are followed. Sizes are
+checked before anything is read, also in total: names may repeat, and unwritten chunks take memory but no file size.
 """
 
 from __future__ import annotations
@@ -21,12 +20,12 @@ _MAX_FILE_BYTES = 4 << 20
 _MAX_LAYERS = 256
 _MAX_ARRAYS = 8
 _MAX_NUMBERS = 1 << 20
-"""In all layers together, and in one chunk; MesoNet has fewer than 30,000."""
+"""Maximum of numbers in all layers, and in one chunk; MesoNet has fewer than 30,000."""
 
 
 @dataclass(frozen=True, eq=False)
 class KerasLayer:
-    """One layer: ``kind`` is its name without its number, such as "conv2d"; ``arrays`` are its weights in order."""
+    """A layer: ``kind`` is its name without the number, such as "conv2d"; ``arrays`` are its weights in order."""
 
     name: str
     kind: str
@@ -34,10 +33,10 @@ class KerasLayer:
 
 
 def read_layers(path: Path) -> list[KerasLayer]:
-    """The layers in a file of ``save_weights`` or ``save``, those without weights too, in the file's order.
+    """All layers in a file of ``save_weights`` or ``save``, in order.
 
     Raises:
-        CheckpointError: missing, larger than 4 MiB, not HDF5, not of Keras, damaged, or reaching out of the file.
+        CheckpointError: missing, larger than 4 MiB, not HDF5, not of Keras, damaged, or with references to other files.
         UsageError: h5py is not installed.
     """
     try:
@@ -56,7 +55,7 @@ def read_layers(path: Path) -> list[KerasLayer]:
 
 
 def _root(file: Any) -> Any:
-    """The group that lists the layers; whole models keep it one level down."""
+    """The group that lists the layers; in whole models it is one level down."""
     return file if "layer_names" in file.attrs else _own(file, "model_weights")
 
 
@@ -85,7 +84,7 @@ def _names(group: Any, key: str, most: int) -> list[str]:
 
 
 def _array(group: Any, place: str, most: int) -> np.ndarray:
-    """The dataset at ``place``, of at most ``most`` numbers, as float32."""
+    """The dataset at ``place``, with at most ``most`` numbers, as float32."""
     found = _own(group, place)
     if found.external or found.is_virtual:
         raise ValueError(f"{place} is kept in another file")
@@ -100,7 +99,7 @@ def _array(group: Any, place: str, most: int) -> np.ndarray:
 
 
 def _own(group: Any, place: str) -> Any:
-    """A member, by its path in ``group``, of which every step lies in the file itself.
+    """The member at the path ``place`` in ``group``; every step must be inside the file.
 
     Raises:
         ValueError: it is a link to somewhere else.

@@ -1,7 +1,7 @@
-"""Detectors for other programs: an ONNX file that says what it wants to see, or a folder that plain timm loads.
+"""Exports detectors as an ONNX file with their settings as metadata, or as a folder that plain timm loads.
 
-The traced exporter of PyTorch is used: it needs no further package, handles every family, and is checked each time
-against the detector itself, on batches of another size than the one that was traced.
+PyTorch's tracing exporter is used: it needs no further package and handles every family. Each export is compared with
+the detector, on batches of other sizes than the traced one.
 """
 
 from __future__ import annotations
@@ -25,11 +25,11 @@ from shared.errors import CheckpointError, UsageError
 from shared.storage import replacing, replacing_folder
 
 OPSET = 18
-"""Version of the ONNX operators that is written unless asked otherwise: that of ONNX 1.13 (2022)."""
+"""Default opset version: that of ONNX 1.13 (2022)."""
 OPSETS = (17, 20)
-"""The lowest and the highest that can be asked for."""
+"""The lowest and the highest supported opset."""
 TOLERANCE = 1e-4
-"""Largest difference of logits, relative to those above 1, at which an export counts as the same network."""
+"""Maximum difference of logits, relative for logits above 1, between a valid export and the detector."""
 
 _TRACED = 2
 _CHECKED = (1, 3)
@@ -37,7 +37,7 @@ _CHECKED = (1, 3)
 
 @dataclass(frozen=True)
 class Exported:
-    """What was written.
+    """Result of an export.
 
     Attributes:
         path: the file or folder.
@@ -45,8 +45,8 @@ class Exported:
         opset: of an ONNX file; None for a folder.
         inputs: shape of the input, ``n`` for the batch.
         outputs: names of the outputs.
-        largest_difference: of logits between the export and the detector, on random inputs; of logits above 1 as a
-            share of them.
+        largest_difference: of logits between the export and the detector, on random inputs; relative for logits above
+            1.
     """
 
     path: Path
@@ -59,7 +59,7 @@ class Exported:
 
 
 class _Outputs(nn.Module):
-    """A detector that gives a plain tuple: the logit, and the region's logits where it draws one."""
+    """A detector that returns a tuple: the logit, and the region's logits if it has a mask output."""
 
     def __init__(self, detector: Detector) -> None:
         super().__init__()
@@ -73,13 +73,13 @@ class _Outputs(nn.Module):
 
 
 def export_onnx(path: Path, out: Path, *, opset: int = OPSET) -> Exported:
-    """Writes the detector in a run or detector folder as the ONNX file ``out``, and compares the two.
+    """Writes the detector of a run or detector folder as the ONNX file ``out``, and compares the two.
 
-    The input is normalised as the detector's description says, (n, 3, S, S) or (n, T, 3, S, S); the batch is free. The
-    description itself is in the file's metadata under ``assay``, so that ``onnx:FILE`` needs no settings.
+    The input is normalised as in the detector's spec, (n, 3, S, S) or (n, T, 3, S, S), with any batch size. The spec is
+    in the file's metadata under ``assay``, so that ``onnx:FILE`` needs no settings.
 
     Raises:
-        CheckpointError: no detector there, or the file does not give its logits.
+        CheckpointError: no detector there, or the file gives other logits.
         UsageError: onnx or onnxruntime is not installed, an opset outside 17 to 20, or ``out`` is another kind of file.
         StorageError: the disk refused.
     """
@@ -103,12 +103,12 @@ def export_onnx(path: Path, out: Path, *, opset: int = OPSET) -> Exported:
 
 
 def export_folder(path: Path, out: Path) -> Exported:
-    """Copies the detector folder at ``path`` as ``out``, model card and all, after plain timm has loaded it.
+    """Copies the detector folder at ``path`` to ``out``, after a test that plain timm loads it.
 
     Raises:
-        CheckpointError: no detector there, or timm's model does not give its logits.
-        UsageError: the detector is more than a timm model, or ``out`` holds it or anything but another detector.
-        StorageError: the disk refused.
+        CheckpointError: no detector there, or timm's model gives other logits.
+        UsageError: the detector is more than a timm model, or ``out`` holds it or something other than a detector.
+        StorageError: writing failed.
     """
     folder = detector_folder(path)
     detector, facts = load_detector(folder)
@@ -142,7 +142,7 @@ def _trace(detector: Detector, out: Path, opset: int) -> tuple[str, ...]:
     x = _input(detector, _TRACED)
     try:
         with warnings.catch_warnings(), torch.inference_mode():
-            warnings.simplefilter("ignore")  # shapes that are fixed on purpose, and which exporter is older
+            warnings.simplefilter("ignore")  # warnings on shapes that are fixed on purpose, and on the older exporter
             torch.onnx.export(
                 _Outputs(detector),
                 (x,),
@@ -153,7 +153,7 @@ def _trace(detector: Detector, out: Path, opset: int) -> tuple[str, ...]:
                 opset_version=opset,
                 dynamo=False,
             )
-    except (RuntimeError, ValueError, TypeError) as error:  # the exporter's own errors are RuntimeErrors
+    except (RuntimeError, ValueError, TypeError) as error:  # the exporter's errors are RuntimeErrors
         raise CheckpointError(
             f"{detector.spec.name} cannot be written as ONNX: {str(error).splitlines()[0][:300]}",
             hint="the backbone uses an operation that ONNX has not; try another --opset",
@@ -162,7 +162,7 @@ def _trace(detector: Detector, out: Path, opset: int) -> tuple[str, ...]:
 
 
 def _describe(path: Path, facts: DetectorFacts) -> None:
-    """Adds the detector's description to the file's metadata."""
+    """Adds the detector's spec to the file's metadata."""
     import onnx
 
     network = onnx.load(str(path))
@@ -172,7 +172,7 @@ def _describe(path: Path, facts: DetectorFacts) -> None:
 
 
 def _difference(detector: Detector, path: Path) -> float:
-    """Largest difference of logits over batches of sizes that were not traced."""
+    """Largest difference of logits over batches of sizes other than the traced one."""
     session = open_session(path)
     worst = 0.0
     for size in _CHECKED:
@@ -199,7 +199,7 @@ def _logits(detector: Detector, x: Tensor) -> np.ndarray:
 
 
 def _input(detector: Detector, count: int) -> Tensor:
-    """Random pixels as the detector takes them: equal counts, equal pixels."""
+    """Random normalised input for the detector; the same for equal counts."""
     generator = torch.Generator().manual_seed(count)
     pixels = torch.rand(_input_shape(detector, count), generator=generator)
     mean, std = (torch.tensor(values).view(3, 1, 1) for values in (detector.spec.mean, detector.spec.std))

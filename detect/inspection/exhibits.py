@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
-from pathlib import Path
 
 import numpy as np
 
@@ -14,7 +14,7 @@ from detect.scoring.video import crop_for
 from shared.errors import MediaError
 from shared.results.scores import FrameScore
 from shared.sampling import evenly_spaced
-from shared.video import VideoReader
+from shared.video.child import ClipReader
 from shared.video.images import encode_png
 
 
@@ -43,9 +43,11 @@ def choose(scores: Sequence[FrameScore], count: int) -> list[tuple[FrameScore, s
 
 
 def sample_faces(
-    path: Path, scores: Sequence[FrameScore], predictor: CropPredictor, *, count: int
+    reader: ClipReader, scores: Sequence[FrameScore], predictor: CropPredictor, *, count: int
 ) -> list[FaceExhibit]:
     """Exhibits for at most ``count`` of the scored faces of a video, which hold the very crops that were scored.
+
+    Where reading stops before the last of them, those before are shown.
 
     Raises:
         MediaError: the file cannot be read, or is no longer the one that was scored.
@@ -53,7 +55,8 @@ def sample_faces(
     chosen = choose(scores, count)
     if not chosen:
         return []
-    crops = _crops(path, [score for score, _ in chosen], predictor)
+    crops = _crops(reader, [score for score, _ in chosen], predictor)
+    chosen = chosen[: len(crops)]
     maps = heat_maps(predictor.model, predictor.prepare(crops))
     heats = [None] * len(crops) if maps is None else [encode_png(each) for each in map(overlay, crops, maps)]
     return [
@@ -62,15 +65,16 @@ def sample_faces(
     ]
 
 
-def _crops(path: Path, scores: Sequence[FrameScore], predictor: CropPredictor) -> np.ndarray:
+def _crops(reader: ClipReader, scores: Sequence[FrameScore], predictor: CropPredictor) -> np.ndarray:
     """(N, S, S, 3) uint8 RGB: the faces of ``scores``, which are in order of time, cut as for scoring."""
     crops = []
-    with VideoReader(path) as reader:
-        for frame in reader.frames(stop=scores[-1].frame + 1):
+    step = math.gcd(*(score.frame for score in scores)) or 1
+    with reader:
+        for frame in reader.frames(stop=scores[-1].frame + 1, step=step):
             for score in scores:
                 if score.frame == frame.index:
                     assert score.landmarks is not None
                     crops.append(crop_for(predictor, frame.image, score.landmarks))
-    if len(crops) < len(scores):
-        raise MediaError(f"{path} changed while it was inspected", hint="inspect a copy that nothing writes to")
+    if len(crops) < len(scores) and not (crops and reader.stopped):
+        raise MediaError(f"{reader.path} changed while it was inspected", hint="inspect a copy that nothing writes to")
     return np.stack(crops)

@@ -1,5 +1,7 @@
 """One suspect file in, one case folder out: hashes, container facts, scores over time, sampled faces, a careful word.
 
+The file, a video or a still picture, is decoded in a process of its own (:mod:`shared.video.child`).
+
 The case folder holds ``report.json`` (no clock in it: equal input gives equal bytes), ``report.html`` (self-contained),
 ``frames.parquet`` (every score with its face's landmarks), ``custody.json`` (when, and how long) and ``evidence/`` (the
 sampled faces as they were scored, and their heat maps, as PNG).
@@ -11,35 +13,41 @@ import dataclasses
 import json
 import platform
 import time
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+from markupsafe import Markup
+
 import shared
 from detect.calibration.domain import file_facts
 from detect.calibration.interpret import Interpretation, interpret
 from detect.config import ScoreConfig
-from detect.inspection.evidence.container import container_evidence
+from detect.inspection.evidence.container import container_evidence, files_beside, still_evidence
 from detect.inspection.evidence.provenance import provenance_evidence
 from detect.inspection.exhibits import sample_faces
-from detect.inspection.report import plot_timeline, write_html, write_json
+from detect.inspection.report import FaceExhibit, plot_timeline, write_html, write_json
 from detect.inspection.verdict import block_interval, decide, validation_words
 from detect.models.predictor import CropPredictor
 from detect.scoring.aggregate import resolved
 from detect.scoring.video import Predictor, VideoScores, write_frame_scores
 from shared.config import configured, digest
-from shared.console import console, visible
-from shared.errors import MediaError, RunError
+from shared.console import console, counted, visible
+from shared.errors import RunError
 from shared.faces.finders.finder import FaceFinder
 from shared.results.scores import ClipScore, Evidence, ForensicReport
 from shared.storage import need_replaceable, replacing_folder, sha256_file, write_bytes, write_text
 from shared.types import VideoInfo
+from shared.video.child import Child, ChildLimits, NoChild
+from shared.video.container import need_file
+from shared.video.images import is_still, picture_info
 
 _MOTION = "motion over time: the detector judges single frames"
+_SOUND = "the sound track: no detector for synthetic speech is part of this inspection"
 _NOT_ANALYSED = (
-    "the sound track: no detector for synthetic speech is part of this inspection",
     "lighting, shadows, geometry and the scene around the faces",
     "sensor noise (PRNU) and the camera's identity",
     "who the people are, and whether what they say is true",
@@ -60,6 +68,10 @@ class InspectConfig:
     """Seed of that bootstrap."""
     force: bool = False
     """Replace a case folder that exists."""
+    isolated: bool = True
+    """Decode in a process of its own; off for files that you made yourself."""
+    limits: ChildLimits = field(default_factory=ChildLimits)
+    """What that process may use."""
 
 
 def inspect_file(
@@ -77,7 +89,7 @@ def inspect_file(
 
     Raises:
         ConfigError: a setting is unknown, of the wrong type or out of range.
-        MediaError: not a readable video.
+        MediaError: not a readable video or picture.
         RunError: ``out`` exists and ``config.force`` is off.
         UsageError: ``out`` holds something else than a case, or what is inspected.
         CheckpointError: the detector cannot be read.
@@ -85,21 +97,29 @@ def inspect_file(
     path, detector, out = Path(path), Path(detector), Path(out)
     config = configured(InspectConfig, config, settings)
     started = time.time()
-    if not path.is_file():
-        raise MediaError(f"{path} does not exist or is no file", hint="check the path")
+    need_file(path)
     if out.exists() and not config.force:
         raise RunError(f"{out} exists already", hint="choose another folder, or replace it with --force")
     need_replaceable(out, "case", marks=("report.json", "custody.json"), sources=(path, detector))
     intake = sha256_file(path)
-    info, evidence = container_evidence(path)
-    evidence.append(provenance_evidence(path))
-    whole = Predictor(CropPredictor.load(detector, device), config.finder)
-    predictor, finder, scores = whole.crops, whole.finder, whole.score(path)
+    with Child(path, config.limits) if config.isolated else NoChild(path) as source:
+        still = source.call(is_still)
+        if still:
+            info, evidence = source.call(picture_info), source.call(still_evidence)
+        else:
+            info, evidence = container_evidence(source, source.reader())
+        evidence += [provenance_evidence(source), *files_beside(path)]
+        whole = Predictor(CropPredictor.load(detector, device), config.finder)
+        predictor, finder = whole.crops, whole.finder
+        scores = whole.score(path, reader=lambda _: source.reader(still=still))
+        shown = source.reader(still=still) if scores.frames else None
+        exhibits = sample_faces(shown, scores.frames, predictor, count=config.faces_shown) if shown else []
     facts = file_facts(info, path.stat().st_size, scores.frames, finder=finder.name)
-    worth = interpret(detector, predictor, scores.clip.logit, facts, finder.name)
-    report = _report(path, intake, info, evidence, scores, predictor, finder, config, worth)
+    interpretation = interpret(detector, predictor, scores.clip.logit, facts, finder.name)
+    report = _report(path, intake, still, evidence, scores, predictor, finder, config, interpretation)
     with replacing_folder(out) as draft:
-        _write_case(draft, path, info, report, scores, predictor, config)
+        timeline = _timeline(info, scores, predictor) if scores.frames and not still else None
+        _write_case(draft, report, scores, exhibits, timeline, predictor.operating_point[0])
         custody = {
             "file": visible(path.name),
             "sha256": intake,
@@ -107,6 +127,8 @@ def inspect_file(
             "inspection started": datetime.fromtimestamp(started, UTC).isoformat(),
             "inspection ended": datetime.now(UTC).isoformat(),
             "seconds": round(time.time() - started, 2),
+            "decoded": "in a process of its own" if config.isolated else "in the inspecting process",
+            "limits that this system lacks": ", ".join(source.missing) or "none",
         }
         write_text(draft / "custody.json", json.dumps(custody, indent=2) + "\n")
     return report
@@ -115,36 +137,44 @@ def inspect_file(
 def _report(
     path: Path,
     intake: str,
-    info: VideoInfo,
+    still: bool,
     evidence: list[Evidence],
     scores: VideoScores,
     predictor: CropPredictor,
     finder: FaceFinder,
     config: InspectConfig,
-    worth: Interpretation,
+    interpretation: Interpretation,
 ) -> ForensicReport:
-    clip = _worthy(scores.clip, worth)
+    clip = _with_interpretation(scores.clip, interpretation)
     threshold, threshold_from = predictor.operating_point
     aggregate = resolved(None, predictor.facts.aggregate)
     interval = block_interval(scores.frames, aggregate, block_seconds=config.block_seconds, seed=config.seed)
-    verdict, reason = decide(clip.logit, interval, threshold, worth, predictor.facts.validation)
+    verdict, reason = decide(clip.logit, interval, threshold, interpretation, predictor.facts.validation)
+    if scores.facts.stopped:
+        reason += f" All of this is about the first {clip.frames_read} frames: the rest could not be read."
+    declared = scores.facts.frames_declared or clip.frames_read
+    missing = declared - clip.frames_read
     analysed = (
         f"{scores.facts.frames_searched} of {clip.frames_read} frames were searched for faces and "
-        f"{clip.frames_scored} were scored",
-        f"{clip.tracks} face{'s' if clip.tracks != 1 else ''} followed through the clip",
-        "container, streams, timing and packet structure",
+        f"{clip.frames_scored} were scored"
+        + (f"; {clip.frames_read} of {declared} declared frames could be read" if missing > 0 else ""),
+        f"{counted(clip.tracks, 'face')} followed through the clip",
+        "format, EXIF and XMP" if still else "container, streams, timing and packet structure",
         "content credentials (C2PA)",
     )
     facts = scores.facts
     left_out = (
+        (max(missing, 0), "frames that the file declares and that could not be read"),
         (facts.frames_read - facts.frames_searched, "frames between those that were searched for faces"),
         (facts.frames_searched - facts.frames_with_face, "searched frames in which no usable face was found"),
         (facts.faces_too_small, "faces that are too small to judge"),
         (facts.decode_failures, "places in the stream that could not be decoded"),
     )
     not_analysed = (
+        *((f"what comes behind frame {clip.frames_read}: {facts.stopped}",) if facts.stopped else ()),
         *(f"{number} {what}" for number, what in left_out if number),
-        *((_MOTION,) if predictor.spec.level == "frame" else ()),
+        *((_MOTION,) if predictor.spec.level == "frame" and not still else ()),
+        *(() if still else (_SOUND,)),
         *_NOT_ANALYSED,
     )
     return ForensicReport(
@@ -175,18 +205,20 @@ def _report(
         },
         low=None if interval is None else interval[0],
         high=None if interval is None else interval[1],
-        calibrated=worth.calibrated,
-        calibration=worth.note,
-        outside=worth.outside,
-        domain=worth.domain,
-        limits=_limits(clip),
+        calibrated=interpretation.calibrated,
+        calibration=interpretation.note,
+        outside=interpretation.outside,
+        domain=interpretation.domain,
+        limits=_limits(clip, still),
     )
 
 
-def _limits(clip: ClipScore) -> tuple[str, ...]:
+def _limits(clip: ClipScore, still: bool) -> tuple[str, ...]:
     """What keeps a score that was made from being read like those that threshold and calibration were found on."""
     if clip.logit is None:
         return ()
+    if still:
+        return ("The file is a single picture; the detector's threshold and calibration come from frames of videos.",)
     return (
         f"{clip.frames_scored} frames of this file were scored, one in {ScoreConfig().every}; threshold and "
         "calibration come from a set number of frames spread over each clip. Where the two numbers differ much, more "
@@ -194,33 +226,30 @@ def _limits(clip: ClipScore) -> tuple[str, ...]:
     )
 
 
-def _worthy(clip: ClipScore, worth: Interpretation) -> ClipScore:
-    """The clip's score with probability and llr where they hold."""
-    if worth.calibrated is None or not worth.calibrated.holds:
+def _with_interpretation(clip: ClipScore, interpretation: Interpretation) -> ClipScore:
+    """The clip's score, with probability and llr if they are valid."""
+    if interpretation.calibrated is None or not interpretation.calibrated.holds:
         return clip
-    return dataclasses.replace(clip, probability=worth.calibrated.probability, llr=worth.calibrated.llr)
+    calibrated = interpretation.calibrated
+    return dataclasses.replace(clip, probability=calibrated.probability, llr=calibrated.llr)
+
+
+def _timeline(info: VideoInfo, scores: VideoScores, predictor: CropPredictor) -> Markup:
+    duration = info.duration_seconds or scores.frames[-1].seconds
+    threshold, _ = predictor.operating_point
+    return plot_timeline(scores.frames, threshold=threshold, duration_seconds=duration, gaps=scores.gaps_seconds)
 
 
 def _write_case(
     folder: Path,
-    path: Path,
-    info: VideoInfo,
     report: ForensicReport,
     scores: VideoScores,
-    predictor: CropPredictor,
-    config: InspectConfig,
+    exhibits: Sequence[FaceExhibit],
+    timeline: Markup | None,
+    threshold: float,
 ) -> None:
-    threshold, _ = predictor.operating_point
-    exhibits = sample_faces(path, scores.frames, predictor, count=config.faces_shown)
-    timeline = None
-    if scores.frames:
-        timeline = plot_timeline(
-            scores.frames,
-            threshold=threshold,
-            duration_seconds=info.duration_seconds or scores.frames[-1].seconds,
-            gaps=scores.gaps_seconds,
-        )
-        write_bytes(folder / "evidence" / "timeline.png", timeline)
+    if timeline is not None:
+        write_text(folder / "evidence" / "timeline.svg", timeline)
     for place, exhibit in enumerate(exhibits):
         stem = f"face-{place:02d}-track-{exhibit.track}-frame-{exhibit.frame}"
         write_bytes(folder / "evidence" / f"{stem}.png", exhibit.crop_png)
@@ -228,7 +257,7 @@ def _write_case(
             write_bytes(folder / "evidence" / f"{stem}-heat.png", exhibit.heat_png)
     write_frame_scores(folder / "frames.parquet", scores.frames)
     write_json(folder / "report.json", report)
-    write_html(folder / "report.html", report, timeline_png=timeline, exhibits=exhibits, threshold=threshold)
+    write_html(folder / "report.html", report, timeline=timeline, exhibits=exhibits, threshold=threshold)
 
 
 def show(report: ForensicReport, out: Path) -> None:

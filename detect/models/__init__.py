@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from detect.models import frame, frequency, mesonet, multitask, temporal
+from detect.models import frame, frequency, mesonet, multitask, temporal  # noqa: F401 - each registers its family
 from detect.models.contract import Detection, Detector, DetectorOptions, DetectorSpec, TrackDetector
 from detect.models.registry import detectors
 from shared.types import Framing
@@ -15,11 +15,6 @@ __all__ = [
     "TrackDetector",
     "build_detector",
     "detectors",
-    "frame",
-    "frequency",
-    "mesonet",
-    "multitask",
-    "temporal",
 ]
 
 
@@ -38,7 +33,7 @@ def build_detector(
 
     Raises:
         UnknownNameError: no such family or model.
-        WeightsError: pretrained weights are asked for and cannot be had.
+        WeightsError: pretrained weights are not available.
         ConfigError: the model does not take that input size.
     """
     options = DetectorOptions(name, input_px, framing, pretrained, download, drop_rate, drop_path_rate)

@@ -1,4 +1,4 @@
-"""timm backbones as detectors use them: built for one logit, started undecided, described by their own settings."""
+"""timm backbones of detectors, built for one logit near 0 at the start."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from timm.data.config import resolve_model_data_config
 from torch import nn
 
 from detect.models.contract import Detector, DetectorOptions, DetectorSpec
+from detect.models.tuning import classifier_of
 from shared.errors import ConfigError, UnknownNameError
 from shared.registry import near_matches
 from shared.weights.imagenet import load_pretrained
@@ -23,13 +24,13 @@ def model_names(text: str = "") -> list[str]:
 
 
 class BackboneDetector(Detector):
-    """What families on a timm backbone begin with: ``net``, built for one logit, undecided or with ImageNet weights.
+    """Base of families on a timm backbone: ``net``, built for one logit, random or with ImageNet weights.
 
-    Size, mean and deviation in ``spec`` come from timm's data settings of the backbone.
+    Size, mean and standard deviation in ``spec`` come from timm's data configuration of the backbone.
 
     Raises:
         UnknownNameError: timm has no such model.
-        WeightsError: pretrained weights are asked for and cannot be had.
+        WeightsError: pretrained weights are not available.
         ConfigError: the model does not take that input size.
     """
 
@@ -49,13 +50,13 @@ class BackboneDetector(Detector):
             family=self.family,
             has_mask=self.has_mask,
         )
-        _start_undecided(self.net)
+        start_undecided(classifier_of(self.net))
         if options.pretrained:
             self.initial_weights = load_pretrained(self.net, options.name, download=options.download)
 
 
 def backbone_of(detector: nn.Module) -> nn.Module:
-    """The timm model in a detector; the detector itself for one that has none."""
+    """The timm model in a detector; the detector itself if it has none."""
     return getattr(detector, "net", detector)
 
 
@@ -81,15 +82,12 @@ def _create(options: DetectorOptions) -> nn.Module:
         ) from error
 
 
-def _start_undecided(net: nn.Module) -> None:
-    """Small weights and no bias in the classifier, so that the first logits lie near 0.
+def start_undecided(head: nn.Module) -> None:
+    """Initialises the layers of ``head`` with small weights and no bias, so that the first logits are near 0.
 
-    With one output, timm's own start (scaled by the number of outputs) gives logits of ten and more, and the first
-    steps of a training are spent on taking them back.
+    timm's initialisation, scaled by the number of outputs, gives logits of ten and more with one output.
     """
-    found = net.get_classifier()  # type: ignore[operator]
-    heads = nn.ModuleList([found] if isinstance(found, nn.Module) else found)  # distilled models have two
-    for module in heads.modules():
+    for module in head.modules():
         if isinstance(module, nn.Linear | nn.Conv2d):
             nn.init.normal_(module.weight, std=_HEAD_STD)
             if module.bias is not None:
@@ -99,8 +97,13 @@ def _start_undecided(net: nn.Module) -> None:
 def _check_known(name: str) -> None:
     tagged = "." in name
     if name not in (timm.list_pretrained() if tagged else timm.list_models()):
-        hint = near_matches(name, timm.list_models() + (timm.list_pretrained() if tagged else []))
-        raise UnknownNameError(f"timm has no model {name!r}", hint=hint)
+        raise unknown_model(name, timm.list_models() + (timm.list_pretrained() if tagged else []))
+
+
+def unknown_model(name: str, known: list[str]) -> UnknownNameError:
+    """The error for a name that timm does not know, with the nearest of those it does."""
+    hint = near_matches(name, known, listed_by="assay detect models")
+    return UnknownNameError(f"timm has no model {name!r}", hint=hint)
 
 
 def _three(values: object) -> tuple[float, float, float]:

@@ -1,11 +1,11 @@
-"""A detector as a folder that stands alone: weights, description, model card.
+"""Detector folders: weights, description, model card.
 
 The layout is timm's ``local-dir:``, so a frame detector also loads without Assay::
 
     timm.create_model("local-dir:runs/det/detector", pretrained=True)
 
-``config.json`` carries one more entry, ``assay``: the input that the detector was trained for, the faces it expects,
-and the threshold chosen on the validation split.
+``config.json`` has an additional entry, ``assay``: the detector's input and faces, and the threshold chosen on the
+validation split.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ _MAX_WEIGHTS_BYTES = 16 << 30
 
 @dataclass(frozen=True)
 class OperatingPoint:
-    """The logit from which a clip is called fake, and what it was chosen on."""
+    """The logit threshold from which a clip is called fake, and what it was chosen on."""
 
     logit: float = 0.0
     chosen_on: str = "nothing: the score 0.5"
@@ -46,16 +46,16 @@ class OperatingPoint:
 
 @dataclass(frozen=True)
 class DetectorFacts:
-    """What is known of an exported detector beside its weights: the ``assay`` entry of ``config.json``.
+    """Facts of an exported detector: the ``assay`` entry of ``config.json``.
 
     Attributes:
-        spec: what it takes.
-        faces: which faces it was trained on; scoring uses the same.
+        spec: its input and output.
+        faces: choice of faces in training, used in scoring too.
         finder: the finder's own description (detector, landmarks, hashes of their weights).
-        aggregate: how its face scores become a clip score.
-        aggregation: how that was chosen, and from what.
+        aggregate: aggregation of face scores.
+        aggregation: how it was chosen.
         operating_point: threshold.
-        initial_weights: what training started from.
+        initial_weights: the weights that training started from.
         validation: clip AUC and false alarms at the threshold on the validation clips; empty where not measured.
         format: of this entry.
     """
@@ -72,18 +72,18 @@ class DetectorFacts:
 
     @property
     def finder_name(self) -> str:
-        """The face finder that it was trained with, by name."""
+        """The name of the face finder it was trained with."""
         return self.finder.get("name") or self.faces.finder
 
 
 def save_detector(
     detector: Detector, folder: Path, facts: DetectorFacts, *, card: str, extra: Mapping[str, object] | None = None
 ) -> Path:
-    """Writes ``detector`` as ``folder``, whole or not at all.
+    """Writes ``detector`` as ``folder``, completely or not at all.
 
     Args:
-        detector: its weights are written in float32, from any device.
-        folder: replaced when it exists.
+        detector: written as float32, from any device.
+        folder: replaced if it exists.
         facts: the ``assay`` entry.
         card: the model card, Markdown.
         extra: further JSON documents by file name, such as ``validated.json``.
@@ -92,7 +92,7 @@ def save_detector(
         ``folder``.
 
     Raises:
-        StorageError: the disk refused.
+        StorageError: writing failed.
     """
     config = {**detector.exported_config(), "assay": msgspec.to_builtins(facts)}
     state = {name: tensor.detach().cpu().contiguous() for name, tensor in detector.exported_state().items()}
@@ -106,20 +106,20 @@ def save_detector(
 
 
 def need_detector_place(out: Path, *sources: Path) -> None:
-    """Refuses ``out`` as a detector folder, unless nothing but an earlier detector would be replaced there.
+    """Refuses ``out`` as a detector folder if something other than an earlier detector would be replaced.
 
     Args:
-        out: the folder asked for.
-        sources: what the detector is made from.
+        out: the output folder.
+        sources: paths that the detector is made from.
 
     Raises:
-        UsageError: it holds something else, a run among them, or a source.
+        UsageError: it holds something else, such as a run, or a source.
     """
     need_replaceable(out, "detector", marks=(CONFIG_NAME, WEIGHTS_NAME), never=("run.json",), sources=sources)
 
 
 def detector_folder(path: Path) -> Path:
-    """The detector's folder, given it or the run it came from.
+    """The detector folder in ``path``, which is that folder or a run.
 
     Raises:
         CheckpointError: neither holds a detector.
@@ -139,7 +139,7 @@ def read_facts(folder: Path) -> DetectorFacts:
     """The ``assay`` entry of a detector folder.
 
     Raises:
-        CheckpointError: missing, damaged, or not a detector of Assay.
+        CheckpointError: missing, damaged, or not written by Assay.
     """
     path = folder / CONFIG_NAME
     again = "export the detector again"
@@ -156,12 +156,12 @@ def read_facts(folder: Path) -> DetectorFacts:
 
 
 def load_detector(path: Path) -> tuple[Detector, DetectorFacts]:
-    """The detector in a run or detector folder, on the CPU, in evaluation mode.
+    """Loads the detector of a run or detector folder, on the CPU, in evaluation mode.
 
-    Only tensors and plain values are read: no code or pickle of the folder is run.
+    Only tensors and plain values are read; no code or pickle is run.
 
     Raises:
-        CheckpointError: no detector, a damaged one, or weights that do not fit the description.
+        CheckpointError: no detector, a damaged one, or weights that do not match the description.
     """
     folder = detector_folder(path)
     facts = read_facts(folder)
@@ -172,7 +172,7 @@ def load_detector(path: Path) -> tuple[Detector, DetectorFacts]:
         raise CheckpointError(f"{folder / CONFIG_NAME} describes no known model: {error}", hint=error.hint) from error
     if (spec.level, spec.frames_per_clip) != (detector.spec.level, detector.spec.frames_per_clip):
         raise CheckpointError(
-            f"{folder / CONFIG_NAME} says that {spec.name} judges {spec.frames_per_clip} frames together",
+            f"{folder / CONFIG_NAME} says that {spec.name} scores {spec.frames_per_clip} frames together",
             hint="the description was changed; export the detector again",
         )
     try:
@@ -198,7 +198,7 @@ def weights_digest(path: Path) -> str:
 def _write_weights(state: Mapping[str, Tensor], path: Path) -> None:
     try:
         save_file(dict(state), path, metadata={"format": "pt"})
-    except SafetensorError as error:  # the library wraps the operating system's refusals
+    except SafetensorError as error:  # the library wraps errors of the operating system
         raise StorageError(f"cannot write {path}: {error}", hint="check the disk's space and permissions") from error
 
 

@@ -1,4 +1,4 @@
-"""What every detector is: a module that gives logits. Loss, metrics, aggregation and calibration are elsewhere."""
+"""Base classes of detectors: modules that return logits."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from shared.types import Framing
 
 @dataclass(frozen=True)
 class DetectorSpec:
-    """What a detector takes. Preprocessing is data of the model, never of its caller.
+    """Input of a detector. Preprocessing is defined by the model, not by its caller.
 
     Convention:
         input: level "frame": (B, 3, input_px, input_px); level "clip": (B, T, 3, input_px, input_px);
             float in [0, 1] RGB, then (x - mean) / std
         framing: how much of the head the crop shows
-        family, name: the registered family, and which of its models; ``build_detector`` with these, ``input_px``
-            and ``framing`` builds it again
+        family, name: the registered family, and the model in it; ``build_detector`` builds it again from these,
+            ``input_px`` and ``framing``
     """
 
     name: str
@@ -37,16 +37,16 @@ class DetectorSpec:
 
 @dataclass(frozen=True)
 class DetectorOptions:
-    """What a new detector is built from; each family takes what it has a use for.
+    """Options of a new detector; a family ignores those it has no use for.
 
     Attributes:
-        name: the model within the family, such as a timm backbone.
-        input_px: side of its input; None for the model's own.
+        name: the model in the family, such as a timm backbone.
+        input_px: side of its input; None for the model's default.
         framing: how much of the head its crops show.
         pretrained: start from ImageNet weights instead of random ones.
-        download: allow fetching those weights over the network.
+        download: allow downloading these weights.
         drop_rate: dropout before the logit.
-        drop_path_rate: stochastic depth, where the backbone has it.
+        drop_path_rate: stochastic depth, if the backbone supports it.
     """
 
     name: str
@@ -59,7 +59,7 @@ class DetectorOptions:
 
 
 class Detection(NamedTuple):
-    """``logit`` (B,), positive means fake; ``mask`` (B, 1, h, w) logits of the forged region, or None."""
+    """Output: ``logit`` (B,), positive for fake; ``mask`` (B, 1, h, w), logits of the forged region, or None."""
 
     logit: Tensor
     mask: Tensor | None
@@ -69,8 +69,8 @@ class Detector(nn.Module):
     """Base of all detectors. A family is built from :class:`DetectorOptions`, sets ``spec`` and implements ``forward``.
 
     Attributes:
-        spec: what it takes.
-        initial_weights: where the weights it started from came from, for run records and model cards.
+        spec: its input.
+        initial_weights: source of its initial weights, for run records and model cards.
     """
 
     spec: DetectorSpec
@@ -81,7 +81,7 @@ class Detector(nn.Module):
         raise NotImplementedError(f"{type(self).__name__} must implement forward")
 
     def exported_state(self) -> dict[str, Tensor]:
-        """The tensors of ``model.safetensors``, under the names a reader of the exported folder expects."""
+        """The tensors of ``model.safetensors`` by the names in the exported folder."""
         return plain_state(self)
 
     def load_exported_state(self, state: Mapping[str, Tensor]) -> None:
@@ -89,32 +89,32 @@ class Detector(nn.Module):
         self.load_state_dict(state)
 
     def exported_config(self) -> dict[str, Any]:
-        """What ``config.json`` holds beside Assay's own entry; empty unless another tool can load the folder."""
+        """The entries of ``config.json`` besides ``assay``; empty unless another tool can load the folder."""
         return {}
 
 
 class TrackDetector(Detector):
-    """Base of detectors that judge a face over several frames, level "clip".
+    """Base of detectors that score a face over several frames, level "clip".
 
-    The work is in two steps, so that a frame that lies in many sequences is looked at once: :meth:`embed_frames` sees
-    single faces, :meth:`score_sequences` sequences of their embeddings.
+    In two steps, so that each face is embedded once however many sequences it is in: :meth:`embed_frames` takes single
+    faces, :meth:`score_sequences` sequences of their embeddings.
     """
 
     def embed_frames(self, x: Tensor) -> Tensor:
-        """(N, 3, S, S) normalised faces -> (N, K) what is to be known of each."""
+        """(N, 3, S, S) normalised faces -> (N, K) embeddings."""
         raise NotImplementedError(f"{type(self).__name__} must implement embed_frames")
 
-    def score_sequences(self, seen: Tensor) -> Tensor:
-        """(B, T, K) observations of a face in order of time -> (B,) logits."""
+    def score_sequences(self, embeddings: Tensor) -> Tensor:
+        """(B, T, K) embeddings in order of time -> (B,) logits."""
         raise NotImplementedError(f"{type(self).__name__} must implement score_sequences")
 
     def forward(self, x: Tensor) -> Detection:
         """(B, T, 3, S, S) normalised sequences -> logits (B,), no mask.
 
-        Single faces (B, 3, S, S) are judged as sequences in which nothing changes.
+        Single faces (B, 3, S, S) are scored as sequences of T equal frames.
         """
         if x.ndim == 4:
-            seen = self.embed_frames(x).unsqueeze(1).expand(-1, self.spec.frames_per_clip, -1)
+            embeddings = self.embed_frames(x).unsqueeze(1).expand(-1, self.spec.frames_per_clip, -1)
         else:
-            seen = self.embed_frames(x.flatten(0, 1)).reshape(x.shape[0], x.shape[1], -1)
-        return Detection(self.score_sequences(seen), None)
+            embeddings = self.embed_frames(x.flatten(0, 1)).reshape(x.shape[0], x.shape[1], -1)
+        return Detection(self.score_sequences(embeddings), None)

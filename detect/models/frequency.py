@@ -1,9 +1,9 @@
-"""Noise and spectrum beside colour: a timm backbone joined by a high-pass stream and by block statistics.
+"""A detector on colours, noise residuals and DCT statistics: a timm backbone with a high-pass and a DCT branch.
 
-What decoders and encoders leave is fine: residuals of a high-pass filter show it where colours hide it, and the DCT of
-8 x 8 blocks shows upsampling and double compression. Sources: the three SRM kernels as Zhou et al., "Learning rich
-features for image manipulation detection", CVPR 2018, use them (after Fridrich and Kodovsky, 2012), and log-DCT
-statistics after Frank et al., "Leveraging frequency analysis for deep fake image recognition", ICML 2020.
+Traces of decoders and encoders are weak: high-pass residuals make them visible, and the DCT of 8 x 8 blocks shows
+upsampling and double compression. Sources: the three SRM kernels of Zhou et al., "Learning rich features for image
+manipulation detection", CVPR 2018 (after Fridrich and Kodovsky, 2012), and log-DCT statistics after Frank et al.,
+"Leveraging frequency analysis for deep fake image recognition", ICML 2020.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from detect.models.backbone import BackboneDetector
+from detect.models.backbone import BackboneDetector, start_undecided
 from detect.models.contract import Detection, DetectorOptions
 from detect.models.registry import detectors
 
@@ -26,7 +26,7 @@ _HIDDEN = 64
 
 @detectors.register("frequency")
 class FrequencyDetector(BackboneDetector):
-    """The sum of three logits: of the backbone on colours, of a small net on residuals, of block statistics."""
+    """The sum of three logits: of the backbone on colours, of a small network on residuals, and of block statistics."""
 
     mean: Tensor
     std: Tensor
@@ -46,9 +46,7 @@ class FrequencyDetector(BackboneDetector):
             nn.BatchNorm1d(2 * _BLOCK**2), nn.Linear(2 * _BLOCK**2, _HIDDEN), nn.ReLU(), nn.Linear(_HIDDEN, 1)
         )
         for head in (self.residual[-1], self.spectrum[-1]):
-            assert isinstance(head, nn.Linear)
-            nn.init.normal_(head.weight, std=0.01)
-            nn.init.zeros_(head.bias)
+            start_undecided(head)
 
     def forward(self, x: Tensor) -> Detection:
         """(B, 3, S, S) normalised -> logits (B,), no mask."""
@@ -59,7 +57,7 @@ class FrequencyDetector(BackboneDetector):
 
 
 def srm_kernels() -> Tensor:
-    """(3, 1, 5, 5): the residuals of a second derivative, of a 3 x 3 and of a 5 x 5 predictor, in grey levels."""
+    """(3, 1, 5, 5): kernels of the residuals of a second derivative, a 3 x 3 and a 5 x 5 predictor, in grey levels."""
     line = torch.zeros(5, 5)
     line[2, 1:4] = torch.tensor([1.0, -2.0, 1.0])
     square = torch.zeros(5, 5)
@@ -79,9 +77,9 @@ def dct_basis(size: int) -> Tensor:
 
 
 def block_statistics(levels: Tensor, basis: Tensor) -> Tensor:
-    """(B, 2 n²): mean and deviation over all n x n blocks of the log magnitude of each DCT frequency of luma.
+    """(B, 2 n²): mean and standard deviation over all n x n blocks of the log magnitude of each DCT frequency of luma.
 
-    ``levels`` are (B, 3, S, S) in [0, 255]; a rest that fills no block is left out.
+    ``levels`` are (B, 3, S, S) in [0, 255]; incomplete blocks are left out.
     """
     size = math.isqrt(basis.shape[0])
     luma = 0.299 * levels[:, 0] + 0.587 * levels[:, 1] + 0.114 * levels[:, 2]

@@ -1,10 +1,10 @@
-"""MesoNet: two small networks of 2018 that every later detector is compared with.
+"""MesoNet: two small networks, a common baseline.
 
 Afchar, Nozick, Yamagishi and Echizen, "MesoNet: a compact facial video forgery detection network", WIFS 2018. Both take
-256 px faces in [0, 1] and have under 30,000 numbers. The published weights are read by :mod:`detect.exchange.keras`.
+256 px faces in [0, 1] and have under 30,000 parameters. :mod:`detect.exchange.keras` reads the published weights.
 
-The published source puts a LeakyReLU after the first dense layer of both; the published Meso-4 weights come from a
-network that lists none there. So ``meso4`` goes without, ``meso4-leaky`` has it, and ``mesoinception4`` has it.
+The published source has a LeakyReLU after the first dense layer of both; the network of the published Meso-4 weights
+has none. So ``meso4`` is without it, ``meso4-leaky`` and ``mesoinception4`` have it.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
+from detect.models.backbone import start_undecided
 from detect.models.contract import Detection, Detector, DetectorOptions, DetectorSpec
 from detect.models.registry import detectors
 from shared.errors import ConfigError, UnknownNameError
@@ -27,11 +28,10 @@ HIDDEN = 16
 WIDTH = 16
 _STRIDE = 32
 _PX_RANGE = (32, 1024)
-_HEAD_STD = 0.01
 
 
 class Inception(nn.Module):
-    """Four branches side by side: 1 x 1, and 1 x 1 followed by 3 x 3 at dilations 1, 2 and 3; all with ReLU."""
+    """Four parallel branches: 1 x 1, and 1 x 1 followed by 3 x 3 with dilations 1, 2 and 3; all with ReLU."""
 
     def __init__(self, channels: int, widths: tuple[int, int, int, int]) -> None:
         super().__init__()
@@ -50,13 +50,13 @@ class Inception(nn.Module):
 class MesoNet(Detector):
     """Four blocks of convolution, ReLU, normalisation and pooling, then two dense layers and one logit.
 
-    Its input has 256 px when nothing is said, and the first dense layer is as large as the input asks for. Dropout is
-    before both dense layers; the authors train with 0.5. Options for ImageNet weights and residual paths are without
-    effect: it has neither, and its published weights are imported as a detector.
+    The default input is 256 px; the first dense layer depends on the input size. Dropout precedes both dense layers;
+    the authors train with 0.5. Options for ImageNet weights and stochastic depth have no effect. Published weights are
+    imported as a detector.
 
     Raises:
         UnknownNameError: the family has no such model.
-        ConfigError: a size that it cannot take.
+        ConfigError: an unsupported input size.
     """
 
     slopes: ClassVar[dict[str, float]]
@@ -79,8 +79,7 @@ class MesoNet(Detector):
         self.bend = nn.Identity() if slope == 1 else nn.LeakyReLU(slope)
         self.drop = nn.Dropout(options.drop_rate)
         self.head = nn.Linear(HIDDEN, 1)
-        nn.init.normal_(self.head.weight, std=_HEAD_STD)
-        nn.init.zeros_(self.head.bias)
+        start_undecided(self.head)
 
     def forward(self, x: Tensor) -> Detection:
         """(B, 3, S, S) in [0, 1] -> logits (B,), no mask."""
@@ -88,11 +87,11 @@ class MesoNet(Detector):
         return Detection(self.head(self.drop(self.bend(self.hidden(features)))).squeeze(1), None)
 
     def get_classifier(self) -> nn.Module:
-        """The last layer, as timm's models name it."""
+        """The last layer; the method's name is that of timm's models."""
         return self.head
 
     def keras_order(self) -> list[nn.Module]:
-        """The layers with weights, in the order in which the authors' files list them."""
+        """The layers with weights, in the order of the authors' files."""
         order: list[nn.Module] = []
         for block in self.blocks:
             assert isinstance(block, nn.Sequential)
@@ -145,7 +144,7 @@ def _block(look: nn.Module, width: int, *, pool: int) -> nn.Sequential:
 
 
 def _weighted(block: nn.Sequential) -> list[nn.Module]:
-    """A block's layers as Keras orders them: by depth, so all that enter branches first, the plain one last."""
+    """A block's layers in Keras order: by depth, so the first layers of all branches come first."""
     look, norm, _ = block
     if isinstance(look, Inception):
         plain, *entering = look.enter

@@ -1,8 +1,7 @@
-"""Class and place at once: a timm backbone that also draws which pixels were forged.
+"""A detector that also localises: a timm backbone with a mask output for the forged pixels.
 
-The region is supervised by the compositor's own masks and by the masks of self-blends, so the class is learned together
-with where its evidence lies (as in Face X-ray, Li et al., CVPR 2020, and the multi-task detectors after it). The drawn
-region weights the features that a second term of the logit is read from, so that what is drawn is used.
+The region is supervised by the masks of the compositor and of self-blends (as in Face X-ray, Li et al., CVPR 2020, and
+later multi-task detectors). A second term of the logit is computed from features weighted by the predicted region.
 """
 
 from __future__ import annotations
@@ -11,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from detect.models.backbone import BackboneDetector
+from detect.models.backbone import BackboneDetector, start_undecided
 from detect.models.contract import Detection, DetectorOptions
 from detect.models.registry import detectors
 from shared.errors import ConfigError
@@ -23,10 +22,10 @@ _CHANNELS = 64
 
 @detectors.register("multitask")
 class MultitaskDetector(BackboneDetector):
-    """A backbone's logit, a map of the forged region at an eighth of the input, and a logit read under that map.
+    """The backbone's logit plus one of features under the region, and a map of the region at 1/8 of the input size.
 
-    The map comes from the backbone's levels at strides 8 to 32, brought together top down (feature pyramid, Lin et al.,
-    CVPR 2017, with sums). A backbone with one level only, such as a ViT, draws at that level.
+    The map is computed from the backbone's levels at strides 8 to 32, merged top down (feature pyramid, Lin et al.,
+    CVPR 2017, with sums), or from the only level, as of a ViT.
     """
 
     family = "multitask"
@@ -42,8 +41,7 @@ class MultitaskDetector(BackboneDetector):
         )
         self.draw = nn.Conv2d(_CHANNELS, 1, 1)
         self.judge = nn.Linear(_CHANNELS + 2, 1)
-        nn.init.normal_(self.judge.weight, std=0.01)
-        nn.init.zeros_(self.judge.bias)
+        start_undecided(self.judge)
         assert self.draw.bias is not None
         nn.init.constant_(self.draw.bias, -2.0)  # most pixels are real
 
@@ -56,7 +54,7 @@ class MultitaskDetector(BackboneDetector):
         return Detection(logit, region)
 
     def _together(self, maps: list[Tensor]) -> Tensor:
-        """The levels as one map of the finest size."""
+        """The levels merged into one map of the finest size."""
         coarse = [lateral(level) for lateral, level in zip(self.lateral, maps, strict=True)]
         total = coarse[-1]
         for finer in reversed(coarse[:-1]):
@@ -65,14 +63,14 @@ class MultitaskDetector(BackboneDetector):
 
 
 def _under(features: Tensor, region: Tensor) -> Tensor:
-    """(B, C + 2): features averaged under the region, and the region's mean and peak."""
+    """(B, C + 2): features averaged with the region as weights, and the region's mean and maximum."""
     weight = region.sigmoid()
     pooled = (features * weight).sum((2, 3)) / weight.sum((2, 3)).clamp_min(1e-3)
     return torch.cat([pooled, weight.mean((2, 3)), weight.amax((2, 3))], 1)
 
 
 def _levels(net: nn.Module, name: str) -> list[int]:
-    """Which intermediate maps are used: the last one at each stride from 8 to 32; the last of all for a plain ViT."""
+    """Indices of the intermediate maps: the last at each stride from 8 to 32; the last of all for a plain ViT."""
     info = getattr(net, "feature_info", None)
     if not info or not hasattr(net, "forward_intermediates"):
         raise ConfigError(f"{name} does not give the maps that a region is drawn from", hint="choose another model")

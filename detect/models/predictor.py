@@ -1,6 +1,6 @@
-"""Crops in, logits out: the one place that puts a detector into evaluation, moves it, normalises and batches.
+"""Scores aligned crops: evaluation mode, device, normalisation and batches.
 
-Detectors that judge sequences give each face of a track a logit too: that of the faces around it in time.
+Detectors of sequences give each face of a track the logit of the sequence around it.
 """
 
 from __future__ import annotations
@@ -25,10 +25,10 @@ class CropPredictor:
 
     Attributes:
         model: the detector, on its device, in evaluation mode.
-        spec: what it takes.
-        facts: what its folder says of it.
-        device: where it runs, and in which precision.
-        digest: SHA-256 of its weight file; empty for a model that was never written.
+        spec: its input.
+        facts: the facts in its folder.
+        device: device and precision.
+        digest: SHA-256 of its weights file; empty for a model that was not saved.
     """
 
     def __init__(
@@ -44,12 +44,12 @@ class CropPredictor:
 
     @classmethod
     def load(cls, path: str | Path, device: str | Device = "auto", *, precision: Precision = "auto") -> CropPredictor:
-        """The detector of a run or folder, or the network of a reference (``detect.models.external.reference``).
+        """Loads the detector of a run or folder, or the network of a reference (``detect.models.external.reference``).
 
         Raises:
             CheckpointError: no detector there, or a damaged one.
             ConfigError: an external network's settings are missing or wrong.
-            UsageError: no such device; the reference leads nowhere.
+            UsageError: no such device; the reference does not exist.
         """
         place = pick_device(device, precision) if isinstance(device, str) else device
         reference = parse_reference(path)
@@ -62,27 +62,28 @@ class CropPredictor:
 
     @property
     def spec(self) -> DetectorSpec:
-        """What the detector takes."""
+        """The detector's input."""
         return self.model.spec
 
     @property
     def operating_point(self) -> tuple[float, str]:
-        """The logit from which a clip is called fake, and what that was chosen on."""
+        """The logit threshold from which a clip is called fake, and what it was chosen on."""
         point = self.facts.operating_point
         return point.logit, point.chosen_on
 
     def at_once(self, batch: int, frames: int = 1) -> int:
-        """How many of a ``batch``, of ``frames`` crops each, go through the network together.
+        """Number of items of a ``batch``, of ``frames`` crops each, to run at once.
 
-        On a CPU a few, whose activations stay in its caches: tf_efficientnet_lite0 at 224 px takes 13 ms a face in
-        eights and 18 in batches of 32, on one core.
+        Few on a CPU, so that activations stay in its caches: tf_efficientnet_lite0 at 224 px takes 13 ms a face in
+            batches
+        of 8 and 18 ms in batches of 32, on one core.
         """
         return batch if self.device.kind != "cpu" else min(batch, max(1, _CROPS_AT_ONCE_ON_CPU // frames))
 
     def prepare(self, crops: np.ndarray) -> Tensor:
-        """(N, S, S, 3) uint8 RGB -> (N, 3, S, S) float32 on the device, normalised as the detector wants it.
+        """(N, S, S, 3) uint8 RGB -> (N, 3, S, S) float32 on the device, normalised for the detector.
 
-        Sequences (N, T, S, S, 3), of a detector that judges them, give (N, T, 3, S, S).
+        Sequences (N, T, S, S, 3) give (N, T, 3, S, S).
 
         Raises:
             ValueError: another size or dtype.
@@ -91,7 +92,7 @@ class CropPredictor:
         deep = 5 if self.spec.level == "clip" and crops.ndim == 5 else 4
         if crops.dtype != np.uint8 or crops.ndim != deep or crops.shape[-3:] != (side, side, 3):
             raise ValueError(f"crops must be (n, {side}, {side}, 3) uint8, got {crops.shape} {crops.dtype}")
-        # permuting a batch of interleaved pixels is channels_last already: nothing is copied before the upload.
+        # A permuted batch of interleaved pixels is already channels_last, so nothing is copied before the upload.
         batch = torch.from_numpy(np.ascontiguousarray(crops)).movedim(-1, -3)
         return (batch.to(self.device.torch_device, non_blocking=True).float() - self._mean) * self._scale
 
@@ -99,7 +100,7 @@ class CropPredictor:
     def logits(self, crops: np.ndarray, *, batch: int = 32) -> np.ndarray:
         """(N, S, S, 3) uint8 RGB crops of the detector's size and framing -> (N,) float32 logits, positive for fake.
 
-        The crops are cut into batches of at most ``batch``; equal crops in equal batches give equal logits.
+        The crops are scored in batches of at most ``batch``; equal crops in equal batches give equal logits.
 
         Raises:
             ValueError: another size or dtype.
@@ -128,20 +129,20 @@ class CropPredictor:
                 parts.append(self.model.embed_frames(self.prepare(crops[first : first + batch])).float().cpu().numpy())
         return np.concatenate(parts) if parts else np.empty((0, 1), np.float32)
 
-    def track_logits(self, seen: np.ndarray, tracks: np.ndarray, *, batch: int = 32) -> np.ndarray:
-        """(N, ...) observations of a clip's faces in order of time, and their tracks (N,) -> (N,) float32 logits.
+    def track_logits(self, embeddings: np.ndarray, tracks: np.ndarray, *, batch: int = 32) -> np.ndarray:
+        """(N, ...) embeddings of a clip's faces in order of time, and their tracks (N,) -> (N,) float32 logits.
 
-        A frame detector judges each face for itself; one of level "clip" the ``frames_per_clip`` faces of its track
-        around it. A face without a track (below 0) is judged as one that does not change.
+        A detector of level "frame" scores single faces, one of level "clip" the ``frames_per_clip`` faces of the track
+        around each. A face without a track (below 0) is scored as a sequence of equal frames.
         """
         if self.spec.level == "frame":
-            return seen[:, 0]
+            return embeddings[:, 0]
         rows = windows_of(tracks, self.spec.frames_per_clip)
         if not len(rows):
             return np.empty(0, np.float32)
         different, which = np.unique(rows, axis=0, return_inverse=True)
         cuts = [different[first : first + batch] for first in range(0, len(different), batch)]
-        return np.concatenate([self._judged(seen[cut], batch) for cut in cuts])[which.ravel()]
+        return np.concatenate([self._sequence_logits(embeddings[cut], batch) for cut in cuts])[which.ravel()]
 
     def face_logits(self, crops: np.ndarray, tracks: np.ndarray, *, batch: int = 32) -> np.ndarray:
         """(N, S, S, 3) uint8 RGB crops of a clip in order of time, and their tracks (N,) -> (N,) float32 logits.
@@ -152,7 +153,7 @@ class CropPredictor:
         return self.track_logits(self.embed_frames(crops, batch=batch), tracks, batch=batch)
 
     @torch.inference_mode()
-    def _judged(self, sequences: np.ndarray, batch: int) -> np.ndarray:
+    def _sequence_logits(self, sequences: np.ndarray, batch: int) -> np.ndarray:
         if not isinstance(self.model, TrackDetector):
             return self.logits(sequences, batch=batch)
         embedded = torch.from_numpy(sequences).to(self.device.torch_device)

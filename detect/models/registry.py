@@ -1,4 +1,4 @@
-"""The detectors there are, by name. Filled by the families listed in ``detect/models/__init__.py``."""
+"""The registry of detectors by name, filled by the families listed in ``detect/models/__init__.py``."""
 
 from __future__ import annotations
 

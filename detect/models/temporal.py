@@ -1,13 +1,13 @@
-"""A track judged as a whole: a timm backbone on every face, and a small network over what it saw from face to face.
+"""A detector of sequences: a timm backbone on each face, and a small network over its features in time.
 
-A swapper draws frame after frame without knowing the one before, so what it leaves flickers: in sharpness, colour and
-in where the seam lies. The logit is the mean of the frames' own logits plus what the sequence adds. Sources: Guera and
-Delp, "Deepfake video detection using recurrent neural networks", AVSS 2018, for recurrence over frame features; Zheng
-et al., "Exploring temporal coherence for more general video face forgery detection", ICCV 2021, for a transformer in
-its place.
+Swappers process each frame independently, so their artefacts flicker: sharpness, colour, position of the seam. The
+    logit
+is the mean of the frames' logits plus a logit of the sequence. Sources: Guera and Delp, "Deepfake video detection using
+recurrent neural networks", AVSS 2018, for recurrence over frame features; Zheng et al., "Exploring temporal coherence
+for more general video face forgery detection", ICCV 2021, for a transformer.
 
-Names are ``BACKBONE``, ``BACKBONE+transformer`` (the same), ``BACKBONE+gru``, and with the number of faces that are
-looked at together ``BACKBONE+gru16``; 8 when it is left out.
+Names are ``BACKBONE`` or ``BACKBONE+transformer`` (equal), ``BACKBONE+gru``, and with the number of faces in a sequence
+``BACKBONE+gru16`` (default 8).
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ import torch
 from timm.models.vision_transformer import Block
 from torch import Tensor, nn
 
-from detect.models.backbone import BackboneDetector
+from detect.models.backbone import BackboneDetector, start_undecided
 from detect.models.contract import DetectorOptions, TrackDetector
 from detect.models.registry import detectors
 from shared.errors import ConfigError, UnknownNameError
@@ -31,12 +31,11 @@ _HEADS = 4
 _DEPTH = 2
 _FRAMES = 8
 _FRAMES_RANGE = (2, 64)
-_HEAD_STD = 0.01
 _KINDS = ("transformer", "gru")
 
 
 class TemporalName(NamedTuple):
-    """What a name of the family says: the backbone, what runs over its features, and how many faces at once."""
+    """Parts of a name of the family: backbone, network over its features, number of faces in a sequence."""
 
     backbone: str
     kind: str
@@ -54,11 +53,11 @@ def parse_name(name: str) -> TemporalName:
     found = re.fullmatch(r"([a-z]*)(\d*)", rest)
     kind = (found[1] if found else rest) or _KINDS[0]
     if kind not in _KINDS:
-        raise UnknownNameError(f"nothing called {rest!r} runs over frames", hint=f"{backbone}+gru or +transformer16")
+        raise UnknownNameError(f"there is no sequence network {rest!r}", hint=f"{backbone}+gru or +transformer16")
     frames = int(found[2]) if found and found[2] else _FRAMES
     low, high = _FRAMES_RANGE
     if not low <= frames <= high:
-        raise ConfigError(f"{name} looks at {frames} faces together, not {low} to {high}", hint="8 is usual")
+        raise ConfigError(f"{name} takes {frames} faces in a sequence, not {low} to {high}", hint="8 is usual")
     return TemporalName(backbone, kind, frames)
 
 
@@ -67,8 +66,8 @@ class TemporalDetector(BackboneDetector, TrackDetector):
     """A backbone, and a transformer or a recurrent network over its features.
 
     Raises:
-        UnknownNameError: no such backbone, or nothing of that name runs over frames.
-        WeightsError: pretrained weights are asked for and cannot be had.
+        UnknownNameError: no such backbone or sequence network.
+        WeightsError: pretrained weights are not available.
         ConfigError: the backbone does not take that input size.
     """
 
@@ -82,23 +81,22 @@ class TemporalDetector(BackboneDetector, TrackDetector):
         self.enter = nn.Sequential(nn.LayerNorm(features), nn.Linear(features, _WIDTH))
         self.over = _Recurrent() if parts.kind == "gru" else _Attending(options.drop_rate)
         self.head = nn.Linear(_WIDTH, 1)
-        nn.init.normal_(self.head.weight, std=_HEAD_STD)
-        nn.init.zeros_(self.head.bias)
+        start_undecided(self.head)
 
     def embed_frames(self, x: Tensor) -> Tensor:
-        """(N, 3, S, S) normalised faces -> (N, F + 1): the backbone's features, and its own logit last."""
+        """(N, 3, S, S) normalised faces -> (N, F + 1): the backbone's features, then its logit."""
         maps = self.net.forward_features(x)  # type: ignore[operator]
         features = self.net.forward_head(maps, pre_logits=True)  # type: ignore[operator]
         return torch.cat([features, self.net.forward_head(maps)], 1)  # type: ignore[operator]
 
-    def score_sequences(self, seen: Tensor) -> Tensor:
-        """(B, T, F + 1) observations in order of time -> (B,) logits."""
-        alone = seen[..., -1].mean(1)
-        return alone + self.head(self.over(self.enter(seen[..., :-1]))).squeeze(1)
+    def score_sequences(self, embeddings: Tensor) -> Tensor:
+        """(B, T, F + 1) embeddings in order of time -> (B,) logits."""
+        alone = embeddings[..., -1].mean(1)
+        return alone + self.head(self.over(self.enter(embeddings[..., :-1]))).squeeze(1)
 
 
 class _Attending(nn.Module):
-    """A transformer encoder; a token of its own gathers what the frames say."""
+    """A transformer encoder with a class token."""
 
     def __init__(self, drop_rate: float) -> None:
         super().__init__()
@@ -116,7 +114,7 @@ class _Attending(nn.Module):
 
 
 class _Recurrent(nn.Module):
-    """Gated recurrent units in both directions, averaged over time."""
+    """Bidirectional gated recurrent units, averaged over time."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -128,7 +126,7 @@ class _Recurrent(nn.Module):
 
 
 def positions(frames: int, width: int = _WIDTH) -> Tensor:
-    """(``frames``, ``width``): sines and cosines of each place (Vaswani et al., 2017, section 3.5)."""
+    """(``frames``, ``width``): sinusoidal position encoding (Vaswani et al., 2017, section 3.5)."""
     place = torch.arange(frames, dtype=torch.float32).unsqueeze(1)
     rate = torch.exp(torch.arange(0, width, 2, dtype=torch.float32) * (-math.log(10000.0) / width))
     return torch.stack([torch.sin(place * rate), torch.cos(place * rate)], 2).flatten(1)

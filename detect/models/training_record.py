@@ -1,6 +1,6 @@
-"""Which clips and people a detector has learned from, as hashes in its folder, so that a test on them is noticed.
+"""The training record of a detector: hashes of its training clips and people, to recognise them in evaluations.
 
-Hashes, because a detector may be passed on while the names of the people it learned from may not.
+Hashes, so that a detector can be shared without the names of these people.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ class TrainingRecord:
 
 
 def clip_mark(record: ClipRecord) -> str:
-    """A short hash that is equal for clips with equal files."""
+    """A short hash of a clip's file."""
     return record.sha256[:_MARK_DIGITS]
 
 
@@ -42,7 +42,7 @@ def person_mark(identity: str) -> str:
 
 
 def training_document(records: Iterable[ClipRecord]) -> dict[str, list[str]]:
-    """What :func:`read_training_record` reads, of the clips of the splits that training used."""
+    """The document that :func:`read_training_record` reads, for the clips of the splits used in training."""
     listed = list(records)
     people = {person for record in listed for person in record.identities}
     return {
@@ -54,7 +54,7 @@ def training_document(records: Iterable[ClipRecord]) -> dict[str, list[str]]:
 
 
 def read_training_record(path: Path) -> TrainingRecord:
-    """What the detector in a run or detector folder learned from; empty when its folder does not say.
+    """The training record in a run or detector folder; empty if there is none.
 
     Raises:
         CheckpointError: no detector there, or the list is damaged.

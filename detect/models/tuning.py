@@ -1,9 +1,9 @@
-"""Which weights of a backbone are trained: all, norms only, a low-rank residual of attention, or the head alone.
+"""Fine-tuning modes of a backbone: all weights, norms only, a low-rank residual of attention, or the head only.
 
-Large pretrained transformers forget what makes them general when all of them is trained on one kind of fake. Training
-little keeps it: LayerNorms only (Yermakov et al., "Deepfake Detection that Generalizes Across Benchmarks", 2025: GenD),
-or the weakest singular directions of the attention weights (Yan et al., "Orthogonal Subspace Decomposition", ICML 2025:
-Effort, rank n - 1 of n frozen, one direction trained).
+Large pretrained transformers lose generality when all weights are trained on one kind of fake. Training few weights
+avoids this: LayerNorms only (Yermakov et al., "Deepfake Detection that Generalizes Across Benchmarks", 2025: GenD), or
+the weakest singular directions of the attention weights (Yan et al., "Orthogonal Subspace Decomposition", ICML 2025:
+Effort, with n - 1 of n directions frozen).
 """
 
 from __future__ import annotations
@@ -21,16 +21,16 @@ _ATTENTION = ("attn", "attention", "self_attn")
 
 
 def tune(net: nn.Module, mode: Tuning, *, rank: int = 1) -> int:
-    """Freezes what ``mode`` leaves alone in a timm backbone, in place; how many numbers are left to train.
+    """Freezes the weights of a timm backbone that ``mode`` does not train, in place; returns the number left to train.
 
-    The classifier is always trained. Modules of a detector outside its backbone are not touched.
+    The classifier is always trained. Modules of a detector outside its backbone are not changed.
 
     Raises:
         ConfigError: the backbone has no norm with weights, or no attention, or one narrower than ``rank``.
     """
     if mode != "full":
         net.requires_grad_(False)
-        _classifier(net).requires_grad_(True)
+        classifier_of(net).requires_grad_(True)
     if mode == "norm":
         norms = [module for module in net.modules() if _is_norm(module)]
         if not norms:
@@ -47,9 +47,9 @@ def tune(net: nn.Module, mode: Tuning, *, rank: int = 1) -> int:
 
 
 class ResidualLinear(nn.Module):
-    """A dense layer whose weight W = U S V' is frozen but for its ``rank`` smallest singular directions.
+    """A dense layer whose weight W = U S V' is frozen except for its ``rank`` smallest singular directions.
 
-    Starts as the layer it replaces, to rounding.
+    Initially equal to the layer it replaces, up to rounding.
     """
 
     main: Tensor
@@ -69,7 +69,7 @@ class ResidualLinear(nn.Module):
 
     @property
     def weight(self) -> Tensor:
-        """(out, in): the whole weight."""
+        """(out, in): the full weight."""
         return self.main + (self.left * self.scale) @ self.right
 
     def forward(self, x: Tensor) -> Tensor:
@@ -78,7 +78,7 @@ class ResidualLinear(nn.Module):
 
 
 def plain_state(net: nn.Module) -> dict[str, Tensor]:
-    """The state of ``net`` under the names it had before :func:`tune`: replaced layers are weights and biases again."""
+    """The state of ``net`` with the names it had before :func:`tune`, residual layers as weights and biases."""
     state = dict(net.state_dict())
     for name, module in net.named_modules():
         if isinstance(module, ResidualLinear):
@@ -89,7 +89,8 @@ def plain_state(net: nn.Module) -> dict[str, Tensor]:
     return state
 
 
-def _classifier(net: nn.Module) -> nn.ModuleList:
+def classifier_of(net: nn.Module) -> nn.ModuleList:
+    """The classifier of a timm model; distilled models have two."""
     found = net.get_classifier()  # type: ignore[operator]
     return nn.ModuleList([found] if isinstance(found, nn.Module) else found)
 
@@ -100,7 +101,7 @@ def _is_norm(module: nn.Module) -> bool:
 
 
 def _attention_layers(net: nn.Module) -> Iterator[tuple[nn.Module, str, nn.Linear]]:
-    """Every dense layer directly in an attention module, as (its parent, its name there, itself)."""
+    """Each dense layer directly in an attention module, as (parent, name, layer)."""
     for name, module in net.named_modules():
         if name.rsplit(".", 1)[-1] in _ATTENTION:
             yield from ((module, key, child) for key, child in module.named_children() if isinstance(child, nn.Linear))

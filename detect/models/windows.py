@@ -1,4 +1,4 @@
-"""Which faces of a track are looked at together by detectors that judge sequences."""
+"""Windows of a track's faces, for detectors of sequences."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ import numpy as np
 
 
 def window(count: int, centre: int, frames: int, stride: int = 1) -> np.ndarray:
-    """(``frames``,) ascending places among ``count``, every ``stride``-th, as near to ``centre`` in the middle as fits.
+    """(``frames``,) ascending indices below ``count``, every ``stride``-th, centred on ``centre`` as far as possible.
 
-    Where the stride leads out of the track it is made smaller; a track with fewer faces than ``frames`` gives all of
-    them, some more than once, evenly.
+    The stride is reduced where the track is too short; a track with fewer faces than ``frames`` gives all of them,
+    evenly repeated.
 
     Raises:
         ValueError: there is no face.
@@ -25,10 +25,9 @@ def window(count: int, centre: int, frames: int, stride: int = 1) -> np.ndarray:
 
 
 def windows_of(tracks: np.ndarray, frames: int) -> np.ndarray:
-    """(N, ``frames``) rows: for each face the window of its own track around it.
+    """(N, ``frames``) indices: for each face the window of its track around it.
 
-    ``tracks`` (N,) are the track numbers of faces in order of time; a face without a track (below 0) is looked at
-    alone, as a sequence of itself.
+    ``tracks`` (N,) are the track numbers of faces in order of time; a face without a track (below 0) is repeated.
     """
     rows = np.repeat(np.arange(len(tracks))[:, None], frames, 1)
     for track in np.unique(tracks[tracks >= 0]):

@@ -1,1 +1,1 @@
-"""What damage does to a detector: perturbed files, faces found again, cell by cell."""
+"""Robustness of detectors: metrics on perturbed copies of clips, in which faces are found again."""

@@ -1,4 +1,4 @@
-"""Settings of the robustness sweep; no torch."""
+"""Settings of the robustness sweep. Imports no torch."""
 
 from __future__ import annotations
 
@@ -14,30 +14,30 @@ _SPLITS = (*SPLITS, "all")
 
 @dataclass(frozen=True)
 class RobustnessConfig:
-    """How a detector is tried on perturbed clips."""
+    """Settings of a robustness sweep."""
 
     split: str = "test"
     clips: int = 60
-    """Most clips of the sweep, as many real as fake, spread over people and manipulations."""
+    """Maximum number of clips, half of them fake, spread over people and manipulations."""
     frames_per_clip: int = 8
-    """Frames of each clip that are judged, evenly spaced over all of it."""
+    """Number of frames scored in each clip, evenly spaced."""
     quick: bool = False
-    """One level of each kind in place of all."""
+    """One level of each kind instead of all."""
     kinds: tuple[str, ...] = ()
-    """Kinds by name; all when left out."""
+    """Names of the kinds of perturbation; default all."""
     only: tuple[str, ...] = ()
-    """"KEY=NAME": the part of the clips that is wanted; see ``assay detect evaluate``."""
+    """"KEY=NAME": the subset of clips to use; see ``assay detect evaluate``."""
     replicates: int = 1000
     cluster_by: ClusterBy = "group"
     seed: int = 0
-    """Of the choice of clips, of noise and blocks, and of the bootstrap."""
+    """Seed of the choice of clips, of noise and blocks, and of the bootstrap."""
     device: str = "auto"
     precision: Precision = "auto"
     batch: int = 32
     finder: str | None = None
-    """Face finder by name; the one that the detector was trained with when left out."""
+    """Name of the face finder; default the one that the detector was trained with."""
     aggregate: AggregateConfig | None = None
-    """How a clip's score is made; as in the detector's training when left out."""
+    """Aggregation of a clip's face scores; default the detector's own."""
 
     def __post_init__(self) -> None:
         need(self.split in _SPLITS, f"no split is named {self.split!r}", "train, val, test or all")

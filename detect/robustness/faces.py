@@ -1,4 +1,4 @@
-"""The faces of a clip after a perturbation: frames changed or the whole video encoded again, then faces looked for."""
+"""Faces of perturbed clips: frames are changed or the whole video is re-encoded, then faces are found."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ from shared.video import Encoding, VideoReader, VideoWriter
 
 
 def wanted_frames(frames: int, count: int, cell: Cell) -> list[int]:
-    """Which frames of a clip of ``frames`` are judged, in the numbers of the clip as it was.
+    """The numbers, in the original clip of ``frames`` frames, of the ``count`` frames to score.
 
-    Evenly spaced, and, where frames are dropped, moved back to the nearest that is kept; none twice.
+    Evenly spaced; where frames are dropped, each is moved back to the last frame that is kept. None is repeated.
     """
     step = keeps_every(cell)
     return sorted({place // step * step for place in evenly_spaced(frames, count)})
@@ -31,9 +31,9 @@ def wanted_frames(frames: int, count: int, cell: Cell) -> list[int]:
 def perturbed_faces(
     path: Path, wanted: Sequence[int], cell: Cell, finder: FaceFinder, faces: FaceConfig, *, seed: int
 ) -> Iterator[tuple[Frame, list[Face]]]:
-    """Each of the ``wanted`` frames of a video after ``cell``, under its own number, with the faces found in it then.
+    """The ``wanted`` frames of a video after perturbation, with their original numbers and the faces found.
 
-    Chance (noise, blocks) depends on ``seed`` and the frame's number alone.
+    Random perturbations (noise, blocks) depend on ``seed`` and the frame number only.
 
     Raises:
         MediaError: the video cannot be read, or an encoder refuses it.
@@ -56,7 +56,7 @@ def _pictures(video: Path, wanted: Sequence[int], cell: Cell, seed: int) -> Iter
 
 @contextmanager
 def _encoded(path: Path, cell: Cell, *, last: int) -> Iterator[Path]:
-    """The video after the encoders of ``cell``, up to frame ``last``; itself when there are none."""
+    """Path of the video after the encoders of ``cell``, up to frame ``last``; ``path`` if there are none."""
     steps = encodings(cell)
     if not steps:
         yield path
@@ -71,7 +71,7 @@ def _encoded(path: Path, cell: Cell, *, last: int) -> Iterator[Path]:
 
 
 def _encode(path: Path, out: Path, encoding: Encoding, *, every: int, stop: int) -> None:
-    """Writes every ``every``-th of the first ``stop`` frames at its own time."""
+    """Writes every ``every``-th of the first ``stop`` frames with its timestamp."""
     with VideoReader(path) as reader:
         info = reader.info
         rate = None if info.frame_rate is None else Fraction(info.frame_rate, every)

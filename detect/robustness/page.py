@@ -1,4 +1,4 @@
-"""A robustness sweep for people: a heat map of its AUCs, and a table in Markdown."""
+"""Heat map and Markdown table of a robustness sweep."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ _DARK_BELOW = 0.62
 
 
 def plot_heat_map(result: Robustness) -> bytes:
-    """PNG: AUC and, beside it, the share of frames without a face, a row a kind, a column a level.
+    """Heat maps as PNG bytes: AUC, and share of frames without a face; one row per kind, one column per level.
 
-    The first column is the clean clips, the same in every row, so that each row reads from left to right.
+    The first column is the unperturbed clips, the same in every row.
     """
     kinds = [kind for kind in KINDS.values() if any(cell.kind == kind.name for cell in result.cells)]
     aucs = _grid(result, kinds, lambda cell: np.nan if cell.auc is None else cell.auc.value)
@@ -38,7 +38,7 @@ def plot_heat_map(result: Robustness) -> bytes:
 
 
 def render_table(result: Robustness) -> str:
-    """The sweep as a Markdown table, a row a cell."""
+    """The sweep as a Markdown table, one row per cell."""
     lines = [
         f"# Robustness of {result.detector.get('name', 'detector')} on {result.dataset.get('name', 'dataset')}",
         "",
@@ -71,7 +71,7 @@ def _line(cell: CellResult) -> str:
 
 
 def _grid(result: Robustness, kinds: list[Kind], read: object) -> np.ndarray:
-    """(K, 1 + levels) values, NaN where nothing was measured."""
+    """(K, 1 + levels) values, NaN where not measured."""
     assert callable(read)
     grid = np.full((max(1, len(kinds)), 1 + _COLUMNS), np.nan)
     clean = result.find("clean", 0)

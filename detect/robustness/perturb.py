@@ -1,9 +1,9 @@
-"""What a video goes through before it is judged again: 7 x 5 perturbations of DeeperForensics-1.0, and others beside.
+"""Perturbations of videos: the 7 x 5 of DeeperForensics-1.0, and further ones.
 
-Whole frames are changed, before any face is looked for, as they would be on their way to an analyst. Types and levels
-are those of Jiang et al. (CVPR 2020), read from their published code. Two of its names mislead and are not kept: its
-"contrast" multiplies, so it darkens, and its "JPEG" makes the picture smaller and larger again. Real JPEG is a row of
-its own here, beside halved and quartered sizes, H.264 twice, and dropped frames.
+Whole frames are changed before faces are found, as in a file that was shared or re-encoded. Types and levels are those
+of Jiang et al. (CVPR 2020), taken from their published code. Two of its names are misleading: its "contrast" multiplies
+values, which darkens, and its "JPEG" downscales and upscales (here "pixelation"). The further ones are real JPEG,
+downscaling by 2 and 4, double H.264, and a lower frame rate.
 """
 
 from __future__ import annotations
@@ -30,13 +30,13 @@ Group = Literal["DeeperForensics", "more"]
 
 @dataclass(frozen=True)
 class Kind:
-    """One row of the sweep.
+    """One kind of perturbation.
 
     Attributes:
-        name: what it is called in results.
-        title: what it does, for people.
-        levels: the parameter at each level, mild to strong.
-        group: whose definition it is.
+        name: in results.
+        title: description for readers.
+        levels: parameter at each level, from mild to strong.
+        group: source of the definition.
     """
 
     name: str
@@ -61,12 +61,12 @@ KINDS: Mapping[str, Kind] = {
         Kind("frame-rate", "every n-th frame, H.264 at crf 23", (2, 4), "more"),
     )
 }
-"""All kinds by name, in the order they are shown."""
+"""All kinds by name, in display order."""
 
 
 @dataclass(frozen=True, order=True)
 class Cell:
-    """One kind at one level, counted from 1; level 0 of "clean" is the clip as it is."""
+    """One kind at one level, counted from 1; level 0 of "clean" is the unperturbed clip."""
 
     kind: str
     level: int
@@ -78,7 +78,7 @@ class Cell:
 
     @property
     def value(self) -> float | None:
-        """The parameter; None for the clean clip."""
+        """The parameter; None for the unperturbed clip."""
         return None if self.kind == "clean" else KINDS[self.kind].levels[self.level - 1]
 
     def __str__(self) -> str:
@@ -89,19 +89,19 @@ CLEAN = Cell("clean", 0)
 
 
 def all_cells() -> list[Cell]:
-    """The clean clip and every kind at every level, in the order they are shown."""
+    """The unperturbed clip and every kind at every level, in display order."""
     return [CLEAN, *(Cell(kind.name, n) for kind in KINDS.values() for n in range(1, len(kind.levels) + 1))]
 
 
 def quick_cells() -> list[Cell]:
-    """The clean clip and every kind at its middle level, the stronger one where there are two."""
+    """The unperturbed clip and every kind at its middle level (the stronger of two)."""
     return [CLEAN, *(Cell(kind.name, len(kind.levels) // 2 + 1) for kind in KINDS.values())]
 
 
 def encodings(cell: Cell) -> tuple[Encoding, ...]:
-    """The encoders that the whole video goes through, one after the other; empty for a change of the pictures alone.
+    """The encoders applied to the whole video, in order; empty for a perturbation of single frames.
 
-    FFmpeg's own preset ("medium") and 4:2:0, as the published code has it by leaving them out.
+    They use FFmpeg's default preset ("medium") and 4:2:0, as the published code does.
     """
     value = cell.value
     match cell.kind:
@@ -116,14 +116,14 @@ def encodings(cell: Cell) -> tuple[Encoding, ...]:
 
 
 def keeps_every(cell: Cell) -> int:
-    """Every how many frames one is kept: 1 but for a lowered frame rate."""
+    """The interval of the frames that are kept: 1 except for a lower frame rate."""
     return _whole(cell.value) if cell.kind == "frame-rate" else 1
 
 
 def perturbed(image: np.ndarray, cell: Cell, rng: np.random.Generator) -> np.ndarray:
-    """(H, W, 3) uint8 RGB after ``cell``'s change of pictures; itself where the change is an encoder's.
+    """(H, W, 3) uint8 RGB after the frame perturbation of ``cell``; ``image`` itself if it only uses encoders.
 
-    The result is a new array, or ``image`` unchanged; ``image`` is never written to.
+    ``image`` is never written to.
     """
     change = _CHANGES.get(cell.kind)
     value = cell.value
@@ -131,20 +131,20 @@ def perturbed(image: np.ndarray, cell: Cell, rng: np.random.Generator) -> np.nda
 
 
 def saturation(image: np.ndarray, factor: float) -> np.ndarray:
-    """Chroma of BT.601 YCbCr multiplied by ``factor``: 0 leaves grey. Cut off to whole levels, as published."""
+    """Chroma of BT.601 YCbCr multiplied by ``factor``: 0 gives grey. Truncated to integers, as published."""
     luma, chroma = _split(image)
     return _joined(luma, _CHROMA_CENTRE + factor * (chroma - _CHROMA_CENTRE))
 
 
 def contrast(image: np.ndarray, factor: float) -> np.ndarray:
-    """Every value multiplied by ``factor`` and cut off to whole levels: contrast about black, which darkens."""
+    """Every value multiplied by ``factor`` and truncated to integers: contrast about black, which darkens."""
     return (image.astype(np.float32) * np.float32(factor)).astype(np.uint8)
 
 
 def blocks(image: np.ndarray, count: int, rng: np.random.Generator) -> np.ndarray:
-    """Grey 8 x 8 squares at random places, ``count`` for each whole 256 px of the shorter side, and at least ``count``.
+    """Grey 8 x 8 squares at random positions: ``count`` per full 256 px of the shorter side, at least ``count``.
 
-    As published, a frame below 256 px would get none and the row would say nothing.
+    The published code gives none to frames below 256 px, which would leave them unperturbed.
     """
     height, width = image.shape[:2]
     done = image.copy()
@@ -159,9 +159,9 @@ def blocks(image: np.ndarray, count: int, rng: np.random.Generator) -> np.ndarra
 
 
 def noise(image: np.ndarray, variance: float, rng: np.random.Generator) -> np.ndarray:
-    """Gaussian noise of ``variance`` (of values in [0, 1]) on each of Y, Cb and Cr in studio range (BT.601).
+    """Gaussian noise of ``variance`` (for values in [0, 1]) on Y, Cb and Cr in limited range (BT.601).
 
-    Studio range is narrower than the picture's, so a level of noise there is 255/219 of one in luma.
+    Limited range is narrower than full range, so one level of noise there is 255/219 of a level in luma.
     """
     luma, chroma = _split(image)
     drawn = rng.standard_normal((*luma.shape, 3), dtype=np.float32) * np.float32(255 * math.sqrt(variance))
@@ -169,12 +169,12 @@ def noise(image: np.ndarray, variance: float, rng: np.random.Generator) -> np.nd
 
 
 def blur(image: np.ndarray, kernel_px: int) -> np.ndarray:
-    """Gaussian blur with a kernel of ``kernel_px`` and a sigma of a sixth of it."""
+    """Gaussian blur with kernel ``kernel_px`` and a sigma of one sixth of it."""
     return cv2.GaussianBlur(image, (kernel_px, kernel_px), kernel_px / 6)
 
 
 def pixelation(image: np.ndarray, factor: int) -> np.ndarray:
-    """``image`` sampled down by ``factor`` and up again, both bilinear and without averaging, as published."""
+    """``image`` downscaled by ``factor`` and upscaled again, both bilinear without averaging, as published."""
     height, width = image.shape[:2]
     small = cv2.resize(image, (max(1, width // factor), max(1, height // factor)))
     return cv2.resize(small, (width, height))
@@ -194,11 +194,11 @@ def _split(image: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _joined(luma: np.ndarray, chroma: np.ndarray) -> np.ndarray:
-    """The inverse of :func:`_split`, cut off to whole levels in 0 to 255."""
+    """The inverse of :func:`_split`, truncated to integers in 0 to 255."""
     to_blue, to_red = np.moveaxis(chroma - _CHROMA_CENTRE, 2, 0)
     red, blue = luma + 1.402 * to_red, luma + 1.772 * to_blue
     green = (luma - 0.299 * red - 0.114 * blue) / 0.587
-    # float32 leaves a level a hair below itself, which cutting off would turn into the one below
+    # float32 rounding may leave a value just below an integer, which truncation would lower by one
     return np.clip(np.stack([red, green, blue], axis=2) + 1e-2, 0, 255).astype(np.uint8)
 
 

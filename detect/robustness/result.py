@@ -1,4 +1,4 @@
-"""What a robustness sweep finds: metrics of each cell, and of the sweep."""
+"""Results of a robustness sweep: metrics of each cell, and of the sweep."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from shared.results.scores import Evaluation
 
 @dataclass(frozen=True)
 class CellResult:
-    """One cell of the sweep.
+    """Result of one cell of the sweep.
 
     Attributes:
-        kind, level, value: the damage; ``value`` is None for the clean clips.
-        auc: at clip level, of the clips that still have a face; None with one class only.
-        accuracy: at the detector's own threshold.
-        no_face_clips: clips without any face, of ``clips``; they have no score and are not in the metrics.
+        kind, level, value: the perturbation; ``value`` is None for the unperturbed clips.
+        auc: at clip level, of the clips in which a face was found; None with one class only.
+        accuracy: at the detector's threshold.
+        no_face_clips: number of the ``clips`` without a face; they have no score and are not in the metrics.
         no_face_rate: share of the searched frames in which no face was found.
     """
 
@@ -31,9 +31,9 @@ class CellResult:
 
 @dataclass(frozen=True)
 class Robustness:
-    """What ``robustness.json`` holds.
+    """The contents of ``robustness.json``.
 
-    ``mean_auc`` is over the 7 x 5 cells of DeeperForensics, as papers print it, and None unless all were measured.
+    ``mean_auc`` is the mean over the 7 x 5 cells of DeeperForensics, as in papers; None unless all were measured.
     """
 
     dataset: dict[str, str]
@@ -47,5 +47,5 @@ class Robustness:
     notes: tuple[str, ...]
 
     def find(self, kind: str, level: int) -> CellResult | None:
-        """The cell of ``kind`` at ``level``, if it was measured."""
+        """The result of ``kind`` at ``level``; None if not measured."""
         return next((cell for cell in self.cells if (cell.kind, cell.level) == (kind, level)), None)

@@ -1,6 +1,6 @@
-"""The clips of every cell of a robustness sweep: damaged, their faces found anew, scored; a file a cell.
+"""Scores the clips of each cell of a robustness sweep, one file per cell.
 
-Here, one after another, or as tasks of an engine, one for each clip in each cell.
+Clips are scored one by one in this process, or as tasks of an engine, one for each clip and cell.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ _FORMAT = 1
 
 @dataclass(frozen=True)
 class CellClip:
-    """What became of one clip in one cell; ``logit`` is None when no face was found any more."""
+    """Result of one clip in one cell; ``logit`` is None when no face was found."""
 
     clip: str
     logit: float | None
@@ -50,7 +50,7 @@ class CellClip:
 
 @dataclass(frozen=True, eq=False)
 class Sweep:
-    """What every cell of one sweep has in common."""
+    """What all cells of a sweep share."""
 
     folder: DatasetFolder
     records: Sequence[ClipRecord]
@@ -62,7 +62,7 @@ class Sweep:
 
 
 def cell_clips(sweep: Sweep, cell: Cell, tick: Tick) -> list[CellClip]:
-    """The clips of one cell: read where they were measured before, else measured and written."""
+    """The clips of one cell: read if measured before, else measured and written."""
     path = _cell_path(sweep, cell, _key(sweep))
     done = _read_cell(path, sweep.records)
     if done is not None:
@@ -77,11 +77,11 @@ def cell_clips(sweep: Sweep, cell: Cell, tick: Tick) -> list[CellClip]:
 
 
 def measure_on(engine: Engine, sweep: Sweep, cells: Sequence[Cell], detector: Path) -> None:
-    """Measures and writes the cells that are not there, a task for each clip in each; each cell as it is done.
+    """Measures the missing cells, one task for each clip and cell, and writes each cell when it is done.
 
     Raises:
         MediaError: a clip cannot be read or encoded.
-        RunError: a machine has another detector or finder.
+        RunError: a worker machine has another detector or finder.
     """
     key, records, config = _key(sweep), sweep.records, sweep.config
     missing = [cell for cell in cells if _read_cell(_cell_path(sweep, cell, key), records) is None]
@@ -109,7 +109,7 @@ def measure_on(engine: Engine, sweep: Sweep, cells: Sequence[Cell], detector: Pa
 
 @dataclass(frozen=True)
 class _CellTask:
-    """One clip in one cell, for another process."""
+    """One clip in one cell, sent to another process."""
 
     job: ScoringJob
     dataset: str
@@ -125,7 +125,7 @@ def _task(sweep: Sweep, job: ScoringJob, record: ClipRecord, cell: Cell) -> _Cel
 
 
 def _measure_one(task: _CellTask) -> CellClip:
-    """The task of one clip in one cell."""
+    """Runs the task of one clip in one cell."""
     with with_threads(1):
         predictor, finder = task.job.load()
         folder, labels = DatasetFolder.open(Path(task.dataset)), {str(task.record.id): task.rows}
@@ -163,7 +163,7 @@ def _scored(sweep: Sweep, record: ClipRecord, cell: Cell) -> ScoredClip:
 
 
 def _key(sweep: Sweep) -> str:
-    """Names what a cell's numbers depend on beside its kind and level: equal names, equal numbers."""
+    """Digest of everything that a cell's result depends on besides its kind and level."""
     config, facts = sweep.config, sweep.predictor.facts
     document = {
         "format": _FORMAT,
@@ -188,7 +188,7 @@ def _write_cell(path: Path, clips: Sequence[CellClip]) -> None:
 
 
 def _read_cell(path: Path, records: Sequence[ClipRecord]) -> list[CellClip] | None:
-    """The clips of a cell measured before; None when there is none, or it is damaged."""
+    """The clips of a cell measured before; None if it is missing or damaged."""
     if not path.is_file():
         return None
     try:

@@ -1,1 +1,1 @@
-"""The scoreboard of the suite: quality of fakes beside how well detectors find them."""
+"""The scoreboard: quality and detectability of each manipulation."""

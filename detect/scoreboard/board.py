@@ -1,7 +1,7 @@
-"""The one scoreboard of the suite: for each manipulation how good its fakes are, and how well detectors tell them.
+"""Makes the scoreboard: quality and detectability of each manipulation.
 
-Several detectors, Assay's own or other makers', are scored on the very same clips; every number has an interval of a
-bootstrap over people. Quality comes from a file that ``assay forge quality`` wrote.
+Several detectors, Assay's or third-party, are evaluated on the same clips; every number has an interval by bootstrap
+over people. Quality comes from a file written by ``assay forge quality``.
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ from detect.calibration.maps import Calibration, misfit, read_calibration
 from detect.config import EvaluateConfig
 from detect.data.crops import dataset_digest
 from detect.data.protocols import only, parse_only, seen_in_training
-from detect.metrics.bootstrap import BootstrapSettings, evaluate_samples
+from detect.metrics.bootstrap import evaluate_samples
 from detect.metrics.compare import ClipLogit, compare_clips
 from detect.metrics.spread import llr_spread
 from detect.scoreboard.picture import plot_scoreboard
 from detect.scoreboard.scores import Scores, Wanted, scores_of
-from shared.bootstrap import mean_interval
+from shared.bootstrap import BootstrapSettings, share_interval
 from shared.dataset import DatasetFolder
 from shared.dataset.splits import clustering
 from shared.errors import ManifestError, UsageError
@@ -32,23 +32,22 @@ from shared.results.scoreboard import (
     SCOREBOARD_NAME,
     AucDifference,
     Detectability,
-    JudgeFacts,
     LlrSpread,
     Row,
     RowKind,
     Scoreboard,
+    ScoredDetector,
     write_scoreboard,
 )
 from shared.results.scores import Evaluation
-from shared.storage import write_bytes
+from shared.storage import need_own_folder, write_bytes
 from shared.types import ClipRecord
 
 METRICS = ("auc", "ap", "eer", "tpr@fpr1%", "tpr@fpr5%")
-"""What is shown of each detector and row; the others of ``detect.metrics.classification`` need a calibration or a
-threshold."""
+"""Metrics of each detector and row; the others of ``detect.metrics.classification`` need a calibration or threshold."""
 
 FAVOURITES = ("cosine_to_source", "mask_ssim", "expression_error", "landmark_distance", "seam_ratio")
-"""Measures of quality in the order in which one is chosen to stand for all; ``--measure`` chooses another."""
+"""Quality metrics in order of preference for the one that is shown; ``--measure`` chooses another."""
 
 PICTURE_NAME = "scoreboard.png"
 CACHE_NAME = "scores"
@@ -56,7 +55,7 @@ CACHE_NAME = "scores"
 
 @dataclass(frozen=True, eq=False)
 class _Board:
-    """What every row needs.
+    """Data that all rows share.
 
     Attributes:
         records: of all clips.
@@ -76,11 +75,11 @@ class _Board:
 
 
 def records_to_score(folder: DatasetFolder, config: EvaluateConfig) -> list[ClipRecord]:
-    """The clips that ``config`` asks about: a split, and of it the part that ``only`` wants.
+    """The clips to score: those of ``config.split`` that match ``config.only``.
 
     Raises:
         ManifestError: there is none.
-        UsageError: ``only`` fits nothing here; a protocol is asked for, which is one detector's own affair.
+        UsageError: ``only`` matches nothing; or a protocol is given, which depends on the detector.
     """
     if config.protocol != "in-set":
         raise UsageError(
@@ -96,15 +95,12 @@ def records_to_score(folder: DatasetFolder, config: EvaluateConfig) -> list[Clip
 
 
 def check_board_folder(out: Path) -> Path:
-    """``out`` unchanged, when a scoreboard may be written there.
+    """Returns ``out`` if a scoreboard may be written there.
 
     Raises:
         UsageError: it is a file, or a folder that holds something else.
     """
-    known = (SCOREBOARD_NAME, CACHE_NAME)
-    if out.exists() and not (out.is_dir() and (any((out / name).exists() for name in known) or not any(out.iterdir()))):
-        raise UsageError(f"{out} is there and holds no scoreboard", hint="choose another --out")
-    return out
+    return need_own_folder(out, "scoreboard", marks=(SCOREBOARD_NAME, CACHE_NAME))
 
 
 def score_dataset(
@@ -116,7 +112,7 @@ def score_dataset(
     *,
     fresh: bool = False,
 ) -> list[Scores]:
-    """Each detector's scores of ``records``, kept in ``out`` as they are made; see ``detect.scoreboard.scores``.
+    """The scores of ``records`` by each detector, cached in ``out``; see ``detect.scoreboard.scores``.
 
     Raises:
         AssayError: see :func:`detect.scoreboard.scores.scores_of`.
@@ -134,23 +130,23 @@ def make_scoreboard(
     measure: str | None = None,
     notes: Sequence[str] = (),
 ) -> Scoreboard:
-    """Rows, intervals and differences of what detectors said of ``records``.
+    """The scoreboard of ``records``: rows, intervals, and differences between detectors.
 
     Args:
         records: all clips, real and fake.
-        scores: of each detector, a logit a record.
-        quality: what was measured of the fakes; may be empty.
+        scores: of each detector, one logit per record.
+        quality: quality of the fakes; may be empty.
         config: split, bootstrap.
-        dataset: name and digest, for the record.
-        measure: of quality that tables and picture show; without it the first of :data:`FAVOURITES` that is there.
-        notes: what else a reader must know.
+        dataset: name and digest of the dataset.
+        measure: quality metric shown in tables and picture; default the first of :data:`FAVOURITES` that is available.
+        notes: further remarks for readers.
 
     Raises:
         UsageError: no fake has the ``measure``.
     """
     drawn = clustering(records, config.cluster_by)
     settings = BootstrapSettings(replicates=config.replicates, seed=config.seed, cluster_by=drawn.by)
-    judges, llrs = _judges(records, scores)
+    detectors, llrs = _detectors(records, scores)
     board = _Board(
         records=records,
         fake=np.array([record.label == "fake" for record in records], bool),
@@ -165,7 +161,7 @@ def make_scoreboard(
         dataset=dataset,
         split=config.split,
         only=config.only,
-        detectors=judges,
+        detectors=detectors,
         rows=rows,
         measure=_shown_measure(rows, measure),
         units=quality.units,
@@ -180,26 +176,26 @@ def make_scoreboard(
 
 
 def dataset_facts(folder: DatasetFolder) -> dict[str, str]:
-    """Name and digest of a dataset, for the record."""
+    """Name and digest of a dataset."""
     return {"name": folder.name, "manifest_sha256": dataset_digest(folder)}
 
 
 def save_scoreboard(out: Path, board: Scoreboard) -> tuple[Path, Path]:
-    """Writes ``scoreboard.json`` and ``scoreboard.png`` into ``out``; their paths.
+    """Writes ``scoreboard.json`` and ``scoreboard.png`` into ``out``; returns their paths.
 
     Raises:
-        StorageError: the disk refused.
+        StorageError: writing failed.
     """
     picture = out / PICTURE_NAME
     write_bytes(picture, plot_scoreboard(board))
     return write_scoreboard(out, board), picture
 
 
-def _judges(
+def _detectors(
     records: Sequence[ClipRecord], scores: Sequence[Scores]
-) -> tuple[tuple[JudgeFacts, ...], dict[str, np.ndarray]]:
-    """Facts of each detector, and the llrs of those whose calibration fits."""
-    judges, llrs = [], {}
+) -> tuple[tuple[ScoredDetector, ...], dict[str, np.ndarray]]:
+    """Facts of each detector, and the llrs of those whose calibration applies."""
+    detectors, llrs = [], {}
     for one in scores:
         calibration, said = _calibration_of(one)
         if calibration is not None:
@@ -208,12 +204,12 @@ def _judges(
             logits[scored] = calibration.likelihood.llr(logits[scored])
             llrs[one.wanted.name] = logits
         notes = (*one.notes, *seen_in_training(records, one.learned))
-        judges.append(JudgeFacts(one.wanted.name, one.facts, said, notes))
-    return tuple(judges), llrs
+        detectors.append(ScoredDetector(one.wanted.name, one.facts, said, notes))
+    return tuple(detectors), llrs
 
 
 def _calibration_of(scores: Scores) -> tuple[Calibration | None, str]:
-    """The calibration that belongs to these scores, and what is to be said of it; empty where there is none."""
+    """The calibration that applies to these scores, and a note on it; empty if there is none to make."""
     wanted = scores.wanted
     found = read_calibration(wanted.detector)
     if found is None:
@@ -226,7 +222,7 @@ def _calibration_of(scores: Scores) -> tuple[Calibration | None, str]:
 
 
 def _parts(records: Sequence[ClipRecord]) -> list[tuple[RowKind, str, np.ndarray]]:
-    """The rows with the places of their clips: everything, manipulations against all real clips, renditions."""
+    """The rows with the indices of their clips: all, each manipulation against all real clips, each rendition."""
     manipulation = np.array([record.id.manipulation or "" for record in records])
     rendition = np.array([record.rendition for record in records])
     found: list[tuple[RowKind, str, np.ndarray]] = [("total", "all fakes", np.arange(len(records)))]
@@ -268,7 +264,7 @@ def _cell(board: _Board, detector: str, places: np.ndarray, fakes: np.ndarray) -
 
 def _share_scored(board: _Board, scored: np.ndarray, fakes: np.ndarray) -> Evaluation:
     clusters = board.clusters[fakes]
-    low, high = mean_interval(scored.astype(np.float64), np.ones(fakes.size), clusters, board.settings) or (None, None)
+    low, high = share_interval(scored, clusters, board.settings) or (None, None)
     return Evaluation(
         "scored", float(scored.mean()), "clip", num_real=0, num_fake=int(fakes.size), low=low, high=high,
         clusters=int(np.unique(clusters).size), confidence=board.settings.confidence,
@@ -283,7 +279,7 @@ def _spread(board: _Board, detector: str, fakes: np.ndarray) -> LlrSpread | None
 
 
 def _difference(board: _Board, first: str, second: str) -> AucDifference | None:
-    """Of two detectors; None where a class is missing."""
+    """Difference of the AUCs of two detectors; None if a class is missing."""
     sides = [
         [
             ClipLogit(str(record.id), record.label, None if np.isnan(logit) else float(logit), int(cluster))

@@ -1,4 +1,4 @@
-"""The scoreboard as a picture: quality against detectability, and the detectability of every row with its interval."""
+"""Plots of the scoreboard: quality against detectability, and detectability of each row with its interval."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from shared.plots import FAINT, INK, figure, png
 from shared.results.scoreboard import Row, Scoreboard
 from shared.results.scores import Evaluation
 
-# Okabe and Ito's colours, which people who see red and green alike can tell apart; shapes tell detectors apart as well.
+# Okabe and Ito's colours, distinguishable with red-green colour blindness; detectors also differ in shape.
 _COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#8C7A00")
 _SHAPES = ("o", "s", "^", "D", "v", "P", "X", "*")
 _ARROWS = {"higher": "right is better", "lower": "left is better", "nearer to 1": "1 is best"}
 
 
 def plot_scoreboard(board: Scoreboard) -> bytes:
-    """PNG: left each manipulation's quality against the AUC of each detector, right the AUC of every row."""
+    """PNG bytes: left the quality of each manipulation against the AUC of each detector, right the AUC of each row."""
     height = 2.2 + 0.3 * len(board.rows) * max(1.0, 0.45 * len(board.detectors))
     with figure(12.0, max(5.0, height)) as plot:
         left, right = plot.subplots(1, 2)
@@ -43,12 +43,12 @@ def _quality_panel(axis: Axes, board: Scoreboard) -> None:
         axis.text(0.5, 0.5, "no quality was measured", transform=axis.transAxes, ha="center", color="#6b7683")
         axis.set_xticks([])
         return
-    for place, judge in enumerate(board.detectors):
+    for place, detector in enumerate(board.detectors):
         for _, row, quality in rows:
-            cell = row.cell(judge.name)
+            cell = row.cell(detector.name)
             auc = None if cell is None else cell.find("auc")
             if auc is not None:
-                # A few points apart, so that detectors that agree do not hide each other.
+                # Shifted by a few points, so that equal values of detectors do not overlap.
                 _point(axis, quality, auc, place, 5.0 * (place - (len(board.detectors) - 1) / 2))
     for number, row, quality in rows:
         values = [auc.value for cell in row.detectors if (auc := cell.find("auc")) is not None]
@@ -87,8 +87,8 @@ def _forest_panel(axis: Axes, board: Scoreboard) -> None:
     for line, row in enumerate(board.rows):
         number = f"{numbers[id(row)]}  " if id(row) in numbers else ""
         names.append(f"{number}{row.name}\n{row.num_real} real, {row.num_fake} fake")
-        for place, judge in enumerate(board.detectors):
-            cell = row.cell(judge.name)
+        for place, detector in enumerate(board.detectors):
+            cell = row.cell(detector.name)
             auc = None if cell is None else cell.find("auc")
             if auc is None:
                 continue
@@ -104,26 +104,26 @@ def _forest_panel(axis: Axes, board: Scoreboard) -> None:
 
 
 def _numbered(board: Scoreboard) -> list[tuple[int, Row, Evaluation | None]]:
-    """Manipulations with a number that stands for them, and their quality."""
+    """Manipulations with their number in the plot and their quality."""
     rows = board.part("manipulation")
     return [(number, row, row.measure(board.measure)) for number, row in enumerate(rows, start=1)]
 
 
 def _look(place: int) -> tuple[str, str]:
-    """Colour and shape of a detector; the pairs do not repeat before 64."""
+    """Colour and shape of a detector; 64 detectors have different pairs."""
     return _COLORS[place % len(_COLORS)], _SHAPES[(place + place // len(_COLORS)) % len(_SHAPES)]
 
 
 def _reach(found: Evaluation) -> np.ndarray | None:
-    """(2, 1) distances to both ends of the interval, as matplotlib wants them; None without one."""
+    """(2, 1) distances from the value to the ends of its interval, for matplotlib; None without an interval."""
     if found.low is None or found.high is None:
         return None
-    # A percentile interval need not hold the value itself.
+    # A percentile interval need not contain the value.
     return np.array([[max(0.0, found.value - found.low)], [max(0.0, found.high - found.value)]])
 
 
 def _lowest(board: Scoreboard) -> float:
-    """Where the axis of AUCs begins: at 0.4, or lower where something lies there."""
+    """Start of the AUC axis: 0.4, or lower if a value is lower."""
     ends = [end for row in board.rows for cell in row.detectors if (auc := cell.find("auc")) for end in _ends(auc)]
     return min([0.4, *(end - 0.03 for end in ends)])
 
@@ -133,11 +133,11 @@ def _ends(found: Evaluation) -> Sequence[float]:
 
 
 def _legend(axis: Axes, board: Scoreboard) -> None:
-    """One entry a detector, also of one that could not be drawn."""
+    """One entry per detector, including those without a point."""
     handles = []
-    for place, judge in enumerate(board.detectors):
+    for place, detector in enumerate(board.detectors):
         color, shape = _look(place)
-        handles.append(Line2D([], [], color=color, marker=shape, linestyle="", label=judge.name))
+        handles.append(Line2D([], [], color=color, marker=shape, linestyle="", label=detector.name))
     axis.legend(handles=handles, loc="lower left")
 
 

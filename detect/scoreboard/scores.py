@@ -1,9 +1,9 @@
-"""Clip scores of one detector, kept on disk in blocks, so that a scoreboard goes on where it was stopped.
+"""Clip scores of one detector, cached on disk in blocks, so that an interrupted scoreboard can be resumed.
 
-A detector's scores lie in a folder that is named by all they depend on: weights and settings of the detector, frames,
-finder, aggregation, precision. A block is a file that is whole or absent. A clip is known by its id and the SHA-256
-of its file, so a clip that changed is scored again. Only answers are kept: a clip on which the detector failed, by
-running out of time or memory, is scored again next time.
+The folder of a detector's scores is named by a digest of all they depend on: weights and settings of the detector,
+frames, finder, aggregation, precision. A block is a file that is whole or absent. A clip is identified by its id and
+the SHA-256 of its file, so a changed clip is scored again. Failures (out of time or memory) are not cached: these clips
+are scored again next time.
 """
 
 from __future__ import annotations
@@ -37,34 +37,34 @@ _VERSION = 2
 _MOST_NOTES = 8
 _NAMED = re.compile(r"([A-Za-z0-9][A-Za-z0-9_.+-]*)=(.+)")
 
-Judging = Callable[[str | Path, DatasetFolder, Sequence[ClipRecord], EvaluateConfig], DatasetScores]
+ScoreFunction = Callable[[str | Path, DatasetFolder, Sequence[ClipRecord], EvaluateConfig], DatasetScores]
 
 
 @dataclass(frozen=True)
 class Wanted:
-    """A detector as it was asked for: its name on the scoreboard, and its folder or reference."""
+    """A requested detector: its name on the scoreboard, and its folder or reference."""
 
     name: str
     detector: str
 
     @property
     def reference(self) -> Reference | None:
-        """What it names, when it is another maker's."""
+        """The reference, of a third-party detector; else None."""
         return parse_reference(self.detector)
 
 
 @dataclass(frozen=True)
 class Scores:
-    """What one detector says of clips.
+    """The scores of clips by one detector.
 
     Attributes:
         wanted: the detector.
-        logits: one a record, None without a score.
+        logits: one per record, None without a score.
         facts: name, digest and the like.
-        aggregate: how the logits were made; None for a detector that judges whole clips.
-        notes: what a reader must know.
-        learned: what the detector has learned from, as far as it says.
-        fresh: how many clips were scored now; the others were kept from before.
+        aggregate: the aggregation of face logits; None for a detector of whole clips.
+        notes: remarks for readers.
+        learned: the detector's training record, if it has one.
+        fresh: number of clips scored now; the others come from the cache.
     """
 
     wanted: Wanted
@@ -87,7 +87,7 @@ class _Line:
 
 @dataclass(frozen=True)
 class _Block:
-    """A file of the cache: what the detector said of itself, and its scores."""
+    """A file of the cache: facts of the detector, and its scores."""
 
     facts: dict[str, str]
     aggregate: dict[str, Any] | None
@@ -97,16 +97,16 @@ class _Block:
 
 @dataclass(frozen=True)
 class _Outcome:
-    """What came of some clips: the block of those that were answered, and notes that hold only until the next time."""
+    """Result of scoring some clips: the block of those with a result, and notes that are not cached."""
 
     block: _Block
     passing: tuple[str, ...] = ()
 
 
 def wanted_detectors(texts: Sequence[str]) -> list[Wanted]:
-    """Each of ``texts``, which are ``DETECTOR`` or ``NAME=DETECTOR``, with a name that no other has.
+    """The detectors in ``texts``, each ``DETECTOR`` or ``NAME=DETECTOR``, with unique names.
 
-    Without a name it is the folder's (of a run) or the file's; where two are alike, more of their paths.
+    The default name is that of the run's folder or the file, with more of the path where two are equal.
 
     Raises:
         UsageError: a name is given twice, or there is no detector.
@@ -133,24 +133,24 @@ def scores_of(
     *,
     fresh: bool = False,
     block: int = _BLOCK,
-    judging: Judging = score_dataset,
+    scorer: ScoreFunction = score_dataset,
 ) -> Scores:
-    """The detector's score of each of ``records``, those in ``cache`` as they are, the others made now.
+    """The detector's score of each of ``records``: from ``cache`` if there, else made now.
 
     Args:
         wanted: the detector.
         folder: the dataset.
         records: its clips.
         config: frames, finder, aggregation, device.
-        cache: folder for scores of any detectors.
+        cache: folder of the scores of all detectors.
         fresh: score everything again.
-        block: how many clips are scored before they are written.
-        judging: what scores them.
+        block: number of clips that are scored before they are written.
+        scorer: function that scores them.
 
     Raises:
         CheckpointError: no detector there, or it fails on every clip.
-        UsageError: a reference leads nowhere; the cache is damaged.
-        ManifestError: a clip is not the file the manifest means.
+        UsageError: the reference does not exist; the cache is damaged.
+        ManifestError: a clip's file does not match the manifest.
     """
     place = _place(cache, scores_key(wanted, config))
     before = sorted(place.glob("*.json"))
@@ -158,11 +158,11 @@ def scores_of(
     known = {(line.clip, line.sha256): line.logit for one in blocks for line in one.scores}
     missing = [record for record in records if (str(record.id), record.sha256) not in known]
     passing: list[str] = []
-    # A table is read at once, or clips that it does not hold would be taken for a wrong table.
+    # A table is read in one block: a block without any of its clips would be refused as the wrong table.
     size = len(missing) if _is_table(wanted) else block
     if missing:
         console.print(f"{wanted.name}: {len(missing)} of {len(records)} clips to score")
-    for one in _judged(wanted, folder, missing, config, max(1, size), judging, known):
+    for one in _score_blocks(wanted, folder, missing, config, max(1, size), scorer, known):
         passing += one.passing
         if one.block.scores:
             _write(place / f"{_next(place):06d}.json", one.block)
@@ -184,11 +184,11 @@ def scores_of(
 
 
 def scores_key(wanted: Wanted, config: EvaluateConfig) -> str:
-    """Names the scores of a detector under ``config``: all that they depend on, as a short hash behind its name.
+    """The key of a detector's scores with ``config``: its name and a digest of all they depend on.
 
     Raises:
         CheckpointError: no detector there.
-        UsageError: a reference leads nowhere.
+        UsageError: the reference does not exist.
     """
     reference = wanted.reference
     device = pick_device(config.device, config.precision)
@@ -207,7 +207,7 @@ def scores_key(wanted: Wanted, config: EvaluateConfig) -> str:
 
 
 def _place(cache: Path, key: str) -> Path:
-    """Where the scores lie: those of a detector that has another name now are still its scores."""
+    """Folder of the scores; found by the digest, so that a renamed detector keeps its scores."""
     return min(cache.glob(f"*-{key.rpartition('-')[2]}"), default=cache / key)
 
 
@@ -223,40 +223,40 @@ def _file_digests(wanted: Wanted, reference: Reference | None) -> dict[str, str]
     return {path.name: sha256_file(path) for path in dict.fromkeys(files) if path.is_file()}
 
 
-def _judged(
+def _score_blocks(
     wanted: Wanted,
     folder: DatasetFolder,
     records: Sequence[ClipRecord],
     config: EvaluateConfig,
     size: int,
-    judging: Judging,
+    scorer: ScoreFunction,
     known: dict[tuple[str, str], float | None],
 ) -> Iterator[_Outcome]:
-    """The ``records`` in blocks of ``size``."""
+    """Scores the ``records`` in blocks of ``size``."""
     detector = wanted.detector if wanted.reference is not None else Path(wanted.detector)
     for first in range(0, len(records), size):
         part = records[first : first + size]
         try:
-            judged = judging(detector, folder, part, config)
+            found = scorer(detector, folder, part, config)
         except CheckpointError as error:
-            # A user's own function may well fail on all clips of one kind: that is a finding once it has scored others.
+            # A user's function may fail on all clips of a block: this is no error once it has scored others.
             if wanted.reference is None or wanted.reference.kind != "python" or not _any_score(known):
                 raise
             yield _Outcome(_Block({}, None, (), ()), (str(error),))
             continue
-        yield _outcome(wanted, judged, config)
+        yield _outcome(wanted, found, config)
 
 
-def _outcome(wanted: Wanted, judged: DatasetScores, config: EvaluateConfig) -> _Outcome:
-    predictor = judged.predictor
+def _outcome(wanted: Wanted, found: DatasetScores, config: EvaluateConfig) -> _Outcome:
+    predictor = found.predictor
     aggregate = None if predictor is None else to_mapping(resolved(config.aggregate, predictor.facts.aggregate))
-    answered = [clip for clip in judged.clips if clip.record.id not in judged.failed]
+    answered = [clip for clip in found.clips if clip.record.id not in found.failed]
     lines = tuple(_Line(str(clip.record.id), clip.record.sha256, clip.score.logit) for clip in answered)
-    block = _Block(judged.detector, aggregate, judged.notes, lines)
-    if not judged.failed:
+    block = _Block(found.detector, aggregate, found.notes, lines)
+    if not found.failed:
         return _Outcome(block)
     lasting = no_score_notes(wanted.detector, [line.logit for line in lines])
-    return _Outcome(replace(block, notes=lasting), judged.notes)
+    return _Outcome(replace(block, notes=lasting), found.notes)
 
 
 def _any_score(known: dict[tuple[str, str], float | None]) -> bool:
@@ -272,12 +272,12 @@ def _write(path: Path, block: _Block) -> None:
 
 
 def _retire(paths: Sequence[Path], again: Sequence[ClipRecord]) -> None:
-    """Takes clips that were scored again out of old blocks, with the blocks' notes; what is empty then goes."""
+    """Removes clips that were scored again, and notes, from old blocks; deletes blocks that are then empty."""
     scored = {(str(record.id), record.sha256) for record in again}
     for path in paths:
         try:
             old = _read(path)
-        except UsageError:  # damaged: to be rid of it is why all was scored again
+        except UsageError:  # damaged: replaced, because everything was scored again
             old = _Block({}, None, (), ())
         others = tuple(line for line in old.scores if (line.clip, line.sha256) not in scored)
         if others:
@@ -295,7 +295,7 @@ def _is_table(wanted: Wanted) -> bool:
 
 
 def _split(text: str) -> tuple[str, str]:
-    """Name and detector; a path or a reference that happens to hold an equals sign stays whole."""
+    """Name and detector; an equals sign in a path or a reference does not separate a name."""
     match = _NAMED.fullmatch(text)
     if match is None or Path(text).exists():
         return "", text
@@ -303,7 +303,7 @@ def _split(text: str) -> tuple[str, str]:
 
 
 def _free_name(detector: str, taken: set[str]) -> str:
-    """The end of the detector's path, as much of it as no other detector is called."""
+    """The shortest end of the detector's path that is not in ``taken``."""
     reference = parse_reference(detector)
     path = Path(detector) if reference is None else reference.path
     parts = [part for part in path.resolve().parts if part not in ("/", "detector")]

@@ -1,1 +1,1 @@
-"""Scores of faces, tracks and clips: of one file, and of whole datasets."""
+"""Scoring of faces, tracks and clips, for one file or a dataset."""

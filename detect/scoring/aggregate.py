@@ -1,8 +1,7 @@
-"""From the logits of faces in frames to one logit a track and one a clip.
+"""Aggregation of face logits to one logit per track and one per clip.
 
-All methods give logits, not scores: averaging scores lets a few saturated frames hide how sure the rest are. (The one
-that is defined on scores, "confident", is computed in logarithms, so that nothing saturates there either.)
-A clip without a scored face has no logit. It is never given a middle value, which would count as an opinion.
+All methods give logits, not scores, because scores saturate. ("confident", which is defined on scores, is computed in
+logarithms.) A clip without a scored face has no logit, and is not given a default value.
 """
 
 from __future__ import annotations
@@ -20,9 +19,9 @@ from shared.registry import near_matches
 from shared.results.scores import FrameScore, TrackScore
 
 STATISTICS = ("10 %", "25 %", "50 %", "75 %", "90 %", "max-face", "max-track")
-"""What a learned aggregation weighs: order statistics of all face logits, and two methods that look at who is who.
+"""Features of the learned aggregation: order statistics of all face logits, and two methods that use tracks and frames.
 
-None of them falls when a face's logit rises, so with weights that are not negative neither does the clip's.
+None decreases when a face's logit increases, so with non-negative weights the clip's logit does not either.
 """
 
 _QUANTILES = (0.1, 0.25, 0.5, 0.75, 0.9)
@@ -32,22 +31,23 @@ _Reduce = Callable[[np.ndarray, AggregateConfig], float]
 
 
 def aggregate_clip(scores: Sequence[FrameScore], config: AggregateConfig | None = None) -> float | None:
-    """One logit for a clip, or None when no face of it was scored.
+    """One logit for a clip; None if no face was scored.
 
     Methods:
-        mean, median: over all faces of all frames. A bystander dilutes a forged face.
-        max-face: the highest face of each frame, then the mean over frames (Shiohara and Yamasaki, 2022).
-        top-k: mean of the highest ``top_share`` of all face scores, at least one: for clips forged in part.
+        mean, median: over all faces of all frames.
+        max-face: the maximum over the faces of each frame, then the mean over frames (Shiohara and Yamasaki, 2022).
+        top-k: mean of the highest ``top_share`` of all face logits, at least one; for partial fakes.
         trimmed: mean without the lowest and highest ``trim_share``.
-        max-track: the mean of each track, then the highest track; tracks much shorter than the longest do not count.
+        max-track: the mean of each track, then the maximum over tracks; tracks much shorter than the longest are
+            ignored.
         confident: the rule of the winner of the DFDC challenge (Seferbekov, 2020): more than 11 faces, and more than a
             2.5th of all, score above 0.8: the mean score of those; else more than 90 % score below 0.2: the mean of
-            those; else the mean of all. The mean is of scores; its logit is what comes out.
+            those; else the mean of all. Means are of scores; the result is the logit of the mean.
         learned: a weighted sum of :data:`STATISTICS`, fitted on validation clips (``detect.scoring.aggregate_choice``).
 
     Raises:
         UnknownNameError: no such method.
-        UsageError: "auto", or "learned" with nothing fitted: there is nothing to compute yet.
+        UsageError: "auto", or "learned" that is not fitted yet.
     """
     config = config or AggregateConfig()
     method = _method(config)
@@ -55,9 +55,9 @@ def aggregate_clip(scores: Sequence[FrameScore], config: AggregateConfig | None 
 
 
 def aggregate_tracks(scores: Sequence[FrameScore], config: AggregateConfig | None = None) -> list[TrackScore]:
-    """One logit for each track, in the order of track numbers: the method applied to the track as if it were a clip.
+    """One logit for each track, by track number: the method applied to the track as if it were a clip.
 
-    For the two methods that choose between faces this is the mean over the track's frames.
+    For "max-face" and "max-track" this is the mean over the track's frames.
     """
     config = config or AggregateConfig()
     method = _method(config)
@@ -67,29 +67,29 @@ def aggregate_tracks(scores: Sequence[FrameScore], config: AggregateConfig | Non
 
 
 def names() -> list[Aggregation]:
-    """The methods that give a logit, sorted; "auto", which chooses among them, is not one."""
+    """The names of the methods, sorted, without "auto"."""
     return [cast(Aggregation, name) for name in sorted(_METHODS)]
 
 
 def statistics(scores: Sequence[FrameScore], config: AggregateConfig) -> np.ndarray:
-    """(7,) float64: the :data:`STATISTICS` of the faces of one clip, which must have at least one."""
+    """(7,) float64: the :data:`STATISTICS` of one clip with at least one face."""
     quantiles = np.quantile(_logits(scores), _QUANTILES)
     return np.array([*quantiles, _max_face(scores, config), _max_track(scores, config)])
 
 
 def while_training(config: AggregateConfig) -> AggregateConfig:
-    """What clips are scored by while the method wanted is not there yet: "max-face" before "auto" or "learned"."""
+    """The aggregation to use during training: "max-face" in place of "auto" and "learned", which are not fitted yet."""
     waiting = config.method == "auto" or (config.method == "learned" and config.learned is None)
     return dataclasses.replace(config, method="max-face") if waiting else config
 
 
 def resolved(wanted: AggregateConfig | None, own: AggregateConfig) -> AggregateConfig:
-    """What a finished detector's clips are scored by, given a wish and the detector's ``own``.
+    """The aggregation to use with a trained detector, from the one ``wanted`` and the detector's ``own``.
 
-    No wish, or "auto", is the detector's own choice; "learned" takes the weights that the detector holds.
+    None and "auto" give the detector's own; "learned" uses the weights stored in it.
 
     Raises:
-        UsageError: "learned" is wished for, and the detector has none.
+        UsageError: "learned" is wanted, and the detector has none.
     """
     if wanted is None or wanted.method == "auto":
         return own
@@ -149,8 +149,8 @@ def _confident(logits: np.ndarray, _config: AggregateConfig) -> float:
 
 
 def _logit_of_mean_score(logits: np.ndarray) -> float:
-    """The logit of the mean of sigmoids, in logarithms: exact where every sigmoid would round to 1."""
-    ordered = np.sort(logits)  # so that the order of the faces does not show in the last digit
+    """The logit of the mean of the sigmoids, computed in logarithms: exact where every sigmoid would round to 1."""
+    ordered = np.sort(logits)  # sorted, so that the order of the faces does not change the rounding
     fake, real = np.asarray(logsumexp(log_expit(ordered))), np.asarray(logsumexp(log_expit(-ordered)))
     return float(fake - real)
 

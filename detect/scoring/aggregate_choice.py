@@ -1,7 +1,7 @@
-"""Which aggregation a detector gets: fitted and chosen on validation clips, and written down beside what it beat.
+"""Chooses the aggregation of a detector on validation clips, and records the alternatives.
 
-The choice is by clip AUC, then log loss. A learned aggregation is judged by clips of people that it was not fitted on
-(folds over groups of linked people), so that its having seen the labels does not make it win.
+The choice is by clip AUC, then log loss. A learned aggregation is evaluated by cross-fitting over groups of linked
+people.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from detect.scoring.samples import ScoredClip, scored_clip
 from shared.dataset.splits import clip_clusters
 
 FEWEST_CLIPS = 8
-"""Clips of each class below which nothing is learned from them."""
+"""Minimum number of clips of each class for fitting an aggregation."""
 
 _RIDGE = 1e-2
 _FOLDS = 5
@@ -29,14 +29,15 @@ _FOLDS = 5
 def choose_aggregation(
     clips: Sequence[ScoredClip], config: AggregateConfig
 ) -> tuple[AggregateConfig, AggregationChoice]:
-    """The aggregation that ``config`` asks for, fitted or chosen on ``clips``, and how it came about.
+    """The aggregation of ``config``, fitted or chosen on ``clips``, and a record of the choice.
 
     Args:
-        clips: of the validation split, scored; those without a face take no part.
-        config: with "auto", all methods are compared; with "learned", that one is fitted; any other stays.
+        clips: scored clips of the validation split; those without a face are ignored.
+        config: "auto" compares all methods; "learned" fits that one; any other is kept.
 
     Returns:
-        Settings that are never "auto" and never wait to be fitted; where the clips are too few, "max-face", said so.
+        Settings without "auto" or an unfitted "learned"; "max-face", with the reason in the record, if there are too
+        few clips.
     """
     fallback = while_training(config)
     if fallback == config:
@@ -59,14 +60,14 @@ def choose_aggregation(
 
 
 def fit_learned(features: np.ndarray, labels: np.ndarray) -> LearnedAggregate:
-    """Weights, none negative, of a logistic regression with a small ridge, both classes counting the same.
+    """Non-negative weights of a logistic regression with a small ridge penalty, the classes weighted equally.
 
     Args:
         features: (N, 7), ``detect.scoring.aggregate.statistics`` of each clip.
         labels: (N,) bool, with both classes in it.
 
-    Without the bound a statistic's weight may well turn negative, because they all say nearly the same; a higher face
-    score would then make a clip look more real.
+    Without the bound the weights of these correlated statistics can become negative; a higher face logit would then
+    lower the clip's.
     """
     centre, scale = float(features.mean()), float(features.std()) or 1.0
     x = (features - centre) / scale
@@ -87,7 +88,7 @@ def fit_learned(features: np.ndarray, labels: np.ndarray) -> LearnedAggregate:
 
 
 def reaggregated(clip: ScoredClip, config: AggregateConfig) -> ScoredClip:
-    """The same face scores brought together in another way."""
+    """The clip with its face scores aggregated by ``config``."""
     return scored_clip(clip.record, clip.frames, clip.frame_labels, frames_read=clip.score.frames_read, config=config)
 
 
@@ -104,7 +105,7 @@ def _features(clips: Sequence[ScoredClip], config: AggregateConfig) -> np.ndarra
 def _candidates(
     clips: Sequence[ScoredClip], labels: np.ndarray, config: AggregateConfig, *, learned: bool
 ) -> list[AggregationCandidate]:
-    """The best first: highest AUC, then lowest log loss, then by name."""
+    """Candidates sorted by highest AUC, then lowest log loss, then name."""
     found: dict[Aggregation, np.ndarray] = {}
     for method in names():
         if method != "learned":
@@ -121,7 +122,7 @@ def _candidates(
 
 
 def _cross_fitted(clips: Sequence[ScoredClip], labels: np.ndarray, config: AggregateConfig) -> np.ndarray | None:
-    """(N,) logits, each by a fit without the clip's people; None where the people are too few to leave some out."""
+    """(N,) logits, each by a fit without the clip's people; None if there are too few people for folds."""
     numbers = clip_clusters([clip.record for clip in clips])
     clusters = np.array([numbers[clip.record.id] for clip in clips])
     folds = np.unique(clusters, return_inverse=True)[1] % _FOLDS

@@ -1,6 +1,6 @@
-"""Detectors of other makers that give one score a clip: a Python function, or a table of scores made elsewhere.
+"""Third-party detectors that give one score per clip: a Python function, or a table of existing scores.
 
-Both give the same tables as every other detector. A clip without a score is counted and never given a middle value.
+A clip without a score is counted and not given a default value.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from typing import Any, Literal, Protocol
 
 from detect.models.external.settings import Reference, probability_to_logit
 from shared.config import from_mapping
-from shared.console import console
+from shared.console import console, counted
 from shared.errors import CheckpointError, ConfigError, UsageError
 from shared.storage import decode_json, sha256_file
 from shared.types import ClipRecord
@@ -30,7 +30,7 @@ from shared.types import ClipRecord
 _MAX_TABLE_BYTES = 256 << 20
 _MAX_LINE = 1 << 16
 _START_SECONDS = 300.0
-"""At least so long a user's file may take to be loaded, which is not time for a clip: it may load weights."""
+"""Minimum time limit for loading a user's file, which may load weights; apart from the limit for a clip."""
 _NAME_COLUMNS = ("clip", "path", "file", "filename", "video", "id", "name")
 _SCORE_COLUMNS = ("probability", "score", "logit", "p_fake", "fake", "prediction")
 
@@ -39,13 +39,13 @@ Clips = Sequence[tuple[ClipRecord, Path]]
 
 @dataclass(frozen=True)
 class ScorerConfig:
-    """How the numbers of a clip judge are to be read."""
+    """Settings of a detector of whole clips."""
 
     score: Literal["probability", "logit"] = "probability"
     fake: Literal[0, 1] = 1
-    """0 says that a high score means real."""
+    """The class that a high score means: 1 fake, 0 real."""
     timeout: float = 300.0
-    """Seconds that one clip may take, for ``python:``."""
+    """Time limit for one clip, in seconds; only for ``python:``."""
     name: str = ""
 
     def __post_init__(self) -> None:
@@ -56,7 +56,7 @@ class ScorerConfig:
         """The logit, positive for fake, of one score.
 
         Raises:
-            UsageError: it should be a probability and is none.
+            UsageError: a probability is expected, and it is outside [0, 1].
         """
         if self.score == "probability":
             if not 0 <= value <= 1:
@@ -67,9 +67,9 @@ class ScorerConfig:
 
 @dataclass(frozen=True)
 class ClipScores:
-    """What a judge says of clips: a logit each, None for none; and what a reader must know.
+    """Scores of clips: one logit each, None without a score; and notes for readers.
 
-    ``failed`` are the places of clips that got no answer, which another time they may; the other Nones are answers.
+    ``failed`` are the indices of clips on which scoring failed and may be tried again; the other Nones are final.
     """
 
     logits: tuple[float | None, ...]
@@ -78,7 +78,7 @@ class ClipScores:
 
 
 class ClipScorer(Protocol):
-    """Gives one logit a clip."""
+    """A detector that gives one logit per clip."""
 
     name: str
     digest: str
@@ -89,7 +89,7 @@ class ClipScorer(Protocol):
 
 
 def make_scorer(reference: Reference) -> ClipScorer | None:
-    """The judge that ``reference`` names; None when it is a network that judges crops.
+    """The scorer that ``reference`` names; None for a network that scores crops.
 
     Raises:
         ConfigError: an unknown setting.
@@ -117,7 +117,7 @@ class TableScorer:
         self._rows = rows
 
     def score(self, clips: Clips, tick: Callable[[], object]) -> ClipScores:
-        """See :class:`ClipScorer`.
+        """As :meth:`ClipScorer.score`.
 
         Raises:
             UsageError: no clip of the set is in the table, or a score is no probability.
@@ -144,7 +144,7 @@ class TableScorer:
 
 
 class PythonScorer:
-    """The user's own ``predict(path)``, run in a process of its own, which is replaced when it hangs or dies."""
+    """The user's function ``predict(path)``, run in a separate process that is replaced when it hangs or dies."""
 
     def __init__(self, reference: Reference, config: ScorerConfig) -> None:
         self.digest = sha256_file(reference.path)
@@ -154,11 +154,11 @@ class PythonScorer:
         self._config = config
 
     def score(self, clips: Clips, tick: Callable[[], object]) -> ClipScores:
-        """See :class:`ClipScorer`.
+        """As :meth:`ClipScorer.score`.
 
         Raises:
             CheckpointError: the file cannot be loaded, or fails on every clip.
-            UsageError: a score is no probability.
+            UsageError: a score is not a probability.
         """
         console.warn(f"running {self._path}: your own code, with all that you may do")
         logits: list[float | None] = []
@@ -180,12 +180,12 @@ class PythonScorer:
                 tick()
         if failures and failures.total() == len(clips):
             raise CheckpointError(f"{self._label} failed on every clip: {next(iter(failures))}", hint="try it by hand")
-        notes = [f"{self._label} failed on {count} clips: {what}" for what, count in failures.most_common(3)]
+        notes = [f"{self._label} failed on {counted(count, 'clip')}: {what}" for what, count in failures.most_common(3)]
         return ClipScores(tuple(logits), (*no_score_notes(self._label, logits), *notes), frozenset(failed))
 
 
 class _Worker:
-    """One process that answers for clips; see :mod:`detect.scoring.python_worker`."""
+    """A process that scores clips; see :mod:`detect.scoring.python_worker`."""
 
     def __init__(self, path: Path, timeout: float) -> None:
         self._timeout = timeout
@@ -214,7 +214,7 @@ class _Worker:
         self.close()
 
     def ask(self, path: Path) -> dict[str, Any]:
-        """``score`` or ``error`` for one clip."""
+        """A document with ``score`` or ``error`` for one clip."""
         assert self._process.stdin is not None
         try:
             self._process.stdin.write(json.dumps(str(path.resolve())) + "\n")
@@ -234,7 +234,7 @@ class _Worker:
             if pipe is not None and not pipe.closed:
                 try:
                     pipe.close()
-                except BrokenPipeError:  # what it was never told
+                except BrokenPipeError:  # unsent input
                     continue
 
     def _answer(self, seconds: float) -> dict[str, Any]:
@@ -253,10 +253,10 @@ class _Worker:
 
 
 def _read_table(path: Path) -> tuple[tuple[str, str], dict[str, float | None]]:
-    """The names of the two columns that are used, and score by clip; None for an empty or undefined score.
+    """The names of the two columns, and the score by clip; None for an empty or undefined score.
 
     Raises:
-        UsageError: too large, no such columns, a cell that is no number, or a clip twice.
+        UsageError: the table is too large, lacks a column, has a cell that is not a number, or a clip twice.
     """
     if path.stat().st_size > _MAX_TABLE_BYTES:
         raise UsageError(f"{path} is larger than 256 MiB", hint="a row is a clip and its score")
@@ -299,12 +299,12 @@ def _exact_names(record: ClipRecord, path: Path) -> list[str]:
 
 
 def _loose_names(record: ClipRecord) -> list[str]:
-    """Names that may mean several clips; used only where they do not."""
+    """Names that may be ambiguous; used only where they are not."""
     file = Path(record.path)
     return list(dict.fromkeys((file.name, file.stem, record.id.name)))
 
 
 def no_score_notes(label: str, logits: Sequence[float | None]) -> tuple[str, ...]:
-    """What a reader must know of clips without a score, if there are any."""
+    """A note on clips without a score; empty if there are none."""
     count = sum(logit is None for logit in logits)
     return (f"{label} gives {count} of {len(logits)} clips no score: they are counted, not scored.",) if count else ()

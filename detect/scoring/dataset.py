@@ -1,4 +1,4 @@
-"""A dataset's clips judged by any detector, Assay's own or another maker's: the same values for every one of them."""
+"""Scores a dataset's clips with any detector, Assay's or third-party."""
 
 from __future__ import annotations
 
@@ -29,18 +29,18 @@ from shared.types import ClipId, ClipRecord
 
 @dataclass(frozen=True, eq=False)
 class DatasetScores:
-    """What a detector said of clips.
+    """The scores of clips by one detector.
 
     Attributes:
-        clips: scored, in the order of the records.
-        detector: name, digest and the like, for the record.
-        operating_point: the logit from which a clip is called fake, and what it was chosen on.
-        notes: what a reader must know.
-        learned: what the detector has learned from, as far as it says.
-        faces: that were judged, a value a clip; empty for a detector of whole clips.
-        predictor: what judged them; None for a detector of whole clips.
-        finder: by name, what found the faces; empty for a detector of whole clips.
-        failed: clips that got no answer, which another time they may (no face found is an answer).
+        clips: the scored clips, in the order of the records.
+        detector: name, digest and the like.
+        operating_point: the logit threshold, and what it was chosen on.
+        notes: remarks for readers.
+        learned: the detector's training record, if it has one.
+        faces: the faces of each clip; empty for a detector of whole clips.
+        predictor: the detector; None for a detector of whole clips.
+        finder: name of the face finder; empty for a detector of whole clips.
+        failed: clips on which scoring failed and may be tried again (no face found is not a failure).
     """
 
     clips: list[ScoredClip]
@@ -65,20 +65,20 @@ def score_dataset(
     """Scores ``records`` with the detector in a run or folder, or with the one that a reference names.
 
     References: ``onnx:FILE``, ``local-dir:FOLDER``, ``python:FILE``, ``csv:FILE``; see
-    :mod:`detect.models.external.reference`. With an ``engine`` every clip is a task of it; without, one after another
-    is scored here.
+    :mod:`detect.models.external.reference`. With an ``engine`` each clip is a task; without, clips are scored one by
+    one in this process.
 
     Raises:
         CheckpointError: no detector there, or a damaged one.
         ConfigError: an external detector's settings are missing or wrong.
-        UsageError: a reference leads nowhere, or an engine is given for a detector of whole clips.
-        ManifestError: a clip is not the file the manifest means.
+        UsageError: the reference does not exist, or an engine is given for a detector of whole clips.
+        ManifestError: a clip's file does not match the manifest.
     """
     reference = parse_reference(detector)
     outside = None if reference is None else make_scorer(reference)
     if outside is not None:
         if engine is not None:
-            raise UsageError(f"{outside.name} judges all clips in one go", hint="leave --engine and --jobs out")
+            raise UsageError(f"{outside.name} scores all clips in one process", hint="leave out --engine and --jobs")
         return _by_clip(outside, folder, records)
     predictor = CropPredictor.load(Path(detector), config.device, precision=config.precision)
     facts = predictor.facts
@@ -125,7 +125,7 @@ def _by_clip(outside: ClipScorer, folder: DatasetFolder, records: Sequence[ClipR
 
 
 def _whole_clip(record: ClipRecord, logit: float | None) -> ScoredClip:
-    """A clip that was judged as a whole: which of its frames and faces were looked at is not known."""
+    """A clip that was scored as a whole: the frames and faces used are unknown."""
     seen = 0 if logit is None else record.frames
     score = ClipScore(record.id, record.label, logit, seen, seen, seen, tracks=0, aggregation="its own")
     return ScoredClip(record, score, (), (), (), ())
@@ -134,13 +134,16 @@ def _whole_clip(record: ClipRecord, logit: float | None) -> ScoredClip:
 def faces_of(
     folder: DatasetFolder, records: Sequence[ClipRecord], predictor: CropPredictor, config: EvaluateConfig
 ) -> tuple[list[ClipFaces], tuple[str, ...]]:
-    """The faces of the clips, by the detector's own finder unless told, and a note where that makes a difference."""
+    """The faces of the clips, and a note if the finder is not the detector's.
+
+    The finder is that of ``config``, by default the detector's own.
+    """
     search = _Search(folder, records, predictor, config)
     return list(console.track(search.stream(), "finding faces", len(records), unit="clip")), search.notes()
 
 
 class _Search:
-    """The search for the faces of clips: by the detector's own finder unless told."""
+    """Finds the faces of clips, by the finder of ``config`` or by default the detector's own."""
 
     def __init__(
         self, folder: DatasetFolder, records: Sequence[ClipRecord], predictor: CropPredictor, config: EvaluateConfig
@@ -154,7 +157,7 @@ class _Search:
         self._made: list[FaceFinder] = []
 
     def stream(self) -> Iterator[ClipFaces]:
-        """Each clip as it is found, while the search for the next goes on; also kept in :attr:`found`."""
+        """Yields each clip when its faces are found, while the next are searched; also kept in :attr:`found`."""
         workers = max(1, min(4, self._config.workers // 2))
         found = stream_faces(self._folder, self._records, self._request, self._make, workers=workers)
         with closing(found) as clips:
@@ -165,17 +168,17 @@ class _Search:
     def logits_on(
         self, engine: Engine, detector: str | Path, predictor: CropPredictor, tick: Callable[[], object]
     ) -> dict[ClipId, np.ndarray]:
-        """The logits of every clip's faces, found and scored by tasks; the faces are in the cache afterwards."""
+        """The logits of each clip's faces, found and scored by tasks, which leave the faces in the cache."""
         who = ScoringJob.of(detector, predictor, self._make(), name=self._name, config=self._config)
         return run_scoring_tasks(engine, who, self._folder, self._records, self._request, tick=tick)
 
     @property
     def finder(self) -> str:
-        """The name of what found the faces, once the search has begun."""
+        """The name of the finder; valid once the search has begun."""
         return next((used.describe().get("name", used.name) for used in self._made), "")
 
     def notes(self) -> tuple[str, ...]:
-        """What a reader must know of the finder, once the search has begun."""
+        """Notes on the finder for readers; valid once the search has begun."""
         trained, used = self._facts.finder, next(iter(self._made), None)
         if used is None or not trained or used.describe() == trained:
             return ()

@@ -1,7 +1,7 @@
-"""Runs one ``predict(path) -> float`` in a process of its own: a path a line comes in, a JSON object a line goes out.
+"""Runs a user's ``predict(path) -> float`` in a separate process: reads one path per line, writes one JSON object each.
 
-Started by :mod:`detect.scoring.clip_scorers` as ``python -m detect.scoring.python_worker FILE``. What the
-file prints goes to the error stream, so that it cannot be taken for an answer.
+Started by :mod:`detect.scoring.clip_scorers` as ``python -m detect.scoring.python_worker FILE``. Output of the user's
+code goes to the error stream, so that it cannot be taken for a result.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from typing import TextIO
 
 
 def main(arguments: list[str]) -> int:
-    """Answers until the input ends; the exit code."""
+    """Scores clips until the input ends; returns the exit code."""
     answers = os.fdopen(os.dup(sys.stdout.fileno()), "w", encoding="utf-8")
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
     try:
@@ -32,7 +32,7 @@ def main(arguments: list[str]) -> int:
 
 
 def load(path: Path) -> Callable[[str], object]:
-    """The function ``predict`` of the Python file ``path``; modules beside it can be imported by it."""
+    """The function ``predict`` of the Python file ``path``, which can import modules beside it."""
     sys.path.insert(0, str(path.resolve().parent))
     spec = importlib.util.spec_from_file_location("assay_external_detector", path)
     if spec is None or spec.loader is None:
@@ -46,7 +46,7 @@ def load(path: Path) -> Callable[[str], object]:
 
 
 def ask(predict: Callable[[str], object], path: str) -> dict[str, object]:
-    """The answer for one clip: its score, None for none, or what went wrong."""
+    """The result of one clip: its score (None without one), or the error."""
     try:
         value = predict(path)
         score = None if value is None else float(value)  # type: ignore[arg-type]

@@ -1,4 +1,4 @@
-"""A dataset's clips as a detector sees them: scores beside the truth, keyed by clip id, on disk as JSON lines."""
+"""Scores of a dataset's clips with their labels, written as JSON lines and Parquet."""
 
 from __future__ import annotations
 
@@ -24,15 +24,15 @@ from shared.types import ClipId, ClipRecord, Label
 
 @dataclass(frozen=True)
 class ScoredClip:
-    """One clip of a dataset, scored.
+    """A scored clip of a dataset.
 
     Attributes:
-        record: what the manifest says of it.
+        record: its manifest record.
         score: of the clip; its logit is None when no face was scored.
-        frames: one score a face and frame.
-        frame_labels: the truth of each, None where the labels do not say (a face they do not know).
-        tracks: one score a face through the clip.
-        track_labels: fake when any of its frames is; None when none of its frames has a label.
+        frames: one score per face and frame.
+        frame_labels: the label of each; None where unknown.
+        tracks: one score per track.
+        track_labels: fake if any of its faces is; None if none of them has a label.
     """
 
     record: ClipRecord
@@ -51,7 +51,7 @@ def scored_clip(
     frames_read: int,
     config: AggregateConfig,
 ) -> ScoredClip:
-    """Aggregates the face scores of one clip; ``frames_read`` is how many frames were looked at."""
+    """Aggregates the face scores of one clip; ``frames_read`` is the number of frames searched."""
     tracks = aggregate_tracks(frames, config)
     with_face = len({score.frame for score in frames})
     return ScoredClip(
@@ -82,14 +82,15 @@ def score_clips(
     store: CropStore | None = None,
     tick: Callable[[], object] | None = None,
 ) -> list[ScoredClip]:
-    """Scores all faces of every clip, in their order.
+    """Scores all faces of each clip, in order.
 
     Args:
-        clips: of a dataset, with their faces found; read in a thread of its own, a few clips ahead of the detector.
+        clips: with their faces; read in a separate thread, a few clips ahead of the detector.
         predictor: the detector.
-        config: how the clips' scores are made.
-        batch: crops scored at once; a batch never holds crops of two clips, so a clip's scores do not depend on others.
-        store: where the crops come from when they are kept in memory.
+        config: aggregation.
+        batch: maximum number of crops scored at once; a batch holds crops of one clip only, so that its scores do not
+            depend on other clips.
+        store: crops cached in memory; default none.
         tick: called after each clip.
 
     Raises:
@@ -126,12 +127,12 @@ def _track_label(track: TrackScore, frames: Sequence[FrameScore], labels: Sequen
 
 @dataclass(frozen=True, eq=False)
 class Samples:
-    """Scores and truth of one level as arrays, one row a sample; rows without a score or a label are not in it.
+    """Scores and labels of one level as arrays; samples without a score or a label are left out.
 
     Attributes:
         labels: (N,) bool, True for fake.
         logits: (N,) float64.
-        clips: (N,) int, the position of each sample's clip in the list it was made from.
+        clips: (N,) int, the index of each sample's clip in the list it was made from.
     """
 
     labels: np.ndarray
@@ -140,12 +141,12 @@ class Samples:
 
 
 def clip_samples(clips: Sequence[ScoredClip]) -> Samples:
-    """One sample a clip that has a score."""
+    """One sample per clip that has a score."""
     return _samples((place, clip.score.logit, clip.record.label) for place, clip in enumerate(clips))
 
 
 def track_samples(clips: Sequence[ScoredClip]) -> Samples:
-    """One sample a track whose truth is known."""
+    """One sample per track that has a label."""
     return _samples(
         (place, track.logit, label)
         for place, clip in enumerate(clips)
@@ -154,7 +155,7 @@ def track_samples(clips: Sequence[ScoredClip]) -> Samples:
 
 
 def frame_samples(clips: Sequence[ScoredClip]) -> Samples:
-    """One sample a face and frame whose truth is known."""
+    """One sample per face and frame that has a label."""
     return _samples(
         (place, score.logit, label)
         for place, clip in enumerate(clips)
@@ -172,14 +173,14 @@ def _samples(rows: Iterable[tuple[int, float | None, Label | None]]) -> Samples:
 
 
 def write_clip_scores(path: Path, clips: Sequence[ScoredClip], clusters: Mapping[ClipId, int] | None = None) -> None:
-    """Replaces ``path`` by one JSON object a clip, in the order of their ids.
+    """Replaces ``path`` by one JSON object per clip, sorted by clip id.
 
-    ``score`` is the sigmoid of ``logit``, not a probability; both are null for a clip without a scored face. A detector
-    with a calibration adds ``probability`` and ``llr``, log10 of the likelihood ratio.
-    ``clusters``: which clips share people, by id; a comparison draws its replicates by them.
+    ``score`` is the sigmoid of ``logit``, not a probability; both are null for a clip without a scored face. A
+    calibrated detector adds ``probability`` and ``llr``, log10 of the likelihood ratio. ``clusters`` gives by id which
+    clips share people, for the bootstrap of a comparison.
 
     Raises:
-        StorageError: the disk refused.
+        StorageError: writing failed.
     """
     ordered = sorted(clips, key=lambda clip: str(clip.record.id))
     write_text(path, "".join(json.dumps(_line(clip, (clusters or {}).get(clip.record.id))) + "\n" for clip in ordered))
@@ -189,7 +190,7 @@ def write_scores(folder: Path, clips: Sequence[ScoredClip], clusters: Mapping[Cl
     """Writes ``scores.jsonl`` (clips and their tracks) and ``frames.parquet`` (faces in frames) into ``folder``.
 
     Raises:
-        StorageError: the disk refused.
+        StorageError: writing failed.
     """
     write_clip_scores(folder / "scores.jsonl", clips, clusters)
     frames = [score for clip in clips for score in clip.frames]

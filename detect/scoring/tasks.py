@@ -1,6 +1,7 @@
-"""Clips judged as tasks of an engine: each task finds the faces of one clip, unless they are known, and scores them.
+"""Scores clips as tasks of an engine: each finds the faces of one clip, unless cached, and scores them.
 
-Faces go into the dataset's cache, logits come back; a task uses one thread, so both are the same on every machine.
+Faces are written to the dataset's cache, logits are returned. A task uses one thread, for equal results on every
+machine.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ from shared.types import ClipId, ClipRecord
 
 
 class _NetworkSettings(Protocol):
-    """Where and how networks run: what every configuration of a measurement has."""
+    """Settings of running networks, part of each configuration of a measurement."""
 
     @property
     def device(self) -> str: ...
@@ -38,14 +39,14 @@ class _NetworkSettings(Protocol):
 
 @dataclass(frozen=True)
 class ScoringJob:
-    """What judges clips, in words that mean the same on another machine.
+    """Description of a detector and a finder that is valid on another machine.
 
     Attributes:
-        detector: its folder, or a reference to another maker's.
+        detector: its folder, or a reference to a third-party one.
         digest: SHA-256 of its weights.
-        finder: name of the face finder; ``finder_facts`` is what it says of itself.
-        device, precision: where networks run.
-        batch: crops judged at once.
+        finder: name of the face finder; ``finder_facts`` is its description.
+        device, precision: of the networks.
+        batch: number of crops scored at once.
     """
 
     detector: str
@@ -66,16 +67,16 @@ class ScoringJob:
         name: str,
         config: _NetworkSettings,
     ) -> ScoringJob:
-        """The judge that is here ``predictor`` with ``finder``, which ``name`` made; the rest is from ``config``."""
+        """The job of ``detector``, loaded as ``predictor``, with the ``finder`` that ``name`` makes."""
         folder = detector if parse_reference(detector) is not None else Path(detector).absolute()
         facts = tuple(sorted(finder.describe().items()))
         return cls(str(folder), predictor.digest, name, facts, config.device, config.precision, config.batch)
 
     def load(self) -> tuple[CropPredictor, FaceFinder]:
-        """The detector and the finder, loaded once in every process.
+        """The detector and the finder, loaded once per process.
 
         Raises:
-            RunError: they are not those of the machine that gave the command.
+            RunError: they differ from those of the machine that submitted the job.
         """
         return _loaded(self)
 
@@ -98,20 +99,20 @@ def run_scoring_tasks(
     *,
     tick: Callable[[], object] | None = None,
 ) -> dict[ClipId, np.ndarray]:
-    """The (N,) float32 logits of each clip's faces, in the order of its faceset, which is in the cache afterwards.
+    """The (N,) float32 logits of each clip's faces, in the order of its faceset, which is left in the cache.
 
     Args:
         engine: where tasks run.
         job: detector and finder.
-        folder: the dataset; clips that share an id are judged once.
+        folder: the dataset; clips that share an id are scored once.
         records: its clips.
-        request: which crops the detector wants.
+        request: the crops that the detector takes.
         tick: called after each clip.
 
     Raises:
-        ManifestError: a clip's file is not the one the manifest means.
+        ManifestError: a clip's file does not match the manifest.
         MediaError: a clip cannot be read.
-        RunError: a machine has another detector or finder.
+        RunError: a worker machine has another detector or finder.
         StorageError: the cache cannot be written.
     """
     cache = faces_folder(folder.path.absolute()) / request.key(dict(job.finder_facts))
@@ -136,7 +137,7 @@ def run_scoring_tasks(
 
 
 def _score_one(task: _ClipTask) -> np.ndarray:
-    """The task of one clip."""
+    """Runs the task of one clip."""
     with with_threads(1):
         predictor, finder = task.job.load()
         clip = clip_faces(Path(task.media), task.record, Path(task.cache), task.request, finder)
@@ -151,10 +152,10 @@ def _loaded(job: ScoringJob) -> tuple[CropPredictor, FaceFinder]:
     predictor = CropPredictor.load(Path(job.detector), job.device, precision=job.precision)
     finder = make_finder(job.finder, device=str(predictor.device.torch_device))
     if predictor.digest != job.digest:
-        raise RunError(f"{job.detector} is another detector here", hint="use a folder that all machines see")
+        raise RunError(f"{job.detector} is another detector on this machine", hint="use a folder that all machines see")
     if tuple(sorted(finder.describe().items())) != job.finder_facts:
         raise RunError(
-            f"the face finder {job.finder} is another one here: {finder.describe()}",
+            f"the face finder {job.finder} is another one on this machine: {finder.describe()}",
             hint="install the same packages and weights on every machine (assay doctor)",
         )
     return predictor, finder

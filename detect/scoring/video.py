@@ -1,12 +1,11 @@
-"""A video through a detector: every face of every n-th frame scored, every track and the clip aggregated.
+"""Scores a video: each face of every n-th frame, each track, and the clip.
 
-Decoding, finding and scoring run in three threads; the detector works on one batch while the next is being found.
+Decoding, face finding and scoring run in three threads.
 """
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator, Sequence
-from contextlib import closing
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,7 +13,6 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
-from av.video.frame import VideoFrame
 
 from detect.config import FaceConfig, ScoreConfig
 from detect.models.predictor import CropPredictor
@@ -29,8 +27,9 @@ from shared.faces.finders.turned import TurnedFinder, turned_finder
 from shared.faces.stream import FollowConfig, follow
 from shared.results.scores import ClipScore, FrameScore, TrackScore
 from shared.storage import replacing
-from shared.types import NUM_LANDMARKS, ClipId, Face, Frame, Label, Timestamp
+from shared.types import NUM_LANDMARKS, ClipId, Face, Frame, Label
 from shared.video import VideoReader
+from shared.video.child import ClipReader
 
 FRAME_SCORE_SCHEMA = pa.schema(
     [
@@ -43,7 +42,7 @@ FRAME_SCORE_SCHEMA = pa.schema(
         pa.field("label", pa.string()),
         pa.field("landmarks", pa.list_(pa.float32(), 2 * NUM_LANDMARKS)),
     ],
-    metadata={"assay.format": "2"},  # files without it are the first format, which has no landmarks
+    metadata={"assay.format": "2"},  # files without it are of the first format, which has no landmarks
 )
 
 _SEARCH_FROM_PX = 8.0
@@ -51,15 +50,17 @@ _SEARCH_FROM_PX = 8.0
 
 @dataclass(frozen=True)
 class ScoreFacts:
-    """What was looked at, and what was not.
+    """Counts of frames and faces that were scored or skipped.
 
     Attributes:
-        frames_read: decoded.
-        frames_searched: looked at for faces; the others were passed over on purpose (``every``).
-        frames_with_face: of those searched, with at least one face that was scored.
+        frames_read: frames decoded.
+        frames_searched: frames searched for faces; the others were skipped by ``every``.
+        frames_with_face: frames with at least one scored face.
         faces_scored: faces over all frames.
-        faces_too_small: faces left out because their box was narrower than ``min_face_px``.
-        decode_failures: damaged packets and frames met on the way.
+        faces_too_small: faces skipped because their box is narrower than ``min_face_px``.
+        decode_failures: damaged packets and frames.
+        stopped: why the rest of the file was not read; None if all of it was.
+        frames_declared: frames that the file declares; None if it does not.
     """
 
     frames_read: int
@@ -68,17 +69,19 @@ class ScoreFacts:
     faces_scored: int
     faces_too_small: int
     decode_failures: int
+    stopped: str | None = None
+    frames_declared: int | None = None
 
 
 @dataclass(frozen=True)
 class VideoScores:
-    """Everything a detector said about one video.
+    """The scores of one video.
 
     Attributes:
-        clip: the aggregated logit; None in it when no face was scored.
-        tracks: one a face followed through the clip, by track number.
-        frames: one a face and frame, by frame, then track.
-        gaps_seconds: (start, stop) of stretches of searched frames in which no face was scored.
+        clip: the clip's score; its logit is None when no face was scored.
+        tracks: one score per track, by track number.
+        frames: one score per face and frame, by frame, then track.
+        gaps_seconds: (start, stop) of ranges of searched frames in which no face was scored.
         facts: counts.
     """
 
@@ -89,43 +92,43 @@ class VideoScores:
     facts: ScoreFacts
 
     def timeline(self, track: int) -> tuple[np.ndarray, np.ndarray]:
-        """Times in seconds and logits of one face through the clip, each (N,) float64, by time."""
+        """Times in seconds and logits of one track, each (N,) float64, by time."""
         rows = [(score.seconds, score.logit) for score in self.frames if score.track == track]
         times, logits = np.array(rows, np.float64).reshape(-1, 2).T
         return times, logits
 
 
 class Predictor:
-    """Scores videos: a detector, and the face finder that shows it the faces.
+    """Scores videos, with a detector and a face finder.
 
     Attributes:
-        crops: the detector, which scores aligned crops; what is known of it is in its ``facts``.
-        finder: finds the faces.
+        crops: the detector, which scores aligned crops.
+        finder: the face finder.
     """
 
     def __init__(self, crops: CropPredictor, finder: str | FaceFinder = "auto") -> None:
         self.crops = crops
         if isinstance(finder, str):
             own = crops.facts.finder_name
-            # A detector may have learned from landmarks that lie beside its own clips: other videos have none.
+            # A detector trained with landmarks of sidecar files needs a real finder for other videos.
             asked = own if finder == "auto" and not own.startswith(SIDECAR) else finder
             finder = make_finder(asked, device=str(crops.device.torch_device))
         self.finder = finder
 
     @classmethod
     def load(cls, path: str | Path, device: str | Device = "auto", *, precision: Precision = "auto") -> Predictor:
-        """The detector of a run or folder, or the network of a reference, with the finder it was trained with.
+        """Loads the detector of a run or folder, or the network of a reference, with the finder it was trained with.
 
         Raises:
             CheckpointError: no detector there, or a damaged one.
             ConfigError: an external network's settings are missing or wrong.
-            UsageError: no such device; the reference leads nowhere.
-            FinderError, WeightsError: its face finder cannot be had here.
+            UsageError: no such device; the reference does not exist.
+            FinderError, WeightsError: its face finder is not available.
         """
         return cls(CropPredictor.load(path, device, precision=precision))
 
     def score(self, path: str | Path, config: ScoreConfig | None = None, **settings: Any) -> VideoScores:
-        """Scores the faces of a video; see :func:`score_video`."""
+        """As :func:`score_video`."""
         return score_video(path, self, config, **settings)
 
 
@@ -136,17 +139,19 @@ def score_video(
     *,
     clip: ClipId | None = None,
     label: Label | None = None,
+    reader: Callable[[Path], ClipReader] = VideoReader,
     **settings: Any,
 ) -> VideoScores:
-    """Scores all faces on every ``config.every``-th frame of a video.
+    """Scores all faces of every ``config.every``-th frame of a video.
 
     Args:
         path: the video.
-        detector: a run or detector folder, or one that was loaded before (:class:`Predictor`).
-        config: which frames and faces, how they are aggregated.
-        clip: how the clip is called in the scores; without it "suspect/unknown/NAME".
-        label: the truth, where it is known.
-        settings: in place of ``config``'s own: ``every=1``.
+        detector: a run or detector folder, or a loaded :class:`Predictor`.
+        config: choice of frames and faces, aggregation.
+        clip: id of the clip in the scores; default "suspect/unknown/NAME".
+        label: of the clip, if known.
+        reader: opens the video.
+        settings: replace those of ``config``: ``every=1``.
 
     Raises:
         MediaError: the video cannot be read.
@@ -158,15 +163,17 @@ def score_video(
     predictor, finder = both.crops, both.finder
     clip = clip or suspect_id(path)
     aggregate = resolved(config.aggregate, predictor.facts.aggregate)
-    watch = _Watch(path, config.faces or predictor.facts.faces)
+    watch = _Watch(path, reader, config.faces or predictor.facts.faces)
     scores = tuple(_scored(watch, predictor, finder, config, clip))
     facts = ScoreFacts(
-        frames_read=watch.reader.frames_read,
+        frames_read=watch.reader.frames_decoded,
         frames_searched=len(watch.seconds),
         frames_with_face=len({score.frame for score in scores}),
         faces_scored=len(scores),
         faces_too_small=watch.too_small,
         decode_failures=watch.reader.decode_failures,
+        stopped=watch.reader.stopped,
+        frames_declared=watch.reader.info.frames_declared,
     )
     if not facts.frames_searched:
         raise MediaError(f"{path} holds no frame that can be searched", hint="copy or download it again")
@@ -190,18 +197,18 @@ def score_video(
 
 
 def suspect_id(path: Path) -> ClipId:
-    """A clip id for a file of unknown origin: its name, with what an id must not hold replaced."""
+    """A clip id for a file of unknown origin: its name, with invalid characters replaced."""
     return ClipId("suspect", "unknown", safe_name(path.stem))
 
 
 def find_gaps(seconds: dict[int, float], with_face: set[int]) -> list[tuple[float, float]]:
-    """Stretches of searched frames without a face, as (start, stop) seconds.
+    """Ranges of searched frames without a face, as (start, stop) seconds.
 
     Args:
         seconds: frame number to time, of all frames searched, ascending.
         with_face: numbers of those with a face.
 
-    A stretch ends where the next frame with a face stands, or at the last searched frame.
+    A range ends at the next frame with a face, or at the last searched frame.
     """
     gaps: list[tuple[float, float]] = []
     start: float | None = None
@@ -220,10 +227,10 @@ def find_gaps(seconds: dict[int, float], with_face: set[int]) -> list[tuple[floa
 
 
 def frame_score_table(scores: Sequence[FrameScore], labels: Sequence[Label | None] | None = None) -> pa.Table:
-    """Frame scores as a table, a row a face and frame (:data:`FRAME_SCORE_SCHEMA`).
+    """Frame scores as a table, one row per face and frame (:data:`FRAME_SCORE_SCHEMA`).
 
     Raises:
-        UsageError: labels of another number than the scores.
+        UsageError: the numbers of labels and scores differ.
     """
     if labels is not None and len(labels) != len(scores):
         raise UsageError(f"{len(scores)} scores have {len(labels)} labels", hint="give one label a score")
@@ -241,55 +248,43 @@ def frame_score_table(scores: Sequence[FrameScore], labels: Sequence[Label | Non
 
 
 def write_frame_scores(path: Path, scores: Sequence[FrameScore], labels: Sequence[Label | None] | None = None) -> None:
-    """Replaces ``path`` by the frame scores as Parquet.
+    """Writes the frame scores to ``path`` as Parquet.
 
     Raises:
-        StorageError: the disk refused.
+        StorageError: writing failed.
     """
     with replacing(path) as draft:
         pq.write_table(frame_score_table(scores, labels), draft, compression="zstd")
 
 
-class _CountingReader(VideoReader):
-    """A reader that knows how many frames its latest pass decoded, also those it did not hand on."""
-
-    frames_read = 0
-
-    def decoded(self) -> Generator[tuple[Timestamp, VideoFrame]]:
-        self.frames_read = 0
-        with closing(super().decoded()) as frames:
-            for item in frames:
-                self.frames_read += 1
-                yield item
-
-
 class _Watch:
-    """One pass over a video, with what must be counted on the way."""
+    """One pass over a video, with its counts."""
 
-    def __init__(self, path: Path, wanted: FaceConfig) -> None:
-        self.reader = _CountingReader(path)
+    def __init__(self, path: Path, opened: Callable[[Path], ClipReader], wanted: FaceConfig) -> None:
+        self._opened = opened
+        self.reader = opened(path)
         self.wanted = wanted
         self.seconds: dict[int, float] = {}
         self.too_small = 0
 
     def faces(self, finder: FaceFinder, every: int) -> Iterator[tuple[Frame, Face]]:
-        """Every face large enough, with its frame."""
-        # Skipped frames are far apart in motion, so faces are detected in each searched one, not followed.
+        """Each face that is large enough, with its frame."""
+        # Searched frames are far apart, so faces are detected in each instead of followed.
         settings = FollowConfig(detect_every=1, min_face_px=_SEARCH_FROM_PX, max_faces=self.wanted.max_faces)
         with self.reader as reader:
             found = 0
             for frame, faces in follow(reader.frames(step=every), finder, settings):
                 found += len(faces)
                 yield from self._large(frame, faces)
-            # A person may lie, or the file lack the tag that turns it.
+            # A person may be lying down, or the file lack its rotation tag.
             turned = None if found else self._turned(finder, every)
             if turned is not None:
                 for frame, faces in follow(reader.frames(step=every), turned, settings):
                     yield from self._large(frame, faces)
 
     def _turned(self, finder: FaceFinder, every: int) -> TurnedFinder | None:
-        # A reader of its own: the counts of the pass before are still wanted.
-        with VideoReader(self.reader.path) as reader:
+        # A separate reader: the counts of the first pass are still needed.
+        with self._opened(self.reader.path) as reader:
             return turned_finder(reader.frames(step=every), finder)
 
     def _large(self, frame: Frame, faces: Sequence[Face]) -> Iterator[tuple[Frame, Face]]:
@@ -304,14 +299,14 @@ class _Watch:
 def _scored(
     watch: _Watch, predictor: CropPredictor, finder: FaceFinder, config: ScoreConfig, clip: ClipId
 ) -> Iterator[FrameScore]:
-    """Batches are cut by count alone, so a second run forms the same ones and gives the same logits.
+    """The scores of all faces. Batches are formed by count only, so a second run gives the same logits.
 
-    Logits come last, when all of a track is known: some detectors judge a face by those around it in time.
+    Logits are computed at the end, when tracks are complete: some detectors score sequences.
     """
     crops: list[np.ndarray] = []
     places: list[tuple[int, float, Face]] = []
     seen: list[np.ndarray] = []
-    # Small batches on a CPU: they are faster there, and the network works while the next faces are being found.
+    # Small batches on a CPU: they are faster there, and the network runs while the next faces are being found.
     batch = predictor.at_once(config.batch)
     for frame, face in watch.faces(finder, config.every):
         crops.append(crop_for(predictor, frame.image, face.landmarks))
@@ -331,7 +326,7 @@ def _scored(
 
 
 def crop_for(predictor: CropPredictor, image: np.ndarray, landmarks: np.ndarray) -> np.ndarray:
-    """(S, S, 3) uint8: the face of ``image`` with these ``landmarks``, (68, 2), as the detector wants to see it."""
+    """(S, S, 3) uint8: the face of ``image`` with these ``landmarks`` (68, 2), aligned for the detector."""
     spec = predictor.spec
     return cut(image, frame_to_crop(landmarks, px=spec.input_px, framing=spec.framing), spec.input_px)
 

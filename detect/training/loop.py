@@ -5,9 +5,8 @@ Of several processes only the first writes, scores the val split, and checks clo
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,11 +22,11 @@ from detect.scoring.samples import ScoredClip, clip_samples, frame_samples, scor
 from detect.training.data import TrainingData
 from detect.training.previews import batch_sheet
 from detect.training.trainer import Trainer, load_prefixed
-from shared.console import Tick, console
+from shared.console import console
 from shared.errors import ManifestError
 from shared.storage import write_bytes
-from shared.training.run import Checkpoint, Run, read_checkpoint
-from shared.training.signals import ECHO_SECONDS, signals_noted
+from shared.training.loop import Advance, BaseLoop
+from shared.training.run import Run
 from shared.video.images import encode_jpeg
 
 _LOG_EVERY = 10
@@ -53,14 +52,14 @@ class ValScore:
         return self.log_loss < other.log_loss
 
 
-class TrainingLoop:
+class TrainingLoop(BaseLoop):
     """Trains to the end of the settings, from the newest checkpoint of a run.
 
     Args:
         run: the output folder; None in processes that are not the first.
         path: its folder.
         trainer: takes the steps.
-        data: what is learned from and chosen by.
+        data: training and validation data.
 
     Attributes:
         best: the step to keep; ``best_weights`` are its averaged weights. In the first process only.
@@ -68,22 +67,20 @@ class TrainingLoop:
     """
 
     def __init__(self, run: Run | None, path: Path, trainer: Trainer, data: TrainingData) -> None:
+        config = trainer.config
+        super().__init__(trainer.processes, steps=config.steps, minutes=config.minutes, unit="image")
         self.run = run
         self.path = path
         self.trainer = trainer
-        self.processes = trainer.processes
         self.data = data
-        self.config = trainer.config
+        self.config = config
         self.best: ValScore | None = None
         self.best_weights: dict[str, Tensor] = {}
         self.latest: ValScore | None = None
         self.stale = 0
         self.ended = False
         self.looked_at = -1
-        self.earlier_seconds = 0.0
-        self.told_seconds = 0.0
         self.first_step = 0
-        self.began = time.monotonic()
         self.train_store = CropStore(data.clips["train"])
         self.val_store = CropStore(data.clips["val"])
         self.losses: list[float] = []
@@ -99,21 +96,16 @@ class TrainingLoop:
         """
         self._resume()
         mixture = self.data.mixture(self.train_store, self.config)
-        self.began = time.monotonic()
         stopped = False
-        with ExitStack() as stack:
-            echo = ECHO_SECONDS if self.processes.count > 1 else 0.0
-            noted = stack.enter_context(signals_noted(echo_seconds=echo))
-            tick = stack.enter_context(self._progress())
-            for batch in stack.enter_context(self._batches(mixture)):
-                stopped = self._told_to_stop(noted)
-                if stopped or self.ended or self._fraction(self.trainer.step) >= 1:
+        with self.running(self.trainer.step, self.config.batch) as (noted, advance), self._batches(mixture) as made:
+            for batch in made:
+                stopped = self.agree(stopped=bool(noted))
+                if stopped or self.ended or self.fraction(self.trainer.step) >= 1:
                     break
-                self._step(batch, tick)
+                self._step(batch, advance)
         if stopped:
             self._save()
-            console.print(f"stopped at step {self.trainer.step}, saved; the same command goes on from there")
-            raise KeyboardInterrupt
+            self.stop(self.trainer.step)
         if self.looked_at != self.trainer.step:
             self._validate()
         if not self.ended or self.trainer.step != self.first_step:
@@ -121,15 +113,9 @@ class TrainingLoop:
             self._save()
 
     @property
-    def seconds(self) -> float:
-        """Total seconds of training."""
-        return self.earlier_seconds + time.monotonic() - self.began
-
-    @property
     def rate(self) -> float:
         """Images per second in this call, over all processes."""
-        steps = self.trainer.step - self.first_step
-        return steps * self.config.batch / max(time.monotonic() - self.began, 1e-9)
+        return self.per_second((self.trainer.step - self.first_step) * self.config.batch)
 
     def score_val(self) -> list[ScoredClip]:
         """The clips of the val split, scored by the averaged weights."""
@@ -140,16 +126,6 @@ class TrainingLoop:
     def put_best_back(self) -> None:
         """Loads the best weights so far as the averaged ones."""
         load_prefixed(self.trainer.average, {f"best.{name}": t for name, t in self.best_weights.items()}, "best.")
-
-    def _told_to_stop(self, noted: list[int]) -> bool:
-        """Whether a stop signal arrived; the first process decides for all."""
-        self.told_seconds, stopped = self.processes.from_first((self.seconds, bool(noted)))
-        return stopped
-
-    def _fraction(self, step: int) -> float:
-        """The fraction of the training done: by steps or by time, whichever is further on."""
-        by_time = self.told_seconds / (60 * self.config.minutes) if self.config.minutes else 0.0
-        return min(1.0, max(step / self.config.steps, by_time))
 
     @contextmanager
     def _batches(self, mixture: Mixture) -> Iterator[Iterator[Batch]]:
@@ -167,22 +143,11 @@ class TrainingLoop:
         with closing(made):  # type: ignore[type-var]
             yield made
 
-    @contextmanager
-    def _progress(self) -> Iterator[Tick]:
-        """A progress bar over images, or over seconds if time is the limit."""
+    def _step(self, batch: Batch, advance: Advance) -> None:
         config = self.config
-        if config.minutes is None:
-            total, done, unit = config.steps * config.batch, self.trainer.step * config.batch, "images"
-        else:
-            total, done, unit = round(60 * config.minutes), round(self.earlier_seconds), "s"
-        with console.progress("training", total, unit=unit, done=done) as tick:
-            yield tick
-
-    def _step(self, batch: Batch, tick: Tick) -> None:
-        config, before = self.config, self.seconds
         if self.trainer.step == 0 and self.run is not None:
             write_bytes(self.run.previews / "first-batch.jpg", encode_jpeg(batch_sheet(batch)))
-        metrics = self.trainer.learn(batch, self._fraction(batch.step))
+        metrics = self.trainer.learn(batch, self.fraction(batch.step))
         self.losses.append(metrics["loss"])
         if batch.step % _LOG_EVERY == 0:
             loss = float(np.mean(self.losses[-_LOG_EVERY:]))
@@ -191,18 +156,19 @@ class TrainingLoop:
             self._validate()
         if batch.step % config.save_every == 0:
             self._save()
-        amount = config.batch if config.minutes is None else round(self.seconds) - round(before)
-        tick(amount, note=self._note())
+        advance(self._note())
 
     def _log(self, step: int, scalars: dict[str, float]) -> None:
         if self.run is not None:
             self.run.log(step, **scalars)
 
     def _note(self) -> str:
-        text = f"step {self.trainer.step}  {self.rate:.1f} images/s  loss {np.mean(self.losses[-_LOG_EVERY:]):.3f}"
+        text = f"step {self.trainer.step}, loss {np.mean(self.losses[-_LOG_EVERY:]):.3f}"
+        if self.config.minutes is not None:
+            text += f", {self.rate:.1f} images/s"
         if self.best is not None:
             shown = f"log loss {self.best.log_loss:.3f}" if self.best.auc is None else f"AUC {self.best.auc:.3f}"
-            text += f"  best val {shown} at {self.best.step}"
+            text += f", best {shown}"
         return text
 
     def _validate(self) -> None:
@@ -249,7 +215,7 @@ class TrainingLoop:
         self.processes.wait()
 
     def _resume(self) -> None:
-        checkpoint = self._newest()
+        checkpoint = self.newest(self.run)
         if checkpoint is None:
             return
         meta = checkpoint.meta
@@ -280,15 +246,6 @@ class TrainingLoop:
         if self.stale >= config.patience:
             return f"patience of {config.patience} evaluations"
         return None
-
-    def _newest(self) -> Checkpoint | None:
-        """The newest readable checkpoint, as found by the first process."""
-        found = None if self.run is None else self.run.latest()
-        step = self.processes.from_first(None if found is None else found.step)
-        if step is None or found is not None:
-            return found
-        tensors, document = read_checkpoint(self.path / "checkpoints" / f"step-{step:08d}.safetensors")
-        return Checkpoint(step, tensors, document["meta"])
 
 
 def _plain(score: ValScore | None) -> dict[str, Any] | None:

@@ -44,7 +44,7 @@ def learning_rate(config: TrainConfig, step: int, progress: float) -> float:
     return config.lr * warm * (_LAST_LR_SHARE + (1 - _LAST_LR_SHARE) * cosine)
 
 
-class _Learning(nn.Module):
+class _Loss(nn.Module):
     """Forward pass and loss as one module, for gradient averaging between processes."""
 
     def __init__(self, model: Detector, device: Device, config: TrainConfig) -> None:
@@ -94,7 +94,7 @@ class Trainer:
         self._input = CropPredictor(self.average, device)
         if config.compile:
             self.model.compile()
-        self._learning = self.processes.wrapped(_Learning(self.model, device, config))
+        self._loss = self.processes.wrapped(_Loss(self.model, device, config))
 
     def predictor(self) -> CropPredictor:
         """A predictor with the averaged weights at the time of the call."""
@@ -160,7 +160,7 @@ class Trainer:
         if self.config.mixup:
             x, wanted, masks = mixed_up(x, wanted, masks, self._mixing(batch))
         self.model.train()
-        loss = self._learning(x, wanted, masks)
+        loss = self._loss(x, wanted, masks)
         self._optimizer.zero_grad(set_to_none=True)
         loss.backward()
         return float(loss.detach())

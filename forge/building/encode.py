@@ -128,7 +128,7 @@ class _Encoder:
         self.made = made
         self.folder = DatasetFolder.open(Path(task.dataset))
         self.facts = read_facts(Path(task.shot))
-        self.faces = read_faces(Path(task.shot) / LANDMARKS)
+        self.faces = read_faces(Path(task.master or task.shot) / LANDMARKS)
         self.picture = picture_of(Path(task.shot))
         self.signer = SigningIdentity.load_or_create()
 
@@ -222,7 +222,7 @@ class _Encoder:
                 size=(info.width, info.height),
                 codec=info.codec,
                 masks=masks,
-                factors=factors | {"face": self.made.face},
+                factors=factors | {"face": self.made.face} | self.made.factors,
             )
         return ClipRecord(
             id=clip.id,

@@ -48,7 +48,7 @@ class Rates:
             known = read_json(self._path, dict, error=StorageError)
             self._seen = {kind: [float(one) for one in known[kind][:2]] for kind in SECONDS_A_UNIT if kind in known}
         except (StorageError, ValueError, TypeError, LookupError):
-            # Rates are a convenience: without them, or with damaged ones, the constants count.
+            # Missing or damaged rates are replaced by the constants.
             self._seen = {}
 
     def seconds(self, step: BuildStep) -> float:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from fractions import Fraction
@@ -19,6 +19,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from av.packet import Packet
 
+from forge.swapping.tracks import FoundFaces
 from shared.config import load_json, to_mapping
 from shared.errors import ManifestError, MediaError
 from shared.storage import storage_errors, write_text
@@ -29,6 +30,7 @@ from shared.video.renditions import Picture
 
 PICTURES = "pictures.mkv"
 LANDMARKS = "pictures.landmarks.parquet"
+IDENTITIES = "pictures.identities.parquet"
 FACTS = "shot.json"
 _SOUND = "sound"
 _STORE_RATE = Fraction(25)
@@ -45,6 +47,7 @@ class ShotFacts:
         finder: description of the face finder.
         pixel_aspect: of shots made before pictures were kept in square pixels.
         notes: what was changed or left out in reading the source (:func:`shared.video.reading_notes`).
+        cuts, embedder, same_distance: of its faces, see :class:`forge.swapping.tracks.FoundFaces`.
     """
 
     source: str
@@ -59,6 +62,9 @@ class ShotFacts:
     notes: dict[str, str] = field(default_factory=dict)
     frame_rate: Fraction | None = None
     sound: str | None = None
+    cuts: tuple[int, ...] = ()
+    embedder: str = ""
+    same_distance: float = 0.6
 
     @property
     def times(self) -> list[Timestamp]:
@@ -88,7 +94,7 @@ def picture_of(folder: Path) -> Picture:
     return Picture(facts.width, facts.height, facts.time_base, facts.frame_rate, sound)
 
 
-def stored_frames(pictures: Path, times: Sequence[Timestamp]) -> Iterator[Frame]:
+def stored_frames(pictures: Path, times: Sequence[Timestamp]) -> Generator[Frame, None, None]:
     """The frames of a lossless file at their exact times.
 
     Raises:
@@ -184,6 +190,49 @@ def read_faces(path: Path) -> dict[int, tuple[Face, ...]]:
     except (OSError, KeyError, ValueError, pa.ArrowException) as error:
         raise ManifestError(f"{path} cannot be read: {error}", hint="remove its folder; it is rebuilt") from error
     return {index: tuple(faces) for index, faces in found.items()}
+
+
+def write_found(folder: Path, found: FoundFaces) -> None:
+    """Writes the faces of a shot, and the identity embeddings of their tracks."""
+    write_faces(folder / LANDMARKS, [found.faces.get(index, ()) for index in found.times])
+    tracks = sorted({*found.embeddings, *found.parts_of})
+    table = pa.table(
+        {
+            "track": pa.array(tracks, pa.int32()),
+            "part_of": pa.array([found.parts_of.get(track) for track in tracks], pa.int32()),
+            "embedding": pa.array([_numbers(found.embeddings.get(track)) for track in tracks], pa.list_(pa.float64())),
+        }
+    )
+    with storage_errors(folder / IDENTITIES):
+        pq.write_table(table, folder / IDENTITIES, compression="zstd")
+
+
+def _numbers(vector: np.ndarray | None) -> list[float] | None:
+    return None if vector is None else vector.tolist()
+
+
+def read_found(folder: Path) -> FoundFaces:
+    """The faces of a shot with the identities of their tracks.
+
+    Raises:
+        ManifestError: a file is missing or damaged.
+    """
+    facts, path = read_facts(folder), folder / IDENTITIES
+    try:
+        rows = pq.read_table(path).to_pylist()
+        embeddings = {row["track"]: np.array(row["embedding"]) for row in rows if row["embedding"] is not None}
+        parts_of = {row["track"]: row["part_of"] for row in rows if row["part_of"] is not None}
+    except (OSError, KeyError, ValueError, pa.ArrowException) as error:
+        raise ManifestError(f"{path} cannot be read: {error}", hint="remove its folder; it is rebuilt") from error
+    return FoundFaces(
+        dict(enumerate(facts.times)),
+        read_faces(folder / LANDMARKS),
+        embeddings,
+        parts_of,
+        cuts=facts.cuts,
+        embedder=facts.embedder,
+        same_distance=facts.same_distance,
+    )
 
 
 def shifted_landmarks(sidecar: Path, out: Path, *, start: int, scale: float) -> None:

@@ -8,9 +8,10 @@ from __future__ import annotations
 import itertools
 import json
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator
 from contextlib import closing
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
 
@@ -23,24 +24,28 @@ from forge.building.intermediates import (
     ShotFacts,
     cut_sound,
     nominal,
-    read_faces,
     read_facts,
+    read_found,
     shifted_landmarks,
     stored_frames,
     storing,
     write_faces,
     write_facts,
+    write_found,
 )
 from forge.building.tasks import FacesTask, MasterTask, ShotTask, TrainTask
 from forge.models import build_swapper
 from forge.models.checkpoint import TrainingSource, load_swapper, read_card, save_swapper
 from forge.models.predictor import SwapPredictor
 from forge.swapping.config import SwapConfig
+from forge.swapping.coverage import SwapCoverage
 from forge.swapping.masks import MASK_KINDS, MaskWriter
-from forge.swapping.plan import SwapPlan, plan_swap, ranked_tracks
+from forge.swapping.people import people_of
+from forge.swapping.plan import plan_found
 from forge.swapping.record import SwapOutcome
 from forge.swapping.render import OpenedSwap, composited_frames
 from forge.swapping.request import checked_card, need_target_decoder
+from forge.swapping.tracks import FoundFaces, collect_faces
 from forge.training.train import train_swapper
 from shared.config import load_json
 from shared.device import pick_device, with_threads
@@ -49,12 +54,16 @@ from shared.faces.facesets.extract import BESIDE, extract
 from shared.faces.facesets.reader import Faceset
 from shared.faces.finders.finder import FaceFinder, make_finder
 from shared.faces.finders.sidecar import SidecarFinder, sidecar_of
+from shared.faces.finders.turned import turned_finder, turned_note
+from shared.faces.identity import IdentityEmbedder, make_embedder
 from shared.faces.stream import FollowConfig, follow
 from shared.storage import replacing_folder, write_text
 from shared.training.run import read_checkpoint
-from shared.types import Face, Frame, Timestamp, VideoInfo
+from shared.types import Frame, Timestamp, VideoInfo
 from shared.video import VideoReader, VideoWriter, probe, reading_notes
+from shared.video.facts import SOUND
 from shared.video.renditions import resized_picture
+from shared.video.unread import frames_note
 
 MADE = "master.json"
 _GIVEN = "given.landmarks.parquet"
@@ -69,6 +78,7 @@ class Made:
         faked: frames that hold a forged pixel; empty when nothing could be swapped, and ``why`` gives the reason.
         chosen: the tracks that were swapped; rank: of the first of them by area.
         segments, face: as sampled.
+        factors: what its records say of how people were told apart and how many frames show the person.
     """
 
     faked: tuple[int, ...]
@@ -78,6 +88,7 @@ class Made:
     face: str = "main"
     alpha_instead: int = 0
     why: str = ""
+    factors: dict[str, str] = field(default_factory=dict)
 
 
 def read_made(folder: Path) -> Made:
@@ -102,10 +113,15 @@ def make_shot(task: ShotTask) -> int:
         info = reader.info
         width, height = fitted(info.width, info.height, task.max_side)
         cut = _Cut(reader, task, (width, height))
+        finder, following = _finder(task, draft, width / info.width)
         with storing(draft / PICTURES, width, height) as writer:
-            finder, following = _finder(task, draft, width / info.width)
-            with closing(follow(cut.frames(writer), finder, following)) as followed:
-                found = [faces for _, faces in followed]
+            found = _found(cut.frames(writer), finder, following)
+        notes = reading_notes(info) | cut.note()
+        if not found.faces:
+            found, turned = _found_turned(draft / PICTURES, found, finder, following, source.name)
+            notes |= turned
+        if info.has_audio and not task.audio:
+            notes[SOUND] = f"left out as asked: {info.audio_codec}"
         first = cut.times[0]
         begins = first.exact_seconds if task.start else None
         facts = ShotFacts(
@@ -116,15 +132,35 @@ def make_shot(task: ShotTask) -> int:
             height=height,
             time_base=info.time_base,
             frame_rate=info.frame_rate,
-            notes=reading_notes(info),
+            notes=notes,
             pts=tuple(time.pts - (first.pts if task.start else 0) for time in cut.times),
-            sound=_sound(source, draft, info, begins, cut.next_time),
+            sound=_sound(source, draft, info, begins, cut.next_time) if task.audio else None,
             finder=finder.name,
+            cuts=found.cuts,
+            embedder=found.embedder,
+            same_distance=found.same_distance,
         )
-        write_faces(draft / LANDMARKS, found)
+        write_found(draft, found)
         (draft / _GIVEN).unlink(missing_ok=True)
         write_facts(draft, facts)
-    return len(found)
+    return len(found.times)
+
+
+def _found(frames: Iterable[Frame], finder: FaceFinder, following: FollowConfig) -> FoundFaces:
+    with closing(follow(frames, finder, following)) as followed:
+        return collect_faces(followed, _embedder())
+
+
+def _found_turned(
+    pictures: Path, upright: FoundFaces, finder: FaceFinder, following: FollowConfig, clip: str
+) -> tuple[FoundFaces, dict[str, str]]:
+    """The faces of a stored shot whose people lie, with a note; as they were, where turning shows none."""
+    times = list(upright.times.values())
+    with closing(stored_frames(pictures, times)) as tried:
+        turned = turned_finder(tried, finder)
+    if turned is None:
+        return upright, {}
+    return _found(stored_frames(pictures, times), turned, following), turned_note(turned, clip)
 
 
 class _Cut:
@@ -150,6 +186,11 @@ class _Cut:
         if not self.times:
             raise MediaError(f"{self._reader.path} has no frame {start}", hint="ask for fewer pieces")
 
+    def note(self) -> dict[str, str]:
+        """Declared beside read frames, for the record, where the file was read to its end and they differ."""
+        to_its_end = self.next_time is None and len(self.times) != self._task.frames
+        return frames_note(self._reader.info.frames_declared, self._reader.frames_decoded) if to_its_end else {}
+
 
 def _sound(source: Path, draft: Path, info: VideoInfo, start: object, stop: Timestamp | None) -> str | None:
     if not info.has_audio:
@@ -168,6 +209,11 @@ def _finder(task: ShotTask, draft: Path, scale: float) -> tuple[FaceFinder, Foll
     return _made_finder(task.finder, task.device, task.min_face_px), (
         base if every is None else replace(base, detect_every=every)
     )
+
+
+@lru_cache(maxsize=1)
+def _embedder() -> IdentityEmbedder | None:
+    return make_embedder()
 
 
 @lru_cache(maxsize=2)
@@ -226,8 +272,8 @@ def _export_snapshot(task: TrainTask, step: int, out: Path) -> None:
                     parameter.copy_(tensors[f"average.{number}"])
     except (KeyError, RuntimeError) as error:
         raise CheckpointError(f"{path} does not fit {config.model}: {error}", hint="remove the run") from error
-    taught = [TrainingSource(one.info.identity, one.info.rights, one.info.kept, one.digest()) for one in opened]
-    save_swapper(swapper, out, facesets=taught, training={"steps": step, "seed": config.seed})
+    sources = [TrainingSource(one.info.identity, one.info.rights, one.info.kept, one.digest()) for one in opened]
+    save_swapper(swapper, out, facesets=sources, training={"steps": step, "seed": config.seed})
 
 
 def render_master(task: MasterTask) -> int:
@@ -241,9 +287,9 @@ def render_master(task: MasterTask) -> int:
         StorageError: writing failed.
     """
     shot = Path(task.shot)
-    facts, faces = read_facts(shot), read_faces(shot / LANDMARKS)
+    facts, found = read_facts(shot), read_found(shot)
     with replacing_folder(Path(task.out)) as draft, with_threads(1):
-        made = Made((), why="no face was found") if not faces else _render(task, shot, facts, faces, draft)
+        made = Made((), why="no face was found") if not found.faces else _render(task, shot, facts, found, draft)
         if not made.faked:
             for path in draft.iterdir():
                 path.unlink()
@@ -251,13 +297,15 @@ def render_master(task: MasterTask) -> int:
     return len(made.faked)
 
 
-def _render(task: MasterTask, shot: Path, facts: ShotFacts, faces: Mapping[int, tuple[Face, ...]], draft: Path) -> Made:
-    config = with_samples(task, len(facts.pts), faces)
+def _render(task: MasterTask, shot: Path, facts: ShotFacts, found: FoundFaces, draft: Path) -> Made:
+    config = with_samples(task, found)
     swapper = Path(task.swapper)
     need_target_decoder(checked_card(swapper, task.source, config), task.target, config, swapper)
     predictor = _predictor(task.swapper, config.device, config.precision, config.batch)
     swap = OpenedSwap.of(predictor, config, task.source, task.target)
-    plan = _plan(facts, faces, config, task.shot)
+    known = facts.finder == SidecarFinder.name
+    frames = None if known else stored_frames(shot / PICTURES, facts.times)
+    plan = plan_found(found, config, frames=frames, what=task.shot)
     info = replace(probe(shot / PICTURES), time_base=facts.time_base, frame_rate=facts.frame_rate)
     paths = {kind: draft / f"{kind}.mkv" for kind in MASK_KINDS}
     outcome = SwapOutcome()
@@ -266,10 +314,12 @@ def _render(task: MasterTask, shot: Path, facts: ShotFacts, faces: Mapping[int, 
             video.write(done.image, nominal(done.frame.index))
             masks.write(done.masks, done.frame.time)
             outcome.take(done)
+    write_faces(draft / LANDMARKS, [plan.faces.get(index, ()) for index in range(plan.frames)])
     return Made(
         faked=tuple(outcome.faked),
         chosen=plan.chosen,
-        rank=ranked_tracks(faces).index(plan.chosen[0]),
+        rank=plan.ranks[0],
+        factors=plan.factors | SwapCoverage.of(plan, outcome.faked).factors(),
         segments=config.segments,
         face=config.face,
         alpha_instead=outcome.alpha_instead,
@@ -277,13 +327,14 @@ def _render(task: MasterTask, shot: Path, facts: ShotFacts, faces: Mapping[int, 
     )
 
 
-def with_samples(task: MasterTask, frames: int, faces: Mapping[int, Sequence[Face]]) -> SwapConfig:
+def with_samples(task: MasterTask, found: FoundFaces) -> SwapConfig:
     """The settings with the random choices for this clip: face and segments."""
     rng = np.random.default_rng(task.seed)
-    config = task.config
+    config, frames = task.config, len(found.times)
     if task.one_of_many:
-        counts = np.bincount([face.track or 0 for found in faces.values() for face in found])
-        lasting = [rank for rank, track in enumerate(ranked_tracks(faces)) if counts[track] >= _SHOWN_SHARE * frames]  # type: ignore[arg-type]
+        shown = Counter(face.track for faces in found.faces.values() for face in faces)
+        people = people_of(found, config.same_distance)
+        lasting = [rank for rank, one in enumerate(people) if sum(shown[t] for t in one) >= _SHOWN_SHARE * frames]
         config = replace(config, face=str(int(rng.choice(lasting or [0]))))
     if task.segments is not None:
         config = replace(config, segments=sample_segments(frames, task.segments.share, task.segments.count, rng))
@@ -316,12 +367,6 @@ def _parts(total: int, count: int, rng: np.random.Generator, *, least: int) -> l
     bars = np.sort(rng.choice(free + count - 1, count - 1, replace=False)) if count > 1 else np.array([], int)
     edges = [-1, *bars.tolist(), free + count - 1]
     return [after - before - 1 + least for before, after in itertools.pairwise(edges)]
-
-
-def _plan(facts: ShotFacts, faces: Mapping[int, tuple[Face, ...]], config: SwapConfig, what: str) -> SwapPlan:
-    nothing = np.zeros((1, 1, 3), np.uint8)  # a plan uses only times and faces
-    followed = ((Frame(i, time, nothing), list(faces.get(i, ()))) for i, time in enumerate(facts.times))
-    return plan_swap(followed, face=config.face, temporal=config.temporal, segments=config.segments, what=what)
 
 
 @lru_cache(maxsize=2)

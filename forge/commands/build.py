@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from shared.commands.engine_options import AddressOption, EngineOption, JobsOption, engine_asked
-from shared.console import console
+from shared.console import console, counted
 
 if TYPE_CHECKING:
     from forge.building.build import DryRun
@@ -20,6 +21,9 @@ def build(
     out: Annotated[Path, typer.Option(help="The dataset; made where there is none, completed where there is one.")],
     work: Annotated[
         Path | None, typer.Option(help="Folder for what is made on the way.", show_default="OUT.build")
+    ] = None,
+    audio: Annotated[
+        bool | None, typer.Option(help="Keep the sound; leave it out where no container takes it.", show_default=False)
     ] = None,
     jobs: JobsOption = None,
     engine: EngineOption = None,
@@ -38,13 +42,15 @@ def build(
     from forge.building.spec import load_spec
 
     spec = load_spec(settings)
+    if audio is not None:
+        spec = replace(spec, set=replace(spec.set, audio=audio))
     planned = plan_build(spec, out, work=work)
     _show(planned)
     if dry_run:
         console.result({"clips": len(planned.plan.clips), "costs": [vars(cost) for cost in planned.costs]})
         return
     result = build_set(spec, out, work=work, engine=engine_asked(engine, address, jobs))
-    console.print(f"{out}: {result.listed} clips, {result.made} of them new; assay dataset verify {out}")
+    console.print(f"{out}: {counted(result.listed, 'clip')}, {result.made} of them new; assay dataset verify {out}")
     console.result(
         {
             "dataset": result.dataset,
@@ -53,6 +59,7 @@ def build(
             "skipped": {str(clip): why for clip, why in result.skipped.items()},
             "tasks": result.tasks,
             "seconds": round(result.seconds, 1),
+            "notes": result.notes,
         }
     )
 
@@ -60,7 +67,7 @@ def build(
 def _show(planned: DryRun) -> None:
     counts = Counter((clip.split, clip.task.id.manipulation or "real") for clip in planned.plan.clips)
     console.table(
-        f"{len(planned.plan.clips)} clips",
+        f"{counted(len(planned.plan.clips), 'clip')}",
         ["split", "manipulation", "clips"],
         [(split, manipulation, count) for (split, manipulation), count in sorted(counts.items())],
     )

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from forge.commands.options import families
 from shared.console import console
 
 if TYPE_CHECKING:
@@ -16,7 +17,10 @@ _RULE = re.compile(r"=+( +=+)*")
 
 
 def models(
-    name: Annotated[str | None, typer.Argument(help="A family; its options and what is known of it are shown.")] = None,
+    name: Annotated[
+        str | None,
+        typer.Argument(help="A family; its options and what is known of it are shown.", autocompletion=families),
+    ] = None,
 ) -> None:
     """Lists the families of swappers with their sizes, or all that is known of one; counts are for two people.
 

@@ -10,7 +10,8 @@ import typer
 
 from forge.swapping.config import SwapConfig
 from shared.bootstrap import ClusterBy
-from shared.console import console
+from shared.commands.completion import devices, finders, values
+from shared.console import console, counted
 from shared.errors import UsageError
 
 if TYPE_CHECKING:
@@ -35,19 +36,25 @@ def quality(
     ] = None,
     run: Annotated[
         Path | None,
-        typer.Option(help="The swapper: measures self-reconstruction, and whether identity's judge was in its loss."),
+        typer.Option(
+            help="The swapper: measures self-reconstruction, and whether the identity embedder was in its loss."
+        ),
     ] = None,
     last: Annotated[float, typer.Option(help="Measure this last fraction of each clip; 0.2 is the last fifth.")] = 1.0,
     limit: Annotated[
         int | None, typer.Option(help="At most this many fakes, evenly spaced.", show_default="all")
     ] = None,
     clusters: Annotated[
-        str, typer.Option(help="What the interval draws: target (clips of one filmed person) or group (linked people).")
+        str,
+        typer.Option(
+            help="What the interval draws: target (clips of one filmed person) or group (linked people).",
+            autocompletion=values(ClusterBy),
+        ),
     ] = "target",
     out: Annotated[Path | None, typer.Option(help="Write everything here as JSON.", show_default=False)] = None,
     sheets: Annotated[Path | None, typer.Option(help="Folder for a picture of each fake.", show_default=False)] = None,
-    finder: Annotated[str, typer.Option(help="Face finder.")] = _SWAP.finder,
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:N or mps.")] = _SWAP.device,
+    finder: Annotated[str, typer.Option(help="Face finder.", autocompletion=finders)] = _SWAP.finder,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:N or mps.", autocompletion=devices)] = _SWAP.device,
 ) -> None:
     """Measures fakes against the clips they were made from: each measure with its level, n and interval.
 
@@ -65,7 +72,7 @@ def quality(
     cases = thinned(find_cases(clips, target or (), failures=failures), limit)
     instruments, people = _instruments(faces or [], run, finder, device)
     by: ClusterBy = "group" if clusters == "group" else "target"
-    with console.progress("measuring", len(cases), unit="clips") as tick:
+    with console.progress("measuring", len(cases), unit="clip") as tick:
         found = measure_dataset(
             cases, instruments, people, last=last, cluster_by=by, failures=failures, sheets=sheets, tick=tick
         )
@@ -130,9 +137,11 @@ def _show(found: DatasetQuality) -> None:
     rows = []
     for one in found.summary:
         bounds = "one cluster" if one.low is None or one.high is None else f"{one.low:.3f} to {one.high:.3f}"
-        rows.append((one.metric, f"{one.value:.3f}", bounds, UNITS.get(one.metric, ""), f"{one.num_fake} {one.level}s"))
+        rows.append(
+            (one.metric, f"{one.value:.3f}", bounds, UNITS.get(one.metric, ""), counted(one.num_fake, one.level))
+        )
     clusters = max((one.clusters for one in found.summary), default=0)
-    title = f"{len(found.measured)} fakes in {clusters} clusters: means and 95 % intervals"
+    title = f"{counted(len(found.measured), 'fake')} in {counted(clusters, 'cluster')}: means and 95 % intervals"
     console.table(title, ["measure", "mean", "interval", "unit", "n"], rows)
     for failure in found.failures:
         console.warn(f"{failure.clip}: {failure.reason}")

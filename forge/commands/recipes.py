@@ -6,13 +6,17 @@ from typing import Annotated
 
 import typer
 
+from forge.commands.options import recipes_offered
 from forge.training.recipe import read_recipe, recipe_names
 from shared.console import console
 
 
 def recipes(
     name: Annotated[
-        str | None, typer.Argument(help="One of them, or a recipe file, to see all of it.", show_default=False)
+        str | None,
+        typer.Argument(
+            help="One of them, or a recipe file, to see all of it.", show_default=False, autocompletion=recipes_offered
+        ),
     ] = None,
 ) -> None:
     """Lists the ways to train, with where they come from; of one it tells the settings and phases.

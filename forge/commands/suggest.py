@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from shared.commands.completion import words
 from shared.console import console
 
 if TYPE_CHECKING:
@@ -25,7 +26,12 @@ def suggest(
     ] = None,
     floor: Annotated[float, typer.Option(help="Part of the fakes that is shared out equally.")] = 0.4,
     grow: Annotated[float, typer.Option(help="Fakes of the next set, as a multiple of this one's.")] = 1.0,
-    metric: Annotated[str, typer.Option(help="tpr@fpr1% or tpr@fpr5%: at which false alarms.")] = "tpr@fpr1%",
+    metric: Annotated[
+        str,
+        typer.Option(
+            help="tpr@fpr1% or tpr@fpr5%: at which false alarms.", autocompletion=words("tpr@fpr1%", "tpr@fpr5%")
+        ),
+    ] = "tpr@fpr1%",
     keep_swappers: Annotated[
         bool, typer.Option("--keep-swappers", help="Train swappers from the seeds they had; a build reuses them.")
     ] = False,

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from forge.swapping.config import BlendMethod, ColorMethod, MaskChoice, SwapConfig
+from shared.commands.completion import finders, values
 from shared.commands.options import DeviceOption, SeedOption, SettingsOption, choices, default, nested, resolve
 from shared.console import console
 from shared.errors import UsageError
+from shared.types import ClipRecord
 from shared.video.encoding import CodecName
 
 _SWAP = SwapConfig()
@@ -32,17 +35,28 @@ ErodeOption = Annotated[
     typer.Option(help="Shrink the mask, fraction of the crop.", show_default=default(_SWAP.mask.erode)),
 ]
 ColorOption = Annotated[
-    str | None, typer.Option(help=f"One of {choices(ColorMethod)}.", show_default=_SWAP.color.method)
+    str | None,
+    typer.Option(
+        help=f"One of {choices(ColorMethod)}.", show_default=_SWAP.color.method, autocompletion=values(ColorMethod)
+    ),
 ]
 SharpenOption = Annotated[
     float | None, typer.Option(help="Add detail, 0 to 4.", show_default=default(_SWAP.blend.sharpen))
 ]
-MaskOption = Annotated[str | None, typer.Option(help=f"One of {choices(MaskChoice)}.", show_default=_SWAP.mask.kind)]
+MaskOption = Annotated[
+    str | None,
+    typer.Option(
+        help=f"One of {choices(MaskChoice)}.", show_default=_SWAP.mask.kind, autocompletion=values(MaskChoice)
+    ),
+]
 BlendOption = Annotated[
-    str | None, typer.Option(help=f"One of {choices(BlendMethod)}.", show_default=_SWAP.blend.method)
+    str | None,
+    typer.Option(
+        help=f"One of {choices(BlendMethod)}.", show_default=_SWAP.blend.method, autocompletion=values(BlendMethod)
+    ),
 ]
 FaceOption = Annotated[
-    str | None, typer.Option(help="main, all, or numbers by size.", show_default=default(_SWAP.face))
+    str | None, typer.Option(help="Person: main, all, or numbers by area.", show_default=default(_SWAP.face))
 ]
 FeatherOption = Annotated[
     float | None, typer.Option(help="Soften the mask's edge, fraction.", show_default=default(_SWAP.mask.feather))
@@ -50,8 +64,14 @@ FeatherOption = Annotated[
 MorphOption = Annotated[
     float | None, typer.Option(help="1 source, 0 target, between a mixture.", show_default=default(_SWAP.morph))
 ]
-CodecOption = Annotated[str | None, typer.Option(help=f"One of {choices(CodecName)}.", show_default=_SWAP.output.codec)]
+CodecOption = Annotated[
+    str | None,
+    typer.Option(
+        help=f"One of {choices(CodecName)}.", show_default=_SWAP.output.codec, autocompletion=values(CodecName)
+    ),
+]
 AudioOption = Annotated[bool, typer.Option(help="Keep the sound; leave it out where no container takes it.")]
+SequenceOption = Annotated[bool, typer.Option(help="The pictures of a folder are the frames of one video.")]
 RightsOption = Annotated[
     str | None, typer.Option(help="On what basis the video may be used.", show_default="by record or faceset")
 ]
@@ -66,6 +86,7 @@ def swap(
     rights: RightsOption = None,
     name: Annotated[str | None, typer.Option(help="Name of the clip.", show_default="TARGET+SOURCE")] = None,
     frames: Annotated[bool, typer.Option(help="Make OUT a folder of PNG pictures instead of a dataset.")] = False,
+    sequence: SequenceOption = False,
     patches: PatchesOption = None,
     audio: AudioOption = True,
     gif: Annotated[bool | None, typer.Option(help="Add a small moving preview.", show_default="--no-gif")] = None,
@@ -77,7 +98,9 @@ def swap(
     erode: ErodeOption = None,
     feather: FeatherOption = None,
     morph: MorphOption = None,
-    finder: Annotated[str | None, typer.Option(help="Face finder.", show_default=_SWAP.finder)] = None,
+    finder: Annotated[
+        str | None, typer.Option(help="Face finder.", show_default=_SWAP.finder, autocompletion=finders)
+    ] = None,
     codec: CodecOption = None,
     crf: Annotated[int | None, typer.Option(help="Quality, lower is better.", show_default="by codec")] = None,
     device: DeviceOption = None,
@@ -113,7 +136,9 @@ def swap(
     settings: SwapConfig = resolve(SwapConfig, config, flags)
     who = {"target_identity": target_identity, "rights": rights, "name": name, "patches": patches}
     if frames or target.is_dir():
-        _to_pictures(target, run, source, out, settings, frames=frames, **who)
+        _to_pictures(target, run, source, out, settings, frames=frames, **who, sequence=sequence)
+    elif sequence:
+        raise UsageError(f"{target} is no folder of pictures", hint="leave out --sequence: a video is a sequence")
     else:
         _to_dataset(target, run, source, out, settings, **who, audio=audio)
 
@@ -123,13 +148,18 @@ def _to_dataset(target: Path, run: Path, source: str, out: Path, settings: SwapC
     from forge.swapping.output import PREVIEWS
 
     record = swap_clip(target, swapper=run, source=source, dataset=out, config=settings, **who)
-    faked = sum(stop - start for start, stop in record.faked)
-    console.print(f"{record.id}: {faked} of {record.frames} frames hold {source}'s face")
+    counts = _counts(record)
+    console.print(f"{record.id}: {_counted(counts, source, 'frames')}")
+    _say_read(record)
     console.print(f"clip:    {out / record.path}")
     console.print(f"picture: {out / PREVIEWS / str(record.id.manipulation) / f'{record.id.name}.jpg'}")
     if "flicker_ratio" in record.factors:
         console.print(f"flicker: {record.factors['flicker_ratio']} of the target's own")
-    console.result({"id": str(record.id), "path": out / record.path, "sha256": record.sha256, "faked": record.faked})
+    console.result(
+        {"id": str(record.id), "path": out / record.path, "sha256": record.sha256, "faked": record.faked}
+        | counts
+        | _read(record)
+    )
 
 
 def _to_pictures(
@@ -140,6 +170,27 @@ def _to_pictures(
     from forge.swapping.images import swap_images
 
     made = swap_images(target, swapper=run, source=source, out=out, config=settings, **who)
-    faked = sum(stop - start for start, stop in made.faked)
-    console.print(f"{out}: {faked} of {made.frames} pictures hold {source}'s face")
-    console.result({"path": out, "frames": made.frames, "faked": made.faked})
+    counts = _counts(made)
+    console.print(f"{out}: {_counted(counts, source, 'pictures')}")
+    _say_read(made)
+    console.result({"path": out, "frames": made.frames, "faked": made.faked} | counts | _read(made))
+
+
+def _read(record: ClipRecord) -> dict[str, str]:
+    """Of the target's frames or pictures, how many could be read; empty where all of them could."""
+    return {name: text for name, text in record.factors.items() if name == "source_frames"}
+
+
+def _say_read(record: ClipRecord) -> None:
+    for text in _read(record).values():
+        console.print(f"read:    {text}")
+
+
+def _counts(record: ClipRecord) -> dict[str, int]:
+    """How many frames were swapped, show the chosen person (as far as the record says), and were read."""
+    swapped = sum(stop - start for start, stop in record.faked)
+    return {"swapped": swapped, "seen": int(record.factors.get("frames_seen", swapped)), "read": record.frames}
+
+
+def _counted(counts: Mapping[str, int], source: str, what: str) -> str:
+    return f"{counts['swapped']} of {counts['read']} {what} hold {source}'s face; {counts['seen']} show the person"

@@ -8,43 +8,49 @@ from typing import Annotated
 
 import typer
 
-from forge.training.config import OptimizerName, TrainConfig
+from forge.commands.options import (
+    BatchOption,
+    FacesetsArgument,
+    ModelOption,
+    OptimizerOption,
+    WidthOption,
+    recipes_offered,
+)
+from forge.training.config import TrainConfig
 from forge.training.recipe import load_recipe
 from shared.commands.options import (
     DeviceOption,
     SeedOption,
     SettingsOption,
-    choices,
     default,
     typed_options,
 )
 from shared.config import from_mapping, merged, read_toml
-from shared.console import console
+from shared.console import console, counted
 
 _TRAIN = TrainConfig()
 
 
 def train(
-    facesets: Annotated[list[Path], typer.Argument(help="One faceset a person, two or more.", show_default=False)],
+    facesets: FacesetsArgument,
     run: Annotated[Path, typer.Option(help="Run folder. One that holds this run is gone on with.")],
-    model: Annotated[
-        str | None, typer.Option(help="Family, see assay forge models.", show_default=default(_TRAIN.model))
-    ] = None,
-    width: Annotated[
-        float | None, typer.Option(help="Multiplier of all channels.", show_default=default(_TRAIN.width))
-    ] = None,
+    model: ModelOption = None,
+    width: WidthOption = None,
     steps: Annotated[int | None, typer.Option(help="How long.", show_default=default(_TRAIN.steps))] = None,
     minutes: Annotated[float | None, typer.Option(help="Stop after this long.", show_default="no limit")] = None,
-    batch: Annotated[
-        int | None, typer.Option(help="Faces of each person in a step.", show_default=default(_TRAIN.batch))
-    ] = None,
+    batch: BatchOption = None,
     lr: Annotated[float | None, typer.Option(help="Learning rate.", show_default=default(_TRAIN.learning_rate))] = None,
-    optimizer: Annotated[str | None, typer.Option(help=choices(OptimizerName), show_default=_TRAIN.optimizer)] = None,
+    optimizer: OptimizerOption = None,
     accumulate: Annotated[
         int | None, typer.Option(help="Batches that make one step.", show_default=default(_TRAIN.accumulate))
     ] = None,
     recipe: Annotated[
-        str | None, typer.Option(help="Losses, warps and rates by phase: a name or a TOML file.", show_default="none")
+        str | None,
+        typer.Option(
+            help="Losses, warps and rates by phase: a name or a TOML file.",
+            show_default="none",
+            autocompletion=recipes_offered,
+        ),
     ] = None,
     start_from: Annotated[
         str | None, typer.Option("--from", help="Run or swapper whose weights to begin with.", show_default="none")
@@ -94,6 +100,6 @@ def train(
     from forge.training.train import train_swapper
 
     result = train_swapper(facesets, run, settings)
-    console.print(f"{result.steps} steps in {result.seconds / 60:.1f} min, loss {result.loss:.4f}")
+    console.print(f"{counted(result.steps, 'step')} in {result.seconds / 60:.1f} min, loss {result.loss:.4f}")
     console.print(f"previews: {run / 'previews'}\nswapper:  {result.swapper}")
     console.result(dataclasses.asdict(result))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from forge.models import (
+from forge.models import (  # noqa: F401 - each registers its families
     amp,
     compact,
     deepfake_tf,
@@ -31,33 +31,7 @@ from forge.models.options import check_options
 from forge.models.registry import swappers
 from shared.errors import ConfigError
 
-__all__ = [
-    "Option",
-    "Swap",
-    "SwapSpec",
-    "Swapper",
-    "amp",
-    "build_swapper",
-    "compact",
-    "deepfake_tf",
-    "df",
-    "dfaker",
-    "dfl_h128",
-    "dlight",
-    "gan",
-    "h64",
-    "h128",
-    "iae",
-    "liaef128",
-    "lightweight",
-    "original",
-    "realface",
-    "sae",
-    "saehd",
-    "timm_encoder",
-    "unbalanced",
-    "villain",
-]
+__all__ = ["Option", "Swap", "SwapSpec", "Swapper", "build_swapper"]
 
 
 def build_swapper(name: str, identities: Sequence[str], **options: Option) -> Swapper:

@@ -30,31 +30,20 @@ Facts from iperov/DeepFaceLab (``Model_AMP``, 2022); the code is our own.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 from typing_extensions import override
 
 from forge.models.blocks import initialise
-from forge.models.checks import need_between, need_multiple
-from forge.models.contract import Swap, Swapper
-from forge.models.dfl import FlatEncoder, HdDecoder, dfl_spec, narrowed
+from forge.models.checks import checked_spec, need_between, need_multiple
+from forge.models.contract import Option, Swap, Swapper
+from forge.models.dfl import FlatEncoder, HdDecoder, narrowed
 from forge.models.registry import swappers
 from shared.types import Framing
 
 _REDUCTION = 32
-
-
-@dataclass(frozen=True)
-class AmpDims:
-    """Channel counts: the narrow layer, the inters' maps, encoder, decoder and mask decoder."""
-
-    ae: int
-    inter: int
-    encoder: int
-    decoder: int
-    mask: int
+_DIMS = {"ae_dims": (32, 1024), "inter_dims": (32, 2048)}
 
 
 class AmpEncoder(nn.Module):
@@ -83,6 +72,7 @@ class AmpInter(nn.Module):
         return self.widen(code).unflatten(1, (self.side, self.side, self.out)).permute(0, 3, 1, 2)
 
 
+@swappers.register("amp", source="iperov/DeepFaceLab", tiny={"resolution": 64})
 class AmpSwapper(Swapper):
     """The ``amp`` swapper, see the module.
 
@@ -93,7 +83,8 @@ class AmpSwapper(Swapper):
     Args:
         identities: two or more people.
         resolution: side of input and output, 64 to 640, a multiple of 32.
-        dims: channel counts, before ``width``.
+        ae_dims: of the narrow layer, 32 to 1024; ``inter_dims`` of the inters' maps, 32 to 2048.
+        encoder_dims, decoder_dims, mask_dims: channel counts before ``width``, 16 to 256.
         morph_factor: width of the range between two identities that training covers, 0 to 0.9.
         width: multiplier of every channel count.
         framing: how much of the head the crops show.
@@ -107,33 +98,35 @@ class AmpSwapper(Swapper):
         self,
         identities: Sequence[str],
         *,
-        resolution: int,
-        dims: AmpDims,
-        morph_factor: float,
-        width: float,
-        framing: Framing,
+        resolution: int = 224,
+        ae_dims: int = 256,
+        inter_dims: int = 1024,
+        encoder_dims: int = 64,
+        decoder_dims: int = 64,
+        mask_dims: int = 22,
+        morph_factor: float = 0.5,
+        width: float = 1.0,
+        framing: Framing = "whole",
     ) -> None:
         super().__init__()
+        dims = {"ae_dims": ae_dims, "inter_dims": inter_dims}
+        dims |= {"encoder_dims": encoder_dims, "decoder_dims": decoder_dims, "mask_dims": mask_dims}
+        for name, count in dims.items():
+            need_between(name, count, *_DIMS.get(name, (16, 256)))
         need_multiple("resolution", resolution, _REDUCTION, 64, 640)
         need_between("morph_factor", morph_factor, 0.0, 0.9)
-        options = {
-            "resolution": resolution,
-            "ae_dims": dims.ae,
-            "inter_dims": dims.inter,
-            "encoder_dims": dims.encoder,
-            "decoder_dims": dims.decoder,
-            "mask_dims": dims.mask,
-            "morph_factor": float(morph_factor),
-        }
-        self.spec = dfl_spec(
-            "amp", identities, resolution=resolution, width=width, framing=framing, options=options, can_morph=True
+        options: dict[str, Option] = {"resolution": resolution, **dims, "morph_factor": float(morph_factor)}
+        self.spec = checked_spec(
+            "amp", identities, px=resolution, width=width, framing=framing, options=options, can_morph=True
         )
-        dims = AmpDims(*(narrowed(count, width) for count in vars(dims).values()))
+        ae, inter = narrowed(ae_dims, width), narrowed(inter_dims, width)
         side = resolution // _REDUCTION
         self.least_own = (1 + morph_factor) / 2
-        self.encoder = AmpEncoder(resolution, dims.encoder, dims.ae)
-        self.inters = nn.ModuleList(AmpInter(dims.ae, dims.inter, side) for _ in self.spec.identities)
-        self.decoder = HdDecoder(dims.inter, dims.decoder, dims.mask, deep=True, doubled=True)
+        self.encoder = AmpEncoder(resolution, narrowed(encoder_dims, width), ae)
+        self.inters = nn.ModuleList(AmpInter(ae, inter, side) for _ in self.spec.identities)
+        self.decoder = HdDecoder(
+            inter, narrowed(decoder_dims, width), narrowed(mask_dims, width), deep=True, doubled=True
+        )
         initialise(self)
 
     def encode(self, faces: Tensor) -> Tensor:
@@ -141,11 +134,7 @@ class AmpSwapper(Swapper):
         return self.encoder(faces)
 
     def decode(self, latent: Tensor, identity: str) -> Swap:
-        """Latent -> the face and mask of ``identity``; in training mode from a mixture, see the class.
-
-        Raises:
-            UsageError: this model does not know ``identity``.
-        """
+        """Latent -> the face and mask of ``identity``; in training mode from a mixture, see the class."""
         number = self.spec.identities.index(self.check_identity(identity))
         own = self.inters[number](latent)
         return self.decoder(self._mixed(own, latent, number) if self.training else own)
@@ -171,35 +160,3 @@ class AmpSwapper(Swapper):
         order = torch.rand(batch, channels).argsort(1)
         kept = (order < (share * channels).round()).to(own.device, own.dtype).view(batch, channels, 1, 1)
         return kept * own + (1 - kept) * other
-
-
-@swappers.register("amp", source="iperov/DeepFaceLab", tiny={"resolution": 64})
-def amp(
-    identities: Sequence[str],
-    *,
-    resolution: int = 224,
-    ae_dims: int = 256,
-    inter_dims: int = 1024,
-    encoder_dims: int = 64,
-    decoder_dims: int = 64,
-    mask_dims: int = 22,
-    morph_factor: float = 0.5,
-    width: float = 1.0,
-    framing: Framing = "whole",
-) -> AmpSwapper:
-    """DeepFaceLab's AMP, by default at 224 px: 101.3 M parameters. See the module and :class:`AmpSwapper`.
-
-    ``ae_dims`` are 32 to 1024, ``inter_dims`` 32 to 2048, the other dims 16 to 256.
-    """
-    need_between("ae_dims", ae_dims, 32, 1024)
-    need_between("inter_dims", inter_dims, 32, 2048)
-    for name, count in (("encoder_dims", encoder_dims), ("decoder_dims", decoder_dims), ("mask_dims", mask_dims)):
-        need_between(name, count, 16, 256)
-    return AmpSwapper(
-        identities,
-        resolution=resolution,
-        dims=AmpDims(ae_dims, inter_dims, encoder_dims, decoder_dims, mask_dims),
-        morph_factor=morph_factor,
-        width=width,
-        framing=framing,
-    )

@@ -75,12 +75,11 @@ class AutoencoderSwapper(Swapper):
         self.spec = checked_spec(
             name,
             identities,
-            input_px=layout.input_px,
-            output_px=layout.output_px,
+            px=(layout.input_px, layout.output_px),
             width=width,
             framing=framing,
             mask=mask,
-            others={**(extra or {}), "mask_width": float(mask_width)},
+            options={**(extra or {}), "mask_width": float(mask_width)},
         )
         latent = scaled(layout.up, width)
         ups = [scaled(channels, width) for channels in layout.ups]
@@ -101,12 +100,8 @@ class AutoencoderSwapper(Swapper):
         """(B, 3, input_px, input_px) in [0, 1] -> (B, C, s, s) latent."""
         return self.encoder(faces)
 
+    @override
     def decode(self, latent: Tensor, identity: str) -> Swap:
-        """Latent -> the face of ``identity``.
-
-        Raises:
-            UsageError: this model does not know ``identity``.
-        """
         number = self.spec.identities.index(self.check_identity(identity))
         return Swap(self.faces[number](latent), self.masks[number](latent) if self.masks is not None else None)
 
@@ -192,12 +187,8 @@ class TwoPartSwapper(Swapper):
         """(B, 3, input_px, input_px) in [0, 1] -> latent."""
         return self.encoder(faces)
 
+    @override
     def decode(self, latent: Tensor, identity: str) -> Swap:
-        """Latent -> the face of ``identity``.
-
-        Raises:
-            UsageError: this model does not know ``identity``.
-        """
         return self.decoders[self.spec.identities.index(self.check_identity(identity))](latent)
 
     def parts(self) -> Mapping[str, nn.Module]:

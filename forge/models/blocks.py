@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -14,6 +14,14 @@ RESIDUAL_SLOPE = 0.2
 
 _ROUND_TO = 8
 
+Activation = Callable[[Tensor, float], Tensor]
+"""A function of a map and a negative slope, which some ignore."""
+
+
+def leaky(x: Tensor, slope: float) -> Tensor:
+    """Leaky ReLU."""
+    return nn.functional.leaky_relu(x, slope)
+
 
 def scaled(channels: int, width: float) -> int:
     """``channels`` times ``width``, rounded to a multiple of 8 (fast on matrix units), at least 8."""
@@ -21,19 +29,20 @@ def scaled(channels: int, width: float) -> int:
 
 
 class Down(nn.Module):
-    """Halves the sides: 5x5 convolution of stride 2, leaky ReLU. (B, C, H, W) -> (B, out, H/2, W/2)."""
+    """Halves the sides: 5x5 convolution of stride 2 and the activation. (B, C, H, W) -> (B, out, H/2, W/2)."""
 
-    def __init__(self, channels: int, out: int) -> None:
+    def __init__(self, channels: int, out: int, activation: Activation = leaky) -> None:
         super().__init__()
         self.conv = nn.Conv2d(channels, out, 5, stride=2, padding=2)
+        self.activation = activation
 
     @override
     def forward(self, x: Tensor) -> Tensor:
-        return nn.functional.leaky_relu(self.conv(x), _SLOPE)
+        return self.activation(self.conv(x), _SLOPE)
 
 
 class Up(nn.Module):
-    """Enlarges by sub-pixel convolution (Shi et al. 2016): to ``factor**2`` times the channels, leaky ReLU, shuffle.
+    """Enlarges by sub-pixel convolution (Shi et al. 2016): to ``factor**2`` times the channels, activation, shuffle.
 
     (B, C, H, W) -> (B, out, factor * H, factor * W). The filters of one output channel start equal (Aitken et al.
     2017), so that an untrained layer gives no checkerboard pattern.
@@ -42,31 +51,42 @@ class Up(nn.Module):
         channels, out: before and after.
         kernel: side of the convolution.
         factor: how much larger.
-        slope: negative slope of the leaky ReLU.
+        slope: negative slope of the activation.
+        activation: leaky ReLU unless another is given.
     """
 
-    def __init__(self, channels: int, out: int, *, kernel: int = 3, factor: int = 2, slope: float = _SLOPE) -> None:
+    def __init__(
+        self,
+        channels: int,
+        out: int,
+        *,
+        kernel: int = 3,
+        factor: int = 2,
+        slope: float = _SLOPE,
+        activation: Activation = leaky,
+    ) -> None:
         super().__init__()
-        self.factor, self.slope = factor, slope
+        self.factor, self.slope, self.activation = factor, slope, activation
         self.conv = nn.Conv2d(channels, factor * factor * out, kernel, padding=kernel // 2)
 
     @override
     def forward(self, x: Tensor) -> Tensor:
-        return nn.functional.pixel_shuffle(nn.functional.leaky_relu(self.conv(x), self.slope), self.factor)
+        return nn.functional.pixel_shuffle(self.activation(self.conv(x), self.slope), self.factor)
 
 
 class Residual(nn.Module):
-    """Two 3x3 convolutions around a shortcut (He et al. 2016), leaky ReLU after each; the shape is kept."""
+    """Two 3x3 convolutions around a shortcut (He et al. 2016), the activation after each; the shape is kept."""
 
-    def __init__(self, channels: int, *, bias: bool = True) -> None:
+    def __init__(self, channels: int, *, bias: bool = True, activation: Activation = leaky) -> None:
         super().__init__()
         self.first = nn.Conv2d(channels, channels, 3, padding=1, bias=bias)
         self.second = nn.Conv2d(channels, channels, 3, padding=1, bias=bias)
+        self.activation = activation
 
     @override
     def forward(self, x: Tensor) -> Tensor:
-        inner = self.second(nn.functional.leaky_relu(self.first(x), RESIDUAL_SLOPE))
-        return nn.functional.leaky_relu(x + inner, RESIDUAL_SLOPE)
+        inner = self.second(self.activation(self.first(x), RESIDUAL_SLOPE))
+        return self.activation(x + inner, RESIDUAL_SLOPE)
 
 
 class Encoder(nn.Module):

@@ -54,9 +54,9 @@ def need_size(name: str, value: int, sizes: Sequence[int]) -> None:
         ConfigError: with the nearest one that is.
     """
     if value not in sizes:
-        told = ", ".join(str(size) for size in sizes)
+        listed = ", ".join(str(size) for size in sizes)
         raise ConfigError(
-            f"{name} must be one of {told}, got {value}", hint=f"try {min(sizes, key=lambda size: abs(size - value))}"
+            f"{name} must be one of {listed}, got {value}", hint=f"try {min(sizes, key=lambda size: abs(size - value))}"
         )
 
 
@@ -76,14 +76,16 @@ def checked_spec(
     name: str,
     identities: Sequence[str],
     *,
-    input_px: int,
-    output_px: int,
+    px: int | tuple[int, int],
     width: float,
     framing: Framing,
-    mask: bool,
-    others: Mapping[str, Option] | None = None,
+    options: Mapping[str, Option],
+    mask: bool | None = None,
+    can_morph: bool = False,
 ) -> SwapSpec:
-    """The spec of a family with the options ``mask``, ``framing`` and ``others``.
+    """The spec of a family with the given ``options``, then ``mask``, then ``framing``.
+
+    ``px`` is the side of input and output, or of each. ``mask`` is None where the mask is no option: always learned.
 
     Raises:
         ConfigError: ``width`` is out of range, or ``framing`` is unknown.
@@ -91,14 +93,16 @@ def checked_spec(
     """
     need_choice("framing", framing, get_args(Framing))
     need_share("width", width, _MAX_WIDTH)
-    options: dict[str, Option] = {**(others or {}), "mask": mask, "framing": framing}
+    input_px, output_px = (px, px) if isinstance(px, int) else px
+    chosen: dict[str, Option] = {**options, **({} if mask is None else {"mask": mask}), "framing": framing}
     return SwapSpec(
         name=name,
         input_px=input_px,
         output_px=output_px,
         framing=framing,
         identities=tuple(identities),
-        has_mask=mask,
+        has_mask=mask is not False,
         width=float(width),
-        options=tuple(options.items()),
+        options=tuple(chosen.items()),
+        can_morph=can_morph,
     )

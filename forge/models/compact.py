@@ -23,9 +23,8 @@ from typing_extensions import override
 
 from forge.models.autoencoder import TwoPartSwapper
 from forge.models.blocks import RESIDUAL_SLOPE, Residual, Up, scaled
-from forge.models.checks import need_between, need_multiple
+from forge.models.checks import checked_spec, need_between, need_multiple
 from forge.models.contract import Option, Swap
-from forge.models.dfl import dfl_spec
 from forge.models.registry import swappers
 from shared.types import Framing
 
@@ -97,7 +96,7 @@ def compact(
     need_multiple("resolution", resolution, 32, 64, 256)
     need_between("code", code, 16, 2048)
     options: dict[str, Option] = {"resolution": resolution, "code": code}
-    spec = dfl_spec("compact", identities, resolution=resolution, width=width, framing=framing, options=options)
+    spec = checked_spec("compact", identities, px=resolution, width=width, framing=framing, options=options)
     ups = [scaled(channels, width) for channels in _UPS]
     latent = scaled(_LATENT, width)
     encoder = CompactEncoder(resolution, [scaled(channels, width) for channels in _DOWN], code, latent)

@@ -72,7 +72,11 @@ class Swapper(nn.Module):
         raise NotImplementedError(f"{type(self).__name__} must implement encode")
 
     def decode(self, latent: Tensor, identity: str) -> Swap:
-        """Latent -> the face of ``identity`` with the pose and expression in the latent."""
+        """Latent -> the face of ``identity`` with the pose and expression in the latent.
+
+        Raises:
+            UsageError: this model does not know ``identity``.
+        """
         raise NotImplementedError(f"{type(self).__name__} must implement decode")
 
     def decode_between(self, latent: Tensor, source: str, target: str, share: float) -> Swap:

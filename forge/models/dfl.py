@@ -10,77 +10,24 @@ branch DFL-1.0); written anew.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import get_args
 
 import torch
 from torch import Tensor, nn
 from typing_extensions import override
 
-from forge.models import blocks
 from forge.models.autoencoder import AutoencoderSwapper, Layout
-from forge.models.checks import need_choice, need_share
-from forge.models.contract import Option, Swap, Swapper, SwapSpec
+from forge.models.blocks import Activation, Down, Residual, Up, leaky, scaled
+from forge.models.contract import Option, Swap, Swapper
 from shared.types import Framing
 
-_SLOPE = 0.1
-_RESIDUAL_SLOPE = 0.2
 _EPSILON = 1e-6
-_MOST_WIDTH = 4.0
-
-Activation = Callable[[Tensor, float], Tensor]
-"""A function of a map and a negative slope, which some ignore."""
-
-
-def leaky(x: Tensor, slope: float) -> Tensor:
-    """Leaky ReLU."""
-    return nn.functional.leaky_relu(x, slope)
 
 
 def cosine(x: Tensor, _slope: float) -> Tensor:
     """The activation of option c: x * cos(x)."""
     return x * torch.cos(x)
-
-
-class Down(nn.Module):
-    """Halves the sides: 5x5 convolution of stride 2 and the activation."""
-
-    def __init__(self, channels: int, out: int, activation: Activation = leaky) -> None:
-        super().__init__()
-        self.conv = nn.Conv2d(channels, out, 5, stride=2, padding=2)
-        self.activation = activation
-
-    @override
-    def forward(self, x: Tensor) -> Tensor:
-        return self.activation(self.conv(x), _SLOPE)
-
-
-class Up(blocks.Up):
-    """Doubles the sides by sub-pixel convolution: the one of :mod:`forge.models.blocks` with any activation."""
-
-    def __init__(self, channels: int, out: int, activation: Activation = leaky) -> None:
-        super().__init__(channels, out)
-        self.activation = activation
-
-    @override
-    def forward(self, x: Tensor) -> Tensor:
-        return nn.functional.pixel_shuffle(self.activation(self.conv(x), _SLOPE), 2)
-
-
-class Residual(nn.Module):
-    """Two 3x3 convolutions around a shortcut, the activation after each; the shape is kept."""
-
-    def __init__(self, channels: int, activation: Activation = leaky) -> None:
-        super().__init__()
-        self.first = nn.Conv2d(channels, channels, 3, padding=1)
-        self.second = nn.Conv2d(channels, channels, 3, padding=1)
-        self.activation = activation
-
-    @override
-    def forward(self, x: Tensor) -> Tensor:
-        inner = self.second(self.activation(self.first(x), _RESIDUAL_SLOPE))
-        return self.activation(x + inner, _RESIDUAL_SLOPE)
 
 
 class FlatEncoder(nn.Module):
@@ -102,7 +49,7 @@ class FlatEncoder(nn.Module):
         for number, (before, after) in enumerate(zip([3, *outs], outs, strict=False)):
             stages.append(Down(before, after, activation))
             if deep and number in (0, len(outs) - 1):
-                stages.append(Residual(after, activation))
+                stages.append(Residual(after, activation=activation))
         self.stages = nn.Sequential(*stages)
         self.unit_code = unit_code
         self.out_channels = outs[-1]
@@ -129,7 +76,7 @@ class Inter(nn.Module):
         super().__init__()
         self.narrow = nn.Linear(flat, dense)
         self.widen = nn.Linear(dense, side * side * out)
-        self.up = Up(out, out, activation) if double else nn.Identity()
+        self.up = Up(out, out, activation=activation) if double else nn.Identity()
         self.side, self.out = side, out
 
     @override
@@ -240,12 +187,8 @@ class RoutedSwapper(Swapper):
         """(B, 3, R, R) in [0, 1] -> (B, F) latent."""
         return self.encoder(faces)
 
+    @override
     def decode(self, latent: Tensor, identity: str) -> Swap:
-        """Latent -> the face and mask of ``identity``.
-
-        Raises:
-            UsageError: this model does not know ``identity``.
-        """
         number = self.spec.identities.index(self.check_identity(identity))
         shared = self.inters[0](latent)
         if self.kind == "df":
@@ -271,35 +214,10 @@ def stages(channels: int, outs: Sequence[int], residuals: int, activation: Activ
     """Doubling stages to ``outs``, ``residuals`` residual blocks after each."""
     layers: list[nn.Module] = []
     for out in outs:
-        layers.append(Up(channels, out, activation))
-        layers.extend(Residual(out, activation) for _ in range(residuals))
+        layers.append(Up(channels, out, activation=activation))
+        layers.extend(Residual(out, activation=activation) for _ in range(residuals))
         channels = out
     return nn.Sequential(*layers)
-
-
-def dfl_spec(
-    name: str,
-    identities: Sequence[str],
-    *,
-    resolution: int,
-    width: float,
-    framing: Framing,
-    options: Mapping[str, Option],
-    has_mask: bool = True,
-    can_morph: bool = False,
-) -> SwapSpec:
-    """The spec of a family of one ``resolution`` in and out, with ``framing`` and ``options`` as its options.
-
-    Raises:
-        ConfigError: ``width`` is out of range, or ``framing`` is unknown.
-        UsageError: fewer than two identities, or one twice.
-    """
-    need_choice("framing", framing, get_args(Framing))
-    need_share("width", width, _MOST_WIDTH)
-    told = tuple({**options, "framing": framing}.items())
-    return SwapSpec(
-        name, resolution, resolution, framing, tuple(identities), has_mask, float(width), told, can_morph=can_morph
-    )
 
 
 def old_two_decoders(
@@ -329,4 +247,4 @@ def old_two_decoders(
 
 def narrowed(channels: int, width: float) -> int:
     """``channels`` unchanged at width 1 (22 and 42 are no multiples of 8), else as ``blocks.scaled`` gives them."""
-    return channels if width == 1 else blocks.scaled(channels, width)
+    return channels if width == 1 else scaled(channels, width)

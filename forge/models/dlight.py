@@ -211,12 +211,11 @@ def dlight(
     spec = checked_spec(
         "dlight",
         identities,
-        input_px=_PX,
-        output_px=output_px,
+        px=(_PX, output_px),
         width=width,
         framing=framing,
         mask=mask,
-        others={"output_px": output_px, "features": features, "details": details, "lopsided": lopsided},
+        options={"output_px": output_px, "features": features, "details": details, "lopsided": lopsided},
     )
     encoder = DlightEncoder(_STEM[features], _DENSE[features], width)
     strong = _good if details == "good" else _fast

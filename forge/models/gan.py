@@ -38,9 +38,8 @@ from typing_extensions import override
 
 from forge.models.autoencoder import TwoPartSwapper
 from forge.models.blocks import RESIDUAL_SLOPE, Residual, Up, scaled
-from forge.models.checks import need_choice, need_size
+from forge.models.checks import checked_spec, need_choice, need_size
 from forge.models.contract import Swap
-from forge.models.dfl import dfl_spec
 from forge.models.registry import swappers
 from shared.types import Framing
 
@@ -256,7 +255,7 @@ def gan(
     need_choice("capacity", capacity, _CAPACITIES)
     need_choice("norm", norm, _NORMS)
     options = {"resolution": resolution, "capacity": capacity, "attention": attention, "norm": norm}
-    spec = dfl_spec("gan", identities, resolution=resolution, width=width, framing=framing, options=options)
+    spec = checked_spec("gan", identities, px=resolution, width=width, framing=framing, options=options)
     plan = GanLayout(resolution, capacity == "lite", attention, norm, width)
     decoders = [GanDecoder(plan) for _ in spec.identities]
     swapper = TwoPartSwapper(spec, GanEncoder(plan), decoders)

@@ -16,7 +16,6 @@ separately. The code is our own.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -51,6 +50,7 @@ class Inter(nn.Module):
         return base.permute(0, 3, 1, 2)
 
 
+@swappers.register("iae", source="deepfakes/faceswap")
 class IaeSwapper(Swapper):
     """The ``iae`` swapper, see the module.
 
@@ -80,12 +80,11 @@ class IaeSwapper(Swapper):
         self.spec = checked_spec(
             "iae",
             identities,
-            input_px=_PX,
-            output_px=_PX,
+            px=_PX,
             width=width,
             framing=framing,
             mask=mask,
-            others={"mask_width": float(mask_width)},
+            options={"mask_width": float(mask_width)},
         )
         down = [scaled(channels, width) for channels in _DOWN]
         base = scaled(_BASE_CHANNELS, width)
@@ -102,12 +101,8 @@ class IaeSwapper(Swapper):
         """(B, 3, 64, 64) in [0, 1] -> (B, F) latent."""
         return self.encoder(faces).permute(0, 2, 3, 1).flatten(1)
 
+    @override
     def decode(self, latent: Tensor, identity: str) -> Swap:
-        """Latent -> the face of ``identity``.
-
-        Raises:
-            UsageError: this model does not know ``identity``.
-        """
         number = self.spec.identities.index(self.check_identity(identity))
         both = torch.cat([self.inters[number](latent), self.shared(latent)], 1)
         return Swap(self.face(both), None if self.mask is None else self.mask(both))
@@ -117,9 +112,3 @@ class IaeSwapper(Swapper):
         found: dict[str, nn.Module] = {"encoder": self.encoder, "inter": self.shared, "decoder": self.face}
         found |= {f"inter.{who}": inter for who, inter in zip(self.spec.identities, self.inters, strict=True)}
         return found if self.mask is None else {**found, "mask": self.mask}
-
-
-@swappers.register("iae", source="deepfakes/faceswap")
-def iae(identities: Sequence[str], **options: Any) -> IaeSwapper:
-    """An ``iae`` swapper; options as :class:`IaeSwapper` names them."""
-    return IaeSwapper(identities, **options)

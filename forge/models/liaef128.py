@@ -16,7 +16,8 @@ from collections.abc import Sequence
 from torch import nn
 
 from forge.models.blocks import initialise, scaled
-from forge.models.dfl import FlatEncoder, Inter, PlainDecoder, RoutedSwapper, dfl_spec
+from forge.models.checks import checked_spec
+from forge.models.dfl import FlatEncoder, Inter, PlainDecoder, RoutedSwapper
 from forge.models.registry import swappers
 from shared.types import Framing
 
@@ -27,6 +28,7 @@ _MAP = 512
 _UPS = (512, 256, 128)
 
 
+@swappers.register("liaef128", source="iperov/DeepFaceLab")
 class Liaef128Swapper(RoutedSwapper):
     """The ``liaef128`` swapper, see the module.
 
@@ -45,15 +47,7 @@ class Liaef128Swapper(RoutedSwapper):
         self, identities: Sequence[str], *, mask: bool = True, width: float = 1.0, framing: Framing = "full"
     ) -> None:
         super().__init__()
-        self.spec = dfl_spec(
-            "liaef128",
-            identities,
-            resolution=_PX,
-            width=width,
-            framing=framing,
-            options={"mask": mask},
-            has_mask=mask,
-        )
+        self.spec = checked_spec("liaef128", identities, px=_PX, width=width, framing=framing, mask=mask, options={})
         encoder = FlatEncoder(scaled(_ENCODER, width))
         channels, ups = scaled(_MAP, width), [scaled(count, width) for count in _UPS]
         self.kind = "liae"
@@ -63,11 +57,3 @@ class Liaef128Swapper(RoutedSwapper):
         )
         self.decoders = nn.ModuleList([PlainDecoder(2 * channels, ups, ups if mask else None)])
         initialise(self)
-
-
-@swappers.register("liaef128", source="iperov/DeepFaceLab")
-def liaef128(
-    identities: Sequence[str], *, mask: bool = True, width: float = 1.0, framing: Framing = "full"
-) -> Liaef128Swapper:
-    """A ``liaef128`` swapper; options as :class:`Liaef128Swapper` names them."""
-    return Liaef128Swapper(identities, mask=mask, width=width, framing=framing)

@@ -155,12 +155,11 @@ def realface(
     spec = checked_spec(
         "realface",
         identities,
-        input_px=input_px,
-        output_px=output_px,
+        px=(input_px, output_px),
         width=width,
         framing=framing,
         mask=mask,
-        others={
+        options={
             "input_px": input_px,
             "output_px": output_px,
             "dense": dense,

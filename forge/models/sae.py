@@ -24,13 +24,12 @@ Facts from iperov/DeepFaceLab, branch DFL-1.0 (``Model_SAE``); the code is our o
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from torch import nn
 
 from forge.models.blocks import initialise
-from forge.models.checks import need_between, need_choice, need_multiple
-from forge.models.dfl import FlatEncoder, Inter, PlainDecoder, RoutedSwapper, dfl_spec, narrowed
+from forge.models.checks import checked_spec, need_between, need_choice, need_multiple
+from forge.models.dfl import FlatEncoder, Inter, PlainDecoder, RoutedSwapper, narrowed
 from forge.models.registry import swappers
 from shared.types import Framing
 
@@ -40,15 +39,7 @@ _COLOURS = 3
 _AE = {"df": 512, "liae": 256}
 
 
-@dataclass(frozen=True)
-class SaeDims:
-    """Channel counts: the narrow layer, and those of encoder and decoder per colour channel."""
-
-    ae: int
-    encoder: int
-    decoder: int
-
-
+@swappers.register("sae", source="iperov/DeepFaceLab", tiny={"resolution": 64, "multiscale": True})
 class SaeSwapper(RoutedSwapper):
     """The ``sae`` swapper, see the module.
 
@@ -56,7 +47,8 @@ class SaeSwapper(RoutedSwapper):
         identities: two or more people.
         resolution: side of input and output, 64 to 256, a multiple of 16.
         architecture: ``df`` or ``liae``.
-        dims: channel counts, before ``width``; the narrow layer's 0 is 512 for df, 256 for liae.
+        ae_dims: of the narrow layer before ``width``, 32 to 1024; 0 is 512 for df, 256 for liae.
+        encoder_dims, decoder_dims: per colour channel, before ``width``; 21 to 85 and 10 to 85.
         multiscale: whether the stages before the last give an image too.
         mask: whether there are decoders of the face mask.
         width: multiplier of every channel count.
@@ -71,44 +63,45 @@ class SaeSwapper(RoutedSwapper):
         self,
         identities: Sequence[str],
         *,
-        resolution: int,
-        architecture: str,
-        dims: SaeDims,
-        multiscale: bool,
-        mask: bool,
-        width: float,
-        framing: Framing,
+        resolution: int = 128,
+        architecture: str = "df",
+        ae_dims: int = 0,
+        encoder_dims: int = 42,
+        decoder_dims: int = 21,
+        multiscale: bool = False,
+        mask: bool = True,
+        width: float = 1.0,
+        framing: Framing = "full",
     ) -> None:
         super().__init__()
         need_choice("architecture", architecture, tuple(_AE))
         need_multiple("resolution", resolution, 16, 64, 256)
-        ae = dims.ae or _AE[architecture]
+        ae = ae_dims or _AE[architecture]
         need_between("ae_dims", ae, 32, 1024)
-        need_between("encoder_dims", dims.encoder, 21, 85)
-        need_between("decoder_dims", dims.decoder, 10, 85)
-        self.spec = dfl_spec(
+        need_between("encoder_dims", encoder_dims, 21, 85)
+        need_between("decoder_dims", decoder_dims, 10, 85)
+        self.spec = checked_spec(
             "sae",
             identities,
-            resolution=resolution,
+            px=resolution,
             width=width,
             framing=framing,
-            has_mask=mask,
+            mask=mask,
             options={
                 "resolution": resolution,
                 "architecture": architecture,
                 "ae_dims": ae,
-                "encoder_dims": dims.encoder,
-                "decoder_dims": dims.decoder,
+                "encoder_dims": encoder_dims,
+                "decoder_dims": decoder_dims,
                 "multiscale": multiscale,
-                "mask": mask,
             },
         )
         is_df, people = architecture == "df", len(self.spec.identities)
         dense = narrowed(ae, width)
         out = dense if is_df else 2 * dense
-        ups = [narrowed(step * _COLOURS * dims.decoder, width) for step in _STEPS]
-        thin = [narrowed(step * dims.decoder, width) for step in _STEPS] if mask else None
-        encoder = FlatEncoder(narrowed(_COLOURS * dims.encoder, width))
+        ups = [narrowed(step * _COLOURS * decoder_dims, width) for step in _STEPS]
+        thin = [narrowed(step * decoder_dims, width) for step in _STEPS] if mask else None
+        encoder = FlatEncoder(narrowed(_COLOURS * encoder_dims, width))
         self.kind = architecture
         self.encoder = encoder
         self.inters = nn.ModuleList(
@@ -119,33 +112,3 @@ class SaeSwapper(RoutedSwapper):
             for _ in range(people if is_df else 1)
         )
         initialise(self)
-
-
-@swappers.register("sae", source="iperov/DeepFaceLab", tiny={"resolution": 64, "multiscale": True})
-def sae(
-    identities: Sequence[str],
-    *,
-    resolution: int = 128,
-    architecture: str = "df",
-    ae_dims: int = 0,
-    encoder_dims: int = 42,
-    decoder_dims: int = 21,
-    multiscale: bool = False,
-    mask: bool = True,
-    width: float = 1.0,
-    framing: Framing = "full",
-) -> SaeSwapper:
-    """DeepFaceLab's SAE, by default df at 128 px. See the module and :class:`SaeSwapper`.
-
-    ``ae_dims`` are 32 to 1024, 0 for the architecture's usual; ``encoder_dims`` 21 to 85, ``decoder_dims`` 10 to 85.
-    """
-    return SaeSwapper(
-        identities,
-        resolution=resolution,
-        architecture=architecture,
-        dims=SaeDims(ae_dims, encoder_dims, decoder_dims),
-        multiscale=multiscale,
-        mask=mask,
-        width=width,
-        framing=framing,
-    )

@@ -28,10 +28,10 @@ from dataclasses import dataclass
 
 from torch import nn
 
-from forge.models.blocks import initialise
-from forge.models.checks import need_between, need_multiple
+from forge.models.blocks import initialise, leaky
+from forge.models.checks import checked_spec, need_between, need_multiple
 from forge.models.contract import Option
-from forge.models.dfl import FlatEncoder, HdDecoder, Inter, RoutedSwapper, cosine, dfl_spec, leaky, narrowed
+from forge.models.dfl import FlatEncoder, HdDecoder, Inter, RoutedSwapper, cosine, narrowed
 from forge.models.registry import swappers
 from shared.errors import ConfigError
 from shared.types import Framing
@@ -116,7 +116,7 @@ class SaehdSwapper(RoutedSwapper):
         super().__init__()
         shape = Architecture.parse(architecture)
         need_multiple("resolution", resolution, 32 if shape.doubled or shape.deep else 16, 64, 640)
-        self.spec = dfl_spec(name, identities, resolution=resolution, width=width, framing=framing, options=options)
+        self.spec = checked_spec(name, identities, px=resolution, width=width, framing=framing, options=options)
         dims = Dims(*(narrowed(count, width) for count in vars(dims).values()))
         activation = cosine if shape.cosine else leaky
         encoder = FlatEncoder(dims.encoder, deep=shape.deep, unit_code=shape.unit_code, activation=activation)

@@ -170,12 +170,8 @@ class TimmSwapper(Swapper):
         """(B, 3, input_px, input_px) in [0, 1] -> (B, C, h, w)."""
         return self.encoder(faces)
 
+    @override
     def decode(self, latent: Tensor, identity: str) -> Swap:
-        """The encoder's map -> the face of ``identity``.
-
-        Raises:
-            UsageError: this model does not know ``identity``.
-        """
         number = self.spec.identities.index(self.check_identity(identity))
         sides = [self.inters[number](latent)] if len(self.inters) else []
         if self.shared is not None:
@@ -255,14 +251,7 @@ def timm_swapper(
         "mask_width": float(mask_width),
     }
     spec = checked_spec(
-        "timm",
-        identities,
-        input_px=input_px,
-        output_px=output_px,
-        width=width,
-        framing=framing,
-        mask=mask,
-        others=options,
+        "timm", identities, px=(input_px, output_px), width=width, framing=framing, mask=mask, options=options
     )
     shape = encoder_shape(encoder, input_px)
     plan = TimmOptions(
@@ -290,7 +279,10 @@ def encoder_shape(name: str, px: int) -> Shape:
     import timm
 
     if not timm.is_model(name):
-        raise ConfigError(f"timm has no encoder {name!r}", hint=near_matches(name, timm.list_models()))
+        raise ConfigError(
+            f"timm has no encoder {name!r}",
+            hint=near_matches(name, timm.list_models(), listed_by="assay detect models"),
+        )
     native = int(timm.get_pretrained_cfg_value(name, "input_size")[-1])  # type: ignore[index]
     with torch.device("meta"), torch.no_grad():
         multiple = int(_net(name, native).feature_info.reduction()[-1])  # type: ignore[union-attr, operator]

@@ -148,12 +148,11 @@ def unbalanced(
     spec = checked_spec(
         "unbalanced",
         identities,
-        input_px=input_px,
-        output_px=input_px,
+        px=input_px,
         width=width,
         framing=framing,
         mask=mask,
-        others={"input_px": input_px, "dense": dense, **counts, "lopsided": lopsided},
+        options={"input_px": input_px, "dense": dense, **counts, "lopsided": lopsided},
     )
     base = scaled(_BASE_CHANNELS, width)
     down = [scaled(step * encoder_channels, width) for step in _STEPS]

@@ -102,19 +102,12 @@ def villain(
         framing: how much of the head the crops show.
 
     Raises:
-        ConfigError: an option that cannot be; the nearest one that can is named.
+        ConfigError: an option is out of range; the message names the nearest valid value.
         UsageError: fewer than two identities, or one twice.
     """
     need_between("residuals", residuals, 1, 64)
     spec = checked_spec(
-        "villain",
-        identities,
-        input_px=_PX,
-        output_px=_PX,
-        width=width,
-        framing=framing,
-        mask=mask,
-        others={"residuals": residuals},
+        "villain", identities, px=_PX, width=width, framing=framing, mask=mask, options={"residuals": residuals}
     )
     latent, ups = scaled(_LATENT, width), [scaled(channels, width) for channels in _UPS]
     decoders = [MaskedDecoder(latent, ups, ups if mask else (), residuals=len(ups)) for _ in spec.identities]

@@ -15,6 +15,7 @@ from forge.quality.sheet import SheetGauge
 from forge.quality.summary import summarise, summarise_features
 from forge.swapping.output import is_dataset, record_from, record_of
 from shared.bootstrap import BootstrapSettings, ClusterBy
+from shared.console import counted
 from shared.dataset import DatasetFolder
 from shared.dataset.splits import clip_clusters
 from shared.errors import AssayError, UsageError
@@ -146,7 +147,7 @@ def measure_dataset(
         else:
             measured.append((case, result))
     if not measured:
-        raise UsageError(f"none of {len(failed)} fakes could be measured; the first: {failed[0].reason}")
+        raise UsageError(f"nothing could be measured of {counted(len(failed), 'fake')}; the first: {failed[0].reason}")
     settings = BootstrapSettings(cluster_by=cluster_by)
     numbers = _clusters([case for case, _result in measured], cluster_by)
     summary = summarise([result for _case, result in measured], numbers, settings)
@@ -205,8 +206,8 @@ def _notes(measured: Sequence[tuple[Case, SwapQuality]], failed: Sequence[Failur
     notes = []
     if failed:
         notes.append(f"{len(failed)} of {len(failed) + len(measured)} fakes could not be measured and are in no mean.")
-    judges = {(result.embedder, result.embedder_in_loss) for _case, result in measured if result.embedder}
-    notes += [f"Identity was judged by {embedder}{_FAIR[in_loss]}." for embedder, in_loss in sorted(judges, key=str)]
+    embedders = {(result.embedder, result.embedder_in_loss) for _case, result in measured if result.embedder}
+    notes += [f"Identity was judged by {embedder}{_FAIR[in_loss]}." for embedder, in_loss in sorted(embedders, key=str)]
     return notes
 
 

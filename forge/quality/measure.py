@@ -106,8 +106,8 @@ class Instruments:
             metrics.append(FeatureMetric(self.features, self.bank.of(clip), self.lpips))
         return metrics
 
-    def judges(self) -> dict[str, Any]:
-        """Who was compared, with how many, by what: fields of :class:`SwapQuality`."""
+    def identity_facts(self) -> dict[str, Any]:
+        """Identities, number of compared people and embedder: fields of :class:`SwapQuality`."""
         if self.embedder is None or self.people is None:
             return {"target_identity": self.target_identity}
         source, target = (person.name for person in self.people)
@@ -171,7 +171,8 @@ def measure_swap(
     start, stop = frames or (0, len(times))
     if not 0 <= start < stop <= len(times):
         raise MediaError(f"{target} has {len(times)} frames, not {start} to {stop}", hint="choose frames inside it")
-    wanted = plan_swap(_every_frame(target, instruments.finder, start, stop), smooth=False, what=str(target))
+    followed = _every_frame(target, instruments.finder, start, stop)
+    wanted = plan_swap(followed, smooth=False, embedder=instruments.embedder, what=str(target))
     again = _found_again(fake, instruments.finder, wanted, start, stop)
     metrics = [*instruments.metrics(str(fake)), *beside]
     values = _gather(_samples(fake, target, alpha, wanted, again, start, stop), metrics)
@@ -188,7 +189,7 @@ def measure_swap(
         "same_times": [time.exact_seconds for time in times] == [time.exact_seconds for time in fake_times],
         "same_sound": audio_digest(fake) == audio_digest(target),
     }
-    return SwapQuality(**facts, **instruments.judges(), **_summed(values))
+    return SwapQuality(**facts, **instruments.identity_facts(), **_summed(values))
 
 
 def _summed(values: Mapping[str, list[float]]) -> dict[str, Any]:

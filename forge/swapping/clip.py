@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from forge.swapping.config import SwapConfig
+from forge.swapping.coverage import SwapCoverage
 from forge.swapping.flicker import FlickerMeter
 from forge.swapping.masks import MaskWriter
 from forge.swapping.output import Drafts, Made, list_clip, need_writable, opened_dataset, preview_path
@@ -29,6 +30,7 @@ from shared.config import configured
 from shared.console import console
 from shared.errors import MediaError
 from shared.faces.finders.finder import FaceFinder
+from shared.faces.identity import IdentityEmbedder, make_embedder
 from shared.pipeline import consumed
 from shared.provenance.identity import SigningIdentity
 from shared.provenance.sign import COMPOSITE_WITH_MODEL, need_signable, record_facts, sign_clip
@@ -36,6 +38,7 @@ from shared.storage import need_free_space, sha256_file
 from shared.types import ClipRecord, VideoInfo
 from shared.video import Encoding, VideoReader, VideoWriter, need_encodable, probe
 from shared.video.renditions import suffix_for
+from shared.video.unread import frames_note
 
 Watcher = Callable[[CompositedFrame], None]
 
@@ -54,6 +57,7 @@ def swap_clip(
     name: str | None = None,
     encoding: Encoding | None = None,
     finder: str | FaceFinder | None = None,
+    embedder: IdentityEmbedder | None = None,
     patches: str | Path | None = None,
     audio: bool = True,
     **settings: Any,
@@ -76,6 +80,7 @@ def swap_clip(
         encoding: used instead of the one that ``config.output`` describes; :meth:`Encoding.lossless_rgb` gives an
             intermediate from which renditions can be made.
         finder: by name or made before, used instead of the one that ``config`` names.
+        embedder: tells people apart; used instead of the one that is installed.
         patches: a folder for the swapped crops with their matrices (:mod:`forge.swapping.patches`); None for none.
         audio: False leaves the target's sound out, which the record then says.
         settings: in place of ``config``'s own: ``face="all"``, ``color={"method": "lct"}``.
@@ -105,9 +110,11 @@ def swap_clip(
     need_encodable(info, suffix, encoding, audio_from=request.audio_from)
     need_signable(SigningIdentity.load_or_create(), target)
     swap, finder = request.open(None if isinstance(finder, str) else finder)
+    embedder = embedder or make_embedder()
     with VideoReader(target) as reader:
         kind = swap.predictor.device.kind
-        plan = found_plan(reader, config, finder, kind, declared=info.frames_declared, what=str(target))
+        declared, what = info.frames_declared, str(target)
+        plan = found_plan(reader, config, finder, kind, declared=declared, what=what, embedder=embedder)
     pictures = [PreviewSheet(plan.swapped_frames), *([GifSheet(plan.swapped_frames)] if config.output.gif else [])]
     clip = _Clip(request, swap, finder.name, plan, info, encoding)
     need_free_space(dataset, clip.bytes_needed)
@@ -143,6 +150,8 @@ class _Clip:
         """Renders, then signs; the record and the labels of the finished files."""
         outcome = self._render(drafts, watchers)
         outcome.need_faked(self.request.target)
+        coverage = SwapCoverage.of(self.plan, outcome.faked)
+        coverage.warn(self.request.target)
         digests = [sha256_file(path) for path in drafts.masks.values()]
         record = fake_record(
             self.request,
@@ -153,7 +162,7 @@ class _Clip:
             size=(self.info.width, self.info.height),
             codec=probe(drafts.video).codec,
             masks=dataclasses.replace(drafts.mask_paths, sha256=tuple(digests)),
-            factors=self.plan.factors,
+            factors=self.plan.factors | coverage.factors() | frames_note(self.info.frames_declared, self.plan.frames),
         )
         content = sign_clip(
             drafts.video,
@@ -176,7 +185,7 @@ class _Clip:
             VideoReader(target) as reader,
             VideoWriter.like(info, drafts.video, encoding=self.encoding, audio_from=sound) as video,
             MaskWriter(drafts.masks, info) as masks,
-            console.progress("swapping", plan.frames, unit="frames") as tick,
+            console.progress("swapping", plan.frames, unit="frame") as tick,
             consumed(_writer(video, masks, (*watchers, outcome.take), tick), depth=depth, name="assay-encode") as put,
             closing(composited_frames(reader, plan, self.swap, depth=depth)) as frames,
         ):

@@ -21,7 +21,7 @@ SharpenKind = Literal["box", "gauss", "unsharp"]
 SmoothMethod = Literal["none", "one-euro", "zero-phase"]
 DegradePlace = Literal["face", "frame"]
 
-_HINT = "see assay forge swap --help and docs/paste.md"
+_HINT = "see assay forge swap --help and assay docs paste"
 _PYTHON = "python:"
 
 
@@ -166,7 +166,7 @@ class DegradeConfig:
 
 @dataclass(frozen=True)
 class TemporalConfig:
-    """How landmarks and colours settle over a track.
+    """How landmarks and colours are smoothed over a track, and gaps of detection bridged.
 
     Convention:
         landmarks, color: ``zero-phase`` looks as far ahead as back; ``one-euro`` (Casiez et al. 2012) looks only back,
@@ -174,6 +174,7 @@ class TemporalConfig:
         color_seconds: width (sigma) of the zero-phase window over colours
         cutoff_hz, beta, derivative_hz: of the One-Euro filter of landmarks, whose speed is in face widths a second
         color_hz: least cut-off of the One-Euro filter of colours
+        max_gap_frames: the longest gap of detection that is bridged by interpolated landmarks; 0 for none
     """
 
     landmarks: SmoothMethod = "zero-phase"
@@ -183,6 +184,7 @@ class TemporalConfig:
     beta: float = 12.0
     derivative_hz: float = 1.0
     color_hz: float = 1.0
+    max_gap_frames: int = 30
 
     def __post_init__(self) -> None:
         _between("temporal.color_seconds", self.color_seconds, 0, 5)
@@ -190,6 +192,7 @@ class TemporalConfig:
         _between("temporal.beta", self.beta, 0, 1000)
         _between("temporal.derivative_hz", self.derivative_hz, 0.01, 100)
         _between("temporal.color_hz", self.color_hz, 0.01, 100)
+        _between("temporal.max_gap_frames", self.max_gap_frames, 0, 250)
 
 
 @dataclass(frozen=True)
@@ -223,8 +226,10 @@ class SwapConfig:
 
     Convention:
         detect_every: a full detection on every n-th frame, following in between; None for what suits the device
-        face: ``main`` (the track with most area), ``all``, or numbers: 0 is the main track, 1 the next in area, and
+        face: ``main`` (the person with most area), ``all``, or numbers: 0 is the main person, 1 the next in area, and
             ``0,2`` two of them
+        same_distance: distance of identity embeddings below which two tracks are one person; None for the usual one
+            (:func:`forge.swapping.people.people_of`)
         segments: half-open frame ranges to swap in, ascending and apart; none is the whole clip. Frames outside keep
             the target's own pixels and are labelled real
         morph: for swappers that can: 1 is the source's face, 0 the target's, between them a mixture
@@ -236,6 +241,7 @@ class SwapConfig:
     detect_every: int | None = None
     min_face_px: float = 40.0
     face: str = "main"
+    same_distance: float | None = None
     segments: tuple[tuple[int, int], ...] = ()
     morph: float = 1.0
     color: ColorConfig = field(default_factory=ColorConfig)
@@ -255,6 +261,7 @@ class SwapConfig:
         numbers = all(part.isdecimal() for part in self.face.split(","))
         need(self.face in ("main", "all") or numbers, "face is main, all, or numbers from 0 such as 0,2", _HINT)
         _between("morph", self.morph, 0, 1)
+        need(self.same_distance is None or 0 < self.same_distance <= 2, "same_distance lies between 0 and 2", _HINT)
         _between("batch", self.batch, 1, 1024)
         last = -1
         for start, stop in self.segments:
@@ -263,7 +270,7 @@ class SwapConfig:
 
 
 def setting_factors(config: SwapConfig) -> dict[str, str]:
-    """What of the settings is worth knowing of a clip: how it was made, and every setting that is not the default.
+    """The settings to record with a clip: how it was made, and every setting that is not the default.
 
     Names are those of the settings file, ``blend.method`` for the method of ``[blend]``; places of files stay out.
     """

@@ -20,6 +20,7 @@ from pathlib import Path
 import numpy as np
 
 from forge.swapping.config import SwapConfig
+from forge.swapping.coverage import SwapCoverage
 from forge.swapping.flicker import FlickerMeter
 from forge.swapping.masks import MASK_KINDS
 from forge.swapping.patches import patch_writer
@@ -27,44 +28,60 @@ from forge.swapping.plan import SwapPlan, found_plan
 from forge.swapping.record import SwapOutcome, fake_record, frame_labels, swap_action
 from forge.swapping.render import composited_frames
 from forge.swapping.request import SwapOverrides, SwapRequest, resolve_request
-from forge.swapping.signed_list import write_signed
 from forge.swapping.stages import CompositedFrame
 from shared import config as settings
 from shared.console import console
-from shared.errors import MediaError, storage_errors
+from shared.errors import MediaError, UsageError, storage_errors
 from shared.faces.finders.finder import FaceFinder
+from shared.faces.identity import IdentityEmbedder, make_embedder
 from shared.provenance.identity import SigningIdentity
 from shared.provenance.sign import CAPTURE, COMPOSITE_WITH_MODEL, Action, need_signable, record_facts, sign_clip
+from shared.provenance.signed_list import write_signed
 from shared.storage import need_replaceable, replacing_folder, sha256_file
 from shared.types import ClipRecord, Frame, Timestamp
 from shared.video import VideoReader
 from shared.video.images import encode_png, pictures_in, read_picture
+from shared.video.unread import Unread, frames_note
 
 LIST = "frames.json"
 _RATE = Fraction(25)
 
 
 class ImageFolderReader:
-    """The pictures of a folder as the frames of a clip of 25 a second, in the order a person would count them.
+    """The pictures of a folder as frames, 25 a second, in the order a person would count them.
+
+    ``sequence`` says that they are the frames of one video, so all of one size. A picture that cannot be read is passed
+    over and noted in ``unread``; ``taken`` are the others of the latest pass, by the index of their frame.
 
     Raises:
-        MediaError: the folder holds no picture; while reading, one that is damaged or of another size.
+        MediaError: the folder holds no picture; while reading, none can be read or, in a sequence, one has another
+            size.
     """
 
-    def __init__(self, folder: Path) -> None:
-        self.paths = pictures_in(folder)
+    def __init__(self, folder: Path, *, sequence: bool = False) -> None:
+        self.paths, self.sequence = pictures_in(folder), sequence
+        self.unread = Unread()
+        self.taken: list[Path] = []
 
     def __iter__(self) -> Iterator[Frame]:
         shape: tuple[int, ...] | None = None
-        for index, path in enumerate(self.paths):
-            image = read_picture(path)
+        self.unread, self.taken = Unread(), []
+        for path in self.paths:
+            image = None
+            with self.unread.passing_over(path):
+                image = read_picture(path)
+            if image is None:
+                continue
             shape = shape or image.shape
-            if image.shape != shape:
+            if self.sequence and image.shape != shape:
                 raise MediaError(
                     f"{path} is {image.shape[1]}x{image.shape[0]}, the first picture {shape[1]}x{shape[0]}",
-                    hint="put pictures of one size into one folder",
+                    hint="the frames of a video have one size; leave out --sequence for single pictures",
                 )
+            index = len(self.taken)
+            self.taken.append(path)
             yield Frame(index, Timestamp(index, 1 / _RATE), image)
+        self.unread.need_some(len(self.taken))
 
 
 def swap_images(
@@ -78,11 +95,15 @@ def swap_images(
     rights: str | None = None,
     name: str | None = None,
     finder: FaceFinder | None = None,
+    embedder: IdentityEmbedder | None = None,
     patches: Path | None = None,
+    sequence: bool = False,
 ) -> ClipRecord:
     """Puts the face of ``source`` into the pictures of ``target`` (a folder or a video) and writes them to ``out``.
 
-    ``out`` appears whole, or not at all. The other arguments are those of :func:`forge.swapping.clip.swap_clip`.
+    ``out`` appears whole, or not at all. The pictures of a folder are single ones, of any size: faces are found in each
+    anew, and the person is recognised by identity. With ``sequence`` they are the frames of one video: faces are
+    tracked and smoothed, gaps bridged. The other arguments are those of :func:`forge.swapping.clip.swap_clip`.
 
     Returns:
         The record of all pictures as one fake. Its ``sha256`` and ``content_sha256`` are digests
@@ -90,14 +111,18 @@ def swap_images(
         masks, which lie beside the pictures, and no parent unless ``target`` is a clip of a dataset.
 
     Raises:
-        UsageError: an unknown source, settings the swapper cannot follow, or ``out`` holds something else.
-        MediaError: a picture cannot be read.
+        UsageError: an unknown source, settings the swapper cannot follow, ``out`` holds something else, or a
+            ``sequence`` that is no folder.
+        MediaError: no picture can be read.
         NoFaceError: no picture shows a face.
         CheckpointError: the swapper cannot be read.
         StorageError: the disk refused.
     """
     need_replaceable(out, LIST, marks=(LIST,))
-    with _opened(target) as reader:
+    if sequence and not target.is_dir():
+        raise UsageError(f"{target} is no folder of pictures", hint="leave out --sequence: a video is a sequence")
+    single = target.is_dir() and not sequence
+    with _opened(target, sequence=sequence) as reader:
         if isinstance(reader, ImageFolderReader):
             info, declared, first = None, len(reader.paths), reader.paths[0]
         else:
@@ -105,14 +130,22 @@ def swap_images(
         overrides = SwapOverrides(target_identity, rights, name)
         request = resolve_request(target, swapper, source, config, overrides, rendition="png", info=info)
         need_signable(SigningIdentity.load_or_create(), first)
+        if target.is_dir():
+            request = replace(request, notes=dict(request.notes) | {"pictures": "single" if single else "sequence"})
         swap, finder = request.open(finder)
-        kind = swap.predictor.device.kind
-        plan = found_plan(reader, config, finder, kind, declared=declared, what=str(target))
-    outcome = SwapOutcome(flicker=FlickerMeter())
-    with patch_writer(patches) as exported, replacing_folder(out) as draft, _opened(target) as reader:
+        plan = found_plan(
+            reader, config, finder, swap.predictor.device.kind, declared=declared, what=str(target),
+            embedder=embedder or make_embedder(), single=single,
+        )  # fmt: skip
+    outcome = SwapOutcome(flicker=None if single else FlickerMeter())
+    with (
+        patch_writer(patches) as exported,
+        replacing_folder(out) as draft,
+        _opened(target, sequence=sequence) as reader,
+    ):
         folder = _PictureFolder(draft, reader, request, finder.name)
         with (
-            console.progress("swapping", plan.frames, unit="pictures") as tick,
+            console.progress("swapping", plan.frames, unit="picture") as tick,
             closing(composited_frames(reader, plan, swap)) as frames,
         ):
             for done in frames:
@@ -126,8 +159,8 @@ def swap_images(
     return record
 
 
-def _opened(target: Path) -> AbstractContextManager[ImageFolderReader | VideoReader]:
-    return nullcontext(ImageFolderReader(target)) if target.is_dir() else VideoReader(target)
+def _opened(target: Path, *, sequence: bool) -> AbstractContextManager[ImageFolderReader | VideoReader]:
+    return nullcontext(ImageFolderReader(target, sequence=sequence)) if target.is_dir() else VideoReader(target)
 
 
 class _PictureFolder:
@@ -137,7 +170,7 @@ class _PictureFolder:
         self, folder: Path, reader: ImageFolderReader | VideoReader, request: SwapRequest, finder: str
     ) -> None:
         self._folder, self._request, self._finder = folder, request, finder
-        self._sources = reader.paths if isinstance(reader, ImageFolderReader) else None
+        self._reader = reader
         self._identity = SigningIdentity.load_or_create()
         self._content: dict[str, str] = {}
         self._files: dict[str, str] = {}
@@ -147,8 +180,8 @@ class _PictureFolder:
                 (folder / name).mkdir(parents=True)
 
     def write(self, done: CompositedFrame) -> None:
-        index = done.frame.index
-        name = f"{index:08d}.png" if self._sources is None else f"{self._sources[index].stem}.png"
+        index, source = done.frame.index, self._source(done)
+        name = f"{index:08d}.png" if source is None else f"{source.stem}.png"
         if name in self._content:
             name = f"{index:08d}-{name}"  # a.jpg and a.png in one folder
         self._size = done.image.shape[1], done.image.shape[0]
@@ -158,6 +191,10 @@ class _PictureFolder:
         for kind in MASK_KINDS:
             path = f"masks/{kind}/{name}"
             self._files[path] = sha256_file(self._put(path, getattr(done.masks, kind)))
+
+    def _source(self, done: CompositedFrame) -> Path | None:
+        reader = self._reader
+        return reader.taken[done.frame.index] if isinstance(reader, ImageFolderReader) else None
 
     def _put(self, name: str, picture: np.ndarray) -> Path:
         path = self._folder / name
@@ -176,7 +213,7 @@ class _PictureFolder:
             self._identity,
             title=path.name,
             actions=[swap_action(self._request) if fake else passed],
-            ingredient=None if self._sources is None else self._sources[done.frame.index],
+            ingredient=self._source(done),
             digital_source_type=COMPOSITE_WITH_MODEL if fake else CAPTURE,
             record=about,
         )
@@ -186,14 +223,24 @@ class _PictureFolder:
             self._request, outcome, finder=self._finder, path="frames", frames=frames, size=self._size, codec="png"
         )
 
+    def _unread(self, frames: int) -> dict[str, str]:
+        """What of the target could not be read, for the record; said on standard error, too."""
+        if isinstance(self._reader, VideoReader):
+            return frames_note(self._reader.info.frames_declared, frames)
+        unread = self._reader.unread
+        unread.say(frames)
+        return {"source_frames": unread.words(frames)} if unread.reasons else {}
+
     def finish(self, plan: SwapPlan, outcome: SwapOutcome) -> ClipRecord:
         signed = {name: self._files[f"frames/{name}"] for name in self._content}
+        coverage = SwapCoverage.of(plan, outcome.faked)
+        coverage.warn(self._request.target)
         record = self._record(len(signed), outcome)
         record = replace(
             record,
             sha256=settings.digest(signed),
             content_sha256=settings.digest(self._content),
-            factors=record.factors | plan.factors,
+            factors=record.factors | plan.factors | coverage.factors() | self._unread(plan.frames),
         )
         labels = [asdict(label) for label in frame_labels(record.id, plan, set(outcome.faked))]
         rows = [{key: value for key, value in label.items() if key != "clip"} for label in labels]

@@ -6,20 +6,25 @@ second pass; pictures are not held.
 
 from __future__ import annotations
 
+import itertools
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Generator, Iterable, Mapping
 from contextlib import closing
 from dataclasses import dataclass, replace
 
 import numpy as np
 
+from forge.swapping.bridging import bridge_gaps
 from forge.swapping.config import SwapConfig, TemporalConfig
+from forge.swapping.people import chosen_ranks, people_of, rejoined, track_of, unsure_frames
 from forge.swapping.temporal import stabilize_landmarks
+from forge.swapping.tracks import FoundFaces, collect_faces
 from shared import config as settings
-from shared.console import console
+from shared.console import console, counted
 from shared.errors import NoFaceError, UsageError
-from shared.faces.finders.finder import FaceFinder
+from shared.faces.finders.finder import FaceFinder, IndexedFinder
 from shared.faces.finders.turned import turned_finder
+from shared.faces.identity import IdentityEmbedder
 from shared.faces.stream import FollowConfig, follow
 from shared.types import Face, Frame, Timestamp
 
@@ -31,9 +36,13 @@ class SwapPlan:
     Attributes:
         times: of every frame of the clip.
         faces: every face found, by frame index; frames without one are absent.
-        chosen: the tracks to swap, the one with most area first.
+        chosen: the tracks to swap, those of the person with most area first.
         segments: half-open ranges of frames to swap in; none is the whole clip.
         turned: degrees clockwise by which pictures had to be turned to find faces in them.
+        ranks: of the chosen people, by area; 0 is the main person.
+        bridged: frames in which landmarks of a chosen person are interpolated.
+        unsure: frames without a chosen person that show a face which may be one, but not for sure.
+        embedder: what told people apart; "" where tracks did.
     """
 
     times: tuple[Timestamp, ...]
@@ -41,20 +50,37 @@ class SwapPlan:
     chosen: tuple[int, ...]
     segments: tuple[tuple[int, int], ...] = ()
     turned: int = 0
+    ranks: tuple[int, ...] = (0,)
+    bridged: frozenset[int] = frozenset()
+    unsure: frozenset[int] = frozenset()
+    embedder: str = ""
 
     @property
     def factors(self) -> dict[str, str]:
-        """What a record says of how the faces were found; empty where that was ordinary."""
-        return {"source_turned": f"faces found {self.turned} degrees clockwise"} if self.turned else {}
+        """What a record says of how the faces were found."""
+        factors = {"people_told_apart_by": self.embedder or "tracks"}
+        if self.turned:
+            factors["source_turned"] = f"faces found {self.turned} degrees clockwise"
+        return factors
 
     @property
     def frames(self) -> int:
         """How many frames the clip has."""
         return len(self.times)
 
+    @property
+    def seen_frames(self) -> list[int]:
+        """Indices of the frames that show a chosen person, ascending, inside the segments or not."""
+        chosen = set(self.chosen)
+        return [index for index, faces in sorted(self.faces.items()) if any(face.track in chosen for face in faces)]
+
+    def in_segments(self, frame: int) -> bool:
+        """Whether the frame is one to swap in."""
+        return not self.segments or any(start <= frame < stop for start, stop in self.segments)
+
     def to_swap(self, frame: int) -> list[Face]:
         """The faces of a frame that are swapped, in the order of :attr:`chosen`."""
-        if self.segments and not any(start <= frame < stop for start, stop in self.segments):
+        if not self.in_segments(frame):
             return []
         faces = [face for face in self.faces.get(frame, ()) if face.track in self.chosen]
         return sorted(faces, key=lambda face: self.chosen.index(face.track or 0))
@@ -82,40 +108,88 @@ class SwapPlan:
 
 
 def found_plan(
-    frames: Iterable[Frame], config: SwapConfig, finder: FaceFinder, device: str, *, declared: int | None, what: str
+    frames: Iterable[Frame],
+    config: SwapConfig,
+    finder: FaceFinder,
+    device: str,
+    *,
+    declared: int | None,
+    what: str,
+    embedder: IdentityEmbedder | None = None,
+    single: bool = False,
 ) -> SwapPlan:
     """The plan for ``frames``, in which faces are found on a ``device`` of that kind and followed.
 
     Where no frame shows a face, turned ones are tried: a person may lie, or the file lack the tag that turns it.
-    ``declared`` is how many frames there should be, None where nobody says. ``what`` names the clip in errors.
+
+    Args:
+        frames: of the clip; they can be iterated again.
+        config: the settings.
+        finder: finds the faces.
+        device: ``cpu``, ``cuda``, ...
+        declared: how many frames there should be; None where nothing says so.
+        what: names the clip in errors.
+        embedder: tells people apart; without one, tracks do.
+        single: whether the frames are single pictures, in each of which faces are found anew.
 
     Raises:
         NoFaceError: none was found.
         UsageError: see :func:`plan_swap`.
     """
+    search = _Search(frames, config, device, declared, what, embedder, single)
     try:
-        return _upright_plan(frames, config, finder, device, declared=declared, what=what)
+        return search.plan(finder)
     except NoFaceError:
         turned = turned_finder(frames, finder)
         if turned is None:
             raise
         console.warn(f"{what}: faces were found by turning its pictures {turned.degrees_clockwise} degrees clockwise")
-        plan = _upright_plan(frames, config, turned, device, declared=declared, what=what)
-        return replace(plan, turned=turned.degrees_clockwise)
+        return replace(search.plan(turned), turned=turned.degrees_clockwise)
 
 
-def _upright_plan(
-    frames: Iterable[Frame], config: SwapConfig, finder: FaceFinder, device: str, *, declared: int | None, what: str
-) -> SwapPlan:
-    following = replace(FollowConfig.on(device), min_face_px=config.min_face_px)
-    following = settings.replace(following, detect_every=config.detect_every)
-    with (
-        console.progress("finding faces", declared, unit="frames") as tick,
-        closing(follow(frames, finder, following)) as followed,  # type: ignore[type-var]
-    ):
-        return plan_swap(
-            followed, face=config.face, temporal=config.temporal, segments=config.segments, what=what, tick=tick
-        )
+@dataclass(frozen=True, eq=False)
+class _Search:
+    """The search for faces in the frames of one clip; fields as in :func:`found_plan`."""
+
+    frames: Iterable[Frame]
+    config: SwapConfig
+    device: str
+    declared: int | None
+    what: str
+    embedder: IdentityEmbedder | None
+    single: bool
+
+    def plan(self, finder: FaceFinder) -> SwapPlan:
+        """The plan, from one pass with ``finder``, and a second one where there are gaps to bridge."""
+        config = self.config
+        following = replace(FollowConfig.on(self.device), min_face_px=config.min_face_px)
+        following = settings.replace(following, detect_every=config.detect_every)
+        unit = "picture" if self.single else "frame"
+        with (
+            console.progress("finding faces", self.declared, unit=unit) as tick,
+            closing(
+                _followed_singly(self.frames, finder, following)
+                if self.single
+                else follow(self.frames, finder, following)
+            ) as followed,
+        ):
+            found = collect_faces(followed, self.embedder, single=self.single, tick=tick)
+        # A finder that is told where the faces are misses none.
+        frames = None if isinstance(finder, IndexedFinder) else self.frames
+        return plan_found(found, config, frames=frames, what=self.what)
+
+
+def _followed_singly(
+    frames: Iterable[Frame], finder: FaceFinder, following: FollowConfig
+) -> Generator[tuple[Frame, list[Face]], None, None]:
+    """Every frame with its faces, as single pictures: each face is a track of its own."""
+    number = 0
+    for frame in frames:
+        faces: list[Face] = []
+        for _frame, faces in follow([frame], finder, following):  # noqa: B007 - one frame
+            pass
+        yield frame, [replace(face, track=number + place) for place, face in enumerate(faces)]
+        number += len(faces)
 
 
 def plan_swap(
@@ -123,48 +197,65 @@ def plan_swap(
     *,
     face: str = "main",
     smooth: bool = True,
-    temporal: TemporalConfig = TemporalConfig(),  # noqa: B008 - frozen
     segments: tuple[tuple[int, int], ...] = (),
+    embedder: IdentityEmbedder | None = None,
     what: str = "the clip",
     tick: Callable[[int], object] = lambda _amount: None,
 ) -> SwapPlan:
-    """The plan for a clip whose frames come with their faces, each face with its track number.
+    """The plan for a clip whose frames come with their tracked faces, with default settings; gaps are not bridged.
 
-    ``face`` chooses: ``main`` is the track that covers most area over all frames, ``all`` every track, numbers such as
-    ``0,2`` the tracks of these ranks. ``temporal`` says how each track's landmarks settle; with ``smooth`` off they
-    stay as they were found. ``segments`` are the ranges of frames to swap in. ``what`` names the clip in errors.
+    ``face`` and ``segments`` are those of :class:`SwapConfig`. With ``smooth`` off, landmarks stay as they were found.
+    ``embedder`` tells people apart; without one, tracks do. ``what`` names the clip in errors.
 
     Raises:
         NoFaceError: no face in any frame.
-        UsageError: there are fewer tracks than ``face`` asks for, or fewer frames than a segment.
+        UsageError: there are fewer people than ``face`` asks for, or fewer frames than a segment.
     """
-    times: dict[int, Timestamp] = {}
-    found: dict[int, tuple[Face, ...]] = {}
-    for frame, faces in followed:
-        times[frame.index] = frame.time
-        if faces:
-            found[frame.index] = tuple(faces)
-        tick(1)
-    if not found:
+    temporal = TemporalConfig() if smooth else TemporalConfig(landmarks="none")
+    config = SwapConfig(face=face, segments=segments, temporal=temporal)
+    return plan_found(collect_faces(followed, embedder, tick=tick), config, what=what)
+
+
+def plan_found(
+    found: FoundFaces, config: SwapConfig, *, frames: Iterable[Frame] | None = None, what: str = "the clip"
+) -> SwapPlan:
+    """The plan for a clip whose faces are found.
+
+    Of ``config``, ``face``, ``segments``, ``same_distance`` and ``temporal`` count. ``frames`` are those of the clip,
+    for bridging gaps; None leaves gaps as they are.
+
+    Raises:
+        NoFaceError: no face in any frame.
+        UsageError: there are fewer people than ``config.face`` asks for, or fewer frames than a segment.
+    """
+    times, segments = found.times, config.segments
+    if not found.faces:
         raise NoFaceError(
             f"no face was found in any of the {len(times)} frames of {what}",
             hint="turned pictures showed none either; check the clip, or choose another --finder",
         )
     if segments and segments[-1][1] > len(times):
-        raise UsageError(f"{what} has {len(times)} frames, so none is in {segments[-1]}", hint="mend the segments")
-    chosen = _choose(ranked_tracks(found), face, what)
-    settled = smooth_tracks(found, times, temporal) if smooth else found
-    return SwapPlan(tuple(times.values()), settled, chosen, segments)
-
-
-def ranked_tracks(found: Mapping[int, tuple[Face, ...]]) -> list[int]:
-    """Track numbers by the area they cover over all frames, largest first."""
-    area: dict[int, float] = defaultdict(float)
-    for faces in found.values():
-        for face in faces:
-            x0, y0, x1, y1 = (float(side) for side in face.box)
-            area[_track(face)] += (x1 - x0) * (y1 - y0)
-    return sorted(area, key=lambda track: (-area[track], track))
+        short = f"{what} has {counted(len(times), 'frame')}, so none is in {segments[-1]}"
+        raise UsageError(short, hint="mend the segments")
+    people = people_of(found, config.same_distance)
+    ranks = chosen_ranks(len(people), config.face, what)
+    unsure = unsure_frames(found, people, ranks)
+    faces, people = rejoined(found, people)
+    chosen = [people[rank] for rank in ranks]
+    bridged = frozenset[int]()
+    if frames is not None and not found.single:
+        longest = config.temporal.max_gap_frames
+        faces, bridged = bridge_gaps(replace(found, faces=faces), chosen, frames, longest)
+    return SwapPlan(
+        times=tuple(times.values()),
+        faces=smooth_tracks(faces, times, config.temporal),
+        chosen=tuple(itertools.chain.from_iterable(chosen)),
+        segments=segments,
+        ranks=ranks,
+        bridged=bridged,
+        unsure=unsure - bridged,
+        embedder=found.embedder,
+    )
 
 
 def smooth_tracks(
@@ -172,11 +263,11 @@ def smooth_tracks(
     times: Mapping[int, Timestamp],
     temporal: TemporalConfig = TemporalConfig(),  # noqa: B008 - frozen
 ) -> dict[int, tuple[Face, ...]]:
-    """The same faces, by frame index, with each track's landmarks settled over time; by default nothing lags."""
+    """The same faces, by frame index, with each track's landmarks smoothed over time."""
     frames_of: dict[int, list[tuple[int, int]]] = defaultdict(list)
     for index, faces in sorted(found.items()):
         for place, face in enumerate(faces):
-            frames_of[_track(face)].append((index, place))
+            frames_of[track_of(face)].append((index, place))
     result = {index: list(faces) for index, faces in found.items()}
     for places in frames_of.values():
         landmarks = np.stack([found[index][place].landmarks for index, place in places])
@@ -184,22 +275,3 @@ def smooth_tracks(
         for (index, place), points in zip(places, stabilize_landmarks(landmarks, seconds, temporal), strict=True):
             result[index][place] = replace(found[index][place], landmarks=points.astype(np.float32))
     return {index: tuple(faces) for index, faces in result.items()}
-
-
-def _choose(ranked: list[int], face: str, what: str) -> tuple[int, ...]:
-    if face == "all":
-        return tuple(ranked)
-    ranks = [0] if face == "main" else [int(part) for part in face.split(",")]
-    missing = next((rank for rank in ranks if rank >= len(ranked)), None)
-    if missing is not None:
-        raise UsageError(
-            f"{what} has {len(ranked)} face tracks, so there is no number {missing}",
-            hint=f"choose --face main, all or a number from 0 to {len(ranked) - 1}",
-        )
-    return tuple(dict.fromkeys(ranked[rank] for rank in ranks))
-
-
-def _track(face: Face) -> int:
-    if face.track is None:
-        raise ValueError("faces of a plan carry their track numbers")
-    return face.track

@@ -84,7 +84,7 @@ def redraw(
         drawn_by=f"{card.model} as {who} {digest_of(card)}",
         force=force,
     )
-    with writer, console.progress("redrawing", len(rows), unit="faces") as tick:
+    with writer, console.progress("redrawing", len(rows), unit="face") as tick:
         writer.clips.extend(original.info.clips)
         for group in _groups(rows):
             for row, crop in zip(group, drawn_crops(original, group, predictor, who), strict=True):

@@ -17,6 +17,7 @@ from pathlib import Path
 import msgspec
 import numpy as np
 
+from shared.console import counted
 from shared.errors import UsageError
 from shared.faces.facesets.reader import Faceset
 from shared.plots import figure, png
@@ -155,7 +156,7 @@ def coverage_plot(report: Coverage) -> bytes:
         for place, one in enumerate(shown):
             axes = plot.add_subplot(rows, columns, place + 1)
             axes.imshow(np.sqrt(one.counts), origin="lower", extent=reach, cmap="Blues")
-            title = f"{one.identity}, {one.faces} faces"
+            title = f"{one.identity}, {counted(one.faces, 'face')}"
             axes.set(title=title, xlabel="yaw", ylabel="pitch", xlim=(-60, 60), ylim=(-50, 50))
             axes.grid(alpha=0.2)
         return png(plot)
@@ -191,4 +192,4 @@ def _gap_words(pair: PairCoverage) -> str:
     if not pair.gaps or pair.covered > _POOR:
         return ""
     gap = pair.gaps[0]
-    return f", lacking most: {gap.faces} faces at yaw {gap.yaw_degrees:+.0f}, pitch {gap.pitch_degrees:+.0f}"
+    return f", lacking most: {counted(gap.faces, 'face')} at yaw {gap.yaw_degrees:+.0f}, pitch {gap.pitch_degrees:+.0f}"

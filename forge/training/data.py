@@ -33,7 +33,7 @@ from forge.training.augment import (
 )
 from forge.training.augment_config import AugmentConfig
 from forge.training.warp import jittered, landmark_field, nearest_shapes, random_field, send, through
-from shared.console import console
+from shared.console import console, counted
 from shared.errors import FacesetError
 from shared.faces.align import FRAMING_RATIO, compose, cut, frame_to_crop, map_points
 from shared.faces.facesets.reader import Faceset
@@ -234,7 +234,7 @@ def need_enough(identity: str, faces: int) -> None:
     """
     if faces < MIN_FACES:
         raise FacesetError(
-            f"{identity} has {faces} usable face{'' if faces == 1 else 's'}, training needs at least {MIN_FACES}",
+            f"{identity} has {counted(faces, 'usable face')}, training needs at least {MIN_FACES}",
             hint="extract from a longer clip or from more clips; a few hundred faces in varied poses work well",
         )
 
@@ -308,7 +308,7 @@ def _read_bank(
         planes[place] = face_planes(faceset.crop(rows[place]), landmarks[rows[place]], inner, spec)
 
     with ThreadPoolExecutor(max(1, min(8, os.cpu_count() or 1))) as pool:
-        for _ in console.track(pool.map(read, range(len(rows))), f"reading {identity}", len(rows), unit="faces"):
+        for _ in console.track(pool.map(read, range(len(rows))), f"reading {identity}", len(rows), unit="face"):
             pass
     points = torch.from_numpy(_plane_points(landmarks[list(rows)], inner, spec)).to(device)
     yaw = torch.from_numpy(faceset.table.column("yaw_degrees").to_numpy().astype(np.float32)[list(rows)])

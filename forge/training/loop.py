@@ -1,11 +1,9 @@
-"""The training loop: progress, previews, checkpoints and recovery from divergence."""
+"""The training loop of swappers: previews, checkpoints and recovery from divergence."""
 
 from __future__ import annotations
 
 import math
-import time
-from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -13,40 +11,35 @@ from torch import Tensor
 
 from forge.training.config import TrainConfig
 from forge.training.losses.objective import Losses
-from forge.training.recorder import RunRecorder, read_state
-from forge.training.schedule import fraction_done
+from forge.training.recorder import RunRecorder
 from forge.training.trainer import SwapTrainer
-from shared.console import Tick, console
+from shared.console import console
 from shared.errors import TrainingDivergedError
-from shared.training.run import Checkpoint
-from shared.training.signals import ECHO_SECONDS, signals_noted
+from shared.training.loop import Advance, BaseLoop
 
 _MOST_RETURNS = 3
 _SLOWER = 0.5
 
 
-class TrainingLoop:
+class TrainingLoop(BaseLoop):
     """Runs ``trainer`` to the end of ``config``'s schedule; ``recorder`` writes all output.
 
     Attributes:
-        loss: mean of the last logged steps; seconds: of training, earlier calls included.
+        loss: mean of the last logged steps.
     """
 
     def __init__(self, trainer: SwapTrainer, recorder: RunRecorder, config: TrainConfig) -> None:
+        super().__init__(trainer.processes, steps=config.steps, minutes=config.minutes, unit="face")
         self.trainer = trainer
         self.recorder = recorder
         self.config = config
-        self.processes = trainer.processes
         self.loss = math.nan
         self.returns = 0
         self.saved_step = -1
-        self._earlier_seconds = 0.0
         self._first_step = 0
         self._first_faces = 0
         self._previewed_step = -1
         self._pending: list[dict[str, Losses]] = []
-        self._began = time.monotonic()
-        self._agreed_seconds = 0.0
         self._start: tuple[dict[str, Tensor], Mapping[str, Any]] | None = None
 
     def train(self) -> None:
@@ -58,38 +51,29 @@ class TrainingLoop:
             StorageError: writing failed.
         """
         self._resume()
-        self._began = time.monotonic()
-        self._agree(stopped=False)
-        with ExitStack() as stack:
-            echo = ECHO_SECONDS if self.processes.count > 1 else 0.0
-            noted = stack.enter_context(signals_noted(echo_seconds=echo))
-            tick = stack.enter_context(self._progress())
-            stopped = self._loop(noted, tick)
+        with self.running(self.trainer.step, self.trainer.faces_per_step) as (noted, advance):
+            stopped = self._loop(noted, advance)
             while not stopped and not self._flush_losses():
                 self._go_back()
-                stopped = self._loop(noted, tick)
+                stopped = self._loop(noted, advance)
         if stopped:
             self._save()
-            console.print(f"stopped at step {self.trainer.step}, saved; the same command goes on from there")
-            raise KeyboardInterrupt
+            self.stop(self.trainer.step)
         self._finish()
-
-    @property
-    def seconds(self) -> float:
-        """Total seconds of training."""
-        return self._earlier_seconds + time.monotonic() - self._began
 
     @property
     def rate(self) -> float:
         """Faces per second in this call, over all processes."""
-        return (self.trainer.faces_seen - self._first_faces) / max(time.monotonic() - self._began, 1e-9)
+        return self.per_second(self.trainer.faces_seen - self._first_faces)
 
-    def _loop(self, noted: list[int], tick: Tick) -> bool:
+    def _loop(self, noted: list[int], advance: Advance) -> bool:
         """Steps until the schedule is over or a signal arrived; returns whether one did."""
         stopped = False
-        while self.trainer.step < self.config.steps and self._fraction() < 1 and not stopped:
-            self._step(tick)
-            stopped = self._agree(stopped=bool(noted))
+        while self.fraction(self.trainer.step) < 1 and not stopped:
+            self._step(advance)
+            # With several processes only at regular intervals, because they wait for each other.
+            if self.processes.count == 1 or self.trainer.step % self.config.log_every == 0:
+                stopped = self.agree(stopped=bool(noted))
         return stopped
 
     def _finish(self) -> None:
@@ -99,23 +83,9 @@ class TrainingLoop:
             self._save()
         self.recorder.finish()
 
-    def _fraction(self) -> float:
-        seconds = self.seconds if self.processes.count == 1 else self._agreed_seconds
-        return fraction_done(self.trainer.step, seconds, self.config)
-
-    def _agree(self, *, stopped: bool) -> bool:
-        """Whether to stop; with several processes the first one's clock and signals decide, at regular intervals."""
-        if self.processes.count == 1:
-            return stopped
-        if self.trainer.step % self.config.log_every:
-            return False
-        self._agreed_seconds, stopped = self.processes.from_first((self.seconds, stopped))
-        return stopped
-
-    def _step(self, tick: Tick) -> None:
+    def _step(self, advance: Advance) -> None:
         config, trainer = self.config, self.trainer
-        before = self.seconds
-        self._pending.append(trainer.train_step(self._fraction()))
+        self._pending.append(trainer.train_step(self.fraction(trainer.step)))
         step = trainer.step
         if not self._is_fine(step):
             self._go_back()
@@ -124,11 +94,9 @@ class TrainingLoop:
             self._write_previews()
         if step % config.save_every == 0:
             self._save(snapshot=bool(config.snapshot_every) and step % config.snapshot_every == 0)
-        note = f"step {step}  loss {self.loss:.4f}"
-        if config.minutes is None:
-            tick(trainer.faces_per_step, note=note)
-        else:
-            tick(round(self.seconds) - round(before), note=f"{note}  {self.rate:.0f} faces/s")
+        loss = f", loss {self.loss:.4f}" if math.isfinite(self.loss) else ""
+        rate = "" if config.minutes is None else f", {self.rate:.0f} faces/s"
+        advance(f"step {step}{loss}{rate}")
 
     def _is_fine(self, step: int) -> bool:
         """Checks losses, and weights before they are saved; on GPUs not every step, because it synchronises them."""
@@ -172,22 +140,18 @@ class TrainingLoop:
         return scalars["loss"]
 
     def _resume(self) -> None:
-        checkpoint = self._newest()
+        checkpoint = self.newest(self.recorder.run)
         if checkpoint is None:
             tensors, meta = self.trainer.state()
             self._start = {name: value.detach().to("cpu", copy=True) for name, value in tensors.items()}, meta
             return
         self.trainer.restore(checkpoint.tensors, checkpoint.meta)
-        self._earlier_seconds = float(checkpoint.meta.get("seconds", 0.0))
+        self.earlier_seconds = float(checkpoint.meta.get("seconds", 0.0))
         self.returns = int(checkpoint.meta.get("returns", 0))
         self._first_step = self.saved_step = self.trainer.step
         self._first_faces = self.trainer.faces_seen
         self.loss = self.recorder.rewind(self.trainer.step)
         console.print(f"going on from step {self.trainer.step} of the run")
-
-    def _newest(self) -> Checkpoint | None:
-        path = self.processes.from_first(self.recorder.newest() if self.processes.first else None)
-        return None if path is None else read_state(path)
 
     def _go_back(self) -> None:
         """Returns to the last good state, at half the learning rate.
@@ -199,7 +163,7 @@ class TrainingLoop:
         if self.returns == _MOST_RETURNS:
             self._give_up(reached)
         self.returns += 1
-        good = self._newest() if self.saved_step >= 0 else None
+        good = self.newest(self.recorder.run) if self.saved_step >= 0 else None
         tensors, meta = (good.tensors, good.meta) if good else self._start or ({}, {})
         self.trainer.restore(tensors, meta)
         self.trainer.slow_down(slower, self.returns)
@@ -229,18 +193,6 @@ class TrainingLoop:
         self.saved_step = self.trainer.step
         self._start = None
         self.processes.wait()
-
-    @contextmanager
-    def _progress(self) -> Iterator[Tick]:
-        """A progress bar over faces, or over seconds if time is the limit."""
-        config = self.config
-        if config.minutes is None:
-            per_step = self.trainer.faces_per_step
-            total, done, unit = config.steps * per_step, self.trainer.step * per_step, "faces"
-        else:
-            total, done, unit = round(60 * config.minutes), round(self.seconds), "s"
-        with console.progress("training", total, unit=unit, done=done) as tick:
-            yield tick
 
 
 def _mean(values: list[Tensor]) -> float:

@@ -62,7 +62,7 @@ def find_rate(
     rates = np.geomspace(low, high, steps).tolist()
     tried: list[float] = []
     losses: list[float] = []
-    for rate in console.track(rates, "trying rates", steps, unit="steps"):
+    for rate in console.track(rates, "trying rates", steps, unit="step"):
         trainer.rate_scale = rate / low
         found = trainer.train_step(0.0)
         tried.append(rate)

@@ -5,7 +5,7 @@ Nothing here synchronises the device; the state for exact resumption is in :meth
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -21,92 +21,6 @@ _HISTORY = 10_000
 _TINY = 1e-6
 
 
-class AdaBelief(torch.optim.Optimizer):
-    """AdaBelief: large steps where the gradient is close to its moving average, small ones elsewhere.
-
-    Zhuang et al., "AdaBelief Optimizer", NeurIPS 2020, algorithm 2 with bias correction and without weight decay.
-    """
-
-    def __init__(
-        self,
-        parameters: Iterable[Tensor],
-        *,
-        lr: float,
-        betas: tuple[float, float] = (0.9, 0.999),
-        eps: float = 1e-16,
-    ) -> None:
-        super().__init__(parameters, {"lr": lr, "betas": betas, "eps": eps})
-
-    @torch.no_grad()
-    def step(self, closure: Callable[[], float] | None = None) -> None:  # type: ignore[override]
-        """Updates every parameter that has a gradient. ``closure`` is not called."""
-        for group in self.param_groups:
-            moved = [each for each in group["params"] if each.grad is not None]
-            states = [self._state_of(each) for each in moved]
-            if moved:
-                self._move(moved, states, group)
-
-    def _state_of(self, parameter: Tensor) -> dict[str, Any]:
-        state = self.state[parameter]
-        if not state:
-            state.update(step=0, mean=torch.zeros_like(parameter), belief=torch.zeros_like(parameter))
-        state["step"] += 1
-        return state
-
-    @staticmethod
-    def _move(moved: list[Tensor], states: list[dict[str, Any]], group: dict[str, Any]) -> None:
-        first, second = group["betas"]
-        gradients = [each.grad for each in moved if each.grad is not None]
-        means, beliefs = [state["mean"] for state in states], [state["belief"] for state in states]
-        _multi._foreach_lerp_(means, gradients, 1 - first)
-        surprise = _multi._foreach_sub(gradients, means)
-        _multi._foreach_mul_(beliefs, second)
-        _multi._foreach_addcmul_(beliefs, surprise, surprise, 1 - second)
-        _multi._foreach_add_(beliefs, group["eps"])
-        root = _multi._foreach_sqrt(beliefs)
-        _multi._foreach_div_(root, [(1 - second ** state["step"]) ** 0.5 for state in states])
-        _multi._foreach_add_(root, group["eps"])
-        steps = _multi._foreach_div(means, root)
-        _multi._foreach_mul_(steps, [-group["lr"] / (1 - first ** state["step"]) for state in states])
-        _multi._foreach_add_(moved, steps)
-
-
-class Lion(torch.optim.Optimizer):
-    """Lion: all weights move by the same amount, in the sign of a momentum; use a third to a tenth of Adam's rate.
-
-    Chen et al., "Symbolic Discovery of Optimization Algorithms", NeurIPS 2023, algorithm 2.
-    """
-
-    def __init__(
-        self,
-        parameters: Iterable[Tensor],
-        *,
-        lr: float,
-        betas: tuple[float, float] = (0.9, 0.99),
-        weight_decay: float = 0.0,
-    ) -> None:
-        super().__init__(parameters, {"lr": lr, "betas": betas, "weight_decay": weight_decay})
-
-    @torch.no_grad()
-    def step(self, closure: Callable[[], float] | None = None) -> None:  # type: ignore[override]
-        """Updates every parameter that has a gradient. ``closure`` is not called."""
-        for group in self.param_groups:
-            first, second = group["betas"]
-            moved = [each for each in group["params"] if each.grad is not None]
-            gradients = [each.grad for each in moved]
-            if not moved:
-                continue
-            for each in moved:
-                if not self.state[each]:
-                    self.state[each]["mean"] = torch.zeros_like(each)
-            means = [self.state[each]["mean"] for each in moved]
-            steps = _multi._foreach_lerp(means, gradients, 1 - first)
-            _multi._foreach_sign_(steps)
-            _multi._foreach_mul_(moved, 1 - group["lr"] * group["weight_decay"])
-            _multi._foreach_add_(moved, steps, alpha=-group["lr"])
-            _multi._foreach_lerp_(means, gradients, 1 - second)
-
-
 _BETA2: Mapping[OptimizerName, float] = {
     "adam": 0.999,
     "adamw": 0.999,
@@ -119,7 +33,9 @@ _BETA2: Mapping[OptimizerName, float] = {
 def build_optimizer(parameters: Sequence[Tensor], config: TrainConfig, device: Device) -> torch.optim.Optimizer:
     """The optimizer that ``config`` names, over ``parameters``; fused into one kernel where torch has one.
 
-    RMSprop is without momentum, with an average of 0.9 (Tieleman and Hinton 2012; DeepFaceLab's default).
+    RMSprop is without momentum, with an average of 0.9 (Tieleman and Hinton 2012; DeepFaceLab's default). AdaBelief is
+    algorithm 2 of Zhuang et al., NeurIPS 2020, without rectification and weight decay. Lion (Chen et al., NeurIPS 2023)
+    moves all weights by the same amount: use a third to a tenth of Adam's rate.
     """
     name, rate = config.optimizer, config.learning_rate
     second = config.beta2 if config.beta2 is not None else _BETA2[name]
@@ -130,10 +46,19 @@ def build_optimizer(parameters: Sequence[Tensor], config: TrainConfig, device: D
     if name == "adamw":
         return torch.optim.AdamW(parameters, lr=rate, betas=betas, weight_decay=config.weight_decay, fused=fused)
     if name == "adabelief":
-        return AdaBelief(parameters, lr=rate, betas=betas)
+        from timm.optim.adabelief import AdaBelief  # timm takes seconds to import
+
+        return AdaBelief(parameters, lr=rate, betas=betas, rectify=False)
     if name == "lion":
+        from timm.optim.lion import Lion
+
         return Lion(parameters, lr=rate, betas=betas, weight_decay=config.weight_decay)
     return torch.optim.RMSprop(parameters, lr=rate, alpha=second, foreach=True)
+
+
+def _current(name: str) -> str:
+    """A tensor's name as timm has it, from a state written when AdaBelief and Lion were assay's own."""
+    return name.replace(".mean", ".exp_avg").replace(".belief", ".exp_avg_var")
 
 
 class AutoClip:
@@ -200,6 +125,7 @@ class OptimizerStep:
         """
         prefix = f"{self.name}."
         own = {name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)}
+        own = {_current(name): value for name, value in own.items()}
         unpack_optimizer(self.optimizer, own, meta)
         unpack_rng({"lr_dropout": self._chance}, own, meta["rng"])
         if self.clip is not None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 from forge.models.checkpoint import EXPORT_FOLDER, TrainingSource, save_swapper
@@ -16,7 +15,7 @@ from forge.training.previews import Measured, direction_sheet, loss_plot, measur
 from forge.training.timelapse import assemble, plot_moment
 from forge.training.trainer import SwapTrainer
 from shared.storage import write_bytes, write_text
-from shared.training.run import Checkpoint, Run, read_checkpoint
+from shared.training.run import Run
 from shared.video.images import encode_jpeg
 
 
@@ -38,13 +37,6 @@ class RunRecorder:
         self.start = start
         self.held_out: dict[str, Measured] = {}
 
-    def newest(self) -> Path | None:
-        """The file of the newest checkpoint that can be read."""
-        found = None if self.run is None else self.run.latest()
-        if found is None or self.run is None:
-            return None
-        return self.run.checkpoints / f"step-{found.step:08d}.safetensors"
-
     def rewind(self, step: int) -> float:
         """Removes logs and previews after ``step``; returns the last loss logged before it, or NaN."""
         if self.run is None:
@@ -53,8 +45,8 @@ class RunRecorder:
         for image in (self.run.previews / "timelapse").glob("step-*.jpg"):
             if int(image.stem.removeprefix("step-")) > step:
                 image.unlink(missing_ok=True)
-        told = [line["loss"] for line in self.run.metrics() if "loss" in line]
-        return told[-1] if told else math.nan
+        logged = [line["loss"] for line in self.run.metrics() if "loss" in line]
+        return logged[-1] if logged else math.nan
 
     def log(self, step: int, scalars: Mapping[str, float]) -> None:
         """Logs ``scalars`` for ``step``."""
@@ -137,13 +129,3 @@ class RunRecorder:
                 training=training,
                 population=self.config.population,
             )
-
-
-def read_state(path: Path) -> Checkpoint:
-    """The checkpoint in ``path``, which :meth:`RunRecorder.newest` gave.
-
-    Raises:
-        CheckpointError: it cannot be read.
-    """
-    tensors, document = read_checkpoint(path)
-    return Checkpoint(int(document["step"]), tensors, dict(document["meta"]))

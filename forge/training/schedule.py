@@ -7,13 +7,6 @@ import math
 from forge.training.config import TrainConfig
 
 
-def fraction_done(step: int, elapsed_seconds: float, config: TrainConfig) -> float:
-    """The fraction of the schedule done, 0 to 1: by steps or by time, whichever is further on."""
-    by_steps = step / config.steps
-    by_time = elapsed_seconds / (60 * config.minutes) if config.minutes else 0.0
-    return min(1.0, max(by_steps, by_time))
-
-
 def learning_rate(step: int, fraction: float, config: TrainConfig) -> float:
     """Linear warm-up, a plateau, then a half cosine from ``decay_from`` down to ``decay_to`` times the rate."""
     warm = min(1.0, (step + 1) / config.warmup_steps) if config.warmup_steps else 1.0

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from collections import Counter
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, get_args
 
 import typer
 
+from shared.commands.completion import finders, offered
 from shared.commands.dataset_audit import audit
 from shared.commands.dataset_export import export
 from shared.commands.dataset_identity import identity as identity_command
 from shared.commands.dataset_import import import_
-from shared.console import console
+from shared.console import console, counted
 from shared.dataset.splits import FRACTIONS
 from shared.errors import AssayError, ManifestError, UsageError
 
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from shared.dataset import DatasetFolder, Problem
     from shared.types import ClipRecord, Split
     from shared.video import Encoding
+    from shared.video.unread import Unread
 
 app = typer.Typer(help="Labelled sets of clips: splits by person, hashes, signatures.", no_args_is_help=True)
 
@@ -52,18 +54,26 @@ def add(
     identity: Annotated[str, typer.Option(help="Who is seen in them.")],
     rights: Annotated[str, typer.Option(help="On what basis they may be used: consent, CC-BY-4.0, ...")],
     name: Annotated[str | None, typer.Option(help="Name of the clip; by default the file's.")] = None,
-    codec: Annotated[str | None, typer.Option(help="Encoder, by default libx264.", show_default=False)] = None,
+    codec: Annotated[
+        str | None,
+        typer.Option(
+            help="Encoder, by default libx264.", show_default=False, autocompletion=offered(lambda: _codecs())
+        ),
+    ] = None,
     crf: Annotated[
         int | None, typer.Option(help="Quality, lower is better; 18 by default.", show_default=False)
     ] = None,
-    finder: Annotated[str | None, typer.Option(help="Label faces with this finder (auto, dlib, ...).")] = None,
+    finder: Annotated[
+        str | None, typer.Option(help="Label faces with this finder (auto, dlib, ...).", autocompletion=finders)
+    ] = None,
     audio: Annotated[bool, typer.Option(help="Keep the sound; leave it out where no container takes it.")] = True,
 ) -> None:
-    """Adds real clips: encoded once more, as forged clips are, labelled and signed.
+    """Adds real clips: encoded once more, as forged clips are, labelled and signed. One that cannot be read is named.
 
     Example: assay dataset add sets/portraits ann-*.mp4 --identity ann --rights consent --crf 23
     """
     from shared.dataset import DatasetFolder, add_real_clip
+    from shared.video.unread import Unread
 
     if name is not None and len(clips) > 1:
         raise UsageError("one name cannot be that of several clips", hint="add them one by one, or leave --name out")
@@ -75,24 +85,38 @@ def add(
 
         face_finder = make_finder(finder)
     added: list[ClipRecord] = []
-    with dataset.batch(), console.progress("adding", _frames_in(clips), unit="frame") as tick:
+    unread = Unread()
+    declared = _frames_in(clips, unread)
+    with dataset.batch(), console.progress("adding", declared, unit="frame") as tick:
         for clip in clips:
+            if clip in unread:
+                continue
             tick(0, note=clip.name)
-            record = add_real_clip(
-                dataset,
-                clip,
-                identity=identity,
-                rights=rights,
-                encoding=encoding,
-                name=name,
-                finder=face_finder,
-                tick=tick,
-                audio=audio,
-            )
-            added.append(record)
+            with unread.passing_over(clip):
+                record = add_real_clip(
+                    dataset,
+                    clip,
+                    identity=identity,
+                    rights=rights,
+                    encoding=encoding,
+                    name=name,
+                    finder=face_finder,
+                    tick=tick,
+                    audio=audio,
+                )
+                added.append(record)
+        unread.need_some(len(added))
     for record in added:
-        console.print(f"{record.id}  {record.frames} frames  {record.width}x{record.height}  {record.rendition}")
-    console.result({"added": [str(record.id) for record in added]})
+        frames = record.factors.get("source_frames") or counted(record.frames, "frame")
+        console.print(f"{record.id}  {frames}  {record.width}x{record.height}  {record.rendition}")
+    unread.say(len(added))
+    console.result(
+        {
+            "added": [str(record.id) for record in added],
+            "frames": {str(record.id): record.factors.get("source_frames", record.frames) for record in added},
+            "unread": unread.reasons,
+        }
+    )
 
 
 @app.command()
@@ -110,7 +134,9 @@ def show(path: _Folder) -> None:
     people = Counter((name, record.split or "-") for record in records for name in record.identities)
     groups = identity_groups(records)
     frames = sum(record.frames for record in records)
-    console.print(f"{dataset.name}: {len(records)} clips, {frames} frames, {len(groups)} groups of people")
+    console.print(
+        f"{dataset.name}: {counted(len(records), 'clip')}, {counted(frames, 'frame')}, {len(groups)} groups of people"
+    )
     console.table("Clips", ["split", "label", "manipulation", "clips"], [(*key, count) for key, count in kinds])
     rows = [(name, split, count) for (name, split), count in sorted(people.items())]
     console.table("Identities", ["identity", "split", "clips"], rows[:_SHOWN])
@@ -166,7 +192,7 @@ def verify(
         )
     if errors:
         raise ManifestError(
-            f"{path}: {len(errors)} {'problem' if len(errors) == 1 else 'problems'} found",
+            f"{path}: {counted(len(errors), 'problem')} found",
             hint="restore what was changed from a copy; assay dataset sign seals a change that is yours",
         )
     console.print(f"{path} is sound{', as far as lines and seal show' if quick else ''}, by {who and who.signer}")
@@ -235,7 +261,7 @@ def remove(
         raise UsageError(str(error), hint="for example portraits-1/real/ann-01@h264-crf18") from error
     dataset = DatasetFolder.open(path)
     dataset.remove(ids)
-    console.print(f"{len(ids)} {'clip' if len(ids) == 1 else 'clips'} removed, {len(dataset)} left")
+    console.print(f"{counted(len(ids), 'clip')} removed, {len(dataset)} left")
     console.result({"removed": clips, "left": len(dataset)})
 
 
@@ -243,6 +269,12 @@ app.command()(audit)
 app.command("identity")(identity_command)
 app.command("import")(import_)
 app.command()(export)
+
+
+def _codecs() -> tuple[str, ...]:
+    from shared.video.encoding import CodecName
+
+    return get_args(CodecName)
 
 
 def _encoding(codec: str | None, crf: int | None) -> Encoding:
@@ -253,11 +285,15 @@ def _encoding(codec: str | None, crf: int | None) -> Encoding:
     return from_mapping(Encoding, to_mapping(Encoding()) | given, where="encoding")
 
 
-def _frames_in(clips: list[Path]) -> int | None:
-    """How many frames the clips say they have; None when one does not say. Refuses what is no video before work."""
+def _frames_in(clips: list[Path], unread: Unread) -> int | None:
+    """How many frames the clips say they have; None when one does not say. What is no video is noted before work."""
     from shared.video import probe
 
-    declared = [probe(clip).frames_declared for clip in clips]
+    declared: list[int | None] = []
+    for clip in clips:
+        with unread.passing_over(clip):
+            declared.append(probe(clip).frames_declared)
+    unread.need_some(len(declared))
     return None if None in declared else sum(count or 0 for count in declared)
 
 

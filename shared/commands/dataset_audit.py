@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from shared.console import console
+from shared.commands.completion import finders
+from shared.console import console, counted
 from shared.dataset.audit.config import AuditConfig, GroupBy
 from shared.errors import ManifestError
 
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from shared.dataset.audit.findings import AuditReport
 
 _DEFAULT = AuditConfig()
+_SHOWN = 10
 
 
 def audit(
@@ -27,7 +29,10 @@ def audit(
         GroupBy, typer.Option(help="What is kept together: component (people linked by clips) or target.")
     ] = _DEFAULT.group_by,
     finder: Annotated[
-        str, typer.Option(help="Finds faces where few are labelled, and landmarks; none leaves both out.")
+        str,
+        typer.Option(
+            help="Finds faces where few are labelled, and landmarks; none leaves both out.", autocompletion=finders
+        ),
     ] = _DEFAULT.finder,
     seed: Annotated[int, typer.Option(help="Of folds, trees and intervals.")] = _DEFAULT.seed,
     workers: Annotated[int, typer.Option(help="Threads that read clips; 0 for one a core.")] = _DEFAULT.workers,
@@ -56,8 +61,12 @@ def audit(
 
 
 def _tell(report: AuditReport) -> None:
-    for line in (*report.shortcuts, *report.leaks):
+    for line in (*report.shortcuts, *report.leaks[:_SHOWN]):
         console.warn(line)
+    if len(report.leaks) > _SHOWN:
+        console.warn(f"{len(report.leaks) - _SHOWN} more leaks are named in the report")
+    for line in report.questions[:_SHOWN]:
+        console.print(line)
     if report.unread:
         clip, reason = next(iter(report.unread.items()))
-        console.warn(f"{len(report.unread)} clips could not be read, the first is {clip}: {reason}")
+        console.warn(f"{counted(len(report.unread), 'clip')} could not be read, the first is {clip}: {reason}")

@@ -8,12 +8,24 @@ from typing import Annotated
 
 import typer
 
-from shared.console import console
+from shared.commands.completion import offered
+from shared.console import console, counted
+
+
+def _layouts() -> list[str]:
+    from shared.dataset import formats as layouts
+
+    return layouts.EXPORTERS.names()
 
 
 def export(
     path: Annotated[Path, typer.Argument(help="The dataset's folder.", show_default=False)],
-    layout: Annotated[str, typer.Argument(help="faceforensics, deepfakebench, huggingface or webdataset.")],
+    layout: Annotated[
+        str,
+        typer.Argument(
+            help="faceforensics, deepfakebench, huggingface or webdataset.", autocompletion=offered(lambda: _layouts())
+        ),
+    ],
     out: Annotated[Path, typer.Argument(help="A new folder.", show_default=False)],
     link: Annotated[bool, typer.Option("--link", help="Share bytes with the dataset by hard links.")] = False,
     frames: Annotated[int, typer.Option(help="Pictures a clip, for deepfakebench; 0 for all.")] = 32,
@@ -33,5 +45,5 @@ def export(
     report = export_dataset(layout, path, out, config, progress=partial(console.progress, unit="clip"))
     for note in report.notes:
         console.print(f"note: {note}")
-    console.print(f"{out} holds {report.clips} clips in the form of {report.layout}")
+    console.print(f"{out} holds {counted(report.clips, 'clip')} in the form of {report.layout}")
     console.result({"layout": report.layout, "clips": report.clips, "files": report.files, "notes": report.notes})

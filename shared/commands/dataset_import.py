@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from shared.console import console
+from shared.commands.completion import offered, words
+from shared.console import console, counted
 from shared.errors import ManifestError, UsageError
 
 if TYPE_CHECKING:
@@ -18,8 +19,20 @@ if TYPE_CHECKING:
 _SHOWN = 30
 
 
+def _layouts() -> list[str]:
+    from shared.dataset import formats as layouts
+
+    return layouts.IMPORTERS.names()
+
+
 def import_(
-    layout: Annotated[str, typer.Argument(help="How the set is laid out: faceforensics, celeb-df, dfdc, csv, ...")],
+    layout: Annotated[
+        str,
+        typer.Argument(
+            help="How the set is laid out: faceforensics, celeb-df, dfdc, csv, ...",
+            autocompletion=offered(lambda: _layouts()),
+        ),
+    ],
     source: Annotated[Path, typer.Argument(help="The set's folder; it is only read.", show_default=False)],
     out: Annotated[Path, typer.Argument(help="Folder for the dataset.", show_default=False)],
     rights: Annotated[str, typer.Option(help="On what basis the set may be used, as its licence says.")],
@@ -27,7 +40,11 @@ def import_(
     license_name: Annotated[str, typer.Option("--license", help="SPDX identifier, where it has one.")] = "",
     link: Annotated[bool, typer.Option("--link", help="Share bytes with the original by hard links.")] = False,
     splits: Annotated[
-        str, typer.Option(help="official (as given, leaks and all), identity (new ones by person) or none.")
+        str,
+        typer.Option(
+            help="official (as given, leaks and all), identity (new ones by person) or none.",
+            autocompletion=words("official", "identity", "none"),
+        ),
     ] = "official",
     seed: Annotated[int, typer.Option(help="Of new splits.")] = 0,
     rendition: Annotated[list[str] | None, typer.Option(help="Only this compression (c23); can be repeated.")] = None,
@@ -74,7 +91,7 @@ def import_(
     console.result(report.as_document())
     if strict and (report.issues or report.leaks):
         raise ManifestError(
-            f"{source}: {len(report.issues)} faults and {len(report.leaks)} leaks",
+            f"{source}: {counted(len(report.issues), 'fault')} and {counted(len(report.leaks), 'leak')}",
             hint="leave --strict out to import what can be used",
         )
 
@@ -84,15 +101,15 @@ def _show(report: ImportReport, out: Path, *, dry_run: bool) -> None:
     console.table("Clips", ["split", "label", "manipulation", "rendition", "clips"], rows[:_SHOWN])
     if report.issues:
         shown = [(issue.fault, issue.where, issue.message) for issue in report.issues[:_SHOWN]]
-        console.table(f"{len(report.issues)} faults", ["", "where", "what"], shown)
+        console.table(f"{counted(len(report.issues), 'fault')}", ["", "where", "what"], shown)
         if len(report.issues) > _SHOWN:
             console.print(f"and {len(report.issues) - _SHOWN} more; --json lists all")
     for note in report.notes:
         console.print(f"note: {note}")
     if report.leaks:
-        console.warn(f"the splits leak in {len(report.leaks)} places, the first: {report.leaks[0]}")
+        console.warn(f"the splits leak in {counted(len(report.leaks), 'place')}, the first: {report.leaks[0]}")
     if dry_run:
-        console.print(f"{report.clips} clips would be imported; nothing was written")
+        console.print(f"{counted(report.clips, 'clip')} would be imported; nothing was written")
     else:
         console.print(f"{out} holds {report.listed} of {report.clips} clips, {report.linked} by hard link")
 

@@ -5,17 +5,20 @@ from __future__ import annotations
 import platform
 import shutil
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict
 from functools import partial
 from importlib.metadata import PackageNotFoundError, version
-from typing import Annotated, Literal
+from typing import Annotated
 
 import typer
 
+from shared.commands.doctor_devices import StepTimer, device_findings
+from shared.commands.finding import Finding, State
 from shared.console import console
 from shared.errors import AssayError, WeightsError
 
-State = Literal["ok", "note", "broken"]
+TESTED_SYSTEM = ("Linux", "x86_64")
+"""System and processor that the tests run on; README says the same."""
 
 _ESSENTIAL = ("torch", "torchvision", "timm", "numpy", "opencv-python", "av", "safetensors", "pyarrow")
 _USEFUL = (
@@ -34,55 +37,73 @@ _ROOM_GB = 5.0
 _EITHER = (("retinaface", "retinaface-slim"), ("yunet", "yunet-2023mar"))
 
 
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """One line of the report. ``advice`` is empty when nothing is to be done; "broken" makes the command fail."""
+def doctor_command(time_step: StepTimer) -> Callable[..., None]:
+    """The Typer command, given what measures a training step: swappers are no part of this package."""
 
-    area: str
-    what: str
-    state: State
-    detail: str
-    advice: str = ""
+    def doctor(
+        quick: Annotated[
+            bool, typer.Option("--quick", help="Only look; build no face finder, and measure no speed.")
+        ] = False,
+    ) -> None:
+        """Checks versions, devices and their speed, codecs, disk, face finders and weights.
+
+        Ends with 1 when something essential is broken. Of a GPU that is not used it says why, and what to do.
+
+        Example: assay doctor
+        """
+        _report(examine(None if quick else time_step))
+
+    return doctor
 
 
-def doctor(
-    quick: Annotated[bool, typer.Option("--quick", help="Only look for face finders; do not build them.")] = False,
-) -> None:
-    """Checks versions, devices, codecs, disk, face finders and weights. Ends with 1 when something essential is broken.
-
-    Example: assay doctor
-    """
-    findings = examine(quick=quick)
+def _report(findings: list[Finding]) -> None:
     console.table(
         "Assay on this machine",
         ["", "what", "state", "detail"],
         [(finding.area, finding.what, finding.state, finding.detail) for finding in findings],
     )
+    for finding in findings:
+        if finding.area == "device" and finding.state == "note" and finding.advice:
+            console.warn(f"{finding.detail}; {finding.advice}")
     for advice in dict.fromkeys(finding.advice for finding in findings if finding.advice):
         wanted_by = ", ".join(dict.fromkeys(finding.what for finding in findings if finding.advice == advice))
-        console.print(f"{wanted_by}: {advice}")
+        console.print(f"{wanted_by}: {advice}", wrap=False)
     broken = [finding.what for finding in findings if finding.state == "broken"]
-    console.result({"healthy": not broken, "findings": [_plain(finding) for finding in findings]})
+    console.result({"healthy": not broken, "findings": [asdict(finding) for finding in findings]})
     if broken:
         raise AssayError(f"not in working order: {', '.join(broken)}", hint="see the lines above")
     console.print("Everything essential works.")
 
 
-def examine(*, quick: bool = False) -> list[Finding]:
-    """All findings, essential things first. No file is changed, and no network used (but see ``ASSAY_DOWNLOAD``)."""
+def examine(time_step: StepTimer | None) -> list[Finding]:
+    """All findings, essential things first. No file is changed, and no network used (but see ``ASSAY_DOWNLOAD``).
+
+    Without ``time_step`` nothing that takes long is done.
+    """
     checks: list[Callable[[], list[Finding]]] = [
+        _system,
         _versions,
-        _devices,
+        lambda: device_findings(time_step),
         _codecs,
         _disk,
-        lambda: _finders(quick=quick),
+        lambda: _finders(quick=time_step is None),
         _weights,
     ]
     return [finding for check in checks for finding in check()]
 
 
+def _system() -> list[Finding]:
+    """The system, and whether the tests run on it."""
+    name = {"Darwin": "macOS"}.get(platform.system(), platform.system())
+    known = f"{name} {platform.machine()}, Python {platform.python_version()}"
+    if (name, platform.machine()) == TESTED_SYSTEM:
+        return [Finding("system", name, "ok", f"{known}: tested")]
+    told = "not tested; nothing in it is known to need Linux" if name in ("macOS", "Windows") else "not tested"
+    return [Finding("system", name, "note", f"{known}: {told}", "please report what fails")]
+
+
 def _versions() -> list[Finding]:
-    found = [Finding("version", "python", "ok", f"{platform.python_version()} on {platform.system()}")]
+    found = []
     for name in ("assay", *_ESSENTIAL, *_USEFUL):
         try:
             found.append(Finding("version", name, "ok", version(name)))
@@ -90,22 +111,6 @@ def _versions() -> list[Finding]:
             state: State = "broken" if name in _ESSENTIAL else "note"
             advice = "" if name == "assay" else f"pip install {name}"
             found.append(Finding("version", name, state, "not installed", advice))
-    return found
-
-
-def _devices() -> list[Finding]:
-    try:
-        import torch
-
-        from shared.device import pick_device
-
-        names = ["cpu", *(f"cuda:{index}" for index in range(torch.cuda.device_count()))]
-        names += ["mps"] if torch.backends.mps.is_available() else []
-        found = [Finding("device", name, "ok", pick_device(name).describe()) for name in names]
-    except (ImportError, OSError, RuntimeError) as error:
-        return [Finding("device", "torch", "broken", str(error), "pip install --force-reinstall torch torchvision")]
-    if len(names) == 1:
-        found.append(Finding("device", "gpu", "note", "none; training takes longer and fewer faces fit in an hour"))
     return found
 
 
@@ -198,13 +203,3 @@ def _has_alternative(name: str) -> bool:
 
     groups = [group for group in _EITHER if name in group]
     return any(weights.find(other) is not None for group in groups for other in group if other != name)
-
-
-def _plain(finding: Finding) -> dict[str, str]:
-    return {
-        "area": finding.area,
-        "what": finding.what,
-        "state": finding.state,
-        "detail": finding.detail,
-        "advice": finding.advice,
-    }

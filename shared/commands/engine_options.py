@@ -6,12 +6,18 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from shared.commands.completion import words
+
 if TYPE_CHECKING:
     from shared.engine.tasks import Engine
 
 EngineOption = Annotated[
     str | None,
-    typer.Option(help="Where tasks run: local, or ray on many machines (docs/engines.md).", show_default="local"),
+    typer.Option(
+        help="Where tasks run: local, or ray on many machines (assay docs engines).",
+        show_default="local",
+        autocompletion=words("local", "ray"),
+    ),
 ]
 AddressOption = Annotated[
     str | None, typer.Option(help="HOST:PORT of the Ray cluster.", show_default="RAY_ADDRESS, or this machine's")

@@ -8,10 +8,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from shared.commands.completion import devices, finders, values
 from shared.commands.engine_options import AddressOption, EngineOption, JobsOption, engine_asked
-from shared.console import console
+from shared.console import console, counted
 from shared.errors import UsageError
 from shared.faces.facesets.extract_config import ExtractConfig
+from shared.types import Framing
 
 if TYPE_CHECKING:
     from shared.engine.tasks import Engine
@@ -29,6 +31,15 @@ _NAMES = {
 }
 
 
+_Finder = Annotated[
+    str,
+    typer.Option(
+        help="auto, dlib, yunet, mtcnn, face-alignment, ...; sidecar: landmarks beside every clip.",
+        autocompletion=finders,
+    ),
+]
+
+
 @app.command()
 def extract(
     clips: Annotated[list[Path], typer.Argument(help="Clips or pictures of one person.", show_default=False)],
@@ -40,11 +51,13 @@ def extract(
     each: Annotated[
         bool, typer.Option("--each", help="Every clip or folder is a person of its own, called like it.")
     ] = False,
-    finder: Annotated[
-        str, typer.Option(help="auto, dlib, yunet, mtcnn, face-alignment, ...; sidecar: landmarks beside every clip.")
-    ] = ExtractConfig.finder,
-    device: Annotated[str, typer.Option(help="Where networks run: cpu, cuda, cuda:1, mps.")] = ExtractConfig.device,
-    framing: Annotated[str, typer.Option(help="half, midface, full, whole or head.")] = ExtractConfig.framing,
+    finder: _Finder = ExtractConfig.finder,
+    device: Annotated[
+        str, typer.Option(help="Where networks run: cpu, cuda, cuda:1, mps.", autocompletion=devices)
+    ] = ExtractConfig.device,
+    framing: Annotated[
+        str, typer.Option(help="half, midface, full, whole or head.", autocompletion=values(Framing))
+    ] = ExtractConfig.framing,
     px: Annotated[int, typer.Option(help="Side of a crop.")] = ExtractConfig.px,
     every: Annotated[int, typer.Option(help="Take every n-th frame.")] = ExtractConfig.every,
     detect_every: Annotated[
@@ -110,15 +123,19 @@ def extract(
 
 def _extract_each(clips: list[Path], out: Path, config: ExtractConfig, engine: Engine | None, force: bool) -> None:
     from shared.faces.facesets.extract_each import extract_each, people_in
+    from shared.video.unread import outcome
 
     found = extract_each(people_in(clips), out, config, engine=engine, force=force)
     made = [one for one in found if not one.why]
     for one in found:
         if one.why:
             console.warn(f"no faceset of {one.identity}: {one.why}")
+        elif one.unread:
+            console.warn(f"{one.identity}: {outcome(one.clips, one.unread)}")
     before = sum(one.was_there for one in made)
     console.print(
-        f"{out}: {len(made)} facesets, {before} of them there before, {sum(one.kept for one in made)} faces kept"
+        f"{out}: {len(made)} of {counted(len(found), 'faceset')}, {before} of them there before, "
+        f"{counted(sum(one.kept for one in made), 'face')} kept"
     )
     console.result({"path": str(out), "facesets": [dataclasses.asdict(one) for one in found]})
 
@@ -154,23 +171,46 @@ def show(
 
 
 def _say(out: Path, info: FacesetInfo) -> None:
+    from shared.video.unread import frames_found, outcome
+
     read = sum(clip.frames_read for clip in info.clips)
     empty = sum(clip.frames_without_face for clip in info.clips)
     aside = ", ".join(f"{count} {reason}" for reason, count in info.set_aside.items())
-    console.print(f"{out}: {info.kept} faces of {info.identity} kept" + (f", set aside: {aside}" if aside else ""))
-    console.print(f"{read} frames read, {empty} of them without a face")
+    console.print(
+        f"{out}: {counted(info.kept, 'face')} of {info.identity} kept" + (f", set aside: {aside}" if aside else "")
+    )
+    decoded = sum(clip.frames_decoded or 0 for clip in info.clips)
+    declared = sum(clip.frames_declared or clip.frames_decoded or 0 for clip in info.clips)
+    short = f" ({frames_found(declared, decoded)} declared)" if declared != decoded else ""
+    console.print(f"{counted(read, 'frame')} read{short}, {empty} of them without a face")
+    if info.unread:
+        console.warn(outcome(len(info.clips), info.unread))
 
 
 def _tell(faceset: Faceset, summary: FacesetSummary) -> None:
+    from shared.video.unread import frames_found
+
     info = faceset.info
     console.print(f"{faceset.path}: {info.identity}, rights: {info.rights}")
     console.print(f"{info.framing} crops of {info.px} px, finder {info.finder.get('name', 'unknown')}")
     aside = ", ".join(f"{count} {reason}" for reason, count in info.set_aside.items()) or "none"
-    console.print(f"{summary.faces} faces in {summary.tracks} tracks, {summary.kept} kept, set aside: {aside}")
+    console.print(
+        f"{counted(summary.faces, 'face')} in {counted(summary.tracks, 'track')}, {summary.kept} kept, "
+        f"set aside: {aside}"
+    )
     console.table(
         "clips",
-        ["clip", "frames read", "without face", "sha256"],
-        [(clip.name, clip.frames_read, clip.frames_without_face, clip.sha256[:12]) for clip in info.clips],
+        ["clip", "in the file", "frames read", "without face", "sha256"],
+        [
+            (
+                clip.name,
+                "" if clip.frames_decoded is None else frames_found(clip.frames_declared, clip.frames_decoded),
+                clip.frames_read,
+                clip.frames_without_face,
+                clip.sha256[:12],
+            )
+            for clip in info.clips
+        ],
     )
     console.table(
         "kept faces",

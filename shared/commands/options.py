@@ -8,6 +8,7 @@ from typing import Annotated, Any, TypeVar, get_args
 
 import typer
 
+from shared.commands.completion import devices, words
 from shared.config import from_mapping, merged, read_toml
 from shared.errors import UsageError
 
@@ -18,10 +19,17 @@ def _long_name(precision: str | None) -> str | None:
     return {"bf16": "bfloat16", "fp32": "float32"}.get(precision or "", precision)
 
 
-DeviceOption = Annotated[str | None, typer.Option(help="auto, cpu, cuda, cuda:N or mps.", show_default="auto")]
+DeviceOption = Annotated[
+    str | None, typer.Option(help="auto, cpu, cuda, cuda:N or mps.", show_default="auto", autocompletion=devices)
+]
 PrecisionOption = Annotated[
     str | None,
-    typer.Option(help="auto, float32 or bfloat16 (bf16).", show_default="auto", callback=_long_name),
+    typer.Option(
+        help="auto, float32 or bfloat16 (bf16).",
+        show_default="auto",
+        callback=_long_name,
+        autocompletion=words("auto", "float32", "bfloat16"),
+    ),
 ]
 SeedOption = Annotated[int | None, typer.Option(help="Start of every random draw.", show_default="0")]
 SettingsOption = Annotated[

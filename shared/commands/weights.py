@@ -7,14 +7,26 @@ from typing import Annotated
 
 import typer
 
+from shared.commands.completion import offered
 from shared.console import console
 from shared.errors import UsageError, WeightsError
 
 app = typer.Typer(help="Pretrained weights: where they are, how to get them, are they the right ones.")
 
 _Names = Annotated[
-    list[str] | None, typer.Argument(help="Names as in `assay weights list`; all when left out.", show_default=False)
+    list[str] | None,
+    typer.Argument(
+        help="Names as in `assay weights list`; all when left out.",
+        show_default=False,
+        autocompletion=offered(lambda: _known()),
+    ),
 ]
+
+
+def _known() -> list[str]:
+    from shared import weights
+
+    return weights.names()
 
 
 @app.command("list")

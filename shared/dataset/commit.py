@@ -1,8 +1,8 @@
-"""What a dataset holds between two seals, and how the next seal takes its place whole or not at all.
+"""Pending labels of a dataset between two seals, and the atomic replacement of the seal.
 
-Labels of a clip just added wait in a file of their own, because a Parquet table cannot be added to. A seal is made
-with everything it covers in one draft folder, which appears in one step; then its files take their places, the seal
-last. A writer stopped in between is finished by the next one.
+Labels of an added clip are kept in a separate file until the next seal, because a Parquet table cannot be appended to.
+A seal is made, with all files it covers, in a draft folder that appears in one step; then the files are moved into
+place, the seal last. The next writer completes an interrupted one.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ import pyarrow.parquet as pq
 from shared.console import console
 from shared.dataset.frame_table import FRAME_SCHEMA, read_frame_table, write_frame_labels
 from shared.dataset.history import is_rolled_back
-from shared.dataset.layout import CARD, FRAMES, MANIFEST, PENDING, SEAL
+from shared.dataset.layout import CARD, FRAMES, MANIFEST, PENDING, SEAL, SPLIT_TABLES
 from shared.dataset.manifest import encode_record, record_digest
 from shared.dataset.seal import Seal, difference, line_digests, newest, read_seal
 from shared.errors import AssayError, ManifestError, ProvenanceError, storage_errors
@@ -39,10 +39,10 @@ _MAC = ".mac"
 
 @dataclass(frozen=True)
 class PendingKey:
-    """Tells the labels that the user's own writer left from those that somebody put there.
+    """Authenticates pending labels, so that only those of the user's own writer are accepted.
 
-    What waits is authenticated with the signing key, for one clip, one line and one table, and for the seal after the
-    one that stands, so that neither another's files nor the user's own of earlier times can be slipped in.
+    A MAC with the signing key covers clip, manifest line, table and the current seal, so neither other people's files
+    nor the user's own of an earlier seal are accepted.
     """
 
     identity: SigningIdentity
@@ -50,35 +50,35 @@ class PendingKey:
     number: int
 
     def mac(self, clip: str, line: str, table: Path) -> str:
-        """Over ``clip``, the SHA-256 of its ``line`` and the file ``table``."""
+        """The MAC over ``clip``, the SHA-256 of its ``line`` and the file ``table``."""
         return self.identity.mac(json.dumps([clip, line, sha256_file(table), self.series, self.number]).encode())
 
     @classmethod
     def own(cls, seal: Seal) -> PendingKey | None:
-        """The user's own after ``seal``; None for a user who never signed anything."""
+        """The user's key for labels added after ``seal``; None for a user without a signing key."""
         return cls(SigningIdentity.load_or_create(), seal.series, seal.number) if own_chains() else None
 
 
 def waits(folder: Path, clip: str, line: str, key: PendingKey | None) -> bool:
-    """Whether labels of ``clip`` wait for the next seal that the holder of ``key`` put there with this ``line``."""
+    """Whether there are pending labels of ``clip`` that are valid for ``key`` and this ``line``."""
     try:
         table = labels_path(folder, ClipId.parse(clip))
         said = table.with_suffix(_MAC).read_text(encoding="ascii") if table.is_file() else ""
-    except (OSError, ValueError):  # not a clip's id, not text
+    except (OSError, ValueError):  # not a clip id, or not text
         return False
     return key is not None and bool(said) and hmac.compare_digest(said, key.mac(clip, line, table))
 
 
 def labels_path(folder: Path, clip: ClipId) -> Path:
-    """Where the labels of a clip wait that was added since the last seal."""
+    """Path of the pending labels of a clip."""
     return folder / PENDING / f"{hashlib.sha256(str(clip).encode()).hexdigest()[:32]}.parquet"
 
 
 def write_pending(folder: Path, record: ClipRecord, labels: Sequence[FrameLabel], key: PendingKey) -> None:
-    """Keeps the labels of a clip for the next seal.
+    """Writes the pending labels of a clip.
 
     Raises:
-        StorageError: the disk refused.
+        StorageError: writing failed.
     """
     table = labels_path(folder, record.id)
     write_frame_labels(table, labels)
@@ -86,10 +86,10 @@ def write_pending(folder: Path, record: ClipRecord, labels: Sequence[FrameLabel]
 
 
 def waiting_clips(folder: Path, records: Sequence[ClipRecord], sealed: Container[str], key: PendingKey) -> list[ClipId]:
-    """Those of ``records`` whose labels wait. What lies there for a clip that is sealed already is passed over.
+    """The clips among ``records`` with pending labels; those of sealed clips are ignored with a warning.
 
     Raises:
-        ManifestError: labels wait that the holder of ``key`` did not put there.
+        ManifestError: pending labels are not valid for ``key``.
     """
     there = [record for record in records if labels_path(folder, record.id).is_file()]
     lines = line_digests(folder) if there else {}
@@ -109,7 +109,7 @@ def waiting_clips(folder: Path, records: Sequence[ClipRecord], sealed: Container
 
 
 def frame_tables(folder: Path, waiting: Iterable[ClipId], *, drafts: Path | None = None) -> Iterator[pa.Table]:
-    """The rows of the sealed table, then those of the clips in ``waiting`` that have some, in their order.
+    """The rows of the sealed table, then the pending rows of the clips in ``waiting``, in order.
 
     Raises:
         ManifestError: a table is damaged.
@@ -122,13 +122,13 @@ def frame_tables(folder: Path, waiting: Iterable[ClipId], *, drafts: Path | None
 
 
 def merge_frames(folder: Path, waiting: Iterable[ClipId], out: Path, *, listed: Iterable[ClipId] | None = None) -> None:
-    """Writes the sealed rows and those of ``waiting`` as one table; memory does not grow with its length.
+    """Writes the sealed rows and those of ``waiting`` as one table, in constant memory.
 
-    With ``listed``, only the rows of those clips stay.
+    With ``listed``, only the rows of these clips are kept.
 
     Raises:
         ManifestError: a table is damaged.
-        StorageError: the disk refused.
+        StorageError: writing failed.
     """
     with storage_errors(out), pq.ParquetWriter(out, FRAME_SCHEMA, compression="zstd") as writer:
         keep = None if listed is None else pc.field("clip").isin([str(clip) for clip in listed] or [""])
@@ -145,7 +145,7 @@ def merge_frames(folder: Path, waiting: Iterable[ClipId], out: Path, *, listed: 
 
 
 def standing_seal(folder: Path) -> tuple[Seal, Path | None]:
-    """The seal that counts, and the draft folder that goes with it when a writer was stopped while placing it.
+    """The current seal, and its draft folder if a writer was interrupted while moving its files into place.
 
     Raises:
         ProvenanceError: there is no seal, or it is damaged.
@@ -155,7 +155,7 @@ def standing_seal(folder: Path) -> tuple[Seal, Path | None]:
 
 
 def sealer(folder: Path) -> Seal | None:
-    """The seal that counts; None where there is none that can be read."""
+    """The current seal; None if there is no readable one."""
     try:
         return standing_seal(folder)[0]
     except ProvenanceError:
@@ -163,7 +163,7 @@ def sealer(folder: Path) -> Seal | None:
 
 
 def is_known(seal: Seal) -> bool:
-    """Whether its signer is known; keeps name and root of one who was accepted by fingerprint alone."""
+    """Whether the signer is known; stores name and root of a signer accepted by fingerprint only."""
     signer = known_signers().get(seal.fingerprint)
     if signer is not None and not signer.root:
         trust_signer(seal.fingerprint, name=seal.signer, root=seal.root)
@@ -171,10 +171,10 @@ def is_known(seal: Seal) -> bool:
 
 
 def refuse_stranger(folder: Path) -> None:
-    """Returns when the dataset was sealed by a known signer, or has no seal that could be read.
+    """Refuses a dataset whose seal is of an unknown signer; accepts one without a readable seal.
 
     Raises:
-        ManifestError: by somebody whom the user never accepted; names the fingerprint.
+        ManifestError: the signer is unknown; names the fingerprint.
     """
     seal = sealer(folder)
     if seal is not None and not is_known(seal):
@@ -185,12 +185,12 @@ def refuse_stranger(folder: Path) -> None:
 
 
 def refuse_tampered(folder: Path, *, leaving: Container[str] = ()) -> None:
-    """Returns when the dataset is as it was last sealed, but for clips whose labels wait for the next seal.
+    """Refuses a dataset that differs from its seal, except for clips with pending labels.
 
-    Clips in ``leaving`` may have been added by anybody: they are about to be taken out.
+    Clips in ``leaving``, which are about to be removed, are not checked.
 
     Raises:
-        ManifestError: it is not; names what differs.
+        ManifestError: it differs; names the differences.
     """
     try:
         seal, _ = standing_seal(folder)
@@ -216,19 +216,19 @@ def refuse_tampered(folder: Path, *, leaving: Container[str] = ()) -> None:
 
 
 def commit_folder(folder: Path) -> Path | None:
-    """The draft folder of a seal that a stopped writer left whole; None where there is none."""
+    """The complete draft folder of an interrupted writer; None if there is none."""
     place = folder / COMMIT
     return place if (place / SEAL).is_file() else None
 
 
 def finish_commit(folder: Path, fingerprint: str) -> None:
-    """Puts the files of a whole draft folder in their places, the seal last; then clears what it covers.
+    """Moves the files of a complete draft folder into place, the seal last; then removes the labels it covers.
 
     Raises:
-        ManifestError: the draft was sealed by somebody else than ``fingerprint``, is older than the seal in place, or
-            holds other files than it covers.
-        ProvenanceError: its signature does not fit.
-        StorageError: the disk refused.
+        ManifestError: the draft was not sealed by ``fingerprint``, is older than the current seal, or holds other files
+            than it covers.
+        ProvenanceError: its signature is invalid.
+        StorageError: writing failed.
     """
     drafts = commit_folder(folder)
     if drafts is not None:
@@ -240,7 +240,7 @@ def finish_commit(folder: Path, fingerprint: str) -> None:
             )
         _refuse_misfit(folder, drafts, seal)
         with storage_errors(folder):
-            for name in (FRAMES, CARD, MANIFEST, SEAL):
+            for name in (FRAMES, *SPLIT_TABLES.values(), CARD, MANIFEST, SEAL):
                 if (drafts / name).is_file():
                     (drafts / name).replace(folder / name)
     if (folder / COMMIT).exists():
@@ -249,12 +249,12 @@ def finish_commit(folder: Path, fingerprint: str) -> None:
             for path in (folder / PENDING).iterdir():
                 if path.stem in done and path.is_file():
                     path.unlink()
-            # Last: while the folder is there, the clearing is not done.
+            # Last: the folder's presence means that the removal is incomplete.
             shutil.rmtree(folder / COMMIT)
 
 
 def _refuse_misfit(folder: Path, drafts: Path, seal: Seal) -> None:
-    """A draft that a writer left is of a later seal and holds what it covers; one put there by others may not."""
+    """Refuses a draft that is not of a later seal or does not match it."""
     try:
         standing = read_seal(folder)
     except ProvenanceError:

@@ -1,4 +1,4 @@
-"""The files of one clip: which they are, and whether they are the ones that its record means."""
+"""The files of a clip, and their check against its record."""
 
 from __future__ import annotations
 
@@ -11,22 +11,34 @@ from shared.errors import ManifestError
 from shared.storage import inside, sha256_file
 from shared.types import ClipRecord
 
-# Paths that need a look at the disk, or a refusal: absolute, with a way up, a backslash or a NUL.
+# Paths that need a check on the disk, or are refused: absolute, with "..", a backslash or a NUL.
 _ODD_PATH = re.compile(r"^/|(^|/)\.\.(/|$)|\\|\x00|^$")
 
 
 def files_of(record: ClipRecord) -> tuple[str, ...]:
-    """Paths, inside the dataset, of a clip's video, its masks, and the manifest that may lie beside the video."""
+    """Paths, inside the dataset, of a clip's video, its masks, and its sidecar manifest, which may be missing."""
     masks = record.masks.paths.values() if record.masks else ()
     stem, dot, suffix = record.path.rpartition(".")
     return (record.path, *masks, f"{stem if dot and '/' not in suffix else record.path}.c2pa")
 
 
-def with_digests(folder: Path, record: ClipRecord) -> ClipRecord:
-    """``record`` with the digests of its masks filled in, after all its files were found to be the ones it means.
+def need_media(path: Path, record: ClipRecord) -> None:
+    """Returns when ``path`` is the video that ``record`` means.
 
     Raises:
-        ManifestError: a file is missing, lies outside ``folder``, or has other bytes.
+        ManifestError: it is missing, or has other bytes.
+    """
+    if not path.is_file() or sha256_file(path) != record.sha256:
+        raise ManifestError(
+            f"{record.id}: {path} is missing or does not match the manifest", hint="assay dataset verify says more"
+        )
+
+
+def with_digests(folder: Path, record: ClipRecord) -> ClipRecord:
+    """``record`` with the digests of its masks, after a check of all its files.
+
+    Raises:
+        ManifestError: a file is missing, outside ``folder``, or has other bytes.
     """
     _digest(folder, record, record.path, record.sha256)
     if record.masks is None:
@@ -41,36 +53,40 @@ def with_digests(folder: Path, record: ClipRecord) -> ClipRecord:
 
 
 class PresentFiles:
-    """What lies in a dataset's folder, listed once; in a large set, asking for each path by itself takes the time."""
+    """The files in a dataset's folder, listed once, which is faster in large sets than a look-up of each path.
+
+    Attributes:
+        links: paths of symbolic links to files and folders, which are not followed.
+    """
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._plain: set[str] = set()
-        self._has_links = False
+        self.links: set[str] = set()
         for place, folders, names in os.walk(folder):
             start = os.path.relpath(place, folder)
             prefix = "" if start == "." else f"{Path(start).as_posix()}/"
             links = {name for name in (*folders, *names) if (Path(place) / name).is_symlink()}
-            self._has_links |= bool(links)
+            self.links.update(f"{prefix}{name}" for name in links)
             self._plain.update(f"{prefix}{name}" for name in names if name not in links)
 
     def find(self, relative: str) -> Path | None:
-        """The file, or None when it is missing.
+        """The path of the file; None if it is missing.
 
         Raises:
             ManifestError: the path leads out of the folder.
         """
         if relative in self._plain:
             return self._folder / relative
-        if not self._has_links and not _ODD_PATH.search(relative):
+        if not self.links and not _ODD_PATH.search(relative):
             return None
         path = inside(self._folder, relative)
         return path if path.is_file() else None
 
     def under(self, places: tuple[str, ...]) -> list[str]:
-        """Paths of all files, no links, in these folders of the dataset, sorted."""
+        """Paths of all files and links in these folders of the dataset, sorted."""
         starts = tuple(f"{place}/" for place in places)
-        return sorted(relative for relative in self._plain if relative.startswith(starts))
+        return sorted(relative for relative in self._plain | self.links if relative.startswith(starts))
 
 
 def _digest(folder: Path, record: ClipRecord, relative: str, wanted: str | None) -> str:
@@ -79,5 +95,5 @@ def _digest(folder: Path, record: ClipRecord, relative: str, wanted: str | None)
         raise ManifestError(f"{record.id}: {path} is missing", hint="put the file in place, then add the clip")
     found = sha256_file(path)
     if wanted is not None and found != wanted:
-        raise ManifestError(f"{record.id}: {path} is not the file the record means", hint="hash it after it was signed")
+        raise ManifestError(f"{record.id}: {path} does not match the record", hint="hash it after it was signed")
     return found

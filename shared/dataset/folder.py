@@ -1,8 +1,8 @@
-"""A labelled set of clips in a folder: added to one clip at a time, sealed, split by person, verified.
+"""Labelled datasets in a folder: adding clips, sealing, splitting by person, verification.
 
-The order of writing is what keeps it whole. Media and masks are made under draft names and renamed; then the labels;
-then, last, the manifest line. A process killed anywhere leaves at most files that no line lists. One process writes at
-a time (a lock file); readers need no lock.
+Media and masks are written under draft names and renamed, then the labels are written, then the manifest line. So a
+killed process leaves at most files that are not listed. One process writes at a time (a lock file); readers need no
+lock.
 """
 
 from __future__ import annotations
@@ -13,22 +13,22 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
 
-from shared.dataset.card import render_card
+from shared.config import write_toml
+from shared.dataset.card import write_card
 from shared.dataset.commit import frame_tables, refuse_stranger, standing_seal, write_pending
 from shared.dataset.files import files_of, with_digests
 from shared.dataset.frame_table import labels_of, read_frame_table, write_frame_labels
 from shared.dataset.history import remember_seal
 from shared.dataset.layout import (
-    CARD,
     FRAMES,
     MANIFEST,
     MASKS,
     MEDIA,
+    SETTINGS,
     DatasetInfo,
     masks_for,
     media_for,
     read_info,
-    write_info,
 )
 from shared.dataset.manifest import write_manifest
 from shared.dataset.seal import write_seal
@@ -37,16 +37,16 @@ from shared.dataset.splits import FRACTIONS, split_by_groups, split_by_identity
 from shared.dataset.verify import Problem, check_labels, verify_dataset
 from shared.errors import ManifestError, UsageError
 from shared.provenance.identity import SigningIdentity
-from shared.storage import inside, replacing_folder, write_text
+from shared.storage import inside, replacing_folder
 from shared.types import ClipId, ClipRecord, FrameLabel, Masks, Split
 
 
 class DatasetFolder:
-    """A dataset on disk. Make one with :meth:`init` or :meth:`open`.
+    """A dataset on disk, made by :meth:`init` or :meth:`open`.
 
     Attributes:
         path: the folder.
-        info: what ``dataset.toml`` says.
+        info: the contents of ``dataset.toml``.
     """
 
     def __init__(self, path: Path, info: DatasetInfo, *, lock_seconds: float = 60.0) -> None:
@@ -58,11 +58,11 @@ class DatasetFolder:
     def init(
         cls, path: str | Path, name: str, description: str = "", license: str = "", *, controls: str = ""
     ) -> DatasetFolder:
-        """A new, empty, sealed dataset at ``path``, which must not exist or be an empty folder.
+        """Makes an empty, sealed dataset at ``path``, which must not exist or be an empty folder.
 
         Raises:
-            UsageError: something is there already, or the name has forbidden characters.
-            StorageError: the disk refused.
+            UsageError: the folder is not empty, or the name has forbidden characters.
+            StorageError: writing failed.
         """
         path = Path(path)
         if path.exists() and (not path.is_dir() or any(path.iterdir())):
@@ -73,22 +73,22 @@ class DatasetFolder:
             raise UsageError(str(error), hint="for example portraits-2") from error
         identity = SigningIdentity.load_or_create()
         with replacing_folder(path, over=False) as draft:
-            write_info(draft, info)
+            write_toml(draft / SETTINGS, info)
             for folder in (MEDIA, MASKS):
                 (draft / folder).mkdir()
             write_manifest(draft / MANIFEST, [])
             write_frame_labels(draft / FRAMES, [])
-            write_text(draft / CARD, render_card(info, []))
+            write_card(draft, info, [])
             seal = write_seal(draft, name, identity, drafts=draft)
         remember_seal(path, seal)
         return cls(path, info)
 
     @classmethod
     def open(cls, path: str | Path, *, lock_seconds: float = 60.0) -> DatasetFolder:
-        """The dataset at ``path``. ``lock_seconds`` is how long a write waits for another process.
+        """Opens the dataset at ``path``; writes wait at most ``lock_seconds`` for another process.
 
         Raises:
-            ManifestError: the folder is no dataset, or a later version wrote it.
+            ManifestError: the folder is not a dataset, or was written by a later version.
         """
         path = Path(path)
         return cls(path, read_info(path), lock_seconds=lock_seconds)
@@ -99,7 +99,7 @@ class DatasetFolder:
         return self.info.name
 
     def records(self, *, split: Split | None = None) -> list[ClipRecord]:
-        """All records in the order they were added, or those of one split.
+        """All records, or those of one split, in the order they were added.
 
         Raises:
             ManifestError: the manifest is damaged; names the line.
@@ -110,7 +110,7 @@ class DatasetFolder:
         return len(self._writer.index.records())
 
     def has(self, clip: ClipId) -> bool:
-        """Whether ``clip`` is listed: ask before making a clip again."""
+        """Whether ``clip`` is listed."""
         return clip in self._writer.index.records()
 
     def record(self, clip: ClipId) -> ClipRecord:
@@ -125,7 +125,7 @@ class DatasetFolder:
         return found
 
     def frame_labels(self, clip: ClipId | None = None) -> list[FrameLabel]:
-        """The frame labels of all clips, or of one, those added since the last seal included.
+        """The frame labels of all clips, or of one, including pending ones.
 
         Raises:
             ManifestError: a table is damaged.
@@ -136,15 +136,15 @@ class DatasetFolder:
         return labels_of(frame_tables(self.path, waiting, drafts=drafts), clip)
 
     def media_for(self, clip: ClipId, suffix: str = ".mp4") -> str:
-        """Path, inside the dataset, where the video of ``clip`` belongs."""
+        """Path, inside the dataset, of the video of ``clip``."""
         return media_for(clip, suffix)
 
     def masks_for(self, clip: ClipId) -> Masks:
-        """Paths, inside the dataset, where the masks of a fake belong."""
+        """Paths, inside the dataset, of the masks of a fake."""
         return masks_for(clip)
 
     def media_path(self, record: ClipRecord) -> Path:
-        """The video of ``record``.
+        """Path of the video of ``record``.
 
         Raises:
             ManifestError: its path leads out of the dataset.
@@ -152,7 +152,7 @@ class DatasetFolder:
         return inside(self.path, record.path)
 
     def mask_paths(self, record: ClipRecord) -> dict[str, Path]:
-        """Name of the mask ("alpha", "changed", "region") to its file; empty for a clip without masks.
+        """Paths of the masks by name ("alpha", "changed", "region"); empty for a clip without masks.
 
         Raises:
             ManifestError: a path leads out of the dataset.
@@ -164,25 +164,25 @@ class DatasetFolder:
     def stage_media(
         self, relative: str, *, held: ExitStack | None = None, shared: bool = False
     ) -> AbstractContextManager[Path]:
-        """A draft path for the file ``relative`` (a video or a mask), put in place under the lock when all went well.
+        """A draft path for the file ``relative`` (a video or a mask), renamed under the lock on success.
 
-        A sidecar manifest made beside the draft (``draft.with_suffix(".c2pa")``) comes along.
+        A sidecar manifest beside the draft (``draft.with_suffix(".c2pa")``) is renamed with it.
 
         Args:
             relative: path inside the dataset.
-            held: holds the lock on, so that nobody can come between the files of a clip and its line: of several
-                writers of one name, one lists its clip. Where the stack's block then fails, the file is removed again.
-            shared: several clips may name the file; a listed clip's may be made again if it has the same bytes.
+            held: keeps the lock until this stack is closed, so that no other writer of the same name can add files
+                before the clip is listed. If the stack's block fails, the file is removed again.
+            shared: several clips may use the file; one of a listed clip may be written again with the same bytes.
 
         Raises:
-            ManifestError: the path leads out of the dataset, or is that of a listed clip; on leaving, also that the
-                set is not as it was sealed.
-            StorageError: the disk refused.
+            ManifestError: the path leads out of the dataset, or is that of a listed clip; on leaving, the set differs
+                from its seal.
+            StorageError: writing failed.
         """
         return self._writer.stage(relative, held=held, shared=shared)
 
     def check_writable(self) -> None:
-        """Returns when a clip could be added now: for work that takes long before it adds one.
+        """Checks that a clip could be added, before long work on one.
 
         Raises:
             ManifestError, StorageError: see :meth:`add`.
@@ -191,7 +191,7 @@ class DatasetFolder:
             pass
 
     def remove_empty(self) -> None:
-        """Removes the set from the disk if no clip was ever put into it and none is being made."""
+        """Removes the dataset from the disk if it has no clip and none is being made."""
         with self._writer.lock():
             if not len(self) and not any(
                 path.is_file() for place in (MEDIA, MASKS) for path in (self.path / place).rglob("*")
@@ -199,15 +199,16 @@ class DatasetFolder:
                 shutil.rmtree(self.path, ignore_errors=True)
 
     def add(self, record: ClipRecord, labels: Sequence[FrameLabel]) -> ClipRecord:
-        """Lists a clip whose files are in place, with at least one label per frame; the record as it was listed.
+        """Lists a clip whose files are in place, with at least one label per frame; returns the listed record.
 
-        The masks' digests are filled in. A clip that is listed already with the same content stays as it is. Outside
-        of :meth:`batch` the set is sealed again at once, which takes time in proportion to its size.
+        The masks' digests are filled in. A clip that is listed with the same content is kept. Outside :meth:`batch` the
+        set is sealed again at once, which takes time proportional to its size.
 
         Raises:
-            ManifestError: the id is listed with other content or belongs to another dataset; a file is missing or not
-                the one the record means; the labels do not fit; or the set is not as a known signer last sealed it.
-            StorageError: the disk refused, or another process has been writing for too long.
+            ManifestError: the id is listed with other content or belongs to another dataset; a file is missing or does
+                not match the record; the labels do not match; or the set differs from its seal, or its signer is
+                unknown.
+            StorageError: writing failed, or the lock was not available in time.
         """
         if record.id.dataset != self.name:
             raise ManifestError(
@@ -225,17 +226,17 @@ class DatasetFolder:
             return filled
 
     def list_all(self, made: Sequence[tuple[ClipRecord, Path | None]]) -> None:
-        """Lists many clips whose files are in place, and seals, all in one step; clips that are listed already stay.
+        """Lists many clips whose files are in place, and seals, in one step; clips that are listed already are kept.
 
-        Afterwards the manifest holds the clips of ``made`` in their order and with their splits, then all others. A
-        process killed at any moment leaves the set as it was, or as it is to be.
+        Afterwards the manifest holds the clips of ``made`` in order and with their splits, then all others. A killed
+        process leaves the set either unchanged or complete.
 
         Args:
             made: records, each with the frame table of its labels; None for a clip that is listed already.
 
         Raises:
             ManifestError: see :meth:`add`.
-            StorageError: the disk refused.
+            StorageError: writing failed.
         """
         with self._writer.writing():
             listed = dict(self._writer.index.records())
@@ -253,10 +254,10 @@ class DatasetFolder:
 
     @contextmanager
     def batch(self) -> Iterator[None]:
-        """Adds many clips and seals once, at the end, also when the block fails.
+        """Context in which many clips are added and sealed once, at the end, also if the block fails.
 
-        The lock is held for each clip, not throughout. A process killed within leaves clips that are listed and not
-        sealed; the next writer seals them.
+        The lock is held for each clip only. A killed process leaves clips that are listed but not sealed; the next
+        writer seals them.
 
         Raises:
             ManifestError: see :meth:`add`.
@@ -270,43 +271,43 @@ class DatasetFolder:
             self.check_writable()
 
     def assign_splits(self, fractions: tuple[float, float, float] = FRACTIONS, *, seed: int = 0) -> list[ClipRecord]:
-        """Gives every clip a split by its people (:func:`~shared.dataset.splits.split_by_identity`), and seals.
+        """Assigns a split to each clip by its people (:func:`~shared.dataset.splits.split_by_identity`), and seals.
 
         Raises:
             LeakError: too few groups of people to split.
-            UsageError: the fractions do not make sense.
+            UsageError: invalid fractions.
             ManifestError: see :meth:`add`.
         """
         return self._resplit(lambda records: split_by_identity(records, fractions=fractions, seed=seed))
 
     def assign_groups(self, groups: Mapping[Split, Sequence[str]]) -> list[ClipRecord]:
-        """Gives every clip the split that ``groups`` names for its people, and seals.
+        """Assigns to each clip the split that ``groups`` gives for its people, and seals.
 
         Raises:
             LeakError: a clip joins people of two splits.
-            UsageError: somebody is named twice, or not at all.
+            UsageError: a person is named twice, or not at all.
             ManifestError: see :meth:`add`.
         """
         return self._resplit(lambda records: split_by_groups(records, groups))
 
     def seal(self) -> None:
-        """Seals the set as it stands, whatever changed since the last seal: a person has looked and agrees.
+        """Seals the set with all changes since the last seal, after review by the user.
 
         Raises:
-            ManifestError: the manifest or a table is damaged, labels wait that are not the user's, or the seal in place
-                is of an unknown signer.
-            StorageError: the disk refused.
+            ManifestError: the manifest or a table is damaged, pending labels are not the user's, or the current seal is
+                of an unknown signer.
+            StorageError: writing failed.
         """
         with self._writer.lock():
             refuse_stranger(self.path)
             self._writer.place_seal(self.records(), prune=True)
 
     def remove(self, clips: Iterable[ClipId]) -> None:
-        """Takes clips out of the set, their lines and labels first, then their files: consent may be withdrawn.
+        """Removes clips, first their lines and labels, then their files, for example if consent is withdrawn.
 
         Raises:
-            ManifestError: a clip is not listed, another was made from it, or see :meth:`add`.
-            StorageError: the disk refused.
+            ManifestError: a clip is not listed, another was made from it, or as :meth:`add`.
+            StorageError: writing failed.
         """
         clips = list(clips)
         with self._writer.writing(leaving={str(clip) for clip in clips}):
@@ -324,7 +325,7 @@ class DatasetFolder:
                         inside(self.path, relative).unlink(missing_ok=True)
 
     def verify(self, deep: bool = True, *, tick: Callable[[], object] | None = None) -> list[Problem]:
-        """Everything wrong with the set; empty when all is well. ``deep`` reads every byte and counts every frame."""
+        """All problems of the set; empty if there are none. ``deep`` reads every byte and counts every frame."""
         return verify_dataset(self.path, deep=deep, tick=tick)
 
     def _resplit(self, assign: Callable[[list[ClipRecord]], list[ClipRecord]]) -> list[ClipRecord]:
@@ -334,7 +335,7 @@ class DatasetFolder:
             return assigned
 
     def _same(self, listed: ClipRecord, record: ClipRecord) -> ClipRecord:
-        """``listed``, when ``record`` says the same but for the split."""
+        """``listed``, if ``record`` is equal except for the split."""
         if dataclasses.replace(listed, split=record.split) != record:
             raise ManifestError(f"{record.id} is listed already, with other content", hint="give the clip another name")
         return listed

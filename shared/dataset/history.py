@@ -1,6 +1,6 @@
-"""The newest seal of each dataset that this user has seen, so that an older one put back in its place shows.
+"""The newest seal of each dataset that this user has seen, to detect that an older one was put back.
 
-Kept in ``seals.json`` in the user's config folder, by the place of the set; of the sets seen last.
+Kept in ``seals.json`` in the user's config folder, by the set's path, for the sets seen last.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _MAX_BYTES = 16 << 20
 
 
 class SeenSeal(msgspec.Struct, frozen=True):
-    """A seal: where it was, of which series, its number in it, and the SHA-256 of its file."""
+    """A seal: path of the set, series, number in the series, and SHA-256 of its file."""
 
     path: str
     series: str
@@ -29,7 +29,7 @@ class SeenSeal(msgspec.Struct, frozen=True):
 
 
 def remember_seal(folder: Path, seal: Seal) -> None:
-    """Keeps ``seal`` as the newest of the dataset in ``folder``; a disk that refuses is a warning."""
+    """Stores ``seal`` as the newest of the dataset in ``folder``; a failure to write is a warning."""
     seen = SeenSeal(str(folder.resolve()), seal.series, seal.number, seal.sha256)
     if not seal.series or last_seen(folder) == seen:
         return
@@ -42,7 +42,7 @@ def remember_seal(folder: Path, seal: Seal) -> None:
 
 
 def last_seen(folder: Path) -> SeenSeal | None:
-    """The newest seal seen in ``folder``; None for none.
+    """The newest seal seen in ``folder``; None if there is none.
 
     Raises:
         ProvenanceError: the list of seals is damaged.
@@ -52,7 +52,7 @@ def last_seen(folder: Path) -> SeenSeal | None:
 
 
 def is_rolled_back(folder: Path, seal: Seal) -> bool:
-    """Whether ``seal`` is older than one that was seen in ``folder`` before, or another one of the same number.
+    """Whether ``seal`` is older than one seen in ``folder`` before, or a different one with the same number.
 
     Raises:
         ProvenanceError: the list of seals is damaged.
@@ -64,7 +64,7 @@ def is_rolled_back(folder: Path, seal: Seal) -> bool:
 
 
 def newer_elsewhere(folder: Path, seal: Seal) -> SeenSeal | None:
-    """A newer seal of the same series that was seen in another folder: this one is a copy of earlier times.
+    """A newer seal of the same series seen in another folder, of which this set is an older copy; else None.
 
     Raises:
         ProvenanceError: the list of seals is damaged.
@@ -75,7 +75,7 @@ def newer_elsewhere(folder: Path, seal: Seal) -> SeenSeal | None:
 
 
 def seen_seals() -> list[SeenSeal]:
-    """All that were seen, the last one last.
+    """All stored seals, the latest last.
 
     Raises:
         ProvenanceError: the list is damaged.

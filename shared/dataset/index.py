@@ -1,4 +1,4 @@
-"""The manifest in memory, read again only when the file on disk is another one."""
+"""The manifest in memory, read again only when the file has changed."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from shared.types import ClipId, ClipRecord
 
 
 class ManifestIndex:
-    """Records of one manifest file by id and by the files they own."""
+    """Records of a manifest file by id and by their files."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -32,15 +32,15 @@ class ManifestIndex:
         return self._records
 
     def owner(self, relative: str) -> ClipId | None:
-        """The listed clip whose video or mask is the file ``relative``; None for nobody's."""
+        """The listed clip whose video or mask is the file ``relative``; None if there is none."""
         self.records()
         return self._owners.get(relative)
 
     def append(self, record: ClipRecord) -> None:
-        """Adds a line to the file; the caller holds the dataset's lock.
+        """Appends a line to the file; the caller holds the dataset's lock.
 
         Raises:
-            StorageError: the disk refused.
+            StorageError: writing failed.
         """
         self.records()
         append_record(self.path, record)
@@ -53,7 +53,7 @@ class ManifestIndex:
             self._owners[relative] = record.id
 
     def _file_key(self) -> tuple[int, int, int] | None:
-        """Tells one state of the file from another; None while there is no file."""
+        """A key that changes with the file; None if there is no file."""
         try:
             facts = self.path.stat()
         except OSError:

@@ -1,9 +1,10 @@
-"""What lies where in a dataset folder, and what ``dataset.toml`` says.
+"""The layout of a dataset folder, and its settings ``dataset.toml``.
 
 ::
 
     dataset.toml      name, description, licence, layout version
-    manifest.jsonl    a ClipRecord a line
+    manifest.jsonl    one ClipRecord per line
+    clips-*.jsonl     the same lines, one file per split, for Hugging Face's load_dataset
     frames.parquet    a row per frame and face
     media/            real/NAME@RENDITION.mp4, MANIPULATION/NAME.mp4, with .c2pa beside containers that hold no manifest
     masks/            MANIPULATION/NAME.{alpha,changed,region}.mkv, lossless
@@ -19,9 +20,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from shared.config import load_toml, write_toml
+from shared.config import load_toml
 from shared.errors import ConfigError, ManifestError
-from shared.types import ClipId, Masks, check_name
+from shared.types import ClipId, Masks, Split, check_name
 
 LAYOUT_VERSION = 1
 
@@ -30,6 +31,13 @@ MANIFEST = "manifest.jsonl"
 FRAMES = "frames.parquet"
 SEAL = "dataset.sig"
 CARD = "README.md"
+SPLIT_TABLES: dict[Split | None, str] = {
+    "train": "clips-train.jsonl",
+    "val": "clips-validation.jsonl",
+    "test": "clips-test.jsonl",
+    None: "clips-unsplit.jsonl",
+}
+"""The lines of each split; empty where a split has none."""
 MEDIA = "media"
 MASKS = "masks"
 PENDING = ".pending"
@@ -42,11 +50,11 @@ MASK_SUFFIX = ".mkv"
 
 @dataclass(frozen=True)
 class DatasetInfo:
-    """``dataset.toml``.
+    """The contents of ``dataset.toml``.
 
-    ``license`` is an SPDX identifier or "other"; what one clip may be used for stands in its record's ``rights``.
-    ``controls`` is "on" where a build passed real clips through the steps of the fakes, "off" where it was told not to,
-    "imported" for other people's sets, and empty for sets that were not built.
+    ``license`` is an SPDX identifier or "other"; the rights of a clip are in its record. ``controls`` is "on" if a
+    build processed real clips like fakes, "off" if it did not, "imported" for third-party sets, and empty for sets that
+    were not built.
     """
 
     name: str
@@ -60,10 +68,10 @@ class DatasetInfo:
 
 
 def read_info(folder: Path) -> DatasetInfo:
-    """What the ``dataset.toml`` of ``folder`` says.
+    """Reads the ``dataset.toml`` of ``folder``.
 
     Raises:
-        ManifestError: the folder is no dataset, its settings are damaged, or a later version wrote it.
+        ManifestError: the folder is not a dataset, its settings are damaged, or it was written by a later version.
     """
     path = folder / SETTINGS
     if not path.is_file():
@@ -78,15 +86,6 @@ def read_info(folder: Path) -> DatasetInfo:
             hint="use a newer Assay",
         )
     return info
-
-
-def write_info(folder: Path, info: DatasetInfo) -> None:
-    """Writes ``dataset.toml``.
-
-    Raises:
-        StorageError: the disk refused.
-    """
-    write_toml(folder / SETTINGS, info)
 
 
 def media_for(clip: ClipId, suffix: str = ".mp4") -> str:

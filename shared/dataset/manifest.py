@@ -1,7 +1,7 @@
-"""The manifest: one clip a line, as JSON, read strictly.
+"""The manifest: one clip per line, as JSON, read strictly.
 
-A line counts once its newline is there. So a line is added by one append and a crash leaves either no line or an
-unfinished one, which the next writer cuts off; nothing half-written is ever listed.
+A line is valid once its newline is written. It is added by one append, so a crash leaves at most an unfinished line,
+which the next writer removes.
 """
 
 from __future__ import annotations
@@ -31,9 +31,9 @@ class _MasksLine(msgspec.Struct, forbid_unknown_fields=True):
 
 
 class _Line(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
-    """A :class:`~shared.types.ClipRecord` as it stands on disk: ids as text, factors as pairs in order of name.
+    """A :class:`~shared.types.ClipRecord` as written: ids as text, factors as pairs sorted by name.
 
-    Every key is written in every line, null where there is nothing, so that table readers see one schema.
+    Every key is in every line, null if undefined, so that table readers see one schema.
     """
 
     id: str
@@ -67,7 +67,7 @@ _decoder = msgspec.json.Decoder(_Line)
 
 
 def encode_record(record: ClipRecord) -> bytes:
-    """The manifest line of ``record``, without its newline. One record has one encoding."""
+    """The manifest line of ``record``, without its newline; unique for each record."""
     fields: dict[str, Any] = {field.name: getattr(record, field.name) for field in dataclasses.fields(record)}
     fields["id"] = str(record.id)
     fields["parent"] = None if record.parent is None else str(record.parent)
@@ -81,8 +81,8 @@ def decode_record(line: bytes, *, where: str = "manifest") -> ClipRecord:
     """The record that :func:`encode_record` wrote.
 
     Raises:
-        ManifestError: not JSON, a key that is unknown, missing or of the wrong type, or a record that contradicts
-            itself. The message starts with ``where``.
+        ManifestError: not JSON, a key that is unknown, missing or of the wrong type, or an inconsistent record. The
+            message starts with ``where``.
     """
     try:
         raw = _decoder.decode(line)
@@ -100,11 +100,11 @@ def decode_record(line: bytes, *, where: str = "manifest") -> ClipRecord:
 
 
 def manifest_lines(path: Path, *, partial_tail_ok: bool = False) -> Iterator[tuple[int, bytes]]:
-    """Line numbers from 1 and the lines of a manifest without their newlines; constant memory.
+    """Line numbers from 1 and the lines of a manifest without their newlines, in constant memory.
 
     Raises:
-        ManifestError: the file is missing, a line is empty or longer than 1 MiB, or the last one has no newline and
-            ``partial_tail_ok`` does not say to leave such a line out.
+        ManifestError: the file is missing, a line is empty or longer than 1 MiB, or the last one has no newline; with
+            ``partial_tail_ok`` such a line is left out.
     """
     try:
         with path.open("rb") as file:
@@ -125,8 +125,8 @@ def read_manifest(path: Path, *, partial_tail_ok: bool = False) -> list[ClipReco
     """All records of a manifest, in order.
 
     Raises:
-        ManifestError: see :func:`manifest_lines` and :func:`decode_record`; also when two lines have one id. Names
-            the line.
+        ManifestError: as :func:`manifest_lines` and :func:`decode_record`; also if two lines have one id. Names the
+            line.
     """
     records: list[ClipRecord] = []
     lines_of: dict[ClipId, int] = {}
@@ -142,11 +142,11 @@ def read_manifest(path: Path, *, partial_tail_ok: bool = False) -> list[ClipReco
 
 
 def write_manifest(path: Path, records: Iterable[ClipRecord]) -> None:
-    """Replaces the manifest by ``records``, one line each, in one step.
+    """Replaces the manifest by ``records``, one line each, atomically.
 
     Raises:
         ManifestError: two records have one id.
-        StorageError: the disk refused.
+        StorageError: writing failed.
     """
     seen: set[ClipId] = set()
     with replacing(path) as draft, draft.open("wb") as file:
@@ -158,12 +158,12 @@ def write_manifest(path: Path, records: Iterable[ClipRecord]) -> None:
 
 
 def append_record(path: Path, record: ClipRecord) -> None:
-    """Adds one line at the end and waits until it is on the disk; first cuts off a line a stopped writer left.
+    """Appends one line and syncs it to disk; first removes an unfinished line of an interrupted writer.
 
-    Does not look for the id among the lines: the caller holds the dataset's lock and knows them.
+    Does not check that the id is new; the caller does, and holds the dataset's lock.
 
     Raises:
-        StorageError: the disk refused; the file is as it was.
+        StorageError: writing failed; the file is unchanged.
     """
     line = _checked_line(record)
     with storage_errors(path), path.open("r+b") as file:
@@ -211,7 +211,7 @@ def _end_of_whole_lines(file: Any) -> int:
 
 
 def _hint(message: str) -> str:
-    """What to do about a message of the JSON decoder; names the nearest key when one is unknown."""
+    """The hint for a message of the JSON decoder, with the nearest key if one is unknown."""
     if "unknown field `" in message:
         name = message.split("unknown field `", 1)[1].split("`", 1)[0]
         return near_matches(name, list(_Line.__struct_fields__))

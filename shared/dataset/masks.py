@@ -1,19 +1,17 @@
-"""Masks against pixels: whether what a fake's masks say was forged is what differs from the clip it was made from.
+"""Checks a fake's masks against its labels and against the pixels of the clip it was made from.
 
-Two rules, both about the mask ``changed``, which says where a pixel differs from the original's before compression:
+Two checks of the mask ``changed``, which marks pixels that differ from the original before compression:
 
-1. *By itself*, on every frame: it is of the video's size, marks something where the clip says that it is forged, and
-   nothing where it does not.
-2. *Against the original*, on a few forged frames, where the real clip is in the set in the same rendition, size and
-   length. Both clips went through the same lossy encoder, so equal pictures come out a little unequal; the comparison
-   is of luma, averaged over blocks of 8 px, which takes most of that away. A block *differs* when its mean difference
-   is above 8 levels and above five times the median of the blocks where the mask marks nothing. Strong compression
-   makes many blocks differ, but scattered; a forged face is one patch. So the mask is contradicted by a patch of
-   connected blocks that differ and lie more than 16 px (a macroblock) away from all that it marks: of sixteen blocks at
-   least, of half the mask's area, and of more blocks than differ within the mask. Or when, over all compared frames,
-   what it marks differs no more than what it does not. A self-swap may be that good, and is not compared.
+1. *Labels*, on every frame: it has the video's size, and marks pixels on forged frames and only there. 2. *Pixels*, on
+a few forged frames, if the real clip is in the set in the same rendition, size and length. Lossy encoding
+   makes equal pictures slightly different, so luma is compared as means of blocks of 8 px. A block *differs* if its
+   mean difference is above 8 levels and above five times the median of the unmarked blocks. Strong compression makes
+   many scattered blocks differ, a forged face one connected region. So the mask is wrong if there is a region of
+   connected blocks that differ, more than 16 px (a macroblock) from any marked pixel, of at least sixteen blocks, half
+   the mask's area, and more blocks than differ within the mask; or if, over all compared frames, marked pixels differ
+   no more than unmarked ones. The latter is possible for a self-swap, which is not compared.
 
-Hashes and signatures find a mask that was replaced; these rules find one that was wrong from the start.
+Hashes and signatures detect a replaced mask; these checks detect one that was wrong when it was made.
 """
 
 from __future__ import annotations
@@ -41,7 +39,7 @@ _MIN_MARKED = 8
 
 
 class Originals:
-    """Finds the real clip that a fake can be compared with."""
+    """Finds the real clip to compare with a fake."""
 
     def __init__(self, records: Iterable[ClipRecord]) -> None:
         self._records = {record.id: record for record in records}
@@ -52,7 +50,7 @@ class Originals:
                     self._real.setdefault(key, []).append(record)
 
     def of(self, fake: ClipRecord) -> ClipRecord | None:
-        """The real clip of the same footage in the same rendition, size and length; None where there is none."""
+        """The real clip of the same footage in the same rendition, size and length; None if there is none."""
         root = self._root(fake)
         if root is None:
             return None
@@ -74,14 +72,14 @@ class Originals:
         return found
 
     def _footage(self, real: ClipRecord) -> Sequence[str]:
-        """Keys that renditions of one original share."""
+        """Keys shared by the renditions of one original."""
         original = real.factors.get("original_sha256")
         return [str(real.id), *([str(real.parent)] if real.parent else []), *([original] if original else [])]
 
 
 @dataclass(frozen=True, eq=False)
 class _Compared:
-    """One frame: mean differences of blocks that the mask marks and of those far from it; how many contradict it."""
+    """One frame: mean differences of marked blocks and of distant ones, and the number that contradict the mask."""
 
     marked: np.ndarray
     far: np.ndarray
@@ -89,7 +87,7 @@ class _Compared:
 
 
 def mask_faults(present: PresentFiles, record: ClipRecord, originals: Originals) -> Iterator[str]:
-    """What is wrong with the masks of a fake, in words; nothing for a clip without masks or with missing files."""
+    """A sentence for each fault of a fake's masks; none for a clip without masks or with missing files."""
     from shared.video import read_mask_frames
 
     if record.masks is None:
@@ -174,7 +172,7 @@ def _compare(forged: np.ndarray, untouched: np.ndarray, mask: np.ndarray) -> _Co
 
 
 def _largest_patch(differs: np.ndarray) -> int:
-    """How many blocks the largest connected patch has, corners joining."""
+    """Number of blocks of the largest 8-connected component."""
     _, _, facts, _ = cv2.connectedComponentsWithStats(differs.astype(np.uint8), connectivity=8)
     return int(facts[1:, cv2.CC_STAT_AREA].max(initial=0))
 

@@ -1,4 +1,4 @@
-"""Names of clips made of the names of files, which may hold anything."""
+"""Valid names of clips from arbitrary names of files."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ _LONGEST_TITLE = 400
 
 
 def safe_name(text: str, *, longest: int = 180) -> str:
-    """``text``, such as a file's name, as a name that :func:`shared.types.check_name` lets pass.
+    """``text``, such as a file's name, converted to a name that :func:`shared.types.check_name` accepts.
 
-    Accents are dropped and runs of other characters become ``-``. Where letters are lost that way, or the text is
-    longer than ``longest`` characters, eight digits of its SHA-256 follow, so that two titles do not become one name.
+    Accents are dropped and runs of other characters become ``-``. If letters are lost, or the text is longer than
+    ``longest`` characters, eight digits of its SHA-256 are appended, so that names stay unique.
     """
     plain = "".join(c for c in unicodedata.normalize("NFKD", text) if not unicodedata.combining(c))
     name = _UNSAFE.sub("-", plain).strip(_EDGES)
@@ -27,6 +27,6 @@ def safe_name(text: str, *, longest: int = 180) -> str:
 
 
 def title_note(file: Path) -> dict[str, str]:
-    """The factor that keeps the name of a file as its title, where the clip cannot be called by it; else nothing."""
+    """The factor "title" with a file's name, if that is not a valid clip name; else empty."""
     title = file.stem.encode("utf-8", "replace").decode()[:_LONGEST_TITLE]
     return {} if safe_name(file.stem) == file.stem else {"title": title}

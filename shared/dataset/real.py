@@ -1,4 +1,4 @@
-"""Real clips of a dataset: decoded and encoded as the fakes are, so that nothing but the forgery tells them apart."""
+"""Adds real clips to a dataset, decoded and encoded as fakes are, so that only the forgery separates the classes."""
 
 from __future__ import annotations
 
@@ -20,6 +20,7 @@ from shared.storage import need_free_space, sha256_file
 from shared.types import ClipId, ClipRecord, Face, Frame, FrameLabel, check_name
 from shared.video import Encoding, VideoReader, VideoWriter, container_for, need_encodable, probe
 from shared.video.facts import read_with_notes
+from shared.video.unread import frames_note
 
 if TYPE_CHECKING:
     from shared.faces.finders.finder import FaceFinder
@@ -29,7 +30,7 @@ _ORIGINAL = "original_sha256"
 
 
 def real_clip_id(dataset: DatasetFolder, clip: Path, encoding: Encoding, name: str | None = None) -> ClipId:
-    """The id under which :func:`add_real_clip` lists ``clip``: its name, ``@``, and the encoding's.
+    """The id that :func:`add_real_clip` gives to ``clip``: its name, ``@``, and the encoding's name.
 
     Raises:
         UsageError: ``name`` has forbidden characters.
@@ -54,19 +55,20 @@ def add_real_clip(
     tick: Callable[[int], object] | None = None,
     audio: bool = True,
 ) -> ClipRecord:
-    """Adds a real clip to ``dataset``: one pass of the decoder and encoder that fakes go through, sound copied, signed.
+    """Adds a real clip to ``dataset``: re-encoded with the encoder of the fakes, with its sound copied, and signed.
 
-    With a ``finder`` its faces are labelled, a row each; without one every frame gets a row that has no box. Rights
-    that read "synthetic" mean a clip drawn by a program (a procedural actor), which the signature then says.
-    A clip that is listed already is given back as it is. ``tick`` is called with 1 after each frame. Without ``audio``
-    its sound is left out, which the record says. What could refuse the result is tried before the first frame.
+    With a ``finder`` its faces are labelled, one row each, in turned pictures where upright ones show none; without one
+    every frame gets a row without a box. Rights "synthetic" mark a clip rendered by a program (a procedural actor),
+    also in the signature. A clip that is listed already is returned unchanged. ``tick`` is called with 1 after each
+    frame. Without ``audio`` its sound is left out, which is recorded. Possible failures of the output are checked
+    before the first frame.
 
     Raises:
         MediaError: the clip cannot be read.
-        ManifestError: another file is listed under that name, or the set is not as it was sealed.
+        ManifestError: another file is listed under that name, or the set differs from its seal.
         UsageError: a name has forbidden characters.
         ProvenanceError: signing failed.
-        StorageError: the disk refused.
+        StorageError: writing failed.
     """
     clip = Path(clip)
     _check_words(identity, rights)
@@ -80,12 +82,17 @@ def add_real_clip(
     notes = read_with_notes(clip, info, audio=audio)
     need_encodable(info, suffix, encoding, audio_from=sound)
     need_signable(signer, clip)
-    # A clip is seldom four times its source.
+    # Rarely is a clip larger than four times its source.
     need_free_space(dataset.path, 4 * clip.stat().st_size + (16 << 20))
     relative = dataset.media_for(clip_id, suffix)
     with ExitStack() as held:
         with dataset.stage_media(relative, held=held) as draft:
             labels = list(_encode(clip, draft, clip_id, encoding, finder, tick, sound))
+            frames = len({label.frame for label in labels})
+            if finder is not None and all(label.box is None for label in labels):
+                labels, turned = _turned_labels(clip, clip_id, finder, labels)
+                notes |= turned
+            notes |= frames_note(info.frames_declared, frames)
             info = probe(draft)
             record = ClipRecord(
                 id=clip_id,
@@ -95,7 +102,7 @@ def add_real_clip(
                 sha256=_UNSIGNED,
                 target_identity=identity,
                 rights=rights,
-                frames=len({label.frame for label in labels}),
+                frames=frames,
                 width=info.width,
                 height=info.height,
                 codec=info.codec,
@@ -134,8 +141,23 @@ def _encode(
                 tick(1)
 
 
+def _turned_labels(
+    clip: Path, clip_id: ClipId, finder: FaceFinder, upright: list[FrameLabel]
+) -> tuple[list[FrameLabel], dict[str, str]]:
+    """The labels of a clip whose people lie, and a note; without such people the ``upright`` labels, and none."""
+    from shared.faces.finders.turned import turned_finder, turned_note
+    from shared.faces.stream import follow
+
+    with VideoReader(clip) as reader:
+        turned = turned_finder(reader, finder)
+        if turned is None:
+            return upright, {}
+        labels = [label for frame, faces in follow(reader, turned) for label in real_labels(clip_id, frame, faces)]
+    return labels, turned_note(turned, clip.name)
+
+
 def real_labels(clip: ClipId, frame: Frame, faces: list[Face]) -> Iterator[FrameLabel]:
-    """The rows of an untouched frame: one a face, or one without a box."""
+    """The rows of an unmodified frame: one per face, or one without a box."""
     moment = frame.time
     for face in faces or [None]:
         x0, y0, x1, y1 = face.box.tolist() if face else (0.0, 0.0, 0.0, 0.0)

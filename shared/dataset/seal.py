@@ -1,9 +1,8 @@
-"""The seal of a dataset: digests of its lines, tables and settings in ``dataset.sig``, signed as one statement.
+"""The seal of a dataset: a signed statement of digests of its lines, tables and settings, in ``dataset.sig``.
 
-A clip carries its own signature (:mod:`shared.provenance.sign`); the seal covers what no clip can say of itself: that
-it belongs to this set, in which split, and that no clip is missing. The statement lists every clip's line by digest, so
-that a difference can be named. A manifest beside a clip (``.c2pa``) is sealed as a file: its own signature does not
-cover all of its bytes.
+Each clip has its own signature (:mod:`shared.provenance.sign`); the seal covers that it belongs to this set, its split,
+and that no clip is missing. The statement lists the digest of each clip's line, so that differences can be named. A
+sidecar manifest (``.c2pa``) is sealed as a file, because its signature does not cover all of its bytes.
 """
 
 from __future__ import annotations
@@ -16,7 +15,7 @@ from pathlib import Path
 
 import msgspec
 
-from shared.dataset.layout import CARD, FRAMES, MANIFEST, SEAL, SETTINGS
+from shared.dataset.layout import CARD, FRAMES, MANIFEST, SEAL, SETTINGS, SPLIT_TABLES
 from shared.dataset.manifest import manifest_lines, record_digest
 from shared.errors import ManifestError, ProvenanceError
 from shared.provenance.identity import (
@@ -33,7 +32,7 @@ from shared.storage import decode_json, inside, read_bytes, sha256_file, write_b
 _VERSION = 1
 _MAX_BYTES = 1 << 30
 _ACCEPTED = 256
-_FILES = (SETTINGS, FRAMES, CARD)
+_FILES = (SETTINGS, FRAMES, CARD, *SPLIT_TABLES.values())
 
 
 class _Id(msgspec.Struct):
@@ -42,12 +41,12 @@ class _Id(msgspec.Struct):
 
 
 class Acceptance(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Somebody sealed the set over another signer's seal, having accepted that signer.
+    """Record that a signer accepted another signer's seal and replaced it.
 
     Attributes:
-        signer, fingerprint: whose seal was taken over.
-        number, sha256: which one: its number and the SHA-256 of ``dataset.sig``.
-        by: fingerprint of who took it.
+        signer, fingerprint: the signer of the replaced seal.
+        number, sha256: its number and the SHA-256 of ``dataset.sig``.
+        by: fingerprint of the signer who accepted it.
     """
 
     signer: str
@@ -58,7 +57,7 @@ class Acceptance(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class _Statement(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True):
-    """What is signed. The fields with a default are not in seals of before they were made."""
+    """The signed statement. Fields with a default are missing in older seals."""
 
     clips: dict[str, str]
     dataset: str
@@ -79,17 +78,16 @@ class _File(msgspec.Struct, forbid_unknown_fields=True):
 
 @dataclass(frozen=True)
 class Seal:
-    """What was signed, by whom.
+    """A seal: its statement and its signer.
 
     Attributes:
-        clips: text of a clip's id to the SHA-256 of its manifest line.
-        files: path of a file in the set to its SHA-256: settings, frame table, card, C2PA manifests beside clips.
-        roots: PEM of the root certificates whose signers made the clips, the sealer's own among them: what the signer
-            says, no reason to trust any of them.
-        signer, fingerprint, root: who sealed the set: common name, SHA-256 of the leaf, PEM of the root.
-        series, number: the seals of one set count up from 1 in one series, which has a random name; "" and 0 in seals
-            of before they were counted.
-        accepted: where the set was sealed over another signer's seal.
+        clips: SHA-256 of the manifest line by clip id as text.
+        files: SHA-256 by path in the set: settings, tables, card, sidecar manifests.
+        roots: PEM of the root certificates of the clips' signers and of the sealer, as stated by the signer; not
+            trusted by themselves.
+        signer, fingerprint, root: of the seal: common name, SHA-256 of the leaf, PEM of the root.
+        series, number: the seals of a set are numbered from 1 in a series with a random name; "" and 0 in older seals.
+        accepted: replaced seals of other signers.
         sha256: of the file.
     """
 
@@ -108,7 +106,7 @@ class Seal:
 
 @dataclass(frozen=True)
 class Difference:
-    """How a dataset differs from what was sealed; ids as text, those added with the digests of their lines."""
+    """Differences of a dataset from its seal; ids as text, added ones with the digests of their lines."""
 
     changed: tuple[str, ...]
     removed: tuple[str, ...]
@@ -129,20 +127,20 @@ def write_seal(
     series: str = "",
     above: int = 0,
 ) -> Seal:
-    """Signs the dataset as it will be once the files in ``drafts`` have taken their places; writes into ``drafts``.
+    """Signs the dataset with the files in ``drafts`` in place of its own; writes the seal into ``drafts``.
 
     Args:
         folder: the dataset.
         dataset: its name.
-        identity: who signs.
-        drafts: where the seal and the files that change with it are.
-        before: the seal that this one replaces: its series goes on, and so do the roots of those who signed clips.
-        series: goes on where there is no ``before``; by default a new one begins.
-        above: the number is above this and above that of ``before``.
+        identity: the signer.
+        drafts: folder of the seal and the files that change with it.
+        before: the seal that is replaced; its series is continued, and roots of clips' signers are kept.
+        series: to continue without ``before``; default a new one.
+        above: the number is greater than this and than that of ``before``.
 
     Raises:
         ManifestError: the manifest cannot be read.
-        StorageError: the disk refused.
+        StorageError: writing failed.
     """
     lines, sidecars = _read_lines(newest(folder, drafts, MANIFEST))
     statement = _Statement(
@@ -174,10 +172,10 @@ def _acceptances(before: Seal | None, identity: SigningIdentity) -> tuple[Accept
 
 
 def read_seal(folder: Path) -> Seal:
-    """The seal of a dataset, its signature checked.
+    """Reads the seal of a dataset and verifies its signature.
 
     Raises:
-        ProvenanceError: there is none, it is damaged, or the signature does not fit the statement.
+        ProvenanceError: there is none, it is damaged, or the signature is invalid.
     """
     path = folder / SEAL
     if not path.is_file():
@@ -209,16 +207,16 @@ def _seal_of(sealed: _File, data: bytes) -> Seal:
 
 
 def difference(folder: Path, seal: Seal, *, drafts: Path | None = None) -> Difference:
-    """How ``folder`` differs from ``seal``, by digests of lines and files; media are not read.
+    """Differences of ``folder`` from ``seal``, by digests of lines and files; media are not read.
 
-    Files in ``drafts`` count in place of the folder's own: a stopped writer's, which the next one will put there.
+    Files in ``drafts``, left by an interrupted writer, are used in place of the folder's own.
 
     Raises:
         ManifestError: the manifest cannot be read.
     """
     lines, sidecars = _read_lines(newest(folder, drafts, MANIFEST))
     files = _file_digests(folder, drafts, sidecars)
-    # A sidecar that came with a clip added since is the next seal's; all that is sealed has to be there.
+    # The sidecar of a clip added since is in the next seal; everything sealed must exist.
     names = dict.fromkeys((*seal.files, *_FILES))
     return Difference(
         changed=tuple(clip for clip, digest in lines.items() if seal.clips.get(clip, digest) != digest),
@@ -229,7 +227,7 @@ def difference(folder: Path, seal: Seal, *, drafts: Path | None = None) -> Diffe
 
 
 def newest(folder: Path, drafts: Path | None, name: str) -> Path:
-    """Path of a file of the dataset: the one in ``drafts`` where there is one, else the folder's own."""
+    """Path of a file of the dataset: in ``drafts`` if there, else in the folder."""
     if drafts is not None and (drafts / name).is_file():
         return drafts / name
     return folder / name
@@ -240,7 +238,7 @@ def _canonical(statement: _Statement) -> bytes:
 
 
 def line_digests(folder: Path) -> dict[str, str]:
-    """Id of every clip in the manifest of ``folder`` to the SHA-256 of its line.
+    """SHA-256 of each line in the manifest of ``folder``, by clip id.
 
     Raises:
         ManifestError: the manifest cannot be read.
@@ -249,9 +247,9 @@ def line_digests(folder: Path) -> dict[str, str]:
 
 
 def _read_lines(path: Path) -> tuple[dict[str, str], list[str]]:
-    """Clip id to digest of its line, and paths of the C2PA manifests that lie beside their clips.
+    """Digest of each line by clip id, and paths of the clips' sidecar manifests.
 
-    Of two lines with one id the later counts; :func:`read_manifest` refuses them.
+    Of two lines with one id the later is used; :func:`read_manifest` refuses them.
     """
     digests: dict[str, str] = {}
     sidecars: list[str] = []
@@ -275,7 +273,7 @@ def _file_digests(folder: Path, drafts: Path | None, sidecars: Sequence[str]) ->
         try:
             path = inside(folder, name)
         except ManifestError:
-            # A line whose path leads out has no sidecar here; whoever reads the line refuses it.
+            # A line whose path leads out of the folder has no sidecar here; reading the line refuses it.
             continue
         if path.is_file():
             digests[name] = sha256_file(path)

@@ -1,4 +1,4 @@
-"""Changes to a dataset: one process at a time, the seal checked before and made anew after."""
+"""Changes to a dataset: one process at a time, with the seal checked before and renewed after."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from types import TracebackType
 
-from shared.dataset.card import render_card
+from shared.dataset.card import write_card
 from shared.dataset.commit import (
     COMMIT,
     PendingKey,
@@ -21,21 +21,21 @@ from shared.dataset.commit import (
 )
 from shared.dataset.history import last_seen, remember_seal
 from shared.dataset.index import ManifestIndex
-from shared.dataset.layout import CARD, FRAMES, LOCK, MANIFEST, SEAL, DatasetInfo
+from shared.dataset.layout import FRAMES, LOCK, MANIFEST, SEAL, DatasetInfo
 from shared.dataset.manifest import write_manifest
 from shared.dataset.seal import write_seal
 from shared.errors import ManifestError
 from shared.provenance.identity import SigningIdentity
-from shared.storage import folder_lock, inside, replacing, replacing_folder, sha256_file, write_text
+from shared.storage import folder_lock, inside, replacing, replacing_folder, sha256_file
 from shared.types import ClipRecord
 
 
 class SetWriter:
-    """Holds one dataset while it is changed. Nests within one object.
+    """Locks and seals one dataset while it is changed. Can be nested.
 
     Attributes:
         index: the manifest.
-        batches: number of open batches; while there is one, nothing is sealed.
+        batches: number of open batches; the set is not sealed while there is one.
     """
 
     def __init__(self, path: Path, info: DatasetInfo, lock_seconds: float) -> None:
@@ -49,7 +49,7 @@ class SetWriter:
 
     @contextmanager
     def lock(self) -> Iterator[None]:
-        """Holds the dataset; first finishes what a stopped writer left."""
+        """Locks the dataset; first completes an interrupted write."""
         if self._holding:
             yield
             return
@@ -65,17 +65,17 @@ class SetWriter:
 
     @contextmanager
     def writing(self, *, leaving: Container[str] = ()) -> Iterator[None]:
-        """The lock, and around the outermost write the seal: checked before, made anew after.
+        """Locks the dataset, and checks the seal before the outermost write and renews it after.
 
-        The seal and its signer are checked before it is replaced, or a tampering would be signed over by the next clip
-        added. ``leaving`` are clips that this write takes out.
+        The seal and its signer are checked before it is replaced; otherwise the next seal would cover a tampered set.
+        ``leaving`` are clips that this write removes.
         """
         with self.lock():
             outermost = self._holding == 1 and not self.batches
             if outermost:
                 refuse_stranger(self._path)
                 refuse_tampered(self._path, leaving=leaving)
-                if not leaving and self._unsealed():  # a stopped writer's, as it left them
+                if not leaving and self._unsealed():  # left by an interrupted writer
                     self.place_seal(list(self.index.records().values()))
             self._holding += 1
             try:
@@ -87,7 +87,7 @@ class SetWriter:
 
     @contextmanager
     def stage(self, relative: str, *, held: ExitStack | None = None, shared: bool = False) -> Iterator[Path]:
-        """See :meth:`shared.dataset.folder.DatasetFolder.stage_media`."""
+        """As :meth:`shared.dataset.folder.DatasetFolder.stage_media`."""
         final = inside(self._path, relative)
         if not shared:
             self.refuse_listed(relative)
@@ -106,19 +106,19 @@ class SetWriter:
                 sidecar.unlink(missing_ok=True)
 
     def refuse_listed(self, relative: str) -> None:
-        """Returns when no listed clip owns the file ``relative``.
+        """Refuses the file ``relative`` if it belongs to a listed clip.
 
         Raises:
-            ManifestError: says whose it is.
+            ManifestError: it does; names the clip.
         """
         owner = self.index.owner(relative)
         if owner is not None:
             raise ManifestError(f"{relative} belongs to {owner}, which is listed", hint="choose another name")
 
     def place_seal(self, records: Sequence[ClipRecord], *, rewrite: bool = False, prune: bool = False) -> None:
-        """Makes the next seal with all it covers in one draft folder, then puts it in place.
+        """Makes the next seal, with all files it covers, in a draft folder, then moves it into place.
 
-        ``rewrite`` replaces the lines by ``records``, ``prune`` drops the labels of clips that are not among them.
+        ``rewrite`` replaces the lines by ``records``; ``prune`` drops the labels of other clips.
         """
         identity, before = SigningIdentity.load_or_create(), sealer(self._path)
         seen = last_seen(self._path)
@@ -129,7 +129,7 @@ class SetWriter:
             if waiting or prune:
                 listed = [record.id for record in records] if prune else None
                 merge_frames(self._path, waiting, drafts / FRAMES, listed=listed)
-            write_text(drafts / CARD, render_card(self._info, records))
+            write_card(drafts, self._info, records)
             series, above = (seen.series, seen.number) if seen and before is None else ("", 0)
             if seen and before and before.series == seen.series:
                 above = seen.number
@@ -140,7 +140,7 @@ class SetWriter:
         remember_seal(self._path, seal)
 
     def pending_key(self) -> PendingKey:
-        """What labels that wait for the next seal are authenticated with."""
+        """The key that authenticates pending labels."""
         try:
             facts = (self._path / SEAL).stat()
         except OSError:
@@ -158,7 +158,7 @@ class SetWriter:
 
 
 def _removing(path: Path) -> Callable[[type[BaseException] | None, BaseException | None, TracebackType | None], None]:
-    """For an exit stack: takes a file away again, with the manifest beside it, when the block fails."""
+    """An exit callback that removes a file and its sidecar manifest if the block fails."""
 
     def leave(kind: type[BaseException] | None, _error: BaseException | None, _trace: TracebackType | None) -> None:
         if kind is not None:

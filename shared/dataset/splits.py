@@ -1,10 +1,9 @@
-"""Train, val and test by person: nobody who is seen or worn in one split appears in another.
+"""Train, val and test splits by person: nobody is source or target in two splits.
 
-Two people are linked when they appear in one clip, as source or as target; so are all people of a clip and of the clip
-it was made from, and of two clips with the same pictures. Whoever is linked, directly or through others, goes to one
-split together (the connected components of that graph). With that, both directions of a pair and all renditions of a
-clip are in one split by construction. A set in which everybody was swapped with everybody is one component and cannot
-be split at all: make groups of identities first and swap within them.
+Two people are linked if they appear in one clip, as source or as target; so are the people of a clip and of its parent,
+and of two clips with the same pictures. Each connected component of this graph is in one split, and so are both
+directions of a pair and all renditions of a clip. A set in which everybody was swapped with everybody is one component
+and cannot be split: swap within groups of people instead.
 """
 
 from __future__ import annotations
@@ -28,14 +27,14 @@ _DRAWN: dict[ClusterBy, str] = {"group": "groups of people", "target": "filmed p
 
 @dataclass(frozen=True)
 class Leak:
-    """One thing that is in two splits.
+    """A person, clip or file in two splits.
 
     Attributes:
         kind: "identity", "parent" (a clip and the one it was made from), "duplicate" (the same file) or "look-alike"
             (the same pictures in another file).
-        subject: the person, the parent, the digest, or in words what is alike.
-        splits: where it is, in the order train, val, test.
-        clips: one clip in each of those splits.
+        subject: the person, the parent, the digest, or a description of similar pictures.
+        splits: the splits, in the order train, val, test.
+        clips: one clip in each of these splits.
     """
 
     kind: str
@@ -50,33 +49,27 @@ class Leak:
 
 
 def identity_groups(records: Iterable[ClipRecord]) -> list[tuple[str, ...]]:
-    """The connected components of the identity graph: names sorted within a group, groups by their first name."""
-    links = _Links()
+    """The connected components of the identity graph: names sorted in a group, groups sorted by their first name."""
     by_id: dict[ClipId, str] = {}
     by_content: dict[str, str] = {}
+    links: list[Sequence[str]] = []
     listed = list(records)
     for record in listed:
-        first, *others = record.identities
-        links.add(first)
-        for other in others:
-            links.join(first, other)
-        by_id[record.id] = first
-        for digest in _contents(record):
-            links.join(first, by_content.setdefault(digest, first))
-    for record in listed:
-        if record.parent in by_id:
-            links.join(record.target_identity, by_id[record.parent])
-    return links.groups()
+        first = by_id[record.id] = record.target_identity
+        alike = (by_content.setdefault(digest, first) for digest in _contents(record))
+        links.append((*record.identities, *alike))
+    links += [(record.target_identity, by_id[record.parent]) for record in listed if record.parent in by_id]
+    return joined(links)
 
 
 def split_by_identity(
     records: Sequence[ClipRecord], *, fractions: tuple[float, float, float] = FRACTIONS, seed: int
 ) -> list[ClipRecord]:
-    """``records`` in their order, each with a split; as near to ``fractions`` of train, val and test as groups allow.
+    """``records`` in order, with splits as near to ``fractions`` of train, val and test as the groups allow.
 
-    Groups are placed from large to small, those of equal size in an order drawn from ``seed``, each where it brings
-    the numbers of real and of fake clips nearest to what is asked. A split with a fraction above zero gets at least
-    one group. The same records, in any order, and the same seed give the same splits.
+    Groups are placed from large to small, in random order for equal sizes, each where it brings the numbers of real and
+    fake clips nearest to the fractions. A split with a fraction above zero gets at least one group. The result depends
+    on the set of records and the seed, not on the order.
 
     Raises:
         UsageError: fractions that are negative or do not sum to one.
@@ -101,9 +94,9 @@ def place_groups(
     fractions: tuple[float, float, float] = FRACTIONS,
     seed: int,
 ) -> dict[str, Split]:
-    """The split of everybody in ``groups``, for those who know the groups before there are clips.
+    """The split of each person in ``groups``, if the groups are known before there are clips.
 
-    ``sizes`` is (G, 2), the numbers of real and of fake clips of each group; see :func:`split_by_identity`.
+    ``sizes`` is (G, 2), the numbers of real and fake clips of each group; see :func:`split_by_identity`.
 
     Raises:
         UsageError: fractions that are negative or do not sum to one.
@@ -118,20 +111,23 @@ def place_groups(
 
 
 def joined(links: Iterable[Sequence[str]]) -> list[tuple[str, ...]]:
-    """Groups of all names in ``links``: those of one link, and of links that share a name, are together; sorted."""
-    found = _Links()
+    """The connected components of the names in ``links``, sorted."""
+    from scipy.cluster.hierarchy import DisjointSet  # takes longer to import than all else here
+
+    found = DisjointSet()
     for first, *others in links:
         found.add(first)
         for other in others:
-            found.join(first, other)
-    return found.groups()
+            found.add(other)
+            found.merge(first, other)
+    return sorted(tuple(sorted(names)) for names in found.subsets())
 
 
 def split_by_groups(records: Sequence[ClipRecord], groups: Mapping[Split, Sequence[str]]) -> list[ClipRecord]:
-    """``records`` in their order, with the splits that ``groups`` (split to identities) gives to their people.
+    """``records`` in order, with the splits that ``groups`` (identities by split) gives to their people.
 
     Raises:
-        UsageError: an identity named twice, one that no clip shows, or a person of a clip that is named nowhere.
+        UsageError: an identity is named twice or is in no clip, or a person of a clip is not named.
         LeakError: a clip joins people of two splits.
     """
     split_of: dict[str, Split] = {}
@@ -155,7 +151,7 @@ def split_by_groups(records: Sequence[ClipRecord], groups: Mapping[Split, Sequen
 
 
 def find_leaks(records: Iterable[ClipRecord]) -> list[Leak]:
-    """Everything that lies in two splits. Clips without a split are left out."""
+    """All leaks between splits. Clips without a split are left out."""
     people: _Places = defaultdict(dict)
     contents: _Places = defaultdict(dict)
     placed = {record.id: record for record in records if record.split is not None}
@@ -173,19 +169,19 @@ def find_leaks(records: Iterable[ClipRecord]) -> list[Leak]:
 
 
 def check_leaks(records: Iterable[ClipRecord]) -> None:
-    """Returns when no identity, no parent's picture and no duplicate is in two splits.
+    """Refuses records with an identity, a clip and its parent, or a duplicate in two splits.
 
     Raises:
-        LeakError: names the first leak and counts the others.
+        LeakError: names the first leak and the number of others.
     """
     refuse(find_leaks(records))
 
 
 def refuse(leaks: Sequence[Leak]) -> None:
-    """Returns when there are no ``leaks``.
+    """Raises if there are ``leaks``.
 
     Raises:
-        LeakError: names the first and counts the others.
+        LeakError: names the first and the number of others.
     """
     if leaks:
         more = f", and {len(leaks) - 1} more" if len(leaks) > 1 else ""
@@ -200,38 +196,11 @@ def count_by(records: Iterable[ClipRecord]) -> Counter[tuple[str, str, str]]:
 _Places = defaultdict[str, dict[Split, ClipId]]
 
 
-class _Links:
-    """Disjoint sets of names (union-find with path halving)."""
-
-    def __init__(self) -> None:
-        self._parent: dict[str, str] = {}
-
-    def add(self, name: str) -> None:
-        self._parent.setdefault(name, name)
-
-    def join(self, one: str, other: str) -> None:
-        self.add(one)
-        self.add(other)
-        self._parent[self._root(one)] = self._root(other)
-
-    def groups(self) -> list[tuple[str, ...]]:
-        members: dict[str, list[str]] = defaultdict(list)
-        for name in self._parent:
-            members[self._root(name)].append(name)
-        return sorted(tuple(sorted(names)) for names in members.values())
-
-    def _root(self, name: str) -> str:
-        while self._parent[name] != name:
-            self._parent[name] = self._parent[self._parent[name]]
-            name = self._parent[name]
-        return name
-
-
 def _place(sizes: np.ndarray, fractions: np.ndarray, wanted: Sequence[int], rng: np.random.Generator) -> dict[int, int]:
-    """Index of each group to index of its split.
+    """The index of the split by index of the group.
 
-    ``sizes`` is (G, 2): real and fake clips of each group. What is made small is the sum over splits and labels of the
-    squared distance from the number asked, each label relative to how many there are of it.
+    ``sizes`` is (G, 2): real and fake clips of each group. Minimises, greedily, the sum over splits and labels of the
+    squared difference from the wanted number, relative to the total of the label.
     """
     totals = np.maximum(sizes.sum(axis=0), 1)
     missing = fractions[:, None] * np.ones(2) * (sizes.sum(axis=0) > 0)
@@ -301,7 +270,7 @@ def _column(label: Label) -> int:
 
 
 def clip_clusters(records: Sequence[ClipRecord], by: ClusterBy = "group") -> dict[ClipId, int]:
-    """A cluster number, from 0, for each clip; see :class:`BootstrapSettings`."""
+    """The cluster, numbered from 0, of each clip; see :class:`BootstrapSettings`."""
     if by == "clip":
         return {record.id: number for number, record in enumerate(records)}
     if by == "target":
@@ -314,12 +283,12 @@ def clip_clusters(records: Sequence[ClipRecord], by: ClusterBy = "group") -> dic
 
 @dataclass(frozen=True)
 class Clustering:
-    """The clusters of clips that a bootstrap draws.
+    """The clusters of clips that a bootstrap resamples.
 
     Attributes:
-        by: what they are clustered by; not what was asked for where that gave fewer than two clusters in a class.
+        by: kind of cluster; finer than wanted if that gave fewer than two clusters in a class.
         numbers: the cluster of each clip.
-        note: what a reader must know of it; empty where there are clusters enough.
+        note: remark for readers if there are few clusters; else empty.
     """
 
     by: ClusterBy
@@ -337,7 +306,7 @@ class Clustering:
 
 
 def clustering(records: Sequence[ClipRecord], wanted: ClusterBy = "group") -> Clustering:
-    """The clusters by ``wanted``, or by the next finer kind that has two in each class: group, target, clip."""
+    """The clusters by ``wanted``, or by the next finer kind with two in each class: group, target, clip."""
     both = {record.label for record in records}
     kinds: list[ClusterBy] = ["group", "target", "clip"]
     for by in kinds[kinds.index(wanted) :]:

@@ -1,13 +1,13 @@
-"""Finds what is wrong with a dataset: lines, files, signatures, labels, splits. Reads only, trusts nothing.
+"""Verifies a dataset: lines, files, signatures, labels, splits. Reads only.
 
-What is found by what: a changed byte by the digests (lines in the seal, files in the lines); a line changed, moved to
-another split, removed or added by the seal; a label swapped on disk by the seal and by the clip's own signed facts; a
-clip or a seal signed by somebody unknown by the user's own list of signers (:mod:`shared.provenance.trust`), never by
-what the set says; an older set put back by the number of its seal (:mod:`shared.dataset.history`); masks that were
-wrong when they were made by the pixels (:mod:`shared.dataset.masks`).
+* Changed bytes: digests of files in the lines, and of lines in the seal.
+* Lines that were changed, moved to another split, removed or added: the seal.
+* Changed labels: the seal, and the clip's signed facts.
+* Unknown signers of a clip or a seal: the user's list of signers (:mod:`shared.provenance.trust`), not the set's.
+* An older set that was put back: the number of its seal (:mod:`shared.dataset.history`).
+* Masks that were wrong when made: the pixels (:mod:`shared.dataset.masks`).
 
-Outside the seal, and never looked at: ``previews/``, ``.lock`` and what else lies beside the folders of a set. No file
-there is listed, so nothing that reads the set meets it.
+Files outside the folders of a set, such as ``previews/`` and ``.lock``, are neither sealed nor read.
 """
 
 from __future__ import annotations
@@ -54,13 +54,13 @@ Severity = Literal["error", "warning"]
 
 @dataclass(frozen=True)
 class Problem:
-    """One thing wrong with a dataset.
+    """A problem of a dataset.
 
     Attributes:
-        kind: "manifest" (cannot be read), "seal", "signer" (unknown, or not the one asked), "added", "removed" and
+        kind: "manifest" (cannot be read), "seal", "signer" (unknown, or not the given one), "added", "removed" and
             "changed" (against the seal), "file" (missing or other bytes), "orphan" (listed nowhere), "provenance",
             "label", "leak", "frames" (counts), "mask" (contradicts the pixels, see :mod:`shared.dataset.masks`).
-        severity: a warning is what a stopped build or an earlier copy explains; an error is not.
+        severity: a warning can be explained by an interrupted build or an older copy; an error cannot.
     """
 
     kind: Kind
@@ -75,17 +75,17 @@ class Problem:
 def verify_dataset(
     folder: Path, *, deep: bool = True, signer: str | None = None, tick: Callable[[], object] | None = None
 ) -> list[Problem]:
-    """Everything wrong with the dataset in ``folder``; empty when all is well.
+    """All problems of the dataset in ``folder``; empty if there are none.
 
     Args:
         folder: the dataset.
-        deep: also read every media and mask file: hashes, signatures, number of frames that decode.
-        signer: fingerprint of whoever must have sealed the set; None takes any known signer.
+        deep: also read every media and mask file: hashes, signatures, number of decodable frames.
+        signer: fingerprint of the required signer of the seal; None accepts any known signer.
         tick: called after each clip.
 
     Raises:
-        ManifestError: the folder is no dataset at all.
-        UsageError: ``signer`` is no fingerprint.
+        ManifestError: the folder is not a dataset.
+        UsageError: ``signer`` is not a fingerprint.
     """
     info = read_info(folder)
     seal, drafts, problems = _check_seal(folder, info.name, signer)
@@ -113,17 +113,17 @@ def verify_dataset(
 
 @dataclass(frozen=True)
 class _Anchors:
-    """Roots, as PEM, of those whose clips belong here: known signers and the sealer; and of all whom the seal names."""
+    """Root certificates (PEM) accepted for clips: of known signers and the sealer; and those that the seal names."""
 
     expected: str
     named: str
 
 
 def check_labels(record: ClipRecord, labels: Sequence[FrameLabel]) -> None:
-    """Returns when ``labels`` are of ``record``'s clip, cover each of its frames and agree with what it says is faked.
+    """Checks that ``labels`` are of ``record``'s clip, cover each of its frames and agree with its forged ranges.
 
     Raises:
-        ManifestError: says which frame does not fit.
+        ManifestError: they are not; names the frame.
     """
     stray = next((label for label in labels if label.clip != record.id), None)
     if stray is not None:
@@ -163,7 +163,7 @@ def _check_seal(folder: Path, name: str, signer: str | None) -> tuple[Seal | Non
 
 
 def _check_against(folder: Path, seal: Seal | None, drafts: Path | None) -> Iterator[Problem]:
-    """What differs from the seal. A line that waits for its seal, with labels that wait too, is a stopped build's."""
+    """Differences from the seal. An added line with pending labels is of an interrupted build."""
     if seal is None:
         return
     found = difference(folder, seal, drafts=drafts)
@@ -180,7 +180,7 @@ def _check_against(folder: Path, seal: Seal | None, drafts: Path | None) -> Iter
 
 
 def _check_frames(folder: Path, records: Sequence[ClipRecord], seal: Seal | None, drafts: Path | None) -> list[Problem]:
-    """Whether every clip has its labels, and no label is of no clip."""
+    """Checks that every clip has labels, and every label a clip."""
     waiting = [record.id for record in records if seal is None or str(record.id) not in seal.clips]
     missing = {str(record.id): record for record in records}
     seen: set[str] = set()
@@ -202,7 +202,7 @@ def _check_frames(folder: Path, records: Sequence[ClipRecord], seal: Seal | None
 
 
 def _label_faults(record: ClipRecord, frames: np.ndarray, fake: np.ndarray) -> list[str]:
-    """What is wrong with a clip's rows: ``frames`` (N,) int and whether each is labelled ``fake``, (N,) bool."""
+    """Faults of a clip's rows: ``frames`` (N,) int, and ``fake`` (N,) bool, whether each is labelled fake."""
     counts = np.bincount(frames[(frames >= 0) & (frames < record.frames)], minlength=record.frames)
     if frames.size and (frames.min() < 0 or frames.max() >= record.frames):
         return [f"a label is of frame {frames.max()}, the clip has {record.frames}"]
@@ -223,20 +223,20 @@ def _label_faults(record: ClipRecord, frames: np.ndarray, fake: np.ndarray) -> l
 
 
 class _Digests:
-    """SHA-256 and frame counts of files, each read once: renditions of one size share their masks."""
+    """SHA-256 and frame counts of files, each computed once, because renditions of one size share masks."""
 
     def __init__(self) -> None:
         self._digests: dict[Path, str] = {}
         self._counts: dict[Path, int | str | None] = {}
 
     def sha256(self, path: Path) -> str:
-        """Of the file's bytes."""
+        """SHA-256 of the file's bytes."""
         if path not in self._digests:
             self._digests[path] = sha256_file(path)
         return self._digests[path]
 
     def frames(self, path: Path) -> int | str | None:
-        """How many frames decode, or why none does."""
+        """Number of decodable frames, or the reason why there are none."""
         from shared.video import probe
 
         if path not in self._counts:
@@ -248,7 +248,7 @@ class _Digests:
 
 
 def _check_clip(present: PresentFiles, record: ClipRecord, anchors: _Anchors, digests: _Digests) -> Iterator[Problem]:
-    """All that reading a clip's files can show."""
+    """Checks that read a clip's files."""
     for what, path, digest in _wanted(record):
         try:
             file = present.find(path)
@@ -277,7 +277,7 @@ def _check_files(present: PresentFiles, record: ClipRecord) -> Iterator[Problem]
 
 
 def _wanted(record: ClipRecord) -> Iterator[tuple[str, str, str | None]]:
-    """What each file is, its path, and the digest it should have."""
+    """Kind, path and expected digest of each file."""
     yield "video", record.path, record.sha256
     if record.masks is not None:
         digests = record.masks.sha256 or (None, None, None)
@@ -308,7 +308,7 @@ def _check_provenance(path: Path, record: ClipRecord, anchors: _Anchors) -> Iter
 
 
 def _is_imported(record: ClipRecord) -> bool:
-    """Whether the clip came from another set: its signature is of that set, with the id it had there."""
+    """Whether the clip was imported: its signature is of the original set, with another id."""
     return "imported" in record.factors
 
 
@@ -320,7 +320,7 @@ def _check_statement(found: Provenance, record: ClipRecord) -> Iterator[Problem]
     if signed is None or _is_imported(record):
         return
     for name, value in record_facts(record).items():
-        # A signer who did not know the masks' digests yet said nothing of them; the manifest line still holds them.
+        # The masks' digests may be missing in the signed statement; they are in the manifest line.
         unsaid = name not in signed or (name == "masks_sha256" and signed[name] is None)
         if not unsaid and signed[name] != value:
             yield Problem("label", f"{name} is listed as {value!r} and signed as {signed[name]!r}", record.id)
@@ -337,7 +337,8 @@ def _check_orphans(present: PresentFiles, records: Iterable[ClipRecord]) -> Iter
     listed = {relative for record in records for relative in files_of(record)}
     for relative in present.under((MEDIA, MASKS)):
         if relative not in listed:
-            yield Problem("orphan", f"{relative} is listed nowhere: a stopped build's, or put there", None, "warning")
+            what = "a link that was put there" if relative in present.links else "a stopped build's, or put there"
+            yield Problem("orphan", f"{relative} is listed nowhere: {what}", None, "warning")
 
 
 def _clip(text: str) -> ClipId | None:

@@ -94,6 +94,26 @@ def _again(first: Frame, rest: Iterator[Frame]) -> Iterator[Frame]:
             close()
 
 
+class SceneChange:
+    """Finds abrupt changes in a series of images, called with one after another.
+
+    ``difference`` is the mean difference of successive images, in grey levels, from which it is one.
+    """
+
+    def __init__(self, difference: float = FollowConfig.cut_difference) -> None:
+        self._difference = difference
+        self._thumbnail: np.ndarray | None = None
+
+    def __call__(self, image: np.ndarray) -> bool:
+        """Whether ``image`` (H, W, 3) uint8 differs abruptly from the one before; False for the first of its size."""
+        stride = max(1, min(image.shape[:2]) // 48)
+        thumbnail = image[::stride, ::stride].astype(np.int16)
+        before, self._thumbnail = self._thumbnail, thumbnail
+        if before is None or before.shape != thumbnail.shape:
+            return False
+        return float(np.abs(thumbnail - before).mean()) >= self._difference
+
+
 class _Follower:
     """The tracking state of one pass: last appearance, position and motion."""
 
@@ -103,7 +123,7 @@ class _Follower:
         self._tracker = Tracker()
         self._until_due = 0
         self._search_left = 0
-        self._thumbnail: np.ndarray | None = None
+        self._change = SceneChange(config.cut_difference)
         self._looks: dict[int, np.ndarray] = {}
         self._misses: dict[int, int] = {}
         self._faces: list[Face] = []
@@ -132,7 +152,7 @@ class _Follower:
             yield frame, self._tracker.update(self._usable(faces))
 
     def _followed(self, chunk: list[Frame]) -> Iterator[tuple[Frame, list[Face]]]:
-        cuts = [self._changes_abruptly(frame.image) for frame in chunk]
+        cuts = [self._change(frame.image) for frame in chunk]
         due = [index for index, cut in enumerate(cuts) if self._is_due(cut)]
         detected = dict(zip(due, self._finder.find([chunk[i].image for i in due]), strict=True)) if due else {}
         for index, frame in enumerate(chunk):
@@ -163,7 +183,7 @@ class _Follower:
         self._misses = {_number(face): self._misses.get(_number(face), 0) + 1 for face in kept}
         self._see([*usable, *kept])
         for face in self._faces[: len(usable)]:
-            self._looks[_number(face)] = _patch(image, face.landmarks)
+            self._looks[_number(face)] = appearance(image, face.landmarks)
         self._looks = {_number(face): self._looks[_number(face)] for face in self._faces}
 
     def _may_be_missed(self, face: Face) -> bool:
@@ -194,8 +214,8 @@ class _Follower:
         if now.confidence < LOST_BELOW or not _has_extent(now.landmarks):
             return False
         # Compared with the previous frame, so that a turn is no change but another person is.
-        before, self._looks[_number(old)] = self._looks[_number(old)], _patch(image, now.landmarks)
-        return _likeness(before, self._looks[_number(old)]) >= self._config.min_likeness
+        before, self._looks[_number(old)] = self._looks[_number(old)], appearance(image, now.landmarks)
+        return likeness(before, self._looks[_number(old)]) >= self._config.min_likeness
 
     def _see(self, faces: Sequence[Face]) -> None:
         before = {_number(face): face for face in self._faces}
@@ -220,18 +240,10 @@ class _Follower:
         step = np.clip(self._steps.get(_number(face), np.zeros(2)), -half, half)
         return (face.box + np.tile(step, 2)).astype(np.float32)
 
-    def _changes_abruptly(self, image: np.ndarray) -> bool:
-        stride = max(1, min(image.shape[:2]) // 48)
-        thumbnail = image[::stride, ::stride].astype(np.int16)
-        before, self._thumbnail = self._thumbnail, thumbnail
-        if before is None or before.shape != thumbnail.shape:
-            return False
-        return float(np.abs(thumbnail - before).mean()) >= self._config.cut_difference
-
     def _still_there(self, image: np.ndarray) -> bool:
         """Whether a face looks as before at the same position: then the light changed (a flash), not the scene."""
         return any(
-            _likeness(self._looks[_number(face)], _patch(image, face.landmarks)) >= self._config.min_likeness
+            likeness(self._looks[_number(face)], appearance(image, face.landmarks)) >= self._config.min_likeness
             for face in self._faces
         )
 
@@ -254,8 +266,8 @@ def _has_extent(landmarks: np.ndarray) -> bool:
     return bool(np.ptp(landmarks[INNER], axis=0).min() >= 2)
 
 
-def _patch(image: np.ndarray, landmarks: np.ndarray) -> np.ndarray:
-    """(32, 32) float32: the face itself, upright and small, zero mean and unit length."""
+def appearance(image: np.ndarray, landmarks: np.ndarray) -> np.ndarray:
+    """(32, 32) float32: the face at ``landmarks``, upright and small, of zero mean and unit length."""
     # Supersampled by two: enough against aliasing, and the cost does not grow with the face.
     double = compose(
         np.array([[2.0, 0.0, 0.5], [0.0, 2.0, 0.5]]), frame_to_crop(landmarks, px=_PATCH_PX, framing="half")
@@ -267,6 +279,6 @@ def _patch(image: np.ndarray, landmarks: np.ndarray) -> np.ndarray:
     return small / max(float(np.linalg.norm(small)), 1e-6)
 
 
-def _likeness(a: np.ndarray, b: np.ndarray) -> float:
-    """Correlation of two patches, -1 to 1."""
+def likeness(a: np.ndarray, b: np.ndarray) -> float:
+    """Correlation of two results of :func:`appearance`, -1 to 1."""
     return float((a * b).sum())

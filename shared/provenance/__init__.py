@@ -1,1 +1,1 @@
-"""Signed provenance (C2PA): who signs, what is signed, and what a file says of itself."""
+"""Signed provenance (C2PA): signing identities, signing, reading manifests, and trust."""

@@ -1,12 +1,12 @@
-"""Who signs: a private key with its certificate chain, made on first use or brought by the user.
+"""Signing identities: a private key with its certificate chain, made on first use or provided by the user.
 
-The chain made here is a private root that signs one leaf. The leaf follows the certificate profile of C2PA
-(C2PA Technical Specification 2.x, "X.509 certificates"): not self-signed, not a CA, digitalSignature as its only key
-usage, an extended key usage that allows signing content (emailProtection), subject and authority key identifiers.
-The root's key is thrown away once the leaf is signed, so nobody can sign as this root again.
+The generated chain is a private root and one leaf. The leaf follows the certificate profile of C2PA (C2PA Technical
+Specification 2.x, "X.509 certificates"): not self-signed, not a CA, digitalSignature as its only key usage, an extended
+key usage that allows signing content (emailProtection), subject and authority key identifiers. The root's key is
+discarded once the leaf is signed, so nothing else can be signed with it.
 
-No timestamp authority is asked (Assay works without a network), so a signature lasts as long as its certificate:
-twenty years.
+No timestamp authority is used (Assay works without a network), so a signature is valid as long as its certificate: 20
+years.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ _PSS = padding.PSS(mgf=padding.MGF1(hashes.SHA256()), salt_length=32)
 
 @dataclass(frozen=True)
 class SigningChoice:
-    """``signing.toml`` in the user's config folder: sign with one's own chain instead of the one made on first use.
+    """The contents of ``signing.toml`` in the user's config folder: a chain to use instead of the generated one.
 
     ``chain`` is a PEM file, leaf first, root last; ``key`` the leaf's private key in PEM, not encrypted. Relative
     paths are relative to the folder of ``signing.toml``.
@@ -75,9 +75,9 @@ class SigningIdentity:
 
     @classmethod
     def load_or_create(cls, folder: Path | None = None) -> SigningIdentity:
-        """The user's identity, made on first use in ``folder`` (by default ``signing/`` in the config folder).
+        """The user's identity in ``folder`` (default ``signing/`` in the config folder), made on first use.
 
-        A ``signing.toml`` (:class:`SigningChoice`) in that folder names another chain and key.
+        A ``signing.toml`` (:class:`SigningChoice`) in that folder selects another chain and key.
 
         Raises:
             ProvenanceError: the files are damaged, do not belong together, have expired, or others can read the key.
@@ -97,7 +97,7 @@ class SigningIdentity:
         """An identity from PEM files.
 
         Raises:
-            ProvenanceError: see :meth:`load_or_create`.
+            ProvenanceError: as :meth:`load_or_create`.
         """
         _refuse_open_key(key)
         text = _read_pem(chain).decode("ascii", errors="replace")
@@ -121,25 +121,25 @@ class SigningIdentity:
 
     @property
     def expires(self) -> datetime:
-        """When the leaf's certificate ends; signatures are worth nothing afterwards."""
+        """When the leaf certificate, and with it its signatures, expires."""
         return load_chain(self.certificates)[0].not_valid_after_utc
 
     @property
     def fingerprint(self) -> str:
-        """SHA-256 of the leaf certificate, in hex: what two people compare to know that they mean the same signer."""
+        """SHA-256 of the leaf certificate, in hex, by which people identify a signer."""
         return chain_fingerprint(self.certificates)
 
     @property
     def root(self) -> str:
-        """PEM of the last certificate of the chain: the anchor that trust in this identity rests on."""
+        """PEM of the last certificate of the chain, the trust anchor."""
         return root_of(self.certificates)
 
     def key_pem(self) -> bytes:
-        """The private key as PKCS 8 PEM, for libraries that sign by themselves."""
+        """The private key as PKCS 8 PEM, for signing libraries."""
         return _private_pem(self.key)
 
     def mac(self, data: bytes) -> str:
-        """HMAC-SHA256 of ``data`` in hex, under a key that follows from the private one: only its owner can make it."""
+        """HMAC-SHA256 of ``data`` in hex, with a key derived from the private key."""
         return hmac.new(hashlib.sha256(b"assay mac\0" + self.key_pem()).digest(), data, "sha256").hexdigest()
 
     def sign(self, data: bytes) -> str:
@@ -154,12 +154,12 @@ class SigningIdentity:
 
 
 def identity_folder() -> Path:
-    """Where the local identity lives."""
+    """Folder of the local identity."""
     return config_home() / "signing"
 
 
 def choose_identity(chain: Path, key: Path, folder: Path | None = None) -> SigningIdentity:
-    """From now on signs with the user's own ``chain`` and ``key`` (PEM files, which stay where they are).
+    """Selects ``chain`` and ``key`` for signing (PEM files, which are not copied).
 
     Raises:
         ProvenanceError: they are damaged, do not belong together, have expired, or others can read the key.
@@ -172,7 +172,7 @@ def choose_identity(chain: Path, key: Path, folder: Path | None = None) -> Signi
 
 
 def forget_choice(folder: Path | None = None) -> SigningIdentity:
-    """From now on signs with the local identity again, which is made if there is none.
+    """Selects the local identity for signing again; it is made if there is none.
 
     Raises:
         ProvenanceError: the local identity is damaged.
@@ -185,7 +185,7 @@ def forget_choice(folder: Path | None = None) -> SigningIdentity:
 
 
 def local_root() -> str | None:
-    """PEM of the local identity's root, or None while no identity has been made. Makes nothing.
+    """PEM of the local identity's root; None if there is no identity. None is made.
 
     Raises:
         ProvenanceError: the files are damaged.
@@ -197,7 +197,7 @@ def local_root() -> str | None:
 
 
 def own_chains() -> tuple[str, ...]:
-    """PEM chains of the identity made here and of the one chosen instead, those that there are. Makes nothing.
+    """PEM chains of the local and of the selected identity, if they exist. None is made.
 
     Raises:
         ProvenanceError: a file is damaged.
@@ -211,12 +211,12 @@ def own_chains() -> tuple[str, ...]:
 
 
 def verify_signature(certificates: str, signature: str, data: bytes) -> None:
-    """Returns when ``signature`` (base64) over ``data`` was made with the leaf key of a sound chain.
+    """Verifies that ``signature`` (base64) over ``data`` was made with the leaf key of a valid chain.
 
-    Says nothing of who that is: compare :func:`chain_fingerprint` or the root with somebody known.
+    Does not identify the signer: compare :func:`chain_fingerprint` or the root with that of a known one.
 
     Raises:
-        ProvenanceError: the chain does not hold together, or the signature does not fit.
+        ProvenanceError: the chain or the signature is invalid.
     """
     chain = load_chain(certificates)
     for child, issuer in itertools.pairwise(chain):
@@ -262,13 +262,13 @@ def chain_fingerprint(pem: str) -> str:
 
 
 def subject_name(certificate: x509.Certificate) -> str:
-    """The common name of a certificate's subject, or the whole subject where it has none."""
+    """The common name of a certificate's subject, or the whole subject if it has none."""
     names = certificate.subject.get_attributes_for_oid(NameOID.COMMON_NAME)
     return str(names[0].value) if names else certificate.subject.rfc4514_string()
 
 
 def _create(place: Path) -> None:
-    """Writes a new root, leaf and key; the folder appears whole."""
+    """Writes a new root, leaf and key; the folder appears atomically."""
     now = datetime.now(UTC)
     tag = secrets.token_hex(4)
     root_key = ec.generate_private_key(ec.SECP256R1())
@@ -300,7 +300,7 @@ def _create(place: Path) -> None:
 def _certificate(
     subject: x509.Name, issuer: x509.Name, public: ec.EllipticCurvePublicKey, now: datetime
 ) -> x509.CertificateBuilder:
-    """Starts a day back, because the clock of the machine that verifies may be behind."""
+    """A certificate builder; validity starts a day earlier, because the verifier's clock may be behind."""
     return (
         x509.CertificateBuilder()
         .subject_name(subject)
@@ -314,7 +314,7 @@ def _certificate(
 
 
 def _subject(common_name: str) -> x509.Name:
-    """No user or machine name: the certificate travels inside every signed clip."""
+    """A subject without user or machine name, because the certificate is in every signed clip."""
     return x509.Name(
         [
             x509.NameAttribute(NameOID.ORGANIZATION_NAME, "Assay local identity"),

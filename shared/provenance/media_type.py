@@ -1,4 +1,4 @@
-"""What a file is by its first bytes, in the types that the signing library knows; names of files prove nothing."""
+"""Media types of files by their first bytes, not their names, among those of the signing library."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _STARTS: tuple[tuple[int, bytes, str], ...] = (
 
 
 def media_type_of(path: Path) -> str:
-    """The type by content; :data:`ANY_TYPE` for every kind that holds no manifest of its own.
+    """The type by content; :data:`ANY_TYPE` for every type that cannot embed a manifest.
 
     Raises:
         OSError: the file cannot be read.

@@ -1,4 +1,4 @@
-"""Reads C2PA manifests, embedded or in a sidecar, and says in plain words what does not hold. Uses no network."""
+"""Reads and validates C2PA manifests, embedded or in a sidecar. Uses no network."""
 
 from __future__ import annotations
 
@@ -57,23 +57,23 @@ _NOT_A_FAULT = frozenset({"signingCredential.untrusted"})
 
 
 def sidecar_of(path: Path) -> Path | None:
-    """Where the manifest of ``path`` lies when its container cannot hold one; None when it can."""
+    """Path of the sidecar manifest of ``path``; None if its container can embed one."""
     return None if path.suffix.lower() in EMBEDDABLE else path.with_suffix(".c2pa")
 
 
-def read_provenance(path: Path, *, anchors: str | None = None) -> Provenance | None:
-    """What the manifest of ``path``, embedded or beside it, says; None where there is none.
+def read_provenance(path: Path, anchors: str | None = None) -> Provenance | None:
+    """The manifest of ``path``, embedded or in a sidecar; None if there is none.
 
-    ``anchors`` (PEM) are the roots whose signers count as trusted, by default the local identity's root.
+    ``anchors`` (PEM) are the trusted roots, by default that of the local identity.
 
     Raises:
-        ProvenanceError: the file cannot be read at all.
+        ProvenanceError: the file cannot be read.
     """
     roots = anchors if anchors is not None else local_root()
     beside = path.with_suffix(".c2pa")
     sidecar = beside if beside != path and beside.is_file() else None
     try:
-        # A container that can hold a manifest is asked first: a file put beside it does not speak for it.
+        # If the container can embed a manifest, a sidecar is ignored.
         store = read_store(path, None, roots) if sidecar_of(path) is None or sidecar is None else None
         embedded = store is not None
         if store is None and sidecar is not None:
@@ -98,15 +98,15 @@ def offline_context(roots: str | None) -> c2pa.Context:
 
 
 def open_reader(media_type: str | None, file: Any, manifest: bytes | None, roots: str | None) -> c2pa.Reader | None:
-    """The library's reader over an open file; None where there is no manifest."""
+    """The library's reader of an open file; None if there is no manifest."""
     return c2pa.Reader.try_create(media_type, file, manifest, offline_context(roots))
 
 
 def read_store(path: Path, sidecar: Path | None, roots: str | None) -> dict[str, Any] | None:
-    """The manifest store as the library reports it; None without a manifest.
+    """The manifest store as reported by the library; None without a manifest.
 
     Raises:
-        c2pa.C2paError: the file or its manifest cannot be made sense of.
+        c2pa.C2paError: the file or its manifest cannot be parsed.
         ProvenanceError: the manifest is nested too deeply.
         OSError: the file cannot be read.
     """
@@ -125,13 +125,13 @@ def read_store(path: Path, sidecar: Path | None, roots: str | None) -> dict[str,
 
 
 def _embedded_type(path: Path) -> str | None:
-    """The media type under which a manifest is looked for inside ``path``: by content, else by name."""
+    """The media type for reading an embedded manifest of ``path``: by content, else by name."""
     found = media_type_of(path)
     return found if found != ANY_TYPE else EMBEDDABLE.get(path.suffix.lower())
 
 
 def _unreadable(path: Path, error: c2pa.C2paError, *, has_sidecar: bool) -> Provenance | None:
-    """For a file the library cannot make sense of: None when it shows no trace of a manifest."""
+    """The result for a file that the library cannot parse: None if it has no trace of a manifest."""
     if str(error).startswith("RemoteManifest"):
         return _damaged("it lies at an address on the network and was not fetched", embedded=False)
     if has_sidecar or _holds_manifest(path):
@@ -145,7 +145,7 @@ def _damaged(reason: str, *, embedded: bool) -> Provenance:
 
 
 def _holds_manifest(path: Path) -> bool:
-    """Whether a JUMBF box that says it is a C2PA manifest store lies anywhere in the file."""
+    """Whether the file contains a JUMBF box of a C2PA manifest store."""
     tail = b""
     with path.open("rb") as file:
         while block := file.read(1 << 20):
@@ -156,7 +156,7 @@ def _holds_manifest(path: Path) -> bool:
 
 
 def provenance_of(store: Mapping[str, Any], *, embedded: bool) -> Provenance:
-    """The library's report as a value. Nothing in it is taken to be of the right type."""
+    """The library's report as a value. All types in it are checked."""
     manifest = _mapping(_mapping(store.get("manifests")).get(str(store.get("active_manifest"))))
     results = _mapping(store.get("validation_results"))
     state = store.get("validation_state")

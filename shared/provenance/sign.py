@@ -1,17 +1,16 @@
-"""Signed provenance: where a clip came from and what was done to it, inside the file (C2PA, Content Credentials).
+"""Signs clips with their origin and edits (C2PA, Content Credentials).
 
-What a signature says: these bytes, with these statements, were signed by the holder of that key. What its absence
-says: nothing. A clip without a manifest is not suspect for it.
+A signature proves that these bytes with these statements were signed by the holder of a key. A missing manifest proves
+nothing.
 
-mp4, mov, avi and the common audio and image files carry the manifest themselves. Others (mkv, webm, mpg, ...) get a
-sidecar beside them, ``clip.mkv`` and ``clip.c2pa``, which is signed over the clip's bytes all the same.
+mp4, mov, avi and the common audio and image files embed the manifest. Others (mkv, webm, mpg, ...) get a sidecar file,
+``clip.c2pa`` for ``clip.mkv``, which also covers the clip's bytes.
 
-No network: no timestamp authority, no OCSP, no manifest fetched from an address that a file names.
+No network is used: no timestamp authority, no OCSP, no remote manifests.
 
-Digital source types are IPTC's (https://cv.iptc.org/newscodes/digitalsourcetype/): a swap is a composite that holds
-output of a trained model. A real clip that was only decoded and encoded again stays ``digitalCapture``: the term
-names where the pictures came from, and C2PA keeps encoding apart from editing (``c2pa.transcoded``);
-``algorithmicallyEnhanced`` would claim a correction that nobody made.
+Digital source types are IPTC's (https://cv.iptc.org/newscodes/digitalsourcetype/): a swap is a composite with output of
+a trained model. A real clip that was only re-encoded stays ``digitalCapture``: the type is the origin of the pictures,
+and C2PA separates transcoding from editing (``c2pa.transcoded``); ``algorithmicallyEnhanced`` would state a correction.
 """
 
 from __future__ import annotations
@@ -51,7 +50,7 @@ from shared.provenance.types import (
     record_facts,
     source_type_of,
 )
-from shared.storage import replacing, sha256_file
+from shared.storage import draft_beside, replacing, sha256_file
 
 __all__ = [
     "CAPTURE",
@@ -85,18 +84,18 @@ def sign_clip(
     digital_source_type: str,
     record: Mapping[str, str | int | None],
 ) -> str:
-    """Signs ``path`` in place, in one step, and reads the signature back before anything is replaced.
+    """Signs ``path`` in place, atomically, after verifying the new signature.
 
-    The manifest says: opened from ``ingredient`` (or created, without one), then ``actions``. The source type goes to
-    the action that made the pictures what they are: the creation, else the last one. ``record`` becomes the
-    assertion ``assay.clip``, with the ingredient's SHA-256 and the clip's own before signing.
+    The manifest has an action "opened" of ``ingredient`` (or "created", without one), then ``actions``. The source type
+    is set on the creation, else on the last action. ``record`` becomes the assertion ``assay.clip``, with the SHA-256
+    of the ingredient and of the clip before signing.
 
     Returns:
-        SHA-256 of the file as it was before it was signed.
+        SHA-256 of the file before signing.
 
     Raises:
-        ProvenanceError: the certificate is refused, or a file is not the media it claims to be.
-        StorageError: the disk refused.
+        ProvenanceError: the certificate is refused, or a file does not match its media type.
+        StorageError: writing failed.
     """
     content = sha256_file(path)
     facts = dict(record) | {"content_sha256": content}
@@ -118,7 +117,7 @@ def sign_clip(
 
 
 def need_signable(identity: SigningIdentity, ingredient: Path | None) -> None:
-    """Signs a tiny picture in memory, so that a certificate or an ingredient that is refused is so before any work.
+    """Signs a tiny picture in memory, to find a refused certificate or ingredient before any work.
 
     Raises:
         ProvenanceError: signing fails.
@@ -167,7 +166,7 @@ def _action_json(action: Action) -> dict[str, Any]:
 
 
 def _add_parent(builder: c2pa.Builder, path: Path, sha256: str) -> None:
-    """The parent may be of any type; its own manifest comes along where its content can hold one."""
+    """Adds the parent, of any type, with its manifest if its type can embed one."""
     entry = {"title": path.name, "relationship": "parentOf", "label": "parent", "metadata": {"sha256": sha256}}
     media_type = media_type_of(path)
     with path.open("rb") as file:
@@ -176,13 +175,13 @@ def _add_parent(builder: c2pa.Builder, path: Path, sha256: str) -> None:
         except c2pa.C2paError:
             if media_type == ANY_TYPE:
                 raise
-            # The library cannot make sense of it: what is stated of it is its hash.
+            # The library cannot parse it: only its hash is stated.
             file.seek(0)
             builder.add_ingredient(entry, ANY_TYPE, file)
 
 
 def _signer(identity: SigningIdentity) -> c2pa.Signer:
-    # The library hands these to C by pointer and takes no timestamp authority for None.
+    # The library passes these to C by pointer, where None means no timestamp authority.
     info = c2pa.C2paSignerInfo(identity.algorithm.encode(), identity.certificates.encode(), identity.key_pem(), None)
     return c2pa.Signer.from_info(info)
 
@@ -196,14 +195,15 @@ def _embed(builder: c2pa.Builder, path: Path, identity: SigningIdentity) -> None
 
 def _write_sidecar(builder: c2pa.Builder, path: Path, sidecar: Path, identity: SigningIdentity) -> None:
     builder.set_no_embed()
-    # The library copies the clip to its target even when nothing is embedded; the copy is thrown away.
-    copy = path.with_name(f".{path.stem}.unsigned.part{path.suffix}")
-    with storage_errors(copy):
-        try:
-            with path.open("rb") as source, copy.open("w+b") as target, _signer(identity) as signer:
-                manifest = builder.sign(signer, ANY_TYPE, source, target)
-        finally:
-            copy.unlink(missing_ok=True)
+    # The library copies the clip to its target even if nothing is embedded; the copy is discarded.
+    with (
+        storage_errors(path),
+        draft_beside(path) as copy,
+        path.open("rb") as source,
+        copy.open("w+b") as target,
+        _signer(identity) as signer,
+    ):
+        manifest = builder.sign(signer, ANY_TYPE, source, target)
     with replacing(sidecar) as draft:
         draft.write_bytes(manifest)
         _need_valid(read_store(path, draft, identity.root), path)

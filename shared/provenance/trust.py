@@ -1,6 +1,6 @@
-"""Whose seals this user takes: the user's own identities, and others accepted by their fingerprint.
+"""Known signers: the user's own identities, and others accepted by fingerprint.
 
-Kept in ``trusted.toml`` in the user's config folder, and nowhere else: nothing that is under test says whom to trust.
+Kept only in ``trusted.toml`` in the user's config folder, never in a dataset or a file.
 """
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ _FINGERPRINT = re.compile(r"[0-9a-f]{64}")
 
 @dataclass(frozen=True)
 class KnownSigner:
-    """A signer whose seals count.
+    """A known signer.
 
     Attributes:
         fingerprint: SHA-256 of the leaf certificate, in hex.
-        name, root: common name of the leaf and PEM of the root, empty until something that was signed is seen.
-        since: the day on which the user accepted the signer; empty for the user's own identities.
+        name, root: common name of the leaf and PEM of the root; empty until a signature is seen.
+        since: date of acceptance; empty for the user's own identities.
     """
 
     fingerprint: str
@@ -43,10 +43,10 @@ class _Trusted:
 
 
 def parse_fingerprint(text: str) -> str:
-    """A fingerprint as it is compared: 64 hex digits, in small letters, without colons.
+    """A fingerprint in canonical form: 64 lower-case hex digits without colons.
 
     Raises:
-        UsageError: it is no SHA-256.
+        UsageError: it is not a SHA-256.
     """
     plain = text.strip().lower().replace(":", "")
     if not _FINGERPRINT.fullmatch(plain):
@@ -55,7 +55,7 @@ def parse_fingerprint(text: str) -> str:
 
 
 def known_signers() -> dict[str, KnownSigner]:
-    """All known signers by fingerprint, the user's own first. Makes nothing.
+    """All known signers by fingerprint, the user's own first. No identity is made.
 
     Raises:
         ProvenanceError: the user's own certificates are damaged.
@@ -66,7 +66,7 @@ def known_signers() -> dict[str, KnownSigner]:
 
 
 def known_roots() -> str:
-    """PEM of the roots of all known signers, one after another; empty when there are none.
+    """Concatenated PEM of the roots of all known signers; empty if there are none.
 
     Raises:
         ProvenanceError, ConfigError: see :func:`known_signers`.
@@ -75,10 +75,10 @@ def known_roots() -> str:
 
 
 def trust_signer(fingerprint: str, *, name: str = "", root: str = "") -> KnownSigner:
-    """From now on takes the seals of whoever has ``fingerprint``; fills in what was not known of them.
+    """Accepts the signer with ``fingerprint``; fills in unknown fields.
 
     Raises:
-        UsageError: it is no fingerprint.
+        UsageError: it is not a fingerprint.
         StorageError: the list cannot be written.
     """
     wanted = KnownSigner(parse_fingerprint(fingerprint), name, root, f"{datetime.now(UTC):%Y-%m-%d}")
@@ -91,10 +91,10 @@ def trust_signer(fingerprint: str, *, name: str = "", root: str = "") -> KnownSi
 
 
 def distrust_signer(fingerprint: str) -> None:
-    """From now on no longer takes the seals of whoever has ``fingerprint``.
+    """Removes the signer with ``fingerprint`` from the accepted ones.
 
     Raises:
-        UsageError: nobody of that fingerprint was accepted.
+        UsageError: it was not accepted.
         StorageError: the list cannot be written.
     """
     gone = parse_fingerprint(fingerprint)

@@ -1,4 +1,4 @@
-"""What provenance says, as values: actions, ingredients, signer; and which facts of a record are signed."""
+"""Values of provenance: actions, ingredients, signer; and the signed facts of a record."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ FAKE_SOURCES = frozenset({COMPOSITE_WITH_MODEL, MADE_BY_MODEL, f"{_IPTC}composit
 
 @dataclass(frozen=True)
 class Action:
-    """One thing done to a clip, by C2PA's name for it ("c2pa.edited", "c2pa.transcoded", ...)."""
+    """An action on a clip, by C2PA's name ("c2pa.edited", "c2pa.transcoded", ...)."""
 
     name: str
     description: str = ""
@@ -30,7 +30,7 @@ class Action:
 
 @dataclass(frozen=True)
 class Ingredient:
-    """A file the clip was made from, as the manifest names it."""
+    """A file that the clip was made from, as named in the manifest."""
 
     title: str
     media_type: str
@@ -40,9 +40,9 @@ class Ingredient:
 
 @dataclass(frozen=True)
 class Signer:
-    """Who signed, as their certificate says.
+    """The signer, as named in the certificate.
 
-    ``trusted`` is whether the chain ends at a root that the reader was given: by default the local identity's.
+    ``trusted``: whether the chain ends at one of the reader's anchors, by default the local identity's root.
     """
 
     name: str
@@ -54,13 +54,13 @@ class Signer:
 
 @dataclass(frozen=True)
 class Provenance:
-    """What a manifest says, and whether it can be believed.
+    """The contents of a manifest, and whether it is valid.
 
     Attributes:
-        valid: signature, statements and media fit together. Says nothing of who signed: see ``signer.trusted``.
-        problems: why it is not valid, in plain words; or faults of the ingredients' own manifests.
-        record: the facts Assay signed into the clip (:func:`record_facts`), None in others' manifests.
-        embedded: whether the manifest lies in the file, or beside it.
+        valid: signature, statements and media match. The signer may be unknown: see ``signer.trusted``.
+        problems: reasons why it is not valid; also faults of the ingredients' manifests.
+        record: the facts signed by Assay (:func:`record_facts`); None in other manifests.
+        embedded: whether the manifest is in the file or in a sidecar.
     """
 
     valid: bool
@@ -81,14 +81,14 @@ class Provenance:
 
     @property
     def says_fake(self) -> bool:
-        """Whether it says that a trained model had a hand in the pictures."""
+        """Whether it states that the pictures contain output of a trained model."""
         return any(term in FAKE_SOURCES for term in self.digital_source_types)
 
 
 def source_type_of(record: ClipRecord) -> str:
-    """The IPTC source type that is true of ``record``.
+    """The IPTC source type of ``record``.
 
-    A real control whose rights read "synthetic" was drawn by a program (a procedural actor), so no camera saw it.
+    A real clip with the rights "synthetic" was rendered by a program (a procedural actor), not captured by a camera.
     """
     if record.kind == "real":
         return PROCEDURAL if record.rights == "synthetic" else CAPTURE
@@ -96,9 +96,9 @@ def source_type_of(record: ClipRecord) -> str:
 
 
 def record_facts(record: ClipRecord) -> dict[str, str | int | None]:
-    """What of ``record`` is signed into its clip: all that is known before the signed file exists and may not change.
+    """The facts of ``record`` that are signed into its clip: those known before signing that may not change.
 
-    Path, hash of the signed file and split are held by the dataset's own seal.
+    Path, hash of the signed file and split are covered by the dataset's seal.
     """
     masks = record.masks.sha256 if record.masks else None
     return {

@@ -96,7 +96,7 @@ class Row:
 
 
 @dataclass(frozen=True)
-class JudgeFacts:
+class ScoredDetector:
     """One detector of the scoreboard: name, description and notes."""
 
     name: str
@@ -137,7 +137,7 @@ class Scoreboard:
     dataset: dict[str, str]
     split: str
     only: tuple[str, ...]
-    detectors: tuple[JudgeFacts, ...]
+    detectors: tuple[ScoredDetector, ...]
     rows: tuple[Row, ...]
     measure: str | None
     units: dict[str, str]

@@ -62,7 +62,7 @@ class Checkpoint:
 
 
 class Run:
-    """An open run folder. Made by :meth:`create`, :meth:`open` or :meth:`open_or_create`; a context manager.
+    """An open run folder. Made by :meth:`open` or :meth:`open_or_create`; a context manager.
 
     While a run is open its folder is locked against a second trainer; the lock ends with the process.
 
@@ -82,34 +82,9 @@ class Run:
         self._lock = lock
 
     @classmethod
-    def create(
-        cls,
-        path: Path,
-        config: object,
-        *,
-        seed: int,
-        inputs: Mapping[str, str],
-        kind: str,
-        device: str = "cpu",
-        keep: int = 2,
-    ) -> Run:
-        """A new run in ``path``, which must be absent or empty.
-
-        Args:
-            path: the folder.
-            config: the resolved settings, a dataclass or a mapping.
-            seed: of all random streams of the run.
-            inputs: name and digest of all training data.
-            kind: of the trained model.
-            device: description of the device.
-            keep: number of checkpoints kept beside snapshots.
-
-        Raises:
-            RunError: the folder is not empty.
-            StorageError: writing failed.
-        """
+    def _create(cls, path: Path, config: object, facts: dict[str, Any], keep: int) -> Run:
+        """A new run in ``path``, which must be absent or empty."""
         _refuse_full(path)
-        facts = {"kind": kind, **run_facts(device, seed, inputs)}
         with _lock(path) as held:
             _refuse_full(path)  # another process may have made one meanwhile
             with storage_errors(path):
@@ -117,7 +92,7 @@ class Run:
                 (path / "previews").mkdir(exist_ok=True)
             settings.write_toml(path / "config.toml", config)
             write_text(path / "run.json", json.dumps(facts, indent=2) + "\n")
-            return cls(path, kind, settings.to_mapping(config), facts, keep, held.pop_all())
+            return cls(path, facts["kind"], settings.to_mapping(config), facts, keep, held.pop_all())
 
     @classmethod
     def open(cls, path: Path, *, kind: str | None = None, keep: int = 2) -> Run:
@@ -147,19 +122,28 @@ class Run:
         device: str = "cpu",
         keep: int = 2,
         may_change: tuple[str, ...] = (),
-        resume: bool = True,
     ) -> Run:
         """The existing run in ``path``, or a new one.
 
         A run is resumed only with the settings and inputs it was created with; settings named in ``may_change`` are
-        exempt and updated. See :meth:`create` for the other arguments.
+        exempt and updated.
+
+        Args:
+            path: the folder.
+            config: the resolved settings, a dataclass or a mapping.
+            seed: of all random streams of the run.
+            inputs: name and digest of all training data.
+            kind: of the trained model.
+            device: description of the device.
+            keep: number of checkpoints kept beside snapshots.
+            may_change: names of settings, see above.
 
         Raises:
-            RunError: a setting or an input differs (the message names it), or the folder is not a run.
+            RunError: a setting or an input differs (the message names it), or the folder is not a run and not empty.
             StorageError: writing failed.
         """
-        if not (resume and (path / "run.json").exists()):
-            return cls.create(path, config, seed=seed, inputs=inputs, kind=kind, device=device, keep=keep)
+        if not (path / "run.json").exists():
+            return cls._create(path, config, {"kind": kind, **run_facts(device, seed, inputs)}, keep)
         run = cls.open(path, kind=kind, keep=keep)
         try:
             new = settings.to_mapping(config)
@@ -182,6 +166,10 @@ class Run:
     def checkpoints(self) -> Path:
         """Folder of the checkpoints."""
         return self.path / "checkpoints"
+
+    def checkpoint_path(self, step: int) -> Path:
+        """Path of the checkpoint of ``step``."""
+        return self.checkpoints / f"step-{step:08d}.safetensors"
 
     @property
     def metrics_file(self) -> Path:
@@ -233,7 +221,7 @@ class Run:
         """
         size = sum(tensor.nbytes for tensor in tensors.values())
         need_free_space(self.checkpoints, int(size * 1.05) + _MAX_JSON_BYTES)
-        path = self.checkpoints / f"step-{step:08d}.safetensors"
+        path = self.checkpoint_path(step)
         write_checkpoint(path, tensors, {"step": step, "snapshot": snapshot, "meta": dict(meta)})
         self._remove_old()
         return path
@@ -249,7 +237,7 @@ class Run:
         found = self._numbered()
         for _, path in reversed(found):
             try:
-                return _load(path)
+                return load_checkpoint(path)
             except CheckpointError as error:
                 console.warn(f"{error}; trying the one before")
         if found:
@@ -336,7 +324,12 @@ def read_checkpoint(path: Path, *, device: str = "cpu") -> tuple[dict[str, Tenso
     return tensors, document
 
 
-def _load(path: Path) -> Checkpoint:
+def load_checkpoint(path: Path) -> Checkpoint:
+    """The checkpoint of a run in the file ``path``.
+
+    Raises:
+        CheckpointError: it cannot be read, or is none of a run.
+    """
     tensors, document = read_checkpoint(path)
     step, meta = document.get("step"), document.get("meta")
     if not isinstance(step, int) or not isinstance(meta, dict):
@@ -354,10 +347,10 @@ def _is_snapshot(path: Path) -> bool:
 
 
 def read_facts(path: Path) -> dict[str, Any]:
-    """What ``run.json`` of a run says of its kind, seed, inputs, versions and machine.
+    """The contents of a run's ``run.json``: kind, seed, inputs, versions and machine.
 
     Raises:
-        RunError: the folder is no run, or the file is damaged.
+        RunError: the folder is not a run, or the file is damaged.
     """
     file = path / "run.json"
     if not file.is_file():

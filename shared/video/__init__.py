@@ -14,41 +14,6 @@ Names are imported when they are used, so that settings of an encode can be read
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import lazy_loader
 
-if TYPE_CHECKING:
-    from shared.video.audio import audio_digest, container_for
-    from shared.video.container import VideoLimits
-    from shared.video.encoding import Encoding
-    from shared.video.facts import reading_notes
-    from shared.video.reader import VideoReader, frame_times, probe, read_mask_frames
-    from shared.video.writer import VideoWriter, need_encodable, reencode
-else:  # out of sight of type checkers, which would take any name to be there
-    __getattr__, __dir__, _ = lazy_loader.attach(
-        __name__,
-        submod_attrs={
-            "audio": ["audio_digest", "container_for"],
-            "container": ["VideoLimits"],
-            "encoding": ["Encoding"],
-            "facts": ["reading_notes"],
-            "reader": ["VideoReader", "frame_times", "probe", "read_mask_frames"],
-            "writer": ["VideoWriter", "need_encodable", "reencode"],
-        },
-    )
-
-__all__ = [
-    "Encoding",
-    "VideoLimits",
-    "VideoReader",
-    "VideoWriter",
-    "audio_digest",
-    "container_for",
-    "frame_times",
-    "need_encodable",
-    "probe",
-    "read_mask_frames",
-    "reading_notes",
-    "reencode",
-]
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

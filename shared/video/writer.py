@@ -33,6 +33,7 @@ __all__ = ["Encoding", "VideoWriter", "encoders_here", "need_encodable", "reenco
 _MAX_TICKS_A_SECOND = 2**31 - 1
 _MIN_TIMESCALE = 10_000
 _MATRIX_TAGS = {Colorspace.ITU709: 1, Colorspace.ITU601: 6}
+_X265_DELAY_FRAMES = 2
 
 
 class VideoWriter:
@@ -265,7 +266,14 @@ class VideoWriter:
         if not self.frames_written:
             raise MediaError(f"no frame was written to {self.path}", hint="check that its source holds frames")
         with self._encoder_errors():
-            self._container.mux(self._stream.encode(None))
+            packets = self._stream.encode(None)
+            if self.encoding.codec == "libx265" and self.frames_written <= _X265_DELAY_FRAMES:
+                # libx265 learns its delay from the picture with that index. Of a shorter clip it subtracts memory that
+                # nothing wrote from the decode times, and the muxer then refuses or shifts the clip by chance. One or
+                # two pictures are never reordered, so each is decoded when it is shown.
+                for packet in packets:
+                    packet.dts = packet.pts
+            self._container.mux(packets)
             if self._audio is not None:
                 self._audio.rest()
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import io
 import json
 
 import pytest
+from rich.cells import cell_len
 
-from shared.console import Console, visible
+from shared.console import Console, counted, size_text, visible
 
 
 @pytest.fixture
@@ -42,7 +44,7 @@ def test_text_from_outside_is_not_markup(console, capsys):
 def test_quiet_leaves_warnings_and_errors(console, capsys):
     console.configure(quiet=True)
     console.print("chatter")
-    with console.progress("work", 2) as tick:
+    with console.progress("work", 2, unit="file") as tick:
         tick(2)
     console.warn("look")
     console.fail("stop", None)
@@ -57,7 +59,7 @@ def test_programs_read_one_document_and_nothing_else(console, capsys, tmp_path):
     console.configure(json_mode=True)
     console.print("for people")
     console.table("t", ["a"], [[1]])
-    with console.progress("work", 1) as tick:
+    with console.progress("work", 1, unit="file") as tick:
         tick()
     console.result({"clip": "ann", "path": tmp_path, "name": "Zoë"})
     out, err = capsys.readouterr()
@@ -72,11 +74,21 @@ def test_people_get_no_json(console, capsys):
 
 def test_progress_passes_items_through(console, capsys):
     assert list(console.track(iter("abc"), "[odd] work", 3, unit="faces")) == list("abc")
-    with console.progress("more", None, done=2) as tick:
+    with console.progress("more", None, unit="file", done=2) as tick:
         tick(note="[note]")
     err = capsys.readouterr().err
     assert "[odd] work" in err
     assert "3/3" in err
+
+
+def test_an_address_is_not_broken_and_words_are_wrapped(console, capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")
+    console.configure()
+    address = "https://example.org/" + "a-rather-long-path/" * 6 + "weights.pth"
+    console.print("without a network get it from", address, "on another machine, " + "and then " * 8)
+    lines = capsys.readouterr().out.splitlines()
+    assert sum(address in line for line in lines) == 1
+    assert all(len(line) <= 80 for line in lines if address not in line)
 
 
 HOSTILE = "a\x1b]52;c;aGk=\x07b\x9b2Jc\u202egpj.exe\udcff\rd"
@@ -87,7 +99,7 @@ def test_control_and_direction_characters_are_shown_not_sent(console, capsys):
     console.warn(HOSTILE)
     console.fail(HOSTILE, HOSTILE)
     console.table(HOSTILE, ["a"], [[HOSTILE]])
-    with console.progress(HOSTILE, 1) as tick:
+    with console.progress(HOSTILE, 1, unit="file") as tick:
         tick(note=HOSTILE)
     said = "".join(capsys.readouterr())
     assert not {"\x1b]", "\x07", "\x9b", "\u202e", "\udcff"} & {piece for piece in HOSTILE if piece in said}
@@ -105,3 +117,90 @@ def test_programs_read_such_characters_as_they_are(console, capsys):
 
 def test_plain_text_stays():
     assert visible("Zoë\t冬\n😀") == "Zoë\t冬\n😀"
+
+
+@pytest.mark.parametrize(
+    ("number", "words", "text"),
+    [
+        (0, ("clip",), "0 clips"),
+        (1, ("clip",), "1 clip"),
+        (2, ("clip",), "2 clips"),
+        (1, ("person", "people"), "1 person"),
+        (1500, ("person", "people"), "1,500 people"),
+    ],
+)
+def test_a_number_of_things(number, words, text):
+    assert counted(number, *words) == text
+
+
+@pytest.mark.parametrize(
+    ("size", "text"),
+    [
+        (0, "0 kB"),
+        (1, "1 kB"),
+        (999_499, "1000 kB"),
+        (20_400_000, "20 MB"),
+        (999_499_999, "999 MB"),
+        (999_500_000, "1.0 GB"),
+        (4.2e9, "4.2 GB"),
+    ],
+)
+def test_a_size(size, text):
+    assert size_text(size) == text
+
+
+def lines(
+    width: int, *, total: int | None, done: float, note: str = "", unit: str = "frame", passed: float = 30
+) -> str:
+    """The line of a bar that has been at work for ``passed`` seconds, in a terminal so wide."""
+    from rich.console import Console as RichConsole
+    from rich.progress import Progress
+
+    from shared.console import _Line
+
+    now = 0.0
+    screen = RichConsole(file=io.StringIO(), width=width, force_terminal=True, color_system=None, legacy_windows=False)
+    bar = Progress(_Line(), console=screen, get_time=lambda: now, auto_refresh=False, speed_estimate_period=1e9)
+    task = bar.add_task("finding faces and scoring", total=total, unit=unit, note="")
+    bar.advance(task, 0)
+    now = passed / 2
+    bar.advance(task, done / 2)
+    now = passed
+    bar.advance(task, done / 2)
+    bar.update(task, note=note)
+    with screen.capture() as shown:
+        screen.print(bar.get_renderable())
+    return shown.get().rstrip("\n")
+
+
+NOTE = "a-clip-with-a-rather-long-name-as-cameras-give-them-20240131-115923.mp4"
+
+
+@pytest.mark.parametrize("width", [20, 40, 60, 80, 120])
+@pytest.mark.parametrize("total", [None, 400_000])
+@pytest.mark.parametrize("note", ["", NOTE, "名" * 60])
+def test_a_bar_is_one_line_of_the_terminals_width(width, total, note):
+    shown = lines(width, total=total, done=120_000, note=note)
+    assert "\n" not in shown
+    assert cell_len(shown) <= width
+
+
+def test_at_80_columns_count_rate_and_time_left_are_seen():
+    shown = lines(80, total=240, done=120, note=NOTE)
+    assert shown.startswith("finding faces and scoring  ")
+    assert "120/240 frames" in shown
+    assert "4.0/s" in shown
+    assert "0:30, 0:30 left" in shown
+
+
+def test_slow_work_has_a_rate_by_the_minute_and_one_unit_is_singular():
+    assert "  1/1 clip  " in lines(80, total=1, done=1, unit="clip", passed=60)
+    assert "0.5/min" in lines(80, total=4, done=2, unit="clip", passed=240)
+    assert "2 clips" in lines(80, total=None, done=2, unit="clip")
+
+
+def test_work_limited_by_time_counts_no_seconds_a_second():
+    shown = lines(80, total=1500, done=30, unit="s", note="step 12, loss 0.1234")
+    assert "0:30 of 25:00" in shown
+    assert "s/s" not in shown
+    assert "24:30 left" in shown

@@ -41,6 +41,21 @@ def test_unknown_names_are_refused_with_near_matches(finders):
     assert caught.value.hint == "did you mean mtcnn?"
 
 
+MANY = [f"resnet{number}" for number in range(1371)]
+
+
+@pytest.mark.parametrize(
+    ("listed_by", "told"),
+    [("assay detect models", "assay detect models lists all 1,371"), ("", "1,371 are known")],
+)
+@pytest.mark.parametrize("name", ["resnet_50", "?"])
+def test_of_many_names_the_nearest_are_listed(name, listed_by, told):
+    hint = near_matches(name, MANY, listed_by=listed_by)
+    assert hint.endswith(told)
+    assert len(hint) < 120
+    assert "  " not in hint
+
+
 @pytest.mark.parametrize(
     ("name", "known", "hint"),
     [

@@ -3,27 +3,35 @@
 from __future__ import annotations
 
 import itertools
+import os
 import statistics
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from fractions import Fraction
+from itertools import islice
 from pathlib import Path
 
 from av.container import InputContainer
 from av.error import FFmpegError
 from av.video.stream import VideoStream
 
+from shared.console import counted as number_of
 from shared.errors import MediaError
 from shared.results.scores import Evidence
 from shared.types import StreamFacts, VideoInfo
-from shared.video import VideoLimits, probe, reading_notes
+from shared.video import VideoLimits, reading_notes
+from shared.video.child import Child, ChildError, ClipReader, NoChild
 from shared.video.clock import PacketClock, packets_on_one_clock
 from shared.video.container import opened, video_stream
 from shared.video.facts import described_stream
+from shared.video.images import picture_info
 from shared.video.picture_facts import picture_tags
+from shared.video.reader import with_counts
 
 _MAX_PACKETS = 5_000_000
+_MOST_BESIDE = 1_000
+_NAMED = 6
 _AT_WILL = "Every one of these fields can be written at will; they describe the last program that wrote the file."
 _TELLING: dict[str, tuple[str, ...]] = {
     "make": ("make", "manufacturer"),
@@ -106,26 +114,62 @@ def _walk(container: InputContainer, stream: VideoStream, path: Path) -> PacketF
     )
 
 
-def container_evidence(path: Path) -> tuple[VideoInfo, list[Evidence]]:
-    """The file's claims and counts, as values for a report.
+def container_evidence(source: Child | NoChild, reader: ClipReader) -> tuple[VideoInfo, list[Evidence]]:
+    """The claims and counts of a video, as values for a report; where reading it stops, what came before.
 
     Raises:
         MediaError: not a readable video.
     """
-    info = probe(path, count=True)
-    packets = read_packets(path)
-    found = [_streams(info), _statements(info), _counts(info, packets), _timing(packets), _structure(packets)]
-    return info, [*found, *_splices(info)]
+    info = with_counts(reader)
+    found = [_streams(info), _statements(info)]
+    stops = [_stop(f"stopped after {info.frames_counted} frames, because {reader.stopped}")] if reader.stopped else []
+    try:
+        packets = source.call(read_packets)
+    except ChildError as error:
+        stops.append(_stop(f"packets, timing and structure could not be read, because {error.cause}"))
+    else:
+        found += [_counts(info, packets), _timing(packets), _structure(packets)]
+    return info, [*stops, *found, *_splices(info)]
 
 
-def still_evidence(path: Path) -> Evidence:
-    """What a still picture says of its making: EXIF and XMP.
+def still_evidence(path: Path) -> list[Evidence]:
+    """Format of a still picture, and what it says of its making: EXIF and XMP.
 
     Raises:
         MediaError: the file is no picture.
     """
-    tags = picture_tags(path)
-    return Evidence("what the file says of its making", _made_by(tags), dict(sorted(tags.items())), limits=_AT_WILL)
+    tags, info = picture_tags(path), picture_info(path)
+    facts: dict[str, str | int | float | bool | None] = {
+        "format": info.container,
+        "pixel format": info.pixel_format,
+        "size as shown": f"{info.width}x{info.height}",
+        "rotation (degrees)": info.rotation,
+    }
+    finding = f"{info.container}, {info.width}x{info.height}"
+    return [
+        Evidence("still picture", finding, facts, limits=_AT_WILL),
+        Evidence("what the file says of its making", _made_by(tags), dict(sorted(tags.items())), limits=_AT_WILL),
+    ]
+
+
+def files_beside(path: Path) -> list[Evidence]:
+    """Files beside ``path`` that go by its name, as labels and manifests do; empty where there is none."""
+    with os.scandir(path.parent) as entries:
+        close = islice((entry.name for entry in entries if entry.name.startswith(f"{path.stem}.")), _MOST_BESIDE)
+        names = sorted(name for name in close if name != path.name)
+    if not names:
+        return []
+    finding = f"{len(names)} go by its name: {', '.join(names[:_NAMED])}{' and more' if len(names) > _NAMED else ''}"
+    limits = (
+        "Anybody may have put them there. Only two kinds are ever read: a manifest (.c2pa) of a container that cannot "
+        "hold one, and landmarks where --finder sidecar asks for them."
+    )
+    return [Evidence("files beside it", finding, dict.fromkeys(names, "not part of the file"), limits=limits)]
+
+
+def _stop(finding: str) -> Evidence:
+    limits = "Damage and attack look alike here. Whatever lies behind that place was not looked at."
+    return Evidence("reading", finding, {}, limits=limits)
 
 
 def _streams(info: VideoInfo) -> Evidence:
@@ -252,7 +296,7 @@ def _timing(packets: PacketFacts) -> Evidence:
 def _structure(packets: PacketFacts) -> Evidence:
     lengths = packets.gop_lengths
     if not lengths:
-        finding = f"{packets.keyframes} keyframe in {packets.packets} frames"
+        finding = f"{number_of(packets.keyframes, 'keyframe')} in {number_of(packets.packets, 'frame')}"
     else:
         finding = (
             f"{packets.keyframes} keyframes, groups of {min(lengths)} to {max(lengths)} frames "

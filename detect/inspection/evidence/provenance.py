@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
-from shared.provenance.sign import read_provenance
+from shared.provenance.identity import local_root
+from shared.provenance.read import read_provenance
 from shared.results.scores import Evidence
+from shared.video.child import Child, ChildError, NoChild
 
 _NAME = "content credentials (C2PA)"
 _LIMITS = (
@@ -14,9 +14,16 @@ _LIMITS = (
 )
 
 
-def provenance_evidence(path: Path) -> Evidence:
-    """The state of ``path``'s Content Credentials."""
-    found = read_provenance(path)
+def provenance_evidence(source: Child | NoChild) -> Evidence:
+    """The state of a file's Content Credentials.
+
+    Raises:
+        MediaError: the file cannot be read at all.
+    """
+    try:
+        found = source.call(read_provenance, local_root() or "")  # the child looks at no key
+    except ChildError as error:
+        return Evidence(_NAME, f"could not be read, because {error.cause}", {"present": None}, limits=_LIMITS)
     if found is None:
         return Evidence(_NAME, "none in the file", {"present": False}, limits=_LIMITS)
     signer = "an unnamed signer" if found.signer is None else found.signer.name
@@ -34,4 +41,5 @@ def provenance_evidence(path: Path) -> Evidence:
         "problems": "; ".join(found.problems) or "none",
     }
     state = "a valid signature" if found.valid else "an INVALID signature"
-    return Evidence(_NAME, f"{state} by {signer}", details, limits=_LIMITS)
+    place = "" if found.embedded else ", in a file beside it that anybody may have put there"
+    return Evidence(_NAME, f"{state} by {signer}{place}", details, limits=_LIMITS)

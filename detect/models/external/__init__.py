@@ -1,1 +1,1 @@
-"""Other makers' detectors behind the contract of our own: ONNX, timm folders, Python functions, tables of scores."""
+"""Third-party detectors with the interface of Assay's: ONNX files, timm folders, Python functions, tables of scores."""

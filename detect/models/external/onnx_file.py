@@ -1,7 +1,8 @@
-"""Networks in ONNX files as detectors: run by ONNX Runtime, which executes a graph and no code of the file's maker."""
+"""Networks in ONNX files as detectors, run by ONNX Runtime, which executes a graph and no code of the file."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -27,13 +28,14 @@ from shared.errors import CheckpointError, UsageError
 from shared.storage import decode_json, sha256_file
 
 FACTS_KEY = "assay"
-"""Name of the entry of an ONNX file's metadata that holds the facts of a detector of Assay."""
+"""Key of the metadata of an ONNX file with the facts of a detector of Assay."""
 
 _MAX_FILE_BYTES = 4 << 30
+_MAX_LEVELS = 16
 
 
 class OnnxDetector(Detector):
-    """A network run by ONNX Runtime. It has no gradients, so no heat maps."""
+    """A network run by ONNX Runtime. It has no gradients, and so no heat maps."""
 
     def __init__(self, session: Any, spec: DetectorSpec, config: ExternalConfig) -> None:
         super().__init__()
@@ -49,9 +51,9 @@ class OnnxDetector(Detector):
         self._draws = spec.has_mask and len(session.get_outputs()) > 1
 
     def forward(self, x: Tensor) -> Detection:
-        """(B, 3, S, S) normalised, or (B, T, 3, S, S) of level "clip" -> logits (B,), and the region if it draws one.
+        """(B, 3, S, S) normalised, or (B, T, 3, S, S) of level "clip" -> logits (B,), and the region if predicted.
 
-        Where sequences are judged, single faces count as sequences in which nothing changes.
+        Detectors of level "clip" score single faces as sequences of equal frames.
         """
         x = x.detach().float()
         if self.spec.level == "clip" and x.ndim == 4:
@@ -67,9 +69,9 @@ class OnnxDetector(Detector):
         return Detection(to_logits(logits, self.config), drawn[0] if self._draws else None)
 
     def _run(self, values: np.ndarray, size: int) -> tuple[np.ndarray, ...]:
-        """Outputs of at most ``size`` inputs: logits, and the region where one is drawn.
+        """Outputs for at most ``size`` inputs: logits, and the region if there is a mask output.
 
-        A fixed batch is filled up with zeros, whose outputs are dropped.
+        A fixed batch is padded with zeros, whose outputs are dropped.
         """
         missing = size - len(values)
         padded = np.concatenate([values, np.zeros((missing, *values.shape[1:]), values.dtype)]) if missing else values
@@ -82,10 +84,10 @@ class OnnxDetector(Detector):
 
 
 def load_onnx(reference: Reference, device: Device) -> tuple[Detector, DetectorFacts, str]:
-    """The network in an ONNX file, what is known of it, and the SHA-256 of the file.
+    """Loads an ONNX file: the network, its facts, and the SHA-256 of the file.
 
     Raises:
-        CheckpointError: no network, or not one that takes pictures.
+        CheckpointError: not a network, or one that does not take pictures.
         ConfigError: its settings are missing or wrong.
         UsageError: ONNX Runtime is not installed.
     """
@@ -99,8 +101,8 @@ def load_onnx(reference: Reference, device: Device) -> tuple[Detector, DetectorF
     own = _own_facts(session, reference.path)
     if list(feed.shape[1:-3]) != ([own.spec.frames_per_clip] if own is not None and own.spec.level == "clip" else []):
         raise CheckpointError(
-            f"{reference.path} takes {feed.shape}, which is not what it says of itself",
-            hint="sequences are judged by networks that assay detect export wrote",
+            f"{reference.path} takes {feed.shape}, which does not match its description",
+            hint="only networks written by assay detect export take sequences",
         )
     stated = feed.shape[-1 if axis == 1 else -2]
     given = settings_beside(reference.path) | dict(reference.options)
@@ -109,7 +111,7 @@ def load_onnx(reference: Reference, device: Device) -> tuple[Detector, DetectorF
     known = {} if own is None else settings_of(own)
     config = resolve_settings(reference, ({"px": stated} if isinstance(stated, int) else {}) | known | given)
     facts = facts_of(reference, config)
-    if own is not None:  # what the file does is not a setting
+    if own is not None:  # set by the file, not by settings
         kept = {"level": own.spec.level, "frames_per_clip": own.spec.frames_per_clip, "has_mask": own.spec.has_mask}
         facts = replace(facts, spec=replace(facts.spec, **kept))
     return OnnxDetector(session, facts.spec, config), facts, sha256_file(reference.path)
@@ -150,20 +152,50 @@ def open_session(path: Path, device: Device | None = None) -> Any:
 
 
 def _check_whole(onnx: Any, path: Path) -> None:
-    """Refuses weights in other files: the digest of this one, to which scores and calibration belong, is not theirs."""
+    """Refuses weights in other files, which the digest that scores and calibration are tied to would not cover.
+
+    The subgraphs of If, Loop and Scan and the model's functions are checked too.
+    """
     try:
-        graph = onnx.load(path, load_external_data=False).graph
+        model = onnx.load(path, load_external_data=False)
     except Exception as error:
         raise CheckpointError(f"{path} is no ONNX network: {error}", hint="export it again") from error
-    held = [*graph.initializer, *(one.t for node in graph.node for one in node.attribute if one.HasField("t"))]
-    if any(tensor.data_location == onnx.TensorProto.EXTERNAL for tensor in held):
+    if any(tensor.data_location == onnx.TensorProto.EXTERNAL for tensor in _tensors(model, path)):
         raise CheckpointError(
             f"{path} keeps weights in other files", hint="make it one: onnx.save(onnx.load(FILE), NEW), up to 2 GiB"
         )
 
 
+def _tensors(model: Any, path: Path) -> Iterator[Any]:
+    """All tensors of a model, those of its subgraphs and functions included.
+
+    Raises:
+        CheckpointError: subgraphs are nested too deeply.
+    """
+    level = [model.graph, *model.functions]
+    level += [each for part in model.training_info for each in (part.initialization, part.algorithm)]
+    for _ in range(_MAX_LEVELS):
+        inner: list[Any] = []
+        for graph in level:
+            yield from getattr(graph, "initializer", ())
+            sparse = [*getattr(graph, "sparse_initializer", ())]
+            for attribute in (
+                *(one for node in graph.node for one in node.attribute),
+                *getattr(graph, "attribute_proto", ()),
+            ):
+                yield from (attribute.t, *attribute.tensors)
+                sparse += [attribute.sparse_tensor, *attribute.sparse_tensors]
+                inner += [*([attribute.g] if attribute.HasField("g") else ()), *attribute.graphs]
+            for one in sparse:
+                yield from (one.values, one.indices)
+        if not inner:
+            return
+        level = inner
+    raise CheckpointError(f"{path} nests more than {_MAX_LEVELS} subgraphs", hint="this is not a detector")
+
+
 def _own_facts(session: Any, path: Path) -> DetectorFacts | None:
-    """What Assay wrote into the file, if it did."""
+    """The facts that Assay wrote into the file; None if there are none."""
     text = session.get_modelmeta().custom_metadata_map.get(FACTS_KEY)
     if text is None:
         return None
@@ -172,7 +204,7 @@ def _own_facts(session: Any, path: Path) -> DetectorFacts | None:
 
 
 def _channel_axis(shape: list[Any]) -> int | None:
-    """1 for (n, 3, h, w), 3 for (n, h, w, 3), with a number of frames behind n or without; None for anything else."""
+    """Channel axis: 1 for (n, 3, h, w), 3 for (n, h, w, 3), also with a frame axis after n; None for other shapes."""
     if len(shape) not in (4, 5):
         return None
     single = [shape[0], *shape[-3:]]

@@ -1,11 +1,11 @@
-"""Detectors of other makers under the same harness: networks that judge crops, as ONNX files and as timm folders.
+"""Loads third-party detectors of crops, as ONNX files and as timm folders.
 
-A reference says which: ``onnx:FILE`` or ``local-dir:FOLDER`` (and ``python:FILE``, ``csv:FILE``, which judge whole
-clips, see :mod:`detect.scoring.clip_scorers`). What a network wants to see is settings: beside the file
+A reference names one: ``onnx:FILE`` or ``local-dir:FOLDER`` (``python:FILE`` and ``csv:FILE`` score whole clips, see
+:mod:`detect.scoring.clip_scorers`). The network's input is described by settings: beside the file
 (``FILE.toml`` or ``FILE.json``), in the file itself where Assay wrote it, or in the reference:
 ``onnx:net.onnx?px=256&fake=0``.
 
-Nothing of a network's folder is run: tensors and plain values alone are read.
+No code of a network's folder is run; only tensors and plain values are read.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from detect.models.backbone import model_names
+from detect.models.backbone import model_names, unknown_model
 from detect.models.checkpoint import CONFIG_NAME, WEIGHTS_NAME, DetectorFacts, load_detector, read_facts, weights_digest
 from detect.models.contract import Detection, Detector, DetectorSpec
 from detect.models.external.onnx_file import load_onnx
@@ -36,8 +36,7 @@ from detect.models.external.settings import (
     to_logits,
 )
 from shared.device import Device
-from shared.errors import CheckpointError, UnknownNameError, UsageError
-from shared.registry import near_matches
+from shared.errors import CheckpointError, UsageError
 from shared.storage import sha256_file
 
 __all__ = ["Reference", "load_external", "parse_reference"]
@@ -47,19 +46,19 @@ _FAKE_WORDS = ("fake", "forged", "manipulated", "synthetic", "spoof", "altered")
 
 
 def load_external(reference: Reference, device: Device) -> tuple[Detector, DetectorFacts, str]:
-    """The network that ``reference`` names, what is known of it, and the SHA-256 of its weights.
+    """Loads the network that ``reference`` names: the network, its facts, and the SHA-256 of its weights.
 
     Raises:
-        UsageError: it judges whole clips, not crops.
+        UsageError: it scores whole clips, not crops.
         ConfigError: settings are missing, unknown or out of range.
-        CheckpointError: it is damaged, or not of a form that can be read safely.
+        CheckpointError: it is damaged, or of a form that cannot be read safely.
     """
     if reference.kind == "onnx":
         return load_onnx(reference, device)
     if reference.kind == "local-dir":
         return _load_local_dir(reference)
     raise UsageError(
-        f"{reference} gives one score a clip and judges no faces",
+        f"{reference} gives one score per clip and does not score faces",
         hint="use it with assay detect evaluate",
     )
 
@@ -88,12 +87,12 @@ def _load_local_dir(reference: Reference) -> tuple[Detector, DetectorFacts, str]
     known = document.get("pretrained_cfg") or {}
     architecture, classes = _architecture(folder, document)
     labels = [str(label).lower() for label in document.get("label_names") or []]
-    told = [place for place, label in enumerate(labels) if any(word in label for word in _FAKE_WORDS)]
+    fake = [place for place, label in enumerate(labels) if any(word in label for word in _FAKE_WORDS)]
     given = {
         "px": (known.get("input_size") or [None])[-1],
         "mean": known.get("mean"),
         "std": known.get("std"),
-        "fake": told[0] if classes == 2 and len(told) == 1 else None,
+        "fake": fake[0] if classes == 2 and len(fake) == 1 else None,
     }
     if "assay" in document:
         given |= settings_of(read_facts(folder))
@@ -113,14 +112,14 @@ def _architecture(folder: Path, document: Mapping[str, Any]) -> tuple[str, int]:
         )
     name = name.partition(".")[0]
     if name not in model_names():
-        raise UnknownNameError(f"timm has no model {name!r}", hint=near_matches(name, model_names()))
+        raise unknown_model(name, model_names())
     if classes not in (1, 2):
         raise CheckpointError(f"{folder} has {classes} classes", hint="a detector has one output, or two classes")
     return name, classes
 
 
 def _timm_model(folder: Path, architecture: str, classes: int, arguments: Mapping[str, Any]) -> nn.Module:
-    """The model with its weights. Of its arguments only those that cannot make timm read other files are taken."""
+    """The model with its weights. Only arguments that cannot make timm read other files are accepted."""
     unknown = sorted(set(arguments) - {"img_size", "global_pool"})
     size, pool = arguments.get("img_size"), arguments.get("global_pool")
     if unknown or not (size is None or (isinstance(size, int) and 16 <= size <= 1024)):

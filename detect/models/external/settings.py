@@ -1,4 +1,4 @@
-"""What must be known of another maker's detector: which it is, what it takes, and what its outputs mean."""
+"""References and settings of third-party detectors: input, and meaning of the outputs."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ from shared.types import Framing
 
 KINDS = ("onnx", "local-dir", "python", "csv")
 OTHERS = "another maker's"
-"""What is said of where the weights of an external network came from."""
+"""Source of the weights of a third-party network in its facts."""
 
 _SMALLEST_SHARE = 1e-7
 
 
 @dataclass(frozen=True)
 class Reference:
-    """One external detector: its kind, where it lies, and settings given with it."""
+    """A third-party detector: its kind, its path, and the settings in the reference."""
 
     kind: str
     path: Path
@@ -40,25 +40,25 @@ class Reference:
 
 @dataclass(frozen=True)
 class ExternalConfig:
-    """What a network of another maker takes and gives."""
+    """Input and output of a third-party network."""
 
     px: int | None = None
-    """Side of its input; the file's own where it states one."""
+    """Side of its input; default that of the file, if fixed."""
     mean: tuple[float, float, float] | None = None
-    """Of R, G and B, on values from 0 to 1."""
+    """Of R, G and B, for values from 0 to 1."""
     std: tuple[float, float, float] | None = None
     framing: Framing = "whole"
     """How much of the head its crops show."""
     output: Literal["logit", "probability"] = "logit"
     fake: Literal[0, 1] = 1
-    """Which class is fake. A single output is about class 1, so 0 says that it tells how real a face is."""
+    """The index of the fake class. A single output is that of class 1, so 0 means that it scores realness."""
     channels: Literal["rgb", "bgr"] = "rgb"
-    """Order in which it wants the colours."""
+    """Order of the colour channels."""
     finder: str = "auto"
     min_face_px: float = FaceConfig.min_face_px
     aggregate: Aggregation = "mean"
     name: str = ""
-    """How it is called in tables; the file's name when left out."""
+    """Its name in tables; default the file's name."""
 
     def __post_init__(self) -> None:
         if self.px is not None and not 16 <= self.px <= 1024:
@@ -68,10 +68,10 @@ class ExternalConfig:
 
 
 def parse_reference(text: str | Path) -> Reference | None:
-    """The external detector that ``text`` names; None when it is the path of one of Assay's own.
+    """The third-party detector that ``text`` names; None if it is a path of one of Assay's.
 
     Raises:
-        UsageError: nothing is there.
+        UsageError: the file or folder does not exist.
     """
     kind, colon, rest = str(text).partition(":")
     if not colon or kind not in KINDS:
@@ -88,12 +88,12 @@ def to_logits(output: Tensor, config: ExternalConfig) -> Tensor:
     """(B, 1) or (B, 2) outputs -> (B,) logits, positive for fake.
 
     Raises:
-        CheckpointError: more classes than two, or probabilities that are none.
+        CheckpointError: more than two classes, or probabilities outside [0, 1].
     """
     columns = output.float().reshape(output.shape[0], -1)
     if columns.shape[1] not in (1, 2):
         raise CheckpointError(
-            f"the detector gives {columns.shape[1]} numbers a face", hint="one logit, or one for each of two classes"
+            f"the detector gives {columns.shape[1]} numbers per face", hint="one logit, or one for each of two classes"
         )
     if config.output == "probability":
         if bool((columns < 0).any() | (columns > 1).any()):
@@ -106,13 +106,13 @@ def to_logits(output: Tensor, config: ExternalConfig) -> Tensor:
 
 
 def probability_to_logit(probability: float) -> float:
-    """The logit of a probability, kept within that of one in ten million."""
+    """The logit of a probability, clipped to that of one in ten million."""
     share = min(max(probability, _SMALLEST_SHARE), 1 - _SMALLEST_SHARE)
     return math.log(share) - math.log1p(-share)
 
 
 def resolve_settings(reference: Reference, given: Mapping[str, Any]) -> ExternalConfig:
-    """The settings of an external network from all that was stated.
+    """The settings of a third-party network from the reference, the file beside it and those ``given``.
 
     Raises:
         ConfigError: one is unknown, out of range, or missing.
@@ -128,7 +128,7 @@ def resolve_settings(reference: Reference, given: Mapping[str, Any]) -> External
 
 
 def facts_of(reference: Reference, config: ExternalConfig) -> DetectorFacts:
-    """An external network in the terms in which Assay's own are described."""
+    """The facts of a third-party network."""
     assert config.px is not None
     assert config.mean is not None
     assert config.std is not None
@@ -143,7 +143,7 @@ def facts_of(reference: Reference, config: ExternalConfig) -> DetectorFacts:
 
 
 def settings_of(facts: DetectorFacts) -> dict[str, Any]:
-    """The settings that the facts of one of Assay's own detectors amount to."""
+    """The settings that describe one of Assay's detectors."""
     spec = facts.spec
     return {
         "px": spec.input_px,
@@ -176,13 +176,13 @@ def read_description(path: Path) -> dict[str, Any]:
     """The JSON object that describes a network.
 
     Raises:
-        CheckpointError: missing, larger than 1 MiB, or no JSON object.
+        CheckpointError: missing, larger than 1 MiB, or not a JSON object.
     """
     return read_json(path, dict, MAX_CONFIG_BYTES, error=CheckpointError, hint="it should hold a JSON object")
 
 
 def _value(text: str) -> Any:
-    """A setting of a reference: a number, a list of numbers by commas, or the text itself."""
+    """The value of a setting in a reference: a number, a list of numbers separated by commas, or the text itself."""
     try:
         return parse_toml(f"v = [{text}]" if "," in text else f"v = {text}")["v"]
     except ValueError:

@@ -1,11 +1,11 @@
-"""Audits of datasets: measured shortcuts instead of promises.
+"""Audits of datasets: measures shortcuts, which separate real clips from fakes without the face.
 
 * ``config``: settings
-* ``facts``: what a file says without its pictures
-* ``regions``: what a part of a picture says
-* ``samples``: both, of every clip, cached
-* ``probes``: models that are shown one of these and asked for the label
+* ``facts``: features of a file without its pictures
+* ``regions``: features of a region of a picture
+* ``samples``: both, of each clip, cached
+* ``probes``: classifiers of the label by some of these features
 * ``areas``: areas under the ROC curve with intervals over groups of people
 * ``hashes``, ``identities``: pictures and people in two splits
-* ``findings``, ``audit``, ``report``: what was found; finding it; JSON, pictures and page
+* ``findings``, ``audit``, ``report``: result values; the audit; JSON, plots and page
 """

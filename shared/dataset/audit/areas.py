@@ -1,11 +1,12 @@
-"""How far an area under the ROC curve may be off, when samples come in clusters that share people or pictures.
+"""Intervals of the area under the ROC curve, for samples in clusters that share people or pictures.
 
-Whole clusters are drawn with replacement, as :mod:`shared.bootstrap` says.
+Whole clusters are resampled with replacement, see :mod:`shared.bootstrap`.
 
-With few clusters a percentile interval is too short, because the draws vary by a factor of ``sqrt((C - 1) / C)`` too
-little and are read as if they were normal. So it is stretched about the estimate by
+With few clusters a percentile interval is too narrow: the spread of the replicates is too small by a factor of
+``sqrt((C - 1) / C)``, and normal instead of t quantiles are assumed. So it is widened about the estimate by
 ``sqrt(C / (C - 1)) * t(C - 1) / z`` (the "expanded percentile" of Hesterberg, The American Statistician 2015): 1.44
-times for six clusters, 1.08 for thirty.
+times for six clusters, 1.08 for thirty. It is never narrower than what so many clusters can show
+(:func:`shared.bootstrap.widened`).
 """
 
 from __future__ import annotations
@@ -16,14 +17,14 @@ import numpy as np
 from scipy.stats import norm
 from scipy.stats import t as student
 
-from shared.bootstrap import BootstrapSettings, sample_clusters
+from shared.bootstrap import BootstrapSettings, sample_clusters, widened
 
 _CHUNK_ELEMENTS = 4_000_000
 
 
 @dataclass(frozen=True)
 class AreaEstimate:
-    """An area under the ROC curve, with ``low`` and ``high`` where there are two clusters of each class."""
+    """An area under the ROC curve; ``low`` and ``high`` are None with fewer than two clusters in a class."""
 
     value: float
     low: float | None
@@ -32,10 +33,10 @@ class AreaEstimate:
 
 
 def weighted_areas(labels: np.ndarray, scores: np.ndarray, strata: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    """The area under the ROC curve for each row of weights, of pairs that lie in one stratum.
+    """The area under the ROC curve for each row of weights, over pairs within a stratum.
 
-    A pair of a fake and a real sample counts when both are of one stratum (the clips scored by one model); the area is
-    the weighted share of such pairs in which the fake scores higher, ties counting half.
+    A stratum holds the clips scored by one model. The area is the weighted share of the pairs of a fake and a real
+    sample of one stratum in which the fake scores higher; ties count half.
 
     Args:
         labels: (N,) True for fake.
@@ -44,7 +45,7 @@ def weighted_areas(labels: np.ndarray, scores: np.ndarray, strata: np.ndarray, w
         weights: (R, N) of the samples.
 
     Returns:
-        (R,) areas, NaN where a row leaves no pair.
+        (R,) areas, NaN where a row has no pair.
     """
     won, pairs = np.zeros(len(weights)), np.zeros(len(weights))
     for stratum in np.unique(strata):
@@ -66,7 +67,7 @@ def estimate_area(
     strata: np.ndarray | None = None,
     settings: BootstrapSettings = BootstrapSettings(),  # noqa: B008 - frozen
 ) -> AreaEstimate | None:
-    """The area with its interval; None when no stratum holds both classes.
+    """The area with its interval; None if no stratum has both classes.
 
     Raises:
         ValueError: lengths differ, or a score is not finite.
@@ -80,7 +81,8 @@ def estimate_area(
         return None
     names, numbers = np.unique(np.asarray(clusters), return_inverse=True)
     count = int(names.size)
-    if min(np.unique(numbers[labels]).size, np.unique(numbers[~labels]).size) < 2:
+    fewest = min(np.unique(numbers[labels]).size, np.unique(numbers[~labels]).size)
+    if fewest < 2:
         return AreaEstimate(value, None, None, count)
     weights = sample_clusters(count, settings.replicates, np.random.default_rng(settings.seed))
     rows = max(1, _CHUNK_ELEMENTS // len(labels))
@@ -91,7 +93,8 @@ def estimate_area(
     low, high = np.nanpercentile(np.concatenate(parts), settings.tails)
     stretch = _stretch(count, settings.confidence)
     low, high = value - stretch * (value - low), value + stretch * (high - value)
-    return AreaEstimate(value, float(np.clip(low, 0, 1)), float(np.clip(high, 0, 1)), count)
+    low, high = widened(float(np.clip(low, 0, 1)), float(np.clip(high, 0, 1)), fewest, settings)
+    return AreaEstimate(value, low, high, count)
 
 
 def _stretch(clusters: int, confidence: float) -> float:

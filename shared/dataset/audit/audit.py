@@ -1,9 +1,8 @@
-"""Audits a dataset: what, beside the face, tells real clips from fakes; who and what lies in two splits."""
+"""Audits a dataset: measures shortcuts, and finds people and pictures in two splits."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,12 +12,13 @@ from scipy.stats import rankdata
 import shared
 from shared.bootstrap import BootstrapSettings
 from shared.config import to_mapping
+from shared.console import ShowProgress, silent
 from shared.dataset.audit.areas import estimate_area
 from shared.dataset.audit.config import AuditConfig
 from shared.dataset.audit.faces import NOBODY, FaceBoxes, all_labelled, found_faces, labelled_faces
 from shared.dataset.audit.findings import WHOLE, AuditReport, Curve, DuplicatePair, ProbeFinding, verdict_for
-from shared.dataset.audit.hashes import Thumbs, near_pairs
-from shared.dataset.audit.identities import IdentityFindings, find_same_people
+from shared.dataset.audit.hashes import NearPair, Thumbs, near_pairs
+from shared.dataset.audit.identities import IdentityFindings, LikePair, find_same_people
 from shared.dataset.audit.probes import (
     FACE,
     PROBES,
@@ -33,6 +33,7 @@ from shared.dataset.audit.probes import (
 from shared.dataset.audit.samples import ClipSample, read_samples
 from shared.dataset.commit import frame_tables, standing_seal
 from shared.dataset.folder import DatasetFolder
+from shared.dataset.splits import find_leaks
 from shared.errors import FinderError, ManifestError, ProvenanceError, WeightsError
 from shared.faces.finders.finder import FaceFinder
 from shared.types import ClipId, ClipRecord
@@ -40,24 +41,14 @@ from shared.types import ClipId, ClipRecord
 SELF_SWAPS = "self-swaps"
 CACHE = "features"
 
-_SHOWN_PAIRS = 200
-
 
 @dataclass(frozen=True, eq=False)
 class _Part:
-    """Some of the clips, with their samples."""
+    """A subset of the clips, with their samples."""
 
     name: str
     records: Sequence[ClipRecord]
     samples: Sequence[ClipSample]
-
-
-@contextmanager
-def _silent(_description: str, _total: int | None) -> Iterator[Callable[[], object]]:
-    yield lambda: None
-
-
-Progress = Callable[[str, int | None], AbstractContextManager[Callable[[], object]]]
 
 
 def audit_dataset(
@@ -65,19 +56,19 @@ def audit_dataset(
     *,
     out: Path,
     config: AuditConfig = AuditConfig(),  # noqa: B008 - frozen
-    progress: Progress = _silent,
+    progress: ShowProgress = silent,
 ) -> tuple[AuditReport, list[Curve]]:
-    """Everything found in the dataset at ``folder``, and the curves of the probes on all clips.
+    """Audits the dataset at ``folder``: the report, and the ROC curves of the probes on all clips.
 
     Args:
-        folder: the dataset. It is read, never written; that it is whole is for ``verify`` to say.
-        out: folder of the report; what was read of each clip is kept in ``features/`` in it, so that a second run
-            with other settings of the probes starts there.
+        folder: the dataset. It is not written, and not verified.
+        out: folder of the report; features of each clip are cached in its folder ``features/``, for further runs with
+            other settings of the probes.
         config: the settings.
-        progress: makes a bar from a description and a total, as ``console.progress`` does.
+        progress: makes a progress bar from a description and a total.
 
     Raises:
-        ManifestError: the folder is no dataset, holds one class only, or no clip of it can be read.
+        ManifestError: the folder is not a dataset, holds one class only, or no clip of a class can be read.
         StorageError: ``out`` cannot be written.
     """
     dataset = DatasetFolder.open(folder)
@@ -106,9 +97,10 @@ def audit_dataset(
         faces=origin,
         findings=tuple(findings),
         identities=people,
-        duplicates=tuple(duplicates[:_SHOWN_PAIRS]),
+        duplicates=tuple(duplicates),
         shortcuts=tuple(_in_words(finding) for finding in findings if finding.verdict == "shortcut"),
-        leaks=tuple(_leaks(people, duplicates)),
+        leaks=(*(f"{leak}." for leak in find_leaks(records)), *map(_picture_leak, duplicates)),
+        questions=tuple(map(_question, people.alike)),
         unread={str(clip): reason for clip, reason in unread.items()},
         settings=to_mapping(config),
         tool_version=shared.__version__,
@@ -117,14 +109,14 @@ def audit_dataset(
 
 
 def is_self_swap(record: ClipRecord) -> bool:
-    """Whether a fake puts a person's own face back: forged like any other, with nobody else in it."""
+    """Whether a fake has the same source and target person."""
     return record.label == "fake" and record.source_identity == record.target_identity
 
 
 def _faces(
-    folder: Path, records: Sequence[ClipRecord], config: AuditConfig, progress: Progress
+    folder: Path, records: Sequence[ClipRecord], config: AuditConfig, progress: ShowProgress
 ) -> tuple[dict[ClipId, FaceBoxes], str]:
-    """Faces of every clip, and where they come from."""
+    """Faces of every clip, and a description of their origin."""
     try:
         seal, drafts = standing_seal(folder)
         waiting = [record.id for record in records if str(record.id) not in seal.clips]
@@ -148,12 +140,12 @@ def _finder(config: AuditConfig) -> FaceFinder | None:
 
 
 def _parts(records: Sequence[ClipRecord], samples: dict[ClipId, ClipSample]) -> list[_Part]:
-    """All clips but self-swaps; those of each rendition, where there are several; self-swaps beside the real clips."""
+    """All clips except self-swaps; those of each rendition, if there are several; self-swaps with the real clips."""
 
     def part(name: str, chosen: Sequence[ClipRecord]) -> _Part:
         return _Part(name, chosen, [samples[record.id] for record in chosen])
 
-    # Where every fake is a self-swap, they are what there is to look at.
+    # If every fake is a self-swap, they are kept.
     has_others = any(record.label == "fake" and not is_self_swap(record) for record in records)
     main = [record for record in records if not (has_others and is_self_swap(record))]
     parts = [part(WHOLE, main)]
@@ -222,7 +214,7 @@ def _unmeasured(probe: Probe, part: _Part) -> ProbeFinding:
 
 
 def _ranks(scores: np.ndarray, strata: np.ndarray) -> np.ndarray:
-    """Scores of several models on one scale: the place of each among those of its fold, in (0, 1)."""
+    """Scores of several models on one scale: the rank of each in its fold, in (0, 1)."""
     ranks = np.zeros(len(scores))
     for stratum in np.unique(strata):
         here = strata == stratum
@@ -250,28 +242,33 @@ def _duplicates(
     owners = np.repeat(np.arange(len(records)), [len(part) for part in pictures])
     thumbs = Thumbs.of(np.concatenate(pictures), owners)
     pairs = near_pairs(thumbs, [record.split for record in records], near_bits=config.near_bits)
-    names = [str(record.id) for record in records]
-    return [DuplicatePair(names[pair.first], names[pair.second], pair.pictures, pair.bits) for pair in pairs]
+    return [_named(records[pair.first], records[pair.second], pair) for pair in pairs]
+
+
+def _named(first: ClipRecord, second: ClipRecord, pair: NearPair) -> DuplicatePair:
+    splits = (first.split or "-", second.split or "-")
+    return DuplicatePair(str(first.id), str(second.id), pair.pictures, pair.bits, splits)
 
 
 def _in_words(finding: ProbeFinding) -> str:
-    told = f"; most telling: {', '.join(finding.telling)}" if finding.telling else ""
+    best = f"; most telling: {', '.join(finding.telling)}" if finding.telling else ""
     return (
-        f"{finding.title} ({finding.part}): AUC {finding.area:.3f} [{finding.low:.3f}, {finding.high:.3f}]{told}. "
+        f"{finding.title} ({finding.part}): AUC {finding.area:.3f} [{finding.low:.3f}, {finding.high:.3f}]{best}. "
         f"{finding.advice[:1].upper()}{finding.advice[1:]}."
     )
 
 
-def _leaks(people: IdentityFindings, duplicates: Sequence[DuplicatePair]) -> list[str]:
-    leaks = [
-        f"{pair.people[0]} ({pair.splits[0]}) and {pair.people[1]} ({pair.splits[1]}) look like one person: "
-        f"embedding distance {pair.distance:.2f}. If they are, give them one name and split again."
-        for pair in people.leaks
-    ]
-    if duplicates:
-        first = duplicates[0]
-        leaks.append(
-            f"{len(duplicates)} pairs of clips in different splits share pictures, nearest {first.first} and "
-            f"{first.second} ({first.bits} of 64 bits apart). Put them into one split or remove one."
-        )
-    return leaks
+def _picture_leak(pair: DuplicatePair) -> str:
+    count = "a picture" if pair.pictures == 1 else f"{pair.pictures} pairs of pictures"
+    return (
+        f"{pair.first} ({pair.splits[0]}) and {pair.second} ({pair.splits[1]}) share {count}: the nearest hashes "
+        f"differ in {pair.bits} of 64 bits, and the thumbnails correlate. Put both into one split or remove one."
+    )
+
+
+def _question(pair: LikePair) -> str:
+    return (
+        f"Look at these two: {pair.first} ({pair.people[0]}, {pair.splits[0]}) and {pair.second} ({pair.people[1]}, "
+        f"{pair.splits[1]}) have faces at an embedding distance of {pair.distance:.2f}. That proves nothing: if you "
+        "know them to be two people, all is well; if they are one, give them one name and split again."
+    )

@@ -1,4 +1,4 @@
-"""Where the faces are: as the set labels them or, where it labels only some, as one finder sees them in every clip."""
+"""Face boxes for the audit: from the set's labels or, if these are incomplete, found by one finder in every clip."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ _SEARCHED = 3
 
 @dataclass(frozen=True, eq=False)
 class FaceBoxes:
-    """Labelled faces of a clip: ``frames`` (N,), ``boxes`` (N, 4), and which are the ones to look at, (N,) bool."""
+    """Faces of a clip: ``frames`` (N,), ``boxes`` (N, 4), and which of them are forged or comparable, (N,) bool."""
 
     frames: np.ndarray
     boxes: np.ndarray
     chosen: np.ndarray
 
     def near(self, frame: int) -> tuple[np.ndarray, np.ndarray | None]:
-        """(K, 4) boxes of the nearest labelled frame, and the largest of those to look at; None without any."""
+        """(K, 4) boxes of the nearest labelled frame, and the largest of those to compare; None without any."""
         if not self.frames.size:
             return np.zeros((0, 4)), None
         nearest = self.frames[np.abs(self.frames - frame).argmin()]
@@ -41,7 +41,7 @@ class FaceBoxes:
 
 
 def labelled_faces(tables: Iterable[pa.Table]) -> dict[str, FaceBoxes]:
-    """Clip id as text to its labelled faces. In a clip with forged faces, those are the ones to look at."""
+    """Labelled faces by clip id as text. In a clip with forged faces, only those are compared."""
     found: dict[str, FaceBoxes] = {}
     for clip, rows in rows_by_clip(tables):
         kept = rows.filter(rows["box"].is_valid())
@@ -56,9 +56,9 @@ NOBODY = FaceBoxes(np.zeros(0, dtype=np.int64), np.zeros((0, 4)), np.zeros(0, dt
 
 
 def all_labelled(records: Sequence[ClipRecord], labelled: Mapping[str, FaceBoxes]) -> bool:
-    """Whether nine tenths of the clips of each class have a labelled face.
+    """Whether at least 90 % of the clips of each class have a labelled face.
 
-    If fewer have, the probes of face and background would compare boxes of two origins, or one class with nothing.
+    Otherwise the probes of face and background would compare boxes of two origins, or one class with nothing.
     """
     for label in ("real", "fake"):
         have = [bool(labelled.get(str(r.id), NOBODY).chosen.any()) for r in records if r.label == label]
@@ -74,7 +74,7 @@ def found_faces(
     *,
     tick: Callable[[], object] | None = None,
 ) -> dict[ClipId, FaceBoxes]:
-    """What ``finder`` sees in three pictures of each clip; clips that cannot be read are left out."""
+    """Faces found by ``finder`` in three frames of each clip; unreadable clips are left out."""
     ranges = looked_at(records)
     found: dict[ClipId, FaceBoxes] = {}
     for record in records:
@@ -97,7 +97,7 @@ def found_faces(
 
 
 def spaced(reader: VideoReader, part: tuple[int, int], count: int) -> Iterator[Frame]:
-    """At most ``count`` frames, evenly spaced within the half-open range ``part``."""
+    """Yields at most ``count`` frames, evenly spaced within the half-open range ``part``."""
     length = max(1, part[1] - part[0])
     count = min(count, length)
     step = length // count
@@ -106,10 +106,10 @@ def spaced(reader: VideoReader, part: tuple[int, int], count: int) -> Iterator[F
 
 
 def looked_at(records: Sequence[ClipRecord]) -> dict[ClipId, tuple[int, int]]:
-    """Frame range of each clip in which pictures are drawn: of a fake its forged part, of a real clip that of a fake.
+    """Frame range of each clip to compare: of a fake its forged part, of a real clip that of a fake made from it.
 
-    Were real clips looked at from their first frame on and fakes where they are forged, the place in the stream alone
-    (a key frame, a warmed-up encoder) would tell the classes apart, and the audit would blame the set for it.
+    With different ranges for the classes, the position in the stream alone (key frames, the encoder's rate control)
+    would separate them.
     """
     ranges: dict[ClipId, tuple[int, int]] = {}
     parts: dict[str, tuple[int, int]] = {}

@@ -1,7 +1,7 @@
-"""What a file says without a picture being looked at: container, codec, packets, times, size, sound.
+"""Features of a file without its pictures: container, codec, packets, times, size, sound.
 
-The C2PA manifest is left out of every size: it states the label openly, is longer for a fake, and is removed by
-whoever hands clips to a detector that reads bytes. Whether there is one is kept: in a sound set every clip has one.
+The C2PA manifest is left out of every size: it states the label, is longer for a fake, and has to be removed for
+detectors that read bytes. Whether there is one is a feature: every clip of a set should have one.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ Facts = dict[str, float | str]
 
 _MAX_PACKETS = 200_000
 _MAX_TEXT = 300
-# Description box of a C2PA manifest store (ISO 19566-5; C2PA 2.x, 11.1.4.2); the box around it starts 12 bytes earlier.
+# Description box of a C2PA manifest store (ISO 19566-5; C2PA 2.x, 11.1.4.2); its parent box starts 12 bytes earlier.
 _STORE_MARK = b"jumdc2pa\x00\x11\x00\x10"
 _ENCODER_NOTE = re.compile(rb"x26[45][ -][\x20-\x7e]{4,2000}")
 _BANDS = 16
@@ -35,7 +35,7 @@ _MAX_SOUND_SECONDS = 20
 
 @dataclass(frozen=True, eq=False)
 class FileFacts:
-    """Facts of one file, by the probe that may use them. ``audio`` is empty where there is no sound."""
+    """Features of one file, by probe. ``audio`` is empty without sound."""
 
     container: Facts
     rate: Facts
@@ -45,7 +45,7 @@ class FileFacts:
 
 @dataclass(frozen=True, eq=False)
 class _Packets:
-    """Of one stream: bytes, times in seconds (NaN where unsaid) and key flags, in the order of the file."""
+    """Packets of one stream in file order: bytes, times in seconds (NaN where missing) and key flags."""
 
     sizes: np.ndarray
     shown: np.ndarray
@@ -55,7 +55,7 @@ class _Packets:
 
 
 def read_facts(path: Path) -> FileFacts:
-    """The facts of a clip.
+    """The features of a clip.
 
     Raises:
         MediaError: the file cannot be read as video.
@@ -140,7 +140,7 @@ def _text(tags: Mapping[str, str], name: str) -> str:
 
 
 def _rhythm(packets: _Packets) -> Facts:
-    """When pictures are shown and decoded, and where key frames stand."""
+    """Features of presentation and decoding times, and of key frames."""
     shown = np.sort(packets.shown[np.isfinite(packets.shown)])
     steps = np.diff(shown)
     delay = (packets.shown - packets.decoded)[np.isfinite(packets.shown - packets.decoded)]
@@ -213,7 +213,7 @@ def _audio_facts(stream: Any, packets: _Packets, pictures: _Packets) -> Facts:
 
 
 def _spectrum(path: Path) -> Facts:
-    """Mean and spread of log energy in sixteen bands up to 8 kHz, and how much is silence; empty when damaged."""
+    """Mean and standard deviation of log energy in 16 bands up to 8 kHz, and the share of silence; empty if damaged."""
     samples = _decode_sound(path)
     if samples.size < 1024:
         return {}
@@ -228,7 +228,7 @@ def _spectrum(path: Path) -> Facts:
 
 
 def _decode_sound(path: Path) -> np.ndarray:
-    """Mono samples in [-1, 1] at 16 kHz, at most twenty seconds."""
+    """Mono samples in [-1, 1] at 16 kHz, at most 20 seconds."""
     pieces: list[np.ndarray] = []
     total = 0
     with opened(path) as container:

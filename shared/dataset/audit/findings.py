@@ -1,4 +1,4 @@
-"""What an audit found, as values that go into ``audit.json`` as they are."""
+"""Results of an audit, as written to ``audit.json``."""
 
 from __future__ import annotations
 
@@ -17,20 +17,20 @@ WHOLE = "all clips"
 
 @dataclass(frozen=True)
 class ProbeFinding:
-    """How well one probe parts the classes in one part of the set.
+    """How well one probe separates the classes in one part of the set.
 
     Attributes:
-        probe, title: which; the face among them.
+        probe, title: name of the probe, and its title.
         part: ``"all clips"``, a rendition, or ``"self-swaps"``.
         area: under the ROC curve; None where it could not be measured.
         low, high: 95 % interval over groups of people.
-        num_real, num_fake, groups: what it rests on: tested clips and groups.
-        verdict: "shortcut" (the interval lies above the limit), "none found" (it reaches down to 0.5, or the area is
-            within the limit), "undecided" (between the two: more people are needed), "too few to judge",
-            "not measured"; "signal" for the face, which is meant to tell.
-        telling: facts that part the classes by themselves.
-        advice: what to do about a shortcut; else empty.
-        note: why it was not measured, or how many clips showed nothing.
+        num_real, num_fake, groups: number of tested clips and groups.
+        verdict: "shortcut" (the interval is above the limit), "none found" (it includes 0.5, or the area is within the
+            limit), "undecided" (between the two: more people are needed), "too few to judge", "not measured"; "signal"
+            for the face, which should separate them.
+        telling: features that separate the classes on their own.
+        advice: how to remove a shortcut; else empty.
+        note: why it was not measured, or how many clips lack the feature.
     """
 
     probe: str
@@ -50,24 +50,27 @@ class ProbeFinding:
 
 @dataclass(frozen=True)
 class DuplicatePair:
-    """Two clips of different splits with pictures that look alike."""
+    """Two clips of different splits with similar pictures."""
 
     first: str
     second: str
     pictures: int
     bits: int
+    splits: tuple[str, str]
 
 
 @dataclass(frozen=True)
 class AuditReport:
-    """All that was found.
+    """The result of an audit.
 
     Attributes:
         method: how the probes were trained and tested.
-        faces: where the boxes of faces come from.
-        findings: every probe on all clips, then on each rendition, then on self-swaps.
-        shortcuts: in words, each with its area; empty is what one hopes for.
-        leaks: in words: people and pictures that lie in two splits.
+        faces: origin of the face boxes.
+        findings: each probe on all clips, then on each rendition, then on self-swaps.
+        shortcuts: a sentence for each, with its area.
+        leaks: a sentence for each pair of clips that puts a person, file, parent (by the manifest) or picture (by its
+            similarity) into two splits.
+        questions: a sentence for each two people with similar faces, who may be one person.
         unread: clips that could not be read, with the reason.
         settings: of the audit.
     """
@@ -81,13 +84,14 @@ class AuditReport:
     duplicates: tuple[DuplicatePair, ...]
     shortcuts: tuple[str, ...]
     leaks: tuple[str, ...]
+    questions: tuple[str, ...] = ()
     unread: dict[str, str] = field(default_factory=dict)
     settings: dict[str, object] = field(default_factory=dict)
     tool_version: str = ""
 
     @property
     def clean(self) -> bool:
-        """Whether no shortcut and no leak was named."""
+        """Whether there is no shortcut and no leak."""
         return not self.shortcuts and not self.leaks
 
     def of(self, probe: str, part: str = WHOLE) -> ProbeFinding:
@@ -104,10 +108,10 @@ class AuditReport:
 
 @dataclass(frozen=True, eq=False)
 class Curve:
-    """Scores behind a finding on all clips: what its ROC curve is drawn from.
+    """Scores of a finding on all clips, for its ROC curve.
 
     Convention:
-        labels: (N,) bool; ranks: (N,) share of the clips of the same fold that score lower, ties counting half
+        labels: (N,) bool; ranks: (N,) share of the clips of the same fold with a lower score, ties count half
     """
 
     probe: str
@@ -117,7 +121,7 @@ class Curve:
 
 
 def verdict_for(estimate: AreaEstimate | None, *, is_face: bool, limit: float, min_groups: int) -> Verdict:
-    """The word for an area and its interval; see :class:`ProbeFinding`."""
+    """The verdict for an area and its interval; see :class:`ProbeFinding`."""
     if estimate is None:
         return "not measured"
     if estimate.low is None or estimate.clusters < min_groups:

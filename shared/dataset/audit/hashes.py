@@ -1,9 +1,8 @@
-"""Pictures that look alike: 64-bit hashes of their coarsest frequencies, compared bit by bit.
+"""Similar pictures by perceptual hashes of 64 bits.
 
 A hash is the sign, against their median, of the 8 x 8 lowest cosine coefficients of the picture at 32 x 32 (the
 "pHash" of Zauner, "Implementation and benchmarking of perceptual image hash functions", 2010). Compression, scaling
-and a swapped face leave it nearly as it is, which is what is wanted: a clip and what was made of it must not lie in two
-splits.
+and a swapped face hardly change it, so it also finds a clip and a fake of it in two splits.
 """
 
 from __future__ import annotations
@@ -16,9 +15,9 @@ import numpy as np
 
 THUMB_PX = 32
 MAX_PICTURES = 20_000
-"""Compared unless asked otherwise, because all are compared with all."""
+"""Default maximum number of pictures, because all are compared with all."""
 MAX_PAIRS = 5_000
-"""Pairs of clips that are told."""
+"""Maximum number of pairs of clips that are reported."""
 
 _BLOCK = 512
 _MIN_LIKENESS = 0.97
@@ -26,10 +25,10 @@ _MIN_LIKENESS = 0.97
 
 @dataclass(frozen=True, eq=False)
 class Thumbs:
-    """Small gray copies of pictures, with their hashes.
+    """Small grey copies of pictures, with their hashes.
 
     Convention:
-        pixels: (N, 32, 32) uint8; hashes: (N,) uint64; owners: (N,) int, the clip each picture is of
+        pixels: (N, 32, 32) uint8; hashes: (N,) uint64; owners: (N,) int, the index of each picture's clip
     """
 
     pixels: np.ndarray
@@ -38,7 +37,7 @@ class Thumbs:
 
     @classmethod
     def of(cls, pixels: np.ndarray, owners: np.ndarray, *, most: int = MAX_PICTURES) -> Thumbs:
-        """Thumbnails with their hashes; at most ``most``, evenly chosen."""
+        """Thumbnails with their hashes; at most ``most``, evenly spaced."""
         if len(pixels) > most:
             chosen = np.linspace(0, len(pixels) - 1, most).astype(np.int64)
             pixels, owners = pixels[chosen], owners[chosen]
@@ -48,7 +47,7 @@ class Thumbs:
 
 @dataclass(frozen=True)
 class NearPair:
-    """Two clips that share pictures: how many near pairs there are, and the bits by which the nearest differ."""
+    """Two clips with similar pictures: the number of near pairs, and the bits by which the nearest pair differs."""
 
     first: int
     second: int
@@ -82,16 +81,16 @@ def near_pairs(
     near_bits: int,
     agree: Callable[[int, int], bool] | None = None,
 ) -> list[NearPair]:
-    """Pairs of clips in different places (splits) with pictures that look alike, nearest first; at most 5,000.
+    """Pairs of clips in different ``places`` (splits) with similar pictures, nearest first; at most 5,000.
 
-    Hashes alone take two people before one studio wall for the same, so a pair also has to correlate to at least 0.97
-    as thumbnails. Pictures without content (black, white) are left out.
+    Hashes can be near for two people in front of the same background, so the thumbnails of a pair must also have a
+    correlation of at least 0.97. Pictures without content (black, white) are left out.
 
     Args:
         thumbs: of all clips.
         places: split of each clip; None for one without.
-        near_bits: hashes that differ by at most so many bits are near.
-        agree: a closer look at two clips by number; pairs that it refuses are not told and do not count as found.
+        near_bits: hashes that differ by at most this number of bits are near.
+        agree: a further test of two clips by index; pairs that fail it are ignored.
     """
     numbers = {place: number for number, place in enumerate(sorted({p for p in places if p is not None}))}
     split = np.array([-1 if place is None else numbers[place] for place in places])[thumbs.owners]

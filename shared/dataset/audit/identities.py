@@ -1,4 +1,8 @@
-"""One person under two names: faces of real clips in different splits that an identity network takes for the same."""
+"""Finds people who may be one person under two names: similar faces in real clips of different splits.
+
+Siblings, and sometimes strangers, can be as near as two clips of one person, so a distance is a question to somebody
+who knows the people, and not a leak.
+"""
 
 from __future__ import annotations
 
@@ -20,14 +24,14 @@ from shared.video import VideoReader
 _CLIPS_A_PERSON = 3
 _FRAMES_A_CLIP = 3
 
-# At the threshold itself one pair of strangers in a hundred is taken for one person, so a set of a few dozen people
-# would always be accused. Averaged over frames, clips of one person lie well below this part of it.
+# At the network's threshold one pair of different people in a hundred is accepted, which would be asked about in every
+# set of a few dozen people. Averaged over frames, clips of one person are well below this share of it.
 STRICT = 0.75
 
 
 @dataclass(frozen=True)
 class LikePair:
-    """Two clips of different splits, the people they are said to show, and the distance of their mean embeddings."""
+    """Two clips of different splits, the people they are labelled with, and the distance of their mean embeddings."""
 
     first: str
     second: str
@@ -38,21 +42,21 @@ class LikePair:
 
 @dataclass(frozen=True)
 class IdentityFindings:
-    """What the faces say.
+    """Result of the comparison of faces.
 
     Attributes:
-        clips: how many real clips were looked at, of ``people`` people.
-        limit: pairs nearer than this are ``leaks``.
-        leaks: pairs of different splits taken for one person, nearest first.
-        nearest: the nearest pair of different splits, leak or not.
-        same: median distance of two clips of one person; None when nobody has two.
-        note: why it was not measured; empty when it was.
+        clips: number of real clips compared, of ``people`` people.
+        limit: maximum distance of ``alike``.
+        alike: pairs of clips of different splits and people, of each two people the nearest, nearest first.
+        nearest: the nearest pair of different splits, alike or not.
+        same: median distance of two clips of one person; None if nobody has two.
+        note: why it was not measured; else empty.
     """
 
     clips: int = 0
     people: int = 0
     limit: float = 0.0
-    leaks: tuple[LikePair, ...] = ()
+    alike: tuple[LikePair, ...] = ()
     nearest: LikePair | None = None
     same: float | None = None
     note: str = ""
@@ -87,12 +91,17 @@ def find_same_people(
             same.append(distance)
     pairs.sort(key=lambda pair: pair.distance)
     limit = STRICT * embedder.threshold
-    leaks = tuple(pair for pair in pairs if pair.distance < limit)
-    return IdentityFindings(len(kept), people, limit, leaks, pairs[0], float(np.median(same)) if same else None)
+    alike: dict[tuple[str, ...], LikePair] = {}
+    for pair in pairs:
+        # Of one name in two splits the manifest itself says that it leaks.
+        if pair.distance < limit and pair.people[0] != pair.people[1]:
+            alike.setdefault(tuple(sorted(pair.people)), pair)
+    near = tuple(alike.values())
+    return IdentityFindings(len(kept), people, limit, near, pairs[0], float(np.median(same)) if same else None)
 
 
 def _chosen(records: Sequence[ClipRecord], faces: Mapping[ClipId, FaceBoxes]) -> list[ClipRecord]:
-    """Real clips with labelled faces, at most three a person and split; renditions of one clip count once."""
+    """Real clips with labelled faces, at most three per person and split; renditions of one clip count once."""
     counts: dict[tuple[str, str], int] = {}
     seen: set[tuple[str, str]] = set()
     chosen: list[ClipRecord] = []

@@ -1,9 +1,8 @@
-"""Probes: small models that are shown one thing beside the face and asked which clips are fake.
+"""Probes: small classifiers of real and fake clips by one kind of feature.
 
-A probe is a regularised logistic regression and a forest of extremely randomised trees (Geurts et al., Machine
-Learning 2006), their probabilities averaged: one finds what adds up, the other what hides in single values and
-combinations. It is trained on one part of the set and asked about the other; a clip's score is the mean over its
-pictures.
+A probe averages the probabilities of a regularised logistic regression, for additive effects, and a forest of
+extremely randomised trees (Geurts et al., Machine Learning 2006), for single values and combinations. It is trained on
+one part of the set and tested on the other; a clip's score is the mean over its pictures.
 """
 
 from __future__ import annotations
@@ -32,13 +31,13 @@ _SHOWN_CHARACTERS = 60
 
 @dataclass(frozen=True)
 class Probe:
-    """A thing that may give the label away.
+    """A kind of feature that may reveal the label.
 
     Attributes:
-        name: key in the report; of a part of the picture, or of a kind of facts.
-        title: for people.
-        pixels: whether it looks at pictures or at facts.
-        advice: what to do when it is a shortcut.
+        name: key in the report: a region of the picture, or a kind of file feature.
+        title: for readers.
+        pixels: whether it uses pictures or file features.
+        advice: how to remove the shortcut.
     """
 
     name: str
@@ -99,13 +98,13 @@ PROBES: tuple[Probe, ...] = (
 
 @dataclass(frozen=True, eq=False)
 class Partition:
-    """Who is trained on and who is tested.
+    """Division of the clips into training and test.
 
     Attributes:
         mode: "split" (train split against test split) or "cross" (cross-validation by groups).
         grouped_by: "component" or "target".
-        groups: (N,) the group of each clip: kept together, and drawn together for intervals.
-        folds: pairs of (N,) bool, trained on and tested.
+        groups: (N,) the group of each clip, kept together in folds and resampled together for intervals.
+        folds: pairs of (N,) bool, training and test.
     """
 
     mode: str
@@ -127,14 +126,14 @@ class Partition:
 
 
 def make_plan(records: Sequence[ClipRecord], config: AuditConfig) -> Partition:
-    """Train against test split where the test split has enough groups of people, else cross-validation."""
+    """Train and test split if the test split has enough groups of people, else cross-validation."""
     labels = labels_of(records)
     groups, grouped_by = _groups(records, config)
     train, test = (np.array([record.split == name for record in records]) for name in ("train", "test"))
     fit = all(_both(labels[part]) for part in (train, test))
     if fit and np.unique(groups[test]).size >= config.min_groups:
         return Partition("split", grouped_by, groups, ((train, test),))
-    # Not more folds than clips of a class: each fold has to test both.
+    # Not more folds than clips of a class: each fold must test both.
     count = min(config.folds, np.unique(groups).size, int(labels.sum()), int((~labels).sum()))
     if count < 2 or not _both(labels):
         return Partition("cross", grouped_by, groups, ())
@@ -156,7 +155,7 @@ def labels_of(records: Sequence[ClipRecord]) -> np.ndarray:
 def score_clips(
     probe: Probe, records: Sequence[ClipRecord], samples: Sequence[ClipSample], plan: Partition, config: AuditConfig
 ) -> tuple[np.ndarray, np.ndarray]:
-    """(N,) scores, NaN for a clip that was not tested or shows nothing; (N,) the fold that scored it, -1 for none."""
+    """(N,) scores, NaN for a clip that was not tested or lacks the feature; (N,) the fold of each, -1 for none."""
     labels = labels_of(records)
     scores = np.full(len(records), np.nan)
     strata = np.full(len(records), -1)
@@ -174,7 +173,7 @@ def score_clips(
 
 
 def telling_facts(probe: Probe, records: Sequence[ClipRecord], samples: Sequence[ClipSample]) -> list[str]:
-    """The facts that part the classes best by themselves, at most three, each with its area; none for pictures."""
+    """At most three features that separate the classes best on their own, with their areas; none for pictures."""
     if probe.pixels:
         return []
     facts = [_facts(probe.name, sample) for sample in samples]
@@ -195,7 +194,7 @@ def _short(name: str) -> str:
 
 
 def has_something(probe: Probe, samples: Sequence[ClipSample]) -> bool:
-    """Whether any clip shows the probe what it looks at."""
+    """Whether any clip has the probe's feature."""
     if probe.pixels:
         return any(len(sample.rows[probe.name]) for sample in samples)
     return any(getattr(sample.facts, probe.name) for sample in samples)
@@ -212,7 +211,7 @@ def _groups(records: Sequence[ClipRecord], config: AuditConfig) -> tuple[np.ndar
 
 
 def _rows(probe: Probe, samples: Sequence[ClipSample], train: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """(R, D) float64 rows, (R,) the clip of each, (R,) weights that give every clip the same say."""
+    """(R, D) float64 rows, (R,) the clip of each, (R,) weights that are equal in sum for each clip."""
     if probe.pixels:
         parts = [sample.rows[probe.name] for sample in samples]
         counts = np.array([len(part) for part in parts])
@@ -220,7 +219,7 @@ def _rows(probe: Probe, samples: Sequence[ClipSample], train: np.ndarray) -> tup
         return np.concatenate(parts).astype(np.float64), owners, 1.0 / counts[owners]
     facts = [_facts(probe.name, sample) for sample in samples]
     vectorizer = DictVectorizer(sparse=False)
-    # Words that only tested clips use are unknown to the model, as they would be to a detector.
+    # Values that occur only in test clips are unknown to the model.
     vectorizer.fit([known for known, kept in zip(facts, train, strict=True) if kept])
     owners = np.arange(len(samples))
     return np.asarray(vectorizer.transform(facts)), owners, np.ones(len(samples))
@@ -234,7 +233,7 @@ def _facts(name: str, sample: ClipSample) -> Mapping[str, float | str]:
 def _fit_predict(
     train: np.ndarray, labels: np.ndarray, weights: np.ndarray, test: np.ndarray, config: AuditConfig
 ) -> np.ndarray:
-    """(M,) probabilities of being fake. Both classes weigh the same, however many clips each has."""
+    """(M,) probabilities of being fake, with equal weight of both classes."""
     balanced = weights.copy()
     for label in (True, False):
         balanced[labels == label] *= 0.5 * len(labels) / weights[labels == label].sum()
@@ -245,7 +244,7 @@ def _fit_predict(
         config.trees, min_samples_leaf=leaf, random_state=config.seed, n_jobs=config.workers or -1
     )
     trees.fit(train, labels, sample_weight=balanced)
-    # Rounded, because sums in another order differ in their last digits, and ties have to stay ties.
+    # Rounded, so that ties are independent of the order of summation.
     guesses = [np.asarray(model.predict_proba(test))[:, 1] for model in (linear, trees)]
     return np.round(0.5 * (guesses[0] + guesses[1]), 9)
 

@@ -1,9 +1,9 @@
-"""Numbers that describe a part of a picture: noise, frequencies, block edges, colours.
+"""Features of a region of a picture: noise, frequencies, block edges, colours.
 
-They are what forensic features measure, made by hand so that nothing has to be downloaded: histograms and neighbouring
-pairs of quantised high-pass residuals (Fridrich and Kodovsky, "Rich models for steganalysis", TIFS 2012), energies of
-frequency bands and of 8 x 8 cosine coefficients, and gradients by their place on the 8-pixel grid, where compression
-leaves its edges. All are taken at the picture's own scale: enlarging or shrinking a face would erase what they measure.
+Hand-made forensic features: histograms and neighbouring pairs of quantised high-pass residuals (Fridrich and Kodovsky,
+"Rich models for steganalysis", TIFS 2012), energies of frequency bands and of 8 x 8 cosine coefficients, and gradients
+by their position on the 8-pixel grid of compression. All are computed at the picture's resolution, because resizing
+would remove these traces.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import cv2
 import numpy as np
 
 MIN_SHARE = 0.02
-"""Of a picture's pixels: a smaller region says nothing."""
+"""Minimum share of a picture's pixels in a region."""
 
 _MIN_PIXELS = 400
 _KB = np.array([[-1, 2, -1], [2, -4, 2], [-1, 2, -1]], dtype=np.float32) / 4
@@ -49,7 +49,7 @@ class _Maps:
 
 
 class RegionFeatures:
-    """Describes parts of one picture; what they share is computed once.
+    """Computes features of regions of one picture; shared maps are computed once.
 
     Args:
         image: (H, W, 3) uint8 RGB.
@@ -85,7 +85,7 @@ class RegionFeatures:
         return np.concatenate([values.mean(axis=1) / 64, spread / 32, skew, np.sqrt(joint)]).astype(np.float32)
 
     def _frequencies(self, region: np.ndarray) -> np.ndarray:
-        """(14,) log of the mean size of cosine coefficients of whole blocks, by diagonal; zeros without a block."""
+        """(14,) log mean magnitude of the cosine coefficients of whole blocks, by diagonal; zeros without a block."""
         rows, columns = (side // 8 for side in region.shape)
         whole = region[: rows * 8, : columns * 8].reshape(rows, 8, columns, 8).all(axis=(1, 3))
         if not whole.any():
@@ -111,7 +111,7 @@ def _maps(image: np.ndarray) -> _Maps:
 
 
 def _bands(plane: np.ndarray, count: int) -> list[np.ndarray]:
-    """Differences of ever smoother copies (sigma 0.7, 1.4, 2.8, ...), fine to coarse."""
+    """Differences of Gaussians (sigma 0.7, 1.4, 2.8, ...), fine to coarse."""
     bands, last = [], plane
     for step in range(count):
         smooth = cv2.GaussianBlur(plane, (0, 0), 0.7 * 2**step, borderType=cv2.BORDER_REFLECT_101)
@@ -121,14 +121,14 @@ def _bands(plane: np.ndarray, count: int) -> list[np.ndarray]:
 
 
 def _pairs(quantised: np.ndarray, region: np.ndarray) -> np.ndarray:
-    """(49,) how often one residual follows another to the right, as shares."""
+    """(49,) normalised co-occurrence of horizontally neighbouring residuals."""
     both = region[:, :-1] & region[:, 1:]
     codes = quantised[:, :-1][both] * _BINS + quantised[:, 1:][both]
     return np.bincount(codes, minlength=_BINS * _BINS) / max(1, codes.size)
 
 
 def _grid(gradient: np.ndarray, region: np.ndarray, *, axis: int) -> np.ndarray:
-    """(8,) log mean gradient at each place on the 8-pixel grid, relative to their mean."""
+    """(8,) log mean gradient at each position on the 8-pixel grid, relative to their mean."""
     kept = np.where(region, gradient, 0)
     sums, counts = kept.sum(axis=1 - axis), region.sum(axis=1 - axis)
     places = np.arange(len(sums)) % 8
@@ -138,7 +138,7 @@ def _grid(gradient: np.ndarray, region: np.ndarray, *, axis: int) -> np.ndarray:
 
 
 def _block_spectrum(luma: np.ndarray) -> np.ndarray:
-    """(rows, columns, 64) sizes of the cosine coefficients of each whole 8 x 8 block."""
+    """(rows, columns, 64) magnitudes of the cosine coefficients of each whole 8 x 8 block."""
     rows, columns = (side // 8 for side in luma.shape)
     blocks = luma[: rows * 8, : columns * 8].reshape(rows, 8, columns, 8).swapaxes(1, 2)
     return np.abs(_DCT @ blocks @ _DCT.T).reshape(rows, columns, 64)
@@ -150,7 +150,7 @@ def face_region(shape: tuple[int, int], box: np.ndarray) -> np.ndarray:
 
 
 def background_region(shape: tuple[int, int], boxes: np.ndarray) -> np.ndarray:
-    """(H, W) bool: all but the heads, with a margin that no paste and no coding block of one reaches.
+    """(H, W) bool: all except the heads, with a margin beyond any swapped pixel and its coding block.
 
     Each box, (x0, y0, x1, y1), grows by 60 % of its width to both sides, 80 % of its height upwards, 50 % downwards,
     and by 16 px, the largest block of H.264.

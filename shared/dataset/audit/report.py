@@ -1,14 +1,15 @@
-"""The audit in three forms: JSON for programs, two pictures, and one self-contained page for people."""
+"""Writes an audit as JSON, two plots, and a self-contained page."""
 
 from __future__ import annotations
 
-import base64
 import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
 
 import msgspec
+from markupsafe import Markup
 
+from shared.console import counted
 from shared.dataset.audit.config import AuditConfig
 from shared.dataset.audit.findings import WHOLE, AuditReport, Curve, ProbeFinding
 from shared.dataset.audit.plots import plot_areas, plot_curves
@@ -20,37 +21,38 @@ REPORT, PAGE, AREAS, CURVES = "audit.json", "audit.html", "areas.png", "roc.png"
 
 
 def write_report(report: AuditReport, curves: Sequence[Curve], out: Path, config: AuditConfig) -> Path:
-    """Writes ``audit.json``, ``areas.png``, ``roc.png`` and ``audit.html`` into ``out``; the path of the page.
+    """Writes ``audit.json``, ``areas.png``, ``roc.png`` and ``audit.html`` into ``out``; returns the page's path.
 
     Raises:
         StorageError: the disk refused.
     """
     areas, roc = plot_areas(report, config.limit), plot_curves(curves, report)
     write_bytes(out / REPORT, msgspec.json.format(msgspec.json.encode(as_document(report)), indent=2) + b"\n")
-    write_bytes(out / AREAS, areas)
-    write_bytes(out / CURVES, roc)
-    write_text(out / PAGE, _page(report, areas, roc, config))
+    write_bytes(out / AREAS, areas.png)
+    write_bytes(out / CURVES, roc.png)
+    write_text(out / PAGE, _page(report, areas.svg, roc.svg, config))
     return out / PAGE
 
 
 def as_document(report: AuditReport) -> dict[str, object]:
-    """The report as plain values, ``clean`` among them."""
+    """The report as plain values, with ``clean``."""
     return {"clean": report.clean, "summary": summary(report), **dataclasses.asdict(report)}
 
 
 def summary(report: AuditReport) -> str:
-    """The outcome in one or two sentences."""
+    """The result in one or two sentences."""
     face = report.of("face")
-    told = "the face could not be measured" if face.area is None else f"face-only AUC {face.area:.3f}{interval(face)}"
+    face_text = (
+        "the face could not be measured" if face.area is None else f"face-only AUC {face.area:.3f}{interval(face)}"
+    )
+    asked = f", {counted(len(report.questions), 'question')} about like faces" if report.questions else ""
     if not report.clean:
-        count = len(report.shortcuts)
-        named = f"{count} {'shortcut' if count == 1 else 'shortcuts'} named" if count else "no shortcut named"
-        leaks = len(report.leaks)
-        split = f", {leaks} {'leak' if leaks == 1 else 'leaks'} between splits" if leaks else ""
-        return f"{named}{split}; {told}"
+        named = f"{counted(len(report.shortcuts), 'shortcut')} named" if report.shortcuts else "no shortcut named"
+        split = f", {counted(len(report.leaks), 'leak')} between splits" if report.leaks else ""
+        return f"{named}{split}{asked}; {face_text}"
     open_ones = [f.title for f in report.findings if f.part == WHOLE and f.verdict in ("undecided", "too few to judge")]
     rest = f"; not decided: {', '.join(open_ones)}" if open_ones else ""
-    return f"no shortcut named; {told}{rest}"
+    return f"no shortcut named{asked}; {face_text}{rest}"
 
 
 def interval(finding: ProbeFinding) -> str:
@@ -59,7 +61,7 @@ def interval(finding: ProbeFinding) -> str:
 
 
 def rows(report: AuditReport) -> list[tuple[str, ...]]:
-    """The findings as cells: what, part, area, interval, clips, groups, verdict."""
+    """The findings as table rows: title, part, area, interval, clips, groups, verdict."""
     return [
         (
             finding.title,
@@ -74,7 +76,7 @@ def rows(report: AuditReport) -> list[tuple[str, ...]]:
     ]
 
 
-def _page(report: AuditReport, areas: bytes, roc: bytes, config: AuditConfig) -> str:
+def _page(report: AuditReport, areas: Markup, roc: Markup, config: AuditConfig) -> str:
     environment = page_environment(TEMPLATES)
     return environment.get_template("audit.html.j2").render(
         report=report,
@@ -82,6 +84,6 @@ def _page(report: AuditReport, areas: bytes, roc: bytes, config: AuditConfig) ->
         rows=rows(report),
         verdicts=[finding.verdict for finding in report.findings],
         limit=config.limit,
-        areas=base64.b64encode(areas).decode("ascii"),
-        roc=base64.b64encode(roc).decode("ascii"),
+        areas=areas,
+        roc=roc,
     )

@@ -1,4 +1,4 @@
-"""What an audit keeps of each clip: facts of the file, numbers from a few of its pictures. Read once, then cached."""
+"""Features of each clip: of the file, and of regions of a few frames. Computed once, then cached."""
 
 from __future__ import annotations
 
@@ -37,17 +37,17 @@ REGIONS: dict[str, int] = {
     "colour": COLOUR_DIM,
     "face": TEXTURE_DIM + COLOUR_DIM,
 }
-"""Name of each part of a picture that is described, and how many numbers do it."""
+"""Name of each region and the number of its features."""
 
 _VERSION = 2
 
 
 @dataclass(frozen=True, eq=False)
 class ClipSample:
-    """One clip as the probes see it.
+    """The features of one clip.
 
     Convention:
-        rows: region name to (F, D) float32, a row a picture; fewer rows than pictures where the region was too small
+        rows: region name to (F, D) float32, one row per frame; frames with too small a region have none
         thumbs: (F, 32, 32) uint8
     """
 
@@ -65,7 +65,7 @@ def read_samples(
     cache: Path,
     tick: Callable[[], object] | None = None,
 ) -> tuple[dict[ClipId, ClipSample], dict[ClipId, str]]:
-    """The samples of all clips that can be read, and why the others cannot.
+    """The samples of all readable clips, and the reason for each of the others.
 
     Raises:
         StorageError: the cache cannot be written.
@@ -105,7 +105,7 @@ def _cached(
 
 
 def read_sample(path: Path, part: tuple[int, int], faces: FaceBoxes, frames: int) -> ClipSample:
-    """Facts of the file and ``frames`` pictures, evenly spaced within ``part``.
+    """Features of the file and of ``frames`` frames, evenly spaced within ``part``.
 
     Raises:
         MediaError: the file cannot be read.
@@ -128,7 +128,7 @@ def _describe(image: np.ndarray, boxes: np.ndarray, face: np.ndarray | None) -> 
     shape = (image.shape[0], image.shape[1])
     features = RegionFeatures(image)
     regions = {"border": border_region(shape, boxes)}
-    # Without a labelled face nobody knows where the background begins.
+    # Without a labelled face the background is unknown.
     if face is not None:
         regions["background"] = background_region(shape, boxes)
         regions["face"] = face_region(shape, face)
@@ -149,7 +149,7 @@ def _store(path: Path, sample: ClipSample) -> None:
 
 
 def _load(path: Path) -> ClipSample | None:
-    """A stored sample; None when the file is not one, and is then made anew."""
+    """A cached sample; None if the file is invalid."""
     try:
         with np.load(path, allow_pickle=False) as file:
             facts = FileFacts(**decode_json(str(file["facts"]), dict, path, error=StorageError))

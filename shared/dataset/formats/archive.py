@@ -1,8 +1,7 @@
-"""Pictures out of tar archives of unknown origin: sizes bounded, names never used as paths, links never followed.
+"""Reads pictures from untrusted tar archives: sizes are bounded, names are not used as paths, links are not followed.
 
-No member is ever written under its own name, so none can leave its place; what is not a plain picture file is left
-where it is. Sizes are bounded twice, by what a header claims and by what is read, so that a small archive that unpacks
-to a large one ends in an error and not in a full disk.
+Members are written under generated names; those that are not plain picture files are skipped. Sizes are bounded by the
+headers and by the bytes read, so that a decompression bomb ends in an error and not in a full disk.
 """
 
 from __future__ import annotations
@@ -16,15 +15,17 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import IO, cast
 
-from shared.dataset.formats.tree import PICTURE_SUFFIXES
 from shared.errors import MediaError
+from shared.video.images import is_picture
 
+_PLAIN_TYPES = (tarfile.REGTYPE, tarfile.AREGTYPE, tarfile.CONTTYPE)
+_MAX_HEADER_BYTES = 1 << 16
 _BROKEN = (tarfile.TarError, EOFError, zlib.error, gzip.BadGzipFile, OSError, ValueError)
 
 
 @dataclass(frozen=True)
 class ArchiveLimits:
-    """What is refused: members in an archive, bytes in a member, bytes in all (unpacked)."""
+    """Maximum number of members, bytes in a member, and bytes in total (unpacked)."""
 
     max_members: int = 200_000
     max_member_bytes: int = 64 << 20
@@ -33,14 +34,14 @@ class ArchiveLimits:
 
 @dataclass(frozen=True)
 class ArchiveFolders:
-    """Folders of an archive to their numbers of pictures, in the order of the archive, and why members were refused."""
+    """Number of pictures by folder, in the order of the archive, and the reasons for refused members."""
 
     counts: dict[str, int]
     refused: tuple[str, ...]
 
 
 class _Bounded:
-    """A reader that refuses a single large read, and to go on past a limit."""
+    """A reader that refuses single large reads, and reads beyond a limit."""
 
     def __init__(self, file: IO[bytes], limits: ArchiveLimits) -> None:
         self._file = file
@@ -65,8 +66,17 @@ class _Bounded:
         return data
 
 
+class _Member(tarfile.TarInfo):
+    """A member whose own header is not read before it is known to be small, and that is no more than what is there."""
+
+    def _proc_member(self, tar: tarfile.TarFile) -> tarfile.TarInfo:
+        if self.type not in _PLAIN_TYPES and self.size > _MAX_HEADER_BYTES:
+            raise tarfile.ReadError(f"a header of it claims {self.size} bytes")
+        return super()._proc_member(tar)  # type: ignore[misc]
+
+
 def folders_of(path: Path, limits: ArchiveLimits = ArchiveLimits()) -> ArchiveFolders:
-    """Which folders of an archive hold pictures.
+    """The folders of an archive that hold pictures.
 
     Raises:
         MediaError: damaged, cut short, or beyond ``limits``.
@@ -90,14 +100,14 @@ def unpack(
     into: Path,
     limits: ArchiveLimits = ArchiveLimits(),
 ) -> list[tuple[str, Path]]:
-    """Writes the pictures of one folder of an archive into ``into``, under names of our own.
+    """Writes the pictures of one folder of an archive into ``into``, under generated names.
 
     Returns:
-        Each member's file name in the archive with the file that holds its bytes, in the archive's order.
+        For each member its file name in the archive and the written file, in the order of the archive.
 
     Raises:
         MediaError: damaged, cut short, or beyond ``limits``.
-        OSError: the disk refused.
+        OSError: writing failed.
     """
     written: list[tuple[str, Path]] = []
     with _opened(path, limits) as tar:
@@ -121,7 +131,8 @@ def _opened(path: Path, limits: ArchiveLimits) -> Iterator[tarfile.TarFile]:
             packed = raw.read(2) == b"\x1f\x8b"
             raw.seek(0)
             file = gzip.GzipFile(fileobj=raw) if packed else raw
-            with tarfile.open(fileobj=cast("IO[bytes]", _Bounded(cast("IO[bytes]", file), limits)), mode="r:") as tar:
+            bounded = cast("IO[bytes]", _Bounded(cast("IO[bytes]", file), limits))
+            with tarfile.open(fileobj=bounded, mode="r:", tarinfo=_Member) as tar:
                 yield tar
     except _BROKEN as error:
         raise MediaError(f"{path} cannot be unpacked: {error}", hint="download it again") from error
@@ -131,7 +142,7 @@ def _members(tar: tarfile.TarFile, limits: ArchiveLimits) -> Iterator[tarfile.Ta
     for count, member in enumerate(tar):
         if count >= limits.max_members:
             raise tarfile.ReadError(f"it has more than {limits.max_members} members")
-        if member.size > limits.max_member_bytes and member.isreg():
+        if member.size > limits.max_member_bytes and member.isreg() and not member.issparse():
             raise tarfile.ReadError(f"{member.name[:80]!r} is larger than {limits.max_member_bytes >> 20} MiB")
         yield member
 
@@ -142,14 +153,15 @@ def _refusal(member: tarfile.TarInfo) -> str | None:
         return f"member {member.name[:80]!r} would leave the archive; left out"
     if member.islnk() or member.issym():
         return f"member {member.name[:80]!r} is a link; left out"
+    if member.issparse():
+        return f"member {member.name[:80]!r} is sparse: it says to hold more bytes than are there; left out"
     if not member.isreg() and not member.isdir():
         return f"member {member.name[:80]!r} is a device or a pipe; left out"
     return None
 
 
 def _is_picture(member: tarfile.TarInfo) -> bool:
-    pure = PurePosixPath(member.name)
-    return member.isreg() and pure.suffix.lower() in PICTURE_SUFFIXES and not pure.name.startswith(".")
+    return member.isreg() and is_picture(Path(member.name))
 
 
 def _folder(member: tarfile.TarInfo) -> str:

@@ -6,9 +6,9 @@
     List_of_testing_videos.txt               "1 YouTube-real/00170.mp4": label and path
     Celeb-synthesis/{FaceSwap,FaceReenact,TalkingFace}/METHOD/...              (Celeb-DF++)
 
-In the list, **1 is real and 0 is fake**, the opposite of what most code expects. The folder decides here, and a list
-that contradicts it is reported. A is whose video it is, B whose face was put in. What the list names is test, all
-else is train: readers that take every video for training train on the test set. Some mirrors insert ``videos/``.
+In the list, **1 is real and 0 is fake**, the opposite of the usual convention. The label is taken from the folder, and
+a list that contradicts it is reported. A is the target person, B the source. Listed videos are test, all others are
+train. Some mirrors insert ``videos/``.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ _CATEGORIES: dict[str, Kind] = {"FaceSwap": "swap", "FaceReenact": "reenact", "T
 _FAKE_NAME = re.compile(r"(id\d+)_(id\d+)_(\d+)(?:_.*)?")
 _ONE_ID = re.compile(r"(id\d+)_.*")
 
-# Top folder, methods between, file stem: what a line of the list and a file have in common, with or without videos/.
+# Top folder, methods, file stem: common to a line of the list and a file, with or without videos/.
 _Key = tuple[str, ...]
 
 
@@ -110,7 +110,7 @@ def _fake(found: Findings, path: Path, manipulation: str, kind: Kind, reals: set
 
 
 def _test_list(found: Findings, options: ScanOptions) -> dict[_Key, str] | None:
-    """Key to the label as it is written; None, and a note, where there is no list."""
+    """The label by key, as written; None, with a note, if there is no list."""
     path = options.lists or found.root / TEST_LIST
     path = path / TEST_LIST if path.is_dir() else path
     if not path.is_file():

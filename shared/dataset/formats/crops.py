@@ -22,7 +22,7 @@ _NO_CLIPS = frozenset({"landmarks", "masks", "mask"})
 def scan_wilddeepfake(root: Path, options: ScanOptions) -> Scan:
     """WildDeepfake (Zi et al., ACM MM 2020): ``{real,fake} {train,test}/N.tar.gz``, face crops of videos from the net.
 
-    Each folder of pictures in an archive is a clip. Nobody is named: sequences of one archive share an identity.
+    Each folder of pictures in an archive is a clip. People are not named: sequences of one archive share an identity.
 
     Raises:
         UsageError: no such folder.
@@ -45,9 +45,9 @@ def scan_wilddeepfake(root: Path, options: ScanOptions) -> Scan:
 def scan_df40(root: Path, options: ScanOptions) -> Scan:
     """DF40 (Yan et al., NeurIPS 2024): ``METHOD/{ff,cdf}/.../CLIP/N.png``, and ``METHOD/{fake,real}/...`` of the rest.
 
-    Each folder of pictures is a clip. In the set's own protocol val and test are one; the split is taken from a folder
-    name that says train or test (``DF40_train``), and is none otherwise. A name such as ``000_003`` gives target and
-    source, marked by the domain (``ff``, ``cdf``), so that ids of two sets do not meet.
+    Each folder of pictures is a clip. In the set's protocol val and test are one; the split is taken from a folder name
+    with train or test (``DF40_train``), else there is none. A name such as ``000_003`` gives target and source, with
+    the domain (``ff``, ``cdf``) as prefix, so that ids of two sets differ.
 
     Raises:
         UsageError: no such folder.

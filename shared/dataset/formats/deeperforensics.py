@@ -6,10 +6,10 @@
     source_videos/ACTOR/...                             recordings of the paid actors
     lists/splits/{train,val,test}.txt                   names of manipulated videos
 
-TARGET is a video of FaceForensics++, SOURCE an actor. The real half is FaceForensics++'s YouTube videos, which the set
-may not hand on; when they lie in ``target_videos/`` or ``original_sequences/youtube/c23/videos/`` under the set's
-folder, they are read as the real clips. Recordings of actors are real, and other footage than the fakes': a detector
-that learns from them learns the studio. They carry ``role=source`` and have no split.
+TARGET is a video of FaceForensics++, SOURCE an actor. The real clips are FaceForensics++'s YouTube videos, which are
+not distributed with the set; they are read from ``target_videos/`` or ``original_sequences/youtube/c23/videos/`` under
+the set's folder. Recordings of actors are real but of other footage than the fakes, so a detector trained on them
+learns the studio: they have the factor ``role=source`` and no split.
 """
 
 from __future__ import annotations

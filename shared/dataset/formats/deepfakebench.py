@@ -1,4 +1,4 @@
-"""DeepfakeBench's ``dataset_json``, in the shape that its rearrange.py writes and its data set class reads.
+"""DeepfakeBench's ``dataset_json``, as its rearrange.py writes and its dataset class reads it.
 
 ::
 
@@ -6,11 +6,11 @@
                "FF-DF":   {"train": {"c23": {"000_003": {"label": "FF-DF", "frames": [...], "masks": [...]}}}, ...}}}
     {"Celeb-DF-v2": {"CelebDFv2_real": {"train": {"id0_0000": {...}}, "val": ..., "test": ...}, "CelebDFv2_fake": ...}}
 
-The FaceForensics++ family has a level of compressions between split and clip, all others have none. A clip's class is
-looked up by its label word, and frames are put in order by the number in their names (2 before 10).
+The FaceForensics++ family has a level of compressions between split and clip, all others have none. A clip's class
+follows from its label word; frames are sorted by the number in their names (2 before 10).
 
-These files list one clip in several splits: all of Celeb-DF's test videos stand in train too, and val often is test. A
-clip has one split here, the most held-out of those it is listed in, and each such clip is reported as a leak.
+These files list clips in several splits: all of Celeb-DF's test videos are also in train, and val often equals test.
+Such a clip gets one split here, test before val before train, and is reported as a leak.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from shared.errors import ManifestError
 from shared.registry import near_matches
 from shared.types import SPLITS, Kind, Label, Split
 
-# What DeepfakeBench's label_dict says of each word; words of new sets are read by their ending.
+# Labels in DeepfakeBench's label_dict; words of new sets are read by their ending.
 _LABELS: dict[str, Label] = {
     **dict.fromkeys(("FF-SH", "FF-F2F", "FF-DF", "FF-FS", "FF-NT", "FF-FH"), "fake"),
     "FF-real": "real",
@@ -52,7 +52,7 @@ _HELD_OUT: tuple[Split, ...] = ("test", "val", "train")
 
 @dataclass(frozen=True)
 class _Entry:
-    """One clip as one split of one file lists it."""
+    """One clip as listed in one split of one file."""
 
     dataset: str
     word: str
@@ -106,7 +106,7 @@ def _entries(found: Findings, path: Path) -> Iterator[_Entry]:
 
 
 def _levels(listed: Any, path: Path) -> Iterator[tuple[str, str, Mapping[str, Any]]]:
-    """Level, clip and facts, whether there is a level of compressions or none."""
+    """Compression level, clip and facts, for files with or without compression levels."""
     for key, value in _items(listed, path):
         if isinstance(value, dict) and "frames" in value:
             yield "original", key, value
@@ -174,7 +174,7 @@ def _described(
 
 
 def label_of(word: str, said: Mapping[str, Label]) -> Label | None:
-    """The class of a label word: as the user says, as label_dict says, or by its ending (``_real``, ``_FakeA``)."""
+    """The class of a label word: from the options, from label_dict, or by its ending (``_real``, ``_FakeA``)."""
     if word in said:
         return said[word]
     if word in _LABELS:
@@ -188,7 +188,7 @@ def label_of(word: str, said: Mapping[str, Label]) -> Label | None:
 
 
 def _label_dict(path: Path) -> dict[str, Label]:
-    """The lines of a ``label_dict`` in a configuration beside the set; there 0 is real and 1 is fake."""
+    """The entries of a ``label_dict`` in a configuration beside the set; 0 is real and 1 is fake."""
     if not path.is_file():
         return {}
     matches = (_LABEL_LINE.fullmatch(line) for line in read_list(path).splitlines())

@@ -6,9 +6,9 @@
     test/labels.csv                   filename,label         1 is fake
     dataset.json                      {"method_A/.../x.mp4": {"label": "fake", "set": "train", ...}}     (preview)
 
-A real clip has no original, or null. The set names nobody: a fake and its original share an identity called after the
-original, so that they stay together in one split; the person put in is unknown. Methods are not told either, so the
-manipulation is ``dfdc``; the preview tells two, ``method_A`` and ``method_B``.
+A real clip has no original, or null. The set does not name people: a fake and its original share an identity named
+after the original, so that they are in one split; the source is unknown. Methods are not named, so the manipulation is
+``dfdc``; the preview names two, ``method_A`` and ``method_B``.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ _PREVIEW = "dataset.json"
 
 @IMPORTERS.register("dfdc")
 def scan_dfdc(root: Path, options: ScanOptions) -> Scan:
-    """Clips of all parts under ``root`` that have a metadata.json, and of test folders that have a labels.csv.
+    """Clips of all parts under ``root`` with a metadata.json, and of test folders with a labels.csv.
 
     Raises:
         ManifestError: a list is damaged.
@@ -54,7 +54,7 @@ def scan_dfdc(root: Path, options: ScanOptions) -> Scan:
 
 @IMPORTERS.register("dfdc-preview")
 def scan_preview(root: Path, options: ScanOptions) -> Scan:
-    """Clips of DFDC's preview, as its dataset.json lists them.
+    """Clips of DFDC's preview, as listed in its dataset.json.
 
     Raises:
         ManifestError: the list is missing or damaged.

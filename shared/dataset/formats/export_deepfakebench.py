@@ -1,4 +1,4 @@
-"""A dataset for DeepfakeBench: frames as PNG, masks beside them, and the ``dataset_json`` that lists them.
+"""Exports a dataset for DeepfakeBench: frames and masks as PNG, and the ``dataset_json`` that lists them.
 
 ::
 
@@ -6,8 +6,8 @@
     dataset_json/SET.json                                    SET is no FaceForensics++ word: no compression level
     label_dict.yaml                                          the lines to add to its train and test configuration
 
-A fake gives only frames that are forged: that benchmark has one label a clip, and an untouched frame under the label
-"fake" teaches the wrong thing. Frames are spread evenly over those. Whole frames, not face crops.
+Only forged frames of a fake are exported, because the benchmark has one label per clip. They are evenly spaced, and
+whole frames, not face crops.
 """
 
 from __future__ import annotations
@@ -36,10 +36,10 @@ def export_deepfakebench(export: Export) -> None:
     """Writes frames, masks, the list and the labels.
 
     Raises:
-        UsageError: a clip has no split, or the set has a name that DeepfakeBench reads differently.
+        UsageError: a clip has no split, or DeepfakeBench treats the set's name specially.
         ManifestError: see :class:`Export`.
         MediaError: a clip cannot be decoded.
-        StorageError: the disk refused.
+        StorageError: writing failed.
     """
     name = export.dataset.name
     if name in _FF_FAMILY:
@@ -61,9 +61,9 @@ def export_deepfakebench(export: Export) -> None:
 
 
 def chosen_frames(record: ClipRecord, count: int) -> list[int]:
-    """Frames to take of a clip: of a fake only forged ones; ``count`` of them spread evenly, first and last included.
+    """Frames to export: of a fake only forged ones; ``count`` of them, evenly spaced, with the first and the last.
 
-    Of frames 0 to 9, four are 0, 3, 6, 9. With 0, all.
+    Of frames 0 to 9, four are 0, 3, 6, 9. 0 gives all.
     """
     ranges = record.faked if record.label == "fake" else ((0, record.frames),)
     frames = [index for start, stop in ranges for index in range(start, stop)]

@@ -1,8 +1,8 @@
-"""A dataset in FaceForensics++'s form: ``TARGET_SOURCE.mp4`` below a method and a compression, pairs as splits.
+"""Exports a dataset in FaceForensics++'s layout: ``TARGET_SOURCE.mp4`` by method and compression, pairs as splits.
 
-That form names a video by three digits, and its methods' readers count on it. So each piece of real footage gets a
-number (its own, where its name is one), as does everybody who was put in and is seen in no real clip;
-``assay-export.json`` says whose numbers they are, as FaceForensics++'s ``conversion_dict.json`` does.
+Videos are named by three digits. So each real footage gets a number (its name, if that is one), and so does each source
+person who is in no real clip; ``assay-export.json`` maps numbers to people, as FaceForensics++'s
+``conversion_dict.json`` does.
 """
 
 from __future__ import annotations
@@ -28,13 +28,13 @@ _NUMBER = re.compile(r"\d{3,5}")
 
 @dataclass
 class _Numbers:
-    """Numbers of footage and of people without any; given out once, the numbers that names already are first."""
+    """Assigns unique numbers to footage and to people without footage; names that are numbers are kept."""
 
     of: dict[tuple[str, str], str] = field(default_factory=dict)
     taken: set[str] = field(default_factory=set)
 
     def give(self, keys: Sequence[tuple[str, str]]) -> None:
-        """Numbers for all of ``keys``, (person, footage)."""
+        """Assigns numbers to all ``keys``, (person, footage)."""
         for key in keys:
             name = key[1] or key[0]
             if _NUMBER.fullmatch(name) and name not in self.taken:
@@ -54,9 +54,9 @@ def export_faceforensics(export: Export) -> None:
     """Writes videos, masks and the three split lists.
 
     Raises:
-        LeakError: the splits leak; lists of pairs cannot say that.
+        LeakError: the splits leak, which lists of pairs cannot express.
         ManifestError: see :class:`Export`.
-        StorageError: the disk refused.
+        StorageError: writing failed.
     """
     check_leaks(export.records)
     footage = Footage(export.records)
@@ -88,13 +88,13 @@ def export_faceforensics(export: Export) -> None:
 
 
 def compression(rendition: str) -> str:
-    """FaceForensics++'s word for a rendition, where it has one: raw, c0, c23, c40; else the rendition's own name."""
+    """FaceForensics++'s name of a rendition (raw, c0, c23, c40), or the rendition's own name."""
     known = _CRF.fullmatch(rendition)
     return f"c{known[1]}" if known else "raw" if rendition == "original" else rendition
 
 
 def pair_lists(pairs: Mapping[Split, set[tuple[str, str]]]) -> dict[Split, list[list[str]]]:
-    """The three lists of pairs: both orders of a pair are one; who is in no pair stands beside themselves."""
+    """The three lists of pairs, independent of order; a number without a partner is paired with itself."""
     lists: dict[Split, list[list[str]]] = {}
     for split in SPLITS:
         joined = {tuple(sorted(pair)) for pair in pairs.get(split, ()) if pair[0] != pair[1]}

@@ -1,4 +1,4 @@
-"""A dataset as a Hugging Face folder: ``load_dataset("FOLDER")`` gives a row a clip, with its video and its facts.
+"""Exports a dataset as a Hugging Face folder: ``load_dataset("FOLDER")`` gives one row per clip, with video and facts.
 
 ::
 
@@ -14,14 +14,13 @@ import json
 from collections import defaultdict
 from pathlib import PurePosixPath
 
+from shared.dataset.card import SPLIT_NAMES
 from shared.dataset.formats.exporting import Export
 from shared.dataset.formats.place import link_or_copy
 from shared.dataset.formats.registry import EXPORTERS
 from shared.dataset.layout import CARD
 from shared.storage import write_text
 from shared.types import ClipRecord
-
-SPLIT_NAMES = {"train": "train", "val": "validation", "test": "test", None: "unsplit"}
 
 
 @EXPORTERS.register("huggingface")
@@ -30,7 +29,7 @@ def export_huggingface(export: Export) -> None:
 
     Raises:
         ManifestError: see :class:`Export`.
-        StorageError: the disk refused.
+        StorageError: writing failed.
     """
     lines: dict[str, list[str]] = defaultdict(list)
     for record in export.records:
@@ -51,7 +50,7 @@ def export_huggingface(export: Export) -> None:
 
 
 def facts_of(record: ClipRecord) -> dict[str, str | int]:
-    """What is known of a clip, flat, every key in every line and never null, so that no column changes its type."""
+    """The facts of a clip as a flat mapping, with every key and no null, so that column types are constant."""
     return {
         "id": str(record.id),
         "label": record.label,
@@ -73,7 +72,7 @@ def facts_of(record: ClipRecord) -> dict[str, str | int]:
 
 
 def _card(export: Export, splits: list[str]) -> str:
-    """The dataset's card, its front matter pointing at the files of this form."""
+    """The dataset's card, with front matter for the exported files."""
     text = (export.dataset.path / CARD).read_text(encoding="utf-8")
     _, front, body = text.split("---\n", 2)
     kept = front.split("configs:\n")[0]

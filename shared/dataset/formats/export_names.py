@@ -1,4 +1,4 @@
-"""Which real footage a clip shows, and whose face it wears: what other forms name clips by."""
+"""Target and source footage of clips, by which other layouts name them."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ Key = tuple[str, str]
 
 
 class Footage:
-    """Finds the real footage behind clips, as (person, name without the rendition).
+    """Finds the real footage of clips, as (person, name without the rendition).
 
     Args:
         records: of the whole set.
@@ -25,7 +25,7 @@ class Footage:
                 self._of_person[record.target_identity].add(stem_of(record))
 
     def target(self, record: ClipRecord) -> Key:
-        """The footage that ``record`` shows: its own, its parent's, else any of the person."""
+        """The target footage of ``record``: its own, its parent's, else any of the person."""
         root, seen = record, {record.id}
         while root.label != "real" and root.parent in self._records and root.parent not in seen:
             root = self._records[root.parent]
@@ -35,7 +35,7 @@ class Footage:
         return self._any(record.target_identity)
 
     def source(self, record: ClipRecord) -> Key:
-        """Footage of the person that was put in; the target's for a self-swap or where nobody was."""
+        """Footage of the source person; the target's for a self-swap or a clip without a source."""
         if record.source_identity in (None, record.target_identity):
             return self.target(record)
         return self._any(str(record.source_identity))

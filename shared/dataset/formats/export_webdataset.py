@@ -1,7 +1,7 @@
-"""A dataset as WebDataset shards: ``SPLIT-000000.tar`` with ``KEY.mp4``, ``KEY.json`` and ``KEY.mask.mkv``.
+"""Exports a dataset as WebDataset shards: ``SPLIT-000000.tar`` with ``KEY.mp4``, ``KEY.json`` and ``KEY.mask.mkv``.
 
-Clips are in the order of their ids' digests: the same on every run, and classes and people are mixed, which a reader
-that streams shards needs. Equal sets give equal bytes: no times, no owners.
+Clips are sorted by the digests of their ids: the order is reproducible and mixes classes and people, as streaming
+readers need. Equal sets give equal bytes: no times, no owners.
 """
 
 from __future__ import annotations
@@ -14,20 +14,21 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from shared.dataset.formats.export_huggingface import SPLIT_NAMES, facts_of
+from shared.dataset.card import SPLIT_NAMES
+from shared.dataset.formats.export_huggingface import facts_of
 from shared.dataset.formats.exporting import Export
 from shared.dataset.formats.registry import EXPORTERS
 from shared.errors import storage_errors
 from shared.storage import replacing
 from shared.types import ClipRecord
 
-# Two empty blocks, and what fills the last record.
+# Two empty blocks, and the padding of the last record.
 _END_BYTES = 2 * tarfile.BLOCKSIZE + tarfile.RECORDSIZE
 
 
 @dataclass(frozen=True)
 class _Sample:
-    """The members of one clip: name to a file or bytes, and how many bytes they take in a shard."""
+    """The members of one clip: a file or bytes by name, and their size in a shard."""
 
     record: ClipRecord
     members: dict[str, Path | bytes]
@@ -36,11 +37,11 @@ class _Sample:
 
 @EXPORTERS.register("webdataset")
 def export_webdataset(export: Export) -> None:
-    """Writes the shards of each split; ``assay-export.json`` says in which shard a clip is.
+    """Writes the shards of each split; ``assay-export.json`` lists the shard of each clip.
 
     Raises:
         ManifestError: see :class:`Export`.
-        StorageError: the disk refused.
+        StorageError: writing failed.
     """
     for split, name in SPLIT_NAMES.items():
         records = [record for record in export.records if record.split == split]
@@ -54,7 +55,7 @@ def export_webdataset(export: Export) -> None:
 
 
 def key_of(record: ClipRecord) -> str:
-    """A clip's key: its id without dots and slashes, which mean something in a shard, and a part of its digest."""
+    """A clip's key: its id without dots and slashes, which have a meaning in shards, and a part of its digest."""
     plain = f"{record.id.manipulation or 'real'}-{record.id.name}".replace(".", "-")
     return f"{plain[:180]}-{_mixed(record)[:8]}"
 
@@ -76,7 +77,7 @@ def _sample(export: Export, record: ClipRecord) -> _Sample:
 
 
 def _shards(samples: Iterator[_Sample], limit: int) -> Iterator[list[_Sample]]:
-    """Samples in shards of at most ``limit`` bytes; one that is larger by itself has its own."""
+    """Samples in shards of at most ``limit`` bytes; a larger sample has its own shard."""
     held: list[_Sample] = []
     size = _END_BYTES
     for sample in samples:
@@ -107,5 +108,5 @@ def _length(content: Path | bytes) -> int:
 
 
 def _blocks(size: int) -> int:
-    """Bytes of a member in a tar: its header, its long name's two blocks and header, and whole blocks of content."""
+    """Size of a tar member in bytes: header, two blocks and a header for its long name, and its content's blocks."""
     return 4 * tarfile.BLOCKSIZE + -(-size // tarfile.BLOCKSIZE) * tarfile.BLOCKSIZE

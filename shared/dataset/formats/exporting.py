@@ -1,25 +1,24 @@
-"""Writes a dataset in another form: media byte for byte, so that what was signed stays signed; the seal goes along.
+"""Exports a dataset in another layout. Media are copied byte for byte, so that signatures stay valid.
 
-Every export holds ``assay/`` (settings, manifest, frame table, seal and card as they were sealed) and
-``assay-export.json``: which set this was, who sealed it, and which file is which clip.
+Every export has a folder ``assay/`` (settings, manifest, tables, seal and card as sealed) and
+``assay-export.json``: dataset, signer, and the file of each clip.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import shared
-from shared.console import Tick
+from shared.console import ShowProgress, Tick, silent
 from shared.dataset.commit import refuse_tampered
 from shared.dataset.folder import DatasetFolder
 from shared.dataset.formats.place import link_or_copy
 from shared.dataset.formats.registry import EXPORTERS
-from shared.dataset.layout import CARD, FRAMES, MANIFEST, SEAL, SETTINGS
+from shared.dataset.layout import CARD, FRAMES, MANIFEST, SEAL, SETTINGS, SPLIT_TABLES
 from shared.dataset.seal import read_seal
 from shared.errors import ManifestError, UsageError
 from shared.storage import inside, need_free_space, replacing_folder, sha256_file, write_text
@@ -28,17 +27,15 @@ from shared.types import ClipRecord
 EXPORT_FILE = "assay-export.json"
 ORIGIN = "assay"
 
-Progress = Callable[[str, int | None], AbstractContextManager[Tick]]
-
 
 @dataclass(frozen=True)
 class ExportConfig:
-    """How a set is exported.
+    """Settings of an export.
 
     Attributes:
-        link: share bytes with the dataset by hard links, where the disk can and the form has files.
-        frames: pictures a clip, for forms that hold pictures; 0 for all.
-        shard_bytes: a shard is closed before it would grow beyond this; a larger clip has a shard of its own.
+        link: use hard links to the dataset's files, if the file system and the layout allow.
+        frames: number of frames per clip, for layouts with pictures; 0 for all.
+        shard_bytes: maximum size of a shard; a larger clip has its own shard.
     """
 
     link: bool = False
@@ -54,16 +51,16 @@ class ExportConfig:
 
 @dataclass
 class Export:
-    """An export that is being written.
+    """An export in progress.
 
     Attributes:
-        dataset: what is exported.
-        records: its clips, in order of id.
+        dataset: the exported dataset.
+        records: its clips, sorted by id.
         out: the draft folder.
-        config: see :class:`ExportConfig`.
-        files: id to where its media lie in the export; filled by the exporter.
-        facts: what else goes into ``assay-export.json``.
-        notes: what a user should know.
+        config: the settings.
+        files: path of each clip's media in the export; filled by the exporter.
+        facts: further entries of ``assay-export.json``.
+        notes: remarks for the user.
         tick: called after each clip.
     """
 
@@ -77,22 +74,19 @@ class Export:
     notes: list[str] = field(default_factory=list)
 
     def source(self, record: ClipRecord) -> Path:
-        """The media of ``record``, found to be the bytes that the manifest means.
+        """Path of the media of ``record``, checked against the manifest.
 
         Raises:
             ManifestError: missing or changed.
         """
-        path = self.dataset.media_path(record)
-        if not path.is_file() or sha256_file(path) != record.sha256:
-            raise ManifestError(f"{record.id}: {path} is missing or was changed", hint="assay dataset verify says more")
-        return path
+        return self._found(record, self.dataset.media_path(record), record.sha256)
 
     def place(self, record: ClipRecord, relative: str) -> Path:
-        """Puts the media of ``record`` at ``relative``, its manifest beside it where there is one.
+        """Writes the media of ``record`` to ``relative``, with its sidecar manifest if there is one.
 
         Raises:
-            ManifestError: the media is missing or was changed, or the place is taken.
-            StorageError: the disk refused.
+            ManifestError: the media is missing or was changed, or the path is taken.
+            StorageError: writing failed.
         """
         source, target = self.source(record), inside(self.out, relative)
         if target.exists():
@@ -104,15 +98,18 @@ class Export:
         return target
 
     def mask(self, record: ClipRecord) -> Path | None:
-        """The mask of changed pixels, found to be the bytes that the manifest means; None where there is none.
+        """Path of the mask of changed pixels, checked against the manifest; None if there is none.
 
         Raises:
             ManifestError: missing or changed.
         """
         if record.masks is None:
             return None
-        path = self.dataset.mask_paths(record)["changed"]
         wanted = record.masks.sha256[1] if record.masks.sha256 else None
+        return self._found(record, self.dataset.mask_paths(record)["changed"], wanted)
+
+    @staticmethod
+    def _found(record: ClipRecord, path: Path, wanted: str | None) -> Path:
         if not path.is_file() or (wanted and sha256_file(path) != wanted):
             raise ManifestError(f"{record.id}: {path} is missing or was changed", hint="assay dataset verify says more")
         return path
@@ -120,7 +117,7 @@ class Export:
 
 @dataclass(frozen=True)
 class ExportReport:
-    """What was written: number of clips, where each lies, what a user should know."""
+    """Result of an export: number of clips, path of each, remarks for the user."""
 
     layout: str
     clips: int
@@ -134,16 +131,16 @@ def export_dataset(
     out: Path,
     config: ExportConfig = ExportConfig(),
     *,
-    progress: Progress | None = None,
+    progress: ShowProgress = silent,
 ) -> ExportReport:
-    """Writes the dataset in ``path`` to the new folder ``out``, which appears whole or not at all.
+    """Exports the dataset in ``path`` to the new folder ``out``, completely or not at all.
 
     Raises:
         UnknownNameError: no such layout.
-        UsageError: ``out`` is there already, or lies in the dataset.
-        ManifestError: the set is empty, damaged, or not as it was sealed.
-        LeakError: the form cannot say splits that leak.
-        StorageError: the disk refused.
+        UsageError: ``out`` exists, or is inside the dataset.
+        ManifestError: the set is empty, damaged, or differs from its seal.
+        LeakError: the layout cannot express splits that leak.
+        StorageError: writing failed.
     """
     write = EXPORTERS.get(layout)
     dataset = DatasetFolder.open(path)
@@ -157,7 +154,7 @@ def export_dataset(
         raise UsageError(f"{out} lies in the dataset {path}", hint="write the export elsewhere")
     if not config.link:
         need_free_space(out, sum(file.stat().st_size for file in map(dataset.media_path, records) if file.is_file()))
-    with (progress or _silent)("exporting", len(records)) as tick, replacing_folder(out) as draft:
+    with progress("exporting", len(records)) as tick, replacing_folder(out) as draft:
         export = Export(dataset, records, draft, config, tick)
         write(export)
         _origin(export, layout)
@@ -165,9 +162,9 @@ def export_dataset(
 
 
 def _origin(export: Export, layout: str) -> None:
-    """The sealed files as they are, and which file of the export is which clip."""
+    """Writes the sealed files and ``assay-export.json``."""
     folder = export.dataset.path
-    for name in (SETTINGS, MANIFEST, FRAMES, SEAL, CARD):
+    for name in (SETTINGS, MANIFEST, FRAMES, *SPLIT_TABLES.values(), SEAL, CARD):
         if (folder / name).is_file():
             link_or_copy(folder / name, export.out / ORIGIN / name, link=False)
     if not (export.out / CARD).exists():
@@ -189,11 +186,3 @@ def _origin(export: Export, layout: str) -> None:
         **export.facts,
     }
     write_text(export.out / EXPORT_FILE, json.dumps(document, indent=1, sort_keys=True) + "\n")
-
-
-@contextmanager
-def _silent(what: str, total: int | None) -> Iterator[Tick]:
-    def tick(amount: int = 1, *, note: str | None = None) -> None:
-        del amount, note
-
-    yield tick

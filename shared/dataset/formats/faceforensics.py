@@ -7,9 +7,9 @@
     manipulated_sequences/METHOD/masks/videos/TARGET_SOURCE.mp4
     {train,val,test}.json                     pairs: [["720", "672"], ...]; both orders of a pair are fakes
 
-An id such as ``000_003`` stands in every method's folder: the method is part of a clip's name here, so four stay four.
-Actors of DeepFakeDetection are numbered from 01, YouTube videos from 000; identities are told apart by a prefix. It has
-no official split.
+An id such as ``000_003`` is used in every method's folder, so the method is part of a clip's name here. Actors of
+DeepFakeDetection are numbered from 01, YouTube videos from 000; identities have a prefix. DeepFakeDetection has no
+official split.
 """
 
 from __future__ import annotations
@@ -35,11 +35,11 @@ _SPLIT_PLACES = ("", "splits", "dataset/splits", "FaceForensics/dataset/splits")
 
 @dataclass(frozen=True)
 class _Lists:
-    """What the lists beside the videos say.
+    """The lists beside the videos.
 
     Attributes:
-        splits: a video's number, or (of sets that Assay exported) a file's path, to its split.
-        people: number to identity, and manipulations to their kinds, of a set that Assay exported.
+        splits: split by a video's number or, in sets exported by Assay, by a file's path.
+        people: identity by number, and kind by manipulation, of a set exported by Assay.
     """
 
     splits: Mapping[str, Split]
@@ -119,7 +119,7 @@ def _fake(
             rendition=rendition,
             mask=_mask(method, path.stem, rendition),
             parent=parent if (parent, rendition) in reals else None,
-            # Their masks outline the rectangle that was pasted back, not the face.
+            # Their masks show the rectangle that was pasted back, not the face.
             factors={"mask_shape": "box"} if method.name == "Deepfakes" else {},
         )
     )
@@ -172,9 +172,9 @@ def _numbers(path: Path) -> list[str]:
 
 
 def _tell_missing(found: Findings, lists: _Lists) -> None:
-    """Listed numbers that no video has; only where the set has videos of YouTube at all.
+    """Reports listed numbers without a video, if the set has YouTube videos.
 
-    A set that Assay exported lists people who are only put in, and says whose numbers those are.
+    A set exported by Assay also lists numbers of source people without a video.
     """
     splits = lists.splits
     there = {clip.name for clip in found.clips if clip.manipulation is None and clip.factors.get("origin") != "actors"}

@@ -1,8 +1,7 @@
-"""What is found in somebody else's set before anything is copied: clips, what is missing, what contradicts itself."""
+"""Values of a scan of a third-party dataset: clips, issues, notes."""
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,7 +13,6 @@ Fault = Literal["missing", "damaged", "unlisted", "contradiction", "duplicate", 
 
 UNKNOWN = "unknown-"
 
-_UNSAFE = re.compile(r"[^A-Za-z0-9._+=-]+")
 _COMPRESSION = {"raw": "c0"}
 
 
@@ -45,14 +43,14 @@ Media = Video | Pictures | Packed
 
 @dataclass(frozen=True)
 class Issue:
-    """Something that is not as the set's own lists say: counted and listed, never passed over.
+    """A fault of the dataset that is reported to the user.
 
     Attributes:
-        fault: "missing" (listed, not there), "damaged" (there, not readable), "unlisted" (there, without a label),
-            "contradiction" (two places say two things), "duplicate" (one name twice), "outside" (a path or link leads
-            out of the set), "unknown-label", "leak" (one clip in two of the set's own splits).
+        fault: "missing" (listed without a file), "damaged" (not readable), "unlisted" (a file without a label),
+            "contradiction" (between two sources), "duplicate" (a name used twice), "outside" (a path or link leads out
+            of the set), "unknown-label", "leak" (a clip in two of the set's splits).
         where: path inside the set, or a name in one of its lists.
-        message: what is wrong and what was done about it.
+        message: the fault and how it was handled.
     """
 
     fault: Fault
@@ -62,19 +60,19 @@ class Issue:
 
 @dataclass(frozen=True)
 class FoundClip:
-    """One clip of somebody else's set, as its own lists and names describe it.
+    """A clip of a third-party dataset, as described by its lists and names.
 
     Attributes:
         name: of the clip, safe in a path, without the rendition.
-        media: where its pictures are.
-        where: the place inside the set, for the record.
-        target: whose video it is; see :func:`unknown` where the set does not say.
+        media: its video or pictures.
+        where: its path in the set.
+        target: the filmed person; see :func:`unknown` if the set does not name one.
         manipulation: None for a real clip.
-        source: whose face or motion was put in.
-        rendition: the set's own name for how it was compressed; "original" where it has none.
+        source: the person whose face or motion is used.
+        rendition: the set's name of its compression; "original" if there is none.
         mask: pictures or a video that mark forged pixels.
-        parent: name of the real clip it was made from, when that is in the set in the same rendition.
-        factors: what else the set says.
+        parent: name of the real clip it was made from, if that is in the set in the same rendition.
+        factors: further properties.
     """
 
     name: str
@@ -97,18 +95,18 @@ class FoundClip:
 
     @property
     def listed_name(self) -> str:
-        """The name it gets in a dataset: with the rendition, where there are several."""
+        """The name in a dataset, with the rendition if there are several."""
         return self.name if self.rendition == "original" else f"{self.name}@{self.rendition}"
 
 
 @dataclass(frozen=True)
 class Scan:
-    """All that was found in a set.
+    """The result of scanning a dataset.
 
     Attributes:
         clips: in the order of the set's folders and names.
-        issues: see :class:`Issue`.
-        notes: what a user should know of this set and of how it was read.
+        issues: its faults.
+        notes: remarks for the user on the set and how it was read.
     """
 
     clips: tuple[FoundClip, ...]
@@ -118,12 +116,12 @@ class Scan:
 
 @dataclass(frozen=True)
 class ScanOptions:
-    """What a user may say about a set that it does not say itself.
+    """Options of a scan, for facts that the set does not contain.
 
     Attributes:
         renditions: only these compressions are read; empty for all.
-        labels: what the set's own label words mean, where they could be read both ways ("1": "fake").
-        lists: folder or file of split lists, where they do not lie inside the set.
+        labels: meaning of the set's label words, if ambiguous ("1": "fake").
+        lists: folder or file of split lists, if not inside the set.
     """
 
     renditions: tuple[str, ...] = ()
@@ -131,21 +129,21 @@ class ScanOptions:
     lists: Path | None = None
 
     def wants(self, rendition: str) -> bool:
-        """Whether clips of this compression are asked for."""
+        """Whether clips of this compression are read."""
         asked = {compression_level(name) for name in self.renditions}
         return not asked or rendition in asked
 
 
 def compression_level(name: str) -> str:
-    """FaceForensics++ says ``raw`` and ``c0`` for one thing; here it is always ``c0``."""
+    """A compression's name, with FaceForensics++'s ``raw`` as ``c0``, which is the same."""
     return _COMPRESSION.get(name, name)
 
 
 def asked(word: str) -> str:
-    """The question what a label of another set means: its own word is no ground to guess."""
+    """The options by which the user gives the meaning of a label."""
     return f"say --label {word}=real or --label {word}=fake"
 
 
 def unknown(name: str) -> str:
-    """An identity for somebody the set does not name: of this clip alone, so that it links to nobody by accident."""
+    """An identity for an unnamed person, unique to one clip, so that it links no clips."""
     return f"{UNKNOWN}{name}"

@@ -1,8 +1,8 @@
-"""Makes a dataset of somebody else's set: clips as they are, facts as found, faults counted and listed.
+"""Imports a third-party dataset: clips unchanged, facts as found, faults listed.
 
-Nothing of the original is altered. Clips are not encoded again and not signed as if they had been made here; a record
-says ``imported``, from which place in the set, and the file's own hash. So none of the controls of a built set hold:
-codec, length and background may tell the classes apart, which ``assay dataset audit`` measures.
+The original is not changed. Clips are not re-encoded and not signed; their records have ``imported``, the path in the
+set, and the file's hash. So the controls of a built set do not apply: codec, length and background may separate the
+classes, which ``assay dataset audit`` measures.
 """
 
 from __future__ import annotations
@@ -11,13 +11,12 @@ import dataclasses
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from shared.console import Tick
+from shared.console import ShowProgress, silent
 from shared.dataset.folder import DatasetFolder
 from shared.dataset.formats.found import FoundClip, Issue, Scan, ScanOptions, Video
 from shared.dataset.formats.place import Job, Placed, place_clip
@@ -32,22 +31,20 @@ from shared.types import ClipId, ClipRecord
 REPORT = "import.json"
 SplitChoice = Literal["official", "identity", "none"]
 
-Progress = Callable[[str, int | None], AbstractContextManager[Tick]]
-
 
 @dataclass(frozen=True)
 class ImportConfig:
-    """How a set is imported.
+    """Settings of an import.
 
     Attributes:
-        rights: on what basis the set may be used, as its licence says.
-        name: of the dataset, the first part of every clip's id; empty for the folder's.
+        rights: basis on which the set may be used, from its licence.
+        name: of the dataset, the first part of every clip's id; default the folder's.
         license: SPDX identifier, or empty.
-        splits: "official" keeps the set's own, leaks and all, and says so; "identity" makes new ones by person;
-            "none" drops them.
+        splits: "official" keeps the set's own and reports leaks; "identity" makes new ones by person; "none" drops
+            them.
         seed: of new splits.
-        link: share bytes with the original by hard links, where the disk can.
-        scan: what the user says about the set.
+        link: use hard links to the original's files, if the file system allows.
+        scan: options of the scan.
     """
 
     rights: str
@@ -65,17 +62,17 @@ class ImportConfig:
 
 @dataclass(frozen=True)
 class ImportReport:
-    """What came of an import, or would come of it.
+    """The result of an import or of a dry run.
 
     Attributes:
-        layout: as it was read.
+        layout: name of the layout.
         clips: number found.
         listed: number in the dataset; 0 in a dry run.
-        linked: number that share their bytes with the original.
+        linked: number of files that are hard links to the original.
         counts: number of clips for each (split, label, manipulation, rendition), "-" for none.
-        issues: all that is missing, damaged or contradicts itself.
-        leaks: what lies in two splits, in words.
-        notes: what a user should know.
+        issues: faults of the set.
+        leaks: a sentence for each person, clip or file in two splits.
+        notes: remarks for the user.
     """
 
     layout: str
@@ -99,7 +96,7 @@ class ImportReport:
 
 
 def scan_set(layout: str, root: Path, options: ScanOptions) -> Scan:
-    """What is in ``root``; a clip whose name stands for another already is left out, and said.
+    """Scans ``root``; clips with a duplicate name and empty files are left out and reported.
 
     Raises:
         UnknownNameError: no such layout.
@@ -121,7 +118,7 @@ def scan_set(layout: str, root: Path, options: ScanOptions) -> Scan:
 
 
 def plan_import(layout: str, root: Path, config: ImportConfig) -> ImportReport:
-    """What an import would find; writes nothing and decodes nothing. Leaks are of names, not of pictures.
+    """A dry run: writes and decodes nothing. Leaks are found by names, not by pictures.
 
     Raises:
         AssayError: see :func:`scan_set`.
@@ -141,16 +138,16 @@ def import_set(
     config: ImportConfig,
     *,
     engine: Engine | None = None,
-    progress: Progress | None = None,
+    progress: ShowProgress = silent,
 ) -> ImportReport:
-    """Makes the dataset ``out`` of the set in ``root``; an import that was cut short goes on where it stopped.
+    """Imports the set in ``root`` as the dataset ``out``; an interrupted import is resumed.
 
     Raises:
         UnknownNameError: no such layout.
-        UsageError: no such folder, or ``out`` is something else.
-        ManifestError: no clip could be used, or a list of the set is damaged.
-        LeakError: new splits were asked for, and everybody is linked with everybody.
-        StorageError: the disk refused.
+        UsageError: no such folder, or ``out`` holds something else.
+        ManifestError: no clip could be imported, or a list of the set is damaged.
+        LeakError: new splits are impossible, because all people are linked.
+        StorageError: writing failed.
     """
     scan = scan_set(layout, root, config.scan)
     if not scan.clips:
@@ -165,7 +162,7 @@ def import_set(
     jobs = list(_jobs(dataset, scan, layout, config))
     issues, linked = list(scan.issues), 0
     tasks = [Task(str(job.id), place_clip, (job,)) for job in jobs if not _stands(dataset, job)]
-    with (progress or _silent)("importing", len(tasks)) as tick, dataset.batch():
+    with progress("importing", len(tasks)) as tick, dataset.batch():
         for key, placed in _in_order(tasks, engine or LocalEngine(1)):
             issues += placed.issues
             linked += placed.linked
@@ -180,7 +177,7 @@ def import_set(
 
 
 def _in_order(tasks: Sequence[Task], engine: Engine) -> Iterator[tuple[str, Placed]]:
-    """Results in the order of ``tasks``, whoever is done first: the manifest does not depend on the number of jobs."""
+    """Results in the order of ``tasks``, so that the manifest does not depend on the number of jobs."""
     waiting: dict[str, Placed] = {}
     keys = iter([task.key for task in tasks])
     key = next(keys, None)
@@ -233,7 +230,7 @@ def _jobs(dataset: DatasetFolder, scan: Scan, layout: str, config: ImportConfig)
 
 
 def _stands(dataset: DatasetFolder, job: Job) -> bool:
-    """Whether the clip is listed already, from the same place and the same bytes."""
+    """Whether the clip is listed already, from the same path and with the same bytes."""
     if not dataset.has(job.id):
         return False
     record = dataset.record(job.id)
@@ -246,7 +243,7 @@ def _stands(dataset: DatasetFolder, job: Job) -> bool:
 
 
 def _outline(clip_id: ClipId, clip: FoundClip) -> ClipRecord:
-    """A record of a clip that nobody has read yet, for the check of splits; its digest is its name's alone."""
+    """A record of a clip that has not been read, for the check of splits; its digest is that of its name."""
     digest = hashlib.sha256(str(clip_id).encode()).hexdigest()
     return ClipRecord(
         id=clip_id,
@@ -271,11 +268,3 @@ def _count(clips: Iterable[FoundClip]) -> Counter[tuple[str, str, str, str]]:
 
 def _bytes(clip: FoundClip) -> int:
     return clip.media.path.stat().st_size if isinstance(clip.media, Video) else 0
-
-
-@contextmanager
-def _silent(what: str, total: int | None) -> Iterator[Tick]:
-    def tick(amount: int = 1, *, note: str | None = None) -> None:
-        del amount, note
-
-    yield tick

@@ -1,4 +1,4 @@
-"""Sets that are two folders at heart: UADFV, FFIW, and anybody's real/ and fake/."""
+"""Datasets of two folders: UADFV, FFIW-10K, and folders real/ and fake/."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ _PICTURE_FOLDERS = frozenset({"frames", "videos", "images"})
 def scan_uadfv(root: Path, options: ScanOptions) -> Scan:
     """UADFV (Yang et al., ICASSP 2019): ``real/0000.mp4`` and ``fake/0000_fake.mp4``; no split, no names.
 
-    A fake belongs to the real clip of its number. Literature says that one person's face was put into all of them,
-    so all fakes share a source, and no split of this set separates people.
+    A fake belongs to the real clip of its number. According to the literature all fakes show one source person, so no
+    split of this set separates people.
 
     Raises:
         UsageError: no such folder.
@@ -51,10 +51,10 @@ def scan_uadfv(root: Path, options: ScanOptions) -> Scan:
 
 @IMPORTERS.register("ffiw")
 def scan_ffiw(root: Path, options: ScanOptions) -> Scan:
-    """FFIW-10K (Zhou et al., CVPR 2021): ``source/SPLIT/`` is real, ``target/SPLIT/`` forged; several people a frame.
+    """FFIW-10K (Zhou et al., CVPR 2021): ``source/SPLIT/`` is real, ``target/SPLIT/`` forged; several people per frame.
 
-    A fake and a real clip of one name share an identity, so that they stay together; only some faces of a fake are
-    forged, which the set does not mark in time: frames are labelled as a whole.
+    A fake and a real clip with the same name share an identity, so that they are in one split. Only some faces of a
+    fake are forged, which the set does not mark: frames are labelled as a whole.
 
     Raises:
         UsageError: no such folder.
@@ -76,8 +76,8 @@ def scan_ffiw(root: Path, options: ScanOptions) -> Scan:
 def scan_folders(root: Path, options: ScanOptions) -> Scan:
     """``real/`` and ``fake/``, or ``train/real`` and so on; videos, or folders of numbered pictures.
 
-    A folder below ``real`` names a person, one below ``fake`` a manipulation. Where there is none, a clip's own name
-    stands for who is in it, and the manipulation is ``fake``. Who was put in is unknown.
+    A folder below ``real`` names a person, one below ``fake`` a manipulation. Without such a folder, the clip's name is
+    used as the person's, and the manipulation is ``fake``. Sources are unknown.
 
     Raises:
         UsageError: no such folder.
@@ -134,7 +134,7 @@ def _fake_folder(found: Findings, folder: Path, split: Split | None) -> None:
 
 
 def _clips_in(found: Findings, folder: Path) -> list[tuple[str, str, str, Media]]:
-    """Place, group (the folder below, or ""), name and media of each clip under ``folder``."""
+    """Path, group (the folder below, or ""), name and media of each clip under ``folder``."""
     clips: list[tuple[str, str, str, Media]] = []
     for path in found.videos(folder, deep=True):
         clips.append((found.where(path), _group(path.parent, folder), safe_name(path.stem), Video(path)))

@@ -1,12 +1,11 @@
-"""Sequences of pictures as clips: written without loss, one frame a picture, at a nominal rate.
+"""Sequences of pictures as lossless clips, one frame per picture, at a nominal rate.
 
-A folder of face crops has no clock. The clip gets 25 frames a second, which says nothing of the original, and its
-record says so (``rate=nominal``). Pixels come back bit for bit: FFV1, RGB, in Matroska.
+A folder of face crops has no timestamps. The clip gets 25 frames per second, and its record the factor
+``rate=nominal``. Pixels are kept exactly: FFV1, RGB, in Matroska.
 """
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack
 from fractions import Fraction
@@ -14,7 +13,6 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import numpy as np
-from PIL import Image
 
 from shared.dataset.formats.archive import unpack
 from shared.dataset.formats.found import Media, Packed, Pictures, Video
@@ -22,21 +20,20 @@ from shared.dataset.formats.tree import natural
 from shared.errors import MediaError
 from shared.types import Timestamp
 from shared.video import Encoding, VideoWriter, probe, read_mask_frames
+from shared.video.images import read_picture
 
 NOMINAL_RATE = 25
 LOSSLESS = Encoding.lossless_rgb()
 
-_MAX_PIXELS = 1 << 26
 _MASKED_FROM = 128
 
 
 def write_sequence(media: Pictures | Packed, out: Path) -> int:
-    """Writes the pictures as a lossless clip; how many.
+    """Writes the pictures as a lossless clip; returns their number.
 
     Raises:
-        MediaError: a picture cannot be read, or they are of several sizes (resizing would change what is to be
-            judged).
-        StorageError: the disk refused.
+        MediaError: a picture cannot be read, or sizes differ (resizing would change traces of forgery).
+        StorageError: writing failed.
     """
     with ExitStack() as stack:
         files = _files(media, stack)
@@ -57,34 +54,16 @@ def write_sequence(media: Pictures | Packed, out: Path) -> int:
             if picture.shape != first.shape:
                 raise MediaError(
                     f"{path.name} is {picture.shape[1]}x{picture.shape[0]}, the frames before it {width}x{height}",
-                    hint="a clip has one size; frames are not resized, because that changes what is to be judged",
+                    hint="a clip has one size; frames are not resized, because that changes traces of forgery",
                 )
             writer.write(picture, Timestamp(index, Fraction(1, NOMINAL_RATE)))
     return len(files)
 
 
-def read_picture(path: Path) -> np.ndarray:
-    """(H, W, 3) uint8, RGB.
-
-    Raises:
-        MediaError: not a picture, damaged, or larger than 64 megapixels.
-    """
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("error", Image.DecompressionBombWarning)
-            with Image.open(path) as image:
-                if image.width * image.height > _MAX_PIXELS:
-                    raise MediaError(f"{path} is {image.width}x{image.height}", hint="this is no frame of a clip")
-                return np.asarray(image.convert("RGB"))
-    except (OSError, ValueError, SyntaxError, EOFError, Image.DecompressionBombError, Warning) as error:
-        raise MediaError(f"{path} cannot be read as a picture: {error}", hint="download it again") from error
-
-
 def mask_frames(media: Media) -> Iterator[np.ndarray]:
     """(H, W) uint8 for each frame of a mask: 255 where it marks a forged pixel, 0 elsewhere.
 
-    Any value marks in a lossless mask; elsewhere half brightness does, because the masks of published sets went
-    through a lossy encoder.
+    In a lossless mask any value above 0 counts, in others half brightness, because published masks are often lossy.
 
     Raises:
         MediaError: it cannot be read.
@@ -102,11 +81,11 @@ def mask_frames(media: Media) -> Iterator[np.ndarray]:
 
 
 def write_mask(frames: Iterable[np.ndarray], out: Path) -> int:
-    """Writes (H, W) uint8 masks as a lossless gray clip; how many.
+    """Writes (H, W) uint8 masks as a lossless grey clip; returns their number.
 
     Raises:
-        MediaError: there is none, or they are of several sizes.
-        StorageError: the disk refused.
+        MediaError: there is none, or sizes differ.
+        StorageError: writing failed.
     """
     listed = iter(frames)
     first = next(listed, None)

@@ -1,4 +1,4 @@
-"""One clip of somebody else's set, put into a dataset: its bytes as they are, its facts as they were found."""
+"""Copies one clip of a third-party dataset into a dataset, with unchanged bytes."""
 
 from __future__ import annotations
 
@@ -20,13 +20,14 @@ from shared.errors import AssayError, MediaError, StorageError
 from shared.storage import replacing, sha256_file
 from shared.types import ClipId, ClipRecord, FrameLabel, Masks, Timestamp
 from shared.video import VideoReader
+from shared.video.unread import frames_note
 
 IMPORTED = "imported"
 
 
 @dataclass(frozen=True)
 class Job:
-    """One clip to put in place: into which dataset, on what basis, whether by hard link."""
+    """One clip to copy: the dataset, the rights, whether to use a hard link."""
 
     dataset: Path
     id: ClipId
@@ -39,7 +40,7 @@ class Job:
 
 @dataclass(frozen=True)
 class Placed:
-    """What became of a job: a record with its labels, or none and why; ``linked`` is whether bytes are shared."""
+    """The result of a job: a record with its labels, or none and the reason; ``linked`` if a hard link was made."""
 
     record: ClipRecord | None
     labels: tuple[FrameLabel, ...] = ()
@@ -48,10 +49,10 @@ class Placed:
 
 
 def place_clip(job: Job) -> Placed:
-    """Puts a clip's files into the dataset's folder and describes them. A clip that cannot be read leaves nothing.
+    """Copies a clip's files into the dataset's folder and describes them; of an unreadable clip nothing is left.
 
     Raises:
-        StorageError: the disk refused.
+        StorageError: writing failed.
     """
     folder = DatasetFolder.open(job.dataset)
     suffix = job.found.media.path.suffix.lower() if isinstance(job.found.media, Video) else ".mkv"
@@ -66,10 +67,10 @@ def place_clip(job: Job) -> Placed:
 
 
 def link_or_copy(source: Path, target: Path, *, link: bool) -> bool:
-    """Makes ``target`` the same bytes as ``source``; whether by a hard link, where one was asked for and could be.
+    """Makes ``target`` a hard link to ``source`` if ``link`` and possible, else a copy; returns whether it is a link.
 
     Raises:
-        StorageError: the disk refused.
+        StorageError: writing failed.
     """
     linked = False
     with replacing(target) as draft:
@@ -78,7 +79,7 @@ def link_or_copy(source: Path, target: Path, *, link: bool) -> bool:
                 os.link(source.resolve(), draft)
                 linked = True
             except OSError:
-                # Another disk, or a file system without links: a copy serves as well.
+                # Another disk, or a file system without links: copied instead.
                 linked = False
         if not linked:
             shutil.copyfile(source, draft)
@@ -86,7 +87,7 @@ def link_or_copy(source: Path, target: Path, *, link: bool) -> bool:
 
 
 def _described(job: Job, folder: DatasetFolder, relative: str, path: Path) -> Placed:
-    """Writes the clip to the draft ``path`` and its mask into ``folder``; what they are."""
+    """Writes the clip to the draft ``path`` and its mask into ``folder``; returns their description."""
     found, issues = job.found, []
     linked = _write_media(job, path)
     with VideoReader(path) as reader:
@@ -116,7 +117,7 @@ def _described(job: Job, folder: DatasetFolder, relative: str, path: Path) -> Pl
         parent=job.parent,
         content_sha256=digest,
         tool_version=shared.__version__,
-        factors=_factors(job, digest, masks),
+        factors=_factors(job, digest, masks) | frames_note(info.frames_declared, len(times)),
     )
     return Placed(record, tuple(_labels(job.id, times, faked)), tuple(issues), linked)
 
@@ -134,7 +135,7 @@ def _write_media(job: Job, path: Path) -> bool:
 
 
 def _factors(job: Job, digest: str, masks: Masks | None) -> dict[str, str]:
-    """Where the clip came from and what is known of it only by name."""
+    """Factors of the clip: its origin, and properties known by name only."""
     factors = dict(job.found.factors)
     if masks is None:
         factors.pop("mask_shape", None)
@@ -155,7 +156,7 @@ def _factors(job: Job, digest: str, masks: Masks | None) -> dict[str, str]:
 def _masks(
     job: Job, folder: DatasetFolder, size: tuple[int, int], frames: int, issues: list[Issue]
 ) -> tuple[Masks | None, tuple[tuple[int, int], ...]]:
-    """The mask of a fake, one file for all three names, and the frames that are forged: all where no mask says."""
+    """The mask of a fake, one file for all three names, and the forged frames; all frames without a mask."""
     whole = ((0, frames),) if job.found.label == "fake" else ()
     if job.found.mask is None or not whole:
         return None, whole
@@ -185,7 +186,7 @@ def _checked(frames: Iterable[np.ndarray], size: tuple[int, int], marked: list[b
 
 
 def ranges_of(marked: Sequence[bool]) -> tuple[tuple[int, int], ...]:
-    """Half-open ranges of the frames that are marked: [0, 1, 1, 0, 1] gives (1, 3) and (4, 5)."""
+    """Half-open ranges of the marked frames: [0, 1, 1, 0, 1] gives (1, 3) and (4, 5)."""
     ranges: list[tuple[int, int]] = []
     start = 0
     for is_marked, run in groupby(marked):

@@ -1,4 +1,4 @@
-"""The registries of layouts, in a leaf: what reads other people's sets, and what writes Assay's in their form."""
+"""The registries of layouts for import and export."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""A table of clips: CSV with ``path,label`` and, where known, ``identity,source,manipulation,split``.
+"""Tables of clips: CSV with ``path,label`` and optionally ``identity,source,manipulation,split``.
 
-Paths are relative to the folder of the set. Labels read ``real`` and ``fake``; of numbers this project knows sets that
-mean 1 by real (Celeb-DF) and by fake (DFDC), so a number is refused until ``--label 1=fake`` says which.
+Paths are relative to the set's folder. Labels are ``real`` and ``fake``; numbers are ambiguous (1 is real in Celeb-DF
+and fake in DFDC) and need an option such as ``--label 1=fake``.
 """
 
 from __future__ import annotations
@@ -11,12 +11,14 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import get_args
 
+from shared.console import counted
 from shared.dataset.formats.found import FoundClip, Media, Scan, ScanOptions, Video, asked, unknown
 from shared.dataset.formats.registry import IMPORTERS
-from shared.dataset.formats.tree import PICTURE_SUFFIXES, Findings, read_list, split_word
+from shared.dataset.formats.tree import Findings, read_list, split_word
 from shared.dataset.names import safe_name
 from shared.errors import ManifestError, UsageError
 from shared.types import Kind, Label, Split
+from shared.video.images import SUFFIXES
 
 _KINDS: dict[str, Kind] = {kind: kind for kind in get_args(Kind)}
 _COLUMNS = ("path", "label", "identity", "source", "manipulation", "split", "kind", "rendition")
@@ -26,7 +28,7 @@ _COLUMNS = ("path", "label", "identity", "source", "manipulation", "split", "kin
 def scan_table(root: Path, options: ScanOptions) -> Scan:
     """Clips of a table: ``options.lists``, or the only ``*.csv`` in ``root``.
 
-    Columns ``kind`` (swap, reenact, generate, speech) and ``rendition`` are read where they are. A path may name a
+    The columns ``kind`` (swap, reenact, generate, speech) and ``rendition`` are read too, if present. A path may name a
     folder of numbered pictures.
 
     Raises:
@@ -84,7 +86,7 @@ def _media(found: Findings, where: str, text: str) -> Media | None:
         return Video(path)
     folder = found.root / text.replace("\\", "/")
     if ".." not in folder.parts and folder.is_dir() and found.holds(folder):
-        files = found.files(folder, PICTURE_SUFFIXES)
+        files = found.files(folder, SUFFIXES)
         if files:
             return found.in_order(folder, files)
     found.issue("missing", where, f"{text[:160]} is not there; left out")
@@ -118,5 +120,5 @@ def _split(found: Findings, where: str, row: Mapping[str, str]) -> Split | None:
 def _only_table(root: Path) -> Path:
     tables = sorted(root.glob("*.csv"))
     if len(tables) != 1:
-        raise UsageError(f"{root} holds {len(tables)} tables", hint="name one with --lists TABLE.csv")
+        raise UsageError(f"{root} holds {counted(len(tables), 'table')}", hint="name one with --lists TABLE.csv")
     return tables[0]

@@ -1,4 +1,4 @@
-"""Looking through folders of unknown origin: videos, numbered pictures, lists, all kept inside the set."""
+"""Scans untrusted folders for videos, numbered pictures and lists, without leaving the folder."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from shared.errors import ManifestError, UsageError
 from shared.storage import decode_json, read_bytes
 from shared.types import Split
 from shared.video.container import VIDEO_SUFFIXES
+from shared.video.images import SUFFIXES
 
-PICTURE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".webp"})
 MAX_LIST_BYTES = 1 << 30
 
 _SPLIT_WORDS: dict[str, Split] = {
@@ -30,7 +30,7 @@ _DIGITS = re.compile(r"\d+")
 
 
 class Findings:
-    """Gathers clips, issues and notes of one set while it is read.
+    """Collects clips, issues and notes of one set.
 
     Args:
         root: the set's folder; nothing outside is read.
@@ -49,35 +49,35 @@ class Findings:
         self.notes: list[str] = []
 
     def add(self, clip: FoundClip) -> None:
-        """Keeps a clip."""
+        """Adds a clip."""
         self.clips.append(clip)
 
     def issue(self, fault: Any, where: Path | str, message: str) -> None:
-        """Keeps an issue; a path is named from the set's folder on."""
+        """Adds an issue; a path is given relative to the set's folder."""
         self.issues.append(Issue(fault, self.where(where) if isinstance(where, Path) else where, message))
 
     def note(self, text: str) -> None:
-        """Keeps a note, once."""
+        """Adds a note, once."""
         if text not in self.notes:
             self.notes.append(text)
 
     def where(self, path: Path) -> str:
-        """``path`` from the set's folder on."""
+        """``path`` relative to the set's folder."""
         return path.relative_to(self.root).as_posix() if path.is_relative_to(self.root) else path.name
 
     def done(self) -> Scan:
-        """What was found."""
+        """The result of the scan."""
         return Scan(tuple(self.clips), tuple(self.issues), tuple(self.notes))
 
     def holds(self, path: Path) -> bool:
-        """Whether ``path``, with all links followed, lies in the set; says so when it does not."""
+        """Whether ``path``, with links resolved, is inside the set; adds an issue if not."""
         if path.resolve().is_relative_to(self._real_root):
             return True
         self.issue("outside", path, "a link leads out of the set; left out")
         return False
 
     def files(self, folder: Path, suffixes: Iterable[str], *, deep: bool = False) -> list[Path]:
-        """Files in ``folder`` with one of these suffixes, in order of name; hidden ones left out, links checked."""
+        """Files in ``folder`` with one of these suffixes, sorted by name, without hidden files; links are checked."""
         wanted = frozenset(suffixes)
         if not folder.is_dir():
             return []
@@ -90,20 +90,20 @@ class Findings:
         ]
 
     def videos(self, folder: Path, *, deep: bool = False) -> list[Path]:
-        """Videos in ``folder``, or in the ``videos`` folder that some mirrors put in between."""
+        """Videos in ``folder``, or in its folder ``videos``, which some mirrors have."""
         found = self.files(folder, VIDEO_SUFFIXES, deep=deep)
         between = folder / "videos"
         return found if deep or not between.is_dir() else [*found, *self.files(between, VIDEO_SUFFIXES)]
 
     def sequences(self, folder: Path) -> Iterator[tuple[Path, Pictures]]:
-        """Each folder under ``folder`` that holds pictures, with them in the order of their numbers."""
+        """Each folder under ``folder`` with pictures, and the pictures sorted by number."""
         for place in _walk(folder):
-            files = self.files(place, PICTURE_SUFFIXES)
+            files = self.files(place, SUFFIXES)
             if files:
                 yield place, self.in_order(place, files)
 
     def in_order(self, where: Path | str, files: Iterable[Path]) -> Pictures:
-        """``files`` by the number in their names; by name, and a note, where not all names are numbers."""
+        """``files`` sorted by the numbers in their names; in natural order, with a note, if one has none."""
         listed = list(files)
         if all(path.stem.isdigit() for path in listed):
             return Pictures(tuple(sorted(listed, key=lambda path: (int(path.stem), path.name))))
@@ -111,10 +111,10 @@ class Findings:
         return Pictures(tuple(sorted(listed, key=lambda path: natural(path.name))))
 
     def resolve(self, text: str, *, below: Iterable[Path] = ()) -> Path | None:
-        """The file that a list of the set names, under its folder or one of ``below``; None where there is none.
+        """The file that a list of the set names, under its folder or one of ``below``; None if there is none.
 
-        Backslashes count as slashes. Leading parts that belong to somebody else's disk are dropped one after the
-        other, until a file is found. A path with ``..`` is refused.
+        Backslashes count as slashes. Leading parts of the path are dropped one by one until a file is found. A path
+        with ``..`` is refused.
         """
         pure = PurePosixPath(text.replace("\\", "/"))
         parts = [part for part in pure.parts if part not in ("/", ".")]
@@ -130,7 +130,7 @@ class Findings:
 
 
 def natural(name: str) -> tuple[tuple[int, int, str], ...]:
-    """A key that sorts numbers within names by value."""
+    """A sort key by which numbers in names are ordered by value."""
     pieces: list[tuple[int, int, str]] = []
     end = 0
     for match in _DIGITS.finditer(name):
@@ -140,7 +140,7 @@ def natural(name: str) -> tuple[tuple[int, int, str], ...]:
 
 
 def split_word(text: str) -> Split | None:
-    """The split that a folder's name speaks of ("fake train", "validation"); None when it speaks of none or of two."""
+    """The split in a folder's name ("fake train", "validation"); None if there is none or more than one."""
     words: set[Split] = {_SPLIT_WORDS[word] for word in re.split(r"[^a-z]+", text.lower()) if word in _SPLIT_WORDS}
     return words.pop() if len(words) == 1 else None
 
@@ -155,7 +155,7 @@ def read_json(path: Path) -> Any:
 
 
 def read_list(path: Path) -> str:
-    """The text of a list; a byte order mark and bad bytes do not stop it.
+    """The text of a list; a byte order mark and invalid bytes are tolerated.
 
     Raises:
         ManifestError: it cannot be read, or is larger than 1 GiB.
@@ -165,7 +165,7 @@ def read_list(path: Path) -> str:
 
 
 def folders_in(folder: Path) -> list[Path]:
-    """Folders directly in ``folder``, no links and no hidden ones, in order of name."""
+    """Folders directly in ``folder``, without links and hidden ones, sorted by name."""
     if not folder.is_dir():
         return []
     found = (path for path in folder.iterdir() if path.is_dir() and not path.is_symlink())

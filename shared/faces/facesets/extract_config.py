@@ -1,4 +1,4 @@
-"""The settings of an extraction; light to import, so that the command line can show the defaults."""
+"""Settings of extraction. Imports no large library."""
 
 from __future__ import annotations
 
@@ -14,22 +14,22 @@ MIN_PX, MAX_PX = 16, 2048
 
 @dataclass(frozen=True)
 class ExtractConfig:
-    """How faces are extracted.
+    """Settings of extraction.
 
     Attributes:
-        identity: whose faces they are.
-        rights: the basis on which they may be used: consent, public-domain, CC-BY-4.0, synthetic, ...
+        identity: the person.
+        rights: basis on which the faces may be used: consent, public-domain, CC-BY-4.0, synthetic, ...
         finder: see :mod:`shared.faces.finders.finder`; "sidecar" for known landmarks beside every clip.
         device: where the finder's networks run.
         framing: how much of the head a crop shows.
         px: side of a crop.
-        every: take every n-th frame.
-        detect_every: detect in every n-th frame taken, follow in between; None for what suits the device.
+        every: use every n-th frame.
+        detect_every: detect in every n-th of these, follow in between; None for the device's default.
         min_face_px: faces with a narrower box are written but not kept.
-        max_faces: of one frame, the largest.
+        max_faces: maximum number of faces in a frame, the largest ones.
         min_sharpness: faces less sharp than this share of the clip's median are written but not kept.
         embed_every: an identity embedding for every n-th face of a track; 0 for none.
-        all_people: keep everybody, not only the main person.
+        all_people: keep all people, not only the main person.
     """
 
     identity: str

@@ -14,6 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from shared.config import load_toml
+from shared.console import counted
 from shared.errors import ConfigError, FacesetError, ManifestError
 from shared.faces.align import resized
 from shared.faces.facesets.layout import (
@@ -79,7 +80,9 @@ class Faceset:
             FacesetError: there is no such row, or its file is missing or damaged.
         """
         if not 0 <= row < len(self):
-            raise FacesetError(f"{self.path} has {len(self)} faces, none is number {row}", hint="count from 0")
+            raise FacesetError(
+                f"{self.path} has {counted(len(self), 'face')}, none is number {row}", hint="count from 0"
+            )
         return decode_crop(self._crop_bytes(row), self.info.px, crop_name(row))
 
     def crops(self, kept_only: bool = True, *, rows: Sequence[int] | None = None, px: int | None = None) -> np.ndarray:

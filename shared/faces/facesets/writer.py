@@ -13,6 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from shared.config import write_toml
+from shared.console import counted
 from shared.errors import FacesetError, NoFaceError, UsageError
 from shared.faces.facesets.layout import CROPS, SCHEMA, SETTINGS, TABLE, FaceRow, FacesetInfo, SourceClip, crop_name
 from shared.storage import replacing_folder
@@ -49,7 +50,8 @@ class FacesetWriter:
     Attributes:
         path: of the faceset.
         clips: the source clips; fill in before the block ends.
-        judge: selects the kept faces at the end, over the rows in batches; None leaves the rows as they are.
+        select: selects the kept faces at the end, over the rows in batches; None keeps the rows unchanged.
+        unread: clips that could not be read, with the reason; fill in before the block ends.
         info: of the written faceset, once the block has ended without error.
 
     Raises:
@@ -74,6 +76,7 @@ class FacesetWriter:
         self.path = path
         self.clips: list[SourceClip] = []
         self.set_aside_reasons: SetAside | None = None
+        self.unread: dict[str, str] = {}
         self.info: FacesetInfo | None = None
         self._facts = FacesetInfo(identity, rights, (), finder, framing, px, 0, 0, embedder=embedder, drawn_by=drawn_by)
         self._force = force
@@ -177,6 +180,7 @@ class FacesetWriter:
             embedder=self._facts.embedder,
             set_aside=set_aside,
             drawn_by=self._facts.drawn_by,
+            unread=self.unread,
         )
         write_toml(folder / SETTINGS, info)
         return info
@@ -195,4 +199,4 @@ class FacesetWriter:
 def _nothing_found(clips: Sequence[SourceClip], path: Path) -> str:
     frames = sum(clip.frames_read for clip in clips)
     names = ", ".join(clip.name for clip in clips) or "nothing"
-    return f"no face in {frames} frames of {names}; {path} was not written"
+    return f"no face in {counted(frames, 'frame')} of {names}; {path} was not written"

@@ -1,4 +1,4 @@
-"""Faces of people who lie: looked for in turned pictures where the upright ones show none."""
+"""Finds faces of people lying down, in rotated pictures, if there are none in upright ones."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from itertools import islice
 
 import numpy as np
 
+from shared.console import console
 from shared.faces.finders.finder import FaceFinder, IndexedFinder
 from shared.types import Face, Frame
 
@@ -17,7 +18,7 @@ _QUARTERS = (1, 3, 2)
 
 
 class TurnedFinder:
-    """A finder that sees every picture turned, and gives faces in the picture as it was."""
+    """A finder that searches rotated pictures, and returns faces in coordinates of the original."""
 
     def __init__(self, finder: FaceFinder, quarters: int) -> None:
         self.name = finder.name
@@ -46,7 +47,7 @@ class TurnedFinder:
 
 
 def turned_finder(frames: Iterable[Frame], finder: FaceFinder) -> TurnedFinder | None:
-    """``finder`` turned so that it sees faces in most of a few ``frames``; None where no turn shows any."""
+    """``finder`` with the rotation that shows faces in most of a few ``frames``; None if no rotation does."""
     if isinstance(finder, IndexedFinder):
         return None
     images = [frame.image for frame in islice(frames, 0, _TRIED_FRAMES * _TRIED_EVERY, _TRIED_EVERY)]
@@ -57,13 +58,20 @@ def turned_finder(frames: Iterable[Frame], finder: FaceFinder) -> TurnedFinder |
     return None
 
 
+def turned_note(turned: TurnedFinder, clip: str) -> dict[str, str]:
+    """What a record says of a clip whose faces were found so; said on standard error, too."""
+    degrees = turned.degrees_clockwise
+    console.warn(f"{clip}: faces were found by turning its pictures {degrees} degrees clockwise")
+    return {"source_turned": f"faces found {degrees} degrees clockwise"}
+
+
 def _turned(image: np.ndarray, quarters: int) -> np.ndarray:
-    """``image`` after that many quarter turns clockwise."""
+    """``image`` rotated clockwise by ``quarters`` times 90 degrees."""
     return np.ascontiguousarray(np.rot90(image, -quarters))
 
 
 def _moved(points: np.ndarray, shape: tuple[int, ...], quarters: int) -> np.ndarray:
-    """Where (N, 2) ``points`` of a picture of (height, width) ``shape`` come to lie when it is turned clockwise."""
+    """(N, 2) ``points`` of a picture of (height, width) ``shape`` after rotating it clockwise."""
     height, width = shape[:2]
     x, y = points[:, 0], points[:, 1]
     match quarters % 4:

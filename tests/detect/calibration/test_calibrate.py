@@ -90,7 +90,7 @@ def test_quality_is_of_people_left_out_and_has_intervals(of_many):
         assert each.clusters == 200  # people are swapped in pairs
 
 
-def test_nobody_is_judged_by_a_fit_to_their_own_clips():
+def test_nobody_is_measured_by_a_fit_to_their_own_clips():
     """Scores that say nothing but who somebody is: fitted and measured on the same clips they would look perfect."""
     clips = simulated(40)
     records, labels = [each.record for each in clips], np.array([each.record.label == "fake" for each in clips])
@@ -204,7 +204,7 @@ def test_a_detector_receives_its_calibration_and_says_so(done):
     assert domain is not None
     assert (calibration.population.real, calibration.population.fake) == (11, 12)
     assert calibration.population.without_face == 1
-    assert any("1 clips without a usable face" in note for note in done.notes)
+    assert any("1 clip without a usable face" in note for note in done.notes)
     assert any("11 people of a class bear out likelihood ratios from" in note for note in done.notes)
     assert (domain.real, domain.fake, domain.people) == (11, 12, 12)
     assert domain.codecs == {"h264": 23}
@@ -330,7 +330,7 @@ def test_people_that_a_val_split_shares_with_its_training_are_counted(detector, 
     (detector / LEARNED_NAME).write_text(json.dumps(training_document(used)))
     leaky = replace(own.records(split="val")[0], target_identity="ann", sha256="e" * 64)
     assert refuse_trained_on(own, [*own.records(split="val"), leaky], detector, "val") == 1
-    assert str(replace(of_many.population, trained_people=1)).endswith("; 1 people of them were trained on")
+    assert str(replace(of_many.population, trained_people=1)).endswith("; the detector was trained on 1 person of them")
     assert "trained on" not in str(of_many.population)
 
 

@@ -105,11 +105,11 @@ def test_a_file_that_says_something_else_of_itself_is_refused(tmp_path: Path):
     facts["spec"]["frames_per_clip"] = 1_000_000
     onnx.helper.set_model_props(network, {FACTS_KEY: json.dumps(facts)})
     onnx.save(network, str(tmp_path / "d.onnx"))
-    with pytest.raises(CheckpointError, match="not what it says"):
+    with pytest.raises(CheckpointError, match="does not match its description"):
         CropPredictor.load(Path(f"onnx:{tmp_path / 'd.onnx'}"), "cpu")
     del network.metadata_props[:]
     onnx.save(network, str(tmp_path / "d.onnx"))
-    with pytest.raises(CheckpointError, match="not what it says"):
+    with pytest.raises(CheckpointError, match="does not match its description"):
         CropPredictor.load(Path(f"onnx:{tmp_path / 'd.onnx'}?px=64&mean=0,0,0&std=1,1,1"), "cpu")
     config = json.loads((folder / "config.json").read_text())
     config["assay"]["spec"]["frames_per_clip"] = 9

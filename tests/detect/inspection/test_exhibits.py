@@ -115,8 +115,8 @@ def test_a_file_that_lost_frames_since_it_was_scored_is_refused(clip: Path):
     face = _face(0, 0.0)
     late = FrameScore(ClipId("suspect", None, "clip"), FRAMES + 5, 2.0, 0, 1.0, (0, 0, 9, 9), face.landmarks)
     with pytest.raises(MediaError, match="changed while"):
-        sample_faces(clip, [late], predictor, count=3)
-    assert sample_faces(clip, [], predictor, count=3) == []
+        sample_faces(VideoReader(clip), [late], predictor, count=3)
+    assert sample_faces(VideoReader(clip), [], predictor, count=3) == []
 
 
 def test_exhibits_hold_the_extremes_and_every_face_in_order_of_time():

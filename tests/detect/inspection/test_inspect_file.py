@@ -21,6 +21,8 @@ from detect.models import build_detector
 from detect.models.checkpoint import DetectorFacts, save_detector, weights_digest
 from shared.cli import run
 from shared.errors import CheckpointError, MediaError, RunError, UsageError
+from shared.video import VideoReader
+from shared.video.child import NoChild
 from tests.factories import write_clip
 
 PX = 64
@@ -114,7 +116,7 @@ def test_what_fails_leaves_no_case(film, detector, tmp_path):
     assert not (tmp_path / "case").exists()
 
 
-def test_the_command_line_tells_the_outcome(film, detector, tmp_path, capsys):
+def test_the_command_line_shows_the_outcome(film, detector, tmp_path, capsys):
     path, out = film("seen.mp4", face=True), tmp_path / "case"
     words = ["inspect", str(path), "--detector", str(detector), "--out", str(out), "--finder", "toy", "--device", "cpu"]
     assert run(["--json", *words]) == 0
@@ -180,7 +182,7 @@ def test_container_facts_of_a_made_file(film):
     assert facts.packets == FRAMES
     assert facts.intervals == ((Fraction(1, 25), FRAMES - 1),)
     assert facts.missing_times == 0
-    info, evidence = container_evidence(path)
+    info, evidence = container_evidence(NoChild(path), VideoReader(path))
     assert info.frames_counted == FRAMES
     named = {item.name: item for item in evidence}
     assert named["frame counts"].finding == f"{FRAMES} frames declared and counted"
@@ -191,6 +193,6 @@ def test_container_facts_of_a_made_file(film):
 def test_provenance_of_an_unsigned_file_is_absent_and_no_accusation(film):
     from detect.inspection.evidence.provenance import provenance_evidence
 
-    found = provenance_evidence(film("seen.mp4", face=True))
+    found = provenance_evidence(NoChild(film("seen.mp4", face=True)))
     assert found.details == {"present": False}
     assert "not evidence of forgery" in found.limits

@@ -62,6 +62,10 @@ def test_unknown_names_are_refused_with_near_matches():
     with pytest.raises(UnknownNameError) as caught:
         build_detector("tf_eficientnet_lite0")
     assert "tf_efficientnet_lite0" in str(caught.value.hint)
+    with pytest.raises(UnknownNameError, match="no model") as caught:
+        build_detector("zzzzzz")
+    assert "assay detect models lists all" in str(caught.value.hint)
+    assert len(str(caught.value.hint)) < 200
     with pytest.raises(UnknownNameError, match="no model"):
         build_detector("tf_efficientnet_lite0.zzz")
     with pytest.raises(UnknownNameError) as caught:

@@ -192,11 +192,11 @@ def test_blocks_of_scores_are_kept_and_gone_on_with(toy_set: Path, tmp_path: Pat
     folder = DatasetFolder.open(toy_set)
     records = folder.records()
     asked: list[int] = []
-    code = tmp_path / "judge.py"
+    code = tmp_path / "scorer.py"
     code.write_text("def predict(path):\n    return 0.9 if '+' in path or 'faked' in path else 0.1\n")
     wanted = Wanted("mine", f"python:{code}")
 
-    def judging(*arguments: Any) -> Any:
+    def scorer(*arguments: Any) -> Any:
         from detect.scoring.dataset import score_dataset
 
         asked.append(len(arguments[2]))
@@ -205,19 +205,19 @@ def test_blocks_of_scores_are_kept_and_gone_on_with(toy_set: Path, tmp_path: Pat
         return score_dataset(*arguments)
 
     with pytest.raises(KeyboardInterrupt):
-        scores_of(wanted, folder, records, CONFIG, tmp_path / "c", block=7, judging=judging)
-    found = scores_of(wanted, folder, records, CONFIG, tmp_path / "c", block=7, judging=judging)
+        scores_of(wanted, folder, records, CONFIG, tmp_path / "c", block=7, scorer=scorer)
+    found = scores_of(wanted, folder, records, CONFIG, tmp_path / "c", block=7, scorer=scorer)
     assert asked == [7, 7, 7, len(records) - 14]
     assert found.fresh == len(records) - 7
     assert [logit > 0 for logit in found.logits] == [one.label == "fake" for one in records]
     assert found.aggregate is None
-    again = scores_of(wanted, folder, records, CONFIG, tmp_path / "c", judging=judging)
+    again = scores_of(wanted, folder, records, CONFIG, tmp_path / "c", scorer=scorer)
     assert (again.logits, again.fresh, len(asked)) == (found.logits, 0, 4)
     renamed = scores_of(dataclasses.replace(wanted, name="yours"), folder, records, CONFIG, tmp_path / "c")
     assert (renamed.logits, renamed.fresh) == (found.logits, 0)
     changed = [dataclasses.replace(records[0], sha256="f" * 64), *records[1:]]
     with pytest.raises(AssertionError):
-        scores_of(wanted, folder, changed, CONFIG, tmp_path / "c", judging=_refuse)
+        scores_of(wanted, folder, changed, CONFIG, tmp_path / "c", scorer=_refuse)
     assert scores_of(wanted, folder, records, CONFIG, tmp_path / "c", fresh=True).fresh == len(records)
     code.write_text(code.read_text() + "# changed\n")
     assert scores_key(wanted, CONFIG) not in {path.name for path in (tmp_path / "c").iterdir()}
@@ -230,7 +230,7 @@ def _refuse(*_arguments: Any) -> Any:
 def test_a_function_that_fails_on_a_whole_block_is_counted_once_it_has_scored_others(toy_set: Path, tmp_path: Path):
     folder = DatasetFolder.open(toy_set)
     records = sorted(folder.records(), key=lambda one: one.label, reverse=True)  # real clips first
-    code = tmp_path / "judge.py"
+    code = tmp_path / "scorer.py"
     code.write_text("def predict(path):\n    assert 'faked' not in path, 'a fake'\n    return 0.2\n")
     wanted = Wanted("mine", f"python:{code}")
     half = sum(one.label == "real" for one in records)
@@ -248,7 +248,7 @@ def test_a_failure_is_tried_again_and_an_answer_is_not(toy_set: Path, tmp_path: 
     records = folder.records()
     trouble, silent = tmp_path / "trouble", records[0].id.name
     trouble.touch()
-    code = tmp_path / "judge.py"
+    code = tmp_path / "scorer.py"
     code.write_text(
         "import os\n\ndef predict(path):\n"
         f"    if {silent!r} in path and 'faked' not in path:\n        return None\n"
@@ -268,13 +268,13 @@ def test_a_failure_is_tried_again_and_an_answer_is_not(toy_set: Path, tmp_path: 
     assert not any("out of memory" in note for note in again.notes)
     assert again.logits[0] is None  # an answer
     assert any("1 of" in note for note in again.notes)
-    assert scores_of(wanted, folder, records, CONFIG, tmp_path / "c", judging=_refuse).logits == again.logits
+    assert scores_of(wanted, folder, records, CONFIG, tmp_path / "c", scorer=_refuse).logits == again.logits
 
 
 def test_scored_afresh_old_blocks_go_and_other_clips_stay(toy_set: Path, tmp_path: Path, table: str):
     folder = DatasetFolder.open(toy_set)
     records = folder.records()
-    code = tmp_path / "judge.py"
+    code = tmp_path / "scorer.py"
     code.write_text("def predict(path):\n    return 0.2\n")
     wanted = Wanted("mine", f"python:{code}")
     scores_of(wanted, folder, records, CONFIG, tmp_path / "c")
@@ -283,7 +283,7 @@ def test_scored_afresh_old_blocks_go_and_other_clips_stay(toy_set: Path, tmp_pat
     block.write_text(block.read_text().replace('"notes": []', '"notes": ["of old"]'))
     (place / "000001.json").write_text("damaged")
     assert scores_of(wanted, folder, records[1:], CONFIG, tmp_path / "c", fresh=True).notes == ()
-    later = scores_of(wanted, folder, records, CONFIG, tmp_path / "c", judging=_refuse)
+    later = scores_of(wanted, folder, records, CONFIG, tmp_path / "c", scorer=_refuse)
     assert (later.notes, later.fresh) == ((), 0)
     assert not (place / "000001.json").exists()
 

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from forge.models.amp import AmpSwapper, amp
+from forge.models.amp import AmpSwapper
 from forge.models.contract import Swap
 from shared.errors import ConfigError, UsageError
 
@@ -13,7 +13,7 @@ PEOPLE = ("ann", "bob", "eve")
 @pytest.fixture
 def swapper() -> AmpSwapper:
     torch.manual_seed(3)
-    return amp(PEOPLE, resolution=64, width=0.05).eval()
+    return AmpSwapper(PEOPLE, resolution=64, width=0.05).eval()
 
 
 @pytest.fixture
@@ -145,5 +145,5 @@ def test_parts_name_each_inter(swapper):
 )
 def test_what_cannot_be_built_is_refused_with_the_nearest(options, told):
     with pytest.raises(ConfigError) as caught:
-        amp(PEOPLE, **options)
+        AmpSwapper(PEOPLE, **options)
     assert told in caught.value.hint

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from forge.models import build_swapper
-from forge.models.sae import sae
+from forge.models.sae import SaeSwapper
 from shared.errors import ConfigError
 
 PEOPLE = ("ann", "bob", "eve")
@@ -23,7 +23,7 @@ def test_sizes_and_framings_are_the_originals(name, px, framing):
 
 
 @pytest.mark.parametrize("name", ["h64", "h128"])
-def test_the_lighter_form_draws_and_is_told_in_the_spec(name):
+def test_the_lighter_form_decodes_and_is_in_the_spec(name):
     swapper = build_swapper(name, PEOPLE, lighter=True, width=0.03)
     assert dict(swapper.spec.options) == {"lighter": True, "mask": True, "framing": "half"}
     side = swapper.spec.input_px
@@ -53,16 +53,16 @@ def test_the_first_inter_is_everybodys_and_the_others_are_each_ones_own(name):
 
 @pytest.mark.parametrize("architecture", ["df", "liae"])
 def test_multiscale_draws_half_and_quarter_too(architecture):
-    swapper = sae(PEOPLE, resolution=64, architecture=architecture, multiscale=True, width=0.05)
+    swapper = SaeSwapper(PEOPLE, resolution=64, architecture=architecture, multiscale=True, width=0.05)
     swap = swapper(torch.rand(2, 3, 64, 64), "bob")
     assert [each.rgb.shape for each in swap.smaller] == [(2, 3, 32, 32), (2, 3, 16, 16)]
-    plain = sae(PEOPLE, resolution=64, architecture=architecture, width=0.05)
+    plain = SaeSwapper(PEOPLE, resolution=64, architecture=architecture, width=0.05)
     assert plain(torch.rand(2, 3, 64, 64), "bob").smaller == ()
 
 
 def test_the_usual_narrow_layer_follows_the_architecture():
     with torch.device("meta"):
-        found = [dict(sae(PEOPLE, architecture=name).spec.options)["ae_dims"] for name in ("df", "liae")]
+        found = [dict(SaeSwapper(PEOPLE, architecture=name).spec.options)["ae_dims"] for name in ("df", "liae")]
     assert found == [512, 256]
 
 
@@ -81,5 +81,5 @@ def test_the_usual_narrow_layer_follows_the_architecture():
 )
 def test_what_sae_cannot_be_is_refused_with_the_nearest(options, told):
     with pytest.raises(ConfigError) as caught:
-        sae(PEOPLE, **options)
+        SaeSwapper(PEOPLE, **options)
     assert told in caught.value.hint

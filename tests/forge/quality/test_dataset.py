@@ -76,7 +76,7 @@ def test_the_document_is_plain(cases):
 
 
 def test_nothing_measured_is_an_error(cases):
-    with pytest.raises(UsageError, match="none of 1 fakes"):
+    with pytest.raises(UsageError, match="nothing could be measured of 1 fake;"):
         measure_dataset(cases[1:2], Instruments(Fixed()), {})
 
 

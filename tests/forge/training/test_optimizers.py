@@ -5,10 +5,12 @@ import math
 
 import pytest
 import torch
+from timm.optim.adabelief import AdaBelief
+from timm.optim.lion import Lion
 from torch import nn
 
 from forge.training.config import TrainConfig
-from forge.training.optimizers import AdaBelief, AutoClip, Lion, OptimizerStep, build_optimizer
+from forge.training.optimizers import AutoClip, OptimizerStep, build_optimizer
 from shared.device import pick_device
 from shared.errors import CheckpointError, ConfigError
 
@@ -28,7 +30,9 @@ def pushed(each: nn.Parameter, *gradient: float) -> nn.Parameter:
 
 def test_adabelief_by_hand():
     weight = parameter(1.0)
-    optimizer = AdaBelief([weight], lr=0.1, betas=(0.9, 0.99), eps=0.0)
+    config = dataclasses.replace(CONFIG, optimizer="adabelief", beta1=0.9, beta2=0.99)
+    optimizer = build_optimizer([weight], config, CPU)
+    assert isinstance(optimizer, AdaBelief)
     pushed(weight, 2.0)
     optimizer.step()
     # m = 0.2, s = 0.01 * 1.8^2; corrected m = 2, s = 3.24, so the step is 0.1 * 2 / 1.8.
@@ -44,7 +48,9 @@ def test_adabelief_by_hand():
 
 def test_lion_by_hand():
     weight = parameter(1.0, 1.0)
-    optimizer = Lion([weight], lr=0.1, betas=(0.9, 0.5), weight_decay=0.5)
+    config = dataclasses.replace(CONFIG, optimizer="lion", beta1=0.9, beta2=0.5, weight_decay=0.5)
+    optimizer = build_optimizer([weight], config, CPU)
+    assert isinstance(optimizer, Lion)
     pushed(weight, 3.0, -0.01)
     optimizer.step()
     assert weight.tolist() == pytest.approx([0.95 - 0.1, 0.95 + 0.1])
@@ -103,6 +109,27 @@ def test_a_restored_mover_goes_on_bit_for_bit(name, extra):
     for one, two in zip(weights, others, strict=True):
         assert torch.equal(one, two)
     assert set(second.state()[0]) == set(mover.state()[0])
+
+
+@pytest.mark.parametrize("name", ["adabelief", "lion"])
+def test_a_state_with_the_names_of_older_versions_is_read(name):
+    config = dataclasses.replace(CONFIG, optimizer=name)
+    weight = parameter(1.0, -2.0)
+    mover = OptimizerStep("model", [pushed(weight, 1.0, 0.5)], config, CPU)
+    mover.step(0.1, config)
+    tensors, meta = mover.state()
+    old = {key.replace("exp_avg_var", "belief").replace("exp_avg", "mean"): value for key, value in tensors.items()}
+    assert set(old) != set(tensors)
+    for group in meta["groups"]:
+        for key in set(group) - {"lr", "betas", "eps", "params", "weight_decay"}:
+            del group[key]
+    other = parameter(*weight.tolist())
+    again = OptimizerStep("model", [other], config, CPU)
+    again.restore(old, meta)
+    for each, mover_ in ((weight, mover), (other, again)):
+        pushed(each, -1.0, 0.25)
+        mover_.step(0.1, config)
+    assert torch.equal(weight, other)
 
 
 def test_the_state_of_another_optimizer_is_refused():

@@ -4,7 +4,7 @@ import pytest
 
 from forge.training.augment_config import AugmentConfig
 from forge.training.config import TrainConfig
-from forge.training.schedule import fraction_done, learning_rate, warp_strength
+from forge.training.schedule import learning_rate, warp_strength
 
 CONFIG = TrainConfig(
     steps=1000,
@@ -14,15 +14,6 @@ CONFIG = TrainConfig(
     decay_to=0.1,
     augment=AugmentConfig(warp_until=0.8),
 )
-
-
-@pytest.mark.parametrize(
-    ("step", "seconds", "minutes", "expected"),
-    [(250, 0, None, 0.25), (250, 90, 2, 0.75), (900, 30, 2, 0.9), (2000, 0, None, 1.0), (0, 600, 2, 1.0)],
-)
-def test_whichever_is_further_on_drives_the_schedule(step, seconds, minutes, expected):
-    config = TrainConfig(steps=1000, minutes=minutes)
-    assert fraction_done(step, seconds, config) == pytest.approx(expected)
 
 
 @pytest.mark.parametrize(

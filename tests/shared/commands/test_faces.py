@@ -52,7 +52,7 @@ def test_extract_then_show_with_a_sheet(assay, clip, tmp_path, capsys):
     assert "12 frames read, 2 of them without a face" in said
     assert assay("show", str(tmp_path / "faces"), "--sheet", str(tmp_path / "sheet.png"), "--deep", "--landmarks") == 0
     said = " ".join(capsys.readouterr().out.split())
-    assert "10 faces in 1 tracks, 10 kept, set aside: none" in said
+    assert "10 faces in 1 track, 10 kept, set aside: none" in said
     assert "sharpness" in said
     assert (tmp_path / "sheet.png").read_bytes().startswith(b"\x89PNG")
 
@@ -110,7 +110,8 @@ def test_each_clip_of_a_folder_becomes_a_faceset(assay, clip, tmp_path, capsys):
     out = tmp_path / "faces"
     assert assay("extract", str(clip), "--each", "--jobs", "1", "--out", str(out), *common) == 0
     document = json.loads(capsys.readouterr().out)
-    assert document["facesets"] == [{"identity": "ann", "kept": 10, "why": "", "was_there": False}]
+    expected = {"identity": "ann", "kept": 10, "why": "", "was_there": False, "clips": 1, "unread": {}}
+    assert document["facesets"] == [expected]
     assert Faceset.open(out / "ann").info.identity == "ann"
     for wrong in (
         ["--each", "--identity", "ann"],

@@ -15,7 +15,7 @@ from shared.commands.dataset import app
 from shared.console import console
 from shared.dataset import DatasetFolder, verify_dataset
 from shared.dataset.commit import PendingKey, labels_path, write_pending
-from shared.dataset.frame_table import read_frame_labels, write_frame_labels
+from shared.dataset.frame_table import labels_of, read_frame_table, write_frame_labels
 from shared.dataset.manifest import append_record, read_manifest, write_manifest
 from shared.dataset.seal import read_seal
 from shared.errors import ManifestError, UsageError
@@ -84,7 +84,7 @@ def _relabel(dataset: DatasetFolder) -> ClipId:
     table = dataset.path / "frames.parquet"
     rows = [
         dataclasses.replace(row, clip=real.id, label="real") if row.clip == fake.id else row
-        for row in read_frame_labels(table)
+        for row in labels_of([read_frame_table(table)])
     ]
     write_frame_labels(table, rows)
     return real.id
@@ -144,7 +144,7 @@ def test_verify_says_by_whom_and_that_a_strangers_set_is_as_the_stranger_sealed_
     assert assay("verify", dataset.path, "--signer", owner.fingerprint)["ok"]
 
 
-def test_a_colleague_is_accepted_by_fingerprint_which_the_next_seal_tells(
+def test_a_colleague_is_accepted_by_fingerprint_which_the_next_seal_records(
     dataset: DatasetFolder, assay: Assay, home: Callable[[str], None], make_clip: Callable[..., Path]
 ):
     clip = make_clip("new.mp4")

@@ -183,7 +183,7 @@ def test_digests_of_masks_are_filled_in_when_the_maker_left_them_out(make_set: M
     ("change", "labels", "says"),
     [
         ({"path": "media/real/absent.mp4"}, 6, "is missing"),
-        ({"sha256": "9" * 64}, 6, "is not the file the record means"),
+        ({"sha256": "9" * 64}, 6, "does not match the record"),
         ({"id": ClipId("other", None, "new")}, 6, "another dataset than toy"),
         ({"path": "../outside.mp4"}, 6, "would leave"),
         ({}, 6, "belongs to toy/real/toy-ann"),

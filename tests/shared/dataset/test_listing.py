@@ -77,9 +77,9 @@ def test_masks_that_another_clip_uses_stay_when_a_clip_is_removed(taken_out, tmp
 
 
 def _labels(table):
-    from shared.dataset.frame_table import read_frame_labels
+    from shared.dataset.frame_table import labels_of, read_frame_table
 
-    return read_frame_labels(table)
+    return labels_of([read_frame_table(table)])
 
 
 def test_drafts_of_dead_processes_are_swept_and_those_of_living_ones_stay(tmp_path):
@@ -90,6 +90,7 @@ def test_drafts_of_dead_processes_are_swept_and_those_of_living_ones_stay(tmp_pa
     for path in (gone[0], *kept):
         path.touch()
     gone[1].mkdir()
+    (tmp_path / "set").mkdir()  # what took the place of the one moved aside
     assert sweep_drafts(tmp_path) == 2
     assert not any(path.exists() for path in gone)
     assert all(path.exists() for path in kept)

@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from shared.dataset.frame_table import FRAME_SCHEMA, read_frame_labels, write_frame_labels
+from shared.dataset.frame_table import FRAME_SCHEMA, labels_of, read_frame_table, write_frame_labels
 from shared.dataset.manifest import append_record, decode_record, encode_record, read_manifest, write_manifest
 from shared.errors import ManifestError
 from shared.types import ClipId, ClipRecord, FrameLabel, Masks
@@ -166,19 +166,19 @@ def test_frame_labels_come_back_as_they_were(tmp_path: Path):
     ]
     path = tmp_path / "frames.parquet"
     write_frame_labels(path, labels)
-    assert read_frame_labels(path) == labels
-    assert read_frame_labels(path, [REAL.id]) == labels[2:]
-    assert read_frame_labels(path, []) == []
+    assert labels_of([read_frame_table(path)]) == labels
+    assert labels_of([read_frame_table(path, [REAL.id])]) == labels[2:]
+    assert labels_of([read_frame_table(path, [])]) == []
 
 
 def test_a_frame_table_with_other_columns_is_refused(tmp_path: Path):
     path = tmp_path / "frames.parquet"
     pq.write_table(pa.table({"clip": ["x"]}), path)
     with pytest.raises(ManifestError, match="other columns"):
-        read_frame_labels(path)
+        labels_of([read_frame_table(path)])
     path.write_bytes(b"PAR1 not really")
     with pytest.raises(ManifestError, match="Parquet"):
-        read_frame_labels(path)
+        labels_of([read_frame_table(path)])
 
 
 @pytest.mark.parametrize(("clip", "label"), [("set/real/b", "maybe"), ("nonsense", "real")])
@@ -196,7 +196,7 @@ def test_frame_rows_that_cannot_be_are_refused(tmp_path: Path, clip: str, label:
     path = tmp_path / "frames.parquet"
     pq.write_table(pa.Table.from_pylist([row], schema=FRAME_SCHEMA), path)
     with pytest.raises(ManifestError):
-        read_frame_labels(path)
+        labels_of([read_frame_table(path)])
 
 
 def test_reading_a_manifest_needs_no_torch():

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from shared.dataset import DatasetFolder, Problem, verify_dataset
-from shared.dataset.frame_table import read_frame_labels, write_frame_labels
+from shared.dataset.frame_table import labels_of, read_frame_table, write_frame_labels
 from shared.dataset.manifest import read_manifest, write_manifest
 from shared.dataset.seal import write_seal
 from shared.errors import ManifestError
@@ -83,7 +83,7 @@ def test_a_swapped_label_is_found_by_seal_and_signed_facts(dataset: DatasetFolde
     # Whoever holds the key may seal the lie, and the clip still says what it is.
     relabelled = [record if record.id != clip.id else None for record in read_manifest(dataset.path / "manifest.jsonl")]
     assert None not in relabelled
-    rows = read_frame_labels(dataset.path / "frames.parquet")
+    rows = labels_of([read_frame_table(dataset.path / "frames.parquet")])
     real = [
         dataclasses.replace(row, clip=read_manifest(dataset.path / "manifest.jsonl")[2].id, label="real")
         if row.clip == clip.id
@@ -99,7 +99,7 @@ def test_a_swapped_label_is_found_by_seal_and_signed_facts(dataset: DatasetFolde
 
 def test_a_swapped_frame_label_is_found(dataset: DatasetFolder):
     path = dataset.path / "frames.parquet"
-    rows = read_frame_labels(path)
+    rows = labels_of([read_frame_table(path)])
     rows[-1] = dataclasses.replace(rows[-1], label="fake")
     write_frame_labels(path, rows)
     messages = {problem.message for problem in _errors(dataset, deep=False)}
@@ -168,11 +168,23 @@ def test_an_edited_signature_is_found(dataset: DatasetFolder):
     assert _errors(dataset) == []
 
 
+def test_what_is_planted_beside_a_clip_is_named_links_too(dataset: DatasetFolder, tmp_path: Path):
+    clip = dataset.media_path(dataset.records()[0])
+    clip.with_suffix(".landmarks.parquet").write_bytes(b"planted")
+    clip.with_suffix(".json").write_text("{}")
+    (clip.parent / "link.mp4").symlink_to(tmp_path / "anything")
+    (clip.parent / "more").symlink_to(tmp_path, target_is_directory=True)
+    found = {problem.message.split(" is ")[0].rpartition("/")[2]: problem for problem in dataset.verify()}
+    assert set(found) == {f"{clip.stem}.landmarks.parquet", f"{clip.stem}.json", "link.mp4", "more"}
+    assert {problem.kind for problem in found.values()} == {"orphan"}
+    assert found["more"].message.endswith("a link that was put there")
+
+
 def test_a_set_sealed_anew_by_a_stranger_is_found(dataset: DatasetFolder, tmp_path: Path):
     mine = SigningIdentity.load_or_create()
     stranger = SigningIdentity.load_or_create(tmp_path / "stranger")
     write_manifest(dataset.path / "manifest.jsonl", dataset.records()[:2])
-    rows = read_frame_labels(dataset.path / "frames.parquet")
+    rows = labels_of([read_frame_table(dataset.path / "frames.parquet")])
     write_frame_labels(dataset.path / "frames.parquet", [row for row in rows if row.clip.manipulation is None])
     write_seal(dataset.path, dataset.name, stranger, drafts=dataset.path)
     found = dataset.verify()

@@ -74,11 +74,6 @@ class TestFolder:
             make(tmp_path)
         assert [path.name for path in tmp_path.iterdir()] == ["thesis.txt"]
 
-    def test_without_resume_a_run_is_not_overwritten(self, tmp_path):
-        make(tmp_path / "run").close()
-        with pytest.raises(RunError, match="holds something already"):
-            make(tmp_path / "run", resume=False)
-
     @pytest.mark.parametrize(
         ("changed", "named"),
         [(Settings(rate=0.25), "rate = 0.5, not 0.25"), (Settings(inner=Inner(3)), "inner.depth = 2, not 3")],
@@ -196,7 +191,7 @@ class TestCheckpoints:
             assert not draft.exists()
             assert run.latest() is None
 
-    def test_a_full_disk_is_told_before_anything_is_written(self, tmp_path, monkeypatch):
+    def test_a_full_disk_is_reported_before_anything_is_written(self, tmp_path, monkeypatch):
         with make(tmp_path / "run") as run:
             run.save(1, some_tensors(), {})
             monkeypatch.setattr("shutil.disk_usage", lambda _: type("Usage", (), {"free": 1000})())

@@ -292,3 +292,30 @@ def test_an_encoder_that_this_build_lacks_is_named_with_those_it_has(tmp_path, m
         pass
     assert "libx264" in str(caught.value.hint)
     assert "libsvtav1" not in str(caught.value.hint)
+
+
+@pytest.mark.parametrize("frames", [1, 2])
+def test_decode_times_that_the_hevc_encoder_took_from_unwritten_memory_are_not_written(tmp_path, frames):
+    class Stream:
+        """An encoder's stream whose last packets have such times."""
+
+        def __init__(self, stream):
+            self.stream = stream
+
+        def encode(self, frame):
+            packets = self.stream.encode(frame)
+            for packet in packets:
+                packet.dts = packet.pts - 2**40
+            return packets
+
+    encoding = Encoding("libx265", 20, preset="ultrafast")
+    settings = {"width": 64, "height": 64, "time_base": Fraction(1, 25), "frame_rate": None, "encoding": encoding}
+    image = np.zeros((64, 64, 3), np.uint8)
+    for name in ("plain", "odd"):
+        with VideoWriter(tmp_path / f"{name}.mp4", **settings) as writer:
+            if name == "odd":
+                writer._stream = Stream(writer._stream)
+            for tick in range(frames):
+                writer.write(image, Timestamp(tick, Fraction(1, 25)))
+    assert (tmp_path / "odd.mp4").read_bytes() == (tmp_path / "plain.mp4").read_bytes()
+    assert len(frame_times(tmp_path / "odd.mp4")) == frames

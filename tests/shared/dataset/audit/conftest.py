@@ -11,8 +11,9 @@ import numpy as np
 import pytest
 
 from shared.actors import Actor, portrait
+from shared.config import write_toml
 from shared.dataset.frame_table import write_frame_labels
-from shared.dataset.layout import DatasetInfo, write_info
+from shared.dataset.layout import SETTINGS, DatasetInfo
 from shared.dataset.manifest import write_manifest
 from shared.types import SPLITS, ClipRecord, FrameLabel
 from shared.video import Encoding
@@ -53,7 +54,7 @@ def make_actor_set(
 
     def make(*, controlled: bool, name: str = "cast") -> Path:
         folder = tmp_path_factory.mktemp("sets") / name
-        write_info(folder, DatasetInfo(name))
+        write_toml(folder / SETTINGS, DatasetInfo(name))
         records: list[ClipRecord] = []
         labels: list[FrameLabel] = []
         for index in range(ACTORS):

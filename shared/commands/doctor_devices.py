@@ -1,0 +1,176 @@
+"""What ``assay doctor`` says of processors: which are used, how fast they are, and why a GPU that is here is not."""
+
+from __future__ import annotations
+
+import os
+import platform
+import shutil
+import statistics
+import subprocess
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from shared.commands.finding import Finding
+from shared.errors import AssayError
+
+if TYPE_CHECKING:
+    from shared.faces.finders.finder import FaceFinder
+
+StepTimer = Callable[[str], float]
+"""Gives the milliseconds of one training step on the device of that name."""
+
+_VENDORS = {"0x10de": "NVIDIA", "0x1002": "AMD"}
+_DISPLAY = "0x03"
+_INSTALL = "https://pytorch.org/get-started/locally/"
+_FRAME_PX, _FACE_SEED = 360, 3
+_REPEATS = 3
+
+
+def device_findings(time_step: StepTimer | None) -> list[Finding]:
+    """A line for each device of torch and each GPU that torch does not use; without ``time_step`` nothing is run."""
+    try:
+        import torch
+
+        from shared.device import pick_device
+
+        names = ["cpu", *(f"cuda:{index}" for index in range(torch.cuda.device_count()))]
+        names += ["mps"] if torch.backends.mps.is_available() else []
+        found = [Finding("device", name, "ok", pick_device(name).describe()) for name in names]
+    except (ImportError, OSError, RuntimeError) as error:
+        return [Finding("device", "torch", "broken", str(error), "pip install --force-reinstall torch torchvision")]
+    if len(names) == 1:
+        found += _unused(torch, gpus_of_this_machine()) or [_none()]
+    if time_step is not None:
+        for name in names:
+            found += [_step(name, time_step), _detection(name)]
+    return found
+
+
+def gpus_of_this_machine() -> list[str]:
+    """GPUs that the driver or the system names, whether torch can use them or not."""
+    named = _asked_driver()
+    if named:
+        return named
+    found = []
+    for device in sorted(Path("/sys/bus/pci/devices").glob("*")):
+        vendor = _VENDORS.get(_read(device / "vendor"))
+        if vendor and _read(device / "class").startswith(_DISPLAY):
+            found.append(f"{vendor} GPU")
+    return found
+
+
+def _asked_driver() -> list[str]:
+    """What ``nvidia-smi`` lists: name and driver of each GPU."""
+    program = shutil.which("nvidia-smi")
+    if program is None:
+        return []
+    line = [program, "--query-gpu=name,driver_version", "--format=csv,noheader"]
+    try:
+        told = subprocess.run(line, capture_output=True, timeout=20, encoding="utf-8", errors="replace", check=True)
+    except (OSError, subprocess.SubprocessError):
+        return ["NVIDIA GPU (nvidia-smi fails)"]
+    return [name.strip().replace(", ", ", driver ") for name in told.stdout.splitlines() if name.strip()]
+
+
+def _read(path: Path) -> str:
+    try:
+        return path.read_text(encoding="ascii", errors="replace").strip()
+    except OSError:
+        return ""
+
+
+def _unused(torch: Any, gpus: list[str]) -> list[Finding]:
+    """Why torch uses none of the GPUs that are here, and what to do."""
+    if platform.system() == "Darwin" and platform.machine() == "arm64":
+        why, advice = "Apple GPU here, but torch cannot use it", "update macOS to 14 or later, and torch"
+        return [Finding("device", "gpu", "note", why, advice)]
+    if not gpus:
+        return []
+    why, advice = _reason(torch, gpus)
+    return [Finding("device", "gpu", "note", f"{name} is here, but NOT USED: {why}", advice) for name in gpus]
+
+
+def _reason(torch: Any, gpus: list[str]) -> tuple[str, str]:
+    if all(name.startswith("AMD") for name in gpus):
+        if torch.version.hip is None:
+            return "this torch is not built for AMD", f"install the ROCm build of torch and torchvision: {_INSTALL}"
+        return "ROCm finds no device", "install the ROCm driver, and add yourself to the groups render and video"
+    if torch.version.cuda is None:
+        return "this torch is a CPU build", f"install the CUDA build of torch and torchvision: {_INSTALL}"
+    hidden = os.environ.get("CUDA_VISIBLE_DEVICES")
+    if hidden is not None:
+        return f"CUDA_VISIBLE_DEVICES is {hidden!r}", "unset CUDA_VISIBLE_DEVICES, or name the GPU in it"
+    told = _start_error(torch)
+    if "too old" in told:
+        return (
+            f"its driver is too old for CUDA {torch.version.cuda}, which this torch is built for",
+            f"update the NVIDIA driver, or install a torch built for an older CUDA: {_INSTALL}",
+        )
+    if "no NVIDIA driver" in told or "Found no NVIDIA" in told:
+        return "no NVIDIA driver answers", "install the NVIDIA driver (in a container: run it with access to the GPU)"
+    return told, "restart the machine or container; nvidia-smi shows whether the driver works"
+
+
+def _start_error(torch: Any) -> str:
+    """The first sentence of what CUDA says when it is started."""
+    try:
+        torch.cuda.init()
+    except (RuntimeError, AssertionError) as error:
+        return str(error).strip().split(". ")[0].splitlines()[0]
+    return "CUDA starts but lists no device"
+
+
+def _none() -> Finding:
+    return Finding("device", "gpu", "note", "none; training takes longer and fewer faces fit in an hour")
+
+
+def _step(name: str, time_step: StepTimer) -> Finding:
+    return _measured(
+        "one training step", name, lambda: f"{time_step(name):.0f} ms (lightweight, 4 faces of each of two people)"
+    )
+
+
+def _detection(name: str) -> Finding:
+    return _measured("one face detection", name, lambda: _detected(name))
+
+
+def _measured(what: str, name: str, measure: Callable[[], str]) -> Finding:
+    """A line with what was measured; a device that is listed and cannot do the work is out of order."""
+    try:
+        return Finding("speed", f"{what} on {name}", "ok", measure())
+    except AssayError as error:
+        return Finding("speed", f"{what} on {name}", "note", str(error), error.hint or "")
+    except (RuntimeError, NotImplementedError) as error:
+        told = str(error).strip().splitlines()[0]
+        advice = f"use --device cpu; update the driver, or install a torch built for this device: {_INSTALL}"
+        return Finding("speed", f"{what} on {name}", "broken", told, advice)
+
+
+def _detected(device: str) -> str:
+    from shared.actors import cast, portrait
+    from shared.faces.finders.finder import make_finder
+
+    finder = make_finder("auto", device=device)
+    frame = portrait(cast(1, _FACE_SEED)[0], px=_FRAME_PX).image
+    faces, elsewhere = len(finder.find([frame])[0]), _runs_on_the_cpu(finder, device, frame)
+    spent = []
+    for _ in range(_REPEATS):
+        began = time.perf_counter()
+        finder.find([frame])
+        spent.append(1000 * (time.perf_counter() - began))
+    where = ", which runs on the CPU" if elsewhere else ""
+    seen = "" if faces == 1 else f"; it found {faces} faces where one is"
+    return f"{statistics.median(spent):.0f} ms a frame of {_FRAME_PX} px ({finder.name}{where}){seen}"
+
+
+def _runs_on_the_cpu(finder: FaceFinder, device: str, frame: Any) -> bool:
+    """Whether finding faces leaves the GPU alone: some finders know only the CPU."""
+    if not device.startswith("cuda"):
+        return False
+    import torch
+
+    torch.cuda.reset_peak_memory_stats(device)
+    finder.find([frame])
+    return torch.cuda.max_memory_allocated(device) == 0

@@ -1,0 +1,93 @@
+"""What the training loops of swappers and detectors share: clock, limits, stop signals, progress, newest checkpoint."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import NoReturn
+
+from shared.console import console
+from shared.training.processes import Processes
+from shared.training.run import Checkpoint, Run, load_checkpoint
+from shared.training.signals import ECHO_SECONDS, signals_noted
+
+Advance = Callable[[str], None]
+"""Moves the progress bar on by one step, with a note beside it."""
+
+
+class BaseLoop:
+    """A training until its steps or its time are over; several processes follow the first one's clock and signals.
+
+    Args:
+        processes: those that train together.
+        steps, minutes: the limits of the training, earlier calls included; ``minutes`` is None for no limit of time.
+        unit: what a step is made of ("face"); the progress bar counts them where time is no limit.
+    """
+
+    def __init__(self, processes: Processes, *, steps: int, minutes: float | None, unit: str) -> None:
+        self.processes = processes
+        self.earlier_seconds = 0.0
+        self._limits = steps, minutes
+        self._unit = unit
+        self._began = time.monotonic()
+        self._agreed_seconds = 0.0
+
+    @property
+    def seconds(self) -> float:
+        """Total seconds of training, earlier calls included."""
+        return self.earlier_seconds + time.monotonic() - self._began
+
+    def per_second(self, count: float) -> float:
+        """``count`` of this call, per second."""
+        return count / max(time.monotonic() - self._began, 1e-9)
+
+    def fraction(self, step: int) -> float:
+        """The fraction of the training that is done after ``step``, 0 to 1: by steps or by time, whichever is more."""
+        steps, minutes = self._limits
+        by_time = self._agreed_seconds / (60 * minutes) if minutes else 0.0
+        return min(1.0, max(step / steps, by_time))
+
+    def agree(self, *, stopped: bool) -> bool:
+        """Whether to stop; the first process decides for all, and its clock is then everybody's."""
+        self._agreed_seconds, stopped = self.processes.from_first((self.seconds, stopped))
+        return stopped
+
+    @contextmanager
+    def running(self, step: int, per_step: int) -> Iterator[tuple[list[int], Advance]]:
+        """Starts the clock after ``step``, notes stop signals and shows the progress, over seconds if time is a limit.
+
+        ``per_step`` is the number of units in a step. Gives the noted signals, and what moves the bar on.
+        """
+        steps, minutes = self._limits
+        self._began = time.monotonic()
+        self.agree(stopped=False)
+        shown = self.earlier_seconds
+        if minutes is None:
+            total, done, unit = steps * per_step, step * per_step, self._unit
+        else:
+            total, done, unit = round(60 * minutes), round(shown), "s"
+
+        def advance(note: str) -> None:
+            nonlocal shown
+            before, shown = shown, self.seconds
+            tick(per_step if minutes is None else round(shown) - round(before), note=note)
+
+        echo = ECHO_SECONDS if self.processes.count > 1 else 0.0
+        with (
+            signals_noted(echo_seconds=echo) as noted,
+            console.progress("training", total, unit=unit, done=done) as tick,
+        ):
+            yield noted, advance
+
+    def stop(self, step: int) -> NoReturn:
+        """Ends the training after a stop signal, when all is saved."""
+        console.print(f"stopped at step {step}, saved; the same command goes on from there")
+        raise KeyboardInterrupt
+
+    def newest(self, run: Run | None) -> Checkpoint | None:
+        """The newest readable checkpoint, as found by the first process; ``run`` is None in the others."""
+        found = None if run is None else run.latest()
+        path = None if run is None or found is None else run.checkpoint_path(found.step)
+        path = self.processes.from_first(path)
+        return found if found is not None or path is None else load_checkpoint(path)

@@ -1,0 +1,12 @@
+from .audio import audio_digest as audio_digest
+from .audio import container_for as container_for
+from .container import VideoLimits as VideoLimits
+from .encoding import Encoding as Encoding
+from .facts import reading_notes as reading_notes
+from .reader import VideoReader as VideoReader
+from .reader import frame_times as frame_times
+from .reader import probe as probe
+from .reader import read_mask_frames as read_mask_frames
+from .writer import VideoWriter as VideoWriter
+from .writer import need_encodable as need_encodable
+from .writer import reencode as reencode

@@ -1,0 +1,364 @@
+"""Reading a file under suspicion in a process of its own, so that a fault of a decoder ends that process and no other.
+
+The child has no more memory, processor time and patience than :class:`ChildLimits` give, writes no file, reads none but
+this one and its manifest beside it, reaches no network, and is started with neither the arguments nor the environment
+of this process. What it sends is bounded plain data. Limits that a system does not have are named in ``Child.missing``.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Generator, Iterator
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any, TypeVar, get_type_hints
+
+import numpy as np
+
+from shared.errors import MediaError
+from shared.storage import decode_json
+from shared.types import ClockRestart, Frame, Timestamp, VideoInfo
+from shared.video import child_process
+from shared.video.child_limits import Bounds
+from shared.video.child_process import Count, FrameHead, Request, read_back, receive, send
+from shared.video.images import PictureReader, picture_info
+from shared.video.reader import VideoReader, probe
+
+T = TypeVar("T")
+Message = tuple[str, bytes, Any]
+"""Kind, value in JSON and body."""
+
+# Isolated: neither the working directory nor PYTHONPATH names modules; the parent's own path does.
+_BOOT = "import sys; sys.path[:] = sys.argv[1:]; from shared.video.child_process import serve; serve()"
+_KEPT = ("SYSTEMROOT", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH", "LANG")
+_ONE_THREAD = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1", "MALLOC_ARENA_MAX": "2"}
+_PIPE_BYTES = 1 << 20
+_BYTES_A_SECOND = 10e6
+_START_SECONDS = 60.0
+_HINT = "what was read so far is kept; inspect a copy, or one that was converted by another program"
+
+
+@dataclass(frozen=True)
+class ChildLimits:
+    """What reading one file may cost."""
+
+    memory_gb: float = 8.0
+    """Address space of the child, where the system can limit it (not macOS, Windows)."""
+    silence_seconds: float = 60.0
+    """Longest time without a frame, or without any answer for files of a few megabytes."""
+    cpu_seconds: float = 600.0
+    """Processor time of all threads together; more for larger files, see ``cpu_seconds_per_mb``."""
+    cpu_seconds_per_mb: float = 100.0
+    """Processor time on top of that for each megabyte of the file."""
+
+
+class ChildError(MediaError):
+    """The child ended before it had answered; ``cause`` says how, in words that go behind "because"."""
+
+    def __init__(self, path: Path, cause: str, hint: str = _HINT) -> None:
+        super().__init__(f"{path} could not be read: {cause}", hint=hint)
+        self.cause = cause
+
+
+class Child:
+    """Runs functions on one file in child processes, one request at a time in each. A context manager.
+
+    Attributes:
+        missing: limits that this system does not have, once a child has run.
+    """
+
+    def __init__(self, path: Path, limits: ChildLimits = ChildLimits()) -> None:
+        self.path = path
+        self.limits = limits
+        self.missing: tuple[str, ...] = ()
+        self._all: list[_Process] = []
+
+    def __enter__(self) -> Child:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        while self._all:
+            self._all.pop().end()
+
+    def reader(self, *, still: bool = False) -> ClipReader:
+        """A reader of the file's frames, or of the single picture that it is.
+
+        Raises:
+            MediaError: no first frame.
+        """
+        return ChildReader(self, still=still)
+
+    def call(self, function: Callable[..., T], *arguments: str | int | None) -> T:
+        """What ``function(path, *arguments)``, a function of a module, returns in the child, by its annotation.
+
+        Raises:
+            MediaError: the function refused the file, or the child died.
+        """
+        patience = self.limits.silence_seconds + self.path.stat().st_size / _BYTES_A_SECOND
+        request = Request(f"{function.__module__}:{function.__name__}", str(self.path.absolute()), arguments)
+        kind = get_type_hints(function)["return"]
+        with closing(self._answers(request, patience)) as answers:
+            return next(decoded(value, kind, self.path) for what, value, _ in answers if what == "done")
+
+    def stream(self, function: Callable[..., None], *arguments: str | int | None) -> Generator[Message]:
+        """The messages of ``function(pipe, path, *arguments)``: kind, value as JSON, body.
+
+        Raises:
+            MediaError: as for :meth:`call`, behind the messages that came before.
+        """
+        name = f"{function.__module__}:{function.__name__}"
+        request = Request(name, str(self.path.absolute()), arguments, stream=True)
+        with closing(self._answers(request, self.limits.silence_seconds)) as answers:
+            yield from (each for each in answers if each[0] != "done")
+
+    def _answers(self, request: Request, patience: float) -> Generator[Message]:
+        with self._process() as process:
+            process.ask(request)
+            while True:
+                kind, value, body = process.answer(patience)
+                if kind == "refused":
+                    message, hint = decoded(value, tuple[str, str | None], self.path)
+                    process.free = True
+                    raise MediaError(message, hint=hint)
+                process.free = kind == "done"
+                yield kind, value, body
+                if process.free:
+                    return
+
+    @contextmanager
+    def _process(self) -> Iterator[_Process]:
+        process = next((one for one in self._all if one.free), None) or _Process(self.path, self.limits)
+        process.free, self.missing = False, process.missing
+        self._all = [*(one for one in self._all if one is not process), process]
+        try:
+            yield process
+        finally:
+            if not process.free:
+                process.end()
+                self._all = [one for one in self._all if one is not process]
+
+
+class NoChild:
+    """Stands in for :class:`Child`, and does all in this process."""
+
+    missing = ("separate process",)
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def __enter__(self) -> NoChild:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        return None
+
+    def reader(self, *, still: bool = False) -> ClipReader:
+        """As :meth:`Child.reader`."""
+        return PictureReader(self.path) if still else VideoReader(self.path)
+
+    def call(self, function: Callable[..., T], *arguments: str | int | None) -> T:
+        """As :meth:`Child.call`."""
+        return function(self.path, *arguments)
+
+
+class ChildReader:
+    """Frames of one file that a child decodes, read as those of :class:`shared.video.reader.VideoReader`.
+
+    Where the child dies, or refuses what comes, behind the first frame, the pass ends there, and ``stopped`` says why.
+
+    Raises:
+        MediaError: no first frame.
+    """
+
+    def __init__(self, child: Child, *, still: bool = False) -> None:
+        self._child, self._still = child, still
+        self.path = child.path
+        self.info: VideoInfo = child.call(picture_info if still else probe)
+        self.stopped: str | None = None
+        self.clock_restarts: tuple[ClockRestart, ...] = ()
+        self.size_changes: tuple[tuple[int, int, int], ...] = ()
+        self._count = Count()
+
+    @property
+    def frames_decoded(self) -> int:
+        """Frames of the latest pass, so far."""
+        return self._count.frames
+
+    @property
+    def decode_failures(self) -> int:
+        """Damaged packets and frames of the latest pass, so far."""
+        return self._count.failures
+
+    @property
+    def times_repaired(self) -> int:
+        """Frames of the latest pass, so far, without a usable time of their own."""
+        return self._count.repaired
+
+    def __enter__(self) -> ChildReader:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        return None
+
+    def frames(self, *, start: int = 0, stop: int | None = None, step: int = 1) -> Iterator[Frame]:
+        """As :meth:`shared.video.reader.VideoReader.frames`."""
+        for value, body in self._pass("frame", child_process.frames, int(self._still), start, stop, step):
+            head = decoded(value, FrameHead, self.path)
+            self._count = head.count
+            try:
+                image = np.frombuffer(body, np.uint8).reshape(head.height, head.width, 3)
+                yield Frame(head.index, Timestamp(head.pts, head.time_base), image)
+            except ValueError as error:
+                raise ChildError(self.path, "the decoder sent a frame that is none") from error
+
+    def times(self) -> Iterator[Timestamp]:
+        """As :meth:`shared.video.reader.VideoReader.times`."""
+        for value, _ in self._pass("time", child_process.times):
+            self._count = Count(self._count.frames + 1, self._count.failures, self._count.repaired)
+            yield decoded(value, Timestamp, self.path)
+
+    def _pass(self, wanted: str, function: Callable[..., None], *arguments: int | None) -> Iterator[tuple[bytes, Any]]:
+        self._count, self.stopped = Count(), None
+        self.clock_restarts, self.size_changes = (), ()
+        given = 0
+        try:
+            with closing(self._child.stream(function, *arguments)) as messages:
+                for kind, value, body in messages:
+                    if kind == wanted:
+                        given += 1
+                        yield value, body
+                    elif kind == "count":
+                        self._count = decoded(value, Count, self.path)
+                    elif kind == "jumps":
+                        jumps = tuple[tuple[ClockRestart, ...], tuple[tuple[int, int, int], ...]]
+                        self.clock_restarts, self.size_changes = decoded(value, jumps, self.path)
+        except MediaError as error:
+            if not given:
+                raise
+            self.stopped = error.cause if isinstance(error, ChildError) else str(error)
+
+
+ClipReader = VideoReader | PictureReader | ChildReader
+"""What reads the frames of one file."""
+
+
+class _Process:
+    """One child, and the watch over it."""
+
+    def __init__(self, path: Path, limits: ChildLimits) -> None:
+        self.free = False
+        self._path, self._limits = path, limits
+        self._until, self._silent = float("inf"), False
+        self._cpu_seconds = int(limits.cpu_seconds + limits.cpu_seconds_per_mb * path.stat().st_size / 1e6)
+        self._running = subprocess.Popen(
+            [sys.executable, "-IB", "-c", _BOOT, *(entry for entry in sys.path if entry)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            env={name: os.environ[name] for name in _KEPT if name in os.environ} | _ONE_THREAD,
+            pipesize=_PIPE_BYTES,
+        )
+        self._ended = threading.Event()
+        threading.Thread(target=self._watch, daemon=True).start()
+        try:
+            files = (str(path.absolute()), str(path.absolute().with_suffix(".c2pa")))
+            self.ask(Bounds(int(limits.memory_gb * 2**30), self._cpu_seconds, files))
+            kind, value, _ = self.answer(max(limits.silence_seconds, _START_SECONDS))
+            if kind != "ready":
+                raise self._died("the decoder does not do what it is asked")
+            self.missing = decoded(value, tuple[str, ...], path)
+        except BaseException:
+            self.end()
+            raise
+
+    def ask(self, request: object) -> None:
+        """Sends a request; a child that is dead says so when it is to answer."""
+        assert self._running.stdin is not None
+        try:
+            send(self._running.stdin, "request", request)
+        except OSError:
+            return
+
+    def answer(self, patience: float) -> Message:
+        """The next message, other than that memory ran out or the child gave up.
+
+        Raises:
+            ChildError: there is none, within ``patience`` seconds.
+        """
+        assert self._running.stdout is not None
+        self._until = time.monotonic() + patience
+        try:
+            kind, value, body = receive(self._running.stdout)
+        except (EOFError, OSError) as error:
+            raise self._died(self._cause(patience)) from error
+        except ValueError as error:
+            raise self._died(f"the decoder sent what is no message: {error}") from error
+        finally:
+            self._until = float("inf")
+        if kind == "memory":
+            raise self._died(f"the decoder needed more than its {self._limits.memory_gb:g} GB of memory")
+        if kind == "failed":
+            raise self._died(f"the decoder failed ({decoded(value, str, self._path)})")
+        return kind, value, body
+
+    def end(self) -> None:
+        """Ends the child, whatever it is doing."""
+        self._ended.set()
+        self._running.kill()
+        self._running.wait()
+        for pipe in (self._running.stdin, self._running.stdout):
+            assert pipe is not None
+            try:
+                pipe.close()
+            except OSError:
+                continue  # what was still to be sent has no reader any more
+
+    def _watch(self) -> None:
+        while not self._ended.wait(0.1):
+            if time.monotonic() > self._until:
+                self._silent = True
+                self._running.kill()
+                return
+
+    def _cause(self, patience: float) -> str:
+        try:
+            code = self._running.wait(timeout=5)
+        except subprocess.TimeoutExpired:
+            return "the decoder closed its pipe"
+        if self._silent:
+            return f"the decoder gave nothing for {patience:.0f} s and was ended"
+        if code >= 0:
+            return f"the decoder ended with status {code}"
+        if -code == getattr(signal, "SIGXCPU", None):
+            return f"the decoder used more than its {self._cpu_seconds} s of processor time"
+        if -code == getattr(signal, "SIGKILL", None):
+            return "the decoder was killed, as the system does where memory runs short"
+        return f"the decoder died with signal {-code}"
+
+    def _died(self, cause: str) -> ChildError:
+        return ChildError(self._path, cause)
+
+
+def decoded(data: bytes, kind: type[T], path: Path) -> T:
+    """A value of ``kind`` from what the child sent.
+
+    Raises:
+        ChildError: it is no such value.
+    """
+    try:
+        return decode_json(data, kind, "a message", error=MediaError, hook=read_back)
+    except MediaError as error:
+        raise ChildError(path, f"the decoder sent nonsense ({error})") from error

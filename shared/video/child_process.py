@@ -1,0 +1,221 @@
+"""The child's side of :mod:`shared.video.child`: takes its limits upon itself, then reads what the parent asks for.
+
+Messages in both directions are a kind, a value in JSON and a body of plain bytes, lengths before them. Nothing is
+pickled: what comes out of a decoder that a hostile file has taken over is data to the parent, and never code.
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+import signal
+import struct
+import sys
+import time
+from collections.abc import Generator
+from contextlib import closing, suppress
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Any
+
+import msgspec
+
+from shared.errors import AssayError, MediaError
+from shared.storage import decode_json
+from shared.video.child_limits import Bounds, limit
+
+if TYPE_CHECKING:
+    from av.video.frame import VideoFrame
+
+    from shared.types import Timestamp
+    from shared.video.child import ClipReader
+
+MAX_VALUE_BYTES = 64 << 20
+MAX_BODY_BYTES = 1 << 30
+
+_LENGTHS = struct.Struct("<8sII")
+_BEAT_SECONDS = 1.0
+
+
+@dataclass(frozen=True)
+class Request:
+    """What the child is asked: ``function`` ("module:name") of ``path`` and numbers; a stream is given the pipe too."""
+
+    function: str
+    path: str
+    arguments: tuple[str | int | None, ...] = ()
+    stream: bool = False
+
+
+@dataclass(frozen=True)
+class Count:
+    """How far a pass has come: frames decoded, places that could not be, times repaired."""
+
+    frames: int = 0
+    failures: int = 0
+    repaired: int = 0
+
+
+@dataclass(frozen=True)
+class FrameHead:
+    """A frame without its picture, which is the message's body."""
+
+    index: int
+    pts: int
+    time_base: Fraction
+    height: int
+    width: int
+    count: Count
+
+
+class Pipe:
+    """The sending end."""
+
+    def __init__(self, out: IO[bytes]) -> None:
+        self._out = out
+        self._last = time.monotonic()
+
+    def send(self, kind: str, value: object = None, body: Any = b"") -> None:
+        """One message.
+
+        Raises:
+            OSError: nobody reads any more.
+        """
+        send(self._out, kind, value, body)
+        self._last = time.monotonic()
+
+    def beat(self, count: Count) -> None:
+        """Says now and then that work goes on, where no frame is handed over for long."""
+        if time.monotonic() - self._last > _BEAT_SECONDS:
+            self.send("count", count)
+
+
+def send(out: IO[bytes], kind: str, value: object, body: Any = b"") -> None:
+    """Writes one message; ``kind`` has at most eight letters."""
+    data, body = msgspec.json.encode(value, enc_hook=_plain), memoryview(body).cast("B")
+    out.write(_LENGTHS.pack(kind.encode(), len(data), len(body)))
+    out.write(data)
+    out.write(body)
+    out.flush()
+
+
+def receive(source: IO[bytes]) -> tuple[str, bytes, bytearray]:
+    """Kind, value in JSON and body of the next message.
+
+    Raises:
+        EOFError: the other side has ended.
+        ValueError: longer than any message is, or of no kind.
+    """
+    kind, value_bytes, body_bytes = _LENGTHS.unpack(_exactly(source, _LENGTHS.size))
+    if value_bytes > MAX_VALUE_BYTES or body_bytes > MAX_BODY_BYTES:
+        raise ValueError("it is longer than any message is")
+    value = bytes(_exactly(source, value_bytes))
+    return kind.rstrip(b"\0").decode("ascii"), value, _exactly(source, body_bytes)
+
+
+def read_back(kind: Any, value: Any) -> Any:
+    """A value of a type that JSON lacks, from what :func:`send` made of it.
+
+    Raises:
+        ValueError: it is none.
+    """
+    if kind is Fraction and isinstance(value, list) and len(value) == 2 and all(isinstance(one, int) for one in value):
+        return Fraction(*value) if value[1] else Fraction(0)
+    raise ValueError(f"it holds no {kind}")
+
+
+def _plain(value: object) -> object:
+    if isinstance(value, Fraction):
+        return [value.numerator, value.denominator]
+    raise TypeError(f"{type(value)} has no place in a message")
+
+
+def _exactly(source: IO[bytes], count: int) -> bytearray:
+    data = bytearray(count)
+    view, got = memoryview(data), 0
+    while got < count:
+        more = source.readinto(view[got:])  # type: ignore[attr-defined]
+        if not more:
+            raise EOFError
+        got += more
+    return data
+
+
+def serve() -> None:
+    """Runs the child to its end: limits, then one request after the other, until the parent closes the pipe."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # an interrupt is the parent's to answer
+    source = sys.stdin.buffer
+    with os.fdopen(os.dup(1), "wb") as out:
+        os.dup2(2, 1)  # whatever prints does not print into the messages
+        pipe = Pipe(out)
+        with suppress(EOFError, BrokenPipeError):
+            bounds = decode_json(receive(source)[1], Bounds, "the request", error=MediaError)
+            pipe.send("ready", limit(bounds))
+            while True:
+                request = decode_json(receive(source)[1], Request, "the request", error=MediaError)
+                if not _answer(pipe, request):
+                    return
+
+
+def _answer(pipe: Pipe, request: Request) -> bool:
+    """Answers one request; whether another may follow."""
+    try:
+        module, _, name = request.function.partition(":")
+        function = getattr(importlib.import_module(module), name)
+        path = Path(request.path)
+        result = function(pipe, path, *request.arguments) if request.stream else function(path, *request.arguments)
+        pipe.send("done", result)
+    except BrokenPipeError:
+        raise
+    except AssayError as error:
+        pipe.send("refused", (str(error), error.hint))
+    except MemoryError:
+        pipe.send("memory")
+        return False
+    except Exception as error:  # noqa: BLE001 - the parent says it, whatever it is
+        pipe.send("failed", f"{type(error).__name__}: {error}"[:500])
+        return False
+    return True
+
+
+def frames(pipe: Pipe, path: Path, still: bool, start: int, stop: int | None, step: int) -> None:
+    """Sends the frames whose index is in ``range(start, stop, step)``, their pictures as bodies; then all counters."""
+    with _reader(pipe, path, still) as reader:
+        for frame in reader.frames(start=start, stop=stop, step=step):
+            height, width = frame.image.shape[:2]
+            image = frame.image if frame.image.flags.c_contiguous else frame.image.copy()
+            head = FrameHead(frame.index, frame.time.pts, frame.time.time_base, height, width, _count(reader))
+            pipe.send("frame", head, image)
+        _send_counters(pipe, reader)
+
+
+def times(pipe: Pipe, path: Path) -> None:
+    """Sends the time of every frame; then all counters."""
+    with _reader(pipe, path, still=False) as reader:
+        for moment in reader.times():
+            pipe.send("time", moment)
+        _send_counters(pipe, reader)
+
+
+def _count(reader: ClipReader) -> Count:
+    return Count(reader.frames_decoded, reader.decode_failures, reader.times_repaired)
+
+
+def _send_counters(pipe: Pipe, reader: ClipReader) -> None:
+    pipe.send("count", _count(reader))
+    pipe.send("jumps", (list(reader.clock_restarts), list(reader.size_changes)))
+
+
+def _reader(pipe: Pipe, path: Path, still: bool) -> ClipReader:
+    from shared.video.images import PictureReader
+    from shared.video.reader import VideoReader
+
+    class Beating(VideoReader):
+        def _stamped(self) -> Generator[tuple[Timestamp, VideoFrame], None, None]:
+            with closing(super()._stamped()) as stamped:
+                for each in stamped:
+                    pipe.beat(_count(self))
+                    yield each
+
+    return PictureReader(path) if still else Beating(path)

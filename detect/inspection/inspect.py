@@ -154,7 +154,7 @@ def _report(
         f"{scores.facts.frames_searched} of {clip.frames_read} frames were searched for faces and "
         f"{clip.frames_scored} were scored",
         f"{counted(clip.tracks, 'face')} followed through the clip",
-        "container, streams, timing and packet structure",
+        "format, EXIF and XMP" if still else "container, streams, timing and packet structure",
         "content credentials (C2PA)",
     )
     facts = scores.facts

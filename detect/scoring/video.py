@@ -281,7 +281,7 @@ class _Watch:
 
     def _turned(self, finder: FaceFinder, every: int) -> TurnedFinder | None:
         # A separate reader: the counts of the first pass are still needed.
-        with VideoReader(self.reader.path) as reader:
+        with self._opened(self.reader.path) as reader:
             return turned_finder(reader.frames(step=every), finder)
 
     def _large(self, frame: Frame, faces: Sequence[Face]) -> Iterator[tuple[Frame, Face]]:

@@ -16,7 +16,7 @@ from av.container import InputContainer
 from av.error import FFmpegError
 from av.video.stream import VideoStream
 
-from shared.console import counted
+from shared.console import counted as number_of
 from shared.errors import MediaError
 from shared.results.scores import Evidence
 from shared.types import StreamFacts, VideoInfo
@@ -296,7 +296,7 @@ def _timing(packets: PacketFacts) -> Evidence:
 def _structure(packets: PacketFacts) -> Evidence:
     lengths = packets.gop_lengths
     if not lengths:
-        finding = f"{counted(packets.keyframes, 'keyframe')} in {counted(packets.packets, 'frame')}"
+        finding = f"{number_of(packets.keyframes, 'keyframe')} in {number_of(packets.packets, 'frame')}"
     else:
         finding = (
             f"{packets.keyframes} keyframes, groups of {min(lengths)} to {max(lengths)} frames "

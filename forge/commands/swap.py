@@ -169,6 +169,8 @@ def _to_pictures(
     made = swap_images(target, swapper=run, source=source, out=out, config=settings, **who)
     counts = _counts(made)
     console.print(f"{out}: {_counted(counts, source, 'pictures')}")
+    if made.factors.get("pictures") == "single":
+        console.print("They were taken as single pictures; --sequence takes a folder as the frames of one video.")
     console.result({"path": out, "frames": made.frames, "faked": made.faked} | counts)
 
 

@@ -1,4 +1,4 @@
-"""What measuring a fake gives: values with what it takes to believe them. No torch here.
+"""Results of measuring a fake: values with counts and spreads. Does not import torch.
 
 Frame values are gathered in a :class:`~forge.image_metrics.Spread` a clip. Over many clips they are means with an
 interval, see :mod:`forge.quality.summary`.
@@ -26,8 +26,8 @@ class SwapQuality:
             found again in the fake.
         same_frames, same_times, same_sound: whether the whole clips agree in these.
         source_identity, target_identity: the two people; cast: how many people were compared with.
-        embedder: what judged identity; embedder_in_loss: whether the swapper was also trained by it, which makes its
-            verdict worthless; None where that is not known.
+        embedder: what measured identity; embedder_in_loss: whether the swapper was also trained with it, which makes
+            the measure biased; None where that is not known.
         landmark_distance: mean distance of 68 points from the target's, over that of the outer eye corners.
         expression_error: of brows, lids and mouth after pose and scale were taken out, over the same length.
         pose_error: angle between the heads, degrees.
@@ -98,7 +98,7 @@ class SwapQuality:
 
 @dataclass(frozen=True)
 class Measure:
-    """One measure: its name in :class:`SwapQuality`, its unit, of what it is a value, and where good lies."""
+    """One measure: its name in :class:`SwapQuality`, its unit, its level, and which direction is better."""
 
     name: str
     unit: str

@@ -1,7 +1,7 @@
-"""A signed list of files that lie beside it: what they are, how they were made, and the digest of each.
+"""A signed list of the files in a folder: facts of how they were made, and the digest of each.
 
-For outputs that are folders of pictures and no data set: frames and patches. The signature is made as that of a data
-set's seal, with the user's own identity.
+For outputs that are folders of pictures, not datasets: frames and patches. The signature is made like a dataset's
+seal, with the user's own identity.
 """
 
 from __future__ import annotations

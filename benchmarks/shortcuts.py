@@ -7,6 +7,7 @@ files, every fake is encoded at its rendition's crf exactly, and there is one re
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 from benchmarks.schema import Measurement
@@ -54,7 +55,8 @@ def build_and_audit(
     ):
         build_set(chosen, place, work=work, engine=LocalEngine(jobs))
         target = place.with_name(f"{place.name}.audit")
-        report, curves = audit_dataset(place, out=target, config=config, progress=console.progress)
+        progress = partial(console.progress, unit="clip")
+        report, curves = audit_dataset(place, out=target, config=config, progress=progress)
         write_report(report, curves, target, config)
         found += measurements(name, report)
         tables.append(markdown(report))

@@ -56,7 +56,7 @@ class Tick(Protocol):
 
 
 ShowProgress = Callable[[str, int | None], AbstractContextManager[Tick]]
-"""Makes a progress bar from a description and a total, as ``console.progress`` does."""
+"""Makes a progress bar from a description and a total, as ``partial(console.progress, unit="clip")`` does."""
 
 
 @contextmanager
@@ -175,7 +175,8 @@ class Console:
     def print(self, *parts: object, markup: bool = False, wrap: bool = True) -> None:
         """Prints a text for people, literally unless ``markup`` enables Rich's tags.
 
-        Without ``wrap`` long lines are not wrapped, so that a command line can be copied.
+        Lines are wrapped between words only, and not at all without ``wrap``, so that addresses, paths and command
+        lines can be copied.
         """
         if not self.quiet:
             shown = [visible(part) if isinstance(part, str) else part for part in parts]
@@ -220,10 +221,11 @@ class Console:
             sys.stdout.write(visible_json(json.dumps(document, indent=2, default=str, ensure_ascii=False)) + "\n")
 
     @contextmanager
-    def progress(self, description: str, total: int | None, *, unit: str = "it", done: int = 0) -> Iterator[Tick]:
+    def progress(self, description: str, total: int | None, *, unit: str, done: int = 0) -> Iterator[Tick]:
         """A progress bar with count, rate and time left.
 
-        Yields a function that reports progress. ``done`` is the initial count, for resumed work.
+        Yields a function that reports progress. ``unit`` is the singular of the unit of work, such as "clip", or "s"
+        for work limited by time; ``done`` is the initial count, for resumed work.
         """
         bar = Progress(_Line(), console=self._error, disable=self.quiet, speed_estimate_period=30)
         with bar:
@@ -237,7 +239,7 @@ class Console:
 
             yield tick
 
-    def track(self, items: Iterable[T], description: str, total: int | None, *, unit: str = "it") -> Iterator[T]:
+    def track(self, items: Iterable[T], description: str, total: int | None, *, unit: str) -> Iterator[T]:
         """Yields ``items``, with a progress bar."""
         with self.progress(description, total, unit=unit) as tick:
             for item in items:

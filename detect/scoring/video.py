@@ -59,6 +59,7 @@ class ScoreFacts:
         faces_scored: faces over all frames.
         faces_too_small: faces skipped because their box is narrower than ``min_face_px``.
         decode_failures: damaged packets and frames.
+        stopped: why the rest of the file was not read; None if all of it was.
     """
 
     frames_read: int
@@ -147,6 +148,7 @@ def score_video(
         config: choice of frames and faces, aggregation.
         clip: id of the clip in the scores; default "suspect/unknown/NAME".
         label: of the clip, if known.
+        reader: opens the video.
         settings: replace those of ``config``: ``every=1``.
 
     Raises:
@@ -252,19 +254,6 @@ def write_frame_scores(path: Path, scores: Sequence[FrameScore], labels: Sequenc
         pq.write_table(frame_score_table(scores, labels), draft, compression="zstd")
 
 
-class _CountingReader(VideoReader):
-    """A reader that counts the frames decoded by its latest pass, including skipped ones."""
-
-    frames_read = 0
-
-    def decoded(self) -> Generator[tuple[Timestamp, VideoFrame]]:
-        self.frames_read = 0
-        with closing(super().decoded()) as frames:
-            for item in frames:
-                self.frames_read += 1
-                yield item
-
-
 class _Watch:
     """One pass over a video, with its counts."""
 
@@ -292,7 +281,7 @@ class _Watch:
 
     def _turned(self, finder: FaceFinder, every: int) -> TurnedFinder | None:
         # A separate reader: the counts of the first pass are still needed.
-        with VideoReader(self.reader.path) as reader:
+        with self._opened(self.reader.path) as reader:
             return turned_finder(reader.frames(step=every), finder)
 
     def _large(self, frame: Frame, faces: Sequence[Face]) -> Iterator[tuple[Frame, Face]]:

@@ -68,7 +68,7 @@ class TrainingLoop(BaseLoop):
 
     def __init__(self, run: Run | None, path: Path, trainer: Trainer, data: TrainingData) -> None:
         config = trainer.config
-        super().__init__(trainer.processes, steps=config.steps, minutes=config.minutes, unit="images")
+        super().__init__(trainer.processes, steps=config.steps, minutes=config.minutes, unit="image")
         self.run = run
         self.path = path
         self.trainer = trainer

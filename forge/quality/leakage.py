@@ -1,4 +1,4 @@
-"""Whether the network that measures identity was also in the swapper's loss, which makes the measure biased."""
+"""Whether the identity network of a measurement was also in the swapper's loss, which makes the metrics invalid."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from shared.errors import CheckpointError
 
 _CONFIG = "config.toml"
 _WEIGHT = "identity"
-_SETTING = "identity_net"
+_EMBEDDER = "identity_net"
 _DEFAULT_EMBEDDER = "dlib-resnet-v1"
-"""What an identity loss compares with where the settings do not name it."""
+"""The embedder of an identity loss if the settings do not name one."""
 
 
 def embedder_in_loss(run: Path, embedder: str) -> bool | None:
-    """Whether the swapper of ``run`` learned from the embedder of that name; None where its settings are not there.
+    """Whether the swapper of ``run`` was trained with a loss on ``embedder``; None if its settings are missing.
 
-    ``run`` is a run folder or the ``swapper`` folder in one. Reads the run's settings as they were resolved: any
-    weight called ``identity`` above 0, in the loss or in a stage of a recipe, counts.
+    ``run`` is a run folder or the ``swapper`` folder in one. Reads the run's resolved settings: any weight called
+    ``identity`` above 0 counts, in the loss or in a phase of a recipe.
 
     Raises:
         CheckpointError: the settings are damaged.
@@ -32,11 +32,11 @@ def embedder_in_loss(run: Path, embedder: str) -> bool | None:
 
 
 def _embedders(settings: Mapping[str, Any]) -> set[str]:
-    """Names of the embedders with a weight above 0 in the settings; a phase writes ``loss.identity`` flat."""
+    """Names of the embedders with a positive weight in the settings; phases have flat keys (``loss.identity``)."""
     found: set[str] = set()
     for key, value in settings.items():
         if key.rpartition(".")[2] == _WEIGHT and isinstance(value, int | float) and value > 0:
-            found.add(str(settings.get(_SETTING, _DEFAULT_EMBEDDER)))
+            found.add(str(settings.get(_EMBEDDER, _DEFAULT_EMBEDDER)))
         for part in value if isinstance(value, list) else [value]:
             if isinstance(part, Mapping):
                 found |= _embedders(part)

@@ -107,7 +107,7 @@ class Instruments:
         return metrics
 
     def identity_facts(self) -> dict[str, Any]:
-        """The people compared, their number, and the embedder: fields of :class:`SwapQuality`."""
+        """Identities, number of compared people and embedder: fields of :class:`SwapQuality`."""
         if self.embedder is None or self.people is None:
             return {"target_identity": self.target_identity}
         source, target = (person.name for person in self.people)

@@ -29,7 +29,7 @@ class TrainingLoop(BaseLoop):
     """
 
     def __init__(self, trainer: SwapTrainer, recorder: RunRecorder, config: TrainConfig) -> None:
-        super().__init__(trainer.processes, steps=config.steps, minutes=config.minutes, unit="faces")
+        super().__init__(trainer.processes, steps=config.steps, minutes=config.minutes, unit="face")
         self.trainer = trainer
         self.recorder = recorder
         self.config = config
@@ -94,8 +94,9 @@ class TrainingLoop(BaseLoop):
             self._write_previews()
         if step % config.save_every == 0:
             self._save(snapshot=bool(config.snapshot_every) and step % config.snapshot_every == 0)
-        rate = "" if config.minutes is None else f"  {self.rate:.0f} faces/s"
-        advance(f"step {step}  loss {self.loss:.4f}{rate}")
+        loss = f", loss {self.loss:.4f}" if math.isfinite(self.loss) else ""
+        rate = "" if config.minutes is None else f", {self.rate:.0f} faces/s"
+        advance(f"step {step}{loss}{rate}")
 
     def _is_fine(self, step: int) -> bool:
         """Checks losses, and weights before they are saved; on GPUs not every step, because it synchronises them."""

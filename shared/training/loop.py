@@ -22,7 +22,7 @@ class BaseLoop:
     Args:
         processes: those that train together.
         steps, minutes: the limits of the training, earlier calls included; ``minutes`` is None for no limit of time.
-        unit: what a step is made of ("faces"); the progress bar counts them where time is no limit.
+        unit: what a step is made of ("face"); the progress bar counts them where time is no limit.
     """
 
     def __init__(self, processes: Processes, *, steps: int, minutes: float | None, unit: str) -> None:

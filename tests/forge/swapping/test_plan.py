@@ -84,7 +84,7 @@ def test_a_face_number_that_is_not_there_is_refused():
     assert "from 0 to 0" in str(caught.value.hint)
 
 
-def test_progress_is_told_frame_by_frame():
+def test_progress_is_reported_frame_by_frame():
     told: list[int] = []
     plan_swap(_followed([[_face(1, 40)]] * 3), tick=told.append)
     assert told == [1, 1, 1]

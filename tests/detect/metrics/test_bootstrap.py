@@ -7,15 +7,10 @@ import pytest
 from sklearn.metrics import average_precision_score, roc_auc_score
 
 from detect.metrics import classification as metrics
-from detect.metrics.bootstrap import (
-    BootstrapSettings,
-    clip_clusters,
-    evaluate_samples,
-    intervals,
-    sample_clusters,
-    weighted_metrics,
-)
+from detect.metrics.bootstrap import evaluate_samples, intervals, weighted_metrics
 from detect.metrics.classification import MetricSettings
+from shared.bootstrap import BootstrapSettings, sample_clusters
+from shared.dataset.splits import clip_clusters
 from shared.types import ClipRecord
 from tests.factories import clip_record
 
@@ -85,7 +80,7 @@ def test_interval_holds_the_value_and_is_repeatable(rng: np.random.Generator):
 
 
 def test_copies_of_a_clip_do_not_narrow_the_interval(rng: np.random.Generator):
-    """Fifty frames of one clip are one clip's worth of evidence; a bootstrap over frames would not see that."""
+    """Fifty frames of one clip are correlated, which a bootstrap over frames would ignore."""
     labels, logits = np.arange(20) % 2 == 0, rng.normal(0, 1, 20)
     clusters = np.arange(20) // 2
     once = intervals(labels, logits, clusters, SETTINGS, BootstrapSettings())["auc"]

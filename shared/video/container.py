@@ -53,6 +53,8 @@ _STILL_BRANDS = frozenset({"avif", "heic", "heix", "heim", "heis", "mif1", "mif2
 logging.getLogger("libav").addHandler(logging.NullHandler())
 
 _S = TypeVar("_S", VideoStream, AudioStream)
+_NEVER_TOO_LARGE = 1 << 22
+"""Pixels of a frame whose cost is small, however few bytes it came from."""
 
 
 @dataclass(frozen=True)
@@ -64,12 +66,20 @@ class VideoLimits:
         max_side_px: longest side.
         max_pixels: width times height; the default holds 8K twice over.
         max_frames: frames read in one pass; the default is 22 hours at 50 a second.
+        frame_pixels_per_byte: pixels of a frame for each byte of the whole file. A blank 8K frame alone has 11,000; a
+            GIF of 1.2 kB can claim 56,000.
+        pixels_per_byte: pixels of all frames read in one pass for each byte of the file, on top of ``free_pixels``. A
+            still picture in full HD, in H.264 and without sound, has 70,000.
+        free_pixels: read of any file; 130 frames of full HD.
     """
 
     min_side_px: int = 8
     max_side_px: int = 16_384
     max_pixels: int = 1 << 26
     max_frames: int = 4_000_000
+    frame_pixels_per_byte: int = 1 << 14
+    pixels_per_byte: int = 1 << 17
+    free_pixels: int = 1 << 28
 
 
 def need_file(path: Path) -> None:
@@ -212,7 +222,7 @@ def check_size(width: int, height: int, path: Path, limits: VideoLimits) -> None
     """Refuses pictures too small to show anything or too large to be meant.
 
     Raises:
-        MediaError: ``width`` or ``height`` is outside ``limits``.
+        MediaError: ``width`` or ``height`` is outside ``limits``, or there are far too many pixels for the file's size.
     """
     if min(width, height) < limits.min_side_px:
         raise MediaError(
@@ -223,4 +233,10 @@ def check_size(width: int, height: int, path: Path, limits: VideoLimits) -> None
         raise MediaError(
             f"{path} declares pictures of {width}x{height} pixels, more than is read here",
             hint=f"at most {limits.max_side_px} a side and {limits.max_pixels / 1e6:.0f} million in all; scale it down",
+        )
+    for_each_byte = width * height // path.stat().st_size if width * height > _NEVER_TOO_LARGE else 0
+    if for_each_byte > limits.frame_pixels_per_byte:
+        raise MediaError(
+            f"{path} unpacks to pictures of {width}x{height} pixels, {for_each_byte} for each byte of it",
+            hint=f"no camera's file has more than {limits.frame_pixels_per_byte}; look at where it comes from",
         )

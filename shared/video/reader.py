@@ -159,11 +159,13 @@ class VideoReader:
         self.times_repaired = 0
         self.size_changes = []
         clock = FrameClock(self.info.time_base, self.info.frame_rate)
+        left = self._limits.free_pixels + self._limits.pixels_per_byte * self.path.stat().st_size
         with closing(self._all_frames()) as frames:
             for index, frame in enumerate(frames):
                 if self._closed:
                     return
-                self._check_frame(index, frame)
+                left -= frame.width * frame.height
+                self._check_frame(index, frame, left)
                 time = clock.stamp(frame.pts)
                 self.times_repaired = clock.repaired
                 self.frames_decoded = index + 1
@@ -192,7 +194,13 @@ class VideoReader:
             stream.codec_context.thread_type = "NONE"  # type: ignore[assignment]
             yield from islice(self._decoded(container, stream, _Tally()), shown, None)
 
-    def _check_frame(self, index: int, frame: VideoFrame) -> None:
+    def _check_frame(self, index: int, frame: VideoFrame, pixels_left: int) -> None:
+        if pixels_left < 0:
+            raise MediaError(
+                f"{self.path} unpacks to more pixels than its size explains: after {index} frames of "
+                f"{frame.width}x{frame.height} it was given up",
+                hint="cut out the part that you need, or look at where it comes from",
+            )
         if index >= self._limits.max_frames:
             raise MediaError(
                 f"{self.path} has more than {self._limits.max_frames} frames", hint="cut it into shorter clips"

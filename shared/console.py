@@ -9,6 +9,7 @@ import json
 import math
 import re
 import sys
+import textwrap
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from typing import Protocol, TypeVar
@@ -155,6 +156,12 @@ class _BarLine:
         return f"{_clock(elapsed)}, {_clock(left)} left"
 
 
+def _filled(text: str, width: int) -> str:
+    """``text`` with each of its lines wrapped between words."""
+    fill = textwrap.TextWrapper(width, break_long_words=False, break_on_hyphens=False, replace_whitespace=False)
+    return "\n".join(fill.fill(line) for line in text.split("\n"))
+
+
 class Console:
     """The output of Assay."""
 
@@ -180,8 +187,10 @@ class Console:
         """
         if not self.quiet:
             shown = [visible(part) if isinstance(part, str) else part for part in parts]
-            words = {"overflow": "ignore", "crop": False} if all(isinstance(part, str) for part in parts) else {}
-            self._rich.print(*shown, markup=markup, soft_wrap=not wrap, **words)
+            is_text = not any(hasattr(part, "__rich_console__") for part in parts)
+            if wrap and is_text and not markup:
+                shown, wrap = [_filled(" ".join(map(str, shown)), self._rich.width)], False
+            self._rich.print(*shown, markup=markup, soft_wrap=not wrap)
 
     def warn(self, message: str) -> None:
         """Prints a warning on standard error, also in quiet mode."""

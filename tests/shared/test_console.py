@@ -85,10 +85,13 @@ def test_an_address_is_not_broken_and_words_are_wrapped(console, capsys, monkeyp
     monkeypatch.setenv("COLUMNS", "80")
     console.configure()
     address = "https://example.org/" + "a-rather-long-path/" * 6 + "weights.pth"
-    console.print("without a network get it from", address, "on another machine, " + "and then " * 8)
+    console.print("without a network get it from", address, "on another machine, " + "and then " * 12, 7)
     lines = capsys.readouterr().out.splitlines()
-    assert sum(address in line for line in lines) == 1
-    assert all(len(line) <= 80 for line in lines if address not in line)
+    assert lines.count(address) == 1
+    assert len(lines) == 4
+    assert all(len(line) <= 80 for line in lines if line != address)
+    console.print("  a list\n\n    of lines")
+    assert capsys.readouterr().out == "  a list\n\n    of lines\n"
 
 
 HOSTILE = "a\x1b]52;c;aGk=\x07b\x9b2Jc\u202egpj.exe\udcff\rd"

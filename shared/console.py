@@ -27,6 +27,7 @@ from rich.text import Text
 T = TypeVar("T")
 
 _NARROWEST_BAR, _WIDEST_BAR, _NARROWEST_NOTE = 8, 30, 12
+_SPEED_OVER_SECONDS = 3600.0  # of the last thousand reports at most: slow work has a rate too
 
 # Control characters except tab and newline, C1 controls, bidirectional controls, and lone surrogates (bytes of a file
 # name that are not UTF-8): a terminal or a reader would interpret them or fail on them.
@@ -168,6 +169,7 @@ class Console:
     def __init__(self) -> None:
         self.quiet = False
         self.json_mode = False
+        self._texts = True
         self._kept: list[str] | None = None
         self._rich = RichConsole(stderr=False, highlight=False)
         self._error = RichConsole(stderr=True, highlight=False)
@@ -185,7 +187,7 @@ class Console:
         Lines are wrapped between words only, so that an address or a path can be copied. Without ``wrap`` they are not
         wrapped, so that a command line can.
         """
-        if not self.quiet:
+        if not self.quiet and self._texts:
             shown = [visible(part) if isinstance(part, str) else part for part in parts]
             is_text = not any(hasattr(part, "__rich_console__") for part in parts)
             if wrap and is_text and not markup:
@@ -198,6 +200,15 @@ class Console:
             self._kept.append(message)
             return
         self._error.print(f"[yellow]warning:[/] {escape(visible(message))}", markup=True, soft_wrap=True)
+
+    @contextmanager
+    def bars_only(self) -> Iterator[None]:
+        """Shows progress, warnings and errors but no text: for a command that another one runs."""
+        before, self._texts = self._texts, False
+        try:
+            yield
+        finally:
+            self._texts = before
 
     @contextmanager
     def warnings_kept(self) -> Iterator[list[str]]:
@@ -236,7 +247,7 @@ class Console:
         Yields a function that reports progress. ``unit`` is the singular of what is counted, "clip"; "s" for seconds of
         work that is limited by time. ``done`` is the initial count, for resumed work.
         """
-        bar = Progress(_Line(), console=self._error, disable=self.quiet, speed_estimate_period=30)
+        bar = Progress(_Line(), console=self._error, disable=self.quiet, speed_estimate_period=_SPEED_OVER_SECONDS)
         with bar:
             task = bar.add_task(visible(description), total=total, completed=done, unit=unit, note="")
 

@@ -159,11 +159,13 @@ def lines(
     from rich.console import Console as RichConsole
     from rich.progress import Progress
 
-    from shared.console import _Line
+    from shared.console import _SPEED_OVER_SECONDS, _Line
 
     now = 0.0
     screen = RichConsole(file=io.StringIO(), width=width, force_terminal=True, color_system=None, legacy_windows=False)
-    bar = Progress(_Line(), console=screen, get_time=lambda: now, auto_refresh=False, speed_estimate_period=1e9)
+    bar = Progress(
+        _Line(), console=screen, get_time=lambda: now, auto_refresh=False, speed_estimate_period=_SPEED_OVER_SECONDS
+    )
     task = bar.add_task("finding faces and scoring", total=total, unit=unit, note="")
     bar.advance(task, 0)
     now = passed / 2
@@ -207,3 +209,24 @@ def test_work_limited_by_time_counts_no_seconds_a_second():
     assert "0:30 of 25:00" in shown
     assert "s/s" not in shown
     assert "24:30 left" in shown
+
+
+def test_work_reported_less_than_twice_a_minute_has_time_left():
+    shown = lines(80, total=10, done=4, unit="clip", passed=480)
+    assert "0.5/min" in shown
+    assert "12:00 left" in shown
+
+
+def test_a_command_run_by_another_shows_its_bars_and_warnings_alone(console, capsys):
+    with console.bars_only():
+        console.configure()
+        console.print("chatter")
+        console.table("chatter", ["a"], [[1]])
+        with console.progress("work", 1, unit="file") as tick:
+            tick()
+        console.warn("look")
+    console.print("afterwards")
+    out, err = capsys.readouterr()
+    assert out == "afterwards\n"
+    assert "work" in err
+    assert "look" in err

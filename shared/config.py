@@ -8,6 +8,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
+import math
 import re
 import tomllib
 import types
@@ -36,6 +37,8 @@ _STRING_OR_COMMENT = re.compile(
     re.DOTALL,
 )
 _LONG_KEY = re.compile(rf"(?<![\w \t.-])(?:[\w \t-]*+\.){{{MAX_LEVELS}}}")
+_FRACTION = re.compile(r"-?\d{1,18}(?:[./]\d{1,18})?")
+"""Without exponents: 1e999999999 takes minutes to become a number."""
 _NOT_A_CHOICE = re.compile(r"Invalid enum value '([^']*)' - at `\$\.([\w.]+)`")
 
 
@@ -46,6 +49,7 @@ def from_mapping(cls: type[T], mapping: Mapping[str, Any], *, where: str = "sett
         ConfigError: names the key, and near names.
     """
     _refuse_unknown(cls, mapping, where)
+    _refuse_unfit(mapping, where)
     try:
         return msgspec.convert(dict(mapping), type=cls, dec_hook=_decode)
     except msgspec.ValidationError as error:
@@ -195,6 +199,20 @@ def replace(config: T, **changes: Any) -> T:
     return dataclasses.replace(config, **given)  # type: ignore[type-var]
 
 
+def _refuse_unfit(values: Mapping[str, Any], where: str) -> None:
+    """Refuses what no setting can be: numbers that are not finite, text with bytes that are not UTF-8."""
+    for name, value in values.items():
+        if isinstance(value, Mapping):
+            _refuse_unfit(value, f"{where}: {name}")
+        for one in value if isinstance(value, list | tuple) else (value,):
+            if isinstance(one, Mapping):
+                _refuse_unfit(one, f"{where}: {name}")
+            elif isinstance(one, float) and not math.isfinite(one):
+                raise ConfigError(f"{where}: {name} is {one}", hint="give a number that is finite")
+            elif isinstance(one, str) and not one.isascii() and any("\ud800" <= char <= "\udfff" for char in one):
+                raise ConfigError(f"{where}: {name} is {one!r}, which is not UTF-8", hint="write it in UTF-8")
+
+
 def _refuse_unknown(cls: Any, mapping: Mapping[str, Any], where: str) -> None:
     hints = typing.get_type_hints(cls)
     known = [field.name for field in dataclasses.fields(cls)]
@@ -220,6 +238,8 @@ def _decode(kind: type, value: object) -> object:
     if kind is Path and isinstance(value, str):
         return Path(value)
     if kind is Fraction and isinstance(value, str | int) and not isinstance(value, bool):
+        if not _FRACTION.fullmatch(str(value)):
+            raise ValueError(f"{value!r} is no fraction such as 30000/1001")
         try:
             return Fraction(value)
         except ZeroDivisionError as error:

@@ -24,6 +24,9 @@ Split = Literal["train", "val", "test"]
 Framing = Literal["half", "midface", "full", "whole", "head"]
 HullKind = Literal["extended", "components", "facehull", "dfl"]
 
+MAX_FRAMES = 4_000_000
+"""Frames of a clip, at most: 22 hours at 50 a second."""
+MAX_SIDE_PX = 16_384
 SPLITS: tuple[Split, ...] = ("train", "val", "test")
 NUM_LANDMARKS = 68
 
@@ -357,6 +360,10 @@ class ClipRecord:
             raise ValueError(f"{self.id}: a swap names the source identity")
         if self.label == "real" and (self.faked or self.masks or self.source_identity):
             raise ValueError(f"{self.id}: a real clip has no faked frames, masks or source identity")
+        if not (0 <= self.frames <= MAX_FRAMES and 0 <= self.width <= MAX_SIDE_PX and 0 <= self.height <= MAX_SIDE_PX):
+            raise ValueError(
+                f"{self.id}: {self.frames} frames of {self.width}x{self.height} are more than any clip has"
+            )
         last = -1
         for start, stop in self.faked:
             if not (last < start < stop <= self.frames):

@@ -180,7 +180,7 @@ class AudioCopy:
                 raise
             raise MediaError(
                 f"the sound of {_named(self._path)} cannot be written to a {self._suffix} file: {ffmpeg_line(error)}",
-                hint="write to a .mov or .mkv file, which hold almost every kind; leave damaged sound out with --no-audio",
+                hint="write to a .mov or .mkv file, which hold almost every kind, or leave it out with --no-audio",
             ) from error
 
     def up_to(self, seconds: Fraction) -> None:

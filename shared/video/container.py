@@ -23,6 +23,7 @@ from av.stream import Disposition
 from av.video.stream import VideoStream
 
 from shared.errors import MediaError
+from shared.types import MAX_FRAMES, MAX_SIDE_PX
 
 _DEMUXERS = (
     "aac,ac3,aiff,apng,asf,avi,caf,dv,eac3,flac,flv,gif,h264,hevc,ivf,m4v,matroska,webm,mjpeg,mov,mp4,m4a,3gp,3g2,mj2,"
@@ -74,9 +75,9 @@ class VideoLimits:
     """
 
     min_side_px: int = 8
-    max_side_px: int = 16_384
+    max_side_px: int = MAX_SIDE_PX
     max_pixels: int = 1 << 26
-    max_frames: int = 4_000_000
+    max_frames: int = MAX_FRAMES
     frame_pixels_per_byte: int = 1 << 14
     pixels_per_byte: int = 1 << 17
     free_pixels: int = 1 << 28

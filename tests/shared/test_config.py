@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 import time
 from dataclasses import dataclass, field
 from fractions import Fraction
@@ -254,3 +255,33 @@ def test_settings_by_name_lie_over_a_config():
 def test_settings_by_name_are_checked_as_a_file_is(settings: dict, message: str):
     with pytest.raises(ConfigError, match=message):
         configured(Settings, None, settings)
+
+
+@dataclass(frozen=True)
+class Rates:
+    rate: Fraction = Fraction(25)
+    factor: float = 1.0
+    names: tuple[str, ...] = ()
+
+
+@pytest.mark.parametrize(
+    ("given", "says"),
+    [
+        ({"factor": math.inf}, "factor is inf"),
+        ({"factor": math.nan}, "factor is nan"),
+        ({"names": ["\udcff"]}, "not UTF-8"),
+        ({"rate": "1e999999999"}, "no fraction"),
+        ({"rate": "1/0"}, "divides by zero"),
+    ],
+)
+def test_values_that_no_setting_can_be_are_refused(given: dict[str, object], says: str):
+    with pytest.raises(ConfigError, match=says):
+        from_mapping(Rates, given)
+
+
+def test_fractions_are_read_as_they_are_written():
+    assert [from_mapping(Rates, {"rate": rate}).rate for rate in ("30000/1001", 25, "12.5")] == [
+        Fraction(30000, 1001),
+        Fraction(25),
+        Fraction(25, 2),
+    ]

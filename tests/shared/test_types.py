@@ -200,6 +200,8 @@ def test_who_is_in_a_clip():
         (fake, {"faked": ((5, 8), (0, 2))}, "faked ranges"),
         (fake, {"faked": ((0, 4), (4, 6))}, "faked ranges"),
         (fake, {"faked": ((-1, 4),)}, "faked ranges"),
+        (real, {"frames": 2**40}, "more than any clip has"),
+        (real, {"width": -1}, "more than any clip has"),
     ],
 )
 def test_records_that_contradict_themselves_are_refused(make, changes, says):

@@ -33,7 +33,7 @@ def write_signed(path: Path, facts: Mapping[str, Any], files: Mapping[str, str])
 
     Raises:
         ProvenanceError: the signing identity cannot be used.
-        StorageError: the disk refused.
+        StorageError: writing failed.
     """
     identity = SigningIdentity.load_or_create()
     statement = {**facts, "files": dict(files)}

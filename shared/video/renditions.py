@@ -117,7 +117,7 @@ def encode_all(frames: Iterable[Frame], picture: Picture, outs: Sequence[tuple[R
 
     Raises:
         MediaError: an encoder refuses the size, or a container the sound.
-        StorageError: the disk refused.
+        StorageError: writing failed.
     """
     drafts = {path: path.with_name(f".{path.stem}.chain.part{path.suffix}") for one, path in outs if one.through}
     count = 0

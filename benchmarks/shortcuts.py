@@ -55,9 +55,8 @@ def build_and_audit(
     ):
         build_set(chosen, place, work=work, engine=LocalEngine(jobs))
         target = place.with_name(f"{place.name}.audit")
-        report, curves = audit_dataset(
-            place, out=target, config=config, progress=partial(console.progress, unit="clip")
-        )
+        progress = partial(console.progress, unit="clip")
+        report, curves = audit_dataset(place, out=target, config=config, progress=progress)
         write_report(report, curves, target, config)
         found += measurements(name, report)
         tables.append(markdown(report))

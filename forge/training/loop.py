@@ -94,8 +94,9 @@ class TrainingLoop(BaseLoop):
             self._write_previews()
         if step % config.save_every == 0:
             self._save(snapshot=bool(config.snapshot_every) and step % config.snapshot_every == 0)
-        note = f"step {step}" + (f", loss {self.loss:.4f}" if math.isfinite(self.loss) else "")
-        advance(note if config.minutes is None else f"{note}, {self.rate:.0f} faces/s")
+        loss = f", loss {self.loss:.4f}" if math.isfinite(self.loss) else ""
+        rate = "" if config.minutes is None else f", {self.rate:.0f} faces/s"
+        advance(f"step {step}{loss}{rate}")
 
     def _is_fine(self, step: int) -> bool:
         """Checks losses, and weights before they are saved; on GPUs not every step, because it synchronises them."""

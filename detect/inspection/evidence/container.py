@@ -16,7 +16,7 @@ from av.container import InputContainer
 from av.error import FFmpegError
 from av.video.stream import VideoStream
 
-from shared.console import counted
+from shared.console import counted as number_of
 from shared.errors import MediaError
 from shared.results.scores import Evidence
 from shared.types import StreamFacts, VideoInfo
@@ -27,7 +27,7 @@ from shared.video.container import opened, video_stream
 from shared.video.facts import described_stream
 from shared.video.images import picture_info
 from shared.video.picture_facts import picture_tags
-from shared.video.reader import counted as counted_info
+from shared.video.reader import with_counts
 
 _MAX_PACKETS = 5_000_000
 _MOST_BESIDE = 1_000
@@ -120,7 +120,7 @@ def container_evidence(source: Child | NoChild, reader: ClipReader) -> tuple[Vid
     Raises:
         MediaError: not a readable video.
     """
-    info = counted_info(reader)
+    info = with_counts(reader)
     found = [_streams(info), _statements(info)]
     stops = [_stop(f"stopped after {info.frames_counted} frames, because {reader.stopped}")] if reader.stopped else []
     try:
@@ -296,7 +296,7 @@ def _timing(packets: PacketFacts) -> Evidence:
 def _structure(packets: PacketFacts) -> Evidence:
     lengths = packets.gop_lengths
     if not lengths:
-        finding = f"{counted(packets.keyframes, 'keyframe')} in {counted(packets.packets, 'frame')}"
+        finding = f"{number_of(packets.keyframes, 'keyframe')} in {number_of(packets.packets, 'frame')}"
     else:
         finding = (
             f"{packets.keyframes} keyframes, groups of {min(lengths)} to {max(lengths)} frames "

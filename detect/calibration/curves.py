@@ -57,8 +57,8 @@ def plot_calibration(data: CalibrationData) -> bytes:
     with figure(10.0, 7.6) as plot:
         axes = plot.subplots(2, 2).ravel()
         plot.suptitle(data.title, x=0.01, ha="left", fontsize=10, fontweight="bold", color=INK)
-        for draw, axis in zip((plot_reliability, plot_tippett, plot_pav, plot_map), axes, strict=True):
-            draw(axis, data)
+        for plot_part, axis in zip((plot_reliability, plot_tippett, plot_pav, plot_map), axes, strict=True):
+            plot_part(axis, data)
         return png(plot)
 
 

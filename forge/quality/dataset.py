@@ -217,9 +217,9 @@ def _instruments_for(case: Case, instruments: Instruments, people: Mapping[str, 
     if case.record is not None:
         source, target = people.get(case.record.source_identity or ""), people.get(case.record.target_identity)
         pair = (source, target) if source and target else None
-    drawn = case.record.target_identity if case.record else pair[1].name if pair else None
+    identity = case.record.target_identity if case.record else pair[1].name if pair else None
     known = instruments.predictor.spec.identities if instruments.predictor else ()
-    return replace(instruments, people=pair, cast=people, target_identity=drawn if drawn in known else None)
+    return replace(instruments, people=pair, cast=people, target_identity=identity if identity in known else None)
 
 
 def _case_at(path: Path, targets: Sequence[Path], by_hash: Mapping[str, Path]) -> Case:

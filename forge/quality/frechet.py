@@ -60,12 +60,12 @@ def frechet_interval(
         return None
     products = _Products(a, b)
     value = _weighted(products, np.ones(len(a)), np.ones(len(b)))
-    drawn = []
+    replicates = []
     for row in sample_clusters(names.size, _REPLICATES, np.random.default_rng(settings.seed)):
         weights = row[places]
         if weights.sum() >= 2:
-            drawn.append(_weighted(products, weights, weights))
-    low, high = np.percentile(drawn, settings.tails)
+            replicates.append(_weighted(products, weights, weights))
+    low, high = np.percentile(replicates, settings.tails)
     return max(0.0, 2 * value - float(high)), max(0.0, 2 * value - float(low))
 
 

@@ -248,7 +248,7 @@ class SelfMetric(FrameMetric):
     def compute(self) -> Values:
         faces, wanted = self._faces, self._wanted
         self._faces, self._wanted = [], []
-        for face, crop, drawn in zip(faces, wanted, self._predictor.swap(faces, self._identity), strict=True):
-            landmarks = map_points(drawn.frame_to_crop, face.landmarks)
-            yield "self_ssim", ssim(drawn.crop, crop)
-            yield "self_ssim_face", ssim(drawn.crop, crop, hull_mask(landmarks, len(crop), kind="facehull"))
+        for face, crop, decoded in zip(faces, wanted, self._predictor.swap(faces, self._identity), strict=True):
+            landmarks = map_points(decoded.frame_to_crop, face.landmarks)
+            yield "self_ssim", ssim(decoded.crop, crop)
+            yield "self_ssim_face", ssim(decoded.crop, crop, hull_mask(landmarks, len(crop), kind="facehull"))

@@ -23,15 +23,16 @@ from detect.evaluation.error_card import error_card, measure_clips, measure_labe
 from detect.evaluation.localization_report import RegionReport, measure_regions
 from detect.evaluation.page import PAGE_NAME, render_page
 from detect.evaluation.result import Counts, EvaluationResult, Part, Slice, count, render_json, split_words
-from detect.metrics.bootstrap import BootstrapSettings, clip_clusters, evaluate_samples
+from detect.metrics.bootstrap import evaluate_samples
 from detect.metrics.classification import MetricSettings
 from detect.models.external.reference import parse_reference
 from detect.models.training_record import TrainingRecord, read_training_record
 from detect.scoring.dataset import DatasetScores, score_dataset
 from detect.scoring.samples import Samples, ScoredClip, clip_samples, frame_samples, track_samples, write_scores
+from shared.bootstrap import BootstrapSettings
 from shared.config import configured
 from shared.dataset import DatasetFolder
-from shared.dataset.splits import Clustering, clustering
+from shared.dataset.splits import Clustering, clip_clusters, clustering
 from shared.engine.tasks import Engine
 from shared.errors import ManifestError
 from shared.results.scores import Evaluation

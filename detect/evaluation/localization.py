@@ -15,9 +15,8 @@ from torch.nn import functional as F
 
 from detect.data.crops import ClipFaces
 from detect.data.masks import MASK_PX, ForgedMasks
-from detect.metrics.bootstrap import BootstrapSettings, sample_clusters
 from detect.models.predictor import CropPredictor
-from shared.bootstrap import mean_interval
+from shared.bootstrap import BootstrapSettings, mean_interval, sample_clusters
 from shared.results.scores import Evaluation
 
 LEVELS = 256

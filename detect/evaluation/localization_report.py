@@ -23,10 +23,10 @@ from detect.evaluation.localization import (
     predict_masks,
     predict_regions,
 )
-from detect.metrics.bootstrap import BootstrapSettings
 from detect.models.predictor import CropPredictor
 from detect.models.training_record import TrainingRecord, clip_mark
 from detect.scoring.dataset import DatasetScores, faces_of
+from shared.bootstrap import BootstrapSettings
 from shared.dataset import DatasetFolder
 from shared.dataset.splits import clustering
 from shared.video.images import encode_png

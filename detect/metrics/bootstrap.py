@@ -23,17 +23,7 @@ from detect.metrics.classification import (
     log_losses,
 )
 from shared.bootstrap import BootstrapSettings, sample_clusters
-from shared.dataset.splits import clip_clusters
 from shared.results.scores import Evaluation, Level
-
-__all__ = [
-    "BootstrapSettings",
-    "clip_clusters",
-    "evaluate_samples",
-    "intervals",
-    "sample_clusters",
-    "weighted_metrics",
-]
 
 _CHUNK_ELEMENTS = 4_000_000
 

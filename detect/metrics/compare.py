@@ -15,8 +15,9 @@ import msgspec
 import numpy as np
 from scipy.stats import norm, rankdata
 
-from detect.metrics.bootstrap import BootstrapSettings, sample_clusters, weighted_metrics
+from detect.metrics.bootstrap import weighted_metrics
 from detect.metrics.classification import MetricSettings, all_metrics, check_samples, has_both_classes
+from shared.bootstrap import BootstrapSettings, sample_clusters
 from shared.errors import ManifestError, UsageError
 from shared.storage import decode_json, read_bytes, write_text
 from shared.types import Label

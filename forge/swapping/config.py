@@ -184,7 +184,7 @@ class TemporalConfig:
     beta: float = 12.0
     derivative_hz: float = 1.0
     color_hz: float = 1.0
-    max_gap_frames: int = 25
+    max_gap_frames: int = 30
 
     def __post_init__(self) -> None:
         _between("temporal.color_seconds", self.color_seconds, 0, 5)

@@ -7,15 +7,10 @@ import pytest
 from sklearn.metrics import average_precision_score, roc_auc_score
 
 from detect.metrics import classification as metrics
-from detect.metrics.bootstrap import (
-    BootstrapSettings,
-    clip_clusters,
-    evaluate_samples,
-    intervals,
-    sample_clusters,
-    weighted_metrics,
-)
+from detect.metrics.bootstrap import evaluate_samples, intervals, weighted_metrics
 from detect.metrics.classification import MetricSettings
+from shared.bootstrap import BootstrapSettings, sample_clusters
+from shared.dataset.splits import clip_clusters
 from shared.types import ClipRecord
 from tests.factories import clip_record
 

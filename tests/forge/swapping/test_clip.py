@@ -148,8 +148,8 @@ def test_two_faces_one_or_all(target, swapper, config, tmp_path):
     fakes = {clip: [x.label for x in folder.frame_labels(clip) if x.frame == 0] for clip in (one.id, all_of_them.id)}
     assert sorted(fakes[one.id]) == ["fake", "real"]
     assert fakes[all_of_them.id] == ["fake", "fake"]
-    with pytest.raises(UsageError, match="no number 2"):
-        swap_clip(target, config=dataclasses.replace(config, face="2"), name="third", **order)
+    with pytest.raises(UsageError, match="no number 99"):
+        swap_clip(target, config=dataclasses.replace(config, face="99"), name="third", **order)
 
 
 def test_only_the_segments_are_swapped_and_the_rest_is_real(target, swapper, config, tmp_path):

@@ -35,7 +35,7 @@ def fuzz(
 
         def told(outcome: Outcome) -> None:
             tick()
-            if not outcome.sound:
+            if not outcome.passed:
                 console.warn(f"case {outcome.number}: {outcome.command}: {outcome.what}: {outcome.fault}")
 
         outcomes = run(
@@ -80,7 +80,7 @@ def kills(
 
 @app.command()
 def refusals(save: Save = None) -> None:
-    """Commands on a full disk, under a limit on file size, in somebody else's folder: a sentence, nothing harmed."""
+    """Commands on a full disk, under a limit on file size, in a folder of another user: a sentence, nothing harmed."""
     from benchmarks.refusals import measurements, run
 
     with console.progress("runs", None, unit="run") as tick:

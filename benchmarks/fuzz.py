@@ -1,6 +1,6 @@
 """Do the commands end in a sentence whatever they are given? Seeded hostile input, and how each run ended.
 
-A run is sound when it did the work or ended with exit code 1 or 2 and a sentence, within its time and memory, without a
+A run passes when it did the work or ended with exit code 1 or 2 and a sentence, within its time and memory, without a
 connection and without a file opened that is not its own. Faults are gathered by where they arise: the innermost line of
 this project in the traceback, else the kind of fault.
 """
@@ -33,7 +33,7 @@ SECONDS = 10.0
 MEMORY_MB = 1536
 
 Verdict = Literal["done", "sentence", "traceback", "crash", "hang", "memory", "connection", "outside", "wordless"]
-SOUND: tuple[Verdict, ...] = ("done", "sentence")
+PASSED: tuple[Verdict, ...] = ("done", "sentence")
 FAULTS: tuple[Verdict, ...] = ("traceback", "crash", "hang", "memory", "connection", "outside", "wordless")
 
 _OWN_LINE = re.compile(r'File "[^"]*?/((?:shared|forge|detect)/[^"]+)", line (\d+), in (\w+)')
@@ -53,9 +53,9 @@ class Outcome:
     peak_mb: float = 0.0
 
     @property
-    def sound(self) -> bool:
+    def passed(self) -> bool:
         """Whether it ended as it should."""
-        return self.verdict in SOUND
+        return self.verdict in PASSED
 
     @property
     def fault(self) -> str:
@@ -114,7 +114,7 @@ def run(
                     continue
                 outcomes.append(outcome)
                 place = Path(folder) / f"case-{outcome.number}"
-                if not outcome.sound and keep is not None:
+                if not outcome.passed and keep is not None:
                     shutil.copytree(place, keep / place.name, dirs_exist_ok=True)
                 shutil.rmtree(place, ignore_errors=True)
                 if tick is not None:
@@ -130,12 +130,12 @@ def _outcome(number: int, seed: int, material: Material, sandbox: Sandbox, place
     if case.reseal is not None:
         job = replace(job, prepare="benchmarks.fuzz_cases:reseal", prepare_with=(str(case.reseal),))
     ended = sandbox.run(job)
-    verdict, where = judged(ended)
+    verdict, where = verdict_of(ended)
     command = case.words[0] if case.words[0] in ("inspect", "score") else " ".join(case.words[:2])
     return Outcome(number, kind, case.what, command, verdict, where, ended.cpu_seconds, ended.peak_mb)
 
 
-def judged(ended: Ended) -> tuple[Verdict, str]:
+def verdict_of(ended: Ended) -> tuple[Verdict, str]:
     """How a run ended, and where the fault is."""
     kinds = [kind for kind, _ in ended.events]
     for kind in ("connection", "outside"):
@@ -166,7 +166,7 @@ def measurements(outcomes: Sequence[Outcome]) -> list[Measurement]:
     """How many runs ended how."""
     counts = Counter(outcome.verdict for outcome in outcomes)
     note = f"of {len(outcomes)}"
-    found = [Measurement.of(f"ended: {kind}", "cases", [float(counts[kind])], note=note) for kind in SOUND]
+    found = [Measurement.of(f"ended: {kind}", "cases", [float(counts[kind])], note=note) for kind in PASSED]
     found += [
         Measurement.of(f"ended: {kind}", "cases", [float(counts[kind])], target=0.0, better="lower", note=note)
         for kind in FAULTS
@@ -180,6 +180,6 @@ def gathered(outcomes: Sequence[Outcome]) -> dict[str, list[Outcome]]:
     """Faulty cases by where they arise, the most frequent first."""
     groups: dict[str, list[Outcome]] = {}
     for outcome in outcomes:
-        if not outcome.sound:
+        if not outcome.passed:
             groups.setdefault(outcome.fault, []).append(outcome)
     return dict(sorted(groups.items(), key=lambda item: -len(item[1])))

@@ -1,7 +1,7 @@
-"""What commands say when the system refuses to write: a full disk, a limit on file size, a folder of somebody else's.
+"""What commands say when the system refuses to write: a full disk, a limit on file size, a folder of another user.
 
 Each command has to end in a sentence, and what was good before has to be as it was. A full disk is a small file system
-in memory, mounted for the purpose, and somebody else's folder is met as the user ``nobody``: both need to be root.
+in memory, mounted for the purpose, and the folder of another user is met as the user ``nobody``: both need to be root.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from benchmarks.fuzz import judged
+from benchmarks.fuzz import verdict_of
 from benchmarks.kills import ERRANDS, Errand, errand_job
 from benchmarks.material import Material, make_material
 from benchmarks.sandbox import Sandbox, quiet_home
@@ -94,7 +94,7 @@ def _obstacles(sandbox: Sandbox, material: Material, errand: Errand) -> Iterator
     yield "file-size limit", lambda place: _met(sandbox, material, errand, place, "limit_file_size")
     if os.geteuid() == 0:
         yield (
-            "somebody else's folder",
+            "folder of another user",
             lambda place: _met(sandbox, material, errand, place, "become_nobody"),
         )
         for free in _FREE_KB:
@@ -117,7 +117,7 @@ def _met(
     before = fingerprint(place / "out") if errand.is_set else ""
     ready()
     ended = sandbox.run(job)
-    verdict, where = judged(ended)
+    verdict, where = verdict_of(ended)
     if verdict != "sentence":
         return f"{verdict} {where}"
     if errand.is_set and (fingerprint(place / "out") != before or half_written(place / "out")):

@@ -1,4 +1,4 @@
-"""A disk that is full, a limit on file size, somebody else's folder: a sentence, and what was good stays good."""
+"""A disk that is full, a limit on file size, folder of another user: a sentence, and what was good stays good."""
 
 from __future__ import annotations
 

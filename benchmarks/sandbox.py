@@ -249,9 +249,7 @@ def _await(pid: int, job: Job, started: float) -> Ended:
     _signal(pid, signal.SIGKILL)  # what it may have started
     seconds = time.monotonic() - started
     code = os.waitstatus_to_exitcode(status)
-    timed_out = timed_out or (
-        code in (-signal.SIGXCPU, -signal.SIGKILL) and usage.ru_utime + usage.ru_stime >= job.seconds
-    )
+    timed_out = timed_out or code == -signal.SIGXCPU
     return Ended(
         code, timed_out, signalled, seconds, usage.ru_utime + usage.ru_stime,
         usage.ru_maxrss / 1024,

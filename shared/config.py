@@ -202,8 +202,6 @@ def replace(config: T, **changes: Any) -> T:
 def _refuse_unfit(values: Mapping[str, Any], where: str) -> None:
     """Refuses what no setting can be: numbers that are not finite, text with bytes that are not UTF-8."""
     for name, value in values.items():
-        if isinstance(value, Mapping):
-            _refuse_unfit(value, f"{where}: {name}")
         for one in value if isinstance(value, list | tuple) else (value,):
             if isinstance(one, Mapping):
                 _refuse_unfit(one, f"{where}: {name}")

@@ -279,6 +279,14 @@ def test_values_that_no_setting_can_be_are_refused(given: dict[str, object], say
         from_mapping(Rates, given)
 
 
+def test_deeply_nested_settings_are_refused_at_once():
+    nested: dict[str, object] = {"a": 1}
+    for _ in range(60):
+        nested = {"a": nested}
+    with pytest.raises(ConfigError, match="factor"):
+        from_mapping(Rates, {"factor": nested})
+
+
 def test_fractions_are_read_as_they_are_written():
     assert [from_mapping(Rates, {"rate": rate}).rate for rate in ("30000/1001", 25, "12.5")] == [
         Fraction(30000, 1001),

@@ -22,7 +22,7 @@ from forge.swapping.signed_list import write_signed
 from forge.swapping.stages import CompositedFrame, DecodedFace
 from shared.errors import storage_errors
 from shared.faces.align import invert
-from shared.provenance.sign import record_facts
+from shared.provenance.types import record_facts
 from shared.storage import need_replaceable, replacing_folder, sha256_file
 from shared.types import ClipRecord
 

@@ -24,7 +24,7 @@ _DOWN = _ACROSS.T
 _LEVELS = 3
 _BINS = 2 * _LEVELS + 1
 _FLOOR = 1e-3
-_DCT = dct(np.eye(8), axis=0, norm="ortho").astype(np.float32)
+_DCT = np.asarray(dct(np.eye(8), axis=0, norm="ortho"), np.float32)
 _DIAGONAL = np.add.outer(np.arange(8), np.arange(8)).ravel()
 
 

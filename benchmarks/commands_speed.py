@@ -72,6 +72,28 @@ def scoring(
 
 
 @app.command()
+def isolation(
+    clip: Annotated[Path | None, typer.Option(help="Clip to inspect.", show_default="ten seconds of an actor")] = None,
+    backbone: Annotated[str, typer.Option(help="Network of the detector, by timm's name.")] = "tf_efficientnet_lite0",
+    device: DeviceName = "auto",
+    repeats: Repeats = 5,
+    finder: Annotated[str, typer.Option(help="Face finder.")] = "auto",
+    save: Save = None,
+) -> None:
+    """Inspection with its file decoded in a process of its own, against all of it in one process."""
+    import tempfile
+
+    from benchmarks.isolation import measure
+    from shared.actors import Actor, film
+
+    with tempfile.TemporaryDirectory(prefix="assay-bench-") as folder:
+        path = clip or film(Actor.from_seed(0), Path(folder) / "actor.mp4", seconds=10.0, px=512, seed=0)
+        found = measure(path, Path(folder), backbone=backbone, finder=finder, device=device, repeats=repeats)
+    settings = {"clip": path.name, "backbone": backbone, "finder": finder}
+    show(new_result("isolation", command_line(), found, settings=settings, device=device_text(device)), save)
+
+
+@app.command()
 def actors(
     count: Annotated[int, typer.Option(help="Number of actors.", min=2)] = 24,
     save: Save = None,

@@ -27,7 +27,7 @@ def build_app() -> typer.Typer:
     """The tree of all commands."""
     import detect.cli
     import forge.cli
-    from shared.commands import dataset, demo, docs, doctor, faces, weights
+    from shared.commands import dataset, demo, docs, doctor, faces, verify, weights
 
     app = typer.Typer(
         name="assay",
@@ -44,6 +44,7 @@ def build_app() -> typer.Typer:
     app.add_typer(detect.cli.app, name="detect")
     app.command("inspect")(detect.cli.inspect)
     app.command("score")(detect.cli.score_command(run))
+    app.command("verify")(verify.verify)
     app.add_typer(weights.app, name="weights")
     app.command("doctor")(doctor.doctor_command(forge.cli.step_milliseconds))
     app.command("docs")(docs.docs)

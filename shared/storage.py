@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import errno
+import glob
 import hashlib
+import itertools
 import json
 import os
+import platform
 import re
 import shutil
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path, PurePosixPath
 from typing import Any, TypeVar
@@ -27,7 +30,11 @@ TOO_DEEP = f"it is nested more than {MAX_LEVELS} levels deep"
 
 _BLOCK = 1 << 20
 _MAX_BITS = 1023
-_DRAFT = re.compile(r"\.(\d+)\.(?:part|old|chain)")
+_DRAFT = re.compile(r"\.(?P<pid>\d+)(?:-(?P<host>[0-9a-f]{6})-\d+)?\.(?P<mark>part|old|chain)")
+_HOST = hashlib.sha256(platform.node().encode()).hexdigest()[:6]
+_numbers = itertools.count()
+_open_drafts: set[str] = set()
+_swept: set[Path] = set()
 
 
 def sha256_file(path: Path) -> str:
@@ -88,7 +95,7 @@ def decode_json(
         where: the document's file, for the message.
         error: the class of error to raise.
         hint: its hint.
-        hook: makes values of types that msgspec does not know, from type and plain value; ValueError if it cannot.
+        hook: converts plain values to types that msgspec does not know: (type, value) to value, or ValueError.
 
     Raises:
         error: not JSON, not a ``kind``, or as :func:`check_plain`.
@@ -134,16 +141,42 @@ def replacing(path: Path) -> Iterator[Path]:
     Raises:
         StorageError: writing failed.
     """
-    draft = path.with_name(f".{path.stem}.{os.getpid()}.part{path.suffix}")
     with storage_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-        try:
+        with draft_beside(path) as draft:
             yield draft
             with draft.open("rb") as file:
                 os.fsync(file.fileno())
             draft.replace(path)
+
+
+@contextmanager
+def draft_beside(path: Path) -> Iterator[Path]:
+    """Yields the path of a hidden draft beside ``path``, with its suffix; a file left there is removed at the end.
+
+    Every draft has a path of its own, also in threads of one process. The first draft of a process in a folder
+    removes those that killed processes of this machine left there.
+    """
+    folder = path.parent
+    if folder not in _swept:
+        _swept.add(folder)
+        with suppress(OSError):  # not there, or not to be listed
+            _sweep((entry for entry in folder.iterdir() if entry.name.startswith(".")), hosts=(_HOST,))
+    with _named(path, path.stem, f"part{path.suffix}") as draft:
+        try:
+            yield draft
         finally:
             draft.unlink(missing_ok=True)
+
+
+@contextmanager
+def _named(path: Path, stem: str, ending: str) -> Iterator[Path]:
+    draft = path.with_name(f".{stem}.{os.getpid()}-{_HOST}-{next(_numbers)}.{ending}")
+    _open_drafts.add(draft.name)
+    try:
+        yield draft
+    finally:
+        _open_drafts.discard(draft.name)
 
 
 @contextmanager
@@ -155,11 +188,13 @@ def replacing_folder(path: Path, *, over: bool = True) -> Iterator[Path]:
     Raises:
         StorageError: writing failed, or another process made the folder meanwhile.
     """
-    draft = path.with_name(f".{path.name}.{os.getpid()}.part")
-    old = path.with_name(f".{path.name}.{os.getpid()}.old")
-    with storage_errors(path):
+    with (
+        storage_errors(path),
+        _named(path, path.name, "part") as draft,
+        _named(path, path.name, "old") as old,
+    ):
         path.parent.mkdir(parents=True, exist_ok=True)
-        shutil.rmtree(draft, ignore_errors=True)
+        _sweep(path.parent.glob(f".{glob.escape(path.name)}.*"), hosts=(_HOST,))
         draft.mkdir()
         try:
             yield draft
@@ -227,16 +262,30 @@ def need_own_folder(out: Path, kind: str, *, marks: Sequence[str]) -> Path:
 
 
 def sweep_drafts(folder: Path) -> int:
-    """Removes drafts of ended processes under ``folder``; returns their number."""
-    found = [
-        path for path in folder.rglob(".*") if (match := _DRAFT.search(path.name)) and not _is_alive(int(match[1]))
-    ]
-    for path in found:
-        if path.is_dir():
+    """Removes drafts of ended processes under ``folder``; returns their number.
+
+    A folder that a process moved aside, and was killed before it had replaced it, is moved back.
+    """
+    return _sweep(folder.rglob(".*"), hosts=(_HOST, None))
+
+
+def _sweep(paths: Iterable[Path], *, hosts: tuple[str | None, ...]) -> int:
+    count = 0
+    for path in list(paths):
+        match = _DRAFT.search(path.name)
+        if match is None or match["host"] not in hosts or path.name in _open_drafts or _is_alive(int(match["pid"])):
+            continue
+        count += 1
+        final = path.with_name(path.name[1 : match.start()] or path.name)
+        if match["mark"] == "old" and not final.exists():
+            with suppress(OSError):
+                path.rename(final)
+        elif path.is_dir() and not path.is_symlink():
             shutil.rmtree(path, ignore_errors=True)
         else:
-            path.unlink(missing_ok=True)
-    return len(found)
+            with suppress(OSError):
+                path.unlink(missing_ok=True)
+    return count
 
 
 def _is_alive(pid: int) -> bool:

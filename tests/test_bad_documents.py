@@ -24,12 +24,12 @@ from detect.models.training_record import read_training_record
 from forge.building.intermediates import read_facts as read_shot
 from forge.building.steps import read_made
 from forge.quality.leakage import embedder_in_loss
-from forge.swapping.signed_list import read_signed
 from shared.dataset.formats.tree import read_json as read_foreign
 from shared.dataset.manifest import read_manifest
 from shared.dataset.seal import read_seal, write_seal
 from shared.errors import AssayError
 from shared.provenance.identity import SigningIdentity
+from shared.provenance.signed_list import read_signed
 from shared.results.quality import read_quality
 from shared.results.scoreboard import read_scoreboard
 from shared.training.run import read_checkpoint

@@ -75,12 +75,13 @@ def uses(tree: ast.AST) -> set[tuple[str, str]]:
 
 
 def test_what_only_posix_has_is_asked_for_before_it_is_used():
-    """``hasattr(os, name)`` beside the use; a module that is missing on Windows is used nowhere."""
+    """``hasattr(os, name)`` in the file of the use, or a look at ``sys.platform``."""
     for package in PACKAGES:
         for path in (ROOT / package).rglob("*.py"):
             text = path.read_text()
             for module, name in uses(ast.parse(text)):
-                assert f'hasattr({module}, "{name}")' in text, f"{path}: {module}.{name}"
+                asked = f'hasattr({module}, "{name}")' in text or "sys.platform" in text
+                assert asked, f"{path}: {module}.{name}"
 
 
 def test_the_check_sees_such_uses():

@@ -59,7 +59,7 @@ class ScoreFacts:
         faces_scored: faces over all frames.
         faces_too_small: faces skipped because their box is narrower than ``min_face_px``.
         decode_failures: damaged packets and frames.
-        stopped: why the rest of the file was not read; None where all of it was.
+        stopped: why the rest of the file was not read; None if all of it was.
     """
 
     frames_read: int

@@ -8,29 +8,24 @@ from typing import Annotated
 
 import typer
 
-from forge.commands.names import families
-from forge.training.config import OptimizerName, TrainConfig
-from shared.commands.completion import values
-from shared.commands.options import DeviceOption, SettingsOption, default, resolve
+from forge.commands.options import BatchOption, FacesetsArgument, ModelOption, OptimizerOption, WidthOption
+from forge.training.config import TrainConfig
+from shared.commands.options import DeviceOption, SettingsOption, resolve
 from shared.console import console
 
 _TRAIN = TrainConfig()
 
 
 def lr(
-    facesets: Annotated[list[Path], typer.Argument(help="One faceset a person, two or more.", show_default=False)],
+    facesets: FacesetsArgument,
     out: Annotated[Path | None, typer.Option(help="Picture of the trial, a PNG.", show_default="none")] = None,
     steps: Annotated[int, typer.Option(help="Of the trial.")] = 120,
     low: Annotated[float, typer.Option(help="Rate that it begins with.")] = 1e-6,
     high: Annotated[float, typer.Option(help="Rate that it ends with.")] = 1e-2,
-    model: Annotated[
-        str | None, typer.Option(help="Family.", show_default=default(_TRAIN.model), autocompletion=families)
-    ] = None,
-    width: Annotated[float | None, typer.Option(help="Of all channels.", show_default=default(_TRAIN.width))] = None,
-    batch: Annotated[int | None, typer.Option(help="Faces of each.", show_default=default(_TRAIN.batch))] = None,
-    optimizer: Annotated[
-        str | None, typer.Option(help="See train.", show_default=_TRAIN.optimizer, autocompletion=values(OptimizerName))
-    ] = None,
+    model: ModelOption = None,
+    width: WidthOption = None,
+    batch: BatchOption = None,
+    optimizer: OptimizerOption = None,
     device: DeviceOption = None,
     config: SettingsOption = None,
 ) -> None:

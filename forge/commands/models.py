@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from forge.commands.names import families
+from forge.commands.options import families
 from shared.console import console
 
 if TYPE_CHECKING:

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from forge.commands.names import recipe_words
+from forge.commands.options import recipes_offered
 from forge.training.recipe import read_recipe, recipe_names
 from shared.console import console
 
@@ -15,7 +15,7 @@ def recipes(
     name: Annotated[
         str | None,
         typer.Argument(
-            help="One of them, or a recipe file, to see all of it.", show_default=False, autocompletion=recipe_words
+            help="One of them, or a recipe file, to see all of it.", show_default=False, autocompletion=recipes_offered
         ),
     ] = None,
 ) -> None:

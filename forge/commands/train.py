@@ -8,15 +8,20 @@ from typing import Annotated
 
 import typer
 
-from forge.commands.names import families, recipe_words
-from forge.training.config import OptimizerName, TrainConfig
+from forge.commands.options import (
+    BatchOption,
+    FacesetsArgument,
+    ModelOption,
+    OptimizerOption,
+    WidthOption,
+    recipes_offered,
+)
+from forge.training.config import TrainConfig
 from forge.training.recipe import load_recipe
-from shared.commands.completion import values
 from shared.commands.options import (
     DeviceOption,
     SeedOption,
     SettingsOption,
-    choices,
     default,
     typed_options,
 )
@@ -27,27 +32,15 @@ _TRAIN = TrainConfig()
 
 
 def train(
-    facesets: Annotated[list[Path], typer.Argument(help="One faceset a person, two or more.", show_default=False)],
+    facesets: FacesetsArgument,
     run: Annotated[Path, typer.Option(help="Run folder. One that holds this run is gone on with.")],
-    model: Annotated[
-        str | None,
-        typer.Option(
-            help="Family, see assay forge models.", show_default=default(_TRAIN.model), autocompletion=families
-        ),
-    ] = None,
-    width: Annotated[
-        float | None, typer.Option(help="Multiplier of all channels.", show_default=default(_TRAIN.width))
-    ] = None,
+    model: ModelOption = None,
+    width: WidthOption = None,
     steps: Annotated[int | None, typer.Option(help="How long.", show_default=default(_TRAIN.steps))] = None,
     minutes: Annotated[float | None, typer.Option(help="Stop after this long.", show_default="no limit")] = None,
-    batch: Annotated[
-        int | None, typer.Option(help="Faces of each person in a step.", show_default=default(_TRAIN.batch))
-    ] = None,
+    batch: BatchOption = None,
     lr: Annotated[float | None, typer.Option(help="Learning rate.", show_default=default(_TRAIN.learning_rate))] = None,
-    optimizer: Annotated[
-        str | None,
-        typer.Option(help=choices(OptimizerName), show_default=_TRAIN.optimizer, autocompletion=values(OptimizerName)),
-    ] = None,
+    optimizer: OptimizerOption = None,
     accumulate: Annotated[
         int | None, typer.Option(help="Batches that make one step.", show_default=default(_TRAIN.accumulate))
     ] = None,
@@ -56,7 +49,7 @@ def train(
         typer.Option(
             help="Losses, warps and rates by phase: a name or a TOML file.",
             show_default="none",
-            autocompletion=recipe_words,
+            autocompletion=recipes_offered,
         ),
     ] = None,
     start_from: Annotated[

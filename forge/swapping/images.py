@@ -28,7 +28,6 @@ from forge.swapping.plan import SwapPlan, found_plan
 from forge.swapping.record import SwapOutcome, fake_record, frame_labels, swap_action
 from forge.swapping.render import composited_frames
 from forge.swapping.request import SwapOverrides, SwapRequest, resolve_request
-from forge.swapping.signed_list import write_signed
 from forge.swapping.stages import CompositedFrame
 from shared import config as settings
 from shared.console import console
@@ -37,6 +36,7 @@ from shared.faces.finders.finder import FaceFinder
 from shared.faces.identity import IdentityEmbedder, make_embedder
 from shared.provenance.identity import SigningIdentity
 from shared.provenance.sign import need_signable, sign_clip
+from shared.provenance.signed_list import write_signed
 from shared.provenance.types import CAPTURE, COMPOSITE_WITH_MODEL, Action, record_facts
 from shared.storage import need_replaceable, replacing_folder, sha256_file
 from shared.types import ClipRecord, Frame, Timestamp

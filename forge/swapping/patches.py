@@ -18,10 +18,10 @@ import numpy as np
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
-from forge.swapping.signed_list import write_signed
 from forge.swapping.stages import CompositedFrame, DecodedFace
 from shared.errors import storage_errors
 from shared.faces.align import invert
+from shared.provenance.signed_list import write_signed
 from shared.provenance.types import record_facts
 from shared.storage import need_replaceable, replacing_folder, sha256_file
 from shared.types import ClipRecord

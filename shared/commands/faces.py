@@ -31,6 +31,15 @@ _NAMES = {
 }
 
 
+_Finder = Annotated[
+    str,
+    typer.Option(
+        help="auto, dlib, yunet, mtcnn, face-alignment, ...; sidecar: landmarks beside every clip.",
+        autocompletion=finders,
+    ),
+]
+
+
 @app.command()
 def extract(
     clips: Annotated[list[Path], typer.Argument(help="Clips or pictures of one person.", show_default=False)],
@@ -42,13 +51,7 @@ def extract(
     each: Annotated[
         bool, typer.Option("--each", help="Every clip or folder is a person of its own, called like it.")
     ] = False,
-    finder: Annotated[
-        str,
-        typer.Option(
-            help="auto, dlib, yunet, mtcnn, face-alignment, ...; sidecar: landmarks beside every clip.",
-            autocompletion=finders,
-        ),
-    ] = ExtractConfig.finder,
+    finder: _Finder = ExtractConfig.finder,
     device: Annotated[
         str, typer.Option(help="Where networks run: cpu, cuda, cuda:1, mps.", autocompletion=devices)
     ] = ExtractConfig.device,

@@ -53,17 +53,21 @@ def with_digests(folder: Path, record: ClipRecord) -> ClipRecord:
 
 
 class PresentFiles:
-    """The files in a dataset's folder, listed once, which is faster in large sets than a look-up of each path."""
+    """The files in a dataset's folder, listed once, which is faster in large sets than a look-up of each path.
+
+    Attributes:
+        links: paths of symbolic links to files and folders, which are not followed.
+    """
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._plain: set[str] = set()
-        self._has_links = False
+        self.links: set[str] = set()
         for place, folders, names in os.walk(folder):
             start = os.path.relpath(place, folder)
             prefix = "" if start == "." else f"{Path(start).as_posix()}/"
             links = {name for name in (*folders, *names) if (Path(place) / name).is_symlink()}
-            self._has_links |= bool(links)
+            self.links.update(f"{prefix}{name}" for name in links)
             self._plain.update(f"{prefix}{name}" for name in names if name not in links)
 
     def find(self, relative: str) -> Path | None:
@@ -74,15 +78,15 @@ class PresentFiles:
         """
         if relative in self._plain:
             return self._folder / relative
-        if not self._has_links and not _ODD_PATH.search(relative):
+        if not self.links and not _ODD_PATH.search(relative):
             return None
         path = inside(self._folder, relative)
         return path if path.is_file() else None
 
     def under(self, places: tuple[str, ...]) -> list[str]:
-        """Paths of all files except links in these folders of the dataset, sorted."""
+        """Paths of all files and links in these folders of the dataset, sorted."""
         starts = tuple(f"{place}/" for place in places)
-        return sorted(relative for relative in self._plain if relative.startswith(starts))
+        return sorted(relative for relative in self._plain | self.links if relative.startswith(starts))
 
 
 def _digest(folder: Path, record: ClipRecord, relative: str, wanted: str | None) -> str:

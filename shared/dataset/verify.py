@@ -338,7 +338,8 @@ def _check_orphans(present: PresentFiles, records: Iterable[ClipRecord]) -> Iter
     listed = {relative for record in records for relative in files_of(record)}
     for relative in present.under((MEDIA, MASKS)):
         if relative not in listed:
-            yield Problem("orphan", f"{relative} is listed nowhere: a stopped build's, or put there", None, "warning")
+            what = "a link that was put there" if relative in present.links else "a stopped build's, or put there"
+            yield Problem("orphan", f"{relative} is listed nowhere: {what}", None, "warning")
 
 
 def _clip(text: str) -> ClipId | None:

@@ -61,7 +61,7 @@ def sidecar_of(path: Path) -> Path | None:
     return None if path.suffix.lower() in EMBEDDABLE else path.with_suffix(".c2pa")
 
 
-def read_provenance(path: Path, *, anchors: str | None = None) -> Provenance | None:
+def read_provenance(path: Path, anchors: str | None = None) -> Provenance | None:
     """The manifest of ``path``, embedded or in a sidecar; None if there is none.
 
     ``anchors`` (PEM) are the trusted roots, by default that of the local identity.

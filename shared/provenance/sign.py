@@ -40,7 +40,7 @@ from shared.provenance.types import (
     RECORD_LABEL,
     Action,
 )
-from shared.storage import replacing, sha256_file
+from shared.storage import draft_beside, replacing, sha256_file
 
 _PNG = base64.b64decode("iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAAAAAA6fptVAAAACklEQVR4nGNgAAAAAgABSK+kcQAAAABJRU5ErkJggg==")
 
@@ -167,13 +167,14 @@ def _embed(builder: c2pa.Builder, path: Path, identity: SigningIdentity) -> None
 def _write_sidecar(builder: c2pa.Builder, path: Path, sidecar: Path, identity: SigningIdentity) -> None:
     builder.set_no_embed()
     # The library copies the clip to its target even if nothing is embedded; the copy is discarded.
-    copy = path.with_name(f".{path.stem}.unsigned.part{path.suffix}")
-    with storage_errors(copy):
-        try:
-            with path.open("rb") as source, copy.open("w+b") as target, _signer(identity) as signer:
-                manifest = builder.sign(signer, ANY_TYPE, source, target)
-        finally:
-            copy.unlink(missing_ok=True)
+    with (
+        storage_errors(path),
+        draft_beside(path) as copy,
+        path.open("rb") as source,
+        copy.open("w+b") as target,
+        _signer(identity) as signer,
+    ):
+        manifest = builder.sign(signer, ANY_TYPE, source, target)
     with replacing(sidecar) as draft:
         draft.write_bytes(manifest)
         _need_valid(read_store(path, draft, identity.root), path)

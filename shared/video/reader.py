@@ -238,10 +238,10 @@ def probe(path: Path, *, count: bool = False) -> VideoInfo:
         MediaError: as for :class:`VideoReader`.
     """
     with VideoReader(path) as reader:
-        return counted(reader) if count else reader.info
+        return with_counts(reader) if count else reader.info
 
 
-def counted(reader: ClipReader) -> VideoInfo:
+def with_counts(reader: ClipReader) -> VideoInfo:
     """What a file says of its video, with what is known once it was read to its end, or as far as it goes.
 
     Raises:

@@ -18,6 +18,7 @@ import numpy as np
 from shared.config import need
 from shared.errors import UsageError
 from shared.registry import near_matches
+from shared.storage import draft_beside
 from shared.types import Frame, Timestamp, check_name
 from shared.video import Encoding, VideoReader, VideoWriter, container_for
 
@@ -119,9 +120,9 @@ def encode_all(frames: Iterable[Frame], picture: Picture, outs: Sequence[tuple[R
         MediaError: an encoder refuses the size, or a container the sound.
         StorageError: the disk refused.
     """
-    drafts = {path: path.with_name(f".{path.stem}.chain.part{path.suffix}") for one, path in outs if one.through}
     count = 0
-    try:
+    with ExitStack() as chain:
+        drafts = {path: chain.enter_context(draft_beside(path)) for one, path in outs if one.through}
         with ExitStack() as stack:
             writers = [
                 _Sized(stack, picture, *_first(one), drafts.get(path, path), with_sound=True) for one, path in outs
@@ -134,9 +135,6 @@ def encode_all(frames: Iterable[Frame], picture: Picture, outs: Sequence[tuple[R
         for one, path in outs:
             if one.through:
                 _go_on(drafts[path], path, picture, one)
-    finally:
-        for draft in drafts.values():
-            draft.unlink(missing_ok=True)
     return count
 
 

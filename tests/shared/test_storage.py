@@ -7,6 +7,7 @@ import math
 import os
 import subprocess
 import sys
+import threading
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -112,13 +113,75 @@ def test_the_old_folder_comes_back_when_the_last_step_fails(tmp_path):
     assert names(tmp_path) == ["faces"]
 
 
-def test_what_a_killed_run_left_is_cleared(tmp_path):
-    with replacing_folder(tmp_path / "faces") as draft:
-        leftover = draft
-    leftover.mkdir()
-    (leftover / "half").touch()
+KILLED = """
+import os, sys
+from pathlib import Path
+from shared.storage import replacing, replacing_folder
+path = Path(sys.argv[1])
+with (replacing_folder(path) if sys.argv[2] == "folder" else replacing(path)) as draft:
+    (draft / "half" if sys.argv[2] == "folder" else draft).touch()
+    if sys.argv[3] == "between":
+        path.rename(path.with_name(draft.name.replace(".part", ".old")))
+    os.kill(os.getpid(), 9)
+"""
+
+
+def _killed(*words: object) -> None:
+    subprocess.run([sys.executable, "-c", KILLED, *map(str, words)], check=False)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="has no such signal")
+def test_what_a_killed_command_left_is_cleared_by_the_next_write(tmp_path):
+    _killed(tmp_path / "out.json", "file", "early")
+    _killed(tmp_path / "faces", "folder", "early")
+    assert len(names(tmp_path)) == 2
     with replacing_folder(tmp_path / "faces") as draft:
         assert names(draft) == []
+    write_text(tmp_path / "out.json", "x")
+    assert names(tmp_path) == ["faces", "out.json"]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="has no such signal")
+def test_what_was_moved_aside_by_a_killed_command_comes_back(tmp_path):
+    (tmp_path / "faces").mkdir()
+    (tmp_path / "faces" / "mine").touch()
+    _killed(tmp_path / "faces", "folder", "between")
+    assert "faces" not in names(tmp_path)
+    assert sweep_drafts(tmp_path) == 2
+    assert names(tmp_path) == ["faces"]
+    assert names(tmp_path / "faces") == ["mine"]
+
+
+def test_a_link_named_like_a_draft_loses_its_name_and_nothing_else(tmp_path):
+    (tmp_path / "kept").mkdir()
+    (tmp_path / "kept" / "file").touch()
+    dead = subprocess.run([sys.executable, "-c", "import os; print(os.getpid())"], capture_output=True, check=True)
+    (tmp_path / f".x.{int(dead.stdout)}.part").symlink_to(tmp_path / "kept", target_is_directory=True)
+    sweep_drafts(tmp_path)
+    assert names(tmp_path) == ["kept"]
+    assert names(tmp_path / "kept") == ["file"]
+
+
+def test_threads_of_one_process_have_drafts_of_their_own(tmp_path):
+    """All are open at once, and each holds what its own thread wrote; so does what is there in the end."""
+    together = threading.Barrier(4)
+
+    def write(number: int) -> None:
+        with replacing(tmp_path / "out.txt") as draft, replacing_folder(tmp_path / "folder", over=True) as folder:
+            draft.write_text(str(number))
+            (folder / "number").write_text(str(number))
+            together.wait(30)
+            sweep_drafts(tmp_path)
+            together.wait(30)
+            assert draft.read_text() == (folder / "number").read_text() == str(number)
+            turn.acquire()
+        turn.release()
+
+    turn = threading.Lock()
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(write, range(4)))
+    assert (tmp_path / "out.txt").read_text() == (tmp_path / "folder" / "number").read_text()
+    assert names(tmp_path) == ["folder", "out.txt"]
 
 
 def test_a_file_in_the_way_is_a_storage_error(tmp_path):

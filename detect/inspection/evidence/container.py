@@ -27,7 +27,7 @@ from shared.video.container import opened, video_stream
 from shared.video.facts import described_stream
 from shared.video.images import picture_info
 from shared.video.picture_facts import picture_tags
-from shared.video.reader import counted
+from shared.video.reader import with_counts
 
 _MAX_PACKETS = 5_000_000
 _MOST_BESIDE = 1_000
@@ -120,7 +120,7 @@ def container_evidence(source: Child | NoChild, reader: ClipReader) -> tuple[Vid
     Raises:
         MediaError: not a readable video.
     """
-    info = counted(reader)
+    info = with_counts(reader)
     found = [_streams(info), _statements(info)]
     stops = [_stop(f"stopped after {info.frames_counted} frames, because {reader.stopped}")] if reader.stopped else []
     try:

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from shared.provenance.identity import local_root
 from shared.provenance.read import read_provenance
-from shared.provenance.types import Provenance
 from shared.results.scores import Evidence
 from shared.video.child import Child, ChildError, NoChild
 
@@ -17,15 +14,6 @@ _LIMITS = (
 )
 
 
-def read_credentials(path: Path, anchors: str) -> Provenance | None:
-    """The Content Credentials of a file; ``anchors`` are PEM roots, so that no key is looked at where they are read.
-
-    Raises:
-        ProvenanceError: the file cannot be read at all.
-    """
-    return read_provenance(path, anchors=anchors)
-
-
 def provenance_evidence(source: Child | NoChild) -> Evidence:
     """The state of a file's Content Credentials.
 
@@ -33,7 +21,7 @@ def provenance_evidence(source: Child | NoChild) -> Evidence:
         MediaError: the file cannot be read at all.
     """
     try:
-        found = source.call(read_credentials, local_root() or "")
+        found = source.call(read_provenance, local_root() or "")  # the child looks at no key
     except ChildError as error:
         return Evidence(_NAME, f"could not be read, because {error.cause}", {"present": None}, limits=_LIMITS)
     if found is None:

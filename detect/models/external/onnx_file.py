@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -30,6 +31,7 @@ FACTS_KEY = "assay"
 """Key of the metadata of an ONNX file with the facts of a detector of Assay."""
 
 _MAX_FILE_BYTES = 4 << 30
+_MAX_LEVELS = 16
 
 
 class OnnxDetector(Detector):
@@ -150,16 +152,46 @@ def open_session(path: Path, device: Device | None = None) -> Any:
 
 
 def _check_whole(onnx: Any, path: Path) -> None:
-    """Refuses weights in other files, which the digest that scores and calibration are tied to would not cover."""
+    """Refuses weights in other files, which the digest that scores and calibration are tied to would not cover.
+
+    The subgraphs of If, Loop and Scan and the model's functions are checked too.
+    """
     try:
-        graph = onnx.load(path, load_external_data=False).graph
+        model = onnx.load(path, load_external_data=False)
     except Exception as error:
         raise CheckpointError(f"{path} is no ONNX network: {error}", hint="export it again") from error
-    held = [*graph.initializer, *(one.t for node in graph.node for one in node.attribute if one.HasField("t"))]
-    if any(tensor.data_location == onnx.TensorProto.EXTERNAL for tensor in held):
+    if any(tensor.data_location == onnx.TensorProto.EXTERNAL for tensor in _tensors(model, path)):
         raise CheckpointError(
             f"{path} keeps weights in other files", hint="make it one: onnx.save(onnx.load(FILE), NEW), up to 2 GiB"
         )
+
+
+def _tensors(model: Any, path: Path) -> Iterator[Any]:
+    """All tensors of a model, those of its subgraphs and functions included.
+
+    Raises:
+        CheckpointError: subgraphs are nested too deeply.
+    """
+    level = [model.graph, *model.functions]
+    level += [each for part in model.training_info for each in (part.initialization, part.algorithm)]
+    for _ in range(_MAX_LEVELS):
+        inner: list[Any] = []
+        for graph in level:
+            yield from getattr(graph, "initializer", ())
+            sparse = [*getattr(graph, "sparse_initializer", ())]
+            for attribute in (
+                *(one for node in graph.node for one in node.attribute),
+                *getattr(graph, "attribute_proto", ()),
+            ):
+                yield from (attribute.t, *attribute.tensors)
+                sparse += [attribute.sparse_tensor, *attribute.sparse_tensors]
+                inner += [*([attribute.g] if attribute.HasField("g") else ()), *attribute.graphs]
+            for one in sparse:
+                yield from (one.values, one.indices)
+        if not inner:
+            return
+        level = inner
+    raise CheckpointError(f"{path} nests more than {_MAX_LEVELS} subgraphs", hint="this is not a detector")
 
 
 def _own_facts(session: Any, path: Path) -> DetectorFacts | None:

@@ -15,12 +15,13 @@ from forge.models.checkpoint import swapper_digest
 from forge.swapping.clip import swap_clip
 from forge.swapping.config import ColorConfig, MaskConfig, OutputConfig, SwapConfig
 from forge.swapping.masks import MASK_KINDS
-from forge.swapping.signed_list import read_signed
+from shared.cli import run
 from shared.config import digest
 from shared.dataset import DatasetFolder
 from shared.errors import ProvenanceError, UsageError
 from shared.faces.align import MEAN_FACE
 from shared.provenance.read import read_provenance
+from shared.provenance.signed_list import read_signed
 from shared.storage import sha256_file
 from shared.types import ClipId
 from shared.video import Encoding, VideoReader, audio_digest, frame_times, probe, read_mask_frames
@@ -197,7 +198,18 @@ def test_a_moving_preview_and_patches_beside_the_clip(target, swapper, config, t
     assert listed["clip"]["id"] == str(record.id)
     assert [row["frame"] for row in listed["patches"]] == [i for i in range(FRAMES) if i not in EMPTY]
     _need_pasted_patch(listed["patches"][0], tmp_path / "patches", target, tmp_path / "set" / record.path)
+    assert (
+        run(
+            [
+                "verify",
+                str(tmp_path / "patches"),
+                *(str(path) for path in (tmp_path / "set" / "previews").rglob("one.*")),
+            ]
+        )
+        == 0
+    )
     (tmp_path / "patches" / listed["patches"][0]["file"]).write_bytes(b"another")
+    assert run(["verify", str(tmp_path / "patches")]) == 1
     with pytest.raises(ProvenanceError, match="not what was signed"):
         read_signed(tmp_path / "patches" / "patches.json")
     assert 0 < float(record.factors["flicker_ratio"]) < 99

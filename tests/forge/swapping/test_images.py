@@ -15,11 +15,12 @@ from forge.models.checkpoint import save_swapper
 from forge.swapping.clip import swap_clip
 from forge.swapping.config import SwapConfig
 from forge.swapping.images import ImageFolderReader, swap_images
-from forge.swapping.signed_list import read_signed
+from shared.cli import run
 from shared.config import digest
 from shared.errors import MediaError, NoFaceError, UsageError
 from shared.faces.align import MEAN_FACE
 from shared.provenance.read import read_provenance
+from shared.provenance.signed_list import read_signed
 from shared.provenance.types import record_facts
 from shared.storage import sha256_file
 from shared.types import ClipId, ClipRecord
@@ -86,6 +87,9 @@ def test_a_folder_becomes_a_folder_labelled_and_signed(folder, swapper, tmp_path
         assert provenance is not None
         assert provenance.valid
         assert provenance.says_fake == (index != WITHOUT) == bool(changed.any())
+    assert run(["verify", str(tmp_path / "out"), str(tmp_path / "out" / "frames" / f"{Path(NAMES[0]).stem}.png")]) == 0
+    (tmp_path / "out" / "frames" / "planted.json").write_text("{}")
+    assert run(["verify", str(tmp_path / "out")]) == 1
 
 
 def test_the_record_says_all_that_a_clips_record_says(target, swapper, config, tmp_path):

@@ -90,6 +90,7 @@ def test_drafts_of_dead_processes_are_swept_and_those_of_living_ones_stay(tmp_pa
     for path in (gone[0], *kept):
         path.touch()
     gone[1].mkdir()
+    (tmp_path / "set").mkdir()  # what took the place of the one moved aside
     assert sweep_drafts(tmp_path) == 2
     assert not any(path.exists() for path in gone)
     assert all(path.exists() for path in kept)

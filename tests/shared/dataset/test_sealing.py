@@ -27,9 +27,10 @@ def test_a_file_is_not_put_over_that_of_a_clip_listed_meanwhile(make_set: MakeSe
     late.__enter__().write_bytes(b"late")
     add_real_clip(dataset, clip, identity="bob", rights="consent", encoding=QUICK)
     before = _files(dataset)
+    assert [name for name, data in before.items() if data == b"late"], "drafts of one name are files of their own"
     with pytest.raises(ManifestError, match="which is listed"):
         late.__exit__(None, None, None)
-    assert {name: data for name, data in _files(dataset).items() if ".part" not in name} == before
+    assert _files(dataset) == {name: data for name, data in before.items() if data != b"late"}
     assert dataset.verify() == []
 
 

@@ -168,6 +168,18 @@ def test_an_edited_signature_is_found(dataset: DatasetFolder):
     assert _errors(dataset) == []
 
 
+def test_what_is_planted_beside_a_clip_is_named_links_too(dataset: DatasetFolder, tmp_path: Path):
+    clip = dataset.media_path(dataset.records()[0])
+    clip.with_suffix(".landmarks.parquet").write_bytes(b"planted")
+    clip.with_suffix(".json").write_text("{}")
+    (clip.parent / "link.mp4").symlink_to(tmp_path / "anything")
+    (clip.parent / "more").symlink_to(tmp_path, target_is_directory=True)
+    found = {problem.message.split(" is ")[0].rpartition("/")[2]: problem for problem in dataset.verify()}
+    assert set(found) == {f"{clip.stem}.landmarks.parquet", f"{clip.stem}.json", "link.mp4", "more"}
+    assert {problem.kind for problem in found.values()} == {"orphan"}
+    assert found["more"].message.endswith("a link that was put there")
+
+
 def test_a_set_sealed_anew_by_a_stranger_is_found(dataset: DatasetFolder, tmp_path: Path):
     mine = SigningIdentity.load_or_create()
     stranger = SigningIdentity.load_or_create(tmp_path / "stranger")

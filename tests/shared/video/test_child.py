@@ -16,7 +16,7 @@ from shared.types import VideoInfo
 from shared.video import VideoReader, child
 from shared.video.child import Child, ChildError, ChildLimits, ChildReader, NoChild
 from shared.video.images import encode_png, is_still, picture_info
-from shared.video.reader import counted
+from shared.video.reader import with_counts
 from tests.factories import write_clip
 
 FRAMES = 12
@@ -54,8 +54,8 @@ def test_the_frames_are_those_that_this_process_reads(clip):
     with Child(clip) as source, VideoReader(clip) as ours:
         theirs = source.reader()
         assert theirs.info == ours.info
-        assert counted(theirs) == counted(ours)
-        assert counted(theirs).frames_counted == FRAMES
+        assert with_counts(theirs) == with_counts(ours)
+        assert with_counts(theirs).frames_counted == FRAMES
         pairs = list(zip(theirs.frames(start=1, stop=9, step=3), ours.frames(start=1, stop=9, step=3), strict=True))
         assert [one.index for one, _ in pairs] == [1, 4, 7]
         assert all(one.time == other.time and np.array_equal(one.image, other.image) for one, other in pairs)

@@ -286,3 +286,64 @@ def test_the_command_takes_a_reference(toy_set: Path, tmp_path: Path, capsys: py
     document = json.loads(capsys.readouterr().out)
     assert document["detector"]["judges"] == "whole clips"
     assert document["evaluations"][0]["value"] == 1
+
+
+def _external(onnx, name: str):
+    """A tensor that says that its numbers lie in another file."""
+    tensor = onnx.TensorProto(name=name, data_type=onnx.TensorProto.FLOAT, dims=[1])
+    tensor.data_location = onnx.TensorProto.EXTERNAL
+    tensor.external_data.add(key="location", value="secret.bin")
+    return tensor
+
+
+def _body(onnx, name: str, *, tensor=None, node=None):
+    out = onnx.helper.make_tensor_value_info(f"{name}_out", onnx.TensorProto.FLOAT, [1])
+    return onnx.helper.make_graph([node] if node else [], name, [], [out], [tensor] if tensor else [])
+
+
+def _in_if(onnx, model):
+    branch = _body(onnx, "then", tensor=_external(onnx, "then_out"))
+    model.graph.node.append(
+        onnx.helper.make_node("If", ["go"], ["x"], then_branch=branch, else_branch=_body(onnx, "else"))
+    )
+
+
+def _in_loop_in_if(onnx, model):
+    loop = onnx.helper.make_node(
+        "Loop", ["n", "go"], ["then_out"], body=_body(onnx, "loop", tensor=_external(onnx, "w"))
+    )
+    model.graph.node.append(onnx.helper.make_node("If", ["go"], ["x"], then_branch=_body(onnx, "then", node=loop)))
+
+
+def _in_constant_of_a_function(onnx, model):
+    node = onnx.helper.make_node("Constant", [], ["y"], value=_external(onnx, "y"))
+    model.functions.append(onnx.helper.make_function("own", "F", [], ["y"], [node], []))
+
+
+def _in_sparse_weights(onnx, model):
+    sparse = model.graph.sparse_initializer.add(dims=[4])
+    sparse.values.CopyFrom(_external(onnx, "sparse"))
+
+
+@pytest.mark.parametrize("hide", [_in_if, _in_loop_in_if, _in_constant_of_a_function, _in_sparse_weights])
+def test_weights_outside_an_onnx_file_are_refused_wherever_they_are_named(net_file: Path, tmp_path: Path, hide):
+    onnx = pytest.importorskip("onnx")
+    model = onnx.load(net_file)
+    hide(onnx, model)
+    path = tmp_path / "net.onnx"
+    path.write_bytes(model.SerializeToString())
+    with pytest.raises(CheckpointError, match="weights in other files"):
+        CropPredictor.load(Path(f"onnx:{path}{SEEN}"), CPU)
+
+
+def test_the_nesting_of_subgraphs_is_bounded(net_file: Path, tmp_path: Path):
+    onnx = pytest.importorskip("onnx")
+    model = onnx.load(net_file)
+    node = onnx.helper.make_node("Identity", ["a"], ["b"])
+    for level in range(17):
+        node = onnx.helper.make_node("If", ["go"], ["b"], then_branch=_body(onnx, f"body{level}", node=node))
+    model.graph.node.append(node)
+    path = tmp_path / "net.onnx"
+    path.write_bytes(model.SerializeToString())
+    with pytest.raises(CheckpointError, match="nests more than 16 subgraphs"):
+        CropPredictor.load(Path(f"onnx:{path}{SEEN}"), CPU)

@@ -1,0 +1,40 @@
+"""Options that several commands of ``assay forge`` take, and the names that the shell completes in them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from forge.training.config import OptimizerName, TrainConfig
+from forge.training.recipe import recipe_names
+from shared.commands.completion import offered, values
+from shared.commands.options import choices, default
+
+_TRAIN = TrainConfig()
+
+
+def _families() -> list[str]:
+    from forge.models.registry import swappers
+
+    return swappers.names()
+
+
+families, recipes_offered = offered(_families), offered(recipe_names)
+
+FacesetsArgument = Annotated[list[Path], typer.Argument(help="One faceset a person, two or more.", show_default=False)]
+ModelOption = Annotated[
+    str | None,
+    typer.Option(help="Family, see assay forge models.", show_default=default(_TRAIN.model), autocompletion=families),
+]
+WidthOption = Annotated[
+    float | None, typer.Option(help="Multiplier of all channels.", show_default=default(_TRAIN.width))
+]
+BatchOption = Annotated[
+    int | None, typer.Option(help="Faces of each person in a step.", show_default=default(_TRAIN.batch))
+]
+OptimizerOption = Annotated[
+    str | None,
+    typer.Option(help=choices(OptimizerName), show_default=_TRAIN.optimizer, autocompletion=values(OptimizerName)),
+]

@@ -95,7 +95,7 @@ def decode_json(
         where: the document's file, for the message.
         error: the class of error to raise.
         hint: its hint.
-        hook: converts plain values to types that msgspec does not know: (type, value) to value, or ValueError.
+        hook: makes values of types unknown to msgspec from the type and a plain value; raises ValueError if it cannot.
 
     Raises:
         error: not JSON, not a ``kind``, or as :func:`check_plain`.

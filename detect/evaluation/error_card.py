@@ -161,7 +161,7 @@ def measure_clips(clips: Sequence[ClipFaces]) -> dict[ClipId, dict[str, str]]:
 
 
 def measure_labels(labels: Sequence[FrameLabel]) -> dict[ClipId, dict[str, str]]:
-    """Face widths by clip from a dataset's own labels, for detectors that judge clips and find no faces for us."""
+    """Face widths by clip from a dataset's own labels, for detectors of whole clips."""
     widths: dict[ClipId, list[float]] = {}
     for label in labels:
         if label.box is not None:

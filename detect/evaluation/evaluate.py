@@ -85,30 +85,30 @@ def evaluate_detector(
         )
     out = check_target(Path(out) if out else default_target(detector, f"{folder.name}-{config.split}"))
     records = chosen_records(records, config, _learned(detector))
-    judged = score_dataset(detector, folder, records, config, engine=engine)
-    regions = measure_regions(folder, judged, config)
-    worth = calibrated(detector, judged, folder, config)
+    scores = score_dataset(detector, folder, records, config, engine=engine)
+    regions = measure_regions(folder, scores, config)
+    with_calibration = calibrated(detector, scores, folder, config)
     result = evaluate_clips(
-        judged.clips,
+        scores.clips,
         config,
         dataset={"name": folder.name, "manifest_sha256": dataset_digest(folder)},
-        detector=judged.detector,
-        operating_point=judged.operating_point,
-        notes=(*judged.notes, *seen_in_training(records, judged.learned), *worth.notes),
-        measured=_measured(folder, judged),
-        learned=judged.learned,
+        detector=scores.detector,
+        operating_point=scores.operating_point,
+        notes=(*scores.notes, *seen_in_training(records, scores.learned), *with_calibration.notes),
+        measured=_measured(folder, scores),
+        learned=scores.learned,
         regions=None if regions is None else regions.report,
     )
-    result = dataclasses.replace(result, calibration=worth.section)
-    pictures = {"regions.png": None if regions is None else regions.sheet, "calibration.png": worth.picture}
-    return result, write_evaluation(out, result, worth.clips, pictures=pictures)
+    result = dataclasses.replace(result, calibration=with_calibration.section)
+    pictures = {"regions.png": None if regions is None else regions.sheet, "calibration.png": with_calibration.picture}
+    return result, write_evaluation(out, result, with_calibration.clips, pictures=pictures)
 
 
-def _measured(folder: DatasetFolder, judged: DatasetScores) -> Mapping[ClipId, Mapping[str, str]]:
-    """What the pictures say of the clips: from the faces that were judged, or by the set's labels without any."""
-    if judged.faces:
-        return measure_clips(judged.faces)
-    wanted = {clip.record.id for clip in judged.clips}
+def _measured(folder: DatasetFolder, scores: DatasetScores) -> Mapping[ClipId, Mapping[str, str]]:
+    """Facts of the clips' pictures: from the scored faces, or from the set's labels without any."""
+    if scores.faces:
+        return measure_clips(scores.faces)
+    wanted = {clip.record.id for clip in scores.clips}
     return measure_labels([label for label in folder.frame_labels() if label.clip in wanted])
 
 

@@ -142,7 +142,7 @@ def pooled_ap(counts: np.ndarray) -> np.ndarray:
 def choose_threshold(faces: RegionPredictions) -> float | None:
     """The threshold k / 256 with the highest mean IoU over the fake faces, the middle one of equals; None without any.
 
-    To be chosen on validation clips, never on those it is judged by.
+    To be chosen on validation clips, never on the evaluated ones.
     """
     if not faces.fake.any():
         return None

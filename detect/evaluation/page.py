@@ -91,9 +91,9 @@ def summary(result: EvaluationResult) -> list[str]:
             f"At the threshold {result.threshold:.3g} (chosen on {result.threshold_from}) it misses {missed} of the "
             f"fakes and calls {alarms} of the real clips fake."
         )
-    worth = result.calibration.find("cllr") if result.calibration else None
-    if worth is not None:
-        told.append(f"Calibrated: Cllr {_metric(worth)} bits, where 0 is perfect and 1 says nothing.")
+    cost = result.calibration.find("cllr") if result.calibration else None
+    if cost is not None:
+        told.append(f"Calibrated: Cllr {_metric(cost)} bits, where 0 is perfect and 1 says nothing.")
     blind = result.counts.real_without_face + result.counts.fake_without_face
     if blind:
         some = "clip has" if blind == 1 else "clips have"

@@ -113,8 +113,8 @@ def inspect_file(
         shown = source.reader(still=still) if scores.frames else None
         exhibits = sample_faces(shown, scores.frames, predictor, count=config.faces_shown) if shown else []
     facts = file_facts(info, path.stat().st_size, scores.frames, finder=finder.name)
-    worth = interpret(detector, predictor, scores.clip.logit, facts, finder.name)
-    report = _report(path, intake, still, evidence, scores, predictor, finder, config, worth)
+    interpretation = interpret(detector, predictor, scores.clip.logit, facts, finder.name)
+    report = _report(path, intake, still, evidence, scores, predictor, finder, config, interpretation)
     with replacing_folder(out) as draft:
         timeline = _timeline(info, scores, predictor) if scores.frames and not still else None
         _write_case(draft, report, scores, exhibits, timeline, predictor.operating_point[0])
@@ -141,13 +141,13 @@ def _report(
     predictor: CropPredictor,
     finder: FaceFinder,
     config: InspectConfig,
-    worth: Interpretation,
+    interpretation: Interpretation,
 ) -> ForensicReport:
-    clip = _worthy(scores.clip, worth)
+    clip = _with_interpretation(scores.clip, interpretation)
     threshold, threshold_from = predictor.operating_point
     aggregate = resolved(None, predictor.facts.aggregate)
     interval = block_interval(scores.frames, aggregate, block_seconds=config.block_seconds, seed=config.seed)
-    verdict, reason = decide(clip.logit, interval, threshold, worth, predictor.facts.validation)
+    verdict, reason = decide(clip.logit, interval, threshold, interpretation, predictor.facts.validation)
     if scores.facts.stopped:
         reason += f" All of this is about the first {clip.frames_read} frames: the rest could not be read."
     analysed = (
@@ -199,10 +199,10 @@ def _report(
         },
         low=None if interval is None else interval[0],
         high=None if interval is None else interval[1],
-        calibrated=worth.calibrated,
-        calibration=worth.note,
-        outside=worth.outside,
-        domain=worth.domain,
+        calibrated=interpretation.calibrated,
+        calibration=interpretation.note,
+        outside=interpretation.outside,
+        domain=interpretation.domain,
         limits=_limits(clip, still),
     )
 
@@ -220,11 +220,12 @@ def _limits(clip: ClipScore, still: bool) -> tuple[str, ...]:
     )
 
 
-def _worthy(clip: ClipScore, worth: Interpretation) -> ClipScore:
-    """The clip's score with probability and llr where they hold."""
-    if worth.calibrated is None or not worth.calibrated.holds:
+def _with_interpretation(clip: ClipScore, interpretation: Interpretation) -> ClipScore:
+    """The clip's score, with probability and llr if they are valid."""
+    if interpretation.calibrated is None or not interpretation.calibrated.holds:
         return clip
-    return dataclasses.replace(clip, probability=worth.calibrated.probability, llr=worth.calibrated.llr)
+    calibrated = interpretation.calibrated
+    return dataclasses.replace(clip, probability=calibrated.probability, llr=calibrated.llr)
 
 
 def _timeline(info: VideoInfo, scores: VideoScores, predictor: CropPredictor) -> bytes:

@@ -252,6 +252,12 @@ def _list(plan: BuildPlan, folder: DatasetFolder, work: Path) -> tuple[dict[Clip
     made = sum(table is not None for _, table in entries)
     if made or [record for record, _ in entries] != folder.records()[: len(entries)]:
         folder.list_all(entries)
+    doubtful = [str(record.id) for record, table in entries if table is not None and "warnings" in record.factors]
+    if doubtful:
+        names = ", ".join(doubtful[:_SHOWN]) + (", ..." if len(doubtful) > _SHOWN else "")
+        console.warn(
+            f"{counted(len(doubtful), 'fake')} with frames left unswapped, see warnings in the records: {names}"
+        )
     if skipped:
         reasons = Counter(skipped.values())
         summary = "; ".join(f"{count} because {why}" for why, count in reasons.most_common(_SHOWN))

@@ -242,8 +242,8 @@ def _export_snapshot(task: TrainTask, step: int, out: Path) -> None:
                     parameter.copy_(tensors[f"average.{number}"])
     except (KeyError, RuntimeError) as error:
         raise CheckpointError(f"{path} does not fit {config.model}: {error}", hint="remove the run") from error
-    taught = [TrainingSource(one.info.identity, one.info.rights, one.info.kept, one.digest()) for one in opened]
-    save_swapper(swapper, out, facesets=taught, training={"steps": step, "seed": config.seed})
+    sources = [TrainingSource(one.info.identity, one.info.rights, one.info.kept, one.digest()) for one in opened]
+    save_swapper(swapper, out, facesets=sources, training={"steps": step, "seed": config.seed})
 
 
 def render_master(task: MasterTask) -> int:

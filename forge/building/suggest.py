@@ -155,9 +155,9 @@ def _rows_of(board: Scoreboard, spec: SetSpec) -> dict[str, Row]:
     known = [one.name for one in spec.manipulation]
     rows = {row.name: row for row in board.part("manipulation") if row.name in known}
     if not rows:
-        told = ", ".join(row.name for row in board.part("manipulation")) or "none"
+        texts = ", ".join(row.name for row in board.part("manipulation")) or "none"
         raise UsageError(
-            f"the scoreboard has none of the set's manipulations, but {told}",
+            f"the scoreboard has none of the set's manipulations, but {texts}",
             hint="give the settings of the set that was scored with --set",
         )
     return rows
@@ -214,12 +214,12 @@ def _chosen(
 
 
 def _changes(before: ManipulationConfig, after: ManipulationConfig) -> tuple[str, ...]:
-    told = []
+    texts = []
     for name in ("pairs", "combine", "clips"):
         old, new = getattr(before, name), getattr(after, name)
         if old != new:
-            told.append(f"{name} {new} (was {'all' if old is None else old})")
-    return tuple(told)
+            texts.append(f"{name} {new} (was {'all' if old is None else old})")
+    return tuple(texts)
 
 
 def _next_mapping(

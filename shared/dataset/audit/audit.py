@@ -66,7 +66,7 @@ def audit_dataset(
         out: folder of the report; features of each clip are cached in its folder ``features/``, for further runs with
             other settings of the probes.
         config: the settings.
-        progress: makes a progress bar from a description and a total, as ``console.progress`` does.
+        progress: makes a progress bar from a description and a total.
 
     Raises:
         ManifestError: the folder is not a dataset, holds one class only, or no clip of a class can be read.
@@ -247,9 +247,9 @@ def _duplicates(
 
 
 def _in_words(finding: ProbeFinding) -> str:
-    told = f"; most telling: {', '.join(finding.telling)}" if finding.telling else ""
+    best = f"; most telling: {', '.join(finding.telling)}" if finding.telling else ""
     return (
-        f"{finding.title} ({finding.part}): AUC {finding.area:.3f} [{finding.low:.3f}, {finding.high:.3f}]{told}. "
+        f"{finding.title} ({finding.part}): AUC {finding.area:.3f} [{finding.low:.3f}, {finding.high:.3f}]{best}. "
         f"{finding.advice[:1].upper()}{finding.advice[1:]}."
     )
 

@@ -42,16 +42,18 @@ def as_document(report: AuditReport) -> dict[str, object]:
 def summary(report: AuditReport) -> str:
     """The result in one or two sentences."""
     face = report.of("face")
-    told = "the face could not be measured" if face.area is None else f"face-only AUC {face.area:.3f}{interval(face)}"
+    face_text = (
+        "the face could not be measured" if face.area is None else f"face-only AUC {face.area:.3f}{interval(face)}"
+    )
     if not report.clean:
         count = len(report.shortcuts)
         named = f"{counted(count, 'shortcut')} named" if count else "no shortcut named"
         leaks = len(report.leaks)
         split = f", {counted(leaks, 'leak')} between splits" if leaks else ""
-        return f"{named}{split}; {told}"
+        return f"{named}{split}; {face_text}"
     open_ones = [f.title for f in report.findings if f.part == WHOLE and f.verdict in ("undecided", "too few to judge")]
     rest = f"; not decided: {', '.join(open_ones)}" if open_ones else ""
-    return f"no shortcut named; {told}{rest}"
+    return f"no shortcut named; {face_text}{rest}"
 
 
 def interval(finding: ProbeFinding) -> str:

@@ -35,7 +35,7 @@ def test_temperature_finds_the_temperature():
     assert (1 / found.slope, found.offset) == (pytest.approx(2.5, abs=0.15), 0.0)
 
 
-def test_isotonic_never_falls_and_tells_the_probability():
+def test_isotonic_never_falls_and_gives_the_probability():
     labels, logits, people = simulated(1.0, 0.0)
     found = fit_probability(labels, logits, people, "isotonic")
     asked = np.linspace(-12, 12, 500)

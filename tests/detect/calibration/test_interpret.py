@@ -31,7 +31,7 @@ OUTSIDE = dataclasses.replace(INSIDE, face_px=20.0, codec="hevc")
 @pytest.fixture(scope="module")
 def untrained(tmp_path_factory):
     model = build_detector("test_efficientnet", input_px=64)
-    folder = tmp_path_factory.mktemp("worth") / "detector"
+    folder = tmp_path_factory.mktemp("interpret") / "detector"
     return save_detector(model, folder, DetectorFacts(model.spec, finder={"name": "toy"}), card="# x\n")
 
 

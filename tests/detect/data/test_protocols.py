@@ -60,7 +60,7 @@ def test_leaving_out_touches_nothing_else():
     assert without(EVERYTHING) == EVERYTHING
 
 
-def test_only_keeps_the_real_clips_that_fakes_are_told_from():
+def test_only_keeps_the_real_clips():
     kept = only(EVERYTHING, {"manipulation": ("dfl",), "rendition": ("c40",)})
     assert {(r.id.manipulation, r.rendition) for r in kept} == {(None, "c40"), ("dfl", "c40")}
     assert {r.id.manipulation for r in only(EVERYTHING, {"paste.method": ("poisson",)})} == {None, "fomm"}
@@ -167,7 +167,7 @@ def test_a_group_is_left_out_with_everybody_linked_to_it():
     assert {p for r in only(asked_of, {"group": ("ann",)}) for p in r.identities} == {"ann", "bob"}
 
 
-def test_a_whole_split_tells_what_is_known_from_what_is_new():
+def test_a_whole_split_is_divided_by_protocol():
     train = [r for r in EVERYTHING if r.split != "test" and r.id.manipulation != "dfl" and r.rendition == "c23"]
     test = [r for r in EVERYTHING if r.split == "test"]
     parts = {name: [test[n] for n in places] for name, places in by_protocol(test, learned_from(train)).items()}

@@ -113,7 +113,7 @@ def test_untouched_frames_and_bystanders_keep_their_own_truth():
     assert track_samples([clip]).labels.tolist() == [True]
 
 
-def test_one_class_is_told_not_hidden():
+def test_one_class_only_is_reported():
     result = evaluate([clip for clip in crossed_set() if clip.record.label == "fake"])
     assert result.find("auc") is None
     assert result.find("log_loss") is not None

@@ -108,7 +108,7 @@ def test_equal_results_give_equal_pages(clips: list[ScoredClip]):
     assert render_page(evaluated(clips), clips, PNG) == render_page(evaluated(clips), clips, PNG)
 
 
-def test_the_outcome_is_told_in_sentences(clips: list[ScoredClip]):
+def test_the_outcome_is_given_in_sentences(clips: list[ScoredClip]):
     told = summary(evaluated(clips))
     logits = {True: [2 - n / 4 for n in range(6)] + [0.2] * 6, False: [n / 4 - 1 for n in range(6)]}
     area = np.mean([(f > r) + 0.5 * (f == r) for f in logits[True] for r in logits[False]])

@@ -80,7 +80,7 @@ def test_interval_holds_the_value_and_is_repeatable(rng: np.random.Generator):
 
 
 def test_copies_of_a_clip_do_not_narrow_the_interval(rng: np.random.Generator):
-    """Fifty frames of one clip are one clip's worth of evidence; a bootstrap over frames would not see that."""
+    """Fifty frames of one clip are correlated, which a bootstrap over frames would ignore."""
     labels, logits = np.arange(20) % 2 == 0, rng.normal(0, 1, 20)
     clusters = np.arange(20) // 2
     once = intervals(labels, logits, clusters, SETTINGS, BootstrapSettings())["auc"]

@@ -34,8 +34,8 @@ def board(caught: dict[str, tuple[float | None, ...]], name: str = "toy") -> Sco
         Row("manipulation", kind, 8, 8, (), tuple(cell(*pair) for pair in zip(names, shares, strict=True)))
         for kind, shares in caught.items()
     )
-    judges = tuple(ScoredDetector(name, {}) for name in names)
-    return Scoreboard({"name": name}, "test", (), judges, rows, None, {}, {}, (), "8 clusters", "group")
+    detectors = tuple(ScoredDetector(name, {}) for name in names)
+    return Scoreboard({"name": name}, "test", (), detectors, rows, None, {}, {}, (), "8 clusters", "group")
 
 
 @pytest.fixture(scope="module")

@@ -211,7 +211,7 @@ class _Killed:
         return getattr(importlib.import_module("forge.building.steps"), self.name)(order)
 
 
-def test_errors_keep_class_and_hint_and_warnings_are_told(session, capsys):
+def test_errors_keep_class_and_hint_and_warnings_are_shown(session, capsys):
     engine = make_engine("ray", address=session.address)
     with pytest.raises(MediaError, match=r"^bad\.mp4 is empty$") as caught:
         list(engine.run([Task("a", _refuse, ("bad.mp4 is empty",))]))

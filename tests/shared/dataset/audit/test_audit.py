@@ -37,7 +37,7 @@ def test_a_set_without_controls_is_found_out(leaky_set: Path, audits: Path, tmp_
     assert "Shortcuts, and what to do" in page.read_text()
 
 
-def test_a_set_with_controls_is_not_accused_and_its_face_tells(sound_set: Path, audits: Path):
+def test_a_set_with_controls_has_no_shortcut_and_its_face_separates_the_classes(sound_set: Path, audits: Path):
     report, _ = audit_dataset(sound_set, out=audits, config=QUICK)
     named = {f.probe for f in report.findings if f.verdict == "shortcut"}
     assert named == set()
@@ -68,7 +68,7 @@ def test_a_second_run_reads_only_what_is_damaged_and_says_the_same(
     assert audit_dataset(sound_set, out=audits, config=QUICK)[0] == first
 
 
-def test_too_few_people_are_not_judged(leaky_set: Path, copied: Copied, audits: Path):
+def test_too_few_people_give_no_verdict(leaky_set: Path, copied: Copied, audits: Path):
     folder = copied(leaky_set)
     few = [record for record in read_manifest(folder / "manifest.jsonl") if int(record.target_identity[6:]) < 4]
     write_manifest(folder / "manifest.jsonl", few)

@@ -162,7 +162,7 @@ def test_what_is_no_faceset_is_not_written_over(tree, tmp_path):
         extract_each(people_in([tree]), tmp_path / "faces", CONFIG, engine=LocalEngine(1), force=True)
 
 
-def test_who_has_no_face_or_no_readable_clip_is_told_and_the_others_are_made(tree, tmp_path):
+def test_people_without_a_face_or_a_readable_clip_are_reported_and_the_others_made(tree, tmp_path):
     film(tree / "carl.mp4", 4, faces=0)
     (tree / "dora.mp4").write_bytes(b"no video")
     found = {

@@ -20,6 +20,8 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+from markupsafe import Markup
+
 import shared
 from detect.calibration.domain import file_facts
 from detect.calibration.interpret import Interpretation, interpret
@@ -232,7 +234,7 @@ def _with_interpretation(clip: ClipScore, interpretation: Interpretation) -> Cli
     return dataclasses.replace(clip, probability=calibrated.probability, llr=calibrated.llr)
 
 
-def _timeline(info: VideoInfo, scores: VideoScores, predictor: CropPredictor) -> bytes:
+def _timeline(info: VideoInfo, scores: VideoScores, predictor: CropPredictor) -> Markup:
     duration = info.duration_seconds or scores.frames[-1].seconds
     threshold, _ = predictor.operating_point
     return plot_timeline(scores.frames, threshold=threshold, duration_seconds=duration, gaps=scores.gaps_seconds)
@@ -243,11 +245,11 @@ def _write_case(
     report: ForensicReport,
     scores: VideoScores,
     exhibits: Sequence[FaceExhibit],
-    timeline: bytes | None,
+    timeline: Markup | None,
     threshold: float,
 ) -> None:
     if timeline is not None:
-        write_bytes(folder / "evidence" / "timeline.png", timeline)
+        write_text(folder / "evidence" / "timeline.svg", timeline)
     for place, exhibit in enumerate(exhibits):
         stem = f"face-{place:02d}-track-{exhibit.track}-frame-{exhibit.frame}"
         write_bytes(folder / "evidence" / f"{stem}.png", exhibit.crop_png)

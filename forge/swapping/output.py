@@ -1,4 +1,4 @@
-"""A fake's place in its dataset: files made under draft names, signed, then listed; or nothing at all."""
+"""Adds a fake to its dataset: files are made under draft names, signed, then listed; after an error none remains."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def opened_dataset(path: Path) -> Iterator[DatasetFolder]:
     Raises:
         UsageError: something that is no dataset is at ``path``.
         ManifestError: the dataset there is damaged.
-        StorageError: the disk refused.
+        StorageError: writing failed.
     """
     if is_dataset(path):
         yield DatasetFolder.open(path)
@@ -92,7 +92,7 @@ def list_clip(folder: DatasetFolder, clip: ClipId, suffix: str, make: Callable[[
 
     Raises:
         ManifestError: the dataset refuses the clip.
-        StorageError: the disk refused.
+        StorageError: writing failed.
     """
     path, masks = folder.media_for(clip, suffix), folder.masks_for(clip)
     with ExitStack() as held:
@@ -106,7 +106,7 @@ def list_clip(folder: DatasetFolder, clip: ClipId, suffix: str, make: Callable[[
 
 
 def preview_path(folder: DatasetFolder, clip: ClipId, suffix: str = ".jpg") -> Path:
-    """Where the picture beside ``clip`` goes."""
+    """Path of the preview of ``clip``."""
     return folder.path / PREVIEWS / str(clip.manipulation) / f"{clip.name}{suffix}"
 
 

@@ -79,7 +79,7 @@ def calibrate_detector(
     """Scores a dataset's clips with a finished detector and fits its calibration to them.
 
     Args:
-        detector: run or detector folder, or a reference to another maker's (see ``detect.scoring.dataset``).
+        detector: run or detector folder, or a reference to a third-party one (see ``detect.scoring.dataset``).
         dataset: the set it was trained on, or one made for calibrating.
         config: methods, prior, unit of weighting.
         split: "val", or "all" of a set without a test split.
@@ -303,7 +303,7 @@ def _write(detector: str | Path, fitted: Fitted, domain: Domain, scored: Dataset
     picture = plot_calibration(CalibrationData(fitted.odds, logits, calibration, title))
     path.unlink(missing_ok=True)
     files = [write_domain(detector, domain), beside(detector, PICTURE_NAME)]
-    write_bytes(files[1], picture)
+    write_bytes(files[1], picture.png)
     files.insert(0, write_calibration(detector, calibration))
     if parse_reference(detector) is None:
         files.append(write_card_sections(path.parent, calibration, domain))

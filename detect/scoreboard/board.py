@@ -23,7 +23,7 @@ from detect.metrics.compare import ClipLogit, compare_clips
 from detect.metrics.spread import llr_spread
 from detect.scoreboard.picture import plot_scoreboard
 from detect.scoreboard.scores import Scores, Wanted, scores_of
-from shared.bootstrap import BootstrapSettings, mean_interval
+from shared.bootstrap import BootstrapSettings, share_interval
 from shared.dataset import DatasetFolder
 from shared.dataset.splits import clustering
 from shared.errors import ManifestError, UsageError
@@ -144,13 +144,13 @@ def make_scoreboard(
     Raises:
         UsageError: no fake has the ``measure``.
     """
-    drawn = clustering(records, config.cluster_by)
-    settings = BootstrapSettings(replicates=config.replicates, seed=config.seed, cluster_by=drawn.by)
+    clustered = clustering(records, config.cluster_by)
+    settings = BootstrapSettings(replicates=config.replicates, seed=config.seed, cluster_by=clustered.by)
     detectors, llrs = _detectors(records, scores)
     board = _Board(
         records=records,
         fake=np.array([record.label == "fake" for record in records], bool),
-        clusters=drawn.of(records),
+        clusters=clustered.of(records),
         logits={one.wanted.name: _array(one.logits) for one in scores},
         llrs=llrs,
         quality=quality,
@@ -169,9 +169,9 @@ def make_scoreboard(
         differences=tuple(
             one for pair in combinations(board.logits, 2) if (one := _difference(board, *pair)) is not None
         ),
-        clusters=drawn.count,
-        cluster_by=drawn.by,
-        notes=(*notes, *_notes(board, rows, drawn.note)),
+        clusters=clustered.count,
+        cluster_by=clustered.by,
+        notes=(*notes, *_notes(board, rows, clustered.note)),
     )
 
 
@@ -264,7 +264,7 @@ def _cell(board: _Board, detector: str, places: np.ndarray, fakes: np.ndarray) -
 
 def _share_scored(board: _Board, scored: np.ndarray, fakes: np.ndarray) -> Evaluation:
     clusters = board.clusters[fakes]
-    low, high = mean_interval(scored.astype(np.float64), np.ones(fakes.size), clusters, board.settings) or (None, None)
+    low, high = share_interval(scored, clusters, board.settings) or (None, None)
     return Evaluation(
         "scored", float(scored.mean()), "clip", num_real=0, num_fake=int(fakes.size), low=low, high=high,
         clusters=int(np.unique(clusters).size), confidence=board.settings.confidence,

@@ -33,6 +33,7 @@ class SetConfig:
         max_side: frames are reduced until their longer side has at most so many pixels; None for never.
         finder, detect_every, min_face_px: how faces are found, once for each clip; see ``assay forge swap --help``.
             ``sidecar`` uses the landmarks beside every clip.
+        audio: clips keep the sound of their source; False leaves it out, where no container takes it.
         controls: real clips go through the same encoding as the fakes in every rendition, and self-swaps are made.
             False only serves to show that an audit detects it; the card then says so.
         crf_spread: with controls, the last encode of every clip, real or fake, gets its rendition's crf plus a random
@@ -55,6 +56,7 @@ class SetConfig:
     finder: str = "auto"
     detect_every: int | None = None
     min_face_px: float = 40.0
+    audio: bool = True
     controls: bool = True
     crf_spread: int = 3
     keep_masters: bool = True
@@ -65,6 +67,7 @@ class SetConfig:
         need(self.frames is None or self.frames >= 1, "frames must be 1 or more", "leave it out for all")
         need(self.pieces >= 1, "pieces must be 1 or more", "1 makes one clip of a file")
         need(self.pieces == 1 or self.frames is not None, "pieces need frames: how long each is", "frames = 75")
+        need(self.audio or self.controls, "without controls clips are copied with their sound", "leave audio out")
         need(0 <= self.crf_spread <= 12, f"crf_spread is {self.crf_spread}", "0 to 12 levels; 3 is the default")
         need(self.max_side is None or self.max_side >= 32, "max_side must be 32 or more", "640 is usual")
 

@@ -136,3 +136,11 @@ def test_two_people_cut_into_one_clip_are_not_mixed(media, swapper, tmp_path):
     record = swap_clip(clip, swapper=swapper, source="ann", dataset=tmp_path / "set", config=config, rights="consent")
     assert record.faked == ((0, 20), (32, 52))
     assert record.factors["frames_seen"] == "40"
+
+
+@pytest.mark.needs_media
+def test_a_file_that_is_cut_off_is_swapped_and_the_record_says_what_it_declares(media, swapper, tmp_path):
+    clip = media / "cases" / "33-truncated-mp4" / "trunc.mp4"
+    config = SwapConfig(finder="dlib", device="cpu", output=FAST)
+    record = swap_clip(clip, swapper=swapper, source="ann", dataset=tmp_path / "set", config=config, rights="consent")
+    assert (record.frames, record.factors["source_frames"]) == (38, "38 of 60 declared")

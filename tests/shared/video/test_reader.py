@@ -235,6 +235,7 @@ def test_damage_is_counted_and_costs_no_other_frame(make_clip, damaged):
     lost = {index % 40 for index in damaged}
     assert times == [index for index in range(40) if index not in lost]
     assert reader.decode_failures == len(damaged)
+    assert reader.first_failure == f"video mjpeg near {min(lost) / 25:.3f} s: Invalid data found when processing input"
 
 
 def test_damage_hidden_by_parallel_decoding_is_found(make_clip):
@@ -294,6 +295,16 @@ def test_too_many_frames_are_refused(make_clip):
         pytest.raises(MediaError, match="more than 5 frames"),
     ):
         list(reader)
+
+
+def test_a_file_that_unpacks_to_more_pixels_than_its_size_explains_is_given_up(make_clip):
+    path = make_clip()
+    few = VideoLimits(free_pixels=5 * 64 * 48, pixels_per_byte=0)
+    with VideoReader(path, limits=few) as reader, pytest.raises(MediaError, match="after 5 frames of 64x48"):
+        list(reader)
+    enough = VideoLimits(free_pixels=0, pixels_per_byte=1 + 12 * 64 * 48 // path.stat().st_size)
+    with VideoReader(path, limits=enough) as reader:
+        assert len(list(reader)) == 12
 
 
 def test_a_size_outside_the_limits_is_refused(make_clip):

@@ -110,8 +110,8 @@ def measure(plan: CalibrationPlan, how: Simulation | None = None) -> list[Measur
                 "the clips it was fitted to": _calibrated_odds(fitted, clips),
                 "3000 new people": _calibrated_odds(fitted, fresh),
             }
-            for way, told in ways.items():
-                quality = resampled_quality(told, np.ones((1, told.labels.size)))
+            for way, odds in ways.items():
+                quality = resampled_quality(odds, np.ones((1, odds.labels.size)))
                 for measure_name, unit in (("cllr", "bits"), ("ece", "")):
                     note(f"{measure_name}, {people} people, on {way}", unit, float(quality[measure_name][0]))
             note(f"upper bound, {people} people", "log10 LR", fitted.calibration.likelihood.upper_bound)
@@ -125,7 +125,7 @@ def picture(plan: CalibrationPlan, people: int = 60, how: Simulation | None = No
     title = (
         f"Simulated scores: {fitted.calibration.population}\nReliability, Tippett and PAV: people left out of the fit"
     )
-    return plot_calibration(CalibrationData(fitted.odds, clip_samples(clips).logits, fitted.calibration, title))
+    return plot_calibration(CalibrationData(fitted.odds, clip_samples(clips).logits, fitted.calibration, title)).png
 
 
 def _calibrated_odds(fitted: Fitted, clips: Sequence[ScoredClip]) -> HeldOutOdds:

@@ -137,14 +137,14 @@ def run_jobs(jobs: Sequence[Job], dataset: Path, others: Sequence[Path], work: P
     """
     for number, job in enumerate(jobs):
         place = work / job.name
-        told = place / "scores.json"
+        path = place / "scores.json"
         mark = job_mark(job, dataset)
-        found = _stored(told, mark)
+        found = _stored(path, mark)
         if found is None:
             console.print(f"\n{number + 1} of {len(jobs)}: {job.name}")
             result = train_detector(dataset, place / "run", job.config)
-            found = _judged(Scores(job.row, job.fold, job.seed, {}), result.run, dataset, job.config)
-        yield _kept(told, mark, found, place / "run", others, job.config)
+            found = _with_scores(Scores(job.row, job.fold, job.seed, {}), result.run, dataset, job.config)
+        yield _kept(path, mark, found, place / "run", others, job.config)
 
 
 def score_baseline(name: str, detector: str, dataset: Path, others: Sequence[Path], work: Path, frames: int) -> Scores:
@@ -153,40 +153,40 @@ def score_baseline(name: str, detector: str, dataset: Path, others: Sequence[Pat
     Raises:
         AssayError: it cannot be loaded.
     """
-    told = work / f"baseline-{name}.json"
+    path = work / f"baseline-{name}.json"
     weights = (
         sha256_file(detector_folder(Path(detector)) / WEIGHTS_NAME) if parse_reference(detector) is None else detector
     )
     mark = digest({"detector": weights, "frames": frames, "set": dataset_digest(DatasetFolder.open(dataset))})
     config = TrainConfig(frames_per_clip=frames)
-    found = _stored(told, mark) or _judged(Scores(name, (), 0, {}), detector, dataset, config)
-    return _kept(told, mark, found, detector, others, config)
+    found = _stored(path, mark) or _with_scores(Scores(name, (), 0, {}), detector, dataset, config)
+    return _kept(path, mark, found, detector, others, config)
 
 
 def _kept(
-    told: Path, mark: str, found: Scores, detector: str | Path, others: Sequence[Path], config: TrainConfig
+    path: Path, mark: str, found: Scores, detector: str | Path, others: Sequence[Path], config: TrainConfig
 ) -> Scores:
     """``found`` completed with the scores of ``others``, and saved for the next time."""
-    for path in others:
-        folder = DatasetFolder.open(path)
+    for other in others:
+        folder = DatasetFolder.open(other)
         known = dataset_digest(folder)
         if found.sets.get(folder.name) != known:
             if folder.name in found.logits and folder.name not in found.sets:
-                raise UsageError(f"{path} has the name of the training set", hint="choose another set")
-            judged = score_dataset(detector, folder, counted(folder.records(), ()), _evaluation(config))
-            logits, sets = {**found.logits, folder.name: _logits(judged)}, {**found.sets, folder.name: known}
+                raise UsageError(f"{other} has the name of the training set", hint="choose another set")
+            scored = score_dataset(detector, folder, counted(folder.records(), ()), _evaluation(config))
+            logits, sets = {**found.logits, folder.name: _logits(scored)}, {**found.sets, folder.name: known}
             found = replace(found, logits=logits, sets=sets)
-    write_text(told, json.dumps({"mark": mark, **to_mapping(found)}) + "\n")
+    write_text(path, json.dumps({"mark": mark, **to_mapping(found)}) + "\n")
     return found
 
 
 def job_mark(job: Job, dataset: Path) -> str:
     """Digest of all that a job's scores depend on: settings, the set's manifest, contents of the facesets."""
-    taught = {
+    faces = {
         path: Faceset.open(Path(path)).digest() for path in (*job.config.mix.real_faces, *job.config.mix.twin_faces)
     }
     return digest(
-        {"config": to_mapping(job.config), "set": dataset_digest(DatasetFolder.open(dataset)), "faces": taught}
+        {"config": to_mapping(job.config), "set": dataset_digest(DatasetFolder.open(dataset)), "faces": faces}
     )
 
 
@@ -198,7 +198,7 @@ def _stored(path: Path, mark: str) -> Scores | None:
         return None
 
 
-def _judged(about: Scores, detector: str | Path, dataset: Path, config: TrainConfig) -> Scores:
+def _with_scores(about: Scores, detector: str | Path, dataset: Path, config: TrainConfig) -> Scores:
     """``about`` with the detector's scores of the validation and the test split."""
     folder = DatasetFolder.open(dataset)
     logits: dict[str, dict[str, float]] = {}
@@ -206,16 +206,16 @@ def _judged(about: Scores, detector: str | Path, dataset: Path, config: TrainCon
     threshold = DEFAULT_THRESHOLD
     for split in ("val", "test"):
         records = [record for record in folder.records() if record.split == split]
-        judged = score_dataset(
+        scored = score_dataset(
             detector, folder, counted(records, about.fold if split == "val" else ()), _evaluation(config)
         )
-        logits[folder.name + (":val" if split == "val" else "")] = _logits(judged)
-        if judged.predictor is not None and judged.predictor.spec.has_mask:
-            drawn = predict_regions(judged.faces, ForgedMasks(folder, judged.faces), judged.predictor)
+        logits[folder.name + (":val" if split == "val" else "")] = _logits(scored)
+        if scored.predictor is not None and scored.predictor.spec.has_mask:
+            regions = predict_regions(scored.faces, ForgedMasks(folder, scored.faces), scored.predictor)
             if split == "val":
-                threshold = choose_threshold(drawn) or threshold
+                threshold = choose_threshold(regions) or threshold
             else:
-                ious = _clip_ious([str(clip.record.id) for clip in judged.faces], drawn, threshold)
+                ious = _clip_ious([str(clip.record.id) for clip in scored.faces], regions, threshold)
     return replace(about, logits=logits, ious=ious)
 
 
@@ -225,14 +225,14 @@ def _evaluation(config: TrainConfig) -> EvaluateConfig:
     )
 
 
-def _logits(judged: DatasetScores) -> dict[str, float]:
-    return {str(clip.record.id): clip.score.logit for clip in judged.clips if clip.score.logit is not None}
+def _logits(scored: DatasetScores) -> dict[str, float]:
+    return {str(clip.record.id): clip.score.logit for clip in scored.clips if clip.score.logit is not None}
 
 
-def _clip_ious(names: list[str], drawn: RegionPredictions, threshold: float) -> dict[str, float]:
+def _clip_ious(names: list[str], regions: RegionPredictions, threshold: float) -> dict[str, float]:
     """Clip to the mean IoU over its forged faces."""
-    each = face_ious(drawn.histograms[drawn.fake])[:, round(threshold * LEVELS)]
-    owners = drawn.clips[drawn.fake]
+    each = face_ious(regions.histograms[regions.fake])[:, round(threshold * LEVELS)]
+    owners = regions.clips[regions.fake]
     return {names[owner]: float(each[owners == owner].mean()) for owner in np.unique(owners)}
 
 

@@ -77,14 +77,14 @@ def mean_area(
     everybody = sorted({person for _, case in cases for person in case.people})
     number = {person: place for place, person in enumerate(everybody)}
     times = sample_clusters(len(everybody), _REPLICATES, np.random.default_rng(seed))
-    drawn, plain = [], []
+    areas, plain = [], []
     for _, case in cases:
         owners = np.array([number[person] for person in case.people])
-        drawn.append(area(case, times[:, owners]))
+        areas.append(area(case, times[:, owners]))
         plain.append(float(area(case, np.ones((1, owners.size)))[0]))
     seeds = sorted({one for one, _ in cases})
     each = tuple(float(np.mean([v for v, (s, _) in zip(plain, cases, strict=True) if s == one])) for one in seeds)
-    low, high = np.nanpercentile(np.nanmean(np.stack(drawn), axis=0), _CONFIDENCE)
+    low, high = np.nanpercentile(np.nanmean(np.stack(areas), axis=0), _CONFIDENCE)
     return float(np.mean(plain)), float(low), float(high), each, len(everybody)
 
 
@@ -122,8 +122,8 @@ def cells(
         for other, records in others.items():
             parts[f"set {other}"] = [(o.seed, case_of(o, records, other, None)) for o in mine]
         for what, cases in parts.items():
-            told = [(seed, case) for seed, case in cases if case.labels.any() and not case.labels.all()]
-            found += [Cell(row, what, *mean_area(told))] if told else []
+            usable = [(seed, case) for seed, case in cases if case.labels.any() and not case.labels.all()]
+            found += [Cell(row, what, *mean_area(usable))] if usable else []
     return found
 
 
@@ -172,9 +172,9 @@ def _calibrated(fitted: Case, case: Case) -> dict[str, float]:
         likelihood = fit_likelihood(fitted.labels, fitted.logits, counted, "logistic", replicates=0)
         probability = fit_probability(fitted.labels, fitted.logits, counted, "platt")
         ratios = ratio_metrics(case.labels, likelihood.llr(case.logits), weights)
-        told = expit(probability.log_odds(case.logits))
+        calibrated = expit(probability.log_odds(case.logits))
         found[f"Cllr{name}"] = ratios["cllr"]
-        found[f"ECE{name}"] = probability_metrics(case.labels, told, weights, 0.5)["ece"]
+        found[f"ECE{name}"] = probability_metrics(case.labels, calibrated, weights, 0.5)["ece"]
         found["Cllr_min"] = ratios["cllr_min"]
     return found
 

@@ -98,7 +98,7 @@ def measure(
         "directions": len(results),
         "frames a direction": frames,
         "held out": "the last fifth of each clip",
-        "judge of identity": f"{embedder.name}, not in the swapper's loss",
+        "identity embedder": f"{embedder.name}, not in the swapper's loss",
         "compared with": "the mean embedding of each person's faceset",
     }
     return found, settings, matrix

@@ -149,9 +149,9 @@ def _measurements(family: str, results: Sequence[SwapQuality]) -> list[Measureme
         if numbers:
             better = "lower" if name in _LOWER or name.startswith("flicker") else "higher"
             note = "medians of the frames" if name in _MEDIANS else ""
-            judged = name in ("nearer_to_source", "top1") or name.startswith(("identity", "cosine"))
-            if judged and any(result.embedder_in_loss for result in results):
-                note = "the judge was in the loss: does not count"
+            by_embedder = name in ("nearer_to_source", "top1") or name.startswith(("identity", "cosine"))
+            if by_embedder and any(result.embedder_in_loss for result in results):
+                note = "the embedder was in the loss: does not count"
             found.append(Measurement.of(f"{family}: {name}", UNITS[name], numbers, better=better, note=note))
     again = [result.frames_found / result.frames_with_face for result in results]
     return [*found, Measurement.of(f"{family}: frames_found", "share", again)]

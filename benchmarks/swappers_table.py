@@ -60,18 +60,18 @@ def sheet(folders: Sequence[tuple[str, Path]]) -> bytes:
         UsageError: no family has pictures, or they cannot be made small enough.
     """
     rows = [(name, cv2.imread(str(folder / SWAPPED))) for name, folder in folders]
-    drawn = [(name, row) for name, row in rows if row is not None]
-    if not drawn:
+    shown = [(name, row) for name, row in rows if row is not None]
+    if not shown:
         raise UsageError("there is no picture of any family", hint="run the benchmark first")
-    first = next(folder for name, folder in folders if name == drawn[0][0])
+    first = next(folder for name, folder in folders if name == shown[0][0])
     targets = cv2.imread(str(first / TARGETS))
     parts = [] if targets is None else [("target", targets)]
-    picture = cv2.cvtColor(np.vstack([_named(name, row) for name, row in [*parts, *drawn]]), cv2.COLOR_BGR2RGB)
+    picture = cv2.cvtColor(np.vstack([_named(name, row) for name, row in [*parts, *shown]]), cv2.COLOR_BGR2RGB)
     for quality in (92, 85, 78, 70, 60, 50):
         data = encode_jpeg(picture, quality)
         if len(data) <= MOST_BYTES:
             return data
-    raise UsageError(f"{len(drawn)} rows do not fit into {MOST_BYTES} bytes", hint="name fewer families with --only")
+    raise UsageError(f"{len(shown)} rows do not fit into {MOST_BYTES} bytes", hint="name fewer families with --only")
 
 
 def _cell(value: float | None, form: str) -> str:

@@ -164,7 +164,7 @@ def _detect(bench: _Bench) -> list[Measurement]:
     return [
         blend,
         bench.rate(f"score: tf_efficientnet_lite0 at {px} px", lambda: len(predictor.logits(crops)), "crops/s"),
-        bench.rate(f"score a video end to end, every {every}th frame judged", score, target=25.0),
+        bench.rate(f"score a video end to end, every {every}th frame scored", score, target=25.0),
     ]
 
 

@@ -1,9 +1,9 @@
-"""Four processes write one clip name into one set at once, over and over: does one win, and does the set stay whole?
+"""Four processes that write clips with one name into one set at once: one must succeed, and the set must verify.
 
-In turn the clip is a real one, each writer's of another file, and a fake with three masks. Writers begin together and
-then wait for a few milliseconds that the seed draws, so that they meet at every step. In some rounds there is no set
-yet, and they make it too. After each round one clip of that name has to be listed, as its writer was told; the others
-have to have been refused in words; the set has to verify; and nothing else may lie in it.
+The clip is alternately a real one, from another file for each writer, and a fake with three masks. Writers start
+together and then wait for a few random milliseconds, so that they collide at every step. In some rounds they also make
+the set. After each round exactly one clip with that name must be listed, that of the successful writer; the others must
+have failed with an error; the set must verify; and it must hold no other files.
 """
 
 from __future__ import annotations
@@ -90,9 +90,9 @@ def _round(folder: Path, stage: Stage, seed: int, pool: Pool) -> Outcome:
         dataset = DatasetFolder.init(folder, folder.name)
         add_real_clip(dataset, stage.clips[-1], identity="before", rights="synthetic", encoding=_QUICK, name="before")
     jobs = [(folder, stage.clips[writer], writer, seed) for writer in range(WRITERS)]
-    told = pool.map(_write, jobs, chunksize=1)
-    won = [sha256 for sha256, _ in told if sha256]
-    refused = [error for _, error in told if error]
+    outcomes = pool.map(_write, jobs, chunksize=1)
+    won = [sha256 for sha256, _ in outcomes if sha256]
+    refused = [error for _, error in outcomes if error]
     return Outcome(seed, len(refused), tuple(_faults(folder, won, refused)))
 
 

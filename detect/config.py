@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Literal, get_args
 
 from shared.bootstrap import ClusterBy
+from shared.config import need
 from shared.errors import ConfigError
 from shared.types import SPLITS, Framing, Split
 
@@ -17,11 +18,6 @@ Optimizer = Literal["adamw", "sgd", "sam"]
 Protocol = Literal["in-set", "cross-set", "leave-manipulation-out", "leave-identity-out", "cross-rendition"]
 SelfSwaps = Literal["fake", "leave-out"]
 Aggregation = Literal["mean", "median", "max-face", "top-k", "trimmed", "max-track", "confident", "learned", "auto"]
-
-
-def _need(condition: bool, message: str, hint: str | None = None) -> None:
-    if not condition:
-        raise ConfigError(message, hint=hint)
 
 
 def _default_workers() -> int:
@@ -39,8 +35,8 @@ class LearnedAggregate:
     bias: float
 
     def __post_init__(self) -> None:
-        _need(all(0 <= weight < math.inf for weight in self.weights), "weights of a learned aggregation are >= 0")
-        _need(math.isfinite(self.bias), f"the bias of a learned aggregation must be finite, got {self.bias}")
+        need(all(0 <= weight < math.inf for weight in self.weights), "weights of a learned aggregation are >= 0")
+        need(math.isfinite(self.bias), f"the bias of a learned aggregation must be finite, got {self.bias}")
 
 
 @dataclass(frozen=True)
@@ -62,9 +58,9 @@ class AggregateConfig:
     """"learned": the fit, set by training."""
 
     def __post_init__(self) -> None:
-        _need(0 < self.top_share <= 1, f"top_share must lie in (0, 1], got {self.top_share}")
-        _need(0 <= self.trim_share < 0.5, f"trim_share must lie in [0, 0.5), got {self.trim_share}")
-        _need(0 <= self.min_track_share <= 1, f"min_track_share must lie in [0, 1], got {self.min_track_share}")
+        need(0 < self.top_share <= 1, f"top_share must lie in (0, 1], got {self.top_share}")
+        need(0 <= self.trim_share < 0.5, f"trim_share must lie in [0, 0.5), got {self.trim_share}")
+        need(0 <= self.min_track_share <= 1, f"min_track_share must lie in [0, 1], got {self.min_track_share}")
 
 
 @dataclass(frozen=True)
@@ -79,8 +75,8 @@ class FaceConfig:
     """Maximum number of faces in a frame, the largest ones."""
 
     def __post_init__(self) -> None:
-        _need(self.min_face_px >= 1, f"min_face_px must be at least 1, got {self.min_face_px}")
-        _need(1 <= self.max_faces <= 64, f"max_faces must lie between 1 and 64, got {self.max_faces}")
+        need(self.min_face_px >= 1, f"min_face_px must be at least 1, got {self.min_face_px}")
+        need(1 <= self.max_faces <= 64, f"max_faces must lie between 1 and 64, got {self.max_faces}")
 
 
 @dataclass(frozen=True)
@@ -97,8 +93,8 @@ class ScoreConfig:
     """How the clip's score is made; as in the detector's training when left out."""
 
     def __post_init__(self) -> None:
-        _need(self.every >= 1, f"every must be at least 1, got {self.every}", "1 scores every frame")
-        _need(1 <= self.batch <= 1024, f"batch must lie between 1 and 1024, got {self.batch}")
+        need(self.every >= 1, f"every must be at least 1, got {self.every}", "1 scores every frame")
+        need(1 <= self.batch <= 1024, f"batch must lie between 1 and 1024, got {self.batch}")
 
 
 @dataclass(frozen=True)
@@ -131,17 +127,17 @@ class AugmentConfig:
 
     def __post_init__(self) -> None:
         for name in (name for name in self.__dataclass_fields__ if name.startswith("p_")):
-            _need(0 <= getattr(self, name) <= 1, f"{name} is a probability, got {getattr(self, name)}")
-        _need(
+            need(0 <= getattr(self, name) <= 1, f"{name} is a probability, got {getattr(self, name)}")
+        need(
             self.p_jpeg + self.p_video + self.p_reupload <= 1,
             "p_jpeg, p_video and p_reupload are of things that exclude each other: their sum is at most 1",
         )
         low, high = self.jpeg_quality
-        _need(1 <= low <= high <= 100, f"jpeg_quality must ascend within 1 to 100, got {self.jpeg_quality}")
+        need(1 <= low <= high <= 100, f"jpeg_quality must ascend within 1 to 100, got {self.jpeg_quality}")
         low, high = self.video_crf
-        _need(0 <= low <= high <= 51, f"video_crf must ascend within 0 to 51, got {self.video_crf}")
-        _need(self.downscale >= 1, f"downscale is a factor of at least 1, got {self.downscale}")
-        _need(0 <= self.scale < 0.5 and 0 <= self.shift < 0.5, "scale and shift must lie in [0, 0.5)")
+        need(0 <= low <= high <= 51, f"video_crf must ascend within 0 to 51, got {self.video_crf}")
+        need(self.downscale >= 1, f"downscale is a factor of at least 1, got {self.downscale}")
+        need(0 <= self.scale < 0.5 and 0 <= self.shift < 0.5, "scale and shift must lie in [0, 0.5)")
 
 
 @dataclass(frozen=True)
@@ -165,11 +161,11 @@ class MixConfig:
 
     def __post_init__(self) -> None:
         for name in ("forged", "blended"):
-            _need(0 <= getattr(self, name) <= 1000, f"{name} is a share, got {getattr(self, name)}")
-        _need(self.forged + self.blended > 0, "neither forged nor blended pairs are asked for", "give one a share")
+            need(0 <= getattr(self, name) <= 1000, f"{name} is a share, got {getattr(self, name)}")
+        need(self.forged + self.blended > 0, "neither forged nor blended pairs are asked for", "give one a share")
         for name in ("paired", "twins"):
-            _need(0 <= getattr(self, name) <= 1, f"{name} must lie in [0, 1], got {getattr(self, name)}")
-        _need(
+            need(0 <= getattr(self, name) <= 1, f"{name} must lie in [0, 1], got {getattr(self, name)}")
+        need(
             self.video_share is None or 0 <= self.video_share <= 1,
             f"video_share must lie in [0, 1], got {self.video_share}",
         )
@@ -274,16 +270,16 @@ class TrainConfig:
 
     def __post_init__(self) -> None:
         for name in ("frames_per_clip", "steps", "evaluate_every", "patience", "save_every", "workers"):
-            _need(getattr(self, name) >= 1, f"{name} must be at least 1, got {getattr(self, name)}")
-        _need(2 <= self.batch <= 65536 and self.batch % 2 == 0, f"batch must be even and 2 or more, got {self.batch}")
-        _need(self.tuning_rank >= 1, f"tuning_rank must be at least 1, got {self.tuning_rank}")
-        _need(self.lr > 0, f"lr must be positive, got {self.lr}")
-        _need(0 <= self.mixup <= 10, f"mixup must lie in [0, 10], got {self.mixup}", "0 is off")
-        _need(0 < self.sam_rho <= 1, f"sam_rho must lie in (0, 1], got {self.sam_rho}", "0.05 is usual")
-        _need(0 <= self.mask_weight <= 100, f"mask_weight must lie in [0, 100], got {self.mask_weight}")
-        _need(0 <= self.label_smoothing < 0.5, f"label_smoothing must lie in [0, 0.5), got {self.label_smoothing}")
-        _need(0 <= self.ema_decay < 1, f"ema_decay must lie in [0, 1), got {self.ema_decay}")
-        _need(self.minutes is None or self.minutes > 0, f"minutes must be positive, got {self.minutes}")
+            need(getattr(self, name) >= 1, f"{name} must be at least 1, got {getattr(self, name)}")
+        need(2 <= self.batch <= 65536 and self.batch % 2 == 0, f"batch must be even and 2 or more, got {self.batch}")
+        need(self.tuning_rank >= 1, f"tuning_rank must be at least 1, got {self.tuning_rank}")
+        need(self.lr > 0, f"lr must be positive, got {self.lr}")
+        need(0 <= self.mixup <= 10, f"mixup must lie in [0, 10], got {self.mixup}", "0 is off")
+        need(0 < self.sam_rho <= 1, f"sam_rho must lie in (0, 1], got {self.sam_rho}", "0.05 is usual")
+        need(0 <= self.mask_weight <= 100, f"mask_weight must lie in [0, 100], got {self.mask_weight}")
+        need(0 <= self.label_smoothing < 0.5, f"label_smoothing must lie in [0, 0.5), got {self.label_smoothing}")
+        need(0 <= self.ema_decay < 1, f"ema_decay must lie in [0, 1), got {self.ema_decay}")
+        need(self.minutes is None or self.minutes > 0, f"minutes must be positive, got {self.minutes}")
 
 
 @dataclass(frozen=True)
@@ -320,22 +316,22 @@ class EvaluateConfig:
     """Number of threads; half as many clips are searched for faces at once."""
 
     def __post_init__(self) -> None:
-        _need(self.split in (*SPLITS, "all"), f"no split is named {self.split!r}", "train, val, test or all")
-        _need(
+        need(self.split in (*SPLITS, "all"), f"no split is named {self.split!r}", "train, val, test or all")
+        need(
             self.threshold is None or 0 < self.threshold < 1,
             f"threshold is a score between 0 and 1, got {self.threshold}",
         )
-        _need(
+        need(
             self.protocol in get_args(Protocol),
             f"no protocol is named {self.protocol!r}",
             ", ".join(get_args(Protocol)),
         )
-        _need(
+        need(
             self.mask_threshold is None or 0 < self.mask_threshold < 1,
             f"mask_threshold is a probability between 0 and 1, got {self.mask_threshold}",
         )
         for name in ("frames_per_clip", "bins", "replicates", "batch"):
-            _need(getattr(self, name) >= 1, f"{name} must be at least 1, got {getattr(self, name)}")
+            need(getattr(self, name) >= 1, f"{name} must be at least 1, got {getattr(self, name)}")
 
 
 @dataclass(frozen=True)

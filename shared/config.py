@@ -255,7 +255,7 @@ def _without_none(value: Any) -> Any:
     return value
 
 
-def need(condition: bool, what: str, hint: str) -> None:
+def need(condition: bool, what: str, hint: str | None = None) -> None:
     """Raises a ConfigError with the message ``what`` and the ``hint``, unless ``condition``."""
     if not condition:
         raise ConfigError(what, hint=hint)

@@ -58,7 +58,7 @@ class Tick(Protocol):
 
 
 ShowProgress = Callable[[str, int | None], AbstractContextManager[Tick]]
-"""Makes a progress bar from a description and a total, as ``console.progress`` does."""
+"""Makes a progress bar from a description and a total, as ``partial(console.progress, unit="clip")`` does."""
 
 
 @contextmanager
@@ -184,8 +184,8 @@ class Console:
     def print(self, *parts: object, markup: bool = False, wrap: bool = True) -> None:
         """Prints a text for people, literally unless ``markup`` enables Rich's tags.
 
-        Lines are wrapped between words only, so that an address or a path can be copied. Without ``wrap`` they are not
-        wrapped, so that a command line can.
+        Lines are wrapped between words only, and not at all without ``wrap``, so that addresses, paths and command
+        lines can be copied.
         """
         if not self.quiet and self._texts:
             shown = [visible(part) if isinstance(part, str) else part for part in parts]
@@ -244,8 +244,8 @@ class Console:
     def progress(self, description: str, total: int | None, *, unit: str, done: int = 0) -> Iterator[Tick]:
         """A progress bar with count, rate and time left.
 
-        Yields a function that reports progress. ``unit`` is the singular of what is counted, "clip"; "s" for seconds of
-        work that is limited by time. ``done`` is the initial count, for resumed work.
+        Yields a function that reports progress. ``unit`` is the singular of the unit of work, such as "clip", or "s"
+        for work limited by time; ``done`` is the initial count, for resumed work.
         """
         bar = Progress(_Line(), console=self._error, disable=self.quiet, speed_estimate_period=_SPEED_OVER_SECONDS)
         with bar:

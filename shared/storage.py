@@ -95,7 +95,7 @@ def decode_json(
         where: the document's file, for the message.
         error: the class of error to raise.
         hint: its hint.
-        hook: converts plain values to types that msgspec does not know: (type, value) to value, or ValueError.
+        hook: makes values of types unknown to msgspec from the type and a plain value; raises ValueError if it cannot.
 
     Raises:
         error: not JSON, not a ``kind``, or as :func:`check_plain`.
@@ -246,6 +246,19 @@ def need_replaceable(
         )
     if not earlier:
         raise UsageError(f"{out} is there and holds no {kind}", hint="choose another folder")
+
+
+def need_own_folder(out: Path, kind: str, *, marks: Sequence[str]) -> Path:
+    """``out`` unchanged, when it is new, empty, or a folder in which work of this ``kind`` was begun.
+
+    ``marks`` are names of which one is there as soon as the work begins.
+
+    Raises:
+        UsageError: it is a file, or holds something else.
+    """
+    if out.exists() and not (out.is_dir() and (not any(out.iterdir()) or any((out / name).exists() for name in marks))):
+        raise UsageError(f"{out} is there and holds no {kind}", hint="choose another --out")
+    return out
 
 
 def sweep_drafts(folder: Path) -> int:

@@ -34,7 +34,7 @@ def test_every_name_is_there_and_no_other(package):
 
 
 @pytest.mark.parametrize("package", PACKAGES, ids=lambda package: package.__name__)
-def test_type_checkers_are_told_of_the_same_modules(package):
+def test_type_checkers_see_the_same_modules(package):
     stub = Path(package.__file__).with_suffix(".pyi").read_text()
     for name in package.__all__:
         module = getattr(package, name).__module__.removeprefix(f"{package.__name__}.")

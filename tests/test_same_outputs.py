@@ -58,7 +58,7 @@ def test_everything_is_the_same_on_the_machine_of_the_record(recorded, found):
     _none_differ("contents", recorded["digests"], found["digests"])
 
 
-def test_a_difference_is_told_by_file_and_key():
+def test_a_difference_names_file_and_key():
     before = {"a.json": {"x": "1", "y": "2", "z": "3"}, "b.png": {"": "1"}, "gone.png": {"": "1"}, "t": ["p", "q"]}
     now = {"a.json": {"x": "1", "y": "9", "w": "4"}, "b.png": {"": "2"}, "new.png": {"": "1"}, "t": ["q", "r"]}
     assert differences(before, now) == [

@@ -18,7 +18,7 @@ from sklearn.isotonic import IsotonicRegression
 
 from detect.calibration.config import LikelihoodMethod
 from detect.calibration.fit import person_weights
-from detect.calibration.maps import Calibration, LikelihoodMap
+from detect.calibration.maps import LikelihoodMap
 from detect.metrics.classification import check_samples, equal_mass_bins, has_both_classes, log_losses
 from shared.bootstrap import sample_clusters
 
@@ -108,12 +108,6 @@ def cllr_min(labels: np.ndarray, llrs: np.ndarray, weights: np.ndarray | None = 
     return float(np.average(costs, weights=mass))
 
 
-def cllr_cal(labels: np.ndarray, llrs: np.ndarray, weights: np.ndarray | None = None) -> float | None:
-    """The calibration part of Cllr: Cllr minus its discrimination part. None for one class."""
-    whole, least = cllr(labels, llrs, weights), cllr_min(labels, llrs, weights)
-    return None if whole is None or least is None else whole - least
-
-
 def bins_for(samples: int) -> int:
     """Bins of about ten samples, at most 15: with fewer in each, chance alone gives a calibration error."""
     return max(2, min(MOST_BINS, samples // 10))
@@ -142,29 +136,6 @@ def probability_metrics(
         "brier": float(mass @ (probabilities - labels) ** 2),
         "log_loss": float(-mass @ np.log(np.where(labels, safe, 1 - safe))),
     }
-
-
-def calibration_metrics(
-    labels: np.ndarray, logits: np.ndarray, calibration: Calibration, weights: np.ndarray | None = None
-) -> dict[str, float]:
-    """Metrics of a calibration on clips that it was not fitted on; empty for one class.
-
-    Args:
-        labels: (N,) True for fake.
-        logits: (N,) clip logits, as the calibration expects them.
-        calibration: the detector's.
-        weights: (N,) of the clips within their class, preferably :func:`person_weights`; default equal.
-
-    Returns:
-        "cllr", "cllr_min", "cllr_cal", and "ece", "brier", "log_loss" of the probabilities at the calibration's prior.
-    """
-    labels, logits = check_samples(labels, logits)
-    if not has_both_classes(labels):
-        return {}
-    mass = _balanced(labels, weights)
-    llrs = calibration.likelihood.llr(logits)
-    found = ratio_metrics(labels, llrs, mass)
-    return {**found, **probability_metrics(labels, calibration.probabilities(logits), mass, calibration.prior)}
 
 
 def ratio_metrics(labels: np.ndarray, llrs: np.ndarray, weights: np.ndarray | None = None) -> dict[str, float]:

@@ -79,10 +79,10 @@ def calibrate(
     flags = {**_chosen(method or []), "prior": prior, "count_by": count_by, "seed": seed}
     settings = resolve(CalibrateConfig, config, flags)
     scoring = {"frames_per_clip": frames, "finder": finder, "device": device, "precision": precision, "seed": seed}
-    judged_by = resolve(EvaluateConfig, None, scoring)
+    scoring_config = resolve(EvaluateConfig, None, scoring)
     from detect.calibration.calibrate import calibrate_detector
 
-    result = calibrate_detector(detector, dataset, settings, split=split, scoring=judged_by)  # type: ignore[arg-type]
+    result = calibrate_detector(detector, dataset, settings, split=split, scoring=scoring_config)  # type: ignore[arg-type]
     _show(result)
     console.result({"files": result.files, "notes": result.notes, **plain(result.calibration), "domain":
                     plain(result.domain)})  # fmt: skip

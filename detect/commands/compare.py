@@ -25,8 +25,8 @@ def compare(
 
     Example: assay detect compare runs/a/evaluations/set-test runs/b/evaluations/set-test
     """
-    from detect.metrics.bootstrap import BootstrapSettings
     from detect.metrics.compare import compare_clips, read_scores, write_comparison
+    from shared.bootstrap import BootstrapSettings
 
     found = compare_clips(
         read_scores(first),

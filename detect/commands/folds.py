@@ -20,7 +20,7 @@ def folds(
         str, typer.Option(help=f"What is left out in turn: {', '.join(_KINDS)}.", autocompletion=words(*_KINDS))
     ] = "manipulation",
 ) -> None:
-    """Lists every turn of a leave-one-out: what it learns from, what judges it, and the two commands for it.
+    """Lists the folds of a leave-one-out evaluation: training clips, test clips, and the two commands of each.
 
     A group is a person and everybody linked to that person by a clip.
 

@@ -238,7 +238,7 @@ def _faceset_key(path: Path) -> str:
 def show_scoreboard(board: Scoreboard) -> None:
     """A table a metric, a row a manipulation, a column a detector; then differences and notes."""
     console.print(f"{board.clusters}; every interval covers 95 %")
-    names = [judge.name for judge in board.detectors]
+    names = [detector.name for detector in board.detectors]
     cells = [one for row in board.rows for one in row.detectors]
     columns = ["", "real", "fake", *([board.measure] if board.measure else []), *names]
     console.table("Clip AUC", columns, [_line(row, board, names) for row in board.rows])
@@ -257,10 +257,10 @@ def show_scoreboard(board: Scoreboard) -> None:
         bounds = "" if one.low is None or one.high is None else f" ({one.low:+.3f} to {one.high:+.3f})"
         chance = "" if one.p is None else f", p {one.p:.3g}"
         console.print(f"AUC of {one.first} minus {one.second}: {one.difference:+.3f}{bounds}{chance}")
-    for judge in board.detectors:
-        for note in (judge.calibrated, *judge.notes):
+    for detector in board.detectors:
+        for note in (detector.calibrated, *detector.notes):
             if note:
-                console.print(f"note on {judge.name}: {note}")
+                console.print(f"note on {detector.name}: {note}")
     for note in board.notes:
         console.print(f"note: {note}")
 

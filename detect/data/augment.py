@@ -12,26 +12,19 @@ import cv2
 import numpy as np
 
 from detect.config import AugmentConfig
-from detect.data.degrade import coded, jpeg, reuploaded, small_move
+from detect.data.degrade import coded, jpeg, rescaled, reuploaded, small_move
 
 _BORDER = cv2.BORDER_REFLECT_101
 _LUMA = np.array([0.299, 0.587, 0.114], np.float32)
 
 
-def augment(crop: np.ndarray, rng: np.random.Generator, config: AugmentConfig) -> np.ndarray:
-    """An augmented copy of ``crop`` (S, S, 3) uint8 RGB, same shape and dtype.
-
-    Compression comes last, as in real files.
-    """
-    return augment_with_mask(crop, None, rng, config)[0]
-
-
 def augment_with_mask(
     crop: np.ndarray, mask: np.ndarray | None, rng: np.random.Generator, config: AugmentConfig
 ) -> tuple[np.ndarray, np.ndarray | None]:
-    """As :func:`augment`, and ``mask`` (M, M) float32, which covers the same square, with the same geometry.
+    """An augmented copy of ``crop`` (S, S, 3) uint8 RGB, same shape and dtype. Compression is last, as in files.
 
-    Sampled parameters do not depend on the pixels: equal generators change two crops in the same way.
+    ``mask`` (M, M) float32, which covers the same square, gets the same geometry. Sampled parameters do not depend on
+    the pixels: equal generators change two crops in the same way.
     """
     motion = _sample_motion(rng, config)
     crop = _move(crop, motion, cv2.INTER_LINEAR)
@@ -41,7 +34,8 @@ def augment_with_mask(
     if rng.random() < config.p_blur:
         crop = cv2.GaussianBlur(crop, (0, 0), rng.uniform(0.2, max(0.2, config.blur_sigma_px)), borderType=_BORDER)
     if rng.random() < config.p_downscale:
-        crop = _downscale(crop, rng, config)
+        factor = rng.uniform(1.0, config.downscale)
+        crop = rescaled(crop, factor, up=(cv2.INTER_LINEAR, cv2.INTER_CUBIC)[int(rng.integers(2))])
     if rng.random() < config.p_noise:
         crop = _noise(crop, rng, config)
     return np.ascontiguousarray(_compressed(crop, rng, config)), mask
@@ -113,14 +107,6 @@ def _turn_about_grey(angle: float) -> np.ndarray:
     axis = np.full(3, 1 / np.sqrt(3))
     rotation, _ = cv2.Rodrigues(axis * angle)
     return rotation
-
-
-def _downscale(crop: np.ndarray, rng: np.random.Generator, config: AugmentConfig) -> np.ndarray:
-    side = crop.shape[0]
-    small = max(8, round(side / rng.uniform(1.0, config.downscale)))
-    shrunk = cv2.resize(crop, (small, small), interpolation=cv2.INTER_AREA)
-    how = (cv2.INTER_LINEAR, cv2.INTER_CUBIC)[int(rng.integers(2))]
-    return cv2.resize(shrunk, (side, side), interpolation=how)
 
 
 def _noise(crop: np.ndarray, rng: np.random.Generator, config: AugmentConfig) -> np.ndarray:

@@ -25,8 +25,9 @@ from detect.data.labels import LabelsByFrame, face_label, labels_by_clip
 from detect.data.pairs import FaceKey
 from shared.console import console
 from shared.dataset import DatasetFolder
+from shared.dataset.files import need_media
 from shared.dataset.splits import Leak, find_leaks, refuse
-from shared.errors import FacesetError, LeakError, ManifestError, MediaError, NoFaceError
+from shared.errors import FacesetError, LeakError, MediaError, NoFaceError
 from shared.faces.align import align
 from shared.faces.facesets.reader import FaceRow, Faceset, FacesetWriter, SourceClip, encode_crop
 from shared.faces.finders.finder import FaceFinder
@@ -287,10 +288,7 @@ def _is_cached(folder: Path, record: ClipRecord) -> bool:
 
 
 def _find_in_clip(path: Path, record: ClipRecord, folder: Path, request: CropRequest, finder: FaceFinder) -> None:
-    if not path.is_file() or sha256_file(path) != record.sha256:
-        raise ManifestError(
-            f"{record.id}: {path} is missing or does not match the manifest", hint="assay dataset verify says more"
-        )
+    need_media(path, record)
     where, note = _cached_at(folder, record)
     writer = FacesetWriter(
         where,

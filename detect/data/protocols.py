@@ -141,30 +141,18 @@ def leave_out(records: Iterable[ClipRecord], texts: Sequence[str]) -> list[ClipR
     )
 
 
-def leave_one_manipulation_out(records: Sequence[ClipRecord]) -> list[Fold]:
-    """One fold per manipulation: tested on its fakes and all real clips of the test split, trained on the other fakes.
+def folds_by(records: Sequence[ClipRecord], by: str) -> list[Fold]:
+    """The folds of one leave-one-out: ``by`` "manipulation", "group" or "rendition".
+
+    One per manipulation is tested on its fakes and all real clips of the test split and trained on the other fakes; one
+    per rendition is tested on it and trained on all others; one per group of linked people, named by its first, is
+    tested on all their clips, whatever their split.
 
     Raises:
-        ManifestError: fewer than two manipulations.
+        ManifestError: there are fewer than two to leave out.
     """
-    return _leave_each_out(records, "manipulation", lambda name: without(records, manipulations=(name,)))
-
-
-def cross_rendition(records: Sequence[ClipRecord]) -> list[Fold]:
-    """One fold per rendition: tested on it, trained on all others.
-
-    Raises:
-        ManifestError: fewer than two renditions.
-    """
-    return _leave_each_out(records, "rendition", lambda name: without(records, renditions=(name,)))
-
-
-def leave_one_group_out(records: Sequence[ClipRecord]) -> list[Fold]:
-    """One fold per group of linked people, named by its first: tested on all its clips, whatever their split.
-
-    Raises:
-        ManifestError: fewer than two groups.
-    """
+    if by != "group":
+        return _leave_each_out(records, by)
     groups = identity_groups(records)
     _need_two(groups, "groups of people")
     folds = []
@@ -173,20 +161,6 @@ def leave_one_group_out(records: Sequence[ClipRecord]) -> list[Fold]:
         train = tuple(record for record in records if not set(record.identities) & set(people))
         folds.append(Fold(people[0], train, test))
     return folds
-
-
-def folds_by(records: Sequence[ClipRecord], by: str) -> list[Fold]:
-    """The folds of one leave-one-out: ``by`` "manipulation", "group" or "rendition".
-
-    Raises:
-        ManifestError: there are fewer than two to leave out.
-    """
-    makers = {
-        "manipulation": leave_one_manipulation_out,
-        "group": leave_one_group_out,
-        "rendition": cross_rendition,
-    }
-    return makers[by](records)
 
 
 def fold_commands(fold: Fold, by: str, dataset: str) -> tuple[str, str]:
@@ -330,13 +304,14 @@ def _linked(records: Sequence[ClipRecord], names: Sequence[str]) -> tuple[str, .
     return tuple(glob.escape(person) for group in groups for person in group)
 
 
-def _leave_each_out(records: Sequence[ClipRecord], key: str, rest: Callable[[str], list[ClipRecord]]) -> list[Fold]:
+def _leave_each_out(records: Sequence[ClipRecord], key: str) -> list[Fold]:
     names = sorted({value for record in records for value in _KEYS[key](record)})
     _need_two(names, f"{key}s")
     held = [record for record in records if record.split in ("test", None)]
     folds = []
     for name in names:
-        train = tuple(record for record in rest(name) if record.split != "test")
+        rest = without(records, **{f"{key}s": (name,)})
+        train = tuple(record for record in rest if record.split != "test")
         folds.append(Fold(name, train, tuple(only(held, {key: (name,)}))))
     return folds
 

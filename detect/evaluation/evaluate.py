@@ -23,17 +23,19 @@ from detect.evaluation.error_card import error_card, measure_clips, measure_labe
 from detect.evaluation.localization_report import RegionReport, measure_regions
 from detect.evaluation.page import PAGE_NAME, render_page
 from detect.evaluation.result import Counts, EvaluationResult, Part, Slice, count, render_json, split_words
-from detect.metrics.bootstrap import BootstrapSettings, clip_clusters, evaluate_samples
+from detect.metrics.bootstrap import evaluate_samples
 from detect.metrics.classification import MetricSettings
 from detect.models.external.reference import parse_reference
 from detect.models.training_record import TrainingRecord, read_training_record
 from detect.scoring.dataset import DatasetScores, score_dataset
 from detect.scoring.samples import Samples, ScoredClip, clip_samples, frame_samples, track_samples, write_scores
+from shared.bootstrap import BootstrapSettings
 from shared.config import configured
 from shared.dataset import DatasetFolder
-from shared.dataset.splits import Clustering, clustering
+from shared.dataset.splits import Clustering, clip_clusters, clustering
 from shared.engine.tasks import Engine
 from shared.errors import ManifestError
+from shared.plots import Plot
 from shared.results.scores import Evaluation
 from shared.storage import need_replaceable, replacing_folder
 from shared.types import ClipId, ClipRecord
@@ -100,30 +102,32 @@ def evaluate_detector(
         )
     out = check_target(Path(out) if out else default_target(detector, f"{folder.name}-{config.split}"))
     records = chosen_records(records, config, _learned(detector))
-    judged = score_dataset(detector, folder, records, config, engine=engine)
-    regions = measure_regions(folder, judged, config)
-    worth = calibrated(detector, judged, folder, config)
+    scores = score_dataset(detector, folder, records, config, engine=engine)
+    regions = measure_regions(folder, scores, config)
+    with_calibration = calibrated(detector, scores, folder, config)
     result = evaluate_clips(
-        judged.clips,
+        scores.clips,
         config,
         dataset={"name": folder.name, "manifest_sha256": dataset_digest(folder)},
-        detector=judged.detector,
-        operating_point=judged.operating_point,
-        notes=(*judged.notes, *seen_in_training(records, judged.learned), *worth.notes),
-        measured=_measured(folder, judged),
-        learned=judged.learned,
+        detector=scores.detector,
+        operating_point=scores.operating_point,
+        notes=(*scores.notes, *seen_in_training(records, scores.learned), *with_calibration.notes),
+        measured=_measured(folder, scores),
+        learned=scores.learned,
         regions=None if regions is None else regions.report,
     )
-    result = dataclasses.replace(result, calibration=worth.section)
-    pictures = {"regions.png": None if regions is None else regions.sheet, "calibration.png": worth.picture}
-    return result, write_evaluation(out, result, worth.clips, pictures=pictures)
+    result = dataclasses.replace(result, calibration=with_calibration.section)
+    sheet = None if regions is None else regions.sheet
+    return result, write_evaluation(
+        out, result, with_calibration.clips, sheet=sheet, calibration=with_calibration.picture
+    )
 
 
-def _measured(folder: DatasetFolder, judged: DatasetScores) -> Mapping[ClipId, Mapping[str, str]]:
-    """What the pictures say of the clips: from the faces that were judged, or by the set's labels without any."""
-    if judged.faces:
-        return measure_clips(judged.faces)
-    wanted = {clip.record.id for clip in judged.clips}
+def _measured(folder: DatasetFolder, scores: DatasetScores) -> Mapping[ClipId, Mapping[str, str]]:
+    """Facts of the clips' pictures: from the scored faces, or from the set's labels without any."""
+    if scores.faces:
+        return measure_clips(scores.faces)
+    wanted = {clip.record.id for clip in scores.clips}
     return measure_labels([label for label in folder.frame_labels() if label.clip in wanted])
 
 
@@ -237,12 +241,12 @@ def write_evaluation(
     result: EvaluationResult,
     clips: Sequence[ScoredClip],
     *,
-    pictures: Mapping[str, bytes | None] | None = None,
+    sheet: bytes | None = None,
+    calibration: Plot | None = None,
 ) -> Path:
     """Writes ``evaluation.json`` and ``.html``, ``scores.jsonl``, ``frames.parquet`` and ``curves.png`` as ``folder``.
 
-    ``pictures``: PNGs by file name, those that there are: ``regions.png``, faces and the regions drawn on them, and
-    ``calibration.png``.
+    ``sheet``, faces and the regions drawn on them, becomes ``regions.png``, ``calibration`` ``calibration.png``.
 
     Raises:
         StorageError: the disk refused.
@@ -257,17 +261,17 @@ def write_evaluation(
         slices=[(part.name, e) for part in result.slices for e in part.evaluations if e.metric == "auc"],
     )
     curves = plot_curves(data)
-    extra = {name: png for name, png in (pictures or {}).items() if png is not None}
     page = render_page(
-        result, clips, curves, has_sheet="regions.png" in extra, calibration_png=extra.get("calibration.png")
+        result, clips, curves.svg, has_sheet=sheet is not None, calibration=calibration and calibration.svg
     )
+    pictures = {"curves.png": curves.png, "regions.png": sheet, "calibration.png": calibration and calibration.png}
     with replacing_folder(folder) as draft:
         (draft / _RESULT).write_text(render_json(result), encoding="utf-8")
         write_scores(draft, clips, clip_clusters([clip.record for clip in clips], result.cluster_by))
         (draft / PAGE_NAME).write_text(page, encoding="utf-8")
-        (draft / "curves.png").write_bytes(curves)
-        for name, png in extra.items():
-            (draft / name).write_bytes(png)
+        for name, png in pictures.items():
+            if png is not None:
+                (draft / name).write_bytes(png)
     return folder
 
 

@@ -15,9 +15,8 @@ from torch.nn import functional as F
 
 from detect.data.crops import ClipFaces
 from detect.data.masks import MASK_PX, ForgedMasks
-from detect.metrics.bootstrap import BootstrapSettings, sample_clusters
 from detect.models.predictor import CropPredictor
-from shared.bootstrap import mean_interval
+from shared.bootstrap import BootstrapSettings, mean_interval, sample_clusters
 from shared.results.scores import Evaluation
 
 LEVELS = 256
@@ -143,7 +142,7 @@ def pooled_ap(counts: np.ndarray) -> np.ndarray:
 def choose_threshold(faces: RegionPredictions) -> float | None:
     """The threshold k / 256 with the highest mean IoU over the fake faces, the middle one of equals; None without any.
 
-    To be chosen on validation clips, never on those it is judged by.
+    To be chosen on validation clips, never on the evaluated ones.
     """
     if not faces.fake.any():
         return None

@@ -23,10 +23,10 @@ from detect.evaluation.localization import (
     predict_masks,
     predict_regions,
 )
-from detect.metrics.bootstrap import BootstrapSettings
 from detect.models.predictor import CropPredictor
 from detect.models.training_record import TrainingRecord, clip_mark
 from detect.scoring.dataset import DatasetScores, faces_of
+from shared.bootstrap import BootstrapSettings
 from shared.dataset import DatasetFolder
 from shared.dataset.splits import clustering
 from shared.video.images import encode_png
@@ -63,8 +63,8 @@ class Regions:
     sheet: bytes
 
 
-def measure_regions(folder: DatasetFolder, judged: DatasetScores, config: EvaluateConfig) -> Regions | None:
-    """Draws the regions of the judged clips and compares them with the masks that the compositor left.
+def measure_regions(folder: DatasetFolder, scores: DatasetScores, config: EvaluateConfig) -> Regions | None:
+    """Predicts the regions of the scored clips and compares them with the compositor's masks.
 
     Returns:
         None where the detector draws no region, or no fake face here has a mask.
@@ -73,35 +73,35 @@ def measure_regions(folder: DatasetFolder, judged: DatasetScores, config: Evalua
         MediaError: a mask cannot be read.
         FacesetError: a crop is missing or damaged.
     """
-    predictor = judged.predictor
-    if predictor is None or not predictor.spec.has_mask or not any(c.record.masks for c in judged.faces):
+    predictor = scores.predictor
+    if predictor is None or not predictor.spec.has_mask or not any(c.record.masks for c in scores.faces):
         return None
-    masks = ForgedMasks(folder, judged.faces)
-    drawn = predict_regions(judged.faces, masks, predictor, batch=config.batch)
+    masks = ForgedMasks(folder, scores.faces)
+    drawn = predict_regions(scores.faces, masks, predictor, batch=config.batch)
     if not drawn.fake.any():
         return None
-    threshold, chosen_on = _threshold(folder, predictor, judged.learned, config)
-    records = [clip.record for clip in judged.faces]
+    threshold, chosen_on = _threshold(folder, predictor, scores.learned, config)
+    records = [clip.record for clip in scores.faces]
     chosen = clustering(records, config.cluster_by)
     clusters = chosen.of(records)
     bootstrap = BootstrapSettings(config.replicates, seed=config.seed, cluster_by=chosen.by)
-    parts = localise(judged.faces, drawn, clusters, threshold=threshold, bootstrap=bootstrap)
+    parts = localise(scores.faces, drawn, clusters, threshold=threshold, bootstrap=bootstrap)
     report = RegionReport(threshold, chosen_on, int(drawn.fake.sum()), parts)
-    return Regions(report, region_sheet(judged.faces, masks, drawn, predictor, threshold))
+    return Regions(report, region_sheet(scores.faces, masks, drawn, predictor, threshold))
 
 
 def _threshold(
     folder: DatasetFolder, predictor: CropPredictor, learned: TrainingRecord, config: EvaluateConfig
 ) -> tuple[float, str]:
-    """The map's threshold, and what it was chosen on: never the clips that are judged by it, nor what is new in them.
+    """The map's threshold, and what it was chosen on: never the evaluated clips, nor what is new in them.
 
-    Only validation clips that the detector itself was chosen by are asked, so that a manipulation or a set that it is
-    tested on as unknown stays unknown.
+    Only validation clips that the detector was chosen on are used, so that a manipulation or a set that is new to it
+    stays new.
     """
     if config.mask_threshold is not None:
         return config.mask_threshold, "the command"
     if config.split in ("val", "all"):
-        return DEFAULT_THRESHOLD, "nothing: the validation clips are judged here themselves"
+        return DEFAULT_THRESHOLD, "nothing: the validation clips are evaluated here"
     known = [r for r in folder.records(split="val") if clip_mark(r) in learned.clips]
     masked = [record for record in known if record.masks is not None]
     if not masked:

@@ -114,8 +114,8 @@ def inspect_file(
         shown = source.reader(still=still) if scores.frames else None
         exhibits = sample_faces(shown, scores.frames, predictor, count=config.faces_shown) if shown else []
     facts = file_facts(info, path.stat().st_size, scores.frames, finder=finder.name)
-    worth = interpret(detector, predictor, scores.clip.logit, facts, finder.name)
-    report = _report(path, intake, still, evidence, scores, predictor, finder, config, worth)
+    interpretation = interpret(detector, predictor, scores.clip.logit, facts, finder.name)
+    report = _report(path, intake, still, evidence, scores, predictor, finder, config, interpretation)
     with replacing_folder(out) as draft:
         timeline = _timeline(info, scores, predictor) if scores.frames and not still else None
         _write_case(draft, report, scores, exhibits, timeline, predictor.operating_point[0])
@@ -142,24 +142,28 @@ def _report(
     predictor: CropPredictor,
     finder: FaceFinder,
     config: InspectConfig,
-    worth: Interpretation,
+    interpretation: Interpretation,
 ) -> ForensicReport:
-    clip = _worthy(scores.clip, worth)
+    clip = _with_interpretation(scores.clip, interpretation)
     threshold, threshold_from = predictor.operating_point
     aggregate = resolved(None, predictor.facts.aggregate)
     interval = block_interval(scores.frames, aggregate, block_seconds=config.block_seconds, seed=config.seed)
-    verdict, reason = decide(clip.logit, interval, threshold, worth, predictor.facts.validation)
+    verdict, reason = decide(clip.logit, interval, threshold, interpretation, predictor.facts.validation)
     if scores.facts.stopped:
         reason += f" All of this is about the first {clip.frames_read} frames: the rest could not be read."
+    declared = scores.facts.frames_declared or clip.frames_read
+    missing = declared - clip.frames_read
     analysed = (
         f"{scores.facts.frames_searched} of {clip.frames_read} frames were searched for faces and "
-        f"{clip.frames_scored} were scored",
+        f"{clip.frames_scored} were scored"
+        + (f"; {clip.frames_read} of {declared} declared frames could be read" if missing > 0 else ""),
         f"{counted(clip.tracks, 'face')} followed through the clip",
         "format, EXIF and XMP" if still else "container, streams, timing and packet structure",
         "content credentials (C2PA)",
     )
     facts = scores.facts
     left_out = (
+        (max(missing, 0), "frames that the file declares and that could not be read"),
         (facts.frames_read - facts.frames_searched, "frames between those that were searched for faces"),
         (facts.frames_searched - facts.frames_with_face, "searched frames in which no usable face was found"),
         (facts.faces_too_small, "faces that are too small to judge"),
@@ -200,10 +204,10 @@ def _report(
         },
         low=None if interval is None else interval[0],
         high=None if interval is None else interval[1],
-        calibrated=worth.calibrated,
-        calibration=worth.note,
-        outside=worth.outside,
-        domain=worth.domain,
+        calibrated=interpretation.calibrated,
+        calibration=interpretation.note,
+        outside=interpretation.outside,
+        domain=interpretation.domain,
         limits=_limits(clip, still),
     )
 
@@ -221,11 +225,12 @@ def _limits(clip: ClipScore, still: bool) -> tuple[str, ...]:
     )
 
 
-def _worthy(clip: ClipScore, worth: Interpretation) -> ClipScore:
-    """The clip's score with probability and llr where they hold."""
-    if worth.calibrated is None or not worth.calibrated.holds:
+def _with_interpretation(clip: ClipScore, interpretation: Interpretation) -> ClipScore:
+    """The clip's score, with probability and llr if they are valid."""
+    if interpretation.calibrated is None or not interpretation.calibrated.holds:
         return clip
-    return dataclasses.replace(clip, probability=worth.calibrated.probability, llr=worth.calibrated.llr)
+    calibrated = interpretation.calibrated
+    return dataclasses.replace(clip, probability=calibrated.probability, llr=calibrated.llr)
 
 
 def _timeline(info: VideoInfo, scores: VideoScores, predictor: CropPredictor) -> bytes:
@@ -251,7 +256,7 @@ def _write_case(
             write_bytes(folder / "evidence" / f"{stem}-heat.png", exhibit.heat_png)
     write_frame_scores(folder / "frames.parquet", scores.frames)
     write_json(folder / "report.json", report)
-    write_html(folder / "report.html", report, timeline_png=timeline, exhibits=exhibits, threshold=threshold)
+    write_html(folder / "report.html", report, timeline=timeline, exhibits=exhibits, threshold=threshold)
 
 
 def show(report: ForensicReport, out: Path) -> None:

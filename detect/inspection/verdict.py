@@ -83,7 +83,7 @@ def decide(
     logit: float | None,
     interval: tuple[float, float] | None,
     threshold: float,
-    worth: Interpretation,
+    interpretation: Interpretation,
     validation: Sequence[Evaluation] = (),
 ) -> tuple[Verdict, str]:
     """The verdict and the sentence that carries it.
@@ -92,15 +92,15 @@ def decide(
         logit: of the clip; None when nothing was scored.
         interval: of the logit, see :func:`block_interval`.
         threshold: logit from which a clip is classified as fake.
-        worth: the calibration, if there is one for this score, and where the file lies outside its domain.
+        interpretation: of the score by the calibration, and facts of the file outside its domain.
         validation: how the detector did on its validation clips.
     """
     if logit is None:
         return "inconclusive", "No usable face was found, so nothing was scored."
-    reasons = _why_not_validated(worth, validation)
+    reasons = _why_not_validated(interpretation, validation)
     if reasons:
         return "not validated", f"{_score_words(logit, interval, threshold)} It says neither real nor fake. {reasons}"
-    return qualify(*_side(logit, interval, threshold), worth.calibrated)
+    return qualify(*_side(logit, interval, threshold), interpretation.calibrated)
 
 
 def at_chance(validation: Sequence[Evaluation]) -> bool:
@@ -131,17 +131,17 @@ def _score_words(logit: float, interval: tuple[float, float] | None, threshold: 
     return f"The detector's score is {logit:+.2f} ({bounds}), its threshold {threshold:+.2f}, both as logits."
 
 
-def _why_not_validated(worth: Interpretation, validation: Sequence[Evaluation]) -> str:
+def _why_not_validated(interpretation: Interpretation, validation: Sequence[Evaluation]) -> str:
     """Why no verdict may be given; empty when one may."""
     reasons = []
-    if worth.calibrated is None:
-        reasons.append(worth.note)
-    elif not worth.calibrated.holds:
-        reasons.append(worth.note or "The calibration does not hold for this file.")
-    if worth.outside:
-        named = "; ".join(each.text for each in worth.outside)
+    if interpretation.calibrated is None:
+        reasons.append(interpretation.note)
+    elif not interpretation.calibrated.holds:
+        reasons.append(interpretation.note or "The calibration does not hold for this file.")
+    if interpretation.outside:
+        named = "; ".join(each.text for each in interpretation.outside)
         reasons.append(
-            f"The file lies outside the domain that the detector was validated on ({worth.domain}): {named}."
+            f"The file lies outside the domain that the detector was validated on ({interpretation.domain}): {named}."
         )
     if at_chance(validation):
         reasons.append("The interval of the detector's validation AUC holds 0.5: it cannot tell fake from real.")

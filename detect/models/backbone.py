@@ -9,6 +9,7 @@ from timm.data.config import resolve_model_data_config
 from torch import nn
 
 from detect.models.contract import Detector, DetectorOptions, DetectorSpec
+from detect.models.tuning import classifier_of
 from shared.errors import ConfigError, UnknownNameError
 from shared.registry import near_matches
 from shared.weights.imagenet import load_pretrained
@@ -49,7 +50,7 @@ class BackboneDetector(Detector):
             family=self.family,
             has_mask=self.has_mask,
         )
-        _start_undecided(self.net)
+        start_undecided(classifier_of(self.net))
         if options.pretrained:
             self.initial_weights = load_pretrained(self.net, options.name, download=options.download)
 
@@ -81,14 +82,12 @@ def _create(options: DetectorOptions) -> nn.Module:
         ) from error
 
 
-def _start_undecided(net: nn.Module) -> None:
-    """Initialises the classifier with small weights and no bias, so that the first logits are near 0.
+def start_undecided(head: nn.Module) -> None:
+    """Initialises the layers of ``head`` with small weights and no bias, so that the first logits are near 0.
 
     timm's initialisation, scaled by the number of outputs, gives logits of ten and more with one output.
     """
-    found = net.get_classifier()  # type: ignore[operator]
-    heads = nn.ModuleList([found] if isinstance(found, nn.Module) else found)  # distilled models have two classifiers
-    for module in heads.modules():
+    for module in head.modules():
         if isinstance(module, nn.Linear | nn.Conv2d):
             nn.init.normal_(module.weight, std=_HEAD_STD)
             if module.bias is not None:

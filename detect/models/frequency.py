@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from detect.models.backbone import BackboneDetector
+from detect.models.backbone import BackboneDetector, start_undecided
 from detect.models.contract import Detection, DetectorOptions
 from detect.models.registry import detectors
 
@@ -46,9 +46,7 @@ class FrequencyDetector(BackboneDetector):
             nn.BatchNorm1d(2 * _BLOCK**2), nn.Linear(2 * _BLOCK**2, _HIDDEN), nn.ReLU(), nn.Linear(_HIDDEN, 1)
         )
         for head in (self.residual[-1], self.spectrum[-1]):
-            assert isinstance(head, nn.Linear)
-            nn.init.normal_(head.weight, std=0.01)
-            nn.init.zeros_(head.bias)
+            start_undecided(head)
 
     def forward(self, x: Tensor) -> Detection:
         """(B, 3, S, S) normalised -> logits (B,), no mask."""

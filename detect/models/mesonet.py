@@ -14,6 +14,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
+from detect.models.backbone import start_undecided
 from detect.models.contract import Detection, Detector, DetectorOptions, DetectorSpec
 from detect.models.registry import detectors
 from shared.errors import ConfigError, UnknownNameError
@@ -27,7 +28,6 @@ HIDDEN = 16
 WIDTH = 16
 _STRIDE = 32
 _PX_RANGE = (32, 1024)
-_HEAD_STD = 0.01
 
 
 class Inception(nn.Module):
@@ -79,8 +79,7 @@ class MesoNet(Detector):
         self.bend = nn.Identity() if slope == 1 else nn.LeakyReLU(slope)
         self.drop = nn.Dropout(options.drop_rate)
         self.head = nn.Linear(HIDDEN, 1)
-        nn.init.normal_(self.head.weight, std=_HEAD_STD)
-        nn.init.zeros_(self.head.bias)
+        start_undecided(self.head)
 
     def forward(self, x: Tensor) -> Detection:
         """(B, 3, S, S) in [0, 1] -> logits (B,), no mask."""

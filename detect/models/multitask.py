@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from detect.models.backbone import BackboneDetector
+from detect.models.backbone import BackboneDetector, start_undecided
 from detect.models.contract import Detection, DetectorOptions
 from detect.models.registry import detectors
 from shared.errors import ConfigError
@@ -41,8 +41,7 @@ class MultitaskDetector(BackboneDetector):
         )
         self.draw = nn.Conv2d(_CHANNELS, 1, 1)
         self.judge = nn.Linear(_CHANNELS + 2, 1)
-        nn.init.normal_(self.judge.weight, std=0.01)
-        nn.init.zeros_(self.judge.bias)
+        start_undecided(self.judge)
         assert self.draw.bias is not None
         nn.init.constant_(self.draw.bias, -2.0)  # most pixels are real
 

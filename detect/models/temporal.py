@@ -21,7 +21,7 @@ import torch
 from timm.models.vision_transformer import Block
 from torch import Tensor, nn
 
-from detect.models.backbone import BackboneDetector
+from detect.models.backbone import BackboneDetector, start_undecided
 from detect.models.contract import DetectorOptions, TrackDetector
 from detect.models.registry import detectors
 from shared.errors import ConfigError, UnknownNameError
@@ -31,7 +31,6 @@ _HEADS = 4
 _DEPTH = 2
 _FRAMES = 8
 _FRAMES_RANGE = (2, 64)
-_HEAD_STD = 0.01
 _KINDS = ("transformer", "gru")
 
 
@@ -82,8 +81,7 @@ class TemporalDetector(BackboneDetector, TrackDetector):
         self.enter = nn.Sequential(nn.LayerNorm(features), nn.Linear(features, _WIDTH))
         self.over = _Recurrent() if parts.kind == "gru" else _Attending(options.drop_rate)
         self.head = nn.Linear(_WIDTH, 1)
-        nn.init.normal_(self.head.weight, std=_HEAD_STD)
-        nn.init.zeros_(self.head.bias)
+        start_undecided(self.head)
 
     def embed_frames(self, x: Tensor) -> Tensor:
         """(N, 3, S, S) normalised faces -> (N, F + 1): the backbone's features, then its logit."""

@@ -30,7 +30,7 @@ def tune(net: nn.Module, mode: Tuning, *, rank: int = 1) -> int:
     """
     if mode != "full":
         net.requires_grad_(False)
-        _classifier(net).requires_grad_(True)
+        classifier_of(net).requires_grad_(True)
     if mode == "norm":
         norms = [module for module in net.modules() if _is_norm(module)]
         if not norms:
@@ -89,7 +89,8 @@ def plain_state(net: nn.Module) -> dict[str, Tensor]:
     return state
 
 
-def _classifier(net: nn.Module) -> nn.ModuleList:
+def classifier_of(net: nn.Module) -> nn.ModuleList:
+    """The classifier of a timm model; distilled models have two."""
     found = net.get_classifier()  # type: ignore[operator]
     return nn.ModuleList([found] if isinstance(found, nn.Module) else found)
 

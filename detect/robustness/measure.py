@@ -16,7 +16,7 @@ import numpy as np
 from detect.data.crops import dataset_digest
 from detect.data.labels import labels_by_clip
 from detect.data.protocols import only, parse_only, sample_evenly, seen_in_training
-from detect.metrics.bootstrap import BootstrapSettings, evaluate_samples
+from detect.metrics.bootstrap import evaluate_samples
 from detect.metrics.classification import MetricSettings
 from detect.models.predictor import CropPredictor
 from detect.models.training_record import TrainingRecord, read_training_record
@@ -25,14 +25,16 @@ from detect.robustness.page import plot_heat_map, render_table
 from detect.robustness.perturb import CLEAN, KINDS, Cell, all_cells, quick_cells
 from detect.robustness.result import CellResult, Robustness
 from detect.robustness.sweep import CELLS, CellClip, Sweep, cell_clips, measure_on
+from shared.bootstrap import BootstrapSettings
 from shared.console import console
 from shared.dataset import DatasetFolder
+from shared.dataset.files import need_media
 from shared.dataset.splits import clustering
 from shared.engine.tasks import Engine
 from shared.errors import ManifestError, UsageError
 from shared.faces.finders.finder import make_finder
 from shared.registry import near_matches
-from shared.storage import sha256_file, write_bytes, write_text
+from shared.storage import need_own_folder, write_bytes, write_text
 from shared.types import ClipRecord
 
 RESULT_NAME = "robustness.json"
@@ -63,7 +65,8 @@ def measure_robustness(
     folder = DatasetFolder.open(dataset)
     cells = chosen_cells(config)
     records = _records(folder, config)
-    out = _target(out or _default_target(detector, f"{folder.name}-{config.split}"))
+    out = out or _default_target(detector, f"{folder.name}-{config.split}")
+    need_own_folder(out, "sweep", marks=(RESULT_NAME, CELLS))
     predictor = CropPredictor.load(detector, config.device, precision=config.precision)
     finder = make_finder(config.finder or predictor.facts.finder_name, device=str(predictor.device.torch_device))
     wanted = {record.id for record in records}
@@ -165,12 +168,7 @@ def _records(folder: DatasetFolder, config: RobustnessConfig) -> list[ClipRecord
         )
     chosen = sample_evenly(only(listed, parse_only(config.only)), config.clips, config.seed)
     for record in chosen:
-        path = folder.media_path(record)
-        if not path.is_file() or sha256_file(path) != record.sha256:
-            raise ManifestError(
-                f"{record.id}: {path} is missing or does not match the manifest",
-                hint="assay dataset verify says more",
-            )
+        need_media(folder.media_path(record), record)
     return chosen
 
 
@@ -179,15 +177,3 @@ def _default_target(detector: Path, name: str) -> Path:
         if (place / "run.json").is_file():
             return place / "robustness" / name
     return Path("robustness") / name
-
-
-def _target(out: Path) -> Path:
-    """Returns ``out`` if it is new, empty, or the folder of a sweep.
-
-    Raises:
-        UsageError: it holds something else.
-    """
-    known = (RESULT_NAME, CELLS)
-    if out.exists() and not (out.is_dir() and (not any(out.iterdir()) or any((out / name).exists() for name in known))):
-        raise UsageError(f"{out} is there and holds no sweep", hint="choose another --out")
-    return out

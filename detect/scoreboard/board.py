@@ -18,12 +18,12 @@ from detect.calibration.maps import Calibration, misfit, read_calibration
 from detect.config import EvaluateConfig
 from detect.data.crops import dataset_digest
 from detect.data.protocols import only, parse_only, seen_in_training
-from detect.metrics.bootstrap import BootstrapSettings, evaluate_samples
+from detect.metrics.bootstrap import evaluate_samples
 from detect.metrics.compare import ClipLogit, compare_clips
 from detect.metrics.spread import llr_spread
 from detect.scoreboard.picture import plot_scoreboard
 from detect.scoreboard.scores import Scores, Wanted, scores_of
-from shared.bootstrap import mean_interval
+from shared.bootstrap import BootstrapSettings, share_interval
 from shared.dataset import DatasetFolder
 from shared.dataset.splits import clustering
 from shared.errors import ManifestError, UsageError
@@ -40,7 +40,7 @@ from shared.results.scoreboard import (
     write_scoreboard,
 )
 from shared.results.scores import Evaluation
-from shared.storage import write_bytes
+from shared.storage import need_own_folder, write_bytes
 from shared.types import ClipRecord
 
 METRICS = ("auc", "ap", "eer", "tpr@fpr1%", "tpr@fpr5%")
@@ -100,10 +100,7 @@ def check_board_folder(out: Path) -> Path:
     Raises:
         UsageError: it is a file, or a folder that holds something else.
     """
-    known = (SCOREBOARD_NAME, CACHE_NAME)
-    if out.exists() and not (out.is_dir() and (any((out / name).exists() for name in known) or not any(out.iterdir()))):
-        raise UsageError(f"{out} is there and holds no scoreboard", hint="choose another --out")
-    return out
+    return need_own_folder(out, "scoreboard", marks=(SCOREBOARD_NAME, CACHE_NAME))
 
 
 def score_dataset(
@@ -267,7 +264,7 @@ def _cell(board: _Board, detector: str, places: np.ndarray, fakes: np.ndarray) -
 
 def _share_scored(board: _Board, scored: np.ndarray, fakes: np.ndarray) -> Evaluation:
     clusters = board.clusters[fakes]
-    low, high = mean_interval(scored.astype(np.float64), np.ones(fakes.size), clusters, board.settings) or (None, None)
+    low, high = share_interval(scored, clusters, board.settings) or (None, None)
     return Evaluation(
         "scored", float(scored.mean()), "clip", num_real=0, num_fake=int(fakes.size), low=low, high=high,
         clusters=int(np.unique(clusters).size), confidence=board.settings.confidence,

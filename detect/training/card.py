@@ -26,7 +26,7 @@ tags: [deepfake-detection, face-forensics, assay]
 
 # {name}: a face forgery detector
 
-Gives one logit for {judged}; larger means more likely forged. Trained with Assay on the dataset
+Gives one logit for {scored}; larger means more likely forged. Trained with Assay on the dataset
 "{dataset}".
 {leak}
 ## Use
@@ -114,7 +114,7 @@ def render_card(detector: DetectorFacts, facts: CardFacts, validation: Evaluatio
         leak = f"\n> **The splits leaked when this was trained** ({facts.leak}). The numbers below say little.\n"
     return _CARD.format(
         name=spec.name,
-        judged=_input_text(spec),
+        scored=_input_text(spec),
         alone=(_TIMM if spec.family == "frame" else _ONNX).replace("PX", str(spec.input_px)),
         dataset=facts.dataset,
         leak=leak,

@@ -31,6 +31,9 @@ def build(
     work: Annotated[
         Path | None, typer.Option(help="Folder for what is made on the way.", show_default="OUT.build")
     ] = None,
+    audio: Annotated[
+        bool | None, typer.Option(help="Keep the sound; leave it out where no container takes it.", show_default=False)
+    ] = None,
     jobs: JobsOption = None,
     engine: EngineOption = None,
     address: AddressOption = None,
@@ -69,6 +72,8 @@ def build(
     from forge.building.spec import load_spec
 
     spec = load_spec(settings[0])
+    if audio is not None:
+        spec = dataclasses.replace(spec, set=dataclasses.replace(spec.set, audio=audio))
     planned = plan_build(spec, out, work=work)
     _show(planned)
     lacking = lacking_later(planned.plan)
@@ -88,6 +93,7 @@ def build(
             "skipped": {str(clip): why for clip, why in result.skipped.items()},
             "tasks": result.tasks,
             "seconds": round(result.seconds, 1),
+            "notes": result.notes,
         }
     )
 

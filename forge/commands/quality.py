@@ -36,7 +36,9 @@ def quality(
     ] = None,
     run: Annotated[
         Path | None,
-        typer.Option(help="The swapper: measures self-reconstruction, and whether identity's judge was in its loss."),
+        typer.Option(
+            help="The swapper: measures self-reconstruction, and whether the identity embedder was in its loss."
+        ),
     ] = None,
     last: Annotated[float, typer.Option(help="Measure this last fraction of each clip; 0.2 is the last fifth.")] = 1.0,
     limit: Annotated[

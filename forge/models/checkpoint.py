@@ -197,8 +197,8 @@ def _build(card: SwapperCard, folder: Path) -> Swapper:
     except (AssayError, ValueError) as error:
         raise CheckpointError(f"{folder / CARD_FILE} describes no swapper: {error}", hint="export it again") from error
     spec: SwapSpec = swapper.spec
-    told = (card.input_px, card.output_px, card.framing, card.has_mask)
-    if told != (spec.input_px, spec.output_px, spec.framing, spec.has_mask):
+    stated = (card.input_px, card.output_px, card.framing, card.has_mask)
+    if stated != (spec.input_px, spec.output_px, spec.framing, spec.has_mask):
         raise CheckpointError(f"{folder / CARD_FILE} contradicts the model {card.model}", hint="export it again")
     return swapper
 

@@ -54,9 +54,9 @@ def need_size(name: str, value: int, sizes: Sequence[int]) -> None:
         ConfigError: with the nearest one that is.
     """
     if value not in sizes:
-        told = ", ".join(str(size) for size in sizes)
+        listed = ", ".join(str(size) for size in sizes)
         raise ConfigError(
-            f"{name} must be one of {told}, got {value}", hint=f"try {min(sizes, key=lambda size: abs(size - value))}"
+            f"{name} must be one of {listed}, got {value}", hint=f"try {min(sizes, key=lambda size: abs(size - value))}"
         )
 
 

@@ -41,5 +41,7 @@ def h128(
         UsageError: fewer than two identities, or one twice.
     """
     layout = _LIGHTER if lighter else LAYOUT
-    told: dict[str, Option] = {"lighter": lighter}
-    return old_two_decoders("h128", layout, identities, told, width=width, mask=mask, mask_width=1.0, framing=framing)
+    options: dict[str, Option] = {"lighter": lighter}
+    return old_two_decoders(
+        "h128", layout, identities, options, width=width, mask=mask, mask_width=1.0, framing=framing
+    )

@@ -40,7 +40,7 @@ def h64(
         UsageError: fewer than two identities, or one twice.
     """
     layout, mask_width = (_LIGHTER, 1.0) if lighter else (_LAYOUT, 0.5)
-    told: dict[str, Option] = {"lighter": lighter}
+    options: dict[str, Option] = {"lighter": lighter}
     return old_two_decoders(
-        "h64", layout, identities, told, width=width, mask=mask, mask_width=mask_width, framing=framing
+        "h64", layout, identities, options, width=width, mask=mask, mask_width=mask_width, framing=framing
     )

@@ -94,16 +94,18 @@ def _shapes(part: nn.Module) -> dict[str, tuple[int, ...]]:
 def _difference(wanted: Swapper, found: Swapper, parts: list[str]) -> str:
     """The settings and the parts that differ, as text."""
     mine, other = wanted.spec, found.spec
-    told = [
+    different = [
         f"{name} is {getattr(other, name)} there and {getattr(mine, name)} here"
         for name in ("name", "width", "input_px", "output_px", "framing", "has_mask")
         if getattr(other, name) != getattr(mine, name)
     ]
     theirs = dict(other.options)
-    told += [
+    different += [
         f"{name} is {theirs.get(name)} there and {value} here"
         for name, value in mine.options
         if theirs.get(name) != value
     ]
-    told.append(f"{', '.join(parts)} {'are' if len(parts) > 1 else 'is'} of another shape" if parts else "no part fits")
-    return "; ".join(told)
+    different.append(
+        f"{', '.join(parts)} {'are' if len(parts) > 1 else 'is'} of another shape" if parts else "no part fits"
+    )
+    return "; ".join(different)

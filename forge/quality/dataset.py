@@ -206,8 +206,8 @@ def _notes(measured: Sequence[tuple[Case, SwapQuality]], failed: Sequence[Failur
     notes = []
     if failed:
         notes.append(f"{len(failed)} of {len(failed) + len(measured)} fakes could not be measured and are in no mean.")
-    judges = {(result.embedder, result.embedder_in_loss) for _case, result in measured if result.embedder}
-    notes += [f"Identity was judged by {embedder}{_FAIR[in_loss]}." for embedder, in_loss in sorted(judges, key=str)]
+    embedders = {(result.embedder, result.embedder_in_loss) for _case, result in measured if result.embedder}
+    notes += [f"Identity was judged by {embedder}{_FAIR[in_loss]}." for embedder, in_loss in sorted(embedders, key=str)]
     return notes
 
 

@@ -106,8 +106,8 @@ class Instruments:
             metrics.append(FeatureMetric(self.features, self.bank.of(clip), self.lpips))
         return metrics
 
-    def judges(self) -> dict[str, Any]:
-        """Who was compared, with how many, by what: fields of :class:`SwapQuality`."""
+    def identity_facts(self) -> dict[str, Any]:
+        """Identities, number of compared people and embedder: fields of :class:`SwapQuality`."""
         if self.embedder is None or self.people is None:
             return {"target_identity": self.target_identity}
         source, target = (person.name for person in self.people)
@@ -189,7 +189,7 @@ def measure_swap(
         "same_times": [time.exact_seconds for time in times] == [time.exact_seconds for time in fake_times],
         "same_sound": audio_digest(fake) == audio_digest(target),
     }
-    return SwapQuality(**facts, **instruments.judges(), **_summed(values))
+    return SwapQuality(**facts, **instruments.identity_facts(), **_summed(values))
 
 
 def _summed(values: Mapping[str, list[float]]) -> dict[str, Any]:

@@ -26,8 +26,8 @@ class SwapQuality:
             found again in the fake.
         same_frames, same_times, same_sound: whether the whole clips agree in these.
         source_identity, target_identity: the two people; cast: how many people were compared with.
-        embedder: what judged identity; embedder_in_loss: whether the swapper was also trained by it, which makes its
-            verdict worthless; None where that is not known.
+        embedder: the embedder of identity metrics; embedder_in_loss: whether the swapper was trained with it, which
+            makes these metrics invalid; None if unknown.
         landmark_distance: mean distance of 68 points from the target's, over that of the outer eye corners.
         expression_error: of brows, lids and mouth after pose and scale were taken out, over the same length.
         pose_error: angle between the heads, degrees.

@@ -32,7 +32,7 @@ from shared.registry import near_matches
 
 Space = Literal["rgb", "lab", "lalphabeta"]
 
-# A crop with fewer pixels' worth of face than this has no statistics worth following.
+# With fewer face pixels than this a crop has no usable statistics.
 _MIN_WEIGHT = 16.0
 # A flat crop would be stretched without bound; three times the contrast is more than any light does.
 _MAX_GAIN = 3.0
@@ -92,7 +92,7 @@ def fit_color(
 ) -> ColorMap:
     """The affine map that takes ``crop``'s colours to ``target``'s, statistics taken inside the masks.
 
-    ``target_mask`` is ``mask`` where it is not given. With less than 16 pixels' worth of face in either the map is
+    ``target_mask`` is ``mask`` where it is not given. With less than 16 pixels of face in either the map is
     the identity: there is nothing to measure.
 
     Raises:

@@ -184,7 +184,7 @@ class TemporalConfig:
     beta: float = 12.0
     derivative_hz: float = 1.0
     color_hz: float = 1.0
-    max_gap_frames: int = 25
+    max_gap_frames: int = 30
 
     def __post_init__(self) -> None:
         _between("temporal.color_seconds", self.color_seconds, 0, 5)
@@ -270,7 +270,7 @@ class SwapConfig:
 
 
 def setting_factors(config: SwapConfig) -> dict[str, str]:
-    """What of the settings is worth knowing of a clip: how it was made, and every setting that is not the default.
+    """The settings to record with a clip: how it was made, and every setting that is not the default.
 
     Names are those of the settings file, ``blend.method`` for the method of ``[blend]``; places of files stay out.
     """

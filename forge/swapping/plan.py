@@ -235,9 +235,8 @@ def plan_found(
             hint="turned pictures showed none either; check the clip, or choose another --finder",
         )
     if segments and segments[-1][1] > len(times):
-        raise UsageError(
-            f"{what} has {counted(len(times), 'frame')}, so none is in {segments[-1]}", hint="mend the segments"
-        )
+        short = f"{what} has {counted(len(times), 'frame')}, so none is in {segments[-1]}"
+        raise UsageError(short, hint="mend the segments")
     people = people_of(found, config.same_distance)
     ranks = chosen_ranks(len(people), config.face, what)
     unsure = unsure_frames(found, people, ranks)

@@ -36,7 +36,7 @@ _GIF_LABEL_PX = 20
 class PreviewSheet:
     """Keeps a few of the frames that pass, small, and lays them out.
 
-    ``frames`` are the indices worth showing; four of them, evenly spaced, are kept.
+    ``frames`` are the indices to show; four of them, evenly spaced, are kept.
     """
 
     suffix = ".jpg"
@@ -78,7 +78,7 @@ class PreviewSheet:
 class GifSheet:
     """Keeps some of the frames that pass, small, and makes a GIF of them, ten a second.
 
-    ``frames`` are the indices worth showing; forty of them, evenly spaced, are kept.
+    ``frames`` are the indices to show; forty of them, evenly spaced, are kept.
     """
 
     suffix = ".gif"

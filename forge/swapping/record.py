@@ -79,7 +79,7 @@ def fake_record(
     """The record of any fake before it is signed: ``sha256`` is :data:`UNSIGNED`, ``content_sha256`` is None.
 
     ``finder`` says how its faces were found; ``path``, ``frames``, ``size`` (width, height) and ``codec`` are of the
-    file that was made. ``factors`` are what else is worth knowing, and win over what the settings say.
+    file that was made. ``factors`` are further facts, which override those from the settings.
     """
     known = {"finder": finder, "target_sha256": request.target_sha256} | dict(request.notes)
     known |= setting_factors(request.config)

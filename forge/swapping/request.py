@@ -104,7 +104,7 @@ def resolve_request(
     swapper: Path,
     source: str,
     config: SwapConfig,
-    wish: SwapOverrides,
+    overrides: SwapOverrides,
     *,
     rendition: str,
     dataset: Path | None = None,
@@ -123,9 +123,9 @@ def resolve_request(
     card = checked_card(swapper, source, config)
     sha256 = target_digest(target)
     parent = record_of(target) or (record_from(dataset, sha256) if dataset else None)
-    person = wish.target_identity or (parent.target_identity if parent else the_other(card, source))
+    person = overrides.target_identity or (parent.target_identity if parent else the_other(card, source))
     need_target_decoder(card, person, config, swapper)
-    clip = _clip_id(dataset, card.model, wish.name or f"{safe_name(target.stem, longest=120)}+{source}")
+    clip = _clip_id(dataset, card.model, overrides.name or f"{safe_name(target.stem, longest=120)}+{source}")
     return SwapRequest(
         target=target,
         target_sha256=sha256,
@@ -133,13 +133,13 @@ def resolve_request(
         rendition=rendition,
         source=source,
         target_identity=person,
-        rights=wish.rights or (parent.rights if parent else rights_of(person, card)),
+        rights=overrides.rights or (parent.rights if parent else rights_of(person, card)),
         parent=parent.id if parent else None,
         swapper=swapper,
         card=card,
         config=config,
-        audio=wish.audio,
-        notes=title_note(target) | (read_with_notes(target, info, audio=wish.audio) if info else {}),
+        audio=overrides.audio,
+        notes=title_note(target) | (read_with_notes(target, info, audio=overrides.audio) if info else {}),
     )
 
 
@@ -201,7 +201,7 @@ def the_other(card: SwapperCard, source: str) -> str:
 
 def rights_of(person: str, card: SwapperCard) -> str:
     """The basis on which the faceset of ``person`` may be used; "unstated", with a warning, where none is known."""
-    stated = next((taught.rights for taught in card.facesets if taught.identity == person), None)
+    stated = next((faceset.rights for faceset in card.facesets if faceset.identity == person), None)
     if stated is None:
         console.warn(f"the rights to use this video of {person} are recorded as {UNSTATED!r}; say them with --rights")
     return stated or UNSTATED

@@ -45,8 +45,8 @@ class RunRecorder:
         for image in (self.run.previews / "timelapse").glob("step-*.jpg"):
             if int(image.stem.removeprefix("step-")) > step:
                 image.unlink(missing_ok=True)
-        told = [line["loss"] for line in self.run.metrics() if "loss" in line]
-        return told[-1] if told else math.nan
+        logged = [line["loss"] for line in self.run.metrics() if "loss" in line]
+        return logged[-1] if logged else math.nan
 
     def log(self, step: int, scalars: Mapping[str, float]) -> None:
         """Logs ``scalars`` for ``step``."""

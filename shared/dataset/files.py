@@ -22,6 +22,18 @@ def files_of(record: ClipRecord) -> tuple[str, ...]:
     return (record.path, *masks, f"{stem if dot and '/' not in suffix else record.path}.c2pa")
 
 
+def need_media(path: Path, record: ClipRecord) -> None:
+    """Returns when ``path`` is the video that ``record`` means.
+
+    Raises:
+        ManifestError: it is missing, or has other bytes.
+    """
+    if not path.is_file() or sha256_file(path) != record.sha256:
+        raise ManifestError(
+            f"{record.id}: {path} is missing or does not match the manifest", hint="assay dataset verify says more"
+        )
+
+
 def with_digests(folder: Path, record: ClipRecord) -> ClipRecord:
     """``record`` with the digests of its masks, after a check of all its files.
 

@@ -49,7 +49,7 @@ class Leak:
 
 
 def identity_groups(records: Iterable[ClipRecord]) -> list[tuple[str, ...]]:
-    """The connected components of the identity graph: names sorted within a group, groups by their first name."""
+    """The connected components of the identity graph: names sorted in a group, groups sorted by their first name."""
     by_id: dict[ClipId, str] = {}
     by_content: dict[str, str] = {}
     links: list[Sequence[str]] = []
@@ -111,7 +111,7 @@ def place_groups(
 
 
 def joined(links: Iterable[Sequence[str]]) -> list[tuple[str, ...]]:
-    """Groups of all names in ``links``: those of one link, and of links that share a name, are together; sorted."""
+    """The connected components of the names in ``links``, sorted."""
     from scipy.cluster.hierarchy import DisjointSet  # takes longer to import than all else here
 
     found = DisjointSet()

@@ -150,8 +150,8 @@ def import_files(paths: Iterable[Path]) -> list[tuple[Path, WeightsFile]]:
     copied: list[tuple[Path, WeightsFile]] = []
     for path in _files_in(paths):
         size = path.stat().st_size
-        worth_hashing = (size in sizes or None in sizes) and size <= _MAX_BYTES
-        entry = by_hash.get(_hash_of(path)) if worth_hashing else None
+        may_match = (size in sizes or None in sizes) and size <= _MAX_BYTES
+        entry = by_hash.get(_hash_of(path)) if may_match else None
         if entry is not None:
             with replacing(weights_home() / entry.file_name) as draft:
                 shutil.copyfile(path, draft)

@@ -30,7 +30,7 @@ def test_two_photographs_of_one_name_are_refused(tmp_path):
         halves(tmp_path)
 
 
-def test_no_swapper_of_the_crowd_is_of_a_family_that_the_measured_set_uses():
+def test_no_swapper_of_twins_is_of_a_family_of_the_measured_set():
     from forge.building.spec import load_spec
 
     crowd = load_settings(SETTINGS / "crowd.toml")

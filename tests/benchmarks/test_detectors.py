@@ -75,7 +75,7 @@ def test_rows_that_do_not_exist_or_lack_faces_are_refused(tmp_path):
     assert {job.row for job in make_jobs(settings, [], [], ["forged"])} == {"forged"}
 
 
-def test_self_swaps_are_not_counted_and_a_fold_is_told_by_pattern():
+def test_self_swaps_are_not_counted_and_a_fold_is_a_pattern():
     records = [_record("ann", None), _record("ann", "light-a"), _record("ann", "light-a-self"), _record("ann", "h64-a")]
     assert [record.id.manipulation for record in counted(records, ())] == [None, "light-a", "h64-a"]
     assert [record.id.manipulation for record in counted(records, ("light-*",))] == [None, "h64-a"]
@@ -93,7 +93,7 @@ def test_the_weighted_area_is_the_area_of_clips_repeated_as_often_as_they_weigh(
     assert np.isnan(found[2])
 
 
-def test_intervals_are_over_people_and_seeds_are_told_apart():
+def test_intervals_are_over_people_and_seeds_are_separate():
     def case(wrong: str) -> Case:
         people = tuple(person for person in "abcd" for _ in range(2))
         labels = np.array([False, True] * 4)

@@ -57,7 +57,7 @@ def test_a_job_survives_its_file(tmp_path):
     assert msgspec.json.decode(msgspec.json.encode(one), type=Job) == one
 
 
-def test_what_is_done_is_not_done_again_and_a_failure_is_told(tmp_path, monkeypatch):
+def test_what_is_done_is_not_done_again_and_a_failure_is_reported(tmp_path, monkeypatch):
     done, broken = tmp_path / "done", tmp_path / "broken"
     done.mkdir()
     value = Measurement.of("original: steps", "steps", [5.0])
@@ -81,7 +81,7 @@ def test_a_process_that_fails_leaves_its_last_words(tmp_path, monkeypatch):
     assert (tmp_path / "x" / swappers.FAILED).exists()
 
 
-def test_a_measure_has_a_value_a_direction_and_an_unfair_judge_is_said():
+def test_a_metric_has_a_value_a_direction_and_a_note_on_an_embedder_in_the_loss():
     facts = {"clip": "x", "target": "y", "start": 0, "stop": 4, "px": 64, "framing": "full"}
     facts |= {"frames_with_face": 4, "same_frames": True, "same_times": True, "same_sound": True}
     one = SwapQuality(**facts, frames_found=4, pose_error=Spread.of([1.0, 2.0, 9.0]), top1=1.0, embedder_in_loss=True)

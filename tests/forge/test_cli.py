@@ -19,7 +19,7 @@ from forge.quality.dataset import find_cases
 from forge.training.config import TrainConfig
 from shared.console import console
 from shared.dataset import DatasetFolder, add_real_clip
-from shared.errors import AssayError, ConfigError, UsageError
+from shared.errors import AssayError, ConfigError, MediaError, UsageError
 from shared.faces.align import MEAN_FACE
 from shared.types import ClipId
 from tests.factories import write_clip, write_landmarks
@@ -111,6 +111,49 @@ def test_settings_that_cannot_be_are_refused(capsys, target, swapper, tmp_path, 
     with pytest.raises(ConfigError, match=message):
         _swap(capsys, target, swapper, tmp_path / "set", *words)
     assert not (tmp_path / "set").exists()
+
+
+def _stills(folder: Path, count: int = 2) -> Path:
+    """Pictures of the painted face, each a little larger than the one before."""
+    folder.mkdir()
+    for index in range(count):
+        picture = np.full((HEIGHT, WIDTH + 2 * index, 3), 80, np.uint8)
+        cv2.fillConvexPoly(picture, cv2.convexHull(_landmarks(index).round().astype(np.int32)), (130, 150, 190))
+        cv2.imwrite(str(folder / f"{index}.png"), picture)
+    return folder
+
+
+def test_the_result_says_how_many_frames_were_swapped_seen_and_read(capsys, target, swapper, tmp_path):
+    made = _swap(capsys, target, swapper, tmp_path / "set")
+    assert (made["swapped"], made["seen"], made["read"]) == (FRAMES, FRAMES, FRAMES)
+    stills = _stills(tmp_path / "stills")
+    write_landmarks(stills.with_suffix(".parquet"), {index: _landmarks(index) for index in range(2)})
+    made = _swap(capsys, stills, swapper, tmp_path / "out", "--frames")
+    assert (made["swapped"], made["seen"], made["read"]) == (2, 2, 2)
+
+
+def test_a_low_share_is_warned_of_and_recorded(capsys, target, swapper, tmp_path):
+    known = tmp_path / "few.parquet"
+    write_landmarks(known, {0: _landmarks(0)})
+    words = ("swap", target, "--run", swapper, "--source", "ann", "--out", tmp_path / "set", "--rights", "consent")
+    with console.warnings_kept() as warnings:
+        made = _run(capsys, *words, "--finder", f"sidecar:{known}", "--device", "cpu")
+    assert (made["swapped"], made["seen"], made["read"]) == (1, 1, FRAMES)
+    record = DatasetFolder.open(tmp_path / "set").record(ClipId.parse(made["id"]))
+    assert record.factors["warnings"].startswith(f"only 1 of {FRAMES} frames are swapped")
+    assert any(record.factors["warnings"] in warning for warning in warnings)
+
+
+@pytest.mark.parametrize("more", [(), ("--frames",)])
+def test_a_video_is_no_folder_of_pictures(capsys, target, swapper, tmp_path, more):
+    with pytest.raises(UsageError, match=r"bob\.mp4 is no folder of pictures") as caught:
+        _swap(capsys, target, swapper, tmp_path / "out", "--sequence", *more)
+    assert "--sequence" in str(caught.value.hint)
+    stills = _stills(tmp_path / "stills")
+    write_landmarks(stills.with_suffix(".parquet"), {0: _landmarks(0)})
+    with pytest.raises(MediaError, match="98x96, the first picture 96x96"):
+        _swap(capsys, stills, swapper, tmp_path / "out", "--sequence", "--frames")
+    assert not (tmp_path / "out").exists()
 
 
 def test_quality_of_a_dataset_finds_the_targets_by_their_hash(capsys, target, swapper, tmp_path):

@@ -49,7 +49,7 @@ MANY = [f"resnet{number}" for number in range(1371)]
     [("assay detect models", "assay detect models lists all 1,371"), ("", "1,371 are known")],
 )
 @pytest.mark.parametrize("name", ["resnet_50", "?"])
-def test_of_many_names_the_nearest_are_told(name, listed_by, told):
+def test_of_many_names_the_nearest_are_listed(name, listed_by, told):
     hint = near_matches(name, MANY, listed_by=listed_by)
     assert hint.endswith(told)
     assert len(hint) < 120

@@ -221,7 +221,7 @@ def test_work_that_would_fill_the_disk_is_refused(tmp_path):
         need_free_space(tmp_path / "not" / "yet", 1 << 60)
 
 
-def test_small_numbers_of_bytes_are_told_in_their_own_unit(tmp_path, monkeypatch):
+def test_small_numbers_of_bytes_are_given_in_their_own_unit(tmp_path, monkeypatch):
     monkeypatch.setattr("shutil.disk_usage", lambda place: SimpleNamespace(free=3_000_000))
     with pytest.raises(StorageError, match="3 MB free, this needs about 12 MB"):
         need_free_space(tmp_path, 12_000_000)

@@ -90,7 +90,7 @@ def test_quality_is_of_people_left_out_and_has_intervals(of_many):
         assert each.clusters == 200  # people are swapped in pairs
 
 
-def test_nobody_is_judged_by_a_fit_to_their_own_clips():
+def test_nobody_is_measured_by_a_fit_to_their_own_clips():
     """Scores that say nothing but who somebody is: fitted and measured on the same clips they would look perfect."""
     clips = simulated(40)
     records, labels = [each.record for each in clips], np.array([each.record.label == "fake" for each in clips])

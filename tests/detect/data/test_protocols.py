@@ -4,11 +4,8 @@ import pytest
 
 from detect.data.protocols import (
     by_protocol,
-    cross_rendition,
     fold_commands,
     folds_by,
-    leave_one_group_out,
-    leave_one_manipulation_out,
     leave_out,
     only,
     parse_only,
@@ -63,7 +60,7 @@ def test_leaving_out_touches_nothing_else():
     assert without(EVERYTHING) == EVERYTHING
 
 
-def test_only_keeps_the_real_clips_that_fakes_are_told_from():
+def test_only_keeps_the_real_clips():
     kept = only(EVERYTHING, {"manipulation": ("dfl",), "rendition": ("c40",)})
     assert {(r.id.manipulation, r.rendition) for r in kept} == {(None, "c40"), ("dfl", "c40")}
     assert {r.id.manipulation for r in only(EVERYTHING, {"paste.method": ("poisson",)})} == {None, "fomm"}
@@ -87,7 +84,7 @@ def test_what_fits_nothing_is_refused_with_a_near_name():
 
 
 def test_each_manipulation_is_left_out_once():
-    folds = {fold.name: fold for fold in leave_one_manipulation_out(EVERYTHING)}
+    folds = {fold.name: fold for fold in folds_by(EVERYTHING, "manipulation")}
     assert set(folds) == {"dfl", "fomm"}
     dfl = folds["dfl"]
     assert {r.id.manipulation for r in dfl.train} == {None, "fomm"}
@@ -95,11 +92,11 @@ def test_each_manipulation_is_left_out_once():
     assert {r.split for r in dfl.train} == {"train", "val"}
     assert {r.split for r in dfl.test} == {"test"}
     with pytest.raises(ManifestError, match="needs two manipulations"):
-        leave_one_manipulation_out(folds["dfl"].train)
+        folds_by(folds["dfl"].train, "manipulation")
 
 
 def test_each_group_of_people_is_left_out_once():
-    folds = leave_one_group_out(EVERYTHING)
+    folds = folds_by(EVERYTHING, "group")
     assert [fold.name for fold in folds] == ["ann", "cid", "eve"]
     for fold in folds:
         seen = {person for r in fold.train for person in r.identities}
@@ -108,13 +105,13 @@ def test_each_group_of_people_is_left_out_once():
 
 
 def test_each_rendition_is_left_out_once():
-    folds = {fold.name: fold for fold in cross_rendition(EVERYTHING)}
+    folds = {fold.name: fold for fold in folds_by(EVERYTHING, "rendition")}
     assert {r.rendition for r in folds["c40"].train} == {"c23"}
     assert {(r.rendition, r.label) for r in folds["c40"].test} == {("c40", "real"), ("c40", "fake")}
 
 
 def test_a_protocol_asks_only_what_is_new_to_the_detector():
-    fold = leave_one_manipulation_out(EVERYTHING)[0]
+    fold = folds_by(EVERYTHING, "manipulation")[0]
     learned = learned_from(list(fold.train))
     test = [r for r in EVERYTHING if r.split == "test"]
     assert {r.id.manipulation for r in select_records(test, "leave-manipulation-out", learned)} == {None, "dfl"}
@@ -170,7 +167,7 @@ def test_a_group_is_left_out_with_everybody_linked_to_it():
     assert {p for r in only(asked_of, {"group": ("ann",)}) for p in r.identities} == {"ann", "bob"}
 
 
-def test_a_whole_split_tells_what_is_known_from_what_is_new():
+def test_a_whole_split_is_divided_by_protocol():
     train = [r for r in EVERYTHING if r.split != "test" and r.id.manipulation != "dfl" and r.rendition == "c23"]
     test = [r for r in EVERYTHING if r.split == "test"]
     parts = {name: [test[n] for n in places] for name, places in by_protocol(test, learned_from(train)).items()}

@@ -17,9 +17,9 @@ from detect.evaluation.localization import (
     predict_masks,
     predict_regions,
 )
-from detect.metrics.bootstrap import BootstrapSettings
 from detect.models import build_detector
 from detect.models.predictor import CropPredictor
+from shared.bootstrap import BootstrapSettings
 from shared.device import pick_device
 
 DRAWN = np.array([[[0.9, 0.6], [0.4, 0.1]], [[0.2, 0.2], [0.2, 0.8]]], np.float32)

@@ -64,7 +64,7 @@ class MaskedFolder(DatasetFolder):
         return [r if r.label == "real" else dataclasses.replace(r, masks=masks) for r in super().records(split=split)]
 
 
-def judged_by(folder: DatasetFolder, model: Detector, learned: TrainingRecord) -> DatasetScores:
+def scores_of(folder: DatasetFolder, model: Detector, learned: TrainingRecord) -> DatasetScores:
     facts = DetectorFacts(model.spec, faces=FOUND, finder={"name": "toy", "version": "1"})
     predictor = CropPredictor(model, pick_device("cpu"), facts=facts)
     clips, notes = faces_of(folder, folder.records(split="test"), predictor, QUICK)
@@ -79,7 +79,7 @@ def knows_val(folder: DatasetFolder) -> TrainingRecord:
 
 def test_the_threshold_comes_from_validation_clips_and_the_regions_from_the_test(masked_set: Path):
     folder = MaskedFolder.open(masked_set)
-    found = measure_regions(folder, judged_by(folder, Halves(), knows_val(folder)), QUICK)
+    found = measure_regions(folder, scores_of(folder, Halves(), knows_val(folder)), QUICK)
     report = found.report
     assert 0.1 < report.threshold < 0.3
     assert report.threshold_from == "2 validation clips of toy"
@@ -94,22 +94,22 @@ def test_the_threshold_comes_from_validation_clips_and_the_regions_from_the_test
 
 def test_what_is_chosen_on_nothing_says_so(masked_set: Path):
     folder = MaskedFolder.open(masked_set)
-    judged = judged_by(folder, Halves(), TrainingRecord())
-    report = measure_regions(folder, judged, QUICK).report
+    scores = scores_of(folder, Halves(), TrainingRecord())
+    report = measure_regions(folder, scores, QUICK).report
     assert (report.threshold, report.parts[0].iou.value) == (0.5, 0.0)
     assert "no validation clips with masks that the detector was chosen by" in report.threshold_from
-    given = measure_regions(folder, judged, dataclasses.replace(QUICK, mask_threshold=0.2)).report
+    given = measure_regions(folder, scores, dataclasses.replace(QUICK, mask_threshold=0.2)).report
     assert (given.threshold_from, given.parts[0].iou.value > 0.9) == ("the command", True)
     on_val = dataclasses.replace(QUICK, split="val")
-    same = dataclasses.replace(judged, learned=knows_val(folder))
-    assert "judged here themselves" in measure_regions(folder, same, on_val).report.threshold_from
+    same = dataclasses.replace(scores, learned=knows_val(folder))
+    assert "evaluated here" in measure_regions(folder, same, on_val).report.threshold_from
 
 
 def test_without_masks_or_maps_there_is_nothing_to_measure(masked_set: Path):
     bare, masked = DatasetFolder.open(masked_set), MaskedFolder.open(masked_set)
-    assert measure_regions(bare, judged_by(bare, Halves(), TrainingRecord()), QUICK) is None
-    assert measure_regions(masked, judged_by(masked, Halves(has_mask=False), TrainingRecord()), QUICK) is None
-    whole = dataclasses.replace(judged_by(masked, Halves(), TrainingRecord()), predictor=None, faces=())
+    assert measure_regions(bare, scores_of(bare, Halves(), TrainingRecord()), QUICK) is None
+    assert measure_regions(masked, scores_of(masked, Halves(has_mask=False), TrainingRecord()), QUICK) is None
+    whole = dataclasses.replace(scores_of(masked, Halves(), TrainingRecord()), predictor=None, faces=())
     assert measure_regions(masked, whole, QUICK) is None
 
 
@@ -117,10 +117,10 @@ def test_an_evaluation_shows_the_regions_and_keeps_faces_out_of_the_page(
     masked_set: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
     folder = MaskedFolder.open(masked_set)
-    judged = judged_by(folder, Halves(), knows_val(folder))
-    monkeypatch.setattr(evaluation_module, "score_dataset", lambda *given, **more: judged)
-    monkeypatch.setattr(evaluation_module, "_learned", lambda path: judged.learned)
-    monkeypatch.setattr(evaluation_module, "calibrated", lambda *given: Calibrated(judged.clips))
+    scores = scores_of(folder, Halves(), knows_val(folder))
+    monkeypatch.setattr(evaluation_module, "score_dataset", lambda *given, **more: scores)
+    monkeypatch.setattr(evaluation_module, "_learned", lambda path: scores.learned)
+    monkeypatch.setattr(evaluation_module, "calibrated", lambda *given: Calibrated(scores.clips))
     monkeypatch.setattr(evaluation_module.DatasetFolder, "open", lambda path: folder)
     result, out = evaluate_detector(Path("halves"), masked_set, QUICK, out=tmp_path / "out")
     assert result.regions.parts[0].iou.value > 0.9

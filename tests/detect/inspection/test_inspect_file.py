@@ -116,7 +116,7 @@ def test_what_fails_leaves_no_case(film, detector, tmp_path):
     assert not (tmp_path / "case").exists()
 
 
-def test_the_command_line_tells_the_outcome(film, detector, tmp_path, capsys):
+def test_the_command_line_shows_the_outcome(film, detector, tmp_path, capsys):
     path, out = film("seen.mp4", face=True), tmp_path / "case"
     words = ["inspect", str(path), "--detector", str(detector), "--out", str(out), "--finder", "toy", "--device", "cpu"]
     assert run(["--json", *words]) == 0

@@ -13,7 +13,7 @@ from shared.types import ClipId
 CLIP = ClipId("suspect", None, "clip")
 
 
-def worth(llr: float = 2.0, *, holds: bool = True, outside: tuple[Outside, ...] = ()) -> Interpretation:
+def interpreted(llr: float = 2.0, *, holds: bool = True, outside: tuple[Outside, ...] = ()) -> Interpretation:
     """A calibration that gives ``llr``, for files like those of the domain "toy"."""
     score = CalibratedScore(
         holds, llr, llr - 0.1, llr + 0.1, -3.0, 3.0, False, "support", "", ("fake", "real"), 0.9, 0.5, (), "", "", ()
@@ -70,7 +70,7 @@ def test_a_forged_face_among_bystanders_is_not_called_real_by_an_interval_of_ano
     low, high = block_interval(crowd, ways, block_seconds=1.0, seed=0)
     assert low - 1e-9 <= logit <= high + 1e-9
     assert low > 4.0 - 1e-9
-    assert decide(logit, (low, high), 0.0, worth())[0] == "fake"
+    assert decide(logit, (low, high), 0.0, interpreted())[0] == "fake"
 
 
 def test_a_frame_that_is_drawn_twice_counts_twice():
@@ -81,7 +81,7 @@ def test_a_frame_that_is_drawn_twice_counts_twice():
     assert len(lone) >= 5
 
 
-def test_an_interval_of_a_long_crowded_clip_takes_no_minute():
+def test_an_interval_of_a_long_clip_with_many_faces_takes_no_minute():
     crowd = [score for track in range(4) for score in scores(np.sin(np.arange(600)), track=track, rate=5.0)]
     low, high = block_interval(crowd, block_seconds=1.0, seed=0, rounds=20)
     assert low < high
@@ -89,7 +89,7 @@ def test_an_interval_of_a_long_crowded_clip_takes_no_minute():
 
 @pytest.mark.parametrize(("logit", "interval"), [(4.1, (-1.88, -1.86)), (-0.5, (0.2, 0.9)), (0.0, (-0.4, -0.1))])
 def test_a_score_and_an_interval_on_different_sides_are_inconclusive(logit, interval):
-    verdict, reason = decide(logit, interval, 0.0, worth())
+    verdict, reason = decide(logit, interval, 0.0, interpreted())
     assert verdict == "inconclusive"
     assert "on the other side" in reason
 
@@ -105,7 +105,7 @@ def test_a_score_and_an_interval_on_different_sides_are_inconclusive(logit, inte
     ],
 )
 def test_verdicts(logit, interval, threshold, verdict, word):
-    found, reason = decide(logit, interval, threshold, worth(-2.0 if verdict == "real" else 2.0))
+    found, reason = decide(logit, interval, threshold, interpreted(-2.0 if verdict == "real" else 2.0))
     assert found == verdict
     assert word in reason
 
@@ -114,8 +114,8 @@ def test_verdicts(logit, interval, threshold, verdict, word):
     ("calibration", "why"),
     [
         (Interpretation(None, NOT_CALIBRATED), "has not been calibrated"),
-        (worth(holds=False), "does not hold for this file"),
-        (worth(holds=False, outside=(Outside("codec", "the codec is hevc", "hevc"),)), "the codec is hevc"),
+        (interpreted(holds=False), "does not hold for this file"),
+        (interpreted(holds=False, outside=(Outside("codec", "the codec is hevc", "hevc"),)), "the codec is hevc"),
     ],
 )
 @pytest.mark.parametrize("logit", [5.0, -5.0, 0.1])
@@ -128,7 +128,7 @@ def test_without_a_calibration_that_holds_there_is_no_verdict(calibration, why, 
 
 def test_a_detector_at_chance_gives_no_verdict_and_says_so():
     poor = validation(0.62, 0.41, 0.8)
-    verdict, reason = decide(5.0, (4.0, 6.0), 0.0, worth(), poor)
+    verdict, reason = decide(5.0, (4.0, 6.0), 0.0, interpreted(), poor)
     assert (verdict, at_chance(poor)) == ("not validated", True)
     assert "cannot tell fake from real" in reason
     assert "cannot tell fake from real" in validation_words(poor)
@@ -142,7 +142,7 @@ def test_a_detector_is_at_chance_where_the_interval_of_its_auc_holds_a_half(auc,
     assert not at_chance(())
 
 
-def test_validation_is_told_with_counts_and_intervals():
+def test_validation_is_given_with_counts_and_intervals():
     told = validation_words(validation(0.9, 0.7, 0.98))
     assert "AUC 0.90 (0.70 to 0.98; 20 real and 24 fake clips)" in told
     assert "false alarms at the threshold 0.05 (0.00 to 0.20; 20 real clips)" in told

@@ -7,7 +7,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from detect.metrics.bootstrap import BootstrapSettings
 from detect.metrics.classification import auc
 from detect.metrics.compare import (
     ClipLogit,
@@ -18,6 +17,7 @@ from detect.metrics.compare import (
     read_scores,
     write_comparison,
 )
+from shared.bootstrap import BootstrapSettings
 from shared.errors import ManifestError, UsageError
 
 LABELS = np.array([1, 1, 1, 0, 0, 0, 0], bool)

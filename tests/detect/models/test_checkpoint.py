@@ -116,7 +116,7 @@ def test_a_folder_without_a_detector_is_refused(tmp_path: Path):
         ("model.safetensors", b""),
     ],
 )
-def test_damage_is_told_apart_from_a_detector(folder: Path, name: str, content: bytes):
+def test_damage_is_distinguished_from_a_detector(folder: Path, name: str, content: bytes):
     (folder / name).write_bytes(content)
     with pytest.raises(CheckpointError):
         load_detector(folder)

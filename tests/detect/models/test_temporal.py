@@ -1,4 +1,4 @@
-"""Detectors that judge a track: windows, sequences to learn from, scores by track, and a training from end to end."""
+"""Detectors of sequences: windows, training sequences, scores by track, and a training end to end."""
 
 from __future__ import annotations
 
@@ -118,7 +118,7 @@ def predictor() -> CropPredictor:
     return CropPredictor(detector, pick_device("cpu", "float32"))
 
 
-def test_a_face_is_judged_with_its_neighbours(predictor: CropPredictor, rng: np.random.Generator):
+def test_a_face_is_scored_with_its_neighbours(predictor: CropPredictor, rng: np.random.Generator):
     crops = rng.integers(0, 256, (9, PX, PX, 3), np.uint8)
     tracks = np.array([0, 1] * 4 + [-1])
     found = predictor.face_logits(crops, tracks, batch=2)
@@ -130,7 +130,7 @@ def test_a_face_is_judged_with_its_neighbours(predictor: CropPredictor, rng: np.
         predictor.prepare(crops[None, :, :32])
 
 
-def test_single_frame_detectors_judge_as_before(rng: np.random.Generator):
+def test_single_frame_detectors_score_as_before(rng: np.random.Generator):
     predictor = CropPredictor(build_detector("test_efficientnet", input_px=PX), pick_device("cpu", "float32"))
     crops = rng.integers(0, 256, (5, PX, PX, 3), np.uint8)
     np.testing.assert_array_equal(predictor.face_logits(crops, np.zeros(5), batch=2), predictor.logits(crops, batch=2))

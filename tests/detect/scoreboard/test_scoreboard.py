@@ -192,7 +192,7 @@ def test_blocks_of_scores_are_kept_and_gone_on_with(toy_set: Path, tmp_path: Pat
     folder = DatasetFolder.open(toy_set)
     records = folder.records()
     asked: list[int] = []
-    code = tmp_path / "judge.py"
+    code = tmp_path / "scorer.py"
     code.write_text("def predict(path):\n    return 0.9 if '+' in path or 'faked' in path else 0.1\n")
     wanted = Wanted("mine", f"python:{code}")
 
@@ -230,7 +230,7 @@ def _refuse(*_arguments: Any) -> Any:
 def test_a_function_that_fails_on_a_whole_block_is_counted_once_it_has_scored_others(toy_set: Path, tmp_path: Path):
     folder = DatasetFolder.open(toy_set)
     records = sorted(folder.records(), key=lambda one: one.label, reverse=True)  # real clips first
-    code = tmp_path / "judge.py"
+    code = tmp_path / "scorer.py"
     code.write_text("def predict(path):\n    assert 'faked' not in path, 'a fake'\n    return 0.2\n")
     wanted = Wanted("mine", f"python:{code}")
     half = sum(one.label == "real" for one in records)
@@ -248,7 +248,7 @@ def test_a_failure_is_tried_again_and_an_answer_is_not(toy_set: Path, tmp_path: 
     records = folder.records()
     trouble, silent = tmp_path / "trouble", records[0].id.name
     trouble.touch()
-    code = tmp_path / "judge.py"
+    code = tmp_path / "scorer.py"
     code.write_text(
         "import os\n\ndef predict(path):\n"
         f"    if {silent!r} in path and 'faked' not in path:\n        return None\n"
@@ -274,7 +274,7 @@ def test_a_failure_is_tried_again_and_an_answer_is_not(toy_set: Path, tmp_path: 
 def test_scored_afresh_old_blocks_go_and_other_clips_stay(toy_set: Path, tmp_path: Path, table: str):
     folder = DatasetFolder.open(toy_set)
     records = folder.records()
-    code = tmp_path / "judge.py"
+    code = tmp_path / "scorer.py"
     code.write_text("def predict(path):\n    return 0.2\n")
     wanted = Wanted("mine", f"python:{code}")
     scores_of(wanted, folder, records, CONFIG, tmp_path / "c")

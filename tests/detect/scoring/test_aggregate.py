@@ -150,7 +150,7 @@ def test_what_is_not_fitted_yet_computes_nothing(method: str):
     assert while_training(AggregateConfig(method="mean")).method == "mean"
 
 
-def test_a_wish_is_read_in_the_light_of_what_the_detector_holds():
+def test_the_aggregation_follows_from_settings_and_detector():
     own = AggregateConfig(method="median", learned=EVEN)
     assert resolved(None, own) is own
     assert resolved(AggregateConfig(method="auto"), own) is own

@@ -86,7 +86,7 @@ def own_set(tmp_path, add_toy_clip) -> DatasetFolder:
     return dataset
 
 
-def judge_of(detector: Path) -> ScoringJob:
+def job_of(detector: Path) -> ScoringJob:
     return ScoringJob.of(detector, CropPredictor.load(detector, "cpu"), make_finder("toy"), name="toy", config=CONFIG)
 
 
@@ -95,7 +95,7 @@ def request_of(detector: Path) -> CropRequest:
     return CropRequest(spec.input_px, spec.framing, 3, FACES)
 
 
-def test_clips_are_judged_alike_on_every_engine(detector, toy_set):
+def test_scores_are_equal_on_every_engine(detector, toy_set):
     """Each starts without a cache."""
     folder = DatasetFolder.open(toy_set)
     records = folder.records(split="test")
@@ -128,11 +128,11 @@ def test_a_sweep_is_the_same_on_an_engine_and_goes_on_where_it_was(detector, toy
     assert (out / "robustness.json").read_bytes() == (serial / "robustness.json").read_bytes()
 
 
-def test_every_clip_gets_its_logits_and_the_engine_is_told_what_it_needs(detector, own_set):
+def test_every_clip_gets_its_logits_and_needs_are_declared_to_the_engine(detector, own_set):
     engine, ticks = Far(), []
     records = own_set.records()
     found = run_scoring_tasks(
-        engine, judge_of(detector), own_set, records, request_of(detector), tick=lambda: ticks.append(1)
+        engine, job_of(detector), own_set, records, request_of(detector), tick=lambda: ticks.append(1)
     )
     faces = {clip.name: len(logits) for clip, logits in found.items()}
     assert faces == {"ann": 3, "bob": 3, "dark": 0}
@@ -142,7 +142,7 @@ def test_every_clip_gets_its_logits_and_the_engine_is_told_what_it_needs(detecto
 
 
 def test_another_detector_or_finder_on_a_machine_is_refused(detector, own_set):
-    score_dataset, records = judge_of(detector), own_set.records()
+    score_dataset, records = job_of(detector), own_set.records()
     for other, says in (
         (replace(score_dataset, digest="0" * 64), "another detector"),
         (replace(score_dataset, finder_facts=(("name", "toy"), ("version", "2"))), "face finder toy"),
@@ -154,7 +154,7 @@ def test_another_detector_or_finder_on_a_machine_is_refused(detector, own_set):
 def test_a_clip_that_was_changed_is_refused(detector, own_set):
     own_set.media_path(own_set.records()[0]).write_bytes(b"other")
     with pytest.raises(ManifestError, match="does not match the manifest"):
-        run_scoring_tasks(LocalEngine(1), judge_of(detector), own_set, own_set.records(), request_of(detector))
+        run_scoring_tasks(LocalEngine(1), job_of(detector), own_set, own_set.records(), request_of(detector))
 
 
 def test_a_detector_of_whole_clips_takes_no_engine(toy_set, tmp_path):

@@ -133,7 +133,7 @@ def test_no_usable_face_gives_no_logit(clip: Path, predictor: CropPredictor):
     assert scores.gaps_seconds == ((0.0, (FRAMES - 1) / RATE),)
 
 
-def test_aggregation_follows_the_detector_unless_told(clip: Path, predictor: CropPredictor):
+def test_aggregation_is_the_detectors_by_default(clip: Path, predictor: CropPredictor):
     assert score(clip, predictor, every=8).clip.aggregation == "max-face"
     config = ScoreConfig(every=8, aggregate=AggregateConfig(method="median"), faces=FaceConfig(min_face_px=1))
     scores = score_video(clip, Predictor(predictor, MarkFinder()), config)

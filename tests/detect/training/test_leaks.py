@@ -82,7 +82,7 @@ LEAKS = [
 
 
 @pytest.mark.parametrize(("spoil", "said"), LEAKS)
-def test_it_stops_the_training_with_a_sentence_and_is_told_when_allowed(
+def test_it_stops_the_training_with_a_sentence_and_is_noted_when_allowed(
     copy: Path, tmp_path: Path, toy_config: TrainConfig, capsys: pytest.CaptureFixture,
     spoil: Callable[[Path], None], said: str,
 ):  # fmt: skip

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.build_kill import toy_set
+from benchmarks.toy_set import toy_set
 from forge.building.build import plan_build
 from forge.building.plan import encode_units
 from forge.building.spec import ClipConfig, SetSpec, SplitsConfig, load_spec, swap_settings
@@ -66,7 +66,7 @@ def test_ids_say_target_source_variant_step_and_rendition(spec, tmp_path):
     assert len(ids) == len(set(ids))
 
 
-def test_a_plan_is_the_same_twice_and_keys_tell_settings_apart(spec, tmp_path):
+def test_a_plan_is_the_same_twice_and_keys_depend_on_settings(spec, tmp_path):
     first, second = (plan_build(spec, tmp_path / "toy").plan for _ in range(2))
     assert first == second
     other = plan_build(_manipulation(spec, settings={"mask": {"kind": "full"}}), tmp_path / "toy").plan

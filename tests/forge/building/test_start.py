@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.build_kill import film
+from benchmarks.toy_set import film
 from detect.calibration.config import CalibrateConfig
 from forge.building.build import plan_build
 from forge.building.material import lacking_later

@@ -22,7 +22,7 @@ def run(capsys: pytest.CaptureFixture[str], *words: str, as_json: bool = True) -
     return result.stdout if as_json else result.output
 
 
-def test_every_family_is_listed_with_what_tells_it_apart(capsys):
+def test_every_family_is_listed_with_its_differences(capsys):
     listed = {row["name"]: row for row in json.loads(run(capsys))["models"]}
     assert sorted(listed) == swappers.names()
     assert listed["lightweight"] == {
@@ -57,7 +57,7 @@ def test_one_family_shows_its_options_with_defaults_and_its_facts(capsys):
     assert options["output_px"] == 128
 
 
-def test_what_is_told_has_no_markup(capsys):
+def test_output_has_no_markup(capsys):
     shown = run(capsys, "dlight", as_json=False)
     assert "``" not in shown
     assert "====" not in shown

@@ -23,9 +23,9 @@ def tiny(seed: int = 0, people: tuple[str, ...] = PEOPLE, **options: bool | floa
 
 @pytest.fixture(scope="module")
 def exported(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    taught = [TrainingSource("ann", "consent", 120, "a" * 64), TrainingSource("bob", "CC-BY-4.0", 80, "b" * 64)]
+    sources = [TrainingSource("ann", "consent", 120, "a" * 64), TrainingSource("bob", "CC-BY-4.0", 80, "b" * 64)]
     folder = tmp_path_factory.mktemp("export") / "swapper"
-    return save_swapper(tiny(), folder, facesets=taught, training={"steps": 7, "loss": 0.25})
+    return save_swapper(tiny(), folder, facesets=sources, training={"steps": 7, "loss": 0.25})
 
 
 @pytest.fixture
@@ -110,7 +110,7 @@ def test_saving_again_replaces_the_whole_folder(copy):
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
-def test_a_read_only_folder_is_told(tmp_path):
+def test_a_read_only_folder_is_reported(tmp_path):
     tmp_path.chmod(0o500)
     with pytest.raises(StorageError):
         save_swapper(tiny(), tmp_path / "swapper")

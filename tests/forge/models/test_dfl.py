@@ -23,7 +23,7 @@ def test_sizes_and_framings_are_the_originals(name, px, framing):
 
 
 @pytest.mark.parametrize("name", ["h64", "h128"])
-def test_the_lighter_form_draws_and_is_told_in_the_spec(name):
+def test_the_lighter_form_decodes_and_is_in_the_spec(name):
     swapper = build_swapper(name, PEOPLE, lighter=True, width=0.03)
     assert dict(swapper.spec.options) == {"lighter": True, "mask": True, "framing": "half"}
     side = swapper.spec.input_px

@@ -36,7 +36,7 @@ def test_features_set_the_narrow_layer(features, narrow):
     assert swapper.encoder.stages[0].conv.conv.out_channels == (24 if features == "lowmem" else 32)
 
 
-def test_the_first_person_has_the_thin_decoder_unless_told_otherwise():
+def test_the_first_person_has_the_thin_decoder_by_default():
     sizes = [sum(p.numel() for p in decoder.parameters()) for decoder in build(output_px=128).decoders]
     assert sizes[0] < sizes[1] == sizes[2]
     even = [sum(p.numel() for p in decoder.parameters()) for decoder in build(output_px=128, lopsided=False).decoders]

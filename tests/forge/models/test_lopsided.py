@@ -23,7 +23,7 @@ def sizes(swapper):
 
 
 @pytest.mark.parametrize("name", ["unbalanced", "realface"])
-def test_the_first_person_has_decoder_a_unless_told_otherwise(name):
+def test_the_first_person_has_decoder_a_by_default(name):
     lopsided, even = sizes(build(name)), sizes(build(name, lopsided=False))
     assert lopsided[0] != lopsided[1] == lopsided[2]
     assert even == [lopsided[1]] * 3

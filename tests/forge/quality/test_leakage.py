@@ -20,7 +20,7 @@ DLIB = "dlib-resnet-v1"
         ('[loss]\nidentity = 0.0\n[[phases]]\nuntil = 1.0\nset = { "loss.identity" = 0.2 }\n', True),
     ],
 )
-def test_a_weight_above_nothing_gives_the_judge_a_say(tmp_path, text, expected):
+def test_an_embedder_with_a_weight_is_in_the_loss(tmp_path, text, expected):
     (tmp_path / "config.toml").write_text(text)
     (tmp_path / "swapper").mkdir()
     assert embedder_in_loss(tmp_path, DLIB) is expected

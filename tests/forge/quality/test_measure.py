@@ -143,7 +143,7 @@ def test_a_blurred_face_is_less_sharp_and_a_trembling_light_flickers(target, tmp
     assert flickering.flicker_ratio > 2
 
 
-def test_identity_is_told_by_the_nearer_person(target, tmp_path):
+def test_identity_is_that_of_the_nearer_person(target, tmp_path):
     def redden(picture: np.ndarray, frame: int) -> np.ndarray:
         return picture - np.array([0, 70, 70], np.uint8) * (picture > 120) if frame < 8 else picture
 

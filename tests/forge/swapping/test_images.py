@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import shutil
 from dataclasses import fields
 from pathlib import Path
 
@@ -130,6 +131,30 @@ def test_pictures_of_a_clip_of_a_dataset_name_it_as_their_parent(target, swapper
     assert first.record["parent"] == str(parent.id)
 
 
+def test_single_pictures_may_have_any_size_and_are_not_followed(folder, swapper, tmp_path):
+    """The same face in pictures of two sizes; as a sequence they would be refused."""
+    place = tmp_path / "shots"
+    place.mkdir()
+    for index, name in enumerate(NAMES[:2]):
+        picture = cv2.imread(str(folder / name))
+        cv2.imwrite(str(place / name), np.pad(picture, ((0, 8 * index), (0, 0), (0, 0))))
+    order = _order(folder, swapper, tmp_path / "out")
+    made = swap_images(place, **order)
+    assert (made.frames, made.faked, made.factors["pictures"]) == (2, ((0, 2),), "single")
+    assert (made.factors["frames_seen"], "flicker_ratio" in made.factors) == ("2", False)
+    listed = read_signed(tmp_path / "out" / "frames.json")
+    assert [label["track"] for label in listed["labels"]] == [0, 1]
+    with pytest.raises(MediaError, match=r"of a video have one size|first picture"):
+        swap_images(place, **order, sequence=True)
+
+
+def test_a_sequence_is_followed_as_a_video_is(folder, swapper, tmp_path):
+    made = swap_images(folder, **_order(folder, swapper, tmp_path / "out"), sequence=True)
+    assert (made.faked, made.factors["pictures"]) == (((0, 2), (3, 4)), "sequence")
+    listed = read_signed(tmp_path / "out" / "frames.json")
+    assert [label["track"] for label in listed["labels"]] == [0, 0, None, 0]
+
+
 def test_what_cannot_be_is_refused_and_nothing_is_left(folder, swapper, tmp_path):
     order = _order(folder, swapper, tmp_path / "out")
     with pytest.raises(MediaError, match="holds no picture"):
@@ -148,9 +173,23 @@ def test_what_cannot_be_is_refused_and_nothing_is_left(folder, swapper, tmp_path
     for side in (40, 50):
         cv2.imwrite(str(mixed / f"{side}.png"), np.zeros((side, side, 3), np.uint8))
     with pytest.raises(MediaError, match="50x50, the first picture 40x40"):
-        swap_images(mixed, **order)
-    (mixed / "60.png").write_text("no picture")
-    (mixed / "50.png").unlink()
-    with pytest.raises(MediaError, match="no picture or damaged"):
+        swap_images(mixed, **order, sequence=True)
+    with pytest.raises(UsageError, match="no folder of pictures"):
+        swap_images(swapper / "model.safetensors", **order, sequence=True)
+    for picture in mixed.iterdir():
+        picture.write_text("no picture")
+    with pytest.raises(MediaError, match=r"^0 of 2; 2 could not be read: 40\.png: no picture"):
         swap_images(mixed, **order)
     assert not (tmp_path / "out").exists()
+
+
+def test_a_picture_that_cannot_be_read_is_named_and_the_others_are_swapped(folder, swapper, tmp_path, capsys):
+    mine = tmp_path / "mine"
+    shutil.copytree(folder, mine)
+    (mine / "cut.png").write_bytes((folder / NAMES[0]).read_bytes()[:300])
+    record = swap_images(mine, **_order(folder, swapper, tmp_path / "out"))
+    assert record.frames == 4
+    assert record.factors["source_frames"].startswith("4 of 5; 1 could not be read: cut.png: ")
+    assert "4 of 5; 1 could not be read" in capsys.readouterr().err.replace("\n", " ")
+    assert not (tmp_path / "out" / "frames" / "cut.png").exists()
+    assert len(list((tmp_path / "out" / "frames").iterdir())) == 4

@@ -79,12 +79,12 @@ def test_no_face_at_all_is_said_before_anything_is_written():
 
 
 def test_a_face_number_that_is_not_there_is_refused():
-    with pytest.raises(UsageError, match="1 face track,") as caught:
+    with pytest.raises(UsageError, match="shows 1 person,") as caught:
         plan_swap(_followed([[_face(1, 40)]] * 2), face="1")
     assert "from 0 to 0" in str(caught.value.hint)
 
 
-def test_progress_is_told_frame_by_frame():
+def test_progress_is_reported_frame_by_frame():
     told: list[int] = []
     plan_swap(_followed([[_face(1, 40)]] * 3), tick=told.append)
     assert told == [1, 1, 1]

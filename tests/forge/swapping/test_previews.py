@@ -19,7 +19,7 @@ def _done(index: int, width: int = 60, height: int = 40) -> CompositedFrame:
     return CompositedFrame(frame, image, FrameMasks(empty + 200, empty, empty))
 
 
-def test_four_of_the_frames_worth_showing_are_laid_out_in_order():
+def test_four_of_the_frames_to_show_are_laid_out_in_order():
     sheet = PreviewSheet([3, 4, 5, 6, 7, 8, 9])
     for index in range(12):
         sheet.offer(_done(index))

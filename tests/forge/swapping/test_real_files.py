@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import cv2
 import numpy as np
 import pytest
 
 from forge.swapping.clip import swap_clip
 from forge.swapping.config import SwapConfig
+from forge.swapping.images import swap_images
 from shared.dataset import DatasetFolder
 from shared.errors import MediaError, UsageError
 from shared.faces.finders.turned import TurnedFinder
-from shared.types import Face
-from shared.video import audio_digest, probe
+from shared.types import ClipRecord, Face
+from shared.video import VideoReader, audio_digest, probe
+from tests.factories import write_clip
 from tests.forge.conftest import FAST, HEIGHT, WIDTH
 
 
@@ -81,3 +84,55 @@ def test_a_lying_person_is_swapped(media, swapper, tmp_path):
     record = swap_clip(clip, swapper=swapper, source="ann", dataset=tmp_path / "set", config=config, rights="consent")
     assert record.factors["source_turned"].startswith("faces found ")
     assert sum(stop - start for start, stop in record.faked) >= 57
+
+
+def _flips(record: ClipRecord) -> int:
+    """How often the swap goes on or off within the clip."""
+    return sum(0 < place < record.frames for run in record.faked for place in run)
+
+
+@pytest.mark.needs_media
+def test_one_person_is_swapped_in_both_shots(media, swapper, tmp_path):
+    clip = media / "cases" / "06-one-person-two-shots" / "15-shots.mp4"
+    config = SwapConfig(finder="dlib", device="cpu", output=FAST)
+    record = swap_clip(clip, swapper=swapper, source="ann", dataset=tmp_path / "set", config=config, rights="consent")
+    assert (record.faked, record.frames) == (((0, 30), (42, 87)), 87)
+    assert record.factors["frames_seen"] == "75"
+    assert record.factors["people_told_apart_by"] == "dlib-resnet-v1"
+
+
+@pytest.mark.needs_media
+def test_half_a_face_at_the_border_is_swapped_steadily(media, swapper, tmp_path):
+    clip = media / "cases" / "35-face-at-border" / "23-border.mp4"
+    config = SwapConfig(finder="dlib", device="cpu", output=FAST)
+    order = {"swapper": swapper, "source": "ann", "dataset": tmp_path / "set", "rights": "consent"}
+    record = swap_clip(clip, **order, config=config)
+    assert _flips(record) == 0
+    assert 20 <= int(record.factors["frames_bridged"]) <= 30
+    labels = DatasetFolder.open(tmp_path / "set").frame_labels(record.id)
+    assert {label.label for label in labels} == {"fake"}
+
+
+@pytest.mark.needs_media
+def test_a_folder_of_photographs_is_swapped_one_by_one(media, swapper, tmp_path):
+    folder = media / "cases" / "07-photo-folder"
+    config = SwapConfig(finder="dlib", device="cpu", output=FAST)
+    order = {"swapper": swapper, "source": "ann", "config": config, "rights": "consent"}
+    record = swap_images(folder, **order, out=tmp_path / "out")
+    assert (record.faked, record.frames) == (((0, 8),), 8)
+
+
+@pytest.mark.needs_media
+def test_two_people_cut_into_one_clip_are_not_mixed(media, swapper, tmp_path):
+    """A pair that dlib's measure puts below its threshold (0.51, over whole clips); one takes the other's place."""
+    paths = [media / "video_portrait" / f"lp_{name}.mp4" for name in ("d9", "d13", "d9")]
+    lengths, images = (20, 12, 20), []
+    for place, (path, length) in enumerate(zip(paths, lengths, strict=True)):
+        with VideoReader(path) as reader:
+            start = 40 * (place > 1)
+            images += [cv2.resize(f.image, (480, 480)) for f in reader.frames(start=start, stop=start + length)]
+    clip = write_clip(tmp_path / "two.mp4", images)
+    config = SwapConfig(finder="dlib", device="cpu", output=FAST)
+    record = swap_clip(clip, swapper=swapper, source="ann", dataset=tmp_path / "set", config=config, rights="consent")
+    assert record.faked == ((0, 20), (32, 52))
+    assert record.factors["frames_seen"] == "40"

@@ -64,7 +64,7 @@ def test_the_outcome_counts_what_passes(capsys):
         SwapOutcome().need_faked(Path("bob.mp4"))
 
 
-def test_flicker_is_told_where_it_was_measured_and_three_frames_were_in_a_row():
+def test_flicker_is_recorded_if_measured_over_three_frames_in_a_row():
     assert SwapOutcome([1], flicker=FlickerMeter()).factors() == {}
     measured = FlickerMeter()
     measured._values.append((3.0, 2.0))

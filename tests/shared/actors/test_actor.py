@@ -108,7 +108,7 @@ def test_landmarks_scale_with_the_picture():
     np.testing.assert_allclose((small + 0.5) * 2 - 0.5, large, atol=1e-3)
 
 
-def test_the_head_turns_the_way_it_is_told():
+def test_the_head_turns_as_its_pose():
     def nose_between_eyes(pose: Pose) -> np.ndarray:
         points = _shot(pose=pose).landmarks
         return points[30] - 0.5 * (points[36] + points[45])

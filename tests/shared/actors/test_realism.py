@@ -27,7 +27,7 @@ def test_dlib_puts_landmarks_where_they_are(seen: Realism):
     assert seen.median_nme < 0.05
 
 
-def test_embeddings_tell_actors_apart(seen: Realism):
+def test_embeddings_distinguish_actors(seen: Realism):
     same, different = seen.same_distances, seen.different_distances
     assert len(same) == 7 * 6
     assert len(different) == 21 * 16

@@ -98,7 +98,7 @@ def test_a_change_of_ones_own_is_sealed_by_hand(assay: Callable[..., dict], make
     assert assay("verify", dataset.path)["ok"]
 
 
-def test_signing_tells_the_fingerprint_that_verify_takes(assay: Callable[..., dict], make_set: MakeSet):
+def test_signing_shows_the_fingerprint_that_verify_takes(assay: Callable[..., dict], make_set: MakeSet):
     dataset = make_set()
     fingerprint = assay("sign", dataset.path)["fingerprint"]
     assert fingerprint == SigningIdentity.load_or_create().fingerprint

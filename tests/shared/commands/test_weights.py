@@ -82,6 +82,6 @@ def test_fetch_goes_on_after_a_failure_and_reports_it(assay, monkeypatch, tmp_pa
     assert document["failed"] == ["no route to host"]
 
 
-def test_fetch_wants_to_be_told_what(assay):
+def test_fetch_needs_a_name(assay):
     with pytest.raises(UsageError, match="--all"):
         assay("fetch")

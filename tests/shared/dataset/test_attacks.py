@@ -144,7 +144,7 @@ def test_verify_says_by_whom_and_that_a_strangers_set_is_as_the_stranger_sealed_
     assert assay("verify", dataset.path, "--signer", owner.fingerprint)["ok"]
 
 
-def test_a_colleague_is_accepted_by_fingerprint_which_the_next_seal_tells(
+def test_a_colleague_is_accepted_by_fingerprint_which_the_next_seal_records(
     dataset: DatasetFolder, assay: Assay, home: Callable[[str], None], make_clip: Callable[..., Path]
 ):
     clip = make_clip("new.mp4")

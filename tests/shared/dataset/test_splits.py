@@ -171,7 +171,7 @@ def test_clips_without_a_split_do_not_leak():
     ]  # it is the missing split that made the difference
 
 
-def test_pictures_that_look_alike_are_told_in_words():
+def test_similar_pictures_are_described():
     leak = Leak("look-alike", "that look alike", ("train", "val"), (ClipId("set", None, "a"), ClipId("set", None, "b")))
     assert str(leak) == "pictures that look alike in train (set/real/a), val (set/real/b)"
     with pytest.raises(LeakError, match=r"pictures that look alike in train \(set/real/a\), .*, and 1 more"):

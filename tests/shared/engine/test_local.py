@@ -98,7 +98,7 @@ def test_processes_work_side_by_side_and_errors_keep_their_class_and_hint(tmp_pa
     assert caught.value.hint == "try another file"
 
 
-def test_a_worker_that_dies_is_told():
+def test_a_worker_that_dies_is_reported():
     with pytest.raises(RunError, match="worker process died"):
         list(LocalEngine(2).run([Task("a", _die), Task("b", time.sleep, (0.2,))]))
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from benchmarks.build_kill import fingerprint, toy_set
+from benchmarks.toy_set import fingerprint, toy_set
 from forge.building import build
 from forge.building.build import build_set
 from forge.building.spec import load_spec
@@ -211,7 +211,7 @@ class _Killed:
         return getattr(importlib.import_module("forge.building.steps"), self.name)(order)
 
 
-def test_errors_keep_class_and_hint_and_warnings_are_told(session, capsys):
+def test_errors_keep_class_and_hint_and_warnings_are_shown(session, capsys):
     engine = make_engine("ray", address=session.address)
     with pytest.raises(MediaError, match=r"^bad\.mp4 is empty$") as caught:
         list(engine.run([Task("a", _refuse, ("bad.mp4 is empty",))]))

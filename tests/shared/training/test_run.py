@@ -191,7 +191,7 @@ class TestCheckpoints:
             assert not draft.exists()
             assert run.latest() is None
 
-    def test_a_full_disk_is_told_before_anything_is_written(self, tmp_path, monkeypatch):
+    def test_a_full_disk_is_reported_before_anything_is_written(self, tmp_path, monkeypatch):
         with make(tmp_path / "run") as run:
             run.save(1, some_tensors(), {})
             monkeypatch.setattr("shutil.disk_usage", lambda _: type("Usage", (), {"free": 1000})())

@@ -245,12 +245,12 @@ def predict(path):
 def test_a_python_function_is_asked_in_its_own_process(toy_set: Path, tmp_path: Path, capsys: pytest.CaptureFixture):
     (tmp_path / "mine.py").write_text(PREDICT)
     folder = DatasetFolder.open(toy_set)
-    judged = score_dataset(f"python:{tmp_path / 'mine.py'}?timeout=4", folder, folder.records(), QUICK)
-    by_name = {clip.record.path.rpartition("/")[2].partition(".")[0].partition("@")[0]: clip for clip in judged.clips}
+    scored = score_dataset(f"python:{tmp_path / 'mine.py'}?timeout=4", folder, folder.records(), QUICK)
+    by_name = {clip.record.path.rpartition("/")[2].partition(".")[0].partition("@")[0]: clip for clip in scored.clips}
     missing = sorted(name for name, clip in by_name.items() if clip.score.logit is None)
     assert missing == ["ann", "ann-faked", "bob", "bob-faked", "cid-faked", "dan-faked"]
     assert by_name["eve-faked"].score.logit == pytest.approx(np.log(9))
-    notes = " ".join(judged.notes)
+    notes = " ".join(scored.notes)
     assert "6 of 16 clips no score" in notes
     assert "no face" in notes
     assert "no answer within 4 s" in notes

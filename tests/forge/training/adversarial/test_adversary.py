@@ -57,7 +57,7 @@ def test_each_side_gets_its_own_gradient_and_no_other(kind, net):
 
 
 @pytest.mark.parametrize("changes", [{}, {"mixup": False}, {"kind": "hinge"}, {"kind": "bce", "net": "unet"}])
-def test_a_discriminator_learns_to_tell(changes):
+def test_a_discriminator_learns_to_separate_real_and_generated(changes):
     subject = adversary(**changes)
     optimizer = torch.optim.Adam(subject.parameters(), lr=2e-3)
     chance = torch.Generator().manual_seed(3)
@@ -73,7 +73,7 @@ def test_a_discriminator_learns_to_tell(changes):
     assert subject.generator_loss(drawn(), batch(), "ann") > subject.generator_loss(perfect, batch(), "ann")
 
 
-def test_outside_the_mask_nothing_is_judged():
+def test_pixels_outside_the_mask_are_ignored():
     subject, swap = adversary(), drawn()
     subject.generator_loss(swap, batch(), "bob").backward()
     assert swap.rgb.grad is not None
@@ -139,7 +139,7 @@ def test_what_cannot_be_built_is_refused():
 
 
 @pytest.mark.parametrize("shape", [(6,), (5, 4, 4)])
-def test_codes_lose_what_tells_people_apart(shape):
+def test_latents_lose_the_identity(shape):
     torch.manual_seed(1)
     subject = LatentDiscriminator(shape, ("ann", "bob"))
     codes = {"ann": torch.randn(16, *shape) + 1, "bob": torch.randn(16, *shape) - 1}

@@ -98,7 +98,7 @@ def test_eyes_and_mouth_by_hand():
     assert losses.total.item() == pytest.approx(300 * 0.1 * share, rel=1e-4)
 
 
-def test_coarser_pictures_are_taught_at_their_size():
+def test_coarser_outputs_are_compared_at_their_size():
     coarse = Swap(torch.full((2, 3, 16, 16), 0.5), torch.full((2, 1, 16, 16), 0.5))
     coarser = Swap(torch.full((2, 3, 8, 8), 0.3), None)
     swap = flat_swap(0.2, smaller=(coarse, coarser))
@@ -140,8 +140,8 @@ def test_every_term_is_finite_and_teaches_under_autocast(name):
     assert name in losses.terms
     assert losses.total.dtype == torch.float32
     losses.total.backward()
-    taught = {"mask": mask_layer, "mask_size": mask_layer, "mask_variation": mask_layer, "smaller": small_layer}
-    weight = taught.get(name, layer).weight
+    special = {"mask": mask_layer, "mask_size": mask_layer, "mask_variation": mask_layer, "smaller": small_layer}
+    weight = special.get(name, layer).weight
     assert weight.grad is not None
     assert torch.isfinite(weight.grad).all()
     assert weight.grad.abs().sum() > 0

@@ -39,7 +39,7 @@ def test_stages_of_a_single_place_are_left_out():
     assert feature_distance([one], [other], ones(2)).item() == 0
 
 
-def test_the_default_net_tells_blur_from_noise_it_cannot_see():
+def test_the_default_net_separates_blur_from_invisible_noise():
     net = perceptual_net(DEFAULT, CPU)
     assert perceptual_net(DEFAULT, CPU) is net
     face = torch.nn.functional.interpolate(noise(1, 8), size=64, mode="bicubic").clamp(0, 1)

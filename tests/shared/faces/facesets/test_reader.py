@@ -128,7 +128,7 @@ def test_equal_content_has_an_equal_digest_and_a_change_shows(tmp_path):
     assert one.digest() == same.digest() != other.digest()
 
 
-def test_the_judge_decides_at_the_end(tmp_path):
+def test_rows_are_selected_at_the_end(tmp_path):
     with writer(tmp_path / "ann") as made:
         made.clips.append(CLIP)
         for number in range(2000):

@@ -30,7 +30,7 @@ def test_small_and_blurred_faces_are_set_aside():
     assert verdicts(KeepRule(min_face_px=48, min_sharpness=0.25), rows)[10:] == ["small", "blurry", ""]
 
 
-def test_blur_is_judged_by_the_clip_it_is_in():
+def test_sharpness_is_compared_with_the_median_of_the_clip():
     soft, sharp = [row(0, clip=0, sharp=20)] * 10, [row(1, clip=1, sharp=400)] * 10
     rule = KeepRule(min_sharpness=0.25, all_people=True)
     assert verdicts(rule, [*soft, *sharp, row(1, clip=1, sharp=20)]) == [""] * 20 + ["blurry"]

@@ -51,7 +51,7 @@ def test_noise_is_no_face(landmarker, rng):
 
 
 @pytest.mark.needs_media
-def test_a_face_is_told_from_what_is_beside_it_and_from_what_covers_it(landmarker, portrait, rng):
+def test_confidence_separates_faces_from_background_and_covers(landmarker, portrait, rng):
     face = make_finder("dlib").find([portrait])[0][0]
     side = face.width_px
     moved = [face.box + side * np.tile(step, 2).astype(np.float32) for step in rng.normal(0, 0.05, (8, 2))]

@@ -151,7 +151,7 @@ def test_auto_takes_dlib_without_face_alignments_weights_and_says_so_once(capsys
 
 
 @pytest.mark.usefixtures("empty_caches")
-def test_auto_downloads_only_when_told_to_and_goes_on_when_that_fails(monkeypatch):
+def test_auto_downloads_only_when_allowed_and_continues_when_that_fails(monkeypatch):
     pytest.importorskip("dlib")
     tried: list[str] = []
 

@@ -36,6 +36,7 @@ from shared.config import configured, digest
 from shared.console import console, counted, visible
 from shared.errors import RunError
 from shared.faces.finders.finder import FaceFinder
+from shared.plots import Plot
 from shared.results.scores import ClipScore, Evidence, ForensicReport
 from shared.storage import need_replaceable, replacing_folder, sha256_file, write_bytes, write_text
 from shared.types import VideoInfo
@@ -233,7 +234,7 @@ def _with_interpretation(clip: ClipScore, interpretation: Interpretation) -> Cli
     return dataclasses.replace(clip, probability=calibrated.probability, llr=calibrated.llr)
 
 
-def _timeline(info: VideoInfo, scores: VideoScores, predictor: CropPredictor) -> bytes:
+def _timeline(info: VideoInfo, scores: VideoScores, predictor: CropPredictor) -> Plot:
     duration = info.duration_seconds or scores.frames[-1].seconds
     threshold, _ = predictor.operating_point
     return plot_timeline(scores.frames, threshold=threshold, duration_seconds=duration, gaps=scores.gaps_seconds)
@@ -244,11 +245,11 @@ def _write_case(
     report: ForensicReport,
     scores: VideoScores,
     exhibits: Sequence[FaceExhibit],
-    timeline: bytes | None,
+    timeline: Plot | None,
     threshold: float,
 ) -> None:
     if timeline is not None:
-        write_bytes(folder / "evidence" / "timeline.png", timeline)
+        write_bytes(folder / "evidence" / "timeline.png", timeline.png)
     for place, exhibit in enumerate(exhibits):
         stem = f"face-{place:02d}-track-{exhibit.track}-frame-{exhibit.frame}"
         write_bytes(folder / "evidence" / f"{stem}.png", exhibit.crop_png)

@@ -265,14 +265,20 @@ class _Process:
         self._path, self._limits = path, limits
         self._until, self._silent = float("inf"), False
         self._cpu_seconds = int(limits.cpu_seconds + limits.cpu_seconds_per_mb * path.stat().st_size / 1e6)
-        self._running = subprocess.Popen(
-            [sys.executable, "-IB", "-c", _BOOT, *(entry for entry in sys.path if entry)],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            env={name: os.environ[name] for name in _KEPT if name in os.environ} | _ONE_THREAD,
-            pipesize=_PIPE_BYTES,
-        )
+        try:
+            self._running = subprocess.Popen(
+                [sys.executable, "-IB", "-c", _BOOT, *(entry for entry in sys.path if entry)],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.DEVNULL,
+                env={name: os.environ[name] for name in _KEPT if name in os.environ} | _ONE_THREAD,
+                pipesize=_PIPE_BYTES,
+            )
+        except OSError as error:
+            raise MediaError(
+                f"{path} cannot be read in a process of its own: {sys.executable} does not start: {error.strerror}",
+                hint="isolated = false in a --config file reads it in this one",
+            ) from error
         self._ended = threading.Event()
         threading.Thread(target=self._watch, daemon=True).start()
         try:

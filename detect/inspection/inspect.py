@@ -110,7 +110,8 @@ def inspect_file(
         evidence += [provenance_evidence(source), *files_beside(path)]
         whole = Predictor(CropPredictor.load(detector, device), config.finder)
         predictor, finder = whole.crops, whole.finder
-        scores = whole.score(path, reader=lambda _: source.reader(still=still))
+        with console.progress("searching and scoring", info.frames_counted, unit="frame") as tick:
+            scores = whole.score(path, reader=lambda _: source.reader(still=still), tick=tick)
         shown = source.reader(still=still) if scores.frames else None
         exhibits = sample_faces(shown, scores.frames, predictor, count=config.faces_shown) if shown else []
     facts = file_facts(info, path.stat().st_size, scores.frames, finder=finder.name)

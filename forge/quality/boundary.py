@@ -1,4 +1,4 @@
-"""What a paste does at its border, outside it and over time. Pure functions of pictures and masks.
+"""Measures of a paste at its border, outside it and over time. Pure functions of pictures and masks.
 
 Convention:
     frame: (H, W, 3) uint8, RGB; alpha: (H, W) uint8, the compositor's mask
@@ -24,7 +24,7 @@ _LEAST_FLOW_PX = 16
 
 
 def ssim_outside(fake: np.ndarray, target: np.ndarray, alpha: np.ndarray) -> float:
-    """Mean SSIM (11x11, sigma 1.5) of two frames where the paste did not reach; 1 when nothing there was changed.
+    """Mean SSIM (11x11, sigma 1.5) of two frames outside the paste; 1 when nothing there was changed.
 
     Over the box of the mask, grown by half its side each way, without the mask and the five pixels around it into
     which a window of the measure would look. Not a number without a mask, or where it leaves nothing.
@@ -39,7 +39,7 @@ def ssim_outside(fake: np.ndarray, target: np.ndarray, alpha: np.ndarray) -> flo
 def inside_replaced(fake: np.ndarray, target: np.ndarray, alpha: np.ndarray) -> np.ndarray:
     """(H, W, 3) uint8: ``fake`` with the target's own pixels where the paste, or a window beside it, reaches.
 
-    A measure with wide eyes, of features, then sees only what was done outside.
+    So that features with a wide receptive field measure only changes outside.
     """
     return np.where(_grown(alpha)[..., None] > 0, target, fake)
 
@@ -100,7 +100,7 @@ def flicker_compensated(
     """:func:`forge.image_metrics.flicker` after the neighbours in time were warped onto ``now`` along ``moved``.
 
     The flow is the target's for the fake and for the target alike, as in Lai et al., "Learning blind video temporal
-    consistency", ECCV 2018, so that a mouth that opens is no flicker and one that trembles is.
+    consistency", ECCV 2018, so that an opening mouth is not counted as flicker, and a trembling one is.
     """
     return flicker(_warped(before, moved[0]), now, _warped(after, moved[1]), mask)
 
@@ -118,7 +118,7 @@ def _grown(alpha: np.ndarray) -> np.ndarray:
 
 
 def _bands(alpha: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Where the mask is all but near its fading edge, and where it is none but near it."""
+    """The band just inside the mask's fading edge, and the band just outside it."""
     reach = max(_LEAST_BAND_PX, _BAND * math.sqrt(float((alpha > 127).sum())))
     inside, outside = (alpha >= _INSIDE).astype(np.uint8), (alpha <= _OUTSIDE).astype(np.uint8)
     return tuple(

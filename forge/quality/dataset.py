@@ -1,4 +1,4 @@
-"""Finds the target of each fake and measures them one after another: the work behind ``assay forge quality``."""
+"""Measures fakes against their targets; the implementation of ``assay forge quality``."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any
 from forge.quality.measure import Instruments, holdout, measure_swap
 from forge.quality.metrics import Person
 from forge.quality.result import BETTER, UNITS, Failure, SwapQuality
-from forge.quality.sheet import SheetGauge
+from forge.quality.sheet import SheetMetric
 from forge.quality.summary import summarise, summarise_features
 from forge.swapping.output import is_dataset, record_from, record_of
 from shared.bootstrap import BootstrapSettings, ClusterBy
@@ -57,7 +57,7 @@ class DatasetQuality:
         measured: the cases that could be measured with their values, in order.
         failures: the others, with the reason.
         summary: each measure over all clips, with level, counts and interval.
-        notes: what has to be said beside the numbers.
+        notes: remarks on the numbers.
     """
 
     measured: tuple[tuple[Case, SwapQuality], ...]
@@ -66,7 +66,7 @@ class DatasetQuality:
     notes: tuple[str, ...]
 
     def document(self) -> dict[str, Any]:
-        """The survey as it is written down: plain values for JSON."""
+        """Plain values for JSON."""
         return {
             "quality": [{"id": case.name, **dataclasses.asdict(result)} for case, result in self.measured],
             "summary": [
@@ -132,12 +132,12 @@ def measure_dataset(
     sheets: Path | None = None,
     tick: Callable[[int], object] = lambda _amount: None,
 ) -> DatasetQuality:
-    """Measures every case and sums up; one that cannot be measured is counted with its reason and stops nothing.
+    """Measures every case and sums up; one that cannot be measured is listed with its reason.
 
     ``failures`` were found before. ``sheets`` is a folder for a picture of each clip.
 
     Raises:
-        UsageError: not a single case could be measured.
+        UsageError: no case could be measured.
     """
     measured: list[tuple[Case, SwapQuality]] = []
     failed = list(failures)
@@ -170,7 +170,7 @@ def measure_cases(
     sheets: Path | None = None,
     tick: Callable[[int], object] = lambda _amount: None,
 ) -> Iterator[tuple[Case, SwapQuality | Failure]]:
-    """What :func:`~forge.quality.measure.measure_swap` says of each case, on the ``last`` fraction of its frames.
+    """The result of :func:`~forge.quality.measure.measure_swap` for each case, on the ``last`` fraction of its frames.
 
     ``people`` by name; identity is measured where both people of a record are among them.
     """
@@ -184,7 +184,7 @@ def measure_cases(
 
 def _measured(case: Case, instruments: Instruments, last: float, sheets: Path | None) -> SwapQuality:
     frames = holdout(len(frame_times(case.target)), last)
-    sheet = SheetGauge()
+    sheet = SheetMetric()
     beside = [] if sheets is None else [sheet]
     result = measure_swap(case.fake, case.target, instruments, frames=frames, alpha=case.alpha, beside=beside)
     if sheets is not None:
@@ -206,8 +206,8 @@ def _notes(measured: Sequence[tuple[Case, SwapQuality]], failed: Sequence[Failur
     notes = []
     if failed:
         notes.append(f"{len(failed)} of {len(failed) + len(measured)} fakes could not be measured and are in no mean.")
-    embedders = {(result.embedder, result.embedder_in_loss) for _case, result in measured if result.embedder}
-    notes += [f"Identity was judged by {embedder}{_FAIR[in_loss]}." for embedder, in_loss in sorted(embedders, key=str)]
+    used = {(result.embedder, result.embedder_in_loss) for _case, result in measured if result.embedder}
+    notes += [f"Identity was measured by {embedder}{_FAIR[in_loss]}." for embedder, in_loss in sorted(used, key=str)]
     return notes
 
 
@@ -217,9 +217,9 @@ def _instruments_for(case: Case, instruments: Instruments, people: Mapping[str, 
     if case.record is not None:
         source, target = people.get(case.record.source_identity or ""), people.get(case.record.target_identity)
         pair = (source, target) if source and target else None
-    drawn = case.record.target_identity if case.record else pair[1].name if pair else None
+    target = case.record.target_identity if case.record else pair[1].name if pair else None
     known = instruments.predictor.spec.identities if instruments.predictor else ()
-    return replace(instruments, people=pair, cast=people, target_identity=drawn if drawn in known else None)
+    return replace(instruments, people=pair, cast=people, target_identity=target if target in known else None)
 
 
 def _case_at(path: Path, targets: Sequence[Path], by_hash: Mapping[str, Path]) -> Case:

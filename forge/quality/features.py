@@ -1,8 +1,8 @@
-"""Features of faces by a network that was trained on photographs of things, for distances that pixels do not tell.
+"""Features of faces by a network trained on ImageNet, for perceptual distances.
 
-The network is EfficientNet-Lite0 with its ImageNet weights: never trained on faces, in no default loss, and at hand
-without a download. Its distances are called by its name. They are not LPIPS, whose channel weights were fitted to
-people's judgements.
+The network is EfficientNet-Lite0 with its ImageNet weights: not trained on faces, in no default loss, and available
+without a download. Its distances have its name. They are not LPIPS, whose channel weights were fitted to
+human ratings.
 """
 
 from __future__ import annotations
@@ -87,7 +87,7 @@ class Lpips:
 
 
 def load_lpips(device: torch.device | str = "cpu") -> Lpips | None:
-    """LPIPS on VGG-16, or None where its weights are not on this machine: nothing else may bear the name."""
+    """LPIPS on VGG-16, or None where its weights are not on this machine."""
     try:
         return Lpips(perceptual_net(LPIPS, torch.device(device)), device)
     except WeightsError:
@@ -111,7 +111,7 @@ class ClipFeatures:
 
 
 class FeatureBank:
-    """Features of many clips' faces, kept until the distance of the whole is asked for."""
+    """Features of many clips' faces, kept for the distance over all of them."""
 
     def __init__(self) -> None:
         self._clips: dict[str, ClipFeatures] = {}

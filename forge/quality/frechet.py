@@ -47,7 +47,7 @@ def frechet_interval(
 
     ``a[i]`` and ``b[i]`` are of one frame, ``clusters[i]`` says which cluster it is in. Drawing with replacement
     repeats vectors and so raises the distance; the basic interval (2 x value less the percentiles; Davison and
-    Hinkley 1997, eq. 5.6) takes that out again to first order. 100 replicates.
+    Hinkley 1997, eq. 5.6) corrects that to first order. 100 replicates.
 
     Raises:
         ValueError: as :func:`frechet_distance`; or the three differ in length.
@@ -60,17 +60,17 @@ def frechet_interval(
         return None
     products = _Products(a, b)
     value = _weighted(products, np.ones(len(a)), np.ones(len(b)))
-    drawn = []
+    replicates = []
     for row in sample_clusters(names.size, _REPLICATES, np.random.default_rng(settings.seed)):
         weights = row[places]
         if weights.sum() >= 2:
-            drawn.append(_weighted(products, weights, weights))
-    low, high = np.percentile(drawn, settings.tails)
+            replicates.append(_weighted(products, weights, weights))
+    low, high = np.percentile(replicates, settings.tails)
     return max(0.0, 2 * value - float(high)), max(0.0, 2 * value - float(low))
 
 
 class _Products:
-    """Inner products of all vectors: all that the distance needs, so replicates never touch the vectors again."""
+    """Inner products of all vectors: enough for the distance, so that replicates do not need the vectors."""
 
     def __init__(self, a: np.ndarray, b: np.ndarray) -> None:
         a, b = np.asarray(a, np.float64), np.asarray(b, np.float64)

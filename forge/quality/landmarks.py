@@ -1,4 +1,4 @@
-"""What the landmarks of a fake say beside those of its target: pose, expression, blinks and mouth. Pure functions.
+"""Measures of a fake's landmarks against those of its target: pose, expression, blinks and mouth. Pure functions.
 
 Convention:
     landmarks: (68, 2) frame pixels, iBUG order
@@ -31,7 +31,7 @@ _STILL = 1e-4
 
 
 def pose_error(found: np.ndarray, wanted: np.ndarray, *, width: int, height: int) -> float:
-    """The angle of the one rotation that turns the one head's direction into the other's, in degrees, 0 to 180.
+    """Geodesic angle between the two head rotations, in degrees, 0 to 180.
 
     Poses are those of :func:`shared.faces.pose.head_pose` in a frame of ``width`` by ``height``. Not a number where
     one of them has none.
@@ -49,8 +49,8 @@ def expression_error(found: np.ndarray, wanted: np.ndarray) -> float:
     """Mean distance of brows, lids and mouth from where they should be, over the distance of the outer eye corners.
 
     First the rotation, scale and shift that lay the stable points of ``found`` on those of ``wanted`` (Procrustes,
-    Umeyama 1991) are taken out, so a face that is merely elsewhere, larger or leaning has no error. Not a number when
-    the points are one.
+    Umeyama 1991) are taken out, so a face that is only shifted, scaled or rotated has no error. Not a number if
+    the points coincide.
     """
     between = float(np.linalg.norm(wanted[45] - wanted[36]))
     stable = list(STABLE)
@@ -91,7 +91,7 @@ def motion_correlation(own: Sequence[float], wanted: Sequence[float]) -> float |
     """Pearson's r of one measure over time with the same measure of the target; 1 follows it, 0 does not.
 
     Pairs that are not numbers are left out. 0 when the fake does not move although the target does; None with fewer
-    than 8 pairs, and when the target does not move, because then there is nothing to follow.
+    than 8 pairs, and when the target does not move, because then there is no motion to compare.
 
     Raises:
         ValueError: the lists differ in length.

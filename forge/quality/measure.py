@@ -1,7 +1,7 @@
-"""How good a fake is, measured against the clip it was made from.
+"""Measures of a fake against the clip it was made from.
 
-Every number comes with how many frames it rests on and its quartiles. Measured on frames the swapper did not learn
-from (:func:`holdout`), it says what the swapper can do; measured on the others, what it remembers.
+Every value has its number of frames and its quartiles. Values on frames that the swapper was not trained on
+(:func:`holdout`) show generalisation; values on the others, memorisation.
 """
 
 from __future__ import annotations
@@ -56,16 +56,16 @@ _SINGLE = ("nearer_to_source", "top1", "blink_correlation", "mouth_correlation",
 
 @dataclass(frozen=True, eq=False)
 class Instruments:
-    """What to measure with.
+    """The networks and references of a measurement.
 
     Attributes:
         finder: finds faces in both clips.
-        embedder: tells people apart; None leaves identity out.
+        embedder: gives identity embeddings; None leaves identity out.
         people: source and target person; None leaves identity out.
         cast: everybody a face is compared with, by name; the two people are always among them.
         embedder_in_loss: whether the swapper was trained by this embedder too, see :mod:`forge.quality.leakage`.
         predictor: the swapper, for self-reconstruction; None leaves it out.
-        target_identity: whom the predictor draws then; None leaves it out.
+        target_identity: the identity reconstructed for it; None leaves it out.
         features: network for distances of features; None leaves them out. bank: where it keeps vectors of faces.
         lpips: beside the features, where its weights are here.
         px, framing: of the crops compared; by default the swapper's output size and framing.
@@ -193,7 +193,7 @@ def measure_swap(
 
 
 def _summed(values: Mapping[str, list[float]]) -> dict[str, Any]:
-    """Fields of :class:`SwapQuality`: spreads of what frames gave, means of shares, ratios of medians."""
+    """Fields of :class:`SwapQuality`: spreads over frames, means of shares, ratios of medians."""
     spreads = {name: Spread.of(values.get(name, ())) for name in SPREADS}
     single = {name: float(np.mean(values[name])) for name in _SINGLE if values.get(name)}
     ratios = {
@@ -220,7 +220,7 @@ def _gather(samples: Iterator[Sample], metrics: list[FrameMetric]) -> dict[str, 
 
 
 def _every_frame(clip: Path, finder: FaceFinder, start: int, stop: int) -> Iterator[tuple[Frame, list[Face]]]:
-    """Frames of a range with their faces, each found anew: following would carry one clip's luck through it."""
+    """Frames of a range with their faces, each detected anew: tracking would carry errors of one frame to the next."""
     config = FollowConfig(detect_every=1, min_face_px=_LEAST_FACE_PX)
     with VideoReader(clip) as reader, closing(follow(reader.frames(start=start, stop=stop), finder, config)) as found:  # type: ignore[type-var]
         yield from found
@@ -246,16 +246,16 @@ def _samples(
     """Both clips side by side, the frames that have the face."""
     present = wanted.swapped_frames
     picked = {present[place] for place in evenly_spaced(len(present), _PICKED)}
-    steady = smooth_tracks(wanted.faces, dict(zip(range(start, stop), wanted.times, strict=True)))
+    smoothed = smooth_tracks(wanted.faces, dict(zip(range(start, stop), wanted.times, strict=True)))
     with VideoReader(target) as ours, VideoReader(fake) as theirs, closing(_masks(alpha, start)) as masks:
         pairs = zip(ours.frames(start=start, stop=stop), theirs.frames(start=start, stop=stop), masks, strict=False)
         for one, other, mask in pairs:
             faces = wanted.to_swap(one.index)
             if not faces:
                 continue
-            calm = next(face for face in steady[one.index] if face.track == faces[0].track)
+            smooth = next(face for face in smoothed[one.index] if face.track == faces[0].track)
             found = again.get(one.index)
-            yield Sample(one.index, one.image, other.image, faces[0], calm, found, mask, picked=one.index in picked)
+            yield Sample(one.index, one.image, other.image, faces[0], smooth, found, mask, picked=one.index in picked)
 
 
 def _masks(alpha: Path | None, start: int) -> Generator[np.ndarray | None, None, None]:

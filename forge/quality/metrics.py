@@ -1,4 +1,4 @@
-"""What is measured on the frames of a fake: one small class a measure, fed one frame after another.
+"""Metrics of a fake's frames: one class a metric, updated frame by frame.
 
 Each metric takes a :class:`Sample` and gives its values by name; :mod:`forge.quality.measure` gathers their spreads.
 """
@@ -42,7 +42,7 @@ class Sample:
 
     Convention:
         target, fake: (H, W, 3) uint8
-        face: the target's face as it was found; steady: the same with smoothed landmarks, for cutting crops
+        face: the target's face as it was found; smoothed: the same with smoothed landmarks, for cutting crops
         again: the fake's face as it was found there, None where none was
         alpha: (H, W) uint8, None when there is no alpha mask
         picked: whether this is one of the few frames, evenly spaced, for what is too slow to do on all
@@ -52,7 +52,7 @@ class Sample:
     target: np.ndarray
     fake: np.ndarray
     face: Face
-    steady: Face
+    smoothed: Face
     again: Face | None
     alpha: np.ndarray | None
     picked: bool = False
@@ -69,7 +69,7 @@ class FrameMetric(Protocol):
         ...
 
     def compute(self) -> Values:
-        """What was still held back when the last frame has come; nothing, by default."""
+        """Names and values over all frames; none by default."""
         return ()
 
 
@@ -90,7 +90,7 @@ class LandmarkMetric(FrameMetric):
 class MotionMetric(FrameMetric):
     """``blink_correlation``, ``mouth_correlation``: whether lids and lips move when the target's do; one value each.
 
-    ``blink_swing``, ``mouth_swing`` are the target's own standard deviations: over a still face r means little.
+    ``blink_swing``, ``mouth_swing`` are the target's own standard deviations: for a still face r is unreliable.
     """
 
     def __init__(self) -> None:
@@ -116,7 +116,7 @@ class MotionMetric(FrameMetric):
 
 
 class IdentityMetric(FrameMetric):
-    """Whom the fake's face resembles.
+    """Similarity of the fake's face to the source, the target and others.
 
     ``identity_to_source``, ``identity_to_target``: Euclidean distances; ``cosine_to_source``, ``cosine_to_target``:
     cosine similarities; ``nearer_to_source``: 1 or 0; ``top1``: 1 where the nearest of all the cast is the source.
@@ -148,7 +148,7 @@ def cosine(a: np.ndarray, b: np.ndarray) -> float:
 
 
 class SeamMetric(FrameMetric):
-    """``seam_ratio``, ``color_step``, ``ssim_outside``: whether the mask's edge shows, and what was done beyond it."""
+    """``seam_ratio``, ``color_step``, ``ssim_outside``: visibility of the mask's edge, and changes outside it."""
 
     def update(self, sample: Sample) -> Values:
         """See :class:`FrameMetric`."""
@@ -167,7 +167,7 @@ class HeadMetric(FrameMetric):
 
     def update(self, sample: Sample) -> Values:
         """See :class:`FrameMetric`."""
-        matrix = frame_to_crop(sample.steady.landmarks, px=_HEAD_PX, framing="head")
+        matrix = frame_to_crop(sample.smoothed.landmarks, px=_HEAD_PX, framing="head")
         yield "mask_ssim", ssim(cut(sample.fake, matrix, _HEAD_PX), cut(sample.target, matrix, _HEAD_PX))
 
 
@@ -186,7 +186,7 @@ class FeatureMetric(FrameMetric):
         """See :class:`FrameMetric`."""
         if not sample.picked:
             return
-        matrix = frame_to_crop(sample.steady.landmarks, px=FEATURE_PX, framing=_FEATURE_FRAMING)
+        matrix = frame_to_crop(sample.smoothed.landmarks, px=FEATURE_PX, framing=_FEATURE_FRAMING)
         fake, target = self._net.pooled([cut(picture, matrix, FEATURE_PX) for picture in (sample.fake, sample.target)])
         self._kept.fake.append(fake)
         self._kept.target.append(target)
@@ -210,7 +210,7 @@ class CropMetric(FrameMetric):
 
     def update(self, sample: Sample) -> Values:
         """See :class:`FrameMetric`."""
-        run = self._crops.take(sample.index, sample.fake, sample.target, sample.steady.landmarks)
+        run = self._crops.take(sample.index, sample.fake, sample.target, sample.smoothed.landmarks)
         yield "sharpness_ratio", sharpness_ratio(run[-1].fake, run[-1].target, run[-1].mask)
         if len(run) == 3:
             yield from zip(("flicker", "flicker_target"), flickers(*run), strict=True)
@@ -226,7 +226,7 @@ def _compensated(before: CropPair, now: CropPair, after: CropPair) -> Values:
 
 
 class SelfMetric(FrameMetric):
-    """``self_ssim``, ``self_ssim_face``: how well the swapper draws the target person as themselves."""
+    """``self_ssim``, ``self_ssim_face``: how well the swapper reconstructs the target person."""
 
     def __init__(self, predictor: SwapPredictor, identity: str) -> None:
         self._predictor = predictor
@@ -237,7 +237,7 @@ class SelfMetric(FrameMetric):
     def update(self, sample: Sample) -> Values:
         """See :class:`FrameMetric`."""
         spec = self._predictor.spec
-        face = align(sample.target, sample.steady, px=spec.input_px, framing=spec.framing, frame=sample.index)
+        face = align(sample.target, sample.smoothed, px=spec.input_px, framing=spec.framing, frame=sample.index)
         self._faces.append(face)
         to_output = resized(face.frame_to_crop, spec.input_px, spec.output_px)
         self._wanted.append(cut(sample.target, to_output, spec.output_px))
@@ -247,7 +247,7 @@ class SelfMetric(FrameMetric):
         """See :class:`FrameMetric`."""
         faces, wanted = self._faces, self._wanted
         self._faces, self._wanted = [], []
-        for face, crop, drawn in zip(faces, wanted, self._predictor.swap(faces, self._identity), strict=True):
-            landmarks = map_points(drawn.frame_to_crop, face.landmarks)
-            yield "self_ssim", ssim(drawn.crop, crop)
-            yield "self_ssim_face", ssim(drawn.crop, crop, hull_mask(landmarks, len(crop), kind="facehull"))
+        for face, crop, decoded in zip(faces, wanted, self._predictor.swap(faces, self._identity), strict=True):
+            landmarks = map_points(decoded.frame_to_crop, face.landmarks)
+            yield "self_ssim", ssim(decoded.crop, crop)
+            yield "self_ssim_face", ssim(decoded.crop, crop, hull_mask(landmarks, len(crop), kind="facehull"))

@@ -1,4 +1,4 @@
-"""What measuring a fake gives: values with what it takes to believe them. No torch here.
+"""Results of measuring a fake: values with counts and spreads. Does not import torch.
 
 Frame values are gathered in a :class:`~forge.image_metrics.Spread` a clip. Over many clips they are means with an
 interval, see :mod:`forge.quality.summary`.
@@ -98,7 +98,7 @@ class SwapQuality:
 
 @dataclass(frozen=True)
 class Measure:
-    """One measure: its name in :class:`SwapQuality`, its unit, of what it is a value, and where good lies."""
+    """One measure: its name in :class:`SwapQuality`, its unit, its level, and which direction is better."""
 
     name: str
     unit: str

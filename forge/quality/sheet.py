@@ -20,8 +20,8 @@ _DIFFERENCE = 4
 _INK = (235, 235, 235)
 
 
-class SheetGauge(FrameMetric):
-    """Measures nothing: keeps the faces of the picked frames that pass, and lays them out."""
+class SheetMetric(FrameMetric):
+    """Measures nothing: keeps the faces of the picked frames and lays them out."""
 
     def __init__(self) -> None:
         self._columns: list[list[np.ndarray]] = []
@@ -56,7 +56,7 @@ def titled(rows: Sequence[np.ndarray], titles: Sequence[str]) -> np.ndarray:
 
 
 def _column(sample: Sample) -> list[np.ndarray]:
-    matrix = frame_to_crop(sample.steady.landmarks, px=_CELL_PX, framing="whole")
+    matrix = frame_to_crop(sample.smoothed.landmarks, px=_CELL_PX, framing="whole")
     target, fake = (cut(picture, matrix, _CELL_PX) for picture in (sample.target, sample.fake))
     apart = np.abs(target.astype(np.int16) - fake.astype(np.int16)) * _DIFFERENCE
     mask = np.zeros_like(target)

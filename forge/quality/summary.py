@@ -1,4 +1,4 @@
-"""Many fakes in a few numbers: each measure's mean with its level, counts, and an interval over clusters of clips."""
+"""Summary over fakes: each measure's mean with its level, counts, and an interval over clusters of clips."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def summarise(
 def summarise_features(
     bank: FeatureBank, clusters: Mapping[str, int], net: str, settings: BootstrapSettings | None = None
 ) -> tuple[Evaluation, str] | None:
-    """The Fréchet distance of the faces in ``bank``, clips by name with their clusters, and what to say beside it.
+    """The Fréchet distance of the faces in ``bank``, clips by name with their clusters, and a remark on it.
 
     None with fewer than two faces.
     """

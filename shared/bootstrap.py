@@ -72,8 +72,8 @@ def mean_interval(
     if names.size < 2:
         return None
     weights = sample_clusters(names.size, settings.replicates, np.random.default_rng(settings.seed))
-    drawn = (weights @ np.bincount(places, totals)) / (weights @ np.bincount(places, counts))
-    low, high = np.percentile(drawn, settings.tails)
+    means = (weights @ np.bincount(places, totals)) / (weights @ np.bincount(places, counts))
+    low, high = np.percentile(means, settings.tails)
     return float(low), float(high)
 
 

@@ -79,7 +79,7 @@ def calibrate_detector(
     """Scores a dataset's clips with a finished detector and fits its calibration to them.
 
     Args:
-        detector: run or detector folder, or a reference to another maker's (see ``detect.scoring.dataset``).
+        detector: run or detector folder, or a reference to a third-party one (see ``detect.scoring.dataset``).
         dataset: the set it was trained on, or one made for calibrating.
         config: methods, prior, unit of weighting.
         split: "val", or "all" of a set without a test split.

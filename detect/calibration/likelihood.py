@@ -262,9 +262,9 @@ def _band(
     """(G,) 2.5th and 97.5th percentiles over replicates of people; None if too few have both classes."""
     if not replicates:
         return None
-    draws = sample_clusters(int(people.max()) + 1, replicates, np.random.default_rng(seed)).astype(int)
+    counts = sample_clusters(int(people.max()) + 1, replicates, np.random.default_rng(seed)).astype(int)
     curves = [
-        curve for times in draws if (curve := _resampled(labels, logits, people, method, grid, times)) is not None
+        curve for times in counts if (curve := _resampled(labels, logits, people, method, grid, times)) is not None
     ]
     if len(curves) < max(2, replicates // 2):
         return None

@@ -81,8 +81,8 @@ def evaluate(
     leave-identity-out and cross-rendition ask only what training left out: give --leave-out manipulation=NAME,
     group=PERSON (with everybody linked to that person) or rendition=NAME to assay detect train first.
 
-    Another maker's detector is measured in the same way. Settings that its file does not state stand behind it as
-    ?name=value or beside it as FILE.toml: px, mean, std, framing, output (logit, probability), fake (class 0 or 1).
+    A third-party detector is evaluated in the same way. Settings that its file does not state are given as ?name=value
+    behind it or in FILE.toml beside it: px, mean, std, framing, output (logit, probability), fake (class 0 or 1).
     python: runs your own file's predict(path) -> float on each clip; csv: reads scores made elsewhere.
 
     Clips are scored one after another; with --jobs N side by side, with --engine ray on many machines.

@@ -39,7 +39,7 @@ def folds(
         counts = {"learns_from": len(fold.train), "judged_by_real": len(fold.test) - fakes, "judged_by_fake": fakes}
         documents.append({"left_out": fold.name, **counts, "train": train, "evaluate": evaluate})
     rows = [[document[key] for key in list(documents[0])[:4]] for document in documents]
-    console.table(f"Leaving out by {by}, clips", ["left out", "learns from", "judged by: real", "fake"], rows)
+    console.table(f"Leaving out by {by}, clips", ["left out", "trained on", "tested on: real", "fake"], rows)
     for document in documents:
         console.print(f"{document['train']}\n{document['evaluate']}", wrap=False)
     console.result({"by": by, "folds": documents})

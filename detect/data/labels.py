@@ -1,4 +1,4 @@
-"""What is true of one face in one frame of a labelled clip: real, fake, or not known."""
+"""The label of a face in a frame of a labelled clip: real, fake, or unknown."""
 
 from __future__ import annotations
 
@@ -24,12 +24,13 @@ def labels_by_clip(labels: Sequence[FrameLabel]) -> dict[ClipId, dict[int, list[
 
 
 def face_label(record: ClipRecord, rows: LabelsByFrame, frame: int, box: np.ndarray) -> Label | None:
-    """The truth of the face in ``box`` (4,) of frame ``frame``; None where the labels do not say.
+    """The label of the face in ``box`` (4,) of frame ``frame``; None if unknown.
 
     Every face of a real clip is real. In a fake clip, a face takes the label of the row whose box overlaps it most
-    (intersection over union of at least 0.3). A face without such a row is real where nothing in its frame was forged.
-    In a forged frame it is not known: it may be a bystander, or the forged face seen differently. Frames without any
-    row go by the record's forged ranges, and a fake clip with neither is fake throughout.
+    (intersection over union of at least 0.3). A face without such a row is real if nothing in its frame was forged,
+    else unknown: it may be another person, or the forged face with a different box. Frames without any row are labelled
+        by
+    the record's forged ranges; a fake clip with neither is fake throughout.
     """
     if record.label == "real":
         return "real"

@@ -76,7 +76,7 @@ def evaluate_detector(
     """Scores a split of a dataset with a trained detector and writes the evaluation.
 
     Args:
-        detector: run or detector folder, or a reference to another maker's (see ``detect.scoring.dataset``).
+        detector: run or detector folder, or a reference to a third-party one (see ``detect.scoring.dataset``).
         dataset: dataset folder.
         config: split, frames, threshold, intervals.
         out: folder that receives it; without it ``evaluations/DATASET-SPLIT`` of the run.
@@ -132,7 +132,7 @@ def _measured(folder: DatasetFolder, scores: DatasetScores) -> Mapping[ClipId, M
 
 
 def _learned(detector: Path) -> TrainingRecord:
-    """What the detector says it learned from; another maker's says nothing."""
+    """The detector's training record; empty for a third-party detector."""
     return TrainingRecord() if parse_reference(detector) is not None else read_training_record(detector)
 
 
@@ -249,7 +249,7 @@ def write_evaluation(
     ``sheet``, faces and the regions drawn on them, becomes ``regions.png``, ``calibration`` ``calibration.png``.
 
     Raises:
-        StorageError: the disk refused.
+        StorageError: writing failed.
     """
     samples = clip_samples(clips)
     data = CurveData(

@@ -81,7 +81,7 @@ def export_onnx(path: Path, out: Path, *, opset: int = OPSET) -> Exported:
     Raises:
         CheckpointError: no detector there, or the file gives other logits.
         UsageError: onnx or onnxruntime is not installed, an opset outside 17 to 20, or ``out`` is another kind of file.
-        StorageError: the disk refused.
+        StorageError: writing failed.
     """
     if not OPSETS[0] <= opset <= OPSETS[1]:
         raise UsageError(f"opset {opset} does not lie in {OPSETS[0]} to {OPSETS[1]}", hint=f"{OPSET} is usual")

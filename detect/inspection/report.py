@@ -45,7 +45,7 @@ def write_json(path: Path, report: ForensicReport) -> None:
     """Writes the report as JSON: keys in a fixed order and no clock in it, so that a second run gives equal bytes.
 
     Raises:
-        StorageError: the disk refused.
+        StorageError: writing failed.
     """
     text = msgspec.json.format(msgspec.json.encode(report, enc_hook=str), indent=2).decode()
     write_text(path, visible_json(text) + "\n")
@@ -62,7 +62,7 @@ def write_html(
     """Writes the report as one HTML file with every picture inside it and every foreign text escaped.
 
     Raises:
-        StorageError: the disk refused.
+        StorageError: writing failed.
     """
     environment = page_environment(TEMPLATES)
     environment.filters["data_uri"] = _data_uri

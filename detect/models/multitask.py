@@ -73,7 +73,7 @@ def _levels(net: nn.Module, name: str) -> list[int]:
     """Indices of the intermediate maps: the last at each stride from 8 to 32; the last of all for a plain ViT."""
     info = getattr(net, "feature_info", None)
     if not info or not hasattr(net, "forward_intermediates"):
-        raise ConfigError(f"{name} does not give the maps that a region is drawn from", hint="choose another model")
+        raise ConfigError(f"{name} does not give the feature maps for a region", hint="choose another model")
     last = {int(info[place]["reduction"]): place for place in range(len(info))}
     chosen = [place for stride, place in sorted(last.items()) if _FINEST <= stride <= _COARSEST]
     if not chosen:

@@ -100,9 +100,9 @@ def _measure(sweep: Sweep, cells: Sequence[Cell], notes: tuple[str, ...]) -> Rob
     config, facts = sweep.config, sweep.predictor.facts
     logit, chosen_on = sweep.predictor.operating_point
     threshold = float(np.clip(1 / (1 + np.exp(-logit)), _EDGE, 1 - _EDGE))
-    drawn = clustering(sweep.records, config.cluster_by)
-    clusters = drawn.of(sweep.records)
-    bootstrap = BootstrapSettings(config.replicates, seed=config.seed, cluster_by=drawn.by)
+    clustered = clustering(sweep.records, config.cluster_by)
+    clusters = clustered.of(sweep.records)
+    bootstrap = BootstrapSettings(config.replicates, seed=config.seed, cluster_by=clustered.by)
     results: list[CellResult] = []
     with console.progress("perturbing", len(cells) * len(sweep.records), unit="clip") as tick:
         for cell in cells:
@@ -122,10 +122,10 @@ def _measure(sweep: Sweep, cells: Sequence[Cell], notes: tuple[str, ...]) -> Rob
         },
         threshold=threshold,
         threshold_from=chosen_on,
-        clusters=drawn.count,
+        clusters=clustered.count,
         cells=tuple(results),
         mean_auc=float(np.mean(values)) if whole else None,
-        notes=(*notes, *([drawn.note] if drawn.note else [])),
+        notes=(*notes, *([clustered.note] if clustered.note else [])),
     )
 
 

@@ -164,8 +164,8 @@ def noise(image: np.ndarray, variance: float, rng: np.random.Generator) -> np.nd
     Limited range is narrower than full range, so one level of noise there is 255/219 of a level in luma.
     """
     luma, chroma = _split(image)
-    drawn = rng.standard_normal((*luma.shape, 3), dtype=np.float32) * np.float32(255 * math.sqrt(variance))
-    return _joined(luma + drawn[..., 0] * (255 / _LUMA_STEPS), chroma + drawn[..., 1:] * (255 / _CHROMA_STEPS))
+    sampled = rng.standard_normal((*luma.shape, 3), dtype=np.float32) * np.float32(255 * math.sqrt(variance))
+    return _joined(luma + sampled[..., 0] * (255 / _LUMA_STEPS), chroma + sampled[..., 1:] * (255 / _CHROMA_STEPS))
 
 
 def blur(image: np.ndarray, kernel_px: int) -> np.ndarray:

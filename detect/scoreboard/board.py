@@ -144,13 +144,13 @@ def make_scoreboard(
     Raises:
         UsageError: no fake has the ``measure``.
     """
-    drawn = clustering(records, config.cluster_by)
-    settings = BootstrapSettings(replicates=config.replicates, seed=config.seed, cluster_by=drawn.by)
+    clustered = clustering(records, config.cluster_by)
+    settings = BootstrapSettings(replicates=config.replicates, seed=config.seed, cluster_by=clustered.by)
     detectors, llrs = _detectors(records, scores)
     board = _Board(
         records=records,
         fake=np.array([record.label == "fake" for record in records], bool),
-        clusters=drawn.of(records),
+        clusters=clustered.of(records),
         logits={one.wanted.name: _array(one.logits) for one in scores},
         llrs=llrs,
         quality=quality,
@@ -169,9 +169,9 @@ def make_scoreboard(
         differences=tuple(
             one for pair in combinations(board.logits, 2) if (one := _difference(board, *pair)) is not None
         ),
-        clusters=drawn.count,
-        cluster_by=drawn.by,
-        notes=(*notes, *_notes(board, rows, drawn.note)),
+        clusters=clustered.count,
+        cluster_by=clustered.by,
+        notes=(*notes, *_notes(board, rows, clustered.note)),
     )
 
 

@@ -130,14 +130,14 @@ def prepare(
     workers = max(1, min(_MAX_FINDERS, config.workers // 2))
     together = find_faces(folder, [r for split in splits for r in records[split]], request, make, workers=workers)
     clips = {"train": together[: len(records["train"])], "val": together[len(records["train"]) :]}
-    draws = spec.has_mask and config.mix.forged > 0
+    has_region = spec.has_mask and config.mix.forged > 0
     return TrainingData(
         name=folder.name,
         digest=dataset_digest(folder),
         clips=clips,  # type: ignore[arg-type]
         finder=made[0].describe(),
         leak=leak,
-        masks=ForgedMasks(folder, clips["train"]) if draws else None,
+        masks=ForgedMasks(folder, clips["train"]) if has_region else None,
         stacks=tuple(_stacks(real, twins, spec)) if config.mix.blended else (),
         facesets={str(path): Faceset.open(path).digest() for path in (*real, *twins)} if config.mix.blended else {},
         sequence=spec.frames_per_clip if spec.level == "clip" else None,

@@ -214,8 +214,8 @@ class GanDecoder(nn.Module):
     @override
     def forward(self, latent: Tensor) -> Swap:
         body, smaller = self.body(latent), []
-        for draw, octave in zip(self.coarse, self.octaves, strict=True):
-            smaller.insert(0, Swap(_shown(draw(body)), None))
+        for to_colour, octave in zip(self.coarse, self.octaves, strict=True):
+            smaller.insert(0, Swap(_shown(to_colour(body)), None))
             body = octave(body)
         return Swap(_shown(self.colour(body)), torch.sigmoid(self.alpha(body).float()), tuple(smaller))
 

@@ -1,1 +1,1 @@
-"""Quality of a fake beside its target: identity, pose, expression, seam, flicker, sharpness, Fréchet distance."""
+"""Quality metrics of fakes: identity, pose, expression, seam, flicker, sharpness, Fréchet distance."""

@@ -92,7 +92,7 @@ def swap_clip(
         NoFaceError: it shows no face.
         CheckpointError: the swapper cannot be read, or gives values that are not numbers.
         ManifestError: the dataset is damaged.
-        StorageError: the disk refused.
+        StorageError: writing failed.
     """
     target, swapper, dataset = Path(target), Path(swapper), Path(dataset)
     named = {"finder": finder} if isinstance(finder, str) else {}

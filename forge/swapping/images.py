@@ -116,7 +116,7 @@ def swap_images(
         MediaError: no picture can be read.
         NoFaceError: no picture shows a face.
         CheckpointError: the swapper cannot be read.
-        StorageError: the disk refused.
+        StorageError: writing failed.
     """
     need_replaceable(out, LIST, marks=(LIST,))
     if sequence and not target.is_dir():

@@ -75,7 +75,7 @@ class MaskWriter:
         info: the target's size, clock and rate.
 
     Raises:
-        StorageError: the disk refused.
+        StorageError: writing failed.
     """
 
     def __init__(self, paths: Mapping[str, Path], info: VideoInfo) -> None:

@@ -64,7 +64,7 @@ def opened_dataset(path: Path) -> Iterator[DatasetFolder]:
     Raises:
         UsageError: something that is no dataset is at ``path``.
         ManifestError: the dataset there is damaged.
-        StorageError: the disk refused.
+        StorageError: writing failed.
     """
     if is_dataset(path):
         yield DatasetFolder.open(path)
@@ -92,7 +92,7 @@ def list_clip(folder: DatasetFolder, clip: ClipId, suffix: str, make: Callable[[
 
     Raises:
         ManifestError: the dataset refuses the clip.
-        StorageError: the disk refused.
+        StorageError: writing failed.
     """
     path, masks = folder.media_for(clip, suffix), folder.masks_for(clip)
     with ExitStack() as held:

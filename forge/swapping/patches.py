@@ -42,7 +42,7 @@ class PatchWriter:
         """Adds every face pasted into the frame.
 
         Raises:
-            OSError: the disk refused; :func:`patch_writer` turns it into a :class:`StorageError`.
+            OSError: writing failed; :func:`patch_writer` turns it into a :class:`StorageError`.
         """
         if self._folder is None:
             return
@@ -59,7 +59,7 @@ class PatchWriter:
 
         Raises:
             ProvenanceError: the signing identity cannot be used.
-            StorageError: the disk refused.
+            StorageError: writing failed.
         """
         if self._folder is not None:
             facts = {"made": _LABEL, "clip": record_facts(record), "patches": self._rows}
@@ -72,7 +72,7 @@ def patch_writer(folder: Path | None) -> Iterator[PatchWriter]:
 
     Raises:
         UsageError: the folder holds something other than patches.
-        StorageError: the disk refused.
+        StorageError: writing failed.
     """
     if folder is None:
         yield PatchWriter(None)

@@ -126,7 +126,7 @@ def write_preview(path: Path, picture: bytes, record: ClipRecord) -> None:
 
     Raises:
         ProvenanceError: it cannot be signed.
-        StorageError: the disk refused.
+        StorageError: writing failed.
     """
     with replacing(path) as draft:
         draft.write_bytes(picture)

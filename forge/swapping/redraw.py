@@ -58,7 +58,7 @@ def redraw(
         UsageError: the swapper does not know ``source``, or ``out`` is taken.
         FacesetError: ``faceset`` is damaged, or is redrawn itself.
         CheckpointError: the swapper cannot be read.
-        StorageError: the disk refused.
+        StorageError: writing failed.
     """
     check_target(out, force=force)
     original = Faceset.open(faceset)

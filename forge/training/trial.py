@@ -1,4 +1,4 @@
-"""How fast this machine trains: a few steps of a small swapper on faces of noise, for ``assay doctor``."""
+"""Measures the training speed of this machine, by steps of a small swapper on random images, for ``assay doctor``."""
 
 from __future__ import annotations
 

@@ -58,7 +58,7 @@ def import_(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Count what is there and what is missing.")] = False,
     strict: Annotated[bool, typer.Option("--strict", help="End with 1 when anything is missing or damaged.")] = False,
 ) -> None:
-    """Makes a dataset of somebody else's set: clips as they are, their splits kept, faults counted and listed.
+    """Imports a third-party dataset: clips unchanged, with its splits, faults counted and listed.
 
     Example: assay dataset import faceforensics FF++ sets/ff --rights "FaceForensics++ terms of use" --rendition c23
 

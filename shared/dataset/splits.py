@@ -204,8 +204,8 @@ def _place(sizes: np.ndarray, fractions: np.ndarray, wanted: Sequence[int], rng:
     """
     totals = np.maximum(sizes.sum(axis=0), 1)
     missing = fractions[:, None] * np.ones(2) * (sizes.sum(axis=0) > 0)
-    drawn = rng.permutation(len(sizes))
-    order = drawn[np.argsort(-sizes[drawn].sum(axis=1), kind="stable")]
+    shuffled = rng.permutation(len(sizes))
+    order = shuffled[np.argsort(-sizes[shuffled].sum(axis=1), kind="stable")]
     empty = set(wanted)
     placed: dict[int, int] = {}
     for done, group in enumerate(order):

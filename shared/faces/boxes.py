@@ -2,7 +2,7 @@
 
 Convention:
     box: (4,) float32 or (N, 4), (x0, y0, x1, y1), frame pixels
-    face box: a square around the 68 landmarks, brows to chin, as dlib's frontal detector draws it. Its side is 2.84
+    face box: a square around the 68 landmarks, brows to chin, as dlib's frontal detector gives it. Its side is 2.84
         times the landmarks' root-mean-square distance from their mean, its centre 4 % of the side above that mean:
         means over 245 detections in the portrait and GRID clips, where the side varies by 7 % (dlib's pyramid steps by
         20 %) and the centre by 3 %

@@ -1,7 +1,7 @@
-"""A signed list of files that lie beside it: what they are, how they were made, and the digest of each.
+"""Signed lists of files in a folder, with facts and the digest of each file.
 
-For outputs that are folders of pictures and no data set: frames and patches. The signature is made as that of a data
-set's seal, with the user's own identity.
+For outputs that are folders of pictures but not datasets: frames and patches. Signed like a dataset's seal, with the
+user's identity.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ class _Signed(msgspec.Struct, forbid_unknown_fields=True):
 
 @dataclass(frozen=True)
 class FolderCheck:
-    """What was found of a folder with signed lists.
+    """The result of checking a folder with signed lists.
 
     Attributes:
         signers: fingerprint and name, as their certificate gives it, of who signed each list.
@@ -57,7 +57,7 @@ def write_signed(path: Path, facts: Mapping[str, Any], files: Mapping[str, str])
 
     Raises:
         ProvenanceError: the signing identity cannot be used.
-        StorageError: the disk refused.
+        StorageError: writing failed.
     """
     identity = SigningIdentity.load_or_create()
     statement = {**facts, "files": dict(files)}

@@ -1,4 +1,4 @@
-"""What the training loops of swappers and detectors share: clock, limits, stop signals, progress, newest checkpoint."""
+"""Common base of the training loops: clock, limits, stop signals, progress, newest checkpoint."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ Advance = Callable[[str], None]
 
 
 class BaseLoop:
-    """A training until its steps or its time are over; several processes follow the first one's clock and signals.
+    """A training loop that ends by steps or time; with several processes by the first one's clock and signals.
 
     Args:
-        processes: those that train together.
-        steps, minutes: the limits of the training, earlier calls included; ``minutes`` is None for no limit of time.
-        unit: what a step is made of ("face"); the progress bar counts them where time is no limit.
+        processes: of the training.
+        steps, minutes: limits of the training, including earlier calls; ``minutes`` is None for no time limit.
+        unit: singular of the unit of a step ("face"), which the progress bar counts if there is no time limit.
     """
 
     def __init__(self, processes: Processes, *, steps: int, minutes: float | None, unit: str) -> None:
@@ -35,7 +35,7 @@ class BaseLoop:
 
     @property
     def seconds(self) -> float:
-        """Total seconds of training, earlier calls included."""
+        """Total seconds of training, including earlier calls."""
         return self.earlier_seconds + time.monotonic() - self._began
 
     def per_second(self, count: float) -> float:
@@ -43,13 +43,13 @@ class BaseLoop:
         return count / max(time.monotonic() - self._began, 1e-9)
 
     def fraction(self, step: int) -> float:
-        """The fraction of the training that is done after ``step``, 0 to 1: by steps or by time, whichever is more."""
+        """The fraction of the training done after ``step``, 0 to 1: by steps or by time, whichever is more."""
         steps, minutes = self._limits
         by_time = self._agreed_seconds / (60 * minutes) if minutes else 0.0
         return min(1.0, max(step / steps, by_time))
 
     def agree(self, *, stopped: bool) -> bool:
-        """Whether to stop; the first process decides for all, and its clock is then everybody's."""
+        """Whether to stop, as decided by the first process, whose clock is taken over too."""
         self._agreed_seconds, stopped = self.processes.from_first((self.seconds, stopped))
         return stopped
 
@@ -57,7 +57,7 @@ class BaseLoop:
     def running(self, step: int, per_step: int) -> Iterator[tuple[list[int], Advance]]:
         """Starts the clock after ``step``, notes stop signals and shows the progress, over seconds if time is a limit.
 
-        ``per_step`` is the number of units in a step. Gives the noted signals, and what moves the bar on.
+        ``per_step`` is the number of units in a step. Yields the noted signals, and the function that advances the bar.
         """
         steps, minutes = self._limits
         self._began = time.monotonic()
@@ -81,7 +81,7 @@ class BaseLoop:
             yield noted, advance
 
     def stop(self, step: int) -> NoReturn:
-        """Ends the training after a stop signal, when all is saved."""
+        """Ends the training after a stop signal, once everything is saved."""
         console.print(f"stopped at step {step}, saved; the same command goes on from there")
         raise KeyboardInterrupt
 

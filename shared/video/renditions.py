@@ -118,7 +118,7 @@ def encode_all(frames: Iterable[Frame], picture: Picture, outs: Sequence[tuple[R
 
     Raises:
         MediaError: an encoder refuses the size, or a container the sound.
-        StorageError: the disk refused.
+        StorageError: writing failed.
     """
     count = 0
     with ExitStack() as chain:

@@ -62,7 +62,7 @@ class VideoWriter:
         UsageError: the suffix names no known container.
         MediaError: the encoder refuses size or format, the container cannot hold the codec or the sound, or no
             frame was written.
-        StorageError: the disk refused.
+        StorageError: writing failed.
         ValueError: a picture or a time breaks the convention.
     """
 
@@ -148,7 +148,7 @@ class VideoWriter:
             ValueError: the picture has another size or type, or the time does not come after the one before, or is
                 no whole number of ticks.
             MediaError: the encoder failed.
-            OSError: the disk refused; the ``with`` block turns it into a :class:`StorageError`.
+            OSError: writing failed; the ``with`` block turns it into a :class:`StorageError`.
         """
         frame = self._converted(image)
         frame.pts = self._ticks(time)
@@ -345,7 +345,7 @@ def reencode(
 
     Raises:
         MediaError: ``src`` cannot be read or ``dst`` cannot hold it.
-        StorageError: the disk refused.
+        StorageError: writing failed.
     """
     with VideoReader(src) as reader, VideoWriter.like(reader.info, dst, encoding=encoding, audio_from=src) as writer:
         for frame in reader:

@@ -48,7 +48,7 @@ class OnnxDetector(Detector):
         self._fixed_batch = feed.shape[0] if isinstance(feed.shape[0], int) else None
         self._last = _channel_axis(feed.shape) == 3
         self._half = feed.type == "tensor(float16)"
-        self._draws = spec.has_mask and len(session.get_outputs()) > 1
+        self._has_region = spec.has_mask and len(session.get_outputs()) > 1
 
     def forward(self, x: Tensor) -> Detection:
         """(B, 3, S, S) normalised, or (B, T, 3, S, S) of level "clip" -> logits (B,), and the region if predicted.
@@ -65,8 +65,8 @@ class OnnxDetector(Detector):
         values = x.cpu().numpy().astype(np.float16 if self._half else np.float32)
         size = self._fixed_batch or len(values)
         parts = [self._run(values[first : first + size], size) for first in range(0, len(values), size)]
-        logits, *drawn = (torch.from_numpy(np.concatenate(part)).to(x.device) for part in zip(*parts, strict=True))
-        return Detection(to_logits(logits, self.config), drawn[0] if self._draws else None)
+        logits, *region = (torch.from_numpy(np.concatenate(part)).to(x.device) for part in zip(*parts, strict=True))
+        return Detection(to_logits(logits, self.config), region[0] if self._has_region else None)
 
     def _run(self, values: np.ndarray, size: int) -> tuple[np.ndarray, ...]:
         """Outputs for at most ``size`` inputs: logits, and the region if there is a mask output.
@@ -80,7 +80,7 @@ class OnnxDetector(Detector):
         except Exception as error:
             raise CheckpointError(f"the ONNX network failed: {error}", hint="check px, and the file") from error
         logits = np.asarray(outputs[0]).reshape(size, -1)[: len(values)]
-        return (logits, np.asarray(outputs[1], np.float32)[: len(values)]) if self._draws else (logits,)
+        return (logits, np.asarray(outputs[1], np.float32)[: len(values)]) if self._has_region else (logits,)
 
 
 def load_onnx(reference: Reference, device: Device) -> tuple[Detector, DetectorFacts, str]:

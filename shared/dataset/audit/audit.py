@@ -85,9 +85,9 @@ def audit_dataset(
     findings: list[ProbeFinding] = []
     curves: list[Curve] = []
     for part in parts:
-        found, drawn = _run_probes(part, config)
+        found, part_curves = _run_probes(part, config)
         findings += found
-        curves += drawn if part.name == WHOLE else []
+        curves += part_curves if part.name == WHOLE else []
     people = _same_people(folder, readable, faces, config)
     duplicates = _duplicates(readable, samples, config)
     report = AuditReport(

@@ -24,7 +24,7 @@ def write_report(report: AuditReport, curves: Sequence[Curve], out: Path, config
     """Writes ``audit.json``, ``areas.png``, ``roc.png`` and ``audit.html`` into ``out``; returns the page's path.
 
     Raises:
-        StorageError: the disk refused.
+        StorageError: writing failed.
     """
     areas, roc = plot_areas(report, config.limit), plot_curves(curves, report)
     write_bytes(out / REPORT, msgspec.json.format(msgspec.json.encode(as_document(report)), indent=2) + b"\n")

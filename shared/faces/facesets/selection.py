@@ -105,7 +105,7 @@ class KeepRule:
         best = max(self._people(), key=lambda tracks: sum(self._tracks[t].presence for t in tracks), default=set())
         if self._same_distance is not None and any(self._tracks[t].mean is not None for t in best):
             return best
-        # Without embeddings people cannot be told apart: the main track of every clip.
+        # Without embeddings people cannot be distinguished: the main track of every clip.
         longest: dict[int, int] = {}
         for number, facts in sorted(self._tracks.items()):
             rival = longest.get(facts.clip)

@@ -137,7 +137,7 @@ def save_picture(path: Path, picture: np.ndarray) -> None:
     Raises:
         UsageError: ``path`` does not end in .png, .jpg or .jpeg.
         MediaError: the picture is too large for that format.
-        StorageError: the disk refused.
+        StorageError: writing failed.
     """
     check_picture_path(path)
     write_bytes(path, encode_png(picture) if path.suffix.lower() == ".png" else encode_jpeg(picture, _JPEG_QUALITY))

@@ -7,7 +7,10 @@ STAMP := $(VENV)/.installed
 # As many processes as cores, four at most: each takes 1 to 2 GB. Tiny nets gain nothing from more threads in each.
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/pytest -n logical --maxprocesses 4 --dist loadfile
 
-.PHONY: demo test test-fast lint docs format install clean
+# Damaged and crafted files through the commands: about half an hour of one core.
+FUZZ_CASES ?= 2000
+
+.PHONY: demo test test-fast fuzz lint docs format install clean
 
 install: $(STAMP)
 
@@ -24,6 +27,9 @@ test: $(STAMP)
 
 test-fast: $(STAMP)
 	$(PYTEST) -m "not slow and not needs_media"
+
+fuzz: $(STAMP)
+	OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks fuzz --cases $(FUZZ_CASES) --seed 0
 
 lint: $(STAMP)
 	$(BIN)/ruff check .

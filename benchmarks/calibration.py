@@ -125,7 +125,7 @@ def picture(plan: CalibrationPlan, people: int = 60, how: Simulation | None = No
     title = (
         f"Simulated scores: {fitted.calibration.population}\nReliability, Tippett and PAV: people left out of the fit"
     )
-    return plot_calibration(CalibrationData(fitted.odds, clip_samples(clips).logits, fitted.calibration, title))
+    return plot_calibration(CalibrationData(fitted.odds, clip_samples(clips).logits, fitted.calibration, title)).png
 
 
 def _calibrated_odds(fitted: Fitted, clips: Sequence[ScoredClip]) -> HeldOutOdds:

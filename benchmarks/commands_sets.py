@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from benchmarks.app import Save, app, command_line, show
-from benchmarks.schema import Measurement, new_result
+from benchmarks.schema import new_result
 from shared.console import console
 
 
@@ -75,66 +75,3 @@ def scaling(
 
     found, settings, notes = measure(clips or [], frames=frames, steps=steps, finder=finder, say=console.print)
     show(new_result("scaling", command_line(), found, settings=settings, notes=notes), save)
-
-
-@app.command()
-def tamper(
-    sets: Annotated[int, typer.Option(help="Number of sets, one tampering each.", min=1)] = 200,
-    start: Annotated[int, typer.Option(help="Seed of the first set.", min=0)] = 0,
-    save: Save = None,
-) -> None:
-    """Whether verify finds seven kinds of tampering, without false alarms on unmodified sets."""
-    from benchmarks.tamper import measurements, run
-
-    with console.progress("sets", sets, unit="set") as tick:
-        outcomes = run(sets, start=start, tick=tick)
-    for outcome in outcomes:
-        if outcome.accused or not outcome.found:
-            console.warn(f"seed {outcome.seed}, {outcome.kind}: untouched {outcome.accused}, said {outcome.said[:3]}")
-    show(new_result("tamper", command_line(), measurements(outcomes), settings={"sets": sets, "start": start}), save)
-
-
-@app.command()
-def writers(
-    rounds: Annotated[int, typer.Option(help="How often the four write one name at once.", min=1)] = 200,
-    start: Annotated[int, typer.Option(help="Seed of the first round.", min=0)] = 0,
-    save: Save = None,
-) -> None:
-    """Four processes that write one clip name into one set: one wins, and the set stays whole."""
-    from benchmarks.writers import measurements, run
-
-    with console.progress("rounds", rounds, unit="round") as tick:
-        outcomes = run(rounds, start=start, tick=tick)
-    for outcome in outcomes:
-        if outcome.faults:
-            console.warn(f"seed {outcome.seed}: {outcome.faults[:3]}")
-    settings = {"rounds": rounds, "start": start}
-    show(new_result("writers", command_line(), measurements(outcomes), settings=settings), save)
-
-
-@app.command("build-kill")
-def build_kill(
-    moments: Annotated[int, typer.Option(help="Number of killed builds.", min=1)] = 50,
-    seed: Annotated[int, typer.Option(help="Seed of the moments.")] = 50,
-    jobs: Annotated[int, typer.Option(help="Tasks of a build at a time.", min=1)] = 1,
-    save: Save = None,
-) -> None:
-    """Builds killed at random moments and resumed, compared with an uninterrupted one."""
-    import tempfile
-
-    from benchmarks.build_kill import kill_and_go_on
-
-    with (
-        tempfile.TemporaryDirectory() as folder,
-        console.progress("killing builds", moments, unit="build") as tick,
-    ):
-        seen = kill_and_go_on(Path(folder), moments=moments, seed=seed, jobs=jobs, tick=tick)
-    found = [
-        Measurement.of("killed while running", "builds", [float(seen.killed)], note=f"of {seen.moments} moments"),
-        Measurement.of("ended otherwise", "builds", [float(seen.different)], target=0.0, better="lower"),
-        Measurement.of("listed half-written", "builds", [float(seen.half_written)], target=0.0, better="lower"),
-        Measurement.of("a build by itself", "s", [seen.build_seconds], better="lower"),
-    ]
-    show(
-        new_result("build-kill", command_line(), found, settings={"moments": moments, "seed": seed, "jobs": jobs}), save
-    )

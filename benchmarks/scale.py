@@ -20,15 +20,14 @@ import pyarrow.parquet as pq
 from benchmarks.schema import Measurement, peak_memory_mb
 from shared.config import write_toml
 from shared.dataset import verify_dataset
-from shared.dataset.card import render_card
+from shared.dataset.card import write_card
 from shared.dataset.frame_table import FRAME_SCHEMA
-from shared.dataset.layout import CARD, FRAMES, MANIFEST, SETTINGS, DatasetInfo, masks_for, media_for
+from shared.dataset.layout import FRAMES, MANIFEST, SETTINGS, DatasetInfo, masks_for, media_for
 from shared.dataset.manifest import read_manifest, write_manifest
 from shared.dataset.seal import write_seal
 from shared.dataset.splits import find_leaks, split_by_identity
 from shared.errors import StorageError
 from shared.provenance.identity import SigningIdentity
-from shared.storage import write_text
 from shared.types import ClipId, ClipRecord
 
 T = TypeVar("T")
@@ -79,7 +78,7 @@ def make_set(folder: Path, clips: int) -> None:
     with pq.ParquetWriter(folder / FRAMES, FRAME_SCHEMA, compression="zstd") as writer:
         for first in range(0, len(records), 10_000):
             writer.write_table(_labels(records[first : first + 10_000]))
-    write_text(folder / CARD, render_card(info, records))
+    write_card(folder, info, records)
     write_seal(folder, NAME, SigningIdentity.load_or_create(), drafts=folder)
 
 

@@ -19,8 +19,8 @@ from typing import Any
 
 import psutil
 
-from benchmarks.build_kill import fingerprint
 from benchmarks.schema import Measurement
+from benchmarks.toy_set import fingerprint
 from forge.building.build import BuildResult, build_set
 from forge.building.estimate import RATES
 from forge.building.spec import load_spec

@@ -61,7 +61,7 @@ def build_and_audit(
         found += measurements(name, report)
         tables.append(markdown(report))
         if pictures is not None:
-            write_bytes(pictures / f"audit-{name.replace(' ', '-')}.png", plot_areas(report, config.limit))
+            write_bytes(pictures / f"audit-{name.replace(' ', '-')}.png", plot_areas(report, config.limit).png)
     return found, tables
 
 

@@ -118,6 +118,7 @@ class VideoInfo:
         frames_counted: by reading the whole stream; None if not counted
         pixel_aspect: displayed width of a stored pixel over its height; decoded pictures have square pixels
         transfer, primaries, matrix, color_range: as declared, by FFmpeg's names; None if not declared
+        dynamic_hdr: metadata that vary the brightness by scene and are not applied: "HDR10+", "Dolby Vision"
         field_order: "progressive", or the order of the fields of an interlaced picture; decoded pictures are
             deinterlaced
         clock_origin: the file's first timestamp in seconds; times are relative to it
@@ -155,6 +156,7 @@ class VideoInfo:
     size_changes: tuple[tuple[int, int, int], ...] = ()
     tags: tuple[tuple[str, str], ...] = ()
     streams: tuple[StreamFacts, ...] = ()
+    dynamic_hdr: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if self.width < 1 or self.height < 1:

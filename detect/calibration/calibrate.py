@@ -303,7 +303,7 @@ def _write(detector: str | Path, fitted: Fitted, domain: Domain, scored: Dataset
     picture = plot_calibration(CalibrationData(fitted.odds, logits, calibration, title))
     path.unlink(missing_ok=True)
     files = [write_domain(detector, domain), beside(detector, PICTURE_NAME)]
-    write_bytes(files[1], picture)
+    write_bytes(files[1], picture.png)
     files.insert(0, write_calibration(detector, calibration))
     if parse_reference(detector) is None:
         files.append(write_card_sections(path.parent, calibration, domain))

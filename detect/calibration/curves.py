@@ -12,7 +12,7 @@ from detect.calibration.likelihood import bins_for, cllr, cllr_min, pav_llrs, we
 from detect.calibration.maps import Calibration
 from detect.calibration.quality import HeldOutOdds
 from detect.metrics.classification import check_samples, equal_mass_bins
-from shared.plots import FAINT, FAKE_COLOR, INK, REAL_COLOR, figure, png
+from shared.plots import FAINT, FAKE_COLOR, INK, REAL_COLOR, Plot, both, figure
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,8 +47,8 @@ class CalibrationData:
         return person_weights(self.odds.labels, self.odds.people)
 
 
-def plot_calibration(data: CalibrationData) -> bytes:
-    """The plots as PNG bytes.
+def plot_calibration(data: CalibrationData) -> Plot:
+    """The plots, as one figure.
 
     Raises:
         ValueError: arrays that do not fit each other, or one class only.
@@ -57,9 +57,9 @@ def plot_calibration(data: CalibrationData) -> bytes:
     with figure(10.0, 7.6) as plot:
         axes = plot.subplots(2, 2).ravel()
         plot.suptitle(data.title, x=0.01, ha="left", fontsize=10, fontweight="bold", color=INK)
-        for plot_part, axis in zip((plot_reliability, plot_tippett, plot_pav, plot_map), axes, strict=True):
-            plot_part(axis, data)
-        return png(plot)
+        for draw, axis in zip((plot_reliability, plot_tippett, plot_pav, plot_map), axes, strict=True):
+            draw(axis, data)
+        return both(plot, "Reliability, Tippett and PAV plots, and the likelihood ratio of each score")
 
 
 def plot_reliability(axis: Axes, data: CalibrationData) -> None:

@@ -24,6 +24,7 @@ from detect.scoring.samples import ScoredClip, clip_samples
 from shared.bootstrap import BootstrapSettings
 from shared.dataset import DatasetFolder
 from shared.dataset.splits import clip_clusters, clustering
+from shared.plots import Plot
 from shared.results.scores import Evaluation
 
 _ITS_OWN = "These are the clips that the calibration was fitted on, so the numbers flatter: measure on others."
@@ -80,13 +81,13 @@ class Calibrated:
     Attributes:
         clips: with probability and llr if the detector has a calibration for them, else unchanged.
         section: None without a calibration.
-        picture: reliability, Tippett and PAV plots as PNG; None where a class is missing.
+        picture: reliability, Tippett and PAV plots; None where a class is missing.
         notes: reasons why there is none.
     """
 
     clips: list[ScoredClip]
     section: CalibrationSection | None = None
-    picture: bytes | None = None
+    picture: Plot | None = None
     notes: tuple[str, ...] = ()
 
 
@@ -208,7 +209,7 @@ def held_out_odds(
     return odds, np.array([record.id.manipulation or "" for record in records], object)
 
 
-def picture_of(clips: Sequence[ScoredClip], calibration: Calibration, dataset: str) -> bytes:
+def picture_of(clips: Sequence[ScoredClip], calibration: Calibration, dataset: str) -> Plot:
     """Reliability, Tippett and PAV plots of scored clips, as PNG bytes.
 
     Raises:

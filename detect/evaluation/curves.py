@@ -20,7 +20,7 @@ from detect.metrics.classification import (
     expected_calibration_error,
     has_both_classes,
 )
-from shared.plots import FAINT, FAKE_COLOR, INK, REAL_COLOR, figure, png
+from shared.plots import FAINT, FAKE_COLOR, INK, REAL_COLOR, Plot, both, figure
 from shared.results.scores import Evaluation
 
 _MOST_SLICES = 14
@@ -46,8 +46,8 @@ class CurveData:
     slices: Sequence[tuple[str, Evaluation]] = field(default_factory=tuple)
 
 
-def plot_curves(data: CurveData) -> bytes:
-    """The picture as PNG bytes. Panels that need both classes say so when one is missing.
+def plot_curves(data: CurveData) -> Plot:
+    """The picture. Panels that need both classes say so when one is missing.
 
     Raises:
         ValueError: labels and logits do not fit each other.
@@ -66,7 +66,7 @@ def plot_curves(data: CurveData) -> bytes:
         _reliability(axes[3], labels, logits)
         _histogram(axes[4], labels, logits, data.threshold)
         _forest(axes[5], data.slices)
-        return png(plot)
+        return both(plot, "ROC, error trade-off, precision and recall, reliability, scores and AUC by part")
 
 
 def _roc(axis: Axes, labels: np.ndarray, logits: np.ndarray) -> None:
@@ -137,9 +137,7 @@ def _histogram(axis: Axes, labels: np.ndarray, logits: np.ndarray, threshold: fl
 
 
 def _forest(axis: Axes, slices: Sequence[tuple[str, Evaluation]]) -> None:
-    axis.set(
-        title="AUC by manipulation and rendition", xlabel="AUC, 95 % interval; (real + fake clips)", xlim=(0.0, 1.04)
-    )
+    axis.set(title="AUC by part", xlabel="AUC, 95 % interval; (real + fake clips)", xlim=(0.0, 1.04))
     if not slices:
         _say(axis, "no slice with both classes")
         return

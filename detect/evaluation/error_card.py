@@ -11,11 +11,10 @@ from dataclasses import dataclass
 
 import cv2
 import numpy as np
-from scipy.stats import beta
 
 from detect.data.crops import ClipFaces
 from detect.scoring.samples import ScoredClip
-from shared.bootstrap import BootstrapSettings, mean_interval
+from shared.bootstrap import BootstrapSettings, share_interval
 from shared.types import ClipId, ClipRecord, FrameLabel
 
 UNKNOWN = "not measured"
@@ -40,9 +39,7 @@ _HEX = frozenset("0123456789abcdef")
 class Rate:
     """A share of clips with its 95 % interval over people; none where fewer than two clusters are there.
 
-    The interval is a bootstrap over clusters. Where all clips or none are wrong every replicate is alike and a
-    bootstrap would claim certainty: there it is the exact interval of Clopper and Pearson (1934), each cluster counted
-    as one draw.
+    See :func:`shared.bootstrap.share_interval`.
     """
 
     value: float
@@ -257,14 +254,7 @@ def _row(
 def _rate(wrong: np.ndarray, clusters: np.ndarray, bootstrap: BootstrapSettings) -> Rate | None:
     if not wrong.size:
         return None
-    share = float(wrong.mean())
-    people = int(np.unique(clusters).size)
-    if 0.0 < share < 1.0 or people < 2:
-        low, high = mean_interval(wrong.astype(np.float64), np.ones(wrong.size), clusters, bootstrap) or (None, None)
-        return Rate(share, low, high)
-    tail = bootstrap.tails[0] / 100
-    bound = float(beta.ppf(1 - tail, 1, people))  # of no error in so many draws; of nothing but errors it is mirrored
-    return Rate(share, 0.0, bound) if share == 0.0 else Rate(share, 1 - bound, 1.0)
+    return Rate(float(wrong.mean()), *(share_interval(wrong, clusters, bootstrap) or (None, None)))
 
 
 def _is_digest(value: str) -> bool:

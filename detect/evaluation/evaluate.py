@@ -35,6 +35,7 @@ from shared.dataset import DatasetFolder
 from shared.dataset.splits import Clustering, clip_clusters, clustering
 from shared.engine.tasks import Engine
 from shared.errors import ManifestError
+from shared.plots import Plot
 from shared.results.scores import Evaluation
 from shared.storage import need_replaceable, replacing_folder
 from shared.types import ClipId, ClipRecord
@@ -116,8 +117,10 @@ def evaluate_detector(
         regions=None if regions is None else regions.report,
     )
     result = dataclasses.replace(result, calibration=with_calibration.section)
-    pictures = {"regions.png": None if regions is None else regions.sheet, "calibration.png": with_calibration.picture}
-    return result, write_evaluation(out, result, with_calibration.clips, pictures=pictures)
+    sheet = None if regions is None else regions.sheet
+    return result, write_evaluation(
+        out, result, with_calibration.clips, sheet=sheet, calibration=with_calibration.picture
+    )
 
 
 def _measured(folder: DatasetFolder, scores: DatasetScores) -> Mapping[ClipId, Mapping[str, str]]:
@@ -238,12 +241,12 @@ def write_evaluation(
     result: EvaluationResult,
     clips: Sequence[ScoredClip],
     *,
-    pictures: Mapping[str, bytes | None] | None = None,
+    sheet: bytes | None = None,
+    calibration: Plot | None = None,
 ) -> Path:
     """Writes ``evaluation.json`` and ``.html``, ``scores.jsonl``, ``frames.parquet`` and ``curves.png`` as ``folder``.
 
-    ``pictures``: PNGs by file name, those that there are: ``regions.png``, faces and the regions drawn on them, and
-    ``calibration.png``.
+    ``sheet``, faces and the regions drawn on them, becomes ``regions.png``, ``calibration`` ``calibration.png``.
 
     Raises:
         StorageError: writing failed.
@@ -258,17 +261,17 @@ def write_evaluation(
         slices=[(part.name, e) for part in result.slices for e in part.evaluations if e.metric == "auc"],
     )
     curves = plot_curves(data)
-    extra = {name: png for name, png in (pictures or {}).items() if png is not None}
     page = render_page(
-        result, clips, curves, has_sheet="regions.png" in extra, calibration_png=extra.get("calibration.png")
+        result, clips, curves.svg, has_sheet=sheet is not None, calibration=calibration and calibration.svg
     )
+    pictures = {"curves.png": curves.png, "regions.png": sheet, "calibration.png": calibration and calibration.png}
     with replacing_folder(folder) as draft:
         (draft / _RESULT).write_text(render_json(result), encoding="utf-8")
         write_scores(draft, clips, clip_clusters([clip.record for clip in clips], result.cluster_by))
         (draft / PAGE_NAME).write_text(page, encoding="utf-8")
-        (draft / "curves.png").write_bytes(curves)
-        for name, png in extra.items():
-            (draft / name).write_bytes(png)
+        for name, png in pictures.items():
+            if png is not None:
+                (draft / name).write_bytes(png)
     return folder
 
 

@@ -5,11 +5,11 @@ The page holds no face, so it can be passed on; faces with the regions drawn on 
 
 from __future__ import annotations
 
-import base64
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+from markupsafe import Markup
 
 from detect.calibration.card import CALIBRATION_WORDS
 from detect.data.protocols import PROTOCOL_WORDS
@@ -38,22 +38,21 @@ _LEVELS = ("clip", "track", "frame")
 def render_page(
     result: EvaluationResult,
     clips: Sequence[ScoredClip],
-    curves_png: bytes,
+    curves: Markup,
     *,
     has_sheet: bool = False,
-    calibration_png: bytes | None = None,
+    calibration: Markup | None = None,
 ) -> str:
     """The page as HTML with every picture inside it and every foreign text escaped.
 
     Args:
         result: what was found.
         clips: scored, for the spread of scores in each part.
-        curves_png: see :func:`detect.evaluation.curves.plot_curves`.
+        curves: see :func:`detect.evaluation.curves.plot_curves`.
         has_sheet: whether ``regions.png`` lies beside the page.
-        calibration_png: see :func:`detect.calibration.curves.plot_calibration`.
+        calibration: see :func:`detect.calibration.curves.plot_calibration`.
     """
     environment = page_environment(TEMPLATES)
-    environment.filters["data_uri"] = lambda png: "data:image/png;base64," + base64.b64encode(png).decode()
     environment.filters["metric"] = _metric
     environment.filters["rate"] = _rate
     regions = result.regions
@@ -65,13 +64,13 @@ def render_page(
         metric_words=METRIC_WORDS,
         metrics=_metrics(result),
         levels=_LEVELS,
-        curves_png=curves_png,
+        curves=curves,
         parts=[_part(result, by, clips) for by in ("manipulation", "rendition") if _of(result, by)],
-        protocols_png=plot_parts(result.protocols) if result.protocols else None,
-        card_png=plot_error_card(result.error_card) if len(result.error_card) > 1 else None,
-        regions_png=None if regions is None else plot_region_parts(regions.parts),
+        protocols_plot=plot_parts(result.protocols) if result.protocols else None,
+        card_plot=plot_error_card(result.error_card) if len(result.error_card) > 1 else None,
+        regions_plot=None if regions is None else plot_region_parts(regions.parts),
         has_sheet=has_sheet,
-        calibration_png=calibration_png,
+        calibration=calibration,
         calibration_words=CALIBRATION_WORDS,
     )
 
@@ -114,7 +113,7 @@ def _words(metric: str) -> str:
 def _part(result: EvaluationResult, by: Part, clips: Sequence[ScoredClip]) -> dict[str, object]:
     slices = sorted(_of(result, by), key=_area)
     logit = float(np.log(result.threshold / (1 - result.threshold)))
-    return {"by": by, "slices": slices, "png": plot_parts(slices, clips=clips, threshold_logit=logit)}
+    return {"by": by, "slices": slices, "plot": plot_parts(slices, clips=clips, threshold_logit=logit)}
 
 
 def _of(result: EvaluationResult, by: Part) -> list[Slice]:

@@ -1,4 +1,4 @@
-"""Pictures of an evaluation's parts: AUC, misses and scores by manipulation, the error card, the drawn regions."""
+"""SVG plots of an evaluation's parts: AUC, misses and scores by manipulation, the error card, the drawn regions."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from itertools import groupby
 from typing import Any
 
 import numpy as np
+from markupsafe import Markup
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
@@ -15,7 +16,7 @@ from detect.evaluation.error_card import ErrorRow, Rate
 from detect.evaluation.localization import Localisation
 from detect.evaluation.result import Slice
 from detect.scoring.samples import ScoredClip
-from shared.plots import FAINT, FAKE_COLOR, INK, REAL_COLOR, figure, png
+from shared.plots import FAINT, FAKE_COLOR, INK, REAL_COLOR, figure, svg
 from shared.results.scores import Evaluation
 
 _ROW_INCHES = 0.27
@@ -28,8 +29,8 @@ Bounds = tuple[float, float | None, float | None]
 
 def plot_parts(
     parts: Sequence[Slice], *, clips: Sequence[ScoredClip] | None = None, threshold_logit: float = 0.0
-) -> bytes:
-    """PNG, a row a part: AUC, TPR at 1 % FPR and, with ``clips``, the scores of its fakes and of its real clips.
+) -> Markup:
+    """A row a part: AUC, TPR at 1 % FPR and, with ``clips``, the scores of its fakes and of its real clips.
 
     Args:
         parts: of one kind.
@@ -45,11 +46,11 @@ def plot_parts(
         if clips is not None:
             _plot_scores(axes[2], parts, clips, threshold_logit)
         _name_rows(axes, [f"{_short(part.name)} ({part.counts.real} + {part.counts.fake})" for part in parts])
-        return png(plot)
+        return svg(plot, "AUC, fakes found and scores by part")
 
 
-def plot_error_card(rows: Sequence[ErrorRow]) -> bytes:
-    """PNG, a row a value of a factor: share of fakes missed and of real clips called fake, with intervals.
+def plot_error_card(rows: Sequence[ErrorRow]) -> Markup:
+    """A row a value of a factor: share of fakes missed and of real clips called fake, with intervals.
 
     Rows with few clips or people are hollow. The dashed line is the share among all clips.
     """
@@ -71,11 +72,11 @@ def plot_error_card(rows: Sequence[ErrorRow]) -> bytes:
             for axis in axes:
                 axis.axhline(edge - 0.5, color=FAINT, linewidth=0.8)
         _name_rows(axes, [_row_name(row) for row in rows])
-        return png(plot)
+        return svg(plot, "Fakes missed and false alarms by factor")
 
 
-def plot_region_parts(parts: Sequence[Localisation]) -> bytes:
-    """PNG, a row a manipulation: mean IoU and pixel average precision with intervals."""
+def plot_region_parts(parts: Sequence[Localisation]) -> Markup:
+    """A row a manipulation: mean IoU and pixel average precision with intervals."""
     parts = parts[:_MOST_ROWS]
     with _rows(len(parts), (1.0, 1.0)) as (plot, axes):
         _whiskers(axes[0], [_bounds(part.iou) for part in parts], FAKE_COLOR)
@@ -84,7 +85,7 @@ def plot_region_parts(parts: Sequence[Localisation]) -> bytes:
         axes[1].set(title="average precision of pixels", xlim=(-0.02, 1.02))
         names = [f"{_short(part.manipulation or 'all')} ({part.clips} clips)" for part in parts]
         _name_rows(axes, names)
-        return png(plot)
+        return svg(plot, "IoU and average precision by manipulation")
 
 
 @contextmanager

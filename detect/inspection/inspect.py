@@ -150,15 +150,19 @@ def _report(
     verdict, reason = decide(clip.logit, interval, threshold, interpretation, predictor.facts.validation)
     if scores.facts.stopped:
         reason += f" All of this is about the first {clip.frames_read} frames: the rest could not be read."
+    declared = scores.facts.frames_declared or clip.frames_read
+    missing = declared - clip.frames_read
     analysed = (
         f"{scores.facts.frames_searched} of {clip.frames_read} frames were searched for faces and "
-        f"{clip.frames_scored} were scored",
+        f"{clip.frames_scored} were scored"
+        + (f"; {clip.frames_read} of {declared} declared frames could be read" if missing > 0 else ""),
         f"{counted(clip.tracks, 'face')} followed through the clip",
         "format, EXIF and XMP" if still else "container, streams, timing and packet structure",
         "content credentials (C2PA)",
     )
     facts = scores.facts
     left_out = (
+        (max(missing, 0), "frames that the file declares and that could not be read"),
         (facts.frames_read - facts.frames_searched, "frames between those that were searched for faces"),
         (facts.frames_searched - facts.frames_with_face, "searched frames in which no usable face was found"),
         (facts.faces_too_small, "faces that are too small to judge"),
@@ -251,7 +255,7 @@ def _write_case(
             write_bytes(folder / "evidence" / f"{stem}-heat.png", exhibit.heat_png)
     write_frame_scores(folder / "frames.parquet", scores.frames)
     write_json(folder / "report.json", report)
-    write_html(folder / "report.html", report, timeline_png=timeline, exhibits=exhibits, threshold=threshold)
+    write_html(folder / "report.html", report, timeline=timeline, exhibits=exhibits, threshold=threshold)
 
 
 def show(report: ForensicReport, out: Path) -> None:

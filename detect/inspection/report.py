@@ -8,18 +8,21 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import msgspec
+from markupsafe import Markup
 
 from detect.calibration.card import CALIBRATION_WORDS
 from detect.calibration.interpret import ratio_words
 from detect.inspection.verdict import validation_words
 from shared.console import visible_json
 from shared.pages import page_environment
-from shared.plots import GRID, INK, figure, png
+from shared.plots import GRID, INK, figure, svg
 from shared.results.scores import ForensicReport, FrameScore
 from shared.storage import write_text
 
 TEMPLATES = Path(__file__).parent / "templates"
 
+_MOST_MARKED = 2000
+"""Faces with a dot each on the timeline; of more only the lines are drawn."""
 _TRACK_COLOURS = ("#1f5fa8", "#b3541e", "#2c7a4b", "#7a3e93", "#8a6d1d", "#a02c4a")
 
 
@@ -53,7 +56,7 @@ def write_html(
     path: Path,
     report: ForensicReport,
     *,
-    timeline_png: bytes | None,
+    timeline: Markup | None,
     exhibits: Sequence[FaceExhibit],
     threshold: float,
 ) -> None:
@@ -68,7 +71,7 @@ def write_html(
     environment.filters["signed"] = lambda value: "not scored" if value is None else f"{value:+.2f}"
     page = environment.get_template("report.html.j2").render(
         report=report,
-        timeline_png=timeline_png,
+        timeline=timeline,
         exhibits=exhibits,
         threshold=threshold,
         validation_words=validation_words(report.validation),
@@ -79,8 +82,9 @@ def write_html(
 
 def plot_timeline(
     scores: Sequence[FrameScore], *, threshold: float, duration_seconds: float, gaps: Sequence[tuple[float, float]]
-) -> bytes:
-    """Raw logit over time as PNG bytes, one line a track, grey where no face was found, the threshold dashed."""
+) -> Markup:
+    """Raw logit over time, one line a track, grey where no face was found, the threshold dashed."""
+    marked = len(scores) <= _MOST_MARKED
     with figure(9.2, 2.9, style={}) as plot:
         axis = plot.subplots()
         for start, stop in gaps:
@@ -92,7 +96,7 @@ def plot_timeline(
                 [score.logit for score in mine],
                 color=_TRACK_COLOURS[place % len(_TRACK_COLOURS)],
                 linewidth=1.3,
-                marker="o",
+                marker="o" if marked else None,
                 markersize=2.2,
                 label=f"face {track}",
             )
@@ -108,7 +112,7 @@ def plot_timeline(
         if scores:
             axis.legend(loc="upper left", fontsize=7.5, frameon=False, ncols=6)
         plot.set_layout_engine("tight")
-        return png(plot)
+        return svg(plot, "Score of every face over time")
 
 
 def _data_uri(png: bytes) -> str:

@@ -22,10 +22,12 @@ from detect.metrics.classification import (
     has_both_classes,
     log_losses,
 )
-from shared.bootstrap import BootstrapSettings, sample_clusters
+from shared.bootstrap import BootstrapSettings, sample_clusters, widened
 from shared.results.scores import Evaluation, Level
 
 _CHUNK_ELEMENTS = 4_000_000
+LOSSES = frozenset({"log_loss", "brier", "ece"})
+"""Metrics that are no share of clips or pairs."""
 
 
 def evaluate_samples(
@@ -87,21 +89,32 @@ def intervals(
     metrics: MetricSettings,
     bootstrap: BootstrapSettings,
 ) -> dict[str, tuple[float, float]]:
-    """Percentile intervals by metric name; empty when a class has fewer than two clusters.
+    """Intervals by metric name; empty when a class has fewer than two clusters.
 
-    Replicates in which a class is absent cannot give a ranking metric and are left out of its percentiles.
+    They are percentiles of the replicates; those in which a class is absent cannot give a ranking metric and are left
+    out. That of the AUC is never narrower than what its people can show (:func:`shared.bootstrap.widened`): with few
+    people, a bootstrap near perfect separation claims too much. Those of the other shares (accuracy, AP, EER, TPR) are
+    widened likewise where all replicates agree.
     """
     labels, logits = check_samples(labels, logits)
     names, clusters = np.unique(np.asarray(clusters), return_inverse=True)
-    if not has_both_classes(labels) or min(np.unique(clusters[labels]).size, np.unique(clusters[~labels]).size) < 2:
+    if not has_both_classes(labels) or fewest_clusters(labels, clusters) < 2:
         return {}
     weights = sample_clusters(names.size, bootstrap.replicates, np.random.default_rng(bootstrap.seed))
     replicates = weighted_metrics(labels, logits, clusters, weights, metrics)
-    bounds = {}
+    bounds: dict[str, tuple[float, float]] = {}
+    people = fewest_clusters(labels, clusters)
     for name, values in replicates.items():
-        low, high = np.nanpercentile(values, bootstrap.tails)
-        bounds[name] = (float(low), float(high))
+        low, high = (float(bound) for bound in np.nanpercentile(values, bootstrap.tails))
+        if name == "auc" or (name not in LOSSES and low == high in (0.0, 1.0)):
+            low, high = widened(low, high, people, bootstrap)
+        bounds[name] = (low, high)
     return bounds
+
+
+def fewest_clusters(labels: np.ndarray, clusters: np.ndarray) -> int:
+    """Number of clusters of the class that has fewer; 0 for one class."""
+    return min(np.unique(clusters[labels]).size, np.unique(clusters[~labels]).size)
 
 
 def weighted_metrics(

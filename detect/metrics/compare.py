@@ -15,9 +15,9 @@ import msgspec
 import numpy as np
 from scipy.stats import norm, rankdata
 
-from detect.metrics.bootstrap import weighted_metrics
+from detect.metrics.bootstrap import LOSSES, fewest_clusters, weighted_metrics
 from detect.metrics.classification import MetricSettings, all_metrics, check_samples, has_both_classes
-from shared.bootstrap import BootstrapSettings, sample_clusters
+from shared.bootstrap import BootstrapSettings, sample_clusters, widened
 from shared.errors import ManifestError, UsageError
 from shared.storage import decode_json, read_bytes, write_text
 from shared.types import Label
@@ -33,7 +33,8 @@ class DeLong:
     """The test of DeLong, DeLong and Clarke-Pearson (1988) for two correlated areas under ROC curves.
 
     ``difference`` is first minus second, ``z`` that over its standard error, ``p`` two-sided. With a variance of zero
-    ``z`` is None, and ``p`` is 1 for equal areas and 0 otherwise.
+    ``z`` is None, and ``p`` is 1 for equal areas and 0 otherwise; where both separate the classes, ``low`` and ``high``
+    are as far apart as so few clips demand (:func:`shared.bootstrap.widened`).
     """
 
     auc_first: float
@@ -51,7 +52,9 @@ class Difference:
     """One metric of both detectors, first minus second, with the interval of a bootstrap over clusters.
 
     ``low``, ``high`` and ``p`` are None where a class has fewer than two clusters. ``p`` is two-sided: twice the share
-    of replicates on the other side of zero, at least 1 / (number of replicates).
+    of replicates on the other side of zero, at least 1 / (number of replicates). Where both detectors are perfect, or
+    both always wrong, ``low`` and ``high`` are as far apart as so few people demand
+    (:func:`shared.bootstrap.widened`).
     """
 
     metric: str
@@ -137,6 +140,8 @@ def delong(labels: np.ndarray, first: np.ndarray, second: np.ndarray, *, confide
     error = float(np.sqrt(variance))
     reach = float(norm.ppf(0.5 + confidence / 2)) * error
     if error < 1e-12:
+        if areas[0] == areas[1] in (0.0, 1.0):
+            _, reach = widened(0.0, 0.0, min(above[0].size, below[0].size), BootstrapSettings(confidence=confidence))
         z, p = None, float(abs(difference) < 1e-12)
     else:
         z = difference / error
@@ -165,13 +170,14 @@ def compare_scores(
     one, other = all_metrics(labels, first, settings), all_metrics(labels, second, settings)
     names, places = np.unique(np.asarray(clusters), return_inverse=True)
     differences: dict[str, np.ndarray] = {}
-    if has_both_classes(labels) and min(np.unique(places[labels]).size, np.unique(places[~labels]).size) >= 2:
+    people = fewest_clusters(labels, places)
+    if people >= 2:
         weights = sample_clusters(names.size, bootstrap.replicates, np.random.default_rng(bootstrap.seed))
         left = weighted_metrics(labels, first, places, weights, settings)
         right = weighted_metrics(labels, second, places, weights, settings)
         differences = {name: left[name] - right[name] for name in COMPARED}
     return tuple(
-        _difference(name, a, b, differences.get(name), bootstrap)
+        _difference(name, a, b, differences.get(name), people, bootstrap)
         for name in COMPARED
         if (a := one[name]) is not None and (b := other[name]) is not None
     )
@@ -252,12 +258,15 @@ def write_comparison(path: Path, comparison: Comparison) -> None:
 
 
 def _difference(
-    name: str, first: float, second: float, differences: np.ndarray | None, bootstrap: BootstrapSettings
+    name: str, first: float, second: float, differences: np.ndarray | None, people: int, bootstrap: BootstrapSettings
 ) -> Difference:
     if differences is None:
         return Difference(name, first, second, first - second)
     differences = differences[np.isfinite(differences)]
     low, high = np.percentile(differences, bootstrap.tails)
+    if low == high and name not in LOSSES and first == second in (0.0, 1.0):
+        _, reach = widened(0.0, 0.0, people, bootstrap)
+        low, high = low - reach, high + reach
     beyond = 2 * min(float(np.mean(differences <= 0)), float(np.mean(differences >= 0)))
     p = min(1.0, max(beyond, 1 / bootstrap.replicates))
     return Difference(name, first, second, first - second, float(low), float(high), p)

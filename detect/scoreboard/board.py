@@ -23,7 +23,7 @@ from detect.metrics.compare import ClipLogit, compare_clips
 from detect.metrics.spread import llr_spread
 from detect.scoreboard.picture import plot_scoreboard
 from detect.scoreboard.scores import Scores, Wanted, scores_of
-from shared.bootstrap import BootstrapSettings, mean_interval
+from shared.bootstrap import BootstrapSettings, share_interval
 from shared.dataset import DatasetFolder
 from shared.dataset.splits import clustering
 from shared.errors import ManifestError, UsageError
@@ -264,7 +264,7 @@ def _cell(board: _Board, detector: str, places: np.ndarray, fakes: np.ndarray) -
 
 def _share_scored(board: _Board, scored: np.ndarray, fakes: np.ndarray) -> Evaluation:
     clusters = board.clusters[fakes]
-    low, high = mean_interval(scored.astype(np.float64), np.ones(fakes.size), clusters, board.settings) or (None, None)
+    low, high = share_interval(scored, clusters, board.settings) or (None, None)
     return Evaluation(
         "scored", float(scored.mean()), "clip", num_real=0, num_fake=int(fakes.size), low=low, high=high,
         clusters=int(np.unique(clusters).size), confidence=board.settings.confidence,

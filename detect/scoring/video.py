@@ -60,6 +60,7 @@ class ScoreFacts:
         faces_too_small: faces skipped because their box is narrower than ``min_face_px``.
         decode_failures: damaged packets and frames.
         stopped: why the rest of the file was not read; None if all of it was.
+        frames_declared: frames that the file declares; None if it does not.
     """
 
     frames_read: int
@@ -69,6 +70,7 @@ class ScoreFacts:
     faces_too_small: int
     decode_failures: int
     stopped: str | None = None
+    frames_declared: int | None = None
 
 
 @dataclass(frozen=True)
@@ -171,6 +173,7 @@ def score_video(
         faces_too_small=watch.too_small,
         decode_failures=watch.reader.decode_failures,
         stopped=watch.reader.stopped,
+        frames_declared=watch.reader.info.frames_declared,
     )
     if not facts.frames_searched:
         raise MediaError(f"{path} holds no frame that can be searched", hint="copy or download it again")

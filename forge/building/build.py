@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from forge.building.encode import encode_clips, is_ready, read_ready, ready_path
 from forge.building.estimate import Cost, Rates, estimate
-from forge.building.intermediates import PICTURES
+from forge.building.intermediates import PICTURES, read_facts
 from forge.building.plan import BuildPlan, BuildStep, PlannedClip, plan_set
 from forge.building.spec import SetSpec, load_spec
 from forge.building.steps import MADE, make_faceset, make_shot, read_made, render_master, train
@@ -27,6 +27,7 @@ from shared.home import config_home
 from shared.provenance.identity import SigningIdentity
 from shared.storage import folder_lock, need_free_space, sweep_drafts
 from shared.types import ClipId, ClipRecord
+from shared.video.facts import losses
 
 _FUNCTIONS: dict[str, Callable[[Any], int]] = {
     "shot": make_shot,
@@ -46,6 +47,7 @@ class BuildResult:
         listed: clips of the plan that are in the dataset; made: of them, in this call.
         skipped: clips that could not be made, with reasons.
         tasks: number run in this call, by kind; seconds: their total time.
+        notes: by source file, what was changed or left out in reading it in this call.
     """
 
     dataset: Path
@@ -54,6 +56,7 @@ class BuildResult:
     skipped: dict[ClipId, str]
     tasks: dict[str, int]
     seconds: float
+    notes: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -116,9 +119,10 @@ def build_set(
         costs = estimate(plan.steps, missing, rates)
         need_free_space(place, round(sum(cost.size_bytes for cost in costs)))
         seconds = _run(missing, rates, _prepared_engine(engine or LocalEngine(), missing, out, place), spec.set.device)
+        notes = _said_notes(missing)
         skipped, made = _list(plan, folder, place)
     done = Counter(step.kind for step in missing)
-    return BuildResult(out, len(plan.clips) - len(skipped), made, skipped, dict(done), seconds)
+    return BuildResult(out, len(plan.clips) - len(skipped), made, skipped, dict(done), seconds, notes)
 
 
 def _resolved(spec: SetSpec | str | Path, out: str | Path, work: str | Path | None) -> tuple[SetSpec, Path, Path]:
@@ -229,6 +233,19 @@ def _run(missing: Sequence[BuildStep], rates: Rates, engine: Engine, device: str
             left[step.kind] -= 1
             tick(note=", ".join(f"{count} {kind}" for kind, count in left.items() if count))
     return spent
+
+
+def _said_notes(made: Sequence[BuildStep]) -> dict[str, str]:
+    """What was changed or left out in reading the source files, by name; said on standard error, once a file."""
+    notes: dict[str, str] = {}
+    for step in made:
+        if step.kind == "shot" and step.out is not None:
+            facts = read_facts(step.out)
+            heard = losses(facts.notes)
+            if heard and facts.source not in notes:
+                notes[facts.source] = heard
+                console.warn(f"{facts.source}: {heard}")
+    return notes
 
 
 def _list(plan: BuildPlan, folder: DatasetFolder, work: Path) -> tuple[dict[ClipId, str], int]:

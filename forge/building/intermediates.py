@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from fractions import Fraction
@@ -94,7 +94,7 @@ def picture_of(folder: Path) -> Picture:
     return Picture(facts.width, facts.height, facts.time_base, facts.frame_rate, sound)
 
 
-def stored_frames(pictures: Path, times: Sequence[Timestamp]) -> Iterator[Frame]:
+def stored_frames(pictures: Path, times: Sequence[Timestamp]) -> Generator[Frame, None, None]:
     """The frames of a lossless file at their exact times.
 
     Raises:

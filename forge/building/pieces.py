@@ -13,12 +13,14 @@ import shared
 from forge.building.spec import ClipConfig, IdentityConfig, SetSpec, SwapperConfig
 from forge.building.tasks import ShotTask
 from shared.config import digest, need, to_mapping
-from shared.console import counted
+from shared.console import console, counted
 from shared.dataset.splits import joined, place_groups
 from shared.errors import LeakError, MediaError
 from shared.storage import sha256_file
 from shared.types import SPLITS, Split
 from shared.video import probe
+from shared.video.reader import packets_in
+from shared.video.unread import Unread
 
 
 @dataclass(frozen=True)
@@ -63,23 +65,31 @@ class Model:
 
 
 def shots_of(spec: SetSpec, work: Path) -> list[Shot]:
-    """The pieces of all people's clips, in the order of the settings.
+    """The pieces of all people's clips, in the order of the settings; a clip that cannot be read is said and left out.
 
     Raises:
-        MediaError: a clip cannot be read.
+        MediaError: no clip of a person can be read.
         UsageError: one is named twice.
     """
     shots: list[Shot] = []
     seen: dict[tuple[str, int], str] = {}
     for identity in spec.identity:
         number = 0
+        unread = Unread()
         for clip in identity.entries:
-            for piece in _pieces(spec, identity, clip, work, number):
+            pieces: list[Shot] = []
+            with unread.passing_over(spec.clip_path(clip.path)):
+                pieces = _pieces(spec, identity, clip, work, number)
+            for piece in pieces:
                 place = (piece.task.source_sha256, piece.task.start)
                 first = seen.setdefault(place, piece.name)
                 need(first == piece.name, f"{piece.name} and {first} are the same frames", "name every clip once")
                 shots.append(piece)
                 number += 1
+        unread.need_some(number)
+        if unread.reasons:
+            read = len(identity.entries) - len(unread.reasons)
+            console.warn(f"clips of {identity.name}: {unread.words(read)}")
     return shots
 
 
@@ -104,13 +114,14 @@ def _pieces(spec: SetSpec, identity: IdentityConfig, clip: ClipConfig, work: Pat
             "source_sha256": sha256, "start": start, "frames": frames, "max_side": spec.set.max_side,
             "finder": spec.set.finder, "detect_every": spec.set.detect_every, "min_face_px": spec.set.min_face_px,
             "device": spec.set.device, "sidecar": _sidecar_digest(spec, path), "layout": 2,
+            "audio": None if spec.set.audio else False,
         }  # fmt: skip
         key = digest({"kind": "shot", "assay": shared.__version__, **_without_none(settings)})
         name = f"{identity.name}-{number + piece:02d}"
         task = ShotTask(
             out=str(work / "shots" / f"{name}-{key[:12]}"), source=str(path), source_sha256=sha256, start=start,
             frames=frames, max_side=spec.set.max_side, finder=spec.set.finder, detect_every=spec.set.detect_every,
-            min_face_px=spec.set.min_face_px, device=spec.set.device,
+            min_face_px=spec.set.min_face_px, device=spec.set.device, audio=spec.set.audio,
         )  # fmt: skip
         megapixels = length * size[0] * size[1] / 1e6
         found.append(Shot(name, (identity.name, *clip.also), task, key, length, megapixels))
@@ -124,9 +135,9 @@ def _sidecar_digest(spec: SetSpec, path: Path) -> str | None:
 
 @lru_cache(maxsize=4096)
 def _facts(path: Path) -> tuple[int, int, int, str]:
-    """Width, height, frames and hash of a file. Frames are counted where the container does not say."""
+    """Width, height, frames and hash of a file. Frames are counted where the container does not say, or holds fewer."""
     info = probe(path)
-    if info.frames_declared is None:
+    if info.frames_declared is None or packets_in(path) < info.frames_declared:
         info = probe(path, count=True)
     return info.width, info.height, info.frames_counted or info.frames_declared or 0, sha256_file(path)
 

@@ -33,6 +33,7 @@ class SetConfig:
         max_side: frames are reduced until their longer side has at most so many pixels; None for never.
         finder, detect_every, min_face_px: how faces are found, once for each clip; see ``assay forge swap --help``.
             ``sidecar`` uses the landmarks beside every clip.
+        audio: clips keep the sound of their source; False leaves it out, where no container takes it.
         controls: real clips go through the same encoding as the fakes in every rendition, and self-swaps are made.
             False only serves to show that an audit detects it; the card then says so.
         crf_spread: with controls, the last encode of every clip, real or fake, gets its rendition's crf plus a random
@@ -55,6 +56,7 @@ class SetConfig:
     finder: str = "auto"
     detect_every: int | None = None
     min_face_px: float = 40.0
+    audio: bool = True
     controls: bool = True
     crf_spread: int = 3
     keep_masters: bool = True

@@ -9,7 +9,7 @@ import itertools
 import json
 import shutil
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import closing
 from dataclasses import asdict, dataclass, field, replace
 from functools import lru_cache
@@ -54,13 +54,16 @@ from shared.faces.facesets.extract import BESIDE, extract
 from shared.faces.facesets.reader import Faceset
 from shared.faces.finders.finder import FaceFinder, make_finder
 from shared.faces.finders.sidecar import SidecarFinder, sidecar_of
+from shared.faces.finders.turned import turned_finder, turned_note
 from shared.faces.identity import IdentityEmbedder, make_embedder
 from shared.faces.stream import FollowConfig, follow
 from shared.storage import replacing_folder, write_text
 from shared.training.run import read_checkpoint
 from shared.types import Frame, Timestamp, VideoInfo
 from shared.video import VideoReader, VideoWriter, probe, reading_notes
+from shared.video.facts import SOUND
 from shared.video.renditions import resized_picture
+from shared.video.unread import frames_note
 
 MADE = "master.json"
 _GIVEN = "given.landmarks.parquet"
@@ -110,10 +113,15 @@ def make_shot(task: ShotTask) -> int:
         info = reader.info
         width, height = fitted(info.width, info.height, task.max_side)
         cut = _Cut(reader, task, (width, height))
+        finder, following = _finder(task, draft, width / info.width)
         with storing(draft / PICTURES, width, height) as writer:
-            finder, following = _finder(task, draft, width / info.width)
-            with closing(follow(cut.frames(writer), finder, following)) as followed:
-                found = collect_faces(followed, _embedder())
+            found = _found(cut.frames(writer), finder, following)
+        notes = reading_notes(info) | cut.note()
+        if not found.faces:
+            found, turned = _found_turned(draft / PICTURES, found, finder, following, source.name)
+            notes |= turned
+        if info.has_audio and not task.audio:
+            notes[SOUND] = f"left out as asked: {info.audio_codec}"
         first = cut.times[0]
         begins = first.exact_seconds if task.start else None
         facts = ShotFacts(
@@ -124,9 +132,9 @@ def make_shot(task: ShotTask) -> int:
             height=height,
             time_base=info.time_base,
             frame_rate=info.frame_rate,
-            notes=reading_notes(info),
+            notes=notes,
             pts=tuple(time.pts - (first.pts if task.start else 0) for time in cut.times),
-            sound=_sound(source, draft, info, begins, cut.next_time),
+            sound=_sound(source, draft, info, begins, cut.next_time) if task.audio else None,
             finder=finder.name,
             cuts=found.cuts,
             embedder=found.embedder,
@@ -136,6 +144,23 @@ def make_shot(task: ShotTask) -> int:
         (draft / _GIVEN).unlink(missing_ok=True)
         write_facts(draft, facts)
     return len(found.times)
+
+
+def _found(frames: Iterable[Frame], finder: FaceFinder, following: FollowConfig) -> FoundFaces:
+    with closing(follow(frames, finder, following)) as followed:
+        return collect_faces(followed, _embedder())
+
+
+def _found_turned(
+    pictures: Path, upright: FoundFaces, finder: FaceFinder, following: FollowConfig, clip: str
+) -> tuple[FoundFaces, dict[str, str]]:
+    """The faces of a stored shot whose people lie, with a note; as they were, where turning shows none."""
+    times = list(upright.times.values())
+    with closing(stored_frames(pictures, times)) as tried:
+        turned = turned_finder(tried, finder)
+    if turned is None:
+        return upright, {}
+    return _found(stored_frames(pictures, times), turned, following), turned_note(turned, clip)
 
 
 class _Cut:
@@ -160,6 +185,11 @@ class _Cut:
             yield Frame(index, frame.time, image)
         if not self.times:
             raise MediaError(f"{self._reader.path} has no frame {start}", hint="ask for fewer pieces")
+
+    def note(self) -> dict[str, str]:
+        """Declared beside read frames, for the record, where the file was read to its end and they differ."""
+        to_its_end = self.next_time is None and len(self.times) != self._task.frames
+        return frames_note(self._reader.info.frames_declared, self._reader.frames_decoded) if to_its_end else {}
 
 
 def _sound(source: Path, draft: Path, info: VideoInfo, start: object, stop: Timestamp | None) -> str | None:

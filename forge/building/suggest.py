@@ -29,6 +29,10 @@ from shared.results.scoreboard import Row, Scoreboard, read_scoreboard
 from shared.storage import sha256_file, write_text
 from shared.types import SPLITS
 
+FEWEST_CLIPS = 20
+"""Fakes, and real clips, from which a missed share counts: from 20 of them its 95 % interval is up to 22 points wide to
+each side (1.96 sqrt(0.25 / n)), from 4 up to 49, which would be advice from chance."""
+
 _METRICS = ("tpr@fpr1%", "tpr@fpr5%")
 _SEEDS = 1 << 31
 _PLACED = ("/", "$")
@@ -63,7 +67,8 @@ class Choice:
     """The choice for one manipulation.
 
     Attributes:
-        missed: share of its fakes that is missed, mean over detectors; None if not on the scoreboard.
+        missed: share of its fakes that is missed, mean over detectors; None if not on the scoreboard, or with fewer
+            than :data:`FEWEST_CLIPS` clips of a class.
         said: that share by detector.
         scored: number of fakes on the scoreboard.
         share, share_before: of the set's fakes, without self-swaps and renditions.
@@ -105,7 +110,7 @@ def suggest(scoreboard: Path, settings: Path, out: Path, config: SuggestConfig |
         config: settings of the suggestion.
 
     Raises:
-        UsageError: no scoreboard; it is of another set; a detector is not on it.
+        UsageError: no scoreboard; it is of another set, or of too few clips; a detector is not on it.
         ConfigError: the settings cannot be read.
         MediaError: a clip of the set cannot be read.
     """
@@ -160,7 +165,23 @@ def _rows_of(board: Scoreboard, spec: SetSpec) -> dict[str, Row]:
             f"the scoreboard has none of the set's manipulations, but {texts}",
             hint="give the settings of the set that was scored with --set",
         )
+    most = max(rows.values(), key=_fewer)
+    if not _enough(most):
+        raise UsageError(
+            f"the scoreboard has at most {most.num_fake} fakes of a manipulation and {most.num_real} real clips, too "
+            f"few for advice: a missed share needs {FEWEST_CLIPS} of each, since from {max(1, _fewer(most))} it may "
+            f"be off by {98 / max(1, _fewer(most)) ** 0.5:.0f} points of 100",
+            hint="build a larger set, or score a larger part of it",
+        )
     return rows
+
+
+def _fewer(row: Row) -> int:
+    return min(row.num_fake, row.num_real)
+
+
+def _enough(row: Row | None) -> bool:
+    return row is not None and _fewer(row) >= FEWEST_CLIPS
 
 
 def _detectors(board: Scoreboard, wanted: Sequence[str]) -> list[str]:
@@ -186,7 +207,10 @@ def _chosen(
     config: SuggestConfig,
 ) -> tuple[list[Choice], list[ManipulationConfig]]:
     """The choice for each manipulation, and the resulting manipulations."""
-    said = [_missed(rows.get(one.name), detectors, config.metric) for one in spec.manipulation]
+    said = [
+        _missed(row if _enough(row := rows.get(one.name)) else None, detectors, config.metric)
+        for one in spec.manipulation
+    ]
     known = [float(np.mean([share for _, share in shares])) for shares in said if shares]
     if not known:
         raise UsageError(f"the scoreboard has no {config.metric} of any manipulation", hint="score real and fake clips")
@@ -316,7 +340,9 @@ def _comments(
 
 def _reason(choice: Choice) -> list[str]:
     if choice.missed is None:
-        first = f"{choice.name}: not on the scoreboard; assumed to be missed as often as the others on average."
+        few = 0 < choice.scored < FEWEST_CLIPS
+        why = f"{choice.scored} fakes scored, fewer than {FEWEST_CLIPS}" if few else "not on the scoreboard"
+        first = f"{choice.name}: {why}; assumed to be missed as often as the others on average."
     else:
         each = ", ".join(f"{name} {100 * share:.0f} %" for name, share in choice.said)
         first = f"{choice.name}: {100 * choice.missed:.0f} % missed ({each}) of {choice.scored} fakes scored."

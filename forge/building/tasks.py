@@ -14,7 +14,7 @@ from shared.video.renditions import Rendition
 
 @dataclass(frozen=True)
 class ShotTask:
-    """Cut a clip, store it losslessly, find its faces. ``frames`` is None for all."""
+    """Cut a clip, store it losslessly, find its faces. ``frames`` is None for all; without ``audio`` it is silent."""
 
     out: str
     source: str
@@ -26,6 +26,7 @@ class ShotTask:
     detect_every: int | None
     min_face_px: float
     device: str
+    audio: bool = True
 
 
 @dataclass(frozen=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -21,6 +22,9 @@ def build(
     work: Annotated[
         Path | None, typer.Option(help="Folder for what is made on the way.", show_default="OUT.build")
     ] = None,
+    audio: Annotated[
+        bool | None, typer.Option(help="Keep the sound; leave it out where no container takes it.", show_default=False)
+    ] = None,
     jobs: JobsOption = None,
     engine: EngineOption = None,
     address: AddressOption = None,
@@ -38,6 +42,8 @@ def build(
     from forge.building.spec import load_spec
 
     spec = load_spec(settings)
+    if audio is not None:
+        spec = replace(spec, set=replace(spec.set, audio=audio))
     planned = plan_build(spec, out, work=work)
     _show(planned)
     if dry_run:
@@ -53,6 +59,7 @@ def build(
             "skipped": {str(clip): why for clip, why in result.skipped.items()},
             "tasks": result.tasks,
             "seconds": round(result.seconds, 1),
+            "notes": result.notes,
         }
     )
 

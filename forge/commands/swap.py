@@ -150,12 +150,15 @@ def _to_dataset(target: Path, run: Path, source: str, out: Path, settings: SwapC
     record = swap_clip(target, swapper=run, source=source, dataset=out, config=settings, **who)
     counts = _counts(record)
     console.print(f"{record.id}: {_counted(counts, source, 'frames')}")
+    _say_read(record)
     console.print(f"clip:    {out / record.path}")
     console.print(f"picture: {out / PREVIEWS / str(record.id.manipulation) / f'{record.id.name}.jpg'}")
     if "flicker_ratio" in record.factors:
         console.print(f"flicker: {record.factors['flicker_ratio']} of the target's own")
     console.result(
-        {"id": str(record.id), "path": out / record.path, "sha256": record.sha256, "faked": record.faked} | counts
+        {"id": str(record.id), "path": out / record.path, "sha256": record.sha256, "faked": record.faked}
+        | counts
+        | _read(record)
     )
 
 
@@ -169,7 +172,18 @@ def _to_pictures(
     made = swap_images(target, swapper=run, source=source, out=out, config=settings, **who)
     counts = _counts(made)
     console.print(f"{out}: {_counted(counts, source, 'pictures')}")
-    console.result({"path": out, "frames": made.frames, "faked": made.faked} | counts)
+    _say_read(made)
+    console.result({"path": out, "frames": made.frames, "faked": made.faked} | counts | _read(made))
+
+
+def _read(record: ClipRecord) -> dict[str, str]:
+    """Of the target's frames or pictures, how many could be read; empty where all of them could."""
+    return {name: text for name, text in record.factors.items() if name == "source_frames"}
+
+
+def _say_read(record: ClipRecord) -> None:
+    for text in _read(record).values():
+        console.print(f"read:    {text}")
 
 
 def _counts(record: ClipRecord) -> dict[str, int]:

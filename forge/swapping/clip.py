@@ -38,6 +38,7 @@ from shared.storage import need_free_space, sha256_file
 from shared.types import ClipRecord, VideoInfo
 from shared.video import Encoding, VideoReader, VideoWriter, need_encodable, probe
 from shared.video.renditions import suffix_for
+from shared.video.unread import frames_note
 
 Watcher = Callable[[CompositedFrame], None]
 
@@ -161,7 +162,7 @@ class _Clip:
             size=(self.info.width, self.info.height),
             codec=probe(drafts.video).codec,
             masks=dataclasses.replace(drafts.mask_paths, sha256=tuple(digests)),
-            factors=self.plan.factors | coverage.factors(),
+            factors=self.plan.factors | coverage.factors() | frames_note(self.info.frames_declared, self.plan.frames),
         )
         content = sign_clip(
             drafts.video,

@@ -41,6 +41,7 @@ from shared.storage import need_replaceable, replacing_folder, sha256_file
 from shared.types import ClipRecord, Frame, Timestamp
 from shared.video import VideoReader
 from shared.video.images import encode_png, pictures_in, read_picture
+from shared.video.unread import Unread, frames_note
 
 LIST = "frames.json"
 _RATE = Fraction(25)
@@ -49,26 +50,38 @@ _RATE = Fraction(25)
 class ImageFolderReader:
     """The pictures of a folder as frames, 25 a second, in the order a person would count them.
 
-    ``sequence`` says that they are the frames of one video, so all of one size.
+    ``sequence`` says that they are the frames of one video, so all of one size. A picture that cannot be read is passed
+    over and noted in ``unread``; ``taken`` are the others of the latest pass, by the index of their frame.
 
     Raises:
-        MediaError: the folder holds no picture; while reading, one that is damaged or, in a sequence, of another size.
+        MediaError: the folder holds no picture; while reading, none can be read or, in a sequence, one has another
+            size.
     """
 
     def __init__(self, folder: Path, *, sequence: bool = False) -> None:
         self.paths, self.sequence = pictures_in(folder), sequence
+        self.unread = Unread()
+        self.taken: list[Path] = []
 
     def __iter__(self) -> Iterator[Frame]:
         shape: tuple[int, ...] | None = None
-        for index, path in enumerate(self.paths):
-            image = read_picture(path)
+        self.unread, self.taken = Unread(), []
+        for path in self.paths:
+            image = None
+            with self.unread.passing_over(path):
+                image = read_picture(path)
+            if image is None:
+                continue
             shape = shape or image.shape
             if self.sequence and image.shape != shape:
                 raise MediaError(
                     f"{path} is {image.shape[1]}x{image.shape[0]}, the first picture {shape[1]}x{shape[0]}",
                     hint="the frames of a video have one size; leave out --sequence for single pictures",
                 )
+            index = len(self.taken)
+            self.taken.append(path)
             yield Frame(index, Timestamp(index, 1 / _RATE), image)
+        self.unread.need_some(len(self.taken))
 
 
 def swap_images(
@@ -100,7 +113,7 @@ def swap_images(
     Raises:
         UsageError: an unknown source, settings the swapper cannot follow, ``out`` holds something else, or a
             ``sequence`` that is no folder.
-        MediaError: a picture cannot be read.
+        MediaError: no picture can be read.
         NoFaceError: no picture shows a face.
         CheckpointError: the swapper cannot be read.
         StorageError: writing failed.
@@ -157,7 +170,7 @@ class _PictureFolder:
         self, folder: Path, reader: ImageFolderReader | VideoReader, request: SwapRequest, finder: str
     ) -> None:
         self._folder, self._request, self._finder = folder, request, finder
-        self._sources = reader.paths if isinstance(reader, ImageFolderReader) else None
+        self._reader = reader
         self._identity = SigningIdentity.load_or_create()
         self._content: dict[str, str] = {}
         self._files: dict[str, str] = {}
@@ -167,8 +180,8 @@ class _PictureFolder:
                 (folder / name).mkdir(parents=True)
 
     def write(self, done: CompositedFrame) -> None:
-        index = done.frame.index
-        name = f"{index:08d}.png" if self._sources is None else f"{self._sources[index].stem}.png"
+        index, source = done.frame.index, self._source(done)
+        name = f"{index:08d}.png" if source is None else f"{source.stem}.png"
         if name in self._content:
             name = f"{index:08d}-{name}"  # a.jpg and a.png in one folder
         self._size = done.image.shape[1], done.image.shape[0]
@@ -178,6 +191,10 @@ class _PictureFolder:
         for kind in MASK_KINDS:
             path = f"masks/{kind}/{name}"
             self._files[path] = sha256_file(self._put(path, getattr(done.masks, kind)))
+
+    def _source(self, done: CompositedFrame) -> Path | None:
+        reader = self._reader
+        return reader.taken[done.frame.index] if isinstance(reader, ImageFolderReader) else None
 
     def _put(self, name: str, picture: np.ndarray) -> Path:
         path = self._folder / name
@@ -196,7 +213,7 @@ class _PictureFolder:
             self._identity,
             title=path.name,
             actions=[swap_action(self._request) if fake else passed],
-            ingredient=None if self._sources is None else self._sources[done.frame.index],
+            ingredient=self._source(done),
             digital_source_type=COMPOSITE_WITH_MODEL if fake else CAPTURE,
             record=about,
         )
@@ -205,6 +222,14 @@ class _PictureFolder:
         return fake_record(
             self._request, outcome, finder=self._finder, path="frames", frames=frames, size=self._size, codec="png"
         )
+
+    def _unread(self, frames: int) -> dict[str, str]:
+        """What of the target could not be read, for the record; said on standard error, too."""
+        if isinstance(self._reader, VideoReader):
+            return frames_note(self._reader.info.frames_declared, frames)
+        unread = self._reader.unread
+        unread.say(frames)
+        return {"source_frames": unread.words(frames)} if unread.reasons else {}
 
     def finish(self, plan: SwapPlan, outcome: SwapOutcome) -> ClipRecord:
         signed = {name: self._files[f"frames/{name}"] for name in self._content}
@@ -215,7 +240,7 @@ class _PictureFolder:
             record,
             sha256=settings.digest(signed),
             content_sha256=settings.digest(self._content),
-            factors=record.factors | plan.factors | coverage.factors(),
+            factors=record.factors | plan.factors | coverage.factors() | self._unread(plan.frames),
         )
         labels = [asdict(label) for label in frame_labels(record.id, plan, set(outcome.faked))]
         rows = [{key: value for key, value in label.items() if key != "clip"} for label in labels]

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from shared.dataset import DatasetFolder, Problem
     from shared.types import ClipRecord, Split
     from shared.video import Encoding
+    from shared.video.unread import Unread
 
 app = typer.Typer(help="Labelled sets of clips: splits by person, hashes, signatures.", no_args_is_help=True)
 
@@ -67,11 +68,12 @@ def add(
     ] = None,
     audio: Annotated[bool, typer.Option(help="Keep the sound; leave it out where no container takes it.")] = True,
 ) -> None:
-    """Adds real clips: encoded once more, as forged clips are, labelled and signed.
+    """Adds real clips: encoded once more, as forged clips are, labelled and signed. One that cannot be read is named.
 
     Example: assay dataset add sets/portraits ann-*.mp4 --identity ann --rights consent --crf 23
     """
     from shared.dataset import DatasetFolder, add_real_clip
+    from shared.video.unread import Unread
 
     if name is not None and len(clips) > 1:
         raise UsageError("one name cannot be that of several clips", hint="add them one by one, or leave --name out")
@@ -83,26 +85,38 @@ def add(
 
         face_finder = make_finder(finder)
     added: list[ClipRecord] = []
-    with dataset.batch(), console.progress("adding", _frames_in(clips), unit="frame") as tick:
+    unread = Unread()
+    declared = _frames_in(clips, unread)
+    with dataset.batch(), console.progress("adding", declared, unit="frame") as tick:
         for clip in clips:
+            if clip in unread:
+                continue
             tick(0, note=clip.name)
-            record = add_real_clip(
-                dataset,
-                clip,
-                identity=identity,
-                rights=rights,
-                encoding=encoding,
-                name=name,
-                finder=face_finder,
-                tick=tick,
-                audio=audio,
-            )
-            added.append(record)
+            with unread.passing_over(clip):
+                record = add_real_clip(
+                    dataset,
+                    clip,
+                    identity=identity,
+                    rights=rights,
+                    encoding=encoding,
+                    name=name,
+                    finder=face_finder,
+                    tick=tick,
+                    audio=audio,
+                )
+                added.append(record)
+        unread.need_some(len(added))
     for record in added:
-        console.print(
-            f"{record.id}  {counted(record.frames, 'frame')}  {record.width}x{record.height}  {record.rendition}"
-        )
-    console.result({"added": [str(record.id) for record in added]})
+        frames = record.factors.get("source_frames") or counted(record.frames, "frame")
+        console.print(f"{record.id}  {frames}  {record.width}x{record.height}  {record.rendition}")
+    unread.say(len(added))
+    console.result(
+        {
+            "added": [str(record.id) for record in added],
+            "frames": {str(record.id): record.factors.get("source_frames", record.frames) for record in added},
+            "unread": unread.reasons,
+        }
+    )
 
 
 @app.command()
@@ -271,11 +285,15 @@ def _encoding(codec: str | None, crf: int | None) -> Encoding:
     return from_mapping(Encoding, to_mapping(Encoding()) | given, where="encoding")
 
 
-def _frames_in(clips: list[Path]) -> int | None:
-    """How many frames the clips say they have; None when one does not say. Refuses what is no video before work."""
+def _frames_in(clips: list[Path], unread: Unread) -> int | None:
+    """How many frames the clips say they have; None when one does not say. What is no video is noted before work."""
     from shared.video import probe
 
-    declared = [probe(clip).frames_declared for clip in clips]
+    declared: list[int | None] = []
+    for clip in clips:
+        with unread.passing_over(clip):
+            declared.append(probe(clip).frames_declared)
+    unread.need_some(len(declared))
     return None if None in declared else sum(count or 0 for count in declared)
 
 

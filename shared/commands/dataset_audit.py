@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from shared.dataset.audit.findings import AuditReport
 
 _DEFAULT = AuditConfig()
+_SHOWN = 10
 
 
 def audit(
@@ -60,8 +61,12 @@ def audit(
 
 
 def _tell(report: AuditReport) -> None:
-    for line in (*report.shortcuts, *report.leaks):
+    for line in (*report.shortcuts, *report.leaks[:_SHOWN]):
         console.warn(line)
+    if len(report.leaks) > _SHOWN:
+        console.warn(f"{len(report.leaks) - _SHOWN} more leaks are named in the report")
+    for line in report.questions[:_SHOWN]:
+        console.print(line)
     if report.unread:
         clip, reason = next(iter(report.unread.items()))
         console.warn(f"{counted(len(report.unread), 'clip')} could not be read, the first is {clip}: {reason}")

@@ -123,15 +123,18 @@ def extract(
 
 def _extract_each(clips: list[Path], out: Path, config: ExtractConfig, engine: Engine | None, force: bool) -> None:
     from shared.faces.facesets.extract_each import extract_each, people_in
+    from shared.video.unread import outcome
 
     found = extract_each(people_in(clips), out, config, engine=engine, force=force)
     made = [one for one in found if not one.why]
     for one in found:
         if one.why:
             console.warn(f"no faceset of {one.identity}: {one.why}")
+        elif one.unread:
+            console.warn(f"{one.identity}: {outcome(one.clips, one.unread)}")
     before = sum(one.was_there for one in made)
     console.print(
-        f"{out}: {counted(len(made), 'faceset')}, {before} of them there before, "
+        f"{out}: {len(made)} of {counted(len(found), 'faceset')}, {before} of them there before, "
         f"{counted(sum(one.kept for one in made), 'face')} kept"
     )
     console.result({"path": str(out), "facesets": [dataclasses.asdict(one) for one in found]})
@@ -168,16 +171,25 @@ def show(
 
 
 def _say(out: Path, info: FacesetInfo) -> None:
+    from shared.video.unread import frames_found, outcome
+
     read = sum(clip.frames_read for clip in info.clips)
     empty = sum(clip.frames_without_face for clip in info.clips)
     aside = ", ".join(f"{count} {reason}" for reason, count in info.set_aside.items())
     console.print(
         f"{out}: {counted(info.kept, 'face')} of {info.identity} kept" + (f", set aside: {aside}" if aside else "")
     )
-    console.print(f"{counted(read, 'frame')} read, {empty} of them without a face")
+    decoded = sum(clip.frames_decoded or 0 for clip in info.clips)
+    declared = sum(clip.frames_declared or clip.frames_decoded or 0 for clip in info.clips)
+    short = f" ({frames_found(declared, decoded)} declared)" if declared != decoded else ""
+    console.print(f"{counted(read, 'frame')} read{short}, {empty} of them without a face")
+    if info.unread:
+        console.warn(outcome(len(info.clips), info.unread))
 
 
 def _tell(faceset: Faceset, summary: FacesetSummary) -> None:
+    from shared.video.unread import frames_found
+
     info = faceset.info
     console.print(f"{faceset.path}: {info.identity}, rights: {info.rights}")
     console.print(f"{info.framing} crops of {info.px} px, finder {info.finder.get('name', 'unknown')}")
@@ -188,8 +200,17 @@ def _tell(faceset: Faceset, summary: FacesetSummary) -> None:
     )
     console.table(
         "clips",
-        ["clip", "frames read", "without face", "sha256"],
-        [(clip.name, clip.frames_read, clip.frames_without_face, clip.sha256[:12]) for clip in info.clips],
+        ["clip", "in the file", "frames read", "without face", "sha256"],
+        [
+            (
+                clip.name,
+                "" if clip.frames_decoded is None else frames_found(clip.frames_declared, clip.frames_decoded),
+                clip.frames_read,
+                clip.frames_without_face,
+                clip.sha256[:12],
+            )
+            for clip in info.clips
+        ],
     )
     console.table(
         "kept faces",

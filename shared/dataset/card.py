@@ -1,15 +1,24 @@
-"""The dataset card: README.md with the YAML front matter that Hugging Face's ``datasets`` reads."""
+"""The dataset card and the tables of the splits: what Hugging Face's ``datasets`` reads of a dataset.
+
+``load_dataset`` takes splits from files, not from a column, so the lines of each split are in a table of their own.
+"""
 
 from __future__ import annotations
 
 import json
 from collections import Counter
 from collections.abc import Sequence
+from pathlib import Path
 
 from shared.console import counted
-from shared.dataset.layout import MANIFEST, DatasetInfo
+from shared.dataset.layout import CARD, MANIFEST, SPLIT_TABLES, DatasetInfo
+from shared.dataset.manifest import encode_record
 from shared.dataset.splits import count_by
-from shared.types import SPLITS, ClipRecord
+from shared.storage import write_bytes, write_text
+from shared.types import SPLITS, ClipRecord, Split
+
+SPLIT_NAMES: dict[Split | None, str] = {"train": "train", "val": "validation", "test": "test", None: "unsplit"}
+"""Splits as Hugging Face's sets call them."""
 
 _SHOWN = 40
 
@@ -36,14 +45,28 @@ _NESTED = {
 }
 
 
+def write_card(folder: Path, info: DatasetInfo, records: Sequence[ClipRecord]) -> None:
+    """Writes the card and the tables of the splits into ``folder``.
+
+    Raises:
+        StorageError: writing failed.
+    """
+    for split, name in SPLIT_TABLES.items():
+        lines = [encode_record(record) for record in records if record.split == split]
+        write_bytes(folder / name, b"".join(line + b"\n" for line in lines))
+    write_text(folder / CARD, render_card(info, records))
+
+
 def render_card(info: DatasetInfo, records: Sequence[ClipRecord]) -> str:
     """The text of the card: description, loading, contents, rights."""
-    return "\n".join([*_front_matter(info), "", *_body(info, records), ""])
+    return "\n".join([*_front_matter(info, records), "", *_body(info, records), ""])
 
 
-def _front_matter(info: DatasetInfo) -> list[str]:
-    # One table only: ``datasets`` reads all tables of a folder with the reader of the first.
+def _front_matter(info: DatasetInfo, records: Sequence[ClipRecord]) -> list[str]:
+    # Clips only: ``datasets`` reads all tables of a folder with the reader of the first.
     # JSON strings are valid YAML strings.
+    there = {record.split for record in records}
+    splits = [(SPLIT_NAMES[split], table) for split, table in SPLIT_TABLES.items() if split in there]
     return [
         "---",
         f"pretty_name: {json.dumps(info.name)}",
@@ -55,7 +78,8 @@ def _front_matter(info: DatasetInfo) -> list[str]:
         "- media-forensics",
         "configs:",
         "- config_name: clips",
-        f"  data_files: {MANIFEST}",
+        *(["  data_files:"] if splits else [f"  data_files: {MANIFEST}"]),
+        *(f"  - split: {name}\n    path: {table}" for name, table in splits),
         "  default: true",
         "dataset_info:",
         "- config_name: clips",
@@ -95,8 +119,8 @@ def _body(info: DatasetInfo, records: Sequence[ClipRecord]) -> list[str]:
         "```python",
         "from datasets import load_dataset",
         "",
-        'clips = load_dataset("PATH", "clips", split="train")    # all clips: the column `split` says which',
-        'frames = load_dataset("parquet", data_files="PATH/frames.parquet", split="train")',
+        'clips = load_dataset("PATH")    # of each split: clips["train"], clips["validation"], clips["test"]',
+        'frames = load_dataset("parquet", data_files={"all": "PATH/frames.parquet"})["all"]    # of all splits',
         "```",
         "",
         "This page is written by `assay dataset`; what you add belongs in the description in `dataset.toml`.",

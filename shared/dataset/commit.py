@@ -22,7 +22,7 @@ import pyarrow.parquet as pq
 from shared.console import console
 from shared.dataset.frame_table import FRAME_SCHEMA, read_frame_table, write_frame_labels
 from shared.dataset.history import is_rolled_back
-from shared.dataset.layout import CARD, FRAMES, MANIFEST, PENDING, SEAL
+from shared.dataset.layout import CARD, FRAMES, MANIFEST, PENDING, SEAL, SPLIT_TABLES
 from shared.dataset.manifest import encode_record, record_digest
 from shared.dataset.seal import Seal, difference, line_digests, newest, read_seal
 from shared.errors import AssayError, ManifestError, ProvenanceError, storage_errors
@@ -240,7 +240,7 @@ def finish_commit(folder: Path, fingerprint: str) -> None:
             )
         _refuse_misfit(folder, drafts, seal)
         with storage_errors(folder):
-            for name in (FRAMES, CARD, MANIFEST, SEAL):
+            for name in (FRAMES, *SPLIT_TABLES.values(), CARD, MANIFEST, SEAL):
                 if (drafts / name).is_file():
                     (drafts / name).replace(folder / name)
     if (folder / COMMIT).exists():

@@ -14,13 +14,12 @@ from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
 
 from shared.config import write_toml
-from shared.dataset.card import render_card
+from shared.dataset.card import write_card
 from shared.dataset.commit import frame_tables, refuse_stranger, standing_seal, write_pending
 from shared.dataset.files import files_of, with_digests
 from shared.dataset.frame_table import labels_of, read_frame_table, write_frame_labels
 from shared.dataset.history import remember_seal
 from shared.dataset.layout import (
-    CARD,
     FRAMES,
     MANIFEST,
     MASKS,
@@ -38,7 +37,7 @@ from shared.dataset.splits import FRACTIONS, split_by_groups, split_by_identity
 from shared.dataset.verify import Problem, check_labels, verify_dataset
 from shared.errors import ManifestError, UsageError
 from shared.provenance.identity import SigningIdentity
-from shared.storage import inside, replacing_folder, write_text
+from shared.storage import inside, replacing_folder
 from shared.types import ClipId, ClipRecord, FrameLabel, Masks, Split
 
 
@@ -79,7 +78,7 @@ class DatasetFolder:
                 (draft / folder).mkdir()
             write_manifest(draft / MANIFEST, [])
             write_frame_labels(draft / FRAMES, [])
-            write_text(draft / CARD, render_card(info, []))
+            write_card(draft, info, [])
             seal = write_seal(draft, name, identity, drafts=draft)
         remember_seal(path, seal)
         return cls(path, info)

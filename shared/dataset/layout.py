@@ -4,6 +4,7 @@
 
     dataset.toml      name, description, licence, layout version
     manifest.jsonl    one ClipRecord per line
+    clips-*.jsonl     the same lines, one file per split, for Hugging Face's load_dataset
     frames.parquet    a row per frame and face
     media/            real/NAME@RENDITION.mp4, MANIPULATION/NAME.mp4, with .c2pa beside containers that hold no manifest
     masks/            MANIPULATION/NAME.{alpha,changed,region}.mkv, lossless
@@ -21,7 +22,7 @@ from typing import Literal
 
 from shared.config import load_toml
 from shared.errors import ConfigError, ManifestError
-from shared.types import ClipId, Masks, check_name
+from shared.types import ClipId, Masks, Split, check_name
 
 LAYOUT_VERSION = 1
 
@@ -30,6 +31,13 @@ MANIFEST = "manifest.jsonl"
 FRAMES = "frames.parquet"
 SEAL = "dataset.sig"
 CARD = "README.md"
+SPLIT_TABLES: dict[Split | None, str] = {
+    "train": "clips-train.jsonl",
+    "val": "clips-validation.jsonl",
+    "test": "clips-test.jsonl",
+    None: "clips-unsplit.jsonl",
+}
+"""The lines of each split; empty where a split has none."""
 MEDIA = "media"
 MASKS = "masks"
 PENDING = ".pending"

@@ -20,6 +20,7 @@ from shared.storage import need_free_space, sha256_file
 from shared.types import ClipId, ClipRecord, Face, Frame, FrameLabel, check_name
 from shared.video import Encoding, VideoReader, VideoWriter, container_for, need_encodable, probe
 from shared.video.facts import read_with_notes
+from shared.video.unread import frames_note
 
 if TYPE_CHECKING:
     from shared.faces.finders.finder import FaceFinder
@@ -56,10 +57,11 @@ def add_real_clip(
 ) -> ClipRecord:
     """Adds a real clip to ``dataset``: re-encoded with the encoder of the fakes, with its sound copied, and signed.
 
-    With a ``finder`` its faces are labelled, one row each; without one every frame gets a row without a box. Rights
-    "synthetic" mark a clip rendered by a program (a procedural actor), also in the signature. A clip that is listed
-    already is returned unchanged. ``tick`` is called with 1 after each frame. Without ``audio`` its sound is left out,
-    which is recorded. Possible failures of the output are checked before the first frame.
+    With a ``finder`` its faces are labelled, one row each, in turned pictures where upright ones show none; without one
+    every frame gets a row without a box. Rights "synthetic" mark a clip rendered by a program (a procedural actor),
+    also in the signature. A clip that is listed already is returned unchanged. ``tick`` is called with 1 after each
+    frame. Without ``audio`` its sound is left out, which is recorded. Possible failures of the output are checked
+    before the first frame.
 
     Raises:
         MediaError: the clip cannot be read.
@@ -86,6 +88,11 @@ def add_real_clip(
     with ExitStack() as held:
         with dataset.stage_media(relative, held=held) as draft:
             labels = list(_encode(clip, draft, clip_id, encoding, finder, tick, sound))
+            frames = len({label.frame for label in labels})
+            if finder is not None and all(label.box is None for label in labels):
+                labels, turned = _turned_labels(clip, clip_id, finder, labels)
+                notes |= turned
+            notes |= frames_note(info.frames_declared, frames)
             info = probe(draft)
             record = ClipRecord(
                 id=clip_id,
@@ -95,7 +102,7 @@ def add_real_clip(
                 sha256=_UNSIGNED,
                 target_identity=identity,
                 rights=rights,
-                frames=len({label.frame for label in labels}),
+                frames=frames,
                 width=info.width,
                 height=info.height,
                 codec=info.codec,
@@ -132,6 +139,21 @@ def _encode(
             yield from real_labels(clip_id, frame, faces)
             if tick is not None:
                 tick(1)
+
+
+def _turned_labels(
+    clip: Path, clip_id: ClipId, finder: FaceFinder, upright: list[FrameLabel]
+) -> tuple[list[FrameLabel], dict[str, str]]:
+    """The labels of a clip whose people lie, and a note; without such people the ``upright`` labels, and none."""
+    from shared.faces.finders.turned import turned_finder, turned_note
+    from shared.faces.stream import follow
+
+    with VideoReader(clip) as reader:
+        turned = turned_finder(reader, finder)
+        if turned is None:
+            return upright, {}
+        labels = [label for frame, faces in follow(reader, turned) for label in real_labels(clip_id, frame, faces)]
+    return labels, turned_note(turned, clip.name)
 
 
 def real_labels(clip: ClipId, frame: Frame, faces: list[Face]) -> Iterator[FrameLabel]:

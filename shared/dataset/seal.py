@@ -15,7 +15,7 @@ from pathlib import Path
 
 import msgspec
 
-from shared.dataset.layout import CARD, FRAMES, MANIFEST, SEAL, SETTINGS
+from shared.dataset.layout import CARD, FRAMES, MANIFEST, SEAL, SETTINGS, SPLIT_TABLES
 from shared.dataset.manifest import manifest_lines, record_digest
 from shared.errors import ManifestError, ProvenanceError
 from shared.provenance.identity import (
@@ -32,7 +32,7 @@ from shared.storage import decode_json, inside, read_bytes, sha256_file, write_b
 _VERSION = 1
 _MAX_BYTES = 1 << 30
 _ACCEPTED = 256
-_FILES = (SETTINGS, FRAMES, CARD)
+_FILES = (SETTINGS, FRAMES, CARD, *SPLIT_TABLES.values())
 
 
 class _Id(msgspec.Struct):
@@ -82,7 +82,7 @@ class Seal:
 
     Attributes:
         clips: SHA-256 of the manifest line by clip id as text.
-        files: SHA-256 by path in the set: settings, frame table, card, sidecar manifests.
+        files: SHA-256 by path in the set: settings, tables, card, sidecar manifests.
         roots: PEM of the root certificates of the clips' signers and of the sealer, as stated by the signer; not
             trusted by themselves.
         signer, fingerprint, root: of the seal: common name, SHA-256 of the leaf, PEM of the root.

@@ -7,7 +7,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from types import TracebackType
 
-from shared.dataset.card import render_card
+from shared.dataset.card import write_card
 from shared.dataset.commit import (
     COMMIT,
     PendingKey,
@@ -21,12 +21,12 @@ from shared.dataset.commit import (
 )
 from shared.dataset.history import last_seen, remember_seal
 from shared.dataset.index import ManifestIndex
-from shared.dataset.layout import CARD, FRAMES, LOCK, MANIFEST, SEAL, DatasetInfo
+from shared.dataset.layout import FRAMES, LOCK, MANIFEST, SEAL, DatasetInfo
 from shared.dataset.manifest import write_manifest
 from shared.dataset.seal import write_seal
 from shared.errors import ManifestError
 from shared.provenance.identity import SigningIdentity
-from shared.storage import folder_lock, inside, replacing, replacing_folder, sha256_file, write_text
+from shared.storage import folder_lock, inside, replacing, replacing_folder, sha256_file
 from shared.types import ClipRecord
 
 
@@ -129,7 +129,7 @@ class SetWriter:
             if waiting or prune:
                 listed = [record.id for record in records] if prune else None
                 merge_frames(self._path, waiting, drafts / FRAMES, listed=listed)
-            write_text(drafts / CARD, render_card(self._info, records))
+            write_card(drafts, self._info, records)
             series, above = (seen.series, seen.number) if seen and before is None else ("", 0)
             if seen and before and before.series == seen.series:
                 above = seen.number

@@ -29,7 +29,12 @@ _DEMUXERS = (
     "mp3,mpeg,mpegts,mpegvideo,mxf,nut,obu,ogg,rm,swf,vc1,wav,w64,yuv4mpegpipe"
 )
 
-VIDEO_SUFFIXES = frozenset({".mp4", ".mov", ".m4v", ".avi", ".mkv", ".webm", ".mpg", ".mpeg", ".wmv", ".flv"})
+VIDEO_SUFFIXES = frozenset(
+    {
+        ".mp4", ".mov", ".m4v", ".qt", ".3gp", ".3g2", ".avi", ".mkv", ".webm", ".mpg", ".mpeg", ".vob", ".ts", ".mts",
+        ".m2ts", ".wmv", ".asf", ".flv", ".ogv", ".mxf",
+    }
+)  # fmt: skip
 """Suffixes by which a folder's videos are told from its other files."""
 
 _SUFFIXES = {
@@ -42,10 +47,14 @@ _SUFFIXES = {
     "flv": (".flv",),
 }
 
+_STILL_BRANDS = frozenset({"avif", "heic", "heix", "heim", "heis", "mif1", "mif2", "jpeg"})
+
 # Without a handler, what FFmpeg logs while its lines are kept would reach standard error.
 logging.getLogger("libav").addHandler(logging.NullHandler())
 
 _S = TypeVar("_S", VideoStream, AudioStream)
+_NEVER_TOO_LARGE = 1 << 22
+"""Pixels of a frame whose cost is small, however few bytes it came from."""
 
 
 @dataclass(frozen=True)
@@ -57,12 +66,20 @@ class VideoLimits:
         max_side_px: longest side.
         max_pixels: width times height; the default holds 8K twice over.
         max_frames: frames read in one pass; the default is 22 hours at 50 a second.
+        frame_pixels_per_byte: pixels of a frame for each byte of the whole file. A blank 8K frame alone has 11,000; a
+            GIF of 1.2 kB can claim 56,000.
+        pixels_per_byte: pixels of all frames read in one pass for each byte of the file, on top of ``free_pixels``. A
+            still picture in full HD, in H.264 and without sound, has 70,000.
+        free_pixels: read of any file; 130 frames of full HD.
     """
 
     min_side_px: int = 8
     max_side_px: int = 16_384
     max_pixels: int = 1 << 26
     max_frames: int = 4_000_000
+    frame_pixels_per_byte: int = 1 << 14
+    pixels_per_byte: int = 1 << 17
+    free_pixels: int = 1 << 28
 
 
 def need_file(path: Path) -> None:
@@ -95,7 +112,7 @@ def opened(path: Path) -> Iterator[InputContainer]:
         MediaError: not a file, or not media that can be read.
     """
     need_file(path)
-    options = {"format_whitelist": _DEMUXERS, "protocol_whitelist": "file"}
+    options = {"format_whitelist": _DEMUXERS, "protocol_whitelist": "file", "export_xmp": "1"}
     try:
         container = av.open(f"file:{path}", mode="r", options=options, metadata_errors="replace")
     except (FFmpegError, ValueError, OSError, MemoryError) as error:
@@ -167,8 +184,14 @@ def video_stream(container: InputContainer, path: Path, limits: VideoLimits) -> 
     """The video stream that players show (cover pictures are none), ready to decode on all cores.
 
     Raises:
-        MediaError: there is none, no decoder for it, or its declared size is outside ``limits``.
+        MediaError: there is none, no decoder for it, its declared size is outside ``limits``, or the file is a still
+            picture (HEIC, AVIF), of which the demuxer would show one tile.
     """
+    if container.metadata.get("major_brand", "").strip() in _STILL_BRANDS:
+        raise MediaError(
+            f"{path} is a still picture, not a video",
+            hint="faces extract takes pictures, and forge swap --frames a folder of them",
+        )
     streams = [s for s in container.streams.video if not s.disposition & Disposition.attached_pic]
     if not streams:
         found = "sound but no picture" if container.streams.audio else "no picture"
@@ -199,7 +222,7 @@ def check_size(width: int, height: int, path: Path, limits: VideoLimits) -> None
     """Refuses pictures too small to show anything or too large to be meant.
 
     Raises:
-        MediaError: ``width`` or ``height`` is outside ``limits``.
+        MediaError: ``width`` or ``height`` is outside ``limits``, or there are far too many pixels for the file's size.
     """
     if min(width, height) < limits.min_side_px:
         raise MediaError(
@@ -210,4 +233,10 @@ def check_size(width: int, height: int, path: Path, limits: VideoLimits) -> None
         raise MediaError(
             f"{path} declares pictures of {width}x{height} pixels, more than is read here",
             hint=f"at most {limits.max_side_px} a side and {limits.max_pixels / 1e6:.0f} million in all; scale it down",
+        )
+    for_each_byte = width * height // path.stat().st_size if width * height > _NEVER_TOO_LARGE else 0
+    if for_each_byte > limits.frame_pixels_per_byte:
+        raise MediaError(
+            f"{path} unpacks to pictures of {width}x{height} pixels, {for_each_byte} for each byte of it",
+            hint=f"no camera's file has more than {limits.frame_pixels_per_byte}; look at where it comes from",
         )

@@ -24,6 +24,7 @@ SOUND = "source_sound"
 _MOST_TAGS = 64
 _MOST_TAG_CHARACTERS = 1024
 _MOST_STREAMS = 64
+_MOST_XMP_CHARACTERS = 1 << 16
 
 # Numbers of ITU-T H.273, by FFmpeg's names. 2 is "not stated".
 _TRANSFERS = {
@@ -38,6 +39,8 @@ _MATRICES = {
     0: "gbr", 1: "bt709", 4: "fcc", 5: "bt470bg", 6: "smpte170m", 7: "smpte240m", 8: "ycgco", 9: "bt2020nc",
     10: "bt2020c", 11: "smpte2085", 14: "ictcp", 15: "ipt-c2",
 }  # fmt: skip
+_IPT = 15
+_DOLBY_ONLY_TAGS = ("dvh1", "dvhe")  # a stream that plays elsewhere too is tagged as that codec
 _RANGES = {1: "studio", 2: "full"}
 _FIELD_ORDERS = {2: "top field first", 3: "bottom field first", 4: "top field first", 5: "bottom field first"}
 
@@ -75,6 +78,7 @@ def facts_of(container: InputContainer, stream: VideoStream, frame: VideoFrame) 
         color_range=_RANGES.get(int(frame.color_range)),
         field_order=_field_order(stream, frame),
         has_alpha=any(component.is_alpha for component in frame.format.components),
+        dynamic_hdr=_dynamic_hdr(stream, frame),
         clock_origin=clock_origin(container),
         tags=_tags(container.metadata),
         streams=tuple(_stream_facts(one, (stream, audio)) for one in list(container.streams)[:_MOST_STREAMS]),
@@ -103,6 +107,22 @@ def _field_order(stream: VideoStream, frame: VideoFrame) -> str:
     return _FIELD_ORDERS.get(int(stream.codec_context.field_order), "interlaced")
 
 
+def _dynamic_hdr(stream: VideoStream, frame: VideoFrame) -> tuple[str, ...]:
+    """What changes the picture's brightness from scene to scene, and is not applied here.
+
+    Dolby Vision of profile 5 has no picture for other players: its colours are of a kind of their own (IPT).
+    """
+    data = frame.side_data
+    found: list[str] = []
+    if int(frame.colorspace) == _IPT or stream.codec_context.codec_tag in _DOLBY_ONLY_TAGS:
+        found.append("Dolby Vision profile 5")
+    elif any(data.get(kind) is not None for kind in ("DOVI_METADATA", "DOVI_RPU_BUFFER")):
+        found.append("Dolby Vision")
+    if data.get("DYNAMIC_HDR_PLUS") is not None:
+        found.append("HDR10+")
+    return tuple(found)
+
+
 def _stream_facts(stream: Stream, read: tuple[Stream | None, ...]) -> StreamFacts:
     context = getattr(stream, "codec_context", None)
     return StreamFacts(
@@ -115,9 +135,10 @@ def _stream_facts(stream: Stream, read: tuple[Stream | None, ...]) -> StreamFact
 
 
 def _tags(found: Mapping[str, str]) -> tuple[tuple[str, str], ...]:
-    """At most 64 tags of at most 1,024 characters, by name."""
+    """At most 64 tags of at most 1,024 characters, by name; a packet of XMP may have 65,536."""
     most = _MOST_TAG_CHARACTERS
-    return tuple((name[:most], found[name][:most]) for name in sorted(found)[:_MOST_TAGS])
+    limits = {"xmp": _MOST_XMP_CHARACTERS}
+    return tuple((name[:most], found[name][: limits.get(name, most)]) for name in sorted(found)[:_MOST_TAGS])
 
 
 def reading_notes(info: VideoInfo) -> dict[str, str]:
@@ -127,6 +148,9 @@ def reading_notes(info: VideoInfo) -> dict[str, str]:
         notes["source_transfer"] = f"{info.transfer} tone mapped to bt709"
     elif info.primaries in ("bt2020", "smpte432"):
         notes["source_primaries"] = f"{info.primaries} converted to bt709"
+    if info.dynamic_hdr:
+        wrong = "; colours are not those of a player" if info.dynamic_hdr[0].endswith("5") else ""
+        notes["source_dynamic_hdr"] = f"{', '.join(info.dynamic_hdr)} not applied{wrong}"
     if info.field_order != "progressive":
         notes["source_scan"] = f"{info.field_order}, deinterlaced"
     if info.has_alpha:

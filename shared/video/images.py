@@ -1,36 +1,46 @@
-"""Single pictures in, upright, bounded and in the order in which a person would count them; and out, as file bytes."""
+"""Single pictures in, upright, bounded and in natural order of their names; and out, as file bytes."""
 
 from __future__ import annotations
 
 import re
 import struct
 from collections.abc import Iterator
+from contextlib import contextmanager
 from fractions import Fraction
+from functools import lru_cache
+from io import BytesIO
 from pathlib import Path
 from types import TracebackType
+from typing import Any
 
 import cv2
 import numpy as np
-from PIL import Image, UnidentifiedImageError
+from PIL import Image, ImageCms, ImageOps, UnidentifiedImageError
 
 from shared.errors import MediaError
 from shared.types import ClockRestart, Frame, Timestamp, VideoInfo
+from shared.video.container import need_file
 
-SUFFIXES: tuple[str, ...] = (".png", ".jpg", ".jpeg", ".bmp", ".webp", ".tif", ".tiff")
-"""How the names of pictures end, in small letters."""
+SUFFIXES: tuple[str, ...] = (
+    ".png", ".jpg", ".jpeg", ".jfif", ".bmp", ".webp", ".tif", ".tiff",
+    ".heic", ".heif", ".hif", ".avif", ".jp2", ".j2k", ".jpf", ".jpx",
+)  # fmt: skip
+"""How the names of pictures end, in small letters. What a file holds is told by its content."""
 
-_RATE = Fraction(25)
-_STILLS = frozenset({"JPEG", "MPO", "PNG", "WEBP", "BMP", "TIFF"})
-_ANIMATED = frozenset({"PNG", "WEBP"})
+_FORMATS = ("PNG", "JPEG", "BMP", "WEBP", "TIFF", "HEIF", "AVIF", "JPEG2000")
+_WITH_SEQUENCES = ("PNG", "WEBP", "HEIF", "AVIF")
 _ORIENTATION = 0x0112
-_NO_PICTURE = (OSError, ValueError, SyntaxError, TypeError, LookupError, struct.error, Image.DecompressionBombError)
-"""What Pillow raises of files that are none, or damaged."""
+_TURNED = {3: 180, 4: 180, 5: 90, 6: 90, 7: 270, 8: 270}
+"""Degrees clockwise of each orientation in EXIF; those mirrored too are 2, 4, 5 and 7."""
+_RATE = Fraction(25)
 _MOST_BYTES = 256 << 20
 _MOST_PIXELS = 1 << 27
+_SRGB_PRIMARIES = ((0.648, 0.331), (0.321, 0.598), (0.156, 0.066))  # x, y under D50, as ICC profiles state them
+_SAME_PRIMARY = 0.01
 
 
 class PictureReader:
-    """One picture as a clip of one frame, read as those of :class:`shared.video.reader.VideoReader`.
+    """One picture as a clip of one frame, with the interface of :class:`shared.video.reader.VideoReader`.
 
     Raises:
         MediaError: it is no picture, damaged or too large; while reading, or when ``info`` is asked for.
@@ -40,6 +50,7 @@ class PictureReader:
     clock_restarts: tuple[ClockRestart, ...] = ()
     size_changes: tuple[tuple[int, int, int], ...] = ()
     stopped: str | None = None
+    first_failure = ""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -59,7 +70,7 @@ class PictureReader:
         return picture_info(self.path)
 
     def frames(self, *, start: int = 0, stop: int | None = None, step: int = 1) -> Iterator[Frame]:
-        """The picture, once, where it is asked for."""
+        """The picture, once, if frame 0 is in the range."""
         if 0 in range(start, 1 if stop is None else stop, step):
             image = read_picture(self.path)
             self.frames_decoded = 1
@@ -71,43 +82,55 @@ class PictureReader:
 
 
 def is_still(path: Path) -> bool:
-    """Whether the file's content is a single picture, whatever its name says; an animation is none."""
+    """Whether the file's content is a single picture, whatever its name says.
+
+    Raises:
+        MediaError: it is an animation of a kind that no reader here plays.
+    """
     try:
-        with Image.open(path) as image:
-            return image.format in _STILLS and not (image.format in _ANIMATED and getattr(image, "is_animated", False))
-    except _NO_PICTURE:
+        with opened_picture(path) as image:
+            frames, kind = _frames_in(image), image.format
+    except MediaError:
         return False
+    if frames > 1 and kind in ("PNG", "WEBP"):
+        raise MediaError(
+            f"{path} is an animation of {frames} pictures ({kind}), which is not read as a video",
+            hint="convert it to .mp4 or .gif first",
+        )
+    return frames == 1 or kind == "HEIF"
 
 
 def picture_info(path: Path) -> VideoInfo:
-    """What a still picture's header says, as of a video of one frame without a rate.
+    """What a picture's header says, as of a video without a rate; an animation declares more than the one frame.
 
     Raises:
         MediaError: it is no picture.
     """
-    try:
-        with Image.open(path) as image:
-            turned = int(image.getexif().get(_ORIENTATION, 1))
-            width, height = image.size[::-1] if turned in (5, 6, 7, 8) else image.size
-            kind, mode = (image.format or "unknown").lower(), image.mode
-    except _NO_PICTURE as error:
-        raise MediaError(f"{path} is no picture or damaged", hint="check the file") from error
+    with opened_picture(path) as image:
+        turned = int(image.getexif().get(_ORIENTATION, 1))
+        width, height = image.size[::-1] if turned in (5, 6, 7, 8) else image.size
+        kind, mode, frames = (image.format or "unknown").lower(), image.mode, _frames_in(image)
     return VideoInfo(
         width=width,
         height=height,
         frame_rate=None,
         time_base=1 / _RATE,
-        frames_declared=1,
+        frames_declared=frames,
         frames_counted=1,
         duration_seconds=None,
         codec=kind,
         pixel_format=mode,
         bit_depth=16 if mode.startswith("I;16") else 8,
-        rotation={3: 180, 6: 90, 8: 270}.get(turned, 0),
+        rotation=_TURNED.get(turned, 0),
         container=kind,
         has_audio=False,
         has_alpha=mode in ("RGBA", "LA", "PA"),
     )
+
+
+def _frames_in(image: Image.Image) -> int:
+    """Pictures in a file, where they follow each other; further pictures of a JPEG or TIFF are previews and pages."""
+    return int(getattr(image, "n_frames", 1)) if image.format in _WITH_SEQUENCES else 1
 
 
 def is_picture(path: Path) -> bool:
@@ -127,27 +150,86 @@ def pictures_in(folder: Path) -> list[Path]:
     return sorted(found, key=lambda path: _natural(path.name))
 
 
-def read_picture(path: Path) -> np.ndarray:
-    """The (H, W, 3) uint8 RGB picture in a file, upright; transparency is dropped.
+@contextmanager
+def opened_picture(path: Path) -> Iterator[Image.Image]:
+    """A picture's file, opened by its content, with no pixel decoded yet; closed at the end of the block.
 
-    What the header says is checked before a pixel is unpacked.
+    Errors of Pillow within the block are translated too, so it may decode there.
 
     Raises:
-        MediaError: it is no picture, damaged, larger than 256 MiB or than 2^27 pixels.
+        MediaError: not a regular file, no picture of a known format, damaged, larger than 256 MiB or 2^27 pixels.
     """
+    need_file(path)
+    if path.stat().st_size > _MOST_BYTES:
+        raise MediaError(f"{path} is larger than 256 MiB", hint="make the picture smaller")
+    _prepare_pillow()
     try:
-        if path.stat().st_size > _MOST_BYTES:
-            raise MediaError(f"{path} is larger than 256 MiB", hint="make the picture smaller")
-        with Image.open(path) as header:
-            width, height = header.size
-        if width * height > _MOST_PIXELS:
-            raise MediaError(f"{path} claims {width}x{height} pixels", hint="make the picture smaller")
-        image = cv2.imdecode(np.fromfile(path, np.uint8), cv2.IMREAD_COLOR)
-    except (OSError, ValueError, UnidentifiedImageError, Image.DecompressionBombError, cv2.error) as error:
-        raise MediaError(f"{path} is no picture or damaged", hint="check the file") from error
-    if image is None:
-        raise MediaError(f"{path} is no picture or damaged", hint="check the file")
-    return cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
+        with Image.open(path, formats=_FORMATS) as image:
+            if image.width * image.height > _MOST_PIXELS:
+                raise MediaError(f"{path} claims {image.width}x{image.height} pixels", hint="make the picture smaller")
+            yield image
+    except UnidentifiedImageError as error:
+        raise MediaError(f"{path} is no picture or damaged: its format is not known", hint="check the file") from error
+    except (Image.DecompressionBombError, MemoryError) as error:
+        raise MediaError(f"{path} claims more pixels than are read", hint="make the picture smaller") from error
+    except (OSError, ValueError, SyntaxError, TypeError, LookupError, RuntimeError, struct.error) as error:
+        raise MediaError(f"{path} is no picture or damaged: {error}", hint="copy or download it again") from error
+
+
+def read_picture(path: Path) -> np.ndarray:
+    """The (H, W, 3) uint8 sRGB picture in a file, upright; transparency is dropped, more than 8 bits are rounded down.
+
+    Tiles of HEIC and AVIF are put together and their turns applied. Colours are converted where the file's profile has
+    other primaries than sRGB. What the header says is checked before a pixel is unpacked.
+
+    Raises:
+        MediaError: see :func:`opened_picture`.
+    """
+    with opened_picture(path) as image:
+        upright = ImageOps.exif_transpose(image)
+        return np.array(_rgb(upright, image.info.get("icc_profile")))
+
+
+def _rgb(image: Image.Image, profile: bytes | None) -> Image.Image:
+    """``image`` as RGB of 8 bits in sRGB."""
+    if image.mode in ("F", "I") or image.mode.startswith("I;16"):  # Pillow would clip these, not scale them
+        deep = np.asarray(image).astype(np.float64)
+        if image.mode == "F" or deep.max(initial=0) > 65_535:
+            raise ValueError("it holds numbers, not a picture of 8 or 16 bits")
+        return Image.fromarray((deep.astype(np.uint32) >> 8).astype(np.uint8)).convert("RGB")
+    source = _wide_profile(profile) if profile and image.mode in ("RGB", "RGBA", "CMYK") else None
+    if source is None:
+        return image.convert("RGB")
+    flat = image.convert("RGB") if image.mode == "RGBA" else image
+    try:
+        converted = ImageCms.profileToProfile(flat, source, ImageCms.createProfile("sRGB"), outputMode="RGB")
+    except ImageCms.PyCMSError:  # a profile of another kind than the picture
+        return image.convert("RGB")
+    return image.convert("RGB") if converted is None else converted
+
+
+def _wide_profile(data: bytes) -> ImageCms.ImageCmsProfile | None:
+    """The colour profile, where it is not that of sRGB; None also for one that cannot be read, as viewers do."""
+    try:
+        profile = ImageCms.getOpenProfile(BytesIO(data))
+    except (ImageCms.PyCMSError, OSError):
+        return None
+    core: Any = profile.profile
+    stated = [core.red_primary, core.green_primary, core.blue_primary]
+    near = [
+        one is not None and max(abs(one[1][0] - x), abs(one[1][1] - y)) < _SAME_PRIMARY
+        for one, (x, y) in zip(stated, _SRGB_PRIMARIES, strict=True)
+    ]
+    return None if all(near) or (core.xcolor_space.strip() == "RGB" and None in stated) else profile
+
+
+@lru_cache(maxsize=1)
+def _prepare_pillow() -> None:
+    """Lets Pillow read HEIC (AVIF and JPEG 2000 it reads by itself), and gives it the limit that is held here."""
+    import pillow_heif
+
+    pillow_heif.register_heif_opener(thumbnails=False, depth_images=False, aux_images=False)
+    Image.MAX_IMAGE_PIXELS = _MOST_PIXELS
 
 
 def encode_png(image: np.ndarray) -> bytes:

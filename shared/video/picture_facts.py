@@ -6,9 +6,9 @@ import struct
 from pathlib import Path
 from typing import Any
 
-from PIL import ExifTags, Image, UnidentifiedImageError
+from PIL import ExifTags
 
-from shared.errors import MediaError
+from shared.video.images import opened_picture
 
 _MOST_TAGS = 256
 _MOST_CHARACTERS = 1024
@@ -22,18 +22,16 @@ def picture_tags(path: Path) -> dict[str, str]:
     Raises:
         MediaError: the file is no picture.
     """
-    try:
-        with Image.open(path) as image:
+    with opened_picture(path) as image:
+        try:
             exif = image.getexif()
             xmp = image.info.get("xmp") or image.info.get("XML:com.adobe.xmp")
             found = _named(exif, ExifTags.TAGS, "")
             for name, block in _BLOCKS.items():
                 names = ExifTags.GPSTAGS if name == "gps" else ExifTags.TAGS
                 found |= _named(exif.get_ifd(block), names, f"{name}.")
-    except (UnidentifiedImageError, OSError, Image.DecompressionBombError) as error:
-        raise MediaError(f"{path} is no picture or damaged", hint="check the file") from error
-    except (ValueError, SyntaxError, KeyError, TypeError, IndexError, struct.error) as error:
-        return {"exif": f"damaged: {type(error).__name__}"}
+        except (OSError, ValueError, SyntaxError, KeyError, TypeError, IndexError, struct.error) as error:
+            return {"exif": f"damaged: {type(error).__name__}"}
     if xmp:
         text = xmp.decode("utf-8", "replace") if isinstance(xmp, bytes) else str(xmp)
         found["xmp"] = text[:_MOST_XMP_CHARACTERS]

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Generator, Iterator
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass
+from fractions import Fraction
 from itertools import islice
 from pathlib import Path
 from types import TracebackType
@@ -21,7 +22,7 @@ from shared.errors import MediaError
 from shared.types import ClockRestart, Frame, Timestamp, VideoInfo
 from shared.video.clock import FrameClock, PacketClock, packets_on_one_clock
 from shared.video.color import FrameConverter
-from shared.video.container import VideoLimits, check_size, opened, video_stream
+from shared.video.container import VideoLimits, check_size, ffmpeg_line, opened, video_stream
 from shared.video.deinterlace import deinterlaced
 from shared.video.facts import facts_of
 from shared.video.geometry import orientation_of
@@ -51,6 +52,7 @@ class VideoReader:
         info: size, rates, codec; ``frames_counted`` is None (see :func:`probe`).
         frames_decoded: frames of this pass, so far, including those that were not asked for.
         decode_failures: packets and frames of this pass, so far, that were damaged.
+        first_failure: of them the first that could not be decoded: where, and FFmpeg's own words; empty without one.
         times_repaired: frames of this pass, so far, without a usable time of their own.
         clock_restarts, size_changes: of this pass, so far; see :class:`~shared.types.VideoInfo`.
         stopped: None; only readers that outlive their decoder say here why a pass ended early.
@@ -65,6 +67,7 @@ class VideoReader:
         self.path = path
         self.frames_decoded = 0
         self.decode_failures = 0
+        self.first_failure = ""
         self.times_repaired = 0
         self.size_changes: list[tuple[int, int, int]] = []
         self._limits = limits
@@ -74,12 +77,16 @@ class VideoReader:
             self._clock = PacketClock.of(container)
             first = next(self._decoded(container, stream, _Tally()), None)
             if first is None:
-                raise MediaError(f"{path} holds not one frame that can be decoded", hint="copy or download it again")
+                said = f" ({self.first_failure})" if self.first_failure else ""
+                raise MediaError(
+                    f"{path} holds not one frame that can be decoded{said}", hint="copy or download it again"
+                )
             self.info = facts_of(container, stream, first)
             self._orientation = orientation_of(first)
             self._stored_size = (first.width, first.height)
             self._stored_aspect = 1 / self.info.pixel_aspect if self._orientation.transpose else self.info.pixel_aspect
         self.decode_failures = 0
+        self.first_failure = ""
 
     def __enter__(self) -> VideoReader:
         return self
@@ -148,14 +155,17 @@ class VideoReader:
     def _stamped(self) -> Generator[tuple[Timestamp, VideoFrame], None, None]:
         self.frames_decoded = 0
         self.decode_failures = 0
+        self.first_failure = ""
         self.times_repaired = 0
         self.size_changes = []
         clock = FrameClock(self.info.time_base, self.info.frame_rate)
+        left = self._limits.free_pixels + self._limits.pixels_per_byte * self.path.stat().st_size
         with closing(self._all_frames()) as frames:
             for index, frame in enumerate(frames):
                 if self._closed:
                     return
-                self._check_frame(index, frame)
+                left -= frame.width * frame.height
+                self._check_frame(index, frame, left)
                 time = clock.stamp(frame.pts)
                 self.times_repaired = clock.repaired
                 self.frames_decoded = index + 1
@@ -184,7 +194,13 @@ class VideoReader:
             stream.codec_context.thread_type = "NONE"  # type: ignore[assignment]
             yield from islice(self._decoded(container, stream, _Tally()), shown, None)
 
-    def _check_frame(self, index: int, frame: VideoFrame) -> None:
+    def _check_frame(self, index: int, frame: VideoFrame, pixels_left: int) -> None:
+        if pixels_left < 0:
+            raise MediaError(
+                f"{self.path} unpacks to more pixels than its size explains: after {index} frames of "
+                f"{frame.width}x{frame.height} it was given up",
+                hint="cut out the part that you need, or look at where it comes from",
+            )
         if index >= self._limits.max_frames:
             raise MediaError(
                 f"{self.path} has more than {self._limits.max_frames} frames", hint="cut it into shorter clips"
@@ -201,20 +217,22 @@ class VideoReader:
     def _decoded(self, container: InputContainer, stream: VideoStream, tally: _Tally) -> Iterator[VideoFrame]:
         """Frames of a stream. Damage is counted and stepped over, as a player would."""
         packets = packets_on_one_clock(container, stream, self._clock)
+        time: Fraction | None = None
         while True:
             try:
                 packet = next(packets, None)
-            except FFmpegError:
+            except FFmpegError as error:
                 # The demuxer cannot go on behind this point: the rest of the file is lost.
-                self.decode_failures += 1
+                self._note_failure(stream, time, error)
                 packet = None
             if packet is None:
                 return
             tally.unaccounted += packet.size > 0 and not packet.is_discard
+            time = time if packet.pts is None else packet.pts * packet.time_base
             try:
                 frames = packet.decode()
-            except FFmpegError:
-                self.decode_failures += 1
+            except FFmpegError as error:
+                self._note_failure(stream, time, error)
                 tally.unaccounted -= 1
                 continue
             tally.unaccounted -= len(frames)
@@ -222,6 +240,12 @@ class VideoReader:
                 self.decode_failures += frame.is_corrupt
                 check_size(frame.width, frame.height, self.path, self._limits)
                 yield frame
+
+    def _note_failure(self, stream: VideoStream, time: Fraction | None, error: FFmpegError) -> None:
+        self.decode_failures += 1
+        if not self.first_failure:
+            near = "" if time is None else f" near {float(time):.3f} s"
+            self.first_failure = f"video {stream.codec_context.codec.canonical_name}{near}: {ffmpeg_line(error)}"
 
 
 @dataclass
@@ -250,6 +274,19 @@ def with_counts(reader: ClipReader) -> VideoInfo:
     count = sum(1 for _ in reader.times())
     restarts, sizes = tuple(reader.clock_restarts), tuple(reader.size_changes)
     return dataclasses.replace(reader.info, frames_counted=count, clock_restarts=restarts, size_changes=sizes)
+
+
+def packets_in(path: Path) -> int:
+    """Video packets that can be read from a file, none decoded; of a damaged file those before the damage.
+
+    Raises:
+        MediaError: as for :class:`VideoReader`.
+    """
+    count = 0
+    with opened(path) as container, suppress(FFmpegError):
+        for packet in container.demux(video_stream(container, path, VideoLimits())):
+            count += packet.size > 0
+    return count
 
 
 def frame_times(path: Path) -> list[Timestamp]:

@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from benchmarks.build_kill import film
 from benchmarks.cross_set import cut_to, make_set, parse_runs
+from benchmarks.toy_set import film
 from shared.errors import UsageError
 from shared.video import VideoReader, probe
 

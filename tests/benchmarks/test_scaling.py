@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from benchmarks import scaling
-from benchmarks.build_kill import toy_set
 from benchmarks.scaling import Build, make_settings, measurements
+from benchmarks.toy_set import toy_set
 from forge.building.build import BuildResult, plan_build
 from forge.building.spec import load_spec
 from shared.engine.local import LocalEngine

@@ -2,8 +2,9 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from scipy.stats import binomtest, norm
 
-from shared.bootstrap import BootstrapSettings, mean_interval, sample_clusters
+from shared.bootstrap import BootstrapSettings, mean_interval, sample_clusters, share_interval, widened
 
 SETTINGS = BootstrapSettings(replicates=4000, seed=3)
 
@@ -46,3 +47,30 @@ def test_one_cluster_gives_no_interval_and_bad_input_is_refused():
 
 def test_the_tails_of_ninety_five_percent():
     assert BootstrapSettings().tails == pytest.approx((2.5, 97.5))
+
+
+def test_certainty_is_bounded_by_the_number_of_draws():
+    """By hand: 0.025 ** (1 / 2) = 0.158, and Clopper and Pearson's interval of 8 hits of 8 is 0.631 to 1."""
+    assert widened(1.0, 1.0, 2, SETTINGS) == (pytest.approx(0.1581, abs=1e-4), 1.0)
+    assert widened(1.0, 1.0, 8, SETTINGS) == (pytest.approx(binomtest(8, 8).proportion_ci(0.95).low), 1.0)
+    assert widened(0.0, 0.0, 8, SETTINGS) == (0.0, pytest.approx(binomtest(0, 8).proportion_ci(0.95).high))
+    assert widened(0.2, 0.9, 8, SETTINGS) == (0.2, 0.9)
+
+
+def test_the_bound_holds_for_separated_classes():
+    """Of all draws, those that separate the classes lie as seldom below the true area as is claimed."""
+    rng = np.random.default_rng(3)
+    area, people, trials = 0.63, 8, 20_000  # the bound of eight people
+    shift = np.sqrt(2) * norm.ppf(area)
+    fakes, reals = rng.normal(shift, 1, (trials, people)), rng.normal(0, 1, (trials, people))
+    separated = (fakes.min(axis=1) > reals.max(axis=1)).mean()
+    assert separated <= 0.025
+
+
+def test_a_share_of_one_is_no_certainty():
+    clusters = np.repeat(np.arange(4), 3)
+    assert share_interval(np.ones(12, bool), clusters, SETTINGS) == (pytest.approx(0.025**0.25), 1.0)
+    assert share_interval(np.zeros(12, bool), clusters, SETTINGS) == (0.0, pytest.approx(1 - 0.025**0.25))
+    assert share_interval(np.ones(3, bool), np.zeros(3), SETTINGS) is None
+    low, high = share_interval(np.arange(12) % 3 == 0, clusters, SETTINGS)
+    assert low == high == pytest.approx(1 / 3)  # every cluster is alike

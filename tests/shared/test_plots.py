@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 
@@ -7,7 +8,7 @@ import cv2
 import numpy as np
 import pytest
 
-from shared.plots import INK, figure, png
+from shared.plots import INK, REAL_COLOR, both, figure, png, svg
 
 
 def _drawn(title: str, **options) -> bytes:
@@ -51,3 +52,46 @@ def test_a_dollar_in_a_name_is_a_dollar_and_no_formula():
 def test_the_colors_can_be_had_without_matplotlib():
     code = "import sys, shared.plots; assert shared.plots.INK; sys.exit('matplotlib' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def _svg(title: str, alt: str = "a plot") -> str:
+    with figure(3, 2) as plot:
+        plot.add_subplot().plot([0, 1], [0, 1], color=REAL_COLOR, marker="o")
+        plot.axes[0].set(title=title)
+        return svg(plot, alt)
+
+
+def test_equal_figures_give_equal_svg_that_names_no_library_and_no_place():
+    assert _svg("x") == _svg("x") != _svg("y")
+    for word in ("atplotlib", "http", "<!--", "<?xml", "<style", "metadata"):
+        assert word not in _svg("x"), word
+
+
+def test_svg_follows_the_colors_of_the_page_and_has_no_background():
+    text = _svg("x")
+    assert f"stroke: var(--blue, {REAL_COLOR})" in text
+    assert f"fill: var(--ink, {INK})" in text
+    assert "#ffffff" not in text
+    assert 'viewBox="0 0 216 144"' in text
+    assert " width=" not in text.split(">")[0]
+
+
+def test_foreign_text_in_svg_is_outlines_and_the_description_is_escaped():
+    text = _svg('<script>alert("--><b>")</script>', alt='"<b>')
+    assert "script" not in text
+    assert 'aria-label="&#34;&lt;b&gt;"' in text
+
+
+def test_identifiers_stand_only_where_something_refers_to_them():
+    text = _svg("x")
+    names = set(re.findall(r' id="([^"]+)"', text))
+    assert names
+    assert all(f"#{name}" in text for name in names)
+
+
+def test_both_forms_are_of_one_figure():
+    with figure(3, 2) as plot:
+        plot.add_subplot()
+        made = both(plot, "a plot")
+    assert _pixels(made.png).shape == (260, 390, 3)
+    assert made.svg.startswith('<svg class="plot" role="img" aria-label="a plot"')

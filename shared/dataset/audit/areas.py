@@ -5,7 +5,8 @@ Whole clusters are resampled with replacement, see :mod:`shared.bootstrap`.
 With few clusters a percentile interval is too narrow: the spread of the replicates is too small by a factor of
 ``sqrt((C - 1) / C)``, and normal instead of t quantiles are assumed. So it is widened about the estimate by
 ``sqrt(C / (C - 1)) * t(C - 1) / z`` (the "expanded percentile" of Hesterberg, The American Statistician 2015): 1.44
-times for six clusters, 1.08 for thirty.
+times for six clusters, 1.08 for thirty. It is never narrower than what so many clusters can show
+(:func:`shared.bootstrap.widened`).
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ import numpy as np
 from scipy.stats import norm
 from scipy.stats import t as student
 
-from shared.bootstrap import BootstrapSettings, sample_clusters
+from shared.bootstrap import BootstrapSettings, sample_clusters, widened
 
 _CHUNK_ELEMENTS = 4_000_000
 
@@ -80,7 +81,8 @@ def estimate_area(
         return None
     names, numbers = np.unique(np.asarray(clusters), return_inverse=True)
     count = int(names.size)
-    if min(np.unique(numbers[labels]).size, np.unique(numbers[~labels]).size) < 2:
+    fewest = min(np.unique(numbers[labels]).size, np.unique(numbers[~labels]).size)
+    if fewest < 2:
         return AreaEstimate(value, None, None, count)
     weights = sample_clusters(count, settings.replicates, np.random.default_rng(settings.seed))
     rows = max(1, _CHUNK_ELEMENTS // len(labels))
@@ -91,7 +93,8 @@ def estimate_area(
     low, high = np.nanpercentile(np.concatenate(parts), settings.tails)
     stretch = _stretch(count, settings.confidence)
     low, high = value - stretch * (value - low), value + stretch * (high - value)
-    return AreaEstimate(value, float(np.clip(low, 0, 1)), float(np.clip(high, 0, 1)), count)
+    low, high = widened(float(np.clip(low, 0, 1)), float(np.clip(high, 0, 1)), fewest, settings)
+    return AreaEstimate(value, low, high, count)
 
 
 def _stretch(clusters: int, confidence: float) -> float:

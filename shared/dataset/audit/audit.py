@@ -17,8 +17,8 @@ from shared.dataset.audit.areas import estimate_area
 from shared.dataset.audit.config import AuditConfig
 from shared.dataset.audit.faces import NOBODY, FaceBoxes, all_labelled, found_faces, labelled_faces
 from shared.dataset.audit.findings import WHOLE, AuditReport, Curve, DuplicatePair, ProbeFinding, verdict_for
-from shared.dataset.audit.hashes import Thumbs, near_pairs
-from shared.dataset.audit.identities import IdentityFindings, find_same_people
+from shared.dataset.audit.hashes import NearPair, Thumbs, near_pairs
+from shared.dataset.audit.identities import IdentityFindings, LikePair, find_same_people
 from shared.dataset.audit.probes import (
     FACE,
     PROBES,
@@ -33,14 +33,13 @@ from shared.dataset.audit.probes import (
 from shared.dataset.audit.samples import ClipSample, read_samples
 from shared.dataset.commit import frame_tables, standing_seal
 from shared.dataset.folder import DatasetFolder
+from shared.dataset.splits import find_leaks
 from shared.errors import FinderError, ManifestError, ProvenanceError, WeightsError
 from shared.faces.finders.finder import FaceFinder
 from shared.types import ClipId, ClipRecord
 
 SELF_SWAPS = "self-swaps"
 CACHE = "features"
-
-_SHOWN_PAIRS = 200
 
 
 @dataclass(frozen=True, eq=False)
@@ -98,9 +97,10 @@ def audit_dataset(
         faces=origin,
         findings=tuple(findings),
         identities=people,
-        duplicates=tuple(duplicates[:_SHOWN_PAIRS]),
+        duplicates=tuple(duplicates),
         shortcuts=tuple(_in_words(finding) for finding in findings if finding.verdict == "shortcut"),
-        leaks=tuple(_leaks(people, duplicates)),
+        leaks=(*(f"{leak}." for leak in find_leaks(records)), *map(_picture_leak, duplicates)),
+        questions=tuple(map(_question, people.alike)),
         unread={str(clip): reason for clip, reason in unread.items()},
         settings=to_mapping(config),
         tool_version=shared.__version__,
@@ -242,8 +242,12 @@ def _duplicates(
     owners = np.repeat(np.arange(len(records)), [len(part) for part in pictures])
     thumbs = Thumbs.of(np.concatenate(pictures), owners)
     pairs = near_pairs(thumbs, [record.split for record in records], near_bits=config.near_bits)
-    names = [str(record.id) for record in records]
-    return [DuplicatePair(names[pair.first], names[pair.second], pair.pictures, pair.bits) for pair in pairs]
+    return [_named(records[pair.first], records[pair.second], pair) for pair in pairs]
+
+
+def _named(first: ClipRecord, second: ClipRecord, pair: NearPair) -> DuplicatePair:
+    splits = (first.split or "-", second.split or "-")
+    return DuplicatePair(str(first.id), str(second.id), pair.pictures, pair.bits, splits)
 
 
 def _in_words(finding: ProbeFinding) -> str:
@@ -254,16 +258,17 @@ def _in_words(finding: ProbeFinding) -> str:
     )
 
 
-def _leaks(people: IdentityFindings, duplicates: Sequence[DuplicatePair]) -> list[str]:
-    leaks = [
-        f"{pair.people[0]} ({pair.splits[0]}) and {pair.people[1]} ({pair.splits[1]}) look like one person: "
-        f"embedding distance {pair.distance:.2f}. If they are, give them one name and split again."
-        for pair in people.leaks
-    ]
-    if duplicates:
-        first = duplicates[0]
-        leaks.append(
-            f"{len(duplicates)} pairs of clips in different splits share pictures, nearest {first.first} and "
-            f"{first.second} ({first.bits} of 64 bits apart). Put them into one split or remove one."
-        )
-    return leaks
+def _picture_leak(pair: DuplicatePair) -> str:
+    count = "a picture" if pair.pictures == 1 else f"{pair.pictures} pairs of pictures"
+    return (
+        f"{pair.first} ({pair.splits[0]}) and {pair.second} ({pair.splits[1]}) share {count}: the nearest hashes "
+        f"differ in {pair.bits} of 64 bits, and the thumbnails correlate. Put both into one split or remove one."
+    )
+
+
+def _question(pair: LikePair) -> str:
+    return (
+        f"Look at these two: {pair.first} ({pair.people[0]}, {pair.splits[0]}) and {pair.second} ({pair.people[1]}, "
+        f"{pair.splits[1]}) have faces at an embedding distance of {pair.distance:.2f}. That proves nothing: if you "
+        "know them to be two people, all is well; if they are one, give them one name and split again."
+    )

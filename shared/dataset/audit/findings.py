@@ -56,6 +56,7 @@ class DuplicatePair:
     second: str
     pictures: int
     bits: int
+    splits: tuple[str, str]
 
 
 @dataclass(frozen=True)
@@ -67,7 +68,9 @@ class AuditReport:
         faces: origin of the face boxes.
         findings: each probe on all clips, then on each rendition, then on self-swaps.
         shortcuts: a sentence for each, with its area.
-        leaks: a sentence for each person or picture in two splits.
+        leaks: a sentence for each pair of clips that puts a person, file, parent (by the manifest) or picture (by its
+            similarity) into two splits.
+        questions: a sentence for each two people with similar faces, who may be one person.
         unread: clips that could not be read, with the reason.
         settings: of the audit.
     """
@@ -81,6 +84,7 @@ class AuditReport:
     duplicates: tuple[DuplicatePair, ...]
     shortcuts: tuple[str, ...]
     leaks: tuple[str, ...]
+    questions: tuple[str, ...] = ()
     unread: dict[str, str] = field(default_factory=dict)
     settings: dict[str, object] = field(default_factory=dict)
     tool_version: str = ""

@@ -1,4 +1,8 @@
-"""Finds one person under two names: similar faces, by an identity network, in real clips of different splits."""
+"""Finds people who may be one person under two names: similar faces in real clips of different splits.
+
+Siblings, and sometimes strangers, can be as near as two clips of one person, so a distance is a question to somebody
+who knows the people, and not a leak.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +24,7 @@ from shared.video import VideoReader
 _CLIPS_A_PERSON = 3
 _FRAMES_A_CLIP = 3
 
-# At the network's threshold one pair of different people in a hundred is accepted, which would be reported in every
+# At the network's threshold one pair of different people in a hundred is accepted, which would be asked about in every
 # set of a few dozen people. Averaged over frames, clips of one person are well below this share of it.
 STRICT = 0.75
 
@@ -42,9 +46,9 @@ class IdentityFindings:
 
     Attributes:
         clips: number of real clips compared, of ``people`` people.
-        limit: maximum distance of ``leaks``.
-        leaks: pairs of different splits that may show one person, nearest first.
-        nearest: the nearest pair of different splits, leak or not.
+        limit: maximum distance of ``alike``.
+        alike: pairs of clips of different splits and people, of each two people the nearest, nearest first.
+        nearest: the nearest pair of different splits, alike or not.
         same: median distance of two clips of one person; None if nobody has two.
         note: why it was not measured; else empty.
     """
@@ -52,7 +56,7 @@ class IdentityFindings:
     clips: int = 0
     people: int = 0
     limit: float = 0.0
-    leaks: tuple[LikePair, ...] = ()
+    alike: tuple[LikePair, ...] = ()
     nearest: LikePair | None = None
     same: float | None = None
     note: str = ""
@@ -87,8 +91,13 @@ def find_same_people(
             same.append(distance)
     pairs.sort(key=lambda pair: pair.distance)
     limit = STRICT * embedder.threshold
-    leaks = tuple(pair for pair in pairs if pair.distance < limit)
-    return IdentityFindings(len(kept), people, limit, leaks, pairs[0], float(np.median(same)) if same else None)
+    alike: dict[tuple[str, ...], LikePair] = {}
+    for pair in pairs:
+        # Of one name in two splits the manifest itself says that it leaks.
+        if pair.distance < limit and pair.people[0] != pair.people[1]:
+            alike.setdefault(tuple(sorted(pair.people)), pair)
+    near = tuple(alike.values())
+    return IdentityFindings(len(kept), people, limit, near, pairs[0], float(np.median(same)) if same else None)
 
 
 def _chosen(records: Sequence[ClipRecord], faces: Mapping[ClipId, FaceBoxes]) -> list[ClipRecord]:

@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from sklearn.metrics import roc_curve
 
 from shared.dataset.audit.findings import WHOLE, AuditReport, Curve, ProbeFinding
-from shared.plots import FAINT, INK, REAL_COLOR, figure, png
+from shared.plots import FAINT, INK, REAL_COLOR, Plot, both, figure
 
 _COLOURS = {
     "shortcut": "#b3261e",
@@ -22,8 +22,8 @@ _COLOURS = {
 _MAX_ROWS = 60
 
 
-def plot_areas(report: AuditReport, limit: float) -> bytes:
-    """PNG bytes: area and interval of each finding (the 60 highest), with lines for chance and limit."""
+def plot_areas(report: AuditReport, limit: float) -> Plot:
+    """Area and interval of each finding (the 60 highest), with lines for chance and limit."""
     measured = [finding for finding in report.findings if finding.area is not None]
     if len(measured) > _MAX_ROWS:
         kept = {id(f) for f in sorted(measured, key=lambda f: -(f.low or 0))[:_MAX_ROWS]}
@@ -39,11 +39,11 @@ def plot_areas(report: AuditReport, limit: float) -> bytes:
         axes.set_ylim(len(measured) - 0.4, -0.6)
         axes.set_xlim(0, 1.0)
         axes.set_xlabel(f"area under the ROC curve, with 95 % interval; chance is 0.5, limit (dashed) is {limit:g}")
-        return png(plot)
+        return both(plot, "Area under the ROC curve of each probe, with interval")
 
 
-def plot_curves(curves: Sequence[Curve], report: AuditReport) -> bytes:
-    """PNG bytes: a ROC curve for each probe on all clips."""
+def plot_curves(curves: Sequence[Curve], report: AuditReport) -> Plot:
+    """A ROC curve for each probe on all clips."""
     columns = min(4, max(1, len(curves)))
     rows = max(1, math.ceil(len(curves) / columns))
     with figure(2.15 * columns, 2.35 * rows) as plot:
@@ -65,7 +65,7 @@ def plot_curves(curves: Sequence[Curve], report: AuditReport) -> bytes:
             axes.set_yticks((0, 1))
         plot.supxlabel("real clips called fake", fontsize=9)
         plot.supylabel("fakes called fake", fontsize=9)
-        return png(plot)
+        return both(plot, "ROC curve of each probe")
 
 
 def _plot_row(axes: Axes, row: int, finding: ProbeFinding) -> None:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import base64
 import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
 
 import msgspec
+from markupsafe import Markup
 
 from shared.console import counted
 from shared.dataset.audit.config import AuditConfig
@@ -28,9 +28,9 @@ def write_report(report: AuditReport, curves: Sequence[Curve], out: Path, config
     """
     areas, roc = plot_areas(report, config.limit), plot_curves(curves, report)
     write_bytes(out / REPORT, msgspec.json.format(msgspec.json.encode(as_document(report)), indent=2) + b"\n")
-    write_bytes(out / AREAS, areas)
-    write_bytes(out / CURVES, roc)
-    write_text(out / PAGE, _page(report, areas, roc, config))
+    write_bytes(out / AREAS, areas.png)
+    write_bytes(out / CURVES, roc.png)
+    write_text(out / PAGE, _page(report, areas.svg, roc.svg, config))
     return out / PAGE
 
 
@@ -45,15 +45,14 @@ def summary(report: AuditReport) -> str:
     face_text = (
         "the face could not be measured" if face.area is None else f"face-only AUC {face.area:.3f}{interval(face)}"
     )
+    asked = f", {counted(len(report.questions), 'question')} about like faces" if report.questions else ""
     if not report.clean:
-        count = len(report.shortcuts)
-        named = f"{counted(count, 'shortcut')} named" if count else "no shortcut named"
-        leaks = len(report.leaks)
-        split = f", {counted(leaks, 'leak')} between splits" if leaks else ""
-        return f"{named}{split}; {face_text}"
+        named = f"{counted(len(report.shortcuts), 'shortcut')} named" if report.shortcuts else "no shortcut named"
+        split = f", {counted(len(report.leaks), 'leak')} between splits" if report.leaks else ""
+        return f"{named}{split}{asked}; {face_text}"
     open_ones = [f.title for f in report.findings if f.part == WHOLE and f.verdict in ("undecided", "too few to judge")]
     rest = f"; not decided: {', '.join(open_ones)}" if open_ones else ""
-    return f"no shortcut named; {face_text}{rest}"
+    return f"no shortcut named{asked}; {face_text}{rest}"
 
 
 def interval(finding: ProbeFinding) -> str:
@@ -77,7 +76,7 @@ def rows(report: AuditReport) -> list[tuple[str, ...]]:
     ]
 
 
-def _page(report: AuditReport, areas: bytes, roc: bytes, config: AuditConfig) -> str:
+def _page(report: AuditReport, areas: Markup, roc: Markup, config: AuditConfig) -> str:
     environment = page_environment(TEMPLATES)
     return environment.get_template("audit.html.j2").render(
         report=report,
@@ -85,6 +84,6 @@ def _page(report: AuditReport, areas: bytes, roc: bytes, config: AuditConfig) ->
         rows=rows(report),
         verdicts=[finding.verdict for finding in report.findings],
         limit=config.limit,
-        areas=base64.b64encode(areas).decode("ascii"),
-        roc=base64.b64encode(roc).decode("ascii"),
+        areas=areas,
+        roc=roc,
     )

@@ -15,9 +15,11 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import IO, cast
 
-from shared.dataset.formats.tree import PICTURE_SUFFIXES
 from shared.errors import MediaError
+from shared.video.images import is_picture
 
+_PLAIN_TYPES = (tarfile.REGTYPE, tarfile.AREGTYPE, tarfile.CONTTYPE)
+_MAX_HEADER_BYTES = 1 << 16
 _BROKEN = (tarfile.TarError, EOFError, zlib.error, gzip.BadGzipFile, OSError, ValueError)
 
 
@@ -62,6 +64,15 @@ class _Bounded:
         if self._file.tell() > self._limits.max_bytes:
             raise tarfile.ReadError(f"it unpacks to more than {self._limits.max_bytes >> 20} MiB")
         return data
+
+
+class _Member(tarfile.TarInfo):
+    """A member whose own header is not read before it is known to be small, and that is no more than what is there."""
+
+    def _proc_member(self, tar: tarfile.TarFile) -> tarfile.TarInfo:
+        if self.type not in _PLAIN_TYPES and self.size > _MAX_HEADER_BYTES:
+            raise tarfile.ReadError(f"a header of it claims {self.size} bytes")
+        return super()._proc_member(tar)  # type: ignore[misc]
 
 
 def folders_of(path: Path, limits: ArchiveLimits = ArchiveLimits()) -> ArchiveFolders:
@@ -120,7 +131,8 @@ def _opened(path: Path, limits: ArchiveLimits) -> Iterator[tarfile.TarFile]:
             packed = raw.read(2) == b"\x1f\x8b"
             raw.seek(0)
             file = gzip.GzipFile(fileobj=raw) if packed else raw
-            with tarfile.open(fileobj=cast("IO[bytes]", _Bounded(cast("IO[bytes]", file), limits)), mode="r:") as tar:
+            bounded = cast("IO[bytes]", _Bounded(cast("IO[bytes]", file), limits))
+            with tarfile.open(fileobj=bounded, mode="r:", tarinfo=_Member) as tar:
                 yield tar
     except _BROKEN as error:
         raise MediaError(f"{path} cannot be unpacked: {error}", hint="download it again") from error
@@ -130,7 +142,7 @@ def _members(tar: tarfile.TarFile, limits: ArchiveLimits) -> Iterator[tarfile.Ta
     for count, member in enumerate(tar):
         if count >= limits.max_members:
             raise tarfile.ReadError(f"it has more than {limits.max_members} members")
-        if member.size > limits.max_member_bytes and member.isreg():
+        if member.size > limits.max_member_bytes and member.isreg() and not member.issparse():
             raise tarfile.ReadError(f"{member.name[:80]!r} is larger than {limits.max_member_bytes >> 20} MiB")
         yield member
 
@@ -141,14 +153,15 @@ def _refusal(member: tarfile.TarInfo) -> str | None:
         return f"member {member.name[:80]!r} would leave the archive; left out"
     if member.islnk() or member.issym():
         return f"member {member.name[:80]!r} is a link; left out"
+    if member.issparse():
+        return f"member {member.name[:80]!r} is sparse: it says to hold more bytes than are there; left out"
     if not member.isreg() and not member.isdir():
         return f"member {member.name[:80]!r} is a device or a pipe; left out"
     return None
 
 
 def _is_picture(member: tarfile.TarInfo) -> bool:
-    pure = PurePosixPath(member.name)
-    return member.isreg() and pure.suffix.lower() in PICTURE_SUFFIXES and not pure.name.startswith(".")
+    return member.isreg() and is_picture(Path(member.name))
 
 
 def _folder(member: tarfile.TarInfo) -> str:

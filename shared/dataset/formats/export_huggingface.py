@@ -14,14 +14,13 @@ import json
 from collections import defaultdict
 from pathlib import PurePosixPath
 
+from shared.dataset.card import SPLIT_NAMES
 from shared.dataset.formats.exporting import Export
 from shared.dataset.formats.place import link_or_copy
 from shared.dataset.formats.registry import EXPORTERS
 from shared.dataset.layout import CARD
 from shared.storage import write_text
 from shared.types import ClipRecord
-
-SPLIT_NAMES = {"train": "train", "val": "validation", "test": "test", None: "unsplit"}
 
 
 @EXPORTERS.register("huggingface")

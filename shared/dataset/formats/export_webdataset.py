@@ -14,7 +14,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from shared.dataset.formats.export_huggingface import SPLIT_NAMES, facts_of
+from shared.dataset.card import SPLIT_NAMES
+from shared.dataset.formats.export_huggingface import facts_of
 from shared.dataset.formats.exporting import Export
 from shared.dataset.formats.registry import EXPORTERS
 from shared.errors import storage_errors

@@ -1,6 +1,6 @@
 """Exports a dataset in another layout. Media are copied byte for byte, so that signatures stay valid.
 
-Every export has a folder ``assay/`` (settings, manifest, frame table, seal and card as sealed) and
+Every export has a folder ``assay/`` (settings, manifest, tables, seal and card as sealed) and
 ``assay-export.json``: dataset, signer, and the file of each clip.
 """
 
@@ -18,7 +18,7 @@ from shared.dataset.commit import refuse_tampered
 from shared.dataset.folder import DatasetFolder
 from shared.dataset.formats.place import link_or_copy
 from shared.dataset.formats.registry import EXPORTERS
-from shared.dataset.layout import CARD, FRAMES, MANIFEST, SEAL, SETTINGS
+from shared.dataset.layout import CARD, FRAMES, MANIFEST, SEAL, SETTINGS, SPLIT_TABLES
 from shared.dataset.seal import read_seal
 from shared.errors import ManifestError, UsageError
 from shared.storage import inside, need_free_space, replacing_folder, sha256_file, write_text
@@ -164,7 +164,7 @@ def export_dataset(
 def _origin(export: Export, layout: str) -> None:
     """Writes the sealed files and ``assay-export.json``."""
     folder = export.dataset.path
-    for name in (SETTINGS, MANIFEST, FRAMES, SEAL, CARD):
+    for name in (SETTINGS, MANIFEST, FRAMES, *SPLIT_TABLES.values(), SEAL, CARD):
         if (folder / name).is_file():
             link_or_copy(folder / name, export.out / ORIGIN / name, link=False)
     if not (export.out / CARD).exists():

@@ -6,7 +6,6 @@ A folder of face crops has no timestamps. The clip gets 25 frames per second, an
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack
 from fractions import Fraction
@@ -14,7 +13,6 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import numpy as np
-from PIL import Image
 
 from shared.dataset.formats.archive import unpack
 from shared.dataset.formats.found import Media, Packed, Pictures, Video
@@ -22,11 +20,11 @@ from shared.dataset.formats.tree import natural
 from shared.errors import MediaError
 from shared.types import Timestamp
 from shared.video import Encoding, VideoWriter, probe, read_mask_frames
+from shared.video.images import read_picture
 
 NOMINAL_RATE = 25
 LOSSLESS = Encoding.lossless_rgb()
 
-_MAX_PIXELS = 1 << 26
 _MASKED_FROM = 128
 
 
@@ -60,23 +58,6 @@ def write_sequence(media: Pictures | Packed, out: Path) -> int:
                 )
             writer.write(picture, Timestamp(index, Fraction(1, NOMINAL_RATE)))
     return len(files)
-
-
-def read_picture(path: Path) -> np.ndarray:
-    """(H, W, 3) uint8, RGB.
-
-    Raises:
-        MediaError: not a picture, damaged, or larger than 64 megapixels.
-    """
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("error", Image.DecompressionBombWarning)
-            with Image.open(path) as image:
-                if image.width * image.height > _MAX_PIXELS:
-                    raise MediaError(f"{path} is {image.width}x{image.height}", hint="this is no frame of a clip")
-                return np.asarray(image.convert("RGB"))
-    except (OSError, ValueError, SyntaxError, EOFError, Image.DecompressionBombError, Warning) as error:
-        raise MediaError(f"{path} cannot be read as a picture: {error}", hint="download it again") from error
 
 
 def mask_frames(media: Media) -> Iterator[np.ndarray]:

@@ -20,6 +20,7 @@ from shared.errors import AssayError, MediaError, StorageError
 from shared.storage import replacing, sha256_file
 from shared.types import ClipId, ClipRecord, FrameLabel, Masks, Timestamp
 from shared.video import VideoReader
+from shared.video.unread import frames_note
 
 IMPORTED = "imported"
 
@@ -116,7 +117,7 @@ def _described(job: Job, folder: DatasetFolder, relative: str, path: Path) -> Pl
         parent=job.parent,
         content_sha256=digest,
         tool_version=shared.__version__,
-        factors=_factors(job, digest, masks),
+        factors=_factors(job, digest, masks) | frames_note(info.frames_declared, len(times)),
     )
     return Placed(record, tuple(_labels(job.id, times, faked)), tuple(issues), linked)
 

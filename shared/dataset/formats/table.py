@@ -14,10 +14,11 @@ from typing import get_args
 from shared.console import counted
 from shared.dataset.formats.found import FoundClip, Media, Scan, ScanOptions, Video, asked, unknown
 from shared.dataset.formats.registry import IMPORTERS
-from shared.dataset.formats.tree import PICTURE_SUFFIXES, Findings, read_list, split_word
+from shared.dataset.formats.tree import Findings, read_list, split_word
 from shared.dataset.names import safe_name
 from shared.errors import ManifestError, UsageError
 from shared.types import Kind, Label, Split
+from shared.video.images import SUFFIXES
 
 _KINDS: dict[str, Kind] = {kind: kind for kind in get_args(Kind)}
 _COLUMNS = ("path", "label", "identity", "source", "manipulation", "split", "kind", "rendition")
@@ -85,7 +86,7 @@ def _media(found: Findings, where: str, text: str) -> Media | None:
         return Video(path)
     folder = found.root / text.replace("\\", "/")
     if ".." not in folder.parts and folder.is_dir() and found.holds(folder):
-        files = found.files(folder, PICTURE_SUFFIXES)
+        files = found.files(folder, SUFFIXES)
         if files:
             return found.in_order(folder, files)
     found.issue("missing", where, f"{text[:160]} is not there; left out")

@@ -13,8 +13,8 @@ from shared.errors import ManifestError, UsageError
 from shared.storage import decode_json, read_bytes
 from shared.types import Split
 from shared.video.container import VIDEO_SUFFIXES
+from shared.video.images import SUFFIXES
 
-PICTURE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".webp"})
 MAX_LIST_BYTES = 1 << 30
 
 _SPLIT_WORDS: dict[str, Split] = {
@@ -98,7 +98,7 @@ class Findings:
     def sequences(self, folder: Path) -> Iterator[tuple[Path, Pictures]]:
         """Each folder under ``folder`` with pictures, and the pictures sorted by number."""
         for place in _walk(folder):
-            files = self.files(place, PICTURE_SUFFIXES)
+            files = self.files(place, SUFFIXES)
             if files:
                 yield place, self.in_order(place, files)
 

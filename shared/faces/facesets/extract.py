@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-import itertools
 import math
 import os
 from collections import deque
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
 from shared.console import Tick, console, counted
-from shared.errors import FacesetError, NoFaceError, UsageError
+from shared.errors import FacesetError, FinderError, MediaError, NoFaceError, UsageError
 from shared.faces.align import align
 from shared.faces.facesets.embedding_queue import EmbeddingQueue
 from shared.faces.facesets.extract_config import ExtractConfig
@@ -25,14 +24,15 @@ from shared.faces.facesets.selection import OTHER_PERSON, KeepRule
 from shared.faces.facesets.writer import check_target
 from shared.faces.finders.finder import SIDECAR, FaceFinder, make_finder
 from shared.faces.finders.sidecar import sidecar_of
-from shared.faces.finders.turned import TurnedFinder, turned_finder
+from shared.faces.finders.turned import TurnedFinder, turned_finder, turned_note
 from shared.faces.identity import IdentityEmbedder, make_embedder
 from shared.faces.pose import Pose, head_pose, sharpness
 from shared.faces.stream import FollowConfig, follow
 from shared.storage import need_free_space, sha256_file
 from shared.types import Face, Frame
 from shared.video import VideoReader, probe
-from shared.video.images import PictureReader, is_picture, pictures_in
+from shared.video.images import PictureReader, is_picture, picture_info, pictures_in
+from shared.video.unread import Unread, frames_found, say_others
 
 BESIDE = SIDECAR.rstrip(":")
 """The finder name for the sidecar file of each clip."""
@@ -53,11 +53,12 @@ def extract(
 ) -> FacesetInfo:
     """Writes the faces of ``clips``, all of one person, as the faceset ``out``; returns its ``faceset.toml``.
 
-    All faces are written; ``kept`` marks those for training. Frames without a face are counted. An existing faceset is
-    replaced only with ``force``, and only once the new one is complete.
+    A clip that cannot be read is named there (``unread``), and the others are used. All faces are written; ``kept``
+    marks those for training. Frames without a face are counted. An existing faceset is replaced only with ``force``,
+    and only once the new one is complete.
 
     Args:
-        clips: different videos, pictures or folders of pictures; a picture is a clip of one frame.
+        clips: videos, pictures or folders of pictures; a picture is a clip of one frame, a duplicate is read once.
         out: the folder of the faceset.
         config: the settings.
         finder: used instead of that of ``config``.
@@ -65,19 +66,19 @@ def extract(
         force: replace an existing faceset.
 
     Raises:
-        UsageError: no clips, one given twice, or ``out`` is taken.
-        MediaError: a clip cannot be read.
+        UsageError: no clips, or ``out`` is taken.
+        MediaError: no clip can be read.
+        FinderError: the finder is not available, or no clip has the landmarks that it takes from beside it.
         NoFaceError: no face in any clip.
         StorageError: writing failed.
     """
     out = Path(out)
     check_target(out, force=force)
-    sources = _check_clips([Path(clip) for clip in clips])
-    finders = _finders(sources, config, finder)
+    unread = Unread(MediaError, FinderError)
+    sources = _sources([Path(clip) for clip in clips], config, finder, unread)
     if embedder is None and config.embed_every:
         embedder = make_embedder()
-    declared = [_frames_declared(clip) for clip in sources]
-    frames = sum(-(-(count or 0) // config.every) for count in declared)
+    frames = sum(-(-(source.claimed or 0) // config.every) for source in sources)
     need_free_space(out.absolute(), round(frames * _PNG_BYTES_A_PIXEL * config.px**2))
     rule = KeepRule(
         min_face_px=config.min_face_px,
@@ -89,18 +90,21 @@ def extract(
         out,
         identity=config.identity,
         rights=config.rights,
-        finder=_merged([one.describe() for one in finders]),
+        finder=_merged([source.finder.describe() for source in sources]),
         framing=config.framing,
         px=config.px,
         embedder=embedder.name if embedder else "",
         force=force,
     )
-    total = frames if all(declared) else None
+    total = frames if all(source.claimed for source in sources) else None
     with writer, console.progress("extracting faces", total, unit="frame") as tick:
         with _Extraction(writer, rule, config, embedder, tick) as extraction:
-            for (path, sha256), one in zip(sources.items(), finders, strict=True):
-                writer.clips.append(extraction.run(path, sha256, one))
+            for source in sources:
+                with unread.passing_over(source.path):
+                    writer.clips.append(extraction.run(source))
+        unread.need_some(len(writer.clips))
         writer.set_aside_reasons = rule.set_aside_reasons
+        writer.unread = unread.reasons
     return _reported(writer, rule)
 
 
@@ -145,37 +149,53 @@ class _Extraction:
         self._pool.shutdown(cancel_futures=True)
         self._rows.__exit__(kind, *rest)
 
-    def run(self, path: Path, sha256: str, finder: FaceFinder) -> SourceClip:
-        """Extracts one clip."""
-        number = len(self._writer.clips)
-        with _opened(path) as reader:
-            read, empty = self._follow(reader, number, finder)
-            turned = self._turned(path, finder) if read == empty else None
+    def run(self, source: _Source) -> SourceClip:
+        """Extracts one clip. Where it cannot be read on behind some faces, it ends there, with a warning.
+
+        Raises:
+            MediaError: not one frame could be read.
+        """
+        path, number = source.path, len(self._writer.clips)
+        with source.opened() as reader:
+            read, empty = self._follow(reader, number, source.finder)
+            turned = self._turned(source) if read == empty else None
             if turned is not None:
-                degrees = turned.degrees_clockwise
-                console.warn(f"{path.name}: faces were found by turning its pictures {degrees} degrees clockwise")
+                turned_note(turned, path.name)
                 read, empty = self._follow(reader, number, turned)
             while self._waiting:
                 self._write_next()
-            failures = reader.decode_failures
         self._first_track = max(self._seen, default=-1) + 1
-        return SourceClip(path.name, sha256, read, empty, failures)
+        return SourceClip(
+            path.name,
+            source.sha256,
+            read,
+            empty,
+            reader.decode_failures,
+            reader.frames_decoded,
+            source.declared,
+            reader.first_failure,
+        )
 
-    def _turned(self, path: Path, finder: FaceFinder) -> TurnedFinder | None:
+    def _turned(self, source: _Source) -> TurnedFinder | None:
         # A separate reader: the counts of the first pass are still needed.
-        with _opened(path) as reader:
-            return turned_finder(reader.frames(step=self._config.every), finder)
+        with source.opened() as reader:
+            return turned_finder(reader.frames(step=self._config.every), source.finder)
 
     def _follow(self, reader: PictureReader | VideoReader, number: int, finder: FaceFinder) -> tuple[int, int]:
         """Processes all faces of a clip; returns the number of frames, and of those without a face."""
         read = empty = 0
-        with closing(follow(reader.frames(step=self._config.every), finder, following(self._config))) as followed:
-            for frame, faces in followed:
-                read += 1
-                empty += not faces
-                for face in faces:
-                    self._take(number, frame, face)
-                self._tick(note=counted(self._faces, "face"))
+        try:
+            with closing(follow(reader.frames(step=self._config.every), finder, following(self._config))) as followed:
+                for frame, faces in followed:
+                    read += 1
+                    empty += not faces
+                    for face in faces:
+                        self._take(number, frame, face)
+                    self._tick(note=counted(self._faces, "face"))
+        except MediaError as error:
+            if not read:
+                raise
+            console.warn(f"read up to frame {read - 1}: {error}")
         return read, empty
 
     def _take(self, clip: int, frame: Frame, face: Face) -> None:
@@ -201,8 +221,23 @@ class _Extraction:
         self._writer.add_row(row)
 
 
-def _opened(path: Path) -> PictureReader | VideoReader:
-    return PictureReader(path) if is_picture(path) else VideoReader(path)
+@dataclass(frozen=True)
+class _Source:
+    """One clip or picture that can be opened: its hash, its finder, and how many frames it says it has."""
+
+    path: Path
+    sha256: str
+    finder: FaceFinder
+    declared: int | None
+
+    @property
+    def claimed(self) -> int | None:
+        """The declared frames, as far as a file of its size can hold them: a packet has a few bytes at least."""
+        return None if self.declared is None else min(self.declared, max(1, self.path.stat().st_size // 8))
+
+    def opened(self) -> PictureReader | VideoReader:
+        """A new reader."""
+        return PictureReader(self.path) if is_picture(self.path) else VideoReader(self.path)
 
 
 def _cut_out(clip: int, frame: Frame, face: Face, config: ExtractConfig) -> tuple[FaceRow, bytes]:
@@ -231,43 +266,42 @@ def _cut_out(clip: int, frame: Frame, face: Face, config: ExtractConfig) -> tupl
     return row, encode_crop(aligned.crop)
 
 
-def _check_clips(clips: Sequence[Path]) -> dict[Path, str]:
-    """The SHA-256 of each clip.
+def _sources(clips: Sequence[Path], config: ExtractConfig, given: FaceFinder | None, unread: Unread) -> list[_Source]:
+    """The clips that can be opened, folders opened up, each once; the others are noted in ``unread``.
+
+    The finder is one and the same unless every clip brings its own landmarks.
 
     Raises:
-        UsageError: there is no clip, or two have the same content.
-        MediaError: a clip does not exist.
+        UsageError: no clip was named.
+        AssayError: none can be opened; a finder is not available.
     """
     if not clips:
         raise UsageError("no clip was given", hint="name one or more videos, or pictures, of one person")
-    sources: dict[Path, str] = {}
-    seen: dict[str, Path] = {}
-    named = [pictures_in(path) if path.is_dir() else [path] for path in clips]
-    for clip in itertools.chain.from_iterable(named):
-        if not is_picture(clip):
-            probe(clip)
-        digest = sha256_file(clip)
-        if digest in seen:
-            raise UsageError(f"{clip} and {seen[digest]} are the same file", hint="name every clip once")
-        seen[digest] = clip
-        sources[clip] = digest
-    return sources
+    beside = given is None and config.finder == BESIDE
+    one = None if beside else given or make_finder(config.finder, device=config.device)
+    sources: dict[str, _Source] = {}
+    for clip in _named(clips):
+        with unread.passing_over(clip):
+            declared = (picture_info(clip) if is_picture(clip) else probe(clip)).frames_declared
+            digest = sha256_file(clip)
+            if digest in sources:
+                console.warn(f"{clip} and {sources[digest].path} are the same file, which is read once")
+            else:
+                finder = one or make_finder(f"{SIDECAR}{sidecar_of(clip)}")
+                sources[digest] = _Source(clip, digest, finder, declared)
+    unread.need_some(len(sources))
+    return list(sources.values())
 
 
-def _frames_declared(clip: Path) -> int | None:
-    """The declared number of frames, limited by the file's size: a packet has at least a few bytes."""
-    if is_picture(clip):
-        return 1
-    claimed = probe(clip).frames_declared
-    return None if claimed is None else min(claimed, clip.stat().st_size // 8)
-
-
-def _finders(clips: Iterable[Path], config: ExtractConfig, given: FaceFinder | None) -> list[FaceFinder]:
-    """The finder for each clip; the same for all, except for sidecar landmarks."""
-    if given is None and config.finder == BESIDE:
-        return [make_finder(f"{SIDECAR}{sidecar_of(clip)}") for clip in clips]
-    one = given or make_finder(config.finder, device=config.device)
-    return [one for _ in clips]
+def _named(clips: Sequence[Path]) -> Iterator[Path]:
+    """The clips, with the pictures of a folder in its place; what else lies in a folder is said."""
+    for path in clips:
+        if not path.is_dir():
+            yield path
+            continue
+        pictures = pictures_in(path)
+        yield from pictures
+        say_others(path, pictures, "picture")
 
 
 def _merged(facts: Sequence[Mapping[str, str]]) -> dict[str, str]:
@@ -287,8 +321,13 @@ def _reported(writer: FacesetWriter, rule: KeepRule) -> FacesetInfo:
             f"seem to be of other people than {info.identity} and are set aside; --all-people keeps them"
         )
     for clip in info.clips:
+        if clip.frames_declared not in (None, clip.frames_decoded):
+            found = frames_found(clip.frames_declared, clip.frames_decoded or 0)
+            console.warn(f"{clip.name}: {found} declared frames could be read")
         if clip.frames_without_face > clip.frames_read / 2:
             console.warn(f"{clip.name}: no face in {clip.frames_without_face} of {clip.frames_read} frames")
         if clip.decode_failures:
-            console.warn(f"{clip.name}: {clip.decode_failures} damaged packets were stepped over")
+            console.warn(
+                f"{clip.name}: {clip.decode_failures} damaged packets were stepped over, first {clip.first_failure}"
+            )
     return info

@@ -6,7 +6,7 @@ import json
 import os
 import shutil
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
 
@@ -27,13 +27,14 @@ from shared.errors import (
 from shared.faces.facesets.extract import BESIDE, extract
 from shared.faces.facesets.extract_config import ExtractConfig
 from shared.faces.facesets.layout import SETTINGS
-from shared.faces.facesets.reader import Faceset
+from shared.faces.facesets.reader import Faceset, FacesetInfo
 from shared.faces.facesets.writer import check_target
 from shared.faces.finders.finder import FaceFinder, make_finder
 from shared.faces.identity import IdentityEmbedder, make_embedder
 from shared.storage import folder_lock, sha256_file, sweep_drafts, write_text
 from shared.video.container import VIDEO_SUFFIXES
 from shared.video.images import is_picture, pictures_in
+from shared.video.unread import say_others
 
 RECORD = "extract.json"
 """File with the settings of the facesets of a folder."""
@@ -48,12 +49,20 @@ class Extracted:
         kept: number of kept faces; 0 without a faceset.
         why: reason why there is no faceset; empty when there is one.
         was_there: whether the faceset already existed, of the same files with the same settings.
+        clips: number of clips of the person that were read; unread: those that could not be, with the reason.
     """
 
     identity: str
     kept: int
     why: str = ""
     was_there: bool = False
+    clips: int = field(default=0, compare=False)
+    unread: dict[str, str] = field(default_factory=dict, compare=False)
+
+    @classmethod
+    def of(cls, info: FacesetInfo, *, was_there: bool) -> Extracted:
+        """From what ``faceset.toml`` says."""
+        return cls(info.identity, info.kept, was_there=was_there, clips=len(info.clips), unread=info.unread)
 
 
 @dataclass(frozen=True)
@@ -101,7 +110,7 @@ def extract_each(
 ) -> list[Extracted]:
     """Writes the faces of each person as the faceset ``out/NAME``; returns the results in the order of ``people``.
 
-    A person whose clips have no face, cannot be read, are duplicates or lack their sidecar landmarks is reported and
+    Clips that cannot be read are named, and a person of whom no clip can be read or shows a face is reported and
     skipped.
     An interrupted call can be repeated: existing facesets are kept. Every task uses one torch thread, so facesets are
     the same on every engine.
@@ -145,7 +154,9 @@ def _opened(paths: Sequence[Path]) -> Iterator[Path]:
     """The given files; for folders, their contents."""
     for path in paths:
         if path.is_dir():
-            yield from (inner for inner in sorted(path.iterdir()) if _counts(inner))
+            inner = [one for one in sorted(path.iterdir()) if _counts(one)]
+            say_others(path, inner, "video, picture or folder")
+            yield from inner
         elif path.is_file():
             yield path
         else:
@@ -217,7 +228,7 @@ def _extract_one(order: _Order) -> Extracted:
     try:
         before = None if order.force else _there(out, clips, config)
         if before is not None:
-            return Extracted(config.identity, before, was_there=True)
+            return Extracted.of(before, was_there=True)
     except MediaError as error:
         return Extracted(config.identity, 0, why=str(error))
     check_target(out, force=order.force)
@@ -229,18 +240,19 @@ def _extract_one(order: _Order) -> Extracted:
         except (NoFaceError, MediaError, FinderError, UsageError) as error:
             # Settings and finder were checked, so an error now is about this person's files.
             return Extracted(config.identity, 0, why=str(error))
-    return Extracted(config.identity, info.kept)
+    return Extracted.of(info, was_there=False)
 
 
-def _there(out: Path, clips: Sequence[Path], config: ExtractConfig) -> int | None:
-    """Number of kept faces in the faceset ``out`` if it is intact and made of these files with these settings."""
+def _there(out: Path, clips: Sequence[Path], config: ExtractConfig) -> FacesetInfo | None:
+    """The faceset ``out`` if it is intact and made of these files, those that cannot be read apart, as asked now."""
     try:
         info = Faceset.open(out).info
     except FacesetError:
         return None
     if (info.px, info.framing, info.rights) != (config.px, config.framing, config.rights):
         return None
-    return info.kept if [clip.sha256 for clip in info.clips] == [sha256_file(clip) for clip in clips] else None
+    now = dict.fromkeys(sha256_file(clip) for clip in clips if clip.name not in info.unread)
+    return info if [clip.sha256 for clip in info.clips] == list(now) else None
 
 
 @lru_cache(maxsize=1)

@@ -57,6 +57,8 @@ class SourceClip:
     """A source video of faces. ``name`` is its file name; ``sha256`` identifies the file.
 
     ``frames_read`` is the number of frames searched, ``frames_without_face`` of those without a face.
+    ``frames_decoded`` is the number of frames in the file, ``frames_declared`` what the file says of it; both None in
+    facesets of earlier versions. ``first_failure`` says where decoding failed first, in FFmpeg's words.
     """
 
     name: str
@@ -64,6 +66,9 @@ class SourceClip:
     frames_read: int
     frames_without_face: int
     decode_failures: int = 0
+    frames_decoded: int | None = None
+    frames_declared: int | None = None
+    first_failure: str = ""
 
 
 @dataclass(frozen=True)
@@ -72,7 +77,8 @@ class FacesetInfo:
 
     ``faces`` counts all rows, ``kept`` those fit for training; ``set_aside`` says why the others are not. ``finder`` is
     the finder's description, with hashes of its weights. ``crops_sha256`` is over all crop files in order.
-    ``drawn_by`` names the swapper that generated the crops; empty for crops cut from the clips.
+    ``drawn_by`` names the swapper that generated the crops; empty for crops cut from the clips. ``unread`` names the
+    clips that were given too and could not be read, with the reason.
     """
 
     identity: str
@@ -88,6 +94,7 @@ class FacesetInfo:
     embedder: str = ""
     set_aside: dict[str, int] = field(default_factory=dict)
     drawn_by: str = ""
+    unread: dict[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         check_name(self.identity, "identity")

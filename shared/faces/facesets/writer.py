@@ -51,6 +51,7 @@ class FacesetWriter:
         path: of the faceset.
         clips: the source clips; fill in before the block ends.
         select: selects the kept faces at the end, over the rows in batches; None keeps the rows unchanged.
+        unread: clips that could not be read, with the reason; fill in before the block ends.
         info: of the written faceset, once the block has ended without error.
 
     Raises:
@@ -75,6 +76,7 @@ class FacesetWriter:
         self.path = path
         self.clips: list[SourceClip] = []
         self.set_aside_reasons: SetAside | None = None
+        self.unread: dict[str, str] = {}
         self.info: FacesetInfo | None = None
         self._facts = FacesetInfo(identity, rights, (), finder, framing, px, 0, 0, embedder=embedder, drawn_by=drawn_by)
         self._force = force
@@ -178,6 +180,7 @@ class FacesetWriter:
             embedder=self._facts.embedder,
             set_aside=set_aside,
             drawn_by=self._facts.drawn_by,
+            unread=self.unread,
         )
         write_toml(folder / SETTINGS, info)
         return info

@@ -8,6 +8,7 @@ from itertools import islice
 
 import numpy as np
 
+from shared.console import console
 from shared.faces.finders.finder import FaceFinder, IndexedFinder
 from shared.types import Face, Frame
 
@@ -55,6 +56,13 @@ def turned_finder(frames: Iterable[Frame], finder: FaceFinder) -> TurnedFinder |
         if images and sum(bool(faces) for faces in turned.find(images)) > len(images) / 2:
             return turned
     return None
+
+
+def turned_note(turned: TurnedFinder, clip: str) -> dict[str, str]:
+    """What a record says of a clip whose faces were found so; said on standard error, too."""
+    degrees = turned.degrees_clockwise
+    console.warn(f"{clip}: faces were found by turning its pictures {degrees} degrees clockwise")
+    return {"source_turned": f"faces found {degrees} degrees clockwise"}
 
 
 def _turned(image: np.ndarray, quarters: int) -> np.ndarray:

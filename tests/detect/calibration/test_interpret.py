@@ -181,7 +181,7 @@ def test_the_page_shows_the_ratio_and_whether_it_holds(make_calibration, tmp_pat
         "clip.mp4", "a" * 64, "a" * 64, 10, "inconclusive", "reason", clip, (), (), (), (),
         {"name": "net", "threshold_from": "val"}, {"assay": "0.1.0"}, calibrated=score, outside=outside, domain="these",
     )  # fmt: skip
-    write_html(tmp_path / "r.html", report, timeline_png=None, exhibits=[], threshold=0.0)
+    write_html(tmp_path / "r.html", report, timeline=None, exhibits=[], threshold=0.0)
     page = (tmp_path / "r.html").read_text()
     assert "forged in one of these ways: stripes" in page
     assert "weak support for forged" in page

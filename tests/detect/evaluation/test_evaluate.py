@@ -173,8 +173,9 @@ def test_the_folder_holds_scores_by_clip_id_and_a_picture(tmp_path: Path):
     ("labels", "logits"), [([], []), ([0, 0, 0], [1.0, 2.0, 2.0]), ([0, 1], [0.0, 0.0]), ([1], [-40.0])]
 )
 def test_curves_survive_thin_data(labels: list, logits: list):
-    png = plot_curves(CurveData("thin", np.array(labels, bool), np.array(logits, float)))
-    assert png.startswith(b"\x89PNG")
+    made = plot_curves(CurveData("thin", np.array(labels, bool), np.array(logits, float)))
+    assert made.png.startswith(b"\x89PNG")
+    assert made.svg.startswith("<svg")
 
 
 def test_bad_settings_are_refused():

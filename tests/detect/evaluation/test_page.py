@@ -3,9 +3,11 @@ from __future__ import annotations
 import dataclasses
 import re
 from html.parser import HTMLParser
+from pathlib import Path
 
 import numpy as np
 import pytest
+from markupsafe import Markup
 
 from detect.config import EvaluateConfig
 from detect.evaluation.evaluate import evaluate_clips
@@ -19,8 +21,9 @@ from detect.scoring.samples import ScoredClip
 from shared.results.scores import Evaluation
 from shared.types import ClipId
 from tests.factories import scored_as
+from tests.page_width import too_wide
 
-PNG = b"\x89PNG\r\n\x1a\n"
+CURVES = Markup("<svg></svg>")
 HOSTILE = '<script>alert("$x^{")</script>'
 
 
@@ -77,12 +80,12 @@ def test_the_page_holds_all_parts_and_nothing_foreign(clips: list[ScoredClip]):
                                  label="real", id=ClipId("set", None, "z")) for c in clips[:1]]  # fmt: skip
     learned = TrainingRecord(**{k: frozenset(v) for k, v in training_document(train).items()})
     result = evaluated(clips, learned=learned, regions=report())
-    page = render_page(result, clips, PNG, has_sheet=True)
+    page = render_page(result, clips, CURVES, has_sheet=True)
     parser = _Pictures()
     parser.feed(page)
     assert "script" not in parser.tags
-    assert len(parser.sources) == 6
-    assert all(source.startswith("data:image/png;base64,") for source in parser.sources)
+    assert parser.tags.count("svg") == 6
+    assert all(source.startswith("#") for source in parser.sources)
     assert HOSTILE not in page
     assert page.count("&lt;script&gt;") >= 3  # the note, the detector and the factor, as text
     for title in ("What was asked", "By manipulation", "By rendition", "By what is new", "Error card", "Where the"):
@@ -92,20 +95,26 @@ def test_the_page_holds_all_parts_and_nothing_foreign(clips: list[ScoredClip]):
     assert "1 clip has no usable face" in page
 
 
+@pytest.mark.slow
+def test_nothing_is_wider_than_a_phone(clips: list[ScoredClip], tmp_path: Path):
+    result = evaluated(clips, regions=report())
+    assert too_wide(render_page(result, clips, plot_error_card(result.error_card), has_sheet=True), tmp_path) == ""
+
+
 def test_parts_that_are_not_there_are_left_out(clips: list[ScoredClip]):
-    page = render_page(evaluated(clips), clips, PNG)
+    page = render_page(evaluated(clips), clips, CURVES)
     assert "By what is new" not in page
     assert "Where the forgery" not in page
     fakes = [c for c in clips if c.record.label == "fake"]
-    one_class = render_page(evaluated(fakes), fakes, PNG)
+    one_class = render_page(evaluated(fakes), fakes, CURVES)
     assert "Only one class could be scored" in one_class
-    assert "nan" not in re.sub(r"base64,[^\"]*", "", one_class)
-    empty = render_page(evaluated([]), [], PNG)
+    assert "nan" not in one_class
+    empty = render_page(evaluated([]), [], CURVES)
     assert "Error card" not in empty
 
 
 def test_equal_results_give_equal_pages(clips: list[ScoredClip]):
-    assert render_page(evaluated(clips), clips, PNG) == render_page(evaluated(clips), clips, PNG)
+    assert render_page(evaluated(clips), clips, CURVES) == render_page(evaluated(clips), clips, CURVES)
 
 
 def test_the_outcome_is_given_in_sentences(clips: list[ScoredClip]):
@@ -127,10 +136,13 @@ def test_pictures_grow_with_their_rows_and_survive_odd_names(clips: list[ScoredC
         plot_error_card(()),
         plot_region_parts(report().parts),
     ):
-        assert picture.startswith(PNG)
+        assert picture.startswith("<svg")
+        assert "script" not in picture
     odd = dataclasses.replace(result.error_card[0], factor=HOSTILE, value="$\\frac{" * 30)
     assert _height(plot_error_card([odd] * 50)) > _height(plot_error_card([odd] * 5))
 
 
-def _height(png: bytes) -> int:
-    return int.from_bytes(png[20:24], "big")
+def _height(picture: str) -> float:
+    found = re.search(r'viewBox="0 0 [0-9.]+ ([0-9.]+)"', picture)
+    assert found is not None
+    return float(found[1])

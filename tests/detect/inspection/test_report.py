@@ -9,6 +9,7 @@ from detect.inspection.heatmap import overlay
 from detect.inspection.report import FaceExhibit, plot_timeline, write_html, write_json
 from shared.results.scores import ClipScore, Evidence, ForensicReport, FrameScore, TrackScore
 from shared.types import ClipId
+from tests.page_width import too_wide
 
 CLIP = ClipId("suspect", None, "clip")
 PNG = b"\x89PNG\r\n\x1a\n"
@@ -44,7 +45,7 @@ def test_json_is_the_same_twice_and_can_be_read(tmp_path):
 
 
 def test_a_page_without_faces_says_so(tmp_path):
-    write_html(tmp_path / "r.html", report(), timeline_png=None, exhibits=[], threshold=0.0)
+    write_html(tmp_path / "r.html", report(), timeline=None, exhibits=[], threshold=0.0)
     page = (tmp_path / "r.html").read_text()
     assert "No face was scored" in page
     assert "not scored" in page
@@ -54,7 +55,7 @@ def test_a_page_without_faces_says_so(tmp_path):
 def test_foreign_text_is_escaped(tmp_path):
     nasty = '<script>alert(1)</script>"&.mp4'
     evil = Evidence("x<b>", "y<i>", {"<k>": "<v>"}, limits="<l>")
-    write_html(tmp_path / "r.html", report(nasty, evidence=(evil,)), timeline_png=None, exhibits=[], threshold=0.0)
+    write_html(tmp_path / "r.html", report(nasty, evidence=(evil,)), timeline=None, exhibits=[], threshold=0.0)
     page = (tmp_path / "r.html").read_text()
     for tag in ("<script>", "x<b>", "<k>", "<v>", "<i>"):
         assert tag not in page
@@ -64,8 +65,7 @@ def test_foreign_text_is_escaped(tmp_path):
 def test_pictures_are_inside_the_page(tmp_path):
     frame_scores = [FrameScore(CLIP, i, i / 25, 0, float(i), (0, 0, 5, 5)) for i in range(20)]
     timeline = plot_timeline(frame_scores, threshold=1.0, duration_seconds=0.8, gaps=[(0.2, 0.3)])
-    assert timeline.startswith(PNG)
-    exhibit = FaceExhibit(3, 0.12, 0, 3.0, "highest score", timeline, timeline)
+    exhibit = FaceExhibit(3, 0.12, 0, 3.0, "highest score", PNG, PNG)
     scored = report(
         verdict="fake",
         reason="above",
@@ -74,16 +74,28 @@ def test_pictures_are_inside_the_page(tmp_path):
         low=8.0,
         high=11.0,
     )
-    write_html(tmp_path / "r.html", scored, timeline_png=timeline, exhibits=[exhibit], threshold=1.0)
+    write_html(tmp_path / "r.html", scored, timeline=timeline, exhibits=[exhibit], threshold=1.0)
     page = (tmp_path / "r.html").read_text()
-    assert page.count("data:image/png;base64,") == 3
+    assert page.count("data:image/png;base64,") == 2
+    assert page.count("<svg") == 1
     assert "http://" not in page
     assert "https://" not in page
     assert "+8.00 to +11.00" in page
 
 
+@pytest.mark.slow
+def test_nothing_is_wider_than_a_phone(tmp_path):
+    scores = [FrameScore(CLIP, i, i / 25, 0, float(i), (0, 0, 5, 5)) for i in range(20)]
+    timeline = plot_timeline(scores, threshold=1.0, duration_seconds=0.8, gaps=[])
+    long = Evidence("container", "f" * 90, {"key_" * 30: "value", "digest": "a" * 64})
+    exhibit = FaceExhibit(3, 0.12, 0, 3.0, "highest score", PNG, PNG)
+    scored = report("name_" * 30 + ".mp4", evidence=(long,), tracks=(TrackScore(CLIP, 0, 9.5, 20),))
+    write_html(tmp_path / "r.html", scored, timeline=timeline, exhibits=[exhibit], threshold=1.0)
+    assert too_wide((tmp_path / "r.html").read_text(), tmp_path) == ""
+
+
 def test_a_file_that_changed_is_shouted(tmp_path):
-    write_html(tmp_path / "r.html", report(sha256_exit="b" * 64), timeline_png=None, exhibits=[], threshold=0.0)
+    write_html(tmp_path / "r.html", report(sha256_exit="b" * 64), timeline=None, exhibits=[], threshold=0.0)
     assert "CHANGED WHILE INSPECTED" in (tmp_path / "r.html").read_text()
 
 
@@ -100,4 +112,12 @@ def test_an_overlay_keeps_the_crop_where_nothing_matters(rng):
 @pytest.mark.parametrize("count", [0, 1, 3])
 def test_a_timeline_of_any_number_of_faces(count):
     many = [FrameScore(CLIP, i, i / 25, t, 0.5 * i, (0, 0, 5, 5)) for t in range(count) for i in range(4)]
-    assert plot_timeline(many, threshold=0.0, duration_seconds=0.2, gaps=[]).startswith(PNG)
+    assert plot_timeline(many, threshold=0.0, duration_seconds=0.2, gaps=[]).startswith("<svg")
+
+
+def test_a_long_timeline_has_lines_and_no_dots():
+    def size(count: int) -> int:
+        many = [FrameScore(CLIP, i, i / 25, 0, float(i % 7), (0, 0, 5, 5)) for i in range(count)]
+        return plot_timeline(many, threshold=0.0, duration_seconds=count / 25, gaps=[]).count("<use")
+
+    assert size(2000) > 2000 > size(2001)

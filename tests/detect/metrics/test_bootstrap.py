@@ -148,3 +148,24 @@ def test_a_thousand_replicates_of_ten_thousand_frames_take_seconds(rng: np.rando
     started = time.thread_time()
     intervals(labels, logits, clusters, SETTINGS, BootstrapSettings())
     assert time.thread_time() - started < 20
+
+
+@pytest.mark.parametrize("turned", [False, True])
+def test_separation_from_few_people_is_no_certainty(turned: bool):
+    """Eight people, an AUC of 1 (or 0): no interval of one point, at any level."""
+    labels = np.arange(32) % 2 == 0
+    logits = np.where(labels, 2.0, -2.0) * (-1 if turned else 1) + np.linspace(0, 1, 32)
+    bounds = intervals(labels, logits, np.arange(32) // 4, SETTINGS, BootstrapSettings(replicates=50))
+    bound = 0.025 ** (1 / 8)
+    assert bounds["auc"] == ((0.0, pytest.approx(1 - bound)) if turned else (pytest.approx(bound), 1.0))
+    for name in ("accuracy@0.5", "eer", "tpr@fpr1%"):
+        assert bounds[name][1] - bounds[name][0] > 0.05, name
+
+
+def test_a_nearly_perfect_detector_shows_no_more_than_a_perfect_one(rng: np.random.Generator):
+    labels = np.arange(40) % 2 == 0
+    logits = np.where(labels, 3.0, 0.0) + rng.normal(0, 1.2, 40)
+    clusters = np.arange(40) // 10
+    found = evaluate_samples(labels, logits, clusters, level="clip")[0]
+    assert 0.9 < found.value < 1.0
+    assert found.low == pytest.approx(0.025 ** (1 / 4))

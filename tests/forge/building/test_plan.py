@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.build_kill import toy_set
+from benchmarks.toy_set import toy_set
 from forge.building.build import plan_build
 from forge.building.plan import encode_units
 from forge.building.spec import ClipConfig, SetSpec, SplitsConfig, load_spec, swap_settings

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.build_kill import toy_set
+from benchmarks.toy_set import toy_set
 from forge.building.build import plan_build
 from forge.building.spec import ManipulationConfig, load_spec
 from forge.building.spec_text import inline, set_text
@@ -22,16 +22,24 @@ from shared.results.scores import Evaluation
 
 
 def cell(detector: str, caught: float | None, scored: float = 1.0) -> Detectability:
-    found = () if caught is None else (Evaluation("tpr@fpr1%", caught, "clip", 8, 8),)
-    return Detectability(detector, found, Evaluation("scored", scored, "clip", 0, 8))
+    found = () if caught is None else (Evaluation("tpr@fpr1%", caught, "clip", 24, 24),)
+    return Detectability(detector, found, Evaluation("scored", scored, "clip", 0, 24))
 
 
-def board(caught: dict[str, tuple[float | None, ...]], name: str = "toy") -> Scoreboard:
-    """A scoreboard on which detectors a, b, ... catch these shares of each manipulation."""
+def board(
+    caught: dict[str, tuple[float | None, ...]], name: str = "toy", num: dict[str, tuple[int, int]] | None = None
+) -> Scoreboard:
+    """A scoreboard on which detectors a, b, ... catch these shares of each manipulation, of ``num`` real and fake."""
     count = len(next(iter(caught.values())))
     names = "abcdef"[:count]
     rows = tuple(
-        Row("manipulation", kind, 8, 8, (), tuple(cell(*pair) for pair in zip(names, shares, strict=True)))
+        Row(
+            "manipulation",
+            kind,
+            *(num or {}).get(kind, (24, 24)),
+            (),
+            tuple(cell(*pair) for pair in zip(names, shares, strict=True)),
+        )
         for kind, shares in caught.items()
     )
     detectors = tuple(ScoredDetector(name, {}) for name in names)
@@ -99,7 +107,7 @@ def test_the_build_takes_the_next_settings(settings: Path, tmp_path: Path, capsy
 def test_each_choice_stands_beside_its_reason(settings: Path, tmp_path: Path):
     scoreboard = write_scoreboard(tmp_path, board({"plain": (0.9, 0.7), "ladder": (None, None)}))
     text = suggest(scoreboard, settings, tmp_path / "next.toml").text
-    assert "# plain: 20 % missed (a 10 %, b 30 %) of 8 fakes scored." in text
+    assert "# plain: 20 % missed (a 10 %, b 30 %) of 24 fakes scored." in text
     assert "# ladder: not on the scoreboard" in text
     assert text.index("# plain:") < text.index('name = "plain"')
     assert "from what a, b missed" in text
@@ -204,6 +212,30 @@ def test_what_does_not_fit_is_said(settings: Path, tmp_path: Path, caught: dict,
     scoreboard = write_scoreboard(tmp_path, board(caught))
     with pytest.raises(UsageError, match=said):
         suggest(scoreboard, settings, tmp_path / "n.toml", SuggestConfig(**config))
+
+
+@pytest.mark.parametrize("num", [(24, 4), (4, 24)])
+def test_no_advice_comes_from_four_clips(
+    settings: Path, tmp_path: Path, num: tuple[int, int], capsys: pytest.CaptureFixture[str]
+):
+    counts = {"plain": num, "ladder": num}
+    scoreboard = write_scoreboard(tmp_path, board({"plain": (1.0,), "ladder": (0.1,)}, num=counts))
+    out = tmp_path / "next.toml"
+    assert run(["forge", "suggest", str(scoreboard), "--set", str(settings), "--out", str(out)]) == 2
+    assert not out.exists()
+    said = " ".join(capsys.readouterr().err.split())
+    assert f"{num[1]} fakes of a manipulation and {num[0]} real clips" in said
+    assert "needs 20 of each" in said
+    assert "off by 49 points" in said
+
+
+def test_a_manipulation_with_four_fakes_is_taken_like_the_others(settings: Path, tmp_path: Path):
+    caught = board({"plain": (0.5,), "ladder": (0.0,)}, num={"ladder": (24, 4)})
+    found = suggest(write_scoreboard(tmp_path, caught), settings, tmp_path / "n.toml")
+    plain, ladder = found.choices
+    assert (plain.missed, ladder.missed) == (pytest.approx(0.5), None)
+    assert plain.share == pytest.approx(ladder.share)
+    assert "4 fakes scored, fewer than 20" in found.text
 
 
 def test_a_scoreboard_of_another_set_is_noted(settings: Path, tmp_path: Path):

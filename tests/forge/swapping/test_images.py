@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import shutil
 from dataclasses import fields
 from pathlib import Path
 
@@ -175,8 +176,20 @@ def test_what_cannot_be_is_refused_and_nothing_is_left(folder, swapper, tmp_path
         swap_images(mixed, **order, sequence=True)
     with pytest.raises(UsageError, match="no folder of pictures"):
         swap_images(swapper / "model.safetensors", **order, sequence=True)
-    (mixed / "60.png").write_text("no picture")
-    (mixed / "50.png").unlink()
-    with pytest.raises(MediaError, match="no picture or damaged"):
+    for picture in mixed.iterdir():
+        picture.write_text("no picture")
+    with pytest.raises(MediaError, match=r"^0 of 2; 2 could not be read: 40\.png: no picture"):
         swap_images(mixed, **order)
     assert not (tmp_path / "out").exists()
+
+
+def test_a_picture_that_cannot_be_read_is_named_and_the_others_are_swapped(folder, swapper, tmp_path, capsys):
+    mine = tmp_path / "mine"
+    shutil.copytree(folder, mine)
+    (mine / "cut.png").write_bytes((folder / NAMES[0]).read_bytes()[:300])
+    record = swap_images(mine, **_order(folder, swapper, tmp_path / "out"))
+    assert record.frames == 4
+    assert record.factors["source_frames"].startswith("4 of 5; 1 could not be read: cut.png: ")
+    assert "4 of 5; 1 could not be read" in capsys.readouterr().err.replace("\n", " ")
+    assert not (tmp_path / "out" / "frames" / "cut.png").exists()
+    assert len(list((tmp_path / "out" / "frames").iterdir())) == 4

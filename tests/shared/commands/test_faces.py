@@ -110,7 +110,8 @@ def test_each_clip_of_a_folder_becomes_a_faceset(assay, clip, tmp_path, capsys):
     out = tmp_path / "faces"
     assert assay("extract", str(clip), "--each", "--jobs", "1", "--out", str(out), *common) == 0
     document = json.loads(capsys.readouterr().out)
-    assert document["facesets"] == [{"identity": "ann", "kept": 10, "why": "", "was_there": False}]
+    expected = {"identity": "ann", "kept": 10, "why": "", "was_there": False, "clips": 1, "unread": {}}
+    assert document["facesets"] == [expected]
     assert Faceset.open(out / "ann").info.identity == "ann"
     for wrong in (
         ["--each", "--identity", "ann"],

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from benchmarks.build_kill import fingerprint, toy_set
+from benchmarks.toy_set import fingerprint, toy_set
 from forge.building import build
 from forge.building.build import build_set
 from forge.building.spec import load_spec

@@ -11,11 +11,14 @@ import pytest
 
 from shared.dataset import DatasetFolder, add_real_clip
 from shared.errors import MediaError
+from shared.faces.facesets.extract import ExtractConfig, extract
+from shared.faces.facesets.reader import FacesetInfo
 from shared.faces.finders.finder import make_finder
 from shared.faces.finders.turned import turned_finder
 from shared.faces.stream import FollowConfig, follow
 from shared.types import ClipRecord, Face
 from shared.video import Encoding, VideoReader, audio_digest, container_for, frame_times, probe, reading_notes, reencode
+from shared.video.images import read_picture
 
 pytestmark = pytest.mark.needs_media
 
@@ -200,3 +203,46 @@ def test_a_sound_that_nothing_takes_is_left_out_when_asked(cases, tmp_path):
     record, path = added(clip, tmp_path / "made", audio=False)
     assert record.factors["source_sound"] == "left out as asked: wmav2"
     assert (record.frames, probe(path).has_audio) == (60, False)
+
+
+def faceset(clips: Path, folder: Path) -> FacesetInfo:
+    return extract([clips], folder / "ann", ExtractConfig("ann", "consent", finder="dlib", px=64, embed_every=0))
+
+
+@pytest.mark.parametrize("name", ["grid2x3.avif", "irot.avif"])
+def test_tiles_of_a_picture_are_one_upright_picture(cases, name):
+    folder = cases / "09-avif-grid"
+    image, source = read_picture(folder / name), read_picture(folder / "grid_src.png")
+    assert image.shape == source.shape == (768, 512, 3)
+    assert np.abs(image.astype(float) - source).mean() < 4
+    with pytest.raises(MediaError, match="is a still picture, not a video"):
+        probe(folder / name)
+
+
+def test_every_kind_of_picture_in_a_folder_gives_its_face(cases, tmp_path):
+    info = faceset(cases / "10-heic-in-folder", tmp_path)
+    assert [clip.name for clip in info.clips] == ["a.jpg", "b.avif", "c.heic", "d.jp2"]
+    assert (info.faces, info.unread) == (4, {})
+
+
+def test_a_cut_picture_among_others_is_named_and_the_others_give_their_faces(cases, tmp_path):
+    info = faceset(cases / "11-truncated-jpg", tmp_path)
+    assert (info.faces, [clip.name for clip in info.clips]) == (2, ["exif6.jpg", "ref.png"])
+    assert list(info.unread) == ["trunc.jpg"]
+
+
+def test_declared_frames_stand_beside_those_that_were_read(cases, tmp_path):
+    clip = cases / "33-truncated-mp4" / "trunc.mp4"
+    record, _ = added(clip, tmp_path)
+    assert (record.frames, record.factors["source_frames"]) == (38, "38 of 60 declared")
+    (source,) = faceset(clip, tmp_path).clips
+    assert (source.frames_decoded, source.frames_declared) == (38, 60)
+
+
+def test_a_lying_person_is_labelled(cases, tmp_path):
+    clip = cases / "28-sideways" / "24-sideways.mp4"
+    dataset = DatasetFolder.init(tmp_path / "set", "set")
+    finder = make_finder("dlib")
+    record = add_real_clip(dataset, clip, identity="ann", rights="consent", encoding=QUICK, finder=finder)
+    assert record.factors["source_turned"].startswith("faces found ")
+    assert sum(label.box is not None for label in dataset.frame_labels(record.id)) > 0.9 * record.frames

@@ -72,8 +72,15 @@ def test_absurd_sizes_are_refused(size, tmp_path):
 
 
 def test_customary_sizes_are_not_refused(tmp_path):
+    (tmp_path / "clip.mp4").write_bytes(bytes(3_000))  # a black picture in 8K
     for size in ((8, 8), (360, 288), (7_680, 4_320), (4_320, 7_680)):
         check_size(*size, tmp_path / "clip.mp4", VideoLimits())
+
+
+def test_a_picture_of_far_more_pixels_than_the_file_has_bytes_is_refused(tmp_path):
+    (tmp_path / "bomb.gif").write_bytes(bytes(1_189))
+    with pytest.raises(MediaError, match="56427 for each byte"):
+        check_size(8191, 8191, tmp_path / "bomb.gif", VideoLimits())
 
 
 def test_not_files_are_refused_in_one_sentence(tmp_path):

@@ -296,6 +296,16 @@ def test_too_many_frames_are_refused(make_clip):
         list(reader)
 
 
+def test_a_file_that_unpacks_to_more_pixels_than_its_size_explains_is_given_up(make_clip):
+    path = make_clip()
+    few = VideoLimits(free_pixels=5 * 64 * 48, pixels_per_byte=0)
+    with VideoReader(path, limits=few) as reader, pytest.raises(MediaError, match="after 5 frames of 64x48"):
+        list(reader)
+    enough = VideoLimits(free_pixels=0, pixels_per_byte=1 + 12 * 64 * 48 // path.stat().st_size)
+    with VideoReader(path, limits=enough) as reader:
+        assert len(list(reader)) == 12
+
+
 def test_a_size_outside_the_limits_is_refused(make_clip):
     path = make_clip()
     for limits in (VideoLimits(max_side_px=63), VideoLimits(max_pixels=3_000), VideoLimits(min_side_px=49)):

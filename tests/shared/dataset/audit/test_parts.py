@@ -105,15 +105,15 @@ def test_verdicts(value: float, low: float | None, clusters: int, verdict: str):
 
 
 def test_test_split_is_used_when_it_has_people_enough():
-    pairs = [(f"a{i}", f"b{i}", "train" if i < 4 else "test") for i in range(10)]
+    pairs = [(f"a{i}", f"b{i}", "train" if i < 4 else "test") for i in range(11)]
     records = [
         record
         for one, two, split in pairs
         for record in (_record(f"{one}", one, split=split), _record(f"{one}+{two}", one, two, split=split))
     ]
     plan = make_plan(records, AuditConfig())
-    assert (plan.mode, plan.grouped_by, int(plan.tested.sum())) == ("split", "component", 12)
-    plan = make_plan(records, AuditConfig(min_groups=7))
+    assert (plan.mode, plan.grouped_by, int(plan.tested.sum())) == ("split", "component", 14)
+    plan = make_plan(records, AuditConfig(min_groups=8))
     assert plan.mode == "cross"
     assert plan.tested.all()
     for train, test in plan.folds:

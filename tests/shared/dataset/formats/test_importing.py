@@ -224,12 +224,24 @@ def test_archives_that_unpack_to_too_much_or_are_cut_short_are_damaged(tmp_path:
     lying = tarfile.TarInfo("././@LongLink")
     lying.type, lying.size = tarfile.GNUTYPE_LONGNAME, 1 << 33
     (tmp_path / "lying.tar.gz").write_bytes(gzip.compress(lying.tobuf(tarfile.GNU_FORMAT) + header))
-    with pytest.raises(MediaError, match="larger than a picture"):
+    with pytest.raises(MediaError, match="a header of it claims"):
         folders_of(tmp_path / "lying.tar.gz")
     root = tmp_path / "wild"
     whole = _tar(root / "real train/1.tar.gz", {"a/0.png": np.random.default_rng(0).bytes(50_000)})
     whole.write_bytes(whole.read_bytes()[:20_000])
     assert ("damaged", "real train/1.tar.gz") in _faults(_scan("wilddeepfake", root))
+
+
+def test_a_sparse_member_is_left_out_whatever_it_claims(tmp_path: Path):
+    sparse = tarfile.TarInfo("1/0.png")
+    sparse.type = tarfile.GNUTYPE_SPARSE
+    header = bytearray(sparse.tobuf(tarfile.GNU_FORMAT))
+    header[483:495] = b"%011o\0" % (1 << 30)  # the size that it has once it is unpacked
+    header[148:156] = b"%06o\0 " % (sum(header[:148]) + 8 * 32 + sum(header[156:]))
+    (tmp_path / "sparse.tar").write_bytes(bytes(header) + bytes(1024))
+    found = folders_of(tmp_path / "sparse.tar")
+    assert found.counts == {}
+    assert "is sparse" in found.refused[0]
 
 
 def test_frames_of_several_sizes_are_listed_not_resized(tmp_path: Path):

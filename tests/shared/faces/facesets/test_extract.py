@@ -240,14 +240,41 @@ def test_what_is_there_stays_unless_forced(film, tmp_path):
     assert extract([clip], tmp_path / "out", config, finder=Known(one_person), force=True).px == 32
 
 
-def test_the_same_clip_twice_is_refused(film, tmp_path):
+def test_the_same_clip_twice_is_read_once(film, tmp_path, capsys):
     clip = film()
     copy = tmp_path / "copy.mp4"
     copy.write_bytes(clip.read_bytes())
-    with pytest.raises(UsageError, match="same file"):
-        extract([clip, copy], tmp_path / "out", CONFIG, finder=Known(one_person))
+    info = extract([clip, copy], tmp_path / "out", CONFIG, finder=Known(one_person))
+    assert [one.name for one in info.clips] == ["ann.mp4"]
+    assert "are the same file" in capsys.readouterr().err.replace("\n", " ")
     with pytest.raises(UsageError, match="no clip"):
-        extract([], tmp_path / "out", CONFIG, finder=Known(one_person))
+        extract([], tmp_path / "none", CONFIG, finder=Known(one_person))
+
+
+def test_what_cannot_be_read_among_others_is_named_and_the_others_are_taken(film, tmp_path):
+    cut = tmp_path / "cut.jpg"
+    cv2.imwrite(str(cut), texture(0))
+    cut.write_bytes(cut.read_bytes()[:2000])
+    (tmp_path / "none.mp4").write_bytes(b"no video")
+    given = [cut, film(), tmp_path / "none.mp4", tmp_path / "missing.mp4"]
+    info = extract(given, tmp_path / "out", CONFIG, finder=Known(one_person))
+    assert [(one.name, one.frames_decoded, one.frames_declared) for one in info.clips] == [("ann.mp4", 30, 30)]
+    assert list(info.unread) == ["none.mp4", "missing.mp4", "cut.jpg"]
+    assert "truncated" in info.unread["cut.jpg"]
+    assert Faceset.open(tmp_path / "out").info.unread == info.unread
+    with pytest.raises(MediaError, match=r"^0 of 2; 2 could not be read: none\.mp4: .*; missing\.mp4: does not exist$"):
+        extract(given[2:], tmp_path / "nothing", CONFIG, finder=Known(one_person))
+
+
+def test_declared_frames_stand_beside_those_that_could_be_read(film, tmp_path, capsys):
+    clip = film()
+    data = clip.read_bytes()
+    clip.write_bytes(data[: len(data) * 2 // 3])
+    info = extract([clip], tmp_path / "out", CONFIG, finder=Known(one_person))
+    (one,) = info.clips
+    assert one.frames_declared == 30
+    assert one.frames_decoded == one.frames_read < 30
+    assert f"{one.frames_read} of 30 declared frames could be read" in capsys.readouterr().err.replace("\n", " ")
 
 
 @pytest.mark.parametrize("content", [None, b"", b"not a video at all"])
@@ -329,7 +356,7 @@ def test_a_real_clip(media, tmp_path):
     np.testing.assert_allclose(back, found[0], atol=1e-3)
 
 
-def test_a_folder_of_pictures_is_a_clip_a_picture(tmp_path: Path):
+def test_a_folder_of_pictures_is_a_clip_a_picture(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     folder = tmp_path / "photos"
     folder.mkdir()
     for number in range(3):
@@ -341,5 +368,7 @@ def test_a_folder_of_pictures_is_a_clip_a_picture(tmp_path: Path):
     faceset = Faceset.open(tmp_path / "ann")
     assert faceset.table.column("clip").to_pylist() == [0, 1, 2, 3]
     assert len(set(faceset.table.column("track").to_pylist())) == 4  # nobody is followed from photograph to photograph
-    with pytest.raises(UsageError, match="same file"):
-        extract([folder, folder / "0.png"], tmp_path / "twice", CONFIG, finder=Known(one_person))
+    (folder / "notes.txt").write_text("mine")
+    twice = extract([folder, folder / "0.png"], tmp_path / "twice", CONFIG, finder=Known(one_person))
+    assert [clip.name for clip in twice.clips] == ["0.png", "1.png", "2.png"]
+    assert "by name no picture: notes.txt" in capsys.readouterr().err.replace("\n", " ")

@@ -143,16 +143,28 @@ def test_a_faceset_of_other_rights_is_not_taken_for_done(tree, tmp_path):
         extract_each({"ann": [tree / "ann.mp4"]}, out, other, engine=LocalEngine(1))
 
 
-def test_the_same_file_twice_and_missing_landmarks_leave_only_that_person_out(tree, tmp_path):
+def test_a_copy_is_read_once_and_missing_landmarks_leave_only_that_person_out(tree, tmp_path):
     (tree / "bob" / "three.mp4").write_bytes((tree / "bob" / "two.mp4").read_bytes())
     (film(tree / "eve.mp4", 5).with_suffix(".landmarks.parquet")).unlink()
     found = {
         one.identity: one for one in extract_each(people_in([tree]), tmp_path / "faces", CONFIG, engine=LocalEngine(1))
     }
     assert found["ann"].kept == 6
-    assert "are the same file" in found["bob"].why
+    assert (found["bob"].clips, found["bob"].why) == (2, "")
     assert "eve" in found["eve"].why
-    assert sorted(path.parent.name for path in (tmp_path / "faces").glob("*/faceset.toml")) == ["ann"]
+    assert sorted(path.parent.name for path in (tmp_path / "faces").glob("*/faceset.toml")) == ["ann", "bob"]
+    again = extract_each(people_in([tree]), tmp_path / "faces", CONFIG, engine=LocalEngine(1))
+    assert [one.was_there for one in again] == [True, True, False]
+
+
+def test_a_clip_that_cannot_be_read_leaves_the_others_of_that_person(tree, tmp_path):
+    (tree / "bob" / "three.mp4").write_bytes(b"no video")
+    found = {
+        one.identity: one for one in extract_each(people_in([tree]), tmp_path / "all", CONFIG, engine=LocalEngine(1))
+    }
+    assert (found["bob"].clips, list(found["bob"].unread)) == (2, ["three.mp4"])
+    again = extract_each(people_in([tree]), tmp_path / "all", CONFIG, engine=LocalEngine(1))
+    assert [one.was_there for one in again] == [True, True]
 
 
 def test_what_is_no_faceset_is_not_written_over(tree, tmp_path):

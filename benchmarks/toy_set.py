@@ -1,21 +1,15 @@
-"""Kills builds at random moments and resumes them: the result must equal that of an uninterrupted build.
+"""A set of toy people with every kind of task of a build, and what of a dataset is equal whenever it was made equally.
 
-The set is tiny and synthetic (ovals with eyes and a mouth, with landmarks), but uses every kind of task: cutting,
-facesets, a training with two exported checkpoints, masters, two renditions, signing and listing. A build runs in a
-process that was forked from a fresh server with the libraries loaded, so that kills hit the build and not the import of
-torch.
+The people are ovals with eyes and a mouth, with landmarks beside their clips. The settings ask for cutting, facesets, a
+training with two exported checkpoints, masters, two renditions, signing and listing.
 """
 
 from __future__ import annotations
 
 import hashlib
-import multiprocessing
-import time
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
-from typing import Any
 
 import cv2
 import numpy as np
@@ -26,7 +20,7 @@ from shared.dataset import DatasetFolder
 from shared.dataset.files import with_digests
 from shared.dataset.layout import FRAMES, SETTINGS
 from shared.dataset.manifest import encode_record
-from shared.errors import AssayError, RunError
+from shared.errors import AssayError
 from shared.faces.align import MEAN_FACE
 from shared.storage import sha256_file, write_text
 from shared.types import Timestamp
@@ -146,73 +140,3 @@ def half_written(dataset: Path) -> list[str]:
         except AssayError as error:
             problems.append(str(error))
     return problems
-
-
-def run_build(settings: str, out: str, jobs: int) -> None:
-    """Runs a build in its own process."""
-    from forge.building.build import build_set
-    from forge.building.spec import load_spec
-    from shared.console import console
-    from shared.engine.local import LocalEngine
-
-    console.configure(quiet=True)
-    build_set(load_spec(Path(settings)), Path(out), engine=LocalEngine(jobs))
-
-
-def fresh_processes() -> Any:
-    """A context whose processes are forked from a server with only the libraries loaded."""
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["forge.building.build"])
-    return context
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """Result: number of kills; builds that were still running then; seconds of an uninterrupted build."""
-
-    moments: int
-    killed: int
-    different: int
-    half_written: int
-    build_seconds: float
-
-
-def kill_and_go_on(
-    folder: Path, *, moments: int, seed: int, jobs: int = 1, tick: Callable[[], object] | None = None
-) -> Outcome:
-    """Builds once uninterrupted, then ``moments`` times with a SIGKILL at a random moment from ``seed``.
-
-    Raises:
-        RunError: an uninterrupted build failed.
-    """
-    settings = toy_set(folder / "clips")
-    context = fresh_processes()
-    _finish(context, settings, folder / "warm", jobs)
-    began = time.monotonic()
-    _finish(context, settings, folder / "calm", jobs)
-    seconds = time.monotonic() - began
-    wanted = fingerprint(folder / "calm")
-    rng = np.random.default_rng(seed)
-    killed = different = torn = 0
-    for moment in range(moments):
-        out = folder / f"killed-{moment}"
-        process = context.Process(target=run_build, args=(str(settings), str(out), jobs))
-        process.start()
-        process.join(float(rng.uniform(0, seconds)))
-        killed += process.is_alive()
-        process.kill()
-        process.join()
-        torn += bool(half_written(out))
-        _finish(context, settings, out, jobs)
-        different += fingerprint(out) != wanted
-        if tick is not None:
-            tick()
-    return Outcome(moments, killed, different, torn, seconds)
-
-
-def _finish(context: Any, settings: Path, out: Path, jobs: int) -> None:
-    process = context.Process(target=run_build, args=(str(settings), str(out), jobs))
-    process.start()
-    process.join()
-    if process.exitcode != 0:
-        raise RunError(f"the build of {out} ended with {process.exitcode}", hint="run it by hand: assay forge build")

@@ -1,0 +1,72 @@
+"""The dataset's own folder, as ``load_dataset("SET")`` reads it: the set's splits, under the seal."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from shared.dataset import DatasetFolder
+from shared.dataset.card import SPLIT_NAMES
+from shared.dataset.layout import SPLIT_TABLES
+
+MakeSet = Callable[..., DatasetFolder]
+PEOPLE = ("ann", "bob", "cid")
+
+
+@pytest.fixture
+def dataset(make_set: MakeSet) -> DatasetFolder:
+    made = make_set(PEOPLE, [("bob", "bob")])
+    made.assign_groups({"train": ["ann"], "val": ["bob"], "test": ["cid"]})
+    return made
+
+
+def front_matter(dataset: DatasetFolder) -> dict[str, str]:
+    """Split to file, as the card's YAML lists them."""
+    text = (dataset.path / "README.md").read_text().split("---\n")[1]
+    return dict(re.findall(r"  - split: (\S+)\n    path: (\S+)\n", text))
+
+
+def test_each_split_has_a_table_of_its_own_and_the_card_lists_it(dataset: DatasetFolder):
+    named = front_matter(dataset)
+    assert list(named) == ["train", "validation", "test"]
+    lines = (dataset.path / "manifest.jsonl").read_text().splitlines()
+    for split in ("train", "val", "test"):
+        table = (dataset.path / named[SPLIT_NAMES[split]]).read_text().splitlines()
+        assert table == [line for line in lines if f'"split":"{split}"' in line]
+        assert table
+    assert (dataset.path / SPLIT_TABLES[None]).read_bytes() == b""
+    assert dataset.verify() == []
+
+
+def test_load_dataset_gives_the_sets_own_splits(
+    dataset: DatasetFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    datasets = pytest.importorskip("datasets")
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    loaded = datasets.load_dataset(str(dataset.path), cache_dir=str(tmp_path / "cache"))
+    assert {name: list(rows["target_identity"]) for name, rows in loaded.items()} == {
+        "train": ["ann"],
+        "validation": ["bob", "bob"],
+        "test": ["cid"],
+    }
+
+
+def test_a_set_without_splits_is_unsplit_and_the_tables_follow_the_splits(make_set: MakeSet):
+    dataset = make_set(PEOPLE)
+    assert front_matter(dataset) == {"unsplit": "clips-unsplit.jsonl"}
+    dataset.assign_groups({"train": ["ann", "bob"], "test": ["cid"]})
+    assert list(front_matter(dataset)) == ["train", "test"]
+    dataset.assign_groups({"train": ["ann"], "test": ["bob", "cid"]})
+    assert (dataset.path / "clips-test.jsonl").read_text().count("\n") == 2
+    assert front_matter(make_set((), name="empty")) == {}
+
+
+def test_the_seal_covers_the_tables(dataset: DatasetFolder):
+    table = dataset.path / "clips-train.jsonl"
+    table.write_bytes(table.read_bytes() + (dataset.path / "clips-test.jsonl").read_bytes())
+    assert any("clips-train.jsonl" in problem.message for problem in dataset.verify(deep=False))
+    table.unlink()
+    assert any("clips-train.jsonl" in problem.message for problem in dataset.verify(deep=False))

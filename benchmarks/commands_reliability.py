@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import os
 from pathlib import Path
 from typing import Annotated
 
@@ -18,6 +20,10 @@ def fuzz(
     seed: Annotated[int, typer.Option(help="Of all cases.", min=0)] = 0,
     start: Annotated[int, typer.Option(help="Number of the first case.", min=0)] = 0,
     only: Annotated[list[int] | None, typer.Option(help="This case alone; repeatable.", show_default="all")] = None,
+    jobs: Annotated[int, typer.Option(help="Cases side by side.", min=1)] = min(4, os.cpu_count() or 1),
+    minutes: Annotated[
+        float | None, typer.Option(help="Begin no case after that time.", show_default="no limit")
+    ] = None,
     keep: Annotated[Path | None, typer.Option(help="Folder in which the files of faulty cases stay.")] = None,
     save: Save = None,
 ) -> None:
@@ -32,10 +38,19 @@ def fuzz(
             if not outcome.sound:
                 console.warn(f"case {outcome.number}: {outcome.command}: {outcome.what}: {outcome.fault}")
 
-        outcomes = run(cases, seed=seed, start=start, only=tuple(only or ()), keep=keep, tick=told)
+        outcomes = run(
+            cases,
+            seed=seed,
+            start=start,
+            only=tuple(only or ()),
+            jobs=jobs,
+            minutes=math.inf if minutes is None else minutes,
+            keep=keep,
+            tick=told,
+        )
     faults = gathered(outcomes)
     notes = tuple(f"{len(those)} x {fault}; case {those[0].number}" for fault, those in faults.items())
-    settings = {"cases": total, "seed": seed, "start": start}
+    settings = {"cases": len(outcomes), "seed": seed, "start": start}
     show(new_result("fuzz", command_line(), measurements(outcomes), settings=settings, notes=notes), save)
     raise typer.Exit(int(bool(faults)))
 
@@ -61,6 +76,19 @@ def kills(
         outcomes, alone = run(moments, seed=seed, names=names, tick=told)
     settings = {"moments": moments, "seed": seed}
     show(new_result("kills", command_line(), measurements(outcomes, alone), settings=settings), save)
+
+
+@app.command()
+def refusals(save: Save = None) -> None:
+    """Commands on a full disk, under a limit on file size, in somebody else's folder: a sentence, nothing harmed."""
+    from benchmarks.refusals import measurements, run
+
+    with console.progress("runs", None, unit="run") as tick:
+        outcomes = run(tick=tick)
+    for outcome in outcomes:
+        if outcome.fault:
+            console.warn(f"{outcome.errand}, {outcome.obstacle}: {outcome.fault}")
+    show(new_result("refusals", command_line(), measurements(outcomes)), save)
 
 
 @app.command()

@@ -7,20 +7,25 @@ this project in the traceback, else the kind of fault.
 
 from __future__ import annotations
 
+import math
 import re
 import shutil
+import time
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
 from pathlib import Path
+from queue import SimpleQueue
 from tempfile import TemporaryDirectory
 from typing import Literal
 
 import numpy as np
 
 from benchmarks.fuzz_cases import Setting, draw
-from benchmarks.material import make_material
-from benchmarks.sandbox import TRACEBACK, Ended, Job, Sandbox, quiet_home
+from benchmarks.material import Material, make_material
+from benchmarks.sandbox import TRACEBACK, Ended, Job, Sandbox, copied_home, quiet_home
 from benchmarks.schema import Measurement
 
 SECONDS = 10.0
@@ -64,6 +69,8 @@ def run(
     seed: int = 0,
     start: int = 0,
     only: Sequence[int] = (),
+    jobs: int = 1,
+    minutes: float = math.inf,
     keep: Path | None = None,
     tick: Callable[[Outcome], object] | None = None,
 ) -> list[Outcome]:
@@ -74,37 +81,58 @@ def run(
         seed: of all of them.
         start: number of the first.
         only: these numbers instead.
+        jobs: cases side by side; each has a parent process of 0.7 GB.
+        minutes: no case begins after that time; the rest is left out.
         keep: folder in which the files of faulty cases stay.
         tick: called with each.
     """
-    outcomes = []
-    with TemporaryDirectory() as folder, quiet_home(Path(folder) / "home") as home, Sandbox(home) as sandbox:
-        material = make_material(Path(folder) / "material", sandbox)
-        for number in only or range(start, start + cases):
+    numbers = list(only or range(start, start + cases))
+    with TemporaryDirectory() as folder, quiet_home(Path(folder) / "home") as home, ExitStack() as stack:
+        sandboxes: SimpleQueue[Sandbox] = SimpleQueue()
+        for number in range(min(jobs, len(numbers))):
+            sandboxes.put(stack.enter_context(Sandbox(home, number)))
+        first = sandboxes.get()
+        material = make_material(Path(folder) / "material", first)
+        sandboxes.put(first)
+
+        until = time.monotonic() + 60 * minutes
+
+        def case(number: int) -> Outcome | None:
+            if time.monotonic() > until:
+                return None
+            sandbox = sandboxes.get()
             place = Path(folder) / f"case-{number}"
-            rng = np.random.default_rng([seed, number])
-            at = Setting(rng, material, place, sandbox.decoy, sandbox.port)
-            kind, case = draw(at)
-            prepare = () if case.reseal is None else (str(case.reseal),)
-            ended = sandbox.run(
-                Job(
-                    case.words,
-                    place,
-                    readable=(material.folder,),
-                    seconds=SECONDS,
-                    prepare="benchmarks.fuzz_cases:reseal" if prepare else "",
-                    prepare_with=prepare,
-                )
-            )
-            verdict, where = verdict_of(ended)
-            command = " ".join(case.words[:2]) if case.words[0] != "inspect" else "inspect"
-            outcomes.append(Outcome(number, kind, case.what, command, verdict, where, ended.cpu_seconds, ended.peak_mb))
-            if not outcomes[-1].sound and keep is not None:
-                shutil.copytree(place, keep / f"case-{number}", dirs_exist_ok=True)
-            shutil.rmtree(place, ignore_errors=True)
-            if tick is not None:
-                tick(outcomes[-1])
+            try:
+                return _outcome(number, seed, material, sandbox, place)
+            finally:
+                sandboxes.put(sandbox)
+
+        outcomes: list[Outcome] = []
+        with ThreadPoolExecutor(jobs) as pool:
+            for outcome in pool.map(case, numbers):
+                if outcome is None:
+                    continue
+                outcomes.append(outcome)
+                place = Path(folder) / f"case-{outcome.number}"
+                if not outcome.sound and keep is not None:
+                    shutil.copytree(place, keep / place.name, dirs_exist_ok=True)
+                shutil.rmtree(place, ignore_errors=True)
+                if tick is not None:
+                    tick(outcome)
     return outcomes
+
+
+def _outcome(number: int, seed: int, material: Material, sandbox: Sandbox, place: Path) -> Outcome:
+    rng = np.random.default_rng([seed, number])
+    kind, case = draw(Setting(rng, material, place, sandbox.decoy, sandbox.port))
+    home = copied_home(material.home, place)
+    job = Job(case.words, place, readable=(material.folder,), seconds=SECONDS, home=home)
+    if case.reseal is not None:
+        job = replace(job, prepare="benchmarks.fuzz_cases:reseal", prepare_with=(str(case.reseal),))
+    ended = sandbox.run(job)
+    verdict, where = verdict_of(ended)
+    command = case.words[0] if case.words[0] in ("inspect", "score") else " ".join(case.words[:2])
+    return Outcome(number, kind, case.what, command, verdict, where, ended.cpu_seconds, ended.peak_mb)
 
 
 def verdict_of(ended: Ended) -> tuple[Verdict, str]:

@@ -347,6 +347,7 @@ def _checkpoint(at: Setting) -> Case:
     path = at.one(*sorted(found))
     how = _changed_file(at, path)
     clip, out = at.material.clips[".mp4"], at.folder / "out"
+    dataset = at.material.dataset if swapper else _copied(at, at.material.dataset)
     if swapper:
         line = at.one(
             words_of.swap_words(clip, place, out),
@@ -357,8 +358,8 @@ def _checkpoint(at: Setting) -> Case:
         line = at.one(
             words_of.inspect_words(clip, place, out),
             words_of.inspect_words(clip, place / "detector", out),
-            words_of.detect_words(at.material.dataset, place, steps=3),
-            words_of.score_words(at.material.dataset, place, out, split="val"),
+            words_of.detect_words(dataset, place, steps=3),
+            words_of.score_words(dataset, place, out, split="val"),
         )
     return Case(f"run, {how}", line)
 
@@ -371,13 +372,13 @@ def _settings(at: Setting) -> Case:
     from forge.swapping.config import SwapConfig
     from forge.training.config import TrainConfig
 
-    clip, out = at.material.clips[".mp4"], at.folder / "out"
+    clip, out, dataset = at.material.clips[".mp4"], at.folder / "out", _copied(at, at.material.dataset)
     lines: list[tuple[object, tuple[str, ...]]] = [
         (SwapConfig(), words_of.swap_words(clip, at.material.swapper, out)),
         (TrainConfig(), words_of.train_words(at.material.faces[:2], out)),
-        (DetectConfig(), words_of.detect_words(at.material.dataset, out)),
+        (DetectConfig(), words_of.detect_words(dataset, out)),
         (InspectConfig(), words_of.inspect_words(clip, at.material.detector, out)),
-        (EvaluateConfig(), _evaluate_words(at, at.material.dataset)),
+        (EvaluateConfig(), _evaluate_words(at, dataset)),
     ]
     file = at.folder / "settings.toml"
     number = int(at.rng.integers(len(lines) + 2))

@@ -19,7 +19,7 @@ import numpy as np
 
 from benchmarks import material as words_of
 from benchmarks.material import Material, make_material
-from benchmarks.sandbox import Ended, Job, Sandbox, quiet_home
+from benchmarks.sandbox import Ended, Job, Sandbox, copied_home, quiet_home
 from benchmarks.schema import Measurement
 from benchmarks.toy_set import fingerprint, half_written
 
@@ -76,6 +76,14 @@ def _every(words: tuple[str, ...], file: Path) -> tuple[str, ...]:
     return (*words, "--config", str(file))
 
 
+def _add_three(material: Material, folder: Path) -> tuple[str, ...]:
+    """Three clips under names of their own."""
+    clips = [folder / f"new-{suffix[1:]}{suffix}" for suffix in (".mp4", ".mkv", ".webm")]
+    for clip in clips:
+        shutil.copy(material.clips[clip.suffix], clip)
+    return (*words_of.add_words(folder / "out", clips[0]), *map(str, clips[1:]))
+
+
 ERRANDS: tuple[Errand, ...] = (
     Errand("faces extract", lambda m, f: words_of.extract_words(m.clips[".mp4"], f / "out"), files_digest("**/*")),
     Errand(
@@ -84,7 +92,10 @@ ERRANDS: tuple[Errand, ...] = (
         files_digest("swapper/*"),
     ),
     Errand(
-        "forge swap", lambda m, f: words_of.swap_words(m.clips[".mp4"], m.swapper, f / "out"), _set_digest, is_set=True
+        "forge swap",
+        lambda m, f: (*words_of.swap_words(m.clips[".mp4"], m.swapper, f / "out"), "--name", "again"),
+        _set_digest,
+        is_set=True,
     ),
     Errand(
         "detect train",
@@ -98,7 +109,7 @@ ERRANDS: tuple[Errand, ...] = (
     ),
     Errand(
         "dataset add",
-        lambda m, f: (*words_of.add_words(f / "out", m.clips[".mp4"]), str(m.clips[".mkv"]), str(m.clips[".webm"])),
+        _add_three,
         _set_digest,
         is_set=True,
     ),
@@ -162,8 +173,8 @@ def errand_job(
     place: Path,
     *,
     stop_after: tuple[float, int] | None = None,
+    log: Path | None = None,
     prepare: str = "",
-    prepare_with: tuple[str, ...] = (),
 ) -> Job:
     """The run of a command in ``place``, which is given what the command needs there."""
     place.mkdir(parents=True, exist_ok=True)
@@ -175,8 +186,9 @@ def errand_job(
         readable=(material.folder,),
         writable=(material.folder,),
         stop_after=stop_after,
+        home=copied_home(material.home, place),
+        log=log,
         prepare=prepare,
-        prepare_with=prepare_with,
     )
 
 

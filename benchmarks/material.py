@@ -67,9 +67,11 @@ class Material:
 
     Attributes:
         folder: of everything.
+        home: with the keys that sealed the set.
     """
 
     folder: Path
+    home: Path
 
     @property
     def faces(self) -> tuple[Path, ...]:
@@ -176,7 +178,7 @@ def make_material(folder: Path, sandbox: Sandbox, *, frames: int = 8) -> Materia
     Raises:
         RunError: one of them failed.
     """
-    made = Material(folder)
+    made = Material(folder, sandbox.home)
     clips = folder / "clips"
     clips.mkdir(parents=True)
     for number, name in enumerate(PEOPLE):

@@ -43,9 +43,10 @@ def limit_file_size() -> None:
     resource.setrlimit(resource.RLIMIT_FSIZE, (_LARGEST_BYTES, _LARGEST_BYTES))
 
 
-def become_nobody(home: str) -> None:
-    """An ordinary user from here on, whose folder of keys is ``home``."""
-    for path in (Path(home), *Path(home).rglob("*")):
+def become_nobody() -> None:
+    """An ordinary user from here on, whose folder of keys is that of this process."""
+    home = Path(os.environ["ASSAY_HOME"])
+    for path in (home, *home.rglob("*")):
         os.chown(path, _NOBODY, _NOBODY)
     os.setgroups([])
     os.setgid(_NOBODY)
@@ -64,7 +65,7 @@ def run(*, tick: Callable[[], object] | None = None) -> list[Outcome]:
         for path in (Path(folder), Path(folder) / "material"):
             path.chmod(0o755)
         for errand in ERRANDS:
-            for obstacle, met in _obstacles(sandbox, material, errand, home):
+            for obstacle, met in _obstacles(sandbox, material, errand):
                 place = Path(folder) / "place"
                 place.mkdir()
                 outcomes.append(Outcome(errand.name, obstacle, met(place)))
@@ -89,14 +90,12 @@ def measurements(outcomes: list[Outcome]) -> list[Measurement]:
     ]
 
 
-def _obstacles(
-    sandbox: Sandbox, material: Material, errand: Errand, home: Path
-) -> Iterator[tuple[str, Callable[[Path], str]]]:
+def _obstacles(sandbox: Sandbox, material: Material, errand: Errand) -> Iterator[tuple[str, Callable[[Path], str]]]:
     yield "file-size limit", lambda place: _met(sandbox, material, errand, place, "limit_file_size")
     if os.geteuid() == 0:
         yield (
             "somebody else's folder",
-            lambda place: _met(sandbox, material, errand, place, "become_nobody", (str(home),)),
+            lambda place: _met(sandbox, material, errand, place, "become_nobody"),
         )
         for free in _FREE_KB:
             yield (
@@ -111,10 +110,10 @@ def _met(
     errand: Errand,
     place: Path,
     prepare: str,
-    prepare_with: tuple[str, ...] = (),
     ready: Callable[[], object] = lambda: None,
 ) -> str:
-    job = errand_job(material, errand, place, prepare=f"benchmarks.refusals:{prepare}", prepare_with=prepare_with)
+    log = place.with_name("log")
+    job = errand_job(material, errand, place, log=log, prepare=f"benchmarks.refusals:{prepare}")
     before = fingerprint(place / "out") if errand.is_set else ""
     ready()
     ended = sandbox.run(job)
@@ -136,8 +135,7 @@ def _on_full_disk(sandbox: Sandbox, material: Material, errand: Errand, place: P
 
 
 def _fill(place: Path, free_kb: int) -> None:
-    """Fills the file system of ``place`` but for ``free_kb``, and what the run's own notes take."""
-    (place / "stderr").write_bytes(b" " * 8192)
+    """Fills the file system of ``place`` but for ``free_kb``."""
     left = shutil.disk_usage(place).free - (free_kb << 10)
     with (place / "filler").open("wb") as file:
         file.write(bytes(max(0, left)))

@@ -17,6 +17,7 @@ import json
 import multiprocessing
 import os
 import resource
+import shutil
 import signal
 import socket
 import sys
@@ -58,10 +59,12 @@ class Job:
 
     Attributes:
         words: the command line, without ``assay``.
-        folder: working and temporary folder; ``stdout`` and ``stderr`` are written there.
+        folder: working and temporary folder.
         readable, writable: folders that the run may use, beside ``folder`` and the system's own.
         seconds: it is killed after that much processor time, or four times as much on the clock.
         stop_after: a moment in seconds and the signal that is sent then.
+        home: the user's folder of keys; by default the sandbox's own, where what one run writes is met by the next.
+        log: folder that receives ``stdout``, ``stderr`` and ``events``; by default the working folder.
         prepare: ``module:function`` called in the new process before the command, with ``prepare_with``.
     """
 
@@ -71,8 +74,15 @@ class Job:
     writable: tuple[Path, ...] = ()
     seconds: float = 60.0
     stop_after: tuple[float, int] | None = None
+    home: Path | None = None
+    log: Path | None = None
     prepare: str = ""
     prepare_with: tuple[Any, ...] = ()
+
+    @property
+    def notes(self) -> Path:
+        """Where what it said and what was seen is written."""
+        return self.log or self.folder
 
 
 @dataclass(frozen=True)
@@ -90,16 +100,21 @@ class Ended:
 
 
 class Sandbox:
-    """A context manager; :meth:`run` runs one job at a time. ``home`` is the user's folder of keys for all of them."""
+    """A context manager; :meth:`run` runs one job at a time.
 
-    def __init__(self, home: Path) -> None:
-        self._home = home
-        self._decoys = _Decoys(home.parent / "decoys")
+    Args:
+        home: the user's folder of keys for all of them.
+        number: of several side by side, which have decoys of their own.
+    """
+
+    def __init__(self, home: Path, number: int = 0) -> None:
+        self.home = home
+        self._decoys = _Decoys(home.parent / f"decoys-{number}")
 
     def __enter__(self) -> Sandbox:
         context = multiprocessing.get_context("spawn")
         self._line, theirs = context.Pipe()
-        self._server = context.Process(target=_serve, args=(theirs, str(self._home)))
+        self._server = context.Process(target=_serve, args=(theirs, str(self.home)))
         self._server.start()
         theirs.close()
         return self
@@ -240,7 +255,7 @@ def _await(pid: int, job: Job, started: float) -> Ended:
     return Ended(
         code, timed_out, signalled, seconds, usage.ru_utime + usage.ru_stime,
         usage.ru_maxrss / 1024,
-        tuple(_events(job.folder)), _said(job.folder),
+        tuple(_events(job.notes)), _said(job.notes),
     )  # fmt: skip
 
 
@@ -276,14 +291,16 @@ def _run(job: Job) -> int:
     os.setsid()
 
     signal.signal(signal.SIGINT, signal.default_int_handler)
-    job.folder.mkdir(parents=True, exist_ok=True)
+    for folder in (job.folder, job.notes):
+        folder.mkdir(parents=True, exist_ok=True)
     os.chdir(job.folder)
     for number, name in ((1, "stdout"), (2, "stderr")):
-        os.dup2(os.open(job.folder / name, os.O_CREAT | os.O_WRONLY | os.O_TRUNC, 0o600), number)
+        os.dup2(os.open(job.notes / name, os.O_CREAT | os.O_WRONLY | os.O_TRUNC, 0o600), number)
     most = _address_space() + (RUNAWAY_MB << 20)
     resource.setrlimit(resource.RLIMIT_AS, (most, most))
     resource.setrlimit(resource.RLIMIT_CPU, (int(job.seconds), int(job.seconds) + 1))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    os.environ["ASSAY_HOME"] = str(job.home or os.environ["ASSAY_HOME"])
     os.environ["TMPDIR"] = str(job.folder)
     os.environ["COLUMNS"] = "200"
     import tempfile
@@ -319,7 +336,7 @@ class _Watch:
     _file: int = field(init=False)
 
     def __post_init__(self) -> None:
-        own = [Path(self.job.folder), *self.job.writable, Path(os.environ["ASSAY_HOME"])]
+        own = [self.job.folder, self.job.notes, *self.job.writable, Path(os.environ["ASSAY_HOME"])]
         program = [Path(sys.prefix), Path(sys.base_prefix), Path(__file__).parent.parent, *map(Path, sys.path)]
         caches = [Path("~/.cache/matplotlib").expanduser(), Path("~/.config/matplotlib").expanduser()]
         self._writable = _prefixes([*own, *caches, Path("/dev")])
@@ -328,7 +345,7 @@ class _Watch:
             *_prefixes([*self.job.readable, *filter(Path.is_absolute, program)]),
             *_SYSTEM,
         )
-        self._file = os.open(self.job.folder / "events", os.O_CREAT | os.O_WRONLY | os.O_APPEND | os.O_TRUNC, 0o600)
+        self._file = os.open(self.job.notes / "events", os.O_CREAT | os.O_WRONLY | os.O_APPEND | os.O_TRUNC, 0o600)
 
     def __call__(self, event: str, arguments: tuple[Any, ...]) -> None:
         if event in ("socket.connect", "socket.getaddrinfo", "socket.sendto"):
@@ -346,6 +363,16 @@ class _Watch:
 
 def _prefixes(folders: Sequence[Path]) -> tuple[str, ...]:
     return tuple({text for folder in folders for text in (str(folder), str(folder.resolve()))})
+
+
+def copied_home(home: Path, folder: Path) -> Path:
+    """The keys of ``home`` in ``folder/home``, where a run may use them without another's traces; left if it is there.
+
+    Without it, a copy of a dataset that an earlier run had written to would be refused: its seal is an older one.
+    """
+    if not (folder / "home").exists():
+        shutil.copytree(home / "config", folder / "home" / "config")
+    return folder / "home"
 
 
 @contextmanager

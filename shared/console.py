@@ -9,6 +9,7 @@ import json
 import math
 import re
 import sys
+import textwrap
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from typing import Protocol, TypeVar
@@ -26,6 +27,7 @@ from rich.text import Text
 T = TypeVar("T")
 
 _NARROWEST_BAR, _WIDEST_BAR, _NARROWEST_NOTE = 8, 30, 12
+_SPEED_OVER_SECONDS = 3600.0  # of the last thousand reports at most: slow work has a rate too
 
 # Control characters except tab and newline, C1 controls, bidirectional controls, and lone surrogates (bytes of a file
 # name that are not UTF-8): a terminal or a reader would interpret them or fail on them.
@@ -155,12 +157,19 @@ class _BarLine:
         return f"{_clock(elapsed)}, {_clock(left)} left"
 
 
+def _filled(text: str, width: int) -> str:
+    """``text`` with each of its lines wrapped between words."""
+    fill = textwrap.TextWrapper(width, break_long_words=False, break_on_hyphens=False, replace_whitespace=False)
+    return "\n".join(fill.fill(line) for line in text.split("\n"))
+
+
 class Console:
     """The output of Assay."""
 
     def __init__(self) -> None:
         self.quiet = False
         self.json_mode = False
+        self._texts = True
         self._kept: list[str] | None = None
         self._rich = RichConsole(stderr=False, highlight=False)
         self._error = RichConsole(stderr=True, highlight=False)
@@ -178,10 +187,12 @@ class Console:
         Lines are wrapped between words only, and not at all without ``wrap``, so that addresses, paths and command
         lines can be copied.
         """
-        if not self.quiet:
+        if not self.quiet and self._texts:
             shown = [visible(part) if isinstance(part, str) else part for part in parts]
-            words = {"overflow": "ignore", "crop": False} if all(isinstance(part, str) for part in parts) else {}
-            self._rich.print(*shown, markup=markup, soft_wrap=not wrap, **words)
+            is_text = not any(hasattr(part, "__rich_console__") for part in parts)
+            if wrap and is_text and not markup:
+                shown, wrap = [_filled(" ".join(map(str, shown)), self._rich.width)], False
+            self._rich.print(*shown, markup=markup, soft_wrap=not wrap)
 
     def warn(self, message: str) -> None:
         """Prints a warning on standard error, also in quiet mode."""
@@ -189,6 +200,15 @@ class Console:
             self._kept.append(message)
             return
         self._error.print(f"[yellow]warning:[/] {escape(visible(message))}", markup=True, soft_wrap=True)
+
+    @contextmanager
+    def bars_only(self) -> Iterator[None]:
+        """Shows progress, warnings and errors but no text: for a command that another one runs."""
+        before, self._texts = self._texts, False
+        try:
+            yield
+        finally:
+            self._texts = before
 
     @contextmanager
     def warnings_kept(self) -> Iterator[list[str]]:
@@ -227,7 +247,7 @@ class Console:
         Yields a function that reports progress. ``unit`` is the singular of the unit of work, such as "clip", or "s"
         for work limited by time; ``done`` is the initial count, for resumed work.
         """
-        bar = Progress(_Line(), console=self._error, disable=self.quiet, speed_estimate_period=30)
+        bar = Progress(_Line(), console=self._error, disable=self.quiet, speed_estimate_period=_SPEED_OVER_SECONDS)
         with bar:
             task = bar.add_task(visible(description), total=total, completed=done, unit=unit, note="")
 

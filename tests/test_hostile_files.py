@@ -20,7 +20,7 @@ from benchmarks.material import (
     score_words,
     swap_words,
 )
-from benchmarks.sandbox import Ended, Job, Sandbox, quiet_home
+from benchmarks.sandbox import Ended, Job, Sandbox, copied_home, quiet_home
 
 pytestmark = [
     pytest.mark.needs_media,
@@ -60,7 +60,7 @@ def test_every_file_is_tried(media: Path):
 
 def ended(sandbox: Sandbox, words: tuple[str, ...], folder: Path, *readable: Path) -> Ended:
     """The end of a run, which has to be a sound one."""
-    found = sandbox.run(Job(words, folder, readable=readable, seconds=SECONDS))
+    found = sandbox.run(Job(words, folder, readable=readable, seconds=SECONDS, home=copied_home(sandbox.home, folder)))
     assert judged(found)[0] in ("done", "sentence"), (judged(found), found.said[-2000:])
     assert found.cpu_seconds < SECONDS
     assert found.peak_mb < MEMORY_MB

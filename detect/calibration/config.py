@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from shared.errors import ConfigError
+from shared.results.fewest import CALIBRATION_CLIPS, CALIBRATION_PEOPLE
 
 ProbabilityMethod = Literal["temperature", "platt", "isotonic"]
 LikelihoodMethod = Literal["logistic", "kde"]
@@ -24,9 +25,9 @@ class CalibrateConfig:
     """Prior probability of a fake, on which the reported probability depends."""
     count_by: CountBy = "target"
     """Unit of equal weight: a filmed person ("target"), a group of linked people ("group"), or each clip."""
-    fewest_clips: int = 10
+    fewest_clips: int = CALIBRATION_CLIPS
     """Minimum number of clips of each class for a fit."""
-    fewest_people: int = 4
+    fewest_people: int = CALIBRATION_PEOPLE
     """Minimum number of persons (or groups, see ``count_by``) of each class for a fit."""
     replicates: int = 100
     """Bootstrap replicates over people for the interval of a likelihood ratio."""

@@ -14,7 +14,7 @@ from shared.console import console
 
 
 def inspect(
-    suspect: Annotated[Path, typer.Argument(help="The video in question.", show_default=False)],
+    suspect: Annotated[Path, typer.Argument(help="The video or picture in question.", show_default=False)],
     detector: Annotated[Path, typer.Option(help="Run or detector folder.")],
     out: Annotated[Path, typer.Option(help="Case folder that receives the report.")],
     finder: Annotated[
@@ -24,7 +24,7 @@ def inspect(
     device: DeviceOption = None,
     config: SettingsOption = None,
 ) -> None:
-    """Inspects one suspect video: hashes, container, provenance, score over time, and a careful word.
+    """Inspects a suspect video or picture: hashes, container, provenance, score over time, and a careful word.
 
     Example: assay inspect suspect.mp4 --detector runs/det --out case/
     """

@@ -193,6 +193,7 @@ def measured_quality(
             by_name.setdefault(str(record.id.manipulation), []).append(record)
     files: list[Path] = []
     failed: list[str] = []
+    quiet = ["--quiet"] if console.quiet else []
     for name, fakes in sorted(by_name.items()):
         chosen = [fakes[place] for place in evenly_spaced(len(fakes), quality.clips)]
         path = out / "quality" / f"{name}-{_key(chosen, quality.faces)}.json"
@@ -200,7 +201,8 @@ def measured_quality(
             console.print(f"quality of {name}: {len(chosen)} of {len(fakes)} fakes")
             line = [str(folder.media_path(record)) for record in chosen]
             line += [word for faceset in quality.faces for word in ("--faces", str(faceset))]
-            code = run(["--quiet", "forge", "quality", *line, "--out", str(path), "--device", settings.device])
+            with console.bars_only():
+                code = run([*quiet, "forge", "quality", *line, "--out", str(path), "--device", settings.device])
             if code == _INTERRUPTED:
                 raise KeyboardInterrupt
         if path.is_file():

@@ -36,6 +36,7 @@ from shared.config import configured, digest
 from shared.console import console, counted, visible
 from shared.errors import RunError
 from shared.faces.finders.finder import FaceFinder
+from shared.plots import Plot
 from shared.results.scores import ClipScore, Evidence, ForensicReport
 from shared.storage import need_replaceable, replacing_folder, sha256_file, write_bytes, write_text
 from shared.types import VideoInfo
@@ -109,7 +110,8 @@ def inspect_file(
         evidence += [provenance_evidence(source), *files_beside(path)]
         whole = Predictor(CropPredictor.load(detector, device), config.finder)
         predictor, finder = whole.crops, whole.finder
-        scores = whole.score(path, reader=lambda _: source.reader(still=still))
+        with console.progress("searching and scoring", info.frames_counted, unit="frame") as tick:
+            scores = whole.score(path, reader=lambda _: source.reader(still=still), tick=tick)
         shown = source.reader(still=still) if scores.frames else None
         exhibits = sample_faces(shown, scores.frames, predictor, count=config.faces_shown) if shown else []
     facts = file_facts(info, path.stat().st_size, scores.frames, finder=finder.name)
@@ -232,7 +234,7 @@ def _with_interpretation(clip: ClipScore, interpretation: Interpretation) -> Cli
     return dataclasses.replace(clip, probability=calibrated.probability, llr=calibrated.llr)
 
 
-def _timeline(info: VideoInfo, scores: VideoScores, predictor: CropPredictor) -> bytes:
+def _timeline(info: VideoInfo, scores: VideoScores, predictor: CropPredictor) -> Plot:
     duration = info.duration_seconds or scores.frames[-1].seconds
     threshold, _ = predictor.operating_point
     return plot_timeline(scores.frames, threshold=threshold, duration_seconds=duration, gaps=scores.gaps_seconds)
@@ -243,11 +245,11 @@ def _write_case(
     report: ForensicReport,
     scores: VideoScores,
     exhibits: Sequence[FaceExhibit],
-    timeline: bytes | None,
+    timeline: Plot | None,
     threshold: float,
 ) -> None:
     if timeline is not None:
-        write_bytes(folder / "evidence" / "timeline.png", timeline)
+        write_bytes(folder / "evidence" / "timeline.png", timeline.png)
     for place, exhibit in enumerate(exhibits):
         stem = f"face-{place:02d}-track-{exhibit.track}-frame-{exhibit.frame}"
         write_bytes(folder / "evidence" / f"{stem}.png", exhibit.crop_png)

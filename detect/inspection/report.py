@@ -8,14 +8,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import msgspec
-from markupsafe import Markup
 
 from detect.calibration.card import CALIBRATION_WORDS
 from detect.calibration.interpret import ratio_words
 from detect.inspection.verdict import validation_words
 from shared.console import visible_json
 from shared.pages import page_environment
-from shared.plots import GRID, INK, figure, svg
+from shared.plots import GRID, INK, Plot, both, figure
 from shared.results.scores import ForensicReport, FrameScore
 from shared.storage import write_text
 
@@ -56,7 +55,7 @@ def write_html(
     path: Path,
     report: ForensicReport,
     *,
-    timeline: Markup | None,
+    timeline: Plot | None,
     exhibits: Sequence[FaceExhibit],
     threshold: float,
 ) -> None:
@@ -71,7 +70,7 @@ def write_html(
     environment.filters["signed"] = lambda value: "not scored" if value is None else f"{value:+.2f}"
     page = environment.get_template("report.html.j2").render(
         report=report,
-        timeline=timeline,
+        timeline=timeline and timeline.svg,
         exhibits=exhibits,
         threshold=threshold,
         validation_words=validation_words(report.validation),
@@ -82,7 +81,7 @@ def write_html(
 
 def plot_timeline(
     scores: Sequence[FrameScore], *, threshold: float, duration_seconds: float, gaps: Sequence[tuple[float, float]]
-) -> Markup:
+) -> Plot:
     """Raw logit over time, one line a track, grey where no face was found, the threshold dashed."""
     marked = len(scores) <= _MOST_MARKED
     with figure(9.2, 2.9, style={}) as plot:
@@ -112,7 +111,7 @@ def plot_timeline(
         if scores:
             axis.legend(loc="upper left", fontsize=7.5, frameon=False, ncols=6)
         plot.set_layout_engine("tight")
-        return svg(plot, "Score of every face over time")
+        return both(plot, "Score of every face over time")
 
 
 def _data_uri(png: bytes) -> str:

@@ -18,6 +18,7 @@ from detect.config import FaceConfig, ScoreConfig
 from detect.models.predictor import CropPredictor
 from detect.scoring.aggregate import aggregate_clip, aggregate_tracks, resolved
 from shared.config import configured
+from shared.console import Tick
 from shared.dataset.names import safe_name
 from shared.device import Device, Precision
 from shared.errors import MediaError, UsageError
@@ -140,6 +141,7 @@ def score_video(
     clip: ClipId | None = None,
     label: Label | None = None,
     reader: Callable[[Path], ClipReader] = VideoReader,
+    tick: Tick | None = None,
     **settings: Any,
 ) -> VideoScores:
     """Scores all faces of every ``config.every``-th frame of a video.
@@ -151,6 +153,7 @@ def score_video(
         clip: id of the clip in the scores; default "suspect/unknown/NAME".
         label: of the clip, if known.
         reader: opens the video.
+        tick: told the number of frames passed, of the file.
         settings: replace those of ``config``: ``every=1``.
 
     Raises:
@@ -163,7 +166,7 @@ def score_video(
     predictor, finder = both.crops, both.finder
     clip = clip or suspect_id(path)
     aggregate = resolved(config.aggregate, predictor.facts.aggregate)
-    watch = _Watch(path, reader, config.faces or predictor.facts.faces)
+    watch = _Watch(path, reader, config.faces or predictor.facts.faces, tick)
     scores = tuple(_scored(watch, predictor, finder, config, clip))
     facts = ScoreFacts(
         frames_read=watch.reader.frames_decoded,
@@ -260,7 +263,10 @@ def write_frame_scores(path: Path, scores: Sequence[FrameScore], labels: Sequenc
 class _Watch:
     """One pass over a video, with its counts."""
 
-    def __init__(self, path: Path, opened: Callable[[Path], ClipReader], wanted: FaceConfig) -> None:
+    def __init__(
+        self, path: Path, opened: Callable[[Path], ClipReader], wanted: FaceConfig, tick: Tick | None = None
+    ) -> None:
+        self._tick = tick
         self._opened = opened
         self.reader = opened(path)
         self.wanted = wanted
@@ -275,6 +281,8 @@ class _Watch:
             found = 0
             for frame, faces in follow(reader.frames(step=every), finder, settings):
                 found += len(faces)
+                if self._tick is not None:
+                    self._tick(every)
                 yield from self._large(frame, faces)
             # A person may be lying down, or the file lack its rotation tag.
             turned = None if found else self._turned(finder, every)

@@ -13,6 +13,7 @@ from forge.building.encode import encode_clips, is_ready, read_ready, ready_path
 from forge.building.estimate import Cost, Rates, estimate
 from forge.building.intermediates import PICTURES, read_facts
 from forge.building.plan import BuildPlan, BuildStep, PlannedClip, plan_set
+from forge.building.progress import build_progress
 from forge.building.spec import SetSpec, load_spec
 from forge.building.steps import MADE, make_faceset, make_shot, read_made, render_master, train
 from forge.building.tasks import EncodeTask, ShotTask
@@ -222,16 +223,12 @@ def _run(missing: Sequence[BuildStep], rates: Rates, engine: Engine, device: str
         for step in ordered
     ]
     spent = 0.0
-    left = Counter(step.kind for step in missing)
-    total = round(sum(rates.seconds(step) for step in missing))
-    with console.progress("building", len(missing), unit="task") as tick:
-        tick(0, note=f"about {max(1, total // 60)} min of one core")
+    with build_progress(missing, {step.key: rates.seconds(step) for step in missing}) as progress:
         for done in engine.run(tasks):
             step = steps[done.key]
             rates.note(step, done.seconds)
             spent += done.seconds
-            left[step.kind] -= 1
-            tick(note=", ".join(f"{count} {kind}" for kind, count in left.items() if count))
+            progress.finished(step)
     return spent
 
 

@@ -67,6 +67,7 @@ class SetConfig:
         need(self.frames is None or self.frames >= 1, "frames must be 1 or more", "leave it out for all")
         need(self.pieces >= 1, "pieces must be 1 or more", "1 makes one clip of a file")
         need(self.pieces == 1 or self.frames is not None, "pieces need frames: how long each is", "frames = 75")
+        need(self.audio or self.controls, "without controls clips are copied with their sound", "leave audio out")
         need(0 <= self.crf_spread <= 12, f"crf_spread is {self.crf_spread}", "0 to 12 levels; 3 is the default")
         need(self.max_side is None or self.max_side >= 32, "max_side must be 32 or more", "640 is usual")
 

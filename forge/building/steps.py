@@ -78,7 +78,7 @@ class Made:
         faked: frames that hold a forged pixel; empty when nothing could be swapped, and ``why`` gives the reason.
         chosen: the tracks that were swapped; rank: of the first of them by area.
         segments, face: as sampled.
-        factors: factors of its records: how people were distinguished, and how many frames show the person.
+        factors: of its records: how people were recognised, how many frames show the chosen person.
     """
 
     faked: tuple[int, ...]

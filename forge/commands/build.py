@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections import Counter
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -11,14 +11,23 @@ import typer
 
 from shared.commands.engine_options import AddressOption, EngineOption, JobsOption, engine_asked
 from shared.console import console, counted
+from shared.errors import UsageError
 
 if TYPE_CHECKING:
     from forge.building.build import DryRun
 
 
 def build(
-    settings: Annotated[Path, typer.Argument(help="What the set is made of (TOML).", show_default=False)],
-    out: Annotated[Path, typer.Option(help="The dataset; made where there is none, completed where there is one.")],
+    settings: Annotated[
+        list[Path], typer.Argument(help="What the set is made of (TOML); with --init the clips.", show_default=False)
+    ],
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            help="The dataset; made where there is none, completed where there is one. With --init the TOML file.",
+            show_default="with --init set.toml, else required",
+        ),
+    ] = None,
     work: Annotated[
         Path | None, typer.Option(help="Folder for what is made on the way.", show_default="OUT.build")
     ] = None,
@@ -28,26 +37,51 @@ def build(
     jobs: JobsOption = None,
     engine: EngineOption = None,
     address: AddressOption = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show the plan and what it costs; make nothing.")] = False,
+    dry_run: Annotated[
+        bool,
+        typer.Option("--dry-run", help="Show the plan, what it costs, and what later steps will lack; make nothing."),
+    ] = False,
+    init: Annotated[bool, typer.Option("--init", help="Write a set.toml for the clips given; make nothing.")] = False,
+    rights: Annotated[
+        str | None,
+        typer.Option(
+            help="With --init: on what basis the clips may be used: consent, CC-BY-4.0, ...", show_default=False
+        ),
+    ] = None,
 ) -> None:
     """Builds a whole labelled set: real clips and fakes, in every rendition, masked, signed, split by person.
 
     Stopped or killed at any moment, the same command goes on; what is there is not made again.
 
+    Example: assay forge build --init ann-1.mp4 ann-2.mp4 bob.mp4 --rights consent --out set.toml
+
     Example: assay forge build set.toml --out sets/portraits --dry-run
 
     Example: assay forge build set.toml --out /net/sets/portraits --engine ray --address 10.0.0.1:6379
     """
+    if init:
+        _write_settings(settings, out or Path("set.toml"), rights)
+        return
+    if out is None or len(settings) != 1 or rights is not None:
+        raise UsageError(
+            "a build takes one settings file and --out DATASET",
+            hint="--init CLIP... --rights RIGHTS writes a settings file for clips",
+        )
     from forge.building.build import build_set, plan_build
+    from forge.building.material import lacking_later
     from forge.building.spec import load_spec
 
-    spec = load_spec(settings)
+    spec = load_spec(settings[0])
     if audio is not None:
-        spec = replace(spec, set=replace(spec.set, audio=audio))
+        spec = dataclasses.replace(spec, set=dataclasses.replace(spec.set, audio=audio))
     planned = plan_build(spec, out, work=work)
     _show(planned)
+    lacking = lacking_later(planned.plan)
+    for what in lacking:
+        console.print(f"too little for later: {what}")
     if dry_run:
-        console.result({"clips": len(planned.plan.clips), "costs": [vars(cost) for cost in planned.costs]})
+        costs = [dataclasses.asdict(cost) for cost in planned.costs]
+        console.result({"clips": len(planned.plan.clips), "costs": costs, "lacking": lacking})
         return
     result = build_set(spec, out, work=work, engine=engine_asked(engine, address, jobs))
     console.print(f"{out}: {counted(result.listed, 'clip')}, {result.made} of them new; assay dataset verify {out}")
@@ -62,6 +96,19 @@ def build(
             "notes": result.notes,
         }
     )
+
+
+def _write_settings(clips: list[Path], out: Path, rights: str | None) -> None:
+    from forge.building.start import first_settings
+    from shared.storage import write_text
+
+    if rights is None:
+        raise UsageError("on what basis may the clips be used?", hint="--rights consent, CC-BY-4.0, ...")
+    if out.exists():
+        raise UsageError(f"{out} exists", hint="choose another --out")
+    write_text(out, first_settings(clips, out, rights))
+    console.print(f"{out} is written: read it, then assay forge build {out} --out sets/one --dry-run", wrap=False)
+    console.result({"settings": out})
 
 
 def _show(planned: DryRun) -> None:

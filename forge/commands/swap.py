@@ -173,6 +173,8 @@ def _to_pictures(
     counts = _counts(made)
     console.print(f"{out}: {_counted(counts, source, 'pictures')}")
     _say_read(made)
+    if made.factors.get("pictures") == "single":
+        console.print("They were taken as single pictures; --sequence takes a folder as the frames of one video.")
     console.result({"path": out, "frames": made.frames, "faked": made.faked} | counts | _read(made))
 
 

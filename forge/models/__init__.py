@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from forge.models import (  # noqa: F401 - each registers its families
     amp,
+    compact,
     deepfake_tf,
     df,
     dfaker,

@@ -16,6 +16,7 @@ from safetensors import SafetensorError, safe_open
 
 from forge.models import Swapper, build_swapper
 from forge.models.contract import Option, SwapSpec
+from forge.models.population import stored_names, tie_identities
 from shared import config as settings
 from shared.errors import AssayError, CheckpointError
 from shared.storage import replacing_folder, sha256_file
@@ -51,6 +52,8 @@ class SwapperCard:
 
     Convention:
         sha256: of the weights file, hex
+        population: whether all identities are one: their parts are the first one's, and are stored once
+        half: whether weights are stored in float16
         facesets: one for each identity, in order; empty for a swapper saved without training
         training: steps, seconds, loss and the like
     """
@@ -66,6 +69,8 @@ class SwapperCard:
     has_mask: bool
     parameters: int
     sha256: str
+    population: bool = False
+    half: bool = False
     facesets: tuple[TrainingSource, ...] = ()
     training: dict[str, Option] = field(default_factory=dict)
 
@@ -76,14 +81,21 @@ def save_swapper(
     *,
     facesets: Sequence[TrainingSource] = (),
     training: Mapping[str, Option] | None = None,
+    population: bool = False,
+    half: bool = False,
 ) -> Path:
     """Writes ``swapper`` to ``folder``, replacing it atomically; returns ``folder``.
+
+    ``population`` is that of the card. ``half`` stores weights in float16, for swappers that are shipped; they are
+    float32 again when loaded.
 
     Raises:
         StorageError: writing failed.
     """
-    weights = swapper.state_dict()
-    spec = swapper.spec
+    state, spec = swapper.state_dict(), swapper.spec
+    weights = {name: state[name] for name in stored_names(swapper)}
+    if half:
+        weights = {name: value.half() if value.is_floating_point() else value for name, value in weights.items()}
     with replacing_folder(folder) as draft:
         write_checkpoint(draft / WEIGHTS_FILE, weights, {"swapper": spec.name})
         card = SwapperCard(
@@ -98,6 +110,8 @@ def save_swapper(
             has_mask=spec.has_mask,
             parameters=sum(tensor.numel() for tensor in weights.values()),
             sha256=sha256_file(draft / WEIGHTS_FILE),
+            population=population,
+            half=half,
             facesets=tuple(facesets),
             training=dict(training or {}),
         )
@@ -117,17 +131,18 @@ def load_swapper(path: Path, device: torch.device | str = "cpu") -> Swapper:
     _check_file(weights, card)
     with torch.device("meta"):
         swapper = _build(card, folder)
-    _check_shapes(weights, swapper)
+    _check_shapes(weights, swapper, card)
     try:
         with safe_open(weights, framework="pt", device=str(device)) as file:
             state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a mapping
     except (OSError, SafetensorError) as error:
         raise CheckpointError(f"{weights} cannot be read: {error}", hint="export it again from its run") from error
+    state = {name: value.float() if value.dtype == torch.float16 else value for name, value in state.items()}
     if any(table.is_meta for name, table in swapper.named_buffers() if name not in state):
         # Buffers that a module computes when it is built, and does not save, are still to be computed.
         with torch.random.fork_rng([]), torch.device(device):
             swapper = _build(card, folder)
-    swapper.load_state_dict(state, assign=True)
+    swapper.load_state_dict(state, strict=not card.population, assign=True)
     return swapper.eval()
 
 
@@ -196,6 +211,8 @@ def _build(card: SwapperCard, folder: Path) -> Swapper:
         swapper = build_swapper(card.model, card.identities, **{**card.options, "width": card.width})
     except (AssayError, ValueError) as error:
         raise CheckpointError(f"{folder / CARD_FILE} describes no swapper: {error}", hint="export it again") from error
+    if card.population:
+        tie_identities(swapper)
     spec: SwapSpec = swapper.spec
     stated = (card.input_px, card.output_px, card.framing, card.has_mask)
     if stated != (spec.input_px, spec.output_px, spec.framing, spec.has_mask):
@@ -216,7 +233,7 @@ def _check_file(weights: Path, card: SwapperCard) -> None:
         )
 
 
-def _check_shapes(weights: Path, swapper: Swapper) -> None:
+def _check_shapes(weights: Path, swapper: Swapper, card: SwapperCard) -> None:
     """Compares names, shapes and types in the file's header with the model, before anything is read or allocated."""
     try:
         with safe_open(weights, framework="pt") as file:
@@ -224,7 +241,9 @@ def _check_shapes(weights: Path, swapper: Swapper) -> None:
             found = {name: (tuple(part.get_shape()), part.get_dtype()) for name, part in slices.items()}
     except (OSError, SafetensorError) as error:
         raise CheckpointError(f"{weights} is not a weights file: {error}", hint="export it again") from error
-    wanted = {name: (tuple(tensor.shape), _TYPES[tensor.dtype]) for name, tensor in swapper.state_dict().items()}
+    state = swapper.state_dict()
+    types = {**_TYPES, torch.float32: "F16"} if card.half else _TYPES
+    wanted = {name: (tuple(state[name].shape), types[state[name].dtype]) for name in stored_names(swapper)}
     wrong = sorted(name for name in {*found, *wanted} if found.get(name) != wanted.get(name))
     if wrong:
         name = wrong[0]

@@ -12,6 +12,7 @@ from torch import nn
 
 from forge.models import Swapper
 from forge.models.checkpoint import digest_of, load_swapper, read_card
+from forge.models.population import population_part, shapes
 from shared.errors import CheckpointError, UsageError
 from shared.registry import near_matches
 
@@ -61,7 +62,7 @@ def load_parts(swapper: Swapper, path: Path, names: str = "") -> Loaded:
     """Loads weights into ``swapper`` from the swapper in ``path`` (an exported folder, or a run that holds one).
 
     ``names`` selects the parts; empty means all that both have: the shared ones, and those of identities that both
-    know.
+    know; of a swapper of a population also those of all other identities, as copies of the population's.
 
     Raises:
         CheckpointError: there is no swapper, it has none of the parts, or shapes differ: the message names the
@@ -71,12 +72,19 @@ def load_parts(swapper: Swapper, path: Path, names: str = "") -> Loaded:
     card = read_card(path)
     source = load_swapper(path)
     wanted = named_parts(swapper, names) if names else dict(swapper.parts())
-    theirs = source.parts()
+    theirs = dict(source.parts())
+    if card.population:
+        first = source.spec.identities[0]
+        theirs |= {
+            name: common
+            for name in wanted
+            if name not in theirs and (common := population_part(name, theirs, first)) is not None
+        }
     unknown = [name for name in wanted if name not in theirs]
     if names and any(f"{name}" in [each.strip() for each in names.split(",")] for name in unknown):
         raise CheckpointError(f"{path} has no part {unknown[0]}", hint=near_matches(unknown[0], sorted(theirs)))
     both = [name for name in wanted if name in theirs]
-    differing = [name for name in both if _shapes(wanted[name]) != _shapes(theirs[name])]
+    differing = [name for name in both if shapes(wanted[name]) != shapes(theirs[name])]
     if differing or not both:
         raise CheckpointError(
             f"{path} does not fit {swapper.spec.name}: {_difference(swapper, source, differing)}",
@@ -85,10 +93,6 @@ def load_parts(swapper: Swapper, path: Path, names: str = "") -> Loaded:
     for name in both:
         wanted[name].load_state_dict(theirs[name].state_dict())
     return Loaded(digest_of(card), tuple(both))
-
-
-def _shapes(part: nn.Module) -> dict[str, tuple[int, ...]]:
-    return {name: tuple(value.shape) for name, value in part.state_dict().items()}
 
 
 def _difference(wanted: Swapper, found: Swapper, parts: list[str]) -> str:

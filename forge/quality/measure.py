@@ -1,6 +1,7 @@
-"""Measures the quality of a fake against its target clip.
+"""Measures of a fake against the clip it was made from.
 
-Every value has its number of frames and quartiles. Use frames that the swapper was not trained on (:func:`holdout`).
+Every value has its number of frames and its quartiles. Values on frames that the swapper was not trained on
+(:func:`holdout`) show generalisation; values on the others, memorisation.
 """
 
 from __future__ import annotations
@@ -55,19 +56,19 @@ _SINGLE = ("nearer_to_source", "top1", "blink_correlation", "mouth_correlation",
 
 @dataclass(frozen=True, eq=False)
 class Instruments:
-    """Models and settings of a measurement.
+    """The networks and references of a measurement.
 
     Attributes:
         finder: finds faces in both clips.
-        embedder: for identity metrics; None for none.
-        people: source and target person; None for no identity metrics.
-        cast: all people that a face is compared with, by name, including these two.
-        embedder_in_loss: whether the swapper was trained with this embedder, see :mod:`forge.quality.leakage`.
-        predictor: the swapper, for self-reconstruction; None for none.
-        target_identity: the identity of the self-reconstruction; None for none.
-        features: network for feature distances; None for none. bank: store of feature vectors.
-        lpips: if its weights are installed.
-        px, framing: of the compared crops; default those of the swapper's output.
+        embedder: gives identity embeddings; None leaves identity out.
+        people: source and target person; None leaves identity out.
+        cast: everybody a face is compared with, by name; the two people are always among them.
+        embedder_in_loss: whether the swapper was trained by this embedder too, see :mod:`forge.quality.leakage`.
+        predictor: the swapper, for self-reconstruction; None leaves it out.
+        target_identity: the identity reconstructed for it; None leaves it out.
+        features: network for distances of features; None leaves them out. bank: where it keeps vectors of faces.
+        lpips: beside the features, where its weights are here.
+        px, framing: of the crops compared; by default the swapper's output size and framing.
     """
 
     finder: FaceFinder
@@ -85,16 +86,16 @@ class Instruments:
 
     @property
     def crop_px(self) -> int:
-        """Side of the compared crops."""
+        """Side of the crops compared."""
         return self.px or (self.predictor.spec.output_px if self.predictor else _DEFAULT_PX)
 
     @property
     def crop_framing(self) -> Framing:
-        """Framing of the compared crops."""
+        """Framing of the crops compared."""
         return self.framing or (self.predictor.spec.framing if self.predictor else _DEFAULT_FRAMING)
 
     def metrics(self, clip: str = "") -> list[FrameMetric]:
-        """New metrics for one clip; the bank stores its features by this name."""
+        """Fresh metrics for one clip, under whose name the bank keeps features."""
         metrics: list[FrameMetric] = [LandmarkMetric(), MotionMetric(), SeamMetric(), HeadMetric()]
         metrics.append(CropMetric(self.crop_px, self.crop_framing))
         if self.embedder is not None and self.people is not None:
@@ -158,8 +159,8 @@ def measure_swap(
 ) -> SwapQuality:
     """Measures ``fake`` against ``target`` on ``frames`` (half-open), or on all of them.
 
-    The face is the target's main one in these frames. ``alpha`` is the fake's alpha mask video, for metrics at and
-    outside its border. ``beside`` are further metrics that get the same frames, such as a picture sheet.
+    The face is the target's main one in those frames. ``alpha`` is the fake's alpha mask video, for the seam and for
+    what lies outside it. ``beside`` are metrics that see the same frames and keep what they see, a picture for example.
 
     Raises:
         MediaError: a clip cannot be read, or ``frames`` lies outside the target.
@@ -192,7 +193,7 @@ def measure_swap(
 
 
 def _summed(values: Mapping[str, list[float]]) -> dict[str, Any]:
-    """Fields of :class:`SwapQuality`: spreads of frame values, means of shares, ratios of medians."""
+    """Fields of :class:`SwapQuality`: spreads over frames, means of shares, ratios of medians."""
     spreads = {name: Spread.of(values.get(name, ())) for name in SPREADS}
     single = {name: float(np.mean(values[name])) for name in _SINGLE if values.get(name)}
     ratios = {
@@ -219,14 +220,14 @@ def _gather(samples: Iterator[Sample], metrics: list[FrameMetric]) -> dict[str, 
 
 
 def _every_frame(clip: Path, finder: FaceFinder, start: int, stop: int) -> Iterator[tuple[Frame, list[Face]]]:
-    """Frames of a range with their faces, detected in each frame without tracking, so that errors are independent."""
+    """Frames of a range with their faces, each detected anew: tracking would carry errors of one frame to the next."""
     config = FollowConfig(detect_every=1, min_face_px=_LEAST_FACE_PX)
     with VideoReader(clip) as reader, closing(follow(reader.frames(start=start, stop=stop), finder, config)) as found:  # type: ignore[type-var]
         yield from found
 
 
 def _found_again(fake: Path, finder: FaceFinder, wanted: SwapPlan, start: int, stop: int) -> dict[int, Face]:
-    """For each frame the face of the fake at the position of the target's, if there is one."""
+    """For each frame the face of the fake that lies where the target's lies, where there is one."""
     again: dict[int, Face] = {}
     for frame, found in _every_frame(fake, finder, start, stop):
         here = wanted.to_swap(frame.index)
@@ -242,19 +243,19 @@ def _found_again(fake: Path, finder: FaceFinder, wanted: SwapPlan, start: int, s
 def _samples(
     fake: Path, target: Path, alpha: Path | None, wanted: SwapPlan, again: dict[int, Face], start: int, stop: int
 ) -> Iterator[Sample]:
-    """Samples of the frames of both clips that have the face."""
+    """Both clips side by side, the frames that have the face."""
     present = wanted.swapped_frames
     picked = {present[place] for place in evenly_spaced(len(present), _PICKED)}
-    steady = smooth_tracks(wanted.faces, dict(zip(range(start, stop), wanted.times, strict=True)))
+    smoothed = smooth_tracks(wanted.faces, dict(zip(range(start, stop), wanted.times, strict=True)))
     with VideoReader(target) as ours, VideoReader(fake) as theirs, closing(_masks(alpha, start)) as masks:
         pairs = zip(ours.frames(start=start, stop=stop), theirs.frames(start=start, stop=stop), masks, strict=False)
         for one, other, mask in pairs:
             faces = wanted.to_swap(one.index)
             if not faces:
                 continue
-            calm = next(face for face in steady[one.index] if face.track == faces[0].track)
+            smooth = next(face for face in smoothed[one.index] if face.track == faces[0].track)
             found = again.get(one.index)
-            yield Sample(one.index, one.image, other.image, faces[0], calm, found, mask, picked=one.index in picked)
+            yield Sample(one.index, one.image, other.image, faces[0], smooth, found, mask, picked=one.index in picked)
 
 
 def _masks(alpha: Path | None, start: int) -> Generator[np.ndarray | None, None, None]:

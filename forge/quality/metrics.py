@@ -1,6 +1,6 @@
-"""Frame metrics of fakes: classes that are updated frame by frame.
+"""Metrics of a fake's frames: one class a metric, updated frame by frame.
 
-Each takes a :class:`Sample` and returns values by name; :mod:`forge.quality.measure` summarises them.
+Each metric takes a :class:`Sample` and gives its values by name; :mod:`forge.quality.measure` gathers their spreads.
 """
 
 from __future__ import annotations
@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
-from typing_extensions import override
 
 from forge.image_metrics import landmark_distance, seam_ratio, sharpness_ratio, ssim
 from forge.models.predictor import SwapPredictor
@@ -31,7 +30,7 @@ _FEATURE_FRAMING: Framing = "full"
 
 @dataclass(frozen=True, eq=False)
 class Person:
-    """A person to compare faces with: name and mean embedding (D,) of their faces."""
+    """Somebody to compare faces with: a name, and the mean embedding (D,) of faces known to be theirs."""
 
     name: str
     embedding: np.ndarray
@@ -43,17 +42,17 @@ class Sample:
 
     Convention:
         target, fake: (H, W, 3) uint8
-        face: the target's detected face; steady: the same with smoothed landmarks, for aligned crops
-        again: the face detected in the fake at the same position; None if there is none
-        alpha: (H, W) uint8; None without an alpha mask
-        picked: whether this is one of the few evenly spaced frames for slow metrics
+        face: the target's face as it was found; smoothed: the same with smoothed landmarks, for cutting crops
+        again: the fake's face as it was found there, None where none was
+        alpha: (H, W) uint8, None when there is no alpha mask
+        picked: whether this is one of the few frames, evenly spaced, for what is too slow to do on all
     """
 
     index: int
     target: np.ndarray
     fake: np.ndarray
     face: Face
-    steady: Face
+    smoothed: Face
     again: Face | None
     alpha: np.ndarray | None
     picked: bool = False
@@ -63,22 +62,22 @@ Values = Iterable[tuple[str, float]]
 
 
 class FrameMetric(Protocol):
-    """Base of frame metrics."""
+    """Measures frame after frame."""
 
     def update(self, sample: Sample) -> Values:
-        """Values by name from this frame and earlier ones."""
+        """Names and values that this frame, or frames before it, gave."""
         ...
 
     def compute(self) -> Values:
-        """Values that are complete after the last frame; default none."""
+        """Names and values over all frames; none by default."""
         return ()
 
 
 class LandmarkMetric(FrameMetric):
-    """``landmark_distance``, ``expression_error``, ``pose_error``: mouth, eyes and head against the target."""
+    """``landmark_distance``, ``expression_error``, ``pose_error``: whether mouth, eyes and head follow."""
 
-    @override
     def update(self, sample: Sample) -> Values:
+        """See :class:`FrameMetric`."""
         if sample.again is None:
             return
         found, wanted = sample.again.landmarks, sample.face.landmarks
@@ -89,9 +88,9 @@ class LandmarkMetric(FrameMetric):
 
 
 class MotionMetric(FrameMetric):
-    """``blink_correlation``, ``mouth_correlation``: correlation of lids and lips with the target's; one value each.
+    """``blink_correlation``, ``mouth_correlation``: whether lids and lips move when the target's do; one value each.
 
-    ``blink_swing``, ``mouth_swing`` are the target's standard deviations: for a still face r is not informative.
+    ``blink_swing``, ``mouth_swing`` are the target's own standard deviations: for a still face r is unreliable.
     """
 
     def __init__(self) -> None:
@@ -99,16 +98,16 @@ class MotionMetric(FrameMetric):
         self._own: dict[str, list[float]] = {name: [] for name in self._motions}
         self._wanted: dict[str, list[float]] = {name: [] for name in self._motions}
 
-    @override
     def update(self, sample: Sample) -> Values:
+        """See :class:`FrameMetric`."""
         if sample.again is not None:
             for name, openness in self._motions.items():
                 self._own[name].append(openness(sample.again.landmarks))
                 self._wanted[name].append(openness(sample.face.landmarks))
         return ()
 
-    @override
     def compute(self) -> Values:
+        """See :class:`FrameMetric`."""
         for name in self._motions:
             follows = motion_correlation(self._own[name], self._wanted[name])
             if follows is not None:
@@ -117,10 +116,10 @@ class MotionMetric(FrameMetric):
 
 
 class IdentityMetric(FrameMetric):
-    """Similarity of the fake's face to people.
+    """Similarity of the fake's face to the source, the target and others.
 
     ``identity_to_source``, ``identity_to_target``: Euclidean distances; ``cosine_to_source``, ``cosine_to_target``:
-    cosine similarities; ``nearer_to_source``: 1 or 0; ``top1``: 1 if the nearest of all people is the source.
+    cosine similarities; ``nearer_to_source``: 1 or 0; ``top1``: 1 where the nearest of all the cast is the source.
     """
 
     def __init__(self, embedder: IdentityEmbedder, source: Person, target: Person, cast: Mapping[str, Person]) -> None:
@@ -128,8 +127,8 @@ class IdentityMetric(FrameMetric):
         self._pair = {"source": source, "target": target}
         self._cast = {**cast, source.name: source, target.name: target}
 
-    @override
     def update(self, sample: Sample) -> Values:
+        """See :class:`FrameMetric`."""
         if sample.again is None:
             return
         embedding = self._embedder.embed(sample.fake, [sample.again])[0]
@@ -143,16 +142,16 @@ class IdentityMetric(FrameMetric):
 
 
 def cosine(a: np.ndarray, b: np.ndarray) -> float:
-    """Cosine of the angle between two vectors; NaN if one has length zero."""
+    """Cosine of the angle between two vectors; not a number when one has no length."""
     lengths = float(np.linalg.norm(a)) * float(np.linalg.norm(b))
     return float(a @ b) / lengths if lengths > 0 else math.nan
 
 
 class SeamMetric(FrameMetric):
-    """``seam_ratio``, ``color_step``, ``ssim_outside``: visibility of the mask's border, and changes outside it."""
+    """``seam_ratio``, ``color_step``, ``ssim_outside``: visibility of the mask's edge, and changes outside it."""
 
-    @override
     def update(self, sample: Sample) -> Values:
+        """See :class:`FrameMetric`."""
         if sample.alpha is not None:
             yield "seam_ratio", seam_ratio(sample.fake, sample.target, sample.alpha)
             yield "color_step", color_step(sample.fake, sample.target, sample.alpha)
@@ -162,20 +161,20 @@ class SeamMetric(FrameMetric):
 class HeadMetric(FrameMetric):
     """``mask_ssim``: SSIM of the head region, face and hair, of the fake and its target.
 
-    Celeb-DF's metric (Li et al., CVPR 2020, section 3.3, after Ma et al., NeurIPS 2017). The region is the square
-    crop of framing ``head``, aligned by the target's landmarks at 256 px.
+    Celeb-DF's measure (Li et al., CVPR 2020, section 3.3, after Ma et al., NeurIPS 2017). The region is the square
+    crop of framing ``head``, cut by the target's landmarks at 256 px.
     """
 
-    @override
     def update(self, sample: Sample) -> Values:
-        matrix = frame_to_crop(sample.steady.landmarks, px=_HEAD_PX, framing="head")
+        """See :class:`FrameMetric`."""
+        matrix = frame_to_crop(sample.smoothed.landmarks, px=_HEAD_PX, framing="head")
         yield "mask_ssim", ssim(cut(sample.fake, matrix, _HEAD_PX), cut(sample.target, matrix, _HEAD_PX))
 
 
 class FeatureMetric(FrameMetric):
-    """``features_outside``, ``lpips_outside``: distances outside the mask; features of faces for ``kept``.
+    """``features_outside``, ``lpips_outside``: distances where the paste did not reach; vectors of faces for ``kept``.
 
-    On the picked frames only. Crops have the framing ``full``, aligned by the target's landmarks.
+    On the picked frames only. The crops kept are of framing ``full``, cut by the target's landmarks.
     """
 
     def __init__(self, net: FeatureNet, kept: ClipFeatures, lpips: Lpips | None = None) -> None:
@@ -183,11 +182,11 @@ class FeatureMetric(FrameMetric):
         self._kept = kept
         self._lpips = lpips
 
-    @override
     def update(self, sample: Sample) -> Values:
+        """See :class:`FrameMetric`."""
         if not sample.picked:
             return
-        matrix = frame_to_crop(sample.steady.landmarks, px=FEATURE_PX, framing=_FEATURE_FRAMING)
+        matrix = frame_to_crop(sample.smoothed.landmarks, px=FEATURE_PX, framing=_FEATURE_FRAMING)
         fake, target = self._net.pooled([cut(picture, matrix, FEATURE_PX) for picture in (sample.fake, sample.target)])
         self._kept.fake.append(fake)
         self._kept.target.append(target)
@@ -200,18 +199,18 @@ class FeatureMetric(FrameMetric):
 
 
 class CropMetric(FrameMetric):
-    """Metrics of crops of both clips, aligned by the target's landmarks.
+    """Crops of both clips, cut by the target's landmarks.
 
     ``sharpness_ratio``; ``flicker`` and ``flicker_target``; ``flicker_compensated`` and ``flicker_compensated_target``,
-    the same after compensating the target's optical flow.
+    the same after the target's optical flow was taken out.
     """
 
     def __init__(self, px: int, framing: Framing) -> None:
         self._crops = FaceCrops(px, framing)
 
-    @override
     def update(self, sample: Sample) -> Values:
-        run = self._crops.take(sample.index, sample.fake, sample.target, sample.steady.landmarks)
+        """See :class:`FrameMetric`."""
+        run = self._crops.take(sample.index, sample.fake, sample.target, sample.smoothed.landmarks)
         yield "sharpness_ratio", sharpness_ratio(run[-1].fake, run[-1].target, run[-1].mask)
         if len(run) == 3:
             yield from zip(("flicker", "flicker_target"), flickers(*run), strict=True)
@@ -227,7 +226,7 @@ def _compensated(before: CropPair, now: CropPair, after: CropPair) -> Values:
 
 
 class SelfMetric(FrameMetric):
-    """``self_ssim``, ``self_ssim_face``: self-reconstruction of the target person by the swapper."""
+    """``self_ssim``, ``self_ssim_face``: how well the swapper reconstructs the target person."""
 
     def __init__(self, predictor: SwapPredictor, identity: str) -> None:
         self._predictor = predictor
@@ -235,17 +234,17 @@ class SelfMetric(FrameMetric):
         self._faces: list[AlignedFace] = []
         self._wanted: list[np.ndarray] = []
 
-    @override
     def update(self, sample: Sample) -> Values:
+        """See :class:`FrameMetric`."""
         spec = self._predictor.spec
-        face = align(sample.target, sample.steady, px=spec.input_px, framing=spec.framing, frame=sample.index)
+        face = align(sample.target, sample.smoothed, px=spec.input_px, framing=spec.framing, frame=sample.index)
         self._faces.append(face)
         to_output = resized(face.frame_to_crop, spec.input_px, spec.output_px)
         self._wanted.append(cut(sample.target, to_output, spec.output_px))
         return self.compute() if len(self._faces) >= _SELF_BATCH else ()
 
-    @override
     def compute(self) -> Values:
+        """See :class:`FrameMetric`."""
         faces, wanted = self._faces, self._wanted
         self._faces, self._wanted = [], []
         for face, crop, decoded in zip(faces, wanted, self._predictor.swap(faces, self._identity), strict=True):

@@ -1,4 +1,4 @@
-"""A picture sheet of one fake: target, swap, difference and mask of a few frames."""
+"""A picture of what was measured: target, swapped, difference and mask of a few frames of one fake."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ from collections.abc import Sequence
 
 import cv2
 import numpy as np
-from typing_extensions import override
 
 from forge.quality.metrics import FrameMetric, Sample, Values
 from shared.faces.align import cut, frame_to_crop
@@ -22,13 +21,13 @@ _INK = (235, 235, 235)
 
 
 class SheetMetric(FrameMetric):
-    """Collects the faces of the picked frames for the sheet; gives no values."""
+    """Measures nothing: keeps the faces of the picked frames and lays them out."""
 
     def __init__(self) -> None:
         self._columns: list[list[np.ndarray]] = []
 
-    @override
     def update(self, sample: Sample) -> Values:
+        """See :class:`~forge.quality.metrics.FrameMetric`."""
         if sample.picked:
             self._columns.append(_column(sample))
         return ()
@@ -47,7 +46,7 @@ class SheetMetric(FrameMetric):
 
 
 def titled(rows: Sequence[np.ndarray], titles: Sequence[str]) -> np.ndarray:
-    """The rows of equal width in one column, each with its title."""
+    """The rows below each other, each under its title; all of one width."""
     parts = []
     for row, title in zip(rows, titles, strict=True):
         strip = np.zeros((_TITLE_PX, row.shape[1], 3), np.uint8)
@@ -57,7 +56,7 @@ def titled(rows: Sequence[np.ndarray], titles: Sequence[str]) -> np.ndarray:
 
 
 def _column(sample: Sample) -> list[np.ndarray]:
-    matrix = frame_to_crop(sample.steady.landmarks, px=_CELL_PX, framing="whole")
+    matrix = frame_to_crop(sample.smoothed.landmarks, px=_CELL_PX, framing="whole")
     target, fake = (cut(picture, matrix, _CELL_PX) for picture in (sample.target, sample.fake))
     apart = np.abs(target.astype(np.int16) - fake.astype(np.int16)) * _DIFFERENCE
     mask = np.zeros_like(target)

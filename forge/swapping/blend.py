@@ -1,7 +1,7 @@
 """Puts a swapped face back into its frame.
 
-The way: crop and mask together through **one** cubic warp into the frame, then one of the ways to join them, on the
-bounding area alone. A pixel whose alpha is zero keeps its bytes, whichever way it is.
+Crop and mask are warped into the frame by **one** cubic warp, then blended inside the mask's bounding box. A pixel
+whose alpha is zero keeps its bytes with every blending method.
 
 Convention:
     Patch.bounds: half-open (x0, y0, x1, y1) in frame pixels
@@ -28,7 +28,7 @@ _MIN_POISSON_SIDE_PX = 8
 
 @dataclass(frozen=True, eq=False)
 class Patch:
-    """A swapped face as it lies in the frame.
+    """A swapped face warped into the frame.
 
     Convention:
         rgb: (h, w, 3) float32 in [0, 255]
@@ -85,7 +85,7 @@ def _to_frame(
     x0, y0, x1, y1 = bounds
     shift = np.array([[1.0, 0, x0], [0, 1.0, y0]])
     part_to_crop = compose(frame_to_crop, shift)
-    # Replicated, the zero alpha of the crop's edge goes on for ever, and colours do not darken towards it.
+    # Replicated: alpha stays zero beyond the crop's edge, and colours do not darken towards it.
     border = cv2.BORDER_REPLICATE if outside is None else cv2.BORDER_CONSTANT
     return cv2.warpAffine(
         crop,
@@ -160,7 +160,7 @@ def _overlay(part: np.ndarray, patch: Patch, _levels: int) -> np.ndarray:
 
 def _pyramid(part: np.ndarray, patch: Patch, levels: int) -> np.ndarray:
     blended = multiband(patch.rgb, part.astype(np.float32), patch.alpha, levels)
-    # Wide bands reach beyond the mask. What they changed there is taken back over the mask's outermost quarter, so
+    # Wide bands reach beyond the mask. Their change is faded out over the mask's outermost quarter, so
     # that where alpha is zero the frame's bytes stay.
     return _mixed(part, blended, np.minimum(4 * patch.alpha, 1.0))
 
@@ -182,7 +182,7 @@ def multiband(front: np.ndarray, back: np.ndarray, alpha: np.ndarray, levels: in
 
 
 def _for_octaves(layer: np.ndarray, octaves: int) -> np.ndarray:
-    """Continued to sides that halve without a rest, so that no octave is shifted against another."""
+    """Padded to sides divisible by two once an octave, so that no octave is shifted against another."""
     unit = 2 ** (octaves - 1)
     height, width = layer.shape[:2]
     return cv2.copyMakeBorder(layer, 0, -height % unit, 0, -width % unit, cv2.BORDER_REPLICATE)

@@ -1,8 +1,8 @@
 """Makes one fake: a target clip with another identity's face, its three masks, its labels, its record, its signature.
 
-Two passes over the target. The first finds and follows faces and keeps only their landmarks; the second cuts, swaps,
-colours, pastes and encodes, in threads with few frames between them. Everything is made under draft names and the clip
-is listed last, so a swap that is interrupted leaves the dataset as it was.
+Two passes over the target. The first finds and tracks faces and keeps only their landmarks; the second aligns, swaps,
+colours, composites and encodes, in threads with bounded queues. Files are made under draft names and the clip is listed
+last, so an interrupted swap leaves the dataset unchanged.
 """
 
 from __future__ import annotations
@@ -65,22 +65,22 @@ def swap_clip(
     """Puts the face of ``source`` into ``target`` and lists the fake in ``dataset``; the record as it was listed.
 
     The dataset then holds the clip (the target's exact frame times, its sound to the last bit), three lossless mask
-    videos, a label for every frame (real, where no face was swapped), the signed record, and a picture to look at
-    under ``previews/``. The same order given again gives the clip that is there.
+    videos, a label for every frame (real, where no face was swapped), the signed record, and a preview
+    under ``previews/``. The same arguments given again return the record of the clip that is there.
 
     Args:
         target: the video that receives the face.
         swapper: an exported swapper, or a run that holds one.
         source: the identity whose face is given; one that the swapper knows.
         dataset: a dataset folder; made where there is none.
-        config: everything else that can be chosen.
+        config: all other settings.
         target_identity: whose video it is; by default as the target's own record says, or the other one of two.
         rights: the basis on which the video may be used; by default as the record or the person's faceset says.
         name: of the clip; by default made of the target's file name and ``source``.
         encoding: used instead of the one that ``config.output`` describes; :meth:`Encoding.lossless_rgb` gives an
             intermediate from which renditions can be made.
         finder: by name or made before, used instead of the one that ``config`` names.
-        embedder: tells people apart; used instead of the one that is installed.
+        embedder: recognises people; used instead of the one that is installed.
         patches: a folder for the swapped crops with their matrices (:mod:`forge.swapping.patches`); None for none.
         audio: False leaves the target's sound out, which the record then says.
         settings: in place of ``config``'s own: ``face="all"``, ``color={"method": "lct"}``.
@@ -129,7 +129,7 @@ def swap_clip(
 
 @dataclass(frozen=True, eq=False)
 class _Clip:
-    """A fake about to be made of a video."""
+    """A fake to be made of a video."""
 
     request: SwapRequest
     swap: OpenedSwap

@@ -1,13 +1,13 @@
-"""Colour transfer: makes a swapped crop look as if it stood in the light of the target.
+"""Colour transfer: gives a swapped crop the colour statistics of the target.
 
 Every transfer moves the statistics of the crop's pixels to those of the target's pixels, both taken inside a face
-mask, so that hair and background of either do not count. Two kinds:
+mask, so that hair and background do not count. Two kinds:
 
 * affine maps (``average``, ``mean-std``, ``reinhard``, ``lct``, ``mkl``): fitted as a :class:`ColorMap`, which can be
   averaged over time, so that brightness does not flicker;
 * whole-distribution transfers (``histogram``, ``idt``, ``sot``): done at once, one crop at a time.
 
-After any of them, or alone (``manual``), :func:`adjusted` turns what the user set by hand.
+After any of them, or alone (``manual``), :func:`adjusted` applies the user's manual corrections.
 
 Convention:
     crop, target: (S, S, 3) float32 in [0, 1], RGB, gamma-encoded as in the file
@@ -32,9 +32,9 @@ from shared.registry import near_matches
 
 Space = Literal["rgb", "lab", "lalphabeta"]
 
-# With fewer face pixels than this a crop has no usable statistics.
+# A crop with fewer face pixels than this (sum of the mask) has no usable statistics.
 _MIN_WEIGHT = 16.0
-# A flat crop would be stretched without bound; three times the contrast is more than any light does.
+# Bounds the stretching of a flat crop; light changes contrast by less than three times.
 _MAX_GAIN = 3.0
 _EPSILON = 1e-6
 _LUMA = np.array([0.299, 0.587, 0.114], np.float32)
@@ -92,8 +92,8 @@ def fit_color(
 ) -> ColorMap:
     """The affine map that takes ``crop``'s colours to ``target``'s, statistics taken inside the masks.
 
-    ``target_mask`` is ``mask`` where it is not given. With less than 16 pixels of face in either the map is
-    the identity: there is nothing to measure.
+    ``target_mask`` is ``mask`` where it is not given. With fewer than 16 face pixels (sum of the mask) in either,
+    the map is the identity.
 
     Raises:
         UsageError: ``method`` is not an affine one.
@@ -119,8 +119,8 @@ def transfer_color(
 ) -> np.ndarray:
     """``crop`` in the colours of ``target`` by any method of :data:`COLOR_METHODS`; (S, S, 3) float32 in [0, 1].
 
-    ``rng`` draws the directions of ``idt`` and ``sot``; without it they are the same at every call, which is what a
-    video needs.
+    ``rng`` samples the directions of ``idt`` and ``sot``; without it they are the same at every call, as a video
+    needs, so that colours do not flicker.
 
     Raises:
         UsageError: no such method.
@@ -140,7 +140,7 @@ def transfer_color(
 def adjusted(crop: np.ndarray, config: ColorConfig) -> np.ndarray:
     """``crop`` with gain and offset, then brightness, contrast, gamma and saturation as set: (S, S, 3) in [0, 1].
 
-    Grey is the luma of BT.601, so saturation 0 gives the picture as a black and white set would show it.
+    Grey is the luma of BT.601.
     """
     if not config.is_adjusted:
         return crop
@@ -153,7 +153,7 @@ def adjusted(crop: np.ndarray, config: ColorConfig) -> np.ndarray:
 
 
 def mean_map(maps: Sequence[ColorMap], weights: Sequence[float]) -> ColorMap:
-    """The weighted mean of affine maps of one space, as the smoothed map of a moment among its neighbours.
+    """The weighted mean of affine maps of one colour space.
 
     Raises:
         ValueError: no maps, different spaces, or weights that do not sum to a positive number.
@@ -235,7 +235,7 @@ def _affine(matrix: np.ndarray, crop: _Moments, target: _Moments) -> tuple[np.nd
 
 
 def _matrix_power(covariance: np.ndarray, power: float) -> np.ndarray:
-    """A power of a symmetric positive matrix; variances below a grey level's fraction are lifted to it."""
+    """A power of a symmetric positive matrix; variances below a fraction of a grey level are raised to it."""
     values, vectors = np.linalg.eigh(covariance)
     return (vectors * np.maximum(values, _EPSILON) ** power) @ vectors.T
 
@@ -259,7 +259,7 @@ def _match_values(values: np.ndarray, goal: np.ndarray, mask: np.ndarray, goal_w
     moved = np.interp(ranks, goal_ranks, goal_knots)
     low, high = moved[0] - knots[0], moved[-1] - knots[-1]
     result = np.interp(values, knots, moved)
-    # Beyond the measured range the map goes on with slope one; a constant would flatten what the mask left out.
+    # Beyond the measured range the map has slope one; a constant would flatten pixels outside the mask.
     result = np.where(values < knots[0], values + low, result)
     return np.where(values > knots[-1], values + high, result)
 
@@ -275,7 +275,7 @@ def _cumulative(values: np.ndarray, weights: np.ndarray) -> tuple[np.ndarray, np
 def _idt(
     crop: np.ndarray, target: np.ndarray, mask: np.ndarray, target_mask: np.ndarray, rng: np.random.Generator
 ) -> np.ndarray:
-    """Iterative distribution transfer: matches the three marginals along axes that are turned at random each round.
+    """Iterative distribution transfer: matches the three marginals along randomly rotated axes in each iteration.
 
     Pitié, Kokaram and Dahyot, "Automated colour grading using colour distribution transfer", 2007.
     """
@@ -291,8 +291,8 @@ def _sot(
 ) -> np.ndarray:
     """Sliced optimal transport: descends the sliced Wasserstein distance, six independent directions a step.
 
-    Rabin, Peyré, Delon and Bernot, "Wasserstein Barycenter and its Application to Texture Mixing", 2011. Nearer to
-    the least displacement than :func:`_idt`, and slower to arrive.
+    Rabin, Peyré, Delon and Bernot, "Wasserstein Barycenter and its Application to Texture Mixing", 2011. Its
+    displacement is smaller than that of :func:`_idt`, and it converges more slowly.
     """
     values = crop.astype(np.float64)
     for _ in range(20):

@@ -27,7 +27,7 @@ _PYTHON = "python:"
 
 @dataclass(frozen=True)
 class ColorConfig:
-    """How the swapped face takes the target's colours, then what the user turns by hand.
+    """Colour transfer from the target to the swapped face, and manual corrections after it.
 
     Convention:
         method: a transfer of :mod:`forge.swapping.color`; ``manual`` and ``none`` transfer nothing
@@ -54,18 +54,18 @@ class ColorConfig:
 
     @property
     def is_adjusted(self) -> bool:
-        """Whether anything is turned by hand."""
+        """Whether there is a manual correction."""
         plain = ((1.0, 1.0, 1.0), (0.0, 0.0, 0.0), 0.0, 1.0, 1.0, 1.0)
         return (self.gain, self.offset, self.brightness, self.contrast, self.gamma, self.saturation) != plain
 
 
 @dataclass(frozen=True)
 class MaskConfig:
-    """Where in the crop the face is taken from.
+    """Which part of the crop is pasted.
 
     Convention:
-        kind: ``learned-source`` is the mask the source's decoder draws, ``learned-target`` the one the target's decoder
-            draws of the same face, ``learned-product`` and ``learned-sum`` (at most 1) join the two; ``auto`` is
+        kind: ``learned-source`` is the mask of the source's decoder, ``learned-target`` that of the target's decoder
+            for the same face, ``learned-product`` and ``learned-sum`` (at most 1) combine the two; ``auto`` is
             ``learned-source`` inside the hull for a swapper with a mask, ``hull`` for one without
         inside_hull: cuts a learned mask by the landmarks' hull
         erode: shrinks all round, erode_top to erode_right one side; blur: softens both ways; feather: softens inward;
@@ -100,12 +100,12 @@ class MaskConfig:
 
 @dataclass(frozen=True)
 class BlendConfig:
-    """How the face is made fit for the frame and joined with it.
+    """Processing of the swapped crop, and its blending with the frame.
 
     Convention:
         levels: of the pyramid, at most; scale: of the face about the crop's centre
         sharpen: how much of the detail finer than sharpen_radius (crop pixels) is added again; sharpen_threshold: for
-            ``unsharp``, detail weaker than this (of 1) is left alone
+            ``unsharp``, detail weaker than this (of 1) is not sharpened
         motion_blur: share of the time between frames for which the shutter is open, 0 for none, 0.5 as in films
         enlarge: ``none``, ``lanczos``, or ``python:FILE`` for a file of your own with a function ``enlarge(crop)``,
             (S, S, 3) uint8 RGB to a larger square one; it is run as your own code, with all your rights
@@ -137,10 +137,10 @@ class BlendConfig:
 
 @dataclass(frozen=True)
 class DegradeConfig:
-    """What is made worse on purpose, in this order; every one of them is a factor for a data set.
+    """Deliberate degradations, applied in this order; each is a factor of a dataset.
 
     Convention:
-        denoise: radius of a median filter in pixels, 0 for none; resample: drawn smaller by this factor and enlarged
+        denoise: radius of a median filter in pixels, 0 for none; resample: reduced by this factor and enlarged
             again, 1 for none; color_steps: levels a channel, 0 for all 256; noise: standard deviation in grey levels
         to: ``face`` degrades the swapped face alone; ``frame`` the whole of every frame that holds one, and then the
             mask of changed pixels spans the frame
@@ -233,8 +233,8 @@ class SwapConfig:
         segments: half-open frame ranges to swap in, ascending and apart; none is the whole clip. Frames outside keep
             the target's own pixels and are labelled real
         morph: for swappers that can: 1 is the source's face, 0 the target's, between them a mixture
-        seed: of the directions that the colour transfers ``idt`` and ``sot`` draw and of the noise; nothing else is
-            left to chance
+        seed: of the random directions of the colour transfers ``idt`` and ``sot`` and of the noise; nothing else is
+            random
     """
 
     finder: str = "auto"
@@ -270,9 +270,9 @@ class SwapConfig:
 
 
 def setting_factors(config: SwapConfig) -> dict[str, str]:
-    """The settings to record with a clip: how it was made, and every setting that is not the default.
+    """The settings as factors of a record: the main ones, and every other that is not the default.
 
-    Names are those of the settings file, ``blend.method`` for the method of ``[blend]``; places of files stay out.
+    Names are those of the settings file, ``blend.method`` for the method of ``[blend]``; paths of files are left out.
     """
     factors = {
         "face": config.face,

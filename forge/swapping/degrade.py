@@ -1,4 +1,4 @@
-"""Makes pictures worse on purpose: what a weak camera, a small stream or an old encoder would have done.
+"""Degradations of pictures, like those of a weak camera, a small stream or an old encoder.
 
 Each is a function of a picture, (H, W, 3) float32 in [0, 255] to the same; :func:`degraded` runs those that the
 settings ask for, in a fixed order.
@@ -31,13 +31,13 @@ def degraded_frame(image: np.ndarray, config: DegradeConfig, rng: np.random.Gene
 
 
 def denoised(picture: np.ndarray, radius: int) -> np.ndarray:
-    """The median of each pixel's square of side ``2 * radius + 1``: dots go, edges stay, skin turns to wax."""
+    """The median of each pixel's square of side ``2 * radius + 1``: dots vanish, edges stay, skin becomes smooth."""
     levels = np.clip(np.rint(picture), 0, 255).astype(np.uint8)
     return cv2.medianBlur(levels, 2 * radius + 1).astype(np.float32)
 
 
 def resampled(picture: np.ndarray, factor: float) -> np.ndarray:
-    """Drawn smaller by ``factor`` (area averages) and enlarged again (cubic): detail finer than ``factor`` is gone."""
+    """Reduced by ``factor`` (area averages) and enlarged again (cubic): detail finer than ``factor`` is gone."""
     height, width = picture.shape[:2]
     small = (max(1, round(width / factor)), max(1, round(height / factor)))
     reduced = cv2.resize(picture, small, interpolation=cv2.INTER_AREA)
@@ -51,5 +51,5 @@ def quantised(picture: np.ndarray, steps: int) -> np.ndarray:
 
 
 def noisy(picture: np.ndarray, sigma: float, rng: np.random.Generator) -> np.ndarray:
-    """With Gaussian noise of ``sigma`` grey levels, drawn for each pixel and channel by itself; stays in [0, 255]."""
+    """With Gaussian noise of ``sigma`` grey levels, independent for each pixel and channel; clipped to [0, 255]."""
     return np.clip(picture + rng.normal(0, sigma, picture.shape).astype(np.float32), 0, 255)

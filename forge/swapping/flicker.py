@@ -1,4 +1,4 @@
-"""How much a fake flickers beside its own target, measured while it is made, before any codec.
+"""Flicker of a fake compared with its target, measured while it is made, before encoding.
 
 The measure is :func:`forge.image_metrics.flicker` on crops of both, cut under the same landmarks; of every run of three
 frames with the face swapped. :mod:`forge.quality.metrics` measures the same of finished files.
@@ -30,7 +30,7 @@ class Flicker:
 
     @property
     def ratio(self) -> float:
-        """The fake's over the target's; 1 is as calm as life."""
+        """The fake's over the target's; 1 is as little as in the target."""
         return self.fake / max(self.target, 1e-6)
 
     def factors(self) -> dict[str, str]:
@@ -82,7 +82,7 @@ def flickers(before: CropPair, now: CropPair, after: CropPair) -> tuple[float, f
 
 
 class FlickerMeter:
-    """Fed finished frames in order; each track is measured by itself."""
+    """Measures finished frames in order, each track separately."""
 
     def __init__(self) -> None:
         self._crops: dict[int, FaceCrops] = {}
@@ -97,7 +97,7 @@ class FlickerMeter:
                 self._values.append(flickers(*run))
 
     def result(self) -> Flicker | None:
-        """What was found; None without three frames in a row."""
+        """The flicker over all frames; None without three frames in a row."""
         values = np.array(self._values).reshape(-1, 2)
         values = values[np.isfinite(values).all(axis=1)]
         if not len(values):

@@ -42,13 +42,13 @@ class FrameMasks:
 
 
 def frame_masks(before: np.ndarray, after: np.ndarray, patches: list[Patch]) -> FrameMasks:
-    """The masks of a frame (H, W, 3) that became ``after`` when ``patches`` were pasted one upon another."""
+    """The masks of a frame (H, W, 3) that became ``after`` when ``patches`` were pasted on top of each other."""
     height, width = before.shape[:2]
     alpha = np.zeros((height, width), np.float32)
     region = np.zeros((height, width), np.float32)
     for patch in patches:
         x0, y0, x1, y1 = patch.bounds
-        # What shows through both of two layers is the product of what shows through each.
+        # Transparency of two layers is the product of their transparencies.
         alpha[y0:y1, x0:x1] = 1 - (1 - alpha[y0:y1, x0:x1]) * (1 - patch.alpha)
         region[y0:y1, x0:x1] = np.maximum(region[y0:y1, x0:x1], patch.region)
     return FrameMasks(to_uint8(alpha), changed_pixels(before, after), to_uint8(region))

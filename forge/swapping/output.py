@@ -1,4 +1,4 @@
-"""A fake's place in its dataset: files made under draft names, signed, then listed; or nothing at all."""
+"""Adds a fake to its dataset: files are made under draft names, signed, then listed; after an error none remains."""
 
 from __future__ import annotations
 
@@ -106,7 +106,7 @@ def list_clip(folder: DatasetFolder, clip: ClipId, suffix: str, make: Callable[[
 
 
 def preview_path(folder: DatasetFolder, clip: ClipId, suffix: str = ".jpg") -> Path:
-    """Where the picture beside ``clip`` goes."""
+    """Path of the preview of ``clip``."""
     return folder.path / PREVIEWS / str(clip.manipulation) / f"{clip.name}{suffix}"
 
 

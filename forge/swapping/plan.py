@@ -31,7 +31,7 @@ from shared.types import Face, Frame, Timestamp
 
 @dataclass(frozen=True, eq=False)
 class SwapPlan:
-    """What the second pass does.
+    """The plan of the second pass.
 
     Attributes:
         times: of every frame of the clip.
@@ -42,7 +42,7 @@ class SwapPlan:
         ranks: of the chosen people, by area; 0 is the main person.
         bridged: frames in which landmarks of a chosen person are interpolated.
         unsure: frames without a chosen person that show a face which may be one, but not for sure.
-        embedder: what told people apart; "" where tracks did.
+        embedder: name of the embedder that recognised people; "" if each track counts as a person.
     """
 
     times: tuple[Timestamp, ...]
@@ -58,7 +58,7 @@ class SwapPlan:
     @property
     def factors(self) -> dict[str, str]:
         """What a record says of how the faces were found."""
-        factors = {"people_told_apart_by": self.embedder or "tracks"}
+        factors = {"people_recognised_by": self.embedder or "tracks"}
         if self.turned:
             factors["source_turned"] = f"faces found {self.turned} degrees clockwise"
         return factors
@@ -129,7 +129,7 @@ def found_plan(
         device: ``cpu``, ``cuda``, ...
         declared: how many frames there should be; None where nothing says so.
         what: names the clip in errors.
-        embedder: tells people apart; without one, tracks do.
+        embedder: recognises people; without one each track is a person.
         single: whether the frames are single pictures, in each of which faces are found anew.
 
     Raises:
@@ -174,7 +174,7 @@ class _Search:
             ) as followed,
         ):
             found = collect_faces(followed, self.embedder, single=self.single, tick=tick)
-        # A finder that is told where the faces are misses none.
+        # Faces given by a file are complete.
         frames = None if isinstance(finder, IndexedFinder) else self.frames
         return plan_found(found, config, frames=frames, what=self.what)
 
@@ -205,7 +205,7 @@ def plan_swap(
     """The plan for a clip whose frames come with their tracked faces, with default settings; gaps are not bridged.
 
     ``face`` and ``segments`` are those of :class:`SwapConfig`. With ``smooth`` off, landmarks stay as they were found.
-    ``embedder`` tells people apart; without one, tracks do. ``what`` names the clip in errors.
+    ``embedder`` recognises people; without one each track is a person. ``what`` names the clip in errors.
 
     Raises:
         NoFaceError: no face in any frame.

@@ -1,4 +1,4 @@
-"""A picture to look at beside a fake: a few frames, each as target, swap and alpha mask; signed as what it is."""
+"""Previews of a fake: a few frames, each as target, swap and alpha mask; signed."""
 
 from __future__ import annotations
 
@@ -34,9 +34,9 @@ _GIF_LABEL_PX = 20
 
 
 class PreviewSheet:
-    """Keeps a few of the frames that pass, small, and lays them out.
+    """Keeps a few of the frames given to it, scaled down, and lays them out.
 
-    ``frames`` are the indices to show; four of them, evenly spaced, are kept.
+    ``frames`` are the indices of the frames with a swapped face; four of them, evenly spaced, are kept.
     """
 
     suffix = ".jpg"
@@ -46,7 +46,7 @@ class PreviewSheet:
         self._rows: dict[int, np.ndarray] = {}
 
     def offer(self, done: CompositedFrame) -> None:
-        """Takes the frame when it is one of those wanted."""
+        """Keeps the frame if it is one of those to show."""
         if done.frame.index in self._wanted:
             alpha = np.repeat(done.masks.alpha[..., None], 3, axis=2)
             cells = [
@@ -58,7 +58,7 @@ class PreviewSheet:
         """(H, W, 3) uint8 RGB: a row a frame, columns target, swap, alpha.
 
         Raises:
-            ValueError: none of the wanted frames came.
+            ValueError: none of the frames to show was given.
         """
         if not self._rows:
             raise ValueError("a sheet needs at least one of its frames")
@@ -69,16 +69,16 @@ class PreviewSheet:
         """:meth:`picture` as the bytes of a JPEG file.
 
         Raises:
-            ValueError: none of the wanted frames came.
+            ValueError: none of the frames to show was given.
             MediaError: the picture cannot be encoded.
         """
         return encode_jpeg(self.picture())
 
 
 class GifSheet:
-    """Keeps some of the frames that pass, small, and makes a GIF of them, ten a second.
+    """Keeps some of the frames given to it, scaled down, and makes a GIF of them, ten a second.
 
-    ``frames`` are the indices to show; forty of them, evenly spaced, are kept.
+    ``frames`` are the indices of the frames with a swapped face; forty of them, evenly spaced, are kept.
     """
 
     suffix = ".gif"
@@ -88,7 +88,7 @@ class GifSheet:
         self._pictures: list[np.ndarray] = []
 
     def offer(self, done: CompositedFrame) -> None:
-        """Takes the frame when it is one of those wanted."""
+        """Keeps the frame if it is one of those to show."""
         if done.frame.index in self._wanted:
             pair = np.hstack(
                 [_small(picture, _GIF_HEIGHT_PX, _GIF_MOST_WIDTH_PX) for picture in (done.frame.image, done.image)]
@@ -99,7 +99,7 @@ class GifSheet:
         """The bytes of a GIF file with a comment that says what it shows.
 
         Raises:
-            ValueError: none of the wanted frames came.
+            ValueError: none of the frames to show was given.
         """
         if not self._pictures:
             raise ValueError("a preview needs at least one of its frames")
@@ -122,7 +122,7 @@ class GifSheet:
 
 
 def write_preview(path: Path, picture: bytes, record: ClipRecord) -> None:
-    """Puts ``picture``, which shows the fake of ``record``, at ``path``, with a signature that says so.
+    """Puts ``picture``, which shows the fake of ``record``, at ``path``, signed as a picture of a fake.
 
     Raises:
         ProvenanceError: it cannot be signed.

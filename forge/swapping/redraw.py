@@ -1,11 +1,11 @@
-"""A faceset drawn again by a swapper's decoder: real faces with the traces of an autoencoder, pixel for pixel in place.
+"""Redraws a faceset with a swapper's decoder: real faces with the traces of an autoencoder, pixel-aligned.
 
-What a detector of autoencoder forgeries has to learn is what decoders leave behind, at any strength of blending and
+A detector of autoencoder forgeries has to learn the traces of decoders, at any strength of blending and
 for people that no swapper was trained on. A redrawn faceset has the rows, landmarks and matrices of the one it was
-made from, so a face and its twin lie exactly on each other: ``assay detect train --twins`` blends them under the
+made from, so a face and its twin are pixel-aligned: ``assay detect train --twins`` blends them under the
 masks of self-blended images. (The idea of twins: autoencoder reconstructions of the real frames as training fakes.)
 
-A redrawn faceset says so in ``drawn_by``; it is never taken for real, and no swapper learns from it.
+``drawn_by`` marks a redrawn faceset; it is never taken for real, and no swapper is trained on it.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ def redraw(
     device: str = "auto",
     force: bool = False,
 ) -> FacesetInfo:
-    """Writes ``out``: the kept faces of ``faceset`` as ``swapper`` draws them, and gives its ``faceset.toml``.
+    """Writes ``out``: the kept faces of ``faceset`` redrawn by ``swapper``, and returns its ``faceset.toml``.
 
     Where the decoder's picture ends inside the crop, it fades into the face's own surroundings.
 
@@ -49,21 +49,21 @@ def redraw(
         faceset: whose faces; of people the swapper knows, or of others.
         out: the folder of the new faceset.
         swapper: an exported swapper, or a run that holds one.
-        source: the identity whose decoder draws; without it the faceset's own person, where the swapper knows that one.
+        source: the identity whose decoder is used; by default the faceset's own person, if the swapper knows them.
         max_faces: at most this many, evenly spaced.
         device: where the swapper runs.
         force: replace a faceset that is there.
 
     Raises:
         UsageError: the swapper does not know ``source``, or ``out`` is taken.
-        FacesetError: ``faceset`` is damaged, or is drawn itself.
+        FacesetError: ``faceset`` is damaged, or is redrawn itself.
         CheckpointError: the swapper cannot be read.
         StorageError: writing failed.
     """
     check_target(out, force=force)
     original = Faceset.open(faceset)
     if original.info.drawn_by:
-        raise FacesetError(f"{faceset} is drawn by a swapper itself", hint="redraw the faceset it was made from")
+        raise FacesetError(f"{faceset} is redrawn by a swapper itself", hint="redraw the faceset it was made from")
     card = read_card(swapper)
     who = source or original.info.identity
     if who not in card.identities:
@@ -87,15 +87,15 @@ def redraw(
     with writer, console.progress("redrawing", len(rows), unit="face") as tick:
         writer.clips.extend(original.info.clips)
         for group in _groups(rows):
-            for row, crop in zip(group, drawn_crops(original, group, predictor, who), strict=True):
+            for row, crop in zip(group, redrawn_crops(original, group, predictor, who), strict=True):
                 writer.add(_row(original, row), encode_crop(crop))
                 tick(1)
     assert writer.info is not None
     return writer.info
 
 
-def drawn_crops(faceset: Faceset, rows: Sequence[int], predictor: SwapPredictor, source: str) -> list[np.ndarray]:
-    """The crops of ``rows`` as ``source``'s decoder draws them, (S, S, 3) uint8 each, in the faceset's own geometry."""
+def redrawn_crops(faceset: Faceset, rows: Sequence[int], predictor: SwapPredictor, source: str) -> list[np.ndarray]:
+    """The crops of ``rows`` redrawn by ``source``'s decoder, (S, S, 3) uint8 each, in the faceset's own geometry."""
     landmarks = faceset.landmarks_in_crop()
     crops = [faceset.crop(row) for row in rows]
     faces = [_aligned(crop, landmarks[row], row, predictor) for crop, row in zip(crops, rows, strict=True)]
@@ -105,14 +105,14 @@ def drawn_crops(faceset: Faceset, rows: Sequence[int], predictor: SwapPredictor,
 def put_back(crop: np.ndarray, swapped: SwappedFace) -> np.ndarray:
     """``crop`` (S, S, 3) uint8 with the decoder's square picture in place, its colours shifted to the crop's.
 
-    The picture fades to nothing over the outer twentieth of its own square. Means and deviations of each channel are
+    The picture fades out over the outer twentieth of its own square. Means and deviations of each channel are
     matched within it, as every swap pipeline does, so that a twin differs by its texture and not by its light.
     """
     side, px = crop.shape[0], swapped.crop.shape[0]
     weight = border_fade(px, _BORDER)
     shown = cv2.warpAffine(crop, swapped.frame_to_crop, (px, px), flags=cv2.INTER_AREA, borderMode=cv2.BORDER_REFLECT)
-    drawn = _toned(swapped.crop * 255.0, shown.astype(np.float32), weight)
-    layers = np.dstack([drawn, weight]).astype(np.float32)
+    decoded = _toned(swapped.crop * 255.0, shown.astype(np.float32), weight)
+    layers = np.dstack([decoded, weight]).astype(np.float32)
     flags = cv2.WARP_INVERSE_MAP | (cv2.INTER_AREA if scale_of(swapped.frame_to_crop) > 1.5 else cv2.INTER_CUBIC)
     placed = cv2.warpAffine(layers, swapped.frame_to_crop, (side, side), flags=flags, borderMode=cv2.BORDER_REPLICATE)
     alpha = np.clip(placed[..., 3:], 0.0, 1.0)
@@ -120,13 +120,13 @@ def put_back(crop: np.ndarray, swapped: SwappedFace) -> np.ndarray:
     return np.clip(np.rint(mixed), 0, 255).astype(np.uint8)
 
 
-def _toned(drawn: np.ndarray, shown: np.ndarray, weight: np.ndarray) -> np.ndarray:
-    """``drawn`` with the weighted mean and deviation of ``shown``, channel by channel; all (S, S, 3) float32."""
+def _toned(decoded: np.ndarray, shown: np.ndarray, weight: np.ndarray) -> np.ndarray:
+    """``decoded`` with the weighted mean and deviation of ``shown``, channel by channel; all (S, S, 3) float32."""
     share = (weight / max(float(weight.sum()), 1e-6))[..., None]
-    mean_drawn, mean_shown = (drawn * share).sum((0, 1)), (shown * share).sum((0, 1))
-    spread_drawn = np.sqrt((((drawn - mean_drawn) ** 2) * share).sum((0, 1)))
+    mean_decoded, mean_shown = (decoded * share).sum((0, 1)), (shown * share).sum((0, 1))
+    spread_decoded = np.sqrt((((decoded - mean_decoded) ** 2) * share).sum((0, 1)))
     spread_shown = np.sqrt((((shown - mean_shown) ** 2) * share).sum((0, 1)))
-    return (drawn - mean_drawn) * (spread_shown / np.maximum(spread_drawn, 1.0)) + mean_shown
+    return (decoded - mean_decoded) * (spread_shown / np.maximum(spread_decoded, 1.0)) + mean_shown
 
 
 def _aligned(crop: np.ndarray, landmarks: np.ndarray, row: int, predictor: SwapPredictor) -> AlignedFace:

@@ -1,4 +1,4 @@
-"""Where in the crop the face is taken from: learned by the swapper, outlined by landmarks, or both; then made soft.
+"""The region of the crop that is pasted: a mask learned by the swapper, a hull of landmarks, or both; then softened.
 
 Convention:
     fractions: of the crop's side
@@ -22,17 +22,17 @@ _NEEDS_TARGET: tuple[MaskChoice, ...] = ("learned-target", "learned-product", "l
 
 
 def is_learned(choice: MaskChoice) -> bool:
-    """Whether the swapper has to give a mask for it."""
+    """Whether this kind of mask needs a swapper with a mask."""
     return choice.startswith("learned")
 
 
 def needs_target_mask(choice: MaskChoice) -> bool:
-    """Whether the mask that the *target's* decoder draws is part of it."""
+    """Whether the mask of the *target's* decoder is part of it."""
     return choice in _NEEDS_TARGET
 
 
 def resolved(config: MaskConfig, *, has_mask: bool) -> tuple[MaskChoice, bool]:
-    """``config.kind`` with ``auto`` settled, and whether the hull cuts it.
+    """``config.kind`` with ``auto`` resolved, and whether the hull cuts it.
 
     Raises:
         UsageError: a learned mask is asked of a swapper that has none.
@@ -53,7 +53,7 @@ def face_region(
 ) -> np.ndarray:
     """(S, S) float32 in [0, 1]: where in the swapped crop the face is; all ones for ``full``.
 
-    ``landmarks`` are (68, 2) in frame pixels; ``target_mask`` (S, S) is what the target's decoder drew.
+    ``landmarks`` are (68, 2) in frame pixels; ``target_mask`` (S, S) is the mask of the target's decoder.
 
     Raises:
         UsageError: a learned mask is asked of a swapper that has none.
@@ -106,12 +106,12 @@ def soften(region: np.ndarray, config: MaskConfig = MaskConfig()) -> np.ndarray:
 
 
 def _without_tails(mask: np.ndarray, sigma: float) -> np.ndarray:
-    # The Gaussian's tails would paste 2 % of a wrong pixel far outside: cut them, so that zero is zero and one is one.
+    # Without its tails the Gaussian would paste 2 % of pixels far outside, so values are stretched to reach 0 and 1.
     return np.clip((mask - _TAIL) / (1 - 2 * _TAIL), 0.0, 1.0) if sigma else mask
 
 
 def erode_sides(region: np.ndarray, sides: tuple[float, float, float, float]) -> np.ndarray:
-    """``region`` (S, S) drawn in from its top, bottom, left and right by these fractions; negative ones draw it out.
+    """``region`` (S, S) eroded at its top, bottom, left and right by these fractions; negative ones dilate it.
 
     Only edges that face that side move, each by the same number of whole pixels, whatever their shape. Outside the
     crop counts as 0.

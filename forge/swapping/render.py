@@ -1,8 +1,8 @@
-"""The second pass of a swap: from frames and planned faces to frames with those faces swapped, and their masks.
+"""The second pass of a swap: swaps the planned faces of each frame and makes the masks.
 
 :func:`composited_frames` is the whole of it, for clips, folders of pictures and builds alike. Each step is a generator,
 so a clip flows through with a bounded number of frames held: :func:`align_faces` cuts the faces, :func:`swap_faces`
-swaps them in batches, :func:`forge.swapping.temporal.stabilize_color` settles each track's colours over time,
+swaps them in batches, :func:`forge.swapping.temporal.stabilize_color` smooths each track's colours over time,
 :func:`composite` puts the faces back.
 """
 
@@ -39,7 +39,7 @@ _HELD_BYTES = 256 << 20
 
 @dataclass(frozen=True, eq=False)
 class OpenedSwap:
-    """A swapper ready to draw, and who is drawn: ``source``, and ``target`` where the swapper knows that one."""
+    """A loaded swapper with its source and, if the swapper knows that identity, its target."""
 
     predictor: SwapPredictor
     config: SwapConfig
@@ -87,18 +87,18 @@ def align_faces(frames: Iterable[Frame], plan: SwapPlan, spec: SwapSpec) -> Iter
 
 
 def swap_faces(jobs: Iterable[AlignedFrame], swap: OpenedSwap) -> Iterator[SwappedFrame]:
-    """The jobs with their faces swapped, in order.
+    """The frames with their faces swapped, in order.
 
     Faces of successive frames are swapped together, ``config.batch`` at a time or as many as 256 MiB of frames hold.
     """
     for batch in _batches(jobs, swap.config.batch):
         swapped = iter(_decode([face.aligned for job in batch for face in job.faces], swap))
         for job in batch:
-            yield SwappedFrame(job.frame, tuple(_draw(face, *next(swapped), swap) for face in job.faces))
+            yield SwappedFrame(job.frame, tuple(_processed(face, *next(swapped), swap) for face in job.faces))
 
 
 def _decode(crops: Sequence[AlignedFace], swap: OpenedSwap) -> list[tuple[SwappedFace, np.ndarray | None]]:
-    """Each face as worn by the source, with the mask that the target's decoder draws where the settings need it."""
+    """Each face decoded as the source, with the mask of the target's decoder where the settings need it."""
     predictor, morph = swap.predictor, swap.config.morph
     if morph == 1:
         faces = predictor.swap(crops, swap.source)
@@ -119,7 +119,9 @@ def _batches(jobs: Iterable[AlignedFrame], size: int) -> Iterator[list[AlignedFr
     yield from in_batches(chain([first], jobs), lambda job: len(job.faces), size, most)
 
 
-def _draw(found: TargetFace, swapped: SwappedFace, target_mask: np.ndarray | None, swap: OpenedSwap) -> DecodedFace:
+def _processed(
+    found: TargetFace, swapped: SwappedFace, target_mask: np.ndarray | None, swap: OpenedSwap
+) -> DecodedFace:
     config, blend = swap.config, swap.config.blend
     swapped = enlarged(swapped, swap.enlarge)
     crop = sharpened(
@@ -144,7 +146,7 @@ def _draw(found: TargetFace, swapped: SwappedFace, target_mask: np.ndarray | Non
 def _colored(
     swapped: SwappedFace, face: AlignedFace, region: np.ndarray, config: SwapConfig
 ) -> tuple[SwappedFace, ColorMap | None]:
-    """The swapped face in the target's colours, or the map that will give it those once it has settled over time."""
+    """The swapped face in the target's colours, or the colour map to apply after smoothing over time."""
     method = config.color.method
     if method in ("none", "manual"):
         return swapped, None

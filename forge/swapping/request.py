@@ -1,6 +1,6 @@
-"""All that is known of a fake before its first frame is read, and what has to be opened to make it.
+"""Everything about a fake that is known before its first frame is read, and the models that make it.
 
-What cannot work is refused here.
+Requests that cannot work are refused here.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ UNSTATED = "unstated"
 
 @dataclass(frozen=True)
 class SwapRequest:
-    """What is to be made of what, by whom, and how.
+    """A fake to make: target, identities, swapper and settings.
 
     Attributes:
         target: the video or the folder of pictures that receives the face.
@@ -91,7 +91,7 @@ class SwapRequest:
 
 @dataclass(frozen=True)
 class SwapOverrides:
-    """What the user may say of a fake beside its settings; None for what the records say."""
+    """Values given by the user beside the settings; None for those of the records."""
 
     target_identity: str | None = None
     rights: str | None = None
@@ -155,7 +155,7 @@ def target_digest(target: Path) -> str:
 
 
 def checked_card(swapper: Path, source: str, config: SwapConfig) -> SwapperCard:
-    """What the swapper says of itself, when it knows ``source`` and can follow ``config``.
+    """The swapper's card, checked to know ``source`` and to support ``config``.
 
     Raises:
         UsageError: it does not, or cannot.
@@ -167,7 +167,7 @@ def checked_card(swapper: Path, source: str, config: SwapConfig) -> SwapperCard:
             f"{swapper} knows no identity {source!r}", hint=f"it knows {', '.join(sorted(card.identities))}"
         )
     if is_learned(config.mask.kind) and not card.has_mask:
-        raise UsageError(f"{swapper} learned no mask", hint="choose --mask hull or full")
+        raise UsageError(f"{swapper} has no mask", hint="choose --mask hull or full")
     return card
 
 
@@ -180,7 +180,7 @@ def need_target_decoder(card: SwapperCard, person: str, config: SwapConfig, swap
     wanted = needs_target_mask(config.mask.kind) or config.morph != 1
     if wanted and person not in card.identities:
         raise UsageError(
-            f"{swapper} cannot draw {person}, which a target mask and a morph need",
+            f"{swapper} does not know {person}, as a target mask and a morph need",
             hint=f"choose --mask hull; it knows {', '.join(sorted(card.identities))}",
         )
 
@@ -201,31 +201,31 @@ def the_other(card: SwapperCard, source: str) -> str:
 
 def rights_of(person: str, card: SwapperCard) -> str:
     """The basis on which the faceset of ``person`` may be used; "unstated", with a warning, where none is known."""
-    stated = next((faceset.rights for faceset in card.facesets if faceset.identity == person), None)
+    stated = next((one.rights for one in card.facesets if one.identity == person), None)
     if stated is None:
         console.warn(f"the rights to use this video of {person} are recorded as {UNSTATED!r}; say them with --rights")
     return stated or UNSTATED
 
 
-def already_listed(dataset: Path, order: SwapRequest) -> ClipRecord | None:
-    """The record of the same order; None when its id is free.
+def already_listed(dataset: Path, request: SwapRequest) -> ClipRecord | None:
+    """The record of the same request; None if its id is free.
 
     Raises:
-        UsageError: the id is taken by a clip made otherwise.
+        UsageError: the id is taken by a clip made with other settings.
     """
     if not is_dataset(dataset):
         return None
     folder = DatasetFolder.open(dataset)
-    if not folder.has(order.clip):
+    if not folder.has(request.clip):
         return None
-    record = folder.record(order.clip)
+    record = folder.record(request.clip)
     made = (record.config, record.swapper, record.source_identity, record.factors.get("target_sha256"))
-    same = made == (settings.digest(order.config), order.swapper_sha256, order.source, order.target_sha256)
+    same = made == (settings.digest(request.config), request.swapper_sha256, request.source, request.target_sha256)
     # The file of an enlarging hook may have changed under the same name.
-    same = same and record.factors.get("enlarge_sha256") == enlarge_digest(order.config.blend)
-    same = same and (SOUND in record.factors) == (SOUND in order.notes)
-    if not same or record.rendition != order.rendition:
-        raise UsageError(f"{order.clip} is there already, made otherwise", hint="choose another --name")
+    same = same and record.factors.get("enlarge_sha256") == enlarge_digest(request.config.blend)
+    same = same and (SOUND in record.factors) == (SOUND in request.notes)
+    if not same or record.rendition != request.rendition:
+        raise UsageError(f"{request.clip} is there already, made with other settings", hint="choose another --name")
     return record
 
 

@@ -1,4 +1,4 @@
-"""What is done to the swapped crop before it is pasted: sharpened, enlarged, smeared along the face's motion.
+"""Processing of the swapped crop before it is pasted: sharpening, enlargement, motion blur.
 
 Convention:
     crop: (S, S, 3) float32 in [0, 1], RGB
@@ -17,11 +17,11 @@ _SAMPLES_A_PIXEL = 8
 def sharpened(
     crop: np.ndarray, amount: float, *, kind: SharpenKind = "gauss", radius: float = 1.0, threshold: float = 0.02
 ) -> np.ndarray:
-    """``crop`` plus ``amount`` times what a blur takes away from it, (S, S, 3) float32 in [0, 1].
+    """``crop`` plus ``amount`` times its detail (itself less its blurred copy), (S, S, 3) float32 in [0, 1].
 
     ``radius`` in crop pixels is the Gaussian's sigma, or for ``box`` half the box, rounded up to a whole box of at
-    least 3 pixels. ``unsharp`` is ``gauss`` that leaves detail weaker than ``threshold`` alone, so that noise and
-    skin are not sharpened with the edges.
+    least 3 pixels. ``unsharp`` is ``gauss`` that does not sharpen detail weaker than ``threshold``, such as noise and
+    skin.
     """
     if amount == 0:
         return crop
@@ -37,10 +37,10 @@ def sharpened(
 
 
 def motion_blurred(crop: np.ndarray, motion: np.ndarray) -> np.ndarray:
-    """``crop`` smeared along ``motion`` (2,), in crop pixels, centred: nothing moves, (S, S, 3) float32.
+    """``crop`` with motion blur along ``motion`` (2,), in crop pixels, centred, so nothing shifts: (S, S, 3) float32.
 
-    What a camera sees of a point that moves evenly by ``motion`` while the shutter is open. Under a tenth of a pixel
-    nothing is done.
+    As a camera records a point that moves at constant speed by ``motion`` while the shutter is open. Less than a tenth
+    of a pixel is ignored.
     """
     if float(np.hypot(*motion)) < 0.1:
         return crop
@@ -50,7 +50,7 @@ def motion_blurred(crop: np.ndarray, motion: np.ndarray) -> np.ndarray:
 def line_kernel(motion: np.ndarray) -> np.ndarray:
     """(K, K) float32, K odd, sum 1: a straight line of ``motion`` (2,) (x, y) pixels through the centre.
 
-    Drawn by points spread evenly over it, each shared among its four neighbours, so that a length of 2.5 px is that.
+    Evenly spaced points of the line are splatted bilinearly, so that fractional lengths are kept.
     """
     reach = int(np.ceil(np.abs(motion).max() / 2)) + 1
     side = 2 * reach + 1

@@ -1,4 +1,4 @@
-"""What flows between the stages of a swap: a frame with faces cut out, with faces drawn, finished."""
+"""Values passed between the stages of a swap: aligned faces, decoded faces, finished frames."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from shared.types import AlignedFace, Frame, SwappedFace
 
 @dataclass(frozen=True, eq=False)
 class TargetFace:
-    """A face to swap, cut out.
+    """An aligned face to swap.
 
     Convention:
         motion: (2,) frame pixels that the face moves from this frame to the next

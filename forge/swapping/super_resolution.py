@@ -1,4 +1,4 @@
-"""Super-resolution of the swapped crop: a hook for the user's own, and Lanczos for those who have none.
+"""Super-resolution of the swapped crop: a hook for the user's own function, or Lanczos.
 
 A hook is a Python file with a function ``enlarge(crop)``: (S, S, 3) uint8 RGB in, a square (T, T, 3) uint8 RGB picture
 of the same content with T >= S out. It is **the user's own code** and is run as such, with all the rights of the
@@ -87,7 +87,7 @@ def _from_file(path: Path) -> Enlarge:
     if spec is None or spec.loader is None:
         raise UsageError(f"{path} is not a Python file", hint="its name ends in .py")
     module = importlib.util.module_from_spec(spec)
-    # Dataclasses and the like look their module up while it is being made.
+    # Dataclasses look up their module while it is executed.
     sys.modules[spec.name] = module
     try:
         spec.loader.exec_module(module)

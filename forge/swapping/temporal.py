@@ -1,8 +1,8 @@
-"""What settles over time: each track's landmarks, and the colours of its face.
+"""Smoothing over time of each track's landmarks and of the colours of its face.
 
-Two ways, for both: *zero-phase* looks as far ahead as back, so nothing lags; *One-Euro* looks only back, as a live
-swap has to (Casiez, Roussel and Vogel, "1€ Filter: A Simple Speed-based Low-pass Filter for Noisy Input in Interactive
-Systems", CHI 2012).
+Two methods for both: *zero-phase* uses the same window before and after, so nothing lags; *One-Euro* uses only the
+past, as a live swap has to (Casiez, Roussel and Vogel, "1€ Filter: A Simple Speed-based Low-pass Filter for Noisy Input
+in Interactive Systems", CHI 2012).
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from forge.swapping.stages import DecodedFace, SwappedFrame
 from shared.faces.track import smooth_landmarks
 
 _HELD_BYTES = 256 << 20
-# Two sigma, and a hair for the rounding of times, so that the window is as long ahead as back.
+# Two sigma, and a little more for the rounding of times, so that the window is symmetric.
 _WINDOW_SIGMAS = 2.0 + 1e-6
 
 
@@ -29,8 +29,8 @@ class OneEuro:
     """A One-Euro filter of one series of vectors, fed one value after another.
 
     Attributes:
-        cutoff_hz: least cut-off frequency: lower takes more jitter out of what holds still.
-        beta: how much the cut-off rises with speed: higher lags less behind what moves.
+        cutoff_hz: least cut-off frequency: lower removes more jitter of a still face.
+        beta: how much the cut-off rises with speed: higher lags less behind a moving face.
         derivative_hz: cut-off of the speed's own low-pass.
     """
 
@@ -86,10 +86,10 @@ def stabilize_landmarks(landmarks: np.ndarray, seconds: np.ndarray, config: Temp
 
 
 def stabilize_color(frames: Iterable[SwappedFrame], config: TemporalConfig) -> Iterator[SwappedFrame]:
-    """The same frames, each face's colour map settled over its track as ``config.color`` says.
+    """The same frames, each face's colour map smoothed over its track as ``config.color`` says.
 
-    Transfers that are no affine map (``histogram``, ``idt``, ``sot``) have nothing that could be averaged and pass as
-    they are.
+    Transfers that are no affine map (``histogram``, ``idt``, ``sot``) cannot be averaged and are left
+    unchanged.
     """
     if config.color == "one-euro":
         return _filtered(frames, config.color_hz)
@@ -105,8 +105,8 @@ def _filtered(frames: Iterable[SwappedFrame], cutoff_hz: float) -> Iterator[Swap
         for face in one.faces:
             if face.color is not None:
                 numbers = np.concatenate([face.color.matrix.reshape(-1), face.color.offset])
-                settle = filters.setdefault(face.track, OneEuro(cutoff_hz, 0.0))
-                numbers = settle(numbers, one.frame.time.seconds)
+                smooth = filters.setdefault(face.track, OneEuro(cutoff_hz, 0.0))
+                numbers = smooth(numbers, one.frame.time.seconds)
                 face = replace(face, color=ColorMap(face.color.space, numbers[:9].reshape(3, 3), numbers[9:]))
             faces.append(face)
         yield replace(one, faces=tuple(faces))
@@ -115,8 +115,8 @@ def _filtered(frames: Iterable[SwappedFrame], cutoff_hz: float) -> Iterator[Swap
 def _averaged(frames: Iterable[SwappedFrame], seconds: float) -> Iterator[SwappedFrame]:
     """Each map replaced by the mean of its track's maps around it.
 
-    Gaussian weights of sigma ``seconds``, as far ahead as back (two sigma), so that a change of light is not followed
-    late. Holds the frames of four sigma, or 512 MiB of them where those are more.
+    Gaussian weights of sigma ``seconds``, as far ahead as back (two sigma), so that a change of light is followed
+    without lag. Holds the frames of four sigma, or 512 MiB of them where those are more.
     """
     past: deque[SwappedFrame] = deque()
     ahead: deque[SwappedFrame] = deque()
@@ -124,31 +124,31 @@ def _averaged(frames: Iterable[SwappedFrame], seconds: float) -> Iterator[Swappe
         ahead.append(one)
         most = max(2, _HELD_BYTES // one.frame.image.nbytes)
         while _gap(ahead[0], one) > _WINDOW_SIGMAS * seconds or len(ahead) > most:
-            yield _next_steady(past, ahead, seconds, most)
+            yield _next_averaged(past, ahead, seconds, most)
     while ahead:
-        yield _next_steady(past, ahead, seconds, len(ahead))
+        yield _next_averaged(past, ahead, seconds, len(ahead))
 
 
-def _next_steady(past: deque[SwappedFrame], ahead: deque[SwappedFrame], seconds: float, most: int) -> SwappedFrame:
-    """The first of ``ahead``, steadied; it moves to ``past``, which forgets what is too old to count for the next."""
+def _next_averaged(past: deque[SwappedFrame], ahead: deque[SwappedFrame], seconds: float, most: int) -> SwappedFrame:
+    """The first of ``ahead``, averaged; it moves to ``past``, which drops frames outside the next one's window."""
     current = ahead[0]
-    steady = _steady(current, (*past, *ahead), seconds)
+    averaged = _averaged_frame(current, (*past, *ahead), seconds)
     past.append(ahead.popleft())
     upcoming = ahead[0] if ahead else current
     while past and (_gap(past[0], upcoming) > _WINDOW_SIGMAS * seconds or len(past) > most):
         past.popleft()
-    return steady
+    return averaged
 
 
 def _gap(earlier: SwappedFrame, later: SwappedFrame) -> float:
     return later.frame.time.seconds - earlier.frame.time.seconds
 
 
-def _steady(one: SwappedFrame, window: Iterable[SwappedFrame], seconds: float) -> SwappedFrame:
-    return replace(one, faces=tuple(_steady_face(face, one, window, seconds) for face in one.faces))
+def _averaged_frame(one: SwappedFrame, window: Iterable[SwappedFrame], seconds: float) -> SwappedFrame:
+    return replace(one, faces=tuple(_averaged_face(face, one, window, seconds) for face in one.faces))
 
 
-def _steady_face(face: DecodedFace, one: SwappedFrame, window: Iterable[SwappedFrame], seconds: float) -> DecodedFace:
+def _averaged_face(face: DecodedFace, one: SwappedFrame, window: Iterable[SwappedFrame], seconds: float) -> DecodedFace:
     if face.color is None:
         return face
     maps: list[ColorMap] = []

@@ -1,4 +1,4 @@
-"""The faces of a clip with the identity of their tracks, found in one pass.
+"""The faces of a clip and the identity embeddings of their tracks, found in one pass.
 
 A tracker follows position and appearance, so one track may pass from one person to another at a cut, and one person
 may have several tracks. Here tracks are divided where identity changes, and each gets its mean identity embedding;

@@ -35,7 +35,8 @@ class TrainConfig:
             instead, 10 is usual; 0 turns it off.
         ema: decay of the averaged weights that are exported; 0 exports the weights as they are.
         loss: its weights. augment: augmentation of faces. phases: changes of settings over time, see
-        forge/training/recipe.py. start_from: a swapper or run whose weights the training starts from. load_parts: which
+        forge/training/recipe.py. population: all facesets are trained as one person, with one decoder: a start for
+            other trainings. start_from: a swapper or run whose weights the training starts from. load_parts: which
             parts of it, comma-separated; all that fit if empty. freeze: frozen parts, comma-separated.
         max_faces: at most this many faces of a faceset, evenly spaced, are loaded.
         holdout: the last fraction of every clip's frames is held out and measured at every preview.
@@ -66,6 +67,7 @@ class TrainConfig:
     loss: LossConfig = LossConfig()  # noqa: RUF009 - frozen
     augment: AugmentConfig = AugmentConfig()  # noqa: RUF009 - frozen
     phases: tuple[Phase, ...] = ()
+    population: bool = False
     start_from: str | None = None
     load_parts: str = ""
     freeze: str = ""
@@ -101,6 +103,12 @@ class TrainConfig:
         need(0 <= self.ema < 1, f"ema {self.ema} is outside 0 to 1", "0.999 is usual; 0 turns it off")
         need(self.max_faces >= 8, f"max_faces {self.max_faces} is too few", "5000 is usual")
         need(0 <= self.holdout <= 0.5, f"holdout {self.holdout} is outside 0 to 0.5", "0.2 keeps the last fifth")
+        between = [name for name in ("true_face", "face_style", "background_style") if getattr(self.loss, name) > 0]
+        need(
+            not (self.population and between),
+            f"{', '.join(between)} compares identities, and a population is one",
+            "give it the weight 0",
+        )
         check_phases(self)
 
 

@@ -54,6 +54,7 @@ FIXED = (
     "weight_decay",
     "ema",
     "autoclip",
+    "population",
     "start_from",
     "load_parts",
     "steps",

@@ -122,4 +122,10 @@ class RunRecorder:
         if self.start is not None:
             training["started_from"] = self.start
         with trainer.shipped() as swapper:
-            save_swapper(swapper, self.run.path / EXPORT_FOLDER, facesets=self.sources, training=training)
+            save_swapper(
+                swapper,
+                self.run.path / EXPORT_FOLDER,
+                facesets=self.sources,
+                training=training,
+                population=self.config.population,
+            )

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from forge.models import Swap, Swapper
 from forge.models.parts import freeze_parts
+from forge.models.population import stored_names, tie_identities
 from forge.training.adversarial import Adversary, LatentDiscriminator
 from forge.training.config import TrainConfig
 from forge.training.data import Batch, FaceBank
@@ -76,6 +77,8 @@ class SwapTrainer:
         *,
         processes: Processes | None = None,
     ) -> None:
+        if config.population:
+            tie_identities(swapper)
         self.swapper = swapper.to(device.torch_device).to(memory_format=torch.channels_last).train()
         self.banks = list(banks)
         self.device = device
@@ -144,7 +147,8 @@ class SwapTrainer:
 
     def state(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
         """All state for exact resumption, as named tensors and JSON."""
-        tensors = {f"model.{name}": value for name, value in self.swapper.state_dict().items()}
+        state = self.swapper.state_dict()
+        tensors = {f"model.{name}": state[name] for name in stored_names(self.swapper)}
         for name, module in self._discriminators():
             tensors |= {f"{name}.{key}": value for key, value in module.state_dict().items()}
         step_states: dict[str, Any] = {}
@@ -169,7 +173,7 @@ class SwapTrainer:
             CheckpointError: it is the state of another model or training.
         """
         try:
-            self.swapper.load_state_dict(_under("model", tensors))
+            self.swapper.load_state_dict(_under("model", tensors), strict=not self.config.population)
             for name, module in self._discriminators():
                 module.load_state_dict(_under(name, tensors))
             for number, average in enumerate(self._average):
@@ -213,7 +217,8 @@ class SwapTrainer:
         loss = self.config.loss.adversarial
         if loss.kind == "none":
             return None
-        return Adversary(loss, self.swapper.spec, [bank.identity for bank in self.banks])
+        names = [bank.identity for bank in self.banks]
+        return Adversary(loss, self.swapper.spec, names[:1] if self.config.population else names)
 
     @torch.no_grad()
     def _new_latents(self) -> LatentDiscriminator:
@@ -256,6 +261,8 @@ class SwapTrainer:
         with self.data_timer.making():
             batches = [self._batch(bank, settings, warp) for bank in banks]
         names = [bank.identity for bank in banks]
+        if settings.population:
+            names, batches = [self.swapper.spec.identities[0]], [Batch(*map(torch.cat, zip(*batches, strict=True)))]
         outputs, losses = self._losses(names, batches, settings)
         share = 1 / (len(names) * settings.accumulate)
         (torch.stack([loss.total for loss in losses.values()]).sum() * share).backward()

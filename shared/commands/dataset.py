@@ -107,7 +107,8 @@ def add(
                 added.append(record)
         unread.need_some(len(added))
     for record in added:
-        frames = record.factors.get("source_frames") or counted(record.frames, "frame")
+        short = record.factors.get("source_frames")
+        frames = f"{short} frames" if short else counted(record.frames, "frame")
         console.print(f"{record.id}  {frames}  {record.width}x{record.height}  {record.rendition}")
     unread.say(len(added))
     console.result(

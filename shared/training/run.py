@@ -49,6 +49,7 @@ _NAME = re.compile(r"step-(\d{8,12})\.safetensors")
 _META_KEY = "assay"
 _LOCK = ".lock"
 _MAX_JSON_BYTES = 16 << 20
+_METRICS = "metrics.jsonl"
 _MAX_METRICS_BYTES = 1 << 30
 
 
@@ -59,6 +60,20 @@ class Checkpoint:
     step: int
     tensors: dict[str, Tensor]
     meta: dict[str, Any]
+
+
+def read_metrics(run: Path) -> list[dict[str, float]]:
+    """All complete lines of ``metrics.jsonl`` in a run folder, which may be in use; none without that file.
+
+    A RunError where it cannot be read or is larger than 1 GiB.
+    """
+    path, lines = run / _METRICS, []
+    if not path.exists():
+        return lines
+    for line in read_bytes(path, _MAX_METRICS_BYTES, error=RunError).splitlines():
+        with suppress(RunError):  # a kill can leave half a line at the end
+            lines.append(decode_json(line, dict, path, error=RunError))
+    return lines
 
 
 class Run:
@@ -174,7 +189,7 @@ class Run:
     @property
     def metrics_file(self) -> Path:
         """Path of the metrics, JSON lines: ``{"step": 20, "loss": 0.1, ...}``."""
-        return self.path / "metrics.jsonl"
+        return self.path / _METRICS
 
     def log(self, step: int, **scalars: float) -> None:
         """Adds a line to ``metrics.jsonl`` and the same numbers to TensorBoard.
@@ -200,14 +215,8 @@ class Run:
             self._open_events().add_image(name, image, step, dataformats="HWC")
 
     def metrics(self) -> list[dict[str, float]]:
-        """All complete lines of ``metrics.jsonl``; a RunError where it cannot be read or is larger than 1 GiB."""
-        if not self.metrics_file.exists():
-            return []
-        lines = []
-        for line in read_bytes(self.metrics_file, _MAX_METRICS_BYTES, error=RunError).splitlines():
-            with suppress(RunError):  # a kill can leave half a line at the end
-                lines.append(decode_json(line, dict, self.metrics_file, error=RunError))
-        return lines
+        """As :func:`read_metrics`."""
+        return read_metrics(self.path)
 
     def save(
         self, step: int, tensors: Mapping[str, Tensor], meta: Mapping[str, Any], *, snapshot: bool = False

@@ -41,7 +41,7 @@ _KEPT = ("SYSTEMROOT", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH", "LANG")
 _ONE_THREAD = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1", "MALLOC_ARENA_MAX": "2"}
 _PIPE_BYTES = 1 << 20
 _BYTES_A_SECOND = 10e6
-_START_SECONDS = 60.0
+_START_SECONDS = 120.0
 _HINT = "what was read so far is kept; inspect a copy, or one that was converted by another program"
 
 
@@ -52,7 +52,7 @@ class ChildLimits:
     memory_gb: float = 8.0
     """Address space of the child, where the system can limit it (not macOS, Windows)."""
     silence_seconds: float = 60.0
-    """Longest time without a frame, or without any answer for files of a few megabytes."""
+    """Longest time between two frames; before the first, and for other answers, 120 s or more, by the file's size."""
     cpu_seconds: float = 600.0
     """Processor time of all threads together; more for larger files, see ``cpu_seconds_per_mb``."""
     cpu_seconds_per_mb: float = 100.0
@@ -123,8 +123,10 @@ class Child:
     def _answers(self, request: Request, patience: float) -> Generator[Message]:
         with self._process() as process:
             process.ask(request)
+            allowed = max(patience, _START_SECONDS)  # the child may have libraries to load first
             while True:
-                kind, value, body = process.answer(patience)
+                kind, value, body = process.answer(allowed)
+                allowed = patience
                 if kind == "refused":
                     message, hint = decoded(value, tuple[str, str | None], self.path)
                     process.free = True
@@ -263,20 +265,26 @@ class _Process:
         self._path, self._limits = path, limits
         self._until, self._silent = float("inf"), False
         self._cpu_seconds = int(limits.cpu_seconds + limits.cpu_seconds_per_mb * path.stat().st_size / 1e6)
-        self._running = subprocess.Popen(
-            [sys.executable, "-IB", "-c", _BOOT, *(entry for entry in sys.path if entry)],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            env={name: os.environ[name] for name in _KEPT if name in os.environ} | _ONE_THREAD,
-            pipesize=_PIPE_BYTES,
-        )
+        try:
+            self._running = subprocess.Popen(
+                [sys.executable, "-IB", "-c", _BOOT, *(entry for entry in sys.path if entry)],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.DEVNULL,
+                env={name: os.environ[name] for name in _KEPT if name in os.environ} | _ONE_THREAD,
+                pipesize=_PIPE_BYTES,
+            )
+        except OSError as error:
+            raise MediaError(
+                f"{path} cannot be read in a process of its own: {sys.executable} does not start: {error.strerror}",
+                hint="isolated = false in a --config file reads it in this one",
+            ) from error
         self._ended = threading.Event()
         threading.Thread(target=self._watch, daemon=True).start()
         try:
             files = (str(path.absolute()), str(path.absolute().with_suffix(".c2pa")))
             self.ask(Bounds(int(limits.memory_gb * 2**30), self._cpu_seconds, files))
-            kind, value, _ = self.answer(max(limits.silence_seconds, _START_SECONDS))
+            kind, value, _ = self.answer(_START_SECONDS)
             if kind != "ready":
                 raise self._died("the decoder does not do what it is asked")
             self.missing = decoded(value, tuple[str, ...], path)

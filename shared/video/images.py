@@ -108,7 +108,8 @@ def picture_info(path: Path) -> VideoInfo:
     """
     with opened_picture(path) as image:
         turned = int(image.getexif().get(_ORIENTATION, 1))
-        width, height = image.size[::-1] if turned in (5, 6, 7, 8) else image.size
+        sideways = turned in (5, 6, 7, 8) and image.format != "TIFF"  # of which Pillow gives the size as shown
+        width, height = image.size[::-1] if sideways else image.size
         kind, mode, frames = (image.format or "unknown").lower(), image.mode, _frames_in(image)
     return VideoInfo(
         width=width,

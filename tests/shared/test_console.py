@@ -85,10 +85,13 @@ def test_an_address_is_not_broken_and_words_are_wrapped(console, capsys, monkeyp
     monkeypatch.setenv("COLUMNS", "80")
     console.configure()
     address = "https://example.org/" + "a-rather-long-path/" * 6 + "weights.pth"
-    console.print("without a network get it from", address, "on another machine, " + "and then " * 8)
+    console.print("without a network get it from", address, "on another machine, " + "and then " * 12, 7)
     lines = capsys.readouterr().out.splitlines()
-    assert sum(address in line for line in lines) == 1
-    assert all(len(line) <= 80 for line in lines if address not in line)
+    assert lines.count(address) == 1
+    assert len(lines) == 4
+    assert all(len(line) <= 80 for line in lines if line != address)
+    console.print("  a list\n\n    of lines")
+    assert capsys.readouterr().out == "  a list\n\n    of lines\n"
 
 
 HOSTILE = "a\x1b]52;c;aGk=\x07b\x9b2Jc\u202egpj.exe\udcff\rd"
@@ -156,11 +159,13 @@ def lines(
     from rich.console import Console as RichConsole
     from rich.progress import Progress
 
-    from shared.console import _Line
+    from shared.console import _SPEED_OVER_SECONDS, _Line
 
     now = 0.0
     screen = RichConsole(file=io.StringIO(), width=width, force_terminal=True, color_system=None, legacy_windows=False)
-    bar = Progress(_Line(), console=screen, get_time=lambda: now, auto_refresh=False, speed_estimate_period=1e9)
+    bar = Progress(
+        _Line(), console=screen, get_time=lambda: now, auto_refresh=False, speed_estimate_period=_SPEED_OVER_SECONDS
+    )
     task = bar.add_task("finding faces and scoring", total=total, unit=unit, note="")
     bar.advance(task, 0)
     now = passed / 2
@@ -204,3 +209,24 @@ def test_work_limited_by_time_counts_no_seconds_a_second():
     assert "0:30 of 25:00" in shown
     assert "s/s" not in shown
     assert "24:30 left" in shown
+
+
+def test_work_reported_less_than_twice_a_minute_has_time_left():
+    shown = lines(80, total=10, done=4, unit="clip", passed=480)
+    assert "0.5/min" in shown
+    assert "12:00 left" in shown
+
+
+def test_a_command_run_by_another_shows_its_bars_and_warnings_alone(console, capsys):
+    with console.bars_only():
+        console.configure()
+        console.print("chatter")
+        console.table("chatter", ["a"], [[1]])
+        with console.progress("work", 1, unit="file") as tick:
+            tick()
+        console.warn("look")
+    console.print("afterwards")
+    out, err = capsys.readouterr()
+    assert out == "afterwards\n"
+    assert "work" in err
+    assert "look" in err

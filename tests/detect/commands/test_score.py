@@ -54,7 +54,7 @@ def test_some_fakes_of_each_manipulation_are_measured_once(
     faces = tmp_path / "faces"
     files, notes = measured_quality(run, folder, records, tmp_path / "b", quality(faces=(faces,)), CONFIG)
     (line,) = run.lines
-    assert line[:3] == ["--quiet", "forge", "quality"]
+    assert line[:2] == ["forge", "quality"]
     assert sum(word.endswith(".mp4") for word in line) == 3
     assert line[line.index("--faces") + 1] == str(faces)
     assert [path.parent.name for path in files] == ["quality"]

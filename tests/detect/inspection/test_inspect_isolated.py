@@ -197,3 +197,24 @@ def test_files_planted_beside_the_suspect_are_named_and_not_believed(inspected, 
     assert report["score"] == before["score"]
     (credentials,) = _findings(report, "content credentials (C2PA)")
     assert credentials.endswith("in a file beside it that anybody may have put there")
+
+
+def test_a_file_that_is_cut_off_says_how_many_of_its_frames_were_read(inspected, clip):
+    data = clip.read_bytes()
+    clip.write_bytes(data[: len(data) * 4 // 5])
+    code, said, report = inspected(clip)
+    assert code == 0, said
+    read = report["score"]["frames_read"]
+    assert 0 < read < FRAMES
+    assert any(f"{read} of {FRAMES} declared frames could be read" in line for line in report["analysed"])
+    missing = f"{FRAMES - read} frames that the file declares and that could not be read"
+    assert missing in report["not_analysed"]
+
+
+@pytest.mark.needs_media
+@pytest.mark.parametrize("name", ["09-avif-grid/grid2x3.avif", "10-heic-in-folder/c.heic", "10-heic-in-folder/d.jp2"])
+def test_pictures_of_phones_are_inspected(inspected, media, name):
+    code, said, report = inspected(media / "cases" / name)
+    assert code == 0, said
+    size = "477x640" if name.endswith("jp2") else "512x768"
+    assert any(size in one["finding"] for one in report["evidence"])

@@ -112,12 +112,12 @@ def test_an_overlay_keeps_the_crop_where_nothing_matters(rng):
 @pytest.mark.parametrize("count", [0, 1, 3])
 def test_a_timeline_of_any_number_of_faces(count):
     many = [FrameScore(CLIP, i, i / 25, t, 0.5 * i, (0, 0, 5, 5)) for t in range(count) for i in range(4)]
-    assert plot_timeline(many, threshold=0.0, duration_seconds=0.2, gaps=[]).startswith("<svg")
+    assert plot_timeline(many, threshold=0.0, duration_seconds=0.2, gaps=[]).svg.startswith("<svg")
 
 
 def test_a_long_timeline_has_lines_and_no_dots():
     def size(count: int) -> int:
         many = [FrameScore(CLIP, i, i / 25, 0, float(i % 7), (0, 0, 5, 5)) for i in range(count)]
-        return plot_timeline(many, threshold=0.0, duration_seconds=count / 25, gaps=[]).count("<use")
+        return plot_timeline(many, threshold=0.0, duration_seconds=count / 25, gaps=[]).svg.count("<use")
 
     assert size(2000) > 2000 > size(2001)

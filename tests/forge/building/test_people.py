@@ -50,7 +50,7 @@ def test_a_master_holds_one_person_in_all_shots_and_nobody_else(shot, swapper, t
     made = read_made(tmp_path / "main")
     assert made.faked == (*range(LENGTH), *range(LENGTH + BETWEEN, 2 * LENGTH + BETWEEN))
     assert (made.rank, made.factors["frames_seen"]) == (0, str(2 * LENGTH))
-    assert made.factors["people_told_apart_by"] == "dlib-resnet-v1"
+    assert made.factors["people_recognised_by"] == "dlib-resnet-v1"
     second = _master(shot, swapper, tmp_path / "second", face="1")
     assert render_master(second) == BETWEEN
     assert read_made(tmp_path / "second").rank == 1

@@ -165,3 +165,24 @@ def test_a_dry_run_shows_the_plan_and_makes_nothing(path, tmp_path, capsys):
     assert run(["--json", "forge", "build", str(path), "--out", str(out), "--dry-run"]) == 0
     assert '"clips": 40' in capsys.readouterr().out
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_clip_that_cannot_be_read_is_named_and_the_others_are_planned(spec, tmp_path, capsys):
+    bad = tmp_path / "bad.mp4"
+    bad.write_bytes(b"no video")
+    clips = (*spec.identity[0].entries, ClipConfig(str(bad)))
+    with_bad = _identity(spec, 0, clips=clips)
+    assert _made(with_bad, tmp_path / "toy") == _made(spec, tmp_path / "toy")
+    assert "clips of p0: 1 of 2; 1 could not be read: bad.mp4: " in capsys.readouterr().err.replace("\n", " ")
+    with pytest.raises(MediaError, match=r"bad\.mp4 is not a video"):
+        plan_build(_identity(spec, 0, clips=(ClipConfig(str(bad)),)), tmp_path / "toy")
+
+
+def test_a_set_without_sound_has_shots_of_its_own(spec, tmp_path, path):
+    silent = dataclasses.replace(spec, set=dataclasses.replace(spec.set, audio=False))
+    keys = [{step.key for step in plan_build(one, tmp_path / "toy").plan.steps_of("shot")} for one in (spec, silent)]
+    assert len(keys[0]) == len(keys[1])
+    assert not keys[0] & keys[1]
+    with pytest.raises(ConfigError, match="copied with their sound"):
+        dataclasses.replace(spec.set, audio=False, controls=False)
+    assert run(["forge", "build", str(path), "--out", str(tmp_path / "s"), "--no-audio", "--dry-run"]) == 0

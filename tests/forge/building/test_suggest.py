@@ -110,7 +110,7 @@ def test_each_choice_stands_beside_its_reason(settings: Path, tmp_path: Path):
     assert "# plain: 20 % missed (a 10 %, b 30 %) of 24 fakes scored." in text
     assert "# ladder: not on the scoreboard" in text
     assert text.index("# plain:") < text.index('name = "plain"')
-    assert "from what a, b missed" in text
+    assert "from the fakes of it that a, b missed" in text
 
 
 def test_people_keep_their_splits_and_draws_are_new(settings: Path, tmp_path: Path):

@@ -100,6 +100,18 @@ def timm_b4() -> int:
     return encoder + bottleneck + 2 * decoder
 
 
+def compact_pair() -> int:
+    def residual(channels: int) -> int:
+        return 2 * conv(3, channels, channels)
+
+    down = conv(3, 3, 32) + conv(3, 32, 64) + conv(3, 64, 128) + conv(3, 128, 192) + conv(3, 192, 256)
+    blocks = residual(64) + residual(128) + residual(192) + residual(256)
+    narrow = dense(4096, 256) + dense(256, 4096) + conv(3, 256, 4 * 192)
+    ups = conv(3, 192, 4 * 128) + conv(3, 128, 4 * 96) + conv(3, 96, 4 * 64)
+    decoder = ups + residual(128) + residual(96) + residual(64) + conv(3, 64, 16)
+    return down + blocks + narrow + 2 * decoder
+
+
 # For two identities; published figures in millions are deepfakes/faceswap's and dfaker's networks, layer by layer.
 COUNTS = [
     ("original", {"mask": False}, 82.1e6),
@@ -116,6 +128,7 @@ COUNTS = [
     ("villain", {"mask": False}, villain()),
     ("realface", {"mask": False}, realface()),
     ("timm", {"mask": False}, timm_b4()),
+    ("compact", {}, compact_pair()),
 ]
 
 

@@ -110,7 +110,7 @@ def test_the_same_order_gives_the_clip_that_is_there_and_another_one_is_refused(
     before = (tmp_path / "set" / first.path).stat().st_mtime_ns
     assert swap_clip(target, config=config, **order) == first
     assert (tmp_path / "set" / first.path).stat().st_mtime_ns == before
-    with pytest.raises(UsageError, match="made otherwise"):
+    with pytest.raises(UsageError, match="made with other settings"):
         swap_clip(target, config=dataclasses.replace(config, mask=MaskConfig(erode=0.1)), **order)
     second = swap_clip(target, config=config, **{**order, "name": "two", "source": "bob"}, target_identity="bob")
     assert DatasetFolder.open(tmp_path / "set").records() == [first, second]

@@ -115,6 +115,6 @@ def test_settings_that_this_swapper_cannot_follow_are_refused(target, swapper, c
     with pytest.raises(UsageError, match="cannot morph"):
         swap_clip(target, config=dataclasses.replace(config, morph=0.5), **order)
     learned = dataclasses.replace(config, mask=MaskConfig("learned-target"))
-    with pytest.raises(UsageError, match=r"learned no mask|cannot draw dora"):
+    with pytest.raises(UsageError, match=r"has no mask|does not know dora"):
         swap_clip(target, config=learned, **order, target_identity="dora")
     assert not (tmp_path / "set").exists()

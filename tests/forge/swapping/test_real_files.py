@@ -25,7 +25,7 @@ def test_sound_is_left_out_when_asked_and_the_record_says_so(target, swapper, co
     assert not probe(folder.media_path(record)).has_audio
     assert record.factors["source_sound"] == "left out as asked: aac"
     assert swap_clip(target, **order, audio=False) == record
-    with pytest.raises(UsageError, match="made otherwise"):
+    with pytest.raises(UsageError, match="made with other settings"):
         swap_clip(target, **order)
 
 
@@ -98,7 +98,7 @@ def test_one_person_is_swapped_in_both_shots(media, swapper, tmp_path):
     record = swap_clip(clip, swapper=swapper, source="ann", dataset=tmp_path / "set", config=config, rights="consent")
     assert (record.faked, record.frames) == (((0, 30), (42, 87)), 87)
     assert record.factors["frames_seen"] == "75"
-    assert record.factors["people_told_apart_by"] == "dlib-resnet-v1"
+    assert record.factors["people_recognised_by"] == "dlib-resnet-v1"
 
 
 @pytest.mark.needs_media
@@ -136,3 +136,11 @@ def test_two_people_cut_into_one_clip_are_not_mixed(media, swapper, tmp_path):
     record = swap_clip(clip, swapper=swapper, source="ann", dataset=tmp_path / "set", config=config, rights="consent")
     assert record.faked == ((0, 20), (32, 52))
     assert record.factors["frames_seen"] == "40"
+
+
+@pytest.mark.needs_media
+def test_a_file_that_is_cut_off_is_swapped_and_the_record_says_what_it_declares(media, swapper, tmp_path):
+    clip = media / "cases" / "33-truncated-mp4" / "trunc.mp4"
+    config = SwapConfig(finder="dlib", device="cpu", output=FAST)
+    record = swap_clip(clip, swapper=swapper, source="ann", dataset=tmp_path / "set", config=config, rights="consent")
+    assert (record.frames, record.factors["source_frames"]) == (38, "38 of 60 declared")

@@ -80,7 +80,7 @@ def test_what_cannot_be_redrawn_is_refused(faces: Path, swapper: Path, tmp_path:
     with pytest.raises(UsageError, match="knows no identity 'carol'"):
         redraw(faces, tmp_path / "a", swapper=swapper, source="carol")
     redraw(faces, tmp_path / "twins", swapper=swapper, max_faces=1, device="cpu")
-    with pytest.raises(FacesetError, match="is drawn by a swapper itself"):
+    with pytest.raises(FacesetError, match="is redrawn by a swapper itself"):
         redraw(tmp_path / "twins", tmp_path / "b", swapper=swapper)
     with pytest.raises(UsageError, match="there already"):
         redraw(faces, tmp_path / "twins", swapper=swapper)

@@ -38,6 +38,7 @@ EXPECTED = {
     "dfaker",
     "faceswap",
     "faceswap-gan-40k",
+    "population",
 }
 
 

@@ -82,9 +82,10 @@ ADVERSARY = LossConfig(true_face=0.1, adversarial=AdversarialConfig(kind="lsgan"
         {"optimizer": "lion", "autoclip": 10.0},
         {"optimizer": "rmsprop", "clip_norm": 1.0, "accumulate": 2},
         {"optimizer": "adam", "loss": ADVERSARY},
+        {"population": True, "loss": dataclasses.replace(ADVERSARY, true_face=0.0)},
         {"augment": AugmentConfig(warp_kind="landmarks", color_transfer=0.5, uniform_yaw=True, contrast=0.5)},
     ],
-    ids=["adamw", "adabelief", "lion", "rmsprop", "adversaries", "augment"],
+    ids=["adamw", "adabelief", "lion", "rmsprop", "adversaries", "population", "augment"],
 )
 def test_every_way_of_training_goes_on_bit_for_bit(changes):
     config = dataclasses.replace(CONFIG, **changes)
@@ -238,6 +239,17 @@ def test_many_identities_take_turns():
     assert subject.faces_per_step == 4
     turns = [sorted(subject.train_step(0.0)) for _ in range(5)]
     assert turns == [["p0", "p1"], ["p2", "p3"], ["p0", "p4"], ["p1", "p2"], ["p3", "p4"]]
+
+
+def test_a_population_is_trained_as_one_person():
+    subject = trainer(dataclasses.replace(CONFIG, population=True, identities_per_step=2), people=3)
+    assert subject.faces_per_step == 4
+    assert set(subject.train_step(0.0)) == {"p0"}
+    assert subject.faces_seen == 4
+    first, second, third = (list(subject.swapper.parts()[f"decoder.p{who}"].parameters()) for who in range(3))
+    for one, two, three in zip(first, second, third, strict=True):
+        assert torch.equal(one, two)
+        assert torch.equal(one, three)
 
 
 def test_each_identity_has_its_own_loss():

@@ -166,3 +166,9 @@ def test_processor_time_is_limited_whatever_the_clock_says(clip, taken_over):
     limits = replace(ChildLimits(), cpu_seconds=1, cpu_seconds_per_mb=0, silence_seconds=600)
     with Child(clip, limits) as source, pytest.raises(ChildError, match="more than its 1 s of processor time"):
         source.reader()
+
+
+def test_a_process_that_cannot_be_started_is_said(clip: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(sys, "executable", "/nowhere/python")
+    with pytest.raises(MediaError, match="/nowhere/python does not start"):
+        Child(clip).reader()

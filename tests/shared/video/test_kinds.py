@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable
 from fractions import Fraction
 from itertools import pairwise
 from pathlib import Path
+from types import SimpleNamespace
 
 import av
 import numpy as np
@@ -14,6 +16,7 @@ from av.stream import Disposition
 from av.video.reformatter import ColorRange
 
 from shared.video import Encoding, VideoReader, audio_digest, container_for, frame_times, probe, reading_notes, reencode
+from shared.video.facts import _dynamic_hdr
 from shared.video.tone import SdrConverter
 
 QUICK = Encoding(preset="ultrafast")
@@ -190,3 +193,33 @@ def test_a_name_says_nothing_of_the_content(tmp_path, make_sound, make_clip):
 
 def test_an_ordinary_file_has_no_notes(make_clip):
     assert reading_notes(probe(make_clip())) == {}
+
+
+XMP = b'<x:xmpmeta xmlns:x="adobe:ns:meta/">' + b" " * 2000 + b"</x:xmpmeta>"
+
+
+def test_xmp_of_a_file_is_kept_whole(tmp_path):
+    path = write(tmp_path / "a.mp4")
+    box = bytes.fromhex("be7acfcb97a942e89c71999491e3afac") + XMP
+    path.write_bytes(path.read_bytes() + (8 + len(box)).to_bytes(4, "big") + b"uuid" + box)
+    assert dict(probe(path).tags)["xmp"] == XMP.decode()
+
+
+@pytest.mark.parametrize(
+    ("tag", "matrix", "data", "expected"),
+    [
+        ("hvc1", 9, {}, ()),
+        ("hvc1", 9, {"DYNAMIC_HDR_PLUS": b""}, ("HDR10+",)),
+        ("hvc1", 9, {"DOVI_METADATA": b"", "DYNAMIC_HDR_PLUS": b""}, ("Dolby Vision", "HDR10+")),
+        ("hvc1", 15, {"DOVI_RPU_BUFFER": b""}, ("Dolby Vision profile 5",)),
+        ("dvh1", 2, {}, ("Dolby Vision profile 5",)),
+    ],
+)
+def test_metadata_that_vary_the_brightness_are_named(tmp_path, tag, matrix, data, expected):
+    stream = SimpleNamespace(codec_context=SimpleNamespace(codec_tag=tag))
+    found = _dynamic_hdr(stream, SimpleNamespace(side_data=data, colorspace=matrix))
+    assert found == expected
+    info = dataclasses.replace(probe(write(tmp_path / "a.mp4")), dynamic_hdr=found)
+    said = reading_notes(info).get("source_dynamic_hdr", "")
+    assert said.startswith(f"{', '.join(expected)} not applied" if expected else "")
+    assert ("colours are not those of a player" in said) == ("Dolby Vision profile 5" in expected)

@@ -235,6 +235,7 @@ def test_damage_is_counted_and_costs_no_other_frame(make_clip, damaged):
     lost = {index % 40 for index in damaged}
     assert times == [index for index in range(40) if index not in lost]
     assert reader.decode_failures == len(damaged)
+    assert reader.first_failure == f"video mjpeg near {min(lost) / 25:.3f} s: Invalid data found when processing input"
 
 
 def test_damage_hidden_by_parallel_decoding_is_found(make_clip):

@@ -27,7 +27,6 @@ INSTEAD = {
     r"clockwork": "timing",
     r"survey\w*": "dataset, quality",
     r"the disk refused": "writing failed",
-    r"somebody else's": "third-party",
     r"leads? nowhere": "does not exist",
     r"cannot be had": "is not available",
 }

@@ -51,10 +51,7 @@ class Checkpoint:
 
 
 def read_metrics(run: Path) -> list[dict[str, float]]:
-    """All complete lines of ``metrics.jsonl`` in a run folder, which may be in use; none without that file.
-
-    A RunError where it cannot be read or is larger than 1 GiB.
-    """
+    """All complete lines of ``metrics.jsonl`` in a run folder; a RunError where it cannot be read or exceeds 1 GiB."""
     path, lines = run / _METRICS, []
     if not path.exists():
         return lines

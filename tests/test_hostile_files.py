@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.fuzz import MEMORY_MB, judged
+from benchmarks.fuzz import MEMORY_MB, verdict_of
 from benchmarks.material import (
     Material,
     add_words,
@@ -61,7 +61,7 @@ def test_every_file_is_tried(media: Path):
 def ended(sandbox: Sandbox, words: tuple[str, ...], folder: Path, *readable: Path) -> Ended:
     """The end of a run, which has to be a sound one."""
     found = sandbox.run(Job(words, folder, readable=readable, seconds=SECONDS, home=copied_home(sandbox.home, folder)))
-    assert judged(found)[0] in ("done", "sentence"), (judged(found), found.said[-2000:])
+    assert verdict_of(found)[0] in ("done", "sentence"), (verdict_of(found), found.said[-2000:])
     assert found.cpu_seconds < SECONDS
     assert found.peak_mb < MEMORY_MB
     return found

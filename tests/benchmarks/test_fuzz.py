@@ -66,7 +66,7 @@ def test_one_value_of_a_document_is_changed():
     ],
 )
 def test_how_a_run_is_judged(ended: Ended, verdict: str):
-    assert fuzz.judged(ended)[0] == verdict
+    assert fuzz.verdict_of(ended)[0] == verdict
 
 
 def test_a_traceback_is_named_by_the_innermost_line_of_the_project():
@@ -75,7 +75,7 @@ def test_a_traceback_is_named_by_the_innermost_line_of_the_project():
         '  File "/x/shared/video/reader.py", line 12, in frames\n    b()\n  File "/usr/av/x.py", line 1, in c\n'
         "ValueError: why\n"
     )
-    verdict, where = fuzz.judged(Ended(TRACEBACK, False, False, 1, 1, 700, said=said))
+    verdict, where = fuzz.verdict_of(Ended(TRACEBACK, False, False, 1, 1, 700, said=said))
     assert (verdict, where) == ("traceback", "shared/video/reader.py:12 frames: ValueError: why")
 
 

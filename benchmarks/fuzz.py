@@ -130,12 +130,12 @@ def _outcome(number: int, seed: int, material: Material, sandbox: Sandbox, place
     if case.reseal is not None:
         job = replace(job, prepare="benchmarks.fuzz_cases:reseal", prepare_with=(str(case.reseal),))
     ended = sandbox.run(job)
-    verdict, where = judged(ended)
+    verdict, where = verdict_of(ended)
     command = case.words[0] if case.words[0] in ("inspect", "score") else " ".join(case.words[:2])
     return Outcome(number, kind, case.what, command, verdict, where, ended.cpu_seconds, ended.peak_mb)
 
 
-def judged(ended: Ended) -> tuple[Verdict, str]:
+def verdict_of(ended: Ended) -> tuple[Verdict, str]:
     """How a run ended, and where the fault is."""
     kinds = [kind for kind, _ in ended.events]
     for kind in ("connection", "outside"):

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from benchmarks.fuzz import judged
+from benchmarks.fuzz import verdict_of
 from benchmarks.kills import ERRANDS, Errand, errand_job
 from benchmarks.material import Material, make_material
 from benchmarks.sandbox import Sandbox, quiet_home
@@ -117,7 +117,7 @@ def _met(
     before = fingerprint(place / "out") if errand.is_set else ""
     ready()
     ended = sandbox.run(job)
-    verdict, where = judged(ended)
+    verdict, where = verdict_of(ended)
     if verdict != "sentence":
         return f"{verdict} {where}"
     if errand.is_set and (fingerprint(place / "out") != before or half_written(place / "out")):

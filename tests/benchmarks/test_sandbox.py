@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.fuzz import judged
+from benchmarks.fuzz import verdict_of
 from benchmarks.sandbox import Ended, Job, Sandbox
 
 pytestmark = [
@@ -68,19 +68,19 @@ def ended(sandbox: Sandbox, folder: Path, function: str = "", *arguments: object
 
 
 def test_a_sentence_is_one(sandbox: Sandbox, tmp_path: Path):
-    assert judged(ended(sandbox, tmp_path)) == ("sentence", "")
+    assert verdict_of(ended(sandbox, tmp_path)) == ("sentence", "")
 
 
 def test_what_a_run_must_not_do_is_seen(sandbox: Sandbox, tmp_path: Path):
     (tmp_path / "other").mkdir()
     (tmp_path / "other" / "file").write_text("x")
     place = tmp_path / "own"
-    assert judged(ended(sandbox, place, "connect", sandbox.port))[0] == "connection"
-    assert judged(ended(sandbox, place, "read", str(tmp_path / "other" / "file")))[0] == "outside"
-    assert judged(ended(sandbox, place, "read_unseen", str(sandbox.decoy)))[0] == "outside"
-    assert judged(ended(sandbox, place, "crash"))[0] == "crash"
-    assert judged(ended(sandbox, place, "wait", 30.0, seconds=1))[0] == "hang"
-    assert judged(ended(sandbox, place, "take", 1600))[0] == "memory"
-    verdict, where = judged(ended(sandbox, place, "fail"))
+    assert verdict_of(ended(sandbox, place, "connect", sandbox.port))[0] == "connection"
+    assert verdict_of(ended(sandbox, place, "read", str(tmp_path / "other" / "file")))[0] == "outside"
+    assert verdict_of(ended(sandbox, place, "read_unseen", str(sandbox.decoy)))[0] == "outside"
+    assert verdict_of(ended(sandbox, place, "crash"))[0] == "crash"
+    assert verdict_of(ended(sandbox, place, "wait", 30.0, seconds=1))[0] == "hang"
+    assert verdict_of(ended(sandbox, place, "take", 1600))[0] == "memory"
+    verdict, where = verdict_of(ended(sandbox, place, "fail"))
     assert (verdict, "nobody translated it" in where) == ("traceback", True)
-    assert judged(ended(sandbox, place))[0] == "sentence"
+    assert verdict_of(ended(sandbox, place))[0] == "sentence"

@@ -67,7 +67,7 @@ def test_a_case_holds_everything_and_says_what_was_not_looked_at(film, detector,
     pictures = list((out / "evidence").glob("face-*.png"))
     assert pictures
     assert page.count("data:image/png") == len(pictures)
-    assert (out / "evidence" / "timeline.svg").read_text() in page
+    assert page.count("<svg") == 1  # the timeline, which is a PNG file too
     assert json.loads((out / "custody.json").read_text())["file"] == "seen.mp4"
 
 

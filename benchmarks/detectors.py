@@ -29,7 +29,7 @@ from detect.evaluation.localization import (
     predict_regions,
 )
 from detect.models.checkpoint import WEIGHTS_NAME, detector_folder
-from detect.models.external.reference import parse_reference
+from detect.models.external.settings import parse_reference
 from detect.scoring.dataset import DatasetScores, score_dataset
 from detect.training.train import train_detector
 from shared.config import digest, from_mapping, read_toml, to_mapping

@@ -14,7 +14,8 @@ from typing import Any
 
 from benchmarks.schema import Measurement
 from forge.models.predictor import SwapPredictor
-from forge.quality.measure import Instruments, SwapQuality, holdout, measure_swap, person_from
+from forge.quality.measure import Instruments, holdout, measure_swap, person_from
+from forge.quality.result import SwapQuality
 from forge.swapping.clip import swap_clip
 from forge.swapping.config import SwapConfig
 from forge.training.config import TrainConfig

@@ -17,8 +17,8 @@ from forge.models.checkpoint import WEIGHTS_FILE, read_card
 from forge.models.predictor import SwapPredictor
 from forge.quality.features import load_features
 from forge.quality.leakage import embedder_in_loss
-from forge.quality.measure import Instruments, SwapQuality, measure_swap, person_from
-from forge.quality.result import UNITS
+from forge.quality.measure import Instruments, measure_swap, person_from
+from forge.quality.result import UNITS, SwapQuality
 from forge.swapping.clip import swap_clip
 from forge.swapping.config import SwapConfig
 from forge.training.train import TrainResult, train_swapper

@@ -31,7 +31,8 @@ from shared.dataset.layout import MANIFEST, SEAL
 from shared.dataset.manifest import read_manifest, write_manifest
 from shared.errors import AssayError, ManifestError
 from shared.provenance.identity import SigningIdentity
-from shared.provenance.sign import Action, record_facts, sign_clip, source_type_of
+from shared.provenance.sign import sign_clip
+from shared.provenance.types import Action, record_facts, source_type_of
 from shared.storage import sha256_file
 from shared.types import ClipId, ClipRecord, FrameLabel, Timestamp
 from shared.video import Encoding, VideoWriter

@@ -6,8 +6,9 @@ commands, so that ``assay --help`` is fast.
 
 from __future__ import annotations
 
+import re
 import sys
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -81,6 +82,7 @@ def run(arguments: list[str] | None = None) -> int:
 
 def _run(arguments: list[str] | None) -> int:
     command = typer.main.get_command(build_app())
+    _unwrap_help(command)
     try:
         outcome = command.main(args=arguments, prog_name="assay", standalone_mode=False)
     except AssayError as error:
@@ -99,6 +101,15 @@ def _run(arguments: list[str] | None) -> int:
     if outcome == _INTERRUPTED:
         return _interrupted()
     return outcome if isinstance(outcome, int) else 0
+
+
+def _unwrap_help(command: Any) -> None:
+    """Joins the lines of each paragraph of the help texts, so that the terminal's width alone breaks them."""
+    if command.help:
+        paragraphs = re.split(r"\n\s*\n", command.help.strip())
+        command.help = "\n\n".join(" ".join(paragraph.split()) for paragraph in paragraphs)
+    for inner in getattr(command, "commands", {}).values():
+        _unwrap_help(inner)
 
 
 def _interrupted() -> int:

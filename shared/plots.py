@@ -101,6 +101,7 @@ def svg(figure: Figure, alt: str) -> Markup:
     for color, name in VARIABLES.items():
         text = text.replace(f": {color}", f": var(--{name}, {color})")
     text = re.sub(r"\n\s*", "\n", text)
+    # What matplotlib leaves without a color is black: here it has that of the page's text.
     text = text.replace("xlink:href", "href")
-    head = f'<svg class="plot" role="img" aria-label="{escape(alt)}" {view[0] if view else ""}>'
+    head = f'<svg class="plot" fill="currentColor" role="img" aria-label="{escape(alt)}" {view[0] if view else ""}>'
     return Markup(head + text)

@@ -18,6 +18,7 @@ PAGE = ROOT / "README.md"
 NOT_RUN = {
     "make demo": "takes ten minutes; .ci/run runs it",
     "make test": "would run this test",
+    "assay forge suggest board/scoreboard.json --set set.toml --out next.toml": "needs 20 fakes of a manipulation",
     ". .venv/bin/activate": "changes a shell",
     "python3 -m venv .venv && .venv/bin/pip install -e '.[pretrained]'": "installs",
 }
@@ -85,7 +86,7 @@ def test_every_command_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, sho
                 continue
             for words in command_lines(block):
                 command = shlex.join(words)
-                if words[0] != "assay":
+                if words[0] != "assay" or command in NOT_RUN:
                     left_out.append(command)
                 else:
                     assert run(shlex.split(shorter(command))[1:]) == 0, f"README, block of line {line}: {command}"

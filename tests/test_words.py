@@ -27,7 +27,6 @@ INSTEAD = {
     r"clockwork": "timing",
     r"survey\w*": "dataset, quality",
     r"the disk refused": "writing failed",
-    r"somebody else's": "third-party",
     r"leads? nowhere": "does not exist",
     r"cannot be had": "is not available",
 }
@@ -73,7 +72,6 @@ KEPT = {
     ("detect/evaluation/evaluate.py", "judge"): "a note in evaluation.json",
     ("detect/inspection/inspect.py", "judge"): "a sentence in report.json",
     ("detect/inspection/inspect.py", "judges"): "a sentence in report.json",
-    ("forge/quality/dataset.py", "judged"): "a note in the quality document",
     ("forge/training/trainer.py", "critic"): "a term in metrics.jsonl",
     ("shared/dataset/audit/findings.py", "judge"): "a verdict in audit.json",
     ("shared/dataset/audit/plots.py", "judge"): "a verdict in audit.json",

@@ -23,8 +23,6 @@ from shared.storage import write_text
 from shared.types import VideoInfo
 from shared.video import probe
 
-__all__ = ["VALIDATED_NAME", "Domain", "FileFacts", "Range", "clip_facts", "file_facts", "find_domain"]
-
 MARGIN = 0.1
 """Tolerance beyond a percentile, as a share of it."""
 

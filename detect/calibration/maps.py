@@ -27,8 +27,6 @@ from shared.console import counted
 from shared.results.scores import Evaluation
 from shared.storage import write_text
 
-__all__ = ["CALIBRATION_NAME", "Calibration", "LikelihoodMap", "Population", "ProbabilityMap"]
-
 _FORMAT = 1
 _MAX_BYTES = 4 << 20
 

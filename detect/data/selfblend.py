@@ -18,7 +18,8 @@ import cv2
 import numpy as np
 
 from detect.config import SelfBlendConfig
-from shared.faces.mask import HullKind, hull_mask
+from shared.faces.mask import hull_mask
+from shared.types import HullKind
 
 _HULLS: tuple[HullKind, ...] = ("dfl", "extended", "components", "facehull")
 

@@ -22,10 +22,10 @@ from detect.evaluation.curves import CurveData, plot_curves
 from detect.evaluation.error_card import error_card, measure_clips, measure_labels
 from detect.evaluation.localization_report import RegionReport, measure_regions
 from detect.evaluation.page import PAGE_NAME, render_page
-from detect.evaluation.result import Counts, EvaluationResult, Part, Slice, count, render_json, split_words
+from detect.evaluation.result import EvaluationResult, Part, Slice, count, render_json, split_words
 from detect.metrics.bootstrap import evaluate_samples
 from detect.metrics.classification import MetricSettings
-from detect.models.external.reference import parse_reference
+from detect.models.external.settings import parse_reference
 from detect.models.training_record import TrainingRecord, read_training_record
 from detect.scoring.dataset import DatasetScores, score_dataset
 from detect.scoring.samples import Samples, ScoredClip, clip_samples, frame_samples, track_samples, write_scores
@@ -39,22 +39,6 @@ from shared.plots import Plot
 from shared.results.scores import Evaluation
 from shared.storage import need_replaceable, replacing_folder
 from shared.types import ClipId, ClipRecord
-
-__all__ = [
-    "SCORE_NOTE",
-    "Counts",
-    "EvaluationResult",
-    "Slice",
-    "check_target",
-    "chosen_records",
-    "count",
-    "default_target",
-    "evaluate_clips",
-    "evaluate_detector",
-    "render_json",
-    "split_words",
-    "write_evaluation",
-]
 
 SCORE_NOTE = (
     "Scores are sigmoids of raw logits, not calibrated probabilities; log loss, Brier score and ECE judge them as if "

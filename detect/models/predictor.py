@@ -13,7 +13,8 @@ from torch import Tensor
 
 from detect.models import Detector, DetectorSpec, TrackDetector
 from detect.models.checkpoint import DetectorFacts, load_detector, weights_digest
-from detect.models.external.reference import load_external, parse_reference
+from detect.models.external.reference import load_external
+from detect.models.external.settings import parse_reference
 from detect.models.windows import windows_of
 from shared.device import Device, Precision, pick_device
 

@@ -11,7 +11,7 @@ import numpy as np
 
 from detect.config import AggregateConfig, EvaluateConfig
 from detect.data.crops import ClipFaces, CropRequest, stream_faces
-from detect.models.external.reference import parse_reference
+from detect.models.external.settings import parse_reference
 from detect.models.predictor import CropPredictor
 from detect.models.training_record import TrainingRecord, read_training_record
 from detect.scoring.aggregate import resolved

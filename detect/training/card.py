@@ -12,7 +12,7 @@ import numpy as np
 from detect.calibration.card import NOT_CALIBRATED
 from detect.config import TrainConfig
 from detect.data.crops import ClipFaces
-from detect.evaluation.evaluate import EvaluationResult
+from detect.evaluation.result import EvaluationResult
 from detect.models import DetectorSpec
 from detect.models.checkpoint import DetectorFacts
 from shared.results.scores import Evaluation

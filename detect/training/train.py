@@ -18,8 +18,8 @@ from detect.config import AggregateConfig, AggregationChoice, EvaluateConfig, Tr
 from detect.data.batches import need_whole_pairs
 from detect.data.crops import leak_among
 from detect.data.duplicates import find_duplicates
-from detect.evaluation.evaluate import EvaluationResult, evaluate_clips, write_evaluation
-from detect.evaluation.result import validation_facts
+from detect.evaluation.evaluate import evaluate_clips, write_evaluation
+from detect.evaluation.result import EvaluationResult, validation_facts
 from detect.metrics.classification import best_threshold
 from detect.models import Detector, build_detector
 from detect.models.backbone import backbone_of
@@ -30,7 +30,7 @@ from detect.scoring.aggregate_choice import choose_aggregation, reaggregated
 from detect.scoring.samples import ScoredClip, clip_samples
 from detect.training.card import CardFacts, render_card, validated_domain
 from detect.training.data import TrainingData, prepare
-from detect.training.loop import TrainingLoop, ValScore
+from detect.training.loop import TrainingLoop
 from detect.training.trainer import Trainer
 from shared.config import configured
 from shared.console import console
@@ -40,8 +40,6 @@ from shared.errors import RunError
 from shared.storage import read_json
 from shared.training.processes import Processes
 from shared.training.run import Run
-
-__all__ = ["KIND", "TrainResult", "ValScore", "train_detector"]
 
 KIND = "detector"
 WHILE_RUNNING = ("minutes", "workers", "patience")

@@ -21,7 +21,7 @@ from detect.training.optimizers import climbed, make_optimizer
 from shared.device import Device, seed_everything
 from shared.errors import CheckpointError, TrainingDivergedError
 from shared.training.processes import Processes
-from shared.training.run import pack_optimizer, unpack_optimizer
+from shared.training.state import pack_optimizer, unpack_optimizer
 
 _LAST_LR_SHARE = 0.01
 _STREAM = 7_919

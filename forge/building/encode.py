@@ -39,7 +39,8 @@ from shared.dataset.manifest import decode_record, encode_record
 from shared.device import with_threads
 from shared.errors import ManifestError
 from shared.provenance.identity import SigningIdentity
-from shared.provenance.sign import Action, record_facts, sign_clip, source_type_of
+from shared.provenance.sign import sign_clip
+from shared.provenance.types import Action, record_facts, source_type_of
 from shared.storage import inside, sha256_file, write_text
 from shared.types import ClipId, ClipRecord, Face, FrameLabel, Masks
 from shared.video import Encoding, VideoWriter, frame_times, probe, read_mask_frames

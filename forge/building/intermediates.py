@@ -21,8 +21,8 @@ from av.packet import Packet
 
 from forge.swapping.tracks import FoundFaces
 from shared.config import load_json, to_mapping
-from shared.errors import ManifestError, MediaError
-from shared.storage import storage_errors, write_text
+from shared.errors import ManifestError, MediaError, storage_errors
+from shared.storage import write_text
 from shared.types import Face, Frame, Timestamp
 from shared.video import Encoding, VideoReader, VideoWriter, container_for
 from shared.video.audio import cut_audio

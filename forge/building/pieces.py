@@ -116,7 +116,7 @@ def _pieces(spec: SetSpec, identity: IdentityConfig, clip: ClipConfig, work: Pat
             "device": spec.set.device, "sidecar": _sidecar_digest(spec, path), "layout": 2,
             "audio": None if spec.set.audio else False,
         }  # fmt: skip
-        key = digest({"kind": "shot", "assay": shared.__version__, **_without_none(settings)})
+        key = digest({"kind": "shot", "assay": shared.__version__, **to_mapping(settings)})
         name = f"{identity.name}-{number + piece:02d}"
         task = ShotTask(
             out=str(work / "shots" / f"{name}-{key[:12]}"), source=str(path), source_sha256=sha256, start=start,
@@ -223,7 +223,3 @@ def _card_people(spec: SetSpec, one: SwapperConfig) -> tuple[str, ...]:
     from forge.models.checkpoint import read_card
 
     return read_card(_run_path(spec, one)).identities
-
-
-def _without_none(mapping: dict[str, object]) -> dict[str, object]:
-    return to_mapping(mapping)

@@ -17,19 +17,6 @@ MOST_VECTORS = 1024
 _REPLICATES = 100
 
 
-def frechet_of_gaussians(mean_a: np.ndarray, cov_a: np.ndarray, mean_b: np.ndarray, cov_b: np.ndarray) -> float:
-    """Squared distance of two Gaussians: ``|mean_a - mean_b|^2 + tr(A + B - 2 (A B)^(1/2))``.
-
-    ``mean``: (D,), ``cov``: (D, D), symmetric and not negative. ``(A B)^(1/2)`` has the trace of
-    ``(A^(1/2) B A^(1/2))^(1/2)``, which is symmetric, so no complex numbers appear.
-    """
-    values, vectors = np.linalg.eigh(cov_a)
-    root = (vectors * np.sqrt(values.clip(min=0))) @ vectors.T
-    middle = np.linalg.eigvalsh(root @ cov_b @ root).clip(min=0)
-    apart = float(((mean_a - mean_b) ** 2).sum())
-    return apart + float(np.trace(cov_a) + np.trace(cov_b) - 2 * np.sqrt(middle).sum())
-
-
 def frechet_distance(a: np.ndarray, b: np.ndarray) -> float:
     """The distance of (N, D) and (M, D) vectors, by their means and covariances.
 

@@ -43,8 +43,6 @@ from shared.sampling import evenly_spaced
 from shared.types import Face, Frame, Framing
 from shared.video import VideoReader, audio_digest, frame_times, read_mask_frames
 
-__all__ = ["SPREADS", "Instruments", "SwapQuality", "holdout", "measure_swap", "person_from"]
-
 _SAME_FACE = 0.3
 _DEFAULT_PX = 128
 _DEFAULT_FRAMING: Framing = "full"

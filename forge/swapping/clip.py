@@ -33,7 +33,8 @@ from shared.faces.finders.finder import FaceFinder
 from shared.faces.identity import IdentityEmbedder, make_embedder
 from shared.pipeline import consumed
 from shared.provenance.identity import SigningIdentity
-from shared.provenance.sign import COMPOSITE_WITH_MODEL, need_signable, record_facts, sign_clip
+from shared.provenance.sign import need_signable, sign_clip
+from shared.provenance.types import COMPOSITE_WITH_MODEL, record_facts
 from shared.storage import need_free_space, sha256_file
 from shared.types import ClipRecord, VideoInfo
 from shared.video import Encoding, VideoReader, VideoWriter, need_encodable, probe

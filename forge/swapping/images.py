@@ -35,8 +35,9 @@ from shared.errors import MediaError, UsageError, storage_errors
 from shared.faces.finders.finder import FaceFinder
 from shared.faces.identity import IdentityEmbedder, make_embedder
 from shared.provenance.identity import SigningIdentity
-from shared.provenance.sign import CAPTURE, COMPOSITE_WITH_MODEL, Action, need_signable, record_facts, sign_clip
+from shared.provenance.sign import need_signable, sign_clip
 from shared.provenance.signed_list import write_signed
+from shared.provenance.types import CAPTURE, COMPOSITE_WITH_MODEL, Action, record_facts
 from shared.storage import need_replaceable, replacing_folder, sha256_file
 from shared.types import ClipRecord, Frame, Timestamp
 from shared.video import VideoReader

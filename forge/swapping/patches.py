@@ -21,8 +21,8 @@ from PIL.PngImagePlugin import PngInfo
 from forge.swapping.stages import CompositedFrame, DecodedFace
 from shared.errors import storage_errors
 from shared.faces.align import invert
-from shared.provenance.sign import record_facts
 from shared.provenance.signed_list import write_signed
+from shared.provenance.types import record_facts
 from shared.storage import need_replaceable, replacing_folder, sha256_file
 from shared.types import ClipRecord
 

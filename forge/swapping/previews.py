@@ -11,7 +11,8 @@ from PIL import Image
 
 from forge.swapping.stages import CompositedFrame
 from shared.provenance.identity import SigningIdentity
-from shared.provenance.sign import COMPOSITE_WITH_MODEL, Action, record_facts, sign_clip
+from shared.provenance.sign import sign_clip
+from shared.provenance.types import COMPOSITE_WITH_MODEL, Action, record_facts
 from shared.sampling import evenly_spaced
 from shared.storage import replacing
 from shared.types import ClipRecord

@@ -16,7 +16,7 @@ from forge.swapping.super_resolution import enlarge_digest
 from shared import config as settings
 from shared.console import console
 from shared.errors import NoFaceError
-from shared.provenance.sign import Action
+from shared.provenance.types import Action
 from shared.sampling import runs_of
 from shared.types import ClipId, ClipRecord, FrameLabel, Masks
 

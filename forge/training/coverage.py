@@ -16,6 +16,7 @@ from pathlib import Path
 
 import msgspec
 import numpy as np
+from scipy.ndimage import binary_dilation
 
 from shared.console import counted
 from shared.errors import UsageError
@@ -121,7 +122,7 @@ def person(identity: str, yaw: np.ndarray, pitch: np.ndarray) -> Person:
 
 def compare(source: Person, target: Person) -> PairCoverage:
     """Coverage of the poses of ``target`` by those of ``source``."""
-    known = _grown(source.counts > 0)
+    known = binary_dilation(source.counts > 0, np.ones((3, 3)))
     lacking = np.where(known, 0, target.counts)
     total = max(int(target.counts.sum()), 1)
     largest = np.argsort(lacking, axis=None, kind="stable")[::-1][:_MOST_GAPS]
@@ -167,13 +168,6 @@ def _poses(faceset: Faceset) -> tuple[np.ndarray, np.ndarray]:
     yaw, pitch = (faceset.table.column(f"{name}_degrees").to_numpy()[rows] for name in ("yaw", "pitch"))
     good = np.isfinite(yaw) & np.isfinite(pitch)
     return yaw[good], pitch[good]
-
-
-def _grown(mask: np.ndarray) -> np.ndarray:
-    """``mask`` dilated by the eight neighbouring bins."""
-    padded = np.pad(mask, 1)
-    side = range(3)
-    return np.any([padded[y : y + _SIDE, x : x + _SIDE] for y in side for x in side], axis=0)
 
 
 def _middle(index: int) -> float:

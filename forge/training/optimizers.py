@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from forge.training.config import OptimizerName, TrainConfig
 from shared.device import Device
 from shared.errors import CheckpointError
-from shared.training.run import pack_optimizer, pack_rng, unpack_optimizer, unpack_rng
+from shared.training.state import pack_optimizer, pack_rng, unpack_optimizer, unpack_rng
 
 _multi: Any = torch  # kernels over lists of tensors, which torch's type hints leave out
 _HISTORY = 10_000

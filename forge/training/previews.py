@@ -114,13 +114,17 @@ def loss_plot(metrics: Sequence[Mapping[str, float]]) -> bytes:
 def _row(faces: Tensor, masks: Tensor | None, label: str, *, cell_px: int = _CELL_PX) -> np.ndarray:
     """One row of cells with its label above."""
     images = faces if masks is None else faces * (0.35 + 0.65 * masks)
-    pixels = (images.clamp(0, 1) * 255).round().to(torch.uint8).permute(0, 2, 3, 1).cpu().numpy()
-    cells = [cv2.resize(cell, (cell_px, cell_px), interpolation=cv2.INTER_CUBIC) for cell in pixels]
-    strip = np.concatenate(cells, axis=1)
-    head = np.full((_LABEL_PX, strip.shape[1], 3), _SPACE, np.uint8)
+    cells = strip(images, cell_px)
+    head = np.full((_LABEL_PX, cells.shape[1], 3), _SPACE, np.uint8)
     text = label.encode("ascii", "replace").decode()
     cv2.putText(head, text, (4, _LABEL_PX - 5), cv2.FONT_HERSHEY_SIMPLEX, 0.42, _INK, 1, cv2.LINE_AA)
-    return np.concatenate([head, strip])
+    return np.concatenate([head, cells])
+
+
+def strip(images: Tensor, cell_px: int) -> np.ndarray:
+    """``images`` (B, 3, S, S) in 0 to 1 side by side, as cells of side ``cell_px``: (H, W, 3) uint8."""
+    pixels = (images.clamp(0, 1) * 255).round().to(torch.uint8).permute(0, 2, 3, 1).cpu().numpy()
+    return np.hstack([cv2.resize(cell, (cell_px, cell_px), interpolation=cv2.INTER_CUBIC) for cell in pixels])
 
 
 def _pad_to(row: np.ndarray, width: int) -> np.ndarray:

@@ -12,7 +12,7 @@ import torch
 
 from forge.models import Swapper
 from forge.training.data import FaceBank
-from forge.training.previews import decode_all
+from forge.training.previews import decode_all, strip
 from shared.device import Device
 from shared.sampling import evenly_spaced
 from shared.types import Timestamp
@@ -41,12 +41,7 @@ def plot_moment(swapper: Swapper, banks: Sequence[FaceBank], device: Device, ste
         still = bank.still(chosen, swapper.spec)
         decoded = decode_all(swapper, still.input, list(dict.fromkeys([bank.identity, other])), device)
         faces = torch.stack([still.target, decoded[bank.identity][0], decoded[other][0]], 1).flatten(0, 1)
-        pixels = (faces.clamp(0, 1) * 255).round().to(torch.uint8).permute(0, 2, 3, 1).cpu().numpy()
-        rows.append(
-            np.concatenate(
-                [cv2.resize(each, (_CELL_PX, _CELL_PX), interpolation=cv2.INTER_CUBIC) for each in pixels], axis=1
-            )
-        )
+        rows.append(strip(faces, _CELL_PX))
     width = max(row.shape[1] for row in rows)
     rows = [np.pad(row, ((0, 0), (0, width - row.shape[1]), (0, 0))) for row in rows]
     head = np.full((_HEAD_PX, width, 3), _SPACE, np.uint8)

@@ -23,7 +23,7 @@ from forge.training.timing import DataTimer
 from shared.device import Device
 from shared.errors import CheckpointError
 from shared.training.processes import Processes
-from shared.training.run import pack_rng, unpack_rng
+from shared.training.state import pack_rng, unpack_rng
 
 _STREAM = 1_000_003
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, fields
 
 import numpy as np
 
@@ -171,8 +171,3 @@ def cast_seeds(count: int, seed: int) -> list[int]:
         chosen.append(following)
         nearest = np.minimum(nearest, np.linalg.norm(vectors - vectors[following], axis=1))
     return [pool[index] for index in chosen]
-
-
-def with_tone(traits: Traits, tone: float) -> Traits:
-    """The same traits with another skin tone."""
-    return Traits(traits.shape, replace(traits.look, tone=tone))

@@ -111,7 +111,7 @@ def run_demo(out: Path, config: DemoConfig, run: Runner, *, fresh: bool = False)
     started = time.monotonic()
     _prepare(out, fresh)
     console.print(
-        f"About ten minutes on two free cores. The trainings run {config.swap_steps} and {config.detect_steps} steps: "
+        f"Some ten minutes on two free cores. The trainings run {config.swap_steps} and {config.detect_steps} steps: "
         "on a busy machine it takes longer, and its faces stay as good. Ctrl-C stops it; the same command goes on."
     )
     console.print("[bold]1/7  A cast of procedural actors[/]", markup=True)

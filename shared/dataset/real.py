@@ -14,8 +14,8 @@ from shared.dataset.folder import DatasetFolder
 from shared.dataset.names import safe_name, title_note
 from shared.errors import ManifestError, UsageError
 from shared.provenance.identity import SigningIdentity
-from shared.provenance.sign import Action, need_signable, sign_clip, source_type_of
-from shared.provenance.types import record_facts
+from shared.provenance.sign import need_signable, sign_clip
+from shared.provenance.types import Action, record_facts, source_type_of
 from shared.storage import need_free_space, sha256_file
 from shared.types import ClipId, ClipRecord, Face, Frame, FrameLabel, check_name
 from shared.video import Encoding, VideoReader, VideoWriter, container_for, need_encodable, probe

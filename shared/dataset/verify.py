@@ -29,8 +29,9 @@ from shared.dataset.masks import Originals, mask_faults
 from shared.dataset.seal import Seal, difference, newest
 from shared.dataset.splits import find_leaks
 from shared.errors import AssayError, ManifestError, ProvenanceError
-from shared.provenance.sign import Provenance, read_provenance, record_facts
+from shared.provenance.read import read_provenance
 from shared.provenance.trust import known_roots, parse_fingerprint
+from shared.provenance.types import Provenance, record_facts
 from shared.storage import sha256_file
 from shared.types import ClipId, ClipRecord, FrameLabel
 

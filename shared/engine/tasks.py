@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import heapq
 import time
-from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -71,45 +71,30 @@ class TaskGraph:
 
     def __init__(self, tasks: Sequence[Task]) -> None:
         self._tasks = list(tasks)
-        place = {task.key: index for index, task in enumerate(tasks)}
-        if len(place) != len(tasks):
+        self._place = {task.key: index for index, task in enumerate(tasks)}
+        if len(self._place) != len(tasks):
             raise ValueError("two tasks have one key")
-        self._place = place
-        self._missing = [len({key for key in task.after if key in place}) for task in tasks]
-        self._followers: dict[str, list[int]] = defaultdict(list)
-        for index, task in enumerate(tasks):
-            for key in {key for key in task.after if key in place}:
-                self._followers[key].append(index)
-        self._ready = [index for index, missing in enumerate(self._missing) if not missing]
+        self._order = TopologicalSorter({task.key: [key for key in task.after if key in self._place] for task in tasks})
+        try:
+            self._order.prepare()
+        except CycleError as error:
+            raise ValueError(f"tasks wait for one another: {', '.join(sorted(set(error.args[1]))[:4])}") from error
+        self._ready: list[int] = []
         self.unfinished = len(tasks)
-        self._refuse_cycles()
 
     def __len__(self) -> int:
         return len(self._tasks)
 
     def take(self) -> Task | None:
         """The next ready task; None if there is none now."""
+        for key in self._order.get_ready():
+            heapq.heappush(self._ready, self._place[key])
         return self._tasks[heapq.heappop(self._ready)] if self._ready else None
 
     def finish(self, key: str) -> None:
         """Marks a task as finished."""
         self.unfinished -= 1
-        for index in self._followers[key]:
-            self._missing[index] -= 1
-            if not self._missing[index]:
-                heapq.heappush(self._ready, index)
-
-    def _refuse_cycles(self) -> None:
-        missing, free, reached = list(self._missing), list(self._ready), 0
-        while free:
-            reached += 1
-            for index in self._followers[self._tasks[free.pop()].key]:
-                missing[index] -= 1
-                if not missing[index]:
-                    free.append(index)
-        if reached != len(self._tasks):
-            circle = sorted(task.key for task, count in zip(self._tasks, missing, strict=True) if count)
-            raise ValueError(f"tasks wait for one another: {', '.join(circle[:4])}")
+        self._order.done(key)
 
 
 def run_task(function: Callable[..., Any], arguments: tuple[Any, ...]) -> tuple[Any, float]:

@@ -57,21 +57,9 @@ of one name are comparable. ``whole`` is shifted by 7 % and ``head`` by 25 % of 
 forehead and hair; the others are centred on the box. (The field shifts ``head`` by 50 % with its own wider mean face;
 25 % centres the head, chin to crown, of ours.)"""
 
-_MIRROR = [
-    *range(16, -1, -1), *range(26, 16, -1), *range(27, 31), *range(35, 30, -1), *range(45, 41, -1), 47, 46,
-    *range(39, 35, -1), 41, 40, *range(54, 47, -1), *range(59, 54, -1), *range(64, 59, -1), *range(67, 64, -1),
-]  # fmt: skip
-
 _LEAST_TO_REFLECT = 16
 _SAME_SIZE = 1 - 1e-6
 """A scale slightly below 1 is a rounding error, not a reduction: a pure shift stays a copy."""
-
-
-def mirror_points(points: np.ndarray, width: int) -> np.ndarray:
-    """(..., 68, 2) landmarks in the horizontally flipped image: mirrored and renumbered."""
-    flipped = points[..., _MIRROR, :].copy()
-    flipped[..., 0] = width - 1 - flipped[..., 0]
-    return flipped
 
 
 def mean_in_crop(px: int, framing: Framing) -> np.ndarray:

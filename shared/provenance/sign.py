@@ -32,44 +32,15 @@ from shared.provenance.read import (
     EMBEDDABLE,
     offline_context,
     provenance_of,
-    read_provenance,
     read_store,
     sidecar_of,
 )
 from shared.provenance.types import (
-    CAPTURE,
     COMPOSITE_WITH_MODEL,
-    FAKE_SOURCES,
-    MADE_BY_MODEL,
-    PROCEDURAL,
     RECORD_LABEL,
     Action,
-    Ingredient,
-    Provenance,
-    Signer,
-    record_facts,
-    source_type_of,
 )
 from shared.storage import draft_beside, replacing, sha256_file
-
-__all__ = [
-    "CAPTURE",
-    "COMPOSITE_WITH_MODEL",
-    "FAKE_SOURCES",
-    "MADE_BY_MODEL",
-    "PROCEDURAL",
-    "Action",
-    "Ingredient",
-    "Provenance",
-    "Signer",
-    "SigningIdentity",
-    "need_signable",
-    "read_provenance",
-    "record_facts",
-    "sidecar_of",
-    "sign_clip",
-    "source_type_of",
-]
 
 _PNG = base64.b64decode("iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAAAAAA6fptVAAAACklEQVR4nGNgAAAAAgABSK+kcQAAAABJRU5ErkJggg==")
 

@@ -28,22 +28,10 @@ from shared import config as settings
 from shared.console import console
 from shared.errors import CheckpointError, RunError, StorageError, storage_errors
 from shared.storage import decode_json, folder_lock, need_free_space, read_bytes, read_json, replacing, write_text
-from shared.training.state import pack_optimizer, pack_rng, run_facts, unpack_optimizer, unpack_rng
+from shared.training.state import run_facts
 
 if TYPE_CHECKING:
     from torch.utils.tensorboard import SummaryWriter
-
-__all__ = [
-    "Checkpoint",
-    "Run",
-    "pack_optimizer",
-    "pack_rng",
-    "read_checkpoint",
-    "run_facts",
-    "unpack_optimizer",
-    "unpack_rng",
-    "write_checkpoint",
-]
 
 _NAME = re.compile(r"step-(\d{8,12})\.safetensors")
 _META_KEY = "assay"
@@ -63,10 +51,7 @@ class Checkpoint:
 
 
 def read_metrics(run: Path) -> list[dict[str, float]]:
-    """All complete lines of ``metrics.jsonl`` in a run folder, which may be in use; none without that file.
-
-    A RunError where it cannot be read or is larger than 1 GiB.
-    """
+    """All complete lines of ``metrics.jsonl`` in a run folder; a RunError where it cannot be read or exceeds 1 GiB."""
     path, lines = run / _METRICS, []
     if not path.exists():
         return lines

@@ -219,7 +219,6 @@ class ChildReader:
         """As :meth:`shared.video.reader.VideoReader.frames`."""
         for value, body in self._pass("frame", child_process.frames, int(self._still), start, stop, step):
             head = decoded(value, FrameHead, self.path)
-            self._count = head.count
             try:
                 image = np.frombuffer(body, np.uint8).reshape(head.height, head.width, 3)
                 yield Frame(head.index, Timestamp(head.pts, head.time_base), image)

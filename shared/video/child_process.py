@@ -11,7 +11,6 @@ import os
 import signal
 import struct
 import sys
-import time
 from collections.abc import Generator
 from contextlib import closing, suppress
 from dataclasses import dataclass
@@ -35,7 +34,6 @@ MAX_VALUE_BYTES = 64 << 20
 MAX_BODY_BYTES = 1 << 30
 
 _LENGTHS = struct.Struct("<8sII")
-_BEAT_SECONDS = 1.0
 
 
 @dataclass(frozen=True)
@@ -66,7 +64,6 @@ class FrameHead:
     time_base: Fraction
     height: int
     width: int
-    count: Count
 
 
 class Pipe:
@@ -74,7 +71,6 @@ class Pipe:
 
     def __init__(self, out: IO[bytes]) -> None:
         self._out = out
-        self._last = time.monotonic()
 
     def send(self, kind: str, value: object = None, body: Any = b"") -> None:
         """One message.
@@ -83,12 +79,6 @@ class Pipe:
             OSError: nobody reads any more.
         """
         send(self._out, kind, value, body)
-        self._last = time.monotonic()
-
-    def beat(self, count: Count) -> None:
-        """Says now and then that work goes on, where no frame is handed over for long."""
-        if time.monotonic() - self._last > _BEAT_SECONDS:
-            self.send("count", count)
 
 
 def send(out: IO[bytes], kind: str, value: object, body: Any = b"") -> None:
@@ -180,19 +170,34 @@ def _answer(pipe: Pipe, request: Request) -> bool:
 
 
 def frames(pipe: Pipe, path: Path, still: bool, start: int, stop: int | None, step: int) -> None:
-    """Sends the frames whose index is in ``range(start, stop, step)``, their pictures as bodies; then all counters."""
-    with _reader(pipe, path, still) as reader:
+    """Sends the frames whose index is in ``range(start, stop, step)``, their pictures as bodies; then all counters.
+
+    For every frame that is decoded, the count so far is sent: a parent knows how far a child came, and that it works.
+    """
+    from shared.video.images import PictureReader
+    from shared.video.reader import VideoReader
+
+    class Counting(VideoReader):
+        def _stamped(self) -> Generator[tuple[Timestamp, VideoFrame], None, None]:
+            with closing(super()._stamped()) as stamped:
+                for each in stamped:
+                    pipe.send("count", _count(self))
+                    yield each
+
+    with PictureReader(path) if still else Counting(path) as reader:
         for frame in reader.frames(start=start, stop=stop, step=step):
             height, width = frame.image.shape[:2]
             image = frame.image if frame.image.flags.c_contiguous else frame.image.copy()
-            head = FrameHead(frame.index, frame.time.pts, frame.time.time_base, height, width, _count(reader))
+            head = FrameHead(frame.index, frame.time.pts, frame.time.time_base, height, width)
             pipe.send("frame", head, image)
         _send_counters(pipe, reader)
 
 
 def times(pipe: Pipe, path: Path) -> None:
     """Sends the time of every frame; then all counters."""
-    with _reader(pipe, path, still=False) as reader:
+    from shared.video.reader import VideoReader
+
+    with VideoReader(path) as reader:
         for moment in reader.times():
             pipe.send("time", moment)
         _send_counters(pipe, reader)
@@ -205,17 +210,3 @@ def _count(reader: ClipReader) -> Count:
 def _send_counters(pipe: Pipe, reader: ClipReader) -> None:
     pipe.send("count", _count(reader))
     pipe.send("jumps", (list(reader.clock_restarts), list(reader.size_changes)))
-
-
-def _reader(pipe: Pipe, path: Path, still: bool) -> ClipReader:
-    from shared.video.images import PictureReader
-    from shared.video.reader import VideoReader
-
-    class Beating(VideoReader):
-        def _stamped(self) -> Generator[tuple[Timestamp, VideoFrame], None, None]:
-            with closing(super()._stamped()) as stamped:
-                for each in stamped:
-                    pipe.beat(_count(self))
-                    yield each
-
-    return PictureReader(path) if still else Beating(path)

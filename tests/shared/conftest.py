@@ -13,7 +13,8 @@ import pytest
 
 from shared.dataset import DatasetFolder, add_real_clip
 from shared.provenance.identity import SigningIdentity
-from shared.provenance.sign import COMPOSITE_WITH_MODEL, Action, record_facts, sign_clip
+from shared.provenance.sign import sign_clip
+from shared.provenance.types import COMPOSITE_WITH_MODEL, Action, record_facts
 from shared.storage import sha256_file
 from shared.types import ClipId, ClipRecord, FrameLabel
 from shared.video import Encoding

@@ -32,3 +32,11 @@ def test_a_command_line_run_within_another_leaves_its_flags(monkeypatch, tmp_pat
         assert capsys.readouterr() == ("", "for people\n")
     finally:
         console.configure()
+
+
+def test_help_texts_are_broken_by_the_width_alone(capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "300")
+    monkeypatch.setenv("TERMINAL_WIDTH", "300")
+    assert run(["forge", "quality", "--help"]) == 0
+    told = [line for line in capsys.readouterr().out.splitlines() if "facesets are the cast of the retrieval" in line]
+    assert "A clip without a record" in told[0]

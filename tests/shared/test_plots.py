@@ -94,4 +94,4 @@ def test_both_forms_are_of_one_figure():
         plot.add_subplot()
         made = both(plot, "a plot")
     assert _pixels(made.png).shape == (260, 390, 3)
-    assert made.svg.startswith('<svg class="plot" role="img" aria-label="a plot"')
+    assert made.svg.startswith('<svg class="plot" fill="currentColor" role="img" aria-label="a plot"')

@@ -28,7 +28,6 @@ from detect.models.external.settings import (
     ExternalConfig,
     Reference,
     facts_of,
-    parse_reference,
     read_description,
     resolve_settings,
     settings_beside,
@@ -38,8 +37,6 @@ from detect.models.external.settings import (
 from shared.device import Device
 from shared.errors import CheckpointError, UsageError
 from shared.storage import sha256_file
-
-__all__ = ["Reference", "load_external", "parse_reference"]
 
 _MAX_FILE_BYTES = 4 << 30
 _FAKE_WORDS = ("fake", "forged", "manipulated", "synthetic", "spoof", "altered")

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 import cv2
 import numpy as np
+from scipy.fft import dct
 
 MIN_SHARE = 0.02
 """Minimum share of a picture's pixels in a region."""
@@ -23,17 +24,7 @@ _DOWN = _ACROSS.T
 _LEVELS = 3
 _BINS = 2 * _LEVELS + 1
 _FLOOR = 1e-3
-
-
-def _cosines() -> np.ndarray:
-    """(8, 8) orthonormal DCT-II matrix."""
-    k, n = np.mgrid[0:8, 0:8]
-    matrix = np.cos(np.pi * (2 * n + 1) * k / 16) * 0.5
-    matrix[0] /= np.sqrt(2)
-    return matrix.astype(np.float32)
-
-
-_DCT = _cosines()
+_DCT = np.asarray(dct(np.eye(8), axis=0, norm="ortho"), np.float32)
 _DIAGONAL = np.add.outer(np.arange(8), np.arange(8)).ravel()
 
 

@@ -43,48 +43,64 @@ _ANCHORS_PX = {
 _RETINA_LONGEST_PX = {"retinaface": 640, "retinaface-slim": 320}
 
 
+class _PackageDetector(Detector):
+    """Searches image by image: the package's batch decoding mixes the candidates of a batch's images."""
+
+    _file: str
+    _usual_score = 0.5
+
+    def __init__(self, settings: DetectorSettings) -> None:
+        self._settings = settings
+        self._min_score = self._usual_score if settings.min_score is None else settings.min_score
+
+    @override
+    def detect(self, images: Sequence[np.ndarray]) -> list[list[Detection]]:
+        return [self._detect_one(image) for image in images]
+
+    @override
+    def describe(self) -> dict[str, str]:
+        sha256 = weights.entry_named(self._file).sha256
+        return {"torch": torch.__version__, "sha256": sha256, "min_score": f"{self._min_score:g}"}
+
+    def _detect_one(self, image: np.ndarray) -> list[Detection]:
+        raise NotImplementedError
+
+
 @detectors.register("sfd")
-class SfdDetector(Detector):
+class SfdDetector(_PackageDetector):
     """S3FD (Zhang et al., "Single shot scale-invariant face detector", ICCV 2017), as face-alignment has it.
 
     A VGG-16: for GPUs. Frames at up to 640 px on their longer side; scores in [0, 1], at least 0.5 by default.
     """
 
     name = "sfd"
+    _file = "s3fd"
 
     def __init__(self, settings: DetectorSettings) -> None:
-        self._settings = settings
-        self._min_score = 0.5 if settings.min_score is None else settings.min_score
-        path = weights.require("s3fd")
+        super().__init__(settings)
+        path = weights.require(self._file)
         module = need_package(f"{_PARTS}.sfd.sfd_detector", _PACKAGE)
         self._inner = module.SFDDetector(settings.device, path_to_detector=str(path), filter_threshold=self._min_score)
 
     @override
-    def detect(self, images: Sequence[np.ndarray]) -> list[list[Detection]]:
-        # One by one: the package's batch decoding mixes the candidates of a batch's images.
-        return [self._detect_one(image) for image in images]
-
-    @override
-    def describe(self) -> dict[str, str]:
-        return _facts("s3fd", self._min_score)
-
     def _detect_one(self, image: np.ndarray) -> list[Detection]:
         small, back = shrunk(image, longest_px=640, easy_px=_EASY_PX, min_face_px=self._settings.min_face_px)
         return _from_rows(self._inner.detect_from_image(small), back)
 
 
 @detectors.register("scrfd")
-class ScrfdDetector(Detector):
+class ScrfdDetector(_PackageDetector):
     """SCRFD-2.5G (Guo et al., "Sample and computation redistribution for efficient face detection", ICLR 2022).
 
     Runs on onnxruntime; the network's input is 640x640. Scores in [0, 1], at least 0.5 by default.
     """
 
     name = "scrfd"
+    _file = "scrfd"
 
     def __init__(self, settings: DetectorSettings) -> None:
-        self._min_score = 0.5 if settings.min_score is None else settings.min_score
-        path = weights.require("scrfd")
+        super().__init__(settings)
+        path = weights.require(self._file)
         need_package("onnxruntime", "onnxruntime")
         module = need_package(f"{_PARTS}.scrfd.scrfd_detector", _PACKAGE)
         self._inner = module.SCRFDDetector(
@@ -92,16 +108,12 @@ class ScrfdDetector(Detector):
         )
 
     @override
-    def detect(self, images: Sequence[np.ndarray]) -> list[list[Detection]]:
-        return [_from_rows(self._inner.detect_from_image(image), np.ones(2)) for image in images]
-
-    @override
-    def describe(self) -> dict[str, str]:
-        return _facts("scrfd", self._min_score)
+    def _detect_one(self, image: np.ndarray) -> list[Detection]:
+        return _from_rows(self._inner.detect_from_image(image), np.ones(2))
 
 
 @detectors.register("retinaface")
-class RetinaFaceDetector(Detector):
+class RetinaFaceDetector(_PackageDetector):
     """RetinaFace with MobileNet-0.25 (Deng et al., CVPR 2020): box and five points.
 
     Uses either published weights file, whichever is installed. "retinaface-slim" has smaller anchors and was trained
@@ -110,39 +122,32 @@ class RetinaFaceDetector(Detector):
     """
 
     name = "retinaface"
+    _usual_score = 0.6
 
     def __init__(self, settings: DetectorSettings) -> None:
-        self._settings = settings
-        self._min_score = 0.6 if settings.min_score is None else settings.min_score
-        self._weights = next((file for file in _ANCHORS_PX if weights.find(file) is not None), "retinaface")
-        path = weights.require(self._weights)
+        super().__init__(settings)
+        self._file = next((file for file in _ANCHORS_PX if weights.find(file) is not None), "retinaface")
+        path = weights.require(self._file)
         module = need_package(f"{_PARTS}.retinaface.net_retinaface", _PACKAGE)
         state = torch.load(path, map_location="cpu", weights_only=True)
         self._net = module.RetinaFace(cfg=module.cfg_mnet)
         self._net.load_state_dict({key.removeprefix("module."): value for key, value in state.items()})
-        if self._weights == "retinaface-slim":
+        if self._file == "retinaface-slim":
             for part in self._net.modules():
                 if isinstance(part, torch.nn.LeakyReLU):
                     part.negative_slope = 0.0
         self._net.to(settings.device).eval()
 
     @override
-    def detect(self, images: Sequence[np.ndarray]) -> list[list[Detection]]:
-        return [self._detect_one(image) for image in images]
-
-    @override
-    def describe(self) -> dict[str, str]:
-        return _facts(self._weights, self._min_score)
-
     def _detect_one(self, image: np.ndarray) -> list[Detection]:
-        longest = _RETINA_LONGEST_PX[self._weights]
+        longest = _RETINA_LONGEST_PX[self._file]
         small, back = shrunk(image, longest_px=longest, easy_px=_EASY_PX, min_face_px=self._settings.min_face_px)
         pixels = small[..., ::-1].astype(np.float32) - _CAFFE_MEAN_BGR
         batch = torch.from_numpy(pixels).permute(2, 0, 1)[None].to(self._settings.device)
         with torch.inference_mode():
             regression, classes, points = (part[0].float().cpu().numpy() for part in self._net(batch))
         sure = classes[:, 1] > self._min_score
-        anchors = retina_anchors(small.shape[0], small.shape[1], _ANCHORS_PX[self._weights])[sure]
+        anchors = retina_anchors(small.shape[0], small.shape[1], _ANCHORS_PX[self._file])[sure]
         boxes, scores = _decode_boxes(regression[sure], anchors), classes[sure, 1]
         eyes = anchors[:, None, :2] + points[sure].reshape(-1, 5, 2)[:, :2] * _VARIANCES[0] * anchors[:, None, 2:]
         return [
@@ -155,16 +160,17 @@ class RetinaFaceDetector(Detector):
         ]
 
 
-class _BlazeDetector(Detector):
+class _BlazeDetector(_PackageDetector):
     """BlazeFace (Bazarevsky et al., 2019) on the squares that cover a frame; see the two registered kinds."""
 
     name = "blazeface"
     _file = "blazeface"
+    _usual_score = 0.6
     _px = 128
     _boxes = _BLAZE_NEAR
 
     def __init__(self, settings: DetectorSettings) -> None:
-        self._min_score = 0.6 if settings.min_score is None else settings.min_score
+        super().__init__(settings)
         path, anchors = weights.require(self._file), weights.require("blazeface-anchors")
         module = need_package(f"{_PARTS}.blazeface.blazeface_detector", _PACKAGE)
         inner = module.BlazeFaceDetector(
@@ -177,13 +183,6 @@ class _BlazeDetector(Detector):
         self._net: Any = inner.face_detector
 
     @override
-    def detect(self, images: Sequence[np.ndarray]) -> list[list[Detection]]:
-        return [self._detect_one(image) for image in images]
-
-    @override
-    def describe(self) -> dict[str, str]:
-        return _facts(self._file, self._min_score)
-
     def _detect_one(self, image: np.ndarray) -> list[Detection]:
         image = _not_too_long(image)
         corners, side = covering_squares(image.shape[1], image.shape[0])
@@ -276,7 +275,3 @@ def _from_rows(rows: Sequence[Any], back: np.ndarray) -> list[Detection]:
         values = np.asarray(row, dtype=np.float64)
         found.append(Detection(_WIDER_FACE.to_face_box(values[:4] * np.tile(back, 2) - 0.5), float(values[4])))
     return sorted(found, key=lambda detection: -detection.score)
-
-
-def _facts(file: str, min_score: float) -> dict[str, str]:
-    return {"torch": torch.__version__, "sha256": weights.entry_named(file).sha256, "min_score": f"{min_score:g}"}

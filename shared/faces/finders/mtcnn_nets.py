@@ -32,13 +32,10 @@ class ProposalNet(nn.Module):
     def __init__(self) -> None:
         super().__init__()
         self.trunk = nn.Sequential(
-            nn.Conv2d(3, 10, 3),
-            nn.PReLU(10),
+            *_conv(3, 10, 3),
             nn.MaxPool2d(2, 2, ceil_mode=True),
-            nn.Conv2d(10, 16, 3),
-            nn.PReLU(16),
-            nn.Conv2d(16, 32, 3),
-            nn.PReLU(32),
+            *_conv(10, 16, 3),
+            *_conv(16, 32, 3),
         )
         self.corrections = nn.Conv2d(32, 4, 1)
         self.classes = nn.Conv2d(32, 2, 1)
@@ -55,14 +52,11 @@ class RefineNet(nn.Module):
     def __init__(self) -> None:
         super().__init__()
         self.trunk = nn.Sequential(
-            nn.Conv2d(3, 28, 3),
-            nn.PReLU(28),
+            *_conv(3, 28, 3),
             nn.MaxPool2d(3, 2, ceil_mode=True),
-            nn.Conv2d(28, 48, 3),
-            nn.PReLU(48),
+            *_conv(28, 48, 3),
             nn.MaxPool2d(3, 2),
-            nn.Conv2d(48, 64, 2),
-            nn.PReLU(64),
+            *_conv(48, 64, 2),
             _ColumnsFirst(),
             nn.Linear(576, 128),
             nn.PReLU(128),
@@ -85,17 +79,13 @@ class OutputNet(nn.Module):
     def __init__(self) -> None:
         super().__init__()
         self.trunk = nn.Sequential(
-            nn.Conv2d(3, 32, 3),
-            nn.PReLU(32),
+            *_conv(3, 32, 3),
             nn.MaxPool2d(3, 2, ceil_mode=True),
-            nn.Conv2d(32, 64, 3),
-            nn.PReLU(64),
+            *_conv(32, 64, 3),
             nn.MaxPool2d(3, 2),
-            nn.Conv2d(64, 64, 3),
-            nn.PReLU(64),
+            *_conv(64, 64, 3),
             nn.MaxPool2d(2, 2, ceil_mode=True),
-            nn.Conv2d(64, 128, 2),
-            nn.PReLU(128),
+            *_conv(64, 128, 2),
             _ColumnsFirst(),
             nn.Linear(1152, 256),
             nn.PReLU(256),
@@ -109,6 +99,10 @@ class OutputNet(nn.Module):
         x = self.trunk(x)
         points = self.points(x).reshape(-1, 2, 5).transpose(1, 2)
         return self.classes(x).softmax(1)[:, 1], self.corrections(x), points
+
+
+def _conv(channels: int, out: int, side: int) -> tuple[nn.Module, nn.Module]:
+    return nn.Conv2d(channels, out, side), nn.PReLU(out)
 
 
 class _ColumnsFirst(nn.Module):

@@ -7,16 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from detect.calibration.domain import (
-    VALIDATED_NAME,
-    Domain,
-    FileFacts,
-    Range,
-    domain_note,
-    file_facts,
-    read_domain,
-    write_domain,
-)
+from detect.calibration.domain import Domain, FileFacts, Range, domain_note, file_facts, read_domain, write_domain
+from detect.calibration.files import VALIDATED_NAME
 from shared.errors import CheckpointError
 from shared.results.scores import FrameScore
 from shared.types import ClipId, VideoInfo

@@ -5,7 +5,6 @@ import pytest
 
 from detect.calibration.fit import person_weights
 from detect.calibration.likelihood import (
-    calibration_metrics,
     cllr,
     cllr_min,
     fit_likelihood,
@@ -167,7 +166,3 @@ def test_probability_metrics_by_hand():
     rare = probability_metrics(labels, probabilities, np.ones(3), 0.1, bins=1)
     assert rare["brier"] == pytest.approx(0.9 * 0.04 + 0.1 * 0.16)
     assert weighted_ece(labels, labels.astype(float), np.ones(3)) == 0.0
-
-
-def test_one_class_gives_no_metrics(make_calibration):
-    assert calibration_metrics(np.ones(3, bool), np.ones(3), make_calibration()) == {}

@@ -10,7 +10,8 @@ import pytest
 
 from detect.config import AggregateConfig, EvaluateConfig
 from detect.evaluation.curves import CurveData, plot_curves
-from detect.evaluation.evaluate import EvaluationResult, count, evaluate_clips, write_evaluation
+from detect.evaluation.evaluate import evaluate_clips, write_evaluation
+from detect.evaluation.result import EvaluationResult, count
 from detect.scoring.samples import ScoredClip, clip_samples, frame_samples, scored_clip, track_samples
 from shared.errors import ConfigError
 from shared.results.scores import FrameScore

@@ -23,7 +23,8 @@ from detect.evaluation.evaluate import evaluate_detector
 from detect.models import build_detector
 from detect.models.checkpoint import load_detector
 from detect.models.training_record import clip_mark, read_training_record
-from detect.training.train import TrainResult, ValScore, train_detector
+from detect.training.loop import ValScore
+from detect.training.train import TrainResult, train_detector
 from detect.training.trainer import Trainer, learning_rate
 from shared.dataset import DatasetFolder
 from shared.device import pick_device

@@ -14,7 +14,7 @@ from forge.building.spec import SetSpec, load_spec
 from shared.dataset import DatasetFolder
 from shared.engine.local import LocalEngine
 from shared.errors import UsageError
-from shared.provenance.sign import read_provenance
+from shared.provenance.read import read_provenance
 from shared.storage import sha256_file
 from shared.video import VideoReader, read_mask_frames
 

@@ -7,13 +7,14 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.build_kill import film
+from benchmarks.toy_set import film
 from detect.calibration.config import CalibrateConfig
 from forge.building.build import plan_build
 from forge.building.material import lacking_later
 from forge.building.spec import load_spec
 from forge.building.start import first_settings
 from shared.cli import run
+from shared.dataset.audit.config import AuditConfig
 from shared.errors import ConfigError, MediaError, UsageError
 from shared.results.fewest import CALIBRATION_CLIPS, CALIBRATION_PEOPLE
 
@@ -124,8 +125,8 @@ def test_what_later_steps_lack_is_named(clips, tmp_path):
     val, test, audit = lacking(*NAMES[:3])
     assert val == "the val split has no real clip and no fake: assay detect train cannot choose a step"
     assert test.startswith("the test split has no real clip and no fake")
-    assert audit.endswith("no verdict below 6 filmed people, and there are 2")
-    (calibration,) = lacking(*NAMES[:7])
+    assert audit.endswith(f"no verdict below {AuditConfig().min_groups} filmed people, and there are 2")
+    calibration, *_ = lacking(*NAMES[:7])
     assert "needs 10 clips of 4 people of each class" in calibration
     assert calibration.endswith("there are 2 real clips of 2 people and 4 fakes of 2 people")
     (calibration,) = lacking(*NAMES)

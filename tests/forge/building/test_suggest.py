@@ -156,7 +156,7 @@ def test_a_share_that_the_people_cannot_fill_is_said(settings: Path, tmp_path: P
     scoreboard = write_scoreboard(tmp_path, board({"plain": (0.0,), "ladder": (1.0,)}))
     found = suggest(scoreboard, settings, tmp_path / "n.toml", SuggestConfig(grow=10.0))
     assert found.choices[0].fakes == 18  # every pair there is
-    assert "would fit" in found.text
+    assert "would match the share" in found.text
 
 
 def test_knobs_are_turned_in_order():

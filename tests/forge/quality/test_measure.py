@@ -56,13 +56,22 @@ class MeanColour:
 
     name, dim, threshold = "colour", 3, 0.1
 
-    def embed(self, image: np.ndarray, faces: Sequence[Face]) -> np.ndarray:
+    def chips(self, image: np.ndarray, faces: Sequence[Face]) -> np.ndarray:
         boxes = [face.box.round().astype(int) for face in faces]
         middles = [
             image[(y0 + y1) // 2 - 6 : (y0 + y1) // 2 + 6, (x0 + x1) // 2 - 6 : (x0 + x1) // 2 + 6]
             for x0, y0, x1, y1 in boxes
         ]
-        return np.array([middle.mean((0, 1)) / 255 for middle in middles], np.float32)
+        return np.stack(middles) if middles else np.zeros((0, 12, 12, 3), np.uint8)
+
+    def embed_chips(self, chips: np.ndarray) -> np.ndarray:
+        return chips.mean((1, 2)).astype(np.float32) / 255
+
+    def embed(self, image: np.ndarray, faces: Sequence[Face]) -> np.ndarray:
+        return self.embed_chips(self.chips(image, faces))
+
+    def describe(self) -> dict[str, str]:
+        return {"name": self.name}
 
 
 class Copy(Swapper):

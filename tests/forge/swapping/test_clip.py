@@ -20,7 +20,7 @@ from shared.config import digest
 from shared.dataset import DatasetFolder
 from shared.errors import ProvenanceError, UsageError
 from shared.faces.align import MEAN_FACE
-from shared.provenance.sign import read_provenance
+from shared.provenance.read import read_provenance
 from shared.provenance.signed_list import read_signed
 from shared.storage import sha256_file
 from shared.types import ClipId

@@ -20,8 +20,9 @@ from shared.cli import run
 from shared.config import digest
 from shared.errors import MediaError, NoFaceError, UsageError
 from shared.faces.align import MEAN_FACE
-from shared.provenance.sign import read_provenance, record_facts
+from shared.provenance.read import read_provenance
 from shared.provenance.signed_list import read_signed
+from shared.provenance.types import record_facts
 from shared.storage import sha256_file
 from shared.types import ClipId, ClipRecord
 

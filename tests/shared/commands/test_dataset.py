@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 from shared.commands.dataset import app
 from shared.console import console
 from shared.dataset import DatasetFolder
-from shared.errors import AssayError, ConfigError, ManifestError, UsageError
+from shared.errors import AssayError, ConfigError, ManifestError, MediaError, UsageError
 from shared.provenance.identity import SigningIdentity
 
 MakeSet = Callable[..., DatasetFolder]
@@ -63,6 +63,19 @@ def test_several_clips_are_added_in_one_go(assay: Callable[..., dict], make_clip
     clips = [make_clip("one.mp4"), make_clip("two.mp4", ticks=range(5))]
     added = assay("add", tmp_path / "set", *clips, "--identity", "ann", "--rights", "consent", "--codec", "libx264")
     assert added["added"] == ["toy/real/one@h264-crf18", "toy/real/two@h264-crf18"]
+
+
+def test_a_clip_that_cannot_be_read_is_named_and_the_others_are_added(
+    assay: Callable[..., dict], make_clip: Callable[..., Path], tmp_path: Path
+):
+    assay("init", tmp_path / "set", "--name", "toy")
+    bad, who = tmp_path / "bad.mp4", ("--identity", "ann", "--rights", "consent")
+    bad.write_bytes(b"no video")
+    added = assay("add", tmp_path / "set", make_clip("one.mp4"), bad, *who)
+    assert added["added"] == ["toy/real/one@h264-crf18"]
+    assert list(added["unread"]) == ["bad.mp4"]
+    with pytest.raises(MediaError, match="not a video that can be read"):
+        assay("add", tmp_path / "set", bad, *who)
 
 
 def test_verify_ends_with_a_list_and_an_error(make_set: MakeSet, capsys: pytest.CaptureFixture[str]):

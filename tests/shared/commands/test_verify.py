@@ -12,8 +12,9 @@ from PIL import Image
 
 from shared.cli import run
 from shared.provenance.identity import SigningIdentity
-from shared.provenance.sign import COMPOSITE_WITH_MODEL, Action, sign_clip
+from shared.provenance.sign import sign_clip
 from shared.provenance.signed_list import write_signed
+from shared.provenance.types import COMPOSITE_WITH_MODEL, Action
 from shared.storage import sha256_file
 from shared.video.images import encode_png
 

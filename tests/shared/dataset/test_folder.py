@@ -21,8 +21,9 @@ from shared.dataset import DatasetFolder, add_real_clip
 from shared.dataset.manifest import write_manifest
 from shared.dataset.seal import read_seal
 from shared.errors import LeakError, ManifestError, MediaError, StorageError, UsageError
-from shared.provenance.sign import CAPTURE, PROCEDURAL, read_provenance
+from shared.provenance.read import read_provenance
 from shared.provenance.trust import trust_signer
+from shared.provenance.types import CAPTURE, PROCEDURAL
 from shared.storage import folder_lock, sha256_file
 from shared.types import ClipId, Face, FrameLabel
 from shared.video import Encoding, audio_digest, probe

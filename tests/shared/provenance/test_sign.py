@@ -13,17 +13,9 @@ import pytest
 
 from shared.errors import ProvenanceError
 from shared.provenance.identity import SigningIdentity
-from shared.provenance.sign import (
-    CAPTURE,
-    COMPOSITE_WITH_MODEL,
-    MADE_BY_MODEL,
-    PROCEDURAL,
-    Action,
-    read_provenance,
-    sidecar_of,
-    sign_clip,
-    source_type_of,
-)
+from shared.provenance.read import read_provenance, sidecar_of
+from shared.provenance.sign import sign_clip
+from shared.provenance.types import CAPTURE, COMPOSITE_WITH_MODEL, MADE_BY_MODEL, PROCEDURAL, Action, source_type_of
 from shared.storage import sha256_file
 from shared.video import VideoReader
 from tests.factories import clip_record

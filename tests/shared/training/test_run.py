@@ -16,16 +16,8 @@ import torch
 from torch import nn
 
 from shared.errors import CheckpointError, RunError, StorageError
-from shared.training.run import (
-    Run,
-    pack_optimizer,
-    pack_rng,
-    read_checkpoint,
-    run_facts,
-    unpack_optimizer,
-    unpack_rng,
-    write_checkpoint,
-)
+from shared.training.run import Run, read_checkpoint, write_checkpoint
+from shared.training.state import pack_optimizer, pack_rng, run_facts, unpack_optimizer, unpack_rng
 
 
 @dataclass(frozen=True)

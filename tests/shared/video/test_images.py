@@ -191,7 +191,7 @@ def test_pictures_are_opened_in_one_place():
     root = Path(__file__).resolve().parents[3]
     places = {
         path.relative_to(root).as_posix()
-        for package in ("shared", "forge", "detect", "benchmarks")
+        for package in ("shared", "forge", "detect")
         for path in (root / package).rglob("*.py")
         if "Image.open(" in path.read_text()
     }

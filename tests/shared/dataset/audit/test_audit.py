@@ -115,7 +115,7 @@ def test_pictures_in_two_splits_are_a_leak(sound_set: Path, copied: Copied, audi
     assert {report.duplicates[0].first, report.duplicates[0].second} == {str(records[0].id), str(twin.id)}
     assert report.duplicates[0].bits == 0
     assert len(report.leaks) >= 2
-    for told in ("duplicate", "bits"):  # by the manifest, and by what is seen
+    for told in (f"pictures {records[0].sha256}", "of 64 bits"):  # by the manifest, and by what is seen
         line = next(line for line in report.leaks if told in line)
         assert str(twin.id) in line, told
     assert not report.clean

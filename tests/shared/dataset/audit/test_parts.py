@@ -27,7 +27,8 @@ from shared.dataset.audit.regions import (
 from shared.dataset.frame_table import FRAME_SCHEMA
 from shared.errors import MediaError
 from shared.provenance.identity import SigningIdentity
-from shared.provenance.sign import CAPTURE, sign_clip
+from shared.provenance.sign import sign_clip
+from shared.provenance.types import CAPTURE
 from shared.types import ClipRecord
 from tests.factories import clip_record
 

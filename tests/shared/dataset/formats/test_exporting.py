@@ -19,7 +19,7 @@ from shared.dataset.formats.export_webdataset import key_of
 from shared.dataset.formats.exporting import ExportConfig, export_dataset
 from shared.dataset.formats.importing import ImportConfig, import_set
 from shared.errors import LeakError, ManifestError, UnknownNameError, UsageError
-from shared.provenance.sign import read_provenance
+from shared.provenance.read import read_provenance
 from shared.storage import sha256_file
 from shared.types import ClipRecord
 from shared.video import VideoReader, read_mask_frames

@@ -191,7 +191,11 @@ def _serve(line: Connection, home: str) -> None:
         if pid == 0:
             line.close()
             _leave(_run(job))
-        line.send(_await(pid, job, started))
+        ended = _await(pid, job, started)
+        try:
+            line.send(ended)
+        except BrokenPipeError:  # who asked is gone
+            return
 
 
 def _leave(code: int) -> NoReturn:

@@ -27,7 +27,7 @@ from shared.storage import decode_json
 from shared.types import ClockRestart, Frame, Timestamp, VideoInfo
 from shared.video import child_process
 from shared.video.child_limits import Bounds
-from shared.video.child_process import Count, FrameHead, Request, read_back, receive, send
+from shared.video.child_process import Count, FrameHead, Request, path_text, read_back, receive, send
 from shared.video.images import PictureReader, picture_info
 from shared.video.reader import VideoReader, probe
 
@@ -104,7 +104,7 @@ class Child:
             MediaError: the function refused the file, or the child died.
         """
         patience = self.limits.silence_seconds + self.path.stat().st_size / _BYTES_A_SECOND
-        request = Request(f"{function.__module__}:{function.__name__}", str(self.path.absolute()), arguments)
+        request = Request(f"{function.__module__}:{function.__name__}", path_text(self.path.absolute()), arguments)
         kind = get_type_hints(function)["return"]
         with closing(self._answers(request, patience)) as answers:
             return next(decoded(value, kind, self.path) for what, value, _ in answers if what == "done")
@@ -116,7 +116,7 @@ class Child:
             MediaError: as for :meth:`call`, behind the messages that came before.
         """
         name = f"{function.__module__}:{function.__name__}"
-        request = Request(name, str(self.path.absolute()), arguments, stream=True)
+        request = Request(name, path_text(self.path.absolute()), arguments, stream=True)
         with closing(self._answers(request, self.limits.silence_seconds)) as answers:
             yield from (each for each in answers if each[0] != "done")
 
@@ -281,7 +281,7 @@ class _Process:
         self._ended = threading.Event()
         threading.Thread(target=self._watch, daemon=True).start()
         try:
-            files = (str(path.absolute()), str(path.absolute().with_suffix(".c2pa")))
+            files = tuple(path_text(one) for one in (path.absolute(), path.absolute().with_suffix(".c2pa")))
             self.ask(Bounds(int(limits.memory_gb * 2**30), self._cpu_seconds, files))
             kind, value, _ = self.answer(_START_SECONDS)
             if kind != "ready":

@@ -13,7 +13,7 @@ import struct
 import sys
 from collections.abc import Generator
 from contextlib import closing, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
@@ -81,6 +81,16 @@ class Pipe:
         send(self._out, kind, value, body)
 
 
+def path_text(path: Path) -> str:
+    """The path as text that JSON holds whatever bytes its name is made of."""
+    return os.fsencode(path).hex()
+
+
+def path_of(text: str) -> Path:
+    """The path that :func:`path_text` wrote."""
+    return Path(os.fsdecode(bytes.fromhex(text)))
+
+
 def send(out: IO[bytes], kind: str, value: object, body: Any = b"") -> None:
     """Writes one message; ``kind`` has at most eight letters."""
     data, body = msgspec.json.encode(value, enc_hook=_plain), memoryview(body).cast("B")
@@ -141,7 +151,8 @@ def serve() -> None:
         pipe = Pipe(out)
         with suppress(EOFError, BrokenPipeError):
             bounds = decode_json(receive(source)[1], Bounds, "the request", error=MediaError)
-            pipe.send("ready", limit(bounds))
+            readable = tuple(str(path_of(one)) for one in bounds.readable)
+            pipe.send("ready", limit(replace(bounds, readable=readable)))
             while True:
                 request = decode_json(receive(source)[1], Request, "the request", error=MediaError)
                 if not _answer(pipe, request):
@@ -153,13 +164,13 @@ def _answer(pipe: Pipe, request: Request) -> bool:
     try:
         module, _, name = request.function.partition(":")
         function = getattr(importlib.import_module(module), name)
-        path = Path(request.path)
+        path = path_of(request.path)
         result = function(pipe, path, *request.arguments) if request.stream else function(path, *request.arguments)
         pipe.send("done", result)
     except BrokenPipeError:
         raise
     except AssayError as error:
-        pipe.send("refused", (str(error), error.hint))
+        pipe.send("refused", (str(error).encode("utf-8", "backslashreplace").decode(), error.hint))
     except MemoryError:
         pipe.send("memory")
         return False

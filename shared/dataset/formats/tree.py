@@ -121,6 +121,8 @@ class Findings:
         if ".." in parts or "\x00" in text or not parts:
             self.issue("outside", text[:200], "a path of a list leads out of the set; left out")
             return None
+        if len(text) > 2048 or any(len(part.encode("utf-8", "surrogatepass")) > 255 for part in parts):
+            return None  # no file system holds it
         for start in range(len(parts)):
             for place in (self.root, *below):
                 path = place.joinpath(*parts[start:])

@@ -172,3 +172,13 @@ def test_a_process_that_cannot_be_started_is_said(clip: Path, monkeypatch: pytes
     monkeypatch.setattr(sys, "executable", "/nowhere/python")
     with pytest.raises(MediaError, match="/nowhere/python does not start"):
         Child(clip).reader()
+
+
+def test_a_name_that_is_not_utf8_is_read_and_refused_like_any_other(clip: Path):
+    odd = clip.with_name("clip-\udcff.mp4")
+    odd.write_bytes(clip.read_bytes())
+    with Child(odd) as source:
+        assert len(list(source.reader().frames())) == FRAMES
+    odd.write_bytes(b"no video")
+    with Child(odd) as source, pytest.raises(MediaError, match="is not a video"):
+        source.reader()

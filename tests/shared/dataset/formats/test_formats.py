@@ -314,3 +314,12 @@ def test_a_table_of_clips(assay: Assay, tmp_path: Path):
     (root / "clips.csv").write_text("path\n")
     with pytest.raises(ManifestError, match="no column label"):
         _scan("csv", root)
+
+
+def test_a_path_that_no_file_system_holds_is_missing(tmp_path: Path):
+    root = tmp_path / "set"
+    film(root / "a.mp4")
+    (root / "list.csv").write_text(f"path,label\na.mp4,real\n{'x' * 70_000},real\n{'y/' * 3000},real\n")
+    found = _scan("csv", root)
+    assert [issue.fault for issue in found.issues].count("missing") == 2
+    assert len(found.clips) == 1

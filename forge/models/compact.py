@@ -75,7 +75,7 @@ class CompactDecoder(nn.Module):
         return Swap(planes[:, :3], planes[:, 3:])
 
 
-@swappers.register("compact", source="Assay", tiny={"resolution": 64, "code": 32})
+@swappers.register("compact", source="Assay", tiny={"resolution": 64, "code": 32, "width": 0.12})
 def compact(
     identities: Sequence[str],
     *,

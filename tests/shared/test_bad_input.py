@@ -143,10 +143,10 @@ def test_an_unknown_finder_is_refused_with_near_names(make_clip, tmp_path, capsy
 def test_ctrl_c_ends_with_130_and_a_word(monkeypatch, capsys, tmp_path):
     from shared.commands import doctor
 
-    def interrupted() -> None:
+    def interrupted(_time_step: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(doctor, "doctor", interrupted)
+    monkeypatch.setattr(doctor, "examine", interrupted)
     assert run(["doctor"]) == 130
     assert "interrupted" in capsys.readouterr().err
 

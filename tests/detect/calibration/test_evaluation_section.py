@@ -164,6 +164,6 @@ def test_the_picture_is_drawn_twice_alike(clips, make_calibration):
     logits = np.array([each.score.logit for each in clips if each.score.logit is not None])
     one, two = (plot_calibration(CalibrationData(data, logits, calibration, "title")) for _ in range(2))
     assert one == two
-    image = cv2.imdecode(np.frombuffer(one, np.uint8), cv2.IMREAD_COLOR)
+    image = cv2.imdecode(np.frombuffer(one.png, np.uint8), cv2.IMREAD_COLOR)
     assert image.shape[0] > 700
     assert image.std() > 10

@@ -54,7 +54,7 @@ def test_nothing_is_listed_when_one_clip_is_not_what_it_says(taken_out):
     empty, made = taken_out
     record, table = made[-1]
     (empty.path / record.path).write_bytes(b"another file")
-    with pytest.raises(ManifestError, match="not the file"):
+    with pytest.raises(ManifestError, match="does not match the record"):
         empty.list_all([*made[:-1], (record, table)])
     assert empty.records() == []
     with pytest.raises(ManifestError, match="cannot be listed"):

@@ -61,11 +61,14 @@ def test_an_untouched_set_is_not_accused(dataset: DatasetFolder):
 
 def test_a_flipped_byte_is_found_in_every_file(dataset: DatasetFolder):
     files = _sealed_files(dataset)
-    assert len(files) == 11  # 3 clips, 3 masks, settings, manifest, frames, card, seal
+    assert len(files) == 15  # 3 clips, 3 masks, settings, manifest, 4 tables of splits, frames, card, seal
     for path in files:
         whole = path.read_bytes()
-        for at in (0, len(whole) // 3, len(whole) - 2):
-            _flip(path, at)
+        for at in sorted({0, len(whole) // 3, max(0, len(whole) - 2)}):
+            if whole:
+                _flip(path, at)
+            else:  # the table of a split without clips
+                path.write_bytes(b"\n")
             try:
                 found = _errors(dataset)
             except ManifestError:  # dataset.toml no longer says that it is one

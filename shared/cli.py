@@ -81,9 +81,9 @@ def run(arguments: list[str] | None = None) -> int:
 
 
 def _run(arguments: list[str] | None) -> int:
-    command = typer.main.get_command(build_app())
-    _unwrap_help(command)
     try:
+        command = typer.main.get_command(build_app())
+        _unwrap_help(command)
         outcome = command.main(args=arguments, prog_name="assay", standalone_mode=False)
     except AssayError as error:
         console.fail(str(error), error.hint)

@@ -151,6 +151,17 @@ def test_ctrl_c_ends_with_130_and_a_word(monkeypatch, capsys, tmp_path):
     assert "interrupted" in capsys.readouterr().err
 
 
+def test_ctrl_c_while_the_commands_are_loaded_is_no_traceback(monkeypatch, capsys):
+    from shared import cli
+
+    def interrupted() -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(cli, "build_app", interrupted)
+    assert run(["doctor"]) == 130
+    assert "interrupted" in capsys.readouterr().err
+
+
 def test_the_version_is_printed(capsys):
     assert run(["--version"]) == 0
     assert capsys.readouterr().out.startswith("assay ")

@@ -107,7 +107,10 @@ class Child:
         request = Request(f"{function.__module__}:{function.__name__}", path_text(self.path.absolute()), arguments)
         kind = get_type_hints(function)["return"]
         with closing(self._answers(request, patience)) as answers:
-            return next(decoded(value, kind, self.path) for what, value, _ in answers if what == "done")
+            what, value, _ = next(answers)
+            if what != "done":
+                raise ChildError(self.path, "the decoder does not do what it is asked")
+            return decoded(value, kind, self.path)
 
     def stream(self, function: Callable[..., None], *arguments: str | int | None) -> Generator[Message]:
         """The messages of ``function(pipe, path, *arguments)``: kind, value as JSON, body.

@@ -29,8 +29,7 @@ def face_label(record: ClipRecord, rows: LabelsByFrame, frame: int, box: np.ndar
     Every face of a real clip is real. In a fake clip, a face takes the label of the row whose box overlaps it most
     (intersection over union of at least 0.3). A face without such a row is real if nothing in its frame was forged,
     else unknown: it may be another person, or the forged face with a different box. Frames without any row are labelled
-        by
-    the record's forged ranges; a fake clip with neither is fake throughout.
+    by the record's forged ranges; a fake clip with neither is fake throughout.
     """
     if record.label == "real":
         return "real"

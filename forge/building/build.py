@@ -275,7 +275,7 @@ def _list(plan: BuildPlan, folder: DatasetFolder, work: Path) -> tuple[dict[Clip
     if skipped:
         reasons = Counter(skipped.values())
         summary = "; ".join(f"{count} because {why}" for why, count in reasons.most_common(_SHOWN))
-        console.warn(f"{counted(len(skipped), 'clip')} were not made: {summary}")
+        console.warn(f"{counted(len(skipped), 'clip')} not made: {summary}")
     return skipped, made
 
 

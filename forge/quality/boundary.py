@@ -1,4 +1,4 @@
-"""Measures of a paste at its border, outside it and over time. Pure functions of pictures and masks.
+"""Metrics of compositing at the mask's border, outside it and over time. Pure functions of pictures and masks.
 
 Convention:
     frame: (H, W, 3) uint8, RGB; alpha: (H, W) uint8, the compositor's mask
@@ -24,10 +24,10 @@ _LEAST_FLOW_PX = 16
 
 
 def ssim_outside(fake: np.ndarray, target: np.ndarray, alpha: np.ndarray) -> float:
-    """Mean SSIM (11x11, sigma 1.5) of two frames outside the paste; 1 when nothing there was changed.
+    """Mean SSIM (11x11, sigma 1.5) of two frames outside the mask; 1 for no change.
 
-    Over the box of the mask, grown by half its side each way, without the mask and the five pixels around it into
-    which a window of the measure would look. Not a number without a mask, or where it leaves nothing.
+    Over the box of the mask, enlarged by half its side in each direction, without the mask and the five pixels around
+    it that SSIM's window would include. NaN without a mask, or if no pixel is left.
     """
     part = around(alpha)
     if part is None:
@@ -37,15 +37,15 @@ def ssim_outside(fake: np.ndarray, target: np.ndarray, alpha: np.ndarray) -> flo
 
 
 def inside_replaced(fake: np.ndarray, target: np.ndarray, alpha: np.ndarray) -> np.ndarray:
-    """(H, W, 3) uint8: ``fake`` with the target's own pixels where the paste, or a window beside it, reaches.
+    """(H, W, 3) uint8: ``fake`` with the target's pixels inside the mask and five pixels around it.
 
-    So that features with a wide receptive field measure only changes outside.
+    Metrics with large receptive fields are then affected only by changes outside.
     """
     return np.where(_grown(alpha)[..., None] > 0, target, fake)
 
 
 def around(alpha: np.ndarray) -> tuple[slice, slice] | None:
-    """Rows and columns of the mask's box grown by half its side each way, inside the frame; None without a mask."""
+    """Rows and columns of the mask's box, enlarged by half its side and clipped to the frame; None without a mask."""
     x0, y0, width, height = cv2.boundingRect((alpha > 0).astype(np.uint8))
     if width == 0:
         return None
@@ -54,11 +54,11 @@ def around(alpha: np.ndarray) -> tuple[slice, slice] | None:
 
 
 def color_step(fake: np.ndarray, target: np.ndarray, alpha: np.ndarray) -> float:
-    """How far the colour just inside the paste is off from the one just outside, more than in the target: CIE76.
+    """Colour difference (CIE76) between just inside and just outside the mask, beyond that in the target.
 
-    The mean CIE Lab colour of a band inside the mask's border less that of a band outside, in the fake, less the same
-    in the target: the length of that difference, mean over 16 sectors around the mask's centre. 0 shows no step; about
-    2.3 is just noticeable (Sharma, Digital Color Imaging Handbook, 2003). Not a number without both bands.
+    The mean CIE Lab colour of a band inside the mask's border minus that of a band outside, in the fake, minus the same
+    in the target: the norm of this difference, mean over 16 sectors around the mask's centre. 0 is no step; about 2.3
+    is just noticeable (Sharma, Digital Color Imaging Handbook, 2003). NaN without both bands.
     """
     part = around(alpha)
     if part is None:
@@ -77,9 +77,9 @@ def color_step(fake: np.ndarray, target: np.ndarray, alpha: np.ndarray) -> float
 
 
 def flows(before: np.ndarray, now: np.ndarray, after: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Where each pixel of ``now`` came from and where it goes: two (S, S, 2) float32 fields of crops of the target.
+    """Optical flow from ``now`` to ``before`` and to ``after``: two (S, S, 2) float32 fields, of crops of the target.
 
-    Dense inverse search (Kroeger et al., ECCV 2016). Crops smaller than 16 px are taken not to move.
+    Dense inverse search (Kroeger et al., ECCV 2016). Zero for crops smaller than 16 px.
     """
     if min(now.shape[:2]) < _LEAST_FLOW_PX:
         still = np.zeros((*now.shape[:2], 2), np.float32)
@@ -97,10 +97,10 @@ def flicker_compensated(
     mask: np.ndarray,
     moved: tuple[np.ndarray, np.ndarray],
 ) -> float:
-    """:func:`forge.image_metrics.flicker` after the neighbours in time were warped onto ``now`` along ``moved``.
+    """:func:`forge.image_metrics.flicker` after warping the previous and the next crop onto ``now`` by ``moved``.
 
-    The flow is the target's for the fake and for the target alike, as in Lai et al., "Learning blind video temporal
-    consistency", ECCV 2018, so that an opening mouth is not counted as flicker, and a trembling one is.
+    The target's flow is used for the fake and for the target, as in Lai et al., "Learning blind video temporal
+    consistency", ECCV 2018, so that motion of the target is not counted as flicker.
     """
     return flicker(_warped(before, moved[0]), now, _warped(after, moved[1]), mask)
 
@@ -112,13 +112,13 @@ def _warped(crop: np.ndarray, flow: np.ndarray) -> np.ndarray:
 
 
 def _grown(alpha: np.ndarray) -> np.ndarray:
-    """(H, W) uint8, 1 where the mask reaches or a window of SSIM beside a pixel would."""
+    """(H, W) uint8, 1 within five pixels (SSIM's window) of the mask."""
     side = 2 * _WINDOW_REACH_PX + 1
     return cv2.dilate((alpha > 0).astype(np.uint8), np.ones((side, side), np.uint8))
 
 
 def _bands(alpha: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The band just inside the mask's fading edge, and the band just outside it."""
+    """Pixels fully inside the mask near its border, and pixels outside near it."""
     reach = max(_LEAST_BAND_PX, _BAND * math.sqrt(float((alpha > 127).sum())))
     inside, outside = (alpha >= _INSIDE).astype(np.uint8), (alpha <= _OUTSIDE).astype(np.uint8)
     return tuple(
@@ -128,7 +128,7 @@ def _bands(alpha: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _sectors(alpha: np.ndarray) -> np.ndarray:
-    """(H, W) int: in which of the equal angles around the mask's centre each pixel lies."""
+    """(H, W) int: the index of each pixel's sector around the mask's centre."""
     rows, columns = np.nonzero(alpha > 127)
     y, x = np.mgrid[: alpha.shape[0], : alpha.shape[1]]
     middle = (rows.mean(), columns.mean()) if len(rows) else (alpha.shape[0] / 2, alpha.shape[1] / 2)

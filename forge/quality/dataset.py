@@ -1,4 +1,4 @@
-"""Measures fakes against their targets; the implementation of ``assay forge quality``."""
+"""Finds the target of each fake and measures their quality, for ``assay forge quality``."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ _FAIR: dict[bool | None, str] = {
 
 @dataclass(frozen=True)
 class Case:
-    """A fake, the clip it was made from, and what its record says; no record for a clip outside a dataset."""
+    """A fake, its target clip, and its record; None for a clip outside a dataset."""
 
     fake: Path
     target: Path
@@ -51,13 +51,13 @@ class Case:
 
 @dataclass(frozen=True)
 class DatasetQuality:
-    """All that was measured.
+    """The quality of several fakes.
 
     Attributes:
-        measured: the cases that could be measured with their values, in order.
-        failures: the others, with the reason.
-        summary: each measure over all clips, with level, counts and interval.
-        notes: remarks on the numbers.
+        measured: cases with their values, in order.
+        failures: cases that could not be measured, with reasons.
+        summary: each metric over all clips, with level, counts and interval.
+        notes: remarks for readers.
     """
 
     measured: tuple[tuple[Case, SwapQuality], ...]
@@ -66,7 +66,7 @@ class DatasetQuality:
     notes: tuple[str, ...]
 
     def document(self) -> dict[str, Any]:
-        """Plain values for JSON."""
+        """The result as plain values for JSON."""
         return {
             "quality": [{"id": case.name, **dataclasses.asdict(result)} for case, result in self.measured],
             "summary": [
@@ -81,14 +81,14 @@ class DatasetQuality:
 def find_cases(
     paths: Sequence[Path], targets: Sequence[Path] = (), *, failures: list[Failure] | None = None
 ) -> list[Case]:
-    """The fakes that ``paths`` name (clips, or datasets with all their fakes), each with its target.
+    """The fakes in ``paths`` (clips, or datasets with all their fakes), each with its target.
 
-    A target is found by the hash in the fake's record: among ``targets``, and among the real clips of its dataset. A
-    clip without a record takes the one clip in ``targets``. Fakes of a dataset whose target is not to be found are
-    added to ``failures`` where that is given.
+    A target is found by the hash in the fake's record, among ``targets`` and the real clips of its dataset. For a clip
+    without a record it is the only clip in ``targets``. Fakes of a dataset whose target is not found are added to
+    ``failures``, if given.
 
     Raises:
-        UsageError: a clip is real, or its target is not to be found; nothing is left to measure.
+        UsageError: a clip is real, or its target is not found; or there is nothing to measure.
         ManifestError: a dataset is damaged.
     """
     by_hash = {sha256_file(path): path for path in targets if path.is_file()}
@@ -109,7 +109,7 @@ def find_cases(
 
 
 def thinned(cases: Sequence[Case], most: int | None) -> list[Case]:
-    """At most ``most`` of the cases, evenly spaced; all for None.
+    """At most ``most`` cases, evenly spaced; all for None.
 
     Raises:
         UsageError: ``most`` is less than one.
@@ -132,9 +132,9 @@ def measure_dataset(
     sheets: Path | None = None,
     tick: Callable[[int], object] = lambda _amount: None,
 ) -> DatasetQuality:
-    """Measures every case and sums up; one that cannot be measured is listed with its reason.
+    """Measures all cases and summarises them; failures are listed with their reasons.
 
-    ``failures`` were found before. ``sheets`` is a folder for a picture of each clip.
+    ``failures`` are earlier ones, to be included. ``sheets`` is a folder for a picture of each clip.
 
     Raises:
         UsageError: no case could be measured.
@@ -170,9 +170,9 @@ def measure_cases(
     sheets: Path | None = None,
     tick: Callable[[int], object] = lambda _amount: None,
 ) -> Iterator[tuple[Case, SwapQuality | Failure]]:
-    """The result of :func:`~forge.quality.measure.measure_swap` for each case, on the ``last`` fraction of its frames.
+    """Yields the result of :func:`~forge.quality.measure.measure_swap` for each case, on the ``last`` share of frames.
 
-    ``people`` by name; identity is measured where both people of a record are among them.
+    ``people`` are by name; identity is measured if both people of a record are among them.
     """
     for case in cases:
         try:
@@ -194,7 +194,7 @@ def _measured(case: Case, instruments: Instruments, last: float, sheets: Path | 
 
 
 def _clusters(cases: Sequence[Case], by: ClusterBy) -> list[int]:
-    """Which cluster each case is in: by record; without one, fakes of one target are one cluster."""
+    """The cluster of each case, by its record; without a record, fakes of one target are one cluster."""
     records = [case.record for case in cases if case.record is not None]
     known = clip_clusters(records, by) if records else {}
     names = [("record", str(known[case.record.id])) if case.record else ("file", str(case.target)) for case in cases]
@@ -206,20 +206,22 @@ def _notes(measured: Sequence[tuple[Case, SwapQuality]], failed: Sequence[Failur
     notes = []
     if failed:
         notes.append(f"{len(failed)} of {len(failed) + len(measured)} fakes could not be measured and are in no mean.")
-    used = {(result.embedder, result.embedder_in_loss) for _case, result in measured if result.embedder}
-    notes += [f"Identity was measured by {embedder}{_FAIR[in_loss]}." for embedder, in_loss in sorted(used, key=str)]
+    embedders = {(result.embedder, result.embedder_in_loss) for _case, result in measured if result.embedder}
+    notes += [
+        f"Identity was measured by {embedder}{_FAIR[in_loss]}." for embedder, in_loss in sorted(embedders, key=str)
+    ]
     return notes
 
 
 def _instruments_for(case: Case, instruments: Instruments, people: Mapping[str, Person]) -> Instruments:
-    """The instruments with the people of the case: by its record, else as they are given."""
+    """The instruments with the people of the case's record, if it has one."""
     pair = instruments.people
     if case.record is not None:
         source, target = people.get(case.record.source_identity or ""), people.get(case.record.target_identity)
         pair = (source, target) if source and target else None
-    target = case.record.target_identity if case.record else pair[1].name if pair else None
+    identity = case.record.target_identity if case.record else pair[1].name if pair else None
     known = instruments.predictor.spec.identities if instruments.predictor else ()
-    return replace(instruments, people=pair, cast=people, target_identity=target if target in known else None)
+    return replace(instruments, people=pair, cast=people, target_identity=identity if identity in known else None)
 
 
 def _case_at(path: Path, targets: Sequence[Path], by_hash: Mapping[str, Path]) -> Case:

@@ -1,8 +1,7 @@
-"""Features of faces by a network trained on ImageNet, for perceptual distances.
+"""Features of faces from an image classification network, for perceptual distances.
 
-The network is EfficientNet-Lite0 with its ImageNet weights: not trained on faces, in no default loss, and available
-without a download. Its distances have its name. They are not LPIPS, whose channel weights were fitted to
-human ratings.
+The network is EfficientNet-Lite0 with ImageNet weights: not trained on faces, in no default loss, and available without
+a download. Its distances are named after it. They are not LPIPS, whose channel weights were fitted to human ratings.
 """
 
 from __future__ import annotations
@@ -31,7 +30,7 @@ class FeatureNet:
     """Pooled features, and a distance of feature maps.
 
     Attributes:
-        name: of the network; source: where its weights came from, with their SHA-256.
+        name: of the network; source: of its weights, with their SHA-256.
     """
 
     name = FEATURES
@@ -45,16 +44,16 @@ class FeatureNet:
 
     @classmethod
     def load(cls, device: torch.device | str = "cpu") -> FeatureNet:
-        """With ImageNet weights.
+        """Loads the network with ImageNet weights.
 
         Raises:
-            WeightsError: they are not on this machine.
+            WeightsError: they are not installed.
         """
         net = timm.create_model(FEATURES, pretrained=False, num_classes=0)
         return cls(net, load_pretrained(net, FEATURES), device)
 
     def pooled(self, crops: Sequence[np.ndarray]) -> np.ndarray:
-        """(N, 1280) float32: the vector before the classifier, of crops (S, S, 3) uint8 brought to 224 px."""
+        """(N, 1280) float32: the features before the classifier, of crops (S, S, 3) uint8 resized to 224 px."""
         parts = [np.zeros((0, self._dim), np.float32)]
         with torch.inference_mode():
             for start in range(0, len(crops), _BATCH):
@@ -62,10 +61,10 @@ class FeatureNet:
         return np.concatenate(parts)
 
     def distance(self, a: np.ndarray, b: np.ndarray) -> float:
-        """How far apart two crops are, 0 for equal ones.
+        """Distance of two crops; 0 for equal ones.
 
-        Feature maps after each of five stages, as :func:`forge.training.losses.perceptual.feature_distance` compares
-        them, all channels alike.
+        :func:`forge.training.losses.perceptual.feature_distance` of the maps after each of five stages, all channels
+        with equal weight.
         """
         return _apart(self._stages, a, b, self._device)
 
@@ -75,19 +74,19 @@ class FeatureNet:
 
 
 class Lpips:
-    """LPIPS, for what lies outside a paste; see :mod:`forge.training.losses.perceptual`."""
+    """LPIPS; see :mod:`forge.training.losses.perceptual`."""
 
     def __init__(self, net: PerceptualNet, device: torch.device | str = "cpu") -> None:
         self._device = torch.device(device)
         self._net = net
 
     def distance(self, a: np.ndarray, b: np.ndarray) -> float:
-        """How far apart two crops (S, S, 3) uint8 are, brought to 224 px; 0 for equal ones."""
+        """Distance of two crops (S, S, 3) uint8, resized to 224 px; 0 for equal ones."""
         return _apart(self._net, a, b, self._device)
 
 
 def load_lpips(device: torch.device | str = "cpu") -> Lpips | None:
-    """LPIPS on VGG-16, or None where its weights are not on this machine."""
+    """LPIPS on VGG-16; None if its weights are not installed."""
     try:
         return Lpips(perceptual_net(LPIPS, torch.device(device)), device)
     except WeightsError:
@@ -95,7 +94,7 @@ def load_lpips(device: torch.device | str = "cpu") -> Lpips | None:
 
 
 def load_features(device: torch.device | str = "cpu") -> FeatureNet | None:
-    """The network, or None where its weights are not on this machine."""
+    """The network; None if its weights are not installed."""
     try:
         return FeatureNet.load(device)
     except WeightsError:
@@ -104,25 +103,25 @@ def load_features(device: torch.device | str = "cpu") -> FeatureNet | None:
 
 @dataclass
 class ClipFeatures:
-    """Pooled features of one clip's faces: of the fake and of its target, frame by frame, (D,) each."""
+    """Pooled features (D,) of one clip's faces, of the fake and of its target, frame by frame."""
 
     fake: list[np.ndarray] = field(default_factory=list)
     target: list[np.ndarray] = field(default_factory=list)
 
 
 class FeatureBank:
-    """Features of many clips' faces, kept for the distance over all of them."""
+    """Features of the faces of many clips, kept for the Fréchet distance."""
 
     def __init__(self) -> None:
         self._clips: dict[str, ClipFeatures] = {}
 
     def of(self, clip: str) -> ClipFeatures:
-        """Where those of ``clip`` are kept; what was kept under that name before is dropped."""
+        """A new, empty store for ``clip``; an earlier one of that name is dropped."""
         self._clips[clip] = ClipFeatures()
         return self._clips[clip]
 
     def pairs(self, clusters: Mapping[str, int]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """(N, D) of the fakes, (N, D) of their targets, (N,) clusters: of the clips that ``clusters`` names."""
+        """(N, D) features of the fakes, (N, D) of their targets, (N,) clusters, of the clips in ``clusters``."""
         named = [(self._clips[clip], number) for clip, number in clusters.items() if clip in self._clips]
         fakes = [vector for clip, _number in named for vector in clip.fake]
         targets = [vector for clip, _number in named for vector in clip.target]

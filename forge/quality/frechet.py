@@ -1,8 +1,8 @@
-"""Fréchet distance between two sets of feature vectors, taken as Gaussians, with an interval over clips.
+"""Fréchet distance between two sets of feature vectors, as Gaussians, with an interval over clips.
 
 Dowson and Landau, "The Fréchet distance between multivariate normal distributions", 1982; on network features Heusel
-et al., "GANs trained by a two time-scale update rule", NeurIPS 2017. With few samples the distance comes out too
-large, the more so the longer the vectors (Chong and Forsyth, CVPR 2020): compare values of equal n only.
+et al., "GANs trained by a two time-scale update rule", NeurIPS 2017. With few samples the distance is biased
+upwards, more for longer vectors (Chong and Forsyth, CVPR 2020): compare only values of equal n.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import numpy as np
 from shared.bootstrap import BootstrapSettings, sample_clusters
 
 MOST_VECTORS = 1024
-"""More are thinned out evenly: the cost grows with the third power."""
+"""Maximum number of vectors, evenly spaced; the cost is cubic in it."""
 
 _REPLICATES = 100
 
@@ -32,9 +32,9 @@ def frechet_interval(
 ) -> tuple[float, float] | None:
     """Interval of :func:`frechet_distance` over clusters of pairs; None with fewer than two clusters.
 
-    ``a[i]`` and ``b[i]`` are of one frame, ``clusters[i]`` says which cluster it is in. Drawing with replacement
-    repeats vectors and so raises the distance; the basic interval (2 x value less the percentiles; Davison and
-    Hinkley 1997, eq. 5.6) corrects that to first order. 100 replicates.
+    ``a[i]`` and ``b[i]`` are of one frame, ``clusters[i]`` is its cluster. Resampling with replacement repeats vectors
+    and so raises the distance; the basic interval (2 x value minus the percentiles; Davison and Hinkley 1997, eq. 5.6)
+    corrects this to first order. 100 replicates.
 
     Raises:
         ValueError: as :func:`frechet_distance`; or the three differ in length.
@@ -57,7 +57,7 @@ def frechet_interval(
 
 
 class _Products:
-    """Inner products of all vectors: enough for the distance, so that replicates do not need the vectors."""
+    """Inner products of all vectors, from which the distance of every replicate is computed."""
 
     def __init__(self, a: np.ndarray, b: np.ndarray) -> None:
         a, b = np.asarray(a, np.float64), np.asarray(b, np.float64)
@@ -65,7 +65,7 @@ class _Products:
 
 
 def _weighted(products: _Products, of_a: np.ndarray, of_b: np.ndarray) -> float:
-    """The distance when vector i counts ``of_a[i]`` times in the one set and ``of_b[i]`` times in the other.
+    """The distance with weights ``of_a[i]`` and ``of_b[i]`` of vector i in the two sets.
 
     With centred, weighted rows X and Y (covariances X'X and Y'Y), ``tr((A B)^(1/2))`` is the sum of the singular
     values of ``X Y'``, an N by M matrix of inner products.

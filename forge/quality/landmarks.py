@@ -1,4 +1,4 @@
-"""Measures of a fake's landmarks against those of its target: pose, expression, blinks and mouth. Pure functions.
+"""Metrics of a fake's landmarks against the target's: pose, expression, blinks and mouth. Pure functions.
 
 Convention:
     landmarks: (68, 2) frame pixels, iBUG order
@@ -17,10 +17,10 @@ from shared.faces.align import map_points, similarity
 from shared.faces.pose import head_pose, rotation
 
 STABLE: tuple[int, ...] = (*range(27, 36), 36, 39, 42, 45)
-"""Points that no expression moves much: nose bridge and base, the corners of the eyes."""
+"""Points that hardly move with expression: nose bridge and base, eye corners."""
 
 MOVING: tuple[int, ...] = (*range(17, 27), 37, 38, 40, 41, 43, 44, 46, 47, *range(48, 68))
-"""Points that an expression moves: brows, lids, mouth. The jaw line is left out: it is the head's shape above all."""
+"""Points that move with expression: brows, lids, mouth; not the jaw line, which mainly shows the head's shape."""
 
 _LEFT_EYE = (36, 37, 38, 39, 40, 41)
 _RIGHT_EYE = (42, 43, 44, 45, 46, 47)
@@ -31,26 +31,25 @@ _STILL = 1e-4
 
 
 def pose_error(found: np.ndarray, wanted: np.ndarray, *, width: int, height: int) -> float:
-    """Geodesic angle between the two head rotations, in degrees, 0 to 180.
+    """The angle of the rotation between both heads, in degrees, 0 to 180.
 
-    Poses are those of :func:`shared.faces.pose.head_pose` in a frame of ``width`` by ``height``. Not a number where
+    Poses are those of :func:`shared.faces.pose.head_pose` in a frame of ``width`` by ``height``. NaN if
     one of them has none.
     """
     try:
         one, other = (rotation(head_pose(points, width=width, height=height)) for points in (found, wanted))
     except NoFaceError:
         return math.nan
-    # The chord of the angle; its arc sine stays exact near 0, where the trace's arc cosine does not.
+    # By the chord: its arc sine is exact near 0, unlike the arc cosine of the trace.
     chord = float(np.linalg.norm(one - other)) / (2 * math.sqrt(2))
     return math.degrees(2 * math.asin(min(1.0, chord)))
 
 
 def expression_error(found: np.ndarray, wanted: np.ndarray) -> float:
-    """Mean distance of brows, lids and mouth from where they should be, over the distance of the outer eye corners.
+    """Mean distance of brows, lids and mouth from the target's, over the distance of the outer eye corners.
 
-    First the rotation, scale and shift that lay the stable points of ``found`` on those of ``wanted`` (Procrustes,
-    Umeyama 1991) are taken out, so a face that is only shifted, scaled or rotated has no error. Not a number if
-    the points coincide.
+    After aligning the stable points of ``found`` to those of ``wanted`` by rotation, scale and shift (Procrustes,
+    Umeyama 1991), so that position, size and roll are no error. NaN if the points coincide.
     """
     between = float(np.linalg.norm(wanted[45] - wanted[36]))
     stable = list(STABLE)
@@ -64,7 +63,7 @@ def expression_error(found: np.ndarray, wanted: np.ndarray) -> float:
 def eye_openness(landmarks: np.ndarray) -> float:
     """Eye aspect ratio, mean of both eyes: height over width, about 0.3 open and under 0.2 closed.
 
-    Soukupova and Cech, "Real-time eye blink detection using facial landmarks", CVWW 2016, eq. 1. Not a number when an
+    Soukupova and Cech, "Real-time eye blink detection using facial landmarks", CVWW 2016, eq. 1. NaN if an
     eye has no width.
     """
     ratios = []
@@ -77,9 +76,9 @@ def eye_openness(landmarks: np.ndarray) -> float:
 
 
 def mouth_openness(landmarks: np.ndarray) -> float:
-    """Mouth aspect ratio, the same measure of the inner lips: mean height over width; 0 closed.
+    """Mouth aspect ratio of the inner lips: mean height over width; 0 closed.
 
-    Not a number when the mouth has no width.
+    NaN if the mouth has no width.
     """
     left, right = _MOUTH_WIDTH
     width = float(np.linalg.norm(landmarks[right] - landmarks[left]))
@@ -88,10 +87,10 @@ def mouth_openness(landmarks: np.ndarray) -> float:
 
 
 def motion_correlation(own: Sequence[float], wanted: Sequence[float]) -> float | None:
-    """Pearson's r of one measure over time with the same measure of the target; 1 follows it, 0 does not.
+    """Pearson's r over time of a measure of the fake and of the target.
 
-    Pairs that are not numbers are left out. 0 when the fake does not move although the target does; None with fewer
-    than 8 pairs, and when the target does not move, because then there is no motion to compare.
+    Pairs with NaN are left out. 0 if the fake does not move although the target does; None with fewer than 8 pairs, and
+    if the target does not move.
 
     Raises:
         ValueError: the lists differ in length.

@@ -1,7 +1,6 @@
-"""Measures of a fake against the clip it was made from.
+"""Measures the quality of a fake against its target clip.
 
-Every value has its number of frames and its quartiles. Values on frames that the swapper was not trained on
-(:func:`holdout`) show generalisation; values on the others, memorisation.
+Every value has its number of frames and quartiles. Use frames that the swapper was not trained on (:func:`holdout`).
 """
 
 from __future__ import annotations
@@ -54,19 +53,19 @@ _SINGLE = ("nearer_to_source", "top1", "blink_correlation", "mouth_correlation",
 
 @dataclass(frozen=True, eq=False)
 class Instruments:
-    """The networks and references of a measurement.
+    """Models and settings of a measurement.
 
     Attributes:
         finder: finds faces in both clips.
-        embedder: gives identity embeddings; None leaves identity out.
-        people: source and target person; None leaves identity out.
-        cast: everybody a face is compared with, by name; the two people are always among them.
-        embedder_in_loss: whether the swapper was trained by this embedder too, see :mod:`forge.quality.leakage`.
-        predictor: the swapper, for self-reconstruction; None leaves it out.
-        target_identity: the identity reconstructed for it; None leaves it out.
-        features: network for distances of features; None leaves them out. bank: where it keeps vectors of faces.
-        lpips: beside the features, where its weights are here.
-        px, framing: of the crops compared; by default the swapper's output size and framing.
+        embedder: for identity metrics; None for none.
+        people: source and target person; None for no identity metrics.
+        cast: all people that a face is compared with, by name, including these two.
+        embedder_in_loss: whether the swapper was trained with this embedder, see :mod:`forge.quality.leakage`.
+        predictor: the swapper, for self-reconstruction; None for none.
+        target_identity: the identity of the self-reconstruction; None for none.
+        features: network for feature distances; None for none. bank: store of feature vectors.
+        lpips: if its weights are installed.
+        px, framing: of the compared crops; default those of the swapper's output.
     """
 
     finder: FaceFinder
@@ -84,16 +83,16 @@ class Instruments:
 
     @property
     def crop_px(self) -> int:
-        """Side of the crops compared."""
+        """Side of the compared crops."""
         return self.px or (self.predictor.spec.output_px if self.predictor else _DEFAULT_PX)
 
     @property
     def crop_framing(self) -> Framing:
-        """Framing of the crops compared."""
+        """Framing of the compared crops."""
         return self.framing or (self.predictor.spec.framing if self.predictor else _DEFAULT_FRAMING)
 
     def metrics(self, clip: str = "") -> list[FrameMetric]:
-        """Fresh metrics for one clip, under whose name the bank keeps features."""
+        """New metrics for one clip; the bank stores its features by this name."""
         metrics: list[FrameMetric] = [LandmarkMetric(), MotionMetric(), SeamMetric(), HeadMetric()]
         metrics.append(CropMetric(self.crop_px, self.crop_framing))
         if self.embedder is not None and self.people is not None:
@@ -157,8 +156,8 @@ def measure_swap(
 ) -> SwapQuality:
     """Measures ``fake`` against ``target`` on ``frames`` (half-open), or on all of them.
 
-    The face is the target's main one in those frames. ``alpha`` is the fake's alpha mask video, for the seam and for
-    what lies outside it. ``beside`` are metrics that see the same frames and keep what they see, a picture for example.
+    The face is the target's main one in these frames. ``alpha`` is the fake's alpha mask video, for metrics at and
+    outside its border. ``beside`` are further metrics that get the same frames, such as a picture sheet.
 
     Raises:
         MediaError: a clip cannot be read, or ``frames`` lies outside the target.
@@ -191,7 +190,7 @@ def measure_swap(
 
 
 def _summed(values: Mapping[str, list[float]]) -> dict[str, Any]:
-    """Fields of :class:`SwapQuality`: spreads over frames, means of shares, ratios of medians."""
+    """Fields of :class:`SwapQuality`: spreads of frame values, means of shares, ratios of medians."""
     spreads = {name: Spread.of(values.get(name, ())) for name in SPREADS}
     single = {name: float(np.mean(values[name])) for name in _SINGLE if values.get(name)}
     ratios = {
@@ -218,14 +217,14 @@ def _gather(samples: Iterator[Sample], metrics: list[FrameMetric]) -> dict[str, 
 
 
 def _every_frame(clip: Path, finder: FaceFinder, start: int, stop: int) -> Iterator[tuple[Frame, list[Face]]]:
-    """Frames of a range with their faces, each detected anew: tracking would carry errors of one frame to the next."""
+    """Frames of a range with their faces, detected in each frame without tracking, so that errors are independent."""
     config = FollowConfig(detect_every=1, min_face_px=_LEAST_FACE_PX)
     with VideoReader(clip) as reader, closing(follow(reader.frames(start=start, stop=stop), finder, config)) as found:  # type: ignore[type-var]
         yield from found
 
 
 def _found_again(fake: Path, finder: FaceFinder, wanted: SwapPlan, start: int, stop: int) -> dict[int, Face]:
-    """For each frame the face of the fake that lies where the target's lies, where there is one."""
+    """For each frame the face of the fake at the position of the target's, if there is one."""
     again: dict[int, Face] = {}
     for frame, found in _every_frame(fake, finder, start, stop):
         here = wanted.to_swap(frame.index)
@@ -241,7 +240,7 @@ def _found_again(fake: Path, finder: FaceFinder, wanted: SwapPlan, start: int, s
 def _samples(
     fake: Path, target: Path, alpha: Path | None, wanted: SwapPlan, again: dict[int, Face], start: int, stop: int
 ) -> Iterator[Sample]:
-    """Both clips side by side, the frames that have the face."""
+    """Samples of the frames of both clips that have the face."""
     present = wanted.swapped_frames
     picked = {present[place] for place in evenly_spaced(len(present), _PICKED)}
     smoothed = smooth_tracks(wanted.faces, dict(zip(range(start, stop), wanted.times, strict=True)))

@@ -1,6 +1,6 @@
-"""Metrics of a fake's frames: one class a metric, updated frame by frame.
+"""Frame metrics of fakes: classes that are updated frame by frame.
 
-Each metric takes a :class:`Sample` and gives its values by name; :mod:`forge.quality.measure` gathers their spreads.
+Each takes a :class:`Sample` and returns values by name; :mod:`forge.quality.measure` summarises them.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
+from typing_extensions import override
 
 from forge.image_metrics import landmark_distance, seam_ratio, sharpness_ratio, ssim
 from forge.models.predictor import SwapPredictor
@@ -30,7 +31,7 @@ _FEATURE_FRAMING: Framing = "full"
 
 @dataclass(frozen=True, eq=False)
 class Person:
-    """Somebody to compare faces with: a name, and the mean embedding (D,) of faces known to be theirs."""
+    """A person to compare faces with: name and mean embedding (D,) of their faces."""
 
     name: str
     embedding: np.ndarray
@@ -42,10 +43,10 @@ class Sample:
 
     Convention:
         target, fake: (H, W, 3) uint8
-        face: the target's face as it was found; smoothed: the same with smoothed landmarks, for cutting crops
-        again: the fake's face as it was found there, None where none was
-        alpha: (H, W) uint8, None when there is no alpha mask
-        picked: whether this is one of the few frames, evenly spaced, for what is too slow to do on all
+        face: the target's detected face; smoothed: the same with smoothed landmarks, for aligned crops
+        again: the face detected in the fake at the same position; None if there is none
+        alpha: (H, W) uint8; None without an alpha mask
+        picked: whether this is one of the few evenly spaced frames for slow metrics
     """
 
     index: int
@@ -62,22 +63,22 @@ Values = Iterable[tuple[str, float]]
 
 
 class FrameMetric(Protocol):
-    """Measures frame after frame."""
+    """Base of frame metrics."""
 
     def update(self, sample: Sample) -> Values:
-        """Names and values that this frame, or frames before it, gave."""
+        """Values by name from this frame and earlier ones."""
         ...
 
     def compute(self) -> Values:
-        """Names and values over all frames; none by default."""
+        """Values that are complete after the last frame; default none."""
         return ()
 
 
 class LandmarkMetric(FrameMetric):
-    """``landmark_distance``, ``expression_error``, ``pose_error``: whether mouth, eyes and head follow."""
+    """``landmark_distance``, ``expression_error``, ``pose_error``: mouth, eyes and head against the target."""
 
+    @override
     def update(self, sample: Sample) -> Values:
-        """See :class:`FrameMetric`."""
         if sample.again is None:
             return
         found, wanted = sample.again.landmarks, sample.face.landmarks
@@ -88,9 +89,9 @@ class LandmarkMetric(FrameMetric):
 
 
 class MotionMetric(FrameMetric):
-    """``blink_correlation``, ``mouth_correlation``: whether lids and lips move when the target's do; one value each.
+    """``blink_correlation``, ``mouth_correlation``: correlation of lids and lips with the target's; one value each.
 
-    ``blink_swing``, ``mouth_swing`` are the target's own standard deviations: for a still face r is unreliable.
+    ``blink_swing``, ``mouth_swing`` are the target's standard deviations: for a still face r is not informative.
     """
 
     def __init__(self) -> None:
@@ -98,16 +99,16 @@ class MotionMetric(FrameMetric):
         self._own: dict[str, list[float]] = {name: [] for name in self._motions}
         self._wanted: dict[str, list[float]] = {name: [] for name in self._motions}
 
+    @override
     def update(self, sample: Sample) -> Values:
-        """See :class:`FrameMetric`."""
         if sample.again is not None:
             for name, openness in self._motions.items():
                 self._own[name].append(openness(sample.again.landmarks))
                 self._wanted[name].append(openness(sample.face.landmarks))
         return ()
 
+    @override
     def compute(self) -> Values:
-        """See :class:`FrameMetric`."""
         for name in self._motions:
             follows = motion_correlation(self._own[name], self._wanted[name])
             if follows is not None:
@@ -116,10 +117,10 @@ class MotionMetric(FrameMetric):
 
 
 class IdentityMetric(FrameMetric):
-    """Similarity of the fake's face to the source, the target and others.
+    """Similarity of the fake's face to people.
 
     ``identity_to_source``, ``identity_to_target``: Euclidean distances; ``cosine_to_source``, ``cosine_to_target``:
-    cosine similarities; ``nearer_to_source``: 1 or 0; ``top1``: 1 where the nearest of all the cast is the source.
+    cosine similarities; ``nearer_to_source``: 1 or 0; ``top1``: 1 if the nearest of all people is the source.
     """
 
     def __init__(self, embedder: IdentityEmbedder, source: Person, target: Person, cast: Mapping[str, Person]) -> None:
@@ -127,8 +128,8 @@ class IdentityMetric(FrameMetric):
         self._pair = {"source": source, "target": target}
         self._cast = {**cast, source.name: source, target.name: target}
 
+    @override
     def update(self, sample: Sample) -> Values:
-        """See :class:`FrameMetric`."""
         if sample.again is None:
             return
         embedding = self._embedder.embed(sample.fake, [sample.again])[0]
@@ -142,16 +143,16 @@ class IdentityMetric(FrameMetric):
 
 
 def cosine(a: np.ndarray, b: np.ndarray) -> float:
-    """Cosine of the angle between two vectors; not a number when one has no length."""
+    """Cosine of the angle between two vectors; NaN if one has length zero."""
     lengths = float(np.linalg.norm(a)) * float(np.linalg.norm(b))
     return float(a @ b) / lengths if lengths > 0 else math.nan
 
 
 class SeamMetric(FrameMetric):
-    """``seam_ratio``, ``color_step``, ``ssim_outside``: visibility of the mask's edge, and changes outside it."""
+    """``seam_ratio``, ``color_step``, ``ssim_outside``: visibility of the mask's border, and changes outside it."""
 
+    @override
     def update(self, sample: Sample) -> Values:
-        """See :class:`FrameMetric`."""
         if sample.alpha is not None:
             yield "seam_ratio", seam_ratio(sample.fake, sample.target, sample.alpha)
             yield "color_step", color_step(sample.fake, sample.target, sample.alpha)
@@ -161,20 +162,20 @@ class SeamMetric(FrameMetric):
 class HeadMetric(FrameMetric):
     """``mask_ssim``: SSIM of the head region, face and hair, of the fake and its target.
 
-    Celeb-DF's measure (Li et al., CVPR 2020, section 3.3, after Ma et al., NeurIPS 2017). The region is the square
-    crop of framing ``head``, cut by the target's landmarks at 256 px.
+    Celeb-DF's metric (Li et al., CVPR 2020, section 3.3, after Ma et al., NeurIPS 2017). The region is the square
+    crop of framing ``head``, aligned by the target's landmarks at 256 px.
     """
 
+    @override
     def update(self, sample: Sample) -> Values:
-        """See :class:`FrameMetric`."""
         matrix = frame_to_crop(sample.smoothed.landmarks, px=_HEAD_PX, framing="head")
         yield "mask_ssim", ssim(cut(sample.fake, matrix, _HEAD_PX), cut(sample.target, matrix, _HEAD_PX))
 
 
 class FeatureMetric(FrameMetric):
-    """``features_outside``, ``lpips_outside``: distances where the paste did not reach; vectors of faces for ``kept``.
+    """``features_outside``, ``lpips_outside``: distances outside the mask; features of faces for ``kept``.
 
-    On the picked frames only. The crops kept are of framing ``full``, cut by the target's landmarks.
+    On the picked frames only. Crops have the framing ``full``, aligned by the target's landmarks.
     """
 
     def __init__(self, net: FeatureNet, kept: ClipFeatures, lpips: Lpips | None = None) -> None:
@@ -182,8 +183,8 @@ class FeatureMetric(FrameMetric):
         self._kept = kept
         self._lpips = lpips
 
+    @override
     def update(self, sample: Sample) -> Values:
-        """See :class:`FrameMetric`."""
         if not sample.picked:
             return
         matrix = frame_to_crop(sample.smoothed.landmarks, px=FEATURE_PX, framing=_FEATURE_FRAMING)
@@ -199,17 +200,17 @@ class FeatureMetric(FrameMetric):
 
 
 class CropMetric(FrameMetric):
-    """Crops of both clips, cut by the target's landmarks.
+    """Metrics of crops of both clips, aligned by the target's landmarks.
 
     ``sharpness_ratio``; ``flicker`` and ``flicker_target``; ``flicker_compensated`` and ``flicker_compensated_target``,
-    the same after the target's optical flow was taken out.
+    the same after compensating the target's optical flow.
     """
 
     def __init__(self, px: int, framing: Framing) -> None:
         self._crops = FaceCrops(px, framing)
 
+    @override
     def update(self, sample: Sample) -> Values:
-        """See :class:`FrameMetric`."""
         run = self._crops.take(sample.index, sample.fake, sample.target, sample.smoothed.landmarks)
         yield "sharpness_ratio", sharpness_ratio(run[-1].fake, run[-1].target, run[-1].mask)
         if len(run) == 3:
@@ -226,7 +227,7 @@ def _compensated(before: CropPair, now: CropPair, after: CropPair) -> Values:
 
 
 class SelfMetric(FrameMetric):
-    """``self_ssim``, ``self_ssim_face``: how well the swapper reconstructs the target person."""
+    """``self_ssim``, ``self_ssim_face``: self-reconstruction of the target person by the swapper."""
 
     def __init__(self, predictor: SwapPredictor, identity: str) -> None:
         self._predictor = predictor
@@ -234,8 +235,8 @@ class SelfMetric(FrameMetric):
         self._faces: list[AlignedFace] = []
         self._wanted: list[np.ndarray] = []
 
+    @override
     def update(self, sample: Sample) -> Values:
-        """See :class:`FrameMetric`."""
         spec = self._predictor.spec
         face = align(sample.target, sample.smoothed, px=spec.input_px, framing=spec.framing, frame=sample.index)
         self._faces.append(face)
@@ -243,8 +244,8 @@ class SelfMetric(FrameMetric):
         self._wanted.append(cut(sample.target, to_output, spec.output_px))
         return self.compute() if len(self._faces) >= _SELF_BATCH else ()
 
+    @override
     def compute(self) -> Values:
-        """See :class:`FrameMetric`."""
         faces, wanted = self._faces, self._wanted
         self._faces, self._wanted = [], []
         for face, crop, decoded in zip(faces, wanted, self._predictor.swap(faces, self._identity), strict=True):

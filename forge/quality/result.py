@@ -1,7 +1,7 @@
-"""Results of measuring a fake: values with counts and spreads. Does not import torch.
+"""Values of quality measurements. Imports no torch.
 
-Frame values are gathered in a :class:`~forge.image_metrics.Spread` a clip. Over many clips they are means with an
-interval, see :mod:`forge.quality.summary`.
+Frame values of a clip are summarised in a :class:`~forge.image_metrics.Spread`; those of many clips as means with
+intervals, see :mod:`forge.quality.summary`.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class SwapQuality:
-    """What was measured on one fake; None where what it needs was not given, or no frame could be measured.
+    """The quality of one fake; a value is None if its input was not given, or no frame could be measured.
 
     Attributes:
         clip, target: names of the files; start, stop: the frames that were measured, half-open.
@@ -98,7 +98,7 @@ class SwapQuality:
 
 @dataclass(frozen=True)
 class Measure:
-    """One measure: its name in :class:`SwapQuality`, its unit, its level, and which direction is better."""
+    """One measure: its name in :class:`SwapQuality`, its unit, of what it is a value, and where good lies."""
 
     name: str
     unit: str
@@ -128,13 +128,13 @@ SPREAD_MEASURES: tuple[Measure, ...] = (
     Measure("flicker_compensated", "grey levels", "lower"),
     Measure("flicker_compensated_target", "grey levels", "the target's own"),
 )
-"""Measures of single frames, gathered in spreads."""
+"""Metrics of single frames."""
 
 SHARE_MEASURES: tuple[Measure, ...] = (
     Measure("nearer_to_source", "share", "higher"),
     Measure("top1", "share", "higher"),
 )
-"""Shares of the frames in which an embedding was taken."""
+"""Shares of the frames with an embedding."""
 
 CLIP_MEASURES: tuple[Measure, ...] = (
     Measure("blink_correlation", "Pearson r", "higher", "clip"),
@@ -142,10 +142,10 @@ CLIP_MEASURES: tuple[Measure, ...] = (
     Measure("flicker_ratio", "x target", "lower", "clip"),
     Measure("flicker_compensated_ratio", "x target", "lower", "clip"),
 )
-"""One value a clip."""
+"""Metrics with one value per clip."""
 
 FRAMES_FOUND = Measure("frames_found", "share", "higher")
-"""Share of the frames with a face in the target in which it was found again in the fake."""
+"""Share of the frames with a face in the target in which it was found in the fake."""
 
 SPREADS: tuple[str, ...] = tuple(measure.name for measure in SPREAD_MEASURES)
 _MEASURES = (*SPREAD_MEASURES, *SHARE_MEASURES, *CLIP_MEASURES, FRAMES_FOUND)
@@ -155,7 +155,7 @@ BETTER: dict[str, str] = {each.name: each.better for each in _MEASURES}
 
 @dataclass(frozen=True)
 class Failure:
-    """A fake that could not be measured, and why."""
+    """A fake that could not be measured, and the reason."""
 
     clip: str
     reason: str

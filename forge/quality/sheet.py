@@ -1,4 +1,4 @@
-"""A picture of what was measured: target, swapped, difference and mask of a few frames of one fake."""
+"""A picture sheet of one fake: target, swap, difference and mask of a few frames."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import cv2
 import numpy as np
+from typing_extensions import override
 
 from forge.quality.metrics import FrameMetric, Sample, Values
 from shared.faces.align import cut, frame_to_crop
@@ -21,13 +22,13 @@ _INK = (235, 235, 235)
 
 
 class SheetMetric(FrameMetric):
-    """Measures nothing: keeps the faces of the picked frames and lays them out."""
+    """Collects the faces of the picked frames for the sheet; gives no values."""
 
     def __init__(self) -> None:
         self._columns: list[list[np.ndarray]] = []
 
+    @override
     def update(self, sample: Sample) -> Values:
-        """See :class:`~forge.quality.metrics.FrameMetric`."""
         if sample.picked:
             self._columns.append(_column(sample))
         return ()
@@ -46,7 +47,7 @@ class SheetMetric(FrameMetric):
 
 
 def titled(rows: Sequence[np.ndarray], titles: Sequence[str]) -> np.ndarray:
-    """The rows below each other, each under its title; all of one width."""
+    """The rows of equal width in one column, each with its title."""
     parts = []
     for row, title in zip(rows, titles, strict=True):
         strip = np.zeros((_TITLE_PX, row.shape[1], 3), np.uint8)

@@ -1,4 +1,4 @@
-"""Summary over fakes: each measure's mean with its level, counts, and an interval over clusters of clips."""
+"""Summary of the quality of many fakes: mean of each metric with level, counts and interval over clusters of clips."""
 
 from __future__ import annotations
 
@@ -33,12 +33,11 @@ FRECHET_NOTE = (
 def summarise(
     results: Sequence[SwapQuality], clusters: Sequence[int], settings: BootstrapSettings | None = None
 ) -> list[Evaluation]:
-    """The mean of each measure over all that was measured; measures that nothing gave are left out.
+    """The mean of each metric over all results; metrics without a value are left out.
 
-    Values of frames count alike, so a long clip counts more than a short one; values of clips count alike. The
-    interval is of a bootstrap over ``clusters``, the number of each result's cluster; there is none with fewer than
-    two. ``num_fake`` is how many values there are, frames or clips as the level says, and ``num_real`` the same
-    number of the targets, which they were measured against.
+    Frames have equal weight, so a long clip counts more than a short one; clip values have equal weight. The interval
+    is of a bootstrap over ``clusters``, the cluster of each result; there is none with fewer than two. ``num_fake`` is
+    the number of values, frames or clips by level, and ``num_real`` the same number of the targets.
     """
     settings = settings or BootstrapSettings()
     found = [_evaluation(measure, _sums(measure, results), clusters, settings) for measure in _MEASURES]
@@ -48,7 +47,7 @@ def summarise(
 def summarise_features(
     bank: FeatureBank, clusters: Mapping[str, int], net: str, settings: BootstrapSettings | None = None
 ) -> tuple[Evaluation, str] | None:
-    """The Fréchet distance of the faces in ``bank``, clips by name with their clusters, and a remark on it.
+    """The Fréchet distance of the faces in ``bank``, of clips by name with their clusters, and a note on it.
 
     None with fewer than two faces.
     """
@@ -77,7 +76,7 @@ _MEASURES: tuple[Measure, ...] = (*SHARE_MEASURES, *SPREAD_MEASURES, *CLIP_MEASU
 
 
 def _sums(measure: Measure, results: Sequence[SwapQuality]) -> list[tuple[float, int]]:
-    """For each result the sum of its values and how many they are; (0, 0) where it has none."""
+    """For each result the sum and the number of its values; (0, 0) without any."""
     return [_sum(measure, result) for result in results]
 
 

@@ -100,8 +100,10 @@ def unsure_frames(found: FoundFaces, people: Sequence[Person], ranks: Sequence[i
     """Frames without a chosen person that show a face which may be one, but not for sure.
 
     In a video that is one between the strict distance and the embedder's own threshold; without an embedder, any that
-    no frame shows together with the chosen person.
+    no frame shows together with the chosen person. In single pictures there is none.
     """
+    if found.single:
+        return frozenset()
     frames = {person: _frames_with(found.faces, person) for person in people}
     chosen = [people[rank] for rank in ranks]
     unsure: set[int] = set()
@@ -117,8 +119,6 @@ def _frames_with(faces: Mapping[int, Sequence[Face]], person: Person) -> set[int
 
 
 def _may_be_one(found: FoundFaces, one: Person, other: Person) -> bool:
-    if found.single:
-        return False
     if not found.embedder:
         return True
     pairs = list(_distances(found, one, other))

@@ -10,7 +10,7 @@ import itertools
 from collections import defaultdict
 from collections.abc import Callable, Generator, Iterable, Mapping
 from contextlib import closing
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -23,7 +23,7 @@ from shared import config as settings
 from shared.console import console, counted
 from shared.errors import NoFaceError, UsageError
 from shared.faces.finders.finder import FaceFinder, IndexedFinder
-from shared.faces.finders.turned import turned_finder
+from shared.faces.finders.turned import turned_finder, turned_note
 from shared.faces.identity import IdentityEmbedder
 from shared.faces.stream import FollowConfig, follow
 from shared.types import Face, Frame, Timestamp
@@ -38,7 +38,7 @@ class SwapPlan:
         faces: every face found, by frame index; frames without one are absent.
         chosen: the tracks to swap, those of the person with most area first.
         segments: half-open ranges of frames to swap in; none is the whole clip.
-        turned: degrees clockwise by which pictures had to be turned to find faces in them.
+        notes: further factors of a record: that pictures had to be turned to find faces in them.
         ranks: of the chosen people, by area; 0 is the main person.
         bridged: frames in which landmarks of a chosen person are interpolated.
         unsure: frames without a chosen person that show a face which may be one, but not for sure.
@@ -49,7 +49,7 @@ class SwapPlan:
     faces: Mapping[int, tuple[Face, ...]]
     chosen: tuple[int, ...]
     segments: tuple[tuple[int, int], ...] = ()
-    turned: int = 0
+    notes: Mapping[str, str] = field(default_factory=dict)
     ranks: tuple[int, ...] = (0,)
     bridged: frozenset[int] = frozenset()
     unsure: frozenset[int] = frozenset()
@@ -58,10 +58,7 @@ class SwapPlan:
     @property
     def factors(self) -> dict[str, str]:
         """What a record says of how the faces were found."""
-        factors = {"people_recognised_by": self.embedder or "tracks"}
-        if self.turned:
-            factors["source_turned"] = f"faces found {self.turned} degrees clockwise"
-        return factors
+        return {"people_recognised_by": self.embedder or "tracks"} | dict(self.notes)
 
     @property
     def frames(self) -> int:
@@ -143,8 +140,7 @@ def found_plan(
         turned = turned_finder(frames, finder)
         if turned is None:
             raise
-        console.warn(f"{what}: faces were found by turning its pictures {turned.degrees_clockwise} degrees clockwise")
-        return replace(search.plan(turned), turned=turned.degrees_clockwise)
+        return replace(search.plan(turned), notes=turned_note(turned, what))
 
 
 @dataclass(frozen=True, eq=False)

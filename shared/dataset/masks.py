@@ -2,11 +2,11 @@
 
 Two checks of the mask ``changed``, which marks pixels that differ from the original before compression:
 
-1. *Labels*, on every frame: it has the video's size, and marks pixels on forged frames and only there. 2. *Pixels*, on
-a few forged frames, if the real clip is in the set in the same rendition, size and length. Lossy encoding
-   makes equal pictures slightly different, so luma is compared as means of blocks of 8 px. A block *differs* if its
-   mean difference is above 8 levels and above five times the median of the unmarked blocks. Strong compression makes
-   many scattered blocks differ, a forged face one connected region. So the mask is wrong if there is a region of
+1. *Labels*, on every frame: it has the video's size, and marks pixels on forged frames and only there.
+2. *Pixels*, on a few forged frames, if the real clip is in the set in the same rendition, size and length. Lossy
+   encoding makes equal pictures slightly different, so luma is compared as means of blocks of 8 px. A block *differs*
+   if its mean difference is above 8 levels and above five times the median of the unmarked blocks. Strong compression
+   makes many scattered blocks differ, a forged face one connected region. So the mask is wrong if there is a region of
    connected blocks that differ, more than 16 px (a macroblock) from any marked pixel, of at least sixteen blocks, half
    the mask's area, and more blocks than differ within the mask; or if, over all compared frames, marked pixels differ
    no more than unmarked ones. The latter is possible for a self-swap, which is not compared.

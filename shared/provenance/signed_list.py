@@ -44,8 +44,8 @@ class FolderCheck:
 
     Attributes:
         signers: fingerprint and name, as their certificate gives it, of who signed each list.
-        files: state of every file below the folder or in a list, by its path in the folder. A link is never
-            "unchanged": what it leads to can be changed elsewhere.
+        files: state of every file below the folder or in a list, by its path in the folder; "unchanged" if all lists
+            that name it agree. A link is never "unchanged": what it leads to can be changed elsewhere.
     """
 
     signers: dict[str, tuple[str, str]]
@@ -103,7 +103,8 @@ def check_folder(folder: Path) -> FolderCheck:
     states: dict[str, State] = {}
     for signed in lists.values():
         for name, digest in _files(signed).items():
-            states[name] = _state(inside(folder, name), digest)
+            if states.get(name, "unchanged") == "unchanged":  # a list beside it excuses no change
+                states[name] = _state(inside(folder, name), digest)
     for place, folders, names in os.walk(folder):
         links = [name for name in folders if (Path(place) / name).is_symlink()]
         for name in (*names, *links):

@@ -14,11 +14,11 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Generator, Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Any, TypeVar, get_type_hints
+from typing import IO, Any, TypeVar, get_type_hints
 
 import numpy as np
 
@@ -107,7 +107,10 @@ class Child:
         request = Request(f"{function.__module__}:{function.__name__}", path_text(self.path.absolute()), arguments)
         kind = get_type_hints(function)["return"]
         with closing(self._answers(request, patience)) as answers:
-            return next(decoded(value, kind, self.path) for what, value, _ in answers if what == "done")
+            what, value, _ = next(answers)
+            if what != "done":
+                raise ChildError(self.path, "the decoder does not do what it is asked")
+            return decoded(value, kind, self.path)
 
     def stream(self, function: Callable[..., None], *arguments: str | int | None) -> Generator[Message]:
         """The messages of ``function(pipe, path, *arguments)``: kind, value as JSON, body.
@@ -271,13 +274,13 @@ class _Process:
                 stdout=subprocess.PIPE,
                 stderr=subprocess.DEVNULL,
                 env={name: os.environ[name] for name in _KEPT if name in os.environ} | _ONE_THREAD,
-                pipesize=_PIPE_BYTES,
             )
         except OSError as error:
             raise MediaError(
                 f"{path} cannot be read in a process of its own: {sys.executable} does not start: {error.strerror}",
                 hint="isolated = false in a --config file reads it in this one",
             ) from error
+        _widen(self._running.stdout)
         self._ended = threading.Event()
         threading.Thread(target=self._watch, daemon=True).start()
         try:
@@ -357,6 +360,14 @@ class _Process:
 
     def _died(self, cause: str) -> ChildError:
         return ChildError(self._path, cause)
+
+
+def _widen(pipe: IO[bytes] | None) -> None:
+    """Makes room for whole frames in a pipe, if the system allows it: on Linux a user's pipes share a quota."""
+    with suppress(ImportError, AttributeError, OSError):
+        import fcntl
+
+        fcntl.fcntl(pipe, fcntl.F_SETPIPE_SZ, _PIPE_BYTES)  # type: ignore[arg-type]
 
 
 def decoded(data: bytes, kind: type[T], path: Path) -> T:

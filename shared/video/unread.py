@@ -86,11 +86,11 @@ def frames_note(declared: int | None, found: int) -> dict[str, str]:
 
 def say_others(folder: Path, known: Sequence[Path], kind: str) -> None:
     """Says what else lies in ``folder`` beside the ``known`` files of a ``kind``: hidden files and sidecars apart."""
-    stems = {path.stem for path in known}
+    names, stems = {path.name for path in known}, {path.stem for path in known}
     others = sorted(
         f"{path.name}/" if path.is_dir() else path.name
         for path in folder.iterdir()
-        if path not in known and not path.name.startswith(".") and not _is_sidecar(path, stems)
+        if path.name not in names and not path.name.startswith(".") and not _is_sidecar(path, stems)
     )
     if others:
         shown = ", ".join(others[:_SHOWN]) + (" ..." if len(others) > _SHOWN else "")

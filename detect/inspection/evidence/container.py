@@ -125,8 +125,9 @@ def container_evidence(source: Child | NoChild, reader: ClipReader) -> tuple[Vid
     stops = [_stop(f"stopped after {info.frames_counted} frames, because {reader.stopped}")] if reader.stopped else []
     try:
         packets = source.call(read_packets)
-    except ChildError as error:
-        stops.append(_stop(f"packets, timing and structure could not be read, because {error.cause}"))
+    except MediaError as error:
+        cause = error.cause if isinstance(error, ChildError) else str(error)
+        stops.append(_stop(f"packets, timing and structure could not be read, because {cause}"))
     else:
         found += [_counts(info, packets), _timing(packets), _structure(packets)]
     return info, [*stops, *found, *_splices(info)]
@@ -154,9 +155,13 @@ def still_evidence(path: Path) -> list[Evidence]:
 
 def files_beside(path: Path) -> list[Evidence]:
     """Files beside ``path`` that go by its name, as labels and manifests do; empty where there is none."""
-    with os.scandir(path.parent) as entries:
-        close = islice((entry.name for entry in entries if entry.name.startswith(f"{path.stem}.")), _MOST_BESIDE)
-        names = sorted(name for name in close if name != path.name)
+    try:
+        with os.scandir(path.parent) as entries:
+            close = islice((entry.name for entry in entries if entry.name.startswith(f"{path.stem}.")), _MOST_BESIDE)
+            names = sorted(name for name in close if name != path.name)
+    except OSError as error:
+        finding = f"the folder cannot be listed: {error.strerror}"
+        return [Evidence("files beside it", finding, {}, limits="There may be labels or manifests in it.")]
     if not names:
         return []
     finding = f"{len(names)} go by its name: {', '.join(names[:_NAMED])}{' and more' if len(names) > _NAMED else ''}"

@@ -49,8 +49,7 @@ class Objective:
     """The reconstruction loss of a training; adversarial losses are in :mod:`forge.training.adversarial`.
 
     Terms of weight 0 are not computed. Frozen networks are built once and shared. It never synchronises the device.
-    Safe
-    under autocast: every term is computed in float32, except inside frozen networks.
+    Safe under autocast: every term is computed in float32, except inside frozen networks.
     """
 
     def __init__(

@@ -111,9 +111,8 @@ def extract_each(
     """Writes the faces of each person as the faceset ``out/NAME``; returns the results in the order of ``people``.
 
     Clips that cannot be read are named, and a person of whom no clip can be read or shows a face is reported and
-    skipped.
-    An interrupted call can be repeated: existing facesets are kept. Every task uses one torch thread, so facesets are
-    the same on every engine.
+    skipped. An interrupted call can be repeated: existing facesets are kept. Every task uses one torch thread, so
+    facesets are the same on every engine.
 
     Args:
         people: clips (videos and images, no folders) by name; see :func:`people_in`.

@@ -81,9 +81,8 @@ class IndexedFinder(Protocol):
     """A finder that needs the frame index, because its faces are stored by frame.
 
     Callers with :class:`Frame` values use this method if ``isinstance(finder, IndexedFinder)``, for every frame,
-    without
-    tracking in between: the lookup is fast. :meth:`FaceFinder.find` of such a finder counts frames from 0 in the order
-    given, and :meth:`FaceFinder.refine` uses the last frame.
+    without tracking in between: the lookup is fast. :meth:`FaceFinder.find` of such a finder counts frames from 0 in
+    the order given, and :meth:`FaceFinder.refine` uses the last frame.
     """
 
     def find_indexed(self, frames: Sequence[Frame]) -> list[list[Face]]:

@@ -191,6 +191,28 @@ def test_container_facts_of_a_made_file(film):
     assert all(item.limits for item in evidence)
 
 
+def test_a_stream_that_cannot_be_demuxed_to_its_end_is_said_and_the_rest_is_kept(film, monkeypatch):
+    from detect.inspection.evidence import container
+
+    def refuse(path: Path) -> container.PacketFacts:
+        raise MediaError(f"{path.name} cannot be demuxed: invalid data")
+
+    path = film("seen.mp4", face=True)
+    monkeypatch.setattr(container, "read_packets", refuse)
+    info, evidence = container.container_evidence(NoChild(path), VideoReader(path))
+    assert info.frames_counted == FRAMES
+    assert "because seen.mp4 cannot be demuxed: invalid data" in evidence[0].finding
+    assert {"container and streams", "what the file says of its making"} <= {item.name for item in evidence}
+
+
+def test_a_folder_that_cannot_be_listed_is_said(tmp_path):
+    from detect.inspection.evidence.container import files_beside
+
+    (found,) = files_beside(tmp_path / "missing" / "seen.mp4")
+    assert "cannot be listed" in found.finding
+    assert found.limits
+
+
 def test_provenance_of_an_unsigned_file_is_absent_and_no_accusation(film):
     from detect.inspection.evidence.provenance import provenance_evidence
 

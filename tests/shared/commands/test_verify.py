@@ -132,6 +132,17 @@ def test_a_second_list_does_not_make_planted_files_belong(frames, stranger, caps
     assert "more.json is signed by an unknown signer" in " ".join(said.split())
 
 
+def test_a_list_of_the_same_signer_from_elsewhere_excuses_no_change(frames, capsys):
+    _change(frames)
+    changed = {"frames/1.png": sha256_file(frames / "frames" / "1.png")}
+    for name in ("a.json", "z.json"):
+        write_signed(frames / name, {}, changed)
+    code, said, found = _verified(capsys, frames)
+    assert code == 1
+    assert found["checked"][0]["files"]["frames/1.png"] == "changed"
+    assert "frames/1.png is changed" in " ".join(said.split())
+
+
 def test_a_list_whose_text_was_changed_does_not_fit_its_signature(frames, capsys):
     path = frames / "frames.json"
     path.write_text(path.read_text().replace("frames/x/one", "frames/x/two"))

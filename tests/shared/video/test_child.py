@@ -168,6 +168,11 @@ raise MediaError(json.dumps(reached))
         ("raise ZeroDivisionError('by hand')", "failed (ZeroDivisionError: by hand)"),
         ("os.write(3, b'\\xff' * 64); time.sleep(600)", "sent what is no message"),
         ("class Odd: pass\nreturn [1, 2]", "sent nonsense"),
+        (
+            "import gc\nwhile True:\n  for one in gc.get_objects():\n    if isinstance(one, child_process.Pipe):\n"
+            "      one.send('count')",
+            "does not do what it is asked",
+        ),
         ("os.close(1); os.close(2); os.kill(os.getpid(), 9)", "was killed, as the system does"),
     ],
 )

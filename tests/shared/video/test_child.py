@@ -140,8 +140,8 @@ raise MediaError(json.dumps(reached))
     [
         ("os._exit(7)", "ended with status 7"),
         ("raise ZeroDivisionError('by hand')", "failed (ZeroDivisionError: by hand)"),
-        ("os.write(3, b'\\xff' * 64); time.sleep(600)", "sent what is no message"),
-        ("class Odd: pass\nreturn [1, 2]", "sent nonsense"),
+        ("os.write(3, b'\\xff' * 64); time.sleep(600)", "sent an invalid message"),
+        ("class Odd: pass\nreturn [1, 2]", "sent an invalid value"),
         ("os.close(1); os.close(2); os.kill(os.getpid(), 9)", "was killed, as the system does"),
     ],
 )

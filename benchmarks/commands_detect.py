@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from benchmarks.app import SETTINGS, Repeats, Save, app, command_line, show
+from benchmarks.app import SETTINGS, DeviceName, Repeats, Save, app, command_line, show
 from benchmarks.schema import new_result
 from shared.console import console
 from shared.errors import UsageError
@@ -118,6 +118,22 @@ def calibration(
 
         write_bytes(picture, plots(plan))
         console.print(f"picture: {picture}")
+
+
+@app.command("real-clips")
+def real_clips(
+    folders: Annotated[list[Path], typer.Argument(help="Folders of real clips, searched with the folders in them.")],
+    detector: Annotated[Path, typer.Option(help="Run or folder of the detector, such as demo-out/detector.")],
+    finder: Annotated[str, typer.Option(help="Face finder.")] = "auto",
+    device: DeviceName = "auto",
+    save: Save = None,
+) -> None:
+    """Verdicts of an inspection on clips that are all real: none may be called fake."""
+    from benchmarks.real_clips import clips_under, measure
+
+    found, verdicts = measure(clips_under(folders), detector, finder=finder, device=device)
+    settings = {"detector": detector.name, "finder": finder, "verdicts": verdicts}
+    show(new_result("real-clips", command_line(), found, settings=settings), save)
 
 
 def _named(texts: list[str]) -> list[tuple[str, str]]:

@@ -1,4 +1,4 @@
-"""Reading in a process of its own: the same frames, and what a decoder that was taken over can reach."""
+"""Reading in a child process: the same frames, limits, and what a compromised decoder can reach."""
 
 from __future__ import annotations
 

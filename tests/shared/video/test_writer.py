@@ -1,4 +1,4 @@
-"""What goes in comes out: pictures, times, sizes, colours, the same bytes each time; and whole or absent."""
+"""Written videos keep pictures, times, sizes and colours; equal input gives equal bytes; no file is left incomplete."""
 
 from __future__ import annotations
 

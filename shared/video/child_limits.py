@@ -22,6 +22,8 @@ _ONE_FILE, _BENEATH = 1 << 2, 1 << 0 | 1 << 2 | 1 << 3
 _RIGHTS = ((3, 15), (2, 14), (1, 13))
 """Number of rights on files by version of Landlock: making, writing, removing and, later, moving and truncating."""
 _SYSTEM = ("/usr", "/lib", "/lib64", "/etc", "/proc", "/sys", "/dev", "/nix", "/opt")
+_OWN = tuple(str(Path(__file__).resolve().parents[2] / name) for name in ("shared", "detect"))
+"""Folders of the modules that the process runs; an editable install may leave them out of the path."""
 
 
 @dataclass(frozen=True)
@@ -91,7 +93,7 @@ def _leave_files(readable: tuple[str, ...]) -> bool:
     rules = libc.syscall(_CREATE_RULESET, struct.pack("<Q", rights), 8, 0)
     if rules < 0:
         return False
-    folders = {*_SYSTEM, *sys.path, sys.prefix, sys.base_prefix, sys.exec_prefix}
+    folders = {*_SYSTEM, *_OWN, *sys.path, sys.prefix, sys.base_prefix, sys.exec_prefix}
     for place, right in (*((one, _BENEATH) for one in sorted(folders)), *((one, _ONE_FILE) for one in readable)):
         with suppress(OSError):
             opened = os.open(place, os.O_PATH | os.O_CLOEXEC)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import socket
+import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -20,6 +21,7 @@ from shared.video.reader import with_counts
 from tests.factories import write_clip
 
 FRAMES = 12
+ROOT = Path(__file__).resolve().parents[3]
 
 
 @pytest.fixture
@@ -61,6 +63,30 @@ def test_the_frames_are_those_that_this_process_reads(clip):
         assert all(one.time == other.time and np.array_equal(one.image, other.image) for one, other in pairs)
         assert theirs.frames_decoded == ours.frames_decoded
         assert theirs.stopped is None
+
+
+def test_modules_that_no_folder_of_the_path_holds_can_be_read(clip):
+    """As in an editable install: an import hook knows where the packages are, and no folder of the path does."""
+    hook = f"""
+import sys, types
+from importlib.machinery import PathFinder
+def find(name, path=None, target=None):
+    return PathFinder.find_spec(name, [{str(ROOT)!r}]) if name in ("shared", "detect") else None
+sys.meta_path.insert(0, types.SimpleNamespace(find_spec=find))
+"""
+    boot = f"import sys; sys.path[:] = sys.argv[1:]{hook}from shared.video.child_process import serve; serve()"
+    code = f"""{hook}
+sys.path[:] = [entry for entry in sys.path if entry not in ("", {str(ROOT)!r})]
+from pathlib import Path
+from shared.video import child
+from shared.video.images import is_still
+child._BOOT = {boot!r}
+with child.Child(Path({str(clip)!r})) as source:
+    print(source.call(is_still))
+"""
+    ran = subprocess.run([sys.executable, "-I", "-c", code], capture_output=True, text=True, check=False)
+    assert ran.returncode == 0, ran.stderr
+    assert ran.stdout.strip() == "False"
 
 
 def test_a_pass_that_is_left_early_ends_its_child_and_the_next_gets_another(clip):

@@ -1,1 +1,1 @@
-"""The commands of ``assay detect``, a file each. Thin: parse, call one function, show; torch is imported inside."""
+"""The commands of ``assay detect``, a file each: parse, call one function, show. Torch is imported inside."""

@@ -38,14 +38,14 @@ def calibrate(
         list[str] | None,
         typer.Option(
             help=f"Of the probability: {choices(ProbabilityMethod)}; of the likelihood ratio: "
-            f"{choices(LikelihoodMethod)}; auto: what does best on left-out people. Repeatable.",
+            f"{choices(LikelihoodMethod)}; auto: the best on left-out people. Repeatable.",
             show_default=f"{_CALIBRATE.method} and {_CALIBRATE.ratio}",
             autocompletion=words(*_METHODS),
         ),
     ] = None,
     prior: Annotated[
         float | None,
-        typer.Option(help="Probability of a fake beforehand.", show_default=default(_CALIBRATE.prior)),
+        typer.Option(help="Prior probability of a fake.", show_default=default(_CALIBRATE.prior)),
     ] = None,
     count_by: Annotated[
         str | None,
@@ -67,7 +67,7 @@ def calibrate(
     seed: SeedOption = None,
     config: SettingsOption = None,
 ) -> None:
-    """Turns a detector's clip scores into probabilities and likelihood ratios, and says for what files they hold.
+    """Calibrates clip scores to probabilities and likelihood ratios, with the files they hold for.
 
     Writes calibration.json, validated.json and calibration.png beside the weights. Quality (Cllr, ECE, Brier score) is
     measured on people left out of the fit. With too few clips or people nothing is written.
@@ -89,7 +89,7 @@ def calibrate(
 
 
 def _chosen(names: list[str]) -> dict[str, Any]:
-    """Which setting each ``--method`` means."""
+    """The settings that the ``--method`` options name."""
     found: dict[str, Any] = {}
     for name in names:
         if name not in _METHODS:

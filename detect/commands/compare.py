@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from detect.commands.show import plain
-from shared.console import console
+from shared.console import console, counted
 
 if TYPE_CHECKING:
     from detect.metrics.compare import Comparison
@@ -16,12 +16,12 @@ if TYPE_CHECKING:
 
 def compare(
     first: Annotated[Path, typer.Argument(help="Folder that assay detect evaluate wrote.", show_default=False)],
-    second: Annotated[Path, typer.Argument(help="Another, of the same clips.", show_default=False)],
+    second: Annotated[Path, typer.Argument(help="Another one, on the same clips.", show_default=False)],
     replicates: Annotated[int, typer.Option(help="Bootstrap replicates.", min=1)] = 1000,
     seed: Annotated[int, typer.Option(help="Of the bootstrap.")] = 0,
     out: Annotated[Path | None, typer.Option(help="JSON file for the result.", show_default="none")] = None,
 ) -> None:
-    """Tells whether one detector is better than another on the same clips: DeLong's test, and a bootstrap over people.
+    """Tests whether one detector beats another on the same clips: DeLong's test, bootstrap over people.
 
     Example: assay detect compare runs/a/evaluations/set-test runs/b/evaluations/set-test
     """
@@ -43,7 +43,7 @@ def compare(
 def _show(found: Comparison) -> None:
     console.print(
         f"{found.num_real} real and {found.num_fake} fake clips that both scored, {found.left_out} left out; "
-        f"{found.clusters} clusters of people"
+        f"{counted(found.clusters, 'cluster')} of people"
     )
     rows = [
         (d.metric, f"{d.first:.3f}", f"{d.second:.3f}", f"{d.difference:+.3f}{_interval(d.low, d.high)}", _p(d.p))

@@ -49,17 +49,17 @@ def evaluate(
         Path | None, typer.Option(help="Folder for the result.", show_default="RUN/evaluations/SET-SPLIT")
     ] = None,
     threshold: Annotated[
-        float | None, typer.Option(help="Score from which a clip is called fake.", show_default="the detector's")
+        float | None, typer.Option(help="Score from which a clip is classified as fake.", show_default="the detector's")
     ] = None,
     mask_threshold: Annotated[
         float | None,
-        typer.Option(help="Probability from which a drawn pixel counts.", show_default="chosen on the val split"),
+        typer.Option(help="Probability from which a pixel counts as forged.", show_default="chosen on the val split"),
     ] = None,
     frames: Annotated[int | None, frames_option(_EVALUATE.frames_per_clip)] = None,
     clusters: Annotated[
         str | None,
         typer.Option(
-            help=f"What the bootstrap draws: {choices(ClusterBy)}.",
+            help=f"Unit of the bootstrap: {choices(ClusterBy)}.",
             show_default=_EVALUATE.cluster_by,
             autocompletion=values(ClusterBy),
         ),
@@ -75,17 +75,17 @@ def evaluate(
     address: AddressOption = None,
     jobs: JobsOption = None,
 ) -> None:
-    """Measures a detector on a split of a dataset: metrics with intervals, curves, what it misses; JSON and a page.
+    """Measures a detector on a split of a dataset: metrics with intervals, curves, error card; JSON and a page.
 
-    in-set asks the split as it is, cross-set a set that it knows nothing of. leave-manipulation-out,
-    leave-identity-out and cross-rendition ask only what training left out: give --leave-out manipulation=NAME,
+    in-set evaluates the whole split, cross-set a set without training data. leave-manipulation-out, leave-identity-out
+    and cross-rendition evaluate only what training left out: give --leave-out manipulation=NAME,
     group=PERSON (with everybody linked to that person) or rendition=NAME to assay detect train first.
 
-    A third-party detector is evaluated in the same way. Settings that its file does not state are given as ?name=value
-    behind it or in FILE.toml beside it: px, mean, std, framing, output (logit, probability), fake (class 0 or 1).
+    A third-party detector is evaluated in the same way. Settings that its file lacks are given as ?name=value after
+    it or in FILE.toml beside it: px, mean, std, framing, output (logit, probability), fake (class 0 or 1).
     python: runs your own file's predict(path) -> float on each clip; csv: reads scores made elsewhere.
 
-    Clips are scored one after another; with --jobs N side by side, with --engine ray on many machines.
+    Clips are scored in turn; with --jobs N in parallel, with --engine ray on many machines.
 
     Example: assay detect evaluate runs/det set/ --split test
 

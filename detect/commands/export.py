@@ -23,11 +23,11 @@ def export(
     opset: Annotated[
         int | None, typer.Option(help="Version of the ONNX operators, 17 to 20.", show_default="18")
     ] = None,
-    force: Annotated[bool, typer.Option("--force", help="Replace an earlier export that is there.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Replace an earlier export.")] = False,
 ) -> None:
-    """Writes a detector for other programs, and checks that it gives the same logits there.
+    """Exports a detector for other programs, and checks that its logits agree.
 
-    onnx: any family, for ONNX Runtime; the file says in its metadata what it wants to see. local-dir: a folder with
+    onnx: any family, for ONNX Runtime; its metadata describe the input. local-dir: a folder with
     weights, description and model card that timm loads without Assay; detectors of the family frame only.
 
     Example: assay detect export runs/det --out detector.onnx

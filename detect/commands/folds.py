@@ -20,7 +20,7 @@ def folds(
         str, typer.Option(help=f"What is left out in turn: {', '.join(_KINDS)}.", autocompletion=words(*_KINDS))
     ] = "manipulation",
 ) -> None:
-    """Lists the folds of a leave-one-out evaluation: training clips, test clips, and the two commands of each.
+    """Lists the folds of a leave-one-out evaluation: training clips, test clips, commands.
 
     A group is a person and everybody linked to that person by a clip.
 

@@ -20,11 +20,11 @@ def import_weights(
     framing: Annotated[
         str, typer.Option(help=f"How much of the head it sees: {choices(Framing)}.", autocompletion=values(Framing))
     ] = "whole",
-    force: Annotated[bool, typer.Option("--force", help="Replace a detector folder that is there.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Replace an existing detector folder.")] = False,
 ) -> None:
-    """Makes a detector of the published weights of MesoNet, the baseline: Meso-4 or MesoInception-4.
+    """Makes a detector from published weights of MesoNet, a baseline: Meso-4 or MesoInception-4.
 
-    The folder is as good as one that was trained: detect evaluate, inspect and detect export take it.
+    The folder works like a trained one, in detect evaluate, inspect and detect export.
 
     Example: assay detect import MesoInception_DF.h5 --out runs/mesonet
     """

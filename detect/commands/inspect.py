@@ -20,11 +20,11 @@ def inspect(
     finder: Annotated[
         str | None, typer.Option(help="Face finder.", show_default="auto", autocompletion=finders)
     ] = None,
-    force: Annotated[bool, typer.Option("--force", help="Replace a case folder that exists.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Replace an existing case folder.")] = False,
     device: DeviceOption = None,
     config: SettingsOption = None,
 ) -> None:
-    """Inspects a suspect video or picture: hashes, container, provenance, score over time, and a careful word.
+    """Inspects a suspect video or picture: hashes, container, provenance, score over time, verdict.
 
     Example: assay inspect suspect.mp4 --detector runs/det --out case/
     """

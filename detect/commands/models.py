@@ -16,7 +16,7 @@ def models(
     ] = "",
     families: Annotated[bool, typer.Option("--families", help="List the families of detectors instead.")] = False,
 ) -> None:
-    """Lists the models a detector can be made of, or the families that make one of them.
+    """Lists the backbones for detectors, or the families of detectors.
 
     Example: assay detect models convnext
 

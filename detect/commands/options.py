@@ -1,4 +1,4 @@
-"""Options that several commands of ``assay detect`` take."""
+"""Options shared by commands of ``assay detect``."""
 
 from __future__ import annotations
 
@@ -55,10 +55,10 @@ backbones, families = offered(_backbones), offered(_families)
 
 
 def frames_option(shown: int) -> Any:
-    """Of how many frames of each clip are looked at; ``shown`` is the default."""
+    """The option for the number of frames of each clip; ``shown`` is the default in the help text."""
     return typer.Option(help="Frames of each clip, evenly spaced.", show_default=default(shown))
 
 
 def replicates_option(shown: int) -> Any:
-    """Of how often the bootstrap draws; ``shown`` is the default."""
+    """The option for the number of bootstrap replicates; ``shown`` is the default in the help text."""
     return typer.Option(help="Bootstrap replicates.", show_default=default(shown))

@@ -40,7 +40,9 @@ def robustness(
     split: SplitOption = None,
     clips: Annotated[
         int | None,
-        typer.Option(help="Most clips, spread over classes and people.", show_default=default(_ROBUSTNESS.clips)),
+        typer.Option(
+            help="At most this many clips, spread over classes and people.", show_default=default(_ROBUSTNESS.clips)
+        ),
     ] = None,
     frames: Annotated[int | None, frames_option(_ROBUSTNESS.frames_per_clip)] = None,
     quick: Annotated[
@@ -56,7 +58,7 @@ def robustness(
     ] = None,
     only: OnlyOption = None,
     out: Annotated[
-        Path | None, typer.Option(help="Folder of the sweep.", show_default="RUN/robustness/SET-SPLIT")
+        Path | None, typer.Option(help="Folder for the result.", show_default="RUN/robustness/SET-SPLIT")
     ] = None,
     replicates: Annotated[int | None, replicates_option(_ROBUSTNESS.replicates)] = None,
     finder: FinderOption = None,
@@ -68,11 +70,10 @@ def robustness(
     address: AddressOption = None,
     jobs: JobsOption = None,
 ) -> None:
-    """Tries a detector on damaged clips: the 7 x 5 perturbations of DeeperForensics, JPEG, sizes, H.264 twice, rates.
+    """Measures a detector on perturbed clips: 7 x 5 of DeeperForensics, JPEG, sizes, double H.264, rates.
 
-    Faces are looked for again after each, and frames without one are counted. A sweep that was stopped goes on when
-    the command is given again. Clips are tried one after another; with --jobs N side by side, with --engine ray on many
-    machines.
+    Faces are detected again after each perturbation, and frames without one are counted. After a stop the same command
+    continues. Clips are scored in turn; with --jobs N in parallel, with --engine ray on many machines.
 
     Example: assay detect robustness runs/det set/ --clips 40 --quick
     """

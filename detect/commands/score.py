@@ -44,7 +44,7 @@ DetectorsOption = Annotated[
         show_default=False,
     ),
 ]
-OutOption = Annotated[Path, typer.Option(help="Folder for the scoreboard; a second run goes on there.")]
+OutOption = Annotated[Path, typer.Option(help="Folder for the scoreboard; a second run continues it.")]
 QualityOption = Annotated[
     list[Path] | None, typer.Option(help="JSON of assay forge quality; repeatable.", show_default="measured here")
 ]
@@ -54,25 +54,25 @@ QualityClipsOption = Annotated[
 ]
 FacesOption = Annotated[
     list[Path] | None,
-    typer.Option(help="Faceset of a person, so that quality knows identity; repeatable.", show_default=False),
+    typer.Option(help="Faceset of a person, to measure identity; repeatable.", show_default=False),
 ]
 MeasureOption = Annotated[
-    str | None, typer.Option(help="Measure of quality that is shown.", show_default="identity, or mask_ssim")
+    str | None, typer.Option(help="Metric of quality to show.", show_default="identity, or mask_ssim")
 ]
 ClustersOption = Annotated[
     str | None,
     typer.Option(
-        help=f"What the bootstrap draws: {choices(ClusterBy)}.",
+        help=f"Unit of the bootstrap: {choices(ClusterBy)}.",
         show_default=_EVALUATE.cluster_by,
         autocompletion=values(ClusterBy),
     ),
 ]
-FreshOption = Annotated[bool, typer.Option("--fresh", help="Score clips again that were scored before.")]
+FreshOption = Annotated[bool, typer.Option("--fresh", help="Score all clips again.")]
 
 
 @dataclass(frozen=True)
 class Quality:
-    """Where quality comes from: files that are there, or measuring some fakes of each manipulation."""
+    """Source of quality: existing files, or measuring some fakes of each manipulation."""
 
     files: tuple[Path, ...]
     none: bool
@@ -105,14 +105,14 @@ def score_command(run: CommandLine) -> Callable[..., None]:
         seed: SeedOption = None,
         config: SettingsOption = None,
     ) -> None:
-        """The scoreboard: by manipulation, how good the fakes are and how well each detector tells them.
+        """Makes the scoreboard: quality of fakes and their detection, by manipulation.
 
         Example: assay score set/ --detector runs/a --detector meso=onnx:meso.onnx --out board/
 
         Example: assay score set/ --detector runs/a --detector them=csv:scores.csv --faces faces/ann --out board/
 
-        Stopped at any moment, the same command goes on; a second run takes the scores that are there. From
-        scoreboard.json, assay forge suggest writes the settings of the next set.
+        After a stop the same command continues; a second run reuses scores. From scoreboard.json, assay forge suggest
+        writes the settings of the next set.
         """
         flags = {
             "split": split,
@@ -180,7 +180,7 @@ def measured_quality(
     quality: Quality,
     settings: EvaluateConfig,
 ) -> tuple[list[Path], list[str]]:
-    """Measures some fakes of each manipulation where that was not done before; the files, and what failed.
+    """Measures some fakes of each manipulation, unless done before; the files, and the failed manipulations.
 
     Raises:
         KeyboardInterrupt: it was stopped.
@@ -212,20 +212,18 @@ def measured_quality(
     notes = [f"The quality of {', '.join(failed)} could not be measured."] if failed else []
     without = sum(record.kind == "swap" and "target_sha256" not in record.factors for record in records)
     if without:
-        notes.append(
-            f"{counted(without, 'fake')} do not say what they were made from, so their quality is not measured."
-        )
+        notes.append(f"The quality of {counted(without, 'fake')} without a recorded target is not measured.")
     return files, notes
 
 
 def _key(records: Sequence[ClipRecord], faces: Sequence[Path]) -> str:
-    """A short hash of which fakes are measured against which people."""
+    """A short hash of the measured fakes and facesets."""
     text = "\n".join([*(record.sha256 for record in records), *map(_faceset_key, faces)])
     return hashlib.sha256(text.encode()).hexdigest()[:12]
 
 
 def _faceset_key(path: Path) -> str:
-    """What the faceset holds; where there is none its path, for measuring says what is wrong with it."""
+    """Digest of the faceset; of an unreadable one its path, as measuring will report the error."""
     from shared.errors import FacesetError
     from shared.faces.facesets.reader import Faceset
 

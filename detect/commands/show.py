@@ -1,4 +1,4 @@
-"""How results are shown on the console."""
+"""Prints results on the console."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _MISSES_SHOWN = 14
 
 
 def show_evaluation(result: EvaluationResult) -> None:
-    """All that an evaluation found, the parts that are not there left out."""
+    """Prints an evaluation, without parts that are missing."""
     from detect.evaluation.result import split_words
 
     show_metrics(f"{result.detector['name']} on {result.dataset['name']}, {split_words(result.split)}", result)
@@ -32,7 +32,7 @@ def show_evaluation(result: EvaluationResult) -> None:
 
 
 def _show_misses(result: EvaluationResult) -> None:
-    """The values of the error card that are missed most, those with few clips last."""
+    """Prints the most missed values of the error card, those with few clips last."""
     missed = [row for row in result.error_card if row.factor != "all" and row.miss_rate is not None and row.missed]
     missed.sort(key=lambda row: (row.small, -(row.miss_rate.value if row.miss_rate else 0.0)))
     rows = [
@@ -80,7 +80,7 @@ def _rate(rate: Rate | None) -> str:
 
 
 def show_metrics(title: str, result: EvaluationResult) -> None:
-    """A row a metric, a column a level, each cell with its interval."""
+    """Prints a row a metric and a column a level, with intervals."""
     console.print(f"{result.counts}; {result.clusters}; threshold {result.threshold:.3g}, from {result.threshold_from}")
     levels = list(dict.fromkeys(e.level for e in result.evaluations))
     found = {(e.metric, e.level): e for e in result.evaluations}
@@ -108,7 +108,7 @@ def _cell(evaluation: Evaluation | None) -> str:
 
 
 def plain(value: object) -> dict[str, Any]:
-    """A value as JSON would hold it."""
+    """A value as plain data for JSON."""
     import msgspec
 
     return msgspec.to_builtins(value, enc_hook=str)

@@ -47,9 +47,9 @@ def train(
     seeds: options.SeedsOption = None,
     config: SettingsOption = None,
 ) -> None:
-    """Trains a detector; the val split alone chooses the step that is kept. Ctrl-C saves; the same command goes on.
+    """Trains a detector; the val split selects the best step. Ctrl-C saves; the same command continues.
 
-    On several GPUs: accelerate launch --no_python assay detect train ...; they share each batch.
+    On several GPUs, which share each batch: accelerate launch --no_python assay detect train ...
 
     Example: assay detect train set/ --model tf_efficientnet_lite0 --run runs/det
 

@@ -1,4 +1,4 @@
-"""The options of ``assay detect train``, and which setting each is."""
+"""The options of ``assay detect train`` and their settings."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _SETTING = {
     "aggregate": ("aggregate", "method"),
     "compiled": ("compile",),
 }
-"""Where options whose names differ from their setting's belong."""
+"""Settings of the options that have another name."""
 
 _ONE_MODEL = ("meso4", "mesoinception4")
 """Families without a choice of backbone, whose name is enough."""
@@ -35,7 +35,7 @@ _ONE_MODEL = ("meso4", "mesoinception4")
 _NO_SETTING = ("dataset", "run", "config", "seeds")
 
 DatasetArgument = Annotated[Path, typer.Argument(help="Dataset folder with train and val splits.", show_default=False)]
-RunOption = Annotated[Path, typer.Option(help="Run folder. One that holds this run is gone on with.")]
+RunOption = Annotated[Path, typer.Option(help="Run folder; an unfinished run in it continues.")]
 ModelOption = Annotated[
     str | None,
     typer.Option(
@@ -54,7 +54,7 @@ PretrainedOption = Annotated[
     bool | None, typer.Option(help="Start from ImageNet weights.", show_default="--pretrained")
 ]
 DownloadOption = Annotated[
-    bool | None, typer.Option("--download", help="Allow fetching those weights.", show_default="no")
+    bool | None, typer.Option("--download", help="Allow downloading those weights.", show_default="no")
 ]
 InputOption = Annotated[int | None, typer.Option(help="Side of the crops.", show_default="the model's")]
 FramingOption = Annotated[
@@ -66,9 +66,9 @@ FramingOption = Annotated[
     ),
 ]
 StepsOption = Annotated[int | None, typer.Option(help="How long.", show_default=default(_TRAIN.steps))]
-MinutesOption = Annotated[float | None, typer.Option(help="Stop after this long.", show_default="no limit")]
+MinutesOption = Annotated[float | None, typer.Option(help="Stop after this many minutes.", show_default="no limit")]
 BatchOption = Annotated[
-    int | None, typer.Option(help="Crops in a step, half of them fake.", show_default=default(_TRAIN.batch))
+    int | None, typer.Option(help="Crops per step, half of them fake.", show_default=default(_TRAIN.batch))
 ]
 RateOption = Annotated[float | None, typer.Option(help="Learning rate.", show_default=default(_TRAIN.lr))]
 BlendedOption = Annotated[
@@ -117,10 +117,10 @@ AllowLeakOption = Annotated[
     ),
 ]
 WorkersOption = Annotated[
-    int | None, typer.Option(help="Threads that make batches.", show_default="one a core, 2 to 8")
+    int | None, typer.Option(help="Threads that prepare batches.", show_default="one a core, 2 to 8")
 ]
 CompileOption = Annotated[
-    bool | None, typer.Option("--compile", help="torch.compile the network; pays on CUDA.", show_default="no")
+    bool | None, typer.Option("--compile", help="Use torch.compile; faster on CUDA.", show_default="no")
 ]
 SeedsOption = Annotated[
     str | None,
@@ -129,7 +129,7 @@ SeedsOption = Annotated[
 
 
 def as_settings(options: Mapping[str, Any]) -> dict[str, Any]:
-    """Options by name as settings, nested where a setting is inside another; an empty list was not given."""
+    """Options by name as nested settings; an empty list counts as not given."""
     found: dict[str, Any] = {}
     for name in options.keys() - set(_NO_SETTING):
         value = None if options[name] == [] else options[name]

@@ -1,1 +1,1 @@
-"""How good a detector is on a labelled set, and the page that tells it."""
+"""Evaluation of a detector on a labelled set, and its result as data and as a page."""

@@ -1,4 +1,4 @@
-"""An evaluation as one picture: ROC, error trade-off, precision-recall, reliability, scores, AUC by manipulation."""
+"""Curves of an evaluation: ROC, error trade-off, precision-recall, reliability, scores, AUC by manipulation."""
 
 from __future__ import annotations
 
@@ -29,13 +29,13 @@ _RATE_TICKS = (0.01, 0.05, 0.1, 0.2, 0.4, 0.6, 0.8)
 
 @dataclass(frozen=True, eq=False)
 class CurveData:
-    """What is drawn.
+    """Data of the plot.
 
     Attributes:
-        title: one line above all.
+        title: one line above all panels.
         labels: (N,) bool, True for fake; one row a clip.
         logits: (N,) float.
-        threshold: logit from which a clip is called fake.
+        threshold: logit from which a clip is classified as fake.
         slices: (name, AUC) of each manipulation or rendition.
     """
 
@@ -47,10 +47,10 @@ class CurveData:
 
 
 def plot_curves(data: CurveData) -> Plot:
-    """The picture. Panels that need both classes say so when one is missing.
+    """The plot. Panels that need both classes say so when one is missing.
 
     Raises:
-        ValueError: labels and logits do not fit each other.
+        ValueError: labels and logits differ in length.
     """
     labels, logits = check_samples(data.labels, data.logits)
     with figure(11.0, 7.0) as plot:
@@ -81,7 +81,7 @@ def _roc(axis: Axes, labels: np.ndarray, logits: np.ndarray) -> None:
 
 
 def _det(axis: Axes, labels: np.ndarray, logits: np.ndarray) -> None:
-    """Both error rates on normal-deviate axes (Martin et al., 1997), cut off at half a sample."""
+    """Both error rates on normal-deviate axes (Martin et al., 1997), clipped at half a sample."""
     fpr, tpr, _ = roc_curve(labels, logits, drop_intermediate=False)
     num_fake = int(labels.sum())
     x = norm.ppf(np.clip(fpr, 0.5 / (labels.size - num_fake), 1 - 0.5 / (labels.size - num_fake)))
@@ -113,7 +113,7 @@ def _reliability(axis: Axes, labels: np.ndarray, logits: np.ndarray) -> None:
     if labels.size == 0:
         _say(axis, "no scored clip")
         return
-    wanted = int(np.clip(labels.size // 10, 2, 10))  # about ten clips a bin, or the line is noise
+    wanted = int(np.clip(labels.size // 10, 2, 10))  # about ten clips a bin; with fewer the line is noise
     scores, bins = expit(logits), equal_mass_bins(expit(logits), wanted)
     counts = np.bincount(bins, minlength=wanted)
     used = counts > 0

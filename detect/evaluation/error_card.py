@@ -1,7 +1,7 @@
-"""What a detector misses: rates of missed fakes and false alarms by everything that is known of a clip.
+"""Error card: rates of missed fakes and false alarms for each value of each factor of the clips.
 
-A value with few clips or people proves little, so each row carries its counts and an interval over people, and says
-when it is small. Rows compare groups of clips, not causes: a swapper used on small faces only shows in both rows.
+Each row has its counts, an interval over people, and a mark when clips or people are few. Rows show correlation, not
+causes: if a swapper was used on small faces only, both the swapper and the face size have a high rate.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ UNKNOWN = "not measured"
 SMALL_CLIPS = 10
 SMALL_CLUSTERS = 5
 MAX_VALUES = 24
-"""A factor with more values than this is a measurement or a digest, and no group."""
+"""A factor with more values than this is a measurement or a digest and forms no groups."""
 
 FACE_PX_EDGES = (64, 96, 128, 192, 256)
 YAW_EDGES = (10, 25, 45)
@@ -37,7 +37,7 @@ _HEX = frozenset("0123456789abcdef")
 
 @dataclass(frozen=True)
 class Rate:
-    """A share of clips with its 95 % interval over people; none where fewer than two clusters are there.
+    """A share of clips with its 95 % interval over people; no interval with fewer than two clusters.
 
     See :func:`shared.bootstrap.share_interval`.
     """
@@ -52,14 +52,14 @@ class ErrorRow:
     """One value of one factor.
 
     Attributes:
-        factor, value: what the clips have in common.
+        factor, value: shared by the clips of the row.
         fakes, missed: fake clips with a score, and those of them below the threshold.
         miss_rate: None without a fake.
-        reals, alarms: real clips with a score, and those of them called fake.
+        reals, alarms: real clips with a score, and those of them classified as fake.
         alarm_rate: None without a real clip.
-        no_face: clips without a score, in no rate.
-        clusters: of people.
-        small: fewer than ten clips of the class that is there, or fewer than five clusters: read with care.
+        no_face: clips without a score, part of no rate.
+        clusters: number of clusters of people.
+        small: fewer than ten clips of the class in the row, or fewer than five clusters.
     """
 
     factor: str
@@ -86,13 +86,13 @@ def error_card(
     """A row for all clips and for every value of every factor, the most missed values of a factor first.
 
     Args:
-        clips: scored, each with a truth.
+        clips: scored, each with a label.
         clusters: (C,) cluster of each clip.
-        threshold_logit: logit from which a clip is called fake.
-        measured: what was measured in the pictures, by clip; see :func:`measure_clips`.
+        threshold_logit: logit from which a clip is classified as fake.
+        measured: measurements of the pictures, by clip; see :func:`measure_clips`.
         bootstrap: replicates, confidence and seed.
 
-    Factors that have one value, or more than 24, are left out: they group nothing.
+    Factors that have one value, or more than 24, are left out.
     """
     bootstrap = bootstrap or BootstrapSettings()
     everywhere = np.ones(len(clips), bool)
@@ -111,7 +111,7 @@ def error_card(
 
 
 def record_factors(record: ClipRecord) -> dict[str, str]:
-    """What the manifest says of a clip that may make it easier or harder: how it was made and compressed."""
+    """Factors of a clip by the manifest that may affect its difficulty: how it was made and compressed."""
     found: dict[str, str] = {}
     if record.id.manipulation is not None:
         found["manipulation"] = record.id.manipulation
@@ -129,13 +129,13 @@ def record_factors(record: ClipRecord) -> dict[str, str]:
 
 
 def measure_clips(clips: Sequence[ClipFaces]) -> dict[ClipId, dict[str, str]]:
-    """What is measured in the pictures of each clip: face width, yaw, and how light the filmed person's skin appears.
+    """Measurements of each clip's pictures: face width, yaw, and the apparent skin tone of the filmed person.
 
     * face width: median width of the face boxes, frame pixels, in bins.
     * yaw: median of its absolute value, degrees, in bins.
     * skin tone (ITA): the individual typology angle of the cheeks, the median over the filmed person's real clips here,
-      for the real and the fake clips of that person alike. It is a measure of pictures, light and camera included, and
-      says nothing of a person; it is there to see whether errors fall unevenly.
+      for the real and the fake clips of that person alike. It describes pictures, light and camera included, and
+      not people; it serves to find uneven error rates.
 
     Raises:
         FacesetError: a crop is missing or damaged.
@@ -169,7 +169,7 @@ def measure_labels(labels: Sequence[FrameLabel]) -> dict[ClipId, dict[str, str]]
 
 
 def binned(value: float, edges: Sequence[float], unit: str) -> str:
-    """The bin of ``value`` in words: "below 64 px", "64 to 96 px", "256 px and more"; an edge is above itself."""
+    """Name of the bin of ``value``: "below 64 px", "64 to 96 px", "256 px and more"; an edge is in the bin above."""
     place = int(np.searchsorted(edges, value, side="right"))
     if place == 0:
         return f"below {edges[0]:g} {unit}"

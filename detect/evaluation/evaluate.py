@@ -1,7 +1,7 @@
-"""How good a detector is on a dataset: metrics with intervals at three levels, by manipulation and rendition.
+"""Evaluation of a detector on a dataset: metrics with intervals at three levels, by manipulation and rendition.
 
-Every clip is a sample of its own, whatever its file is called, because clips are keyed by id. A clip without a usable
-face has no score: it is counted beside the metrics, and never scored for it.
+Clips are keyed by id, so files with the same name stay separate samples. A clip without a usable face has no score; it
+is counted, and part of no metric.
 """
 
 from __future__ import annotations
@@ -63,18 +63,18 @@ def evaluate_detector(
         detector: run or detector folder, or a reference to a third-party one (see ``detect.scoring.dataset``).
         dataset: dataset folder.
         config: split, frames, threshold, intervals.
-        out: folder that receives it; without it ``evaluations/DATASET-SPLIT`` of the run.
-        engine: finds faces and scores, a task a clip; without one, clips are scored here, one after another.
+        out: folder of the result; by default ``evaluations/DATASET-SPLIT`` of the run.
+        engine: finds faces and scores clips, a task a clip; by default clips are scored in this process, in turn.
         settings: in place of ``config``'s own: ``split="all"``.
 
     Returns:
         The result, and the folder it was written to.
 
     Raises:
-        CheckpointError: no detector there, or a damaged one.
-        ManifestError: the split is empty, or a clip is not the file the manifest means.
-        UsageError: ``out`` holds something that is no evaluation; what is asked for is not in the set.
-        LeakError: the protocol forbids what the detector has learned from.
+        CheckpointError: the detector is missing or damaged.
+        ManifestError: the split is empty, or a clip is not the file that the manifest lists.
+        UsageError: ``out`` holds something that is no evaluation, or the set has no such clips.
+        LeakError: the protocol forbids clips or people that the detector was trained on.
         ConfigError: a setting is unknown, of the wrong type or out of range.
     """
     detector, config = Path(detector), configured(EvaluateConfig, config, settings)
@@ -108,7 +108,7 @@ def evaluate_detector(
 
 
 def _measured(folder: DatasetFolder, scores: DatasetScores) -> Mapping[ClipId, Mapping[str, str]]:
-    """Facts of the clips' pictures: from the scored faces, or from the set's labels without any."""
+    """Measurements of the clips' pictures: from the scored faces, or without any from the set's labels."""
     if scores.faces:
         return measure_clips(scores.faces)
     wanted = {clip.record.id for clip in scores.clips}
@@ -121,7 +121,7 @@ def _learned(detector: Path) -> TrainingRecord:
 
 
 def default_target(detector: Path, name: str) -> Path:
-    """``evaluations/NAME`` in the run that the detector belongs to, or in the working folder when it has none."""
+    """``evaluations/NAME`` in the detector's run, or in the working folder if it has none."""
     for place in (detector, detector.parent):
         if (place / "run.json").is_file():
             return place / "evaluations" / name
@@ -129,7 +129,7 @@ def default_target(detector: Path, name: str) -> Path:
 
 
 def check_target(out: Path) -> Path:
-    """``out`` unchanged, when nothing but an earlier evaluation would be replaced there.
+    """``out`` unchanged, checked to hold at most an earlier evaluation.
 
     Raises:
         UsageError: it is a file, or a folder that holds something else.
@@ -139,12 +139,12 @@ def check_target(out: Path) -> Path:
 
 
 def chosen_records(records: Sequence[ClipRecord], config: EvaluateConfig, learned: TrainingRecord) -> list[ClipRecord]:
-    """The clips that ``config`` asks about: those its protocol allows, and of them the part that ``only`` wants.
+    """The clips to evaluate: those that the protocol of ``config`` allows, restricted to ``only``.
 
     Raises:
-        LeakError: cross-set, and the detector has learned from clips or people here.
-        UsageError: ``only`` fits nothing here, or the detector does not say what it learned from.
-        ManifestError: nothing here is new to the detector in the way that the protocol asks.
+        LeakError: cross-set, and the detector was trained on clips or people of this set.
+        UsageError: ``only`` matches no clip, or the detector has no training record.
+        ManifestError: no clip is new to the detector as the protocol demands.
     """
     return only(select_records(records, config.protocol, learned), parse_only(config.only))
 
@@ -164,15 +164,15 @@ def evaluate_clips(
     """Metrics of scored clips.
 
     Args:
-        clips: of one dataset, each with a truth.
+        clips: of one dataset, each with a label.
         config: threshold, bins, bootstrap. Without a threshold the operating point of the detector is used.
         dataset: name and digest, for the record.
         detector: name and digest, for the record.
-        operating_point: logit, and what it was chosen on.
-        notes: what else a reader must know.
-        measured: what the pictures say of the clips, for the error card.
-        learned: what the detector learned from, for the parts by protocol.
-        regions: how well it draws what was forged.
+        operating_point: threshold as a logit, and what it was chosen on.
+        notes: further notes for the reader.
+        measured: measurements of the pictures, for the error card.
+        learned: the detector's training record, for the parts by protocol.
+        regions: how well it localises forged regions.
     """
     threshold, threshold_from = _threshold(config, operating_point)
     metrics = MetricSettings(threshold=threshold, bins=config.bins)
@@ -228,9 +228,9 @@ def write_evaluation(
     sheet: bytes | None = None,
     calibration: Plot | None = None,
 ) -> Path:
-    """Writes ``evaluation.json`` and ``.html``, ``scores.jsonl``, ``frames.parquet`` and ``curves.png`` as ``folder``.
+    """Writes ``evaluation.json`` and ``.html``, ``scores.jsonl``, ``frames.parquet`` and ``curves.png`` to ``folder``.
 
-    ``sheet``, faces and the regions drawn on them, becomes ``regions.png``, ``calibration`` ``calibration.png``.
+    ``sheet`` (faces with predicted regions) becomes ``regions.png``, ``calibration`` becomes ``calibration.png``.
 
     Raises:
         StorageError: writing failed.

@@ -1,7 +1,7 @@
-"""How well a detector that draws the forged region draws it: IoU and AP against the masks that the compositor left.
+"""Localisation of forged regions: IoU and AP of predicted masks against those of the compositor.
 
-All comes from one histogram a face: how many forged and how many untouched pixels were given each of 256 levels of
-probability. From it the IoU at every threshold and, added up over faces, the AP follow without the maps being kept.
+Both come from one histogram a face: the number of forged and of untouched pixels at each of 256 levels of probability.
+It gives the IoU at every threshold and, summed over faces, the AP, so that no map is kept.
 """
 
 from __future__ import annotations
@@ -27,12 +27,12 @@ DEFAULT_THRESHOLD = 0.5
 
 @dataclass(frozen=True, eq=False)
 class RegionPredictions:
-    """What was drawn on faces with a known region.
+    """Predictions for faces with a known region.
 
     Attributes:
         histograms: (N, 2, 256) int64: untouched and forged pixels of each face by level of probability.
-        clips: (N,) position of each face's clip in the list it came from.
-        rows: (N,) which of that clip's faces it is.
+        clips: (N,) index of each face's clip in the list of clips.
+        rows: (N,) index of the face among that clip's faces.
         fake: (N,) whether the face is forged; the others have no forged pixel.
     """
 
@@ -44,14 +44,14 @@ class RegionPredictions:
 
 @dataclass(frozen=True)
 class Localisation:
-    """How well the forged region is drawn, for all manipulations together or one.
+    """Localisation metrics of one manipulation, or of all together.
 
     Attributes:
         manipulation: None for all.
         iou: mean over faces of the intersection over union at the threshold.
         ap: pixel average precision over those faces.
-        drawn_on_real: mean share of a real face that is drawn as forged, None without real faces; only for all.
-        clips: with masks.
+        drawn_on_real: mean share of a real face that is predicted as forged; None without any; only for all.
+        clips: number of clips with masks.
     """
 
     manipulation: str | None
@@ -66,7 +66,7 @@ def predict_masks(predictor: CropPredictor, crops: np.ndarray, *, px: int = MASK
     """(N, S, S, 3) uint8 RGB -> (N, ``px``, ``px``) float32 probabilities that a pixel was forged.
 
     Raises:
-        ValueError: the detector draws no region, or the crops do not fit it.
+        ValueError: the detector predicts no region, or the crops do not fit it.
     """
     parts = [np.empty((0, px, px), np.float32)]
     for first in range(0, len(crops), batch):
@@ -83,9 +83,9 @@ def predict_masks(predictor: CropPredictor, crops: np.ndarray, *, px: int = MASK
 def predict_regions(
     clips: Sequence[ClipFaces], masks: ForgedMasks, predictor: CropPredictor, *, batch: int = 32
 ) -> RegionPredictions:
-    """Draws the region of every forged face with a mask and of every face of a real clip.
+    """Predicts the region of every forged face with a mask and of every face of a real clip.
 
-    Untouched faces of fake clips are left out: whether their pixels were touched by a re-encode is not the question.
+    Untouched faces of fake clips are left out, since a re-encode may have changed their pixels.
 
     Raises:
         FacesetError: a crop is missing or damaged.
@@ -109,7 +109,7 @@ def predict_regions(
 def pixel_histograms(drawn: np.ndarray, truth: np.ndarray) -> np.ndarray:
     """(N, H, W) probabilities and (N, H, W) bool -> (N, 2, 256): untouched and forged pixels by level.
 
-    A pixel of probability p is at level floor(256 p), at most 255: it is drawn at threshold k / 256 exactly when its
+    A pixel of probability p is at level floor(256 p), at most 255: it is above threshold k / 256 exactly when its
     level is at least k.
 
     Raises:
@@ -123,7 +123,7 @@ def pixel_histograms(drawn: np.ndarray, truth: np.ndarray) -> np.ndarray:
 
 
 def face_ious(histograms: np.ndarray) -> np.ndarray:
-    """(N, 2, 256) -> (N, 256): IoU of each face at the thresholds k / 256; 1 where nothing is forged or drawn."""
+    """(N, 2, 256) -> (N, 256): IoU of each face at the thresholds k / 256; 1 where nothing is forged or predicted."""
     at_least = histograms[:, :, ::-1].cumsum(axis=2)[:, :, ::-1].astype(np.float64)
     wrong, right = at_least[:, 0], at_least[:, 1]
     union = wrong + histograms[:, 1].sum(axis=1, keepdims=True)
@@ -140,9 +140,9 @@ def pooled_ap(counts: np.ndarray) -> np.ndarray:
 
 
 def choose_threshold(faces: RegionPredictions) -> float | None:
-    """The threshold k / 256 with the highest mean IoU over the fake faces, the middle one of equals; None without any.
+    """The threshold k / 256 with the highest mean IoU over fake faces, the middle one of ties; None without fake faces.
 
-    To be chosen on validation clips, never on the evaluated ones.
+    It is to be chosen on validation clips, never on the evaluated ones.
     """
     if not faces.fake.any():
         return None
@@ -162,14 +162,14 @@ def localise(
     """IoU and AP for all manipulations together and for each, with intervals over clusters of people.
 
     Args:
-        clips: that ``faces`` were drawn on.
+        clips: those of ``faces``.
         faces: see :func:`predict_regions`.
         clusters: (C,) cluster of each clip.
-        threshold: probability from which a pixel counts as drawn; taken to the next lower 1/256.
+        threshold: probability from which a pixel counts as forged; rounded down to a multiple of 1/256.
         bootstrap: replicates, confidence and seed.
 
     Returns:
-        First that of all, then each manipulation by name; empty when no fake face has a mask.
+        That of all manipulations, then each by name; empty when no fake face has a mask.
     """
     if not faces.fake.any():
         return ()
@@ -244,7 +244,7 @@ def _evaluation(
 
 
 def _known_faces(place: int, clip: ClipFaces, masks: ForgedMasks) -> tuple[list[int], np.ndarray]:
-    """Rows of the faces of one clip whose region is known, and (n, M, M) bool of it."""
+    """Rows of the clip's faces with a known region, and those regions, (n, M, M) bool."""
     empty = np.zeros((MASK_PX, MASK_PX), bool)
     rows: list[int] = []
     regions: list[np.ndarray] = []

@@ -1,4 +1,4 @@
-"""The forged regions that a detector draws, measured on the clips of an evaluation, and a sheet of them to look at."""
+"""Localisation of forged regions on the clips of an evaluation, and a sheet with examples."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ from shared.dataset.splits import clustering
 from shared.video.images import encode_png
 
 CHOOSING_CLIPS = 60
-"""Most validation clips that the threshold of the maps is chosen on: it is one number, and they are many faces."""
+"""The threshold of the maps is chosen on at most this many validation clips."""
 
 _TILE = 112
 _ROWS = 12
@@ -41,12 +41,12 @@ _TRUTH, _DRAWN, _PAPER, _INK = (44, 122, 75), (179, 84, 30), 255, (29, 39, 51)
 
 @dataclass(frozen=True)
 class RegionReport:
-    """How well the forged regions were drawn.
+    """Localisation of the forged regions.
 
     Attributes:
-        threshold: probability from which a pixel counts as drawn, and what it was chosen on.
-        faces: fake faces with a mask.
-        parts: of all manipulations together, then of each.
+        threshold: probability from which a pixel counts as forged, and what it was chosen on.
+        faces: number of fake faces with a mask.
+        parts: all manipulations together, then each.
     """
 
     threshold: float
@@ -57,7 +57,7 @@ class RegionReport:
 
 @dataclass(frozen=True, eq=False)
 class Regions:
-    """A report, and a PNG that shows faces beside what was forged and what was drawn. It holds pictures of people."""
+    """A report, and a PNG of faces with their forged and predicted regions. It shows people."""
 
     report: RegionReport
     sheet: bytes
@@ -67,7 +67,7 @@ def measure_regions(folder: DatasetFolder, scores: DatasetScores, config: Evalua
     """Predicts the regions of the scored clips and compares them with the compositor's masks.
 
     Returns:
-        None where the detector draws no region, or no fake face here has a mask.
+        None if the detector predicts no region, or no fake face has a mask.
 
     Raises:
         MediaError: a mask cannot be read.
@@ -93,10 +93,10 @@ def measure_regions(folder: DatasetFolder, scores: DatasetScores, config: Evalua
 def _threshold(
     folder: DatasetFolder, predictor: CropPredictor, learned: TrainingRecord, config: EvaluateConfig
 ) -> tuple[float, str]:
-    """The map's threshold, and what it was chosen on: never the evaluated clips, nor what is new in them.
+    """The threshold of the maps, and what it was chosen on: never the evaluated clips.
 
-    Only validation clips that the detector was chosen on are used, so that a manipulation or a set that is new to it
-    stays new.
+    Only validation clips on which the detector was selected are used, so that a manipulation or set new to it stays
+    new.
     """
     if config.mask_threshold is not None:
         return config.mask_threshold, "the command"
@@ -117,10 +117,10 @@ def _threshold(
 def region_sheet(
     clips: Sequence[ClipFaces], masks: ForgedMasks, faces: RegionPredictions, predictor: CropPredictor, threshold: float
 ) -> bytes:
-    """PNG: for each manipulation its best, middle and worst drawn face by IoU, and two real faces with most drawn.
+    """PNG: of each manipulation the faces with best, median and worst IoU, and two real faces with most false region.
 
-    A row: the crop; the compositor's mask; the drawn probability; both outlines on the crop, green what was forged,
-    orange what was drawn.
+    Columns: crop; the compositor's mask; predicted probability; outlines on the crop, the forged region green, the
+    predicted one orange.
     """
     level = int(np.floor(threshold * LEVELS))
     ious = face_ious(faces.histograms)[:, level]
@@ -131,10 +131,10 @@ def region_sheet(
 
 
 def chosen_faces(clips: Sequence[ClipFaces], faces: RegionPredictions, level: int) -> list[int]:
-    """Positions of the faces that the sheet shows: of each manipulation the best, the middle and the worst one.
+    """Indices of the faces that the sheet shows: of each manipulation the best, the median and the worst by IoU.
 
-    The manipulations that are drawn worst come first, and at most twelve rows are given, the last two of them the real
-    faces with most drawn. ``level`` is that of the threshold.
+    Manipulations with the worst IoU come first. There are at most twelve faces; the last two are the real ones with
+    most false region. ``level`` is that of the threshold.
     """
     ious, wrong = face_ious(faces.histograms)[:, level], faces.histograms[:, 0, level:].sum(axis=1)
     made = np.array([clips[place].record.id.manipulation or "" for place in faces.clips])

@@ -1,6 +1,6 @@
-"""An evaluation as one page for people: what was asked, the numbers with their intervals, and every picture inside.
+"""An evaluation as one self-contained HTML page: settings, metrics with intervals, plots.
 
-The page holds no face, so it can be passed on; faces with the regions drawn on them are in a file beside it.
+The page shows no face, so it can be shared; faces with predicted regions are in a separate file.
 """
 
 from __future__ import annotations
@@ -43,11 +43,11 @@ def render_page(
     has_sheet: bool = False,
     calibration: Markup | None = None,
 ) -> str:
-    """The page as HTML with every picture inside it and every foreign text escaped.
+    """The page as HTML with all plots embedded and all text from the dataset escaped.
 
     Args:
-        result: what was found.
-        clips: scored, for the spread of scores in each part.
+        result: of the evaluation.
+        clips: scored, for the distribution of scores in each part.
         curves: see :func:`detect.evaluation.curves.plot_curves`.
         has_sheet: whether ``regions.png`` lies beside the page.
         calibration: see :func:`detect.calibration.curves.plot_calibration`.
@@ -76,32 +76,32 @@ def render_page(
 
 
 def summary(result: EvaluationResult) -> list[str]:
-    """The outcome in a few sentences: AUC, what is missed at the threshold, and what could not be scored."""
-    told = []
+    """The outcome in a few sentences: AUC, errors at the threshold, clips without a score."""
+    sentences = []
     area = result.find("auc")
     if area is None:
-        told.append("Only one class could be scored, so there is no AUC.")
+        sentences.append("Only one class could be scored, so there is no AUC.")
     else:
-        told.append(f"Clip AUC {_metric(area)} on {area.num_real} real and {area.num_fake} fake clips.")
+        sentences.append(f"Clip AUC {_metric(area)} on {area.num_real} real and {area.num_fake} fake clips.")
     if result.error_card:
         everything = result.error_card[0]
         missed, alarms = _rate(everything.miss_rate), _rate(everything.alarm_rate)
-        told.append(
+        sentences.append(
             f"At the threshold {result.threshold:.3g} (chosen on {result.threshold_from}) it misses {missed} of the "
             f"fakes and calls {alarms} of the real clips fake."
         )
     cost = result.calibration.find("cllr") if result.calibration else None
     if cost is not None:
-        told.append(f"Calibrated: Cllr {_metric(cost)} bits, where 0 is perfect and 1 says nothing.")
+        sentences.append(f"Calibrated: Cllr {_metric(cost)} bits, where 0 is perfect and 1 says nothing.")
     blind = result.counts.real_without_face + result.counts.fake_without_face
     if blind:
         some = "clip has" if blind == 1 else "clips have"
-        told.append(f"{blind} {some} no usable face, so no score, and no part in any metric.")
-    return told
+        sentences.append(f"{blind} {some} no usable face, so no score, and no part in any metric.")
+    return sentences
 
 
 def _metrics(result: EvaluationResult) -> list[tuple[str, str, list[Evaluation | None]]]:
-    """Name, words and the value at each level, of every metric that was measured."""
+    """Name, description and values by level of every metric that was measured."""
     names = dict.fromkeys(e.metric for e in result.evaluations)
     return [(name, _words(name), [result.find(name, level) for level in _LEVELS]) for name in names]
 
@@ -121,7 +121,7 @@ def _of(result: EvaluationResult, by: Part) -> list[Slice]:
 
 
 def _area(part: Slice) -> float:
-    """What parts are sorted by: the hardest first, those without an AUC last."""
+    """Sort key of parts: lowest AUC first, those without one last."""
     found = part.find("auc")
     return 2.0 if found is None else found.value
 

@@ -1,4 +1,4 @@
-"""SVG plots of an evaluation's parts: AUC, misses and scores by manipulation, the error card, the drawn regions."""
+"""SVG plots of an evaluation's parts: AUC, misses and scores by manipulation, the error card, localisation."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def plot_parts(
     Args:
         parts: of one kind.
         clips: all scored clips of the evaluation, for parts by manipulation or rendition.
-        threshold_logit: logit from which a clip is called fake.
+        threshold_logit: logit from which a clip is classified as fake.
     """
     parts = parts[:_MOST_ROWS]
     with _rows(len(parts), (1.0, 1.0) if clips is None else (1.0, 1.0, 1.5)) as (plot, axes):
@@ -50,9 +50,9 @@ def plot_parts(
 
 
 def plot_error_card(rows: Sequence[ErrorRow]) -> Markup:
-    """A row a value of a factor: share of fakes missed and of real clips called fake, with intervals.
+    """A row a value of a factor: share of fakes missed and of real clips classified as fake, with intervals.
 
-    Rows with few clips or people are hollow. The dashed line is the share among all clips.
+    Rows with few clips or people have hollow markers. The dashed line is the share among all clips.
     """
     rows = list(rows)[:_MOST_ROWS]
     with _rows(len(rows), (1.0, 1.0)) as (plot, axes):
@@ -125,7 +125,7 @@ def _spread(axis: Axes, row: float, logits: np.ndarray, color: str) -> None:
 
 
 def _logits(part: Slice, clips: Sequence[ScoredClip], label: str) -> np.ndarray:
-    """The scores of one class in a part, told by what the part is of; real clips belong to every manipulation."""
+    """Logits of one class in a part; real clips belong to the part of every manipulation."""
     found = []
     for clip in clips:
         record = clip.record

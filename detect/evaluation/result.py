@@ -1,4 +1,4 @@
-"""What an evaluation finds, as values: metrics with intervals, by part of the set and by protocol, errors, regions."""
+"""Result of an evaluation: metrics with intervals, by part of the set and by protocol, error card, localisation."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ Part = Literal["manipulation", "rendition", "protocol"]
 
 @dataclass(frozen=True)
 class Counts:
-    """Clips by truth and by whether they could be scored."""
+    """Numbers of clips by label, and of those without a score."""
 
     real: int
     fake: int
@@ -42,7 +42,7 @@ class Slice:
     """Clip-level metrics of a part of the set.
 
     ``by`` "manipulation": the fakes of one manipulation against all real clips; "rendition": all clips of one
-    rendition; "protocol": those of the clips that are new to the detector in the way that a protocol asks.
+    rendition; "protocol": those of the clips that are new to the detector as a protocol demands.
     """
 
     by: Part
@@ -57,22 +57,22 @@ class Slice:
 
 @dataclass(frozen=True)
 class EvaluationResult:
-    """What ``evaluation.json`` holds.
+    """The content of ``evaluation.json``.
 
     Attributes:
-        dataset, split: what was scored.
-        protocol, only: which of its clips, see ``detect.data.protocols``.
-        detector: name, weights' digest, faces.
-        counts: clips.
-        threshold: score from which a clip is called fake in "accuracy", and what it was chosen on.
+        dataset, split: the clips that were scored.
+        protocol, only: selection among them, see ``detect.data.protocols``.
+        detector: name, digest of the weights, faces.
+        counts: of clips.
+        threshold: score from which a clip is classified as fake in "accuracy", and what it was chosen on.
         evaluations: at clip, track and frame level.
         slices: by manipulation and by rendition.
-        clusters, cluster_by: what the bootstrap drew.
-        notes: what a reader must know.
-        protocols: the same clips by what is new to the detector in them; empty where it does not say what it learned.
-        error_card: rates of missed fakes and false alarms by everything that is known of the clips.
-        regions: how well the forged region is drawn, for a detector that draws it and a set that has masks.
-        calibration: how good the calibrated scores are; None without a calibration for them.
+        clusters, cluster_by: the units that the bootstrap resampled.
+        notes: limits of the result, as sentences.
+        protocols: the same clips by what is new to the detector; empty without a training record.
+        error_card: rates of missed fakes and false alarms by factor.
+        regions: localisation, for a detector that predicts regions and a set with masks.
+        calibration: quality of the calibrated scores; None without a calibration.
     """
 
     dataset: dict[str, str]
@@ -100,14 +100,14 @@ class EvaluationResult:
 
 
 def count(clips: Sequence[ScoredClip]) -> Counts:
-    """Clips by truth, and those without a score."""
+    """Numbers of clips by label, and of those without a score."""
     fake = [clip.score.logit for clip in clips if clip.record.label == "fake"]
     real = [clip.score.logit for clip in clips if clip.record.label == "real"]
     return Counts(len(real), len(fake), real.count(None), fake.count(None))
 
 
 def validation_facts(result: EvaluationResult) -> tuple[Evaluation, ...]:
-    """Clip AUC, and the share of real clips that were called fake; those of the two that the data give."""
+    """Clip AUC and the share of real clips classified as fake, as far as the data give them."""
     found = [result.find("auc")]
     everything = next((row for row in result.error_card if row.factor == "all"), None)
     if everything is not None and everything.alarm_rate is not None:
@@ -121,10 +121,10 @@ def validation_facts(result: EvaluationResult) -> tuple[Evaluation, ...]:
 
 
 def split_words(split: str) -> str:
-    """What a split is called in a title."""
+    """Name of a split in a title."""
     return "all splits" if split == "all" else f"{split} split"
 
 
 def render_json(result: EvaluationResult) -> str:
-    """The result as JSON text with a stable order of keys."""
+    """The result as JSON text with a fixed order of keys."""
     return json.dumps(msgspec.to_builtins(result), indent=2, ensure_ascii=False) + "\n"

@@ -1,1 +1,1 @@
-"""A report on one suspect file."""
+"""Inspection of one suspect file: verdict, evidence and report."""

@@ -1,4 +1,4 @@
-"""The sampled faces of a report: which moments are shown, as they were scored, with their heat maps."""
+"""The sampled faces of a report: their choice, the crops that were scored, and the heat maps."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ from shared.video.images import encode_png
 
 
 def choose(scores: Sequence[FrameScore], count: int) -> list[tuple[FrameScore, str]]:
-    """At most ``count`` scores to show, with the reason for each: the highest, the lowest, and an even spread in time.
+    """At most ``count`` scores in order of time, with the reason for each: highest, lowest, or evenly spaced in time.
 
-    Every track is shown before any is shown twice. In order of time.
+    Every track is included before any is included twice.
     """
     if not scores or count < 1:
         return []
@@ -45,12 +45,12 @@ def choose(scores: Sequence[FrameScore], count: int) -> list[tuple[FrameScore, s
 def sample_faces(
     reader: ClipReader, scores: Sequence[FrameScore], predictor: CropPredictor, *, count: int
 ) -> list[FaceExhibit]:
-    """Exhibits for at most ``count`` of the scored faces of a video, which hold the very crops that were scored.
+    """Exhibits of at most ``count`` scored faces of a video, each with the crop that was scored.
 
-    Where reading stops before the last of them, those before are shown.
+    If reading stops early, only the faces before that are included.
 
     Raises:
-        MediaError: the file cannot be read, or is no longer the one that was scored.
+        MediaError: the file cannot be read, or has changed since it was scored.
     """
     chosen = choose(scores, count)
     if not chosen:
@@ -66,7 +66,7 @@ def sample_faces(
 
 
 def _crops(reader: ClipReader, scores: Sequence[FrameScore], predictor: CropPredictor) -> np.ndarray:
-    """(N, S, S, 3) uint8 RGB: the faces of ``scores``, which are in order of time, cut as for scoring."""
+    """(N, S, S, 3) uint8 RGB: the faces of ``scores`` (in order of time), cropped as for scoring."""
     crops = []
     step = math.gcd(*(score.frame for score in scores)) or 1
     with reader:

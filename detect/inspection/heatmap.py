@@ -1,4 +1,4 @@
-"""Where a change of the crop would move the detector's logit most: Grad-CAM on any backbone that keeps a map.
+"""Grad-CAM heat maps of a detector's logit, for any backbone with a spatial feature map.
 
 Source: Selvaraju et al., "Grad-CAM: Visual Explanations from Deep Networks via Gradient-based Localization", 2017;
 layer-wise sums after Draelos and Carin, "HiResCAM", 2020, as implemented by the ``grad-cam`` package.
@@ -32,7 +32,7 @@ class _LogitColumn(nn.Module):
 
 
 class _RawLogit(nn.Module):
-    """What the heat map explains: the logit itself, for every picture of the batch."""
+    """The target of the explanation: the logit, for every picture of the batch."""
 
     def forward(self, output: Tensor) -> Tensor:
         """(1,) output of one picture -> itself."""
@@ -40,7 +40,7 @@ class _RawLogit(nn.Module):
 
 
 def last_map_layer(detector: Detector, px: int) -> nn.Module | None:
-    """The deepest module whose output is a map of at least 4 x 4, or None for a backbone that keeps none."""
+    """The deepest module whose output is a map of at least 4 x 4, or None for a backbone without one."""
     parameter = next(detector.parameters(), None)
     if parameter is None:  # run by another runtime, without gradients
         return None
@@ -63,7 +63,7 @@ def last_map_layer(detector: Detector, px: int) -> nn.Module | None:
 
 
 def heat_maps(detector: Detector, batch: Tensor) -> np.ndarray | None:
-    """(B, 3, S, S) normalised crops -> (B, S, S) float32 in [0, 1], or None when the backbone keeps no map.
+    """(B, 3, S, S) normalised crops -> (B, S, S) float32 in [0, 1], or None when the backbone has no map.
 
     Each map is scaled to its own maximum: maps of two faces cannot be compared in strength.
     """
@@ -82,7 +82,7 @@ def heat_maps(detector: Detector, batch: Tensor) -> np.ndarray | None:
 
 
 def overlay(crop: np.ndarray, heat: np.ndarray) -> np.ndarray:
-    """``crop`` (S, S, 3) uint8 RGB under ``heat`` (S', S') in [0, 1], as uint8 RGB: the warmer, the more it matters."""
+    """``crop`` (S, S, 3) uint8 RGB under ``heat`` (S', S') in [0, 1], as uint8 RGB: warmer means more influence."""
     side = crop.shape[0]
     sized = cv2.resize(np.clip(heat, 0, 1), (side, side), interpolation=cv2.INTER_CUBIC)
     weight = np.clip(sized, 0, 1)[..., None]

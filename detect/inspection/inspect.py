@@ -1,9 +1,9 @@
-"""One suspect file in, one case folder out: hashes, container facts, scores over time, sampled faces, a careful word.
+"""Inspects one suspect file and writes a case folder: hashes, container facts, scores over time, faces, a verdict.
 
-The file, a video or a still picture, is decoded in a process of its own (:mod:`shared.video.child`).
+The file, a video or a still picture, is decoded in a separate process (:mod:`shared.video.child`).
 
-The case folder holds ``report.json`` (no clock in it: equal input gives equal bytes), ``report.html`` (self-contained),
-``frames.parquet`` (every score with its face's landmarks), ``custody.json`` (when, and how long) and ``evidence/`` (the
+The case folder holds ``report.json`` (no date: equal input gives equal bytes), ``report.html`` (self-contained),
+``frames.parquet`` (every score with its face's landmarks), ``custody.json`` (date and duration) and ``evidence/`` (the
 sampled faces as they were scored, and their heat maps, as PNG).
 """
 
@@ -62,15 +62,15 @@ class InspectConfig:
     faces_shown: int = 6
     """Sampled faces with heat maps in the report, at most."""
     block_seconds: float = 1.0
-    """Length of the blocks that the interval of the clip score is drawn from."""
+    """Length, in seconds, of the blocks that the bootstrap of the clip score resamples."""
     seed: int = 0
     """Seed of that bootstrap."""
     force: bool = False
     """Replace a case folder that exists."""
     isolated: bool = True
-    """Decode in a process of its own; off for files that you made yourself."""
+    """Decode in a separate process; off only for files that you made yourself."""
     limits: ChildLimits = field(default_factory=ChildLimits)
-    """What that process may use."""
+    """Limits of that process."""
 
 
 def inspect_file(
@@ -90,7 +90,7 @@ def inspect_file(
         ConfigError: a setting is unknown, of the wrong type or out of range.
         MediaError: not a readable video or picture.
         RunError: ``out`` exists and ``config.force`` is off.
-        UsageError: ``out`` holds something else than a case, or what is inspected.
+        UsageError: ``out`` holds something other than a case, or the inspected file.
         CheckpointError: the detector cannot be read.
     """
     path, detector, out = Path(path), Path(detector), Path(out)
@@ -151,7 +151,7 @@ def _report(
     interval = block_interval(scores.frames, aggregate, block_seconds=config.block_seconds, seed=config.seed)
     verdict, reason = decide(clip.logit, interval, threshold, interpretation, predictor.facts.validation)
     if scores.facts.stopped:
-        reason += f" All of this is about the first {clip.frames_read} frames: the rest could not be read."
+        reason += f" All of this is about the first {counted(clip.frames_read, 'frame')}: the rest could not be read."
     declared = scores.facts.frames_declared or clip.frames_read
     missing = declared - clip.frames_read
     analysed = (
@@ -214,7 +214,7 @@ def _report(
 
 
 def _limits(clip: ClipScore, still: bool) -> tuple[str, ...]:
-    """What keeps a score that was made from being read like those that threshold and calibration were found on."""
+    """Ways in which the score differs from those that threshold and calibration were fitted on."""
     if clip.logit is None:
         return ()
     if still:
@@ -227,7 +227,7 @@ def _limits(clip: ClipScore, still: bool) -> tuple[str, ...]:
 
 
 def _with_interpretation(clip: ClipScore, interpretation: Interpretation) -> ClipScore:
-    """The clip's score, with probability and llr if they are valid."""
+    """The clip's score, with probability and llr if the calibration holds for the file."""
     if interpretation.calibrated is None or not interpretation.calibrated.holds:
         return clip
     calibrated = interpretation.calibrated
@@ -261,7 +261,7 @@ def _write_case(
 
 
 def show(report: ForensicReport, out: Path) -> None:
-    """Tells a person the outcome and where to look."""
+    """Prints the outcome and the path of the report."""
     console.print(f"{report.path_name}: {report.verdict}")
     console.print(report.reason)
     console.print(validation_words(report.validation))

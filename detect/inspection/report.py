@@ -1,4 +1,4 @@
-"""A forensic report in two forms: JSON for machines, one self-contained HTML page for people."""
+"""A forensic report as JSON and as one self-contained HTML page."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from shared.storage import write_text
 TEMPLATES = Path(__file__).parent / "templates"
 
 _MOST_MARKED = 2000
-"""Faces with a dot each on the timeline; of more only the lines are drawn."""
+"""With at most this many faces the timeline has dots; with more only lines."""
 _TRACK_COLOURS = ("#1f5fa8", "#b3541e", "#2c7a4b", "#7a3e93", "#8a6d1d", "#a02c4a")
 
 
@@ -42,7 +42,7 @@ class FaceExhibit:
 
 
 def write_json(path: Path, report: ForensicReport) -> None:
-    """Writes the report as JSON: keys in a fixed order and no clock in it, so that a second run gives equal bytes.
+    """Writes the report as JSON: keys in a fixed order and no times of day, so that a second run gives equal bytes.
 
     Raises:
         StorageError: writing failed.
@@ -59,7 +59,7 @@ def write_html(
     exhibits: Sequence[FaceExhibit],
     threshold: float,
 ) -> None:
-    """Writes the report as one HTML file with every picture inside it and every foreign text escaped.
+    """Writes the report as one HTML file with all pictures embedded and all text from the file escaped.
 
     Raises:
         StorageError: writing failed.
@@ -82,7 +82,7 @@ def write_html(
 def plot_timeline(
     scores: Sequence[FrameScore], *, threshold: float, duration_seconds: float, gaps: Sequence[tuple[float, float]]
 ) -> Plot:
-    """Raw logit over time, one line a track, grey where no face was found, the threshold dashed."""
+    """Plots logits over time, a line a track; grey where no face was found, the threshold dashed."""
     marked = len(scores) <= _MOST_MARKED
     with figure(9.2, 2.9, style={}) as plot:
         axis = plot.subplots()

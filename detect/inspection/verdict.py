@@ -1,7 +1,7 @@
-"""The verdict on one file: what its score allows to be said, and how far the score depends on chosen moments.
+"""The verdict on one file, and the interval of its score.
 
 "fake" and "real" need a calibration that holds for the file. Without one the verdict is "not validated", and the score
-stays a score, beside how the detector did on its validation clips.
+is given with the detector's results on its validation clips.
 """
 
 from __future__ import annotations
@@ -30,16 +30,16 @@ def block_interval(
 ) -> tuple[float, float] | None:
     """95 % interval of the clip's logit by a bootstrap over blocks of time; None with fewer than two blocks.
 
-    Neighbouring frames are nearly copies of each other, so whole blocks are drawn, not frames (Kuensch, "The jackknife
-    and the bootstrap for general stationary observations", 1989, with blocks that do not overlap). What was drawn is
-    aggregated as the clip is, so that the interval is one of the number that it stands beside.
+    Neighbouring frames are nearly equal, so blocks are resampled, not frames (Kuensch, "The jackknife
+    and the bootstrap for general stationary observations", 1989, with blocks that do not overlap). Each replicate is
+    aggregated like the clip, so that the interval is that of the clip's logit.
 
     Args:
         scores: of all faces of the clip.
-        aggregate: what made the clip's logit of them.
+        aggregate: function from scores to the clip's logit.
         block_seconds: length of a block.
-        seed: of the draws.
-        rounds: how many draws.
+        seed: of the resampling.
+        rounds: number of replicates.
     """
     blocks: dict[int, list[FrameScore]] = {}
     for score in scores:
@@ -57,10 +57,10 @@ def block_interval(
 
 
 class _Copies:
-    """Blocks of scores, as often as they are drawn.
+    """Copies of blocks of scores, one for each time that a replicate contains the block.
 
-    Each copy has frame numbers of its own: a frame that is drawn twice counts twice, also where faces of one frame are
-    compared. Copies are kept from draw to draw, since few blocks are drawn more than a handful of times.
+    Each copy has its own frame numbers, so a frame that is sampled twice counts twice, also where faces of one frame
+    are compared. Copies are cached between replicates.
     """
 
     def __init__(self, blocks: Sequence[Sequence[FrameScore]]) -> None:
@@ -68,7 +68,7 @@ class _Copies:
         self._copies = [[list(block)] for block in blocks]
 
     def of(self, times: Sequence[int]) -> list[FrameScore]:
-        """All scores of a draw that takes each block so many ``times``."""
+        """All scores of a replicate that contains each block so many ``times``."""
         return [score for block, count in enumerate(times) for copy in range(count) for score in self._get(block, copy)]
 
     def _get(self, block: int, copy: int) -> list[FrameScore]:
@@ -86,14 +86,14 @@ def decide(
     interpretation: Interpretation,
     validation: Sequence[Evaluation] = (),
 ) -> tuple[Verdict, str]:
-    """The verdict and the sentence that carries it.
+    """The verdict and the sentences that explain it.
 
     Args:
         logit: of the clip; None when nothing was scored.
         interval: of the logit, see :func:`block_interval`.
         threshold: logit from which a clip is classified as fake.
         interpretation: of the score by the calibration, and facts of the file outside its domain.
-        validation: how the detector did on its validation clips.
+        validation: the detector's results on its validation clips.
     """
     if logit is None:
         return "inconclusive", "No usable face was found, so nothing was scored."
@@ -104,18 +104,18 @@ def decide(
 
 
 def at_chance(validation: Sequence[Evaluation]) -> bool:
-    """Whether the interval of the validation AUC reaches down to 0.5: nothing shows that the detector works."""
+    """Whether the interval of the validation AUC includes 0.5, so that the detector is not shown to work."""
     found = next((each for each in validation if each.metric == "auc"), None)
     return found is not None and (found.value if found.low is None else found.low) <= _CHANCE
 
 
 def validation_words(validation: Sequence[Evaluation]) -> str:
-    """How the detector did on its validation clips, in one sentence."""
+    """The detector's results on its validation clips, in one or two sentences."""
     if not validation:
         return "The detector does not say how it did on validation clips."
-    told = "; ".join(_measured(each) for each in validation)
+    measured = "; ".join(_measured(each) for each in validation)
     knows = " By these clips the detector cannot tell fake from real." if at_chance(validation) else ""
-    return f"On its validation clips: {told}.{knows}"
+    return f"On its validation clips: {measured}.{knows}"
 
 
 def _measured(found: Evaluation) -> str:
@@ -132,7 +132,7 @@ def _score_words(logit: float, interval: tuple[float, float] | None, threshold: 
 
 
 def _why_not_validated(interpretation: Interpretation, validation: Sequence[Evaluation]) -> str:
-    """Why no verdict may be given; empty when one may."""
+    """Why no verdict may be given; empty if one may."""
     reasons = []
     if interpretation.calibrated is None:
         reasons.append(interpretation.note)
@@ -149,7 +149,7 @@ def _why_not_validated(interpretation: Interpretation, validation: Sequence[Eval
 
 
 def _side(logit: float, interval: tuple[float, float] | None, threshold: float) -> tuple[Verdict, str]:
-    """The side of the threshold on which score and interval lie; "inconclusive" for anything short of a clear one."""
+    """Verdict by the threshold: "inconclusive" unless score and interval lie on one side of it."""
     if interval is None:
         return (
             "inconclusive",

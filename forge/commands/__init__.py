@@ -1,1 +1,1 @@
-"""The commands of ``assay forge``, a file each. Thin: parse, call one function, show; torch is imported inside."""
+"""The commands of ``assay forge``, a file each: parse, call one function, show. Torch is imported inside."""

@@ -19,39 +19,35 @@ if TYPE_CHECKING:
 
 def build(
     settings: Annotated[
-        list[Path], typer.Argument(help="What the set is made of (TOML); with --init the clips.", show_default=False)
+        list[Path], typer.Argument(help="Settings of the set (TOML); with --init its clips.", show_default=False)
     ],
     out: Annotated[
         Path | None,
         typer.Option(
-            help="The dataset; made where there is none, completed where there is one. With --init the TOML file.",
+            help="The dataset, new or to complete; with --init the TOML file.",
             show_default="with --init set.toml, else required",
         ),
     ] = None,
-    work: Annotated[
-        Path | None, typer.Option(help="Folder for what is made on the way.", show_default="OUT.build")
-    ] = None,
+    work: Annotated[Path | None, typer.Option(help="Folder for intermediate files.", show_default="OUT.build")] = None,
     audio: Annotated[
-        bool | None, typer.Option(help="Keep the sound; leave it out where no container takes it.", show_default=False)
+        bool | None, typer.Option(help="Keep the sound; leave it out if no container holds it.", show_default=False)
     ] = None,
     jobs: JobsOption = None,
     engine: EngineOption = None,
     address: AddressOption = None,
     dry_run: Annotated[
         bool,
-        typer.Option("--dry-run", help="Show the plan, what it costs, and what later steps will lack; make nothing."),
+        typer.Option("--dry-run", help="Only show the plan, its cost, and what later steps will lack."),
     ] = False,
-    init: Annotated[bool, typer.Option("--init", help="Write a set.toml for the clips given; make nothing.")] = False,
+    init: Annotated[bool, typer.Option("--init", help="Only write a set.toml for the given clips.")] = False,
     rights: Annotated[
         str | None,
-        typer.Option(
-            help="With --init: on what basis the clips may be used: consent, CC-BY-4.0, ...", show_default=False
-        ),
+        typer.Option(help="With --init: basis of use, as consent or CC-BY-4.0.", show_default=False),
     ] = None,
 ) -> None:
     """Builds a whole labelled set: real clips and fakes, in every rendition, masked, signed, split by person.
 
-    Stopped or killed at any moment, the same command goes on; what is there is not made again.
+    After a stop or a crash, the same command continues; finished parts are kept.
 
     Example: assay forge build --init ann-1.mp4 ann-2.mp4 bob.mp4 --rights consent --out set.toml
 
@@ -64,7 +60,7 @@ def build(
         return
     if out is None or len(settings) != 1 or rights is not None:
         raise UsageError(
-            "a build takes one settings file and --out DATASET",
+            "a build needs one settings file and --out DATASET",
             hint="--init CLIP... --rights RIGHTS writes a settings file for clips",
         )
     from forge.building.build import build_set, plan_build

@@ -16,7 +16,7 @@ def coverage(
         Path | None, typer.Option(help="Folder for coverage.json and coverage.png.", show_default="none")
     ] = None,
 ) -> None:
-    """Tells which head poses of each person the others were never filmed in, before a training finds out.
+    """Shows which head poses of each person the others lack, before a training.
 
     Example: assay forge coverage faces/ann faces/bob --out coverage
     """
@@ -25,7 +25,9 @@ def coverage(
 
     report = cover(open_facesets(facesets))
     console.table(
-        "Poses that a source knows of a target", ["source", "target", "covered", "overlap", "lacks"], report.rows()
+        "Share of a target's poses that a source has",
+        ["source", "target", "covered", "overlap", "lacks"],
+        report.rows(),
     )
     if out is not None:
         write_coverage(report, out)

@@ -18,10 +18,10 @@ _TRAIN = TrainConfig()
 
 def lr(
     facesets: FacesetsArgument,
-    out: Annotated[Path | None, typer.Option(help="Picture of the trial, a PNG.", show_default="none")] = None,
+    out: Annotated[Path | None, typer.Option(help="Plot of the trial, a PNG.", show_default="none")] = None,
     steps: Annotated[int, typer.Option(help="Of the trial.")] = 120,
-    low: Annotated[float, typer.Option(help="Rate that it begins with.")] = 1e-6,
-    high: Annotated[float, typer.Option(help="Rate that it ends with.")] = 1e-2,
+    low: Annotated[float, typer.Option(help="First rate.")] = 1e-6,
+    high: Annotated[float, typer.Option(help="Last rate.")] = 1e-2,
     model: ModelOption = None,
     width: WidthOption = None,
     batch: BatchOption = None,
@@ -29,7 +29,7 @@ def lr(
     device: DeviceOption = None,
     config: SettingsOption = None,
 ) -> None:
-    """Suggests a learning rate by a short trial in which it rises. Nothing is trained for keeps.
+    """Suggests a learning rate by a short trial with rising rates. The trained weights are discarded.
 
     Example: assay forge lr faces/ann faces/bob --model lightweight --out lr.png
     """

@@ -19,10 +19,10 @@ _RULE = re.compile(r"=+( +=+)*")
 def models(
     name: Annotated[
         str | None,
-        typer.Argument(help="A family; its options and what is known of it are shown.", autocompletion=families),
+        typer.Argument(help="A family, to show its options and description.", autocompletion=families),
     ] = None,
 ) -> None:
-    """Lists the families of swappers with their sizes, or all that is known of one; counts are for two people.
+    """Lists the families of swappers with sizes, or describes one; parameters are counted for two people.
 
     Example: assay forge models dfaker
     """
@@ -36,7 +36,7 @@ def models(
 
 
 def _show_all(families: list[FamilyFacts]) -> None:
-    # Short heads and the project without its owner: the table fits a terminal of 80 columns.
+    # Short headings, projects without owner: the table fits 80 columns.
     columns = ["name", "in", "out", "framing", "mask", "latent", "params", "source"]
     shown = [
         [
@@ -76,14 +76,14 @@ def _show_one(family: FamilyFacts) -> None:
 
 
 def _readable(about: str) -> str:
-    """A module's description for a terminal: no markup, and paragraphs on one line each, to be wrapped by width."""
+    """A module's docstring for a terminal: without markup, a line a paragraph, to be wrapped."""
     text = re.sub(r":\w+:`~?([^`]+)`", r"\1", about).replace("``", "")
     paragraphs = []
     for paragraph in text.split("\n\n"):
         lines = [line for line in paragraph.splitlines() if not _RULE.fullmatch(line)]
         is_table = len(lines) < len(paragraph.splitlines())
-        told = "\n".join(lines) if is_table else re.sub(r"\n(?!\* )\s*", " ", paragraph)
-        paragraphs.append(told.strip("\n"))
+        text = "\n".join(lines) if is_table else re.sub(r"\n(?!\* )\s*", " ", paragraph)
+        paragraphs.append(text.strip("\n"))
     return "\n\n".join(paragraphs)
 
 
@@ -92,7 +92,7 @@ def _millions(family: FamilyFacts) -> str:
 
 
 def _written(value: object) -> str:
-    """As it is written in a settings file."""
+    """A value as in a settings file."""
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 

@@ -1,4 +1,4 @@
-"""Options that several commands of ``assay forge`` take, and the names that the shell completes in them."""
+"""Options shared by commands of ``assay forge``, and the completion of their values."""
 
 from __future__ import annotations
 
@@ -26,7 +26,9 @@ families, recipes_offered = offered(_families), offered(recipe_names)
 FacesetsArgument = Annotated[list[Path], typer.Argument(help="One faceset a person, two or more.", show_default=False)]
 ModelOption = Annotated[
     str | None,
-    typer.Option(help="Family, see assay forge models.", show_default=default(_TRAIN.model), autocompletion=families),
+    typer.Option(
+        help="Family of swappers, see assay forge models.", show_default=default(_TRAIN.model), autocompletion=families
+    ),
 ]
 WidthOption = Annotated[
     float | None, typer.Option(help="Multiplier of all channels.", show_default=default(_TRAIN.width))

@@ -37,31 +37,33 @@ def quality(
     run: Annotated[
         Path | None,
         typer.Option(
-            help="The swapper: measures self-reconstruction, and whether the identity embedder was in its loss."
+            help="Swapper, to measure self-reconstruction and check whether its loss used the identity embedder."
         ),
     ] = None,
-    last: Annotated[float, typer.Option(help="Measure this last fraction of each clip; 0.2 is the last fifth.")] = 1.0,
+    last: Annotated[
+        float, typer.Option(help="Fraction of each clip to measure, from its end; 0.2 is the last fifth.")
+    ] = 1.0,
     limit: Annotated[
         int | None, typer.Option(help="At most this many fakes, evenly spaced.", show_default="all")
     ] = None,
     clusters: Annotated[
         str,
         typer.Option(
-            help="What the interval draws: target (clips of one filmed person) or group (linked people).",
+            help="Unit of the bootstrap: target (clips of one filmed person) or group (linked people).",
             autocompletion=values(ClusterBy),
         ),
     ] = "target",
-    out: Annotated[Path | None, typer.Option(help="Write everything here as JSON.", show_default=False)] = None,
+    out: Annotated[Path | None, typer.Option(help="JSON file for all results.", show_default=False)] = None,
     sheets: Annotated[Path | None, typer.Option(help="Folder for a picture of each fake.", show_default=False)] = None,
     finder: Annotated[str, typer.Option(help="Face finder.", autocompletion=finders)] = _SWAP.finder,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:N or mps.", autocompletion=devices)] = _SWAP.device,
 ) -> None:
-    """Measures fakes against the clips they were made from: each measure with its level, n and interval.
+    """Compares fakes with the clips they were made from: metrics with level, n and interval.
 
     Example: assay forge quality swapped/ --run runs/ann-bob --faces faces/ann --faces faces/bob --out quality.json
 
-    Identity is measured where the facesets of both people are given; all facesets are the cast of the retrieval. A
-    clip without a record is taken to wear the face of the first --faces in place of that of the second.
+    Identity is measured if the facesets of both people are given; retrieval searches all facesets. A clip without a
+    record counts as a swap from the first --faces to the second.
     """
     if clusters not in get_args(ClusterBy):
         raise UsageError(f"no clusters are called {clusters!r}", hint=f"one of {', '.join(get_args(ClusterBy))}")

@@ -15,11 +15,11 @@ def recipes(
     name: Annotated[
         str | None,
         typer.Argument(
-            help="One of them, or a recipe file, to see all of it.", show_default=False, autocompletion=recipes_offered
+            help="A recipe by name or file, to show it in full.", show_default=False, autocompletion=recipes_offered
         ),
     ] = None,
 ) -> None:
-    """Lists the ways to train, with where they come from; of one it tells the settings and phases.
+    """Lists the recipes for training with their sources, or shows settings and phases of one.
 
     Example: assay forge recipes deepfacelab
     """
@@ -32,9 +32,9 @@ def recipes(
         for each in known
     ]
     console.table("recipes", ["name", "model", "phases", "what it is"], rows)
-    told = [{"name": each.name, "description": each.description, "source": each.source} for each in known]
+    listed = [{"name": each.name, "description": each.description, "source": each.source} for each in known]
     console.print("train with one: assay forge train ... --recipe NAME")
-    console.result({"recipes": told})
+    console.result({"recipes": listed})
 
 
 def _show(name: str) -> None:

@@ -19,29 +19,29 @@ def suggest(
     scoreboard: Annotated[
         Path, typer.Argument(help="scoreboard.json of assay score, or its folder.", show_default=False)
     ],
-    settings: Annotated[Path, typer.Option("--set", help="The set.toml of the set that was scored.")],
+    settings: Annotated[Path, typer.Option("--set", help="The set.toml of the scored set.")],
     out: Annotated[Path, typer.Option(help="TOML file for the settings of the next set.")],
     detector: Annotated[
-        list[str] | None, typer.Option(help="Whose misses count; repeatable.", show_default="all, their mean")
+        list[str] | None, typer.Option(help="Detectors whose misses count; repeatable.", show_default="all, their mean")
     ] = None,
-    floor: Annotated[float, typer.Option(help="Part of the fakes that is shared out equally.")] = 0.4,
-    grow: Annotated[float, typer.Option(help="Fakes of the next set, as a multiple of this one's.")] = 1.0,
+    floor: Annotated[float, typer.Option(help="Share of the fakes that is divided equally.")] = 0.4,
+    grow: Annotated[float, typer.Option(help="Number of fakes, as a multiple of this set's.")] = 1.0,
     metric: Annotated[
         str,
         typer.Option(
-            help="tpr@fpr1% or tpr@fpr5%: at which false alarms.", autocompletion=words("tpr@fpr1%", "tpr@fpr5%")
+            help="Metric of detection: tpr@fpr1% or tpr@fpr5%.", autocompletion=words("tpr@fpr1%", "tpr@fpr5%")
         ),
     ] = "tpr@fpr1%",
     keep_swappers: Annotated[
-        bool, typer.Option("--keep-swappers", help="Train swappers from the seeds they had; a build reuses them.")
+        bool, typer.Option("--keep-swappers", help="Keep the swappers' seeds, so that a build reuses them.")
     ] = False,
-    force: Annotated[bool, typer.Option("--force", help="Write over a file that is there.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Replace an existing file.")] = False,
 ) -> None:
-    """Writes the settings of the next set: more of what detectors miss, a floor for the rest, new seeds.
+    """Writes the settings of the next set: more of what detectors miss, a minimum of the rest, new seeds.
 
     Example: assay forge suggest board/scoreboard.json --set set.toml --out next.toml
 
-    Each choice stands in the file with its reason; look at it, then: assay forge build next.toml --out sets/next
+    The file gives a reason for each choice; read it, then: assay forge build next.toml --out sets/next
     """
     from forge.building.suggest import SuggestConfig, write_suggestion
     from forge.building.suggest import suggest as suggest_next

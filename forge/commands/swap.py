@@ -24,11 +24,11 @@ TargetArgument = Annotated[
 IdentityOption = Annotated[
     str | None,
     typer.Option(
-        "--target-identity", "--identity", help="Whose video it is.", show_default="by record, or the other of two"
+        "--target-identity", "--identity", help="Person in the video.", show_default="by record, or the other of two"
     ),
 ]
 PatchesOption = Annotated[
-    Path | None, typer.Option(help="Folder for the swapped crops with their matrices.", show_default=False)
+    Path | None, typer.Option(help="Folder for swapped crops and their matrices.", show_default=False)
 ]
 ErodeOption = Annotated[
     float | None,
@@ -70,10 +70,10 @@ CodecOption = Annotated[
         help=f"One of {choices(CodecName)}.", show_default=_SWAP.output.codec, autocompletion=values(CodecName)
     ),
 ]
-AudioOption = Annotated[bool, typer.Option(help="Keep the sound; leave it out where no container takes it.")]
-SequenceOption = Annotated[bool, typer.Option(help="The pictures of a folder are the frames of one video.")]
+AudioOption = Annotated[bool, typer.Option(help="Keep the sound; leave it out if no container holds it.")]
+SequenceOption = Annotated[bool, typer.Option(help="Treat the pictures of a folder as frames of one video.")]
 RightsOption = Annotated[
-    str | None, typer.Option(help="On what basis the video may be used.", show_default="by record or faceset")
+    str | None, typer.Option(help="Basis of use of the video.", show_default="by record or faceset")
 ]
 
 
@@ -81,7 +81,7 @@ def swap(
     target: TargetArgument,
     run: Annotated[Path, typer.Option(help="Run folder, or an exported swapper.")],
     source: Annotated[str, typer.Option(help="Whose face is given.")],
-    out: Annotated[Path, typer.Option(help="Dataset that the fake is listed in; made where there is none.")],
+    out: Annotated[Path, typer.Option(help="Dataset for the fake; made if missing.")],
     target_identity: IdentityOption = None,
     rights: RightsOption = None,
     name: Annotated[str | None, typer.Option(help="Name of the clip.", show_default="TARGET+SOURCE")] = None,
@@ -89,7 +89,7 @@ def swap(
     sequence: SequenceOption = False,
     patches: PatchesOption = None,
     audio: AudioOption = True,
-    gif: Annotated[bool | None, typer.Option(help="Add a small moving preview.", show_default="--no-gif")] = None,
+    gif: Annotated[bool | None, typer.Option(help="Add a small animated preview.", show_default="--no-gif")] = None,
     face: FaceOption = None,
     color: ColorOption = None,
     sharpen: SharpenOption = None,
@@ -107,9 +107,9 @@ def swap(
     seed: SeedOption = None,
     config: SettingsOption = None,
 ) -> None:
-    """Makes one fake: clip, three masks, labels and record in a dataset, signed; frame times and sound kept.
+    """Makes one fake in a dataset: clip, three masks, labels and record, signed; keeps frame times and sound.
 
-    Everything else is set in a --config file: groups color, mask, blend, degrade, temporal and output, and segments.
+    Other settings go into a --config file: groups color, mask, blend, degrade, temporal and output, and segments.
 
     Example: assay forge swap bob.mp4 --run runs/ann-bob --source ann --out swapped/
 
@@ -174,12 +174,12 @@ def _to_pictures(
     console.print(f"{out}: {_counted(counts, source, 'pictures')}")
     _say_read(made)
     if made.factors.get("pictures") == "single":
-        console.print("They were taken as single pictures; --sequence takes a folder as the frames of one video.")
+        console.print("They were treated as single pictures; --sequence treats a folder as frames of one video.")
     console.result({"path": out, "frames": made.frames, "faked": made.faked} | counts | _read(made))
 
 
 def _read(record: ClipRecord) -> dict[str, str]:
-    """Of the target's frames or pictures, how many could be read; empty where all of them could."""
+    """How many of the target's frames or pictures could be read, as text; empty if all could."""
     return {name: text for name, text in record.factors.items() if name == "source_frames"}
 
 
@@ -189,7 +189,7 @@ def _say_read(record: ClipRecord) -> None:
 
 
 def _counts(record: ClipRecord) -> dict[str, int]:
-    """How many frames were swapped, show the chosen person (as far as the record says), and were read."""
+    """Numbers of frames swapped, showing the chosen person (as far as recorded), and read."""
     swapped = sum(stop - start for start, stop in record.faked)
     return {"swapped": swapped, "seen": int(record.factors.get("frames_seen", swapped)), "read": record.frames}
 

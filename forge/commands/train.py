@@ -33,16 +33,19 @@ _TRAIN = TrainConfig()
 
 def train(
     facesets: FacesetsArgument,
-    run: Annotated[Path, typer.Option(help="Run folder. One that holds this run is gone on with.")],
+    run: Annotated[Path, typer.Option(help="Run folder; an unfinished run in it continues.")],
     model: ModelOption = None,
     width: WidthOption = None,
     steps: Annotated[int | None, typer.Option(help="How long.", show_default=default(_TRAIN.steps))] = None,
-    minutes: Annotated[float | None, typer.Option(help="Stop after this long.", show_default="no limit")] = None,
+    minutes: Annotated[
+        float | None, typer.Option(help="Stop after this many minutes.", show_default="no limit")
+    ] = None,
     batch: BatchOption = None,
     lr: Annotated[float | None, typer.Option(help="Learning rate.", show_default=default(_TRAIN.learning_rate))] = None,
     optimizer: OptimizerOption = None,
     accumulate: Annotated[
-        int | None, typer.Option(help="Batches that make one step.", show_default=default(_TRAIN.accumulate))
+        int | None,
+        typer.Option(help="Batches per step (gradient accumulation).", show_default=default(_TRAIN.accumulate)),
     ] = None,
     recipe: Annotated[
         str | None,
@@ -53,26 +56,26 @@ def train(
         ),
     ] = None,
     start_from: Annotated[
-        str | None, typer.Option("--from", help="Run or swapper whose weights to begin with.", show_default="none")
+        str | None, typer.Option("--from", help="Run or swapper to take initial weights from.", show_default="none")
     ] = None,
     load_parts: Annotated[
-        str | None, typer.Option(help="Which of its parts, by comma: encoder,inter.", show_default="all that fit")
+        str | None, typer.Option(help="Parts to take, by comma: encoder,inter.", show_default="all that fit")
     ] = None,
-    freeze: Annotated[str | None, typer.Option(help="Parts that do not learn, by comma.", show_default="none")] = None,
+    freeze: Annotated[str | None, typer.Option(help="Parts to freeze, by comma.", show_default="none")] = None,
     holdout: Annotated[
         float | None,
-        typer.Option(help="Last fraction of every clip to measure on, not to learn from.", show_default="0"),
+        typer.Option(help="Last fraction of every clip, held out for measuring.", show_default="0"),
     ] = None,
     option: Annotated[
-        list[str] | None, typer.Option(help="name=value of the family's own; repeatable.", show_default=False)
+        list[str] | None, typer.Option(help="Option of the family, name=value; repeatable.", show_default=False)
     ] = None,
     device: DeviceOption = None,
     seed: SeedOption = None,
     config: SettingsOption = None,
 ) -> None:
-    """Trains one swapper for all the people given. Ctrl-C saves; the same command goes on.
+    """Trains one swapper for all given people. Ctrl-C saves; the same command continues.
 
-    Look at RUN/previews while it learns. On several GPUs: accelerate launch --no_python assay forge train ...
+    RUN/previews shows the progress. On several GPUs: accelerate launch --no_python assay forge train ...
 
     Example: assay forge train faces/ann faces/bob --model lightweight --run runs/ann-bob
     """

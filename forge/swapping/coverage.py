@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from forge.swapping.plan import SwapPlan
-from shared.console import console
+from shared.console import console, counted
 
 _LOW_SHARE = 0.5
 
@@ -59,7 +59,7 @@ class SwapCoverage:
             found.append(f"{self.unswapped} of {self.seen} frames that show the person hold no swapped pixel")
         if self.unsure:
             found.append(
-                f"{self.unsure} frames show a face that may be the same person's and is left as it is; "
+                f"{counted(self.unsure, 'frame')} with a face that may be the same person's left unchanged; "
                 "a larger same_distance in a --config file, or --face all, swaps it too"
             )
         if self.swapped < _LOW_SHARE * self.in_segments:

@@ -14,7 +14,7 @@ from forge.swapping.request import SwapRequest
 from forge.swapping.stages import CompositedFrame
 from forge.swapping.super_resolution import enlarge_digest
 from shared import config as settings
-from shared.console import console
+from shared.console import console, counted
 from shared.errors import NoFaceError
 from shared.provenance.types import Action
 from shared.sampling import runs_of
@@ -55,7 +55,9 @@ class SwapOutcome:
         if not self.faked:
             raise NoFaceError(f"the swap changed no pixel of {target}", hint="look at the mask settings")
         if self.alpha_instead:
-            console.warn(f"{self.alpha_instead} faces were too small for Poisson blending and were blended by alpha")
+            console.warn(
+                f"{counted(self.alpha_instead, 'face')} too small for Poisson blending, blended by alpha instead"
+            )
 
     def factors(self) -> dict[str, str]:
         """As a record holds it."""

@@ -1,1 +1,1 @@
-"""The commands that belong to neither half; each is thin: parse, call one function, show."""
+"""Commands that belong to neither ``forge`` nor ``detect``, a file each: parse, call one function, show."""

@@ -1,4 +1,4 @@
-"""``python -m assay``: the command where its script is not on the path. The wheel holds this file as ``assay.py``."""
+"""``python -m assay``: for installations without the script on PATH. In the wheel this file is ``assay.py``."""
 
 from shared.cli import main
 

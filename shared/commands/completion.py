@@ -1,4 +1,4 @@
-"""Values that the shell completes: what an option can be, by the word typed so far.
+"""Shell completion of the values of options.
 
 ``assay --install-completion`` sets it up once; the shell then asks the program at each press of Tab.
 """
@@ -14,7 +14,7 @@ Completion = Callable[[str], list[str]]
 
 
 def offered(names: Callable[[], Iterable[str]]) -> Completion:
-    """Offers those of ``names()`` that begin like the word; nothing where the names cannot be read here."""
+    """Completes to those of ``names()`` with the typed prefix; to none if the names cannot be read."""
 
     def complete(incomplete: str) -> list[str]:
         try:
@@ -26,12 +26,12 @@ def offered(names: Callable[[], Iterable[str]]) -> Completion:
 
 
 def words(*names: str) -> Completion:
-    """Offers these."""
+    """Completes to these words."""
     return offered(lambda: names)
 
 
 def values(kind: object) -> Completion:
-    """Offers the values of a ``Literal``."""
+    """Completes to the values of a ``Literal``."""
     return words(*get_args(kind))
 
 

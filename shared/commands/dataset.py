@@ -1,4 +1,4 @@
-"""``assay dataset``: make a labelled set, add real clips, look at it, split it by person, verify it, sign it."""
+"""``assay dataset``: make a labelled set, add real clips, show it, split it by person, verify it, sign it."""
 
 from __future__ import annotations
 
@@ -51,8 +51,8 @@ def init(
 def add(
     path: _Folder,
     clips: Annotated[list[Path], typer.Argument(help="Real clips of one person.", show_default=False)],
-    identity: Annotated[str, typer.Option(help="Who is seen in them.")],
-    rights: Annotated[str, typer.Option(help="On what basis they may be used: consent, CC-BY-4.0, ...")],
+    identity: Annotated[str, typer.Option(help="Person in the clips.")],
+    rights: Annotated[str, typer.Option(help="Basis of use: consent, CC-BY-4.0, ...")],
     name: Annotated[str | None, typer.Option(help="Name of the clip; by default the file's.")] = None,
     codec: Annotated[
         str | None,
@@ -66,9 +66,9 @@ def add(
     finder: Annotated[
         str | None, typer.Option(help="Label faces with this finder (auto, dlib, ...).", autocompletion=finders)
     ] = None,
-    audio: Annotated[bool, typer.Option(help="Keep the sound; leave it out where no container takes it.")] = True,
+    audio: Annotated[bool, typer.Option(help="Keep the sound; leave it out if no container holds it.")] = True,
 ) -> None:
-    """Adds real clips: encoded once more, as forged clips are, labelled and signed. One that cannot be read is named.
+    """Adds real clips, re-encoded as fakes are, labelled and signed. Unreadable ones are reported.
 
     Example: assay dataset add sets/portraits ann-*.mp4 --identity ann --rights consent --crf 23
     """
@@ -122,7 +122,7 @@ def add(
 
 @app.command()
 def show(path: _Folder) -> None:
-    """Shows what is in a dataset: clips by split, label and manipulation, and the people.
+    """Shows the content of a dataset: clips by split, label and manipulation, and the people.
 
     Example: assay dataset show sets/portraits
     """
@@ -136,7 +136,8 @@ def show(path: _Folder) -> None:
     groups = identity_groups(records)
     frames = sum(record.frames for record in records)
     console.print(
-        f"{dataset.name}: {counted(len(records), 'clip')}, {counted(frames, 'frame')}, {len(groups)} groups of people"
+        f"{dataset.name}: {counted(len(records), 'clip')}, {counted(frames, 'frame')}, "
+        f"{counted(len(groups), 'group')} of people"
     )
     console.table("Clips", ["split", "label", "manipulation", "clips"], [(*key, count) for key, count in kinds])
     rows = [(name, split, count) for (name, split), count in sorted(people.items())]
@@ -161,10 +162,10 @@ def show(path: _Folder) -> None:
 @app.command()
 def verify(
     path: _Folder,
-    quick: Annotated[bool, typer.Option("--quick", help="Lines, labels, splits and seal; media are not read.")] = False,
-    signer: Annotated[str | None, typer.Option(help="Fingerprint of who must have sealed it.")] = None,
+    quick: Annotated[bool, typer.Option("--quick", help="Lines, labels, splits and seal; no media.")] = False,
+    signer: Annotated[str | None, typer.Option(help="Fingerprint of the required signer.")] = None,
 ) -> None:
-    """Finds what is wrong: bytes, lines, masks, labels, splits, signatures, an unknown signer. Ends with 1 if so.
+    """Checks files, records, masks, labels, splits, signatures and signer. Ends with 1 if anything is wrong.
 
     Example: assay dataset verify sets/portraits
     """
@@ -186,7 +187,7 @@ def verify(
         }
     )
     if errors and who and all(problem.kind == "signer" for problem in errors):
-        console.print(f"{path} holds what this signer sealed")
+        console.print(f"{path} is as this signer sealed it")
         raise ManifestError(
             f"{path}: {'unknown signer' if signer is None else 'another signer'}, {who.signer}",
             hint="ask them for their fingerprint; if it is this one, assay dataset identity --trust FINGERPRINT",
@@ -194,7 +195,7 @@ def verify(
     if errors:
         raise ManifestError(
             f"{path}: {counted(len(errors), 'problem')} found",
-            hint="restore what was changed from a copy; assay dataset sign seals a change that is yours",
+            hint="restore changed files from a copy; assay dataset sign seals your own changes",
         )
     console.print(f"{path} is sound{', as far as lines and seal show' if quick else ''}, by {who and who.signer}")
 
@@ -202,15 +203,15 @@ def verify(
 @app.command()
 def split(
     path: _Folder,
-    train: Annotated[float, typer.Option(help="Part of the clips to train on.")] = FRACTIONS[0],
-    val: Annotated[float, typer.Option(help="Part to choose the model on.")] = FRACTIONS[1],
-    test: Annotated[float, typer.Option(help="Part to measure on.")] = FRACTIONS[2],
-    seed: Annotated[int, typer.Option(help="Draws the order of groups of one size.")] = 0,
+    train: Annotated[float, typer.Option(help="Share of clips for training.")] = FRACTIONS[0],
+    val: Annotated[float, typer.Option(help="Share for choosing the model.")] = FRACTIONS[1],
+    test: Annotated[float, typer.Option(help="Share for testing.")] = FRACTIONS[2],
+    seed: Annotated[int, typer.Option(help="Seed of the order of equally large groups.")] = 0,
     group: Annotated[
-        list[str] | None, typer.Option(help="Name the people of a split yourself: train=ann,bob; once for each split.")
+        list[str] | None, typer.Option(help="People of a split: train=ann,bob; once for each split.")
     ] = None,
 ) -> None:
-    """Splits by person: whoever is linked by a clip goes to one split together.
+    """Splits by person: people linked by a clip are in the same split.
 
     Example: assay dataset split sets/portraits --train 0.6 --val 0.2 --test 0.2 --seed 7
 
@@ -230,7 +231,7 @@ def split(
 
 @app.command()
 def sign(path: _Folder) -> None:
-    """Seals the set as it stands: after a change you made by hand, and looked at with verify.
+    """Seals the current state of the set: after a manual change that you checked with verify.
 
     Example: assay dataset sign sets/portraits
     """
@@ -249,7 +250,7 @@ def remove(
     path: _Folder,
     clips: Annotated[list[str], typer.Argument(help="Ids of clips, as show --json and verify print them.")],
 ) -> None:
-    """Takes clips out of a set, with their files: when consent is withdrawn, or a clip turns out to be unfit.
+    """Removes clips and their files from a set: when consent is withdrawn, or a clip proves unfit.
 
     Example: assay dataset remove sets/portraits portraits-1/real/ann-01@h264-crf18
     """
@@ -287,7 +288,7 @@ def _encoding(codec: str | None, crf: int | None) -> Encoding:
 
 
 def _frames_in(clips: list[Path], unread: Unread) -> int | None:
-    """How many frames the clips say they have; None when one does not say. What is no video is noted before work."""
+    """Total of declared frames; None if a clip declares none. Unreadable files are noted before the work."""
     from shared.video import probe
 
     declared: list[int | None] = []
@@ -310,7 +311,7 @@ def _groups(options: list[str]) -> dict[Split, list[str]]:
 
 
 def _length(dataset: DatasetFolder) -> int | None:
-    """How many clips there are to go through; None when the manifest itself is what is wrong."""
+    """Number of clips to check; None when the manifest cannot be read."""
     try:
         return len(dataset)
     except AssayError:

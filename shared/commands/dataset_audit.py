@@ -22,28 +22,26 @@ _SHOWN = 10
 
 def audit(
     path: Annotated[Path, typer.Argument(help="The dataset's folder.", show_default=False)],
-    out: Annotated[Path, typer.Option(help="Folder for the report; what was read of each clip is kept in it.")],
-    frames: Annotated[int, typer.Option(help="Pictures looked at a clip.")] = _DEFAULT.frames,
-    limit: Annotated[float, typer.Option(help="A probe whose interval lies above is a shortcut.")] = _DEFAULT.limit,
+    out: Annotated[Path, typer.Option(help="Folder for the report; it also caches what was measured of each clip.")],
+    frames: Annotated[int, typer.Option(help="Pictures sampled from a clip.")] = _DEFAULT.frames,
+    limit: Annotated[float, typer.Option(help="AUC above which a probe is a shortcut.")] = _DEFAULT.limit,
     group_by: Annotated[
-        GroupBy, typer.Option(help="What is kept together: component (people linked by clips) or target.")
+        GroupBy, typer.Option(help="Unit of folds and bootstrap: component (people linked by clips) or target.")
     ] = _DEFAULT.group_by,
     finder: Annotated[
         str,
-        typer.Option(
-            help="Finds faces where few are labelled, and landmarks; none leaves both out.", autocompletion=finders
-        ),
+        typer.Option(help="Finds faces where few are labelled, and landmarks; none: neither.", autocompletion=finders),
     ] = _DEFAULT.finder,
-    seed: Annotated[int, typer.Option(help="Of folds, trees and intervals.")] = _DEFAULT.seed,
-    workers: Annotated[int, typer.Option(help="Threads that read clips; 0 for one a core.")] = _DEFAULT.workers,
-    strict: Annotated[bool, typer.Option("--strict", help="End with 1 when a shortcut or a leak is named.")] = False,
+    seed: Annotated[int, typer.Option(help="Seed of folds, trees and intervals.")] = _DEFAULT.seed,
+    workers: Annotated[int, typer.Option(help="Threads that read clips; 0: one per core.")] = _DEFAULT.workers,
+    strict: Annotated[bool, typer.Option("--strict", help="End with 1 when a shortcut or a leak is found.")] = False,
 ) -> None:
-    """Measures what, beside the face, tells real clips from fakes, and who or what lies in two splits.
+    """Measures what besides the face separates real from fake, and which people or files are in two splits.
 
     Example: assay dataset audit sets/portraits --out audits/portraits
 
-    Each probe sees one thing: codec facts, packet sizes, file size, sound, background, border or colours. It is
-    trained on one part of the set and asked about another. The face is measured beside them.
+    Each probe uses one kind of feature: codec facts, packet sizes, file size, sound, background, border or colours. It
+    is trained on one part of the set and tested on another. The face is measured for comparison.
     """
     from shared.dataset.audit.audit import audit_dataset
     from shared.dataset.audit.report import REPORT, as_document, rows, summary, write_report
@@ -53,18 +51,18 @@ def audit(
     page = write_report(report, curves, out, config)
     columns = ["seen", "part", "AUC", "95 % interval", "real + fake", "groups", "verdict"]
     console.table(f"Audit of {report.dataset}", columns, rows(report))
-    _tell(report)
+    _show_findings(report)
     console.print(f"{summary(report)}\n{page} shows it; {out / REPORT} holds it for programs")
     console.result(as_document(report))
     if strict and not report.clean:
-        raise ManifestError(f"{path}: {summary(report)}", hint=f"{page} says what to do about each")
+        raise ManifestError(f"{path}: {summary(report)}", hint=f"{page} says how to mend each")
 
 
-def _tell(report: AuditReport) -> None:
+def _show_findings(report: AuditReport) -> None:
     for line in (*report.shortcuts, *report.leaks[:_SHOWN]):
         console.warn(line)
     if len(report.leaks) > _SHOWN:
-        console.warn(f"{len(report.leaks) - _SHOWN} more leaks are named in the report")
+        console.warn(f"{counted(len(report.leaks) - _SHOWN, 'more leak')} in the report")
     for line in report.questions[:_SHOWN]:
         console.print(line)
     if report.unread:

@@ -27,11 +27,11 @@ def export(
         ),
     ],
     out: Annotated[Path, typer.Argument(help="A new folder.", show_default=False)],
-    link: Annotated[bool, typer.Option("--link", help="Share bytes with the dataset by hard links.")] = False,
-    frames: Annotated[int, typer.Option(help="Pictures a clip, for deepfakebench; 0 for all.")] = 32,
+    link: Annotated[bool, typer.Option("--link", help="Use hard links instead of copies.")] = False,
+    frames: Annotated[int, typer.Option(help="Pictures per clip, for deepfakebench; 0: all.")] = 32,
     shard_mb: Annotated[int, typer.Option(help="Largest shard in MB, for webdataset.")] = 1000,
 ) -> None:
-    """Writes a dataset in another form; clips stay the sealed bytes, and manifest and seal go along.
+    """Writes a dataset in another form; clips keep their sealed bytes; manifest and seal are included.
 
     Example: assay dataset export sets/portraits faceforensics exports/portraits-ff
 

@@ -19,14 +19,14 @@ def identity(
         Path | None, typer.Option(help="PEM private key of the leaf, not encrypted.", show_default=False)
     ] = None,
     trust: Annotated[
-        str | None, typer.Option(help="From now on take sets sealed by this fingerprint.", show_default=False)
+        str | None, typer.Option(help="Trust sets sealed by this fingerprint.", show_default=False)
     ] = None,
     distrust: Annotated[
-        str | None, typer.Option(help="No longer take sets sealed by this fingerprint.", show_default=False)
+        str | None, typer.Option(help="No longer trust sets sealed by this fingerprint.", show_default=False)
     ] = None,
-    local: Annotated[bool, typer.Option("--local", help="Sign with the identity made here again.")] = False,
+    local: Annotated[bool, typer.Option("--local", help="Sign with the identity that Assay made.")] = False,
 ) -> None:
-    """Shows who signs clips and sets and whose sets you take; with --certificate and --key, signs with your own chain.
+    """Shows your signing identity and the signers you trust; --certificate and --key set your own chain.
 
     Example: assay dataset identity
 
@@ -34,16 +34,18 @@ def identity(
 
     Example: assay dataset identity --certificate lab-chain.pem --key lab-key.pem
 
-    Without a choice, a key and a certificate are made on first use, in the user's config folder. The certificate has
-    to follow C2PA's profile: not self-signed, digitalSignature, emailProtection or another use that C2PA allows.
+    By default, a key and a certificate are made on first use, in the user's config folder. A certificate must follow
+    C2PA's profile: not self-signed, digitalSignature, emailProtection or another use that C2PA allows.
 
-    Before you trust a fingerprint, have it told by its owner on a way that whoever sent you the set cannot change.
+    Before you trust a fingerprint, get it from its owner by a channel that the sender of the set cannot change.
     """
     from shared.provenance.identity import SigningIdentity, choose_identity, forget_choice, identity_folder
     from shared.provenance.trust import distrust_signer, known_signers, trust_signer
 
     if (certificate is None) != (key is None) or (local and certificate is not None):
-        raise UsageError("--certificate and --key go together", hint="name both, or --local alone, or none to look")
+        raise UsageError(
+            "--certificate and --key go together", hint="give both, only --local, or none to show who signs"
+        )
     former = known_signers()
     if certificate is not None and key is not None:
         who = choose_identity(certificate, key)
@@ -61,7 +63,7 @@ def identity(
     console.print(f"kept in {identity_folder()}")
     if others:
         rows = [(signer.name or "-", signer.fingerprint, signer.since) for signer in others]
-        console.table("Other signers whose sets you take", ["name", "fingerprint", "since"], rows)
+        console.table("Trusted signers", ["name", "fingerprint", "since"], rows)
     console.result(
         {
             "name": who.name,

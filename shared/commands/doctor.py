@@ -1,4 +1,4 @@
-"""``assay doctor``: what this machine has, what works on it, and what to do about the rest."""
+"""``assay doctor``: checks of this machine, with advice on what fails."""
 
 from __future__ import annotations
 
@@ -41,13 +41,11 @@ def doctor_command(time_step: StepTimer) -> Callable[..., None]:
     """The Typer command, given what measures a training step: swappers are no part of this package."""
 
     def doctor(
-        quick: Annotated[
-            bool, typer.Option("--quick", help="Only look; build no face finder, and measure no speed.")
-        ] = False,
+        quick: Annotated[bool, typer.Option("--quick", help="Build no face finder and measure no speed.")] = False,
     ) -> None:
         """Checks versions, devices and their speed, codecs, disk, face finders and weights.
 
-        Ends with 1 when something essential is broken. Of a GPU that is not used it says why, and what to do.
+        Ends with 1 when something essential is broken. For an unused GPU it gives the reason and advice.
 
         Example: assay doctor
         """
@@ -76,9 +74,9 @@ def _report(findings: list[Finding]) -> None:
 
 
 def examine(time_step: StepTimer | None) -> list[Finding]:
-    """All findings, essential things first. No file is changed, and no network used (but see ``ASSAY_DOWNLOAD``).
+    """All findings, essential ones first. Changes no file and uses no network (but see ``ASSAY_DOWNLOAD``).
 
-    Without ``time_step`` nothing that takes long is done.
+    Without ``time_step``, slow checks are skipped.
     """
     checks: list[Callable[[], list[Finding]]] = [
         _system,
@@ -98,8 +96,8 @@ def _system() -> list[Finding]:
     known = f"{name} {platform.machine()}, Python {platform.python_version()}"
     if (name, platform.machine()) == TESTED_SYSTEM:
         return [Finding("system", name, "ok", f"{known}: tested")]
-    told = "not tested; nothing in it is known to need Linux" if name in ("macOS", "Windows") else "not tested"
-    return [Finding("system", name, "note", f"{known}: {told}", "please report what fails")]
+    tested = "not tested; nothing in it is known to need Linux" if name in ("macOS", "Windows") else "not tested"
+    return [Finding("system", name, "note", f"{known}: {tested}", "please report what fails")]
 
 
 def _versions() -> list[Finding]:
@@ -122,7 +120,7 @@ def _codecs() -> list[Finding]:
     found = []
     for mode, names in (("w", _ENCODERS), ("r", _DECODERS)):
         missing = [name for name in names if not _has_codec(av.codec, name, mode)]
-        # H.264 both ways is what every dataset goes through; the others only widen what can be read or written.
+        # Every dataset needs H.264 both ways; the other codecs are optional.
         state: State = "broken" if {"libx264", "h264"} & set(missing) else "note" if missing else "ok"
         what = "encoders" if mode == "w" else "decoders"
         detail = f"without {', '.join(missing)}" if missing else ", ".join(names)
@@ -198,7 +196,7 @@ def _weights() -> list[Finding]:
 
 
 def _has_alternative(name: str) -> bool:
-    """Whether another file that does the same is here."""
+    """Whether another file for the same purpose is installed."""
     from shared import weights
 
     groups = [group for group in _EITHER if name in group]

@@ -1,4 +1,4 @@
-"""What ``assay doctor`` says of processors: which are used, how fast they are, and why a GPU that is here is not."""
+"""Findings of ``assay doctor`` on devices: which are used, their speed, and why a GPU is not used."""
 
 from __future__ import annotations
 
@@ -13,13 +13,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from shared.commands.finding import Finding
+from shared.console import counted
 from shared.errors import AssayError
 
 if TYPE_CHECKING:
     from shared.faces.finders.finder import FaceFinder
 
 StepTimer = Callable[[str], float]
-"""Gives the milliseconds of one training step on the device of that name."""
+"""Returns the duration of one training step on the named device, in ms."""
 
 _VENDORS = {"0x10de": "NVIDIA", "0x1002": "AMD"}
 _DISPLAY = "0x03"
@@ -29,7 +30,7 @@ _REPEATS = 3
 
 
 def device_findings(time_step: StepTimer | None) -> list[Finding]:
-    """A line for each device of torch and each GPU that torch does not use; without ``time_step`` nothing is run."""
+    """A finding for each device of torch and each unused GPU; without ``time_step`` nothing is measured."""
     try:
         import torch
 
@@ -49,7 +50,7 @@ def device_findings(time_step: StepTimer | None) -> list[Finding]:
 
 
 def gpus_of_this_machine() -> list[str]:
-    """GPUs that the driver or the system names, whether torch can use them or not."""
+    """GPUs that the driver or the system lists, usable by torch or not."""
     named = _asked_driver()
     if named:
         return named
@@ -62,16 +63,16 @@ def gpus_of_this_machine() -> list[str]:
 
 
 def _asked_driver() -> list[str]:
-    """What ``nvidia-smi`` lists: name and driver of each GPU."""
+    """Name and driver of each GPU, from ``nvidia-smi``."""
     program = shutil.which("nvidia-smi")
     if program is None:
         return []
     line = [program, "--query-gpu=name,driver_version", "--format=csv,noheader"]
     try:
-        told = subprocess.run(line, capture_output=True, timeout=20, encoding="utf-8", errors="replace", check=True)
+        listed = subprocess.run(line, capture_output=True, timeout=20, encoding="utf-8", errors="replace", check=True)
     except (OSError, subprocess.SubprocessError):
         return ["NVIDIA GPU (nvidia-smi fails)"]
-    return [name.strip().replace(", ", ", driver ") for name in told.stdout.splitlines() if name.strip()]
+    return [name.strip().replace(", ", ", driver ") for name in listed.stdout.splitlines() if name.strip()]
 
 
 def _read(path: Path) -> str:
@@ -82,7 +83,7 @@ def _read(path: Path) -> str:
 
 
 def _unused(torch: Any, gpus: list[str]) -> list[Finding]:
-    """Why torch uses none of the GPUs that are here, and what to do."""
+    """Findings on why torch uses none of these GPUs, with advice."""
     if platform.system() == "Darwin" and platform.machine() == "arm64":
         why, advice = "Apple GPU here, but torch cannot use it", "update macOS to 14 or later, and torch"
         return [Finding("device", "gpu", "note", why, advice)]
@@ -102,19 +103,19 @@ def _reason(torch: Any, gpus: list[str]) -> tuple[str, str]:
     hidden = os.environ.get("CUDA_VISIBLE_DEVICES")
     if hidden is not None:
         return f"CUDA_VISIBLE_DEVICES is {hidden!r}", "unset CUDA_VISIBLE_DEVICES, or name the GPU in it"
-    told = _start_error(torch)
-    if "too old" in told:
+    reason = _start_error(torch)
+    if "too old" in reason:
         return (
             f"its driver is too old for CUDA {torch.version.cuda}, which this torch is built for",
             f"update the NVIDIA driver, or install a torch built for an older CUDA: {_INSTALL}",
         )
-    if "no NVIDIA driver" in told or "Found no NVIDIA" in told:
+    if "no NVIDIA driver" in reason or "Found no NVIDIA" in reason:
         return "no NVIDIA driver answers", "install the NVIDIA driver (in a container: run it with access to the GPU)"
-    return told, "restart the machine or container; nvidia-smi shows whether the driver works"
+    return reason, "restart the machine or container; nvidia-smi shows whether the driver works"
 
 
 def _start_error(torch: Any) -> str:
-    """The first sentence of what CUDA says when it is started."""
+    """First sentence of the error when CUDA starts."""
     try:
         torch.cuda.init()
     except (RuntimeError, AssertionError) as error:
@@ -137,15 +138,15 @@ def _detection(name: str) -> Finding:
 
 
 def _measured(what: str, name: str, measure: Callable[[], str]) -> Finding:
-    """A line with what was measured; a device that is listed and cannot do the work is out of order."""
+    """A finding with the measurement; "broken" if the device is listed but fails."""
     try:
         return Finding("speed", f"{what} on {name}", "ok", measure())
     except AssayError as error:
         return Finding("speed", f"{what} on {name}", "note", str(error), error.hint or "")
     except (RuntimeError, NotImplementedError) as error:
-        told = str(error).strip().splitlines()[0]
+        reason = str(error).strip().splitlines()[0]
         advice = f"use --device cpu; update the driver, or install a torch built for this device: {_INSTALL}"
-        return Finding("speed", f"{what} on {name}", "broken", told, advice)
+        return Finding("speed", f"{what} on {name}", "broken", reason, advice)
 
 
 def _detected(device: str) -> str:
@@ -161,12 +162,12 @@ def _detected(device: str) -> str:
         finder.find([frame])
         spent.append(1000 * (time.perf_counter() - began))
     where = ", which runs on the CPU" if elsewhere else ""
-    seen = "" if faces == 1 else f"; it found {faces} faces where one is"
+    seen = "" if faces == 1 else f"; it found {counted(faces, 'face')} instead of one"
     return f"{statistics.median(spent):.0f} ms a frame of {_FRAME_PX} px ({finder.name}{where}){seen}"
 
 
 def _runs_on_the_cpu(finder: FaceFinder, device: str, frame: Any) -> bool:
-    """Whether finding faces leaves the GPU alone: some finders know only the CPU."""
+    """Whether the finder runs on the CPU; some support nothing else."""
     if not device.startswith("cuda"):
         return False
     import torch

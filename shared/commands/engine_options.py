@@ -1,4 +1,4 @@
-"""Options of commands that run tasks on an engine: the same words everywhere."""
+"""Options of commands that run tasks on an engine."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ JobsOption = Annotated[int | None, typer.Option(help="Tasks at a time.", show_de
 
 
 def engine_asked(engine: str | None, address: str | None, jobs: int | None) -> Engine | None:
-    """The engine that the options ask for; None when none of them was given.
+    """The engine chosen by the options; None if none was given.
 
     Raises:
         UsageError: no such engine, or options that do not fit it.

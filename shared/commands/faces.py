@@ -1,4 +1,4 @@
-"""``assay faces``: cut one person's faces out of clips, and look at what was cut."""
+"""``assay faces``: extract one person's faces from clips, and show a faceset."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from shared.faces.facesets.reader import Faceset, FacesetInfo
     from shared.faces.facesets.summary import FacesetSummary
 
-app = typer.Typer(help="Faces cut out of clips: what swappers learn from.", no_args_is_help=True)
+app = typer.Typer(help="Facesets: faces extracted from clips to train swappers.", no_args_is_help=True)
 
 _NAMES = {
     "yaw_degrees": "yaw (degrees, + to the picture's right)",
@@ -43,13 +43,11 @@ _Finder = Annotated[
 @app.command()
 def extract(
     clips: Annotated[list[Path], typer.Argument(help="Clips or pictures of one person.", show_default=False)],
-    rights: Annotated[
-        str, typer.Option(help="On what basis they may be used: consent, CC-BY-4.0, ...", show_default=False)
-    ],
-    out: Annotated[Path, typer.Option(help="Folder of the faceset; with --each, of all.", show_default=False)],
-    identity: Annotated[str | None, typer.Option(help="Who is seen in them.", show_default=False)] = None,
+    rights: Annotated[str, typer.Option(help="Basis of use: consent, CC-BY-4.0, ...", show_default=False)],
+    out: Annotated[Path, typer.Option(help="Folder of the faceset; with --each, of all facesets.", show_default=False)],
+    identity: Annotated[str | None, typer.Option(help="Person in the clips.", show_default=False)] = None,
     each: Annotated[
-        bool, typer.Option("--each", help="Every clip or folder is a person of its own, called like it.")
+        bool, typer.Option("--each", help="Every clip or folder is a different person, named after it.")
     ] = False,
     finder: _Finder = ExtractConfig.finder,
     device: Annotated[
@@ -59,29 +57,29 @@ def extract(
         str, typer.Option(help="half, midface, full, whole or head.", autocompletion=values(Framing))
     ] = ExtractConfig.framing,
     px: Annotated[int, typer.Option(help="Side of a crop.")] = ExtractConfig.px,
-    every: Annotated[int, typer.Option(help="Take every n-th frame.")] = ExtractConfig.every,
+    every: Annotated[int, typer.Option(help="Use every n-th frame.")] = ExtractConfig.every,
     detect_every: Annotated[
         int | None,
-        typer.Option(help="Detect in every n-th frame, follow in between; by default 8 on a CPU, 1 elsewhere."),
+        typer.Option(help="Detect in every n-th frame, track in between; by default 8 on a CPU, else 1."),
     ] = ExtractConfig.detect_every,
     min_face_px: Annotated[
         float, typer.Option(help="Set faces with a narrower box aside.")
     ] = ExtractConfig.min_face_px,
     all_people: Annotated[
-        bool, typer.Option("--all-people", help="Keep everybody, not only the main person.")
+        bool, typer.Option("--all-people", help="Keep all people, not only the main one.")
     ] = ExtractConfig.all_people,
-    force: Annotated[bool, typer.Option("--force", help="Replace a faceset that is there.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Replace an existing faceset.")] = False,
     engine: EngineOption = None,
     address: AddressOption = None,
     jobs: JobsOption = None,
 ) -> None:
-    """Writes the faces of one person in CLIPS as a faceset, with landmarks, pose, sharpness and identity of each.
+    """Extracts one person's faces from CLIPS to a faceset, each with landmarks, pose, sharpness and identity.
 
-    Every frame is looked at; faces that are blurred, small or of somebody else are written but set aside.
+    Blurred and small faces, and those of other people, are written but set aside.
 
-    With --each every clip is a person of its own: faceset OUT/NAME, called like the file. Of a folder every video,
-    picture and inner folder is one. Clips are extracted side by side, on many machines with --engine ray; stopped, the
-    same command goes on.
+    With --each every clip is a different person, with faceset OUT/NAME, named after the file. In a folder, every video,
+    picture and subfolder is one. Clips are extracted in parallel, on many machines with --engine ray; after a stop the
+    same command continues.
 
     Example: assay faces extract ann-*.mp4 --identity ann --rights consent --out faces/ann
 
@@ -149,7 +147,7 @@ def show(
     everything: Annotated[bool, typer.Option("--all", help="Also show faces that were set aside, framed red.")] = False,
     deep: Annotated[bool, typer.Option("--deep", help="Read every crop and check it against the stored hash.")] = False,
 ) -> None:
-    """Shows what a faceset holds: counts, spread of pose and sharpness, and a contact sheet if asked.
+    """Shows a faceset: counts, distribution of pose and sharpness, on request a contact sheet.
 
     Example: assay faces show faces/ann --sheet ann.jpg
     """
@@ -162,7 +160,7 @@ def show(
     if deep:
         opened.verify()
     summary = summarise(opened)
-    _tell(opened, summary)
+    _show_summary(opened, summary)
     if sheet is not None:
         save_picture(sheet, contact_sheet(opened, count=count, everything=everything, landmarks=landmarks))
         console.print(f"contact sheet: {sheet}")
@@ -187,7 +185,7 @@ def _say(out: Path, info: FacesetInfo) -> None:
         console.warn(outcome(len(info.clips), info.unread))
 
 
-def _tell(faceset: Faceset, summary: FacesetSummary) -> None:
+def _show_summary(faceset: Faceset, summary: FacesetSummary) -> None:
     from shared.video.unread import frames_found
 
     info = faceset.info

@@ -1,4 +1,4 @@
-"""What the commands share: options that several take, and how flags and a settings file become a config."""
+"""Shared options of commands, and the conversion of options and settings files to a config."""
 
 from __future__ import annotations
 
@@ -31,14 +31,14 @@ PrecisionOption = Annotated[
         autocompletion=words("auto", "float32", "bfloat16"),
     ),
 ]
-SeedOption = Annotated[int | None, typer.Option(help="Start of every random draw.", show_default="0")]
+SeedOption = Annotated[int | None, typer.Option(help="Seed of all random numbers.", show_default="0")]
 SettingsOption = Annotated[
-    Path | None, typer.Option("--config", help="TOML file with any setting; flags overrule it.", show_default=False)
+    Path | None, typer.Option("--config", help="TOML file with settings; options override it.", show_default=False)
 ]
 
 
 def default(value: object) -> str:
-    """How a default is shown in a help text."""
+    """A default as the help text shows it."""
     return str(value)
 
 
@@ -48,9 +48,9 @@ def choices(kind: object) -> str:
 
 
 def resolve(kind: type[T], file: Path | None, flags: Mapping[str, Any]) -> T:
-    """A ``kind`` from defaults, a TOML file and the flags that were given, in this order of precedence.
+    """A ``kind`` from defaults, a TOML file and given options; later ones override earlier ones.
 
-    A group of settings comes as a mapping, and changes only the settings in it.
+    A group of settings is a mapping; settings that it lacks are unchanged.
 
     Raises:
         ConfigError: the file cannot be read, or a setting is unknown, of the wrong type or out of range.
@@ -66,7 +66,7 @@ def _given(flags: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def nested(flags: Mapping[str, object]) -> dict[str, object]:
-    """Flags named ``group.setting`` as the groups of a settings file; those that were not given are left out."""
+    """Options named ``group.setting`` as groups of settings; those not given are left out."""
     tree: dict[str, object] = {}
     for name, value in flags.items():
         if value is None:
@@ -88,7 +88,7 @@ def typed_options(pairs: list[str]) -> dict[str, str | int | float | bool]:
     for pair in pairs:
         name, separator, value = pair.partition("=")
         if not (name and separator):
-            raise UsageError(f"an option reads name=value, got {pair!r}", hint="for example --option mask=false")
+            raise UsageError(f"an option has the form name=value, got {pair!r}", hint="for example --option mask=false")
         options[name] = _typed(value)
     return options
 

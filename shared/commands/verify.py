@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from shared.console import console
+from shared.console import counted as number_of
 from shared.errors import ProvenanceError, UsageError
 
 if TYPE_CHECKING:
@@ -22,14 +23,14 @@ def verify(
         list[Path], typer.Argument(help="Folders that forge wrote, or files that are signed.", show_default=False)
     ],
 ) -> None:
-    """Checks signed frames, patches, previews and clips: changed, missing, not listed, an unknown signer. Ends with 1.
+    """Checks signed frames, patches, previews and clips for changes and unknown signers. Ends with 1 if any.
 
     Example: assay verify swapped/ patches/
 
     Example: assay verify set/previews/saehd/one.gif
 
-    A folder is checked by the signed list in it (frames.json, patches.json), a file by its Content Credentials. What
-    a list does not name was put there by somebody. Sets are checked by assay dataset verify.
+    A folder is checked by the signed list in it (frames.json, patches.json), a file by its Content Credentials. Files
+    that a list does not name are reported too. For datasets use assay dataset verify.
     """
     found = [_check_folder(path) if path.is_dir() else _check_file(path) for path in paths]
     console.result({"sound": not any(faults for _, faults in found), "checked": [each for each, _ in found]})
@@ -37,9 +38,9 @@ def verify(
     for fault in faults[:_SHOWN]:
         console.warn(fault)
     if faults:
-        more = f", {len(faults) - _SHOWN} more than are shown" if len(faults) > _SHOWN else ""
+        more = f", {len(faults) - _SHOWN} of them not shown" if len(faults) > _SHOWN else ""
         raise ProvenanceError(
-            f"{len(faults)} things are not as they were signed{more}",
+            f"{number_of(len(faults), 'fault')} found: not as signed{more}",
             hint="restore from a copy; trust a signer you know with assay dataset identity --trust FINGERPRINT",
         )
 

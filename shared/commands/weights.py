@@ -1,4 +1,4 @@
-"""``assay weights``: which foreign weights are here, and how to get the rest, with or without a network."""
+"""``assay weights``: lists, downloads, imports and verifies pretrained weights."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from shared.commands.completion import offered
 from shared.console import console
 from shared.errors import UsageError, WeightsError
 
-app = typer.Typer(help="Pretrained weights: where they are, how to get them, are they the right ones.")
+app = typer.Typer(help="Pretrained weights: list, download, import, verify.")
 
 _Names = Annotated[
     list[str] | None,
     typer.Argument(
-        help="Names as in `assay weights list`; all when left out.",
+        help="Names as in `assay weights list`; by default all.",
         show_default=False,
         autocompletion=offered(lambda: _known()),
     ),
@@ -31,7 +31,7 @@ def _known() -> list[str]:
 
 @app.command("list")
 def list_weights() -> None:
-    """Shows every file that some part of Assay can use, whether it is here, its licence, and how to get it.
+    """Lists all weight files that Assay can use: whether installed, licence, how to get them.
 
     Example: assay weights list
     """
@@ -53,9 +53,9 @@ def list_weights() -> None:
 def fetch(
     names: _Names = None,
     all_missing: Annotated[bool, typer.Option("--all", help="Everything that can be downloaded.")] = False,
-    timeout_seconds: Annotated[float, typer.Option(min=1, help="How long one read may take.")] = 15.0,
+    timeout_seconds: Annotated[float, typer.Option(min=1, help="Timeout of one read.")] = 15.0,
 ) -> None:
-    """Downloads weights over HTTPS and checks their hashes; what is already here is left alone.
+    """Downloads weights over HTTPS and checks their hashes; installed files are left alone.
 
     Example: assay weights fetch s3fd 2dfan4
     """
@@ -70,7 +70,7 @@ def fetch(
     failed: list[WeightsError] = []
     with console.progress("fetching weights", len(entries), unit="file") as tick:
         for entry in entries:
-            # One dead server must not keep the others' files away.
+            # One failed server must not block the others.
             try:
                 done[entry.name] = str(weights.fetch(entry.name, timeout_seconds=timeout_seconds))
             except WeightsError as error:
@@ -88,7 +88,7 @@ def fetch(
 def import_weights(
     paths: Annotated[list[Path], typer.Argument(help="Files, or folders to search through.", show_default=False)],
 ) -> None:
-    """Copies weights brought from another machine into the cache. They are known by their hash, not by their name.
+    """Copies weights from another machine into the cache. They are recognised by hash, not by name.
 
     Example: assay weights import /media/stick/weights
     """
@@ -107,7 +107,7 @@ def import_weights(
 
 @app.command()
 def verify(names: _Names = None) -> None:
-    """Hashes every file that is here again. Ends with 1 when one is damaged, or one that was named is missing.
+    """Checks the hash of every installed file. Ends with 1 if one is damaged, or a named one is missing.
 
     Example: assay weights verify
     """
@@ -117,7 +117,7 @@ def verify(names: _Names = None) -> None:
     found = [weights.status(name) for name in wanted]
     here = [status for status in found if status.state != "missing"]
     console.table(
-        "Weights that are here",
+        "Installed weights",
         ["name", "state", "where"],
         [(status.entry.name, status.state, status.path) for status in here],
     )
@@ -129,7 +129,7 @@ def verify(names: _Names = None) -> None:
 
 
 def _row(name: str) -> dict[str, str]:
-    """One line of the list. Looks only whether a file is there: hashing is what ``verify`` is for."""
+    """One row of the list. It only checks that the file exists; ``verify`` checks the hash."""
     from shared import weights
 
     entry = weights.entry_named(name)

@@ -1,13 +1,13 @@
-"""Video in and out: the one place to import from.
+"""Reading and writing of video, sound and pictures: the public names.
 
-* ``container``: the one place that opens media, with its limits; ``facts``: what a file says of itself
+* ``container``: the one place that opens media, with its limits; ``facts``: what a file states about itself
 * ``reader``: frames with exact times; in it ``clock`` (times), ``color`` and ``tone`` (colours), ``geometry`` (shape),
   ``deinterlace``
-* ``audio``: sound, copied and compared by its bytes
-* ``encoding``: how to compress, as a value
-* ``renditions``: chains of encodes under a name
-* ``writer``: frames to a file, whole or absent
-* ``images``: pictures in folders
+* ``audio``: sound, copied and compared without decoding
+* ``encoding``: settings of an encoder
+* ``renditions``: named encodes, and chains of them
+* ``writer``: frames to a video file, which is complete or absent
+* ``images``: single pictures and folders of them
 
 Names are imported when they are used, so that settings of an encode can be read without loading FFmpeg.
 """

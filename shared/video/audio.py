@@ -1,4 +1,4 @@
-"""The sound of a clip, carried over as it is: packets are copied, never decoded, and their bytes can be compared."""
+"""Sound of a clip: its packets are copied without decoding, and compared by a digest."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from av.stream import Stream
 
 from shared.errors import MediaError
 from shared.video.clock import packets_to_the_end
-from shared.video.container import audio_stream, created, ffmpeg_line, opened, told_errors
+from shared.video.container import audio_stream, created, ffmpeg_line, logged_errors, opened
 
 _CONTAINERS_BY_PREFERENCE = (".mp4", ".mov", ".mkv")
 _TRIAL_PACKETS = 4
@@ -50,7 +50,7 @@ def audio_digest(path: Path) -> str | None:
 
 
 def audio_rate(path: Path) -> int | None:
-    """Samples a second of the sound that would be copied; None when there is no sound or it states no rate.
+    """Sample rate, in Hz, of the sound that would be copied; None without sound or without a stated rate.
 
     Raises:
         MediaError: the file cannot be read as media.
@@ -63,8 +63,7 @@ def audio_rate(path: Path) -> int | None:
 def container_for(audio_from: Path, preferred: str = ".mp4", able: Sequence[str] = _CONTAINERS_BY_PREFERENCE) -> str:
     """The file suffix of a container that can carry the sound of ``audio_from`` as it is.
 
-    That is ``preferred`` where it can, else the first of ``able`` that does. Each is tried on the first packets, so
-    what says yes here has written them.
+    ``preferred`` if it can, else the first of ``able`` that can. Each is tested by writing the first packets.
 
     Raises:
         MediaError: the file cannot be read, or no container takes its sound.
@@ -82,13 +81,13 @@ def container_for(audio_from: Path, preferred: str = ".mp4", able: Sequence[str]
 
 
 def _refusal(audio_from: Path, suffix: str) -> str | None:
-    """Why a container does not take the sound, in FFmpeg's words; None when it does."""
+    """Why a container cannot hold the sound, as FFmpeg's message; None when it can."""
     with opened(audio_from) as container:
         stream = audio_stream(container)
         if stream is None:
             return None
         try:
-            with told_errors(), created(io.BytesIO(), _FORMAT_NAMES[suffix]) as trial:
+            with logged_errors(), created(io.BytesIO(), _FORMAT_NAMES[suffix]) as trial:
                 target = trial.add_stream_from_template(stream)
                 trial.start_encoding()
                 for packet, _ in zip(packets_to_the_end(container, stream), range(_TRIAL_PACKETS), strict=False):
@@ -99,15 +98,15 @@ def _refusal(audio_from: Path, suffix: str) -> str | None:
 
 
 def _named(path: Path) -> str:
-    """The file with the kind of its sound: ``clip.avi (pcm_s16le)``."""
+    """The file's name with its audio codec: ``clip.avi (pcm_s16le)``."""
     with opened(path) as container:
         stream = audio_stream(container)
         context = stream.codec_context if stream is not None else None
-        return f"{path} ({context.name if context is not None else 'of a kind unknown here'})"
+        return f"{path} ({context.name if context is not None else 'unknown codec'})"
 
 
 def cut_audio(source: Path, out: Path, wanted: Callable[[Packet], bool]) -> int:
-    """Copies the packets that are ``wanted`` into ``out``, a file of sound alone; how many. None leaves no file.
+    """Copies the ``wanted`` audio packets into the audio file ``out``; their number. Without any, no file stays.
 
     Raises:
         MediaError: the file cannot be read or its sound not copied.
@@ -115,7 +114,7 @@ def cut_audio(source: Path, out: Path, wanted: Callable[[Packet], bool]) -> int:
     kept = 0
     last: tuple[int, int] | None = None
     try:
-        with opened(source) as given, told_errors(), created(out, options=EXACT) as taken:
+        with opened(source) as given, logged_errors(), created(out, options=EXACT) as taken:
             stream = audio_stream(given)
             target = None if stream is None else taken.add_stream_from_template(stream)
             for packet in () if stream is None else packets_to_the_end(given, stream):
@@ -133,7 +132,7 @@ def cut_audio(source: Path, out: Path, wanted: Callable[[Packet], bool]) -> int:
 
 
 class AudioCopy:
-    """Copies the audio packets of one file into a container that is being written, in step with the pictures.
+    """Copies the audio packets of one file into a container that is being written, interleaved with the pictures.
 
     Args:
         path: the file whose sound is copied. Without sound, nothing happens.
@@ -184,12 +183,12 @@ class AudioCopy:
             ) from error
 
     def up_to(self, seconds: Fraction) -> None:
-        """Copies what starts before ``seconds``, so that sound and pictures lie side by side in the file."""
+        """Copies the packets that start before ``seconds``, so that sound and pictures are interleaved."""
         while self._next is not None and (self._next.pts or 0) * self._next.time_base <= seconds:
             self._copy()
 
     def rest(self) -> None:
-        """Copies what is left."""
+        """Copies the remaining packets."""
         while self._next is not None:
             self._copy()
 
@@ -219,7 +218,7 @@ def _mux(packet: Packet, output: OutputContainer, target: Stream, last: tuple[in
 
 
 def _unframed(stream: AudioStream, packets: Iterator[Packet]) -> Iterator[Packet]:
-    """AAC without its ADTS headers; anything else as it is."""
+    """The packet's bytes, of AAC without the ADTS header."""
     context = stream.codec_context
     if context is None or context.name != "aac" or context.extradata:
         yield from packets

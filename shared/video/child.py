@@ -1,8 +1,8 @@
-"""Reading a file under suspicion in a process of its own, so that a fault of a decoder ends that process and no other.
+"""Reads an untrusted file in a separate process, so that a crash of a decoder ends only that process.
 
-The child has no more memory, processor time and patience than :class:`ChildLimits` give, writes no file, reads none but
-this one and its manifest beside it, reaches no network, and is started with neither the arguments nor the environment
-of this process. What it sends is bounded plain data. Limits that a system does not have are named in ``Child.missing``.
+Its memory, processor time and time between answers are limited by :class:`ChildLimits`. The child writes no file, reads
+only this file and the manifest beside it, has no network, and gets neither the arguments nor the environment of this
+process. It sends plain data of bounded size. Limits that the system does not support are listed in ``Child.missing``.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from shared.video.reader import VideoReader, probe
 
 T = TypeVar("T")
 Message = tuple[str, bytes, Any]
-"""Kind, value in JSON and body."""
+"""A message: kind, JSON value and body."""
 
 # Isolated: neither the working directory nor PYTHONPATH names modules; the parent's own path does.
 _BOOT = "import sys; sys.path[:] = sys.argv[1:]; from shared.video.child_process import serve; serve()"
@@ -47,7 +47,7 @@ _HINT = "what was read so far is kept; inspect a copy, or one that was converted
 
 @dataclass(frozen=True)
 class ChildLimits:
-    """What reading one file may cost."""
+    """Limits on the process that reads one file."""
 
     memory_gb: float = 8.0
     """Address space of the child, where the system can limit it (not macOS, Windows)."""
@@ -60,7 +60,7 @@ class ChildLimits:
 
 
 class ChildError(MediaError):
-    """The child ended before it had answered; ``cause`` says how, in words that go behind "because"."""
+    """The child ended before it answered; ``cause`` is the reason, worded to follow "because"."""
 
     def __init__(self, path: Path, cause: str, hint: str = _HINT) -> None:
         super().__init__(f"{path} could not be read: {cause}", hint=hint)
@@ -71,7 +71,7 @@ class Child:
     """Runs functions on one file in child processes, one request at a time in each. A context manager.
 
     Attributes:
-        missing: limits that this system does not have, once a child has run.
+        missing: limits that this system does not support; known once a child has run.
     """
 
     def __init__(self, path: Path, limits: ChildLimits = ChildLimits()) -> None:
@@ -90,18 +90,18 @@ class Child:
             self._all.pop().end()
 
     def reader(self, *, still: bool = False) -> ClipReader:
-        """A reader of the file's frames, or of the single picture that it is.
+        """A reader of the frames of a video, or of a still picture.
 
         Raises:
-            MediaError: no first frame.
+            MediaError: the first frame cannot be decoded.
         """
         return ChildReader(self, still=still)
 
     def call(self, function: Callable[..., T], *arguments: str | int | None) -> T:
-        """What ``function(path, *arguments)``, a function of a module, returns in the child, by its annotation.
+        """Runs ``function(path, *arguments)``, defined at module level, in the child; its result.
 
         Raises:
-            MediaError: the function refused the file, or the child died.
+            MediaError: the function raised it, or the child died.
         """
         patience = self.limits.silence_seconds + self.path.stat().st_size / _BYTES_A_SECOND
         request = Request(f"{function.__module__}:{function.__name__}", path_text(self.path.absolute()), arguments)
@@ -116,7 +116,7 @@ class Child:
         """The messages of ``function(pipe, path, *arguments)``: kind, value as JSON, body.
 
         Raises:
-            MediaError: as for :meth:`call`, behind the messages that came before.
+            MediaError: as for :meth:`call`, after the messages received before it.
         """
         name = f"{function.__module__}:{function.__name__}"
         request = Request(name, path_text(self.path.absolute()), arguments, stream=True)
@@ -126,7 +126,7 @@ class Child:
     def _answers(self, request: Request, patience: float) -> Generator[Message]:
         with self._process() as process:
             process.ask(request)
-            allowed = max(patience, _START_SECONDS)  # the child may have libraries to load first
+            allowed = max(patience, _START_SECONDS)  # the child may have to import libraries first
             while True:
                 kind, value, body = process.answer(allowed)
                 allowed = patience
@@ -153,7 +153,7 @@ class Child:
 
 
 class NoChild:
-    """Stands in for :class:`Child`, and does all in this process."""
+    """Replaces :class:`Child` without a child process: everything runs in this one."""
 
     missing = ("separate process",)
 
@@ -180,10 +180,10 @@ class NoChild:
 class ChildReader:
     """Frames of one file that a child decodes, read as those of :class:`shared.video.reader.VideoReader`.
 
-    Where the child dies, or refuses what comes, behind the first frame, the pass ends there, and ``stopped`` says why.
+    If the child fails after the first frame, the pass ends there and ``stopped`` says why.
 
     Raises:
-        MediaError: no first frame.
+        MediaError: the first frame cannot be decoded.
     """
 
     def __init__(self, child: Child, *, still: bool = False) -> None:
@@ -226,7 +226,7 @@ class ChildReader:
                 image = np.frombuffer(body, np.uint8).reshape(head.height, head.width, 3)
                 yield Frame(head.index, Timestamp(head.pts, head.time_base), image)
             except ValueError as error:
-                raise ChildError(self.path, "the decoder sent a frame that is none") from error
+                raise ChildError(self.path, "the decoder sent an invalid frame") from error
 
     def times(self) -> Iterator[Timestamp]:
         """As :meth:`shared.video.reader.VideoReader.times`."""
@@ -256,11 +256,11 @@ class ChildReader:
 
 
 ClipReader = VideoReader | PictureReader | ChildReader
-"""What reads the frames of one file."""
+"""A reader of the frames of one file."""
 
 
 class _Process:
-    """One child, and the watch over it."""
+    """One child process and its supervision."""
 
     def __init__(self, path: Path, limits: ChildLimits) -> None:
         self.free = False
@@ -288,14 +288,14 @@ class _Process:
             self.ask(Bounds(int(limits.memory_gb * 2**30), self._cpu_seconds, files))
             kind, value, _ = self.answer(_START_SECONDS)
             if kind != "ready":
-                raise self._died("the decoder does not do what it is asked")
+                raise self._died("the decoder does not answer requests")
             self.missing = decoded(value, tuple[str, ...], path)
         except BaseException:
             self.end()
             raise
 
     def ask(self, request: object) -> None:
-        """Sends a request; a child that is dead says so when it is to answer."""
+        """Sends a request. If the child is dead, :meth:`answer` raises the error."""
         assert self._running.stdin is not None
         try:
             send(self._running.stdin, "request", request)
@@ -303,10 +303,10 @@ class _Process:
             return
 
     def answer(self, patience: float) -> Message:
-        """The next message, other than that memory ran out or the child gave up.
+        """The next message that is not a report of a failure.
 
         Raises:
-            ChildError: there is none, within ``patience`` seconds.
+            ChildError: none within ``patience`` seconds, or the child reports a failure.
         """
         assert self._running.stdout is not None
         self._until = time.monotonic() + patience
@@ -315,7 +315,7 @@ class _Process:
         except (EOFError, OSError) as error:
             raise self._died(self._cause(patience)) from error
         except ValueError as error:
-            raise self._died(f"the decoder sent what is no message: {error}") from error
+            raise self._died(f"the decoder sent an invalid message: {error}") from error
         finally:
             self._until = float("inf")
         if kind == "memory":
@@ -325,7 +325,7 @@ class _Process:
         return kind, value, body
 
     def end(self) -> None:
-        """Ends the child, whatever it is doing."""
+        """Kills the child."""
         self._ended.set()
         self._running.kill()
         self._running.wait()
@@ -334,7 +334,7 @@ class _Process:
             try:
                 pipe.close()
             except OSError:
-                continue  # what was still to be sent has no reader any more
+                continue  # unsent requests have no reader any more
 
     def _watch(self) -> None:
         while not self._ended.wait(0.1):
@@ -349,7 +349,7 @@ class _Process:
         except subprocess.TimeoutExpired:
             return "the decoder closed its pipe"
         if self._silent:
-            return f"the decoder gave nothing for {patience:.0f} s and was ended"
+            return f"the decoder sent nothing for {patience:.0f} s and was ended"
         if code >= 0:
             return f"the decoder ended with status {code}"
         if -code == getattr(signal, "SIGXCPU", None):
@@ -374,9 +374,9 @@ def decoded(data: bytes, kind: type[T], path: Path) -> T:
     """A value of ``kind`` from what the child sent.
 
     Raises:
-        ChildError: it is no such value.
+        ChildError: the value is of another type.
     """
     try:
         return decode_json(data, kind, "a message", error=MediaError, hook=read_back)
     except MediaError as error:
-        raise ChildError(path, f"the decoder sent nonsense ({error})") from error
+        raise ChildError(path, f"the decoder sent an invalid value ({error})") from error

@@ -1,6 +1,6 @@
-"""Limits that a process takes upon itself, for good, before it reads a file that may take it over.
+"""Permanent limits that a process sets on itself before it reads an untrusted file.
 
-Landlock and namespaces: the Linux manual pages landlock(7), unshare(2). Needs a process of one thread.
+Landlock and namespaces: the Linux manual pages landlock(7), unshare(2). The process must have a single thread.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _OWN = tuple(str(Path(__file__).resolve().parents[2] / name) for name in ("share
 
 @dataclass(frozen=True)
 class Bounds:
-    """What the process may use.
+    """Resources that the process may use.
 
     Attributes:
         memory_bytes: of address space.
@@ -42,10 +42,10 @@ class Bounds:
 
 
 def limit(bounds: Bounds) -> tuple[str, ...]:
-    """Takes limits upon this process for the rest of its life; names those that this system lacks.
+    """Limits this process for the rest of its life; the names of limits that the system lacks.
 
-    Memory and processor time as given; no file is written and no other file read; no network; no core dump; and where
-    memory runs short, this process goes first.
+    Memory and processor time as given; no file is written and no other file read; no network; no core dump; and the
+    system kills this process first when memory runs short.
     """
     missing = []
     with suppress(OSError):
@@ -78,13 +78,13 @@ def limit(bounds: Bounds) -> tuple[str, ...]:
 
 
 def _leave_network() -> bool:
-    """Moves this process into a network of its own without any interface; whether the system allowed it."""
+    """Moves this process into a network namespace without interfaces; whether the system allowed it."""
     libc = ctypes.CDLL(None, use_errno=True)
     return any(libc.unshare(flags) == 0 for flags in (_NEW_NETWORK, _NEW_USER | _NEW_NETWORK))
 
 
 def _leave_files(readable: tuple[str, ...]) -> bool:
-    """Takes away every right on files but reading ``readable`` and the programs' own; whether the system could."""
+    """Restricts file access to reading ``readable`` and programs with their libraries; whether that is supported."""
     libc = ctypes.CDLL(None, use_errno=True)
     version = libc.syscall(_CREATE_RULESET, None, 0, 1)
     if version < 1:

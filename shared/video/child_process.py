@@ -1,7 +1,7 @@
-"""The child's side of :mod:`shared.video.child`: takes its limits upon itself, then reads what the parent asks for.
+"""The child's side of :mod:`shared.video.child`: limits itself, then answers the parent's requests.
 
-Messages in both directions are a kind, a value in JSON and a body of plain bytes, lengths before them. Nothing is
-pickled: what comes out of a decoder that a hostile file has taken over is data to the parent, and never code.
+A message is a kind, a JSON value and a body of bytes, preceded by their lengths. Nothing is pickled, so that a decoder
+compromised by a hostile file can send the parent data, but no code.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ _LENGTHS = struct.Struct("<8sII")
 
 @dataclass(frozen=True)
 class Request:
-    """What the child is asked: ``function`` ("module:name") of ``path`` and numbers; a stream is given the pipe too."""
+    """A call of ``function`` ("module:name") with ``path`` and numbers; one that streams also gets the pipe."""
 
     function: str
     path: str
@@ -48,7 +48,7 @@ class Request:
 
 @dataclass(frozen=True)
 class Count:
-    """How far a pass has come: frames decoded, places that could not be, times repaired."""
+    """Progress of a pass: frames decoded, decoding failures, times repaired."""
 
     frames: int = 0
     failures: int = 0
@@ -57,7 +57,7 @@ class Count:
 
 @dataclass(frozen=True)
 class FrameHead:
-    """A frame without its picture, which is the message's body."""
+    """The data of a frame except its picture, which is the message's body."""
 
     index: int
     pts: int
@@ -73,16 +73,16 @@ class Pipe:
         self._out = out
 
     def send(self, kind: str, value: object = None, body: Any = b"") -> None:
-        """One message.
+        """Sends one message.
 
         Raises:
-            OSError: nobody reads any more.
+            OSError: the parent has closed the pipe.
         """
         send(self._out, kind, value, body)
 
 
 def path_text(path: Path) -> str:
-    """The path as text that JSON holds whatever bytes its name is made of."""
+    """The path as text that JSON can hold, also when its name is not UTF-8."""
     return os.fsencode(path).hex()
 
 
@@ -101,24 +101,24 @@ def send(out: IO[bytes], kind: str, value: object, body: Any = b"") -> None:
 
 
 def receive(source: IO[bytes]) -> tuple[str, bytes, bytearray]:
-    """Kind, value in JSON and body of the next message.
+    """Kind, JSON value and body of the next message.
 
     Raises:
         EOFError: the other side has ended.
-        ValueError: longer than any message is, or of no kind.
+        ValueError: the message is too long, or has no kind.
     """
     kind, value_bytes, body_bytes = _LENGTHS.unpack(_exactly(source, _LENGTHS.size))
     if value_bytes > MAX_VALUE_BYTES or body_bytes > MAX_BODY_BYTES:
-        raise ValueError("it is longer than any message is")
+        raise ValueError("it is too long")
     value = bytes(_exactly(source, value_bytes))
     return kind.rstrip(b"\0").decode("ascii"), value, _exactly(source, body_bytes)
 
 
 def read_back(kind: Any, value: Any) -> Any:
-    """A value of a type that JSON lacks, from what :func:`send` made of it.
+    """Restores a value of a type that JSON lacks from the form that :func:`send` wrote.
 
     Raises:
-        ValueError: it is none.
+        ValueError: it is not of that type.
     """
     if kind is Fraction and isinstance(value, list) and len(value) == 2 and all(isinstance(one, int) for one in value):
         return Fraction(*value) if value[1] else Fraction(0)
@@ -143,11 +143,11 @@ def _exactly(source: IO[bytes], count: int) -> bytearray:
 
 
 def serve() -> None:
-    """Runs the child to its end: limits, then one request after the other, until the parent closes the pipe."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # an interrupt is the parent's to answer
+    """Main function of the child: sets limits, then answers requests until the parent closes the pipe."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent handles interrupts
     source = sys.stdin.buffer
     with os.fdopen(os.dup(1), "wb") as out:
-        os.dup2(2, 1)  # whatever prints does not print into the messages
+        os.dup2(2, 1)  # keeps printed text out of the messages
         pipe = Pipe(out)
         with suppress(EOFError, BrokenPipeError):
             bounds = decode_json(receive(source)[1], Bounds, "the request", error=MediaError)
@@ -160,7 +160,7 @@ def serve() -> None:
 
 
 def _answer(pipe: Pipe, request: Request) -> bool:
-    """Answers one request; whether another may follow."""
+    """Answers one request; whether another can follow."""
     try:
         module, _, name = request.function.partition(":")
         function = getattr(importlib.import_module(module), name)
@@ -174,16 +174,16 @@ def _answer(pipe: Pipe, request: Request) -> bool:
     except MemoryError:
         pipe.send("memory")
         return False
-    except Exception as error:  # noqa: BLE001 - the parent says it, whatever it is
+    except Exception as error:  # noqa: BLE001 - the parent reports it
         pipe.send("failed", f"{type(error).__name__}: {error}"[:500])
         return False
     return True
 
 
 def frames(pipe: Pipe, path: Path, still: bool, start: int, stop: int | None, step: int) -> None:
-    """Sends the frames whose index is in ``range(start, stop, step)``, their pictures as bodies; then all counters.
+    """Sends the frames whose index is in ``range(start, stop, step)``, pictures as bodies; then the final counters.
 
-    For every frame that is decoded, the count so far is sent: a parent knows how far a child came, and that it works.
+    The counters are also sent after every decoded frame, as a sign of progress.
     """
     from shared.video.images import PictureReader
     from shared.video.reader import VideoReader
@@ -205,7 +205,7 @@ def frames(pipe: Pipe, path: Path, still: bool, start: int, stop: int | None, st
 
 
 def times(pipe: Pipe, path: Path) -> None:
-    """Sends the time of every frame; then all counters."""
+    """Sends the time of every frame; then the final counters."""
     from shared.video.reader import VideoReader
 
     with VideoReader(path) as reader:

@@ -1,7 +1,7 @@
-"""One clock for all streams of a file, whatever its packets claim, and times of frames that always increase.
+"""One continuous clock for all streams of a file, and strictly increasing times of frames.
 
-A broadcast recording counts from an arbitrary moment, and where recordings were joined its clock jumps. A player shows
-neither: it begins at once and goes on. Jumps are kept as facts (:class:`ClockRestart`), since each is a splice.
+Timestamps of broadcast recordings start at any value and jump where recordings were joined. Players start at 0 and play
+on. Jumps are reported as :class:`ClockRestart`, because they may be splices.
 """
 
 from __future__ import annotations
@@ -25,10 +25,10 @@ _MOST_RESTARTS = 1_000
 
 
 def clock_origin(container: InputContainer) -> Fraction:
-    """The time, in seconds, that counts as the beginning; 0 where the file's own clock begins near 0.
+    """The timestamp, in seconds, that becomes time 0; 0 when the file's own clock begins near 0.
 
-    The earliest start of a stream, in formats that count from any moment and wherever it is 10 s or more: nothing is
-    shown before it, so it delays nothing. A late start of one stream beside another is a delay, and is kept.
+    It is the earliest start of a stream, in formats with arbitrary timestamps and wherever it is 10 s or more. If one
+    stream starts later than another, that delay is kept.
     """
     starts = [
         stream.start_time * stream.time_base
@@ -40,13 +40,13 @@ def clock_origin(container: InputContainer) -> Fraction:
 
 
 def may_jump(container: InputContainer) -> bool:
-    """Whether the container is of a kind whose clock may restart."""
+    """Whether the clock may restart in files of this format."""
     return bool(container.format.flags & _MAY_JUMP)
 
 
 @dataclass
 class _Track:
-    """Where one stream stands: its part of the timeline, and the end of its latest packet, in seconds."""
+    """State of one stream: its part of the timeline, and the end of its latest packet, in seconds."""
 
     part: int = 0
     last: Fraction | None = None
@@ -55,13 +55,13 @@ class _Track:
 
 @dataclass
 class PacketClock:
-    """Moves packets onto one clock that begins at 0 and never jumps. Packets are given in the order of the file.
+    """Moves packets, in file order, onto one clock that begins at 0 and never jumps.
 
     All streams of a file share one list of parts, so that sound and picture stay together across a restart, though
     each crosses it at a packet of its own.
 
     Attributes:
-        restarts: the jumps met so far, at most 1,000.
+        restarts: the jumps so far, at most 1,000.
     """
 
     origin: Fraction
@@ -73,11 +73,11 @@ class PacketClock:
 
     @classmethod
     def of(cls, container: InputContainer) -> PacketClock:
-        """For the packets of an opened file."""
+        """A clock for the packets of an opened file."""
         return cls(clock_origin(container), may_jump(container))
 
     def move(self, packet: Packet) -> None:
-        """Changes the times of ``packet``."""
+        """Corrects the timestamps of ``packet`` in place."""
         base, stated = packet.time_base, packet.dts if packet.dts is not None else packet.pts
         if base is None or not (self.origin or self.joins) or stated is None:
             return
@@ -113,10 +113,10 @@ def _jumps(last: Fraction, time: Fraction) -> bool:
 def packets_on_one_clock(
     container: InputContainer, stream: VideoStream | AudioStream, clock: PacketClock | None = None
 ) -> Iterator[Packet]:
-    """The packets of ``stream``, the empty one that ends it included, on the clock of the whole file.
+    """The packets of ``stream``, including the empty last one, on the clock of the whole file.
 
     Raises:
-        FFmpegError: the file cannot be demuxed any further.
+        FFmpegError: demuxing failed.
     """
     clock = clock or PacketClock.of(container)
     others = [*container.streams.video, *container.streams.audio] if clock.joins else [stream]
@@ -127,7 +127,7 @@ def packets_on_one_clock(
 
 
 def packets_to_the_end(container: InputContainer, stream: AudioStream) -> Iterator[Packet]:
-    """As :func:`packets_on_one_clock`, only those with content; ends quietly where a damaged file does."""
+    """As :func:`packets_on_one_clock`, without empty packets; of a damaged file those before the damage."""
     packets = packets_on_one_clock(container, stream)
     while True:
         try:
@@ -141,7 +141,7 @@ def packets_to_the_end(container: InputContainer, stream: AudioStream) -> Iterat
 
 
 class FrameClock:
-    """Gives frames strictly increasing times: the stated one where there is one that fits."""
+    """Gives frames strictly increasing times: the stated time if it is valid, else one by the frame rate."""
 
     def __init__(self, time_base: Fraction, frame_rate: Fraction | None) -> None:
         self.repaired = 0

@@ -1,4 +1,4 @@
-"""Decoded frames to pictures: by the declared matrix, range, transfer and primaries, in the shown size."""
+"""Conversion of decoded frames to RGB by the declared matrix, range, transfer and primaries, at display size."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _MATRICES: dict[int, Colorspace] = {
     10: Colorspace.BT2020,
 }
 
-# Video codecs whose luma is in studio range unless they say otherwise, also when they hold no colour.
+# Video codecs whose luma is in studio range unless they say otherwise, also for gray video.
 _STUDIO_RANGE = frozenset({"h264", "hevc", "av1", "vp9", "vp8", "mpeg2video", "mpeg4"})
 _RANGE_STUDIO, _RANGE_FULL = 1, 2
 
@@ -40,10 +40,10 @@ def default_matrix(width: int, height: int) -> Colorspace:
 
 
 def matrix_of(frame: VideoFrame, path: Path) -> Colorspace | None:
-    """The colour matrix a frame declares, the customary one when it declares none, None for RGB.
+    """The colour matrix that a frame declares, :func:`default_matrix` when it declares none, None for RGB.
 
     Raises:
-        MediaError: it declares one that is not known here; guessing would shift every colour.
+        MediaError: it declares an unknown one; a guess would shift every colour.
     """
     declared = int(frame.colorspace)
     if declared == _COLORSPACE_RGB:
@@ -58,13 +58,13 @@ def matrix_of(frame: VideoFrame, path: Path) -> Colorspace | None:
 
 
 class FrameConverter:
-    """Decoded frames to pictures, keeping FFmpeg's tables between frames. Belongs to one pass over one file.
+    """Converts decoded frames to pictures; keeps FFmpeg's tables between frames. For one pass over one file.
 
     Args:
         path: the file, for messages.
-        first: its first frame; pictures of all others are brought to that one's size.
-        pixel_aspect: width of a stored pixel as shown over its height.
-        codec: what decoded the frames, which decides the range of gray ones that state none.
+        first: its first frame; pictures of all others are resized to its size.
+        pixel_aspect: displayed width of a stored pixel over its height.
+        codec: of the video; decides the range of gray frames that declare none.
     """
 
     def __init__(self, path: Path, first: tuple[int, int], pixel_aspect: Fraction, codec: str) -> None:
@@ -77,7 +77,7 @@ class FrameConverter:
         self._sdr: SdrConverter | None = None
 
     def rgb(self, frame: VideoFrame) -> np.ndarray:
-        """(H, W, 3) uint8 BT.709 RGB in square pixels, not yet turned. PQ and HLG are tone mapped.
+        """(H, W, 3) uint8 BT.709 RGB in square pixels, not yet rotated. PQ and HLG are tone mapped.
 
         Raises:
             MediaError: the frame's format cannot be converted.
@@ -107,7 +107,7 @@ class FrameConverter:
         return (frame.width, frame.height) == self._stored == self._size
 
     def _is_studio(self, frame: VideoFrame) -> bool:
-        # FFmpeg takes every gray picture for full range, whatever its tag says.
+        # FFmpeg treats every gray picture as full range and ignores its tag.
         stated = int(frame.color_range)
         return stated == _RANGE_STUDIO or (stated != _RANGE_FULL and self._gray_is_studio)
 

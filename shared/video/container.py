@@ -1,7 +1,7 @@
-"""Opening media that nobody vouches for. No other module calls ``av.open``; a test holds that.
+"""Opens untrusted media. No other module calls ``av.open``; a test checks that.
 
 Every refusal is a :class:`MediaError` of one sentence with a hint. Only plain files are opened, and only with
-demuxers of media containers: a playlist renamed to ``.mp4`` must not make FFmpeg read other files or a network.
+demuxers of media containers, so that a playlist renamed to ``.mp4`` cannot make FFmpeg read other files or the network.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ VIDEO_SUFFIXES = frozenset(
         ".m2ts", ".wmv", ".asf", ".flv", ".ogv", ".mxf",
     }
 )  # fmt: skip
-"""Suffixes by which a folder's videos are told from its other files."""
+"""File suffixes of videos; in a folder, other files are not read as videos."""
 
 _SUFFIXES = {
     "mov,mp4,m4a,3gp,3g2,mj2": (".mp4", ".mov", ".m4v", ".m4a", ".3gp", ".3g2", ".mj2", ".qt"),
@@ -55,23 +55,23 @@ logging.getLogger("libav").addHandler(logging.NullHandler())
 
 _S = TypeVar("_S", VideoStream, AudioStream)
 _NEVER_TOO_LARGE = 1 << 22
-"""Pixels of a frame whose cost is small, however few bytes it came from."""
+"""A frame with at most this many pixels passes, however small its file."""
 
 
 @dataclass(frozen=True)
 class VideoLimits:
-    """What is refused before memory is spent on it.
+    """Limits on media; what exceeds them is refused before memory is allocated for it.
 
     Attributes:
-        min_side_px: smaller pictures show nothing that could be looked for.
+        min_side_px: shortest side; smaller pictures show no usable face.
         max_side_px: longest side.
         max_pixels: width times height; the default holds 8K twice over.
         max_frames: frames read in one pass; the default is 22 hours at 50 a second.
-        frame_pixels_per_byte: pixels of a frame for each byte of the whole file. A blank 8K frame alone has 11,000; a
-            GIF of 1.2 kB can claim 56,000.
+        frame_pixels_per_byte: pixels of a frame for each byte of the whole file. A file of one blank 8K frame has
+            11,000; a GIF of 1.2 kB can declare 56,000.
         pixels_per_byte: pixels of all frames read in one pass for each byte of the file, on top of ``free_pixels``. A
             still picture in full HD, in H.264 and without sound, has 70,000.
-        free_pixels: read of any file; 130 frames of full HD.
+        free_pixels: pixels that may be read of any file; 130 frames of full HD.
     """
 
     min_side_px: int = 8
@@ -84,10 +84,10 @@ class VideoLimits:
 
 
 def need_file(path: Path) -> None:
-    """Refuses what is not a readable file with something in it.
+    """Refuses anything but a readable, regular file that is not empty.
 
     Raises:
-        MediaError: missing, a folder, a device or pipe, empty, or not permitted.
+        MediaError: missing, a folder, a device or pipe, empty, or without permission to read.
     """
     try:
         status = path.stat()
@@ -125,7 +125,7 @@ def opened(path: Path) -> Iterator[InputContainer]:
 def created(
     target: Path | BinaryIO, format_name: str | None = None, options: Mapping[str, str] | None = None
 ) -> OutputContainer:
-    """A container to be written, of the format that ``format_name`` or the file's suffix names.
+    """A new container to write to, in the format that ``format_name`` or the file's suffix names.
 
     Raises:
         ValueError: FFmpeg knows no such format.
@@ -136,8 +136,8 @@ def created(
 
 
 @contextmanager
-def told_errors() -> Iterator[None]:
-    """While the block runs, errors of FFmpeg keep the line that it logged; :func:`ffmpeg_line` gives it."""
+def logged_errors() -> Iterator[None]:
+    """In the block, errors of FFmpeg keep the line that FFmpeg logged, for :func:`ffmpeg_line`."""
     before = av.logging.get_level()
     av.logging.set_level(av.logging.ERROR)
     try:
@@ -148,7 +148,7 @@ def told_errors() -> Iterator[None]:
 
 
 def ffmpeg_line(error: Exception) -> str:
-    """What FFmpeg says of an error in its own words, as far as it was kept."""
+    """FFmpeg's own message on an error, where it was kept; else the error's general text."""
     log = getattr(error, "log", None)
     if log:
         return f"{log[1]}: {log[2].strip()}"
@@ -156,7 +156,7 @@ def ffmpeg_line(error: Exception) -> str:
 
 
 def refuse_unreadable(path: Path, error: Exception) -> NoReturn:
-    """Says that ``path`` is not media, or was cut off before the part that describes it.
+    """Refuses ``path`` as unreadable: without permission, no media file, damaged or truncated.
 
     Raises:
         MediaError: always.
@@ -170,7 +170,7 @@ def refuse_unreadable(path: Path, error: Exception) -> NoReturn:
 
 
 def suffix_of(path: Path) -> str:
-    """The file suffix by content; the file's own where that is one of its kind.
+    """The file suffix of the content's format; the file's own suffix if it is valid for that format.
 
     Raises:
         MediaError: not a file, or not media that can be read.
@@ -182,11 +182,11 @@ def suffix_of(path: Path) -> str:
 
 
 def video_stream(container: InputContainer, path: Path, limits: VideoLimits) -> VideoStream:
-    """The video stream that players show (cover pictures are none), ready to decode on all cores.
+    """The video stream that players show, never a cover picture, set up to decode on all cores.
 
     Raises:
         MediaError: there is none, no decoder for it, its declared size is outside ``limits``, or the file is a still
-            picture (HEIC, AVIF), of which the demuxer would show one tile.
+            picture (HEIC, AVIF), of which the demuxer would give a single tile.
     """
     if container.metadata.get("major_brand", "").strip() in _STILL_BRANDS:
         raise MediaError(
@@ -203,7 +203,7 @@ def video_stream(container: InputContainer, path: Path, limits: VideoLimits) -> 
         raise MediaError(f"{path} holds video of a kind that cannot be decoded here", hint="convert it to H.264 first")
     if context.width or context.height:
         check_size(context.width, context.height, path, limits)
-    # Streams that state their size only inside the pictures are stopped by the decoder itself.
+    # The decoder itself limits streams that state their size only inside the pictures.
     context.options = {"max_pixels": str(limits.max_pixels)}
     context.thread_type = "AUTO"  # type: ignore[assignment]
     return stream
@@ -220,10 +220,10 @@ def _default(streams: list[_S]) -> _S:
 
 
 def check_size(width: int, height: int, path: Path, limits: VideoLimits) -> None:
-    """Refuses pictures too small to show anything or too large to be meant.
+    """Refuses pictures that are too small or too large.
 
     Raises:
-        MediaError: ``width`` or ``height`` is outside ``limits``, or there are far too many pixels for the file's size.
+        MediaError: ``width`` or ``height`` is outside ``limits``, or there are too many pixels for the file's size.
     """
     if min(width, height) < limits.min_side_px:
         raise MediaError(

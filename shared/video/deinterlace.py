@@ -1,4 +1,4 @@
-"""Whole pictures out of interlaced ones, one for each, at the same times. Progressive pictures pass untouched."""
+"""Deinterlacing: one progressive frame for each interlaced frame, at the same time. Progressive ones pass unchanged."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ Timed = tuple[Timestamp, VideoFrame]
 
 
 def deinterlaced(frames: Iterator[Timed]) -> Iterator[Timed]:
-    """``frames`` with those that their decoder marks as interlaced made whole (FFmpeg's bwdif).
+    """``frames``, those that the decoder marks as interlaced deinterlaced by FFmpeg's bwdif.
 
-    Nothing is set up before the first of them, so that other videos cost nothing. From there on every frame is held
-    back by one, because its fields are filled in from both its neighbours.
+    The filter is made at the first interlaced frame. From then on every frame is delayed by one, because its fields
+    are interpolated from both neighbours.
     """
     running: _Deinterlacer | None = None
     for time, frame in frames:
@@ -58,7 +58,7 @@ class _Deinterlacer:
 
     def next(self, time: Timestamp, frame: VideoFrame) -> Iterator[Timed]:
         self._times.append(time)
-        # The filter sees evenly spaced times of its own; the true ones wait here.
+        # The filter gets evenly spaced times; the true ones are kept here.
         frame.pts, frame.time_base = self._given, Fraction(1, 1_000)
         self._given += 1
         self._graph.vpush(frame)

@@ -1,4 +1,4 @@
-"""How a clip is compressed, as a value: codec, quality, pixel format, container. Needs no codec library to import."""
+"""Settings of an encoder: codec, quality, pixel format, container. Its import loads no codec library."""
 
 from __future__ import annotations
 
@@ -34,9 +34,9 @@ ENCODER_THREADS = 4
 
 @dataclass(frozen=True)
 class _Codec:
-    """What there is to know of one encoder: its short name, its quality scale, and the sizes and formats it takes.
+    """Properties of one encoder: short name, quality scale, and the sizes and formats it takes.
 
-    ``usual_crf`` is near-transparent on that scale; ``containers`` hold the codec, the customary one first.
+    ``usual_crf`` is visually near-lossless; ``containers`` can hold the codec, the usual one first.
     """
 
     short: str
@@ -63,15 +63,15 @@ CODECS: tuple[str, ...] = tuple(_CODECS)
 
 @dataclass(frozen=True)
 class Encoding:
-    """How to compress a video.
+    """How a video is compressed.
 
     Attributes:
         codec: the encoder.
         crf: constant quality, lower is better; each encoder has its own scale (for mjpeg the quantiser, 2 to 31).
-            None for FFV1, which loses nothing.
-        pixel_format: as FFmpeg names it; "gray" takes (H, W) pictures, "bgr0" keeps RGB as it is (FFV1 only).
-        preset: speed against size, from "ultrafast" to "veryslow"; not for FFV1 and mjpeg.
-        container: the file suffix to use where the caller has none to keep.
+            None for FFV1, which is lossless.
+        pixel_format: as FFmpeg names it; "gray" takes (H, W) pictures, "bgr0" stores RGB unconverted (FFV1 only).
+        preset: trades speed for size, from "ultrafast" to "veryslow"; not for FFV1 and mjpeg.
+        container: the file suffix to use unless the caller names one.
 
     Raises:
         ConfigError: a value is unknown or out of range.
@@ -105,26 +105,26 @@ class Encoding:
             )
 
     def moved_by(self, levels: int) -> Encoding:
-        """The same, ``levels`` further along the quality scale or as far as it goes; what is lossless stays so."""
+        """The same encoding with ``levels`` added to its crf, within the scale; a lossless one is unchanged."""
         scale = _CODECS[self.codec].crf
         if scale is None or self.crf is None or self.crf == 0:
             return self
-        # A crf of 0 is lossless or nearly so: nobody's clip may become that by a draw.
+        # A crf of 0 is (nearly) lossless, which must not come out of a random choice.
         return replace(self, crf=min(max(self.crf + levels, max(scale[0], 1)), scale[1]))
 
     @classmethod
     def lossless_mask(cls) -> Encoding:
-        """For (H, W) uint8 masks: FFV1, gray, in Matroska; every value comes back as it went in."""
+        """For (H, W) uint8 masks: FFV1, gray, in Matroska; every value is preserved."""
         return cls(codec="ffv1", pixel_format="gray", container=".mkv")
 
     @classmethod
     def lossless_rgb(cls) -> Encoding:
-        """For (H, W, 3) pictures that must come back bit for bit: FFV1, RGB, in Matroska."""
+        """For (H, W, 3) pictures that must be preserved exactly: FFV1, RGB, in Matroska."""
         return cls(codec="ffv1", pixel_format="bgr0", container=".mkv")
 
     @classmethod
     def usual(cls, codec: CodecName, pixel_format: str = "yuv420p", preset: str = "medium") -> Encoding:
-        """``codec`` at the quality it is usually asked for, near what the eye cannot tell, in its usual container."""
+        """``codec`` at its usual, visually near-lossless quality, in its usual container."""
         _need_known("codec", codec, tuple(_CODECS))
         known = _CODECS[codec]
         return cls(codec, known.usual_crf, pixel_format, preset, known.containers[0])
@@ -143,7 +143,7 @@ class Encoding:
 
     @property
     def containers(self) -> tuple[str, ...]:
-        """File suffixes that hold the codec, the customary one first."""
+        """File suffixes of containers that can hold the codec, the usual one first."""
         return _CODECS[self.codec].containers
 
     @property
@@ -158,14 +158,14 @@ class Encoding:
 
     @property
     def min_side_px(self) -> int:
-        """The smallest picture side the encoder can be trusted with."""
+        """The smallest picture side, in pixels, that the encoder handles correctly."""
         return _CODECS[self.codec].min_side_px
 
     def pixel_format_for(self, width: int, height: int) -> str:
         """The pixel format in which a picture of this size keeps its size.
 
-        H.264 and HEVC crop in steps of one chroma sample, so with 4:2:0 an odd side cannot be said. Such a clip is
-        written with full chroma (``yuv444p``), rather than padded or cut by a pixel.
+        H.264 and HEVC crop in steps of one chroma sample, so 4:2:0 allows no odd side. Such a clip is written with
+        full chroma (``yuv444p``) instead of being padded or cropped.
         """
         odd = width % 2 or height % 2
         if odd and _CODECS[self.codec].even_sides and self.pixel_format in ("yuv420p", "yuv422p"):
@@ -180,7 +180,7 @@ class Encoding:
         crf = {} if self.crf is None else {"crf": str(self.crf)}
         match self.codec:
             case "libx264":
-                # Its macroblock tree reads memory that nothing wrote: with it 1 to 9 % of runs differ, without it none.
+                # Its macroblock tree reads uninitialised memory: with it 1 to 9 % of runs differ, without it none.
                 return {**crf, "preset": self.preset, "x264-params": "mbtree=0"}
             case "libx265":
                 threads = f"frame-threads=2:pools={ENCODER_THREADS}:log-level=error"

@@ -1,4 +1,4 @@
-"""What a file says of itself: of its pictures, its other streams, how it was made. All of it can be written at will."""
+"""Metadata of a video file: its pictures, its other streams, how it was made. Any of it can be forged."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ _FIELD_ORDERS = {2: "top field first", 3: "bottom field first", 4: "top field fi
 
 
 def facts_of(container: InputContainer, stream: VideoStream, frame: VideoFrame) -> VideoInfo:
-    """What the container and the first decoded frame say."""
+    """The facts that the container and the first decoded frame state."""
     context = stream.codec_context
     orientation = orientation_of(frame)
     aspect = _positive(stream.sample_aspect_ratio) or Fraction(1)
@@ -108,9 +108,9 @@ def _field_order(stream: VideoStream, frame: VideoFrame) -> str:
 
 
 def _dynamic_hdr(stream: VideoStream, frame: VideoFrame) -> tuple[str, ...]:
-    """What changes the picture's brightness from scene to scene, and is not applied here.
+    """Dynamic HDR metadata (brightness by scene), which are not applied in reading.
 
-    Dolby Vision of profile 5 has no picture for other players: its colours are of a kind of their own (IPT).
+    Dolby Vision profile 5 stores colours as IPT, so without its metadata they are wrong.
     """
     data = frame.side_data
     found: list[str] = []
@@ -142,7 +142,7 @@ def _tags(found: Mapping[str, str]) -> tuple[tuple[str, str], ...]:
 
 
 def reading_notes(info: VideoInfo) -> dict[str, str]:
-    """What of the file is changed or left out in reading it, by the name of a factor; empty for an ordinary file."""
+    """What reading changes or leaves out, by the name of a factor of the record; empty for an ordinary file."""
     notes: dict[str, str] = {}
     if info.transfer in ("smpte2084", "arib-std-b67"):
         notes["source_transfer"] = f"{info.transfer} tone mapped to bt709"
@@ -166,7 +166,7 @@ def reading_notes(info: VideoInfo) -> dict[str, str]:
 
 
 def read_with_notes(path: Path, info: VideoInfo, *, audio: bool) -> dict[str, str]:
-    """:func:`reading_notes` for the record, those of losses said aloud; with one more where ``audio`` is not wanted."""
+    """:func:`reading_notes` for the record, with a note if ``audio`` is off; warns of losses on the console."""
     notes = reading_notes(info)
     if info.has_audio and not audio:
         notes[SOUND] = f"left out as asked: {info.audio_codec}"
@@ -177,12 +177,12 @@ def read_with_notes(path: Path, info: VideoInfo, *, audio: bool) -> dict[str, st
 
 
 def losses(notes: Mapping[str, str]) -> str:
-    """Those of ``notes`` that a person should hear before the work, in one line; empty where there is none."""
+    """The ``notes`` that report losses, in one line, to warn of before the work; empty without any."""
     return "; ".join(text for name, text in notes.items() if name not in ("source_pixel_aspect", "source_clock"))
 
 
 def described_stream(one: StreamFacts) -> str:
-    """A stream in words: ``audio aac (fra, commentary)``."""
+    """A description of a stream: ``audio aac (fra, commentary)``."""
     tags = {name.lower(): text for name, text in one.tags}
     about = [tags[name] for name in ("language", "title", "name", "timecode") if tags.get(name, "und") != "und"]
     return f"{one.kind} {one.codec}" + (f" ({', '.join(about)})" if about else "")

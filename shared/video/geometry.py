@@ -1,4 +1,4 @@
-"""From stored pictures to shown ones: pixels made square, quarter turns undone, pictures of another size fitted in."""
+"""Geometry of display: square pixels, quarter turns, pictures of another size fitted into a frame."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class Orientation:
     def from_matrix(cls, data: bytes) -> Orientation:
         """From a display matrix (nine 32-bit integers, row vectors: ``x' = a x + c y``, ``y' = b x + d y``, y down).
 
-        A matrix that turns by something other than quarter turns is taken for the nearest of them.
+        Other rotations are rounded to the nearest quarter turn.
         """
         if len(data) < 36:
             return cls()
@@ -36,17 +36,17 @@ class Orientation:
 
     @property
     def degrees_clockwise(self) -> int:
-        """The turn alone, 0, 90, 180 or 270, as if a mirrored picture had been mirrored left to right afterwards."""
+        """The rotation alone, 0, 90, 180 or 270; of a mirrored picture, the one before mirroring left to right."""
         if self.transpose:
             return 270 if self.flip_y else 90
         return 180 if self.flip_y else 0
 
     def size(self, width: int, height: int) -> tuple[int, int]:
-        """Width and height as shown."""
+        """Width and height as displayed."""
         return (height, width) if self.transpose else (width, height)
 
     def apply(self, image: np.ndarray) -> np.ndarray:
-        """``image`` (H, W, ...) as shown, contiguous."""
+        """``image`` (H, W, ...) as displayed, contiguous."""
         if self.transpose:
             image = image.swapaxes(0, 1)
         rows, columns = slice(None, None, -1 if self.flip_y else 1), slice(None, None, -1 if self.flip_x else 1)
@@ -54,15 +54,15 @@ class Orientation:
 
 
 def orientation_of(frame: VideoFrame) -> Orientation:
-    """How a decoded frame is to be turned for showing; upright when it does not say."""
+    """The orientation in which a decoded frame is displayed; upright when it states none."""
     matrix = frame.side_data.get("DISPLAYMATRIX")
     return Orientation() if matrix is None else Orientation.from_matrix(bytes(matrix))
 
 
 def square_size(width: int, height: int, pixel_aspect: Fraction) -> tuple[int, int]:
-    """Width and height with square pixels: the side that is too short is enlarged, so that no detail is lost.
+    """Width and height with square pixels: the shorter side is enlarged, so that no detail is lost.
 
-    The new side is even. An aspect beyond 1:8 is taken for damage and left alone, as players do.
+    The new side is even. An aspect beyond 1:8 is ignored as damage, as players do.
     """
     if pixel_aspect == 1 or not Fraction(1, _MOST_STRETCH) <= pixel_aspect <= _MOST_STRETCH:
         return width, height
@@ -72,7 +72,7 @@ def square_size(width: int, height: int, pixel_aspect: Fraction) -> tuple[int, i
 
 
 def fitted_size(width: int, height: int, into: tuple[int, int]) -> tuple[int, int]:
-    """The largest size of that shape inside ``into``; all of it where the shapes differ by rounding alone."""
+    """The largest size of that aspect inside ``into``; ``into`` itself if the aspects differ by rounding alone."""
     if abs(Fraction(width * into[1], height * into[0]) - 1) < _SAME_SHAPE:
         return into
     scale = min(Fraction(into[0], width), Fraction(into[1], height))
@@ -80,7 +80,7 @@ def fitted_size(width: int, height: int, into: tuple[int, int]) -> tuple[int, in
 
 
 def centred(image: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    """``image`` (H, W, ...) in the middle of a black one of (width, height) ``size``; itself when it fills that."""
+    """``image`` (H, W, ...) centred on black at (width, height) ``size``; unchanged if it has that size."""
     height, width = image.shape[:2]
     if (width, height) == size:
         return image

@@ -1,4 +1,4 @@
-"""Single pictures in, upright, bounded and in natural order of their names; and out, as file bytes."""
+"""Reads single pictures, upright and within limits, and folders of them in natural order; encodes PNG and JPEG."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ SUFFIXES: tuple[str, ...] = (
     ".png", ".jpg", ".jpeg", ".jfif", ".bmp", ".webp", ".tif", ".tiff",
     ".heic", ".heif", ".hif", ".avif", ".jp2", ".j2k", ".jpf", ".jpx",
 )  # fmt: skip
-"""How the names of pictures end, in small letters. What a file holds is told by its content."""
+"""File suffixes of pictures, lower case. The format itself is detected by content."""
 
 _FORMATS = ("PNG", "JPEG", "BMP", "WEBP", "TIFF", "HEIF", "AVIF", "JPEG2000")
 _WITH_SEQUENCES = ("PNG", "WEBP", "HEIF", "AVIF")
 _ORIENTATION = 0x0112
 _TURNED = {3: 180, 4: 180, 5: 90, 6: 90, 7: 270, 8: 270}
-"""Degrees clockwise of each orientation in EXIF; those mirrored too are 2, 4, 5 and 7."""
+"""Degrees clockwise of each EXIF orientation; 2, 4, 5 and 7 are mirrored as well."""
 _RATE = Fraction(25)
 _MOST_BYTES = 256 << 20
 _MOST_PIXELS = 1 << 27
@@ -43,7 +43,7 @@ class PictureReader:
     """One picture as a clip of one frame, with the interface of :class:`shared.video.reader.VideoReader`.
 
     Raises:
-        MediaError: it is no picture, damaged or too large; while reading, or when ``info`` is asked for.
+        MediaError: it is no picture, damaged or too large; when it is read, or ``info`` is.
     """
 
     decode_failures = times_repaired = 0
@@ -77,7 +77,7 @@ class PictureReader:
             yield Frame(0, Timestamp(0, 1 / _RATE), image)
 
     def times(self) -> Iterator[Timestamp]:
-        """That of the picture."""
+        """The picture's time."""
         return (frame.time for frame in self.frames())
 
 
@@ -85,7 +85,7 @@ def is_still(path: Path) -> bool:
     """Whether the file's content is a single picture, whatever its name says.
 
     Raises:
-        MediaError: it is an animation of a kind that no reader here plays.
+        MediaError: it is an animation in a format that is not read as video.
     """
     try:
         with opened_picture(path) as image:
@@ -101,14 +101,14 @@ def is_still(path: Path) -> bool:
 
 
 def picture_info(path: Path) -> VideoInfo:
-    """What a picture's header says, as of a video without a rate; an animation declares more than the one frame.
+    """The header's facts as those of a video without a frame rate; an animation declares more than one frame.
 
     Raises:
         MediaError: it is no picture.
     """
     with opened_picture(path) as image:
         turned = int(image.getexif().get(_ORIENTATION, 1))
-        sideways = turned in (5, 6, 7, 8) and image.format != "TIFF"  # of which Pillow gives the size as shown
+        sideways = turned in (5, 6, 7, 8) and image.format != "TIFF"  # whose size Pillow gives as displayed
         width, height = image.size[::-1] if sideways else image.size
         kind, mode, frames = (image.format or "unknown").lower(), image.mode, _frames_in(image)
     return VideoInfo(
@@ -130,17 +130,17 @@ def picture_info(path: Path) -> VideoInfo:
 
 
 def _frames_in(image: Image.Image) -> int:
-    """Pictures in a file, where they follow each other; further pictures of a JPEG or TIFF are previews and pages."""
+    """Frames of an animation; 1 for JPEG and TIFF, whose further pictures are previews and pages."""
     return int(getattr(image, "n_frames", 1)) if image.format in _WITH_SEQUENCES else 1
 
 
 def is_picture(path: Path) -> bool:
-    """Whether the file's name is that of a picture."""
+    """Whether the file has the suffix of a picture."""
     return path.suffix.lower() in SUFFIXES and not path.name.startswith(".")
 
 
 def pictures_in(folder: Path) -> list[Path]:
-    """The pictures of ``folder``, 2.png before 10.png.
+    """The pictures of ``folder`` in natural order: 2.png before 10.png.
 
     Raises:
         MediaError: there is none.
@@ -153,9 +153,9 @@ def pictures_in(folder: Path) -> list[Path]:
 
 @contextmanager
 def opened_picture(path: Path) -> Iterator[Image.Image]:
-    """A picture's file, opened by its content, with no pixel decoded yet; closed at the end of the block.
+    """A picture file, opened by content, its pixels not decoded yet; closed at the end of the block.
 
-    Errors of Pillow within the block are translated too, so it may decode there.
+    Pillow's errors inside the block become :class:`MediaError` too, so pixels may be decoded there.
 
     Raises:
         MediaError: not a regular file, no picture of a known format, damaged, larger than 256 MiB or 2^27 pixels.
@@ -180,8 +180,8 @@ def opened_picture(path: Path) -> Iterator[Image.Image]:
 def read_picture(path: Path) -> np.ndarray:
     """The (H, W, 3) uint8 sRGB picture in a file, upright; transparency is dropped, more than 8 bits are rounded down.
 
-    Tiles of HEIC and AVIF are put together and their turns applied. Colours are converted where the file's profile has
-    other primaries than sRGB. What the header says is checked before a pixel is unpacked.
+    Tiles of HEIC and AVIF are joined and rotated. Colours are converted if the file's profile has other primaries than
+    sRGB. The size in the header is checked before pixels are decoded.
 
     Raises:
         MediaError: see :func:`opened_picture`.
@@ -192,7 +192,7 @@ def read_picture(path: Path) -> np.ndarray:
 
 
 def _rgb(image: Image.Image, profile: bytes | None) -> Image.Image:
-    """``image`` as RGB of 8 bits in sRGB."""
+    """``image`` as 8-bit sRGB."""
     if image.mode in ("F", "I") or image.mode.startswith("I;16"):  # Pillow would clip these, not scale them
         deep = np.asarray(image).astype(np.float64)
         if image.mode == "F" or deep.max(initial=0) > 65_535:
@@ -204,13 +204,13 @@ def _rgb(image: Image.Image, profile: bytes | None) -> Image.Image:
     flat = image.convert("RGB") if image.mode == "RGBA" else image
     try:
         converted = ImageCms.profileToProfile(flat, source, ImageCms.createProfile("sRGB"), outputMode="RGB")
-    except ImageCms.PyCMSError:  # a profile of another kind than the picture
+    except ImageCms.PyCMSError:  # a profile of another colour model than the picture's
         return image.convert("RGB")
     return image.convert("RGB") if converted is None else converted
 
 
 def _wide_profile(data: bytes) -> ImageCms.ImageCmsProfile | None:
-    """The colour profile, where it is not that of sRGB; None also for one that cannot be read, as viewers do."""
+    """The colour profile, None for sRGB; None also for an unreadable one, which viewers ignore too."""
     try:
         profile = ImageCms.getOpenProfile(BytesIO(data))
     except (ImageCms.PyCMSError, OSError):
@@ -226,7 +226,7 @@ def _wide_profile(data: bytes) -> ImageCms.ImageCmsProfile | None:
 
 @lru_cache(maxsize=1)
 def _prepare_pillow() -> None:
-    """Lets Pillow read HEIC (AVIF and JPEG 2000 it reads by itself), and gives it the limit that is held here."""
+    """Registers HEIC with Pillow, which reads AVIF and JPEG 2000 itself, and sets its limit on pixels."""
     import pillow_heif
 
     pillow_heif.register_heif_opener(thumbnails=False, depth_images=False, aux_images=False)
@@ -234,12 +234,12 @@ def _prepare_pillow() -> None:
 
 
 def encode_png(image: np.ndarray) -> bytes:
-    """(H, W, 3) RGB or (H, W) gray uint8 as a PNG file, packed lightly: about 2 ms and 90 kB at 256 px.
+    """(H, W, 3) RGB or (H, W) gray uint8 as a PNG file, compressed fast: about 2 ms and 90 kB at 256 px.
 
     Raises:
-        MediaError: it is empty, of another kind, or too large for the format.
+        MediaError: it is empty, of another shape or type, or too large for the format.
     """
-    # OpenCV's own setting (run lengths, fixed filter) packs fastest; a higher level costs time and saves a tenth.
+    # OpenCV's default (run lengths, fixed filter) is the fastest; a higher level takes time and saves a tenth.
     return _encoded(".png", image, [])
 
 
@@ -247,7 +247,7 @@ def encode_jpeg(image: np.ndarray, quality: int = 90) -> bytes:
     """(H, W, 3) RGB or (H, W) gray uint8 as a JPEG file; ``quality`` from 1 to 100.
 
     Raises:
-        MediaError: it is empty, of another kind, or has more than 65,500 pixels on a side.
+        MediaError: it is empty, of another shape or type, or has more than 65,500 pixels on a side.
     """
     return _encoded(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, quality])
 

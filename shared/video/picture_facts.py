@@ -1,4 +1,4 @@
-"""What a still picture says of its making: EXIF and XMP, as text, bounded. All of it can be written at will."""
+"""EXIF and XMP metadata of a still picture, as text of bounded length. Any of it can be forged."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _BLOCKS = {"exif": ExifTags.IFD.Exif, "gps": ExifTags.IFD.GPSInfo}
 
 
 def picture_tags(path: Path) -> dict[str, str]:
-    """EXIF by name (``make``, ``exif.datetimeoriginal``, ``gps.gpslatitude``, ...) and the whole packet as ``xmp``.
+    """EXIF by name (``make``, ``exif.datetimeoriginal``, ``gps.gpslatitude``, ...) and the whole XMP packet as ``xmp``.
 
     Raises:
         MediaError: the file is no picture.

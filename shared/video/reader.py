@@ -1,4 +1,4 @@
-"""Reading video: frames with exact times, upright and in true colours, and what the file says of itself."""
+"""Reads video: upright frames with exact times and correct colours, and the file's metadata."""
 
 from __future__ import annotations
 
@@ -34,28 +34,27 @@ _MOST_SIZE_CHANGES = 1_000
 
 
 class VideoReader:
-    """The frames of one video file, in the order they are shown. A context manager; can be read more than once.
+    """The frames of one video file in display order. A context manager; frames can be read more than once.
 
     Convention:
-        frames: (H, W, 3) uint8 RGB, upright, in square pixels, whole (interlaced ones are deinterlaced), by the colour
-            matrix and range that the file declares. Where it declares no matrix: BT.709 from 720p on, BT.601 below.
-            PQ, HLG, BT.2020 and P3 are brought to BT.709 as players do. Where the stored size changes on the way,
-            pictures are fitted into the first one's.
-        times: as the file states them, edit lists applied, strictly increasing; on a clock that begins at 0 where the
-            file's begins anywhere, and that goes on where the file's restarts. A missing or repeated time is
-            replaced by the one that the frame rate leads to expect, and counted in ``times_repaired``.
+        frames: (H, W, 3) uint8 RGB, upright, in square pixels, deinterlaced, by the colour matrix and range that the
+            file declares; without a declared matrix, BT.709 from 720p on, BT.601 below. PQ, HLG, BT.2020 and P3
+            are converted to BT.709 as players do. If the stored size changes, pictures are fitted into the first size.
+        times: seconds as the file states them, edit lists applied, strictly increasing; counted from 0 if the file's
+            clock begins at an arbitrary value, and continuous if it restarts. A missing or repeated time is replaced
+            by the one that the frame rate predicts, and counted in ``times_repaired``.
 
-    Each pass opens the file anew, so two passes may run side by side; the counters belong to the latest.
+    Each pass opens the file anew, so several may run at a time; the counters are those of the latest pass.
 
     Attributes:
         path: the file.
         info: size, rates, codec; ``frames_counted`` is None (see :func:`probe`).
-        frames_decoded: frames of this pass, so far, including those that were not asked for.
+        frames_decoded: frames of this pass, so far, including those not requested.
         decode_failures: packets and frames of this pass, so far, that were damaged.
-        first_failure: of them the first that could not be decoded: where, and FFmpeg's own words; empty without one.
+        first_failure: the first decoding failure: its place and FFmpeg's message; empty without one.
         times_repaired: frames of this pass, so far, without a usable time of their own.
         clock_restarts, size_changes: of this pass, so far; see :class:`~shared.types.VideoInfo`.
-        stopped: None; only readers that outlive their decoder say here why a pass ended early.
+        stopped: why a pass ended early; always None here, see :class:`shared.video.child.ChildReader`.
 
     Raises:
         MediaError: missing, empty, no video, no frame that can be decoded, or a size outside ``limits``.
@@ -97,7 +96,7 @@ class VideoReader:
         self.close()
 
     def close(self) -> None:
-        """Ends every pass still running, at its next frame."""
+        """Ends every running pass at its next frame."""
         self._closed = True
 
     def __iter__(self) -> Iterator[Frame]:
@@ -106,11 +105,11 @@ class VideoReader:
     def frames(self, *, start: int = 0, stop: int | None = None, step: int = 1) -> Iterator[Frame]:
         """The frames whose index is in ``range(start, stop, step)``; to the end when ``stop`` is None.
 
-        Frames in between are decoded, because others are predicted from them, but not converted to RGB.
+        Frames in between are decoded, since others depend on them, but not converted to RGB.
 
         Raises:
             ValueError: ``start`` is negative or ``step`` less than one.
-            MediaError: there are more than the limit, or the format is unknown.
+            MediaError: there are more frames than the limit, or the pixel format is unknown.
         """
         if start < 0 or step < 1:
             raise ValueError(f"need start >= 0 and step >= 1, got {start=} and {step=}")
@@ -128,23 +127,23 @@ class VideoReader:
                     return
 
     def times(self) -> Iterator[Timestamp]:
-        """The time of every frame; faster than :meth:`frames`, as no picture is converted."""
+        """The time of every frame, in seconds; faster than :meth:`frames`, as no picture is converted."""
         with closing(self._stamped()) as frames:
             for time, _ in frames:
                 yield time
 
     def gray_frames(self) -> Iterator[np.ndarray]:
-        """(H, W) uint8 for every frame: luma over the full range; the very samples of a gray video."""
+        """(H, W) uint8 for every frame: luma over the full range; of a gray video, its samples unchanged."""
         converter = self._converter()
         with closing(self.decoded()) as frames:
             for _, frame in frames:
                 yield self._orientation.apply(converter.gray(frame))
 
     def decoded(self) -> Generator[tuple[Timestamp, VideoFrame], None, None]:
-        """One pass: every frame as the decoder gives it, but whole, with its time, not yet converted to RGB.
+        """One pass: every decoded frame with its time, deinterlaced but not converted to RGB.
 
         Raises:
-            MediaError: there are more than the limit.
+            MediaError: there are more frames than the limit.
         """
         with closing(self._stamped()) as frames:
             yield from deinterlaced(frames)
@@ -174,9 +173,9 @@ class VideoReader:
     def _all_frames(self) -> Generator[VideoFrame, None, None]:
         """Every frame that can be decoded, on all cores where that is safe.
 
-        Decoding several frames at once hides damage: an error met while other frames are handed out is lost, and
-        near the end so are the frames behind it. So when packets went in that neither came out nor failed, one
-        frame at a time is decoded again, what was shown already is passed over, and what was hidden is counted.
+        Decoding several frames at a time hides damage: an error raised while other frames are returned is lost, and
+        near the end so are the frames after it. So when some packets gave neither a frame nor an error, the file is
+        decoded again one frame at a time; frames already returned are skipped, and the hidden errors are counted.
         """
         shown = 0
         tally = _Tally()
@@ -215,14 +214,14 @@ class VideoReader:
         return self._clock.restarts
 
     def _decoded(self, container: InputContainer, stream: VideoStream, tally: _Tally) -> Iterator[VideoFrame]:
-        """Frames of a stream. Damage is counted and stepped over, as a player would."""
+        """Frames of a stream. Damaged ones are counted and skipped, as players do."""
         packets = packets_on_one_clock(container, stream, self._clock)
         time: Fraction | None = None
         while True:
             try:
                 packet = next(packets, None)
             except FFmpegError as error:
-                # The demuxer cannot go on behind this point: the rest of the file is lost.
+                # The demuxer cannot continue: the rest of the file is lost.
                 self._note_failure(stream, time, error)
                 packet = None
             if packet is None:
@@ -256,7 +255,7 @@ class _Tally:
 
 
 def probe(path: Path, *, count: bool = False) -> VideoInfo:
-    """What ``path`` says of its video; with ``count``, also how many frames can really be decoded (reads it all).
+    """The video's facts; with ``count``, also how many frames can be decoded (reads the whole file).
 
     Raises:
         MediaError: as for :class:`VideoReader`.
@@ -266,7 +265,7 @@ def probe(path: Path, *, count: bool = False) -> VideoInfo:
 
 
 def with_counts(reader: ClipReader) -> VideoInfo:
-    """What a file says of its video, with what is known once it was read to its end, or as far as it goes.
+    """The video's facts with the counts of a pass over the whole file, or its readable part.
 
     Raises:
         MediaError: as for :class:`VideoReader`.
@@ -277,7 +276,7 @@ def with_counts(reader: ClipReader) -> VideoInfo:
 
 
 def packets_in(path: Path) -> int:
-    """Video packets that can be read from a file, none decoded; of a damaged file those before the damage.
+    """The number of readable video packets, without decoding; of a damaged file those before the damage.
 
     Raises:
         MediaError: as for :class:`VideoReader`.
@@ -290,7 +289,7 @@ def packets_in(path: Path) -> int:
 
 
 def frame_times(path: Path) -> list[Timestamp]:
-    """The time of every frame, as :class:`VideoReader` would give it.
+    """The time of every frame, in seconds, as :class:`VideoReader` gives it.
 
     Raises:
         MediaError: as for :class:`VideoReader`.
@@ -300,7 +299,7 @@ def frame_times(path: Path) -> list[Timestamp]:
 
 
 def read_mask_frames(path: Path) -> Iterator[np.ndarray]:
-    """(H, W) uint8 for every frame of a mask video; of one in gray, the very samples that were written.
+    """(H, W) uint8 for every frame of a mask video; of a gray one, the samples as they were written.
 
     Raises:
         MediaError: as for :class:`VideoReader`.

@@ -1,4 +1,4 @@
-"""Ladders of renditions: one lossless picture sequence, compressed in several ways in one pass over its frames.
+"""Renditions: one lossless picture sequence, encoded in several ways in one pass over its frames.
 
 c0, c23 and c40 are the levels of FaceForensics++ (Roessler et al. 2019). Its c0 is lossless RGB (libx264rgb); ours is
 libx264 at crf 0 in 4:4:4, which differs from the pictures by the rounding of the colour conversion only.
@@ -25,14 +25,14 @@ from shared.video import Encoding, VideoReader, VideoWriter, container_for
 
 @dataclass(frozen=True)
 class Rendition:
-    """One way to compress a clip, or a chain of ways.
+    """One encode of a clip, or a chain of encodes.
 
     Attributes:
-        name: what stands behind the ``@`` in a clip's name.
+        name: the part of a clip's id after the ``@``.
         encoding: the last encoder.
-        size: shorter side in pixels; None leaves the clip's size. Pictures are never enlarged beyond the clip's.
-        through: what the clip went through before, as when it is uploaded, shrunk, and uploaded again: each entry is
-            decoded, brought to the size of the next and encoded once more.
+        size: shorter side in pixels; None keeps the clip's size. Pictures are never larger than the clip's.
+        through: earlier encodes, as when a clip is uploaded, downscaled and uploaded again: the result of each is
+            decoded, resized for the next and encoded again.
     """
 
     name: str
@@ -51,7 +51,7 @@ class Rendition:
 
 @dataclass(frozen=True)
 class Picture:
-    """Size, clock and sound of the sequence that is compressed."""
+    """Size, clock and sound of the sequence that is encoded."""
 
     width: int
     height: int
@@ -60,7 +60,7 @@ class Picture:
     sound: Path | None = None
 
     def at(self, size: int | None) -> tuple[int, int]:
-        """Width and height with ``size`` pixels on the shorter side, even ones, never more than there are."""
+        """Width and height with ``size`` pixels on the shorter side, both even, never larger than the picture."""
         shorter = min(self.width, self.height)
         if size is None or size >= shorter:
             return self.width, self.height
@@ -86,7 +86,7 @@ KNOWN: Mapping[str, Rendition] = {
         Rendition("reupload", Encoding(crf=26), through=(Rendition("first", Encoding(crf=30), size=240),)),
     )
 }
-"""Renditions that can be asked for by name. ``reupload``: crf 30 at 240 pixels, enlarged again, crf 26."""
+"""Renditions with a fixed name. ``reupload``: crf 30 at 240 pixels, enlarged again, crf 26."""
 
 
 def known_rendition(name: str) -> Rendition:
@@ -101,10 +101,10 @@ def known_rendition(name: str) -> Rendition:
 
 
 def suffix_for(encoding: Encoding, sound: Path | None) -> str:
-    """File suffix of an encoding: its own container's, or another's that holds both its codec and the file's sound.
+    """File suffix for an encoding: of its own container, or of another that can hold both its codec and the sound.
 
     Raises:
-        MediaError: none does.
+        MediaError: no container can hold both.
     """
     if sound is None:
         return encoding.container
@@ -112,9 +112,9 @@ def suffix_for(encoding: Encoding, sound: Path | None) -> str:
 
 
 def encode_all(frames: Iterable[Frame], picture: Picture, outs: Sequence[tuple[Rendition, Path]]) -> int:
-    """Writes every rendition to its path, all from one pass over ``frames``; the number of frames.
+    """Writes every rendition to its path in one pass over ``frames``; returns the number of frames.
 
-    Only the first encode of a chain happens in that pass; its later ones follow, and what lies between is removed.
+    The first encode of a chain is part of that pass. The later ones follow, and intermediate files are removed.
 
     Raises:
         MediaError: an encoder refuses the size, or a container the sound.
@@ -139,7 +139,7 @@ def encode_all(frames: Iterable[Frame], picture: Picture, outs: Sequence[tuple[R
 
 
 class _Sized:
-    """A writer that brings pictures to its size first."""
+    """A writer that resizes pictures first."""
 
     def __init__(
         self,
@@ -165,7 +165,7 @@ class _Sized:
         )
 
     def write(self, image: np.ndarray, time: Timestamp, sizes: dict[tuple[int, int], np.ndarray]) -> None:
-        """Writes ``image``; ``sizes`` holds what other writers have made of it."""
+        """Writes ``image``; ``sizes`` caches its resized copies for all writers."""
         if self.size not in sizes:
             sizes[self.size] = resized_picture(image, self.size)
         self.writer.write(sizes[self.size], time)
@@ -177,7 +177,7 @@ def _first(one: Rendition) -> tuple[Encoding, int | None]:
 
 
 def _go_on(draft: Path, path: Path, picture: Picture, one: Rendition) -> None:
-    """The later encodes of a chain, the first of which is in ``draft``; that of the last is ``path``."""
+    """Makes the later encodes of a chain from ``draft``, the result of the first; the last is written to ``path``."""
     steps = [*one.through[1:], one]
     for number, step in enumerate(steps):
         last = number == len(steps) - 1
@@ -193,12 +193,12 @@ def _go_on(draft: Path, path: Path, picture: Picture, one: Rendition) -> None:
 
 
 def on_clock(time: Timestamp, time_base: Fraction) -> Timestamp:
-    """The tick of ``time_base`` nearest to ``time``: containers keep time on clocks of their own."""
+    """``time`` rounded to whole ticks of ``time_base``, as a container stores it."""
     return Timestamp(round(time.exact_seconds / time_base), time_base)
 
 
 def resized_picture(image: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    """``image`` at (width, height) ``size``: areas averaged when smaller, cubic when larger, itself when equal."""
+    """``image`` at (width, height) ``size``: area averages when smaller, cubic when larger, unchanged when equal."""
     height, width = image.shape[:2]
     if (width, height) == size:
         return image
@@ -209,7 +209,7 @@ def resized_picture(image: np.ndarray, size: tuple[int, int]) -> np.ndarray:
 def resized_mask(mask: np.ndarray, size: tuple[int, int], *, binary: bool) -> np.ndarray:
     """A (H, W) uint8 mask at (width, height) ``size``, by the share of each new pixel that it covers.
 
-    What covers any part of a pixel stays above zero there; a ``binary`` mask (changed pixels) is then 255.
+    A pixel covered in part stays above zero; in a ``binary`` mask (changed pixels) it becomes 255.
     """
     height, width = mask.shape
     if (width, height) == size:

@@ -1,7 +1,7 @@
-"""High dynamic range and wide gamut to what a plain screen shows: PQ, HLG, BT.2020 and P3 to BT.709.
+"""Tone and gamut mapping of HDR and wide gamut to SDR: PQ, HLG, BT.2020 and P3 to BT.709.
 
-Reference white is 203 nits (ITU-R BT.2408), highlights are rolled off by the curve of ITU-R BT.2390, and the result is
-meant for a display of gamma 2.4 (BT.1886): what mpv and libplacebo show by default.
+Reference white is 203 nits (ITU-R BT.2408), highlights are compressed by the curve of ITU-R BT.2390, and the result is
+for a display of gamma 2.4 (BT.1886), like the defaults of mpv and libplacebo.
 """
 
 from __future__ import annotations
@@ -37,11 +37,11 @@ def is_hdr(frame: VideoFrame) -> bool:
 
 @dataclass(frozen=True, eq=False)
 class SdrConverter:
-    """Pictures of one transfer, gamut and peak brightness to BT.709.
+    """Converts pictures of one transfer, gamut and peak brightness to BT.709.
 
     Attributes:
         transfer, primaries: numbers of ITU-T H.273, as frames carry them.
-        peak_nits: the brightest the pictures get; only for PQ and HLG.
+        peak_nits: peak luminance of the pictures in cd/m2; only for PQ and HLG.
     """
 
     transfer: int
@@ -53,7 +53,7 @@ class SdrConverter:
         object.__setattr__(self, "_light", _light_of(self.transfer))
 
     def convert(self, image: np.ndarray) -> np.ndarray:
-        """(H, W, 3) uint8 of (H, W, 3) uint16 RGB over its full range."""
+        """(H, W, 3) uint16 full-range RGB to (H, W, 3) uint8 BT.709."""
         light = self._light[image]
         if self.transfer == _HLG:
             luma = light @ np.array(_BT2020_LUMA, np.float32)
@@ -64,12 +64,12 @@ class SdrConverter:
         matrix = _TO_BT709.get(self.primaries)
         if matrix is not None:
             light = cv2.transform(light, np.array(matrix, np.float32))
-        # The root spends the steps where the eye does.
+        # The square root puts the steps where the eye is sensitive.
         return _SHOWN[np.rint(np.sqrt(np.clip(light, 0, 1)) * (_STEPS - 1)).astype(np.uint16)]
 
 
 def sdr_converter_for(frame: VideoFrame, before: SdrConverter | None = None) -> SdrConverter | None:
-    """What brings ``frame`` to BT.709; None where it is that already. ``before`` is kept where it fits.
+    """The converter of ``frame`` to BT.709, None if it is BT.709 already; ``before`` is reused if it fits.
 
     Files that state HDR or P3 without primaries have those of BT.2020. The peak is that of the first such frame.
     """
@@ -84,7 +84,7 @@ def sdr_converter_for(frame: VideoFrame, before: SdrConverter | None = None) -> 
 
 
 def _light_of(transfer: int) -> np.ndarray:
-    """Linear light of every sample value, reference white as 1; of HLG, scene light before its gamma."""
+    """Linear light for every sample value, relative to reference white; for HLG, scene light before its gamma."""
     value = np.arange(_STEPS) / (_STEPS - 1)
     if transfer == _PQ:
         return (_pq_nits(value) / _WHITE_NITS).astype(np.float32)
@@ -107,7 +107,7 @@ def _pq_value(nits: np.ndarray | float) -> np.ndarray:
 
 
 def _roll_off(light: np.ndarray, peak_nits: float) -> np.ndarray:
-    """The factor that brings ``light`` (reference white 1) under 1 by the curve of BT.2390, which spares the rest."""
+    """The factor that compresses ``light`` (reference white 1) below 1 by the curve of BT.2390."""
     top = _pq_value(peak_nits)
     white = _pq_value(_WHITE_NITS) / top
     if white >= 1:
@@ -123,7 +123,7 @@ def _roll_off(light: np.ndarray, peak_nits: float) -> np.ndarray:
 
 
 def _peak_nits(frame: VideoFrame) -> float:
-    """The brightest light that the file's metadata state; 1000 nits where they state none that makes sense."""
+    """Peak luminance (cd/m2) by the file's metadata; 1000 if they state no plausible one."""
     light = frame.side_data.get("CONTENT_LIGHT_LEVEL")
     if light is not None and len(bytes(light)) >= 4:
         (most,) = struct.unpack_from("=I", bytes(light))

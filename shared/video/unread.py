@@ -1,4 +1,4 @@
-"""Files that could not be read, among many: counted and named, while the others go on."""
+"""Files that could not be read: counted and named, while the others are processed."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ class Unread:
     """The files of one command that could not be read, with reasons, in order.
 
     Attributes:
-        kinds: errors that concern one file alone; every other error ends the command.
+        kinds: errors that concern one file only; any other error ends the command.
     """
 
     def __init__(self, *kinds: type[AssayError]) -> None:
@@ -27,7 +27,7 @@ class Unread:
 
     @contextmanager
     def passing_over(self, path: Path) -> Iterator[None]:
-        """Notes an error about ``path`` in the block, which ends there, and goes on behind it."""
+        """Records an error about ``path``; the block ends there, and execution continues after it."""
         try:
             yield
         except self.kinds as error:
@@ -38,13 +38,13 @@ class Unread:
         return path in self._paths
 
     def note(self, path: Path, why: str) -> None:
-        """Adds a file; of two files with one name the second is called by its path."""
+        """Adds a file; the second of two files with the same name is listed by its path."""
         self._paths.add(path)
         name = path.name if path.name not in self.reasons else str(path)
         self.reasons[name] = why.removeprefix(f"{path} ").removeprefix(f"{path}: ").removeprefix("is ")
 
     def need_some(self, done: int) -> None:
-        """Refuses to go on with nothing.
+        """Refuses to continue when no file was read.
 
         Raises:
             AssayError: ``done`` is 0: the error of the first file, or that none of several could be read.
@@ -60,13 +60,13 @@ class Unread:
         return outcome(done, self.reasons)
 
     def say(self, done: int) -> None:
-        """Says on standard error how many files were read and which were not; nothing where all were."""
+        """Warns on standard error how many files were read and which were not; silent if all were."""
         if self.reasons:
             console.warn(outcome(done, self.reasons))
 
 
 def outcome(done: int, unread: Mapping[str, str]) -> str:
-    """How many of several files were read, in words: ``2 of 3; 1 could not be read: c.jpg: it is cut off``."""
+    """How many of several files were read, as text: ``2 of 3; 1 could not be read: c.jpg: it is cut off``."""
     if not unread:
         return f"{done} of {done}"
     shown = [f"{name}: {why}" for name, why in list(unread.items())[:_SHOWN]]
@@ -75,17 +75,17 @@ def outcome(done: int, unread: Mapping[str, str]) -> str:
 
 
 def frames_found(declared: int | None, found: int) -> str:
-    """Frames that were read beside those the file declares, where they differ: ``38 of 60``; else just the number."""
+    """Frames read of those declared, if they differ: ``38 of 60``; else the number alone."""
     return str(found) if declared is None or declared == found else f"{found} of {declared}"
 
 
 def frames_note(declared: int | None, found: int) -> dict[str, str]:
-    """:func:`frames_found` as a factor of a record; empty where the file holds what it declares."""
+    """:func:`frames_found` as a factor of a record; empty if the numbers agree."""
     return {} if declared is None or declared == found else {"source_frames": f"{found} of {declared} declared"}
 
 
 def say_others(folder: Path, known: Sequence[Path], kind: str) -> None:
-    """Says what else lies in ``folder`` beside the ``known`` files of a ``kind``: hidden files and sidecars apart."""
+    """Warns of files in ``folder`` that are not among the ``known`` ones; hidden files and sidecars do not count."""
     names, stems = {path.name for path in known}, {path.stem for path in known}
     others = sorted(
         f"{path.name}/" if path.is_dir() else path.name

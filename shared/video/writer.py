@@ -1,4 +1,4 @@
-"""Writing video: every frame at its exact time, sound copied, colours tagged, equal bytes for equal pictures."""
+"""Writes video: frames at exact times, sound copied, colours tagged, equal bytes for equal pictures."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from shared.storage import replacing
 from shared.types import Timestamp, VideoInfo
 from shared.video.audio import EXACT, AudioCopy, audio_rate
 from shared.video.color import EXACT_CHROMA, default_matrix
-from shared.video.container import created, ffmpeg_line, told_errors
+from shared.video.container import created, ffmpeg_line, logged_errors
 from shared.video.encoding import CODECS, CONTAINERS, ENCODER_THREADS, Encoding
 from shared.video.reader import VideoReader
 
@@ -37,12 +37,12 @@ _X265_DELAY_FRAMES = 2
 
 
 class VideoWriter:
-    """Writes one video; a context manager. The file appears, whole, when the block ends well, and not otherwise.
+    """Writes one video; a context manager. The file appears, complete, when the block ends without an error.
 
     Convention:
         pictures: (H, W, 3) uint8 RGB, or (H, W) uint8 for a gray encoding
-        times: strictly increasing; in .mp4 and .mov they come back as equal fractions of a second, variable frame
-            rate and a late start included. Matroska and WebM count milliseconds, so there they are rounded to those.
+        times: strictly increasing; in seconds. .mp4 and .mov preserve them exactly, variable frame rates and a late
+            start included; Matroska and WebM round them to milliseconds.
         colour: BT.709 matrix from 720p on, BT.601 below, studio range, tagged; primaries and transfer are tagged
             BT.709. (Motion JPEG: BT.601, full range, as JPEG defines.)
 
@@ -52,11 +52,11 @@ class VideoWriter:
         path: where the video goes; its suffix chooses the container.
         width: of the pictures.
         height: of the pictures. Odd sizes are kept (see :meth:`Encoding.pixel_format_for`).
-        time_base: seconds a tick of the timestamps; take the target's.
-        frame_rate: what players are told; None when the rate varies.
+        time_base: seconds per tick of the timestamps; usually the target's.
+        frame_rate: stored for players; None when the rate varies.
         encoding: codec, quality and pixel format.
         audio_from: a file whose sound is copied packet for packet; a file without sound is allowed.
-        pixel_aspect: width of a pixel as shown over its height.
+        pixel_aspect: displayed width of a pixel over its height.
 
     Raises:
         UsageError: the suffix names no known container.
@@ -124,13 +124,13 @@ class VideoWriter:
     def __enter__(self) -> VideoWriter:
         with ExitStack() as stack:
             draft = stack.enter_context(replacing(self.path))
-            with told_errors(), self._encoder_errors():
+            with logged_errors(), self._encoder_errors():
                 self._container = self._open_container(draft)
                 stack.push(self._close)
                 self._stream = self._add_video()
             if self._audio_from is not None:
                 self._audio = stack.enter_context(AudioCopy(self._audio_from, self._container, self.path.suffix))
-            with told_errors(), self._encoder_errors():
+            with logged_errors(), self._encoder_errors():
                 self._container.start_encoding()
             stack.push(self._drain)
             self._stack = stack.pop_all()
@@ -195,8 +195,8 @@ class VideoWriter:
     def _clocks(self) -> dict[str, str]:
         """The clocks of an .mp4 or .mov file, fine enough that no time is rounded.
 
-        A late start of a track is stored on the movie's clock, by default in milliseconds. One that both the pictures'
-        and the sound's clock divide keeps both starts exact.
+        A late start of a track is stored in ticks of the movie's clock, by default milliseconds. A common multiple of
+        the rates of video and sound keeps both starts exact.
         """
         pictures = _timescale(self._time_base)
         sound = audio_rate(self._audio_from) if self._audio_from is not None else None
@@ -233,13 +233,13 @@ class VideoWriter:
     def _check_encoder(self) -> None:
         codec = self.encoding.codec
         if codec == "libsvtav1":
-            # This encoder writes its settings to standard error, and listens to nothing but this.
+            # This encoder prints its settings to standard error unless this option is set.
             os.environ.setdefault("SVT_LOG", "1")
         try:
             formats = {known.name for known in av.Codec(codec, "w").video_formats or ()}
         except (FFmpegError, ValueError) as error:
             here = ", ".join(encoders_here()) or "none of those that Assay knows"
-            raise MediaError(f"the encoder {codec} is not here", hint=f"this build of PyAV has {here}") from error
+            raise MediaError(f"the encoder {codec} is not available", hint=f"this build of PyAV has {here}") from error
         if self.pixel_format not in formats and f"{self.pixel_format[:3]}j{self.pixel_format[3:]}" not in formats:
             raise MediaError(
                 f"the encoder {codec} does not take {self.pixel_format} here", hint="choose yuv420p or libx264"
@@ -284,7 +284,7 @@ class VideoWriter:
             with self._encoder_errors():
                 self._container.close()
         else:
-            # The first error is the one to be told; the draft goes away in any case.
+            # The first error is the one to report; the draft is removed in any case.
             with suppress(FFmpegError, ValueError, OSError):
                 self._container.close()
 
@@ -304,11 +304,11 @@ class VideoWriter:
 
 
 class _EnoughError(Exception):
-    """Ends a trial before a file comes of it."""
+    """Ends a trial before it writes a file."""
 
 
 def need_encodable(info: VideoInfo, suffix: str, encoding: Encoding, *, audio_from: Path | None) -> None:
-    """Begins a video as :meth:`VideoWriter.like` would, and drops it: what cannot work is refused before any work.
+    """Begins a video as :meth:`VideoWriter.like` does and discards it, to refuse impossible settings before any work.
 
     Raises:
         MediaError: the encoder refuses size or format, or the container the codec or the sound.
@@ -322,7 +322,7 @@ def need_encodable(info: VideoInfo, suffix: str, encoding: Encoding, *, audio_fr
 
 
 def encoders_here() -> list[str]:
-    """Those of Assay's encoders (:data:`shared.video.encoding.CODECS`) that this build of PyAV has."""
+    """Those of the encoders (:data:`shared.video.encoding.CODECS`) that this build of PyAV has."""
     found: list[str] = []
     for codec in CODECS:
         with suppress(FFmpegError, ValueError):
@@ -338,10 +338,10 @@ def reencode(
     *,
     tick: Callable[[int], object] | None = None,
 ) -> int:
-    """Decodes ``src`` to RGB and encodes it to ``dst`` with its sound copied; the number of frames written.
+    """Decodes ``src`` to RGB and encodes it to ``dst`` with its sound copied; returns the number of frames.
 
-    It takes the very path that a forged clip takes, so that a detector cannot tell real from fake by the conversions.
-    One frame is in memory at a time. ``tick`` is called with 1 after each.
+    A forged clip passes through the same conversions, so that they do not separate real from fake. One frame is in
+    memory at a time. ``tick`` is called with 1 after each.
 
     Raises:
         MediaError: ``src`` cannot be read or ``dst`` cannot hold it.
@@ -356,7 +356,7 @@ def reencode(
 
 
 def _timescale(time_base: Fraction) -> int:
-    """Ticks a second in which every multiple of ``time_base`` is whole, fine enough for players."""
+    """Ticks per second in which every multiple of ``time_base`` is whole, fine enough for players."""
     scale = time_base.denominator
     while scale < _MIN_TIMESCALE:
         scale *= 2

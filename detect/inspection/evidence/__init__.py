@@ -1,5 +1,4 @@
-"""What a file itself says, apart from any detector: container, codec, timing, provenance.
+"""Evidence in the file itself, independent of any detector: container, codec, timing, provenance.
 
-Each module gives :class:`shared.results.scores.Evidence` values: what was looked at, what was found, and what it cannot
-tell.
+Each module returns :class:`shared.results.scores.Evidence` values: subject, finding and limits.
 """

@@ -1,4 +1,4 @@
-"""Facts of the container and its streams: claims beside counts, GOP structure, timing, encoder traces."""
+"""Facts of the container and its streams: declared and counted frames, GOP structure, timing, encoder traces."""
 
 from __future__ import annotations
 
@@ -45,14 +45,14 @@ _TELLING: dict[str, tuple[str, ...]] = {
 
 @dataclass(frozen=True)
 class PacketFacts:
-    """What the video packets say without decoding a picture.
+    """Facts of the video packets, found without decoding.
 
     Attributes:
         packets: number of video packets.
         keyframes: how many of them start a group of pictures.
         gop_lengths: packets from each keyframe to the next.
-        intervals: how often each presentation interval occurs, in seconds, exact.
-        bytes: sum of the packets' sizes.
+        intervals: number of occurrences of each presentation interval, exact, in seconds.
+        bytes: total size of the packets.
         corrupt: packets that the demuxer marks as damaged.
         missing_times: packets without a presentation time.
     """
@@ -67,10 +67,10 @@ class PacketFacts:
 
 
 def read_packets(path: Path) -> PacketFacts:
-    """Demuxes ``path`` once, in constant memory a packet.
+    """Demuxes ``path`` once, without keeping packets.
 
     Raises:
-        MediaError: not a readable video, or more packets than any honest file has.
+        MediaError: not a readable video, or more packets than the limit.
     """
     try:
         with opened(path) as container:
@@ -115,14 +115,18 @@ def _walk(container: InputContainer, stream: VideoStream, path: Path) -> PacketF
 
 
 def container_evidence(source: Child | NoChild, reader: ClipReader) -> tuple[VideoInfo, list[Evidence]]:
-    """The claims and counts of a video, as values for a report; where reading it stops, what came before.
+    """Evidence from the container and packets of a video; if reading stops early, from the part before.
 
     Raises:
         MediaError: not a readable video.
     """
     info = with_counts(reader)
     found = [_streams(info), _statements(info)]
-    stops = [_stop(f"stopped after {info.frames_counted} frames, because {reader.stopped}")] if reader.stopped else []
+    stops = (
+        [_stop(f"stopped after {number_of(info.frames_counted or 0, 'frame')}, because {reader.stopped}")]
+        if reader.stopped
+        else []
+    )
     try:
         packets = source.call(read_packets)
     except MediaError as error:
@@ -134,7 +138,7 @@ def container_evidence(source: Child | NoChild, reader: ClipReader) -> tuple[Vid
 
 
 def still_evidence(path: Path) -> list[Evidence]:
-    """Format of a still picture, and what it says of its making: EXIF and XMP.
+    """Evidence from a still picture: format, EXIF and XMP.
 
     Raises:
         MediaError: the file is no picture.
@@ -154,7 +158,7 @@ def still_evidence(path: Path) -> list[Evidence]:
 
 
 def files_beside(path: Path) -> list[Evidence]:
-    """Files beside ``path`` that go by its name, as labels and manifests do; empty where there is none."""
+    """Evidence of files beside ``path`` with its name, such as labels and manifests; empty without any."""
     try:
         with os.scandir(path.parent) as entries:
             close = islice((entry.name for entry in entries if entry.name.startswith(f"{path.stem}.")), _MOST_BESIDE)
@@ -213,7 +217,7 @@ def _stream_words(one: StreamFacts) -> str:
 
 
 def _statements(info: VideoInfo) -> Evidence:
-    """Every tag of the container and its streams, by place and name; the finding names what tells of a device."""
+    """Every tag of the container and its streams; the finding lists those on device, program, date and place."""
     details = {f"container: {name}": text for name, text in info.tags}
     for number, stream in enumerate(info.streams):
         details |= {f"stream {number}: {name}": text for name, text in stream.tags}
@@ -223,16 +227,16 @@ def _statements(info: VideoInfo) -> Evidence:
 
 
 def _made_by(tags: Mapping[str, str]) -> str:
-    told = {
+    facts = {
         what: next((text for name, text in tags.items() if name.rpartition(".")[2] in names), None)
         for what, names in _TELLING.items()
     }
-    said = [f"{what} {text}" for what, text in told.items() if text]
+    said = [f"{what} {text}" for what, text in facts.items() if text]
     return "; ".join(said) if said else "it names no device, program, date or place"
 
 
 def _splices(info: VideoInfo) -> list[Evidence]:
-    """Where recordings seem to have been joined; nothing where the stream runs on as it began."""
+    """Places where recordings may have been joined: clock restarts and changes of size; empty without any."""
     found: list[Evidence] = []
     if info.clock_restarts:
         places: dict[str, str | int | float | bool | None] = {
@@ -263,9 +267,9 @@ def _counts(info: VideoInfo, packets: PacketFacts) -> Evidence:
     if declared is None:
         finding = f"the container declares no frame count; {info.frames_counted} frames were counted"
     elif declared == info.frames_counted:
-        finding = f"{declared} frames declared and counted"
+        finding = f"{number_of(declared, 'frame')} declared and counted"
     else:
-        finding = f"{declared} frames declared, {info.frames_counted} counted"
+        finding = f"{number_of(declared, 'frame')} declared, {info.frames_counted or 0:,} counted"
     return Evidence(
         "frame counts",
         finding,

@@ -1,4 +1,4 @@
-"""What a file's Content Credentials (C2PA) say, in words that do not claim more than they carry."""
+"""Evidence from a file's Content Credentials (C2PA), with what they do not prove."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ _LIMITS = (
 
 
 def provenance_evidence(source: Child | NoChild) -> Evidence:
-    """The state of a file's Content Credentials.
+    """Evidence from a file's Content Credentials.
 
     Raises:
-        MediaError: the file cannot be read at all.
+        MediaError: the file cannot be read.
     """
     try:
-        found = source.call(read_provenance, local_root() or "")  # the child looks at no key
+        found = source.call(read_provenance, local_root() or "")  # the child has no access to keys
     except ChildError as error:
         return Evidence(_NAME, f"could not be read, because {error.cause}", {"present": None}, limits=_LIMITS)
     if found is None:

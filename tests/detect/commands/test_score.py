@@ -90,7 +90,7 @@ def test_what_cannot_be_measured_is_said(folder: DatasetFolder, records: list[Cl
     run = CommandLine()
     files, notes = measured_quality(run, folder, plain, tmp_path, quality(), CONFIG)
     assert (files, run.lines) == ([], [])
-    assert "do not say what they were made from" in notes[0]
+    assert "without a recorded target" in notes[0]
 
 
 def test_an_interrupt_while_measuring_ends_the_command(

@@ -78,7 +78,7 @@ def test_the_most_missed_come_first_and_large_groups_are_not_flagged():
     assert error_card([], np.array([], int), 0.0) == ()
 
 
-def test_no_error_at_all_is_no_certainty():
+def test_a_rate_of_zero_has_an_interval_above_zero():
     """Every replicate of a bootstrap would be zero; the exact bound of n draws without an error is 1 - 0.025^(1/n)."""
     clips = [scored_as(f"f{n}", 1.0, "dfl") for n in range(8)]
     row = error_card(clips, np.repeat(np.arange(4), 2), 0.0, bootstrap=DRAWS)[0]
@@ -97,7 +97,7 @@ def test_face_widths_come_from_labels_where_no_face_was_found_for_us():
     assert measure_labels([*labels, blind]) == {clip: {"face width": "96 to 128 px"}}
 
 
-def test_digests_and_measurements_group_nothing():
+def test_digests_and_measurements_form_no_groups():
     clips = [scored_as(f"f{n}", 1.0, "dfl", recipe="0123456789abcdef", gain=f"{n / 7:.3f}") for n in range(30)]
     assert {row.factor for row in error_card(clips, np.arange(30), 0.0, bootstrap=DRAWS)} == {"all"}
     assert "recipe" not in record_factors(clips[0].record)

@@ -103,7 +103,7 @@ def test_levels_count_their_own_samples():
     assert result.find("auc", "frame").clusters == 4  # frames add no clusters
 
 
-def test_untouched_frames_and_bystanders_keep_their_own_truth():
+def test_untouched_frames_and_bystanders_keep_their_own_label():
     fake = make_clip("mixed", "ann", [], manipulation="strong")
     rows = [(0, 0, 5.0, "fake"), (1, 0, -4.0, "real"), (0, 1, -3.0, None), (1, 1, -3.0, None)]
     scores = [FrameScore(fake.record.id, frame, 0.0, track, logit, (0, 0, 9, 9)) for frame, track, logit, _ in rows]

@@ -106,7 +106,7 @@ def test_maps_of_another_shape_are_refused():
         pixel_histograms(DRAWN, TRUTH[:1])
 
 
-def test_a_detector_draws_only_where_the_truth_is_known():
+def test_regions_are_predicted_only_for_faces_with_a_known_region():
     model = build_detector("test_efficientnet", family="multitask", input_px=64)
     predictor = CropPredictor(model, pick_device("cpu"))
     fake = clip("dfl", 3)

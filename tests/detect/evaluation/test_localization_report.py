@@ -92,7 +92,7 @@ def test_the_threshold_comes_from_validation_clips_and_the_regions_from_the_test
     assert everything.iou.clusters == 2  # its two people are one group, so the clusters are filmed people
 
 
-def test_what_is_chosen_on_nothing_says_so(masked_set: Path):
+def test_a_threshold_that_was_not_chosen_says_so(masked_set: Path):
     folder = MaskedFolder.open(masked_set)
     scores = scores_of(folder, Halves(), TrainingRecord())
     report = measure_regions(folder, scores, QUICK).report

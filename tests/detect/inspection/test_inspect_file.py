@@ -213,7 +213,7 @@ def test_a_folder_that_cannot_be_listed_is_said(tmp_path):
     assert found.limits
 
 
-def test_provenance_of_an_unsigned_file_is_absent_and_no_accusation(film):
+def test_missing_provenance_is_not_called_evidence_of_forgery(film):
     from detect.inspection.evidence.provenance import provenance_evidence
 
     found = provenance_evidence(NoChild(film("seen.mp4", face=True)))

@@ -107,9 +107,9 @@ def test_a_decoder_that_hangs_is_ended(inspected, clip, monkeypatch):
     code, said, report = inspected(clip, limits="silence_seconds = 3")
     assert code == 0
     assert _findings(report, "reading") == [
-        "stopped after 37 frames, because the decoder gave nothing for 3 s and was ended"
+        "stopped after 37 frames, because the decoder sent nothing for 3 s and was ended"
     ]
-    assert "gave nothing for 3 s" in said
+    assert "sent nothing for 3 s" in said
 
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="memory cannot be limited")

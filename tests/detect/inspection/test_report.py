@@ -94,7 +94,7 @@ def test_nothing_is_wider_than_a_phone(tmp_path):
     assert too_wide((tmp_path / "r.html").read_text(), tmp_path) == ""
 
 
-def test_a_file_that_changed_is_shouted(tmp_path):
+def test_a_changed_file_is_marked_on_the_page(tmp_path):
     write_html(tmp_path / "r.html", report(sha256_exit="b" * 64), timeline=None, exhibits=[], threshold=0.0)
     assert "CHANGED WHILE INSPECTED" in (tmp_path / "r.html").read_text()
 

@@ -73,7 +73,7 @@ def test_a_forged_face_among_bystanders_is_not_called_real_by_an_interval_of_ano
     assert decide(logit, (low, high), 0.0, interpreted())[0] == "fake"
 
 
-def test_a_frame_that_is_drawn_twice_counts_twice():
+def test_a_frame_that_is_sampled_twice_counts_twice():
     three = scores([0.0] * 10 + [3.0] * 10 + [6.0] * 10)
     # means of three whole blocks are whole numbers; with a frame counted once, two equal blocks would leave halves
     lone = {block_interval(three, block_seconds=1.0, seed=seed, rounds=1)[0] for seed in range(30)}

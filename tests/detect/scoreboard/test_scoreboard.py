@@ -317,7 +317,7 @@ def test_the_scoreboard_from_the_command_line(
     assert [row["name"] for row in first["rows"]] == ["all fakes", "stripes"]
     cells = {cell["detector"]: cell for cell in first["rows"][1]["detectors"]}
     assert next(one["value"] for one in cells["oracle"]["evaluations"] if one["metric"] == "auc") == 1.0
-    assert any("do not say what they were made from" in note for note in first["notes"])
+    assert any("without a recorded target" in note for note in first["notes"])
     assert any("learned from" in note for note in first["detectors"][0]["notes"])
     before = (tmp_path / "board" / "scoreboard.json").read_bytes()
     assert run(line) == 0

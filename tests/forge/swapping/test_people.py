@@ -171,7 +171,7 @@ def test_without_an_embedder_tracks_are_people_and_the_doubt_is_said(performance
     coverage = SwapCoverage.of(plan, plan.swapped_frames)
     assert (coverage.unsure, coverage.factors()["frames_unsure"]) == (6, "6")
     assert len(coverage.warnings) == 1
-    assert "6 frames show a face that may be the same person's" in coverage.warnings[0]
+    assert "6 frames with a face that may be the same person's" in coverage.warnings[0]
     assert plan.factors["people_recognised_by"] == "tracks"
 
 

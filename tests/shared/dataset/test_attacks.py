@@ -137,7 +137,7 @@ def test_verify_says_by_whom_and_that_a_strangers_set_is_as_the_stranger_sealed_
     with pytest.raises(ManifestError, match="unknown signer, assay local signer") as caught:
         command.main(["verify", str(dataset.path)], prog_name="dataset", standalone_mode=False)
     assert caught.value.exit_code == 1
-    assert "holds what this signer sealed" in " ".join(capsys.readouterr().out.split())
+    assert "is as this signer sealed it" in " ".join(capsys.readouterr().out.split())
     [problem] = verify_dataset(dataset.path)
     assert (problem.kind, problem.severity) == ("signer", "error")
     assert owner.fingerprint in problem.message

@@ -1,4 +1,4 @@
-"""Sound is carried over bit for bit, in step with the pictures, or refused with a way out."""
+"""Sound is copied bit for bit and interleaved with the pictures, or refused with a hint."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Reading in a process of its own: the same frames, and what a decoder that was taken over can reach."""
+"""Reading in a child process: the same frames, limits, and what a compromised decoder can reach."""
 
 from __future__ import annotations
 
@@ -166,8 +166,8 @@ raise MediaError(json.dumps(reached))
     [
         ("os._exit(7)", "ended with status 7"),
         ("raise ZeroDivisionError('by hand')", "failed (ZeroDivisionError: by hand)"),
-        ("os.write(3, b'\\xff' * 64); time.sleep(600)", "sent what is no message"),
-        ("class Odd: pass\nreturn [1, 2]", "sent nonsense"),
+        ("os.write(3, b'\\xff' * 64); time.sleep(600)", "sent an invalid message"),
+        ("class Odd: pass\nreturn [1, 2]", "sent an invalid value"),
         (
             "import gc\nwhile True:\n  for one in gc.get_objects():\n    if isinstance(one, child_process.Pipe):\n"
             "      one.send('count')",

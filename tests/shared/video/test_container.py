@@ -1,4 +1,4 @@
-"""Orientation, colour customs and the refusal of files that are no video."""
+"""Orientation, default colour matrices, and the refusal of files that are no video."""
 
 from __future__ import annotations
 

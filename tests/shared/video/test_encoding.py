@@ -1,4 +1,4 @@
-"""Encodings are values: they refuse nonsense, name themselves, and survive a settings file."""
+"""Encodings refuse invalid values, have distinct names, and survive a settings file."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ def test_refuses_what_cannot_be(settings, says):
         (Encoding.lossless_mask(), (65, 47), "gray"),
     ],
 )
-def test_odd_sizes_get_full_chroma_only_where_the_codec_cannot_say_them(encoding, size, expected):
+def test_odd_sizes_get_full_chroma_only_where_the_codec_cannot_store_them(encoding, size, expected):
     assert encoding.pixel_format_for(*size) == expected
 
 

@@ -1,4 +1,4 @@
-"""One module opens media; everybody else asks it."""
+"""Only one module opens media."""
 
 from __future__ import annotations
 

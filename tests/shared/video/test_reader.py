@@ -115,7 +115,7 @@ def test_rotated_clips_come_out_upright(make_clip, matrix, degrees, quarter_turn
 
 
 def write_plain(path, planes, *, codec="ffv1", colorspace=2, color_range=1, format_name="yuv444p", frames=1):
-    """A clip of one flat colour given by its samples, tagged as told."""
+    """A clip of one flat colour given by its samples, with the given tags."""
     height, width = 48, 64
     with av.open(str(path), "w") as container:
         stream = container.add_stream(codec, rate=25, width=width, height=height)
@@ -297,7 +297,7 @@ def test_too_many_frames_are_refused(make_clip):
         list(reader)
 
 
-def test_a_file_that_unpacks_to_more_pixels_than_its_size_explains_is_given_up(make_clip):
+def test_a_file_that_unpacks_to_more_pixels_than_its_size_explains_is_refused(make_clip):
     path = make_clip()
     few = VideoLimits(free_pixels=5 * 64 * 48, pixels_per_byte=0)
     with VideoReader(path, limits=few) as reader, pytest.raises(MediaError, match="after 5 frames of 64x48"):

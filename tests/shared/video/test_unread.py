@@ -54,7 +54,7 @@ def test_errors_that_concern_more_than_one_file_are_raised():
     assert list(unread.reasons) == ["a"]
 
 
-def test_declared_frames_are_told_where_they_differ():
+def test_declared_frames_are_reported_where_they_differ():
     assert (frames_found(60, 38), frames_found(60, 60), frames_found(None, 38)) == ("38 of 60", "60", "38")
     assert frames_note(60, 38) == {"source_frames": "38 of 60 declared"}
     assert frames_note(60, 60) == frames_note(None, 38) == {}

@@ -1,4 +1,4 @@
-"""Real clips: the counts, times and sound that a player would give, and nothing lost on the way through."""
+"""Real clips: counts, times and sound as in a player, and nothing lost in re-encoding."""
 
 from __future__ import annotations
 

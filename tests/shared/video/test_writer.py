@@ -1,4 +1,4 @@
-"""What goes in comes out: pictures, times, sizes, colours, the same bytes each time; and whole or absent."""
+"""Written videos keep pictures, times, sizes and colours; equal input gives equal bytes; no file is left incomplete."""
 
 from __future__ import annotations
 
@@ -288,7 +288,7 @@ def test_an_encoder_that_this_build_lacks_is_named_with_those_it_has(tmp_path, m
     monkeypatch.setattr(av, "Codec", without)
     assert "libsvtav1" not in encoders_here()
     writer = writer_for(tmp_path / "clip.mp4", encoding=Encoding("libsvtav1"))
-    with pytest.raises(MediaError, match="libsvtav1 is not here") as caught, writer:
+    with pytest.raises(MediaError, match="libsvtav1 is not available") as caught, writer:
         pass
     assert "libx264" in str(caught.value.hint)
     assert "libsvtav1" not in str(caught.value.hint)

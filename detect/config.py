@@ -97,6 +97,9 @@ class ScoreConfig:
         need(1 <= self.batch <= 1024, f"batch must lie between 1 and 1024, got {self.batch}")
 
 
+_STRENGTHS = ("brightness", "contrast", "saturation", "blur_sigma_px", "noise_levels")
+
+
 @dataclass(frozen=True)
 class AugmentConfig:
     """Augmentation of training crops, real and fake. ``p_`` is a probability, the others are maximum strengths."""
@@ -137,6 +140,9 @@ class AugmentConfig:
         low, high = self.video_crf
         need(0 <= low <= high <= 51, f"video_crf must ascend within 0 to 51, got {self.video_crf}")
         need(self.downscale >= 1, f"downscale is a factor of at least 1, got {self.downscale}")
+        for name in (*_STRENGTHS, "rotate_degrees", "hue_degrees"):
+            value = getattr(self, name)
+            need(0 <= value <= 360, f"{name} is a strength of 0 to 360, got {value}")
         need(0 <= self.scale < 0.5 and 0 <= self.shift < 0.5, "scale and shift must lie in [0, 0.5)")
 
 

@@ -7,7 +7,12 @@ commands, so that ``assay --help`` is fast.
 from __future__ import annotations
 
 import re
+import signal
 import sys
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from types import FrameType
 from typing import Annotated, Any
 
 import typer
@@ -75,17 +80,43 @@ def run(arguments: list[str] | None = None) -> int:
     """
     quiet, json_mode = console.quiet, console.json_mode
     try:
-        return _run(arguments)
+        with _noted_interrupts() as interrupts:
+            return _run(arguments, interrupts)
     finally:
         console.configure(quiet=quiet, json_mode=json_mode)
 
 
-def _run(arguments: list[str] | None) -> int:
+@contextmanager
+def _noted_interrupts() -> Iterator[list[int]]:
+    """A list that gets each Ctrl-C, which raises KeyboardInterrupt as before.
+
+    C code may replace that exception by one of its own, or drop it.
+    """
+    interrupts: list[int] = []
+
+    def note(number: int, frame: FrameType | None) -> None:
+        interrupts.append(number)
+        signal.default_int_handler(number, frame)
+
+    ours = threading.current_thread() is threading.main_thread()
+    if not ours or signal.getsignal(signal.SIGINT) is not signal.default_int_handler:
+        yield interrupts
+        return
+    signal.signal(signal.SIGINT, note)
+    try:
+        yield interrupts
+    finally:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def _run(arguments: list[str] | None, interrupts: Sequence[int]) -> int:
     try:
         command = typer.main.get_command(build_app())
         _unwrap_help(command)
         outcome = command.main(args=arguments, prog_name="assay", standalone_mode=False)
     except AssayError as error:
+        if interrupts:
+            return _interrupted()
         console.fail(str(error), error.hint)
         return error.exit_code
     except KeyboardInterrupt:
@@ -93,6 +124,8 @@ def _run(arguments: list[str] | None) -> int:
     except BrokenPipeError:
         return 1
     except Exception as error:
+        if interrupts:
+            return _interrupted()
         code = _usage_exit(error)
         if code is None:
             raise

@@ -51,13 +51,20 @@ class Checkpoint:
 
 
 def read_metrics(run: Path) -> list[dict[str, float]]:
-    """All complete lines of ``metrics.jsonl`` in a run folder; a RunError where it cannot be read or exceeds 1 GiB."""
+    """Numbers of all complete lines of ``metrics.jsonl`` that have a step.
+
+    Raises:
+        RunError: the file cannot be read, or exceeds 1 GiB.
+    """
     path, lines = run / _METRICS, []
     if not path.exists():
         return lines
     for line in read_bytes(path, _MAX_METRICS_BYTES, error=RunError).splitlines():
         with suppress(RunError):  # a kill can leave half a line at the end
-            lines.append(decode_json(line, dict, path, error=RunError))
+            values = decode_json(line, dict, path, error=RunError)
+            numbers = {name: value for name, value in values.items() if isinstance(value, int | float)}
+            if "step" in numbers:
+                lines.append(numbers)
     return lines
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Callable
 from pathlib import Path
 
@@ -159,6 +160,25 @@ def test_ctrl_c_while_the_commands_are_loaded_is_no_traceback(monkeypatch, capsy
 
     monkeypatch.setattr(cli, "build_app", interrupted)
     assert run(["doctor"]) == 130
+    assert "interrupted" in capsys.readouterr().err
+
+
+def test_ctrl_c_that_c_code_turns_into_another_error_is_still_an_interrupt(monkeypatch, capsys):
+    from shared.commands import doctor
+
+    def replaced(_time_step: object) -> None:
+        try:
+            signal.raise_signal(signal.SIGINT)
+        except KeyboardInterrupt:
+            raise ValueError("the shape of an object") from None
+
+    monkeypatch.setattr(doctor, "examine", replaced)
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        assert run(["doctor"]) == 130
+        assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    finally:
+        signal.signal(signal.SIGINT, before)
     assert "interrupted" in capsys.readouterr().err
 
 

@@ -128,8 +128,9 @@ class TestMetrics:
         with make(tmp_path / "run") as run:
             run.log(10, loss=0.5)
             with run.metrics_file.open("a") as file:
+                file.write('{"step": 11, "loss": "large", "rate": 2.0}\n{"loss": 3.0}\n')
                 file.write('{"step": 20, "lo')
-            assert run.metrics() == [{"step": 10, "loss": 0.5}]
+            assert run.metrics() == [{"step": 10, "loss": 0.5}, {"step": 11, "rate": 2.0}]
 
     def test_rewind_forgets_what_comes_later(self, tmp_path):
         with make(tmp_path / "run") as run:

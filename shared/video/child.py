@@ -42,6 +42,8 @@ _ONE_THREAD = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1", "MALLOC_AREN
 _PIPE_BYTES = 1 << 20
 _BYTES_A_SECOND = 10e6
 _START_SECONDS = 120.0
+_WAIT_FACTOR = 10
+"""Longest time that a child is waited for, over its processor time: one that idles between messages ends too."""
 _HINT = "what was read so far is kept; inspect a copy, or one that was converted by another program"
 
 
@@ -225,7 +227,7 @@ class ChildReader:
             try:
                 image = np.frombuffer(body, np.uint8).reshape(head.height, head.width, 3)
                 yield Frame(head.index, Timestamp(head.pts, head.time_base), image)
-            except ValueError as error:
+            except (ArithmeticError, ValueError) as error:
                 raise ChildError(self.path, "the decoder sent an invalid frame") from error
 
     def times(self) -> Iterator[Timestamp]:
@@ -265,7 +267,7 @@ class _Process:
     def __init__(self, path: Path, limits: ChildLimits) -> None:
         self.free = False
         self._path, self._limits = path, limits
-        self._until, self._silent = float("inf"), False
+        self._until, self._silent, self._waited = float("inf"), False, 0.0
         self._cpu_seconds = int(limits.cpu_seconds + limits.cpu_seconds_per_mb * path.stat().st_size / 1e6)
         try:
             self._running = subprocess.Popen(
@@ -309,15 +311,19 @@ class _Process:
             ChildError: none within ``patience`` seconds, or the child reports a failure.
         """
         assert self._running.stdout is not None
-        self._until = time.monotonic() + patience
+        began = time.monotonic()
+        left = _WAIT_FACTOR * self._cpu_seconds - self._waited
+        self._until = began + min(patience, max(left, 0.0))
         try:
             kind, value, body = receive(self._running.stdout)
         except (EOFError, OSError) as error:
+            self._waited += time.monotonic() - began
             raise self._died(self._cause(patience)) from error
         except ValueError as error:
             raise self._died(f"the decoder sent an invalid message: {error}") from error
         finally:
             self._until = float("inf")
+        self._waited += time.monotonic() - began
         if kind == "memory":
             raise self._died(f"the decoder needed more than its {self._limits.memory_gb:g} GB of memory")
         if kind == "failed":
@@ -348,6 +354,8 @@ class _Process:
             code = self._running.wait(timeout=5)
         except subprocess.TimeoutExpired:
             return "the decoder closed its pipe"
+        if self._silent and self._waited >= _WAIT_FACTOR * self._cpu_seconds:
+            return f"the decoder kept this process waiting for more than {_WAIT_FACTOR * self._cpu_seconds} s"
         if self._silent:
             return f"the decoder sent nothing for {patience:.0f} s and was ended"
         if code >= 0:
@@ -378,5 +386,5 @@ def decoded(data: bytes, kind: type[T], path: Path) -> T:
     """
     try:
         return decode_json(data, kind, "a message", error=MediaError, hook=read_back)
-    except MediaError as error:
+    except (MediaError, ArithmeticError, TypeError, ValueError) as error:
         raise ChildError(path, f"the decoder sent an invalid value ({error})") from error

@@ -98,7 +98,13 @@ def test_augmentation_cannot_see_the_label():
 
 
 def test_bad_settings_are_refused():
-    for change in ({"p_jpeg": 1.5}, {"jpeg_quality": (90, 40)}, {"downscale": 0.5}, {"shift": 0.6}, {"hue_degrees": -6.0}):
+    for change in (
+        {"p_jpeg": 1.5},
+        {"jpeg_quality": (90, 40)},
+        {"downscale": 0.5},
+        {"shift": 0.6},
+        {"hue_degrees": -6.0},
+    ):
         with pytest.raises(ConfigError):
             dataclasses.replace(AugmentConfig(), **change)
 

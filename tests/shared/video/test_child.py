@@ -213,3 +213,32 @@ def test_a_name_that_is_not_utf8_is_read_and_refused_like_any_other(clip: Path):
     odd.write_bytes(b"no video")
     with Child(odd) as source, pytest.raises(MediaError, match="is not a video"):
         source.reader()
+
+
+def test_a_decoder_that_idles_between_messages_is_ended(clip, monkeypatch):
+    boot = """
+import sys
+sys.path[:] = sys.argv[1:]
+import time
+from shared.video import child_process
+times = child_process.times
+def idle(pipe, path):
+    times(pipe, path)
+    while True:
+        time.sleep(0.2)
+        pipe.send("count", child_process.Count())
+child_process.times = idle
+child_process.serve()
+"""
+    monkeypatch.setattr(child, "_BOOT", boot)
+    monkeypatch.setattr(child, "_WAIT_FACTOR", 0.05)
+    with Child(clip, ChildLimits(cpu_seconds=60.0)) as source:
+        reader = source.reader()
+        assert len(list(reader.times())) == FRAMES
+        assert reader.stopped is not None
+        assert "kept this process waiting" in reader.stopped
+
+
+def test_a_value_that_overflows_is_an_invalid_one(clip):
+    with pytest.raises(ChildError, match="invalid value"):
+        child.decoded(b"1" + b"0" * 400, float, clip)

@@ -372,9 +372,11 @@ class _Process:
 
 def _widen(pipe: IO[bytes] | None) -> None:
     """Makes room for whole frames in a pipe, if the system allows it: on Linux a user's pipes share a quota."""
-    with suppress(ImportError, AttributeError, OSError):
-        import fcntl
+    if sys.platform != "linux":
+        return
+    import fcntl
 
+    with suppress(AttributeError, OSError):
         fcntl.fcntl(pipe, fcntl.F_SETPIPE_SZ, _PIPE_BYTES)  # type: ignore[arg-type]
 
 

@@ -110,7 +110,7 @@ def test_a_calibration_comes_back_as_it_was(folder, make_calibration):
         (lambda text: text.replace('"prior": 0.5', '"prior": "half"'), "damaged"),
         (lambda text: text.replace('"prior"', '"priors"'), "unknown setting"),
         (lambda text: text.replace('"upper_bound": 1.5', '"upper_bound": -1.5'), "hold 0"),
-        (lambda text: text.replace('"upper_bound": 1.5', '"upper_bound": Infinity'), "finite"),
+        (lambda text: text.replace('"upper_bound": 1.5', '"upper_bound": Infinity'), "upper_bound is inf"),
         (lambda text: text.replace('"method": "logistic"', '"method": "magic"'), "damaged"),
     ],
 )

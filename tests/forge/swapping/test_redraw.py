@@ -97,5 +97,5 @@ def test_no_swapper_learns_from_drawn_faces(faces: Path, swapper: Path, tmp_path
 def test_command(faces: Path, swapper: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     words = ["forge", "redraw", str(faces), "--run", str(swapper), "--out", str(tmp_path / "t"), "--device", "cpu"]
     assert run(words) == 0
-    assert "11 faces, drawn by lightweight as ann" in " ".join(capsys.readouterr().out.split())
+    assert "11 faces, redrawn by lightweight as ann" in " ".join(capsys.readouterr().out.split())
     assert run([*words, "--source", "nobody", "--force"]) == 2

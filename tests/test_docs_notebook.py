@@ -13,6 +13,8 @@ import pytest
 from tests.pages import ROOT, Replacements, run_code
 from tests.same_outputs import one_thread
 
+pytestmark = pytest.mark.slow
+
 PAGE = ROOT / "docs" / "loop.ipynb"
 
 

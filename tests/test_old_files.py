@@ -22,6 +22,8 @@ import pytest
 from shared.dataset import verify_dataset
 from tests.same_outputs import one_thread, run
 
+pytestmark = pytest.mark.slow
+
 OLD = Path(__file__).parent / "data" / "old"
 ANN, BOB = "actor-50000", "actor-50057"
 REAL = f"set/media/real/{ANN}@h264-crf30.mp4"

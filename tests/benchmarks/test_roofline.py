@@ -7,6 +7,8 @@ from benchmarks.roofline import CASES, Case, flops_per_image, matrix_rate, measu
 from forge.models import build_swapper
 from shared.device import pick_device
 
+pytestmark = pytest.mark.slow
+
 
 def test_the_cases_can_be_built():
     for case in CASES:

@@ -6,6 +6,8 @@ import pytest
 
 from benchmarks.writers import WRITERS, Outcome, measurements, run
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.mark.slow
 def test_one_of_four_writers_wins_and_the_set_stays_whole():

@@ -18,6 +18,8 @@ from shared.cli import run
 from shared.video import child
 from tests.factories import write_clip
 
+pytestmark = pytest.mark.slow
+
 FRAMES = 60
 
 

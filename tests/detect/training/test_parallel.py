@@ -23,6 +23,8 @@ from shared.device import pick_device
 from shared.errors import ConfigError
 from shared.training.processes import Processes
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).resolve().parents[3]
 
 

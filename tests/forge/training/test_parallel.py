@@ -19,6 +19,8 @@ from shared.device import pick_device
 from shared.training.processes import Processes
 from shared.training.run import read_checkpoint
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).resolve().parents[3]
 NAMES = ("p0", "p1")
 SETTINGS = {"width": 0.03, "batch": 2, "steps": 4, "warmup_steps": 0, "learning_rate": 1e-3, "optimizer": "rmsprop"}

@@ -179,6 +179,7 @@ class TestTheRun:
         assert load_swapper(result.run).spec.identities == ("ann", "bobby", "cat")
 
 
+@pytest.mark.slow
 class TestResume:
     def test_ctrl_c_saves_and_the_same_command_goes_on_exactly(self, people, trained, tmp_path, monkeypatch, capsys):
         from forge.training.trainer import SwapTrainer

@@ -25,6 +25,8 @@ from shared.faces.facesets.extract_config import ExtractConfig
 from shared.faces.facesets.extract_each import extract_each, people_in
 from shared.home import config_home
 
+pytestmark = pytest.mark.slow
+
 if importlib.util.find_spec("ray") is None:
     pytest.skip("Ray is not installed", allow_module_level=True)
 ray = engine_ray._load_ray()

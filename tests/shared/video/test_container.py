@@ -71,10 +71,12 @@ def test_absurd_sizes_are_refused(size, tmp_path):
         check_size(*size, tmp_path / "clip.mp4", VideoLimits())
 
 
-def test_customary_sizes_are_not_refused(tmp_path):
+@pytest.mark.parametrize("size", [(8, 8), (360, 288), (7_680, 4_320), (4_320, 7_680)])
+def test_customary_sizes_are_refused_only_where_the_limit_is_lower(size, tmp_path):
     (tmp_path / "clip.mp4").write_bytes(bytes(3_000))  # a black picture in 8K
-    for size in ((8, 8), (360, 288), (7_680, 4_320), (4_320, 7_680)):
-        check_size(*size, tmp_path / "clip.mp4", VideoLimits())
+    assert check_size(*size, tmp_path / "clip.mp4", VideoLimits()) is None
+    with pytest.raises(MediaError, match=f"{size[0]}x{size[1]}"):
+        check_size(*size, tmp_path / "clip.mp4", VideoLimits(max_side_px=7))
 
 
 def test_a_picture_of_far_more_pixels_than_the_file_has_bytes_is_refused(tmp_path):

@@ -93,12 +93,20 @@ class Encoder(nn.Module):
     """The shared encoder: strided convolutions, a narrow dense layer, one back to a map, one :class:`Up`.
 
     (B, 3, px, px) -> (B, up, 2 * base_px, 2 * base_px). The narrow layer makes the swap work: it can hold pose,
-    expression and light, but not identity.
+    expression and light, but not identity. ``stage`` makes each halving stage from its channels before and after.
     """
 
-    def __init__(self, px: int, channels: Sequence[int], dense: int, base: tuple[int, int], up: int) -> None:
+    def __init__(
+        self,
+        px: int,
+        channels: Sequence[int],
+        dense: int,
+        base: tuple[int, int],
+        up: int,
+        stage: Callable[[int, int], nn.Module] = Down,
+    ) -> None:
         super().__init__()
-        stages = [Down(before, after) for before, after in zip((3, *channels), channels, strict=False)]
+        stages = [stage(before, after) for before, after in zip((3, *channels), channels, strict=False)]
         self.stages = nn.Sequential(*stages)
         self.base_channels, self.base_px = base
         flat = channels[-1] * (px >> len(channels)) ** 2

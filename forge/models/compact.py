@@ -22,7 +22,7 @@ from torch import Tensor, nn
 from typing_extensions import override
 
 from forge.models.autoencoder import TwoPartSwapper
-from forge.models.blocks import RESIDUAL_SLOPE, Residual, Up, scaled
+from forge.models.blocks import RESIDUAL_SLOPE, Encoder, Residual, Up, scaled
 from forge.models.checks import checked_spec, need_between, need_multiple
 from forge.models.contract import Option, Swap
 from forge.models.registry import swappers
@@ -34,28 +34,10 @@ _UPS = (128, 96, 64)
 _LATENT = 192
 
 
-class CompactEncoder(nn.Module):
-    """(B, 3, R, R) -> (B, latent, R / 16, R / 16): strided convolutions, a narrow dense layer, one doubling stage."""
-
-    def __init__(self, px: int, channels: Sequence[int], code: int, latent: int) -> None:
-        super().__init__()
-        layers: list[nn.Module] = []
-        for number, (before, after) in enumerate(zip((3, *channels), channels, strict=False)):
-            layers += [nn.Conv2d(before, after, 3, stride=2, padding=1), nn.LeakyReLU(_SLOPE)]
-            if number:
-                layers.append(Residual(after))
-        self.stages = nn.Sequential(*layers)
-        self.channels, self.side = channels[-1], px >> len(channels)
-        flat = self.channels * self.side**2
-        self.narrow = nn.Linear(flat, code)
-        self.widen = nn.Linear(code, flat)
-        self.up = Up(self.channels, latent)
-
-    @override
-    def forward(self, faces: Tensor) -> Tensor:
-        code = self.narrow(self.stages(faces).permute(0, 2, 3, 1).flatten(1))
-        base = self.widen(code).unflatten(1, (self.side, self.side, self.channels))
-        return self.up(base.permute(0, 3, 1, 2))
+def _halving(before: int, after: int) -> nn.Sequential:
+    """A 3x3 convolution of stride 2, and a residual block unless it reads the image."""
+    conv = nn.Conv2d(before, after, 3, stride=2, padding=1)
+    return nn.Sequential(conv, nn.LeakyReLU(_SLOPE), *([] if before == 3 else [Residual(after)]))
 
 
 class CompactDecoder(nn.Module):
@@ -99,5 +81,7 @@ def compact(
     spec = checked_spec("compact", identities, px=resolution, width=width, framing=framing, options=options)
     ups = [scaled(channels, width) for channels in _UPS]
     latent = scaled(_LATENT, width)
-    encoder = CompactEncoder(resolution, [scaled(channels, width) for channels in _DOWN], code, latent)
+    down = [scaled(channels, width) for channels in _DOWN]
+    base = down[-1], resolution >> len(down)
+    encoder = Encoder(resolution, down, code, base, latent, _halving)
     return TwoPartSwapper(spec, encoder, [CompactDecoder(latent, ups) for _ in identities])

@@ -274,8 +274,15 @@ class SwapTrainer:
         }
 
     def _banks_in_turn(self, settings: TrainConfig) -> list[FaceBank]:
-        """The banks of this step: all, or a window that moves on by its own length every step."""
+        """The banks of this step: all, or a window that moves on by its own length every step.
+
+        The banks of a population are sampled by their number of faces, so that every face counts alike.
+        """
         count = min(len(self.banks), settings.identities_per_step)
+        if settings.population:
+            faces = torch.tensor([float(len(bank)) for bank in self.banks])
+            chosen = torch.multinomial(faces, count, replacement=True, generator=self.generator)
+            return [self.banks[int(number)] for number in chosen]
         start = self.step * count
         return [self.banks[(start + number) % len(self.banks)] for number in range(count)]
 

@@ -8,11 +8,14 @@ from typing import Annotated, Any
 
 import typer
 
-from forge.swapping.config import BlendMethod, ColorMethod, MaskChoice, SwapConfig
+from forge.commands.options import pastes_offered
+from forge.swapping.config import BlendMethod, ColorMethod, SwapConfig
+from forge.swapping.pastes import with_paste
 from shared.commands.completion import finders, values
 from shared.commands.options import DeviceOption, SeedOption, SettingsOption, choices, default, nested, resolve
 from shared.console import console
 from shared.errors import UsageError
+from shared.faces.pastes.config import MaskChoice
 from shared.types import ClipRecord
 from shared.video.encoding import CodecName
 
@@ -55,6 +58,14 @@ BlendOption = Annotated[
         help=f"One of {choices(BlendMethod)}.", show_default=_SWAP.blend.method, autocompletion=values(BlendMethod)
     ),
 ]
+PasteOption = Annotated[
+    str | None,
+    typer.Option(
+        help="Paste as a public tool does; other options override it. See assay forge pastes.",
+        show_default=False,
+        autocompletion=pastes_offered,
+    ),
+]
 FaceOption = Annotated[
     str | None, typer.Option(help="Person: main, all, or numbers by area.", show_default=default(_SWAP.face))
 ]
@@ -95,6 +106,7 @@ def swap(
     sharpen: SharpenOption = None,
     mask: MaskOption = None,
     blend: BlendOption = None,
+    paste: PasteOption = None,
     erode: ErodeOption = None,
     feather: FeatherOption = None,
     morph: MorphOption = None,
@@ -109,7 +121,8 @@ def swap(
 ) -> None:
     """Makes one fake in a dataset: clip, three masks, labels and record, signed; keeps frame times and sound.
 
-    Other settings go into a --config file: groups color, mask, blend, degrade, temporal and output, and segments.
+    Other settings go into a --config file: groups color, mask, blend, degrade, temporal, output, square and restore,
+    and segments.
 
     Example: assay forge swap bob.mp4 --run runs/ann-bob --source ann --out swapped/
 
@@ -124,6 +137,7 @@ def swap(
             "mask.erode": erode,
             "mask.feather": feather,
             "blend.method": blend,
+            "paste": paste,
             "blend.sharpen": sharpen,
             "output.codec": codec,
             "output.crf": crf,
@@ -133,7 +147,7 @@ def swap(
             "seed": seed,
         }
     )
-    settings: SwapConfig = resolve(SwapConfig, config, flags)
+    settings: SwapConfig = resolve(SwapConfig, config, flags, with_paste)
     who = {"target_identity": target_identity, "rights": rights, "name": name, "patches": patches}
     if frames or target.is_dir():
         _to_pictures(target, run, source, out, settings, frames=frames, **who, sequence=sequence)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import shared
-from forge.swapping.config import setting_factors
+from forge.swapping.config import fitted_config, setting_factors
 from forge.swapping.flicker import FlickerMeter
 from forge.swapping.plan import SwapPlan
 from forge.swapping.request import SwapRequest
@@ -84,7 +84,7 @@ def fake_record(
     file that was made. ``factors`` are further factors; they override those of the settings.
     """
     known = {"finder": finder, "target_sha256": request.target_sha256} | dict(request.notes)
-    known |= setting_factors(request.config)
+    known |= setting_factors(fitted_config(request.config, request.card.framing))
     hook = enlarge_digest(request.config.blend)
     known |= {"enlarge_sha256": hook} if hook is not None else {}
     return ClipRecord(

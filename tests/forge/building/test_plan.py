@@ -8,7 +8,8 @@ import pytest
 from benchmarks.toy_set import toy_set
 from forge.building.build import plan_build
 from forge.building.plan import encode_units
-from forge.building.spec import ClipConfig, SetSpec, SplitsConfig, load_spec, swap_settings
+from forge.building.sampling import swap_settings
+from forge.building.spec import ClipConfig, SetSpec, SplitsConfig, load_spec
 from shared.cli import run
 from shared.config import write_toml
 from shared.errors import ConfigError, LeakError, MediaError, UsageError

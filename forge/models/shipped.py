@@ -11,7 +11,7 @@ from pathlib import Path
 from forge.models.checkpoint import CARD_FILE, read_card
 from forge.models.contract import SwapSpec
 
-BASE_FOLDER = Path(__file__).parent / "base"
+BASE_FOLDER = Path(__file__).parent / "weights" / "base"
 """Where the base swapper is."""
 
 BASE, SCRATCH = "base", "none"

@@ -71,9 +71,10 @@ def test_a_training_killed_between_resumes_to_the_same_weights(photographs, tmp_
             raise RuntimeError("killed")
         return step(self, fraction)
 
-    with monkeypatch.context() as patch, pytest.raises(RuntimeError, match="killed"):
+    with monkeypatch.context() as patch:
         patch.setattr(restoring._Trainer, "train_step", killed)
-        train_restorer([photographs], tmp_path / "parts", CONFIG)
+        with pytest.raises(RuntimeError, match="killed"):
+            train_restorer([photographs], tmp_path / "parts", CONFIG)
     again = train_restorer([photographs], tmp_path / "parts", CONFIG)
     one, other = (read_checkpoint(path)[0] for path in (whole, again))
     assert all(torch.equal(value, other[name]) for name, value in one.items())

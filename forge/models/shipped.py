@@ -18,13 +18,18 @@ BASE, SCRATCH = "base", "none"
 """What ``start_from`` calls the base swapper, and a start from random weights."""
 
 
+def has_base() -> bool:
+    """Whether the package has a base swapper."""
+    return (BASE_FOLDER / CARD_FILE).is_file()
+
+
 def base_fits(spec: SwapSpec) -> bool:
     """Whether a swapper of ``spec`` can start from the base swapper: the same family, width, options and framing.
 
     Raises:
         CheckpointError: the base swapper is damaged.
     """
-    if not (BASE_FOLDER / CARD_FILE).is_file():
+    if not has_base():
         return False
     card = read_card(BASE_FOLDER)
     theirs = (card.model, card.width, dict(card.options), card.framing)

@@ -75,8 +75,9 @@ class BlendConfig:
         sharpen: how much of the detail finer than sharpen_radius (crop pixels) is added again; sharpen_threshold: for
             ``unsharp``, detail weaker than this (of 1) is not sharpened
         motion_blur: share of the time between frames for which the shutter is open, 0 for none, 0.5 as in films
-        enlarge: ``none``, ``lanczos``, or ``python:FILE`` for a file of your own with a function ``enlarge(crop)``,
-            (S, S, 3) uint8 RGB to a larger square one; it is run as your own code, with all your rights
+        enlarge: ``none``, ``lanczos``, ``restorer`` for the package's own (forge/models/restorer.py), which doubles the
+            side, or ``python:FILE`` for a file of your own with a function ``enlarge(crop)``, (S, S, 3) uint8 RGB to a
+            larger square one; it is run as your own code, with all your rights
         enlarge_factor: of ``lanczos``
         opacity: of the whole face; 1 where it is left out
         rounding: of mixed values to grey levels; ``nearest`` where it is left out
@@ -112,8 +113,10 @@ class BlendConfig:
         between("blend.sharpen_radius", self.sharpen_radius, 0.3, 16)
         between("blend.sharpen_threshold", self.sharpen_threshold, 0, 1)
         between("blend.motion_blur", self.motion_blur, 0, 2)
-        known = self.enlarge in ("none", "lanczos") or bool(self.enlarge.removeprefix(_PYTHON) != self.enlarge)
-        need(known, f"blend.enlarge {self.enlarge!r} is not known", "none, lanczos, or python:FILE.py")
+        known = self.enlarge in ("none", "lanczos", "restorer") or bool(
+            self.enlarge.removeprefix(_PYTHON) != self.enlarge
+        )
+        need(known, f"blend.enlarge {self.enlarge!r} is not known", "none, lanczos, restorer, or python:FILE.py")
         between("blend.enlarge_factor", self.enlarge_factor, 2, 8)
         between("blend.clone_above", self.clone_above or 0, 0, 0.99)
         between("blend.clone_jitter", self.clone_jitter or 0, 0, 3)
@@ -159,7 +162,8 @@ class RestoreConfig:
     """A second layer over the pasted face: a crop of the result itself, restored, and mixed with it.
 
     Convention:
-        by: a restorer of :mod:`forge.swapping.restore`; ``sharpen`` is a stand-in for a network that restores faces
+        by: ``restorer`` for the package's own network (forge/models/restorer.py), or ``sharpen``, a stand-in that
+            makes no texture
         amount: of ``sharpen``, see ``blend.sharpen``
         share: of the restored crop in the mixture
         square, mask: where it is cut and pasted
@@ -175,13 +179,15 @@ class RestoreConfig:
 
     def __post_init__(self) -> None:
         need(self.by in RESTORERS, f"no restorer is named {self.by!r}", near_matches(self.by, list(RESTORERS)))
+        whole = self.by != "restorer" or self.square.px % 4 == 0
+        need(whole, f"restore.square.px is {self.square.px}", "the restorer needs a multiple of 4")
         between("restore.amount", self.amount, 0, 4)
         need(0 < self.share <= 1, "restore.share lies above 0, at most 1", HINT)
         known = self.mask.kind in ("full", "ellipse", "hull")
         need(known, "a restored crop has no learned mask", "restore.mask.kind is full, ellipse or hull")
 
 
-RESTORERS: tuple[str, ...] = ("sharpen",)
+RESTORERS: tuple[str, ...] = ("sharpen", "restorer")
 """Names of the restorers that :mod:`forge.swapping.restore` has."""
 
 

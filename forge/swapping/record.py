@@ -11,6 +11,7 @@ from forge.swapping.config import fitted_config, setting_factors
 from forge.swapping.flicker import FlickerMeter
 from forge.swapping.plan import SwapPlan
 from forge.swapping.request import SwapRequest
+from forge.swapping.restore import restorer_digest
 from forge.swapping.stages import CompositedFrame
 from forge.swapping.super_resolution import enlarge_digest
 from shared import config as settings
@@ -87,6 +88,8 @@ def fake_record(
     known |= setting_factors(fitted_config(request.config, request.card.framing))
     hook = enlarge_digest(request.config.blend)
     known |= {"enlarge_sha256": hook} if hook is not None else {}
+    network = restorer_digest(request.config.restore)
+    known |= {"restorer_sha256": network} if network is not None else {}
     return ClipRecord(
         id=request.clip,
         kind="swap",

@@ -1,7 +1,7 @@
 """Restoration of a pasted face: a crop of the finished frame is restored and laid over it, as face enhancers do.
 
-A restorer takes a crop (S, S, 3) uint8 RGB and gives one of the same size. The one that is here, ``sharpen``, stands
-in for a network: it sharpens, and makes no new texture.
+A restorer takes a crop (S, S, 3) uint8 RGB and gives one of the same size. ``restorer`` is the network in the package,
+which gets the crop at half its size and doubles it; ``sharpen`` stands in for one, and makes no new texture.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
 
+import cv2
 import numpy as np
 
 from forge.swapping.blend import Patch, paste, place
@@ -17,6 +18,7 @@ from forge.swapping.sharpen import sharpened
 from shared.faces.align import map_points
 from shared.faces.pastes.mask import plain_region, soften
 from shared.faces.pastes.square import sampled, square_matrix
+from shared.storage import sha256_file
 from shared.types import SwappedFace
 
 Restorer = Callable[[np.ndarray], np.ndarray]
@@ -25,8 +27,21 @@ _SHARPEN_RADIUS_PX = 3.0
 
 
 def make_restorer(config: RestoreConfig) -> Restorer:
-    """The function that ``config.by`` names."""
+    """The function that ``config.by`` names.
+
+    Raises:
+        CheckpointError: the network's weights are missing or damaged.
+    """
     return _MAKERS[config.by](config)
+
+
+def restorer_digest(config: RestoreConfig | None) -> str | None:
+    """SHA-256 of the network's file, for the record of what made a clip; None where none is used."""
+    if config is None or config.by != "restorer":
+        return None
+    from forge.models.restorer import RESTORER_FILE
+
+    return sha256_file(RESTORER_FILE)
 
 
 def with_restored(
@@ -62,4 +77,13 @@ def _sharpen(config: RestoreConfig) -> Restorer:
     return restored
 
 
-_MAKERS: Mapping[str, Callable[[RestoreConfig], Restorer]] = MappingProxyType({"sharpen": _sharpen})
+def _network(config: RestoreConfig) -> Restorer:
+    from forge.models.restorer import FACTOR, load_restorer, restored
+
+    net, half = load_restorer(), config.square.px // FACTOR
+    return lambda crop: restored(net, cv2.resize(crop, (half, half), interpolation=cv2.INTER_AREA))
+
+
+_MAKERS: Mapping[str, Callable[[RestoreConfig], Restorer]] = MappingProxyType(
+    {"sharpen": _sharpen, "restorer": _network}
+)

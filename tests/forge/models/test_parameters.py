@@ -128,7 +128,7 @@ COUNTS = [
     ("villain", {"mask": False}, villain()),
     ("realface", {"mask": False}, realface()),
     ("timm", {"mask": False}, timm_b4()),
-    ("compact", {}, compact_pair()),
+    ("compact", {"width": 0.5}, compact_pair()),
 ]
 
 

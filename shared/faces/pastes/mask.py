@@ -11,6 +11,7 @@ import math
 
 import cv2
 import numpy as np
+from scipy.ndimage import distance_transform_edt
 
 from shared.faces.mask import erode as shrink
 from shared.faces.mask import feather, hull_mask
@@ -98,7 +99,8 @@ def inward_ramp(region: np.ndarray, share: float) -> np.ndarray:
     inside = (region >= 0.5).astype(np.uint8)
     width = share * max(cv2.boundingRect(inside)[2:])
     # Padded: the crop's edge is the region's edge too. The measure starts at the centre of a pixel, half one inside.
-    distance = cv2.distanceTransform(np.pad(inside, 1), cv2.DIST_L2, cv2.DIST_MASK_PRECISE)[1:-1, 1:-1]
+    # (OpenCV's exact transform runs in threads, and its results were seen to differ between two calls.)
+    distance = distance_transform_edt(np.pad(inside, 1))[1:-1, 1:-1]  # type: ignore[index]
     return np.clip(np.maximum(distance - 0.5, 0) / max(width, 1e-6), 0, 1).astype(np.float32)
 
 

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import math
 
-import cv2
 import numpy as np
 import pytest
 
+from benchmarks.paste_shapes import Pasted
 from shared.errors import ConfigError, UnknownNameError
-from shared.faces.align import MEAN_FACE, invert, map_points, scale_of
-from shared.faces.pastes.mask import plain_region, soften
+from shared.faces.align import map_points
 from shared.faces.pastes.presets import (
     Jitter,
     draw_paste,
@@ -22,47 +21,9 @@ from shared.faces.pastes.presets import (
     preset_settings,
     presets,
 )
-from shared.faces.pastes.square import FACE_WIDTH, lay, square_matrix
+from shared.faces.pastes.square import FACE_WIDTH
 
-FRAME = 1000
 VARIANTS = [name for name in paste_names() if ":" in name]
-
-
-def _face(width: float, roll: float) -> np.ndarray:
-    """(68, 2): the mean face, ``width`` pixels wide, turned by ``roll`` degrees, in the middle of the frame."""
-    turn = np.radians(roll)
-    rotation = np.array([[np.cos(turn), -np.sin(turn)], [np.sin(turn), np.cos(turn)]])
-    return ((MEAN_FACE - 0.5) / FACE_WIDTH * width) @ rotation.T + FRAME / 2
-
-
-class Pasted:
-    """The alpha of a paste without jitter, in its square and in a frame."""
-
-    def __init__(self, name: str, width: float = 200.0, roll: float = 0.0, **square: int) -> None:
-        settings = preset_settings(name)[1]
-        settings["square"] = settings["square"] | square
-        self.square, self.mask = geometry(settings)
-        landmarks = _face(width, roll)
-        self.matrix = square_matrix(landmarks, self.square)
-        self.side = self.square.px / scale_of(self.matrix)
-        self.region = plain_region(self.mask, map_points(self.matrix, landmarks), self.square.px)
-        self.in_square = soften(self.region, self.mask, crop_per_frame=scale_of(self.matrix))
-        crop = np.zeros((self.square.px, self.square.px, 3), np.float32)
-        laid = lay(crop, self.in_square, self.matrix, self.square, self.mask, width=FRAME, height=FRAME)
-        assert laid is not None
-        x0, y0, x1, y1 = laid.bounds
-        self.in_frame = np.zeros((FRAME, FRAME), np.float32)
-        self.in_frame[y0:y1, x0:x1] = laid.alpha
-
-    def edge(self, side: str) -> tuple[float, float]:
-        """Where alpha is half, and how wide it takes from .1 to .9; in percent of the side, from its middle inward."""
-        share = np.linspace(-0.05, 0.5, 5501)
-        along, middle = -0.5 + share * self.square.px, np.full(len(share), (self.square.px - 1) / 2)
-        points = np.column_stack([along, middle] if side == "left" else [middle, along])
-        places = map_points(invert(self.matrix), points).astype(np.float32)
-        alpha = cv2.remap(self.in_frame, places[:, :1], places[:, 1:], cv2.INTER_LINEAR)[:, 0]
-        low, half, high = (100 * share[int(np.argmax(alpha >= level))] for level in (0.1, 0.5, 0.9))
-        return float(half), float(high - low)
 
 
 @pytest.mark.parametrize(
@@ -139,16 +100,13 @@ def test_small_faces_have_the_least_erosion_and_blur_of_the_tool():
 
 
 def test_steps_left_at_the_square_s_edge():
-    def left(pasted: Pasted) -> float:
-        return float(pasted.in_square[pasted.square.px // 2, 0])
-
-    assert left(Pasted("box-soft")) == pytest.approx(0.051, abs=0.002)
-    assert left(Pasted("box-soft", px=128)) == pytest.approx(0.073, abs=0.002)
+    assert Pasted("box-soft").left == pytest.approx(0.051, abs=0.002)
+    assert Pasted("box-soft", px=128).left == pytest.approx(0.073, abs=0.002)
     circle = Pasted("ellipse")
-    assert 0.38 <= left(circle) <= 0.45
+    assert 0.38 <= circle.left <= 0.45
     # More than .1 along two fifths of the side, and nothing beyond it.
     assert (circle.in_square[:, 0] > 0.1).mean() == pytest.approx(0.41, abs=0.05)
-    assert left(Pasted("box:visomaster")) == left(Pasted("hull-mean")) == 0
+    assert Pasted("box:visomaster").left == Pasted("hull-mean").left == 0
     for pasted in (Pasted("box-soft", roll=15), Pasted("ellipse", roll=15)):
         inside = map_points(pasted.matrix, np.argwhere(pasted.in_frame > 0)[:, ::-1].astype(float))
         assert inside.min() > -2

@@ -56,7 +56,12 @@ def train(
         ),
     ] = None,
     start_from: Annotated[
-        str | None, typer.Option("--from", help="Run or swapper to take initial weights from.", show_default="none")
+        str | None,
+        typer.Option(
+            "--from",
+            help="Run or swapper to take initial weights from; base: the one in the package; none: random weights.",
+            show_default="base where it fits",
+        ),
     ] = None,
     load_parts: Annotated[
         str | None, typer.Option(help="Parts to take, by comma: encoder,inter.", show_default="all that fit")

@@ -82,7 +82,7 @@ def train(
 
     RUN/previews shows the progress. On several GPUs: accelerate launch --no_python assay forge train ...
 
-    Example: assay forge train faces/ann faces/bob --model lightweight --run runs/ann-bob
+    Example: assay forge train faces/ann faces/bob --recipe assay-cpu --run runs/ann-bob
     """
     flags = {
         "model": model,

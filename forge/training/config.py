@@ -45,7 +45,7 @@ class TrainConfig:
         log_every, preview_every, save_every, snapshot_every: in steps; keep: checkpoints kept beside snapshots.
     """
 
-    model: str = "lightweight"
+    model: str = "compact"
     width: float = 0.5
     model_options: dict[str, str | int | float | bool] = field(default_factory=dict)
     steps: int = 20_000

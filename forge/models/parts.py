@@ -1,6 +1,7 @@
 """Freezing and loading parts of a swapper by name.
 
-A name is a kind (``decoder``: all of them) or one part (``decoder.ann``); several are joined by commas.
+A name is a kind (``decoder``: all of them), one part (``decoder.ann``), or ``shared`` and a kind (``shared inter``: the
+one that all identities use beside inters of their own, LIAE's AB); several are joined by commas.
 """
 
 from __future__ import annotations
@@ -17,6 +18,9 @@ from shared.errors import CheckpointError, UsageError
 from shared.registry import near_matches
 
 
+_SHARED = "shared "
+
+
 @dataclass(frozen=True)
 class Loaded:
     """The parts that a training was initialised with, and the digest of the swapper they came from."""
@@ -26,7 +30,7 @@ class Loaded:
 
 
 def named_parts(swapper: Swapper, names: str) -> dict[str, nn.Module]:
-    """The parts of ``swapper`` that match ``names``, by full name; none for an empty text.
+    """The parts of ``swapper`` that match ``names``, by full name; none for an empty text or if nothing is shared so.
 
     Raises:
         UsageError: a name matches no part; the message gives the nearest.
@@ -36,10 +40,13 @@ def named_parts(swapper: Swapper, names: str) -> dict[str, nn.Module]:
     for name in (each.strip() for each in names.split(",")):
         if not name:
             continue
-        meant = {full: part for full, part in parts.items() if full == name or full.startswith(f"{name}.")}
+        kind = name.removeprefix(_SHARED)
+        meant = {full: part for full, part in parts.items() if full == kind or full.startswith(f"{kind}.")}
         if not meant:
             known = sorted({*parts, *(full.partition(".")[0] for full in parts)})
-            raise UsageError(f"{swapper.spec.name} has no part {name!r}", hint=near_matches(name, known))
+            raise UsageError(f"{swapper.spec.name} has no part {kind!r}", hint=near_matches(kind, known))
+        if kind != name:  # a part without identities' own beside it is no shared one: df's inter
+            meant = {full: part for full, part in meant.items() if full == kind and len(meant) > 1}
         found |= meant
     return found
 

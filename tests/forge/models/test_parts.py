@@ -35,6 +35,17 @@ def test_a_kind_means_all_of_it_and_a_name_one():
     assert "decoder" in (caught.value.hint or "")
 
 
+def test_a_shared_part_is_one_that_identities_use_beside_their_own():
+    liae = build_swapper("saehd", ("ann", "bob", "cat"), width=0.1, resolution=64, architecture="liae-ud")
+    assert set(named_parts(liae, "inter")) == {"inter", "inter.bob", "inter.cat"}
+    assert set(named_parts(liae, "shared inter")) == {"inter"}
+    df = build_swapper("saehd", ("ann", "bob"), width=0.1, resolution=64, architecture="df-ud")
+    assert set(named_parts(df, "inter")) == {"inter"}
+    assert named_parts(df, "shared inter") == {}
+    with pytest.raises(UsageError, match="no part 'intre'"):
+        named_parts(df, "shared intre")
+
+
 def test_what_both_have_is_taken_and_new_people_begin_anew(pretrained):
     swapper, source = model("ann", "bob"), model("ann", "cat", "dan", seed=9)
     fresh = model("ann", "bob")

@@ -14,7 +14,7 @@ from forge.training.losses.objective import TERMS
 _STEPS = 500
 _FEWEST_LOGS = 10
 _RISE = 1.3
-_STANDARD_ERRORS = 4.0
+_STANDARD_ERRORS = 6.0
 _DETAIL_LEFT = 0.5
 _SSIM_LOST = 0.03
 
@@ -29,7 +29,7 @@ class Sign(NamedTuple):
 class CollapseWatch:
     """Compares the losses and previews of a training with the best ones of the same phase.
 
-    Either the mean loss of 500 steps exceeds the lowest such mean by 30 %, and by four standard errors, so that neither
+    Either the mean loss of 500 steps exceeds the lowest such mean by 30 %, and by six standard errors, so that neither
     noise nor single spikes count; or a preview has less than half of the sharpness of an earlier one and a lower SSIM
     too. What a phase changes is no sign: each begins anew, and its first 500 steps set no mark. Give it the
     loss without the adversary's part, see :func:`reconstruction`.

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from forge.models import Swapper, build_swapper
+from forge.models import Swapper, build_swapper, shipped
 from forge.models.checkpoint import EXPORT_FOLDER, TrainingSource
 from forge.models.parts import Loaded, load_parts
 from forge.training.config import WHILE_RUNNING, TrainConfig
@@ -121,7 +121,8 @@ def prepare(
     seed_everything(config.seed)
     identities = [faceset.info.identity for faceset in opened]
     swapper = build_swapper(config.model, identities, width=config.width, **config.model_options)
-    loaded = _earlier_start(run) or _load_start(swapper, config)
+    earlier = _earlier_inputs(run)
+    loaded = _load_start(swapper, config) if earlier is None else _earlier_start(earlier)
     # Settings that the model does not support are refused before anything is read or written.
     SwapTrainer.check(swapper, device, config)
     return Prepared(opened, swapper, device, loaded)
@@ -195,24 +196,44 @@ def _train(folder: Run | None, path: Path, ready: Prepared, config: TrainConfig,
     )
 
 
-def _earlier_start(run: Path | None) -> Loaded | None:
-    """The start of a resumed run: its digest, so that the swapper it started from is not needed again."""
+def _earlier_inputs(run: Path | None) -> dict[str, Any] | None:
+    """What a run that is to be resumed began with; None for a new one."""
     try:
         inputs = read_facts(run).get("inputs") if run is not None else None
     except RunError:
         return None
-    start = inputs.get("start") if isinstance(inputs, dict) else None
+    return inputs if isinstance(inputs, dict) else None
+
+
+def _earlier_start(inputs: Mapping[str, Any]) -> Loaded | None:
+    """The start of a resumed run: its digest, so that the swapper it started from is not needed again."""
+    start = inputs.get("start")
     return Loaded(str(start), ()) if start else None
 
 
 def _load_start(swapper: Swapper, config: TrainConfig) -> Loaded | None:
-    if config.start_from is None:
+    start = _start_folder(swapper, config)
+    if start is None:
         if config.load_parts:
             raise UsageError(f"parts {config.load_parts} of nothing", hint="name a run or swapper with --from")
         return None
-    loaded = load_parts(swapper, Path(config.start_from), config.load_parts)
-    console.print(f"beginning with {', '.join(loaded.parts)} of {config.start_from}")
+    loaded = load_parts(swapper, start, config.load_parts)
+    is_base = start == shipped.BASE_FOLDER
+    named = f"the base swapper (--from {shipped.SCRATCH} starts from random weights)" if is_base else str(start)
+    console.print(f"beginning with {', '.join(loaded.parts)} of {named}")
     return loaded
+
+
+def _start_folder(swapper: Swapper, config: TrainConfig) -> Path | None:
+    """The swapper to start from: the one that is named, or the base swapper where it fits and people are trained."""
+    if config.start_from == shipped.SCRATCH:
+        return None
+    if config.start_from == shipped.BASE:
+        return shipped.BASE_FOLDER
+    if config.start_from is not None:
+        return Path(config.start_from)
+    wanted = not config.population and not config.load_parts
+    return shipped.BASE_FOLDER if wanted and shipped.base_fits(swapper.spec) else None
 
 
 def console_quiet_unless(first: bool) -> None:

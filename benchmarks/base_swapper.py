@@ -15,6 +15,7 @@ from pathlib import Path
 from forge.models.checkpoint import SwapperCard, load_swapper, read_card, save_swapper
 from forge.training.config import TrainConfig
 from forge.training.recipe import load_recipe
+from forge.training.restoring import RestorerConfig, train_restorer
 from forge.training.train import train_swapper
 from shared.actors import cast, film
 from shared.config import from_mapping
@@ -88,6 +89,18 @@ def base_config(*, minutes: float | None = None, steps: int | None = None, devic
     if steps is not None:
         settings["steps"] = steps
     return from_mapping(TrainConfig, settings, where="population")
+
+
+def make_restorer(material: Path, work: Path, config: RestorerConfig) -> Path:
+    """Trains the restorer on the photographs of ``material``; returns the file of its weights.
+
+    Raises:
+        UsageError: a crowd's files are missing.
+        AssayError: a step failed.
+    """
+    photographs = [crowd for crowd in CROWDS if crowd.every == 1]
+    facesets = [_faceset(crowd, _files(crowd, material), work) for crowd in photographs]
+    return train_restorer(facesets, work / "restorer", config)
 
 
 def ship(run: Path, out: Path) -> SwapperCard:

@@ -127,7 +127,9 @@ def base(
     ),
     minutes: Annotated[float | None, typer.Option(help="Training time; by the clock.")] = None,
     steps: Annotated[int | None, typer.Option(help="Training steps, in place of the recipe's.")] = None,
-    out: Annotated[Path | None, typer.Option(help="Where to ship it, forge/models/base in the package.")] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="Where to ship it, forge/models/weights/base in the package.")
+    ] = None,
     device: DeviceName = "auto",
     save: Save = None,
 ) -> None:
@@ -154,3 +156,27 @@ def base(
     ]
     settings = {"model": card.model, "people": sum(each.faces for each in card.facesets), "recipe": "population"}
     show(new_result("base", command_line(), found, settings=settings, device=device_text(device)), save)
+
+
+@app.command()
+def restorer(
+    material: Annotated[Path, typer.Argument(help="Folder with real_faces.")],
+    work: Annotated[Path, typer.Option(help="Folder for facesets and run; what is there is kept.")] = Path("runs/base"),
+    minutes: Annotated[float | None, typer.Option(help="Training time; by the clock.")] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="Where to ship it, forge/models/weights/restorer/model.safetensors.")
+    ] = None,
+    device: DeviceName = "auto",
+) -> None:
+    """Makes the restorer of the package: a small network that sharpens faces, trained on photographs."""
+    import shutil
+
+    from benchmarks.base_swapper import make_restorer
+    from forge.training.restoring import RestorerConfig
+
+    steps = RestorerConfig().steps if minutes is None else 10_000_000
+    weights = make_restorer(material, work, RestorerConfig(minutes=minutes, steps=steps, device=device))
+    if out is not None:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(weights, out)
+    console.print(f"restorer: {out or weights}\npictures: {work / 'restorer' / 'previews' / 'latest.png'}")

@@ -89,12 +89,12 @@ def train(
 
     RUN/previews/latest.jpg shows the progress: first after half a minute, then less and less often, and at a stop.
 
-    Which recipe: --recipe assay-cpu for two people and two CPU cores (22 minutes); --recipe assay-quality for a GPU and
-    a night, a combination that has not been measured. docs/swappers.md has what was measured.
+    Which recipe: --recipe assay-cpu on a CPU; --recipe assay-quality for a GPU and a night, which has not been measured.
+    docs/swappers.md has what was measured.
 
     On several GPUs: accelerate launch --no_python assay forge train ...
 
-    Example: assay forge train faces/ann faces/bob --model lightweight --run runs/ann-bob
+    Example: assay forge train faces/ann faces/bob --recipe assay-cpu --run runs/ann-bob
     """
     flags = {
         "model": model,

@@ -11,11 +11,16 @@ from pathlib import Path
 from forge.models.checkpoint import CARD_FILE, read_card
 from forge.models.contract import SwapSpec
 
-BASE_FOLDER = Path(__file__).parent / "base"
+BASE_FOLDER = Path(__file__).parent / "weights" / "base"
 """Where the base swapper is."""
 
 BASE, SCRATCH = "base", "none"
 """What ``start_from`` calls the base swapper, and a start from random weights."""
+
+
+def has_base() -> bool:
+    """Whether the package has a base swapper."""
+    return (BASE_FOLDER / CARD_FILE).is_file()
 
 
 def base_fits(spec: SwapSpec) -> bool:
@@ -24,7 +29,7 @@ def base_fits(spec: SwapSpec) -> bool:
     Raises:
         CheckpointError: the base swapper is damaged.
     """
-    if not (BASE_FOLDER / CARD_FILE).is_file():
+    if not has_base():
         return False
     card = read_card(BASE_FOLDER)
     theirs = (card.model, card.width, dict(card.options), card.framing)

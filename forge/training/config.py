@@ -46,7 +46,7 @@ class TrainConfig:
         preview_every: in steps; 0 makes previews by time, the first after half a minute, then less and less often.
     """
 
-    model: str = "lightweight"
+    model: str = "compact"
     width: float = 0.5
     model_options: dict[str, str | int | float | bool] = field(default_factory=dict)
     steps: int = 20_000

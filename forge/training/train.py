@@ -16,6 +16,7 @@ from forge.training.data import Banks, load_banks, need_enough
 from forge.training.loop import TrainingLoop
 from forge.training.previews import Measured
 from forge.training.recorder import RunRecorder
+from forge.training.start import start_folder
 from forge.training.trainer import SwapTrainer
 from shared.config import configured
 from shared.console import console
@@ -212,7 +213,7 @@ def _earlier_start(inputs: Mapping[str, Any]) -> Loaded | None:
 
 
 def _load_start(swapper: Swapper, config: TrainConfig) -> Loaded | None:
-    start = _start_folder(swapper, config)
+    start = start_folder(swapper.spec, config)
     if start is None:
         if config.load_parts:
             raise UsageError(f"parts {config.load_parts} of nothing", hint="name a run or swapper with --from")
@@ -222,18 +223,6 @@ def _load_start(swapper: Swapper, config: TrainConfig) -> Loaded | None:
     named = f"the base swapper (--from {shipped.SCRATCH} starts from random weights)" if is_base else str(start)
     console.print(f"beginning with {', '.join(loaded.parts)} of {named}")
     return loaded
-
-
-def _start_folder(swapper: Swapper, config: TrainConfig) -> Path | None:
-    """The swapper to start from: the one that is named, or the base swapper where it fits and people are trained."""
-    if config.start_from == shipped.SCRATCH:
-        return None
-    if config.start_from == shipped.BASE:
-        return shipped.BASE_FOLDER
-    if config.start_from is not None:
-        return Path(config.start_from)
-    wanted = not config.population and not config.load_parts
-    return shipped.BASE_FOLDER if wanted and shipped.base_fits(swapper.spec) else None
 
 
 def console_quiet_unless(first: bool) -> None:

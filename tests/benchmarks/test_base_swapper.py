@@ -16,7 +16,7 @@ from forge.training.train import train_swapper
 from shared.errors import UsageError
 from shared.training.run import read_facts
 
-TINY = {"width": 0.12, "model_options": {"resolution": 64, "code": 32}, "batch": 2, "device": "cpu"}
+TINY = {"width": 0.06, "model_options": {"resolution": 64, "code": 32}, "batch": 2, "device": "cpu"}
 
 
 def tiny(steps: int):

@@ -19,7 +19,7 @@ from tests.forge.training.test_train import drawn_faceset
 
 CONFIG = TrainConfig(
     model="compact",
-    width=0.12,
+    width=0.06,
     model_options={"resolution": 64, "code": 32},
     batch=2,
     steps=1,
@@ -70,7 +70,7 @@ def test_people_start_from_the_base_where_the_family_fits(people, base, tmp_path
     "changes",
     [
         {"start_from": "none"},
-        {"width": 0.2},
+        {"width": 0.1},
         {"model_options": {"resolution": 64, "code": 16}},
         {"model": "original", "width": 0.03, "model_options": {}},
         {"population": True},

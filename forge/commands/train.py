@@ -89,8 +89,8 @@ def train(
 
     RUN/previews/latest.jpg shows the progress: first after half a minute, then less and less often, and at a stop.
 
-    Which recipe: --recipe assay-cpu on a CPU; --recipe assay-quality for a GPU and a night, which has not been measured.
-    docs/swappers.md has what was measured.
+    Which recipe: --recipe assay-cpu on a CPU; --recipe assay-quality for a GPU and a night, which has not been
+    measured. docs/swappers.md has what was measured.
 
     On several GPUs: accelerate launch --no_python assay forge train ...
 

@@ -13,9 +13,7 @@ from typing import Any, Literal
 from shared.config import need
 from shared.faces.pastes.config import HINT, MaskConfig, SquareConfig, between
 from shared.faces.pastes.presets import drawn_names
-from shared.faces.pastes.square import fitted
 from shared.registry import near_matches
-from shared.types import Framing
 from shared.video.encoding import CodecName, Encoding
 
 ColorMethod = Literal["none", "average", "mean-std", "reinhard", "lct", "mkl", "histogram", "idt", "sot", "manual"]
@@ -306,11 +304,6 @@ class SwapConfig:
         for start, stop in self.segments:
             need(last < start < stop, "segments are ranges of frames, ascending and apart", "such as [[0, 50]]")
             last = stop
-
-
-def fitted_config(config: SwapConfig, framing: Framing) -> SwapConfig:
-    """``config`` with its square, if it has one, within the crop of a swapper of ``framing``."""
-    return config if config.square is None else replace(config, square=fitted(config.square, framing))
 
 
 def setting_factors(config: SwapConfig) -> dict[str, str]:

@@ -21,14 +21,14 @@ from forge.models.contract import SwapSpec
 from forge.models.predictor import SwapPredictor
 from forge.swapping.blend import Clone, Patch, can_clone, clone_for, paste, place, scaled
 from forge.swapping.color import AFFINE, ColorMap, adjusted, fit_color, transfer_color
-from forge.swapping.config import SwapConfig, fitted_config
+from forge.swapping.config import SwapConfig
 from forge.swapping.degrade import degraded, degraded_frame
 from forge.swapping.masks import frame_masks
 from forge.swapping.plan import SwapPlan
 from forge.swapping.region import face_region, needs_target_mask
 from forge.swapping.restore import make_restorer, with_restored
 from forge.swapping.sharpen import motion_blurred, sharpened
-from forge.swapping.squares import covered, in_square, resized_to, rewritten
+from forge.swapping.squares import covered, fitted_config, in_square, resized_to, rewritten
 from forge.swapping.stages import AlignedFrame, CompositedFrame, DecodedFace, SwappedFrame, TargetFace
 from forge.swapping.super_resolution import Enlarge, enlarged, make_enlarge
 from forge.swapping.temporal import stabilize_color

@@ -7,10 +7,16 @@ from dataclasses import replace
 import cv2
 import numpy as np
 
+from forge.swapping.config import SwapConfig
 from forge.swapping.stages import DecodedFace
 from shared.faces.pastes.config import SquareConfig
-from shared.faces.pastes.square import coverage, redrawn, sampled, square_matrix
-from shared.types import SwappedFace
+from shared.faces.pastes.square import coverage, fitted, redrawn, sampled, square_matrix
+from shared.types import Framing, SwappedFace
+
+
+def fitted_config(config: SwapConfig, framing: Framing) -> SwapConfig:
+    """``config`` with its square, if it has one, within the crop of a swapper of ``framing``."""
+    return config if config.square is None else replace(config, square=fitted(config.square, framing))
 
 
 def in_square(swapped: SwappedFace, landmarks: np.ndarray, config: SquareConfig) -> SwappedFace:

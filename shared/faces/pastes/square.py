@@ -7,6 +7,7 @@ Convention:
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from typing import NamedTuple
 
@@ -57,9 +58,10 @@ class Placed(NamedTuple):
 def fitted(config: SquareConfig, framing: Framing) -> SquareConfig:
     """``config`` with the square moved, and if need be made smaller, so that it lies within a crop of ``framing``."""
     half, up = FRAMING_RATIO[framing] / FACE_WIDTH / 2, FRAMING_UP[framing] / FACE_WIDTH
-    side = min(config.side, 2 * half)
+    # Four decimals, as a record shows them: far less than half a pixel.
+    side = min(config.side, math.floor(2e4 * half) / 1e4)
     room = half - side / 2
-    return replace(config, side=side, rise=min(max(config.rise, up - room), up + room))
+    return replace(config, side=side, rise=round(min(max(config.rise, up - room), up + room), 4))
 
 
 def square_matrix(landmarks: np.ndarray, config: SquareConfig) -> np.ndarray:

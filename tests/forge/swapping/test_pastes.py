@@ -11,6 +11,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from forge.models import restorer
 from forge.models.contract import Swap, Swapper, SwapSpec
 from forge.models.predictor import SwapPredictor
 from forge.swapping.config import BlendConfig, SwapConfig, setting_factors
@@ -18,6 +19,7 @@ from forge.swapping.degrade import quantised
 from forge.swapping.pastes import over_preset, with_paste
 from forge.swapping.plan import plan_swap
 from forge.swapping.render import OpenedSwap, composited_frames
+from forge.swapping.restore import make_restorer, restorer_digest
 from forge.swapping.stages import CompositedFrame
 from shared.config import configured, digest, from_mapping, to_mapping
 from shared.device import Device
@@ -26,6 +28,7 @@ from shared.faces.align import MEAN_FACE, map_points
 from shared.faces.pastes.config import MaskConfig, SquareConfig
 from shared.faces.pastes.presets import drawn_names, paste_names, preset_named, presets
 from shared.faces.pastes.square import FACE_WIDTH, square_matrix
+from shared.storage import sha256_file
 from shared.types import Face, Frame, Framing, Timestamp
 
 SIZE = 260
@@ -272,6 +275,26 @@ def test_a_restored_layer_sharpens_over_the_paste_and_is_labelled():
 
     assert detail(after.image) > 1.2 * detail(before.image)
     assert (after.masks.alpha > 0).sum() > 1.1 * (_swapped(_config("box-soft"))[0].masks.alpha > 0).sum()
+
+
+def test_the_package_s_network_restores_where_it_is_asked_for(tmp_path, monkeypatch):
+    torch.manual_seed(0)
+    path = restorer.save_restorer(restorer.Restorer(), tmp_path / "r.safetensors", {})
+    monkeypatch.setattr(restorer, "RESTORER_FILE", path)
+    monkeypatch.setattr(restorer.load_restorer, "__defaults__", (path, "cpu"))
+    config = _config("box-restored:ramp", restore={"by": "restorer", "square": {"px": 128}})
+    assert config.restore is not None
+    done = _swapped(config)[0]
+    assert not ((done.masks.changed > 0) & (done.masks.alpha == 0)).any()
+    # An untrained one enlarges by a cubic, so what was finer than two of its pixels is gone.
+    crop = np.random.default_rng(0).integers(0, 255, (128, 128, 3), dtype=np.uint8)
+    smooth = make_restorer(config.restore)(crop)
+    assert smooth.shape == crop.shape
+    assert smooth.std() < 0.8 * crop.std()
+    assert restorer_digest(config.restore) == sha256_file(path)
+    assert restorer_digest(None) is restorer_digest(replace(config.restore, by="sharpen")) is None
+    with pytest.raises(ConfigError, match="restore.square.px is 130"):
+        _config("box-restored", restore={"by": "restorer", "square": {"px": 130}})
 
 
 def test_opacity_mixes_all_of_the_face():

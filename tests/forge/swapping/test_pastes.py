@@ -293,7 +293,7 @@ def test_the_package_s_network_restores_where_it_is_asked_for(tmp_path, monkeypa
     assert smooth.std() < 0.8 * crop.std()
     assert restorer_digest(config.restore) == sha256_file(path)
     assert restorer_digest(None) is restorer_digest(replace(config.restore, by="sharpen")) is None
-    with pytest.raises(ConfigError, match="restore.square.px is 130"):
+    with pytest.raises(ConfigError, match=r"restore\.square\.px is 130"):
         _config("box-restored", restore={"by": "restorer", "square": {"px": 130}})
 
 

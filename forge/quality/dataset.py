@@ -18,6 +18,7 @@ from forge.swapping.output import is_dataset, record_from, record_of
 from shared.bootstrap import BootstrapSettings, ClusterBy
 from shared.console import counted
 from shared.dataset import DatasetFolder
+from shared.dataset.excerpts import target_frames
 from shared.dataset.splits import clip_clusters
 from shared.errors import AssayError, StorageError, UsageError
 from shared.faces.facesets.summary import save_picture
@@ -26,6 +27,7 @@ from shared.sampling import evenly_spaced
 from shared.storage import sha256_file
 from shared.types import ClipRecord
 from shared.video import frame_times
+from shared.video.excerpt import ClipRange, Excerpt
 
 _TARGET = "target_sha256"
 _FAIR: dict[bool | None, str] = {
@@ -228,14 +230,24 @@ def _sheet_file(sheets: Path, case: Case) -> Path:
 
 
 def _measured(case: Case, instruments: Instruments, last: float, sheets: Path | None) -> SwapQuality:
-    frames = holdout(len(frame_times(case.target)), last)
+    excerpt = _excerpt(case)
+    whole = (excerpt.start, excerpt.stop) if excerpt else (0, len(frame_times(case.target)))
+    first, stop = holdout(whole[1] - whole[0], last)
+    frames = (whole[0] + first, whole[0] + stop)
     sheet = SheetMetric()
     beside = [] if sheets is None else [sheet]
-    result = measure_swap(case.fake, case.target, instruments, frames=frames, alpha=case.alpha, beside=beside)
+    result = measure_swap(
+        case.fake, case.target, instruments, frames=frames, alpha=case.alpha, beside=beside, excerpt=excerpt
+    )
     if sheets is not None:
         sheets.mkdir(parents=True, exist_ok=True)
         save_picture(_sheet_file(sheets, case), sheet.picture())
     return result
+
+
+def _excerpt(case: Case) -> Excerpt | None:
+    held = target_frames(case.record) if case.record else None
+    return Excerpt.of(case.target, ClipRange(*held, f"{held[0]}-{held[1]}")) if held else None
 
 
 def _clusters(cases: Sequence[Case], by: ClusterBy) -> list[int]:

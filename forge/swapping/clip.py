@@ -113,9 +113,8 @@ def swap_clip(
     swap, finder = request.open(None if isinstance(finder, str) else finder)
     embedder = embedder or make_embedder()
     with VideoReader(target) as reader:
-        kind = swap.predictor.device.kind
         declared, what = info.frames_declared, str(target)
-        plan = found_plan(reader, config, finder, kind, declared=declared, what=what, embedder=embedder)
+        plan = found_plan(reader, config, finder, declared=declared, what=what, embedder=embedder)
     pictures = [PreviewSheet(plan.swapped_frames), *([GifSheet(plan.swapped_frames)] if config.output.gif else [])]
     clip = _Clip(request, swap, finder.name, plan, info, encoding)
     need_free_space(dataset, clip.bytes_needed)

@@ -135,8 +135,8 @@ def swap_images(
             request = replace(request, notes=dict(request.notes) | {"pictures": "single" if single else "sequence"})
         swap, finder = request.open(finder)
         plan = found_plan(
-            reader, config, finder, swap.predictor.device.kind, declared=declared, what=str(target),
-            embedder=embedder or make_embedder(), single=single,
+            reader, config, finder, declared=declared, what=str(target), embedder=embedder or make_embedder(),
+            single=single,
         )  # fmt: skip
     outcome = SwapOutcome(flicker=None if single else FlickerMeter())
     with (

@@ -115,3 +115,68 @@ def many(
         write_bytes(picture, plot_matrix(matrix))
         console.print(f"matrix: {picture}")
     show(new_result("many", command_line(), found, settings=settings, device=device_text(device)), save)
+
+
+@app.command()
+def base(
+    material: Annotated[
+        Path | None, typer.Argument(help="Folder with real_faces and video_grid; actors alone without it.")
+    ] = None,
+    work: Annotated[Path, typer.Option(help="Folder for actors, facesets and run; what is there is kept.")] = Path(
+        "runs/base"
+    ),
+    minutes: Annotated[float | None, typer.Option(help="Training time; by the clock.")] = None,
+    steps: Annotated[int | None, typer.Option(help="Training steps, in place of the recipe's.")] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="Where to ship it, forge/models/weights/base in the package.")
+    ] = None,
+    device: DeviceName = "auto",
+    save: Save = None,
+) -> None:
+    """Makes the base swapper of the package: facesets, one training of a population, weights and model card."""
+    import time
+
+    from benchmarks.base_swapper import base_config, make_base, ship
+    from benchmarks.schema import Measurement
+    from forge.models.checkpoint import read_card
+
+    config = base_config(minutes=minutes, steps=steps, device=device)
+    before = time.process_time()
+    run = make_base(material, work, config)
+    cost = time.process_time() - before
+    card = ship(run, out) if out is not None else read_card(run)
+    facts = {name: float(card.training[name]) for name in ("steps", "seconds", "faces_seen", "loss")}
+    found = [
+        Measurement.of("training", "steps", [facts["steps"]]),
+        Measurement.of("training", "minutes", [facts["seconds"] / 60], better="lower"),
+        Measurement.of("faces seen", "faces", [facts["faces_seen"]]),
+        Measurement.of("loss", "mean of the last steps", [facts["loss"]], better="lower"),
+        Measurement.of("CPU time of this call", "minutes", [cost / 60], better="lower"),
+        Measurement.of("parameters", "million", [card.parameters / 1e6]),
+    ]
+    settings = {"model": card.model, "people": sum(each.faces for each in card.facesets), "recipe": "population"}
+    show(new_result("base", command_line(), found, settings=settings, device=device_text(device)), save)
+
+
+@app.command()
+def restorer(
+    material: Annotated[Path, typer.Argument(help="Folder with real_faces.")],
+    work: Annotated[Path, typer.Option(help="Folder for facesets and run; what is there is kept.")] = Path("runs/base"),
+    minutes: Annotated[float | None, typer.Option(help="Training time; by the clock.")] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="Where to ship it, forge/models/weights/restorer/model.safetensors.")
+    ] = None,
+    device: DeviceName = "auto",
+) -> None:
+    """Makes the restorer of the package: a small network that sharpens faces, trained on photographs."""
+    import shutil
+
+    from benchmarks.base_swapper import make_restorer
+    from forge.training.restoring import RestorerConfig
+
+    steps = RestorerConfig().steps if minutes is None else 10_000_000
+    weights = make_restorer(material, work, RestorerConfig(minutes=minutes, steps=steps, device=device))
+    if out is not None:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(weights, out)
+    console.print(f"restorer: {out or weights}\npictures: {work / 'restorer' / 'previews' / 'latest.png'}")

@@ -31,10 +31,11 @@ from shared.video import frame_times
 HOLDOUT = 0.2
 
 _SPREADS: tuple[tuple[str, str, float | None, str], ...] = (
-    ("self_ssim", "SSIM", 0.80, "higher"),
+    ("self_ssim", "SSIM", 0.85, "higher"),
     ("self_ssim_face", "SSIM", None, "higher"),
-    ("sharpness_ratio", "x", 0.5, "higher"),
-    ("landmark_distance", "of eye distance", 0.05, "lower"),
+    ("sharpness_ratio", "x", 0.6, "higher"),
+    ("landmark_distance", "of eye distance", 0.035, "lower"),
+    ("pose_error", "degrees", 3.0, "lower"),
     ("identity_to_source", "distance", None, "lower"),
     ("identity_to_target", "distance", None, "higher"),
     ("seam_ratio", "x", None, "lower"),
@@ -134,7 +135,11 @@ def _as_measurements(label: str, quality: SwapQuality) -> list[Measurement]:
         Measurement.of(f"{label}: frame count, times and sound equal", "yes", [_equal(quality)], target=1.0),
     ]
     if quality.nearer_to_source is not None:
-        found.append(Measurement.of(f"{label}: nearer to the source", "share", [quality.nearer_to_source], target=0.95))
+        found.append(Measurement.of(f"{label}: nearer to the source", "share", [quality.nearer_to_source], target=1.0))
+    for name, target in (("mouth_correlation", 0.8), ("mouth_swing_ratio", 0.7)):
+        value = getattr(quality, name)
+        if value is not None:
+            found.append(Measurement.of(f"{label}: {name.replace('_', ' ')}", "", [value], target=target))
     for name, unit, target, better in _SPREADS:
         spread = getattr(quality, name)
         if spread is not None:

@@ -179,7 +179,11 @@ class _Planner:
         facesets = [self._faceset(person) for person in model.people]
         config = replace(model.config.training, device=self.spec.set.device)
         places = [str(self._faceset_path(*one)) for one in zip(model.people, facesets, strict=True)]
-        key = self._key("train", facesets, config, model.config.ladder, model.config.threads)
+        from forge.training.start import start_digest  # torch takes a second to import
+
+        start = start_digest(config)
+        inputs = [facesets, config, model.config.ladder, model.config.threads, *([] if start is None else [start])]
+        key = self._key("train", *inputs)
         folder, run = (self.work / kind / f"{model.name}-{key[:12]}" for kind in ("swappers", "runs"))
         task = TrainTask(
             out=str(folder),

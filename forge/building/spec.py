@@ -11,7 +11,8 @@ from typing import Any
 
 from forge.swapping.config import SwapConfig
 from forge.training.config import TrainConfig
-from shared.config import from_mapping, need, read_toml, to_mapping
+from forge.training.recipe import load_recipe
+from shared.config import from_mapping, merged, need, read_toml, to_mapping
 from shared.errors import ConfigError, UsageError
 from shared.registry import near_matches
 from shared.types import SPLITS, Framing, Split, check_name
@@ -157,8 +158,9 @@ class SwapperConfig:
         run: an existing run or exported swapper; relative to the settings file. Then the fields below are ignored.
         people: ``split`` trains one model for all people of each split; or lists of people, one model per list.
         steps: export after each of these; the last ends the training. Empty takes it from ``settings``.
-        settings: of the training, see ``assay forge train --help``; ``minutes`` is refused, because a build that is
-            limited by a clock cannot be repeated.
+        recipe: of the training, a name of ``assay forge recipes`` or a TOML file; its ``minutes`` are left out.
+        settings: of the training, in place of the recipe's, see ``assay forge train --help``; ``minutes`` is refused,
+            because a build that is limited by a clock cannot be repeated.
         threads: cores per training; part of the settings, because results depend on the number of threads.
     """
 
@@ -166,6 +168,7 @@ class SwapperConfig:
     run: str | None = None
     people: str | tuple[tuple[str, ...], ...] = "split"
     steps: tuple[int, ...] = ()
+    recipe: str = ""
     settings: dict[str, Any] = field(default_factory=dict)
     threads: int = 1
 
@@ -183,6 +186,8 @@ class SwapperConfig:
             f"{self.name}: people is {self.people!r}",
             '"split", or lists of names',
         )
+        counted = bool(self.steps) or "steps" in self.settings or not self.recipe
+        need(counted, f"{self.name}: a recipe needs steps", "steps = [2000]")
         if self.run is None:
             _ = self.training
             snapshots = self.ladder[-1] // math.gcd(*self.ladder)
@@ -192,7 +197,9 @@ class SwapperConfig:
     def training(self) -> TrainConfig:
         """The settings of the training."""
         ladder = {"steps": self.steps[-1]} if self.steps else {}
-        config = from_mapping(TrainConfig, self.settings | ladder, where=f"swapper {self.name}")
+        below = load_recipe(self.recipe) if self.recipe else {}
+        below.pop("minutes", None)
+        config = from_mapping(TrainConfig, merged(below, self.settings | ladder), where=f"swapper {self.name}")
         if len(self.steps) < 2:
             return config
         every = math.gcd(*self.steps)

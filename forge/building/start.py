@@ -17,8 +17,8 @@ from shared.types import SPLITS, Split, VideoInfo
 from shared.video import probe
 from shared.video.container import VIDEO_SUFFIXES
 
-_STEPS = 20_000
-_MODEL = "lightweight"
+_STEPS = 3_000
+_RECIPE = "assay-cpu"
 _RING_FROM = 4
 
 
@@ -49,9 +49,9 @@ def first_settings(clips: Sequence[Path], out: Path, rights: str) -> str:
         "set": {"name": name, "seed": 0, "frames": 150, "max_side": 640},
         "splits": {split: names for split, names in splits.items() if names},
         "identity": identities,
-        "swapper": [{"name": "light", "people": "split", "steps": [_STEPS], "settings": {"model": _MODEL}}],
+        "swapper": [{"name": "compact", "people": "split", "steps": [_STEPS], "recipe": _RECIPE}],
         "manipulation": [
-            {"name": "light", "swapper": "light", "pairs": "ring" if len(people) >= _RING_FROM else "all"}
+            {"name": "compact", "swapper": "compact", "pairs": "ring" if len(people) >= _RING_FROM else "all"}
         ],
     }
     return set_text(mapping, _comments(out, people, splits))
@@ -129,11 +129,11 @@ def _comments(
             f"A calibration needs {CALIBRATION_PEOPLE} people in val.",
             *([f"Too few people for {' and '.join(missing)}: add two for each."] if missing else []),
         ],
-        "swapper/light": [
+        "swapper/compact": [
             f"One model for each split. {_STEPS} steps take hours on a CPU; 2000 show whether all works.",
             "Other families: assay forge models. More of a [[swapper]] is more kinds of fakes to learn from.",
         ],
-        "manipulation/light": [
+        "manipulation/compact": [
             "pairs: all, ring (everybody wears the face of the next), sample:N, or [source, target] by name.",
             'factors = { "color.method" = ["mean-std", "lct"] } would vary how faces are pasted.',
         ],

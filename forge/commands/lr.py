@@ -31,7 +31,7 @@ def lr(
 ) -> None:
     """Suggests a learning rate by a short trial with rising rates. The trained weights are discarded.
 
-    Example: assay forge lr faces/ann faces/bob --model lightweight --out lr.png
+    Example: assay forge lr faces/ann faces/bob --out lr.png
     """
     flags = {"model": model, "width": width, "batch": batch, "optimizer": optimizer, "device": device}
     settings = resolve(TrainConfig, config, flags)

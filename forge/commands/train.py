@@ -56,7 +56,12 @@ def train(
         ),
     ] = None,
     start_from: Annotated[
-        str | None, typer.Option("--from", help="Run or swapper to take initial weights from.", show_default="none")
+        str | None,
+        typer.Option(
+            "--from",
+            help="Run or swapper to take initial weights from; base: the one in the package; none: random weights.",
+            show_default="base where it fits",
+        ),
     ] = None,
     load_parts: Annotated[
         str | None, typer.Option(help="Parts to take, by comma: encoder,inter.", show_default="all that fit")
@@ -77,7 +82,7 @@ def train(
 
     RUN/previews shows the progress. On several GPUs: accelerate launch --no_python assay forge train ...
 
-    Example: assay forge train faces/ann faces/bob --model lightweight --run runs/ann-bob
+    Example: assay forge train faces/ann faces/bob --recipe assay-cpu --run runs/ann-bob
     """
     flags = {
         "model": model,

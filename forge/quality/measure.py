@@ -48,7 +48,11 @@ _DEFAULT_FRAMING: Framing = "full"
 _REFERENCE_FACES = 64
 _LEAST_FACE_PX = 16.0
 _PICKED = 16
-_SINGLE = ("nearer_to_source", "top1", "blink_correlation", "mouth_correlation", "blink_swing", "mouth_swing")
+_SINGLE = (
+    "nearer_to_source",
+    "top1",
+    *(f"{part}_{name}" for part in ("blink", "mouth") for name in ("correlation", "swing", "swing_ratio")),
+)
 
 
 @dataclass(frozen=True, eq=False)

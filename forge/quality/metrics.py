@@ -92,6 +92,7 @@ class MotionMetric(FrameMetric):
     """``blink_correlation``, ``mouth_correlation``: correlation of lids and lips with the target's; one value each.
 
     ``blink_swing``, ``mouth_swing`` are the target's standard deviations: for a still face r is not informative.
+    ``blink_swing_ratio``, ``mouth_swing_ratio`` are the fake's over the target's: below 1 the face moves less.
     """
 
     def __init__(self) -> None:
@@ -113,7 +114,10 @@ class MotionMetric(FrameMetric):
             follows = motion_correlation(self._own[name], self._wanted[name])
             if follows is not None:
                 yield f"{name}_correlation", follows
-                yield f"{name}_swing", float(np.nanstd(self._wanted[name]))
+                swing = float(np.nanstd(self._wanted[name]))
+                yield f"{name}_swing", swing
+                if swing > 0:
+                    yield f"{name}_swing_ratio", float(np.nanstd(self._own[name])) / swing
 
 
 class IdentityMetric(FrameMetric):

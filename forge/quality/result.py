@@ -32,7 +32,8 @@ class SwapQuality:
         expression_error: of brows, lids and mouth after pose and scale were taken out, over the same length.
         pose_error: angle between the heads, degrees.
         blink_correlation, mouth_correlation: Pearson's r of eye and mouth openness over time with the target's;
-            blink_swing, mouth_swing: the target's own standard deviation of them.
+            blink_swing, mouth_swing: the target's own standard deviation of them; blink_swing_ratio,
+            mouth_swing_ratio: the fake's over it.
         sharpness_ratio: variance of the Laplacian inside the face, over that of the target.
         identity_to_source, identity_to_target: Euclidean distance of embeddings to the mean of each person;
             cosine_to_source, cosine_to_target: cosine similarity to it.
@@ -73,6 +74,8 @@ class SwapQuality:
     mouth_correlation: float | None = None
     blink_swing: float | None = None
     mouth_swing: float | None = None
+    blink_swing_ratio: float | None = None
+    mouth_swing_ratio: float | None = None
     sharpness_ratio: Spread | None = None
     identity_to_source: Spread | None = None
     identity_to_target: Spread | None = None
@@ -139,6 +142,8 @@ SHARE_MEASURES: tuple[Measure, ...] = (
 CLIP_MEASURES: tuple[Measure, ...] = (
     Measure("blink_correlation", "Pearson r", "higher", "clip"),
     Measure("mouth_correlation", "Pearson r", "higher", "clip"),
+    Measure("blink_swing_ratio", "x target", "nearer to 1", "clip"),
+    Measure("mouth_swing_ratio", "x target", "nearer to 1", "clip"),
     Measure("flicker_ratio", "x target", "lower", "clip"),
     Measure("flicker_compensated_ratio", "x target", "lower", "clip"),
 )

@@ -107,8 +107,9 @@ class BlendConfig:
         sharpen: how much of the detail finer than sharpen_radius (crop pixels) is added again; sharpen_threshold: for
             ``unsharp``, detail weaker than this (of 1) is not sharpened
         motion_blur: share of the time between frames for which the shutter is open, 0 for none, 0.5 as in films
-        enlarge: ``none``, ``lanczos``, or ``python:FILE`` for a file of your own with a function ``enlarge(crop)``,
-            (S, S, 3) uint8 RGB to a larger square one; it is run as your own code, with all your rights
+        enlarge: ``none``, ``lanczos``, ``restorer`` for the package's own (forge/models/restorer.py), which doubles the
+            side, or ``python:FILE`` for a file of your own with a function ``enlarge(crop)``, (S, S, 3) uint8 RGB to a
+            larger square one; it is run as your own code, with all your rights
         enlarge_factor: of ``lanczos``
     """
 
@@ -130,8 +131,10 @@ class BlendConfig:
         _between("blend.sharpen_radius", self.sharpen_radius, 0.3, 16)
         _between("blend.sharpen_threshold", self.sharpen_threshold, 0, 1)
         _between("blend.motion_blur", self.motion_blur, 0, 2)
-        known = self.enlarge in ("none", "lanczos") or bool(self.enlarge.removeprefix(_PYTHON) != self.enlarge)
-        need(known, f"blend.enlarge {self.enlarge!r} is not known", "none, lanczos, or python:FILE.py")
+        known = self.enlarge in ("none", "lanczos", "restorer") or bool(
+            self.enlarge.removeprefix(_PYTHON) != self.enlarge
+        )
+        need(known, f"blend.enlarge {self.enlarge!r} is not known", "none, lanczos, restorer, or python:FILE.py")
         _between("blend.enlarge_factor", self.enlarge_factor, 2, 8)
 
 

@@ -1,4 +1,4 @@
-"""Super-resolution of the swapped crop: a hook for the user's own function, or Lanczos.
+"""Super-resolution of the swapped crop: the restorer in the package, Lanczos, or a hook for the user's own function.
 
 A hook is a Python file with a function ``enlarge(crop)``: (S, S, 3) uint8 RGB in, a square (T, T, 3) uint8 RGB picture
 of the same content with T >= S out. It is **the user's own code** and is run as such, with all the rights of the
@@ -34,16 +34,23 @@ def make_enlarge(config: BlendConfig) -> Enlarge | None:
 
     Raises:
         UsageError: the file is not there, fails, or has no function ``enlarge``.
+        CheckpointError: the restorer's weights are missing or damaged.
     """
     if config.enlarge == "none":
         return None
+    if config.enlarge == "restorer":
+        return _restorer()
     if config.enlarge == "lanczos":
         return lambda crop: _lanczos(crop, config.enlarge_factor)
     return _from_file(Path(config.enlarge.removeprefix(_PYTHON)))
 
 
 def enlarge_digest(config: BlendConfig) -> str | None:
-    """SHA-256 of the hook's file, for the record of what made a clip; None where no file is used."""
+    """SHA-256 of the hook's or the restorer's file, for the record of what made a clip; None where no file is used."""
+    if config.enlarge == "restorer":
+        from forge.models.restorer import RESTORER_FILE
+
+        return sha256_file(RESTORER_FILE)
     path = Path(config.enlarge.removeprefix(_PYTHON))
     return sha256_file(path) if config.enlarge.startswith(_PYTHON) and path.is_file() else None
 
@@ -72,6 +79,13 @@ def enlarged(swapped: SwappedFace, enlarge: Enlarge | None) -> SwappedFace:
     if mask is not None:
         mask = np.clip(cv2.resize(mask, (side, side), interpolation=cv2.INTER_LINEAR), 0.0, 1.0)
     return SwappedFace(crop.astype(np.float32) / 255, mask, resized(swapped.frame_to_crop, px, side))
+
+
+def _restorer() -> Enlarge:
+    from forge.models.restorer import load_restorer, restored
+
+    net = load_restorer()
+    return lambda crop: restored(net, crop)
 
 
 def _lanczos(crop: np.ndarray, factor: int) -> np.ndarray:

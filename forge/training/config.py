@@ -36,15 +36,16 @@ class TrainConfig:
         ema: decay of the averaged weights that are exported; 0 exports the weights as they are.
         loss: its weights. augment: augmentation of faces. phases: changes of settings over time, see
         forge/training/recipe.py. population: all facesets are trained as one person, with one decoder: a start for
-            other trainings. start_from: a swapper or run whose weights the training starts from. load_parts: which
-            parts of it, comma-separated; all that fit if empty. freeze: frozen parts, comma-separated.
+            other trainings. start_from: a swapper or run whose weights the training starts from; base is the one in
+            the package, none random weights; without it, the base where it fits. load_parts: which parts of it,
+            comma-separated; all that fit if empty. freeze: frozen parts, comma-separated.
         max_faces: at most this many faces of a faceset, evenly spaced, are loaded.
         holdout: the last fraction of every clip's frames is held out and measured at every preview.
         device, precision: of training; compile: torch.compile, faster on CUDA and slower on CPUs.
         log_every, preview_every, save_every, snapshot_every: in steps; keep: checkpoints kept beside snapshots.
     """
 
-    model: str = "lightweight"
+    model: str = "compact"
     width: float = 0.5
     model_options: dict[str, str | int | float | bool] = field(default_factory=dict)
     steps: int = 20_000

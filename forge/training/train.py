@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from forge.models import Swapper, build_swapper
+from forge.models import Swapper, build_swapper, shipped
 from forge.models.checkpoint import EXPORT_FOLDER, TrainingSource
 from forge.models.parts import Loaded, load_parts
 from forge.training.config import WHILE_RUNNING, TrainConfig
@@ -16,6 +16,7 @@ from forge.training.data import Banks, load_banks, need_enough
 from forge.training.loop import TrainingLoop
 from forge.training.previews import Measured
 from forge.training.recorder import RunRecorder
+from forge.training.start import start_folder
 from forge.training.trainer import SwapTrainer
 from shared.config import configured
 from shared.console import console
@@ -121,7 +122,8 @@ def prepare(
     seed_everything(config.seed)
     identities = [faceset.info.identity for faceset in opened]
     swapper = build_swapper(config.model, identities, width=config.width, **config.model_options)
-    loaded = _earlier_start(run) or _load_start(swapper, config)
+    earlier = _earlier_inputs(run)
+    loaded = _load_start(swapper, config) if earlier is None else _earlier_start(earlier)
     # Settings that the model does not support are refused before anything is read or written.
     SwapTrainer.check(swapper, device, config)
     return Prepared(opened, swapper, device, loaded)
@@ -195,23 +197,31 @@ def _train(folder: Run | None, path: Path, ready: Prepared, config: TrainConfig,
     )
 
 
-def _earlier_start(run: Path | None) -> Loaded | None:
-    """The start of a resumed run: its digest, so that the swapper it started from is not needed again."""
+def _earlier_inputs(run: Path | None) -> dict[str, Any] | None:
+    """What a run that is to be resumed began with; None for a new one."""
     try:
         inputs = read_facts(run).get("inputs") if run is not None else None
     except RunError:
         return None
-    start = inputs.get("start") if isinstance(inputs, dict) else None
+    return inputs if isinstance(inputs, dict) else None
+
+
+def _earlier_start(inputs: Mapping[str, Any]) -> Loaded | None:
+    """The start of a resumed run: its digest, so that the swapper it started from is not needed again."""
+    start = inputs.get("start")
     return Loaded(str(start), ()) if start else None
 
 
 def _load_start(swapper: Swapper, config: TrainConfig) -> Loaded | None:
-    if config.start_from is None:
+    start = start_folder(swapper.spec, config)
+    if start is None:
         if config.load_parts:
             raise UsageError(f"parts {config.load_parts} of nothing", hint="name a run or swapper with --from")
         return None
-    loaded = load_parts(swapper, Path(config.start_from), config.load_parts)
-    console.print(f"beginning with {', '.join(loaded.parts)} of {config.start_from}")
+    loaded = load_parts(swapper, start, config.load_parts)
+    is_base = start == shipped.BASE_FOLDER
+    named = f"the base swapper (--from {shipped.SCRATCH} starts from random weights)" if is_base else str(start)
+    console.print(f"beginning with {', '.join(loaded.parts)} of {named}")
     return loaded
 
 

@@ -56,7 +56,7 @@ class DemoConfig:
     """Length of a clip."""
     px: int = 256
     """Side of a clip's frames, in pixels."""
-    swap_steps: int = 1200
+    swap_steps: int = 700
     """Training of the swapper."""
     detect_steps: int = 60
     """Training of the detector."""
@@ -123,8 +123,7 @@ def run_demo(out: Path, config: DemoConfig, run: Runner, *, fresh: bool = False)
 
     console.print("\n[bold]3/7  One swapper for everybody[/]", markup=True)
     run(["forge", "train", *(str(out / "faces" / name) for name in everybody), "--run", str(out / "swapper"),
-         "--model", "lightweight", "--width", "0.25", "--batch", "12", "--lr", "5e-4", "--steps",
-         str(config.swap_steps), "--seed", str(config.seed)])  # fmt: skip
+         "--recipe", "assay-cpu", "--steps", str(config.swap_steps), "--seed", str(config.seed)])  # fmt: skip
 
     console.print("\n[bold]4/7  A labelled set of real and fake clips[/]", markup=True)
     dataset = out / "set"

@@ -4,11 +4,14 @@ import dataclasses
 from pathlib import Path
 
 import pytest
+import torch
 
 from benchmarks.toy_set import toy_set
 from forge.building.build import plan_build
 from forge.building.plan import encode_units
-from forge.building.spec import ClipConfig, SetSpec, SplitsConfig, load_spec, swap_settings
+from forge.building.spec import ClipConfig, SetSpec, SplitsConfig, SwapperConfig, load_spec, swap_settings
+from forge.models import build_swapper, shipped
+from forge.models.checkpoint import save_swapper
 from shared.cli import run
 from shared.config import write_toml
 from shared.errors import ConfigError, LeakError, MediaError, UsageError
@@ -74,6 +77,32 @@ def test_a_plan_is_the_same_twice_and_keys_depend_on_settings(spec, tmp_path):
         step.kind for step in {s.key: s for s in other.steps if s.key not in {f.key for f in first.steps}}.values()
     }
     assert kinds == {"master", "clips"}
+
+
+def test_a_recipe_gives_the_settings_but_not_its_minutes(spec):
+    swapper = SwapperConfig("one", steps=(40,), recipe="assay-cpu", settings={"batch": 3})
+    config = swapper.training
+    assert (config.model, config.batch, config.steps, config.minutes) == ("compact", 3, 40, None)
+    assert config.phases
+    with pytest.raises(ConfigError, match="a recipe needs steps"):
+        SwapperConfig("one", recipe="assay-cpu")
+
+
+def test_what_a_training_starts_from_is_in_its_key(spec, tmp_path, monkeypatch):
+    def trained() -> set[str]:
+        return {step.key for step in plan_build(spec, tmp_path / "toy").plan.steps if step.kind == "train"}
+
+    family = spec.swapper[0].training.model
+    monkeypatch.setattr(shipped, "BASE_FOLDER", tmp_path / "nothing")
+    without = trained()
+    for name, seed in (("one", 1), ("two", 2)):
+        torch.manual_seed(seed)
+        base = build_swapper(family, ("north", "south"), width=0.03)
+        save_swapper(base, tmp_path / name, population=False)
+    monkeypatch.setattr(shipped, "BASE_FOLDER", tmp_path / "one")
+    first = trained()
+    monkeypatch.setattr(shipped, "BASE_FOLDER", tmp_path / "two")
+    assert len({*without, *first, *trained()}) == 3 * len(without)
 
 
 def test_faces_of_a_clip_are_looked_for_once(spec, tmp_path):

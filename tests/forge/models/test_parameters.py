@@ -108,7 +108,7 @@ def compact_pair() -> int:
     blocks = residual(64) + residual(128) + residual(192) + residual(256)
     narrow = dense(4096, 256) + dense(256, 4096) + conv(3, 256, 4 * 192)
     ups = conv(3, 192, 4 * 128) + conv(3, 128, 4 * 96) + conv(3, 96, 4 * 64)
-    decoder = ups + residual(128) + residual(96) + residual(64) + conv(3, 64, 16)
+    decoder = ups + residual(128) + residual(96) + residual(64) + conv(3, 64, 16) + conv(3, 4, 16) + conv(3, 16, 4)
     return down + blocks + narrow + 2 * decoder
 
 
@@ -128,7 +128,7 @@ COUNTS = [
     ("villain", {"mask": False}, villain()),
     ("realface", {"mask": False}, realface()),
     ("timm", {"mask": False}, timm_b4()),
-    ("compact", {}, compact_pair()),
+    ("compact", {"width": 0.5}, compact_pair()),
 ]
 
 

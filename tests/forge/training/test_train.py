@@ -27,6 +27,7 @@ from tests.factories import face_row, write_faceset
 
 ROOT = Path(__file__).resolve().parents[3]
 CONFIG = TrainConfig(
+    model="lightweight",
     width=0.03,
     batch=2,
     steps=6,

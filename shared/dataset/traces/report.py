@@ -81,5 +81,5 @@ def plot_traces(traces: SetTraces) -> bytes:
         right.set_title("How far each moves real faces", loc="left", fontweight="bold")
         for edge in ("top", "right"):
             right.spines[edge].set_visible(False)
-        right.legend(frameon=False, fontsize=7.5)
+        plot.legend(*right.get_legend_handles_labels(), loc="outside lower right", ncols=4, frameon=False)
         return png(plot)

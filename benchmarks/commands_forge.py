@@ -189,3 +189,20 @@ def restorer(
         out.parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(weights, out)
     console.print(f"restorer: {out or weights}\npictures: {work / 'restorer' / 'previews' / 'latest.png'}")
+
+
+@app.command()
+def pastes(
+    out: Annotated[Path, typer.Option(help="The picture.")] = Path("docs/pastes.jpg"),
+    table: Annotated[Path | None, typer.Option(help="Page with markers for the table, docs/paste.md.")] = None,
+) -> None:
+    """A picture of all presets of pasting on one procedural actor, each with its mask; and a table of their seams."""
+    from benchmarks import paste_shapes
+    from benchmarks.page import put_between
+    from benchmarks.pastes import picture
+    from shared.storage import write_bytes
+
+    write_bytes(out, picture())
+    console.print(f"picture: {out}")
+    if table is not None:
+        console.print(f"table: {put_between(table, paste_shapes.markdown(), name='pastes')}")

@@ -10,6 +10,7 @@ from typing import Literal, get_args
 from shared.bootstrap import ClusterBy
 from shared.config import need
 from shared.errors import ConfigError
+from shared.faces.pastes.presets import preset_named
 from shared.types import SPLITS, Framing, Split
 
 Precision = Literal["auto", "float32", "bfloat16"]
@@ -201,8 +202,13 @@ class SelfBlendConfig:
     """Strength of the mask's elastic deformation, a standard deviation (50 x a field smoothed by 7 px at 256 px)."""
     ratios: tuple[float, ...] = (0.25, 0.5, 0.75, 1.0, 1.0, 1.0)
     """Blend strengths to sample from."""
+    pastes: tuple[str, ...] = ()
+    """Presets of pasting ("box", "ellipse:reactor", see ``assay forge pastes``). Each blend takes square, warps, mask
+    and rounding of a random one, drawn from its ranges, in place of the method's own mask. Empty for none."""
 
     def __post_init__(self) -> None:
+        for name in self.pastes:
+            preset_named(name)
         if not self.ratios or not all(0 < ratio <= 1 for ratio in self.ratios):
             raise ConfigError(f"blend ratios lie in (0, 1], got {self.ratios}")
 

@@ -9,6 +9,7 @@ from forge.commands.coverage import coverage
 from forge.commands.export import export
 from forge.commands.lr import lr
 from forge.commands.models import models
+from forge.commands.pastes import pastes
 from forge.commands.quality import quality
 from forge.commands.recipes import recipes
 from forge.commands.redraw import redraw
@@ -17,7 +18,7 @@ from forge.commands.swap import swap
 from forge.commands.train import train
 
 app = typer.Typer(help="Train swappers, make labelled fakes, measure them.", no_args_is_help=True)
-for command in (train, coverage, lr, swap, quality, redraw, build, suggest, export, models, recipes):
+for command in (train, coverage, lr, swap, quality, redraw, build, suggest, export, models, recipes, pastes):
     app.command()(command)
 
 

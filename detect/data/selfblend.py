@@ -4,6 +4,10 @@ Source: Shiohara and Yamasaki, "Detecting Deepfakes with Self-Blended Images", C
 from the published method: a copy of the face is changed in colour or sharpness, moved a little, and blended back
 through a deformed, blurred hull of the landmarks. The real image and its fake are a pair.
 
+With ``pastes`` a blend instead passes through the square of a random preset of :mod:`shared.faces.pastes`, as the fakes
+of public tools do, and has its mask: also beside the face, where a preset's box reaches. Colour transfer, Poisson
+blending and restorers of a preset are left out; a mask that a model would give is the hull.
+
 Convention:
     crop: (S, S, 3) uint8, RGB, framing "whole" or wider
     landmarks: (68, 2) float32 in crop pixels
@@ -18,9 +22,16 @@ import cv2
 import numpy as np
 
 from detect.config import SelfBlendConfig
+from shared.faces.align import map_points, scale_of
 from shared.faces.mask import hull_mask
+from shared.faces.pastes.mask import plain_region
+from shared.faces.pastes.mask import soften as soften_region
+from shared.faces.pastes.presets import draw_paste, geometry
+from shared.faces.pastes.square import lay, sampled, square_matrix
 from shared.types import HullKind
 
+_LEAST = 1e-3
+"""Keeps a level that did not change from falling to the one below by an error of rounding."""
 _HULLS: tuple[HullKind, ...] = ("dfl", "extended", "components", "facehull")
 
 
@@ -50,7 +61,7 @@ def self_blend(
     """
     config = config or SelfBlendConfig()
     px = crop.shape[0]
-    mask = hull_mask(landmarks, px, _HULLS[rng.integers(len(_HULLS))])
+    mask = None if config.pastes else hull_mask(landmarks, px, _HULLS[rng.integers(len(_HULLS))])
     source, target = crop if copy is None else copy, crop
     side, changed, moved = rng.random(3)
     if copy is None or changed < 0.5:
@@ -60,11 +71,39 @@ def self_blend(
             target = change_look(target, rng, config)
     move = _small_affine(px, rng, config) if copy is None or moved < 0.5 else np.eye(2, 3)
     source = cv2.warpAffine(source, move, (px, px), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT_101)
-    mask = cv2.warpAffine(mask, move, (px, px), flags=cv2.INTER_LINEAR)
-    mask = soften(_elastic(mask, rng, config.elastic), rng) * rng.choice(config.ratios)
+    nearest = True
+    if mask is None:
+        source, mask, nearest = _pasted(source, target, landmarks, rng, config)
+        mask = mask * rng.choice(config.ratios)
+    else:
+        mask = cv2.warpAffine(mask, move, (px, px), flags=cv2.INTER_LINEAR)
+        mask = soften(_elastic(mask, rng, config.elastic), rng) * rng.choice(config.ratios)
     weight = mask[..., None].astype(np.float32)
     blended = weight * source + (1 - weight) * target
-    return SelfBlend(target, np.clip(np.rint(blended), 0, 255).astype(np.uint8), mask.astype(np.float32))
+    levels = np.rint(blended) if nearest else np.floor(blended + _LEAST)
+    return SelfBlend(target, np.clip(levels, 0, 255).astype(np.uint8), mask.astype(np.float32))
+
+
+def _pasted(
+    source: np.ndarray, target: np.ndarray, landmarks: np.ndarray, rng: np.random.Generator, config: SelfBlendConfig
+) -> tuple[np.ndarray, np.ndarray, bool]:
+    """``source`` through the square of a random paste, its mask (S, S), and whether levels are rounded to nearest."""
+    px = target.shape[0]
+    _name, settings = draw_paste(dict.fromkeys(config.pastes, 1.0), rng)
+    square, shape = geometry(settings)
+    matrix = square_matrix(landmarks, square)
+    in_square = sampled(source, matrix, square.px, square).astype(np.float32) / 255
+    region = plain_region(shape, map_points(matrix, landmarks), square.px)
+    alpha = soften_region(region, shape, crop_per_frame=scale_of(matrix))
+    if square.rewrite:
+        behind = sampled(target, matrix, square.px, square).astype(np.float32) / 255
+        in_square, alpha = behind + alpha[..., None] * (in_square - behind), np.ones_like(alpha)
+    layer, mask = source.astype(np.float32), np.zeros((px, px), np.float32)
+    laid = lay(in_square, alpha, matrix, square, shape, width=px, height=px)
+    if laid is not None:
+        x0, y0, x1, y1 = laid.bounds
+        layer[y0:y1, x0:x1], mask[y0:y1, x0:x1] = laid.rgb, laid.alpha
+    return layer, mask, settings.get("blend", {}).get("rounding") != "floor"
 
 
 def change_look(crop: np.ndarray, rng: np.random.Generator, config: SelfBlendConfig) -> np.ndarray:

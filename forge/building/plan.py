@@ -9,16 +9,16 @@ clip is the first rendition of the same clip. Both are encoded from the lossless
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import shared
 from forge.building.pieces import Model, Shot, models_of, shots_of, splits_of
-from forge.building.sampling import encode_of, pairs_of, seed_for, variants_of
-from forge.building.spec import ManipulationConfig, SetSpec, swap_settings
+from forge.building.sampling import encode_of, pairs_of, paste_of, seed_for, swap_settings, variants_of
+from forge.building.spec import ManipulationConfig, SetSpec
 from forge.building.tasks import ClipTask, EncodeTask, FacesTask, MasterTask, TrainTask
-from forge.swapping.config import SwapConfig
 from shared.config import digest, need, to_mapping
 from shared.errors import UsageError
 from shared.faces.facesets.extract_config import ExtractConfig
@@ -225,15 +225,13 @@ class _Planner:
             made += len(pairs)
             for source, target in pairs:
                 for number, factors in variants_of(manipulation, (source, target), self.spec.set.seed):
-                    variant = f"-v{number}" if manipulation.factors else ""
-                    config = swap_settings(self.spec, manipulation, factors)
-                    self._fakes(manipulation, model, swappers[model.name], (source, target), config, variant)
+                    self._fakes(manipulation, model, swappers[model.name], (source, target), number, factors)
             if self.spec.set.controls and manipulation.self_swaps:
-                config = swap_settings(self.spec, manipulation, variants_of(manipulation, ("", ""), 0)[0][1])
+                factors = variants_of(manipulation, ("", ""), 0)[0][1]
                 last = dict(list(_chosen(manipulation, swappers[model.name]).items())[-1:])
                 for person in sorted({target for _, target in pairs}, key=model.people.index):
                     whole = replace(manipulation, segments=None)
-                    self._fakes(whole, model, last, (person, person), config, "")
+                    self._fakes(whole, model, last, (person, person), None, factors)
         need(made > 0, f"{manipulation.name}: no people are paired", "each split needs two people or more")
 
     def _fakes(
@@ -242,13 +240,17 @@ class _Planner:
         model: Model,
         exports: dict[int, tuple[str, str, str | None]],
         pair: tuple[str, str],
-        config: SwapConfig,
-        variant: str,
+        number: int | None,
+        factors: Mapping[str, Any],
     ) -> None:
+        """The fakes of a pair by one combination of factors, ``number``; None for self-swaps."""
         source, target = pair
+        variant = f"-v{number}" if manipulation.factors and number is not None else ""
         chosen = _chosen(manipulation, exports)
         shots = [shot for shot in self.shots if shot.person == target][: manipulation.clips]
         for shot in shots:
+            paste = paste_of(manipulation, shot.name, pair, number or 0, self.spec.set.seed)
+            config = swap_settings(self.spec, manipulation, factors, paste)
             for step, (folder, key, trained) in chosen.items():
                 suffix = variant + (f"-s{step}" if len(chosen) > 1 else "")
                 name = f"{shot.name}+{source}{suffix}"
@@ -268,8 +270,8 @@ class _Planner:
                 about = {"model": model.name, "swapper": model.config.name, "variant": variant.lstrip("-")}
                 about |= {"steps": str(step)} if step else {}
                 about |= {"self": "yes"} if source == target else {}
-                factors = tuple((k, v) for k, v in {**about, **dict(shot.factors)}.items() if v)
-                self._fake_clips(shot, task, master, kind, name, factors)
+                known = tuple((k, v) for k, v in {**about, **dict(shot.factors)}.items() if v)
+                self._fake_clips(shot, task, master, kind, name, known)
 
     def _fake_clips(
         self,

@@ -1,16 +1,20 @@
-"""Random choices of a build: pairs, settings and compression of clips; and their seeds."""
+"""Choices of a build for each fake: pairs, settings, pastes and compression; and the seeds of the random ones."""
 
 from __future__ import annotations
 
 import hashlib
 import itertools
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
-from forge.building.spec import ManipulationConfig, sample_size
+from forge.building.spec import ManipulationConfig, SetSpec, sample_size
+from forge.swapping.config import SwapConfig
+from forge.swapping.pastes import over_preset, with_paste
+from shared.config import from_mapping, need
+from shared.faces.pastes.presets import draw_paste
 from shared.types import ClipId
 from shared.video.renditions import Rendition
 
@@ -61,6 +65,52 @@ def variants_of(manipulation: ManipulationConfig, pair: Pair, seed: int) -> list
     return [(int(index), grid[index]) for index in sorted(rng.permutation(len(grid))[:size])]
 
 
+def paste_of(
+    manipulation: ManipulationConfig, clip: str, pair: Pair, number: int, seed: int
+) -> tuple[str, dict[str, Any]] | None:
+    """Name and settings of the paste drawn for the fake of a ``clip``; None for a manipulation that draws none.
+
+    Fakes of one clip, pair and combination of factors ``number`` by swappers of different steps share it.
+    """
+    if not manipulation.pastes:
+        return None
+    rng = np.random.default_rng(seed_for(seed, "paste", manipulation.name, clip, *pair, number))
+    return draw_paste(manipulation.pastes, rng)
+
+
+def swap_settings(
+    spec: SetSpec,
+    manipulation: ManipulationConfig,
+    factors: Mapping[str, Any],
+    paste: tuple[str, Mapping[str, Any]] | None = None,
+) -> SwapConfig:
+    """The settings of a swap: the manipulation's, overridden by one combination of its factors.
+
+    ``paste`` is the name and the settings of one that was drawn, which both override.
+
+    Raises:
+        ConfigError: one is unknown or out of range.
+    """
+    chosen: dict[str, Any] = {
+        "finder": spec.set.finder,
+        "min_face_px": spec.set.min_face_px,
+        "device": spec.set.device,
+        "seed": spec.set.seed,
+    }
+    if spec.set.detect_every is not None:
+        chosen["detect_every"] = spec.set.detect_every
+    merged = _deep_copy(chosen | manipulation.settings)
+    for name, value in factors.items():
+        place = merged
+        *groups, last = name.split(".")
+        for group in groups:
+            place = place.setdefault(group, {})
+            need(isinstance(place, dict), f"{manipulation.name}: {name} is no group", "say group.setting")
+        place[last] = value
+    merged = with_paste(merged) if paste is None else over_preset(*paste, merged)
+    return from_mapping(SwapConfig, merged, where=f"manipulation {manipulation.name}")
+
+
 def encode_of(rendition: Rendition, clip: ClipId, spread: int, seed: int) -> Rendition:
     """``rendition`` for ``clip``: the last encode with a random crf offset of up to ``spread`` levels.
 
@@ -69,3 +119,7 @@ def encode_of(rendition: Rendition, clip: ClipId, spread: int, seed: int) -> Ren
     """
     rng = np.random.default_rng(seed_for(seed, "crf", clip))
     return replace(rendition, encoding=rendition.encoding.moved_by(int(rng.integers(-spread, spread + 1))))
+
+
+def _deep_copy(mapping: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: _deep_copy(value) if isinstance(value, Mapping) else value for key, value in mapping.items()}

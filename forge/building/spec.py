@@ -9,11 +9,11 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
-from forge.swapping.config import SwapConfig
 from forge.training.config import TrainConfig
 from forge.training.recipe import load_recipe
 from shared.config import from_mapping, merged, need, read_toml, to_mapping
 from shared.errors import ConfigError, UsageError
+from shared.faces.pastes.presets import preset_named
 from shared.registry import near_matches
 from shared.types import SPLITS, Framing, Split, check_name
 from shared.video.encoding import Encoding
@@ -232,6 +232,9 @@ class ManipulationConfig:
         pairs: ``all``, ``ring`` (each person receives the face of the next), ``sample:N`` (N pairs of each model's
             people) or a list of [source, target]. Only people of one model are paired.
         clips: maximum number of clips per target; None for all.
+        paste: presets of pasting (see ``assay forge pastes``); each clip gets one of them, with settings drawn from its
+            ranges: a name, a list of names, or names with weights, ``{ box = 3, poisson = 1 }``. ``settings``
+            and ``factors`` override what is drawn.
         settings: see ``assay forge swap --help``; factors: dotted names to lists of values, say
             ``"color.method" = ["mean-std", "lct"]``.
         combine: ``grid`` makes every combination of the factors, ``sample:N`` samples N of them for each pair.
@@ -244,6 +247,7 @@ class ManipulationConfig:
     steps: tuple[int, ...] = ()
     pairs: str | tuple[tuple[str, str], ...] = "all"
     clips: int | None = None
+    paste: str | tuple[str, ...] | dict[str, float] = ()
     settings: dict[str, Any] = field(default_factory=dict)
     factors: dict[str, list[Any]] = field(default_factory=dict)
     combine: str = "grid"
@@ -265,6 +269,18 @@ class ManipulationConfig:
             "grid or sample:N",
         )
         need(all(self.factors.values()), f"{self.name}: a factor has no values", "a list of one or more")
+        for paste, weight in self.pastes.items():
+            preset_named(paste)
+            need(weight > 0, f"{self.name}: paste {paste} has the weight {weight}", "weights are above 0")
+        twice = bool(self.pastes) and ("paste" in self.settings or "paste" in self.factors)
+        need(not twice, f"{self.name}: paste is drawn, and set too", "leave one of them out")
+
+    @property
+    def pastes(self) -> dict[str, float]:
+        """The presets to draw from, with their weights."""
+        if isinstance(self.paste, dict):
+            return self.paste
+        return dict.fromkeys((self.paste,) if isinstance(self.paste, str) else self.paste, 1.0)
 
 
 @dataclass(frozen=True)
@@ -340,31 +356,6 @@ def sample_size(text: str) -> int | None:
     return int(number) if word == "sample" and colon and number.isdecimal() and int(number) > 0 else None
 
 
-def swap_settings(spec: SetSpec, manipulation: ManipulationConfig, factors: Mapping[str, Any]) -> SwapConfig:
-    """The settings of a swap: the manipulation's, overridden by one combination of its factors.
-
-    Raises:
-        ConfigError: one is unknown or out of range.
-    """
-    chosen: dict[str, Any] = {
-        "finder": spec.set.finder,
-        "min_face_px": spec.set.min_face_px,
-        "device": spec.set.device,
-        "seed": spec.set.seed,
-    }
-    if spec.set.detect_every is not None:
-        chosen["detect_every"] = spec.set.detect_every
-    merged = _deep_copy(chosen | manipulation.settings)
-    for name, value in factors.items():
-        place = merged
-        *groups, last = name.split(".")
-        for group in groups:
-            place = place.setdefault(group, {})
-            need(isinstance(place, dict), f"{manipulation.name}: {name} is no group", "say group.setting")
-        place[last] = value
-    return from_mapping(SwapConfig, merged, where=f"manipulation {manipulation.name}")
-
-
 def _rendition(entry: Mapping[str, Any], where: str) -> Rendition:
     """A rendition from flat settings: ``{name = "small", codec = "libx265", crf = 30, size = 240}``."""
     own = {one.name for one in fields(Encoding)}
@@ -379,10 +370,6 @@ def _rendition(entry: Mapping[str, Any], where: str) -> Rendition:
     need(size is None or isinstance(size, int), f"{where}: size is a number of pixels", "size = 240")
     chain = tuple(_rendition({"name": f"step-{n}", **step}, where) for n, step in enumerate(steps))
     return Rendition(str(name), encoding, size, chain)
-
-
-def _deep_copy(mapping: Mapping[str, Any]) -> dict[str, Any]:
-    return {key: _deep_copy(value) if isinstance(value, Mapping) else value for key, value in mapping.items()}
 
 
 def _expanded(text: str) -> str:

@@ -11,6 +11,7 @@ from forge.training.config import OptimizerName, TrainConfig
 from forge.training.recipe import recipe_names
 from shared.commands.completion import offered, values
 from shared.commands.options import choices, default
+from shared.faces.pastes.presets import paste_names
 
 _TRAIN = TrainConfig()
 
@@ -22,6 +23,7 @@ def _families() -> list[str]:
 
 
 families, recipes_offered = offered(_families), offered(recipe_names)
+pastes_offered = offered(paste_names)
 
 FacesetsArgument = Annotated[list[Path], typer.Argument(help="One faceset a person, two or more.", show_default=False)]
 ModelOption = Annotated[

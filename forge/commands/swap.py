@@ -8,11 +8,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from forge.swapping.config import BlendMethod, ColorMethod, MaskChoice, SwapConfig
+from forge.commands.options import pastes_offered
+from forge.swapping.config import BlendMethod, ColorMethod, SwapConfig
+from forge.swapping.pastes import with_paste
 from shared.commands.completion import finders, values
 from shared.commands.options import DeviceOption, SeedOption, SettingsOption, choices, default, nested, resolve
 from shared.console import console, counted
 from shared.errors import MediaError, UsageError
+from shared.faces.pastes.config import MaskChoice
 from shared.types import ClipRecord
 from shared.video.encoding import CodecName
 
@@ -73,6 +76,14 @@ BlendOption = Annotated[
         help=f"One of {choices(BlendMethod)}.", show_default=_SWAP.blend.method, autocompletion=values(BlendMethod)
     ),
 ]
+PasteOption = Annotated[
+    str | None,
+    typer.Option(
+        help="Paste as a public tool does; other options override it. See assay forge pastes.",
+        show_default=False,
+        autocompletion=pastes_offered,
+    ),
+]
 FaceOption = Annotated[
     str | None, typer.Option(help="Person: main, all, or numbers by area.", show_default=default(_SWAP.face))
 ]
@@ -115,6 +126,7 @@ def swap(
     sharpen: SharpenOption = None,
     mask: MaskOption = None,
     blend: BlendOption = None,
+    paste: PasteOption = None,
     erode: ErodeOption = None,
     feather: FeatherOption = None,
     morph: MorphOption = None,
@@ -130,7 +142,8 @@ def swap(
     """Makes a fake of each target in a dataset: clip, three masks, labels and record, signed; keeps times and sound.
 
     Of several targets, one that fails does not stop the others, and those that are done are skipped in a rerun. Other
-    settings go into a --config file: groups color, mask, blend, degrade, temporal and output, and segments.
+    settings go into a --config file: groups color, mask, blend, degrade, temporal, output, square and restore, and
+    segments.
 
     Example: assay forge swap bob.mp4 --run runs/ann-bob --source ann --out swapped/
 
@@ -147,6 +160,7 @@ def swap(
             "mask.erode": erode,
             "mask.feather": feather,
             "blend.method": blend,
+            "paste": paste,
             "blend.sharpen": sharpen,
             "output.codec": codec,
             "output.crf": crf,
@@ -156,7 +170,7 @@ def swap(
             "seed": seed,
         }
     )
-    settings: SwapConfig = resolve(SwapConfig, config, flags)
+    settings: SwapConfig = resolve(SwapConfig, config, flags, with_paste)
     who = {"target_identity": target_identity, "rights": rights, "name": name, "stretch": _parsed(stretch)}
     pictures = {"frames": frames, "sequence": sequence, "patches": patches}
     if preview is not None:

@@ -1,7 +1,7 @@
 """Puts a swapped face back into its frame.
 
-Crop and mask are warped into the frame by **one** cubic warp, then blended inside the mask's bounding box. A pixel
-whose alpha is zero keeps its bytes with every blending method.
+Crop and mask are warped into the frame by **one** cubic warp, or as the square of a paste says, then blended inside the
+mask's bounding box. A pixel whose alpha is zero keeps its bytes with every blending method.
 
 Convention:
     Patch.bounds: half-open (x0, y0, x1, y1) in frame pixels
@@ -10,20 +10,25 @@ Convention:
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from types import MappingProxyType
 
 import cv2
 import numpy as np
 
-from forge.swapping.config import BlendMethod
-from shared.faces.align import compose, paste_bounds, resized, scale_of
+from forge.swapping.config import BlendConfig, BlendMethod, Rounding
+from shared.faces.align import compose, paste_bounds
+from shared.faces.pastes.config import MaskConfig, SquareConfig
+from shared.faces.pastes.square import at_most_frame_scale, lay, to_frame
 from shared.types import SwappedFace
 
 _TOP = np.array([255.0, 255.0, 255.0, 1.0], np.float32)
 _POISSON_PAD_PX = 4
 _MIN_POISSON_SIDE_PX = 8
+_MOST_SHIFT_PX = 3
+_OPAQUE = 0.7
+"""Alpha that counts as full for the centre of a clone; FaceForensics++ takes its mask times 365, cut at 255."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,7 +37,7 @@ class Patch:
 
     Convention:
         rgb: (h, w, 3) float32 in [0, 255]
-        alpha: (h, w) float32 in [0, 1], what the compositor uses; exactly 0 at the crop's edge and beyond
+        alpha: (h, w) float32 in [0, 1], what the compositor uses; exactly 0 beyond the crop's edge
         region: (h, w) float32 in [0, 1], the model's or the landmarks' face region before shrinking and feathering
     """
 
@@ -42,62 +47,68 @@ class Patch:
     region: np.ndarray
 
 
-def place(swapped: SwappedFace, alpha: np.ndarray, region: np.ndarray, *, width: int, height: int) -> Patch | None:
+@dataclass(frozen=True, eq=False)
+class Clone:
+    """What Poisson blending clones and where to: see ``clone_above`` and the like in ``[blend]``.
+
+    Convention:
+        mask: (h, w) bool, the part of the patch; None for that whose alpha is above zero
+        shift: (x, y) frame pixels by which the face is moved
+    """
+
+    mask: np.ndarray | None = None
+    shift: tuple[int, int] = (0, 0)
+
+
+def place(
+    swapped: SwappedFace,
+    alpha: np.ndarray,
+    region: np.ndarray,
+    *,
+    width: int,
+    height: int,
+    square: SquareConfig | None = None,
+    mask: MaskConfig = MaskConfig(),  # noqa: B008 - frozen
+) -> Patch | None:
     """``swapped`` with its masks (S, S) in the frame of ``width`` x ``height``; None when it lies outside.
 
     One cubic warp from crop to frame; a crop finer than the frame is area-averaged first, so that it does not alias.
+    With a ``square``, whose crop ``swapped`` then is, warped and softened as it and ``mask`` say.
     """
+    if square is not None:
+        laid = lay(swapped.crop, alpha, swapped.frame_to_crop, square, mask, width=width, height=height)
+        if laid is None:
+            return None
+        outline = to_frame(region, swapped.frame_to_crop, laid.bounds, cv2.INTER_LINEAR, beyond="zero")
+        return Patch(laid.bounds, laid.rgb, laid.alpha, np.clip(outline, 0.0, 1.0))
     px = swapped.crop.shape[0]
     bounds = paste_bounds(swapped.frame_to_crop, px, width, height)
     x0, y0, x1, y1 = bounds
     if x1 <= x0 or y1 <= y0:
         return None
     layers = np.dstack([swapped.crop.astype(np.float32) * 255.0, alpha])
-    layers, matrix = _at_most_frame_scale(layers, swapped.frame_to_crop)
-    placed = _to_frame(layers, matrix, bounds, cv2.INTER_CUBIC)
+    layers, matrix = at_most_frame_scale(layers, swapped.frame_to_crop)
+    # Replicated: alpha stays zero beyond the crop's edge, and colours do not darken towards it.
+    placed = to_frame(layers, matrix, bounds, cv2.INTER_CUBIC)
     np.clip(placed, 0.0, _TOP, out=placed)  # the cubic overshoots
-    outline, matrix = _at_most_frame_scale(region.astype(np.float32), swapped.frame_to_crop)
+    outline, matrix = at_most_frame_scale(region.astype(np.float32), swapped.frame_to_crop)
     return Patch(
         bounds=bounds,
         rgb=placed[..., :3],
         alpha=placed[..., 3],
-        region=np.clip(_to_frame(outline, matrix, bounds, cv2.INTER_LINEAR, outside=0.0), 0.0, 1.0),
+        region=np.clip(to_frame(outline, matrix, bounds, cv2.INTER_LINEAR, beyond="zero"), 0.0, 1.0),
     )
 
 
-def _at_most_frame_scale(crop: np.ndarray, frame_to_crop: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """``crop`` with no more pixels than the frame can show, and its matrix."""
-    px, scale = crop.shape[0], scale_of(frame_to_crop)
-    if scale <= 1.25:
-        return crop, frame_to_crop
-    smaller = max(2, round(px / scale))
-    return cv2.resize(crop, (smaller, smaller), interpolation=cv2.INTER_AREA), resized(frame_to_crop, px, smaller)
-
-
-def _to_frame(
-    crop: np.ndarray,
-    frame_to_crop: np.ndarray,
-    bounds: tuple[int, int, int, int],
-    interpolation: int,
+def paste(
+    image: np.ndarray,
+    patch: Patch,
+    method: BlendMethod = "alpha",
     *,
-    outside: float | None = None,
+    levels: int = 5,
+    rounding: Rounding | None = None,
+    clone: Clone = Clone(),
 ) -> np.ndarray:
-    x0, y0, x1, y1 = bounds
-    shift = np.array([[1.0, 0, x0], [0, 1.0, y0]])
-    part_to_crop = compose(frame_to_crop, shift)
-    # Replicated: alpha stays zero beyond the crop's edge, and colours do not darken towards it.
-    border = cv2.BORDER_REPLICATE if outside is None else cv2.BORDER_CONSTANT
-    return cv2.warpAffine(
-        crop,
-        part_to_crop,
-        (x1 - x0, y1 - y0),
-        flags=interpolation | cv2.WARP_INVERSE_MAP,
-        borderMode=border,
-        borderValue=outside or 0.0,
-    )
-
-
-def paste(image: np.ndarray, patch: Patch, method: BlendMethod = "alpha", *, levels: int = 5) -> np.ndarray:
     """A new frame (H, W, 3) uint8 with ``patch`` in it; bytes where alpha is zero are those of ``image``.
 
     * ``alpha``: each pixel a mixture of face and frame.
@@ -109,12 +120,42 @@ def paste(image: np.ndarray, patch: Patch, method: BlendMethod = "alpha", *, lev
       with Application to Image Mosaics", 1983), ``levels`` bands at most.
     * ``overlay``: the face as a layer in the mode that image editors call overlay (W3C Compositing, 10.1.3): where the
       frame is dark it darkens, where it is light it lightens. The frame's own shape stays visible: a weak swap.
+
+    ``rounding`` is of the mixed values; ``clone`` is for the two Poisson methods.
     """
     x0, y0, x1, y1 = patch.bounds
     result = image.copy()
     part = image[y0:y1, x0:x1]
-    result[y0:y1, x0:x1] = _WAYS[method](part, patch, levels)
+    layer, alpha = _WAYS[method](part, patch, levels, clone)
+    behind = part.astype(np.float32)
+    mixed = behind + alpha[..., None] * (layer - behind)
+    result[y0:y1, x0:x1] = np.clip(np.floor(mixed) if rounding == "floor" else np.rint(mixed), 0, 255)
     return result
+
+
+def clone_for(patch: Patch, config: BlendConfig, rng: np.random.Generator) -> tuple[Patch, Clone]:
+    """``patch`` with the alpha that its clone is mixed by, and how it is cloned; ``rng`` draws ``clone_jitter``.
+
+    Without ``clone_mixed`` that alpha is 1 wherever the clone reaches, as it lies and as it is moved.
+    """
+    inside = patch.alpha > (config.clone_above or 0.0)
+    shift = np.zeros(2, np.int64)
+    opaque = inside & (patch.alpha >= _OPAQUE)
+    if config.clone_center == "opaque" and opaque.any():
+        shift += _centre(opaque) - _centre(inside)
+    if config.clone_jitter:
+        shift += rng.integers(-config.clone_jitter, config.clone_jitter + 1, 2)
+    x, y = (int(one) for one in np.clip(shift, -_MOST_SHIFT_PX, _MOST_SHIFT_PX))
+    if config.clone_mixed is False:
+        binary, move = inside.astype(np.float32), np.array([[1.0, 0, x], [0, 1.0, y]])
+        moved = cv2.warpAffine(binary, move, binary.shape[::-1], flags=cv2.INTER_NEAREST)
+        patch = replace(patch, alpha=np.maximum(binary, moved))
+    return patch, Clone(inside, (x, y))
+
+
+def _centre(mask: np.ndarray) -> np.ndarray:
+    x, y, width, height = cv2.boundingRect(mask.astype(np.uint8))
+    return np.array([x + width // 2, y + height // 2])
 
 
 def scaled(frame_to_crop: np.ndarray, px: int, factor: float) -> np.ndarray:
@@ -124,45 +165,39 @@ def scaled(frame_to_crop: np.ndarray, px: int, factor: float) -> np.ndarray:
     return compose(shrink, frame_to_crop)
 
 
-def can_clone(patch: Patch) -> bool:
-    """Whether the mask is large enough for Poisson blending: eight pixels or more each way."""
-    _x, _y, width, height = cv2.boundingRect((patch.alpha > 0).astype(np.uint8))
+def can_clone(patch: Patch, above: float = 0.0) -> bool:
+    """Whether the mask (alpha ``above`` that) is large enough for Poisson blending: eight pixels or more each way."""
+    _x, _y, width, height = cv2.boundingRect((patch.alpha > above).astype(np.uint8))
     return min(width, height) >= _MIN_POISSON_SIDE_PX
 
 
-def _mixed(part: np.ndarray, rgb: np.ndarray, alpha: np.ndarray) -> np.ndarray:
-    behind = part.astype(np.float32)
-    mixed = behind + alpha[..., None] * (rgb - behind)
-    return np.clip(np.rint(mixed), 0, 255).astype(np.uint8)
+Layer = tuple[np.ndarray, np.ndarray]
+"""What is mixed with the frame, (h, w, 3) float32, and by which alpha."""
 
 
-def _alpha(part: np.ndarray, patch: Patch, _levels: int) -> np.ndarray:
-    return _mixed(part, patch.rgb, patch.alpha)
+def _alpha(_part: np.ndarray, patch: Patch, _levels: int, _clone: Clone) -> Layer:
+    return patch.rgb, patch.alpha
 
 
-def _poisson(part: np.ndarray, patch: Patch, _levels: int) -> np.ndarray:
-    if not can_clone(patch):
-        return _mixed(part, patch.rgb, patch.alpha)
-    return _mixed(part, _cloned(part, patch, cv2.NORMAL_CLONE).astype(np.float32), patch.alpha)
+def _poisson(part: np.ndarray, patch: Patch, _levels: int, clone: Clone) -> Layer:
+    return _cloned(part, patch, cv2.NORMAL_CLONE, clone) if can_clone(patch) else (patch.rgb, patch.alpha)
 
 
-def _poisson_mixed(part: np.ndarray, patch: Patch, _levels: int) -> np.ndarray:
-    if not can_clone(patch):
-        return _mixed(part, patch.rgb, patch.alpha)
-    return _mixed(part, _cloned(part, patch, cv2.MIXED_CLONE).astype(np.float32), patch.alpha)
+def _poisson_mixed(part: np.ndarray, patch: Patch, _levels: int, clone: Clone) -> Layer:
+    return _cloned(part, patch, cv2.MIXED_CLONE, clone) if can_clone(patch) else (patch.rgb, patch.alpha)
 
 
-def _overlay(part: np.ndarray, patch: Patch, _levels: int) -> np.ndarray:
+def _overlay(part: np.ndarray, patch: Patch, _levels: int, _clone: Clone) -> Layer:
     behind, face = part.astype(np.float32) / 255, patch.rgb / 255
     layered = np.where(behind <= 0.5, 2 * behind * face, 1 - 2 * (1 - behind) * (1 - face))
-    return _mixed(part, layered * 255, patch.alpha)
+    return layered * 255, patch.alpha
 
 
-def _pyramid(part: np.ndarray, patch: Patch, levels: int) -> np.ndarray:
+def _pyramid(part: np.ndarray, patch: Patch, levels: int, _clone: Clone) -> Layer:
     blended = multiband(patch.rgb, part.astype(np.float32), patch.alpha, levels)
     # Wide bands reach beyond the mask. Their change is faded out over the mask's outermost quarter, so
     # that where alpha is zero the frame's bytes stay.
-    return _mixed(part, blended, np.minimum(4 * patch.alpha, 1.0))
+    return blended, np.minimum(4 * patch.alpha, 1.0)
 
 
 def multiband(front: np.ndarray, back: np.ndarray, alpha: np.ndarray, levels: int) -> np.ndarray:
@@ -201,24 +236,25 @@ def _laplacians(layer: np.ndarray, octaves: int) -> list[np.ndarray]:
     return [*fine, found[-1]]
 
 
-def _cloned(part: np.ndarray, patch: Patch, flags: int) -> np.ndarray:
-    """``patch.rgb`` re-lit to the frame's border colours, (h, w, 3) uint8.
+def _cloned(part: np.ndarray, patch: Patch, flags: int, clone: Clone) -> Layer:
+    """``patch.rgb`` re-lit to the frame's border colours, and the patch's alpha.
 
     The centre given to OpenCV is that of the mask's own box: OpenCV places the *box of the mask* there, so any other
-    centre shifts the face by a pixel or two from frame to frame. Padding keeps a mask that reaches the frame's edge
-    away from the edge of the picture, where the solver reads outside.
+    centre shifts the face by a pixel or two from frame to frame, as ``clone.shift`` wants it. Padding keeps a mask
+    that reaches the frame's edge away from the edge of the picture, where the solver reads outside.
     """
     pad = _POISSON_PAD_PX
-    mask = cv2.copyMakeBorder((patch.alpha > 0).astype(np.uint8) * 255, pad, pad, pad, pad, cv2.BORDER_CONSTANT)
+    inside = patch.alpha > 0 if clone.mask is None else clone.mask
+    mask = cv2.copyMakeBorder(inside.astype(np.uint8) * 255, pad, pad, pad, pad, cv2.BORDER_CONSTANT)
     behind = cv2.copyMakeBorder(part, pad, pad, pad, pad, cv2.BORDER_REPLICATE)
     face = cv2.copyMakeBorder(np.rint(patch.rgb).astype(np.uint8), pad, pad, pad, pad, cv2.BORDER_REPLICATE)
     x, y, width, height = cv2.boundingRect(mask)
-    centre = (x + width // 2, y + height // 2)
+    centre = (x + width // 2 + clone.shift[0], y + height // 2 + clone.shift[1])
     cloned = cv2.seamlessClone(face, behind, mask, centre, flags)
-    return cloned[pad:-pad, pad:-pad]
+    return cloned[pad:-pad, pad:-pad].astype(np.float32), patch.alpha
 
 
-_WAYS: Mapping[BlendMethod, Callable[[np.ndarray, Patch, int], np.ndarray]] = MappingProxyType(
+_WAYS: Mapping[BlendMethod, Callable[[np.ndarray, Patch, int, Clone], Layer]] = MappingProxyType(
     {
         "alpha": _alpha,
         "poisson": _poisson,

@@ -19,6 +19,7 @@ from forge.swapping.coverage import SwapCoverage
 from forge.swapping.flicker import FlickerMeter
 from forge.swapping.masks import MaskWriter
 from forge.swapping.output import Drafts, Made, list_clip, need_writable, opened_dataset, preview_path
+from forge.swapping.pastes import with_paste
 from forge.swapping.patches import patch_writer
 from forge.swapping.plan import SwapPlan, found_plan
 from forge.swapping.previews import GifSheet, PreviewSheet, write_preview
@@ -103,7 +104,7 @@ def swap_clip(
     """
     target, swapper, dataset = Path(target), Path(swapper), Path(dataset)
     named = {"finder": finder} if isinstance(finder, str) else {}
-    config = configured(SwapConfig, config, settings | named)
+    config = configured(SwapConfig, config, with_paste(settings | named))
     info, encoding = probe(target), encoding or config.output.encoding
     stretch = ClipRange.parse(stretch) if isinstance(stretch, str) else stretch
     overrides = SwapOverrides(target_identity, rights, name, audio, stretch)

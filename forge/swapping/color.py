@@ -88,12 +88,18 @@ Whole = Callable[[np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.random.Gene
 
 
 def fit_color(
-    method: str, crop: np.ndarray, target: np.ndarray, mask: np.ndarray, target_mask: np.ndarray | None = None
+    method: str,
+    crop: np.ndarray,
+    target: np.ndarray,
+    mask: np.ndarray,
+    target_mask: np.ndarray | None = None,
+    *,
+    zero_filled: bool = False,
 ) -> ColorMap:
     """The affine map that takes ``crop``'s colours to ``target``'s, statistics taken inside the masks.
 
     ``target_mask`` is ``mask`` where it is not given. With fewer than 16 face pixels (sum of the mask) in either,
-    the map is the identity.
+    the map is the identity. ``zero_filled`` takes them over all pixels, those outside the masks (up to 0.5) as zero.
 
     Raises:
         UsageError: ``method`` is not an affine one.
@@ -104,7 +110,8 @@ def fit_color(
     target_mask = mask if target_mask is None else target_mask
     if min(float(mask.sum()), float(target_mask.sum())) < _MIN_WEIGHT:
         return ColorMap.identity(space)
-    matrix, offset = fit(_moments(crop, mask, space), _moments(target, target_mask, space))
+    moments = _zero_filled_moments if zero_filled else _moments
+    matrix, offset = fit(moments(crop, mask, space), moments(target, target_mask, space))
     return ColorMap(space, matrix, offset)
 
 
@@ -177,6 +184,11 @@ def _moments(crop: np.ndarray, mask: np.ndarray, space: Space) -> _Moments:
     mean = weights @ values
     centred = values - mean
     return _Moments(mean, (centred * weights[:, None]).T @ centred)
+
+
+def _zero_filled_moments(crop: np.ndarray, mask: np.ndarray, space: Space) -> _Moments:
+    values = np.where(mask[..., None] > 0.5, _to_space(crop, space), 0.0).reshape(-1, 3).astype(np.float64)
+    return _Moments(values.mean(0), np.cov(values, rowvar=False, bias=True))
 
 
 def _to_space(crop: np.ndarray, space: Space) -> np.ndarray:

@@ -1,27 +1,29 @@
 """The settings of one swap. Defaults live here and nowhere else; the command line reads them.
 
-One group a stage: ``[color]``, ``[mask]``, ``[blend]``, ``[degrade]``, ``[temporal]``, ``[output]`` in a settings file.
+One group a stage: ``[color]``, ``[mask]``, ``[blend]``, ``[degrade]``, ``[temporal]``, ``[output]`` in a settings file,
+and ``[square]`` and ``[restore]``, which exist only where they are given, by hand or by a paste.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, fields, replace
-from typing import Literal
+from collections.abc import Iterator
+from dataclasses import dataclass, field, fields, is_dataclass, replace
+from typing import Any, Literal
 
 from shared.config import need
-from shared.types import HullKind
+from shared.faces.pastes.config import HINT, MaskConfig, SquareConfig, between
+from shared.faces.pastes.presets import drawn_names
+from shared.registry import near_matches
 from shared.video.encoding import CodecName, Encoding
 
 ColorMethod = Literal["none", "average", "mean-std", "reinhard", "lct", "mkl", "histogram", "idt", "sot", "manual"]
-MaskChoice = Literal[
-    "auto", "full", "hull", "learned-source", "learned-target", "learned-product", "learned-sum"
-]  # fmt: skip
 BlendMethod = Literal["alpha", "poisson", "poisson-mixed", "pyramid", "overlay"]
 SharpenKind = Literal["box", "gauss", "unsharp"]
 SmoothMethod = Literal["none", "one-euro", "zero-phase"]
-DegradePlace = Literal["face", "frame"]
+DegradePlace = Literal["face", "frame", "background"]
+Rounding = Literal["nearest", "floor"]
+CloneCenter = Literal["mask", "opaque"]
 
-_HINT = "see assay forge swap --help and assay docs paste"
 _PYTHON = "python:"
 
 
@@ -34,6 +36,8 @@ class ColorConfig:
         gain, offset: by channel, ``x * gain + offset`` with x in [0, 1]
         brightness: added to every channel, -1 to 1; contrast: multiplies the distance from middle grey
         gamma: ``x ** (1 / gamma)``, so above 1 is brighter; saturation: multiplies the distance from grey
+        zero_filled: statistics are of the whole crop, pixels outside of the mask counted as zero in the method's
+            colour space, as DeepFaceLab does; for affine methods
     """
 
     method: ColorMethod = "mean-std"
@@ -43,59 +47,21 @@ class ColorConfig:
     contrast: float = 1.0
     gamma: float = 1.0
     saturation: float = 1.0
+    zero_filled: bool | None = None
 
     def __post_init__(self) -> None:
-        need(all(0 <= one <= 4 for one in self.gain), "color.gain must lie between 0 and 4", _HINT)
-        need(all(-1 <= one <= 1 for one in self.offset), "color.offset must lie between -1 and 1", _HINT)
-        _between("color.brightness", self.brightness, -1, 1)
-        _between("color.contrast", self.contrast, 0, 4)
-        _between("color.gamma", self.gamma, 0.1, 10)
-        _between("color.saturation", self.saturation, 0, 4)
+        need(all(0 <= one <= 4 for one in self.gain), "color.gain must lie between 0 and 4", HINT)
+        need(all(-1 <= one <= 1 for one in self.offset), "color.offset must lie between -1 and 1", HINT)
+        between("color.brightness", self.brightness, -1, 1)
+        between("color.contrast", self.contrast, 0, 4)
+        between("color.gamma", self.gamma, 0.1, 10)
+        between("color.saturation", self.saturation, 0, 4)
 
     @property
     def is_adjusted(self) -> bool:
         """Whether there is a manual correction."""
         plain = ((1.0, 1.0, 1.0), (0.0, 0.0, 0.0), 0.0, 1.0, 1.0, 1.0)
         return (self.gain, self.offset, self.brightness, self.contrast, self.gamma, self.saturation) != plain
-
-
-@dataclass(frozen=True)
-class MaskConfig:
-    """Which part of the crop is pasted.
-
-    Convention:
-        kind: ``learned-source`` is the mask of the source's decoder, ``learned-target`` that of the target's decoder
-            for the same face, ``learned-product`` and ``learned-sum`` (at most 1) combine the two; ``auto`` is
-            ``learned-source`` inside the hull for a swapper with a mask, ``hull`` for one without
-        inside_hull: cuts a learned mask by the landmarks' hull
-        erode: shrinks all round, erode_top to erode_right one side; blur: softens both ways; feather: softens inward;
-            border: width of the fade to the crop's edge. All are fractions of the crop's side, so that they mean the
-            same at 64 and at 512 pixels; negative erosion grows
-    """
-
-    kind: MaskChoice = "auto"
-    hull: HullKind = "extended"
-    inside_hull: bool = False
-    erode: float = 0.0
-    erode_top: float = 0.0
-    erode_bottom: float = 0.0
-    erode_left: float = 0.0
-    erode_right: float = 0.0
-    blur: float = 0.0
-    feather: float = 0.025
-    border: float = 0.08
-
-    def __post_init__(self) -> None:
-        for name in ("erode", "erode_top", "erode_bottom", "erode_left", "erode_right"):
-            _between(f"mask.{name}", getattr(self, name), -0.25, 0.25)
-        _between("mask.blur", self.blur, 0, 0.25)
-        _between("mask.feather", self.feather, 0, 0.25)
-        need(0 < self.border <= 0.25, "mask.border must be above 0 and at most 0.25", _HINT)
-
-    @property
-    def sides(self) -> tuple[float, float, float, float]:
-        """Erosion of the top, bottom, left and right."""
-        return self.erode_top, self.erode_bottom, self.erode_left, self.erode_right
 
 
 @dataclass(frozen=True)
@@ -111,6 +77,14 @@ class BlendConfig:
             side, or ``python:FILE`` for a file of your own with a function ``enlarge(crop)``, (S, S, 3) uint8 RGB to a
             larger square one; it is run as your own code, with all your rights
         enlarge_factor: of ``lanczos``
+        opacity: of the whole face; 1 where it is left out
+        rounding: of mixed values to grey levels; ``nearest`` where it is left out
+        clone_above: alpha above which a pixel belongs to the binary mask of Poisson blending; 0 where it is left out
+        clone_center: ``opaque`` takes the centre of the box of pixels whose alpha is 1 for that of the mask, which
+            moves the face by up to a few pixels; ``mask``, also where it is left out, does not move it
+        clone_jitter: moves the cloned face by at most so many pixels either way, anew in every frame
+        clone_mixed: mix the cloned face by alpha again, also where it is left out; otherwise all of the binary mask
+            is replaced
     """
 
     method: BlendMethod = "alpha"
@@ -123,19 +97,28 @@ class BlendConfig:
     motion_blur: float = 0.0
     enlarge: str = "none"
     enlarge_factor: int = 2
+    opacity: float | None = None
+    rounding: Rounding | None = None
+    clone_above: float | None = None
+    clone_center: CloneCenter | None = None
+    clone_jitter: int | None = None
+    clone_mixed: bool | None = None
 
     def __post_init__(self) -> None:
-        _between("blend.levels", self.levels, 1, 8)
-        _between("blend.scale", self.scale, 0.5, 2)
-        _between("blend.sharpen", self.sharpen, 0, 4)
-        _between("blend.sharpen_radius", self.sharpen_radius, 0.3, 16)
-        _between("blend.sharpen_threshold", self.sharpen_threshold, 0, 1)
-        _between("blend.motion_blur", self.motion_blur, 0, 2)
+        between("blend.levels", self.levels, 1, 8)
+        between("blend.scale", self.scale, 0.5, 2)
+        between("blend.sharpen", self.sharpen, 0, 4)
+        between("blend.sharpen_radius", self.sharpen_radius, 0.3, 16)
+        between("blend.sharpen_threshold", self.sharpen_threshold, 0, 1)
+        between("blend.motion_blur", self.motion_blur, 0, 2)
         known = self.enlarge in ("none", "lanczos", "restorer") or bool(
             self.enlarge.removeprefix(_PYTHON) != self.enlarge
         )
         need(known, f"blend.enlarge {self.enlarge!r} is not known", "none, lanczos, restorer, or python:FILE.py")
-        _between("blend.enlarge_factor", self.enlarge_factor, 2, 8)
+        between("blend.enlarge_factor", self.enlarge_factor, 2, 8)
+        between("blend.clone_above", self.clone_above or 0, 0, 0.99)
+        between("blend.clone_jitter", self.clone_jitter or 0, 0, 3)
+        need(self.opacity is None or 0 < self.opacity <= 1, "blend.opacity lies above 0, at most 1", HINT)
 
 
 @dataclass(frozen=True)
@@ -145,8 +128,10 @@ class DegradeConfig:
     Convention:
         denoise: radius of a median filter in pixels, 0 for none; resample: reduced by this factor and enlarged
             again, 1 for none; color_steps: levels a channel, 0 for all 256; noise: standard deviation in grey levels
-        to: ``face`` degrades the swapped face alone; ``frame`` the whole of every frame that holds one, and then the
-            mask of changed pixels spans the frame
+        color_rounding: to the nearest of these levels, also where it is left out, or to the one below
+        color_offset: so many levels are added after that
+        to: ``face`` degrades the swapped face alone; ``frame`` the whole of every frame that holds one, and
+            ``background`` that frame before the face is pasted; then the mask of changed pixels spans the frame
     """
 
     denoise: int = 0
@@ -154,17 +139,54 @@ class DegradeConfig:
     color_steps: int = 0
     noise: float = 0.0
     to: DegradePlace = "face"
+    color_rounding: Rounding | None = None
+    color_offset: float | None = None
 
     def __post_init__(self) -> None:
-        _between("degrade.denoise", self.denoise, 0, 7)
-        _between("degrade.resample", self.resample, 1, 16)
-        need(self.color_steps == 0 or 2 <= self.color_steps <= 256, "degrade.color_steps is 0 or 2 to 256", _HINT)
-        _between("degrade.noise", self.noise, 0, 64)
+        between("degrade.denoise", self.denoise, 0, 7)
+        between("degrade.resample", self.resample, 1, 16)
+        need(self.color_steps == 0 or 2 <= self.color_steps <= 256, "degrade.color_steps is 0 or 2 to 256", HINT)
+        between("degrade.noise", self.noise, 0, 64)
+        between("degrade.color_offset", self.color_offset or 0, -16, 16)
 
     @property
     def is_none(self) -> bool:
         """Whether nothing is degraded."""
         return not self.denoise and self.resample == 1 and self.color_steps in (0, 256) and not self.noise
+
+
+@dataclass(frozen=True)
+class RestoreConfig:
+    """A second layer over the pasted face: a crop of the result itself, restored, and mixed with it.
+
+    Convention:
+        by: ``restorer`` for the package's own network (forge/models/restorer.py), or ``sharpen``, a stand-in that
+            makes no texture
+        amount: of ``sharpen``, see ``blend.sharpen``
+        share: of the restored crop in the mixture
+        square, mask: where it is cut and pasted
+    """
+
+    by: str = "sharpen"
+    amount: float = 1.0
+    share: float = 0.8
+    square: SquareConfig = field(default_factory=lambda: SquareConfig(side=1.85, px=512))
+    mask: MaskConfig = field(
+        default_factory=lambda: MaskConfig("full", erode=0.0737, blur=0.0371, feather=0.0, keep_edge=True)
+    )
+
+    def __post_init__(self) -> None:
+        need(self.by in RESTORERS, f"no restorer is named {self.by!r}", near_matches(self.by, list(RESTORERS)))
+        whole = self.by != "restorer" or self.square.px % 4 == 0
+        need(whole, f"restore.square.px is {self.square.px}", "the restorer needs a multiple of 4")
+        between("restore.amount", self.amount, 0, 4)
+        need(0 < self.share <= 1, "restore.share lies above 0, at most 1", HINT)
+        known = self.mask.kind in ("full", "ellipse", "hull")
+        need(known, "a restored crop has no learned mask", "restore.mask.kind is full, ellipse or hull")
+
+
+RESTORERS: tuple[str, ...] = ("sharpen", "restorer")
+"""Names of the restorers that :mod:`forge.swapping.restore` has."""
 
 
 @dataclass(frozen=True)
@@ -190,12 +212,12 @@ class TemporalConfig:
     max_gap_frames: int = 30
 
     def __post_init__(self) -> None:
-        _between("temporal.color_seconds", self.color_seconds, 0, 5)
-        _between("temporal.cutoff_hz", self.cutoff_hz, 0.01, 100)
-        _between("temporal.beta", self.beta, 0, 1000)
-        _between("temporal.derivative_hz", self.derivative_hz, 0.01, 100)
-        _between("temporal.color_hz", self.color_hz, 0.01, 100)
-        _between("temporal.max_gap_frames", self.max_gap_frames, 0, 250)
+        between("temporal.color_seconds", self.color_seconds, 0, 5)
+        between("temporal.cutoff_hz", self.cutoff_hz, 0.01, 100)
+        between("temporal.beta", self.beta, 0, 1000)
+        between("temporal.derivative_hz", self.derivative_hz, 0.01, 100)
+        between("temporal.color_hz", self.color_hz, 0.01, 100)
+        between("temporal.max_gap_frames", self.max_gap_frames, 0, 250)
 
 
 @dataclass(frozen=True)
@@ -236,8 +258,10 @@ class SwapConfig:
         segments: half-open frame ranges to swap in, ascending and apart; none is the whole clip. Frames outside keep
             the target's own pixels and are labelled real
         morph: for swappers that can: 1 is the source's face, 0 the target's, between them a mixture
-        seed: of the random directions of the colour transfers ``idt`` and ``sot`` and of the noise; nothing else is
-            random
+        seed: of the random directions of the colour transfers ``idt`` and ``sot``, of the noise and of
+            ``blend.clone_jitter``; nothing else is random
+        paste: the preset (``NAME:VARIANT``) whose settings were put in by :func:`forge.swapping.pastes.with_paste`
+        square, restore: see there; None for neither
     """
 
     finder: str = "auto"
@@ -253,19 +277,29 @@ class SwapConfig:
     degrade: DegradeConfig = field(default_factory=DegradeConfig)
     temporal: TemporalConfig = field(default_factory=TemporalConfig)
     output: OutputConfig = field(default_factory=OutputConfig)
+    paste: str | None = None
+    square: SquareConfig | None = None
+    restore: RestoreConfig | None = None
     batch: int = 16
     device: str = "auto"
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
     seed: int = 0
 
     def __post_init__(self) -> None:
-        need(self.detect_every is None or self.detect_every >= 1, "detect_every must be 1 or more", _HINT)
-        need(self.min_face_px > 0, "min_face_px must be positive", _HINT)
+        need(self.detect_every is None or self.detect_every >= 1, "detect_every must be 1 or more", HINT)
+        need(self.min_face_px > 0, "min_face_px must be positive", HINT)
         numbers = all(part.isdecimal() for part in self.face.split(","))
-        need(self.face in ("main", "all") or numbers, "face is main, all, or numbers from 0 such as 0,2", _HINT)
-        _between("morph", self.morph, 0, 1)
-        need(self.same_distance is None or 0 < self.same_distance <= 2, "same_distance lies between 0 and 2", _HINT)
-        _between("batch", self.batch, 1, 1024)
+        need(self.face in ("main", "all") or numbers, "face is main, all, or numbers from 0 such as 0,2", HINT)
+        between("morph", self.morph, 0, 1)
+        need(self.same_distance is None or 0 < self.same_distance <= 2, "same_distance lies between 0 and 2", HINT)
+        between("batch", self.batch, 1, 1024)
+        need(
+            self.paste is None or self.square is not None,
+            f"the settings of paste {self.paste!r} are not in these settings",
+            "forge.swapping.pastes.with_paste puts them in",
+        )
+        in_frame = self.square is not None and self.square.rewrite and self.mask.space == "frame"
+        need(not in_frame, "a square that is rewritten is mixed in itself", 'mask.space = "crop"')
         last = -1
         for start, stop in self.segments:
             need(last < start < stop, "segments are ranges of frames, ascending and apart", "such as [[0, 50]]")
@@ -273,7 +307,7 @@ class SwapConfig:
 
 
 def setting_factors(config: SwapConfig) -> dict[str, str]:
-    """The settings as factors of a record: the main ones, and every other that is not the default.
+    """The settings as factors of a record: the main ones, every other that is not the default, all that a paste sets.
 
     Names are those of the settings file, ``blend.method`` for the method of ``[blend]``; paths of files are left out.
     """
@@ -283,16 +317,24 @@ def setting_factors(config: SwapConfig) -> dict[str, str]:
         "mask": config.mask.kind,
         "blend": config.blend.method,
     }
-    for group in ("color", "mask", "blend", "degrade", "temporal"):
-        chosen = getattr(config, group)
-        for one in fields(chosen):
-            value = getattr(chosen, one.name)
-            if value != one.default and one.name not in ("method", "kind"):
-                factors[f"{group}.{one.name}"] = "python" if str(value).startswith(_PYTHON) else str(value)
+    always = frozenset[str]()
+    if config.paste is not None:
+        factors["paste"], _colon, factors["paste_variant"] = config.paste.partition(":")
+        always = drawn_names(config.paste)
+    for group in ("color", "mask", "blend", "degrade", "temporal", "square", "restore"):
+        for name, value, usual in _settings(getattr(config, group), group):
+            if (value != usual or name in always) and name not in ("color.method", "mask.kind", "blend.method"):
+                factors[name] = "python" if str(value).startswith(_PYTHON) else str(value)
     if config.morph != 1:
         factors["morph"] = str(config.morph)
     return factors
 
 
-def _between(name: str, value: float, low: float, high: float) -> None:
-    need(low <= value <= high, f"{name} must lie between {low} and {high}, got {value}", _HINT)
+def _settings(group: Any, prefix: str) -> Iterator[tuple[str, Any, Any]]:
+    """Dotted name, value and default of every setting of a group that exists."""
+    for one in fields(group) if is_dataclass(group) else ():
+        value = getattr(group, one.name)
+        if is_dataclass(value):
+            yield from _settings(value, f"{prefix}.{one.name}")
+        else:
+            yield f"{prefix}.{one.name}", value, one.default

@@ -9,7 +9,7 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-from forge.swapping.config import DegradeConfig
+from forge.swapping.config import DegradeConfig, Rounding
 
 
 def degraded(picture: np.ndarray, config: DegradeConfig, rng: np.random.Generator) -> np.ndarray:
@@ -19,7 +19,7 @@ def degraded(picture: np.ndarray, config: DegradeConfig, rng: np.random.Generato
     if config.resample > 1:
         picture = resampled(picture, config.resample)
     if config.color_steps not in (0, 256):
-        picture = quantised(picture, config.color_steps)
+        picture = quantised(picture, config.color_steps, config.color_rounding, config.color_offset or 0.0)
     if config.noise:
         picture = noisy(picture, config.noise, rng)
     return picture
@@ -44,10 +44,15 @@ def resampled(picture: np.ndarray, factor: float) -> np.ndarray:
     return np.clip(cv2.resize(reduced, (width, height), interpolation=cv2.INTER_CUBIC), 0, 255)
 
 
-def quantised(picture: np.ndarray, steps: int) -> np.ndarray:
-    """Each channel rounded to the nearest of ``steps`` evenly spaced levels, 0 and 255 among them."""
+def quantised(picture: np.ndarray, steps: int, rounding: Rounding | None = None, offset: float = 0.0) -> np.ndarray:
+    """Each channel rounded to the nearest of ``steps`` evenly spaced levels, 0 and 255 among them.
+
+    With "floor" to the next level below. ``offset`` levels are added then, and the sum is clipped to [0, 255].
+    """
     size = 255 / (steps - 1)
-    return np.rint(picture / size) * size
+    # Levels themselves must not fall to the one below by an error of rounding.
+    level = np.floor(picture / size + 1e-4) if rounding == "floor" else np.rint(picture / size)
+    return np.clip((level + offset) * size, 0, 255)
 
 
 def noisy(picture: np.ndarray, sigma: float, rng: np.random.Generator) -> np.ndarray:

@@ -11,6 +11,8 @@ from forge.swapping.config import setting_factors
 from forge.swapping.flicker import FlickerMeter
 from forge.swapping.plan import SwapPlan
 from forge.swapping.request import SwapRequest
+from forge.swapping.restore import restorer_digest
+from forge.swapping.squares import fitted_config
 from forge.swapping.stages import CompositedFrame
 from forge.swapping.super_resolution import enlarge_digest
 from shared import config as settings
@@ -85,9 +87,11 @@ def fake_record(
     file that was made. ``factors`` are further factors; they override those of the settings.
     """
     known = {"finder": finder, "target_sha256": request.target_sha256} | dict(request.notes)
-    known |= setting_factors(request.config)
+    known |= setting_factors(fitted_config(request.config, request.card.framing))
     hook = enlarge_digest(request.config.blend)
     known |= {"enlarge_sha256": hook} if hook is not None else {}
+    network = restorer_digest(request.config.restore)
+    known |= {"restorer_sha256": network} if network is not None else {}
     return ClipRecord(
         id=request.clip,
         kind="swap",

@@ -18,12 +18,12 @@ import numpy as np
 
 from forge.models.checkpoint import digest_of, read_card
 from forge.models.predictor import SwapPredictor
-from forge.swapping.region import border_fade
 from shared.console import console
 from shared.errors import FacesetError, UsageError
 from shared.faces.align import align, scale_of
 from shared.faces.facesets.reader import FaceRow, Faceset, FacesetInfo, FacesetWriter, encode_crop
 from shared.faces.facesets.writer import check_target
+from shared.faces.pastes.mask import border_fade
 from shared.sampling import evenly_spaced
 from shared.types import AlignedFace, Face, SwappedFace
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Generator, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, closing, nullcontext
 from dataclasses import dataclass, replace
+from functools import partial
 from itertools import chain
 from typing import TypeVar
 
@@ -19,30 +20,40 @@ import numpy as np
 
 from forge.models.contract import SwapSpec
 from forge.models.predictor import SwapPredictor
-from forge.swapping.blend import Patch, can_clone, paste, place, scaled
+from forge.swapping.blend import Clone, Patch, can_clone, clone_for, paste, place, scaled
 from forge.swapping.color import AFFINE, ColorMap, adjusted, fit_color, transfer_color
 from forge.swapping.config import SwapConfig
 from forge.swapping.degrade import degraded, degraded_frame
 from forge.swapping.masks import frame_masks
 from forge.swapping.plan import SwapPlan
-from forge.swapping.region import face_region, needs_target_mask, soften
+from forge.swapping.region import face_region, needs_target_mask
+from forge.swapping.restore import make_restorer, with_restored
 from forge.swapping.sharpen import motion_blurred, sharpened
+from forge.swapping.squares import covered, fitted_config, in_square, resized_to, rewritten
 from forge.swapping.stages import AlignedFrame, CompositedFrame, DecodedFace, SwappedFrame, TargetFace
 from forge.swapping.super_resolution import Enlarge, enlarged, make_enlarge
 from forge.swapping.temporal import stabilize_color
 from shared.errors import UsageError
-from shared.faces.align import align
+from shared.faces.align import align, cut, scale_of
+from shared.faces.pastes.config import SquareConfig
+from shared.faces.pastes.mask import soften
+from shared.faces.pastes.square import redrawn, sampled
 from shared.pipeline import ahead, in_batches
 from shared.types import AlignedFace, Frame, SwappedFace
 
 _HELD_BYTES = 256 << 20
+_CLONE = 1
+"""Random numbers of the place of a clone, apart from those of noise."""
 
 T = TypeVar("T")
 
 
 @dataclass(frozen=True, eq=False)
 class OpenedSwap:
-    """A loaded swapper with its source and, if the swapper knows that identity, its target."""
+    """A loaded swapper with its source and, if the swapper knows that identity, its target.
+
+    A square of ``config`` lies within the swapper's crop.
+    """
 
     predictor: SwapPredictor
     config: SwapConfig
@@ -61,7 +72,7 @@ class OpenedSwap:
         if config.morph != 1 and not spec.can_morph:
             raise UsageError(f"{spec.name} cannot morph", hint="leave morph at 1, or train a family that can: amp")
         known = target if target in spec.identities else None
-        return cls(predictor, config, source, known, make_enlarge(config.blend))
+        return cls(predictor, fitted_config(config, spec.framing), source, known, make_enlarge(config.blend))
 
 
 def composited_frames(
@@ -76,7 +87,7 @@ def composited_frames(
         CheckpointError: the swapper gave a value that is not a number.
         UsageError: the function that enlarges crops failed.
     """
-    aligned = align_faces(frames, plan, swap.predictor.spec)
+    aligned = align_faces(frames, plan, swap.predictor.spec, swap.config.square)
     with _staged(aligned, depth, "assay-align") as jobs:
         swapped = stabilize_color(swap_faces(jobs, swap), swap.config.temporal)
         # The network runs beside the compositor.
@@ -88,12 +99,15 @@ def _staged(items: Iterable[T], depth: int, name: str) -> AbstractContextManager
     return closing(ahead(items, depth=depth, name=name)) if depth else nullcontext(items)
 
 
-def align_faces(frames: Iterable[Frame], plan: SwapPlan, spec: SwapSpec) -> Iterator[AlignedFrame]:
-    """Every frame with its chosen faces cut as ``spec`` asks."""
+def align_faces(
+    frames: Iterable[Frame], plan: SwapPlan, spec: SwapSpec, square: SquareConfig | None = None
+) -> Iterator[AlignedFrame]:
+    """Every frame with its chosen faces cut as ``spec`` asks, by the warp of ``square`` if there is one."""
+    warp = cut if square is None else partial(sampled, config=square)
     for frame in frames:
         found: list[TargetFace] = []
         for face in plan.to_swap(frame.index):
-            crop = align(frame.image, face, px=spec.input_px, framing=spec.framing, frame=frame.index)
+            crop = align(frame.image, face, px=spec.input_px, framing=spec.framing, frame=frame.index, warp=warp)
             track = face.track or 0
             found.append(TargetFace(track, crop, plan.motion(frame.index, track)))
         yield AlignedFrame(frame, tuple(found))
@@ -146,14 +160,20 @@ def _processed(
     )
     in_crop = swapped.frame_to_crop[:, :2] @ found.motion * blend.motion_blur
     swapped = replace(swapped, crop=motion_blurred(crop, in_crop))
-    px = crop.shape[0]
+    landmarks, cover = found.aligned.landmarks, 1.0
+    if config.square is not None:
+        whole, swapped = swapped, in_square(swapped, landmarks, config.square)
+        cover = covered(whole, swapped, config.square)
+        if target_mask is not None:
+            target_mask = redrawn(target_mask, whole.frame_to_crop, swapped.frame_to_crop, config.square.px)
+    px = swapped.crop.shape[0]
     if target_mask is not None and target_mask.shape[0] != px:
         target_mask = cv2.resize(target_mask, (px, px), interpolation=cv2.INTER_LINEAR)
-    landmarks = found.aligned.landmarks
-    region = face_region(swapped, landmarks, config.mask, target_mask=target_mask)
+    region = face_region(swapped, landmarks, config.mask, target_mask=target_mask) * cover
     swapped, color = _colored(swapped, found.aligned, region, config)
     swapped = replace(swapped, frame_to_crop=scaled(swapped.frame_to_crop, px, blend.scale))
-    return DecodedFace(found.track, swapped, soften(region, config.mask), region, landmarks, color)
+    alpha = soften(region, config.mask, crop_per_frame=scale_of(swapped.frame_to_crop)) * cover
+    return DecodedFace(found.track, swapped, alpha, region, landmarks, color)
 
 
 def _colored(
@@ -164,11 +184,13 @@ def _colored(
     if method in ("none", "manual"):
         return swapped, None
     px = swapped.crop.shape[0]
-    shrinking = px < face.crop.shape[0]
-    target = cv2.resize(face.crop, (px, px), interpolation=cv2.INTER_AREA if shrinking else cv2.INTER_CUBIC)
-    target = target.astype(np.float32) / 255
+    if config.square is None:
+        target = resized_to(face.crop, px).astype(np.float32) / 255
+    else:
+        target = redrawn(face.crop.astype(np.float32) / 255, face.frame_to_crop, swapped.frame_to_crop, px)
     if method in AFFINE:
-        return swapped, fit_color(method, swapped.crop, target, region)
+        zero_filled = bool(config.color.zero_filled)
+        return swapped, fit_color(method, swapped.crop, target, region, zero_filled=zero_filled)
     # The same directions for every frame: others would make the colours flicker.
     rng = np.random.default_rng(config.seed)
     return replace(swapped, crop=transfer_color(method, swapped.crop, target, region, rng=rng)), None
@@ -176,23 +198,59 @@ def _colored(
 
 def composite(frames: Iterable[SwappedFrame], config: SwapConfig) -> Iterator[CompositedFrame]:
     """The finished frames. One without a face to swap keeps its bytes and has empty masks."""
+    paster = _Paster(config)
     for one in frames:
         image, patches, faces, alpha_instead = one.frame.image, list[Patch](), list[DecodedFace](), 0
-        height, width = image.shape[:2]
-        for face in map(lambda face: _in_colour(face, config), one.faces):
-            patch = place(face.swapped, face.alpha, face.region, width=width, height=height)
-            if patch is None:
-                continue
-            patch = _degraded_patch(patch, config, one.frame.index, face.track)
-            alpha_instead += config.blend.method.startswith("poisson") and not can_clone(patch)
-            image = paste(image, patch, config.blend.method, levels=config.blend.levels)
-            patches.append(patch)
-            faces.append(face)
-        whole = bool(patches) and config.degrade.to == "frame" and not config.degrade.is_none
-        if whole:
+        if one.faces and config.degrade.to == "background" and not config.degrade.is_none:
             image = degraded_frame(image, config.degrade, _noise(config, one.frame.index))
+        for face in map(lambda face: _in_colour(face, config), one.faces):
+            done = paster.paste(image, face, one.frame.index)
+            if done is None:
+                continue
+            image, pasted, instead = done
+            alpha_instead += instead
+            patches += pasted
+            faces.append(face)
+        whole = bool(patches) and config.degrade.to != "face" and not config.degrade.is_none
+        if whole and config.degrade.to == "frame":
+            image = degraded_frame(image, config.degrade, _noise(config, one.frame.index))
+        image = image if patches else one.frame.image
         masks = frame_masks(one.frame.image, image, patches, whole=whole)
         yield CompositedFrame(one.frame, image, masks, tuple(faces), alpha_instead)
+
+
+class _Paster:
+    """Pastes faces into frames by the settings of a swap."""
+
+    def __init__(self, config: SwapConfig) -> None:
+        self._config = config
+        self._restorer = None if config.restore is None else make_restorer(config.restore)
+
+    def paste(self, image: np.ndarray, face: DecodedFace, frame: int) -> tuple[np.ndarray, list[Patch], bool] | None:
+        """A new frame, what was pasted, and whether by alpha instead of by Poisson; None for a face outside."""
+        config, blend, square = self._config, self._config.blend, self._config.square
+        opacity = blend.opacity or 1.0
+        height, width = image.shape[:2]
+        if square is not None and square.rewrite:
+            face, opacity = rewritten(face, image, square, opacity), 1.0
+        patch = place(
+            face.swapped, face.alpha, face.region, width=width, height=height, square=square, mask=config.mask
+        )
+        if patch is None:
+            return None
+        patch = _degraded_patch(patch, config, frame, face.track)
+        patch = patch if opacity == 1 else replace(patch, alpha=patch.alpha * opacity)
+        method, clone = blend.method, Clone()
+        instead = method.startswith("poisson") and not can_clone(patch, blend.clone_above or 0.0)
+        if instead:
+            method = "alpha"
+        elif method.startswith("poisson"):
+            patch, clone = clone_for(patch, blend, _noise(config, frame, face.track, _CLONE))
+        image = paste(image, patch, method, levels=blend.levels, rounding=blend.rounding, clone=clone)
+        if config.restore is None or self._restorer is None:
+            return image, [patch], instead
+        image, over = with_restored(image, face.landmarks, config.restore, self._restorer, blend.rounding)
+        return image, [patch, over] if over is not None else [patch], instead
 
 
 def _in_colour(face: DecodedFace, config: SwapConfig) -> DecodedFace:
@@ -206,6 +264,6 @@ def _degraded_patch(patch: Patch, config: SwapConfig, frame: int, track: int) ->
     return replace(patch, rgb=degraded(patch.rgb, config.degrade, _noise(config, frame, track)))
 
 
-def _noise(config: SwapConfig, frame: int, track: int | None = None) -> np.random.Generator:
+def _noise(config: SwapConfig, frame: int, track: int | None = None, *more: int) -> np.random.Generator:
     """Noise that differs from frame to frame and face to face, and is the same whenever the clip is made again."""
-    return np.random.default_rng((config.seed, frame, 0 if track is None else track + 1))
+    return np.random.default_rng((config.seed, frame, 0 if track is None else track + 1, *more))

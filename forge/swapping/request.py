@@ -17,6 +17,7 @@ from forge.swapping.config import SwapConfig
 from forge.swapping.output import dataset_name, is_dataset, record_from, record_of
 from forge.swapping.region import is_learned, needs_target_mask
 from forge.swapping.render import OpenedSwap
+from forge.swapping.restore import restorer_digest
 from forge.swapping.super_resolution import enlarge_digest
 from shared import config as settings
 from shared.console import console
@@ -281,6 +282,7 @@ def already_listed(dataset: Path, request: SwapRequest) -> ClipRecord | None:
     same = made == (settings.digest(request.config), request.swapper_sha256, request.source, request.target_sha256)
     # The file of an enlarging hook may have changed under the same name.
     same = same and record.factors.get("enlarge_sha256") == enlarge_digest(request.config.blend)
+    same = same and record.factors.get("restorer_sha256") == restorer_digest(request.config.restore)
     same = same and (SOUND in record.factors) == (SOUND in request.notes)
     same = same and record.factors.get(TARGET_FRAMES) == request.notes.get(TARGET_FRAMES)
     if not same or record.rendition != request.rendition:

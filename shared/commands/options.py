@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Annotated, Any, TypeVar, get_args
 
@@ -47,16 +47,23 @@ def choices(kind: object) -> str:
     return ", ".join(get_args(kind))
 
 
-def resolve(kind: type[T], file: Path | None, flags: Mapping[str, Any]) -> T:
+def resolve(
+    kind: type[T],
+    file: Path | None,
+    flags: Mapping[str, Any],
+    completed: Callable[[Mapping[str, Any]], Mapping[str, Any]] = dict,
+) -> T:
     """A ``kind`` from defaults, a TOML file and given options; later ones override earlier ones.
 
-    A group of settings is a mapping; settings that it lacks are unchanged.
+    A group of settings is a mapping; settings that it lacks are unchanged. ``completed`` puts settings that a name
+    among them stands for below those that are given.
 
     Raises:
         ConfigError: the file cannot be read, or a setting is unknown, of the wrong type or out of range.
     """
     below = {} if file is None else read_toml(file)
-    return from_mapping(kind, merged(below, _given(flags)), where="settings" if file is None else file.name)
+    given = completed(merged(below, _given(flags)))
+    return from_mapping(kind, given, where="settings" if file is None else file.name)
 
 
 def _given(flags: Mapping[str, Any]) -> dict[str, Any]:

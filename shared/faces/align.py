@@ -13,6 +13,7 @@ two point patterns", PAMI 1991. In the plane and without reflection it is a line
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import cv2
 import numpy as np
@@ -49,7 +50,8 @@ and official portraits of the 118th US Congress), of which the 323 with the leas
 averaged with its mirror image; scaled so that the inner points span 0 to 1 in x and are centred on 0.5 in y."""
 
 _PADDING: dict[Framing, float] = {"half": 0.0, "midface": 0.0675, "full": 0.2109, "whole": 0.40, "head": 0.70}
-_UP: dict[Framing, float] = {"half": 0.0, "midface": 0.0, "full": 0.0, "whole": 0.07, "head": 0.25}
+FRAMING_UP: dict[Framing, float] = {"half": 0.0, "midface": 0.0, "full": 0.0, "whole": 0.07, "head": 0.25}
+"""How far a crop's centre lies above that of the mean face's unit box, over the side of that box."""
 
 FRAMING_RATIO: dict[Framing, float] = {name: 1 + 2 * math.sqrt(2) * pad for name, pad in _PADDING.items()}
 """Side of a crop over the side of the mean face's unit box. The paddings are the field's common ones, so that crops
@@ -72,8 +74,15 @@ def mean_in_crop(px: int, framing: Framing) -> np.ndarray:
         raise UsageError(f"no framing is named {framing!r}", hint=near_matches(framing, list(FRAMING_RATIO)))
     if px < 1:
         raise UsageError(f"a crop has a size, got {px} px", hint="a usual size is 256")
-    centre = np.array([0.5, 0.5 - _UP[framing]])
-    return (MEAN_FACE - centre) / FRAMING_RATIO[framing] * px + (px - 1) / 2
+    return mean_in_square(px, FRAMING_RATIO[framing], FRAMING_UP[framing])
+
+
+def mean_in_square(px: int, ratio: float, up: float) -> np.ndarray:
+    """(68, 2) float64: the mean face in a crop of ``px`` whose side is ``ratio`` and whose centre lies ``up`` boxes up.
+
+    The box is the mean face's unit box; ``ratio`` and ``up`` are over its side.
+    """
+    return (MEAN_FACE - np.array([0.5, 0.5 - up])) / ratio * px + (px - 1) / 2
 
 
 def similarity(source: np.ndarray, target: np.ndarray) -> np.ndarray:
@@ -203,15 +212,23 @@ def border_of(image: np.ndarray) -> int:
     return cv2.BORDER_REFLECT if min(image.shape[:2]) >= _LEAST_TO_REFLECT else cv2.BORDER_REPLICATE
 
 
-def align(image: np.ndarray, face: Face, *, px: int, framing: Framing, frame: int) -> AlignedFace:
-    """``face`` of ``image`` (H, W, 3) as a ``px`` square crop with the matrix that made it.
+def align(
+    image: np.ndarray,
+    face: Face,
+    *,
+    px: int,
+    framing: Framing,
+    frame: int,
+    warp: Callable[[np.ndarray, np.ndarray, int], np.ndarray] = cut,
+) -> AlignedFace:
+    """``face`` of ``image`` (H, W, 3) as a ``px`` square crop, cut by ``warp``, with the matrix that made it.
 
     Raises:
         ValueError: the landmarks collapse to one point.
         UsageError: ``framing`` is unknown or ``px`` is not positive.
     """
     matrix = frame_to_crop(face.landmarks, px=px, framing=framing)
-    return AlignedFace(crop=cut(image, matrix, px), landmarks=face.landmarks, frame_to_crop=matrix, frame=frame)
+    return AlignedFace(crop=warp(image, matrix, px), landmarks=face.landmarks, frame_to_crop=matrix, frame=frame)
 
 
 def paste_bounds(matrix: np.ndarray, px: int, width: int, height: int) -> tuple[int, int, int, int]:

@@ -6,9 +6,10 @@ import pytest
 
 from detect.config import SelfBlendConfig
 from detect.data.selfblend import change_look, self_blend, soften
-from shared.errors import ConfigError
+from shared.errors import ConfigError, UnknownNameError
 from shared.faces.align import mean_in_crop
 from shared.faces.mask import hull_mask
+from shared.faces.pastes.presets import paste_names
 
 
 @pytest.fixture
@@ -74,3 +75,32 @@ def test_a_change_of_look_keeps_the_picture_recognisable(face, rng):
 def test_ratios_are_checked():
     with pytest.raises(ConfigError):
         SelfBlendConfig(ratios=(0.0, 1.0))
+
+
+@pytest.mark.parametrize("name", paste_names())
+def test_a_blend_in_the_shape_of_a_paste_changes_nothing_outside_of_its_mask(face, name):
+    config = SelfBlendConfig(pastes=(name,), ratios=(1.0,))
+    for seed in range(3):
+        pair = self_blend(*face, np.random.default_rng(seed), config)
+        again = self_blend(*face, np.random.default_rng(seed), config)
+        assert np.array_equal(pair.fake, again.fake)
+        assert np.array_equal(pair.mask, again.mask)
+        assert np.array_equal(pair.fake[pair.mask == 0], pair.real[pair.mask == 0])
+        assert (pair.fake != pair.real).any(2)[pair.mask > 0.5].mean() > 0.5
+
+
+def test_a_box_reaches_beside_the_face_and_a_rewritten_square_is_all_mask(face, rng):
+    crop, landmarks = face
+    box = self_blend(crop, landmarks, rng, SelfBlendConfig(pastes=("box:visomaster",), ratios=(1.0,))).mask
+    beside = (landmarks[0] - [10, 0]).round().astype(int)  # a fifth of the face beyond the cheek
+    assert box[beside[1], beside[0]] > 0.9
+    assert self_blend(crop, landmarks, rng).mask[beside[1], beside[0]] < 0.2
+    square = self_blend(crop, landmarks, rng, SelfBlendConfig(pastes=("segment-square:fsgan",), ratios=(1.0,))).mask
+    assert set(np.unique(square[4:-4].round(2)[:, 64])) <= {0.0, 1.0}
+    half = self_blend(crop, landmarks, rng, SelfBlendConfig(pastes=("box",), ratios=(0.5,))).mask
+    assert half.max() == pytest.approx(0.5, abs=1e-5)
+
+
+def test_a_paste_that_does_not_exist_is_refused():
+    with pytest.raises(UnknownNameError, match="no paste is named 'bax'"):
+        SelfBlendConfig(pastes=("box", "bax"))

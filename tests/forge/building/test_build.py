@@ -14,6 +14,7 @@ from forge.building.spec import SetSpec, load_spec
 from shared.dataset import DatasetFolder
 from shared.engine.local import LocalEngine
 from shared.errors import UsageError
+from shared.faces.pastes.presets import drawn_names
 from shared.provenance.read import read_provenance
 from shared.storage import sha256_file
 from shared.video import VideoReader, read_mask_frames
@@ -193,6 +194,22 @@ def test_a_rendition_is_added_without_drawing_again(built, spec, tmp_path):
     planned = plan_build(larger, built.path)
     assert {step.kind for step in planned.missing} == {"clips"}
     assert len(planned.plan.clips) == len(built) * 3 // 2
+
+
+def test_each_fake_of_a_build_has_a_paste_of_its_own_in_the_manifest(tmp_path):
+    spec = load_spec(toy_set(tmp_path / "clips", groups=(2,), frames=8))
+    drawing = dataclasses.replace(spec.manipulation[1], paste={"box": 1.0, "hull-mean": 1.0}, steps=(4,), pairs="all")
+    build_set(
+        dataclasses.replace(spec, manipulation=(drawing,), renditions=("c23",)), tmp_path / "toy", engine=LocalEngine(1)
+    )
+    fakes = [record for record in DatasetFolder.open(tmp_path / "toy").records() if record.label == "fake"]
+    assert len(fakes) == 2
+    for record in fakes:
+        assert record.factors["paste"] in ("box", "hull-mean")
+        variant = f"{record.factors['paste']}:{record.factors['paste_variant']}"
+        short = {"color.method": "color", "mask.kind": "mask", "blend.method": "blend"}
+        assert {short.get(name, name) for name in drawn_names(variant)} <= record.factors.keys()
+    assert len({str(sorted((k, v) for k, v in record.factors.items() if "." in k)) for record in fakes}) == 2
 
 
 def test_other_settings_under_the_same_names_are_refused(built, spec):

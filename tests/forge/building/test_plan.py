@@ -8,8 +8,9 @@ import torch
 
 from benchmarks.toy_set import toy_set
 from forge.building.build import plan_build
-from forge.building.plan import encode_units
-from forge.building.spec import ClipConfig, SetSpec, SplitsConfig, SwapperConfig, load_spec, swap_settings
+from forge.building.plan import encode_units, plan_set
+from forge.building.sampling import swap_settings
+from forge.building.spec import ClipConfig, SetSpec, SplitsConfig, SwapperConfig, load_spec
 from forge.models import build_swapper, shipped
 from forge.models.checkpoint import save_swapper
 from shared.cli import run
@@ -215,3 +216,37 @@ def test_a_set_without_sound_has_shots_of_its_own(spec, tmp_path, path):
     with pytest.raises(ConfigError, match="copied with their sound"):
         dataclasses.replace(spec.set, audio=False, controls=False)
     assert run(["forge", "build", str(path), "--out", str(tmp_path / "s"), "--no-audio", "--dry-run"]) == 0
+
+
+def test_every_fake_has_a_paste_of_its_own_and_a_ladder_shares_it(spec, tmp_path):
+    drawing = _manipulation(spec, paste=("box", "hull-mean"), factors={}, settings={"mask": {"erode": 0.01}})
+    plan = plan_set(drawing, tmp_path / "toy", tmp_path / "work")
+    configs = [(step.task.shot, step.task.source, step.task.config) for step in plan.steps_of("master")]
+    by_fake: dict[tuple[str, str], set[str]] = {}
+    for shot, source, config in configs:
+        by_fake.setdefault((shot, source), set()).add(str(config))
+        assert config.paste.partition(":")[0] in ("box", "hull-mean")
+        assert config.mask.erode == 0.01
+        assert config.square is not None
+    assert all(len(found) == 1 for found in by_fake.values())
+    assert len({next(iter(found)) for found in by_fake.values()}) > 1
+    again = plan_set(drawing, tmp_path / "toy", tmp_path / "work")
+    assert [step.key for step in again.steps] == [step.key for step in plan.steps]
+
+
+def test_a_fixed_paste_may_be_a_setting_or_a_factor(spec):
+    fixed = dataclasses.replace(spec.manipulation[0], settings={"paste": "ellipse"})
+    assert swap_settings(spec, fixed, {}).paste == "ellipse:deep-live-cam"
+    varied = swap_settings(spec, spec.manipulation[0], {"paste": "box:visomaster", "mask.blur": 0.03})
+    assert (varied.paste, varied.mask.blur, varied.square is not None) == ("box:visomaster", 0.03, True)
+
+
+@pytest.mark.parametrize(
+    ("paste", "message"), [('"bax"', "no paste is named 'bax'"), ("{ box = -1.0 }", "weight -1.0"), ("3", "paste")]
+)
+def test_pastes_that_mean_nothing_end_a_build_with_one_sentence(path, tmp_path, capsys, paste, message):
+    text = path.read_text().replace("[[manipulation]]\n", f"[[manipulation]]\npaste = {paste}\n", 1)
+    (path.parent / "pasted.toml").write_text(text)
+    assert run(["forge", "build", str(path.parent / "pasted.toml"), "--out", str(tmp_path / "toy"), "--dry-run"]) == 2
+    assert message in " ".join(capsys.readouterr().err.split())
+    assert not (tmp_path / "toy").exists()

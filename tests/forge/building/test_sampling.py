@@ -5,10 +5,10 @@ import itertools
 import numpy as np
 import pytest
 
-from forge.building.sampling import encode_of, pairs_of, seed_for, variants_of
+from forge.building.sampling import encode_of, pairs_of, paste_of, seed_for, variants_of
 from forge.building.spec import ManipulationConfig, SegmentsConfig
 from forge.building.steps import fitted, sample_segments
-from shared.errors import ConfigError
+from shared.errors import ConfigError, UnknownNameError
 from shared.types import ClipId
 from shared.video.renditions import KNOWN
 
@@ -126,3 +126,29 @@ def test_a_quality_that_is_drawn_stays_on_the_scale_of_its_codec():
     clips = [ClipId("set", None, f"clip-{number}@x") for number in range(50)]
     drawn = [encode_of(KNOWN["mjpeg5"], clip, 12, seed=1).encoding.crf for clip in clips]
     assert min(crf or 0 for crf in drawn) == 2
+
+
+def test_each_clip_gets_a_paste_of_its_own_that_follows_from_the_seed():
+    manipulation = _manipulation(paste={"box": 3.0, "poisson": 1.0})
+    drawn = [paste_of(manipulation, f"clip{number}", ("ann", "bob"), 0, 7) for number in range(80)]
+    assert drawn == [paste_of(manipulation, f"clip{number}", ("ann", "bob"), 0, 7) for number in range(80)]
+    assert len({str(one) for one in drawn}) > 50
+    cloned = sum(one is not None and one[0].startswith("poisson:") for one in drawn)
+    assert 8 <= cloned <= 34
+    assert drawn != [paste_of(manipulation, f"clip{number}", ("ann", "bob"), 0, 8) for number in range(80)]
+    assert paste_of(_manipulation(), "clip", ("ann", "bob"), 0, 7) is None
+
+
+def test_pastes_are_a_name_a_list_or_weights():
+    assert _manipulation().pastes == {}
+    assert _manipulation(paste="box").pastes == {"box": 1.0}
+    assert _manipulation(paste=("box", "ellipse:reactor")).pastes == {"box": 1.0, "ellipse:reactor": 1.0}
+    assert _manipulation(paste={"box": 2.5}).pastes == {"box": 2.5}
+    with pytest.raises(UnknownNameError, match="no paste is named 'pox'"):
+        _manipulation(paste="pox")
+    with pytest.raises(ConfigError, match="weight 0"):
+        _manipulation(paste={"box": 0.0})
+    with pytest.raises(ConfigError, match="drawn, and set too"):
+        _manipulation(paste="box", settings={"paste": "ellipse"})
+    with pytest.raises(ConfigError, match="drawn, and set too"):
+        _manipulation(paste="box", factors={"paste": ["ellipse"]})

@@ -7,8 +7,9 @@ import pytest
 
 from forge.swapping.blend import Patch, can_clone, multiband, paste, place, scaled
 from forge.swapping.config import BlendMethod, MaskConfig
-from forge.swapping.region import face_region, soften
+from forge.swapping.region import face_region
 from shared.faces.align import MEAN_FACE, cut, frame_to_crop, map_points
+from shared.faces.pastes.mask import soften
 from shared.types import SwappedFace
 
 PX, WIDTH, HEIGHT = 32, 120, 96

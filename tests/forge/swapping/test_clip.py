@@ -47,6 +47,29 @@ def test_a_fake_is_born_labelled_masked_and_signed(target, swapper, config, tmp_
     assert record.sha256 == sha256_file(folder.media_path(record))
 
 
+def test_a_paste_is_named_with_all_of_its_settings_and_options_override_it(target, swapper, tmp_path):
+    settings = tmp_path / "swap.toml"
+    settings.write_text(f'finder = "sidecar:{(target.parent / "landmarks.parquet").as_posix()}"\nmin_face_px = 16\n')
+    words = ["swap", str(target), "--run", str(swapper), "--source", "ann", "--out", str(tmp_path / "set")]
+    words += ["--rights", "consent", "--device", "cpu", "--config", str(settings), "--paste", "box-soft"]
+    assert run(["forge", *words, "--name", "plain"]) == 0
+    assert run(["forge", *words, "--name", "other", "--color", "lct", "--erode", "0.02", "--crf", "30"]) == 0
+    plain, other = DatasetFolder.open(tmp_path / "set").records()
+    expected = {
+        "paste": "box-soft", "paste_variant": "box", "mask": "full", "mask.erode": "0.0737", "mask.keep_edge": "True",
+        "color": "none", "blend.rounding": "floor", "square.px": "256", "square.out": "linear",
+        "square.side": "1.3504", "square.rise": "0.0",  # all that the swapper's framing "full" holds
+    }  # fmt: skip
+    assert expected.items() <= plain.factors.items()
+    assert (other.factors["mask.erode"], other.factors["color"], other.factors["square.px"]) == ("0.02", "lct", "256")
+    assert plain.config != other.config
+    assert run(["forge", *words, "--name", "plain", "--erode", "0.02"]) == 2  # made with other settings
+    assert run(["forge", *words, "--name", "plain"]) == 0
+    for frame in [*read_mask_frames(tmp_path / "set" / plain.masks.alpha)][1:3]:
+        assert frame.max() > 200
+        assert (frame > 0).mean() > 0.3
+
+
 def test_times_and_sound_are_the_targets_to_the_last_bit(target, swapper, config, tmp_path):
     record = swap_clip(target, swapper=swapper, source="ann", dataset=tmp_path / "set", config=config, rights="consent")
     clip = tmp_path / "set" / record.path

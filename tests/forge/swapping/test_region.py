@@ -4,9 +4,10 @@ import numpy as np
 import pytest
 
 from forge.swapping.config import MaskConfig
-from forge.swapping.region import border_fade, erode_sides, face_region, needs_target_mask, resolved, soften
+from forge.swapping.region import face_region, needs_target_mask, resolved
 from shared.errors import UsageError
 from shared.faces.align import MEAN_FACE, frame_to_crop, mean_in_crop
+from shared.faces.pastes.mask import border_fade, erode_sides, soften
 from shared.types import SwappedFace
 
 PX = 32

@@ -55,9 +55,15 @@ CROWDS = (
         "studio",
         "CC-BY-4.0",
         ("real_faces/london_*", "real_faces/canada_*"),
-        "Face Research Lab London Set (signed consent), and the Canadian set",
+        "Face Research Lab London Set (DeBruine and Jones 2017, signed consent), and a set of Canadian portraits",
     ),
-    Crowd("grid", "CC-BY-4.0", ("video_grid/*.mpg",), "ten speakers of the GRID audiovisual corpus", every=5),
+    Crowd(
+        "grid",
+        "CC-BY-4.0",
+        ("video_grid/*.mpg",),
+        "ten speakers of the GRID audiovisual corpus (Cooke et al. 2006)",
+        every=5,
+    ),
 )
 ACTORS = Crowd("actors", "own", (), "procedural actors, drawn by shared.actors", every=10)
 

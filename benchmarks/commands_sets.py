@@ -75,3 +75,23 @@ def scaling(
 
     found, settings, notes = measure(clips or [], frames=frames, steps=steps, finder=finder, say=console.print)
     show(new_result("scaling", command_line(), found, settings=settings, notes=notes), save)
+
+
+@app.command()
+def traces(
+    path: Annotated[Path, typer.Argument(help="A dataset.")],
+    out: Annotated[Path | None, typer.Option(help="Folder for traces.json and traces.png.")] = None,
+    clips: Annotated[int, typer.Option(help="Fakes of each manipulation that are compared.", min=1)] = 24,
+    frames: Annotated[int, typer.Option(help="Pictures of each.", min=1)] = 4,
+    save: Save = None,
+) -> None:
+    """How far each manipulation of a set moves statistics of real faces, and whether all of them move one way."""
+    from benchmarks.traces import as_measurements
+    from shared.dataset.traces.measure import measure_traces
+    from shared.dataset.traces.report import write_traces
+
+    found = measure_traces(path, clips=clips, frames=frames)
+    if out is not None:
+        write_traces(found, out)
+    settings = {"set": found.dataset, "clips": clips, "frames": frames, "left_out": found.left_out}
+    show(new_result("traces", command_line(), as_measurements(found), settings=settings, notes=found.warnings), save)

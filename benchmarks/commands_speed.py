@@ -38,6 +38,31 @@ def roofline(device: DeviceName = "auto", repeats: Repeats = 5, save: Save = Non
 
 
 @app.command()
+def peers(
+    clips: Annotated[
+        Path | None, typer.Option(help="Folder of videos to measure on.", show_default="two filmed actors")
+    ] = None,
+    seconds: Annotated[float, typer.Option(help="Length of the filmed clips.", min=0.4)] = 4.0,
+    steps: Annotated[int, typer.Option(help="Training steps in each repeat.", min=1)] = 4,
+    network: Annotated[
+        list[str] | None, typer.Option(help="Swapper of the swaps; repeatable.", show_default="original, lightweight")
+    ] = None,
+    repeats: Repeats = 3,
+    save: Save = None,
+) -> None:
+    """Swapping, training and extracting beside plain loops as other tools write them, per CPU second and per second."""
+    import tempfile
+
+    from benchmarks.peers import NETWORKS, measure
+
+    with tempfile.TemporaryDirectory(prefix="assay-bench-") as folder:
+        found, settings, notes = measure(
+            Path(folder), clips=clips, seconds=seconds, steps=steps, networks=network or NETWORKS, repeats=repeats
+        )
+    show(new_result("peers", command_line(), found, settings=settings, device=device_text("cpu"), notes=notes), save)
+
+
+@app.command()
 def scoring(
     clip: Annotated[
         list[Path] | None, typer.Option(help="Clip to measure on; repeatable.", show_default="three filmed actors")

@@ -118,7 +118,8 @@ def _measure_case(case: Case, device_name: str, rate: float, repeats: int, secon
     return found
 
 
-def _trainer(case: Case, device: Device, compiled: bool) -> SwapTrainer:
+def trainer_for(case: Case, device: Device, *, compiled: bool = False) -> SwapTrainer:
+    """A trainer of ``case`` on random faces."""
     seed_everything(0)
     config = TrainConfig(
         model=case.model,
@@ -139,7 +140,7 @@ def _trainer(case: Case, device: Device, compiled: bool) -> SwapTrainer:
 
 
 def _rates(case: Case, device: Device, compiled: bool, repeats: int, seconds: float) -> list[float]:
-    trainer = _trainer(case, device, compiled)
+    trainer = trainer_for(case, device, compiled=compiled)
     for _ in range(12 if device.kind == "cuda" else 2):
         trainer.train_step(0.3)
     _wait(device)
@@ -163,7 +164,7 @@ def _rates(case: Case, device: Device, compiled: bool, repeats: int, seconds: fl
 def flops_per_image(case: Case) -> float:
     """Floating-point operations of convolutions and products, forward and backward, for one face of one step."""
     device = pick_device("cpu", "float32")
-    trainer = _trainer(replace(case, batch=2), device, False)
+    trainer = trainer_for(replace(case, batch=2), device)
     with FlopCounterMode(display=False) as counter:
         trainer.train_step(0.3)
     return counter.get_total_flops() / trainer.faces_per_step
@@ -171,7 +172,7 @@ def flops_per_image(case: Case) -> float:
 
 def _data_share(case: Case, device: Device, steps: int = 20) -> float:
     """Time to make the batches of a step over the time of the step, both with a synchronised device."""
-    trainer = _trainer(case, device, False)
+    trainer = trainer_for(case, device)
     spec, config = trainer.swapper.spec, trainer.config
     for _ in range(3):
         trainer.train_step(0.3)

@@ -192,12 +192,9 @@ def _count(reader: VideoReader) -> int:
 
 
 def _follow(bench: _Bench) -> int:
-    with VideoReader(bench.clip) as reader, closing(follow(reader, bench.finder, _following(bench))) as found:
+    following = FollowConfig.suited_to(bench.finder)
+    with VideoReader(bench.clip) as reader, closing(follow(reader, bench.finder, following)) as found:
         return sum(1 for _ in found)
-
-
-def _following(bench: _Bench) -> FollowConfig:
-    return FollowConfig.on(bench.device.kind)
 
 
 def _align(faces: list[tuple[Frame, Face]]) -> int:

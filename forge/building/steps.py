@@ -207,10 +207,9 @@ def _finder(task: ShotTask, draft: Path, scale: float) -> tuple[FaceFinder, Foll
     if task.finder == BESIDE:
         shifted_landmarks(sidecar_of(Path(task.source)), draft / _GIVEN, start=task.start, scale=scale)
         return SidecarFinder(draft / _GIVEN), replace(FollowConfig(), detect_every=1, min_face_px=task.min_face_px)
-    base = replace(FollowConfig.on(task.device.partition(":")[0]), min_face_px=task.min_face_px)
-    return _made_finder(task.finder, task.device, task.min_face_px), (
-        base if every is None else replace(base, detect_every=every)
-    )
+    finder = _made_finder(task.finder, task.device, task.min_face_px)
+    base = replace(FollowConfig.suited_to(finder), min_face_px=task.min_face_px)
+    return finder, base if every is None else replace(base, detect_every=every)
 
 
 @lru_cache(maxsize=1)

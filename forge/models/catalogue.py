@@ -13,6 +13,7 @@ from forge.models import Swapper, build_swapper
 from forge.models.contract import Option
 from forge.models.options import options_of
 from forge.models.registry import swappers
+from forge.models.unfilled import unfilled
 from shared.types import Framing
 
 _ANYBODY = ("a", "b")
@@ -51,7 +52,7 @@ def describe(name: str, **options: Option) -> FamilyFacts:
         UnknownNameError: no family has that name.
         ConfigError: an unknown option, or an invalid value.
     """
-    with torch.device("meta"):
+    with unfilled():
         swapper = build_swapper(name, _ANYBODY, **options)
     spec, note = swapper.spec, swappers.note(name)
     return FamilyFacts(

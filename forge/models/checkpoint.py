@@ -17,6 +17,7 @@ from safetensors import SafetensorError, safe_open
 from forge.models import Swapper, build_swapper
 from forge.models.contract import Option, SwapSpec
 from forge.models.population import stored_names, tie_identities
+from forge.models.unfilled import unfilled
 from shared import config as settings
 from shared.errors import AssayError, CheckpointError
 from shared.storage import replacing_folder, sha256_file
@@ -129,7 +130,7 @@ def load_swapper(path: Path, device: torch.device | str = "cpu") -> Swapper:
     card = read_card(folder)
     weights = folder / WEIGHTS_FILE
     _check_file(weights, card)
-    with torch.device("meta"):
+    with unfilled():
         swapper = _build(card, folder)
     _check_shapes(weights, swapper, card)
     try:

@@ -129,9 +129,9 @@ def _listed(
     config = request.config
     swap, finder, embedder = models.open(request)
     with request.read() as reader:
-        kind, info = swap.predictor.device.kind, reader.info
+        info = reader.info
         declared, what = info.frames_declared, str(request.target)
-        plan = found_plan(reader, config, finder, kind, declared=declared, what=what, embedder=embedder)
+        plan = found_plan(reader, config, finder, declared=declared, what=what, embedder=embedder)
     pictures = [PreviewSheet(plan.swapped_frames), *([GifSheet(plan.swapped_frames)] if config.output.gif else [])]
     clip = _Clip(request, swap, finder.name, plan, info, encoding)
     need_free_space(dataset, clip.bytes_needed)

@@ -143,8 +143,7 @@ def swap_images(
     with nullcontext(pictures) if pictures is not None else request.read() as reader:
         declared = len(reader.paths) if isinstance(reader, ImageFolderReader) else reader.info.frames_declared
         plan = found_plan(
-            reader, config, finder, swap.predictor.device.kind, declared=declared, what=str(target),
-            embedder=embedder, single=single,
+            reader, config, finder, declared=declared, what=str(target), embedder=embedder, single=single,
         )  # fmt: skip
     outcome = SwapOutcome(flicker=None if single else FlickerMeter())
     with (

@@ -41,17 +41,36 @@ class FrameMasks:
         return bool(self.changed.any())
 
 
-def frame_masks(before: np.ndarray, after: np.ndarray, patches: list[Patch]) -> FrameMasks:
-    """The masks of a frame (H, W, 3) that became ``after`` when ``patches`` were pasted on top of each other."""
+def frame_masks(before: np.ndarray, after: np.ndarray, patches: list[Patch], *, whole: bool = False) -> FrameMasks:
+    """The masks of a frame (H, W, 3) that became ``after`` when ``patches`` were pasted on top of each other.
+
+    ``whole`` says that pixels may also differ where no patch lies.
+    """
     height, width = before.shape[:2]
-    alpha = np.zeros((height, width), np.float32)
-    region = np.zeros((height, width), np.float32)
+    masks = FrameMasks(*(np.zeros((height, width), np.uint8) for _kind in MASK_KINDS))
+    if not patches and not whole:
+        return masks
+    # Only the part with the patches: on large frames the rest is most of the cost.
+    x0, y0, x1, y1 = (0, 0, width, height) if whole else _around(patches)
+    alpha = np.zeros((y1 - y0, x1 - x0), np.float32)
+    region = np.zeros_like(alpha)
     for patch in patches:
-        x0, y0, x1, y1 = patch.bounds
+        left, top, right, bottom = patch.bounds
+        place = (slice(top - y0, bottom - y0), slice(left - x0, right - x0))
         # Transparency of two layers is the product of their transparencies.
-        alpha[y0:y1, x0:x1] = 1 - (1 - alpha[y0:y1, x0:x1]) * (1 - patch.alpha)
-        region[y0:y1, x0:x1] = np.maximum(region[y0:y1, x0:x1], patch.region)
-    return FrameMasks(to_uint8(alpha), changed_pixels(before, after), to_uint8(region))
+        alpha[place] = 1 - (1 - alpha[place]) * (1 - patch.alpha)
+        region[place] = np.maximum(region[place], patch.region)
+    part = (slice(y0, y1), slice(x0, x1))
+    masks.alpha[part], masks.region[part] = to_uint8(alpha), to_uint8(region)
+    masks.changed[part] = changed_pixels(before[part], after[part])
+    return masks
+
+
+def _around(patches: list[Patch]) -> tuple[int, int, int, int]:
+    """Half-open (x0, y0, x1, y1) of the smallest box that holds all ``patches``."""
+    bounds = np.array([patch.bounds for patch in patches])
+    x0, y0, x1, y1 = (*bounds[:, :2].min(axis=0).tolist(), *bounds[:, 2:].max(axis=0).tolist())
+    return x0, y0, x1, y1
 
 
 def changed_pixels(before: np.ndarray, after: np.ndarray) -> np.ndarray:

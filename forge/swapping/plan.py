@@ -108,14 +108,13 @@ def found_plan(
     frames: Iterable[Frame],
     config: SwapConfig,
     finder: FaceFinder,
-    device: str,
     *,
     declared: int | None,
     what: str,
     embedder: IdentityEmbedder | None = None,
     single: bool = False,
 ) -> SwapPlan:
-    """The plan for ``frames``, in which faces are found on a ``device`` of that kind and followed.
+    """The plan for ``frames``, in which faces are found and followed.
 
     Where no frame shows a face, turned ones are tried: a person may lie, or the file lack the tag that turns it.
 
@@ -123,7 +122,6 @@ def found_plan(
         frames: of the clip; they can be iterated again.
         config: the settings.
         finder: finds the faces.
-        device: ``cpu``, ``cuda``, ...
         declared: how many frames there should be; None where nothing says so.
         what: names the clip in errors.
         embedder: recognises people; without one each track is a person.
@@ -133,7 +131,7 @@ def found_plan(
         NoFaceError: none was found.
         UsageError: see :func:`plan_swap`.
     """
-    search = _Search(frames, config, device, declared, what, embedder, single)
+    search = _Search(frames, config, declared, what, embedder, single)
     try:
         return search.plan(finder)
     except NoFaceError:
@@ -149,7 +147,6 @@ class _Search:
 
     frames: Iterable[Frame]
     config: SwapConfig
-    device: str
     declared: int | None
     what: str
     embedder: IdentityEmbedder | None
@@ -158,7 +155,7 @@ class _Search:
     def plan(self, finder: FaceFinder) -> SwapPlan:
         """The plan, from one pass with ``finder``, and a second one where there are gaps to bridge."""
         config = self.config
-        following = replace(FollowConfig.on(self.device), min_face_px=config.min_face_px)
+        following = replace(FollowConfig.suited_to(finder), min_face_px=config.min_face_px)
         following = settings.replace(following, detect_every=config.detect_every)
         unit = "picture" if self.single else "frame"
         with (

@@ -9,10 +9,11 @@ swaps them in batches, :func:`forge.swapping.temporal.stabilize_color` smooths e
 from __future__ import annotations
 
 from collections.abc import Generator, Iterable, Iterator, Sequence
-from contextlib import closing, nullcontext
+from contextlib import AbstractContextManager, closing, nullcontext
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import chain
+from typing import TypeVar
 
 import cv2
 import numpy as np
@@ -43,6 +44,8 @@ from shared.types import AlignedFace, Frame, SwappedFace
 _HELD_BYTES = 256 << 20
 _CLONE = 1
 """Random numbers of the place of a clone, apart from those of noise."""
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, eq=False)
@@ -75,15 +78,25 @@ class OpenedSwap:
 def composited_frames(
     frames: Iterable[Frame], plan: SwapPlan, swap: OpenedSwap, *, depth: int = 0
 ) -> Generator[CompositedFrame, None, None]:
-    """Every frame with its planned faces swapped, in order; ``depth`` of them are read ahead in a thread, if any.
+    """Every frame with its planned faces swapped, in order.
+
+    With a ``depth``, frames are read and aligned in one thread, swapped in another, and pasted in the caller's; between
+    two of them that many frames wait.
 
     Raises:
         CheckpointError: the swapper gave a value that is not a number.
         UsageError: the function that enlarges crops failed.
     """
     aligned = align_faces(frames, plan, swap.predictor.spec, swap.config.square)
-    with closing(ahead(aligned, depth=depth, name="assay-align")) if depth else nullcontext(aligned) as jobs:
-        yield from composite(stabilize_color(swap_faces(jobs, swap), swap.config.temporal), swap.config)
+    with _staged(aligned, depth, "assay-align") as jobs:
+        swapped = stabilize_color(swap_faces(jobs, swap), swap.config.temporal)
+        # The network runs beside the compositor.
+        with _staged(swapped, depth, "assay-swap") as faces:
+            yield from composite(faces, swap.config)
+
+
+def _staged(items: Iterable[T], depth: int, name: str) -> AbstractContextManager[Iterable[T]]:
+    return closing(ahead(items, depth=depth, name=name)) if depth else nullcontext(items)
 
 
 def align_faces(
@@ -198,10 +211,11 @@ def composite(frames: Iterable[SwappedFrame], config: SwapConfig) -> Iterator[Co
             alpha_instead += instead
             patches += pasted
             faces.append(face)
-        if patches and config.degrade.to == "frame" and not config.degrade.is_none:
+        whole = bool(patches) and config.degrade.to != "face" and not config.degrade.is_none
+        if whole and config.degrade.to == "frame":
             image = degraded_frame(image, config.degrade, _noise(config, one.frame.index))
         image = image if patches else one.frame.image
-        masks = frame_masks(one.frame.image, image, patches)
+        masks = frame_masks(one.frame.image, image, patches, whole=whole)
         yield CompositedFrame(one.frame, image, masks, tuple(faces), alpha_instead)
 
 

@@ -88,8 +88,8 @@ def sample_swap(
     # These frames keep their numbers in the target, by which stored faces are found.
     swap, finder, embedder = SwapModels(finder, embedder).open(replace(request, excerpt=None))
     plan = found_plan(
-        frames, replace(config, segments=()), finder, swap.predictor.device.kind, declared=len(frames),
-        what=str(target), embedder=embedder, single=True,
+        frames, replace(config, segments=()), finder, declared=len(frames), what=str(target), embedder=embedder,
+        single=True,
     )  # fmt: skip
     if config.blend.motion_blur:
         console.warn("a preview shows no motion blur, which needs the frames around each")

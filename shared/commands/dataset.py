@@ -13,6 +13,7 @@ from shared.commands.dataset_audit import audit
 from shared.commands.dataset_export import export
 from shared.commands.dataset_identity import identity as identity_command
 from shared.commands.dataset_import import import_
+from shared.commands.dataset_traces import traces
 from shared.console import console, counted
 from shared.dataset.splits import FRACTIONS
 from shared.errors import AssayError, ManifestError, UsageError
@@ -268,6 +269,7 @@ def remove(
 
 
 app.command()(audit)
+app.command()(traces)
 app.command("identity")(identity_command)
 app.command("import")(import_)
 app.command()(export)

@@ -55,9 +55,9 @@ class FollowConfig:
                 raise ConfigError(f"{name} must be 1 or more, got {getattr(self, name)}", hint="leave it out")
 
     @classmethod
-    def on(cls, device: str) -> FollowConfig:
-        """Settings for a finder on ``device``: on a GPU every frame, in batches; on a CPU the defaults."""
-        return cls() if device == "cpu" else cls(detect_every=1, batch=16)
+    def suited_to(cls, finder: FaceFinder) -> FollowConfig:
+        """Settings for ``finder``: one that detects on a GPU does so on every frame, in batches; else the defaults."""
+        return cls() if finder.device == "cpu" else cls(detect_every=1, batch=16)
 
 
 def follow(

@@ -95,13 +95,13 @@ def _maps(image: np.ndarray) -> _Maps:
     luma = planes[0]
     filtered = [cv2.filter2D(luma, -1, kernel, borderType=cv2.BORDER_REFLECT_101) for kernel in (_KB, _ACROSS, _DOWN)]
     quantised = tuple((np.clip(np.rint(r), -_LEVELS, _LEVELS) + _LEVELS).astype(np.int64) for r in filtered)
-    bands = [*_bands(luma, 4), *_bands(planes[1], 2), *_bands(planes[2], 2)]
+    bands = [*difference_bands(luma, 4), *difference_bands(planes[1], 2), *difference_bands(planes[2], 2)]
     across = np.abs(np.diff(luma, axis=1, prepend=luma[:, :1]))
     down = np.abs(np.diff(luma, axis=0, prepend=luma[:1]))
     return _Maps(planes, quantised, tuple(bands), across, down)
 
 
-def _bands(plane: np.ndarray, count: int) -> list[np.ndarray]:
+def difference_bands(plane: np.ndarray, count: int) -> list[np.ndarray]:
     """Differences of Gaussians (sigma 0.7, 1.4, 2.8, ...), fine to coarse."""
     bands, last = [], plane
     for step in range(count):

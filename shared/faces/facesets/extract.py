@@ -110,13 +110,13 @@ def extract(
     return _reported(writer, rule)
 
 
-def following(config: ExtractConfig) -> FollowConfig:
-    """The settings of :func:`shared.faces.stream.follow` for these settings."""
-    on_device = FollowConfig.on(config.device)
+def following(config: ExtractConfig, finder: FaceFinder) -> FollowConfig:
+    """The settings of :func:`shared.faces.stream.follow` for these settings and ``finder``."""
+    suited = FollowConfig.suited_to(finder)
     # Faces that are too small to keep are still followed, because they may become larger.
-    smallest = min(on_device.min_face_px, config.min_face_px)
-    every = on_device.detect_every if config.detect_every is None else config.detect_every
-    return replace(on_device, detect_every=every, max_faces=config.max_faces, min_face_px=smallest)
+    smallest = min(suited.min_face_px, config.min_face_px)
+    every = suited.detect_every if config.detect_every is None else config.detect_every
+    return replace(suited, detect_every=every, max_faces=config.max_faces, min_face_px=smallest)
 
 
 class _Extraction:
@@ -187,7 +187,9 @@ class _Extraction:
         """Processes all faces of a clip; returns the number of frames, and of those without a face."""
         read = empty = 0
         try:
-            with closing(follow(reader.frames(step=self._config.every), finder, following(self._config))) as followed:
+            with closing(
+                follow(reader.frames(step=self._config.every), finder, following(self._config, finder))
+            ) as followed:
                 for frame, faces in followed:
                     read += 1
                     empty += not faces

@@ -58,9 +58,13 @@ LOST_BELOW = 0.5
 
 
 class Detector(Protocol):
-    """Finds faces in frames. Not thread-safe."""
+    """Finds faces in frames. Not thread-safe.
+
+    ``device`` is where it runs: "cpu" unless it uses that of its settings.
+    """
 
     name: str
+    device: str = "cpu"
 
     def detect(self, images: Sequence[np.ndarray]) -> list[list[Detection]]:
         """For each image its faces, best score first; an empty list where there is none."""

@@ -86,6 +86,7 @@ class MmodDetector(Detector):
 
     def __init__(self, settings: DetectorSettings) -> None:
         self._settings = settings
+        self.device = settings.device
         self._device = torch.device(settings.device)
         self._min_score = 0.0 if settings.min_score is None else settings.min_score
         self._net = MmodNet.from_bytes(weights.read(_WEIGHTS)).to(self._device)

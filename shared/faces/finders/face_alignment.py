@@ -50,6 +50,7 @@ class _PackageDetector(Detector):
     _usual_score = 0.5
 
     def __init__(self, settings: DetectorSettings) -> None:
+        self.device = settings.device
         self._settings = settings
         self._min_score = self._usual_score if settings.min_score is None else settings.min_score
 

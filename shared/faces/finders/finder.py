@@ -52,9 +52,12 @@ class FaceFinder(Protocol):
 
     Every :class:`Face` has the face box of :mod:`shared.faces.boxes`, computed from its landmarks, so boxes of
     different finders are comparable and can be passed to :meth:`refine`.
+
+    ``device`` is where faces are detected; landmarks may be fitted elsewhere.
     """
 
     name: str
+    device: str = "cpu"
 
     def find(self, frames: Sequence[np.ndarray]) -> list[list[Face]]:
         """For each frame, (H, W, 3) uint8 RGB, its faces, best first; an empty list where there is none.
@@ -103,6 +106,7 @@ class ComposedFinder(FaceFinder):
 
     def __init__(self, detector: Detector, landmarker: Landmarker) -> None:
         self.name = f"{detector.name}+{landmarker.name}"
+        self.device = detector.device
         self._detector = detector
         self._landmarker = landmarker
 

@@ -47,6 +47,7 @@ class MtcnnDetector(Detector):
     name = "mtcnn"
 
     def __init__(self, settings: DetectorSettings) -> None:
+        self.device = settings.device
         self._device = torch.device(settings.device)
         self._propose, self._refine, self._output = load_nets(settings.device)
         self._min_score = 0.8 if settings.min_score is None else settings.min_score

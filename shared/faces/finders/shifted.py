@@ -16,7 +16,7 @@ class ShiftedFinder:
 
     def __init__(self, finder: FaceFinder, by: int) -> None:
         assert isinstance(finder, IndexedFinder)
-        self.name = finder.name
+        self.name, self.device = finder.name, finder.device
         self._finder, self._indexed, self._by = finder, finder, by
 
     def find_indexed(self, frames: Sequence[Frame]) -> list[list[Face]]:

@@ -22,6 +22,7 @@ class TurnedFinder:
 
     def __init__(self, finder: FaceFinder, quarters: int) -> None:
         self.name = finder.name
+        self.device = finder.device
         self.degrees_clockwise = 90 * quarters
         self._finder = finder
         self._quarters = quarters

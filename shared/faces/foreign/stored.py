@@ -26,6 +26,7 @@ class StoredFinder:
 
     name: str
     faces: Mapping[int, Sequence[np.ndarray]]
+    device: str = "cpu"
 
     def find_indexed(self, frames: Sequence[Frame]) -> list[list[Face]]:
         """See :class:`~shared.faces.finders.finder.IndexedFinder`."""

@@ -65,6 +65,17 @@ def test_masks_of_two_faces_lie_in_the_frame_and_unite():
     assert masks.any_changed
 
 
+def test_a_change_outside_the_patches_counts_where_the_whole_frame_was_treated():
+    before = np.full((16, 24, 3), 100, np.uint8)
+    patch = _patch((2, 2, 8, 8), 0.5)
+    after = paste(before, patch)
+    after[15, 23] = 7
+    masks = [frame_masks(before, after, [patch], whole=whole) for whole in (False, True)]
+    assert [int((one.changed > 0).sum()) for one in masks] == [36, 37]
+    assert np.array_equal(masks[0].alpha, masks[1].alpha)
+    assert np.array_equal(masks[0].region, masks[1].region)
+
+
 def test_a_paste_that_changes_no_byte_is_not_called_a_change():
     before = np.full((16, 24, 3), 200, np.uint8)
     patch = _patch((2, 2, 8, 8), 1.0, value=200.0)

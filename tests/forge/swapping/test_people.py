@@ -17,6 +17,7 @@ from forge.swapping.tracks import FoundFaces, collect_faces
 from shared.actors import Actor, perform
 from shared.errors import UsageError
 from shared.faces.boxes import box_around
+from shared.faces.finders.finder import FaceFinder
 from shared.faces.identity import IdentityEmbedder, make_embedder
 from shared.faces.stream import follow
 from shared.types import Face, Frame, Timestamp
@@ -26,7 +27,7 @@ ANN, BOB = 0, 1
 NOBODY = -1
 
 
-class Known:
+class Known(FaceFinder):
     """A finder of known faces: those of the frame whose pixels it is shown, by its bytes."""
 
     name = "known"
@@ -96,7 +97,7 @@ def _plan(shots: Sequence[Shot], embedder: IdentityEmbedder | None, config: Swap
     # Small faces, so that actors are cheap to draw.
     config = config or SwapConfig(min_face_px=16)
     frames = _frames(shots)
-    return found_plan(frames, config, Known(shots), "cpu", declared=None, what="clip", embedder=embedder)
+    return found_plan(frames, config, Known(shots), declared=None, what="clip", embedder=embedder)
 
 
 def _swapped(plan: SwapPlan, shots: Sequence[Shot]) -> list[set[int]]:

@@ -11,6 +11,7 @@ from forge.swapping.config import SwapConfig
 from forge.swapping.images import swap_images
 from shared.dataset import DatasetFolder
 from shared.errors import MediaError, UsageError
+from shared.faces.finders.finder import FaceFinder
 from shared.faces.finders.turned import TurnedFinder
 from shared.types import ClipRecord, Face
 from shared.video import VideoReader, audio_digest, probe
@@ -46,7 +47,7 @@ def test_a_target_whose_name_lies_is_swapped_and_signed(target, swapper, config,
     assert folder.verify() == []
 
 
-class _Everywhere:
+class _Everywhere(FaceFinder):
     """Gives the same face for every picture."""
 
     name = "everywhere"

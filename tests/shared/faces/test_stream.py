@@ -279,9 +279,13 @@ def test_settings_below_one_are_refused(setting):
         FollowConfig(**setting)
 
 
-def test_a_gpu_detects_in_every_frame():
-    assert FollowConfig.on("cuda:0").detect_every == 1
-    assert FollowConfig.on("cpu") == FollowConfig()
+def test_a_detector_on_a_gpu_detects_in_every_frame_and_one_on_the_cpu_does_not_whatever_the_device_is():
+    from shared.faces.finders.finder import make_finder
+
+    finder = make_finder("dlib", device="cuda:0")
+    assert FollowConfig.suited_to(finder) == FollowConfig()
+    finder.device = "cuda:0"
+    assert FollowConfig.suited_to(finder).detect_every == 1
 
 
 @pytest.mark.needs_media

@@ -13,6 +13,7 @@ from shared.faces.align import MEAN_FACE, cut, map_points, mean_in_crop
 from shared.faces.boxes import box_around
 from shared.faces.facesets.extract import ExtractConfig, extract
 from shared.faces.facesets.reader import Faceset
+from shared.faces.finders.finder import FaceFinder
 from shared.types import Face, Frame
 from shared.video import Encoding, VideoReader
 from tests.factories import write_clip
@@ -25,7 +26,7 @@ def landmarks_at(x: float, y: float, size: float) -> np.ndarray:
     return ((MEAN_FACE - 0.5) * size + [x, y]).astype(np.float32)
 
 
-class Known:
+class Known(FaceFinder):
     """Finds what it was told, by the number of the frame."""
 
     name = "known"

@@ -12,14 +12,23 @@ from shared.errors import FinderError, UnknownNameError, UsageError, WeightsErro
 from shared.faces.align import MEAN_FACE
 from shared.faces.boxes import box_around
 from shared.faces.finders import finder as finder_module
-from shared.faces.finders.contract import Detection, DetectorSettings, Fit, Place, detectors, need_package
+from shared.faces.finders.contract import (
+    Detection,
+    Detector,
+    DetectorSettings,
+    Fit,
+    Landmarker,
+    Place,
+    detectors,
+    need_package,
+)
 from shared.faces.finders.finder import ComposedFinder, IndexedFinder, finder_names, make_finder
 from shared.weights.table import TABLE
 
 FRAME = np.zeros((100, 120, 3), np.uint8)
 
 
-class Boxes:
+class Boxes(Detector):
     """A detector that finds what it is told."""
 
     name = "boxes"
@@ -34,7 +43,7 @@ class Boxes:
         return {"sha256": "aa"}
 
 
-class Means:
+class Means(Landmarker):
     """A landmarker that puts the mean face where it is told; sure of it unless the box is tiny."""
 
     name = "means"

@@ -94,7 +94,7 @@ def test_frames_read_ahead_in_a_thread_are_the_same():
 
 
 def test_a_reader_that_stops_early_ends_the_thread():
-    frames = _frames(9)
+    frames = _frames(40)  # more than the stages hold, so that aligning has not ended
     plan = plan_swap((frame, [_face()]) for frame in frames)
     results = composited_frames(frames, plan, _swap(SwapConfig(batch=1)), depth=1)
     next(results)

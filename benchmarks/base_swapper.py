@@ -8,11 +8,12 @@ kept, and an interrupted training goes on, so the same command continues after a
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from forge.models.checkpoint import SwapperCard, load_swapper, read_card, save_swapper
+from forge.models.contract import Option
 from forge.training.config import TrainConfig
 from forge.training.recipe import load_recipe
 from forge.training.restoring import RestorerConfig, train_restorer
@@ -103,24 +104,25 @@ def make_restorer(material: Path, work: Path, config: RestorerConfig) -> Path:
     return train_restorer(facesets, work / "restorer", config)
 
 
-def ship(run: Path, out: Path) -> SwapperCard:
+def ship(run: Path, out: Path, *, training: Mapping[str, Option] | None = None, note: str = "") -> SwapperCard:
     """Writes the swapper of ``run`` to ``out`` in half precision, with its model card; returns the swapper's card.
+
+    ``training`` replaces the facts of the run and ``note`` is added to the card, for weights trained in several runs.
 
     Raises:
         CheckpointError: the run has no swapper.
         StorageError: writing failed.
     """
     card = read_card(run)
-    save_swapper(
-        load_swapper(run), out, facesets=card.facesets, training=card.training, population=card.population, half=True
-    )
+    facts = card.training if training is None else training
+    save_swapper(load_swapper(run), out, facesets=card.facesets, training=facts, population=card.population, half=True)
     shipped = read_card(out)
-    write_text(out / MODEL_CARD, model_card(shipped))
+    write_text(out / MODEL_CARD, model_card(shipped, note))
     console.print(f"base swapper: {out}")
     return shipped
 
 
-def model_card(card: SwapperCard) -> str:
+def model_card(card: SwapperCard, note: str = "") -> str:
     """The model card of the base swapper, as Markdown."""
     sources = {crowd.name: crowd.source for crowd in (*CROWDS, ACTORS)}
     rows = [
@@ -154,6 +156,7 @@ def model_card(card: SwapperCard) -> str:
             f"recipe `population`, seed 0, actors of seed {ACTORS_SEED}. How well trainings do that start from it: "
             "docs/swappers.md.",
             "",
+            *([note, ""] if note else []),
         ]
     )
 

@@ -18,6 +18,8 @@ def swap_quality(
     clips: Annotated[list[Path], typer.Argument(help="Two clips of two people.")],
     config: Annotated[Path, typer.Option(help="TOML of training settings.", show_default="pair-cpu.toml")] = SETTINGS
     / "pair-cpu.toml",
+    recipe: Annotated[str | None, typer.Option(help="A recipe instead of a settings file.")] = None,
+    start_from: Annotated[str | None, typer.Option("--from", help="base, none, or a swapper.")] = None,
     minutes: Annotated[float | None, typer.Option(help="Training time instead of the settings' own.")] = None,
     sharpen: Annotated[float, typer.Option(help="Unsharp masking of the swapped face before it is pasted.")] = 0.0,
     work: Annotated[Path, typer.Option(help="Folder for facesets, run and swaps.")] = Path("runs/swap-quality"),
@@ -28,9 +30,16 @@ def swap_quality(
     from benchmarks.swap_quality import measure
     from forge.swapping.config import BlendConfig, SwapConfig
     from forge.training.config import TrainConfig
-    from shared.config import load_toml
+    from forge.training.recipe import load_recipe
+    from shared.config import from_mapping, load_toml
 
-    trained = load_toml(TrainConfig, config, overrides={"minutes": minutes, "device": device})
+    given = {"minutes": minutes, "device": device, "start_from": start_from}
+    if recipe is None:
+        trained = load_toml(TrainConfig, config, overrides=given)
+    else:
+        limit = {} if minutes is None else {"steps": 10_000_000}
+        chosen = {name: value for name, value in given.items() if value is not None}
+        trained = from_mapping(TrainConfig, {**load_recipe(recipe), **limit, **chosen}, where=recipe)
     found, settings = measure(
         clips, config=trained, work=work, swap=SwapConfig(device=device, blend=BlendConfig(sharpen=sharpen))
     )

@@ -81,6 +81,7 @@ def measure(
         found += _as_measurements(label, quality)
     settings = {
         "model": config.model,
+        "start": config.start_from or "base where it fits",
         "width": config.width,
         "output_px": predictor.spec.output_px,
         "minutes": config.minutes,

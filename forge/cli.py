@@ -6,6 +6,7 @@ import typer
 
 from forge.commands.build import build
 from forge.commands.coverage import coverage
+from forge.commands.export import export
 from forge.commands.lr import lr
 from forge.commands.models import models
 from forge.commands.quality import quality
@@ -16,7 +17,7 @@ from forge.commands.swap import swap
 from forge.commands.train import train
 
 app = typer.Typer(help="Train swappers, make labelled fakes, measure them.", no_args_is_help=True)
-for command in (train, coverage, lr, swap, quality, redraw, build, suggest, models, recipes):
+for command in (train, coverage, lr, swap, quality, redraw, build, suggest, export, models, recipes):
     app.command()(command)
 
 

@@ -59,8 +59,8 @@ def shorter() -> Replacements:
     detector = "--config small.toml --model test_efficientnet --no-pretrained --steps 2 --batch 2 --frames 3"
     return Replacements(
         ("faces extract", f"faces extract {faces}"),
-        ("--minutes 25", "--minutes 25 --steps 4 --width 0.05 --batch 2"),
-        ("minutes=25", "minutes=25, steps=4, width=0.05, batch=2"),
+        ("--recipe assay-cpu", "--recipe assay-cpu --steps 4 --width 0.05 --batch 2"),
+        ("minutes=10", "minutes=10, steps=4, width=0.05, batch=2"),
         ("--model tf_efficientnet_lite0", detector),
         ("--family multitask", f"--family multitask {detector}"),
         ("forge quality", "forge quality --limit 2 --last 0.5"),

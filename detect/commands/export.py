@@ -40,9 +40,14 @@ def export(
         raise UsageError("--opset is for ONNX files", hint="leave it out")
     if out.exists() and not force:
         raise UsageError(f"{out} is there already", hint="--force replaces it")
-    from detect.exchange.onnx import OPSET, export_folder, export_onnx
+    from detect.exchange.onnx import export_folder, export_onnx
+    from shared.exchange.onnx import OPSET
 
-    done = export_folder(detector, out) if format == "local-dir" else export_onnx(detector, out, opset=opset or OPSET)
+    done = (
+        export_folder(detector, out)
+        if format == "local-dir"
+        else export_onnx(detector, out, opset=OPSET if opset is None else opset)
+    )
     kind = "folder" if done.opset is None else f"ONNX, opset {done.opset}"
     shape = ", ".join(str(size) for size in done.inputs)
     console.print(f"{done.name} ({done.family}): {kind}, input ({shape}), outputs {', '.join(done.outputs)}")

@@ -24,6 +24,7 @@ import numpy as np
 from detect.config import SelfBlendConfig
 from detect.data.real_faces import RealFaces
 from detect.data.selfblend import self_blend
+from shared.dataset.excerpts import first_target_frame
 from shared.errors import ManifestError
 from shared.types import ClipId, ClipRecord
 
@@ -184,29 +185,31 @@ def partners_of(clips: Sequence[FramedClip]) -> dict[FaceKey, FaceKey]:
     real: dict[tuple[ClipId, int], dict[str, list[FaceKey]]] = defaultdict(lambda: defaultdict(list))
     for place, clip in enumerate(clips):
         if clip.record.label == "real":
-            footage = _footage(clip.record, records)
+            footage, first = _footage(clip.record, records)
             for face in np.flatnonzero(clip.truth == 0):
-                real[footage, int(clip.frames[face])][clip.record.rendition].append((place, int(face)))
+                real[footage, first + int(clip.frames[face])][clip.record.rendition].append((place, int(face)))
     found: dict[FaceKey, FaceKey] = {}
     for place, clip in enumerate(clips):
-        footage = _footage(clip.record, records)
+        footage, first = _footage(clip.record, records)
         for face in np.flatnonzero(clip.truth == 1):
-            by_rendition = real.get((footage, int(clip.frames[face])), {})
+            by_rendition = real.get((footage, first + int(clip.frames[face])), {})
             same = by_rendition.get(clip.record.rendition) or next(iter(by_rendition.values()), [])
             if len(same) == 1:
                 found[place, int(face)] = same[0]
     return found
 
 
-def _footage(record: ClipRecord, records: Mapping[ClipId, ClipRecord]) -> ClipId:
-    """The clip that the chain of parents ends at, as far as it is known."""
+def _footage(record: ClipRecord, records: Mapping[ClipId, ClipRecord]) -> tuple[ClipId, int]:
+    """The clip that the chain of parents ends at, as far as it is known, and its frame that is the record's frame 0."""
     seen = {record.id}
+    first = first_target_frame(record)
     while record.parent is not None and record.parent not in seen:
         seen.add(record.parent)
         if record.parent not in records:
-            return record.parent
+            return record.parent, first
         record = records[record.parent]
-    return record.id
+        first += first_target_frame(record)
+    return record.id, first
 
 
 def smaller(mask: np.ndarray, px: int) -> np.ndarray:

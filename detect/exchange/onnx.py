@@ -1,13 +1,11 @@
 """Exports detectors as an ONNX file with their settings as metadata, or as a folder that plain timm loads.
 
-PyTorch's tracing exporter is used: it needs no further package and handles every family. Each export is compared with
-the detector, on batches of other sizes than the traced one.
+Each export is compared with the detector, on batches of other sizes than the traced one.
 """
 
 from __future__ import annotations
 
 import shutil
-import warnings
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,14 +18,11 @@ from torch import Tensor, nn
 
 from detect.models import Detector
 from detect.models.checkpoint import DetectorFacts, detector_folder, load_detector, need_detector_place
-from detect.models.external.onnx_file import FACTS_KEY, open_session
+from detect.models.external.onnx_file import FACTS_KEY
 from shared.errors import CheckpointError, UsageError
+from shared.exchange.onnx import OPSET, describe_network, need_exportable, open_session, write_network
 from shared.storage import replacing, replacing_folder
 
-OPSET = 18
-"""Default opset version: that of ONNX 1.13 (2022)."""
-OPSETS = (17, 20)
-"""The lowest and the highest supported opset."""
 TOLERANCE = 1e-4
 """Maximum difference of logits, relative for logits above 1, between a valid export and the detector."""
 
@@ -83,11 +78,7 @@ def export_onnx(path: Path, out: Path, *, opset: int = OPSET) -> Exported:
         UsageError: onnx or onnxruntime is not installed, an opset outside 17 to 20, or ``out`` is another kind of file.
         StorageError: writing failed.
     """
-    if not OPSETS[0] <= opset <= OPSETS[1]:
-        raise UsageError(f"opset {opset} does not lie in {OPSETS[0]} to {OPSETS[1]}", hint=f"{OPSET} is usual")
-    if out.exists() and not (out.is_file() and out.suffix.lower() == ".onnx"):
-        raise UsageError(f"{out} is there and no .onnx file", hint="choose another --out")
-    _need_onnx()
+    need_exportable(out, opset)
     detector, facts = load_detector(path)
     with replacing(out) as draft:
         names = _trace(detector, draft, opset)
@@ -129,46 +120,17 @@ def export_folder(path: Path, out: Path) -> Exported:
     return Exported(out, facts.spec.name, facts.spec.family, None, shape, ("logit",), difference)
 
 
-def _need_onnx() -> None:
-    try:
-        import onnx  # noqa: F401
-        import onnxruntime  # noqa: F401
-    except ImportError as error:
-        raise UsageError("ONNX files need onnx and onnxruntime", hint="pip install 'assay[onnx]'") from error
-
-
 def _trace(detector: Detector, out: Path, opset: int) -> tuple[str, ...]:
     names = ("logit", "region") if detector.spec.has_mask else ("logit",)
-    x = _input(detector, _TRACED)
-    try:
-        with warnings.catch_warnings(), torch.inference_mode():
-            warnings.simplefilter("ignore")  # warnings on shapes that are fixed on purpose, and on the older exporter
-            torch.onnx.export(
-                _Outputs(detector),
-                (x,),
-                str(out),
-                input_names=["input"],
-                output_names=list(names),
-                dynamic_axes={name: {0: "n"} for name in ("input", *names)},
-                opset_version=opset,
-                dynamo=False,
-            )
-    except (RuntimeError, ValueError, TypeError) as error:  # the exporter's errors are RuntimeErrors
-        raise CheckpointError(
-            f"{detector.spec.name} cannot be written as ONNX: {str(error).splitlines()[0][:300]}",
-            hint="the backbone uses an operation that ONNX has not; try another --opset",
-        ) from error
+    network, example = _Outputs(detector), _input(detector, _TRACED)
+    write_network(network, example, out, input_name="input", outputs=names, opset=opset, what=detector.spec.name)
     return names
 
 
 def _describe(path: Path, facts: DetectorFacts) -> None:
     """Adds the detector's spec to the file's metadata."""
-    import onnx
-
-    network = onnx.load(str(path))
-    onnx.helper.set_model_props(network, {FACTS_KEY: msgspec.json.encode(facts).decode()})
-    network.doc_string = f"{facts.spec.name}, a face forgery detector of Assay: a logit a face, positive for fake"
-    onnx.save(network, str(path))
+    text = f"{facts.spec.name}, a face forgery detector of Assay: a logit a face, positive for fake"
+    describe_network(path, {FACTS_KEY: msgspec.json.encode(facts).decode()}, text)
 
 
 def _difference(detector: Detector, path: Path) -> float:

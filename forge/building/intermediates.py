@@ -17,22 +17,19 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
-from av.packet import Packet
 
 from forge.swapping.tracks import FoundFaces
 from shared.config import load_json, to_mapping
 from shared.errors import ManifestError, MediaError, storage_errors
 from shared.storage import write_text
 from shared.types import Face, Frame, Timestamp
-from shared.video import Encoding, VideoReader, VideoWriter, container_for
-from shared.video.audio import cut_audio
+from shared.video import Encoding, VideoReader, VideoWriter
 from shared.video.renditions import Picture
 
 PICTURES = "pictures.mkv"
 LANDMARKS = "pictures.landmarks.parquet"
 IDENTITIES = "pictures.identities.parquet"
 FACTS = "shot.json"
-_SOUND = "sound"
 _STORE_RATE = Fraction(25)
 
 
@@ -126,32 +123,6 @@ def storing(pictures: Path, width: int, height: int) -> Iterator[VideoWriter]:
 def nominal(index: int) -> Timestamp:
     """The timestamp with which frame ``index`` is stored."""
     return Timestamp(index, 1 / _STORE_RATE)
-
-
-def cut_sound(source: Path, folder: Path, *, start: Fraction | None, stop: Fraction | None) -> str | None:
-    """Copies the audio packets between two times into ``folder``; returns the file's name, None without audio.
-
-    With a ``start`` they are shifted to start at 0. Packets are not split, so a cut is exact to about 20 ms.
-
-    Raises:
-        MediaError: the file cannot be read or its sound not copied.
-    """
-    path = folder / f"{_SOUND}{container_for(source, '.mov')}"
-    with storage_errors(path):
-        return path.name if cut_audio(source, path, lambda packet: _moved(packet, start, stop)) else None
-
-
-def _moved(packet: Packet, start: Fraction | None, stop: Fraction | None) -> bool:
-    """Whether the packet is between the times; it is then shifted so that ``start`` becomes 0."""
-    if not packet.size or packet.pts is None:
-        return False
-    moment = packet.pts * packet.time_base
-    if (start is not None and moment < start) or (stop is not None and moment >= stop):
-        return False
-    if start is not None:
-        packet.pts -= round(start / packet.time_base)
-        packet.dts = packet.pts
-    return True
 
 
 def write_faces(path: Path, found: Sequence[Sequence[Face]]) -> None:

@@ -12,6 +12,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from contextlib import closing
 from dataclasses import asdict, dataclass, field, replace
+from fractions import Fraction
 from functools import lru_cache
 from pathlib import Path
 
@@ -22,7 +23,6 @@ from forge.building.intermediates import (
     LANDMARKS,
     PICTURES,
     ShotFacts,
-    cut_sound,
     nominal,
     read_facts,
     read_found,
@@ -61,6 +61,7 @@ from shared.storage import replacing_folder, write_text
 from shared.training.run import read_checkpoint
 from shared.types import Frame, Timestamp, VideoInfo
 from shared.video import VideoReader, VideoWriter, probe, reading_notes
+from shared.video.audio import cut_audio
 from shared.video.facts import SOUND
 from shared.video.renditions import resized_picture
 from shared.video.unread import frames_note
@@ -192,12 +193,13 @@ class _Cut:
         return frames_note(self._reader.info.frames_declared, self._reader.frames_decoded) if to_its_end else {}
 
 
-def _sound(source: Path, draft: Path, info: VideoInfo, start: object, stop: Timestamp | None) -> str | None:
+def _sound(source: Path, draft: Path, info: VideoInfo, start: Fraction | None, stop: Timestamp | None) -> str | None:
     if not info.has_audio:
         return None
     if start is None and stop is None:
         return str(source.resolve())
-    return cut_sound(source, draft, start=start, stop=stop.exact_seconds if stop else None)  # type: ignore[arg-type]
+    cut = cut_audio(source, draft, start=start, stop=stop.exact_seconds if stop else None)
+    return cut.name if cut else None
 
 
 def _finder(task: ShotTask, draft: Path, scale: float) -> tuple[FaceFinder, FollowConfig]:

@@ -17,6 +17,7 @@ from shared.errors import UsageError
 if TYPE_CHECKING:
     from forge.image_metrics import Spread
     from forge.quality.dataset import DatasetQuality
+    from forge.quality.kept import KeptResults
     from forge.quality.measure import Instruments
     from forge.quality.metrics import Person
     from forge.quality.result import SwapQuality
@@ -64,20 +65,45 @@ def quality(
 
     Identity is measured if the facesets of both people are given; retrieval searches all facesets. A clip without a
     record counts as a swap from the first --faces to the second.
+
+    Stopped or killed, the same command goes on if it has an --out; what is measured is kept in OUT.partial until then.
     """
     if clusters not in get_args(ClusterBy):
         raise UsageError(f"no clusters are called {clusters!r}", hint=f"one of {', '.join(get_args(ClusterBy))}")
+    from forge.models.checkpoint import swapper_digest
     from forge.quality.dataset import find_cases, measure_dataset, thinned
+    from forge.quality.kept import KeptResults, measured_by
     from forge.quality.result import Failure
 
     failures: list[Failure] = []
     cases = thinned(find_cases(clips, target or (), failures=failures), limit)
     instruments, people = _instruments(faces or [], run, finder, device)
     by: ClusterBy = "group" if clusters == "group" else "target"
-    with console.progress("measuring", len(cases), unit="clip") as tick:
-        found = measure_dataset(
-            cases, instruments, people, last=last, cluster_by=by, failures=failures, sheets=sheets, tick=tick
-        )
+    kept = None
+    if out is not None:
+        swapper = None if run is None else swapper_digest(run)
+        kept = KeptResults(out, measured_by(instruments, people, last=last, swapper=swapper))
+    partial: list[DatasetQuality] = []
+    try:
+        with console.progress("measuring", len(cases), unit="clip") as tick:
+            found = measure_dataset(
+                cases,
+                instruments,
+                people,
+                last=last,
+                cluster_by=by,
+                failures=failures,
+                sheets=sheets,
+                tick=tick,
+                kept=kept,
+                stopped=partial.append,
+            )
+    except KeyboardInterrupt:
+        for one in partial:
+            _show_partial(one, kept)
+        raise
+    if kept is not None and kept.reused:
+        console.print(f"{counted(kept.reused, 'fake')} of {len(cases)} had been measured before this call")
     _show(found)
     document = found.document()
     if out is not None:
@@ -85,6 +111,8 @@ def quality(
 
         write_bytes(out, json.dumps(document, indent=2, ensure_ascii=False).encode() + b"\n")
         console.print(f"written to {out}")
+    if kept is not None:
+        kept.remove()
     console.result(document)
 
 
@@ -149,6 +177,14 @@ def _show(found: DatasetQuality) -> None:
         console.warn(f"{failure.clip}: {failure.reason}")
     for note in found.notes:
         console.print(note)
+
+
+def _show_partial(found: DatasetQuality, kept: KeptResults | None) -> None:
+    _show(found)
+    if kept is None:
+        console.print("nothing of this is kept without --out FILE; with it, the same command would go on from here")
+    else:
+        console.print(f"partial results: {kept.summarise(found.document())}")
 
 
 def _show_clip(result: SwapQuality) -> None:

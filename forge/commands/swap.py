@@ -4,22 +4,40 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from forge.swapping.config import BlendMethod, ColorMethod, MaskChoice, SwapConfig
 from shared.commands.completion import finders, values
 from shared.commands.options import DeviceOption, SeedOption, SettingsOption, choices, default, nested, resolve
-from shared.console import console
-from shared.errors import UsageError
+from shared.console import console, counted
+from shared.errors import MediaError, UsageError
 from shared.types import ClipRecord
 from shared.video.encoding import CodecName
 
+if TYPE_CHECKING:
+    from shared.video.excerpt import ClipRange
+
 _SWAP = SwapConfig()
 
-TargetArgument = Annotated[
-    Path, typer.Argument(help="The video, or the folder of pictures, that receives the face.", show_default=False)
+TargetsArgument = Annotated[
+    list[Path],
+    typer.Argument(
+        metavar="TARGET...", help="Videos, or one folder of pictures, that receive the face.", show_default=False
+    ),
+]
+RangeOption = Annotated[
+    str | None,
+    typer.Option(
+        "--range", help="Swap and write this part only: 10s-12s, 1:02-1:10, frames 250-300.", show_default="all"
+    ),
+]
+PreviewOption = Annotated[
+    int | None,
+    typer.Option(
+        "--preview", help="Write this many frames beside their targets to the picture OUT.", show_default=False
+    ),
 ]
 IdentityOption = Annotated[
     str | None,
@@ -78,10 +96,12 @@ RightsOption = Annotated[
 
 
 def swap(
-    target: TargetArgument,
+    targets: TargetsArgument,
     run: Annotated[Path, typer.Option(help="Run folder, or an exported swapper.")],
     source: Annotated[str, typer.Option(help="Whose face is given.")],
-    out: Annotated[Path, typer.Option(help="Dataset for the fake; made if missing.")],
+    out: Annotated[Path, typer.Option(help="Dataset for the fakes; made if missing.")],
+    stretch: RangeOption = None,
+    preview: PreviewOption = None,
     target_identity: IdentityOption = None,
     rights: RightsOption = None,
     name: Annotated[str | None, typer.Option(help="Name of the clip.", show_default="TARGET+SOURCE")] = None,
@@ -107,11 +127,14 @@ def swap(
     seed: SeedOption = None,
     config: SettingsOption = None,
 ) -> None:
-    """Makes one fake in a dataset: clip, three masks, labels and record, signed; keeps frame times and sound.
+    """Makes a fake of each target in a dataset: clip, three masks, labels and record, signed; keeps times and sound.
 
-    Other settings go into a --config file: groups color, mask, blend, degrade, temporal and output, and segments.
+    Of several targets, one that fails does not stop the others, and those that are done are skipped in a rerun. Other
+    settings go into a --config file: groups color, mask, blend, degrade, temporal and output, and segments.
 
     Example: assay forge swap bob.mp4 --run runs/ann-bob --source ann --out swapped/
+
+    Example: assay forge swap bob.mp4 --run runs/ann-bob --source ann --preview 8 --range 1:02-1:10 --out look.jpg
 
     Example: assay forge swap bob/ --run runs/ann-bob --source ann --out pictures/ --frames
     """
@@ -134,13 +157,70 @@ def swap(
         }
     )
     settings: SwapConfig = resolve(SwapConfig, config, flags)
-    who = {"target_identity": target_identity, "rights": rights, "name": name, "patches": patches}
-    if frames or target.is_dir():
-        _to_pictures(target, run, source, out, settings, frames=frames, **who, sequence=sequence)
+    who = {"target_identity": target_identity, "rights": rights, "name": name, "stretch": _parsed(stretch)}
+    pictures = {"frames": frames, "sequence": sequence, "patches": patches}
+    if preview is not None:
+        _to_sheet(_only(targets), run, source, out, settings, preview, pictures | {"gif": gif}, **who)
+    elif frames or targets[0].is_dir():
+        _to_pictures(_only(targets), run, source, out, settings, **pictures, **who)
     elif sequence:
-        raise UsageError(f"{target} is no folder of pictures", hint="leave out --sequence: a video is a sequence")
+        raise UsageError(f"{targets[0]} is no folder of pictures", hint="leave out --sequence: a video is a sequence")
+    elif len(targets) == 1:
+        _to_dataset(targets[0], run, source, out, settings, **who, patches=patches, audio=audio)
     else:
-        _to_dataset(target, run, source, out, settings, **who, audio=audio)
+        if name is not None or patches is not None:
+            raise UsageError("--name and --patches are for one target", hint="leave them out, or swap one by one")
+        _all_to_dataset(targets, run, source, out, settings, **who, audio=audio)
+
+
+def _parsed(stretch: str | None) -> ClipRange | None:
+    from shared.video.excerpt import ClipRange
+
+    return None if stretch is None else ClipRange.parse(stretch)
+
+
+def _only(targets: list[Path]) -> Path:
+    if len(targets) > 1:
+        raise UsageError(
+            f"{counted(len(targets), 'target')} for one --preview, --frames or folder of pictures",
+            hint="name one; several videos go into a dataset",
+        )
+    return targets[0]
+
+
+def _to_sheet(
+    target: Path, run: Path, source: str, out: Path, settings: SwapConfig, count: int, without: Mapping[str, object],
+    **who: Any,
+) -> None:  # fmt: skip
+    asked = [f"--{name}" for name, value in without.items() if value]
+    if asked:
+        raise UsageError(f"a preview is a picture, so {asked[0]} does not go with it", hint="leave one of them out")
+    from forge.swapping.sample import sample_swap
+
+    made = sample_swap(target, swapper=run, source=source, out=out, config=settings, count=count, **who)
+    swapped = sum(stop - start for start, stop in made.faked)
+    console.print(f"{out}: {swapped} of {counted(made.frames, 'frame')} hold {source}'s face")
+    console.result({"path": out, "frames": made.frames, "swapped": swapped})
+
+
+def _all_to_dataset(targets: list[Path], run: Path, source: str, out: Path, settings: SwapConfig, **who: Any) -> None:
+    from forge.swapping.several import swap_several
+
+    attempts = swap_several(targets, swapper=run, source=source, dataset=out, config=settings, **who)
+    rows: list[dict[str, Any]] = []
+    for one in attempts:
+        record, counts = one.record, _counts(one.record) if one.record else {}
+        clip = {"id": str(record.id), "path": out / record.path, "sha256": record.sha256} if record else {}
+        rows.append({"target": one.target, "outcome": one.outcome, **clip, **counts})
+    shown = [(row["target"].name, row.get("swapped", ""), row.get("read", ""), row["outcome"]) for row in rows]
+    console.table("targets", ["target", "swapped", "frames", "outcome"], shown)
+    failed = sum(one.error is not None for one in attempts)
+    console.result({"targets": rows, "failed": failed})
+    if failed:
+        raise MediaError(
+            f"{failed} of {counted(len(attempts), 'target')} could not be swapped",
+            hint="the table says why; the same command again skips those that are done",
+        )
 
 
 def _to_dataset(target: Path, run: Path, source: str, out: Path, settings: SwapConfig, **who: Any) -> None:

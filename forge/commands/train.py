@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from pathlib import Path
 from typing import Annotated
 
@@ -38,7 +39,12 @@ def train(
     width: WidthOption = None,
     steps: Annotated[int | None, typer.Option(help="How long.", show_default=default(_TRAIN.steps))] = None,
     minutes: Annotated[
-        float | None, typer.Option(help="Stop after this many minutes.", show_default="no limit")
+        float | None,
+        typer.Option(
+            help="Stop after this many minutes; learning rate, warp and phases follow this clock too, so a busy "
+            "machine makes fewer steps. --steps alone makes the same on every machine.",
+            show_default="no limit",
+        ),
     ] = None,
     batch: BatchOption = None,
     lr: Annotated[float | None, typer.Option(help="Learning rate.", show_default=default(_TRAIN.learning_rate))] = None,
@@ -59,7 +65,8 @@ def train(
         str | None,
         typer.Option(
             "--from",
-            help="Run or swapper to take initial weights from; base: the one in the package; none: random weights.",
+            help="Run, swapper or checkpoint to take initial weights from; base: the one in the package; none: random "
+            "weights.",
             show_default="base where it fits",
         ),
     ] = None,
@@ -80,7 +87,12 @@ def train(
 ) -> None:
     """Trains one swapper for all given people. Ctrl-C saves; the same command continues.
 
-    RUN/previews shows the progress. On several GPUs: accelerate launch --no_python assay forge train ...
+    RUN/previews/latest.jpg shows the progress: first after half a minute, then less and less often, and at a stop.
+
+    Which recipe: --recipe assay-cpu on a CPU; --recipe assay-quality for a GPU and a night, which has not been
+    measured. docs/swappers.md has what was measured.
+
+    On several GPUs: accelerate launch --no_python assay forge train ...
 
     Example: assay forge train faces/ann faces/bob --recipe assay-cpu --run runs/ann-bob
     """
@@ -108,6 +120,13 @@ def train(
     from forge.training.train import train_swapper
 
     result = train_swapper(facesets, run, settings)
-    console.print(f"{counted(result.steps, 'step')} in {result.seconds / 60:.1f} min, loss {result.loss:.4f}")
+    loss = f", loss {result.loss:.4f}" if math.isfinite(result.loss) else ""
+    console.print(f"{counted(result.steps, 'step')} in {result.seconds / 60:.1f} min{loss}")
+    if settings.minutes is not None and result.steps < settings.steps:
+        console.print(
+            f"its schedule went by the clock: a busier machine makes fewer steps in {settings.minutes:g} minutes; "
+            f"--steps {result.steps} without --minutes makes as many on any machine"
+        )
     console.print(f"previews: {run / 'previews'}\nswapper:  {result.swapper}")
-    console.result(dataclasses.asdict(result))
+    plain = dataclasses.asdict(result)
+    console.result(plain if math.isfinite(result.loss) else {**plain, "loss": None})

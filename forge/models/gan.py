@@ -104,11 +104,13 @@ class SelfAttention(nn.Module):
 
     @override
     def forward(self, x: Tensor) -> Tensor:
-        key, query, value = (layer(x).flatten(2).mT.unsqueeze(1) for layer in (self.key, self.query, self.value))
+        key, query, value = (
+            layer(x).flatten(2).transpose(1, 2).unsqueeze(1) for layer in (self.key, self.query, self.value)
+        )
         # Zeros up to the values' width change no product, and allow memory-efficient kernels.
         key, query = (nn.functional.pad(part, (0, value.shape[3] - part.shape[3])) for part in (key, query))
         seen = nn.functional.scaled_dot_product_attention(query, key, value, scale=1.0).squeeze(1)
-        return x + self.gain.to(seen.dtype) * seen.mT.unflatten(2, x.shape[2:])
+        return x + self.gain.to(seen.dtype) * seen.transpose(1, 2).unflatten(2, x.shape[2:])
 
 
 class Stage(nn.Module):

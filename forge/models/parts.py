@@ -1,6 +1,7 @@
 """Freezing and loading parts of a swapper by name.
 
-A name is a kind (``decoder``: all of them) or one part (``decoder.ann``); several are joined by commas.
+A name is a kind (``decoder``: all of them), one part (``decoder.ann``), or ``shared`` and a kind (``shared inter``: the
+one that all identities use beside inters of their own, LIAE's AB); several are joined by commas.
 """
 
 from __future__ import annotations
@@ -11,10 +12,15 @@ from pathlib import Path
 from torch import nn
 
 from forge.models import Swapper
-from forge.models.checkpoint import digest_of, load_swapper, read_card
+from forge.models.checkpoint import SwapperCard, digest_of, load_swapper, read_card
 from forge.models.population import population_part, shapes
 from shared.errors import CheckpointError, UsageError
 from shared.registry import near_matches
+from shared.storage import sha256_file
+from shared.training.run import read_checkpoint
+
+_SHARED = "shared "
+_MODEL = "model."
 
 
 @dataclass(frozen=True)
@@ -26,7 +32,7 @@ class Loaded:
 
 
 def named_parts(swapper: Swapper, names: str) -> dict[str, nn.Module]:
-    """The parts of ``swapper`` that match ``names``, by full name; none for an empty text.
+    """The parts of ``swapper`` that match ``names``, by full name; none for an empty text or if nothing is shared so.
 
     Raises:
         UsageError: a name matches no part; the message gives the nearest.
@@ -36,10 +42,13 @@ def named_parts(swapper: Swapper, names: str) -> dict[str, nn.Module]:
     for name in (each.strip() for each in names.split(",")):
         if not name:
             continue
-        meant = {full: part for full, part in parts.items() if full == name or full.startswith(f"{name}.")}
+        kind = name.removeprefix(_SHARED)
+        meant = {full: part for full, part in parts.items() if full == kind or full.startswith(f"{kind}.")}
         if not meant:
             known = sorted({*parts, *(full.partition(".")[0] for full in parts)})
-            raise UsageError(f"{swapper.spec.name} has no part {name!r}", hint=near_matches(name, known))
+            raise UsageError(f"{swapper.spec.name} has no part {kind!r}", hint=near_matches(kind, known))
+        if kind != name:  # a part without identities' own beside it is no shared one: df's inter
+            meant = {full: part for full, part in meant.items() if full == kind and len(meant) > 1}
         found |= meant
     return found
 
@@ -59,7 +68,7 @@ def freeze_parts(swapper: Swapper, names: str) -> None:
 
 
 def load_parts(swapper: Swapper, path: Path, names: str = "") -> Loaded:
-    """Loads weights into ``swapper`` from the swapper in ``path`` (an exported folder, or a run that holds one).
+    """Loads weights into ``swapper`` from the swapper in ``path``: an exported folder, a run, or a run's checkpoint.
 
     ``names`` selects the parts; empty means all that both have: the shared ones, and those of identities that both
     know; of a swapper of a population also those of all other identities, as copies of the population's.
@@ -69,8 +78,7 @@ def load_parts(swapper: Swapper, path: Path, names: str = "") -> Loaded:
             differences, and nothing is changed.
         UsageError: a name matches no part.
     """
-    card = read_card(path)
-    source = load_swapper(path)
+    source, card, digest = _source(path)
     wanted = named_parts(swapper, names) if names else dict(swapper.parts())
     theirs = dict(source.parts())
     if card.population:
@@ -92,7 +100,27 @@ def load_parts(swapper: Swapper, path: Path, names: str = "") -> Loaded:
         )
     for name in both:
         wanted[name].load_state_dict(theirs[name].state_dict())
-    return Loaded(digest_of(card), tuple(both))
+    return Loaded(digest, tuple(both))
+
+
+def _source(path: Path) -> tuple[Swapper, SwapperCard, str]:
+    """The swapper in ``path`` with its card and digest; of a checkpoint the trained weights, not their average.
+
+    Raises:
+        CheckpointError: there is none.
+    """
+    if path.suffix != ".safetensors" or not path.is_file():
+        card = read_card(path)
+        return load_swapper(path), card, digest_of(card)
+    run = path.parent.parent
+    card, source = read_card(run), load_swapper(run)
+    tensors, _ = read_checkpoint(path)
+    state = {name.removeprefix(_MODEL): value for name, value in tensors.items() if name.startswith(_MODEL)}
+    try:
+        source.load_state_dict(state, strict=not card.population)
+    except RuntimeError as error:
+        raise CheckpointError(f"{path} is no checkpoint of {run}: {error}", hint="name one in its own run") from error
+    return source, card, sha256_file(path)
 
 
 def _difference(wanted: Swapper, found: Swapper, parts: list[str]) -> str:

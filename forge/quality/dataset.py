@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from forge.quality.kept import KeptResults
 from forge.quality.measure import Instruments, holdout, measure_swap
 from forge.quality.metrics import Person
 from forge.quality.result import BETTER, UNITS, Failure, SwapQuality
@@ -17,14 +18,16 @@ from forge.swapping.output import is_dataset, record_from, record_of
 from shared.bootstrap import BootstrapSettings, ClusterBy
 from shared.console import counted
 from shared.dataset import DatasetFolder
+from shared.dataset.excerpts import target_frames
 from shared.dataset.splits import clip_clusters
-from shared.errors import AssayError, UsageError
+from shared.errors import AssayError, StorageError, UsageError
 from shared.faces.facesets.summary import save_picture
 from shared.results.scores import Evaluation
 from shared.sampling import evenly_spaced
 from shared.storage import sha256_file
 from shared.types import ClipRecord
 from shared.video import frame_times
+from shared.video.excerpt import ClipRange, Excerpt
 
 _TARGET = "target_sha256"
 _FAIR: dict[bool | None, str] = {
@@ -58,16 +61,19 @@ class DatasetQuality:
         failures: cases that could not be measured, with reasons.
         summary: each metric over all clips, with level, counts and interval.
         notes: remarks for readers.
+        left: fakes that were not measured because the measurement was stopped.
     """
 
     measured: tuple[tuple[Case, SwapQuality], ...]
     failures: tuple[Failure, ...]
     summary: tuple[Evaluation, ...]
     notes: tuple[str, ...]
+    left: int = 0
 
     def document(self) -> dict[str, Any]:
-        """The result as plain values for JSON."""
+        """The result as plain values for JSON; ``partial`` is in it only if fakes are left."""
         return {
+            **({"partial": True, "left": self.left} if self.left else {}),
             "quality": [{"id": case.name, **dataclasses.asdict(result)} for case, result in self.measured],
             "summary": [
                 {**dataclasses.asdict(one), "unit": UNITS.get(one.metric, ""), "better": BETTER.get(one.metric, "")}
@@ -131,34 +137,54 @@ def measure_dataset(
     failures: Sequence[Failure] = (),
     sheets: Path | None = None,
     tick: Callable[[int], object] = lambda _amount: None,
+    kept: KeptResults | None = None,
+    stopped: Callable[[DatasetQuality], object] = lambda _partial: None,
 ) -> DatasetQuality:
     """Measures all cases and summarises them; failures are listed with their reasons.
 
-    ``failures`` are earlier ones, to be included. ``sheets`` is a folder for a picture of each clip.
+    ``failures`` are earlier ones, to be included. ``sheets`` is a folder for a picture of each clip. ``kept`` are
+    results on disk, which are used and added to. An interrupt first gives what is measured to ``stopped``.
 
     Raises:
+        KeyboardInterrupt: it was stopped.
         UsageError: no case could be measured.
     """
     measured: list[tuple[Case, SwapQuality]] = []
     failed = list(failures)
-    for case, result in measure_cases(cases, instruments, people, last=last, sheets=sheets, tick=tick):
-        if isinstance(result, Failure):
-            failed.append(result)
-        else:
-            measured.append((case, result))
+    try:
+        for case, result in measure_cases(cases, instruments, people, last=last, sheets=sheets, tick=tick, kept=kept):
+            if isinstance(result, Failure):
+                failed.append(result)
+            else:
+                measured.append((case, result))
+    except KeyboardInterrupt:
+        left = len(cases) - len(measured) - (len(failed) - len(failures))
+        if measured:
+            stopped(_summarised(measured, failed, instruments, cluster_by, left))
+        raise
+    return _summarised(measured, failed, instruments, cluster_by)
+
+
+def _summarised(
+    measured: Sequence[tuple[Case, SwapQuality]],
+    failed: Sequence[Failure],
+    instruments: Instruments,
+    cluster_by: ClusterBy,
+    left: int = 0,
+) -> DatasetQuality:
     if not measured:
         raise UsageError(f"nothing could be measured of {counted(len(failed), 'fake')}; the first: {failed[0].reason}")
     settings = BootstrapSettings(cluster_by=cluster_by)
     numbers = _clusters([case for case, _result in measured], cluster_by)
     summary = summarise([result for _case, result in measured], numbers, settings)
-    notes = _notes(measured, failed)
+    notes = _notes(measured, failed, left)
     if instruments.features is not None:
         names = {str(case.fake): number for (case, _result), number in zip(measured, numbers, strict=True)}
         found = summarise_features(instruments.bank, names, instruments.features.name, settings)
         if found is not None:
             summary.append(found[0])
             notes.append(found[1])
-    return DatasetQuality(tuple(measured), tuple(failed), tuple(summary), tuple(notes))
+    return DatasetQuality(tuple(measured), tuple(failed), tuple(summary), tuple(notes), left)
 
 
 def measure_cases(
@@ -169,6 +195,7 @@ def measure_cases(
     last: float = 1.0,
     sheets: Path | None = None,
     tick: Callable[[int], object] = lambda _amount: None,
+    kept: KeptResults | None = None,
 ) -> Iterator[tuple[Case, SwapQuality | Failure]]:
     """Yields the result of :func:`~forge.quality.measure.measure_swap` for each case, on the ``last`` share of frames.
 
@@ -176,21 +203,51 @@ def measure_cases(
     """
     for case in cases:
         try:
-            yield case, _measured(case, _instruments_for(case, instruments, people), last, sheets)
+            yield case, _kept_or_measured(case, _instruments_for(case, instruments, people), last, sheets, kept)
+        except StorageError:
+            raise  # it is no fault of the fake
         except AssayError as error:
             yield case, Failure(case.name, str(error))
         tick(1)
 
 
+def _kept_or_measured(
+    case: Case, instruments: Instruments, last: float, sheets: Path | None, kept: KeptResults | None
+) -> SwapQuality:
+    if kept is None:
+        return _measured(case, instruments, last, sheets)
+    found = None
+    if sheets is None or _sheet_file(sheets, case).is_file():
+        found = kept.find(case, instruments.bank.of(str(case.fake)) if instruments.features else None)
+    if found is None:
+        found = _measured(case, instruments, last, sheets)
+        kept.keep(case, found, instruments.bank.clip(str(case.fake)) if instruments.features else None)
+    return found
+
+
+def _sheet_file(sheets: Path, case: Case) -> Path:
+    return sheets / f"{case.name.replace('/', '_')}.jpg"
+
+
 def _measured(case: Case, instruments: Instruments, last: float, sheets: Path | None) -> SwapQuality:
-    frames = holdout(len(frame_times(case.target)), last)
+    excerpt = _excerpt(case)
+    whole = (excerpt.start, excerpt.stop) if excerpt else (0, len(frame_times(case.target)))
+    first, stop = holdout(whole[1] - whole[0], last)
+    frames = (whole[0] + first, whole[0] + stop)
     sheet = SheetMetric()
     beside = [] if sheets is None else [sheet]
-    result = measure_swap(case.fake, case.target, instruments, frames=frames, alpha=case.alpha, beside=beside)
+    result = measure_swap(
+        case.fake, case.target, instruments, frames=frames, alpha=case.alpha, beside=beside, excerpt=excerpt
+    )
     if sheets is not None:
         sheets.mkdir(parents=True, exist_ok=True)
-        save_picture(sheets / f"{case.name.replace('/', '_')}.jpg", sheet.picture())
+        save_picture(_sheet_file(sheets, case), sheet.picture())
     return result
+
+
+def _excerpt(case: Case) -> Excerpt | None:
+    held = target_frames(case.record) if case.record else None
+    return Excerpt.of(case.target, ClipRange(*held, f"{held[0]}-{held[1]}")) if held else None
 
 
 def _clusters(cases: Sequence[Case], by: ClusterBy) -> list[int]:
@@ -202,8 +259,10 @@ def _clusters(cases: Sequence[Case], by: ClusterBy) -> list[int]:
     return [numbers[name] for name in names]
 
 
-def _notes(measured: Sequence[tuple[Case, SwapQuality]], failed: Sequence[Failure]) -> list[str]:
+def _notes(measured: Sequence[tuple[Case, SwapQuality]], failed: Sequence[Failure], left: int) -> list[str]:
     notes = []
+    if left:
+        notes.append(f"Partial: the measurement was stopped before {counted(left, 'fake')}, which are in no mean.")
     if failed:
         notes.append(f"{len(failed)} of {len(failed) + len(measured)} fakes could not be measured and are in no mean.")
     embedders = {(result.embedder, result.embedder_in_loss) for _case, result in measured if result.embedder}

@@ -120,6 +120,14 @@ class FeatureBank:
         self._clips[clip] = ClipFeatures()
         return self._clips[clip]
 
+    def clip(self, clip: str) -> ClipFeatures:
+        """The store for ``clip``.
+
+        Raises:
+            KeyError: there is none.
+        """
+        return self._clips[clip]
+
     def pairs(self, clusters: Mapping[str, int]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """(N, D) features of the fakes, (N, D) of their targets, (N,) clusters, of the clips in ``clusters``."""
         named = [(self._clips[clip], number) for clip, number in clusters.items() if clip in self._clips]

@@ -6,7 +6,7 @@ Every value has its number of frames and quartiles. Use frames that the swapper 
 from __future__ import annotations
 
 from collections.abc import Generator, Iterator, Mapping, Sequence
-from contextlib import closing
+from contextlib import closing, nullcontext
 from dataclasses import dataclass, field
 from itertools import islice, repeat
 from pathlib import Path
@@ -39,8 +39,9 @@ from shared.faces.finders.finder import FaceFinder
 from shared.faces.identity import IdentityEmbedder
 from shared.faces.stream import FollowConfig, follow
 from shared.sampling import evenly_spaced
-from shared.types import Face, Frame, Framing
+from shared.types import Face, Frame, Framing, Timestamp
 from shared.video import VideoReader, audio_digest, frame_times, read_mask_frames
+from shared.video.excerpt import Excerpt, excerpt_sound
 
 _SAME_FACE = 0.3
 _DEFAULT_PX = 128
@@ -157,11 +158,14 @@ def measure_swap(
     frames: tuple[int, int] | None = None,
     alpha: Path | None = None,
     beside: Sequence[FrameMetric] = (),
+    excerpt: Excerpt | None = None,
 ) -> SwapQuality:
     """Measures ``fake`` against ``target`` on ``frames`` (half-open), or on all of them.
 
     The face is the target's main one in these frames. ``alpha`` is the fake's alpha mask video, for metrics at and
     outside its border. ``beside`` are further metrics that get the same frames, such as a picture sheet.
+    ``excerpt`` are the frames of the target that the fake was made of, None for all; ``frames`` lie in it, and are
+    counted in the target.
 
     Raises:
         MediaError: a clip cannot be read, or ``frames`` lies outside the target.
@@ -169,14 +173,15 @@ def measure_swap(
         UsageError: the swapper does not know the target's identity.
     """
     times, fake_times = frame_times(target), frame_times(fake)
-    start, stop = frames or (0, len(times))
-    if not 0 <= start < stop <= len(times):
+    offset = excerpt.start if excerpt else 0
+    start, stop = frames or (offset, excerpt.stop if excerpt else len(times))
+    if not offset <= start < stop <= len(times):
         raise MediaError(f"{target} has {len(times)} frames, not {start} to {stop}", hint="choose frames inside it")
     followed = _every_frame(target, instruments.finder, start, stop)
     wanted = plan_swap(followed, smooth=False, embedder=instruments.embedder, what=str(target))
-    again = _found_again(fake, instruments.finder, wanted, start, stop)
+    again = _found_again(fake, instruments.finder, wanted, (start, stop), offset)
     metrics = [*instruments.metrics(str(fake)), *beside]
-    values = _gather(_samples(fake, target, alpha, wanted, again, start, stop), metrics)
+    values = _gather(_samples(fake, target, alpha, wanted, again, (start, stop), offset), metrics)
     facts: dict[str, Any] = {
         "clip": fake.name,
         "target": target.name,
@@ -186,11 +191,24 @@ def measure_swap(
         "framing": instruments.crop_framing,
         "frames_with_face": len(wanted.swapped_frames),
         "frames_found": len(again),
+    }
+    facts |= _sameness(fake, target, times, fake_times, excerpt)
+    return SwapQuality(**facts, **instruments.identity_facts(), **_summed(values))
+
+
+def _sameness(
+    fake: Path, target: Path, times: list[Timestamp], fake_times: list[Timestamp], excerpt: Excerpt | None
+) -> dict[str, bool]:
+    """Whether the whole clips agree in number and times of frames and in sound; of an excerpt, with that."""
+    if excerpt is not None:
+        times = [excerpt.moved(time) for time in times[excerpt.start : excerpt.stop]]
+    with nullcontext(target) if excerpt is None else excerpt_sound(target, excerpt) as sound:
+        its_sound = audio_digest(sound) if sound is not None else None
+    return {
         "same_frames": len(times) == len(fake_times),
         "same_times": [time.exact_seconds for time in times] == [time.exact_seconds for time in fake_times],
-        "same_sound": audio_digest(fake) == audio_digest(target),
+        "same_sound": audio_digest(fake) == its_sound,
     }
-    return SwapQuality(**facts, **instruments.identity_facts(), **_summed(values))
 
 
 def _summed(values: Mapping[str, list[float]]) -> dict[str, Any]:
@@ -227,29 +245,40 @@ def _every_frame(clip: Path, finder: FaceFinder, start: int, stop: int) -> Itera
         yield from found
 
 
-def _found_again(fake: Path, finder: FaceFinder, wanted: SwapPlan, start: int, stop: int) -> dict[int, Face]:
-    """For each frame the face of the fake at the position of the target's, if there is one."""
+def _found_again(
+    fake: Path, finder: FaceFinder, wanted: SwapPlan, frames: tuple[int, int], offset: int
+) -> dict[int, Face]:
+    """For each of the target's ``frames`` the face of the fake at the position of the target's, if there is one."""
     again: dict[int, Face] = {}
-    for frame, found in _every_frame(fake, finder, start, stop):
-        here = wanted.to_swap(frame.index)
+    for frame, found in _every_frame(fake, finder, frames[0] - offset, frames[1] - offset):
+        index = frame.index + offset
+        here = wanted.to_swap(index)
         if not here or not found:
             continue
         shared = overlap(here[0].box, np.stack([face.box for face in found]))
         best = int(np.argmax(shared))
         if shared[best] >= _SAME_FACE:
-            again[frame.index] = found[best]
+            again[index] = found[best]
     return again
 
 
 def _samples(
-    fake: Path, target: Path, alpha: Path | None, wanted: SwapPlan, again: dict[int, Face], start: int, stop: int
+    fake: Path,
+    target: Path,
+    alpha: Path | None,
+    wanted: SwapPlan,
+    again: dict[int, Face],
+    frames: tuple[int, int],
+    offset: int,
 ) -> Iterator[Sample]:
-    """Samples of the frames of both clips that have the face."""
+    """Samples of those of the target's ``frames`` that have the face in both clips."""
+    start, stop = frames
     present = wanted.swapped_frames
     picked = {present[place] for place in evenly_spaced(len(present), _PICKED)}
     smoothed = smooth_tracks(wanted.faces, dict(zip(range(start, stop), wanted.times, strict=True)))
-    with VideoReader(target) as ours, VideoReader(fake) as theirs, closing(_masks(alpha, start)) as masks:
-        pairs = zip(ours.frames(start=start, stop=stop), theirs.frames(start=start, stop=stop), masks, strict=False)
+    with VideoReader(target) as ours, VideoReader(fake) as theirs, closing(_masks(alpha, start - offset)) as masks:
+        beside = theirs.frames(start=start - offset, stop=stop - offset)
+        pairs = zip(ours.frames(start=start, stop=stop), beside, masks, strict=False)
         for one, other, mask in pairs:
             faces = wanted.to_swap(one.index)
             if not faces:

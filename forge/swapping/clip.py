@@ -24,20 +24,21 @@ from forge.swapping.plan import SwapPlan, found_plan
 from forge.swapping.previews import GifSheet, PreviewSheet, write_preview
 from forge.swapping.record import SwapOutcome, fake_record, frame_labels, swap_action
 from forge.swapping.render import OpenedSwap, composited_frames
-from forge.swapping.request import SwapOverrides, SwapRequest, already_listed, resolve_request
+from forge.swapping.request import SwapModels, SwapOverrides, SwapRequest, already_listed, resolve_request
 from forge.swapping.stages import CompositedFrame
 from shared.config import configured
 from shared.console import console
 from shared.errors import MediaError
 from shared.faces.finders.finder import FaceFinder
-from shared.faces.identity import IdentityEmbedder, make_embedder
+from shared.faces.identity import IdentityEmbedder
 from shared.pipeline import consumed
 from shared.provenance.identity import SigningIdentity
 from shared.provenance.sign import need_signable, sign_clip
 from shared.provenance.types import COMPOSITE_WITH_MODEL, record_facts
 from shared.storage import need_free_space, sha256_file
 from shared.types import ClipRecord, VideoInfo
-from shared.video import Encoding, VideoReader, VideoWriter, need_encodable, probe
+from shared.video import Encoding, VideoWriter, need_encodable, probe
+from shared.video.excerpt import ClipRange
 from shared.video.renditions import suffix_for
 from shared.video.unread import frames_note
 
@@ -61,6 +62,8 @@ def swap_clip(
     embedder: IdentityEmbedder | None = None,
     patches: str | Path | None = None,
     audio: bool = True,
+    stretch: ClipRange | str | None = None,
+    models: SwapModels | None = None,
     **settings: Any,
 ) -> ClipRecord:
     """Puts the face of ``source`` into ``target`` and lists the fake in ``dataset``; the record as it was listed.
@@ -84,11 +87,14 @@ def swap_clip(
         embedder: recognises people; used instead of the one that is installed.
         patches: a folder for the swapped crops with their matrices (:mod:`forge.swapping.patches`); None for none.
         audio: False leaves the target's sound out, which the record then says.
+        stretch: the only frames of the target that are swapped and written (``10s-12s``, ``250-300``); its times begin
+            at 0, its sound is cut with it.
+        models: loaded models, used for this target and kept for the next; by default they are loaded.
         settings: in place of ``config``'s own: ``face="all"``, ``color={"method": "lct"}``.
 
     Raises:
         ConfigError: a setting is unknown, of the wrong type or out of range.
-        UsageError: an unknown source, a name that is taken, a choice the swapper cannot follow.
+        UsageError: an unknown source, a name that is taken, a choice the swapper cannot follow, an empty stretch.
         MediaError: the target cannot be read.
         NoFaceError: it shows no face.
         CheckpointError: the swapper cannot be read, or gives values that are not numbers.
@@ -99,7 +105,8 @@ def swap_clip(
     named = {"finder": finder} if isinstance(finder, str) else {}
     config = configured(SwapConfig, config, settings | named)
     info, encoding = probe(target), encoding or config.output.encoding
-    overrides = SwapOverrides(target_identity, rights, name, audio)
+    stretch = ClipRange.parse(stretch) if isinstance(stretch, str) else stretch
+    overrides = SwapOverrides(target_identity, rights, name, audio, stretch)
     request = resolve_request(
         target, swapper, source, config, overrides, rendition=encoding.name, dataset=dataset, info=info
     )
@@ -110,9 +117,10 @@ def swap_clip(
     need_writable(dataset)
     need_encodable(info, suffix, encoding, audio_from=request.audio_from)
     need_signable(SigningIdentity.load_or_create(), target)
-    swap, finder = request.open(None if isinstance(finder, str) else finder)
-    embedder = embedder or make_embedder()
-    with VideoReader(target) as reader:
+    models = models or SwapModels(None if isinstance(finder, str) else finder, embedder)
+    swap, finder, embedder = models.open(request)
+    with request.read() as reader:
+        info = reader.info
         declared, what = info.frames_declared, str(target)
         plan = found_plan(reader, config, finder, declared=declared, what=what, embedder=embedder)
     pictures = [PreviewSheet(plan.swapped_frames), *([GifSheet(plan.swapped_frames)] if config.output.gif else [])]
@@ -178,11 +186,12 @@ class _Clip:
 
     def _render(self, drafts: Drafts, watchers: Sequence[Watcher]) -> SwapOutcome:
         """The second pass: frames through all stages into the drafts."""
-        target, info, plan, sound = self.request.target, self.info, self.plan, self.request.audio_from
+        target, info, plan = self.request.target, self.info, self.plan
         depth = max(1, min(8, _QUEUE_BYTES // (info.width * info.height * 3)))
         outcome = SwapOutcome(flicker=FlickerMeter())
         with (
-            VideoReader(target) as reader,
+            self.request.sound() as sound,
+            self.request.read() as reader,
             VideoWriter.like(info, drafts.video, encoding=self.encoding, audio_from=sound) as video,
             MaskWriter(drafts.masks, info) as masks,
             console.progress("swapping", plan.frames, unit="frame") as tick,

@@ -12,7 +12,7 @@ For people who composite, grade or encode elsewhere. Lossless in every pixel tha
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, closing, nullcontext
+from contextlib import closing, nullcontext
 from dataclasses import asdict, replace
 from fractions import Fraction
 from pathlib import Path
@@ -27,20 +27,22 @@ from forge.swapping.patches import patch_writer
 from forge.swapping.plan import SwapPlan, found_plan
 from forge.swapping.record import SwapOutcome, fake_record, frame_labels, swap_action
 from forge.swapping.render import composited_frames
-from forge.swapping.request import SwapOverrides, SwapRequest, resolve_request
+from forge.swapping.request import SwapModels, SwapOverrides, SwapRequest, resolve_request
 from forge.swapping.stages import CompositedFrame
 from shared import config as settings
 from shared.console import console
+from shared.dataset.excerpts import excerpt_factor
 from shared.errors import MediaError, UsageError, storage_errors
 from shared.faces.finders.finder import FaceFinder
-from shared.faces.identity import IdentityEmbedder, make_embedder
+from shared.faces.identity import IdentityEmbedder
 from shared.provenance.identity import SigningIdentity
 from shared.provenance.sign import need_signable, sign_clip
 from shared.provenance.signed_list import write_signed
 from shared.provenance.types import CAPTURE, COMPOSITE_WITH_MODEL, Action, record_facts
 from shared.storage import need_replaceable, replacing_folder, sha256_file
 from shared.types import ClipRecord, Frame, Timestamp
-from shared.video import VideoReader
+from shared.video import VideoReader, probe
+from shared.video.excerpt import ClipRange
 from shared.video.images import encode_png, pictures_in, read_picture
 from shared.video.unread import Unread, frames_note
 
@@ -51,16 +53,20 @@ _RATE = Fraction(25)
 class ImageFolderReader:
     """The pictures of a folder as frames, 25 a second, in the order a person would count them.
 
-    ``sequence`` says that they are the frames of one video, so all of one size. A picture that cannot be read is passed
-    over and noted in ``unread``; ``taken`` are the others of the latest pass, by the index of their frame.
+    ``sequence`` says that they are the frames of one video, so all of one size; ``stretch`` chooses some of them. A
+    picture that cannot be read is passed over and noted in ``unread``; ``taken`` are the others of the latest pass, by
+    the index of their frame.
 
     Raises:
+        UsageError: no picture lies in ``stretch``.
         MediaError: the folder holds no picture; while reading, none can be read or, in a sequence, one has another
             size.
     """
 
-    def __init__(self, folder: Path, *, sequence: bool = False) -> None:
-        self.paths, self.sequence = pictures_in(folder), sequence
+    def __init__(self, folder: Path, *, sequence: bool = False, stretch: ClipRange | None = None) -> None:
+        paths = pictures_in(folder)
+        self.chosen = slice(0, len(paths)) if stretch is None else stretch.pictures(len(paths), str(folder))
+        self.paths, self.sequence = paths[self.chosen], sequence
         self.unread = Unread()
         self.taken: list[Path] = []
 
@@ -99,6 +105,7 @@ def swap_images(
     embedder: IdentityEmbedder | None = None,
     patches: Path | None = None,
     sequence: bool = False,
+    stretch: ClipRange | None = None,
 ) -> ClipRecord:
     """Puts the face of ``source`` into the pictures of ``target`` (a folder or a video) and writes them to ``out``.
 
@@ -123,26 +130,26 @@ def swap_images(
     if sequence and not target.is_dir():
         raise UsageError(f"{target} is no folder of pictures", hint="leave out --sequence: a video is a sequence")
     single = target.is_dir() and not sequence
-    with _opened(target, sequence=sequence) as reader:
-        if isinstance(reader, ImageFolderReader):
-            info, declared, first = None, len(reader.paths), reader.paths[0]
-        else:
-            info, declared, first = reader.info, reader.info.frames_declared, None
-        overrides = SwapOverrides(target_identity, rights, name)
-        request = resolve_request(target, swapper, source, config, overrides, rendition="png", info=info)
-        need_signable(SigningIdentity.load_or_create(), first)
-        if target.is_dir():
-            request = replace(request, notes=dict(request.notes) | {"pictures": "single" if single else "sequence"})
-        swap, finder = request.open(finder)
+    pictures = ImageFolderReader(target, sequence=sequence, stretch=stretch) if target.is_dir() else None
+    overrides = SwapOverrides(target_identity, rights, name, stretch=stretch)
+    info = probe(target) if pictures is None else None
+    request = resolve_request(target, swapper, source, config, overrides, rendition="png", info=info)
+    need_signable(SigningIdentity.load_or_create(), pictures.paths[0] if pictures else None)
+    if pictures is not None:
+        chosen = {} if stretch is None else excerpt_factor(pictures.chosen.start, pictures.chosen.stop)
+        notes = {"pictures": "single" if single else "sequence"} | chosen
+        request = replace(request, notes=dict(request.notes) | notes)
+    swap, finder, embedder = SwapModels(finder, embedder).open(request)
+    with nullcontext(pictures) if pictures is not None else request.read() as reader:
+        declared = len(reader.paths) if isinstance(reader, ImageFolderReader) else reader.info.frames_declared
         plan = found_plan(
-            reader, config, finder, declared=declared, what=str(target), embedder=embedder or make_embedder(),
-            single=single,
+            reader, config, finder, declared=declared, what=str(target), embedder=embedder, single=single,
         )  # fmt: skip
     outcome = SwapOutcome(flicker=None if single else FlickerMeter())
     with (
         patch_writer(patches) as exported,
         replacing_folder(out) as draft,
-        _opened(target, sequence=sequence) as reader,
+        nullcontext(pictures) if pictures is not None else request.read() as reader,
     ):
         folder = _PictureFolder(draft, reader, request, finder.name)
         with (
@@ -158,10 +165,6 @@ def swap_images(
         record = folder.finish(plan, outcome)
         exported.finish(record)
     return record
-
-
-def _opened(target: Path, *, sequence: bool) -> AbstractContextManager[ImageFolderReader | VideoReader]:
-    return nullcontext(ImageFolderReader(target, sequence=sequence)) if target.is_dir() else VideoReader(target)
 
 
 class _PictureFolder:

@@ -51,7 +51,7 @@ class PreviewSheet:
         if done.frame.index in self._wanted:
             alpha = np.repeat(done.masks.alpha[..., None], 3, axis=2)
             cells = [
-                _small(picture, _CELL_HEIGHT_PX, _MOST_WIDTH_PX) for picture in (done.frame.image, done.image, alpha)
+                shrunk(picture, _CELL_HEIGHT_PX, _MOST_WIDTH_PX) for picture in (done.frame.image, done.image, alpha)
             ]
             self._rows[done.frame.index] = np.hstack(cells)
 
@@ -92,7 +92,7 @@ class GifSheet:
         """Keeps the frame if it is one of those to show."""
         if done.frame.index in self._wanted:
             pair = np.hstack(
-                [_small(picture, _GIF_HEIGHT_PX, _GIF_MOST_WIDTH_PX) for picture in (done.frame.image, done.image)]
+                [shrunk(picture, _GIF_HEIGHT_PX, _GIF_MOST_WIDTH_PX) for picture in (done.frame.image, done.image)]
             )
             self._pictures.append(np.vstack([_gif_label(pair.shape[1]), pair]))
 
@@ -142,7 +142,8 @@ def write_preview(path: Path, picture: bytes, record: ClipRecord) -> None:
         )
 
 
-def _small(picture: np.ndarray, height_px: int, width_px: int) -> np.ndarray:
+def shrunk(picture: np.ndarray, height_px: int, width_px: int) -> np.ndarray:
+    """``picture``, made small enough for a box of that size where it is larger."""
     height, width = picture.shape[:2]
     scale = min(1.0, height_px / height, width_px / width)
     size = (max(1, round(width * scale)), max(1, round(height * scale)))

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -20,12 +21,17 @@ from forge.swapping.super_resolution import enlarge_digest
 from shared import config as settings
 from shared.console import console
 from shared.dataset import DatasetFolder
+from shared.dataset.excerpts import TARGET_FRAMES, excerpt_factor
 from shared.dataset.names import safe_name, title_note
 from shared.device import pick_device
 from shared.errors import UsageError
 from shared.faces.finders.finder import FaceFinder, make_finder
+from shared.faces.finders.shifted import shifted
+from shared.faces.identity import IdentityEmbedder, make_embedder
 from shared.storage import sha256_file
 from shared.types import ClipId, ClipRecord, VideoInfo
+from shared.video import VideoReader
+from shared.video.excerpt import ClipRange, Excerpt, ExcerptReader, excerpt_sound
 from shared.video.facts import SOUND, read_with_notes
 from shared.video.images import pictures_in
 
@@ -46,6 +52,7 @@ class SwapRequest:
         swapper: an exported swapper, or a run that holds one; card: what it says of itself.
         audio: whether the sound of a video is kept.
         notes: what is changed or left out in reading the target, by the name of a factor.
+        excerpt: the frames of a video that are swapped and written; None for all.
     """
 
     target: Path
@@ -61,42 +68,80 @@ class SwapRequest:
     config: SwapConfig
     audio: bool = True
     notes: Mapping[str, str] = field(default_factory=dict)
+    excerpt: Excerpt | None = None
 
     @property
     def audio_from(self) -> Path | None:
-        """The file whose sound is copied; None for none."""
+        """The file whose sound is copied, all or in part; None for none."""
         return self.target if self.audio else None
+
+    def read(self) -> VideoReader:
+        """A reader of the frames of the video that are to be written.
+
+        Raises:
+            MediaError: the video cannot be read.
+        """
+        return VideoReader(self.target) if self.excerpt is None else ExcerptReader(self.target, self.excerpt)
+
+    def sound(self) -> AbstractContextManager[Path | None]:
+        """A file with the sound of these frames, there for the length of the block; None for none.
+
+        Raises:
+            MediaError: the sound cannot be copied.
+        """
+        if self.excerpt is None or self.audio_from is None:
+            return nullcontext(self.audio_from)
+        return excerpt_sound(self.target, self.excerpt)
 
     @property
     def swapper_sha256(self) -> str:
         """Names the swapper's weights."""
         return digest_of(self.card)
 
-    def open(self, finder: FaceFinder | None = None) -> tuple[OpenedSwap, FaceFinder]:
-        """The swapper on the device that ``config`` names, and ``finder``, or the one that ``config`` names.
+
+@dataclass
+class SwapModels:
+    """The models of a swap; those not given are loaded once, for all targets of one swapper and one config.
+
+    Attributes:
+        finder: finds the faces.
+        embedder: recognises people.
+        predictor: the swapper, on its device.
+    """
+
+    finder: FaceFinder | None = None
+    embedder: IdentityEmbedder | None = None
+    predictor: SwapPredictor | None = None
+
+    def open(self, request: SwapRequest) -> tuple[OpenedSwap, FaceFinder, IdentityEmbedder | None]:
+        """The models for one request; without weights of an embedder, each track counts as a person.
 
         Raises:
             UsageError: the swapper cannot follow the settings, or there is no such device or finder.
             CheckpointError: the swapper cannot be read.
         """
-        config = self.config
-        device = pick_device(config.device, config.precision)
-        swapper = load_swapper(self.swapper, device.torch_device)
-        predictor = SwapPredictor(swapper, device, batch=config.batch)
-        swap = OpenedSwap.of(predictor, config, self.source, self.target_identity)
-        if finder is None:
-            finder = make_finder(config.finder, device=str(device.torch_device), min_face_px=config.min_face_px)
-        return swap, finder
+        config = request.config
+        if self.predictor is None:
+            device = pick_device(config.device, config.precision)
+            swapper = load_swapper(request.swapper, device.torch_device)
+            self.predictor = SwapPredictor(swapper, device, batch=config.batch)
+        swap = OpenedSwap.of(self.predictor, config, request.source, request.target_identity)
+        if self.finder is None:
+            device = str(self.predictor.device.torch_device)
+            self.finder = make_finder(config.finder, device=device, min_face_px=config.min_face_px)
+        self.embedder = self.embedder or make_embedder()
+        return swap, shifted(self.finder, request.excerpt.start if request.excerpt else 0), self.embedder
 
 
 @dataclass(frozen=True)
 class SwapOverrides:
-    """Values given by the user beside the settings; None for those of the records."""
+    """Values given by the user beside the settings; None for those of the records, and a ``stretch`` of all frames."""
 
     target_identity: str | None = None
     rights: str | None = None
     name: str | None = None
     audio: bool = True
+    stretch: ClipRange | None = None
 
 
 def resolve_request(
@@ -115,7 +160,8 @@ def resolve_request(
     ``info`` is what a video says of itself; what is lost in reading it is warned of and noted.
 
     Raises:
-        UsageError: an unknown source, settings that the swapper cannot follow, a target whose identity is not known.
+        UsageError: an unknown source, settings that the swapper cannot follow, a target whose identity is not known,
+            a stretch without a frame, or one beside segments.
         MediaError: ``target`` is a folder without a picture.
         CheckpointError: the swapper cannot be read.
         ManifestError: a dataset is damaged.
@@ -125,7 +171,10 @@ def resolve_request(
     parent = record_of(target) or (record_from(dataset, sha256) if dataset else None)
     person = overrides.target_identity or (parent.target_identity if parent else the_other(card, source))
     need_target_decoder(card, person, config, swapper)
-    clip = _clip_id(dataset, card.model, overrides.name or f"{safe_name(target.stem, longest=120)}+{source}")
+    excerpt = _excerpt(target, config, overrides.stretch) if info else None
+    usual = f"{safe_name(target.stem, longest=120)}+{source}" + (f"@{excerpt.text}" if excerpt else "")
+    clip = _clip_id(dataset, card.model, overrides.name or usual)
+    notes = title_note(target) | (read_with_notes(target, info, audio=overrides.audio) if info else {})
     return SwapRequest(
         target=target,
         target_sha256=sha256,
@@ -139,8 +188,17 @@ def resolve_request(
         card=card,
         config=config,
         audio=overrides.audio,
-        notes=title_note(target) | (read_with_notes(target, info, audio=overrides.audio) if info else {}),
+        notes=notes | (excerpt_factor(excerpt.start, excerpt.stop) if excerpt else {}),
+        excerpt=excerpt,
     )
+
+
+def _excerpt(target: Path, config: SwapConfig, stretch: ClipRange | None) -> Excerpt | None:
+    if stretch is None:
+        return None
+    if config.segments:
+        raise UsageError("a range and segments both choose frames", hint="leave out --range, or the segments")
+    return Excerpt.of(target, stretch)
 
 
 def target_digest(target: Path) -> str:
@@ -224,6 +282,7 @@ def already_listed(dataset: Path, request: SwapRequest) -> ClipRecord | None:
     # The file of an enlarging hook may have changed under the same name.
     same = same and record.factors.get("enlarge_sha256") == enlarge_digest(request.config.blend)
     same = same and (SOUND in record.factors) == (SOUND in request.notes)
+    same = same and record.factors.get(TARGET_FRAMES) == request.notes.get(TARGET_FRAMES)
     if not same or record.rendition != request.rendition:
         raise UsageError(f"{request.clip} is there already, made with other settings", hint="choose another --name")
     return record

@@ -23,7 +23,7 @@ class TrainConfig:
     Attributes:
         model: a family's name; width: multiplier of its channels; model_options: the family's other options.
         steps: how long to train. minutes: stop after this much training time, whichever comes first; the schedule
-            follows whichever is further on.
+            (learning rate, warp, phases) follows whichever is further on, so a busy machine makes fewer steps.
         batch: faces of each identity in one step; identities_per_step: at most this many of them, in turn.
         accumulate: gradient accumulation, batches for one step.
         optimizer: its name. beta1, beta2: its moment decays; beta2 defaults to the optimizer's own.
@@ -36,13 +36,14 @@ class TrainConfig:
         ema: decay of the averaged weights that are exported; 0 exports the weights as they are.
         loss: its weights. augment: augmentation of faces. phases: changes of settings over time, see
         forge/training/recipe.py. population: all facesets are trained as one person, with one decoder: a start for
-            other trainings. start_from: a swapper or run whose weights the training starts from; base is the one in
-            the package, none random weights; without it, the base where it fits. load_parts: which parts of it,
-            comma-separated; all that fit if empty. freeze: frozen parts, comma-separated.
+            other trainings. start_from: a swapper, run or checkpoint whose weights the training starts from; base is
+            the one in the package, none random weights; without it, the base where it fits. load_parts: which parts of
+            it, comma-separated; all that fit if empty. freeze: frozen parts, comma-separated.
         max_faces: at most this many faces of a faceset, evenly spaced, are loaded.
         holdout: the last fraction of every clip's frames is held out and measured at every preview.
         device, precision: of training; compile: torch.compile, faster on CUDA and slower on CPUs.
-        log_every, preview_every, save_every, snapshot_every: in steps; keep: checkpoints kept beside snapshots.
+        log_every, save_every, snapshot_every: in steps; keep: checkpoints kept beside snapshots.
+        preview_every: in steps; 0 makes previews by time, the first after half a minute, then less and less often.
     """
 
     model: str = "compact"
@@ -79,7 +80,7 @@ class TrainConfig:
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
     compile: bool = False
     log_every: int = 20
-    preview_every: int = 500
+    preview_every: int = 0
     save_every: int = 500
     snapshot_every: int = 25_000
     keep: int = 2
@@ -90,6 +91,7 @@ class TrainConfig:
             need(value >= 1, f"{name} must be at least 1, got {value}", "see the defaults")
         need(self.batch <= 1024, f"batch {self.batch} is larger than 1024", "16 to 64 is usual")
         need(self.snapshot_every >= 0, "snapshot_every is negative", "0 keeps no snapshots")
+        need(self.preview_every >= 0, "preview_every is negative", "0 makes previews by time")
         need(self.minutes is None or self.minutes > 0, f"minutes must be positive, got {self.minutes}", "leave it out")
         need(0 < self.learning_rate <= 0.1, f"learning_rate {self.learning_rate} is outside 0 to 0.1", "5e-5 to 3e-4")
         need(0 <= self.decay_from <= 1 and 0 <= self.decay_to <= 1, "decay_from and decay_to are fractions", "0 to 1")
@@ -119,7 +121,6 @@ _COUNTS = (
     "accumulate",
     "identities_per_step",
     "log_every",
-    "preview_every",
     "save_every",
     "keep",
 )

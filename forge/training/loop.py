@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from statistics import median
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from forge.training.collapse import CollapseWatch, Sign, reconstruction
 from forge.training.config import TrainConfig
 from forge.training.losses.objective import Losses
+from forge.training.recipe import settings_at
 from forge.training.recorder import RunRecorder
+from forge.training.schedule import next_preview
 from forge.training.trainer import SwapTrainer
 from shared.console import console
 from shared.errors import TrainingDivergedError
@@ -29,7 +33,8 @@ class TrainingLoop(BaseLoop):
     """
 
     def __init__(self, trainer: SwapTrainer, recorder: RunRecorder, config: TrainConfig) -> None:
-        super().__init__(trainer.processes, steps=config.steps, minutes=config.minutes, unit="face")
+        on_cpu = trainer.device.kind == "cpu"
+        super().__init__(trainer.processes, steps=config.steps, minutes=config.minutes, unit="face", on_cpu=on_cpu)
         self.trainer = trainer
         self.recorder = recorder
         self.config = config
@@ -39,6 +44,8 @@ class TrainingLoop(BaseLoop):
         self._first_step = 0
         self._first_faces = 0
         self._previewed_step = -1
+        self._next_preview = 0.0
+        self._watch = CollapseWatch(config.log_every)
         self._pending: list[dict[str, Losses]] = []
         self._start: tuple[dict[str, Tensor], Mapping[str, Any]] | None = None
 
@@ -50,7 +57,24 @@ class TrainingLoop(BaseLoop):
             TrainingDivergedError: the loss became non-finite repeatedly.
             StorageError: writing failed.
         """
+        try:
+            self._train()
+        finally:
+            self.recorder.close()
+
+    @property
+    def rate(self) -> float:
+        """Faces per second in this call, over all processes."""
+        return self.per_second(self.trainer.faces_seen - self._first_faces)
+
+    def _train(self) -> None:
         self._resume()
+        self._next_preview = next_preview(self.earlier_seconds)
+        if self.config.minutes is not None and self.seconds < 60 * self.config.minutes:
+            console.print(
+                f"for {self.config.minutes:g} minutes by the clock, which drives learning rate, warp and phases too: a "
+                "slower or busier machine makes fewer steps of the same schedule"
+            )
         with self.running(self.trainer.step, self.trainer.faces_per_step) as (noted, advance):
             stopped = self._loop(noted, advance)
             while not stopped and not self._flush_losses():
@@ -58,13 +82,10 @@ class TrainingLoop(BaseLoop):
                 stopped = self._loop(noted, advance)
         if stopped:
             self._save()
+            self._begin_preview()
+            self._fetch_preview(wait=True)
             self.stop(self.trainer.step)
         self._finish()
-
-    @property
-    def rate(self) -> float:
-        """Faces per second in this call, over all processes."""
-        return self.per_second(self.trainer.faces_seen - self._first_faces)
 
     def _loop(self, noted: list[int], advance: Advance) -> bool:
         """Steps until the schedule is over or a signal arrived; returns whether one did."""
@@ -78,7 +99,8 @@ class TrainingLoop(BaseLoop):
 
     def _finish(self) -> None:
         if self._previewed_step != self.trainer.step:
-            self._write_previews()
+            self._begin_preview()
+        self._fetch_preview(wait=True)
         if self.saved_step != self.trainer.step or not self.recorder.exported:
             self._save()
         self.recorder.finish()
@@ -90,8 +112,9 @@ class TrainingLoop(BaseLoop):
         if not self._is_fine(step):
             self._go_back()
             return
-        if step % config.preview_every == 0:
-            self._write_previews()
+        self._fetch_preview()
+        if step % config.preview_every == 0 if config.preview_every else self.seconds >= self._next_preview:
+            self._begin_preview()
         if step % config.save_every == 0:
             self._save(snapshot=bool(config.snapshot_every) and step % config.snapshot_every == 0)
         loss = f", loss {self.loss:.4f}" if math.isfinite(self.loss) else ""
@@ -101,6 +124,8 @@ class TrainingLoop(BaseLoop):
     def _is_fine(self, step: int) -> bool:
         """Checks losses, and weights before they are saved; on GPUs not every step, because it synchronises them."""
         config = self.config
+        if math.isnan(self.loss) and self.processes.count == 1 and self._losses_finite():
+            self.loss = self._mean_loss()  # one to show until the first is logged
         if step % config.log_every == 0:
             if not self._flush_losses():
                 return False
@@ -123,9 +148,12 @@ class TrainingLoop(BaseLoop):
         self._pending.clear()
         return True
 
+    def _mean_loss(self) -> float:
+        return _mean([loss.total for losses in self._pending for loss in losses.values()])
+
     def _log_losses(self) -> float:
         every = [loss for losses in self._pending for loss in losses.values()]
-        scalars = {"loss": _mean([loss.total for loss in every])}
+        scalars = {"loss": self._mean_loss()}
         for term in sorted({term for loss in every for term in loss.terms}):
             scalars[term] = _mean([loss.terms[term] for loss in every if term in loss.terms])
         for identity in sorted({name for losses in self._pending for name in losses}):
@@ -137,6 +165,8 @@ class TrainingLoop(BaseLoop):
             "data_share": self.trainer.data_timer.share(),
         }
         self.recorder.log(self.trainer.step, {**shared, **scalars})
+        settings = self._settings()
+        self._tell(self._watch.loss(settings, self.trainer.step, reconstruction(scalars, settings)))
         return scalars["loss"]
 
     def _resume(self) -> None:
@@ -165,6 +195,8 @@ class TrainingLoop(BaseLoop):
         self.returns += 1
         good = self.newest(self.recorder.run) if self.saved_step >= 0 else None
         tensors, meta = (good.tensors, good.meta) if good else self._start or ({}, {})
+        self._fetch_preview(wait=True)
+        self._watch = CollapseWatch(self.config.log_every)
         self.trainer.restore(tensors, meta)
         self.trainer.slow_down(slower, self.returns)
         self._pending.clear()
@@ -183,13 +215,38 @@ class TrainingLoop(BaseLoop):
             hint=f"begin a new run with a lower learning rate than {rate:g}",
         )
 
-    def _write_previews(self) -> None:
+    def _settings(self) -> TrainConfig:
+        """The settings of the last step."""
+        return settings_at(self.config, self.trainer.step - 1, self.fraction(self.trainer.step - 1))
+
+    def _tell(self, sign: Sign | None) -> None:
+        """Warns of the first sign of a collapse, with what to do."""
+        if sign is None or not self.recorder.note_collapse(self.trainer.step, sign):
+            return
+        rate = self._settings().learning_rate * self.trainer.rate_scale * _SLOWER
+        kept = self.recorder.checkpoint_before(sign.good_step)
+        start = f"from the state before that, --from {kept}" if kept else "anew, as no earlier state is kept"
+        console.warn(
+            f"{sign.text}: the training may be collapsing. If the previews show it too, stop with Ctrl-C and begin a "
+            f"new run {start}, with half the learning rate, --lr {rate:g}"
+        )
+
+    def _begin_preview(self) -> None:
+        self._fetch_preview(wait=True)
         self._previewed_step = self.trainer.step
-        self.recorder.write_previews(self.trainer, log=self.trainer.step != self._first_step)
+        self._next_preview = next_preview(self.seconds)
+        self.recorder.begin_preview(self.trainer)
+
+    def _fetch_preview(self, *, wait: bool = False) -> None:
+        """Logs the preview that was begun and looks for a sign in it, once it is finished, or after waiting for it."""
+        found = self.recorder.finished_preview(wait=wait, log=self.trainer.step != self._first_step)
+        if found is not None and found.measured:
+            ssim, sharpness = (median(column) for column in list(zip(*found.measured.values(), strict=True))[:2])
+            self._tell(self._watch.preview(self._settings(), found.step, ssim, sharpness))
 
     def _save(self, *, snapshot: bool = False) -> None:
         meta = {"returns": self.returns}
-        self.recorder.save(self.trainer, meta, self.loss, self.seconds, snapshot=snapshot)
+        self.recorder.save(self.trainer, meta, self.loss, self.seconds, snapshot=snapshot, spare=self._watch.good_step)
         self.saved_step = self.trainer.step
         self._start = None
         self.processes.wait()

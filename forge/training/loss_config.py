@@ -71,6 +71,9 @@ class LossConfig:
             colours inside the face, and its surroundings, should be as in the input image.
         true_face: weight of the latent discriminator's loss (DeepFaceLab's true_face_power).
         eyes, mouth: additional weight of pixels there.
+        mean: what a term that compares pixels is a mean over. face: over the weights of the pixels, so that it does not
+            depend on the size of the face. picture: over all pixels, so that a face on a third of them counts a third;
+            DeepFaceLab's, in which the mask and eyes_mouth, always means over the picture, weigh more beside it.
         eyes_mouth: weight of the absolute difference inside eyes and mouth, as a mean over the whole image, so that
             DeepFaceLab's priority of 300 is 300.
         background: weight of pixels outside the face; small, so that the mask's border is learned well.
@@ -106,6 +109,7 @@ class LossConfig:
     eyes_mouth: float = 0.0
     background: float = 0.1
     background_power: float = 0.0
+    mean: Literal["face", "picture"] = "face"
     adversarial: AdversarialConfig = AdversarialConfig()
 
     def __post_init__(self) -> None:

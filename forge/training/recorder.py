@@ -5,22 +5,48 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+from typing import Any, NamedTuple
 
+import numpy as np
+
+from forge.models import Swapper
 from forge.models.checkpoint import EXPORT_FOLDER, TrainingSource, save_swapper
 from forge.models.contract import Option
+from forge.training.collapse import Sign
 from forge.training.config import TrainConfig
 from forge.training.data import Banks
-from forge.training.previews import Measured, direction_sheet, loss_plot, measure, preview
+from forge.training.previews import Measured, loss_plot, measure, preview_sheet
 from forge.training.timelapse import assemble, plot_moment
 from forge.training.trainer import SwapTrainer
+from shared.console import counted
+from shared.device import Device
+from shared.sampling import evenly_spaced
 from shared.storage import write_bytes, write_text
 from shared.training.run import Run
 from shared.video.images import encode_jpeg
 
+_MOST_MEASURED = 1024
+_WATCHED_PEOPLE, _WATCHED_FACES = 8, 8
+
+
+class Preview(NamedTuple):
+    """A preview that was written: the step, the picture, and the quality of each identity in it.
+
+    ``measured`` is of held-out faces, or where none are held out of a few training faces of some people.
+    """
+
+    step: int
+    image: np.ndarray
+    measured: dict[str, Measured]
+
 
 class RunRecorder:
-    """Writes into a run folder, or nowhere in processes that are not the first (``run`` is None there)."""
+    """Writes into a run folder, or nowhere in processes that are not the first (``run`` is None there).
+
+    Previews are made in a thread of their own, from a copy of the weights; close the recorder to end it.
+    """
 
     def __init__(
         self,
@@ -36,13 +62,15 @@ class RunRecorder:
         self.config = config
         self.start = start
         self.held_out: dict[str, Measured] = {}
+        self._thread = ThreadPoolExecutor(1, "previews")
+        self._pending: Future[Preview] | None = None
 
     def rewind(self, step: int) -> float:
         """Removes logs and previews after ``step``; returns the last loss logged before it, or NaN."""
         if self.run is None:
             return math.nan
         self.run.rewind(step)
-        for image in (self.run.previews / "timelapse").glob("step-*.jpg"):
+        for image in self.run.previews.rglob("step-*.jpg"):
             if int(image.stem.removeprefix("step-")) > step:
                 image.unlink(missing_ok=True)
         logged = [line["loss"] for line in self.run.metrics() if "loss" in line]
@@ -57,44 +85,74 @@ class RunRecorder:
         """Records in the log and ``run.json`` a return to an earlier step, and the learning rate's factor."""
         if self.run is None:
             return
-        returns = [*self.run.facts.get("returns", [])]
-        returns.append({"reached_step": reached, "back_to_step": back_to, "learning_rate_factor": rate_scale})
-        self.run.facts["returns"] = returns
-        write_text(self.run.path / "run.json", json.dumps(self.run.facts, indent=2) + "\n")
+        one = {"reached_step": reached, "back_to_step": back_to, "learning_rate_factor": rate_scale}
+        self._note_fact(self.run, "returns", [*self.run.facts.get("returns", []), one])
         self.run.log(back_to, learning_rate_factor=rate_scale)
 
-    def write_previews(self, trainer: SwapTrainer, *, log: bool = True) -> None:
-        """Writes the previews, and measures the held-out faces."""
+    def note_collapse(self, step: int, sign: Sign) -> bool:
+        """Records in ``run.json`` the first sign of a collapse; returns whether it is the first, and to be told."""
+        if self.run is None or "collapse" in self.run.facts:
+            return False
+        self._note_fact(self.run, "collapse", {"step": step, "good_step": sign.good_step, "sign": sign.text})
+        return True
+
+    def checkpoint_before(self, step: int) -> Path | None:
+        """The newest checkpoint of ``step`` or before; None if none is kept."""
+        return None if self.run is None else self.run.newest_at(step)
+
+    def _note_fact(self, run: Run, name: str, value: object) -> None:
+        run.facts[name] = value
+        write_text(run.path / "run.json", json.dumps(run.facts, indent=2) + "\n")
+
+    def begin_preview(self, trainer: SwapTrainer) -> None:
+        """Begins a preview of the weights as they are now, in a thread; fetch it with :meth:`finished_preview`.
+
+        One at a time: an earlier one must have been fetched.
+        """
         if self.run is None:
             return
-        step, previews = trainer.step, self.run.previews
-        banks = self.banks.held or self.banks.train
-        with trainer.shipped() as swapper:
-            image = preview(swapper, banks, trainer.device)
-            moment = plot_moment(swapper, banks, trainer.device, step)
-            directions = direction_sheet(swapper, banks, trainer.device) if len(banks) > 2 else None
-            self.held_out = {bank.identity: measure(swapper, bank, trainer.device) for bank in self.banks.held}
-        data = encode_jpeg(image)
-        write_bytes(previews / f"step-{step:08d}.jpg", data)
-        write_bytes(previews / "latest.jpg", data)
-        write_bytes(previews / "timelapse" / f"step-{step:08d}.jpg", encode_jpeg(moment))
-        if directions is not None:
-            write_bytes(previews / "directions.jpg", encode_jpeg(directions))
-        write_bytes(previews / "loss.png", loss_plot(self.run.metrics()))
-        if not log:
-            return  # a finished run, opened again: it was logged when it ended
-        self.run.log_image(step, "preview", image)
-        for identity, found in self.held_out.items():
-            self.run.log(step, **{f"held_out/{identity}/{key}": value for key, value in found._asdict().items()})
+        # Autocast is left out: its cache of weights is one for all threads, and is emptied when a thread leaves it.
+        device = Device(trainer.device.torch_device, None)
+        self._pending = self._thread.submit(_make_preview, self, self.run, trainer.snapshot(), trainer.step, device)
+
+    def finished_preview(self, *, wait: bool = False, log: bool = True) -> Preview | None:
+        """The preview that was begun, once it is written; None before that, unless ``wait``, and if there is none.
+
+        ``log`` puts its numbers into the log; a finished run that is opened again has them.
+
+        Raises:
+            StorageError: writing it failed.
+        """
+        if self.run is None or self._pending is None or not (wait or self._pending.done()):
+            return None
+        pending, self._pending = self._pending, None
+        found = pending.result()
+        self.held_out = found.measured if self.banks.held else {}
+        if log:
+            self.run.log_image(found.step, "preview", found.image)
+            for identity, one in self.held_out.items():
+                self.run.log(found.step, **{f"held_out/{identity}/{key}": n for key, n in one._asdict().items()})
+        return found
+
+    def close(self) -> None:
+        """Waits for the thread of the previews to end."""
+        self._thread.shutdown()
 
     def save(
-        self, trainer: SwapTrainer, meta: Mapping[str, Any], loss: float, seconds: float, *, snapshot: bool
+        self,
+        trainer: SwapTrainer,
+        meta: Mapping[str, Any],
+        loss: float,
+        seconds: float,
+        *,
+        snapshot: bool,
+        spare: int = -1,
     ) -> None:
-        """Saves a checkpoint with ``meta`` beside the trainer's own, and the export."""
+        """Saves a checkpoint with ``meta`` beside the trainer's own, and the export; see :meth:`Run.save`."""
         if self.run is None:
             return
         tensors, own = trainer.state()
-        self.run.save(trainer.step, tensors, {**own, **meta, "seconds": seconds}, snapshot=snapshot)
+        self.run.save(trainer.step, tensors, {**own, **meta, "seconds": seconds}, snapshot=snapshot, spare=spare)
         self._export(trainer, loss, seconds)
 
     def finish(self) -> None:
@@ -129,3 +187,22 @@ class RunRecorder:
                 training=training,
                 population=self.config.population,
             )
+
+
+def _make_preview(recorder: RunRecorder, run: Run, swapper: Swapper, step: int, device: Device) -> Preview:
+    """Draws, measures and writes a preview. Changes nothing that a training step uses."""
+    banks, folder, one_decoder = recorder.banks, run.previews, recorder.config.population
+    shown = banks.held or banks.train
+    title = f"step {step:,}, {counted(len(shown), 'person', 'people')}"
+    image = preview_sheet(swapper, shown, device, title, one_decoder=one_decoder)
+    data = encode_jpeg(image)
+    write_bytes(folder / f"step-{step:08d}.jpg", data)
+    write_bytes(folder / "latest.jpg", data)
+    moment = plot_moment(swapper, shown, device, step)
+    write_bytes(folder / "timelapse" / f"step-{step:08d}.jpg", encode_jpeg(moment))
+    write_bytes(folder / "loss.png", loss_plot(run.metrics()))
+    if banks.held:
+        faces = max(4, min(64, _MOST_MEASURED // len(banks.held)))
+    else:
+        shown, faces = [shown[place] for place in evenly_spaced(len(shown), _WATCHED_PEOPLE)], _WATCHED_FACES
+    return Preview(step, image, {bank.identity: measure(swapper, bank, device, faces=faces) for bank in shown})

@@ -1,10 +1,13 @@
-"""Schedules of learning rate and warp: pure functions of the step and of the fraction done."""
+"""Schedules of learning rate, warp and previews: pure functions of the step, the fraction done and the time."""
 
 from __future__ import annotations
 
 import math
 
 from forge.training.config import TrainConfig
+
+_FIRST_PREVIEW_SECONDS = 30.0
+_LONGEST_WAIT_SECONDS = 3600.0
 
 
 def learning_rate(step: int, fraction: float, config: TrainConfig) -> float:
@@ -13,6 +16,17 @@ def learning_rate(step: int, fraction: float, config: TrainConfig) -> float:
     late = _late(fraction, config.decay_from)
     falling = config.decay_to + (1 - config.decay_to) * (1 + math.cos(math.pi * late)) / 2
     return config.learning_rate * warm * falling
+
+
+def next_preview(seconds: float) -> float:
+    """When the next preview by time is due, in seconds of training: after 30, each half as long again after the last.
+
+    From two hours on every hour.
+    """
+    due = _FIRST_PREVIEW_SECONDS
+    while due <= seconds:
+        due += min(due / 2, _LONGEST_WAIT_SECONDS)
+    return due
 
 
 def warp_strength(fraction: float, config: TrainConfig) -> float:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from typing import Any, NamedTuple
@@ -207,6 +208,11 @@ class SwapTrainer:
             yield self.swapper
         finally:
             self._put_weights(kept)
+
+    def snapshot(self) -> Swapper:
+        """A copy of :meth:`shipped`, in evaluation mode, which later steps leave as it is."""
+        with self.shipped() as swapper:
+            return copy.deepcopy(swapper).eval().requires_grad_(False)
 
     @torch.no_grad()
     def _put_weights(self, values: Sequence[Tensor]) -> None:

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import dataclasses
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, get_args
 
 import typer
 
 from shared.commands.completion import devices, finders, values
 from shared.commands.engine_options import AddressOption, EngineOption, JobsOption, engine_asked
+from shared.commands.options import choices
 from shared.console import console, counted
 from shared.errors import UsageError
 from shared.faces.facesets.extract_config import ExtractConfig
+from shared.faces.foreign import Program
 from shared.types import Framing
 
 if TYPE_CHECKING:
@@ -136,6 +138,61 @@ def _extract_each(clips: list[Path], out: Path, config: ExtractConfig, engine: E
         f"{counted(sum(one.kept for one in made), 'face')} kept"
     )
     console.result({"path": str(out), "facesets": [dataclasses.asdict(one) for one in found]})
+
+
+@app.command("import")
+def import_(
+    faces: Annotated[
+        Path, typer.Argument(help="Folder of extracted faces, or an alignments file (.fsa).", show_default=False)
+    ],
+    program: Annotated[
+        str, typer.Option("--from", help=f"{choices(Program)}.", show_default=False, autocompletion=values(Program))
+    ],
+    identity: Annotated[str, typer.Option(help="Person in the pictures.", show_default=False)],
+    rights: Annotated[str, typer.Option(help="Basis of use: consent, CC-BY-4.0, ...", show_default=False)],
+    out: Annotated[Path, typer.Option(help="Folder of the faceset.", show_default=False)],
+    source: Annotated[
+        Path | None,
+        typer.Option(help="Video or folder that faceswap's faces are from.", show_default="landmarks found anew"),
+    ] = None,
+    framing: Annotated[
+        str | None,
+        typer.Option(
+            help="half, midface, full, whole or head.",
+            show_default="as the pictures, else whole",
+            autocompletion=values(Framing),
+        ),
+    ] = None,
+    px: Annotated[int, typer.Option(help="Side of a crop.")] = ExtractConfig.px,
+    finder: _Finder = ExtractConfig.finder,
+    all_people: Annotated[
+        bool, typer.Option("--all-people", help="Keep all people, not only the main one.")
+    ] = ExtractConfig.all_people,
+    force: Annotated[bool, typer.Option("--force", help="Replace an existing faceset.")] = False,
+) -> None:
+    """Makes a faceset of faces that faceswap or DeepFaceLab extracted, with the landmarks that they stored.
+
+    Their files are read as data: nothing in them is executed, and what is more than data is refused.
+
+    Example: assay faces import data_src/aligned --from deepfacelab --identity ann --rights consent --out faces/ann
+
+    Example: assay faces import ann.fsa --from faceswap --source ann.mp4 --identity ann --rights consent --out faces/ann
+    """
+    from shared.config import from_mapping
+
+    if program not in get_args(Program):
+        raise UsageError(f"no program is named {program!r}", hint=choices(Program))
+    settings = {
+        "identity": identity, "rights": rights, "px": px, "finder": finder, "all_people": all_people,
+        "framing": framing or ExtractConfig.framing,
+    }  # fmt: skip
+    config = from_mapping(ExtractConfig, settings, where="assay faces import")
+    from shared.faces.foreign.importing import import_faces
+
+    chosen = None if framing is None else config.framing
+    info = import_faces(faces, out, config, program, framing=chosen, source=source, force=force)  # type: ignore[arg-type]
+    _say(out, info)
+    console.result({"path": str(out), **dataclasses.asdict(info)})
 
 
 @app.command()

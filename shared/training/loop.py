@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from typing import NoReturn
 
 from shared.console import console
+from shared.training.load import LoadWatch, load_text
 from shared.training.processes import Processes
 from shared.training.run import Checkpoint, Run, load_checkpoint
 from shared.training.signals import ECHO_SECONDS, signals_noted
@@ -23,13 +24,17 @@ class BaseLoop:
         processes: of the training.
         steps, minutes: limits of the training, including earlier calls; ``minutes`` is None for no time limit.
         unit: singular of the unit of a step ("face"), which the progress bar counts if there is no time limit.
+        on_cpu: whether the calling thread computes the steps; then a busy machine is told of, once.
     """
 
-    def __init__(self, processes: Processes, *, steps: int, minutes: float | None, unit: str) -> None:
+    def __init__(
+        self, processes: Processes, *, steps: int, minutes: float | None, unit: str, on_cpu: bool = False
+    ) -> None:
         self.processes = processes
         self.earlier_seconds = 0.0
         self._limits = steps, minutes
         self._unit = unit
+        self._watches_load = on_cpu and processes.count == 1
         self._began = time.monotonic()
         self._agreed_seconds = 0.0
 
@@ -63,6 +68,7 @@ class BaseLoop:
         self._began = time.monotonic()
         self.agree(stopped=False)
         shown = self.earlier_seconds
+        load = LoadWatch() if self._watches_load else None
         if minutes is None:
             total, done, unit = steps * per_step, step * per_step, self._unit
         else:
@@ -72,6 +78,8 @@ class BaseLoop:
             nonlocal shown
             before, shown = shown, self.seconds
             tick(per_step if minutes is None else round(shown) - round(before), note=note)
+            if load is not None and (share := load.busy_share()) is not None:
+                self._tell_busy(share)
 
         echo = ECHO_SECONDS if self.processes.count > 1 else 0.0
         with (
@@ -79,6 +87,18 @@ class BaseLoop:
             console.progress("training", total, unit=unit, done=done) as tick,
         ):
             yield noted, advance
+
+    def _tell_busy(self, share: float) -> None:
+        """Says that the training runs only for ``share`` of the time, and what to do."""
+        average = load_text()
+        seen = f"the training has its processor for {100 * share:.0f} % of the time{average and f' ({average})'}"
+        if self._limits[1] is None:
+            console.warn(f"this machine is busy: {seen}, so it takes longer; other work can be stopped")
+        else:
+            console.warn(
+                f"this machine is busy: {seen}, and --minutes goes by the clock, so fewer steps are made: stop other "
+                "work, or give --steps without --minutes, which takes longer and leaves no step out"
+            )
 
     def stop(self, step: int) -> NoReturn:
         """Ends the training after a stop signal, once everything is saved."""

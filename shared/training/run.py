@@ -211,11 +211,17 @@ class Run:
         return read_metrics(self.path)
 
     def save(
-        self, step: int, tensors: Mapping[str, Tensor], meta: Mapping[str, Any], *, snapshot: bool = False
+        self,
+        step: int,
+        tensors: Mapping[str, Tensor],
+        meta: Mapping[str, Any],
+        *,
+        snapshot: bool = False,
+        spare: int = -1,
     ) -> Path:
         """Saves a checkpoint atomically, and removes all but the last ``keep``.
 
-        ``meta`` must be JSON; a ``snapshot`` is never removed.
+        ``meta`` must be JSON; snapshots are never removed, and not now the newest one of step ``spare`` or before.
 
         Raises:
             StorageError: writing failed or the disk is full.
@@ -224,7 +230,9 @@ class Run:
         need_free_space(self.checkpoints, int(size * 1.05) + _MAX_JSON_BYTES)
         path = self.checkpoint_path(step)
         write_checkpoint(path, tensors, {"step": step, "snapshot": snapshot, "meta": dict(meta)})
-        self._remove_old()
+        for _, old in self._numbered()[: -self._keep]:
+            if old != self.newest_at(spare) and not _is_snapshot(old):
+                old.unlink(missing_ok=True)
         return path
 
     def latest(self) -> Checkpoint | None:
@@ -244,6 +252,10 @@ class Run:
         if found:
             raise CheckpointError(f"no checkpoint in {self.checkpoints} can be read", hint="start a new run")
         return None
+
+    def newest_at(self, step: int) -> Path | None:
+        """The newest checkpoint of ``step`` or before; None if there is none."""
+        return next((path for number, path in reversed(self._numbered()) if number <= step), None)
 
     def rewind(self, step: int) -> None:
         """Removes metrics of later steps, so that a resumed run does not log them twice."""
@@ -282,13 +294,8 @@ class Run:
             self._events = None
 
     def _numbered(self) -> list[tuple[int, Path]]:
-        matches = ((_NAME.fullmatch(path.name), path) for path in self.checkpoints.glob("step-*.safetensors"))
-        return sorted((int(match[1]), path) for match, path in matches if match)
-
-    def _remove_old(self) -> None:
-        for _, path in self._numbered()[: -self._keep]:
-            if not _is_snapshot(path):
-                path.unlink(missing_ok=True)
+        found = ((_NAME.fullmatch(path.name), path) for path in self.checkpoints.glob("step-*.safetensors"))
+        return sorted((int(match[1]), path) for match, path in found if match)
 
 
 def write_checkpoint(path: Path, tensors: Mapping[str, Tensor], document: Mapping[str, Any]) -> None:

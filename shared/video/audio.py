@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import io
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from fractions import Fraction
 from pathlib import Path
@@ -18,7 +18,7 @@ from av.packet import Packet
 from av.rational import AVRational
 from av.stream import Stream
 
-from shared.errors import MediaError
+from shared.errors import MediaError, storage_errors
 from shared.video.clock import packets_to_the_end
 from shared.video.container import audio_stream, created, ffmpeg_line, logged_errors, opened
 
@@ -105,23 +105,32 @@ def _named(path: Path) -> str:
         return f"{path} ({context.name if context is not None else 'unknown codec'})"
 
 
-def cut_audio(source: Path, out: Path, wanted: Callable[[Packet], bool]) -> int:
-    """Copies the ``wanted`` audio packets into the audio file ``out``; their number. Without any, no file stays.
+def cut_audio(source: Path, folder: Path, *, start: Fraction | None, stop: Fraction | None) -> Path | None:
+    """Copies the audio packets between two times into an audio file in ``folder``; None without any.
+
+    With a ``start`` they are shifted to start at 0. Packets are not split, so a cut is exact to about 20 ms.
 
     Raises:
         MediaError: the file cannot be read or its sound not copied.
+        StorageError: writing failed.
     """
-    kept = 0
+    out = folder / f"sound{container_for(source, '.mov')}"
+    with storage_errors(out):
+        return out if _copied(source, out, start, stop) else None
+
+
+def _copied(source: Path, out: Path, start: Fraction | None, stop: Fraction | None) -> bool:
+    kept = False
     last: tuple[int, int] | None = None
     try:
         with opened(source) as given, logged_errors(), created(out, options=EXACT) as taken:
             stream = audio_stream(given)
             target = None if stream is None else taken.add_stream_from_template(stream)
             for packet in () if stream is None else packets_to_the_end(given, stream):
-                if target is not None and wanted(packet):
+                if target is not None and _moved(packet, start, stop):
                     taken.start_encoding()
                     last = _mux(packet, taken, target, last)
-                    kept += 1
+                    kept = True
     except (FFmpegError, ValueError) as error:
         raise MediaError(
             f"the sound of {_named(source)} cannot be copied: {ffmpeg_line(error)}", hint="convert it to AAC first"
@@ -129,6 +138,19 @@ def cut_audio(source: Path, out: Path, wanted: Callable[[Packet], bool]) -> int:
     if not kept:
         out.unlink(missing_ok=True)
     return kept
+
+
+def _moved(packet: Packet, start: Fraction | None, stop: Fraction | None) -> bool:
+    """Whether the packet is between the times; it is then shifted so that ``start`` becomes 0."""
+    if not packet.size or packet.pts is None:
+        return False
+    moment = packet.pts * packet.time_base
+    if (start is not None and moment < start) or (stop is not None and moment >= stop):
+        return False
+    if start is not None:
+        packet.pts -= round(start / packet.time_base)
+        packet.dts = packet.pts
+    return True
 
 
 class AudioCopy:

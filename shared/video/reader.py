@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Collection, Generator, Iterator
 from contextlib import closing, suppress
 from dataclasses import dataclass
 from fractions import Fraction
@@ -113,15 +113,23 @@ class VideoReader:
         """
         if start < 0 or step < 1:
             raise ValueError(f"need start >= 0 and step >= 1, got {start=} and {step=}")
-        return self._selected(start, stop, step)
-
-    def _selected(self, start: int, stop: int | None, step: int) -> Iterator[Frame]:
         if stop is not None and stop <= start:
-            return
+            return iter(())
+        return self._selected(lambda index: index >= start and (index - start) % step == 0, stop)
+
+    def picked(self, indices: Collection[int]) -> Iterator[Frame]:
+        """The frames with these indices, as far as they exist, in order of display.
+
+        Raises:
+            MediaError: as for :meth:`frames`.
+        """
+        return self._selected(lambda index: index in indices, max(indices) + 1) if indices else iter(())
+
+    def _selected(self, is_wanted: Callable[[int], bool], stop: int | None) -> Iterator[Frame]:
         converter = self._converter()
         with closing(self.decoded()) as frames:
             for index, (time, frame) in enumerate(frames):
-                if index >= start and (index - start) % step == 0:
+                if is_wanted(index):
                     yield Frame(index, time, self._orientation.apply(converter.rgb(frame)))
                 if index + 1 == stop:
                     return

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import math
 import subprocess
 import sys
 from fractions import Fraction
@@ -233,6 +234,34 @@ def test_train_hands_flags_over_defaults_and_options_with_their_types(monkeypatc
     assert seen == [([Path("faces/ann"), Path("faces/bob")], tmp_path / "r", config)]
     with pytest.raises(UsageError, match="name=value"):
         _run(capsys, "train", "faces/ann", "faces/bob", "--run", tmp_path / "r", "--option", "mask")
+
+
+@pytest.mark.parametrize(
+    ("flags", "loss", "said", "left"),
+    [
+        (["--minutes", 3], 0.25, ["5 steps in 1.0 min, loss 0.2500", "--steps 5 without --minutes"], ["nan"]),
+        (["--steps", 5], 0.25, ["loss 0.2500"], ["clock"]),
+        (["--steps", 5], math.nan, ["5 steps in 1.0 min"], ["nan", "loss"]),
+    ],
+)
+def test_train_says_at_the_end_what_drove_it(monkeypatch, capsys, tmp_path, flags, loss, said, left):
+    import forge.training.train
+
+    result = forge.training.train.TrainResult(tmp_path, tmp_path / "swapper", 5, 60.0, 3.0, loss, {})
+    monkeypatch.setattr("forge.training.train.train_swapper", lambda *_given: result)
+    words = ["train", "faces/ann", "faces/bob", "--run", tmp_path, *flags]
+    found = _run(capsys, *words)
+    assert found["loss"] == (loss if math.isfinite(loss) else None)
+    told = " ".join(CliRunner().invoke(app, [str(word) for word in words], catch_exceptions=False).output.split())
+    assert all(each in told for each in said)
+    assert not any(each in told.replace(str(tmp_path), "") for each in left)
+
+
+def test_train_names_recipes_and_what_minutes_do():
+    told = " ".join(CliRunner().invoke(app, ["train", "--help"], env={"COLUMNS": "200"}).output.split())
+    assert "assay-cpu" in told
+    assert "assay-quality" in told
+    assert "follow this clock too" in told
 
 
 def test_a_missing_faceset_is_said_in_a_sentence(capsys, tmp_path):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -24,14 +23,12 @@ from detect.models.external.settings import (
     to_logits,
 )
 from shared.device import Device
-from shared.errors import CheckpointError, UsageError
+from shared.errors import CheckpointError
+from shared.exchange.onnx import open_session
 from shared.storage import decode_json, sha256_file
 
 FACTS_KEY = "assay"
 """Key of the metadata of an ONNX file with the facts of a detector of Assay."""
-
-_MAX_FILE_BYTES = 4 << 30
-_MAX_LEVELS = 16
 
 
 class OnnxDetector(Detector):
@@ -115,83 +112,6 @@ def load_onnx(reference: Reference, device: Device) -> tuple[Detector, DetectorF
         kept = {"level": own.spec.level, "frames_per_clip": own.spec.frames_per_clip, "has_mask": own.spec.has_mask}
         facts = replace(facts, spec=replace(facts.spec, **kept))
     return OnnxDetector(session, facts.spec, config), facts, sha256_file(reference.path)
-
-
-def open_session(path: Path, device: Device | None = None) -> Any:
-    """An ONNX Runtime session of the network in ``path``, on the GPU where the device and the runtime have one.
-
-    Raises:
-        CheckpointError: not an ONNX network.
-        UsageError: ONNX Runtime is not installed.
-    """
-    try:
-        import onnx
-        import onnxruntime
-    except ImportError as error:
-        raise UsageError("ONNX files need onnx and onnxruntime", hint="pip install 'assay[onnx]'") from error
-    if path.stat().st_size > _MAX_FILE_BYTES:
-        raise CheckpointError(f"{path} is larger than 4 GiB", hint="this is not a detector")
-    _check_whole(onnx, path)
-    providers = ["CPUExecutionProvider"]
-    if (
-        device is not None
-        and device.kind == "cuda"
-        and "CUDAExecutionProvider" in onnxruntime.get_available_providers()
-    ):
-        providers.insert(0, "CUDAExecutionProvider")
-    options = onnxruntime.SessionOptions()
-    options.log_severity_level = 3
-    options.intra_op_num_threads = torch.get_num_threads()
-    try:
-        session = onnxruntime.InferenceSession(str(path), options, providers=providers)
-    except Exception as error:
-        raise CheckpointError(f"{path} is no ONNX network: {error}", hint="export it again") from error
-    if len(session.get_inputs()) != 1:
-        raise CheckpointError(f"{path} takes {len(session.get_inputs())} inputs", hint="a detector takes one")
-    return session
-
-
-def _check_whole(onnx: Any, path: Path) -> None:
-    """Refuses weights in other files, which the digest that scores and calibration are tied to would not cover.
-
-    The subgraphs of If, Loop and Scan and the model's functions are checked too.
-    """
-    try:
-        model = onnx.load(path, load_external_data=False)
-    except Exception as error:
-        raise CheckpointError(f"{path} is no ONNX network: {error}", hint="export it again") from error
-    if any(tensor.data_location == onnx.TensorProto.EXTERNAL for tensor in _tensors(model, path)):
-        raise CheckpointError(
-            f"{path} keeps weights in other files", hint="make it one: onnx.save(onnx.load(FILE), NEW), up to 2 GiB"
-        )
-
-
-def _tensors(model: Any, path: Path) -> Iterator[Any]:
-    """All tensors of a model, those of its subgraphs and functions included.
-
-    Raises:
-        CheckpointError: subgraphs are nested too deeply.
-    """
-    level = [model.graph, *model.functions]
-    level += [each for part in model.training_info for each in (part.initialization, part.algorithm)]
-    for _ in range(_MAX_LEVELS):
-        inner: list[Any] = []
-        for graph in level:
-            yield from getattr(graph, "initializer", ())
-            sparse = [*getattr(graph, "sparse_initializer", ())]
-            for attribute in (
-                *(one for node in graph.node for one in node.attribute),
-                *getattr(graph, "attribute_proto", ()),
-            ):
-                yield from (attribute.t, *attribute.tensors)
-                sparse += [attribute.sparse_tensor, *attribute.sparse_tensors]
-                inner += [*([attribute.g] if attribute.HasField("g") else ()), *attribute.graphs]
-            for one in sparse:
-                yield from (one.values, one.indices)
-        if not inner:
-            return
-        level = inner
-    raise CheckpointError(f"{path} nests more than {_MAX_LEVELS} subgraphs", hint="this is not a detector")
 
 
 def _own_facts(session: Any, path: Path) -> DetectorFacts | None:

@@ -134,16 +134,22 @@ def _counts(name: str, faces: Faces, config: LossConfig) -> bool:
 
 def _compared(measure: Callable[[Tensor, Tensor, Tensor], Tensor]) -> Term:
     """The term that is ``measure`` of output, target and pixel weights."""
-    return lambda faces, _config: measure(faces.generated, faces.target, faces.weight)
+    return lambda faces, config: _scale(faces, config) * measure(faces.generated, faces.target, faces.weight)
+
+
+def _scale(faces: Faces, config: LossConfig) -> Tensor | float:
+    """What makes a mean over weights one over the whole picture, if ``config`` asks for that: the mean weight."""
+    return faces.weight.mean() if config.mean == "picture" else 1.0
 
 
 def _dssim(faces: Faces, config: LossConfig) -> Tensor:
-    measure = dssim if config.dssim_window == "gaussian11" else dfl_dssim
-    return measure(faces.generated, faces.target, faces.weight)
+    if config.dssim_window == "dfl":
+        return dfl_dssim(faces.generated, faces.target, faces.weight, whole=config.mean == "picture")
+    return _compared(dssim)(faces, config)
 
 
 def _perceptual(faces: Faces, config: LossConfig) -> Tensor:
-    return perceptual_net(config.perceptual_net, faces.generated.device)(faces.generated, faces.target, faces.weight)
+    return _compared(perceptual_net(config.perceptual_net, faces.generated.device))(faces, config)
 
 
 def _learned(faces: Faces) -> Tensor:
@@ -161,7 +167,7 @@ def _everywhere(faces: Faces, _config: LossConfig) -> Tensor:
     return dssim(faces.generated, faces.target, alike) + mse(faces.generated, faces.target, alike)
 
 
-def _smaller(faces: Faces, _config: LossConfig) -> Tensor:
+def _smaller(faces: Faces, config: LossConfig) -> Tensor:
     """Mean over the coarser outputs of the absolute difference to the area-resized target, masks included."""
     parts: list[Tensor] = []
     for swap in faces.swap.smaller:
@@ -169,7 +175,7 @@ def _smaller(faces: Faces, _config: LossConfig) -> Tensor:
         target, weight, mask = (
             F.interpolate(each, size=size, mode="area") for each in (faces.target, faces.weight, faces.batch.mask)
         )
-        part = mae(swap.rgb.float(), target, weight)
+        part = _scale(faces, config) * mae(swap.rgb.float(), target, weight)
         parts.append(part if swap.mask is None else part + ((swap.mask.float() - mask) ** 2).mean())
     return torch.stack(parts).mean()
 

@@ -3,7 +3,7 @@
 Convention:
     generated, target: (B, C, H, W) in [0, 1]
     weight: (B, 1, H, W), not negative, weight of each pixel; a loss is a weighted mean, so its scale does not depend on
-        the size of the face
+        the size of the face, unless ``loss.mean`` asks for it
 """
 
 from __future__ import annotations

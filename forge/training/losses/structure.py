@@ -25,15 +25,16 @@ def dssim(a: Tensor, b: Tensor, weight: Tensor) -> Tensor:
     return weighted_mean((1 - ssim_map(a, b)) / 2, weight)
 
 
-def dfl_dssim(a: Tensor, b: Tensor, weight: Tensor) -> Tensor:
+def dfl_dssim(a: Tensor, b: Tensor, weight: Tensor, *, whole: bool = False) -> Tensor:
     """As :func:`dssim` with DeepFaceLab's windows: sigma 1.5 still, side S / 11.6 px, no borders.
 
     From 256 px on it is the mean of that and of one with a window of S / 23.2 px. A window's value has the weight of
-    its centre pixel.
+    its centre pixel. ``whole`` divides by the number of windows, not by their weights.
     """
     side = a.shape[-1]
     shares = (_DFL_SHARE,) if side < _DFL_TWO_FROM else (_DFL_SHARE, 2 * _DFL_SHARE)
-    return torch.stack([_valid_dssim(a, b, weight, max(3, int(side / share))) for share in shares]).mean()
+    found = [_valid_dssim(a, b, weight, max(3, int(side / share)), whole=whole) for share in shares]
+    return torch.stack(found).mean()
 
 
 def ssim(a: Tensor, b: Tensor, weight: Tensor | None = None) -> Tensor:
@@ -94,11 +95,13 @@ def gmsd(a: Tensor, b: Tensor, weight: Tensor) -> Tensor:
     return (torch.sqrt(variance + TINY) - TINY**0.5).mean()
 
 
-def _valid_dssim(a: Tensor, b: Tensor, weight: Tensor, taps: int) -> Tensor:
+def _valid_dssim(a: Tensor, b: Tensor, weight: Tensor, taps: int, *, whole: bool) -> Tensor:
     luminance, contrast = _ssim_parts(a, b, taps, valid=True)
     first = (taps - 1) // 2
     height, width = contrast.shape[-2:]
-    return weighted_mean((1 - luminance * contrast) / 2, weight[..., first : first + height, first : first + width])
+    inside = weight[..., first : first + height, first : first + width]
+    values = (1 - luminance * contrast) / 2
+    return (values * inside).mean() if whole else weighted_mean(values, inside)
 
 
 def _ssim_parts(a: Tensor, b: Tensor, taps: int, *, valid: bool) -> tuple[Tensor, Tensor]:

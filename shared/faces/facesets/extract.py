@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import os
 from collections import deque
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass, replace
@@ -48,6 +48,7 @@ def extract(
     config: ExtractConfig,
     *,
     finder: FaceFinder | None = None,
+    finder_of: Callable[[Path], FaceFinder] | None = None,
     embedder: IdentityEmbedder | None = None,
     force: bool = False,
 ) -> FacesetInfo:
@@ -62,6 +63,7 @@ def extract(
         out: the folder of the faceset.
         config: the settings.
         finder: used instead of that of ``config``.
+        finder_of: gives each clip or picture a finder of its own, such as one of stored faces.
         embedder: used instead of the installed one.
         force: replace an existing faceset.
 
@@ -75,7 +77,7 @@ def extract(
     out = Path(out)
     check_target(out, force=force)
     unread = Unread(MediaError, FinderError)
-    sources = _sources([Path(clip) for clip in clips], config, finder, unread)
+    sources = _sources([Path(clip) for clip in clips], config, finder, finder_of, unread)
     if embedder is None and config.embed_every:
         embedder = make_embedder()
     frames = sum(-(-(source.claimed or 0) // config.every) for source in sources)
@@ -268,7 +270,13 @@ def _cut_out(clip: int, frame: Frame, face: Face, config: ExtractConfig) -> tupl
     return row, encode_crop(aligned.crop)
 
 
-def _sources(clips: Sequence[Path], config: ExtractConfig, given: FaceFinder | None, unread: Unread) -> list[_Source]:
+def _sources(
+    clips: Sequence[Path],
+    config: ExtractConfig,
+    given: FaceFinder | None,
+    finder_of: Callable[[Path], FaceFinder] | None,
+    unread: Unread,
+) -> list[_Source]:
     """The clips that can be opened, folders opened up, each once; the others are noted in ``unread``.
 
     The finder is one and the same unless every clip brings its own landmarks.
@@ -279,8 +287,9 @@ def _sources(clips: Sequence[Path], config: ExtractConfig, given: FaceFinder | N
     """
     if not clips:
         raise UsageError("no clip was given", hint="name one or more videos, or pictures, of one person")
-    beside = given is None and config.finder == BESIDE
-    one = None if beside else given or make_finder(config.finder, device=config.device)
+    if given is None and finder_of is None and config.finder == BESIDE:
+        finder_of = _beside
+    one = None if finder_of else given or make_finder(config.finder, device=config.device)
     sources: dict[str, _Source] = {}
     for clip in _named(clips):
         with unread.passing_over(clip):
@@ -289,10 +298,15 @@ def _sources(clips: Sequence[Path], config: ExtractConfig, given: FaceFinder | N
             if digest in sources:
                 console.warn(f"{clip} and {sources[digest].path} are the same file, which is read once")
             else:
-                finder = one or make_finder(f"{SIDECAR}{sidecar_of(clip)}")
+                finder = finder_of(clip) if finder_of else one
+                assert finder is not None
                 sources[digest] = _Source(clip, digest, finder, declared)
     unread.need_some(len(sources))
     return list(sources.values())
+
+
+def _beside(clip: Path) -> FaceFinder:
+    return make_finder(f"{SIDECAR}{sidecar_of(clip)}")
 
 
 def _named(clips: Sequence[Path]) -> Iterator[Path]:

@@ -9,6 +9,7 @@ import pytest
 from detect.config import SelfBlendConfig
 from detect.data.pairs import BalancedSampler, BlendedPairs, ForgedPairs, partners_of, smaller
 from detect.data.real_faces import FaceStack, RealFaces
+from shared.dataset.excerpts import TARGET_FRAMES
 from shared.errors import ManifestError
 from shared.faces.align import mean_in_crop
 from shared.types import ClipId, ClipRecord
@@ -80,7 +81,9 @@ class Framed:
         return self.record.target_identity
 
 
-def framed(name: str, label: str, frames: list[int], *, parent: str = "", rendition: str = "c23") -> Framed:
+def framed(
+    name: str, label: str, frames: list[int], *, parent: str = "", rendition: str = "c23", of_target: str = ""
+) -> Framed:
     fake = label == "fake"
     record = clip_record(
         "ann",
@@ -92,6 +95,7 @@ def framed(name: str, label: str, frames: list[int], *, parent: str = "", rendit
         rendition=rendition,
         faked=((0, 10),) if fake else (),
         parent=ClipId("set", None, parent) if parent else None,
+        factors={TARGET_FRAMES: of_target} if of_target else {},
     )
     return Framed(record, np.full(len(frames), int(fake), np.int8), np.array(frames, np.int32))
 
@@ -104,6 +108,11 @@ def test_a_fake_finds_the_frame_it_was_made_from_in_its_own_rendition():
         framed("other", "real", [0, 4, 8], rendition="c0"),
     ]
     assert partners_of(clips) == {(2, 0): (1, 0), (2, 1): (1, 1), (2, 2): (0, 2)}
+
+
+def test_a_fake_of_a_part_of_its_target_finds_the_frame_there():
+    clips = [framed("r", "real", [0, 4, 8]), framed("f", "fake", [0, 1, 4], parent="r", of_target="4-10")]
+    assert partners_of(clips) == {(1, 0): (0, 1), (1, 2): (0, 2)}
 
 
 def test_frames_with_two_real_faces_have_no_partner():

@@ -20,6 +20,7 @@ from shared.faces.align import MEAN_FACE
 from shared.faces.boxes import box_around
 from shared.types import Face
 from shared.video import Encoding
+from shared.video.excerpt import ClipRange, Excerpt
 from tests.factories import write_clip
 
 WIDTH, HEIGHT, FRAMES, SIDE = 128, 112, 10, 52
@@ -185,6 +186,20 @@ def test_only_the_frames_asked_for_are_measured(target, tmp_path):
     assert measure_swap(late, target, Instruments(Bright()), frames=(0, 8)).landmark_distance.median == 0
     with pytest.raises(MediaError, match="10 frames"):
         measure_swap(late, target, Instruments(Bright()), frames=(5, 11))
+
+
+def test_a_fake_of_a_part_of_its_target_is_measured_against_that_part(target, tmp_path):
+    part = Excerpt.of(target, ClipRange.parse("4-8"))
+    pictures = (_plain(frame, np.random.default_rng(8)) for frame in range(4, 8))
+    encoding = Encoding(crf=1, preset="ultrafast", pixel_format="yuv444p")
+    fake = write_clip(tmp_path / "part.mp4", pictures, encoding=encoding)
+    result = measure_swap(fake, target, Instruments(Bright()), excerpt=part)
+    assert (result.start, result.stop, result.frames_found) == (4, 8, 4)
+    assert result.landmark_distance.median == pytest.approx(0, abs=0.01)
+    assert (result.same_frames, result.same_times, result.same_sound) == (True, True, True)
+    assert measure_swap(fake, target, Instruments(Bright()), frames=(0, 4)).landmark_distance.median > 0.05
+    with pytest.raises(MediaError, match="not 0 to 4"):
+        measure_swap(fake, target, Instruments(Bright()), frames=(0, 4), excerpt=part)
 
 
 def test_frames_in_which_the_face_is_not_found_again_are_counted_not_invented(target, tmp_path):

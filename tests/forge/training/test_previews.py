@@ -8,7 +8,7 @@ from torch import Tensor
 
 from forge.models.contract import Swap, Swapper, SwapSpec
 from forge.training.data import FaceBank
-from forge.training.previews import decode_all, direction_sheet, loss_plot, measure, preview
+from forge.training.previews import decode_all, loss_plot, measure, preview_sheet
 from forge.training.timelapse import assemble, plot_moment
 from shared.device import pick_device
 from shared.video import VideoReader
@@ -40,27 +40,67 @@ def bank(name: str, seed: int = 0, faces: int = 10) -> FaceBank:
     return FaceBank(name, planes.to(torch.uint8), 0.8)
 
 
-def test_a_block_of_rows_for_each_identity_and_a_column_for_each_face():
-    picture = preview(Painter({"ann": 1.0, "bob": 0.0}), [bank("ann"), bank("bob", 1)], CPU, faces=3)
-    row = 128 + 18
-    assert picture.shape == (6 * row, 3 * 128, 3)
+def sheet(factors: dict[str, float], *, faces: int = 10, one_decoder: bool = False) -> np.ndarray:
+    banks = [bank(name, seed, faces) for seed, name in enumerate(factors)]
+    return preview_sheet(Painter(factors), banks, CPU, "step 20", one_decoder=one_decoder)
+
+
+def cells(picture: np.ndarray) -> np.ndarray:
+    """Mean brightness of the cells of the large part, (rows, columns): inside their frames."""
+    rows = min((len(picture) - 36) // 128, 9)
+    grid = picture[36 : 36 + 128 * rows, 120:].reshape(rows, 128, -1, 128, 3)
+    return grid[:, 8:-8, :, 8:-8].mean((1, 3, 4))
+
+
+def framed(picture: np.ndarray) -> list[list[bool]]:
+    rows = min((len(picture) - 36) // 128, 9)
+    grid = picture[36 : 36 + 128 * rows, 120:].reshape(rows, 128, -1, 128, 3)
+    return (grid[:, 0] == 235).all((2, 3)).tolist()
+
+
+def test_a_column_for_each_face_and_a_row_for_each_decoder():
+    picture = sheet({"ann": 1.0, "bob": 0.5})
+    assert picture.shape == (36 + 3 * 128, 120 + 8 * 128, 3)
     assert picture.dtype == np.uint8
-    bright = [picture[n * row + 18 : (n + 1) * row].mean() > 60 for n in range(6)]
-    # ann: herself, again, as bob (black); bob: himself, again (black), as ann.
-    assert bright == [True, True, False, True, False, True]
-    assert np.array_equal(picture[18:row], picture[row + 18 : 2 * row])
+    faces, as_ann, as_bob = cells(picture)
+    assert as_ann == pytest.approx(faces, abs=1)
+    assert as_bob == pytest.approx(faces / 2, abs=1)
+    # Four faces of each; a frame where a face is decoded as its own person.
+    assert framed(picture) == [[False] * 8, [True] * 4 + [False] * 4, [False] * 4 + [True] * 4]
 
 
-def test_banks_of_different_size_and_no_mask_make_one_picture():
-    swapper = Painter({"ann": 1.0, "bob": 0.5}, mask=False)
-    picture = preview(swapper, [bank("ann", faces=2), bank("bob", faces=9)], CPU, faces=4)
-    assert picture.shape[1] == 4 * 128
+@pytest.mark.parametrize(("people", "columns", "rows"), [(3, 6, 4), (4, 8, 5), (8, 8, 9)])
+def test_few_people_are_all_shown(people, columns, rows):
+    picture = sheet({f"p{number}": 1.0 for number in range(people)})
+    assert picture.shape == (36 + rows * 128, 120 + columns * 128, 3)
 
 
-def test_of_many_identities_four_are_shown():
-    names = [f"p{number}" for number in range(6)]
-    picture = preview(Painter(dict.fromkeys(names, 1.0)), [bank(name) for name in names], CPU, faces=2)
-    assert picture.shape[0] == 4 * 5 * (128 + 18)
+@pytest.mark.parametrize(("people", "small"), [(9, 2), (40, 5), (200, 6)])
+def test_of_many_people_eight_are_shown_and_all_in_small_up_to_a_bound(people, small):
+    picture = sheet({f"p{number}": 1.0 for number in range(people)}, faces=2)
+    assert picture.shape == (36 + 9 * 128 + 36 + small * 82, 120 + 8 * 128, 3)
+
+
+def test_the_people_shown_of_many_are_spread_evenly():
+    # The last of nine is black as decoded by itself alone, and stands in the last column and row.
+    factors = {f"p{number}": float(number < 8) for number in range(9)}
+    shown = cells(sheet(factors))
+    assert shown[-1] == pytest.approx(0, abs=1)
+    assert shown[1:-1].min() > 60
+
+
+def test_a_population_is_decoded_once():
+    picture = sheet({"ann": 0.5, "bob": 0.5, "cat": 0.5}, one_decoder=True)
+    faces, again = cells(picture)
+    assert again == pytest.approx(faces / 2, abs=1)
+    assert not np.any(framed(picture))
+
+
+def test_banks_of_different_size_no_mask_and_any_name_make_one_picture():
+    names = "Zoë with a very long name", "李"
+    swapper = Painter(dict.fromkeys(names, 0.5), mask=False)
+    picture = preview_sheet(swapper, [bank(names[0], faces=2), bank(names[1], faces=9)], CPU)
+    assert picture.shape == (36 + 3 * 128, 120 + 6 * 128, 3)
 
 
 def test_the_mode_is_left_as_it_was():
@@ -86,16 +126,6 @@ def test_a_perfect_copy_measures_one_and_a_dim_one_less():
 def test_the_plot_is_a_picture(lines):
     plot = cv2.imdecode(np.frombuffer(loss_plot(lines), np.uint8), cv2.IMREAD_COLOR)
     assert plot.shape[:2] == (440, 880)
-
-
-def test_every_direction_has_a_cell_and_the_face_stands_beside_them():
-    factors = {"a": 1.0, "b": 0.5, "c": 0.0}
-    sheet = direction_sheet(Painter(factors), [bank(name, seed) for seed, name in enumerate(factors)], CPU)
-    assert sheet.shape == (3 * (96 + 18), 4 * 96, 3)
-    cells = [sheet[18:114, 96 * place : 96 * place + 96].mean() for place in range(4)]
-    assert cells[1] == pytest.approx(cells[0], abs=1)
-    assert cells[2] == pytest.approx(cells[0] / 2, abs=2)
-    assert cells[3] == pytest.approx(0, abs=1)
 
 
 def test_the_same_faces_at_every_moment_and_a_film_of_them(tmp_path):

@@ -11,6 +11,7 @@ from typer.testing import CliRunner
 
 from forge.cli import app
 from forge.models import build_swapper
+from forge.models.parts import freeze_parts
 from forge.training.config import TrainConfig
 from forge.training.loss_config import AdversarialConfig, LossConfig
 from forge.training.losses.objective import check_losses
@@ -89,6 +90,21 @@ def test_deepfacelabs_plan_ends_with_its_adversary():
     assert (still.augment.warp, still.loss.adversarial.active) == (0.0, False)
     assert (last.augment.warp, last.lr_dropout, last.loss.adversarial.weight) == (0.0, 0.3, 0.1)
     assert last.loss.adversarial.active
+    assert [phase.freeze for phase in (first, dropping, still, last)] == ["", "", "shared inter", "shared inter"]
+
+
+def test_deepfacelabs_pretraining_has_no_warp_and_leaves_the_shared_inter_alone():
+    plan = from_mapping(TrainConfig, load_recipe("deepfacelab-pretrain"))
+    assert (plan.augment.warp, plan.freeze, plan.phases) == (0.0, "shared inter", ())
+
+
+@pytest.mark.parametrize(("architecture", "frozen"), [("liae-ud", {"inter"}), ("df-ud", set())])
+def test_once_its_warp_is_off_only_the_inter_that_liae_shares_is_frozen(architecture, frozen):
+    last = all_settings(from_mapping(TrainConfig, load_recipe("deepfacelab")))[-1]
+    swapper = build_swapper("saehd", ["a", "b"], width=0.1, resolution=64, architecture=architecture)
+    freeze_parts(swapper, last.freeze)
+    still = {n for n, part in swapper.parts().items() if not any(each.requires_grad for each in part.parameters())}
+    assert still == frozen
 
 
 def test_what_a_phase_sets_stays_set():

@@ -41,7 +41,7 @@ def refused(people: list[str], run: Path, *words: str) -> AssayError:
     [
         (("--optimizer", "adabelif"), "Invalid enum value 'adabelif'", "adabelief"),
         (("--model", "lightwight"), "lightwight", "lightweight"),
-        (("--option", "maks=true"), "maks", "mask"),
+        (("--model", "lightweight", "--option", "maks=true"), "maks", "mask"),
         (("--recipe", "facewap"), "facewap", "faceswap"),
         (("--width", "0.03", "--freeze", "encodr"), "no part 'encodr'", "encoder"),
         (("--width", "0.03", "--from", "nowhere"), "holds no exported swapper", "path"),

@@ -150,12 +150,15 @@ class TestTheRun:
             "held_out/ann/ssim" in line for line in (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()
         )
 
-    def test_time_can_be_the_limit(self, people, tmp_path):
+    def test_time_can_be_the_limit_and_it_is_said(self, people, tmp_path, capsys):
         config = dataclasses.replace(CONFIG, steps=1_000_000, minutes=0.01)
         result = train_swapper(people, tmp_path / "run", config)
         assert 1 <= result.steps < 1_000_000
         assert result.seconds >= 0.6
         load_swapper(tmp_path / "run")
+        assert "0.01 minutes by the clock, which drives learning rate, warp and phases too" in " ".join(
+            capsys.readouterr().out.split()
+        )
 
     def test_it_begins_with_what_another_learned_and_says_so(self, people, trained, tmp_path):
         config = dataclasses.replace(CONFIG, steps=1, start_from=str(trained.run), freeze="encoder")
@@ -202,6 +205,7 @@ class TestResume:
         assert "goes on" in said
         monkeypatch.undo()
         assert signal.signal(signal.SIGINT, before) is signal.default_int_handler
+        assert sorted(path.name for path in (tmp_path / "run" / "previews").glob("step-*")) == ["step-00000003.jpg"]
         result = train_swapper(people, tmp_path / "run", CONFIG)
         assert result.steps == CONFIG.steps
         assert_same_state(trained.run, tmp_path / "run")

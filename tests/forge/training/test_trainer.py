@@ -226,6 +226,20 @@ def test_the_average_is_shipped_and_training_goes_on_with_the_weights():
         assert torch.equal(value, after[name])
 
 
+def test_a_snapshot_is_what_is_shipped_and_later_steps_leave_it():
+    subject = trainer(dataclasses.replace(CONFIG, population=True, identities_per_step=2), people=3)
+    run(subject, 1)
+    with subject.shipped() as swapper:
+        shipped = {name: value.clone() for name, value in swapper.state_dict().items()}
+    snapshot = subject.snapshot()
+    run(subject, 2)
+    assert not snapshot.training
+    assert subject.swapper.training
+    assert sum(each.numel() for each in snapshot.parameters()) == sum(n.numel() for n in subject.swapper.parameters())
+    for name, value in snapshot.state_dict().items():
+        assert torch.equal(value, shipped[name]), name
+
+
 def test_without_an_average_the_weights_are_shipped():
     subject = trainer(dataclasses.replace(CONFIG, ema=0.0))
     run(subject, 1)

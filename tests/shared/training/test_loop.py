@@ -5,6 +5,7 @@ import signal
 
 import pytest
 
+from shared.training.load import LoadWatch
 from shared.training.loop import BaseLoop
 from shared.training.processes import Processes
 from shared.training.run import Run
@@ -34,6 +35,19 @@ def test_a_signal_is_noted_and_stops_all():
         assert one.agree(stopped=bool(noted))
     with pytest.raises(KeyboardInterrupt):
         one.stop(1)
+
+
+@pytest.mark.parametrize(("minutes", "said"), [(None, "so it takes longer"), (2.0, "--minutes goes by the clock")])
+@pytest.mark.parametrize("on_cpu", [True, False])
+def test_a_busy_machine_is_told_of_with_what_to_do(monkeypatch, capsys, minutes, said, on_cpu):
+    monkeypatch.setattr(LoadWatch, "busy_share", lambda _watch: 0.4)
+    monkeypatch.setattr("shared.training.loop.load_text", lambda: "load average 6.1 on 2 cores")
+    one = BaseLoop(Processes(), steps=10, minutes=minutes, unit="face", on_cpu=on_cpu)
+    with one.running(0, 8) as (_noted, advance):
+        advance("step 1")
+    told = " ".join(capsys.readouterr().err.split())
+    assert ("its processor for 40 % of the time (load average 6.1 on 2 cores)" in told) is on_cpu
+    assert (said in told) is on_cpu
 
 
 def test_the_newest_checkpoint_is_that_of_the_run(tmp_path):

@@ -98,6 +98,37 @@ def test_eyes_and_mouth_by_hand():
     assert losses.total.item() == pytest.approx(300 * 0.1 * share, rel=1e-4)
 
 
+def test_means_over_the_picture_weigh_the_face_by_its_share_by_hand():
+    # The face is the middle quarter of the picture, wrong by 0.2; the mask is wrong by 0.5 everywhere, eyes are a 32nd.
+    batch = flat_batch()
+    mask, eyes = torch.zeros_like(batch.mask), torch.zeros_like(batch.mask)
+    mask[..., 8:24, 8:24] = 1
+    eyes[..., 10:12, 8:24] = 1
+    batch = batch._replace(mask=mask, eyes=eyes)
+    swap = flat_swap(0.4, mask=(mask - 0.5).abs())
+    over_face = LossConfig(**{**NOTHING, "mse": 10.0, "mask": 10.0, "eyes_mouth": 300.0}, eyes=1, mouth=1, background=0)  # type: ignore[arg-type]
+    over_picture = dataclasses.replace(over_face, mean="picture")
+    of_face, of_picture = (Objective(each, SPEC, CPU)(swap, batch) for each in (over_face, over_picture))
+    assert of_face.terms["mse"].item() == pytest.approx(0.2**2, rel=1e-4)
+    assert of_picture.terms["mse"].item() == pytest.approx(0.2**2 / 4, rel=1e-4)
+    assert of_picture.total.item() == pytest.approx(10 * 0.04 / 4 + 10 * 0.25 + 300 * 0.2 / 32, rel=1e-4)
+    assert of_face.total.item() == pytest.approx(10 * 0.04 + 10 * 0.25 + 300 * 0.2 / 32, rel=1e-4)
+
+
+@pytest.mark.parametrize(("window", "share"), [("gaussian11", 16**2 / 32**2), ("dfl", 16**2 / 30**2)])
+def test_structure_over_the_picture_is_a_mean_of_all_windows_by_hand(window, share):
+    # Flat pictures: every window has the same value. DeepFaceLab's of 3 px has 30 positions in 32 px.
+    mask = torch.zeros(2, 1, 32, 32)
+    mask[..., 8:24, 8:24] = 1
+    config = dataclasses.replace(only(dssim=1), background=0.0, dssim_window=window)
+    over_face, over_picture = (
+        Objective(each, SPEC, CPU)(flat_swap(0.6), flat_batch()._replace(mask=mask)).terms["dssim"].item()
+        for each in (config, dataclasses.replace(config, mean="picture"))
+    )
+    assert over_face == pytest.approx((1 - 0.2401 / 0.4001) / 2, abs=1e-3)
+    assert over_picture == pytest.approx(share * over_face, rel=1e-4)
+
+
 def test_coarser_outputs_are_compared_at_their_size():
     coarse = Swap(torch.full((2, 3, 16, 16), 0.5), torch.full((2, 1, 16, 16), 0.5))
     coarser = Swap(torch.full((2, 3, 8, 8), 0.3), None)

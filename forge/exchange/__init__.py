@@ -1,0 +1,1 @@
+"""Swappers in forms that other programs read."""

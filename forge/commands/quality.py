@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, get_args
 
@@ -83,27 +85,18 @@ def quality(
     if out is not None:
         swapper = None if run is None else swapper_digest(run)
         kept = KeptResults(out, measured_by(instruments, people, last=last, swapper=swapper))
-    partial: list[DatasetQuality] = []
-    try:
-        with console.progress("measuring", len(cases), unit="clip") as tick:
-            found = measure_dataset(
-                cases,
-                instruments,
-                people,
-                last=last,
-                cluster_by=by,
-                failures=failures,
-                sheets=sheets,
-                tick=tick,
-                kept=kept,
-                stopped=partial.append,
-            )
-    except KeyboardInterrupt:
-        for one in partial:
-            _show_partial(one, kept)
-        raise
-    if kept is not None and kept.reused:
-        console.print(f"{counted(kept.reused, 'fake')} of {len(cases)} had been measured before this call")
+    measure = functools.partial(
+        measure_dataset,
+        cases,
+        instruments,
+        people,
+        last=last,
+        cluster_by=by,
+        failures=failures,
+        sheets=sheets,
+        kept=kept,
+    )
+    found = _measured(measure, len(cases), kept)
     _show(found)
     document = found.document()
     if out is not None:
@@ -114,6 +107,21 @@ def quality(
     if kept is not None:
         kept.remove()
     console.result(document)
+
+
+def _measured(measure: Callable[..., DatasetQuality], fakes: int, kept: KeptResults | None) -> DatasetQuality:
+    """What ``measure`` returns, with a bar; an interrupt shows and keeps what it has."""
+    partial: list[DatasetQuality] = []
+    try:
+        with console.progress("measuring", fakes, unit="clip") as tick:
+            found = measure(tick=tick, stopped=partial.append)
+    except KeyboardInterrupt:
+        for one in partial:
+            _show_partial(one, kept)
+        raise
+    if kept is not None and kept.reused:
+        console.print(f"{counted(kept.reused, 'fake')} of {fakes} had been measured before this call")
+    return found
 
 
 def _instruments(

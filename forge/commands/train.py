@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -29,7 +30,28 @@ from shared.commands.options import (
 from shared.config import from_mapping, merged, read_toml
 from shared.console import console, counted
 
+if TYPE_CHECKING:
+    from forge.training.train import TrainResult
+
 _TRAIN = TrainConfig()
+
+MinutesOption = Annotated[
+    float | None,
+    typer.Option(
+        help="Stop after this many minutes; learning rate, warp and phases follow this clock too, so a busy "
+        "machine makes fewer steps. --steps alone makes the same on every machine.",
+        show_default="no limit",
+    ),
+]
+StartOption = Annotated[
+    str | None,
+    typer.Option(
+        "--from",
+        help="Run, swapper or checkpoint to take initial weights from; base: the one in the package; none: random "
+        "weights.",
+        show_default="base where it fits",
+    ),
+]
 
 
 def train(
@@ -38,14 +60,7 @@ def train(
     model: ModelOption = None,
     width: WidthOption = None,
     steps: Annotated[int | None, typer.Option(help="How long.", show_default=default(_TRAIN.steps))] = None,
-    minutes: Annotated[
-        float | None,
-        typer.Option(
-            help="Stop after this many minutes; learning rate, warp and phases follow this clock too, so a busy "
-            "machine makes fewer steps. --steps alone makes the same on every machine.",
-            show_default="no limit",
-        ),
-    ] = None,
+    minutes: MinutesOption = None,
     batch: BatchOption = None,
     lr: Annotated[float | None, typer.Option(help="Learning rate.", show_default=default(_TRAIN.learning_rate))] = None,
     optimizer: OptimizerOption = None,
@@ -61,15 +76,7 @@ def train(
             autocompletion=recipes_offered,
         ),
     ] = None,
-    start_from: Annotated[
-        str | None,
-        typer.Option(
-            "--from",
-            help="Run, swapper or checkpoint to take initial weights from; base: the one in the package; none: random "
-            "weights.",
-            show_default="base where it fits",
-        ),
-    ] = None,
+    start_from: StartOption = None,
     load_parts: Annotated[
         str | None, typer.Option(help="Parts to take, by comma: encoder,inter.", show_default="all that fit")
     ] = None,
@@ -113,13 +120,23 @@ def train(
         "device": device,
         "seed": seed,
     }
-    below = load_recipe(recipe) if recipe is not None else {}
-    below = merged(below, read_toml(config)) if config is not None else below
-    given = {name: value for name, value in flags.items() if value is not None}
-    settings = from_mapping(TrainConfig, merged(below, given), where=config.name if config else recipe or "flags")
+    settings = _settings(flags, recipe, config)
     from forge.training.train import train_swapper
 
     result = train_swapper(facesets, run, settings)
+    _tell(result, settings)
+
+
+def _settings(flags: Mapping[str, Any], recipe: str | None, config: Path | None) -> TrainConfig:
+    """The settings of a recipe, overridden by those of a file, and these by the flags that were given."""
+    below = load_recipe(recipe) if recipe is not None else {}
+    below = merged(below, read_toml(config)) if config is not None else below
+    given = {name: value for name, value in flags.items() if value is not None}
+    return from_mapping(TrainConfig, merged(below, given), where=config.name if config else recipe or "flags")
+
+
+def _tell(result: TrainResult, settings: TrainConfig) -> None:
+    """Prints the result, and what drove the schedule."""
     loss = f", loss {result.loss:.4f}" if math.isfinite(result.loss) else ""
     console.print(f"{counted(result.steps, 'step')} in {result.seconds / 60:.1f} min{loss}")
     if settings.minutes is not None and result.steps < settings.steps:
@@ -127,6 +144,6 @@ def train(
             f"its schedule went by the clock: a busier machine makes fewer steps in {settings.minutes:g} minutes; "
             f"--steps {result.steps} without --minutes makes as many on any machine"
         )
-    console.print(f"previews: {run / 'previews'}\nswapper:  {result.swapper}")
+    console.print(f"previews: {result.run / 'previews'}\nswapper:  {result.swapper}")
     plain = dataclasses.asdict(result)
     console.result(plain if math.isfinite(result.loss) else {**plain, "loss": None})

@@ -118,15 +118,23 @@ def swap_clip(
     need_encodable(info, suffix, encoding, audio_from=request.audio_from)
     need_signable(SigningIdentity.load_or_create(), target)
     models = models or SwapModels(None if isinstance(finder, str) else finder, embedder)
+    return _listed(request, models, dataset, suffix, encoding, None if patches is None else Path(patches))
+
+
+def _listed(
+    request: SwapRequest, models: SwapModels, dataset: Path, suffix: str, encoding: Encoding, patches: Path | None
+) -> ClipRecord:
+    """Finds the faces, makes the fake and lists it, with its previews."""
+    config = request.config
     swap, finder, embedder = models.open(request)
     with request.read() as reader:
         info = reader.info
-        declared, what = info.frames_declared, str(target)
+        declared, what = info.frames_declared, str(request.target)
         plan = found_plan(reader, config, finder, declared=declared, what=what, embedder=embedder)
     pictures = [PreviewSheet(plan.swapped_frames), *([GifSheet(plan.swapped_frames)] if config.output.gif else [])]
     clip = _Clip(request, swap, finder.name, plan, info, encoding)
     need_free_space(dataset, clip.bytes_needed)
-    with opened_dataset(dataset) as folder, patch_writer(None if patches is None else Path(patches)) as exported:
+    with opened_dataset(dataset) as folder, patch_writer(patches) as exported:
         watchers = [*(picture.offer for picture in pictures), exported.write]
         record = list_clip(folder, request.clip, suffix, lambda drafts: clip.make(drafts, watchers))
         exported.finish(record)

@@ -6,6 +6,7 @@
 * ``audio``: sound, copied and compared without decoding
 * ``encoding``: settings of an encoder
 * ``renditions``: named encodes, and chains of them
+* ``excerpt``: a part of a clip, by frames or by time, read as a clip of its own
 * ``writer``: frames to a video file, which is complete or absent
 * ``images``: single pictures and folders of them
 

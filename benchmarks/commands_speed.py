@@ -47,6 +47,7 @@ def peers(
     network: Annotated[
         list[str] | None, typer.Option(help="Swapper of the swaps; repeatable.", show_default="original, lightweight")
     ] = None,
+    preset: Annotated[str, typer.Option(help="Preset of x264 in Assay's swaps; the loops use medium.")] = "medium",
     repeats: Repeats = 3,
     save: Save = None,
 ) -> None:
@@ -57,8 +58,9 @@ def peers(
 
     with tempfile.TemporaryDirectory(prefix="assay-bench-") as folder:
         found, settings, notes = measure(
-            Path(folder), clips=clips, seconds=seconds, steps=steps, networks=network or NETWORKS, repeats=repeats
-        )
+            Path(folder), clips=clips, seconds=seconds, steps=steps, networks=network or NETWORKS, repeats=repeats,
+            preset=preset,
+        )  # fmt: skip
     show(new_result("peers", command_line(), found, settings=settings, device=device_text("cpu"), notes=notes), save)
 
 

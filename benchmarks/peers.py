@@ -1,7 +1,8 @@
 """Assay's swapping, training and extraction beside plain loops (:mod:`benchmarks.peer_loops`), in one run.
 
 Each pair is timed alternately, and each repeat gives one ratio, of work per CPU second (all threads of the process) and
-of work per second of the wall clock.
+of work per second of the wall clock. Only training is warmed up: the first repeat of the other races includes what a
+process imports and loads once.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from benchmarks.schema import Measurement
 from forge.models import build_swapper
 from forge.models.checkpoint import save_swapper
 from forge.swapping.clip import swap_clip
-from forge.swapping.config import SwapConfig
+from forge.swapping.config import OutputConfig, SwapConfig
 from shared.actors import Actor, film
 from shared.device import pick_device, seed_everything
 from shared.errors import UsageError, WeightsError
@@ -78,11 +79,19 @@ def _cpu_seconds() -> float:
 
 
 def measure(
-    work: Path, *, clips: Path | None, seconds: float, steps: int, networks: Sequence[str], repeats: int
+    work: Path,
+    *,
+    clips: Path | None,
+    seconds: float,
+    steps: int,
+    networks: Sequence[str],
+    repeats: int,
+    preset: str = "medium",
 ) -> tuple[list[Measurement], dict[str, Any], tuple[str, ...]]:
     """All races, their settings, and notes on what could not be run.
 
-    ``clips`` is a folder of videos used instead of filmed actors. Files are made in ``work``.
+    ``clips`` is a folder of videos used instead of filmed actors. Files are made in ``work``. ``preset`` is x264's in
+    Assay's swaps; the loops use the usual one.
 
     Raises:
         UsageError: ``clips`` holds no video.
@@ -92,7 +101,7 @@ def measure(
     for number, path in enumerate(paths):
         info = probe(path)
         label = f"{info.width}x{info.height}" + (f" clip {number + 1}" if clips is not None else "")
-        races += [_swapping(path, name, label, work, repeats) for name in networks]
+        races += [_swapping(path, name, label, work, repeats, preset) for name in networks]
         races.append(_extraction(path, label, work, "dlib", repeats))
         try:
             races.append(_extraction(path, label, work, "blazeface", repeats))
@@ -103,6 +112,7 @@ def measure(
         "seconds": seconds,
         "training_steps": steps,
         "networks": list(networks),
+        "preset": preset,
         "threads": torch.get_num_threads(),
     }
     return [one for race in races for one in race.measurements()], settings, tuple(dict.fromkeys(notes))
@@ -137,11 +147,11 @@ def _videos(folder: Path) -> list[Path]:
     return found
 
 
-def _swapping(clip: Path, network: str, label: str, work: Path, repeats: int) -> _Race:
+def _swapping(clip: Path, network: str, label: str, work: Path, repeats: int, preset: str) -> _Race:
     seed_everything(0)
     run, numbers = work / network, itertools.count()
     save_swapper(build_swapper(network, _PEOPLE), run)
-    finder, config = make_finder("dlib"), SwapConfig(device="cpu")
+    finder, config = make_finder("dlib"), SwapConfig(device="cpu", output=OutputConfig(preset=preset))
 
     def ours() -> int:
         return swap_clip(

@@ -250,7 +250,7 @@ class SwapConfig:
     """How a face is found, made, coloured, pasted and written.
 
     Convention:
-        detect_every: a full detection on every n-th frame, following in between; None for what suits the device
+        detect_every: a full detection on every n-th frame, following in between; None for what suits the finder
         face: ``main`` (the person with most area), ``all``, or numbers: 0 is the main person, 1 the next in area, and
             ``0,2`` two of them
         same_distance: distance of identity embeddings below which two tracks are one person; None for the usual one

@@ -24,7 +24,7 @@ class ExtractConfig:
         framing: how much of the head a crop shows.
         px: side of a crop.
         every: use every n-th frame.
-        detect_every: detect in every n-th of these, follow in between; None for the device's default.
+        detect_every: detect in every n-th of these, follow in between; None for what suits the finder.
         min_face_px: faces with a narrower box are written but not kept.
         max_faces: maximum number of faces in a frame, the largest ones.
         min_sharpness: faces less sharp than this share of the clip's median are written but not kept.

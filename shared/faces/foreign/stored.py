@@ -22,6 +22,7 @@ class StoredFinder:
     Attributes:
         name: of the program that stored them.
         faces: landmarks, (68, 2) float32 in frame pixels, by frame.
+        device: that of :class:`~shared.faces.finders.finder.FaceFinder`.
     """
 
     name: str

@@ -56,7 +56,7 @@ class DemoConfig:
     """Length of a clip."""
     px: int = 256
     """Side of a clip's frames, in pixels."""
-    swap_steps: int = 700
+    swap_steps: int = 900
     """Training of the swapper."""
     detect_steps: int = 60
     """Training of the detector."""

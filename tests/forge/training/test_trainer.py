@@ -18,7 +18,7 @@ from forge.training.trainer import SwapTrainer
 from shared.device import Device, pick_device
 from shared.errors import CheckpointError, UsageError
 
-CONFIG = TrainConfig(width=0.05, batch=2, steps=20, warmup_steps=2, learning_rate=1e-3, ema=0.9)
+CONFIG = TrainConfig(model="lightweight", width=0.05, batch=2, steps=20, warmup_steps=2, learning_rate=1e-3, ema=0.9)
 CPU = pick_device("cpu", "float32")
 
 

@@ -158,7 +158,7 @@ def model_card(card: SwapperCard, note: str = "") -> str:
             "|---|---|",
             *facts,
             "",
-            f"SHA-256 of `model.safetensors`: `{card.sha256}`. Made by `python -m benchmarks base`, settings of the "
+            f"SHA-256 of `model.safetensors`: `{card.sha256}`. Made with `python -m benchmarks base`, settings of the "
             f"recipe `population`, seed 0, actors of seed {ACTORS_SEED}. How well trainings do that start from it: "
             "docs/swappers.md.",
             "",

@@ -17,6 +17,7 @@ from typing_extensions import override
 
 from forge.models.blocks import Residual
 from shared.errors import CheckpointError
+from shared.storage import sha256_file
 from shared.training.run import read_checkpoint, write_checkpoint
 
 RESTORER_FILE = Path(__file__).parent / "weights" / "restorer" / "model.safetensors"
@@ -70,6 +71,7 @@ def load_restorer(path: Path = RESTORER_FILE, device: torch.device | str = "cpu"
     Raises:
         CheckpointError: the file is missing, damaged, or of something else.
     """
+    _need_file(path)
     tensors, document = read_checkpoint(path, device=str(device))
     if document.get("kind") != _KIND:
         raise CheckpointError(f"{path} holds no restorer", hint="choose a file that a restorer's training wrote")
@@ -80,6 +82,23 @@ def load_restorer(path: Path = RESTORER_FILE, device: torch.device | str = "cpu"
     except RuntimeError as error:
         raise CheckpointError(f"{path} does not fit the restorer: {error}", hint="it is of another release") from error
     return restorer.to(memory_format=torch.channels_last).eval()
+
+
+def restorer_digest() -> str:
+    """SHA-256, hex, of the weights in the package, for the record of a fake.
+
+    Raises:
+        CheckpointError: there are none.
+    """
+    _need_file(RESTORER_FILE)
+    return sha256_file(RESTORER_FILE)
+
+
+def _need_file(path: Path) -> None:
+    if not path.is_file():
+        raise CheckpointError(
+            f"{path} cannot be read: there is no such file", hint="make it: python -m benchmarks restorer FOLDER --out"
+        )
 
 
 @torch.inference_mode()

@@ -18,7 +18,6 @@ from forge.swapping.sharpen import sharpened
 from shared.faces.align import map_points
 from shared.faces.pastes.mask import plain_region, soften
 from shared.faces.pastes.square import sampled, square_matrix
-from shared.storage import sha256_file
 from shared.types import SwappedFace
 
 Restorer = Callable[[np.ndarray], np.ndarray]
@@ -39,9 +38,9 @@ def restorer_digest(config: RestoreConfig | None) -> str | None:
     """SHA-256 of the network's file, for the record of what made a clip; None where none is used."""
     if config is None or config.by != "restorer":
         return None
-    from forge.models.restorer import RESTORER_FILE
+    from forge.models import restorer
 
-    return sha256_file(RESTORER_FILE)
+    return restorer.restorer_digest()
 
 
 def with_restored(

@@ -48,9 +48,9 @@ def make_enlarge(config: BlendConfig) -> Enlarge | None:
 def enlarge_digest(config: BlendConfig) -> str | None:
     """SHA-256 of the hook's or the restorer's file, for the record of what made a clip; None where no file is used."""
     if config.enlarge == "restorer":
-        from forge.models.restorer import RESTORER_FILE
+        from forge.models.restorer import restorer_digest
 
-        return sha256_file(RESTORER_FILE)
+        return restorer_digest()
     path = Path(config.enlarge.removeprefix(_PYTHON))
     return sha256_file(path) if config.enlarge.startswith(_PYTHON) and path.is_file() else None
 

@@ -100,6 +100,5 @@ def test_the_face_of_the_demo_is_the_source_persons_and_no_verdict_is_wrong():
 
 
 @made
-@pytest.mark.xfail(strict=True, reason="minutes of training from random weights leave a smudge (docs/swappers.md)")
 def test_the_face_of_the_demo_is_sharp():
     assert measured()["sharpness_ratio"]["median"] >= SHARP_ENOUGH

@@ -10,7 +10,7 @@ masks of self-blended images. (The idea of twins: autoencoder reconstructions of
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 import cv2
@@ -18,6 +18,7 @@ import numpy as np
 
 from forge.models.checkpoint import digest_of, read_card
 from forge.models.predictor import SwapPredictor
+from forge.swapping.twins import TwinPaste, pasted_crops
 from shared.console import console
 from shared.errors import FacesetError, UsageError
 from shared.faces.align import align, scale_of
@@ -38,18 +39,22 @@ def redraw(
     swapper: Path,
     source: str | None = None,
     max_faces: int | None = None,
+    paste: TwinPaste | None = None,
     device: str = "auto",
     force: bool = False,
 ) -> FacesetInfo:
     """Writes ``out``: the kept faces of ``faceset`` redrawn by ``swapper``, and returns its ``faceset.toml``.
 
-    Where the decoder's picture ends inside the crop, it fades into the face's own surroundings.
+    Without a ``paste`` the decoder's whole picture is put back, and where it ends inside the crop it fades into the
+    face's own surroundings.
 
     Args:
         faceset: whose faces; of people the swapper knows, or of others.
         out: the folder of the new faceset.
         swapper: an exported swapper, or a run that holds one.
-        source: the identity whose decoder is used; by default the faceset's own person, if the swapper knows them.
+        source: the identity whose decoder is used; by default the faceset's own person, if the swapper knows them, and
+            of a swapper of a population its one decoder.
+        paste: how the decoder's face is pasted; a face in which that changes nothing is left out.
         max_faces: at most this many, evenly spaced.
         device: where the swapper runs.
         force: replace a faceset that is there.
@@ -65,7 +70,7 @@ def redraw(
     if original.info.drawn_by:
         raise FacesetError(f"{faceset} is redrawn by a swapper itself", hint="redraw the faceset it was made from")
     card = read_card(swapper)
-    who = source or original.info.identity
+    who = source or (card.identities[0] if card.population else original.info.identity)
     if who not in card.identities:
         raise UsageError(
             f"{swapper} knows no identity {who!r}", hint=f"name one with --source: {_list(card.identities)}"
@@ -81,24 +86,32 @@ def redraw(
         framing=original.info.framing,
         px=original.info.px,
         embedder=original.info.embedder,
-        drawn_by=f"{card.model} as {who} {digest_of(card)}",
+        drawn_by=f"{card.model} as {who}{'' if paste is None else f', pasted: {paste.title}'} {digest_of(card)}",
         force=force,
     )
     with writer, console.progress("redrawing", len(rows), unit="face") as tick:
         writer.clips.extend(original.info.clips)
         for group in _groups(rows):
-            for row, crop in zip(group, redrawn_crops(original, group, predictor, who), strict=True):
-                writer.add(_row(original, row), encode_crop(crop))
+            for row, crop in zip(group, redrawn_crops(original, group, predictor, who, paste), strict=True):
+                if crop is not None:
+                    writer.add(_row(original, row), encode_crop(crop))
                 tick(1)
     assert writer.info is not None
     return writer.info
 
 
-def redrawn_crops(faceset: Faceset, rows: Sequence[int], predictor: SwapPredictor, source: str) -> list[np.ndarray]:
-    """The crops of ``rows`` redrawn by ``source``'s decoder, (S, S, 3) uint8 each, in the faceset's own geometry."""
+def redrawn_crops(
+    faceset: Faceset, rows: Sequence[int], predictor: SwapPredictor, source: str, paste: TwinPaste | None = None
+) -> Iterable[np.ndarray | None]:
+    """The crops of ``rows`` redrawn by ``source``'s decoder, (S, S, 3) uint8 each, in the faceset's own geometry.
+
+    With a ``paste``, None for a crop in which it changed nothing.
+    """
     landmarks = faceset.landmarks_in_crop()
     crops = [faceset.crop(row) for row in rows]
     faces = [_aligned(crop, landmarks[row], row, predictor) for crop, row in zip(crops, rows, strict=True)]
+    if paste is not None:
+        return pasted_crops(crops, faces, rows, predictor, source, paste)
     return [put_back(crop, face) for crop, face in zip(crops, predictor.swap(faces, source), strict=True)]
 
 

@@ -62,13 +62,13 @@ def resolve(
         ConfigError: the file cannot be read, or a setting is unknown, of the wrong type or out of range.
     """
     below = {} if file is None else read_toml(file)
-    given = completed(merged(below, _given(flags)))
+    given = completed(merged(below, given_only(flags)))
     return from_mapping(kind, given, where="settings" if file is None else file.name)
 
 
-def _given(flags: Mapping[str, Any]) -> dict[str, Any]:
+def given_only(flags: Mapping[str, Any]) -> dict[str, Any]:
     """``flags`` without those that are None, and without groups in which nothing is left."""
-    found = {name: _given(value) if isinstance(value, Mapping) else value for name, value in flags.items()}
+    found = {name: given_only(value) if isinstance(value, Mapping) else value for name, value in flags.items()}
     return {name: value for name, value in found.items() if value is not None and value != {}}
 
 

@@ -8,6 +8,7 @@ import pytest
 from forge.models import build_swapper
 from forge.models.checkpoint import save_swapper
 from forge.swapping.redraw import put_back, redraw
+from forge.swapping.twins import TwinPaste
 from shared.cli import run
 from shared.errors import FacesetError, UsageError
 from shared.faces.align import mean_in_crop
@@ -99,3 +100,48 @@ def test_command(faces: Path, swapper: Path, tmp_path: Path, capsys: pytest.Capt
     assert run(words) == 0
     assert "11 faces, redrawn by lightweight as ann" in " ".join(capsys.readouterr().out.split())
     assert run([*words, "--source", "nobody", "--force"]) == 2
+
+
+class TestPasted:
+    def redrawn(self, faces: Path, swapper: Path, out: Path, *words: str) -> Faceset:
+        line = ["forge", "redraw", str(faces), "--run", str(swapper), "--source", "bob", "--out", str(out)]
+        assert run([*line, "--device", "cpu", *words]) == 0
+        return Faceset.open(out)
+
+    def test_a_pasted_twin_changes_less_than_a_whole_one_and_none_of_the_cheeks_outside(self, faces, swapper, tmp_path):
+        whole = self.redrawn(faces, swapper, tmp_path / "whole")
+        hull = self.redrawn(faces, swapper, tmp_path / "hull", "--paste", "hull-mean:faceswap")
+        before = Faceset.open(faces).crop(0).astype(int)
+        changed = [(np.abs(each.crop(0).astype(int) - before).max(2) > 2).mean() for each in (whole, hull)]
+        assert 0.02 < changed[1] < 0.8 * changed[0]
+        assert hull.info.drawn_by.startswith("lightweight as bob, pasted: hull-mean:faceswap ")
+
+    def test_half_the_opacity_is_half_the_change(self, faces, swapper, tmp_path):
+        before = Faceset.open(faces).crop(0).astype(float)
+        full, half = (
+            np.abs(self.redrawn(faces, swapper, tmp_path / name, "--opacity", name).crop(0) - before).mean()
+            for name in ("1", "0.5")
+        )
+        assert half == pytest.approx(full / 2, rel=0.05)
+
+    def test_each_face_gets_a_draw_of_its_own_that_stays(self, faces, swapper, tmp_path):
+        paste = TwinPaste({"box": 1.0, "hull-mean": 1.0, "poisson": 1.0}, seed=3)
+        drawn = [paste.config_of(row) for row in range(12)]
+        assert len({config.paste for config in drawn}) > 2
+        assert drawn == [paste.config_of(row) for row in range(12)]
+        assert drawn != [TwinPaste(paste.pastes, seed=4).config_of(row) for row in range(12)]
+        one = self.redrawn(faces, swapper, tmp_path / "one", "--paste", "box", "--paste", "poisson")
+        few = self.redrawn(faces, swapper, tmp_path / "few", "--paste", "box", "--paste", "poisson", "--max-faces", "2")
+        assert few.table.column("frame").to_pylist()[0] == one.table.column("frame").to_pylist()[0]
+        assert np.array_equal(one.crop(0), few.crop(0))
+
+    def test_all_presets(self, faces, swapper, tmp_path):
+        assert self.redrawn(faces, swapper, tmp_path / "all", "--paste", "all").info.faces == 11
+
+    @pytest.mark.parametrize(
+        ("words", "code"), [(("--paste", "bx"), 2), (("--opacity", "2"), 2), (("--color", "pink"), 2)]
+    )
+    def test_wrong_settings_are_refused_before_the_work(self, faces, swapper, tmp_path, words, code):
+        line = ["forge", "redraw", str(faces), "--run", str(swapper), "--source", "bob", "--out", str(tmp_path / "t")]
+        assert run([*line, *words]) == code
+        assert not (tmp_path / "t").exists()

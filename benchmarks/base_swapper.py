@@ -136,6 +136,8 @@ def model_card(card: SwapperCard, note: str = "") -> str:
         f"`{each.digest[:16]}` |"
         for each in card.facesets
     ]
+    made = f"Made by `python -m benchmarks base`: the recipe `population`, seed 0, actors of seed {ACTORS_SEED}."
+    made = f"Facesets as `python -m benchmarks base` makes them, actors of seed {ACTORS_SEED}." if note else made
     facts = [f"| {name} | {value} |" for name, value in card.training.items()]
     return "\n".join(
         [
@@ -158,8 +160,7 @@ def model_card(card: SwapperCard, note: str = "") -> str:
             "|---|---|",
             *facts,
             "",
-            f"SHA-256 of `model.safetensors`: `{card.sha256}`. Made with `python -m benchmarks base`, settings of the "
-            f"recipe `population`, seed 0, actors of seed {ACTORS_SEED}. How well trainings do that start from it: "
+            f"SHA-256 of `model.safetensors`: `{card.sha256}`. {made} How well trainings do that start from it: "
             "docs/swappers.md.",
             "",
             *([note, ""] if note else []),

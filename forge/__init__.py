@@ -6,7 +6,7 @@ background and sound.
 
 The names below are loaded when they are first used, so that importing this package loads no torch::
 
-    forge.train_swapper(["faces/ann", "faces/bob"], run="runs/ann-bob", minutes=10)
+    forge.train_swapper(["faces/ann", "faces/bob"], run="runs/second", minutes=10)
     forge.swap_clip("bob.mp4", swapper="runs/ann-bob", source="ann", dataset="set", rights="consent")
 """
 

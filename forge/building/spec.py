@@ -158,7 +158,7 @@ class SwapperConfig:
         run: an existing run or exported swapper; relative to the settings file. Then the fields below are ignored.
         people: ``split`` trains one model for all people of each split; or lists of people, one model per list.
         steps: export after each of these; the last ends the training. Empty takes it from ``settings``.
-        recipe: of the training, a name of ``assay forge recipes`` or a TOML file; its ``minutes`` are left out.
+        recipe: of the training, a name of ``assay forge recipes``; its ``minutes`` are left out.
         settings: of the training, in place of the recipe's, see ``assay forge train --help``; ``minutes`` is refused,
             because a build that is limited by a clock cannot be repeated.
         threads: cores per training; part of the settings, because results depend on the number of threads.

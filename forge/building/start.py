@@ -130,7 +130,7 @@ def _comments(
             *([f"Too few people for {' and '.join(missing)}: add two for each."] if missing else []),
         ],
         "swapper/compact": [
-            f"One model for each split. {_STEPS} steps take hours on a CPU; 2000 show whether all works.",
+            f"One model for each split. {_STEPS} steps from the base swapper: half an hour of two cores for a pair.",
             "Other families: assay forge models. More of a [[swapper]] is more kinds of fakes to learn from.",
         ],
         "manipulation/compact": [

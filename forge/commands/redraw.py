@@ -55,6 +55,8 @@ def redraw(
 
     given = nested({"color.method": color, "blend.sharpen": sharpen, "blend.opacity": opacity})
     settings = merged({} if config is None else read_toml(config), given_only(given))
+    stated = settings.pop("paste", None)
+    paste = paste or ([str(stated)] if stated else None)
     names = list(presets()) if paste == ["all"] else paste or []
     pasted = TwinPaste(dict.fromkeys(names, 1.0), settings, seed or 0) if names or settings else None
     info = draw(

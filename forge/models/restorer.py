@@ -97,7 +97,8 @@ def restorer_digest() -> str:
 def _need_file(path: Path) -> None:
     if not path.is_file():
         raise CheckpointError(
-            f"{path} cannot be read: there is no such file", hint="make it: python -m benchmarks restorer FOLDER --out"
+            f"{path} cannot be read: there is no such file",
+            hint="the package has none yet; in a checkout: python -m benchmarks restorer FOLDER --out FILE",
         )
 
 

@@ -239,13 +239,13 @@ class _Paster:
         if patch is None:
             return None
         patch = _degraded_patch(patch, config, frame, face.track)
-        patch = patch if opacity == 1 else replace(patch, alpha=patch.alpha * opacity)
         method, clone = blend.method, Clone()
         instead = method.startswith("poisson") and not can_clone(patch, blend.clone_above or 0.0)
         if instead:
             method = "alpha"
         elif method.startswith("poisson"):
             patch, clone = clone_for(patch, blend, _noise(config, frame, face.track, _CLONE))
+        patch = patch if opacity == 1 else replace(patch, alpha=patch.alpha * opacity)
         image = paste(image, patch, method, levels=blend.levels, rounding=blend.rounding, clone=clone)
         if config.restore is None or self._restorer is None:
             return image, [patch], instead

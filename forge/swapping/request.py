@@ -172,6 +172,8 @@ def resolve_request(
     parent = record_of(target) or (record_from(dataset, sha256) if dataset else None)
     person = overrides.target_identity or (parent.target_identity if parent else the_other(card, source))
     need_target_decoder(card, person, config, swapper)
+    # A restorer without weights is refused before the faces are looked for.
+    _ = restorer_digest(config.restore), enlarge_digest(config.blend)
     excerpt = _excerpt(target, config, overrides.stretch) if info else None
     usual = f"{safe_name(target.stem, longest=120)}+{source}" + (f"@{excerpt.text}" if excerpt else "")
     clip = _clip_id(dataset, card.model, overrides.name or usual)

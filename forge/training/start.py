@@ -8,6 +8,7 @@ from forge.models import shipped
 from forge.models.checkpoint import read_card, swapper_digest
 from forge.models.contract import SwapSpec
 from forge.training.config import TrainConfig
+from shared.storage import sha256_file
 
 
 def start_folder(spec: SwapSpec, config: TrainConfig) -> Path | None:
@@ -39,7 +40,8 @@ def start_digest(config: TrainConfig) -> str | None:
     if config.start_from == shipped.SCRATCH:
         return None
     if config.start_from not in (None, shipped.BASE):
-        return swapper_digest(Path(config.start_from))
+        path = Path(config.start_from)
+        return sha256_file(path) if path.suffix == ".safetensors" and path.is_file() else swapper_digest(path)
     if not shipped.has_base() or config.population or read_card(shipped.BASE_FOLDER).model != config.model:
         return None
     return swapper_digest(shipped.BASE_FOLDER)

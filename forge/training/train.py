@@ -111,7 +111,8 @@ def prepare(
 ) -> Prepared:
     """Checks the inputs before anything is trained or written, and builds the model.
 
-    ``run`` is the folder of a training that may be resumed: then no weights are loaded from elsewhere.
+    ``run`` is the folder of a training that may be resumed: once it has a checkpoint, no weights are loaded from
+    elsewhere; before, those that it began with.
 
     Raises:
         UsageError, FacesetError, CheckpointError: see :func:`train_swapper`.
@@ -123,7 +124,10 @@ def prepare(
     identities = [faceset.info.identity for faceset in opened]
     swapper = build_swapper(config.model, identities, width=config.width, **config.model_options)
     earlier = _earlier_inputs(run)
-    loaded = _load_start(swapper, config) if earlier is None else _earlier_start(earlier)
+    if earlier is None or (earlier.get("start") and not _has_checkpoint(run)):
+        loaded = _load_start(swapper, config)
+    else:
+        loaded = _earlier_start(earlier)
     # Settings that the model does not support are refused before anything is read or written.
     SwapTrainer.check(swapper, device, config)
     return Prepared(opened, swapper, device, loaded)
@@ -204,6 +208,10 @@ def _earlier_inputs(run: Path | None) -> dict[str, Any] | None:
     except RunError:
         return None
     return inputs if isinstance(inputs, dict) else None
+
+
+def _has_checkpoint(run: Path | None) -> bool:
+    return run is not None and any((run / "checkpoints").glob("step-*.safetensors"))
 
 
 def _earlier_start(inputs: Mapping[str, Any]) -> Loaded | None:

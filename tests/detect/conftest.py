@@ -34,6 +34,7 @@ class ToyFinder:
     """Sees a face in the left half of every frame that is brighter than the background there."""
 
     name = "toy"
+    device = "cpu"
 
     def find(self, frames: Sequence[np.ndarray]) -> list[list[Face]]:
         return [[toy_face()] if frame[48, 48].mean() > _GREY + 20 else [] for frame in frames]

@@ -27,6 +27,7 @@ FacesByFrame = dict[str, list[np.ndarray]]
 """Landmarks, (68, 2) in frame pixels, by the file name of the frame."""
 
 MAX_ALIGNMENTS_BYTES = 256 << 20
+_MOST_FACES = 200_000
 """Largest size of an alignments file, and of its unpacked content: about 17,000 faces with masks."""
 
 _MAX_PICTURE_BYTES, _MAX_NOTE_BYTES = 64 << 20, 1 << 20
@@ -62,8 +63,12 @@ def read_alignments(path: Path) -> FacesByFrame:
     content = plain_values(data, str(path))
     frames = _dict_in(content, "__data__") or (content if isinstance(content, dict) else {})
     found: FacesByFrame = {}
+    left = _MOST_FACES
     for name, entry in frames.items():
         faces = entry.get("faces") if isinstance(entry, dict) else None
+        left -= len(faces) if isinstance(faces, list) else 0
+        if left < 0:
+            raise MediaError(f"{path} is not read: it names more than {_MOST_FACES} faces", hint=_HINT)
         for face in faces if isinstance(faces, list) else ():
             if isinstance(face, dict):
                 found.setdefault(name, []).append(landmarks_of(face.get("landmarks_xy"), f"{path}, frame {name!r:.80}"))

@@ -104,10 +104,14 @@ class _Machine:
     def run(self, data: bytes) -> object:
         for opcode, argument, _place in pickletools.genops(data):
             self._step(opcode.name, argument)
-            if self._left < 0:
-                raise _RefusedError("would take too much memory")
+            self._take(0)
         (value,) = self._stack
         return value
+
+    def _take(self, amount: int) -> None:
+        self._left -= amount
+        if self._left < 0:
+            raise _RefusedError("would take too much memory")
 
     def _step(self, name: str, argument: Any) -> None:
         if name in _VALUES:
@@ -202,7 +206,9 @@ class _Machine:
 
     def _stack_global(self, _none: None) -> None:
         name, module = self._stack.pop(), self._stack.pop()
-        self._named(str(module), str(name))
+        if not isinstance(module, str) or not isinstance(name, str):
+            raise _RefusedError("names code by a value that is no text")
+        self._named(module, name)
 
     def _named(self, module: str, name: str) -> None:
         kind = _NAMES.get((module, name))
@@ -228,6 +234,7 @@ class _Machine:
             case "empty" if not arguments:
                 self._stack.append(b"")
             case "encode" if isinstance(arguments[0], str):
+                self._take(len(arguments[0]))
                 self._stack.append(arguments[0].encode("latin-1"))
             case _:
                 raise _RefusedError("builds a value of an unusual type")

@@ -116,10 +116,11 @@ class TestPasted:
         assert 0.02 < changed[1] < 0.8 * changed[0]
         assert hull.info.drawn_by.startswith("lightweight as bob, pasted: hull-mean:faceswap ")
 
-    def test_half_the_opacity_is_half_the_change(self, faces, swapper, tmp_path):
+    @pytest.mark.parametrize("paste", [(), ("--paste", "poisson:faceforensics")], ids=["plain", "clone"])
+    def test_half_the_opacity_is_half_the_change(self, faces, swapper, tmp_path, paste):
         before = Faceset.open(faces).crop(0).astype(float)
         full, half = (
-            np.abs(self.redrawn(faces, swapper, tmp_path / name, "--opacity", name).crop(0) - before).mean()
+            np.abs(self.redrawn(faces, swapper, tmp_path / name, "--opacity", name, *paste).crop(0) - before).mean()
             for name in ("1", "0.5")
         )
         assert half == pytest.approx(full / 2, rel=0.05)
@@ -134,6 +135,11 @@ class TestPasted:
         few = self.redrawn(faces, swapper, tmp_path / "few", "--paste", "box", "--paste", "poisson", "--max-faces", "2")
         assert few.table.column("frame").to_pylist()[0] == one.table.column("frame").to_pylist()[0]
         assert np.array_equal(one.crop(0), few.crop(0))
+
+    def test_settings_of_a_swap_may_name_a_paste(self, faces, swapper, tmp_path):
+        (tmp_path / "swap.toml").write_text('paste = "box"\n[blend]\nopacity = 0.7\n')
+        made = self.redrawn(faces, swapper, tmp_path / "made", "--config", str(tmp_path / "swap.toml"))
+        assert ", pasted: box " in made.info.drawn_by
 
     def test_all_presets(self, faces, swapper, tmp_path):
         assert self.redrawn(faces, swapper, tmp_path / "all", "--paste", "all").info.faces == 11

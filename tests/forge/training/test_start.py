@@ -14,6 +14,7 @@ from forge.models.checkpoint import load_swapper, read_card, save_swapper, swapp
 from forge.models.population import tie_identities
 from forge.training.config import TrainConfig
 from forge.training.train import train_swapper
+from forge.training.trainer import SwapTrainer
 from shared.errors import CheckpointError, UsageError
 from tests.forge.training.test_train import drawn_faceset
 
@@ -80,6 +81,21 @@ def test_people_start_from_the_base_where_the_family_fits(people, base, tmp_path
 def test_others_start_from_random_weights(people, base, tmp_path, changes):
     result = train_swapper(people, tmp_path / "run", dataclasses.replace(CONFIG, **changes))
     assert started_from(result.run) is None
+
+
+def test_a_run_killed_before_its_first_checkpoint_begins_with_the_base_again(people, base, tmp_path, monkeypatch):
+    def killed(self, fraction):
+        raise RuntimeError("killed")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(SwapTrainer, "train_step", killed)
+        with pytest.raises(RuntimeError, match="killed"):
+            train_swapper(people, tmp_path / "run", CONFIG)
+    result = train_swapper(people, tmp_path / "run", CONFIG)
+    trained, origin = load_swapper(result.run).parts()["encoder"], load_swapper(base).parts()["encoder"]
+    for one, other in zip(trained.parameters(), origin.parameters(), strict=True):
+        torch.testing.assert_close(one, other, atol=1e-4, rtol=0)
+    assert started_from(result.run) == swapper_digest(base)
 
 
 def test_a_run_goes_on_from_where_it_began_whatever_the_package_holds_now(people, base, tmp_path):

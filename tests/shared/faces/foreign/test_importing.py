@@ -283,6 +283,15 @@ def test_a_file_that_unpacks_to_too_much_is_refused(tmp_path, monkeypatch):
         read_alignments(tmp_path / "a.fsa")
 
 
+def test_one_list_of_faces_under_many_names_is_counted_as_many(tmp_path, monkeypatch):
+    face = {"landmarks_xy": [[float(n), 2.0 * n] for n in range(68)]}
+    faces = [face] * 20
+    (tmp_path / "a.fsa").write_bytes(zlib.compress(pickle.dumps({f"{n}.png": {"faces": faces} for n in range(20)})))
+    monkeypatch.setattr(faceswap, "_MOST_FACES", 300)
+    with pytest.raises(MediaError, match="more than 300 faces"):
+        read_alignments(tmp_path / "a.fsa")
+
+
 def test_code_in_alignments_is_not_run(tmp_path):
     (tmp_path / "a.fsa").write_bytes(zlib.compress(pickle.dumps({"__data__": _Evil(tmp_path / "run")})))
     with pytest.raises(MediaError, match="code and no data"):

@@ -148,6 +148,20 @@ def test_a_small_file_does_not_take_much_memory(data):
         plain_values(data, "file", max_memory_bytes=1 << 20)
 
 
+def test_a_text_that_is_turned_into_bytes_again_and_again_is_counted():
+    once = b"c_codecs\nencode\nh\x00U\x06latin1\x86R"
+    data = b"\x80\x02X" + (1 << 16).to_bytes(4, "little") + b"a" * (1 << 16) + b"q\x00" + once * 100 + b"."
+    with pytest.raises(MediaError, match="too much memory"):
+        plain_values(data, "file", max_memory_bytes=1 << 20)
+
+
+def test_code_named_by_lists_of_lists_is_not_written_out():
+    """Each level holds the one below ten times: written out, a few hundred bytes would become gigabytes."""
+    levels = b"".join(b"](" + bytes([ord("h"), n]) * 10 + b"e" + b"q" + bytes([n + 1]) for n in range(30))
+    with pytest.raises(MediaError, match="names code by a value that is no text"):
+        plain_values(b"\x80\x04]q\x00" + levels + b"\x8c\x01a\x93.", "file")
+
+
 def test_references_to_itself_do_no_harm():
     endless: list[Any] = []
     endless.append(endless)

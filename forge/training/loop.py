@@ -39,6 +39,7 @@ class TrainingLoop(BaseLoop):
         self.recorder = recorder
         self.config = config
         self.loss = math.nan
+        self._shown_loss = math.nan
         self.returns = 0
         self.saved_step = -1
         self._first_step = 0
@@ -117,7 +118,8 @@ class TrainingLoop(BaseLoop):
             self._begin_preview()
         if step % config.save_every == 0:
             self._save(snapshot=bool(config.snapshot_every) and step % config.snapshot_every == 0)
-        loss = f", loss {self.loss:.4f}" if math.isfinite(self.loss) else ""
+        shown = self.loss if math.isfinite(self.loss) else self._shown_loss
+        loss = f", loss {shown:.4f}" if math.isfinite(shown) else ""
         rate = "" if config.minutes is None else f", {self.rate:.0f} faces/s"
         advance(f"step {step}{loss}{rate}")
 
@@ -125,7 +127,8 @@ class TrainingLoop(BaseLoop):
         """Checks losses, and weights before they are saved; on GPUs not every step, because it synchronises them."""
         config = self.config
         if math.isnan(self.loss) and self.processes.count == 1 and self._losses_finite():
-            self.loss = self._mean_loss()  # one to show until the first is logged
+            # One to show until the first is logged; it is not exported, because it depends on where a run was stopped.
+            self._shown_loss = self._mean_loss()
         if step % config.log_every == 0:
             if not self._flush_losses():
                 return False

@@ -238,7 +238,7 @@ def unfinished(quality: Path) -> str:
         return "The fake could not be measured: no face was found again in it."
     sharp, nearer = found[0].sharpness_ratio, found[0].nearer_to_source
     if sharp is None or sharp.median < SHARP_ENOUGH:
-        return f"The face is a smudge: its sharpness is {0 if sharp is None else sharp.median:.2f} of the target's."
+        return f"The face is soft: its sharpness is {0 if sharp is None else sharp.median:.2f} of the target's."
     if nearer is not None and nearer < NEARER_ENOUGH:
         return (
             f"The face is not the source person's: it is nearer to theirs in {100 * nearer:.0f} % of the frames only."
@@ -261,5 +261,5 @@ def _farewell(out: Path, dataset: Path, fake: Path, seconds: float) -> None:
     if missing:
         raise RunError(f"the demo ended without {', '.join(missing)}", hint="this is a defect; please report it")
     if fault := unfinished(out / QUALITY):
-        console.warn(f"{fault} This is a defect; please report it with {out / QUALITY}")
+        console.warn(f"{fault} All measurements: {out / QUALITY}")
     console.table(f"Done in {seconds / 60:.1f} minutes. Where to look:", ["what", "where"], places)

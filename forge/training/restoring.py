@@ -31,7 +31,7 @@ from shared.storage import write_bytes
 from shared.training.loop import BaseLoop
 from shared.training.processes import Processes
 from shared.training.run import Run
-from shared.training.state import pack_optimizer, pack_rng, unpack_optimizer, unpack_rng
+from shared.training.state import pack_optimizer, pack_rng, state_under, unpack_optimizer, unpack_rng
 from shared.video.images import encode_jpeg, encode_png
 
 KIND = "restorer"
@@ -234,9 +234,9 @@ class _Trainer:
     def restore(self, tensors: Mapping[str, Tensor], meta: Mapping[str, Any]) -> None:
         """Restores what :meth:`state` returned."""
         for name, module in self._modules().items():
-            module.load_state_dict(_under(name, tensors))
+            module.load_state_dict(state_under(name, tensors))
         for name, optimizer in self.optimizers.items():
-            unpack_optimizer(optimizer, _under(f"{name}_optimizer", tensors), meta[name])
+            unpack_optimizer(optimizer, state_under(f"{name}_optimizer", tensors), meta[name])
         unpack_rng({"data": self.generator, "torch": torch.default_generator}, tensors, meta["rng"])
         self.step = int(meta["step"])
 
@@ -282,11 +282,6 @@ class _Loop(BaseLoop):
         write_bytes(run.previews / "latest.png", encode_png(trainer.sheet()))
         facts = {"steps": trainer.step, "seconds": round(self.seconds, 1), "inputs": run.facts["inputs"]}
         return save_restorer(trainer.average, run.path / WEIGHTS, {**facts, "settings": asdict(self.config)})
-
-
-def _under(name: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    prefix = f"{name}."
-    return {key.removeprefix(prefix): value for key, value in tensors.items() if key.startswith(prefix)}
 
 
 def _mean(parts: list[Tensor]) -> Tensor:

@@ -24,7 +24,7 @@ from forge.training.timing import DataTimer
 from shared.device import Device
 from shared.errors import CheckpointError
 from shared.training.processes import Processes
-from shared.training.state import pack_rng, unpack_rng
+from shared.training.state import pack_rng, state_under, unpack_rng
 
 _STREAM = 1_000_003
 
@@ -174,9 +174,9 @@ class SwapTrainer:
             CheckpointError: it is the state of another model or training.
         """
         try:
-            self.swapper.load_state_dict(_under("model", tensors), strict=not self.config.population)
+            self.swapper.load_state_dict(state_under("model", tensors), strict=not self.config.population)
             for name, module in self._discriminators():
-                module.load_state_dict(_under(name, tensors))
+                module.load_state_dict(state_under(name, tensors))
             for number, average in enumerate(self._average):
                 average.copy_(tensors[f"average.{number}"])
             self.step = int(meta["step"])
@@ -374,8 +374,3 @@ def _mean_losses(found: Sequence[dict[str, Losses]]) -> dict[str, Losses]:
         terms = {term: torch.stack([each.terms[term] for each in own]).mean() for term in own[0].terms}
         merged[name] = Losses(torch.stack([each.total for each in own]).mean(), terms)
     return merged
-
-
-def _under(name: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    prefix = f"{name}."
-    return {key.removeprefix(prefix): value for key, value in tensors.items() if key.startswith(prefix)}

@@ -72,6 +72,12 @@ def unpack_optimizer(optimizer: torch.optim.Optimizer, tensors: Mapping[str, Ten
         optimizer.state[parameters[index]] = values
 
 
+def state_under(name: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The tensors whose names begin with ``name`` and a dot, without these."""
+    prefix = f"{name}."
+    return {key.removeprefix(prefix): value for key, value in tensors.items() if key.startswith(prefix)}
+
+
 def _laid_out_like(value: Tensor, parameter: Tensor) -> Tensor:
     if value.ndim == 0:
         return value.clone()

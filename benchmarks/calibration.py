@@ -18,7 +18,7 @@ from detect.calibration.calibrate import Fitted, fit_calibration, population_of
 from detect.calibration.config import CalibrateConfig, LikelihoodMethod, ProbabilityMethod
 from detect.calibration.curves import CalibrationData, plot_calibration
 from detect.calibration.quality import HeldOutOdds, resampled_quality
-from detect.config import AggregateConfig
+from detect.config.scoring import AggregateConfig
 from detect.scoring.samples import ScoredClip, clip_samples, scored_clip
 from shared.results.scores import FrameScore
 from shared.types import ClipId, ClipRecord

@@ -17,7 +17,8 @@ from typing import Any
 
 import numpy as np
 
-from detect.config import EvaluateConfig, TrainConfig
+from detect.config.scoring import EvaluateConfig
+from detect.config.training import TrainConfig
 from detect.data.crops import dataset_digest
 from detect.data.masks import ForgedMasks
 from detect.evaluation.localization import (

@@ -180,8 +180,8 @@ def _checkpoint(at: Setting) -> Case:
 
 def _settings(at: Setting) -> Case:
     """A settings file with a value out of place, or that is none."""
-    from detect.config import EvaluateConfig
-    from detect.config import TrainConfig as DetectConfig
+    from detect.config.scoring import EvaluateConfig
+    from detect.config.training import TrainConfig as DetectConfig
     from detect.inspection.inspect import InspectConfig
     from forge.swapping.config import SwapConfig
     from forge.training.config import TrainConfig

@@ -23,7 +23,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from benchmarks.roofline import matrix_rate
 from benchmarks.schema import Measurement, timed_rates
-from detect.config import EvaluateConfig, FaceConfig, ScoreConfig
+from detect.config.scoring import EvaluateConfig, FaceConfig, ScoreConfig
 from detect.data.crops import faces_folder
 from detect.models import Detector, build_detector
 from detect.models.checkpoint import DetectorFacts, save_detector

@@ -21,7 +21,9 @@ import numpy as np
 import torch
 
 from benchmarks.schema import Measurement, timed_rates
-from detect.config import ScoreConfig, SelfBlendConfig, TrainConfig
+from detect.config.data import SelfBlendConfig
+from detect.config.scoring import ScoreConfig
+from detect.config.training import TrainConfig
 from detect.data.selfblend import self_blend
 from detect.models import build_detector
 from detect.models.predictor import CropPredictor

@@ -269,6 +269,11 @@ def sweep_drafts(folder: Path) -> int:
     return _sweep(folder.rglob(".*"), hosts=(_HOST, None))
 
 
+def is_draft(name: str) -> bool:
+    """Whether a file or folder of this name is a draft, open or left by a killed process."""
+    return _DRAFT.search(name) is not None
+
+
 def _sweep(paths: Iterable[Path], *, hosts: tuple[str | None, ...]) -> int:
     count = 0
     for path in list(paths):

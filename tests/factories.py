@@ -13,7 +13,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from detect.config import AggregateConfig
+from detect.config.scoring import AggregateConfig
 from detect.scoring.samples import ScoredClip, scored_clip
 from shared.faces.facesets.layout import FaceRow, SourceClip, encode_crop
 from shared.faces.facesets.writer import FacesetWriter

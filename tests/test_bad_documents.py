@@ -32,7 +32,7 @@ from shared.provenance.identity import SigningIdentity
 from shared.provenance.signed_list import read_signed
 from shared.results.quality import read_quality
 from shared.results.scoreboard import read_scoreboard
-from shared.training.run import read_checkpoint
+from shared.training.checkpoint import read_checkpoint
 from shared.training.run import read_facts as read_run
 
 ROOT = Path(__file__).parent.parent

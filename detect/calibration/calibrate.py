@@ -25,7 +25,7 @@ from detect.calibration.fit import fit_probability, person_weights
 from detect.calibration.likelihood import fit_likelihood, probability_metrics, ratio_metrics, supports
 from detect.calibration.maps import Calibration, Population, write_calibration
 from detect.calibration.quality import HeldOutOdds, people_of, quality_of
-from detect.config import AggregateConfig, EvaluateConfig
+from detect.config.scoring import AggregateConfig, EvaluateConfig
 from detect.data.crops import dataset_digest
 from detect.models.external.settings import parse_reference
 from detect.models.training_record import clip_mark, person_mark, read_training_record

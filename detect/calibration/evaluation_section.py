@@ -15,7 +15,7 @@ from detect.calibration.domain import Domain, FileFacts, clip_facts, domain_note
 from detect.calibration.files import detector_mark
 from detect.calibration.maps import Calibration, Population, misfit, read_calibration
 from detect.calibration.quality import HeldOutOdds, people_of, quality_of
-from detect.config import AggregateConfig, EvaluateConfig
+from detect.config.scoring import AggregateConfig, EvaluateConfig
 from detect.data.crops import dataset_digest
 from detect.models.external.settings import parse_reference
 from detect.scoring.aggregate import resolved

@@ -22,7 +22,7 @@ from scipy.special import expit, logit
 
 from detect.calibration.config import CountBy, LikelihoodMethod, ProbabilityMethod
 from detect.calibration.files import CALIBRATION_NAME, beside, read_document
-from detect.config import AggregateConfig
+from detect.config.scoring import AggregateConfig
 from shared.console import counted
 from shared.results.scores import Evaluation
 from shared.storage import write_text

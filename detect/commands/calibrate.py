@@ -9,7 +9,7 @@ import typer
 
 from detect.calibration.config import CalibrateConfig, CountBy, LikelihoodMethod, ProbabilityMethod
 from detect.commands.show import plain
-from detect.config import EvaluateConfig
+from detect.config.scoring import EvaluateConfig
 from shared.commands.completion import finders, values, words
 from shared.commands.options import DeviceOption, PrecisionOption, SeedOption, SettingsOption, choices, default, resolve
 from shared.console import console

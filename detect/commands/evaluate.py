@@ -18,7 +18,7 @@ from detect.commands.options import (
     replicates_option,
 )
 from detect.commands.show import plain, show_evaluation
-from detect.config import EvaluateConfig, Protocol
+from detect.config.scoring import EvaluateConfig, Protocol
 from shared.bootstrap import ClusterBy
 from shared.commands.completion import values
 from shared.commands.engine_options import AddressOption, EngineOption, JobsOption, engine_asked

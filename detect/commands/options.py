@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from detect.config import Aggregation, EvaluateConfig
+from detect.config.scoring import Aggregation, EvaluateConfig
 from shared.commands.completion import finders, offered, splits, values
 from shared.commands.options import choices, default
 

@@ -19,7 +19,7 @@ from detect.commands.options import (
     replicates_option,
 )
 from detect.commands.show import plain
-from detect.config import EvaluateConfig
+from detect.config.scoring import EvaluateConfig
 from shared.bootstrap import ClusterBy
 from shared.commands.completion import values
 from shared.commands.options import DeviceOption, PrecisionOption, SeedOption, SettingsOption, choices, resolve

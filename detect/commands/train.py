@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from detect.commands import train_options as options
 from detect.commands.show import plain, show_metrics
-from detect.config import TrainConfig
+from detect.config.training import TrainConfig
 from shared.commands.options import DeviceOption, PrecisionOption, SeedOption, SettingsOption, resolve
 from shared.console import console, counted
 

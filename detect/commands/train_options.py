@@ -9,7 +9,8 @@ from typing import Annotated, Any
 import typer
 
 from detect.commands.options import backbones, families
-from detect.config import Aggregation, SelfSwaps, TrainConfig
+from detect.config.scoring import Aggregation
+from detect.config.training import SelfSwaps, TrainConfig
 from shared.commands.completion import finders, values
 from shared.commands.options import choices, default
 from shared.errors import UsageError

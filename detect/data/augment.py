@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from detect.config import AugmentConfig
+from detect.config.data import AugmentConfig
 from detect.data.degrade import coded, jpeg, rescaled, reuploaded, small_move
 
 _BORDER = cv2.BORDER_REFLECT_101

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from detect.config import AugmentConfig
+from detect.config.data import AugmentConfig
 from detect.data.augment import augment_with_mask
 from detect.data.pairs import PairSource, TrainingFace
 from shared.errors import ConfigError

@@ -20,7 +20,7 @@ from pathlib import Path
 
 import numpy as np
 
-from detect.config import FaceConfig
+from detect.config.scoring import FaceConfig
 from detect.data.labels import LabelsByFrame, face_label, labels_by_clip
 from detect.data.pairs import FaceKey
 from shared.console import console

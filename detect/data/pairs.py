@@ -21,7 +21,7 @@ from typing import NamedTuple, Protocol
 import cv2
 import numpy as np
 
-from detect.config import SelfBlendConfig
+from detect.config.data import SelfBlendConfig
 from detect.data.real_faces import RealFaces
 from detect.data.selfblend import self_blend
 from shared.dataset.excerpts import first_target_frame

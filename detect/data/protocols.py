@@ -22,7 +22,7 @@ from typing import get_args
 
 import numpy as np
 
-from detect.config import Protocol
+from detect.config.scoring import Protocol
 from detect.models.training_record import TrainingRecord, clip_mark, person_mark
 from shared.dataset.splits import identity_groups
 from shared.errors import LeakError, ManifestError, UsageError

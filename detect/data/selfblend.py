@@ -21,7 +21,7 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 
-from detect.config import SelfBlendConfig
+from detect.config.data import SelfBlendConfig
 from shared.faces.align import map_points, scale_of
 from shared.faces.mask import hull_mask
 from shared.faces.pastes.mask import plain_region

@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping, Sequence
 import cv2
 import numpy as np
 
-from detect.config import SelfBlendConfig
+from detect.config.data import SelfBlendConfig
 from detect.data.crops import ClipFaces
 from detect.data.pairs import BalancedSampler, FaceKey, Pair, TrainingFace
 from detect.data.real_faces import RealFaces

@@ -15,7 +15,7 @@ import numpy as np
 from scipy.special import expit
 
 from detect.calibration.evaluation_section import calibrated
-from detect.config import EvaluateConfig
+from detect.config.scoring import EvaluateConfig
 from detect.data.crops import dataset_digest
 from detect.data.protocols import by_protocol, only, parse_only, seen_in_training, select_records
 from detect.evaluation.curves import CurveData, plot_curves

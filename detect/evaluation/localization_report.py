@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from detect.config import EvaluateConfig
+from detect.config.scoring import EvaluateConfig
 from detect.data.crops import ClipFaces
 from detect.data.masks import MASK_PX, ForgedMasks
 from detect.data.protocols import sample_evenly

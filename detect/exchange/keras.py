@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from detect.config import AggregateConfig, FaceConfig
+from detect.config.scoring import AggregateConfig, FaceConfig
 from detect.exchange.keras_file import KerasLayer, read_layers
 from detect.models import Detector, build_detector
 from detect.models.checkpoint import DetectorFacts, need_detector_place, save_detector

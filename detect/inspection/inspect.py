@@ -23,7 +23,7 @@ from typing import Any
 import shared
 from detect.calibration.domain import file_facts
 from detect.calibration.interpret import Interpretation, interpret
-from detect.config import ScoreConfig
+from detect.config.scoring import ScoreConfig
 from detect.inspection.evidence.container import container_evidence, files_beside, still_evidence
 from detect.inspection.evidence.provenance import provenance_evidence
 from detect.inspection.exhibits import sample_faces

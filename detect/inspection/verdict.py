@@ -12,7 +12,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from detect.calibration.interpret import Interpretation, qualify
-from detect.config import AggregateConfig
+from detect.config.scoring import AggregateConfig
 from detect.scoring.aggregate import aggregate_clip
 from shared.results.scores import Evaluation, FrameScore, Verdict
 

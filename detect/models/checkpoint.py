@@ -20,7 +20,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from detect.config import AggregateConfig, AggregationChoice, FaceConfig
+from detect.config.scoring import AggregateConfig, AggregationChoice, FaceConfig
 from detect.models import Detector, DetectorSpec, build_detector
 from shared.errors import AssayError, CheckpointError, StorageError
 from shared.results.scores import Evaluation

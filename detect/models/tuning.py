@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from detect.config import Tuning
+from detect.config.training import Tuning
 from shared.errors import ConfigError
 
 _ATTENTION = ("attn", "attention", "self_attn")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from detect.config import AggregateConfig, Precision
+from detect.config.scoring import AggregateConfig, Precision
 from shared.bootstrap import ClusterBy
 from shared.config import need
 from shared.types import SPLITS

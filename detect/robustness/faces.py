@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from detect.config import FaceConfig
+from detect.config.scoring import FaceConfig
 from detect.robustness.perturb import Cell, encodings, keeps_every, perturbed
 from shared.faces.finders.finder import FaceFinder
 from shared.faces.stream import FollowConfig, follow

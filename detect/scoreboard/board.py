@@ -15,7 +15,7 @@ import numpy as np
 
 from detect.calibration.files import detector_mark
 from detect.calibration.maps import Calibration, misfit, read_calibration
-from detect.config import EvaluateConfig
+from detect.config.scoring import EvaluateConfig
 from detect.data.crops import dataset_digest
 from detect.data.protocols import only, parse_only, seen_in_training
 from detect.metrics.bootstrap import evaluate_samples

@@ -17,7 +17,7 @@ from typing import Any
 
 import msgspec
 
-from detect.config import AggregateConfig, EvaluateConfig
+from detect.config.scoring import AggregateConfig, EvaluateConfig
 from detect.models.checkpoint import CONFIG_NAME, WEIGHTS_NAME, detector_folder
 from detect.models.external.settings import Reference, parse_reference
 from detect.models.training_record import TrainingRecord, read_training_record

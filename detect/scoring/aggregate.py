@@ -13,7 +13,7 @@ from typing import cast
 import numpy as np
 from scipy.special import log_expit, logsumexp
 
-from detect.config import AggregateConfig, Aggregation
+from detect.config.scoring import AggregateConfig, Aggregation
 from shared.errors import UnknownNameError, UsageError
 from shared.registry import near_matches
 from shared.results.scores import FrameScore, TrackScore

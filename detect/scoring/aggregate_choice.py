@@ -13,7 +13,13 @@ import numpy as np
 from scipy.optimize import minimize
 from scipy.special import expit
 
-from detect.config import AggregateConfig, Aggregation, AggregationCandidate, AggregationChoice, LearnedAggregate
+from detect.config.scoring import (
+    AggregateConfig,
+    Aggregation,
+    AggregationCandidate,
+    AggregationChoice,
+    LearnedAggregate,
+)
 from detect.metrics.classification import auc, has_both_classes, log_loss, log_losses
 from detect.scoring.aggregate import aggregate_clip, names, statistics, while_training
 from detect.scoring.samples import ScoredClip, scored_clip

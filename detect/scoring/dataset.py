@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from detect.config import AggregateConfig, EvaluateConfig
+from detect.config.scoring import AggregateConfig, EvaluateConfig
 from detect.data.crops import ClipFaces, CropRequest, stream_faces
 from detect.models.external.settings import parse_reference
 from detect.models.predictor import CropPredictor

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 from scipy.special import expit
 
-from detect.config import AggregateConfig
+from detect.config.scoring import AggregateConfig
 from detect.data.crops import ClipFaces, CropStore
 from detect.models.predictor import CropPredictor
 from detect.scoring.aggregate import aggregate_clip, aggregate_tracks

@@ -14,7 +14,7 @@ from typing import Protocol
 
 import numpy as np
 
-from detect.config import Precision
+from detect.config.scoring import Precision
 from detect.data.crops import CropRequest, clip_faces, faces_folder
 from detect.models.external.settings import parse_reference
 from detect.models.predictor import CropPredictor

@@ -14,7 +14,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from detect.config import FaceConfig, ScoreConfig
+from detect.config.scoring import FaceConfig, ScoreConfig
 from detect.models.predictor import CropPredictor
 from detect.scoring.aggregate import aggregate_clip, aggregate_tracks, resolved
 from shared.config import configured

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from detect.calibration.card import NOT_CALIBRATED
-from detect.config import TrainConfig
+from detect.config.training import TrainConfig
 from detect.data.crops import ClipFaces
 from detect.evaluation.result import EvaluationResult
 from detect.models import DetectorSpec

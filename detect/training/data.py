@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from detect.config import TrainConfig
+from detect.config.training import TrainConfig
 from detect.data.batches import Mixture
 from detect.data.crops import ClipFaces, CropRequest, CropStore, dataset_digest, find_faces
 from detect.data.masks import MASK_PX, ForgedMasks

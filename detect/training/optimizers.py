@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from detect.config import TrainConfig
+from detect.config.training import TrainConfig
 
 _MOMENTUM = 0.9
 

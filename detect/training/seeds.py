@@ -15,7 +15,7 @@ from pathlib import Path
 
 import msgspec
 
-from detect.config import TrainConfig
+from detect.config.training import TrainConfig
 from detect.data.crops import dataset_digest
 from detect.models.checkpoint import weights_digest
 from detect.training.train import TrainResult, train_detector

@@ -14,7 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from detect.config import AggregateConfig, AggregationChoice, EvaluateConfig, TrainConfig
+from detect.config.scoring import AggregateConfig, AggregationChoice, EvaluateConfig
+from detect.config.training import TrainConfig
 from detect.data.batches import need_whole_pairs
 from detect.data.crops import leak_among
 from detect.data.duplicates import find_duplicates
@@ -79,8 +80,8 @@ def train_detector(
 ) -> TrainResult:
     """Trains a detector in the folder ``run``, or goes on with the training there, and exports ``run/detector``.
 
-    ``settings`` are those of :class:`~detect.config.TrainConfig`, in place of ``config``'s own: ``minutes=10``,
-    ``mix={"blended": 1}``.
+    ``settings`` are those of :class:`~detect.config.training.TrainConfig`, in place of those of
+    ``config``: ``minutes=10``, ``mix={"blended": 1}``.
 
     Ctrl-C (or a termination signal) saves a checkpoint first. After a kill the run goes on from the last one; where it
     is limited by steps on a CPU it ends in the very weights that an uninterrupted one ends in.

@@ -12,7 +12,7 @@ import torch
 from timm.layers.norm_act import convert_sync_batchnorm
 from torch import Tensor, nn
 
-from detect.config import TrainConfig
+from detect.config.training import TrainConfig
 from detect.data.batches import Batch
 from detect.models import Detector
 from detect.models.predictor import CropPredictor

@@ -58,7 +58,7 @@ from shared.faces.finders.turned import turned_finder, turned_note
 from shared.faces.identity import IdentityEmbedder, make_embedder
 from shared.faces.stream import FollowConfig, follow
 from shared.storage import replacing_folder, write_text
-from shared.training.run import read_checkpoint
+from shared.training.checkpoint import read_checkpoint
 from shared.types import Frame, Timestamp, VideoInfo
 from shared.video import VideoReader, VideoWriter, probe, reading_notes
 from shared.video.audio import cut_audio

@@ -21,7 +21,7 @@ from forge.models.unfilled import unfilled
 from shared import config as settings
 from shared.errors import AssayError, CheckpointError
 from shared.storage import replacing_folder, sha256_file
-from shared.training.run import write_checkpoint
+from shared.training.checkpoint import write_checkpoint
 from shared.types import Framing, check_name
 
 CARD_FILE = "swapper.toml"

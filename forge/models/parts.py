@@ -17,7 +17,7 @@ from forge.models.population import population_part, shapes
 from shared.errors import CheckpointError, UsageError
 from shared.registry import near_matches
 from shared.storage import sha256_file
-from shared.training.run import read_checkpoint
+from shared.training.checkpoint import read_checkpoint
 
 _SHARED = "shared "
 _MODEL = "model."

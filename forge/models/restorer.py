@@ -18,7 +18,7 @@ from typing_extensions import override
 from forge.models.blocks import Residual
 from shared.errors import CheckpointError
 from shared.storage import sha256_file
-from shared.training.run import read_checkpoint, write_checkpoint
+from shared.training.checkpoint import read_checkpoint, write_checkpoint
 
 RESTORER_FILE = Path(__file__).parent / "weights" / "restorer" / "model.safetensors"
 """Weights of the restorer in the package."""

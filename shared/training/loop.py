@@ -8,9 +8,10 @@ from contextlib import contextmanager
 from typing import NoReturn
 
 from shared.console import console
+from shared.training.checkpoint import Checkpoint, load_checkpoint
 from shared.training.load import LoadWatch, load_text
 from shared.training.processes import Processes
-from shared.training.run import Checkpoint, Run, load_checkpoint
+from shared.training.run import Run
 from shared.training.signals import ECHO_SECONDS, signals_noted
 
 Advance = Callable[[str], None]

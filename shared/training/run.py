@@ -15,39 +15,27 @@ import re
 import types
 from collections.abc import Mapping
 from contextlib import ExitStack, suppress
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 from torch import Tensor
 
 from shared import config as settings
 from shared.console import console
 from shared.errors import CheckpointError, RunError, StorageError, storage_errors
-from shared.storage import decode_json, folder_lock, need_free_space, read_bytes, read_json, replacing, write_text
+from shared.storage import decode_json, folder_lock, is_draft, need_free_space, read_bytes, read_json, write_text
+from shared.training.checkpoint import Checkpoint, is_snapshot, load_checkpoint, write_checkpoint
 from shared.training.state import run_facts
 
 if TYPE_CHECKING:
     from torch.utils.tensorboard import SummaryWriter
 
 _NAME = re.compile(r"step-(\d{8,12})\.safetensors")
-_META_KEY = "assay"
 _LOCK = ".lock"
 _MAX_JSON_BYTES = 16 << 20
 _METRICS = "metrics.jsonl"
 _MAX_METRICS_BYTES = 1 << 30
-
-
-@dataclass(frozen=True, eq=False)
-class Checkpoint:
-    """The state after ``step`` steps: named tensors and a JSON document."""
-
-    step: int
-    tensors: dict[str, Tensor]
-    meta: dict[str, Any]
 
 
 def read_metrics(run: Path) -> list[dict[str, float]]:
@@ -231,7 +219,7 @@ class Run:
         path = self.checkpoint_path(step)
         write_checkpoint(path, tensors, {"step": step, "snapshot": snapshot, "meta": dict(meta)})
         for _, old in self._numbered()[: -self._keep]:
-            if old != self.newest_at(spare) and not _is_snapshot(old):
+            if old != self.newest_at(spare) and not is_snapshot(old):
                 old.unlink(missing_ok=True)
         return path
 
@@ -298,62 +286,6 @@ class Run:
         return sorted((int(match[1]), path) for match, path in found if match)
 
 
-def write_checkpoint(path: Path, tensors: Mapping[str, Tensor], document: Mapping[str, Any]) -> None:
-    """Writes named tensors (copied to the CPU) and a JSON document as one safetensors file, atomically.
-
-    Raises:
-        StorageError: writing failed.
-    """
-    plain = {name: tensor.detach().to("cpu").contiguous() for name, tensor in tensors.items()}
-    text = json.dumps(document, allow_nan=False)
-    with replacing(path) as draft:
-        try:
-            save_file(plain, draft, metadata={_META_KEY: text})
-        except SafetensorError as error:  # the library wraps the operating system's errors
-            message = f"cannot write {path}: {error}"
-            raise StorageError(message, hint="check the disk's space and permissions") from error
-
-
-def read_checkpoint(path: Path, *, device: str = "cpu") -> tuple[dict[str, Tensor], dict[str, Any]]:
-    """The tensors and the JSON document of a file that :func:`write_checkpoint` made.
-
-    Raises:
-        CheckpointError: missing, damaged, cut short, or not such a file.
-    """
-    try:
-        with safe_open(path, framework="pt", device=device) as file:
-            text = (file.metadata() or {}).get(_META_KEY, "null")
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a mapping
-    except (OSError, SafetensorError) as error:
-        raise CheckpointError(f"{path} cannot be read: {error}", hint="the file is missing or damaged") from error
-    document = decode_json(text, object, path, error=CheckpointError, hint="choose a checkpoint of a run")
-    if not isinstance(document, dict):
-        raise CheckpointError(f"{path} was not written by assay", hint="choose a checkpoint of a run")
-    return tensors, document
-
-
-def load_checkpoint(path: Path) -> Checkpoint:
-    """The checkpoint of a run in the file ``path``.
-
-    Raises:
-        CheckpointError: it cannot be read, or is none of a run.
-    """
-    tensors, document = read_checkpoint(path)
-    step, meta = document.get("step"), document.get("meta")
-    if not isinstance(step, int) or not isinstance(meta, dict):
-        raise CheckpointError(f"{path} holds no step or state", hint="choose a checkpoint of a run")
-    return Checkpoint(step, tensors, meta)
-
-
-def _is_snapshot(path: Path) -> bool:
-    try:
-        with safe_open(path, framework="pt") as file:
-            text = (file.metadata() or {}).get(_META_KEY, "{}")
-        return bool(decode_json(text, dict, path, error=CheckpointError).get("snapshot"))
-    except (OSError, SafetensorError, CheckpointError):
-        return False
-
-
 def read_facts(path: Path) -> dict[str, Any]:
     """The contents of a run's ``run.json``: kind, seed, inputs, versions and machine.
 
@@ -395,6 +327,13 @@ def _lock(path: Path) -> ExitStack:
 
 
 def _refuse_full(path: Path) -> None:
-    if path.exists() and (not path.is_dir() or any(child.name != _LOCK for child in path.iterdir())):
+    """Refuses what is neither an empty folder nor one that a process was killed in before it wrote ``run.json``."""
+    if path.exists() and (not path.is_dir() or _holds_more(path)):
         hint = "choose a new run folder, or resume the run that is in it"
         raise RunError(f"{path} holds something already", hint=hint)
+
+
+def _holds_more(path: Path) -> bool:
+    names = {child.name for child in path.iterdir() if child.name != _LOCK and not is_draft(child.name)}
+    made = {name for name in ("checkpoints", "previews") if (path / name).is_dir() and not any((path / name).iterdir())}
+    return bool(names - made - ({"config.toml"} if len(made) == 2 else set()))

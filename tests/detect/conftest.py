@@ -11,7 +11,9 @@ import numpy as np
 import pytest
 
 from detect.calibration.maps import Calibration, LikelihoodMap, Population, ProbabilityMap
-from detect.config import AggregateConfig, AugmentConfig, FaceConfig, TrainConfig
+from detect.config.data import AugmentConfig
+from detect.config.scoring import AggregateConfig, FaceConfig
+from detect.config.training import TrainConfig
 from shared.dataset import DatasetFolder
 from shared.faces.align import mean_in_crop
 from shared.faces.boxes import box_around

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from detect.config import EvaluateConfig, TrainConfig
+from detect.config.scoring import EvaluateConfig
+from detect.config.training import TrainConfig
 from shared.cli import run
 from shared.commands.options import resolve
 from shared.config import write_toml

@@ -17,7 +17,8 @@ import numpy as np
 import pytest
 from scipy.special import expit
 
-from detect.config import EvaluateConfig, TrainConfig
+from detect.config.scoring import EvaluateConfig
+from detect.config.training import TrainConfig
 from detect.data.crops import CropRequest, find_faces
 from detect.evaluation.evaluate import evaluate_clips, write_evaluation
 from detect.metrics.classification import auc, equal_error_rate

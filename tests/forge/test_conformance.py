@@ -25,7 +25,7 @@ from shared.actors.filming import film
 from shared.dataset import DatasetFolder
 from shared.faces.facesets.extract import BESIDE, extract
 from shared.faces.facesets.extract_config import ExtractConfig
-from shared.training.run import read_checkpoint
+from shared.training.checkpoint import read_checkpoint
 
 pytestmark = pytest.mark.slow
 

@@ -11,7 +11,7 @@ from urllib.parse import parse_qsl
 
 from torch import Tensor
 
-from detect.config import AggregateConfig, Aggregation, FaceConfig
+from detect.config.scoring import AggregateConfig, Aggregation, FaceConfig
 from detect.models.checkpoint import MAX_CONFIG_BYTES, DetectorFacts
 from detect.models.contract import DetectorSpec
 from shared.config import from_mapping, parse_toml, read_toml

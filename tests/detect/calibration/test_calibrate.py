@@ -23,7 +23,7 @@ from detect.calibration.cross import FitSamples, left_out_llrs, left_out_odds, m
 from detect.calibration.domain import read_domain, write_domain
 from detect.calibration.maps import Calibration, misfit, read_calibration, write_calibration
 from detect.calibration.transfer import transfer_calibration
-from detect.config import AggregateConfig, EvaluateConfig, FaceConfig
+from detect.config.scoring import AggregateConfig, EvaluateConfig, FaceConfig
 from detect.evaluation.evaluate import evaluate_detector
 from detect.models import build_detector
 from detect.models.checkpoint import DetectorFacts, save_detector

@@ -12,7 +12,7 @@ from detect.calibration.config import CalibrateConfig
 from detect.calibration.files import CALIBRATION_NAME, beside, detector_mark
 from detect.calibration.fit import fit_probability, person_weights
 from detect.calibration.maps import misfit, read_calibration, write_calibration
-from detect.config import AggregateConfig
+from detect.config.scoring import AggregateConfig
 from detect.models.external.settings import parse_reference
 from shared.errors import CheckpointError, ConfigError, UsageError
 

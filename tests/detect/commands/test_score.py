@@ -8,7 +8,7 @@ from types import SimpleNamespace
 import pytest
 
 from detect.commands.score import Quality, measured_quality
-from detect.config import EvaluateConfig
+from detect.config.scoring import EvaluateConfig
 from shared.dataset import DatasetFolder
 from shared.faces.facesets.reader import Faceset
 from shared.types import ClipRecord

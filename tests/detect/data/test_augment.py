@@ -7,7 +7,7 @@ import time
 import numpy as np
 import pytest
 
-from detect.config import AugmentConfig
+from detect.config.data import AugmentConfig
 from detect.data.augment import augment_with_mask
 from detect.data.degrade import jpeg
 from shared.errors import ConfigError

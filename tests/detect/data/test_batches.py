@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pytest
 
-from detect.config import AugmentConfig
+from detect.config.data import AugmentConfig
 from detect.data.batches import Mixture, batches
 from detect.data.pairs import Pair, TrainingFace
 from shared.errors import ConfigError

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from detect.config import FaceConfig
+from detect.config.scoring import FaceConfig
 from detect.data.crops import ClipFaces, CropRequest, CropStore, faces_folder, find_faces, leak_among, stream_faces
 from shared.dataset import DatasetFolder
 from shared.errors import LeakError, ManifestError

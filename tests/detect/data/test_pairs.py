@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import pytest
 
-from detect.config import SelfBlendConfig
+from detect.config.data import SelfBlendConfig
 from detect.data.pairs import BalancedSampler, BlendedPairs, ForgedPairs, partners_of, smaller
 from detect.data.real_faces import FaceStack, RealFaces
 from shared.dataset.excerpts import TARGET_FRAMES

@@ -6,7 +6,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from detect.config import MixConfig, TrainConfig
+from detect.config.data import MixConfig
+from detect.config.training import TrainConfig
 from detect.data.real_faces import read_stack, recut, refuse_known
 from detect.training.train import train_detector
 from shared.dataset import DatasetFolder

@@ -4,7 +4,7 @@ import cv2
 import numpy as np
 import pytest
 
-from detect.config import SelfBlendConfig
+from detect.config.data import SelfBlendConfig
 from detect.data.selfblend import change_look, self_blend, soften
 from shared.errors import ConfigError, UnknownNameError
 from shared.faces.align import mean_in_crop

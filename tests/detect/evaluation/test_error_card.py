@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from detect.config import FaceConfig
+from detect.config.scoring import FaceConfig
 from detect.data.crops import CropRequest, find_faces
 from detect.evaluation.error_card import (
     ITA_GROUPS,

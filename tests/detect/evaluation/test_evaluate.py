@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
-from detect.config import AggregateConfig, EvaluateConfig
+from detect.config.scoring import AggregateConfig, EvaluateConfig
 from detect.evaluation.curves import CurveData, plot_curves
 from detect.evaluation.evaluate import evaluate_clips, write_evaluation
 from detect.evaluation.result import EvaluationResult, count

@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from detect.calibration.evaluation_section import Calibrated
-from detect.config import AggregateConfig, EvaluateConfig, FaceConfig
+from detect.config.scoring import AggregateConfig, EvaluateConfig, FaceConfig
 from detect.evaluation import evaluate as evaluation_module
 from detect.evaluation.evaluate import evaluate_detector
 from detect.evaluation.localization_report import measure_regions

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from markupsafe import Markup
 
-from detect.config import EvaluateConfig
+from detect.config.scoring import EvaluateConfig
 from detect.evaluation.evaluate import evaluate_clips
 from detect.evaluation.localization import Localisation
 from detect.evaluation.localization_report import RegionReport

@@ -13,7 +13,7 @@ import pytest
 import timm
 import torch
 
-from detect.config import AggregateConfig
+from detect.config.scoring import AggregateConfig
 from detect.evaluation.localization import predict_masks
 from detect.exchange.onnx import TOLERANCE, export_onnx
 from detect.models import build_detector

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from detect.calibration.interpret import NOT_CALIBRATED, Interpretation
-from detect.config import AggregateConfig
+from detect.config.scoring import AggregateConfig
 from detect.inspection.verdict import at_chance, block_interval, decide, validation_words
 from detect.scoring.aggregate import aggregate_clip
 from shared.results.scores import CalibratedScore, Evaluation, FrameScore, Outside

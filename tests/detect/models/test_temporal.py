@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 import torch
 
-from detect.config import AugmentConfig, SelfBlendConfig, TrainConfig
+from detect.config.data import AugmentConfig, SelfBlendConfig
+from detect.config.training import TrainConfig
 from detect.data.batches import Batch
 from detect.data.crops import ClipFaces
 from detect.data.pairs import BalancedSampler, FaceKey

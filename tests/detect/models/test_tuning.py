@@ -8,7 +8,7 @@ import timm
 import torch
 from torch import nn
 
-from detect.config import TrainConfig
+from detect.config.training import TrainConfig
 from detect.models import build_detector
 from detect.models.checkpoint import load_detector
 from detect.models.tuning import ResidualLinear, plain_state, tune

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from detect.commands.robustness import robustness as command
-from detect.config import FaceConfig
+from detect.config.scoring import FaceConfig
 from detect.models import build_detector
 from detect.models.checkpoint import DetectorFacts, save_detector
 from detect.robustness import measure as robustness

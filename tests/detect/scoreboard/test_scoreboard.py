@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 
 from detect.calibration.maps import Calibration, write_calibration
-from detect.config import EvaluateConfig, TrainConfig
+from detect.config.scoring import EvaluateConfig
+from detect.config.training import TrainConfig
 from detect.models.training_record import TrainingRecord
 from detect.scoreboard.board import check_board_folder, make_scoreboard, records_to_score, save_scoreboard
 from detect.scoreboard.scores import Scores, Wanted, scores_key, scores_of, wanted_detectors

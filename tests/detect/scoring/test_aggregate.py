@@ -6,7 +6,7 @@ from typing import get_args
 import numpy as np
 import pytest
 
-from detect.config import AggregateConfig, Aggregation, LearnedAggregate
+from detect.config.scoring import AggregateConfig, Aggregation, LearnedAggregate
 from detect.scoring.aggregate import (
     STATISTICS,
     aggregate_clip,

@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from detect.config import AggregateConfig
+from detect.config.scoring import AggregateConfig
 from detect.scoring.aggregate_choice import choose_aggregation, fit_learned, reaggregated
 from detect.scoring.samples import ScoredClip
 from tests.factories import clip_record, scored

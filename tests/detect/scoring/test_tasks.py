@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from detect.commands.robustness import robustness as command
-from detect.config import EvaluateConfig, FaceConfig
+from detect.config.scoring import EvaluateConfig, FaceConfig
 from detect.data.crops import CropRequest, faces_folder
 from detect.evaluation.evaluate import evaluate_detector
 from detect.models import build_detector

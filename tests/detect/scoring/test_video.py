@@ -10,7 +10,8 @@ import pyarrow.parquet as pq
 import pytest
 import torch
 
-from detect.config import AggregateConfig, FaceConfig, ScoreConfig, TrainConfig
+from detect.config.scoring import AggregateConfig, FaceConfig, ScoreConfig
+from detect.config.training import TrainConfig
 from detect.models import build_detector
 from detect.models.checkpoint import DetectorFacts, save_detector
 from detect.models.predictor import CropPredictor

@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 import pytest
 
-from detect.config import TrainConfig
+from detect.config.training import TrainConfig
 from detect.data.duplicates import find_duplicates, look_of
 from shared.cli import run
 from shared.config import write_toml

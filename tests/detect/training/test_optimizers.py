@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from detect.config import TrainConfig
+from detect.config.training import TrainConfig
 from detect.training.optimizers import climbed, make_optimizer
 from shared.errors import ConfigError
 

@@ -13,7 +13,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from detect.config import TrainConfig
+from detect.config.training import TrainConfig
 from detect.data.batches import Batch
 from detect.models import build_detector
 from detect.training.train import train_detector
@@ -109,7 +109,7 @@ import torch
 torch.set_num_threads(1)
 import msgspec
 import tests.detect.conftest  # registers the toy finder
-from detect.config import TrainConfig
+from detect.config.training import TrainConfig
 from detect.training.train import train_detector
 from detect.training.trainer import Trainer
 from shared.config import load_toml

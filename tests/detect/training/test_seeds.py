@@ -10,7 +10,7 @@ import pytest
 from safetensors.torch import load_file
 
 import detect.training.seeds
-from detect.config import TrainConfig
+from detect.config.training import TrainConfig
 from detect.data.batches import Batch
 from detect.training.seeds import SeedRun, spreads, train_seeds
 from detect.training.train import train_detector

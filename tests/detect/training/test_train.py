@@ -17,7 +17,8 @@ import torch
 from safetensors.torch import load_file
 
 import detect.training.loop
-from detect.config import EvaluateConfig, TrainConfig
+from detect.config.scoring import EvaluateConfig
+from detect.config.training import TrainConfig
 from detect.data.batches import Batch
 from detect.evaluation.evaluate import evaluate_detector
 from detect.models import build_detector
@@ -49,7 +50,8 @@ def trained(toy_set: Path, tmp_path_factory: pytest.TempPathFactory) -> TrainRes
 
 
 def _learnable() -> dict:
-    from detect.config import AugmentConfig, FaceConfig
+    from detect.config.data import AugmentConfig
+    from detect.config.scoring import FaceConfig
 
     return {
         "model": "test_efficientnet",

@@ -12,7 +12,7 @@ import torch
 from torch import nn
 
 from detect.commands.train_options import as_settings
-from detect.config import SelfSwaps, TrainConfig
+from detect.config.training import SelfSwaps, TrainConfig
 from detect.data.batches import Batch
 from detect.data.crops import CropStore
 from detect.models import build_detector

@@ -10,7 +10,7 @@ from forge.models.checkpoint import save_swapper, swapper_digest
 from forge.models.parts import load_parts, named_parts
 from shared.errors import CheckpointError, UsageError
 from shared.storage import sha256_file
-from shared.training.run import write_checkpoint
+from shared.training.checkpoint import write_checkpoint
 
 
 def model(*identities: str, seed: int = 0, width: float = 0.03, name: str = "lightweight") -> Swapper:

@@ -16,8 +16,8 @@ from forge.training.data import FaceBank
 from forge.training.losses.objective import Losses
 from forge.training.trainer import _STREAM, SwapTrainer
 from shared.device import pick_device
+from shared.training.checkpoint import read_checkpoint
 from shared.training.processes import Processes
-from shared.training.run import read_checkpoint
 
 pytestmark = pytest.mark.slow
 
@@ -99,7 +99,7 @@ torch.set_num_threads(1)
 from forge.training.config import TrainConfig
 from forge.training.trainer import SwapTrainer
 from shared.training.processes import Processes
-from shared.training.run import write_checkpoint
+from shared.training.checkpoint import write_checkpoint
 from tests.forge.training.test_parallel import small_trainer
 
 processes = Processes.joined("cpu")

@@ -18,7 +18,8 @@ from forge.training import restoring
 from forge.training.restoring import RestorerConfig, degraded, train_restorer
 from shared.errors import CheckpointError, FacesetError
 from shared.storage import sha256_file
-from shared.training.run import read_checkpoint, read_metrics
+from shared.training.checkpoint import read_checkpoint
+from shared.training.run import read_metrics
 from shared.types import SwappedFace
 from tests.factories import face_row, write_faceset
 

@@ -22,7 +22,7 @@ from forge.training.train import TrainResult, train_swapper
 from shared.errors import FacesetError, RunError, TrainingDivergedError, UsageError
 from shared.faces.align import mean_in_crop
 from shared.faces.facesets.reader import Faceset
-from shared.training.run import read_checkpoint
+from shared.training.checkpoint import read_checkpoint
 from tests.factories import face_row, write_faceset
 
 ROOT = Path(__file__).resolve().parents[3]

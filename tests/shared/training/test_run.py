@@ -16,7 +16,8 @@ import torch
 from torch import nn
 
 from shared.errors import CheckpointError, RunError, StorageError
-from shared.training.run import Run, read_checkpoint, write_checkpoint
+from shared.training.checkpoint import read_checkpoint, write_checkpoint
+from shared.training.run import Run
 from shared.training.state import pack_optimizer, pack_rng, run_facts, unpack_optimizer, unpack_rng
 
 
@@ -65,6 +66,28 @@ class TestFolder:
         with pytest.raises(RunError, match="holds something already"):
             make(tmp_path)
         assert [path.name for path in tmp_path.iterdir()] == ["thesis.txt"]
+
+    @pytest.mark.parametrize("left", [(), ("checkpoints",), ("checkpoints", "previews"), ("config.toml",)])
+    def test_a_folder_that_a_kill_left_before_the_run_began_is_used(self, tmp_path, left):
+        make(tmp_path).close()
+        (tmp_path / "run.json").unlink()
+        if "config.toml" not in left:
+            (tmp_path / "config.toml").unlink()
+            for name in {"checkpoints", "previews"} - set(left):
+                (tmp_path / name).rmdir()
+        (tmp_path / ".config.4194305-abcdef-0.part.toml").write_text("rate")
+        with make(tmp_path) as run:
+            assert run.config["steps"] == 10
+
+    def test_somebody_elses_settings_are_not_the_beginning_of_a_run(self, tmp_path):
+        (tmp_path / "config.toml").write_text("mine")
+        with pytest.raises(RunError, match="holds something already"):
+            make(tmp_path)
+        (tmp_path / "checkpoints").mkdir()
+        (tmp_path / "previews").mkdir()
+        (tmp_path / "previews" / "me.jpg").write_text("mine")
+        with pytest.raises(RunError, match="holds something already"):
+            make(tmp_path)
 
     @pytest.mark.parametrize(
         ("changed", "named"),

@@ -11,7 +11,7 @@ import timm
 import torch
 from safetensors.torch import save_file
 
-from detect.config import EvaluateConfig
+from detect.config.scoring import EvaluateConfig
 from detect.evaluation.evaluate import evaluate_detector
 from detect.models.external.reference import load_external
 from detect.models.external.settings import ExternalConfig, parse_reference, probability_to_logit, to_logits

@@ -1,0 +1,1 @@
+"""Settings of detectors, as frozen dataclasses that check themselves. Imports no torch."""

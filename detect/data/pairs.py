@@ -24,6 +24,7 @@ import numpy as np
 from detect.config.data import SelfBlendConfig
 from detect.data.real_faces import RealFaces
 from detect.data.selfblend import self_blend
+from detect.data.strength import mixed_at
 from shared.dataset.excerpts import first_target_frame
 from shared.errors import ManifestError
 from shared.types import ClipId, ClipRecord
@@ -41,10 +42,11 @@ class TrainingFace(NamedTuple):
 
 
 class Pair(NamedTuple):
-    """A fake and a real face for the same batch."""
+    """A fake and a real face for the same batch; ``one_face``: of the same face in the same frame, as far as known."""
 
     fake: TrainingFace
     real: TrainingFace
+    one_face: bool = False
 
 
 class PairSource(Protocol):
@@ -122,6 +124,10 @@ class BalancedSampler:
             name = _pick(self._names[0], rng)
         return fake, _pick_face(self._people[0][name], rng)
 
+    def one_face(self, fake: FaceKey, real: FaceKey) -> bool:
+        """Whether ``real`` is the face that ``fake`` was made from."""
+        return self._partners.get(fake) == real
+
 
 class ForgedPairs:
     """Pairs from a dataset's clips.
@@ -130,6 +136,9 @@ class ForgedPairs:
         sampler: chooses the faces.
         read: returns the crop of a face.
         mask: returns the forged region of a fake face; None where unknown.
+        ratios: strengths to sample from; below 1 a fake is mixed with the real face of its frame.
+        offset: returns the (2, 3) map from the pixels of a fake crop to those of a real crop of the same frame; None
+            where they are not of one frame. Without it all fakes have full strength.
     """
 
     def __init__(
@@ -137,17 +146,28 @@ class ForgedPairs:
         sampler: BalancedSampler,
         read: Callable[[FaceKey], np.ndarray],
         mask: Callable[[FaceKey], np.ndarray | None] | None = None,
+        *,
+        ratios: Sequence[float] = (1.0,),
+        offset: Callable[[FaceKey, FaceKey], np.ndarray | None] | None = None,
     ) -> None:
         self._sampler = sampler
         self._read = read
         self._mask = mask
+        self._ratios = () if set(ratios) == {1.0} else tuple(ratios)
+        self._offset = offset
 
     def sample(self, rng: np.random.Generator) -> Pair:
         """A forged face and a real one."""
         fake, real = self._sampler.sample(rng)
         mask = None if self._mask is None else self._mask(fake)
+        forged, plain = self._read(fake), self._read(real)
+        one_face = self._sampler.one_face(fake, real)
+        ratio = float(rng.choice(self._ratios)) if self._ratios else 1.0
+        offset = self._offset(fake, real) if self._offset is not None and one_face and ratio < 1 else None
+        if offset is not None:
+            forged, plain, mask = mixed_at(forged, plain, mask, offset, ratio)
         clean = None if mask is None else np.zeros_like(mask)
-        return Pair(TrainingFace(self._read(fake), 1, mask), TrainingFace(self._read(real), 0, clean))
+        return Pair(TrainingFace(forged, 1, mask), TrainingFace(plain, 0, clean), one_face)
 
 
 class BlendedPairs:
@@ -172,7 +192,7 @@ class BlendedPairs:
         twin = self._faces.twin(face, rng) if rng.random() < self._twins else None
         made = self_blend(self._faces.crop(face), self._faces.landmarks(face), rng, self._config, copy=twin)
         mask = smaller(made.mask, self._mask_px)
-        return Pair(TrainingFace(made.fake, 1, mask), TrainingFace(made.real, 0, np.zeros_like(mask)))
+        return Pair(TrainingFace(made.fake, 1, mask), TrainingFace(made.real, 0, np.zeros_like(mask)), True)
 
 
 def partners_of(clips: Sequence[FramedClip]) -> dict[FaceKey, FaceKey]:

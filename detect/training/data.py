@@ -16,6 +16,7 @@ from detect.data.pairs import BalancedSampler, BlendedPairs, ForgedPairs, PairSo
 from detect.data.protocols import leave_out
 from detect.data.real_faces import FaceStack, RealFaces, read_stack, refuse_known
 from detect.data.sequences import BlendedSequences, ForgedSequences, RealTracks
+from detect.data.strength import FrameOffsets
 from detect.models import DetectorSpec
 from shared.console import console
 from shared.dataset import DatasetFolder
@@ -77,7 +78,8 @@ class TrainingData:
         sampler = BalancedSampler(clips, paired=config.mix.paired, partners=partners)
         if self.sequence is not None:
             return ForgedSequences(clips, sampler, store.crop, partners, frames=self.sequence)
-        return ForgedPairs(sampler, store.crop, self.masks.mask if self.masks else None)
+        masks, offsets = self.masks.mask if self.masks else None, FrameOffsets(clips)
+        return ForgedPairs(sampler, store.crop, masks, ratios=config.mix.forged_ratios, offset=offsets.offset)
 
     def _blended(self, store: CropStore, config: TrainConfig) -> PairSource:
         clips, mix = self.clips["train"], config.mix

@@ -139,6 +139,7 @@ class TrainingLoop(BaseLoop):
             augment_config=config.augment,
             workers=config.workers,
             part=(self.processes.rank, self.processes.count),
+            framing=config.framing,
         )
         with closing(made):  # type: ignore[type-var]
             yield made

@@ -22,6 +22,7 @@ import cv2
 import numpy as np
 
 from detect.config.data import SelfBlendConfig
+from detect.data.crossblend import other_face
 from detect.data.real_faces import RealFaces
 from detect.data.selfblend import self_blend
 from detect.data.strength import mixed_at
@@ -177,22 +178,40 @@ class BlendedPairs:
         faces: the real faces, and their twins.
         config: settings of blending.
         twins: share of the pairs whose blended copy is a twin, of faces that have one.
+        others: share of the remaining pairs whose copy is another person's face, see :mod:`detect.data.crossblend`.
         mask_px: side of the masks.
     """
 
-    def __init__(self, faces: RealFaces, config: SelfBlendConfig, *, twins: float = 0.5, mask_px: int = 56) -> None:
+    def __init__(
+        self,
+        faces: RealFaces,
+        config: SelfBlendConfig,
+        *,
+        twins: float = 0.5,
+        others: float = 0.0,
+        mask_px: int = 56,
+    ) -> None:
         self._faces = faces
         self._config = config
         self._twins = twins
+        self._others = others
         self._mask_px = mask_px
 
     def sample(self, rng: np.random.Generator) -> Pair:
         """A real face, and the fake made from it."""
         face = self._faces.sample(rng)
-        twin = self._faces.twin(face, rng) if rng.random() < self._twins else None
-        made = self_blend(self._faces.crop(face), self._faces.landmarks(face), rng, self._config, copy=twin)
+        copy = self._faces.twin(face, rng) if rng.random() < self._twins else None
+        if copy is None and self._others and rng.random() < self._others:
+            copy = self._other(face, rng)
+        made = self_blend(self._faces.crop(face), self._faces.landmarks(face), rng, self._config, copy=copy)
         mask = smaller(made.mask, self._mask_px)
         return Pair(TrainingFace(made.fake, 1, mask), TrainingFace(made.real, 0, np.zeros_like(mask)), True)
+
+    def _other(self, face: tuple[int, int], rng: np.random.Generator) -> np.ndarray | None:
+        found = self._faces.other(face, rng)
+        if found is None:
+            return None
+        return other_face(self._faces.crop(face), self._faces.landmarks(face), *found, rng)
 
 
 def partners_of(clips: Sequence[FramedClip]) -> dict[FaceKey, FaceKey]:

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
+from detect.data.crossblend import nearest_landmarks
 from shared.console import console
 from shared.errors import FacesetError, LeakError
 from shared.faces.align import cut, frame_to_crop
@@ -19,6 +20,7 @@ from shared.faces.facesets.reader import Faceset
 from shared.types import ClipRecord, Framing
 
 _MOST_BYTES = 4 << 30
+_CANDIDATES = 16
 
 SourceFrame = tuple[str, int, int]
 """Source of a face: SHA-256 of its clip, frame, track."""
@@ -80,6 +82,19 @@ class RealFaces:
     def landmarks(self, face: tuple[int, int]) -> np.ndarray:
         """(68, 2) float32 in crop pixels."""
         return self._stacks[face[0]].landmarks[face[1]]
+
+    def other(self, face: tuple[int, int], rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray] | None:
+        """A face of another group, (S, S, 3) uint8 RGB and its landmarks (68, 2): of some, the nearest by landmarks.
+
+        None if the samples are all of the same group.
+        """
+        own = (face[0], int(self._stacks[face[0]].groups[face[1]]))
+        sampled = [self.sample(rng) for _ in range(_CANDIDATES)]
+        others = [each for each in sampled if (each[0], int(self._stacks[each[0]].groups[each[1]])) != own]
+        if not others:
+            return None
+        chosen = others[nearest_landmarks(self.landmarks(face), [self.landmarks(each) for each in others])]
+        return self.crop(chosen), self.landmarks(chosen)
 
     def twin(self, face: tuple[int, int], rng: np.random.Generator) -> np.ndarray | None:
         """One of the face's twins, (S, S, 3) uint8 RGB; None for a face without."""

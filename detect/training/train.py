@@ -30,6 +30,7 @@ from detect.models.tuning import tune
 from detect.scoring.aggregate_choice import choose_aggregation, reaggregated
 from detect.scoring.samples import ScoredClip, clip_samples
 from detect.training.card import CardFacts, render_card, validated_domain
+from detect.training.choice import chosen_text
 from detect.training.data import TrainingData, prepare
 from detect.training.loop import TrainingLoop
 from detect.training.trainer import Trainer
@@ -212,7 +213,7 @@ def _export(loop: TrainingLoop) -> EvaluationResult:
     )
     facts = dataclasses.replace(facts, validation=validation_facts(result))
     write_evaluation(loop.path / _VAL, result, scored)
-    chosen_by = "clip log loss" if best.auc is None else f"clip AUC {best.auc:.3f}"
+    chosen_by = chosen_text(loop.choice)
     card = CardFacts(data.name, {**data.clips}, config, loop.trainer.step, best.step, chosen_by, leak=data.leak)
     save_detector(
         loop.trainer.average,

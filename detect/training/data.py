@@ -34,7 +34,8 @@ class TrainingData:
     """The faces of the train and val splits, and additional training data.
 
     Attributes:
-        name, digest: the dataset.
+        folder: the dataset.
+        name, digest: its name, and the digest of its manifest.
         clips: its clips by split; the test split is not among them.
         finder: description of the face finder.
         leak: what splits share, if that was allowed.
@@ -44,6 +45,7 @@ class TrainingData:
         sequence: number of faces of a track in a sequence; None for detectors of single faces.
     """
 
+    folder: DatasetFolder
     name: str
     digest: str
     clips: dict[Split, list[ClipFaces]]
@@ -149,6 +151,7 @@ def prepare(
     used = (*real, *twins) if config.mix.blended else ()
     has_region = spec.has_mask and config.mix.forged > 0
     return TrainingData(
+        folder=folder,
         name=folder.name,
         digest=dataset_digest(folder),
         clips=clips,  # type: ignore[arg-type]

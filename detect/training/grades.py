@@ -11,6 +11,7 @@ from detect.data.grades import GradeSet
 from detect.data.pairs import partners_of
 from detect.metrics.bootstrap import fewest_clusters, intervals
 from detect.metrics.classification import MetricSettings, auc
+from detect.metrics.pairs import paired_accuracy
 from detect.models.predictor import CropPredictor
 from detect.scoring.samples import ScoredClip, clip_samples
 from detect.training.choice import OWN, GradeScore, ValScore
@@ -48,11 +49,6 @@ def grade_score(
         fakes=len(fake),
         people=int(np.unique(people).size),
     )
-
-
-def paired_accuracy(real: np.ndarray, fake: np.ndarray) -> float:
-    """The share of (N,) ``fake`` logits above the ``real`` ones of the same place; ties count half."""
-    return float(np.mean((fake > real) + 0.5 * (fake == real)))
 
 
 def auc_interval(

@@ -7,6 +7,7 @@ from typing import Literal
 
 from detect.config.data import AugmentConfig, MixConfig, SelfBlendConfig
 from detect.config.scoring import AggregateConfig, FaceConfig, Precision, default_workers
+from detect.config.validation import ValidationConfig
 from shared.config import need
 from shared.types import Framing
 
@@ -87,6 +88,7 @@ class TrainConfig:
     self_blend: SelfBlendConfig = field(default_factory=SelfBlendConfig)
     augment: AugmentConfig = field(default_factory=AugmentConfig)
     aggregate: AggregateConfig = field(default_factory=AggregateConfig)
+    validation: ValidationConfig = field(default_factory=ValidationConfig)
 
     def __post_init__(self) -> None:
         for name in ("frames_per_clip", "steps", "evaluate_every", "patience", "save_every", "workers"):

@@ -11,10 +11,11 @@ import numpy as np
 from detect.config.training import TrainConfig
 from detect.data.batches import Mixture
 from detect.data.crops import ClipFaces, CropRequest, CropStore, dataset_digest, find_faces
+from detect.data.grades import GradeSet, choose_faces, make_grades, open_real, open_twins, unused_pastes
 from detect.data.masks import MASK_PX, ForgedMasks
 from detect.data.pairs import BalancedSampler, BlendedPairs, ForgedPairs, PairSource, partners_of
 from detect.data.protocols import leave_out
-from detect.data.real_faces import FaceStack, RealFaces, read_stack, refuse_known
+from detect.data.real_faces import FaceStack, RealFaces, read_stack, refuse_known, refuse_trained
 from detect.data.sequences import BlendedSequences, ForgedSequences, RealTracks
 from detect.data.strength import FrameOffsets
 from detect.models import DetectorSpec
@@ -34,7 +35,8 @@ class TrainingData:
     """The faces of the train and val splits, and additional training data.
 
     Attributes:
-        name, digest: the dataset.
+        folder: the dataset.
+        name, digest: its name, and the digest of its manifest.
         clips: its clips by split; the test split is not among them.
         finder: description of the face finder.
         leak: what splits share, if that was allowed.
@@ -44,6 +46,7 @@ class TrainingData:
         sequence: number of faces of a track in a sequence; None for detectors of single faces.
     """
 
+    folder: DatasetFolder
     name: str
     digest: str
     clips: dict[Split, list[ClipFaces]]
@@ -71,6 +74,20 @@ class TrainingData:
             sources.append(self._blended(store, config))
             shares.append(mix.blended)
         return Mixture(sources, shares)
+
+    def grades(self, spec: DetectorSpec, config: TrainConfig) -> tuple[GradeSet, ...]:
+        """The grades of validation; empty where there is no real face to make them from, or they are turned off.
+
+        Raises:
+            ConfigError: they do not fit in memory.
+            FacesetError: a faceset or a crop is missing or damaged.
+        """
+        wanted = config.validation
+        if not wanted.grades:
+            return ()
+        faces = choose_faces(self.clips["val"], wanted, spec)
+        pastes = unused_pastes(wanted, config.self_blend.pastes if config.mix.blended else ())
+        return make_grades(faces, wanted, pastes=pastes, workers=config.workers)
 
     def _forged(self, store: CropStore, config: TrainConfig) -> PairSource:
         clips = self.clips["train"]
@@ -122,6 +139,7 @@ def prepare(
     real, twins = [Path(path) for path in config.mix.real_faces], [Path(path) for path in config.mix.twin_faces]
     held_out = [record for record in folder.records() if record.split != "train"]
     refuse_known(real, held_out, allowed=config.allow_leak)
+    validation = _check_validation(folder, config, real)
     made: list[FaceFinder] = []
 
     def make() -> FaceFinder:
@@ -132,8 +150,10 @@ def prepare(
     workers = max(1, min(_MAX_FINDERS, config.workers // 2))
     together = find_faces(folder, [r for split in splits for r in records[split]], request, make, workers=workers)
     clips = {"train": together[: len(records["train"])], "val": together[len(records["train"]) :]}
+    used = (*real, *twins) if config.mix.blended else ()
     has_region = spec.has_mask and config.mix.forged > 0
     return TrainingData(
+        folder=folder,
         name=folder.name,
         digest=dataset_digest(folder),
         clips=clips,  # type: ignore[arg-type]
@@ -141,9 +161,25 @@ def prepare(
         leak=leak,
         masks=ForgedMasks(folder, clips["train"]) if has_region else None,
         stacks=tuple(_stacks(real, twins, spec)) if config.mix.blended else (),
-        facesets={str(path): Faceset.open(path).digest() for path in (*real, *twins)} if config.mix.blended else {},
+        facesets={str(path): Faceset.open(path).digest() for path in (*used, *validation)},
         sequence=spec.frames_per_clip if spec.level == "clip" else None,
     )
+
+
+def _check_validation(folder: DatasetFolder, config: TrainConfig, learned: Sequence[Path]) -> tuple[Path, ...]:
+    """The facesets of validation, which are real and generated ones, and of people of the val split or new ones."""
+    wanted = config.validation
+    if not wanted.grades:
+        return ()
+    real, twins = tuple(map(Path, wanted.real_faces)), tuple(map(Path, wanted.twin_faces))
+    for path in real:
+        open_real(path)
+    for path in twins:
+        open_twins(path)
+    others = [record for record in folder.records() if record.split != "val"]
+    refuse_known(real, others, allowed=config.allow_leak, where="train or test split")
+    refuse_trained(real, learned if config.mix.blended else (), allowed=config.allow_leak)
+    return *real, *twins
 
 
 def real_stack(clips: Sequence[ClipFaces], store: CropStore) -> FaceStack:

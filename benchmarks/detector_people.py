@@ -31,6 +31,7 @@ class PeopleConfig:
         clips: of those who train, so many get clips in the set; the faces of all are blended.
         actors: number of procedural actors; without material, a half trains and a quarter each validates and
             calibrates.
+        actor_seconds, actor_px, actor_every: of their clips; every n-th frame is in their faceset.
         seed: of the assignment.
     """
 
@@ -39,6 +40,9 @@ class PeopleConfig:
     calibration: dict[str, int] = field(default_factory=dict)
     clips: dict[str, int] = field(default_factory=dict)
     actors: int = 32
+    actor_seconds: float = 2.0
+    actor_px: int = 384
+    actor_every: int = 10
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -79,12 +83,13 @@ def people_in(material: Path | None, work: Path, config: PeopleConfig) -> list[P
     people: list[Person] = []
     for crowd in CROWDS if material is not None else ():
         people += _assigned(crowd, _grouped(crowd_files(crowd, material)), config)
-    actors = {path.stem: (path,) for path in film_actors(work / "actors", config.actors)}
+    films = film_actors(work / "actors", config.actors, seconds=config.actor_seconds, px=config.actor_px)
+    actors = {path.stem: (path,) for path in films}
     if material is None:
         quarter = config.actors // 4
         alone = {ACTORS.name: quarter}
         config = replace(config, val=alone, calibration=alone, clips={ACTORS.name: config.actors})
-    return people + _assigned(ACTORS, actors, config)
+    return people + _assigned(replace(ACTORS, every=config.actor_every), actors, config)
 
 
 def _grouped(files: Sequence[Path]) -> dict[str, tuple[Path, ...]]:

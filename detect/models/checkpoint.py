@@ -23,6 +23,7 @@ from torch import Tensor
 
 from detect.config.scoring import AggregateConfig, AggregationChoice, FaceConfig
 from detect.models import Detector, DetectorSpec, build_detector
+from detect.models.shipped import is_shipped, shipped_folder
 from shared.errors import AssayError, CheckpointError, StorageError
 from shared.results.scores import Evaluation
 from shared.storage import need_replaceable, read_json, replacing_folder, sha256_file
@@ -131,11 +132,13 @@ def need_detector_place(out: Path, *sources: Path) -> None:
 
 
 def detector_folder(path: Path) -> Path:
-    """The detector folder in ``path``, which is that folder or a run.
+    """The detector folder in ``path``, which is that folder or a run; for ``assay`` that of the one in the package.
 
     Raises:
-        CheckpointError: neither holds a detector.
+        CheckpointError: neither holds a detector, or the package has none.
     """
+    if is_shipped(path):
+        return shipped_folder()
     for folder in (path, path / FOLDER_NAME):
         if (folder / CONFIG_NAME).is_file() and (folder / WEIGHTS_NAME).is_file():
             return folder

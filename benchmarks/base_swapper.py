@@ -77,12 +77,14 @@ def make_base(material: Path | None, work: Path, config: TrainConfig, *, actors:
         UsageError: a crowd's files are missing.
         AssayError: a step failed.
     """
-    facesets = [_faceset(crowd, _files(crowd, material), work) for crowd in CROWDS] if material is not None else []
-    clips = _film(work / "actors", actors)
+    facesets = (
+        [crowd_faceset(crowd, crowd_files(crowd, material), work) for crowd in CROWDS] if material is not None else []
+    )
+    clips = film_actors(work / "actors", actors)
     halves = [clips] if material is not None else [clips[::2], clips[1::2]]
     for number, part in enumerate(halves):
         name = ACTORS.name if number == 0 else f"{ACTORS.name}-{number + 1}"
-        facesets.append(_faceset(replace(ACTORS, name=name), part, work))
+        facesets.append(crowd_faceset(replace(ACTORS, name=name), part, work))
     run = work / "run"
     train_swapper(facesets, run, config)
     return run
@@ -106,7 +108,7 @@ def make_restorer(material: Path, work: Path, config: RestorerConfig) -> Path:
         AssayError: a step failed.
     """
     photographs = [crowd for crowd in CROWDS if crowd.every == 1]
-    facesets = [_faceset(crowd, _files(crowd, material), work) for crowd in photographs]
+    facesets = [crowd_faceset(crowd, crowd_files(crowd, material), work) for crowd in photographs]
     return train_restorer(facesets, work / "restorer", config)
 
 
@@ -168,7 +170,12 @@ def model_card(card: SwapperCard, note: str = "") -> str:
     )
 
 
-def _files(crowd: Crowd, material: Path) -> list[Path]:
+def crowd_files(crowd: Crowd, material: Path) -> list[Path]:
+    """The files of ``crowd`` in the folder ``material``, by name.
+
+    Raises:
+        UsageError: there is none.
+    """
     files = list(itertools.chain.from_iterable(sorted(material.glob(pattern)) for pattern in crowd.patterns))
     if not files:
         raise UsageError(
@@ -178,17 +185,19 @@ def _files(crowd: Crowd, material: Path) -> list[Path]:
     return files
 
 
-def _film(folder: Path, count: int) -> list[Path]:
+def film_actors(folder: Path, count: int, *, seconds: float = _ACTOR_SECONDS, px: int = _ACTOR_PX) -> list[Path]:
+    """Clips of the first ``count`` actors in ``folder``; what is there is kept."""
     clips: list[Path] = []
     folder.mkdir(parents=True, exist_ok=True)
     for seed, actor in enumerate(cast(count, ACTORS_SEED)):
         clips.append(folder / f"{actor.name}.mp4")
         if not clips[-1].exists():
-            film(actor, clips[-1], seconds=_ACTOR_SECONDS, px=_ACTOR_PX, seed=seed, audio=False)
+            film(actor, clips[-1], seconds=seconds, px=px, seed=seed, audio=False)
     return clips
 
 
-def _faceset(crowd: Crowd, files: Sequence[Path], work: Path) -> Path:
+def crowd_faceset(crowd: Crowd, files: Sequence[Path], work: Path) -> Path:
+    """The faceset of ``crowd`` under ``work``; one that is there is kept."""
     out = work / "faces" / crowd.name
     if not (out / "faceset.toml").exists():
         finder = "dlib" if crowd.patterns else "sidecar"

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from benchmarks.app import SETTINGS, DeviceName, Repeats, Save, app, command_line, show
+from benchmarks.app import SETTINGS, DeviceName, Repeats, Save, app, command_line, device_text, show
 from benchmarks.schema import new_result
 from shared.console import console
 from shared.errors import UsageError
@@ -95,6 +95,52 @@ def detectors(
 
         write_bytes(picture, plot)
         console.print(f"picture: {picture}")
+
+
+@app.command()
+def detector(
+    material: Annotated[
+        Path | None, typer.Argument(help="Folder with real_faces and video_grid; actors alone without it.")
+    ] = None,
+    work: Annotated[Path, typer.Option(help="Folder for everything; what is there is kept.")] = Path("runs/assay"),
+    run: Annotated[str, typer.Option(help="Name of the training in that folder.")] = "run",
+    config: Annotated[
+        Path, typer.Option(help="TOML of people, clips, fakes and training.", show_default="detector.toml")
+    ] = SETTINGS / "detector.toml",
+    minutes: Annotated[float | None, typer.Option(help="Training time; by the clock.")] = None,
+    steps: Annotated[int | None, typer.Option(help="Training steps, in place of the settings'.")] = None,
+    seed: Annotated[int | None, typer.Option(help="Seed of the training, in place of the settings'.")] = None,
+    only_material: Annotated[
+        bool, typer.Option("--only-material", help="Stop before the training: facesets, twins and sets alone.")
+    ] = False,
+    out: Annotated[
+        Path | None, typer.Option(help="Where to ship it, detect/models/weights/assay in the package.")
+    ] = None,
+    device: DeviceName = "auto",
+    save: Save = None,
+) -> None:
+    """Makes the detector of the package: people, twins, a set, a training, half precision, calibration, model card."""
+    from benchmarks.shipped_detector import (
+        Costs,
+        load_settings,
+        make_detector,
+        make_material,
+        measurements,
+        ship,
+        with_training,
+    )
+
+    settings = with_training(load_settings(config), minutes=minutes, steps=steps, seed=seed, device=device)
+    costs = Costs()
+    made = make_material(material, work, settings, costs)
+    if only_material:
+        return
+    folder = make_detector(made, work / run, settings, costs)
+    if out is not None:
+        ship(folder, out)
+    found = measurements(folder, costs)
+    facts = {"model": settings.train.model, "family": settings.train.family, "seed": settings.train.seed}
+    show(new_result("detector", command_line(), found, settings=facts, device=device_text(device)), save)
 
 
 @app.command()

@@ -26,6 +26,7 @@ from detect.evaluation.result import EvaluationResult, Part, Slice, count, rende
 from detect.metrics.bootstrap import evaluate_samples
 from detect.metrics.classification import MetricSettings
 from detect.models.external.settings import parse_reference
+from detect.models.shipped import is_shipped
 from detect.models.training_record import TrainingRecord, read_training_record
 from detect.scoring.dataset import DatasetScores, score_dataset
 from detect.scoring.samples import Samples, ScoredClip, clip_samples, frame_samples, track_samples, write_scores
@@ -122,7 +123,7 @@ def _learned(detector: Path) -> TrainingRecord:
 
 def default_target(detector: Path, name: str) -> Path:
     """``evaluations/NAME`` in the detector's run, or in the working folder if it has none."""
-    for place in (detector, detector.parent):
+    for place in () if is_shipped(detector) else (detector, detector.parent):
         if (place / "run.json").is_file():
             return place / "evaluations" / name
     return Path("evaluations") / name

@@ -16,12 +16,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import msgspec
+import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from detect.config.scoring import AggregateConfig, AggregationChoice, FaceConfig
 from detect.models import Detector, DetectorSpec, build_detector
+from detect.models.shipped import is_shipped, shipped_folder
 from shared.errors import AssayError, CheckpointError, StorageError
 from shared.results.scores import Evaluation
 from shared.storage import need_replaceable, read_json, replacing_folder, sha256_file
@@ -77,7 +79,13 @@ class DetectorFacts:
 
 
 def save_detector(
-    detector: Detector, folder: Path, facts: DetectorFacts, *, card: str, extra: Mapping[str, object] | None = None
+    detector: Detector,
+    folder: Path,
+    facts: DetectorFacts,
+    *,
+    card: str,
+    extra: Mapping[str, object] | None = None,
+    half: bool = False,
 ) -> Path:
     """Writes ``detector`` as ``folder``, completely or not at all.
 
@@ -87,15 +95,20 @@ def save_detector(
         facts: the ``assay`` entry.
         card: the model card, Markdown.
         extra: further JSON documents by file name, such as ``validated.json``.
+        half: write tensors of two or more dimensions as float16; they are computed with in float32 again. Statistics
+            and biases stay float32.
 
     Returns:
         ``folder``.
 
     Raises:
+        CheckpointError: a weight does not fit ``half``.
         StorageError: writing failed.
     """
     config = {**detector.exported_config(), "assay": msgspec.to_builtins(facts)}
     state = {name: tensor.detach().cpu().contiguous() for name, tensor in detector.exported_state().items()}
+    if half:
+        state = {name: _halved(tensor, name) for name, tensor in state.items()}
     with replacing_folder(folder) as draft:
         _write_weights(state, draft / WEIGHTS_NAME)
         (draft / CONFIG_NAME).write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
@@ -119,11 +132,13 @@ def need_detector_place(out: Path, *sources: Path) -> None:
 
 
 def detector_folder(path: Path) -> Path:
-    """The detector folder in ``path``, which is that folder or a run.
+    """The detector folder in ``path``, which is that folder or a run; for ``assay`` that of the one in the package.
 
     Raises:
-        CheckpointError: neither holds a detector.
+        CheckpointError: neither holds a detector, or the package has none.
     """
+    if is_shipped(path):
+        return shipped_folder()
     for folder in (path, path / FOLDER_NAME):
         if (folder / CONFIG_NAME).is_file() and (folder / WEIGHTS_NAME).is_file():
             return folder
@@ -193,6 +208,15 @@ def weights_digest(path: Path) -> str:
         CheckpointError: no detector there.
     """
     return sha256_file(detector_folder(path) / WEIGHTS_NAME)
+
+
+def _halved(tensor: Tensor, name: str) -> Tensor:
+    if tensor.ndim < 2 or tensor.dtype != torch.float32:
+        return tensor
+    half = tensor.half()
+    if not bool(half.isfinite().all()):
+        raise CheckpointError(f"{name} has values beyond the range of float16", hint="write it in full precision")
+    return half
 
 
 def _write_weights(state: Mapping[str, Tensor], path: Path) -> None:

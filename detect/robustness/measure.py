@@ -19,6 +19,7 @@ from detect.data.protocols import only, parse_only, sample_evenly, seen_in_train
 from detect.metrics.bootstrap import evaluate_samples
 from detect.metrics.classification import MetricSettings
 from detect.models.predictor import CropPredictor
+from detect.models.shipped import is_shipped
 from detect.models.training_record import TrainingRecord, read_training_record
 from detect.robustness.config import RobustnessConfig
 from detect.robustness.page import plot_heat_map, render_table
@@ -173,7 +174,7 @@ def _records(folder: DatasetFolder, config: RobustnessConfig) -> list[ClipRecord
 
 
 def _default_target(detector: Path, name: str) -> Path:
-    for place in (detector, detector.parent):
+    for place in () if is_shipped(detector) else (detector, detector.parent):
         if (place / "run.json").is_file():
             return place / "robustness" / name
     return Path("robustness") / name

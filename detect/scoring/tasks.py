@@ -18,6 +18,7 @@ from detect.config.scoring import Precision
 from detect.data.crops import CropRequest, clip_faces, faces_folder
 from detect.models.external.settings import parse_reference
 from detect.models.predictor import CropPredictor
+from detect.models.shipped import resolved_folder
 from shared.dataset import DatasetFolder
 from shared.device import with_threads
 from shared.engine.tasks import Engine, Task
@@ -68,7 +69,7 @@ class ScoringJob:
         config: _NetworkSettings,
     ) -> ScoringJob:
         """The job of ``detector``, loaded as ``predictor``, with the ``finder`` that ``name`` makes."""
-        folder = detector if parse_reference(detector) is not None else Path(detector).absolute()
+        folder = detector if parse_reference(detector) is not None else resolved_folder(detector).absolute()
         facts = tuple(sorted(finder.describe().items()))
         return cls(str(folder), predictor.digest, name, facts, config.device, config.precision, config.batch)
 

@@ -109,19 +109,36 @@ def build_set(
         UsageError: ``out`` holds something else, or clips of the same names that were made otherwise.
     """
     spec, out, place = _resolved(spec, out, work)
-    plan = plan_set(spec, out, place)
+    return build_planned(plan_set(spec, out, place), spec, out, place, engine=engine)
+
+
+def build_planned(
+    plan: BuildPlan, spec: SetSpec, out: Path, work: Path, *, engine: Engine | None = None
+) -> BuildResult:
+    """:func:`build_set` by a ``plan`` that was made before; of ``spec`` only the table ``[set]`` is used.
+
+    Args:
+        plan: made for the absolute folders ``out`` and ``work``.
+        spec: the settings.
+        out: the dataset.
+        work: see :func:`build_set`.
+        engine: where tasks run.
+
+    Raises:
+        AssayError: see :func:`build_set`.
+    """
     with ExitStack() as stack:
-        stack.enter_context(folder_lock(place / ".lock", timeout_seconds=2.0))
+        stack.enter_context(folder_lock(work / ".lock", timeout_seconds=2.0))
         folder = _opened(spec, out)
-        for swept in (place, out / MEDIA, out / MASKS, out / PENDING):
+        for swept in (work, out / MEDIA, out / MASKS, out / PENDING):
             sweep_drafts(swept)
-        missing = missing_steps(plan, out, place)
-        rates = Rates(place)
+        missing = missing_steps(plan, out, work)
+        rates = Rates(work)
         costs = estimate(plan.steps, missing, rates)
-        need_free_space(place, round(sum(cost.size_bytes for cost in costs)))
-        seconds = _run(missing, rates, _prepared_engine(engine or LocalEngine(), missing, out, place), spec.set.device)
+        need_free_space(work, round(sum(cost.size_bytes for cost in costs)))
+        seconds = _run(missing, rates, _prepared_engine(engine or LocalEngine(), missing, out, work), spec.set.device)
         notes = _said_notes(missing)
-        skipped, made = _list(plan, folder, place)
+        skipped, made = _list(plan, folder, work)
     done = Counter(step.kind for step in missing)
     return BuildResult(out, len(plan.clips) - len(skipped), made, skipped, dict(done), seconds, notes)
 

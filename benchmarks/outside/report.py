@@ -13,7 +13,14 @@ from benchmarks.outside.faces import find_faces
 from benchmarks.outside.forms import FORMS, MOST_SIDE_PX, QUALITY
 from benchmarks.outside.index import OutsideFile, groups, read_index
 from benchmarks.outside.measure import ALL, FAMILIES_IN, Figure, Files, figures
-from benchmarks.outside.scores import SOFTNESS, FileScores, detector_scores, in_all_forms, softness_scores
+from benchmarks.outside.scores import (
+    SOFTNESS,
+    FileScores,
+    detector_scores,
+    in_all_forms,
+    open_detector,
+    softness_scores,
+)
 from benchmarks.schema import Measurement
 from shared.bootstrap import BootstrapSettings
 from shared.errors import UsageError
@@ -72,15 +79,15 @@ def measure(
     Raises:
         ManifestError: the folder is damaged, see :func:`benchmarks.outside.index.read_index`.
         MediaError: a file cannot be read.
-        AssayError: a detector cannot be loaded, see :func:`benchmarks.outside.scores.detector_scores`.
+        AssayError: a detector cannot be loaded, see :func:`benchmarks.outside.scores.open_detector`.
     """
     bootstrap = bootstrap or BootstrapSettings()
     listed = read_index(folder)
+    opened = [open_detector(name, place, device=device) for name, place in detectors]
     found = find_faces(listed, make_finder(finder), work, frames=frames)
     faces = in_all_forms(found)
     files = Files.of(listed)
-    scored: list[FileScores] = [softness_scores(faces)]
-    scored += [detector_scores(name, place, faces, device=device) for name, place in detectors]
+    scored: list[FileScores] = [softness_scores(faces), *(detector_scores(one, faces) for one in opened)]
     without = sum(not one.faces for one in found)
     notes = [f"{one.name}: {note}" for one in scored for note in one.notes]
     if without:

@@ -24,7 +24,6 @@ from shared.console import console
 from shared.device import pick_device
 from shared.errors import UsageError
 from shared.results.scores import FrameScore
-from shared.storage import sha256_file
 
 SOFTNESS = "softness alone"
 
@@ -80,52 +79,55 @@ def softness_scores(faces: Faces) -> FileScores:
     return FileScores(SOFTNESS, {form: _array([softness(each[form]) for each in faces.forms]) for form in FORMS})
 
 
-def detector_scores(name: str, place: str, faces: Faces, *, device: str = "auto") -> FileScores:
-    """The scores of the detector at ``place``.
+@dataclass(frozen=True, eq=False)
+class Opened:
+    """A detector ready to score, its calibration where one fits, and remarks."""
 
-    Args:
-        name: in tables.
-        place: run or detector folder, reference such as "onnx:FILE", or published Keras weights of MesoNet (.h5).
-        faces: of all files.
-        device: auto, cpu, cuda or mps.
+    name: str
+    predictor: CropPredictor
+    calibration: Calibration | None = None
+    notes: tuple[str, ...] = ()
+
+
+def open_detector(name: str, place: str, *, device: str = "auto") -> Opened:
+    """The detector at ``place``: a run or detector folder, "onnx:FILE", or published Keras weights of MesoNet (.h5).
 
     Raises:
         CheckpointError: no detector there, or a damaged one.
         ConfigError: settings of a third-party network are missing or wrong.
         UsageError: it scores whole clips and not faces, or does not exist.
     """
-    predictor, calibration, notes = _opened(place, device)
-    way = resolved(None, predictor.facts.aggregate)
-    both = list(zip(faces.files, faces.forms, strict=True))
-    logits = {
-        form: _array([_logit(predictor, one, each[form], way) for one, each in both])
-        for form in console.track(FORMS, name, len(FORMS), unit="form")
-    }  # fmt: skip
-    llrs: dict[Form, np.ndarray] = {}
-    if calibration is not None:
-        for form, values in logits.items():
-            known = np.isfinite(values)
-            llrs[form] = np.full(values.shape, np.nan)
-            llrs[form][known] = calibration.likelihood.llr(values[known])
-    return FileScores(name, logits, llrs, predictor.operating_point[0], tuple(notes))
-
-
-def _opened(place: str, device: str) -> tuple[CropPredictor, Calibration | None, list[str]]:
     if place.lower().endswith(".h5"):
         path = Path(place)
         if not path.is_file():
             raise UsageError(f"{path} does not exist", hint="Keras weights of MesoNet, or a detector folder")
         model = load_keras(path)
         facts = DetectorFacts(model.spec, aggregate=AggregateConfig(method="mean"))
-        return CropPredictor(model, pick_device(device), facts=facts, digest=sha256_file(path)), None, []
+        return Opened(name, CropPredictor(model, pick_device(device), facts=facts))
     predictor = CropPredictor.load(place, device)
-    calibration, notes = read_calibration(place), list[str]()
-    if calibration is not None:
-        mark = detector_mark(parse_reference(place), predictor.digest)
-        wrong = misfit(calibration, mark, resolved(None, predictor.facts.aggregate))
-        if wrong is not None:
-            calibration, notes = None, [wrong]
-    return predictor, calibration, notes
+    calibration = read_calibration(place)
+    if calibration is None:
+        return Opened(name, predictor)
+    mark = detector_mark(parse_reference(place), predictor.digest)
+    wrong = misfit(calibration, mark, resolved(None, predictor.facts.aggregate))
+    return Opened(name, predictor, calibration) if wrong is None else Opened(name, predictor, notes=(wrong,))
+
+
+def detector_scores(opened: Opened, faces: Faces) -> FileScores:
+    """The logit of each file in each form, and its llr where there is a calibration."""
+    way = resolved(None, opened.predictor.facts.aggregate)
+    both = list(zip(faces.files, faces.forms, strict=True))
+    logits = {
+        form: _array([_logit(opened.predictor, one, each[form], way) for one, each in both])
+        for form in console.track(FORMS, opened.name, len(FORMS), unit="form")
+    }
+    llrs: dict[Form, np.ndarray] = {}
+    if opened.calibration is not None:
+        for form, values in logits.items():
+            known = np.isfinite(values)
+            llrs[form] = np.full(values.shape, np.nan)
+            llrs[form][known] = opened.calibration.likelihood.llr(values[known])
+    return FileScores(opened.name, logits, llrs, opened.predictor.operating_point[0], opened.notes)
 
 
 def _logit(predictor: CropPredictor, one: FileFaces, faces: Sequence[FoundFace], way: AggregateConfig) -> float | None:

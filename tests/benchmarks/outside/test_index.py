@@ -54,25 +54,31 @@ def test_rows_become_files_with_kinds_pairs_and_groups(tmp_path: Path):
 )
 def test_a_damaged_list_is_one_sentence(tmp_path: Path, head: str, row: str, says: str):
     listed(tmp_path, ROWS[0])
+    (tmp_path / "a" / "b.png").write_bytes(b"x")
+    (tmp_path / "index.csv").write_text(f"{head}\n{row}\n")
     with pytest.raises(ManifestError, match=says):
-        (tmp_path / "a" / "b.png").write_bytes(b"x")
-        (tmp_path / "index.csv").write_text(f"{head}\n{row}\n")
         read_index(tmp_path)
 
 
-def test_a_file_that_is_missing_outside_or_listed_twice_is_refused(tmp_path: Path):
+def test_a_missing_file_or_list_is_refused(tmp_path: Path):
     folder = listed(tmp_path / "set", *ROWS)
     (folder / "a" / "fake.png").unlink()
     with pytest.raises(ManifestError, match=r"fake\.png is listed and missing"):
         read_index(folder)
-    with pytest.raises(ManifestError, match="leave"):
-        (folder / "index.csv").write_text(f"{HEAD}\n../x.png,real,original,-,p,ann,f,\n")
-        read_index(folder)
-    with pytest.raises(ManifestError, match=r"real\.png twice"):
-        (folder / "index.csv").write_text("\n".join([HEAD, ROWS[0], ROWS[0]]))
-        read_index(folder)
-    with pytest.raises(ManifestError, match="lists 0 files"):
-        (folder / "index.csv").write_text(f"{HEAD}\n")
-        read_index(folder)
     with pytest.raises(ManifestError, match="does not exist"):
         read_index(tmp_path / "nowhere")
+
+
+@pytest.mark.parametrize(
+    ("rows", "says"),
+    [
+        (["../x.png,real,original,-,p,ann,f,"], "leave"),
+        ([ROWS[0], ROWS[0]], r"real\.png twice"),
+        ([], "lists 0 files"),
+    ],
+)
+def test_a_file_outside_or_listed_twice_and_an_empty_list_are_refused(tmp_path: Path, rows: list[str], says: str):
+    folder = listed(tmp_path / "set", *ROWS)
+    (folder / "index.csv").write_text("\n".join([HEAD, *rows]) + "\n")
+    with pytest.raises(ManifestError, match=says):
+        read_index(folder)

@@ -326,15 +326,16 @@ def test_a_clip_behind_a_link_that_leads_out_is_one_fault_and_is_counted(
     """A folder of links to clips elsewhere: each is left out, told once, and not lost from the count."""
     root, away = tmp_path / "set", tmp_path / "away"
     film(root / "own.mp4")
-    for number in range(3):
+    names = [f"{number}" if as_folder else f"{number}.mp4" for number in range(3)]
+    for number, name in enumerate(names):
         if as_folder:
-            picture(away / str(number) / "0.png", number)
+            picture(away / name / "0.png", number)
         else:
-            film(away / str(number), start=1 + number)
-        (root / str(number)).symlink_to(away / str(number))
-    (root / "list.csv").write_text("path,label\nown.mp4,real\n" + "".join(f"{n},fake\n" for n in range(3)))
+            film(away / name, start=1 + number)
+        (root / name).symlink_to(away / name)
+    (root / "list.csv").write_text("path,label\nown.mp4,real\n" + "".join(f"{name},fake\n" for name in names))
     scan = _scan("csv", root)
-    assert [(issue.fault, issue.where) for issue in scan.issues] == [("outside", str(number)) for number in range(3)]
+    assert [(issue.fault, issue.where) for issue in scan.issues] == [("outside", name) for name in names]
     assert "copy the file" in scan.issues[0].message
     console.configure()
     command = typer.main.get_command(app)

@@ -44,8 +44,8 @@ from shared.training.processes import Processes
 from shared.training.run import Run
 
 KIND = "detector"
-WHILE_RUNNING = ("minutes", "workers", "patience")
-"""Settings that may differ when a run is resumed: they do not change a training step."""
+WHILE_RUNNING = ("steps", "minutes", "workers", "patience")
+"""Settings that may differ when a run is resumed: its duration, and what changes no training step."""
 
 _VAL = Path("evaluations") / "val"
 

@@ -246,6 +246,23 @@ def test_time_can_be_the_limit(toy_set: Path, tmp_path: Path, toy_config: TrainC
     assert more.seconds > result.seconds
 
 
+def test_a_finished_run_goes_on_with_more_steps(
+    toy_set: Path, tmp_path: Path, toy_config: TrainConfig, capsys: pytest.CaptureFixture
+):
+    first = train_detector(toy_set, tmp_path / "run", toy_config)
+    longer = dataclasses.replace(toy_config, steps=toy_config.steps + 4)
+    more = train_detector(toy_set, tmp_path / "run", longer)
+    assert (first.steps, more.steps) == (toy_config.steps, toy_config.steps + 4)
+    assert f"going on from step {first.steps}" in capsys.readouterr().out
+    logged = [json.loads(line)["step"] for line in (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()]
+    assert logged == sorted(logged)
+    assert logged[-1] == more.steps
+    assert f"steps = {more.steps}" in (tmp_path / "run" / "config.toml").read_text()
+    assert train_detector(toy_set, tmp_path / "run", longer).steps == more.steps  # it is over again
+    with pytest.raises(RunError, match="batch"):
+        train_detector(toy_set, tmp_path / "run", dataclasses.replace(longer, steps=99, batch=2 * longer.batch))
+
+
 def test_a_loss_that_is_no_number_ends_the_training(toy_set: Path, tmp_path: Path, toy_config: TrainConfig):
     config = dataclasses.replace(toy_config, lr=1e30, warmup_steps=1, steps=20, evaluate_every=50)
     with pytest.raises(TrainingDivergedError) as caught:

@@ -53,8 +53,8 @@ def matched_auc(
     quality: np.ndarray,
     people: np.ndarray,
     *,
-    caliper: float = 0.25,
-    neighbours: int = 5,
+    caliper: float = 0.1,
+    neighbours: int = 3,
     bootstrap: BootstrapSettings | None = None,
 ) -> MatchedAuc | None:
     """The AUC after each fake is matched with the real faces of other people that are nearest to it in quality.

@@ -182,7 +182,7 @@ def _solved_text(report: ValidationReport) -> str:
     if report.solved_at is not None:
         return f"**Validation was solved at step {report.solved_at}**: from there on it cannot tell steps apart."
     if OWN in report.solved:
-        return f"The set's own fakes were solved at step {report.solved[OWN]}, the faintest fakes never."
+        return f"The set's own fakes were solved at step {report.solved[OWN]}; not every grade was."
     return "Validation was not solved."
 
 

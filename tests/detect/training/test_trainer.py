@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from typing import Any
 
 import numpy as np
 import pytest
@@ -96,6 +97,6 @@ def test_a_training_with_them_is_resumed_exactly(config: TrainConfig):
     {"pair_weight": -1.0}, {"spread_weight": 101.0}, {"pair_margin": -0.1},
     {"pair_weight": 1.0, "mixup": 0.2}, {"spread_weight": 1.0, "mixup": 0.2},
 ])  # fmt: skip
-def test_bad_weights_are_refused(change: dict[str, float]):
+def test_bad_weights_are_refused(change: dict[str, Any]):
     with pytest.raises(ConfigError, match=r"pair_weight|spread_weight|pair_margin"):
         TrainConfig(**change)

@@ -169,7 +169,9 @@ def calibration(
 @app.command("real-clips")
 def real_clips(
     folders: Annotated[list[Path], typer.Argument(help="Folders of real clips, searched with the folders in them.")],
-    detector: Annotated[Path, typer.Option(help="Run or folder of the detector, such as demo-out/detector.")],
+    detector: Annotated[Path, typer.Option(help="Run or folder of the detector, or assay: the one in the package.")] = (
+        Path("assay")
+    ),
     finder: Annotated[str, typer.Option(help="Face finder.")] = "auto",
     device: DeviceName = "auto",
     save: Save = None,

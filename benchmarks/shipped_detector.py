@@ -221,11 +221,14 @@ def ship(detector: Path, out: Path) -> Path:
 
 def _need_same_material(work: Path, settings: DetectorSettings, real: bool) -> None:
     path = work / _MATERIAL_SETTINGS
-    wanted = settings.material | {"real": real}
     if not path.is_file():
         work.mkdir(parents=True, exist_ok=True)
-        write_toml(path, wanted)
-    elif digest(read_toml(path)) != digest(wanted):
+        write_toml(path, settings.material | {"real": real})
+        return
+    known = read_toml(path)
+    was_real = known.pop("real", None)
+    # Read as settings, so that one that is new in the code has its default.
+    if was_real != real or from_mapping(DetectorSettings, known, where=path.name).material != settings.material:
         raise UsageError(
             f"{work} was begun with other settings of people, clips or fakes",
             hint="take another --work; [train], [calibrate] and [score] may change, with another --run",

@@ -6,6 +6,7 @@ The files are ``calibration.json`` (the maps), ``validated.json`` (the validated
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -27,7 +28,9 @@ from detect.calibration.maps import Calibration, Population, write_calibration
 from detect.calibration.quality import HeldOutOdds, people_of, quality_of
 from detect.config.scoring import AggregateConfig, EvaluateConfig
 from detect.data.crops import dataset_digest
+from detect.models.checkpoint import detector_folder, need_detector_place
 from detect.models.external.settings import parse_reference
+from detect.models.shipped import is_shipped
 from detect.models.training_record import clip_mark, person_mark, read_training_record
 from detect.scoring.dataset import DatasetScores, score_dataset
 from detect.scoring.samples import ScoredClip, clip_samples
@@ -35,7 +38,7 @@ from shared.bootstrap import BootstrapSettings
 from shared.console import counted
 from shared.dataset import DatasetFolder
 from shared.errors import LeakError, ManifestError, UsageError
-from shared.storage import write_bytes
+from shared.storage import replacing_folder, write_bytes
 from shared.types import ClipRecord
 
 _MORE = "calibrate on a set with more people and clips: assay detect calibrate RUN --dataset SET"
@@ -92,6 +95,8 @@ def calibrate_detector(
         ManifestError: the split is empty, or a clip does not match the manifest.
     """
     config, scoring = config or CalibrateConfig(), scoring or EvaluateConfig()
+    if is_shipped(detector):
+        raise UsageError("the detector in the package is not changed", hint="--out FOLDER calibrates a copy of it")
     beside(detector, CALIBRATION_NAME)  # raises for a missing detector before anything is scored
     folder = DatasetFolder.open(dataset)
     records = calibration_records(folder, split)
@@ -109,6 +114,32 @@ def calibrate_detector(
     facts = [clip_facts(folder.media_path(clip.record), clip) for clip in scored.clips]
     domain = find_domain(scored.clips, facts, dataset=folder.name, manifest_sha256=digest, split=split)
     return _write(detector, fitted, replace(domain, weights_sha256=mark, finder=scored.finder), scored)
+
+
+def calibrate_copy(
+    detector: str | Path,
+    out: Path,
+    dataset: Path,
+    config: CalibrateConfig | None = None,
+    *,
+    split: Literal["val", "all"] = "val",
+    scoring: EvaluateConfig | None = None,
+) -> CalibrationResult:
+    """:func:`calibrate_detector` of a copy of the detector folder; ``out`` appears with its calibration, or not at all.
+
+    Raises:
+        UsageError: ``out`` holds something else, or ``detector`` is a reference; otherwise as
+            :func:`calibrate_detector`.
+    """
+    if parse_reference(detector) is not None:
+        raise UsageError(f"{detector} has no folder to copy", hint="leave out --out")
+    source = detector_folder(Path(detector))
+    need_detector_place(out, source)
+    with replacing_folder(out) as draft:
+        for path in sorted(each for each in source.iterdir() if each.is_file()):
+            shutil.copyfile(path, draft / path.name)
+        result = calibrate_detector(draft, dataset, config, split=split, scoring=scoring)
+    return replace(result, folder=out, files=tuple(out / path.name for path in result.files))
 
 
 def calibration_records(folder: DatasetFolder, split: str) -> list[ClipRecord]:

@@ -27,7 +27,8 @@ def calibrate(
     detector: Annotated[
         Path,
         typer.Argument(
-            help="Run or detector folder; or onnx:FILE, local-dir:FOLDER, python:FILE, csv:FILE.", show_default=False
+            help="Run or detector folder, or assay; or onnx:FILE, local-dir:FOLDER, python:FILE, csv:FILE.",
+            show_default=False,
         ),
     ],
     dataset: Annotated[Path, typer.Option(help="Dataset folder.", show_default=False)],
@@ -62,6 +63,12 @@ def calibrate(
     finder: Annotated[
         str | None, typer.Option(help="Face finder.", show_default="the detector's", autocompletion=finders)
     ] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            help="Write a copy of the detector folder, calibrated; needed for assay.", show_default="in place"
+        ),
+    ] = None,
     device: DeviceOption = None,
     precision: PrecisionOption = None,
     seed: SeedOption = None,
@@ -75,14 +82,19 @@ def calibrate(
     Example: assay detect calibrate runs/det --dataset set/
 
     Example: assay detect calibrate runs/det --dataset calib/ --split all --method isotonic --method kde
+
+    Example: assay detect calibrate assay --dataset mine/ --split all --out assay-mine/
     """
     flags = {**_chosen(method or []), "prior": prior, "count_by": count_by, "seed": seed}
     settings = resolve(CalibrateConfig, config, flags)
     scoring = {"frames_per_clip": frames, "finder": finder, "device": device, "precision": precision, "seed": seed}
     scoring_config = resolve(EvaluateConfig, None, scoring)
-    from detect.calibration.calibrate import calibrate_detector
+    from detect.calibration.calibrate import calibrate_copy, calibrate_detector
 
-    result = calibrate_detector(detector, dataset, settings, split=split, scoring=scoring_config)  # type: ignore[arg-type]
+    if out is None:
+        result = calibrate_detector(detector, dataset, settings, split=split, scoring=scoring_config)  # type: ignore[arg-type]
+    else:
+        result = calibrate_copy(detector, out, dataset, settings, split=split, scoring=scoring_config)  # type: ignore[arg-type]
     _show(result)
     console.result({"files": result.files, "notes": result.notes, **plain(result.calibration), "domain":
                     plain(result.domain)})  # fmt: skip

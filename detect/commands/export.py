@@ -17,7 +17,7 @@ Format = Literal["onnx", "local-dir"]
 
 
 def export(
-    detector: Annotated[Path, typer.Argument(help="Run or detector folder.", show_default=False)],
+    detector: Annotated[Path, typer.Argument(help="Run or detector folder, or assay.", show_default=False)],
     out: Annotated[Path, typer.Option(help="File or folder to write.", show_default=False)],
     format: Annotated[str, typer.Option(help=f"{choices(Format)}.", autocompletion=values(Format))] = "onnx",
     opset: Annotated[

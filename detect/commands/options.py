@@ -14,7 +14,8 @@ from shared.commands.options import choices, default
 DetectorArgument = Annotated[
     Path,
     typer.Argument(
-        help="Run or detector folder; or onnx:FILE, local-dir:FOLDER, python:FILE, csv:FILE.", show_default=False
+        help="Run or detector folder, or assay; or onnx:FILE, local-dir:FOLDER, python:FILE, csv:FILE.",
+        show_default=False,
     ),
 ]
 DatasetArgument = Annotated[Path, typer.Argument(help="Dataset folder.", show_default=False)]

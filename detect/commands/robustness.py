@@ -35,7 +35,7 @@ def _kinds() -> list[str]:
 
 
 def robustness(
-    detector: Annotated[Path, typer.Argument(help="Run or detector folder, or onnx:FILE.", show_default=False)],
+    detector: Annotated[Path, typer.Argument(help="Run or detector folder, assay, or onnx:FILE.", show_default=False)],
     dataset: DatasetArgument,
     split: SplitOption = None,
     clips: Annotated[

@@ -39,8 +39,8 @@ CommandLine = Callable[[list[str]], int]
 DetectorsOption = Annotated[
     list[str],
     typer.Option(
-        help="Run or detector folder; or onnx:FILE, local-dir:FOLDER, python:FILE, csv:FILE; NAME=... names it; "
-        "repeatable.",
+        help="Run or detector folder, or assay; or onnx:FILE, local-dir:FOLDER, python:FILE, csv:FILE; "
+        "NAME=... names it; repeatable.",
         show_default=False,
     ),
 ]

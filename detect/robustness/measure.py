@@ -76,7 +76,7 @@ def measure_robustness(
     sweep = Sweep(folder, records, named, predictor, finder, config, out)
     if engine is not None:
         measure_on(engine, sweep, cells, detector)
-    known = read_training_record(detector) if Path(detector).exists() else TrainingRecord()
+    known = read_training_record(detector) if is_shipped(detector) or Path(detector).exists() else TrainingRecord()
     result = _measure(sweep, cells, seen_in_training(records, known))
     write_text(out / RESULT_NAME, json.dumps(msgspec.to_builtins(result), indent=2, ensure_ascii=False) + "\n")
     write_text(out / "robustness.md", render_table(result))

@@ -37,7 +37,7 @@ from detect.scoring.samples import ScoredClip, clip_samples
 from shared.bootstrap import BootstrapSettings
 from shared.console import counted
 from shared.dataset import DatasetFolder
-from shared.errors import LeakError, ManifestError, UsageError
+from shared.errors import LeakError, UsageError
 from shared.storage import replacing_folder, write_bytes
 from shared.types import ClipRecord
 
@@ -156,7 +156,7 @@ def calibration_records(folder: DatasetFolder, split: str) -> list[ClipRecord]:
     if any(record.split == "test" for record in records):
         raise UsageError(f"{folder.path} has a test split, which is there to measure with", hint="--split val")
     if not records:
-        raise ManifestError(f"{folder.path} has no clip in its {split} split", hint="assay dataset split PATH")
+        raise folder.without_clips(split, "assay dataset split PATH")
     return records
 
 

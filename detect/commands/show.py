@@ -21,10 +21,13 @@ def show_evaluation(result: EvaluationResult) -> None:
 
     show_metrics(f"{result.detector['name']} on {result.dataset['name']}, {split_words(result.split)}", result)
     if result.protocols:
-        rows = [(part.name, part.counts.real, part.counts.fake, _cell(part.find("auc")), _cell(part.find("tpr@fpr1%")))
+        names = ("auc", "paired_accuracy", "tpr@fpr1%")
+        rows = [(part.name, part.counts.real, part.counts.fake, *(_cell(part.find(name)) for name in names))
                 for part in result.protocols]  # fmt: skip
         console.table(
-            "The same clips by what is new to the detector", ["protocol", "real", "fake", "AUC", "TPR at 1 % FPR"], rows
+            "The same clips by what is new to the detector",
+            ["protocol", "real", "fake", "AUC", "paired accuracy", "TPR at 1 % FPR"],
+            rows,
         )
     _show_misses(result)
     _show_regions(result)
@@ -91,10 +94,10 @@ def show_metrics(title: str, result: EvaluationResult) -> None:
     first = {level: next(e for e in result.evaluations if e.level == level) for level in levels}
     heads = [f"{level}\n{first[level].num_real} real, {first[level].num_fake} fake" for level in levels]
     console.table(f"{title}: value, 95 % interval", ["metric", *heads], rows)
-    slices = [(part.by, part.name, part.counts.real, part.counts.fake, _cell(e))
+    slices = [(part.by, part.name, part.counts.real, part.counts.fake, _cell(e), _cell(part.find("paired_accuracy")))
               for part in result.slices for e in part.evaluations if e.metric == "auc"]  # fmt: skip
     if len(slices) > 1:
-        console.table("Clip AUC by part", ["by", "part", "real", "fake", "AUC"], slices)
+        console.table("Clip AUC by part", ["by", "part", "real", "fake", "AUC", "paired accuracy"], slices)
     for note in result.notes:
         console.print(f"note: {note}")
 

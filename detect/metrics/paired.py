@@ -87,3 +87,17 @@ def evaluate_pairs(
     reals = {real for fake, real in pairs if finite[fake] and finite[real]}
     low, high = bounds or (None, None)
     return Evaluation(PAIRED, value, level, len(reals), int(fakes.size), low, high, count, bootstrap.confidence)
+
+
+def weighted_pairs(outcomes: np.ndarray, owners: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """(R,) the mean of ``outcomes`` for every row of cluster weights; NaN where a row has none of them.
+
+    Args:
+        outcomes: (F,) of :func:`pair_outcomes`, or the difference of two detectors' outcomes.
+        owners: (F,) int in ``range(C)``, the cluster of each.
+        weights: (R, C) count of each cluster.
+    """
+    count = weights.shape[1]
+    sums = weights @ np.bincount(owners, weights=outcomes, minlength=count)
+    total = weights @ np.bincount(owners, minlength=count)
+    return np.divide(sums, total, out=np.full_like(sums, np.nan), where=total > 0)

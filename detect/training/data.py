@@ -22,7 +22,6 @@ from detect.models import DetectorSpec
 from shared.console import console
 from shared.dataset import DatasetFolder
 from shared.device import Device
-from shared.errors import ManifestError
 from shared.faces.facesets.reader import Faceset
 from shared.faces.finders.finder import FaceFinder, make_finder
 from shared.types import Split
@@ -133,9 +132,7 @@ def prepare(
     records = {split: [record for record in kept if record.split == split] for split in splits}
     for split, found in records.items():
         if not found:
-            raise ManifestError(
-                f"{folder.path} has no clip in its {split} split", hint="assign splits: assay dataset split PATH"
-            )
+            raise folder.without_clips(split, "assign splits: assay dataset split PATH")
     real, twins = [Path(path) for path in config.mix.real_faces], [Path(path) for path in config.mix.twin_faces]
     held_out = [record for record in folder.records() if record.split != "train"]
     refuse_known(real, held_out, allowed=config.allow_leak)

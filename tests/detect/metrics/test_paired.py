@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from detect.metrics.paired import evaluate_pairs, own_reals, pair_outcomes, paired_accuracy
+from detect.metrics.paired import evaluate_pairs, own_reals, pair_outcomes, paired_accuracy, weighted_pairs
 from shared.bootstrap import BootstrapSettings
 
 LOGITS = np.array([0.0, 1.0, 5.0, 6.0, 5.0, 4.0, 2.0])
@@ -54,3 +54,9 @@ def test_where_all_pairs_are_won_the_interval_is_as_wide_as_the_people_demand():
 
 def test_own_reals_are_found_by_name():
     assert own_reals([(), ("a",), ("b", "a"), ("gone",)], {"a": 0, "b": 7}) == [(1, 0), (2, 7), (2, 0)]
+
+
+def test_weighted_means_by_hand():
+    outcomes, owners = np.array([1.0, 0.0, 0.5]), np.array([0, 0, 1])
+    weights = np.array([[1.0, 1.0, 0.0], [0.0, 2.0, 0.0], [0.0, 0.0, 2.0]])
+    np.testing.assert_allclose(weighted_pairs(outcomes, owners, weights), [0.5, 0.5, np.nan])

@@ -9,7 +9,7 @@ import pytest
 
 from detect.config.training import TrainConfig
 from detect.config.validation import ValidationConfig
-from detect.data.quality import face_detail
+from detect.data.softness import face_detail
 from detect.training.card import validation_section
 from detect.training.choice import OWN, GradeScore
 from detect.training.grades import grade_score

@@ -12,12 +12,11 @@ import torch
 from detect.calibration.calibrate import (
     CalibrationResult,
     calibrate_detector,
-    calibration_records,
     fit_calibration,
     population_of,
-    refuse_trained_on,
 )
 from detect.calibration.card import with_sections
+from detect.calibration.clips import calibration_records, refuse_trained_on
 from detect.calibration.config import CalibrateConfig
 from detect.calibration.cross import FitSamples, left_out_llrs, left_out_odds, make_folds
 from detect.calibration.domain import read_domain, write_domain

@@ -21,7 +21,8 @@ from detect.calibration.conformal import measured_conformal
 from detect.calibration.cross import FitSamples, Folds, left_out_llrs, left_out_odds, make_folds
 from detect.calibration.curves import CalibrationData, plot_calibration
 from detect.calibration.domain import Domain, find_domain, read_domain, write_domain
-from detect.calibration.evaluation_section import aggregate_of, facts_of_clips, mark_of
+from detect.calibration.evaluation_section import aggregate_of, mark_of
+from detect.calibration.facts import facts_of_clips
 from detect.calibration.files import CALIBRATION_NAME, PICTURE_NAME, beside
 from detect.calibration.fit import fit_probability, person_weights
 from detect.calibration.left_out import factor_names, left_out_parts, trained_names
@@ -120,9 +121,8 @@ def calibrate_detector(
     if outside is not None:
         bounded, remarks = _bounded(fitted.calibration, outside, detector, scoring, config.seed)
         fitted, notes = replace(fitted, calibration=bounded), (*notes, *remarks)
-    domain = find_domain(
-        scored.clips, facts_of_clips(folder, scored), dataset=folder.name, manifest_sha256=digest, split=split
-    )
+    facts = facts_of_clips(folder, scored, scored.clips)
+    domain = find_domain(scored.clips, facts, dataset=folder.name, manifest_sha256=digest, split=split)
     return _write(detector, fitted, replace(domain, weights_sha256=mark, finder=scored.finder), scored.clips, notes)
 
 

@@ -44,7 +44,9 @@ def detector_mark(reference: Reference | None, weights_sha256: str) -> str:
     return digest({"weights": weights_sha256, "settings": settings}) if settings else weights_sha256
 
 
-def read_document(path: Path, kind: type[T], *, known: tuple[int, ...], max_bytes: int, numbered: bool = True) -> T | None:
+def read_document(
+    path: Path, kind: type[T], *, known: tuple[int, ...], max_bytes: int, numbered: bool = True
+) -> T | None:
     """The value of type ``kind`` in a JSON file with the entry "format"; None if there is no such file.
 
     Args:

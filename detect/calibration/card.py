@@ -64,11 +64,11 @@ def conformal_text(calibration: Calibration) -> str:
         for name, limit in (("real", found.real), ("fake", found.fake))
     )
     return (
-        f"Conformal prediction sets over people: of the clips of each class, at most {percent(found.miscoverage)} get a "
-        "set without their class. That is promised for new people, and for manipulations like those calibrated on; for "
-        "others, see below.\n\n"
-        "| clips | people | promised | 95 % interval of this calibration | measured on people left out | no other class "
-        f"in the set |\n|---|---|---|---|---|---|\n{rows}"
+        f"Conformal prediction sets over people: of the clips of each class, at most {percent(found.miscoverage)} get "
+        "a set without their class. That is promised for new people, and for manipulations like those calibrated on; "
+        "for others, see below.\n\n"
+        "| clips | people | promised | 95 % interval of this calibration | measured on people left out | no other "
+        f"class in the set |\n|---|---|---|---|---|---|\n{rows}"
     )
 
 
@@ -77,8 +77,8 @@ def parts_text(calibration: Calibration) -> str:
     if not calibration.parts:
         return ""
     rows = "".join(
-        f"| {part.by} {part.name} | {known_words(part.trained)} | {part.fake} | {part.people} | {part.cllr_known:.3f} | "
-        f"{_number(part.cllr_new)} | {part.covered_known or ''} | {part.covered_new or ''} |\n"
+        f"| {part.by} {part.name} | {known_words(part.trained)} | {part.fake} | {part.people} | "
+        f"{part.cllr_known:.3f} | {_number(part.cllr_new)} | {part.covered_known or ''} | {part.covered_new or ''} |\n"
         for part in calibration.parts
     )
     return (

@@ -15,10 +15,9 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-from scipy.stats import spearmanr
+from scipy.stats import rankdata
 
 from detect.calibration.facts import FileFacts
 from detect.calibration.files import VALIDATED_NAME, beside, read_document
@@ -67,7 +66,7 @@ _FACTS: Mapping[str, _Fact] = {
                         "the faces are noisier", 1.5, 0.4),
     "face_blocks": _Fact("the faces' block grid", "times its surroundings", "", "the faces are blockier", 3.0, 0.3,
                          downward=False),
-    "bits_per_pixel": _Fact("the bits for each pixel", "bit", "the picture is compressed more",
+    "bits_per_pixel": _Fact("the number of bits for a pixel", "bit", "the picture is compressed more",
                             "the picture is compressed less", 2.0, 0.4, ("face_detail", "face_grain")),
     "bit_rate_kbps": _Fact("the bit rate", "kbit/s", "the bit rate is lower", "the bit rate is higher", 2.0, 0.2,
                            ("bits_per_pixel",)),
@@ -179,7 +178,7 @@ class Domain:
         if fact.instead and all(self._known(other, facts) for other in fact.instead):
             return None
         weight = max(_LEAST_EFFECT, fact.effect if span.effect is None else span.effect)
-        seen = f"validated {_number(span.low)} to {_number(span.high)} {fact.unit}".strip()
+        seen = f"validated: {_number(span.low)} to {_number(span.high)} {fact.unit}".strip()
         if value is None:
             unknown = Outside(name, f"{fact.what} is not known, {seen}", None, span.low, span.high)
             return None if name in _OPTIONAL else (weight, unknown)
@@ -187,12 +186,11 @@ class Domain:
         if beyond is None or (beyond < 0 and not fact.downward) or (beyond > 0 and crops and not fact.upward):
             return None
         ratio = 1 / (1 + beyond) if -1 < beyond < 0 else math.inf if beyond <= -1 else 1 + beyond
-        text = (
-            f"{fact.below if beyond < 0 else fact.above} than validated: {fact.what} is {_number(value)} {fact.unit}"
-        ).rstrip()
+        side = fact.below if beyond < 0 else fact.above
         by = f"{_number(ratio)} times beyond, {fact.tolerance:g} tolerated" if math.isfinite(ratio) else "beyond"
+        text = f"{side} than validated ({fact.what}: {_number(value)} {fact.unit}".rstrip() + f"; {seen}; {by})"
         share = beyond if math.isfinite(beyond) else None
-        reason = Outside(name, f"{text}, {seen} ({by})", value, span.low, span.high, share)
+        reason = Outside(name, text, value, span.low, span.high, share)
         return weight * min(10.0, math.log2(ratio)), reason
 
     def rows(self) -> list[tuple[str, str]]:
@@ -248,8 +246,8 @@ def _effect(name: str, used: Sequence[tuple[ScoredClip, FileFacts]]) -> float | 
         ]
         if len(pairs) < _FEWEST or min(len(set(column)) for column in zip(*pairs, strict=True)) < 2:
             return None
-        known_rank: Any = spearmanr(*zip(*pairs, strict=True))
-        found.append(abs(float(known_rank.statistic)))
+        values, logits = (rankdata(column) for column in zip(*pairs, strict=True))
+        found.append(abs(float(np.corrcoef(values, logits)[0, 1])))
     return sum(found) / len(found)
 
 

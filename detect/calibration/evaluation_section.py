@@ -42,8 +42,8 @@ class CalibrationPart:
     """Metrics on a part of the clips: the fakes of some kinds, and all real clips.
 
     ``by``: "known" and "new", manipulations with and without clips in the calibration; "manipulation", "family" or
-    "paste", one kind. ``calibrated`` and ``trained``: whether the calibration, and the detector, had such fakes; None if
-    not known. ``covered``: share of the fakes whose prediction set holds "fake"; None without such sets.
+    "paste", one kind. ``calibrated`` and ``trained``: whether the calibration, and the detector, had such fakes; None
+    if not known. ``covered``: share of the fakes whose prediction set holds "fake"; None without such sets.
     """
 
     by: Literal["known", "new", "manipulation", "family", "paste"]

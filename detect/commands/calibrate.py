@@ -154,8 +154,8 @@ def _show(result: CalibrationResult) -> None:
     if calibration.outside is not None:
         found = calibration.outside
         console.print(
-            f"tools not learned from: {found}; Cllr {found.cllr:.3f}; misleading for {found.misled_real} of the real and "
-            f"{found.misled_fake} of the fake clips; log10 ratios bounded to {found.lower_bound:+.2f} .. "
+            f"tools not learned from: {found}; Cllr {found.cllr:.3f}; misleading for {found.misled_real} of the real "
+            f"and {found.misled_fake} of the fake clips; log10 ratios bounded to {found.lower_bound:+.2f} .. "
             f"{found.upper_bound:+.2f}"
         )
     console.table("Validated domain", ["", "seen"], result.domain.rows())

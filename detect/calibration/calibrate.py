@@ -29,7 +29,7 @@ from detect.calibration.left_out import factor_names, left_out_parts, trained_na
 from detect.calibration.likelihood import fit_likelihood, probability_metrics, ratio_metrics, supports
 from detect.calibration.maps import Calibration, Factor, Population, read_calibration, write_calibration
 from detect.calibration.outside import with_outside
-from detect.calibration.outside_scores import read_outside
+from detect.calibration.outside_scores import need_outside, read_outside
 from detect.calibration.prediction_sets import Conformal
 from detect.calibration.quality import HeldOutOdds, people_of, quality_of
 from detect.config.scoring import AggregateConfig, EvaluateConfig
@@ -102,6 +102,8 @@ def calibrate_detector(
     """
     config, scoring = config or CalibrateConfig(), scoring or EvaluateConfig()
     beside(detector, CALIBRATION_NAME)  # raises for a missing detector before anything is scored
+    if outside is not None:
+        need_outside(outside)
     folder = DatasetFolder.open(dataset)
     records = calibration_records(folder, split)
     shared = refuse_trained_on(folder, records, detector, split)

@@ -87,8 +87,8 @@ def outside_bound(calibration: Calibration, scores: OutsideScores, *, seed: int 
     real, fake = (int(np.unique(groups[labels == truth]).size) for truth in (False, True))
     if min(real, fake) < FEWEST_GROUPS:
         raise UsageError(
-            f"{scores.name} bounds nothing: {real} groups of people have real and {fake} have fake clips with a score, "
-            f"and {FEWEST_GROUPS} of each are needed",
+            f"{scores.name} bounds nothing: its real clips with a score show {real} and its fake ones {fake} groups of "
+            f"people, and {FEWEST_GROUPS} of each are needed",
             hint="give fakes of other tools together with real clips",
         )
     llrs = calibration.likelihood.llr(scores.logits)
@@ -114,7 +114,7 @@ def outside_bound(calibration: Calibration, scores: OutsideScores, *, seed: int 
         misled_fake=misled_fake,
         covered_real=covered.get(False),
         covered_fake=covered.get(True),
-        lower_bound=max(lower, -misleading_bound(-llrs[labels], groups[labels])),
+        lower_bound=max(lower, -misleading_bound(-llrs[labels], groups[labels])) + 0.0,  # never -0.0
         upper_bound=min(upper, misleading_bound(llrs[~labels], groups[~labels])),
     )
 

@@ -61,6 +61,16 @@ class OutsideList:
     clips: list[OutsideClip] = field(default_factory=list)
 
 
+def need_outside(path: Path) -> None:
+    """Refuses, before any work, a path that holds neither scores nor a dataset.
+
+    Raises:
+        UsageError: so it is.
+    """
+    if not (path.is_file() or (path / _MANIFEST).is_file() or (path / SCORES_NAME).is_file()):
+        raise UsageError(f"{path} holds no scores and no dataset", hint=_HINT)
+
+
 def read_outside(
     path: Path, detector: str | Path, calibration: Calibration, scoring: EvaluateConfig
 ) -> tuple[OutsideScores, tuple[str, ...]]:
@@ -78,15 +88,14 @@ def read_outside(
         ManifestError: the list or the set is damaged.
         MediaError, FinderError: a clip of the set cannot be scored.
     """
+    need_outside(path)
     notes: tuple[str, ...] = ()
     if (path / _MANIFEST).is_file():
         scores, notes = _of_dataset(path, detector, calibration, scoring)
     elif (path / SCORES_NAME).is_file():
         scores = _of_evaluation(path, detector, calibration)
-    elif path.is_file():
-        scores = _of_list(path, calibration)
     else:
-        raise UsageError(f"{path} holds no scores and no dataset", hint=_HINT)
+        scores = _of_list(path, calibration)
     _refuse_learned(scores, detector, calibration)
     return scores, notes
 

@@ -109,9 +109,9 @@ def calibrate(
             detector,
             dataset,
             settings,
-            split=split,
+            split=split,  # type: ignore[arg-type]
             scoring=scoring_config,
-            outside=outside,  # type: ignore[arg-type]
+            outside=outside,
         )
     elif outside is not None:
         result = bound_detector(detector, outside, settings, scoring=scoring_config)

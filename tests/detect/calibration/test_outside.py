@@ -116,7 +116,7 @@ def test_the_smaller_of_both_bounds_is_used_and_both_are_told(make_calibration):
 
 def test_too_few_groups_bound_nothing(make_calibration):
     with pytest.raises(
-        UsageError, match="others bounds nothing: its real clips with a score show 1 and its fake ones 1"
+        UsageError, match="others bounds nothing: its real clips with a score show 1 and its fake"
     ):
         outside_bound(make_calibration(), scored(-1.0, 1.0, 1))
 

@@ -166,6 +166,23 @@ def calibration(
         console.print(f"picture: {picture}")
 
 
+@app.command()
+def coverage(
+    people: Annotated[
+        list[int] | None, typer.Option(help="Number of people; repeatable.", show_default="10 to 200")
+    ] = None,
+    repeats: Repeats = 200,
+    save: Save = None,
+) -> None:
+    """Whether conformal prediction sets keep their promise: simulated scores, measured on people never seen."""
+    from benchmarks.calibration import Simulation
+    from benchmarks.coverage import CoveragePlan, measure
+
+    plan = CoveragePlan(people=tuple(people or CoveragePlan.people), repeats=repeats)
+    settings = {"plan": asdict(plan), "simulation": asdict(Simulation())}
+    show(new_result("coverage", command_line(), measure(plan), settings=settings), save)
+
+
 @app.command("real-clips")
 def real_clips(
     folders: Annotated[list[Path], typer.Argument(help="Folders of real clips, searched with the folders in them.")],

@@ -13,11 +13,12 @@ from detect.config.scoring import EvaluateConfig
 from shared.commands.completion import finders, values, words
 from shared.commands.options import DeviceOption, PrecisionOption, SeedOption, SettingsOption, choices, default, resolve
 from shared.console import console
-from shared.errors import ConfigError
+from shared.errors import ConfigError, UsageError
 from shared.registry import near_matches
 
 if TYPE_CHECKING:
     from detect.calibration.calibrate import CalibrationResult
+    from detect.calibration.maps import Calibration
 
 _CALIBRATE, _SCORING = CalibrateConfig(), EvaluateConfig()
 _METHODS = [*get_args(ProbabilityMethod), *get_args(LikelihoodMethod), "auto"]
@@ -31,7 +32,18 @@ def calibrate(
             show_default=False,
         ),
     ],
-    dataset: Annotated[Path, typer.Option(help="Dataset folder.", show_default=False)],
+    dataset: Annotated[
+        Path | None,
+        typer.Option(help="Dataset folder; without it, --outside bounds what is calibrated.", show_default=False),
+    ] = None,
+    outside: Annotated[
+        Path | None,
+        typer.Option(
+            help="Material of tools that were not learned from: a dataset, an evaluation of it, or a JSON file of "
+            "scores. It bounds the ratios and takes no part in the fit.",
+            show_default=False,
+        ),
+    ] = None,
     split: Annotated[
         str, typer.Option(help="val, or all of a set that has no test split.", autocompletion=words("val", "all"))
     ] = "val",
@@ -56,6 +68,13 @@ def calibrate(
             autocompletion=values(CountBy),
         ),
     ] = None,
+    miscoverage: Annotated[
+        float | None,
+        typer.Option(
+            help="Share of the clips of a class whose prediction set may lack their class.",
+            show_default=default(_CALIBRATE.miscoverage),
+        ),
+    ] = None,
     frames: Annotated[
         int | None,
         typer.Option(help="Frames of each clip, evenly spaced.", show_default=default(_SCORING.frames_per_clip)),
@@ -74,27 +93,49 @@ def calibrate(
     seed: SeedOption = None,
     config: SettingsOption = None,
 ) -> None:
-    """Calibrates clip scores to probabilities and likelihood ratios, with the files they hold for.
+    """Calibrates clip scores: probabilities, likelihood ratios, prediction sets, and the files they hold for.
 
     Writes calibration.json, validated.json and calibration.png beside the weights. Quality (Cllr, ECE, Brier score) is
-    measured on people left out of the fit. With too few clips or people nothing is written.
+    measured on people left out of the fit, prediction sets promise a coverage over people (conformal), and kinds of
+    fakes are measured with and without others like them in the fit. With too few clips or people nothing is written.
 
     Example: assay detect calibrate runs/det --dataset set/
 
     Example: assay detect calibrate runs/det --dataset calib/ --split all --method isotonic --method kde
 
     Example: assay detect calibrate assay --dataset mine/ --split all --out assay-mine/
+    Example: assay detect calibrate runs/det --outside other-tools/
     """
-    flags = {**_chosen(method or []), "prior": prior, "count_by": count_by, "seed": seed}
+    flags = {**_chosen(method or []), "prior": prior, "count_by": count_by, "miscoverage": miscoverage, "seed": seed}
     settings = resolve(CalibrateConfig, config, flags)
     scoring = {"frames_per_clip": frames, "finder": finder, "device": device, "precision": precision, "seed": seed}
     scoring_config = resolve(EvaluateConfig, None, scoring)
-    from detect.calibration.calibrate import calibrate_copy, calibrate_detector
+    from detect.calibration.calibrate import bound_detector, calibrate_copy, calibrate_detector
 
-    if out is None:
-        result = calibrate_detector(detector, dataset, settings, split=split, scoring=scoring_config)  # type: ignore[arg-type]
+    if dataset is None and (outside is None or out is not None):
+        raise UsageError("nothing to calibrate on", hint="--dataset SET, or --outside for a calibrated detector")
+    if dataset is None:
+        assert outside is not None  # see above
+        result = bound_detector(detector, outside, settings, scoring=scoring_config)
+    elif out is None:
+        result = calibrate_detector(
+            detector,
+            dataset,
+            settings,
+            split=split,
+            scoring=scoring_config,
+            outside=outside,  # type: ignore[arg-type]
+        )
     else:
-        result = calibrate_copy(detector, out, dataset, settings, split=split, scoring=scoring_config)  # type: ignore[arg-type]
+        result = calibrate_copy(
+            detector,
+            out,
+            dataset,
+            settings,
+            split=split,
+            scoring=scoring_config,
+            outside=outside,  # type: ignore[arg-type]
+        )
     _show(result)
     console.result({"files": result.files, "notes": result.notes, **plain(result.calibration), "domain":
                     plain(result.domain)})  # fmt: skip
@@ -127,8 +168,52 @@ def _show(result: CalibrationResult) -> None:
     ]
     console.print(f"measured on people left out, in {calibration.left_out}")
     console.table("People left out", ["measure", "value", "95 % interval"], rows)
+    _show_sets(calibration)
+    _show_parts(calibration)
+    if calibration.outside is not None:
+        found = calibration.outside
+        console.print(
+            f"tools not learned from: {found}; Cllr {found.cllr:.3f}; misleading for {found.misled_real} of the real "
+            f"and {found.misled_fake} of the fake clips; log10 ratios bounded to {found.lower_bound:+.2f} .. "
+            f"{found.upper_bound:+.2f}"
+        )
     console.table("Validated domain", ["", "seen"], result.domain.rows())
     for note in result.notes:
         console.print(f"note: {note}")
     for file in result.files:
         console.print(f"written: {file}")
+
+
+def _show_sets(calibration: Calibration) -> None:
+    """Prints what the prediction sets promise and what was measured."""
+    found = calibration.conformal
+    if found is None:
+        return
+    rows = [
+        (name, f"{limit.threshold:+.2f}", limit.people, f"{limit.low:.0%} to {limit.high:.0%}",
+         str(limit.measured or "not measured"), str(limit.alone or "not measured"))
+        for name, limit in (("real", found.real), ("fake", found.fake))
+    ]  # fmt: skip
+    console.table(
+        f"Prediction sets: {1 - found.miscoverage:.3g} of the clips of each class covered, for new people",
+        ["clips", "logit", "people", "95 % interval", "measured on people left out", "no other class in the set"],
+        rows,
+    )
+
+
+def _show_parts(calibration: Calibration) -> None:
+    """Prints the quality on each kind of fake, with and without others like it in the fits."""
+    from detect.calibration.card import known_words
+
+    rows = [
+        (f"{part.by} {part.name}", known_words(part.trained), part.fake, f"{part.cllr_known:.3f}",
+         "" if part.cllr_new is None else f"{part.cllr_new:.3f}", str(part.covered_known or ""),
+         str(part.covered_new or ""))
+        for part in calibration.parts
+    ]  # fmt: skip
+    if rows:
+        console.table(
+            "By kind of fake, on people left out, with and without such fakes in the fits",
+            ["kind", "learned from", "fakes", "Cllr with", "Cllr without", "covered with", "covered without"],
+            rows,
+        )

@@ -67,13 +67,27 @@ def _show_calibration(result: EvaluationResult) -> None:
     section = result.calibration
     if section is None or not section.evaluations:
         return
-    parts = [part for part in section.parts if part.by != "manipulation"]
+    from detect.calibration.card import known_words
+
+    parts = [part for part in section.parts if part.by in ("known", "new")]
     rows = [
         (each.metric, _cell(each), *(_cell(part.evaluations[place]) for part in parts))
         for place, each in enumerate(section.evaluations)
     ]
     heads = [f"{part.name}\n{part.real} real, {part.fake} fake" for part in parts]
     console.table(f"Calibrated scores, fitted on {section.fitted_on}", ["measure", "all clips", *heads], rows)
+    kinds = [
+        (f"{part.by} {part.name}", known_words(part.trained), known_words(part.calibrated), part.fake,
+         _cell(part.find("cllr")), str(part.covered or ""))
+        for part in section.parts if part.by not in ("known", "new")
+    ]  # fmt: skip
+    console.table(
+        "Calibrated scores by kind of fake",
+        ["kind", "learned from", "calibrated on", "fakes", "Cllr", 'sets that hold "fake"'],
+        kinds,
+    )
+    if section.covered_real is not None:
+        console.print(f"prediction sets cover {section.covered_real} of the real clips")
 
 
 def _rate(rate: Rate | None) -> str:

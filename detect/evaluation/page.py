@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 from markupsafe import Markup
 
-from detect.calibration.card import CALIBRATION_WORDS
+from detect.calibration.card import CALIBRATION_WORDS, known_words
 from detect.data.protocols import PROTOCOL_WORDS
 from detect.evaluation.error_card import Rate
 from detect.evaluation.plots import plot_error_card, plot_parts, plot_region_parts
@@ -57,6 +57,7 @@ def render_page(
     environment = page_environment(TEMPLATES)
     environment.filters["metric"] = _metric
     environment.filters["rate"] = _rate
+    environment.filters["known"] = known_words
     regions = result.regions
     return environment.get_template("evaluation.html.j2").render(
         result=result,

@@ -23,58 +23,69 @@ if TYPE_CHECKING:
 _CALIBRATE, _SCORING = CalibrateConfig(), EvaluateConfig()
 _METHODS = [*get_args(ProbabilityMethod), *get_args(LikelihoodMethod), "auto"]
 
+_Detector = Annotated[
+    Path,
+    typer.Argument(
+        help="Run or detector folder, or assay; or onnx:FILE, local-dir:FOLDER, python:FILE, csv:FILE.",
+        show_default=False,
+    ),
+]
+_Dataset = Annotated[
+    Path | None,
+    typer.Option(help="Dataset folder; without it, --outside bounds what is calibrated.", show_default=False),
+]
+_Outside = Annotated[
+    Path | None,
+    typer.Option(
+        help="Material of tools that were not learned from: a dataset, an evaluation of it, or a JSON file of "
+        "scores. It bounds the ratios and takes no part in the fit.",
+        show_default=False,
+    ),
+]
+_Methods = Annotated[
+    list[str] | None,
+    typer.Option(
+        help=f"Of the probability: {choices(ProbabilityMethod)}; of the likelihood ratio: "
+        f"{choices(LikelihoodMethod)}; auto: the best on left-out people. Repeatable.",
+        show_default=f"{_CALIBRATE.method} and {_CALIBRATE.ratio}",
+        autocompletion=words(*_METHODS),
+    ),
+]
+_CountBy = Annotated[
+    str | None,
+    typer.Option(
+        help=f"What counts once: {choices(CountBy)}.",
+        show_default=_CALIBRATE.count_by,
+        autocompletion=values(CountBy),
+    ),
+]
+_Miscoverage = Annotated[
+    float | None,
+    typer.Option(
+        help="Share of the clips of a class whose prediction set may lack their class.",
+        show_default=default(_CALIBRATE.miscoverage),
+    ),
+]
+_Out = Annotated[
+    Path | None,
+    typer.Option(help="Write a copy of the detector folder, calibrated; needed for assay.", show_default="in place"),
+]
+
 
 def calibrate(
-    detector: Annotated[
-        Path,
-        typer.Argument(
-            help="Run or detector folder, or assay; or onnx:FILE, local-dir:FOLDER, python:FILE, csv:FILE.",
-            show_default=False,
-        ),
-    ],
-    dataset: Annotated[
-        Path | None,
-        typer.Option(help="Dataset folder; without it, --outside bounds what is calibrated.", show_default=False),
-    ] = None,
-    outside: Annotated[
-        Path | None,
-        typer.Option(
-            help="Material of tools that were not learned from: a dataset, an evaluation of it, or a JSON file of "
-            "scores. It bounds the ratios and takes no part in the fit.",
-            show_default=False,
-        ),
-    ] = None,
+    detector: _Detector,
+    dataset: _Dataset = None,
+    outside: _Outside = None,
     split: Annotated[
         str, typer.Option(help="val, or all of a set that has no test split.", autocompletion=words("val", "all"))
     ] = "val",
-    method: Annotated[
-        list[str] | None,
-        typer.Option(
-            help=f"Of the probability: {choices(ProbabilityMethod)}; of the likelihood ratio: "
-            f"{choices(LikelihoodMethod)}; auto: the best on left-out people. Repeatable.",
-            show_default=f"{_CALIBRATE.method} and {_CALIBRATE.ratio}",
-            autocompletion=words(*_METHODS),
-        ),
-    ] = None,
+    method: _Methods = None,
     prior: Annotated[
         float | None,
         typer.Option(help="Prior probability of a fake.", show_default=default(_CALIBRATE.prior)),
     ] = None,
-    count_by: Annotated[
-        str | None,
-        typer.Option(
-            help=f"What counts once: {choices(CountBy)}.",
-            show_default=_CALIBRATE.count_by,
-            autocompletion=values(CountBy),
-        ),
-    ] = None,
-    miscoverage: Annotated[
-        float | None,
-        typer.Option(
-            help="Share of the clips of a class whose prediction set may lack their class.",
-            show_default=default(_CALIBRATE.miscoverage),
-        ),
-    ] = None,
+    count_by: _CountBy = None,
+    miscoverage: _Miscoverage = None,
     frames: Annotated[
         int | None,
         typer.Option(help="Frames of each clip, evenly spaced.", show_default=default(_SCORING.frames_per_clip)),
@@ -82,12 +93,7 @@ def calibrate(
     finder: Annotated[
         str | None, typer.Option(help="Face finder.", show_default="the detector's", autocompletion=finders)
     ] = None,
-    out: Annotated[
-        Path | None,
-        typer.Option(
-            help="Write a copy of the detector folder, calibrated; needed for assay.", show_default="in place"
-        ),
-    ] = None,
+    out: _Out = None,
     device: DeviceOption = None,
     precision: PrecisionOption = None,
     seed: SeedOption = None,
@@ -104,38 +110,26 @@ def calibrate(
     Example: assay detect calibrate runs/det --dataset calib/ --split all --method isotonic --method kde
 
     Example: assay detect calibrate assay --dataset mine/ --split all --out assay-mine/
+
     Example: assay detect calibrate runs/det --outside other-tools/
     """
     flags = {**_chosen(method or []), "prior": prior, "count_by": count_by, "miscoverage": miscoverage, "seed": seed}
     settings = resolve(CalibrateConfig, config, flags)
     scoring = {"frames_per_clip": frames, "finder": finder, "device": device, "precision": precision, "seed": seed}
     scoring_config = resolve(EvaluateConfig, None, scoring)
-    from detect.calibration.calibrate import bound_detector, calibrate_copy, calibrate_detector
-
     if dataset is None and (outside is None or out is not None):
         raise UsageError("nothing to calibrate on", hint="--dataset SET, or --outside for a calibrated detector")
-    if dataset is None:
-        assert outside is not None  # see above
+    from detect.calibration.calibrate import bound_detector, calibrate_copy, calibrate_detector
+
+    how: dict[str, Any] = {"split": split, "scoring": scoring_config, "outside": outside}
+    if dataset is None and outside is not None:
         result = bound_detector(detector, outside, settings, scoring=scoring_config)
-    elif out is None:
-        result = calibrate_detector(
-            detector,
-            dataset,
-            settings,
-            split=split,
-            scoring=scoring_config,
-            outside=outside,  # type: ignore[arg-type]
-        )
+    elif dataset is not None and out is not None:
+        result = calibrate_copy(detector, out, dataset, settings, **how)
+    elif dataset is not None:
+        result = calibrate_detector(detector, dataset, settings, **how)
     else:
-        result = calibrate_copy(
-            detector,
-            out,
-            dataset,
-            settings,
-            split=split,
-            scoring=scoring_config,
-            outside=outside,  # type: ignore[arg-type]
-        )
+        raise AssertionError("refused above")
     _show(result)
     console.result({"files": result.files, "notes": result.notes, **plain(result.calibration), "domain":
                     plain(result.domain)})  # fmt: skip

@@ -281,7 +281,7 @@ def _parts(
     parts = []
     for by in FACTORS:
         kinds = np.array([factor_of(record, by) for record in records], object).astype(str)
-        names = sorted(set(kinds[odds.labels]) - {""})
+        names = sorted(set(kinds[odds.labels].tolist()) - {""})
         old, seen = population.names(by), trained.get(by)
         if by == "manipulation":
             known = np.isin(kinds, old) & odds.labels
@@ -310,7 +310,7 @@ def _set_notes(calibration: Calibration, kinds: np.ndarray, known: np.ndarray) -
     conformal = calibration.conformal
     if conformal is None:
         return (calibration.conformal_note,) if calibration.conformal_note else ()
-    new = sorted(set(kinds[~known]) - {""})
+    new = sorted(set(kinds[~known].tolist()) - {""})
     promise = (
         f"Prediction sets promise that of new people's clips at most {percent(conformal.miscoverage)} of the real "
         "ones, and of the fakes of the calibration's manipulations, are not covered."

@@ -88,14 +88,13 @@ TwinsOption = Annotated[
 GradesOption = Annotated[
     bool | None,
     typer.Option(
-        help="Choose the step by fakes of graded strength, made from real faces of the val split, once the set's own "
-        "fakes are solved.",
+        help="Choose the step by fakes of falling strength, once the set's own are solved.",
         show_default="--grades",
     ),
 ]
 ValidationFacesOption = Annotated[
     list[str] | None,
-    typer.Option(help="Faceset of other real people to make such fakes from; repeatable.", show_default=False),
+    typer.Option(help="Faceset of more real people to make these from; repeatable.", show_default=False),
 ]
 ValidationTwinsOption = Annotated[
     list[str] | None, typer.Option(help="Those faces redrawn; repeatable.", show_default=False)

@@ -99,6 +99,21 @@ def scoring(
 
 
 @app.command()
+def augmentation(
+    px: Annotated[int, typer.Option(help="Side of the crops.", min=64, max=1024)] = 192,
+    crops: Annotated[int, typer.Option(help="Crops in each repeat.", min=1)] = 400,
+    repeats: Repeats = 5,
+    save: Save = None,
+) -> None:
+    """CPU time of augmenting a training crop: the defaults, all changes of sharpness, each of them alone."""
+    from benchmarks.augmentation import measure
+
+    found = measure(px=px, crops=crops, repeats=repeats)
+    settings = {"px": px, "crops": crops}
+    show(new_result("augmentation", command_line(), found, settings=settings, device=device_text("cpu")), save)
+
+
+@app.command()
 def isolation(
     clip: Annotated[Path | None, typer.Option(help="Clip to inspect.", show_default="ten seconds of an actor")] = None,
     backbone: Annotated[str, typer.Option(help="Network of the detector, by timm's name.")] = "tf_efficientnet_lite0",

@@ -61,6 +61,10 @@ class TrainConfig:
     """Difference of logits around which the loss of a pair bends."""
     spread_weight: float = 0.0
     """Weight of the variance of the logits of a batch's real faces."""
+    alignment_weight: float = 0.0
+    """Weight of the mean squared distance of embeddings of one class."""
+    uniformity_weight: float = 0.0
+    """Weight of the loss that spreads the embeddings evenly over the sphere."""
     ema_decay: float = 0.995
     """Decay of the moving average of the weights, which is evaluated and kept."""
     evaluate_every: int = 100
@@ -99,11 +103,12 @@ class TrainConfig:
         need(0 <= self.mixup <= 10, f"mixup must lie in [0, 10], got {self.mixup}", "0 is off")
         need(0 < self.sam_rho <= 1, f"sam_rho must lie in (0, 1], got {self.sam_rho}", "0.05 is usual")
         need(0 <= self.mask_weight <= 100, f"mask_weight must lie in [0, 100], got {self.mask_weight}")
-        for name in ("pair_weight", "pair_margin", "spread_weight"):
+        for name in ("pair_weight", "pair_margin", "spread_weight", "alignment_weight", "uniformity_weight"):
             need(0 <= getattr(self, name) <= 100, f"{name} must lie in [0, 100], got {getattr(self, name)}")
         need(
-            not (self.mixup and (self.pair_weight or self.spread_weight)),
-            "mixup blends the faces of a batch, so pair_weight and spread_weight have no pair and no real face",
+            not (self.mixup and (self.pair_weight or self.spread_weight or self.alignment_weight)),
+            "mixup blends the faces of a batch, so pair_weight, spread_weight and alignment_weight have no pair and no "
+            "class",
             "leave mixup at 0",
         )
         need(0 <= self.label_smoothing < 0.5, f"label_smoothing must lie in [0, 0.5), got {self.label_smoothing}")

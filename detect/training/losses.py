@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor
 from torch.nn import functional as F
@@ -73,6 +75,33 @@ def spread_loss(logits: Tensor, centre: float) -> Tensor:
     parts of a batch, with the mean of the whole one, have together the gradient of the whole one.
     """
     return (logits - centre).square().mean()
+
+
+def alignment_loss(embeddings: Tensor, labels: Tensor) -> Tensor:
+    """Mean squared distance of embeddings of one class on the unit sphere; 0 without two of a class.
+
+    Wang and Isola, "Understanding contrastive representation learning through alignment and uniformity on the
+    hypersphere", ICML 2020, eq. 4 with exponent 2, for pairs of one class (B, D) by labels (B,).
+    """
+    squares, upper = _squared_distances(embeddings)
+    together = (labels[:, None] == labels[None]) & upper
+    return (squares * together).sum() / together.sum().clamp_min(1)
+
+
+def uniformity_loss(embeddings: Tensor) -> Tensor:
+    """Log of the mean of exp(-2 d²) over all pairs of (B, D) embeddings on the unit sphere (ibid., eq. 5 with t = 2).
+
+    0 where all are equal, lower the more evenly they are spread. B is at least 2.
+    """
+    squares, upper = _squared_distances(embeddings)
+    return torch.logsumexp(-2 * squares[upper], 0) - math.log(int(upper.sum()))
+
+
+def _squared_distances(embeddings: Tensor) -> tuple[Tensor, Tensor]:
+    """(B, B) squared distances of (B, D) normalised, and (B, B) bool, True once for each pair."""
+    unit = F.normalize(embeddings.float(), dim=1)
+    squares = 2 - 2 * unit @ unit.T
+    return squares, torch.ones_like(squares, dtype=torch.bool).triu(1)
 
 
 def mixed_up(

@@ -15,11 +15,20 @@ from torch import Tensor, nn
 from detect.config.training import TrainConfig
 from detect.data.batches import Batch
 from detect.models import Detector
+from detect.models.backbone import backbone_of
 from detect.models.predictor import CropPredictor
-from detect.training.losses import detection_loss, mixed_up, pair_loss, spread_loss
+from detect.models.tuning import classifier_of
+from detect.training.losses import (
+    alignment_loss,
+    detection_loss,
+    mixed_up,
+    pair_loss,
+    spread_loss,
+    uniformity_loss,
+)
 from detect.training.optimizers import climbed, make_optimizer
 from shared.device import Device, seed_everything
-from shared.errors import CheckpointError, TrainingDivergedError
+from shared.errors import CheckpointError, ConfigError, TrainingDivergedError
 from shared.training.processes import Processes
 from shared.training.state import pack_optimizer, unpack_optimizer
 
@@ -53,6 +62,12 @@ class _Loss(nn.Module):
         self._device = device
         self._config = config
         self._processes = processes
+        self._seen: list[Tensor] = []
+        if config.alignment_weight or config.uniformity_weight:
+            _classifier(model).register_forward_pre_hook(self._note)
+
+    def _note(self, _module: nn.Module, inputs: tuple[Tensor, ...]) -> None:
+        self._seen.append(inputs[0])
 
     def forward(self, x: Tensor, wanted: Tensor, masks: Tensor | None, one_face: Tensor | None) -> Tensor:
         """The loss of a batch of pairs, see :mod:`detect.training.losses`."""
@@ -67,7 +82,32 @@ class _Loss(nn.Module):
             real = logits[wanted < 0.5]
             centre = self._processes.mean_of(float(real.detach().mean()))
             loss = loss + config.spread_weight * spread_loss(real, centre)
-        return loss
+        return loss + self._of_embeddings(wanted)
+
+    def _of_embeddings(self, wanted: Tensor) -> Tensor | float:
+        """The loss on what the classifier was given; 0 unless asked for."""
+        config, seen = self._config, self._seen
+        if not seen:
+            return 0.0
+        embeddings = seen.pop().flatten(1)
+        seen.clear()
+        loss = config.uniformity_weight * uniformity_loss(embeddings)
+        return loss + config.alignment_weight * alignment_loss(embeddings, wanted)
+
+
+def _classifier(model: Detector) -> nn.Module:
+    """The layer that makes a detector's logit from its embedding of a face.
+
+    Raises:
+        ConfigError: it has no backbone, or scores sequences.
+    """
+    net = backbone_of(model)
+    if net is model or model.spec.level != "frame":
+        raise ConfigError(
+            f"a {model.spec.family} detector has no embedding of a face before its logit",
+            hint="leave alignment_weight and uniformity_weight at 0",
+        )
+    return classifier_of(net)[0]
 
 
 class Trainer:
@@ -79,7 +119,7 @@ class Trainer:
 
     Several processes share a batch, each with its own pairs; gradients are averaged, so they take the step that one
     process takes on the whole batch. On GPUs batch norms are synchronised too; on CPUs, where that is not supported,
-    each process normalises its own part. The loss of the forged region is a mean over the faces of a part.
+    each process normalises its own part. The losses of the forged region and of embeddings are of the faces of a part.
 
     Attributes:
         model: the optimised model.

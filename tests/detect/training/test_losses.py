@@ -6,7 +6,15 @@ import pytest
 import torch
 
 from detect.models.contract import Detection
-from detect.training.losses import detection_loss, mixed_up, pair_loss, region_loss, spread_loss
+from detect.training.losses import (
+    alignment_loss,
+    detection_loss,
+    mixed_up,
+    pair_loss,
+    region_loss,
+    spread_loss,
+    uniformity_loss,
+)
 
 
 def test_class_alone_by_hand():
@@ -114,3 +122,19 @@ def test_parts_of_a_batch_add_up_to_the_whole():
     for loss, gradient in found[1:]:
         torch.testing.assert_close(loss, found[0][0])
         torch.testing.assert_close(gradient, found[0][1])
+
+
+def test_alignment_and_uniformity_by_hand():
+    """On the circle: two of a class a right angle apart, one of the other class opposite the first."""
+    embeddings = torch.tensor([[2.0, 0.0], [0.0, 0.5], [-3.0, 0.0]], requires_grad=True)
+    aligned = alignment_loss(embeddings, torch.tensor([1.0, 1.0, 0.0]))
+    assert aligned.item() == pytest.approx(2.0)  # of one class there is one pair, at a squared distance of 2
+    uniform = uniformity_loss(embeddings)
+    assert uniform.item() == pytest.approx(math.log((2 * math.exp(-4) + math.exp(-8)) / 3), rel=1e-5)
+    (aligned + uniform).backward()
+    assert embeddings.grad is not None
+    assert embeddings.grad.abs().sum() > 0
+    equal = torch.ones(4, 3)
+    assert uniformity_loss(equal).item() == pytest.approx(0.0, abs=1e-5)
+    assert alignment_loss(equal, torch.tensor([1.0, 0.0, 1.0, 0.0])).item() == pytest.approx(0.0, abs=1e-5)
+    assert alignment_loss(equal[:2], torch.tensor([1.0, 0.0])).item() == 0.0

@@ -12,7 +12,7 @@ import torch
 from detect.config.training import TrainConfig
 from detect.data.batches import Batch
 from detect.models import build_detector
-from detect.training.losses import detection_loss
+from detect.training.losses import alignment_loss, detection_loss, uniformity_loss
 from detect.training.trainer import Trainer
 from shared.device import pick_device
 from shared.errors import ConfigError
@@ -95,8 +95,38 @@ def test_a_training_with_them_is_resumed_exactly(config: TrainConfig):
 
 @pytest.mark.parametrize("change", [
     {"pair_weight": -1.0}, {"spread_weight": 101.0}, {"pair_margin": -0.1},
+    {"uniformity_weight": 101.0}, {"alignment_weight": 1.0, "mixup": 0.2},
     {"pair_weight": 1.0, "mixup": 0.2}, {"spread_weight": 1.0, "mixup": 0.2},
 ])  # fmt: skip
 def test_bad_weights_are_refused(change: dict[str, Any]):
-    with pytest.raises(ConfigError, match=r"pair_weight|spread_weight|pair_margin"):
+    with pytest.raises(ConfigError, match=r"pair_weight|spread_weight|pair_margin|uniformity_weight"):
         TrainConfig(**change)
+
+
+@pytest.mark.parametrize("family", ["frame", "pooled-multitask"])
+def test_embeddings_are_those_before_the_logit(config: TrainConfig, family: str):
+    batch = people(1)
+    losses: dict[str, float] = {}
+    for name, change in {
+        "none": {}, "align": {"alignment_weight": 2.0}, "spread": {"uniformity_weight": 3.0},
+    }.items():  # fmt: skip
+        torch.manual_seed(0)
+        model = build_detector("test_vit", family=family, input_px=64)
+        trainer = Trainer(model, pick_device("cpu", "float32"), dataclasses.replace(config, **change))
+        if name == "none":
+            with torch.no_grad():
+                final = model.train().net.forward_features(trainer.predictor().prepare(batch.crops))  # type: ignore[operator, union-attr]
+                embeddings = model.net.forward_head(final, pre_logits=True)  # type: ignore[operator, union-attr]
+        losses[name] = trainer.learn(batch, 0.1)["loss"]
+        assert not trainer._loss._seen  # type: ignore[union-attr, attr-defined]
+    labels = torch.from_numpy(batch.labels)
+    aligned, uniform = alignment_loss(embeddings, labels).item(), uniformity_loss(embeddings).item()
+    assert losses["align"] - losses["none"] == pytest.approx(2 * aligned, rel=1e-3)
+    assert losses["spread"] - losses["none"] == pytest.approx(3 * uniform, rel=1e-3)
+
+
+def test_a_detector_without_an_embedding_says_so(config: TrainConfig):
+    asked = dataclasses.replace(config, uniformity_weight=1.0)
+    for family, name in (("meso4", "meso4"), ("temporal", "test_vit")):
+        with pytest.raises(ConfigError, match="has no embedding"):
+            Trainer(build_detector(name, family=family, input_px=64), pick_device("cpu", "float32"), asked)

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from benchmarks.app import SETTINGS, DeviceName, Repeats, Save, app, command_line, device_text, show
-from benchmarks.schema import new_result
+from benchmarks.schema import RESULTS, new_result
 from shared.console import console
 from shared.errors import UsageError
 
@@ -166,6 +166,23 @@ def calibration(
         console.print(f"picture: {picture}")
 
 
+@app.command()
+def coverage(
+    people: Annotated[
+        list[int] | None, typer.Option(help="Number of people; repeatable.", show_default="10 to 200")
+    ] = None,
+    repeats: Repeats = 200,
+    save: Save = None,
+) -> None:
+    """Whether conformal prediction sets keep their promise: simulated scores, measured on people never seen."""
+    from benchmarks.calibration import Simulation
+    from benchmarks.coverage import CoveragePlan, measure
+
+    plan = CoveragePlan(people=tuple(people or CoveragePlan.people), repeats=repeats)
+    settings = {"plan": asdict(plan), "simulation": asdict(Simulation())}
+    show(new_result("coverage", command_line(), measure(plan), settings=settings), save)
+
+
 @app.command("real-clips")
 def real_clips(
     folders: Annotated[list[Path], typer.Argument(help="Folders of real clips, searched with the folders in them.")],
@@ -182,6 +199,36 @@ def real_clips(
     found, verdicts = measure(clips_under(folders), detector, finder=finder, device=device)
     settings = {"detector": detector.name, "finder": finder, "verdicts": verdicts}
     show(new_result("real-clips", command_line(), found, settings=settings), save)
+
+
+@app.command()
+def outside(
+    folder: Annotated[Path, typer.Argument(help="Folder of other people's fakes and their reals, with index.csv.")],
+    detector: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="NAME=PATH: a run, a detector folder, onnx:FILE, or Keras weights of MesoNet (.h5); repeatable, and "
+            "a NAME too, for several trainings of one recipe.",
+            show_default=False,
+        ),
+    ] = None,
+    frames: Annotated[int, typer.Option(help="Frames of each clip, evenly spaced.", min=1, max=64)] = 8,
+    finder: Annotated[str, typer.Option(help="Face finder.")] = "auto",
+    work: Annotated[Path, typer.Option(help="Folder for faces, which are found once.")] = Path("runs/outside"),
+    device: DeviceName = "auto",
+    save: Save = None,
+) -> None:
+    """Detectors on other people's fakes beside softness alone: AUC, paired accuracy, Cllr, by kind and family."""
+    from benchmarks.outside.report import main_table, measure, measurements, named_detectors, parts_table
+
+    found = measure(folder, named_detectors(detector or []), work, frames=frames, finder=finder, device=device)
+    for title, (columns, rows) in (("Outside", main_table(found)), ("Matched, by kind and family", parts_table(found))):
+        console.table(title, columns, rows)
+    for note in found.notes:
+        console.print(f"note: {note}")
+    if save is not None:
+        result = new_result("outside", command_line(), measurements(found), settings=found.settings, notes=found.notes)
+        console.print(f"written to {result.save(RESULTS / 'outside.json' if str(save) == '-' else save)}")
 
 
 def _named(texts: list[str]) -> list[tuple[str, str]]:

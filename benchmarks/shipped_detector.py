@@ -187,8 +187,13 @@ def make_detector(made: Material, run: Path, settings: DetectorSettings, costs: 
         real_faces=tuple(str(path) for path in facesets) if settings.train.mix.blended else (),
         twin_faces=tuple(str(path) for path in twins) if settings.train.mix.blended else (),
     )
+    validation = replace(
+        settings.train.validation,
+        real_faces=tuple(str(path) for path in made.facesets["val"]),
+        twin_faces=tuple(str(path) for path in made.twins["val"]),
+    )
     with costs.step("training"):
-        result = train_detector(made.dataset, run, replace(settings.train, mix=mix))
+        result = train_detector(made.dataset, run, replace(settings.train, mix=mix, validation=validation))
     out = run.with_name(f"{run.name}-assay")
     with costs.step("half precision and calibration"):
         _write_half(result.detector, out)

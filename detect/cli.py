@@ -9,6 +9,7 @@ from detect.commands.compare import compare
 from detect.commands.evaluate import evaluate
 from detect.commands.export import export
 from detect.commands.folds import folds
+from detect.commands.fuse import fuse
 from detect.commands.import_weights import import_weights
 from detect.commands.inspect import inspect
 from detect.commands.models import models
@@ -19,6 +20,6 @@ from detect.commands.train import train
 __all__ = ["app", "inspect", "score_command"]
 
 app = typer.Typer(help="Train detectors, evaluate them with an interval on every number.", no_args_is_help=True)
-for command in (train, evaluate, calibrate, compare, robustness, folds, export, models):
+for command in (train, evaluate, calibrate, compare, robustness, folds, fuse, export, models):
     app.command()(command)
 app.command("import")(import_weights)

@@ -88,7 +88,7 @@ def run(arguments: list[str] | None = None) -> int:
 
 @contextmanager
 def _noted_interrupts() -> Iterator[list[int]]:
-    """A list that gets each Ctrl-C, which raises KeyboardInterrupt as before.
+    """A list that gets each Ctrl-C and termination signal; either raises KeyboardInterrupt, so that work is saved.
 
     C code may replace that exception by one of its own, or drop it.
     """
@@ -98,15 +98,16 @@ def _noted_interrupts() -> Iterator[list[int]]:
         interrupts.append(number)
         signal.default_int_handler(number, frame)
 
+    before = {signal.SIGINT: signal.default_int_handler, signal.SIGTERM: signal.SIG_DFL}
     ours = threading.current_thread() is threading.main_thread()
-    if not ours or signal.getsignal(signal.SIGINT) is not signal.default_int_handler:
-        yield interrupts
-        return
-    signal.signal(signal.SIGINT, note)
+    mine = [number for number, handler in before.items() if ours and signal.getsignal(number) is handler]
     try:
+        for number in mine:
+            signal.signal(number, note)
         yield interrupts
     finally:
-        signal.signal(signal.SIGINT, signal.default_int_handler)
+        for number in mine:
+            signal.signal(number, before[number])
 
 
 def _run(arguments: list[str] | None, interrupts: Sequence[int]) -> int:

@@ -7,7 +7,7 @@ The files are ``calibration.json`` (the maps), ``validated.json`` (the validated
 from __future__ import annotations
 
 import shutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal, get_args
@@ -16,28 +16,34 @@ import numpy as np
 from scipy.special import expit, logit
 
 from detect.calibration.card import write_card_sections
+from detect.calibration.clips import calibration_records, refuse_trained_on
 from detect.calibration.config import CalibrateConfig, LikelihoodMethod, ProbabilityMethod
+from detect.calibration.conformal import measured_conformal
 from detect.calibration.cross import FitSamples, Folds, left_out_llrs, left_out_odds, make_folds
 from detect.calibration.curves import CalibrationData, plot_calibration
-from detect.calibration.domain import Domain, clip_facts, find_domain, write_domain
+from detect.calibration.domain import Domain, find_domain, read_domain, write_domain
 from detect.calibration.evaluation_section import aggregate_of, mark_of
+from detect.calibration.facts import facts_of_clips
 from detect.calibration.files import CALIBRATION_NAME, PICTURE_NAME, beside
 from detect.calibration.fit import fit_probability, person_weights
+from detect.calibration.left_out import factor_names, left_out_parts, trained_names
 from detect.calibration.likelihood import fit_likelihood, probability_metrics, ratio_metrics, supports
-from detect.calibration.maps import Calibration, Population, write_calibration
+from detect.calibration.maps import Calibration, Factor, Population, read_calibration, write_calibration
+from detect.calibration.outside import with_outside
+from detect.calibration.outside_scores import need_outside, read_outside
+from detect.calibration.prediction_sets import Conformal
 from detect.calibration.quality import HeldOutOdds, people_of, quality_of
 from detect.config.scoring import AggregateConfig, EvaluateConfig
 from detect.data.crops import dataset_digest
 from detect.models.checkpoint import detector_folder, need_detector_place
 from detect.models.external.settings import parse_reference
 from detect.models.shipped import is_shipped
-from detect.models.training_record import clip_mark, person_mark, read_training_record
-from detect.scoring.dataset import DatasetScores, score_dataset
+from detect.scoring.dataset import score_dataset
 from detect.scoring.samples import ScoredClip, clip_samples
 from shared.bootstrap import BootstrapSettings
 from shared.console import counted
 from shared.dataset import DatasetFolder
-from shared.errors import LeakError, ManifestError, UsageError
+from shared.errors import UsageError
 from shared.storage import replacing_folder, write_bytes
 from shared.types import ClipRecord
 
@@ -78,6 +84,7 @@ def calibrate_detector(
     *,
     split: Literal["val", "all"] = "val",
     scoring: EvaluateConfig | None = None,
+    outside: Path | None = None,
 ) -> CalibrationResult:
     """Scores a dataset's clips with a finished detector and fits its calibration to them.
 
@@ -87,6 +94,8 @@ def calibrate_detector(
         config: methods, prior, unit of weighting.
         split: "val", or "all" of a set without a test split.
         scoring: device, frames, finder; its split is not used, and the aggregation is the detector's own.
+        outside: scored material of tools that were not learned from (see :mod:`detect.calibration.outside_scores`); it
+            bounds the ratios and takes no part in the fit.
 
     Raises:
         UsageError: too few clips or people of a class, or a split that must not be used.
@@ -95,9 +104,10 @@ def calibrate_detector(
         ManifestError: the split is empty, or a clip does not match the manifest.
     """
     config, scoring = config or CalibrateConfig(), scoring or EvaluateConfig()
-    if is_shipped(detector):
-        raise UsageError("the detector in the package is not changed", hint="--out FOLDER calibrates a copy of it")
+    _need_changeable(detector)
     beside(detector, CALIBRATION_NAME)  # raises for a missing detector before anything is scored
+    if outside is not None:
+        need_outside(outside)
     folder = DatasetFolder.open(dataset)
     records = calibration_records(folder, split)
     shared = refuse_trained_on(folder, records, detector, split)
@@ -107,13 +117,24 @@ def calibrate_detector(
     digest = dataset_digest(folder)
     population = population_of(scored.clips, config, dataset=folder.name, manifest_sha256=digest, split=split)
     population = replace(population, trained_people=shared)
-    fitted = fit_calibration(scored.clips, config, population, aggregate=aggregate, mark=mark)
+    fitted = fit_calibration(
+        scored.clips, config, population, aggregate=aggregate, mark=mark, trained=trained_names(scored.learned)
+    )
     if scored.predictor is not None:
         how = replace(fitted.calibration, finder=scored.finder, frames_per_clip=scoring.frames_per_clip)
         fitted = replace(fitted, calibration=how)
-    facts = [clip_facts(folder.media_path(clip.record), clip) for clip in scored.clips]
+    notes = scored.notes
+    if outside is not None:
+        bounded, remarks = _bounded(fitted.calibration, outside, detector, scoring, config.seed)
+        fitted, notes = replace(fitted, calibration=bounded), (*notes, *remarks)
+    facts = facts_of_clips(folder, scored, scored.clips)
     domain = find_domain(scored.clips, facts, dataset=folder.name, manifest_sha256=digest, split=split)
-    return _write(detector, fitted, replace(domain, weights_sha256=mark, finder=scored.finder), scored)
+    return _write(detector, fitted, replace(domain, weights_sha256=mark, finder=scored.finder), scored.clips, notes)
+
+
+def _need_changeable(detector: str | Path) -> None:
+    if is_shipped(detector):
+        raise UsageError("the detector in the package is not changed", hint="--out FOLDER calibrates a copy of it")
 
 
 def calibrate_copy(
@@ -124,6 +145,7 @@ def calibrate_copy(
     *,
     split: Literal["val", "all"] = "val",
     scoring: EvaluateConfig | None = None,
+    outside: Path | None = None,
 ) -> CalibrationResult:
     """:func:`calibrate_detector` of a copy of the detector folder; ``out`` appears with its calibration, or not at all.
 
@@ -138,72 +160,42 @@ def calibrate_copy(
     with replacing_folder(out) as draft:
         for path in sorted(each for each in source.iterdir() if each.is_file()):
             shutil.copyfile(path, draft / path.name)
-        result = calibrate_detector(draft, dataset, config, split=split, scoring=scoring)
+        result = calibrate_detector(draft, dataset, config, split=split, scoring=scoring, outside=outside)
     return replace(result, folder=out, files=tuple(out / path.name for path in result.files))
 
 
-def calibration_records(folder: DatasetFolder, split: str) -> list[ClipRecord]:
-    """The clips of a split that may be used for calibration.
+def bound_detector(
+    detector: str | Path, outside: Path, config: CalibrateConfig | None = None, *, scoring: EvaluateConfig | None = None
+) -> CalibrationResult:
+    """Bounds the ratios of a calibrated detector by tools that were not learned from; its maps stay as they are.
 
     Raises:
-        UsageError: train (scored too well) or test (kept for measuring); or "all" of a set that has a test split.
-        ManifestError: it is empty.
+        UsageError: the detector is not calibrated, or ``outside`` holds no scores for it.
+        LeakError: a tool or a clip there was learned from.
+        CheckpointError: no detector there, or its calibration is damaged.
+        ManifestError: the scores are damaged.
     """
-    if split not in ("val", "all"):
-        why = "its clips are scored too well" if split == "train" else "its clips are there to measure with"
-        raise UsageError(f"a calibration is not fitted on the {split} split: {why}", hint="--split val")
-    records = folder.records(split=None if split == "all" else "val")
-    if any(record.split == "test" for record in records):
-        raise UsageError(f"{folder.path} has a test split, which is there to measure with", hint="--split val")
-    if not records:
-        raise ManifestError(f"{folder.path} has no clip in its {split} split", hint="assay dataset split PATH")
-    return records
+    config, scoring = config or CalibrateConfig(), scoring or EvaluateConfig()
+    _need_changeable(detector)
+    calibration = read_calibration(detector)
+    domain = None if calibration is None else read_domain(detector, calibration.weights_sha256)
+    if calibration is None or domain is None:
+        raise UsageError(f"{detector} is not calibrated, so there is nothing to bound", hint="give --dataset SET too")
+    calibration, remarks = _bounded(calibration, outside, detector, scoring, config.seed)
+    files = [write_calibration(detector, calibration)]
+    if parse_reference(detector) is None:
+        files.append(write_card_sections(files[0].parent, calibration, domain))
+    return CalibrationResult(calibration, domain, files[0].parent, tuple(files), (*remarks, *_notes(calibration)))
 
 
-def refuse_trained_on(folder: DatasetFolder, records: Sequence[ClipRecord], detector: str | Path, split: str) -> int:
-    """Refuses clips and people that the detector was trained on; for third-party detectors these are unknown.
-
-    The list in the detector folder holds the train and the val clips of its training, so the val split of that set is
-    recognised by train clips of it in the list, and is allowed. If the splits of that set share people, which was
-    allowed in training, its val split is allowed here too, and they are counted.
-
-    Returns:
-        Number of people of ``records`` who are also in the train clips of the detector's training set.
-
-    Raises:
-        LeakError: they are among ``records``.
-    """
-    if parse_reference(detector) is not None:
-        return 0
-    learned = read_training_record(Path(detector))
-    marks = learned.clips
-    seen = [record for record in records if clip_mark(record) in marks]
-    of_train = [record for record in folder.records(split="train") if clip_mark(record) in marks]
-    own = bool(of_train)
-    trained = [record for record in seen if not own or record.split != "val"]
-    if trained:
-        raise LeakError(
-            f"the detector was trained on {len(trained)} of these {len(records)} clips ({split}), "
-            "and scores them too well",
-            hint="calibrate on the val split of its training set, or on clips that are new to it",
-        )
-    trained_people = _people(of_train)
-    if own:
-        known = _people([record for record in records if record.split != "val"]) & trained_people
-    else:
-        known = {person for person in _people(records) if person_mark(person) in learned.people}
-    if known:
-        raise LeakError(
-            f"the detector was trained on other clips of {len(known)} of the {len(_people(records))} people here "
-            f"({split}), and scores them otherwise than people who are new to it",
-            hint="calibrate on the val split of its training set, or on new people; people who only share a name with "
-            "one of its training set need another name in this one",
-        )
-    return len(_people(records) & trained_people)
-
-
-def _people(records: Sequence[ClipRecord]) -> set[str]:
-    return {person for record in records for person in record.identities}
+def _bounded(
+    calibration: Calibration, outside: Path, detector: str | Path, scoring: EvaluateConfig, seed: int
+) -> tuple[Calibration, tuple[str, ...]]:
+    """The calibration with bounds from ``outside``, and remarks for readers."""
+    if calibration.frames_per_clip is not None:
+        scoring = replace(scoring, frames_per_clip=calibration.frames_per_clip)
+    scores, notes = read_outside(outside, detector, calibration, scoring)
+    return with_outside(calibration, scores, seed=seed), notes
 
 
 def population_of(
@@ -223,7 +215,9 @@ def population_of(
         people_real=int(np.unique(people[~samples.labels]).size),
         people_fake=int(np.unique(people[samples.labels]).size),
         count_by=config.count_by,
-        manipulations=tuple(sorted({name for record in records if (name := record.id.manipulation)})),
+        manipulations=factor_names(records, "manipulation"),
+        families=factor_names(records, "family"),
+        pastes=factor_names(records, "paste"),
     )
 
 
@@ -261,6 +255,7 @@ def fit_calibration(
     *,
     aggregate: AggregateConfig | None,
     mark: str,
+    trained: Mapping[Factor, frozenset[str] | None] | None = None,
 ) -> Fitted:
     """The calibration fitted to all clips, with its quality measured by cross-fitting over people.
 
@@ -270,6 +265,7 @@ def fit_calibration(
         population: of the clips.
         aggregate: the aggregation of their scores.
         mark: of the detector, see ``detect.calibration.files``.
+        trained: values of each factor in the detector's training; default not known.
 
     Raises:
         UsageError: too few clips or people of a class.
@@ -285,6 +281,7 @@ def fit_calibration(
     ratio, llrs = _best_ratio(samples, folds, config)
     odds = HeldOutOdds(samples.labels, chances, llrs, samples.people, folds.clusters, config.prior)
     labels, logits, people = samples.labels, samples.logits, samples.people
+    conformal, conformal_note = _conformal(samples, folds, config)
     calibration = Calibration(
         weights_sha256=mark,
         aggregate=aggregate,
@@ -294,8 +291,28 @@ def fit_calibration(
         population=population,
         quality=quality_of(odds, BootstrapSettings(seed=config.seed)),
         left_out=folds.words,
+        conformal=conformal,
+        conformal_note=conformal_note,
+        parts=left_out_parts(
+            samples,
+            records,
+            folds,
+            llrs,
+            ratio,
+            config.miscoverage,
+            trained=trained or {},
+            fewest_clips=config.fewest_clips,
+            seed=config.seed,
+        ),
     )
     return Fitted(calibration, odds)
+
+
+def _conformal(samples: FitSamples, folds: Folds, config: CalibrateConfig) -> tuple[Conformal | None, str]:
+    """Prediction sets over people, and a note; none where clips count, because clips of one person are alike."""
+    if config.count_by == "clip":
+        return None, "No conformal claim: it takes people, and every clip was counted for itself."
+    return measured_conformal(samples, folds, config.miscoverage)
 
 
 def _best_probability(
@@ -322,7 +339,9 @@ def _best_ratio(samples: FitSamples, folds: Folds, config: CalibrateConfig) -> t
     return best, llrs[best]
 
 
-def _write(detector: str | Path, fitted: Fitted, domain: Domain, scored: DatasetScores) -> CalibrationResult:
+def _write(
+    detector: str | Path, fitted: Fitted, domain: Domain, clips: Sequence[ScoredClip], notes: tuple[str, ...]
+) -> CalibrationResult:
     """Writes all files; the calibration last, so that an old one is never beside a newer domain."""
     calibration = fitted.calibration
     path = beside(detector, CALIBRATION_NAME)
@@ -330,7 +349,7 @@ def _write(detector: str | Path, fitted: Fitted, domain: Domain, scored: Dataset
         f"Calibration on {calibration.population}\n"
         f"Reliability, Tippett and PAV: people left out of the fit, in {calibration.left_out}"
     )
-    logits = clip_samples(scored.clips).logits
+    logits = clip_samples(clips).logits
     picture = plot_calibration(CalibrationData(fitted.odds, logits, calibration, title))
     path.unlink(missing_ok=True)
     files = [write_domain(detector, domain), beside(detector, PICTURE_NAME)]
@@ -338,7 +357,7 @@ def _write(detector: str | Path, fitted: Fitted, domain: Domain, scored: Dataset
     files.insert(0, write_calibration(detector, calibration))
     if parse_reference(detector) is None:
         files.append(write_card_sections(path.parent, calibration, domain))
-    return CalibrationResult(calibration, domain, path.parent, tuple(files), (*scored.notes, *_notes(calibration)))
+    return CalibrationResult(calibration, domain, path.parent, tuple(files), (*notes, *_notes(calibration)))
 
 
 def _notes(calibration: Calibration) -> tuple[str, ...]:
@@ -362,4 +381,10 @@ def _notes(calibration: Calibration) -> tuple[str, ...]:
         notes.append("Cllr is 1 or more: on people left out of the fit, saying nothing would have done no worse.")
     elif found["cllr"].low is None:
         notes.append("Too few groups of people for an interval of Cllr.")
+    notes += [calibration.conformal_note] if calibration.conformal_note else []
+    if calibration.outside is None:
+        notes.append(
+            "No tool outside was measured, so the ratios are bounded by this calibration alone; --outside takes scored "
+            "material of tools that were not learned from."
+        )
     return tuple(notes)

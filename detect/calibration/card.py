@@ -8,6 +8,7 @@ from pathlib import Path
 from detect.calibration.domain import Domain
 from detect.calibration.files import PICTURE_NAME
 from detect.calibration.maps import Calibration
+from detect.calibration.prediction_sets import percent
 from detect.models.checkpoint import CARD_NAME
 from shared.results.scores import Evaluation
 from shared.storage import write_text
@@ -30,6 +31,11 @@ CALIBRATION_WORDS = {
 _TITLES = ("Calibration", "Validated domain")
 
 
+def known_words(known: bool | None) -> str:
+    """Whether something is known, in a table: "yes", "no", or "not known" for None."""
+    return {True: "yes", False: "no", None: "not known"}[known]
+
+
 def calibration_text(calibration: Calibration) -> str:
     """The card's section on calibration, Markdown."""
     ratio = calibration.likelihood
@@ -43,14 +49,73 @@ def calibration_text(calibration: Calibration) -> str:
         f"Fitted on {calibration.population}{_faces(calibration)}; each of these counts once in its class. "
         f"Measured on people who were left out of the fit, in {calibration.left_out}:\n\n"
         f"| | value | 95 % interval |\n|---|---|---|\n{rows}\n![reliability, Tippett, PAV]({PICTURE_NAME})\n"
+        f"\n{conformal_text(calibration)}\n{parts_text(calibration)}\n{outside_text(calibration)}\n"
     )
+
+
+def conformal_text(calibration: Calibration) -> str:
+    """What the prediction sets promise and what was measured, Markdown."""
+    found = calibration.conformal
+    if found is None:
+        return f"{calibration.conformal_note or 'There are no prediction sets.'}\n"
+    rows = "".join(
+        f"| {name} | {limit.people} | {percent(1 - found.miscoverage)} | {percent(limit.low)} to {percent(limit.high)} "
+        f"| {limit.measured or 'not measured'} | {limit.alone or 'not measured'} |\n"
+        for name, limit in (("real", found.real), ("fake", found.fake))
+    )
+    return (
+        f"Conformal prediction sets over people: of the clips of each class, at most {percent(found.miscoverage)} get "
+        "a set without their class. That is promised for new people, and for manipulations like those calibrated on; "
+        "for others, see below.\n\n"
+        "| clips | people | promised | 95 % interval of this calibration | measured on people left out | no other "
+        f"class in the set |\n|---|---|---|---|---|---|\n{rows}"
+    )
+
+
+def parts_text(calibration: Calibration) -> str:
+    """The quality on each kind of fake, with and without such fakes in the fits, Markdown; empty without parts."""
+    if not calibration.parts:
+        return ""
+    rows = "".join(
+        f"| {part.by} {part.name} | {known_words(part.trained)} | {part.fake} | {part.people} | "
+        f"{part.cllr_known:.3f} | {_number(part.cllr_new)} | {part.covered_known or ''} | {part.covered_new or ''} |\n"
+        for part in calibration.parts
+    )
+    return (
+        "By kind of fake, on people left out, by fits with and without such fakes of others:\n\n"
+        "| kind | learned from | fakes | people | Cllr with | Cllr without | covered with | covered without |\n"
+        f"|---|---|---|---|---|---|---|---|\n{rows}"
+    )
+
+
+def outside_text(calibration: Calibration) -> str:
+    """How ratios held on tools that were not learned from, Markdown."""
+    found = calibration.outside
+    if found is None:
+        return "No tool outside was measured: the ratios are bounded by this calibration alone.\n"
+    covered = "; ".join(
+        f"{share} of the {name} clips have their class in the prediction set, which is not promised"
+        for name, share in (("real", found.covered_real), ("fake", found.covered_fake))
+        if share is not None
+    )
+    lower, upper = calibration.bounds
+    return (
+        f"On tools that were not learned from ({found}: {', '.join(found.tools)}): Cllr {found.cllr:.3f}; the ratio "
+        f'supports "forged" for {found.misled_real} of the real and "not forged" for {found.misled_fake} of the fake '
+        f"clips{'; ' + covered if covered else ''}. There ratios between log10 {found.lower_bound:+.2f} and "
+        f"{found.upper_bound:+.2f} are borne out, so reports give no ratio beyond {lower:+.2f} to {upper:+.2f}.\n"
+    )
+
+
+def _number(value: float | None) -> str:
+    return "too few others" if value is None else f"{value:.3f}"
 
 
 def domain_text(domain: Domain) -> str:
     """The card's section on the validated domain, Markdown."""
     rows = "".join(f"| {name} | {seen} |\n" for name, seen in domain.rows())
     return (
-        f"Found on {domain}. For files outside of this, by more than a tenth, the numbers above say nothing, and "
+        f"Found on {domain}. For files outside of this, by more than a tolerance, the numbers above say nothing, and "
         f"`assay inspect` says so.\n\n| | 1st to 99th percentile, or what was seen (clips) |\n|---|---|\n{rows}"
     )
 

@@ -29,6 +29,8 @@ class CalibrateConfig:
     """Minimum number of clips of each class for a fit."""
     fewest_people: int = CALIBRATION_PEOPLE
     """Minimum number of persons (or groups, see ``count_by``) of each class for a fit."""
+    miscoverage: float = 0.1
+    """Share of the clips of a class whose prediction set may lack their class."""
     replicates: int = 100
     """Bootstrap replicates over people for the interval of a likelihood ratio."""
     seed: int = 0
@@ -36,6 +38,10 @@ class CalibrateConfig:
     def __post_init__(self) -> None:
         if not 0 < self.prior < 1:
             raise ConfigError(f"prior is a probability between 0 and 1, got {self.prior}", hint="0.5: even odds")
+        if not 0 < self.miscoverage < 0.5:
+            raise ConfigError(
+                f"miscoverage must lie between 0 and 0.5, got {self.miscoverage}", hint="0.1: nine clips in ten covered"
+            )
         for name in ("fewest_clips", "fewest_people"):
             if getattr(self, name) < 2:
                 raise ConfigError(f"{name} must be at least 2, got {getattr(self, name)}")

@@ -1,8 +1,10 @@
 """The validated domain of a detector: ranges of facts over the clips it was measured on.
 
 ``validated.json`` beside a detector's weights holds, for each measured fact, the 1st and 99th percentile over those
-clips. The measured numbers do not apply to a file outside them by more than a tenth of the value, or with an unknown
-fact.
+clips. The measured numbers do not apply to a file outside them by more than a tolerance, which is a factor: sizes, bits
+and rates are compared as ratios. What reaches the detector are crops of faces, so where their detail, grain and block
+grid are measured, these are compared, and the bits for each pixel are not. What is outside is ordered by its effect on
+the detector: how closely the fact goes with the score within a class, times how far outside the file lies.
 """
 
 from __future__ import annotations
@@ -10,76 +12,109 @@ from __future__ import annotations
 import json
 import math
 from collections import Counter
-from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass, field
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
+from scipy.stats import rankdata
 
+from detect.calibration.facts import FileFacts
 from detect.calibration.files import VALIDATED_NAME, beside, read_document
 from detect.scoring.samples import ScoredClip
-from shared.results.scores import FrameScore, Outside
+from shared.results.scores import Outside
 from shared.storage import write_text
-from shared.types import VideoInfo
-from shared.video import probe
 
-MARGIN = 0.1
-"""Tolerance beyond a percentile, as a share of it."""
-
-_FORMAT = 1
+_FORMAT = 2
+_READ = (1, 2)  # the first has no facts of crops, and no effects
 _MAX_BYTES = 1 << 20
 _PERCENTILES = (1.0, 50.0, 99.0)
-_NAMES = {
-    "face_px": ("the faces' width", "px"),
-    "short_side_px": ("the picture's short side", "px"),
-    "bit_rate_kbps": ("the bit rate", "kbit/s"),
-    "bits_per_pixel": ("the bits for each pixel", "bit"),
-    "frame_rate": ("the frame rate", "frames/s"),
-}
+_FEWEST = 8
+_LEAST_EFFECT = 0.05
 
 
 @dataclass(frozen=True)
-class FileFacts:
-    """Facts of a file that are compared with a domain; None if unknown.
+class _Fact:
+    """How a fact is named and compared.
 
     Attributes:
-        face_px: median width of the boxes of the faces that were scored.
-        short_side_px: of the displayed frame.
-        bit_rate_kbps: of the video, 1000 bit per second.
-        bits_per_pixel: bit rate over pixels per second.
-        frame_rate: frames per second.
-        codec: of the video.
-        finder: name of the face finder.
+        what, unit: for readers.
+        below, above: what a file is that lies below or above.
+        tolerance: factor beyond a percentile that is still inside.
+        effect: on the detector, from 0 to 1, where it was not measured.
+        instead: facts that replace this one where the domain and the file have them.
+        upward: whether a value above the range is outside at all, if crops are measured.
+        downward: whether one below is.
     """
 
-    face_px: float | None
-    short_side_px: float | None
-    bit_rate_kbps: float | None
-    bits_per_pixel: float | None
-    frame_rate: float | None
-    codec: str | None
-    finder: str | None = None
+    what: str
+    unit: str
+    below: str
+    above: str
+    tolerance: float
+    effect: float
+    instead: tuple[str, ...] = ()
+    upward: bool = True
+    downward: bool = True
+
+
+_FACTS: Mapping[str, _Fact] = {
+    "face_px": _Fact("the faces' width", "px", "the faces are smaller", "the faces are larger", 1.25, 0.5,
+                     upward=False),
+    "face_detail": _Fact("the faces' detail", "", "the faces are softer", "the faces are sharper", 1.1, 0.5),
+    "face_grain": _Fact("the faces' grain", "grey levels", "the faces are smoothed more, by compression or a filter,",
+                        "the faces are noisier", 1.5, 0.4),
+    "face_blocks": _Fact("the faces' block grid", "times its surroundings", "", "the faces are blockier", 3.0, 0.3,
+                         downward=False),
+    "bits_per_pixel": _Fact("the number of bits for a pixel", "bit", "the picture is compressed more",
+                            "the picture is compressed less", 2.0, 0.4, ("face_detail", "face_grain")),
+    "bit_rate_kbps": _Fact("the bit rate", "kbit/s", "the bit rate is lower", "the bit rate is higher", 2.0, 0.2,
+                           ("bits_per_pixel",)),
+    "short_side_px": _Fact("the picture's short side", "px", "the picture is smaller", "the picture is larger", 2.0,
+                           0.1, ("face_px",)),
+    "frame_rate": _Fact("the frame rate", "frames/s", "the frame rate is lower", "the frame rate is higher", 2.5, 0.05),
+}  # fmt: skip
+_RECORDED = tuple(name for name in _FACTS if name not in ("bit_rate_kbps", "short_side_px"))
+_OPTIONAL = ("face_detail", "face_grain", "face_blocks")
+"""Facts that may be unknown: others stand in for them."""
+
+_CODEC_EFFECT = 0.4
+_FINDER_EFFECT = 2.0  # first of all: other landmarks make other crops
+_FAMILIES = {
+    "H.264 and its successors": ("h264", "hevc", "vp8", "vp9", "av1", "vvc"),
+    "MPEG-1 to MPEG-4 part 2": (
+        "mpeg1video", "mpeg2video", "mpeg4", "h261", "h263", "flv1", "msmpeg4v1", "msmpeg4v2", "msmpeg4v3", "wmv1",
+        "wmv2",
+    ),
+    "JPEG": ("mjpeg", "jpeg", "mpo"),
+    "lossless": ("ffv1", "huffyuv", "ffvhuff", "utvideo", "rawvideo", "png", "apng", "tiff", "bmp"),
+}  # fmt: skip
+"""Codecs with alike traces: of one family they count as one."""
 
 
 @dataclass(frozen=True)
 class Range:
-    """The 1st, 50th and 99th percentile of a fact over ``clips`` clips."""
+    """The 1st, 50th and 99th percentile of a fact over ``clips`` clips.
+
+    ``effect`` is its rank correlation with the score, without a sign, the mean of both classes; None if not measured.
+    """
 
     low: float
     middle: float
     high: float
     clips: int
+    effect: float | None = None
 
     def __post_init__(self) -> None:
         if not 0 <= self.low <= self.middle <= self.high < math.inf:
             raise ValueError(f"a range must ascend, got {self.low}, {self.middle}, {self.high}")
 
-    def beyond(self, value: float) -> float | None:
-        """Distance of ``value`` outside, as a share of the nearer end; None inside, or within the margin.
+    def beyond(self, value: float, tolerance: float = 1.0) -> float | None:
+        """Distance of ``value`` outside, as a share of the nearer end; None inside, or within the factor ``tolerance``.
 
         Negative below, positive above: half of the low end is -0.5, twice the high end is 1.
         """
-        if self.low * (1 - MARGIN) <= value <= self.high * (1 + MARGIN):
+        if self.low / tolerance <= value <= self.high * tolerance:
             return None
         end = self.low if value < self.low else self.high
         return value / end - 1 if end else math.inf
@@ -93,7 +128,7 @@ class Domain:
         dataset, manifest_sha256, split: of the clips.
         real, fake: number of clips with a face.
         people: number of people filmed in them.
-        ranges: by fact (see :class:`FileFacts`).
+        ranges: by fact (see :class:`detect.calibration.facts.FileFacts`).
         codecs, renditions, manipulations: number of clips by name.
         level: of the numbers.
         weights_sha256: mark of the detector that they belong to (see :func:`detect.calibration.files.detector_mark`).
@@ -117,27 +152,53 @@ class Domain:
     format: int = _FORMAT
 
     def outside(self, facts: FileFacts) -> tuple[Outside, ...]:
-        """The facts of a file that are outside or unknown; empty for a file inside."""
-        found = []
-        for name, span in self.ranges.items():
-            value = getattr(facts, name, None)
-            beyond = None if value is None else span.beyond(value)
-            if value is None or beyond is not None:
-                found.append(_outside(name, span, value, beyond))
-        if facts.codec not in self.codecs:
+        """The facts of a file that are outside or unknown, those of most effect first; empty for a file inside."""
+        crops = self._known("face_detail", facts)
+        found = [
+            reason
+            for name, span in self.ranges.items()
+            if name in _FACTS and (reason := self._compared(name, span, facts, crops)) is not None
+        ]
+        families = {codec_family(codec) for codec in self.codecs}
+        if facts.codec is None or codec_family(facts.codec) not in families:
             known = ", ".join(self.codecs) or "none"
-            what = f"the codec is {facts.codec or 'not known'}, validated: {known}"
-            found.append(Outside("codec", what, facts.codec))
+            what = "the codec is not known" if facts.codec is None else f"the codec is {codec_words(facts.codec)}"
+            found.append((_CODEC_EFFECT, Outside("codec", f"{what}, validated: {known}", facts.codec)))
         if self.finder and facts.finder and facts.finder != self.finder:
             what = f"the faces were found by {facts.finder}, validated: {self.finder}"
-            found.append(Outside("finder", what, facts.finder))
-        return tuple(found)
+            found.append((_FINDER_EFFECT, Outside("finder", what, facts.finder)))
+        return tuple(reason for _, reason in sorted(found, key=lambda each: -each[0]))
+
+    def _known(self, name: str, facts: FileFacts) -> bool:
+        return name in self.ranges and getattr(facts, name) is not None
+
+    def _compared(self, name: str, span: Range, facts: FileFacts, crops: bool) -> tuple[float, Outside] | None:
+        """The effect and the reason, if the fact is outside; ``crops``: whether crops are compared."""
+        fact, value = _FACTS[name], getattr(facts, name)
+        if fact.instead and all(self._known(other, facts) for other in fact.instead):
+            return None
+        weight = max(_LEAST_EFFECT, fact.effect if span.effect is None else span.effect)
+        seen = f"validated: {_number(span.low)} to {_number(span.high)} {fact.unit}".strip()
+        if value is None:
+            unknown = Outside(name, f"{fact.what} is not known, {seen}", None, span.low, span.high)
+            return None if name in _OPTIONAL else (weight, unknown)
+        beyond = span.beyond(value, fact.tolerance)
+        if beyond is None or (beyond < 0 and not fact.downward) or (beyond > 0 and crops and not fact.upward):
+            return None
+        ratio = 1 / (1 + beyond) if -1 < beyond < 0 else math.inf if beyond <= -1 else 1 + beyond
+        side = fact.below if beyond < 0 else fact.above
+        by = f"{_number(ratio)} times beyond, {fact.tolerance:g} tolerated" if math.isfinite(ratio) else "beyond"
+        text = f"{side} than validated ({fact.what}: {_number(value)} {fact.unit}".rstrip() + f"; {seen}; {by})"
+        share = beyond if math.isfinite(beyond) else None
+        reason = Outside(name, text, value, span.low, span.high, share)
+        return weight * min(10.0, math.log2(ratio)), reason
 
     def rows(self) -> list[tuple[str, str]]:
         """The validated facts as table rows: name and range."""
         rows = [
-            (f"{_NAMES.get(name, (name, ''))[0]}", f"{_number(span.low)} to {_number(span.high)} {_unit(name)}".strip())
+            (_FACTS[name].what, f"{_number(span.low)} to {_number(span.high)} {_FACTS[name].unit}".strip())
             for name, span in self.ranges.items()
+            if name in _FACTS
         ]
         for name in ("codecs", "renditions", "manipulations"):
             counted = ", ".join(f"{key} ({number})" for key, number in getattr(self, name).items())
@@ -148,45 +209,17 @@ class Domain:
         return f"{self.real} real and {self.fake} fake clips of {self.people} people in {self.dataset} ({self.split})"
 
 
-def file_facts(
-    info: VideoInfo, size_bytes: int, frames: Sequence[FrameScore], *, finder: str | None = None
-) -> FileFacts:
-    """The facts of one file from its container, its size, the scored faces and their finder."""
-    rate = float(info.frame_rate) if info.frame_rate else None
-    bits = float(info.bit_rate) if info.bit_rate else None
-    if bits is None and info.duration_seconds:
-        bits = 8.0 * size_bytes / info.duration_seconds  # sound included: such a container does not tell them apart
-    widths = [score.box[2] - score.box[0] for score in frames]
-    return FileFacts(
-        face_px=float(np.median(widths)) if widths else None,
-        short_side_px=float(min(info.width, info.height)),
-        bit_rate_kbps=None if bits is None else bits / 1000,
-        bits_per_pixel=None if bits is None or rate is None else bits / (rate * info.width * info.height),
-        frame_rate=rate,
-        codec=info.codec,
-        finder=finder,
-    )
-
-
-def clip_facts(path: Path, clip: ScoredClip) -> FileFacts:
-    """The facts of one clip of a dataset, whose file is ``path``.
-
-    Raises:
-        MediaError: it is not a readable video.
-    """
-    return file_facts(probe(path), path.stat().st_size, clip.frames)
-
-
 def find_domain(
     clips: Sequence[ScoredClip], facts: Sequence[FileFacts], *, dataset: str, manifest_sha256: str, split: str
 ) -> Domain:
     """The domain of scored clips; clips without a face are ignored."""
     used = [(clip, known) for clip, known in zip(clips, facts, strict=True) if clip.score.logit is not None]
     ranges = {}
-    for name in _NAMES:
+    for name in _RECORDED:
         values = [value for _, known in used if (value := getattr(known, name)) is not None]
         if values:
-            ranges[name] = Range(*(float(value) for value in np.percentile(values, _PERCENTILES)), clips=len(values))
+            ends = (float(value) for value in np.percentile(values, _PERCENTILES))
+            ranges[name] = Range(*ends, clips=len(values), effect=_effect(name, used))
     records = [clip.record for clip, _ in used]
     return Domain(
         dataset=dataset,
@@ -202,6 +235,33 @@ def find_domain(
     )
 
 
+def _effect(name: str, used: Sequence[tuple[ScoredClip, FileFacts]]) -> float | None:
+    """How closely a fact goes with the score within a class; None with few clips of a class, or if it is constant."""
+    found = []
+    for label in ("real", "fake"):
+        pairs = [
+            (value, clip.score.logit)
+            for clip, known in used
+            if clip.record.label == label and (value := getattr(known, name)) is not None
+        ]
+        if len(pairs) < _FEWEST or min(len(set(column)) for column in zip(*pairs, strict=True)) < 2:
+            return None
+        values, logits = (rankdata(column) for column in zip(*pairs, strict=True))
+        found.append(abs(float(np.corrcoef(values, logits)[0, 1])))
+    return sum(found) / len(found)
+
+
+def codec_family(codec: str) -> str:
+    """The family of codecs with traces like those of ``codec``; its own name if it is in none."""
+    return next((family for family, members in _FAMILIES.items() if codec in members), codec)
+
+
+def codec_words(codec: str) -> str:
+    """A codec with its family: "mpeg4 (MPEG-1 to MPEG-4 part 2)"."""
+    family = codec_family(codec)
+    return codec if family == codec else f"{codec} ({family})"
+
+
 def write_domain(detector: str | Path, domain: Domain) -> Path:
     """Writes the ``validated.json`` of a detector; returns its path.
 
@@ -210,6 +270,7 @@ def write_domain(detector: str | Path, domain: Domain) -> Path:
         StorageError: writing failed.
     """
     path = beside(detector, VALIDATED_NAME)
+    domain = replace(domain, format=_FORMAT)
     write_text(path, json.dumps(asdict(domain), indent=2, allow_nan=False) + "\n")
     return path
 
@@ -226,7 +287,7 @@ def read_domain(detector: str | Path, mark: str = "") -> Domain | None:
         UsageError: the reference does not exist.
     """
     path = beside(detector, VALIDATED_NAME)
-    domain = read_document(path, Domain, known=_FORMAT, max_bytes=_MAX_BYTES, numbered=False)
+    domain = read_document(path, Domain, known=_READ, max_bytes=_MAX_BYTES, numbered=False)
     others = domain is not None and mark and domain.weights_sha256 not in ("", mark)
     return None if others else domain
 
@@ -240,23 +301,10 @@ def domain_note(domain: Domain, facts: Sequence[FileFacts]) -> str:
     count = sum(bool(each) for each in reasons)
     if not count:
         return f"All {len(facts)} clips lie in the validated domain ({domain})."
-    what = _counted(_NAMES.get(each.fact, (f"the {each.fact}",))[0] for found in reasons for each in found)
+    names = {name: fact.what for name, fact in _FACTS.items()}
+    what = _counted(names.get(each.fact, f"the {each.fact}") for found in reasons for each in found)
     named = ", ".join(f"{name} ({number})" for name, number in what.items())
     return f"{count} of {len(facts)} clips lie outside the validated domain ({domain}), by {named}."
-
-
-def _outside(name: str, span: Range, value: float | None, beyond: float | None) -> Outside:
-    what = _NAMES.get(name, (name, ""))[0]
-    seen = f"validated: {_number(span.low)} to {_number(span.high)} {_unit(name)}".strip()
-    if value is None or beyond is None:
-        return Outside(name, f"{what} is not known, {seen}", None, span.low, span.high)
-    by = f"{100 * abs(beyond):.0f} % {'below' if beyond < 0 else 'above'}" if math.isfinite(beyond) else "above"
-    text = f"{what} is {_number(value)} {_unit(name)}, {by} what was seen ({seen})"
-    return Outside(name, text, value, span.low, span.high, beyond if math.isfinite(beyond) else None)
-
-
-def _unit(name: str) -> str:
-    return _NAMES.get(name, ("", ""))[1]
 
 
 def _number(value: float) -> str:

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 import numpy as np
 
+from detect.calibration.conformal import share_of
 from detect.calibration.curves import CalibrationData, plot_calibration
-from detect.calibration.domain import Domain, FileFacts, clip_facts, domain_note, read_domain
+from detect.calibration.domain import Domain, domain_note, read_domain
+from detect.calibration.facts import FileFacts, facts_of_clips
 from detect.calibration.files import detector_mark
-from detect.calibration.maps import Calibration, Population, misfit, read_calibration
+from detect.calibration.left_out import FACTORS, MOST_VALUES, factor_of, trained_names
+from detect.calibration.maps import Calibration, Factor, Population, misfit, read_calibration
+from detect.calibration.prediction_sets import percent
 from detect.calibration.quality import HeldOutOdds, people_of, quality_of
 from detect.config.scoring import AggregateConfig, EvaluateConfig
 from detect.data.crops import dataset_digest
@@ -25,7 +29,9 @@ from shared.bootstrap import BootstrapSettings
 from shared.dataset import DatasetFolder
 from shared.dataset.splits import clip_clusters, clustering
 from shared.plots import Plot
+from shared.results.calibration import Share
 from shared.results.scores import Evaluation
+from shared.types import ClipRecord
 
 _ITS_OWN = "These are the clips that the calibration was fitted on, so the numbers flatter: measure on others."
 _AMONG = "Among these are clips that the calibration was fitted on, so the numbers flatter: measure on others."
@@ -33,16 +39,25 @@ _AMONG = "Among these are clips that the calibration was fitted on, so the numbe
 
 @dataclass(frozen=True)
 class CalibrationPart:
-    """Metrics on a part of the clips: the fakes of some manipulations, and all real clips.
+    """Metrics on a part of the clips: the fakes of some kinds, and all real clips.
 
-    ``by``: "all"; "known" and "new", manipulations with and without clips in the calibration; "manipulation", one.
+    ``by``: "known" and "new", manipulations with and without clips in the calibration; "manipulation", "family" or
+    "paste", one kind. ``calibrated`` and ``trained``: whether the calibration, and the detector, had such fakes; None
+    if not known. ``covered``: share of the fakes whose prediction set holds "fake"; None without such sets.
     """
 
-    by: Literal["all", "known", "new", "manipulation"]
+    by: Literal["known", "new", "manipulation", "family", "paste"]
     name: str
     real: int
     fake: int
     evaluations: tuple[Evaluation, ...]
+    calibrated: bool | None = None
+    trained: bool | None = None
+    covered: Share | None = None
+
+    def find(self, metric: str) -> Evaluation | None:
+        """One metric; None if undefined."""
+        return next((each for each in self.evaluations if each.metric == metric), None)
 
 
 @dataclass(frozen=True)
@@ -57,6 +72,9 @@ class CalibrationSection:
         evaluations: Cllr and its parts, ECE, Brier score and log loss of all clips, with equal weight per person.
         parts: the same by manipulation.
         notes: what a reader must know.
+        miscoverage: promised for the prediction sets; None without such sets.
+        covered_real: share of the real clips whose prediction set holds "real"; ``covered_fake`` likewise, of the fakes
+            of manipulations that the calibration had.
     """
 
     fitted_on: str
@@ -68,6 +86,9 @@ class CalibrationSection:
     evaluations: tuple[Evaluation, ...]
     parts: tuple[CalibrationPart, ...]
     notes: tuple[str, ...] = ()
+    miscoverage: float | None = None
+    covered_real: Share | None = None
+    covered_fake: Share | None = None
 
     def find(self, metric: str) -> Evaluation | None:
         """One metric over all clips; None if undefined."""
@@ -115,11 +136,12 @@ def calibrated(
         return Calibrated(scores.clips, notes=(f"No calibrated scores: {differs}",))
     domain = read_domain(detector, mark)
     scored = [clip for clip in scores.clips if clip.score.logit is not None] if domain else []
-    facts = [clip_facts(folder.media_path(clip.record), clip) for clip in scored]
+    facts = facts_of_clips(folder, scores, scored)
     clips = with_calibration(scores.clips, calibration)
     by = clustering([clip.record for clip in clips], config.cluster_by).by
     bootstrap = BootstrapSettings(replicates=config.replicates, seed=config.seed, cluster_by=by)
-    section = calibration_section(clips, calibration, domain=domain, facts=facts, bootstrap=bootstrap)
+    trained = trained_names(scores.learned)
+    section = calibration_section(clips, calibration, domain=domain, facts=facts, bootstrap=bootstrap, trained=trained)
     flatters = in_sample(calibration.population, dataset_digest(folder), config.split)
     section = dataclasses.replace(section, notes=(*section.notes, *flatters))
     return Calibrated(clips, section, picture_of(clips, calibration, folder.name) if section.evaluations else None)
@@ -162,6 +184,7 @@ def calibration_section(
     domain: Domain | None = None,
     facts: Sequence[FileFacts] = (),
     bootstrap: BootstrapSettings | None = None,
+    trained: Mapping[Factor, frozenset[str] | None] | None = None,
 ) -> CalibrationSection:
     """The quality of a calibration on scored clips.
 
@@ -171,12 +194,16 @@ def calibration_section(
         domain: the validated domain of the detector.
         facts: of each clip that has a score, to be compared with the domain.
         bootstrap: replicates, and the unit of resampling.
+        trained: values of each factor in the detector's training; default not known.
 
     Returns:
-        Metrics over all clips and by manipulation; none if a class is missing.
+        Metrics over all clips and by kind of fake; none if a class is missing.
     """
     bootstrap = bootstrap or BootstrapSettings()
-    odds, manipulations = held_out_odds(clips, calibration, bootstrap)
+    odds, records = held_out_odds(clips, calibration, bootstrap)
+    sets = _sets(clips, calibration)
+    kinds = np.array([factor_of(record, "manipulation") for record in records], object).astype(str)
+    known = np.isin(kinds, list(calibration.population.manipulations))
     ratio = calibration.likelihood
     return CalibrationSection(
         fitted_on=str(calibration.population),
@@ -186,15 +213,18 @@ def calibration_section(
         lower_bound=ratio.lower_bound,
         upper_bound=ratio.upper_bound,
         evaluations=quality_of(odds, bootstrap),
-        parts=_parts(odds, manipulations, frozenset(calibration.population.manipulations), bootstrap),
-        notes=_notes(domain, facts),
+        parts=_parts(odds, records, sets, calibration.population, trained or {}, bootstrap),
+        notes=(*_notes(domain, facts), *_set_notes(calibration, kinds, known)),
+        miscoverage=None if calibration.conformal is None else calibration.conformal.miscoverage,
+        covered_real=None if sets is None else _covered(sets[0], odds, ~odds.labels),
+        covered_fake=None if sets is None else _covered(sets[1], odds, odds.labels & known),
     )
 
 
 def held_out_odds(
     clips: Sequence[ScoredClip], calibration: Calibration, bootstrap: BootstrapSettings
-) -> tuple[HeldOutOdds, np.ndarray]:
-    """Calibrated values of the clips that have a score, and the (N,) names of their manipulations."""
+) -> tuple[HeldOutOdds, list[ClipRecord]]:
+    """Calibrated values of the clips that have a score, and their records."""
     samples = clip_samples(clips)
     records = [clips[place].record for place in samples.clips]
     clusters = clip_clusters([clip.record for clip in clips], bootstrap.cluster_by)
@@ -206,7 +236,7 @@ def held_out_odds(
         clusters=np.array([clusters[record.id] for record in records], np.int64),
         prior=calibration.prior,
     )
-    return odds, np.array([record.id.manipulation or "" for record in records], object)
+    return odds, records
 
 
 def picture_of(clips: Sequence[ScoredClip], calibration: Calibration, dataset: str) -> Plot:
@@ -230,22 +260,62 @@ def _values(calibration: Calibration, logit: float) -> dict[str, float]:
 
 
 def _parts(
-    odds: HeldOutOdds, manipulations: np.ndarray, known: frozenset[str], bootstrap: BootstrapSettings
+    odds: HeldOutOdds,
+    records: Sequence[ClipRecord],
+    sets: tuple[np.ndarray, np.ndarray] | None,
+    population: Population,
+    trained: Mapping[Factor, frozenset[str] | None],
+    bootstrap: BootstrapSettings,
 ) -> tuple[CalibrationPart, ...]:
-    names = sorted({str(name) for name in manipulations if name})
-    groups: list[tuple[Literal["known", "new", "manipulation"], str, list[str]]] = [
-        ("known", "manipulations of the calibration", [name for name in names if name in known]),
-        ("new", "manipulations that are new to it", [name for name in names if name not in known]),
-        *(("manipulation", name, [name]) for name in names),
-    ]
+    """The quality on known and on new manipulations, on each manipulation, and on each family and paste of several."""
+
+    def part(
+        by: Literal["known", "new"] | Factor, name: str, fakes: np.ndarray, **seen: bool | None
+    ) -> CalibrationPart:
+        chosen = ~odds.labels | fakes
+        found = odds.part(chosen)
+        covered = None if sets is None else _covered(sets[1], odds, fakes)
+        real, fake = int((~found.labels).sum()), int(found.labels.sum())
+        return CalibrationPart(by, name, real, fake, quality_of(found, bootstrap), covered=covered, **seen)
+
     parts = []
-    for by, title, members in groups:
-        chosen = ~odds.labels | np.isin(manipulations.astype(str), members)
-        fake = int(odds.labels[chosen].sum())
-        if members and fake:
-            part = odds.part(chosen)
-            parts.append(CalibrationPart(by, title, int((~part.labels).sum()), fake, quality_of(part, bootstrap)))
+    for by in FACTORS:
+        kinds = np.array([factor_of(record, by) for record in records], object).astype(str)
+        names = sorted(set(kinds[odds.labels]) - {""})
+        old, seen = population.names(by), trained.get(by)
+        if by == "manipulation":
+            known = np.isin(kinds, old) & odds.labels
+            new = odds.labels & ~known
+            parts += [part("known", "manipulations of the calibration", known, calibrated=True)] if known.any() else []
+            parts += [part("new", "manipulations that are new to it", new, calibrated=False)] if new.any() else []
+        elif not 2 <= len(names) <= MOST_VALUES:
+            continue
+        for name in names:
+            of_it = {"calibrated": name in old if old else None, "trained": None if seen is None else name in seen}
+            parts.append(part(by, name, (kinds == name) & odds.labels, **of_it))
     return tuple(parts)
+
+
+def _sets(clips: Sequence[ScoredClip], calibration: Calibration) -> tuple[np.ndarray, np.ndarray] | None:
+    """(N,) bool each: the prediction sets of the clips with a score that hold "real" and "fake"; None without sets."""
+    return None if calibration.conformal is None else calibration.conformal.holds(clip_samples(clips).logits)
+
+
+def _covered(held: np.ndarray, odds: HeldOutOdds, chosen: np.ndarray) -> Share | None:
+    return share_of(held[chosen], odds.people[chosen]) if chosen.any() else None
+
+
+def _set_notes(calibration: Calibration, kinds: np.ndarray, known: np.ndarray) -> tuple[str, ...]:
+    """What the prediction sets promise, and for which clips they do not."""
+    conformal = calibration.conformal
+    if conformal is None:
+        return (calibration.conformal_note,) if calibration.conformal_note else ()
+    new = sorted(set(kinds[~known]) - {""})
+    promise = (
+        f"Prediction sets promise that of new people's clips at most {percent(conformal.miscoverage)} of the real "
+        "ones, and of the fakes of the calibration's manipulations, are not covered."
+    )
+    return (f"{promise} Nothing is promised for {', '.join(new)}." if new else promise,)
 
 
 def _notes(domain: Domain | None, facts: Sequence[FileFacts]) -> tuple[str, ...]:

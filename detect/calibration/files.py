@@ -44,13 +44,15 @@ def detector_mark(reference: Reference | None, weights_sha256: str) -> str:
     return digest({"weights": weights_sha256, "settings": settings}) if settings else weights_sha256
 
 
-def read_document(path: Path, kind: type[T], *, known: int, max_bytes: int, numbered: bool = True) -> T | None:
+def read_document(
+    path: Path, kind: type[T], *, known: tuple[int, ...], max_bytes: int, numbered: bool = True
+) -> T | None:
     """The value of type ``kind`` in a JSON file with the entry "format"; None if there is no such file.
 
     Args:
         path: of the file.
         kind: a frozen dataclass.
-        known: the supported format.
+        known: the supported formats, the current one last.
         max_bytes: a larger file is refused.
         numbered: False if older files without a format exist; they are ignored.
 
@@ -63,8 +65,8 @@ def read_document(path: Path, kind: type[T], *, known: int, max_bytes: int, numb
     document = read_json(path, dict, max_bytes, error=CheckpointError, hint=again)
     if "format" not in document and not numbered:
         return None
-    if document.get("format") != known:
-        raise CheckpointError(f"{path} has format {document.get('format')!r}, not {known}", hint="update assay")
+    if document.get("format") not in known:
+        raise CheckpointError(f"{path} has format {document.get('format')!r}, not {known[-1]}", hint="update assay")
     try:
         return from_mapping(kind, document, where=path.name)
     except ConfigError as error:

@@ -8,15 +8,21 @@ from pathlib import Path
 import numpy as np
 from scipy.special import expit, logit
 
-from detect.calibration.domain import FileFacts, read_domain
+from detect.calibration.domain import read_domain
+from detect.calibration.facts import FileFacts
 from detect.calibration.files import detector_mark
 from detect.calibration.likelihood import SCALE, supports, verbal
 from detect.calibration.maps import Calibration, misfit, read_calibration
+from detect.calibration.prediction_sets import percent
 from detect.models.external.settings import parse_reference
 from detect.models.predictor import CropPredictor
+from shared.console import counted
 from shared.results.scores import CalibratedScore, Outside, Verdict
 
 NOT_CALIBRATED = "The detector has not been calibrated, so its score is neither a probability nor a likelihood ratio."
+
+NO_OUTSIDE = "No tool outside was measured: the ratio is bounded by its own calibration alone."
+NO_SETS = "The calibration has no prediction sets."
 
 _LN10 = float(np.log(10.0))
 _PRIORS = (0.01, 0.1, 0.5)
@@ -78,20 +84,23 @@ def calibrated_score(calibration: Calibration, score: float, *, holds: bool) -> 
     """The likelihood ratio of one logit, the resulting probabilities, and context for reading them.
 
     The probabilities are prior odds times the bounded ratio, not those of the calibration's probability map: they can
-    be verified by hand, and none is more certain than the data support.
+    be verified by hand, and none is more certain than the data support. The ratio is also bounded by how ratios held on
+    tools that were not learned from, if that was measured.
     """
-    asked, ratio = np.array([score]), calibration.likelihood
-    llr = float(ratio.llr(asked)[0])
-    low, high = (float(ends[0]) for ends in ratio.interval(asked))
+    asked, ratio, bounds = np.array([score]), calibration.likelihood, calibration.bounds
+    learned = float(ratio.llr(asked)[0])
+    llr = float(np.clip(learned, *bounds))
+    low, high = (float(np.clip(ends[0], *bounds)) for ends in ratio.interval(asked))
+    conformal = calibration.conformal
     priors = dict.fromkeys((*_PRIORS, calibration.prior))
     return CalibratedScore(
         holds=holds,
         llr=llr,
         low=low,
         high=high,
-        lower_bound=ratio.lower_bound,
-        upper_bound=ratio.upper_bound,
-        at_bound=llr in (ratio.lower_bound, ratio.upper_bound),
+        lower_bound=bounds[0],
+        upper_bound=bounds[1],
+        at_bound=llr in bounds,
         words=verbal(llr),
         scale=SCALE,
         propositions=propositions(calibration.population.manipulations),
@@ -101,6 +110,11 @@ def calibrated_score(calibration: Calibration, score: float, *, holds: bool) -> 
         population=str(calibration.population),
         left_out=calibration.left_out,
         quality=calibration.quality,
+        learned_llr=learned,
+        learned_bounds=(ratio.lower_bound, ratio.upper_bound),
+        outside=calibration.outside,
+        prediction=None if conformal is None else conformal.of_score(score),
+        prediction_note=calibration.conformal_note or ("" if conformal else NO_SETS),
     )
 
 
@@ -135,17 +149,52 @@ def ratio_sentence(score: CalibratedScore) -> str:
     )
 
 
+def bound_sentence(score: CalibratedScore) -> str:
+    """How the ratio stands to tools that were not learned from, in a sentence."""
+    outside, learned = score.outside, score.learned_llr
+    if outside is None or learned is None:
+        return NO_OUTSIDE
+    what = (
+        f"on {counted(len(outside.tools), 'tool')} that were not learned from ({outside.real} real and {outside.fake} "
+    )
+    side, limit = ("forged", outside.upper_bound) if learned >= 0 else ("not forged", outside.lower_bound)
+    held = f"{what}fake clips of {outside.name}), ratios of up to {ratio_words(abs(limit))} for {side} are borne out"
+    if score.llr == learned:
+        return f"That is the ratio among the manipulations learned from; {held}."
+    return (
+        f"Among the manipulations learned from it would be {ratio_words(learned)} (log10 {learned:+.2f}); {held}, and "
+        "the smaller counts."
+    )
+
+
+def set_sentence(score: CalibratedScore) -> str:
+    """The conformal prediction set in a sentence; why there is none, if there is none."""
+    found = score.prediction
+    if found is None:
+        return score.prediction_note
+    return (
+        f"Prediction set at {percent(found.miscoverage)} miscoverage: {found.words} (conformal, over "
+        f"{found.people_real} people with real and {found.people_fake} with forged clips; for manipulations that were "
+        "not learned from nothing is promised)."
+    )
+
+
 def qualify(verdict: Verdict, reason: str, score: CalibratedScore | None) -> tuple[Verdict, str]:
-    """A verdict with its likelihood ratio; "inconclusive" if the ratio does not support the same side."""
+    """A verdict with likelihood ratio and prediction set; "inconclusive" if one of them does not support its side."""
     if score is None or not score.holds:
         return verdict, reason
-    sentence = ratio_sentence(score)
+    sentences = [ratio_sentence(score), bound_sentence(score), set_sentence(score)]
+    told = " ".join(sentence for sentence in sentences if sentence)
     side = {"fake": 1, "real": -1, "inconclusive": 0}[verdict]
+    against = []
     if side and supports(score.llr) != side:
+        against.append("its likelihood ratio does not bear it out")
+    if side and score.prediction is not None and score.prediction.labels != (verdict,):
+        against.append("its prediction set is another")
+    if against:
         where = "above" if side > 0 else "below"
-        against = f"The score lies {where} the threshold, but its likelihood ratio does not bear it out."
-        return "inconclusive", f"{against} {sentence}"
-    return verdict, f"{reason} {sentence}"
+        return "inconclusive", f"The score lies {where} the threshold, but {' and '.join(against)}. {told}"
+    return verdict, f"{reason} {told}"
 
 
 def _other_finder(predictor: CropPredictor, finder: str) -> tuple[Outside, ...]:

@@ -24,10 +24,12 @@ from shared.bootstrap import sample_clusters
 
 MOST_BINS = 15
 
+BOUND_DRAWS = 51
+"""Random choices of one clip per person and class for empirical bounds."""
+
 _LN10 = float(np.log(10.0))
 _POINTS = 129
 _REPEATS = 60
-_DRAWS = 51
 _RIDGE_C = 100.0
 _EPSILON = 1e-9  # so that a ratio of exactly 10 is in the class that starts there
 _WORDS = (
@@ -152,6 +154,7 @@ def fit_likelihood(
     method: LikelihoodMethod,
     *,
     replicates: int = 100,
+    draws: int = BOUND_DRAWS,
     seed: int = 0,
 ) -> LikelihoodMap:
     """Likelihood ratios of clip logits, with bounds and intervals.
@@ -163,7 +166,8 @@ def fit_likelihood(
         method: "logistic": logistic regression; "kde": Gaussian kernel densities per class, with Silverman's
             bandwidth for the number of people.
         replicates: bootstrap replicates over people for the interval; 0 for none, both ends are then the llr.
-        seed: of the bootstrap.
+        draws: random choices of clips for the bounds.
+        seed: of the bootstrap and of these choices.
 
     The empirical bounds are the median over several random choices of one clip per person and class: clips of one
     person are not independent, and bounds grow with the number of independent samples.
@@ -176,7 +180,7 @@ def fit_likelihood(
     spread = logits.max() - logits.min()
     grid = np.linspace(logits.min(), logits.max(), _POINTS) if spread > 0 else logits[:1]
     llrs = _curve(labels, logits, people, method, grid)
-    lower, upper = _bounds(labels, np.interp(logits, grid, llrs), people, seed)
+    lower, upper = empirical_bounds(labels, np.interp(logits, grid, llrs), people, seed, draws=draws)
     low, high = _band(labels, logits, people, method, grid, replicates, seed) or (llrs, llrs)
     return LikelihoodMap(
         method=method,
@@ -206,7 +210,8 @@ def _repeats(labels: np.ndarray, people: np.ndarray) -> np.ndarray:
     """(N,) repeats of each clip, for models without weights: 60 for a person's clips of a class."""
     weights = person_weights(labels, people)
     lone = np.where(labels, weights[labels].max(), weights[~labels].max())
-    return np.maximum(1, np.round(_REPEATS * weights / lone)).astype(int)
+    found = np.maximum(1, np.round(_REPEATS * weights / lone)).astype(int)
+    return found // np.gcd.reduce(found)
 
 
 def _logistic(repeats: np.ndarray) -> Any:
@@ -235,13 +240,18 @@ def _silverman(values: np.ndarray, weights: np.ndarray, people: np.ndarray) -> f
     return spread * (4 / 3 / np.unique(people).size) ** 0.2
 
 
-def _bounds(labels: np.ndarray, llrs: np.ndarray, people: np.ndarray, seed: int) -> tuple[float, float]:
-    """ELUB over one clip per person and class: the median over random choices, the one towards 0 of two."""
+def empirical_bounds(
+    labels: np.ndarray, llrs: np.ndarray, people: np.ndarray, seed: int = 0, *, draws: int = BOUND_DRAWS
+) -> tuple[float, float]:
+    """ELUB (Vergeer et al., 2016) of (N,) llrs over one clip per person and class: lower and upper, 0 between them.
+
+    The median over random choices of these clips, the one towards 0 of two.
+    """
     from lir.algorithms.bayeserror import elub
 
     rng = np.random.default_rng(seed)
     found = []
-    for _ in range(_DRAWS):
+    for _ in range(draws):
         order = rng.permutation(labels.size)
         _, first = np.unique(2 * people[order] + labels[order], return_index=True)
         chosen = order[first]

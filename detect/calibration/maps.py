@@ -14,21 +14,29 @@ from __future__ import annotations
 import itertools
 import json
 import math
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 from scipy.special import expit, logit
 
 from detect.calibration.config import CountBy, LikelihoodMethod, ProbabilityMethod
 from detect.calibration.files import CALIBRATION_NAME, beside, read_document
+from detect.calibration.prediction_sets import Conformal
 from detect.config.scoring import AggregateConfig
 from shared.console import counted
+from shared.results.calibration import OutsideBound, Share
 from shared.results.scores import Evaluation
 from shared.storage import write_text
 
-_FORMAT = 1
+_FORMAT = 2
+_READ = (1, 2)  # the first has no prediction sets, no parts, and no bounds from outside
 _MAX_BYTES = 4 << 20
+
+
+Factor = Literal["manipulation", "family", "paste"]
+"""How fakes are told apart: by manipulation, by the family of the swapper, by the way of pasting."""
 
 
 @dataclass(frozen=True)
@@ -47,6 +55,14 @@ class Population:
     manipulations: tuple[str, ...] = ()
     trained_people: int = 0
     """Number of people in them who are also in clips that the detector was trained on."""
+    families: tuple[str, ...] = ()
+    """Families of the swappers of the fakes, where the set names them."""
+    pastes: tuple[str, ...] = ()
+    """Likewise the ways of pasting."""
+
+    def names(self, by: Factor) -> tuple[str, ...]:
+        """The values of a factor in the fakes."""
+        return {"manipulation": self.manipulations, "family": self.families, "paste": self.pastes}[by]
 
     def __str__(self) -> str:
         what = {"target": "persons", "group": "groups of people", "clip": "clips, each for itself"}[self.count_by]
@@ -56,6 +72,31 @@ class Population:
             f"{self.people_real} and {self.people_fake} {what}"
             + (f"; the detector was trained on {seen} of them" if self.trained_people else "")
         )
+
+
+@dataclass(frozen=True)
+class LeftOutPart:
+    """A calibration on the fakes of one kind, and all real clips, of people who were left out of the fits.
+
+    Attributes:
+        by, name: the factor and its value.
+        trained: whether the detector was trained on such fakes; None if not known.
+        fake, people: number of fakes, and of people filmed in them.
+        cllr_known: of ratios by fits that had such fakes of other people.
+        cllr_new: of ratios by fits that had none; None, as ``covered_new``, if too few others are left.
+        covered_known, covered_new: likewise the share of these fakes whose prediction set holds "fake"; None without
+            such sets.
+    """
+
+    by: Factor
+    name: str
+    trained: bool | None
+    fake: int
+    people: int
+    cllr_known: float
+    cllr_new: float | None
+    covered_known: Share | None = None
+    covered_new: Share | None = None
 
 
 @dataclass(frozen=True)
@@ -148,6 +189,10 @@ class Calibration:
         left_out: description of the folds.
         finder: name of the face finder; empty for detectors of whole clips, and in older files.
         frames_per_clip: number of frames taken of each clip; None likewise.
+        conformal: prediction sets; None if there are too few people, or in older files.
+        conformal_note: why there are none, or what is not measured.
+        parts: the quality by kind of fake, with and without such fakes in the fits.
+        outside: bounds from tools that were not learned from; None if no such tool was measured.
         format: of this file.
     """
 
@@ -161,11 +206,23 @@ class Calibration:
     left_out: str = ""
     finder: str = ""
     frames_per_clip: int | None = None
+    conformal: Conformal | None = None
+    conformal_note: str = ""
+    parts: tuple[LeftOutPart, ...] = ()
+    outside: OutsideBound | None = None
     format: int = _FORMAT
 
     def __post_init__(self) -> None:
         if not 0 < self.prior < 1:
             raise ValueError(f"prior is a probability between 0 and 1, got {self.prior}")
+
+    @property
+    def bounds(self) -> tuple[float, float]:
+        """Lower and upper bound of a reported log10 ratio: those of the map, and on tools not learned from if known."""
+        own, outside = self.likelihood, self.outside
+        if outside is None:
+            return own.lower_bound, own.upper_bound
+        return max(own.lower_bound, outside.lower_bound), min(own.upper_bound, outside.upper_bound)
 
     def probabilities(self, logits: np.ndarray, prior: float | None = None) -> np.ndarray:
         """(N,) logits -> (N,) probabilities of a fake, at ``prior`` or at the calibration's own."""
@@ -180,6 +237,7 @@ def write_calibration(detector: str | Path, calibration: Calibration) -> Path:
         StorageError: writing failed.
     """
     path = beside(detector, CALIBRATION_NAME)
+    calibration = replace(calibration, format=_FORMAT)
     write_text(path, json.dumps(asdict(calibration), indent=1, allow_nan=False) + "\n")
     return path
 
@@ -191,7 +249,7 @@ def read_calibration(detector: str | Path) -> Calibration | None:
         CheckpointError: no detector there; the file is damaged, holds an unknown entry, or is of another format.
         UsageError: the reference does not exist.
     """
-    return read_document(beside(detector, CALIBRATION_NAME), Calibration, known=_FORMAT, max_bytes=_MAX_BYTES)
+    return read_document(beside(detector, CALIBRATION_NAME), Calibration, known=_READ, max_bytes=_MAX_BYTES)
 
 
 def misfit(

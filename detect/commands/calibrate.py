@@ -13,49 +13,79 @@ from detect.config.scoring import EvaluateConfig
 from shared.commands.completion import finders, values, words
 from shared.commands.options import DeviceOption, PrecisionOption, SeedOption, SettingsOption, choices, default, resolve
 from shared.console import console
-from shared.errors import ConfigError
+from shared.errors import ConfigError, UsageError
 from shared.registry import near_matches
 
 if TYPE_CHECKING:
     from detect.calibration.calibrate import CalibrationResult
+    from detect.calibration.maps import Calibration
 
 _CALIBRATE, _SCORING = CalibrateConfig(), EvaluateConfig()
 _METHODS = [*get_args(ProbabilityMethod), *get_args(LikelihoodMethod), "auto"]
 
+_Detector = Annotated[
+    Path,
+    typer.Argument(
+        help="Run or detector folder, or assay; or onnx:FILE, local-dir:FOLDER, python:FILE, csv:FILE.",
+        show_default=False,
+    ),
+]
+_Dataset = Annotated[
+    Path | None,
+    typer.Option(help="Dataset folder; without it, --outside bounds what is calibrated.", show_default=False),
+]
+_Outside = Annotated[
+    Path | None,
+    typer.Option(
+        help="Material of tools that were not learned from: a dataset, an evaluation of it, or a JSON file of "
+        "scores. It bounds the ratios and takes no part in the fit.",
+        show_default=False,
+    ),
+]
+_Methods = Annotated[
+    list[str] | None,
+    typer.Option(
+        help=f"Of the probability: {choices(ProbabilityMethod)}; of the likelihood ratio: "
+        f"{choices(LikelihoodMethod)}; auto: the best on left-out people. Repeatable.",
+        show_default=f"{_CALIBRATE.method} and {_CALIBRATE.ratio}",
+        autocompletion=words(*_METHODS),
+    ),
+]
+_CountBy = Annotated[
+    str | None,
+    typer.Option(
+        help=f"What counts once: {choices(CountBy)}.",
+        show_default=_CALIBRATE.count_by,
+        autocompletion=values(CountBy),
+    ),
+]
+_Miscoverage = Annotated[
+    float | None,
+    typer.Option(
+        help="Share of the clips of a class whose prediction set may lack their class.",
+        show_default=default(_CALIBRATE.miscoverage),
+    ),
+]
+_Out = Annotated[
+    Path | None,
+    typer.Option(help="Write a copy of the detector folder, calibrated; needed for assay.", show_default="in place"),
+]
+
 
 def calibrate(
-    detector: Annotated[
-        Path,
-        typer.Argument(
-            help="Run or detector folder, or assay; or onnx:FILE, local-dir:FOLDER, python:FILE, csv:FILE.",
-            show_default=False,
-        ),
-    ],
-    dataset: Annotated[Path, typer.Option(help="Dataset folder.", show_default=False)],
+    detector: _Detector,
+    dataset: _Dataset = None,
+    outside: _Outside = None,
     split: Annotated[
         str, typer.Option(help="val, or all of a set that has no test split.", autocompletion=words("val", "all"))
     ] = "val",
-    method: Annotated[
-        list[str] | None,
-        typer.Option(
-            help=f"Of the probability: {choices(ProbabilityMethod)}; of the likelihood ratio: "
-            f"{choices(LikelihoodMethod)}; auto: the best on left-out people. Repeatable.",
-            show_default=f"{_CALIBRATE.method} and {_CALIBRATE.ratio}",
-            autocompletion=words(*_METHODS),
-        ),
-    ] = None,
+    method: _Methods = None,
     prior: Annotated[
         float | None,
         typer.Option(help="Prior probability of a fake.", show_default=default(_CALIBRATE.prior)),
     ] = None,
-    count_by: Annotated[
-        str | None,
-        typer.Option(
-            help=f"What counts once: {choices(CountBy)}.",
-            show_default=_CALIBRATE.count_by,
-            autocompletion=values(CountBy),
-        ),
-    ] = None,
+    count_by: _CountBy = None,
+    miscoverage: _Miscoverage = None,
     frames: Annotated[
         int | None,
         typer.Option(help="Frames of each clip, evenly spaced.", show_default=default(_SCORING.frames_per_clip)),
@@ -63,38 +93,43 @@ def calibrate(
     finder: Annotated[
         str | None, typer.Option(help="Face finder.", show_default="the detector's", autocompletion=finders)
     ] = None,
-    out: Annotated[
-        Path | None,
-        typer.Option(
-            help="Write a copy of the detector folder, calibrated; needed for assay.", show_default="in place"
-        ),
-    ] = None,
+    out: _Out = None,
     device: DeviceOption = None,
     precision: PrecisionOption = None,
     seed: SeedOption = None,
     config: SettingsOption = None,
 ) -> None:
-    """Calibrates clip scores to probabilities and likelihood ratios, with the files they hold for.
+    """Calibrates clip scores: probabilities, likelihood ratios, prediction sets, and the files they hold for.
 
     Writes calibration.json, validated.json and calibration.png beside the weights. Quality (Cllr, ECE, Brier score) is
-    measured on people left out of the fit. With too few clips or people nothing is written.
+    measured on people left out of the fit, prediction sets promise a coverage over people (conformal), and kinds of
+    fakes are measured with and without others like them in the fit. With too few clips or people nothing is written.
 
     Example: assay detect calibrate runs/det --dataset set/
 
     Example: assay detect calibrate runs/det --dataset calib/ --split all --method isotonic --method kde
 
     Example: assay detect calibrate assay --dataset mine/ --split all --out assay-mine/
+
+    Example: assay detect calibrate runs/det --outside other-tools/
     """
-    flags = {**_chosen(method or []), "prior": prior, "count_by": count_by, "seed": seed}
+    flags = {**_chosen(method or []), "prior": prior, "count_by": count_by, "miscoverage": miscoverage, "seed": seed}
     settings = resolve(CalibrateConfig, config, flags)
     scoring = {"frames_per_clip": frames, "finder": finder, "device": device, "precision": precision, "seed": seed}
     scoring_config = resolve(EvaluateConfig, None, scoring)
-    from detect.calibration.calibrate import calibrate_copy, calibrate_detector
+    if dataset is None and (outside is None or out is not None):
+        raise UsageError("nothing to calibrate on", hint="--dataset SET, or --outside for a calibrated detector")
+    from detect.calibration.calibrate import bound_detector, calibrate_copy, calibrate_detector
 
-    if out is None:
-        result = calibrate_detector(detector, dataset, settings, split=split, scoring=scoring_config)  # type: ignore[arg-type]
+    how: dict[str, Any] = {"split": split, "scoring": scoring_config, "outside": outside}
+    if dataset is None and outside is not None:
+        result = bound_detector(detector, outside, settings, scoring=scoring_config)
+    elif dataset is not None and out is not None:
+        result = calibrate_copy(detector, out, dataset, settings, **how)
+    elif dataset is not None:
+        result = calibrate_detector(detector, dataset, settings, **how)
     else:
-        result = calibrate_copy(detector, out, dataset, settings, split=split, scoring=scoring_config)  # type: ignore[arg-type]
+        raise AssertionError("refused above")
     _show(result)
     console.result({"files": result.files, "notes": result.notes, **plain(result.calibration), "domain":
                     plain(result.domain)})  # fmt: skip
@@ -127,8 +162,52 @@ def _show(result: CalibrationResult) -> None:
     ]
     console.print(f"measured on people left out, in {calibration.left_out}")
     console.table("People left out", ["measure", "value", "95 % interval"], rows)
+    _show_sets(calibration)
+    _show_parts(calibration)
+    if calibration.outside is not None:
+        found = calibration.outside
+        console.print(
+            f"tools not learned from: {found}; Cllr {found.cllr:.3f}; misleading for {found.misled_real} of the real "
+            f"and {found.misled_fake} of the fake clips; log10 ratios bounded to {found.lower_bound:+.2f} .. "
+            f"{found.upper_bound:+.2f}"
+        )
     console.table("Validated domain", ["", "seen"], result.domain.rows())
     for note in result.notes:
         console.print(f"note: {note}")
     for file in result.files:
         console.print(f"written: {file}")
+
+
+def _show_sets(calibration: Calibration) -> None:
+    """Prints what the prediction sets promise and what was measured."""
+    found = calibration.conformal
+    if found is None:
+        return
+    rows = [
+        (name, f"{limit.threshold:+.2f}", limit.people, f"{limit.low:.0%} to {limit.high:.0%}",
+         str(limit.measured or "not measured"), str(limit.alone or "not measured"))
+        for name, limit in (("real", found.real), ("fake", found.fake))
+    ]  # fmt: skip
+    console.table(
+        f"Prediction sets: {1 - found.miscoverage:.3g} of the clips of each class covered, for new people",
+        ["clips", "logit", "people", "95 % interval", "measured on people left out", "no other class in the set"],
+        rows,
+    )
+
+
+def _show_parts(calibration: Calibration) -> None:
+    """Prints the quality on each kind of fake, with and without others like it in the fits."""
+    from detect.calibration.card import known_words
+
+    rows = [
+        (f"{part.by} {part.name}", known_words(part.trained), part.fake, f"{part.cllr_known:.3f}",
+         "" if part.cllr_new is None else f"{part.cllr_new:.3f}", str(part.covered_known or ""),
+         str(part.covered_new or ""))
+        for part in calibration.parts
+    ]  # fmt: skip
+    if rows:
+        console.table(
+            "By kind of fake, on people left out, with and without such fakes in the fits",
+            ["kind", "learned from", "fakes", "Cllr with", "Cllr without", "covered with", "covered without"],
+            rows,
+        )

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from detect.commands.options import OnlyOption
 from detect.commands.show import plain
 from shared.console import console, counted
 
@@ -17,20 +18,22 @@ if TYPE_CHECKING:
 def compare(
     first: Annotated[Path, typer.Argument(help="Folder that assay detect evaluate wrote.", show_default=False)],
     second: Annotated[Path, typer.Argument(help="Another one, on the same clips.", show_default=False)],
+    only: OnlyOption = None,
     replicates: Annotated[int, typer.Option(help="Bootstrap replicates.", min=1)] = 1000,
     seed: Annotated[int, typer.Option(help="Of the bootstrap.")] = 0,
     out: Annotated[Path | None, typer.Option(help="JSON file for the result.", show_default="none")] = None,
 ) -> None:
     """Tests whether one detector beats another on the same clips: DeLong's test, bootstrap over people.
 
-    Example: assay detect compare runs/a/evaluations/set-test runs/b/evaluations/set-test
+    Example: assay detect compare runs/a/evaluations/set-test runs/b/evaluations/set-test --only rendition=h264-crf40
     """
+    from detect.data.scored import only_scored
     from detect.metrics.compare import compare_clips, read_scores, write_comparison
     from shared.bootstrap import BootstrapSettings
 
     found = compare_clips(
-        read_scores(first),
-        read_scores(second),
+        only_scored(read_scores(first), only or ()),
+        only_scored(read_scores(second), only or ()),
         names=(str(first), str(second)),
         bootstrap=BootstrapSettings(replicates=replicates, seed=seed),
     )

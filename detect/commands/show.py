@@ -21,10 +21,13 @@ def show_evaluation(result: EvaluationResult) -> None:
 
     show_metrics(f"{result.detector['name']} on {result.dataset['name']}, {split_words(result.split)}", result)
     if result.protocols:
-        rows = [(part.name, part.counts.real, part.counts.fake, _cell(part.find("auc")), _cell(part.find("tpr@fpr1%")))
+        names = ("auc", "paired_accuracy", "tpr@fpr1%")
+        rows = [(part.name, part.counts.real, part.counts.fake, *(_cell(part.find(name)) for name in names))
                 for part in result.protocols]  # fmt: skip
         console.table(
-            "The same clips by what is new to the detector", ["protocol", "real", "fake", "AUC", "TPR at 1 % FPR"], rows
+            "The same clips by what is new to the detector",
+            ["protocol", "real", "fake", "AUC", "paired accuracy", "TPR at 1 % FPR"],
+            rows,
         )
     _show_misses(result)
     _show_regions(result)
@@ -64,13 +67,27 @@ def _show_calibration(result: EvaluationResult) -> None:
     section = result.calibration
     if section is None or not section.evaluations:
         return
-    parts = [part for part in section.parts if part.by != "manipulation"]
+    from detect.calibration.card import known_words
+
+    parts = [part for part in section.parts if part.by in ("known", "new")]
     rows = [
         (each.metric, _cell(each), *(_cell(part.evaluations[place]) for part in parts))
         for place, each in enumerate(section.evaluations)
     ]
     heads = [f"{part.name}\n{part.real} real, {part.fake} fake" for part in parts]
     console.table(f"Calibrated scores, fitted on {section.fitted_on}", ["measure", "all clips", *heads], rows)
+    kinds = [
+        (f"{part.by} {part.name}", known_words(part.trained), known_words(part.calibrated), part.fake,
+         _cell(part.find("cllr")), str(part.covered or ""))
+        for part in section.parts if part.by not in ("known", "new")
+    ]  # fmt: skip
+    console.table(
+        "Calibrated scores by kind of fake",
+        ["kind", "learned from", "calibrated on", "fakes", "Cllr", 'sets that hold "fake"'],
+        kinds,
+    )
+    if section.covered_real is not None:
+        console.print(f"prediction sets cover {section.covered_real} of the real clips")
 
 
 def _rate(rate: Rate | None) -> str:
@@ -91,10 +108,10 @@ def show_metrics(title: str, result: EvaluationResult) -> None:
     first = {level: next(e for e in result.evaluations if e.level == level) for level in levels}
     heads = [f"{level}\n{first[level].num_real} real, {first[level].num_fake} fake" for level in levels]
     console.table(f"{title}: value, 95 % interval", ["metric", *heads], rows)
-    slices = [(part.by, part.name, part.counts.real, part.counts.fake, _cell(e))
+    slices = [(part.by, part.name, part.counts.real, part.counts.fake, _cell(e), _cell(part.find("paired_accuracy")))
               for part in result.slices for e in part.evaluations if e.metric == "auc"]  # fmt: skip
     if len(slices) > 1:
-        console.table("Clip AUC by part", ["by", "part", "real", "fake", "AUC"], slices)
+        console.table("Clip AUC by part", ["by", "part", "real", "fake", "AUC", "paired accuracy"], slices)
     for note in result.notes:
         console.print(f"note: {note}")
 

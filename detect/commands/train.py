@@ -33,6 +33,9 @@ def train(
     forged: options.ForgedOption = None,
     real_faces: options.RealFacesOption = None,
     twins: options.TwinsOption = None,
+    grades: options.GradesOption = None,
+    validation_faces: options.ValidationFacesOption = None,
+    validation_twins: options.ValidationTwinsOption = None,
     frames: options.FramesOption = None,
     finder: options.FinderOption = None,
     aggregate: options.AggregateOption = None,
@@ -56,6 +59,8 @@ def train(
     Example: assay detect train set/ --leave-out manipulation=dfl-* --run runs/without-dfl
 
     Example: assay detect train set/ --blended 1 --real-faces faces/crowd --twins faces/crowd-twins --run runs/both
+
+    Example: assay detect train set/ --validation-faces faces/more --validation-twins faces/more-twins --run runs/det
 
     Example: assay detect train set/ --seeds 0,1,2 --run runs/three
     """

@@ -27,6 +27,9 @@ _SETTING = {
     "finder": ("faces", "finder"),
     "aggregate": ("aggregate", "method"),
     "compiled": ("compile",),
+    "grades": ("validation", "grades"),
+    "validation_faces": ("validation", "real_faces"),
+    "validation_twins": ("validation", "twin_faces"),
 }
 """Settings of the options that have another name."""
 
@@ -81,6 +84,21 @@ RealFacesOption = Annotated[
 ]
 TwinsOption = Annotated[
     list[str] | None, typer.Option(help="Those faces redrawn (assay forge redraw); repeatable.", show_default=False)
+]
+GradesOption = Annotated[
+    bool | None,
+    typer.Option(
+        help="Choose the step by fakes of graded strength, made from real faces of the val split, once the set's own "
+        "fakes are solved.",
+        show_default="--grades",
+    ),
+]
+ValidationFacesOption = Annotated[
+    list[str] | None,
+    typer.Option(help="Faceset of other real people to make such fakes from; repeatable.", show_default=False),
+]
+ValidationTwinsOption = Annotated[
+    list[str] | None, typer.Option(help="Those faces redrawn; repeatable.", show_default=False)
 ]
 FramesOption = Annotated[
     int | None, typer.Option(help="Frames of each clip, evenly spaced.", show_default=default(_TRAIN.frames_per_clip))

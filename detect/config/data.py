@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal, get_args
 
 from shared.config import need
 from shared.errors import ConfigError
 from shared.faces.pastes.presets import preset_named
 
+QualityChange = Literal["soft", "sharp", "resampled", "smooth", "restored"]
+"""A change of sharpness, see ``detect.data.quality``."""
+
+_COMPRESSIONS = ("p_jpeg", "p_video", "p_reupload", "p_jpeg_twice", "p_webp")
 _STRENGTHS = ("brightness", "contrast", "saturation", "blur_sigma_px", "noise_levels")
 
 
@@ -38,13 +43,29 @@ class AugmentConfig:
     video_crf: tuple[int, int] = (18, 40)
     p_reupload: float = 0.1
     """Probability of a re-upload: encoding, resizing and encoding again."""
+    p_jpeg_twice: float = 0.0
+    """Probability of two JPEG compressions whose blocks do not coincide, of qualities in ``jpeg_quality``."""
+    p_webp: float = 0.0
+    """Probability of WebP compression, of a quality in ``jpeg_quality``."""
+    p_quality: float = 0.0
+    """Probability of a change of sharpness of the whole crop."""
+    p_inner_quality: float = 0.0
+    """Probability of a change of sharpness on the inner face alone, as a paste has one; of real crops as of fakes."""
+    quality_changes: tuple[QualityChange, ...] = get_args(QualityChange)
+    """The changes of sharpness to choose from."""
+    p_alike: float = 0.5
+    """Probability that both crops of a pair get the same augmentation, so that they differ only by the forgery."""
 
     def __post_init__(self) -> None:
         for name in (name for name in self.__dataclass_fields__ if name.startswith("p_")):
             need(0 <= getattr(self, name) <= 1, f"{name} is a probability, got {getattr(self, name)}")
         need(
-            self.p_jpeg + self.p_video + self.p_reupload <= 1,
-            "p_jpeg, p_video and p_reupload are of things that exclude each other: their sum is at most 1",
+            sum(getattr(self, name) for name in _COMPRESSIONS) <= 1,
+            f"{', '.join(_COMPRESSIONS)} are of things that exclude each other: their sum is at most 1",
+        )
+        need(
+            bool(self.quality_changes) and set(self.quality_changes) <= set(get_args(QualityChange)),
+            f"quality_changes are some of {', '.join(get_args(QualityChange))}, got {self.quality_changes}",
         )
         low, high = self.jpeg_quality
         need(1 <= low <= high <= 100, f"jpeg_quality must ascend within 1 to 100, got {self.jpeg_quality}")
@@ -67,8 +88,13 @@ class MixConfig:
     """Share of pairs made by blending a real face with a changed copy of itself."""
     paired: float = 0.5
     """Share of the forged faces that are paired with a real face of the same person, if possible of the same frame."""
+    forged_ratios: tuple[float, ...] = (1.0,)
+    """Strengths to sample from: below 1 a forged face is mixed with the real face of its frame, in its region. Of
+    single faces that are paired with that face; sequences have full strength."""
     twins: float = 0.5
     """Share of the blended pairs that use a twin (a copy by a swapper's decoder), if the face has one."""
+    others: float = 0.0
+    """Share of the other blended pairs whose copy is another person's face, warped to the face's landmarks."""
     real_faces: tuple[str, ...] = ()
     """Facesets of real people to blend, in addition to the train split's real clips."""
     twin_faces: tuple[str, ...] = ()
@@ -80,8 +106,12 @@ class MixConfig:
         for name in ("forged", "blended"):
             need(0 <= getattr(self, name) <= 1000, f"{name} is a share, got {getattr(self, name)}")
         need(self.forged + self.blended > 0, "neither forged nor blended pairs are asked for", "give one a share")
-        for name in ("paired", "twins"):
+        for name in ("paired", "twins", "others"):
             need(0 <= getattr(self, name) <= 1, f"{name} must lie in [0, 1], got {getattr(self, name)}")
+        need(
+            bool(self.forged_ratios) and all(0 < ratio <= 1 for ratio in self.forged_ratios),
+            f"forged_ratios lie in (0, 1], got {self.forged_ratios}",
+        )
         need(
             self.video_share is None or 0 <= self.video_share <= 1,
             f"video_share must lie in [0, 1], got {self.video_share}",

@@ -7,6 +7,7 @@ from typing import Literal
 
 from detect.config.data import AugmentConfig, MixConfig, SelfBlendConfig
 from detect.config.scoring import AggregateConfig, FaceConfig, Precision, default_workers
+from detect.config.validation import ValidationConfig
 from shared.config import need
 from shared.types import Framing
 
@@ -54,6 +55,12 @@ class TrainConfig:
     """Alpha of mixup's Beta distribution; 0 is off. Mixup blurs traces of forgery."""
     mask_weight: float = 1.0
     """Weight of the loss of the forged region, for detectors with a mask output."""
+    pair_weight: float = 0.0
+    """Weight of the loss on the difference of logits between a fake and the real face that it was made from."""
+    pair_margin: float = 0.0
+    """Difference of logits around which the loss of a pair bends."""
+    spread_weight: float = 0.0
+    """Weight of the variance of the logits of a batch's real faces."""
     ema_decay: float = 0.995
     """Decay of the moving average of the weights, which is evaluated and kept."""
     evaluate_every: int = 100
@@ -81,6 +88,7 @@ class TrainConfig:
     self_blend: SelfBlendConfig = field(default_factory=SelfBlendConfig)
     augment: AugmentConfig = field(default_factory=AugmentConfig)
     aggregate: AggregateConfig = field(default_factory=AggregateConfig)
+    validation: ValidationConfig = field(default_factory=ValidationConfig)
 
     def __post_init__(self) -> None:
         for name in ("frames_per_clip", "steps", "evaluate_every", "patience", "save_every", "workers"):
@@ -91,6 +99,13 @@ class TrainConfig:
         need(0 <= self.mixup <= 10, f"mixup must lie in [0, 10], got {self.mixup}", "0 is off")
         need(0 < self.sam_rho <= 1, f"sam_rho must lie in (0, 1], got {self.sam_rho}", "0.05 is usual")
         need(0 <= self.mask_weight <= 100, f"mask_weight must lie in [0, 100], got {self.mask_weight}")
+        for name in ("pair_weight", "pair_margin", "spread_weight"):
+            need(0 <= getattr(self, name) <= 100, f"{name} must lie in [0, 100], got {getattr(self, name)}")
+        need(
+            not (self.mixup and (self.pair_weight or self.spread_weight)),
+            "mixup blends the faces of a batch, so pair_weight and spread_weight have no pair and no real face",
+            "leave mixup at 0",
+        )
         need(0 <= self.label_smoothing < 0.5, f"label_smoothing must lie in [0, 0.5), got {self.label_smoothing}")
         need(0 <= self.ema_decay < 1, f"ema_decay must lie in [0, 1), got {self.ema_decay}")
         need(self.minutes is None or self.minutes > 0, f"minutes must be positive, got {self.minutes}")

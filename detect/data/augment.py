@@ -1,4 +1,4 @@
-"""Augmentation of training crops: geometry, colour, blur, loss of resolution, noise and compression.
+"""Augmentation of training crops: sharpness, geometry, colour, blur, loss of resolution, noise and compression.
 
 It does not depend on labels, so real and fake crops get the same distribution of degradations. Each crop has its own
 generator: equal seeds give equal crops, whatever the thread or order.
@@ -12,20 +12,34 @@ import cv2
 import numpy as np
 
 from detect.config.data import AugmentConfig
-from detect.data.degrade import coded, jpeg, rescaled, reuploaded, small_move
+from detect.data.degrade import coded, jpeg, jpeg_twice, rescaled, reuploaded, small_move, webp
+from detect.data.quality import inner_face, quality_changed
+from shared.types import Framing
 
 _BORDER = cv2.BORDER_REFLECT_101
 _LUMA = np.array([0.299, 0.587, 0.114], np.float32)
 
 
 def augment_with_mask(
-    crop: np.ndarray, mask: np.ndarray | None, rng: np.random.Generator, config: AugmentConfig
+    crop: np.ndarray,
+    mask: np.ndarray | None,
+    rng: np.random.Generator,
+    config: AugmentConfig,
+    *,
+    framing: Framing = "whole",
 ) -> tuple[np.ndarray, np.ndarray | None]:
     """An augmented copy of ``crop`` (S, S, 3) uint8 RGB, same shape and dtype. Compression is last, as in files.
+
+    Changes of sharpness come first, while the face is where ``framing`` has it.
 
     ``mask`` (M, M) float32, which covers the same square, gets the same geometry. Sampled parameters do not depend on
     the pixels: equal generators change two crops in the same way.
     """
+    if config.p_inner_quality and rng.random() < config.p_inner_quality:
+        region = inner_face(crop.shape[0], framing, rng)
+        crop = quality_changed(crop, rng, config.quality_changes, region)
+    if config.p_quality and rng.random() < config.p_quality:
+        crop = quality_changed(crop, rng, config.quality_changes)
     motion = _sample_motion(rng, config)
     crop = _move(crop, motion, cv2.INTER_LINEAR)
     mask = None if mask is None else _move(mask, motion, cv2.INTER_LINEAR)
@@ -42,18 +56,26 @@ def augment_with_mask(
 
 
 def _compressed(crop: np.ndarray, rng: np.random.Generator, config: AugmentConfig) -> np.ndarray:
-    """One of JPEG, a video encoder, a re-upload, or none of them."""
-    kind = rng.random()
-    if kind < config.p_jpeg:
-        low, high = config.jpeg_quality
-        return jpeg(crop, int(rng.integers(low, high + 1)))
-    if kind < config.p_jpeg + config.p_video:
-        low, high = config.video_crf
-        moved = small_move(rng) if rng.random() < 0.5 else None
-        return coded(crop, int(rng.integers(low, high + 1)), moved=moved)
-    if kind < config.p_jpeg + config.p_video + config.p_reupload:
-        return reuploaded(crop, rng)
-    return crop
+    """One of JPEG, a video encoder, a re-upload, JPEG twice, WebP, or none of them."""
+    chances = (config.p_jpeg, config.p_video, config.p_reupload, config.p_jpeg_twice, config.p_webp)
+    low, high = config.jpeg_quality
+    match int(np.searchsorted(np.cumsum(chances), rng.random(), side="right")):
+        case 0:
+            return jpeg(crop, int(rng.integers(low, high + 1)))
+        case 1:
+            least, most = config.video_crf
+            moved = small_move(rng) if rng.random() < 0.5 else None
+            return coded(crop, int(rng.integers(least, most + 1)), moved=moved)
+        case 2:
+            return reuploaded(crop, rng)
+        case 3:
+            first, second = (int(quality) for quality in rng.integers(low, high + 1, 2))
+            x, y = rng.integers(0, 8, 2)
+            return jpeg_twice(crop, first, second, (int(x), int(y)))
+        case 4:
+            return webp(crop, int(rng.integers(low, high + 1)))
+        case _:
+            return crop
 
 
 @dataclass(frozen=True)

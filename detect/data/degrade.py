@@ -1,4 +1,4 @@
-"""Degradations: JPEG, video compression, resizing, and chains of these.
+"""Degradations: JPEG, WebP, video compression, resizing, and chains of these.
 
 Pure functions on (S, S, 3) uint8 RGB crops; random ones take a generator. Used on training crops, where real and fake
 get the same distribution of degradations, and for robustness sweeps.
@@ -16,7 +16,7 @@ from av.error import FFmpegError
 from av.video.codeccontext import VideoCodecContext
 
 from shared.errors import MediaError
-from shared.video.images import encode_jpeg
+from shared.video.images import encode_jpeg, encode_webp
 
 Codec = Literal["libx264", "libx265"]
 
@@ -43,6 +43,30 @@ def jpeg(crop: np.ndarray, quality: int) -> np.ndarray:
     decoded = cv2.imdecode(np.frombuffer(encode_jpeg(crop, quality), np.uint8), cv2.IMREAD_COLOR)
     assert decoded is not None  # OpenCV has written it
     return cv2.cvtColor(decoded, cv2.COLOR_BGR2RGB)
+
+
+def webp(crop: np.ndarray, quality: int) -> np.ndarray:
+    """``crop`` after a lossy WebP round trip at ``quality`` 1 to 100. About 4 ms at 192 px.
+
+    Raises:
+        MediaError: the crop cannot be encoded.
+    """
+    decoded = cv2.imdecode(np.frombuffer(encode_webp(crop, quality), np.uint8), cv2.IMREAD_COLOR)
+    assert decoded is not None  # OpenCV has written it
+    return cv2.cvtColor(decoded, cv2.COLOR_BGR2RGB)
+
+
+def jpeg_twice(crop: np.ndarray, first: int, second: int, moved: tuple[int, int]) -> np.ndarray:
+    """``crop`` after JPEG at quality ``first``, and at ``second`` with its blocks ``moved`` by (x, y) pixels.
+
+    As a picture that is cropped and saved again: the two grids of blocks coincide only for moves by multiples of 8.
+
+    Raises:
+        MediaError: the crop cannot be encoded.
+    """
+    (x, y), (height, width) = moved, crop.shape[:2]
+    wide = cv2.copyMakeBorder(jpeg(crop, first), y, 0, x, 0, _BORDER)
+    return np.ascontiguousarray(jpeg(wide, second)[y : y + height, x : x + width])
 
 
 def coded(crop: np.ndarray, crf: int, *, codec: Codec = "libx264", moved: tuple[int, int] | None = None) -> np.ndarray:

@@ -28,8 +28,9 @@ def face_label(record: ClipRecord, rows: LabelsByFrame, frame: int, box: np.ndar
 
     Every face of a real clip is real. In a fake clip, a face takes the label of the row whose box overlaps it most
     (intersection over union of at least 0.3). A face without such a row is real if nothing in its frame was forged,
-    else unknown: it may be another person, or the forged face with a different box. Frames without any row are labelled
-    by the record's forged ranges; a fake clip with neither is fake throughout.
+    else unknown: it may be another person, or the forged face with a different box. Rows of a frame that all lack a box
+    (those of an imported set, which says only which frames are forged) label every face in it. Frames without any row
+    are labelled by the record's forged ranges; a fake clip with neither is fake throughout.
     """
     if record.label == "real":
         return "real"
@@ -37,6 +38,8 @@ def face_label(record: ClipRecord, rows: LabelsByFrame, frame: int, box: np.ndar
     if not here:
         return _by_range(record, frame, labelled=bool(rows))
     boxed = [(float(overlap(np.asarray(row.box, np.float64), box)), row) for row in here if row.box is not None]
+    if not boxed:
+        return "fake" if any(row.label == "fake" for row in here) else "real"
     likeness, nearest = max(boxed, key=lambda pair: pair[0], default=(0.0, None))
     if nearest is not None and likeness >= _SAME_FACE:
         return nearest.label

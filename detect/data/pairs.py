@@ -22,8 +22,10 @@ import cv2
 import numpy as np
 
 from detect.config.data import SelfBlendConfig
+from detect.data.crossblend import other_face
 from detect.data.real_faces import RealFaces
 from detect.data.selfblend import self_blend
+from detect.data.strength import mixed_at
 from shared.dataset.excerpts import first_target_frame
 from shared.errors import ManifestError
 from shared.types import ClipId, ClipRecord
@@ -41,10 +43,11 @@ class TrainingFace(NamedTuple):
 
 
 class Pair(NamedTuple):
-    """A fake and a real face for the same batch."""
+    """A fake and a real face for the same batch; ``one_face``: of the same face in the same frame, as far as known."""
 
     fake: TrainingFace
     real: TrainingFace
+    one_face: bool = False
 
 
 class PairSource(Protocol):
@@ -122,6 +125,10 @@ class BalancedSampler:
             name = _pick(self._names[0], rng)
         return fake, _pick_face(self._people[0][name], rng)
 
+    def one_face(self, fake: FaceKey, real: FaceKey) -> bool:
+        """Whether ``real`` is the face that ``fake`` was made from."""
+        return self._partners.get(fake) == real
+
 
 class ForgedPairs:
     """Pairs from a dataset's clips.
@@ -130,6 +137,9 @@ class ForgedPairs:
         sampler: chooses the faces.
         read: returns the crop of a face.
         mask: returns the forged region of a fake face; None where unknown.
+        ratios: strengths to sample from; below 1 a fake is mixed with the real face of its frame.
+        offset: returns the (2, 3) map from the pixels of a fake crop to those of a real crop of the same frame; None
+            where they are not of one frame. Without it all fakes have full strength.
     """
 
     def __init__(
@@ -137,17 +147,28 @@ class ForgedPairs:
         sampler: BalancedSampler,
         read: Callable[[FaceKey], np.ndarray],
         mask: Callable[[FaceKey], np.ndarray | None] | None = None,
+        *,
+        ratios: Sequence[float] = (1.0,),
+        offset: Callable[[FaceKey, FaceKey], np.ndarray | None] | None = None,
     ) -> None:
         self._sampler = sampler
         self._read = read
         self._mask = mask
+        self._ratios = () if set(ratios) == {1.0} else tuple(ratios)
+        self._offset = offset
 
     def sample(self, rng: np.random.Generator) -> Pair:
         """A forged face and a real one."""
         fake, real = self._sampler.sample(rng)
         mask = None if self._mask is None else self._mask(fake)
+        forged, plain = self._read(fake), self._read(real)
+        one_face = self._sampler.one_face(fake, real)
+        ratio = float(rng.choice(self._ratios)) if self._ratios else 1.0
+        offset = self._offset(fake, real) if self._offset is not None and one_face and ratio < 1 else None
+        if offset is not None:
+            forged, plain, mask = mixed_at(forged, plain, mask, offset, ratio)
         clean = None if mask is None else np.zeros_like(mask)
-        return Pair(TrainingFace(self._read(fake), 1, mask), TrainingFace(self._read(real), 0, clean))
+        return Pair(TrainingFace(forged, 1, mask), TrainingFace(plain, 0, clean), one_face)
 
 
 class BlendedPairs:
@@ -157,22 +178,40 @@ class BlendedPairs:
         faces: the real faces, and their twins.
         config: settings of blending.
         twins: share of the pairs whose blended copy is a twin, of faces that have one.
+        others: share of the remaining pairs whose copy is another person's face, see :mod:`detect.data.crossblend`.
         mask_px: side of the masks.
     """
 
-    def __init__(self, faces: RealFaces, config: SelfBlendConfig, *, twins: float = 0.5, mask_px: int = 56) -> None:
+    def __init__(
+        self,
+        faces: RealFaces,
+        config: SelfBlendConfig,
+        *,
+        twins: float = 0.5,
+        others: float = 0.0,
+        mask_px: int = 56,
+    ) -> None:
         self._faces = faces
         self._config = config
         self._twins = twins
+        self._others = others
         self._mask_px = mask_px
 
     def sample(self, rng: np.random.Generator) -> Pair:
         """A real face, and the fake made from it."""
         face = self._faces.sample(rng)
-        twin = self._faces.twin(face, rng) if rng.random() < self._twins else None
-        made = self_blend(self._faces.crop(face), self._faces.landmarks(face), rng, self._config, copy=twin)
+        copy = self._faces.twin(face, rng) if rng.random() < self._twins else None
+        if copy is None and self._others and rng.random() < self._others:
+            copy = self._other(face, rng)
+        made = self_blend(self._faces.crop(face), self._faces.landmarks(face), rng, self._config, copy=copy)
         mask = smaller(made.mask, self._mask_px)
-        return Pair(TrainingFace(made.fake, 1, mask), TrainingFace(made.real, 0, np.zeros_like(mask)))
+        return Pair(TrainingFace(made.fake, 1, mask), TrainingFace(made.real, 0, np.zeros_like(mask)), True)
+
+    def _other(self, face: tuple[int, int], rng: np.random.Generator) -> np.ndarray | None:
+        found = self._faces.other(face, rng)
+        if found is None:
+            return None
+        return other_face(self._faces.crop(face), self._faces.landmarks(face), *found, rng)
 
 
 def partners_of(clips: Sequence[FramedClip]) -> dict[FaceKey, FaceKey]:

@@ -180,14 +180,15 @@ def select_records(records: Sequence[ClipRecord], protocol: Protocol, training: 
 
     Raises:
         LeakError: cross-set, and the detector was trained on clips or people of these records.
-        UsageError: the detector's folder has no training record.
+        UsageError: the protocol is one that leaves something out, and the detector's folder has no training record.
+            (cross-set is then the user's word, see :func:`unchecked`.)
         ManifestError: no fake is new to the detector under this protocol.
     """
     if protocol == "in-set":
         return list(records)
-    if not training.clips:
+    if not training.clips and protocol != "cross-set":
         raise UsageError(f"the detector has no record of its training data, so {protocol} cannot be checked",
-                         hint="choose --protocol in-set and --only")  # fmt: skip
+                         hint="--protocol cross-set for other people's weights; else in-set and --only")  # fmt: skip
     if protocol == "cross-set":
         notes = seen_in_training(records, training)
         if notes:
@@ -215,6 +216,16 @@ def by_protocol(records: Sequence[ClipRecord], training: TrainingRecord) -> dict
     found["in-set"] = tuple(n for n, record in enumerate(records) if _is_usual(record, training))
     ordered: tuple[Protocol, ...] = ("in-set", *left)
     return {p: found[p] for p in ordered if any(records[n].label == "fake" for n in found[p])}
+
+
+def unchecked(protocol: Protocol, training: TrainingRecord) -> tuple[str, ...]:
+    """A note if ``protocol`` is cross-set and the detector, such as a third-party baseline, has no training record."""
+    if protocol != "cross-set" or training.clips:
+        return ()
+    return (
+        "The detector has no record of its training data: that it knows no clip and no person here is stated by the "
+        "user and not checked.",
+    )
 
 
 def seen_in_training(records: Sequence[ClipRecord], training: TrainingRecord) -> tuple[str, ...]:

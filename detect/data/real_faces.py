@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
+from detect.data.crossblend import nearest_landmarks
 from shared.console import console
 from shared.errors import FacesetError, LeakError
 from shared.faces.align import cut, frame_to_crop
@@ -19,6 +20,7 @@ from shared.faces.facesets.reader import Faceset
 from shared.types import ClipRecord, Framing
 
 _MOST_BYTES = 4 << 30
+_CANDIDATES = 16
 
 SourceFrame = tuple[str, int, int]
 """Source of a face: SHA-256 of its clip, frame, track."""
@@ -81,6 +83,19 @@ class RealFaces:
         """(68, 2) float32 in crop pixels."""
         return self._stacks[face[0]].landmarks[face[1]]
 
+    def other(self, face: tuple[int, int], rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray] | None:
+        """A face of another group, (S, S, 3) uint8 RGB and its landmarks (68, 2): of some, the nearest by landmarks.
+
+        None if the samples are all of the same group.
+        """
+        own = (face[0], int(self._stacks[face[0]].groups[face[1]]))
+        sampled = [self.sample(rng) for _ in range(_CANDIDATES)]
+        others = [each for each in sampled if (each[0], int(self._stacks[each[0]].groups[each[1]])) != own]
+        if not others:
+            return None
+        chosen = others[nearest_landmarks(self.landmarks(face), [self.landmarks(each) for each in others])]
+        return self.crop(chosen), self.landmarks(chosen)
+
     def twin(self, face: tuple[int, int], rng: np.random.Generator) -> np.ndarray | None:
         """One of the face's twins, (S, S, 3) uint8 RGB; None for a face without."""
         twins = self._stacks[face[0]].twins
@@ -107,15 +122,17 @@ def read_stack(path: Path, twins: Sequence[Path], *, px: int, framing: Framing) 
             hint="use fewer faces or twins (assay forge redraw --max-faces)",
         )
     crops, landmarks = recut(faceset, rows, px=px, framing=framing)
-    places = {key: place for place, key in enumerate(_keys(faceset, rows))}
+    places = {key: place for place, key in enumerate(source_frames(faceset, rows))}
     found: list[list[np.ndarray]] = [[] for _ in rows]
     for twin_path in twins:
         twin = Faceset.open(twin_path)
         if not twin.info.drawn_by:
             raise FacesetError(f"{twin_path} holds no generated faces", hint="make twins with: assay forge redraw")
-        its_rows = [row for row, key in zip(twin.rows(), _keys(twin, twin.rows()), strict=True) if key in places]
+        its_rows = [
+            row for row, key in zip(twin.rows(), source_frames(twin, twin.rows()), strict=True) if key in places
+        ]
         generated, _ = recut(twin, its_rows, px=px, framing=framing)
-        for key, crop in zip(_keys(twin, its_rows), generated, strict=True):
+        for key, crop in zip(source_frames(twin, its_rows), generated, strict=True):
             found[places[key]].append(crop)
     clips = faceset.table.column("clip").to_numpy()[rows]
     own = tuple(tuple(each) for each in found) if twins else ()
@@ -134,8 +151,10 @@ def recut(faceset: Faceset, rows: Sequence[int], *, px: int, framing: Framing) -
     return crops, landmarks
 
 
-def refuse_known(facesets: Iterable[Path], held_out: Iterable[ClipRecord], *, allowed: bool) -> None:
-    """Refuses real faces of people, or from clips, in the val or test split.
+def refuse_known(
+    facesets: Iterable[Path], held_out: Iterable[ClipRecord], *, allowed: bool, where: str = "val or test split"
+) -> None:
+    """Refuses real faces of people, or from clips, in ``held_out``, the records of the splits named by ``where``.
 
     Raises:
         LeakError: there are some, and it is not ``allowed``.
@@ -150,13 +169,50 @@ def refuse_known(facesets: Iterable[Path], held_out: Iterable[ClipRecord], *, al
         shared_files = files & {clip.sha256 for clip in info.clips}
         if info.identity not in people and not shared_files:
             continue
-        what = f"{path} shows {info.identity}, who is in the val or test split"
+        what = f"{path} shows {info.identity}, who is in the {where}"
         if not allowed:
             raise LeakError(what, hint="leave it out; --allow-leak trains all the same and says so in the model card")
         console.warn(what)
 
 
-def _keys(faceset: Faceset, rows: Sequence[int]) -> list[SourceFrame]:
+def refuse_trained(validation: Iterable[Path], training: Iterable[Path], *, allowed: bool) -> None:
+    """Refuses real faces of validation that show a person of, or come from a file of, real faces of training.
+
+    Photographs of many people are compared by file only.
+
+    Raises:
+        LeakError: there are some, and it is not ``allowed``.
+    """
+    trained = [Faceset.open(path) for path in training]
+    files = {clip.sha256 for faceset in trained for clip in faceset.info.clips}
+    people = {person for faceset in trained for person in people_of(faceset, faceset.rows()).values()}
+    for path in validation:
+        faceset = Faceset.open(path)
+        shown = set(people_of(faceset, faceset.rows()).values())
+        if not files & {clip.sha256 for clip in faceset.info.clips} and not people & shown:
+            continue
+        what = f"{path}, for validation, has people or files of the real faces that are learned from"
+        if not allowed:
+            raise LeakError(what, hint="divide them by person, or leave one out; --allow-leak trains all the same")
+        console.warn(what)
+
+
+def people_of(faceset: Faceset, rows: Sequence[int]) -> dict[int, str]:
+    """The person that each of ``rows`` shows: of photographs one a track, else the faceset's identity.
+
+    A faceset is one of photographs if it has several clips and every one a single frame with faces.
+    """
+    table = faceset.table.select(["clip", "frame", "track"])
+    clips, numbers = table.column("clip").to_numpy(), table.column("frame").to_numpy()
+    pictures = {(int(clip), int(number)) for clip, number in zip(clips, numbers, strict=True)}
+    if len(pictures) < 2 or len(pictures) > len(np.unique(clips)):
+        return dict.fromkeys(rows, faceset.info.identity)
+    tracks = table.column("track").to_numpy()
+    return {row: f"{faceset.info.clips[clips[row]].sha256} {tracks[row]}" for row in rows}
+
+
+def source_frames(faceset: Faceset, rows: Sequence[int]) -> list[SourceFrame]:
+    """The source of each of ``rows``: equal for a face and its twins."""
     # An empty list would have no type, and the faceset may have no matching face.
     wanted = np.asarray(rows, np.int64)
     table = faceset.table.select(["clip", "frame", "track"]).take(wanted).to_pylist()

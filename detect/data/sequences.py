@@ -62,7 +62,7 @@ class ForgedSequences:
         forged = self._around(fake, stride)
         together = self._partners.get(fake) == real
         plain = self._counterparts(forged, real) if together else self._around(real, stride)
-        return Pair(self._example(forged, 1), self._example(plain, 0))
+        return Pair(self._example(forged, 1), self._example(plain, 0), together)
 
     def _around(self, key: FaceKey, stride: int) -> list[FaceKey]:
         """Faces of the same track and label around ``key``."""
@@ -172,7 +172,7 @@ class BlendedSequences:
             made = self_blend(crop, points.astype(np.float32), same, self._config, copy=copy)
             real.append(made.real)
             fake.append(made.fake)
-        return Pair(TrainingFace(np.stack(fake), 1, None), TrainingFace(np.stack(real), 0, None))
+        return Pair(TrainingFace(np.stack(fake), 1, None), TrainingFace(np.stack(real), 0, None), True)
 
     def _moving(self, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
         crops, landmarks = self._tracks.sample(rng, self._frames)

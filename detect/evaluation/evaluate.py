@@ -17,7 +17,7 @@ from scipy.special import expit
 from detect.calibration.evaluation_section import calibrated
 from detect.config.scoring import EvaluateConfig
 from detect.data.crops import dataset_digest
-from detect.data.protocols import by_protocol, only, parse_only, seen_in_training, select_records
+from detect.data.protocols import by_protocol, only, parse_only, seen_in_training, select_records, unchecked
 from detect.evaluation.curves import CurveData, plot_curves
 from detect.evaluation.error_card import error_card, measure_clips, measure_labels
 from detect.evaluation.localization_report import RegionReport, measure_regions
@@ -25,6 +25,7 @@ from detect.evaluation.page import PAGE_NAME, render_page
 from detect.evaluation.result import EvaluationResult, Part, Slice, count, render_json, split_words
 from detect.metrics.bootstrap import evaluate_samples
 from detect.metrics.classification import MetricSettings
+from detect.metrics.paired import evaluate_pairs
 from detect.models.external.settings import parse_reference
 from detect.models.shipped import is_shipped
 from detect.models.training_record import TrainingRecord, read_training_record
@@ -35,7 +36,6 @@ from shared.config import configured
 from shared.dataset import DatasetFolder
 from shared.dataset.splits import Clustering, clip_clusters, clustering
 from shared.engine.tasks import Engine
-from shared.errors import ManifestError
 from shared.plots import Plot
 from shared.results.scores import Evaluation
 from shared.storage import need_replaceable, replacing_folder
@@ -82,9 +82,7 @@ def evaluate_detector(
     folder = DatasetFolder.open(dataset)
     records = folder.records(split=None if config.split == "all" else config.split)
     if not records:
-        raise ManifestError(
-            f"{dataset} has no clip in its {config.split} split", hint="choose another --split, or --split all"
-        )
+        raise folder.without_clips(config.split, "choose another --split, or --split all")
     out = check_target(Path(out) if out else default_target(detector, f"{folder.name}-{config.split}"))
     records = chosen_records(records, config, _learned(detector))
     scores = score_dataset(detector, folder, records, config, engine=engine)
@@ -96,7 +94,12 @@ def evaluate_detector(
         dataset={"name": folder.name, "manifest_sha256": dataset_digest(folder)},
         detector=scores.detector,
         operating_point=scores.operating_point,
-        notes=(*scores.notes, *seen_in_training(records, scores.learned), *with_calibration.notes),
+        notes=(
+            *scores.notes,
+            *seen_in_training(records, scores.learned),
+            *unchecked(config.protocol, scores.learned),
+            *with_calibration.notes,
+        ),
         measured=_measured(folder, scores),
         learned=scores.learned,
         regions=None if regions is None else regions.report,
@@ -183,9 +186,14 @@ def evaluate_clips(
 
     def evaluations(samples: Samples, level: Literal["frame", "track", "clip"]) -> list[Evaluation]:
         owners = clusters[samples.clips]
-        return evaluate_samples(
+        found = evaluate_samples(
             samples.labels, samples.logits, owners, level=level, metrics=metrics, bootstrap=bootstrap
         )
+        if level != "clip":
+            return found
+        records = [clips[place].record for place in samples.clips]
+        paired = evaluate_pairs(samples.logits, parent_pairs(records), owners, bootstrap=bootstrap)
+        return found if paired is None else [*found[:1], paired, *found[1:]]
 
     def slice_of(by: Part, name: str, places: np.ndarray) -> Slice:
         everything = clip_samples(clips)
@@ -219,6 +227,16 @@ def evaluate_clips(
         error_card=error_card(clips, clusters, metrics.threshold_logit, measured=measured, bootstrap=bootstrap),
         regions=regions,
     )
+
+
+def parent_pairs(records: Sequence[ClipRecord]) -> list[tuple[int, int]]:
+    """(place of a fake, place of the real clip that it was made from) where both are among ``records``."""
+    reals = {record.id: place for place, record in enumerate(records) if record.label == "real"}
+    return [
+        (place, reals[record.parent])
+        for place, record in enumerate(records)
+        if record.label == "fake" and record.parent in reals
+    ]
 
 
 def write_evaluation(

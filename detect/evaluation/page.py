@@ -11,11 +11,12 @@ from pathlib import Path
 import numpy as np
 from markupsafe import Markup
 
-from detect.calibration.card import CALIBRATION_WORDS
+from detect.calibration.card import CALIBRATION_WORDS, known_words
 from detect.data.protocols import PROTOCOL_WORDS
 from detect.evaluation.error_card import Rate
 from detect.evaluation.plots import plot_error_card, plot_parts, plot_region_parts
 from detect.evaluation.result import EvaluationResult, Part, Slice
+from detect.metrics.paired import PAIRED
 from detect.scoring.samples import ScoredClip
 from shared.pages import page_environment
 from shared.results.scores import Evaluation
@@ -24,6 +25,7 @@ TEMPLATES = Path(__file__).parent / "templates"
 PAGE_NAME = "evaluation.html"
 METRIC_WORDS = {
     "auc": "chance that a fake scores above a real one",
+    "paired_accuracy": "fakes that score above the very real clip they were made from",
     "ap": "average precision",
     "eer": "error rate where both kinds of error are equal",
     "tpr@fpr1%": "fakes found when 1 % of real ones are called fake",
@@ -55,6 +57,7 @@ def render_page(
     environment = page_environment(TEMPLATES)
     environment.filters["metric"] = _metric
     environment.filters["rate"] = _rate
+    environment.filters["known"] = known_words
     regions = result.regions
     return environment.get_template("evaluation.html.j2").render(
         result=result,
@@ -83,6 +86,9 @@ def summary(result: EvaluationResult) -> list[str]:
         sentences.append("Only one class could be scored, so there is no AUC.")
     else:
         sentences.append(f"Clip AUC {_metric(area)} on {area.num_real} real and {area.num_fake} fake clips.")
+    paired = result.find(PAIRED)
+    if paired is not None:
+        sentences.append(f"{paired.num_fake} fakes and their own real clips: paired accuracy {_metric(paired)}.")
     if result.error_card:
         everything = result.error_card[0]
         missed, alarms = _rate(everything.miss_rate), _rate(everything.alarm_rate)

@@ -5,13 +5,17 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
+import cv2
 import numpy as np
 
+from detect.calibration.crop_quality import CropQuality, crop_quality
+from detect.calibration.facts import scale_of
 from detect.inspection.heatmap import heat_maps, overlay
 from detect.inspection.report import FaceExhibit
 from detect.models.predictor import CropPredictor
 from detect.scoring.video import crop_for
 from shared.errors import MediaError
+from shared.faces.align import frame_to_crop
 from shared.results.scores import FrameScore
 from shared.sampling import evenly_spaced
 from shared.video.child import ClipReader
@@ -63,6 +67,20 @@ def sample_faces(
         FaceExhibit(score.frame, score.seconds, score.track, score.logit, why, encode_png(crop), heat)
         for (score, why), crop, heat in zip(chosen, crops, heats, strict=True)
     ]
+
+
+def exhibited_quality(
+    exhibits: Sequence[FaceExhibit], scores: Sequence[FrameScore], predictor: CropPredictor
+) -> CropQuality | None:
+    """The picture quality of the exhibited crops; None without any."""
+    landmarks = {(score.frame, score.track): score.landmarks for score in scores}
+    spec, crops = predictor.spec, []
+    for face in exhibits:
+        points = landmarks.get((face.frame, face.track))
+        crop = cv2.imdecode(np.frombuffer(face.crop_png, np.uint8), cv2.IMREAD_COLOR_RGB)
+        if points is not None and crop is not None:
+            crops.append((crop, scale_of(frame_to_crop(points, px=spec.input_px, framing=spec.framing))))
+    return crop_quality(crops)
 
 
 def _crops(reader: ClipReader, scores: Sequence[FrameScore], predictor: CropPredictor) -> np.ndarray:

@@ -21,12 +21,12 @@ from pathlib import Path
 from typing import Any
 
 import shared
-from detect.calibration.domain import file_facts
+from detect.calibration.facts import file_facts
 from detect.calibration.interpret import Interpretation, interpret
 from detect.config.scoring import ScoreConfig
 from detect.inspection.evidence.container import container_evidence, files_beside, still_evidence
 from detect.inspection.evidence.provenance import provenance_evidence
-from detect.inspection.exhibits import sample_faces
+from detect.inspection.exhibits import exhibited_quality, sample_faces
 from detect.inspection.report import FaceExhibit, plot_timeline, write_html, write_json
 from detect.inspection.verdict import block_interval, decide, validation_words
 from detect.models.predictor import CropPredictor
@@ -114,7 +114,8 @@ def inspect_file(
             scores = whole.score(path, reader=lambda _: source.reader(still=still), tick=tick)
         shown = source.reader(still=still) if scores.frames else None
         exhibits = sample_faces(shown, scores.frames, predictor, count=config.faces_shown) if shown else []
-    facts = file_facts(info, path.stat().st_size, scores.frames, finder=finder.name)
+    crops = exhibited_quality(exhibits, scores.frames, predictor)
+    facts = file_facts(info, path.stat().st_size, scores.frames, finder=finder.name, crops=crops)
     interpretation = interpret(detector, predictor, scores.clip.logit, facts, finder.name)
     report = _report(path, intake, still, evidence, scores, predictor, finder, config, interpretation)
     with replacing_folder(out) as draft:

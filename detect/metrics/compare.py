@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import msgspec
@@ -17,12 +17,13 @@ from scipy.stats import norm, rankdata
 
 from detect.metrics.bootstrap import LOSSES, fewest_clusters, weighted_metrics
 from detect.metrics.classification import MetricSettings, all_metrics, check_samples, has_both_classes
+from detect.metrics.paired import PAIRED, own_reals, pair_outcomes, weighted_pairs
 from shared.bootstrap import BootstrapSettings, sample_clusters, widened
 from shared.errors import ManifestError, UsageError
 from shared.storage import decode_json, read_bytes, write_text
-from shared.types import Label
+from shared.types import Kind, Label
 
-COMPARED = ("auc", "ap", "eer", "tpr@fpr1%", "tpr@fpr5%", "log_loss", "brier")
+COMPARED = ("auc", PAIRED, "ap", "eer", "tpr@fpr1%", "tpr@fpr5%", "log_loss", "brier")
 SCORES_NAME = "scores.jsonl"
 
 _MAX_BYTES = 1 << 30
@@ -93,12 +94,29 @@ class Comparison:
 
 @dataclass(frozen=True)
 class ClipLogit:
-    """One clip in an evaluation; ``logit`` is None without a usable face."""
+    """One clip in an evaluation.
+
+    Attributes:
+        clip, label: its id, and what it is.
+        logit: its score; None without a usable face.
+        cluster: the people it shares with others.
+        parent: id of the real clip that a fake was made from, if that is known.
+        kind, target, source, rendition, codec, architecture, factors: of its record, by which clips are chosen; left
+            out in evaluations of older versions.
+    """
 
     clip: str
     label: Label
     logit: float | None
     cluster: int | None = None
+    parent: str | None = None
+    kind: Kind | None = None
+    target: str = ""
+    source: str | None = None
+    rendition: str = "original"
+    codec: str = ""
+    architecture: str | None = None
+    factors: dict[str, str] = field(default_factory=dict)
 
 
 def placements(labels: np.ndarray, logits: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -155,11 +173,13 @@ def compare_scores(
     second: np.ndarray,
     clusters: np.ndarray,
     *,
+    pairs: Sequence[tuple[int, int]] = (),
     bootstrap: BootstrapSettings | None = None,
 ) -> tuple[Difference, ...]:
     """Differences of all metrics that need no threshold, each with the interval of a paired bootstrap over clusters.
 
-    Both detectors are weighted by the same replicates, so common variation cancels out.
+    Both detectors are weighted by the same replicates, so common variation cancels out. ``pairs`` are places of a fake
+    and its own real, for the paired accuracy.
 
     Raises:
         ValueError: shapes differ, or a logit is not finite.
@@ -170,16 +190,22 @@ def compare_scores(
     one, other = all_metrics(labels, first, settings), all_metrics(labels, second, settings)
     names, places = np.unique(np.asarray(clusters), return_inverse=True)
     differences: dict[str, np.ndarray] = {}
+    fakes, outcomes = pair_outcomes(first, pairs)
+    _, others = pair_outcomes(second, pairs)
+    if fakes.size:
+        one[PAIRED], other[PAIRED] = float(outcomes.mean()), float(others.mean())
     people = fewest_clusters(labels, places)
     if people >= 2:
         weights = sample_clusters(names.size, bootstrap.replicates, np.random.default_rng(bootstrap.seed))
         left = weighted_metrics(labels, first, places, weights, settings)
         right = weighted_metrics(labels, second, places, weights, settings)
-        differences = {name: left[name] - right[name] for name in COMPARED}
+        differences = {name: left[name] - right[name] for name in COMPARED if name != PAIRED}
+        if np.unique(places[fakes]).size >= 2:
+            differences[PAIRED] = weighted_pairs(outcomes - others, places[fakes], weights)
     return tuple(
         _difference(name, a, b, differences.get(name), people, bootstrap)
         for name in COMPARED
-        if (a := one[name]) is not None and (b := other[name]) is not None
+        if (a := one.get(name)) is not None and (b := other.get(name)) is not None
     )
 
 
@@ -220,6 +246,8 @@ def compare_clips(
     enough = labels.size and min(labels.sum(), (~labels).sum()) >= 2
     if not enough:
         notes.append("A class has fewer than two clips that both detectors scored, so there is no DeLong test.")
+    by_id = {a.clip: place for place, (a, _) in enumerate(scored) if a.label == "real"}
+    pairs = own_reals([[a.parent or b.parent or ""] if a.label == "fake" else [] for a, b in scored], by_id)
     return Comparison(
         first=names[0],
         second=names[1],
@@ -228,7 +256,9 @@ def compare_clips(
         left_out=union - len(scored),
         clusters=int(np.unique(owners).size),
         delong=delong(labels, left, right) if enough else None,
-        differences=compare_scores(labels, left, right, owners, bootstrap=bootstrap) if labels.size else (),
+        differences=compare_scores(labels, left, right, owners, pairs=pairs, bootstrap=bootstrap)
+        if labels.size
+        else (),
         notes=tuple(notes),
     )
 

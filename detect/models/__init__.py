@@ -2,7 +2,15 @@
 
 from __future__ import annotations
 
-from detect.models import frame, frequency, mesonet, multitask, temporal  # noqa: F401 - each registers its family
+from detect.models import (  # noqa: F401 - each registers its family
+    frame,
+    frequency,
+    fused,
+    mesonet,
+    multitask,
+    pooled,
+    temporal,
+)
 from detect.models.contract import Detection, Detector, DetectorOptions, DetectorSpec, TrackDetector
 from detect.models.registry import detectors
 from shared.types import Framing

@@ -48,6 +48,10 @@ class MultitaskDetector(BackboneDetector):
     def forward(self, x: Tensor) -> Detection:
         """(B, 3, S, S) normalised -> logits (B,) and region logits (B, 1, S / 8, S / 8)."""
         final, maps = self.net.forward_intermediates(x, indices=self.levels)  # type: ignore[operator]
+        return self.concluded(final, maps)
+
+    def concluded(self, final: Tensor, maps: list[Tensor]) -> Detection:
+        """The detection from the backbone's last features and its maps at ``levels``."""
         features = self.smooth(self._together(maps))
         region = self.draw(features)
         logit = self.net.forward_head(final).squeeze(1) + self.judge(_under(features, region)).squeeze(1)  # type: ignore[operator]

@@ -23,12 +23,18 @@ _MAX_BYTES = 256 << 20
 
 @dataclass(frozen=True)
 class TrainingRecord:
-    """Marks of clips (:func:`clip_mark`) and people (:func:`person_mark`); manipulations and renditions by name."""
+    """Marks of clips (:func:`clip_mark`) and people (:func:`person_mark`); what else was learned, by name.
+
+    Attributes:
+        families, pastes: of the fakes; None in older lists.
+    """
 
     clips: frozenset[str] = field(default_factory=frozenset)
     people: frozenset[str] = field(default_factory=frozenset)
     manipulations: frozenset[str] = field(default_factory=frozenset)
     renditions: frozenset[str] = field(default_factory=frozenset)
+    families: frozenset[str] | None = None
+    pastes: frozenset[str] | None = None
 
 
 def clip_mark(record: ClipRecord) -> str:
@@ -50,6 +56,8 @@ def training_document(records: Iterable[ClipRecord]) -> dict[str, list[str]]:
         "people": sorted(person_mark(person) for person in people),
         "manipulations": sorted({record.id.manipulation for record in listed if record.id.manipulation}),
         "renditions": sorted({record.rendition for record in listed}),
+        "families": sorted({record.architecture for record in listed if record.architecture}),
+        "pastes": sorted({paste for record in listed if (paste := record.factors.get("paste"))}),
     }
 
 

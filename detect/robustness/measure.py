@@ -32,7 +32,7 @@ from shared.dataset import DatasetFolder
 from shared.dataset.files import need_media
 from shared.dataset.splits import clustering
 from shared.engine.tasks import Engine
-from shared.errors import ManifestError, UsageError
+from shared.errors import UsageError
 from shared.faces.finders.finder import make_finder
 from shared.registry import near_matches
 from shared.storage import need_own_folder, write_bytes, write_text
@@ -164,9 +164,7 @@ def _result(
 def _records(folder: DatasetFolder, config: RobustnessConfig) -> list[ClipRecord]:
     listed = [record for record in folder.records() if config.split in ("all", record.split)]
     if not listed:
-        raise ManifestError(
-            f"{folder.path} has no clip in its {config.split} split", hint="choose another --split, or --split all"
-        )
+        raise folder.without_clips(config.split, "choose another --split, or --split all")
     chosen = sample_evenly(only(listed, parse_only(config.only)), config.clips, config.seed)
     for record in chosen:
         need_media(folder.media_path(record), record)

@@ -26,7 +26,7 @@ from detect.scoreboard.scores import Scores, Wanted, scores_of
 from shared.bootstrap import BootstrapSettings, share_interval
 from shared.dataset import DatasetFolder
 from shared.dataset.splits import clustering
-from shared.errors import ManifestError, UsageError
+from shared.errors import UsageError
 from shared.results.quality import QualityReport, mean_quality
 from shared.results.scoreboard import (
     SCOREBOARD_NAME,
@@ -88,9 +88,7 @@ def records_to_score(folder: DatasetFolder, config: EvaluateConfig) -> list[Clip
         )
     found = folder.records(split=None if config.split == "all" else config.split)
     if not found:
-        raise ManifestError(
-            f"{folder.path} has no clip in its {config.split} split", hint="choose another --split, or --split all"
-        )
+        raise folder.without_clips(config.split, "choose another --split, or --split all")
     return only(found, parse_only(config.only))
 
 

@@ -177,7 +177,8 @@ def write_clip_scores(path: Path, clips: Sequence[ScoredClip], clusters: Mapping
 
     ``score`` is the sigmoid of ``logit``, not a probability; both are null for a clip without a scored face. A
     calibrated detector adds ``probability`` and ``llr``, log10 of the likelihood ratio. ``clusters`` gives by id which
-    clips share people, for the bootstrap of a comparison.
+    clips share people, for the bootstrap of a comparison; ``parent`` is the real clip that a fake was made from. The
+    other entries are those by which a comparison can be restricted (``assay detect compare --only``).
 
     Raises:
         StorageError: writing failed.
@@ -199,13 +200,20 @@ def write_scores(folder: Path, clips: Sequence[ScoredClip], clusters: Mapping[Cl
 
 
 def _line(clip: ScoredClip, cluster: int | None) -> dict[str, object]:
-    logit = clip.score.logit
+    logit, record = clip.score.logit, clip.record
     return {
-        "clip": str(clip.record.id),
-        "label": clip.record.label,
+        "clip": str(record.id),
+        "label": record.label,
         "cluster": cluster,
-        "split": clip.record.split,
-        "rendition": clip.record.rendition,
+        "split": record.split,
+        "rendition": record.rendition,
+        "parent": None if record.parent is None else str(record.parent),
+        "kind": record.kind,
+        "target": record.target_identity,
+        "source": record.source_identity,
+        "codec": record.codec,
+        "architecture": record.architecture,
+        "factors": dict(record.factors),
         "logit": logit,
         "score": None if logit is None else float(expit(logit)),
         **({} if clip.score.llr is None else {"probability": clip.score.probability, "llr": clip.score.llr}),

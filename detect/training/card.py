@@ -15,6 +15,8 @@ from detect.data.crops import ClipFaces
 from detect.evaluation.result import EvaluationResult
 from detect.models import DetectorSpec
 from detect.models.checkpoint import DetectorFacts
+from detect.training.choice import OWN
+from detect.training.validation_report import ValidationReport
 from shared.results.scores import Evaluation
 from shared.types import SPLITS, ClipRecord
 
@@ -62,7 +64,7 @@ forgeries of other kinds: `assay detect evaluate THIS_FOLDER SET`.
 
 {metrics}
 {aggregations}{notes}
-## Calibration
+{validation}## Calibration
 
 {calibration}
 
@@ -72,6 +74,19 @@ forgeries of other kinds: `assay detect evaluate THIS_FOLDER SET`.
   cameras it may fail without a sign.
 * A high score is a reason to look closer, not a finding about a person.
 """
+
+_VALIDATION = """## Validation
+
+{sentence}
+
+{grades}
+
+{spread}
+{comparisons}
+"""
+_GRADES_CAPTION = """Graded fakes are made from real faces of validation: the face itself, or a swapper's copy of it,
+pasted by ways that training does not use, at falling strength. Pairs are a fake and the real face it was made from."""
+_COMPARISONS_CAPTION = "What the scores of the set's own fakes could owe to anything but the forgery:"
 
 _TIMM = """or, on crops cut as described below, with timm alone:
 
@@ -94,6 +109,7 @@ class CardFacts:
         best_step: the exported step.
         chosen_by: the metric that chose it.
         leak: what the splits share, if that was allowed.
+        validation: what validation shows at that step.
     """
 
     dataset: str
@@ -103,6 +119,7 @@ class CardFacts:
     best_step: int
     chosen_by: str
     leak: str | None = None
+    validation: ValidationReport | None = None
     extra_notes: tuple[str, ...] = field(default_factory=tuple)
 
 
@@ -141,8 +158,63 @@ def render_card(detector: DetectorFacts, facts: CardFacts, validation: Evaluatio
         clusters=validation.clusters.capitalize(),
         metrics=metric_table(validation.evaluations),
         calibration=NOT_CALIBRATED,
+        validation="" if facts.validation is None else validation_section(facts.validation),
         notes="".join(f"\n{note}\n" for note in (*validation.notes, *facts.extra_notes)),
     )
+
+
+def validation_section(report: ValidationReport) -> str:
+    """What validation shows, as a section of the card in Markdown, with a blank line at its end."""
+    sentence = f"{_solved_text(report)} Kept: step {report.step}, by {report.chosen}."
+    if len(report.grades) > 1:
+        sentence += f"\n\n{_GRADES_CAPTION}"
+    comparisons = ""
+    if report.comparisons:
+        lines = ["| what scores | AUC | 95 % interval | |", "|---|---|---|---|"]
+        lines += [f"| {c.name} | {c.auc:.3f} | {_bounds(c.low, c.high)} | {c.note} |" for c in report.comparisons]
+        comparisons = "\n".join([f"\n{_COMPARISONS_CAPTION}", "", *lines]) + "\n"
+    return _VALIDATION.format(
+        sentence=sentence, grades=_grade_table(report), spread=_spread_text(report), comparisons=comparisons
+    )
+
+
+def _solved_text(report: ValidationReport) -> str:
+    if report.solved_at is not None:
+        return f"**Validation was solved at step {report.solved_at}**: from there on it cannot tell steps apart."
+    if OWN in report.solved:
+        return f"The set's own fakes were solved at step {report.solved[OWN]}; not every grade was."
+    return "Validation was not solved."
+
+
+def _spread_text(report: ValidationReport) -> str:
+    if report.spread is None:
+        return ""
+    text = f"Mean logits of {report.people} real people differ by {report.spread:.2f} (standard deviation)"
+    moved = next((grade for grade in report.grades if grade.shift is not None), None)
+    if moved is None:
+        return f"{text}.\n"
+    kind = "A fake of the set" if moved.name == OWN else f"A fake of grade {moved.name}"
+    return f"{text}. {kind} scores {moved.shift:+.2f} against its own real face on average.\n"
+
+
+def _grade_table(report: ValidationReport) -> str:
+    lines = [
+        "| fakes | AUC | 95 % interval | paired accuracy | shift of the logit | fakes | people | solved |",
+        "|---|---|---|---|---|---|---|---|",
+    ]
+    for grade in report.grades:
+        solved = f"step {report.solved[grade.name]}" if grade.name in report.solved else "no"
+        paired, shift = ("" if value is None else f"{value:.3f}" for value in (grade.paired, grade.shift))
+        bounds = _bounds(grade.low, grade.high)
+        lines.append(
+            f"| {grade.name} | {grade.auc:.3f} | {bounds} | {paired} | {shift} | {grade.fakes} | {grade.people} "
+            f"| {solved} |"
+        )
+    return "\n".join(lines)
+
+
+def _bounds(low: float | None, high: float | None) -> str:
+    return "no interval" if low is None or high is None else f"{low:.3f} to {high:.3f}"
 
 
 def validated_domain(clips: Sequence[ClipFaces], dataset: str, digest: str) -> dict[str, Any]:

@@ -11,16 +11,17 @@ import numpy as np
 from detect.config.training import TrainConfig
 from detect.data.batches import Mixture
 from detect.data.crops import ClipFaces, CropRequest, CropStore, dataset_digest, find_faces
+from detect.data.grades import GradeSet, choose_faces, make_grades, open_real, open_twins, unused_pastes
 from detect.data.masks import MASK_PX, ForgedMasks
 from detect.data.pairs import BalancedSampler, BlendedPairs, ForgedPairs, PairSource, partners_of
 from detect.data.protocols import leave_out
-from detect.data.real_faces import FaceStack, RealFaces, read_stack, refuse_known
+from detect.data.real_faces import FaceStack, RealFaces, read_stack, refuse_known, refuse_trained
 from detect.data.sequences import BlendedSequences, ForgedSequences, RealTracks
+from detect.data.strength import FrameOffsets
 from detect.models import DetectorSpec
 from shared.console import console
 from shared.dataset import DatasetFolder
 from shared.device import Device
-from shared.errors import ManifestError
 from shared.faces.facesets.reader import Faceset
 from shared.faces.finders.finder import FaceFinder, make_finder
 from shared.types import Split
@@ -33,7 +34,8 @@ class TrainingData:
     """The faces of the train and val splits, and additional training data.
 
     Attributes:
-        name, digest: the dataset.
+        folder: the dataset.
+        name, digest: its name, and the digest of its manifest.
         clips: its clips by split; the test split is not among them.
         finder: description of the face finder.
         leak: what splits share, if that was allowed.
@@ -43,6 +45,7 @@ class TrainingData:
         sequence: number of faces of a track in a sequence; None for detectors of single faces.
     """
 
+    folder: DatasetFolder
     name: str
     digest: str
     clips: dict[Split, list[ClipFaces]]
@@ -71,13 +74,28 @@ class TrainingData:
             shares.append(mix.blended)
         return Mixture(sources, shares)
 
+    def grades(self, spec: DetectorSpec, config: TrainConfig) -> tuple[GradeSet, ...]:
+        """The grades of validation; empty where there is no real face to make them from, or they are turned off.
+
+        Raises:
+            ConfigError: they do not fit in memory.
+            FacesetError: a faceset or a crop is missing or damaged.
+        """
+        wanted = config.validation
+        if not wanted.grades:
+            return ()
+        faces = choose_faces(self.clips["val"], wanted, spec)
+        pastes = unused_pastes(wanted, config.self_blend.pastes if config.mix.blended else ())
+        return make_grades(faces, wanted, pastes=pastes, workers=config.workers)
+
     def _forged(self, store: CropStore, config: TrainConfig) -> PairSource:
         clips = self.clips["train"]
         partners = partners_of(clips)
         sampler = BalancedSampler(clips, paired=config.mix.paired, partners=partners)
         if self.sequence is not None:
             return ForgedSequences(clips, sampler, store.crop, partners, frames=self.sequence)
-        return ForgedPairs(sampler, store.crop, self.masks.mask if self.masks else None)
+        masks, offsets = self.masks.mask if self.masks else None, FrameOffsets(clips)
+        return ForgedPairs(sampler, store.crop, masks, ratios=config.mix.forged_ratios, offset=offsets.offset)
 
     def _blended(self, store: CropStore, config: TrainConfig) -> PairSource:
         clips, mix = self.clips["train"], config.mix
@@ -93,7 +111,7 @@ class TrainingData:
         from_clips = real_stack(clips, store)
         wanted = _stack_shares(from_clips, self.stacks, mix.video_share)
         faces = RealFaces((from_clips, *self.stacks), wanted)
-        return BlendedPairs(faces, config.self_blend, twins=mix.twins, mask_px=MASK_PX)
+        return BlendedPairs(faces, config.self_blend, twins=mix.twins, others=mix.others, mask_px=MASK_PX)
 
 
 def prepare(
@@ -114,12 +132,11 @@ def prepare(
     records = {split: [record for record in kept if record.split == split] for split in splits}
     for split, found in records.items():
         if not found:
-            raise ManifestError(
-                f"{folder.path} has no clip in its {split} split", hint="assign splits: assay dataset split PATH"
-            )
+            raise folder.without_clips(split, "assign splits: assay dataset split PATH")
     real, twins = [Path(path) for path in config.mix.real_faces], [Path(path) for path in config.mix.twin_faces]
     held_out = [record for record in folder.records() if record.split != "train"]
     refuse_known(real, held_out, allowed=config.allow_leak)
+    validation = _check_validation(folder, config, real)
     made: list[FaceFinder] = []
 
     def make() -> FaceFinder:
@@ -130,8 +147,10 @@ def prepare(
     workers = max(1, min(_MAX_FINDERS, config.workers // 2))
     together = find_faces(folder, [r for split in splits for r in records[split]], request, make, workers=workers)
     clips = {"train": together[: len(records["train"])], "val": together[len(records["train"]) :]}
+    used = (*real, *twins) if config.mix.blended else ()
     has_region = spec.has_mask and config.mix.forged > 0
     return TrainingData(
+        folder=folder,
         name=folder.name,
         digest=dataset_digest(folder),
         clips=clips,  # type: ignore[arg-type]
@@ -139,9 +158,25 @@ def prepare(
         leak=leak,
         masks=ForgedMasks(folder, clips["train"]) if has_region else None,
         stacks=tuple(_stacks(real, twins, spec)) if config.mix.blended else (),
-        facesets={str(path): Faceset.open(path).digest() for path in (*real, *twins)} if config.mix.blended else {},
+        facesets={str(path): Faceset.open(path).digest() for path in (*used, *validation)},
         sequence=spec.frames_per_clip if spec.level == "clip" else None,
     )
+
+
+def _check_validation(folder: DatasetFolder, config: TrainConfig, learned: Sequence[Path]) -> tuple[Path, ...]:
+    """The facesets of validation, which are real and generated ones, and of people of the val split or new ones."""
+    wanted = config.validation
+    if not wanted.grades:
+        return ()
+    real, twins = tuple(map(Path, wanted.real_faces)), tuple(map(Path, wanted.twin_faces))
+    for path in real:
+        open_real(path)
+    for path in twins:
+        open_twins(path)
+    others = [record for record in folder.records() if record.split != "val"]
+    refuse_known(real, others, allowed=config.allow_leak, where="train or test split")
+    refuse_trained(real, learned if config.mix.blended else (), allowed=config.allow_leak)
+    return *real, *twins
 
 
 def real_stack(clips: Sequence[ClipFaces], store: CropStore) -> FaceStack:

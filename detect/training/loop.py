@@ -7,19 +7,20 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from torch import Tensor
 
 from detect.data.batches import Batch, Mixture, batches
 from detect.data.crops import CropStore
+from detect.data.grades import GradeSet
 from detect.metrics.classification import auc, log_loss
 from detect.scoring.aggregate import while_training
 from detect.scoring.samples import ScoredClip, clip_samples, frame_samples, score_clips
+from detect.training.choice import StepChoice, ValScore, as_plain, from_plain
 from detect.training.data import TrainingData
+from detect.training.grades import grade_metrics, own_score, score_grades
 from detect.training.previews import batch_sheet
 from detect.training.trainer import Trainer, load_prefixed
 from shared.console import console
@@ -32,26 +33,6 @@ from shared.video.images import encode_jpeg
 _LOG_EVERY = 10
 
 
-@dataclass(frozen=True)
-class ValScore:
-    """Score of the averaged weights on the val split at one step.
-
-    Compared by clip-level AUC, then by log loss where AUCs are equal or, with one class, undefined.
-    """
-
-    step: int
-    auc: float | None
-    log_loss: float
-
-    def better_than(self, other: ValScore | None) -> bool:
-        """Whether this score is better than ``other``."""
-        if other is None:
-            return True
-        if self.auc is not None and other.auc is not None and self.auc != other.auc:
-            return self.auc > other.auc
-        return self.log_loss < other.log_loss
-
-
 class TrainingLoop(BaseLoop):
     """Trains to the end of the settings, from the newest checkpoint of a run.
 
@@ -62,7 +43,7 @@ class TrainingLoop(BaseLoop):
         data: training and validation data.
 
     Attributes:
-        best: the step to keep; ``best_weights`` are its averaged weights. In the first process only.
+        choice: the step to keep; ``best_weights`` are its averaged weights. In the first process only.
         ended: whether the training is over.
     """
 
@@ -74,16 +55,27 @@ class TrainingLoop(BaseLoop):
         self.trainer = trainer
         self.data = data
         self.config = config
-        self.best: ValScore | None = None
+        self.choice = StepChoice()
         self.best_weights: dict[str, Tensor] = {}
-        self.latest: ValScore | None = None
-        self.stale = 0
         self.ended = False
         self.looked_at = -1
         self.first_step = 0
         self.train_store = CropStore(data.clips["train"])
         self.val_store = CropStore(data.clips["val"])
         self.losses: list[float] = []
+        self._grades: tuple[GradeSet, ...] | None = None
+
+    @property
+    def best(self) -> ValScore | None:
+        """The look whose weights are kept."""
+        return self.choice.kept
+
+    @property
+    def grades(self) -> tuple[GradeSet, ...]:
+        """The grades of validation, made at the first look and kept in memory."""
+        if self._grades is None:
+            self._grades = self.data.grades(self.trainer.average.spec, self.config)
+        return self._grades
 
     def train(self) -> None:
         """Continues from the newest checkpoint until steps or time are over, or validation stops improving.
@@ -139,6 +131,7 @@ class TrainingLoop(BaseLoop):
             augment_config=config.augment,
             workers=config.workers,
             part=(self.processes.rank, self.processes.count),
+            framing=config.framing,
         )
         with closing(made):  # type: ignore[type-var]
             yield made
@@ -179,7 +172,7 @@ class TrainingLoop(BaseLoop):
         self.ended = self.processes.from_first(self.ended)
 
     def _score_and_keep(self) -> None:
-        """Scores the val split with the averaged weights, and keeps them if they are the best so far."""
+        """Scores the averaged weights on validation data, and keeps them if they are the best so far."""
         scored = self.score_val()
         samples, step = clip_samples(scored), self.trainer.step
         loss = log_loss(samples.labels, samples.logits)
@@ -188,29 +181,24 @@ class TrainingLoop(BaseLoop):
                 f"no clip of the val split of {self.data.name} has a usable face, so no step can be chosen",
                 hint="try another --finder, or a smaller --min-face-px",
             )
-        self.latest = ValScore(step, auc(samples.labels, samples.logits), loss)
+        own = own_score(self.data.clips["val"], scored)
+        grades = score_grades(self.grades, self.trainer.predictor(), batch=self.config.batch)
+        latest = ValScore(step, None if own is None else own.auc, loss, own, grades)
         frames = frame_samples(scored)
-        metrics = {"auc": self.latest.auc, "log_loss": loss, "frame_auc": auc(frames.labels, frames.logits)}
+        metrics = {"auc": latest.auc, "log_loss": loss, "frame_auc": auc(frames.labels, frames.logits)}
+        metrics |= grade_metrics(latest)
         self._log(step, {f"val_{name}": value for name, value in metrics.items() if value is not None})
-        if self.latest.better_than(self.best):
-            self.best, self.stale = self.latest, 0
+        if self.choice.look(latest):
             state = self.trainer.average.state_dict()
             self.best_weights = {name: tensor.detach().cpu().clone() for name, tensor in state.items()}
         else:
-            self.stale += 1
-            self.ended = self.stale >= self.config.patience
+            self.ended = self.choice.stale >= self.config.patience
 
     def _save(self) -> None:
         if self.run is not None:
             tensors, meta = self.trainer.checkpoint()
             tensors |= {f"best.{name}": tensor for name, tensor in self.best_weights.items()}
-            meta |= {
-                "best": _plain(self.best),
-                "latest": _plain(self.latest),
-                "stale": self.stale,
-                "ended": self.ended,
-                "seconds": self.seconds,
-            }
+            meta |= {**as_plain(self.choice), "ended": self.ended, "seconds": self.seconds}
             self.run.save(self.trainer.step, tensors, meta)
         self.processes.wait()
 
@@ -220,11 +208,10 @@ class TrainingLoop(BaseLoop):
             return
         meta = checkpoint.meta
         self.trainer.restore(checkpoint.step, checkpoint.tensors, meta)
-        self.best, self.latest = _val_score(meta.get("best")), _val_score(meta.get("latest"))
+        self.choice = from_plain(meta)
         names = [name for name in checkpoint.tensors if name.startswith("best.")]
         self.best_weights = {name.removeprefix("best."): checkpoint.tensors[name] for name in names}
-        self.looked_at = -1 if self.latest is None else self.latest.step
-        self.stale = int(meta.get("stale", 0))
+        self.looked_at = -1 if self.choice.latest is None else self.choice.latest.step
         self.earlier_seconds = float(meta.get("seconds", 0.0))
         self.first_step = checkpoint.step
         limit = self._limit_reached() if meta.get("ended", False) else None
@@ -243,14 +230,6 @@ class TrainingLoop(BaseLoop):
             return f"{config.steps} steps"
         if config.minutes and self.earlier_seconds >= 60 * config.minutes:
             return f"{config.minutes:g} minutes"
-        if self.stale >= config.patience:
+        if self.choice.stale >= config.patience:
             return f"patience of {config.patience} evaluations"
         return None
-
-
-def _plain(score: ValScore | None) -> dict[str, Any] | None:
-    return None if score is None else {"step": score.step, "auc": score.auc, "log_loss": score.log_loss}
-
-
-def _val_score(plain: dict[str, Any] | None) -> ValScore | None:
-    return None if plain is None else ValScore(int(plain["step"]), plain["auc"], float(plain["log_loss"]))

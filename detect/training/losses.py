@@ -50,6 +50,31 @@ def region_loss(logits: Tensor, masks: Tensor) -> Tensor:
     return pixels + dice
 
 
+def pair_loss(logits: Tensor, one_face: Tensor, *, margin: float = 0.0) -> Tensor:
+    """softplus(``margin`` - (fake - real)) of the pairs of one face, summed and divided by the number of all pairs.
+
+    The logistic loss of a pair's order (Burges et al., "Learning to rank using gradient descent", ICML 2005): what the
+    two faces share, such as the person, cancels. Divided by all pairs, it has equal means over parts and whole of a
+    batch.
+
+    Args:
+        logits: (2 P,) of P pairs, each fake before its real face.
+        one_face: (P,) bool, whether a pair is of one face; others count as 0.
+        margin: difference of logits at which a pair costs log 2.
+    """
+    difference = logits[0::2] - logits[1::2]
+    return (F.softplus(margin - difference) * one_face.to(difference.dtype)).mean()
+
+
+def spread_loss(logits: Tensor, centre: float) -> Tensor:
+    """Mean squared distance of (N,) logits of real faces to ``centre``: their variance where that is their mean.
+
+    As deviations from a mean sum to 0, the gradient is that of the variance although ``centre`` is a constant. So the
+    parts of a batch, with the mean of the whole one, have together the gradient of the whole one.
+    """
+    return (logits - centre).square().mean()
+
+
 def mixed_up(
     x: Tensor, wanted: Tensor, masks: Tensor | None, mixing: tuple[float, int]
 ) -> tuple[Tensor, Tensor, Tensor | None]:

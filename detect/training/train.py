@@ -33,6 +33,7 @@ from detect.training.card import CardFacts, render_card, validated_domain
 from detect.training.data import TrainingData, prepare
 from detect.training.loop import TrainingLoop
 from detect.training.trainer import Trainer
+from detect.training.validation_report import make_report, write_report
 from shared.config import configured
 from shared.console import console
 from shared.dataset import DatasetFolder
@@ -43,8 +44,8 @@ from shared.training.processes import Processes
 from shared.training.run import Run
 
 KIND = "detector"
-WHILE_RUNNING = ("minutes", "workers", "patience")
-"""Settings that may differ when a run is resumed: they do not change a training step."""
+WHILE_RUNNING = ("steps", "minutes", "workers", "patience")
+"""Settings that may differ when a run is resumed: its duration, and what changes no training step."""
 
 _VAL = Path("evaluations") / "val"
 
@@ -212,8 +213,18 @@ def _export(loop: TrainingLoop) -> EvaluationResult:
     )
     facts = dataclasses.replace(facts, validation=validation_facts(result))
     write_evaluation(loop.path / _VAL, result, scored)
-    chosen_by = "clip log loss" if best.auc is None else f"clip AUC {best.auc:.3f}"
-    card = CardFacts(data.name, {**data.clips}, config, loop.trainer.step, best.step, chosen_by, leak=data.leak)
+    report = make_report(loop.choice, data.folder, data.clips["val"], scored, loop.val_store)
+    write_report(loop.path / _VAL, report)
+    card = CardFacts(
+        data.name,
+        {**data.clips},
+        config,
+        loop.trainer.step,
+        best.step,
+        report.chosen,
+        leak=data.leak,
+        validation=report,
+    )
     save_detector(
         loop.trainer.average,
         loop.path / FOLDER_NAME,

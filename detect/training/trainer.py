@@ -16,7 +16,7 @@ from detect.config.training import TrainConfig
 from detect.data.batches import Batch
 from detect.models import Detector
 from detect.models.predictor import CropPredictor
-from detect.training.losses import detection_loss, mixed_up
+from detect.training.losses import detection_loss, mixed_up, pair_loss, spread_loss
 from detect.training.optimizers import climbed, make_optimizer
 from shared.device import Device, seed_everything
 from shared.errors import CheckpointError, TrainingDivergedError
@@ -47,18 +47,27 @@ def learning_rate(config: TrainConfig, step: int, progress: float) -> float:
 class _Loss(nn.Module):
     """Forward pass and loss as one module, for gradient averaging between processes."""
 
-    def __init__(self, model: Detector, device: Device, config: TrainConfig) -> None:
+    def __init__(self, model: Detector, device: Device, config: TrainConfig, processes: Processes) -> None:
         super().__init__()
         self.model = model
         self._device = device
         self._config = config
+        self._processes = processes
 
-    def forward(self, x: Tensor, wanted: Tensor, masks: Tensor | None) -> Tensor:
-        """The loss of a batch, see :func:`detect.training.losses.detection_loss`."""
+    def forward(self, x: Tensor, wanted: Tensor, masks: Tensor | None, one_face: Tensor | None) -> Tensor:
+        """The loss of a batch of pairs, see :mod:`detect.training.losses`."""
         config = self._config
         with self._device.autocast():
             found = self.model(x)
-        return detection_loss(found, wanted, masks, smoothing=config.label_smoothing, mask_weight=config.mask_weight)
+        loss = detection_loss(found, wanted, masks, smoothing=config.label_smoothing, mask_weight=config.mask_weight)
+        logits = found.logit.float()
+        if config.pair_weight and one_face is not None:
+            loss = loss + config.pair_weight * pair_loss(logits, one_face, margin=config.pair_margin)
+        if config.spread_weight:
+            real = logits[wanted < 0.5]
+            centre = self._processes.mean_of(float(real.detach().mean()))
+            loss = loss + config.spread_weight * spread_loss(real, centre)
+        return loss
 
 
 class Trainer:
@@ -94,7 +103,7 @@ class Trainer:
         self._input = CropPredictor(self.average, device)
         if config.compile:
             self.model.compile()
-        self._loss = self.processes.wrapped(_Loss(self.model, device, config))
+        self._loss = self.processes.wrapped(_Loss(self.model, device, config, self.processes))
 
     def predictor(self) -> CropPredictor:
         """A predictor with the averaged weights at the time of the call."""
@@ -157,10 +166,11 @@ class Trainer:
         x = self._input.prepare(batch.crops)
         wanted = torch.from_numpy(batch.labels).to(x.device)
         masks = None if batch.masks is None else torch.from_numpy(batch.masks).to(x.device).unsqueeze(1)
+        one_face = None if batch.one_face is None else torch.from_numpy(batch.one_face).to(x.device)
         if self.config.mixup:
             x, wanted, masks = mixed_up(x, wanted, masks, self._mixing(batch))
         self.model.train()
-        loss = self._loss(x, wanted, masks)
+        loss = self._loss(x, wanted, masks, one_face)
         self._optimizer.zero_grad(set_to_none=True)
         loss.backward()
         return float(loss.detach())

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 
@@ -12,6 +12,8 @@ import numpy as np
 import shared
 from forge.building.spec import ClipConfig, IdentityConfig, SetSpec, SwapperConfig
 from forge.building.tasks import ShotTask
+from forge.swapping.config import SwapConfig
+from forge.training.config import TrainConfig
 from shared.config import digest, need, to_mapping
 from shared.console import console, counted
 from shared.dataset.splits import joined, place_groups
@@ -213,6 +215,30 @@ def models_of(spec: SetSpec, splits: dict[str, Split]) -> list[Model]:
                 need(len(group) > 1, f"{one.name}: a group needs two people or more", "name at least two")
                 models.append(Model(f"{one.name}-{number}", one, tuple(name for name in names if name in group)))
     return models
+
+
+def training_of(spec: SetSpec, one: SwapperConfig) -> TrainConfig:
+    """The settings of a swapper's training, on the set's device, with the full path of the swapper it starts from."""
+    from forge.training.start import starts_from_file  # torch takes a second to import
+
+    config = replace(one.training, device=spec.set.device)
+    if config.start_from is None or not starts_from_file(config):
+        return config
+    return replace(config, start_from=str((spec.folder / config.start_from).resolve()))
+
+
+def files_beside(config: SwapConfig) -> list[str]:
+    """SHA-256 of the files that a swap needs beside its swapper: the restorer's weights, and an enlarging hook.
+
+    Raises:
+        CheckpointError: the restorer has no weights.
+        UsageError: the hook is not there.
+    """
+    from forge.swapping.restore import restorer_digest
+    from forge.swapping.super_resolution import enlarge_digest, need_hook
+
+    need_hook(config.blend)
+    return [found for found in (restorer_digest(config.restore), enlarge_digest(config.blend)) if found is not None]
 
 
 def _run_path(spec: SetSpec, one: SwapperConfig) -> Path:

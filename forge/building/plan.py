@@ -15,10 +15,11 @@ from pathlib import Path
 from typing import Any
 
 import shared
-from forge.building.pieces import Model, Shot, models_of, shots_of, splits_of
+from forge.building.pieces import Model, Shot, files_beside, models_of, shots_of, splits_of, training_of
 from forge.building.sampling import encode_of, pairs_of, paste_of, seed_for, swap_settings, variants_of
 from forge.building.spec import ManipulationConfig, SetSpec
 from forge.building.tasks import ClipTask, EncodeTask, FacesTask, MasterTask, TrainTask
+from forge.swapping.config import SwapConfig
 from shared.config import digest, need, to_mapping
 from shared.errors import UsageError
 from shared.faces.facesets.extract_config import ExtractConfig
@@ -85,6 +86,8 @@ def plan_set(spec: SetSpec, out: Path, work: Path) -> BuildPlan:
         MediaError: a clip cannot be read.
         ConfigError: inconsistent settings.
         LeakError: people of two splits are linked.
+        CheckpointError: a swapper or the restorer that the settings name cannot be read.
+        UsageError: a file that they name is not there.
     """
     shots = shots_of(spec, work)
     splits = splits_of(spec, shots)
@@ -110,6 +113,7 @@ class _Planner:
         self.clips: list[PlannedClip] = []
         self.rights = {one.name: one.rights for one in spec.identity}
         self.name = spec.set.name
+        self.files: dict[tuple[str, str], list[str]] = {}
 
     def plan(self) -> BuildPlan:
         """All steps and clips."""
@@ -177,12 +181,14 @@ class _Planner:
         if model.run is not None:
             return {0: (str(model.run), str(model.digest), None)}
         facesets = [self._faceset(person) for person in model.people]
-        config = replace(model.config.training, device=self.spec.set.device)
+        config = training_of(self.spec, model.config)
         places = [str(self._faceset_path(*one)) for one in zip(model.people, facesets, strict=True)]
-        from forge.training.start import start_digest  # torch takes a second to import
+        from forge.training.start import start_digest, starts_from_file
 
         start = start_digest(config)
-        inputs = [facesets, config, model.config.ladder, model.config.threads, *([] if start is None else [start])]
+        # What it starts from counts by its content, wherever it lies.
+        keyed = replace(config, start_from="") if starts_from_file(config) else config
+        inputs = [facesets, keyed, model.config.ladder, model.config.threads, *([] if start is None else [start])]
         key = self._key("train", *inputs)
         folder, run = (self.work / kind / f"{model.name}-{key[:12]}" for kind in ("swappers", "runs"))
         task = TrainTask(
@@ -261,7 +267,7 @@ class _Planner:
                     config=config, segments=manipulation.segments, one_of_many=manipulation.one_of_many, seed=seed,
                 )  # fmt: skip
                 master = self._key("master", shot.key, key, source, target, config, manipulation.segments,
-                                   manipulation.one_of_many, seed)  # fmt: skip
+                                   manipulation.one_of_many, seed, *self._files(config))  # fmt: skip
                 task = replace(task, out=str(self.work / "masters" / f"{kind}-{name}-{master[:12]}"))
                 after = (shot.key,) if trained is None else (shot.key, trained)
                 self._add(
@@ -272,6 +278,13 @@ class _Planner:
                 about |= {"self": "yes"} if source == target else {}
                 known = tuple((k, v) for k, v in {**about, **dict(shot.factors)}.items() if v)
                 self._fake_clips(shot, task, master, kind, name, known)
+
+    def _files(self, config: SwapConfig) -> list[str]:
+        """As :func:`files_beside`, which is asked once for settings that need the same files."""
+        needs = (config.restore.by if config.restore else "", config.blend.enlarge)
+        if needs not in self.files:
+            self.files[needs] = files_beside(config)
+        return self.files[needs]
 
     def _fake_clips(
         self,

@@ -160,7 +160,8 @@ class SwapperConfig:
         steps: export after each of these; the last ends the training. Empty takes it from ``settings``.
         recipe: of the training, a name of ``assay forge recipes``; its ``minutes`` are left out.
         settings: of the training, in place of the recipe's, see ``assay forge train --help``; ``minutes`` is refused,
-            because a build that is limited by a clock cannot be repeated.
+            because a build that is limited by a clock cannot be repeated. A swapper that it starts from is, like
+            ``run``, relative to the settings file.
         threads: cores per training; part of the settings, because results depend on the number of threads.
     """
 

@@ -42,6 +42,7 @@ def make_enlarge(config: BlendConfig) -> Enlarge | None:
         return _restorer()
     if config.enlarge == "lanczos":
         return lambda crop: _lanczos(crop, config.enlarge_factor)
+    need_hook(config)
     return _from_file(Path(config.enlarge.removeprefix(_PYTHON)))
 
 
@@ -53,6 +54,17 @@ def enlarge_digest(config: BlendConfig) -> str | None:
         return restorer_digest()
     path = Path(config.enlarge.removeprefix(_PYTHON))
     return sha256_file(path) if config.enlarge.startswith(_PYTHON) and path.is_file() else None
+
+
+def need_hook(config: BlendConfig) -> None:
+    """Refuses a hook whose file is not there, before the work.
+
+    Raises:
+        UsageError: it is not.
+    """
+    path = Path(config.enlarge.removeprefix(_PYTHON))
+    if config.enlarge.startswith(_PYTHON) and not path.is_file():
+        raise UsageError(f"{path} does not exist", hint="blend.enlarge = 'python:FILE.py'")
 
 
 def enlarged(swapped: SwappedFace, enlarge: Enlarge | None) -> SwappedFace:
@@ -94,8 +106,6 @@ def _lanczos(crop: np.ndarray, factor: int) -> np.ndarray:
 
 
 def _from_file(path: Path) -> Enlarge:
-    if not path.is_file():
-        raise UsageError(f"{path} does not exist", hint="blend.enlarge = 'python:FILE.py'")
     console.warn(f"{path} is run as your own code, with your rights")
     spec = importlib.util.spec_from_file_location(f"assay_enlarge_{path.stem}", path)
     if spec is None or spec.loader is None:

@@ -45,6 +45,7 @@ class TrainingLoop(BaseLoop):
         self._first_step = 0
         self._first_faces = 0
         self._previewed_step = -1
+        self._preview_settings = config
         self._next_preview = 0.0
         self._watch = CollapseWatch(config.log_every)
         self._pending: list[dict[str, Losses]] = []
@@ -236,16 +237,22 @@ class TrainingLoop(BaseLoop):
 
     def _begin_preview(self) -> None:
         self._fetch_preview(wait=True)
-        self._previewed_step = self.trainer.step
+        self._previewed_step, self._preview_settings = self.trainer.step, self._settings()
         self._next_preview = next_preview(self.seconds)
         self.recorder.begin_preview(self.trainer)
 
     def _fetch_preview(self, *, wait: bool = False) -> None:
-        """Logs the preview that was begun and looks for a sign in it, once it is finished, or after waiting for it."""
+        """Logs the preview that was begun and looks for a sign in it, once it is finished, or after waiting for it.
+
+        It is compared with others of the phase in which it was begun.
+        """
+        if not self.recorder.previewing:
+            return
         found = self.recorder.finished_preview(wait=wait, log=self.trainer.step != self._first_step)
+        self.busy_with_own_work()
         if found is not None and found.measured:
             ssim, sharpness = (median(column) for column in list(zip(*found.measured.values(), strict=True))[:2])
-            self._tell(self._watch.preview(self._settings(), found.step, ssim, sharpness))
+            self._tell(self._watch.preview(self._preview_settings, found.step, ssim, sharpness))
 
     def _save(self, *, snapshot: bool = False) -> None:
         meta = {"returns": self.returns}

@@ -100,6 +100,13 @@ class RunRecorder:
         """The newest checkpoint of ``step`` or before; None if none is kept."""
         return None if self.run is None else self.run.newest_at(step)
 
+    @property
+    def _named_step(self) -> int:
+        """The step whose checkpoint a warning of a collapse named, in this call or an earlier one; -1 without one."""
+        collapse = self.run.facts.get("collapse") if self.run is not None else None
+        step = collapse.get("good_step") if isinstance(collapse, dict) else None
+        return step if isinstance(step, int) else -1
+
     def _note_fact(self, run: Run, name: str, value: object) -> None:
         run.facts[name] = value
         write_text(run.path / "run.json", json.dumps(run.facts, indent=2) + "\n")
@@ -114,6 +121,11 @@ class RunRecorder:
         # Autocast is left out: its cache of weights is one for all threads, and is emptied when a thread leaves it.
         device = Device(trainer.device.torch_device, None)
         self._pending = self._thread.submit(_make_preview, self, self.run, trainer.snapshot(), trainer.step, device)
+
+    @property
+    def previewing(self) -> bool:
+        """Whether a preview was begun that was not fetched."""
+        return self._pending is not None
 
     def finished_preview(self, *, wait: bool = False, log: bool = True) -> Preview | None:
         """The preview that was begun, once it is written; None before that, unless ``wait``, and if there is none.
@@ -148,11 +160,15 @@ class RunRecorder:
         snapshot: bool,
         spare: int = -1,
     ) -> None:
-        """Saves a checkpoint with ``meta`` beside the trainer's own, and the export; see :meth:`Run.save`."""
+        """Saves a checkpoint with ``meta`` beside the trainer's own, and the export; see :meth:`Run.save`.
+
+        Beside the one of step ``spare`` or before, the one that a warning of a collapse named stays.
+        """
         if self.run is None:
             return
         tensors, own = trainer.state()
-        self.run.save(trainer.step, tensors, {**own, **meta, "seconds": seconds}, snapshot=snapshot, spare=spare)
+        kept = (spare, self._named_step)
+        self.run.save(trainer.step, tensors, {**own, **meta, "seconds": seconds}, snapshot=snapshot, spare=kept)
         self._export(trainer, loss, seconds)
 
     def finish(self) -> None:

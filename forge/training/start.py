@@ -29,6 +29,11 @@ def start_folder(spec: SwapSpec, config: TrainConfig) -> Path | None:
     return shipped.BASE_FOLDER if wanted and shipped.base_fits(spec) else None
 
 
+def starts_from_file(config: TrainConfig) -> bool:
+    """Whether ``config.start_from`` is the path of a swapper, run or checkpoint, and no name of the package's."""
+    return config.start_from not in (None, shipped.BASE, shipped.SCRATCH)
+
+
 def start_digest(config: TrainConfig) -> str | None:
     """Digest of what a training by ``config`` may start from, for keys of results; None for random weights.
 

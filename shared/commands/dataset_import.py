@@ -109,9 +109,9 @@ def _show(report: ImportReport, out: Path, *, dry_run: bool) -> None:
     if report.leaks:
         console.warn(f"the splits leak in {counted(len(report.leaks), 'place')}, the first: {report.leaks[0]}")
     if dry_run:
-        console.print(f"{counted(report.clips, 'clip')} would be imported; nothing was written")
+        console.print(f"{report.clips} of {counted(report.named, 'clip')} would be imported; nothing was written")
     else:
-        console.print(f"{out} holds {report.listed} of {counted(report.clips, 'clip')}, {report.linked} by hard link")
+        console.print(f"{out} holds {report.listed} of {counted(report.named, 'clip')}, {report.linked} by hard link")
 
 
 def _labels(options: list[str]) -> dict[str, Label]:

@@ -106,6 +106,21 @@ class DatasetFolder:
         """
         return [record for record in self._writer.index.records().values() if split is None or record.split == split]
 
+    def without_clips(self, split: str, hint: str) -> ManifestError:
+        """The error for a split without a clip; of a set that lists none it says whether it is still being built.
+
+        A build lists its clips together when it ends, so until then there is media that nothing lists.
+        """
+        if len(self):
+            return ManifestError(f"{self.path} has no clip in its {split} split", hint=hint)
+        media = self.path / MEDIA
+        if media.is_dir() and any(media.iterdir()):
+            return ManifestError(
+                f"{self.path} lists no clip yet, and holds media: it is still being built, or its build was stopped",
+                hint="wait until assay forge build ends; the same command continues one that was stopped",
+            )
+        return ManifestError(f"{self.path} lists no clip", hint="assay dataset add, or assay forge build")
+
     def __len__(self) -> int:
         return len(self._writer.index.records())
 

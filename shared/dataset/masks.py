@@ -17,12 +17,15 @@ Hashes and signatures detect a replaced mask; these checks detect one that was w
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 
 import cv2
 import numpy as np
 
+from shared.dataset.excerpts import target_frames
 from shared.dataset.files import PresentFiles
 from shared.errors import AssayError
 from shared.types import ClipId, ClipRecord
@@ -50,26 +53,43 @@ class Originals:
                     self._real.setdefault(key, []).append(record)
 
     def of(self, fake: ClipRecord) -> ClipRecord | None:
-        """The real clip of the same footage in the same rendition, size and length; None if there is none."""
-        root = self._root(fake)
-        if root is None:
+        """The real clip of the same footage in the same rendition and size; None if there is none.
+
+        It has as many frames, or, for a fake of a stretch of its target, those of the stretch.
+        """
+        found = self.matched(fake)
+        return None if found is None else found[0]
+
+    def matched(self, fake: ClipRecord) -> tuple[ClipRecord, int] | None:
+        """As :meth:`of`, with the real clip's frame that is the fake's frame 0."""
+        found = self._root(fake)
+        if found is None:
             return None
-        wanted = (fake.rendition, fake.width, fake.height, fake.frames)
+        root, first, whole = found
         for key in self._footage(root):
             for real in self._real.get(key, []):
-                if (real.rendition, real.width, real.height, real.frames) == wanted:
-                    return real
+                same = (real.rendition, real.width, real.height) == (fake.rendition, fake.width, fake.height)
+                long_enough = real.frames == fake.frames if whole else real.frames >= first + fake.frames
+                if same and long_enough:
+                    return real, first
         return None
 
-    def _root(self, record: ClipRecord) -> ClipRecord | None:
+    def _root(self, record: ClipRecord) -> tuple[ClipRecord, int, bool] | None:
+        """The real clip that a fake was made of, its frame that is the fake's frame 0, and whether all were taken."""
         seen: set[ClipId] = set()
         found: ClipRecord | None = record
+        first, whole = 0, True
         while found is not None and found.label != "real":
             if found.parent is None or found.parent in seen:
                 return None
+            stretch = target_frames(found)
+            if stretch is not None:
+                if stretch[1] - stretch[0] != found.frames:
+                    return None
+                first, whole = first + stretch[0], False
             seen.add(found.parent)
             found = self._records.get(found.parent)
-        return found
+        return None if found is None else (found, first, whole)
 
     def _footage(self, real: ClipRecord) -> Sequence[str]:
         """Keys shared by the renditions of one original."""
@@ -95,7 +115,7 @@ def mask_faults(present: PresentFiles, record: ClipRecord, originals: Originals)
     path, video = present.find(record.masks.changed), present.find(record.path)
     if path is None or video is None:
         return
-    original = originals.of(record)
+    original, first = originals.matched(record) or (None, 0)
     real = present.find(original.path) if original is not None else None
     wanted = _wanted(record) if real is not None else ()
     kept: dict[int, np.ndarray] = {}
@@ -110,7 +130,7 @@ def mask_faults(present: PresentFiles, record: ClipRecord, originals: Originals)
                 kept[index] = mask
         yield from _against_labels(record, marked)
         if real is not None and original is not None and kept:
-            yield from _against_pixels(record, original, video, real, kept)
+            yield from _against_pixels(record, original, (video, 0), (real, first), kept)
     except AssayError as error:
         yield f"{record.masks.changed} cannot be compared with its clip: {error}"
 
@@ -134,11 +154,16 @@ def _against_labels(record: ClipRecord, marked: Sequence[bool]) -> Iterator[str]
 
 
 def _against_pixels(
-    record: ClipRecord, original: ClipRecord, video: Path, real: Path, masks: Mapping[int, np.ndarray]
+    record: ClipRecord,
+    original: ClipRecord,
+    video: tuple[Path, int],
+    real: tuple[Path, int],
+    masks: Mapping[int, np.ndarray],
 ) -> Iterator[str]:
+    """Compares the files ``video`` and ``real``, each from a frame on, where ``masks`` has one."""
     if record.source_identity == record.target_identity:
         return
-    lumas = (_lumas(video, max(masks)), _lumas(real, max(masks)))
+    lumas = [_lumas(path, first, max(masks) + 1) for path, first in (video, real)]
     compared: list[_Compared] = []
     for index, (forged, untouched) in enumerate(zip(*lumas, strict=False)):
         if index not in masks or forged.shape != untouched.shape:
@@ -184,14 +209,11 @@ def _blocks(values: np.ndarray) -> np.ndarray:
     return cut.reshape(rows, BLOCK_PX, columns, BLOCK_PX).mean(axis=(1, 3))
 
 
-def _lumas(path: Path, last: int) -> Iterator[np.ndarray]:
+def _lumas(path: Path, first: int, count: int) -> Iterator[np.ndarray]:
     from shared.video import VideoReader
 
-    with VideoReader(path) as reader:
-        for index, luma in enumerate(reader.gray_frames()):
-            yield luma
-            if index >= last:
-                return
+    with VideoReader(path) as reader, closing(reader.gray_frames()) as frames:  # type: ignore[type-var]
+        yield from islice(frames, first, first + count)
 
 
 def _size(record: ClipRecord) -> str:

@@ -7,6 +7,7 @@ from typing import Literal
 
 import numpy as np
 
+from shared.results.calibration import OutsideBound, PredictionSet
 from shared.types import ClipId, Label
 
 Level = Literal["frame", "track", "clip"]
@@ -125,13 +126,18 @@ class CalibratedScore:
         holds: False when the file is outside the validated domain; the numbers then do not apply.
         llr: log10 of the likelihood ratio, positive for the first of the two ``propositions``.
         low, high: its 95 % interval over the people of the calibration.
-        lower_bound, upper_bound: limits that the calibration's data support (ELUB).
+        lower_bound, upper_bound: limits that the calibration's data support (ELUB), and those of tools that were not
+            learned from, the nearer to 0 of both.
         at_bound: whether the ratio is one of these.
         words: wording on the verbal ``scale``.
         probability: of a fake given ``prior``: prior odds times the likelihood ratio.
         by_prior: the same for other priors, as pairs.
         population: data of the calibration.
         left_out: how its quality was measured; ``quality``: Cllr, ECE and others, with intervals.
+        learned_llr: the ratio within the calibration's own limits ``learned_bounds``: among the manipulations learned
+            from.
+        outside: how ratios held on tools that were not learned from; None if no such tool was measured.
+        prediction: the conformal prediction set; None without one, and ``prediction_note`` says why.
     """
 
     holds: bool
@@ -150,6 +156,11 @@ class CalibratedScore:
     population: str
     left_out: str
     quality: tuple[Evaluation, ...]
+    learned_llr: float | None = None
+    learned_bounds: tuple[float, float] | None = None
+    outside: OutsideBound | None = None
+    prediction: PredictionSet | None = None
+    prediction_note: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,7 +25,11 @@ class LoadWatch:
     def __init__(self, clock: Clock = time.monotonic, own: Clock = time.thread_time) -> None:
         self._clock, self._own = clock, own
         self._told = False
-        self._began, self._ran = clock(), own()
+        self.restart()
+
+    def restart(self) -> None:
+        """Leaves out the time until now, in which the training itself had other work done, or waited for it."""
+        self._began, self._ran = self._clock(), self._own()
 
     def busy_share(self) -> float | None:
         """The share of the last half minute in which the thread ran, if it is under 0.7, once; else None."""

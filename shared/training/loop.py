@@ -38,6 +38,7 @@ class BaseLoop:
         self._watches_load = on_cpu and processes.count == 1
         self._began = time.monotonic()
         self._agreed_seconds = 0.0
+        self._load: LoadWatch | None = None
 
     @property
     def seconds(self) -> float:
@@ -69,7 +70,7 @@ class BaseLoop:
         self._began = time.monotonic()
         self.agree(stopped=False)
         shown = self.earlier_seconds
-        load = LoadWatch() if self._watches_load else None
+        self._load = LoadWatch() if self._watches_load else None
         if minutes is None:
             total, done, unit = steps * per_step, step * per_step, self._unit
         else:
@@ -79,7 +80,7 @@ class BaseLoop:
             nonlocal shown
             before, shown = shown, self.seconds
             tick(per_step if minutes is None else round(shown) - round(before), note=note)
-            if load is not None and (share := load.busy_share()) is not None:
+            if self._load is not None and (share := self._load.busy_share()) is not None:
                 self._tell_busy(share)
 
         echo = ECHO_SECONDS if self.processes.count > 1 else 0.0
@@ -88,6 +89,11 @@ class BaseLoop:
             console.progress("training", total, unit=unit, done=done) as tick,
         ):
             yield noted, advance
+
+    def busy_with_own_work(self) -> None:
+        """Says that the processor does, or did until now, other work of this training, so that no machine is busy."""
+        if self._load is not None:
+            self._load.restart()
 
     def _tell_busy(self, share: float) -> None:
         """Says that the training runs only for ``share`` of the time, and what to do."""

@@ -13,7 +13,7 @@ from __future__ import annotations
 import json
 import re
 import types
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -205,11 +205,12 @@ class Run:
         meta: Mapping[str, Any],
         *,
         snapshot: bool = False,
-        spare: int = -1,
+        spare: Collection[int] = (),
     ) -> Path:
         """Saves a checkpoint atomically, and removes all but the last ``keep``.
 
-        ``meta`` must be JSON; snapshots are never removed, and not now the newest one of step ``spare`` or before.
+        ``meta`` must be JSON; snapshots are never removed, and not now the newest one at or before each step of
+        ``spare``.
 
         Raises:
             StorageError: writing failed or the disk is full.
@@ -218,8 +219,9 @@ class Run:
         need_free_space(self.checkpoints, int(size * 1.05) + _MAX_JSON_BYTES)
         path = self.checkpoint_path(step)
         write_checkpoint(path, tensors, {"step": step, "snapshot": snapshot, "meta": dict(meta)})
+        spared = {self.newest_at(one) for one in spare}
         for _, old in self._numbered()[: -self._keep]:
-            if old != self.newest_at(spare) and not is_snapshot(old):
+            if old not in spared and not is_snapshot(old):
                 old.unlink(missing_ok=True)
         return path
 

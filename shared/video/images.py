@@ -1,4 +1,4 @@
-"""Reads single pictures, upright and within limits, and folders of them in natural order; encodes PNG and JPEG."""
+"""Reads single pictures, upright and within limits, and folders of them in natural order; encodes PNG, JPEG, WebP."""
 
 from __future__ import annotations
 
@@ -250,6 +250,15 @@ def encode_jpeg(image: np.ndarray, quality: int = 90) -> bytes:
         MediaError: it is empty, of another shape or type, or has more than 65,500 pixels on a side.
     """
     return _encoded(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, quality])
+
+
+def encode_webp(image: np.ndarray, quality: int = 80) -> bytes:
+    """(H, W, 3) RGB uint8 as a lossy WebP file; ``quality`` from 1 to 100.
+
+    Raises:
+        MediaError: it is empty, of another shape or type, or has more than 16,383 pixels on a side.
+    """
+    return _encoded(".webp", image, [cv2.IMWRITE_WEBP_QUALITY, quality])
 
 
 def _encoded(suffix: str, image: np.ndarray, flags: list[int]) -> bytes:

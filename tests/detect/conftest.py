@@ -81,9 +81,10 @@ def add_clip(
     *,
     forged: Sequence[int] = range(FRAMES),
     blank: bool = False,
+    manipulation: str = "stripes",
 ) -> ClipRecord:
     """Writes a toy clip into the dataset; ``forged`` are its forged frames when it has a ``source``."""
-    clip = ClipId(dataset.name, None if source is None else "stripes", name)
+    clip = ClipId(dataset.name, None if source is None else manipulation, name)
     relative = dataset.media_for(clip)
     faked = tuple(forged) if source is not None else ()
     person = sum(target.encode()) % 97

@@ -59,6 +59,11 @@ def test_train_and_evaluate_from_the_command_line(
     assert compared["delong"]["difference"] == 0.0
     assert compared["clusters"] == 2
     assert (tmp_path / "c.json").is_file()
+    some = ["detect", "compare", str(folder), str(folder), "--only", "identity=gus"]
+    assert run(["--json", *some]) == 0
+    assert json.loads(capsys.readouterr().out)["num_real"] < compared["num_real"]
+    assert run([*some, "--only", "mood=happy"]) == 2
+    assert "clips have no 'mood'" in capsys.readouterr().err
     assert run(["detect", "evaluate", str(run_path), str(toy_set), "--out", str(tmp_path)]) == 2
     assert (tmp_path / "toy.toml").is_file()
 

@@ -163,22 +163,25 @@ def test_ctrl_c_while_the_commands_are_loaded_is_no_traceback(monkeypatch, capsy
     assert "interrupted" in capsys.readouterr().err
 
 
-def test_ctrl_c_that_c_code_turns_into_another_error_is_still_an_interrupt(monkeypatch, capsys):
+@pytest.mark.parametrize(
+    ("number", "plain"), [(signal.SIGINT, signal.default_int_handler), (signal.SIGTERM, signal.SIG_DFL)]
+)
+def test_a_stop_signal_that_c_code_turns_into_another_error_is_still_an_interrupt(monkeypatch, capsys, number, plain):
     from shared.commands import doctor
 
     def replaced(_time_step: object) -> None:
         try:
-            signal.raise_signal(signal.SIGINT)
+            signal.raise_signal(number)
         except KeyboardInterrupt:
             raise ValueError("the shape of an object") from None
 
     monkeypatch.setattr(doctor, "examine", replaced)
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    before = signal.signal(number, plain)
     try:
         assert run(["doctor"]) == 130
-        assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+        assert signal.getsignal(number) is plain
     finally:
-        signal.signal(signal.SIGINT, before)
+        signal.signal(number, before)
     assert "interrupted" in capsys.readouterr().err
 
 

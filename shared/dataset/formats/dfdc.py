@@ -67,7 +67,7 @@ def scan_preview(root: Path, options: ScanOptions) -> Scan:
         if label is None:
             found.issue("unknown-label", place, f"label {facts.get('label')!r} is neither real nor fake; left out")
         elif path is None:
-            found.issue("missing", place, f"{_PREVIEW} lists it, the folder does not hold it")
+            found.missing(place, place, f"{_PREVIEW} lists it, the folder does not hold it")
         else:
             found.add(_preview_clip(found, path, place, label, facts))
     _tell_unlisted(found)
@@ -98,7 +98,7 @@ def _test(found: Findings, labels: Path) -> None:
         if word not in _TEST_WORDS:
             found.issue("unknown-label", f"{found.where(labels)}: {name}", f"label {word!r} is not 0 or 1; left out")
         elif path is None:
-            found.issue("missing", name, f"{found.where(labels)} lists it")
+            found.missing(name, name, f"{found.where(labels)} lists it")
         else:
             found.add(_clip(found, path, _TEST_WORDS[word], split_word(labels.parent.name) or "test", None))
 

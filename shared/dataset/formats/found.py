@@ -107,11 +107,13 @@ class Scan:
         clips: in the order of the set's folders and names.
         issues: its faults.
         notes: remarks for the user on the set and how it was read.
+        named: number of clips that its lists name, with those that are not in ``clips``; 0 where they are not counted.
     """
 
     clips: tuple[FoundClip, ...]
     issues: tuple[Issue, ...] = ()
     notes: tuple[str, ...] = ()
+    named: int = 0
 
 
 @dataclass(frozen=True)

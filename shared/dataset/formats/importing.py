@@ -73,6 +73,7 @@ class ImportReport:
         issues: faults of the set.
         leaks: a sentence for each person, clip or file in two splits.
         notes: remarks for the user.
+        named: number of clips that the set's lists name, those that were left out included.
     """
 
     layout: str
@@ -83,6 +84,7 @@ class ImportReport:
     issues: tuple[Issue, ...]
     leaks: tuple[str, ...]
     notes: tuple[str, ...]
+    named: int = 0
 
     def as_document(self) -> dict[str, Any]:
         """For JSON."""
@@ -114,7 +116,7 @@ def scan_set(layout: str, root: Path, options: ScanOptions) -> Scan:
             issues.append(Issue("damaged", clip.where, "the file is empty; left out"))
         else:
             kept[key] = clip
-    return Scan(tuple(kept.values()), tuple(issues), scan.notes)
+    return Scan(tuple(kept.values()), tuple(issues), scan.notes, scan.named)
 
 
 def plan_import(layout: str, root: Path, config: ImportConfig) -> ImportReport:
@@ -127,7 +129,15 @@ def plan_import(layout: str, root: Path, config: ImportConfig) -> ImportReport:
     name = _name(config, root)
     leaks = find_leaks(_outline(ClipId(name, clip.manipulation, clip.listed_name), clip) for clip in scan.clips)
     return ImportReport(
-        layout, len(scan.clips), 0, 0, _count(scan.clips), scan.issues, tuple(map(str, leaks)), scan.notes
+        layout,
+        len(scan.clips),
+        0,
+        0,
+        _count(scan.clips),
+        scan.issues,
+        tuple(map(str, leaks)),
+        scan.notes,
+        max(scan.named, len(scan.clips)),
     )
 
 
@@ -195,7 +205,8 @@ def _report(
         (record.split or "-", record.label, record.id.manipulation or "-", record.rendition) for record in records
     )
     leaks = tuple(str(leak) for leak in find_leaks(records))
-    return ImportReport(layout, len(scan.clips), len(records), linked, counts, tuple(issues), leaks, scan.notes)
+    named = max(scan.named, len(scan.clips))
+    return ImportReport(layout, len(scan.clips), len(records), linked, counts, tuple(issues), leaks, scan.notes, named)
 
 
 def _dataset(out: Path, layout: str, root: Path, config: ImportConfig) -> DatasetFolder:

@@ -46,6 +46,7 @@ def scan_table(root: Path, options: ScanOptions) -> Scan:
     if stray:
         found.note(f"columns that were not read: {', '.join(map(str, stray))}")
     for number, row in enumerate(rows, start=2):
+        found.named += 1
         where = f"{path.name}, line {number}"
         _row(found, where, {key: (value or "").strip() for key, value in row.items() if key in _COLUMNS}, options)
     return found.done()
@@ -86,11 +87,13 @@ def _media(found: Findings, where: str, text: str) -> Media | None:
     if path is not None:
         return Video(path)
     folder = found.root / text.replace("\\", "/")
-    if ".." not in folder.parts and os.path.isdir(folder) and found.holds(folder):  # noqa: PTH112 - Path.is_dir raises for a name that is too long
+    if ".." not in folder.parts and os.path.isdir(folder):  # noqa: PTH112 - Path.is_dir raises for a name that is too long
+        if not found.holds(folder):
+            return None
         files = found.files(folder, SUFFIXES)
         if files:
             return found.in_order(folder, files)
-    found.issue("missing", where, f"{text[:160]} is not there; left out")
+    found.missing(text, where, f"{text[:160]} is not there; left out")
     return None
 
 

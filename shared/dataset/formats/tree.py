@@ -16,6 +16,7 @@ from shared.video.container import VIDEO_SUFFIXES
 from shared.video.images import SUFFIXES
 
 MAX_LIST_BYTES = 1 << 30
+LINK_OUT = "a link leads out of the set; left out: name the folder that holds its target, or copy the file"
 
 _SPLIT_WORDS: dict[str, Split] = {
     "train": "train",
@@ -32,6 +33,9 @@ _DIGITS = re.compile(r"\d+")
 class Findings:
     """Collects clips, issues and notes of one set.
 
+    Attributes:
+        named: number of clips that the set's lists name, where they are counted; 0 where not.
+
     Args:
         root: the set's folder; nothing outside is read.
 
@@ -47,6 +51,8 @@ class Findings:
         self.clips: list[FoundClip] = []
         self.issues: list[Issue] = []
         self.notes: list[str] = []
+        self.named = 0
+        self._refused: set[str] = set()
 
     def add(self, clip: FoundClip) -> None:
         """Adds a clip."""
@@ -67,13 +73,13 @@ class Findings:
 
     def done(self) -> Scan:
         """The result of the scan."""
-        return Scan(tuple(self.clips), tuple(self.issues), tuple(self.notes))
+        return Scan(tuple(self.clips), tuple(self.issues), tuple(self.notes), self.named)
 
     def holds(self, path: Path) -> bool:
         """Whether ``path``, with links resolved, is inside the set; adds an issue if not."""
         if path.resolve().is_relative_to(self._real_root):
             return True
-        self.issue("outside", path, "a link leads out of the set; left out")
+        self.issue("outside", path, LINK_OUT)
         return False
 
     def files(self, folder: Path, suffixes: Iterable[str], *, deep: bool = False) -> list[Path]:
@@ -114,12 +120,13 @@ class Findings:
         """The file that a list of the set names, under its folder or one of ``below``; None if there is none.
 
         Backslashes count as slashes. Leading parts of the path are dropped one by one until a file is found. A path
-        with ``..`` is refused.
+        with ``..``, and a link that leads out of the set, are refused with an issue; :meth:`missing` adds no second.
         """
         pure = PurePosixPath(text.replace("\\", "/"))
         parts = [part for part in pure.parts if part not in ("/", ".")]
         if ".." in parts or "\x00" in text or not parts:
             self.issue("outside", text[:200], "a path of a list leads out of the set; left out")
+            self._refused.add(text)
             return None
         if len(text) > 2048 or any(len(part.encode("utf-8", "surrogatepass")) > 255 for part in parts):
             return None  # no file system holds it
@@ -127,8 +134,16 @@ class Findings:
             for place in (self.root, *below):
                 path = place.joinpath(*parts[start:])
                 if path.is_file():
-                    return path if self.holds(path) else None
+                    if self.holds(path):
+                        return path
+                    self._refused.add(text)
+                    return None
         return None
+
+    def missing(self, text: str, where: str, message: str) -> None:
+        """Adds an issue for a path of a list that :meth:`resolve` did not find, unless it said why it refused it."""
+        if text not in self._refused:
+            self.issue("missing", where, message)
 
 
 def natural(name: str) -> tuple[tuple[int, int, str], ...]:

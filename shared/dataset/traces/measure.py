@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from functools import partial
 from itertools import combinations
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
@@ -101,7 +102,7 @@ def measure_traces(
     reals: set[str] = set()
     with pool, (progress or partial(console.progress, unit="clip"))("comparing clips", len(pairs)) as tick:
         compared = pool.map(partial(_compared, folder, frames=frames), pairs)
-        for (fake, real), both in zip(pairs, compared, strict=True):
+        for (fake, real, _first), both in zip(pairs, compared, strict=True):
             if isinstance(both, str):
                 left_out[both] += 1
             else:
@@ -167,33 +168,41 @@ def _warnings(count: int, median: float | None, share: float | None) -> Iterator
         yield f"the manipulations move real faces the same way (median cosine {median:.2f}): {learns}"
 
 
-def _pairs(folder: DatasetFolder, most: int) -> tuple[list[tuple[ClipRecord, ClipRecord]], Counter[str]]:
+class _Pair(NamedTuple):
+    """A fake, the real clip it was made of, and the frame of that which is the fake's frame 0."""
+
+    fake: ClipRecord
+    real: ClipRecord
+    first: int
+
+
+def _pairs(folder: DatasetFolder, most: int) -> tuple[list[_Pair], Counter[str]]:
     """Fakes with the real clips they are made of, and why others are left out."""
     records, left_out = folder.records(), Counter[str]()
     originals = Originals(records)
-    by_name: dict[str, list[tuple[ClipRecord, ClipRecord]]] = defaultdict(list)
+    by_name: dict[str, list[_Pair]] = defaultdict(list)
     for record in records:
         if record.label != "fake":
             continue
-        real = originals.of(record)
+        found = originals.matched(record)
         if record.masks is None:
             left_out["without masks"] += 1
-        elif real is None:
+        elif found is None:
             left_out["without their real clip"] += 1
         else:
-            by_name[str(record.id.manipulation)].append((record, real))
-    chosen = [found[place] for found in by_name.values() for place in evenly_spaced(len(found), most)]
+            by_name[str(record.id.manipulation)].append(_Pair(record, *found))
+    chosen = [pairs[place] for pairs in by_name.values() for place in evenly_spaced(len(pairs), most)]
     return chosen, left_out
 
 
-def _compared(folder: DatasetFolder, pair: tuple[ClipRecord, ClipRecord], *, frames: int) -> np.ndarray | str:
+def _compared(folder: DatasetFolder, pair: _Pair, *, frames: int) -> np.ndarray | str:
     """(F, 2, 18) statistics of the fake and of the real clip, or why there are none."""
-    fake, _real = pair
+    fake, real, first = pair
     forged = [index for start, stop in fake.faked for index in range(start, stop)]
     wanted = [forged[place] for place in evenly_spaced(len(forged), frames)] if forged else []
     try:
         masks = _masks(folder.mask_paths(fake)["region"], wanted)
-        pictures = [_pictures(folder.media_path(one), wanted) for one in pair]
+        pictures = [_pictures(folder.media_path(fake), wanted, 0), _pictures(folder.media_path(real), wanted, first)]
     except AssayError:
         return "that cannot be read"
     rows: list[np.ndarray] = []
@@ -210,12 +219,10 @@ def _compared(folder: DatasetFolder, pair: tuple[ClipRecord, ClipRecord], *, fra
     return np.stack(rows) if rows else "with faces too small to measure"
 
 
-def _pictures(path: Path, wanted: Sequence[int]) -> dict[int, np.ndarray]:
-    if not wanted:
-        return {}
+def _pictures(path: Path, wanted: Sequence[int], first: int) -> dict[int, np.ndarray]:
+    """The pictures ``wanted``, counted from frame ``first`` of the file on."""
     with VideoReader(path) as reader:
-        frames = reader.frames(start=wanted[0], stop=wanted[-1] + 1)
-        return {frame.index: frame.image for frame in frames if frame.index in wanted}
+        return {frame.index - first: frame.image for frame in reader.picked([first + index for index in wanted])}
 
 
 def _masks(path: Path, wanted: Sequence[int]) -> dict[int, np.ndarray]:

@@ -12,12 +12,11 @@ import torch
 from detect.calibration.calibrate import (
     CalibrationResult,
     calibrate_detector,
-    calibration_records,
     fit_calibration,
     population_of,
-    refuse_trained_on,
 )
 from detect.calibration.card import with_sections
+from detect.calibration.clips import calibration_records, refuse_trained_on
 from detect.calibration.config import CalibrateConfig
 from detect.calibration.cross import FitSamples, left_out_llrs, left_out_odds, make_folds
 from detect.calibration.domain import read_domain, write_domain
@@ -88,6 +87,57 @@ def test_quality_is_of_people_left_out_and_has_intervals(of_many):
     for each in found.values():
         assert each.low is not None
         assert each.clusters == 200  # people are swapped in pairs
+
+
+def test_coverage_is_promised_and_measured_over_people(of_many):
+    found = of_many.conformal
+    assert found is not None
+    for limit in (found.real, found.fake):
+        assert limit.people == 400
+        assert limit.measured is not None
+        assert limit.measured.value == pytest.approx(0.9, abs=0.03)
+        assert limit.low < 0.9 < limit.high
+        assert limit.alone is not None
+        assert limit.alone.value < limit.measured.value
+    assert of_many.parts == ()  # of one manipulation there is none to leave out
+
+
+def test_kinds_of_fakes_are_measured_with_and_without_others_like_them():
+    """Half of the fakes are of a kind that leaves no trace: fits that had it know it, the others are misled."""
+    clips = []
+    for number, each in enumerate(simulated(60)):
+        person, logit = each.record.target_identity, each.score.logit
+        assert logit is not None
+        if each.record.label == "real":
+            clips.append(clip(f"{number}", person, logit))
+        else:
+            plain = scored_once(clip_record(person, "plain", name=f"{number}", architecture="dfl"), logit + 1.0)
+            hidden = clip_record(person, "traceless", name=f"{number}", architecture="gan", factors={"paste": "p"})
+            clips += [plain, scored_once(hidden, logit - 1.2)]
+    population = population_of(clips, QUICK, dataset="set", manifest_sha256="c" * 64, split="val")
+    assert (population.manipulations, population.families, population.pastes) == (
+        ("plain", "traceless"), ("dfl", "gan"), ("p",))  # fmt: skip
+    trained = {"manipulation": frozenset({"plain"}), "family": None}
+    found = fit_calibration(clips, QUICK, population, aggregate=AggregateConfig(), mark=MARK, trained=trained)
+    parts = {(part.by, part.name): part for part in found.calibration.parts}
+    assert list(parts) == [("manipulation", "plain"), ("manipulation", "traceless"), ("family", "dfl"),
+                           ("family", "gan")]  # fmt: skip
+    hidden = parts["manipulation", "traceless"]
+    assert (hidden.trained, hidden.fake, hidden.people) == (False, 60, 60)
+    assert parts["manipulation", "plain"].trained
+    assert parts["family", "gan"].trained is None
+    assert hidden.cllr_new is not None
+    assert hidden.cllr_new > hidden.cllr_known
+    assert hidden.cllr_new > 1  # misleading
+    assert hidden.covered_known is not None
+    assert hidden.covered_new is not None
+    assert hidden.covered_new.value < 0.6 < hidden.covered_known.value
+
+
+def test_where_clips_count_for_themselves_there_is_no_claim_about_people():
+    found = fitted(simulated(40), replace(QUICK, count_by="clip")).calibration
+    assert found.conformal is None
+    assert found.conformal_note.startswith("No conformal claim: it takes people")
 
 
 def test_nobody_is_measured_by_a_fit_to_their_own_clips():
@@ -208,13 +258,21 @@ def test_a_detector_receives_its_calibration_and_says_so(done):
     assert any("11 people of a class bear out likelihood ratios from" in note for note in done.notes)
     assert (domain.real, domain.fake, domain.people) == (11, 12, 12)
     assert domain.codecs == {"h264": 23}
-    assert domain.ranges["short_side_px"].low == domain.ranges["short_side_px"].high == 96
+    assert {"face_px", "face_detail", "face_grain", "bits_per_pixel", "frame_rate"} <= set(domain.ranges)
+    assert 0 < domain.ranges["face_detail"].low <= domain.ranges["face_detail"].high < 1
+    assert calibration.conformal is not None
+    assert (calibration.conformal.real.people, calibration.conformal.fake.people) == (11, 12)
+    assert calibration.conformal.real.measured is None  # of eleven people too few are left when some are left out
+    assert any("coverage of the prediction sets is not measured" in note for note in done.notes)
+    assert any("No tool outside was measured" in note for note in done.notes)
     assert domain.ranges["face_px"].middle == pytest.approx(44.1, abs=0.1)  # as the toy finder sees them
     card = (done.folder / "README.md").read_text()
     assert card.index("## Calibration") < card.index("## Validated domain") < card.index("## Limits")
     assert "11 real and 12 fake clips of calib (val)" in card
     assert "| the faces' width |" in card
     assert "| manipulations | stripes (12) |" in card
+    assert "Conformal prediction sets over people: of the clips of each class, at most 10 % get a set" in card
+    assert "No tool outside was measured: the ratios are bounded by this calibration alone." in card
 
 
 def test_calibrating_again_gives_equal_bytes(done, detector, calibration_set):
@@ -442,3 +500,21 @@ def test_scores_made_otherwise_are_not_called_calibrated(done, calibration_set, 
     assert "probability" not in (folder / "scores.jsonl").read_text()
     assert "Calibrated scores" not in (folder / "evaluation.html").read_text()
     assert not (folder / "calibration.png").exists()
+
+
+def test_another_set_bounds_the_ratios_and_takes_no_part_in_the_fit(
+    done, detector, calibration_set, add_toy_clip, tmp_path
+):
+    outside = DatasetFolder.init(tmp_path / "others", "others")
+    with outside.batch():
+        for place in range(4):
+            person = f"z{40 + place}"
+            add_toy_clip(outside, person, person)
+            add_toy_clip(outside, f"{person}-faked", person, f"z{40 + (place ^ 1)}", manipulation="of-others")
+    found = calibrate_detector(detector, calibration_set, QUICK, scoring=SCORING, outside=outside.path)
+    bound = found.calibration.outside
+    assert bound is not None
+    assert (bound.name, bound.tools, bound.groups_real, bound.groups_fake) == ("others", ("of-others",), 2, 2)
+    assert replace(found.calibration, outside=None) == done.calibration
+    with pytest.raises(LeakError, match="stripes of calib was learned from"):
+        calibrate_detector(detector, calibration_set, QUICK, scoring=SCORING, outside=calibration_set)

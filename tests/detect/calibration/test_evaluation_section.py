@@ -11,6 +11,7 @@ from detect.calibration.curves import CalibrationData, plot_calibration
 from detect.calibration.evaluation_section import calibration_section, held_out_odds, in_sample, with_calibration
 from detect.calibration.fit import person_weights
 from detect.calibration.likelihood import cllr_min, probability_metrics, ratio_metrics
+from detect.calibration.prediction_sets import ClassLimit, Conformal
 from detect.calibration.quality import QUALITY, HeldOutOdds, people_of, quality_of, resampled_quality
 from detect.scoring.samples import ScoredClip
 from shared.bootstrap import BootstrapSettings
@@ -132,6 +133,44 @@ def test_known_and_new_manipulations_stand_beside_each_other(clips, make_calibra
     assert section.fitted_on.startswith("30 real and 40 fake clips of toy (val)")
     assert (section.prior, section.lower_bound, section.upper_bound) == (0.5, -1.5, 1.5)
     assert "does not say" in section.notes[-1]
+    assert [part.calibrated for part in section.parts] == [True, False, True, False]
+    assert {part.trained for part in section.parts} == {None}
+    assert {part.covered for part in section.parts} == {section.covered_real} == {None}
+
+
+def test_coverage_is_told_apart_for_what_was_learned_from_and_what_was_not(clips, make_calibration):
+    limits = ClassLimit(0.5, 30, 0.8, 0.97), ClassLimit(-0.45, 40, 0.8, 0.97)
+    calibration = dataclasses.replace(make_calibration(), conformal=Conformal(0.1, *limits))
+    trained = {"manipulation": frozenset({"stripes"}), "family": None, "paste": None}
+    section = calibration_section(clips, calibration, bootstrap=BOOTSTRAP, trained=trained)
+    by = {(part.by, part.name): part for part in section.parts}
+    known, new = by["manipulation", "stripes"], by["manipulation", "unheard-of"]
+    assert (known.trained, known.calibrated, new.trained, new.calibrated) == (True, True, False, False)
+    assert known.covered is not None
+    assert new.covered is not None
+    assert (known.covered.value, known.covered.people) == (1.0, 10)
+    assert new.covered.value == pytest.approx(0.2)  # those of the two people with -0.4 and -0.3
+    assert section.covered_fake == known.covered
+    assert section.covered_real is not None
+    assert section.covered_real.value == 1.0
+    assert section.miscoverage == 0.1
+    assert "Nothing is promised for unheard-of." in section.notes[-1]
+
+
+def test_families_and_pastes_are_told_apart_where_there_are_several(make_calibration):
+    made = []
+    for number in range(8):
+        name = f"p{number}"
+        made.append(clip(name, name, -1.5))
+        for family, paste in (("compact", "feather"), ("dfl", "poisson")):
+            facts = {"architecture": family, "factors": {"paste": paste}}
+            made.append(scored_once(clip_record(name, f"by-{family}", name=name, source=name, **facts), 1.5))
+    population = dataclasses.replace(make_calibration().population, families=("compact",))
+    calibration = dataclasses.replace(make_calibration(), population=population)
+    parts = calibration_section(made, calibration, bootstrap=BOOTSTRAP).parts
+    found = {(part.by, part.name): part.calibrated for part in parts if part.by in ("family", "paste")}
+    assert found == {("family", "compact"): True, ("family", "dfl"): False, ("paste", "feather"): None,
+                     ("paste", "poisson"): None}  # fmt: skip
 
 
 @pytest.mark.parametrize(

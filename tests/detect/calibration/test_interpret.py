@@ -4,9 +4,13 @@ import dataclasses
 
 import pytest
 
-from detect.calibration.domain import Domain, FileFacts, Range, write_domain
+from detect.calibration.domain import Domain, Range, write_domain
+from detect.calibration.facts import FileFacts
 from detect.calibration.interpret import (
+    NO_OUTSIDE,
+    NO_SETS,
     NOT_CALIBRATED,
+    bound_sentence,
     calibrated_score,
     interpret,
     posterior,
@@ -14,18 +18,21 @@ from detect.calibration.interpret import (
     qualify,
     ratio_sentence,
     ratio_words,
+    set_sentence,
 )
-from detect.calibration.maps import write_calibration
+from detect.calibration.maps import Calibration, write_calibration
+from detect.calibration.prediction_sets import ClassLimit, Conformal
 from detect.inspection.report import write_html
 from detect.models import build_detector
 from detect.models.checkpoint import DetectorFacts, save_detector
 from detect.models.predictor import CropPredictor
 from shared.errors import CheckpointError
+from shared.results.calibration import OutsideBound, Share
 from shared.results.scores import ClipScore, ForensicReport, Outside
 from shared.types import ClipId
 
 INSIDE = FileFacts(100.0, 720.0, 1000.0, 0.05, 25.0, "h264")
-OUTSIDE = dataclasses.replace(INSIDE, face_px=20.0, codec="hevc")
+OUTSIDE = dataclasses.replace(INSIDE, face_px=20.0, codec="mpeg4")
 
 
 @pytest.fixture(scope="module")
@@ -68,7 +75,7 @@ def test_a_file_inside_the_domain_has_a_ratio_that_holds(calibrated, predictor):
 def test_a_file_outside_says_in_what_and_by_how_much(calibrated, predictor):
     found = interpret(calibrated, predictor, 1.0, OUTSIDE, "dlib")
     assert [each.fact for each in found.outside] == ["face_px", "codec", "finder"]
-    assert "20 px, 75 % below" in found.outside[0].text
+    assert "20 px; validated: 80 to 200 px; 4 times beyond" in found.outside[0].text
     assert "found by dlib, validated: toy" in found.outside[2].text
     assert found.calibrated is not None
     assert not found.calibrated.holds
@@ -121,6 +128,68 @@ def test_the_sentence_is_about_the_score(make_calibration):
     )
     other = ratio_sentence(calibrated_score(make_calibration(), -2.302585, holds=True))
     assert "10 times as probable if the faces were not forged as if they were forged in a way" in other
+
+
+def bounded(calibration: Calibration, lower: float, upper: float) -> Calibration:
+    """With what was measured on two tools of others."""
+    share = Share(0.1, 0.0, 0.3, 20)
+    outside = OutsideBound(
+        "others", "e" * 64, ("that", "this"), 26, 39, 20, 20, 0, 1.2, share, share, None, None, lower, upper
+    )
+    return dataclasses.replace(calibration, outside=outside)
+
+
+def with_sets(calibration: Calibration, real: float, fake: float) -> Calibration:
+    """With prediction sets: real up to one logit, fake from another."""
+    limits = ClassLimit(real, 100, 0.84, 0.95), ClassLimit(fake, 110, 0.84, 0.95)
+    return dataclasses.replace(calibration, conformal=Conformal(0.1, *limits))
+
+
+def test_a_report_says_both_ratios_and_uses_the_smaller(make_calibration):
+    plain = make_calibration()
+    score = calibrated_score(bounded(plain, -0.1, 0.6), 2.302586, holds=True)
+    assert (score.llr, score.learned_llr) == (0.6, pytest.approx(1.0))
+    assert score.words == "weak support for forged"
+    assert bound_sentence(score) == (
+        "Among the manipulations learned from it would be 10 (log10 +1.00); on 2 tools that were not learned from (26 "
+        "real and 39 fake clips of others), ratios of up to 4 for forged are borne out, and the smaller counts."
+    )
+    other = calibrated_score(bounded(plain, -0.1, 0.6), -2.302586, holds=True)
+    assert other.words == "no support for either proposition"
+    assert "ratios of up to 1.3 for not forged are borne out, and the smaller counts" in bound_sentence(other)
+    wide = calibrated_score(bounded(plain, -3.0, 3.0), 2.302586, holds=True)
+    assert wide.llr == wide.learned_llr
+    assert bound_sentence(wide).startswith("That is the ratio among the manipulations learned from; on 2 tools")
+    assert bound_sentence(calibrated_score(plain, 2.0, holds=True)) == NO_OUTSIDE
+
+
+@pytest.mark.parametrize(
+    ("real", "fake", "verdict", "logit", "expected", "words"),
+    [
+        (-1.0, 1.0, "fake", 2.0, "fake", "miscoverage: forged (conformal"),
+        (-1.0, 1.0, "real", -2.0, "real", "miscoverage: real (conformal"),
+        (4.0, -4.0, "fake", 2.0, "inconclusive", "real or forged: the score fits both"),
+        (-3.0, 3.0, "fake", 2.0, "inconclusive", "neither: the score is unlike both"),
+        (4.0, 3.0, "fake", 2.0, "inconclusive", "miscoverage: real (conformal"),
+        (-4.0, -3.0, "real", -2.0, "inconclusive", "miscoverage: forged (conformal"),
+    ],
+)
+def test_a_verdict_needs_a_prediction_set_of_its_own_class_alone(
+    make_calibration, real, fake, verdict, logit, expected, words
+):
+    score = calibrated_score(with_sets(make_calibration(), real, fake), logit, holds=True)
+    found, reason = qualify(verdict, "Because.", score)
+    assert found == expected
+    assert words in reason
+    assert "over 100 people with real and 110 with forged clips" in reason
+    assert ("its prediction set is another" in reason) == (expected == "inconclusive")
+
+
+def test_why_there_is_no_prediction_set_is_said(make_calibration):
+    plain = make_calibration()
+    assert set_sentence(calibrated_score(plain, 1.0, holds=True)) == NO_SETS
+    why = dataclasses.replace(plain, conformal_note="No conformal claim: so few.")
+    assert set_sentence(calibrated_score(why, 1.0, holds=True)) == "No conformal claim: so few."
 
 
 def test_a_ratio_at_its_bound_says_so(make_calibration):
@@ -187,8 +256,26 @@ def test_the_page_shows_the_ratio_and_whether_it_holds(make_calibration, tmp_pat
     assert "weak support for forged" in page
     assert "ENFSI" in page
     assert "Cllr, bits" in page
+    assert "no tool outside was measured: the bound is that of the calibration alone" in page
+    assert NO_SETS in page
     assert "0.731 if 50&nbsp;% of such files" in page
     assert ("Does not hold for this file" in page) == (not holds)
     assert ("Outside the validated domain" in page) == (not holds)
     assert ("lies inside the domain" in page) == holds
     assert "<hevc>" not in page
+
+
+def test_the_page_shows_both_ratios_and_the_prediction_set(make_calibration, tmp_path):
+    calibration = with_sets(bounded(make_calibration(), -0.1, 0.6), 4.0, -4.0)
+    clip = ClipScore(ClipId("suspect", None, "clip"), None, 1.0, 50, 50, 50, 1, "mean")
+    report = ForensicReport(
+        "clip.mp4", "a" * 64, "a" * 64, 10, "inconclusive", "reason", clip, (), (), (), (),
+        {"name": "net", "threshold_from": "val"}, {"assay": "0.1.0"},
+        calibrated=calibrated_score(calibration, 2.302586, holds=True), domain="these",
+    )  # fmt: skip
+    write_html(tmp_path / "r.html", report, timeline=None, exhibits=[], threshold=0.0)
+    page = (tmp_path / "r.html").read_text()
+    assert "10 &nbsp; (log10 +1.00; bounds by ELUB -1.50 to +1.50)" in page
+    assert "ratios between 1/1.3 and 4 are borne out (log10 -0.10 to +0.60)" in page
+    assert "that, this" in page
+    assert "real or forged: the score fits both" in page

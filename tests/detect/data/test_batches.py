@@ -23,6 +23,7 @@ class Source:
 
     base: int = 100
     mask: bool = False
+    one_face: bool = False
 
     def sample(self, rng: np.random.Generator) -> Pair:
         number = int(rng.integers(10))
@@ -32,6 +33,7 @@ class Source:
             TrainingFace(
                 np.full((16, 16, 3), self.base - 50 + number, np.uint8), 0, None if mask is None else 0 * mask
             ),
+            self.one_face,
         )
 
 
@@ -102,6 +104,23 @@ def test_halves_of_a_pair_are_often_changed_alike():
         for place in range(0, 8, 2)
     ]
     assert np.mean([abs(step - 50) <= 1 for step in steps]) == pytest.approx(0.5, abs=0.12)
+
+
+@pytest.mark.parametrize(("share", "alike"), [(0.0, 0.0), (1.0, 1.0)])
+def test_the_share_of_pairs_changed_alike_is_a_setting(share: float, alike: float):
+    config = replace(PLAIN, p_color=1.0, brightness=0.2, contrast=0.0, saturation=0.0, hue_degrees=0.0, p_alike=share)
+    made = make(range(10), config=config)
+    steps = [np.diff(batch.crops[:, 0, 0, 0].reshape(-1, 2).astype(int)) for batch in made]
+    assert np.mean(np.abs(np.concatenate(steps) + 50) <= 1) == pytest.approx(alike, abs=0.15)
+
+
+def test_a_batch_knows_which_pairs_are_of_one_face():
+    """Also in its parts; the second source, of fakes from 200 on, says so, and the first does not."""
+    mixed = mixture(Source(), Source(base=200, one_face=True))
+    for part in ((0, 1), (0, 2), (1, 2)):
+        for batch in batches(mixed, steps=range(4), batch=8, seed=0, augment_config=PLAIN, workers=1, part=part):
+            assert batch.one_face is not None
+            assert batch.one_face.tolist() == (batch.crops[::2, 0, 0, 0] >= 200).tolist()
 
 
 def test_a_crop_that_cannot_be_read_stops_the_training():

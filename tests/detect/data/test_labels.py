@@ -45,6 +45,13 @@ def test_a_face_of_a_fake_clip(frame: int, box: tuple, expected: str | None):
     assert face_label(record(FAKE, ((1, 2), (3, 12))), ROWS, frame, np.array(box, np.float32)) == expected
 
 
+def test_rows_without_boxes_label_every_face_of_their_frame():
+    """As an imported set has them: it says which frames are forged, and not where."""
+    rows = labels_by_clip([row(0, "real", None), row(1, "fake", None)])[FAKE]
+    assert face_label(record(FAKE, ((1, 2),)), rows, 1, np.array(HERE)) == "fake"
+    assert face_label(record(FAKE, ((1, 2),)), rows, 0, np.array(HERE)) == "real"
+
+
 def test_every_face_of_a_real_clip_is_real():
     assert face_label(record(REAL), {}, 4, np.array(HERE)) == "real"
 

@@ -125,6 +125,8 @@ def test_partners_are_drawn_together():
     rng = np.random.default_rng(0)
     drawn = [sampler.sample(rng) for _ in range(200)]
     assert {real for fake, real in drawn if fake[0] == 4} == {(2, 0)}
+    assert {sampler.one_face(fake, real) for fake, real in drawn if fake[0] == 4} == {True}
+    assert not sampler.one_face((4, 0), (2, 1))
 
 
 def test_forged_pairs_bring_masks_and_the_real_half_an_empty_one():
@@ -135,7 +137,7 @@ def test_forged_pairs_bring_masks_and_the_real_half_an_empty_one():
     )
     rng = np.random.default_rng(0)
     for _ in range(30):
-        fake, real = forged.sample(rng)
+        fake, real, _ = forged.sample(rng)
         assert (fake.label, real.label) == (1, 0)
         if fake.crop[0, 0, 0] == 4:
             assert (fake.mask.min(), real.mask.max()) == (0.5, 0.0)  # type: ignore[union-attr]
@@ -153,7 +155,8 @@ def stack(count: int, *, twins: bool = False, groups: int = 1) -> FaceStack:
 
 def test_blended_pairs_are_made_of_one_face_and_masked():
     pairs = BlendedPairs(RealFaces([stack(3)]), SelfBlendConfig(), mask_px=16)
-    fake, real = pairs.sample(np.random.default_rng(1))
+    fake, real, one_face = pairs.sample(np.random.default_rng(1))
+    assert one_face
     assert fake.mask is not None
     assert fake.mask.shape == (16, 16)
     assert 0 < fake.mask.max() <= 1
@@ -170,7 +173,7 @@ def test_twins_are_what_is_blended_in():
         pairs = BlendedPairs(RealFaces([stack(4, twins=True)]), SelfBlendConfig(), twins=twins)
         rng = np.random.default_rng(2)
         drawn = [pairs.sample(rng) for _ in range(20)]
-        darker[twins] = np.mean([real.crop[32, 32].mean() - fake.crop[32, 32].mean() for fake, real in drawn])
+        darker[twins] = np.mean([real.crop[32, 32].mean() - fake.crop[32, 32].mean() for fake, real, _ in drawn])
     assert darker[1.0] > darker[0.0] + 20
 
 

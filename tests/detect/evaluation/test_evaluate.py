@@ -7,15 +7,18 @@ import cv2
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
+from markupsafe import Markup
 
 from detect.config.scoring import AggregateConfig, EvaluateConfig
 from detect.evaluation.curves import CurveData, plot_curves
 from detect.evaluation.evaluate import evaluate_clips, write_evaluation
+from detect.evaluation.page import render_page
 from detect.evaluation.result import EvaluationResult, count
 from detect.scoring.samples import ScoredClip, clip_samples, frame_samples, scored_clip, track_samples
 from shared.errors import ConfigError
 from shared.results.scores import FrameScore
-from tests.factories import clip_record, scored
+from shared.types import ClipId
+from tests.factories import clip_record, scored, scored_once
 
 FACTS = {"name": "set"}
 
@@ -68,6 +71,27 @@ def test_slices_pit_each_manipulation_against_all_real_clips():
     worst = aucs["rendition", "h264-crf40"]  # holds fakes only
     assert (worst.counts.real, worst.counts.fake) == (0, 4)
     assert "auc" not in [evaluation.metric for evaluation in worst.evaluations]
+
+
+def test_a_fake_is_compared_with_the_very_clip_it_was_made_from():
+    """Four people: the fakes of three score above their own real, and only two of them above all reals."""
+    clips = []
+    for person, real, fake in (("ann", -3.0, -2.0), ("bob", 0.0, 4.0), ("cid", 1.0, 5.0), ("dan", 2.0, 1.0)):
+        own = scored_once(clip_record(person), real)
+        made = clip_record(person, "strong", parent=own.record.id)
+        clips += [own, scored_once(made, fake)]
+    clips.append(scored_once(clip_record("eve", "strong", parent=ClipId("set", None, "gone")), -9.0))
+    result = evaluate(clips)
+    paired = result.find("paired_accuracy")
+    assert (paired.value, paired.num_real, paired.num_fake) == (0.75, 4, 4)
+    assert paired.low is not None
+    (strong,) = [part for part in result.slices if part.name == "strong"]
+    assert strong.find("paired_accuracy").value == 0.75
+    assert result.find("paired_accuracy", "frame") is None
+    page = render_page(result, clips, Markup("<svg/>"))
+    assert "4 fakes and their own real clips: paired accuracy 0.750" in page
+    assert "<th>paired accuracy</th>" in page
+    assert evaluate(crossed_set()).find("paired_accuracy") is None  # no parents are known
 
 
 def test_the_order_of_clips_changes_nothing():

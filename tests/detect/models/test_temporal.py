@@ -185,7 +185,7 @@ def test_forged_sequences_come_with_the_frames_they_were_made_from():
     source = ForgedSequences(clips, sampler, read, partners, frames=4)
     rng = np.random.default_rng(0)
     for _ in range(20):
-        fake, real = source.sample(rng)
+        fake, real, _ = source.sample(rng)
         forged = fake.crop[:, 0, 0, 0].astype(int)
         assert (fake.label, real.label, fake.mask, fake.crop.shape) == (1, 0, None, (4, PX, PX, 3))
         assert forged.max() < 8  # the untouched frames of a fake are no part of it
@@ -220,7 +220,7 @@ def test_a_blended_sequence_has_one_set_of_parameters():
     rng = np.random.default_rng(3)
     spreads, changes = [], []
     for _ in range(6):
-        fake, real = source.sample(rng)
+        fake, real, _ = source.sample(rng)
         assert (real.crop == real.crop[0]).all()
         spreads.append(np.abs(np.diff(fake.crop.astype(float), axis=0)).mean())
         changes.append(np.abs(fake.crop.astype(float) - real.crop).mean())
@@ -235,7 +235,7 @@ def test_photographs_are_held_in_an_unsteady_hand():
     source = BlendedSequences(
         RealTracks([], read), RealFaces((stack,)), SelfBlendConfig(), frames=4, twins=1.0, video_share=0.0
     )
-    fake, real = source.sample(np.random.default_rng(0))
+    fake, real, _ = source.sample(np.random.default_rng(0))
     assert not (real.crop == real.crop[0]).all()
     assert fake.crop.mean() < real.crop.mean()  # the twin is darker
     moves = hand_held(500, np.random.default_rng(0))

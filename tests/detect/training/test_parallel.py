@@ -13,6 +13,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from detect.config.data import MixConfig
 from detect.config.training import TrainConfig
 from detect.data.batches import Batch
 from detect.models import build_detector
@@ -32,8 +33,9 @@ ROOT = Path(__file__).resolve().parents[3]
 def shared_config(toy_config: TrainConfig) -> TrainConfig:
     """A net whose steps on halves of a batch add up: no batch norm, no dropout, an optimizer that is linear."""
     return dataclasses.replace(
-        toy_config, model="test_vit", drop_rate=0.0, optimizer="sgd", lr=1e-2, steps=5, evaluate_every=2, save_every=2
-    )
+        toy_config, model="test_vit", drop_rate=0.0, optimizer="sgd", lr=1e-2, steps=5, evaluate_every=2, save_every=2,
+        pair_weight=0.5, spread_weight=0.5, mix=MixConfig(forged=1.0, blended=1.0),
+    )  # fmt: skip
 
 
 @pytest.mark.slow

@@ -24,7 +24,7 @@ from detect.evaluation.evaluate import evaluate_detector
 from detect.models import build_detector
 from detect.models.checkpoint import load_detector
 from detect.models.training_record import clip_mark, read_training_record
-from detect.training.loop import ValScore
+from detect.training.choice import OWN, GradeScore, ValScore
 from detect.training.train import TrainResult, train_detector
 from detect.training.trainer import Trainer, learning_rate
 from shared.dataset import DatasetFolder
@@ -145,7 +145,7 @@ def test_the_best_step_of_the_val_split_is_kept_not_the_last(
     toy_set: Path, tmp_path: Path, toy_config: TrainConfig, monkeypatch: pytest.MonkeyPatch
 ):
     """AUC on val is made to fall after the first evaluation, so its weights must be the exported ones."""
-    values = iter((0.9, 0.8, 0.7))
+    values = iter((0.9, 0.8, 0.7, 0.7))
     seen: list[dict[str, torch.Tensor]] = []
     original = detect.training.loop.TrainingLoop._validate
 
@@ -154,7 +154,7 @@ def test_the_best_step_of_the_val_split_is_kept_not_the_last(
         original(session)
 
     monkeypatch.setattr(detect.training.loop.TrainingLoop, "_validate", record)
-    monkeypatch.setattr(detect.training.loop, "auc", lambda *_: next(values, 0.5))
+    monkeypatch.setattr(detect.training.loop, "own_score", lambda *_: GradeScore(OWN, next(values)))
     config = dataclasses.replace(toy_config, steps=6, evaluate_every=2)
     result = train_detector(toy_set, tmp_path / "run", config)
     assert result.best_step == 2
@@ -169,7 +169,7 @@ def test_training_ends_when_val_does_not_get_better(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture,
 ):
-    monkeypatch.setattr(detect.training.loop, "auc", lambda *_: 0.5)
+    monkeypatch.setattr(detect.training.loop, "own_score", lambda *_: GradeScore(OWN, 0.5))
     losses = iter([0.5, *([0.7] * 20)])
     monkeypatch.setattr(detect.training.loop, "log_loss", lambda *_: next(losses))
     config = dataclasses.replace(toy_config, steps=40, evaluate_every=1, patience=3)
@@ -244,6 +244,23 @@ def test_time_can_be_the_limit(toy_set: Path, tmp_path: Path, toy_config: TrainC
     more = train_detector(toy_set, tmp_path / "run", longer)
     assert more.steps > result.steps
     assert more.seconds > result.seconds
+
+
+def test_a_finished_run_goes_on_with_more_steps(
+    toy_set: Path, tmp_path: Path, toy_config: TrainConfig, capsys: pytest.CaptureFixture
+):
+    first = train_detector(toy_set, tmp_path / "run", toy_config)
+    longer = dataclasses.replace(toy_config, steps=toy_config.steps + 4)
+    more = train_detector(toy_set, tmp_path / "run", longer)
+    assert (first.steps, more.steps) == (toy_config.steps, toy_config.steps + 4)
+    assert f"going on from step {first.steps}" in capsys.readouterr().out
+    logged = [json.loads(line)["step"] for line in (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()]
+    assert logged == sorted(logged)
+    assert logged[-1] == more.steps
+    assert f"steps = {more.steps}" in (tmp_path / "run" / "config.toml").read_text()
+    assert train_detector(toy_set, tmp_path / "run", longer).steps == more.steps  # it is over again
+    with pytest.raises(RunError, match="batch"):
+        train_detector(toy_set, tmp_path / "run", dataclasses.replace(longer, steps=99, batch=2 * longer.batch))
 
 
 def test_a_loss_that_is_no_number_ends_the_training(toy_set: Path, tmp_path: Path, toy_config: TrainConfig):

@@ -146,4 +146,5 @@ def test_every_option_is_a_setting():
     fields = {field.name for field in dataclasses.fields(TrainConfig)}
     assert given.keys() <= fields
     assert given["mix"].keys() == {"blended", "forged", "real_faces", "twin_faces"}
+    assert given["validation"].keys() == {"grades", "real_faces", "twin_faces"}
     assert as_settings({"real_faces": [], "steps": None})["mix"] == {"real_faces": None}

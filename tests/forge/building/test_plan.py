@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import dataclasses
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -15,7 +16,7 @@ from forge.models import build_swapper, shipped
 from forge.models.checkpoint import save_swapper
 from shared.cli import run
 from shared.config import write_toml
-from shared.errors import ConfigError, LeakError, MediaError, UsageError
+from shared.errors import CheckpointError, ConfigError, LeakError, MediaError, UsageError
 from shared.video.renditions import known_rendition
 
 
@@ -104,6 +105,65 @@ def test_what_a_training_starts_from_is_in_its_key(spec, tmp_path, monkeypatch):
     first = trained()
     monkeypatch.setattr(shipped, "BASE_FOLDER", tmp_path / "two")
     assert len({*without, *first, *trained()}) == 3 * len(without)
+
+
+def test_a_start_is_relative_to_the_settings_file_and_counts_by_its_content(path, tmp_path, monkeypatch):
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    spec = load_spec(path)
+    family = spec.swapper[0].training.model
+    swapper = build_swapper(family, ("north", "south"), width=0.03)
+
+    def trained(folder: Path) -> dict[str, str | None]:
+        started = dataclasses.replace(spec.swapper[0], settings=spec.swapper[0].settings | {"start_from": "begin"})
+        moved = dataclasses.replace(spec, swapper=(started,), folder=folder, set=dataclasses.replace(
+            spec.set, media=str(path.parent)))  # fmt: skip
+        steps = [step for step in plan_build(moved, tmp_path / "toy").plan.steps if step.kind == "train"]
+        return {step.key: step.task.config.start_from for step in steps}  # type: ignore[attr-defined]
+
+    with pytest.raises(CheckpointError, match="begin"):
+        trained(tmp_path / "one")
+    for name in ("one", "two"):
+        save_swapper(swapper, tmp_path / name / "begin", population=False)
+    first, second = trained(tmp_path / "one"), trained(tmp_path / "two")
+    assert set(first.values()) == {str(tmp_path / "one" / "begin")}
+    assert set(second.values()) == {str(tmp_path / "two" / "begin")}
+    assert first.keys() == second.keys()
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"restore": {"by": "restorer"}}, "there is no such file"),
+        ({"blend": {"enlarge": "restorer"}}, "there is no such file"),
+        ({"blend": {"enlarge": "python:nothing.py"}}, "nothing.py does not exist"),
+    ],
+)
+def test_what_a_swap_needs_and_is_not_there_ends_a_build_before_the_work(
+    path, tmp_path, capsys, monkeypatch, settings, message
+):
+    monkeypatch.setattr("forge.models.restorer.RESTORER_FILE", tmp_path / "restorer.safetensors")
+    spec = load_spec(path)
+    document = tomllib.loads(path.read_text())
+    document["manipulation"][0]["settings"] = settings
+    place = path.with_name(f"{tmp_path.name}.toml")
+    write_toml(place, document)
+    for more in (["--dry-run"], []):
+        assert run(["forge", "build", str(place), "--out", str(tmp_path / "toy"), *more]) in (1, 2)
+        assert message in " ".join(capsys.readouterr().err.split())
+    assert not (tmp_path / "toy").exists()
+    assert not list((tmp_path / "toy.build").glob("*/*"))
+    # With the files there, their content is in the key of what is made with them.
+    file = tmp_path / "restorer.safetensors"
+    (tmp_path / "nothing.py").write_text("def enlarge(crop):\n    return crop\n")
+    monkeypatch.chdir(tmp_path)
+    keys = []
+    for content in (b"one", b"two"):
+        file.write_bytes(content)
+        (tmp_path / "nothing.py").write_bytes(content)
+        plan = plan_build(_manipulation(spec, settings=settings), tmp_path / "toy").plan
+        keys.append({step.key for step in plan.steps if step.kind == "master"})
+    assert not keys[0] & keys[1]
 
 
 def test_faces_of_a_clip_are_looked_for_once(spec, tmp_path):

@@ -77,7 +77,9 @@ def test_no_weights_no_network(monkeypatch):
     assert load_features() is None
 
 
-@pytest.mark.skipif(pretrained.lite0_path() is None, reason="the weights' package is not installed")
+@pytest.mark.skipif(
+    pretrained.package_path("tf_efficientnet_lite0") is None, reason="the weights' package is not installed"
+)
 def test_a_blurred_picture_is_farther_off_than_one_a_little_darker(crop):
     net = FeatureNet.load()
     darker = (crop * 0.95).astype(np.uint8)

@@ -134,3 +134,57 @@ class TestCollapse:
         train_swapper(people, tmp_path / "run", CONFIG)
         said = " ".join(capsys.readouterr().err.split())
         assert "faces have lost detail since step 3: sharpness 0.50 of the real faces' then and 0.10 now" in said
+
+    def test_the_state_that_a_preview_s_sign_names_is_kept_from_then_on(self, people, tmp_path, monkeypatch, capsys):
+        qualities = iter([Measured(0.8, 0.5, 8)] * 2 + [Measured(0.6, 0.1, 8)] * 20)
+        monkeypatch.setattr("forge.training.recorder.measure", lambda *_given, **_named: next(qualities))
+        run = tmp_path / "run"
+        config = dataclasses.replace(CONFIG, steps=8, preview_every=2, keep=2)
+        self.at_once(monkeypatch)
+        train_swapper(people, run, config)
+        good = run / "checkpoints" / "step-00000002.safetensors"
+        assert f"--from {good}" in " ".join(capsys.readouterr().err.split())
+        train_swapper(people, run, dataclasses.replace(config, steps=14))
+        kept = [int(path.stem[-8:]) for path in sorted(good.parent.iterdir())]
+        assert kept == [2, 12, 14]
+
+    def test_a_preview_belongs_to_the_phase_in_which_it_was_begun(self, people, tmp_path, monkeypatch, capsys):
+        """The good preview of step 1 is fetched only in the second phase, whose first is worse."""
+        from forge.training.loop import TrainingLoop
+        from forge.training.recipe import Phase
+
+        qualities = iter([Measured(0.8, 0.5, 8)] * 2 + [Measured(0.6, 0.1, 8)] * 20)
+        monkeypatch.setattr("forge.training.recorder.measure", lambda *_given, **_named: next(qualities))
+        plain = TrainingLoop._fetch_preview
+
+        def late(loop: TrainingLoop, *, wait: bool = False) -> None:
+            if wait and loop.trainer.step > 1:
+                plain(loop, wait=True)
+
+        monkeypatch.setattr(TrainingLoop, "_fetch_preview", late)
+        phases = (Phase(0.5), Phase(1.0, {"learning_rate": 1e-4}))
+        train_swapper(people, tmp_path / "run", dataclasses.replace(CONFIG, preview_every=1, steps=2, phases=phases))
+        assert "lost detail" not in " ".join(capsys.readouterr().err.split())
+
+    def at_once(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Every preview is fetched in the step that begins it."""
+        from forge.training.loop import TrainingLoop
+
+        plain = TrainingLoop._begin_preview
+
+        def begun(loop: TrainingLoop) -> None:
+            plain(loop)
+            loop._fetch_preview(wait=True)
+
+        monkeypatch.setattr(TrainingLoop, "_begin_preview", begun)
+
+    def test_a_preview_is_own_work_of_the_training(self, people, tmp_path, monkeypatch):
+        from forge.training.loop import TrainingLoop
+
+        left_out: list[int] = []
+        monkeypatch.setattr(TrainingLoop, "busy_with_own_work", lambda loop: left_out.append(loop.trainer.step))
+        train_swapper(people, tmp_path / "run", CONFIG)
+        # From the step after each preview until it is fetched; the last one at the end.
+        assert left_out[0] == 4
+        assert left_out[-1] == CONFIG.steps
+        assert 3 not in left_out

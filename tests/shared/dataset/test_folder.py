@@ -45,6 +45,17 @@ def test_a_new_dataset_is_empty_and_sound(tmp_path: Path):
     assert dataset.verify() == []
 
 
+def test_a_set_that_lists_nothing_says_whether_it_is_being_built(tmp_path: Path, make_set: MakeSet):
+    """A build lists its clips together when it ends; until then "assign splits" would mislead."""
+    dataset = DatasetFolder.init(tmp_path / "set", "toy", "A toy.", "CC-BY-4.0")
+    assert "lists no clip" in str(dataset.without_clips("train", "assign splits"))
+    (dataset.path / "media" / "real").mkdir(parents=True)
+    error = dataset.without_clips("train", "assign splits")
+    assert "still being built" in str(error)
+    assert "assay forge build" in str(error.hint)
+    assert "has no clip in its train split" in str(make_set().without_clips("train", "assign splits"))
+
+
 def test_a_place_that_is_taken_or_a_bad_name_is_refused(tmp_path: Path):
     (tmp_path / "full").mkdir()
     (tmp_path / "full" / "thesis.txt").write_text("mine")

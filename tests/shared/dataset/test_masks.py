@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from shared.dataset.excerpts import TARGET_FRAMES
 from shared.dataset.files import PresentFiles
 from shared.dataset.masks import Originals, mask_faults
 from shared.types import Masks
@@ -99,6 +100,42 @@ def test_a_mask_that_contradicts_the_forged_frames_is_found(pair: Pair):
 def test_a_mask_of_another_size_is_found(pair: Pair):
     (fault,) = pair.faults(FACE, [np.full((64, 64), 255, np.uint8)] * FRAMES)
     assert fault == "c.mkv is 64x64, its clip is 128x128"
+
+
+def test_a_fake_of_a_stretch_is_compared_with_those_frames(pair: Pair, tmp_path: Path):
+    first = 2
+    pair.fake = dataclasses.replace(
+        pair.fake, frames=FRAMES - first, faked=((0, FRAMES - first),), factors={TARGET_FRAMES: f"{first}-{FRAMES}"}
+    )
+    # Each frame of the real clip is lighter than the one before; the fake's face is lighter still, or nothing is.
+    real = [np.clip(pair.picture.astype(int) - 30 + 15 * n, 0, 255).astype(np.uint8) for n in range(FRAMES)]
+    light = [image.copy() for image in real[first:]]
+    for image in light:
+        image[FACE] = np.clip(image[FACE].astype(int) + 40, 0, 255)
+    for path, images in (("ann.mp4", real), ("ann+bob.mp4", light)):
+        write_clip(tmp_path / path, images, encoding=LOSSY)
+
+    def faults(marked: tuple[slice, slice]) -> list[str]:
+        write_clip(tmp_path / "c.mkv", [_mask(marked)] * len(light), encoding=Encoding.lossless_mask())
+        return list(mask_faults(PresentFiles(tmp_path), pair.fake, Originals([pair.real, pair.fake])))
+
+    assert faults(FACE) == []
+    (fault,) = faults(WALL)
+    assert "differs from toy/real/ann in" in fault
+
+
+def test_the_original_of_a_stretch_holds_its_frames(pair: Pair):
+    stretch = {"frames": 3, "faked": ((0, 3),)}
+    fake = dataclasses.replace(pair.fake, **stretch, factors={TARGET_FRAMES: "2-5"})
+    assert Originals([pair.real, fake]).matched(fake) == (pair.real, 2)
+    late = dataclasses.replace(fake, factors={TARGET_FRAMES: "4-7"})
+    assert Originals([pair.real, late]).of(late) is None
+    wrong = dataclasses.replace(fake, factors={TARGET_FRAMES: "2-4"})
+    assert Originals([pair.real, wrong]).of(wrong) is None
+    # A fake made of frames 1 and 2 of that fake.
+    second = clip_record("ann", "bright", name="again", source="bob", dataset="toy", path="again.mp4", parent=fake.id,
+                         **{**SIZE, "frames": 2}, faked=((0, 2),), factors={TARGET_FRAMES: "1-3"})  # fmt: skip
+    assert Originals([pair.real, fake, second]).matched(second) == (pair.real, 3)
 
 
 def test_the_original_is_the_same_footage_in_the_same_rendition_size_and_length(pair: Pair):

@@ -38,6 +38,14 @@ def test_a_short_wait_in_half_a_minute_is_nothing_and_load_that_comes_later_is_s
     assert times.run(30, 0.5) == pytest.approx(0.5)
 
 
+def test_time_that_is_left_out_makes_no_machine_busy():
+    times = Times()
+    assert times.run(29, 0.2) is None
+    times.watch.restart()
+    assert [times.run(10, 0.9) for _ in range(3)] == [None] * 3
+    assert times.run(30, 0.3) == pytest.approx(0.3)
+
+
 def test_the_load_average_is_given_where_there_is_one(monkeypatch):
     monkeypatch.setattr(load.os, "getloadavg", lambda: (6.12, 0.0, 0.0), raising=False)
     monkeypatch.setattr(load.os, "cpu_count", lambda: 2)

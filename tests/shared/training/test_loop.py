@@ -50,6 +50,24 @@ def test_a_busy_machine_is_told_of_with_what_to_do(monkeypatch, capsys, minutes,
     assert (said in told) is on_cpu
 
 
+def test_own_work_makes_no_machine_busy(monkeypatch):
+    passed = 0.0
+    monkeypatch.setattr("shared.training.loop.LoadWatch", lambda: LoadWatch(lambda: passed, lambda: 0.0))
+    told: list[float] = []
+    monkeypatch.setattr(BaseLoop, "_tell_busy", lambda _loop, share: told.append(share))
+    one = BaseLoop(Processes(), steps=10, minutes=None, unit="face", on_cpu=True)
+    one.busy_with_own_work()  # before the clock runs
+    with one.running(0, 8) as (_noted, advance):
+        for _ in range(3):
+            passed += 31.0
+            one.busy_with_own_work()
+            advance("step")
+        assert not told
+        passed += 31.0
+        advance("step")
+    assert told == [0.0]
+
+
 def test_the_newest_checkpoint_is_that_of_the_run(tmp_path):
     assert loop().newest(None) is None
     with Run.open_or_create(tmp_path / "run", {"a": 1}, seed=0, inputs={}, kind="test") as run:

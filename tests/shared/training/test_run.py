@@ -178,15 +178,18 @@ class TestCheckpoints:
         assert torch.equal(found.tensors["last"], last)
         assert found.tensors["odd"].dtype == torch.int64
 
-    def test_one_more_is_spared_that_is_still_good(self, tmp_path):
+    def test_those_are_spared_that_are_still_good(self, tmp_path):
         with make(tmp_path / "run", keep=2) as run:
             for step in range(10, 70, 10):
-                run.save(step, some_tensors(), {}, spare=25)
+                run.save(step, some_tensors(), {}, spare=(25, -1))
             assert [int(path.stem[-8:]) for path in sorted(run.checkpoints.iterdir())] == [20, 50, 60]
             assert run.newest_at(49) == run.checkpoint_path(20)
             assert run.newest_at(19) is None
-            run.save(70, some_tensors(), {}, spare=55)
-            assert [int(path.stem[-8:]) for path in sorted(run.checkpoints.iterdir())] == [50, 60, 70]
+            run.save(70, some_tensors(), {}, spare=(25, 55))
+            run.save(80, some_tensors(), {}, spare=(25, 55))
+            assert [int(path.stem[-8:]) for path in sorted(run.checkpoints.iterdir())] == [20, 50, 70, 80]
+            run.save(90, some_tensors(), {}, spare=(55,))
+            assert [int(path.stem[-8:]) for path in sorted(run.checkpoints.iterdir())] == [50, 80, 90]
 
     def test_the_last_and_every_snapshot_are_kept(self, tmp_path):
         with make(tmp_path / "run", keep=2) as run:

@@ -8,7 +8,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import typer
 
+from shared.commands.dataset import app
+from shared.console import console
 from shared.dataset.formats.deepfakebench import label_of
 from shared.dataset.formats.found import Pictures
 from shared.dataset.formats.importing import ImportConfig, plan_import
@@ -308,12 +311,39 @@ def test_a_table_of_clips(assay: Assay, tmp_path: Path):
     real, fake = scan.clips
     assert (real.target, real.split, real.label) == ("ann", "train", "real")
     assert (fake.source, fake.manipulation, fake.split) == ("ann", "roop", None)
-    assert {issue.fault for issue in scan.issues} == {"contradiction", "outside", "missing", "unknown-label"}
+    assert [issue.fault for issue in scan.issues] == ["contradiction", "outside", "unknown-label"]
     listed = assay("import", "csv", root, tmp_path / "set", "--rights", "mine", "--label", "1=fake", "--splits", "none")
-    assert (listed["listed"], listed["faults"]["missing"]) == (3, 1)
+    assert (listed["listed"], listed["named"], listed["faults"]) == (3, 4, {"contradiction": 1, "outside": 1})
     (root / "clips.csv").write_text("path\n")
     with pytest.raises(ManifestError, match="no column label"):
         _scan("csv", root)
+
+
+@pytest.mark.parametrize("as_folder", [False, True])
+def test_a_clip_behind_a_link_that_leads_out_is_one_fault_and_is_counted(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], as_folder: bool
+):
+    """A folder of links to clips elsewhere: each is left out, told once, and not lost from the count."""
+    root, away = tmp_path / "set", tmp_path / "away"
+    film(root / "own.mp4")
+    names = [f"{number}" if as_folder else f"{number}.mp4" for number in range(3)]
+    for number, name in enumerate(names):
+        if as_folder:
+            picture(away / name / "0.png", number)
+        else:
+            film(away / name, start=1 + number)
+        (root / name).symlink_to(away / name)
+    (root / "list.csv").write_text("path,label\nown.mp4,real\n" + "".join(f"{name},fake\n" for name in names))
+    scan = _scan("csv", root)
+    assert [(issue.fault, issue.where) for issue in scan.issues] == [("outside", name) for name in names]
+    assert "copy the file" in scan.issues[0].message
+    console.configure()
+    command = typer.main.get_command(app)
+    arguments = ["import", "csv", str(root), str(tmp_path / "ours"), "--rights", "mine", "--link"]
+    command.main(arguments, prog_name="dataset", standalone_mode=False)
+    said = capsys.readouterr().out
+    assert "holds 1 of 4 clips, 1 by hard link" in said.replace("\n", " ")
+    assert "3 faults" in said
 
 
 def test_a_path_that_no_file_system_holds_is_missing(tmp_path: Path):

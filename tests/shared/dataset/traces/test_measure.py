@@ -11,6 +11,7 @@ import pytest
 
 from shared.cli import run
 from shared.dataset import DatasetFolder
+from shared.dataset.excerpts import excerpt_factor
 from shared.dataset.traces.features import LEAST_SPREAD, STATISTICS
 from shared.dataset.traces.measure import MOST_COSINE, compared_directions, measure_traces, traces_of
 from shared.dataset.traces.report import plot_traces
@@ -107,8 +108,11 @@ def dataset(tmp_path, rng) -> Path:
     return folder.path
 
 
-def _add(folder: DatasetFolder, person: str, way: str | None, images: list[np.ndarray], region: np.ndarray) -> None:
-    clip = ClipId("set", way, person)
+def _add(
+    folder: DatasetFolder, person: str, way: str | None, images: list[np.ndarray], region: np.ndarray, first: int = 0
+) -> None:
+    """Adds a clip, or with ``first`` a fake of a stretch of one, from that frame on."""
+    clip = ClipId("set", way, f"{person}@{first}" if first else person)
     lossless = dataclasses.replace(Encoding(crf=1), pixel_format="yuv444p")
     path = folder.media_for(clip)
     file = _write(folder.path / path, images, lossless)
@@ -116,11 +120,15 @@ def _add(folder: DatasetFolder, person: str, way: str | None, images: list[np.nd
     if way is not None:
         masks = folder.masks_for(clip)
         for mask in masks.paths.values():
-            _write(folder.path / mask, [region] * FRAMES, Encoding.lossless_mask())
+            _write(folder.path / mask, [region] * len(images), Encoding.lossless_mask())
         digests = [sha256_file(folder.path / mask) for mask in masks.paths.values()]
         masks = dataclasses.replace(masks, sha256=(digests[0], digests[1], digests[2]))
-    labels = [FrameLabel(clip, index, index, index / 25, "fake" if way else "real") for index in range(FRAMES)]
-    folder.add(_record(clip, person, way, path, file, masks), labels)
+    labels = [FrameLabel(clip, index, index, index / 25, "fake" if way else "real") for index in range(len(images))]
+    record = _record(clip, person, way, path, file, masks)
+    if first:
+        stretch = excerpt_factor(first, first + len(images))
+        record = dataclasses.replace(record, frames=len(images), faked=((0, len(images)),), factors=stretch)
+    folder.add(record, labels)
 
 
 def _record(clip: ClipId, person: str, way: str | None, path: str, file: Path, masks: Masks | None) -> ClipRecord:
@@ -144,6 +152,26 @@ def test_fakes_of_a_set_are_compared_with_their_real_clips(dataset):
     assert abs(blur["step, lightness"]) < 5
     assert abs(found.cosines[0][1]) < 0.6
     assert found.left_out == {}
+
+
+def test_fakes_of_a_stretch_are_compared_with_its_frames(tmp_path, rng):
+    """Real pictures get lighter frame by frame; the fake's are those of its stretch, but for a blurred face."""
+    folder = DatasetFolder.init(tmp_path / "set", "set")
+    region = cv2.circle(np.zeros((SIDE, SIDE), np.uint8), (64, 64), 30, 255, -1)
+    face = region[..., None] > 0
+    for person in ("ann", "bob"):
+        real = [
+            np.repeat(rng.integers(60, 100, (SIDE, SIDE, 1), dtype=np.uint8) + np.uint8(30 * n), 3, axis=2)
+            for n in range(FRAMES)
+        ]
+        _add(folder, person, None, real, region)
+        fake = [np.where(face, cv2.GaussianBlur(image, (0, 0), 2.0), image) for image in real[2:]]
+        _add(folder, person, "blur", fake, region, first=2)
+    found = measure_traces(folder.path, frames=2, workers=1)
+    assert (found.left_out, found.manipulations[0].clips) == ({}, 2)
+    shift = dict(zip(STATISTICS, found.manipulations[0].shift, strict=True))
+    assert shift["face, band 1"] < -5
+    assert abs(shift["surroundings, band 1"]) < 1
 
 
 def test_the_command_writes_both_files_and_says_what_it_left_out(dataset, tmp_path, capsys):

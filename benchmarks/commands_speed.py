@@ -163,3 +163,27 @@ def _without_values(found: list[Measurement]) -> list[Measurement]:
         m if len(m.values) < 100 else replace(m, values=(m.low, m.median, m.high), note=f"quartiles of {len(m.values)}")
         for m in found
     ]
+
+
+@app.command()
+def minute(
+    detector: Annotated[Path, typer.Option(help="Run or folder of the detector, or assay: the one in the package.")] = (
+        Path("assay")
+    ),
+    seconds: Annotated[float, typer.Option(help="Length of the clip.", min=0.2)] = 60.0,
+    device: DeviceName = "auto",
+    repeats: Repeats = 1,
+    save: Save = None,
+) -> None:
+    """Scores a one-minute 1080p clip of a procedural actor as an inspection does: wall clock and processor time."""
+    import tempfile
+
+    from benchmarks.minute import film_minute, measure
+    from detect.models.checkpoint import detector_folder
+
+    detector_folder(detector)  # before anything is filmed
+    with tempfile.TemporaryDirectory(prefix="assay-bench-") as folder:
+        clip = film_minute(Path(folder) / "minute.mp4", seconds=seconds)
+        found = measure(clip, detector, device=device, repeats=repeats, length=seconds)
+    settings = {"detector": detector.name, "seconds": seconds}
+    show(new_result("minute", command_line(), found, settings=settings, device=device_text(device)), save)

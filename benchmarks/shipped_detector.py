@@ -36,6 +36,7 @@ from detect.models.training_record import LEARNED_NAME
 from detect.training.train import train_detector
 from forge.building.build import build_planned
 from forge.building.sampling import seed_for
+from forge.models.checkpoint import EXPORT_FOLDER, read_card
 from forge.models.shipped import BASE_FOLDER
 from forge.swapping.redraw import redraw
 from forge.swapping.twins import TwinPaste
@@ -248,7 +249,10 @@ def _people_text(people: Sequence[Person]) -> str:
 def _swapper(entry: SwapperEntry, part: Part, facesets: Sequence[Path], work: Path) -> PartSwapper:
     run = work / "swappers" / f"{entry.name}-{part}"
     config = from_mapping(SwapTrainConfig, entry.settings, where=f"swapper {entry.name}")
-    return PartSwapper(entry.name, part, train_swapper(facesets, run, config).swapper)
+    made = run / EXPORT_FOLDER
+    if not made.is_dir() or read_card(made).training.get("steps") != config.steps:
+        made = train_swapper(facesets, run, config).swapper
+    return PartSwapper(entry.name, part, made)
 
 
 def _twins(

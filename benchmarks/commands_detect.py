@@ -219,10 +219,22 @@ def outside(
     save: Save = None,
 ) -> None:
     """Detectors on other people's fakes beside softness alone: AUC, paired accuracy, Cllr, by kind and family."""
-    from benchmarks.outside.report import main_table, measure, measurements, named_detectors, parts_table
+    from benchmarks.outside.report import (
+        main_table,
+        measure,
+        measurements,
+        named_detectors,
+        parts_table,
+        spread_table,
+    )
 
     found = measure(folder, named_detectors(detector or []), work, frames=frames, finder=finder, device=device)
-    for title, (columns, rows) in (("Outside", main_table(found)), ("Matched, by kind and family", parts_table(found))):
+    tables = {
+        "Separation, 95 % over pairs and people": main_table(found),
+        "Spread": spread_table(found),
+        "Matched, by kind and family": parts_table(found),
+    }
+    for title, (columns, rows) in tables.items():
         console.table(title, columns, rows)
     for note in found.notes:
         console.print(f"note: {note}")

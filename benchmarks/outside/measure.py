@@ -14,7 +14,7 @@ from scipy.stats import spearmanr
 
 from benchmarks.outside.forms import FORMS, Form
 from benchmarks.outside.index import KINDS, OutsideFile, groups, pairs
-from benchmarks.outside.scores import SOFTNESS, FileScores
+from benchmarks.outside.scores import UNTRAINED, FileScores
 from detect.calibration.quality import HeldOutOdds, quality_of
 from detect.metrics.bootstrap import intervals
 from detect.metrics.classification import MetricSettings, auc
@@ -128,7 +128,7 @@ def _spreads(
 ) -> Iterator[Figure]:
     """How far reals differ from one another, against how far a fake lies above its own real."""
     logits = scores.logits[form]
-    unit = "log detail" if scores.name == SOFTNESS else "logit"
+    unit = "log detail" if scores.name in UNTRAINED else "logit"
     reals = ~files.labels & np.isfinite(logits)
     count = int(reals.sum())
     if count >= 2:

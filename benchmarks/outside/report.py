@@ -14,12 +14,12 @@ from benchmarks.outside.forms import FORMS, MOST_SIDE_PX, QUALITY
 from benchmarks.outside.index import OutsideFile, groups, read_index
 from benchmarks.outside.measure import ALL, FAMILIES_IN, Figure, Files, figures
 from benchmarks.outside.scores import (
-    SOFTNESS,
+    UNTRAINED,
     FileScores,
     detector_scores,
     in_all_forms,
     open_detector,
-    softness_scores,
+    untrained_scores,
 )
 from benchmarks.schema import Measurement
 from shared.bootstrap import BootstrapSettings
@@ -64,7 +64,7 @@ def named_detectors(texts: Sequence[str]) -> list[tuple[str, str]]:
         name, equals, place = text.partition("=")
         if not (name.strip() and equals and place):
             raise UsageError(f"{text!r} is not NAME=PATH", hint="for example ours=runs/det or meso=MesoInception_DF.h5")
-        if name == SOFTNESS:
+        if name in UNTRAINED:
             raise UsageError(f"{name!r} is always measured", hint="give the detector another name")
         found.append((name, place))
     return found
@@ -87,7 +87,7 @@ def measure(
     found = find_faces(listed, make_finder(finder), work, frames=frames)
     faces = in_all_forms(found)
     files = Files.of(listed)
-    scored: list[FileScores] = [softness_scores(faces), *(detector_scores(one, faces) for one in opened)]
+    scored: list[FileScores] = [*untrained_scores(faces), *(detector_scores(one, faces) for one in opened)]
     without = sum(not one.faces for one in found)
     notes = [f"{one.name}: {note}" for one in scored for note in one.notes]
     if without:
@@ -125,7 +125,7 @@ def measurements(result: Outside) -> list[Measurement]:
         values = [round(one.value, 4) for one in found]
         lows = [one.low for one in found if one.low is not None]
         highs = [one.high for one in found if one.high is not None]
-        target = TARGETS.get((part, what)) if form == "matched" and detector != SOFTNESS else None
+        target = TARGETS.get((part, what)) if form == "matched" and detector not in UNTRAINED else None
         counts = f"{found[0].fake} fakes, {found[0].real} reals"
         note = f"{counts}; 95 % over pairs and people" if lows else f"{counts}; no interval"
         listed.append(
@@ -139,15 +139,29 @@ def measurements(result: Outside) -> list[Measurement]:
 
 
 def main_table(result: Outside) -> tuple[list[str], list[list[str]]]:
-    """Columns and rows: a row for each detector and form."""
+    """Columns and rows: a row for each detector and form, areas and paired accuracies with their intervals."""
     wanted = [
-        ("AUC, all", ALL, "AUC"), ("AUC, swaps", "swap", "AUC"), ("paired, all", ALL, "paired accuracy"),
-        ("paired, swaps", "swap", "paired accuracy"), ("reals called fake", ALL, "reals called fake"),
-        ("SD of reals", ALL, "standard deviation of reals"), ("fake above own real", ALL, "fake above own real"),
-        ("rho with detail", ALL, "Spearman of reals with detail"), ("Cllr", ALL, "Cllr"),
+        ("AUC", ALL, "AUC"), ("AUC, swaps", "swap", "AUC"), ("paired", ALL, "paired accuracy"),
+        ("paired, swaps", "swap", "paired accuracy"),
     ]  # fmt: skip
+    return _by_form(result, wanted, with_interval=True)
+
+
+def spread_table(result: Outside) -> tuple[list[str], list[list[str]]]:
+    """Columns and rows: a row for each detector and form, how reals differ and how far a fake lies above its own."""
+    wanted = [
+        ("reals called fake", ALL, "reals called fake"), ("SD of reals", ALL, "standard deviation of reals"),
+        ("fake above own real", ALL, "fake above own real"), ("rho with detail", ALL, "Spearman of reals with detail"),
+        ("Cllr", ALL, "Cllr"),
+    ]  # fmt: skip
+    return _by_form(result, wanted, with_interval=False)
+
+
+def _by_form(
+    result: Outside, wanted: Sequence[tuple[str, str, str]], *, with_interval: bool
+) -> tuple[list[str], list[list[str]]]:
     rows = [
-        [name, form, *(_cell(result, name, form, part, what) for _, part, what in wanted)]
+        [name, form, *(_cell(result, name, form, part, what, with_interval) for _, part, what in wanted)]
         for name in _names(result)
         for form in FORMS
     ]
@@ -171,7 +185,7 @@ def _names(result: Outside) -> list[str]:
     return list(dict.fromkeys(one.detector for one in result.figures))
 
 
-def _cell(result: Outside, name: str, form: str, part: str, what: str) -> str:
+def _cell(result: Outside, name: str, form: str, part: str, what: str, with_interval: bool = True) -> str:
     found = [
         one for one in result.figures if (one.detector, one.form, one.part, one.what) == (name, form, part, what)
     ]  # fmt: skip
@@ -180,4 +194,4 @@ def _cell(result: Outside, name: str, form: str, part: str, what: str) -> str:
     text = f"{mean(one.value for one in found):.3f}"
     lows = [one.low for one in found if one.low is not None]
     highs = [one.high for one in found if one.high is not None]
-    return f"{text} ({min(lows):.2f} to {max(highs):.2f})" if lows and highs else text
+    return f"{text} ({min(lows):.2f} to {max(highs):.2f})" if lows and highs and with_interval else text

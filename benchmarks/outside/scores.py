@@ -26,6 +26,9 @@ from shared.errors import UsageError
 from shared.results.scores import FrameScore
 
 SOFTNESS = "softness alone"
+SOFT_FACE = "soft face alone"
+UNTRAINED = (SOFTNESS, SOFT_FACE)
+"""Names of the statistics that need no training: of the face against a ring around it, and of the face."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -74,9 +77,18 @@ def in_all_forms(found: Sequence[FileFaces]) -> Faces:
     return Faces(found, forms, _array([inner_detail(each["matched"]) for each in forms]))
 
 
-def softness_scores(faces: Faces) -> FileScores:
-    """The scores of softness alone: larger means softer than its surroundings."""
-    return FileScores(SOFTNESS, {form: _array([softness(each[form]) for each in faces.forms]) for form in FORMS})
+def untrained_scores(faces: Faces) -> list[FileScores]:
+    """The scores of softness alone: larger means softer, than the surroundings of the face or as such."""
+
+    def lacking(found: Sequence[FoundFace]) -> float | None:
+        detail = inner_detail(found)
+        return None if detail is None else -detail
+
+    ways = ((SOFTNESS, softness), (SOFT_FACE, lacking))
+    return [
+        FileScores(name, {form: _array([way(each[form]) for each in faces.forms]) for form in FORMS})
+        for name, way in ways
+    ]
 
 
 @dataclass(frozen=True, eq=False)

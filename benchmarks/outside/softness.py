@@ -1,8 +1,9 @@
-"""Softness alone: a statistic without any training that a detector has to beat.
+"""Softness alone: statistics without any training that a detector has to beat.
 
 A swapped face is drawn by a network of limited size and is often softer than the picture around it. The statistic is
 the detail around the face less the detail inside, each the logarithm of the mean absolute Laplacian of luma, in a crop
-of one size. It knows nothing of forgeries; what it reaches is owed to sharpness.
+of one size. Beside it stands the lack of detail inside the face, without the ring. Neither knows anything of forgeries;
+what they reach is owed to sharpness.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ import numpy as np
 from benchmarks.outside.faces import FoundFace
 from shared.faces.align import cut, frame_to_crop, map_points
 
-_PX = 192
+_PX = 384
 _INSIDE = 0.9
 _RING = (1.15, 1.6)
 _LEAST = 0.05

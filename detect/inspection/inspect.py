@@ -29,6 +29,7 @@ from detect.inspection.evidence.provenance import provenance_evidence
 from detect.inspection.exhibits import exhibited_quality, sample_faces
 from detect.inspection.report import FaceExhibit, plot_timeline, write_html, write_json
 from detect.inspection.verdict import block_interval, decide, validation_words
+from detect.models.checkpoint import detector_title
 from detect.models.predictor import CropPredictor
 from detect.scoring.aggregate import resolved
 from detect.scoring.video import Predictor, VideoScores, write_frame_scores
@@ -117,7 +118,8 @@ def inspect_file(
     crops = exhibited_quality(exhibits, scores.frames, predictor)
     facts = file_facts(info, path.stat().st_size, scores.frames, finder=finder.name, crops=crops)
     interpretation = interpret(detector, predictor, scores.clip.logit, facts, finder.name)
-    report = _report(path, intake, still, evidence, scores, predictor, finder, config, interpretation)
+    report = _report(path, intake, still, evidence, scores, predictor, finder, config, interpretation,
+                     detector_title(detector, predictor.spec))  # fmt: skip
     with replacing_folder(out) as draft:
         timeline = _timeline(info, scores, predictor) if scores.frames and not still else None
         _write_case(draft, report, scores, exhibits, timeline, predictor.operating_point[0])
@@ -145,6 +147,7 @@ def _report(
     finder: FaceFinder,
     config: InspectConfig,
     interpretation: Interpretation,
+    name: str,
 ) -> ForensicReport:
     clip = _with_interpretation(scores.clip, interpretation)
     threshold, threshold_from = predictor.operating_point
@@ -191,7 +194,9 @@ def _report(
         analysed=analysed,
         not_analysed=not_analysed,
         detector={
-            "name": predictor.spec.name,
+            "name": name,
+            "network": predictor.spec.name,
+            "family": predictor.spec.family,
             "weights_sha256": predictor.digest,
             "input": f"{predictor.spec.input_px} px, framing {predictor.spec.framing}",
             "threshold_from": threshold_from,

@@ -150,6 +150,19 @@ def detector_folder(path: Path) -> Path:
     )
 
 
+def detector_title(path: str | Path, spec: DetectorSpec) -> str:
+    """Name of a detector for readers: run or file, family and network, such as "both (multitask, resnet18)".
+
+    Detectors of one network are many, and its name alone does not tell which of them scored. Of the path only the last
+    part is named; of the folder that a run holds its detector in, the run's.
+    """
+    text = str(path)
+    shown = Path(text.partition("?")[0].rpartition(":")[2] if ":" in text else text)
+    name = shown.resolve().parent.name if shown.name in (FOLDER_NAME, "", ".") else shown.name
+    network = spec.name if spec.name.startswith(spec.family) else f"{spec.family}, {spec.name}"
+    return f"{name} ({network})"
+
+
 def read_facts(folder: Path) -> DetectorFacts:
     """The ``assay`` entry of a detector folder.
 

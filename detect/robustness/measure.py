@@ -18,6 +18,7 @@ from detect.data.labels import labels_by_clip
 from detect.data.protocols import only, parse_only, sample_evenly, seen_in_training
 from detect.metrics.bootstrap import evaluate_samples
 from detect.metrics.classification import MetricSettings
+from detect.models.checkpoint import detector_title
 from detect.models.predictor import CropPredictor
 from detect.models.shipped import is_shipped
 from detect.models.training_record import TrainingRecord, read_training_record
@@ -77,7 +78,8 @@ def measure_robustness(
     if engine is not None:
         measure_on(engine, sweep, cells, detector)
     known = read_training_record(detector) if is_shipped(detector) or Path(detector).exists() else TrainingRecord()
-    result = _measure(sweep, cells, seen_in_training(records, known))
+    name = detector_title(detector, predictor.facts.spec)
+    result = _measure(sweep, cells, name, seen_in_training(records, known))
     write_text(out / RESULT_NAME, json.dumps(msgspec.to_builtins(result), indent=2, ensure_ascii=False) + "\n")
     write_text(out / "robustness.md", render_table(result))
     write_bytes(out / "robustness.png", plot_heat_map(result))
@@ -97,7 +99,7 @@ def chosen_cells(config: RobustnessConfig) -> list[Cell]:
     return [cell for cell in cells if cell == CLEAN or not config.kinds or cell.kind in config.kinds]
 
 
-def _measure(sweep: Sweep, cells: Sequence[Cell], notes: tuple[str, ...]) -> Robustness:
+def _measure(sweep: Sweep, cells: Sequence[Cell], name: str, notes: tuple[str, ...]) -> Robustness:
     config, facts = sweep.config, sweep.predictor.facts
     logit, chosen_on = sweep.predictor.operating_point
     threshold = float(np.clip(1 / (1 + np.exp(-logit)), _EDGE, 1 - _EDGE))
@@ -117,7 +119,8 @@ def _measure(sweep: Sweep, cells: Sequence[Cell], notes: tuple[str, ...]) -> Rob
         dataset={"name": sweep.folder.name, "manifest_sha256": dataset_digest(sweep.folder)},
         split=config.split,
         detector={
-            "name": facts.spec.name,
+            "name": name,
+            "network": facts.spec.name,
             "weights_sha256": sweep.predictor.digest,
             "finder": sweep.finder.describe().get("name", ""),
         },

@@ -11,6 +11,7 @@ import numpy as np
 
 from detect.config.scoring import AggregateConfig, EvaluateConfig
 from detect.data.crops import ClipFaces, CropRequest, stream_faces
+from detect.models.checkpoint import detector_title
 from detect.models.external.settings import parse_reference
 from detect.models.predictor import CropPredictor
 from detect.models.training_record import TrainingRecord, read_training_record
@@ -93,7 +94,8 @@ def score_dataset(
     return DatasetScores(
         clips=scored,
         detector={
-            "name": facts.spec.name,
+            "name": detector_title(detector, facts.spec),
+            "network": facts.spec.name,
             "weights_sha256": predictor.digest,
             "device": predictor.device.describe(),
             **({"reference": str(reference)} if reference else {}),

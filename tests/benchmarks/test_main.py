@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import re
+from pathlib import Path
+
 import pytest
 from typer.testing import CliRunner
 
@@ -15,6 +18,11 @@ NAMES = sorted(
 def test_no_command_is_registered_twice():
     assert len(NAMES) == len(set(NAMES))
     assert {"crowd", "detectors", "shortcuts", "tamper", "swappers", "throughput"} <= set(NAMES)
+
+
+def test_the_page_lists_every_benchmark_once():
+    page = (Path(__file__).parents[2] / "benchmarks" / "README.md").read_text(encoding="utf-8")
+    assert sorted(re.findall(r"^\| `([a-z-]+)` \|", page, re.MULTILINE)) == NAMES
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -15,8 +15,8 @@ from benchmarks.outside import report
 from benchmarks.outside.faces import FoundFace, find_faces
 from benchmarks.outside.forms import FORMS, MOST_SIDE_PX, all_forms, matched_sides
 from benchmarks.outside.index import read_index
-from benchmarks.outside.report import main_table, measure, measurements, named_detectors, parts_table
-from benchmarks.outside.scores import SOFTNESS
+from benchmarks.outside.report import main_table, measure, measurements, named_detectors, parts_table, spread_table
+from benchmarks.outside.scores import SOFTNESS, UNTRAINED
 from benchmarks.outside.softness import softness
 from benchmarks.schema import load_result
 from detect.models import build_detector
@@ -99,8 +99,10 @@ def run(folder: Path, tmp_path: Path, *detectors: tuple[str, str]) -> report.Out
 
 def test_softness_alone_sees_smoothed_faces_in_every_form(folder: Path, tmp_path: Path):
     found = run(folder, tmp_path)
-    paired = {one.form: one for one in found.figures if (one.part, one.what) == ("all kinds", "paired accuracy")}
-    assert [paired[form].value for form in FORMS] == [1.0] * len(FORMS)
+    for name in UNTRAINED:
+        keys = (name, "all kinds", "paired accuracy")
+        paired = {one.form: one for one in found.figures if (one.detector, one.part, one.what) == keys}
+        assert [paired[form].value for form in FORMS] == [1.0] * len(FORMS)
     area = next(one for one in found.figures if (one.form, one.part, one.what) == ("matched", "swap", "AUC"))
     assert (area.value, area.fake, area.real) == (1.0, 3, 4)  # the picture without a face has no score
     assert area.low is not None
@@ -160,7 +162,9 @@ def test_detectors_are_scored_beside_it_and_trainings_of_one_name_are_one_row(
     assert listed["ours, raw, all kinds: reals called fake"].better == "lower"
     assert not any("family" in name for name in listed if ", raw, " in name)
     columns, rows = main_table(found)
-    assert [row[:2] for row in rows] == [[name, form] for name in (SOFTNESS, "ours") for form in FORMS]
+    assert [row[:2] for row in rows] == [[name, form] for name in (*UNTRAINED, "ours") for form in FORMS]
+    assert all(len(row) == len(columns) for row in rows)
+    columns, rows = spread_table(found)
     assert all(len(row) == len(columns) for row in rows)
     columns, rows = parts_table(found)
     assert [row[0] for row in rows] == ["all kinds", "swap", "re-enactment", "generation", "family family0",

@@ -8,11 +8,12 @@ import pytest
 import timm
 import torch
 
-from detect.models import Detector, build_detector
+from detect.models import Detector, DetectorSpec, build_detector
 from detect.models.checkpoint import (
     DetectorFacts,
     OperatingPoint,
     detector_folder,
+    detector_title,
     load_detector,
     read_facts,
     save_detector,
@@ -149,3 +150,17 @@ def test_a_failed_save_leaves_the_old_detector(detector: Detector, folder: Path,
         save_detector(detector, folder, DetectorFacts(detector.spec), card="")
     assert (folder / "model.safetensors").read_bytes() == before
     assert [path.name for path in folder.parent.iterdir()] == ["detector"]
+
+
+@pytest.mark.parametrize(
+    ("path", "family", "name", "title"),
+    [
+        ("runs/both", "multitask", "resnet18", "both (multitask, resnet18)"),
+        ("runs/both/detector", "multitask", "resnet18", "both (multitask, resnet18)"),
+        ("runs/meso", "mesonet", "mesonet4", "meso (mesonet4)"),
+        ("onnx:far/net.onnx?px=64", "frame", "net", "net.onnx (frame, net)"),
+    ],
+)
+def test_a_title_tells_detectors_of_one_network_apart(path: str, family: str, name: str, title: str):
+    spec = DetectorSpec(name, 64, (0.5,) * 3, (0.5,) * 3, "whole", family=family)
+    assert detector_title(path, spec) == title

@@ -18,6 +18,7 @@ import cv2
 import numpy as np
 
 from forge.swapping.config import BlendConfig, BlendMethod, Rounding
+from forge.swapping.prefilter import prefiltered
 from shared.faces.align import compose, invert, map_points, paste_bounds, scale_of
 from shared.faces.pastes.config import MaskConfig, SquareConfig
 from shared.faces.pastes.square import at_most_frame_scale, lay, to_frame
@@ -71,12 +72,14 @@ def place(
     square: SquareConfig | None = None,
     mask: MaskConfig = MaskConfig(),  # noqa: B008 - frozen
     whole: bool = False,
+    prefilter: bool = False,
 ) -> Patch | None:
     """``swapped`` with its masks (S, S) in the frame of ``width`` x ``height``; None when it lies outside.
 
     One cubic warp from crop to frame; a crop finer than the frame is area-averaged first, so that it does not alias.
     The patch holds what ``alpha`` and ``region`` show of the crop, or, for a way of blending that looks at more, the
-    ``whole``. With a ``square``, whose crop ``swapped`` then is, warped and softened as it and ``mask`` say.
+    ``whole``. ``prefilter`` undoes the blur of an enlargement (:mod:`forge.swapping.prefilter`). With a ``square``,
+    whose crop ``swapped`` then is, warped and softened as it and ``mask`` say.
     """
     if square is not None:
         laid = lay(swapped.crop, alpha, swapped.frame_to_crop, square, mask, width=width, height=height)
@@ -91,7 +94,8 @@ def place(
     x0, y0, x1, y1 = bounds
     if x1 <= x0 or y1 <= y0:
         return None
-    layers = np.dstack([swapped.crop.astype(np.float32) * 255.0, alpha])
+    levels = swapped.crop.astype(np.float32) * 255.0
+    layers = np.dstack([prefiltered(levels, swapped.frame_to_crop) if prefilter else levels, alpha])
     layers, matrix = at_most_frame_scale(layers, swapped.frame_to_crop)
     # Replicated: alpha stays zero beyond the crop's edge, and colours do not darken towards it.
     placed = to_frame(layers, matrix, bounds, cv2.INTER_CUBIC)

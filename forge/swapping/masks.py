@@ -18,9 +18,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 
+import cv2
 import numpy as np
 
-from forge.swapping.blend import Patch
+from forge.swapping.blend import Patch, to_bytes
 from shared.types import Timestamp, VideoInfo
 from shared.video import Encoding, VideoWriter
 
@@ -58,7 +59,8 @@ def frame_masks(before: np.ndarray, after: np.ndarray, patches: list[Patch], *, 
         left, top, right, bottom = patch.bounds
         place = (slice(top - y0, bottom - y0), slice(left - x0, right - x0))
         # Transparency of two layers is the product of their transparencies.
-        alpha[place] = 1 - (1 - alpha[place]) * (1 - patch.alpha)
+        under = alpha[place]
+        alpha[place] = patch.alpha + (1 - patch.alpha) * under if under.any() else patch.alpha
         region[place] = np.maximum(region[place], patch.region)
     part = (slice(y0, y1), slice(x0, x1))
     masks.alpha[part], masks.region[part] = to_uint8(alpha), to_uint8(region)
@@ -75,15 +77,14 @@ def _around(patches: list[Patch]) -> tuple[int, int, int, int]:
 
 def changed_pixels(before: np.ndarray, after: np.ndarray) -> np.ndarray:
     """(H, W) uint8: 255 where any channel differs, 0 where all bytes are equal."""
-    differs = before != after
-    # Channel by channel: a reduction over an axis of three takes six times as long.
-    return np.where(differs[..., 0] | differs[..., 1] | differs[..., 2], np.uint8(255), np.uint8(0))
+    red, green, blue = cv2.split(cv2.absdiff(before, after))
+    # Channel by channel: a reduction over an axis of three takes many times as long.
+    return cv2.compare(red | green | blue, 0, cv2.CMP_GT)
 
 
 def to_uint8(mask: np.ndarray) -> np.ndarray:
     """``mask`` in [0, 1] as (H, W) uint8, rounded; but what is above zero stays above zero."""
-    levels = np.rint(np.clip(mask, 0.0, 1.0) * 255).astype(np.uint8)
-    return np.where((levels == 0) & (mask > 0), np.uint8(1), levels)
+    return np.maximum(to_bytes(mask * np.float32(255)), (mask > 0).view(np.uint8))
 
 
 class MaskWriter:

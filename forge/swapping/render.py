@@ -234,7 +234,15 @@ class _Paster:
         if square is not None and square.rewrite:
             face, opacity = rewritten(face, image, square, opacity), 1.0
         patch = place(
-            face.swapped, face.alpha, face.region, width=width, height=height, square=square, mask=config.mask
+            face.swapped,
+            face.alpha,
+            face.region,
+            width=width,
+            height=height,
+            square=square,
+            mask=config.mask,
+            whole=blend.method == "pyramid" or not config.degrade.is_none,
+            prefilter=bool(blend.prefilter),
         )
         if patch is None:
             return None

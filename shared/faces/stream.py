@@ -14,7 +14,7 @@ from shared.errors import ConfigError
 from shared.faces.align import INNER, border_of, compose, frame_to_crop
 from shared.faces.boxes import overlap
 from shared.faces.finders.contract import LOST_BELOW
-from shared.faces.finders.finder import FaceFinder, IndexedFinder
+from shared.faces.finders.finder import FaceFinder, FollowingFinder, IndexedFinder
 from shared.faces.track import Tracker
 from shared.pipeline import ahead
 from shared.types import Face, Frame
@@ -203,12 +203,21 @@ class _Follower:
         """Each of ``faces`` in the next ``image``; None if lost."""
         if not faces:
             return []
-        refined = self._finder.refine(image, [self._expected_box(face) for face in faces])
+        refined = self._refine(image, faces)
         # The confidence of a tracked face stays the detector's: that of refining has another scale.
         return [
             replace(now, track=old.track, confidence=old.confidence) if self._is_there(image, old, now) else None
             for old, now in zip(faces, refined, strict=True)
         ]
+
+    def _refine(self, image: np.ndarray, faces: Sequence[Face]) -> list[Face]:
+        """The finder's refinement of ``faces``, where their motion leads."""
+        steps = [self._expected_step(face) for face in faces]
+        boxes = [(face.box + np.tile(step, 2)).astype(np.float32) for face, step in zip(faces, steps, strict=True)]
+        if isinstance(self._finder, FollowingFinder):
+            expected = [face.landmarks + step for face, step in zip(faces, steps, strict=True)]
+            return self._finder.refine_followed(image, boxes, expected)
+        return self._finder.refine(image, boxes)
 
     def _is_there(self, image: np.ndarray, old: Face, now: Face) -> bool:
         if now.confidence < LOST_BELOW or not _has_extent(now.landmarks):
@@ -234,11 +243,10 @@ class _Follower:
         ranked = sorted(range(len(large)), key=lambda i: (-large[i].width_px, i))[: self._config.max_faces]
         return [large[i] for i in sorted(ranked)]
 
-    def _expected_box(self, face: Face) -> np.ndarray:
-        """The face's box predicted from its motion, which is limited to half of the box."""
+    def _expected_step(self, face: Face) -> np.ndarray:
+        """How far the face should move by its motion, (2,) pixels, which is limited to half of the box."""
         half = (face.box[2:] - face.box[:2]) / 2
-        step = np.clip(self._steps.get(_number(face), np.zeros(2)), -half, half)
-        return (face.box + np.tile(step, 2)).astype(np.float32)
+        return np.clip(self._steps.get(_number(face), np.zeros(2)), -half, half)
 
     def _still_there(self, image: np.ndarray) -> bool:
         """Whether a face looks as before at the same position: then the light changed (a flash), not the scene."""

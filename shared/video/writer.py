@@ -223,7 +223,9 @@ class VideoWriter:
             ) from error
         context = stream.codec_context
         context.pix_fmt = self.pixel_format
-        context.thread_count = ENCODER_THREADS
+        # A mask is so little work that handing its slices to threads costs more; the bytes are the same.
+        is_mask = self.encoding.codec == "ffv1" and self.encoding.is_gray
+        context.thread_count = 1 if is_mask else ENCODER_THREADS
         context.sample_aspect_ratio = self._pixel_aspect
         self._tag_colour(stream)
         with self._encoder_errors():

@@ -34,11 +34,16 @@ class Detection:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Place:
-    """Input of a landmarker: an image, a face box in it, and the roll if known."""
+    """Input of a landmarker: an image, a face box in it, and the roll if known.
+
+    ``expected`` are the landmarks, (68, 2) frame pixels, that a face followed from earlier frames should have here; a
+    landmarker may begin with them instead of the box. None if nothing is known.
+    """
 
     image: np.ndarray
     box: np.ndarray
     roll: float = 0.0
+    expected: np.ndarray | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)

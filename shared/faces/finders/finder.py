@@ -93,6 +93,17 @@ class IndexedFinder(Protocol):
         ...
 
 
+@runtime_checkable
+class FollowingFinder(Protocol):
+    """A finder that can begin with the landmarks which a followed face should have, and is faster then."""
+
+    def refine_followed(
+        self, image: np.ndarray, boxes: Sequence[np.ndarray], expected: Sequence[np.ndarray]
+    ) -> list[Face]:
+        """As :meth:`FaceFinder.refine`; ``expected`` are (68, 2) frame pixels for each of ``boxes``."""
+        ...
+
+
 finders: Registry[FaceFinder] = Registry("finder")
 """Short names; factories take one :class:`DetectorSettings`."""
 
@@ -125,7 +136,17 @@ class ComposedFinder(FaceFinder):
     def refine(self, image: np.ndarray, boxes: Sequence[np.ndarray]) -> list[Face]:
         if not len(boxes):
             return []
-        fits = self._landmarker.fit([Place(image, box) for box in boxes])
+        return self._fitted([Place(image, box) for box in boxes])
+
+    def refine_followed(
+        self, image: np.ndarray, boxes: Sequence[np.ndarray], expected: Sequence[np.ndarray]
+    ) -> list[Face]:
+        """See :class:`FollowingFinder`."""
+        both = zip(boxes, expected, strict=True)
+        return self._fitted([Place(image, box, expected=points) for box, points in both]) if len(boxes) else []
+
+    def _fitted(self, places: Sequence[Place]) -> list[Face]:
+        fits = self._landmarker.fit(places)
         return [Face(box_around(fit.landmarks), fit.landmarks, fit.confidence) for fit in fits]
 
     @override

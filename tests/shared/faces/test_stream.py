@@ -288,6 +288,21 @@ def test_a_detector_on_a_gpu_detects_in_every_frame_and_one_on_the_cpu_does_not_
     assert FollowConfig.suited_to(finder).detect_every == 1
 
 
+def test_a_finder_that_can_use_them_gets_the_landmarks_a_face_should_have():
+    class Following(Stage):
+        asked: list[np.ndarray] = []  # noqa: RUF012 - one instance
+
+        def refine_followed(self, image, boxes, expected):
+            self.asked += list(expected)
+            return self.refine(image, boxes)
+
+    stage = Following(walk(range(12), 60, 4))
+    list(follow(stage.frames(12), stage))
+    # From the third frame on the step is known, and the face stands where it was expected.
+    expected = [landmarks_at(60 + 4 * index, 120) for index in range(2, 8)]
+    assert np.abs(np.stack(stage.asked[1:7]) - np.stack(expected)).max() < 0.01
+
+
 @pytest.mark.needs_media
 def test_a_real_clip_is_followed_as_well_as_it_is_detected(media):
     from shared.faces.finders.finder import make_finder

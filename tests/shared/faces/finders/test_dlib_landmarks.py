@@ -75,6 +75,30 @@ def test_landmarks_hold_still_when_the_box_does_not(landmarker, portrait, rng):
 
 
 @pytest.mark.needs_media
+def test_expected_landmarks_take_the_place_of_the_first_pass(landmarker, portrait, monkeypatch):
+    face = make_finder("dlib").find([portrait])[0][0]
+    plain = landmarker.fit([Place(portrait, face.box)])[0]
+    side, calls, predict = face.width_px, [], DlibLandmarks._predict
+
+    def counted(*given):
+        calls.append(given)
+        return predict(*given)
+
+    monkeypatch.setattr(DlibLandmarks, "_predict", counted)
+    near = landmarker.fit([Place(portrait, face.box, expected=plain.landmarks + 0.01 * side)])[0]
+    assert len(calls) == 1
+    assert np.linalg.norm(near.landmarks - plain.landmarks, axis=1).mean() < 0.005 * side
+    assert near.confidence > LOST_BELOW
+    # Too far off, too large or turned: the box counts.
+    middle = plain.landmarks.mean(0)
+    tilted = (plain.landmarks - middle) @ np.array([[0.98, -0.2], [0.2, 0.98]]) + middle
+    for wrong in (plain.landmarks + 0.08 * side, (plain.landmarks - middle) * 1.2 + middle, tilted):
+        fit = landmarker.fit([Place(portrait, face.box, expected=wrong)])[0]
+        np.testing.assert_array_equal(fit.landmarks, plain.landmarks)
+    assert len(calls) == 1 + 3 * 3
+
+
+@pytest.mark.needs_media
 def test_a_small_face_gets_landmarks_finer_than_its_pixels(landmarker, portrait):
     face = make_finder("dlib").find([portrait])[0][0]
     small = cv2.resize(portrait, None, fx=0.25, fy=0.25, interpolation=cv2.INTER_AREA)

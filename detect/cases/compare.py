@@ -59,6 +59,17 @@ def compare_cases(first: Path, second: Path) -> Comparison:
     return Comparison(hashes[0] == hashes[1] is not None, tuple(found))
 
 
+def inspected_sha256(place: Path) -> str | None:
+    """SHA-256 of the file that a case is about; None if its report lacks it.
+
+    Raises:
+        CaseError: it is no case, or is damaged.
+    """
+    with contents_of(place) as contents:
+        found = _report(contents).get("sha256_intake")
+    return found if isinstance(found, str) else None
+
+
 def _report(contents: Contents) -> Mapping[str, Any]:
     data = contents.read("report.json", _MAX_REPORT_BYTES)
     return decode_json(data, dict, f"{contents.place}: report.json", error=CaseError, hint="restore it from a copy")

@@ -1,7 +1,7 @@
 """The signature of a case, ``case.json``: a signed list of all its files, and the check of a case against it.
 
-``case.sha256`` holds the hash of ``case.json`` itself, in the form of ``sha256sum``. Every step that is added to the log
-later is signed anew together with the rest.
+``case.sha256`` holds the hash of ``case.json`` itself, in the form of ``sha256sum``. Steps that are added to the log
+later are signed anew together with the rest.
 """
 
 from __future__ import annotations
@@ -125,7 +125,7 @@ def _checked(contents: Contents, names: Sequence[str]) -> CaseCheck:
         faults.append(f"{SEAL_NAME} and {SUM_NAME} do not belong together")
     try:
         signed = signed_statement(document, SEAL_NAME)
-    except ProvenanceError as error:
+    except (ProvenanceError, ValueError) as error:  # a name in the certificate may be damaged too
         return CaseCheck(contents.place, 0, 0, "", "", False, (*faults, str(error)))
     known = signed.fingerprint in known_signers()
     if not known:

@@ -22,7 +22,7 @@ import shared
 from detect.calibration.domain import file_facts
 from detect.calibration.interpret import Interpretation, interpret
 from detect.cases.intake import FileState, read_state
-from detect.cases.log import Step, StepLog
+from detect.cases.log import Plain, Step, StepLog
 from detect.config.scoring import ScoreConfig
 from detect.inspection.case_files import write_case
 from detect.inspection.evidence.collect import collect
@@ -36,12 +36,12 @@ from detect.inspection.verdict import block_interval, decide, validation_words
 from detect.models.predictor import CropPredictor
 from detect.scoring.aggregate import resolved
 from detect.scoring.video import Predictor, VideoScores
-from shared.config import configured, digest
+from shared.config import configured, digest, to_mapping
 from shared.console import console, counted, visible
 from shared.errors import RunError
 from shared.faces.finders.finder import FaceFinder
 from shared.plots import Plot
-from shared.results.scores import ClipScore, ForensicReport
+from shared.results.scores import ClipScore, Evidence, ForensicReport
 from shared.storage import need_replaceable, replacing_folder
 from shared.types import VideoInfo
 from shared.video.child import Child, ChildLimits, NoChild
@@ -116,13 +116,8 @@ def inspect_file(
         told.update(dataclasses.asdict(intake))
     with Child(path, config.limits) if config.isolated else NoChild(path) as source:
         with log.step("container, streams and credentials"):
-            still = source.call(is_still)
-            if still:
-                info, stated = source.call(picture_info), source.call(still_evidence)
-            else:
-                info, stated = container_evidence(source, source.reader())
-            stated += [provenance_evidence(source), *files_beside(path)]
-        with log.step("detector", **_detector_settings(config, device)) as told:
+            still, info, stated = _stated(source)
+        with log.step("detector", **logged_settings(config, device)) as told:
             whole = Predictor(CropPredictor.load(detector, device), config.finder)
             predictor, finder = whole.crops, whole.finder
             told |= {"name": predictor.spec.name, "weights_sha256": predictor.digest, "finder": finder.name}
@@ -162,17 +157,23 @@ def inspect_file(
     return report
 
 
-def _detector_settings(config: InspectConfig, device: str) -> dict[str, Any]:
-    return {
-        "tool": f"assay {shared.__version__}",
-        "settings": digest(config),
-        "finder asked for": config.finder,
-        "faces_shown": config.faces_shown,
-        "block_seconds": config.block_seconds,
-        "seed": config.seed,
-        "isolated": config.isolated,
-        "device asked for": device,
-    }
+def _stated(source: Child | NoChild) -> tuple[bool, VideoInfo, list[Evidence]]:
+    """Whether the file is a still picture, its facts, and the evidence from what it states of itself."""
+    still = source.call(is_still)
+    if still:
+        info, stated = source.call(picture_info), source.call(still_evidence)
+    else:
+        info, stated = container_evidence(source, source.reader())
+    return still, info, [*stated, provenance_evidence(source), *files_beside(source.path)]
+
+
+def logged_settings(config: InspectConfig, device: str) -> dict[str, Plain]:
+    """All settings for the log: ``setting NAME`` each, those of a group as ``setting GROUP.NAME``."""
+    flat: dict[str, Plain] = {"tool": f"assay {shared.__version__}", "device asked for": device}
+    for name, value in to_mapping(config).items():
+        inner = value.items() if isinstance(value, dict) else [("", value)]
+        flat |= {f"setting {name}.{key}".rstrip("."): plain for key, plain in inner}
+    return flat
 
 
 def _report(

@@ -18,7 +18,7 @@ _PROGRAMS = re.compile(r"x26[45]|lav[fc]|handbrake|photoshop|premiere|gimp|capcu
 _APART = timedelta(hours=36)
 _DURATION_SECONDS, _DURATION_SHARE = 0.5, 0.05
 _LIMITS = (
-    "Editors, messengers and conversions leave contradictions in honest files, and whoever forges can write fields that "
+    "Editors, messengers and conversions leave contradictions in honest files, and a forger can write fields that "
     "agree. A contradiction asks for an explanation, and no contradiction proves nothing."
 )
 
@@ -67,7 +67,7 @@ def _dates_apart(tags: Mapping[str, str]) -> list[str]:
         if match is None:
             continue
         try:
-            moment = datetime(*(int(part) for part in match.groups()))  # noqa: DTZ001 - zones are allowed for below
+            moment = datetime(*(int(part) for part in match.groups()))
         except ValueError:
             continue
         if moment.year > 1970:  # unset clocks

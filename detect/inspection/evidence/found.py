@@ -17,7 +17,7 @@ Details = dict[str, str | int | float | bool | None]
 
 @dataclass(frozen=True)
 class EvidenceConfig:
-    """How much of a file the methods of evidence look at; every limit is a count, so that equal input gives equal bytes."""
+    """How much of a file the methods of evidence look at, in counts, so that equal input gives equal bytes."""
 
     faces: int = 60
     """Faces of each track that are measured, at most, spread evenly over its scored faces."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections import Counter
 from collections.abc import Sequence
 
@@ -37,9 +38,9 @@ def frame_evidence(material: Material) -> list[Found]:
 
 
 def groups_of_pictures(facts: CodingFacts, at_cuts: Sequence[int]) -> Evidence:
-    """Evidence from the distances of intra-coded frames: regular groups that break where the picture does not change."""
+    """Evidence from the distances of intra-coded frames: groups that break where the picture does not change."""
     starts = [at for at, letter in enumerate(facts.types) if letter == "I"]
-    lengths = [after - before for before, after in zip(starts, starts[1:], strict=False)]
+    lengths = [after - before for before, after in itertools.pairwise(starts)]
     counts = Counter(facts.types)
     details: Details = {
         "frames by type": ", ".join(f"{counts[name]} {name}" for name in "IPB?" if counts[name]),
@@ -148,8 +149,8 @@ def repeated_frames(facts: CodingFacts) -> Evidence:
         told,
         details,
         limits=(
-            "Conversion between frame rates, screen recorders, calls and phones in the dark repeat and drop frames as a "
-            "matter of course. Frames that were cut out and closed up again leave neither."
+            "Conversion between frame rates, screen recorders, calls and phones in the dark repeat and drop frames as "
+            "a matter of course. Frames that were cut out and closed up again leave neither."
         ),
         value=rounded(share, 4),
         reference="every frame new, one interval apart",
@@ -189,7 +190,7 @@ def former_coding(facts: CodingFacts, at_cuts: Sequence[int], *, rounds: int, se
     }
     odd = p <= _ODD_P
     told = (
-        f"the sizes of predicted frames rise every {period} frames (p {p:.3f}): it was coded before with keyframes there"
+        f"the sizes of predicted frames rise every {period} frames (p {p:.3f}): an earlier coding had keyframes there"
         if odd
         else f"no period stands out (p {p:.3f} for {period} frames)"
     )

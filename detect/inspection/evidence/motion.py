@@ -157,8 +157,8 @@ def mouth_and_sound(face: FollowedFace, sound: SoundFacts, *, rounds: int, seed:
     clock = sound.start_seconds + (np.arange(len(energy)) + 0.5) * STEP_SECONDS
     heard = energy[(clock >= times[0]) & (clock <= times[-1])]
     limits = (
-        "Music, other voices, off-screen speech, dubbing and noise leave a mouth without its sound in honest files; a lag "
-        "of a few frames is common after conversion. Many sounds are made with a closed mouth."
+        "Music, other voices, off-screen speech, dubbing and noise leave a mouth without its sound in honest files; a "
+        "lag of a few frames is common after conversion. Many sounds are made with a closed mouth."
     )
     reference = f"{rounds} circular shifts of the same sound; in step from {_EARLY:g} to {_LATE:g} s"
     if len(heard) < 2 / STEP_SECONDS or np.ptp(times) < 2:
@@ -198,7 +198,7 @@ def mouth_and_sound(face: FollowedFace, sound: SoundFacts, *, rounds: int, seed:
 
 
 def lag_curve(times: np.ndarray, opening: np.ndarray, clock: np.ndarray, energy: np.ndarray) -> np.ndarray:
-    """(51,) correlation of mouth and sound for the sound read 0.5 s earlier to 0.5 s later; slow changes removed."""
+    """(51,) correlation of mouth and sound, the sound read 0.5 s earlier to 0.5 s later; slow changes removed."""
     mouth_part = _without_slow(opening)
     found_at = []
     for lag in _LAGS:
@@ -224,7 +224,7 @@ def _shifted_p(
     rounds: int,
     seed: int,
 ) -> float:
-    """The share of circular shifts of the sound over the time of the face whose best correlation is at least ``seen``."""
+    """The share of circular shifts of the sound whose best correlation is at least ``seen``."""
     margin = float(_LAGS[-1])
     first, last = np.searchsorted(clock, (times[0] - margin, times[-1] + margin))
     part, its_clock = energy[first:last], clock[first:last]

@@ -26,9 +26,10 @@ _CONTAINERS = frozenset(
     b"moov trak mdia minf stbl edts udta dinf moof traf mvex ilst meta iprp ipco sinf schi tref".split()
 )
 _KNOWN = _CONTAINERS | frozenset(
-    b"ftyp styp mdat free skip wide pdin mfra mfro tfra mvhd tkhd mdhd hdlr vmhd smhd hmhd nmhd gmhd dref stsd stts ctts "
-    b"stss stsz stsc stco co64 sdtp sbgp sgpd cslg elst uuid sidx emsg prft mfhd tfhd tfdt trun saiz saio senc mehd trex "
-    b"keys iinf iloc pitm iref idat ispe pixi colr hvcC av1C ipma auxC grpl load tapt imap chpl iods Xtra name".split()
+    b"ftyp styp mdat free skip wide pdin mfra mfro tfra mvhd tkhd mdhd hdlr vmhd smhd hmhd nmhd gmhd dref "
+    b"stsd stts ctts stss stsz stsc stco co64 sdtp sbgp sgpd cslg elst uuid sidx emsg prft mfhd tfhd tfdt "
+    b"trun saiz saio senc mehd trex keys iinf iloc pitm iref idat ispe pixi colr hvcC av1C ipma auxC grpl "
+    b"load tapt imap chpl iods Xtra name".split()
 )
 _STRINGS = re.compile(
     rb"x26[45](?: \(build \d+\)| - core \d+)?[ -~]{0,24}|Lav[fc]\d[\d.]+|HandBrake[ -~]{0,20}|GPAC[ -~]{0,24}|"

@@ -16,7 +16,7 @@ from shared.results.scores import Evidence
 
 _LEAST_GROUPS, _REGULAR_SHARE = 3, 0.7
 _QP_FRAMES, _QP_STEP = 12, 8.0
-_STILL, _MOVING = 0.05, 0.4
+_STILL, _STILL_SHARE, _MOVING = 0.05, 0.06, 0.4
 _PERIODS = range(6, 61)
 _LEAST_FRAMES = 72
 _ODD_P = 0.005
@@ -112,8 +112,7 @@ def _qp_track(facts: CodingFacts) -> tuple[list[int], np.ndarray]:
     for letter in "PIB":
         places = [at for at, name in enumerate(facts.types) if name == letter and facts.qp[at] is not None]
         if len(places) >= 2 * _QP_FRAMES:
-            values = np.array([facts.qp[at] for at in places], np.float64)
-            return places, values if np.ptp(values) > 0 else values[:0]
+            return places, np.array([facts.qp[at] for at in places], np.float64)
     return [], np.zeros(0)
 
 
@@ -121,7 +120,8 @@ def repeated_frames(facts: CodingFacts) -> Evidence:
     """Evidence from frames that repeat the one before, and from gaps in the times of frames."""
     change = np.array(facts.change)
     usual = float(np.median(change[1:])) if len(change) > 1 else 0.0
-    repeats = [int(at) for at in np.flatnonzero(change[1:] <= _STILL) + 1] if usual >= _MOVING else []
+    least = max(_STILL, _STILL_SHARE * usual)
+    repeats = [int(at) for at in np.flatnonzero(change[1:] <= least) + 1] if usual >= _MOVING else []
     times = [second for second in facts.seconds if second is not None]
     steps = np.diff(times) if len(times) > 2 else np.zeros(0)
     tick = float(np.median(steps)) if len(steps) else 0.0

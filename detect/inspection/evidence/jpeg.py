@@ -122,10 +122,10 @@ def _ghosts(
     curve = [float(each.mean()) for each in stack]
     dips = _dips(np.log(stack + 0.05))
     for place, quality in enumerate(again):
-        if own is not None and abs(quality - own) <= 5:
+        if own is not None and quality >= own - 5:
             dips[place] = 0
     best = dips.argmax(0)
-    chosen = np.where(dips.max(0) > 0.15, np.array(list(again))[best], 0)
+    chosen = np.where(dips.max(0) > 0.5, np.array(list(again))[best], 0)
     return curve, tuple(int(each) for each in chosen.ravel()), (rows, columns)
 
 
@@ -137,12 +137,15 @@ def _dips(curves: np.ndarray) -> np.ndarray:
 
 
 def ghost_dips(facts: JpegFacts) -> list[tuple[int, float]]:
-    """Qualities at which the picture's curve dips, with the depth of the dip, deepest first; not that of the file."""
+    """Qualities at which the picture's curve dips, with the depth of the dip, deepest first; below that of the file.
+
+    At higher ones a picture compressed once has dips too, wherever the quantisers divide its own.
+    """
     dips = _dips(np.log(np.array(facts.ghost) + 0.05)[:, None])[:, 0]
     found = [
         (quality, float(dip))
         for quality, dip in zip(facts.qualities, dips, strict=True)
-        if facts.quality is None or abs(quality - facts.quality) > 5
+        if facts.quality is None or quality < facts.quality - 5
     ]
     return sorted(found, key=lambda each: -each[1])
 

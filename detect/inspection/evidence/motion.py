@@ -192,7 +192,7 @@ def mouth_and_sound(face: FollowedFace, sound: SoundFacts, *, rounds: int, seed:
         name, told, details, limits=limits, value=rounded(correlation), reference=reference,
         odd=shifted if comparable else None,
     )  # fmt: skip
-    plotted = Picture("mouth-and-sound", "Opening of the mouth and level of the sound over time, and correlation by lag",
+    plotted = Picture("mouth-and-sound", "Opening of the mouth and level of the sound over time, correlation by lag",
                       sync_plot(times, opening, clock, energy, curve))  # fmt: skip
     return found(evidence, plotted)
 

@@ -10,8 +10,8 @@ from shared.plots import FAKE_COLOR, figure, png
 from shared.results.scores import Evidence
 
 _DEEP = 0.12
-_OFF_GRID, _GRID_SEEN = 1.12, 1.25
-_PERIODIC = 0.62
+_OFF_GRID, _GRID_SEEN = 1.2, 1.5
+_PERIODIC = 0.44
 _LIMITS = (
     "Most pictures from the network were compressed more than once, by messengers, sites and programs, so these traces "
     "say that it was saved again, not that its content was changed."
@@ -64,14 +64,13 @@ def block_grid(facts: JpegFacts) -> Evidence:
     """Evidence from the grid of blocks: one that does not begin at the corner is left by an earlier compression."""
     strengths = np.array(facts.grid).reshape(GRID, GRID)
     own = float(strengths[0, 0])
-    others = strengths.copy()
-    others[0, 0] = 0
-    at = int(others.argmax())
-    column, row = at % GRID, at // GRID
-    strongest = float(others.flat[at])
-    # A grid at the corner raises its row and column too, so an offset counts against the corner's neighbours.
-    crossing = float(np.sqrt(strengths[row, (column + 4) % GRID] * strengths[(row + 4) % GRID, column]))
-    off = row > 0 and column > 0 and strongest >= _OFF_GRID * max(1.0, crossing) and strongest > own
+    # Smooth edges raise the rows and columns beside those of a grid, so near the corner another one has to be stronger.
+    apart = strengths[2:7, 2:7]
+    column, row, strongest = int(apart.argmax()) % 5 + 2, int(apart.argmax()) // 5 + 2, float(apart.max())
+    if strengths[1:, 1:].max() > own:
+        at = int(strengths[1:, 1:].argmax())
+        column, row, strongest = at % 7 + 1, at // 7 + 1, float(strengths[1:, 1:].max())
+    off = strongest >= _OFF_GRID
     details: Details = {
         "grid at the corner": rounded(own),
         "strongest elsewhere": rounded(strongest),

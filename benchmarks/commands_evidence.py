@@ -30,7 +30,7 @@ def evidence_reference(
     from benchmarks.evidence import examined, reference_of, table_files
 
     files = table_files(media, each)
-    found = reference_of(examined(files, len(files), finder=finder, cache=cache))
+    found = reference_of(examined(files, finder=finder, cache=cache, faces_only=True))
     found.write(out)
     for kind, values in found.values.items():
         for name, spread in values.items():
@@ -55,7 +55,7 @@ def evidence(
     table_files_ = table_files(media, each)
     others = other_files(media, fakes or [], each)
     files = [*table_files_, *others]
-    rows = examined(files, len(files), finder=finder, cache=cache)
+    rows = examined(files, finder=finder, cache=cache)
     count = len(table_files_)
     compared = grouped(with_faces(rows, rows[:count]))
     for row in compared:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import csv
 import dataclasses
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -31,7 +31,7 @@ from shared.faces.stream import FollowConfig, follow
 from shared.results.scores import Evidence, FrameScore
 from shared.sampling import evenly_spaced
 from shared.storage import read_json, write_bytes
-from shared.video.child import Child
+from shared.video.child import NoChild
 from shared.video.container import VIDEO_SUFFIXES
 from shared.video.images import SUFFIXES, is_still, picture_info
 
@@ -102,37 +102,48 @@ def spread_over(files: Sequence[Path], most: int) -> list[Path]:
     return [files[place] for place in sorted(set(evenly_spaced(len(files), min(most, len(files)))))] if files else []
 
 
-def examined(files: Iterable[tuple[str, Path]], total: int, *, finder: str, cache: Path | None) -> list[Row]:
-    """A row for each file of a group; rows in the file ``cache`` (numbers only) are used again and added to."""
+def examined(
+    files: Sequence[tuple[str, Path]], *, finder: str, cache: Path | None, faces_only: bool = False
+) -> list[Row]:
+    """A row for each file of a group; rows in the file ``cache`` (numbers only) are used again and added to.
+
+    Sets take turns, so that a run that is stopped has a part of each. With ``faces_only`` only faces are measured.
+    """
     known: dict[str, Row] = {}
     if cache is not None and cache.is_file():
         known = read_json(cache, dict[str, Row], error=UsageError, hint="remove it")
     made = make_finder(finder, device="cpu")
-    rows = []
-    for group, path in console.track(files, "examining", total, unit="file"):
-        key = f"{group}/{path.parent.name}/{path.name}"
-        if key not in known:
-            known[key] = _row(path, group, made)
+    keys = [f"{group}/{path.parent.name}/{path.name}{' (faces)' * faces_only}" for group, path in files]
+    turns: dict[str, int] = defaultdict(int)
+    places: list[tuple[int, int]] = []
+    for place, (group, _) in enumerate(files):
+        places.append((turns[group], place))
+        turns[group] += 1
+    for _, place in console.track(sorted(places), "examining", len(places), unit="file"):
+        group, path = files[place]
+        if keys[place] not in known:
+            known[keys[place]] = _row(path, group, made, faces_only=faces_only)
             if cache is not None:
                 write_bytes(cache, msgspec.json.encode(known))
-        rows.append(known[key])
-    return rows
+    return [known[key] for key in keys]
 
 
-def _row(path: Path, group: str, finder: FaceFinder) -> Row:
+def _row(path: Path, group: str, finder: FaceFinder, *, faces_only: bool) -> Row:
     name = f"{path.parent.name}/{path.name}"
     try:
-        with Child(path) as source:
+        with NoChild(path) as source:
             still = source.call(is_still)
             if still:
                 info, stated = source.call(picture_info), source.call(still_evidence)
+            elif faces_only:
+                info, stated = source.reader().info, []
             else:
                 info, stated = container_evidence(source, source.reader())
-            stated = [*stated, provenance_evidence(source)]
-            scores = _faces(source, still, info.frames_counted or 1, finder, path)
+            frames = info.frames_counted or info.frames_declared or 250
+            scores = _faces(source, still, frames, finder, path)
             material = Material(path, source, still, info, scores, finder, _CONFIG)
             tracks = measure_tracks(material)
-            stated += _found(material)
+            stated += [] if faces_only else [provenance_evidence(source), *_found(material)]
     except AssayError as error:
         return Row(name, group, error=str(error)[:200])
     return Row(
@@ -157,7 +168,7 @@ def _found(material: Material) -> list[Evidence]:
     return found
 
 
-def _faces(source: Child, still: bool, frames: int, finder: FaceFinder, path: Path) -> tuple[FrameScore, ...]:
+def _faces(source: NoChild, still: bool, frames: int, finder: FaceFinder, path: Path) -> tuple[FrameScore, ...]:
     """The faces of at most about 12 frames, evenly spaced, as scores without a detector."""
     step = max(1, frames // _FRAMES)
     scores: list[FrameScore] = []

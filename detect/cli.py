@@ -1,10 +1,11 @@
-"""``assay detect`` and ``assay inspect``: train, evaluate, use detectors. The commands are in ``detect/commands``."""
+"""``assay detect``, ``assay inspect`` and ``assay case``. The commands are in ``detect/commands``."""
 
 from __future__ import annotations
 
 import typer
 
 from detect.commands.calibrate import calibrate
+from detect.commands.case import app as case_app
 from detect.commands.compare import compare
 from detect.commands.evaluate import evaluate
 from detect.commands.export import export
@@ -17,7 +18,7 @@ from detect.commands.robustness import robustness
 from detect.commands.score import score_command
 from detect.commands.train import train
 
-__all__ = ["app", "inspect", "score_command"]
+__all__ = ["app", "case_app", "inspect", "score_command"]
 
 app = typer.Typer(help="Train detectors, evaluate them with an interval on every number.", no_args_is_help=True)
 for command in (train, evaluate, calibrate, compare, robustness, folds, fuse, export, models):

@@ -49,6 +49,7 @@ def build_app() -> typer.Typer:
     app.add_typer(dataset.app, name="dataset")
     app.add_typer(detect.cli.app, name="detect")
     app.command("inspect")(detect.cli.inspect)
+    app.add_typer(detect.cli.case_app, name="case")
     app.command("score")(detect.cli.score_command(run))
     app.command("verify")(verify.verify)
     app.add_typer(weights.app, name="weights")

@@ -84,6 +84,10 @@ class ProvenanceError(AssayError):
     """Signing or verifying a signature failed."""
 
 
+class CaseError(AssayError):
+    """A case folder is damaged, incomplete, or was changed."""
+
+
 class StorageError(AssayError):
     """Writing failed: disk full, read-only, or not permitted."""
 

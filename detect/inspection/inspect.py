@@ -3,19 +3,17 @@
 The file, a video or a still picture, is decoded in a separate process (:mod:`shared.video.child`).
 
 The case folder holds ``report.json`` (no date: equal input gives equal bytes), ``report.html`` (self-contained),
-``frames.parquet`` (every score with its face's landmarks), ``custody.json`` (date and duration) and ``evidence/`` (the
-sampled faces as they were scored, and their heat maps, as PNG).
+``frames.parquet`` (every score with its face's landmarks), ``custody.json`` (date and duration), ``log.jsonl`` (every
+step, hash-chained), ``case.json`` (the signed list of all files) and ``evidence/`` (pictures of findings, the sampled
+faces as they were scored, and their heat maps, as PNG).
 """
 
 from __future__ import annotations
 
 import dataclasses
-import json
 import platform
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -23,23 +21,29 @@ from typing import Any
 import shared
 from detect.calibration.facts import file_facts
 from detect.calibration.interpret import Interpretation, interpret
+from detect.cases.intake import FileState, read_state
+from detect.cases.log import Plain, Step, StepLog
 from detect.config.scoring import ScoreConfig
+from detect.inspection.case_files import write_case
+from detect.inspection.evidence.collect import collect
 from detect.inspection.evidence.container import container_evidence, files_beside, still_evidence
+from detect.inspection.evidence.found import EvidenceConfig, Found, Material
 from detect.inspection.evidence.provenance import provenance_evidence
 from detect.inspection.exhibits import exhibited_quality, sample_faces
-from detect.inspection.report import FaceExhibit, plot_timeline, write_html, write_json
+from detect.inspection.others import agreement_words, other_results
+from detect.inspection.report import plot_timeline
 from detect.inspection.verdict import block_interval, decide, validation_words
 from detect.models.checkpoint import detector_title
 from detect.models.predictor import CropPredictor
 from detect.scoring.aggregate import resolved
-from detect.scoring.video import Predictor, VideoScores, write_frame_scores
-from shared.config import configured, digest
+from detect.scoring.video import Predictor, VideoScores
+from shared.config import configured, digest, to_mapping
 from shared.console import console, counted, visible
 from shared.errors import RunError
 from shared.faces.finders.finder import FaceFinder
 from shared.plots import Plot
 from shared.results.scores import ClipScore, Evidence, ForensicReport
-from shared.storage import need_replaceable, replacing_folder, sha256_file, write_bytes, write_text
+from shared.storage import need_replaceable, replacing_folder
 from shared.types import VideoInfo
 from shared.video.child import Child, ChildLimits, NoChild
 from shared.video.container import need_file
@@ -72,6 +76,8 @@ class InspectConfig:
     """Decode in a separate process; off only for files that you made yourself."""
     limits: ChildLimits = field(default_factory=ChildLimits)
     """Limits of that process."""
+    evidence: EvidenceConfig = field(default_factory=EvidenceConfig)
+    """How much of the file the methods without training look at."""
 
 
 def inspect_file(
@@ -80,12 +86,15 @@ def inspect_file(
     out: str | Path,
     config: InspectConfig | None = None,
     *,
+    others: Sequence[str | Path] = (),
     device: str = "auto",
+    before: Sequence[Step] = (),
     **settings: Any,
 ) -> ForensicReport:
     """Inspects ``path`` with a trained detector and writes the case folder ``out``.
 
-    ``settings`` are those of :class:`InspectConfig`, in place of ``config``'s own: ``faces_shown=12``.
+    ``others`` are further detectors, whose results stand beside that of ``detector``. ``before`` are steps that the log
+    begins with. ``settings`` are those of :class:`InspectConfig`, in place of ``config``'s own: ``faces_shown=12``.
 
     Raises:
         ConfigError: a setting is unknown, of the wrong type or out of range.
@@ -93,55 +102,88 @@ def inspect_file(
         RunError: ``out`` exists and ``config.force`` is off.
         UsageError: ``out`` holds something other than a case, or the inspected file.
         CheckpointError: the detector cannot be read.
+        ProvenanceError: the case cannot be signed.
     """
     path, detector, out = Path(path), Path(detector), Path(out)
     config = configured(InspectConfig, config, settings)
-    started = time.time()
+    log = StepLog()
+    log.steps += before
     need_file(path)
     if out.exists() and not config.force:
         raise RunError(f"{out} exists already", hint="choose another folder, or replace it with --force")
     need_replaceable(out, "case", marks=("report.json", "custody.json"), sources=(path, detector))
-    intake = sha256_file(path)
+    with log.step("intake", file=visible(str(path.absolute()))) as told:
+        intake = read_state(path)
+        told.update(dataclasses.asdict(intake))
     with Child(path, config.limits) if config.isolated else NoChild(path) as source:
-        still = source.call(is_still)
-        if still:
-            info, evidence = source.call(picture_info), source.call(still_evidence)
-        else:
-            info, evidence = container_evidence(source, source.reader())
-        evidence += [provenance_evidence(source), *files_beside(path)]
-        whole = Predictor(CropPredictor.load(detector, device), config.finder)
-        predictor, finder = whole.crops, whole.finder
-        with console.progress("searching and scoring", info.frames_counted, unit="frame") as tick:
-            scores = whole.score(path, reader=lambda _: source.reader(still=still), tick=tick)
-        shown = source.reader(still=still) if scores.frames else None
-        exhibits = sample_faces(shown, scores.frames, predictor, count=config.faces_shown) if shown else []
+        with log.step("container, streams and credentials"):
+            still, info, stated = _stated(source)
+        with log.step("detector", **logged_settings(config, device)) as told:
+            whole = Predictor(CropPredictor.load(detector, device), config.finder)
+            predictor, finder = whole.crops, whole.finder
+            told |= {"name": predictor.spec.name, "weights_sha256": predictor.digest, "finder": finder.name}
+            told["device used"] = str(predictor.device.torch_device)
+            with console.progress("searching and scoring", info.frames_counted, unit="frame") as tick:
+                scores = whole.score(path, reader=lambda _: source.reader(still=still), tick=tick)
+        material = Material(path, source, still, info, tuple(scores.frames), finder, config.evidence, config.seed)
+        found = [*(Found(each) for each in stated), *collect(material, log)]
+        with log.step("exhibits"):
+            shown = source.reader(still=still) if scores.frames else None
+            exhibits = sample_faces(shown, scores.frames, predictor, count=config.faces_shown) if shown else []
+        results, second_scores = other_results(
+            others, material, scores, predictor.operating_point[0], config, device=device, log=log
+        )
     crops = exhibited_quality(exhibits, scores.frames, predictor)
-    facts = file_facts(info, path.stat().st_size, scores.frames, finder=finder.name, crops=crops)
+    facts = file_facts(info, intake.size_bytes, scores.frames, finder=finder.name, crops=crops)
     interpretation = interpret(detector, predictor, scores.clip.logit, facts, finder.name)
-    report = _report(path, intake, still, evidence, scores, predictor, finder, config, interpretation,
+    with log.step("exit") as told:
+        state = read_state(path)
+        told |= {"sha256": state.sha256, "sha512": state.sha512, "unchanged": state.same_content(intake)}
+    report = _report(path, (intake, state), still, found, scores, predictor, finder, config, interpretation,
                      detector_title(detector, predictor.spec))  # fmt: skip
+    report = dataclasses.replace(report, others=results, agreement=agreement_words(report.verdict, results))
     with replacing_folder(out) as draft:
         timeline = _timeline(info, scores, predictor) if scores.frames and not still else None
-        _write_case(draft, report, scores, exhibits, timeline, predictor.operating_point[0])
-        custody = {
-            "file": visible(path.name),
-            "sha256": intake,
-            "modified": datetime.fromtimestamp(path.stat().st_mtime, UTC).isoformat(),
-            "inspection started": datetime.fromtimestamp(started, UTC).isoformat(),
-            "inspection ended": datetime.now(UTC).isoformat(),
-            "seconds": round(time.time() - started, 2),
-            "decoded": "in a process of its own" if config.isolated else "in the inspecting process",
-            "limits that this system lacks": ", ".join(source.missing) or "none",
-        }
-        write_text(draft / "custody.json", json.dumps(custody, indent=2) + "\n")
+        write_case(
+            draft,
+            report,
+            (scores.frames, second_scores),
+            (exhibits, found, timeline),
+            threshold=predictor.operating_point[0],
+            states=(intake, state),
+            custody={
+                "decoded": "in a process of its own" if config.isolated else "in the inspecting process",
+                "limits that this system lacks": ", ".join(source.missing) or "none",
+            },
+            log=log,
+        )
     return report
+
+
+def _stated(source: Child | NoChild) -> tuple[bool, VideoInfo, list[Evidence]]:
+    """Whether the file is a still picture, its facts, and the evidence from what it states of itself."""
+    still = source.call(is_still)
+    if still:
+        info, stated = source.call(picture_info), source.call(still_evidence)
+    else:
+        info, stated = container_evidence(source, source.reader())
+    return still, info, [*stated, provenance_evidence(source), *files_beside(source.path)]
+
+
+def logged_settings(config: InspectConfig, device: str) -> dict[str, Plain]:
+    """All settings for the log: ``setting NAME`` each, those of a group as ``setting GROUP.NAME``."""
+    flat: dict[str, Plain] = {"tool": f"assay {shared.__version__}", "device asked for": device}
+    for name, value in to_mapping(config).items():
+        inner = value.items() if isinstance(value, dict) else [("", value)]
+        flat |= {f"setting {name}.{key}".rstrip("."): plain for key, plain in inner}
+    return flat
 
 
 def _report(
     path: Path,
-    intake: str,
+    states: tuple[FileState, FileState],
     still: bool,
-    evidence: list[Evidence],
+    found: Sequence[Found],
     scores: VideoScores,
     predictor: CropPredictor,
     finder: FaceFinder,
@@ -183,14 +225,15 @@ def _report(
     )
     return ForensicReport(
         path_name=visible(path.name),
-        sha256_intake=intake,
-        sha256_exit=sha256_file(path),
-        size_bytes=path.stat().st_size,
+        sha256_intake=states[0].sha256,
+        sha256_exit=states[1].sha256,
+        sha512_intake=states[0].sha512,
+        size_bytes=states[0].size_bytes,
         verdict=verdict,
         reason=reason,
         score=clip,
         tracks=tuple(scores.tracks),
-        evidence=tuple(evidence),
+        evidence=tuple(each.evidence for each in found),
         analysed=analysed,
         not_analysed=not_analysed,
         detector={
@@ -246,31 +289,19 @@ def _timeline(info: VideoInfo, scores: VideoScores, predictor: CropPredictor) ->
     return plot_timeline(scores.frames, threshold=threshold, duration_seconds=duration, gaps=scores.gaps_seconds)
 
 
-def _write_case(
-    folder: Path,
-    report: ForensicReport,
-    scores: VideoScores,
-    exhibits: Sequence[FaceExhibit],
-    timeline: Plot | None,
-    threshold: float,
-) -> None:
-    if timeline is not None:
-        write_bytes(folder / "evidence" / "timeline.png", timeline.png)
-    for place, exhibit in enumerate(exhibits):
-        stem = f"face-{place:02d}-track-{exhibit.track}-frame-{exhibit.frame}"
-        write_bytes(folder / "evidence" / f"{stem}.png", exhibit.crop_png)
-        if exhibit.heat_png:
-            write_bytes(folder / "evidence" / f"{stem}-heat.png", exhibit.heat_png)
-    write_frame_scores(folder / "frames.parquet", scores.frames)
-    write_json(folder / "report.json", report)
-    write_html(folder / "report.html", report, timeline=timeline, exhibits=exhibits, threshold=threshold)
-
-
 def show(report: ForensicReport, out: Path) -> None:
     """Prints the outcome and the path of the report."""
     console.print(f"{report.path_name}: {report.verdict}")
     console.print(report.reason)
     console.print(validation_words(report.validation))
+    for other in report.others:
+        logit = "not scored" if other.logit is None else f"score {other.logit:+.2f}, threshold {other.threshold:+.2f}"
+        console.print(f"detector {other.name}: {other.verdict} ({logit})")
+    if report.agreement:
+        console.print(report.agreement)
+    odd = [each.name for each in report.evidence if each.odd]
+    if odd:
+        console.print(f"evidence that differs from its reference: {', '.join(odd)}")
     if report.calibrated is not None:
         ratio = report.calibrated
         held = "" if ratio.holds else " (does not hold for this file)"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -58,8 +58,11 @@ def write_html(
     timeline: Plot | None,
     exhibits: Sequence[FaceExhibit],
     threshold: float,
+    pictures: Mapping[str, bytes] | None = None,
 ) -> None:
     """Writes the report as one HTML file with all pictures embedded and all text from the file escaped.
+
+    ``pictures`` are PNG bytes by the file names that the evidence gives.
 
     Raises:
         StorageError: writing failed.
@@ -73,6 +76,7 @@ def write_html(
         timeline=timeline and timeline.svg,
         exhibits=exhibits,
         threshold=threshold,
+        pictures=pictures or {},
         validation_words=validation_words(report.validation),
         calibration_words=CALIBRATION_WORDS,
     )

@@ -222,10 +222,10 @@ def verify_signature(certificates: str, signature: str, data: bytes) -> None:
     for child, issuer in itertools.pairwise(chain):
         try:
             child.verify_directly_issued_by(issuer)
-        except (ValueError, TypeError, InvalidSignature) as error:
+        except (ValueError, TypeError, InvalidSignature, UnsupportedAlgorithm) as error:
             raise ProvenanceError("the certificates of the signature do not form a chain") from error
-    public = chain[0].public_key()
     try:
+        public = chain[0].public_key()
         raw = base64.b64decode(signature, validate=True)
         if isinstance(public, ec.EllipticCurvePublicKey):
             public.verify(raw, data, ec.ECDSA(_EC_HASHES.get(public.curve.name, hashes.SHA256())))
@@ -235,7 +235,7 @@ def verify_signature(certificates: str, signature: str, data: bytes) -> None:
             public.verify(raw, data)
         else:
             raise ProvenanceError("the signature uses a key of an unknown kind")
-    except (InvalidSignature, ValueError) as error:
+    except (InvalidSignature, ValueError, TypeError, UnsupportedAlgorithm) as error:
         raise ProvenanceError("the signature does not fit what it signs") from error
 
 

@@ -22,7 +22,7 @@ from shared.provenance.identity import (
     subject_name,
     verify_signature,
 )
-from shared.storage import inside, read_json, sha256_file, write_bytes
+from shared.storage import decode_json, inside, read_json, sha256_file, write_bytes
 
 _VERSION = 1
 _MAX_BYTES = 1 << 30
@@ -81,6 +81,26 @@ def read_signed(path: Path) -> dict[str, Any]:
     return signed.statement
 
 
+@dataclass(frozen=True)
+class SignedStatement:
+    """A statement whose signature fits, and the fingerprint and name of the signer, as the certificate gives it."""
+
+    statement: dict[str, Any]
+    fingerprint: str
+    signer: str
+
+
+def signed_statement(document: bytes, where: object) -> SignedStatement:
+    """The statement of a signed list given as its bytes; the files it lists are not looked at.
+
+    Raises:
+        ProvenanceError: ``document`` is no signed list, or its signature does not fit.
+    """
+    signed = decode_json(document, _Signed, where, error=ProvenanceError, hint="restore it from a copy")
+    _need_fitting(signed, where)
+    return SignedStatement(signed.statement, *_signer(signed.certificates))
+
+
 def check_folder(folder: Path) -> FolderCheck:
     """Compares the files below ``folder`` with the signed lists in it. Follows no link.
 
@@ -121,11 +141,15 @@ def _signer(certificates: str) -> tuple[str, str]:
 
 def _read(path: Path) -> _Signed:
     signed = read_json(path, _Signed, _MAX_BYTES, error=ProvenanceError, hint="restore it from a copy")
+    _need_fitting(signed, path)
+    return signed
+
+
+def _need_fitting(signed: _Signed, where: object) -> None:
     try:
         verify_signature(signed.certificates, signed.signature, _canonical(signed.statement))
     except ProvenanceError as error:
-        raise ProvenanceError(f"{path}: {error}", hint=error.hint) from error
-    return signed
+        raise ProvenanceError(f"{where}: {error}", hint=error.hint) from error
 
 
 def _files(signed: _Signed) -> dict[str, str]:

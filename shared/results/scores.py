@@ -89,13 +89,59 @@ class Evaluation:
 
 
 @dataclass(frozen=True, slots=True)
+class EvidencePicture:
+    """A picture of a finding: its PNG file in the case folder, and a description for those who do not see it."""
+
+    file: str
+    alt: str
+
+
+@dataclass(frozen=True, slots=True)
 class Evidence:
-    """One finding about a file: subject, result and limits."""
+    """One finding about a file: subject, result and limits.
+
+    Attributes:
+        name: of the method.
+        finding: the result in words.
+        details: all values behind it.
+        limits: what the finding does not show.
+        value: the number that ``finding`` rests on; None where there is none. Its meaning is in ``finding``.
+        reference: what the value is compared with.
+        odd: whether the finding differs from the reference; None where the method only describes. Odd is not forged.
+        pictures: in the case folder.
+    """
 
     name: str
     finding: str
     details: dict[str, str | int | float | bool | None] = field(default_factory=dict)
     limits: str = ""
+    value: float | None = None
+    reference: str = ""
+    odd: bool | None = None
+    pictures: tuple[EvidencePicture, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class DetectorResult:
+    """The result of one more detector on the same file, for comparison.
+
+    ``low`` and ``high`` bound the interval of ``logit``; ``llr`` (log10) is None without a calibration that holds.
+    ``same_side``: share of the faces scored by both that lie on the same side of both thresholds as for the first
+    detector, of ``faces_in_common``; None without any.
+    """
+
+    name: str
+    weights_sha256: str
+    finder: str
+    verdict: Verdict
+    reason: str
+    logit: float | None
+    low: float | None
+    high: float | None
+    threshold: float
+    llr: float | None = None
+    same_side: float | None = None
+    faces_in_common: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,7 +217,7 @@ class ForensicReport:
     or detector support no conclusion; ``validation``: how the detector did on its validation clips. ``calibrated`` is
     None when the detector has no calibration for its score, and ``calibration`` then says why; ``outside`` lists
     facts outside the validated domain, and ``domain`` describes it; ``limits`` lists other differences in how the score
-    was computed.
+    was computed. ``others`` are the results of further detectors, and ``agreement`` compares them with this one.
     """
 
     path_name: str
@@ -195,3 +241,6 @@ class ForensicReport:
     domain: str = ""
     limits: tuple[str, ...] = ()
     validation: tuple[Evaluation, ...] = ()
+    sha512_intake: str = ""
+    others: tuple[DetectorResult, ...] = ()
+    agreement: str = ""

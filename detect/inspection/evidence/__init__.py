@@ -1,4 +1,4 @@
-"""Evidence in the file itself, independent of any detector: container, codec, timing, provenance.
+"""Evidence of a report that needs no training. A method a module; :mod:`.collect` lists and runs them.
 
-Each module returns :class:`shared.results.scores.Evidence` values: subject, finding and limits.
+The methods that decode run in the child process (:mod:`shared.video.child`); none says whether a file is forged.
 """

@@ -246,7 +246,7 @@ def _splices(info: VideoInfo) -> list[Evidence]:
         first = info.clock_restarts[0]
         finding = f"the clock restarts {_times(len(places))}, first at {first.seconds:.3f} s"
         limits = "Recordings that were joined leave this, and so do broadcast receivers that lost their signal."
-        found.append(Evidence("restarts of the clock", finding, places, limits=limits))
+        found.append(Evidence("restarts of the clock", finding, places, limits=limits, odd=True))
     if info.size_changes:
         sizes: dict[str, str | int | float | bool | None] = {
             f"frame {index}": f"{width}x{height}" for index, width, height in info.size_changes
@@ -254,7 +254,7 @@ def _splices(info: VideoInfo) -> list[Evidence]:
         index, width, height = info.size_changes[0]
         finding = f"the stored size changes {_times(len(sizes))}, first to {width}x{height} at frame {index}"
         limits = "Joined recordings leave this, and so do broadcasts and calls that adapt to their line."
-        found.append(Evidence("changes of size", finding, sizes, limits=limits))
+        found.append(Evidence("changes of size", finding, sizes, limits=limits, odd=True))
     return found
 
 
@@ -280,6 +280,9 @@ def _counts(info: VideoInfo, packets: PacketFacts) -> Evidence:
             "damaged packets": packets.corrupt,
         },
         limits="A difference is common in cut, streamed or repaired files; alone it says nothing of forgery.",
+        value=None if declared is None else float((info.frames_counted or 0) - declared),
+        reference="as many frames as the container declares",
+        odd=None if declared is None else declared != info.frames_counted,
     )
 
 
@@ -288,6 +291,7 @@ def _timing(packets: PacketFacts) -> Evidence:
         return Evidence("timing", "too few frames with a time to speak of intervals", {}, limits="")
     usual, number = packets.intervals[0]
     others = sum(count for _, count in packets.intervals[1:])
+    uneven = sum(count for each, count in packets.intervals[1:] if abs(each - usual) > usual / 5)
     finding = (
         f"all {number} intervals are {float(usual) * 1000:.3f} ms"
         if not others
@@ -298,7 +302,13 @@ def _timing(packets: PacketFacts) -> Evidence:
     }
     details["frames without a time"] = packets.missing_times
     return Evidence(
-        "timing", finding, details, limits="Phones and screen recorders write uneven intervals as a matter of course."
+        "timing",
+        finding,
+        details,
+        limits="Phones and screen recorders write uneven intervals as a matter of course.",
+        value=round(uneven / (others + number), 4),
+        reference="intervals of one length, give or take a fifth for clocks of whole milliseconds",
+        odd=uneven > 0,
     )
 
 

@@ -25,7 +25,7 @@ def provenance_evidence(source: Child | NoChild) -> Evidence:
     except ChildError as error:
         return Evidence(_NAME, f"could not be read, because {error.cause}", {"present": None}, limits=_LIMITS)
     if found is None:
-        return Evidence(_NAME, "none in the file", {"present": False}, limits=_LIMITS)
+        return Evidence(_NAME, "absent", {"present": False}, limits=_LIMITS)
     signer = "an unnamed signer" if found.signer is None else found.signer.name
     trusted = found.signer is not None and found.signer.trusted
     details: dict[str, str | int | float | bool | None] = {
@@ -40,6 +40,9 @@ def provenance_evidence(source: Child | NoChild) -> Evidence:
         "made from": ", ".join(ingredient.title for ingredient in found.ingredients) or "nothing named",
         "problems": "; ".join(found.problems) or "none",
     }
-    state = "a valid signature" if found.valid else "an INVALID signature"
+    state = f"found, {'valid' if found.valid else 'BROKEN'}, signed by {signer}"
+    state += "" if trusted or not found.valid else ", whom nobody here knows"
+    state += f": {found.problems[0]}" if found.problems and not found.valid else ""
     place = "" if found.embedded else ", in a file beside it that anybody may have put there"
-    return Evidence(_NAME, f"{state} by {signer}{place}", details, limits=_LIMITS)
+    reference = "valid, or absent, as in most honest files"
+    return Evidence(_NAME, f"{state}{place}", details, limits=_LIMITS, reference=reference, odd=not found.valid)

@@ -15,6 +15,7 @@ import torch
 
 from detect.calibration.domain import Domain, Range, write_domain
 from detect.calibration.maps import write_calibration
+from detect.cases.seal import check_case
 from detect.inspection.heatmap import heat_maps
 from detect.inspection.inspect import InspectConfig, inspect_file
 from detect.models import build_detector
@@ -66,9 +67,19 @@ def test_a_case_holds_everything_and_says_what_was_not_looked_at(film, detector,
     assert "one in 5; threshold and calibration come from a set number of frames" in page
     pictures = list((out / "evidence").glob("face-*.png"))
     assert pictures
-    assert page.count("data:image/png") == len(pictures)
+    named = [picture for each in report.evidence for picture in each.pictures]
+    assert all((out / picture.file).is_file() and picture.alt in page for picture in named)
+    assert page.count("data:image/png") == len(pictures) + len(named)
     assert page.count("<svg") == 1  # the timeline, which is a PNG file too
-    assert json.loads((out / "custody.json").read_text())["file"] == "seen.mp4"
+    custody = json.loads((out / "custody.json").read_text())
+    assert (custody["file"], custody["unchanged at exit"], len(custody["sha512"])) == ("seen.mp4", True, 128)
+    assert check_case(out).faults == ()
+    steps = [json.loads(line) for line in (out / "log.jsonl").read_text().splitlines()]
+    assert [step["step"] for step in steps][:3] == ["intake", "container, streams and credentials", "detector"]
+    assert {"weights_sha256", "setting seed", "setting evidence.faces", "device used"} <= steps[2]["details"].keys()
+    assert [step["step"] for step in steps][-2:] == ["exit", "writing"]
+    assert "fake" not in " ".join(f"{each.finding} {each.limits} {each.reference}" for each in report.evidence)
+    assert all(each.limits for each in report.evidence if each.finding)
 
 
 def test_a_detector_of_sequences_is_not_said_to_miss_motion(film, tmp_path):
@@ -84,7 +95,12 @@ def test_the_same_file_gives_the_same_report_byte_for_byte(film, detector, tmp_p
     path = film("seen.mp4", face=True)
     for name in ("one", "two"):
         inspect_file(path, detector, tmp_path / name, CONFIG, device="cpu")
-    assert (tmp_path / "one" / "report.json").read_bytes() == (tmp_path / "two" / "report.json").read_bytes()
+    one, two = tmp_path / "one", tmp_path / "two"
+    equal = [file.relative_to(one) for file in sorted(one.rglob("*")) if file.is_file()]
+    timed = {"custody.json", "log.jsonl", "case.json", "case.sha256"}
+    assert {"report.json", "report.html", "frames.parquet"} <= {str(name) for name in equal}
+    for name in equal:
+        assert str(name) in timed or (one / name).read_bytes() == (two / name).read_bytes(), name
 
 
 def test_a_file_without_a_face_is_inconclusive(film, detector, tmp_path):

@@ -1,0 +1,91 @@
+"""The files of a case folder, written and signed."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from detect.cases.intake import FileState
+from detect.cases.log import StepLog, now
+from detect.cases.seal import seal_case
+from detect.inspection.evidence.found import Found
+from detect.inspection.report import FaceExhibit, write_html, write_json
+from detect.scoring.video import write_frame_scores
+from shared.plots import Plot
+from shared.results.scores import ForensicReport, FrameScore
+from shared.storage import write_bytes, write_text
+
+
+def write_case(
+    folder: Path,
+    report: ForensicReport,
+    scores: tuple[Sequence[FrameScore], Mapping[str, Sequence[FrameScore]]],
+    shown: tuple[Sequence[FaceExhibit], Sequence[Found], Plot | None],
+    *,
+    threshold: float,
+    states: tuple[FileState, FileState],
+    custody: Mapping[str, str],
+    log: StepLog,
+) -> None:
+    """Writes a case into the empty ``folder`` and signs it.
+
+    Args:
+        folder: receives the files.
+        report: on the file.
+        scores: of the detector, and those of further detectors by name.
+        shown: sampled faces, findings with their pictures, and the timeline.
+        threshold: of the detector, as a logit.
+        states: of the file at intake and at exit.
+        custody: further facts for ``custody.json``.
+        log: steps so far.
+
+    Raises:
+        ProvenanceError: the signing identity cannot be used.
+        StorageError: writing failed.
+    """
+    exhibits, found, timeline = shown
+    with log.step("writing"):
+        if timeline is not None:
+            write_bytes(folder / "evidence" / "timeline.png", timeline.png)
+        for place, exhibit in enumerate(exhibits):
+            stem = f"face-{place:02d}-track-{exhibit.track}-frame-{exhibit.frame}"
+            write_bytes(folder / "evidence" / f"{stem}.png", exhibit.crop_png)
+            if exhibit.heat_png:
+                write_bytes(folder / "evidence" / f"{stem}-heat.png", exhibit.heat_png)
+        pictures = {f"evidence/{one.name}.png": one.png for each in found for one in each.pictures}
+        for name, data in pictures.items():
+            write_bytes(folder / name, data)
+        write_frame_scores(folder / "frames.parquet", scores[0])
+        for name, others in scores[1].items():
+            write_frame_scores(folder / f"frames-{name}.parquet", others)
+        write_json(folder / "report.json", report)
+        write_html(
+            folder / "report.html",
+            report,
+            timeline=timeline,
+            exhibits=exhibits,
+            threshold=threshold,
+            pictures=pictures,
+        )
+        _write_custody(folder, report, states, custody, log)
+    seal_case(folder, log.steps)
+
+
+def _write_custody(
+    folder: Path, report: ForensicReport, states: tuple[FileState, FileState], custody: Mapping[str, str], log: StepLog
+) -> None:
+    intake, state = states
+    facts = {
+        "file": report.path_name,
+        "sha256": intake.sha256,
+        "sha512": intake.sha512,
+        "size_bytes": intake.size_bytes,
+        "modified": intake.modified,
+        "status changed": intake.status_changed,
+        "unchanged at exit": state.same_content(intake),
+        "inspection started": log.steps[0].began,
+        "inspection ended": now(),
+        **custody,
+    }
+    write_text(folder / "custody.json", json.dumps(facts, indent=2) + "\n")

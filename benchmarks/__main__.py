@@ -4,12 +4,19 @@ from __future__ import annotations
 
 import sys
 
-from benchmarks import commands_detect, commands_forge, commands_reliability, commands_sets, commands_speed
+from benchmarks import (
+    commands_detect,
+    commands_forge,
+    commands_marking,
+    commands_reliability,
+    commands_sets,
+    commands_speed,
+)
 from benchmarks.app import app
 from shared.console import console
 from shared.errors import AssayError
 
-__all__ = ["commands_detect", "commands_forge", "commands_reliability", "commands_sets", "commands_speed", "main"]
+__all__ = ["commands_detect", "commands_forge", "commands_marking", "commands_reliability", "commands_sets", "commands_speed", "main"]
 
 
 def main() -> None:

@@ -23,8 +23,8 @@ _GENERATORS = (0o463, 0o535, 0o733, 0o745)
 _CRC_POLYNOMIAL = 0x07
 _ROUNDS = 3
 
-KINDS: tuple[str, ...] = ("own", "swap", "reenact", "generate", "speech")
-"""Kinds of marked media by their number; "own" is a user's own material."""
+KINDS: tuple[str, ...] = ("own", "swap", "reenact", "generate", "speech", "set")
+"""Kinds of marked media by their number; "own" is a user's own material, "set" any clip of a dataset, real or fake."""
 
 _VERSION = 1
 _ID_BITS = 24

@@ -98,7 +98,7 @@ def find_mark(plane: np.ndarray, scales: Sequence[float] | np.ndarray, *, times:
         if number is not None and statistic >= limit:
             wrong = int(np.sum((soft[place] < 0) != (code < 0)))
             reading = replace(
-                reading, payload=Payload.from_number(number), bit_errors=wrong, scale=refined[place].scale
+                reading, payload=Payload.from_number(number), bit_errors=wrong, scale=float(refined[place].scale)
             )
         best = max(best, reading, key=MarkReading.order)
     return best

@@ -8,6 +8,7 @@ from benchmarks import (
     commands_detect,
     commands_evidence,
     commands_forge,
+    commands_marking,
     commands_reliability,
     commands_sets,
     commands_speed,
@@ -20,10 +21,10 @@ __all__ = [
     "commands_detect",
     "commands_evidence",
     "commands_forge",
+    "commands_marking",
     "commands_reliability",
     "commands_sets",
     "commands_speed",
-    "main",
 ]
 
 

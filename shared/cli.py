@@ -33,7 +33,7 @@ def build_app() -> typer.Typer:
     """The tree of all commands."""
     import detect.cli
     import forge.cli
-    from shared.commands import dataset, demo, docs, doctor, faces, verify, weights
+    from shared.commands import dataset, demo, docs, doctor, faces, mark, verify, weights
 
     app = typer.Typer(
         name="assay",
@@ -52,6 +52,7 @@ def build_app() -> typer.Typer:
     app.add_typer(detect.cli.case_app, name="case")
     app.command("score")(detect.cli.score_command(run))
     app.command("verify")(verify.verify)
+    app.add_typer(mark.app, name="mark")
     app.add_typer(weights.app, name="weights")
     app.command("doctor")(doctor.doctor_command(forge.cli.step_milliseconds))
     app.command("docs")(docs.docs)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from detect.calibration.domain import file_facts
+from detect.calibration.facts import file_facts
 from detect.calibration.interpret import interpret
 from detect.cases.log import StepLog
 from detect.inspection.evidence.found import Material

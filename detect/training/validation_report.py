@@ -154,10 +154,12 @@ def _comparisons(records: Sequence[ClipRecord], faces: _Faces, facts: Sequence[F
     if not has_both_classes(faces.labels):
         return []
     clusters = clustering(records).of(records)
-    found = [_area(DETECTOR, faces.labels, faces.logits, clusters[faces.clips])]
-    found.append(_matched(faces, facts))
-    found.append(_container_null(records, facts))
-    found.append(_area(SOFTNESS, faces.labels, -faces.detail, clusters[faces.clips], note="the softer as the fake"))
+    found = (
+        _area(DETECTOR, faces.labels, faces.logits, clusters[faces.clips]),
+        _matched(faces, facts),
+        _container_null(records, facts),
+        _area(SOFTNESS, faces.labels, -faces.detail, clusters[faces.clips], note="the softer as the fake"),
+    )
     return [each for each in found if each is not None]
 
 

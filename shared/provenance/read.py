@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +11,15 @@ import c2pa
 from shared.errors import ProvenanceError
 from shared.provenance.identity import local_root
 from shared.provenance.media_type import ANY_TYPE, media_type_of
-from shared.provenance.types import RECORD_LABEL, Action, Ingredient, Provenance, Signer
+from shared.provenance.types import (
+    BINDING_LABEL,
+    RECORD_LABEL,
+    Action,
+    Ingredient,
+    Provenance,
+    Signer,
+    SoftBinding,
+)
 from shared.storage import decode_json
 
 EMBEDDABLE = {
@@ -173,7 +181,17 @@ def provenance_of(store: Mapping[str, Any], *, embedded: bool) -> Provenance:
         problems=_problems(results),
         record=_mapping(assertions[RECORD_LABEL]) if RECORD_LABEL in assertions else None,
         embedded=embedded,
+        bindings=tuple(_read_bindings(manifest)),
     )
+
+
+def _read_bindings(manifest: Mapping[str, Any]) -> Iterator[SoftBinding]:
+    """Of every soft-binding assertion; the library numbers them from the second on (``c2pa.soft-binding__1``)."""
+    for entry in map(_mapping, _list(manifest.get("assertions"))):
+        if _text(entry.get("label")).partition("__")[0] == BINDING_LABEL:
+            data = _mapping(entry.get("data"))
+            for block in map(_mapping, _list(data.get("blocks"))):
+                yield SoftBinding(_text(data.get("alg")), _text(block.get("value")))
 
 
 def _assertions(manifest: Mapping[str, Any]) -> dict[str, Any]:

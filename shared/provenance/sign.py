@@ -36,9 +36,12 @@ from shared.provenance.read import (
     sidecar_of,
 )
 from shared.provenance.types import (
+    BINDING_LABEL,
     COMPOSITE_WITH_MODEL,
     RECORD_LABEL,
     Action,
+    SoftBinding,
+    mark_text,
 )
 from shared.storage import draft_beside, replacing, sha256_file
 
@@ -52,14 +55,17 @@ def sign_clip(
     title: str,
     actions: Sequence[Action],
     ingredient: Path | None,
-    digital_source_type: str,
+    digital_source_type: str | None,
     record: Mapping[str, str | int | None],
+    bindings: Sequence[SoftBinding] = (),
 ) -> str:
     """Signs ``path`` in place, atomically, after verifying the new signature.
 
     The manifest has an action "opened" of ``ingredient`` (or "created", without one), then ``actions``. The source type
-    is set on the creation, else on the last action. ``record`` becomes the assertion ``assay.clip``, with the SHA-256
-    of the ingredient and of the clip before signing.
+    is set on the creation, else on the last action; None leaves it out, for material of unknown origin. ``record``
+    becomes the assertion ``assay.clip``, with the SHA-256 of the ingredient and of the clip before signing. ``bindings``
+    are the marks in the content: each becomes a soft binding, and the record says which there are, or that there is
+    none.
 
     Returns:
         SHA-256 of the file before signing.
@@ -69,10 +75,10 @@ def sign_clip(
         StorageError: writing failed.
     """
     content = sha256_file(path)
-    facts = dict(record) | {"content_sha256": content}
+    facts = dict(record) | {"content_sha256": content, "mark": mark_text(bindings)}
     if ingredient is not None:
         facts["ingredient_sha256"] = sha256_file(ingredient)
-    definition = _definition(title, actions, ingredient is not None, digital_source_type, facts)
+    definition = _definition(title, actions, ingredient is not None, digital_source_type, facts, bindings)
     sidecar = sidecar_of(path)
     try:
         builder = c2pa.Builder.from_json(json.dumps(definition), offline_context(identity.root))
@@ -107,19 +113,31 @@ def need_signable(identity: SigningIdentity, ingredient: Path | None) -> None:
 
 
 def _definition(
-    title: str, actions: Sequence[Action], has_parent: bool, source_type: str, facts: Mapping[str, Any]
+    title: str,
+    actions: Sequence[Action],
+    has_parent: bool,
+    source_type: str | None,
+    facts: Mapping[str, Any],
+    bindings: Sequence[SoftBinding] = (),
 ) -> dict[str, Any]:
     opened = {"action": "c2pa.opened", "parameters": {"ingredientIds": ["parent"]}}
     listed = [opened if has_parent else {"action": "c2pa.created"}, *(_action_json(action) for action in actions)]
-    listed[-1 if has_parent else 0]["digitalSourceType"] = source_type
+    if source_type is not None:
+        listed[-1 if has_parent else 0]["digitalSourceType"] = source_type
     return {
         "claim_generator_info": [{"name": "assay", "version": shared.__version__}],
         "title": title,
         "assertions": [
             {"label": "c2pa.actions.v2", "created": True, "data": {"actions": listed}},
             {"label": RECORD_LABEL, "created": True, "data": dict(facts)},
+            *({"label": BINDING_LABEL, "created": True, "data": _binding_json(binding)} for binding in bindings),
         ],
     }
+
+
+def _binding_json(binding: SoftBinding) -> dict[str, Any]:
+    """C2PA Technical Specification 2.x, "Soft bindings": one block over the whole content."""
+    return {"alg": binding.algorithm, "pad": [], "blocks": [{"scope": {}, "value": binding.value}]}
 
 
 def _action_json(action: Action) -> dict[str, Any]:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from shared.types import ClipRecord
 
 RECORD_LABEL = "assay.clip"
+BINDING_LABEL = "c2pa.soft-binding"
+NO_MARK = "none"
+"""What a record says of content that was left without a mark."""
 
 _IPTC = "http://cv.iptc.org/newscodes/digitalsourcetype/"
 CAPTURE = f"{_IPTC}digitalCapture"
@@ -26,6 +29,24 @@ class Action:
     description: str = ""
     digital_source_type: str | None = None
     parameters: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class SoftBinding:
+    """A mark in the content that leads back to its manifest: algorithm, and payload in hex digits."""
+
+    algorithm: str
+    value: str
+
+    @property
+    def text(self) -> str:
+        """As a record says it: ``assay.tile.1:1100abcd``."""
+        return f"{self.algorithm}:{self.value}"
+
+
+def mark_text(bindings: Sequence[SoftBinding]) -> str:
+    """What a record says of the marks in its content: each of them, or ``none``."""
+    return ", ".join(binding.text for binding in bindings) or NO_MARK
 
 
 @dataclass(frozen=True)
@@ -61,6 +82,7 @@ class Provenance:
         problems: reasons why it is not valid; also faults of the ingredients' manifests.
         record: the facts signed by Assay (:func:`record_facts`); None in other manifests.
         embedded: whether the manifest is in the file or in a sidecar.
+        bindings: marks in the content that it names.
     """
 
     valid: bool
@@ -72,6 +94,7 @@ class Provenance:
     problems: tuple[str, ...]
     record: Mapping[str, Any] | None = None
     embedded: bool = True
+    bindings: tuple[SoftBinding, ...] = ()
 
     @property
     def digital_source_types(self) -> tuple[str, ...]:

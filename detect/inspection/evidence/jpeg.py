@@ -105,7 +105,9 @@ def _central(pixels: np.ndarray) -> np.ndarray:
 
 def _again(luma: np.ndarray, quality: int) -> np.ndarray:
     coded = cv2.imencode(".jpg", luma, [cv2.IMWRITE_JPEG_QUALITY, quality])[1]
-    return cv2.imdecode(coded, cv2.IMREAD_GRAYSCALE)
+    decoded = cv2.imdecode(coded, cv2.IMREAD_GRAYSCALE)
+    assert decoded is not None  # OpenCV has written it
+    return decoded
 
 
 def _ghosts(

@@ -1,0 +1,32 @@
+"""The parts of ``python -m benchmarks marking``."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from benchmarks.marking import false_alarms, speed, survival
+from benchmarks.marking_sound import sound_survival
+from benchmarks.schema import Measurement
+from shared.errors import UsageError
+
+PARTS = ("survival", "false-alarms", "sound", "speed")
+
+
+def measurements(
+    part: str, media: Path | None, *, most: int, pictures: int, minutes: float, repeats: int
+) -> list[Measurement]:
+    """The measurements of one part (:data:`PARTS`).
+
+    Raises:
+        UsageError: an unknown part.
+    """
+    known: dict[str, Callable[[], list[Measurement]]] = {
+        "survival": lambda: survival(media, most=most, minutes=minutes),
+        "false-alarms": lambda: false_alarms(media, pictures, minutes=minutes),
+        "sound": lambda: sound_survival(media, most=most, minutes=minutes),
+        "speed": lambda: speed(repeats),
+    }
+    if part not in known:
+        raise UsageError(f"no part {part!r}", hint=f"one of {', '.join(PARTS)}")
+    return known[part]()

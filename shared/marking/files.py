@@ -1,0 +1,211 @@
+"""Marks of files: what a picture, video or sound file carries, on which layer, and marked copies of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from shared.errors import MediaError, UsageError
+from shared.marking.embed import MarkWriter
+from shared.marking.notice import with_notice
+from shared.marking.payload import KINDS, Payload
+from shared.marking.read import MOST_WINDOWS, MarkReader
+from shared.marking.reading import MarkReading
+from shared.marking.sound import mark_sound, read_sound
+from shared.marking.sound_files import WRITTEN, decode_sound, has_sound, write_sound
+from shared.provenance.identity import SigningIdentity
+from shared.provenance.read import read_provenance
+from shared.provenance.sign import sign_clip
+from shared.provenance.types import FAKE_SOURCES, Action, Provenance, SoftBinding
+from shared.storage import replacing, sha256_file
+from shared.video import VideoReader, VideoWriter
+from shared.video.container import VIDEO_SUFFIXES
+from shared.video.encoding import CONTAINERS
+from shared.video.images import SUFFIXES, encode_jpeg, encode_png, is_still, read_picture
+
+PICTURE_ALGORITHM = "assay.tile.1"
+SOUND_ALGORITHM = "assay.loudness.1"
+SOUND_SUFFIXES = frozenset({".wav", ".flac", ".mp3", ".m4a", ".aac", ".ogg", ".opus", ".oga", ".aif", ".aiff"})
+READ_SUFFIXES = frozenset({*SUFFIXES, *VIDEO_SUFFIXES, *SOUND_SUFFIXES, ".gif"})
+"""File suffixes of what is read in a folder."""
+
+_WINDOW_FRAMES = 250
+_SOUND_SECONDS = 30.0
+_JPEG_QUALITY = 95
+
+
+@dataclass(frozen=True)
+class FileMarks:
+    """The marks of one file; None for a layer that it does not have."""
+
+    picture: MarkReading | None = None
+    sound: MarkReading | None = None
+
+    @property
+    def found(self) -> bool:
+        """Whether any mark was read."""
+        return any(one is not None and one.found for one in (self.picture, self.sound))
+
+
+def picture_binding(payload: Payload) -> SoftBinding:
+    """How a manifest names a picture mark."""
+    return SoftBinding(PICTURE_ALGORITHM, payload.text)
+
+
+def sound_binding(payload: Payload) -> SoftBinding:
+    """How a manifest names a sound mark."""
+    return SoftBinding(SOUND_ALGORITHM, payload.text)
+
+
+def read_marks(path: Path) -> FileMarks:
+    """The marks of a picture, video or sound file.
+
+    Of a video, windows of 250 frames are read until a mark is found, eight at most; of sound, the first half minute.
+
+    Raises:
+        MediaError: the file cannot be read as media.
+    """
+    if is_still(path):
+        reader = MarkReader()
+        reader.add(cv2.cvtColor(read_picture(path), cv2.COLOR_RGB2GRAY))
+        return FileMarks(picture=reader.read())
+    sound = read_sound(*decode_sound(path, seconds=_SOUND_SECONDS)) if has_sound(path) else None
+    try:
+        picture = _read_video(path)
+    except MediaError:
+        if sound is None:
+            raise
+        picture = None
+    return FileMarks(picture, sound)
+
+
+def _read_video(path: Path) -> MarkReading:
+    best: MarkReading | None = None
+    reader, looked = MarkReader(), 0
+    with VideoReader(path) as video, closing(video.gray_frames()) as frames:
+        for luma in frames:
+            reader.add(luma)
+            looked += 1
+            if looked % _WINDOW_FRAMES == 0:
+                best = max(filter(None, (best, reader.read())), key=MarkReading.order)
+                reader = MarkReader()
+                if best.found or looked == MOST_WINDOWS * _WINDOW_FRAMES:
+                    return best
+    if best is None or reader.frames:
+        best = max(filter(None, (best, reader.read())), key=MarkReading.order)
+    return best
+
+
+def mark_file(
+    source: Path, out: Path, *, kind: str = "own", notice: bool = False, tick: Callable[[int], object] | None = None
+) -> Payload:
+    """Writes a marked and signed copy of a picture, video or sound file; the payload of the mark.
+
+    The record that the payload leads to is the source's SHA-256. A source whose manifest says that a model had a hand
+    in it keeps that statement, and its mark says so too. The sound of a video is copied unchanged.
+
+    Args:
+        source: the file.
+        out: .png, .jpg, a video container, .wav or .flac, of the kind of the source; replaced when it is there.
+        kind: one of :data:`shared.marking.payload.KINDS`.
+        notice: whether pictures get a visible label in a corner.
+        tick: called with 1 after each frame.
+
+    Raises:
+        UsageError: an unknown kind, ``out`` is the source or of another kind of media, a notice for sound.
+        MediaError: the source cannot be read.
+        ProvenanceError, StorageError: signing or writing failed.
+    """
+    if kind not in KINDS:
+        raise UsageError(f"no kind {kind!r}", hint=f"one of {', '.join(KINDS)}")
+    if out.resolve() == source.resolve():
+        raise UsageError(f"{out} is the source itself", hint="name another file: the original is kept")
+    medium = _medium(source)
+    need_suffix(out, medium)
+    if notice and medium == "sound":
+        raise UsageError("a visible notice is for pictures", hint="leave --notice out for sound")
+    known = read_provenance(source)
+    payload = Payload.of(_kind(kind, known), sha256_file(source))
+    with replacing(out) as draft:
+        if medium == "picture":
+            draft.write_bytes(_encoded(_marked(read_picture(source), payload, notice=notice), out.suffix.lower()))
+        elif medium == "video":
+            _mark_video(source, draft, payload, notice=notice, tick=tick)
+        else:
+            sound, rate = decode_sound(source)
+            if rate < 8000:
+                raise MediaError(f"{source} has {rate} samples a second", hint="sound is marked from 8,000 on")
+            write_sound(draft, mark_sound(sound, rate, payload), rate)
+        _sign(draft, source, out.name, payload, known, medium)
+    return payload
+
+
+def need_suffix(out: Path, medium: str) -> None:
+    """Refuses a file name that cannot hold this kind of media.
+
+    Raises:
+        UsageError: its suffix is not one of those that are written.
+    """
+    written = {"picture": (".png", ".jpg", ".jpeg"), "video": CONTAINERS, "sound": tuple(WRITTEN)}[medium]
+    if out.suffix.lower() not in written:
+        raise UsageError(f"a marked {medium} is not written as {out.suffix or 'a file without a suffix'}",
+                         hint=f"use {', '.join(written)}")  # fmt: skip
+
+
+def _medium(path: Path) -> str:
+    if is_still(path):
+        return "picture"
+    try:
+        with VideoReader(path):
+            return "video"
+    except MediaError:
+        if path.suffix.lower() in SOUND_SUFFIXES and has_sound(path):
+            return "sound"
+        raise
+
+
+def _kind(kind: str, known: Provenance | None) -> str:
+    """The kind that is written: material that says it is a fake is never marked as a user's own."""
+    if kind != "own" or known is None or not known.says_fake:
+        return kind
+    stated = str((known.record or {}).get("kind", ""))
+    return stated if stated in KINDS else "generate"
+
+
+def _marked(image: np.ndarray, payload: Payload, *, notice: bool) -> np.ndarray:
+    return MarkWriter(payload).mark(with_notice(image) if notice else image)
+
+
+def _encoded(image: np.ndarray, suffix: str) -> bytes:
+    return encode_png(image) if suffix == ".png" else encode_jpeg(image, _JPEG_QUALITY)
+
+
+def _mark_video(
+    source: Path, draft: Path, payload: Payload, *, notice: bool, tick: Callable[[int], object] | None
+) -> None:
+    writer = MarkWriter(payload)
+    with VideoReader(source) as reader, VideoWriter.like(reader.info, draft, audio_from=source) as video:
+        for frame in reader:
+            video.write(writer.mark(with_notice(frame.image) if notice else frame.image), frame.time)
+            if tick is not None:
+                tick(1)
+
+
+def _sign(draft: Path, source: Path, title: str, payload: Payload, known: Provenance | None, medium: str) -> None:
+    kept = next((term for term in (known.digital_source_types if known else ()) if term in FAKE_SOURCES), None)
+    binding = sound_binding(payload) if medium == "sound" else picture_binding(payload)
+    sign_clip(
+        draft,
+        SigningIdentity.load_or_create(),
+        title=title,
+        actions=[Action("c2pa.watermarked", "an imperceptible mark was written")],
+        ingredient=source,
+        digital_source_type=kept,
+        record={"kind": payload.kind, "label": "fake" if known is not None and known.says_fake else None},
+        bindings=[binding],
+    )

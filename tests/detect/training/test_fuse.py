@@ -29,7 +29,7 @@ from tests.factories import clip_record
 
 PX = 64
 FACES = FaceConfig(finder="toy", min_face_px=8)
-ASKED = EvaluateConfig(frames_per_clip=2, device="cpu", precision="float32", replicates=20, workers=2)
+ASKED = EvaluateConfig(frames_per_clip=1, device="cpu", precision="float32", replicates=20, workers=2)
 
 
 @pytest.fixture(scope="module")
@@ -153,7 +153,7 @@ def test_from_the_command_line(all_val: Path, pair: list[Path], tmp_path: Path, 
     ("twice", UsageError, "named twice"),
     ("size", ConfigError, "different crops"),
     ("faces", CheckpointError, "found or chosen differently"),
-    ("taken", UsageError, ""),
+    ("taken", UsageError, "detector"),
 ])  # fmt: skip
 def test_what_cannot_be_fused_is_refused_before_any_scoring(
     toy_set: Path, pair: list[Path], tmp_path: Path, change: str, error: type[Exception], why: str

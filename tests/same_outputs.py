@@ -77,7 +77,10 @@ IGNORED: dict[str, tuple[str, ...]] = {
     ),
     "*frames.json": ("certificates", "signature", "statement.clip.tool_version"),
     "*manifest.jsonl": ("tool_version",),
-    "*custody.json": ("modified", "inspection started", "inspection ended", "seconds"),
+    "*custody.json": ("modified", "status changed", "inspection started", "inspection ended", "seconds"),
+    "*log.jsonl": ("*",),
+    "*case.json": ("*",),
+    "*case.sha256": ("*",),
     "*report.json": ("tool.assay", "tool.python", "tool.torch", "size_bytes"),
     "*ready/#.json": ("sizes.media/*",),
 }

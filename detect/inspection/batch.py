@@ -19,6 +19,7 @@ from typing import Any
 import msgspec
 
 from detect.inspection.inspect import InspectConfig, inspect_file
+from detect.inspection.others import need_distinct
 from detect.inspection.report import TEMPLATES
 from shared.config import digest
 from shared.console import console, visible
@@ -86,12 +87,13 @@ def inspect_folder(
     A file that cannot be read has a row that says why. With ``config.force`` all are inspected again.
 
     Raises:
-        UsageError: there is no such file; ``out`` is in the folder or holds something else; fewer than one worker.
+        UsageError: there is no such file; ``out`` is in the folder or holds something else; a detector is named twice.
         RunError: ``out`` was begun with other detectors or settings.
         CheckpointError: a detector cannot be read.
     """
     folder, out = Path(folder), Path(out)
     config = config or InspectConfig()
+    need_distinct(detector, others)
     files = media_in(folder)
     if out.resolve().is_relative_to(folder.resolve()):
         raise UsageError(f"{out} lies in the folder that is inspected", hint="choose another --out")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from pathlib import Path
 
 from detect.cases.intake import FileState
@@ -76,6 +77,7 @@ def _write_custody(
     folder: Path, report: ForensicReport, states: tuple[FileState, FileState], custody: Mapping[str, str], log: StepLog
 ) -> None:
     intake, state = states
+    began, ended = log.steps[0].began, now()
     facts = {
         "file": report.path_name,
         "sha256": intake.sha256,
@@ -84,8 +86,9 @@ def _write_custody(
         "modified": intake.modified,
         "status changed": intake.status_changed,
         "unchanged at exit": state.same_content(intake),
-        "inspection started": log.steps[0].began,
-        "inspection ended": now(),
+        "inspection started": began,
+        "inspection ended": ended,
+        "seconds": round((datetime.fromisoformat(ended) - datetime.fromisoformat(began)).total_seconds(), 2),
         **custody,
     }
     write_text(folder / "custody.json", json.dumps(facts, indent=2) + "\n")

@@ -30,7 +30,7 @@ from detect.inspection.evidence.container import container_evidence, files_besid
 from detect.inspection.evidence.found import EvidenceConfig, Found, Material
 from detect.inspection.evidence.provenance import provenance_evidence
 from detect.inspection.exhibits import exhibited_quality, sample_faces
-from detect.inspection.others import agreement_words, other_results
+from detect.inspection.others import agreement_words, need_distinct, other_results
 from detect.inspection.report import plot_timeline
 from detect.inspection.verdict import block_interval, decide, validation_words
 from detect.models.checkpoint import detector_title
@@ -100,12 +100,13 @@ def inspect_file(
         ConfigError: a setting is unknown, of the wrong type or out of range.
         MediaError: not a readable video or picture.
         RunError: ``out`` exists and ``config.force`` is off.
-        UsageError: ``out`` holds something other than a case, or the inspected file.
+        UsageError: ``out`` holds something other than a case, or the inspected file; a detector is named twice.
         CheckpointError: the detector cannot be read.
         ProvenanceError: the case cannot be signed.
     """
     path, detector, out = Path(path), Path(detector), Path(out)
     config = configured(InspectConfig, config, settings)
+    need_distinct(detector, others)
     log = StepLog()
     log.steps += before
     need_file(path)
@@ -250,7 +251,7 @@ def _report(
             "python": platform.python_version(),
             "torch": metadata.version("torch"),
             "finder": finder.name,
-            "settings": digest(config),
+            "settings": digest(dataclasses.replace(config, force=False)),
         },
         low=None if interval is None else interval[0],
         high=None if interval is None else interval[1],

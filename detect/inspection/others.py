@@ -30,6 +30,19 @@ if TYPE_CHECKING:
 _SAME_FACE = 0.5
 
 
+def need_distinct(first: str | Path, others: Sequence[str | Path]) -> None:
+    """Refuses a detector that is named twice.
+
+    Raises:
+        UsageError: one is.
+    """
+    known: set[Path] = set()
+    for each in map(Path, (first, *others)):
+        if each.resolve() in known:
+            raise UsageError(f"the detector {each} is named twice", hint="name each detector once")
+        known.add(each.resolve())
+
+
 def other_results(
     detectors: Sequence[str | Path],
     material: Material,
@@ -44,14 +57,12 @@ def other_results(
 
     Raises:
         CheckpointError: a detector cannot be read.
-        UsageError: two are given by one name.
     """
     results: list[DetectorResult] = []
     scores: dict[str, tuple[FrameScore, ...]] = {}
     for place in map(Path, detectors):
-        name = safe_name(f"{place.resolve().parent.name}-{place.name}" if place.name in scores else place.name)
-        if name in scores:
-            raise UsageError(f"{place} is given twice", hint="name each detector once")
+        name = safe_name(f"{place.resolve().parent.name}-{place.name}" if place.name == "detector" else place.name)
+        name = f"{name}-{len(scores) + 2}" if name in scores else name
         with log.step("another detector", folder=name, seed=config.seed, device=device) as told:
             both = Predictor(CropPredictor.load(place, device), config.finder)
             with console.progress(f"scoring with {name}", material.info.frames_counted, unit="frame") as tick:

@@ -131,7 +131,7 @@ def test_several_detectors_stand_side_by_side_with_their_agreement(folder, detec
     assert (tmp_path / "case" / "frames-second.parquet").is_file()
     assert check_case(tmp_path / "case").faults == ()
     assert "Several detectors" in (tmp_path / "case" / "report.html").read_text()
-    assert run([*words[:-2], "--detector", str(detectors[1]), "--force"]) == 2
+    assert run([*words, "--detector", str(detectors[1]), "--force"]) == 2
     assert "twice" in capsys.readouterr().err
 
 

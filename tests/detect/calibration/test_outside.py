@@ -197,7 +197,11 @@ def test_what_was_learned_from_bounds_nothing(detector, tmp_path):
     ("text", "error", "match"),
     [
         ("{", ManifestError, "damaged"),
-        ('{"name": "x", "detector": "m", "clips": [{"label": "odd", "logit": 1, "group": "a"}]}', ManifestError, ""),
+        (
+            '{"name": "x", "detector": "m", "clips": [{"label": "odd", "logit": 1, "group": "a"}]}',
+            ManifestError,
+            "label",
+        ),
         ('{"name": "x", "detector": "m", "clips": []}', UsageError, "another detector"),
         (None, UsageError, "holds no scores and no dataset"),
     ],

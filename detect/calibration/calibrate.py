@@ -106,12 +106,12 @@ def calibrate_detector(
     config, scoring = config or CalibrateConfig(), scoring or EvaluateConfig()
     _need_changeable(detector)
     beside(detector, CALIBRATION_NAME)  # raises for a missing detector before anything is scored
-    if outside is not None:
-        need_outside(outside)
     folder = DatasetFolder.open(dataset)
     records = calibration_records(folder, split)
     shared = refuse_trained_on(folder, records, detector, split)
     _refuse_few(records, config)
+    if outside is not None:
+        need_outside(outside, detector, factor_names(records, "manipulation"))
     scored = score_dataset(detector, folder, records, scoring)
     aggregate, mark = aggregate_of(scored, scoring), mark_of(detector, scored)
     digest = dataset_digest(folder)

@@ -88,8 +88,7 @@ def share_of(hits: np.ndarray, people: np.ndarray, confidence: float = CONFIDENC
 def person_share(hits: np.ndarray, people: np.ndarray) -> float:
     """The share of ``hits``, (N,) bool, with equal weight for each person."""
     _, places, counts = np.unique(people, return_inverse=True, return_counts=True)
-    weights = 1.0 / counts[places] / counts.size
-    return float(min(1.0, max(0.0, weights @ np.asarray(hits, np.float64))))
+    return float((np.bincount(places, np.asarray(hits, np.float64)) / counts).mean())
 
 
 def binomial_limits(successes: float, trials: int, tail: float) -> tuple[float, float]:

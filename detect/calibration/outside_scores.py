@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -61,14 +61,31 @@ class OutsideList:
     clips: list[OutsideClip] = field(default_factory=list)
 
 
-def need_outside(path: Path) -> None:
-    """Refuses, before any work, a path that holds neither scores nor a dataset.
+def need_outside(path: Path, detector: str | Path, calibrated_on: Iterable[str] = ()) -> None:
+    """Refuses, before any work, a path without scores or dataset, and a dataset that was learned from.
+
+    Args:
+        path: see :func:`read_outside`.
+        detector: the detector that is calibrated.
+        calibrated_on: the manipulations of its calibration.
 
     Raises:
-        UsageError: so it is.
+        UsageError: it holds neither.
+        LeakError: a tool or a clip there was learned from.
     """
     if not (path.is_file() or (path / _MANIFEST).is_file() or (path / SCORES_NAME).is_file()):
         raise UsageError(f"{path} holds no scores and no dataset", hint=_HINT)
+    if not (path / _MANIFEST).is_file():
+        return
+    folder, learned = DatasetFolder.open(path), _learned(detector)
+    records = folder.records()
+    seen = sum(clip_mark(record) in learned.clips for record in records)
+    if seen:
+        raise LeakError(
+            f"the detector was trained on {seen} of the {len(records)} clips of {folder.name}",
+            hint="--outside takes material that it has never seen",
+        )
+    _refuse_tools(folder.name, {record.id.manipulation or "" for record in records}, learned, calibrated_on)
 
 
 def read_outside(
@@ -88,7 +105,7 @@ def read_outside(
         ManifestError: the list or the set is damaged.
         MediaError, FinderError: a clip of the set cannot be scored.
     """
-    need_outside(path)
+    need_outside(path, detector, calibration.population.manipulations)
     notes: tuple[str, ...] = ()
     if (path / _MANIFEST).is_file():
         scores, notes = _of_dataset(path, detector, calibration, scoring)
@@ -105,13 +122,6 @@ def _of_dataset(
 ) -> tuple[OutsideScores, tuple[str, ...]]:
     folder = DatasetFolder.open(path)
     records = folder.records()
-    learned = _learned(detector)
-    seen = sum(clip_mark(record) in learned.clips for record in records)
-    if seen:
-        raise LeakError(
-            f"the detector was trained on {seen} of the {len(records)} clips of {folder.name}",
-            hint="--outside takes material that it has never seen",
-        )
     scored = score_dataset(detector, folder, records, scoring)
     differs = misfit(calibration, mark_of(detector, scored), aggregate_of(scored, scoring), scored.finder)
     if differs:
@@ -186,11 +196,15 @@ def _learned(detector: str | Path) -> TrainingRecord:
 def _refuse_learned(scores: OutsideScores, detector: str | Path, calibration: Calibration) -> None:
     """Raises if a tool is among those that training or calibration learned from, or the set is the calibration's."""
     population = calibration.population
-    known = set(scores.tools) & (_learned(detector).manipulations | set(population.manipulations))
-    if known:
-        raise LeakError(
-            f"{', '.join(sorted(known))} of {scores.name} was learned from, in training or by the calibration",
-            hint="--outside takes fakes of tools that are new to both",
-        )
+    _refuse_tools(scores.name, scores.tools, _learned(detector), population.manipulations)
     if scores.sha256 == population.manifest_sha256:
         raise LeakError(f"{scores.name} is the set that the calibration was fitted on", hint="give other material")
+
+
+def _refuse_tools(name: str, tools: Iterable[str], learned: TrainingRecord, calibrated_on: Iterable[str]) -> None:
+    known = set(tools) & (learned.manipulations | set(calibrated_on))
+    if known:
+        raise LeakError(
+            f"{', '.join(sorted(known))} of {name} was learned from, in training or by the calibration",
+            hint="--outside takes fakes of tools that are new to both",
+        )

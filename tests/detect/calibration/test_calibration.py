@@ -97,7 +97,23 @@ def test_a_calibration_comes_back_as_it_was(folder, make_calibration):
     assert read_calibration(folder) is None
     write_calibration(folder, make_calibration())
     assert read_calibration(folder) == make_calibration()
-    assert json.loads((folder / CALIBRATION_NAME).read_text())["format"] == 1
+    assert json.loads((folder / CALIBRATION_NAME).read_text())["format"] == 2
+
+
+def test_a_calibration_of_the_first_format_is_read_and_written_in_the_second(folder, make_calibration):
+    path = write_calibration(folder, make_calibration())
+    old = json.loads(path.read_text())
+    for name in ("conformal", "conformal_note", "parts", "outside"):
+        del old[name]
+    for name in ("families", "pastes"):
+        del old["population"][name]
+    path.write_text(json.dumps({**old, "format": 1}))
+    found = read_calibration(folder)
+    assert found is not None
+    assert dataclasses.replace(found, format=2) == make_calibration()
+    assert found.bounds == (-1.5, 1.5)
+    write_calibration(folder, found)
+    assert read_calibration(folder) == make_calibration()
 
 
 @pytest.mark.parametrize(
@@ -105,7 +121,7 @@ def test_a_calibration_comes_back_as_it_was(folder, make_calibration):
     [
         (lambda text: text[:-30], "damaged"),
         (lambda text: "[]", "no JSON object"),
-        (lambda text: text.replace('"format": 1', '"format": 2'), "format 2"),
+        (lambda text: text.replace('"format": 2', '"format": 3'), "format 3"),
         (lambda text: text.replace('"prior": 0.5', '"prior": 1.5'), "between 0 and 1"),
         (lambda text: text.replace('"prior": 0.5', '"prior": "half"'), "damaged"),
         (lambda text: text.replace('"prior"', '"priors"'), "unknown setting"),

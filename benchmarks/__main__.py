@@ -16,7 +16,15 @@ from benchmarks.app import app
 from shared.console import console
 from shared.errors import AssayError
 
-__all__ = ["commands_detect", "commands_forge", "commands_marking", "commands_reliability", "commands_sets", "commands_speed", "main"]
+__all__ = [
+    "commands_detect",
+    "commands_forge",
+    "commands_marking",
+    "commands_reliability",
+    "commands_sets",
+    "commands_speed",
+    "main",
+]
 
 
 def main() -> None:

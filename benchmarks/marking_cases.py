@@ -65,7 +65,9 @@ def cropped(share: float) -> Change:
     def crop(image: np.ndarray) -> np.ndarray:
         height, width = image.shape[:2]
         top, left = round(height * share * 0.4), round(width * share * 0.7)
-        return np.ascontiguousarray(image[top : top + round(height * (1 - share)), left : left + round(width * (1 - share))])
+        return np.ascontiguousarray(
+            image[top : top + round(height * (1 - share)), left : left + round(width * (1 - share))]
+        )
 
     return _each(crop)
 

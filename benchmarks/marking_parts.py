@@ -10,11 +10,12 @@ from benchmarks.marking_sound import sound_survival
 from benchmarks.schema import Measurement
 from shared.errors import UsageError
 
-
 PARTS = ("survival", "false-alarms", "sound", "speed")
 
 
-def measurements(part: str, media: Path | None, *, most: int, pictures: int, minutes: float, repeats: int) -> list[Measurement]:
+def measurements(
+    part: str, media: Path | None, *, most: int, pictures: int, minutes: float, repeats: int
+) -> list[Measurement]:
     """The measurements of one part (:data:`PARTS`).
 
     Raises:

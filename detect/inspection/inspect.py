@@ -25,6 +25,7 @@ from detect.calibration.domain import file_facts
 from detect.calibration.interpret import Interpretation, interpret
 from detect.config.scoring import ScoreConfig
 from detect.inspection.evidence.container import container_evidence, files_beside, still_evidence
+from detect.inspection.evidence.marks import mark_evidence
 from detect.inspection.evidence.provenance import provenance_evidence
 from detect.inspection.exhibits import sample_faces
 from detect.inspection.report import FaceExhibit, plot_timeline, write_html, write_json
@@ -107,7 +108,7 @@ def inspect_file(
             info, evidence = source.call(picture_info), source.call(still_evidence)
         else:
             info, evidence = container_evidence(source, source.reader())
-        evidence += [provenance_evidence(source), *files_beside(path)]
+        evidence += [provenance_evidence(source), *mark_evidence(source), *files_beside(path)]
         whole = Predictor(CropPredictor.load(detector, device), config.finder)
         predictor, finder = whole.crops, whole.finder
         with console.progress("searching and scoring", info.frames_counted, unit="frame") as tick:
@@ -161,6 +162,7 @@ def _report(
         f"{counted(clip.tracks, 'face')} followed through the clip",
         "format, EXIF and XMP" if still else "container, streams, timing and packet structure",
         "content credentials (C2PA)",
+        "imperceptible marks of this program, in the picture and the sound",
     )
     facts = scores.facts
     left_out = (

@@ -66,9 +66,7 @@ def read(
 def write(
     source: Annotated[Path, typer.Argument(help="Picture, video or sound file.", show_default=False)],
     out: Annotated[Path, typer.Option(help="The marked copy: .png, .jpg, a video file, .wav or .flac.")],
-    kind: Annotated[
-        str, typer.Option(help=f"What it is: {', '.join(_KINDS)}.", autocompletion=words(*_KINDS))
-    ] = "own",
+    kind: Annotated[str, typer.Option(help=f"What it is: {', '.join(_KINDS)}.", autocompletion=words(*_KINDS))] = "own",
     notice: Annotated[bool, typer.Option("--notice", help="Add a visible label in a corner of the picture.")] = False,
     force: Annotated[bool, typer.Option("--force", help="Replace OUT.")] = False,
 ) -> None:

@@ -6,7 +6,7 @@ import math
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator
-from itertools import islice
+from itertools import islice, pairwise
 from pathlib import Path
 
 import cv2
@@ -76,7 +76,7 @@ def share(name: str, hits: int, count: int, *, target: float | None = None, note
 
 
 def clips(media: Path | None, most: int) -> Iterator[tuple[str, Clip]]:
-    """Clips of 3 s with a shorter side of at most 288 pixels: procedural actors, then real ones, folder by folder in turn."""
+    """Clips of 3 s, shorter side at most 288 pixels: a procedural actor, then real ones, folder by folder in turn."""
     yielded = 0
     for place, actor in enumerate(cast(_ACTORS, 15)):
         if yielded < most:
@@ -152,16 +152,7 @@ def survival(media: Path | None, *, most: int, minutes: float) -> list[Measureme
         return []
     found = table.measurements()
     alarms = sum(one.found for one in unmarked)
-    found.append(
-        Measurement.of(
-            "unmarked clips read as marked",
-            "clips",
-            [float(alarms)],
-            target=0,
-            better="lower",
-            note=f"of {len(unmarked)}",
-        )
-    )
+    found.append(_none_wanted("unmarked clips read as marked", "clips", alarms, len(unmarked)))
     found += [
         Measurement.of("PSNR", "dB", quality["psnr"], target=42.0),
         Measurement.of("SSIM", "of 1", quality["ssim"]),
@@ -188,7 +179,7 @@ def _quality(clip: Clip, marked: Clip) -> dict[str, float]:
     pairs = list(zip(clip, marked, strict=True))
     errors = [float(np.mean((one.astype(np.float32) - two) ** 2)) for one, two in pairs]
     steps = []
-    for before, after in zip(pairs[:-1], pairs[1:], strict=True):
+    for before, after in pairwise(pairs):
         own = after[0].astype(np.float32) - before[0]
         change = (after[1].astype(np.float32) - before[1]) - own
         steps.append((float(np.mean(change**2)), float(np.mean(own**2))))
@@ -225,10 +216,16 @@ def false_alarms(media: Path | None, most: int, *, minutes: float) -> list[Measu
         return []
     note = f"of {len(statistics)}"
     return [
-        Measurement.of("unmarked pictures read as marked", "pictures", [float(alarms)], target=0, better="lower", note=note),
-        Measurement.of("statistic of unmarked pictures, largest", "standard deviations", [max(statistics)], better="lower",
-                       target=round(min(limits), 2), note=f"{note}; threshold {min(limits):.2f} to {max(limits):.2f}"),
-    ]  # fmt: skip
+        _none_wanted("unmarked pictures read as marked", "pictures", alarms, len(statistics)),
+        Measurement.of(
+            "statistic of unmarked pictures, largest",
+            "standard deviations",
+            [max(statistics)],
+            better="lower",
+            target=round(min(limits), 2),
+            note=f"{note}; threshold {min(limits):.2f} to {max(limits):.2f}",
+        ),
+    ]
 
 
 def speed(repeats: int) -> list[Measurement]:
@@ -256,3 +253,7 @@ def _rate(run: Callable[[], object], frames: int) -> float:
     start = time.process_time()
     run()
     return frames / max(time.process_time() - start, 1e-9)
+
+
+def _none_wanted(name: str, unit: str, alarms: int, count: int) -> Measurement:
+    return Measurement.of(name, unit, [float(alarms)], target=0, better="lower", note=f"of {count}")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import io
+import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -23,8 +23,14 @@ _SECONDS = 8
 
 def through_codec(sound: np.ndarray, rate: int, codec: str, bits: int, container: str) -> tuple[np.ndarray, int]:
     """A mono sound, encoded and decoded."""
-    file = io.BytesIO()
-    with created(file, container) as out:
+    with tempfile.TemporaryDirectory() as scratch:
+        path = Path(scratch) / f"sound.{container}"
+        _encode(path, sound, rate, codec, bits)
+        return decode_sound(path)
+
+
+def _encode(path: Path, sound: np.ndarray, rate: int, codec: str, bits: int) -> None:
+    with created(path) as out:
         stream = out.add_stream(codec, rate=48_000 if codec == "libopus" else rate)
         stream.bit_rate = bits
         stream.layout = "mono"
@@ -34,8 +40,6 @@ def through_codec(sound: np.ndarray, rate: int, codec: str, bits: int, container
         for piece in (*shaped.resample(frame), *shaped.resample(None)):
             out.mux(stream.encode(piece))
         out.mux(stream.encode(None))
-    file.seek(0)
-    return decode_sound(file)
 
 
 Change = Callable[[np.ndarray, int], tuple[np.ndarray, int]]

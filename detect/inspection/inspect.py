@@ -28,6 +28,7 @@ from detect.inspection.case_files import write_case
 from detect.inspection.evidence.collect import collect
 from detect.inspection.evidence.container import container_evidence, files_beside, still_evidence
 from detect.inspection.evidence.found import EvidenceConfig, Found, Material
+from detect.inspection.evidence.marks import mark_evidence
 from detect.inspection.evidence.provenance import provenance_evidence
 from detect.inspection.exhibits import exhibited_quality, sample_faces
 from detect.inspection.others import agreement_words, need_distinct, other_results
@@ -168,7 +169,7 @@ def _stated(source: Child | NoChild) -> tuple[bool, VideoInfo, list[Evidence]]:
         info, stated = source.call(picture_info), source.call(still_evidence)
     else:
         info, stated = container_evidence(source, source.reader())
-    return still, info, [*stated, provenance_evidence(source), *files_beside(source.path)]
+    return still, info, [*stated, provenance_evidence(source), *mark_evidence(source), *files_beside(source.path)]
 
 
 def logged_settings(config: InspectConfig, device: str) -> dict[str, Plain]:
@@ -208,6 +209,7 @@ def _report(
         f"{counted(clip.tracks, 'face')} followed through the clip",
         "format, EXIF and XMP" if still else "container, streams, timing and packet structure",
         "content credentials (C2PA)",
+        "imperceptible marks of this program, in the picture and the sound",
     )
     facts = scores.facts
     left_out = (

@@ -9,7 +9,7 @@ import dataclasses
 import hashlib
 import json
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -38,11 +38,14 @@ from shared.dataset.layout import MASK_SUFFIX
 from shared.dataset.manifest import decode_record, encode_record
 from shared.device import with_threads
 from shared.errors import ManifestError
+from shared.marking.embed import MarkWriter
+from shared.marking.files import picture_binding
+from shared.marking.payload import Payload
 from shared.provenance.identity import SigningIdentity
 from shared.provenance.sign import sign_clip
 from shared.provenance.types import Action, record_facts, source_type_of
 from shared.storage import inside, sha256_file, write_text
-from shared.types import ClipId, ClipRecord, Face, FrameLabel, Masks
+from shared.types import ClipId, ClipRecord, Face, Frame, FrameLabel, Masks
 from shared.video import Encoding, VideoWriter, frame_times, probe, read_mask_frames
 from shared.video.container import suffix_of
 from shared.video.renditions import Rendition, encode_all, resized_mask, suffix_for
@@ -131,6 +134,8 @@ class _Encoder:
         self.facts = read_facts(Path(task.shot))
         self.faces = read_faces(Path(task.master or task.shot) / LANDMARKS)
         self.picture = picture_of(Path(task.shot))
+        name = hashlib.sha256(task.dataset_name.encode()).hexdigest()
+        self.payload = Payload.of("set", name) if task.mark else None
         self.signer = SigningIdentity.load_or_create()
 
     def run(self, clips: Sequence[ClipTask]) -> None:
@@ -144,10 +149,16 @@ class _Encoder:
         with ExitStack() as stack:
             drafts = {clip.id: stack.enter_context(self.folder.stage_media(paths[clip.id])) for clip in clips}
             outs = [(_known(clip), drafts[clip.id]) for clip in clips]
-            encode_all(stored_frames(source, self.facts.times), self.picture, outs)
+            encode_all(self._marked(stored_frames(source, self.facts.times)), self.picture, outs)
             records = [self._signed(clip, drafts[clip.id], paths[clip.id], masks.get(clip.id)) for clip in clips]
         for clip, record in zip(clips, records, strict=True):
             self._ready(clip, record, self._labels(record, self.facts, self.faces))
+
+    def _marked(self, frames: Iterable[Frame]) -> Iterator[Frame]:
+        """The frames with the mark of the set, the same in real clips and fakes, if it has one."""
+        writer = MarkWriter(self.payload) if self.payload else None
+        for frame in frames:
+            yield frame if writer is None else dataclasses.replace(frame, image=writer.mark(frame.image))
 
     def copy(self, clip: ClipTask) -> None:
         """Copies the source file unchanged, for sets without controls."""
@@ -176,6 +187,7 @@ class _Encoder:
             ingredient=Path(self.task.source_file),
             digital_source_type=source_type_of(record),
             record=record_facts(record),
+            bindings=[picture_binding(self.payload)] if self.payload else (),
         )
         return dataclasses.replace(record, sha256=sha256_file(draft), content_sha256=content)
 

@@ -148,6 +148,7 @@ class _Planner:
             people=shot.people,
             rights=self.rights[shot.person],
             clips=tuple(clips),
+            mark=self.spec.set.mark == "both",
         )
         self._encode(task, clips, shot, (shot.key,))
 
@@ -314,6 +315,7 @@ class _Planner:
             dataset=str(self.out), dataset_name=self.name, work=str(self.work), shot=shot.task.out, master=task.out,
             source_file=shot.task.source, people=shot.people, rights=rights, clips=tuple(clips), swapper=task.swapper,
             source=task.source, config=task.config, drop_master=not self.spec.set.keep_masters,
+            mark=self.spec.set.mark == "both",
         )  # fmt: skip
         self._encode(encode, clips, shot, (master,))
 
@@ -324,7 +326,11 @@ class _Planner:
         self.clips += [PlannedClip(clip, self.splits[shot.person], key) for clip in clips]
 
     def _key(self, *parts: object) -> str:
-        return digest({"version": _VERSION, "assay": shared.__version__, "parts": [_plain(part) for part in parts]})
+        # A set without marks keeps the keys that it had before there were any.
+        marked = {"mark": True} if self.spec.set.mark == "both" else {}
+        return digest(
+            marked | {"version": _VERSION, "assay": shared.__version__, "parts": [_plain(part) for part in parts]}
+        )
 
 
 def _chosen(

@@ -7,7 +7,7 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from forge.training.config import TrainConfig
 from forge.training.recipe import load_recipe
@@ -43,6 +43,7 @@ class SetConfig:
             clip's factors; lossless renditions stay lossless.
         keep_masters: keep the lossless frames in the work folder, so that a rendition can be added without rendering
             the fakes again.
+        mark: "both" writes one imperceptible mark into real clips and fakes alike (docs/marking.md); never one class.
         device: where networks run. On a CPU equal settings give equal bytes (docs/reproducibility.md).
     """
 
@@ -61,6 +62,7 @@ class SetConfig:
     controls: bool = True
     crf_spread: int = 3
     keep_masters: bool = True
+    mark: Literal["none", "both"] = "none"
     device: str = "cpu"
 
     def __post_init__(self) -> None:
@@ -69,6 +71,7 @@ class SetConfig:
         need(self.pieces >= 1, "pieces must be 1 or more", "1 makes one clip of a file")
         need(self.pieces == 1 or self.frames is not None, "pieces need frames: how long each is", "frames = 75")
         need(self.audio or self.controls, "without controls clips are copied with their sound", "leave audio out")
+        need(self.mark == "none" or self.controls, "without controls clips are copied unmarked", 'mark = "none"')
         need(0 <= self.crf_spread <= 12, f"crf_spread is {self.crf_spread}", "0 to 12 levels; 3 is the default")
         need(self.max_side is None or self.max_side >= 32, "max_side must be 32 or more", "640 is usual")
 

@@ -94,6 +94,7 @@ class EncodeTask:
         master: folder of the fake; None for the real clip.
         source_file: the file the shot was cut from, the ingredient in signatures.
         people: the person of the clip, then others by the area of their faces.
+        mark: write the mark of the set, as into every clip of it.
         drop_master: remove the master's frames when done.
     """
 
@@ -110,3 +111,4 @@ class EncodeTask:
     source: str | None = None
     config: SwapConfig | None = None
     drop_master: bool = False
+    mark: bool = False

@@ -101,6 +101,10 @@ CodecOption = Annotated[
 ]
 AudioOption = Annotated[bool, typer.Option(help="Keep the sound; leave it out if no container holds it.")]
 SequenceOption = Annotated[bool, typer.Option(help="Treat the pictures of a folder as frames of one video.")]
+MarkOption = Annotated[
+    bool, typer.Option(help="Mark what is written outside a dataset imperceptibly; the record says if not.")
+]
+NoticeOption = Annotated[bool, typer.Option("--notice", help="Outside a dataset, add a visible label in a corner.")]
 RightsOption = Annotated[
     str | None, typer.Option(help="Basis of use of the video.", show_default="by record or faceset")
 ]
@@ -110,7 +114,7 @@ def swap(
     targets: TargetsArgument,
     run: Annotated[Path, typer.Option(help="Run folder, or an exported swapper.")],
     source: Annotated[str, typer.Option(help="Whose face is given.")],
-    out: Annotated[Path, typer.Option(help="Dataset for the fakes; made if missing.")],
+    out: Annotated[Path, typer.Option(help="Dataset for the fakes, made if missing, or one video file.")],
     stretch: RangeOption = None,
     preview: PreviewOption = None,
     target_identity: IdentityOption = None,
@@ -120,6 +124,8 @@ def swap(
     sequence: SequenceOption = False,
     patches: PatchesOption = None,
     audio: AudioOption = True,
+    mark: MarkOption = True,
+    notice: NoticeOption = False,
     gif: Annotated[bool | None, typer.Option(help="Add a small animated preview.", show_default="--no-gif")] = None,
     face: FaceOption = None,
     color: ColorOption = None,
@@ -149,6 +155,8 @@ def swap(
 
     Example: assay forge swap bob.mp4 --run runs/ann-bob --source ann --preview 8 --range 1:02-1:10 --out look.jpg
 
+    Example: assay forge swap bob.mp4 --run runs/ann-bob --source ann --out swapped.mp4
+
     Example: assay forge swap bob/ --run runs/ann-bob --source ann --out pictures/ --frames
     """
     flags = nested(
@@ -173,12 +181,21 @@ def swap(
     settings: SwapConfig = resolve(SwapConfig, config, flags, with_paste)
     who = {"target_identity": target_identity, "rights": rights, "name": name, "stretch": _parsed(stretch)}
     pictures = {"frames": frames, "sequence": sequence, "patches": patches}
+    last = {"mark": mark, "notice": notice}
+    from forge.swapping.deliverable import is_deliverable
+
     if preview is not None:
-        _to_sheet(_only(targets), run, source, out, settings, preview, pictures | {"gif": gif}, **who)
+        _to_sheet(_only(targets), run, source, out, settings, preview, pictures | {"gif": gif}, **last, **who)
     elif frames or targets[0].is_dir():
-        _to_pictures(_only(targets), run, source, out, settings, **pictures, **who)
+        _to_pictures(_only(targets), run, source, out, settings, **pictures, **last, **who)
     elif sequence:
         raise UsageError(f"{targets[0]} is no folder of pictures", hint="leave out --sequence: a video is a sequence")
+    elif is_deliverable(out):
+        if patches is not None or gif or name is not None:
+            raise UsageError(f"{out} is one file", hint="leave --patches, --gif and --name out, or name a dataset")
+        _to_file(_only(targets), run, source, out, settings, audio=audio, **last, **_without_name(who))
+    elif notice:
+        raise UsageError("a clip of a dataset gets no visible notice", hint="name a video file as OUT, or --frames")
     elif len(targets) == 1:
         _to_dataset(targets[0], run, source, out, settings, **who, patches=patches, audio=audio)
     else:
@@ -196,7 +213,7 @@ def _parsed(stretch: str | None) -> ClipRange | None:
 def _only(targets: list[Path]) -> Path:
     if len(targets) > 1:
         raise UsageError(
-            f"{counted(len(targets), 'target')} for one --preview, --frames or folder of pictures",
+            f"{counted(len(targets), 'target')} for one --preview, --frames, video file or folder of pictures",
             hint="name one; several videos go into a dataset",
         )
     return targets[0]
@@ -254,6 +271,21 @@ def _to_dataset(target: Path, run: Path, source: str, out: Path, settings: SwapC
         | counts
         | _read(record)
     )
+
+
+def _to_file(target: Path, run: Path, source: str, out: Path, settings: SwapConfig, **how: Any) -> None:
+    from forge.swapping.deliverable import swap_to_file
+
+    record = swap_to_file(target, out, swapper=run, source=source, config=settings, **how)
+    counts = _counts(record)
+    console.print(f"{out}: {_counted(counts, source, 'frames')}")
+    _say_read(record)
+    console.print(f"mark:    {record.factors['mark']}")
+    console.result({"path": out, "mark": record.factors["mark"], "faked": record.faked} | counts | _read(record))
+
+
+def _without_name(who: Mapping[str, object]) -> dict[str, Any]:
+    return {name: value for name, value in who.items() if name != "name"}
 
 
 def _to_pictures(

@@ -17,6 +17,7 @@ from typing import Any
 from forge.swapping.config import SwapConfig
 from forge.swapping.coverage import SwapCoverage
 from forge.swapping.flicker import FlickerMeter
+from forge.swapping.marks import Finish
 from forge.swapping.masks import MaskWriter
 from forge.swapping.output import Drafts, Made, list_clip, need_writable, opened_dataset, preview_path
 from forge.swapping.pastes import with_paste
@@ -46,6 +47,8 @@ from shared.video.unread import frames_note
 Watcher = Callable[[CompositedFrame], None]
 
 _QUEUE_BYTES = 64 << 20
+DELIVERABLE = "deliverable"
+"""Name of the dataset in the id of a clip that is written as one file, outside any dataset."""
 
 
 def swap_clip(
@@ -65,6 +68,8 @@ def swap_clip(
     audio: bool = True,
     stretch: ClipRange | str | None = None,
     models: SwapModels | None = None,
+    mark: bool = False,
+    notice: bool = False,
     **settings: Any,
 ) -> ClipRecord:
     """Puts the face of ``source`` into ``target`` and lists the fake in ``dataset``; the record as it was listed.
@@ -91,6 +96,9 @@ def swap_clip(
         stretch: the only frames of the target that are swapped and written (``10s-12s``, ``250-300``); its times begin
             at 0, its sound is cut with it.
         models: loaded models, used for this target and kept for the next; by default they are loaded.
+        mark: whether the clip carries an imperceptible mark. Not in a dataset, where a mark in fakes alone would tell
+            the classes apart.
+        notice: whether every frame gets a visible label.
         settings: in place of ``config``'s own: ``face="all"``, ``color={"method": "lct"}``.
 
     Raises:
@@ -119,11 +127,18 @@ def swap_clip(
     need_encodable(info, suffix, encoding, audio_from=request.audio_from)
     need_signable(SigningIdentity.load_or_create(), target)
     models = models or SwapModels(None if isinstance(finder, str) else finder, embedder)
-    return _listed(request, models, dataset, suffix, encoding, None if patches is None else Path(patches))
+    finish = Finish.of(request, mark=mark, notice=notice)
+    return _listed(request, models, dataset, suffix, encoding, None if patches is None else Path(patches), finish)
 
 
 def _listed(
-    request: SwapRequest, models: SwapModels, dataset: Path, suffix: str, encoding: Encoding, patches: Path | None
+    request: SwapRequest,
+    models: SwapModels,
+    dataset: Path,
+    suffix: str,
+    encoding: Encoding,
+    patches: Path | None,
+    finish: Finish,
 ) -> ClipRecord:
     """Finds the faces, makes the fake and lists it, with its previews."""
     config = request.config
@@ -132,15 +147,18 @@ def _listed(
         info = reader.info
         declared, what = info.frames_declared, str(request.target)
         plan = found_plan(reader, config, finder, declared=declared, what=what, embedder=embedder)
-    pictures = [PreviewSheet(plan.swapped_frames), *([GifSheet(plan.swapped_frames)] if config.output.gif else [])]
-    clip = _Clip(request, swap, finder.name, plan, info, encoding)
+    shown, preview = plan.swapped_frames, Finish.of(request, mark=True)
+    pictures = [PreviewSheet(shown, preview), *([GifSheet(shown, preview)] if config.output.gif else [])]
+    clip = _Clip(request, swap, finder.name, plan, info, encoding, finish)
     need_free_space(dataset, clip.bytes_needed)
     with opened_dataset(dataset) as folder, patch_writer(patches) as exported:
         watchers = [*(picture.offer for picture in pictures), exported.write]
         record = list_clip(folder, request.clip, suffix, lambda drafts: clip.make(drafts, watchers))
         exported.finish(record)
         for picture in pictures:
-            write_preview(preview_path(folder, request.clip, picture.suffix), picture.encoded(), record)
+            write_preview(
+                preview_path(folder, request.clip, picture.suffix), picture.encoded(), record, preview.bindings
+            )
     return record
 
 
@@ -154,6 +172,7 @@ class _Clip:
     plan: SwapPlan
     info: VideoInfo
     encoding: Encoding
+    finish: Finish
 
     @property
     def bytes_needed(self) -> int:
@@ -179,7 +198,10 @@ class _Clip:
             size=(self.info.width, self.info.height),
             codec=probe(drafts.video).codec,
             masks=dataclasses.replace(drafts.mask_paths, sha256=tuple(digests)),
-            factors=self.plan.factors | coverage.factors() | frames_note(self.info.frames_declared, self.plan.frames),
+            factors=self.plan.factors
+            | coverage.factors()
+            | frames_note(self.info.frames_declared, self.plan.frames)
+            | (self.finish.factors() if self.request.clip.dataset == DELIVERABLE else {}),
         )
         content = sign_clip(
             drafts.video,
@@ -189,6 +211,7 @@ class _Clip:
             ingredient=self.request.target,
             digital_source_type=COMPOSITE_WITH_MODEL,
             record=record_facts(record),
+            bindings=self.finish.bindings,
         )
         record = dataclasses.replace(record, sha256=sha256_file(drafts.video), content_sha256=content)
         return record, frame_labels(record.id, self.plan, set(outcome.faked))
@@ -204,7 +227,9 @@ class _Clip:
             VideoWriter.like(info, drafts.video, encoding=self.encoding, audio_from=sound) as video,
             MaskWriter(drafts.masks, info) as masks,
             console.progress("swapping", plan.frames, unit="frame") as tick,
-            consumed(_writer(video, masks, (*watchers, outcome.take), tick), depth=depth, name="assay-encode") as put,
+            consumed(
+                _writer(video, self.finish, masks, (*watchers, outcome.take), tick), depth=depth, name="assay-encode"
+            ) as put,
             closing(composited_frames(reader, plan, self.swap, depth=depth)) as frames,
         ):
             for done in frames:
@@ -218,10 +243,10 @@ class _Clip:
 
 
 def _writer(
-    video: VideoWriter, masks: MaskWriter, watchers: Sequence[Watcher], tick: Callable[[int], object]
+    video: VideoWriter, finish: Finish, masks: MaskWriter, watchers: Sequence[Watcher], tick: Callable[[int], object]
 ) -> Watcher:
     def write(done: CompositedFrame) -> None:
-        video.write(done.image, done.frame.time)
+        video.write(finish.apply(done.image), done.frame.time)
         masks.write(done.masks, done.frame.time)
         for watch in watchers:
             watch(done)

@@ -6,7 +6,9 @@
     masks/{alpha,changed,region}/NAME.png
     frames.json                        a signed list: who, how, which pictures are fake, where the faces are, digests
 
-For people who composite, grade or encode elsewhere. Lossless in every pixel that was not swapped.
+For people who composite, grade or encode elsewhere. A picture with a swapped face carries an imperceptible mark all
+over, unless that is left out, which the list says; all other pictures, and without a mark every pixel that was not
+swapped, are those of the target.
 """
 
 from __future__ import annotations
@@ -22,6 +24,7 @@ import numpy as np
 from forge.swapping.config import SwapConfig
 from forge.swapping.coverage import SwapCoverage
 from forge.swapping.flicker import FlickerMeter
+from forge.swapping.marks import Finish
 from forge.swapping.masks import MASK_KINDS
 from forge.swapping.patches import patch_writer
 from forge.swapping.plan import SwapPlan, found_plan
@@ -106,12 +109,15 @@ def swap_images(
     patches: Path | None = None,
     sequence: bool = False,
     stretch: ClipRange | None = None,
+    mark: bool = True,
+    notice: bool = False,
 ) -> ClipRecord:
     """Puts the face of ``source`` into the pictures of ``target`` (a folder or a video) and writes them to ``out``.
 
     ``out`` appears whole, or not at all. The pictures of a folder are single ones, of any size: faces are found in each
     anew, and the person is recognised by identity. With ``sequence`` they are the frames of one video: faces are
-    tracked and smoothed, gaps bridged. The other arguments are those of :func:`forge.swapping.clip.swap_clip`.
+    tracked and smoothed, gaps bridged. ``mark`` and ``notice``: see :mod:`forge.swapping.marks`. The other arguments
+    are those of :func:`forge.swapping.clip.swap_clip`.
 
     Returns:
         The record of all pictures as one fake. Its ``sha256`` and ``content_sha256`` are digests
@@ -151,7 +157,8 @@ def swap_images(
         replacing_folder(out) as draft,
         nullcontext(pictures) if pictures is not None else request.read() as reader,
     ):
-        folder = _PictureFolder(draft, reader, request, finder.name)
+        finish = Finish.of(request, mark=mark, notice=notice)
+        folder = _PictureFolder(draft, reader, request, finder.name, finish)
         with (
             console.progress("swapping", plan.frames, unit="picture") as tick,
             closing(composited_frames(reader, plan, swap)) as frames,
@@ -171,10 +178,10 @@ class _PictureFolder:
     """Writes pictures and masks, signs each picture, and the list of them all."""
 
     def __init__(
-        self, folder: Path, reader: ImageFolderReader | VideoReader, request: SwapRequest, finder: str
+        self, folder: Path, reader: ImageFolderReader | VideoReader, request: SwapRequest, finder: str, finish: Finish
     ) -> None:
         self._folder, self._request, self._finder = folder, request, finder
-        self._reader = reader
+        self._reader, self._finish = reader, finish
         self._identity = SigningIdentity.load_or_create()
         self._content: dict[str, str] = {}
         self._files: dict[str, str] = {}
@@ -189,7 +196,8 @@ class _PictureFolder:
         if name in self._content:
             name = f"{index:08d}-{name}"  # a.jpg and a.png in one folder
         self._size = done.image.shape[1], done.image.shape[0]
-        picture = self._put(f"frames/{name}", done.image)
+        image = self._finish.apply(done.image) if done.masks.any_changed else done.image
+        picture = self._put(f"frames/{name}", image)
         self._content[name] = self._sign(picture, done)
         self._files[f"frames/{name}"] = sha256_file(picture)
         for kind in MASK_KINDS:
@@ -220,6 +228,7 @@ class _PictureFolder:
             ingredient=self._source(done),
             digital_source_type=COMPOSITE_WITH_MODEL if fake else CAPTURE,
             record=about,
+            bindings=self._finish.bindings if fake else (),
         )
 
     def _record(self, frames: int, outcome: SwapOutcome) -> ClipRecord:
@@ -244,7 +253,11 @@ class _PictureFolder:
             record,
             sha256=settings.digest(signed),
             content_sha256=settings.digest(self._content),
-            factors=record.factors | plan.factors | coverage.factors() | self._unread(plan.frames),
+            factors=record.factors
+            | self._finish.factors()
+            | plan.factors
+            | coverage.factors()
+            | self._unread(plan.frames),
         )
         labels = [asdict(label) for label in frame_labels(record.id, plan, set(outcome.faked))]
         rows = [{key: value for key, value in label.items() if key != "clip"} for label in labels]

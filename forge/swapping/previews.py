@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Sequence
 from pathlib import Path
 
 import cv2
 import numpy as np
 from PIL import Image
 
+from forge.swapping.marks import Finish
 from forge.swapping.stages import CompositedFrame
 from shared.provenance.identity import SigningIdentity
 from shared.provenance.sign import sign_clip
-from shared.provenance.types import COMPOSITE_WITH_MODEL, Action, record_facts
+from shared.provenance.types import COMPOSITE_WITH_MODEL, Action, SoftBinding, record_facts
 from shared.sampling import evenly_spaced
 from shared.storage import replacing
 from shared.types import ClipRecord
@@ -37,12 +39,14 @@ _GIF_LABEL_PX = 20
 class PreviewSheet:
     """Keeps a few of the frames given to it, scaled down, and lays them out.
 
-    ``frames`` are the indices of the frames with a swapped face; four of them, evenly spaced, are kept.
+    ``frames`` are the indices of the frames with a swapped face; four of them, evenly spaced, are kept. ``finish``
+    is applied to the sheet.
     """
 
     suffix = ".jpg"
 
-    def __init__(self, frames: list[int]) -> None:
+    def __init__(self, frames: list[int], finish: Finish = Finish()) -> None:  # noqa: B008 - frozen
+        self._finish = finish
         self._wanted = {frames[place] for place in evenly_spaced(len(frames), _MOST_ROWS)} if frames else set()
         self._rows: dict[int, np.ndarray] = {}
 
@@ -73,18 +77,20 @@ class PreviewSheet:
             ValueError: none of the frames to show was given.
             MediaError: the picture cannot be encoded.
         """
-        return encode_jpeg(self.picture())
+        return encode_jpeg(self._finish.apply(self.picture()))
 
 
 class GifSheet:
     """Keeps some of the frames given to it, scaled down, and makes a GIF of them, ten a second.
 
-    ``frames`` are the indices of the frames with a swapped face; forty of them, evenly spaced, are kept.
+    ``frames`` are the indices of the frames with a swapped face; forty of them, evenly spaced, are kept. ``finish``
+    is applied to each picture.
     """
 
     suffix = ".gif"
 
-    def __init__(self, frames: list[int]) -> None:
+    def __init__(self, frames: list[int], finish: Finish = Finish()) -> None:  # noqa: B008 - frozen
+        self._finish = finish
         self._wanted = {frames[place] for place in evenly_spaced(len(frames), _GIF_MOST_FRAMES)} if frames else set()
         self._pictures: list[np.ndarray] = []
 
@@ -94,7 +100,7 @@ class GifSheet:
             pair = np.hstack(
                 [shrunk(picture, _GIF_HEIGHT_PX, _GIF_MOST_WIDTH_PX) for picture in (done.frame.image, done.image)]
             )
-            self._pictures.append(np.vstack([_gif_label(pair.shape[1]), pair]))
+            self._pictures.append(self._finish.apply(np.vstack([_gif_label(pair.shape[1]), pair])))
 
     def encoded(self) -> bytes:
         """The bytes of a GIF file with a comment that says what it shows.
@@ -122,8 +128,10 @@ class GifSheet:
         return file.getvalue()
 
 
-def write_preview(path: Path, picture: bytes, record: ClipRecord) -> None:
+def write_preview(path: Path, picture: bytes, record: ClipRecord, bindings: Sequence[SoftBinding] = ()) -> None:
     """Puts ``picture``, which shows the fake of ``record``, at ``path``, signed as a picture of a fake.
+
+    ``bindings`` are the marks that it carries.
 
     Raises:
         ProvenanceError: it cannot be signed.
@@ -139,6 +147,7 @@ def write_preview(path: Path, picture: bytes, record: ClipRecord) -> None:
             ingredient=None,
             digital_source_type=COMPOSITE_WITH_MODEL,
             record=record_facts(record),
+            bindings=bindings,
         )
 
 

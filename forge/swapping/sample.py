@@ -12,6 +12,7 @@ import numpy as np
 
 from forge.swapping.config import SwapConfig
 from forge.swapping.images import ImageFolderReader
+from forge.swapping.marks import Finish
 from forge.swapping.plan import found_plan
 from forge.swapping.previews import shrunk, write_preview
 from forge.swapping.record import SwapOutcome, fake_record
@@ -57,10 +58,13 @@ def sample_swap(
     stretch: ClipRange | None = None,
     finder: FaceFinder | None = None,
     embedder: IdentityEmbedder | None = None,
+    mark: bool = True,
+    notice: bool = False,
 ) -> ClipRecord:
     """Swaps ``count`` frames, evenly spaced over ``target`` or a stretch of it, and writes them to the picture ``out``.
 
-    Each frame is beside its target, under its number and time. The picture is signed as a fake. Every frame is treated
+    Each frame is beside its target, under its number and time. The picture is marked and signed as a fake; without
+    ``mark`` its record says so. Every frame is treated
     as a single picture: smoothing over time and motion blur, which need the frames around it, are not in it.
 
     Returns:
@@ -101,13 +105,13 @@ def sample_swap(
             outcome.alpha_instead += done.alpha_instead
             cells.append(_cell(done, label))
     outcome.need_faked(target)
-    sheet = _sheet(cells, request)
+    sheet, finish = _sheet(cells, request), Finish.of(request, mark=mark, notice=notice)
     codec, encode = ("png", encode_png) if out.suffix.lower() == ".png" else ("mjpeg", encode_jpeg)
     record = fake_record(
         request, outcome, finder=finder.name, path=out.name, frames=len(frames), size=sheet.shape[1::-1], codec=codec,
-        factors=plan.factors | {"preview_frames": ",".join(str(frame.index) for frame in frames)},
+        factors=plan.factors | finish.factors() | {"preview_frames": ",".join(str(frame.index) for frame in frames)},
     )  # fmt: skip
-    write_preview(out, encode(sheet), record)
+    write_preview(out, encode(finish.apply(sheet)), record, finish.bindings)
     return record
 
 

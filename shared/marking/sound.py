@@ -1,10 +1,10 @@
 """The sound mark: the tile as a gentle change of the loudness of each frequency over time.
 
-The pattern of the picture mark is laid over the spectrogram, frequency downward and time to the right, and each cell is
-made louder or softer by it, by 1.5 dB. The change is a constant share of the sound that is there, in the same
-frequencies at the same time, so the sound itself masks it; silence stays silent. It is read as the picture mark is, from
-the logarithm of the spectrogram. (Spread spectrum after Cox et al., IEEE Transactions on Image Processing 1997, whose
-change is also in proportion to the coefficient that it changes.)
+The pattern of the picture mark is laid over the spectrogram, frequency downward and time to the right, and each cell
+is made louder or softer by it, by 1.5 dB. The change is a constant share of the sound that is there, in the same
+frequencies at the same time, so the sound itself masks it; silence stays silent. It is read as the picture mark is,
+from the logarithm of the spectrogram. (Spread spectrum after Cox et al., IEEE Transactions on Image Processing 1997,
+whose change is also in proportion to the coefficient that it changes.)
 
 Convention:
     sound: (N,) or (N, channels) float32, -1 to 1
@@ -104,7 +104,7 @@ def _window_size(rate: int, pitch: float) -> int:
 
 
 def _loudness(mono: np.ndarray, rate: int, speed: float, pitch: float) -> np.ndarray:
-    """(rows, columns) float32 dB: the spectrogram in cells of the sound as it was before a change of speed and pitch."""
+    """(rows, columns) float32 dB: the spectrogram, in cells of the sound before a change of speed and pitch."""
     size = _window_size(rate, pitch)
     low, high = (round(hertz / _CELL_HZ) for hertz in _READ_HZ)
     high = min(high, size // 2)

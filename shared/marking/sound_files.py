@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from io import BytesIO
 from pathlib import Path
 
 import av
@@ -21,19 +20,16 @@ _MOST_SAMPLES = 1 << 28
 _MOST_CHANNELS = 8
 
 
-def decode_sound(source: Path | BytesIO, *, seconds: float | None = None) -> tuple[np.ndarray, int]:
+def decode_sound(source: Path, *, seconds: float | None = None) -> tuple[np.ndarray, int]:
     """(N, channels) float32, -1 to 1, of the first sound stream, and its rate.
 
     Args:
-        source: a media file, or one in memory that this program wrote.
+        source: a media file.
         seconds: of the start that are read; None for all.
 
     Raises:
         MediaError: the file cannot be read, has no sound, or more than 2^28 samples.
     """
-    if isinstance(source, BytesIO):
-        with av.open(source) as container:
-            return _samples(container, "the sound", seconds)
     with opened(source) as container:
         return _samples(container, str(source), seconds)
 
@@ -90,9 +86,8 @@ def _samples(container: InputContainer, name: str, seconds: float | None) -> tup
                 break
     except FFmpegError as error:
         if not blocks:
-            raise MediaError(
-                f"the sound of {name} cannot be decoded: {ffmpeg_line(error)}", hint="check the file"
-            ) from error
+            why = ffmpeg_line(error)
+            raise MediaError(f"the sound of {name} cannot be decoded: {why}", hint="check the file") from error
     if not blocks:
         raise MediaError(f"{name} has no sound", hint="name a file with a sound stream")
     return np.concatenate(blocks)[:wanted], rate

@@ -63,9 +63,8 @@ def sign_clip(
 
     The manifest has an action "opened" of ``ingredient`` (or "created", without one), then ``actions``. The source type
     is set on the creation, else on the last action; None leaves it out, for material of unknown origin. ``record``
-    becomes the assertion ``assay.clip``, with the SHA-256 of the ingredient and of the clip before signing. ``bindings``
-    are the marks in the content: each becomes a soft binding, and the record says which there are, or that there is
-    none.
+    becomes the assertion ``assay.clip``, with the SHA-256 of the ingredient and of the clip before signing. Each of
+    ``bindings``, the marks in the content, becomes a soft binding; the record names them, or says that there is none.
 
     Returns:
         SHA-256 of the file before signing.

@@ -9,7 +9,7 @@ from __future__ import annotations
 import mmap
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -35,12 +35,13 @@ _MAX_SOUND_SECONDS = 20
 
 @dataclass(frozen=True, eq=False)
 class FileFacts:
-    """Features of one file, by probe. ``audio`` is empty without sound."""
+    """Features of one file, by probe. ``audio`` is empty without sound; ``mark`` is added by who reads the frames."""
 
     container: Facts
     rate: Facts
     size: Facts
     audio: Facts
+    mark: Facts = field(default_factory=dict)
 
 
 @dataclass(frozen=True, eq=False)

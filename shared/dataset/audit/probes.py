@@ -76,6 +76,12 @@ PROBES: tuple[Probe, ...] = (
         "copy the target's sound into its fakes, or leave sound out of both classes",
     ),
     Probe(
+        "mark",
+        "Imperceptible mark",
+        False,
+        "write the mark into both classes or into neither: mark in [set] of the build is none or both",
+    ),
+    Probe(
         "background",
         "Background",
         True,

@@ -7,16 +7,17 @@ import os
 import zipfile
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 
 from shared.config import digest
 from shared.dataset.audit.config import AuditConfig
 from shared.dataset.audit.faces import NOBODY, FaceBoxes, looked_at, spaced
-from shared.dataset.audit.facts import FileFacts, read_facts
+from shared.dataset.audit.facts import Facts, FileFacts, read_facts
 from shared.dataset.audit.hashes import THUMB_PX, thumbnail
 from shared.dataset.audit.regions import (
     COLOUR_DIM,
@@ -27,6 +28,7 @@ from shared.dataset.audit.regions import (
     face_region,
 )
 from shared.errors import AssayError, StorageError
+from shared.marking.read import MarkReader
 from shared.storage import decode_json, inside, replacing
 from shared.types import ClipId, ClipRecord
 from shared.video import VideoReader
@@ -39,7 +41,7 @@ REGIONS: dict[str, int] = {
 }
 """Name of each region and the number of its features."""
 
-_VERSION = 2
+_VERSION = 3
 
 
 @dataclass(frozen=True, eq=False)
@@ -112,16 +114,24 @@ def read_sample(path: Path, part: tuple[int, int], faces: FaceBoxes, frames: int
     """
     rows: dict[str, list[np.ndarray]] = {name: [] for name in REGIONS}
     thumbs: list[np.ndarray] = []
+    marks = MarkReader()
     with VideoReader(path) as reader:
         for frame in spaced(reader, part, frames):
             thumbs.append(thumbnail(frame.image))
+            marks.add(cv2.cvtColor(frame.image, cv2.COLOR_RGB2GRAY))
             for name, row in _describe(frame.image, *faces.near(frame.index)).items():
                 rows[name].append(row)
     stacked = {
         name: np.stack(listed) if listed else np.zeros((0, REGIONS[name]), np.float32) for name, listed in rows.items()
     }
     pictures = np.stack(thumbs) if thumbs else np.zeros((0, THUMB_PX, THUMB_PX), np.uint8)
-    return ClipSample(read_facts(path), stacked, pictures)
+    return ClipSample(replace(read_facts(path), mark=_mark_facts(marks)), stacked, pictures)
+
+
+def _mark_facts(marks: MarkReader) -> Facts:
+    """Whether a mark is read, and of which kind. Its payload is not: it may differ in every clip."""
+    reading = marks.read()
+    return {"read": float(reading.found), "kind": reading.payload.kind if reading.payload else "none"}
 
 
 def _describe(image: np.ndarray, boxes: np.ndarray, face: np.ndarray | None) -> dict[str, np.ndarray]:

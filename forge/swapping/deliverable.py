@@ -1,0 +1,71 @@
+"""One swapped video file outside any dataset: marked and signed, without masks and labels."""
+
+from __future__ import annotations
+
+import dataclasses
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from forge.swapping.clip import DELIVERABLE, swap_clip
+from forge.swapping.config import SwapConfig
+from shared.errors import UsageError, storage_errors
+from shared.provenance.read import read_provenance, sidecar_of
+from shared.types import ClipRecord
+from shared.video.encoding import CONTAINERS
+from shared.video.renditions import suffix_for
+
+
+def is_deliverable(out: Path) -> bool:
+    """Whether ``out`` names a video file rather than a folder."""
+    return out.suffix.lower() in CONTAINERS and not out.is_dir()
+
+
+def swap_to_file(
+    target: Path,
+    out: Path,
+    *,
+    swapper: Path,
+    source: str,
+    config: SwapConfig,
+    mark: bool = True,
+    notice: bool = False,
+    audio: bool = True,
+    **who: Any,
+) -> ClipRecord:
+    """Puts the face of ``source`` into ``target`` and writes the fake to the video file ``out``, marked and signed.
+
+    The record is in the signature (of .mkv and .webm in a file beside it). ``out`` appears whole, or not at all. The
+    other arguments are those of :func:`forge.swapping.clip.swap_clip`.
+
+    Raises:
+        UsageError: ``out`` is there and no fake of ours, or its container cannot hold the codec or the sound.
+        AssayError: as for :func:`forge.swapping.clip.swap_clip`.
+    """
+    suffix = out.suffix.lower()
+    if out.exists():
+        known = read_provenance(out)
+        if known is None or known.record is None or not str(known.record.get("id", "")).startswith(f"{DELIVERABLE}/"):
+            raise UsageError(f"{out} is there and no fake made by assay forge swap", hint="choose another --out")
+    usual = config.output.encoding
+    if suffix not in usual.containers:
+        raise UsageError(f"{suffix} holds no {usual.codec}", hint=f"name OUT as {', '.join(usual.containers)}")
+    encoding = dataclasses.replace(usual, container=suffix)
+    if suffix_for(encoding, target if audio else None) != suffix:
+        raise UsageError(
+            f"{suffix} cannot hold the sound of {target}", hint="name OUT .mkv, or leave it out: --no-audio"
+        )
+    with storage_errors(out):
+        out.absolute().parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=out.absolute().parent, prefix=f".{out.name}-") as scratch:
+            dataset = Path(scratch) / DELIVERABLE
+            record = swap_clip(
+                target, swapper=swapper, source=source, dataset=dataset, config=config, encoding=encoding, mark=mark,
+                notice=notice, audio=audio, **who,
+            )  # fmt: skip
+            made = dataset / record.path
+            beside = sidecar_of(made)
+            if beside is not None:
+                beside.replace(out.with_suffix(beside.suffix))
+            made.replace(out)
+    return dataclasses.replace(record, path=out.name)

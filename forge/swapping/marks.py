@@ -1,0 +1,62 @@
+"""The imperceptible mark of a fake that is handed out: its payload, and pictures that carry it.
+
+The mark is the last change before encoding, so masks, colours and quality are of the picture before it. It leads to the
+request: the first bits of a digest over clip, target, swapper and settings.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from forge.swapping.request import SwapRequest
+from shared import config as settings
+from shared.marking.embed import MarkWriter
+from shared.marking.files import picture_binding
+from shared.marking.notice import with_notice
+from shared.marking.payload import Payload
+from shared.provenance.types import SoftBinding, mark_text
+
+
+@dataclass(frozen=True, eq=False)
+class Finish:
+    """What is done to each picture of a fake last: a visible notice, then the mark; both may be left out.
+
+    Attributes:
+        writer: writes the mark; None leaves it out.
+        notice: whether a visible label is drawn.
+    """
+
+    writer: MarkWriter | None = None
+    notice: bool = False
+
+    @classmethod
+    def of(cls, request: SwapRequest, *, mark: bool, notice: bool = False) -> Finish:
+        """For the fake that ``request`` asks for."""
+        return cls(MarkWriter(payload_of(request)) if mark else None, notice)
+
+    def apply(self, image: np.ndarray) -> np.ndarray:
+        """An (H, W, 3) uint8 picture, finished; the same array if nothing is done."""
+        labelled = with_notice(image) if self.notice else image
+        return labelled if self.writer is None else self.writer.mark(labelled)
+
+    @property
+    def bindings(self) -> tuple[SoftBinding, ...]:
+        """How the signature names the mark; empty without one."""
+        return () if self.writer is None else (picture_binding(self.writer.payload),)
+
+    def factors(self) -> dict[str, str]:
+        """As a record says it."""
+        return {"mark": mark_text(self.bindings)} | ({"notice": "visible"} if self.notice else {})
+
+
+def payload_of(request: SwapRequest) -> Payload:
+    """The payload of the fake that ``request`` asks for."""
+    about = {
+        "clip": str(request.clip),
+        "target": request.target_sha256,
+        "swapper": request.swapper_sha256,
+        "config": settings.digest(request.config),
+    }
+    return Payload.of("swap", settings.digest(about))

@@ -1,0 +1,54 @@
+"""The code of a mark, by hand where it can be."""
+
+import numpy as np
+import pytest
+
+from shared.marking.payload import CODE_BITS, Payload, checked, checksum, decode, encode
+
+
+def test_the_bits_of_a_payload_are_version_kind_and_record():
+    payload = Payload.of("swap", "abcdef" + "0" * 58)
+    assert payload.text == "11abcdef"  # version 1, kind 1 (swap), 24 bits of the digest
+    assert Payload.from_number(0x11ABCDEF) == payload
+    assert Payload.from_number(0x1F000001) == Payload("unknown 15", "000001", 1)
+
+
+def test_the_checksum_is_crc_8_of_the_four_bytes():
+    # The check value of CRC-8 (polynomial 0x07, start 0) over one byte 0x01 is the polynomial itself.
+    assert checksum(0x00000000) == 0x00
+    assert checksum(0x00000001) == 0x07
+    assert checksum(0x00000002) == 0x0E
+    # 0x80 shifted seven times is 0x4000's remainder: 0x89 by hand division with x^8 + x^2 + x + 1.
+    assert checksum(0x00000080) == 0x89
+    assert checked(0x00000001 << 8 | 0x07) == 1
+    assert checked(0x00000001 << 8 | 0x06) is None
+
+
+def test_a_single_bit_gives_the_generators_as_its_code():
+    # Payload 0 has checksum 0, so its code is all zeros: +1 everywhere. The code is linear: payload 2^31 differs from
+    # it by the impulse responses of its set bits, one of which starts at step 0 with the first bit of each generator.
+    assert (encode(0) == 1).all()
+    code = encode(1 << 31).reshape(40, 4)
+    assert list(code[0] == -1) == [True, True, True, True]  # 463, 535, 733, 745 (octal) all begin with 1
+    # Next step, if no other bit has entered: second-highest bits of 100110011, 101011101, 111011011, 111100101.
+    assert list(code[1] == -1) == [False, False, True, True]
+
+
+@pytest.mark.parametrize("number", [0, 1, 0x11ABCDEF, 2**32 - 1])
+def test_a_code_is_decoded_after_thirty_errors_of_160(number):
+    code = encode(number).astype(np.float64)
+    wrong = np.random.default_rng(number % 1000).choice(CODE_BITS, 30, replace=False)
+    code[wrong] *= -1
+    assert checked(decode(code[None])[0]) == number
+
+
+def test_noise_alone_seldom_has_a_right_checksum():
+    words = decode(np.random.default_rng(3).normal(size=(24, CODE_BITS)))
+    assert sum(checked(word) is not None for word in words) <= 2
+
+
+def test_a_payload_that_does_not_fit_is_refused():
+    with pytest.raises(ValueError, match="32 bits"):
+        encode(1 << 32)
+    with pytest.raises(ValueError, match="kinds"):
+        Payload.of("joke", "00" * 32)

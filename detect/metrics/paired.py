@@ -18,6 +18,11 @@ from shared.results.scores import Evaluation, Level
 PAIRED = "paired_accuracy"
 
 
+def outranked(fake: np.ndarray, real: np.ndarray) -> np.ndarray:
+    """For each fake and real logit of one place: 1 if the fake's is higher, 0.5 if they are equal, else 0."""
+    return (np.sign(fake - real) + 1) / 2
+
+
 def own_reals(parents: Sequence[Sequence[str]], places: Mapping[str, int]) -> list[tuple[int, int]]:
     """(place of a fake, place of a real it was made from) for each fake and each of its reals that is known.
 
@@ -42,7 +47,7 @@ def pair_outcomes(logits: np.ndarray, pairs: Sequence[tuple[int, int]]) -> tuple
     found: dict[int, list[float]] = {}
     for fake, real in pairs:
         if np.isfinite(logits[fake]) and np.isfinite(logits[real]):
-            found.setdefault(fake, []).append((np.sign(logits[fake] - logits[real]) + 1) / 2)
+            found.setdefault(fake, []).append(float(outranked(logits[fake], logits[real])))
     places = sorted(found)
     return np.array(places, np.int64), np.array([np.mean(found[place]) for place in places], np.float64)
 

@@ -11,7 +11,7 @@ from detect.data.grades import GradeSet
 from detect.data.pairs import partners_of
 from detect.metrics.bootstrap import fewest_clusters, intervals
 from detect.metrics.classification import MetricSettings, auc
-from detect.metrics.pairs import paired_accuracy
+from detect.metrics.paired import outranked
 from detect.models.predictor import CropPredictor
 from detect.scoring.samples import ScoredClip, clip_samples
 from detect.training.choice import OWN, GradeScore, ValScore
@@ -44,7 +44,7 @@ def grade_score(
         found,
         low,
         high,
-        paired=paired_accuracy(real, fake),
+        paired=float(outranked(fake, real).mean()),
         shift=float(np.mean(fake - real)),
         fakes=len(fake),
         people=int(np.unique(people).size),
@@ -89,7 +89,7 @@ def own_score(clips: Sequence[ClipFaces], scored: Sequence[ScoredClip]) -> Grade
         found,
         low,
         high,
-        paired=paired_accuracy(real, fake) if len(real) else None,
+        paired=float(outranked(fake, real).mean()) if len(real) else None,
         shift=float(np.mean(fake - real)) if len(real) else None,
         fakes=int(samples.labels.sum()),
         people=len({record.target_identity for record in records}),

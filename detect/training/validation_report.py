@@ -17,7 +17,7 @@ import numpy as np
 from detect.data.crops import ClipFaces, CropStore
 from detect.data.softness import face_detail
 from detect.metrics.classification import has_both_classes
-from detect.metrics.pairs import MatchedAuc, matched_auc, person_spread
+from detect.metrics.matched import MatchedAuc, matched_auc, person_spread
 from detect.scoring.samples import ScoredClip
 from detect.training.choice import GradeScore, StepChoice, chosen_text
 from detect.training.grades import auc_interval

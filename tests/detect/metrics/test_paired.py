@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from detect.metrics.paired import evaluate_pairs, own_reals, pair_outcomes, paired_accuracy, weighted_pairs
+from detect.metrics.paired import evaluate_pairs, outranked, own_reals, pair_outcomes, paired_accuracy, weighted_pairs
 from shared.bootstrap import BootstrapSettings
 
 LOGITS = np.array([0.0, 1.0, 5.0, 6.0, 5.0, 4.0, 2.0])
@@ -60,3 +60,8 @@ def test_weighted_means_by_hand():
     outcomes, owners = np.array([1.0, 0.0, 0.5]), np.array([0, 0, 1])
     weights = np.array([[1.0, 1.0, 0.0], [0.0, 2.0, 0.0], [0.0, 0.0, 2.0]])
     np.testing.assert_allclose(weighted_pairs(outcomes, owners, weights), [0.5, 0.5, np.nan])
+
+
+def test_a_fake_outranks_by_hand():
+    found = outranked(np.array([1.0, 1, 1, 4]), np.array([0.0, 1, 2, 3]))
+    np.testing.assert_array_equal(found, [1, 0.5, 0, 1])

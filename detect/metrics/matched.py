@@ -1,4 +1,4 @@
-"""Metrics of fakes beside their own real faces, and of fakes beside real faces of equal quality.
+"""Fakes beside real faces of equal quality, and how much real people differ.
 
 An AUC mixes three things: how far a forgery moves the score of a face, how much real people differ in score, and
 whatever else differs between fakes and real media, such as their sharpness. These measures take them apart.
@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from detect.metrics.paired import outranked
 from shared.bootstrap import BootstrapSettings, mean_interval
 
 
@@ -28,11 +29,6 @@ class MatchedAuc:
     high: float | None
     matched: int
     fakes: int
-
-
-def paired_accuracy(real: np.ndarray, fake: np.ndarray) -> float:
-    """The share of (N,) ``fake`` logits above the ``real`` ones of the same place; ties count half."""
-    return float(np.mean((fake > real) + 0.5 * (fake == real)))
 
 
 def person_spread(logits: np.ndarray, people: np.ndarray) -> float | None:
@@ -85,7 +81,7 @@ def matched_auc(
         nearest = np.argsort(distance, kind="stable")[:neighbours]
         chosen = others[nearest[distance[nearest] <= caliper]]
         if chosen.size:
-            won.append(paired_accuracy(logits[chosen], logits[fake]))
+            won.append(float(outranked(logits[fake], logits[chosen]).mean()))
             owners.append(int(people[fake]))
     if not won:
         return None

@@ -4,11 +4,7 @@ import numpy as np
 import pytest
 
 from detect.metrics.classification import auc
-from detect.metrics.pairs import matched_auc, paired_accuracy, person_spread
-
-
-def test_paired_accuracy_by_hand():
-    assert paired_accuracy(np.array([0.0, 1, 2, 3]), np.array([1.0, 1, 1, 4])) == (1 + 0.5 + 0 + 1) / 4
+from detect.metrics.matched import matched_auc, person_spread
 
 
 def test_spread_of_people_is_that_of_their_means():

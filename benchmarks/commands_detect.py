@@ -113,6 +113,9 @@ def detector(
     only_material: Annotated[
         bool, typer.Option("--only-material", help="Stop before the training: facesets, twins and sets alone.")
     ] = False,
+    jobs: Annotated[
+        int | None, typer.Option(help="Tasks of the sets at once.", show_default="one a core", min=1)
+    ] = None,
     out: Annotated[
         Path | None, typer.Option(help="Where to ship it, detect/models/weights/assay in the package.")
     ] = None,
@@ -129,10 +132,13 @@ def detector(
         ship,
         with_training,
     )
+    from detect.models.checkpoint import need_detector_place
 
+    if out is not None:
+        need_detector_place(out)
     settings = with_training(load_settings(config), minutes=minutes, steps=steps, seed=seed, device=device)
     costs = Costs()
-    made = make_material(material, work, settings, costs)
+    made = make_material(material, work, settings, costs, jobs=jobs)
     if only_material:
         return
     folder = make_detector(made, work / run, settings, costs)

@@ -81,8 +81,9 @@ def people_in(material: Path | None, work: Path, config: PeopleConfig) -> list[P
         UsageError: files are missing, or a crowd has too few people.
     """
     people: list[Person] = []
-    for crowd in CROWDS if material is not None else ():
-        people += _assigned(crowd, _grouped(crowd_files(crowd, material)), config)
+    if material is not None:
+        for crowd in CROWDS:
+            people += _assigned(crowd, _grouped(crowd_files(crowd, material)), config)
     films = film_actors(work / "actors", config.actors, seconds=config.actor_seconds, px=config.actor_px)
     actors = {path.stem: (path,) for path in films}
     if material is None:

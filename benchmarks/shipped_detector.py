@@ -31,7 +31,7 @@ from detect.calibration.config import CalibrateConfig
 from detect.calibration.maps import read_calibration
 from detect.config.scoring import EvaluateConfig
 from detect.config.training import TrainConfig
-from detect.models.checkpoint import CARD_NAME, WEIGHTS_NAME, load_detector, save_detector
+from detect.models.checkpoint import CARD_NAME, WEIGHTS_NAME, load_detector, need_detector_place, save_detector
 from detect.models.training_record import LEARNED_NAME
 from detect.training.train import train_detector
 from forge.building.build import build_planned
@@ -44,6 +44,8 @@ from forge.training.config import TrainConfig as SwapTrainConfig
 from forge.training.train import train_swapper
 from shared.config import digest, from_mapping, load_toml, merged, read_toml, to_mapping, write_toml
 from shared.console import console, counted
+from shared.engine.local import LocalEngine
+from shared.engine.tasks import Engine
 from shared.errors import CheckpointError, UsageError
 from shared.faces.facesets.reader import Faceset
 from shared.faces.pastes.presets import presets
@@ -146,8 +148,12 @@ def load_settings(path: Path) -> DetectorSettings:
     return load_toml(DetectorSettings, path)
 
 
-def make_material(material: Path | None, work: Path, settings: DetectorSettings, costs: Costs) -> Material:
+def make_material(
+    material: Path | None, work: Path, settings: DetectorSettings, costs: Costs, *, jobs: int | None = None
+) -> Material:
     """Facesets, swappers, twins and sets in ``work``; what is there is kept. None trains on actors alone.
+
+    ``jobs`` tasks of the sets run at once; as many as there are cores if left out.
 
     Raises:
         UsageError: files are missing, or ``work`` was begun with other settings.
@@ -168,7 +174,7 @@ def make_material(material: Path | None, work: Path, settings: DetectorSettings,
     sets = {}
     for name in _SPLITS:
         with costs.step(f"set: {name}"):
-            sets[name] = _built(name, filmed, swappers, settings, work)
+            sets[name] = _built(name, filmed, swappers, settings, work, LocalEngine(jobs))
     counts = Counter((person.part, person.crowd.name) for person in people)
     return Material(sets[_SET], sets[_CALIBRATION], facesets, twins, counts)
 
@@ -210,8 +216,6 @@ def ship(detector: Path, out: Path) -> Path:
         UsageError: ``out`` holds something else.
         StorageError: writing failed.
     """
-    from detect.models.checkpoint import need_detector_place
-
     need_detector_place(out, detector)
     with replacing_folder(out) as draft:
         for path in sorted(detector.iterdir()):
@@ -291,14 +295,19 @@ def _film(people: Sequence[Person], config: MotionConfig, work: Path) -> list[Fi
 
 
 def _built(
-    name: str, filmed: Sequence[Filmed], swappers: Sequence[PartSwapper], settings: DetectorSettings, work: Path
+    name: str,
+    filmed: Sequence[Filmed],
+    swappers: Sequence[PartSwapper],
+    settings: DetectorSettings,
+    work: Path,
+    engine: Engine,
 ) -> Path:
     splits = _SPLITS[name]
     own = [one for one in filmed if one.person.part in splits]
     out, place = work / name, work / f"{name}.build"
     spec = spec_of(f"assay-{name}", own, settings.renditions, settings.fakes)
     plan = plan_of(spec, own, swappers, splits, settings.fakes, (out, place))
-    result = build_planned(plan, spec, out, place)
+    result = build_planned(plan, spec, out, place, engine=engine)
     console.print(f"{out.name}: {counted(result.listed, 'clip')}, {counted(len(result.skipped), 'clip')} not made")
     return out
 

@@ -62,7 +62,7 @@ def tiny(**train: object) -> DetectorSettings:
 @pytest.mark.slow
 def test_it_learns_is_shipped_in_half_the_bytes_and_scores_as_before(tmp_path, monkeypatch):
     settings, costs = tiny(), Costs()
-    made = make_material(None, tmp_path / "work", settings, costs)
+    made = make_material(None, tmp_path / "work", settings, costs, jobs=1)
     run = tmp_path / "work" / "run"
     folder = make_detector(made, run, settings, costs)
     out = ship(folder, tmp_path / "assay")

@@ -127,7 +127,9 @@ def inspect_file(
             told["device used"] = str(predictor.device.torch_device)
             with console.progress("searching and scoring", info.frames_counted, unit="frame") as tick:
                 scores = whole.score(path, reader=lambda _: source.reader(still=still), tick=tick)
-        material = Material(path, source, still, info, tuple(scores.frames), finder, config.evidence, config.seed)
+        material = Material(
+            path, source, still, info, tuple(scores.frames), finder, config.evidence, config.seed, scores.facts.stopped
+        )
         found = [*(Found(each) for each in stated), *collect(material, log)]
         with log.step("exhibits"):
             shown = source.reader(still=still) if scores.frames else None

@@ -26,21 +26,23 @@ class Method:
         name: in the log.
         run: gives the findings; raises :class:`MediaError` where the file cannot be read that far.
         video, still: the kinds of files that it is for.
+        decodes: whether it decodes the whole file anew, which is not tried after a decoder that died or hung.
     """
 
     name: str
     run: Callable[[Material], list[Found]]
     video: bool = True
     still: bool = True
+    decodes: bool = False
 
 
 METHODS: tuple[Method, ...] = (
     Method("structure of the file", tree_evidence),
     Method("contradictions in its statements", contradiction_evidence),
-    Method("coding of the frames", frame_evidence, still=False),
+    Method("coding of the frames", frame_evidence, still=False, decodes=True),
     Method("traces of JPEG", still_traces, video=False),
     Method("faces against their surroundings", face_evidence),
-    Method("eyes, mouth and sound", motion_evidence, still=False),
+    Method("eyes, mouth and sound", motion_evidence, still=False, decodes=True),
 )
 
 
@@ -49,6 +51,10 @@ def collect(material: Material, log: StepLog) -> list[Found]:
     results: list[Found] = []
     for method in METHODS:
         if not (method.still if material.still else method.video):
+            continue
+        if method.decodes and material.stopped:
+            told_why = f"not tried, because {material.stopped}"
+            results.append(Found(Evidence(method.name, told_why, limits=_UNREAD)))
             continue
         with log.step(f"evidence: {method.name}") as told:
             try:

@@ -10,7 +10,7 @@ import numpy as np
 
 from detect.inspection.evidence.found import Details, Found, Material, Picture, found, rounded, tracks_of
 from detect.inspection.evidence.measures import MEASURES, FaceMeasures, face_profile, measure_face
-from detect.inspection.evidence.reference import LIMIT, Reference, Spread, reference
+from detect.inspection.evidence.reference import LEAST_FILES, LIMIT, Reference, Spread, reference
 from shared.plots import FAINT, GRID, INK, figure, png
 from shared.results.scores import Evidence, FrameScore
 from shared.sampling import evenly_spaced
@@ -97,8 +97,9 @@ def compare(name: str, tracks: Mapping[int, MeasuredTrack], spread: Spread | Non
             f"median {medians[track]:+.2f}, 10 % to 90 % {low:+.2f} to {high:+.2f}, {len(values)} frames"
         )
     limits = f"{reasons} change it too; it says that a face differs, not why."
-    if spread is None:
-        return Evidence(NAMES[name], what, details, limits=limits)
+    if spread is None or spread.count < LEAST_FILES:
+        reason = f"only {spread.count} real files were measured" if spread else "no real files were measured"
+        return Evidence(NAMES[name], f"{what}: {reason}, too few to compare with", details, limits=limits)
     least = 1 if still else _LEAST_FACES
     usable = {track: median for track, median in medians.items() if len(tracks[track].faces) >= least}
     far = {track: spread.distance(median) for track, median in usable.items()}
@@ -168,7 +169,7 @@ def measures_plot(tracks: Mapping[int, MeasuredTrack], table: Reference, kind: s
 
 
 def _plot_measure(axis, name: str, tracks: Mapping[int, MeasuredTrack], spread: Spread | None) -> None:  # noqa: ANN001
-    if spread is not None:
+    if spread is not None and spread.count >= LEAST_FILES:
         reach = LIMIT * spread.deviation
         axis.axhspan(spread.median - reach, spread.median + reach, color=GRID, linewidth=0)
         axis.axhline(spread.median, color=FAINT, linewidth=0.9)

@@ -41,6 +41,7 @@ class Material:
         scores: of all faces that were scored, with their landmarks.
         finder: the face finder, for methods that follow a face over successive frames.
         seed: of the permutation tests.
+        stopped: why the decoder ended before the end of the file; None if it did not.
     """
 
     path: Path
@@ -51,6 +52,7 @@ class Material:
     finder: FaceFinder | None = None
     config: EvidenceConfig = field(default_factory=EvidenceConfig)
     seed: int = 0
+    stopped: str | None = None
 
 
 @dataclass(frozen=True)

@@ -222,7 +222,7 @@ def _standard_sum(quality: int) -> float:
 
 
 def _error_levels(grey: np.ndarray) -> bytes:
-    """Error levels (Krawetz, "A picture's worth", 2007): the difference to the picture coded again, amplified; PNG."""
+    """Error levels (Krawetz, Black Hat 2007): the difference to the picture coded again, amplified; PNG."""
     difference = np.abs(grey.astype(np.int16) - _again(grey, _ELA_QUALITY)).astype(np.float32)
     scale = min(1.0, 900 / max(difference.shape))
     small = cv2.resize(difference, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)

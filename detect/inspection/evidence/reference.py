@@ -19,6 +19,8 @@ from shared.storage import read_json, write_bytes
 REFERENCE = Path(__file__).with_name("reference.json")
 LIMIT = 4.0
 """Robust standard deviations from the median of real material from which a value is odd."""
+LEAST_FILES = 10
+"""Real files from which a spread is compared with; of fewer, its deviation is a matter of chance."""
 
 
 @dataclass(frozen=True)

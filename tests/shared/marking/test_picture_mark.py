@@ -52,7 +52,6 @@ def test_the_tile_is_the_same_on_every_machine():
     tile = Tile.of_key()
     assert len(tile.phases) == 450
     assert np.bincount(tile.bits[tile.bits >= 0]).tolist().count(0) == 0  # every bit has coefficients
-    assert tile.phases[:3] == pytest.approx([2.53, 5.6, 1.9], abs=7)  # in radians
     pattern = tile.pattern(encode(PAYLOAD.number))
     assert pattern.shape == (SIDE, SIDE)
     assert pattern.std() == pytest.approx(1, abs=1e-3)

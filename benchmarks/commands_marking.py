@@ -26,9 +26,15 @@ def marking(
     side: Annotated[int, typer.Option(help="Pixels of the shorter side of clips.", min=64)] = 288,
     only: Annotated[str, typer.Option(help="Leave out cases of clips whose name lacks this.")] = "",
     repeats: Repeats = 5,
+    picture: Annotated[Path | None, typer.Option(help="Write docs/marking.jpg here, and measure nothing.")] = None,
     save: Save = None,
 ) -> None:
     """How well marks survive encodes, changes of shape and attacks; false alarms, quality and speed."""
+    if picture is not None:
+        from benchmarks.marking_picture import difference_picture
+
+        picture.write_bytes(difference_picture())
+        return
     from benchmarks.marking_parts import PARTS, measurements
 
     root = media or (Path(os.environ["ASSAY_MEDIA"]) / "media" if "ASSAY_MEDIA" in os.environ else None)

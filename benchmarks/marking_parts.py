@@ -32,7 +32,7 @@ def measurements(
     known: dict[str, Callable[[], list[Measurement]]] = {
         "survival": lambda: survival(media, most=most, minutes=minutes, side_px=side_px, only=only),
         "false-alarms": lambda: false_alarms(media, pictures, minutes=minutes),
-        "sound": lambda: sound_survival(media, most=most, minutes=minutes, side_px=side_px, only=only),
+        "sound": lambda: sound_survival(media, most=most, minutes=minutes),
         "speed": lambda: speed(repeats),
     }
     if part not in known:

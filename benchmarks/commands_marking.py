@@ -23,16 +23,29 @@ def marking(
     part: Annotated[
         list[str] | None, typer.Option(help="speed, false-alarms, survival or sound; repeatable.", show_default="all")
     ] = None,
+    side: Annotated[int, typer.Option(help="Pixels of the shorter side of clips.", min=64)] = 288,
+    only: Annotated[str, typer.Option(help="Leave out cases of clips whose name lacks this.")] = "",
     repeats: Repeats = 5,
+    picture: Annotated[Path | None, typer.Option(help="Write docs/marking.jpg here, and measure nothing.")] = None,
     save: Save = None,
 ) -> None:
     """How well marks survive encodes, changes of shape and attacks; false alarms, quality and speed."""
+    if picture is not None:
+        from benchmarks.marking_picture import difference_picture
+
+        picture.write_bytes(difference_picture())
+        return
     from benchmarks.marking_parts import PARTS, measurements
 
     root = media or (Path(os.environ["ASSAY_MEDIA"]) / "media" if "ASSAY_MEDIA" in os.environ else None)
-    settings = {"clips": clips, "pictures": pictures, "minutes": minutes, "real media": root is not None}
+    settings = {"clips": clips, "pictures": pictures, "minutes": minutes, "side": side, "real media": root is not None}
     found: list[Measurement] = []
     for name in part or PARTS:
-        found += measurements(name, root, most=clips, pictures=pictures, minutes=minutes, repeats=repeats)
+        found += measurements(
+            name, root, most=clips, pictures=pictures, minutes=minutes, repeats=repeats, side_px=side, only=only
+        )
         # Saved after each part, so that a run that is stopped keeps what it has.
-        show(new_result("marking", command_line(), list(found), settings=settings), save)
+        show(
+            new_result("marking" if side == 288 else f"marking-{side}", command_line(), list(found), settings=settings),
+            save,
+        )

@@ -28,7 +28,8 @@ from shared.video.images import is_picture, read_picture
 
 SECONDS = 3
 _FRAMES = 25 * SECONDS
-_MOST_SIDE_PX = 288
+SIDE_PX = 288
+"""Pixels of the shorter side of clips, unless another is asked for: small clips are the hard ones."""
 _ACTORS = 1
 _PAYLOAD = Payload.of("swap", "5eed15")
 _FOLDERS = ("video_grid", "video_portrait", "video_public_domain", "video_more", "video_avatar")
@@ -75,18 +76,21 @@ def share(name: str, hits: int, count: int, *, target: float | None = None, note
     return Measurement(name, "share, 95 % interval", (value,), round(value, 4), low, high, "higher", target, note)
 
 
-def clips(media: Path | None, most: int) -> Iterator[tuple[str, Clip]]:
-    """Clips of 3 s, shorter side at most 288 pixels: a procedural actor, then real ones, folder by folder in turn."""
+def clips(media: Path | None, most: int, side_px: int) -> Iterator[tuple[str, Clip]]:
+    """Clips of 3 s, reduced to that shorter side: a procedural actor, then real ones, folder by folder in turn.
+
+    Clips much smaller than ``side_px`` are left out.
+    """
     yielded = 0
     for place, actor in enumerate(cast(_ACTORS, 15)):
         if yielded < most:
             yielded += 1
-            yield f"actor {place}", [shot.image for shot in perform(actor, frames=_FRAMES, px=256, seed=place)]
+            yield f"actor {place}", [shot.image for shot in perform(actor, frames=_FRAMES, px=side_px, seed=place)]
     for path in _in_turn(media) if media is not None else ():
         if yielded >= most:
             return
-        clip = _read_clip(path)
-        if len(clip) == _FRAMES:
+        clip = _read_clip(path, side_px)
+        if len(clip) == _FRAMES and min(clip[0].shape[:2]) >= 0.9 * side_px:
             yielded += 1
             yield path.name, clip
 
@@ -101,20 +105,20 @@ def _in_turn(media: Path) -> Iterator[Path]:
         yield from (paths[place] for paths in lists if place < len(paths))
 
 
-def _read_clip(path: Path) -> Clip:
+def _read_clip(path: Path, side_px: int) -> Clip:
     found: Clip = []
     try:
         with VideoReader(path) as reader:
             for frame in islice(reader, _FRAMES):
-                found.append(_fitting(frame.image))
+                found.append(_fitting(frame.image, side_px))
     except AssayError:
         return []
     return found
 
 
-def _fitting(image: np.ndarray) -> np.ndarray:
+def _fitting(image: np.ndarray, side_px: int) -> np.ndarray:
     height, width = image.shape[:2]
-    scale = min(1.0, _MOST_SIDE_PX / min(height, width))
+    scale = min(1.0, side_px / min(height, width))
     size = (round(width * scale) // 2 * 2, round(height * scale) // 2 * 2)
     return cv2.resize(image, size, interpolation=cv2.INTER_AREA)
 
@@ -127,11 +131,16 @@ def read_frames(clip: Clip) -> MarkReading:
     return reader.read()
 
 
-def survival(media: Path | None, *, most: int, minutes: float) -> list[Measurement]:
-    """Every case of every clip; no clip is begun after that many minutes. Quality and unmarked clips with it."""
+def survival(
+    media: Path | None, *, most: int, minutes: float, side_px: int = SIDE_PX, only: str = ""
+) -> list[Measurement]:
+    """Every case of every clip; no clip is begun after that many minutes. Quality and unmarked clips with it.
+
+    ``only`` leaves out the cases whose name does not contain it, and then the second design.
+    """
     table, quality, unmarked = Survival(), defaultdict(list), []
     ends = time.monotonic() + 60 * minutes
-    for place, (_, clip) in enumerate(clips(media, most)):
+    for place, (_, clip) in enumerate(clips(media, most, side_px)):
         if time.monotonic() > ends:
             break
         writer = MarkWriter(_PAYLOAD)
@@ -140,14 +149,15 @@ def survival(media: Path | None, *, most: int, minutes: float) -> list[Measureme
         for name, value in _quality(clip, marked).items():
             quality[name].append(value)
         for case, (change, target) in VIDEO.items():
-            if case in RARE and place % 3:
+            if only not in case or (case in RARE and place % 3):
                 continue
             table.take(case, read_frames(change(marked)), target)
-        for case, (change, target) in STILL.items():
+        for case, (change, target) in STILL.items() if not only else ():
             table.take(f"still, {case}", read_frames(change(marked[len(marked) // 2 :][:1])), target)
-        for case, change in ATTACKS.items():
+        for case, change in ATTACKS.items() if not only else ():
             table.take(f"limit: {case}", read_frames(change(marked[:25])))
-        _second_design(table, clip, marked)
+        if not only:
+            _second_design(table, clip, marked)
     if not unmarked:
         return []
     found = table.measurements()
@@ -207,7 +217,7 @@ def false_alarms(media: Path | None, most: int, *, minutes: float) -> list[Measu
         if time.monotonic() > ends:
             break
         reader = MarkReader()
-        reader.add(cv2.cvtColor(_fitting(read_picture(path)), cv2.COLOR_RGB2GRAY))
+        reader.add(cv2.cvtColor(_fitting(read_picture(path), SIDE_PX), cv2.COLOR_RGB2GRAY))
         reading = reader.read()
         statistics.append(reading.statistic)
         limits.append(reading.threshold)

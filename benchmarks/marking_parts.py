@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from benchmarks.marking import false_alarms, speed, survival
+from benchmarks.marking import SIDE_PX, false_alarms, speed, survival
 from benchmarks.marking_sound import sound_survival
 from benchmarks.schema import Measurement
 from shared.errors import UsageError
@@ -14,7 +14,15 @@ PARTS = ("survival", "false-alarms", "sound", "speed")
 
 
 def measurements(
-    part: str, media: Path | None, *, most: int, pictures: int, minutes: float, repeats: int
+    part: str,
+    media: Path | None,
+    *,
+    most: int,
+    pictures: int,
+    minutes: float,
+    repeats: int,
+    side_px: int = SIDE_PX,
+    only: str = "",
 ) -> list[Measurement]:
     """The measurements of one part (:data:`PARTS`).
 
@@ -22,7 +30,7 @@ def measurements(
         UsageError: an unknown part.
     """
     known: dict[str, Callable[[], list[Measurement]]] = {
-        "survival": lambda: survival(media, most=most, minutes=minutes),
+        "survival": lambda: survival(media, most=most, minutes=minutes, side_px=side_px, only=only),
         "false-alarms": lambda: false_alarms(media, pictures, minutes=minutes),
         "sound": lambda: sound_survival(media, most=most, minutes=minutes),
         "speed": lambda: speed(repeats),

@@ -182,24 +182,32 @@ def swap(
     who = {"target_identity": target_identity, "rights": rights, "name": name, "stretch": _parsed(stretch)}
     pictures = {"frames": frames, "sequence": sequence, "patches": patches}
     last = {"mark": mark, "notice": notice}
-    from forge.swapping.deliverable import is_deliverable
-
     if preview is not None:
         _to_sheet(_only(targets), run, source, out, settings, preview, pictures | {"gif": gif}, **last, **who)
     elif frames or targets[0].is_dir():
         _to_pictures(_only(targets), run, source, out, settings, **pictures, **last, **who)
     elif sequence:
         raise UsageError(f"{targets[0]} is no folder of pictures", hint="leave out --sequence: a video is a sequence")
-    elif is_deliverable(out):
-        if patches is not None or gif or name is not None:
+    else:
+        _to_videos(targets, run, source, out, settings, last, patches=patches, audio=audio, **who)
+
+
+def _to_videos(
+    targets: list[Path], run: Path, source: str, out: Path, settings: SwapConfig, last: Mapping[str, bool], *,
+    patches: Path | None, audio: bool, **who: Any,
+) -> None:  # fmt: skip
+    from forge.swapping.deliverable import is_deliverable
+
+    if is_deliverable(out):
+        if patches is not None or settings.output.gif or who.pop("name") is not None:
             raise UsageError(f"{out} is one file", hint="leave --patches, --gif and --name out, or name a dataset")
-        _to_file(_only(targets), run, source, out, settings, audio=audio, **last, **_without_name(who))
-    elif notice:
+        _to_file(_only(targets), run, source, out, settings, audio=audio, **last, **who)
+    elif last["notice"]:
         raise UsageError("a clip of a dataset gets no visible notice", hint="name a video file as OUT, or --frames")
     elif len(targets) == 1:
         _to_dataset(targets[0], run, source, out, settings, **who, patches=patches, audio=audio)
     else:
-        if name is not None or patches is not None:
+        if who["name"] is not None or patches is not None:
             raise UsageError("--name and --patches are for one target", hint="leave them out, or swap one by one")
         _all_to_dataset(targets, run, source, out, settings, **who, audio=audio)
 
@@ -282,10 +290,6 @@ def _to_file(target: Path, run: Path, source: str, out: Path, settings: SwapConf
     _say_read(record)
     console.print(f"mark:    {record.factors['mark']}")
     console.result({"path": out, "mark": record.factors["mark"], "faked": record.faked} | counts | _read(record))
-
-
-def _without_name(who: Mapping[str, object]) -> dict[str, Any]:
-    return {name: value for name, value in who.items() if name != "name"}
 
 
 def _to_pictures(

@@ -60,7 +60,7 @@ def swapper(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def _order(folder: Path, swapper: Path, out: Path) -> dict:
     config = SwapConfig(finder=f"sidecar:{folder.parent / 'landmarks.parquet'}", min_face_px=16, device="cpu")
-    return {"swapper": swapper, "source": "ann", "out": out, "config": config, "rights": "consent"}
+    return {"swapper": swapper, "source": "ann", "out": out, "config": config, "rights": "consent", "mark": False}
 
 
 def test_pictures_come_in_the_order_of_their_numbers(folder):
@@ -93,14 +93,34 @@ def test_a_folder_becomes_a_folder_labelled_and_signed(folder, swapper, tmp_path
     assert run(["verify", str(tmp_path / "out")]) == 1
 
 
+def test_fakes_carry_a_mark_unless_that_is_left_out_and_other_pictures_never_do(folder, swapper, tmp_path):
+    made = swap_images(folder, **_order(folder, swapper, tmp_path / "out") | {"mark": True})
+    assert made.factors["mark"].startswith("assay.tile.1:11")
+    for index, name in enumerate(NAMES):
+        path = tmp_path / "out" / "frames" / f"{Path(name).stem}.png"
+        signature = read_provenance(path)
+        assert signature is not None
+        assert signature.record is not None
+        assert signature.valid
+        same = np.array_equal(cv2.imread(str(folder / name)), cv2.imread(str(path)))
+        if index == WITHOUT:
+            assert same
+            assert (signature.bindings, signature.record["mark"]) == ((), "none")
+        else:
+            assert not same
+            assert [binding.text for binding in signature.bindings] == [made.factors["mark"]]
+
+
 def test_the_record_says_all_that_a_clips_record_says(target, swapper, config, tmp_path):
     """Of a video, once as a clip and once as pictures."""
     order = {"swapper": swapper, "source": "ann", "config": config, "rights": "consent"}
     clip = swap_clip(target, dataset=tmp_path / "set", **order)
-    pictures = swap_images(target, out=tmp_path / "out", **order)
+    pictures = swap_images(target, out=tmp_path / "out", mark=False, **order)
     of_files = {"id", "path", "sha256", "content_sha256", "codec", "rendition", "masks"}
-    for field in {one.name for one in fields(ClipRecord)} - of_files:
+    assert pictures.factors["mark"] == "none"  # outside a dataset that is a choice, so it is said
+    for field in {one.name for one in fields(ClipRecord)} - of_files - {"factors"}:
         assert getattr(pictures, field) == getattr(clip, field), field
+    assert pictures.factors == clip.factors | {"mark": "none"}
     assert pictures.factors["target_sha256"] == sha256_file(target)
     assert float(pictures.factors["flicker_ratio"]) > 0
     assert pictures.factors["finder"]

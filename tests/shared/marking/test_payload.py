@@ -24,14 +24,11 @@ def test_the_checksum_is_crc_8_of_the_four_bytes():
     assert checked(0x00000001 << 8 | 0x06) is None
 
 
-def test_a_single_bit_gives_the_generators_as_its_code():
-    # Payload 0 has checksum 0, so its code is all zeros: +1 everywhere. The code is linear: payload 2^31 differs from
-    # it by the impulse responses of its set bits, one of which starts at step 0 with the first bit of each generator.
-    assert (encode(0) == 1).all()
-    code = encode(1 << 31).reshape(40, 4)
-    assert list(code[0] == -1) == [True, True, True, True]  # 463, 535, 733, 745 (octal) all begin with 1
-    # Next step, if no other bit has entered: second-highest bits of 100110011, 101011101, 111011011, 111100101.
-    assert list(code[1] == -1) == [False, False, True, True]
+def test_the_code_is_linear_and_its_words_are_far_apart():
+    assert (encode(0) == 1).all()  # a checksum of 0, and no bit set
+    assert np.array_equal(encode(0x11ABCDEF) * encode(0x00F0F0F0), encode(0x11ABCDEF ^ 0x00F0F0F0))
+    # Any two words of a linear code differ in as many bits as some word has ones: at least the free distance, 24.
+    assert min(int((encode(1 << place) == -1).sum()) for place in range(32)) >= 24
 
 
 @pytest.mark.parametrize("number", [0, 1, 0x11ABCDEF, 2**32 - 1])

@@ -105,7 +105,7 @@ def test_bad_weights_are_refused(change: dict[str, Any]):
 
 @pytest.mark.parametrize("family", ["frame", "pooled-multitask"])
 def test_embeddings_are_those_before_the_logit(config: TrainConfig, family: str):
-    batch = people(1)
+    batch, embeddings = people(1), torch.empty(0)
     losses: dict[str, float] = {}
     for name, change in {
         "none": {}, "align": {"alignment_weight": 2.0}, "spread": {"uniformity_weight": 3.0},

@@ -173,18 +173,18 @@ def test_a_picture_in_turned_storage_is_seen_upright(inspected, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("make", "told"),
+    ("make", "expected", "told"),
     [
-        (lambda path: path.mkdir(), "is a folder, not a video"),
-        (lambda path: None, "does not exist"),
-        (lambda path: path.write_bytes(b"\xff\xd8\xff\xe0 broken"), "is not a video that can be read"),
-        (lambda path: path.write_bytes(b""), "is empty"),
+        (lambda path: path.mkdir(), 2, "holds no video or picture"),
+        (lambda path: None, 1, "does not exist"),
+        (lambda path: path.write_bytes(b"\xff\xd8\xff\xe0 broken"), 1, "is not a video that can be read"),
+        (lambda path: path.write_bytes(b""), 1, "is empty"),
     ],
 )
-def test_what_cannot_be_inspected_is_named(inspected, tmp_path, make, told):
+def test_what_cannot_be_inspected_is_named(inspected, tmp_path, make, expected, told):
     make(tmp_path / "suspect.jpg")
     code, said, _ = inspected(tmp_path / "suspect.jpg")
-    assert code == 1
+    assert code == expected
     assert told in said
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import av
 import numpy as np
+from av.audio.stream import AudioStream
 
 from benchmarks.marking import Survival
 from benchmarks.schema import Measurement
@@ -32,6 +33,7 @@ def through_codec(sound: np.ndarray, rate: int, codec: str, bits: int, container
 def _encode(path: Path, sound: np.ndarray, rate: int, codec: str, bits: int) -> None:
     with created(path) as out:
         stream = out.add_stream(codec, rate=48_000 if codec == "libopus" else rate)
+        assert isinstance(stream, AudioStream)
         stream.bit_rate = bits
         stream.layout = "mono"
         frame = av.AudioFrame.from_ndarray(np.ascontiguousarray(sound[None]), "flt", "mono")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -87,8 +86,8 @@ def read_marks(path: Path) -> FileMarks:
 def _read_video(path: Path) -> MarkReading:
     best: MarkReading | None = None
     reader, looked = MarkReader(), 0
-    with VideoReader(path) as video, closing(video.gray_frames()) as frames:
-        for luma in frames:
+    with VideoReader(path) as video:
+        for luma in video.gray_frames():
             reader.add(luma)
             looked += 1
             if looked % _WINDOW_FRAMES == 0:

@@ -88,12 +88,12 @@ def find_mark(plane: np.ndarray, scales: Sequence[float] | np.ndarray, *, times:
     refined = [_refined(spectrum, tile, one, step) for one in _coarse(spectrum, tile, scales)]
     values = [_compared(spectrum, tile, one) for one in refined]
     carries = tile.bits >= 0
-    soft = [np.bincount(tile.bits[carries], one.real[carries], minlength=CODE_BITS) for one in values]
+    soft = [np.bincount(tile.bits[carries], np.real(one)[carries], minlength=CODE_BITS) for one in values]
     best = MarkReading(None, 0.0, limit, 1.0)
     for place, word in enumerate(decode(np.stack(soft))):
         code, number = encode(word >> CHECK_BITS), checked(word)
         strength = math.sqrt(float(np.sum(np.abs(values[place]) ** 2)) / 2)
-        statistic = float(np.sum(values[place].real * tile.signs(code))) / max(strength, 1e-12)
+        statistic = float(np.sum(np.real(values[place]) * tile.signs(code))) / max(strength, 1e-12)
         reading = MarkReading(None, statistic, limit, false_alarm_bound(statistic, alignments))
         if number is not None and statistic >= limit:
             wrong = int(np.sum((soft[place] < 0) != (code < 0)))
@@ -114,7 +114,7 @@ def _coarse(spectrum: _Spectrum, tile: Tile, scales: Sequence[float] | np.ndarra
     for scale in scales:
         values = spectrum.at(y / (SIDE * scale), x / (SIDE * scale)) * turn
         grid[y, x] = values
-        agreement = np.fft.ifft2(grid).real
+        agreement = np.real(np.fft.ifft2(grid))
         at = int(agreement.argmax())
         strength = math.sqrt(float(np.sum(np.abs(values) ** 2)) / 2) + 1e-12
         shift = (float(at // SIDE), float(at % SIDE))
@@ -134,7 +134,7 @@ def _refined(spectrum: _Spectrum, tile: Tile, coarse: _Alignment, step: float) -
     for fraction in _FINE_SCALES:
         scale = coarse.scale * (1 + fraction * step)
         y, x = frequencies.T / (SIDE * scale)
-        agreement = (waves @ (spectrum.at(y, x) * turn)).real
+        agreement = np.real(waves @ (spectrum.at(y, x) * turn))
         at = int(agreement.argmax())
         if agreement[at] > best.agreement:
             best = _Alignment(scale, (float(shifts[at, 0]), float(shifts[at, 1])), float(agreement[at]))

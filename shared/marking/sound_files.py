@@ -7,6 +7,7 @@ from pathlib import Path
 import av
 import numpy as np
 from av.audio.resampler import AudioResampler
+from av.audio.stream import AudioStream
 from av.container import InputContainer
 from av.error import FFmpegError
 
@@ -54,6 +55,7 @@ def write_sound(path: Path, sound: np.ndarray, rate: int) -> None:
     try:
         with created(path, options={"fflags": "+bitexact"}) as container:
             stream = container.add_stream(WRITTEN[path.suffix.lower()], rate=rate)
+            assert isinstance(stream, AudioStream)
             stream.codec_context.layout = layout
             samples = np.ascontiguousarray(np.round(sound * 32767).astype(np.int16).reshape(1, -1))
             for start in range(0, len(sound), rate):

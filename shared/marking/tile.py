@@ -58,7 +58,7 @@ class Tile:
         spectrum = np.zeros((SIDE, SIDE), np.complex128)
         y, x = self.frequencies.T
         spectrum[y, x] = self.signs(code) * np.exp(1j * self.phases)
-        tile = np.fft.ifft2(spectrum).real
+        tile = np.real(np.fft.ifft2(spectrum))
         return (tile / tile.std()).astype(np.float32)
 
 

@@ -24,7 +24,7 @@ STRIP, GAP = 24, 6
 
 @pytest.fixture
 def order(swapper, config):
-    return {"swapper": swapper, "source": "ann", "config": config, "rights": "consent"}
+    return {"swapper": swapper, "source": "ann", "config": config, "rights": "consent", "mark": False}
 
 
 def _pairs(picture: np.ndarray, count: int) -> list[tuple[np.ndarray, np.ndarray]]:

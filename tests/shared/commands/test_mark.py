@@ -61,7 +61,7 @@ def test_a_notice_is_seen_in_the_corner(picture, tmp_path):
     plain = np.full((100, 300, 3), 200, np.uint8)
     labelled = with_notice(plain)
     assert (labelled[:88] == 200).all()
-    assert labelled[88:].min() < 60 < 240 < labelled[88:].max()
+    assert labelled[88:].min() < 60 < 200 < labelled[88:].max()
 
 
 @pytest.mark.parametrize(

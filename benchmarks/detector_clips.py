@@ -124,4 +124,4 @@ def _path(frames: int, rng: np.random.Generator) -> np.ndarray:
     """(frames,) a smooth path within -1 to 1."""
     time = np.arange(frames) / max(frames - 1, 1)
     waves = [np.sin(2 * np.pi * (rng.uniform(0.2, 1.2) * time + rng.uniform())) for _ in range(2)]
-    return rng.uniform(0.2, 1.0) * sum(waves) / 2
+    return np.asarray(rng.uniform(0.2, 1.0) * np.mean(waves, axis=0))

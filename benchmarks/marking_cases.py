@@ -77,7 +77,9 @@ def jpeg(quality: int) -> Change:
 
     def save(image: np.ndarray) -> np.ndarray:
         _, data = cv2.imencode(".jpg", image[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, quality])
-        return np.ascontiguousarray(cv2.imdecode(data, cv2.IMREAD_COLOR)[..., ::-1])
+        saved = cv2.imdecode(data, cv2.IMREAD_COLOR)
+        assert saved is not None  # OpenCV has written it
+        return np.ascontiguousarray(saved[..., ::-1])
 
     return _each(save)
 

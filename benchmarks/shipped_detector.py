@@ -163,12 +163,12 @@ def make_material(
     _need_same_material(work, settings, material is not None)
     with costs.step("people and facesets"):
         people = people_in(material, work, settings.people)
-        facesets = {part: facesets_of(people, part, work) for part in PARTS}
+        facesets: dict[Part, list[Path]] = {part: facesets_of(people, part, work) for part in PARTS}
         console.print(_people_text(people))
     with costs.step("swappers"):
         swappers = [_swapper(entry, part, facesets[part], work) for entry in settings.swappers for part in entry.parts]
     with costs.step("twins"):
-        twins = {part: _twins(settings, facesets[part], swappers, part, work) for part in PARTS}
+        twins: dict[Part, list[Path]] = {part: _twins(settings, facesets[part], swappers, part, work) for part in PARTS}
     with costs.step("clips"):
         filmed = _film(people, settings.motion, work)
     sets = {}

@@ -55,9 +55,10 @@ def all_forms(one: FileFaces, side: float | None) -> Mapping[Form, tuple[FoundFa
         return {form: () for form in FORMS}
     factor = side / float(np.median([face.side_px for face in one.faces]))
     matched = tuple(_matched(face, factor) for face in one.faces)
-    return {"raw": one.faces, "matched": matched} | {
-        form: tuple(_degraded(face, form, one) for face in matched) for form in FORMS[2:]
-    }
+    made: dict[Form, tuple[FoundFace, ...]] = {"raw": one.faces, "matched": matched}
+    for form in FORMS[2:]:
+        made[form] = tuple(_degraded(face, form, one) for face in matched)
+    return made
 
 
 def _matched(face: FoundFace, factor: float) -> FoundFace:

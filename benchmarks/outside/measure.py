@@ -135,7 +135,7 @@ def _spreads(
         deviation = float(np.std(logits[reals], ddof=1))
         yield Figure(scores.name, form, ALL, "standard deviation of reals", unit, deviation, real=count)
     if count >= 3 and np.ptp(logits[reals]) > 0 and np.ptp(detail[reals]) > 0:
-        rank = float(spearmanr(logits[reals], detail[reals]).statistic)
+        rank = float(np.asarray(spearmanr(logits[reals], detail[reals]))[0])
         yield Figure(scores.name, form, ALL, "Spearman of reals with detail", "rho", rank, real=count)
     for part, fakes in files.parts.items():
         own = [pair for pair in files.pairs if fakes[pair[0]] and np.isfinite(logits[list(pair)]).all()]

@@ -129,7 +129,7 @@ def detector_scores(opened: Opened, faces: Faces) -> FileScores:
     """The logit of each file in each form, and its llr where there is a calibration."""
     way = resolved(None, opened.predictor.facts.aggregate)
     both = list(zip(faces.files, faces.forms, strict=True))
-    logits = {
+    logits: dict[Form, np.ndarray] = {
         form: _array([_logit(opened.predictor, one, each[form], way) for one, each in both])
         for form in console.track(FORMS, opened.name, len(FORMS), unit="form")
     }

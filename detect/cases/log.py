@@ -7,7 +7,7 @@ alone cannot show, a log that was rewritten as a whole, the signature of the cas
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -55,10 +55,10 @@ class LogLine:
 
 
 class StepLog:
-    """Collects the steps of one run, in the order in which they end."""
+    """Collects the steps of one run, in the order in which they end; ``before`` are those that came before it."""
 
-    def __init__(self) -> None:
-        self.steps: list[Step] = []
+    def __init__(self, before: Iterable[Step] = ()) -> None:
+        self.steps: list[Step] = [*before]
 
     @contextmanager
     def step(self, name: str, **details: Plain) -> Iterator[dict[str, Plain]]:

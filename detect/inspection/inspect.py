@@ -108,8 +108,7 @@ def inspect_file(
     path, detector, out = Path(path), Path(detector), Path(out)
     config = configured(InspectConfig, config, settings)
     need_distinct(detector, others)
-    log = StepLog()
-    log.steps += before
+    log = StepLog(before)
     need_file(path)
     if out.exists() and not config.force:
         raise RunError(f"{out} exists already", hint="choose another folder, or replace it with --force")
@@ -183,6 +182,20 @@ def logged_settings(config: InspectConfig, device: str) -> dict[str, Plain]:
     return flat
 
 
+_LAYERS = ("content credentials (C2PA)", "imperceptible marks of this program, in the picture and the sound")
+
+
+def _analysed(clip: ClipScore, searched: int, declared: int, still: bool) -> tuple[str, ...]:
+    """What was looked at, in words; ``searched`` frames of those read, ``declared`` by the file."""
+    read = f"; {clip.frames_read} of {declared} declared frames could be read" if declared > clip.frames_read else ""
+    return (
+        f"{searched} of {clip.frames_read} frames were searched for faces and {clip.frames_scored} were scored{read}",
+        f"{counted(clip.tracks, 'face')} followed through the clip",
+        "format, EXIF and XMP" if still else "container, streams, timing and packet structure",
+        *_LAYERS,
+    )
+
+
 def _report(
     path: Path,
     states: tuple[FileState, FileState],
@@ -197,25 +210,16 @@ def _report(
 ) -> ForensicReport:
     clip = _with_interpretation(scores.clip, interpretation)
     threshold, threshold_from = predictor.operating_point
-    aggregate = resolved(None, predictor.facts.aggregate)
-    interval = block_interval(scores.frames, aggregate, block_seconds=config.block_seconds, seed=config.seed)
+    how = resolved(None, predictor.facts.aggregate)
+    interval = block_interval(scores.frames, how, block_seconds=config.block_seconds, seed=config.seed)
     verdict, reason = decide(clip.logit, interval, threshold, interpretation, predictor.facts.validation)
     if scores.facts.stopped:
         reason += f" All of this is about the first {counted(clip.frames_read, 'frame')}: the rest could not be read."
-    declared = scores.facts.frames_declared or clip.frames_read
-    missing = declared - clip.frames_read
-    analysed = (
-        f"{scores.facts.frames_searched} of {clip.frames_read} frames were searched for faces and "
-        f"{clip.frames_scored} were scored"
-        + (f"; {clip.frames_read} of {declared} declared frames could be read" if missing > 0 else ""),
-        f"{counted(clip.tracks, 'face')} followed through the clip",
-        "format, EXIF and XMP" if still else "container, streams, timing and packet structure",
-        "content credentials (C2PA)",
-        "imperceptible marks of this program, in the picture and the sound",
-    )
     facts = scores.facts
+    declared = facts.frames_declared or clip.frames_read
+    missing = max(declared - clip.frames_read, 0)
     left_out = (
-        (max(missing, 0), "frames that the file declares and that could not be read"),
+        (missing, "frames that the file declares and that could not be read"),
         (facts.frames_read - facts.frames_searched, "frames between those that were searched for faces"),
         (facts.frames_searched - facts.frames_with_face, "searched frames in which no usable face was found"),
         (facts.faces_too_small, "faces that are too small to judge"),
@@ -239,7 +243,7 @@ def _report(
         score=clip,
         tracks=tuple(scores.tracks),
         evidence=tuple(each.evidence for each in found),
-        analysed=analysed,
+        analysed=_analysed(clip, facts.frames_searched, declared, still),
         not_analysed=not_analysed,
         detector={
             "name": name,

@@ -255,12 +255,18 @@ def _write(
             FUSION_NAME: msgspec.to_builtins(fusion),
             "validated.json": validated_domain(scores[0].faces, fusion.dataset, fusion.manifest_sha256),
             LEARNED_NAME: {
-                field.name: sorted(frozenset().union(*(getattr(record, field.name) for record in records)))
+                field.name: _union([getattr(record, field.name) for record in records])
                 for field in dataclasses.fields(TrainingRecord)
             },
         },
     )
     return result
+
+
+def _union(parts: Sequence[frozenset[str] | None]) -> list[str] | None:
+    """All names of ``parts``, sorted; None if one of them is not known."""
+    known = [part for part in parts if part is not None]
+    return sorted(frozenset().union(*known)) if len(known) == len(parts) else None
 
 
 def _card(facts: DetectorFacts, fusion: Fusion, result: EvaluationResult) -> str:

@@ -165,7 +165,7 @@ def paste(
 
 def to_bytes(values: np.ndarray) -> np.ndarray:
     """Float ``values`` as uint8, rounded to the nearest, half to even, and clipped to 0 to 255."""
-    return cv2.add(values, (0.0, 0.0, 0.0, 0.0), dtype=cv2.CV_8U)
+    return cv2.add(values, np.zeros(4), dtype=cv2.CV_8U)
 
 
 def clone_for(patch: Patch, config: BlendConfig, rng: np.random.Generator) -> tuple[Patch, Clone]:

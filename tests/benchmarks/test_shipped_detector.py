@@ -37,7 +37,7 @@ TINY = {
         {
             "name": "crowd",
             "settings": {
-                "model": "lightweight", "width": 0.125, "steps": 2, "batch": 2, "preview_every": 1000, "device": "cpu",
+                "steps": 2, "batch": 2, "preview_every": 1000, "device": "cpu",  # from the base: faces that are found
             },
         }
     ],

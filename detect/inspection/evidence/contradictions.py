@@ -67,7 +67,8 @@ def _dates_apart(tags: Mapping[str, str]) -> list[str]:
         if match is None:
             continue
         try:
-            moment = datetime(*(int(part) for part in match.groups()))
+            year, month, day, *clock = (int(part) for part in match.groups())
+            moment = datetime(year, month, day, clock[0], clock[1], clock[2])
         except ValueError:
             continue
         if moment.year > 1970:  # unset clocks

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 import zipfile
@@ -152,7 +153,7 @@ def _describe(image: np.ndarray, boxes: np.ndarray, face: np.ndarray | None) -> 
 
 
 def _store(path: Path, sample: ClipSample) -> None:
-    facts = {name: getattr(sample.facts, name) for name in ("container", "rate", "size", "audio")}
+    facts = dataclasses.asdict(sample.facts)
     with replacing(path) as draft:
         arrays: dict[str, Any] = {**sample.rows, "facts": np.array(json.dumps(facts)), "thumbs": sample.thumbs}
         np.savez_compressed(draft, **arrays)

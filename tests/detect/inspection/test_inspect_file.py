@@ -169,7 +169,7 @@ def test_a_calibrated_detector_gives_ratio_and_probability_inside_its_domain_and
     assert document["score"]["llr"] == pytest.approx(inside.score.logit / np.log(10))
     assert "log10 likelihood ratio" in document["reason"]
 
-    write_domain(own, Domain("toy", "c" * 64, "val", 5, 5, 5, {"face_px": Range(200, 220, 250, 9)}, {"hevc": 10}))
+    write_domain(own, Domain("toy", "c" * 64, "val", 5, 5, 5, {"face_px": Range(200, 220, 250, 9)}, {"mjpeg": 10}))
     words = ["inspect", str(path), "--detector", str(own), "--out", str(tmp_path / "outside"), "--finder", "toy"]
     assert run([*words, "--device", "cpu"]) == 0
     assert "outside the domain" in " ".join(capsys.readouterr().out.split())

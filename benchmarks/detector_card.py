@@ -7,11 +7,14 @@ from pathlib import Path
 
 from detect.calibration.card import with_sections
 from detect.models.checkpoint import CARD_NAME, weights_digest
+from detect.models.shipped import SHIPPED
 from shared.storage import write_text
 
 
 def add_sections(folder: Path, *, made_of: Sequence[tuple[str, ...]], facts: Mapping[str, str]) -> Path:
     """Puts data with rights, and how it was made, into the card of the detector in ``folder``; returns the card.
+
+    The card then calls the detector by its name in the package.
 
     ``made_of`` are rows of name, source, rights, and people of train, val and calibration.
 
@@ -20,7 +23,7 @@ def add_sections(folder: Path, *, made_of: Sequence[tuple[str, ...]], facts: Map
         StorageError: writing failed.
     """
     path = folder / CARD_NAME
-    text = path.read_text(encoding="utf-8")
+    text = path.read_text(encoding="utf-8").replace("THIS_FOLDER", SHIPPED)
     sections = {"Data and rights": _data_text(made_of), "How it was made": _made_text(facts, weights_digest(folder))}
     write_text(path, with_sections(text, sections))
     return path

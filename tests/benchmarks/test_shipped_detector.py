@@ -31,7 +31,7 @@ from shared.errors import CheckpointError, UsageError
 from shared.video import probe
 
 TINY = {
-    "people": {"actors": 12, "actor_seconds": 0.4, "actor_px": 128, "actor_every": 1},
+    "people": {"actors": 12, "actor_seconds": 0.4, "actor_px": 256, "actor_every": 1},
     "fakes": {"number": 1, "pieces": 2, "frames": 4, "finder": "sidecar", "pastes": {"box": 1.0}},
     "swappers": [
         {
@@ -48,7 +48,7 @@ TINY = {
         "frames_per_clip": 3, "steps": 200, "evaluate_every": 100, "save_every": 200, "warmup_steps": 10,
         "faces": {"finder": "dlib", "min_face_px": 16}, "self_blend": {"pastes": []}, "device": "cpu",
     },
-    "calibrate": {"replicates": 10, "fewest_clips": 4, "fewest_people": 2},
+    "calibrate": {"replicates": 10, "fewest_clips": 3, "fewest_people": 2},
     "score": {"frames_per_clip": 3},
 }  # fmt: skip
 

@@ -12,7 +12,7 @@ import shutil
 import time
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -352,7 +352,10 @@ def _facts(settings: DetectorSettings, steps: int, best: int, run: Path) -> dict
 def _processor_seconds() -> float:
     """Of this process and its children, finished ones included."""
     times = psutil.Process().cpu_times()
-    running = sum(sum(one.cpu_times()[:2]) for one in psutil.Process().children(recursive=True))
+    running = 0.0
+    for child in psutil.Process().children(recursive=True):
+        with suppress(psutil.NoSuchProcess):  # it has ended meanwhile
+            running += sum(child.cpu_times()[:2])
     return times.user + times.system + times.children_user + times.children_system + running
 
 

@@ -10,10 +10,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from detect.calibration.crop_quality import CropQuality
 from detect.calibration.facts import file_facts
 from detect.calibration.interpret import interpret
 from detect.cases.log import StepLog
 from detect.inspection.evidence.found import Material
+from detect.inspection.exhibits import exhibited_quality, sample_faces
 from detect.inspection.verdict import block_interval, decide
 from detect.models.predictor import CropPredictor
 from detect.scoring.aggregate import resolved
@@ -69,7 +71,10 @@ def other_results(
                 found = both.score(
                     material.path, reader=lambda _: material.source.reader(still=material.still), tick=tick
                 )
-            result = _result(place, name, both, found, material, config)
+            shown = material.source.reader(still=material.still) if found.frames else None
+            faces = sample_faces(shown, found.frames, both.crops, count=config.faces_shown) if shown else []
+            quality = exhibited_quality(faces, found.frames, both.crops)
+            result = _result(place, name, both, found, quality, material, config)
             same, common = same_side(first.frames, first_threshold, found.frames, result.threshold)
             told |= {"name": result.name, "weights_sha256": result.weights_sha256, "finder": result.finder}
         results.append(_with_sides(result, same, common))
@@ -78,12 +83,20 @@ def other_results(
 
 
 def _result(
-    place: Path, name: str, both: Predictor, found: VideoScores, material: Material, config: InspectConfig
+    place: Path,
+    name: str,
+    both: Predictor,
+    found: VideoScores,
+    quality: CropQuality | None,
+    material: Material,
+    config: InspectConfig,
 ) -> DetectorResult:
     predictor = both.crops
     aggregate = resolved(None, predictor.facts.aggregate)
     interval = block_interval(found.frames, aggregate, block_seconds=config.block_seconds, seed=config.seed)
-    facts = file_facts(material.info, material.path.stat().st_size, found.frames, finder=both.finder.name)
+    facts = file_facts(
+        material.info, material.path.stat().st_size, found.frames, finder=both.finder.name, crops=quality
+    )
     logit = found.clip.logit
     interpretation = interpret(place, predictor, logit, facts, both.finder.name)
     threshold = predictor.operating_point[0]

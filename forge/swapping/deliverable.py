@@ -47,6 +47,9 @@ def swap_to_file(
         known = read_provenance(out)
         if known is None or known.record is None or not str(known.record.get("id", "")).startswith(f"{DELIVERABLE}/"):
             raise UsageError(f"{out} is there and no fake made by assay forge swap", hint="choose another --out")
+    manifest = sidecar_of(out)
+    if manifest is not None and manifest.exists() and not out.exists():
+        raise UsageError(f"{manifest} is there and belongs to another file", hint="choose another --out")
     usual = config.output.encoding
     if suffix not in usual.containers:
         raise UsageError(f"{suffix} holds no {usual.codec}", hint=f"name OUT as {', '.join(usual.containers)}")

@@ -14,6 +14,7 @@ from shared.dataset.folder import DatasetFolder
 from shared.dataset.names import safe_name, title_note
 from shared.errors import ManifestError, UsageError
 from shared.provenance.identity import SigningIdentity
+from shared.provenance.read import read_provenance
 from shared.provenance.sign import need_signable, sign_clip
 from shared.provenance.types import Action, record_facts, source_type_of
 from shared.storage import need_free_space, sha256_file
@@ -42,6 +43,12 @@ def real_clip_id(dataset: DatasetFolder, clip: Path, encoding: Encoding, name: s
         raise UsageError(f"{clip}: {error}", hint="give it a name with --name") from error
 
 
+def _need_no_fake(clip: Path) -> None:
+    known = read_provenance(clip)
+    if known is not None and known.says_fake:
+        raise UsageError(f"{clip} says that a model made it: it is no real clip", hint="add what it was made from")
+
+
 def add_real_clip(
     dataset: DatasetFolder,
     clip: str | Path,
@@ -66,7 +73,7 @@ def add_real_clip(
     Raises:
         MediaError: the clip cannot be read.
         ManifestError: another file is listed under that name, or the set differs from its seal.
-        UsageError: a name has forbidden characters.
+        UsageError: a name has forbidden characters, or the clip's manifest says that a model had a hand in it.
         ProvenanceError: signing failed.
         StorageError: writing failed.
     """
@@ -79,6 +86,7 @@ def add_real_clip(
     info, sound = probe(clip), clip if audio else None
     suffix = encoding.container if sound is None else container_for(sound, encoding.container, encoding.containers)
     signer = signer or SigningIdentity.load_or_create()
+    _need_no_fake(clip)
     notes = read_with_notes(clip, info, audio=audio)
     need_encodable(info, suffix, encoding, audio_from=sound)
     need_signable(signer, clip)

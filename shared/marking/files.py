@@ -18,9 +18,16 @@ from shared.marking.reading import MarkReading
 from shared.marking.sound import mark_sound, read_sound
 from shared.marking.sound_files import WRITTEN, decode_sound, has_sound, write_sound
 from shared.provenance.identity import SigningIdentity
-from shared.provenance.read import read_provenance
+from shared.provenance.read import EMBEDDABLE, read_provenance
 from shared.provenance.sign import sign_clip
-from shared.provenance.types import FAKE_SOURCES, Action, Provenance, SoftBinding
+from shared.provenance.types import (
+    COMPOSITE_WITH_MODEL,
+    FAKE_SOURCES,
+    MADE_BY_MODEL,
+    Action,
+    Provenance,
+    SoftBinding,
+)
 from shared.storage import replacing, sha256_file
 from shared.video import VideoReader, VideoWriter
 from shared.video.container import VIDEO_SUFFIXES
@@ -33,6 +40,7 @@ SOUND_SUFFIXES = frozenset({".wav", ".flac", ".mp3", ".m4a", ".aac", ".ogg", ".o
 READ_SUFFIXES = frozenset({*SUFFIXES, *VIDEO_SUFFIXES, *SOUND_SUFFIXES, ".gif"})
 """File suffixes of what is read in a folder."""
 
+_FAKE_KINDS = frozenset(KINDS) - {"own", "set"}
 _WINDOW_FRAMES = 250
 _SOUND_SECONDS = 30.0
 _JPEG_QUALITY = 95
@@ -65,22 +73,30 @@ def read_marks(path: Path) -> FileMarks:
     """The marks of a picture, video or sound file.
 
     Of a video, windows of 250 frames are read until a mark is found, eight at most; of sound, the first half minute.
+    A layer that cannot be decoded is left out if the other one can.
 
     Raises:
-        MediaError: the file cannot be read as media.
+        MediaError: neither picture nor sound can be read.
     """
     if is_still(path):
         reader = MarkReader()
         reader.add(cv2.cvtColor(read_picture(path), cv2.COLOR_RGB2GRAY))
         return FileMarks(picture=reader.read())
-    sound = read_sound(*decode_sound(path, seconds=_SOUND_SECONDS)) if has_sound(path) else None
-    try:
-        picture = _read_video(path)
-    except MediaError:
-        if sound is None:
-            raise
-        picture = None
-    return FileMarks(picture, sound)
+    layers: list[MarkReading | None] = []
+    problem: MediaError | None = None
+    for read in (_read_video, _read_sound):
+        try:
+            layers.append(read(path))
+        except MediaError as error:  # a damaged layer takes the other one with it no longer
+            layers.append(None)
+            problem = problem or error
+    if problem is not None and not any(layers):
+        raise problem
+    return FileMarks(*layers)
+
+
+def _read_sound(path: Path) -> MarkReading | None:
+    return read_sound(*decode_sound(path, seconds=_SOUND_SECONDS)) if has_sound(path) else None
 
 
 def _read_video(path: Path) -> MarkReading:
@@ -105,8 +121,9 @@ def mark_file(
 ) -> Payload:
     """Writes a marked and signed copy of a picture, video or sound file; the payload of the mark.
 
-    The record that the payload leads to is the source's SHA-256. A source whose manifest says that a model had a hand
-    in it keeps that statement, and its mark says so too. The sound of a video is copied unchanged.
+    The record that the payload leads to is the source's SHA-256. A source whose mark or manifest says that a model had
+    a hand in it keeps that statement, in its mark and in its signature; so does a kind that says so. The sound
+    of a video is copied unchanged.
 
     Args:
         source: the file.
@@ -129,7 +146,7 @@ def mark_file(
     if notice and medium == "sound":
         raise UsageError("a visible notice is for pictures", hint="leave --notice out for sound")
     known = read_provenance(source)
-    payload = Payload.of(_kind(kind, known), sha256_file(source))
+    payload = Payload.of(_kind(kind, known, read_marks(source)), sha256_file(source))
     with replacing(out) as draft:
         if medium == "picture":
             draft.write_bytes(_encoded(_marked(read_picture(source), payload, notice=notice), out.suffix.lower()))
@@ -150,7 +167,8 @@ def need_suffix(out: Path, medium: str) -> None:
     Raises:
         UsageError: its suffix is not one of those that are written.
     """
-    written = {"picture": (".png", ".jpg", ".jpeg"), "video": CONTAINERS, "sound": tuple(WRITTEN)}[medium]
+    videos = tuple(suffix for suffix in CONTAINERS if suffix in EMBEDDABLE)  # the signature has to be in the file
+    written = {"picture": (".png", ".jpg", ".jpeg"), "video": videos, "sound": tuple(WRITTEN)}[medium]
     if out.suffix.lower() not in written:
         raise UsageError(f"a marked {medium} is not written as {out.suffix or 'a file without a suffix'}",
                          hint=f"use {', '.join(written)}")  # fmt: skip
@@ -168,12 +186,17 @@ def _medium(path: Path) -> str:
         raise
 
 
-def _kind(kind: str, known: Provenance | None) -> str:
-    """The kind that is written: material that says it is a fake is never marked as a user's own."""
-    if kind != "own" or known is None or not known.says_fake:
-        return kind
-    stated = str((known.record or {}).get("kind", ""))
-    return stated if stated in KINDS else "generate"
+def _kind(kind: str, known: Provenance | None, marks: FileMarks) -> str:
+    """The kind that is written: material that a mark or a signature calls a fake is never marked as a user's own.
+
+    A mark goes first, because it outlasts a signature that was stripped.
+    """
+    payloads = [one.payload for one in (marks.picture, marks.sound) if one is not None and one.payload is not None]
+    stated = [each.kind for each in payloads]
+    if known is not None:
+        record = str((known.record or {}).get("kind", ""))
+        stated += [record if record in KINDS else "generate"] if known.says_fake or record in _FAKE_KINDS else []
+    return next((each for each in stated if each != "own"), kind)
 
 
 def _marked(image: np.ndarray, payload: Payload, *, notice: bool) -> np.ndarray:
@@ -197,6 +220,8 @@ def _mark_video(
 
 def _sign(draft: Path, source: Path, title: str, payload: Payload, known: Provenance | None, medium: str) -> None:
     kept = next((term for term in (known.digital_source_types if known else ()) if term in FAKE_SOURCES), None)
+    if kept is None and payload.kind in _FAKE_KINDS:
+        kept = MADE_BY_MODEL if payload.kind in ("generate", "speech") else COMPOSITE_WITH_MODEL
     binding = sound_binding(payload) if medium == "sound" else picture_binding(payload)
     sign_clip(
         draft,
@@ -205,6 +230,6 @@ def _sign(draft: Path, source: Path, title: str, payload: Payload, known: Proven
         actions=[Action("c2pa.watermarked", "an imperceptible mark was written")],
         ingredient=source,
         digital_source_type=kept,
-        record={"kind": payload.kind, "label": "fake" if known is not None and known.says_fake else None},
+        record={"kind": payload.kind, "label": None if kept is None else "fake"},
         bindings=[binding],
     )

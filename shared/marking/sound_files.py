@@ -86,7 +86,7 @@ def _samples(container: InputContainer, name: str, seconds: float | None) -> tup
                 raise MediaError(f"{name} has too much sound to be read at once", hint="cut it into parts")
             if count >= wanted:
                 break
-    except FFmpegError as error:
+    except (FFmpegError, ValueError) as error:  # a layout that changes on the way is a ValueError
         if not blocks:
             why = ffmpeg_line(error)
             raise MediaError(f"the sound of {name} cannot be decoded: {why}", hint="check the file") from error

@@ -161,7 +161,7 @@ def grid_strengths(luma: np.ndarray) -> np.ndarray:
     down = np.abs(luma[1:-2] * 3 - luma[2:-1] * 3 - luma[:-3] + luma[3:])
     columns = _by_phase(np.minimum(across, 60).mean(0), 2)
     rows = _by_phase(np.minimum(down, 60).mean(1), 2)
-    return np.outer(rows / rows.mean(), columns / columns.mean())
+    return np.outer(rows / max(rows.mean(), 1e-9), columns / max(columns.mean(), 1e-9))
 
 
 def _by_phase(profile: np.ndarray, first: int) -> np.ndarray:
@@ -183,6 +183,7 @@ def coefficient_periods(luma: np.ndarray, table: tuple[int, ...]) -> list[float]
     blocks = blocks[:40_000] - 128
     basis = _dct_basis()
     steps = np.array(table, np.float64).reshape(GRID, GRID) if len(table) == GRID * GRID else np.ones((GRID, GRID))
+    steps = np.maximum(steps, 1)  # a crafted table can hold zeros
     found = []
     for row, column in _COEFFICIENTS:
         values = np.einsum("nij,i,j->n", blocks, basis[row], basis[column]) / steps[row, column]

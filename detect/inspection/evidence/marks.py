@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from shared.errors import MediaError
 from shared.marking.files import read_marks
 from shared.marking.reading import FALSE_ALARM_RATE, MarkReading
 from shared.results.scores import Evidence
@@ -15,15 +16,12 @@ _LIMITS = (
 
 
 def mark_evidence(source: Child | NoChild) -> list[Evidence]:
-    """Evidence from the picture mark, and from the sound mark if there is sound.
-
-    Raises:
-        MediaError: the file cannot be read.
-    """
+    """Evidence from the picture mark, and from the sound mark if there is sound."""
     try:
         found = source.call(read_marks)
-    except ChildError as error:
-        return [Evidence(_name("picture"), f"could not be read, because {error.cause}", {"read": None}, limits=_LIMITS)]
+    except MediaError as error:
+        cause = error.cause if isinstance(error, ChildError) else str(error)
+        return [Evidence(_name("picture"), f"could not be read, because {cause}", {"read": None}, limits=_LIMITS)]
     layers = (("picture", found.picture), ("sound", found.sound))
     return [_evidence(name, reading) for name, reading in layers if reading is not None]
 

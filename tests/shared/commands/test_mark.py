@@ -51,6 +51,20 @@ def test_what_is_written_is_read_on_both_layers(picture, tmp_path, capsys):
     assert not signature.says_fake
 
 
+def test_a_fake_whose_signature_was_stripped_is_not_marked_as_somebody_s_own(picture, tmp_path):
+    declared, stripped, again = (tmp_path / f"{name}.png" for name in ("declared", "stripped", "again"))
+    assert run(["mark", "write", str(picture), "--out", str(declared), "--kind", "swap"]) == 0
+    known = read_provenance(declared)
+    assert known is not None
+    assert known.says_fake  # so does the signature of what was declared as made by a model
+    stripped.write_bytes(encode_png(read_picture(declared)))
+    assert run(["mark", "write", str(stripped), "--out", str(again)]) == 0
+    known = read_provenance(again)
+    assert known is not None
+    assert known.says_fake
+    assert (known.record or {})["kind"] == "swap"
+
+
 def test_a_notice_is_seen_in_the_corner(picture, tmp_path):
     out = tmp_path / "noticed.png"
     assert run(["mark", "write", str(picture), "--out", str(out), "--notice"]) == 0

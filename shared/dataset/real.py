@@ -74,8 +74,7 @@ def add_real_clip(
         MediaError: the clip cannot be read.
         ManifestError: another file is listed under that name, or the set differs from its seal.
         UsageError: a name has forbidden characters, or the clip's manifest says that a model had a hand in it.
-        ProvenanceError: signing failed.
-        StorageError: writing failed.
+        ProvenanceError, StorageError: signing or writing failed.
     """
     clip = Path(clip)
     _check_words(identity, rights)

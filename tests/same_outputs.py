@@ -77,11 +77,21 @@ IGNORED: dict[str, tuple[str, ...]] = {
     ),
     "*frames.json": ("certificates", "signature", "statement.clip.tool_version"),
     "*manifest.jsonl": ("tool_version",),
-    "*custody.json": ("modified", "status changed", "inspection started", "inspection ended", "seconds"),
+    "*custody.json": (
+        "modified",
+        "status changed",
+        "inspection started",
+        "inspection ended",
+        "seconds",
+        "size_bytes",
+        "sha512",
+    ),
     "*log.jsonl": ("*",),
     "*case.json": ("*",),
     "*case.sha256": ("*",),
-    "*report.json": ("tool.assay", "tool.python", "tool.torch", "size_bytes"),
+    # A signature has a length of its own, and with it every place behind it in the file.
+    "*report.json": ("tool.assay", "tool.python", "tool.torch", "size_bytes", "sha512_intake", "evidence*"),
+    "*report.html": ("*",),
     "*ready/#.json": ("sizes.media/*",),
 }
 """File pattern to keys whose values are left out; ``*`` in a key stands for any part of it."""
@@ -110,6 +120,7 @@ WITHOUT_NAMES = ("*.faces/*", "*/events/#")
 """Files whose true names hold a salt or a clock."""
 
 _HEX = re.compile(r"[0-9a-f]{12,64}")
+_PLACE = re.compile(r" at \d+")
 _SIGNER = re.compile(r"(assay local signer) [0-9a-f]{8}")
 _DECIMAL = re.compile(r"-?\d+\.\d+(e-?\d+)?")
 _SEED = "3"
@@ -370,6 +381,7 @@ def content(path: Path, name: str, names: dict[str, str]) -> tuple[Keys, list[st
         read = _read_json
     values, structure = read(path)
     ignored = [key for pattern, keys in IGNORED.items() if fnmatch(name, pattern) for key in keys]
+    structure = sorted({_PLACE.sub(" at #", key) for key in structure})
     return {key: _renamed(value, names) for key, value in values.items() if not _matches(key, ignored)}, structure
 
 

@@ -21,6 +21,7 @@ import msgspec
 from detect.inspection.inspect import InspectConfig, inspect_file
 from detect.inspection.others import need_distinct
 from detect.inspection.report import TEMPLATES
+from detect.models.predictor import CropPredictor
 from shared.config import digest
 from shared.console import console, visible
 from shared.dataset.names import safe_name
@@ -66,7 +67,12 @@ class BatchRow:
 
 @dataclass(frozen=True)
 class _Begun:
-    """Contents of ``inspection.json``: what must be the same when the work goes on."""
+    """Contents of ``inspection.json``: what must be the same when the work goes on.
+
+    Attributes:
+        detectors: SHA-256 of the weights of each, the first one's first.
+        settings: digest of the settings.
+    """
 
     detectors: tuple[str, ...]
     settings: str
@@ -99,12 +105,12 @@ def inspect_folder(
         raise UsageError(f"{out} lies in the folder that is inspected", hint="choose another --out")
     engine = LocalEngine(workers)
     need_own_folder(out, "inspection of a folder", marks=("inspection.json",))
-    _begin(out, [detector, *others], config)
+    begun = _begin(out, [detector, *others], config)
     names = case_names(files)
     rows: dict[str, BatchRow] = {}
     tasks = []
     for file in files:
-        row = None if config.force else _finished(folder / file, file, out, names[file])
+        row = None if config.force else _finished(folder / file, file, out, names[file], begun)
         if row is not None:
             rows[file] = row
             continue
@@ -150,9 +156,9 @@ def case_names(files: Sequence[str]) -> dict[str, str]:
     return unique
 
 
-def _begin(out: Path, detectors: Sequence[str | Path], config: InspectConfig) -> None:
+def _begin(out: Path, detectors: Sequence[str | Path], config: InspectConfig) -> _Begun:
     settings = digest(dataclasses.replace(config, force=False))
-    begun = _Begun(tuple(Path(each).resolve().as_posix() for each in detectors), settings)
+    begun = _Begun(tuple(CropPredictor.load(Path(each), "cpu").digest for each in detectors), settings)
     path = out / "inspection.json"
     if path.is_file():
         earlier = read_json(path, _Begun, error=RunError, hint="choose another --out")
@@ -162,16 +168,20 @@ def _begin(out: Path, detectors: Sequence[str | Path], config: InspectConfig) ->
                 hint="choose another --out, or inspect all files again with --force",
             )
     write_bytes(path, msgspec.json.format(msgspec.json.encode(begun), indent=2) + b"\n")
+    return begun
 
 
-def _finished(path: Path, file: str, out: Path, name: str) -> BatchRow | None:
-    """The row of a case that is there and of the file as it is now; None without one."""
+def _finished(path: Path, file: str, out: Path, name: str, begun: _Begun) -> BatchRow | None:
+    """The row of a case that is there, by these detectors and settings, of the file as it is now; None without one."""
     report = out / "cases" / name / "report.json"
     if not (report.is_file() and (report.parent / "case.json").is_file()):
         return None
     try:
         known = read_json(report, ForensicReport, _MOST_REPORT_BYTES, error=RunError)
     except RunError:
+        return None
+    made_by = (known.detector.get("weights_sha256", ""), *(other.weights_sha256 for other in known.others))
+    if _Begun(made_by, known.tool.get("settings", "")) != begun:
         return None
     return row_of(known, file, name) if known.sha256_intake == sha256_file(path) else None
 

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import csv
+import dataclasses
+import hashlib
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -99,6 +102,29 @@ def test_a_killed_inspection_of_a_folder_goes_on_where_it_was(folder, detectors,
     _film(folder / "one.mp4", seed=9)
     inspect_folder(folder, detectors[0], out, CONFIG, device="cpu")
     assert "one.mp4" in done
+
+
+def test_cases_by_other_weights_at_the_same_path_are_not_kept(folder, detectors, tmp_path, monkeypatch):
+    own, out, real = tmp_path / "own", tmp_path / "out", batch.inspect_one
+    shutil.copytree(detectors[0], own)
+    inspect_folder(folder, own, out, CONFIG, device="cpu")
+    shutil.rmtree(own)
+    shutil.copytree(detectors[1], own)
+    with pytest.raises(RunError, match="other detectors or settings"):
+        inspect_folder(folder, own, out, CONFIG, device="cpu")
+
+    def killed(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(batch, "inspect_one", killed)
+    with pytest.raises(KeyboardInterrupt):
+        inspect_folder(folder, own, out, dataclasses.replace(CONFIG, force=True), device="cpu")
+    monkeypatch.setattr(batch, "inspect_one", real)
+    inspect_folder(folder, own, out, CONFIG, device="cpu")
+    weights = hashlib.sha256((own / "model.safetensors").read_bytes()).hexdigest()
+    for name in ("one.mp4", "still.png"):
+        report = json.loads((out / "cases" / name / "report.json").read_text())
+        assert report["detector"]["weights_sha256"] == weights
 
 
 def test_what_is_no_folder_of_media_is_refused(folder, detectors, tmp_path):

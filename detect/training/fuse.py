@@ -16,6 +16,7 @@ import msgspec
 import numpy as np
 
 from detect.calibration.card import NOT_CALIBRATED
+from detect.calibration.clips import refuse_trained_on
 from detect.config.scoring import AggregateConfig, EvaluateConfig
 from detect.data.crops import dataset_digest
 from detect.evaluation.evaluate import evaluate_clips
@@ -128,6 +129,7 @@ def fuse_detectors(
         ConfigError: they take different crops, or score sequences.
         CheckpointError: one is missing or damaged, or they find or choose faces differently.
         ManifestError: too few clips with a face in the val split.
+        LeakError: a member was trained on clips or people of it, and would get too large a weight.
     """
     if len(detectors) < 2:
         raise UsageError(f"two detectors or more are fused, got {len(detectors)}", hint="name two runs")
@@ -138,7 +140,9 @@ def fuse_detectors(
     folder = DatasetFolder.open(dataset)
     records = folder.records(split="val")
     if not records:
-        raise ManifestError(f"{dataset} has no clip in its val split", hint="assign splits: assay dataset split PATH")
+        raise folder.without_clips("val", "assign splits: assay dataset split PATH")
+    for path in detectors:
+        refuse_trained_on(folder, records, path, "val")
     config = dataclasses.replace(config, split="val", aggregate=_MEAN)
     scores = [score_dataset(path, folder, records, config) for path in detectors]
     weights, bias = fit_weights([each.clips for each in scores])

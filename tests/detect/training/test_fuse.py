@@ -15,13 +15,13 @@ from detect.evaluation.evaluate import evaluate_detector
 from detect.models import build_detector
 from detect.models.checkpoint import DetectorFacts, load_detector, save_detector
 from detect.models.predictor import CropPredictor
-from detect.models.training_record import read_training_record
+from detect.models.training_record import clip_mark, read_training_record
 from detect.scoring.samples import ScoredClip, scored_clip
 from detect.scoring.video import Predictor, score_video
 from detect.training.fuse import fit_weights, fuse_detectors, fused_clips
 from shared.cli import run
 from shared.dataset import DatasetFolder
-from shared.errors import CheckpointError, ConfigError, ManifestError, UsageError
+from shared.errors import CheckpointError, ConfigError, LeakError, ManifestError, UsageError
 from shared.results.scores import FrameScore
 from shared.types import Label
 from tests.detect.conftest import ToyFinder
@@ -108,6 +108,17 @@ def test_faces_that_differ_and_too_few_clips_are_refused():
         fused_clips([one, other], (1.0, 1.0), 0.0)
     with pytest.raises(ManifestError, match="fewer than 8 of a class"):
         fit_weights([one[:10], one[:10]])
+
+
+def test_clips_that_a_member_was_trained_on_do_not_weigh_it(all_val: Path, pair: list[Path], tmp_path: Path):
+    known = tmp_path / "known"
+    shutil.copytree(pair[0], known)
+    learned = json.loads((known / "learned.json").read_text())
+    learned["clips"] = [clip_mark(record) for record in DatasetFolder.open(all_val).records(split="val")]
+    (known / "learned.json").write_text(json.dumps(learned))
+    with pytest.raises(LeakError, match="trained on 16"):
+        fuse_detectors([known, pair[1]], all_val, tmp_path / "fused", ASKED)
+    assert not (tmp_path / "fused").exists()
 
 
 def test_a_fused_detector_is_a_detector(all_val: Path, pair: list[Path], tmp_path: Path, rng: np.random.Generator):

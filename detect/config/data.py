@@ -95,6 +95,8 @@ class MixConfig:
     """Share of the blended pairs that use a twin (a copy by a swapper's decoder), if the face has one."""
     others: float = 0.0
     """Share of the other blended pairs whose copy is another person's face, warped to the face's landmarks."""
+    mouths: float = 0.0
+    """Share of the blended pairs whose mouth alone is changed, as by lip-sync tools; copies are twins as often."""
     real_faces: tuple[str, ...] = ()
     """Facesets of real people to blend, in addition to the train split's real clips."""
     twin_faces: tuple[str, ...] = ()
@@ -106,7 +108,7 @@ class MixConfig:
         for name in ("forged", "blended"):
             need(0 <= getattr(self, name) <= 1000, f"{name} is a share, got {getattr(self, name)}")
         need(self.forged + self.blended > 0, "neither forged nor blended pairs are asked for", "give one a share")
-        for name in ("paired", "twins", "others"):
+        for name in ("paired", "twins", "others", "mouths"):
             need(0 <= getattr(self, name) <= 1, f"{name} must lie in [0, 1], got {getattr(self, name)}")
         need(
             bool(self.forged_ratios) and all(0 < ratio <= 1 for ratio in self.forged_ratios),

@@ -23,6 +23,7 @@ import numpy as np
 
 from detect.config.data import SelfBlendConfig
 from detect.data.crossblend import other_face
+from detect.data.mouthblend import mouth_blend
 from detect.data.real_faces import RealFaces
 from detect.data.selfblend import self_blend
 from detect.data.strength import mixed_at
@@ -179,6 +180,7 @@ class BlendedPairs:
         config: settings of blending.
         twins: share of the pairs whose blended copy is a twin, of faces that have one.
         others: share of the remaining pairs whose copy is another person's face, see :mod:`detect.data.crossblend`.
+        mouths: share of all pairs in which only the mouth is changed, see :mod:`detect.data.mouthblend`.
         mask_px: side of the masks.
     """
 
@@ -189,23 +191,32 @@ class BlendedPairs:
         *,
         twins: float = 0.5,
         others: float = 0.0,
+        mouths: float = 0.0,
         mask_px: int = 56,
     ) -> None:
         self._faces = faces
         self._config = config
         self._twins = twins
         self._others = others
+        self._mouths = mouths
         self._mask_px = mask_px
 
     def sample(self, rng: np.random.Generator) -> Pair:
         """A real face, and the fake made from it."""
         face = self._faces.sample(rng)
         copy = self._faces.twin(face, rng) if rng.random() < self._twins else None
+        if self._mouths and rng.random() < self._mouths:
+            crop = self._faces.crop(face)
+            fake, region = mouth_blend(crop, self._faces.landmarks(face), rng, copy=copy)
+            return self._pair(fake, crop, region)
         if copy is None and self._others and rng.random() < self._others:
             copy = self._other(face, rng)
         made = self_blend(self._faces.crop(face), self._faces.landmarks(face), rng, self._config, copy=copy)
-        mask = smaller(made.mask, self._mask_px)
-        return Pair(TrainingFace(made.fake, 1, mask), TrainingFace(made.real, 0, np.zeros_like(mask)), True)
+        return self._pair(made.fake, made.real, made.mask)
+
+    def _pair(self, fake: np.ndarray, real: np.ndarray, region: np.ndarray) -> Pair:
+        mask = smaller(region, self._mask_px)
+        return Pair(TrainingFace(fake, 1, mask), TrainingFace(real, 0, np.zeros_like(mask)), True)
 
     def _other(self, face: tuple[int, int], rng: np.random.Generator) -> np.ndarray | None:
         found = self._faces.other(face, rng)

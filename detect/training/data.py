@@ -111,7 +111,9 @@ class TrainingData:
         from_clips = real_stack(clips, store)
         wanted = _stack_shares(from_clips, self.stacks, mix.video_share)
         faces = RealFaces((from_clips, *self.stacks), wanted)
-        return BlendedPairs(faces, config.self_blend, twins=mix.twins, others=mix.others, mask_px=MASK_PX)
+        return BlendedPairs(
+            faces, config.self_blend, twins=mix.twins, others=mix.others, mouths=mix.mouths, mask_px=MASK_PX
+        )
 
 
 def prepare(

@@ -9,6 +9,7 @@ from detect.models import (  # noqa: F401 - each registers its family
     mesonet,
     multitask,
     pooled,
+    regions,
     temporal,
 )
 from detect.models.contract import Detection, Detector, DetectorOptions, DetectorSpec, TrackDetector

@@ -34,6 +34,7 @@ MODELS = [
     ("fused", "test_efficientnet+multitask/test_resnet"),
     ("meso4", "meso4"),
     ("mesoinception4", "mesoinception4"),
+    ("regions", "regions"),
     ("temporal", "test_efficientnet+gru3"),
     ("temporal", "test_resnet+transformer3"),
 ]

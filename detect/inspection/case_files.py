@@ -11,6 +11,7 @@ from detect.cases.intake import FileState
 from detect.cases.log import StepLog, now
 from detect.cases.seal import seal_case
 from detect.inspection.evidence.found import Found
+from detect.inspection.pdf import write_pdf
 from detect.inspection.report import FaceExhibit, write_html, write_json
 from detect.scoring.video import write_frame_scores
 from shared.plots import Plot
@@ -61,7 +62,7 @@ def write_case(
         for name, others in scores[1].items():
             write_frame_scores(folder / f"frames-{name}.parquet", others)
         write_json(folder / "report.json", report)
-        write_html(
+        page = write_html(
             folder / "report.html",
             report,
             timeline=timeline,
@@ -69,6 +70,9 @@ def write_case(
             threshold=threshold,
             pictures=pictures,
         )
+        plots = () if timeline is None else (timeline.png,)
+        title = f"Inspection of {report.path_name}, SHA-256 {report.sha256_intake[:16]}"
+        write_pdf(folder / "report.pdf", page, title=title, plots=plots)
         _write_custody(folder, report, states, custody, log)
     seal_case(folder, log.steps)
 

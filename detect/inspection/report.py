@@ -59,8 +59,8 @@ def write_html(
     exhibits: Sequence[FaceExhibit],
     threshold: float,
     pictures: Mapping[str, bytes] | None = None,
-) -> None:
-    """Writes the report as one HTML file with all pictures embedded and all text from the file escaped.
+) -> str:
+    """Writes the report as one HTML file with all pictures embedded and all text from the file escaped; returns it.
 
     ``pictures`` are PNG bytes by the file names that the evidence gives.
 
@@ -81,6 +81,7 @@ def write_html(
         calibration_words=CALIBRATION_WORDS,
     )
     write_text(path, page)
+    return page
 
 
 def plot_timeline(

@@ -12,6 +12,7 @@ from detect.inspection.evidence.found import Found, Material
 from detect.inspection.evidence.frames import frame_evidence
 from detect.inspection.evidence.motion import motion_evidence
 from detect.inspection.evidence.stills import still_traces
+from detect.inspection.evidence.stretches import stretch_evidence
 from detect.inspection.evidence.tree import tree_evidence
 from shared.errors import MediaError
 from shared.results.scores import Evidence
@@ -42,6 +43,7 @@ METHODS: tuple[Method, ...] = (
     Method("coding of the frames", frame_evidence, still=False, decodes=True),
     Method("traces of JPEG", still_traces, video=False),
     Method("faces against their surroundings", face_evidence),
+    Method("stretches of the score", stretch_evidence, still=False),
     Method("eyes, mouth and sound", motion_evidence, still=False, decodes=True),
 )
 

@@ -87,7 +87,9 @@ def compare(first: Case, second: Annotated[Path, typer.Argument(help="The other 
 @app.command()
 def again(
     case: Annotated[Path, typer.Argument(help="Case folder.", show_default=False)],
-    detector: Annotated[Path, typer.Option(help="Run or detector folder.")],
+    detector: Annotated[
+        list[Path], typer.Option(help="Run or detector folder; repeatable, the first is the report's own.")
+    ],
     out: Annotated[Path, typer.Option(help="Case folder that receives the new report.")],
     file: Annotated[
         Path | None, typer.Option(help="Where the inspected file is now.", show_default="where it was")
@@ -102,7 +104,8 @@ def again(
     from detect.inspection.again import inspect_again
     from detect.inspection.inspect import show
 
-    report, comparison = inspect_again(case, detector, out, file=file, device=device or "auto", force=force)
+    first, *others = detector
+    report, comparison = inspect_again(case, first, out, others=others, file=file, device=device or "auto", force=force)
     show(report, out)
     if not comparison.same_file:
         raise UsageError(f"{out} is about another file", hint="inspect it with assay inspect")

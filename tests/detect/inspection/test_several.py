@@ -191,6 +191,8 @@ def test_a_case_is_inspected_again_by_another_detector_and_the_differences_named
     assert same.differences == ()
     assert (case / "report.json").read_bytes() == (tmp_path / "same" / "report.json").read_bytes()
     assert compare_cases(case, out).same_file
+    both, _ = inspect_again(case, detectors[0], tmp_path / "both", others=detectors[1:], device="cpu")
+    assert [other.name for other in both.others] == ["second"]
     moved = folder / "one.mp4"
     moved.rename(folder / "moved.mp4")
     with pytest.raises(UsageError, match="is not there"):

@@ -39,6 +39,8 @@ _QUIETEST = 1e-4
 _LEAST_SECONDS = 0.5
 _MOST_GAIN_DB = 3.0
 _MOST_SECONDS = 30.0
+_WHITENING_CELLS, _WHITENING_POWER = 11, 1.5
+_ROWS_OFF = 2  # rows: the pattern keeps its frequencies, up to what is left of a change of pitch
 
 
 def mark_sound(sound: np.ndarray, rate: int, payload: Payload, *, change_db: float = CHANGE_DB) -> np.ndarray:
@@ -90,7 +92,10 @@ def read_sound(sound: np.ndarray, rate: int) -> MarkReading:
     best = nothing
     for speed in SPEEDS:
         for pitch in dict.fromkeys((speed, 1.0)):
-            reading = find_mark(whitened(_loudness(mono, rate, speed, pitch)), (1.0,), times=times)
+            plane = whitened(_loudness(mono, rate, speed, pitch), _WHITENING_CELLS, _WHITENING_POWER)
+            middle = round(_READ_HZ[0] / _CELL_HZ) + len(plane) // 2
+            rows = range(-middle - _ROWS_OFF, -middle + _ROWS_OFF + 1)
+            reading = find_mark(plane, (1.0,), times=times, rows=rows)
             looked = replace(reading, scale=speed if reading.found else None, looked_at=round(len(mono) / rate))
             best = max(best, looked, key=MarkReading.order)
             if best.found:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import shared
 from shared.config import digest
 from shared.dataset.folder import DatasetFolder
+from shared.dataset.marked import need_unmarked_set
 from shared.dataset.names import safe_name, title_note
 from shared.errors import ManifestError, UsageError
 from shared.provenance.identity import SigningIdentity
@@ -73,7 +74,8 @@ def add_real_clip(
     Raises:
         MediaError: the clip cannot be read.
         ManifestError: another file is listed under that name, or the set differs from its seal.
-        UsageError: a name has forbidden characters, or the clip's manifest says that a model had a hand in it.
+        UsageError: a name has forbidden characters, the clip's manifest says that a model had a hand in it, or the
+            clips of the set carry a mark.
         ProvenanceError, StorageError: signing or writing failed.
     """
     clip = Path(clip)
@@ -86,6 +88,7 @@ def add_real_clip(
     suffix = encoding.container if sound is None else container_for(sound, encoding.container, encoding.containers)
     signer = signer or SigningIdentity.load_or_create()
     _need_no_fake(clip)
+    need_unmarked_set(dataset)
     notes = read_with_notes(clip, info, audio=audio)
     need_encodable(info, suffix, encoding, audio_from=sound)
     need_signable(signer, clip)

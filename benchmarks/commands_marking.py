@@ -28,7 +28,9 @@ def marking(
         ),
     ] = None,
     side: Annotated[int, typer.Option(help="Pixels of the shorter side of clips.", min=64)] = 288,
-    only: Annotated[str, typer.Option(help="Leave out cases of clips whose name lacks this.")] = "",
+    only: Annotated[
+        list[str] | None, typer.Option(help="Only cases whose name holds this; repeatable.", show_default="all")
+    ] = None,
     repeats: Repeats = 5,
     picture: Annotated[Path | None, typer.Option(help="Write docs/marking.jpg here, and measure nothing.")] = None,
     save: Save = None,
@@ -54,7 +56,7 @@ def marking(
             minutes=minutes,
             repeats=repeats,
             side_px=side,
-            only=only,
+            only=tuple(only or ()),
         )
         # Saved after each part, so that a run that is stopped keeps what it has.
         show(

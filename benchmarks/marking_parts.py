@@ -27,7 +27,7 @@ def measurements(
     minutes: float,
     repeats: int,
     side_px: int = SIDE_PX,
-    only: str = "",
+    only: tuple[str, ...] = (),
 ) -> list[Measurement]:
     """The measurements of one part (:data:`PARTS`).
 

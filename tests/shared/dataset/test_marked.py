@@ -14,7 +14,7 @@ from shared.marking.files import picture_binding
 from shared.marking.payload import Payload
 from shared.provenance.identity import SigningIdentity
 from shared.provenance.sign import sign_clip
-from shared.provenance.types import Action
+from shared.provenance.types import CAPTURE, Action
 
 
 def test_a_marked_set_takes_no_clip_without_its_mark(make_set: Callable[..., DatasetFolder], make_clip, capsys):
@@ -27,7 +27,7 @@ def test_a_marked_set_takes_no_clip_without_its_mark(make_set: Callable[..., Dat
         title="first",
         actions=[Action("c2pa.watermarked", "an imperceptible mark was written")],
         ingredient=None,
-        digital_source_type=None,
+        digital_source_type=CAPTURE,
         record={},
         bindings=[picture_binding(Payload.of("set", "00" * 32))],
     )

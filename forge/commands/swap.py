@@ -185,9 +185,8 @@ def swap(
     settings: SwapConfig = resolve(SwapConfig, config, flags, with_paste)
     who = {"target_identity": target_identity, "rights": rights, "name": name, "stretch": _parsed(stretch)}
     pictures = {"frames": frames, "sequence": sequence, "patches": patches}
-    last = {"mark": mark, "notice": notice}
-    if mark_sound and (preview is not None or frames or targets[0].is_dir()):
-        raise UsageError("pictures have no sound", hint="leave out --mark-sound, or name a video file as OUT")
+    drawn = preview is not None or frames or targets[0].is_dir()
+    last = {"mark": mark, "notice": notice} | _sound_marked(mark_sound, drawn)
     if preview is not None:
         _to_sheet(_only(targets), run, source, out, settings, preview, pictures | {"gif": gif}, **last, **who)
     elif frames or targets[0].is_dir():
@@ -195,9 +194,14 @@ def swap(
     elif sequence:
         raise UsageError(f"{targets[0]} is no folder of pictures", hint="leave out --sequence: a video is a sequence")
     else:
-        _to_videos(
-            targets, run, source, out, settings, last | {"mark_sound": mark_sound}, patches=patches, audio=audio, **who
-        )
+        _to_videos(targets, run, source, out, settings, last, patches=patches, audio=audio, **who)
+
+
+def _sound_marked(asked: bool, pictures: bool) -> dict[str, bool]:
+    """The argument that marks sound, where it is asked for."""
+    if asked and pictures:
+        raise UsageError("pictures have no sound", hint="leave out --mark-sound, or name a video file as OUT")
+    return {"mark_sound": True} if asked else {}
 
 
 def _to_videos(
@@ -212,7 +216,7 @@ def _to_videos(
         _to_file(_only(targets), run, source, out, settings, audio=audio, **last, **who)
     elif last["notice"]:
         raise UsageError("a clip of a dataset gets no visible notice", hint="name a video file as OUT, or --frames")
-    elif last["mark_sound"]:
+    elif last.get("mark_sound"):
         raise UsageError("a clip of a dataset keeps its sound unmarked", hint="name a video file as OUT")
     elif len(targets) == 1:
         _to_dataset(targets[0], run, source, out, settings, **who, patches=patches, audio=audio)

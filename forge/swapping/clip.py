@@ -121,8 +121,7 @@ def swap_clip(
     request = resolve_request(
         target, swapper, source, config, overrides, rendition=encoding.name, dataset=dataset, info=info
     )
-    sound = None if mark_sound else request.audio_from  # what is encoded anew fits every container
-    suffix = suffix_for(encoding, sound)
+    suffix = suffix_for(encoding, sound := None if mark_sound else request.audio_from)  # encoded anew, sound fits all
     listed = already_listed(dataset, request)
     if listed is not None:
         return listed

@@ -44,7 +44,9 @@ def real_clip_id(dataset: DatasetFolder, clip: Path, encoding: Encoding, name: s
         raise UsageError(f"{clip}: {error}", hint="give it a name with --name") from error
 
 
-def _need_no_fake(clip: Path) -> None:
+def _need_fitting(clip: Path, dataset: DatasetFolder) -> None:
+    """A real clip for a set whose clips carry no mark."""
+    need_unmarked_set(dataset)
     known = read_provenance(clip)
     if known is not None and known.says_fake:
         raise UsageError(f"{clip} says that a model made it: it is no real clip", hint="add what it was made from")
@@ -74,8 +76,7 @@ def add_real_clip(
     Raises:
         MediaError: the clip cannot be read.
         ManifestError: another file is listed under that name, or the set differs from its seal.
-        UsageError: a name has forbidden characters, the clip's manifest says that a model had a hand in it, or the
-            clips of the set carry a mark.
+        UsageError: a name has forbidden characters, a model made the clip by its manifest, or the set's are marked.
         ProvenanceError, StorageError: signing or writing failed.
     """
     clip = Path(clip)
@@ -87,8 +88,7 @@ def add_real_clip(
     info, sound = probe(clip), clip if audio else None
     suffix = encoding.container if sound is None else container_for(sound, encoding.container, encoding.containers)
     signer = signer or SigningIdentity.load_or_create()
-    _need_no_fake(clip)
-    need_unmarked_set(dataset)
+    _need_fitting(clip, dataset)
     notes = read_with_notes(clip, info, audio=audio)
     need_encodable(info, suffix, encoding, audio_from=sound)
     need_signable(signer, clip)

@@ -191,10 +191,8 @@ def swap(
         _to_sheet(_only(targets), run, source, out, settings, preview, pictures | {"gif": gif}, **last, **who)
     elif frames or targets[0].is_dir():
         _to_pictures(_only(targets), run, source, out, settings, **pictures, **last, **who)
-    elif sequence:
-        raise UsageError(f"{targets[0]} is no folder of pictures", hint="leave out --sequence: a video is a sequence")
     else:
-        _to_videos(targets, run, source, out, settings, last, patches=patches, audio=audio, **who)
+        _to_videos(targets, run, source, out, settings, last, patches=patches, audio=audio, sequence=sequence, **who)
 
 
 def _sound_marked(asked: bool, pictures: bool) -> dict[str, bool]:
@@ -206,8 +204,10 @@ def _sound_marked(asked: bool, pictures: bool) -> dict[str, bool]:
 
 def _to_videos(
     targets: list[Path], run: Path, source: str, out: Path, settings: SwapConfig, last: Mapping[str, bool], *,
-    patches: Path | None, audio: bool, **who: Any,
+    patches: Path | None, audio: bool, sequence: bool, **who: Any,
 ) -> None:  # fmt: skip
+    if sequence:
+        raise UsageError(f"{targets[0]} is no folder of pictures", hint="leave out --sequence: a video is a sequence")
     from forge.swapping.deliverable import is_deliverable
 
     if is_deliverable(out):

@@ -46,10 +46,11 @@ class MarkReader:
         shorter = min(luma.shape)
         if shorter < _SMALLEST_PX or max(luma.shape) > _MOST_ASPECT * shorter:
             return
-        size = luma.shape[:2]
+        height, width = luma.shape
+        size = (height, width)
         reduction = min(1.0, _LARGEST_PX / shorter)
         if reduction < 1:
-            smaller = (round(size[1] * reduction), round(size[0] * reduction))
+            smaller = (round(width * reduction), round(height * reduction))
             luma = cv2.resize(luma, smaller, interpolation=cv2.INTER_AREA)
         white = whitened(luma, _WHITENING_PX, 2.0)
         if self._size != size:

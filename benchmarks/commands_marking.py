@@ -19,12 +19,18 @@ def marking(
     ] = None,
     clips: Annotated[int, typer.Option(help="Clips, actors among them, at most.", min=1)] = 40,
     pictures: Annotated[int, typer.Option(help="Unmarked pictures, at most.", min=1)] = 2000,
+    people: Annotated[int, typer.Option(help="People of the detectors' training and test, at most.", min=24)] = 360,
     minutes: Annotated[float, typer.Option(help="No clip or picture of a part is begun after that time.")] = 20,
     part: Annotated[
-        list[str] | None, typer.Option(help="speed, false-alarms, survival or sound; repeatable.", show_default="all")
+        list[str] | None,
+        typer.Option(
+            help="survival, false-alarms, sound, speed, redrawn or detectors; repeatable.", show_default="all"
+        ),
     ] = None,
     side: Annotated[int, typer.Option(help="Pixels of the shorter side of clips.", min=64)] = 288,
-    only: Annotated[str, typer.Option(help="Leave out cases of clips whose name lacks this.")] = "",
+    only: Annotated[
+        list[str] | None, typer.Option(help="Only cases whose name holds this; repeatable.", show_default="all")
+    ] = None,
     repeats: Repeats = 5,
     picture: Annotated[Path | None, typer.Option(help="Write docs/marking.jpg here, and measure nothing.")] = None,
     save: Save = None,
@@ -42,7 +48,15 @@ def marking(
     found: list[Measurement] = []
     for name in part or PARTS:
         found += measurements(
-            name, root, most=clips, pictures=pictures, minutes=minutes, repeats=repeats, side_px=side, only=only
+            name,
+            root,
+            most=clips,
+            pictures=pictures,
+            people=people,
+            minutes=minutes,
+            repeats=repeats,
+            side_px=side,
+            only=tuple(only or ()),
         )
         # Saved after each part, so that a run that is stopped keeps what it has.
         show(

@@ -132,11 +132,11 @@ def read_frames(clip: Clip) -> MarkReading:
 
 
 def survival(
-    media: Path | None, *, most: int, minutes: float, side_px: int = SIDE_PX, only: str = ""
+    media: Path | None, *, most: int, minutes: float, side_px: int = SIDE_PX, only: tuple[str, ...] = ()
 ) -> list[Measurement]:
     """Every case of every clip; no clip is begun after that many minutes. Quality and unmarked clips with it.
 
-    ``only`` leaves out the cases whose name does not contain it, and then the second design.
+    ``only`` leaves out the cases whose name contains none of its words, and then the second design.
     """
     table, quality, unmarked = Survival(), defaultdict(list), []
     ends = time.monotonic() + 60 * minutes
@@ -148,16 +148,7 @@ def survival(
         unmarked.append(read_frames(clip))
         for name, value in _quality(clip, marked).items():
             quality[name].append(value)
-        for case, (change, target) in VIDEO.items():
-            if only not in case or (case in RARE and place % 3):
-                continue
-            table.take(case, read_frames(change(marked)), target)
-        for case, (change, target) in STILL.items() if not only else ():
-            table.take(f"still, {case}", read_frames(change(marked[len(marked) // 2 :][:1])), target)
-        for case, change in ATTACKS.items() if not only else ():
-            table.take(f"limit: {case}", read_frames(change(marked[:25])))
-        if not only:
-            _second_design(table, clip, marked)
+        _take_cases(table, clip, marked, only, rare=place % 3 == 0)
     if not unmarked:
         return []
     found = table.measurements()
@@ -170,6 +161,25 @@ def survival(
                        note="change of the mark between frames over the change of the picture"),
     ]  # fmt: skip
     return found
+
+
+def _take_cases(table: Survival, clip: Clip, marked: Clip, only: tuple[str, ...], *, rare: bool) -> None:
+    """What is wanted of one clip: encodes and changes of it, of one of its frames, and of its first second."""
+    for case, (change, target) in VIDEO.items():
+        if _wanted(case, only) and (rare or case not in RARE):
+            table.take(case, read_frames(change(marked)), target)
+    for case, (change, target) in STILL.items():
+        if _wanted(f"still, {case}", only):
+            table.take(f"still, {case}", read_frames(change(marked[len(marked) // 2 :][:1])), target)
+    for case, change in ATTACKS.items():
+        if _wanted(f"limit: {case}", only):
+            table.take(f"limit: {case}", read_frames(change(marked[:25])))
+    if not only:
+        _second_design(table, clip, marked)
+
+
+def _wanted(case: str, only: tuple[str, ...]) -> bool:
+    return not only or any(word in case for word in only)
 
 
 def _second_design(table: Survival, clip: Clip, marked: Clip) -> None:

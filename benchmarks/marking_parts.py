@@ -6,11 +6,15 @@ from collections.abc import Callable
 from pathlib import Path
 
 from benchmarks.marking import SIDE_PX, false_alarms, speed, survival
+from benchmarks.marking_detectors import detectors
+from benchmarks.marking_redraw import redrawn
 from benchmarks.marking_sound import sound_survival
 from benchmarks.schema import Measurement
 from shared.errors import UsageError
 
-PARTS = ("survival", "false-alarms", "sound", "speed")
+PARTS = ("survival", "false-alarms", "sound", "speed", "redrawn", "detectors")
+
+_MOST_SEEDS = 3
 
 
 def measurements(
@@ -19,10 +23,11 @@ def measurements(
     *,
     most: int,
     pictures: int,
+    people: int,
     minutes: float,
     repeats: int,
     side_px: int = SIDE_PX,
-    only: str = "",
+    only: tuple[str, ...] = (),
 ) -> list[Measurement]:
     """The measurements of one part (:data:`PARTS`).
 
@@ -34,6 +39,8 @@ def measurements(
         "false-alarms": lambda: false_alarms(media, pictures, minutes=minutes),
         "sound": lambda: sound_survival(media, most=most, minutes=minutes),
         "speed": lambda: speed(repeats),
+        "redrawn": lambda: redrawn(media, most=most, minutes=minutes, side_px=side_px),
+        "detectors": lambda: detectors(media, most=people, repeats=min(repeats, _MOST_SEEDS)),
     }
     if part not in known:
         raise UsageError(f"no part {part!r}", hint=f"one of {', '.join(PARTS)}")

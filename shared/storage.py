@@ -218,6 +218,18 @@ def replacing_folder(path: Path, *, over: bool = True) -> Iterator[Path]:
             shutil.rmtree(old, ignore_errors=True)
 
 
+@contextmanager
+def scratch_beside(path: Path) -> Iterator[Path]:
+    """Yields a hidden folder beside ``path``, removed at the end; those that killed processes left go first."""
+    with _named(path, path.name, "part") as folder:
+        _sweep(path.parent.glob(f".{glob.escape(path.name)}.*"), hosts=(_HOST,))
+        folder.mkdir()
+        try:
+            yield folder
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+
+
 def need_replaceable(
     out: Path, kind: str, *, marks: Sequence[str], never: Sequence[str] = (), sources: Sequence[Path] = ()
 ) -> None:

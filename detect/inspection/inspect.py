@@ -28,7 +28,7 @@ from detect.inspection.case_files import write_case
 from detect.inspection.evidence.collect import collect
 from detect.inspection.evidence.container import container_evidence, files_beside, still_evidence
 from detect.inspection.evidence.found import EvidenceConfig, Found, Material
-from detect.inspection.evidence.marks import mark_evidence
+from detect.inspection.evidence.marks import layers_read, mark_evidence
 from detect.inspection.evidence.provenance import provenance_evidence
 from detect.inspection.exhibits import exhibited_quality, sample_faces
 from detect.inspection.others import agreement_words, need_distinct, other_results
@@ -182,17 +182,18 @@ def logged_settings(config: InspectConfig, device: str) -> dict[str, Plain]:
     return flat
 
 
-_LAYERS = ("content credentials (C2PA)", "imperceptible marks of this program, in the picture and the sound")
+def _analysed(clip: ClipScore, searched: int, declared: int, still: bool, marks: Sequence[str]) -> tuple[str, ...]:
+    """What was looked at, in words.
 
-
-def _analysed(clip: ClipScore, searched: int, declared: int, still: bool) -> tuple[str, ...]:
-    """What was looked at, in words; ``searched`` frames of those read, ``declared`` by the file."""
+    ``searched`` frames of those read, ``declared`` by the file; ``marks`` are the layers that could be read for one.
+    """
     read = f"; {clip.frames_read} of {declared} declared frames could be read" if declared > clip.frames_read else ""
     return (
         f"{searched} of {clip.frames_read} frames were searched for faces and {clip.frames_scored} were scored{read}",
         f"{counted(clip.tracks, 'face')} followed through the clip",
         "format, EXIF and XMP" if still else "container, streams, timing and packet structure",
-        *_LAYERS,
+        "content credentials (C2PA)",
+        *((f"imperceptible marks of this program, in the {' and the '.join(marks)}",) if marks else ()),
     )
 
 
@@ -215,7 +216,7 @@ def _report(
     verdict, reason = decide(clip.logit, interval, threshold, interpretation, predictor.facts.validation)
     if scores.facts.stopped:
         reason += f" All of this is about the first {counted(clip.frames_read, 'frame')}: the rest could not be read."
-    facts = scores.facts
+    facts, evidence = scores.facts, tuple(each.evidence for each in found)
     declared = facts.frames_declared or clip.frames_read
     missing = max(declared - clip.frames_read, 0)
     left_out = (
@@ -242,8 +243,8 @@ def _report(
         reason=reason,
         score=clip,
         tracks=tuple(scores.tracks),
-        evidence=tuple(each.evidence for each in found),
-        analysed=_analysed(clip, facts.frames_searched, declared, still),
+        evidence=evidence,
+        analysed=_analysed(clip, facts.frames_searched, declared, still, layers_read(evidence)),
         not_analysed=not_analysed,
         detector={
             "name": name,

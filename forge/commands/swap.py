@@ -104,6 +104,9 @@ SequenceOption = Annotated[bool, typer.Option(help="Treat the pictures of a fold
 MarkOption = Annotated[
     bool, typer.Option(help="Mark what is written outside a dataset imperceptibly; the record says if not.")
 ]
+MarkSoundOption = Annotated[
+    bool, typer.Option("--mark-sound", help="Mark the sound of one video file too, which encodes it anew.")
+]
 NoticeOption = Annotated[bool, typer.Option("--notice", help="Outside a dataset, add a visible label in a corner.")]
 RightsOption = Annotated[
     str | None, typer.Option(help="Basis of use of the video.", show_default="by record or faceset")
@@ -125,6 +128,7 @@ def swap(
     patches: PatchesOption = None,
     audio: AudioOption = True,
     mark: MarkOption = True,
+    mark_sound: MarkSoundOption = False,
     notice: NoticeOption = False,
     gif: Annotated[bool | None, typer.Option(help="Add a small animated preview.", show_default="--no-gif")] = None,
     face: FaceOption = None,
@@ -181,21 +185,29 @@ def swap(
     settings: SwapConfig = resolve(SwapConfig, config, flags, with_paste)
     who = {"target_identity": target_identity, "rights": rights, "name": name, "stretch": _parsed(stretch)}
     pictures = {"frames": frames, "sequence": sequence, "patches": patches}
-    last = {"mark": mark, "notice": notice}
+    drawn = preview is not None or frames or targets[0].is_dir()
+    last = {"mark": mark, "notice": notice} | _sound_marked(mark_sound, drawn)
     if preview is not None:
         _to_sheet(_only(targets), run, source, out, settings, preview, pictures | {"gif": gif}, **last, **who)
     elif frames or targets[0].is_dir():
         _to_pictures(_only(targets), run, source, out, settings, **pictures, **last, **who)
-    elif sequence:
-        raise UsageError(f"{targets[0]} is no folder of pictures", hint="leave out --sequence: a video is a sequence")
     else:
-        _to_videos(targets, run, source, out, settings, last, patches=patches, audio=audio, **who)
+        _to_videos(targets, run, source, out, settings, last, patches=patches, audio=audio, sequence=sequence, **who)
+
+
+def _sound_marked(asked: bool, pictures: bool) -> dict[str, bool]:
+    """The argument that marks sound, where it is asked for."""
+    if asked and pictures:
+        raise UsageError("pictures have no sound", hint="leave out --mark-sound, or name a video file as OUT")
+    return {"mark_sound": True} if asked else {}
 
 
 def _to_videos(
     targets: list[Path], run: Path, source: str, out: Path, settings: SwapConfig, last: Mapping[str, bool], *,
-    patches: Path | None, audio: bool, **who: Any,
+    patches: Path | None, audio: bool, sequence: bool, **who: Any,
 ) -> None:  # fmt: skip
+    if sequence:
+        raise UsageError(f"{targets[0]} is no folder of pictures", hint="leave out --sequence: a video is a sequence")
     from forge.swapping.deliverable import is_deliverable
 
     if is_deliverable(out):
@@ -204,6 +216,8 @@ def _to_videos(
         _to_file(_only(targets), run, source, out, settings, audio=audio, **last, **who)
     elif last["notice"]:
         raise UsageError("a clip of a dataset gets no visible notice", hint="name a video file as OUT, or --frames")
+    elif last.get("mark_sound"):
+        raise UsageError("a clip of a dataset keeps its sound unmarked", hint="name a video file as OUT")
     elif len(targets) == 1:
         _to_dataset(targets[0], run, source, out, settings, **who, patches=patches, audio=audio)
     else:

@@ -69,6 +69,7 @@ def swap_clip(
     stretch: ClipRange | str | None = None,
     models: SwapModels | None = None,
     mark: bool = False,
+    mark_sound: bool = False,
     notice: bool = False,
     **settings: Any,
 ) -> ClipRecord:
@@ -98,6 +99,7 @@ def swap_clip(
         models: loaded models, used for this target and kept for the next; by default they are loaded.
         mark: whether the clip carries an imperceptible mark. Not in a dataset, where a mark in fakes alone would tell
             the classes apart.
+        mark_sound: whether its sound is marked too, which encodes it anew; with ``mark`` alone it is the target's.
         notice: whether every frame gets a visible label.
         settings: in place of ``config``'s own: ``face="all"``, ``color={"method": "lct"}``.
 
@@ -119,15 +121,15 @@ def swap_clip(
     request = resolve_request(
         target, swapper, source, config, overrides, rendition=encoding.name, dataset=dataset, info=info
     )
-    suffix = suffix_for(encoding, request.audio_from)
+    suffix = suffix_for(encoding, sound := None if mark_sound else request.audio_from)  # encoded anew, sound fits all
     listed = already_listed(dataset, request)
     if listed is not None:
         return listed
     need_writable(dataset)
-    need_encodable(info, suffix, encoding, audio_from=request.audio_from)
+    need_encodable(info, suffix, encoding, audio_from=sound)
     need_signable(SigningIdentity.load_or_create(), target)
     models = models or SwapModels(None if isinstance(finder, str) else finder, embedder)
-    finish = Finish.of(request, mark=mark, notice=notice)
+    finish = Finish.of(request, mark=mark, notice=notice, sound=mark_sound)
     return _listed(request, models, dataset, suffix, encoding, None if patches is None else Path(patches), finish)
 
 
@@ -222,7 +224,8 @@ class _Clip:
         depth = max(1, min(8, _QUEUE_BYTES // (info.width * info.height * 3)))
         outcome = SwapOutcome(flicker=FlickerMeter())
         with (
-            self.request.sound() as sound,
+            self.request.sound() as own,
+            self.finish.finished_sound(own, drafts.video.suffix) as sound,
             self.request.read() as reader,
             VideoWriter.like(info, drafts.video, encoding=self.encoding, audio_from=sound) as video,
             MaskWriter(drafts.masks, info) as masks,

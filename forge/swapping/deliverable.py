@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import dataclasses
-import tempfile
 from pathlib import Path
 from typing import Any
 
 from forge.swapping.clip import DELIVERABLE, swap_clip
 from forge.swapping.config import SwapConfig
 from shared.errors import UsageError, storage_errors
+from shared.marking.video_sound import need_markable_sound
 from shared.provenance.read import read_provenance, sidecar_of
+from shared.storage import scratch_beside
 from shared.types import ClipRecord
 from shared.video.encoding import CONTAINERS
 from shared.video.renditions import suffix_for
@@ -29,20 +30,27 @@ def swap_to_file(
     source: str,
     config: SwapConfig,
     mark: bool = True,
+    mark_sound: bool = False,
     notice: bool = False,
     audio: bool = True,
     **who: Any,
 ) -> ClipRecord:
     """Puts the face of ``source`` into ``target`` and writes the fake to the video file ``out``, marked and signed.
 
-    The record is in the signature (of .mkv and .webm in a file beside it). ``out`` appears whole, or not at all. The
-    other arguments are those of :func:`forge.swapping.clip.swap_clip`.
+    The record is in the signature (of .mkv and .webm in a file beside it). ``out`` appears whole, or not at all; what a
+    killed run left beside it is removed by the next one. The other arguments are those of
+    :func:`forge.swapping.clip.swap_clip`.
 
     Raises:
-        UsageError: ``out`` is there and no fake of ours, or its container cannot hold the codec or the sound.
+        UsageError: ``out`` is there and no fake of ours, its container cannot hold the codec or the sound, or there is
+            no sound to be marked.
         AssayError: as for :func:`forge.swapping.clip.swap_clip`.
     """
     suffix = out.suffix.lower()
+    if mark_sound and not (mark and audio):
+        raise UsageError("the sound is marked only beside the pictures", hint="leave out --no-mark and --no-audio")
+    if mark_sound:
+        need_markable_sound(target)
     if out.exists():
         known = read_provenance(out)
         if known is None or known.record is None or not str(known.record.get("id", "")).startswith(f"{DELIVERABLE}/"):
@@ -54,17 +62,17 @@ def swap_to_file(
     if suffix not in usual.containers:
         raise UsageError(f"{suffix} holds no {usual.codec}", hint=f"name OUT as {', '.join(usual.containers)}")
     encoding = dataclasses.replace(usual, container=suffix)
-    if suffix_for(encoding, target if audio else None) != suffix:
+    if suffix_for(encoding, target if audio and not mark_sound else None) != suffix:
         raise UsageError(
             f"{suffix} cannot hold the sound of {target}", hint="name OUT .mkv, or leave it out: --no-audio"
         )
     with storage_errors(out):
         out.absolute().parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=out.absolute().parent, prefix=f".{out.name}-") as scratch:
-            dataset = Path(scratch) / DELIVERABLE
+        with scratch_beside(out.absolute()) as scratch:
+            dataset = scratch / DELIVERABLE
             record = swap_clip(
                 target, swapper=swapper, source=source, dataset=dataset, config=config, encoding=encoding, mark=mark,
-                notice=notice, audio=audio, **who,
+                mark_sound=mark_sound, notice=notice, audio=audio, **who,
             )  # fmt: skip
             made = dataset / record.path
             beside = sidecar_of(made)

@@ -1,4 +1,4 @@
-"""The imperceptible mark of a fake that is handed out: its payload, and pictures that carry it.
+"""The imperceptible mark of a fake that is handed out: its payload, and pictures and sound that carry it.
 
 The mark is the last change before encoding, so masks, colours and quality are of the picture before it. It leads to the
 request: the first bits of a digest over clip, target, swapper and settings.
@@ -6,16 +6,20 @@ request: the first bits of a digest over clip, target, swapper and settings.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
 from forge.swapping.request import SwapRequest
 from shared import config as settings
 from shared.marking.embed import MarkWriter
-from shared.marking.files import picture_binding
+from shared.marking.files import picture_binding, sound_binding
 from shared.marking.notice import with_notice
 from shared.marking.payload import Payload
+from shared.marking.video_sound import marked_sound
 from shared.provenance.types import SoftBinding, mark_text
 
 
@@ -26,25 +30,43 @@ class Finish:
     Attributes:
         writer: writes the mark; None leaves it out.
         notice: whether a visible label is drawn.
+        sound: whether the sound of a video is marked as well.
     """
 
     writer: MarkWriter | None = None
     notice: bool = False
+    sound: bool = False
 
     @classmethod
-    def of(cls, request: SwapRequest, *, mark: bool, notice: bool = False) -> Finish:
+    def of(cls, request: SwapRequest, *, mark: bool, notice: bool = False, sound: bool = False) -> Finish:
         """For the fake that ``request`` asks for."""
-        return cls(MarkWriter(payload_of(request)) if mark else None, notice)
+        return cls(MarkWriter(payload_of(request)) if mark else None, notice, sound)
 
     def apply(self, image: np.ndarray) -> np.ndarray:
         """An (H, W, 3) uint8 picture, finished; the same array if nothing is done."""
         labelled = with_notice(image) if self.notice else image
         return labelled if self.writer is None else self.writer.mark(labelled)
 
+    @contextmanager
+    def finished_sound(self, source: Path | None, suffix: str) -> Iterator[Path | None]:
+        """A file with the sound of ``source`` for a video file with this suffix: marked if asked, else the same file.
+
+        Raises:
+            MediaError: the sound cannot be decoded or encoded.
+        """
+        if source is None or self.writer is None or not self.sound:
+            yield source
+            return
+        with marked_sound(source, self.writer.payload, suffix) as path:
+            yield path
+
     @property
     def bindings(self) -> tuple[SoftBinding, ...]:
         """How the signature names the mark; empty without one."""
-        return () if self.writer is None else (picture_binding(self.writer.payload),)
+        if self.writer is None:
+            return ()
+        picture = picture_binding(self.writer.payload)
+        return (picture, sound_binding(self.writer.payload)) if self.sound else (picture,)
 
     def factors(self) -> dict[str, str]:
         """As a record says it."""

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from shared.dataset import DatasetFolder
 from shared.dataset.layout import SETTINGS
+from shared.dataset.marked import need_unmarked_set
 from shared.errors import StorageError, UsageError
 from shared.types import ClipId, ClipRecord, FrameLabel, Masks, check_name
 
@@ -143,9 +144,12 @@ def need_writable(path: Path) -> None:
     Raises:
         StorageError: it cannot be written.
         ManifestError: a dataset is there that is not as a known signer last sealed it.
+        UsageError: its clips carry a mark, which a clip added to them would lack.
     """
     if is_dataset(path):
-        DatasetFolder.open(path).check_writable()
+        folder = DatasetFolder.open(path)
+        folder.check_writable()
+        need_unmarked_set(folder)
         return
     place = path
     while not place.exists():

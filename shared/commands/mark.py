@@ -67,7 +67,13 @@ def write(
     source: Annotated[Path, typer.Argument(help="Picture, video or sound file.", show_default=False)],
     out: Annotated[Path, typer.Option(help="The marked copy: .png, .jpg, a video file, .wav or .flac.")],
     kind: Annotated[str, typer.Option(help=f"What it is: {', '.join(_KINDS)}.", autocompletion=words(*_KINDS))] = "own",
-    notice: Annotated[bool, typer.Option("--notice", help="Add a visible label in a corner of the picture.")] = False,
+    notice: Annotated[
+        bool,
+        typer.Option("--notice", help="Tell people: a label in a corner of pictures, tones before a sound."),
+    ] = False,
+    sound: Annotated[
+        bool, typer.Option("--sound", help="Mark the sound of a video too, which encodes it anew.")
+    ] = False,
     force: Annotated[bool, typer.Option("--force", help="Replace OUT.")] = False,
 ) -> None:
     """Writes a marked copy of your own material, signed, with the mark named in the signature.
@@ -75,7 +81,7 @@ def write(
     Example: assay mark write portrait.png --out portrait-marked.png
 
     The payload leads to the SHA-256 of the source. Material that says it is a fake stays one. A video's sound is
-    copied unchanged; sound files are marked themselves and written as 16-bit samples.
+    copied unchanged, without --sound; sound files are marked themselves and written as 16-bit samples.
     """
     if kind not in _KINDS:
         raise UsageError(f"no kind {kind!r}", hint=f"one of {', '.join(_KINDS)}")
@@ -86,7 +92,7 @@ def write(
 
     need_file(source)
     with console.progress("marking", None, unit="frame") as tick:
-        payload = mark_file(source, out, kind=kind, notice=notice, tick=tick)
+        payload = mark_file(source, out, kind=kind, notice=notice, sound=sound, tick=tick)
     console.print(f"{out}: marked {payload.text} ({payload.kind}, record {payload.record}) and signed")
     console.result({"path": out, "payload": payload.text, "kind": payload.kind, "record": payload.record})
 

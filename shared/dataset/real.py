@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import shared
 from shared.config import digest
 from shared.dataset.folder import DatasetFolder
+from shared.dataset.marked import need_unmarked_set
 from shared.dataset.names import safe_name, title_note
 from shared.errors import ManifestError, UsageError
 from shared.provenance.identity import SigningIdentity
@@ -43,7 +44,9 @@ def real_clip_id(dataset: DatasetFolder, clip: Path, encoding: Encoding, name: s
         raise UsageError(f"{clip}: {error}", hint="give it a name with --name") from error
 
 
-def _need_no_fake(clip: Path) -> None:
+def _need_fitting(clip: Path, dataset: DatasetFolder) -> None:
+    """A real clip for a set whose clips carry no mark."""
+    need_unmarked_set(dataset)
     known = read_provenance(clip)
     if known is not None and known.says_fake:
         raise UsageError(f"{clip} says that a model made it: it is no real clip", hint="add what it was made from")
@@ -73,7 +76,7 @@ def add_real_clip(
     Raises:
         MediaError: the clip cannot be read.
         ManifestError: another file is listed under that name, or the set differs from its seal.
-        UsageError: a name has forbidden characters, or the clip's manifest says that a model had a hand in it.
+        UsageError: a name has forbidden characters, a model made the clip by its manifest, or the set's are marked.
         ProvenanceError, StorageError: signing or writing failed.
     """
     clip = Path(clip)
@@ -85,7 +88,7 @@ def add_real_clip(
     info, sound = probe(clip), clip if audio else None
     suffix = encoding.container if sound is None else container_for(sound, encoding.container, encoding.containers)
     signer = signer or SigningIdentity.load_or_create()
-    _need_no_fake(clip)
+    _need_fitting(clip, dataset)
     notes = read_with_notes(clip, info, audio=audio)
     need_encodable(info, suffix, encoding, audio_from=sound)
     need_signable(signer, clip)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,12 +12,13 @@ import numpy as np
 
 from shared.errors import MediaError, UsageError
 from shared.marking.embed import MarkWriter
-from shared.marking.notice import with_notice
+from shared.marking.notice import with_notice, with_tones
 from shared.marking.payload import KINDS, Payload
 from shared.marking.read import MOST_WINDOWS, MarkReader
 from shared.marking.reading import MarkReading
-from shared.marking.sound import mark_sound, read_sound
+from shared.marking.sound import LEAST_RATE, mark_sound, read_sound
 from shared.marking.sound_files import WRITTEN, decode_sound, has_sound, write_sound
+from shared.marking.video_sound import marked_sound, need_markable_sound
 from shared.provenance.identity import SigningIdentity
 from shared.provenance.read import EMBEDDABLE, read_provenance
 from shared.provenance.sign import sign_clip
@@ -117,23 +119,31 @@ def _read_video(path: Path) -> MarkReading:
 
 
 def mark_file(
-    source: Path, out: Path, *, kind: str = "own", notice: bool = False, tick: Callable[[int], object] | None = None
+    source: Path,
+    out: Path,
+    *,
+    kind: str = "own",
+    notice: bool = False,
+    sound: bool = False,
+    tick: Callable[[int], object] | None = None,
 ) -> Payload:
     """Writes a marked and signed copy of a picture, video or sound file; the payload of the mark.
 
     The record that the payload leads to is the source's SHA-256. A source whose mark or manifest says that a model had
     a hand in it keeps that statement, in its mark and in its signature; so does a kind that says so. The sound
-    of a video is copied unchanged.
+    of a video is copied unchanged, unless it is to be marked as well.
 
     Args:
         source: the file.
         out: .png, .jpg, a video container, .wav or .flac, of the kind of the source; replaced when it is there.
         kind: one of :data:`shared.marking.payload.KINDS`.
-        notice: whether pictures get a visible label in a corner.
+        notice: whether pictures get a visible label in a corner, and a sound file tones before it.
+        sound: whether the sound of a video is marked too, which encodes it anew.
         tick: called with 1 after each frame.
 
     Raises:
-        UsageError: an unknown kind, ``out`` is the source or of another kind of media, a notice for sound.
+        UsageError: an unknown kind, ``out`` is the source or of another kind of media, or ``sound`` without a video
+            that has sound.
         MediaError: the source cannot be read.
         ProvenanceError, StorageError: signing or writing failed.
     """
@@ -143,21 +153,27 @@ def mark_file(
         raise UsageError(f"{out} is the source itself", hint="name another file: the original is kept")
     medium = _medium(source)
     need_suffix(out, medium)
-    if notice and medium == "sound":
-        raise UsageError("a visible notice is for pictures", hint="leave --notice out for sound")
+    if sound and medium != "video":
+        raise UsageError(f"{source} is no video with sound", hint="leave --sound out: a sound file is always marked")
+    if sound:
+        need_markable_sound(source)
     known = read_provenance(source)
     payload = Payload.of(_kind(kind, known, read_marks(source)), sha256_file(source))
     with replacing(out) as draft:
         if medium == "picture":
             draft.write_bytes(_encoded(_marked(read_picture(source), payload, notice=notice), out.suffix.lower()))
         elif medium == "video":
-            _mark_video(source, draft, payload, notice=notice, tick=tick)
+            _mark_video(source, draft, payload, notice=notice, sound=sound, tick=tick)
         else:
-            sound, rate = decode_sound(source)
-            if rate < 8000:
-                raise MediaError(f"{source} has {rate} samples a second", hint="sound is marked from 8,000 on")
-            write_sound(draft, mark_sound(sound, rate, payload), rate)
-        _sign(draft, source, out.name, payload, known, medium)
+            samples, rate = decode_sound(source)
+            if rate < LEAST_RATE:
+                raise MediaError(
+                    f"{source} has {rate} samples a second", hint=f"sound is marked from {LEAST_RATE:,} on"
+                )
+            write_sound(draft, mark_sound(with_tones(samples, rate) if notice else samples, rate, payload), rate)
+        bindings = [] if medium == "sound" else [picture_binding(payload)]
+        bindings += [sound_binding(payload)] if medium == "sound" or sound else []
+        _sign(draft, source, out.name, payload, known, bindings, notice=notice)
     return payload
 
 
@@ -208,28 +224,40 @@ def _encoded(image: np.ndarray, suffix: str) -> bytes:
 
 
 def _mark_video(
-    source: Path, draft: Path, payload: Payload, *, notice: bool, tick: Callable[[int], object] | None
+    source: Path, draft: Path, payload: Payload, *, notice: bool, sound: bool, tick: Callable[[int], object] | None
 ) -> None:
     writer = MarkWriter(payload)
-    with VideoReader(source) as reader, VideoWriter.like(reader.info, draft, audio_from=source) as video:
+    with ExitStack() as stack:
+        audio = stack.enter_context(marked_sound(source, payload, draft.suffix.lower())) if sound else source
+        reader = stack.enter_context(VideoReader(source))
+        video = stack.enter_context(VideoWriter.like(reader.info, draft, audio_from=audio))
         for frame in reader:
             video.write(writer.mark(with_notice(frame.image) if notice else frame.image), frame.time)
             if tick is not None:
                 tick(1)
 
 
-def _sign(draft: Path, source: Path, title: str, payload: Payload, known: Provenance | None, medium: str) -> None:
+def _sign(
+    draft: Path,
+    source: Path,
+    title: str,
+    payload: Payload,
+    known: Provenance | None,
+    bindings: list[SoftBinding],
+    *,
+    notice: bool,
+) -> None:
     kept = next((term for term in (known.digital_source_types if known else ()) if term in FAKE_SOURCES), None)
     if kept is None and payload.kind in _FAKE_KINDS:
         kept = MADE_BY_MODEL if payload.kind in ("generate", "speech") else COMPOSITE_WITH_MODEL
-    binding = sound_binding(payload) if medium == "sound" else picture_binding(payload)
+    told = [Action("c2pa.edited", "a notice to people was added")] if notice else []
     sign_clip(
         draft,
         SigningIdentity.load_or_create(),
         title=title,
-        actions=[Action("c2pa.watermarked", "an imperceptible mark was written")],
+        actions=[*told, Action("c2pa.watermarked", "an imperceptible mark was written")],
         ingredient=source,
         digital_source_type=kept,
         record={"kind": payload.kind, "label": None if kept is None else "fake"},
-        bindings=[binding],
+        bindings=bindings,
     )

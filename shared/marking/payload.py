@@ -28,6 +28,10 @@ KINDS: tuple[str, ...] = ("own", "swap", "reenact", "generate", "speech", "set")
 
 _VERSION = 1
 _ID_BITS = 24
+PREFIX = (0, 0, 0, 1, 0)
+"""First bits of every payload that this version reads: its version, and that its kind is below 8."""
+READ_BITS = PAYLOAD_BITS - len(PREFIX)
+"""Bits of a payload that are not known before it is read."""
 
 
 @dataclass(frozen=True)
@@ -106,11 +110,12 @@ def encode(number: int) -> np.ndarray:
     return 1 - 2 * np.array(code, np.int8)
 
 
-def decode(soft: np.ndarray) -> list[int]:
-    """The most likely 40 bits of each row of soft values.
+def decode(soft: np.ndarray, prefix: tuple[int, ...] = ()) -> list[int]:
+    """The most likely 40 bits of each row of soft values, among those that begin with ``prefix``.
 
     Args:
         soft: (N, 160) float; the sign is the bit (positive for 0), the size how sure it is.
+        prefix: bits that are known beforehand.
 
     Returns:
         N numbers of 40 bits; :func:`checked` takes the checksum off.
@@ -119,12 +124,15 @@ def decode(soft: np.ndarray) -> list[int]:
     count, steps = len(soft), PAYLOAD_BITS + CHECK_BITS
     # (N, steps, states, 2): the gain of entering a state from each of its two predecessors.
     gains = np.einsum("ntg,spg->ntsp", soft.reshape(count, steps, len(_GENERATORS)).astype(np.float32), signs)
+    newest = np.arange(_STATES) >> _MEMORY - 1
     metric = np.zeros((count, _STATES), np.float32)
     choices = np.zeros((_ROUNDS * steps, count, _STATES), bool)
     for step in range(_ROUNDS * steps):
         both = metric[:, before] + gains[:, step % steps]
         choices[step] = both[..., 1] > both[..., 0]
         metric = both.max(axis=2)
+        if step % steps < len(prefix):
+            metric[:, newest != prefix[step % steps]] = -np.inf
         metric -= metric.max(axis=1, keepdims=True)
     return [_traced(choices[:, row], int(metric[row].argmax()), steps) for row in range(count)]
 

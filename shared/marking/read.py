@@ -1,7 +1,8 @@
 """Reads the picture mark from the frames of a clip, or from one picture.
 
-Frames are whitened (the local mean is taken away, the rest divided by its local strength) and added up; the sum is
-searched for the tile (:mod:`shared.marking.search`), and if none is found, its mirror image.
+Frames are whitened (the local mean is taken away, the rest divided by its local power) and added up; the sum is
+searched for the tile (:mod:`shared.marking.search`), and if none is found, its mirror image. Half of the allowed false
+alarms goes to the one place where a file that was neither cut nor resized has the tile, so that less is needed there.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from dataclasses import replace
 import cv2
 import numpy as np
 
+from shared.marking.embed import pitch_for
 from shared.marking.reading import MarkReading, threshold_for
 from shared.marking.search import find_mark, scales_between
 
@@ -23,7 +25,7 @@ MOST_WINDOWS = 8
 _LARGEST_PX = 1024  # of the shorter side; larger pictures are reduced
 _SMALLEST_PX = 48
 _MOST_ASPECT = 8
-_WHITENING_PX = 11
+_WHITENING_PX = 7
 _FLOOR = 2.0
 
 
@@ -36,6 +38,7 @@ class MarkReader:
     def __init__(self) -> None:
         self._sum = np.zeros((0, 0), np.float32)
         self._reduction = 1.0
+        self._size = (0, 0)
         self.frames = 0
 
     def add(self, luma: np.ndarray) -> None:
@@ -43,14 +46,15 @@ class MarkReader:
         shorter = min(luma.shape)
         if shorter < _SMALLEST_PX or max(luma.shape) > _MOST_ASPECT * shorter:
             return
+        height, width = luma.shape
+        size = (height, width)
         reduction = min(1.0, _LARGEST_PX / shorter)
         if reduction < 1:
-            height, width = luma.shape
-            size = (round(width * reduction), round(height * reduction))
-            luma = cv2.resize(luma, size, interpolation=cv2.INTER_AREA)
-        white = whitened(luma)
-        if self._sum.shape != white.shape:
-            self._sum, self._reduction, self.frames = np.zeros_like(white), reduction, 0
+            smaller = (round(width * reduction), round(height * reduction))
+            luma = cv2.resize(luma, smaller, interpolation=cv2.INTER_AREA)
+        white = whitened(luma, _WHITENING_PX, 2.0)
+        if self._size != size:
+            self._sum, self._size, self._reduction, self.frames = np.zeros_like(white), size, reduction, 0
         self._sum += white
         self.frames += 1
 
@@ -58,8 +62,10 @@ class MarkReader:
         """The mark of the frames so far. One that is not read may be there: see the statistic."""
         if not self.frames:
             return MarkReading(None, 0.0, threshold_for(1), 1.0)
-        scales, times = scales_between(*SCALES, self._sum.shape), 2 * MOST_WINDOWS
-        reading = find_mark(self._sum, scales, times=times)
+        # Both ways round; twice for the halves of the allowed false alarms.
+        scales, times = scales_between(*SCALES, self._sum.shape), 2 * 2 * MOST_WINDOWS
+        written = self._reduction * pitch_for(*self._size)
+        reading = find_mark(self._sum, scales, times=times, written=written)
         if not reading.found:
             turned = find_mark(np.ascontiguousarray(self._sum[:, ::-1]), scales, times=times)
             reading = max(reading, replace(turned, mirrored=turned.found), key=MarkReading.order)
@@ -67,12 +73,18 @@ class MarkReader:
         return replace(reading, scale=scale, looked_at=self.frames)
 
 
-def whitened(plane: np.ndarray) -> np.ndarray:
-    """(H, W) float32: detail of an (H, W) plane, uint8 or float32, made about equally strong everywhere."""
-    box = (_WHITENING_PX, _WHITENING_PX)
+def whitened(plane: np.ndarray, side: int, power: float) -> np.ndarray:
+    """(H, W) float32: detail of an (H, W) plane, uint8 or float32, made about equally strong everywhere.
+
+    Args:
+        plane: the picture.
+        side: pixels of the square about each place that give its local mean and strength.
+        power: of the local strength, that the detail is divided by.
+    """
+    box = (side, side)
     detail = plane.astype(np.float32)
     detail -= cv2.blur(detail, box, borderType=cv2.BORDER_REFLECT)
-    power = cv2.blur(detail * detail, box, borderType=cv2.BORDER_REFLECT)
+    energy = cv2.blur(detail * detail, box, borderType=cv2.BORDER_REFLECT)
     # The box filter adds and takes away, which can leave a little less than nothing.
-    strength = np.sqrt(np.maximum(power, 0)) + np.float32(_FLOOR)
-    return detail / (strength * np.sqrt(strength))
+    strength = np.sqrt(np.maximum(energy, 0)) + np.float32(_FLOOR)
+    return detail / np.power(strength, np.float32(power))

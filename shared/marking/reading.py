@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from shared.marking.payload import CODE_BITS, PAYLOAD_BITS, Payload
+from shared.marking.payload import CODE_BITS, READ_BITS, Payload
 
 FALSE_ALARM_RATE = 1e-6
 """Largest probability, by the statistic's own bound, that a mark is read from unmarked material."""
@@ -57,13 +57,14 @@ def threshold_for(alignments: float, rate: float = FALSE_ALARM_RATE) -> float:
     The statistic is a sum of a_k cos(t_k), divided by the root of half the sum of a_k². The angles t_k are those of the
     material less those of the key, which are uniform and independent. E[exp(l cos t)] = I_0(l) <= exp(l² / 4), so the
     probability that one statistic is above z is at most exp(-z² / 2), whatever the material is (Chernoff); the union
-    over all alignments and payloads gives the threshold.
+    over all alignments and payloads gives the threshold. Alignments may be tried in groups of their own, each with a
+    share of the rate: ``alignments`` is then their number over that share.
     """
-    return math.sqrt(2 * math.log(alignments * 2.0**PAYLOAD_BITS / rate))
+    return math.sqrt(2 * math.log(alignments * 2.0**READ_BITS / rate))
 
 
 def false_alarm_bound(statistic: float, alignments: float) -> float:
     """Bound on the probability that unmarked material reaches ``statistic`` (see :func:`threshold_for`)."""
     if statistic <= 0:
         return 1.0
-    return min(1.0, math.exp(min(0.0, math.log(alignments) + PAYLOAD_BITS * math.log(2) - statistic**2 / 2)))
+    return min(1.0, math.exp(min(0.0, math.log(alignments) + READ_BITS * math.log(2) - statistic**2 / 2)))

@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 import cv2
 import numpy as np
 
-from shared.marking.payload import CHECK_BITS, CODE_BITS, Payload, checked, decode, encode
+from shared.marking.payload import CHECK_BITS, CODE_BITS, PREFIX, Payload, checked, decode, encode
 from shared.marking.reading import MarkReading, false_alarm_bound, threshold_for
 from shared.marking.tile import HIGHEST, SIDE, Tile
 
@@ -72,25 +72,45 @@ def scales_between(low: float, high: float, shape: tuple[int, ...]) -> np.ndarra
     return low * (high / low) ** (np.arange(count + 1) / count)
 
 
-def find_mark(plane: np.ndarray, scales: Sequence[float] | np.ndarray, *, times: int) -> MarkReading:
+def find_mark(
+    plane: np.ndarray,
+    scales: Sequence[float] | np.ndarray,
+    *,
+    times: int,
+    written: float | None = None,
+    rows: Sequence[int] | None = None,
+) -> MarkReading:
     """The mark in a plane.
 
     Args:
         plane: (H, W) float32, mean about 0, of about equal strength everywhere.
         scales: pixels of the plane per pixel of the tile that are tried, ascending.
-        times: how many planes are searched for one answer; all count in the threshold.
+        times: how many planes are searched for one answer, over the share of the false alarms that the search and the
+            look at ``written`` are allowed, each; it counts in the threshold.
+        written: scale at which the tile lies in the corner if nothing was cut away; looked at first, by itself.
+        rows: the only shifts in y that are tried, of the tile against the plane's middle row; None for all.
     """
     tile, spectrum = Tile.of_key(), _Spectrum.of(plane)
+    if written is not None:
+        shift = tuple(0.5 - (side // 2 + 0.5) / written for side in plane.shape)
+        reading = _decoded(spectrum, tile, [_Alignment(written, (shift[0], shift[1]), 0.0)], float(times))
+        if reading.found:
+            return reading
     fine = _CANDIDATES * len(_FINE_SCALES) * len(_FINE_SHIFTS) ** 2
-    alignments = float((len(scales) * SIDE * SIDE + fine) * times)
-    limit = threshold_for(alignments)
+    alignments = float((len(scales) * SIDE * (SIDE if rows is None else len(rows)) + fine) * times)
     step = float(scales[1] / scales[0] - 1) if len(scales) > 1 else 0.004
-    refined = [_refined(spectrum, tile, one, step) for one in _coarse(spectrum, tile, scales)]
-    values = [_compared(spectrum, tile, one) for one in refined]
+    refined = [_refined(spectrum, tile, one, step) for one in _coarse(spectrum, tile, scales, rows)]
+    return _decoded(spectrum, tile, refined, alignments)
+
+
+def _decoded(spectrum: _Spectrum, tile: Tile, places: list[_Alignment], alignments: float) -> MarkReading:
+    """The best reading at these places, found among ``alignments``."""
+    limit = threshold_for(alignments)
+    values = [_compared(spectrum, tile, one) for one in places]
     carries = tile.bits >= 0
     soft = [np.bincount(tile.bits[carries], np.real(one)[carries], minlength=CODE_BITS) for one in values]
     best = MarkReading(None, 0.0, limit, 1.0)
-    for place, word in enumerate(decode(np.stack(soft))):
+    for place, word in enumerate(decode(np.stack(soft), PREFIX)):
         code, number = encode(word >> CHECK_BITS), checked(word)
         strength = math.sqrt(float(np.sum(np.abs(values[place]) ** 2)) / 2)
         statistic = float(np.sum(np.real(values[place]) * tile.signs(code))) / max(strength, 1e-12)
@@ -98,26 +118,29 @@ def find_mark(plane: np.ndarray, scales: Sequence[float] | np.ndarray, *, times:
         if number is not None and statistic >= limit:
             wrong = int(np.sum((soft[place] < 0) != (code < 0)))
             reading = replace(
-                reading, payload=Payload.from_number(number), bit_errors=wrong, scale=float(refined[place].scale)
+                reading, payload=Payload.from_number(number), bit_errors=wrong, scale=float(places[place].scale)
             )
         best = max(best, reading, key=MarkReading.order)
     return best
 
 
-def _coarse(spectrum: _Spectrum, tile: Tile, scales: Sequence[float] | np.ndarray) -> list[_Alignment]:
+def _coarse(
+    spectrum: _Spectrum, tile: Tile, scales: Sequence[float] | np.ndarray, rows: Sequence[int] | None
+) -> list[_Alignment]:
     """The best alignment of each scale, the best of all scales first, as many as are decoded."""
     locating = tile.bits < 0
     y, x = tile.frequencies[locating].T
     turn = np.exp(-1j * tile.phases[locating])
     found: list[_Alignment] = []
     grid = np.zeros((SIDE, SIDE), np.complex64)
+    tried = np.arange(SIDE) if rows is None else np.array(rows) % SIDE
     for scale in scales:
         values = spectrum.at(y / (SIDE * scale), x / (SIDE * scale)) * turn
         grid[y, x] = values
-        agreement = np.real(np.fft.ifft2(grid))
+        agreement = np.real(np.fft.ifft2(grid))[tried]
         at = int(agreement.argmax())
         strength = math.sqrt(float(np.sum(np.abs(values) ** 2)) / 2) + 1e-12
-        shift = (float(at // SIDE), float(at % SIDE))
+        shift = (float(tried[at // SIDE]), float(at % SIDE))
         found.append(_Alignment(float(scale), shift, float(agreement.flat[at]) * SIDE * SIDE / strength))
     return sorted(found, key=lambda one: -one.agreement)[:_CANDIDATES]
 

@@ -30,6 +30,9 @@ CHANGE_DB = 1.5
 SPEEDS: tuple[float, ...] = tuple(round(1 + step / 100, 2) for step in (0, -2, 2, -4, 4, -6, 6))
 """Speeds of playing that are tried, with the pitch changed alike and with the pitch kept."""
 
+LEAST_RATE = 8000
+"""Samples a second below which sound is not marked."""
+
 _CELL_HZ = 31.25
 _CELL_SECONDS = 0.016
 _OVERLAP = 4
@@ -39,6 +42,8 @@ _QUIETEST = 1e-4
 _LEAST_SECONDS = 0.5
 _MOST_GAIN_DB = 3.0
 _MOST_SECONDS = 30.0
+_WHITENING_CELLS, _WHITENING_POWER = 11, 1.5
+_ROWS_OFF = 2  # rows: the pattern keeps its frequencies, up to what is left of a change of pitch
 
 
 def mark_sound(sound: np.ndarray, rate: int, payload: Payload, *, change_db: float = CHANGE_DB) -> np.ndarray:
@@ -46,15 +51,15 @@ def mark_sound(sound: np.ndarray, rate: int, payload: Payload, *, change_db: flo
 
     Args:
         sound: (N,) or (N, channels) float32.
-        rate: samples a second, at least 8,000.
+        rate: samples a second, at least :data:`LEAST_RATE`.
         payload: what the mark says.
         change_db: root mean square of the change.
 
     Raises:
         ValueError: the rate is too low.
     """
-    if rate < 8000:
-        raise ValueError(f"sound is marked from 8,000 samples a second on, got {rate}")
+    if rate < LEAST_RATE:
+        raise ValueError(f"sound is marked from {LEAST_RATE:,} samples a second on, got {rate}")
     pattern = Tile.of_key().pattern(encode(payload.number))
     size = _window_size(rate, 1.0)
     hop = size // _OVERLAP
@@ -85,12 +90,15 @@ def read_sound(sound: np.ndarray, rate: int) -> MarkReading:
     mono = mono[: int(_MOST_SECONDS * rate)]
     times = 2 * len(SPEEDS) - 1
     nothing = MarkReading(None, 0.0, threshold_for(1), 1.0)
-    if rate < 8000 or len(mono) < _LEAST_SECONDS * rate or float(np.abs(mono).max()) < _QUIETEST:
+    if rate < LEAST_RATE or len(mono) < _LEAST_SECONDS * rate or float(np.abs(mono).max()) < _QUIETEST:
         return nothing
     best = nothing
     for speed in SPEEDS:
         for pitch in dict.fromkeys((speed, 1.0)):
-            reading = find_mark(whitened(_loudness(mono, rate, speed, pitch)), (1.0,), times=times)
+            plane = whitened(_loudness(mono, rate, speed, pitch), _WHITENING_CELLS, _WHITENING_POWER)
+            middle = round(_READ_HZ[0] / _CELL_HZ) + len(plane) // 2
+            rows = range(-middle - _ROWS_OFF, -middle + _ROWS_OFF + 1)
+            reading = find_mark(plane, (1.0,), times=times, rows=rows)
             looked = replace(reading, scale=speed if reading.found else None, looked_at=round(len(mono) / rate))
             best = max(best, looked, key=MarkReading.order)
             if best.found:

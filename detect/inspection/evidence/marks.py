@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from shared.errors import MediaError
 from shared.marking.files import read_marks
 from shared.marking.reading import FALSE_ALARM_RATE, MarkReading
@@ -24,6 +26,12 @@ def mark_evidence(source: Child | NoChild) -> list[Evidence]:
         return [Evidence(_name("picture"), f"could not be read, because {cause}", {"read": None}, limits=_LIMITS)]
     layers = (("picture", found.picture), ("sound", found.sound))
     return [_evidence(name, reading) for name, reading in layers if reading is not None]
+
+
+def layers_read(evidence: Sequence[Evidence]) -> list[str]:
+    """The layers, "picture" or "sound", that could be looked at for a mark."""
+    looked = {each.name for each in evidence if each.details.get("read") is not None}
+    return [layer for layer in ("picture", "sound") if _name(layer) in looked]
 
 
 def _evidence(name: str, reading: MarkReading) -> Evidence:

@@ -53,3 +53,15 @@ def test_an_output_folder_below_a_file_is_refused(tmp_path):
     need_writable(tmp_path / "a" / "b")
     with pytest.raises(StorageError, match="cannot be written"):
         need_writable(tmp_path / "file" / "set")
+
+
+def test_no_swap_begins_into_a_set_whose_clips_are_marked(tmp_path, monkeypatch):
+    folder = DatasetFolder.init(tmp_path / "set", "set")
+    need_writable(folder.path)
+
+    def refused(_dataset: DatasetFolder) -> None:
+        raise UsageError("the clips carry a mark")
+
+    monkeypatch.setattr("forge.swapping.output.need_unmarked_set", refused)
+    with pytest.raises(UsageError, match="carry a mark"):
+        need_writable(folder.path)

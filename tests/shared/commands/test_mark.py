@@ -85,6 +85,7 @@ def test_a_notice_is_seen_in_the_corner(picture, tmp_path):
         (("write", "{own}", "--out", "{there}"), 2, "is there"),
         (("write", "{own}", "--out", "out.gif"), 2, "is not written as .gif"),
         (("write", "{own}", "--out", "out.png", "--kind", "joke"), 2, "no kind 'joke'"),
+        (("write", "{own}", "--out", "out.png", "--sound"), 2, "is no video with sound"),
         (("write", "none.png", "--out", "out.png"), 1, "none.png"),
         (("write", "{text}", "--out", "out.png"), 1, "notes.png"),
         (("read", "{empty}"), 2, "holds no picture"),

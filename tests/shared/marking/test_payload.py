@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from shared.marking.payload import CODE_BITS, Payload, checked, checksum, decode, encode
+from shared.marking.payload import CODE_BITS, PREFIX, Payload, checked, checksum, decode, encode
 
 
 def test_the_bits_of_a_payload_are_version_kind_and_record():
@@ -37,6 +37,16 @@ def test_a_code_is_decoded_after_thirty_errors_of_160(number):
     wrong = np.random.default_rng(number % 1000).choice(CODE_BITS, 30, replace=False)
     code[wrong] *= -1
     assert checked(decode(code[None])[0]) == number
+
+
+def test_bits_that_are_known_help_to_decode():
+    number = 0x11ABCDEF
+    rng = np.random.default_rng(2)
+    soft = encode(number) + rng.normal(0, 1.9, (24, CODE_BITS))
+    free = sum(checked(word) == number for word in decode(soft))
+    known = decode(soft, PREFIX)
+    assert sum(checked(word) == number for word in known) > free
+    assert {word >> 35 for word in known} == {0b00010}
 
 
 def test_noise_alone_seldom_has_a_right_checksum():

@@ -126,11 +126,23 @@ def test_large_pictures_get_a_coarser_pattern():
 
 
 def test_the_threshold_is_that_of_the_union_bound():
-    # By hand: 1000 alignments of 2^32 payloads at 1e-6: exp(-z^2 / 2) = 1e-6 / (1000 * 2^32).
+    # By hand: 1000 alignments of 2^27 payloads (5 of the 32 bits are known) at 1e-6:
+    # exp(-z^2 / 2) = 1e-6 / (1000 * 2^27).
     limit = threshold_for(1000)
-    assert np.exp(-(limit**2) / 2) * 1000 * 2**32 == pytest.approx(FALSE_ALARM_RATE)
+    assert np.exp(-(limit**2) / 2) * 1000 * 2**27 == pytest.approx(FALSE_ALARM_RATE)
     assert false_alarm_bound(limit, 1000) == pytest.approx(FALSE_ALARM_RATE)
     assert false_alarm_bound(0, 1000) == false_alarm_bound(3, 1000) == 1
+
+
+def test_less_is_needed_where_the_mark_was_written():
+    # Two sizes alike but for a shift by 8 pixels, under noise: the place as written needs 8.5, the search about 10.
+    rng = np.random.default_rng(4)
+    marked = MarkWriter(PAYLOAD).mark(picture()).astype(np.float32)
+    noisy = np.clip(np.round(marked + rng.normal(0, 50, marked.shape)), 0, 255).astype(np.uint8)
+    whole, cut = read(noisy), read(np.ascontiguousarray(noisy[8:, 8:]))
+    assert whole.payload == PAYLOAD
+    assert whole.threshold == pytest.approx(np.sqrt(2 * np.log(32 * 2**27 / FALSE_ALARM_RATE)))
+    assert cut.payload is None
 
 
 def test_the_statistic_of_noise_is_below_the_threshold():

@@ -55,7 +55,7 @@ def build_app() -> typer.Typer:
     app.command("verify")(verify.verify)
     app.add_typer(mark.app, name="mark")
     app.add_typer(weights.app, name="weights")
-    app.command("doctor")(doctor.doctor_command(forge.cli.step_milliseconds))
+    app.command("doctor")(doctor.doctor_command(forge.cli.step_milliseconds, forge.cli.speech_engines))
     app.command("docs")(docs.docs)
     return app
 

@@ -17,24 +17,12 @@ from forge.commands.speak import engines, speak
 from forge.commands.suggest import suggest
 from forge.commands.swap import swap
 from forge.commands.train import train
+from forge.commands.vocode import splice, vocode
 
 app = typer.Typer(help="Train swappers, make labelled fakes, measure them.", no_args_is_help=True)
-for command in (
-    train,
-    coverage,
-    lr,
-    swap,
-    quality,
-    redraw,
-    build,
-    suggest,
-    export,
-    models,
-    recipes,
-    pastes,
-    speak,
-    engines,
-):
+_SWAPS = (train, coverage, lr, swap, quality, redraw, build, suggest, export, models, recipes, pastes)
+_SPEECH = (speak, engines, vocode, splice)
+for command in (*_SWAPS, *_SPEECH):
     app.command()(command)
 
 

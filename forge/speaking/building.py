@@ -194,7 +194,7 @@ def _make_group(group: _Group, spec: SpeechSetSpec, out: Path, done: set[str]) -
 
 
 def group_sounds(voicesets: Sequence[Voiceset], spec: SpeechSetSpec) -> Iterator[tuple[str, str | None, Sound, Sound]]:
-    """Every recording that :func:`build_speech_set` would write: speaker, manipulation, as made, and after the chain."""
+    """Every recording of a set, unwritten: speaker, manipulation, the sound as made, and the sound after the chain."""
     splits: dict[str, Split] = {one.info.identity: "train" for one in voicesets}
     for group in _groups(voicesets, splits, spec):
         chain, members, count = _planned(group, spec)

@@ -42,6 +42,7 @@ def voices(tmp_path, monkeypatch):
     monkeypatch.setattr("shared.voices.extract.speech_spans", lambda sound, _=None: [(0, len(sound))])
     monkeypatch.setattr("forge.speaking.building.engine_named", lambda _: _Engine())
     monkeypatch.setattr("forge.speaking.vocoders._ROUNDS", 2)
+    monkeypatch.setattr("shared.speechsets.audit._TREES", 10)
 
     def say(text, *, engine, voice, seed):
         return Speech(hum(0.3 + 0.06 * len(text), 210, 24_000), EngineInfo(engine, "neural", "1", voice, None, "x"))

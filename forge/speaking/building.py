@@ -299,10 +299,10 @@ def _partial(name: str, fake: PartialFake, voice: str | None, text: str | None) 
 
 
 def _span(rng: np.random.Generator, real: Sound, first: int, stop: int) -> tuple[int, int]:
-    """A stretch of .35 to .9 s with speech in it, in the middle three fifths of the utterance."""
+    """A stretch of .35 to .9 s with speech in it, between the first fifth and the last two fifths of the utterance."""
     length = round(rng.uniform(*_CUT_SECONDS) * RATE)
     length = min(length, (stop - first) // 3)
-    low, high = first + (stop - first) // 5, stop - (stop - first) // 5 - length
+    low, high = first + (stop - first) // 5, stop - 2 * (stop - first) // 5 - length
     starts = [int(rng.integers(low, max(low + 1, high))) for _ in range(8)]
     whole = active_level(real.samples, RATE) or -60.0
     for start in starts:

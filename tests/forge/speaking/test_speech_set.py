@@ -11,6 +11,7 @@ from shared.audio.reading import read_sound
 from shared.audio.sound import Sound
 from shared.cli import run
 from shared.provenance.read import read_provenance
+from shared.speechsets.audit import PROBES
 from shared.speechsets.folder import read_speech_set, verify
 from shared.voices.extract import extract_voice
 from shared.voices.layout import ExtractSettings
@@ -92,7 +93,7 @@ def test_a_set_is_made_verified_and_audited(voices, tmp_path, capsys):
     capsys.readouterr()
     run(["--json", "dataset", "audit-speech", str(out)])
     probes = json.loads(capsys.readouterr().out)["probes"]
-    assert {one["name"] for one in probes} == {"silence", "zeros", "level", "band", "length", "bits"}
+    assert {one["name"] for one in probes} == {probe.name for probe in PROBES}
     assert next(one for one in probes if one["name"] == "length")["area"] == 0.5
 
 

@@ -145,7 +145,7 @@ def sent_through(sound: Sound, chain: Chain, count: int, seed: int) -> tuple[Sou
 
 def room_noise(count: int, rng: np.random.Generator) -> np.ndarray:
     """(count,) float64 of root mean square 1: noise that falls by about 6 dB an octave, as rooms have."""
-    noise = lfilter([1.0], [1.0, -0.9], rng.normal(size=count + 400))[400:]
+    noise = np.asarray(lfilter([1.0], [1.0, -0.9], rng.normal(size=count + 400)))[400:]
     return noise / (float(np.std(noise)) or 1.0) if count else noise
 
 

@@ -22,7 +22,7 @@ def speaker_splits(
         UsageError: fractions that do not sum to one, or fewer speakers than splits.
     """
     names = sorted(set(speakers))
-    wanted = [split for split, share in zip(SPLITS, fractions, strict=True) if share > 0]
+    wanted: list[Split] = [split for split, share in zip(SPLITS, fractions, strict=True) if share > 0]
     if any(share < 0 for share in fractions) or abs(sum(fractions) - 1) > 1e-6:
         raise UsageError("the parts of a split are not negative and sum to one", hint="for example .6, .2 and .2")
     if len(names) < len(wanted):

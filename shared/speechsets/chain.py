@@ -12,7 +12,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.signal import lfilter
+from scipy.signal import butter, lfilter, sosfiltfilt
 
 from shared.audio.codecs import CODECS, through_codec, with_bits, with_rate_history
 from shared.audio.loudness import active_level, levelled
@@ -28,6 +28,7 @@ _ONSET_SECONDS = 0.01
 _MOST_LEAD = 0.5
 _ENDING_SECONDS = 0.3
 _LEAST_SECONDS = 0.5
+_LOWEST_HZ = 40.0
 
 
 @dataclass(frozen=True)
@@ -122,7 +123,7 @@ def sent_through(sound: Sound, chain: Chain, count: int, seed: int) -> tuple[Sou
         The sound, and the offset: sample ``i`` of the recording at 16 kHz is sample ``i + offset`` of the result.
     """
     rng = np.random.default_rng(seed)
-    work = resampled(sound, RATE)
+    work = _without_offset(resampled(sound, RATE))
     first, _ = speech_bounds(work)
     offset = round(chain.lead_seconds * RATE) - first
     placed = np.zeros(count, np.float32)
@@ -141,6 +142,12 @@ def sent_through(sound: Sound, chain: Chain, count: int, seed: int) -> tuple[Sou
     now = with_bits(now, chain.bits, rng)
     now = through_codec(now, chain.codec)
     return Sound(levelled(now.samples, RATE, chain.level_db), RATE), offset
+
+
+def _without_offset(sound: Sound) -> Sound:
+    """The sound without what lies below 40 Hz: an engine's constant offset, a room's rumble."""
+    filters = butter(2, _LOWEST_HZ, "highpass", fs=sound.rate, output="sos")
+    return sound.with_samples(sosfiltfilt(filters, sound.samples, padlen=min(len(sound) - 1, 2000)))
 
 
 def room_noise(count: int, rng: np.random.Generator) -> np.ndarray:

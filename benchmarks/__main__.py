@@ -12,6 +12,7 @@ from benchmarks import (
     commands_reliability,
     commands_sets,
     commands_speed,
+    commands_voice,
 )
 from benchmarks.app import app
 from shared.console import console
@@ -25,6 +26,7 @@ __all__ = [
     "commands_reliability",
     "commands_sets",
     "commands_speed",
+    "commands_voice",
 ]
 
 

@@ -10,6 +10,8 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from shared.audio.reading import decode_sound, has_sound
+from shared.audio.writing import WRITTEN, write_channels
 from shared.errors import MediaError, UsageError
 from shared.marking.embed import MarkWriter
 from shared.marking.notice import with_notice, with_tones
@@ -17,7 +19,6 @@ from shared.marking.payload import KINDS, Payload
 from shared.marking.read import MOST_WINDOWS, MarkReader
 from shared.marking.reading import MarkReading
 from shared.marking.sound import LEAST_RATE, mark_sound, read_sound
-from shared.marking.sound_files import WRITTEN, decode_sound, has_sound, write_sound
 from shared.marking.video_sound import marked_sound, need_markable_sound
 from shared.provenance.identity import SigningIdentity
 from shared.provenance.read import EMBEDDABLE, read_provenance
@@ -170,7 +171,7 @@ def mark_file(
                 raise MediaError(
                     f"{source} has {rate} samples a second", hint=f"sound is marked from {LEAST_RATE:,} on"
                 )
-            write_sound(draft, mark_sound(with_tones(samples, rate) if notice else samples, rate, payload), rate)
+            write_channels(draft, mark_sound(with_tones(samples, rate) if notice else samples, rate, payload), rate)
         bindings = [] if medium == "sound" else [picture_binding(payload)]
         bindings += [sound_binding(payload)] if medium == "sound" or sound else []
         _sign(draft, source, out.name, payload, known, bindings, notice=notice)

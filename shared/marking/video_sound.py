@@ -14,10 +14,10 @@ from av.audio.resampler import AudioResampler
 from av.audio.stream import AudioStream
 from av.error import FFmpegError
 
+from shared.audio.reading import decode_sound
 from shared.errors import MediaError, UsageError
 from shared.marking.payload import Payload
 from shared.marking.sound import LEAST_RATE, mark_sound
-from shared.marking.sound_files import decode_sound
 from shared.video.audio import EXACT, audio_rate
 from shared.video.container import audio_stream, created, ffmpeg_line, opened
 

@@ -8,11 +8,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from shared.audio.reading import decode_sound
+from shared.audio.writing import write_channels
 from shared.errors import UsageError
 from shared.marking.files import mark_file, read_marks
 from shared.marking.payload import Payload
 from shared.marking.sound import read_sound
-from shared.marking.sound_files import decode_sound, write_sound
 from shared.marking.video_sound import marked_sound, need_markable_sound
 from shared.provenance.read import read_provenance
 from shared.types import Timestamp
@@ -34,7 +35,7 @@ def _noise(seconds: float, rate: int = RATE) -> np.ndarray:
 def video(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """4 s of one picture with sound, 8 frames a second."""
     folder = tmp_path_factory.mktemp("video")
-    write_sound(folder / "sound.wav", _noise(4), RATE)
+    write_channels(folder / "sound.wav", _noise(4), RATE)
     with marked_sound(folder / "sound.wav", PAYLOAD, ".mp4") as encoded:
         path, clock = folder / "talk.mp4", Fraction(1, 8)
         picture = np.random.default_rng(1).integers(90, 160, (96, 96, 3), dtype=np.uint8)
@@ -49,7 +50,7 @@ def test_marked_sound_is_read_and_begins_when_it_began(suffix, tmp_path):
     source = tmp_path / "sound.wav"
     sound = _noise(4)
     sound[:RATE] *= 0.01  # the step at 1 s is what is found again
-    write_sound(source, sound, RATE)
+    write_channels(source, sound, RATE)
     with marked_sound(source, PAYLOAD, suffix) as path:
         back, rate = decode_sound(path)
         assert read_sound(back, rate).payload == PAYLOAD
@@ -86,7 +87,7 @@ def test_what_has_no_sound_to_mark_is_refused_before_the_work(make_clip, tmp_pat
     silent = make_clip()
     with pytest.raises(UsageError, match="no sound that could be marked"):
         mark_file(silent, tmp_path / "out.mp4", sound=True)
-    write_sound(tmp_path / "low.wav", _noise(1, 6000), 6000)
+    write_channels(tmp_path / "low.wav", _noise(1, 6000), 6000)
     with pytest.raises(UsageError, match="6000 samples a second"):
         need_markable_sound(tmp_path / "low.wav")
     with pytest.raises(UsageError, match="no video with sound"):

@@ -13,12 +13,13 @@ from forge.commands.pastes import pastes
 from forge.commands.quality import quality
 from forge.commands.recipes import recipes
 from forge.commands.redraw import redraw
+from forge.commands.reenact import reenact
 from forge.commands.suggest import suggest
 from forge.commands.swap import swap
 from forge.commands.train import train
 
 app = typer.Typer(help="Train swappers, make labelled fakes, measure them.", no_args_is_help=True)
-for command in (train, coverage, lr, swap, quality, redraw, build, suggest, export, models, recipes, pastes):
+for command in (train, coverage, lr, swap, reenact, quality, redraw, build, suggest, export, models, recipes, pastes):
     app.command()(command)
 
 

@@ -32,9 +32,7 @@ StrengthOption = Annotated[
 ]
 FamilyOption = Annotated[
     str | None,
-    typer.Option(
-        help=f"One of {choices(FamilyName)}.", show_default=_USUAL.family, autocompletion=values(FamilyName)
-    ),
+    typer.Option(help=f"One of {choices(FamilyName)}.", show_default=_USUAL.family, autocompletion=values(FamilyName)),
 ]
 MotionOption = Annotated[
     str | None,

@@ -6,7 +6,7 @@ from collections.abc import Generator, Iterable
 
 import numpy as np
 
-from forge.reenacting.interior import OpenMouth, eyeballs, mouth_inside
+from forge.reenacting.interior import Layer, OpenMouth, eyeballs, mouth_inside
 from forge.reenacting.mesh import RING, Moved, moved_pixels, places_in, sampled, vertices_of
 from forge.reenacting.transfer import DrivenFrame, DrivePlan, tilted
 from forge.swapping.blend import Patch, paste
@@ -47,24 +47,23 @@ def warped_patch(image: np.ndarray, driven: DrivenFrame, donor: OpenMouth | None
     rgb = sampled(image, places + moved.shift)
     alpha = moved.alpha
     if np.abs(driven.drive[36:48] - driven.source[36:48]).max() > 0:
-        for levels, cover in eyeballs(image, driven.source, driven.drive, moved.bounds, places):
-            rgb, alpha = _over(rgb, alpha, levels, cover)
+        for layer in eyeballs(image, driven.source, driven.drive, moved.bounds):
+            _lay(rgb, alpha, layer, moved.bounds)
     if np.abs(driven.drive[48:] - driven.source[48:]).max() > 0:
         inside = mouth_inside(image, driven.source, driven.drive, driven.placement, moved.bounds, donor)
         if inside is not None:
-            rgb, alpha = _over(rgb, alpha, *inside)
+            _lay(rgb, alpha, inside, moved.bounds)
     return _patch(moved, rgb, alpha)
 
 
-def _over(
-    rgb: np.ndarray, alpha: np.ndarray, levels: np.ndarray, cover: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
-    """``levels`` laid over ``rgb`` by ``cover``."""
-    return rgb + cover[..., None] * (levels - rgb), np.maximum(alpha, cover)
+def _lay(rgb: np.ndarray, alpha: np.ndarray, layer: Layer, bounds: tuple[int, int, int, int]) -> None:
+    """Lays ``layer`` over ``rgb`` and ``alpha``, which are of ``bounds``, in place."""
+    x0, y0, x1, y1 = layer.bounds
+    part = (slice(y0 - bounds[1], y1 - bounds[1]), slice(x0 - bounds[0], x1 - bounds[0]))
+    rgb[part] += layer.cover[..., None] * (layer.levels - rgb[part])
+    alpha[part] = np.maximum(alpha[part], layer.cover)
 
 
 def _patch(moved: Moved, rgb: np.ndarray, alpha: np.ndarray) -> Patch:
     alpha = np.where(moved.support, alpha, 0).astype(np.float32)
     return Patch(moved.bounds, np.clip(rgb, 0, 255).astype(np.float32), alpha, moved.support.astype(np.float32))
-
-

@@ -15,12 +15,11 @@ from typing import Any
 from typing_extensions import override
 
 from forge.reenacting.config import ReenactConfig
-from forge.reenacting.drive_table import drive_table_for, write_drive
+from forge.reenacting.drive_table import drive_factors, drive_table_for, write_drive
 from forge.reenacting.families import Stage, families
 from forge.reenacting.performance import performance_of
 from forge.reenacting.record import drive_coverage, reenact_action, reenact_record
 from forge.reenacting.request import ReenactOverrides, ReenactRequest, listed_already, resolve_reenactment
-from forge.reenacting.transfer import plan_drive
 from forge.swapping.making import FakeClip, FileFacts, list_fake
 from forge.swapping.marks import Finish
 from forge.swapping.output import need_writable
@@ -35,7 +34,6 @@ from shared.faces.identity import IdentityEmbedder, make_embedder
 from shared.provenance.identity import SigningIdentity
 from shared.provenance.sign import need_signable
 from shared.provenance.types import Action
-from shared.storage import sha256_file
 from shared.types import ClipRecord, Frame, VideoInfo
 from shared.video import Encoding, VideoReader, need_encodable, probe
 from shared.video.excerpt import ClipRange
@@ -74,14 +72,17 @@ def reenact_clip(
         dataset: a dataset folder; made where there is none.
         config: all other settings.
         swapper: an exported swapper, or a run, for ``reenact-latent``.
-        target_identity, driver_identity: who is in the two clips; by default as their records say, or the file names.
+        target_identity: who is in the target; by default as its record says, or the file name.
+        driver_identity: who is in the driver; by default likewise.
         rights: the basis on which the target may be used; by default as its record says.
         name: of the clip; by default made of both file names.
         encoding: used instead of the one that ``config.output`` describes.
-        finder, drive_finder: by name or made before, used instead of the one that ``config`` names.
+        finder: by name or made before, used instead of the one that ``config`` names.
+        drive_finder: for the driver; by default the same.
         embedder: recognises people; used instead of the one that is installed.
         stretch: the only frames of the target that are driven and written.
-        mark, notice: an imperceptible mark and a visible label, for clips outside a dataset.
+        mark: whether the clip carries an imperceptible mark; not in a dataset.
+        notice: whether every frame gets a visible label; not in a dataset.
         settings: in place of ``config``'s own: ``regions=("mouth", "brows")``.
 
     Raises:
@@ -137,13 +138,16 @@ def _found(
         driver_info = reader.info
         wanted = replace(config, face=config.driver_face, segments=())
         driver_plan = _plan(reader, wanted, theirs, driver_info, request.drive, embedder)
-    performance = performance_of(plan, width=info.width, height=info.height)
-    driver = performance_of(driver_plan, width=driver_info.width, height=driver_info.height)
-    drive = plan_drive(performance, driver, plan.swapped_frames, config, first_second=plan.times[0].seconds)
-    stage = Stage(
-        config, performance, driver, plan, drive, lambda: _frames(request.read()),
-        lambda: _frames(VideoReader(request.drive)), request.target_identity, request.swapper,
-    )  # fmt: skip
+    stage = Stage.of(
+        config,
+        performance_of(plan, width=info.width, height=info.height),
+        performance_of(driver_plan, width=driver_info.width, height=driver_info.height),
+        plan,
+        read_target=lambda: _frames(request.read()),
+        read_driver=lambda: _frames(VideoReader(request.drive)),
+        person=request.target_identity,
+        swapper=request.swapper,
+    )
     return ReenactClip(request, mine.name, plan, info, encoding, finish, stage)
 
 
@@ -202,7 +206,7 @@ class ReenactClip(FakeClip):
     @override
     def write_extra(self, drafts: Mapping[str, Path]) -> dict[str, str]:
         write_drive(drafts["drive"], self.stage.drive)
-        return {"drive_table_sha256": sha256_file(drafts["drive"])}
+        return drive_factors(self.extra_files["drive"], drafts["drive"])
 
     @override
     def sound(self) -> AbstractContextManager[Path | None]:

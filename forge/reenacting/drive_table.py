@@ -15,15 +15,25 @@ import pyarrow.parquet as pq
 
 from forge.reenacting.transfer import DrivePlan
 from shared.errors import ManifestError, storage_errors
+from shared.storage import sha256_file
 from shared.types import ClipId
 
 FOLDER, SUFFIX = "drive", ".drive.parquet"
 _POINTS = 136
 
 
-def drive_table_for(clip: ClipId) -> str:
-    """Path, inside the dataset, of the drive of ``clip``."""
-    return f"{FOLDER}/{clip.manipulation}/{clip.name}{SUFFIX}"
+DRIVE_TABLE = "drive_table"
+"""Factor that names the table; ``drive_table_sha256`` is its digest."""
+
+
+def drive_table_for(clip: ClipId, name: str = "") -> str:
+    """Path, inside the dataset, of the drive of ``clip``, or of several clips that are called ``name`` together."""
+    return f"{FOLDER}/{clip.manipulation}/{name or clip.name}{SUFFIX}"
+
+
+def drive_factors(relative: str, path: Path) -> dict[str, str]:
+    """How a record names the table at ``path``, which is to lie at ``relative`` in the dataset."""
+    return {DRIVE_TABLE: relative, f"{DRIVE_TABLE}_sha256": sha256_file(path)}
 
 
 def write_drive(path: Path, plan: DrivePlan) -> None:

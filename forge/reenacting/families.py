@@ -15,7 +15,7 @@ from forge.reenacting.affine import warped_frames
 from forge.reenacting.config import ReenactConfig
 from forge.reenacting.interior import OpenMouth, can_give
 from forge.reenacting.performance import Performance
-from forge.reenacting.transfer import DrivePlan
+from forge.reenacting.transfer import DrivePlan, aligned_drive, plan_drive
 from forge.swapping.plan import SwapPlan
 from forge.swapping.stages import CompositedFrame
 from shared.registry import Registry
@@ -50,6 +50,29 @@ class Stage:
     facts: dict[str, str] = field(default_factory=dict)
     """What the family says of its work, for the record; filled in when its frames are asked for."""
 
+    @classmethod
+    def of(
+        cls,
+        config: ReenactConfig,
+        target: Performance,
+        driver: Performance,
+        plan: SwapPlan,
+        *,
+        read_target: ReadFrames,
+        read_driver: ReadFrames,
+        person: str,
+        swapper: Path | None = None,
+    ) -> Stage:
+        """The stage of two performances, with what is driven.
+
+        Raises:
+            UsageError: see :func:`forge.reenacting.transfer.plan_drive`.
+        """
+        drive = plan_drive(target, driver, plan.swapped_frames, config, first_second=plan.times[0].seconds)
+        if config.family == "reenact-latent":
+            drive = aligned_drive(drive, driver)
+        return cls(config, target, driver, plan, drive, read_target, read_driver, person, swapper)
+
 
 Family = Callable[[Stage, Iterable[Frame], int], Generator[CompositedFrame, None, None]]
 """From a stage, the target's frames and how many may wait between threads, to every finished frame in order."""
@@ -61,6 +84,13 @@ families: Registry[Generator[CompositedFrame, None, None]] = Registry("family of
 def _affine(stage: Stage, frames: Iterable[Frame], depth: int) -> Generator[CompositedFrame, None, None]:
     del depth
     return warped_frames(frames, stage.drive, open_mouth(stage))
+
+
+@families.register("reenact-latent")
+def _latent(stage: Stage, frames: Iterable[Frame], depth: int) -> Generator[CompositedFrame, None, None]:
+    from forge.reenacting.latent import decoded_frames
+
+    return decoded_frames(stage, frames, depth)
 
 
 def open_mouth(stage: Stage) -> OpenMouth | None:

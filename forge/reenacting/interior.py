@@ -13,11 +13,26 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from forge.reenacting.mesh import polygon, sampled
+from forge.reenacting.mesh import places_in, polygon, sampled
 from forge.reenacting.shape import EYES, INNER_LIPS, Placement
 from shared.faces.align import map_points, similarity
 
 Bounds = tuple[int, int, int, int]
+
+
+@dataclass(frozen=True, eq=False)
+class Layer:
+    """What is laid over a part of the driven picture.
+
+    Convention:
+        bounds: half-open (x0, y0, x1, y1) in frame pixels
+        levels: (h, w, 3) float32; cover: (h, w) float32 in [0, 1]
+    """
+
+    bounds: Bounds
+    levels: np.ndarray
+    cover: np.ndarray
+
 
 _UPPER, _LOWER = (60, 61, 62, 63, 64), (60, 67, 66, 65, 64)
 _LEAST_OPENING = 0.025
@@ -59,14 +74,15 @@ def mouth_inside(
     placement: Placement,
     bounds: Bounds,
     donor: OpenMouth | None,
-) -> tuple[np.ndarray, np.ndarray] | None:
-    """Levels (h, w, 3) float32 and coverage (h, w) of the inside of the driven mouth; None for a mouth that is shut.
+) -> Layer | None:
+    """The inside of the driven mouth; None for a mouth that is shut, or outside.
 
     Args:
         image: (H, W, 3) uint8, the target's frame.
-        source, drive: (68, 2) frame pixels.
+        source: (68, 2) frame pixels, where the landmarks are.
+        drive: (68, 2) frame pixels, where they are to be.
         placement: of the head.
-        bounds: the part of the frame.
+        bounds: the part of the frame in which it may lie.
         donor: the frame whose open mouth gives the inside; None for a dark colour.
     """
     lips = map_points(placement.frame_to_posed, drive)
@@ -74,18 +90,21 @@ def mouth_inside(
     if wanted < _SHUT:
         return None
     feather_px = _FEATHER / placement.units_per_px
-    cover = polygon(drive[list(INNER_LIPS)], bounds, feather_px)
+    part = _around(drive[list(INNER_LIPS)], 3 * feather_px + 1, bounds)
+    if part is None:
+        return None
+    cover = polygon(drive[list(INNER_LIPS)], part, feather_px)
     own = OpenMouth(-1, image, source, placement)
     share = _smooth_step(_heights(own.lips).max() / wanted, _OWN_FROM, _OWN_FULL)
     if donor is None:
         other = np.broadcast_to(_dark(image, source), (*cover.shape, 3)).astype(np.float32)
     else:
-        other = _hung(donor, lips, placement, bounds)
+        other = _hung(donor, lips, placement, part)
     if share > 0:
-        inside = _hung(own, lips, placement, bounds)
+        inside = _hung(own, lips, placement, part)
         other = share * inside + (1 - share) * other
     cover = cover * _smooth_step(wanted, _SHUT, 2 * _SHUT)
-    return other, cover
+    return Layer(part, other, cover)
 
 
 def _hung(donor: OpenMouth, lips: np.ndarray, placement: Placement, bounds: Bounds) -> np.ndarray:
@@ -123,24 +142,32 @@ def _dark(image: np.ndarray, source: np.ndarray) -> np.ndarray:
     return _DARK * (inside.mean(axis=0) if len(inside) else np.full(3, 128.0))
 
 
-def eyeballs(
-    image: np.ndarray, source: np.ndarray, drive: np.ndarray, bounds: Bounds, places: np.ndarray
-) -> list[tuple[np.ndarray, np.ndarray]]:
-    """For each eye whose lids come together: levels (h, w, 3) and coverage (h, w) of what stays visible of it.
+def _around(points: np.ndarray, margin_px: float, bounds: Bounds) -> Bounds | None:
+    """The box about ``points`` (N, 2) with a margin, as far as it lies in ``bounds``; None where it does not."""
+    low, high = np.floor(points.min(0) - margin_px).astype(int), np.ceil(points.max(0) + margin_px).astype(int) + 1
+    x0, y0 = max(bounds[0], int(low[0])), max(bounds[1], int(low[1]))
+    x1, y1 = min(bounds[2], int(high[0])), min(bounds[3], int(high[1]))
+    return (x0, y0, x1, y1) if x0 < x1 and y0 < y1 else None
 
-    Lids slide over an eyeball: what is between them is not squeezed. ``places`` (h, w, 2) are the pixels of ``bounds``.
+
+def eyeballs(image: np.ndarray, source: np.ndarray, drive: np.ndarray, bounds: Bounds) -> list[Layer]:
+    """For each eye whose lids come together, what stays visible of it.
+
+    Lids slide over an eyeball: what is between them is not squeezed.
     """
-    layers: list[tuple[np.ndarray, np.ndarray]] = []
+    layers: list[Layer] = []
     for eye in EYES:
         points = list(eye)
         before, after = _opening(source[points]), _opening(drive[points])
         share = 1 - _smooth_step(after / max(before, 1e-6), 0.9, 1.0)
-        if share <= 0 or after <= 0:
+        part = _around(drive[points], 3.0, bounds)
+        if share <= 0 or after <= 0 or part is None:
             continue
+        places = places_in(part)
         corners = [eye[0], eye[3]]
         back = similarity(drive[corners], source[corners])
         flat = map_points(back, places.reshape(-1, 2).astype(np.float64)).reshape(places.shape)
-        layers.append((sampled(image, flat), share * polygon(drive[points], bounds, 0.5)))
+        layers.append(Layer(part, sampled(image, flat), share * polygon(drive[points], part, 0.5)))
     return layers
 
 

@@ -94,21 +94,17 @@ def moved_pixels(before: np.ndarray, after: np.ndarray, *, width: int, height: i
     x0, y0, x1, y1 = bounds
     if x1 <= x0 or y1 <= y0:
         return None
+    changed = changed[np.abs(_areas(after[changed])) >= _LEAST_AREA_PX]
+    there = after[changed] - [x0, y0]
+    maps = _affine(there, before[changed] - after[changed]).astype(np.float32)
     labels = np.full((y1 - y0, x1 - x0), -1, np.int32)
-    maps = np.zeros((len(changed), 2, 3))
-    for number, triangle in enumerate(changed):
-        there = after[triangle]
-        if abs(_area(there)) < _LEAST_AREA_PX:
-            continue
-        maps[number] = _affine(there, before[triangle] - there)
-        fine = np.rint((there - [x0, y0]) * 2**_FRACTION_BITS).astype(np.int32)
+    for number, fine in enumerate(np.rint(there * 2**_FRACTION_BITS).astype(np.int32)):
         cv2.fillConvexPoly(labels, fine, number, lineType=cv2.LINE_8, shift=_FRACTION_BITS)
     support = labels >= 0
     ys, xs = np.nonzero(support)
     chosen = maps[labels[ys, xs]]
-    places = np.stack([xs + x0, ys + y0, np.ones(len(xs))], axis=1)
     shift = np.zeros((*labels.shape, 2), np.float32)
-    shift[ys, xs] = np.einsum("nij,nj->ni", chosen, places)
+    shift[ys, xs] = chosen[..., 0] * xs[:, None] + chosen[..., 1] * ys[:, None] + chosen[..., 2]
     return Moved(bounds, shift, support)
 
 
@@ -118,15 +114,16 @@ def _bounds(points: np.ndarray, width: int, height: int) -> tuple[int, int, int,
     return int(x0), int(y0), int(x1), int(y1)
 
 
-def _area(triangle: np.ndarray) -> float:
-    one, two = triangle[1] - triangle[0], triangle[2] - triangle[0]
-    return float(one[0] * two[1] - one[1] * two[0]) / 2
+def _areas(corners: np.ndarray) -> np.ndarray:
+    """(N,): signed areas of triangles (N, 3, 2)."""
+    one, two = corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0]
+    return (one[:, 0] * two[:, 1] - one[:, 1] * two[:, 0]) / 2
 
 
 def _affine(there: np.ndarray, values: np.ndarray) -> np.ndarray:
-    """(2, 3): the affine map with ``values`` (3, 2) at the corners ``there`` (3, 2)."""
-    system = np.column_stack([there, np.ones(3)])
-    return np.linalg.solve(system, values).T
+    """(N, 2, 3): the affine maps with ``values`` (N, 3, 2) at the corners ``there`` (N, 3, 2)."""
+    system = np.concatenate([there, np.ones((*there.shape[:2], 1))], axis=2)
+    return np.linalg.solve(system, values).transpose(0, 2, 1)
 
 
 def polygon(points: np.ndarray, bounds: tuple[int, int, int, int], feather_px: float = 0.0) -> np.ndarray:

@@ -22,8 +22,6 @@ from shared.types import Face
 _POSE_SECONDS = 0.12
 _TURN_OF_ONE_OPENING = 200.0
 """Degrees of turn away from the wanted one that weigh as much as a mouth open by the whole face unit."""
-_OPEN_EYES = 0.8
-"""Share of the median opening from which eyes are not in a blink."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -78,14 +76,17 @@ class Performance:
 
     def neutral(self, yaw: float | None = None) -> int:
         """Where the face is at rest: mouth shut, eyes open, turned as near as can be to ``yaw``, or to its median."""
-        eyes = np.array([eye_openings(shape).min() for shape in self.shapes])
         wanted = float(np.median(self.yaw)) if yaw is None else yaw
         away = np.hypot(self.yaw - wanted, self.pitch - np.median(self.pitch))
         cost = self.mouth_openings + away / _TURN_OF_ONE_OPENING
-        cost = np.where(eyes < _OPEN_EYES * np.median(eyes), cost + 1, cost)
-        # The lips of a face at rest are neither pressed together nor rounded: at their usual width.
+        # At rest lips are neither pressed together nor rounded, eyes neither shut nor wide, brows not raised: all as
+        # they are most of the time.
         widths = np.hypot(*(self.shapes[:, 54] - self.shapes[:, 48]).T)
-        return int(np.argmin(cost + 0.5 * np.abs(widths - np.median(widths))))
+        eyes = np.array([eye_openings(shape).mean() for shape in self.shapes])
+        brows = self.shapes[:, 17:27, 1].mean(axis=1)
+        for values, weight in ((widths, 0.5), (eyes, 2.0), (brows, 0.5)):
+            cost = cost + weight * np.abs(values - np.median(values))
+        return int(np.argmin(cost))
 
     def widest_mouth(self) -> int:
         """Where the mouth is open widest, in a turn that is usual for the clip."""

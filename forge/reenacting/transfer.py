@@ -8,7 +8,7 @@ itself). So nobody's proportions reach the other's face.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -24,6 +24,7 @@ from forge.reenacting.shape import (
 )
 from shared.console import counted
 from shared.errors import UsageError
+from shared.faces.align import INNER, map_points, similarity
 
 LIPS = tuple(range(48, 68))
 POINTS: Mapping[Region, tuple[int, ...]] = {
@@ -169,7 +170,8 @@ class _Transfer:
         drive = np.where((reached == shape).all(axis=1)[:, None], target.landmarks[place], drive)
         tilt = weight * self._tilt(place, at)
         return DrivenFrame(
-            frame=int(target.frames[place]), track=int(target.tracks[place]), driver=_between(self._driver.frames, at),
+            frame=int(target.frames[place]), track=int(target.tracks[place]),
+            driver=float(_between(self._driver.frames, at)),
             weight=weight, source=target.landmarks[place],
             drive=tilted(drive, target.placements[place], tilt) if tilt else drive,
             placement=target.placements[place], tilt_degrees=tilt,
@@ -184,6 +186,24 @@ class _Transfer:
             turn += self._target.rolls[self._own] - self._target.rolls[place]
         most = self._config.max_tilt_degrees
         return float(np.clip(turn, -most, most))
+
+
+def aligned_drive(plan: DrivePlan, driver: Performance) -> DrivePlan:
+    """``plan`` with the driver's own landmarks as what is to be reached, laid over the target's face by a similarity.
+
+    That is where a network puts them that decodes the driver's whole face.
+    """
+    frames: dict[int, DrivenFrame] = {}
+    for index, one in plan.frames.items():
+        theirs = driver.landmarks[round(_place_at(driver, one.driver))]
+        drive = map_points(similarity(theirs[INNER], one.source[INNER]), theirs)
+        frames[index] = replace(one, drive=drive, tilt_degrees=0.0)
+    return replace(plan, frames=frames)
+
+
+def _place_at(driver: Performance, frame: float) -> float:
+    """The position in the arrays of a frame of the driver, which may lie between two."""
+    return float(np.interp(frame, driver.frames, np.arange(len(driver.frames))))
 
 
 def tilted(points: np.ndarray, placement: Placement, degrees: float) -> np.ndarray:

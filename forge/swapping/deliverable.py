@@ -44,6 +44,7 @@ def swap_to_file(
         UsageError: ``out`` is there and no fake of ours, or its container cannot hold the codec or the sound.
         AssayError: as for :func:`forge.swapping.clip.swap_clip`.
     """
+
     def make(dataset: Path, encoding: Encoding) -> ClipRecord:
         return swap_clip(
             target, swapper=swapper, source=source, dataset=dataset, config=config, encoding=encoding, mark=mark,

@@ -96,7 +96,8 @@ def list_clip(
 ) -> ClipRecord:
     """What ``make`` builds under draft names, put in place and listed; the record as it was listed.
 
-    ``extra`` are further files that it builds, name to path in the dataset. When anything fails, an interrupt included, none of the files stays.
+    ``extra`` are further files that it builds, name to path in the dataset. When anything fails, an interrupt included,
+    none of the files stays.
 
     Raises:
         ManifestError: the dataset refuses the clip.
@@ -110,8 +111,7 @@ def list_clip(
                 name: stack.enter_context(folder.stage_media(mask, held=held)) for name, mask in masks.paths.items()
             }
             more = {
-                name: stack.enter_context(folder.stage_media(place, held=held))
-                for name, place in (extra or {}).items()
+                name: stack.enter_context(folder.stage_media(place, held=held)) for name, place in (extra or {}).items()
             }
             record, labels = make(Drafts(video, drafts, path, masks, more))
         return folder.add(record, labels)

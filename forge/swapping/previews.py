@@ -135,13 +135,19 @@ def write_preview(path: Path, picture: bytes, record: ClipRecord, bindings: Sequ
         ProvenanceError: it cannot be signed.
         StorageError: writing failed.
     """
+    made = _MADE.get(record.kind, record.kind)
     with replacing(path) as draft:
         draft.write_bytes(picture)
         sign_clip(
             draft,
             SigningIdentity.load_or_create(),
             title=path.name,
-            actions=[Action("c2pa.edited", f"a preview of {record.id}: frames of a face {_MADE.get(record.kind, record.kind)} beside their targets")],
+            actions=[
+                Action(
+                    "c2pa.edited",
+                    f"a preview of {record.id}: frames of a face {made} beside their targets",
+                )
+            ],
             ingredient=None,
             digital_source_type=COMPOSITE_WITH_MODEL,
             record=record_facts(record),
@@ -167,5 +173,14 @@ def _titles(width: int, titles: Sequence[str]) -> np.ndarray:
 
 def _gif_label(width: int, made: str) -> np.ndarray:
     strip = np.zeros((_GIF_LABEL_PX, width, 3), np.uint8)
-    cv2.putText(strip, f"target | SYNTHETIC face {made}", (4, _GIF_LABEL_PX - 6), cv2.FONT_HERSHEY_SIMPLEX, 0.4, _INK, 1, cv2.LINE_AA)
+    cv2.putText(
+        strip,
+        f"target | SYNTHETIC face {made}",
+        (4, _GIF_LABEL_PX - 6),
+        cv2.FONT_HERSHEY_SIMPLEX,
+        0.4,
+        _INK,
+        1,
+        cv2.LINE_AA,
+    )
     return strip

@@ -78,6 +78,7 @@ def _render(task: DriveTask, draft: Path) -> Made:
         read_driver=lambda: stored_frames(driver_shot / PICTURES, driver_facts.times),
         person=task.target,
         swapper=None if task.swapper is None else Path(task.swapper),
+        driver_begins=driver_plan.times[0].seconds,
     )
     info = replace(probe(shot / PICTURES), time_base=facts.time_base, frame_rate=facts.frame_rate)
     paths = {kind: draft / f"{kind}.mkv" for kind in MASK_KINDS}

@@ -62,13 +62,15 @@ class Stage:
         read_driver: ReadFrames,
         person: str,
         swapper: Path | None = None,
+        driver_begins: float = 0.0,
     ) -> Stage:
-        """The stage of two performances, with what is driven.
+        """The stage of two performances, with what is driven; ``driver_begins`` is the time of the driver's first frame.
 
         Raises:
             UsageError: see :func:`forge.reenacting.transfer.plan_drive`.
         """
-        drive = plan_drive(target, driver, plan.swapped_frames, config, first_second=plan.times[0].seconds)
+        begins = (plan.times[0].seconds, driver_begins)
+        drive = plan_drive(target, driver, plan.swapped_frames, config, begins=begins)
         if config.family == "reenact-latent":
             drive = aligned_drive(drive, driver)
         return cls(config, target, driver, plan, drive, read_target, read_driver, person, swapper)

@@ -96,15 +96,20 @@ def moved_pixels(before: np.ndarray, after: np.ndarray, *, width: int, height: i
         return None
     changed = changed[np.abs(_areas(after[changed])) >= _LEAST_AREA_PX]
     there = after[changed] - [x0, y0]
-    maps = _affine(there, before[changed] - after[changed]).astype(np.float32)
+    shares, values = _shares(there), (before[changed] - after[changed]).astype(np.float32)
     labels = np.full((y1 - y0, x1 - x0), -1, np.int32)
     for number, fine in enumerate(np.rint(there * 2**_FRACTION_BITS).astype(np.int32)):
         cv2.fillConvexPoly(labels, fine, number, lineType=cv2.LINE_8, shift=_FRACTION_BITS)
     support = labels >= 0
     ys, xs = np.nonzero(support)
-    chosen = maps[labels[ys, xs]]
+    number = labels[ys, xs]
+    chosen = shares[number]
+    weights = chosen[..., 0] * xs[:, None] + chosen[..., 1] * ys[:, None] + chosen[..., 2]
+    # Of a pixel that touches a thin triangle from outside, the nearest point of that triangle counts.
+    weights = np.clip(weights, 0.0, 1.0)
+    weights /= weights.sum(axis=1, keepdims=True)
     shift = np.zeros((*labels.shape, 2), np.float32)
-    shift[ys, xs] = chosen[..., 0] * xs[:, None] + chosen[..., 1] * ys[:, None] + chosen[..., 2]
+    shift[ys, xs] = np.einsum("nk,nki->ni", weights, values[number])
     return Moved(bounds, shift, support)
 
 
@@ -120,10 +125,10 @@ def _areas(corners: np.ndarray) -> np.ndarray:
     return (one[:, 0] * two[:, 1] - one[:, 1] * two[:, 0]) / 2
 
 
-def _affine(there: np.ndarray, values: np.ndarray) -> np.ndarray:
-    """(N, 2, 3): the affine maps with ``values`` (N, 3, 2) at the corners ``there`` (N, 3, 2)."""
-    system = np.concatenate([there, np.ones((*there.shape[:2], 1))], axis=2)
-    return np.linalg.solve(system, values).transpose(0, 2, 1)
+def _shares(corners: np.ndarray) -> np.ndarray:
+    """(N, 3, 3) float32: from (x, y, 1) to the share of each corner of triangles (N, 3, 2), its barycentric place."""
+    system = np.concatenate([corners, np.ones((*corners.shape[:2], 1))], axis=2)
+    return np.linalg.inv(system).transpose(0, 2, 1).astype(np.float32)
 
 
 def polygon(points: np.ndarray, bounds: tuple[int, int, int, int], feather_px: float = 0.0) -> np.ndarray:

@@ -97,11 +97,16 @@ class DrivePlan:
 
 
 def plan_drive(
-    target: Performance, driver: Performance, wanted: Sequence[int], config: ReenactConfig, *, first_second: float = 0.0
+    target: Performance,
+    driver: Performance,
+    wanted: Sequence[int],
+    config: ReenactConfig,
+    *,
+    begins: tuple[float, float] = (0.0, 0.0),
 ) -> DrivePlan:
     """The plan for the ``wanted`` frames of the target.
 
-    ``first_second`` is the time of the target's first frame, at which the driver is ``config.offset_seconds`` in.
+    ``begins`` are the times of the first frames of target and driver; ``config.offset_seconds`` lies between the two.
 
     Raises:
         UsageError: a neutral frame shows no face; no frame of the driver lies at the time of one of the target's; or
@@ -111,7 +116,7 @@ def plan_drive(
     own = target.neutral(driver.yaw[rest]) if config.target_neutral is None else target.place_of(config.target_neutral)
     transfer = _Transfer(target, driver, own, rest, config)
     places = [place for place, frame in enumerate(target.frames) if frame in set(wanted)]
-    moments = target.seconds - first_second + config.offset_seconds
+    moments = target.seconds - begins[0] + begins[1] + config.offset_seconds
     found = {place: at for place in places if (at := _position(driver.seconds, moments[place])) is not None}
     if not found:
         raise UsageError(

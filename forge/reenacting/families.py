@@ -64,7 +64,7 @@ class Stage:
         swapper: Path | None = None,
         driver_begins: float = 0.0,
     ) -> Stage:
-        """The stage of two performances, with what is driven; ``driver_begins`` is the time of the driver's first frame.
+        """The stage of two performances, with what is driven; the driver's first frame is at ``driver_begins``.
 
         Raises:
             UsageError: see :func:`forge.reenacting.transfer.plan_drive`.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -124,19 +124,25 @@ def reenact(
         | {f"strength.{key}": value for key, value in strengths_of(strength or []).items()}
     )
     settings: ReenactConfig = resolve(ReenactConfig, config, flags)
-    from forge.reenacting.clip import reenact_clip
-    from forge.reenacting.deliverable import reenact_to_file
-    from forge.swapping.deliverable import is_deliverable
-
     who = {
         "target_identity": target_identity, "driver_identity": driver_identity, "rights": rights, "stretch": stretch,
         "swapper": run, "drive_finder": drive_finder,
     }  # fmt: skip
+    _make(target, drive, out, settings, name, mark=mark, notice=notice, **who)
+
+
+def _make(
+    target: Path, drive: Path, out: Path, settings: ReenactConfig, name: str | None, *, mark: bool, notice: bool,
+    **who: Any,
+) -> None:  # fmt: skip
+    from forge.reenacting.clip import reenact_clip
+    from forge.reenacting.deliverable import reenact_to_file
+    from forge.swapping.deliverable import is_deliverable
+
     if is_deliverable(out):
         if settings.output.gif or name is not None:
             raise UsageError(f"{out} is one file", hint="leave --gif and --name out, or name a dataset")
-        record = reenact_to_file(target, drive, out, config=settings, mark=mark, notice=notice, **who)
-        _say(record, out)
+        _say(reenact_to_file(target, drive, out, config=settings, mark=mark, notice=notice, **who), out)
         return
     if notice:
         raise UsageError("a clip of a dataset gets no visible notice", hint="name a video file as OUT")

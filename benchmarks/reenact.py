@@ -226,7 +226,7 @@ class Measuring:
                 values.setdefault(name, []).append(value)
             if self.sheets is not None and scores.cells:
                 self.sheets.mkdir(parents=True, exist_ok=True)
-                name = f"{target.stem}-by-{driver.stem}-{'all' if len(regions) > 1 else regions[0]}.png"
+                name = f"{target.stem}-by-{driver.stem}-{'all' if len(regions) > 1 else ''.join(regions)}.png"
                 write_bytes(self.sheets / name, encode_png(np.hstack(scores.cells)))
         return values, left_out
 

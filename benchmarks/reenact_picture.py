@@ -30,13 +30,13 @@ def driven_picture() -> bytes:
     with tempfile.TemporaryDirectory() as scratch:
         target, driver = actor_clips(Path(scratch), count=2, frames=_FRAMES, px=_PX)
         plans = [_plan(path) for path in (target, driver)]
-        performances = [performance_of(plan, width=_PX, height=_PX) for plan in plans]
+        acted, driving = (performance_of(plan, width=_PX, height=_PX) for plan in plans)
         rows = [_pictures(driver), _pictures(target)]
         masks: list[np.ndarray] = []
         for regions in (("mouth",), ("mouth", "brows", "eyes", "tilt")):
             config = replace(ReenactConfig(), regions=regions, max_pose_gap_degrees=30.0)
             stage = Stage.of(
-                config, *performances, plans[0], read_target=lambda: _frames(target),
+                config, acted, driving, plans[0], read_target=lambda: _frames(target),
                 read_driver=lambda: _frames(driver), person="",
             )  # fmt: skip
             made = list(families.create(config.family, stage=stage, frames=_frames(target), depth=0))

@@ -13,7 +13,7 @@ from functools import cached_property
 
 import numpy as np
 
-from forge.reenacting.shape import Placement, eye_openings, mouth_opening
+from forge.reenacting.shape import Placement, eye_openings, lopsidedness, mouth_opening
 from forge.swapping.plan import SwapPlan
 from shared.errors import UsageError
 from shared.faces.pose import Pose, head_pose
@@ -75,7 +75,7 @@ class Performance:
         return place
 
     def neutral(self, yaw: float | None = None) -> int:
-        """Where the face is at rest: mouth shut, eyes open, turned as near as can be to ``yaw``, or to its median."""
+        """Where the face is at rest: mouth shut and even, eyes open, turned as near as can be to ``yaw`` or its median."""
         wanted = float(np.median(self.yaw)) if yaw is None else yaw
         away = np.hypot(self.yaw - wanted, self.pitch - np.median(self.pitch))
         cost = self.mouth_openings + away / _TURN_OF_ONE_OPENING
@@ -86,6 +86,7 @@ class Performance:
         brows = self.shapes[:, 17:27, 1].mean(axis=1)
         for values, weight in ((widths, 0.5), (eyes, 2.0), (brows, 0.5)):
             cost = cost + weight * np.abs(values - np.median(values))
+        cost = cost + np.array([lopsidedness(shape) for shape in self.shapes])
         return int(np.argmin(cost))
 
     def widest_mouth(self) -> int:

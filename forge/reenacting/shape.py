@@ -25,6 +25,7 @@ RIGID: tuple[int, ...] = (*range(27, 36), 36, 39, 42, 45)
 INNER_LIPS: tuple[int, ...] = tuple(range(60, 68))
 UPPER_INNER, LOWER_INNER = (61, 62, 63), (67, 66, 65)
 EYES: tuple[tuple[int, ...], ...] = (tuple(range(36, 42)), tuple(range(42, 48)))
+_LEFT_LIPS, _RIGHT_LIPS = (48, 49, 50, 58, 59), (54, 53, 52, 56, 55)
 _UPPER_LIDS, _LOWER_LIDS = ((37, 38), (43, 44)), ((41, 40), (47, 46))
 
 # fmt: off
@@ -118,3 +119,10 @@ def eye_openings(shape: np.ndarray) -> np.ndarray:
 def mouth_width(shape: np.ndarray) -> float:
     """Distance of the corners of the mouth, in face units."""
     return float(np.hypot(*(shape[54] - shape[48])))
+
+
+def lopsidedness(shape: np.ndarray) -> float:
+    """How far the two halves of the lips differ, in face units: 0 for a mouth that is its own mirror image."""
+    left, right = shape[list(_LEFT_LIPS)], shape[list(_RIGHT_LIPS)]
+    middle = shape[list(RIGID), 0].mean()
+    return float(np.abs(left[:, 0] + right[:, 0] - 2 * middle).mean() / 2 + np.abs(left[:, 1] - right[:, 1]).mean())

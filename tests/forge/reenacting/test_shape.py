@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from forge.reenacting.shape import DEPTHS, Placement, eye_openings, mouth_opening, mouth_width
+from forge.reenacting.shape import DEPTHS, Placement, eye_openings, lopsidedness, mouth_opening, mouth_width
 from shared.faces.align import MEAN_FACE
 from shared.faces.pose import Pose, rotation
 
@@ -52,3 +52,10 @@ def test_openings_are_measured_in_face_units():
     assert eye_openings(shape).shape == (2,)
     assert (eye_openings(shape) > 0.03).all()
     assert mouth_width(MEAN_FACE) == pytest.approx(0.534, abs=0.01)
+
+
+def test_a_crooked_mouth_is_lopsided_and_an_even_one_is_not():
+    assert lopsidedness(MEAN_FACE) < 0.003
+    crooked = MEAN_FACE.copy()
+    crooked[54] += [0.06, -0.05]
+    assert lopsidedness(crooked) > 0.01

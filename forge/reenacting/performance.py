@@ -75,7 +75,7 @@ class Performance:
         return place
 
     def neutral(self, yaw: float | None = None) -> int:
-        """Where the face is at rest: mouth shut and even, eyes open, turned as near as can be to ``yaw`` or its median."""
+        """Where the face is at rest: mouth shut and even, eyes open, turned as ``yaw`` says, or as it mostly is."""
         wanted = float(np.median(self.yaw)) if yaw is None else yaw
         away = np.hypot(self.yaw - wanted, self.pitch - np.median(self.pitch))
         cost = self.mouth_openings + away / _TURN_OF_ONE_OPENING

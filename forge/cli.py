@@ -13,6 +13,7 @@ from forge.commands.pastes import pastes
 from forge.commands.quality import quality
 from forge.commands.recipes import recipes
 from forge.commands.redraw import redraw
+from forge.commands.reenact import reenact
 from forge.commands.speak import engines, speak
 from forge.commands.speech_set import speech_set
 from forge.commands.suggest import suggest
@@ -21,7 +22,7 @@ from forge.commands.train import train
 from forge.commands.vocode import splice, vocode
 
 app = typer.Typer(help="Train swappers, make labelled fakes, measure them.", no_args_is_help=True)
-_SWAPS = (train, coverage, lr, swap, quality, redraw, build, suggest, export, models, recipes, pastes)
+_SWAPS = (train, coverage, lr, swap, reenact, quality, redraw, build, suggest, export, models, recipes, pastes)
 _SPEECH = (speak, engines, vocode, splice)
 for command in (*_SWAPS, *_SPEECH):
     app.command()(command)

@@ -317,7 +317,8 @@ class ClipRecord:
         path, masks: POSIX paths inside the dataset folder
         sha256: of the file's bytes, hex
         content_sha256: of the file before signing; equal for equal builds, while signatures are salted
-        target_identity: the filmed person; source_identity: the person whose face is used (fakes only)
+        target_identity: the filmed person; source_identity: the person whose face is used, or whose performance drives
+            a re-enactment (fakes only)
         faked: half-open frame ranges with forged pixels; empty for a real clip
         rights: the basis on which the material may be used ("consent", "public-domain", "CC-BY-4.0", "synthetic", ...)
         parent: the clip that this one was made from
@@ -378,8 +379,8 @@ class ClipRecord:
 
     @property
     def is_self_swap(self) -> bool:
-        """Whether source and target are the same person: pixels of a model without a change of identity."""
-        return self.kind == "swap" and self.source_identity == self.target_identity
+        """Whether the person's own face or performance was put in: pixels of a model without a change of identity."""
+        return self.kind in ("swap", "reenact") and self.source_identity == self.target_identity
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from forge.building.drives import render_drive
 from forge.building.encode import encode_clips, is_ready, read_ready, ready_path
 from forge.building.estimate import Cost, Rates, estimate
 from forge.building.intermediates import PICTURES, read_facts
@@ -35,6 +36,7 @@ _FUNCTIONS: dict[str, Callable[[Any], int]] = {
     "faceset": make_faceset,
     "train": train,
     "master": render_master,
+    "drive": render_drive,
     "clips": encode_clips,
 }
 _SHOWN = 5
@@ -192,7 +194,7 @@ def _exists(step: BuildStep) -> bool:
     """Whether the folder of a step exists; a master also needs its frames, unless it has none."""
     if step.out is None or not step.out.is_dir():
         return False
-    if step.kind != "master" or (step.out / PICTURES).is_file():
+    if step.kind not in ("master", "drive") or (step.out / PICTURES).is_file():
         return True
     return (step.out / MADE).is_file() and bool(read_made(step.out).why)
 
@@ -233,7 +235,7 @@ def _run(missing: Sequence[BuildStep], rates: Rates, engine: Engine, device: str
     """Runs the missing steps; returns their total seconds."""
     steps = {step.key: step for step in missing}
     # Trainings take longest, so their dependencies come first, and they start as early as possible.
-    first = {"shot": 0, "faceset": 1, "train": 2, "master": 3, "clips": 3}
+    first = {"shot": 0, "faceset": 1, "train": 2, "master": 3, "drive": 3, "clips": 3}
     ordered = sorted(missing, key=lambda step: first[step.kind])
     tasks = [
         Task(step.key, _FUNCTIONS[step.kind], (step.task,), step.after, "cpu" if step.kind == "clips" else device)

@@ -13,8 +13,10 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypedDict
 
 import shared
+from forge.building.drives import DRIVE
 from forge.building.intermediates import (
     LANDMARKS,
     PICTURES,
@@ -27,6 +29,10 @@ from forge.building.intermediates import (
 from forge.building.steps import Made, read_made
 from forge.building.tasks import ClipTask, EncodeTask
 from forge.models.checkpoint import read_card
+from forge.reenacting.drive_table import DRIVE_TABLE, drive_factors, drive_table_for
+from forge.reenacting.record import reenact_action, reenact_record
+from forge.reenacting.request import ReenactRequest
+from forge.swapping.making import FileFacts
 from forge.swapping.masks import MASK_KINDS
 from forge.swapping.plan import SwapPlan
 from forge.swapping.record import UNSIGNED, SwapOutcome, fake_record, frame_labels, swap_action
@@ -51,6 +57,18 @@ from shared.video.container import suffix_of
 from shared.video.renditions import Rendition, encode_all, resized_mask, suffix_for
 
 READY = "ready"
+
+
+class _Common(TypedDict):
+    """The fields that requests of every kind have."""
+
+    target: Path
+    target_sha256: str
+    clip: ClipId
+    rendition: str
+    target_identity: str
+    rights: str
+    parent: ClipId | None
 
 
 @dataclass(frozen=True)
@@ -191,52 +209,64 @@ class _Encoder:
         )
         return dataclasses.replace(record, sha256=sha256_file(draft), content_sha256=content)
 
-    def _actions(self, clip: ClipTask, request: SwapRequest | None) -> list[Action]:
+    def _actions(self, clip: ClipTask, request: SwapRequest | ReenactRequest | None) -> list[Action]:
         actions = [Action("c2pa.transcoded", "cut and decoded as every clip of its set is")]
         if request is not None:
-            actions.append(swap_action(request))
+            swapped = isinstance(request, SwapRequest)
+            actions.append(swap_action(request) if swapped else reenact_action(request))
         if clip.rendition is None:
             return [Action("c2pa.published", "the source file as it is")]
         steps = [*clip.rendition.through, clip.rendition]
         return [*actions, *(Action("c2pa.transcoded", f"encoded as {described(step)}") for step in steps)]
 
-    def _request(self, clip: ClipTask) -> SwapRequest | None:
+    def _request(self, clip: ClipTask) -> SwapRequest | ReenactRequest | None:
         """What a fake was made of, as it stands in its record; None for a real clip."""
         task = self.task
-        if task.swapper is None or task.source is None or task.config is None:
+        if task.source is None:
             return None
-        return SwapRequest(
-            target=Path(task.source_file),
-            target_sha256=self.facts.source_sha256,
-            clip=clip.id,
-            rendition=_known(clip).name,
-            source=task.source,
-            target_identity=self._target(),
-            rights=task.rights,
-            parent=clip.parent,
-            swapper=Path(task.swapper),
-            card=read_card(Path(task.swapper)),
-            config=task.config,
-        )
+        swapper = None if task.swapper is None else Path(task.swapper)
+        card = None if swapper is None else read_card(swapper)
+        common: _Common = {
+            "target": Path(task.source_file),
+            "target_sha256": self.facts.source_sha256,
+            "clip": clip.id,
+            "rendition": _known(clip).name,
+            "target_identity": self._target(),
+            "rights": task.rights,
+            "parent": clip.parent,
+        }
+        if task.driver is not None:
+            drive, sha256, config = Path(task.driver.file), task.driver.sha256, task.driver.config
+            return ReenactRequest(
+                **common, drive=drive, drive_sha256=sha256, driver_identity=task.source, config=config,
+                swapper=swapper, card=card,
+            )  # fmt: skip
+        assert swapper is not None
+        assert card is not None
+        assert task.config is not None
+        return SwapRequest(**common, source=task.source, swapper=swapper, card=card, config=task.config)
 
     def _record(
-        self, clip: ClipTask, request: SwapRequest | None, draft: Path, relative: str, masks: Masks | None, frames: int
-    ) -> ClipRecord:
+        self, clip: ClipTask, request: SwapRequest | ReenactRequest | None, draft: Path, relative: str,
+        masks: Masks | None, frames: int,
+    ) -> ClipRecord:  # fmt: skip
         info, finder = probe(draft), self.facts.finder
         factors = {"recipe": clip.recipe[:16], **dict(clip.factors), **self.facts.notes}
         factors["encoding"] = encoding_text(clip.rendition)
         if request is not None:
-            return fake_record(
-                request,
-                SwapOutcome(list(self.made.faked), self.made.alpha_instead),
-                finder=finder,
-                path=relative,
-                frames=frames,
-                size=(info.width, info.height),
-                codec=info.codec,
-                masks=masks,
-                factors=factors | {"face": self.made.face} | self.made.factors,
-            )
+            outcome = SwapOutcome(list(self.made.faked), self.made.alpha_instead)
+            made: FileFacts = {
+                "finder": finder,
+                "path": relative,
+                "frames": frames,
+                "size": (info.width, info.height),
+                "codec": info.codec,
+                "masks": masks,
+                "factors": factors | {"face": self.made.face} | self.made.factors | self._drive(clip),
+            }
+            if isinstance(request, ReenactRequest):
+                return reenact_record(request, outcome, made)
+            return fake_record(request, outcome, **made)
         return ClipRecord(
             id=clip.id,
             kind="real",
@@ -288,10 +318,20 @@ class _Encoder:
                 _resize_mask(master, draft, self.facts, size, binary=kind == "changed")
             return sha256_file(draft)
 
+    def _drive(self, clip: ClipTask) -> dict[str, str]:
+        """Puts the drive of a re-enactment beside its masks; how its record names it. Renditions share one."""
+        if self.task.driver is None:
+            return {}
+        relative = drive_table_for(clip.id, Path(clip.mask_stem).name)
+        with self.folder.stage_media(relative, shared=True) as draft:
+            shutil.copyfile(Path(str(self.task.master)) / DRIVE, draft)
+            return drive_factors(relative, draft)
+
     def _ready(self, clip: ClipTask, record: ClipRecord, labels: Sequence[FrameLabel]) -> None:
         media = inside(self.folder.path, record.path)
         beside = media.with_suffix(".c2pa")
         names = [record.path, *(record.masks.paths.values() if record.masks else ())]
+        names += [path for name, path in record.factors.items() if name == DRIVE_TABLE]
         if beside.is_file():
             names.append(beside.relative_to(self.folder.path).as_posix())
         sizes = {name: inside(self.folder.path, name).stat().st_size for name in names}

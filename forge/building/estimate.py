@@ -21,9 +21,10 @@ _UNITS = {
     "faceset": "frames",
     "train": "faces",
     "master": "megapixels",
+    "drive": "megapixels",
     "clips": "megapixels of x264",
 }
-SECONDS_A_UNIT = {"shot": 0.16, "faceset": 0.02, "train": 0.03, "master": 0.25, "clips": 0.12}
+SECONDS_A_UNIT = {"shot": 0.16, "faceset": 0.02, "train": 0.03, "master": 0.25, "drive": 0.3, "clips": 0.12}
 """Seconds of one core per unit of each kind."""
 
 

@@ -32,7 +32,7 @@ class Shot:
     Attributes:
         name: the person's name and a number.
         people: the person, then others who are visible.
-        frames: their number according to the file; megapixels: of all frames together.
+        frames: their number according to the file; megapixels: of all frames together; rate: frames a second.
     """
 
     name: str
@@ -41,6 +41,7 @@ class Shot:
     key: str
     frames: int
     megapixels: float
+    rate: float = 25.0
 
     @property
     def person(self) -> str:
@@ -99,7 +100,7 @@ def _pieces(spec: SetSpec, identity: IdentityConfig, clip: ClipConfig, work: Pat
     from forge.building.steps import fitted
 
     path = spec.clip_path(clip.path)
-    width, height, total, sha256 = _facts(path)
+    width, height, total, sha256, rate = _facts(path)
     frames = clip.frames or spec.set.frames
     wanted = clip.pieces or spec.set.pieces
     left = total - clip.start
@@ -126,7 +127,7 @@ def _pieces(spec: SetSpec, identity: IdentityConfig, clip: ClipConfig, work: Pat
             min_face_px=spec.set.min_face_px, device=spec.set.device, audio=spec.set.audio,
         )  # fmt: skip
         megapixels = length * size[0] * size[1] / 1e6
-        found.append(Shot(name, (identity.name, *clip.also), task, key, length, megapixels))
+        found.append(Shot(name, (identity.name, *clip.also), task, key, length, megapixels, rate))
     return found
 
 
@@ -136,12 +137,21 @@ def _sidecar_digest(spec: SetSpec, path: Path) -> str | None:
 
 
 @lru_cache(maxsize=4096)
-def _facts(path: Path) -> tuple[int, int, int, str]:
-    """Width, height, frames and hash of a file. Frames are counted where the container does not say, or holds fewer."""
+def _facts(path: Path) -> tuple[int, int, int, str, float]:
+    """Width, height, frames, hash and frames a second of a file.
+
+    Frames are counted where the container does not say, or holds fewer.
+    """
     info = probe(path)
     if info.frames_declared is None or packets_in(path) < info.frames_declared:
         info = probe(path, count=True)
-    return info.width, info.height, info.frames_counted or info.frames_declared or 0, sha256_file(path)
+    return (
+        info.width,
+        info.height,
+        info.frames_counted or info.frames_declared or 0,
+        sha256_file(path),
+        float(info.frame_rate or 25),
+    )
 
 
 def splits_of(spec: SetSpec, shots: Sequence[Shot]) -> dict[str, Split]:
@@ -184,7 +194,9 @@ def _links(spec: SetSpec, shots: Sequence[Shot]) -> list[tuple[str, ...]]:
             ties += [tuple(people)] if people else []
         elif not isinstance(one.people, str):
             ties += one.people
-    ties += [pair for one in spec.manipulation if not isinstance(one.pairs, str) for pair in one.pairs]
+    ties += [
+        pair for one in (*spec.manipulation, *spec.reenactment) if not isinstance(one.pairs, str) for pair in one.pairs
+    ]
     return ties
 
 

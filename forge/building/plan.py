@@ -16,21 +16,29 @@ from typing import Any
 
 import shared
 from forge.building.pieces import Model, Shot, files_beside, models_of, shots_of, splits_of, training_of
-from forge.building.sampling import encode_of, pairs_of, paste_of, seed_for, swap_settings, variants_of
+from forge.building.plan_parts import chosen_exports, encode_units, plain, refuse_duplicate_names
+from forge.building.reenactments import ReenactmentConfig, driver_of, other_moment
+from forge.building.sampling import (
+    Pair,
+    encode_of,
+    pairs_of,
+    paste_of,
+    seed_for,
+    set_settings,
+    swap_settings,
+    variants_of,
+)
 from forge.building.spec import ManipulationConfig, SetSpec
-from forge.building.tasks import ClipTask, EncodeTask, FacesTask, MasterTask, TrainTask
+from forge.building.tasks import ClipTask, DriverFacts, DriveTask, EncodeTask, FacesTask, MasterTask, TrainTask
 from forge.swapping.config import SwapConfig
-from shared.config import digest, need, to_mapping
-from shared.errors import UsageError
+from shared.config import digest, need
 from shared.faces.facesets.extract_config import ExtractConfig
-from shared.types import ClipId, Split
+from shared.types import SPLITS, ClipId, Split
 from shared.video.renditions import Rendition
 
 _VERSION = 1
 SELF = "-self"
 """Suffix of the name of a manipulation for self-swaps."""
-
-_CODEC_WEIGHT = {"libx265": 4.0, "libvpx-vp9": 5.0, "libsvtav1": 3.0, "mjpeg": 0.3, "ffv1": 0.7}
 
 
 @dataclass(frozen=True)
@@ -127,7 +135,9 @@ class _Planner:
         swappers = {model.name: self._model(model) for model in self.models}
         for manipulation in self.spec.manipulation:
             self._manipulation(manipulation, swappers)
-        _refuse_duplicate_names(self.clips)
+        for reenactment in self.spec.reenactment:
+            self._reenactment(reenactment, swappers)
+        refuse_duplicate_names([clip.task.id for clip in self.clips])
         return BuildPlan(tuple(self.steps.values()), tuple(self.clips), tuple(self.models))
 
     def _add(self, step: BuildStep) -> str:
@@ -235,7 +245,7 @@ class _Planner:
                     self._fakes(manipulation, model, swappers[model.name], (source, target), number, factors)
             if self.spec.set.controls and manipulation.self_swaps:
                 factors = variants_of(manipulation, ("", ""), 0)[0][1]
-                last = dict(list(_chosen(manipulation, swappers[model.name]).items())[-1:])
+                last = dict(list(chosen_exports(manipulation, swappers[model.name]).items())[-1:])
                 for person in sorted({target for _, target in pairs}, key=model.people.index):
                     whole = replace(manipulation, segments=None)
                     self._fakes(whole, model, last, (person, person), None, factors)
@@ -253,7 +263,7 @@ class _Planner:
         """The fakes of a pair by one combination of factors, ``number``; None for self-swaps."""
         source, target = pair
         variant = f"-v{number}" if manipulation.factors and number is not None else ""
-        chosen = _chosen(manipulation, exports)
+        chosen = chosen_exports(manipulation, exports)
         shots = [shot for shot in self.shots if shot.person == target][: manipulation.clips]
         for shot in shots:
             paste = paste_of(manipulation, shot.name, pair, number or 0, self.spec.set.seed)
@@ -278,7 +288,8 @@ class _Planner:
                 about |= {"steps": str(step)} if step else {}
                 about |= {"self": "yes"} if source == target else {}
                 known = tuple((k, v) for k, v in {**about, **dict(shot.factors)}.items() if v)
-                self._fake_clips(shot, task, master, kind, name, known)
+                made = {"swapper": folder, "config": config}
+                self._fake_clips(shot, (source, target), task.out, master, kind, name, known, **made)
 
     def _files(self, config: SwapConfig) -> list[str]:
         """As :func:`files_beside`, which is asked once for settings that need the same files."""
@@ -287,18 +298,70 @@ class _Planner:
             self.files[needs] = files_beside(config)
         return self.files[needs]
 
+    def _reenactment(self, one: ReenactmentConfig, swappers: dict[str, dict[int, tuple[str, str, str | None]]]) -> None:
+        """The fakes of a family of re-enactment, and its controls."""
+        models = [model for model in self.models if model.config.name == one.swapper]
+        groups = [(model.people, list(swappers[model.name].values())[-1]) for model in models]
+        if not one.swapper:
+            names = [person.name for person in self.spec.identity]
+            groups = [(tuple(n for n in names if self.splits[n] == split), ("", "", None)) for split in SPLITS]
+        made = 0
+        for people, export in groups:
+            pairs = pairs_of(one, people, self.spec.set.seed)
+            made += len(pairs)
+            if self.spec.set.controls and one.self_drives:
+                pairs = [*pairs, *((target, target) for target in dict.fromkeys(target for _, target in pairs))]
+            for pair in pairs:
+                self._drives(one, pair, export)
+        need(made > 0, f"{one.name}: no people are paired", "each split needs two people or more")
+
+    def _drives(self, one: ReenactmentConfig, pair: Pair, export: tuple[str, str, str | None]) -> None:
+        """The fakes of a pair of driver and target; self-drives, if they are one person."""
+        source, target = pair
+        own, seed = source == target, self.spec.set.seed
+        by_name = {shot.name: shot for shot in self.shots}
+        drivers = [shot.name for shot in self.shots if shot.person == source]
+        shots = [shot for shot in self.shots if shot.person == target][: one.clips]
+        for number, shot in enumerate(shots):
+            driver = by_name[driver_of(drivers, number, shot.name, own=own)]
+            config = one.config(set_settings(self.spec))
+            if driver is shot:
+                config = other_moment(config, shot.frames / shot.rate)
+            segments = None if own else one.segments
+            kind, name = one.name + (SELF if own else ""), f"{shot.name}-by-{source}"
+            folder, key, trained = export
+            drawn = seed_for(seed, "master", kind, name)
+            task = DriveTask(
+                out="", shot=shot.task.out, driver_shot=driver.task.out, swapper=folder or None, source=source,
+                target=target, config=config, segments=segments, seed=drawn,
+            )  # fmt: skip
+            master = self._key("drive", shot.key, driver.key, key, source, target, config, segments, drawn)
+            task = replace(task, out=str(self.work / "masters" / f"{kind}-{name}-{master[:12]}"))
+            after = tuple(dict.fromkeys((shot.key, driver.key, *((trained,) if trained else ()))))
+            size = shot.megapixels
+            self._add(BuildStep(master, "drive", task, after, Path(task.out), size, size * 1.6e6))
+            known = (*((("self", "yes"),) if own else ()), ("driver_clip", driver.name), *shot.factors)
+            facts = DriverFacts(driver.task.source, driver.task.source_sha256, config)
+            made = {"swapper": folder or None, "driver": facts}
+            self._fake_clips(shot, pair, task.out, master, kind, name, known, **made)
+
     def _fake_clips(
         self,
         shot: Shot,
-        task: MasterTask,
+        pair: Pair,
+        out: str,
         master: str,
         kind: str,
         name: str,
         factors: tuple[tuple[str, str], ...],
+        **made: Any,
     ) -> None:
-        rights = self.rights[task.target]
-        if self.rights[task.source] != rights:
-            rights = f"{rights} (face: {self.rights[task.source]})"[:200]
+        """The clips of one master, in all renditions; ``made`` are fields of their task that say how it was made."""
+        source, target = pair
+        rights = self.rights[target]
+        if self.rights[source] != rights:
+            used = "driver" if "driver" in made else "face"
+            rights = f"{rights} ({used}: {self.rights[source]})"[:200]
         named = [(ClipId(self.name, kind, f"{name}@{rendition.name}"), rendition) for rendition in self._ladder]
         clips = [
             ClipTask(
@@ -312,10 +375,9 @@ class _Planner:
             for clip, sampled in ((clip, self._sampled(rendition, clip)) for clip, rendition in named)
         ]
         encode = EncodeTask(
-            dataset=str(self.out), dataset_name=self.name, work=str(self.work), shot=shot.task.out, master=task.out,
-            source_file=shot.task.source, people=shot.people, rights=rights, clips=tuple(clips), swapper=task.swapper,
-            source=task.source, config=task.config, drop_master=not self.spec.set.keep_masters,
-            mark=self.spec.set.mark == "both",
+            dataset=str(self.out), dataset_name=self.name, work=str(self.work), shot=shot.task.out, master=out,
+            source_file=shot.task.source, people=shot.people, rights=rights, clips=tuple(clips), source=source,
+            drop_master=not self.spec.set.keep_masters, mark=self.spec.set.mark == "both", **made,
         )  # fmt: skip
         self._encode(encode, clips, shot, (master,))
 
@@ -329,40 +391,5 @@ class _Planner:
         # A set without marks keeps the keys that it had before there were any.
         marked = {"mark": True} if self.spec.set.mark == "both" else {}
         return digest(
-            marked | {"version": _VERSION, "assay": shared.__version__, "parts": [_plain(part) for part in parts]}
+            marked | {"version": _VERSION, "assay": shared.__version__, "parts": [plain(part) for part in parts]}
         )
-
-
-def _chosen(
-    manipulation: ManipulationConfig, exports: dict[int, tuple[str, str, str | None]]
-) -> dict[int, tuple[str, str, str | None]]:
-    """The exports of a swapper that a manipulation uses."""
-    wanted = manipulation.steps
-    found = {step: one for step, one in exports.items() if not wanted or step in wanted}
-    need(bool(found), f"{manipulation.name}: no export after steps {wanted}", f"one of {list(exports)}")
-    return found
-
-
-def encode_units(rendition: Rendition | None, megapixels: float) -> float:
-    """The cost of an encode, in megapixels of x264 at its medium preset (weights measured on two cores)."""
-    if rendition is None:
-        return 0.1 * megapixels
-    return sum(_CODEC_WEIGHT.get(step.encoding.codec, 1.0) * megapixels for step in (*rendition.through, rendition))
-
-
-def _plain(part: object) -> object:
-    if part is None or isinstance(part, str | int | float):
-        return "" if part is None else part
-    if isinstance(part, list | tuple):
-        return [_plain(one) for one in part]
-    return to_mapping(part)
-
-
-def _refuse_duplicate_names(clips: Sequence[PlannedClip]) -> None:
-    seen: set[str] = set()
-    for clip in clips:
-        # Paths are compared without case, for case-insensitive file systems.
-        text = str(clip.task.id).lower()
-        if text in seen:
-            raise UsageError(f"two clips would be called {clip.task.id}", hint="give identities names that differ")
-        seen.add(text)

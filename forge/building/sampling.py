@@ -10,7 +10,9 @@ from typing import Any
 
 import numpy as np
 
-from forge.building.spec import ManipulationConfig, SetSpec, sample_size
+from forge.building.choices import sample_size
+from forge.building.reenactments import ReenactmentConfig
+from forge.building.spec import ManipulationConfig, SetSpec
 from forge.swapping.config import SwapConfig
 from forge.swapping.pastes import over_preset, with_paste
 from shared.config import from_mapping, need
@@ -28,7 +30,7 @@ def seed_for(seed: int, *names: object) -> int:
     return int.from_bytes(hashlib.sha256(text.encode()).digest()[:7], "big")
 
 
-def pairs_of(manipulation: ManipulationConfig, people: Sequence[str], seed: int) -> list[Pair]:
+def pairs_of(manipulation: ManipulationConfig | ReenactmentConfig, people: Sequence[str], seed: int) -> list[Pair]:
     """(source, target) for the ``people`` of one model, in the order of their targets.
 
     ``ring`` gives each person the face of the next; ``sample:N`` samples N of all ordered pairs, or all if there are
@@ -91,15 +93,7 @@ def swap_settings(
     Raises:
         ConfigError: one is unknown or out of range.
     """
-    chosen: dict[str, Any] = {
-        "finder": spec.set.finder,
-        "min_face_px": spec.set.min_face_px,
-        "device": spec.set.device,
-        "seed": spec.set.seed,
-    }
-    if spec.set.detect_every is not None:
-        chosen["detect_every"] = spec.set.detect_every
-    merged = _deep_copy(chosen | manipulation.settings)
+    merged = _deep_copy(set_settings(spec) | manipulation.settings)
     for name, value in factors.items():
         place = merged
         *groups, last = name.split(".")
@@ -109,6 +103,17 @@ def swap_settings(
         place[last] = value
     merged = with_paste(merged) if paste is None else over_preset(*paste, merged)
     return from_mapping(SwapConfig, merged, where=f"manipulation {manipulation.name}")
+
+
+def set_settings(spec: SetSpec) -> dict[str, Any]:
+    """The settings that a set has for every kind of fake."""
+    chosen: dict[str, Any] = {
+        "finder": spec.set.finder,
+        "min_face_px": spec.set.min_face_px,
+        "device": spec.set.device,
+        "seed": spec.set.seed,
+    }
+    return chosen if spec.set.detect_every is None else chosen | {"detect_every": spec.set.detect_every}
 
 
 def encode_of(rendition: Rendition, clip: ClipId, spread: int, seed: int) -> Rendition:

@@ -9,13 +9,15 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, Literal
 
+from forge.building.choices import SegmentsConfig, checked_name, sample_size
+from forge.building.reenactments import ReenactmentConfig
 from forge.training.config import TrainConfig
 from forge.training.recipe import load_recipe
 from shared.config import from_mapping, merged, need, read_toml, to_mapping
-from shared.errors import ConfigError, UsageError
+from shared.errors import ConfigError
 from shared.faces.pastes.presets import preset_named
 from shared.registry import near_matches
-from shared.types import SPLITS, Framing, Split, check_name
+from shared.types import SPLITS, Framing, Split
 from shared.video.encoding import Encoding
 from shared.video.renditions import Rendition, known_rendition
 
@@ -66,7 +68,7 @@ class SetConfig:
     device: str = "cpu"
 
     def __post_init__(self) -> None:
-        _name(self.name, "dataset")
+        checked_name(self.name, "dataset")
         need(self.frames is None or self.frames >= 1, "frames must be 1 or more", "leave it out for all")
         need(self.pieces >= 1, "pieces must be 1 or more", "1 makes one clip of a file")
         need(self.pieces == 1 or self.frames is not None, "pieces need frames: how long each is", "frames = 75")
@@ -139,7 +141,7 @@ class IdentityConfig:
     pieces: int | None = None
 
     def __post_init__(self) -> None:
-        _name(self.name, "identity")
+        checked_name(self.name, "identity")
         need(bool(self.rights.strip()) and len(self.rights) <= 200, f"{self.name}: say the rights", "consent, ...")
         need(bool(self.clips), f"{self.name} has no clips", 'clips = ["ann.mp4"]')
 
@@ -177,7 +179,7 @@ class SwapperConfig:
     threads: int = 1
 
     def __post_init__(self) -> None:
-        _name(self.name, "swapper")
+        checked_name(self.name, "swapper")
         need(self.threads >= 1, f"{self.name}: threads must be 1 or more", "1 trains several models side by side")
         need("minutes" not in self.settings, f"{self.name}: minutes cannot be repeated", "give steps instead")
         need(
@@ -216,18 +218,6 @@ class SwapperConfig:
 
 
 @dataclass(frozen=True)
-class SegmentsConfig:
-    """Partly forged fakes: ``count`` runs of frames, together about ``share`` of all."""
-
-    share: float = 0.5
-    count: int = 1
-
-    def __post_init__(self) -> None:
-        need(0 < self.share < 1, "segments.share must lie between 0 and 1", "0.4 forges four tenths of the frames")
-        need(1 <= self.count <= 100, "segments.count must be 1 to 100", "1 or 2 is usual")
-
-
-@dataclass(frozen=True)
 class ManipulationConfig:
     """``[[manipulation]]``: a swapper with settings and pairs of people.
 
@@ -260,7 +250,7 @@ class ManipulationConfig:
     self_swaps: bool = True
 
     def __post_init__(self) -> None:
-        _name(self.name, "manipulation")
+        checked_name(self.name, "manipulation")
         need(self.name != "real" and not self.name.endswith("-self"), f"{self.name!r} is taken", "another name")
         need(
             not isinstance(self.pairs, str) or self.pairs in ("all", "ring") or sample_size(self.pairs) is not None,
@@ -295,20 +285,21 @@ class SetSpec:
     identity: tuple[IdentityConfig, ...]
     swapper: tuple[SwapperConfig, ...] = ()
     manipulation: tuple[ManipulationConfig, ...] = ()
+    reenactment: tuple[ReenactmentConfig, ...] = ()
     renditions: tuple[str | dict[str, Any], ...] = ("c0", "c23", "c40")
     splits: SplitsConfig = field(default_factory=SplitsConfig)
     faces: FacesConfig = field(default_factory=FacesConfig)
     folder: Path = Path()
 
     def __post_init__(self) -> None:
-        for kind in ("identity", "swapper", "manipulation"):
-            names = [one.name for one in getattr(self, kind)]
+        for kinds in (("identity",), ("swapper",), ("manipulation", "reenactment")):
+            names, kind = [one.name for kind in kinds for one in getattr(self, kind)], "]] or [[".join(kinds)
             twice = sorted({name for name in names if names.count(name) > 1})
             need(not twice, f"two of [[{kind}]] are called {', '.join(twice)}", "names differ")
         names = [one.name for one in self.ladder]
         need(bool(names) and len(set(names)) == len(names), "renditions must have names that differ", "c0, c23, ...")
         known = [one.name for one in self.swapper]
-        for one in self.manipulation:
+        for one in (*self.manipulation, *(drive for drive in self.reenactment if drive.swapper)):
             need(one.swapper in known, f"{one.name}: no swapper {one.swapper!r}", near_matches(one.swapper, known))
         self._check_people()
 
@@ -317,7 +308,7 @@ class SetSpec:
         named = [name for people in self.splits.named.values() for name in people]
         for one in self.swapper:
             named += [] if isinstance(one.people, str) else [name for group in one.people for name in group]
-        for one in self.manipulation:
+        for one in (*self.manipulation, *self.reenactment):
             named += [] if isinstance(one.pairs, str) else [name for pair in one.pairs for name in pair]
         for name in named:
             need(name in known, f"no [[identity]] is called {name!r}", near_matches(name, known))
@@ -354,12 +345,6 @@ def load_spec(path: Path) -> SetSpec:
     return from_mapping(SetSpec, mapping | {"folder": str(path.resolve().parent)}, where=path.name)
 
 
-def sample_size(text: str) -> int | None:
-    """N of ``sample:N``; None for anything else."""
-    word, colon, number = text.partition(":")
-    return int(number) if word == "sample" and colon and number.isdecimal() and int(number) > 0 else None
-
-
 def _rendition(entry: Mapping[str, Any], where: str) -> Rendition:
     """A rendition from flat settings: ``{name = "small", codec = "libx265", crf = 30, size = 240}``."""
     own = {one.name for one in fields(Encoding)}
@@ -381,10 +366,3 @@ def _expanded(text: str) -> str:
     if "$" in done:
         raise ConfigError(f"{text!r} names a variable that is not set", hint="set it, or write the path")
     return done
-
-
-def _name(name: str, what: str) -> None:
-    try:
-        check_name(name, what)
-    except ValueError as error:
-        raise UsageError(str(error), hint="for example ann or speaker-07") from error

@@ -6,9 +6,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from math import prod
 
+from forge.building.choices import sample_size
 from forge.building.pieces import Model
 from forge.building.sampling import pairs_of
-from forge.building.spec import ManipulationConfig, sample_size
+from forge.building.spec import ManipulationConfig
 
 _CLOSE = 0.1
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from forge.building.spec import SegmentsConfig
+from forge.building.choices import SegmentsConfig
+from forge.reenacting.config import ReenactConfig
 from forge.swapping.config import SwapConfig
 from forge.training.config import TrainConfig
 from shared.faces.facesets.extract_config import ExtractConfig
@@ -66,6 +67,33 @@ class MasterTask:
 
 
 @dataclass(frozen=True)
+class DriveTask:
+    """Render a re-enactment losslessly. ``driver_shot`` is that of the performance; ``seed`` is for segments.
+
+    ``source`` is the driver and ``target`` the person who is driven.
+    """
+
+    out: str
+    shot: str
+    driver_shot: str
+    swapper: str | None
+    source: str
+    target: str
+    config: ReenactConfig
+    segments: SegmentsConfig | None
+    seed: int
+
+
+@dataclass(frozen=True)
+class DriverFacts:
+    """The driver of a re-enactment, for its record: its file with the SHA-256, and the settings."""
+
+    file: str
+    sha256: str
+    config: ReenactConfig
+
+
+@dataclass(frozen=True)
 class ClipTask:
     """One clip to be listed.
 
@@ -94,6 +122,7 @@ class EncodeTask:
         master: folder of the fake; None for the real clip.
         source_file: the file the shot was cut from, the ingredient in signatures.
         people: the person of the clip, then others by the area of their faces.
+        driver: of a re-enactment, whose settings it holds in place of ``config``.
         mark: write the mark of the set, as into every clip of it.
         drop_master: remove the master's frames when done.
     """
@@ -112,3 +141,4 @@ class EncodeTask:
     config: SwapConfig | None = None
     drop_master: bool = False
     mark: bool = False
+    driver: DriverFacts | None = None

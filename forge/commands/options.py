@@ -11,6 +11,7 @@ from forge.training.config import OptimizerName, TrainConfig
 from forge.training.recipe import recipe_names
 from shared.commands.completion import offered, values
 from shared.commands.options import choices, default
+from shared.errors import UsageError
 from shared.faces.pastes.presets import paste_names
 
 _TRAIN = TrainConfig()
@@ -42,3 +43,19 @@ OptimizerOption = Annotated[
     str | None,
     typer.Option(help=choices(OptimizerName), show_default=_TRAIN.optimizer, autocompletion=values(OptimizerName)),
 ]
+
+
+def strengths_of(words: list[str]) -> dict[str, float]:
+    """``mouth=1.2`` words as numbers by region; an unknown region is refused by the settings.
+
+    Raises:
+        UsageError: a word is not of that form.
+    """
+    found: dict[str, float] = {}
+    for word in words:
+        region, _equals, number = word.partition("=")
+        try:
+            found[region] = float(number)
+        except ValueError as error:
+            raise UsageError(f"a strength reads REGION=NUMBER, got {word!r}", hint="such as mouth=1.2") from error
+    return found

@@ -1,54 +1,40 @@
-"""Makes one fake: a target clip with another identity's face, its three masks, its labels, its record, its signature.
+"""Makes one swap: a target clip with another identity's face, its three masks, its labels, its record, its signature.
 
 Two passes over the target. The first finds and tracks faces and keeps only their landmarks; the second aligns, swaps,
-colours, composites and encodes, in threads with bounded queues. Files are made under draft names and the clip is listed
-last, so an interrupted swap leaves the dataset unchanged.
+colours, composites and encodes, in threads with bounded queues (:mod:`forge.swapping.making`).
 """
 
 from __future__ import annotations
 
-import dataclasses
-from collections.abc import Callable, Sequence
-from contextlib import closing
+from collections.abc import Generator, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from typing_extensions import override
+
 from forge.swapping.config import SwapConfig
 from forge.swapping.coverage import SwapCoverage
-from forge.swapping.flicker import FlickerMeter
+from forge.swapping.making import FakeClip, FileFacts, list_fake
 from forge.swapping.marks import Finish
-from forge.swapping.masks import MaskWriter
-from forge.swapping.output import Drafts, Made, list_clip, need_writable, opened_dataset, preview_path
+from forge.swapping.output import need_writable
 from forge.swapping.pastes import with_paste
 from forge.swapping.patches import patch_writer
-from forge.swapping.plan import SwapPlan, found_plan
-from forge.swapping.previews import GifSheet, PreviewSheet, write_preview
-from forge.swapping.record import SwapOutcome, fake_record, frame_labels, swap_action
+from forge.swapping.plan import found_plan
+from forge.swapping.record import SwapOutcome, fake_record, swap_action
 from forge.swapping.render import OpenedSwap, composited_frames
 from forge.swapping.request import SwapModels, SwapOverrides, SwapRequest, already_listed, resolve_request
 from forge.swapping.stages import CompositedFrame
 from shared.config import configured
-from shared.console import console
-from shared.errors import MediaError
 from shared.faces.finders.finder import FaceFinder
 from shared.faces.identity import IdentityEmbedder
-from shared.pipeline import consumed
 from shared.provenance.identity import SigningIdentity
-from shared.provenance.sign import need_signable, sign_clip
-from shared.provenance.types import COMPOSITE_WITH_MODEL, record_facts
-from shared.storage import need_free_space, sha256_file
-from shared.types import ClipRecord, VideoInfo
-from shared.video import Encoding, VideoWriter, need_encodable, probe
+from shared.provenance.sign import need_signable
+from shared.provenance.types import Action
+from shared.types import ClipRecord, Frame
+from shared.video import Encoding, need_encodable, probe
 from shared.video.excerpt import ClipRange
 from shared.video.renditions import suffix_for
-from shared.video.unread import frames_note
-
-Watcher = Callable[[CompositedFrame], None]
-
-_QUEUE_BYTES = 64 << 20
-DELIVERABLE = "deliverable"
-"""Name of the dataset in the id of a clip that is written as one file, outside any dataset."""
 
 
 def swap_clip(
@@ -149,110 +135,41 @@ def _listed(
         info = reader.info
         declared, what = info.frames_declared, str(request.target)
         plan = found_plan(reader, config, finder, declared=declared, what=what, embedder=embedder)
-    shown, preview = plan.swapped_frames, Finish.of(request, mark=True)
-    pictures = [PreviewSheet(shown, preview), *([GifSheet(shown, preview)] if config.output.gif else [])]
-    clip = _Clip(request, swap, finder.name, plan, info, encoding, finish)
-    need_free_space(dataset, clip.bytes_needed)
-    with opened_dataset(dataset) as folder, patch_writer(patches) as exported:
-        watchers = [*(picture.offer for picture in pictures), exported.write]
-        record = list_clip(folder, request.clip, suffix, lambda drafts: clip.make(drafts, watchers))
-        exported.finish(record)
-        for picture in pictures:
-            write_preview(
-                preview_path(folder, request.clip, picture.suffix), picture.encoded(), record, preview.bindings
-            )
-    return record
+    clip = _SwapClip(request, finder.name, plan, info, encoding, finish, swap)
+    preview = Finish.of(request, mark=True)
+    with patch_writer(patches) as exported:
+        return list_fake(
+            clip, dataset, suffix, preview, gif=config.output.gif, watchers=[exported.write], finished=exported.finish
+        )
 
 
 @dataclass(frozen=True, eq=False)
-class _Clip:
-    """A fake to be made of a video."""
+class _SwapClip(FakeClip):
+    """A swap of a video."""
 
     request: SwapRequest
     swap: OpenedSwap
-    finder: str
-    plan: SwapPlan
-    info: VideoInfo
-    encoding: Encoding
-    finish: Finish
+
+    @override
+    def frames(self, frames: Iterable[Frame], depth: int) -> Generator[CompositedFrame, None, None]:
+        return composited_frames(frames, self.plan, self.swap, depth=depth)
+
+    @override
+    def record(self, outcome: SwapOutcome, facts: FileFacts) -> ClipRecord:
+        return fake_record(self.request, outcome, **facts)
+
+    @override
+    def coverage(self, faked: Sequence[int]) -> dict[str, str]:
+        coverage = SwapCoverage.of(self.plan, faked)
+        coverage.warn(self.request.target)
+        return coverage.factors()
 
     @property
-    def bytes_needed(self) -> int:
-        """About how much disk it takes while it is made."""
-        # Masks are mostly empty and shrink to a few hundredths; the clip is seldom four times its target.
-        frames, frame_bytes = self.plan.frames, self.info.width * self.info.height
-        lossless = 3 * frames * frame_bytes if self.encoding.crf is None else 0
-        return 4 * self.request.target.stat().st_size + frames * frame_bytes // 8 + lossless + (16 << 20)
+    @override
+    def action(self) -> Action:
+        return swap_action(self.request)
 
-    def make(self, drafts: Drafts, watchers: Sequence[Watcher]) -> Made:
-        """Renders, then signs; the record and the labels of the finished files."""
-        outcome = self._render(drafts, watchers)
-        outcome.need_faked(self.request.target)
-        coverage = SwapCoverage.of(self.plan, outcome.faked)
-        coverage.warn(self.request.target)
-        digests = [sha256_file(path) for path in drafts.masks.values()]
-        record = fake_record(
-            self.request,
-            outcome,
-            finder=self.finder,
-            path=drafts.path,
-            frames=self.plan.frames,
-            size=(self.info.width, self.info.height),
-            codec=probe(drafts.video).codec,
-            masks=dataclasses.replace(drafts.mask_paths, sha256=tuple(digests)),
-            factors=self.plan.factors
-            | coverage.factors()
-            | frames_note(self.info.frames_declared, self.plan.frames)
-            | (self.finish.factors() if self.request.clip.dataset == DELIVERABLE else {}),
-        )
-        content = sign_clip(
-            drafts.video,
-            SigningIdentity.load_or_create(),
-            title=Path(record.path).name,
-            actions=[swap_action(self.request)],
-            ingredient=self.request.target,
-            digital_source_type=COMPOSITE_WITH_MODEL,
-            record=record_facts(record),
-            bindings=self.finish.bindings,
-        )
-        record = dataclasses.replace(record, sha256=sha256_file(drafts.video), content_sha256=content)
-        return record, frame_labels(record.id, self.plan, set(outcome.faked))
-
-    def _render(self, drafts: Drafts, watchers: Sequence[Watcher]) -> SwapOutcome:
-        """The second pass: frames through all stages into the drafts."""
-        target, info, plan = self.request.target, self.info, self.plan
-        depth = max(1, min(8, _QUEUE_BYTES // (info.width * info.height * 3)))
-        outcome = SwapOutcome(flicker=FlickerMeter())
-        with (
-            self.request.sound() as own,
-            self.finish.finished_sound(own, drafts.video.suffix) as sound,
-            self.request.read() as reader,
-            VideoWriter.like(info, drafts.video, encoding=self.encoding, audio_from=sound) as video,
-            MaskWriter(drafts.masks, info) as masks,
-            console.progress("swapping", plan.frames, unit="frame") as tick,
-            consumed(
-                _writer(video, self.finish, masks, (*watchers, outcome.take), tick), depth=depth, name="assay-encode"
-            ) as put,
-            closing(composited_frames(reader, plan, self.swap, depth=depth)) as frames,
-        ):
-            for done in frames:
-                put(done)
-        if video.frames_written != plan.frames:
-            raise MediaError(
-                f"{target} gave {plan.frames} frames when read first and {video.frames_written} the second time",
-                hint="the file is damaged or is being written to; copy it and try again",
-            )
-        return outcome
-
-
-def _writer(
-    video: VideoWriter, finish: Finish, masks: MaskWriter, watchers: Sequence[Watcher], tick: Callable[[int], object]
-) -> Watcher:
-    def write(done: CompositedFrame) -> None:
-        video.write(finish.apply(done.image), done.frame.time)
-        masks.write(done.masks, done.frame.time)
-        for watch in watchers:
-            watch(done)
-        tick(1)
-
-    return write
+    @property
+    @override
+    def shown_frames(self) -> list[int]:
+        return self.plan.swapped_frames

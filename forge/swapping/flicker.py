@@ -90,7 +90,7 @@ class FlickerMeter:
 
     def take(self, done: CompositedFrame) -> None:
         """The next frame."""
-        for face in done.faces:
+        for face in (*done.faces, *done.outlines):
             crops = self._crops.setdefault(face.track, FaceCrops(_PX, "full"))
             run = crops.take(done.frame.index, done.image, done.frame.image, face.landmarks)
             if len(run) == 3:

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
-from forge.swapping.request import SwapRequest
+from forge.swapping.request import FakeRequest
 from shared import config as settings
 from shared.marking.embed import MarkWriter
 from shared.marking.files import picture_binding, sound_binding
@@ -38,7 +38,7 @@ class Finish:
     sound: bool = False
 
     @classmethod
-    def of(cls, request: SwapRequest, *, mark: bool, notice: bool = False, sound: bool = False) -> Finish:
+    def of(cls, request: FakeRequest, *, mark: bool, notice: bool = False, sound: bool = False) -> Finish:
         """For the fake that ``request`` asks for."""
         return cls(MarkWriter(payload_of(request)) if mark else None, notice, sound)
 
@@ -73,12 +73,6 @@ class Finish:
         return {"mark": mark_text(self.bindings)} | ({"notice": "visible"} if self.notice else {})
 
 
-def payload_of(request: SwapRequest) -> Payload:
+def payload_of(request: FakeRequest) -> Payload:
     """The payload of the fake that ``request`` asks for."""
-    about = {
-        "clip": str(request.clip),
-        "target": request.target_sha256,
-        "swapper": request.swapper_sha256,
-        "config": settings.digest(request.config),
-    }
-    return Payload.of("swap", settings.digest(about))
+    return Payload.of(request.mark_kind, settings.digest(dict(request.mark_facts)))

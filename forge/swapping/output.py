@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from shared.dataset import DatasetFolder
@@ -27,12 +27,14 @@ class Drafts:
         video: draft of the clip.
         masks: name of each mask to its draft.
         path, mask_paths: what the record calls them, inside the dataset.
+        extra: drafts of further files, by name.
     """
 
     video: Path
     masks: dict[str, Path]
     path: str
     mask_paths: Masks
+    extra: Mapping[str, Path] = field(default_factory=dict)
 
 
 Made = tuple[ClipRecord, Sequence[FrameLabel]]
@@ -86,10 +88,17 @@ def opened_dataset(path: Path) -> Iterator[DatasetFolder]:
         raise
 
 
-def list_clip(folder: DatasetFolder, clip: ClipId, suffix: str, make: Callable[[Drafts], Made]) -> ClipRecord:
+def list_clip(
+    folder: DatasetFolder,
+    clip: ClipId,
+    suffix: str,
+    make: Callable[[Drafts], Made],
+    extra: Mapping[str, str] | None = None,
+) -> ClipRecord:
     """What ``make`` builds under draft names, put in place and listed; the record as it was listed.
 
-    When anything fails, an interrupt included, none of the files stays.
+    ``extra`` are further files that it builds, name to path in the dataset. When anything fails, an interrupt included,
+    none of the files stays.
 
     Raises:
         ManifestError: the dataset refuses the clip.
@@ -102,7 +111,10 @@ def list_clip(folder: DatasetFolder, clip: ClipId, suffix: str, make: Callable[[
             drafts = {
                 name: stack.enter_context(folder.stage_media(mask, held=held)) for name, mask in masks.paths.items()
             }
-            record, labels = make(Drafts(video, drafts, path, masks))
+            more = {
+                name: stack.enter_context(folder.stage_media(place, held=held)) for name, place in (extra or {}).items()
+            }
+            record, labels = make(Drafts(video, drafts, path, masks, more))
         return folder.add(record, labels)
 
 

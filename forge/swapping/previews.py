@@ -23,16 +23,14 @@ from shared.video.images import encode_jpeg
 _MOST_ROWS = 4
 _CELL_HEIGHT_PX = 256
 _MOST_WIDTH_PX = 640
-_TITLES = ("target", "swap", "alpha mask")
 _TITLE_PX = 22
+_MADE = {"reenact": "re-enactment"}
 _INK = (235, 235, 235)
 
 _GIF_MOST_FRAMES = 40
 _GIF_HEIGHT_PX = 200
 _GIF_MOST_WIDTH_PX = 320
 _GIF_FRAME_MS = 100
-_GIF_COMMENT = b"Synthetic: a face swap made by Assay (right) beside its target (left)"
-_GIF_LABEL = "target | SYNTHETIC face swap"
 _GIF_LABEL_PX = 20
 
 
@@ -40,13 +38,13 @@ class PreviewSheet:
     """Keeps a few of the frames given to it, scaled down, and lays them out.
 
     ``frames`` are the indices of the frames with a swapped face; four of them, evenly spaced, are kept. ``finish``
-    is applied to the sheet.
+    is applied to the sheet. ``made`` is what the fake is called: a swap.
     """
 
     suffix = ".jpg"
 
-    def __init__(self, frames: list[int], finish: Finish = Finish()) -> None:  # noqa: B008 - frozen
-        self._finish = finish
+    def __init__(self, frames: list[int], finish: Finish = Finish(), *, made: str = "swap") -> None:  # noqa: B008
+        self._finish, self._made = finish, made
         self._wanted = {frames[place] for place in evenly_spaced(len(frames), _MOST_ROWS)} if frames else set()
         self._rows: dict[int, np.ndarray] = {}
 
@@ -68,7 +66,7 @@ class PreviewSheet:
         if not self._rows:
             raise ValueError("a sheet needs at least one of its frames")
         rows = [self._rows[index] for index in sorted(self._rows)]
-        return np.vstack([_titles(rows[0].shape[1]), *rows])
+        return np.vstack([_titles(rows[0].shape[1], ("target", self._made, "alpha mask")), *rows])
 
     def encoded(self) -> bytes:
         """:meth:`picture` as the bytes of a JPEG file.
@@ -84,13 +82,13 @@ class GifSheet:
     """Keeps some of the frames given to it, scaled down, and makes a GIF of them, ten a second.
 
     ``frames`` are the indices of the frames with a swapped face; forty of them, evenly spaced, are kept. ``finish``
-    is applied to each picture.
+    is applied to each picture. ``made`` is what the fake is called: a swap.
     """
 
     suffix = ".gif"
 
-    def __init__(self, frames: list[int], finish: Finish = Finish()) -> None:  # noqa: B008 - frozen
-        self._finish = finish
+    def __init__(self, frames: list[int], finish: Finish = Finish(), *, made: str = "swap") -> None:  # noqa: B008
+        self._finish, self._made = finish, made
         self._wanted = {frames[place] for place in evenly_spaced(len(frames), _GIF_MOST_FRAMES)} if frames else set()
         self._pictures: list[np.ndarray] = []
 
@@ -100,7 +98,7 @@ class GifSheet:
             pair = np.hstack(
                 [shrunk(picture, _GIF_HEIGHT_PX, _GIF_MOST_WIDTH_PX) for picture in (done.frame.image, done.image)]
             )
-            self._pictures.append(self._finish.apply(np.vstack([_gif_label(pair.shape[1]), pair])))
+            self._pictures.append(self._finish.apply(np.vstack([_gif_label(pair.shape[1], self._made), pair])))
 
     def encoded(self) -> bytes:
         """The bytes of a GIF file with a comment that says what it shows.
@@ -122,7 +120,7 @@ class GifSheet:
             append_images=pictures[1:],
             duration=_GIF_FRAME_MS,
             loop=0,
-            comment=_GIF_COMMENT,
+            comment=f"Synthetic: a face {self._made} made by Assay (right) beside its target (left)".encode(),
             optimize=False,
         )
         return file.getvalue()
@@ -137,13 +135,19 @@ def write_preview(path: Path, picture: bytes, record: ClipRecord, bindings: Sequ
         ProvenanceError: it cannot be signed.
         StorageError: writing failed.
     """
+    made = _MADE.get(record.kind, record.kind)
     with replacing(path) as draft:
         draft.write_bytes(picture)
         sign_clip(
             draft,
             SigningIdentity.load_or_create(),
             title=path.name,
-            actions=[Action("c2pa.edited", f"a preview of {record.id}: frames of a face swap beside their targets")],
+            actions=[
+                Action(
+                    "c2pa.edited",
+                    f"a preview of {record.id}: frames of a face {made} beside their targets",
+                )
+            ],
             ingredient=None,
             digital_source_type=COMPOSITE_WITH_MODEL,
             record=record_facts(record),
@@ -159,15 +163,24 @@ def shrunk(picture: np.ndarray, height_px: int, width_px: int) -> np.ndarray:
     return cv2.resize(picture, size, interpolation=cv2.INTER_AREA)
 
 
-def _titles(width: int) -> np.ndarray:
+def _titles(width: int, titles: Sequence[str]) -> np.ndarray:
     strip = np.zeros((_TITLE_PX, width, 3), np.uint8)
-    for place, title in enumerate(_TITLES):
-        at = (place * (width // len(_TITLES)) + 6, _TITLE_PX - 7)
+    for place, title in enumerate(titles):
+        at = (place * (width // len(titles)) + 6, _TITLE_PX - 7)
         cv2.putText(strip, title, at, cv2.FONT_HERSHEY_SIMPLEX, 0.45, _INK, 1, cv2.LINE_AA)
     return strip
 
 
-def _gif_label(width: int) -> np.ndarray:
+def _gif_label(width: int, made: str) -> np.ndarray:
     strip = np.zeros((_GIF_LABEL_PX, width, 3), np.uint8)
-    cv2.putText(strip, _GIF_LABEL, (4, _GIF_LABEL_PX - 6), cv2.FONT_HERSHEY_SIMPLEX, 0.4, _INK, 1, cv2.LINE_AA)
+    cv2.putText(
+        strip,
+        f"target | SYNTHETIC face {made}",
+        (4, _GIF_LABEL_PX - 6),
+        cv2.FONT_HERSHEY_SIMPLEX,
+        0.4,
+        _INK,
+        1,
+        cv2.LINE_AA,
+    )
     return strip

@@ -49,14 +49,15 @@ class SwapOutcome:
         if self.flicker is not None:
             self.flicker.take(done)
 
-    def need_faked(self, target: Path) -> None:
-        """Refuses a swap that left ``target`` as it was; warns of faces that were blended otherwise than asked for.
+    def need_faked(self, target: Path, kind: str = "swap") -> None:
+        """Refuses a fake that left ``target`` as it was; warns of faces that were blended otherwise than asked for.
 
         Raises:
             NoFaceError: no frame holds a forged pixel.
         """
         if not self.faked:
-            raise NoFaceError(f"the swap changed no pixel of {target}", hint="look at the mask settings")
+            settings_of = "mask" if kind == "swap" else "region and strength"
+            raise NoFaceError(f"the {kind} changed no pixel of {target}", hint=f"look at the {settings_of} settings")
         if self.alpha_instead:
             console.warn(
                 f"{counted(self.alpha_instead, 'face')} too small for Poisson blending, blended by alpha instead"

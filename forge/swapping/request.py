@@ -6,10 +6,13 @@ Requests that cannot work are refused here.
 from __future__ import annotations
 
 import re
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
+
+from typing_extensions import override
 
 from forge.models.checkpoint import SwapperCard, digest_of, load_swapper, read_card
 from forge.models.predictor import SwapPredictor
@@ -39,34 +42,29 @@ from shared.video.images import pictures_in
 UNSTATED = "unstated"
 
 
-@dataclass(frozen=True)
-class SwapRequest:
-    """A fake to make: target, identities, swapper and settings.
+@dataclass(frozen=True, kw_only=True)
+class FakeRequest(ABC):
+    """A fake to make, whatever its kind: its target, and what it is called.
 
     Attributes:
-        target: the video or the folder of pictures that receives the face.
+        target: the video or the folder of pictures that is changed.
         target_sha256: of the video; of a folder, see :func:`target_digest`.
         clip: what the fake is called.
         rendition: what it is encoded as.
-        source, target_identity: whose face is given to whom.
+        target_identity: who is in it; rights: the basis on which it may be used.
         parent: the target's own id, where a dataset lists it.
-        swapper: an exported swapper, or a run that holds one; card: what it says of itself.
         audio: whether the sound of a video is kept.
         notes: what is changed or left out in reading the target, by the name of a factor.
-        excerpt: the frames of a video that are swapped and written; None for all.
+        excerpt: the frames of a video that are changed and written; None for all.
     """
 
     target: Path
     target_sha256: str
     clip: ClipId
     rendition: str
-    source: str
     target_identity: str
     rights: str
     parent: ClipId | None
-    swapper: Path
-    card: SwapperCard
-    config: SwapConfig
     audio: bool = True
     notes: Mapping[str, str] = field(default_factory=dict)
     excerpt: Excerpt | None = None
@@ -93,6 +91,46 @@ class SwapRequest:
         if self.excerpt is None or self.audio_from is None:
             return nullcontext(self.audio_from)
         return excerpt_sound(self.target, self.excerpt)
+
+    @property
+    @abstractmethod
+    def mark_kind(self) -> str:
+        """The kind that a mark names."""
+
+    @property
+    @abstractmethod
+    def mark_facts(self) -> Mapping[str, str]:
+        """What a mark's number is made from."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class SwapRequest(FakeRequest):
+    """A swap to make: target, identities, swapper and settings.
+
+    Attributes:
+        source: whose face is given to ``target_identity``.
+        swapper: an exported swapper, or a run that holds one; card: what it says of itself.
+    """
+
+    source: str
+    swapper: Path
+    card: SwapperCard
+    config: SwapConfig
+
+    @property
+    @override
+    def mark_kind(self) -> str:
+        return "swap"
+
+    @property
+    @override
+    def mark_facts(self) -> Mapping[str, str]:
+        return {
+            "clip": str(self.clip),
+            "target": self.target_sha256,
+            "swapper": self.swapper_sha256,
+            "config": settings.digest(self.config),
+        }
 
     @property
     def swapper_sha256(self) -> str:
@@ -174,9 +212,9 @@ def resolve_request(
     need_target_decoder(card, person, config, swapper)
     # A restorer without weights is refused before the faces are looked for.
     _ = restorer_digest(config.restore), enlarge_digest(config.blend)
-    excerpt = _excerpt(target, config, overrides.stretch) if info else None
+    excerpt = excerpt_of(target, overrides.stretch, segments=bool(config.segments)) if info else None
     usual = f"{safe_name(target.stem, longest=120)}+{source}" + (f"@{excerpt.text}" if excerpt else "")
-    clip = _clip_id(dataset, card.model, overrides.name or usual)
+    clip = fake_id(dataset, card.model, overrides.name or usual)
     notes = title_note(target) | (read_with_notes(target, info, audio=overrides.audio) if info else {})
     return SwapRequest(
         target=target,
@@ -196,10 +234,15 @@ def resolve_request(
     )
 
 
-def _excerpt(target: Path, config: SwapConfig, stretch: ClipRange | None) -> Excerpt | None:
+def excerpt_of(target: Path, stretch: ClipRange | None, *, segments: bool) -> Excerpt | None:
+    """The frames of ``target`` in ``stretch``; None for all.
+
+    Raises:
+        UsageError: there is none, or ``segments`` choose frames too.
+    """
     if stretch is None:
         return None
-    if config.segments:
+    if segments:
         raise UsageError("a range and segments both choose frames", hint="leave out --range, or the segments")
     return Excerpt.of(target, stretch)
 
@@ -292,7 +335,12 @@ def already_listed(dataset: Path, request: SwapRequest) -> ClipRecord | None:
     return record
 
 
-def _clip_id(dataset: Path | None, manipulation: str, name: str) -> ClipId:
+def fake_id(dataset: Path | None, manipulation: str, name: str) -> ClipId:
+    """What a fake is called in ``dataset``, or in a folder of pictures for None; ``name`` is made safe.
+
+    Raises:
+        UsageError: the dataset's name cannot be one, or the name is empty.
+    """
     owner = "frames" if dataset is None else dataset_name(dataset)
     try:
         return ClipId(owner, manipulation, re.sub(r"[^A-Za-z0-9._+=@-]", "_", name))

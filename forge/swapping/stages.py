@@ -59,6 +59,18 @@ class SwappedFrame:
 
 
 @dataclass(frozen=True, eq=False)
+class FaceOutline:
+    """A face that was changed in its frame.
+
+    Convention:
+        landmarks: (68, 2) of the target's face, frame pixels
+    """
+
+    track: int
+    landmarks: np.ndarray
+
+
+@dataclass(frozen=True, eq=False)
 class CompositedFrame:
     """A finished frame.
 
@@ -68,6 +80,7 @@ class CompositedFrame:
         masks: what was done to it.
         faces: what was pasted, in that order, with the colours it was pasted in.
         alpha_instead: faces that were to be blended by Poisson and were too small for it.
+        outlines: faces that were changed otherwise than by pasting a decoded one.
     """
 
     frame: Frame
@@ -75,3 +88,4 @@ class CompositedFrame:
     masks: FrameMasks
     faces: tuple[DecodedFace, ...] = ()
     alpha_instead: int = 0
+    outlines: tuple[FaceOutline, ...] = ()

@@ -9,7 +9,8 @@ import torch
 
 from benchmarks.toy_set import toy_set
 from forge.building.build import plan_build
-from forge.building.plan import encode_units, plan_set
+from forge.building.plan import plan_set
+from forge.building.plan_parts import encode_units
 from forge.building.sampling import swap_settings
 from forge.building.spec import ClipConfig, SetSpec, SplitsConfig, SwapperConfig, load_spec
 from forge.models import build_swapper, shipped

@@ -1,0 +1,50 @@
+"""The command that measures re-enactments."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from benchmarks.app import Save, app, command_line, show
+from benchmarks.schema import Measurement, new_result
+
+
+@app.command()
+def reenact(
+    media: Annotated[Path | None, typer.Option(help="Folder of real clips.", show_default="$ASSAY_MEDIA/media")] = None,
+    frames: Annotated[int, typer.Option(help="Frames of each clip.", min=10)] = 75,
+    actors: Annotated[int, typer.Option(help="Procedural actors, each driven by the next.", min=0)] = 3,
+    sheets: Annotated[
+        Path | None, typer.Option(help="Write contact sheets of every pair here, to look at.", show_default=False)
+    ] = None,
+    picture: Annotated[Path | None, typer.Option(help="Write docs/reenact.jpg here, and measure nothing.")] = None,
+    save: Save = None,
+) -> None:
+    """Landmarks, pose, identity, flicker and untouched pixels of driven faces, beside frames left as they are."""
+    if picture is not None:
+        from benchmarks.reenact_picture import driven_picture
+
+        picture.write_bytes(driven_picture())
+        return
+    from benchmarks.reenact import GROUPS, Measuring, actor_clips, measurements, portrait_pairs
+
+    root = media or (Path(os.environ["ASSAY_MEDIA"]) / "media" if "ASSAY_MEDIA" in os.environ else None)
+    settings = {"frames": frames, "actors": actors, "real media": root is not None, "family": "reenact-affine"}
+    measuring = Measuring(frames, sheets)
+    made: list[Measurement] = []
+    notes: list[str] = []
+    with tempfile.TemporaryDirectory() as scratch:
+        filmed = actor_clips(Path(scratch), count=actors, frames=frames) if actors else []
+        sources = {"portraits": portrait_pairs(root / "video_portrait") if root else []}
+        sources["actors"] = [(one, filmed[(place + 1) % len(filmed)]) for place, one in enumerate(filmed)]
+        for what, pairs in sources.items():
+            for group, regions in GROUPS.items() if pairs else ():
+                values, left_out = measuring.pairs(pairs, regions)
+                made += measurements(f"{what}, {group}", values)
+                notes += [f"{group}: left out {line}" for line in left_out]
+                # Saved after each group, so that a run that is stopped keeps what it has.
+                show(new_result("reenact", command_line(), made, settings=settings, notes=tuple(notes)), save)

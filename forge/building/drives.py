@@ -1,0 +1,109 @@
+"""The task of a build that renders a re-enactment losslessly, from two shots whose faces are found."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, replace
+from pathlib import Path
+
+import numpy as np
+
+from forge.building.intermediates import (
+    LANDMARKS,
+    PICTURES,
+    nominal,
+    read_facts,
+    read_found,
+    stored_frames,
+    storing,
+    write_faces,
+)
+from forge.building.steps import MADE, Made, sample_segments
+from forge.building.tasks import DriveTask
+from forge.reenacting.config import ReenactConfig
+from forge.reenacting.drive_table import write_drive
+from forge.reenacting.families import Stage, families
+from forge.reenacting.performance import performance_of
+from forge.reenacting.record import drive_coverage
+from forge.swapping.masks import MASK_KINDS, MaskWriter
+from forge.swapping.plan import SwapPlan, plan_found
+from forge.swapping.record import SwapOutcome
+from shared.device import with_threads
+from shared.errors import NoFaceError, UsageError
+from shared.faces.finders.sidecar import SidecarFinder
+from shared.storage import replacing_folder, write_text
+from shared.video import probe
+
+DRIVE = "drive.parquet"
+"""Name, in a master's folder, of the table of :mod:`forge.reenacting.drive_table`."""
+
+
+def render_drive(task: DriveTask) -> int:
+    """Renders a re-enactment from two shots losslessly, with its masks and its drive; returns the frames driven.
+
+    Shots that cannot be put together (no face, heads turned too differently) give a folder with the reason.
+
+    Raises:
+        CheckpointError: the swapper cannot be read.
+        StorageError: writing failed.
+    """
+    with replacing_folder(Path(task.out)) as draft, with_threads(1):
+        try:
+            made = _render(task, draft)
+        except (NoFaceError, UsageError) as error:
+            made = Made((), why=str(error))
+        if not made.faked:
+            for path in draft.iterdir():
+                path.unlink()
+        write_text(draft / MADE, json.dumps(asdict(made), sort_keys=True) + "\n")
+    return len(made.faked)
+
+
+def _render(task: DriveTask, draft: Path) -> Made:
+    shot, driver_shot = Path(task.shot), Path(task.driver_shot)
+    facts, driver_facts = read_facts(shot), read_facts(driver_shot)
+    config = task.config
+    if task.segments is not None:
+        rng = np.random.default_rng(task.seed)
+        runs = sample_segments(len(facts.pts), task.segments.share, task.segments.count, rng)
+        config = replace(config, segments=runs)
+    plan = _plan(shot, config)
+    driver_plan = _plan(driver_shot, replace(config, face=config.driver_face, segments=()))
+    stage = Stage.of(
+        config,
+        performance_of(plan, width=facts.width, height=facts.height),
+        performance_of(driver_plan, width=driver_facts.width, height=driver_facts.height),
+        plan,
+        read_target=lambda: stored_frames(shot / PICTURES, facts.times),
+        read_driver=lambda: stored_frames(driver_shot / PICTURES, driver_facts.times),
+        person=task.target,
+        swapper=None if task.swapper is None else Path(task.swapper),
+        driver_begins=driver_plan.times[0].seconds,
+    )
+    info = replace(probe(shot / PICTURES), time_base=facts.time_base, frame_rate=facts.frame_rate)
+    paths = {kind: draft / f"{kind}.mkv" for kind in MASK_KINDS}
+    outcome = SwapOutcome()
+    with storing(draft / PICTURES, facts.width, facts.height) as video, MaskWriter(paths, info) as masks:
+        for done in families.create(config.family, stage=stage, frames=stage.read_target(), depth=0):
+            video.write(done.image, nominal(done.frame.index))
+            masks.write(done.masks, done.frame.time)
+            outcome.take(done)
+    write_faces(draft / LANDMARKS, [plan.faces.get(index, ()) for index in range(plan.frames)])
+    write_drive(draft / DRIVE, stage.drive)
+    covered = drive_coverage(stage.drive, outcome.faked, seen=len(plan.seen_frames))
+    return Made(
+        faked=tuple(outcome.faked),
+        chosen=plan.chosen,
+        rank=plan.ranks[0],
+        factors=plan.factors | stage.drive.factors() | stage.facts | covered,
+        segments=config.segments,
+        face=config.face,
+        why="" if outcome.faked else "the re-enactment changed no pixel",
+    )
+
+
+def _plan(shot: Path, config: ReenactConfig) -> SwapPlan:
+    facts = read_facts(shot)
+    known = facts.finder == SidecarFinder.name
+    frames = None if known else stored_frames(shot / PICTURES, facts.times)
+    return plan_found(read_found(shot), config.finding, frames=frames, what=shot.name)

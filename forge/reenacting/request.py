@@ -1,0 +1,198 @@
+"""Everything about a re-enactment that is known before its first frame is read; what cannot work is refused here."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+
+from typing_extensions import override
+
+from forge.models.checkpoint import SwapperCard, digest_of, read_card
+from forge.reenacting.config import ReenactConfig
+from forge.swapping.output import is_dataset, record_from, record_of
+from forge.swapping.request import UNSTATED, FakeRequest, excerpt_of, fake_id
+from shared import config as settings
+from shared.console import console
+from shared.dataset import DatasetFolder
+from shared.dataset.excerpts import excerpt_factor
+from shared.dataset.names import safe_name, title_note
+from shared.errors import UsageError
+from shared.storage import sha256_file
+from shared.types import ClipRecord, VideoInfo
+from shared.video import probe
+from shared.video.excerpt import ClipRange, Excerpt, excerpt_sound
+from shared.video.facts import SOUND, read_with_notes
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReenactRequest(FakeRequest):
+    """A re-enactment to make.
+
+    Attributes:
+        drive: the clip whose performance drives the target; drive_sha256: of its bytes.
+        driver_identity: who performs in it.
+        config: the settings.
+        swapper: an exported swapper, or a run that holds one, for a family that needs it; card: what it says of itself.
+    """
+
+    drive: Path
+    drive_sha256: str
+    driver_identity: str
+    config: ReenactConfig
+    swapper: Path | None = None
+    card: SwapperCard | None = None
+
+    @property
+    @override
+    def mark_kind(self) -> str:
+        return "reenact"
+
+    @property
+    @override
+    def mark_facts(self) -> Mapping[str, str]:
+        return {
+            "clip": str(self.clip),
+            "target": self.target_sha256,
+            "drive": self.drive_sha256,
+            "swapper": self.swapper_sha256 or "",
+            "config": settings.digest(self.config),
+        }
+
+    @property
+    def swapper_sha256(self) -> str | None:
+        """Names the swapper's weights; None for a family without."""
+        return None if self.card is None else digest_of(self.card)
+
+    @property
+    @override
+    def audio_from(self) -> Path | None:
+        return {"target": self.target, "driver": self.drive, "none": None}[self.config.sound]
+
+    @contextmanager
+    def drive_sound(self, seconds: float) -> Iterator[Path | None]:
+        """A file with the driver's sound for a clip of that length, there for the length of the block."""
+        start = Fraction(self.config.offset_seconds).limit_denominator(1000)
+        stop = start + Fraction(seconds).limit_denominator(1000)
+        wanted = ClipRange(start, stop, f"{float(start):g}s-{float(stop):g}s")
+        with excerpt_sound(self.drive, Excerpt.of(self.drive, wanted)) as sound:
+            yield sound
+
+
+@dataclass(frozen=True)
+class ReenactOverrides:
+    """Values given by the user beside the settings; None for those of the records, and a ``stretch`` of all frames."""
+
+    target_identity: str | None = None
+    driver_identity: str | None = None
+    rights: str | None = None
+    name: str | None = None
+    stretch: ClipRange | None = None
+
+
+def resolve_reenactment(
+    target: Path,
+    drive: Path,
+    config: ReenactConfig,
+    overrides: ReenactOverrides,
+    *,
+    rendition: str,
+    info: VideoInfo,
+    swapper: Path | None = None,
+    dataset: Path | None = None,
+) -> ReenactRequest:
+    """The request to drive ``target`` by ``drive``, whose fake goes into ``dataset``.
+
+    Raises:
+        UsageError: a sound that is not there or begins too late, a family without its swapper, a person whom the
+            swapper does not know, a stretch without a frame.
+        MediaError: a clip cannot be read.
+        CheckpointError: the swapper cannot be read.
+        ManifestError: a dataset is damaged.
+    """
+    _need_sound(drive, config)
+    sha256, drive_sha256 = sha256_file(target), sha256_file(drive)
+    parent = record_of(target) or (record_from(dataset, sha256) if dataset else None)
+    driver = record_of(drive) or (record_from(dataset, drive_sha256) if dataset else None)
+    person = overrides.target_identity or (parent.target_identity if parent else _by_name(target, "--target-identity"))
+    other = overrides.driver_identity or (driver.target_identity if driver else None)
+    if other is None:
+        other = person if drive_sha256 == sha256 else _by_name(drive, "--driver-identity")
+    card = _card(swapper, person, config)
+    excerpt = excerpt_of(target, overrides.stretch, segments=bool(config.segments))
+    usual = f"{safe_name(target.stem, longest=100)}-by-{safe_name(drive.stem, longest=60)}"
+    usual += f"@{excerpt.text}" if excerpt else ""
+    notes = title_note(target) | read_with_notes(target, info, audio=config.sound != "none")
+    if overrides.rights is None and parent is None:
+        console.warn(f"the rights to use this video of {person} are recorded as {UNSTATED!r}; say them with --rights")
+    return ReenactRequest(
+        target=target, target_sha256=sha256, clip=fake_id(dataset, config.family, overrides.name or usual),
+        rendition=rendition, target_identity=person, driver_identity=other,
+        rights=overrides.rights or (parent.rights if parent else UNSTATED), parent=parent.id if parent else None,
+        drive=drive, drive_sha256=drive_sha256, config=config, audio=config.sound != "none",
+        notes=notes | (excerpt_factor(excerpt.start, excerpt.stop) if excerpt else {}), excerpt=excerpt,
+        swapper=swapper, card=card,
+    )  # fmt: skip
+
+
+def _need_sound(drive: Path, config: ReenactConfig) -> None:
+    if config.sound != "driver":
+        return
+    if config.offset_seconds < 0:
+        raise UsageError("the driver's sound cannot begin after the clip does", hint="choose an offset of 0 or more")
+    if not probe(drive).has_audio:
+        raise UsageError(f"{drive} has no sound", hint="choose --sound target or none")
+
+
+def _by_name(clip: Path, option: str) -> str:
+    """A person whom no record names, called as the file is."""
+    name = safe_name(clip.stem, longest=100)
+    console.warn(f"nothing says who is in {clip}: recorded as {name!r}; say it with {option}")
+    return name
+
+
+def _card(swapper: Path | None, person: str, config: ReenactConfig) -> SwapperCard | None:
+    """The card of the swapper that the family needs.
+
+    Raises:
+        UsageError: none is given, one is given in vain, or it does not know ``person``.
+        CheckpointError: it cannot be read.
+    """
+    if config.family == "reenact-affine":
+        if swapper is not None:
+            raise UsageError("reenact-affine takes no swapper", hint="leave out --run, or choose reenact-latent")
+        return None
+    if swapper is None:
+        raise UsageError(f"{config.family} needs a swapper", hint="give --run: one that was trained on the target")
+    card = read_card(swapper)
+    if person not in card.identities:
+        raise UsageError(
+            f"{swapper} knows no identity {person!r}", hint=f"it knows {', '.join(sorted(card.identities))}"
+        )
+    return card
+
+
+def listed_already(dataset: Path, request: ReenactRequest) -> ClipRecord | None:
+    """The record of the same request; None if its id is free.
+
+    Raises:
+        UsageError: the id is taken by a clip made otherwise.
+    """
+    if not is_dataset(dataset):
+        return None
+    folder = DatasetFolder.open(dataset)
+    if not folder.has(request.clip):
+        return None
+    record = folder.record(request.clip)
+    made = (record.config, record.swapper, record.rendition, *(record.factors.get(name) for name in _SAME))
+    facts = {"target_sha256": request.target_sha256, "drive_sha256": request.drive_sha256} | dict(request.notes)
+    asked = (settings.digest(request.config), request.swapper_sha256, request.rendition, *map(facts.get, _SAME))
+    if made != asked:
+        raise UsageError(f"{request.clip} is there already, made with other settings", hint="choose another --name")
+    return record
+
+
+_SAME = ("target_sha256", "drive_sha256", "target_frames", SOUND)
+"""Factors by which two requests are the same."""

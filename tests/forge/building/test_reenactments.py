@@ -1,0 +1,117 @@
+"""Re-enactments in a set: planned, made with controls, listed, verified; nothing is done twice."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from forge.building.build import build_set
+from forge.building.plan import plan_set
+from forge.building.reenactments import ReenactmentConfig, driver_of, other_moment
+from forge.building.spec import load_spec
+from forge.reenacting.config import ReenactConfig
+from forge.reenacting.drive_table import read_drive
+from shared.actors.actor import cast
+from shared.actors.filming import film
+from shared.dataset import DatasetFolder
+from shared.errors import ConfigError
+from shared.storage import sha256_file
+
+TEXT = """
+renditions = ["c23", {{ name = "half", size = 64 }}]
+[set]
+name = "driven"
+finder = "sidecar"
+min_face_px = 16
+frames = 6
+audio = false
+[splits]
+train = ["ann", "bob"]
+val = ["cid"]
+[[identity]]
+name = "ann"
+rights = "synthetic"
+clips = ["{ann}"]
+[[identity]]
+name = "bob"
+rights = "synthetic"
+clips = ["{bob}"]
+[[identity]]
+name = "cid"
+rights = "consent"
+clips = ["{cid}"]
+[[reenactment]]
+name = "mouths"
+settings = {{ max_pose_gap_degrees = 60 }}
+segments = {{ share = 0.5 }}
+"""
+
+
+@pytest.fixture(scope="module")
+def settings(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("set")
+    names = dict(zip(("ann", "bob", "cid"), cast(3, 3), strict=True))
+    for name, actor in names.items():
+        film(actor, folder / f"{name}.mp4", seconds=10 / 25, px=96, seed=4, audio=False)
+    path = folder / "set.toml"
+    path.write_text(TEXT.format(**{name: (folder / f"{name}.mp4").as_posix() for name in names}))
+    return path
+
+
+def test_a_set_of_re_enactments_is_built_and_verified_and_not_built_again(settings, tmp_path):
+    result = build_set(settings, tmp_path / "driven", work=tmp_path / "work")
+    assert result.skipped == {}
+    folder = DatasetFolder.open(tmp_path / "driven")
+    assert folder.verify(deep=True) == []
+    fakes = [record for record in folder.records() if record.kind == "reenact"]
+    named = {record.id.name.partition("@")[0]: record for record in fakes}
+    assert sorted(named) == ["ann-00-by-ann", "ann-00-by-bob", "bob-00-by-ann", "bob-00-by-bob"]
+    assert {record.rendition for record in fakes} == {"c23", "half"}
+    other = named["ann-00-by-bob"]
+    assert (other.source_identity, other.target_identity, other.split) == ("bob", "ann", "train")
+    assert other.id.manipulation == "mouths"
+    assert sum(stop - start for start, stop in other.faked) <= 3
+    own = named["ann-00-by-ann"]
+    assert own.is_self_swap
+    assert own.id.manipulation == "mouths-self"
+    assert own.factors["offset_seconds"] == "0.12"
+    for record in fakes:
+        assert record.parent is not None
+        table = tmp_path / "driven" / record.factors["drive_table"]
+        assert record.factors["drive_table_sha256"] == sha256_file(table)
+        assert {frame for start, stop in record.faked for frame in range(start, stop)} <= set(read_drive(table))
+    again = build_set(settings, tmp_path / "driven", work=tmp_path / "work")
+    assert again.tasks == {}
+
+
+def test_people_of_one_split_drive_each_other(settings, tmp_path):
+    plan = plan_set(load_spec(settings), tmp_path / "out", tmp_path / "work")
+    drives = [step.task for step in plan.steps_of("drive")]
+    assert {(task.source, task.target) for task in drives} == {
+        ("ann", "bob"), ("bob", "ann"), ("ann", "ann"), ("bob", "bob"),
+    }  # fmt: skip
+    assert all(task.segments is None for task in drives if task.source == task.target)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        ({"name": "x-self"}, "is taken"),
+        ({"family": "reenact-latent"}, "names a swapper"),
+        ({"swapper": "compact"}, "names a swapper"),
+        ({"pairs": "some"}, "pairs is 'some'"),
+        ({"settings": {"sound": "driver"}}, "no setting of a set"),
+        ({"settings": {"regions": ["nose"]}}, "nose"),
+    ],
+)
+def test_settings_that_cannot_work_are_refused(wrong, message):
+    with pytest.raises(ConfigError, match=message):
+        ReenactmentConfig(**({"name": "mouths"} | wrong))
+
+
+def test_a_shot_is_driven_by_another_of_its_person_where_there_is_one():
+    assert driver_of(["a-00", "a-01"], 0, "a-00", own=True) == "a-01"
+    assert driver_of(["a-00"], 0, "a-00", own=True) == "a-00"
+    assert driver_of(["b-00", "b-01"], 3, "a-03", own=False) == "b-01"
+    assert other_moment(ReenactConfig(), 3.0).offset_seconds == 1.5

@@ -13,9 +13,9 @@ from av.audio.stream import AudioStream
 
 from benchmarks.marking import Survival
 from benchmarks.schema import Measurement
+from shared.audio.reading import decode_sound
 from shared.marking.payload import Payload
 from shared.marking.sound import mark_sound, read_sound
-from shared.marking.sound_files import decode_sound
 from shared.video.container import created
 
 _PAYLOAD = Payload.of("swap", "5eed15")

@@ -9,6 +9,8 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from shared.audio.reading import decode_sound, has_sound
+from shared.audio.writing import WRITTEN, write_channels
 from shared.errors import MediaError, UsageError
 from shared.marking.embed import MarkWriter
 from shared.marking.notice import with_notice
@@ -16,7 +18,6 @@ from shared.marking.payload import KINDS, Payload
 from shared.marking.read import MOST_WINDOWS, MarkReader
 from shared.marking.reading import MarkReading
 from shared.marking.sound import mark_sound, read_sound
-from shared.marking.sound_files import WRITTEN, decode_sound, has_sound, write_sound
 from shared.provenance.identity import SigningIdentity
 from shared.provenance.read import EMBEDDABLE, read_provenance
 from shared.provenance.sign import sign_clip
@@ -156,7 +157,7 @@ def mark_file(
             sound, rate = decode_sound(source)
             if rate < 8000:
                 raise MediaError(f"{source} has {rate} samples a second", hint="sound is marked from 8,000 on")
-            write_sound(draft, mark_sound(sound, rate, payload), rate)
+            write_channels(draft, mark_sound(sound, rate, payload), rate)
         _sign(draft, source, out.name, payload, known, medium)
     return payload
 

@@ -3,9 +3,10 @@
 import numpy as np
 import pytest
 
+from shared.audio.reading import decode_sound
+from shared.audio.writing import write_channels
 from shared.marking.payload import Payload
 from shared.marking.sound import CHANGE_DB, mark_sound, read_sound
-from shared.marking.sound_files import decode_sound, write_sound
 
 PAYLOAD = Payload.of("speech", "5eed15" + "0" * 58)
 RATE = 16_000
@@ -37,7 +38,7 @@ def test_channels_are_changed_alike(tmp_path):
     sound = np.stack([voice(2), 0.5 * voice(2)], axis=1)
     marked = mark_sound(sound, RATE, PAYLOAD)
     assert np.abs(marked[:, 0] - 2 * marked[:, 1]).max() < 1e-5
-    write_sound(tmp_path / "two.wav", marked, RATE)
+    write_channels(tmp_path / "two.wav", marked, RATE)
     back, rate = decode_sound(tmp_path / "two.wav")
     assert (back.shape, rate) == (marked.shape, RATE)
     assert np.abs(back - marked).max() < 1e-4

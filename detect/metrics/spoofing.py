@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from detect.metrics.classification import check_samples, has_both_classes
-from shared.bootstrap import BootstrapSettings
+from shared.bootstrap import BootstrapSettings, sample_clusters
 
 Metric = Callable[[np.ndarray, np.ndarray], float | None]
 
@@ -127,6 +127,21 @@ def segment_f1(labels: np.ndarray, scores: np.ndarray, threshold: float) -> floa
         return None
     called = np.asarray(scores) >= threshold
     return float(2 * (called & labels).sum() / (called.sum() + labels.sum()))
+
+
+def segment_f1_interval(
+    groups: np.ndarray, labels: np.ndarray, scores: np.ndarray, threshold: float, settings: BootstrapSettings
+) -> tuple[float, float] | None:
+    """Percentile interval of :func:`segment_f1` by a bootstrap over ``groups``, (N,); None with fewer than two."""
+    names, places = np.unique(groups, return_inverse=True)
+    if len(names) < 2 or not np.any(labels):
+        return None
+    labels, called = np.asarray(labels, bool), np.asarray(scores) >= threshold
+    weights = sample_clusters(len(names), settings.replicates, np.random.default_rng(settings.seed))
+    hits = weights @ np.bincount(places, labels & called)
+    total = weights @ (np.bincount(places, labels) + np.bincount(places, called))
+    low, high = np.percentile(2 * hits[total > 0] / total[total > 0], settings.tails)
+    return float(low), float(high)
 
 
 def best_f1_threshold(labels: np.ndarray, scores: np.ndarray) -> float | None:

@@ -88,7 +88,8 @@ def fit_gmm(
     """Fits both mixtures by expectation maximisation.
 
     Args:
-        real, fake: (F, 60) features of each utterance, as :func:`features` gives them.
+        real: (F, 60) features of each real utterance, as :func:`features` gives them.
+        fake: those of each fake one.
         components: Gaussians of each mixture; fewer if there are fewer than 20 frames for each.
         most_frames: of each class that are fitted to, at most, chosen at random.
         seed: of the choice and of the start.

@@ -35,7 +35,9 @@ def need_speech(samples: np.ndarray, name: str) -> np.ndarray:
         MediaError: they are shorter than 0.3 s, or silent.
     """
     if len(samples) < LEAST_SECONDS * RATE:
-        raise MediaError(f"{name} has {len(samples) / RATE:.2f} s of sound", hint=f"at least {LEAST_SECONDS} s are scored")
+        raise MediaError(
+            f"{name} has {len(samples) / RATE:.2f} s of sound", hint=f"at least {LEAST_SECONDS} s are scored"
+        )
     if is_silent(samples):
         raise MediaError(f"{name} is silent", hint="name a recording of speech")
     return samples

@@ -86,7 +86,7 @@ class Sync:
     @property
     def margin(self) -> float:
         """The highest strength near lag 0 less the highest at other lags: positive where mouth and sound agree."""
-        near = (LAGS >= _NEAR[0] - 1e-9) & (LAGS <= _NEAR[1] + 1e-9)
+        near = (_NEAR[0] - 1e-9 <= LAGS) & (_NEAR[1] + 1e-9 >= LAGS)
         return float(self.curve[near].max() - self.curve[~near].max())
 
 

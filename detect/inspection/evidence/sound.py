@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -98,7 +99,7 @@ def _bands(samples: np.ndarray) -> tuple[tuple[float, ...], ...]:
     whole = len(samples) // step * step
     power = power_spectrogram(samples[step // 2 : whole], framing)[: whole // step]
     hertz = np.linspace(0, _RATE / 2, framing.bins)
-    bands = zip(_BAND_EDGES_HZ, _BAND_EDGES_HZ[1:], strict=False)
+    bands = itertools.pairwise(_BAND_EDGES_HZ)
     sums = [power[:, (hertz >= low) & (hertz < high)].sum(1) for low, high in bands]
     return tuple(tuple(np.round(10 * np.log10(np.maximum(each, _FLOOR)), 2).tolist()) for each in sums)
 

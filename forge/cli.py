@@ -13,13 +13,24 @@ from forge.commands.pastes import pastes
 from forge.commands.quality import quality
 from forge.commands.recipes import recipes
 from forge.commands.redraw import redraw
+from forge.commands.speak import engines, speak
 from forge.commands.suggest import suggest
 from forge.commands.swap import swap
 from forge.commands.train import train
+from forge.commands.vocode import splice, vocode
 
 app = typer.Typer(help="Train swappers, make labelled fakes, measure them.", no_args_is_help=True)
-for command in (train, coverage, lr, swap, quality, redraw, build, suggest, export, models, recipes, pastes):
+_SWAPS = (train, coverage, lr, swap, quality, redraw, build, suggest, export, models, recipes, pastes)
+_SPEECH = (speak, engines, vocode, splice)
+for command in (*_SWAPS, *_SPEECH):
     app.command()(command)
+
+
+def speech_engines() -> list[tuple[str, str, str]]:
+    """Name, voices and what is missing of each speech engine, for ``assay doctor``."""
+    from forge.speaking.contract import engine_states
+
+    return [(one.name, ", ".join(one.voices), one.missing or "") for one in engine_states()]
 
 
 def step_milliseconds(device: str) -> float:

@@ -33,7 +33,7 @@ def build_app() -> typer.Typer:
     """The tree of all commands."""
     import detect.cli
     import forge.cli
-    from shared.commands import dataset, demo, docs, doctor, faces, mark, verify, weights
+    from shared.commands import dataset, demo, docs, doctor, faces, mark, verify, voices, weights
 
     app = typer.Typer(
         name="assay",
@@ -45,6 +45,7 @@ def build_app() -> typer.Typer:
     app.callback()(_options)
     app.command("demo")(demo.demo_command(run))
     app.add_typer(faces.app, name="faces")
+    app.add_typer(voices.app, name="voices")
     app.add_typer(forge.cli.app, name="forge")
     app.add_typer(dataset.app, name="dataset")
     app.add_typer(detect.cli.app, name="detect")
@@ -54,7 +55,7 @@ def build_app() -> typer.Typer:
     app.command("verify")(verify.verify)
     app.add_typer(mark.app, name="mark")
     app.add_typer(weights.app, name="weights")
-    app.command("doctor")(doctor.doctor_command(forge.cli.step_milliseconds))
+    app.command("doctor")(doctor.doctor_command(forge.cli.step_milliseconds, forge.cli.speech_engines))
     app.command("docs")(docs.docs)
     return app
 

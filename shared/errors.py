@@ -60,6 +60,14 @@ class FacesetError(AssayError):
     """A faceset is damaged, too small, or unsuitable."""
 
 
+class VoicesetError(AssayError):
+    """A voiceset is damaged, too small, or unsuitable."""
+
+
+class SpeechError(AssayError):
+    """Speech cannot be made: an engine is missing, failed, or gave nothing."""
+
+
 class ManifestError(AssayError):
     """A dataset's manifest or tables are inconsistent, or do not match the files."""
 

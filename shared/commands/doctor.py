@@ -37,8 +37,12 @@ _ROOM_GB = 5.0
 _EITHER = (("retinaface", "retinaface-slim"), ("yunet", "yunet-2023mar"))
 
 
-def doctor_command(time_step: StepTimer) -> Callable[..., None]:
-    """The Typer command, given what measures a training step: swappers are no part of this package."""
+EngineList = Callable[[], list[tuple[str, str, str]]]
+"""Lists speech engines: name, voices, and what is missing."""
+
+
+def doctor_command(time_step: StepTimer, engines: EngineList | None = None) -> Callable[..., None]:
+    """The Typer command, given what measures a training step and lists speech engines: both are of other packages."""
 
     def doctor(
         quick: Annotated[bool, typer.Option("--quick", help="Build no face finder and measure no speed.")] = False,
@@ -49,7 +53,7 @@ def doctor_command(time_step: StepTimer) -> Callable[..., None]:
 
         Example: assay doctor
         """
-        _report(examine(None if quick else time_step))
+        _report(examine(None if quick else time_step, engines))
 
     return doctor
 
@@ -73,7 +77,7 @@ def _report(findings: list[Finding]) -> None:
     console.print("Everything essential works.")
 
 
-def examine(time_step: StepTimer | None) -> list[Finding]:
+def examine(time_step: StepTimer | None, engines: EngineList | None = None) -> list[Finding]:
     """All findings, essential ones first. Changes no file and uses no network (but see ``ASSAY_DOWNLOAD``).
 
     Without ``time_step``, slow checks are skipped.
@@ -86,6 +90,7 @@ def examine(time_step: StepTimer | None) -> list[Finding]:
         _disk,
         lambda: _finders(quick=time_step is None),
         _weights,
+        lambda: _engines(engines),
     ]
     return [finding for check in checks for finding in check()]
 
@@ -181,6 +186,14 @@ def _tried(area: str, name: str, build: Callable[[], object]) -> Finding:
     except AssayError as error:
         # Missing weights have their own lines below; only what is not about them is repeated here.
         return Finding(area, name, "note", str(error), "" if isinstance(error, WeightsError) else error.hint or "")
+
+
+def _engines(engines: EngineList | None) -> list[Finding]:
+    """What can read a text aloud; every engine is optional."""
+    return [
+        Finding("speech", name, "note" if missing else "ok", missing or f"voices: {voices}")
+        for name, voices, missing in (engines() if engines is not None else ())
+    ]
 
 
 def _weights() -> list[Finding]:

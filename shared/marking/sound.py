@@ -14,6 +14,7 @@ Convention:
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -79,16 +80,20 @@ def mark_sound(sound: np.ndarray, rate: int, payload: Payload, *, change_db: flo
     return np.clip(out[size : size + len(plane)], -1, 1).reshape(sound.shape)
 
 
-def read_sound(sound: np.ndarray, rate: int) -> MarkReading:
-    """The mark of a sound, (N,) or (N, channels) float32; at most its first half minute is read."""
+def read_sound(sound: np.ndarray, rate: int, *, speeds: Sequence[float] | None = None) -> MarkReading:
+    """The mark of a sound, (N,) or (N, channels) float32; at most its first half minute is read.
+
+    ``speeds`` are those tried instead of :data:`SPEEDS`.
+    """
+    speeds = speeds or SPEEDS
     mono = sound if sound.ndim == 1 else sound.mean(axis=1)
     mono = mono[: int(_MOST_SECONDS * rate)]
-    times = 2 * len(SPEEDS) - 1
+    times = 2 * len(speeds) - 1
     nothing = MarkReading(None, 0.0, threshold_for(1), 1.0)
     if rate < 8000 or len(mono) < _LEAST_SECONDS * rate or float(np.abs(mono).max()) < _QUIETEST:
         return nothing
     best = nothing
-    for speed in SPEEDS:
+    for speed in speeds:
         for pitch in dict.fromkeys((speed, 1.0)):
             reading = find_mark(whitened(_loudness(mono, rate, speed, pitch)), (1.0,), times=times)
             looked = replace(reading, scale=speed if reading.found else None, looked_at=round(len(mono) / rate))

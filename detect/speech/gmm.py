@@ -6,11 +6,13 @@ per frame the log-likelihood ratio of two mixtures with diagonal covariances. Ev
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping, Sequence
 from typing import ClassVar
 
 import numpy as np
 import torch
+from sklearn.exceptions import ConvergenceWarning
 from sklearn.mixture import GaussianMixture
 from torch import Tensor
 
@@ -108,7 +110,9 @@ def fit_gmm(
         mixture = GaussianMixture(
             count, covariance_type="diag", max_iter=30, reg_covar=1e-3, init_params="k-means++", random_state=seed
         )
-        mixture.fit(frames)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ConvergenceWarning)  # thirty rounds are enough
+            mixture.fit(frames)
         arrays = (mixture.weights_, mixture.means_, mixture.covariances_)
         tensors |= {
             f"{side}.{part}": torch.from_numpy(np.ascontiguousarray(array, np.float32))

@@ -86,13 +86,14 @@ class NetworkTraining:
             group["lr"] = self._config.lr * self._rate()
         logits, gates = self._network(pictures)
         loss = loss_of(logits, gates, truth, counted)
-        if not math.isfinite(float(loss)):
-            raise TrainingDivergedError(f"the loss became {float(loss)} at step {self._step}", hint="lower lr")
+        value = float(loss.detach())
+        if not math.isfinite(value):
+            raise TrainingDivergedError(f"the loss became {value} at step {self._step}", hint="lower lr")
         self._optimizer.zero_grad(set_to_none=True)
         loss.backward()
         nn.utils.clip_grad_norm_(self._network.parameters(), 5.0)
         self._optimizer.step()
-        return float(loss)
+        return value
 
     def _rate(self) -> float:
         done = (self._step + 1) / self._config.steps

@@ -130,12 +130,13 @@ def write_speech(path: Path, utterances: Iterable[Utterance]) -> None:
 
 
 def need_apart(one: Sequence[Utterance], other: Sequence[Utterance], what: str) -> None:
-    """Refuses two splits with a speaker in common.
+    """Refuses two splits with a real speaker in common; a voice of an engine may be in both.
 
     Raises:
         LeakError: with some of the names.
     """
-    both = sorted({each.speaker for each in one} & {each.speaker for each in other})
+    real = {each.speaker for each in (*one, *other) if not each.fake}
+    both = sorted({each.speaker for each in one} & {each.speaker for each in other} & real)
     if both:
         named = ", ".join(both[:5]) + (f" and {len(both) - 5} more" if len(both) > 5 else "")
         raise LeakError(f"{what} share speakers: {named}", hint="put each speaker into one split")

@@ -11,6 +11,7 @@ from benchmarks import (
     commands_marking,
     commands_reliability,
     commands_sets,
+    commands_speech,
     commands_speed,
 )
 from benchmarks.app import app
@@ -24,6 +25,7 @@ __all__ = [
     "commands_marking",
     "commands_reliability",
     "commands_sets",
+    "commands_speech",
     "commands_speed",
 ]
 

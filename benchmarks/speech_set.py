@@ -1,4 +1,4 @@
-"""A set of real and synthetic speech for measurement: readers apart, one chain for both classes, twins and partial fakes.
+"""A set of real and synthetic speech for measurement: readers apart, one chain for both classes, twins, partial fakes.
 
 Real recordings are cut into pieces of 2.5 to 4 s. Twins are these pieces through a vocoder; partial fakes have half a
 second of their twin in them. Engines read other sentences. Every piece, of either class, leaves by one chain: outer
@@ -11,7 +11,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 
@@ -23,18 +22,20 @@ from forge.speaking import engines as _engines
 from forge.speaking.contract import engine_named, say
 from forge.speaking.partial import with_twin
 from forge.speaking.vocoders import vocoded
+from shared.audio.codecs import through_codec
 from shared.audio.rates import change_rate
-from shared.audio.reading import read_sound
 from shared.audio.sound import Sound, limited
 from shared.audio.writing import write_sound
 from shared.console import console
 from shared.errors import UsageError
 
-__all__ = ["ENGINES", "SetSizes", "TWINS", "build_set", "through"]
+__all__ = ["CODEC", "ENGINES", "TWINS", "SetSizes", "build_set"]
 
 ENGINES = ("espeak", "hibari", "piper")
 TWINS = ("griffin-lim", "world")
-Codec = Literal["mp3", "aac", "opus", "g711"]
+CODEC = "mp3-64k"
+"""That every piece went through."""
+
 _NEEDED = _engines  # importing the package registers the engines
 _WORD_SECONDS = 0.5
 _SUBJECTS = (
@@ -52,7 +53,8 @@ _OBJECTS = (
 )  # fmt: skip
 _ENDS = (
     "before the storm began", "on the other side of town", "without saying a word", "early on Thursday morning",
-    "because nobody else had time", "while the music was playing", "in the middle of winter", "near the railway station",
+    "because nobody else had time", "while the music was playing", "in the middle of winter",
+    "near the railway station",
     "and laughed about it later", "as the newspaper had said", "just after lunch", "when the lights went out",
 )  # fmt: skip
 
@@ -108,9 +110,7 @@ def build_set(many: Path, ten: Path, out: Path, sizes: SetSizes, seed: int) -> S
     return read_speech(out)
 
 
-def _readers(
-    many: Path, ten: Path, sizes: SetSizes, rng: np.random.Generator
-) -> list[tuple[str, list[Path], Part]]:
+def _readers(many: Path, ten: Path, sizes: SetSizes, rng: np.random.Generator) -> list[tuple[str, list[Path], Part]]:
     files = sorted(many.glob("*.flac"))
     test = {folder.name: sorted(folder.rglob("*.flac"))[:5] for folder in sorted(ten.iterdir()) if folder.is_dir()}
     single: dict[str, list[Path]] = {}
@@ -142,7 +142,7 @@ def _real_pieces(
                 continue
             path = out / split / f"real-{reader}-{file.stem}-{number}.wav"
             _write(path, part, rng)
-            yield Utterance(path, False, reader, codec="mp3", split=split), part
+            yield Utterance(path, False, reader, codec=CODEC, split=split), part
 
 
 def _twins(
@@ -160,7 +160,7 @@ def _twins(
             stem = real.path.stem.removeprefix("real-")
             path = out / split / f"{name}-{stem}.wav"
             _write(path, twin.samples, rng)
-            found.append(Utterance(path, True, real.speaker, name, "mp3", split, parent=real.path.name))
+            found.append(Utterance(path, True, real.speaker, name, CODEC, split, parent=real.path.name))
             if number % 2:
                 continue
             first = int(rng.integers(int(0.3 * RATE), len(samples) - int((_WORD_SECONDS + 0.2) * RATE)))
@@ -168,9 +168,7 @@ def _twins(
             path = out / split / f"partial-{name}-{stem}.wav"
             _write(path, with_twin(recording, twin, [span]).sound.samples, rng)
             seconds = ((round(span[0] / RATE, 4), round(span[1] / RATE, 4)),)
-            found.append(
-                Utterance(path, True, real.speaker, f"partial-{name}", "mp3", split, seconds, real.path.name)
-            )
+            found.append(Utterance(path, True, real.speaker, f"partial-{name}", CODEC, split, seconds, real.path.name))
     return found
 
 
@@ -186,7 +184,7 @@ def _spoken(engine: str, split: Part, out: Path, sizes: SetSizes, rng: np.random
         part = trimmed(samples, rng)[: int(rng.uniform(2.5, 4.0) * RATE)]
         path = out / split / f"{engine}-{number:03d}.wav"
         _write(path, part, rng)
-        yield Utterance(path, True, f"{engine} {voice}", engine, "mp3", split)
+        yield Utterance(path, True, f"{engine} {voice}", engine, CODEC, split)
 
 
 def _split_of(number: int) -> int:
@@ -214,19 +212,4 @@ def _write(path: Path, samples: np.ndarray, rng: np.random.Generator) -> None:
     level = float(rng.uniform(-32, -20))
     noise = rng.normal(size=len(samples)) * 10 ** (float(rng.uniform(level - 55, level - 35)) / 20)
     mixed = limited(at_level(np.asarray(samples, np.float64), level) + noise)
-    write_sound(path, Sound(through(mixed, "mp3", path.parent), RATE))
-
-
-def through(samples: np.ndarray, codec: Codec, folder: Path) -> np.ndarray:
-    """(N,) float32: ``samples`` at 16 kHz written by a codec and read again; ``folder`` is for the file."""
-    suffix, bit_rate = {"mp3": (".mp3", 64_000), "aac": (".m4a", 48_000), "opus": (".opus", 24_000), "g711": (".wav", 0)}[
-        codec
-    ]
-    path = folder / f".round-{codec}{suffix}"
-    if codec == "g711":
-        write_sound(path, Sound(change_rate(samples, RATE, 8000), 8000), codec="pcm_mulaw")
-    else:
-        write_sound(path, Sound(limited(samples), RATE), bit_rate=bit_rate)
-    back = read_sound(path, rate=RATE).samples
-    path.unlink()
-    return np.pad(back, (0, max(0, len(samples) - len(back))))[: len(samples)]
+    write_sound(path, through_codec(Sound(mixed, RATE), CODEC))

@@ -13,6 +13,8 @@ import numpy as np
 from scipy.signal import butter, fftconvolve, firwin2, sosfilt
 
 from detect.speech.contract import RATE
+from shared.audio.rooms import in_room
+from shared.audio.sound import Sound, limited
 from shared.errors import ConfigError
 
 Change = Callable[[np.ndarray, np.random.Generator], np.ndarray]
@@ -85,27 +87,8 @@ def _noise(samples: np.ndarray, rng: np.random.Generator) -> np.ndarray:
 
 
 def _room(samples: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    return in_room(samples, rng, seconds=float(rng.uniform(0.1, 0.6)), direct_db=float(rng.uniform(-3, 12)))
-
-
-def in_room(samples: np.ndarray, rng: np.random.Generator, *, seconds: float, direct_db: float) -> np.ndarray:
-    """(N,) float64: ``samples`` in a simulated room: direct sound, then noise that decays and grows dull.
-
-    Args:
-        samples: (N,).
-        rng: of the echoes.
-        seconds: reverberation time, in which the echoes fall by 60 dB.
-        direct_db: energy of the direct sound over that of all echoes.
-    """
-    time = np.arange(int(seconds * RATE)) / RATE
-    echoes = rng.normal(size=len(time)) * 10 ** (-3 * time / seconds)
-    dull = sosfilt(butter(1, 3500, fs=RATE, output="sos"), echoes)
-    share = time / seconds
-    echoes = (1 - share) * echoes + share * np.asarray(dull)
-    echoes[: int(0.002 * RATE)] = 0
-    echoes *= 10 ** (-direct_db / 20) / max(float(np.sqrt((echoes**2).sum())), 1e-12)
-    echoes[0] += 1
-    return fftconvolve(samples, echoes)[: len(samples)]
+    seconds, direct_db = float(rng.uniform(0.1, 0.6)), float(rng.uniform(-3, 12))
+    return in_room(Sound(limited(samples), RATE), seconds, direct_db, rng).samples.astype(np.float64)
 
 
 def _band(samples: np.ndarray, rng: np.random.Generator) -> np.ndarray:

@@ -22,8 +22,8 @@ from shared.audio.features import Framing, log_spectrogram
 _FRAMING = Framing(RATE, 512, STEP // 2)
 _RANGE = 70 * np.log(10) / 10
 _SCALE = 3.0
-_CHANNELS = (32, 48, 80, 112)
-_WIDE = 176
+_CHANNELS = (24, 32, 48, 96)
+_WIDE = 208
 _CHUNK, _MARGIN = 3000, 100
 
 
@@ -61,7 +61,7 @@ class SpectralNet(nn.Module):
 def _convolution(inside: int, outside: int, kernel: tuple[int, int], stride: tuple[int, int]) -> nn.Sequential:
     padding = (kernel[0] // 2, kernel[1] // 2)
     return nn.Sequential(
-        nn.Conv2d(inside, outside, kernel, stride, padding, bias=False), nn.BatchNorm2d(outside), nn.GELU()
+        nn.Conv2d(inside, outside, kernel, stride, padding, bias=False), nn.BatchNorm2d(outside), nn.ReLU(inplace=True)
     )
 
 

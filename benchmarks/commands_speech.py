@@ -15,8 +15,8 @@ from benchmarks.schema import new_result
 def speech(
     material: Annotated[Path, typer.Argument(help="Folder with many/ and ten/: recordings of readers.")],
     work: Annotated[Path, typer.Option(help="Folder that keeps the set and the detectors, to go on from.")],
-    steps: Annotated[int, typer.Option(help="Steps of the network in family.", min=1)] = 300,
-    steps_left_out: Annotated[int, typer.Option(help="Steps with an engine left out.", min=1)] = 150,
+    steps: Annotated[int, typer.Option(help="Steps of the network in family.", min=1)] = 240,
+    steps_left_out: Annotated[int, typer.Option(help="Steps with an engine left out.", min=1)] = 120,
     seed: Annotated[int, typer.Option(help="Seed of the set and of the trainings.")] = 0,
     save: Save = None,
 ) -> None:
@@ -30,6 +30,6 @@ def speech(
     made = build_set(material / "many", material / "ten", work / "set", sizes, seed)
     settings = {**dataclasses.asdict(plan), **dataclasses.asdict(sizes), "utterances": len(made.utterances)}
     notes = (
-        "Engines with one voice have it in every split, with other sentences; readers and the voices of espeak are apart.",
+        "Engines with one voice have it in every split, with other sentences; readers and voices of espeak are apart.",
     )
     show(new_result("speech", command_line(), measure(made, work, plan), settings=settings, notes=notes), save)

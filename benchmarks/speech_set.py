@@ -63,9 +63,9 @@ _ENDS = (
 class SetSizes:
     """Readers of each split, pieces of a reader, and fakes of each engine in each split."""
 
-    readers: tuple[int, int, int] = (110, 40, 48)
+    readers: tuple[int, int, int] = (70, 30, 36)
     pieces: int = 2
-    fakes: tuple[int, int, int] = (80, 30, 40)
+    fakes: tuple[int, int, int] = (36, 14, 20)
 
 
 _SPLITS: tuple[Part, ...] = ("train", "val", "test")
@@ -112,7 +112,7 @@ def build_set(many: Path, ten: Path, out: Path, sizes: SetSizes, seed: int) -> S
 
 def _readers(many: Path, ten: Path, sizes: SetSizes, rng: np.random.Generator) -> list[tuple[str, list[Path], Part]]:
     files = sorted(many.glob("*.flac"))
-    test = {folder.name: sorted(folder.rglob("*.flac"))[:5] for folder in sorted(ten.iterdir()) if folder.is_dir()}
+    test = {folder.name: sorted(folder.rglob("*.flac"))[:2] for folder in sorted(ten.iterdir()) if folder.is_dir()}
     single: dict[str, list[Path]] = {}
     for file in files:
         single.setdefault(file.stem.split("-")[0], []).append(file)

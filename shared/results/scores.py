@@ -271,8 +271,8 @@ class ForensicReport:
     or detector support no conclusion; ``validation``: how the detector did on its validation clips. ``calibrated`` is
     None when the detector has no calibration for its score, and ``calibration`` then says why; ``outside`` lists
     facts outside the validated domain, and ``domain`` describes it; ``limits`` lists other differences in how the score
-    was computed. ``others`` are the results of further detectors, and ``agreement`` compares them with this one. ``sound`` is the result on the sound; None if no
-    detector of synthetic speech took part.
+    was computed. ``others`` are the results of further detectors, and ``agreement`` compares them with this one.
+    ``sound`` is the result of a detector of synthetic speech; None if none took part.
     """
 
     path_name: str

@@ -63,9 +63,18 @@ _ENDS = (
 class SetSizes:
     """Readers of each split, pieces of a reader, and fakes of each engine in each split."""
 
-    readers: tuple[int, int, int] = (70, 30, 36)
+    readers: tuple[int, int, int] = (110, 40, 48)
     pieces: int = 2
-    fakes: tuple[int, int, int] = (36, 14, 20)
+    fakes: tuple[int, int, int] = (80, 30, 40)
+
+    def scaled(self, share: float) -> SetSizes:
+        """A smaller set, with at least eight of each."""
+
+        def part(counts: tuple[int, int, int]) -> tuple[int, int, int]:
+            train, val, test = (max(8, round(share * count)) for count in counts)
+            return train, val, test
+
+        return SetSizes(part(self.readers), self.pieces, part(self.fakes))
 
 
 _SPLITS: tuple[Part, ...] = ("train", "val", "test")

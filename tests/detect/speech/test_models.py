@@ -46,9 +46,9 @@ def test_a_detector_is_restored_from_its_tensors(request, name):
     assert again.steps(voice(1)).logit == pytest.approx(detector.steps(voice(1)).logit, abs=1e-5)
     tensors = detector.tensors()
     first = next(iter(tensors))
-    with pytest.raises(ValueError, match="not finite|not positive"):
+    with pytest.raises(ValueError, match=r"not finite|not positive"):
         SPEECH_DETECTORS.create(detector.kind, tensors={**tensors, first: torch.full_like(tensors[first], np.nan)})
-    with pytest.raises(ValueError, match="missing|do not fit"):
+    with pytest.raises(ValueError, match=r"missing|do not fit"):
         SPEECH_DETECTORS.create(detector.kind, tensors={name: each for name, each in tensors.items() if name != first})
 
 

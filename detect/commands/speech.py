@@ -107,18 +107,17 @@ def score(
 
 
 def show_speech(result: SpeechEvaluation) -> None:
-    """Prints an evaluation as a table, a row a part."""
+    """Prints an evaluation as a table, a row a metric of each part."""
     from detect.speech.card import WORDS, metric_text
 
     for line in result.unread:
         console.warn(line)
-    names = [name for name in WORDS if any(part.find(name) for part in result.parts)]
     rows = []
     for part in result.parts:
-        found = {each.metric: each for each in part.metrics}
-        first = next(iter(found.values()), None)
-        counts = (first.num_real, first.num_fake) if first else ("", "")
-        rows.append((f"{part.by}: {part.name}" if part.by != "all" else "all", *counts,
-                     *(metric_text(found[name]) if name in found else "" for name in names)))  # fmt: skip
+        name = part.name if part.by == "all" else f"{part.by}: {part.name}"
+        for each in part.metrics:
+            counts = f"{each.num_real} / {each.num_fake}"
+            rows.append((name, WORDS.get(each.metric, each.metric), metric_text(each), counts))
+            name = ""
     title = f"{result.detector['name']} on {result.dataset['name']}, {result.dataset['split']}"
-    console.table(title, ["part", "real", "fake", *(WORDS[name] for name in names)], rows)
+    console.table(title, ["part", "metric", "value (95 % interval over speakers)", "real / fake"], rows)

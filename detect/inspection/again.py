@@ -25,12 +25,14 @@ def inspect_again(
     out: str | Path,
     *,
     file: str | Path | None = None,
+    speech: str | Path | None = None,
     device: str = "auto",
     force: bool = False,
 ) -> tuple[ForensicReport, Comparison]:
     """Inspects the file of ``case`` with the settings of that case and ``detector`` into the new case ``out``.
 
-    Both cases log it. ``file`` is where the file lies now, by default where the log of the case says that it lay.
+    Both cases log it. ``file`` is where the file lies now, by default where the log of the case says that it lay;
+    ``speech`` is a detector of synthetic speech for the sound.
 
     Returns:
         The new report, and how the new case differs from ``case``.
@@ -58,7 +60,7 @@ def inspect_again(
     moment = now()
     first = Step("begun from another case", moment, moment, {"case": case.resolve().name, "sha256": _head(case)})
     config = _config(settings, force=force)
-    report = inspect_file(path, detector, out, config, device=device, before=(first,))
+    report = inspect_file(path, detector, out, config, speech=speech, device=device, before=(first,))
     done = {"case": out.resolve().name, "detector": report.detector["name"], "report_sha256": _report_sha256(out)}
     append_steps(case, [Step("inspected again", moment, now(), done)])
     return report, compare_cases(case, out)

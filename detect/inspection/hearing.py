@@ -80,7 +80,7 @@ def hear(source: Child | NoChild, model: SpeechModel | None, log: StepLog, *, se
     """The result of ``model`` on the sound of a file; :data:`NOT_HEARD` without one."""
     if model is None:
         return NOT_HEARD
-    with log.step("detector of speech", name=model.name, weights_sha256=model.weights_sha256) as told:
+    with log.step("detector of speech", folder=model.name, weights_sha256=model.weights_sha256) as told:
         try:
             head, samples = isolated_samples(source, MOST_SECONDS)
         except MediaError as error:

@@ -316,7 +316,14 @@ def show(report: ForensicReport, out: Path) -> None:
     """Prints the outcome and the path of the report."""
     console.print(f"{report.path_name}: {report.verdict}")
     console.print(report.reason)
-    console.print(validation_words(report.validation))
+    if report.score is not None:
+        console.print(validation_words(report.validation))
+        if report.sound is not None:
+            console.print(f"sound, {report.sound.name}: {report.sound.verdict}. {report.sound.reason}")
+    if report.sound is not None and report.sound.segments:
+        parts = [f"{each.start:.2f} to {each.stop:.2f} s" for each in report.sound.segments]
+        more = f" and {len(parts) - 8} more" if len(parts) > 8 else ""
+        console.print(f"segments above the threshold: {', '.join(parts[:8])}{more}")
     for other in report.others:
         logit = "not scored" if other.logit is None else f"score {other.logit:+.2f}, threshold {other.threshold:+.2f}"
         console.print(f"detector {other.name}: {other.verdict} ({logit})")

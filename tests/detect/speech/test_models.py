@@ -133,4 +133,4 @@ def test_the_loss_is_least_for_the_truth_and_ignores_wholes_with_a_breath_of_fak
     other = loss_of(torch.full((1, 10), -6.0), gates[:1], torch.zeros(1, 10), counted[:1])
     whole = np.log1p(np.exp(-6)) + 0.02 * 6  # which the first does not have
     assert float(one - other) == pytest.approx(0.5 * (0.1 * 6 * 0.96 - whole), abs=1e-4)
-    assert pooled(right, gates).tolist() == [-6, 6]
+    assert pooled(right, gates).tolist() == pytest.approx([-6, 6])

@@ -10,7 +10,7 @@ import typer
 from detect.commands.show import plain
 from shared.commands.options import DeviceOption, SeedOption, SettingsOption, resolve
 from shared.console import console, counted
-from shared.errors import UsageError
+from shared.errors import MediaError, UsageError
 
 if TYPE_CHECKING:
     from detect.speech.evaluate import SpeechEvaluation
@@ -80,7 +80,9 @@ def score(
     files: Annotated[list[Path], typer.Argument(help="Sound or video files.", show_default=False)],
     detector: DetectorOption,
 ) -> None:
-    """Scores the sound of files: a logit for the whole, likelihood ratio where it holds, suspicious segments.
+    """Scores the sound of files: a logit for the whole, likelihood ratio where it holds, segments above the threshold.
+
+    A file that cannot be scored is named and left out.
 
     Example: assay detect speech score call.mp3 --detector runs/hear
     """
@@ -91,19 +93,30 @@ def score(
     if len(files) > 10_000:
         raise UsageError(f"{len(files):,} files are too many", hint="score at most 10,000 at once")
     loaded = load_speech(detector)
-    rows, results = [], []
+    rows, results, problems = [], [], []
     for file in console.track(files, "scoring", len(files), unit="file"):
-        found = score_sound(loaded, read_samples(file)).result
+        try:
+            found = score_sound(loaded, read_samples(file)).result
+        except MediaError as error:
+            problems.append(error)
+            continue
         results.append({"file": str(file), **plain(found)})
         ratio = "" if found.llr is None else f"{found.llr:+.2f}"
         parts = ", ".join(f"{each.start:.2f}-{each.stop:.2f}" for each in found.segments[:4])
         more = len(found.segments) - 4
         logit = "" if found.logit is None else f"{found.logit:+.2f}"
         rows.append((file.name, found.verdict, logit, ratio, parts + (f" and {more} more" if more > 0 else "")))
+    if not rows:
+        raise problems[0]
+    for problem in problems:
+        console.warn(str(problem))
     console.table(
         f"{loaded.name}, {counted(len(rows), 'file')}", ["file", "result", "logit", "log10 LR", "segments (s)"], rows
     )
-    console.result({"detector": loaded.name, "weights_sha256": loaded.weights_sha256, "files": results})
+    not_scored = [str(problem) for problem in problems]
+    console.result(
+        {"detector": loaded.name, "weights_sha256": loaded.weights_sha256, "files": results, "not_scored": not_scored}
+    )
 
 
 def show_speech(result: SpeechEvaluation) -> None:

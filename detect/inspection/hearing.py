@@ -14,6 +14,7 @@ from detect.speech.checkpoint import SpeechModel
 from detect.speech.contract import StepScores
 from detect.speech.score import ScoredSound, score_sound
 from shared.audio.isolated import isolated_samples
+from shared.console import visible
 from shared.errors import MediaError
 from shared.plots import FAKE_COLOR, GRID, INK, Plot, both, figure
 from shared.results.scores import SoundResult
@@ -86,7 +87,7 @@ def hear(source: Child | NoChild, model: SpeechModel | None, log: StepLog, *, se
         except MediaError as error:
             cause = error.cause if isinstance(error, ChildError) else str(error)
             told["scored"] = False
-            return Heard(None, why=cause)
+            return Heard(None, why=visible(cause.replace(str(source.path), "the file")))
         scored = score_sound(model, samples, begins=head.begins, read=head.rest, seed=seed)
         told["scored"] = scored.scores is not None
     return Heard(scored.result, scored.scores, None if scored.scores is None else plot_sound(scored))

@@ -5,6 +5,7 @@ The val split is used for thresholds and the likelihood map alone: no step is ch
 
 from __future__ import annotations
 
+import dataclasses
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -132,8 +133,6 @@ def trained(
 
 def with_origin(facts: SpeechFacts, train: Sequence[Utterance], name: str) -> SpeechFacts:
     """``facts`` with the engines and recordings that were learned from, of the set ``name``."""
-    import dataclasses
-
     fakes = [each for each in train if each.fake]
     trained_on = {
         "set": name,

@@ -106,7 +106,7 @@ def test_a_film_without_sound_is_told_apart(listener, tmp_path):
     assert not holds_only_sound(film)
     heard = hear(NoChild(film), load_speech(listener), StepLog(), seed=0)
     assert heard.result is None
-    assert "has no sound" in heard.not_analysed[0]
+    assert heard.not_analysed == ("the sound track: the file has no sound",)
     assert hear(NoChild(film), None, StepLog(), seed=0) is NOT_HEARD
 
 

@@ -66,8 +66,11 @@ def test_the_command_line_evaluates_by_engine_and_codec_and_scores_files(floor, 
     assert "engine: buzz" in shown
     assert "minDCF" in shown
     fake = speech_set / "buzz-17.wav"
-    assert run(["--json", "detect", "speech", "score", str(fake), "--detector", str(floor)]) == 0
-    said = json.loads(capsys.readouterr().out)["files"][0]
+    none = speech_set / "none.wav"
+    assert run(["--json", "detect", "speech", "score", str(fake), str(none), "--detector", str(floor)]) == 0
+    document = json.loads(capsys.readouterr().out)
+    assert "none.wav does not exist" in document["not_scored"][0]
+    (said,) = document["files"]
     assert said["logit"] > said["threshold"]
     assert said["llr"] > 0
     assert said["segments"]

@@ -1,0 +1,188 @@
+"""A set of speech on disk: records appended one by one, a list for detectors, a seal, and its verification."""
+
+from __future__ import annotations
+
+import csv
+import io
+import os
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+import msgspec
+
+from shared.config import read_toml, write_toml
+from shared.dataset.manifest import manifest_lines
+from shared.dataset.seal import Seal, difference, read_seal, write_seal
+from shared.errors import ManifestError, UsageError, storage_errors
+from shared.provenance.identity import SigningIdentity
+from shared.provenance.read import read_provenance
+from shared.speechsets.layout import LIST, MANIFEST, MEDIA, RATE, SETTINGS, SpeechRecord, SpeechSetInfo
+from shared.storage import inside, sha256_file, write_text
+
+_HINT = "restore it from a copy, or make the set again"
+_COLUMNS = ("path", "label", "speaker", "engine", "codec", "split", "spans", "parent")
+
+
+@dataclass(frozen=True)
+class SpeechSet:
+    """A set that was opened: its folder, facts and records in order."""
+
+    path: Path
+    info: SpeechSetInfo
+    records: tuple[SpeechRecord, ...]
+
+    def file(self, record: SpeechRecord) -> Path:
+        """The file of a record.
+
+        Raises:
+            ManifestError: its path leads out of the set.
+        """
+        return inside(self.path, record.path)
+
+
+def read_speech_set(path: Path) -> SpeechSet:
+    """The set in a folder.
+
+    Raises:
+        ManifestError: there is none, or it is damaged; names the line.
+    """
+    if not (path / SETTINGS).is_file():
+        raise ManifestError(f"{path} holds no set of speech", hint="assay forge speech-set makes one")
+    return SpeechSet(path, _info(path / SETTINGS), tuple(_records(path)))
+
+
+def begin(path: Path, info: SpeechSetInfo) -> SpeechSet:
+    """The set in ``path``, new, or begun with the same specification and to be continued.
+
+    Raises:
+        UsageError: the folder holds something else, or a set of another specification.
+        ManifestError: a set that was begun is damaged.
+        StorageError: writing failed.
+    """
+    if (path / SETTINGS).is_file():
+        found = read_speech_set(path)
+        if found.info != info:
+            raise UsageError(
+                f"{path} was begun with other voices or settings", hint="choose another --out, or the same settings"
+            )
+        _drop_partial_line(path / MANIFEST)
+        return found
+    if path.exists() and not (path.is_dir() and not any(path.iterdir())):
+        raise UsageError(f"{path} is there and holds no set of speech", hint="choose another --out")
+    with storage_errors(path):
+        (path / MEDIA).mkdir(parents=True, exist_ok=True)
+        (path / MANIFEST).touch()
+    write_toml(path / SETTINGS, info)
+    return SpeechSet(path, info, ())
+
+
+def append(path: Path, record: SpeechRecord) -> None:
+    """Adds a line to the manifest, synced to disk.
+
+    Raises:
+        StorageError: writing failed.
+    """
+    with storage_errors(path / MANIFEST), (path / MANIFEST).open("ab") as file:
+        file.write(msgspec.json.encode(record) + b"\n")
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def finish(path: Path, card: str) -> Seal:
+    """Writes the list and the card, and seals the set.
+
+    Raises:
+        ManifestError: the manifest is damaged.
+        StorageError, ProvenanceError: writing or signing failed.
+    """
+    opened = read_speech_set(path)
+    write_text(path / LIST, list_of(opened.records))
+    write_text(path / "README.md", card)
+    return write_seal(path, opened.info.name, SigningIdentity.load_or_create(), drafts=path)
+
+
+def list_of(records: Iterable[SpeechRecord]) -> str:
+    """The list that detectors read, as CSV; spans in seconds, empty for a fake as a whole."""
+    out = io.StringIO()
+    table = csv.writer(out, lineterminator="\n")
+    table.writerow(_COLUMNS)
+    paths: dict[str, str] = {}
+    for one in records:
+        paths[one.id] = one.path
+        whole = one.spans and one.spans[0][0] == 0 and one.spans[-1][1] >= round(one.seconds * RATE) - 1
+        partial = () if whole and len(one.spans) == 1 else one.spans
+        spans = ";".join(f"{first / RATE:.6f}-{stop / RATE:.6f}" for first, stop in partial)
+        row = (one.path, one.label, one.speaker, one.manipulation or "", one.chain.get("codec", ""), one.split, spans,
+               paths.get(one.parent or "", ""))  # fmt: skip
+        table.writerow(row)
+    return out.getvalue()
+
+
+def verify(path: Path, *, tick: Callable[[], object] | None = None) -> list[str]:
+    """What differs from what was sealed; empty for a set as it was made.
+
+    Every file's hash and signature is checked, and that a fake's signature says that it is one.
+
+    Raises:
+        ManifestError: the set cannot be read.
+        ProvenanceError: there is no valid seal.
+    """
+    opened = read_speech_set(path)
+    changed = difference(path, read_seal(path))
+    found = [f"{name}: the record was changed" for name in changed.changed]
+    found += [f"{name}: the record is missing" for name in changed.removed]
+    found += [f"{name}: added after the seal" for name in changed.added]
+    found += [f"{name}: changed after the seal" for name in changed.files]
+    if not (path / LIST).is_file() or (path / LIST).read_text(encoding="utf-8") != list_of(opened.records):
+        found.append(f"{LIST}: does not match the manifest")
+    for record in opened.records:
+        problem = _problem(opened, record)
+        if problem:
+            found.append(f"{record.id}: {problem}")
+        if tick is not None:
+            tick()
+    return found
+
+
+def _problem(opened: SpeechSet, record: SpeechRecord) -> str:
+    file = opened.file(record)
+    if not file.is_file():
+        return "the file is missing"
+    if sha256_file(file) != record.sha256:
+        return "the file was changed"
+    known = read_provenance(file)
+    if known is None or not known.valid:
+        return "the signature is missing or not valid"
+    if known.says_fake != (record.label == "fake"):
+        return "signature and label contradict each other"
+    return ""
+
+
+def _records(path: Path) -> list[SpeechRecord]:
+    records: list[SpeechRecord] = []
+    seen: set[str] = set()
+    for number, line in manifest_lines(path / MANIFEST, partial_tail_ok=True):
+        try:
+            record = msgspec.json.decode(line, type=SpeechRecord)
+        except (msgspec.DecodeError, ValueError, RecursionError) as error:
+            raise ManifestError(f"{path / MANIFEST}, line {number}: {error}", hint=_HINT) from error
+        if record.id in seen:
+            raise ManifestError(f"{path / MANIFEST}, line {number}: {record.id} is there already", hint=_HINT)
+        seen.add(record.id)
+        records.append(record)
+    return records
+
+
+def _drop_partial_line(path: Path) -> None:
+    """Takes away what a killed writer left behind the last whole line."""
+    with storage_errors(path), path.open("r+b") as file:
+        data = file.read()
+        file.truncate(data.rfind(b"\n") + 1)
+
+
+def _info(path: Path) -> SpeechSetInfo:
+    try:
+        return msgspec.convert(read_toml(path, error=ManifestError, hint=_HINT), SpeechSetInfo)
+    except (msgspec.ValidationError, ValueError) as error:
+        raise ManifestError(f"{path}: {error}", hint=_HINT) from error

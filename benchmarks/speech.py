@@ -74,7 +74,7 @@ def measure(place: Path, work: Path, plan: SpeechPlan) -> list[Measurement]:
     store, settings = SampleStore(), BootstrapSettings(replicates=400, seed=plan.seed)
     test = speech.part("test")
     engines = sorted({each.engine for each in test if each.fake and not each.spans})
-    found = _probes(test, store)
+    found = probes(test, store)
     for model in ("lfcc-gmm", "spectral"):
         inside = _trained(place, work, model, None, plan)
         found += _in_family(model, inside, test, store, settings)
@@ -114,14 +114,16 @@ def _in_family(
     for metric in segment_metrics(parts, inside.facts.step_threshold, settings):
         aim = _AIMS["f1"] if metric.metric.endswith("160ms") else None
         found.append(_measurement(f"{model}, fakes in part: {metric.metric}", metric, aim, "higher"))
-    for name, change in _changes().items():
+    for name, change in changes().items():
         changed = _scored(inside, whole, store, change)
         aim = "codec and room" if name == "opus-16k and room" else None
         found += _shown(f"{model}, in family, then {name}", changed, inside, settings, ("eer", "cllr"), aim)
     return found
 
 
-def _changes() -> Mapping[str, Change]:
+def changes() -> Mapping[str, Change]:
+    """Changes of test recordings, by name: codecs, a room, and both; each takes samples and chance."""
+
     def coded(name: str) -> Change:
         return lambda samples, _: through_codec(Sound(limited(samples), _RATE), name).samples
 
@@ -175,14 +177,14 @@ def _measurement(name: str, found: Evaluation, target: float | None, better: str
     return Measurement.of(name, "", [found.value], target=target, better=better, note=note)
 
 
-def _probes(test: Sequence[Utterance], store: SampleStore) -> list[Measurement]:
+def probes(test: Sequence[Utterance], store: SampleStore) -> list[Measurement]:
     """AUC of properties that say nothing of synthesis, alone, either way round."""
     whole = [each for each in test if not each.spans]
     labels = np.array([each.fake for each in whole])
     values: dict[str, list[float]] = {}
     for each in whole:
         samples = store.get(each.path)
-        for name, value in _properties(samples).items():
+        for name, value in properties(samples).items():
             values.setdefault(name, []).append(value)
     found = []
     for name, column in values.items():
@@ -193,7 +195,8 @@ def _probes(test: Sequence[Utterance], store: SampleStore) -> list[Measurement]:
     return found
 
 
-def _properties(samples: np.ndarray) -> dict[str, float]:
+def properties(samples: np.ndarray) -> dict[str, float]:
+    """Properties of (N,) samples at 16 kHz that say nothing of synthesis, by name."""
     figures = dataclasses.asdict(figures_of(samples))
     step = _RATE // 100
     power = (samples[: len(samples) // step * step].reshape(-1, step).astype(np.float64) ** 2).mean(1)

@@ -68,7 +68,7 @@ def segments_above(scores: StepScores, threshold: float, *, begins: float = 0.0)
     parts = np.split(above, np.flatnonzero(np.diff(above) * STEP_SECONDS > _PAUSE) + 1)
     found = []
     for part in parts:
-        first, stop = max(0.0, (part[0] - 0.5) * STEP_SECONDS), (part[-1] + 0.5) * STEP_SECONDS
+        first, stop = max(0.0, (int(part[0]) - 0.5) * STEP_SECONDS), (int(part[-1]) + 0.5) * STEP_SECONDS
         if stop - first >= _LEAST_SEGMENT:
             logit = float(scores.values[part[0] : part[-1] + 1].mean())
             found.append(SoundSegment(round(begins + first, 3), round(begins + stop, 3), round(logit, 3)))

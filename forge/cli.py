@@ -14,6 +14,7 @@ from forge.commands.quality import quality
 from forge.commands.recipes import recipes
 from forge.commands.redraw import redraw
 from forge.commands.speak import engines, speak
+from forge.commands.speech_set import speech_set
 from forge.commands.suggest import suggest
 from forge.commands.swap import swap
 from forge.commands.train import train
@@ -24,6 +25,7 @@ _SWAPS = (train, coverage, lr, swap, quality, redraw, build, suggest, export, mo
 _SPEECH = (speak, engines, vocode, splice)
 for command in (*_SWAPS, *_SPEECH):
     app.command()(command)
+app.command("speech-set")(speech_set)
 
 
 def speech_engines() -> list[tuple[str, str, str]]:

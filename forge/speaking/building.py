@@ -187,12 +187,20 @@ def _make_group(group: _Group, spec: SpeechSetSpec, out: Path, done: set[str]) -
         return
     chain = drawn_chain(group.rng("chain"), codecs=spec.codecs, most_seconds=spec.most_seconds)
     members = _members(group, spec)
-    count = length_for([member.sound for member in members], chain)
+    count = max(length_for([member.sound for member in members], chain), *(_needed(each, chain) for each in members))
     for member in members:
         record_id = f"{spec.name}/{member.name}/{group.name}"
         if record_id not in done:
             append(out, _written(member, group, spec, chain, count, out, record_id))
             done.add(record_id)
+
+
+def _needed(member: _Member, chain: Chain) -> int:
+    """Samples after which the fake part of a partial fake has ended, with a tenth of a second behind it."""
+    if "-in-part" not in member.name:
+        return 0
+    first, _ = speech_bounds(member.sound)
+    return member.spans[-1][1] - first + round((chain.lead_seconds + 0.1) * RATE)
 
 
 def _group_manipulations(group: _Group, spec: SpeechSetSpec) -> list[str]:

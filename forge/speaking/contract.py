@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import unicodedata
 from dataclasses import dataclass
+from importlib import import_module
 from typing import Literal, Protocol
 
 from shared.audio.sound import Sound
@@ -123,12 +124,19 @@ def engine_named(name: str) -> SpeechEngine:
     Raises:
         UnknownNameError: there is none.
     """
+    _registered()
     return engines.create(name)
 
 
 def engine_names() -> list[str]:
     """The names of all engines, installed or not."""
+    _registered()
     return engines.names()
+
+
+def _registered() -> None:
+    """Imports the modules of the engines, which register them."""
+    import_module("forge.speaking.engines")
 
 
 @dataclass(frozen=True)

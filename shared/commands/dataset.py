@@ -13,6 +13,7 @@ from shared.commands.dataset_audit import audit
 from shared.commands.dataset_export import export
 from shared.commands.dataset_identity import identity as identity_command
 from shared.commands.dataset_import import import_
+from shared.commands.dataset_speech import audit_speech, verify_speech
 from shared.commands.dataset_traces import traces
 from shared.console import console, counted
 from shared.dataset.splits import FRACTIONS
@@ -273,6 +274,8 @@ app.command()(traces)
 app.command("identity")(identity_command)
 app.command("import")(import_)
 app.command()(export)
+app.command("audit-speech")(audit_speech)
+app.command("verify-speech")(verify_speech)
 
 
 def _codecs() -> tuple[str, ...]:

@@ -13,6 +13,7 @@ from detect.speech.checkpoint import SpeechModel
 from detect.speech.contract import LEAST_SECONDS, RATE, STEP_SECONDS, StepScores
 from detect.speech.domain import figures_of
 from shared.audio.sound import is_silent
+from shared.console import counted
 from shared.results.scores import Outside, SoundResult, SoundSegment, Verdict
 
 _SMOOTH = 5
@@ -50,8 +51,9 @@ def score_sound(
     scores = model.detector.steps(samples)
     outside = () if model.facts.domain is None else model.facts.domain.outside(figures_of(samples))
     interval = scores.interval(seed=seed)
-    verdict, reason = _decide(model, scores.logit, interval, outside)
-    result = _result(model, verdict, reason, begins, seconds, read, scores, interval, outside)
+    segments = segments_above(scores, model.facts.step_threshold, begins=begins)
+    verdict, reason = _decide(model, scores.logit, interval, outside, len(segments))
+    result = _result(model, verdict, reason, begins, seconds, read, scores, interval, outside, segments)
     return ScoredSound(result, scores)
 
 
@@ -77,7 +79,11 @@ def segments_above(scores: StepScores, threshold: float, *, begins: float = 0.0)
 
 
 def _decide(
-    model: SpeechModel, logit: float, interval: tuple[float, float] | None, outside: Sequence[Outside]
+    model: SpeechModel,
+    logit: float,
+    interval: tuple[float, float] | None,
+    outside: Sequence[Outside],
+    segments: int,
 ) -> tuple[Verdict, str]:
     facts = model.facts
     bounds = "no interval: too short" if interval is None else f"{interval[0]:+.2f} to {interval[1]:+.2f} over time"
@@ -99,6 +105,9 @@ def _decide(
     clear = interval is not None and (interval[0] > facts.threshold or interval[1] < facts.threshold)
     if not clear or supports(llr) != side:
         return "inconclusive", f"{told} It is not clearly on one side. {ratio}"
+    if side < 0 and segments:
+        parts = counted(segments, "segment")
+        return "inconclusive", f"{told} The whole lies below, but {parts} above: it may be synthetic in part. {ratio}"
     if side > 0:
         return "fake", f"{told} It hears traces like those of the engines it learned from. {ratio}"
     return "real", f"{told} It hears no trace of the engines it learned from; others it may miss. {ratio}"
@@ -128,6 +137,7 @@ def _result(
     scores: StepScores | None = None,
     interval: tuple[float, float] | None = None,
     outside: tuple[Outside, ...] = (),
+    segments: tuple[SoundSegment, ...] = (),
 ) -> SoundResult:
     facts = model.facts
     low, high = interval or (None, None)
@@ -150,7 +160,7 @@ def _result(
         high=high,
         threshold=facts.threshold,
         step_threshold=facts.step_threshold,
-        segments=() if scores is None else segments_above(scores, facts.step_threshold, begins=begins),
+        segments=segments,
         llr=llr,
         llr_low=llr_low,
         llr_high=llr_high,

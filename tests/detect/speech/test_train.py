@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import shutil
 from pathlib import Path
@@ -175,6 +176,17 @@ def test_outside_its_domain_a_sound_has_no_ratio_and_is_not_validated(floor):
     assert long.result.llr is None
     assert [each.fact for each in long.result.outside] == ["seconds"]
     assert "outside the domain" in long.result.reason
+
+
+def test_a_sound_with_segments_above_is_not_called_real(floor):
+    model = load_speech(floor)
+    facts = dataclasses.replace(model.facts, threshold=1e4, quality=())
+    below = dataclasses.replace(model, facts=dataclasses.replace(facts, step_threshold=1e4))
+    assert score_sound(below, voice(30)).result.verdict in ("real", "inconclusive")
+    found = score_sound(dataclasses.replace(model, facts=dataclasses.replace(facts, step_threshold=-1e4)), voice(30))
+    assert found.result.verdict == "inconclusive"
+    if found.result.llr is not None and found.result.llr < -0.31:
+        assert "synthetic in part" in found.result.reason
 
 
 def test_the_domain_holds_its_own_sounds_and_names_what_lies_outside():

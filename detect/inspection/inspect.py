@@ -153,13 +153,12 @@ def inspect_file(
     report = dataclasses.replace(
         report, others=results, agreement=agreement_words(report.verdict, results), sound=heard.result
     )
-    timeline = _timeline(info, scores, predictor) if scores.frames and not still else None
     with replacing_folder(out) as draft:
         write_case(
             draft,
             report,
             (scores.frames, second_scores),
-            (exhibits, found, timeline, heard),
+            (exhibits, found, _timeline(info, scores, predictor, still=still), heard),
             threshold=predictor.operating_point[0],
             states=(intake, state),
             custody=custody_facts(source, config.isolated),
@@ -306,7 +305,9 @@ def _with_interpretation(clip: ClipScore, interpretation: Interpretation) -> Cli
     return dataclasses.replace(clip, probability=calibrated.probability, llr=calibrated.llr)
 
 
-def _timeline(info: VideoInfo, scores: VideoScores, predictor: CropPredictor) -> Plot:
+def _timeline(info: VideoInfo, scores: VideoScores, predictor: CropPredictor, *, still: bool) -> Plot | None:
+    if still or not scores.frames:
+        return None
     duration = info.duration_seconds or scores.frames[-1].seconds
     threshold, _ = predictor.operating_point
     return plot_timeline(scores.frames, threshold=threshold, duration_seconds=duration, gaps=scores.gaps_seconds)

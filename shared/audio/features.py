@@ -14,7 +14,7 @@ from functools import lru_cache
 
 import numpy as np
 from scipy.fft import dct, irfft, rfft
-from scipy.signal import get_window
+from scipy.signal.windows import hann
 
 FLOOR = 1e-10
 """Added to power before its logarithm: -100 dB of full scale squared."""
@@ -72,8 +72,8 @@ def frames_of(samples: np.ndarray, framing: Framing) -> np.ndarray:
 
 def power_spectrogram(samples: np.ndarray, framing: Framing = Framing()) -> np.ndarray:
     """(T, bins) float32: power of each frequency, scaled so that a full-scale sine has 1 in its bin."""
-    window = get_window("hann", framing.window).astype(np.float32)
-    spectrum = rfft(frames_of(samples, framing) * window, axis=1)
+    window = np.asarray(hann(framing.window, sym=False), np.float32)
+    spectrum = np.asarray(rfft(frames_of(samples, framing) * window, axis=1))
     return (np.abs(spectrum) * (2 / window.sum())).astype(np.float32) ** 2
 
 
@@ -201,7 +201,8 @@ def _normal_difference(frames: np.ndarray, half: int, lags: int) -> np.ndarray:
     """(T, lags) float64: cumulative mean normalised difference of the first half of each frame, 1 at lag 0."""
     size = 2 * frames.shape[1]
     head = frames[:, :half]
-    product = irfft(np.conj(rfft(head, size, axis=1)) * rfft(frames, size, axis=1), size, axis=1)[:, :lags]
+    ahead, whole = np.asarray(rfft(head, size, axis=1)), np.asarray(rfft(frames, size, axis=1))
+    product = np.asarray(irfft(np.conj(ahead) * whole, size, axis=1))[:, :lags]
     sums = np.cumsum(np.pad(frames**2, ((0, 0), (1, 0))), axis=1)
     energy = sums[:, half : half + lags] - sums[:, :lags]
     difference = np.maximum(energy[:, :1] + energy - 2 * product, 0)

@@ -10,8 +10,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from detect.speech.checkpoint import FACTS_NAME, WEIGHTS_NAME, is_speech_detector, load_speech
-from detect.speech.contract import RATE
+from detect.calibration.maps import LikelihoodMap
+from detect.speech.checkpoint import (
+    FACTS_NAME,
+    WEIGHTS_NAME,
+    SpeechFacts,
+    SpeechModel,
+    is_speech_detector,
+    load_speech,
+)
+from detect.speech.contract import RATE, SpeechDetector, StepScores
 from detect.speech.domain import SoundFigures, SpeechDomain, figures_of
 from detect.speech.fitted import fitted_map
 from detect.speech.network import steps_of
@@ -23,6 +31,7 @@ from shared.audio.sound import Sound
 from shared.audio.writing import write_sound
 from shared.cli import run
 from shared.errors import CheckpointError, ConfigError, MediaError, RunError, UnknownNameError
+from shared.results.scores import Evaluation
 from tests.detect.speech.conftest import voice
 
 SMALL = {"batch": 4, "crop_seconds": 0.5, "checkpoint_steps": 2, "device": "cpu"}
@@ -178,15 +187,44 @@ def test_outside_its_domain_a_sound_has_no_ratio_and_is_not_validated(floor):
     assert "outside the domain" in long.result.reason
 
 
-def test_a_sound_with_segments_above_is_not_called_real(floor):
-    model = load_speech(floor)
-    facts = dataclasses.replace(model.facts, threshold=1e4, quality=())
-    below = dataclasses.replace(model, facts=dataclasses.replace(facts, step_threshold=1e4))
-    assert score_sound(below, voice(30)).result.verdict in ("real", "inconclusive")
-    found = score_sound(dataclasses.replace(model, facts=dataclasses.replace(facts, step_threshold=-1e4)), voice(30))
-    assert found.result.verdict == "inconclusive"
-    if found.result.llr is not None and found.result.llr < -0.31:
-        assert "synthetic in part" in found.result.reason
+class Fixed(SpeechDetector):
+    """Gives scores that were set."""
+
+    kind = "fixed"
+
+    def __init__(self, values: np.ndarray) -> None:
+        self.values = values.astype(np.float32)
+
+    def steps(self, samples: np.ndarray) -> StepScores:
+        return StepScores(self.values, np.ones_like(self.values))
+
+    def tensors(self) -> dict:
+        return {}
+
+
+@pytest.mark.parametrize(
+    ("values", "verdict", "words"),
+    [
+        (np.full(500, -4.0), "real", "others it may miss"),
+        (np.full(500, 4.0), "fake", "traces like those"),
+        (np.r_[np.full(470, -4.0), np.full(30, 8.0)], "inconclusive", "1 segment above: it may be synthetic in part"),
+        (np.tile(np.repeat([-4.0, 4.0], 50), 5), "inconclusive", "not clearly on one side"),
+        (np.full(20, 4.0), "inconclusive", "no interval"),
+    ],
+)
+def test_the_verdict_follows_interval_ratio_and_segments(values, verdict, words):
+    ends = (-10.0, 10.0)
+    ratio = LikelihoodMap("logistic", ends, (-3.0, 3.0), (-3.5, 2.5), (-2.5, 3.5), -2.0, 2.0)
+    facts = SpeechFacts("fixed", likelihood=ratio, domain=SpeechDomain((0, 99), (0, 8000), (0, 90)))
+    found = score_sound(SpeechModel("x", Fixed(values), facts, ""), voice(1, 10.0)).result
+    assert found.verdict == verdict
+    assert words in found.reason
+    assert found.llr is not None
+    chance = (Evaluation("auc", 0.6, "clip", 4, 4, 0.4, 0.8),)
+    unsure = SpeechModel("x", Fixed(values), dataclasses.replace(facts, quality=chance), "")
+    assert score_sound(unsure, voice(1, 10.0)).result.verdict == "not validated"
+    bare = SpeechModel("x", Fixed(values), SpeechFacts("fixed"), "")
+    assert "no calibration" in score_sound(bare, voice(1, 10.0)).result.reason
 
 
 def test_the_domain_holds_its_own_sounds_and_names_what_lies_outside():
@@ -201,8 +239,6 @@ def test_the_domain_holds_its_own_sounds_and_names_what_lies_outside():
 
 
 def test_segments_join_over_short_pauses_and_leave_out_short_ones():
-    from detect.speech.contract import StepScores
-
     values = np.full(200, -5.0, np.float32)
     values[50:80], values[84:100], values[150:152] = 5, 5, 5
     found = segments_above(StepScores(values, np.ones(200, np.float32)), 0.0, begins=10.0)

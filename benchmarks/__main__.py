@@ -13,6 +13,7 @@ from benchmarks import (
     commands_sets,
     commands_speech,
     commands_speed,
+    commands_voice,
 )
 from benchmarks.app import app
 from shared.console import console
@@ -27,6 +28,7 @@ __all__ = [
     "commands_sets",
     "commands_speech",
     "commands_speed",
+    "commands_voice",
 ]
 
 

@@ -42,7 +42,7 @@ def speak(
 
     Example: assay forge speak "The meeting is at nine." --out nine.wav
 
-    Example: assay forge speak --file story.txt --engine espeak --voice en-gb --phones story.csv --out story.flac
+    Example: assay forge speak --file story.txt --engine espeak --phones story.csv --out story.flac
     """
     from forge.speaking.contract import checked_text, say
     from forge.speaking.output import engine_facts, need_speech_suffix, write_phones, write_speech

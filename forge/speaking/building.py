@@ -185,14 +185,34 @@ def _make_group(group: _Group, spec: SpeechSetSpec, out: Path, done: set[str]) -
     planned = [prefix, *(f"{spec.name}/{name}/{group.name}" for name in _group_manipulations(group, spec))]
     if all(each in done for each in planned):
         return
-    chain = drawn_chain(group.rng("chain"), codecs=spec.codecs, most_seconds=spec.most_seconds)
-    members = _members(group, spec)
-    count = max(length_for([member.sound for member in members], chain), *(_needed(each, chain) for each in members))
+    chain, members, count = _planned(group, spec)
     for member in members:
         record_id = f"{spec.name}/{member.name}/{group.name}"
         if record_id not in done:
             append(out, _written(member, group, spec, chain, count, out, record_id))
             done.add(record_id)
+
+
+def group_sounds(voicesets: Sequence[Voiceset], spec: SpeechSetSpec) -> Iterator[tuple[str, str | None, Sound, Sound]]:
+    """Every recording of a set, unwritten: speaker, manipulation, the sound as made, and the sound after the chain."""
+    splits: dict[str, Split] = {one.info.identity: "train" for one in voicesets}
+    for group in _groups(voicesets, splits, spec):
+        chain, members, count = _planned(group, spec)
+        for member in members:
+            chained, _ = sent_through(member.sound, chain, count, _noise_seed(group, member))
+            yield group.voiceset.info.identity, member.manipulation, resampled(member.sound, RATE), chained
+
+
+def _planned(group: _Group, spec: SpeechSetSpec) -> tuple[Chain, list[_Member], int]:
+    """The chain of a group, its recordings, and how many samples each of them gets."""
+    chain = drawn_chain(group.rng("chain"), codecs=spec.codecs, most_seconds=spec.most_seconds)
+    members = _members(group, spec)
+    lengths = (_needed(each, chain) for each in members)
+    return chain, members, max(length_for([each.sound for each in members], chain), *lengths)
+
+
+def _noise_seed(group: _Group, member: _Member) -> int:
+    return int(group.rng(f"noise {member.name}").integers(1 << 30))
 
 
 def _needed(member: _Member, chain: Chain) -> int:
@@ -279,10 +299,10 @@ def _partial(name: str, fake: PartialFake, voice: str | None, text: str | None) 
 
 
 def _span(rng: np.random.Generator, real: Sound, first: int, stop: int) -> tuple[int, int]:
-    """A stretch of .35 to .9 s with speech in it, in the middle three fifths of the utterance."""
+    """A stretch of .35 to .9 s with speech in it, between the first fifth and the last two fifths of the utterance."""
     length = round(rng.uniform(*_CUT_SECONDS) * RATE)
     length = min(length, (stop - first) // 3)
-    low, high = first + (stop - first) // 5, stop - (stop - first) // 5 - length
+    low, high = first + (stop - first) // 5, stop - 2 * (stop - first) // 5 - length
     starts = [int(rng.integers(low, max(low + 1, high))) for _ in range(8)]
     whole = active_level(real.samples, RATE) or -60.0
     for start in starts:
@@ -295,8 +315,7 @@ def _span(rng: np.random.Generator, real: Sound, first: int, stop: int) -> tuple
 def _written(
     member: _Member, group: _Group, spec: SpeechSetSpec, chain: Chain, count: int, out: Path, record_id: str
 ) -> SpeechRecord:
-    noise = int(group.rng(f"noise {member.name}").integers(1 << 30))
-    sound, offset = sent_through(member.sound, chain, count, noise)
+    sound, offset = sent_through(member.sound, chain, count, _noise_seed(group, member))
     spans = _placed(member, offset, count)
     fake = member.manipulation is not None
     facts: dict[str, str | int | None] = {

@@ -44,7 +44,7 @@ def audit_speech(folder: _Set) -> None:
         raise ManifestError(
             f"{folder} has shortcuts: {', '.join(one.title.lower() for one in shortcuts)}", hint=shortcuts[0].advice
         )
-    console.print(f"No probe is above {LIMIT}.")
+    console.print(f"No probe is above {LIMIT} with an interval above .5.")
 
 
 def verify_speech(folder: _Set) -> None:

@@ -31,7 +31,8 @@ _FOLDS = 4
 _TREES = 200
 _FEWEST_SPEAKERS = 4
 _FLOOR = 1e-12
-_CUTS_HZ = (3_400, 4_000, 5_500, 6_000, 7_000)
+_CUTS_HZ = (3_400, 4_000, 5_512, 6_000, 7_000)
+_NEAR_HZ, _GAP_HZ = 400.0, 150.0
 
 
 @dataclass(frozen=True)
@@ -91,15 +92,27 @@ def _zeros(sound: Sound) -> list[float]:
 
 
 def _level(sound: Sound) -> list[float]:
-    values = (active_level(sound.samples, sound.rate), loudness(sound))
-    mean = float(sound.samples.mean()) if len(sound) else 0.0
-    return [*(-120.0 if value is None else value for value in values), mean]
+    value = active_level(sound.samples, sound.rate)
+    return [-120.0 if value is None else value]
+
+
+def _loudness(sound: Sound) -> list[float]:
+    value = loudness(sound)
+    return [-120.0 if value is None else value]
+
+
+def _offset(sound: Sound) -> list[float]:
+    return [float(sound.samples.mean()) if len(sound) else 0.0]
 
 
 def _band(sound: Sound) -> list[float]:
+    """The step of the spectrum, in dB, at each half rate: an edge that a resampler left, not the tilt of a voice."""
     hertz, power = welch(sound.samples.astype(np.float64), sound.rate, nperseg=min(512, max(8, len(sound))))
-    below = float(power[hertz < _CUTS_HZ[0]].sum()) + _FLOOR
-    return [float(10 * np.log10((power[hertz >= cut].sum() + _FLOOR) / below)) for cut in _CUTS_HZ]
+
+    def between(low: float, high: float) -> float:
+        return 10 * np.log10(float(power[(hertz >= low) & (hertz < high)].sum()) + _FLOOR)
+
+    return [between(cut - _NEAR_HZ, cut) - between(cut + _GAP_HZ, cut + _GAP_HZ + _NEAR_HZ) for cut in _CUTS_HZ]
 
 
 def _length(sound: Sound) -> list[float]:
@@ -115,8 +128,10 @@ PROBES: tuple[SoundProbe, ...] = (
     SoundProbe("silence", "Silence at the ends", "trim both classes to their speech and give both the same silence",
                _silence),
     SoundProbe("zeros", "Digital zeros", "lay the same noise under both classes", _zeros),
-    SoundProbe("level", "Level and loudness", "bring both classes to the same level", _level),
-    SoundProbe("band", "Highest frequencies (rate history)", "send both classes through the same rates", _band),
+    SoundProbe("level", "Level of speech", "bring both classes to the same level", _level),
+    SoundProbe("loudness", "Loudness (BS.1770)", "bring both classes to the same level", _loudness),
+    SoundProbe("offset", "Constant offset", "take the mean of both classes away", _offset),
+    SoundProbe("band", "Edges of the spectrum (rate history)", "send both classes through the same rates", _band),
     SoundProbe("length", "Length", "cut both classes to the same lengths", _length),
     SoundProbe("bits", "Bits of a sample", "write both classes with the same bits and dither", _bits),
 )  # fmt: skip

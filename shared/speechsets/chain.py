@@ -26,6 +26,8 @@ _BITS = (8, 12, 16, 16)
 _ONSET_DB = 35.0
 _ONSET_SECONDS = 0.01
 _MOST_LEAD = 0.5
+_ENDING_SECONDS = 0.3
+_LEAST_SECONDS = 0.5
 
 
 @dataclass(frozen=True)
@@ -92,12 +94,16 @@ def speech_bounds(sound: Sound) -> tuple[int, int]:
 
 
 def length_for(sounds: list[Sound], chain: Chain) -> int:
-    """Samples that every recording of a group gets: what the shortest speech of them fills, at most the chain's."""
+    """Samples that every recording of a group gets: what the shortest speech of them fills, at most the chain's.
+
+    Its last .3 s are left out: speech that ends by itself and speech that is cut off would tell the two apart.
+    """
     spoken = []
     for sound in sounds:
         first, stop = speech_bounds(sound)
         spoken.append((stop - first) / sound.rate)
-    return round(min(chain.most_seconds, chain.lead_seconds + min(spoken)) * RATE)
+    shortest = max(min(spoken) - _ENDING_SECONDS, _LEAST_SECONDS)
+    return round(min(chain.most_seconds, chain.lead_seconds + shortest) * RATE)
 
 
 def sent_through(sound: Sound, chain: Chain, count: int, seed: int) -> tuple[Sound, int]:

@@ -18,7 +18,7 @@ from shared.errors import SpeechError
 from shared.storage import read_json
 
 _PROGRAM = Path(__file__).with_name("espeak_program.py")
-_VOICES = ("en-us", "en-us+f3", "en-us+m3", "en-gb", "en-gb+f2", "en-gb-scotland", "en-gb-x-rp", "en-029")
+_VOICES = ("en-us", "en-us+f3", "en-us+m3", "en", "en+f2", "en-gb-scotland", "en-gb-x-rp", "en-029")
 _MOST_BYTES = 16 << 20
 
 

@@ -83,6 +83,14 @@ def test_espeak_tells_the_times_of_phones():
     assert np.abs(inside).mean() > np.abs(short.sound.samples).mean()
 
 
+def test_every_listed_voice_of_espeak_is_another_voice():
+    pytest.importorskip("espeakng_loader")
+    heard = [
+        say("No.", engine="espeak", voice=name).sound.samples.tobytes() for name in engine_named("espeak").voices()
+    ]
+    assert len(set(heard)) == len(heard)
+
+
 def test_phones_follow_one_another():
     assert phones_from_starts([("a", 0), ("b", 40), ("", 40), ("c", 90)], 80) == (
         Phone("a", 0, 40),

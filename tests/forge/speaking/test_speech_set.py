@@ -11,6 +11,7 @@ from shared.audio.reading import read_sound
 from shared.audio.sound import Sound
 from shared.cli import run
 from shared.provenance.read import read_provenance
+from shared.speechsets.audit import PROBES
 from shared.speechsets.folder import read_speech_set, verify
 from shared.voices.extract import extract_voice
 from shared.voices.layout import ExtractSettings
@@ -42,6 +43,7 @@ def voices(tmp_path, monkeypatch):
     monkeypatch.setattr("shared.voices.extract.speech_spans", lambda sound, _=None: [(0, len(sound))])
     monkeypatch.setattr("forge.speaking.building.engine_named", lambda _: _Engine())
     monkeypatch.setattr("forge.speaking.vocoders._ROUNDS", 2)
+    monkeypatch.setattr("shared.speechsets.audit._TREES", 10)
 
     def say(text, *, engine, voice, seed):
         return Speech(hum(0.3 + 0.06 * len(text), 210, 24_000), EngineInfo(engine, "neural", "1", voice, None, "x"))
@@ -91,7 +93,7 @@ def test_a_set_is_made_verified_and_audited(voices, tmp_path, capsys):
     capsys.readouterr()
     run(["--json", "dataset", "audit-speech", str(out)])
     probes = json.loads(capsys.readouterr().out)["probes"]
-    assert {one["name"] for one in probes} == {"silence", "zeros", "level", "band", "length", "bits"}
+    assert {one["name"] for one in probes} == {probe.name for probe in PROBES}
     assert next(one for one in probes if one["name"] == "length")["area"] == 0.5
 
 

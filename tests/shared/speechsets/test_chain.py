@@ -31,7 +31,7 @@ def test_bounds_of_speech():
 def test_silence_level_and_length_are_the_chains():
     early, late = tone(1.5, before=0.0, gain=0.05), tone(2.5, 24_000, before=0.7, gain=0.5)
     count = length_for([early, late], PLAIN)
-    assert count == round(1.75 * RATE)
+    assert count == round(1.45 * RATE)
     for number, sound in enumerate((early, late)):
         made, offset = sent_through(sound, PLAIN, count, seed=number)
         assert len(made) == count

@@ -23,11 +23,13 @@ def changed(kind, sound, rng):
         return np.concatenate([sound[round(0.15 * RATE) :], rng.normal(0, 0.05, round(0.15 * RATE))])
     if kind == "zeros":
         sound[:300] = 0
-    if kind == "level":
+    if kind == "offset":
+        sound = sound + 0.01
+    if kind in ("level", "loudness"):
         sound = sound * 0.5
     if kind == "band":
         spectrum = np.fft.rfft(sound)
-        spectrum[round(len(spectrum) * 0.8) :] *= 0.05
+        spectrum[round(len(spectrum) * 0.75) :] *= 0.05
         sound = np.fft.irfft(spectrum, len(sound))
     if kind == "length":
         sound = sound[: -round(0.2 * RATE)]

@@ -188,7 +188,8 @@ def probes(test: Sequence[Utterance], store: SampleStore) -> list[Measurement]:
             values.setdefault(name, []).append(value)
     found = []
     for name, column in values.items():
-        area = auc(labels, np.array(column)) or 0.5
+        area = auc(labels, np.array(column))
+        area = 0.5 if area is None else area
         found.append(
             Measurement.of(f"probe: {name}", "AUC", [max(area, 1 - area)], target=_AIMS["probe"], better="lower")
         )

@@ -12,6 +12,7 @@ from benchmarks import (
     commands_reenact,
     commands_reliability,
     commands_sets,
+    commands_speech,
     commands_speed,
     commands_voice,
 )
@@ -27,6 +28,7 @@ __all__ = [
     "commands_reenact",
     "commands_reliability",
     "commands_sets",
+    "commands_speech",
     "commands_speed",
     "commands_voice",
 ]

@@ -64,3 +64,27 @@ def evidence(
     settings = {"each": each, "finder": finder, "files": len(files)}
     notes = ("Faces of files in the table are compared with the table without that file.",)
     show(new_result("evidence", command_line(), measurements(rates(compared)), settings=settings, notes=notes), save)
+
+
+@app.command("mouth-sound")
+def mouth_sound(
+    folders: Annotated[list[Path], typer.Argument(help="Folders of clips with speech.", show_default=False)],
+    finder: Finder = "dlib",
+    save: Save = None,
+) -> None:
+    """Mouth and sound in step against moved by 160 and 320 ms and against the sound of another clip: AUC."""
+    from benchmarks.mouth_sound import SHIFTS, measure, spoken_clips
+    from shared.bootstrap import BootstrapSettings
+
+    clips, total = spoken_clips(folders, finder)
+    bootstrap = BootstrapSettings()
+    found, numbers = measure(clips, bootstrap)
+    settings = {
+        "finder": finder,
+        "clips": total,
+        "with sound and face": len(clips),
+        "shifts_seconds": list(SHIFTS),
+        "folders": sorted({clip.folder for clip in clips}),
+        "each": numbers,
+    }
+    show(new_result("mouth-sound", command_line(), found, settings=settings), save)

@@ -16,6 +16,7 @@ from detect.commands.inspect import inspect
 from detect.commands.models import models
 from detect.commands.robustness import robustness
 from detect.commands.score import score_command
+from detect.commands.speech import app as speech_app
 from detect.commands.train import train
 
 __all__ = ["app", "case_app", "inspect", "score_command"]
@@ -24,3 +25,4 @@ app = typer.Typer(help="Train detectors, evaluate them with an interval on every
 for command in (train, evaluate, calibrate, compare, robustness, folds, fuse, export, models):
     app.command()(command)
 app.command("import")(import_weights)
+app.add_typer(speech_app, name="speech")

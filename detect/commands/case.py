@@ -94,6 +94,9 @@ def again(
     file: Annotated[
         Path | None, typer.Option(help="Where the inspected file is now.", show_default="where it was")
     ] = None,
+    speech_detector: Annotated[
+        Path | None, typer.Option(help="Detector of synthetic speech, for the sound.", show_default="none")
+    ] = None,
     force: Annotated[bool, typer.Option("--force", help="Replace an existing case folder.")] = False,
     device: DeviceOption = None,
 ) -> None:
@@ -105,7 +108,9 @@ def again(
     from detect.inspection.inspect import show
 
     first, *others = detector
-    report, comparison = inspect_again(case, first, out, others=others, file=file, device=device or "auto", force=force)
+    report, comparison = inspect_again(
+        case, first, out, others=others, file=file, speech=speech_detector, device=device or "auto", force=force
+    )
     show(report, out)
     if not comparison.same_file:
         raise UsageError(f"{out} is about another file", hint="inspect it with assay inspect")

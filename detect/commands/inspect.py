@@ -19,7 +19,7 @@ _ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:/")
 
 def inspect(
     suspect: Annotated[
-        Path, typer.Argument(help="The video or picture in question, or a folder of them.", show_default=False)
+        Path, typer.Argument(help="The video, picture or sound in question, or a folder of them.", show_default=False)
     ],
     out: Annotated[Path, typer.Option(help="Case folder that receives the report; for a folder, one of cases.")],
     detector: Annotated[
@@ -29,6 +29,10 @@ def inspect(
             show_default="assay, the one in the package",
         ),
     ] = None,
+    speech_detector: Annotated[
+        Path | None,
+        typer.Option(help="Run or folder of a detector of synthetic speech, for the sound.", show_default="none"),
+    ] = None,
     workers: Annotated[int, typer.Option(help="Files of a folder that are inspected at once.", min=1)] = 1,
     finder: Annotated[
         str | None, typer.Option(help="Face finder.", show_default="auto", autocompletion=finders)
@@ -37,13 +41,15 @@ def inspect(
     device: DeviceOption = None,
     config: SettingsOption = None,
 ) -> None:
-    """Inspects a suspect video or picture: hashes, container, provenance, score over time, verdict.
+    """Inspects a suspect video, picture or sound: hashes, container, provenance, score over time, verdict.
 
     Example: assay inspect suspect.mp4 --out case/
 
     Example: assay inspect suspect.mp4 --detector runs/det --out case/
 
     Example: assay inspect folder/ --detector runs/det --out cases/ --workers 4
+
+    Example: assay inspect call.mp3 --speech-detector runs/hear --out case/
 
     A folder gives a case for each file, index.html and index.csv; the same command continues after an interruption.
     """
@@ -60,13 +66,14 @@ def inspect(
     if suspect.is_dir():
         from detect.inspection.batch import inspect_folder
 
-        rows = inspect_folder(suspect, first, out, settings, others=others, device=device or "auto", workers=workers)
+        rows = inspect_folder(suspect, first, out, settings, others=others, speech=speech_detector,
+                              device=device or "auto", workers=workers)  # fmt: skip
         failed = [row for row in rows if row.error]
         for row in failed:
             console.warn(f"{row.file}: {row.error}")
         console.print(f"{counted(len(rows) - len(failed), 'file')} inspected: {out / 'index.html'}")
         console.result({"index": str(out / "index.html"), "files": [plain(row) for row in rows]})
         return
-    report = inspect_file(suspect, first, out, settings, others=others, device=device or "auto")
+    report = inspect_file(suspect, first, out, settings, others=others, speech=speech_detector, device=device or "auto")
     show(report, out)
     console.result(plain(report))

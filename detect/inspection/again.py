@@ -26,13 +26,15 @@ def inspect_again(
     *,
     others: Sequence[str | Path] = (),
     file: str | Path | None = None,
+    speech: str | Path | None = None,
     device: str = "auto",
     force: bool = False,
 ) -> tuple[ForensicReport, Comparison]:
     """Inspects the file of ``case`` with the settings of that case and ``detector`` into the new case ``out``.
 
     ``others`` are further detectors, as of :func:`inspect_file`: those of ``case`` are not taken over. Both cases
-    log it. ``file`` is where the file lies now, by default where the log of the case says that it lay.
+    log it. ``file`` is where the file lies now, by default where the log of the case says that it lay;
+    ``speech`` is a detector of synthetic speech for the sound.
 
     Returns:
         The new report, and how the new case differs from ``case``.
@@ -60,7 +62,7 @@ def inspect_again(
     moment = now()
     first = Step("begun from another case", moment, moment, {"case": case.resolve().name, "sha256": _head(case)})
     config = _config(settings, force=force)
-    report = inspect_file(path, detector, out, config, others=others, device=device, before=(first,))
+    report = inspect_file(path, detector, out, config, others=others, speech=speech, device=device, before=(first,))
     done = {"case": out.resolve().name, "detector": report.detector["name"], "report_sha256": _report_sha256(out)}
     append_steps(case, [Step("inspected again", moment, now(), done)])
     return report, compare_cases(case, out)

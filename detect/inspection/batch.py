@@ -22,6 +22,7 @@ from detect.inspection.inspect import InspectConfig, inspect_file
 from detect.inspection.others import need_distinct
 from detect.inspection.report import TEMPLATES
 from detect.models.predictor import CropPredictor
+from detect.speech.checkpoint import load_speech
 from shared.config import digest
 from shared.console import console, visible
 from shared.dataset.names import safe_name
@@ -33,6 +34,9 @@ from shared.results.scores import ForensicReport
 from shared.storage import need_own_folder, read_json, sha256_file, write_bytes, write_text
 from shared.video.container import VIDEO_SUFFIXES
 from shared.video.images import SUFFIXES as PICTURE_SUFFIXES
+
+SOUND_SUFFIXES = frozenset({".wav", ".flac", ".mp3", ".m4a", ".aac", ".opus", ".ogg", ".oga", ".aiff", ".wma"})
+"""File suffixes of sounds; in a folder, they are inspected with a detector of speech."""
 
 _MOST_FILES = 100_000
 _MOST_REPORT_BYTES = 256 << 20
@@ -72,10 +76,12 @@ class _Begun:
     Attributes:
         detectors: SHA-256 of the weights of each, the first one's first.
         settings: digest of the settings.
+        speech: SHA-256 of the weights of the detector of speech; empty without one.
     """
 
     detectors: tuple[str, ...]
     settings: str
+    speech: str = ""
 
 
 def inspect_folder(
@@ -85,10 +91,13 @@ def inspect_folder(
     config: InspectConfig | None = None,
     *,
     others: Sequence[str | Path] = (),
+    speech: str | Path | None = None,
     device: str = "auto",
     workers: int = 1,
 ) -> list[BatchRow]:
     """Inspects every video and picture in ``folder`` and the folders within it, ``workers`` at once; a row for each.
+
+    With ``speech``, a detector of synthetic speech, also every sound file.
 
     A file that cannot be read has a row that says why. With ``config.force`` all are inspected again.
 
@@ -100,12 +109,12 @@ def inspect_folder(
     folder, out = Path(folder), Path(out)
     config = config or InspectConfig()
     need_distinct(detector, others)
-    files = media_in(folder)
+    files = media_in(folder, sounds=speech is not None)
     if out.resolve().is_relative_to(folder.resolve()):
         raise UsageError(f"{out} lies in the folder that is inspected", hint="choose another --out")
     engine = LocalEngine(workers)
     need_own_folder(out, "inspection of a folder", marks=("inspection.json",))
-    begun = _begin(out, [detector, *others], config)
+    begun = _begin(out, [detector, *others], speech, config)
     names = case_names(files)
     rows: dict[str, BatchRow] = {}
     tasks = []
@@ -114,7 +123,8 @@ def inspect_folder(
         if row is not None:
             rows[file] = row
             continue
-        arguments = (folder / file, file, out, names[file], Path(detector), tuple(map(Path, others)), config, device)
+        arguments = (folder / file, file, out, names[file], Path(detector), tuple(map(Path, others)),
+                     None if speech is None else Path(speech), config, device)  # fmt: skip
         tasks.append(Task(file, inspect_one, arguments, device=device))
     if rows:
         console.print(f"{len(rows)} of {len(files)} files were inspected before and are kept")
@@ -125,8 +135,8 @@ def inspect_folder(
     return ordered
 
 
-def media_in(folder: Path) -> list[str]:
-    """Paths below ``folder`` of files that are videos or pictures by their name, sorted. Follows no link.
+def media_in(folder: Path, *, sounds: bool = False) -> list[str]:
+    """Paths below ``folder`` of files that are videos or pictures, or sounds, by their name, sorted. Follows no link.
 
     Raises:
         UsageError: there is none, or there are more than 100,000.
@@ -134,7 +144,8 @@ def media_in(folder: Path) -> list[str]:
     found: list[str] = []
     for place, _, names in os.walk(folder):
         paths = [Path(place) / name for name in names if not name.startswith(".")]
-        media = [path for path in paths if path.suffix.lower() in (*VIDEO_SUFFIXES, *PICTURE_SUFFIXES)]
+        wanted = (*VIDEO_SUFFIXES, *PICTURE_SUFFIXES, *(SOUND_SUFFIXES if sounds else ()))
+        media = [path for path in paths if path.suffix.lower() in wanted]
         found += [path.relative_to(folder).as_posix() for path in media if not path.is_symlink()]
         if len(found) > _MOST_FILES:
             raise UsageError(f"{folder} holds more than {_MOST_FILES:,} files", hint="inspect its parts")
@@ -156,9 +167,10 @@ def case_names(files: Sequence[str]) -> dict[str, str]:
     return unique
 
 
-def _begin(out: Path, detectors: Sequence[str | Path], config: InspectConfig) -> _Begun:
+def _begin(out: Path, detectors: Sequence[str | Path], speech: str | Path | None, config: InspectConfig) -> _Begun:
     settings = digest(dataclasses.replace(config, force=False))
-    begun = _Begun(tuple(CropPredictor.load(Path(each), "cpu").digest for each in detectors), settings)
+    listener = "" if speech is None else load_speech(speech).weights_sha256
+    begun = _Begun(tuple(CropPredictor.load(Path(each), "cpu").digest for each in detectors), settings, listener)
     path = out / "inspection.json"
     if path.is_file():
         earlier = read_json(path, _Begun, error=RunError, hint="choose another --out")
@@ -181,7 +193,10 @@ def _finished(path: Path, file: str, out: Path, name: str, begun: _Begun) -> Bat
     except RunError:
         return None
     made_by = (known.detector.get("weights_sha256", ""), *(other.weights_sha256 for other in known.others))
-    if _Begun(made_by, known.tool.get("settings", "")) != begun:
+    if known.score is None:  # a file of sound alone, which other detectors do not see
+        made_by = begun.detectors
+    listener = begun.speech if known.sound is None else known.sound.weights_sha256
+    if _Begun(made_by, known.tool.get("settings", ""), listener) != begun:
         return None
     return row_of(known, file, name) if known.sha256_intake == sha256_file(path) else None
 
@@ -193,6 +208,7 @@ def inspect_one(
     name: str,
     detector: Path,
     others: tuple[Path, ...],
+    speech: Path | None,
     config: InspectConfig,
     device: str,
 ) -> BatchRow:
@@ -200,7 +216,13 @@ def inspect_one(
     case = out / "cases" / name
     try:
         report = inspect_file(
-            path, detector, case, dataclasses.replace(config, force=True), others=others, device=device
+            path,
+            detector,
+            case,
+            dataclasses.replace(config, force=True),
+            others=others,
+            speech=speech,
+            device=device,
         )
     except MediaError as error:
         return BatchRow(visible(file), "", error=visible(str(error)))

@@ -11,19 +11,21 @@ from detect.cases.intake import FileState
 from detect.cases.log import StepLog, now
 from detect.cases.seal import seal_case
 from detect.inspection.evidence.found import Found
+from detect.inspection.hearing import Heard
 from detect.inspection.pdf import write_pdf
 from detect.inspection.report import FaceExhibit, write_html, write_json
 from detect.scoring.video import write_frame_scores
 from shared.plots import Plot
 from shared.results.scores import ForensicReport, FrameScore
 from shared.storage import write_bytes, write_text
+from shared.video.child import Child, NoChild
 
 
 def write_case(
     folder: Path,
     report: ForensicReport,
     scores: tuple[Sequence[FrameScore], Mapping[str, Sequence[FrameScore]]],
-    shown: tuple[Sequence[FaceExhibit], Sequence[Found], Plot | None],
+    shown: tuple[Sequence[FaceExhibit], Sequence[Found], Plot | None, Heard],
     *,
     threshold: float,
     states: tuple[FileState, FileState],
@@ -36,8 +38,8 @@ def write_case(
         folder: receives the files.
         report: on the file.
         scores: of the detector, and those of further detectors by name.
-        shown: sampled faces, findings with their pictures, and the timeline.
-        threshold: of the detector, as a logit.
+        shown: sampled faces, findings with their pictures, the timeline, and what was heard.
+        threshold: of the detector, as a logit; not used where nothing was scored.
         states: of the file at intake and at exit.
         custody: further facts for ``custody.json``.
         log: steps so far.
@@ -46,10 +48,11 @@ def write_case(
         ProvenanceError: the signing identity cannot be used.
         StorageError: writing failed.
     """
-    exhibits, found, timeline = shown
+    exhibits, found, timeline, heard = shown
     with log.step("writing"):
         if timeline is not None:
             write_bytes(folder / "evidence" / "timeline.png", timeline.png)
+        heard.write(folder)
         for place, exhibit in enumerate(exhibits):
             stem = f"face-{place:02d}-track-{exhibit.track}-frame-{exhibit.frame}"
             write_bytes(folder / "evidence" / f"{stem}.png", exhibit.crop_png)
@@ -66,15 +69,24 @@ def write_case(
             folder / "report.html",
             report,
             timeline=timeline,
+            sound_timeline=heard.timeline,
             exhibits=exhibits,
             threshold=threshold,
             pictures=pictures,
         )
-        plots = () if timeline is None else (timeline.png,)
+        plots = [plot.png for plot in (timeline, heard.timeline) if plot is not None]
         title = f"Inspection of {report.path_name}, SHA-256 {report.sha256_intake[:16]}"
         write_pdf(folder / "report.pdf", page, title=title, plots=plots)
         _write_custody(folder, report, states, custody, log)
     seal_case(folder, log.steps)
+
+
+def custody_facts(source: Child | NoChild, isolated: bool) -> dict[str, str]:
+    """How the file was decoded, for ``custody.json``."""
+    return {
+        "decoded": "in a process of its own" if isolated else "in the inspecting process",
+        "limits that this system lacks": ", ".join(source.missing) or "none",
+    }
 
 
 def _write_custody(

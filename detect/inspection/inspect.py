@@ -24,20 +24,24 @@ from detect.calibration.interpret import Interpretation, interpret
 from detect.cases.intake import FileState, read_state
 from detect.cases.log import Plain, Step, StepLog
 from detect.config.scoring import ScoreConfig
-from detect.inspection.case_files import write_case
+from detect.inspection.case_files import custody_facts, write_case
 from detect.inspection.evidence.collect import collect
 from detect.inspection.evidence.container import container_evidence, files_beside, still_evidence
 from detect.inspection.evidence.found import EvidenceConfig, Found, Material
 from detect.inspection.evidence.marks import layers_read, mark_evidence
 from detect.inspection.evidence.provenance import provenance_evidence
 from detect.inspection.exhibits import exhibited_quality, sample_faces
+from detect.inspection.hearing import NOT_HEARD, Heard, hear
 from detect.inspection.others import agreement_words, need_distinct, other_results
 from detect.inspection.report import plot_timeline
+from detect.inspection.sound_file import inspect_sound
 from detect.inspection.verdict import block_interval, decide, validation_words
 from detect.models.checkpoint import detector_title
 from detect.models.predictor import CropPredictor
 from detect.scoring.aggregate import resolved
 from detect.scoring.video import Predictor, VideoScores
+from detect.speech.checkpoint import load_speech
+from shared.audio.isolated import holds_only_sound
 from shared.config import configured, digest, to_mapping
 from shared.console import console, counted, visible
 from shared.errors import RunError
@@ -51,12 +55,12 @@ from shared.video.container import need_file
 from shared.video.images import is_still, picture_info
 
 _MOTION = "motion over time: the detector judges single frames"
-_SOUND = "the sound track: no detector for synthetic speech is part of this inspection"
-_NOT_ANALYSED = (
+NOT_ANALYSED = (
     "lighting, shadows, geometry and the scene around the faces",
     "sensor noise (PRNU) and the camera's identity",
     "who the people are, and whether what they say is true",
 )
+"""What no inspection of pictures looks at."""
 
 
 @dataclass(frozen=True)
@@ -88,18 +92,20 @@ def inspect_file(
     config: InspectConfig | None = None,
     *,
     others: Sequence[str | Path] = (),
+    speech: str | Path | None = None,
     device: str = "auto",
     before: Sequence[Step] = (),
     **settings: Any,
 ) -> ForensicReport:
     """Inspects ``path`` with a trained detector and writes the case folder ``out``.
 
-    ``others`` are further detectors, whose results stand beside that of ``detector``. ``before`` are steps that the log
-    begins with. ``settings`` are those of :class:`InspectConfig`, in place of ``config``'s own: ``faces_shown=12``.
+    ``others`` are further detectors, whose results stand beside that of ``detector``; ``speech`` is a detector of
+    synthetic speech for the sound. A file of sound alone is inspected by that one only. ``before`` are steps that the
+    log begins with. ``settings`` are those of :class:`InspectConfig`, in place of ``config``'s own.
 
     Raises:
         ConfigError: a setting is unknown, of the wrong type or out of range.
-        MediaError: not a readable video or picture.
+        MediaError: not a readable video, picture or sound.
         RunError: ``out`` exists and ``config.force`` is off.
         UsageError: ``out`` holds something other than a case, or the inspected file; a detector is named twice.
         CheckpointError: the detector cannot be read.
@@ -108,15 +114,14 @@ def inspect_file(
     path, detector, out = Path(path), Path(detector), Path(out)
     config = configured(InspectConfig, config, settings)
     need_distinct(detector, others)
-    log = StepLog(before)
-    need_file(path)
-    if out.exists() and not config.force:
-        raise RunError(f"{out} exists already", hint="choose another folder, or replace it with --force")
-    need_replaceable(out, "case", marks=("report.json", "custody.json"), sources=(path, detector))
+    log, listener = StepLog(before), None if speech is None else load_speech(speech)
+    _need_place(path, out, (path, detector), force=config.force)
     with log.step("intake", file=visible(str(path.absolute()))) as told:
         intake = read_state(path)
         told.update(dataclasses.asdict(intake))
     with Child(path, config.limits) if config.isolated else NoChild(path) as source:
+        if source.call(holds_only_sound):
+            return inspect_sound(source, listener, out, intake, logged_settings(config, device), config, log)
         with log.step("container, streams and credentials"):
             still, info, stated = _stated(source)
         with log.step("detector", **logged_settings(config, device)) as told:
@@ -136,6 +141,7 @@ def inspect_file(
         results, second_scores = other_results(
             others, material, scores, predictor.operating_point[0], config, device=device, log=log
         )
+        heard = NOT_HEARD if still else hear(source, listener, log, seed=config.seed)
     crops = exhibited_quality(exhibits, scores.frames, predictor)
     facts = file_facts(info, intake.size_bytes, scores.frames, finder=finder.name, crops=crops)
     interpretation = interpret(detector, predictor, scores.clip.logit, facts, finder.name)
@@ -143,24 +149,30 @@ def inspect_file(
         state = read_state(path)
         told |= {"sha256": state.sha256, "sha512": state.sha512, "unchanged": state.same_content(intake)}
     report = _report(path, (intake, state), still, found, scores, predictor, finder, config, interpretation,
-                     detector_title(detector, predictor.spec))  # fmt: skip
-    report = dataclasses.replace(report, others=results, agreement=agreement_words(report.verdict, results))
+                     detector_title(detector, predictor.spec), heard)  # fmt: skip
+    report = dataclasses.replace(
+        report, others=results, agreement=agreement_words(report.verdict, results), sound=heard.result
+    )
     with replacing_folder(out) as draft:
-        timeline = _timeline(info, scores, predictor) if scores.frames and not still else None
         write_case(
             draft,
             report,
             (scores.frames, second_scores),
-            (exhibits, found, timeline),
+            (exhibits, found, _timeline(info, scores, predictor, still=still), heard),
             threshold=predictor.operating_point[0],
             states=(intake, state),
-            custody={
-                "decoded": "in a process of its own" if config.isolated else "in the inspecting process",
-                "limits that this system lacks": ", ".join(source.missing) or "none",
-            },
+            custody=custody_facts(source, config.isolated),
             log=log,
         )
     return report
+
+
+def _need_place(path: Path, out: Path, sources: Sequence[Path], *, force: bool) -> None:
+    """Refuses a file that cannot be read, and an output folder that may not be written."""
+    need_file(path)
+    if out.exists() and not force:
+        raise RunError(f"{out} exists already", hint="choose another folder, or replace it with --force")
+    need_replaceable(out, "case", marks=("report.json", "custody.json"), sources=sources)
 
 
 def _stated(source: Child | NoChild) -> tuple[bool, VideoInfo, list[Evidence]]:
@@ -208,6 +220,7 @@ def _report(
     config: InspectConfig,
     interpretation: Interpretation,
     name: str,
+    heard: Heard,
 ) -> ForensicReport:
     clip = _with_interpretation(scores.clip, interpretation)
     threshold, threshold_from = predictor.operating_point
@@ -230,8 +243,8 @@ def _report(
         *((f"what comes behind frame {clip.frames_read}: {facts.stopped}",) if facts.stopped else ()),
         *(f"{number} {what}" for number, what in left_out if number),
         *((_MOTION,) if predictor.spec.level == "frame" and not still else ()),
-        *(() if still else (_SOUND,)),
-        *_NOT_ANALYSED,
+        *(() if still else heard.not_analysed),
+        *NOT_ANALYSED,
     )
     return ForensicReport(
         path_name=visible(path.name),
@@ -244,7 +257,10 @@ def _report(
         score=clip,
         tracks=tuple(scores.tracks),
         evidence=evidence,
-        analysed=_analysed(clip, facts.frames_searched, declared, still, layers_read(evidence)),
+        analysed=(
+            *_analysed(clip, facts.frames_searched, declared, still, layers_read(evidence)),
+            *heard.analysed,
+        ),
         not_analysed=not_analysed,
         detector={
             "name": name,
@@ -293,7 +309,9 @@ def _with_interpretation(clip: ClipScore, interpretation: Interpretation) -> Cli
     return dataclasses.replace(clip, probability=calibrated.probability, llr=calibrated.llr)
 
 
-def _timeline(info: VideoInfo, scores: VideoScores, predictor: CropPredictor) -> Plot:
+def _timeline(info: VideoInfo, scores: VideoScores, predictor: CropPredictor, *, still: bool) -> Plot | None:
+    if still or not scores.frames:
+        return None
     duration = info.duration_seconds or scores.frames[-1].seconds
     threshold, _ = predictor.operating_point
     return plot_timeline(scores.frames, threshold=threshold, duration_seconds=duration, gaps=scores.gaps_seconds)
@@ -303,7 +321,14 @@ def show(report: ForensicReport, out: Path) -> None:
     """Prints the outcome and the path of the report."""
     console.print(f"{report.path_name}: {report.verdict}")
     console.print(report.reason)
-    console.print(validation_words(report.validation))
+    if report.score is not None:
+        console.print(validation_words(report.validation))
+        if report.sound is not None:
+            console.print(f"sound, {report.sound.name}: {report.sound.verdict}. {report.sound.reason}")
+    if report.sound is not None and report.sound.segments:
+        parts = [f"{each.start:.2f} to {each.stop:.2f} s" for each in report.sound.segments]
+        more = f" and {len(parts) - 8} more" if len(parts) > 8 else ""
+        console.print(f"segments above the threshold: {', '.join(parts[:8])}{more}")
     for other in report.others:
         logit = "not scored" if other.logit is None else f"score {other.logit:+.2f}, threshold {other.threshold:+.2f}"
         console.print(f"detector {other.name}: {other.verdict} ({logit})")

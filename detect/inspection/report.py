@@ -12,6 +12,7 @@ import msgspec
 from detect.calibration.card import CALIBRATION_WORDS
 from detect.calibration.interpret import ratio_words
 from detect.inspection.verdict import validation_words
+from detect.speech.card import WORDS
 from shared.console import visible_json
 from shared.pages import page_environment
 from shared.plots import GRID, INK, Plot, both, figure
@@ -59,10 +60,11 @@ def write_html(
     exhibits: Sequence[FaceExhibit],
     threshold: float,
     pictures: Mapping[str, bytes] | None = None,
+    sound_timeline: Plot | None = None,
 ) -> str:
     """Writes the report as one HTML file with all pictures embedded and all text from the file escaped; returns it.
 
-    ``pictures`` are PNG bytes by the file names that the evidence gives.
+    ``pictures`` are PNG bytes by the file names that the evidence gives; ``sound_timeline`` is that of the sound.
 
     Raises:
         StorageError: writing failed.
@@ -74,6 +76,8 @@ def write_html(
     page = environment.get_template("report.html.j2").render(
         report=report,
         timeline=timeline and timeline.svg,
+        sound_timeline=sound_timeline and sound_timeline.svg,
+        sound_words=WORDS,
         exhibits=exhibits,
         threshold=threshold,
         pictures=pictures or {},

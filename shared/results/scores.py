@@ -210,6 +210,60 @@ class CalibratedScore:
 
 
 @dataclass(frozen=True, slots=True)
+class SoundSegment:
+    """A part of a sound that a detector of speech scores above its threshold: seconds and mean logit."""
+
+    start: float
+    stop: float
+    logit: float
+
+
+@dataclass(frozen=True, slots=True)
+class SoundResult:
+    """The result of a detector of synthetic speech on the sound of a file.
+
+    Attributes:
+        name: of the detector, ``kind`` of its model, ``weights_sha256`` of its weights.
+        verdict: by the rules of a report; ``reason`` in words.
+        begins: time of the sound's first sample, in seconds; ``seconds`` is its length.
+        logit: of the whole; None if nothing could be scored. ``low`` and ``high`` bound its 95 % interval over time.
+        threshold: of the whole, ``step_threshold`` of a step of 20 ms.
+        segments: parts above the latter, in order.
+        llr: log10 of the likelihood ratio, positive for synthetic, with its interval and bounds; None without a
+            calibration that holds. ``words`` by ENFSI's scale.
+        population: the recordings of the calibration; ``engines``: the engines that were learned from.
+        outside: facts outside the validated domain, which is described by ``domain``.
+        quality: of the detector on its validation recordings.
+        read: what of the sound was not read; empty if all was.
+    """
+
+    name: str
+    kind: str
+    weights_sha256: str
+    verdict: Verdict
+    reason: str
+    begins: float
+    seconds: float
+    logit: float | None
+    low: float | None
+    high: float | None
+    threshold: float
+    step_threshold: float
+    segments: tuple[SoundSegment, ...] = ()
+    llr: float | None = None
+    llr_low: float | None = None
+    llr_high: float | None = None
+    llr_bounds: tuple[float, float] | None = None
+    words: str = ""
+    population: str = ""
+    engines: tuple[str, ...] = ()
+    outside: tuple[Outside, ...] = ()
+    domain: str = ""
+    quality: tuple[Evaluation, ...] = ()
+    read: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class ForensicReport:
     """The machine-readable report on one suspect file.
 
@@ -218,6 +272,7 @@ class ForensicReport:
     None when the detector has no calibration for its score, and ``calibration`` then says why; ``outside`` lists
     facts outside the validated domain, and ``domain`` describes it; ``limits`` lists other differences in how the score
     was computed. ``others`` are the results of further detectors, and ``agreement`` compares them with this one.
+    ``sound`` is the result of a detector of synthetic speech; None if none took part.
     """
 
     path_name: str
@@ -244,3 +299,4 @@ class ForensicReport:
     sha512_intake: str = ""
     others: tuple[DetectorResult, ...] = ()
     agreement: str = ""
+    sound: SoundResult | None = None

@@ -16,6 +16,7 @@ from av.container import InputContainer
 from av.error import FFmpegError
 from av.video.stream import VideoStream
 
+from shared.audio.isolated import SoundFileFacts
 from shared.console import counted as number_of
 from shared.errors import MediaError
 from shared.results.scores import Evidence
@@ -154,6 +155,26 @@ def still_evidence(path: Path) -> list[Evidence]:
     return [
         Evidence("still picture", finding, facts, limits=_AT_WILL),
         Evidence("what the file says of its making", _made_by(tags), dict(sorted(tags.items())), limits=_AT_WILL),
+    ]
+
+
+def sound_statements(facts: SoundFileFacts) -> list[Evidence]:
+    """Evidence from what a file of sound alone states of itself: its stream and its tags."""
+    stream: dict[str, str | int | float | bool | None] = {
+        "container": facts.container,
+        "codec": facts.codec,
+        "rate (Hz)": facts.rate,
+        "channels": facts.channels,
+        "seconds, as stated": facts.seconds,
+        "bits a second": facts.bit_rate,
+    }
+    finding = (
+        f"{facts.codec} in {facts.container}, {facts.rate} samples a second, {number_of(facts.channels, 'channel')}"
+    )
+    tags = dict(facts.tags)
+    return [
+        Evidence("sound file", finding, stream, limits=_AT_WILL),
+        Evidence("what the file says of its making", _made_by(tags), {**tags}, limits=_AT_WILL),
     ]
 
 

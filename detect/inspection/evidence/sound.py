@@ -1,7 +1,8 @@
-"""The sound of a file: whether it is there, and its energy over time."""
+"""The sound of a file: whether it is there, its energy over time in bands, and where it is voiced."""
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import av
 import numpy as np
 from av.error import FFmpegError
 
+from shared.audio.features import Framing, log_f0, power_spectrogram
 from shared.errors import MediaError
 from shared.video.clock import clock_origin
 from shared.video.container import audio_stream, opened
@@ -16,6 +18,9 @@ from shared.video.container import audio_stream, opened
 STEP_SECONDS = 0.02
 _RATE = 16_000
 _MOST_SECONDS = 600
+_BAND_EDGES_HZ = (100, 300, 600, 1000, 1700, 2800, 4500, 7500)
+_FLOOR = 1e-9
+_VOICED_DB = 30.0
 
 
 @dataclass(frozen=True)
@@ -28,6 +33,8 @@ class SoundFacts:
         rate: samples a second as stored.
         channels: number of channels.
         level_db: energy of each step of 20 ms, in dB below full scale, of all channels together; at least -90.
+        bands_db: of seven bands from 100 to 7500 Hz, the energy of each step in dB; at least -90.
+        voiced: whether each step has a pitch, and at most 30 dB less energy than the loudest steps.
         stopped: why reading ended early; empty if it did not.
     """
 
@@ -36,6 +43,8 @@ class SoundFacts:
     rate: int = 0
     channels: int = 0
     level_db: tuple[float, ...] = ()
+    bands_db: tuple[tuple[float, ...], ...] = ()
+    voiced: tuple[bool, ...] = ()
     stopped: str = ""
 
 
@@ -70,7 +79,10 @@ def read_sound(path: Path) -> SoundFacts:
     if not parts:
         return SoundFacts(False, stopped=stopped)
     samples = np.concatenate(parts)
-    return SoundFacts(True, round(start or 0.0, 4), rate, channels, _levels(samples), stopped)
+    levels = _levels(samples)
+    return SoundFacts(
+        True, round(start or 0.0, 4), rate, channels, levels, _bands(samples), _voiced(samples, levels), stopped
+    )
 
 
 def _levels(samples: np.ndarray) -> tuple[float, ...]:
@@ -78,3 +90,24 @@ def _levels(samples: np.ndarray) -> tuple[float, ...]:
     whole = samples[: len(samples) // step * step].reshape(-1, step).astype(np.float64)
     power = (whole**2).mean(1)
     return tuple(round(float(each), 2) for each in 10 * np.log10(np.maximum(power, 1e-9)))
+
+
+def _bands(samples: np.ndarray) -> tuple[tuple[float, ...], ...]:
+    """The bands' energy at the middle of each step."""
+    step = int(STEP_SECONDS * _RATE)
+    framing = Framing(_RATE, 2 * step, step)
+    whole = len(samples) // step * step
+    power = power_spectrogram(samples[step // 2 : whole], framing)[: whole // step]
+    hertz = np.linspace(0, _RATE / 2, framing.bins)
+    bands = itertools.pairwise(_BAND_EDGES_HZ)
+    sums = [power[:, (hertz >= low) & (hertz < high)].sum(1) for low, high in bands]
+    return tuple(tuple(np.round(10 * np.log10(np.maximum(each, _FLOOR)), 2).tolist()) for each in sums)
+
+
+def _voiced(samples: np.ndarray, levels: tuple[float, ...]) -> tuple[bool, ...]:
+    if not levels:
+        return ()
+    step = int(STEP_SECONDS * _RATE)
+    pitch = log_f0(samples[step // 2 : len(levels) * step], Framing(_RATE, 1024, step))[: len(levels)]
+    loud = np.array(levels) >= np.quantile(levels, 0.95) - _VOICED_DB
+    return tuple((~np.isnan(pitch) & loud).tolist())

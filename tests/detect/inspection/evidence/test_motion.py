@@ -1,4 +1,4 @@
-"""Eyes, mouth and sound over time, in series whose lag and blinks are known."""
+"""Eyes and sound over time, in series whose blinks and levels are known."""
 
 from __future__ import annotations
 
@@ -9,56 +9,11 @@ import numpy as np
 import pytest
 
 from detect.inspection.evidence.contradictions import contradictions
-from detect.inspection.evidence.motion import FollowedFace, closed_eyes, lag_curve, mouth_and_sound, sound_track
-from detect.inspection.evidence.sound import STEP_SECONDS, SoundFacts, read_sound
-from shared.faces.align import mean_in_crop
+from detect.inspection.evidence.motion import closed_eyes, sound_track
+from detect.inspection.evidence.sound import SoundFacts, read_sound
 from shared.types import VideoInfo
 from shared.video.reader import probe
 from tests.factories import write_clip
-
-
-def _talk(count: int, seed: int = 0) -> np.ndarray:
-    """(count,) in [0, 1]: syllables, about four a second at 50 steps a second."""
-    rng = np.random.default_rng(seed)
-    series = np.convolve(rng.normal(size=count + 60), np.hanning(13), mode="same")[30 : count + 30]
-    return (series - series.min()) / np.ptp(series)
-
-
-def _face(opening: np.ndarray, rate: float = 25.0) -> FollowedFace:
-    base = mean_in_crop(200, "whole")
-    landmarks = np.repeat(base[None], len(opening), 0)
-    landmarks[:, 65:68, 1] += 25 * opening[:, None]
-    return FollowedFace(0, np.arange(len(opening)) / rate, landmarks)
-
-
-def _sound(levels: np.ndarray) -> SoundFacts:
-    return SoundFacts(True, 0.0, 16_000, 1, tuple((levels * 40 - 60).tolist()))
-
-
-@pytest.mark.parametrize("lag", [0.0, 0.4])
-def test_the_lag_of_a_sound_is_found_with_a_small_p(lag):
-    levels = _talk(500)
-    opening = np.interp(np.arange(200) / 25 + lag, (np.arange(500) + 0.5) * STEP_SECONDS, levels)
-    found = mouth_and_sound(_face(opening), _sound(levels), rounds=100, seed=0).evidence
-    assert found.details["lag of the sound (s)"] == pytest.approx(lag, abs=0.021)
-    assert found.value > 0.9
-    assert found.details["p"] <= 0.01
-    assert found.odd is (lag > 0.24)
-
-
-def test_unrelated_sound_has_no_small_p_and_is_not_odd():
-    found = mouth_and_sound(_face(_talk(200, seed=3)), _sound(_talk(500, seed=8)), rounds=100, seed=0).evidence
-    assert found.details["p"] > 0.02
-    assert found.odd is False
-    assert "no relation" in found.finding
-
-
-def test_a_mouth_or_sound_that_hardly_changes_is_not_compared():
-    still = mouth_and_sound(_face(np.zeros(200)), _sound(_talk(500)), rounds=20, seed=0).evidence
-    assert still.odd is None
-    short = mouth_and_sound(_face(np.zeros(20)), _sound(_talk(500)), rounds=20, seed=0).evidence
-    assert short.finding == "too short to compare"
-    assert np.allclose(lag_curve(np.arange(50) / 25, np.zeros(50), np.arange(100) / 50, _talk(100)), 0)
 
 
 def test_closed_eyes_are_those_well_below_the_usual_opening():
@@ -78,6 +33,11 @@ def test_the_level_of_a_sound_is_that_of_its_samples(tmp_path: Path):
     assert (found.present, found.rate, found.channels) == (True, 16_000, 1)
     assert found.level_db[10] == pytest.approx(-9.03, abs=0.1)
     assert found.level_db[40] == -90
+    assert {len(band) for band in found.bands_db} == {len(found.level_db)} == {50}
+    assert [band[10] > -20 for band in found.bands_db] == [False, True, False, False, False, False, False]
+    assert found.bands_db[1][40] == -90
+    assert found.voiced[5:20] == (True,) * 15
+    assert not any(found.voiced[30:])
     assert "1.0 s of sound" in sound_track(found).finding
     silent = write_clip(tmp_path / "clip.mp4", np.zeros((3, 48, 64, 3), np.uint8))
     assert read_sound(silent) == SoundFacts(False)

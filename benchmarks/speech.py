@@ -1,0 +1,211 @@
+"""Detectors of synthetic speech on readers, engines, codecs and rooms that they were not trained on.
+
+In family: trained on all engines and vocoders of a set. Left out: trained without one of them, tested on it. The
+mixtures over LFCC stand beside the network in the same run. Every trained detector is kept in the work folder, so that
+a run that was stopped goes on.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from benchmarks.schema import Measurement
+from detect.metrics.classification import auc
+from detect.speech.checkpoint import SpeechModel, load_speech
+from detect.speech.domain import figures_of
+from detect.speech.evaluate import ScoredUtterance, segment_metrics, speech_metrics
+from detect.speech.store import SampleStore
+from detect.speech.train import SpeechTrainConfig, train_speech
+from detect.speech.utterances import Utterance, read_speech
+from shared.audio.codecs import through_codec
+from shared.audio.loudness import active_level
+from shared.audio.rooms import in_room
+from shared.audio.sound import Sound, limited
+from shared.bootstrap import BootstrapSettings
+from shared.console import console
+from shared.results.scores import Evaluation
+
+CODECS = ("mp3-32k", "opus-16k", "g711-mulaw")
+_RATE = 16_000
+_IN_PART = "-in-part"
+_AIMS = {"family": 0.05, "left out": 0.15, "codec and room": 0.20, "cllr": 0.5, "f1": 0.7, "probe": 0.55}
+Change = Callable[[np.ndarray, np.random.Generator], np.ndarray]
+
+
+@dataclass(frozen=True)
+class SpeechPlan:
+    """Settings of the trainings: steps in family and with an engine left out, batch, seconds of a sound, mixtures."""
+
+    steps: int = 600
+    steps_left_out: int = 300
+    batch: int = 16
+    crop_seconds: float = 2.0
+    components: int = 64
+    most_frames: int = 60_000
+    seed: int = 0
+
+    def config(self, model: str, left_out: str | None) -> SpeechTrainConfig:
+        """The settings of one training; partial fakes by an engine are left out with it."""
+        return SpeechTrainConfig(
+            model=model,
+            steps=self.steps if left_out is None else self.steps_left_out,
+            batch=self.batch,
+            crop_seconds=self.crop_seconds,
+            components=self.components,
+            most_frames=self.most_frames,
+            leave_out=() if left_out is None else (left_out, f"{left_out}{_IN_PART}"),
+            seed=self.seed,
+            device="cpu",
+        )
+
+
+def measure(place: Path, work: Path, plan: SpeechPlan) -> list[Measurement]:
+    """All measurements on the set in ``place``; detectors and their runs are in ``work``.
+
+    Raises:
+        ManifestError: the set has no test split, or lacks a class in a split.
+    """
+    speech = read_speech(place)
+    store, settings = SampleStore(), BootstrapSettings(replicates=400, seed=plan.seed)
+    test = speech.part("test")
+    engines = sorted({each.engine for each in test if each.fake and not each.spans})
+    found = probes(test, store)
+    for model in ("lfcc-gmm", "spectral"):
+        inside = _trained(place, work, model, None, plan)
+        found += _in_family(model, inside, test, store, settings)
+        for engine in engines if len(engines) > 1 else ():
+            outside = _trained(place, work, model, engine, plan)
+            chosen = [each for each in test if not each.fake or each.engine == engine]
+            scored = _scored(outside, chosen, store)
+            found += _shown(f"{model}, {engine} left out", scored, outside, settings, ("eer", "cllr"), "left out")
+    return found
+
+
+def _trained(place: Path, work: Path, model: str, left_out: str | None, plan: SpeechPlan) -> SpeechModel:
+    run = work / f"{model}-{left_out or 'all'}"
+    console.print(f"{model}, {left_out or 'nothing'} left out")
+    if not (run / "detector").is_dir():
+        train_speech(place, run, plan.config(model, left_out))
+    return load_speech(run)
+
+
+def _in_family(
+    model: str,
+    inside: SpeechModel,
+    test: Sequence[Utterance],
+    store: SampleStore,
+    settings: BootstrapSettings,
+) -> list[Measurement]:
+    whole = [each for each in test if not each.spans]
+    plain = _scored(inside, whole, store)
+    found = _shown(f"{model}, in family", plain, inside, settings, ("eer", "min_dcf", "act_dcf", "cllr"), "family")
+    for engine in sorted({each.utterance.engine for each in plain} - {""}):
+        mine = [each for each in plain if each.utterance.engine in ("", engine)]
+        found += _shown(f"{model}, in family, {engine}", mine, inside, settings, ("eer",), "family")
+    for codec in sorted({each.utterance.codec for each in plain}):
+        mine = [each for each in plain if each.utterance.codec == codec]
+        found += _shown(f"{model}, in family, those of codec {codec or 'none'}", mine, inside, settings, ("eer",), None)
+    parts = _scored(inside, [each for each in test if each.spans or not each.fake], store)
+    for metric in segment_metrics(parts, inside.facts.step_threshold, settings):
+        aim = _AIMS["f1"] if metric.metric.endswith("160ms") else None
+        found.append(_measurement(f"{model}, fakes in part: {metric.metric}", metric, aim, "higher"))
+    for name, change in changes().items():
+        changed = _scored(inside, whole, store, change)
+        aim = "codec and room" if name == "opus-16k and room" else None
+        found += _shown(f"{model}, in family, then {name}", changed, inside, settings, ("eer", "cllr"), aim)
+    return found
+
+
+def changes() -> Mapping[str, Change]:
+    """Changes of test recordings, by name: codecs, a room, and both; each takes samples and chance."""
+
+    def coded(name: str) -> Change:
+        return lambda samples, _: through_codec(Sound(limited(samples), _RATE), name).samples
+
+    def both(samples: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+        return coded("opus-16k")(_room(samples, rng), rng)
+
+    return {**{name: coded(name) for name in CODECS}, "a room": _room, "opus-16k and room": both}
+
+
+def _room(samples: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    seconds, direct_db = float(rng.uniform(0.25, 0.6)), float(rng.uniform(0, 6))
+    return in_room(Sound(limited(samples), _RATE), seconds, direct_db, rng).samples
+
+
+def _scored(
+    model: SpeechModel, utterances: Sequence[Utterance], store: SampleStore, change: Change | None = None
+) -> list[ScoredUtterance]:
+    """The recordings, each changed by ``change`` with chance of its own, scored."""
+    found = []
+    for place, each in enumerate(console.track(utterances, "scoring", len(utterances), unit="recording")):
+        samples = store.get(each.path)
+        if change is not None:
+            samples = change(samples, np.random.default_rng(place)).astype(np.float32)
+        found.append(ScoredUtterance(each, len(samples) / _RATE, model.detector.steps(samples)))
+    return found
+
+
+def _shown(
+    name: str,
+    scored: Sequence[ScoredUtterance],
+    model: SpeechModel,
+    settings: BootstrapSettings,
+    metrics: Sequence[str],
+    aim: str | None,
+) -> list[Measurement]:
+    found = []
+    for each in speech_metrics(scored, model.facts.likelihood, settings):
+        if each.metric in metrics:
+            target = None
+            if aim is not None and each.metric == "eer":
+                target = _AIMS[aim]
+            if aim == "family" and each.metric == "cllr":
+                target = _AIMS["cllr"]
+            found.append(_measurement(f"{name}: {each.metric}", each, target, "lower"))
+    return found
+
+
+def _measurement(name: str, found: Evaluation, target: float | None, better: str) -> Measurement:
+    bounds = "no interval" if found.low is None or found.high is None else f"{found.low:.3f} to {found.high:.3f}"
+    note = f"95 % interval over {found.clusters} speakers {bounds}; {found.num_real} real, {found.num_fake} fake"
+    return Measurement.of(name, "", [found.value], target=target, better=better, note=note)
+
+
+def probes(test: Sequence[Utterance], store: SampleStore) -> list[Measurement]:
+    """AUC of properties that say nothing of synthesis, alone, either way round."""
+    whole = [each for each in test if not each.spans]
+    labels = np.array([each.fake for each in whole])
+    values: dict[str, list[float]] = {}
+    for each in whole:
+        samples = store.get(each.path)
+        for name, value in properties(samples).items():
+            values.setdefault(name, []).append(value)
+    found = []
+    for name, column in values.items():
+        area = auc(labels, np.array(column))
+        area = 0.5 if area is None else area
+        found.append(
+            Measurement.of(f"probe: {name}", "AUC", [max(area, 1 - area)], target=_AIMS["probe"], better="lower")
+        )
+    return found
+
+
+def properties(samples: np.ndarray) -> dict[str, float]:
+    """Properties of (N,) samples at 16 kHz that say nothing of synthesis, by name."""
+    figures = dataclasses.asdict(figures_of(samples))
+    step = _RATE // 100
+    power = (samples[: len(samples) // step * step].reshape(-1, step).astype(np.float64) ** 2).mean(1)
+    leading = int(np.flatnonzero(power >= power.max() * 1e-2)[0]) / 100
+    return {
+        "leading silence": leading,
+        "loudness": active_level(samples, _RATE) or -99.0,
+        "length": figures["seconds"],
+        "highest frequency": figures["band_hz"],
+        "noise floor": figures["floor_db"],
+    }

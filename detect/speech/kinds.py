@@ -1,0 +1,8 @@
+"""The kinds of detectors of speech, by explicit import."""
+
+from __future__ import annotations
+
+from detect.speech import gmm, spectral
+from detect.speech.contract import SPEECH_DETECTORS
+
+__all__ = ["SPEECH_DETECTORS", "gmm", "spectral"]

@@ -1,0 +1,253 @@
+"""Training, evaluation and scoring of both kinds through the command line, on small sounds with a trace."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from detect.calibration.maps import LikelihoodMap
+from detect.speech.checkpoint import (
+    FACTS_NAME,
+    WEIGHTS_NAME,
+    SpeechFacts,
+    SpeechModel,
+    is_speech_detector,
+    load_speech,
+)
+from detect.speech.contract import RATE, SpeechDetector, StepScores
+from detect.speech.domain import SoundFigures, SpeechDomain, figures_of
+from detect.speech.fitted import fitted_map
+from detect.speech.network import steps_of
+from detect.speech.score import score_sound, segments_above
+from detect.speech.store import SampleStore, read_samples
+from detect.speech.train import SpeechTrainConfig, train_speech
+from detect.speech.utterances import Utterance
+from shared.audio.sound import Sound
+from shared.audio.writing import write_sound
+from shared.cli import run
+from shared.errors import CheckpointError, ConfigError, MediaError, RunError, UnknownNameError
+from shared.results.scores import Evaluation
+from tests.detect.speech.conftest import voice
+
+SMALL = {"batch": 4, "crop_seconds": 0.5, "checkpoint_steps": 2, "device": "cpu"}
+
+
+@pytest.fixture(scope="module")
+def floor(speech_set, tmp_path_factory) -> Path:
+    """A run of the mixtures."""
+    out = tmp_path_factory.mktemp("runs") / "floor"
+    train_speech(speech_set, out, model="lfcc-gmm", components=4, most_frames=2000, augment={"noise": 0, "room": 0,
+                 "line": 0, "band": 0, "companding": 0, "clipping": 0})  # fmt: skip
+    return out
+
+
+def test_a_training_gives_a_calibrated_detector_that_finds_the_trace(floor):
+    facts = load_speech(floor).facts
+    named = {each.metric: each for each in facts.quality}
+    assert named["auc"].value > 0.9
+    assert named["auc"].low is not None
+    assert {"eer", "min_dcf", "cllr", "segment_f1@20ms", "segment_f1@160ms"} <= named.keys()
+    assert facts.engines == ("buzz", "part")
+    assert facts.trained_on["real"] == "8 recordings"
+    assert facts.likelihood is not None
+    assert facts.domain is not None
+    card = (floor / "detector" / "README.md").read_text()
+    assert "buzz, part" in card
+    assert "Intervals are over speakers" in card
+
+
+def test_the_command_line_evaluates_by_engine_and_codec_and_scores_files(floor, speech_set, tmp_path, capsys):
+    out = tmp_path / "result.json"
+    words = ["detect", "speech", "evaluate", str(speech_set), "--detector", str(floor), "--out", str(out)]
+    assert run(words) == 0
+    found = json.loads(out.read_text())
+    assert [(part["by"], part["name"]) for part in found["parts"]] == [
+        ("all", "all"), ("engine", "buzz"), ("engine", "part"), ("codec", "even"), ("codec", "odd"),
+    ]  # fmt: skip
+    metrics = {each["metric"]: each for each in found["parts"][0]["metrics"]}
+    assert {"auc", "eer", "min_dcf", "act_dcf", "cllr", "segment_f1@160ms"} <= metrics.keys()
+    assert metrics["auc"]["num_real"] == 4
+    shown = capsys.readouterr().out
+    assert "engine: buzz" in shown
+    assert "minDCF" in shown
+    fake = speech_set / "buzz-17.wav"
+    none = speech_set / "none.wav"
+    assert run(["--json", "detect", "speech", "score", str(fake), str(none), "--detector", str(floor)]) == 0
+    document = json.loads(capsys.readouterr().out)
+    assert "none.wav does not exist" in document["not_scored"][0]
+    (said,) = document["files"]
+    assert said["logit"] > said["threshold"]
+    assert said["llr"] > 0
+    assert said["segments"]
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (["evaluate", "SET", "--detector", "none"], "none/detector/speech.json does not exist"),
+        (["evaluate", "SET", "--detector", "RUN", "--split", "dev"], "no split 'dev'"),
+        (["evaluate", "SET", "--detector", "RUN", "--out", "SET"], "is a folder"),
+        (["score", "SET/none.wav", "--detector", "RUN"], "does not exist"),
+        (["train", "SET", "--run", "RUN/x", "--model", "spectra"], "no detector of speech is named"),
+        (["train", "SET", "--run", "RUN/x", "--leave-out", "*"], "leaves no fake"),
+        (["train", "SET", "--run", "RUN/x", "--batch", "3"], "batch is even"),
+        (["train", "SET", "--run", "RUN", "--seed", "5"], "was created with"),
+    ],
+)
+def test_wrong_uses_are_a_sentence(floor, speech_set, capsys, change, words):
+    words_given = [each.replace("SET", str(speech_set)).replace("RUN", str(floor)) for each in change]
+    assert run(["detect", "speech", *words_given]) in (1, 2)
+    assert words in " ".join(capsys.readouterr().err.replace("\n", "").split())
+
+
+def test_a_stopped_training_of_the_network_ends_in_the_same_weights(speech_set, tmp_path, monkeypatch):
+    whole = train_speech(speech_set, tmp_path / "whole", steps=4, **SMALL)
+    from detect.speech import network
+
+    real_step, count = network.NetworkTraining._take_step, []
+
+    def broken(self: network.NetworkTraining) -> float:
+        count.append(1)
+        if len(count) == 4:
+            raise KeyboardInterrupt
+        return real_step(self)
+
+    monkeypatch.setattr(network.NetworkTraining, "_take_step", broken)
+    with pytest.raises(KeyboardInterrupt):
+        train_speech(speech_set, tmp_path / "parts", steps=4, **SMALL)
+    monkeypatch.setattr(network.NetworkTraining, "_take_step", real_step)
+    assert not (tmp_path / "parts" / "detector").exists()
+    parts = train_speech(speech_set, tmp_path / "parts", steps=4, **SMALL)
+    assert (whole.detector / WEIGHTS_NAME).read_bytes() == (parts.detector / WEIGHTS_NAME).read_bytes()
+    assert load_speech(parts.run).facts.kind == "spectral"
+    with pytest.raises(RunError, match="steps"):
+        train_speech(speech_set, tmp_path / "parts", steps=5, **SMALL)
+
+
+def test_settings_out_of_range_are_refused():
+    with pytest.raises(ConfigError, match="batch is even"):
+        SpeechTrainConfig(batch=3)
+    with pytest.raises(UnknownNameError):
+        SpeechTrainConfig(model="x")
+
+
+def test_labels_of_steps_are_those_of_their_middles():
+    utterance = Utterance(Path("x"), True, "a", "e", spans=((0.5, 1.0),))
+    truth = steps_of(utterance, 0, 76)
+    assert np.flatnonzero(truth).tolist() == list(range(25, 50))
+    assert np.flatnonzero(steps_of(utterance, int(0.4 * RATE), 50)).tolist() == list(range(5, 30))
+    assert steps_of(Utterance(Path("x"), False, "a"), 0, 3).tolist() == [0, 0, 0]
+    assert steps_of(Utterance(Path("x"), True, "a", "e"), 0, 3).tolist() == [1, 1, 1]
+
+
+def test_a_damaged_detector_is_refused(floor, tmp_path):
+    assert is_speech_detector(floor)
+    assert is_speech_detector(floor / "detector")
+    assert not is_speech_detector(tmp_path)
+    for name, text, words in (
+        (FACTS_NAME, '{"kind": "lfcc-gmm", "format": 9}', "format 9"),
+        (FACTS_NAME, '{"kind": "other"}', "unknown kind"),
+        (FACTS_NAME, "{", "damaged"),
+        (WEIGHTS_NAME, "{", "damaged"),
+    ):
+        copy = Path(shutil.copytree(floor / "detector", tmp_path / "copy", dirs_exist_ok=True))
+        (copy / name).write_text(text)
+        with pytest.raises(CheckpointError, match=words):
+            load_speech(copy)
+
+
+def test_what_cannot_be_scored_says_why(floor, tmp_path):
+    model = load_speech(floor)
+    silent = score_sound(model, np.zeros(RATE, np.float32))
+    assert (silent.result.verdict, silent.scores) == ("inconclusive", None)
+    assert "silent" in silent.result.reason
+    assert "0.10 s of sound" in score_sound(model, voice(0)[:1600]).result.reason
+    write_sound(tmp_path / "short.wav", Sound(voice(0)[:1600], RATE))
+    with pytest.raises(MediaError, match=r"0\.10 s of sound"):
+        read_samples(tmp_path / "short.wav")
+    write_sound(tmp_path / "silent.wav", Sound(np.zeros(RATE, np.float32), RATE))
+    with pytest.raises(MediaError, match="is silent"):
+        SampleStore().get(tmp_path / "silent.wav")
+
+
+def test_outside_its_domain_a_sound_has_no_ratio_and_is_not_validated(floor):
+    model = load_speech(floor)
+    inside = score_sound(model, voice(30, buzz=True))
+    assert inside.result.llr is not None
+    assert inside.result.outside == ()
+    long = score_sound(model, np.tile(voice(30, buzz=True), 4))
+    assert long.result.verdict == "not validated"
+    assert long.result.llr is None
+    assert [each.fact for each in long.result.outside] == ["seconds"]
+    assert "outside the domain" in long.result.reason
+
+
+class Fixed(SpeechDetector):
+    """Gives scores that were set."""
+
+    kind = "fixed"
+
+    def __init__(self, values: np.ndarray) -> None:
+        self.values = values.astype(np.float32)
+
+    def steps(self, samples: np.ndarray) -> StepScores:
+        return StepScores(self.values, np.ones_like(self.values))
+
+    def tensors(self) -> dict:
+        return {}
+
+
+@pytest.mark.parametrize(
+    ("values", "verdict", "words"),
+    [
+        (np.full(500, -4.0), "real", "others it may miss"),
+        (np.full(500, 4.0), "fake", "traces like those"),
+        (np.r_[np.full(470, -4.0), np.full(30, 8.0)], "inconclusive", "1 segment above: it may be synthetic in part"),
+        (np.tile(np.repeat([-4.0, 4.0], 50), 5), "inconclusive", "not clearly on one side"),
+        (np.full(20, 4.0), "inconclusive", "no interval"),
+    ],
+)
+def test_the_verdict_follows_interval_ratio_and_segments(values, verdict, words):
+    ends = (-10.0, 10.0)
+    ratio = LikelihoodMap("logistic", ends, (-3.0, 3.0), (-3.5, 2.5), (-2.5, 3.5), -2.0, 2.0)
+    facts = SpeechFacts("fixed", likelihood=ratio, domain=SpeechDomain((0, 99), (0, 8000), (0, 90)))
+    found = score_sound(SpeechModel("x", Fixed(values), facts, ""), voice(1, 10.0)).result
+    assert found.verdict == verdict
+    assert words in found.reason
+    assert found.llr is not None
+    chance = (Evaluation("auc", 0.6, "clip", 4, 4, 0.4, 0.8),)
+    unsure = SpeechModel("x", Fixed(values), dataclasses.replace(facts, quality=chance), "")
+    assert score_sound(unsure, voice(1, 10.0)).result.verdict == "not validated"
+    bare = SpeechModel("x", Fixed(values), SpeechFacts("fixed"), "")
+    assert "no calibration" in score_sound(bare, voice(1, 10.0)).result.reason
+
+
+def test_the_domain_holds_its_own_sounds_and_names_what_lies_outside():
+    domain = SpeechDomain.over([SoundFigures(2, 7000, 50), SoundFigures(4, 8000, 60)])
+    assert domain.outside(SoundFigures(3, 7500, 55)) == ()
+    found = domain.outside(SoundFigures(10, 3400, 55))
+    assert [each.fact for each in found] == ["seconds", "band_hz"]
+    assert "10.0" in found[0].text
+    figures = figures_of(voice(0, 2.0))
+    assert figures.seconds == 2.0
+    assert 500 < figures.band_hz <= 8000
+
+
+def test_segments_join_over_short_pauses_and_leave_out_short_ones():
+    values = np.full(200, -5.0, np.float32)
+    values[50:80], values[84:100], values[150:152] = 5, 5, 5
+    found = segments_above(StepScores(values, np.ones(200, np.float32)), 0.0, begins=10.0)
+    assert [(round(each.start, 1), round(each.stop, 1)) for each in found] == [(11.0, 12.0)]
+    assert segments_above(StepScores(values, np.ones(200, np.float32)), 9.0) == ()
+
+
+def test_few_speakers_give_no_likelihood_map():
+    labels = np.tile([False, True], 5)
+    logits = np.arange(10.0)
+    assert fitted_map(labels, logits, np.repeat(np.arange(5), 2), 0) is None
+    assert fitted_map(np.ones(10, bool), logits, np.arange(10), 0) is None

@@ -27,8 +27,9 @@ from shared.web.guard import Access, Guard, RefusalLog
 from shared.web.jobs.queue import JobQueue
 from shared.web.rooms.cases import CaseRoom
 from shared.web.rooms.jobs import JobRoom
+from shared.web.rooms.runs import RunRoom
 
-_ROOMS = (CaseRoom, JobRoom)
+_ROOMS = (CaseRoom, RunRoom, JobRoom)
 _HOST = "127.0.0.1"
 
 

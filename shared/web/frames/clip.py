@@ -26,6 +26,8 @@ from shared.video.reader import probe
 from shared.video.seeking import FrameIndex, read_index, send_frames, send_index, send_still
 
 _AHEAD = 12
+_BACK = 7
+"""Frames before a wanted one that are kept too when stepping backwards: they were decoded anyway."""
 _BEHIND_LEAST, _BEHIND_MOST = 24, 60
 """Frames that are decoded in the background: forwards, and backwards by the length of the way from the keyframe."""
 _MOST_INDEX_BYTES = 256 << 20
@@ -118,7 +120,8 @@ class OpenClip:
         kept = self._from_kept(index)
         if kept is None:
             with self._decoding:
-                kept = self._ask(self._child, index, 1)[index]
+                first = index if forwards else max(0, index - _BACK)
+                kept = self._from_kept(index) or self._ask(self._child, first, index - first + 1)[index]
         self._prefetch_around(index, forwards=forwards)
         return kept
 
@@ -238,7 +241,7 @@ class OpenClip:
 
     def _ask(self, child: Child, first: int, count: int, *, exact: bool = False) -> dict[int, bytes]:
         """Decodes and keeps ``count`` frames, fewer at the end; the first one is there."""
-        self._wait_for(first)
+        self._wait_for(first + count - 1 if count <= _BACK + 1 else first)
         if self.still:
             return self._collect(child, send_still, (int(exact),), keep=not exact)
         with self._changed:

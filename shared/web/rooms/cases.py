@@ -73,8 +73,9 @@ class CaseRoom(Room):
         """All cases, and the jobs of this room; those that are done are in the cases."""
         cases = [self._row(work) for work in self.works.all("case")]
         jobs = [self._job_row(one) for one in records(self.folder.jobs)[-_MOST_JOBS:]]
-        waiting = [job for job in jobs if job is not None]
-        return plain({"cases": sorted(cases, key=lambda row: -row["made"]), "jobs": waiting[::-1]})
+        order = {"running": 0, "waiting": 1}
+        waiting = sorted((job for job in jobs if job is not None), key=lambda job: order.get(job["state"], 2))
+        return plain({"cases": sorted(cases, key=lambda row: -row["made"]), "jobs": waiting})
 
     def _job_row(self, one: JobRecord) -> dict[str, Any] | None:
         try:

@@ -6,6 +6,12 @@ import { Timeline } from "./timeline.js";
 
 const LAYERS = [["boxes", "Boxes", "B"], ["scores", "Scores", "S"], ["landmarks", "Landmarks", "L"], ["region", "Region", "R"]];
 
+const ICONS = { back10: "M11 3 5 8l6 5zM5 3 -1 8l6 5z", back: "M12 3 6 8l6 5zM4 3h2v10H4z", play: "M4 2.5 13 8l-9 5.5z", pause: "M4 3h3v10H4zM9 3h3v10H9z", on: "M4 3l6 5-6 5zM10 3h2v10h-2z", on10: "M5 3l6 5-6 5zM11 3l6 5-6 5z" };
+
+function icon(name) {
+  return draw("svg", { class: "icon", viewBox: "-1 0 18 16", width: 17, height: 15, "aria-hidden": "true" }, draw("path", { d: ICONS[name] }));
+}
+
 export class Player {
   /**
    * @param {HTMLElement} place receives the player
@@ -40,8 +46,8 @@ export class Player {
     this.picture = make("div", { class: "picture" }, this.canvas, this.overlay);
     this.busy = make("span", { class: "busy", hidden: true }, "decoding…");
     this.stage = make("div", { class: "stage fit", tabindex: "0", role: "img", "aria-label": "Frame 0" }, this.picture, this.busy);
-    const step = (label, title, amount) => make("button", { type: "button", title, "aria-label": title, onclick: () => this.step(amount) }, label);
-    this.playing = make("button", { type: "button", title: "Play (Space)", "aria-label": "Play", onclick: () => this.play() }, "▶");
+    const step = (name, title, amount) => make("button", { type: "button", title, "aria-label": title, onclick: () => this.step(amount) }, icon(name));
+    this.playing = make("button", { type: "button", title: "Play (Space)", "aria-label": "Play", onclick: () => this.play() }, icon("play"));
     this.number = make("input", { type: "number", min: "0", value: "0", "aria-label": "Frame number", onchange: () => this.go(Number(this.number.value)) });
     this.time = make("span", { class: "time" });
     this.layers = LAYERS.map(([name, label, key]) => make("button", { type: "button", "aria-pressed": String(this.on[name]), title: `${label} on or off (${key})`, "data-layer": name, onclick: () => this.toggle(name) }, label));
@@ -49,7 +55,7 @@ export class Player {
       ...[["fit", "Fit"], ["1", "100 %"], ["2", "200 %"], ["4", "400 %"]].map(([value, label]) => make("option", { value }, label)));
     this.save = make("a", { class: "button", title: "This frame without loss, as PNG" }, "PNG");
     const bar = make("div", { class: "bar" },
-      make("span", { class: "group" }, step("⏮", "Ten frames back (Shift+Left)", -10), step("◀", "One frame back (Left)", -1), this.playing, step("▶|", "One frame on (Right)", 1), step("⏭", "Ten frames on (Shift+Right)", 10)),
+      make("span", { class: "group" }, step("back10", "Ten frames back (Shift+Left)", -10), step("back", "One frame back (Left)", -1), this.playing, step("on", "One frame on (Right)", 1), step("on10", "Ten frames on (Shift+Right)", 10)),
       this.number, this.time, make("span", { class: "spread" }), make("span", { class: "group" }, ...this.layers), this.zooms, this.save);
     const keys = make("p", { class: "keys" }, ...["←", " → a frame, ", "Shift", " ten, ", "PgUp", " ", "PgDn", " scored frames, ", "Home", " ", "End", ", ", "Space", " play, ", "B", " ", "S", " ", "L", " ", "R", " layers"]
       .map((text, i) => (i % 2 === 0 ? make("kbd", {}, text) : text)));
@@ -157,7 +163,7 @@ export class Player {
   resize(zoom) {
     this.zoom = zoom;
     const { width, height } = this.clip, box = this.stage.getBoundingClientRect();
-    const room = Math.max(160, Math.min(window.innerHeight * (window.innerWidth < 640 ? 0.6 : 0.68), 1400));
+    const room = Math.max(220, Math.min(window.innerHeight - (window.innerWidth < 640 ? 330 : 425), 1400));
     const scale = zoom === "fit" ? Math.min(box.width / width, room / height, 3) : Number(zoom) / (window.devicePixelRatio || 1);
     this.canvas.style.width = `${Math.round(width * scale)}px`;
     this.canvas.style.height = `${Math.round(height * scale)}px`;
@@ -166,14 +172,14 @@ export class Player {
 
   async play() {
     this.running = !this.running;
-    this.playing.textContent = this.running ? "⏸" : "▶";
+    this.playing.replaceChildren(icon(this.running ? "pause" : "play"));
     while (this.running) {
       const began = performance.now();
       await this.go(this.index + 1);
       if (this.index >= this.count - 1) { this.running = false; break; }
       await new Promise((done) => setTimeout(done, Math.max(0, 1000 / this.clip.rate - (performance.now() - began))));
     }
-    this.playing.textContent = "▶";
+    this.playing.replaceChildren(icon("play"));
   }
 
   /** Goes to the next scored frame in a direction. */

@@ -61,7 +61,7 @@ export class Timeline {
     if (range) {
       for (const value of ticks(range[0], range[1], 4)) {
         parts.push(draw("line", { class: "grid", x1: LEFT, x2: box.width - RIGHT, y1: y(value), y2: y(value) }));
-        parts.push(draw("text", { x: LEFT - 6, y: y(value) + 4, "text-anchor": "end" }, signed(value, Number.isInteger(value) ? 0 : 1)));
+        parts.push(draw("text", { x: LEFT - 6, y: y(value) + 4, "text-anchor": "end" }, value === 0 ? "0" : signed(value, Number.isInteger(value) ? 0 : 1)));
       }
       const limit = this.facts.threshold;
       if (limit !== null && limit !== undefined) {

@@ -225,6 +225,26 @@ def show(
     console.result({**document, "summary": dataclasses.asdict(summary), "sheet": str(sheet) if sheet else None})
 
 
+@app.command()
+def keep(
+    faceset: Annotated[Path, typer.Argument(help="Folder of the faceset.", show_default=False)],
+    remove: Annotated[str, typer.Option(help="Rows to set aside, as 3,7,10-14.", show_default="none")] = "",
+    restore: Annotated[str, typer.Option(help="Rows to take back.", show_default="none")] = "",
+) -> None:
+    """Sets faces of a faceset aside by hand, or takes them back. The crops stay.
+
+    Example: assay faces keep faces/ann --remove 3,7,10-14 --restore 2
+    """
+    from shared.faces.facesets.keeping import parse_rows, set_kept
+
+    removed, restored = parse_rows(remove), parse_rows(restore)
+    if not removed and not restored:
+        raise UsageError("no row is named", hint="--remove 3,7 or --restore 2")
+    info = set_kept(faceset, remove=removed, restore=restored)
+    _say(faceset, info)
+    console.result({"path": str(faceset), **dataclasses.asdict(info)})
+
+
 def _say(out: Path, info: FacesetInfo) -> None:
     from shared.video.unread import frames_found, outcome
 

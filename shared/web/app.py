@@ -26,10 +26,12 @@ from shared.web.frames.shelf import ClipShelf
 from shared.web.guard import Access, Guard, RefusalLog
 from shared.web.jobs.queue import JobQueue
 from shared.web.rooms.cases import CaseRoom
+from shared.web.rooms.faces import FaceRoom
 from shared.web.rooms.jobs import JobRoom
 from shared.web.rooms.runs import RunRoom
+from shared.web.rooms.sets import SetRoom
 
-_ROOMS = (CaseRoom, RunRoom, JobRoom)
+_ROOMS = (CaseRoom, RunRoom, SetRoom, FaceRoom, JobRoom)
 _HOST = "127.0.0.1"
 
 

@@ -47,19 +47,19 @@ async function showLog(steps) {
   }));
   document.getElementById("steps").replaceChildren(...found.map((step) => make("tr", {},
     make("td", { class: "n" }, step.number), make("td", {}, step.step), make("td", { class: "n" }, step.began.slice(0, 19).replace("T", " ")),
-    make("td", {}, make("details", {}, make("summary", {}, summary(step.details)), make("dl", { class: "facts-list" },
-      ...Object.entries(step.details).flatMap(([name, value]) => [make("dt", {}, name), make("dd", {}, String(value))])))))));
+    make("td", {}, details(step.details)))));
   if (player) {
     player.timeline.marks = notes.filter((step) => step.details.frame !== undefined).map((step) => ({ frame: step.details.frame, title: String(step.details.text) }));
     player.timeline.render();
   }
 }
 
-function summary(details) {
-  const names = Object.keys(details);
-  if (!names.length) return "none";
-  const first = details.text ?? details.file ?? details.name ?? details[names[0]];
-  return `${String(first).slice(0, 90)}${names.length > 1 ? `, ${names.length - 1} more` : ""}`;
+function details(values) {
+  const pairs = Object.entries(values);
+  const short = pairs.slice(0, 2).map(([name, value]) => `${name}: ${String(value).split(/[/\\]/).at(-1).slice(0, 60)}`).join(", ");
+  if (pairs.length < 3) return short;
+  return make("details", {}, make("summary", {}, `${short}, ${pairs.length - 2} more`), make("dl", { class: "facts-list" },
+    ...pairs.flatMap(([name, value]) => [make("dt", {}, name), make("dd", {}, String(value))])));
 }
 
 document.getElementById("note").addEventListener("submit", async (event) => {

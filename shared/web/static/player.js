@@ -8,7 +8,7 @@ const LAYERS = [["boxes", "Boxes", "B"], ["scores", "Scores", "S"], ["landmarks"
 
 const ICONS = { back10: "M11 3 5 8l6 5zM5 3 -1 8l6 5z", back: "M12 3 6 8l6 5zM4 3h2v10H4z", play: "M4 2.5 13 8l-9 5.5z", pause: "M4 3h3v10H4zM9 3h3v10H9z", on: "M4 3l6 5-6 5zM10 3h2v10h-2z", on10: "M5 3l6 5-6 5zM11 3l6 5-6 5z" };
 
-function icon(name) {
+export function icon(name) {
   return draw("svg", { class: "icon", viewBox: "-1 0 18 16", width: 17, height: 15, "aria-hidden": "true" }, draw("path", { d: ICONS[name] }));
 }
 
@@ -57,7 +57,7 @@ export class Player {
     const bar = make("div", { class: "bar" },
       make("span", { class: "group" }, step("back10", "Ten frames back (Shift+Left)", -10), step("back", "One frame back (Left)", -1), this.playing, step("on", "One frame on (Right)", 1), step("on10", "Ten frames on (Shift+Right)", 10)),
       this.number, this.time, make("span", { class: "spread" }), make("span", { class: "group" }, ...this.layers), this.zooms, this.save);
-    const keys = make("p", { class: "keys" }, ...["←", " → a frame, ", "Shift", " ten, ", "PgUp", " ", "PgDn", " scored frames, ", "Home", " ", "End", ", ", "Space", " play, ", "B", " ", "S", " ", "L", " ", "R", " layers"]
+    const keys = make("p", { class: "keys" }, ...["←", " ", "→", " a frame, ", "Shift", " ten, ", "PgUp", " ", "PgDn", " scored frames, ", "Home", " ", "End", ", ", "Space", " play, ", "B", " ", "S", " ", "L", " ", "R", " layers. Dashed: between scored frames. Dotted: the crop that was scored. Triangles: frames with a heat map."]
       .map((text, i) => (i % 2 === 0 ? make("kbd", {}, text) : text)));
     this.root = make("div", { class: "player" }, this.stage, bar, this.timeline.node, options.compact ? null : keys);
     place.replaceChildren(this.root);

@@ -51,8 +51,8 @@ class RefusalLog:
     def add(self, status: int, method: str, path: str, why: str) -> None:
         """Adds one line; what was sent is shown with its control characters escaped, and cut off."""
         now = datetime.now(UTC).isoformat(timespec="seconds")
-        shown = visible(f"{method[:16]} {path[:200]}").replace("\n", "\\n").replace("\t", "\\t")
-        line = f"{now} {status} {shown}: {visible(why[:300])}\n".encode("utf-8", "backslashreplace")
+        shown = visible(f"{method[:16]} {path[:200]}: {why[:300]}").replace("\n", "\\n").replace("\t", "\\t")
+        line = f"{now} {status} {shown}\n".encode("utf-8", "backslashreplace")
         with self._lock, suppress(OSError):  # a full disk does not open the door
             self._path.parent.mkdir(parents=True, exist_ok=True)
             if self._path.exists() and self._path.stat().st_size > _MAX_LOG_BYTES:

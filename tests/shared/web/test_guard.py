@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -28,8 +27,8 @@ def page(root: Path) -> Page:
 
 
 @pytest.fixture
-def stranger(page: Page) -> Iterator[TestClient]:
-    yield TestClient(page.app, base_url=ORIGIN, client=("127.0.0.1", 1), follow_redirects=False)
+def stranger(page: Page) -> TestClient:
+    return TestClient(page.app, base_url=ORIGIN, client=("127.0.0.1", 1), follow_redirects=False)
 
 
 @pytest.fixture

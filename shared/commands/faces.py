@@ -245,6 +245,27 @@ def keep(
     console.result({"path": str(faceset), **dataclasses.asdict(info)})
 
 
+@app.command()
+def landmarks(
+    clip: Annotated[Path, typer.Argument(help="The clip.", show_default=False)],
+    frame: Annotated[int, typer.Option(help="Frame, counted from 0.", min=0)],
+    points: Annotated[str, typer.Option(help="68 pairs x,y in frame pixels.", show_default="no face in it")] = "",
+    since: Annotated[
+        int | None, typer.Option(help="Fill the frames between this one and --frame.", show_default="none")
+    ] = None,
+) -> None:
+    """Sets the landmarks of the face in one frame by hand; --finder sidecar reads them.
+
+    Example: assay faces landmarks ann.mp4 --frame 120 --points "10.5,20 11,24 ..." --since 100
+    """
+    from shared.faces.annotate import parse_points, set_landmarks
+    from shared.faces.finders.sidecar import sidecar_of
+
+    frames = set_landmarks(clip, frame, parse_points(points) if points else None, since=since)
+    console.print(f"{counted(len(frames), 'frame')} set in {sidecar_of(clip)}")
+    console.result({"table": str(sidecar_of(clip)), "frames": frames})
+
+
 def _say(out: Path, info: FacesetInfo) -> None:
     from shared.video.unread import frames_found, outcome
 

@@ -28,10 +28,11 @@ from shared.web.jobs.queue import JobQueue
 from shared.web.rooms.cases import CaseRoom
 from shared.web.rooms.faces import FaceRoom
 from shared.web.rooms.jobs import JobRoom
+from shared.web.rooms.landmarks import LandmarkRoom
 from shared.web.rooms.runs import RunRoom
 from shared.web.rooms.sets import SetRoom
 
-_ROOMS = (CaseRoom, RunRoom, SetRoom, FaceRoom, JobRoom)
+_ROOMS = (CaseRoom, RunRoom, SetRoom, FaceRoom, LandmarkRoom, JobRoom)
 _HOST = "127.0.0.1"
 
 

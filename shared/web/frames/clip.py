@@ -31,6 +31,8 @@ _BACK = 7
 _BEHIND_LEAST, _BEHIND_MOST = 24, 60
 """Frames that are decoded in the background: forwards, and backwards by the length of the way from the keyframe."""
 _MOST_INDEX_BYTES = 256 << 20
+_SMALL_BYTES = 1 << 20
+"""A file of this size is indexed at once, in the process that decodes its frames."""
 _WAIT_SECONDS = 120.0
 _LIMITS = ChildLimits(memory_gb=6.0)
 
@@ -145,11 +147,14 @@ class OpenClip:
             self._index = read_index([(stored.pts, stored.keys)], base, seekable=stored.seekable)
             self._counted = len(stored.pts)
             return
-        threading.Thread(target=self._make_index, daemon=True).start()
+        if self.path.stat().st_size <= _SMALL_BYTES:
+            self._make_index(self._child)
+        else:
+            threading.Thread(target=self._make_index, args=(self._indexing,), daemon=True).start()
 
-    def _make_index(self) -> None:
+    def _make_index(self, child: Child) -> None:
         try:
-            with closing(self._indexing.stream(send_index)) as messages:
+            with closing(child.stream(send_index)) as messages:
                 for kind, value, _ in messages:
                     if kind == "part":
                         part = decoded(value, tuple[list[int], list[int]], self.path)
@@ -162,20 +167,21 @@ class OpenClip:
             self._indexing.__exit__(None, None, None)
         except (AssayError, OSError):
             if not self._closed:
-                with suppress(AssayError):  # what was indexed before is whole enough to be stepped through
-                    self._finish_index(seekable=False)
+                with suppress(AssayError):  # what was indexed before can be stepped through, but is not kept
+                    self._finish_index(seekable=False, keep=False)
         finally:
             with self._changed:
                 if self._index is None:
                     self._why = "the file could not be read to its end"
                 self._changed.notify_all()
 
-    def _finish_index(self, *, seekable: bool) -> None:
+    def _finish_index(self, *, seekable: bool, keep: bool = True) -> None:
         index = read_index(self._parts, self.info.time_base, seekable=seekable)
         stored = {"numerator": index.time_base.numerator, "denominator": index.time_base.denominator}
         text = json.dumps(stored | {"pts": index.pts, "keys": index.keys, "seekable": seekable})
-        with suppress(AssayError):  # the page works without it
-            write_text(self._index_file, text)
+        if keep:
+            with suppress(AssayError):  # the page works without it
+                write_text(self._index_file, text)
         with self._changed:
             self._index = index
             self._changed.notify_all()

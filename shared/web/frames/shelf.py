@@ -11,7 +11,7 @@ from pathlib import Path
 from shared.errors import AssayError, MediaError
 from shared.web.frames.clip import OpenClip
 
-_MOST_OPEN = 6
+_MOST_OPEN = 8
 
 
 class ClipShelf:
@@ -25,6 +25,7 @@ class ClipShelf:
     def __init__(self, folder: Path, *, most_bytes: int = 64 << 20) -> None:
         self._folder, self._most_bytes = folder, most_bytes
         self._open: OrderedDict[str, OpenClip] = OrderedDict()
+        self._opening: dict[str, threading.Lock] = {}
         self._lock = threading.Lock()
 
     def clip(self, path: Path, *, gray: bool = False) -> OpenClip:
@@ -42,13 +43,19 @@ class ClipShelf:
         text = f"{path}\0{facts.st_size}\0{facts.st_mtime_ns}\0{gray}"
         key = hashlib.sha256(text.encode("utf-8", "surrogateescape")).hexdigest()[:32]
         with self._lock:
-            found = self._open.get(key)
+            opening = self._opening.setdefault(key, threading.Lock())
+        with opening:  # others open other clips meanwhile
+            with self._lock:
+                found = self._open.get(key)
             if found is None:
                 found = OpenClip(path, self._folder / f"{key}.json", gray=gray, most_bytes=self._most_bytes)
+            with self._lock:
                 self._open[key] = found
-            self._open.move_to_end(key)
-            closed = [self._open.popitem(last=False)[1] for _ in range(len(self._open) - _MOST_OPEN)]
-        for clip in closed:
+                self._open.move_to_end(key)
+                closed = [self._open.popitem(last=False) for _ in range(len(self._open) - _MOST_OPEN)]
+                for name, _ in closed:
+                    self._opening.pop(name, None)
+        for _, clip in closed:
             clip.close()
         return found
 

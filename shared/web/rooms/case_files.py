@@ -160,10 +160,10 @@ def _faces_of(table: pa.Table) -> ScoredFaces:
             if points is not None and len(points) == 2 * NUM_LANDMARKS:
                 landmarks[row] = np.asarray(points).reshape(NUM_LANDMARKS, 2)
     boxes = np.array(table["box"].to_pylist(), dtype=np.float64).reshape(count, 4)
-    columns = [table[name].to_numpy() for name in ("frame", "seconds", "track", "logit")]
-    if not all(np.isfinite(values).all() for values in (*columns, boxes)):
+    frames, seconds, tracks, logits = (table[name].to_numpy() for name in ("frame", "seconds", "track", "logit"))
+    if not all(np.isfinite(values).all() for values in (frames, seconds, tracks, logits, boxes)):
         raise ValueError("it holds values that are no numbers")
-    return ScoredFaces(*columns, boxes, landmarks)
+    return ScoredFaces(frames, seconds, tracks, logits, boxes, landmarks)
 
 
 def threshold_of(steps: list[LogBrief]) -> float | None:

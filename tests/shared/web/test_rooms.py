@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from shared.faces.facesets.reader import Faceset
+from shared.faces.finders.sidecar import SidecarFinder
 from shared.web.found import WorkIndex, key_of
 from shared.web.jobs.record import record
 from shared.web.rooms.faces import rows_text
@@ -95,6 +96,7 @@ def test_a_training_is_started_stopped_and_resumed(client, work, page, queued):
 
 def test_a_run_from_elsewhere_resumes_only_with_its_own_facesets(client, work, queued):
     run = f"/runs/{key_of('swapper')}"
+    assert "was not started from this page" in client.post(f"{run}/stop", json={}).json()["error"]
     facts = json.loads((work / "swapper" / "run.json").read_text())
     digests = {Faceset.open(path).digest() for path in (work / "faces").iterdir()}
     answer = client.post(f"{run}/resume", json={})
@@ -103,7 +105,6 @@ def test_a_run_from_elsewhere_resumes_only_with_its_own_facesets(client, work, q
         assert words[-2:] == ["--config", str(work.resolve() / "swapper" / "config.toml")]
     else:
         assert "are not in this folder" in answer.json()["error"]
-    assert "was not started from this page" in client.post(f"{run}/stop", json={}).json()["error"]
 
 
 @pytest.mark.parametrize(
@@ -181,3 +182,28 @@ def test_rows_that_are_none_are_refused(client, values):
 
 def test_rows_are_written_short():
     assert rows_text([5, 3, 4, 9, 11, 10, 3]) == "3-5,9-11"
+
+
+def test_landmarks_are_set_by_hand_and_read_by_the_sidecar_finder(client, work):
+    assert "suspect.mp4" in client.get("/landmarks").text
+    base = f"/landmarks/{key_of('suspect.mp4')}"
+    assert client.get(base).status_code == 200
+    facts = client.get(f"{base}/facts.json").json()
+    assert (facts["faces"], len(facts["mean"])) == ({}, 68)
+    assert client.get(f"{base}/frames/3.jpg").status_code == 200
+    points = [[10 + 60 * x, 20 + 60 * y] for x, y in facts["mean"]]
+    assert client.post(f"{base}/save", json={"frame": 4, "points": points}).json()["frames"] == [4]
+    finder = SidecarFinder(work / "suspect.landmarks.parquet")
+    found = finder.find([np.zeros((96, 96, 3), np.uint8)] * 6)
+    assert [len(faces) for faces in found] == [0, 0, 0, 0, 1, 0]
+    np.testing.assert_allclose(found[4][0].landmarks, points, atol=0.01)
+    assert client.get(f"{base}/facts.json").json()["faces"].keys() == {"4"}
+    (work / "suspect.landmarks.parquet").unlink()
+
+
+@pytest.mark.parametrize(
+    "values", [{"frame": 1, "points": [[1, 2]]}, {"frame": 1, "points": [["1", 2]] * 68}, {"frame": -1}, {}]
+)
+def test_points_that_are_none_are_refused(client, values):
+    assert client.post(f"/landmarks/{key_of('suspect.mp4')}/save", json=values).status_code == 400
+    assert client.post(f"/landmarks/{'0' * 16}/save", json=values).status_code == 404

@@ -21,13 +21,13 @@ def faceset(tmp_path):
 
 
 def test_faces_are_set_aside_and_taken_back(faceset):
-    before = Faceset.open(faceset)
-    assert before.rows() == [0, 1, 2, 3, 5]
+    digest = Faceset.open(faceset).digest()
+    assert Faceset.open(faceset).rows() == [0, 1, 2, 3, 5]
     info = set_kept(faceset, remove=[0, 2, 4])
     assert (info.kept, info.set_aside) == (3, {BY_HAND: 2, "set aside": 1})
     changed = Faceset.open(faceset)
     assert changed.rows() == [1, 3, 5]
-    assert changed.digest() != before.digest()
+    assert changed.digest() != digest
     changed.verify()
     assert int(changed.crop(2)[0, 0, 0]) == 20
     info = set_kept(faceset, restore=[0, 2, 4])
@@ -62,6 +62,6 @@ def test_rows_are_numbers_and_ranges():
 
 def test_the_command_says_what_is_kept(faceset, capsys):
     assert run(["faces", "keep", str(faceset), "--remove", "0-1"]) == 0
-    assert "3 faces of ann kept, set aside: 2 by hand, 1 set aside" in capsys.readouterr().out
+    assert "3 faces of ann kept, set aside: 2 by hand, 1 set aside" in " ".join(capsys.readouterr().out.split())
     assert run(["faces", "keep", str(faceset)]) == 2
     assert run(["faces", "keep", str(faceset), "--remove", "x"]) == 2

@@ -137,6 +137,9 @@ export class Player {
 
   paint() {
     const group = draw("g", { transform: "translate(0.5 0.5)" }), size = Math.max(11, this.clip.width / 46);
+    const shown = new Set(this.tracks.filter((one) => !one.off).map((one) => one.track));
+    const faces = (this.faces.get(this.index) || []).filter((one) => shown.has(one.track));
+    if (this.on.region) faces.forEach((face) => group.append(...this.region(face)));
     for (const track of this.tracks.filter((one) => !one.off)) {
       const found = boxAt(track, this.index);
       if (!found) continue;
@@ -144,10 +147,9 @@ export class Player {
       if (this.on.boxes) group.append(draw("rect", { class: `box ${class_}${found.exact ? "" : " between"}`, x: x0, y: y0, width: x1 - x0, height: y1 - y0 }));
       if (this.on.scores && found.exact) group.append(draw("text", { class: "label", x: x0, y: Math.max(size, y0 - size * 0.4), "font-size": size, "stroke-width": size / 5 }, `face ${track.track}  ${signed(found.logit)}`));
     }
-    const shown = new Set(this.tracks.filter((one) => !one.off).map((one) => one.track));
-    for (const face of (this.faces.get(this.index) || []).filter((one) => shown.has(one.track))) {
-      if (this.on.region) group.append(...this.region(face));
-      if (this.on.landmarks) face.landmarks.forEach(([x, y]) => group.append(draw("circle", { class: `point c${face.track % 6}`, cx: x, cy: y, r: Math.max(1.2, this.clip.width / 420) })));
+    if (this.on.landmarks) {
+      const r = Math.max(1.2, this.clip.width / 420);
+      faces.forEach((face) => face.landmarks.forEach(([x, y]) => group.append(draw("circle", { class: `point c${face.track % 6}`, cx: x, cy: y, r }))));
     }
     this.overlay.replaceChildren(group);
   }

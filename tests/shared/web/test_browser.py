@@ -24,6 +24,7 @@ CHROMIUM = next((found for name in NAMES if (found := shutil.which(name))), "")
 pytestmark = [pytest.mark.slow, pytest.mark.skipif(not CHROMIUM, reason="chromium is not installed")]
 expect = sync_api.expect
 PATIENCE = 60_000
+expect.set_options(timeout=PATIENCE)
 PHONE = {"width": 390, "height": 844}
 
 
@@ -111,12 +112,12 @@ def open_case(visit: Callable[..., Any], name: str = "cases/one", **options: Any
     page = visit(**options)
     path = case_path(page, name)
     page.goto(page.url.split("/cases")[0] + path)
-    expect(page.locator(".player")).to_have_attribute("data-shown", "0", timeout=PATIENCE)
+    expect(page.locator(".player")).to_have_attribute("data-shown", "0")
     return page
 
 
 def shown(page: Any, index: int) -> None:
-    expect(page.locator(".player").first).to_have_attribute("data-shown", str(index), timeout=PATIENCE)
+    expect(page.locator(".player").first).to_have_attribute("data-shown", str(index))
 
 
 def test_a_file_is_handed_in_followed_and_read(visit, work):
@@ -125,11 +126,12 @@ def test_a_file_is_handed_in_followed_and_read(visit, work):
     page.set_input_files("#files", {"name": "handed in.mp4", "mimeType": "video/mp4", "buffer": data})
     box = page.locator(".job", has_text="handed in.mp4")
     expect(box.locator("progress")).to_be_visible(timeout=PATIENCE)
-    expect(box).to_contain_text("searching and scoring", timeout=PATIENCE)
+    expect(box).to_contain_text("searching and scoring")
     page.reload()  # the job goes on
     row = page.locator("tr[data-case]", has_text="handed in.mp4")
     expect(row).to_be_visible(timeout=PATIENCE)
     row.locator("a").click()
+    shown(page, 0)
     page.get_by_role("tab", name="Report").click()
     report = page.frame_locator("iframe.report")
     expect(report.locator("h1")).to_have_text("Inspection")
@@ -173,7 +175,7 @@ def test_everything_by_keyboard_alone(visit):
         page.keyboard.press("Tab")
     page.keyboard.press("Enter")
     note = page.locator("#notes li")
-    expect(note).to_have_count(1, timeout=PATIENCE)
+    expect(note).to_have_count(1)
     expect(note).to_contain_text("frame 5")
     expect(page.locator(".timeline .mark")).to_have_count(1)
     page.get_by_role("tab", name="Player").focus()
@@ -188,12 +190,12 @@ def test_two_cases_are_stepped_together(visit):
         page.locator("tr[data-case]", has_text=name).get_by_role("checkbox").check()
     page.get_by_role("button", name="Compare two").click()
     players = page.locator(".player")
-    expect(players).to_have_count(2, timeout=PATIENCE)
+    expect(players).to_have_count(2)
     shown(page, 0)
     page.keyboard.press("Shift+ArrowRight")
     for number in range(2):
-        expect(players.nth(number)).to_have_attribute("data-shown", "10", timeout=PATIENCE)
-    expect(page.locator("#differences")).to_contain_text("verdict", timeout=PATIENCE)
+        expect(players.nth(number)).to_have_attribute("data-shown", "10")
+    expect(page.locator("#differences")).to_contain_text("verdict")
 
 
 def test_search_finds_by_name_and_result(visit):
@@ -212,10 +214,10 @@ def test_faces_are_set_aside_and_a_set_is_stepped(visit):
     face = page.locator(".face").nth(1)
     face.click()
     page.keyboard.press("x")
-    expect(page.locator(".face.aside")).to_have_count(1, timeout=PATIENCE)
+    expect(page.locator(".face.aside")).to_have_count(1)
     page.locator(".face.aside").click()
     page.get_by_role("button", name="Take back").click()
-    expect(page.locator(".face.aside")).to_have_count(0, timeout=PATIENCE)
+    expect(page.locator(".face.aside")).to_have_count(0)
     page.goto(page.url.split("/faces")[0] + "/sets")
     page.locator(".tile").click()
     page.select_option("#label", "fake")
@@ -235,7 +237,7 @@ def test_a_training_is_followed_while_it_writes(visit, work):
         file.write('{"step": 777, "loss": 0.01}\n')
     (folder / "previews").mkdir(exist_ok=True)
     shutil.copy(work / "faces" / "actor-50057" / "crops" / "00000000.png", folder / "previews" / "latest.jpg")
-    expect(page.locator("#told")).to_contain_text("step 777", timeout=PATIENCE)
+    expect(page.locator("#told")).to_contain_text("step 777")
     expect(page.locator("#preview")).to_be_visible(timeout=PATIENCE)
 
 

@@ -24,6 +24,7 @@ from shared.web.rooms.room import Room, frame_answer, index_of
 
 _MOST_CLIPS = 2_000
 _DEEPEST = 6
+_LEFT_OUT = ("masks", "evidence", "serve")
 
 
 class LandmarkRoom(Room):
@@ -41,11 +42,14 @@ class LandmarkRoom(Room):
         ]
 
     def _clips(self) -> dict[str, tuple[str, Path]]:
-        """Name and path of the videos of the folder, by key; masks and what the page keeps for itself are left out."""
+        """Name and path of the videos of the folder, by key.
+
+        Masks are left out, and files that were handed in: nothing is written beside evidence.
+        """
         found: dict[str, tuple[str, Path]] = {}
         for folder, folders, names in os.walk(self.folder.root):
             place = Path(folder).relative_to(self.folder.root)
-            folders[:] = sorted(one for one in folders if not one.startswith(".") and one not in ("masks", "evidence"))
+            folders[:] = sorted(one for one in folders if not one.startswith(".") and one not in _LEFT_OUT)
             if len(place.parts) >= _DEEPEST:
                 folders[:] = []
             for name in sorted(names):

@@ -136,7 +136,7 @@ export class Player {
   }
 
   paint() {
-    const group = draw("g", { transform: "translate(0.5 0.5)" }), size = Math.max(11, this.clip.width / 46);
+    const group = draw("g", { transform: "translate(0.5 0.5)" }), size = 13 / (this.scale || 1);
     const shown = new Set(this.tracks.filter((one) => !one.off).map((one) => one.track));
     const faces = (this.faces.get(this.index) || []).filter((one) => shown.has(one.track));
     if (this.on.region) faces.forEach((face) => group.append(...this.region(face)));
@@ -148,7 +148,7 @@ export class Player {
       if (this.on.scores && found.exact) group.append(draw("text", { class: "label", x: x0, y: Math.max(size, y0 - size * 0.4), "font-size": size, "stroke-width": size / 5 }, `face ${track.track}  ${signed(found.logit)}`));
     }
     if (this.on.landmarks) {
-      const r = Math.max(1.2, this.clip.width / 420);
+      const r = 2.2 / (this.scale || 1);
       faces.forEach((face) => face.landmarks.forEach(([x, y]) => group.append(draw("circle", { class: `point c${face.track % 6}`, cx: x, cy: y, r }))));
     }
     this.overlay.replaceChildren(group);
@@ -169,6 +169,8 @@ export class Player {
     const scale = zoom === "fit" ? Math.min(box.width / width, room / height, 3) : Number(zoom) / (window.devicePixelRatio || 1);
     this.canvas.style.width = `${Math.round(width * scale)}px`;
     this.canvas.style.height = `${Math.round(height * scale)}px`;
+    this.scale = scale;
+    if (this.root) this.paint();
     this.picture.classList.toggle("sharp", zoom !== "fit" && Number(zoom) > 1);
   }
 

@@ -185,7 +185,7 @@ def test_rows_are_written_short():
 
 
 def test_landmarks_are_set_by_hand_and_read_by_the_sidecar_finder(client, work):
-    assert "suspect.mp4" in client.get("/landmarks").text
+    assert key_of("suspect.mp4") in client.get("/landmarks").text
     base = f"/landmarks/{key_of('suspect.mp4')}"
     assert client.get(base).status_code == 200
     facts = client.get(f"{base}/facts.json").json()

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import uvicorn
 from starlette.applications import Starlette
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import FileResponse, RedirectResponse, Response
 from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
@@ -89,11 +89,16 @@ def make_page(root: Path, config: ServeConfig, *, port: int) -> Page:
             *rooms,
             Route("/{rest:path}", _missing),
         ],
-        exception_handlers={AssayError: error_handler(pages, log)},
+        exception_handlers={AssayError: error_handler(pages, log), ClientDisconnect: _ended},
         lifespan=lifespan,
     )
     guard = Guard(starlette, access=access, port=port, log=log, max_upload_bytes=config.max_upload_bytes)
     return Page(guard, access, queue, shelf)
+
+
+def _ended(request: Request, error: Exception) -> Response:
+    """The browser went away in the middle of a request; what it sent is removed, and nobody reads the answer."""
+    return Response(status_code=400)
 
 
 def _missing(request: Request) -> Response:

@@ -1,9 +1,16 @@
-"""Records of jobs in files: what runs, how far it is, and how it ended."""
+"""Records of jobs in files: what runs, how far it is, and how it ended.
+
+A folder may come from somebody else, with jobs in it. So each record holds a code made with a key of this user (HMAC,
+RFC 2104), and one without it is neither shown nor run.
+"""
 
 from __future__ import annotations
 
 import dataclasses
+import hashlib
+import hmac
 import json
+import os
 import re
 import secrets
 import time
@@ -13,11 +20,12 @@ from pathlib import Path
 from typing import Any, Literal
 
 from shared.console import visible
-from shared.errors import AssayError, RunError
-from shared.storage import read_json, write_text
+from shared.errors import AssayError, RunError, storage_errors
+from shared.home import config_home
+from shared.storage import decode_json, read_bytes, read_json, write_text
 
 State = Literal["waiting", "running", "done", "failed", "stopped"]
-JOB, STATE, PROGRESS, OUTPUT = "job.json", "state.json", "progress.json", "output.txt"
+JOB, CODE, STATE, PROGRESS, OUTPUT = "job.json", "job.hmac", "state.json", "progress.json", "output.txt"
 _KEY = re.compile(r"\d{13}-[0-9a-f]{6}")
 _MAX_BYTES = 1 << 20
 _TAIL_BYTES = 16 << 10
@@ -60,6 +68,23 @@ def new_key() -> str:
     return f"{int(time.time() * 1000):013d}-{secrets.token_hex(3)}"
 
 
+def _code(name: str, data: bytes) -> str:
+    """The code of a record, for its name too, so that it cannot be copied to another."""
+    return hmac.new(_user_key(), name.encode() + b"\0" + data, hashlib.sha256).hexdigest()
+
+
+def _user_key() -> bytes:
+    """32 random bytes in the user's settings, made when first needed."""
+    path = config_home() / "serve.key"
+    with storage_errors(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with suppress(FileExistsError):
+            made = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+            with os.fdopen(made, "wb") as file:
+                file.write(secrets.token_bytes(32))
+        return path.read_bytes()
+
+
 class JobRecord:
     """One job's folder."""
 
@@ -80,16 +105,23 @@ class JobRecord:
         """
         record = cls(jobs / new_key())
         write_text(record.folder / STATE, json.dumps(dataclasses.asdict(JobState())) + "\n")
-        write_text(record.folder / JOB, json.dumps(dataclasses.asdict(job), indent=2) + "\n")
+        text = json.dumps(dataclasses.asdict(job), indent=2) + "\n"
+        write_text(record.folder / CODE, _code(record.key, text.encode()))
+        write_text(record.folder / JOB, text)
         return record
 
     def job(self) -> Job:
         """What it does.
 
         Raises:
-            RunError: the file is damaged.
+            RunError: the file is damaged, or was not written by a page of this user.
         """
-        return read_json(self.folder / JOB, Job, _MAX_BYTES, error=RunError, hint="remove the folder of the job")
+        hint = "remove the folder of the job"
+        data = read_bytes(self.folder / JOB, _MAX_BYTES, error=RunError, hint=hint)
+        code = read_bytes(self.folder / CODE, 1 << 10, error=RunError, hint=hint)
+        if not hmac.compare_digest(code, _code(self.key, data).encode()):
+            raise RunError("this job is from somebody else's page, or was changed", hint=hint)
+        return decode_json(data, Job, self.folder / JOB, error=RunError, hint=hint)
 
     def state(self) -> JobState:
         """How far it is.

@@ -12,7 +12,7 @@ from starlette.responses import HTMLResponse, Response
 from starlette.routing import Route
 
 from shared.errors import AssayError, CaseError, UsageError
-from shared.storage import read_bytes, read_json
+from shared.storage import inside, read_bytes, read_json
 from shared.web.answers import MissingError, form, plain, text_of
 from shared.web.found import Work
 from shared.web.frames.clip import OpenClip, facts_of_clip
@@ -208,15 +208,16 @@ class CaseRoom(Room):
     def report(self, request: Request) -> Response:
         """The report as it lies in the case, in a sandbox without scripts."""
         work = self.works.get("case", request.path_params["key"])
-        data = read_bytes(work.path / "report.html", MAX_REPORT_BYTES, error=CaseError)
+        data = read_bytes(inside(work.path, "report.html"), MAX_REPORT_BYTES, error=CaseError)
         return HTMLResponse(data, headers={"Content-Security-Policy": _REPORT_POLICY})
 
     def evidence(self, request: Request) -> Response:
         """A picture of the case."""
         work, name = self.works.get("case", request.path_params["key"]), request.path_params["name"]
         path = work.path / "evidence" / name
-        if not PICTURE.fullmatch(name) or path.is_symlink() or not path.is_file():
+        if not PICTURE.fullmatch(name) or not path.is_file():
             raise MissingError("there is no such picture", hint="go back to the case")
+        path = inside(work.path, f"evidence/{name}")
         return Response(read_bytes(path, MAX_PICTURE_BYTES, error=CaseError), media_type="image/png")
 
     def log(self, request: Request) -> Response:

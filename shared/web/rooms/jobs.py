@@ -39,11 +39,14 @@ class JobRoom(Room):
 
     def list(self, request: Request) -> Response:
         """All jobs, the newest first."""
+        return plain({"jobs": self._shown()[::-1][:_MOST]})
+
+    def _shown(self) -> list[dict[str, Any]]:
         found: list[dict[str, Any]] = []
-        for one in reversed(records(self.folder.jobs)[-_MOST:]):
-            with suppress(AssayError):  # a damaged record is not shown
+        for one in records(self.folder.jobs):
+            with suppress(AssayError):  # a record that is damaged, or somebody else's, is not shown
                 found.append(one.shown())
-        return plain({"jobs": found})
+        return found
 
     def output(self, request: Request) -> Response:
         """The end of what a job printed, and its command line."""
@@ -69,7 +72,7 @@ class JobRoom(Room):
         file = one.job().about.get("file", "")
         shutil.rmtree(one.folder, ignore_errors=True)
         if file.isalnum() and not (self.folder.cases / file).exists():
-            others = [each.job().about.get("file") for each in records(self.folder.jobs)]
+            others = [each["about"].get("file") for each in self._shown()]
             if file not in others:
                 remove_upload(self.folder.files, file)
         return plain({"key": one.key})

@@ -13,7 +13,7 @@ import numpy as np
 
 from shared.config import read_toml
 from shared.errors import AssayError, RunError
-from shared.storage import read_bytes, read_json
+from shared.storage import inside, read_bytes, read_json
 from shared.training.metrics import METRICS, read_metrics
 
 MAX_PREVIEW_BYTES = 32 << 20
@@ -128,7 +128,6 @@ def preview(run: Path, name: str) -> bytes:
     Raises:
         RunError: there is none of that name.
     """
-    path = run / "previews" / name
-    if not PREVIEW.fullmatch(name) or path.is_symlink():
+    if not PREVIEW.fullmatch(name):
         raise RunError("there is no such preview", hint="reload the page")
-    return read_bytes(path, MAX_PREVIEW_BYTES, error=RunError, hint="reload the page")
+    return read_bytes(inside(run, f"previews/{name}"), MAX_PREVIEW_BYTES, error=RunError, hint="reload the page")

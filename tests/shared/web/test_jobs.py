@@ -129,6 +129,26 @@ def test_a_training_has_a_place_of_its_own(jobs, program):
     queue.close()
 
 
+def test_a_job_that_came_with_the_folder_is_neither_shown_nor_run(jobs, program, tmp_path):
+    program("import sys; print('ran', flush=True)")
+    own = JobRecord.create(jobs, job("a"))
+    foreign = [JobRecord.create(jobs, job(name)) for name in ("b", "c", "d")]
+    (foreign[0].folder / "job.json").write_text((own.folder / "job.json").read_text())
+    (foreign[1].folder / "job.hmac").unlink()
+    for name in ("job.json", "job.hmac"):  # whole, but of another job
+        (foreign[2].folder / name).write_text((own.folder / name).read_text())
+    queue = JobQueue(jobs)
+    queue.start()
+    wait_for(lambda: own.state().state == "done")
+    time.sleep(0.5)
+    queue.close()
+    for one in foreign:
+        assert one.state().state == "waiting"
+        assert one.output() == ""
+        with pytest.raises(RunError):
+            one.shown()
+
+
 @pytest.mark.parametrize("key", ["", "..", "../x", "1", "1796138892543-9cd2a3"])
 def test_a_key_that_is_none_is_refused(jobs, key):
     with pytest.raises(RunError, match="no such job"):

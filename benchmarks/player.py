@@ -57,6 +57,8 @@ def measure(clip: Path, work: Path, *, pause_ms: float, seed: int = 0) -> list[M
         anywhere = np.random.default_rng(seed).integers(0, count, 20).tolist()
         opened.picture(middle)
         forwards = _walk(opened, range(middle + 1, middle + 1 + _STEPS), pause_ms)
+        hasty = _walk(opened, range(middle + 1 + _STEPS, min(count, middle + 1 + 2 * _STEPS)), 0.0)
+        opened.picture(middle + _STEPS)
         backwards = _walk(opened, range(middle + _STEPS - 1, middle - 1, -1), pause_ms)
         fresh = _walk(opened, range(middle - 1, max(0, middle - _STEPS), -1), pause_ms)
         jumps = _walk(opened, anywhere, 200.0)
@@ -64,6 +66,8 @@ def measure(clip: Path, work: Path, *, pause_ms: float, seed: int = 0) -> list[M
         shelf.close()
     return [
         Measurement.of("one frame on", "ms", forwards, better="lower", target=_TARGET_MS),
+        Measurement.of("one frame on, without a pause", "ms", hasty, better="lower", target=_TARGET_MS),
+        Measurement.of("slowest of the steps on with a pause", "ms", [max(forwards)], better="lower"),
         Measurement.of("one frame back, where one has been", "ms", backwards, better="lower", target=_TARGET_MS),
         Measurement.of("one frame back, further on", "ms", fresh, better="lower", target=_TARGET_MS),
         Measurement.of("jump to any frame", "ms", jumps, better="lower"),

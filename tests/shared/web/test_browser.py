@@ -228,6 +228,23 @@ def test_faces_are_set_aside_and_a_set_is_stepped(visit):
     shown(page, 1)
 
 
+def test_landmarks_are_placed_by_hand_and_saved(visit, work):
+    page = visit("/landmarks")
+    page.locator(".cliplist a", has_text="suspect").first.click()
+    expect(page.locator("[data-editor]")).to_have_attribute("data-shown", "0")
+    box = page.locator("svg.edit").bounding_box()
+    x, y, side = box["x"] + box["width"] * 0.2, box["y"] + box["height"] * 0.2, box["width"] * 0.5
+    page.mouse.move(x, y)
+    page.mouse.down()
+    page.mouse.move(x + side / 2, y + side / 2)
+    page.mouse.move(x + side, y + side)
+    page.mouse.up()
+    expect(page.locator(".edit .point")).to_have_count(68)
+    page.keyboard.press("Enter")
+    expect(page.locator("#toasts")).to_contain_text("1 frame set")
+    assert (work / "suspect.landmarks.parquet").is_file()
+
+
 def test_a_training_is_followed_while_it_writes(visit, work):
     folder = work / "swapper"
     page = visit("/runs")

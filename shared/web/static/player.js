@@ -24,6 +24,7 @@ export class Player {
     this.tracks = facts.tracks;
     this.heat = facts.heat || [];
     this.clip = facts.clip;
+    this.compact = Boolean(options.compact);
     this.index = 0;
     this.direction = 1;
     this.zoom = "fit";
@@ -165,7 +166,7 @@ export class Player {
   resize(zoom) {
     this.zoom = zoom;
     const { width, height } = this.clip, box = this.stage.getBoundingClientRect();
-    const room = Math.max(220, Math.min(window.innerHeight - (window.innerWidth < 640 ? 330 : 425), 1400));
+    const room = Math.max(220, Math.min(window.innerHeight - (window.innerWidth < 640 ? 330 : this.compact ? 500 : 425), 1400));
     const scale = zoom === "fit" ? Math.min(box.width / width, room / height, 3) : Number(zoom) / (window.devicePixelRatio || 1);
     this.canvas.style.width = `${Math.round(width * scale)}px`;
     this.canvas.style.height = `${Math.round(height * scale)}px`;

@@ -187,3 +187,24 @@ def minute(
         found = measure(clip, detector, device=device, repeats=repeats, length=seconds)
     settings = {"detector": detector.name, "seconds": seconds}
     show(new_result("minute", command_line(), found, settings=settings, device=device_text(device)), save)
+
+
+@app.command()
+def player(
+    clip: Annotated[
+        Path | None, typer.Option(help="Clip to step through.", show_default="a moving picture in 1080p")
+    ] = None,
+    seconds: Annotated[float, typer.Option(help="Length of that clip.", min=10)] = 20.0,
+    pause_ms: Annotated[float, typer.Option(help="Pause between two steps.", min=0)] = 100.0,
+    save: Save = None,
+) -> None:
+    """Milliseconds until the local page has a frame ready: steps forwards and backwards, jumps."""
+    import tempfile
+
+    from benchmarks.player import measure, write_moving_clip
+
+    with tempfile.TemporaryDirectory(prefix="assay-bench-") as folder:
+        path = clip or write_moving_clip(Path(folder) / "clip.mp4", seconds)
+        found = measure(path, Path(folder) / "indices", pause_ms=pause_ms)
+    settings = {"clip": "given" if clip else f"moving picture, {seconds:g} s", "pause_ms": pause_ms}
+    show(new_result("player", command_line(), found, settings=settings), save)

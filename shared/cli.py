@@ -33,7 +33,7 @@ def build_app() -> typer.Typer:
     """The tree of all commands."""
     import detect.cli
     import forge.cli
-    from shared.commands import dataset, demo, docs, doctor, faces, mark, verify, voices, weights
+    from shared.commands import dataset, demo, docs, doctor, faces, mark, serve, verify, voices, weights
 
     app = typer.Typer(
         name="assay",
@@ -51,6 +51,7 @@ def build_app() -> typer.Typer:
     app.add_typer(detect.cli.app, name="detect")
     app.command("inspect")(detect.cli.inspect)
     app.add_typer(detect.cli.case_app, name="case")
+    app.command("serve")(serve.serve)
     app.command("score")(detect.cli.score_command(run))
     app.command("verify")(verify.verify)
     app.add_typer(mark.app, name="mark")

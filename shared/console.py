@@ -7,11 +7,13 @@ from __future__ import annotations
 
 import json
 import math
+import os
 import re
 import sys
 import textwrap
+import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
 from typing import Protocol, TypeVar
 
 from rich.cells import cell_len
@@ -163,6 +165,39 @@ def _filled(text: str, width: int) -> str:
     return "\n".join(fill.fill(line) for line in text.split("\n"))
 
 
+PROGRESS_FILE = "ASSAY_PROGRESS"
+"""Environment variable with the path of a file that tells another process how far the work is."""
+_TOLD_EVERY_SECONDS = 0.25
+
+
+def followed_progress(description: str, total: int | None, unit: str, done: int) -> Tick | None:
+    """Writes progress to the file that :data:`PROGRESS_FILE` names, four times a second; None where none is named.
+
+    The file holds one JSON object: ``what``, ``done``, ``total`` (or null), ``unit``, ``note``.
+    """
+    place = os.environ.get(PROGRESS_FILE)
+    if not place:
+        return None
+    state: dict[str, object] = {"what": visible(description), "done": done, "total": total, "unit": unit, "note": ""}
+    count, last = done, 0.0
+
+    def tell(amount: int = 1, *, note: str | None = None) -> None:
+        nonlocal count, last
+        count += amount
+        state.update(done=count, note=state["note"] if note is None else visible(note))
+        if time.monotonic() - last < _TOLD_EVERY_SECONDS and count != total:
+            return
+        last = time.monotonic()
+        with suppress(OSError):  # nobody may be there to follow
+            draft = f"{place}.{os.getpid()}.part"
+            with open(draft, "w", encoding="utf-8") as file:  # noqa: PTH123 - pathlib would slow down the start
+                file.write(visible_json(json.dumps(state)))
+            os.replace(draft, place)  # noqa: PTH105
+
+    tell(0)
+    return tell
+
+
 class Console:
     """The output of Assay."""
 
@@ -251,11 +286,15 @@ class Console:
         with bar:
             task = bar.add_task(visible(description), total=total, completed=done, unit=unit, note="")
 
+            followed = followed_progress(description, total, unit, done)
+
             def tick(amount: int = 1, *, note: str | None = None) -> None:
                 if note is None:
                     bar.advance(task, amount)
                 else:
                     bar.update(task, advance=amount, note=visible(note))
+                if followed is not None:
+                    followed(amount, note=note)
 
             yield tick
 

@@ -18,6 +18,7 @@ PAGE = ROOT / "README.md"
 NOT_RUN = {
     "make demo": "takes ten minutes; .ci/run runs it",
     "make test": "would run this test",
+    "assay serve .": "serves until it is stopped; tests/shared/commands/test_serve.py runs it",
     "assay forge suggest board/scoreboard.json --set set.toml --out next.toml": "needs 20 fakes of a manipulation",
     ". .venv/bin/activate": "changes a shell",
     "python3 -m venv .venv && .venv/bin/pip install -e '.[pretrained]'": "installs",

@@ -85,6 +85,26 @@ def compare(first: Case, second: Annotated[Path, typer.Argument(help="The other 
 
 
 @app.command()
+def note(
+    case: Annotated[Path, typer.Argument(help="Case folder.", show_default=False)],
+    text: Annotated[str, typer.Argument(help="The note.", show_default=False)],
+    frame: Annotated[
+        int | None, typer.Option(help="Frame that it is about.", show_default="the whole file", min=0)
+    ] = None,
+    by: Annotated[str, typer.Option(help="Who writes it.", show_default="nobody named")] = "",
+) -> None:
+    """Adds a note to the custody log of a case and signs the case anew. A note is never changed: add another.
+
+    Example: assay case note case/ "the edge of the jaw flickers" --frame 120 --by "A. Analyst"
+    """
+    from detect.cases.note import add_note
+
+    step = add_note(case, text, frame=frame, by=by)
+    console.print(f"noted in {case}")
+    console.result({"case": str(case), **asdict(step)})
+
+
+@app.command()
 def again(
     case: Annotated[Path, typer.Argument(help="Case folder.", show_default=False)],
     detector: Annotated[

@@ -128,7 +128,7 @@ def inspect_file(
             whole = Predictor(CropPredictor.load(detector, device), config.finder)
             predictor, finder = whole.crops, whole.finder
             told |= {"name": predictor.spec.name, "weights_sha256": predictor.digest, "finder": finder.name}
-            told["device used"] = str(predictor.device.torch_device)
+            told |= {"device used": str(predictor.device.torch_device), "threshold": predictor.operating_point[0]}
             with console.progress("searching and scoring", info.frames_counted, unit="frame") as tick:
                 scores = whole.score(path, reader=lambda _: source.reader(still=still), tick=tick)
         material = Material(

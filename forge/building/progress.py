@@ -12,7 +12,7 @@ from forge.building.plan import BuildStep
 from forge.building.tasks import TrainTask
 from shared.console import Tick, console, counted
 from shared.errors import AssayError
-from shared.training.run import read_metrics
+from shared.training.metrics import read_metrics
 
 _LOOK_SECONDS = 5.0
 

@@ -225,6 +225,47 @@ def show(
     console.result({**document, "summary": dataclasses.asdict(summary), "sheet": str(sheet) if sheet else None})
 
 
+@app.command()
+def keep(
+    faceset: Annotated[Path, typer.Argument(help="Folder of the faceset.", show_default=False)],
+    remove: Annotated[str, typer.Option(help="Rows to set aside, as 3,7,10-14.", show_default="none")] = "",
+    restore: Annotated[str, typer.Option(help="Rows to take back.", show_default="none")] = "",
+) -> None:
+    """Sets faces of a faceset aside by hand, or takes them back. The crops stay.
+
+    Example: assay faces keep faces/ann --remove 3,7,10-14 --restore 2
+    """
+    from shared.faces.facesets.keeping import parse_rows, set_kept
+
+    removed, restored = parse_rows(remove), parse_rows(restore)
+    if not removed and not restored:
+        raise UsageError("no row is named", hint="--remove 3,7 or --restore 2")
+    info = set_kept(faceset, remove=removed, restore=restored)
+    _say(faceset, info)
+    console.result({"path": str(faceset), **dataclasses.asdict(info)})
+
+
+@app.command()
+def landmarks(
+    clip: Annotated[Path, typer.Argument(help="The clip.", show_default=False)],
+    frame: Annotated[int, typer.Option(help="Frame, counted from 0.", min=0)],
+    points: Annotated[str, typer.Option(help="68 pairs x,y in frame pixels.", show_default="no face in it")] = "",
+    since: Annotated[
+        int | None, typer.Option(help="Fill the frames between this one and --frame.", show_default="none")
+    ] = None,
+) -> None:
+    """Sets the landmarks of the face in one frame by hand; --finder sidecar reads them.
+
+    Example: assay faces landmarks ann.mp4 --frame 120 --points "10.5,20 11,24 ..." --since 100
+    """
+    from shared.faces.annotate import parse_points, set_landmarks
+    from shared.faces.finders.sidecar import sidecar_of
+
+    frames = set_landmarks(clip, frame, parse_points(points) if points else None, since=since)
+    console.print(f"{counted(len(frames), 'frame')} set in {sidecar_of(clip)}")
+    console.result({"table": str(sidecar_of(clip)), "frames": frames})
+
+
 def _say(out: Path, info: FacesetInfo) -> None:
     from shared.video.unread import frames_found, outcome
 

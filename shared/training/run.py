@@ -14,7 +14,7 @@ import json
 import re
 import types
 from collections.abc import Collection, Mapping
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,8 +24,9 @@ from torch import Tensor
 from shared import config as settings
 from shared.console import console
 from shared.errors import CheckpointError, RunError, StorageError, storage_errors
-from shared.storage import decode_json, folder_lock, is_draft, need_free_space, read_bytes, read_json, write_text
+from shared.storage import folder_lock, is_draft, need_free_space, read_json, write_text
 from shared.training.checkpoint import Checkpoint, is_snapshot, load_checkpoint, write_checkpoint
+from shared.training.metrics import METRICS, read_metrics
 from shared.training.state import run_facts
 
 if TYPE_CHECKING:
@@ -34,26 +35,6 @@ if TYPE_CHECKING:
 _NAME = re.compile(r"step-(\d{8,12})\.safetensors")
 _LOCK = ".lock"
 _MAX_JSON_BYTES = 16 << 20
-_METRICS = "metrics.jsonl"
-_MAX_METRICS_BYTES = 1 << 30
-
-
-def read_metrics(run: Path) -> list[dict[str, float]]:
-    """Numbers of all complete lines of ``metrics.jsonl`` that have a step.
-
-    Raises:
-        RunError: the file cannot be read, or exceeds 1 GiB.
-    """
-    path, lines = run / _METRICS, []
-    if not path.exists():
-        return lines
-    for line in read_bytes(path, _MAX_METRICS_BYTES, error=RunError).splitlines():
-        with suppress(RunError):  # a kill can leave half a line at the end
-            values = decode_json(line, dict, path, error=RunError)
-            numbers = {name: value for name, value in values.items() if isinstance(value, int | float)}
-            if "step" in numbers:
-                lines.append(numbers)
-    return lines
 
 
 class Run:
@@ -169,7 +150,7 @@ class Run:
     @property
     def metrics_file(self) -> Path:
         """Path of the metrics, JSON lines: ``{"step": 20, "loss": 0.1, ...}``."""
-        return self.path / _METRICS
+        return self.path / METRICS
 
     def log(self, step: int, **scalars: float) -> None:
         """Adds a line to ``metrics.jsonl`` and the same numbers to TensorBoard.

@@ -42,7 +42,7 @@ class SidecarFinder(FaceFinder):
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._points, self._rows = _read(path)
+        self._points, self._rows = read_sidecar(path)
         self._sha256 = sha256_file(path)
         self._next = 0
         self._current: list[Face] = []
@@ -86,7 +86,7 @@ class SidecarFinder(FaceFinder):
         return Face(np.concatenate([centre - half, centre + half]).astype(np.float32), nowhere, 0.0)
 
 
-def _read(path: Path) -> tuple[np.ndarray, dict[int, list[int]]]:
+def read_sidecar(path: Path) -> tuple[np.ndarray, dict[int, list[int]]]:
     """All landmarks, (N, 68, 2) float32, and the rows that belong to each frame.
 
     Raises:

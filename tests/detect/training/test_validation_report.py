@@ -19,7 +19,7 @@ from shared.cli import run
 from shared.config import write_toml
 from shared.errors import LeakError
 from shared.faces.align import mean_in_crop
-from shared.training.run import read_metrics
+from shared.training.metrics import read_metrics
 from tests.factories import face_row, write_faceset
 
 GRADES = (

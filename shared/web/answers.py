@@ -1,0 +1,114 @@
+"""Answers of the page: HTML from templates, JSON, and errors as a sentence with a hint."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import jinja2
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, JSONResponse, Response
+
+from shared.console import visible, visible_json
+from shared.errors import AssayError, StorageError, UsageError
+from shared.pages import page_environment
+from shared.storage import check_plain
+from shared.web.guard import MAX_FORM_BYTES, RefusalLog
+
+HERE = Path(__file__).parent
+
+
+class MissingError(AssayError):
+    """What an address of the page names is not there."""
+
+
+def environment() -> jinja2.Environment:
+    """The templates of the page; everything is escaped."""
+    return page_environment(HERE / "templates")
+
+
+class Pages:
+    """Renders the templates of the page.
+
+    Args:
+        facts: names that every template may use.
+    """
+
+    def __init__(self, facts: Mapping[str, Any]) -> None:
+        self._environment = environment()
+        self._environment.globals.update(facts)
+
+    def page(self, template: str, status: int = 200, **values: Any) -> HTMLResponse:
+        """The page of a template."""
+        return HTMLResponse(self._environment.get_template(template).render(**values), status)
+
+
+def plain(value: object) -> Response:
+    """An answer in JSON."""
+    text = json.dumps(value, ensure_ascii=False, allow_nan=False, default=str)
+    return Response(visible_json(text), media_type="application/json")
+
+
+def error_handler(pages: Pages, log: RefusalLog) -> Callable[[Request, Exception], Response]:
+    """Turns errors of Assay into answers; each is one line in the log."""
+
+    def answer(request: Request, error: Exception) -> Response:
+        assert isinstance(error, AssayError)
+        status = 404 if isinstance(error, MissingError) else 400 if isinstance(error, UsageError) else 422
+        status = 507 if isinstance(error, StorageError) else status
+        log.add(status, request.method, request.url.path, str(error))
+        said = {"error": visible(str(error)), "hint": visible(error.hint or "")}
+        if "text/html" in request.headers.get("accept", ""):
+            return pages.page("error.html.j2", status, room="", **said)
+        return JSONResponse(said, status)
+
+    return answer
+
+
+async def form(request: Request) -> dict[str, Any]:
+    """The JSON object that the page sent.
+
+    Raises:
+        UsageError: it is larger than declared or than 64 KiB, or no object.
+    """
+    data = b""
+    async for block in request.stream():
+        data += block
+        if len(data) > MAX_FORM_BYTES:
+            raise UsageError("the request is too large", hint="send less at once")
+    try:
+        found = json.loads(data or b"{}")
+        check_plain(found)
+    except (ValueError, RecursionError) as error:
+        raise UsageError("the request is no JSON document", hint="reload the page") from error
+    if not isinstance(found, dict):
+        raise UsageError("the request is no JSON object", hint="reload the page")
+    return found
+
+
+def text_of(values: Mapping[str, Any], name: str, most: int, *, needed: bool = True) -> str:
+    """A text of a form, without surrounding space.
+
+    Raises:
+        UsageError: it is missing where it is needed, no text, or longer than ``most`` characters.
+    """
+    found = values.get(name, "")
+    if not isinstance(found, str) or len(found) > most:
+        raise UsageError(f"{name} is a text of at most {most} characters", hint="shorten it")
+    if needed and not found.strip():
+        raise UsageError(f"{name} is empty", hint="fill it in")
+    return found.strip()
+
+
+def number_of(values: Mapping[str, Any], name: str, low: float, high: float) -> float:
+    """A number of a form.
+
+    Raises:
+        UsageError: it is none, or outside ``low`` to ``high``.
+    """
+    found = values.get(name)
+    if isinstance(found, bool) or not isinstance(found, int | float) or not low <= found <= high:
+        raise UsageError(f"{name} is a number from {low:g} to {high:g}", hint="correct it")
+    return float(found)

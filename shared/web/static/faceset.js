@@ -1,0 +1,114 @@
+// The wall of a faceset: crops sorted and filtered, marked, set aside and taken back.
+
+import { attempt, get, make, post, toast } from "./api.js";
+
+const base = `/faces/${document.getElementById("faceset").dataset.faceset}`, byId = (name) => document.getElementById(name);
+const wall = byId("wall"), marked = new Set();
+let columns = null, clips = [], order = [], most = 300, last = null;
+
+async function load() {
+  const found = await attempt(() => get(`${base}/faces.json`));
+  if (!found) return;
+  ({ columns, clips } = found);
+  byId("sort").querySelector("[value=unlikeness]").hidden = !columns.unlikeness;
+  if (byId("clip").options.length === 1) byId("clip").append(...clips.map((name, i) => make("option", { value: i }, name)));
+  arrange();
+}
+
+function arrange() {
+  const which = byId("which").value, clip = byId("clip").value, by = byId("sort").value;
+  const values = by === "frame" ? columns.clip.map((one, row) => one * 1e8 + columns.frame[row]) : columns[by] || columns.frame;
+  const fits = { all: () => true, kept: (row) => columns.kept[row], aside: (row) => !columns.kept[row], marked: (row) => marked.has(row) }[which];
+  const way = byId("turn").getAttribute("aria-pressed") === "true" ? -1 : 1;
+  order = columns.kept.map((_, row) => row).filter((row) => fits(row) && (clip === "" || columns.clip[row] === Number(clip)));
+  order.sort((a, b) => way * (values[a] - values[b]) || a - b);
+  show();
+}
+
+function show() {
+  const by = byId("sort").value, focused = document.activeElement?.dataset?.row;
+  wall.replaceChildren(...order.slice(0, most).map((row) => {
+    const value = by === "frame" ? `${columns.seconds[row].toFixed(2)} s` : String(columns[by]?.[row] ?? "");
+    const about = `face ${row}: frame ${columns.frame[row]}, yaw ${columns.yaw_degrees[row]}°, pitch ${columns.pitch_degrees[row]}°, sharpness ${columns.sharpness[row]}, ${columns.width_px[row]} px${columns.kept[row] ? "" : ", set aside"}`;
+    return make("div", { class: `face${columns.kept[row] ? "" : " aside"}`, role: "option", tabindex: "-1", "data-row": row, "aria-selected": String(marked.has(row)), "aria-label": about, title: about },
+      make("img", { src: `${base}/crops/${row}.png`, alt: "", loading: "lazy" }), make("span", {}, value));
+  }));
+  const first = wall.querySelector(`[data-row="${focused}"]`) || wall.firstElementChild;
+  if (first) first.tabIndex = 0;
+  if (focused !== undefined) first?.focus();
+  byId("more").hidden = order.length <= most;
+  tell();
+}
+
+function tell() {
+  byId("marked").textContent = marked.size ? `${marked.size} marked` : "none marked";
+  const rows = [...marked];
+  byId("remove").disabled = !rows.some((row) => columns.kept[row]);
+  byId("restore").disabled = !rows.some((row) => !columns.kept[row]);
+  byId("clear").disabled = !rows.length;
+  const kept = columns.kept.filter(Boolean).length;
+  byId("counts").textContent = `${kept} of ${columns.kept.length} kept`;
+}
+
+function mark(row, range) {
+  if (range && last !== null && order.includes(last)) {
+    const [from, to] = [order.indexOf(last), order.indexOf(row)].sort((a, b) => a - b);
+    order.slice(from, to + 1).forEach((one) => marked.add(one));
+  } else if (marked.has(row)) marked.delete(row);
+  else marked.add(row);
+  last = row;
+  for (const node of wall.children) node.setAttribute("aria-selected", String(marked.has(Number(node.dataset.row))));
+  tell();
+}
+
+async function change(name) {
+  const rows = [...marked].filter((row) => columns.kept[row] === (name === "remove"));
+  if (!rows.length) return;
+  for (const id of ["remove", "restore"]) byId(id).disabled = true;
+  const answer = await attempt(() => post(`${base}/keep`, { [name]: rows }));
+  if (answer) {
+    rows.forEach((row) => { columns.kept[row] = name === "restore"; });
+    marked.clear();
+    toast(`${rows.length} ${rows.length === 1 ? "face" : "faces"} ${name === "remove" ? "set aside" : "taken back"}: ${answer.kept} of ${answer.faces} kept.`);
+  }
+  arrange();
+}
+
+function walk(node, event) {
+  const across = Math.max(1, Math.round(wall.clientWidth / (node.offsetWidth + 8)));
+  const step = { ArrowRight: 1, ArrowLeft: -1, ArrowDown: across, ArrowUp: -across }[event.key];
+  const next = wall.children[[...wall.children].indexOf(node) + step];
+  if (!next) return;
+  node.tabIndex = -1;
+  next.tabIndex = 0;
+  next.focus();
+}
+
+wall.addEventListener("click", (event) => {
+  const node = event.target.closest(".face");
+  if (!node) return;
+  node.focus();
+  mark(Number(node.dataset.row), event.shiftKey);
+});
+wall.addEventListener("keydown", (event) => {
+  const node = event.target.closest(".face");
+  if (!node) return;
+  if (event.key === " " || event.key === "Enter") mark(Number(node.dataset.row), event.shiftKey);
+  else if (event.key.startsWith("Arrow")) walk(node, event);
+  else return;
+  event.preventDefault();
+});
+document.addEventListener("keydown", (event) => {
+  if (document.activeElement?.matches("select, input, textarea") || event.ctrlKey || event.metaKey) return;
+  if (event.key === "x") change("remove");
+  else if (event.key === "k") change("restore");
+  else if (event.key === "Escape") { marked.clear(); arrange(); }
+});
+for (const name of ["sort", "which", "clip"]) byId(name).addEventListener("input", () => { most = 300; arrange(); });
+byId("turn").addEventListener("click", () => { byId("turn").setAttribute("aria-pressed", String(byId("turn").getAttribute("aria-pressed") !== "true")); arrange(); });
+byId("size").addEventListener("input", () => wall.style.setProperty("--side", `${byId("size").value}px`));
+byId("more").addEventListener("click", () => { most += 600; show(); });
+byId("remove").addEventListener("click", () => change("remove"));
+byId("restore").addEventListener("click", () => change("restore"));
+byId("clear").addEventListener("click", () => { marked.clear(); arrange(); });
+load();

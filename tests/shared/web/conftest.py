@@ -1,0 +1,108 @@
+"""A work folder with a case, runs, a set and facesets, and its page."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from starlette.testclient import TestClient
+
+from detect.cases.log import Step
+from detect.cases.seal import seal_case
+from detect.scoring.video import write_frame_scores
+from shared.faces.align import mean_in_crop
+from shared.results.scores import FrameScore
+from shared.storage import sha256_file
+from shared.types import ClipId
+from shared.video.images import encode_png
+from shared.web.app import Page, make_page
+from shared.web.config import ServeConfig
+from tests.factories import write_clip
+
+PORT = 8431
+HOST = f"127.0.0.1:{PORT}"
+OLD = Path(__file__).parents[2] / "data" / "old"
+FRAMES, SIDE = 30, 96
+
+
+def picture(index: int, side: int = SIDE) -> np.ndarray:
+    """A smooth picture by which a frame is known again after compression."""
+    y, x = np.mgrid[0:side, 0:side]
+    planes = (x + index * 6, y + index * 4, x // 2 + y // 2 + index * 5)
+    return np.stack([40 + plane % 160 for plane in planes], axis=-1).astype(np.uint8)
+
+
+def number_of_picture(image: np.ndarray, frames: int = FRAMES) -> int:
+    """Which of the pictures this is."""
+    side = image.shape[0]
+    return min(range(frames), key=lambda index: float(np.abs(picture(index, side) - image.astype(float)).mean()))
+
+
+def write_case(folder: Path, clip: Path, *, verdict: str = "inconclusive", threshold: float | None = 0.5) -> Path:
+    """A signed case about ``clip``, with one face scored in every fifth frame."""
+    (folder / "evidence").mkdir(parents=True)
+    points = mean_in_crop(48, "whole").astype(np.float32) + np.float32([20, 22])
+    box = (20.0, 22.0, 68.0, 70.0)
+    name = ClipId("suspect", "unknown", "x")
+    scores = [FrameScore(name, at, at / 25, 0, -1 + at / 10, box, points) for at in range(0, FRAMES, 5)]
+    write_frame_scores(folder / "frames.parquet", scores)
+    report = {
+        "path_name": clip.name, "verdict": verdict, "reason": "The interval holds the threshold.",
+        "sha256_intake": sha256_file(clip), "size_bytes": clip.stat().st_size,
+        "score": {"logit": 0.25, "frames_read": FRAMES, "frames_scored": len(scores), "tracks": 1},
+        "detector": {"name": "toy", "input": "64 px, framing whole"},
+        "evidence": [{"name": "timing", "finding": "a gap after frame 7", "odd": True}],
+    }  # fmt: skip
+    (folder / "report.json").write_text(json.dumps(report))
+    (folder / "report.html").write_text("<!DOCTYPE html><h1>Inspection</h1><script>alert(1)</script>")
+    (folder / "custody.json").write_text("{}")
+    crop = encode_png(picture(5, 64))
+    (folder / "evidence" / "face-00-track-0-frame-5.png").write_bytes(crop)
+    (folder / "evidence" / "face-00-track-0-frame-5-heat.png").write_bytes(crop)
+    detector = {} if threshold is None else {"threshold": threshold}
+    times = ("2026-12-01T10:00:00+00:00", "2026-12-01T10:00:01+00:00")
+    seal_case(folder, [Step("intake", *times, {"file": str(clip)}), Step("detector", *times, detector)])
+    return folder
+
+
+def make_work(root: Path) -> Path:
+    """A work folder: a case about a clip of 30 frames, and the runs, the set and the facesets of an old version."""
+    for name in ("set", "faces", "swapper"):
+        shutil.copytree(OLD / name, root / name)
+    clip = write_clip(root / "suspect.mp4", [picture(index) for index in range(FRAMES)])
+    write_case(root / "cases" / "one", clip)
+    write_case(root / "cases" / "two", clip, verdict="fake")
+    return root
+
+
+@pytest.fixture(scope="module")
+def work(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return make_work(tmp_path_factory.mktemp("work"))
+
+
+@pytest.fixture(scope="module")
+def page(work: Path) -> Page:
+    return make_page(work, ServeConfig(max_upload_gb=0.001), port=PORT)
+
+
+@pytest.fixture(scope="module")
+def client(page: Page) -> Iterator[TestClient]:
+    """A browser that has shown the token; its address is on the loopback."""
+    base = f"http://{HOST}"
+    with (
+        pytest.MonkeyPatch.context() as patch,
+        TestClient(page.app, base_url=base, client=("127.0.0.1", 50000), follow_redirects=False) as opened,
+    ):
+        patch.setattr("shared.web.found._FRESH_SECONDS", 0.0)
+        opened.headers["Origin"] = base
+        assert opened.get("/", params={"token": page.access.token}).status_code == 303
+        yield opened
+
+
+def key_named(client: TestClient, address: str, rows: str, name: str) -> str:
+    """The key of the row of a list whose place or name is ``name``."""
+    return next(row["key"] for row in client.get(address).json()[rows] if name in (row.get("place"), row.get("name")))

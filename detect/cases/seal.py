@@ -23,6 +23,7 @@ from shared.storage import folder_lock, write_bytes, write_text
 SEAL_NAME, SUM_NAME = "case.json", "case.sha256"
 _MAX_SEAL_BYTES = 64 << 20
 _UNSIGNED = "not signed"
+_APART = f"{SEAL_NAME} and {SUM_NAME} do not belong together"
 _HINT = "restore the case from a copy, or inspect the file again"
 
 
@@ -62,7 +63,8 @@ def seal_case(folder: Path, steps: Sequence[Step]) -> None:
 def append_steps(folder: Path, steps: Sequence[Step]) -> None:
     """Adds ``steps`` to the log of a case in which nothing changed, and signs it anew.
 
-    A log that a killed process had continued, but not signed, is signed with a line that says so.
+    What a killed process left is signed with a line that says so: a log that it had continued and not signed, and a
+    sum that is older than the list signed by a known signer, in which every file stands as it is.
 
     Raises:
         CaseError: the case was changed.
@@ -70,12 +72,13 @@ def append_steps(folder: Path, steps: Sequence[Step]) -> None:
         StorageError: writing failed.
     """
     with folder_lock(folder.parent / f".{folder.name}.lock"):
-        faults = check_case(folder).faults
-        unsigned = [fault for fault in faults if fault.endswith(_UNSIGNED)]
-        if len(faults) > len(unsigned):
+        check = check_case(folder)
+        faults = check.faults
+        left = [fault for fault in faults if fault.endswith(_UNSIGNED) or (fault == _APART and check.known)]
+        if len(faults) > len(left):
             raise CaseError(f"{folder} was changed: {faults[0]}", hint="assay case verify lists all faults")
         log = FolderContents(folder).read(LOG_NAME, MAX_LOG_BYTES)
-        found = [Step("lines found unsigned", now(), now(), {"what": fault}) for fault in unsigned]
+        found = [Step("left by a killed process", now(), now(), {"what": fault}) for fault in left]
         added = chained([*found, *steps], log)
         with storage_errors(folder / LOG_NAME):
             write_bytes(folder / LOG_NAME, log + added)
@@ -122,7 +125,7 @@ def _checked(contents: Contents, names: Sequence[str]) -> CaseCheck:
     if SUM_NAME not in names:
         faults.append(f"{SUM_NAME} is missing")
     elif contents.read(SUM_NAME, 1 << 10) != own:
-        faults.append(f"{SEAL_NAME} and {SUM_NAME} do not belong together")
+        faults.append(_APART)
     try:
         signed = signed_statement(document, SEAL_NAME)
     except (ProvenanceError, ValueError) as error:  # a name in the certificate may be damaged too

@@ -38,8 +38,8 @@ _INK, _SOFT, _LINE, _WASH = (29, 39, 51), (91, 103, 117), (223, 228, 233), (245,
 _BARS = {"fake": (163, 35, 31), "real": (35, 102, 60), "inconclusive": (122, 90, 0)}
 _WIDEST, _TALLEST = 178.0, 95.0
 _FACE_WIDTH = 42.0
-_WIDE = 1.6
-"""Width over height from which on a picture has a line of its own."""
+_SQUARE = 1.25
+"""Ratio of the sides up to which pictures stand side by side: crops of faces."""
 _SKIPPED = frozenset({"style", "title", "script"})
 _TEXTS = frozenset({"h1", "h2", "h3", "p", "li", "th", "td", "figcaption", "strong"})
 _SPLITS = frozenset({"br", "ul", "div"})
@@ -245,8 +245,15 @@ def _table(pdf: _Sheets, blocks: Sequence[Block]) -> None:
             row = table.row()
             for place, cell in enumerate([*block.cells, *[""] * (columns - len(block.cells))]):
                 name = facts and place == 0
-                row.cell(known(cell), style=FontFace(emphasis="BOLD") if name else None)
+                row.cell(
+                    _shortened(known(cell), 1500 if facts else 600), style=FontFace(emphasis="BOLD") if name else None
+                )
     pdf.ln(1.6)
+
+
+def _shortened(text: str, most: int) -> str:
+    """``text`` as long as a cell may be, which has to fit on one sheet."""
+    return text if len(text) <= most else f"{text[:most]} ... (whole in report.json)"
 
 
 def _widths(blocks: Sequence[Block], columns: int) -> tuple[int, ...]:
@@ -256,11 +263,11 @@ def _widths(blocks: Sequence[Block], columns: int) -> tuple[int, ...]:
 
 
 def _pictures(pdf: _Sheets, blocks: Sequence[Block]) -> None:
-    """Pictures side by side as far as they fit: crops of faces; a wide one has a line of its own."""
+    """Crops of faces side by side as far as they fit; a plot has a line of its own."""
     row: list[Block] = []
     for block in blocks:
         across, down = _size_of(block.png)
-        if across > _WIDE * down:
+        if not down / _SQUARE < across < down * _SQUARE:
             _row_of_faces(pdf, row)
             row = []
             pdf.picture(block.png, block.text)

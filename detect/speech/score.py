@@ -53,6 +53,9 @@ def score_sound(
     interval = scores.interval(seed=seed)
     segments = segments_above(scores, model.facts.step_threshold, begins=begins)
     verdict, reason = _decide(model, scores.logit, interval, outside, len(segments))
+    if read:
+        verdict = "inconclusive" if verdict == "real" else verdict
+        reason += f" All of this leaves out {read}."
     result = _result(model, verdict, reason, begins, seconds, read, scores, interval, outside, segments)
     return ScoredSound(result, scores)
 

@@ -29,7 +29,7 @@ from forge.building.intermediates import (
 from forge.building.steps import Made, read_made
 from forge.building.tasks import ClipTask, EncodeTask
 from forge.models.checkpoint import read_card
-from forge.reenacting.drive_table import DRIVE_TABLE, drive_factors, drive_table_for
+from forge.reenacting.drive_table import drive_factors, drive_table_for, write_resized
 from forge.reenacting.record import reenact_action, reenact_record
 from forge.reenacting.request import ReenactRequest
 from forge.swapping.making import FileFacts
@@ -40,7 +40,7 @@ from forge.swapping.request import SwapRequest
 from shared import config as settings
 from shared.dataset import DatasetFolder
 from shared.dataset.frame_table import write_frame_labels
-from shared.dataset.layout import MASK_SUFFIX
+from shared.dataset.layout import DRIVE_TABLE, MASK_SUFFIX
 from shared.dataset.manifest import decode_record, encode_record
 from shared.device import with_threads
 from shared.errors import ManifestError
@@ -319,12 +319,18 @@ class _Encoder:
             return sha256_file(draft)
 
     def _drive(self, clip: ClipTask) -> dict[str, str]:
-        """Puts the drive of a re-enactment beside its masks; how its record names it. Renditions share one."""
+        """Puts the drive of a re-enactment beside its masks; how its record names it. Clips of one size share it."""
         if self.task.driver is None:
             return {}
-        relative = drive_table_for(clip.id, Path(clip.mask_stem).name)
+        size = self.picture.at(_known(clip).size)
+        full = size == (self.picture.width, self.picture.height)
+        name = Path(clip.mask_stem).name + ("" if full else f".{size[0]}x{size[1]}")
+        relative, master = drive_table_for(clip.id, name), Path(str(self.task.master)) / DRIVE
         with self.folder.stage_media(relative, shared=True) as draft:
-            shutil.copyfile(Path(str(self.task.master)) / DRIVE, draft)
+            if full:
+                shutil.copyfile(master, draft)
+            else:
+                write_resized(draft, master, (size[0] / self.picture.width, size[1] / self.picture.height))
             return drive_factors(relative, draft)
 
     def _ready(self, clip: ClipTask, record: ClipRecord, labels: Sequence[FrameLabel]) -> None:

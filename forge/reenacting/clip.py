@@ -149,7 +149,7 @@ def _found(
         swapper=request.swapper,
         driver_begins=driver_plan.times[0].seconds,
     )
-    return ReenactClip(request, mine.name, plan, info, encoding, finish, stage)
+    return ReenactClip(request, mine.name, plan, info, encoding, finish, stage, driver_plan.times[0].seconds)
 
 
 def _plan(
@@ -171,6 +171,8 @@ class ReenactClip(FakeClip):
 
     request: ReenactRequest
     stage: Stage
+    driver_begins: float
+    """Time of the driver's first frame, in seconds."""
 
     doing = "driving"
     kind = "re-enactment"
@@ -215,4 +217,4 @@ class ReenactClip(FakeClip):
             return self.request.sound()
         times = self.plan.times
         step = (times[-1].seconds - times[0].seconds) / max(1, len(times) - 1)
-        return self.request.drive_sound(times[-1].seconds - times[0].seconds + step)
+        return self.request.drive_sound(self.driver_begins, times[-1].seconds - times[0].seconds + step)

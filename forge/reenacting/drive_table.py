@@ -14,21 +14,18 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from forge.reenacting.transfer import DrivePlan
+from shared.dataset.layout import DRIVE, DRIVE_TABLE
 from shared.errors import ManifestError, storage_errors
 from shared.storage import sha256_file
 from shared.types import ClipId
 
-FOLDER, SUFFIX = "drive", ".drive.parquet"
+SUFFIX = ".drive.parquet"
 _POINTS = 136
-
-
-DRIVE_TABLE = "drive_table"
-"""Factor that names the table; ``drive_table_sha256`` is its digest."""
 
 
 def drive_table_for(clip: ClipId, name: str = "") -> str:
     """Path, inside the dataset, of the drive of ``clip``, or of several clips that are called ``name`` together."""
-    return f"{FOLDER}/{clip.manipulation}/{name or clip.name}{SUFFIX}"
+    return f"{DRIVE}/{clip.manipulation}/{name or clip.name}{SUFFIX}"
 
 
 def drive_factors(relative: str, path: Path) -> dict[str, str]:
@@ -54,6 +51,22 @@ def write_drive(path: Path, plan: DrivePlan) -> None:
         }
     )
     with storage_errors(path):
+        pq.write_table(table, path, compression="zstd")
+
+
+def write_resized(path: Path, full: Path, scale: tuple[float, float]) -> None:
+    """Writes the table at ``full`` for a clip whose width and height are ``scale`` times as large.
+
+    Raises:
+        StorageError: reading or writing failed.
+    """
+    with storage_errors(path):
+        table = pq.read_table(full)
+        for name in ("landmarks", "drive_landmarks"):
+            points = table[name].combine_chunks().flatten().to_numpy(zero_copy_only=False).reshape(-1, _POINTS // 2, 2)
+            # A pixel's centre is at a whole number, so its corner is what stays at 0 (shared.faces.align.resized).
+            scaled = ((points + 0.5) * np.array(scale) - 0.5).astype(np.float32)
+            table = table.set_column(table.schema.get_field_index(name), name, _points(list(scaled)))
         pq.write_table(table, path, compression="zstd")
 
 

@@ -72,9 +72,12 @@ class ReenactRequest(FakeRequest):
         return {"target": self.target, "driver": self.drive, "none": None}[self.config.sound]
 
     @contextmanager
-    def drive_sound(self, seconds: float) -> Iterator[Path | None]:
-        """A file with the driver's sound for a clip of that length, there for the length of the block."""
-        start = Fraction(self.config.offset_seconds).limit_denominator(1000)
+    def drive_sound(self, begins: float, seconds: float) -> Iterator[Path | None]:
+        """A file with the driver's sound for a clip of that length, there for the length of the block.
+
+        The driver's first frame is at ``begins``; the sound is cut at the moment that drives the clip's first frame.
+        """
+        start = Fraction(begins + self.config.offset_seconds).limit_denominator(1000)
         stop = start + Fraction(seconds).limit_denominator(1000)
         wanted = ClipRange(start, stop, f"{float(start):g}s-{float(stop):g}s")
         with excerpt_sound(self.drive, Excerpt.of(self.drive, wanted)) as sound:

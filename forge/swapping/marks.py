@@ -15,6 +15,7 @@ import numpy as np
 
 from forge.swapping.request import FakeRequest
 from shared import config as settings
+from shared.errors import UsageError
 from shared.marking.embed import MarkWriter
 from shared.marking.files import picture_binding, sound_binding
 from shared.marking.notice import with_notice
@@ -53,7 +54,10 @@ class Finish:
 
         Raises:
             MediaError: the sound cannot be decoded or encoded.
+            UsageError: it is to be marked, and there is none.
         """
+        if self.sound and source is None:
+            raise UsageError("there is no sound to be marked in this part", hint="leave out --mark-sound")
         if source is None or self.writer is None or not self.sound:
             yield source
             return

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 from av.stream import Disposition
+from av.video.stream import VideoStream
 
 from shared.audio.reading import read_sound
 from shared.errors import MediaError
@@ -49,10 +50,16 @@ def holds_only_sound(path: Path) -> bool:
     """Whether a file is media with sound and without pictures, but for a cover; False if it cannot be read."""
     try:
         with opened(path) as container:
-            pictures = [each for each in container.streams.video if not each.disposition & Disposition.attached_pic]
-            return audio_stream(container) is not None and not pictures
+            pictures = all(map(_is_cover, container.streams.video))
+            return audio_stream(container) is not None and pictures
     except MediaError:
         return False
+
+
+def _is_cover(stream: VideoStream) -> bool:
+    """Whether it is one picture of a cover: chapters' pictures are flagged like one, and may be a whole film."""
+    flags = stream.disposition
+    return bool(flags & Disposition.attached_pic) and not flags & Disposition.timed_thumbnails and stream.frames <= 1
 
 
 def sound_file_facts(path: Path) -> SoundFileFacts:
@@ -108,5 +115,7 @@ def _samples(path: Path, most_seconds: int, rate: int) -> tuple[SoundHead, np.nd
     sound = read_sound(path, rate=rate, seconds=most_seconds)
     samples = np.ascontiguousarray(sound.samples, np.float32)
     rest = f"what comes behind the first {most_seconds} s" if len(samples) >= most_seconds * rate else ""
+    if sound.source is not None and sound.source.stopped:
+        rest = f"what could not be decoded {sound.source.stopped}"
     begins = 0.0 if origin is None else float(sound.start - origin)
     return SoundHead(round(begins, 4), len(samples), rest), samples

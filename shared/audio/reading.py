@@ -6,8 +6,8 @@ to no more than the limit, and samples that are no numbers are refused.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
 from typing import NoReturn
@@ -80,6 +80,8 @@ def decode_sound(source: Path, *, seconds: float | None = None) -> tuple[np.ndar
         wanted = _MOST_SAMPLES if seconds is None else int(seconds * stream.rate)
         blocks, count = [], 0
         for block in _all_channels(container, stream, str(source)):
+            if not np.isfinite(block).all():
+                raise MediaError(f"{source} holds samples that are no numbers", hint="make the file again")
             blocks.append(block)
             count += len(block)
             if count * stream.channels > _MOST_SAMPLES:
@@ -129,17 +131,20 @@ def _all_channels(container: InputContainer, stream: AudioStream, name: str) -> 
             yield piece.to_ndarray().reshape(-1, stream.channels)
 
 
-def _decoded(container: InputContainer, stream: AudioStream, name: str) -> Iterator[AudioFrame]:
-    """The frames up to the first that cannot be decoded; an error only if that is the first of all."""
+def _decoded(
+    container: InputContainer, stream: AudioStream, name: str, stopped: Callable[[str], object] = lambda _why: None
+) -> Iterator[AudioFrame]:
+    """The frames up to the first that cannot be decoded: ``stopped`` is told why; an error if there is none before."""
     started = False
     try:
         for frame in container.decode(stream):
             yield frame
             started = True
     except (FFmpegError, ValueError) as error:  # a layout that changes on the way is a ValueError
+        why = ffmpeg_line(error)
         if not started:
-            why = ffmpeg_line(error)
             raise MediaError(f"the sound of {name} cannot be decoded: {why}", hint="check the file") from error
+        stopped(why)
 
 
 @dataclass
@@ -159,6 +164,7 @@ class _Runs:
         self._mixer: AudioResampler | None = None
         self._expected: Fraction | None = None
         self._formats = (stream.rate, stream.layout.name)
+        self._stopped = ""
 
     def collect(self, container: InputContainer, skip: Fraction, seconds: float | None, most: float) -> Sound:
         """Reads ``seconds`` from ``skip`` seconds after the first sample on."""
@@ -167,7 +173,7 @@ class _Runs:
         stated = self._stated_seconds(container)
         if seconds is None and stated is not None and stated > limit:
             self._refuse_length(most)
-        for frame in _decoded(container, self._stream, self._name):
+        for frame in _decoded(container, self._stream, self._name, self._stop):
             self._add(frame)
             origin = self._runs[0].start
             if self._expected is not None and self._expected - origin > limit:
@@ -178,6 +184,9 @@ class _Runs:
         if not self._runs:
             raise MediaError(f"{self._name} has no sound", hint="name a file with a sound stream")
         return self._placed(source, skip, limit)
+
+    def _stop(self, why: str) -> None:
+        self._stopped = why
 
     def _stated_seconds(self, container: InputContainer) -> float | None:
         if self._stream.duration and self._stream.time_base:
@@ -241,8 +250,5 @@ class _Runs:
         if not len(samples):
             raise MediaError(f"{self._name} ends before the part that was asked for", hint="name an earlier part")
         start = origin + Fraction(first, self._rate)
-        return Sound(samples, self._rate, start, _with_gap(source, filled / self._rate))
-
-
-def _with_gap(source: SoundSource, seconds: float) -> SoundSource:
-    return SoundSource(source.rate, source.channels, source.codec, source.sample_format, seconds)
+        told = f"after {(first + len(samples)) / self._rate:.1f} s: {self._stopped}" if self._stopped else ""
+        return Sound(samples, self._rate, start, replace(source, filled_seconds=filled / self._rate, stopped=told))

@@ -30,6 +30,7 @@ class SoundSource:
         codec: FFmpeg's name of the codec.
         sample_format: of the decoder: ``s16``, ``u8``, ``fltp`` and others.
         filled_seconds: length of the gaps between the file's own times that were filled with silence.
+        stopped: where and why decoding ended before the end of the file; empty if it did not.
     """
 
     rate: int
@@ -37,6 +38,7 @@ class SoundSource:
     codec: str
     sample_format: str
     filled_seconds: float = 0.0
+    stopped: str = ""
 
 
 @dataclass(frozen=True, eq=False)

@@ -7,6 +7,7 @@ import os
 import re
 from pathlib import Path
 
+from shared.dataset.layout import DRIVE_TABLE
 from shared.errors import ManifestError
 from shared.storage import inside, sha256_file
 from shared.types import ClipRecord
@@ -16,10 +17,11 @@ _ODD_PATH = re.compile(r"^/|(^|/)\.\.(/|$)|\\|\x00|^$")
 
 
 def files_of(record: ClipRecord) -> tuple[str, ...]:
-    """Paths, inside the dataset, of a clip's video, its masks, and its sidecar manifest, which may be missing."""
+    """Paths, inside the dataset, of a clip's video, masks, drive, and sidecar manifest, which may be missing."""
     masks = record.masks.paths.values() if record.masks else ()
     stem, dot, suffix = record.path.rpartition(".")
-    return (record.path, *masks, f"{stem if dot and '/' not in suffix else record.path}.c2pa")
+    drive = [record.factors[DRIVE_TABLE]] if DRIVE_TABLE in record.factors else ()
+    return (record.path, *masks, *drive, f"{stem if dot and '/' not in suffix else record.path}.c2pa")
 
 
 def need_media(path: Path, record: ClipRecord) -> None:

@@ -20,6 +20,7 @@ from shared.dataset.files import files_of, with_digests
 from shared.dataset.frame_table import labels_of, read_frame_table, write_frame_labels
 from shared.dataset.history import remember_seal
 from shared.dataset.layout import (
+    DRIVE,
     FRAMES,
     MANIFEST,
     MASKS,
@@ -209,7 +210,7 @@ class DatasetFolder:
         """Removes the dataset from the disk if it has no clip and none is being made."""
         with self._writer.lock():
             if not len(self) and not any(
-                path.is_file() for place in (MEDIA, MASKS) for path in (self.path / place).rglob("*")
+                path.is_file() for place in (MEDIA, MASKS, DRIVE) for path in (self.path / place).rglob("*")
             ):
                 shutil.rmtree(self.path, ignore_errors=True)
 

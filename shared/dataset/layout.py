@@ -8,6 +8,7 @@
     frames.parquet    a row per frame and face
     media/            real/NAME@RENDITION.mp4, MANIPULATION/NAME.mp4, with .c2pa beside containers that hold no manifest
     masks/            MANIPULATION/NAME.{alpha,changed,region}.mkv, lossless
+    drive/            MANIPULATION/NAME.drive.parquet: how each frame of a re-enactment was driven
     dataset.sig       the seal: digests of all of the above, signed
     README.md         the dataset card
     .pending/         frame labels of clips added since the last seal, and a seal that is just being put in place
@@ -40,6 +41,9 @@ SPLIT_TABLES: dict[Split | None, str] = {
 """The lines of each split; empty where a split has none."""
 MEDIA = "media"
 MASKS = "masks"
+DRIVE = "drive"
+DRIVE_TABLE = "drive_table"
+"""Factor of a re-enactment that names its table in ``drive/``; ``drive_table_sha256`` is its digest."""
 PENDING = ".pending"
 LOCK = ".lock"
 

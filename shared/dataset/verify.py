@@ -23,7 +23,7 @@ from shared.dataset.commit import PendingKey, frame_tables, is_known, standing_s
 from shared.dataset.files import PresentFiles, files_of
 from shared.dataset.frame_table import labels_by_clip
 from shared.dataset.history import is_rolled_back, newer_elsewhere, remember_seal
-from shared.dataset.layout import FRAMES, MANIFEST, MASKS, MEDIA, read_info
+from shared.dataset.layout import DRIVE, DRIVE_TABLE, FRAMES, MANIFEST, MASKS, MEDIA, read_info
 from shared.dataset.manifest import read_manifest
 from shared.dataset.masks import Originals, mask_faults
 from shared.dataset.seal import Seal, difference, newest
@@ -259,7 +259,8 @@ def _check_clip(present: PresentFiles, record: ClipRecord, anchors: _Anchors, di
             continue
         if digest and digests.sha256(file) != digest:
             yield Problem("file", f"{path} has other bytes than the manifest says", record.id)
-        yield from _check_count(digests.frames(file), what, record)
+        if what != DRIVE:
+            yield from _check_count(digests.frames(file), what, record)
         if what == "video":
             yield from _check_provenance(file, record, anchors)
 
@@ -284,6 +285,8 @@ def _wanted(record: ClipRecord) -> Iterator[tuple[str, str, str | None]]:
         digests = record.masks.sha256 or (None, None, None)
         for (name, path), digest in zip(record.masks.paths.items(), digests, strict=True):
             yield name, path, digest
+    if DRIVE_TABLE in record.factors:
+        yield DRIVE, record.factors[DRIVE_TABLE], record.factors.get(f"{DRIVE_TABLE}_sha256")
 
 
 def _check_provenance(path: Path, record: ClipRecord, anchors: _Anchors) -> Iterator[Problem]:
@@ -336,7 +339,7 @@ def _check_count(counted: int | str | None, what: str, record: ClipRecord) -> It
 
 def _check_orphans(present: PresentFiles, records: Iterable[ClipRecord]) -> Iterator[Problem]:
     listed = {relative for record in records for relative in files_of(record)}
-    for relative in present.under((MEDIA, MASKS)):
+    for relative in present.under((MEDIA, MASKS, DRIVE)):
         if relative not in listed:
             what = "a link that was put there" if relative in present.links else "a stopped build's, or put there"
             yield Problem("orphan", f"{relative} is listed nowhere: {what}", None, "warning")

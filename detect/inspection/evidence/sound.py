@@ -79,6 +79,9 @@ def read_sound(path: Path) -> SoundFacts:
     if not parts:
         return SoundFacts(False, stopped=stopped)
     samples = np.concatenate(parts)
+    if not np.isfinite(samples).all():
+        stopped = "; ".join(filter(None, (stopped, "samples that are no numbers count as silence")))
+    samples = np.clip(np.nan_to_num(samples, posinf=0.0, neginf=0.0), -1, 1)
     levels = _levels(samples)
     return SoundFacts(
         True, round(start or 0.0, 4), rate, channels, levels, _bands(samples), _voiced(samples, levels), stopped

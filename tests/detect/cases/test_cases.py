@@ -142,8 +142,14 @@ def test_steps_are_added_to_a_sound_case_only_and_a_kill_between_log_and_signatu
     append_steps(case, _steps("exported"))
     assert check_case(case).faults == ()
     assert [line.step for line in read_log((case / "log.jsonl").read_bytes())[0]][-3:] == [
-        "killed", "lines found unsigned", "exported",
+        "killed", "left by a killed process", "exported",
     ]  # fmt: skip
+    older = (case / "case.sha256").read_text()
+    append_steps(case, _steps("exported"))
+    (case / "case.sha256").write_text(older)  # a kill between the list and its sum
+    assert check_case(case).faults == ("case.json and case.sha256 do not belong together",)
+    append_steps(case, _steps("exported"))
+    assert check_case(case).faults == ()
     (case / "report.html").write_text("changed")
     with pytest.raises(CaseError, match=r"report\.html was changed"):
         append_steps(case, _steps("exported"))

@@ -85,6 +85,11 @@ class TestPdf:
         assert len(PdfReader(io.BytesIO(data)).pages) > 2
         assert "<b>**__" in words_of(data)
 
+    def test_a_tag_longer_than_a_sheet_is_shortened(self, tmp_path):
+        long = Evidence("what the file says", "tags", {"comment": "word " * 3000, "k" * 4000: "v"})
+        page, timeline = page_of(tmp_path, evidence=(long,))
+        assert "(whole in report.json)" in words_of(pdf_bytes(blocks_of(page), title="t", plots=[timeline.png]))
+
     def test_a_sign_that_the_font_lacks(self):
         assert (
             known("é \N{CJK UNIFIED IDEOGRAPH-4E00} \N{GREEK SMALL LETTER ALPHA}") == "é ? \N{GREEK SMALL LETTER ALPHA}"

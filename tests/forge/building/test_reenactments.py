@@ -81,8 +81,14 @@ def test_a_set_of_re_enactments_is_built_and_verified_and_not_built_again(settin
         table = tmp_path / "driven" / record.factors["drive_table"]
         assert record.factors["drive_table_sha256"] == sha256_file(table)
         assert {frame for start, stop in record.faked for frame in range(start, stop)} <= set(read_drive(table))
+        assert all(before.max() < max(record.width, record.height) for _, before, _ in read_drive(table).values())
     again = build_set(settings, tmp_path / "driven", work=tmp_path / "work")
     assert again.tasks == {}
+    table = tmp_path / "driven" / other.factors["drive_table"]
+    table.write_bytes(table.read_bytes() + b" ")
+    assert f"{other.factors['drive_table']} has other bytes" in "".join(map(str, folder.verify(deep=True)))
+    folder.remove([other.id])
+    assert not table.exists()
 
 
 def test_people_of_one_split_drive_each_other(settings, tmp_path):

@@ -10,7 +10,9 @@ import numpy as np
 import pytest
 
 from forge.swapping.deliverable import is_deliverable, swap_to_file
+from forge.swapping.marks import Finish
 from shared.errors import UsageError
+from shared.marking.embed import MarkWriter
 from shared.marking.files import picture_binding
 from shared.marking.payload import Payload
 from shared.provenance.read import read_provenance
@@ -83,6 +85,9 @@ def test_sound_without_a_mark_or_without_sound_is_refused_before_the_work(target
 
 def test_the_sound_is_marked_when_that_is_asked_for(target, swapper, config, tmp_path):
     order = {"swapper": swapper, "source": "ann", "config": config, "rights": "consent"}
+    finish = Finish(MarkWriter(Payload.of("swap", "ab" * 32)), sound=True)
+    with pytest.raises(UsageError, match="no sound to be marked in this part"), finish.finished_sound(None, ".mp4"):
+        pass
     record = swap_to_file(target, tmp_path / "out.mp4", mark_sound=True, **order)
     signature = read_provenance(tmp_path / "out.mp4")
     assert signature is not None

@@ -1,19 +1,21 @@
 """Sound of any file, hostile ones included: exact samples and times, or one sentence."""
 
 import wave
+from contextlib import contextmanager
 from fractions import Fraction
 
 import av
 import numpy as np
 import pytest
 
+from shared.audio import reading
 from shared.audio.loudness import active_level, levelled, loudness
 from shared.audio.rates import change_rate, resampled
 from shared.audio.reading import decode_sound, has_sound, read_sound
 from shared.audio.sound import Sound, clipped_share, is_silent
 from shared.audio.writing import ENCODED, write_sound
 from shared.errors import MediaError, UsageError
-from shared.video.container import created
+from shared.video.container import created, opened
 
 RATE = 16_000
 
@@ -184,3 +186,44 @@ def test_a_sound_refuses_other_samples():
     for bad in (hum().astype(np.float64), hum()[None], 2 * hum() + 1, np.full(4, np.nan, np.float32)):
         with pytest.raises(ValueError, match="samples must"):
             Sound(bad, RATE)
+
+
+def test_a_sound_that_cannot_be_decoded_to_its_end_says_so(tmp_path, monkeypatch):
+    path = tmp_path / "a.wav"
+    write_sound(path, Sound(hum(2.0), RATE))
+    whole = read_sound(path)
+    assert whole.source is not None
+    assert whole.source.stopped == ""
+
+    class Broken:
+        """A container whose second frame cannot be decoded."""
+
+        def __init__(self, container):
+            self._container = container
+
+        def __getattr__(self, name):
+            return getattr(self._container, name)
+
+        def decode(self, stream):
+            frames = self._container.decode(stream)
+            yield next(frames)
+            raise ValueError("invalid data")
+
+    @contextmanager
+    def broken(source):
+        with opened(source) as container:
+            yield Broken(container)
+
+    monkeypatch.setattr(reading, "opened", broken)
+    part = read_sound(path)
+    assert len(part) < len(whole)
+    assert part.source is not None
+    assert part.source.stopped == f"after {len(part) / RATE:.1f} s: invalid data"
+
+
+def test_marks_are_not_looked_for_among_samples_that_are_no_numbers(tmp_path):
+    samples = hum()
+    samples[500] = np.nan
+    write_raw(tmp_path / "a.wav", [samples[None]], RATE, "pcm_f32le", "flt")
+    with pytest.raises(MediaError, match="no numbers"):
+        decode_sound(tmp_path / "a.wav")

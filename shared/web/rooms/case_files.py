@@ -55,6 +55,15 @@ class FindingBrief:
 
 
 @dataclass(frozen=True)
+class SoundBrief:
+    """The result of a detector of synthetic speech: its name, the verdict on the sound, the reason in words."""
+
+    name: str
+    verdict: str
+    reason: str = ""
+
+
+@dataclass(frozen=True)
 class ReportBrief:
     """The parts of ``report.json`` that the page shows itself; the rest is in ``report.html``."""
 
@@ -70,6 +79,7 @@ class ReportBrief:
     evidence: tuple[FindingBrief, ...] = ()
     not_analysed: tuple[str, ...] = ()
     agreement: str = ""
+    sound: SoundBrief | None = None
 
 
 @dataclass(frozen=True)

@@ -71,6 +71,19 @@ def test_the_report_is_served_in_a_sandbox_without_scripts(client, case):
     assert "default-src 'none'" in policy
 
 
+def test_the_verdict_on_the_sound_is_beside_that_on_the_faces(client, work):
+    write_case(work / "cases" / "heard", work / "suspect.mp4", verdict="real", sound="fake")
+    rows = {row["place"]: row for row in client.get("/cases/list.json").json()["cases"]}
+    heard, one = rows["cases/heard"], rows["cases/one"]
+    assert (heard["verdict"], heard["sound"], one["sound"]) == ("real", "fake", "")
+    text = client.get(f"/cases/{heard['key']}").text
+    assert "Parts lie above &lt;the&gt; threshold." in text
+    assert "aasist" in text
+    assert 'id="sound"' not in client.get(f"/cases/{one['key']}").text
+    assert "sound: fake" in client.get(f"/cases/compare/{one['key']}/{heard['key']}").text
+    shutil.rmtree(work / "cases" / "heard")
+
+
 @pytest.mark.parametrize("name", ["..%2freport.json", "face.png%00", "none.png", "report.json"])
 def test_only_pictures_of_the_case_are_served(client, case, name):
     assert client.get(f"{case}/evidence/{name}").status_code in (400, 404)
@@ -182,6 +195,7 @@ def test_an_uploaded_file_waits_for_its_inspection(client, page, work, monkeypat
     assert words[2].endswith(f"files/{found['file']}/Zo_s_clip.mp4")
     stored = work / "serve" / "files" / found["file"] / "Zo_s_clip.mp4"
     assert stored.read_bytes() == data
+    assert "--force" not in words
     client.post(f"/jobs/{found['job']}/stop", json={})
 
 

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import shutil
 from urllib.parse import quote
 
 import cv2
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
-from shared.web.rooms.case_files import file_of, read_report
+from shared.errors import CaseError
+from shared.web.rooms.case_files import file_of, read_faces, read_report
 from tests.shared.web.conftest import FRAMES, OLD, key_named, number_of_picture, write_case
 
 
@@ -108,11 +112,16 @@ def test_a_note_becomes_a_line_of_the_signed_log(client, case):
         {"text": "a", "frame": -1},
         {"text": "a", "frame": True},
         {"text": "a", "by": "x" * 201},
+        {"text": "a\0b"},
+        {"text": "a\ud800"},
+        {"text": "a", "by": "\udc80"},
         [],
     ],
 )
 def test_a_note_that_is_none_is_refused(client, case, note):
-    assert client.post(f"{case}/notes", json=note).status_code == 400
+    answer = client.post(f"{case}/notes", content=json.dumps(note))
+    assert answer.status_code == 400
+    assert answer.json()["error"]
 
 
 def test_a_changed_case_is_found_and_takes_no_note(client, work):
@@ -169,6 +178,49 @@ def test_a_damaged_report_is_one_row_with_its_fault(client, work):
     assert "is damaged" in row["fault"]
     assert client.get(f"/cases/{row['key']}", headers={"Accept": "text/html"}).status_code == 422
     shutil.rmtree(folder)
+
+
+def _table(rows: int = 2, **changed) -> pa.Table:
+    columns = {
+        "frame": pa.array(range(rows), pa.int32()), "seconds": pa.array([0.0] * rows, pa.float64()),
+        "track": pa.array([0] * rows, pa.int32()), "logit": pa.array([0.0] * rows, pa.float32()),
+        "box": pa.array([[0, 0, 9, 9]] * rows, pa.list_(pa.float32(), 4)),
+    }  # fmt: skip
+    return pa.table(columns | changed)
+
+
+@pytest.mark.parametrize(
+    ("changed", "why"),
+    [
+        ({"landmarks": pa.array([[0.0] * 5000, []], pa.list_(pa.float32()))}, "column landmarks is not of the type"),
+        ({"landmarks": pa.array([[0.0] * 5000] * 2, pa.list_(pa.float32(), 5000))}, "column landmarks is not"),
+        ({"box": pa.array([[0, 0, 9, 9]] * 2, pa.list_(pa.float32()))}, "column box is not of the type"),
+        ({"box": pa.array([None, [0, 0, 9, 9]], pa.list_(pa.float32(), 4))}, "cannot be read"),
+        ({"frame": pa.array([None, 1], pa.int32())}, "values that are no numbers"),
+        ({"frame": pa.array(["0", "1"])}, "column frame is not of the type int32"),
+    ],
+)
+def test_a_table_of_another_shape_is_one_sentence(tmp_path, changed, why):
+    pq.write_table(_table(**changed), tmp_path / "frames.parquet")
+    with pytest.raises(CaseError, match=why) as caught:
+        read_faces(tmp_path)
+    assert "\n" not in str(caught.value)
+
+
+def test_more_values_than_its_rows_can_have_are_counted_before_they_are_unpacked(tmp_path, monkeypatch):
+    # The type of the column, which only the program that wrote the file vouches for, does not tell.
+    lists = pa.array([[0.0] * 100_000, [0.0]], pa.list_(pa.float32()))
+    table = _table(landmarks=lists)
+    claimed = pa.schema(
+        [pa.field("landmarks", pa.list_(pa.float32(), 136)) if one.name == "landmarks" else one for one in table.schema]
+    )
+    claim = base64.b64encode(claimed.serialize().to_pybytes())
+    with pq.ParquetWriter(tmp_path / "frames.parquet", table.schema, store_schema=False) as writer:
+        writer.write_table(table)
+        writer.add_key_value_metadata({"ARROW:schema": claim})
+    monkeypatch.setattr(pq.ParquetFile, "read", lambda *_: pytest.fail("it was unpacked"))
+    with pytest.raises(CaseError, match="column landmarks has more values"):
+        read_faces(tmp_path)
 
 
 def test_html_in_a_report_is_escaped(client, work):

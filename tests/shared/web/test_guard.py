@@ -245,8 +245,7 @@ def test_a_place_of_the_page_that_is_a_link_is_refused(tmp_path, name):
 
 
 def test_a_folder_has_one_server(tmp_path):
-    with alone(tmp_path):
-        with pytest.raises(RunError, match="is served already"), alone(tmp_path):
-            pass
+    with alone(tmp_path), pytest.raises(RunError, match="is served already"), alone(tmp_path):
+        pass
     with alone(tmp_path):
         pass

@@ -10,7 +10,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from shared.errors import RunError
+from shared.errors import RunError, UsageError
 from shared.web.jobs.command import CommandError, run_command
 from shared.web.jobs.queue import JobQueue
 from shared.web.jobs.record import Job, JobRecord, record, records
@@ -161,6 +161,9 @@ def test_a_short_command_gives_its_document_or_its_error(tmp_path):
     with pytest.raises(CommandError, match="missing is no case") as caught:
         run_command(["case", "verify", "missing"], tmp_path)
     assert caught.value.hint
+    for text in ("a\0b", "a\ud800"):
+        with pytest.raises(UsageError, match="cannot be handed to a command"):
+            run_command(["case", "note", "missing", text], tmp_path)
 
 
 def test_the_list_of_jobs_shows_output_and_removes(client, page):

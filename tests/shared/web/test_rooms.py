@@ -11,6 +11,7 @@ import pytest
 
 from shared.faces.facesets.reader import Faceset
 from shared.faces.finders.sidecar import SidecarFinder
+from shared.web.answers import plain
 from shared.web.found import WorkIndex, key_of
 from shared.web.jobs.record import record
 from shared.web.rooms.faces import rows_text
@@ -59,6 +60,19 @@ def test_long_curves_are_thinned_and_half_a_line_is_left_out(tmp_path):
     assert last_line(tmp_path)["step"] == 2999
     assert curves(tmp_path / "none") == {}
     assert last_line(tmp_path / "none") == {}
+
+
+def test_numbers_that_json_does_not_have_take_no_list_down(client, work):
+    odd = work / "odd"
+    shutil.copytree(work / "swapper", odd)
+    (odd / "metrics.jsonl").write_text('{"step": 3, "seconds": 1e999, "loss": NaN, "other": 1' + "0" * 400 + "}\n")
+    config = "".join(line for line in (odd / "config.toml").open() if not line.startswith("minutes"))
+    (odd / "config.toml").write_text("minutes = inf\n" + config)
+    rows = {row["name"]: row for row in client.get("/runs/list.json").json()["runs"]}
+    assert rows.keys() == {"odd", "swapper"}
+    assert (rows["odd"]["loss"], rows["odd"]["minutes"]) == (None, None)
+    assert json.loads(plain({"a": [float("nan"), (1.5, float("-inf"))]}).body) == {"a": [None, [1.5, None]]}
+    shutil.rmtree(odd)
 
 
 def test_previews_are_served_by_name_alone(client, work):

@@ -28,7 +28,9 @@ class MissingError(AssayError):
 
 def environment() -> jinja2.Environment:
     """The templates of the page; everything is escaped."""
-    return page_environment(HERE / "templates")
+    found = page_environment(HERE / "templates")
+    found.filters["sentence"] = lambda text: text[:1].upper() + text[1:]
+    return found
 
 
 class Pages:

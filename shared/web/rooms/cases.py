@@ -180,11 +180,11 @@ class CaseRoom(Room):
 
     def frame(self, request: Request) -> Response:
         """One frame as JPEG."""
-        return frame_answer(self._open(request)[1], index_of(request))
+        return frame_answer(request, self._open(request)[1], index_of(request))
 
     def exact_frame(self, request: Request) -> Response:
         """One frame as PNG, without loss."""
-        return frame_answer(self._open(request)[1], index_of(request), exact=True)
+        return frame_answer(request, self._open(request)[1], index_of(request), exact=True)
 
     def faces(self, request: Request) -> Response:
         """The scored faces of one frame with their landmarks, crop outlines and heat maps."""

@@ -14,8 +14,10 @@ import pyarrow.parquet as pq
 import pytest
 
 from shared.errors import CaseError
+from shared.web.found import key_of
 from shared.web.rooms.case_files import file_of, read_faces, read_report
-from tests.shared.web.conftest import FRAMES, OLD, key_named, number_of_picture, write_case
+from tests.factories import write_clip
+from tests.shared.web.conftest import FRAMES, OLD, key_named, number_of_picture, picture, write_case
 
 
 @pytest.fixture(scope="module")
@@ -52,6 +54,23 @@ def test_the_player_gets_tracks_threshold_and_frames_by_index(client, case):
         image = cv2.imdecode(np.frombuffer(answer.content, np.uint8), cv2.IMREAD_COLOR)
         assert number_of_picture(cv2.cvtColor(image, cv2.COLOR_BGR2RGB)) == index
     assert client.get(f"{case}/state.json").json()["frames"] == FRAMES
+
+
+def test_a_frame_is_sent_again_only_if_its_file_became_another(client, work):
+    folder, clip = work / "again", work / "again" / "again.mp4"
+    folder.mkdir()
+    case = f"/landmarks/{key_of('again/again.mp4')}/frames/0.jpg"
+    shutil.copyfile(work / "suspect.mp4", clip)
+    first = client.get(case)
+    assert first.headers["cache-control"] == "private, no-cache"
+    asked = {"If-None-Match": first.headers["etag"]}
+    assert client.get(case, headers=asked).status_code == 304
+    assert client.get(case.replace("/0.", "/1."), headers=asked).status_code == 200
+    write_clip(clip, [picture(20 + index) for index in range(5)])
+    second = client.get(case, headers=asked)
+    assert second.status_code == 200
+    assert second.content != first.content
+    shutil.rmtree(folder)
 
 
 def test_faces_of_a_frame_have_landmarks_the_outline_of_the_crop_and_the_heat_map(client, case):

@@ -8,6 +8,7 @@ import pytest
 from starlette.testclient import TestClient
 
 from shared.errors import RunError, UsageError
+from shared.web.answers import Pages
 from shared.web.app import Page, alone, make_page
 from shared.web.config import ServeConfig
 from shared.web.guard import HEADERS, MAX_FORM_BYTES, RefusalLog
@@ -249,3 +250,12 @@ def test_a_folder_has_one_server(tmp_path):
         pass
     with alone(tmp_path):
         pass
+
+
+def test_only_the_first_letter_of_a_sentence_is_made_large():
+    text = Pages({"version": "1", "root_name": "a"}).page(
+        "error.html.j2", room="", error="SHA-256 of IMG_1.MOV", hint=""
+    )
+    assert "<p>SHA-256 of IMG_1.MOV.</p>" in bytes(text.body).decode()
+    text = Pages({"version": "1", "root_name": "a"}).page("error.html.j2", room="", error="there is no CASE", hint="")
+    assert "<p>There is no CASE.</p>" in bytes(text.body).decode()

@@ -34,12 +34,12 @@ def serve(
 
     config = ServeConfig(port=port, max_upload_gb=max_upload_gb, job_memory_gb=job_memory_gb, at_once=at_once)
 
-    def announce(address: str) -> None:
+    def announce(address: str, opening: str) -> None:
         console.print(f"the page of {folder}: open this address, which holds its token. Ctrl-C ends it.")
         console.print(address, wrap=False)
         console.result({"address": address, "folder": str(folder)})
         if browser:
-            _open(address)
+            _open(opening)  # what a process is started with is seen by others
 
     serve_page(folder, config, announce)
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import math
+import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -26,7 +28,9 @@ class MissingError(AssayError):
 
 def environment() -> jinja2.Environment:
     """The templates of the page; everything is escaped."""
-    return page_environment(HERE / "templates")
+    found = page_environment(HERE / "templates")
+    found.filters["sentence"] = lambda text: text[:1].upper() + text[1:]
+    return found
 
 
 class Pages:
@@ -46,9 +50,20 @@ class Pages:
 
 
 def plain(value: object) -> Response:
-    """An answer in JSON."""
-    text = json.dumps(value, ensure_ascii=False, allow_nan=False, default=str)
+    """An answer in JSON. Numbers that JSON does not have, infinite ones and NaN, become null."""
+    try:
+        text = json.dumps(value, ensure_ascii=False, allow_nan=False, default=str)
+    except ValueError:
+        text = json.dumps(_finite(value), ensure_ascii=False, allow_nan=False, default=str)
     return Response(visible_json(text), media_type="application/json")
+
+
+def _finite(value: object) -> object:
+    if isinstance(value, dict):
+        return {name: _finite(each) for name, each in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(each) for each in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def error_handler(pages: Pages, log: RefusalLog) -> Callable[[Request, Exception], Response]:
@@ -92,11 +107,14 @@ def text_of(values: Mapping[str, Any], name: str, most: int, *, needed: bool = T
     """A text of a form, without surrounding space.
 
     Raises:
-        UsageError: it is missing where it is needed, no text, or longer than ``most`` characters.
+        UsageError: it is missing where it is needed, no text, longer than ``most`` characters, or holds a null
+            character or half of a pair of surrogates.
     """
     found = values.get(name, "")
     if not isinstance(found, str) or len(found) > most:
         raise UsageError(f"{name} is a text of at most {most} characters", hint="shorten it")
+    if re.search("[\0\ud800-\udfff]", found):
+        raise UsageError(f"{name} holds a character that is none", hint="type the text instead of pasting it")
     if needed and not found.strip():
         raise UsageError(f"{name} is empty", hint="fill it in")
     return found.strip()

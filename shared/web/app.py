@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import socket
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,8 +17,9 @@ from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp
 
 import shared
-from shared.errors import AssayError, UsageError, storage_errors
+from shared.errors import AssayError, RunError, StorageError, UsageError, storage_errors
 from shared.pages import STYLE
+from shared.storage import folder_lock
 from shared.web.answers import HERE, MissingError, Pages, error_handler
 from shared.web.config import ServeConfig, WorkFolder
 from shared.web.found import WorkIndex
@@ -57,12 +58,17 @@ def make_page(root: Path, config: ServeConfig, *, port: int) -> Page:
     """The page of the folder ``root``, for a server on ``port`` of the loopback address.
 
     Raises:
-        UsageError: there is no such folder.
+        UsageError: there is no such folder, or a place of the page's own in it is a link.
         StorageError: the folder cannot be written.
     """
     if not root.is_dir():
         raise UsageError(f"{root} is no folder", hint="name the folder that holds your cases, runs, sets and faces")
     folder, access = WorkFolder(root.resolve()), Access()
+    for place in folder.places:
+        if place.is_symlink():
+            raise UsageError(
+                f"{place} is a link, and the page writes through none", hint="put a folder there, or serve another one"
+            )
     for place in (folder.files, folder.cases, folder.jobs, folder.indices):
         with storage_errors(place):
             place.mkdir(parents=True, exist_ok=True)
@@ -105,10 +111,34 @@ def _missing(request: Request) -> Response:
     raise MissingError("there is no such page", hint="go to the list of cases")
 
 
-def serve(root: Path, config: ServeConfig, announce: Callable[[str], None]) -> None:
-    """Serves the page of ``root`` on the loopback address until Ctrl-C; ``announce`` is given its address.
+@contextlib.contextmanager
+def alone(root: Path) -> Iterator[None]:
+    """Holds the folder ``root`` for one server: two would run its jobs twice.
 
     Raises:
+        RunError: another server has it.
+        StorageError: the folder cannot be written.
+    """
+    lock = WorkFolder(root.resolve()).lock
+    with contextlib.ExitStack() as stack:
+        try:
+            stack.enter_context(folder_lock(lock, timeout_seconds=0))
+        except StorageError as error:
+            if not isinstance(error.__cause__, TimeoutError):
+                raise
+            raise RunError(
+                f"{root} is served already by another assay serve", hint="use its page, or end it with Ctrl-C first"
+            ) from error
+        yield
+
+
+def serve(root: Path, config: ServeConfig, announce: Callable[[str, str], None]) -> None:
+    """Serves the page of ``root`` on the loopback address until Ctrl-C.
+
+    ``announce`` is given its address, and one that is good for one use, for a browser that is started with it.
+
+    Raises:
+        RunError: another server has the folder.
         UsageError: the port is taken, or there is no such folder.
         StorageError: the folder cannot be written.
     """
@@ -128,6 +158,8 @@ def serve(root: Path, config: ServeConfig, announce: Callable[[str], None]) -> N
                 page.app, host=_HOST, port=port, log_config=None, timeout_graceful_shutdown=5, ws="none", **options
             )
         )
-        announce(f"http://{_HOST}:{port}/?token={page.access.token}")
-        with contextlib.suppress(KeyboardInterrupt):  # the usual end; jobs have been stopped by then
-            server.run(sockets=[listening])
+        base = f"http://{_HOST}:{port}/?token="
+        with alone(root):
+            announce(base + page.access.token, base + page.access.opening())
+            with contextlib.suppress(KeyboardInterrupt):  # the usual end; jobs have been stopped by then
+                server.run(sockets=[listening])

@@ -80,3 +80,13 @@ class WorkFolder:
     def log(self) -> Path:
         """Refused requests, one a line."""
         return self.own / "refused.log"
+
+    @property
+    def lock(self) -> Path:
+        """Held by the one server of the folder."""
+        return self.own / "server.lock"
+
+    @property
+    def places(self) -> tuple[Path, ...]:
+        """All that the page writes to by itself."""
+        return (self.own, self.files, self.cases, self.jobs, self.indices, self.runs, self.lock)

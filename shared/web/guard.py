@@ -8,8 +8,11 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import os
 import secrets
+import stat
 import threading
+import time
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -26,6 +29,8 @@ from shared.console import visible
 UPLOAD_PATH = "/cases/files"
 MAX_FORM_BYTES = 64 << 10
 _MAX_LOG_BYTES = 8 << 20
+_LOG_FLAGS = os.O_WRONLY | os.O_APPEND | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
+_OPENING_SECONDS = 120.0
 _POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob: data:; connect-src 'self'; "
     "frame-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'self'"
@@ -43,7 +48,10 @@ HEADERS = {
 
 
 class RefusalLog:
-    """Refused requests, one a line: time, status, method, path, reason. The file is renamed when it is large."""
+    """Refused requests, one a line: time, status, method, path, reason. The file is renamed when it is large.
+
+    A link in its place is not followed.
+    """
 
     def __init__(self, path: Path) -> None:
         self._path, self._lock = path, threading.Lock()
@@ -55,17 +63,40 @@ class RefusalLog:
         line = f"{now} {status} {shown}\n".encode("utf-8", "backslashreplace")
         with self._lock, suppress(OSError):  # a full disk does not open the door
             self._path.parent.mkdir(parents=True, exist_ok=True)
-            if self._path.exists() and self._path.stat().st_size > _MAX_LOG_BYTES:
+            if os.path.lexists(self._path) and self._path.lstat().st_size > _MAX_LOG_BYTES:
                 self._path.replace(self._path.with_suffix(".1.log"))
-            with self._path.open("ab") as file:
-                file.write(line)
+            with os.fdopen(os.open(self._path, _LOG_FLAGS, 0o600), "ab") as file:
+                if stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+                    file.write(line)
 
 
 @dataclass(frozen=True)
 class Access:
-    """The secrets of one running server: ``token`` stands in the address that is printed, the cookie comes from it."""
+    """The secrets of one running server: ``token`` stands in the address that is printed, the cookie comes from it.
+
+    Other users of the machine see the address that a browser is started with, so that one holds a token which is good
+    for one use, and for two minutes.
+    """
 
     token: str = field(default_factory=lambda: secrets.token_urlsafe(32))
+    _openings: dict[str, float] = field(default_factory=dict)
+
+    def opening(self) -> str:
+        """A new token for one use."""
+        made = secrets.token_urlsafe(32)
+        self._openings[made] = time.monotonic() + _OPENING_SECONDS
+        return made
+
+    def opens(self, given: str) -> bool:
+        """Whether a token gives the cookie."""
+        until = self._openings.get(given)
+        return hmac.compare_digest(given.encode(), self.token.encode()) or (
+            until is not None and time.monotonic() < until
+        )
+
+    def use(self, given: str) -> None:
+        """Ends a token that was for one use."""
+        self._openings.pop(given, None)
 
     @property
     def cookie(self) -> str:
@@ -114,6 +145,7 @@ class Guard:
             await _plain(refusal)(scope, receive, _with_headers(send))
             return
         if scope["path"] == "/" and b"token=" in scope["query_string"]:
+            self._access.use(_token_in(scope))
             await self._exchange()(scope, receive, _with_headers(send))
             return
         await self._app(scope, receive, _with_headers(send))
@@ -172,9 +204,9 @@ class Guard:
         return None
 
     def _cookie_fault(self, scope: Scope, headers: Mapping[str, str]) -> _Refusal | None:
-        given = parse_qs(scope["query_string"].decode("latin-1")).get("token", [])
+        given = _token_in(scope)
         if scope["path"] == "/" and given:
-            if hmac.compare_digest(given[0].encode(), self._access.token.encode()):
+            if self._access.opens(given):
                 return None
             return _Refusal(401, "its token is another")
         parts = (part.strip().partition("=") for part in headers.get("cookie", "").split(";"))
@@ -193,6 +225,10 @@ class Guard:
         if int(length) > most:
             return _Refusal(413, f"it declares {int(length):,} bytes, more than {most:,}")
         return None
+
+
+def _token_in(scope: Scope) -> str:
+    return parse_qs(scope["query_string"].decode("latin-1")).get("token", [""])[0]
 
 
 def _plain(refusal: _Refusal) -> Response:

@@ -20,6 +20,7 @@ from shared.video.images import SUFFIXES
 FACTS = "file.json"
 _KNOWN = frozenset({*VIDEO_SUFFIXES, *SUFFIXES, ".gif"})
 _SPARE_BYTES = 1 << 30
+_MOST_SHOWN = 120
 
 
 def shown_name(name: str) -> str:
@@ -30,7 +31,11 @@ def shown_name(name: str) -> str:
     """
     if re.search(r"[/\\\0]", name) or name.strip() in ("", ".", ".."):
         raise UsageError("the name of the file leads to another folder", hint="hand in the file under a plain name")
-    return visible(unicodedata.normalize("NFC", name).strip()).replace("\n", " ").replace("\t", " ")[:120]
+    return _shown(name)[:_MOST_SHOWN]
+
+
+def _shown(name: str) -> str:
+    return visible(unicodedata.normalize("NFC", name).strip()).replace("\n", " ").replace("\t", " ")
 
 
 def stored_name(name: str) -> str:
@@ -40,7 +45,7 @@ def stored_name(name: str) -> str:
         UsageError: as :func:`suffix_for`.
     """
     suffix = suffix_for(name)
-    stem = re.sub(r"[^A-Za-z0-9._-]+", "_", Path(shown_name(name)).stem).lstrip("._-")[:80]
+    stem = re.sub(r"[^A-Za-z0-9._-]+", "_", Path(_shown(name)).stem).lstrip("._-")[:80]
     return f"{stem or 'file'}{suffix}"
 
 
@@ -50,10 +55,11 @@ def suffix_for(name: str) -> str:
     Raises:
         UsageError: it is none.
     """
-    suffix = Path(shown_name(name)).suffix.lower()
+    shown = shown_name(name)  # refuses a name that leads elsewhere
+    suffix = Path(_shown(name)).suffix.lower()
     if suffix not in _KNOWN:
         raise UsageError(
-            f"{shown_name(name)} is neither a video nor a picture by its name",
+            f"{shown} is neither a video nor a picture by its name",
             hint=f"its name ends with one of {', '.join(sorted(_KNOWN))}",
         )
     return suffix

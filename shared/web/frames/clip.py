@@ -98,6 +98,11 @@ class OpenClip:
         for child in (self._child, self._ahead, self._indexing):
             child.__exit__(None, None, None)
 
+    @property
+    def mark(self) -> str:
+        """Another one for another file, and for the same one after it changed."""
+        return self._index_file.stem
+
     def state(self) -> ClipState:
         """How much of the clip is indexed."""
         with self._changed:

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from shared.errors import AssayError, RunError
+from shared.errors import AssayError, RunError, UsageError
 from shared.storage import decode_json
 from shared.web.jobs.limits import BOOT
 
@@ -34,6 +34,7 @@ def run_command(words: Sequence[str], folder: Path, *, codes: tuple[int, ...] = 
 
     Raises:
         CommandError: it failed, or took longer than two minutes.
+        UsageError: a word holds a character that no command line can hold.
     """
     environment = {
         **os.environ,
@@ -51,6 +52,10 @@ def run_command(words: Sequence[str], folder: Path, *, codes: tuple[int, ...] = 
         raise CommandError(f"assay {words[0]} took longer than {_SECONDS:.0f} s", hint="use a terminal") from error
     except OSError as error:
         raise CommandError(f"assay {words[0]} could not be started: {error.strerror}") from error
+    except ValueError as error:  # a null character, or half of a pair of surrogates
+        raise UsageError(
+            "the text holds a character that cannot be handed to a command", hint="type the text instead of pasting it"
+        ) from error
     if done.returncode not in codes:
         said = dict(_SAID.findall(done.stderr.decode("utf-8", "replace")))
         message = said.get("error", f"assay {words[0]} ended with status {done.returncode}")

@@ -25,6 +25,16 @@ MAX_PICTURE_BYTES = 64 << 20
 _MAX_LOG_BYTES = 64 << 20
 _MAX_TABLE_BYTES = 256 << 20
 _MOST_ROWS = 300_000
+_POINTS = 2 * NUM_LANDMARKS
+_COLUMNS = {
+    "frame": (pa.int32(), 1),
+    "seconds": (pa.float64(), 1),
+    "track": (pa.int32(), 1),
+    "logit": (pa.float32(), 1),
+    "box": (pa.list_(pa.float32(), 4), 4),
+    "landmarks": (pa.list_(pa.float32(), _POINTS), _POINTS),
+}
+"""Type of each column that is read, and how many values a row of it has at most."""
 _HEAT = re.compile(r"face-(\d+)-track-(\d+)-frame-(\d+)-heat\.png")
 _INPUT = re.compile(r"(\d{1,4}) px, framing (half|midface|full|whole|head)")
 PICTURE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,120}\.png")
@@ -55,6 +65,15 @@ class FindingBrief:
 
 
 @dataclass(frozen=True)
+class SoundBrief:
+    """The result of a detector of synthetic speech: its name, the verdict on the sound, the reason in words."""
+
+    name: str
+    verdict: str
+    reason: str = ""
+
+
+@dataclass(frozen=True)
 class ReportBrief:
     """The parts of ``report.json`` that the page shows itself; the rest is in ``report.html``."""
 
@@ -70,6 +89,7 @@ class ReportBrief:
     evidence: tuple[FindingBrief, ...] = ()
     not_analysed: tuple[str, ...] = ()
     agreement: str = ""
+    sound: SoundBrief | None = None
 
 
 @dataclass(frozen=True)
@@ -145,11 +165,34 @@ def _read_faces(path: Path, _modified: int, size: int) -> ScoredFaces:
             unpacked = sum(file.metadata.row_group(i).total_byte_size for i in range(file.metadata.num_row_groups))
             if max(size, unpacked) > _MAX_TABLE_BYTES or file.metadata.num_rows > _MOST_ROWS:
                 raise CaseError(f"{path} is too large for the page", hint="read it with another program")
-            wanted = ["frame", "seconds", "track", "logit", "box"]
-            table = file.read([*wanted, *(["landmarks"] if "landmarks" in file.schema_arrow.names else [])])
+            table = file.read(_wanted(file))
             return _faces_of(table.sort_by([("frame", "ascending"), ("track", "ascending")]))
-    except (OSError, KeyError, ValueError, pa.ArrowException) as error:
-        raise CaseError(f"{path} cannot be read: {error}", hint=_HINT) from error
+    except (OSError, KeyError, TypeError, ValueError, pa.ArrowException) as error:
+        why = (str(error).splitlines() or ["it is damaged"])[0]
+        raise CaseError(f"{path} cannot be read: {why}", hint=_HINT) from error
+
+
+def _wanted(file: pq.ParquetFile) -> list[str]:
+    """The columns to read; tables of the first format have no landmarks.
+
+    A small file can unpack to a great many values in a row, so they are counted before anything is unpacked.
+
+    Raises:
+        ValueError: a column is missing, of another type, or has more values than its rows can have.
+    """
+    schema = file.schema_arrow
+    names = [name for name in _COLUMNS if name != "landmarks" or name in schema.names]
+    for name in names:
+        kind, _ = _COLUMNS[name]
+        if schema.names.count(name) != 1 or schema.field(name).type != kind:
+            raise ValueError(f"its column {name} is not of the type {kind}")
+    for number in range(file.metadata.num_row_groups):
+        group = file.metadata.row_group(number)
+        for chunk in (group.column(each) for each in range(group.num_columns)):
+            name = chunk.path_in_schema.split(".")[0]
+            if name in names and chunk.num_values > _COLUMNS[name][1] * group.num_rows:
+                raise ValueError(f"its column {name} has more values than its rows can have")
+    return names
 
 
 def _faces_of(table: pa.Table) -> ScoredFaces:

@@ -95,6 +95,7 @@ class CaseRoom(Room):
         return row | {
             "name": self._shown_name(work, report.path_name),
             "verdict": report.verdict,
+            "sound": report.sound.verdict if report.sound else "",
             "logit": score.logit if score else None,
             "llr": score.llr if score else None,
             "tracks": score.tracks if score else 0,
@@ -129,7 +130,7 @@ class CaseRoom(Room):
     def _enqueue(self, key: str, name: str) -> str:
         facts = read_json(self.folder.files / key / FACTS, dict, 1 << 16, error=CaseError)
         file = self.folder.files / key / str(facts["file"])
-        words = ("inspect", str(file), "--out", str(self.folder.cases / key), "--force")
+        words = ("inspect", str(file), "--out", str(self.folder.cases / key))
         return self.queue.add(self.short_job("inspect", str(facts["name"]), words, file=key)).key
 
     def page(self, request: Request) -> HTMLResponse:
@@ -179,11 +180,11 @@ class CaseRoom(Room):
 
     def frame(self, request: Request) -> Response:
         """One frame as JPEG."""
-        return frame_answer(self._open(request)[1], index_of(request))
+        return frame_answer(request, self._open(request)[1], index_of(request))
 
     def exact_frame(self, request: Request) -> Response:
         """One frame as PNG, without loss."""
-        return frame_answer(self._open(request)[1], index_of(request), exact=True)
+        return frame_answer(request, self._open(request)[1], index_of(request), exact=True)
 
     def faces(self, request: Request) -> Response:
         """The scored faces of one frame with their landmarks, crop outlines and heat maps."""

@@ -20,7 +20,7 @@ from shared.storage import inside, read_bytes
 from shared.web.answers import MissingError, form, plain
 from shared.web.found import Work
 from shared.web.jobs.command import run_command
-from shared.web.rooms.room import Room
+from shared.web.rooms.room import Room, picture_answer
 
 _MOST_ROWS = 100_000
 _MOST_CHANGED = 5_000
@@ -59,8 +59,13 @@ class FaceRoom(Room):
         work, row = self.works.get("faceset", request.path_params["key"]), int(request.path_params["row"])
         if row >= len(_open(work.path)):
             raise MissingError("there is no such face", hint="reload the page")
-        data = read_bytes(inside(work.path, crop_name(row)), _MOST_BYTES, error=FacesetError)
-        return Response(data, media_type="image/png", headers={"Cache-Control": "private, max-age=300"})
+        path = inside(work.path, crop_name(row))
+        try:
+            facts = path.stat()
+        except OSError as error:
+            raise FacesetError(f"{path} cannot be read: {error.strerror}", hint="extract the faces again") from error
+        mark = f"{work.key}-{row}-{facts.st_mtime_ns}-{facts.st_size}"
+        return picture_answer(request, mark, lambda: read_bytes(path, _MOST_BYTES, error=FacesetError), "image/png")
 
     async def keep(self, request: Request) -> Response:
         """Sets faces aside, and takes others back."""

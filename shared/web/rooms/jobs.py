@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import shutil
 from contextlib import suppress
 from typing import Any
@@ -12,7 +13,7 @@ from starlette.routing import Route
 
 from shared.errors import AssayError, RunError
 from shared.web.answers import plain
-from shared.web.jobs.record import record, records
+from shared.web.jobs.record import Job, record, records
 from shared.web.rooms.room import Room
 from shared.web.uploads import remove_upload
 
@@ -60,10 +61,21 @@ class JobRoom(Room):
         return plain({"key": key})
 
     def again(self, request: Request) -> Response:
-        """Puts a job that ended into the queue once more; an unfinished training goes on where it was."""
+        """Puts a job that ended into the queue once more; an unfinished training goes on where it was.
+
+        An inspection whose case is there is refused: a new case would take the place of its notes.
+        """
         one = record(self.folder.jobs, request.path_params["key"])
         _need_ended(one.state().state)
-        return plain({"key": self.queue.add(one.job()).key})
+        return plain({"key": self.queue.add(self._once_more(one.job())).key})
+
+    def _once_more(self, job: Job) -> Job:
+        if job.kind != "inspect":
+            return job
+        file = job.about.get("file", "")
+        if not file.isalnum() or (self.folder.cases / file).exists():
+            raise RunError("the case of this file is there already", hint="hand in the file again for a second case")
+        return dataclasses.replace(job, words=tuple(word for word in job.words if word != "--force"))
 
     def remove(self, request: Request) -> Response:
         """Removes the record of a job that ended, and the file of an inspection that gave no case."""

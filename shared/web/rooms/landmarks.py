@@ -86,7 +86,7 @@ class LandmarkRoom(Room):
 
     def frame(self, request: Request) -> Response:
         """One frame."""
-        return frame_answer(self.shelf.clip(self._clip(request)[1]), index_of(request))
+        return frame_answer(request, self.shelf.clip(self._clip(request)[1]), index_of(request))
 
     async def save(self, request: Request) -> Response:
         """Makes 68 points the face of a frame, or none; fills the frames since another one."""

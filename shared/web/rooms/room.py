@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from starlette.requests import Request
@@ -54,12 +55,23 @@ def index_of(request: Request) -> int:
     return int(request.path_params["index"])
 
 
-def frame_answer(clip: OpenClip, index: int, *, exact: bool = False) -> Response:
-    """A frame of a clip as a picture, which a browser may keep while its page is open.
+def frame_answer(request: Request, clip: OpenClip, index: int, *, exact: bool = False) -> Response:
+    """A frame of a clip as a picture.
 
     Raises:
         MediaError: there is no such frame.
     """
-    data = clip.exact(index) if exact else clip.picture(index)
     kind = "image/png" if exact or clip.gray else "image/jpeg"
-    return Response(data, media_type=kind, headers={"Cache-Control": "private, max-age=300"})
+    mark = f"{clip.mark}-{index}-{kind[6:]}"
+    return picture_answer(request, mark, lambda: clip.exact(index) if exact else clip.picture(index), kind)
+
+
+def picture_answer(request: Request, mark: str, read: Callable[[], bytes], kind: str) -> Response:
+    """A picture that a browser keeps, but asks for anew: it is sent again only if its ``mark`` became another one.
+
+    The address alone would not do: what lies in a folder can be replaced while its name stays.
+    """
+    headers = {"Cache-Control": "private, no-cache", "ETag": f'"{mark}"'}
+    if request.headers.get("if-none-match") == headers["ETag"]:
+        return Response(status_code=304, headers=headers)
+    return Response(read(), media_type=kind, headers=headers)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 import time
 from contextlib import suppress
@@ -13,7 +14,7 @@ import numpy as np
 
 from shared.config import read_toml
 from shared.errors import AssayError, RunError
-from shared.storage import inside, read_bytes, read_json
+from shared.storage import check_plain, inside, read_bytes, read_json
 from shared.training.metrics import METRICS, read_metrics
 
 MAX_PREVIEW_BYTES = 32 << 20
@@ -55,9 +56,14 @@ def last_line(run: Path) -> dict[str, float]:
     for line in reversed(lines):
         with suppress(ValueError):
             values = json.loads(line)
+            check_plain(values)
             if isinstance(values, dict) and isinstance(values.get("step"), int):
-                return {name: value for name, value in values.items() if isinstance(value, int | float)}
+                return {name: value for name, value in values.items() if _is_number(value)}
     return {}
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and math.isfinite(value)
 
 
 def last_change(run: Path) -> float:

@@ -72,7 +72,7 @@ class RunRoom(Room):
         found: dict[str, JobRecord] = {}
         for one in records(self.folder.jobs):
             with suppress(AssayError):
-                job = one.job()
+                job, _ = one.job(), one.state()
                 if job.kind == "train" and "run" in job.about:
                     found[job.about["run"]] = one
         return found

@@ -112,7 +112,7 @@ class SetRoom(Room):
         pane = next((one for one in self._panes(work, record) if one[0] == name), None)
         if pane is None:
             raise MissingError(f"this clip has no {name[:40]}", hint="reload the page")
-        return frame_answer(self.shelf.clip(pane[1], gray=pane[3]), index_of(request))
+        return frame_answer(request, self.shelf.clip(pane[1], gray=pane[3]), index_of(request))
 
 
 def _records(folder: Path) -> dict[str, ClipRecord]:

@@ -41,16 +41,17 @@ function row(one) {
   } });
   const name = make("td", { class: "name" }, make("a", { href: `/cases/${one.key}` }, one.name), make("div", { class: "small" }, one.fault || `${one.place}${one.size ? `, ${size(one.size)}` : ""}`));
   const badge = one.verdict ? make("span", { class: `badge verdict-${one.verdict.replaceAll(" ", "-")}` }, one.verdict) : make("span", { class: "badge bad" }, "damaged");
+  const sound = one.sound ? make("span", { class: `badge verdict-${one.sound.replaceAll(" ", "-")}` }, `sound: ${one.sound}`) : null;
   return make("tr", { "data-case": one.key }, make("td", { class: "pick" }, pick),
     make("td", { class: "thumb" }, one.picture ? make("img", { src: `/cases/${one.key}/evidence/${one.picture}`, alt: "", loading: "lazy" }) : ""),
-    name, make("td", {}, badge), make("td", { class: "n extra" }, signed(one.logit)), make("td", { class: "n extra" }, one.tracks ?? ""),
+    name, make("td", {}, badge, sound && " ", sound), make("td", { class: "n extra" }, signed(one.logit)), make("td", { class: "n extra" }, one.tracks ?? ""),
     make("td", { class: "n extra" }, one.differs || ""), make("td", { class: "n extra" }, moment(one.made)));
 }
 
 function showCases() {
   const words = search.value.toLowerCase().split(/\s+/).filter(Boolean);
-  const matching = cases.filter((one) => words.every((word) => [one.name, one.verdict, one.place, one.sha256].join(" ").toLowerCase().includes(word)));
-  const state = JSON.stringify([matching.map((one) => [one.key, one.made, one.verdict])]);
+  const matching = cases.filter((one) => words.every((word) => [one.name, one.verdict, one.sound, one.place, one.sha256].join(" ").toLowerCase().includes(word)));
+  const state = JSON.stringify([matching.map((one) => [one.key, one.made, one.verdict, one.sound])]);
   if (state !== shown) body.replaceChildren(...matching.map(row));
   shown = state;
   document.getElementById("none").hidden = cases.length > 0;

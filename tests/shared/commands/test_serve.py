@@ -31,7 +31,7 @@ def test_a_folder_that_is_none_and_a_taken_port_are_refused(tmp_path, capsys):
     assert run(["serve", str(tmp_path), "--max-upload-gb", "0"]) == 2
 
 
-def test_the_server_answers_its_address_and_ends_on_ctrl_c(tmp_path):
+def test_the_server_answers_its_address_and_ends_on_ctrl_c(tmp_path, capsys):
     code = (
         "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); from shared.cli import main; main()"
     )
@@ -58,6 +58,8 @@ def test_the_server_answers_its_address_and_ends_on_ctrl_c(tmp_path):
         with pytest.raises(urllib.error.HTTPError) as refused:
             urllib.request.urlopen(address.split("?")[0] + "cases", timeout=20)
         assert refused.value.code == 401
+        assert run(["serve", str(tmp_path), "--no-browser"]) == 1
+        assert "is served already" in capsys.readouterr().err
         server.send_signal(signal.SIGINT)
         assert server.wait(60) == 0
     finally:
@@ -80,3 +82,17 @@ def test_progress_is_told_to_a_file_that_another_process_follows(tmp_path, monke
     monkeypatch.setenv(PROGRESS_FILE, str(tmp_path / "none" / "progress.json"))
     with console.progress("reading", 1, unit="frame") as tick:
         tick()
+
+
+def test_a_browser_is_started_with_another_token_than_the_printed_one(tmp_path, monkeypatch):
+    from shared.commands import serve as command
+
+    opened, printed = [], []
+    monkeypatch.setattr(command, "_open", opened.append)
+    monkeypatch.setattr(command.console, "result", printed.append)
+    monkeypatch.setattr("uvicorn.Server.run", lambda self, sockets: None)
+    assert run(["serve", str(tmp_path)]) == 0
+    [address] = opened
+    base, _, token = address.partition("?token=")
+    assert printed[0]["address"].startswith(base + "?token=")
+    assert token not in printed[0]["address"]

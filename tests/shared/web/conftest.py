@@ -42,7 +42,9 @@ def number_of_picture(image: np.ndarray, frames: int = FRAMES) -> int:
     return min(range(frames), key=lambda index: float(np.abs(picture(index, side) - image.astype(float)).mean()))
 
 
-def write_case(folder: Path, clip: Path, *, verdict: str = "inconclusive", threshold: float | None = 0.5) -> Path:
+def write_case(
+    folder: Path, clip: Path, *, verdict: str = "inconclusive", threshold: float | None = 0.5, sound: str = ""
+) -> Path:
     """A signed case about ``clip``, with one face scored in every fifth frame."""
     (folder / "evidence").mkdir(parents=True)
     points = mean_in_crop(48, "whole").astype(np.float32) + np.float32([20, 22])
@@ -57,6 +59,13 @@ def write_case(folder: Path, clip: Path, *, verdict: str = "inconclusive", thres
         "detector": {"name": "toy", "input": "64 px, framing whole"},
         "evidence": [{"name": "timing", "finding": "a gap after frame 7", "odd": True}],
     }  # fmt: skip
+    if sound:
+        report["sound"] = {
+            "name": "aasist",
+            "verdict": sound,
+            "reason": "Parts lie above <the> threshold.",
+            "kind": "speech",
+        }
     (folder / "report.json").write_text(json.dumps(report))
     (folder / "report.html").write_text("<!DOCTYPE html><h1>Inspection</h1><script>alert(1)</script>")
     (folder / "custody.json").write_text("{}")

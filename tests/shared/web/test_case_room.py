@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import shutil
 from urllib.parse import quote
 
 import cv2
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
-from shared.web.rooms.case_files import file_of, read_report
-from tests.shared.web.conftest import FRAMES, OLD, key_named, number_of_picture, write_case
+from shared.errors import CaseError
+from shared.web.found import key_of
+from shared.web.rooms.case_files import file_of, read_faces, read_report
+from tests.factories import write_clip
+from tests.shared.web.conftest import FRAMES, OLD, key_named, number_of_picture, picture, write_case
 
 
 @pytest.fixture(scope="module")
@@ -50,6 +56,23 @@ def test_the_player_gets_tracks_threshold_and_frames_by_index(client, case):
     assert client.get(f"{case}/state.json").json()["frames"] == FRAMES
 
 
+def test_a_frame_is_sent_again_only_if_its_file_became_another(client, work):
+    folder, clip = work / "again", work / "again" / "again.mp4"
+    folder.mkdir()
+    case = f"/landmarks/{key_of('again/again.mp4')}/frames/0.jpg"
+    shutil.copyfile(work / "suspect.mp4", clip)
+    first = client.get(case)
+    assert first.headers["cache-control"] == "private, no-cache"
+    asked = {"If-None-Match": first.headers["etag"]}
+    assert client.get(case, headers=asked).status_code == 304
+    assert client.get(case.replace("/0.", "/1."), headers=asked).status_code == 200
+    write_clip(clip, [picture(20 + index) for index in range(5)])
+    second = client.get(case, headers=asked)
+    assert second.status_code == 200
+    assert second.content != first.content
+    shutil.rmtree(folder)
+
+
 def test_faces_of_a_frame_have_landmarks_the_outline_of_the_crop_and_the_heat_map(client, case):
     found = client.get(f"{case}/faces/5.json").json()["faces"][0]
     assert len(found["landmarks"]) == 68
@@ -69,6 +92,19 @@ def test_the_report_is_served_in_a_sandbox_without_scripts(client, case):
     assert policy.startswith("sandbox;")
     assert "script-src" not in policy
     assert "default-src 'none'" in policy
+
+
+def test_the_verdict_on_the_sound_is_beside_that_on_the_faces(client, work):
+    write_case(work / "cases" / "heard", work / "suspect.mp4", verdict="real", sound="fake")
+    rows = {row["place"]: row for row in client.get("/cases/list.json").json()["cases"]}
+    heard, one = rows["cases/heard"], rows["cases/one"]
+    assert (heard["verdict"], heard["sound"], one["sound"]) == ("real", "fake", "")
+    text = client.get(f"/cases/{heard['key']}").text
+    assert "Parts lie above &lt;the&gt; threshold." in text
+    assert "aasist" in text
+    assert 'id="sound"' not in client.get(f"/cases/{one['key']}").text
+    assert "sound: fake" in client.get(f"/cases/compare/{one['key']}/{heard['key']}").text
+    shutil.rmtree(work / "cases" / "heard")
 
 
 @pytest.mark.parametrize("name", ["..%2freport.json", "face.png%00", "none.png", "report.json"])
@@ -95,11 +131,16 @@ def test_a_note_becomes_a_line_of_the_signed_log(client, case):
         {"text": "a", "frame": -1},
         {"text": "a", "frame": True},
         {"text": "a", "by": "x" * 201},
+        {"text": "a\0b"},
+        {"text": "a\ud800"},
+        {"text": "a", "by": "\udc80"},
         [],
     ],
 )
 def test_a_note_that_is_none_is_refused(client, case, note):
-    assert client.post(f"{case}/notes", json=note).status_code == 400
+    answer = client.post(f"{case}/notes", content=json.dumps(note))
+    assert answer.status_code == 400
+    assert answer.json()["error"]
 
 
 def test_a_changed_case_is_found_and_takes_no_note(client, work):
@@ -158,6 +199,49 @@ def test_a_damaged_report_is_one_row_with_its_fault(client, work):
     shutil.rmtree(folder)
 
 
+def _table(rows: int = 2, **changed) -> pa.Table:
+    columns = {
+        "frame": pa.array(range(rows), pa.int32()), "seconds": pa.array([0.0] * rows, pa.float64()),
+        "track": pa.array([0] * rows, pa.int32()), "logit": pa.array([0.0] * rows, pa.float32()),
+        "box": pa.array([[0, 0, 9, 9]] * rows, pa.list_(pa.float32(), 4)),
+    }  # fmt: skip
+    return pa.table(columns | changed)
+
+
+@pytest.mark.parametrize(
+    ("changed", "why"),
+    [
+        ({"landmarks": pa.array([[0.0] * 5000, []], pa.list_(pa.float32()))}, "column landmarks is not of the type"),
+        ({"landmarks": pa.array([[0.0] * 5000] * 2, pa.list_(pa.float32(), 5000))}, "column landmarks is not"),
+        ({"box": pa.array([[0, 0, 9, 9]] * 2, pa.list_(pa.float32()))}, "column box is not of the type"),
+        ({"box": pa.array([None, [0, 0, 9, 9]], pa.list_(pa.float32(), 4))}, "cannot be read"),
+        ({"frame": pa.array([None, 1], pa.int32())}, "values that are no numbers"),
+        ({"frame": pa.array(["0", "1"])}, "column frame is not of the type int32"),
+    ],
+)
+def test_a_table_of_another_shape_is_one_sentence(tmp_path, changed, why):
+    pq.write_table(_table(**changed), tmp_path / "frames.parquet")
+    with pytest.raises(CaseError, match=why) as caught:
+        read_faces(tmp_path)
+    assert "\n" not in str(caught.value)
+
+
+def test_more_values_than_its_rows_can_have_are_counted_before_they_are_unpacked(tmp_path, monkeypatch):
+    # The type of the column, which only the program that wrote the file vouches for, does not tell.
+    lists = pa.array([[0.0] * 100_000, [0.0]], pa.list_(pa.float32()))
+    table = _table(landmarks=lists)
+    claimed = pa.schema(
+        [pa.field("landmarks", pa.list_(pa.float32(), 136)) if one.name == "landmarks" else one for one in table.schema]
+    )
+    claim = base64.b64encode(claimed.serialize().to_pybytes())
+    with pq.ParquetWriter(tmp_path / "frames.parquet", table.schema, store_schema=False) as writer:
+        writer.write_table(table)
+        writer.add_key_value_metadata({"ARROW:schema": claim})
+    monkeypatch.setattr(pq.ParquetFile, "read", lambda *_: pytest.fail("it was unpacked"))
+    with pytest.raises(CaseError, match="column landmarks has more values"):
+        read_faces(tmp_path)
+
+
 def test_html_in_a_report_is_escaped(client, work):
     folder = write_case(work / "cases" / "html", work / "suspect.mp4")
     report = json.loads((folder / "report.json").read_text())
@@ -182,6 +266,7 @@ def test_an_uploaded_file_waits_for_its_inspection(client, page, work, monkeypat
     assert words[2].endswith(f"files/{found['file']}/Zo_s_clip.mp4")
     stored = work / "serve" / "files" / found["file"] / "Zo_s_clip.mp4"
     assert stored.read_bytes() == data
+    assert "--force" not in words
     client.post(f"/jobs/{found['job']}/stop", json={})
 
 

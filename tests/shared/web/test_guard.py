@@ -7,7 +7,9 @@ from pathlib import Path
 import pytest
 from starlette.testclient import TestClient
 
-from shared.web.app import Page, make_page
+from shared.errors import RunError, UsageError
+from shared.web.answers import Pages
+from shared.web.app import Page, alone, make_page
 from shared.web.config import ServeConfig
 from shared.web.guard import HEADERS, MAX_FORM_BYTES, RefusalLog
 
@@ -58,6 +60,21 @@ def test_the_token_becomes_a_cookie_of_this_site_alone_and_leaves_the_address(pa
     assert "samesite=strict" in cookie.lower()
     assert page.access.token not in cookie
     assert stranger.get("/cases").status_code == 200
+
+
+def test_a_token_for_opening_gives_the_cookie_once_and_not_for_long(page, stranger, root, monkeypatch):
+    token = page.access.opening()
+    assert token != page.access.token
+    answer = stranger.get("/", params={"token": token}, headers={"Host": "evil.example"})
+    assert answer.status_code == 421  # and it is good still
+    assert stranger.get("/", params={"token": token}).status_code == 303
+    assert stranger.get("/cases").status_code == 200
+    before = len(lines(root))
+    refused(root, stranger.get("/", params={"token": token}), 401, "its token is another", before)
+    late = page.access.opening()
+    monkeypatch.setattr("shared.web.guard.time.monotonic", lambda: 1e12)
+    assert stranger.get("/", params={"token": late}).status_code == 401
+    assert stranger.get("/", params={"token": page.access.token}).status_code == 303
 
 
 @pytest.mark.parametrize("address", ["/", "/cases", "/cases/list.json", "/static/app.css", "/jobs", "/nothing"])
@@ -208,3 +225,37 @@ def test_the_log_stays_one_line_for_each_refusal_whatever_was_sent(tmp_path):
     assert text.count("\n") == 1
     assert "\x1b" not in text
     assert len(text) < 700
+
+
+def test_the_log_is_not_written_through_a_link(tmp_path):
+    (tmp_path / "own.txt").write_text("mine")
+    (tmp_path / "refused.log").symlink_to(tmp_path / "own.txt")
+    RefusalLog(tmp_path / "refused.log").add(400, "GET", "/", "why")
+    assert (tmp_path / "own.txt").read_text() == "mine"
+
+
+@pytest.mark.parametrize("name", ["serve", "serve/files", "serve/cases", "serve/jobs", "serve/indices", "runs"])
+def test_a_place_of_the_page_that_is_a_link_is_refused(tmp_path, name):
+    root, away = tmp_path / "root", tmp_path / "away"
+    (root / name).parent.mkdir(parents=True)
+    away.mkdir()
+    (root / name).symlink_to(away)
+    with pytest.raises(UsageError, match="is a link"):
+        make_page(root, ServeConfig(), port=PORT)
+    assert list(away.iterdir()) == []
+
+
+def test_a_folder_has_one_server(tmp_path):
+    with alone(tmp_path), pytest.raises(RunError, match="is served already"), alone(tmp_path):
+        pass
+    with alone(tmp_path):
+        pass
+
+
+def test_only_the_first_letter_of_a_sentence_is_made_large():
+    text = Pages({"version": "1", "root_name": "a"}).page(
+        "error.html.j2", room="", error="SHA-256 of IMG_1.MOV", hint=""
+    )
+    assert "<p>SHA-256 of IMG_1.MOV.</p>" in bytes(text.body).decode()
+    text = Pages({"version": "1", "root_name": "a"}).page("error.html.j2", room="", error="there is no CASE", hint="")
+    assert "<p>There is no CASE.</p>" in bytes(text.body).decode()

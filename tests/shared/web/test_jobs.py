@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -9,10 +10,11 @@ from pathlib import Path
 import psutil
 import pytest
 
-from shared.errors import RunError
+from shared.errors import RunError, UsageError
 from shared.web.jobs.command import CommandError, run_command
 from shared.web.jobs.queue import JobQueue
 from shared.web.jobs.record import Job, JobRecord, record, records
+from tests.shared.web.conftest import write_case
 
 SLEEP = "import time; print('on', flush=True); time.sleep(60)"
 
@@ -159,10 +161,13 @@ def test_a_short_command_gives_its_document_or_its_error(tmp_path):
     with pytest.raises(CommandError, match="missing is no case") as caught:
         run_command(["case", "verify", "missing"], tmp_path)
     assert caught.value.hint
+    for text in ("a\0b", "a\ud800"):
+        with pytest.raises(UsageError, match="cannot be handed to a command"):
+            run_command(["case", "note", "missing", text], tmp_path)
 
 
 def test_the_list_of_jobs_shows_output_and_removes(client, page):
-    one = page.queue.add(job("case", "verify", "missing"))
+    one = page.queue.add(job("case", "verify", "missing", kind="verify"))
     wait_for(lambda: one.state().state == "failed")
     shown = next(row for row in client.get("/jobs/list.json").json()["jobs"] if row["key"] == one.key)
     assert shown["state"] == "failed"
@@ -175,3 +180,18 @@ def test_the_list_of_jobs_shows_output_and_removes(client, page):
     assert not one.folder.exists()
     assert client.get(f"/jobs/{one.key}/output.json").status_code == 422
     assert client.get("/jobs").status_code == 200
+
+
+def test_an_inspection_is_not_run_again_over_its_case(client, page, work, monkeypatch):
+    monkeypatch.setattr(page.queue, "_has_room", lambda job: False)
+    case = write_case(work / "serve" / "cases" / "ab12", work / "suspect.mp4")
+    old = job("inspect", "a.mp4", "--out", str(case), "--force")  # as earlier versions stored it
+    one = page.queue.add(dataclasses.replace(old, about={"file": "ab12"}))
+    one.change(state="done")
+    answer = client.post(f"/jobs/{one.key}/again", json={})
+    assert answer.status_code == 422
+    assert answer.json()["error"] == "the case of this file is there already"
+    case.rename(work / "serve" / "cases" / "away")
+    key = client.post(f"/jobs/{one.key}/again", json={}).json()["key"]
+    assert record(page.queue.jobs, key).job().words == old.words[:-1]
+    client.post(f"/jobs/{key}/stop", json={})

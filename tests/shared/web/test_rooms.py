@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 
 import cv2
 import numpy as np
 import pytest
 
+from shared.faces.facesets.layout import crop_name
 from shared.faces.facesets.reader import Faceset
 from shared.faces.finders.sidecar import SidecarFinder
+from shared.web.answers import plain
 from shared.web.found import WorkIndex, key_of
 from shared.web.jobs.record import record
 from shared.web.rooms.faces import rows_text
@@ -59,6 +62,19 @@ def test_long_curves_are_thinned_and_half_a_line_is_left_out(tmp_path):
     assert last_line(tmp_path)["step"] == 2999
     assert curves(tmp_path / "none") == {}
     assert last_line(tmp_path / "none") == {}
+
+
+def test_numbers_that_json_does_not_have_take_no_list_down(client, work):
+    odd = work / "odd"
+    shutil.copytree(work / "swapper", odd)
+    (odd / "metrics.jsonl").write_text('{"step": 3, "seconds": 1e999, "loss": NaN, "other": 1' + "0" * 400 + "}\n")
+    config = "".join(line for line in (odd / "config.toml").open() if not line.startswith("minutes"))
+    (odd / "config.toml").write_text("minutes = inf\n" + config)
+    rows = {row["name"]: row for row in client.get("/runs/list.json").json()["runs"]}
+    assert rows.keys() == {"odd", "swapper"}
+    assert (rows["odd"]["loss"], rows["odd"]["minutes"]) == (None, None)
+    assert json.loads(plain({"a": [float("nan"), (1.5, float("-inf"))]}).body) == {"a": [None, [1.5, None]]}
+    shutil.rmtree(odd)
 
 
 def test_previews_are_served_by_name_alone(client, work):
@@ -140,6 +156,21 @@ def test_a_set_lists_its_clips_and_shows_fake_original_and_masks(client):
     assert client.get(f"{base}/{'0' * 16}").status_code == 404
 
 
+def test_a_re_enactment_is_described_as_one(client, work):
+    base = f"/sets/{key_of('set')}"
+    clips = client.get(f"{base}/clips.json").json()["clips"]
+    fake = next(clip for clip in clips if clip["name"] == "actor-50000+actor-50057")
+    people = (fake["source"], fake["target"])
+    assert "the face of {} in a clip of {};".format(*people) in client.get(f"{base}/{fake['key']}").text
+    shutil.copytree(work / "set", work / "moved")
+    manifest = work / "moved" / "manifest.jsonl"
+    manifest.write_text(re.sub(r'"kind": ?"swap"', '"kind":"reenact"', manifest.read_text()))
+    text = client.get(f"/sets/{key_of('moved')}/{fake['key']}").text
+    assert "a clip of {1}, moved by a performance of {0};".format(*people) in text
+    assert "the face of" not in text
+    shutil.rmtree(work / "moved")
+
+
 def test_a_set_whose_manifest_names_another_folder_shows_nothing_of_it(client, work):
     shutil.copytree(work / "set", work / "evil")
     manifest = work / "evil" / "manifest.jsonl"
@@ -163,7 +194,13 @@ def test_a_faceset_is_a_wall_from_which_faces_are_set_aside_and_taken_back(clien
     found = client.get(f"{base}/faces.json").json()["columns"]
     count, kept = len(found["kept"]), sum(found["kept"])
     assert all(len(found[name]) == count for name in ("sharpness", "yaw_degrees", "width_px", "frame"))
-    assert client.get(f"{base}/crops/0.png").headers["content-type"] == "image/png"
+    crop = client.get(f"{base}/crops/0.png")
+    assert crop.headers["content-type"] == "image/png"
+    asked = {"If-None-Match": crop.headers["etag"]}
+    assert client.get(f"{base}/crops/0.png", headers=asked).status_code == 304
+    shutil.copyfile(work / "faces" / "actor-50000" / crop_name(1), work / "faces" / "actor-50000" / crop_name(0))
+    assert client.get(f"{base}/crops/0.png", headers=asked).content != crop.content
+    (work / "faces" / "actor-50000" / crop_name(0)).write_bytes(crop.content)
     assert client.get(f"{base}/crops/{count}.png").status_code == 404
     answer = client.post(f"{base}/keep", json={"remove": [0, 1]}).json()
     assert answer["kept"] == kept - 2

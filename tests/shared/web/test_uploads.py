@@ -36,6 +36,14 @@ def test_a_name_that_leads_to_another_folder_is_refused(tmp_path, name):
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_long_name_is_cut_and_keeps_its_suffix(tmp_path):
+    name = "Aufnahme " * 25 + ".MP4"
+    key = store(tmp_path, name, 1, b"a")
+    facts = json.loads((tmp_path / key / "file.json").read_text())
+    assert facts["file"] == ("Aufnahme_" * 25)[:80] + ".mp4"
+    assert len(facts["name"]) == 120
+
+
 @pytest.mark.parametrize("name", ["a.exe", "a", "a.html", "mp4"])
 def test_a_name_of_something_else_is_refused(tmp_path, name):
     with pytest.raises(UsageError, match="neither a video nor a picture"):

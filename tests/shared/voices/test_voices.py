@@ -1,5 +1,6 @@
 """Voicesets: what is speech is kept, what cannot be used is said, through the command line."""
 
+import hashlib
 import json
 
 import numpy as np
@@ -167,9 +168,23 @@ def test_a_damaged_voiceset_is_refused(tmp_path, recording):
     (out / "utterances.jsonl").write_text(table.replace('"source":0', '"source":7'))
     with pytest.raises(VoicesetError, match="contradicts"):
         read_voiceset(out)
-    (out / "utterances.jsonl").write_text(table.replace("sounds/", "../sounds/"))
+    moved = table.replace("sounds/", "../sounds/")
+    (out / "utterances.jsonl").write_text(moved)
+    with pytest.raises(VoicesetError, match="was changed"):
+        read_voiceset(out)
+    settings = (out / "voiceset.toml").read_text()
+    old, new = (hashlib.sha256(text.encode()).hexdigest() for text in (table, moved))
+    (out / "voiceset.toml").write_text(settings.replace(old, new))
     with pytest.raises(VoicesetError, match="would leave"):
         read_voiceset(out).sound(0)
+    (out / "voiceset.toml").write_text(settings)
+    (out / "utterances.jsonl").write_text(table)
+    first = out / "sounds" / "00000000.flac"
+    (out / "sounds" / "00000001.flac").replace(first)
+    with pytest.raises(VoicesetError, match=r"00000000\.flac was changed"):
+        read_voiceset(out).sound(0)
+    with pytest.raises(VoicesetError, match="is missing"):
+        read_voiceset(out).sound(1)
 
 
 def test_long_speech_is_cut_where_it_is_least_likely(monkeypatch):

@@ -51,6 +51,7 @@ def speak(
 
     place = out or Path("speech.wav")
     need_speech_suffix(place)
+    _need_phones_place(phones, place, file)
     number = seed or 0
     said = checked_text(_given(text, file))
     identity = SigningIdentity.load_or_create()
@@ -96,6 +97,17 @@ def engines() -> None:
         [(one.name, ", ".join(one.voices), one.missing or "") for one in states],
     )
     console.result({"engines": [dataclasses.asdict(one) for one in states]})
+
+
+def _need_phones_place(phones: Path | None, out: Path, file: Path | None) -> None:
+    if phones is None:
+        return
+    if phones.suffix.lower() != ".csv":
+        raise UsageError(
+            f"times of phones are not written as {phones.suffix or 'a file without suffix'}", hint="use .csv"
+        )
+    if phones.resolve() in {one.resolve() for one in (out, file) if one is not None}:
+        raise UsageError(f"{phones} is also --out or --file", hint="give --phones a file of its own")
 
 
 def _given(text: str | None, file: Path | None) -> str:

@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     from forge.speaking.output import SpeechFile
     from shared.audio.sound import Sound
 
+_LOWEST_RATE = 8000
+_MOST_SAMPLES = 8_000_000
+
 _SPAN = re.compile(r"(\d{1,5}(?:\.\d{1,6})?)-(\d{1,5}(?:\.\d{1,6})?)")
 
 _Recording = Annotated[Path, typer.Argument(help="A recording of speech.", show_default=False)]
@@ -101,13 +104,24 @@ def _read(recording: Path, rights: str, out: Path) -> Sound:
     from shared.audio.reading import read_sound
     from shared.audio.sound import is_silent
     from shared.errors import MediaError
+    from shared.provenance.identity import SigningIdentity
+    from shared.provenance.sign import need_signable
     from shared.voices.layout import check_rights
 
     check_rights(rights)
     need_speech_suffix(out)
     if out.resolve() == recording.resolve():
         raise UsageError(f"{out} is the recording itself", hint="name another file: the original is kept")
+    need_signable(SigningIdentity.load_or_create(), None)
     sound = read_sound(recording, rate=None, most_seconds=600)
+    if sound.rate < _LOWEST_RATE:
+        raise MediaError(
+            f"{recording} has {sound.rate} samples a second", hint=f"the mark needs at least {_LOWEST_RATE:,}"
+        )
+    if len(sound) > _MOST_SAMPLES:
+        raise MediaError(
+            f"{recording} has {len(sound):,} samples", hint=f"cut it to {_MOST_SAMPLES:,}, or lower its rate"
+        )
     if is_silent(sound.samples):
         raise MediaError(f"{recording} is silent", hint="name a recording of speech")
     return sound

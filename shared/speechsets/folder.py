@@ -18,7 +18,7 @@ from shared.errors import ManifestError, UsageError, storage_errors
 from shared.provenance.identity import SigningIdentity
 from shared.provenance.read import read_provenance
 from shared.speechsets.layout import LIST, MANIFEST, MEDIA, RATE, SETTINGS, SpeechRecord, SpeechSetInfo
-from shared.storage import inside, sha256_file, write_text
+from shared.storage import inside, is_draft, read_bytes, sha256_file, write_text
 
 _HINT = "restore it from a copy, or make the set again"
 _COLUMNS = ("path", "label", "speaker", "engine", "codec", "split", "spans", "parent")
@@ -61,6 +61,11 @@ def begin(path: Path, info: SpeechSetInfo) -> SpeechSet:
         StorageError: writing failed.
     """
     if (path / SETTINGS).is_file():
+        with storage_errors(path):
+            (path / MEDIA).mkdir(exist_ok=True)
+            # A sealed set has a manifest: without it, it is damaged and not only begun.
+            if not (path / LIST).exists() and not any((path / MEDIA).iterdir()):
+                (path / MANIFEST).touch()
         found = read_speech_set(path)
         if found.info != info:
             raise UsageError(
@@ -68,12 +73,14 @@ def begin(path: Path, info: SpeechSetInfo) -> SpeechSet:
             )
         _drop_partial_line(path / MANIFEST)
         return found
-    if path.exists() and not (path.is_dir() and not any(path.iterdir())):
+    if path.exists() and not (path.is_dir() and all(is_draft(one.name) for one in path.iterdir())):
         raise UsageError(f"{path} is there and holds no set of speech", hint="choose another --out")
     with storage_errors(path):
-        (path / MEDIA).mkdir(parents=True, exist_ok=True)
+        path.mkdir(parents=True, exist_ok=True)
+        # The settings come first: a folder that has them is continued, whatever else was not yet made.
+        write_toml(path / SETTINGS, info)
+        (path / MEDIA).mkdir(exist_ok=True)
         (path / MANIFEST).touch()
-    write_toml(path / SETTINGS, info)
     return SpeechSet(path, info, ())
 
 
@@ -134,8 +141,7 @@ def verify(path: Path, *, tick: Callable[[], object] | None = None) -> list[str]
     found += [f"{name}: the record is missing" for name in changed.removed]
     found += [f"{name}: added after the seal" for name in changed.added]
     found += [f"{name}: changed after the seal" for name in changed.files]
-    if not (path / LIST).is_file() or (path / LIST).read_text(encoding="utf-8") != list_of(opened.records):
-        found.append(f"{LIST}: does not match the manifest")
+    found += _list_problems(opened) + _unnamed(opened)
     for record in opened.records:
         problem = _problem(opened, record)
         if problem:
@@ -143,6 +149,28 @@ def verify(path: Path, *, tick: Callable[[], object] | None = None) -> list[str]
         if tick is not None:
             tick()
     return found
+
+
+def _list_problems(opened: SpeechSet) -> list[str]:
+    expected = list_of(opened.records).encode()
+    try:
+        found = read_bytes(opened.path / LIST, len(expected) + 1, error=ManifestError)
+    except ManifestError:  # missing, unreadable or longer than it can be
+        found = b""
+    try:
+        found.decode()
+    except UnicodeDecodeError:
+        return [f"{LIST}: is no text in UTF-8"]
+    return [] if found == expected else [f"{LIST}: does not match the manifest"]
+
+
+def _unnamed(opened: SpeechSet) -> list[str]:
+    """What lies in the folder of media and is named by no line."""
+    named = {record.path for record in opened.records}
+    with storage_errors(opened.path / MEDIA):
+        there = sorted(each for each in (opened.path / MEDIA).rglob("*") if each.is_symlink() or not each.is_dir())
+    names = [each.relative_to(opened.path).as_posix() for each in there]
+    return [f"{name}: no line of the manifest names it" for name in names if name not in named]
 
 
 def _problem(opened: SpeechSet, record: SpeechRecord) -> str:

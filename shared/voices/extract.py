@@ -43,6 +43,7 @@ SOUND_SUFFIXES = frozenset(
 """File suffixes of what is read in a folder."""
 
 _MARK_SECONDS = 8.0
+_MARK_PLACES = 3
 _FAKE_KINDS = ("swap", "reenact", "generate", "speech")
 
 
@@ -157,8 +158,9 @@ class _Writing:
         spans = self._spans(sound, text)
         if not spans:
             raise MediaError(f"{path} holds no speech", hint="name a recording of speech")
+        source = _source_of(path, digest, sound, [first for first, _ in spans])
         self._seen.add(digest)
-        self.sources.append(_source_of(path, digest, sound))
+        self.sources.append(source)
         for first, stop in spans:
             self._write(sound, first, stop, text, draft)
 
@@ -229,21 +231,47 @@ class _Writing:
         return info
 
 
-def _source_of(path: Path, digest: str, sound: Sound) -> SourceSound:
+def _source_of(path: Path, digest: str, sound: Sound, starts: Sequence[int]) -> SourceSound:
     assert sound.source is not None
     source = SourceSound(
         path.name, digest, round(sound.seconds, 3), sound.source.rate, sound.source.channels, sound.source.codec
     )
-    return dataclasses.replace(source, synthetic=says_synthetic(path, sound))
+    return dataclasses.replace(source, synthetic=says_synthetic(path, sound, starts))
 
 
-def says_synthetic(path: Path, sound: Sound) -> bool:
-    """Whether a recording's signature, or the mark in its first seconds, says that a model made it."""
+def says_synthetic(path: Path, sound: Sound, starts: Sequence[int] = (0,)) -> bool:
+    """Whether a recording's signature, or the mark in its speech, says that a model made it.
+
+    Args:
+        path: of the recording.
+        sound: its samples.
+        starts: where stretches of speech start; the mark is searched for at the first, middle and last one.
+
+    Raises:
+        MediaError: it carries the mark of a set, and no valid signature says whether it is real.
+    """
     known = read_provenance(path)
     if known is not None and (known.says_fake or str((known.record or {}).get("kind", "")) in _FAKE_KINDS):
         return True
-    mark = read_mark(sound.samples[: round(_MARK_SECONDS * sound.rate)], sound.rate, speeds=(1.0,))
-    return mark.payload is not None and mark.payload.kind in _FAKE_KINDS
+    kinds = _mark_kinds(sound, starts)
+    if "set" in kinds and (known is None or not known.valid):
+        raise MediaError(
+            f"{path} carries the mark of a set, and no valid signature says whether it is real",
+            hint="use the recording that the set was made from, or the set's own signed file",
+        )
+    return not kinds.isdisjoint(_FAKE_KINDS)
+
+
+def _mark_kinds(sound: Sound, starts: Sequence[int]) -> set[str]:
+    """The kinds of the marks at the first, middle and last of ``starts``; the search ends at the first mark."""
+    size = round(_MARK_SECONDS * sound.rate)
+    chosen = [starts[round(share * (len(starts) - 1) / (_MARK_PLACES - 1))] for share in range(_MARK_PLACES)]
+    places = dict.fromkeys(min(first, max(0, len(sound) - size)) for first in chosen)
+    for first in places:
+        mark = read_mark(sound.samples[first : first + size], sound.rate, speeds=(1.0,))
+        if mark.payload is not None:
+            return {mark.payload.kind}
+    return set()
 
 
 def _cut_to_length(sound: Sound, spans: Sequence[tuple[int, int]], longest: float) -> list[tuple[int, int]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,7 +13,7 @@ from shared.audio.reading import read_sound
 from shared.audio.sound import Sound
 from shared.config import read_toml
 from shared.errors import ManifestError, VoicesetError
-from shared.storage import decode_json, inside, read_bytes
+from shared.storage import decode_json, inside, read_bytes, sha256_file
 from shared.voices.layout import MOST_TEXT, SETTINGS, TABLE, Utterance, VoicesetInfo
 
 _MOST_BYTES = 256 << 20
@@ -37,13 +38,18 @@ class Voiceset:
         """The samples of an utterance.
 
         Raises:
-            VoicesetError: its path leads out of the folder.
+            VoicesetError: its path leads out of the folder, or the file is missing or was changed.
             MediaError: it cannot be read.
         """
         try:
-            place = inside(self.path, self.utterances[number].path)
+            one = self.utterances[number]
+            place = inside(self.path, one.path)
         except ManifestError as error:
             raise VoicesetError(f"{self.path}: {error}", hint=_HINT) from error
+        if not place.is_file():
+            raise VoicesetError(f"{place} is missing", hint=_HINT)
+        if sha256_file(place) != one.sha256:
+            raise VoicesetError(f"{place} was changed after the voiceset was made", hint=_HINT)
         return read_sound(place, rate=self.info.rate, most_seconds=120)
 
 
@@ -56,7 +62,8 @@ def read_voiceset(path: Path) -> Voiceset:
     if not (path / SETTINGS).is_file():
         raise VoicesetError(f"{path} holds no voiceset", hint="assay voices extract makes one")
     info = _info(path / SETTINGS)
-    lines = read_bytes(path / TABLE, _MOST_BYTES, error=VoicesetError, hint=_HINT).splitlines()
+    table = read_bytes(path / TABLE, _MOST_BYTES, error=VoicesetError, hint=_HINT)
+    lines = table.splitlines()
     if len(lines) != info.utterances:
         raise VoicesetError(f"{path} states {info.utterances} utterances and lists {len(lines)}", hint=_HINT)
     utterances = tuple(
@@ -66,6 +73,8 @@ def read_voiceset(path: Path) -> Voiceset:
     for number, one in enumerate(utterances, 1):
         if not 0 <= one.source < len(info.sources) or len(one.text or "") > MOST_TEXT or not np.isfinite(one.seconds):
             raise VoicesetError(f"{path / TABLE}, line {number} contradicts {SETTINGS}", hint=_HINT)
+    if hashlib.sha256(table).hexdigest() != info.table_sha256:
+        raise VoicesetError(f"{path / TABLE} was changed after the voiceset was made", hint=_HINT)
     return Voiceset(path, info, utterances)
 
 

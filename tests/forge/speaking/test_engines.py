@@ -125,3 +125,18 @@ def test_programs_are_limited():
             run_program([str(folder / "absent")], folder)
         seen = run_program([sys.executable, "-c", "import os; print(sorted(os.environ))"], folder)
         assert "ASSAY" not in seen
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems do not limit another process")
+def test_programs_are_limited_in_memory_and_print_and_leave_no_children():
+    import time
+
+    late = "import time; time.sleep(1.5); open('late', 'w')"
+    parent = f"import subprocess, sys; subprocess.Popen([sys.executable, '-c', {late!r}])"
+    with own_folder() as folder:
+        run_program([sys.executable, "-c", parent], folder)
+        assert len(run_program([sys.executable, "-c", "print('x' * (3 << 20))"], folder)) == 1 << 20
+        with pytest.raises(SpeechError, match="MemoryError"):
+            run_program([sys.executable, "-c", "import time; time.sleep(0.3); bytearray(5 << 30)"], folder)
+        time.sleep(1.5)
+        assert not list(folder.iterdir())

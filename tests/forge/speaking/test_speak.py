@@ -76,6 +76,23 @@ def test_wrong_usage(tmp_path, monkeypatch, capsys, arguments, why):
     assert list(tmp_path.glob("*.wav")) == []
 
 
+@pytest.mark.parametrize(
+    ("arguments", "why"),
+    [
+        (["one", "--phones", "p.txt"], "not written as .txt"),
+        (["one", "--phones", "p"], "file without suffix"),
+        (["--file", "text.csv", "--phones", "./text.csv"], "also --out or --file"),
+    ],
+)
+def test_times_of_phones_have_a_file_of_their_own(tmp_path, monkeypatch, capsys, arguments, why):
+    monkeypatch.setattr("forge.speaking.contract.say", lambda *_, **__: pytest.fail("spoken"))
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "text.csv").write_text("Nine lamps.")
+    assert run(["forge", "speak", *arguments]) == 2
+    assert why in " ".join(capsys.readouterr().err.split())
+    assert [one.name for one in tmp_path.iterdir()] == ["text.csv"]
+
+
 def test_times_of_phones_are_asked_of_an_engine_that_has_none(tmp_path, engine, monkeypatch, capsys):
     info = EngineInfo("hibari", "neural", "1", "heart", "ab" * 32, "Apache-2.0")
     monkeypatch.setattr("forge.speaking.contract.say", lambda text, **_: Speech(murmur(1.0), info))

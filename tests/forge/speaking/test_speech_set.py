@@ -10,9 +10,11 @@ from forge.speaking.sentences import phrase, sentence
 from shared.audio.reading import read_sound
 from shared.audio.sound import Sound
 from shared.cli import run
+from shared.errors import UsageError
 from shared.provenance.read import read_provenance
 from shared.speechsets.audit import PROBES
-from shared.speechsets.folder import read_speech_set, verify
+from shared.speechsets.folder import begin, read_speech_set, verify
+from shared.speechsets.layout import SpeechSetInfo
 from shared.voices.extract import extract_voice
 from shared.voices.layout import ExtractSettings
 
@@ -123,6 +125,22 @@ def test_a_stopped_build_goes_on_and_ends_the_same(voices, tmp_path, monkeypatch
     assert build(voices, parts, *quick, "--seed", "5") == 2
 
 
+@pytest.mark.parametrize("missing", [("media", "manifest.jsonl"), ("manifest.jsonl",)])
+def test_a_set_stopped_while_it_was_begun_goes_on(tmp_path, missing):
+    from dataclasses import replace
+
+    info = SpeechSetInfo("set", "other", 1, "ab", ("ann",), ("hibari",))
+    out = tmp_path / "set"
+    begin(out, info)
+    for name in missing:
+        (out / name).rmdir() if name == "media" else (out / name).unlink()
+    assert begin(out, info).records == ()
+    assert (out / "media").is_dir()
+    assert (out / "manifest.jsonl").read_bytes() == b""
+    with pytest.raises(UsageError, match="other voices or settings"):
+        begin(out, replace(info, name="other"))
+
+
 def test_what_was_changed_is_named(voices, tmp_path, capsys):
     out = tmp_path / "set"
     assert build(voices, out, "--vocoders", "") == 0
@@ -133,6 +151,10 @@ def test_what_was_changed_is_named(voices, tmp_path, capsys):
     opened.file(fake).write_bytes(bytes(data))
     (out / "speech.csv").write_text((out / "speech.csv").read_text().replace("fake", "real"))
     assert verify(out) == ["speech.csv: does not match the manifest", f"{fake.id}: the file was changed"]
+    (out / "speech.csv").write_bytes(b"\xff")
+    (out / "media" / "more.wav").write_bytes(b"x")
+    assert "speech.csv: is no text in UTF-8" in verify(out)
+    assert "media/more.wav: no line of the manifest names it" in verify(out)
     text = (out / "manifest.jsonl").read_text()
     (out / "manifest.jsonl").write_text(text.replace('"speaker":"r0"', '"speaker":"r9"'))
     assert any("record was changed" in problem for problem in verify(out))

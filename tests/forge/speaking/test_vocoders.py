@@ -131,3 +131,16 @@ def test_wrong_usage(tmp_path, monkeypatch, capsys, arguments, why):
     assert run(["forge", *arguments]) == 2
     assert why in " ".join(capsys.readouterr().err.split())
     assert not (tmp_path / "x.wav").exists()
+
+
+@pytest.mark.parametrize(
+    ("rate", "most", "why"), [(4000, 10**9, "4000 samples a second"), (RATE, 9000, "32,000 samples")]
+)
+def test_recordings_that_cannot_be_vocoded_are_refused_before_work(tmp_path, monkeypatch, capsys, rate, most, why):
+    monkeypatch.setattr("forge.commands.vocode._MOST_SAMPLES", most)
+    monkeypatch.setattr("forge.speaking.vocoders.vocoded", lambda *_, **__: pytest.fail("vocoded"))
+    write_sound(tmp_path / "ann.wav", syllables(rate=rate))
+    out = tmp_path / "x.wav"
+    assert run(["forge", "vocode", str(tmp_path / "ann.wav"), "--rights", "consent", "--out", str(out)]) == 1
+    assert why in " ".join(capsys.readouterr().err.split())
+    assert not out.exists()

@@ -1,5 +1,6 @@
 """Voicesets: what is speech is kept, what cannot be used is said, through the command line."""
 
+import hashlib
 import json
 
 import numpy as np
@@ -134,6 +135,29 @@ def test_a_marked_recording_is_known_to_be_synthetic(tmp_path):
     assert read_voiceset(tmp_path / "v").info.synthetic
 
 
+def marked(path, kind, *, quiet=0.0):
+    """A recording with a mark, and silence before it."""
+    from shared.marking.payload import Payload
+    from shared.marking.sound import mark_sound
+
+    noisy = (0.05 * np.random.default_rng(3).normal(size=5 * RATE)).astype(np.float32)
+    samples = mark_sound(noisy, RATE, Payload.of(kind, "ab" * 32))
+    write_sound(path, Sound(np.concatenate([np.zeros(round(quiet * RATE), np.float32), samples]), RATE))
+    return ["voices", "extract", str(path), "--rights", "consent", "--out", str(path.parent / "v"),
+            "--identity", "ann"]  # fmt: skip
+
+
+def test_a_mark_behind_long_silence_is_found(tmp_path):
+    assert run(marked(tmp_path / "a.wav", "speech", quiet=12.0)) == 0
+    assert read_voiceset(tmp_path / "v").info.synthetic
+
+
+def test_the_mark_of_a_set_without_a_signature_is_refused(tmp_path, capsys):
+    assert run(marked(tmp_path / "a.wav", "set")) == 1
+    assert "the mark of a set" in " ".join(capsys.readouterr().err.split())
+    assert not (tmp_path / "v").exists()
+
+
 def test_a_damaged_voiceset_is_refused(tmp_path, recording):
     out = tmp_path / "v"
     assert run(["voices", "extract", str(recording), "--rights", "consent", "--out", str(out), "--identity", "a"]) == 0
@@ -144,9 +168,23 @@ def test_a_damaged_voiceset_is_refused(tmp_path, recording):
     (out / "utterances.jsonl").write_text(table.replace('"source":0', '"source":7'))
     with pytest.raises(VoicesetError, match="contradicts"):
         read_voiceset(out)
-    (out / "utterances.jsonl").write_text(table.replace("sounds/", "../sounds/"))
+    moved = table.replace("sounds/", "../sounds/")
+    (out / "utterances.jsonl").write_text(moved)
+    with pytest.raises(VoicesetError, match="was changed"):
+        read_voiceset(out)
+    settings = (out / "voiceset.toml").read_text()
+    old, new = (hashlib.sha256(text.encode()).hexdigest() for text in (table, moved))
+    (out / "voiceset.toml").write_text(settings.replace(old, new))
     with pytest.raises(VoicesetError, match="would leave"):
         read_voiceset(out).sound(0)
+    (out / "voiceset.toml").write_text(settings)
+    (out / "utterances.jsonl").write_text(table)
+    first = out / "sounds" / "00000000.flac"
+    (out / "sounds" / "00000001.flac").replace(first)
+    with pytest.raises(VoicesetError, match=r"00000000\.flac was changed"):
+        read_voiceset(out).sound(0)
+    with pytest.raises(VoicesetError, match="is missing"):
+        read_voiceset(out).sound(1)
 
 
 def test_long_speech_is_cut_where_it_is_least_likely(monkeypatch):

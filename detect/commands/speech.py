@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from detect.commands.show import plain
+from shared.commands.completion import words
 from shared.commands.options import DeviceOption, SeedOption, SettingsOption, resolve
 from shared.console import console, counted
 from shared.errors import MediaError, UsageError
@@ -61,7 +62,9 @@ def evaluate(
     dataset: SetArgument,
     detector: DetectorOption,
     out: Annotated[Path | None, typer.Option(help="Write the result here, as JSON.", show_default=False)] = None,
-    split: Annotated[str, typer.Option(help="train, val, test or all.")] = "test",
+    split: Annotated[
+        str, typer.Option(help="train, val, test or all.", autocompletion=words("train", "val", "test", "all"))
+    ] = "test",
     seed: SeedOption = None,
 ) -> None:
     """Measures EER, detection costs, Cllr and F1 of segments, by engine and codec, with intervals over speakers.

@@ -99,9 +99,11 @@ def read_speech(place: Path) -> SpeechList:
                 raise ValueError(f"it has more than {_MOST_ROWS:,} lines")
             found.append(_utterance(row, path.parent, number))
     except (ValueError, csv.Error) as error:
-        raise ManifestError(f"{path} is no list of speech: {error}", hint="see docs/speech-detectors.md") from error
+        raise ManifestError(
+            f"{path} is no list of speech: {error}", hint="assay docs speech-detectors tells its columns"
+        ) from error
     if not found:
-        raise ManifestError(f"{path} lists no recording", hint="see docs/speech-detectors.md")
+        raise ManifestError(f"{path} lists no recording", hint="assay docs speech-detectors tells its columns")
     return SpeechList(path.resolve().parent.name, hashlib.sha256(data).hexdigest(), tuple(found))
 
 

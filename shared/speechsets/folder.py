@@ -18,7 +18,7 @@ from shared.errors import ManifestError, UsageError, storage_errors
 from shared.provenance.identity import SigningIdentity
 from shared.provenance.read import read_provenance
 from shared.speechsets.layout import LIST, MANIFEST, MEDIA, RATE, SETTINGS, SpeechRecord, SpeechSetInfo
-from shared.storage import inside, is_draft, read_bytes, sha256_file, write_text
+from shared.storage import decode_json, inside, is_draft, read_bytes, sha256_file, write_text
 
 _HINT = "restore it from a copy, or make the set again"
 _COLUMNS = ("path", "label", "speaker", "engine", "codec", "split", "spans", "parent")
@@ -191,10 +191,8 @@ def _records(path: Path) -> list[SpeechRecord]:
     records: list[SpeechRecord] = []
     seen: set[str] = set()
     for number, line in manifest_lines(path / MANIFEST, partial_tail_ok=True):
-        try:
-            record = msgspec.json.decode(line, type=SpeechRecord)
-        except (msgspec.DecodeError, ValueError, RecursionError) as error:
-            raise ManifestError(f"{path / MANIFEST}, line {number}: {error}", hint=_HINT) from error
+        where = f"{path / MANIFEST}, line {number}"
+        record = decode_json(line, SpeechRecord, where, error=ManifestError, hint=_HINT)
         if record.id in seen:
             raise ManifestError(f"{path / MANIFEST}, line {number}: {record.id} is there already", hint=_HINT)
         seen.add(record.id)

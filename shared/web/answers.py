@@ -16,7 +16,7 @@ from starlette.responses import HTMLResponse, JSONResponse, Response
 from shared.console import visible, visible_json
 from shared.errors import AssayError, StorageError, UsageError
 from shared.pages import page_environment
-from shared.storage import check_plain
+from shared.storage import decode_json
 from shared.web.guard import MAX_FORM_BYTES, RefusalLog
 
 HERE = Path(__file__).parent
@@ -93,14 +93,7 @@ async def form(request: Request) -> dict[str, Any]:
         data += block
         if len(data) > MAX_FORM_BYTES:
             raise UsageError("the request is too large", hint="send less at once")
-    try:
-        found = json.loads(data or b"{}")
-        check_plain(found)
-    except (ValueError, RecursionError) as error:
-        raise UsageError("the request is no JSON document", hint="reload the page") from error
-    if not isinstance(found, dict):
-        raise UsageError("the request is no JSON object", hint="reload the page")
-    return found
+    return decode_json(data or b"{}", dict, "the request", error=UsageError, hint="reload the page")
 
 
 def text_of(values: Mapping[str, Any], name: str, most: int, *, needed: bool = True) -> str:

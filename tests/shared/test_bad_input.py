@@ -62,6 +62,8 @@ def files_under(folder: Path) -> list[Path]:
 @pytest.mark.parametrize("command", COMMANDS)
 @pytest.mark.parametrize("kind", ["missing", "folder", "empty", "text", "noise", "truncated", "sound only"])
 def test_what_is_no_video_is_said_in_a_sentence_with_a_hint(command, kind, bad, tmp_path, capsys):
+    if (command, kind) == ("inspect", "sound only"):
+        pytest.skip("a sound alone is inspected as one")
     path = bad(kind)
     line, place = words(command, path, tmp_path)
     assert run(line) in (1, 2)
@@ -144,7 +146,7 @@ def test_an_unknown_finder_is_refused_with_near_names(make_clip, tmp_path, capsy
 def test_ctrl_c_ends_with_130_and_a_word(monkeypatch, capsys, tmp_path):
     from shared.commands import doctor
 
-    def interrupted(_time_step: object) -> None:
+    def interrupted(*_given: object) -> None:
         raise KeyboardInterrupt
 
     monkeypatch.setattr(doctor, "examine", interrupted)
@@ -169,7 +171,7 @@ def test_ctrl_c_while_the_commands_are_loaded_is_no_traceback(monkeypatch, capsy
 def test_a_stop_signal_that_c_code_turns_into_another_error_is_still_an_interrupt(monkeypatch, capsys, number, plain):
     from shared.commands import doctor
 
-    def replaced(_time_step: object) -> None:
+    def replaced(*_given: object) -> None:
         try:
             signal.raise_signal(number)
         except KeyboardInterrupt:

@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 
 from shared.config import read_toml
-from shared.errors import AssayError, RunError
-from shared.storage import check_plain, inside, read_bytes, read_json
+from shared.errors import AssayError, RunError, StorageError
+from shared.storage import decode_json, inside, read_bytes, read_json
 from shared.training.metrics import METRICS, read_metrics
 
 MAX_PREVIEW_BYTES = 32 << 20
@@ -51,13 +51,10 @@ def last_line(run: Path) -> dict[str, float]:
             lines = file.read().split(b"\n")[:-1]
     except OSError:
         return {}
-    import json
-
     for line in reversed(lines):
-        with suppress(ValueError):
-            values = json.loads(line)
-            check_plain(values)
-            if isinstance(values, dict) and isinstance(values.get("step"), int):
+        with suppress(StorageError):
+            values = decode_json(line, dict, METRICS, error=StorageError)
+            if isinstance(values.get("step"), int):
                 return {name: value for name, value in values.items() if _is_number(value)}
     return {}
 

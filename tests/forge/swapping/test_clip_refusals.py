@@ -23,7 +23,7 @@ def test_an_interrupted_swap_leaves_the_dataset_as_it_was(target, swapper, confi
     swap_clip(target, config=config, name="one", **order)
     before = files_in(tmp_path / "set")
     for place in (
-        "forge.swapping.clip.sign_clip",
+        "forge.swapping.making.sign_clip",
         "forge.swapping.clip.MaskWriter.write",
         "shared.dataset.DatasetFolder.add",
     ):
@@ -40,7 +40,7 @@ def _interrupt(*_args: object, **_settings: object) -> None:
 
 
 def test_a_failed_first_swap_leaves_no_dataset(target, swapper, config, tmp_path, monkeypatch):
-    monkeypatch.setattr("forge.swapping.clip.sign_clip", _interrupt)
+    monkeypatch.setattr("forge.swapping.making.sign_clip", _interrupt)
     (tmp_path / "there").mkdir()
     for name in ("new", "there"):
         with pytest.raises(KeyboardInterrupt):

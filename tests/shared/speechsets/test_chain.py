@@ -39,7 +39,7 @@ def test_silence_level_and_length_are_the_chains():
         assert active_level(made.samples, RATE) == pytest.approx(-26, abs=0.3)
         assert not np.any(np.convolve(made.samples == 0, np.ones(16), "valid") == 16)
         begin = speech_bounds(sound)[0] * RATE // sound.rate
-        assert begin + offset == round(0.25 * RATE)
+        assert begin + offset == pytest.approx(0.25 * RATE, abs=0.011 * RATE)  # bounds are in steps of 10 ms
 
 
 def test_noise_differs_between_members_and_repeats_by_seed():

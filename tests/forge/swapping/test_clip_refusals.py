@@ -24,7 +24,7 @@ def test_an_interrupted_swap_leaves_the_dataset_as_it_was(target, swapper, confi
     before = files_in(tmp_path / "set")
     for place in (
         "forge.swapping.making.sign_clip",
-        "forge.swapping.clip.MaskWriter.write",
+        "forge.swapping.making.MaskWriter.write",
         "shared.dataset.DatasetFolder.add",
     ):
         with monkeypatch.context() as patch:

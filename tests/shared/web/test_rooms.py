@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import shutil
+import time
 
 import cv2
 import numpy as np
@@ -29,6 +30,9 @@ def queued(page, monkeypatch):
 def words_of(client, key: str) -> list[str]:
     words = client.get(f"/jobs/{key}/output.json").json()["words"]
     client.post(f"/jobs/{key}/stop", json={})
+    until = time.monotonic() + 20
+    while client.get(f"/jobs/{key}/output.json").json()["state"] == "waiting" and time.monotonic() < until:
+        time.sleep(0.02)  # the queue obeys at its next turn
     return words
 
 
@@ -103,7 +107,9 @@ def test_a_training_is_started_stopped_and_resumed(client, work, page, queued):
     assert words[:4] == ["assay", "detect", "train", str(work.resolve() / "set")]
     shutil.copytree(work / "swapper", work / "runs" / "pair")
     run = f"/runs/{key_of('runs/pair')}"
-    job = client.post(f"{run}/resume", json={}).json()["job"]
+    answer = client.post(f"{run}/resume", json={}).json()
+    assert "job" in answer, answer
+    job = answer["job"]
     assert record(page.queue.jobs, job).job().words[-1] == "5"
     assert client.post(f"{run}/resume", json={}).status_code == 422  # it waits already
     assert client.post(f"{run}/stop", json={}).json() == {"job": job}

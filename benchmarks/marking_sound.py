@@ -15,7 +15,7 @@ from benchmarks.marking import Survival
 from benchmarks.schema import Measurement
 from shared.audio.reading import decode_sound
 from shared.marking.payload import Payload
-from shared.marking.sound import mark_sound, read_sound
+from shared.marking.sound import mark_sound, read_sound_mark
 from shared.video.container import created
 
 _PAYLOAD = Payload.of("swap", "5eed15")
@@ -79,9 +79,9 @@ def sound_survival(media: Path | None, *, most: int, minutes: float) -> list[Mea
             continue
         marked = mark_sound(sound, rate, _PAYLOAD)
         ratios.append(10 * np.log10(float(np.sum(sound**2)) / float(np.sum((marked - sound) ** 2))))
-        alarms.append(read_sound(sound[: 4 * rate], rate).found)
+        alarms.append(read_sound_mark(sound[: 4 * rate], rate).found)
         for case, change in CASES.items():
-            reading = read_sound(*change(marked, rate))
+            reading = read_sound_mark(*change(marked, rate))
             found = reading.payload == _PAYLOAD
             table.add(f"sound, {case}", found, 1 - (reading.bit_error_rate or 0) if found else None)
     if not alarms:

@@ -15,7 +15,7 @@ import numpy as np
 from benchmarks.real_clips import clips_under
 from benchmarks.schema import Measurement
 from detect.inspection.evidence.mouth_sound import MOVES, MouthTrack, Sync, synchrony
-from detect.inspection.evidence.sound import SoundFacts, read_sound
+from detect.inspection.evidence.sound import SoundFacts, sound_facts
 from detect.metrics.bootstrap import intervals
 from detect.metrics.classification import MetricSettings, auc
 from shared.bootstrap import BootstrapSettings
@@ -58,7 +58,7 @@ def spoken_clips(folders: Sequence[Path], finder: str) -> tuple[list[SpokenClip]
     paths, made = clips_under(folders), make_finder(finder, device="cpu")
     found = []
     for path in console.track(paths, "following mouths", len(paths), unit="clip"):
-        sound = read_sound(path)
+        sound = sound_facts(path)
         mouth = _mouth(path, made) if sound.present else None
         if mouth is not None:
             found.append(SpokenClip(path.name, path.parent.name, mouth, sound))

@@ -17,7 +17,7 @@ from detect.inspection.evidence.found import Found
 from detect.inspection.evidence.marks import mark_evidence
 from detect.inspection.evidence.motion import sound_track
 from detect.inspection.evidence.provenance import provenance_evidence
-from detect.inspection.evidence.sound import read_sound
+from detect.inspection.evidence.sound import sound_facts
 from detect.inspection.hearing import Heard, hear
 from detect.speech.checkpoint import SpeechModel
 from shared.audio.isolated import sound_file_facts
@@ -64,7 +64,7 @@ def inspect_sound(
     with log.step("container, streams and credentials"):
         stated = [
             *sound_statements(source.call(sound_file_facts)),
-            sound_track(source.call(read_sound)),
+            sound_track(source.call(sound_facts)),
             provenance_evidence(source),
             *mark_evidence(source),
             *files_beside(source.path),

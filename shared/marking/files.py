@@ -18,7 +18,7 @@ from shared.marking.notice import with_notice, with_tones
 from shared.marking.payload import KINDS, Payload
 from shared.marking.read import MOST_WINDOWS, MarkReader
 from shared.marking.reading import MarkReading
-from shared.marking.sound import LEAST_RATE, mark_sound, read_sound
+from shared.marking.sound import LEAST_RATE, mark_sound, read_sound_mark
 from shared.marking.video_sound import marked_sound, need_markable_sound
 from shared.provenance.identity import SigningIdentity
 from shared.provenance.read import EMBEDDABLE, read_provenance
@@ -99,7 +99,7 @@ def read_marks(path: Path) -> FileMarks:
 
 
 def _read_sound(path: Path) -> MarkReading | None:
-    return read_sound(*decode_sound(path, seconds=_SOUND_SECONDS)) if has_sound(path) else None
+    return read_sound_mark(*decode_sound(path, seconds=_SOUND_SECONDS)) if has_sound(path) else None
 
 
 def _read_video(path: Path) -> MarkReading:

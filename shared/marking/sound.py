@@ -85,7 +85,7 @@ def mark_sound(sound: np.ndarray, rate: int, payload: Payload, *, change_db: flo
     return np.clip(out[size : size + len(plane)], -1, 1).reshape(sound.shape)
 
 
-def read_sound(sound: np.ndarray, rate: int, *, speeds: Sequence[float] | None = None) -> MarkReading:
+def read_sound_mark(sound: np.ndarray, rate: int, *, speeds: Sequence[float] | None = None) -> MarkReading:
     """The mark of a sound, (N,) or (N, channels) float32; at most its first half minute is read.
 
     ``speeds`` are those tried instead of :data:`SPEEDS`.

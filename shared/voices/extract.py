@@ -19,7 +19,7 @@ from shared.audio.writing import write_sound
 from shared.config import write_toml
 from shared.console import console
 from shared.errors import MediaError, UsageError, VoicesetError
-from shared.marking.sound import read_sound as read_mark
+from shared.marking.sound import read_sound_mark
 from shared.provenance.read import read_provenance
 from shared.storage import replacing_folder, sha256_file
 from shared.video.unread import Unread
@@ -268,7 +268,7 @@ def _mark_kinds(sound: Sound, starts: Sequence[int]) -> set[str]:
     chosen = [starts[round(share * (len(starts) - 1) / (_MARK_PLACES - 1))] for share in range(_MARK_PLACES)]
     places = dict.fromkeys(min(first, max(0, len(sound) - size)) for first in chosen)
     for first in places:
-        mark = read_mark(sound.samples[first : first + size], sound.rate, speeds=(1.0,))
+        mark = read_sound_mark(sound.samples[first : first + size], sound.rate, speeds=(1.0,))
         if mark.payload is not None:
             return {mark.payload.kind}
     return set()

@@ -9,7 +9,7 @@ import numpy as np
 from detect.inspection.evidence.found import Details, Found, Material, rounded
 from detect.inspection.evidence.measures import eye_opening, mouth_opening
 from detect.inspection.evidence.mouth_sound import MOVES, MouthTrack, mouth_and_sound
-from detect.inspection.evidence.sound import STEP_SECONDS, SoundFacts, read_sound
+from detect.inspection.evidence.sound import STEP_SECONDS, SoundFacts, sound_facts
 from shared.faces.stream import FollowConfig, follow
 from shared.results.scores import Evidence
 
@@ -30,7 +30,7 @@ class FollowedFace:
 
 def motion_evidence(material: Material) -> list[Found]:
     """Evidence from eyes, mouth and sound."""
-    sound = material.source.call(read_sound)
+    sound = material.source.call(sound_facts)
     results = [Found(sound_track(sound))]
     faces = followed_faces(material)
     results += [Found(blinks(material, faces)), Found(mouth(faces))] if faces else []

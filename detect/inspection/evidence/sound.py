@@ -6,11 +6,10 @@ import itertools
 from dataclasses import dataclass
 from pathlib import Path
 
-import av
 import numpy as np
-from av.error import FFmpegError
 
 from shared.audio.features import Framing, log_f0, power_spectrogram
+from shared.audio.reading import read_sound
 from shared.errors import MediaError
 from shared.video.clock import clock_origin
 from shared.video.container import audio_stream, opened
@@ -48,43 +47,34 @@ class SoundFacts:
     stopped: str = ""
 
 
-def read_sound(path: Path) -> SoundFacts:
-    """Decodes at most ten minutes of the sound of ``path``.
+def sound_facts(path: Path) -> SoundFacts:
+    """The facts of at most ten minutes of the sound of ``path``; gaps between its own times are silent.
 
     Raises:
         MediaError: the file cannot be read as media.
     """
     with opened(path) as container:
-        stream = audio_stream(container)
-        if stream is None or stream.codec_context is None:
+        if audio_stream(container) is None:
             return SoundFacts(False)
-        origin = float(clock_origin(container))
-        resampler = av.AudioResampler(format="flt", layout="mono", rate=_RATE)
-        parts: list[np.ndarray] = []
-        start, count, stopped = None, 0, ""
-        try:
-            for frame in container.decode(stream):
-                if start is None and frame.pts is not None and frame.time_base:
-                    start = float(frame.pts * frame.time_base) - origin
-                frame.pts = None
-                for each in resampler.resample(frame):
-                    parts.append(each.to_ndarray().ravel())
-                    count += parts[-1].size
-                if count > _MOST_SECONDS * _RATE:
-                    stopped = f"only the first {_MOST_SECONDS} s were read"
-                    break
-        except (FFmpegError, MediaError, ValueError) as error:
-            stopped = f"reading stopped after {count / _RATE:.1f} s ({type(error).__name__})"
-        rate, channels = int(stream.rate or 0), int(stream.channels or 0)
-    if not parts:
-        return SoundFacts(False, stopped=stopped)
-    samples = np.concatenate(parts)
-    if not np.isfinite(samples).all():
-        stopped = "; ".join(filter(None, (stopped, "samples that are no numbers count as silence")))
-    samples = np.clip(np.nan_to_num(samples, posinf=0.0, neginf=0.0), -1, 1)
-    levels = _levels(samples)
+        origin = clock_origin(container)
+    try:
+        sound = read_sound(path, rate=_RATE, seconds=_MOST_SECONDS)
+    except MediaError as error:
+        return SoundFacts(False, stopped=str(error))
+    assert sound.source is not None
+    stopped = f"reading stopped {sound.source.stopped}" if sound.source.stopped else ""
+    if len(sound) >= _MOST_SECONDS * _RATE:
+        stopped = f"only the first {_MOST_SECONDS} s were read"
+    levels = _levels(sound.samples)
     return SoundFacts(
-        True, round(start or 0.0, 4), rate, channels, levels, _bands(samples), _voiced(samples, levels), stopped
+        True,
+        round(float(sound.start - origin), 4),
+        sound.source.rate,
+        sound.source.channels,
+        levels,
+        _bands(sound.samples),
+        _voiced(sound.samples, levels),
+        stopped,
     )
 
 

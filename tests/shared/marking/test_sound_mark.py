@@ -6,7 +6,7 @@ import pytest
 from shared.audio.reading import decode_sound
 from shared.audio.writing import write_channels
 from shared.marking.payload import Payload
-from shared.marking.sound import CHANGE_DB, mark_sound, read_sound
+from shared.marking.sound import CHANGE_DB, mark_sound, read_sound_mark
 
 PAYLOAD = Payload.of("speech", "5eed15" + "0" * 58)
 RATE = 16_000
@@ -29,9 +29,9 @@ def test_a_marked_sound_says_its_payload_and_an_unmarked_one_nothing(monkeypatch
     assert marked.shape == sound.shape
     change = 10 * np.log10(np.sum(sound**2) / np.sum((marked - sound) ** 2))
     assert change == pytest.approx(-20 * np.log10(10 ** (CHANGE_DB / 20) - 1), abs=2.5)
-    assert read_sound(marked, RATE).payload == PAYLOAD
-    assert read_sound(marked[RATE + 123 :], RATE).payload == PAYLOAD
-    assert read_sound(sound, RATE).payload is None
+    assert read_sound_mark(marked, RATE).payload == PAYLOAD
+    assert read_sound_mark(marked[RATE + 123 :], RATE).payload == PAYLOAD
+    assert read_sound_mark(sound, RATE).payload is None
 
 
 def test_channels_are_changed_alike(tmp_path):
@@ -47,8 +47,8 @@ def test_channels_are_changed_alike(tmp_path):
 def test_silence_stays_silent_and_says_nothing():
     silence = np.zeros(2 * RATE, np.float32)
     assert not mark_sound(silence, RATE, PAYLOAD).any()
-    assert not read_sound(silence, RATE).found
-    assert not read_sound(voice(1)[:100], RATE).found
+    assert not read_sound_mark(silence, RATE).found
+    assert not read_sound_mark(voice(1)[:100], RATE).found
 
 
 def test_a_rate_below_8000_is_refused():

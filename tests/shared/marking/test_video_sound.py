@@ -13,7 +13,7 @@ from shared.audio.writing import write_channels
 from shared.errors import UsageError
 from shared.marking.files import mark_file, read_marks
 from shared.marking.payload import Payload
-from shared.marking.sound import read_sound
+from shared.marking.sound import read_sound_mark
 from shared.marking.video_sound import marked_sound, need_markable_sound
 from shared.provenance.read import read_provenance
 from shared.types import Timestamp
@@ -53,7 +53,7 @@ def test_marked_sound_is_read_and_begins_when_it_began(suffix, tmp_path):
     write_channels(source, sound, RATE)
     with marked_sound(source, PAYLOAD, suffix) as path:
         back, rate = decode_sound(path)
-        assert read_sound(back, rate).payload == PAYLOAD
+        assert read_sound_mark(back, rate).payload == PAYLOAD
     window = rate // 100
     loud = np.sqrt(np.mean(back[: len(back) // window * window, 0].reshape(-1, window) ** 2, axis=1))
     assert abs(int(np.argmax(loud > 0.02)) - 100) <= 5  # hundredths of a second

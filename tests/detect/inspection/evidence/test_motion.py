@@ -10,10 +10,11 @@ import pytest
 
 from detect.inspection.evidence.contradictions import contradictions
 from detect.inspection.evidence.motion import closed_eyes, sound_track
-from detect.inspection.evidence.sound import SoundFacts, read_sound
+from detect.inspection.evidence.sound import SoundFacts, sound_facts
 from shared.types import VideoInfo
 from shared.video.reader import probe
 from tests.factories import write_clip
+from tests.shared.audio.test_reading import write_raw
 
 
 def test_closed_eyes_are_those_well_below_the_usual_opening():
@@ -29,7 +30,7 @@ def test_the_level_of_a_sound_is_that_of_its_samples(tmp_path: Path):
     with wave.open(str(path), "wb") as file:
         file.setparams((1, 2, 16_000, 0, "NONE", ""))
         file.writeframes(tone.astype("<i2").tobytes())
-    found = read_sound(path)
+    found = sound_facts(path)
     assert (found.present, found.rate, found.channels) == (True, 16_000, 1)
     assert found.level_db[10] == pytest.approx(-9.03, abs=0.1)
     assert found.level_db[40] == -90
@@ -40,8 +41,24 @@ def test_the_level_of_a_sound_is_that_of_its_samples(tmp_path: Path):
     assert not any(found.voiced[30:])
     assert "1.0 s of sound" in sound_track(found).finding
     silent = write_clip(tmp_path / "clip.mp4", np.zeros((3, 48, 64, 3), np.uint8))
-    assert read_sound(silent) == SoundFacts(False)
+    assert sound_facts(silent) == SoundFacts(False)
     assert "no sound" in sound_track(SoundFacts(False)).finding
+
+
+def test_a_gap_in_a_sound_is_silence_and_what_follows_keeps_its_time(tmp_path: Path):
+    tone = (0.5 * np.sin(np.arange(8000) / 16_000 * 2 * np.pi * 440)).astype(np.float32)[None]
+    write_raw(tmp_path / "gap.mkv", [tone, tone], 16_000, "pcm_f32le", "flt", starts=[0, 24_000])
+    found = sound_facts(tmp_path / "gap.mkv")
+    assert len(found.level_db) == 100
+    assert [found.level_db[step] > -20 for step in (10, 50, 80)] == [True, False, True]
+
+
+def test_samples_that_are_no_numbers_are_no_sound_and_do_not_end_the_inspection(tmp_path: Path):
+    broken = np.full((1, 8000), np.nan, np.float32)
+    write_raw(tmp_path / "nan.wav", [broken], 16_000, "pcm_f32le", "flt")
+    found = sound_facts(tmp_path / "nan.wav")
+    assert not found.present
+    assert "no numbers" in found.stopped
 
 
 @pytest.fixture

@@ -135,6 +135,8 @@ def test_a_file_is_handed_in_followed_and_read(visit, work):
     page.get_by_role("tab", name="Report").click()
     report = page.frame_locator("iframe.report")
     expect(report.locator("h1")).to_have_text("Inspection")
+    (case,) = (work / "serve" / "cases").glob("*/report.html")
+    assert case.is_file()
 
 
 def test_ten_frames_layers_and_the_timeline_by_mouse(visit):
@@ -182,6 +184,7 @@ def test_everything_by_keyboard_alone(visit):
     page.keyboard.press("ArrowRight")
     page.keyboard.press("ArrowRight")
     expect(page.locator("#steps")).to_contain_text("The jaw flickers")
+    assert "frame 5" in note.inner_text()
 
 
 def test_two_cases_are_stepped_together(visit):
@@ -191,11 +194,13 @@ def test_two_cases_are_stepped_together(visit):
     page.get_by_role("button", name="Compare two").click()
     players = page.locator(".player")
     expect(players).to_have_count(2)
-    shown(page, 0)
+    for number in range(2):
+        expect(players.nth(number)).to_have_attribute("data-shown", "0")
     page.keyboard.press("Shift+ArrowRight")
     for number in range(2):
         expect(players.nth(number)).to_have_attribute("data-shown", "10")
     expect(page.locator("#differences")).to_contain_text("verdict")
+    assert [players.nth(number).get_attribute("data-shown") for number in range(2)] == ["10", "10"]
 
 
 def test_search_finds_by_name_and_result(visit):
@@ -206,6 +211,7 @@ def test_search_finds_by_name_and_result(visit):
     page.keyboard.type("fake two")
     expect(rows).to_have_count(1)
     expect(rows).to_contain_text("cases/two")
+    assert "cases/one" not in page.locator("main").inner_text()
 
 
 def test_faces_are_set_aside_and_a_set_is_stepped(visit):
@@ -226,6 +232,7 @@ def test_faces_are_set_aside_and_a_set_is_stepped(visit):
     expect(page.locator(".pane")).to_have_count(5)
     page.keyboard.press("ArrowRight")
     shown(page, 1)
+    assert page.locator(".pane").count() == 5
 
 
 def test_landmarks_are_placed_by_hand_and_saved(visit, work):

@@ -32,10 +32,9 @@ from forge.models.checkpoint import read_card
 from forge.reenacting.drive_table import drive_factors, drive_table_for, write_resized
 from forge.reenacting.record import reenact_action, reenact_record
 from forge.reenacting.request import ReenactRequest
-from forge.swapping.making import FileFacts
 from forge.swapping.masks import MASK_KINDS
 from forge.swapping.plan import SwapPlan
-from forge.swapping.record import UNSIGNED, SwapOutcome, fake_record, frame_labels, swap_action
+from forge.swapping.record import UNSIGNED, FileFacts, SwapOutcome, fake_record, frame_labels, swap_action
 from forge.swapping.request import SwapRequest
 from shared import config as settings
 from shared.dataset import DatasetFolder

@@ -7,14 +7,16 @@ from typing import Annotated
 
 import typer
 
+from forge.swapping.config import OutputConfig
 from forge.training.config import OptimizerName, TrainConfig
 from forge.training.recipe import recipe_names
 from shared.commands.completion import offered, values
 from shared.commands.options import choices, default
 from shared.errors import UsageError
 from shared.faces.pastes.presets import paste_names
+from shared.video.encoding import CodecName
 
-_TRAIN = TrainConfig()
+_TRAIN, _OUTPUT = TrainConfig(), OutputConfig()
 
 
 def _families() -> list[str]:
@@ -43,6 +45,27 @@ OptimizerOption = Annotated[
     str | None,
     typer.Option(help=choices(OptimizerName), show_default=_TRAIN.optimizer, autocompletion=values(OptimizerName)),
 ]
+
+
+RangeOption = Annotated[
+    str | None,
+    typer.Option(
+        "--range", help="Change and write this part only: 10s-12s, 1:02-1:10, frames 250-300.", show_default="all"
+    ),
+]
+CodecOption = Annotated[
+    str | None,
+    typer.Option(help=f"One of {choices(CodecName)}.", show_default=_OUTPUT.codec, autocompletion=values(CodecName)),
+]
+MarkOption = Annotated[
+    bool, typer.Option(help="Mark what is written outside a dataset imperceptibly; the record says if not.")
+]
+NoticeOption = Annotated[bool, typer.Option("--notice", help="Outside a dataset, add a visible label in a corner.")]
+RightsOption = Annotated[
+    str | None, typer.Option(help="Basis of use of the video.", show_default="by record or faceset")
+]
+GifOption = Annotated[bool | None, typer.Option(help="Add a small animated preview.", show_default="--no-gif")]
+CrfOption = Annotated[int | None, typer.Option(help="Quality, lower is better.", show_default="by codec")]
 
 
 def strengths_of(words: list[str]) -> dict[str, float]:

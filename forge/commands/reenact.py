@@ -7,8 +7,16 @@ from typing import Annotated, Any
 
 import typer
 
-from forge.commands.options import strengths_of
-from forge.commands.swap import CodecOption, MarkOption, NoticeOption, RangeOption, RightsOption
+from forge.commands.options import (
+    CodecOption,
+    CrfOption,
+    GifOption,
+    MarkOption,
+    NoticeOption,
+    RangeOption,
+    RightsOption,
+    strengths_of,
+)
 from forge.reenacting.config import REGIONS, FamilyName, Motion, ReenactConfig, SoundFrom, regions_of
 from shared.commands.completion import finders, values
 from shared.commands.options import DeviceOption, SeedOption, SettingsOption, choices, default, nested, resolve
@@ -82,7 +90,7 @@ def reenact(
     name: Annotated[str | None, typer.Option(help="Name of the clip.", show_default="TARGET-by-DRIVER")] = None,
     mark: MarkOption = True,
     notice: NoticeOption = False,
-    gif: Annotated[bool | None, typer.Option(help="Add a small animated preview.", show_default="--no-gif")] = None,
+    gif: GifOption = None,
     finder: Annotated[
         str | None, typer.Option(help="Face finder.", show_default=_USUAL.finder, autocompletion=finders)
     ] = None,
@@ -90,7 +98,7 @@ def reenact(
         str | None, typer.Option(help="Face finder for the driver.", show_default="the same", autocompletion=finders)
     ] = None,
     codec: CodecOption = None,
-    crf: Annotated[int | None, typer.Option(help="Quality, lower is better.", show_default="by codec")] = None,
+    crf: CrfOption = None,
     device: DeviceOption = None,
     seed: SeedOption = None,
     config: SettingsOption = None,

@@ -8,7 +8,16 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from forge.commands.options import pastes_offered
+from forge.commands.options import (
+    CodecOption,
+    CrfOption,
+    GifOption,
+    MarkOption,
+    NoticeOption,
+    RangeOption,
+    RightsOption,
+    pastes_offered,
+)
 from forge.swapping.config import BlendMethod, ColorMethod, SwapConfig
 from forge.swapping.pastes import with_paste
 from shared.commands.completion import finders, values
@@ -17,7 +26,6 @@ from shared.console import console, counted
 from shared.errors import MediaError, UsageError
 from shared.faces.pastes.config import MaskChoice
 from shared.types import ClipRecord
-from shared.video.encoding import CodecName
 
 if TYPE_CHECKING:
     from shared.video.excerpt import ClipRange
@@ -28,12 +36,6 @@ TargetsArgument = Annotated[
     list[Path],
     typer.Argument(
         metavar="TARGET...", help="Videos, or one folder of pictures, that receive the face.", show_default=False
-    ),
-]
-RangeOption = Annotated[
-    str | None,
-    typer.Option(
-        "--range", help="Swap and write this part only: 10s-12s, 1:02-1:10, frames 250-300.", show_default="all"
     ),
 ]
 PreviewOption = Annotated[
@@ -93,23 +95,10 @@ FeatherOption = Annotated[
 MorphOption = Annotated[
     float | None, typer.Option(help="1 source, 0 target, between a mixture.", show_default=default(_SWAP.morph))
 ]
-CodecOption = Annotated[
-    str | None,
-    typer.Option(
-        help=f"One of {choices(CodecName)}.", show_default=_SWAP.output.codec, autocompletion=values(CodecName)
-    ),
-]
 AudioOption = Annotated[bool, typer.Option(help="Keep the sound; leave it out if no container holds it.")]
 SequenceOption = Annotated[bool, typer.Option(help="Treat the pictures of a folder as frames of one video.")]
-MarkOption = Annotated[
-    bool, typer.Option(help="Mark what is written outside a dataset imperceptibly; the record says if not.")
-]
 MarkSoundOption = Annotated[
     bool, typer.Option("--mark-sound", help="Mark the sound of one video file too, which encodes it anew.")
-]
-NoticeOption = Annotated[bool, typer.Option("--notice", help="Outside a dataset, add a visible label in a corner.")]
-RightsOption = Annotated[
-    str | None, typer.Option(help="Basis of use of the video.", show_default="by record or faceset")
 ]
 
 
@@ -130,7 +119,7 @@ def swap(
     mark: MarkOption = True,
     mark_sound: MarkSoundOption = False,
     notice: NoticeOption = False,
-    gif: Annotated[bool | None, typer.Option(help="Add a small animated preview.", show_default="--no-gif")] = None,
+    gif: GifOption = None,
     face: FaceOption = None,
     color: ColorOption = None,
     sharpen: SharpenOption = None,
@@ -144,7 +133,7 @@ def swap(
         str | None, typer.Option(help="Face finder.", show_default=_SWAP.finder, autocompletion=finders)
     ] = None,
     codec: CodecOption = None,
-    crf: Annotated[int | None, typer.Option(help="Quality, lower is better.", show_default="by codec")] = None,
+    crf: CrfOption = None,
     device: DeviceOption = None,
     seed: SeedOption = None,
     config: SettingsOption = None,

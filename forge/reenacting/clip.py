@@ -19,12 +19,12 @@ from forge.reenacting.drive_table import drive_factors, drive_table_for, write_d
 from forge.reenacting.families import Stage, families
 from forge.reenacting.performance import performance_of
 from forge.reenacting.record import drive_coverage, reenact_action, reenact_record
-from forge.reenacting.request import ReenactOverrides, ReenactRequest, listed_already, resolve_reenactment
-from forge.swapping.making import FakeClip, FileFacts, list_fake
+from forge.reenacting.request import ReenactOverrides, ReenactRequest, already_listed, resolve_reenactment
+from forge.swapping.making import FakeClip, list_fake
 from forge.swapping.marks import Finish
 from forge.swapping.output import need_writable
 from forge.swapping.plan import SwapPlan, found_plan
-from forge.swapping.record import SwapOutcome
+from forge.swapping.record import FileFacts, SwapOutcome
 from forge.swapping.stages import CompositedFrame
 from shared.config import configured
 from shared.device import pick_device
@@ -105,7 +105,7 @@ def reenact_clip(
         rendition=encoding.name, info=info, swapper=None if swapper is None else Path(swapper), dataset=dataset,
     )  # fmt: skip
     suffix = suffix_for(encoding, request.audio_from)
-    listed = listed_already(dataset, request)
+    listed = already_listed(dataset, request)
     if listed is not None:
         return listed
     need_writable(dataset)

@@ -6,17 +6,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
-import shared
 from forge.reenacting.config import REGIONS, ReenactConfig
 from forge.reenacting.request import ReenactRequest
 from forge.reenacting.transfer import DrivePlan
-from forge.swapping.making import FileFacts
-from forge.swapping.record import UNSIGNED, SwapOutcome
-from shared import config as settings
+from forge.swapping.record import FileFacts, SwapOutcome, unsigned_record
 from shared.console import console
 from shared.dataset.excerpts import TARGET_FRAMES
 from shared.provenance.types import Action
-from shared.sampling import runs_of
 from shared.types import ClipRecord
 
 _LOW_SHARE = 0.5
@@ -37,38 +33,13 @@ def setting_factors(config: ReenactConfig) -> dict[str, str]:
 
 
 def reenact_record(request: ReenactRequest, outcome: SwapOutcome, facts: FileFacts) -> ClipRecord:
-    """The record before it is signed: ``sha256`` is :data:`UNSIGNED`, ``content_sha256`` is None.
-
-    ``source_identity`` is the driver's: the person whose performance is in the clip.
-    """
-    known = {"finder": facts["finder"], "target_sha256": request.target_sha256} | dict(request.notes)
-    known |= {"drive_sha256": request.drive_sha256, "drive": request.drive.name[:120]}
-    known |= setting_factors(request.config)
-    width, height = facts["size"]
-    return ClipRecord(
-        id=request.clip,
-        kind="reenact",
-        label="fake",
-        path=facts["path"],
-        sha256=UNSIGNED,
-        target_identity=request.target_identity,
-        rights=request.rights,
-        frames=facts["frames"],
-        width=width,
-        height=height,
-        codec=facts["codec"],
-        rendition=request.rendition,
-        source_identity=request.driver_identity,
-        faked=tuple(runs_of(outcome.faked)),
-        masks=facts["masks"],
-        swapper=request.swapper_sha256,
-        architecture=request.config.family,
-        config=settings.digest(request.config),
-        seed=request.config.seed,
-        parent=request.parent,
-        tool_version=shared.__version__,
-        factors=known | outcome.factors() | dict(facts["factors"]),
-    )
+    """The record before it is signed; ``source_identity`` is the driver's: whose performance is in the clip."""
+    known = {"drive_sha256": request.drive_sha256, "drive": request.drive.name[:120]} | setting_factors(request.config)
+    return unsigned_record(
+        request, outcome, facts, kind="reenact", source=request.driver_identity,
+        made_by=(request.config.family, request.swapper_sha256), config=request.config, seed=request.config.seed,
+        factors=known,
+    )  # fmt: skip
 
 
 def reenact_action(request: ReenactRequest) -> Action:

@@ -10,13 +10,12 @@ from pathlib import Path
 
 from typing_extensions import override
 
-from forge.models.checkpoint import SwapperCard, digest_of, read_card
+from forge.models.checkpoint import SwapperCard, digest_of
 from forge.reenacting.config import ReenactConfig
-from forge.swapping.output import is_dataset, record_from, record_of
-from forge.swapping.request import UNSTATED, FakeRequest, excerpt_of, fake_id
+from forge.swapping.output import record_from, record_of
+from forge.swapping.request import FakeRequest, card_knowing, excerpt_of, fake_id, listed_clip, unstated_rights
 from shared import config as settings
 from shared.console import console
-from shared.dataset import DatasetFolder
 from shared.dataset.excerpts import excerpt_factor
 from shared.dataset.names import safe_name, title_note
 from shared.errors import UsageError
@@ -53,13 +52,7 @@ class ReenactRequest(FakeRequest):
     @property
     @override
     def mark_facts(self) -> Mapping[str, str]:
-        return {
-            "clip": str(self.clip),
-            "target": self.target_sha256,
-            "drive": self.drive_sha256,
-            "swapper": self.swapper_sha256 or "",
-            "config": settings.digest(self.config),
-        }
+        return self.mark_facts_with(self.config, self.swapper_sha256, drive=self.drive_sha256)
 
     @property
     def swapper_sha256(self) -> str | None:
@@ -128,12 +121,11 @@ def resolve_reenactment(
     usual = f"{safe_name(target.stem, longest=100)}-by-{safe_name(drive.stem, longest=60)}"
     usual += f"@{excerpt.text}" if excerpt else ""
     notes = title_note(target) | read_with_notes(target, info, audio=config.sound != "none")
-    if overrides.rights is None and parent is None:
-        console.warn(f"the rights to use this video of {person} are recorded as {UNSTATED!r}; say them with --rights")
+    rights = overrides.rights or (parent.rights if parent else unstated_rights(person))
     return ReenactRequest(
         target=target, target_sha256=sha256, clip=fake_id(dataset, config.family, overrides.name or usual),
         rendition=rendition, target_identity=person, driver_identity=other,
-        rights=overrides.rights or (parent.rights if parent else UNSTATED), parent=parent.id if parent else None,
+        rights=rights, parent=parent.id if parent else None,
         drive=drive, drive_sha256=drive_sha256, config=config, audio=config.sound != "none",
         notes=notes | (excerpt_factor(excerpt.start, excerpt.stop) if excerpt else {}), excerpt=excerpt,
         swapper=swapper, card=card,
@@ -169,26 +161,18 @@ def _card(swapper: Path | None, person: str, config: ReenactConfig) -> SwapperCa
         return None
     if swapper is None:
         raise UsageError(f"{config.family} needs a swapper", hint="give --run: one that was trained on the target")
-    card = read_card(swapper)
-    if person not in card.identities:
-        raise UsageError(
-            f"{swapper} knows no identity {person!r}", hint=f"it knows {', '.join(sorted(card.identities))}"
-        )
-    return card
+    return card_knowing(swapper, person)
 
 
-def listed_already(dataset: Path, request: ReenactRequest) -> ClipRecord | None:
+def already_listed(dataset: Path, request: ReenactRequest) -> ClipRecord | None:
     """The record of the same request; None if its id is free.
 
     Raises:
         UsageError: the id is taken by a clip made otherwise.
     """
-    if not is_dataset(dataset):
+    record = listed_clip(dataset, request.clip)
+    if record is None:
         return None
-    folder = DatasetFolder.open(dataset)
-    if not folder.has(request.clip):
-        return None
-    record = folder.record(request.clip)
     made = (record.config, record.swapper, record.rendition, *(record.factors.get(name) for name in _SAME))
     facts = {"target_sha256": request.target_sha256, "drive_sha256": request.drive_sha256} | dict(request.notes)
     asked = (settings.digest(request.config), request.swapper_sha256, request.rendition, *map(facts.get, _SAME))

@@ -15,13 +15,13 @@ from typing_extensions import override
 
 from forge.swapping.config import SwapConfig
 from forge.swapping.coverage import SwapCoverage
-from forge.swapping.making import FakeClip, FileFacts, list_fake
+from forge.swapping.making import FakeClip, list_fake
 from forge.swapping.marks import Finish
 from forge.swapping.output import need_writable
 from forge.swapping.pastes import with_paste
 from forge.swapping.patches import patch_writer
 from forge.swapping.plan import found_plan
-from forge.swapping.record import SwapOutcome, fake_record, swap_action
+from forge.swapping.record import FileFacts, SwapOutcome, fake_record, swap_action
 from forge.swapping.render import OpenedSwap, composited_frames
 from forge.swapping.request import SwapModels, SwapOverrides, SwapRequest, already_listed, resolve_request
 from forge.swapping.stages import CompositedFrame

@@ -12,7 +12,6 @@ from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager, closing
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypedDict
 
 from forge.swapping.flicker import FlickerMeter
 from forge.swapping.marks import Finish
@@ -20,7 +19,7 @@ from forge.swapping.masks import MaskWriter
 from forge.swapping.output import Drafts, Made, list_clip, opened_dataset, preview_path
 from forge.swapping.plan import SwapPlan
 from forge.swapping.previews import GifSheet, PreviewSheet, write_preview
-from forge.swapping.record import SwapOutcome, frame_labels
+from forge.swapping.record import FileFacts, SwapOutcome, frame_labels
 from forge.swapping.request import FakeRequest
 from forge.swapping.stages import CompositedFrame
 from shared.console import console
@@ -30,7 +29,7 @@ from shared.provenance.identity import SigningIdentity
 from shared.provenance.sign import sign_clip
 from shared.provenance.types import Action, record_facts, source_type_of
 from shared.storage import need_free_space, sha256_file
-from shared.types import ClipRecord, Frame, Masks, VideoInfo
+from shared.types import ClipRecord, Frame, VideoInfo
 from shared.video import Encoding, VideoWriter, probe
 from shared.video.unread import frames_note
 
@@ -39,18 +38,6 @@ Watcher = Callable[[CompositedFrame], None]
 _QUEUE_BYTES = 64 << 20
 DELIVERABLE = "deliverable"
 """Name of the dataset in the id of a clip that is written as one file, outside any dataset."""
-
-
-class FileFacts(TypedDict):
-    """The facts of a finished file that a record holds; ``size`` is width and height."""
-
-    finder: str
-    path: str
-    frames: int
-    size: tuple[int, int]
-    codec: str
-    masks: Masks | None
-    factors: Mapping[str, str]
 
 
 @dataclass(frozen=True, eq=False)

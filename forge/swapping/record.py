@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TypedDict
 
 import shared
 from forge.swapping.config import setting_factors
 from forge.swapping.flicker import FlickerMeter
 from forge.swapping.plan import SwapPlan
-from forge.swapping.request import SwapRequest
+from forge.swapping.request import FakeRequest, SwapRequest
 from forge.swapping.restore import restorer_digest
 from forge.swapping.squares import fitted_config
 from forge.swapping.stages import CompositedFrame
@@ -21,10 +22,22 @@ from shared.dataset.excerpts import TARGET_FRAMES
 from shared.errors import NoFaceError
 from shared.provenance.types import Action
 from shared.sampling import runs_of
-from shared.types import ClipId, ClipRecord, FrameLabel, Masks
+from shared.types import ClipId, ClipRecord, FrameLabel, Kind, Masks
 
 UNSIGNED = "0" * 64
 """Stands for the SHA-256 of a file that is still to be signed."""
+
+
+class FileFacts(TypedDict):
+    """The facts of a finished file that a record holds; ``size`` is width and height."""
+
+    finder: str
+    path: str
+    frames: int
+    size: tuple[int, int]
+    codec: str
+    masks: Masks | None
+    factors: Mapping[str, str]
 
 
 @dataclass
@@ -87,35 +100,70 @@ def fake_record(
     ``finder`` says how its faces were found; ``path``, ``frames``, ``size`` (width, height) and ``codec`` are of the
     file that was made. ``factors`` are further factors; they override those of the settings.
     """
-    known = {"finder": finder, "target_sha256": request.target_sha256} | dict(request.notes)
-    known |= setting_factors(fitted_config(request.config, request.card.framing))
+    known = setting_factors(fitted_config(request.config, request.card.framing))
     hook = enlarge_digest(request.config.blend)
     known |= {"enlarge_sha256": hook} if hook is not None else {}
     network = restorer_digest(request.config.restore)
     known |= {"restorer_sha256": network} if network is not None else {}
+    more: FileFacts = {"finder": finder, "path": path, "frames": frames, "size": size, "codec": codec, "masks": masks,
+                       "factors": factors or {}}  # fmt: skip
+    return unsigned_record(
+        request, outcome, more, kind="swap", source=request.source,
+        made_by=(request.card.model, request.swapper_sha256), config=request.config, seed=request.config.seed,
+        factors=known,
+    )  # fmt: skip
+
+
+def unsigned_record(
+    request: FakeRequest,
+    outcome: SwapOutcome,
+    facts: FileFacts,
+    *,
+    kind: Kind,
+    source: str,
+    made_by: tuple[str, str | None],
+    config: object,
+    seed: int,
+    factors: Mapping[str, str],
+) -> ClipRecord:
+    """The record of a fake of any kind before it is signed: ``sha256`` is :data:`UNSIGNED`, no ``content_sha256``.
+
+    Args:
+        request: what was asked for.
+        outcome: what came of it.
+        facts: of the file that was made; its factors override the others.
+        kind: of the fake.
+        source: the other person in it.
+        made_by: architecture, and SHA-256 of the swapper if there is one.
+        config: the settings.
+        seed: theirs.
+        factors: of the settings, and what the kind adds.
+    """
+    known = {"finder": facts["finder"], "target_sha256": request.target_sha256} | dict(request.notes) | dict(factors)
+    width, height = facts["size"]
     return ClipRecord(
         id=request.clip,
-        kind="swap",
+        kind=kind,
         label="fake",
-        path=path,
+        path=facts["path"],
         sha256=UNSIGNED,
         target_identity=request.target_identity,
         rights=request.rights,
-        frames=frames,
-        width=size[0],
-        height=size[1],
-        codec=codec,
+        frames=facts["frames"],
+        width=width,
+        height=height,
+        codec=facts["codec"],
         rendition=request.rendition,
-        source_identity=request.source,
+        source_identity=source,
         faked=tuple(runs_of(outcome.faked)),
-        masks=masks,
-        swapper=request.swapper_sha256,
-        architecture=request.card.model,
-        config=settings.digest(request.config),
-        seed=request.config.seed,
+        masks=facts["masks"],
+        swapper=made_by[1],
+        architecture=made_by[0],
+        config=settings.digest(config),
+        seed=seed,
         parent=request.parent,
         tool_version=shared.__version__,
-        factors=known | outcome.factors() | dict(factors or {}),
+        factors=known | outcome.factors() | dict(facts["factors"]),
     )
 
 

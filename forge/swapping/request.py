@@ -102,6 +102,11 @@ class FakeRequest(ABC):
     def mark_facts(self) -> Mapping[str, str]:
         """What a mark's number is made from."""
 
+    def mark_facts_with(self, config: object, swapper: str | None, **more: str) -> dict[str, str]:
+        """Those of every kind: clip, target, settings and the swapper, if there is one, and ``more``."""
+        known = {"clip": str(self.clip), "target": self.target_sha256, "config": settings.digest(config)}
+        return known | {"swapper": swapper or ""} | more
+
 
 @dataclass(frozen=True, kw_only=True)
 class SwapRequest(FakeRequest):
@@ -125,12 +130,7 @@ class SwapRequest(FakeRequest):
     @property
     @override
     def mark_facts(self) -> Mapping[str, str]:
-        return {
-            "clip": str(self.clip),
-            "target": self.target_sha256,
-            "swapper": self.swapper_sha256,
-            "config": settings.digest(self.config),
-        }
+        return self.mark_facts_with(self.config, self.swapper_sha256)
 
     @property
     def swapper_sha256(self) -> str:
@@ -265,13 +265,24 @@ def checked_card(swapper: Path, source: str, config: SwapConfig) -> SwapperCard:
         UsageError: it does not, or cannot.
         CheckpointError: it cannot be read.
     """
-    card = read_card(swapper)
-    if source not in card.identities:
-        raise UsageError(
-            f"{swapper} knows no identity {source!r}", hint=f"it knows {', '.join(sorted(card.identities))}"
-        )
+    card = card_knowing(swapper, source)
     if is_learned(config.mask.kind) and not card.has_mask:
         raise UsageError(f"{swapper} has no mask", hint="choose --mask hull or full")
+    return card
+
+
+def card_knowing(swapper: Path, identity: str) -> SwapperCard:
+    """The swapper's card, checked to know ``identity``.
+
+    Raises:
+        UsageError: it does not.
+        CheckpointError: it cannot be read.
+    """
+    card = read_card(swapper)
+    if identity not in card.identities:
+        raise UsageError(
+            f"{swapper} knows no identity {identity!r}", hint=f"it knows {', '.join(sorted(card.identities))}"
+        )
     return card
 
 
@@ -306,9 +317,21 @@ def the_other(card: SwapperCard, source: str) -> str:
 def rights_of(person: str, card: SwapperCard) -> str:
     """The basis on which the faceset of ``person`` may be used; "unstated", with a warning, where none is known."""
     stated = next((one.rights for one in card.facesets if one.identity == person), None)
-    if stated is None:
-        console.warn(f"the rights to use this video of {person} are recorded as {UNSTATED!r}; say them with --rights")
-    return stated or UNSTATED
+    return unstated_rights(person) if stated is None else stated or UNSTATED
+
+
+def unstated_rights(person: str) -> str:
+    """The rights of a video where none are known, with a warning."""
+    console.warn(f"the rights to use this video of {person} are recorded as {UNSTATED!r}; say them with --rights")
+    return UNSTATED
+
+
+def listed_clip(dataset: Path, clip: ClipId) -> ClipRecord | None:
+    """The record of a clip in a dataset; None where there is no such dataset, or the id is free in it."""
+    if not is_dataset(dataset):
+        return None
+    folder = DatasetFolder.open(dataset)
+    return folder.record(clip) if folder.has(clip) else None
 
 
 def already_listed(dataset: Path, request: SwapRequest) -> ClipRecord | None:
@@ -317,12 +340,9 @@ def already_listed(dataset: Path, request: SwapRequest) -> ClipRecord | None:
     Raises:
         UsageError: the id is taken by a clip made with other settings.
     """
-    if not is_dataset(dataset):
+    record = listed_clip(dataset, request.clip)
+    if record is None:
         return None
-    folder = DatasetFolder.open(dataset)
-    if not folder.has(request.clip):
-        return None
-    record = folder.record(request.clip)
     made = (record.config, record.swapper, record.source_identity, record.factors.get("target_sha256"))
     same = made == (settings.digest(request.config), request.swapper_sha256, request.source, request.target_sha256)
     # The file of an enlarging hook may have changed under the same name.

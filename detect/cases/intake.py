@@ -6,10 +6,22 @@ import hashlib
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import TypedDict
 
+from shared.console import visible
 from shared.errors import MediaError
 
 _BLOCK_BYTES = 1 << 20
+
+
+class FileStatement(TypedDict):
+    """What a report says of the inspected file itself."""
+
+    path_name: str
+    sha256_intake: str
+    sha256_exit: str
+    sha512_intake: str
+    size_bytes: int
 
 
 @dataclass(frozen=True)
@@ -51,6 +63,17 @@ def read_state(path: Path) -> FileState:
     except OSError as error:
         raise MediaError(f"{path} cannot be read: {error.strerror}", hint="check the path and permissions") from error
     return FileState(short.hexdigest(), long.hexdigest(), size, _moment(facts.st_mtime), _moment(facts.st_ctime))
+
+
+def file_statement(path: Path, intake: FileState, state: FileState) -> FileStatement:
+    """The statement on the file at ``path``, in its states at intake and at exit."""
+    return FileStatement(
+        path_name=visible(path.name),
+        sha256_intake=intake.sha256,
+        sha256_exit=state.sha256,
+        sha512_intake=intake.sha512,
+        size_bytes=intake.size_bytes,
+    )
 
 
 def _moment(seconds: float) -> str:

@@ -21,7 +21,7 @@ from typing import Any
 import shared
 from detect.calibration.facts import file_facts
 from detect.calibration.interpret import Interpretation, interpret
-from detect.cases.intake import FileState, read_state
+from detect.cases.intake import FileState, file_statement, read_state
 from detect.cases.log import Plain, Step, StepLog
 from detect.config.scoring import ScoreConfig
 from detect.inspection.case_files import custody_facts, write_case
@@ -247,11 +247,7 @@ def _report(
         *NOT_ANALYSED,
     )
     return ForensicReport(
-        path_name=visible(path.name),
-        sha256_intake=states[0].sha256,
-        sha256_exit=states[1].sha256,
-        sha512_intake=states[0].sha512,
-        size_bytes=states[0].size_bytes,
+        **file_statement(path, *states),
         verdict=verdict,
         reason=reason,
         score=clip,

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import shared
-from detect.cases.intake import FileState, read_state
+from detect.cases.intake import FileState, file_statement, read_state
 from detect.cases.log import Plain, StepLog
 from detect.inspection.case_files import custody_facts, write_case
 from detect.inspection.evidence.container import files_beside, sound_statements
@@ -22,7 +22,6 @@ from detect.inspection.hearing import Heard, hear
 from detect.speech.checkpoint import SpeechModel
 from shared.audio.isolated import sound_file_facts
 from shared.config import digest, replace
-from shared.console import visible
 from shared.results.scores import ForensicReport, Verdict
 from shared.storage import replacing_folder
 from shared.video.child import Child, NoChild
@@ -104,11 +103,7 @@ def _report(
     if result is not None:
         detector = {"name": result.name, "family": f"speech, {result.kind}", "weights_sha256": result.weights_sha256}
     return ForensicReport(
-        path_name=visible(path.name),
-        sha256_intake=states[0].sha256,
-        sha256_exit=states[1].sha256,
-        sha512_intake=states[0].sha512,
-        size_bytes=states[0].size_bytes,
+        **file_statement(path, *states),
         verdict=verdict,
         reason=reason,
         score=None,

@@ -42,4 +42,4 @@ def test_clips_in_step_are_told_from_moved_and_exchanged_sound():
 def test_folders_without_speech_are_refused(tmp_path):
     write_clip(tmp_path / "silent.mp4", np.zeros((3, 48, 64, 3), np.uint8))
     with pytest.raises(UsageError, match="fewer than three clips"):
-        spoken_clips([tmp_path], "toy")
+        spoken_clips([tmp_path], "dlib")

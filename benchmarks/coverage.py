@@ -8,15 +8,15 @@ was not calibrated on, for which nothing is promised.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
 from benchmarks.calibration import FRESH_PEOPLE, Simulation
 from benchmarks.schema import Measurement
-from detect.calibration.conformal import coverage_beta, fit_conformal, left_out_sets, person_share
+from detect.calibration.conformal import fit_conformal, left_out_sets, person_share
 from detect.calibration.cross import FitSamples, Folds
-from detect.calibration.prediction_sets import Conformal
+from detect.calibration.prediction_sets import Conformal, Miscoverage
 
 _FOLDS = 5
 _MANY = 60
@@ -30,7 +30,7 @@ class CoveragePlan:
     Attributes:
         people: numbers of people of a calibration.
         repeats: calibrations of each size.
-        miscoverage: promised.
+        miscoverage: promised, of each class.
         new_half_distance: half of the distance of fakes of the kind that was not calibrated on from real clips, in
             deviations; that of the others is in the simulation.
         seed: of the scores.
@@ -38,7 +38,7 @@ class CoveragePlan:
 
     people: tuple[int, ...] = (10, 20, 50, 100, 200)
     repeats: int = 200
-    miscoverage: float = 0.1
+    miscoverage: Miscoverage = field(default_factory=lambda: Miscoverage(real=0.02, fake=0.1))
     new_half_distance: float = 0.3
     seed: int = 0
 
@@ -64,7 +64,6 @@ def measure(plan: CoveragePlan, how: Simulation | None = None) -> list[Measureme
         found.setdefault(name, []).append(value)
 
     for people in plan.people:
-        low, high = coverage_beta(people, plan.miscoverage)
         rng = np.random.default_rng((plan.seed, people))
         for _ in range(plan.repeats):
             samples = sampled(people, rng, how)
@@ -74,10 +73,11 @@ def measure(plan: CoveragePlan, how: Simulation | None = None) -> list[Measureme
             real, fake = coverage(fitted, fresh)
             note(f"coverage of new people's real clips, {people} people", real)
             note(f"coverage of new people's fakes, {people} people", fake)
-            for value in (real, fake):
-                note(f"inside the interval of its calibration, {people} people", float(low <= value <= high))
-            for value in left_out(samples, plan.miscoverage):
-                note(f"coverage measured on people left out, {people} people", value)
+            for value, limit in ((real, fitted.real), (fake, fitted.fake)):
+                inside = float(limit.low <= value <= limit.high)
+                note(f"inside the interval of its calibration, {people} people", inside)
+            for value, name in zip(left_out(samples, plan.miscoverage), ("real clips", "fakes"), strict=False):
+                note(f"coverage of {name} measured on people left out, {people} people", value)
     _uneven(plan, how, note)
     _new_kind(plan, how, note)
     return [_averaged(name, values) for name, values in found.items()]
@@ -93,7 +93,7 @@ def coverage(fitted: Conformal, samples: FitSamples) -> tuple[float, float]:
     return real, fake
 
 
-def left_out(samples: FitSamples, miscoverage: float) -> tuple[float, ...]:
+def left_out(samples: FitSamples, miscoverage: Miscoverage) -> tuple[float, ...]:
     """The coverage of both classes by fits without the clip's people; empty if too few are left."""
     masks = tuple(samples.people % _FOLDS == fold for fold in range(_FOLDS))
     sets = left_out_sets(samples, Folds(masks, samples.people, ""), miscoverage)
@@ -118,8 +118,8 @@ def _uneven(plan: CoveragePlan, how: Simulation, note: Callable[[str, float], No
         for way, fitted in (("people", samples), ("clips", alone)):
             sets = fit_conformal(fitted, plan.miscoverage)
             assert sets is not None  # thirty people, or more clips
-            for value in coverage(sets, fresh):
-                note(f"coverage of new people, uneven clips, counted by {way}", value)
+            for value, name in zip(coverage(sets, fresh), ("real clips", "fakes"), strict=True):
+                note(f"coverage of new people's {name}, uneven clips, counted by {way}", value)
 
 
 def _new_kind(plan: CoveragePlan, how: Simulation, note: Callable[[str, float], None]) -> None:

@@ -31,7 +31,7 @@ from detect.calibration.likelihood import fit_likelihood, probability_metrics, r
 from detect.calibration.maps import Calibration, Factor, Population, read_calibration, write_calibration
 from detect.calibration.outside import with_outside
 from detect.calibration.outside_scores import need_outside, read_outside
-from detect.calibration.prediction_sets import Conformal
+from detect.calibration.prediction_sets import Conformal, Miscoverage
 from detect.calibration.quality import HeldOutOdds, people_of, quality_of
 from detect.config.scoring import AggregateConfig, EvaluateConfig
 from detect.data.crops import dataset_digest
@@ -299,7 +299,7 @@ def fit_calibration(
             folds,
             llrs,
             ratio,
-            config.miscoverage,
+            _allowed(config),
             trained=trained or {},
             fewest_clips=config.fewest_clips,
             seed=config.seed,
@@ -308,11 +308,15 @@ def fit_calibration(
     return Fitted(calibration, odds)
 
 
+def _allowed(config: CalibrateConfig) -> Miscoverage:
+    return Miscoverage(min(config.real_miscoverage, config.miscoverage), config.miscoverage)
+
+
 def _conformal(samples: FitSamples, folds: Folds, config: CalibrateConfig) -> tuple[Conformal | None, str]:
     """Prediction sets over people, and a note; none where clips count, because clips of one person are alike."""
     if config.count_by == "clip":
         return None, "No conformal claim: it takes people, and every clip was counted for itself."
-    return measured_conformal(samples, folds, config.miscoverage)
+    return measured_conformal(samples, folds, _allowed(config))
 
 
 def _best_probability(

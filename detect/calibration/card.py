@@ -59,14 +59,14 @@ def conformal_text(calibration: Calibration) -> str:
     if found is None:
         return f"{calibration.conformal_note or 'There are no prediction sets.'}\n"
     rows = "".join(
-        f"| {name} | {limit.people} | {percent(1 - found.miscoverage)} | {percent(limit.low)} to {percent(limit.high)} "
+        f"| {name} | {limit.people} | {percent(1 - limit.miscoverage)} | {percent(limit.low)} to {percent(limit.high)} "
         f"| {limit.measured or 'not measured'} | {limit.alone or 'not measured'} |\n"
         for name, limit in (("real", found.real), ("fake", found.fake))
     )
     return (
-        f"Conformal prediction sets over people: of the clips of each class, at most {percent(found.miscoverage)} get "
-        "a set without their class. That is promised for new people, and for manipulations like those calibrated on; "
-        "for others, see below.\n\n"
+        f"Conformal prediction sets over people: at most {percent(found.real.miscoverage)} of the real and "
+        f"{percent(found.fake.miscoverage)} of the forged clips get a set without their class. That is promised "
+        "for new people, and for manipulations like those calibrated on; for others, see below.\n\n"
         "| clips | people | promised | 95 % interval of this calibration | measured on people left out | no other "
         f"class in the set |\n|---|---|---|---|---|---|\n{rows}"
     )

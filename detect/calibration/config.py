@@ -30,7 +30,10 @@ class CalibrateConfig:
     fewest_people: int = CALIBRATION_PEOPLE
     """Minimum number of persons (or groups, see ``count_by``) of each class for a fit."""
     miscoverage: float = 0.1
-    """Share of the clips of a class whose prediction set may lack their class."""
+    """Share of the forged clips whose prediction set may lack "fake"."""
+    real_miscoverage: float = 0.02
+    """Share of the real clips whose prediction set may lack "real": at most ``miscoverage``; of few people the least
+    that they allow."""
     replicates: int = 100
     """Bootstrap replicates over people for the interval of a likelihood ratio."""
     seed: int = 0
@@ -41,6 +44,11 @@ class CalibrateConfig:
         if not 0 < self.miscoverage < 0.5:
             raise ConfigError(
                 f"miscoverage must lie between 0 and 0.5, got {self.miscoverage}", hint="0.1: nine clips in ten covered"
+            )
+        if not 0 < self.real_miscoverage < 0.5:
+            raise ConfigError(
+                f"real_miscoverage must lie between 0 and 0.5, got {self.real_miscoverage}",
+                hint="0.02: of fifty real clips one may be excluded from real",
             )
         for name in ("fewest_clips", "fewest_people"):
             if getattr(self, name) < 2:

@@ -5,7 +5,8 @@ score fits either: inconclusive), or none (it fits neither: inconclusive too). S
 Gammerman and Shafer, "Algorithmic Learning in a Random World", 2005; Lei et al., JASA 2018; for classes Romano, Sesia
 and Candes, NeurIPS 2020) promises that the true class is missing from at most a stated share of the sets. Here:
 
-* class by class (Mondrian, Vovk et al. 2005), so that the promise is kept for real and for forged clips alike;
+* class by class (Mondrian, Vovk et al. 2005), so that the promise is kept for real and for forged clips, and a stricter
+  one can be made for real clips, whose set without "real" is an accusation;
 * over people: clips of one person are not exchangeable with those of others, so the quantile is that of a distribution
   in which each of n people has the mass 1 / (n + 1), divided among their clips, and the next person the rest (Lee,
   Barber and Willett, "Distribution-free inference with hierarchical data", 2023). The promise is for a clip of a
@@ -20,12 +21,13 @@ Convention:
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 from scipy.stats import beta
 
 from detect.calibration.cross import FitSamples, Folds
-from detect.calibration.prediction_sets import ClassLimit, Conformal, percent
+from detect.calibration.prediction_sets import ClassLimit, Conformal, Miscoverage, percent
 from detect.metrics.classification import check_samples
 from shared.results.calibration import Share
 
@@ -98,8 +100,10 @@ def binomial_limits(successes: float, trials: int, tail: float) -> tuple[float, 
     return low, high
 
 
-def fit_conformal(samples: FitSamples, miscoverage: float) -> Conformal | None:
-    """Thresholds of both classes; None if a class has too few people (:func:`fewest_people`).
+def fit_conformal(samples: FitSamples, miscoverage: Miscoverage) -> Conformal | None:
+    """Thresholds of both classes; None if a class has too few people (:func:`fewest_people`) for ``miscoverage.fake``.
+
+    Real clips get the least miscoverage that their n people allow, 1 / (n + 1), where ``miscoverage.real`` is less.
 
     Raises:
         ValueError: shapes differ, or a logit is not finite.
@@ -109,14 +113,15 @@ def fit_conformal(samples: FitSamples, miscoverage: float) -> Conformal | None:
     for truth, sign in ((False, 1.0), (True, -1.0)):
         mine = labels == truth
         count = int(np.unique(samples.people[mine]).size)
-        if count < fewest_people(miscoverage):
+        if count < fewest_people(miscoverage.fake):
             return None
-        threshold = sign * person_quantile(sign * logits[mine], samples.people[mine], miscoverage)
-        limits.append(ClassLimit(threshold, count, *coverage_beta(count, miscoverage)))
-    return Conformal(miscoverage, *limits)
+        share = miscoverage.fake if truth else max(miscoverage.real, 1 / (count + 1))
+        threshold = sign * person_quantile(sign * logits[mine], samples.people[mine], share)
+        limits.append(ClassLimit(threshold, share, count, *coverage_beta(count, share)))
+    return Conformal(*limits)
 
 
-def left_out_sets(samples: FitSamples, folds: Folds, miscoverage: float) -> tuple[np.ndarray, np.ndarray] | None:
+def left_out_sets(samples: FitSamples, folds: Folds, miscoverage: Miscoverage) -> tuple[np.ndarray, np.ndarray] | None:
     """(N,) bool each: the sets that hold "real" and "fake", by fits without its people; None if these are too few."""
     real, fake = np.zeros(samples.labels.size, bool), np.zeros(samples.labels.size, bool)
     for out in folds.masks:
@@ -127,7 +132,7 @@ def left_out_sets(samples: FitSamples, folds: Folds, miscoverage: float) -> tupl
     return real, fake
 
 
-def measured_conformal(samples: FitSamples, folds: Folds, miscoverage: float) -> tuple[Conformal | None, str]:
+def measured_conformal(samples: FitSamples, folds: Folds, miscoverage: Miscoverage) -> tuple[Conformal | None, str]:
     """The thresholds fitted to all clips, with their coverage measured on people left out, and a note.
 
     Returns:
@@ -144,14 +149,15 @@ def measured_conformal(samples: FitSamples, folds: Folds, miscoverage: float) ->
         mine = samples.labels == truth
         own, other = (sets[1], sets[0]) if truth else (sets[0], sets[1])
         covered, alone = (share_of(hit[mine], samples.people[mine]) for hit in (own, own & ~other))
-        limits.append(ClassLimit(limit.threshold, limit.people, limit.low, limit.high, covered, alone))
-    return Conformal(miscoverage, *limits), ""
+        limits.append(replace(limit, measured=covered, alone=alone))
+    return Conformal(*limits), ""
 
 
-def no_claim(samples: FitSamples, miscoverage: float) -> str:
+def no_claim(samples: FitSamples, miscoverage: Miscoverage) -> str:
     """Why no prediction sets are given, as a sentence."""
     real, fake = (int(np.unique(samples.people[samples.labels == truth]).size) for truth in (False, True))
     return (
-        f"No conformal claim: a miscoverage of {percent(miscoverage)} takes at least {fewest_people(miscoverage)} "
-        f"people of each class, and there are {real} with real and {fake} with fake clips."
+        f"No conformal claim: a miscoverage of {percent(miscoverage.fake)} takes at least "
+        f"{fewest_people(miscoverage.fake)} people of each class, and there are {real} with real and "
+        f"{fake} with fake clips."
     )

@@ -17,7 +17,7 @@ from detect.calibration.facts import FileFacts, facts_of_clips
 from detect.calibration.files import detector_mark
 from detect.calibration.left_out import FACTORS, MOST_VALUES, factor_of, trained_names
 from detect.calibration.maps import Calibration, Factor, Population, misfit, read_calibration
-from detect.calibration.prediction_sets import percent
+from detect.calibration.prediction_sets import Miscoverage, percent
 from detect.calibration.quality import HeldOutOdds, people_of, quality_of
 from detect.config.scoring import AggregateConfig, EvaluateConfig
 from detect.data.crops import dataset_digest
@@ -86,7 +86,7 @@ class CalibrationSection:
     evaluations: tuple[Evaluation, ...]
     parts: tuple[CalibrationPart, ...]
     notes: tuple[str, ...] = ()
-    miscoverage: float | None = None
+    miscoverage: Miscoverage | None = None
     covered_real: Share | None = None
     covered_fake: Share | None = None
 
@@ -312,8 +312,9 @@ def _set_notes(calibration: Calibration, kinds: np.ndarray, known: np.ndarray) -
         return (calibration.conformal_note,) if calibration.conformal_note else ()
     new = sorted(set(kinds[~known].tolist()) - {""})
     promise = (
-        f"Prediction sets promise that of new people's clips at most {percent(conformal.miscoverage)} of the real "
-        "ones, and of the fakes of the calibration's manipulations, are not covered."
+        f"Prediction sets promise that of new people's clips at most {percent(conformal.real.miscoverage)} of the real "
+        f"ones, and {percent(conformal.fake.miscoverage)} of the fakes of the calibration's manipulations, are not "
+        "covered."
     )
     return (f"{promise} Nothing is promised for {', '.join(new)}." if new else promise,)
 

@@ -173,7 +173,8 @@ def set_sentence(score: CalibratedScore) -> str:
     if found is None:
         return score.prediction_note
     return (
-        f"Prediction set at {percent(found.miscoverage)} miscoverage: {found.words} (conformal, over "
+        f"Prediction set: {found.words} (conformal; of new people's clips at most {percent(found.miscoverage_real)} of "
+        f"the real ones lack real, and {percent(found.miscoverage_fake)} of the forged ones forged; over "
         f"{found.people_real} people with real and {found.people_fake} with forged clips; for manipulations that were "
         "not learned from nothing is promised)."
     )

@@ -17,6 +17,7 @@ from detect.calibration.cross import FitSamples, Folds
 from detect.calibration.fit import person_weights
 from detect.calibration.likelihood import cllr, fit_likelihood
 from detect.calibration.maps import Factor, LeftOutPart
+from detect.calibration.prediction_sets import Miscoverage
 from detect.metrics.classification import has_both_classes
 from detect.models.training_record import TrainingRecord
 from shared.results.calibration import Share
@@ -60,7 +61,7 @@ def left_out_parts(
     folds: Folds,
     known: np.ndarray,
     method: LikelihoodMethod,
-    miscoverage: float,
+    miscoverage: Miscoverage,
     *,
     trained: Mapping[Factor, frozenset[str] | None],
     fewest_clips: int,
@@ -122,7 +123,7 @@ def _left_out_llrs(
     return llrs
 
 
-def _sets(samples: FitSamples, folds: Folds, miscoverage: float, without: np.ndarray) -> np.ndarray | None:
+def _sets(samples: FitSamples, folds: Folds, miscoverage: Miscoverage, without: np.ndarray) -> np.ndarray | None:
     """(N,) bool: the sets that hold "fake", by fits without their people and some fakes; None: too few are left."""
     held = np.zeros(samples.labels.size, bool)
     for out in folds.masks:

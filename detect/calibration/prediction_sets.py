@@ -15,11 +15,24 @@ LABELS: tuple[Label, Label] = ("real", "fake")
 
 
 @dataclass(frozen=True)
+class Miscoverage:
+    """Share of the clips of each class whose prediction set may lack their class."""
+
+    real: float
+    fake: float
+
+    def __post_init__(self) -> None:
+        if not 0 < self.real <= self.fake < 1:
+            raise ValueError(f"miscoverage ascends from real to fake within 0 and 1, got {self.real} and {self.fake}")
+
+
+@dataclass(frozen=True)
 class ClassLimit:
     """The conformal threshold of one class.
 
     Attributes:
         threshold: the last logit that the class fits.
+        miscoverage: share of new people's clips of the class that may lie beyond it.
         people: number of people (or groups) with clips of the class.
         low, high: interval of the coverage of this one calibration, see
             :func:`detect.calibration.conformal.coverage_beta`.
@@ -29,6 +42,7 @@ class ClassLimit:
     """
 
     threshold: float
+    miscoverage: float
     people: int
     low: float
     high: float
@@ -38,19 +52,21 @@ class ClassLimit:
     def __post_init__(self) -> None:
         if not math.isfinite(self.threshold):
             raise ValueError("a conformal threshold is a finite logit")
+        if not 0 < self.miscoverage < 1:
+            raise ValueError(f"miscoverage lies between 0 and 1, got {self.miscoverage}")
 
 
 @dataclass(frozen=True)
 class Conformal:
-    """Conformal prediction sets of a calibration; of each class at most ``miscoverage`` are not covered."""
+    """Conformal prediction sets of a calibration."""
 
-    miscoverage: float
     real: ClassLimit
     fake: ClassLimit
 
-    def __post_init__(self) -> None:
-        if not 0 < self.miscoverage < 1:
-            raise ValueError(f"miscoverage lies between 0 and 1, got {self.miscoverage}")
+    @property
+    def miscoverage(self) -> Miscoverage:
+        """What is promised for each class."""
+        return Miscoverage(self.real.miscoverage, self.fake.miscoverage)
 
     def holds(self, logits: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """(N,) bool each: the sets of (N,) logits that hold "real", and those that hold "fake"."""
@@ -64,7 +80,8 @@ class Conformal:
     def of_score(self, logit: float) -> PredictionSet:
         """The prediction set of a logit, as a report shows it."""
         labels = self.prediction(logit)
-        return PredictionSet(labels, set_words(labels), self.miscoverage, self.real.people, self.fake.people)
+        real, fake = self.real, self.fake
+        return PredictionSet(labels, set_words(labels), real.miscoverage, fake.miscoverage, real.people, fake.people)
 
 
 def percent(share: float) -> str:

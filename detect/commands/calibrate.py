@@ -62,8 +62,15 @@ _CountBy = Annotated[
 _Miscoverage = Annotated[
     float | None,
     typer.Option(
-        help="Share of the clips of a class whose prediction set may lack their class.",
+        help="Share of the forged clips whose prediction set may lack that class.",
         show_default=default(_CALIBRATE.miscoverage),
+    ),
+]
+_RealMiscoverage = Annotated[
+    float | None,
+    typer.Option(
+        help="Share of the real clips whose prediction set may lack that class, if the people are enough for it.",
+        show_default=default(_CALIBRATE.real_miscoverage),
     ),
 ]
 _Out = Annotated[
@@ -86,6 +93,7 @@ def calibrate(
     ] = None,
     count_by: _CountBy = None,
     miscoverage: _Miscoverage = None,
+    real_miscoverage: _RealMiscoverage = None,
     frames: Annotated[
         int | None,
         typer.Option(help="Frames of each clip, evenly spaced.", show_default=default(_SCORING.frames_per_clip)),
@@ -113,7 +121,8 @@ def calibrate(
 
     Example: assay detect calibrate runs/det --outside other-tools/
     """
-    flags = {**_chosen(method or []), "prior": prior, "count_by": count_by, "miscoverage": miscoverage, "seed": seed}
+    sets = {"miscoverage": miscoverage, "real_miscoverage": real_miscoverage}
+    flags = {**_chosen(method or []), **sets, "prior": prior, "count_by": count_by, "seed": seed}
     settings = resolve(CalibrateConfig, config, flags)
     scoring = {"frames_per_clip": frames, "finder": finder, "device": device, "precision": precision, "seed": seed}
     scoring_config = resolve(EvaluateConfig, None, scoring)
@@ -184,13 +193,22 @@ def _show_sets(calibration: Calibration) -> None:
     if found is None:
         return
     rows = [
-        (name, f"{limit.threshold:+.2f}", limit.people, f"{limit.low:.0%} to {limit.high:.0%}",
+        (name, f"{limit.threshold:+.2f}", limit.people, f"{1 - limit.miscoverage:.3g}",
+         f"{limit.low:.0%} to {limit.high:.0%}",
          str(limit.measured or "not measured"), str(limit.alone or "not measured"))
         for name, limit in (("real", found.real), ("fake", found.fake))
     ]  # fmt: skip
     console.table(
-        f"Prediction sets: {1 - found.miscoverage:.3g} of the clips of each class covered, for new people",
-        ["clips", "logit", "people", "95 % interval", "measured on people left out", "no other class in the set"],
+        "Prediction sets, for new people",
+        [
+            "clips",
+            "logit",
+            "people",
+            "promised",
+            "95 % interval",
+            "measured on people left out",
+            "no other class in the set",
+        ],
         rows,
     )
 

@@ -34,13 +34,14 @@ class PredictionSet:
     Attributes:
         labels: the classes that the score fits: one, both, or none.
         words: the same for readers.
-        miscoverage: promised share of clips, of each class, whose set lacks their class, at most.
+        miscoverage_real, miscoverage_fake: promised share of the clips of a class whose set lacks their class, at most.
         people_real, people_fake: number of people that the thresholds come from.
     """
 
     labels: tuple[Label, ...]
     words: str
-    miscoverage: float
+    miscoverage_real: float
+    miscoverage_fake: float
     people_real: int
     people_fake: int
 

@@ -17,9 +17,10 @@ from detect.calibration.conformal import (
     share_of,
 )
 from detect.calibration.cross import FitSamples, Folds
-from detect.calibration.prediction_sets import ClassLimit, Conformal, set_words
+from detect.calibration.prediction_sets import ClassLimit, Conformal, Miscoverage, set_words
 from shared.results.calibration import Share
 
+TENTH = Miscoverage(0.1, 0.1)
 SHARE = 0.9
 """Share of the variance that is common to all clips of a person."""
 
@@ -74,27 +75,44 @@ def scores(count: int) -> FitSamples:
 
 
 def test_a_set_holds_each_class_that_the_score_is_not_unusual_for():
-    apart = fit_conformal(scores(9), 0.1)
+    apart = fit_conformal(scores(9), TENTH)
     assert apart is not None
     assert (apart.real.threshold, apart.fake.threshold) == (-1.0, 1.0)  # the real one most like a fake, and back
     assert [apart.prediction(logit) for logit in (-1.0, 0.0, 1.0)] == [("real",), (), ("fake",)]
-    limit = ClassLimit(2.0, 9, 0.6, 0.99)
-    mixed = Conformal(0.1, limit, ClassLimit(-2.0, 9, 0.6, 0.99))
+    limit = ClassLimit(2.0, 0.05, 9, 0.6, 0.99)
+    mixed = Conformal(limit, ClassLimit(-2.0, 0.1, 9, 0.6, 0.99))
     assert [mixed.prediction(logit) for logit in (-3.0, 0.0, 3.0)] == [("real",), ("real", "fake"), ("fake",)]
     shown = mixed.of_score(0.0)
-    assert (shown.labels, shown.miscoverage, shown.people_real) == (("real", "fake"), 0.1, 9)
+    assert (shown.labels, shown.people_real) == (("real", "fake"), 9)
+    assert (shown.miscoverage_real, shown.miscoverage_fake) == (0.05, 0.1)
     assert set_words(()).startswith("neither: the score is unlike both")
     with pytest.raises(ValueError, match="finite logit"):
-        ClassLimit(math.inf, 3, 0.0, 1.0)
+        ClassLimit(math.inf, 0.1, 3, 0.0, 1.0)
     with pytest.raises(ValueError, match="miscoverage"):
-        Conformal(1.0, limit, limit)
+        ClassLimit(0.0, 1.0, 3, 0.0, 1.0)
+    with pytest.raises(ValueError, match="ascends from real to fake"):
+        Miscoverage(0.2, 0.1)
+
+
+def test_real_clips_have_a_stricter_promise_as_far_as_the_people_allow():
+    """By hand: of 49 people at 1/50 the largest, at 1/10 the 45th, ceil(50 x 0.9); nine people allow a tenth."""
+    fitted = fit_conformal(scores(49), Miscoverage(0.02, 0.1))
+    assert fitted is not None
+    assert (fitted.real.threshold, fitted.fake.threshold) == (-1.0, 5.0)
+    assert (fitted.real.miscoverage, fitted.fake.miscoverage) == (0.02, 0.1)
+    few = fit_conformal(scores(9), Miscoverage(0.02, 0.1))
+    assert few is not None
+    assert few.real.miscoverage == pytest.approx(0.1)
+    some = fit_conformal(scores(24), Miscoverage(0.02, 0.1))
+    assert some is not None
+    assert some.real.miscoverage == pytest.approx(1 / 25)
 
 
 def test_too_few_people_make_no_claim_and_say_so():
     few = scores(8)
     folds = Folds((np.ones(16, bool),), few.people, "one")
-    assert fit_conformal(few, 0.1) is None
-    found, note = measured_conformal(few, folds, 0.1)
+    assert fit_conformal(few, TENTH) is None
+    found, note = measured_conformal(few, folds, TENTH)
     assert found is None
     assert note == (
         "No conformal claim: a miscoverage of 10 % takes at least 9 people of each class, and there are 8 with real "
@@ -109,10 +127,10 @@ def by_fives(samples: FitSamples) -> Folds:
 
 def test_coverage_is_measured_on_people_left_out():
     enough, barely = scores(40), scores(10)
-    found, note = measured_conformal(enough, by_fives(enough), 0.1)
+    found, note = measured_conformal(enough, by_fives(enough), TENTH)
     assert note == ""
     assert found is not None
-    sets = left_out_sets(enough, by_fives(enough), 0.1)
+    sets = left_out_sets(enough, by_fives(enough), TENTH)
     assert sets is not None
     share = float(sets[0][~enough.labels].mean())
     assert found.real.measured is not None
@@ -120,7 +138,7 @@ def test_coverage_is_measured_on_people_left_out():
     assert 0.8 < share < 1
     assert found.real.alone is not None
     assert found.real.alone.people == 40
-    unmeasured, note = measured_conformal(barely, by_fives(barely), 0.1)
+    unmeasured, note = measured_conformal(barely, by_fives(barely), TENTH)
     assert unmeasured is not None
     assert unmeasured.real.measured is None
     assert "not measured" in note

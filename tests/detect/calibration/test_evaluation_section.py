@@ -11,7 +11,7 @@ from detect.calibration.curves import CalibrationData, plot_calibration
 from detect.calibration.evaluation_section import calibration_section, held_out_odds, in_sample, with_calibration
 from detect.calibration.fit import person_weights
 from detect.calibration.likelihood import cllr_min, probability_metrics, ratio_metrics
-from detect.calibration.prediction_sets import ClassLimit, Conformal
+from detect.calibration.prediction_sets import ClassLimit, Conformal, Miscoverage
 from detect.calibration.quality import QUALITY, HeldOutOdds, people_of, quality_of, resampled_quality
 from detect.scoring.samples import ScoredClip
 from shared.bootstrap import BootstrapSettings
@@ -139,8 +139,8 @@ def test_known_and_new_manipulations_stand_beside_each_other(clips, make_calibra
 
 
 def test_coverage_is_told_apart_for_what_was_learned_from_and_what_was_not(clips, make_calibration):
-    limits = ClassLimit(0.5, 30, 0.8, 0.97), ClassLimit(-0.45, 40, 0.8, 0.97)
-    calibration = dataclasses.replace(make_calibration(), conformal=Conformal(0.1, *limits))
+    limits = ClassLimit(0.5, 0.05, 30, 0.8, 0.97), ClassLimit(-0.45, 0.1, 40, 0.8, 0.97)
+    calibration = dataclasses.replace(make_calibration(), conformal=Conformal(*limits))
     trained = {"manipulation": frozenset({"stripes"}), "family": None, "paste": None}
     section = calibration_section(clips, calibration, bootstrap=BOOTSTRAP, trained=trained)
     by = {(part.by, part.name): part for part in section.parts}
@@ -153,7 +153,7 @@ def test_coverage_is_told_apart_for_what_was_learned_from_and_what_was_not(clips
     assert section.covered_fake == known.covered
     assert section.covered_real is not None
     assert section.covered_real.value == 1.0
-    assert section.miscoverage == 0.1
+    assert section.miscoverage == Miscoverage(0.05, 0.1)
     assert "Nothing is promised for unheard-of." in section.notes[-1]
 
 

@@ -141,8 +141,8 @@ def bounded(calibration: Calibration, lower: float, upper: float) -> Calibration
 
 def with_sets(calibration: Calibration, real: float, fake: float) -> Calibration:
     """With prediction sets: real up to one logit, fake from another."""
-    limits = ClassLimit(real, 100, 0.84, 0.95), ClassLimit(fake, 110, 0.84, 0.95)
-    return dataclasses.replace(calibration, conformal=Conformal(0.1, *limits))
+    limits = ClassLimit(real, 0.02, 100, 0.84, 0.95), ClassLimit(fake, 0.1, 110, 0.84, 0.95)
+    return dataclasses.replace(calibration, conformal=Conformal(*limits))
 
 
 def test_a_report_says_both_ratios_and_uses_the_smaller(make_calibration):
@@ -166,12 +166,12 @@ def test_a_report_says_both_ratios_and_uses_the_smaller(make_calibration):
 @pytest.mark.parametrize(
     ("real", "fake", "verdict", "logit", "expected", "words"),
     [
-        (-1.0, 1.0, "fake", 2.0, "fake", "miscoverage: forged (conformal"),
-        (-1.0, 1.0, "real", -2.0, "real", "miscoverage: real (conformal"),
+        (-1.0, 1.0, "fake", 2.0, "fake", "Prediction set: forged (conformal"),
+        (-1.0, 1.0, "real", -2.0, "real", "Prediction set: real (conformal"),
         (4.0, -4.0, "fake", 2.0, "inconclusive", "real or forged: the score fits both"),
         (-3.0, 3.0, "fake", 2.0, "inconclusive", "neither: the score is unlike both"),
-        (4.0, 3.0, "fake", 2.0, "inconclusive", "miscoverage: real (conformal"),
-        (-4.0, -3.0, "real", -2.0, "inconclusive", "miscoverage: forged (conformal"),
+        (4.0, 3.0, "fake", 2.0, "inconclusive", "Prediction set: real (conformal"),
+        (-4.0, -3.0, "real", -2.0, "inconclusive", "Prediction set: forged (conformal"),
     ],
 )
 def test_a_verdict_needs_a_prediction_set_of_its_own_class_alone(

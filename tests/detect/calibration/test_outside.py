@@ -76,7 +76,7 @@ def scored(real: float, fake: float, groups: int = 20) -> OutsideScores:
 
 def with_sets(calibration: Calibration) -> Calibration:
     return dataclasses.replace(
-        calibration, conformal=Conformal(0.1, ClassLimit(0.5, 30, 0.8, 0.99), ClassLimit(-0.5, 30, 0.8, 0.99))
+        calibration, conformal=Conformal(ClassLimit(0.5, 0.1, 30, 0.8, 0.99), ClassLimit(-0.5, 0.1, 30, 0.8, 0.99))
     )
 
 

@@ -249,6 +249,43 @@ def outside(
         console.print(f"written to {result.save(RESULTS / 'outside.json' if str(save) == '-' else save)}")
 
 
+@app.command()
+def diversity(
+    faces: Annotated[list[Path], typer.Argument(help="Facesets of people to learn from.")],
+    twins: Annotated[list[Path], typer.Option(help="Twins of them and of the scored faces; repeatable.")],
+    test_faces: Annotated[list[Path], typer.Option(help="Faceset of other people, who are scored; repeatable.")],
+    outside: Annotated[
+        Path | None, typer.Option(help="Folder of other people's fakes and their reals, with index.csv.")
+    ] = None,
+    kinds: Annotated[
+        list[int] | None, typer.Option(help="Kinds of fakes to learn from; repeatable.", show_default="1 to 15")
+    ] = None,
+    people: Annotated[
+        list[int] | None, typer.Option(help="People to learn from; repeatable.", show_default="4 to 256")
+    ] = None,
+    pairs: Annotated[int, typer.Option(help="Pairs of each training.")] = 640,
+    seeds: Annotated[int, typer.Option(help="Trainings of each number.", min=1)] = 3,
+    finder: Annotated[str, typer.Option(help="Face finder for the folder outside.")] = "auto",
+    work: Annotated[Path, typer.Option(help="Folder for faces, which are found once.")] = Path("runs/outside"),
+    image: Annotated[Path | None, typer.Option("--picture", help="Write a plot (.png) here.")] = None,
+    save: Save = None,
+) -> None:
+    """Error on kinds of fakes left out, and outside, against the number of kinds and people learned from."""
+    from benchmarks.diversity import DiversityPlan, as_measurements, measure, picture, read_faces, read_outside
+    from shared.storage import write_bytes
+
+    plan = DiversityPlan(
+        kinds=tuple(kinds or DiversityPlan.kinds), people=tuple(people or DiversityPlan.people), pairs=pairs,
+        seeds=tuple(range(seeds)),
+    )  # fmt: skip
+    others = None if outside is None else read_outside(outside, work, finder)
+    points = measure(read_faces(faces, twins), read_faces(test_faces, twins), plan, others)
+    show(new_result("diversity", command_line(), as_measurements(points), settings=asdict(plan)), save)
+    if image is not None:
+        write_bytes(image, picture(points))
+        console.print(f"picture: {image}")
+
+
 def _named(texts: list[str]) -> list[tuple[str, str]]:
     for text in texts:
         if "=" not in text:

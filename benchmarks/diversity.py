@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import product
 from pathlib import Path
-from typing import Literal
+from typing import Literal, get_args
 
 import numpy as np
 import torch
@@ -43,7 +43,7 @@ from shared.plots import FAINT, FAKE_COLOR, INK, figure, png
 Copy = Literal["own", "twin", "other person"]
 COPIES: tuple[Copy, ...] = ("own", "twin", "other person")
 Axis = Literal["kinds", "people"]
-AXES: tuple[Axis, ...] = ("kinds", "people")
+AXES: tuple[Axis, ...] = get_args(Axis)
 
 LEFT_OUT = "kinds left out"
 OUTSIDE = "fakes of other tools"

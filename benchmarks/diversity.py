@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import product
 from pathlib import Path
-from typing import Literal, get_args
+from typing import Literal, NamedTuple, get_args
 
 import numpy as np
 import torch
@@ -91,6 +91,13 @@ class Kind:
         return BlendedPairs(faces, config, twins=float(self.copy == "twin"), others=float(self.copy == "other person"))
 
 
+class _Numbered(NamedTuple):
+    """What one training learns from."""
+
+    axis: Axis
+    number: int
+
+
 @dataclass(frozen=True)
 class Point:
     """The errors, 1 - AUC, of one training; that on other tools' fakes is None where there are none."""
@@ -154,9 +161,9 @@ def measure(
     people = sum(np.unique(stack.groups).size for stack in train)
     if people < max(plan.people):
         raise UsageError(f"{people} people to learn from, and {max(plan.people)} are asked for", hint="fewer --people")
-    numbers: dict[Axis, tuple[int, ...]] = {"kinds": plan.kinds, "people": plan.people}
-    todo = [(axis, number) for axis in AXES for number in numbers[axis]]
-    points = []
+    todo = [_Numbered("kinds", number) for number in plan.kinds]
+    todo += [_Numbered("people", number) for number in plan.people]
+    points: list[Point] = []
     with console.progress("trainings", len(todo) * len(plan.seeds), unit="training") as tick:
         for seed in plan.seeds:
             rng = np.random.default_rng((seed, 0))

@@ -9,18 +9,20 @@ from typing import Any
 
 import anyio.to_thread
 import numpy as np
+import pyarrow as pa
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 from starlette.routing import Route
 
 from shared.errors import AssayError, FacesetError, UsageError
 from shared.faces.facesets.layout import crop_name
-from shared.faces.facesets.reader import Faceset
+from shared.faces.facesets.reader import Faceset, read_info
 from shared.storage import inside, read_bytes
 from shared.web.answers import MissingError, form, plain
 from shared.web.found import Work
 from shared.web.jobs.command import run_command
 from shared.web.rooms.room import Room, picture_answer
+from shared.web.tables import decoded_apart, send_faceset
 
 _MOST_ROWS = 100_000
 _MOST_CHANGED = 5_000
@@ -47,7 +49,7 @@ class FaceRoom(Room):
     def page(self, request: Request) -> HTMLResponse:
         """One faceset as a wall of crops."""
         work = self.works.get("faceset", request.path_params["key"])
-        return self.pages.page("faceset.html.j2", room="faces", work=work, info=_open(work.path).info)
+        return self.pages.page("faceset.html.j2", room="faces", work=work, info=read_info(work.path))
 
     def faces(self, request: Request) -> Response:
         """All faces with what they are sorted and filtered by, in columns."""
@@ -80,7 +82,7 @@ class FaceRoom(Room):
             if rows:
                 words += [f"--{name}", rows_text(rows)]
         await anyio.to_thread.run_sync(run_command, words, self.folder.root)
-        info = _open(work.path).info
+        info = read_info(work.path)
         return plain({"kept": info.kept, "faces": info.faces, "set_aside": info.set_aside})
 
 
@@ -105,7 +107,11 @@ def _open(path: Path) -> Faceset:
 
 @lru_cache(maxsize=8)
 def _opened(path: Path, *_stamp: int) -> Faceset:
-    return Faceset.open(path)
+    return Faceset.open(path, read=_table_apart)
+
+
+def _table_apart(path: Path, faces: int) -> pa.Table:
+    return decoded_apart(path, send_faceset, faces, error=FacesetError, hint="extract it again")
 
 
 def _columns(faceset: Faceset) -> dict[str, Any]:
@@ -137,7 +143,7 @@ def _unlikeness(embeddings: list[list[float] | None], kept: np.ndarray) -> list[
 def _brief(work: Work) -> dict[str, Any]:
     row: dict[str, Any] = {"key": work.key, "place": work.name, "fault": ""}
     try:
-        info = _open(work.path).info
+        info = read_info(work.path)
     except AssayError as error:
         return row | {"fault": str(error), "name": work.path.name}
     return row | {"name": info.identity, "kept": info.kept, "faces": info.faces, "px": info.px, "rights": info.rights}

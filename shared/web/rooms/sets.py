@@ -6,11 +6,12 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 from starlette.routing import Route
 
-from shared.dataset.frame_table import labels_of, read_frame_table
+from shared.dataset.frame_table import labels_of
 from shared.dataset.layout import FRAMES, MANIFEST, MASK_NAMES, read_info
 from shared.dataset.manifest import read_manifest
 from shared.dataset.masks import Originals
@@ -21,6 +22,7 @@ from shared.web.answers import MissingError, plain
 from shared.web.found import Work, key_of
 from shared.web.frames.clip import facts_of_clip
 from shared.web.rooms.room import Room, frame_answer, index_of
+from shared.web.tables import decoded_apart, send_labels
 
 _MOST_CLIPS = 50_000
 
@@ -74,7 +76,7 @@ class SetRoom(Room):
         boxes: dict[int, list[list[float]]] = {}
         forged: list[int] = []
         try:
-            for label in labels_of([read_frame_table(work.path / FRAMES, [record.id])], record.id):
+            for label in labels_of([_frame_rows(work.path / FRAMES, record)], record.id):
                 if label.label == "fake":
                     forged.append(label.frame)
                 if label.box is not None:
@@ -132,6 +134,10 @@ def _records(folder: Path) -> dict[str, ClipRecord]:
 def _read_records(folder: Path, _modified: int, _size: int) -> dict[str, ClipRecord]:
     found = read_manifest(folder / MANIFEST, partial_tail_ok=True)
     return {key_of(str(record.id)): record for record in found}
+
+
+def _frame_rows(path: Path, record: ClipRecord) -> pa.Table:
+    return decoded_apart(path, send_labels, str(record.id), error=ManifestError)
 
 
 def _file(work: Work, relative: str) -> Path:

@@ -32,10 +32,9 @@ from shared.web.rooms.case_files import (
     read_steps,
     threshold_of,
 )
-from shared.web.rooms.room import Room, frame_answer, index_of
+from shared.web.rooms.room import REPORT_POLICY, Room, frame_answer, index_of
 from shared.web.uploads import FACTS, remove_upload, store_upload
 
-_REPORT_POLICY = "sandbox; default-src 'none'; img-src data:; style-src 'unsafe-inline'; frame-ancestors 'self'"
 _MAX_NOTE = 4000
 _MOST_JOBS = 200
 
@@ -210,7 +209,7 @@ class CaseRoom(Room):
         """The report as it lies in the case, in a sandbox without scripts."""
         work = self.works.get("case", request.path_params["key"])
         data = read_bytes(inside(work.path, "report.html"), MAX_REPORT_BYTES, error=CaseError)
-        return HTMLResponse(data, headers={"Content-Security-Policy": _REPORT_POLICY})
+        return HTMLResponse(data, headers={"Content-Security-Policy": REPORT_POLICY})
 
     def evidence(self, request: Request) -> Response:
         """A picture of the case."""

@@ -37,6 +37,14 @@ _CASE_COLUMNS = {
     "landmarks": (pa.list_(pa.float32(), _POINTS), _POINTS),
 }
 """Type of each column of a case that is read, and how many values a row of it has at most."""
+REGION_SIDE, _MOST_REGIONS = 16, 20_000
+_REGION_COLUMNS = pa.schema(
+    [
+        pa.field("frame", pa.int32(), nullable=False),
+        pa.field("track", pa.int32(), nullable=False),
+        pa.field("region", pa.binary(REGION_SIDE * REGION_SIDE), nullable=False),
+    ]
+)
 _HINT = "inspect the file again, or restore the case from a copy"
 
 
@@ -70,6 +78,18 @@ def decoded_apart(
 def send_case(pipe: Pipe, path: Path) -> None:
     """Sends the scored faces of a case; see :func:`case_table`."""
     _send(pipe, path, case_table(path))
+
+
+def send_regions(pipe: Pipe, path: Path) -> None:
+    """Sends the maps that a detector drew of the scored faces of a case."""
+    try:
+        with pq.ParquetFile(path) as file:
+            if file.metadata.num_rows > _MOST_REGIONS or file.schema_arrow != _REGION_COLUMNS:
+                raise CaseError(f"{path} holds no maps of the page's size", hint=_HINT)
+            table = file.read()
+    except (OSError, pa.ArrowException) as error:
+        raise CaseError(f"{path} cannot be read: {error}", hint=_HINT) from error
+    _send(pipe, path, table)
 
 
 def send_faceset(pipe: Pipe, path: Path, faces: int) -> None:

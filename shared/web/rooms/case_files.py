@@ -8,6 +8,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 import pyarrow as pa
 
@@ -17,7 +18,7 @@ from shared.storage import decode_json, read_bytes, read_json, sha256_file
 from shared.types import NUM_LANDMARKS
 from shared.web.config import WorkFolder
 from shared.web.found import Work
-from shared.web.tables import decoded_apart, send_case
+from shared.web.tables import REGION_SIDE, decoded_apart, send_case, send_regions
 from shared.web.uploads import FACTS
 
 MAX_REPORT_BYTES = 256 << 20
@@ -168,6 +169,33 @@ def _faces_of(table: pa.Table) -> ScoredFaces:
     if not all(np.isfinite(values).all() for values in (frames, seconds, tracks, logits, boxes)):
         raise ValueError("it holds values that are no numbers")
     return ScoredFaces(frames, seconds, tracks, logits, boxes, landmarks)
+
+
+def read_regions(case: Path) -> dict[tuple[int, int], bytes]:
+    """The maps of the region that the detector drew, 16 x 16 bytes row by row, by frame and track; often none.
+
+    Raises:
+        CaseError: the table is damaged or too large.
+    """
+    path = case / "regions.parquet"
+    return _read_regions(path, *_stamp(path)) if path.is_file() else {}
+
+
+@lru_cache(maxsize=8)
+def _read_regions(path: Path, _modified: int, _size: int) -> dict[tuple[int, int], bytes]:
+    table = decoded_apart(path, send_regions, error=CaseError, hint=_HINT)
+    frames, tracks, maps = (table[name].to_pylist() for name in ("frame", "track", "region"))
+    return {(frame, track): each for frame, track, each in zip(frames, tracks, maps, strict=True)}
+
+
+def region_picture(region: bytes) -> bytes:
+    """A map as a PNG file that is laid over the crop: red, the more opaque the more likely it is forged."""
+    share = np.frombuffer(region, np.uint8).reshape(REGION_SIDE, REGION_SIDE)
+    picture = np.empty((REGION_SIDE, REGION_SIDE, 4), np.uint8)
+    picture[..., :3], picture[..., 3] = (40, 70, 255), (share * 0.75).astype(np.uint8)  # blue, green, red
+    written, data = cv2.imencode(".png", picture)
+    assert written  # a constant shape and type
+    return data.tobytes()
 
 
 def threshold_of(steps: list[LogBrief]) -> float | None:

@@ -8,11 +8,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
 from starlette.testclient import TestClient
 
-from detect.cases.log import Step
+from detect.cases.log import Step, read_log
 from detect.cases.seal import seal_case
+from detect.scoring.regions import Regions, write_regions
 from detect.scoring.video import write_frame_scores
 from shared.dataset.audit.findings import AuditReport, ProbeFinding
 from shared.dataset.audit.identities import IdentityFindings
@@ -80,6 +82,23 @@ def write_case(
     times = ("2026-12-01T10:00:00+00:00", "2026-12-01T10:00:01+00:00")
     seal_case(folder, [Step("intake", *times, {"file": str(clip)}), Step("detector", *times, detector)])
     return folder
+
+
+def write_regions_of(case: Path) -> Path:
+    """Maps of the region of every face of a case, the upper left quarter of the crop, signed with the rest."""
+    table = pq.read_table(case / "frames.parquet")
+    scores = [
+        FrameScore(ClipId("a", "b", "c"), frame, 0.0, 0, 0.0, (0.0, 0.0, 1.0, 1.0))
+        for frame in table["frame"].to_pylist()
+    ]
+    maps = np.zeros((len(scores), 16, 16), np.uint8)
+    maps[:, :8, :8] = 255
+    write_regions(case / "regions.parquet", scores, Regions(np.arange(len(scores)), maps))
+    for name in ("case.json", "case.sha256"):
+        (case / name).unlink()
+    steps = read_log((case / "log.jsonl").read_bytes())[0]
+    seal_case(case, steps)
+    return case
 
 
 def make_work(root: Path) -> Path:

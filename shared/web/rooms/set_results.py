@@ -32,7 +32,6 @@ _MEANING = {
     "shortcut": "tells real from fake without the face: its whole interval lies above the limit",
     "none found": "does not tell them apart, as far as this set shows",
     "undecided": "may tell them apart: more people are needed to know",
-    "too few to judge": "too few people for an interval",
     "not measured": "not measured",
     "signal": "the face itself, which is meant to tell",
 }

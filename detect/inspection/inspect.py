@@ -159,12 +159,9 @@ def inspect_file(
             report,
             (scores.frames, second_scores),
             (exhibits, found, _timeline(info, scores, predictor, still=still), heard),
-            threshold=predictor.operating_point[0],
-            states=(intake, state),
+            threshold=predictor.operating_point[0], states=(intake, state), log=log, regions=scores.regions,
             custody=custody_facts(source, config.isolated),
-            log=log,
-            regions=scores.regions,
-        )
+        )  # fmt: skip
     return report
 
 

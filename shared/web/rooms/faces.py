@@ -66,7 +66,7 @@ class FaceRoom(Room):
     def crop(self, request: Request) -> Response:
         """The crop of one face."""
         work, row = self.works.get("faceset", request.path_params["key"]), int(request.path_params["row"])
-        if row >= len(_open(work.path)):
+        if row >= read_info(work.path).faces:
             raise MissingError("there is no such face", hint="reload the page")
         path = inside(work.path, crop_name(row))
         try:

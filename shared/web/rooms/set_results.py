@@ -6,7 +6,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import anyio.to_thread
 from starlette.requests import Request
@@ -18,15 +18,19 @@ from shared.errors import AssayError, ManifestError, RunError, UsageError
 from shared.results.scoreboard import SCOREBOARD_NAME, Row, Scoreboard, read_scoreboard
 from shared.results.scores import Evaluation
 from shared.storage import inside, read_bytes, read_json, sha256_file
+from shared.types import Split
 from shared.web.answers import MissingError, form, plain
 from shared.web.found import Work
 from shared.web.jobs.record import Job, records
 from shared.web.rooms.room import REPORT_POLICY, Room, picture_answer
 from shared.web.rooms.run_files import run_facts
+from shared.web.rooms.sets import set_records
 
 _AUDIT, _AUDIT_PAGE, _PICTURE = "audit.json", "audit.html", "scoreboard.png"
 _MOST_BYTES = 64 << 20
 _PACKAGED = "assay"
+ALL = "all"
+"""In place of a split: every clip of the set."""
 _SHOWN = (("auc", "Clip AUC"), ("tpr@fpr1%", "Fakes caught at 1 % false alarms"), ("eer", "Equal error rate"))
 _MEANING = {
     "shortcut": "tells real from fake without the face: its whole interval lies above the limit",
@@ -112,6 +116,7 @@ class ResultRoom(Room):
                 "audits": sorted(audits, key=lambda row: -row["made"]),
                 "boards": sorted(boards, key=lambda row: -row["made"]),
                 "jobs": self._jobs(work),
+                "splits": _splits(work),
                 "detectors": [{"key": _PACKAGED, "name": "the one in the package"}, *self._detectors()],
             }
         )
@@ -155,7 +160,10 @@ class ResultRoom(Room):
             or not all(isinstance(one, str) for one in chosen)
         ):
             raise UsageError("a scoreboard is of 1 to 16 detectors", hint="choose them in the list")
-        words = [] if values.get("quality") is True else ["--no-quality"]
+        split = values.get("split", ALL)
+        if split not in (ALL, *get_args(Split)):
+            raise UsageError("a split is train, val or test", hint="choose one, or all")
+        words = ["--split", split, *([] if values.get("quality") is True else ["--no-quality"])]
         for one in dict.fromkeys(chosen):
             words += ["--detector", one if one == _PACKAGED else str(self.works.get("run", one).path)]
         return plain(await anyio.to_thread.run_sync(self._start, self._set(request), "score", tuple(words)))
@@ -209,6 +217,12 @@ class ResultRoom(Room):
         path, facts = inside(work.path, _PICTURE), path.stat()
         mark = f"{work.key}-{facts.st_mtime_ns}-{facts.st_size}"
         return picture_answer(request, mark, lambda: read_bytes(path, _MOST_BYTES, error=UsageError), "image/png")
+
+
+def _splits(work: Work) -> list[str]:
+    """The splits that the set has clips in, in the order in which a detector is evaluated on them; then all clips."""
+    there = {record.split for record in set_records(work.path).values()}
+    return [*(name for name in reversed(get_args(Split)) if name in there), ALL]
 
 
 def read_audit(folder: Path) -> AuditBrief:
@@ -270,7 +284,7 @@ def _table(board: Scoreboard, metric: str, title: str) -> dict[str, Any] | None:
                       "cells": [cell.find(metric) if cell is not None else None for cell in cells]})  # fmt: skip
     if not any(cell for line in lines for cell in line["cells"]):
         return None
-    return {"title": title, "lines": lines, "shown": _shown, "low_is_good": metric == "eer"}
+    return {"title": title, "lines": lines, "shown": _shown, "chance": metric != "tpr@fpr1%"}
 
 
 def _name(row: Row) -> str:

@@ -54,11 +54,11 @@ class SetRoom(Room):
     def clips(self, request: Request) -> Response:
         """All clips of a set."""
         work = self.works.get("set", request.path_params["key"])
-        return plain({"clips": [_row(record) for record in list(_records(work.path).values())[:_MOST_CLIPS]]})
+        return plain({"clips": [_row(record) for record in list(set_records(work.path).values())[:_MOST_CLIPS]]})
 
     def _record(self, request: Request) -> tuple[Work, ClipRecord]:
         work = self.works.get("set", request.path_params["key"])
-        record = _records(work.path).get(request.path_params["clip"])
+        record = set_records(work.path).get(request.path_params["clip"])
         if record is None:
             raise MissingError("there is no such clip in this set", hint="go back to the list of its clips")
         return work, record
@@ -97,7 +97,7 @@ class SetRoom(Room):
         """Name, file, frame that is the clip's frame 0, and whether it is a mask; the clip itself first."""
         panes = [("real" if record.label == "real" else "fake", _file(work, record.path), 0, False)]
         if record.label == "fake":
-            found = Originals(_records(work.path).values()).matched(record)
+            found = Originals(set_records(work.path).values()).matched(record)
             if found is not None and _is_there(work, found[0].path):
                 panes.append(("original", _file(work, found[0].path), found[1], False))
         if record.masks is not None:
@@ -117,7 +117,7 @@ class SetRoom(Room):
         return frame_answer(request, self.shelf.clip(pane[1], gray=pane[3]), index_of(request))
 
 
-def _records(folder: Path) -> dict[str, ClipRecord]:
+def set_records(folder: Path) -> dict[str, ClipRecord]:
     """The clips of a set by the key of their ID; kept until the manifest changes.
 
     Raises:
@@ -154,7 +154,7 @@ def _is_there(work: Work, relative: str) -> bool:
 def _brief(work: Work) -> dict[str, Any]:
     row: dict[str, Any] = {"key": work.key, "place": work.name, "fault": "", "name": work.path.name}
     try:
-        info, records = read_info(work.path), _records(work.path).values()
+        info, records = read_info(work.path), set_records(work.path).values()
     except AssayError as error:
         return row | {"fault": str(error)}
     return row | {

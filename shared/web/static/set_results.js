@@ -10,7 +10,7 @@ const outdated = (row) => (row.outdated ? make("span", { class: "differs" }, " o
 const about = (row) => make("span", { class: "small" }, `${moment(row.made)}, ${row.place}`);
 
 function auditLine(row) {
-  const badge = make("span", { class: `badge ${row.clean ? "on" : "bad"}` }, row.clean ? "nothing named" : "named");
+  const badge = make("span", { class: `badge ${row.clean ? "on" : "bad"}` }, row.clean ? "nothing named" : "to be mended");
   return make("li", { "data-audit": row.key }, make("a", { href: `/audits/${row.key}` }, `${row.summary}.`), " ", badge, outdated(row), make("br"), about(row));
 }
 
@@ -25,9 +25,10 @@ async function refresh() {
   byId("audits").replaceChildren(...(found.audits.length ? found.audits.map(auditLine) : none("None yet.")));
   byId("boards").replaceChildren(...(found.boards.length ? found.boards.map(boardLine) : none("None yet.")));
   byId("set-jobs").replaceChildren(...found.jobs.map((job) => jobBox(job, refresh)));
-  const listed = JSON.stringify(found.detectors);
+  const listed = JSON.stringify([found.detectors, found.splits]);
   if (listed === detectors) return;
   detectors = listed;
+  byId("scored-split").replaceChildren(...found.splits.map((name) => make("option", {}, name)));
   byId("detectors").replaceChildren(...found.detectors.map((one, i) => make("label", { class: "check" },
     make("input", { type: "checkbox", name: "detector", value: one.key, checked: i === 0 }), one.name)));
 }
@@ -38,6 +39,6 @@ byId("audit").addEventListener("click", async () => {
 byId("score").addEventListener("submit", async (event) => {
   event.preventDefault();
   const chosen = [...document.querySelectorAll("[name=detector]:checked")].map((box) => box.value);
-  if (await attempt(() => post(`${base}/score`, { detectors: chosen, quality: byId("quality").checked }))) await refresh();
+  if (await attempt(() => post(`${base}/score`, { detectors: chosen, split: byId("scored-split").value, quality: byId("quality").checked }))) await refresh();
 });
 every(1.5, refresh);

@@ -99,10 +99,12 @@ def test_an_audit_and_a_scoreboard_are_jobs_of_the_command_line(client, page, wo
     assert [one["key"] for one in client.get(f"{address}/results.json").json()["jobs"]] == [key]
     again = client.post(f"{address}/audit", json={})
     assert (again.status_code, "waiting for this already" in again.text) == (422, True)
+    assert client.get(f"{address}/results.json").json()["splits"] == ["val", "train", "all"]
+    assert client.post(f"{address}/score", json={"detectors": ["assay"], "split": "--out"}).status_code == 400
     key = client.post(f"{address}/score", json={"detectors": ["assay"]}).json()["job"]
     words = record(page.queue.jobs, key).job().words
-    assert words[:5] == ("score", str(work / "set"), "--no-quality", "--detector", "assay")
-    assert words[5:] == ("--out", str(work / "serve" / "boards" / key_of("set")))
+    assert words[:5] == ("score", str(work / "set"), "--split", "all", "--no-quality")
+    assert words[5:] == ("--detector", "assay", "--out", str(work / "serve" / "boards" / key_of("set")))
 
 
 @pytest.mark.parametrize(

@@ -39,6 +39,7 @@ _MEANING = {
     "not measured": "not measured",
     "signal": "the face itself, which is meant to tell",
 }
+_DECIDED = ("shortcut", "none found", "signal", "not measured")
 _HINT = "make it again"
 
 
@@ -83,6 +84,14 @@ class AuditBrief:
     tool_version: str = ""
 
     @property
+    def outcome(self) -> str:
+        """In two words: what was named, nothing, or that it is not decided, where a probe needs more people."""
+        if not self.clean:
+            return "to be mended"
+        open_ones = [one for one in self.findings if one.verdict not in _DECIDED]
+        return "not decided" if open_ones else "nothing named"
+
+    @property
     def limit(self) -> float | None:
         """The area above which a probe is a shortcut."""
         found = self.settings.get("limit")
@@ -125,7 +134,7 @@ class ResultRoom(Room):
         with suppress(AssayError, OSError):
             found, made = read_audit(each.path), (each.path / _AUDIT).stat().st_mtime
             if each.path == self.folder.audits / work.key or found.dataset == name:
-                facts = {"key": each.key, "place": each.name, "made": made, "clean": found.clean}
+                facts = {"key": each.key, "place": each.name, "made": made, "outcome": found.outcome}
                 return facts | {"summary": found.summary, "outdated": made < changed}
         return None
 
@@ -222,7 +231,7 @@ class ResultRoom(Room):
 def _splits(work: Work) -> list[str]:
     """The splits that the set has clips in, in the order in which a detector is evaluated on them; then all clips."""
     there = {record.split for record in set_records(work.path).values()}
-    return [*(name for name in reversed(get_args(Split)) if name in there), ALL]
+    return [*(str(name) for name in reversed(get_args(Split)) if name in there), ALL]
 
 
 def read_audit(folder: Path) -> AuditBrief:

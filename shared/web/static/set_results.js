@@ -10,7 +10,7 @@ const outdated = (row) => (row.outdated ? make("span", { class: "differs" }, " o
 const about = (row) => make("span", { class: "small" }, `${moment(row.made)}, ${row.place}`);
 
 function auditLine(row) {
-  const badge = make("span", { class: `badge ${row.clean ? "on" : "bad"}` }, row.clean ? "nothing named" : "to be mended");
+  const badge = make("span", { class: `badge ${{ "nothing named": "on", "to be mended": "bad" }[row.outcome] || "off"}` }, row.outcome);
   return make("li", { "data-audit": row.key }, make("a", { href: `/audits/${row.key}` }, `${row.summary}.`), " ", badge, outdated(row), make("br"), about(row));
 }
 

@@ -11,6 +11,7 @@ import pytest
 from shared.storage import sha256_file
 from shared.web.found import key_of
 from shared.web.jobs.record import record
+from shared.web.rooms.set_results import AuditBrief, ProbeBrief
 from tests.shared.web.conftest import write_audit, write_board
 
 
@@ -36,7 +37,7 @@ def test_audits_of_a_set_are_found_with_their_result(client, work, address, name
     folder = write_audit(work / "audits" / "first", name)
     other = write_audit(work / "audits" / "other", "another-set")
     (row,) = client.get(f"{address}/results.json").json()["audits"]
-    assert (row["place"], row["clean"], row["outdated"]) == ("audits/first", False, False)
+    assert (row["place"], row["outcome"], row["outdated"]) == ("audits/first", "to be mended", False)
     assert row["summary"].startswith("1 shortcut named; face-only AUC 0.800 [0.710, 0.900]")
     os.utime(folder / "audit.json", (1e9, 1e9))
     assert client.get(f"{address}/results.json").json()["audits"][0]["outdated"]
@@ -56,6 +57,20 @@ def test_an_audit_is_shown_in_words_with_its_probes_and_report(client, work, nam
     assert "sandbox" in answer.headers["content-security-policy"]
     assert "allow-scripts" not in answer.headers["content-security-policy"]
     shutil.rmtree(folder)
+
+
+@pytest.mark.parametrize(
+    ("clean", "verdicts", "outcome"),
+    [
+        (True, ("none found", "signal", "not measured"), "nothing named"),
+        (True, ("none found", "undecided"), "not decided"),
+        (True, ("too few to judge", "signal"), "not decided"),
+        (False, ("shortcut", "undecided"), "to be mended"),
+    ],
+)
+def test_an_audit_without_enough_people_is_not_called_clean(clean, verdicts, outcome):
+    audit = AuditBrief("x", "y", clean, findings=tuple(ProbeBrief(verdict=one) for one in verdicts))
+    assert audit.outcome == outcome
 
 
 @pytest.mark.parametrize("damage", ["", "{}", '{"dataset": "x", "summary": "y", "clean": 3}'])

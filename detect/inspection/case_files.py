@@ -14,6 +14,7 @@ from detect.inspection.evidence.found import Found
 from detect.inspection.hearing import Heard
 from detect.inspection.pdf import write_pdf
 from detect.inspection.report import FaceExhibit, write_html, write_json
+from detect.scoring.regions import REGIONS_NAME, Regions, write_regions
 from detect.scoring.video import write_frame_scores
 from shared.plots import Plot
 from shared.results.scores import ForensicReport, FrameScore
@@ -31,6 +32,7 @@ def write_case(
     states: tuple[FileState, FileState],
     custody: Mapping[str, str],
     log: StepLog,
+    regions: Regions | None = None,
 ) -> None:
     """Writes a case into the empty ``folder`` and signs it.
 
@@ -43,6 +45,7 @@ def write_case(
         states: of the file at intake and at exit.
         custody: further facts for ``custody.json``.
         log: steps so far.
+        regions: that the detector drew of the faces of its scores, if it draws any.
 
     Raises:
         ProvenanceError: the signing identity cannot be used.
@@ -62,6 +65,8 @@ def write_case(
         for name, data in pictures.items():
             write_bytes(folder / name, data)
         write_frame_scores(folder / "frames.parquet", scores[0])
+        if regions is not None:
+            write_regions(folder / REGIONS_NAME, scores[0], regions)
         for name, others in scores[1].items():
             write_frame_scores(folder / f"frames-{name}.parquet", others)
         write_json(folder / "report.json", report)

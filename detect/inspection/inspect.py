@@ -130,7 +130,7 @@ def inspect_file(
             told |= {"name": predictor.spec.name, "weights_sha256": predictor.digest, "finder": finder.name}
             told |= {"device used": str(predictor.device.torch_device), "threshold": predictor.operating_point[0]}
             with console.progress("searching and scoring", info.frames_counted, unit="frame") as tick:
-                scores = whole.score(path, reader=lambda _: source.reader(still=still), tick=tick)
+                scores = whole.score(path, reader=lambda _: source.reader(still=still), tick=tick, regions=True)
         material = Material(
             path, source, still, info, tuple(scores.frames), finder, config.evidence, config.seed, scores.facts.stopped
         )
@@ -159,11 +159,9 @@ def inspect_file(
             report,
             (scores.frames, second_scores),
             (exhibits, found, _timeline(info, scores, predictor, still=still), heard),
-            threshold=predictor.operating_point[0],
-            states=(intake, state),
+            threshold=predictor.operating_point[0], states=(intake, state), log=log, regions=scores.regions,
             custody=custody_facts(source, config.isolated),
-            log=log,
-        )
+        )  # fmt: skip
     return report
 
 

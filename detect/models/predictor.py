@@ -5,6 +5,7 @@ Detectors of sequences give each face of a track the logit of the sequence aroun
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -98,10 +99,13 @@ class CropPredictor:
         return (batch.to(self.device.torch_device, non_blocking=True).float() - self._mean) * self._scale
 
     @torch.inference_mode()
-    def logits(self, crops: np.ndarray, *, batch: int = 32) -> np.ndarray:
+    def logits(
+        self, crops: np.ndarray, *, batch: int = 32, region: Callable[[Tensor], None] | None = None
+    ) -> np.ndarray:
         """(N, S, S, 3) uint8 RGB crops of the detector's size and framing -> (N,) float32 logits, positive for fake.
 
-        The crops are scored in batches of at most ``batch``; equal crops in equal batches give equal logits.
+        The crops are scored in batches of at most ``batch``; equal crops in equal batches give equal logits. ``region``
+        is given the logits (B, 1, h, w) of the forged region, batch by batch, if the detector draws one.
 
         Raises:
             ValueError: another size or dtype.
@@ -111,17 +115,24 @@ class CropPredictor:
         for first in range(0, len(crops), batch):
             x = self.prepare(crops[first : first + batch])
             with self.device.autocast():
-                parts.append(self.model(x).logit.float())
+                found = self.model(x)
+            parts.append(found.logit.float())
+            if region is not None and found.mask is not None:
+                region(found.mask)
         return torch.cat(parts).cpu().numpy() if parts else np.empty(0, np.float32)
 
-    def embed_frames(self, crops: np.ndarray, *, batch: int = 32) -> np.ndarray:
+    def embed_frames(
+        self, crops: np.ndarray, *, batch: int = 32, region: Callable[[Tensor], None] | None = None
+    ) -> np.ndarray:
         """(N, S, S, 3) uint8 RGB crops -> (N, ...) embeddings of single faces, for :meth:`track_logits`.
+
+        ``region`` as for :meth:`logits`; detectors of sequences draw none.
 
         Raises:
             ValueError: another size or dtype.
         """
         if self.spec.level == "frame":
-            return self.logits(crops, batch=batch)[:, None]
+            return self.logits(crops, batch=batch, region=region)[:, None]
         if not isinstance(self.model, TrackDetector):
             return crops
         parts = []

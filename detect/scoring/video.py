@@ -6,7 +6,7 @@ Decoding, face finding and scoring run in three threads.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ import pyarrow.parquet as pq
 from detect.config.scoring import FaceConfig, ScoreConfig
 from detect.models.predictor import CropPredictor
 from detect.scoring.aggregate import aggregate_clip, aggregate_tracks, resolved
+from detect.scoring.regions import RegionMaps, Regions
 from shared.config import configured
 from shared.console import Tick
 from shared.dataset.names import safe_name
@@ -84,6 +85,7 @@ class VideoScores:
         frames: one score per face and frame, by frame, then track.
         gaps_seconds: (start, stop) of ranges of searched frames in which no face was scored.
         facts: counts.
+        regions: that the detector drew of the faces of ``frames``, if they were asked for and it draws any.
     """
 
     clip: ClipScore
@@ -91,6 +93,7 @@ class VideoScores:
     frames: tuple[FrameScore, ...]
     gaps_seconds: tuple[tuple[float, float], ...]
     facts: ScoreFacts
+    regions: Regions | None = field(default=None, compare=False, repr=False)
 
     def timeline(self, track: int) -> tuple[np.ndarray, np.ndarray]:
         """Times in seconds and logits of one track, each (N,) float64, by time."""
@@ -142,6 +145,7 @@ def score_video(
     label: Label | None = None,
     reader: Callable[[Path], ClipReader] = VideoReader,
     tick: Tick | None = None,
+    regions: bool = False,
     **settings: Any,
 ) -> VideoScores:
     """Scores all faces of every ``config.every``-th frame of a video.
@@ -154,6 +158,7 @@ def score_video(
         label: of the clip, if known.
         reader: opens the video.
         tick: told the number of frames passed, of the file.
+        regions: also keep small maps of the region that the detector draws.
         settings: replace those of ``config``: ``every=1``.
 
     Raises:
@@ -167,7 +172,8 @@ def score_video(
     clip = clip or suspect_id(path)
     aggregate = resolved(config.aggregate, predictor.facts.aggregate)
     watch = _Watch(path, reader, config.faces or predictor.facts.faces, tick)
-    scores = tuple(_scored(watch, predictor, finder, config, clip))
+    maps = RegionMaps() if regions else None
+    scores = tuple(_scored(watch, predictor, finder, config, clip, maps))
     facts = ScoreFacts(
         frames_read=watch.reader.frames_decoded,
         frames_searched=len(watch.seconds),
@@ -196,6 +202,7 @@ def score_video(
         frames=scores,
         gaps_seconds=tuple(find_gaps(watch.seconds, {score.frame for score in scores})),
         facts=facts,
+        regions=None if maps is None else maps.found(),
     )
 
 
@@ -305,7 +312,12 @@ class _Watch:
 
 
 def _scored(
-    watch: _Watch, predictor: CropPredictor, finder: FaceFinder, config: ScoreConfig, clip: ClipId
+    watch: _Watch,
+    predictor: CropPredictor,
+    finder: FaceFinder,
+    config: ScoreConfig,
+    clip: ClipId,
+    maps: RegionMaps | None,
 ) -> Iterator[FrameScore]:
     """The scores of all faces. Batches are formed by count only, so a second run gives the same logits.
 
@@ -315,15 +327,15 @@ def _scored(
     places: list[tuple[int, float, Face]] = []
     seen: list[np.ndarray] = []
     # Small batches on a CPU: they are faster there, and the network runs while the next faces are being found.
-    batch = predictor.at_once(config.batch)
+    batch, take = predictor.at_once(config.batch), None if maps is None else maps.take
     for frame, face in watch.faces(finder, config.every):
         crops.append(crop_for(predictor, frame.image, face.landmarks))
         places.append((frame.index, frame.time.seconds, face))
         if len(crops) == batch:
-            seen.append(predictor.embed_frames(np.stack(crops), batch=batch))
+            seen.append(predictor.embed_frames(np.stack(crops), batch=batch, region=take))
             crops.clear()
     if crops:
-        seen.append(predictor.embed_frames(np.stack(crops), batch=batch))
+        seen.append(predictor.embed_frames(np.stack(crops), batch=batch, region=take))
     if not places:
         return
     tracks = np.array([_track(face) for _, _, face in places])

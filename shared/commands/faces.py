@@ -246,6 +246,52 @@ def keep(
 
 
 @app.command()
+def move(
+    faceset: Annotated[Path, typer.Argument(help="Folder of the faceset they are in.", show_default=False)],
+    rows: Annotated[str, typer.Option(help="Rows to move, as 3,7,10-14.", show_default=False)],
+    to: Annotated[
+        Path, typer.Option(help="Folder of the other person's faceset, or of a new one.", show_default=False)
+    ],
+    identity: Annotated[
+        str | None, typer.Option(help="Person of a new faceset.", show_default="the folder's name")
+    ] = None,
+) -> None:
+    """Moves faces to the faceset of another person, who may be new.
+
+    They are set aside where they were, and kept there; moved back, they are taken back. No crop is lost.
+
+    Example: assay faces move faces/ann --rows 40-61,70 --to faces/ben
+    """
+    from shared.faces.facesets.keeping import parse_rows
+    from shared.faces.facesets.moving import move_faces
+
+    done = move_faces(faceset, parse_rows(rows), to, identity=identity)
+    _say(faceset, done.source)
+    _say(to, done.target)
+    if done.there_before:
+        console.print(f"{counted(done.there_before, 'face')} had been in {to} before")
+    console.result({"path": str(faceset), "to": str(to), **dataclasses.asdict(done)})
+
+
+@app.command()
+def merge(
+    facesets: Annotated[list[Path], typer.Argument(help="Facesets of one person.", show_default=False)],
+    out: Annotated[Path, typer.Option(help="Folder of the new faceset.", show_default=False)],
+    identity: Annotated[str | None, typer.Option(help="The person.", show_default="that of the first one")] = None,
+    force: Annotated[bool, typer.Option("--force", help="Replace an existing faceset.")] = False,
+) -> None:
+    """Merges facesets of one person into a new one; they stay as they are.
+
+    Example: assay faces merge faces/ann faces/unknown-3 --out faces/ann-all
+    """
+    from shared.faces.facesets.moving import merge_facesets
+
+    info = merge_facesets(facesets, out, identity=identity, force=force)
+    _say(out, info)
+    console.result({"path": str(out), **dataclasses.asdict(info)})
+
+
+@app.command()
 def landmarks(
     clip: Annotated[Path, typer.Argument(help="The clip.", show_default=False)],
     frame: Annotated[int, typer.Option(help="Frame, counted from 0.", min=0)],

@@ -31,9 +31,10 @@ from shared.web.rooms.faces import FaceRoom
 from shared.web.rooms.jobs import JobRoom
 from shared.web.rooms.landmarks import LandmarkRoom
 from shared.web.rooms.runs import RunRoom
+from shared.web.rooms.set_results import ResultRoom
 from shared.web.rooms.sets import SetRoom
 
-_ROOMS = (CaseRoom, RunRoom, SetRoom, FaceRoom, LandmarkRoom, JobRoom)
+_ROOMS = (CaseRoom, RunRoom, ResultRoom, SetRoom, FaceRoom, LandmarkRoom, JobRoom)
 _HOST = "127.0.0.1"
 
 

@@ -72,6 +72,16 @@ class WorkFolder:
         return self.own / "indices"
 
     @property
+    def audits(self) -> Path:
+        """Audits that the page had made, each in a folder named by the key of its set."""
+        return self.own / "audits"
+
+    @property
+    def boards(self) -> Path:
+        """Scoreboards that the page had made, likewise."""
+        return self.own / "boards"
+
+    @property
     def runs(self) -> Path:
         """Trainings that were started from the page."""
         return self.root / "runs"
@@ -89,4 +99,5 @@ class WorkFolder:
     @property
     def places(self) -> tuple[Path, ...]:
         """All that the page writes to by itself."""
-        return (self.own, self.files, self.cases, self.jobs, self.indices, self.runs, self.lock)
+        made = (self.files, self.cases, self.jobs, self.indices, self.audits, self.boards)
+        return (self.own, *made, self.runs, self.lock)

@@ -1,4 +1,4 @@
-"""What lies in the work folder: cases, runs, sets and facesets, known by their files and addressed by keys.
+"""What lies in the work folder, known by its files and addressed by keys: cases, runs, sets, facesets, audits, boards.
 
 No path ever comes from an address: a key is looked up among what was found.
 """
@@ -16,12 +16,14 @@ from typing import Literal
 from shared.storage import is_draft
 from shared.web.answers import MissingError
 
-Kind = Literal["case", "run", "set", "faceset"]
+Kind = Literal["case", "run", "set", "faceset", "audit", "board"]
 _MARKS: dict[Kind, tuple[str, ...]] = {
     "case": ("report.json", "custody.json", "frames.parquet"),
     "run": ("run.json", "config.toml"),
     "set": ("dataset.toml", "manifest.jsonl"),
     "faceset": ("faceset.toml", "faces.parquet"),
+    "audit": ("audit.json", "audit.html"),
+    "board": ("scoreboard.json",),
 }
 _DEEPEST = 6
 _MOST_FOLDERS = 20_000

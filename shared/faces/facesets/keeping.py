@@ -6,6 +6,7 @@ import dataclasses
 import os
 import shutil
 from collections.abc import Collection
+from contextlib import ExitStack
 from pathlib import Path
 
 import numpy as np
@@ -53,42 +54,93 @@ def set_kept(path: Path, *, remove: Collection[int] = (), restore: Collection[in
     """
     if set(remove) & set(restore):
         raise UsageError("a face is both removed and restored", hint="name each row once")
-    with folder_lock(path.parent / f".{path.name}.lock"):
+    with locked(path):
         faceset = Faceset.open(path)
-        rows = np.array([*remove, *restore], dtype=np.int64)
-        if rows.size and not 0 <= rows.min() <= rows.max() < len(faceset):
-            raise UsageError(f"{path} has rows 0 to {len(faceset) - 1}", hint="assay faces show counts them")
+        need_rows(faceset, [*remove, *restore])
         kept = faceset.table["kept"].to_numpy().copy()
         removed = int(kept[np.array([*remove], dtype=np.int64)].sum())
         restored = int((~kept[np.array([*restore], dtype=np.int64)]).sum())
         kept[np.array([*remove], dtype=np.int64)] = False
         kept[np.array([*restore], dtype=np.int64)] = True
-        if not kept.any():
-            raise FacesetError(f"{path} would have no face left", hint="keep one at least, or remove the folder")
-        aside = _counted(faceset.info.set_aside, removed, restored, int((~kept).sum()))
-        info = dataclasses.replace(faceset.info, kept=int(kept.sum()), set_aside=aside)
-        column = SCHEMA.get_field_index("kept")
-        table = faceset.table.set_column(column, SCHEMA.field(column), pa.array(kept, pa.bool_()))
-        with replacing_folder(path) as draft:
-            _copy_rest(path, draft)
-            pq.write_table(table, draft / TABLE)
-            write_toml(draft / SETTINGS, info)
+        aside = count_reasons(faceset.info.set_aside, BY_HAND, removed, restored, int((~kept).sum()))
+        return write_kept(faceset, kept, aside)
+
+
+def locked(*paths: Path) -> ExitStack:
+    """Holds the facesets at ``paths`` against other changes, until it is closed.
+
+    Raises:
+        StorageError: another process changes one of them.
+    """
+    with ExitStack() as stack:
+        for path in sorted({path.absolute() for path in paths}):
+            stack.enter_context(folder_lock(path.parent / f".{path.name}.lock"))
+        return stack.pop_all()
+
+
+def need_rows(faceset: Faceset, rows: Collection[int]) -> None:
+    """Refuses rows that a faceset does not have.
+
+    Raises:
+        UsageError: there is no such row.
+    """
+    if rows and not 0 <= min(rows) <= max(rows) < len(faceset):
+        raise UsageError(f"{faceset.path} has rows 0 to {len(faceset) - 1}", hint="assay faces show counts them")
+
+
+def write_kept(faceset: Faceset, kept: np.ndarray, set_aside: dict[str, int]) -> FacesetInfo:
+    """Replaces a faceset by the same with other faces kept, ``kept`` (N,) bool; its new facts.
+
+    Raises:
+        FacesetError: no face would be left.
+        StorageError: writing failed.
+    """
+    need_a_face(faceset.path, kept)
+    info = dataclasses.replace(faceset.info, kept=int(kept.sum()), set_aside=set_aside)
+    with replacing_folder(faceset.path) as draft:
+        _copy_rest(faceset.path, draft)
+        pq.write_table(with_kept(faceset.table, kept), draft / TABLE)
+        write_toml(draft / SETTINGS, info)
     return info
 
 
-def _counted(before: dict[str, int], removed: int, restored: int, total: int) -> dict[str, int]:
-    """The reasons with their counts, ``total`` together.
+def need_a_face(path: Path, kept: np.ndarray) -> None:
+    """Refuses a faceset without a kept face.
 
-    Faces taken back are counted off those set aside by hand first, then off the most frequent reason, because a row
-    does not hold its reason.
+    Raises:
+        FacesetError: ``kept`` is false everywhere.
     """
-    counts = {**before, BY_HAND: before.get(BY_HAND, 0) + removed}
-    for name in (BY_HAND, *sorted(before, key=lambda one: -before[one])):
+    if not kept.any():
+        raise FacesetError(f"{path} would have no face left", hint="keep one at least, or remove the folder")
+
+
+def with_kept(table: pa.Table, kept: np.ndarray) -> pa.Table:
+    """The table with another column ``kept``, (N,) bool."""
+    column = SCHEMA.get_field_index("kept")
+    return table.set_column(column, SCHEMA.field(column), pa.array(kept, pa.bool_()))
+
+
+def count_reasons(before: dict[str, int], reason: str, removed: int, restored: int, total: int) -> dict[str, int]:
+    """The reasons with their counts, ``total`` together: ``removed`` faces more for ``reason``.
+
+    The ``restored`` ones are counted off ``reason`` first, then off the most frequent one, because a row does not hold
+    its reason.
+    """
+    counts = {**before, reason: before.get(reason, 0) + removed}
+    for name in (reason, *sorted(before, key=lambda one: -before[one])):
         less = min(restored, counts[name])
         counts[name] -= less
         restored -= less
-    counts[BY_HAND] += total - sum(counts.values())
+    counts[reason] += total - sum(counts.values())
     return {name: count for name, count in sorted(counts.items()) if count > 0}
+
+
+def link_or_copy(source: Path, place: Path) -> None:
+    """Has the file ``source`` stand at ``place`` too, without a copy of its bytes where the disk can."""
+    try:
+        os.link(source, place)
+    except OSError:
+        shutil.copy2(source, place)
 
 
 def _copy_rest(path: Path, draft: Path) -> None:
@@ -100,7 +152,4 @@ def _copy_rest(path: Path, draft: Path) -> None:
         if source.is_dir():
             place.mkdir()
         elif source.name not in (SETTINGS, TABLE) or source.parent != path:
-            try:
-                os.link(source, place)
-            except OSError:
-                shutil.copy2(source, place)
+            link_or_copy(source, place)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -54,15 +54,18 @@ class Faceset:
         self.table = table
 
     @classmethod
-    def open(cls, path: Path) -> Faceset:
+    def open(cls, path: Path, *, read: Callable[[Path, int], pa.Table] | None = None) -> Faceset:
         """The faceset in the folder ``path``. Crops are read on demand.
+
+        Args:
+            path: of the faceset.
+            read: gives the table in a file with that many faces, in place of :func:`read_table`.
 
         Raises:
             FacesetError: it is missing, damaged or inconsistent.
         """
-        info = _read_info(path)
-        table = _read_table(path, info)
-        return cls(path, info, table)
+        info, read = read_info(path), read or read_table
+        return cls(path, info, _checked(path, info, read(path / TABLE, info.faces)))
 
     def __len__(self) -> int:
         return self.table.num_rows
@@ -129,8 +132,8 @@ class Faceset:
             whole.update(part.digest())
         return whole.hexdigest()
 
-    def verify(self) -> None:
-        """Checks all crops against the recorded hash.
+    def verify(self, *, decode: bool = True) -> None:
+        """Checks all crops against the recorded hash, and that each can be decoded, unless ``decode`` is false.
 
         Raises:
             FacesetError: a crop is missing or damaged, or was changed since.
@@ -138,7 +141,8 @@ class Faceset:
         whole = hashlib.sha256()
         for row in range(len(self)):
             data = self._crop_bytes(row)
-            decode_crop(data, self.info.px, crop_name(row))
+            if decode:
+                decode_crop(data, self.info.px, crop_name(row))
             whole.update(data)
         if self.info.crops_sha256 and whole.hexdigest() != self.info.crops_sha256:
             raise FacesetError(f"the crops of {self.path} were changed after they were written", hint=_DAMAGED)
@@ -167,7 +171,12 @@ def _at_size(crop: np.ndarray, px: int) -> np.ndarray:
     return cv2.resize(crop, (px, px), interpolation=interpolation)
 
 
-def _read_info(path: Path) -> FacesetInfo:
+def read_info(path: Path) -> FacesetInfo:
+    """The settings of the faceset in the folder ``path``.
+
+    Raises:
+        FacesetError: there is none, or it is damaged.
+    """
     if not (path / SETTINGS).is_file():
         raise FacesetError(f"{path} is not a faceset", hint="make one with: assay faces extract")
     try:
@@ -176,26 +185,26 @@ def _read_info(path: Path) -> FacesetInfo:
         raise FacesetError(f"{path}: {error}", hint=_DAMAGED) from error
 
 
-def _read_table(path: Path, info: FacesetInfo) -> pa.Table:
-    """The table, refused before decoding if its size does not match."""
+def read_table(path: Path, faces: int) -> pa.Table:
+    """The table in the file ``path``, refused before decoding if its size does not match that number of faces.
+
+    Raises:
+        FacesetError: it is missing, damaged, or of another size or with other columns.
+    """
     try:
-        with pq.ParquetFile(path / TABLE) as file:
+        with pq.ParquetFile(path) as file:
             facts = file.metadata
             unpacked = sum(facts.row_group(i).total_byte_size for i in range(facts.num_row_groups))
-            if facts.num_rows != info.faces or unpacked > info.faces * _MAX_ROW_BYTES + _MAX_TABLE_OVERHEAD:
-                raise FacesetError(
-                    f"{path / TABLE} has {facts.num_rows} rows, {SETTINGS} says {info.faces}", hint=_DAMAGED
-                )
+            if facts.num_rows != faces or unpacked > faces * _MAX_ROW_BYTES + _MAX_TABLE_OVERHEAD:
+                raise FacesetError(f"{path} has {facts.num_rows} rows, {SETTINGS} says {faces}", hint=_DAMAGED)
             if not file.schema_arrow.equals(SCHEMA):
-                raise FacesetError(f"{path / TABLE} has other columns than a faceset", hint=_DAMAGED)
-            table = file.read()
+                raise FacesetError(f"{path} has other columns than a faceset", hint=_DAMAGED)
+            return file.read()
     except (OSError, pa.ArrowException, ValueError) as error:
-        raise FacesetError(f"{path / TABLE} cannot be read: {error}", hint=_DAMAGED) from error
-    _check_values(path, info, table)
-    return table
+        raise FacesetError(f"{path} cannot be read: {error}", hint=_DAMAGED) from error
 
 
-def _check_values(path: Path, info: FacesetInfo, table: pa.Table) -> None:
+def _checked(path: Path, info: FacesetInfo, table: pa.Table) -> pa.Table:
     for name in ("box", "landmarks", "matrix"):
         values = table.column(name).combine_chunks().flatten().to_numpy(zero_copy_only=False)
         if not np.isfinite(values).all():
@@ -205,3 +214,4 @@ def _check_values(path: Path, info: FacesetInfo, table: pa.Table) -> None:
         raise FacesetError(f"{path / TABLE} names clips that {SETTINGS} does not list", hint=_DAMAGED)
     if int(np.count_nonzero(table.column("kept").to_numpy())) != info.kept:
         raise FacesetError(f"{path / TABLE} and {SETTINGS} differ in how many faces are kept", hint=_DAMAGED)
+    return table

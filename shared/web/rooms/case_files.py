@@ -8,9 +8,9 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from shared.errors import AssayError, CaseError
 from shared.faces.align import frame_to_crop, invert
@@ -18,23 +18,12 @@ from shared.storage import decode_json, read_bytes, read_json, sha256_file
 from shared.types import NUM_LANDMARKS
 from shared.web.config import WorkFolder
 from shared.web.found import Work
+from shared.web.tables import REGION_SIDE, decoded_apart, send_case, send_regions
 from shared.web.uploads import FACTS
 
 MAX_REPORT_BYTES = 256 << 20
 MAX_PICTURE_BYTES = 64 << 20
 _MAX_LOG_BYTES = 64 << 20
-_MAX_TABLE_BYTES = 256 << 20
-_MOST_ROWS = 300_000
-_POINTS = 2 * NUM_LANDMARKS
-_COLUMNS = {
-    "frame": (pa.int32(), 1),
-    "seconds": (pa.float64(), 1),
-    "track": (pa.int32(), 1),
-    "logit": (pa.float32(), 1),
-    "box": (pa.list_(pa.float32(), 4), 4),
-    "landmarks": (pa.list_(pa.float32(), _POINTS), _POINTS),
-}
-"""Type of each column that is read, and how many values a row of it has at most."""
 _HEAT = re.compile(r"face-(\d+)-track-(\d+)-frame-(\d+)-heat\.png")
 _INPUT = re.compile(r"(\d{1,4}) px, framing (half|midface|full|whole|head)")
 PICTURE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,120}\.png")
@@ -159,40 +148,13 @@ def read_faces(case: Path) -> ScoredFaces:
 
 
 @lru_cache(maxsize=8)
-def _read_faces(path: Path, _modified: int, size: int) -> ScoredFaces:
+def _read_faces(path: Path, _modified: int, _size: int) -> ScoredFaces:
+    table = decoded_apart(path, send_case, error=CaseError, hint=_HINT)
     try:
-        with pq.ParquetFile(path) as file:
-            unpacked = sum(file.metadata.row_group(i).total_byte_size for i in range(file.metadata.num_row_groups))
-            if max(size, unpacked) > _MAX_TABLE_BYTES or file.metadata.num_rows > _MOST_ROWS:
-                raise CaseError(f"{path} is too large for the page", hint="read it with another program")
-            table = file.read(_wanted(file))
-            return _faces_of(table.sort_by([("frame", "ascending"), ("track", "ascending")]))
-    except (OSError, KeyError, TypeError, ValueError, pa.ArrowException) as error:
+        return _faces_of(table)
+    except (KeyError, TypeError, ValueError) as error:
         why = (str(error).splitlines() or ["it is damaged"])[0]
         raise CaseError(f"{path} cannot be read: {why}", hint=_HINT) from error
-
-
-def _wanted(file: pq.ParquetFile) -> list[str]:
-    """The columns to read; tables of the first format have no landmarks.
-
-    A small file can unpack to a great many values in a row, so they are counted before anything is unpacked.
-
-    Raises:
-        ValueError: a column is missing, of another type, or has more values than its rows can have.
-    """
-    schema = file.schema_arrow
-    names = [name for name in _COLUMNS if name != "landmarks" or name in schema.names]
-    for name in names:
-        kind, _ = _COLUMNS[name]
-        if schema.names.count(name) != 1 or schema.field(name).type != kind:
-            raise ValueError(f"its column {name} is not of the type {kind}")
-    for number in range(file.metadata.num_row_groups):
-        group = file.metadata.row_group(number)
-        for chunk in (group.column(each) for each in range(group.num_columns)):
-            name = chunk.path_in_schema.split(".")[0]
-            if name in names and chunk.num_values > _COLUMNS[name][1] * group.num_rows:
-                raise ValueError(f"its column {name} has more values than its rows can have")
-    return names
 
 
 def _faces_of(table: pa.Table) -> ScoredFaces:
@@ -207,6 +169,33 @@ def _faces_of(table: pa.Table) -> ScoredFaces:
     if not all(np.isfinite(values).all() for values in (frames, seconds, tracks, logits, boxes)):
         raise ValueError("it holds values that are no numbers")
     return ScoredFaces(frames, seconds, tracks, logits, boxes, landmarks)
+
+
+def read_regions(case: Path) -> dict[tuple[int, int], bytes]:
+    """The maps of the region that the detector drew, 16 x 16 bytes row by row, by frame and track; often none.
+
+    Raises:
+        CaseError: the table is damaged or too large.
+    """
+    path = case / "regions.parquet"
+    return _read_regions(path, *_stamp(path)) if path.is_file() else {}
+
+
+@lru_cache(maxsize=8)
+def _read_regions(path: Path, _modified: int, _size: int) -> dict[tuple[int, int], bytes]:
+    table = decoded_apart(path, send_regions, error=CaseError, hint=_HINT)
+    frames, tracks, maps = (table[name].to_pylist() for name in ("frame", "track", "region"))
+    return {(frame, track): each for frame, track, each in zip(frames, tracks, maps, strict=True)}
+
+
+def region_picture(region: bytes) -> bytes:
+    """A map as a PNG file that is laid over the crop: red, the more opaque the more likely it is forged."""
+    share = np.frombuffer(region, np.uint8).reshape(REGION_SIDE, REGION_SIDE)
+    picture = np.empty((REGION_SIDE, REGION_SIDE, 4), np.uint8)
+    picture[..., :3], picture[..., 3] = (40, 70, 255), (share * 0.75).astype(np.uint8)  # blue, green, red
+    written, data = cv2.imencode(".png", picture)
+    assert written  # a constant shape and type
+    return data.tobytes()
 
 
 def threshold_of(steps: list[LogBrief]) -> float | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import math
 from typing import Any
 from urllib.parse import unquote
@@ -28,14 +29,15 @@ from shared.web.rooms.case_files import (
     heat_pictures,
     picture_of,
     read_faces,
+    read_regions,
     read_report,
     read_steps,
+    region_picture,
     threshold_of,
 )
-from shared.web.rooms.room import Room, frame_answer, index_of
+from shared.web.rooms.room import REPORT_POLICY, Room, frame_answer, index_of, picture_answer
 from shared.web.uploads import FACTS, remove_upload, store_upload
 
-_REPORT_POLICY = "sandbox; default-src 'none'; img-src data:; style-src 'unsafe-inline'; frame-ancestors 'self'"
 _MAX_NOTE = 4000
 _MOST_JOBS = 200
 
@@ -58,6 +60,7 @@ class CaseRoom(Room):
             Route(f"{case}/frames/{{index:int}}.jpg", self.frame),
             Route(f"{case}/frames/{{index:int}}.png", self.exact_frame),
             Route(f"{case}/faces/{{index:int}}.json", self.faces),
+            Route(f"{case}/regions/{{index:int}}/{{track:int}}.png", self.region),
             Route(f"{case}/report", self.report),
             Route(f"{case}/evidence/{{name:str}}", self.evidence),
             Route(f"{case}/log.json", self.log),
@@ -167,6 +170,7 @@ class CaseRoom(Room):
             "threshold": threshold_of(steps),
             "frames_read": report.score.frames_read if report.score else 0,
             "heat": [{"frame": frame, "track": track} for frame, track in sorted(heat_pictures(work.path))],
+            "regions": len(read_regions(work.path)),
         }
         try:
             document["clip"] = facts_of_clip(self._open(request)[1])
@@ -187,8 +191,9 @@ class CaseRoom(Room):
         return frame_answer(request, self._open(request)[1], index_of(request), exact=True)
 
     def faces(self, request: Request) -> Response:
-        """The scored faces of one frame with their landmarks, crop outlines and heat maps."""
+        """The scored faces of one frame with their landmarks, crop outlines, regions and heat maps."""
         work, index = self.works.get("case", request.path_params["key"]), index_of(request)
+        regions = read_regions(work.path)
         report, faces, heats = read_report(work.path), read_faces(work.path), heat_pictures(work.path)
         found = []
         for row in (faces.frames == index).nonzero()[0]:
@@ -202,15 +207,28 @@ class CaseRoom(Room):
                     "landmarks": [[round(float(x), 2), round(float(y), 2)] for x, y in points] if known else [],
                     "crop": {"px": outline[0], "matrix": outline[1]} if outline else None,
                     "heat": heats.get((index, track)),
+                    "region": (index, track) in regions,
                 }
             )
         return plain({"frame": index, "faces": found})
+
+    def region(self, request: Request) -> Response:
+        """The region that the detector drew of one face, to be laid over its crop."""
+        work, place = (
+            self.works.get("case", request.path_params["key"]),
+            (index_of(request), int(request.path_params["track"])),
+        )
+        found = read_regions(work.path).get(place)
+        if found is None:
+            raise MissingError("the detector drew no region of this face", hint="go back to the case")
+        mark = f"{work.key}-{hashlib.sha256(found).hexdigest()[:24]}"
+        return picture_answer(request, mark, lambda: region_picture(found), "image/png")
 
     def report(self, request: Request) -> Response:
         """The report as it lies in the case, in a sandbox without scripts."""
         work = self.works.get("case", request.path_params["key"])
         data = read_bytes(inside(work.path, "report.html"), MAX_REPORT_BYTES, error=CaseError)
-        return HTMLResponse(data, headers={"Content-Security-Policy": _REPORT_POLICY})
+        return HTMLResponse(data, headers={"Content-Security-Policy": REPORT_POLICY})
 
     def evidence(self, request: Request) -> Response:
         """A picture of the case."""

@@ -9,21 +9,26 @@ from typing import Any
 
 import anyio.to_thread
 import numpy as np
+import pyarrow as pa
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 from starlette.routing import Route
 
 from shared.errors import AssayError, FacesetError, UsageError
+from shared.faces.facesets.keeping import need_rows
 from shared.faces.facesets.layout import crop_name
-from shared.faces.facesets.reader import Faceset
+from shared.faces.facesets.reader import Faceset, read_info
 from shared.storage import inside, read_bytes
-from shared.web.answers import MissingError, form, plain
-from shared.web.found import Work
+from shared.types import check_name
+from shared.web.answers import MissingError, form, plain, text_of
+from shared.web.found import Work, key_of
 from shared.web.jobs.command import run_command
 from shared.web.rooms.room import Room, picture_answer
+from shared.web.tables import decoded_apart, send_faceset
 
 _MOST_ROWS = 100_000
 _MOST_CHANGED = 5_000
+_MOST_MERGED = 64
 _MOST_BYTES = 8 << 20
 
 
@@ -34,10 +39,13 @@ class FaceRoom(Room):
         """Its addresses."""
         return [
             Route("/faces", self.list_page),
+            Route("/faces/merge", self.merge, methods=["POST"]),
             Route("/faces/{key:str}", self.page),
             Route("/faces/{key:str}/faces.json", self.faces),
             Route("/faces/{key:str}/crops/{row:int}.png", self.crop),
             Route("/faces/{key:str}/keep", self.keep, methods=["POST"]),
+            Route("/faces/{key:str}/move", self.move, methods=["POST"]),
+            Route("/faces/{key:str}/likeness", self.likeness, methods=["POST"]),
         ]
 
     def list_page(self, request: Request) -> HTMLResponse:
@@ -47,7 +55,8 @@ class FaceRoom(Room):
     def page(self, request: Request) -> HTMLResponse:
         """One faceset as a wall of crops."""
         work = self.works.get("faceset", request.path_params["key"])
-        return self.pages.page("faceset.html.j2", room="faces", work=work, info=_open(work.path).info)
+        others = [other for other in self.works.all("faceset") if other.key != work.key]
+        return self.pages.page("faceset.html.j2", room="faces", work=work, info=read_info(work.path), others=others)
 
     def faces(self, request: Request) -> Response:
         """All faces with what they are sorted and filtered by, in columns."""
@@ -57,7 +66,7 @@ class FaceRoom(Room):
     def crop(self, request: Request) -> Response:
         """The crop of one face."""
         work, row = self.works.get("faceset", request.path_params["key"]), int(request.path_params["row"])
-        if row >= len(_open(work.path)):
+        if row >= read_info(work.path).faces:
             raise MissingError("there is no such face", hint="reload the page")
         path = inside(work.path, crop_name(row))
         try:
@@ -73,15 +82,89 @@ class FaceRoom(Room):
         values = await form(request)
         words = ["faces", "keep", str(work.path)]
         for name in ("remove", "restore"):
-            rows = values.get(name, [])
-            whole = isinstance(rows, list) and all(isinstance(row, int) and not isinstance(row, bool) for row in rows)
-            if not whole or len(rows) > _MOST_CHANGED:
-                raise UsageError(f"{name} is a list of at most {_MOST_CHANGED} rows", hint="change fewer at once")
+            rows = _rows_of(values, name)
             if rows:
                 words += [f"--{name}", rows_text(rows)]
         await anyio.to_thread.run_sync(run_command, words, self.folder.root)
-        info = _open(work.path).info
+        info = read_info(work.path)
         return plain({"kept": info.kept, "faces": info.faces, "set_aside": info.set_aside})
+
+    async def move(self, request: Request) -> Response:
+        """Moves faces to the faceset of another person: one of the folder, or a new one beside this one."""
+        work = self.works.get("faceset", request.path_params["key"])
+        values = await form(request)
+        rows = _rows_of(values, "rows")
+        to = values.get("to")
+        place = self._new_place(work, values) if to is None else self.works.get("faceset", str(to)).path
+        words = ["faces", "move", str(work.path), f"--rows={rows_text(rows)}", "--to", str(place)]
+        done = await anyio.to_thread.run_sync(run_command, words, self.folder.root)
+        return self._told(place, done.get("target", {}))
+
+    async def merge(self, request: Request) -> Response:
+        """Merges facesets into a new one beside the first of them."""
+        values = await form(request)
+        keys = values.get("facesets")
+        if not isinstance(keys, list) or not 2 <= len(keys) <= _MOST_MERGED:
+            raise UsageError(f"2 to {_MOST_MERGED} facesets are merged at once", hint="choose them in the list")
+        works = [self.works.get("faceset", str(key)) for key in keys]
+        place = self._new_place(works[0], values)
+        words = ["faces", "merge", *(str(work.path) for work in works), "--out", str(place)]
+        words.append(f"--identity={place.name}")
+        return self._told(place, await anyio.to_thread.run_sync(run_command, words, self.folder.root))
+
+    def _new_place(self, beside: Work, values: dict[str, Any]) -> Path:
+        """The folder of a new faceset, named as the form says, beside another one.
+
+        Raises:
+            UsageError: it is no name, or is taken.
+        """
+        name = text_of(values, "name", 80)
+        try:
+            check_name(name, "person")
+        except ValueError as error:
+            raise UsageError(str(error), hint="for example ann-2") from error
+        if beside.path == self.folder.root:
+            raise UsageError("the served folder is this faceset itself", hint="serve the folder that it lies in")
+        place = beside.path.parent / name
+        if place.exists() or place.is_symlink():
+            raise UsageError(f"{name} is there already", hint="choose another name, or move the faces to that one")
+        return place
+
+    def _told(self, place: Path, info: dict[str, Any]) -> Response:
+        self.works.forget()
+        name = place.relative_to(self.folder.root).as_posix()
+        return plain({"key": key_of(name), "name": info.get("identity", ""), "kept": info.get("kept", 0)})
+
+    async def likeness(self, request: Request) -> Response:
+        """How far the identity of each face is from the mean of the marked ones."""
+        work = self.works.get("faceset", request.path_params["key"])
+        rows = _rows_of(await form(request), "rows")
+        return plain(await anyio.to_thread.run_sync(_distances_from, work.path, rows))
+
+
+def _distances_from(path: Path, rows: list[int]) -> dict[str, Any]:
+    faceset = _open(path)
+    need_rows(faceset, rows)
+    marked = np.zeros(min(len(faceset), _MOST_ROWS), bool)
+    marked[np.array([row for row in rows if row < len(marked)], np.int64)] = True
+    table = faceset.table.slice(0, _MOST_ROWS)
+    distances = _unlikeness(table["embedding"].to_pylist(), marked, table["track"].to_numpy())
+    if distances is None or not marked.any():
+        raise UsageError("no face is marked whose identity is known", hint="mark one; assay[dlib] computes identities")
+    return {"distances": distances}
+
+
+def _rows_of(values: dict[str, Any], name: str) -> list[int]:
+    """Rows of a form.
+
+    Raises:
+        UsageError: they are no rows, or too many.
+    """
+    rows = values.get(name, [])
+    whole = isinstance(rows, list) and all(isinstance(row, int) and not isinstance(row, bool) for row in rows)
+    if not whole or len(rows) > _MOST_CHANGED or any(row < 0 for row in rows):
+        raise UsageError(f"{name} is a list of at most {_MOST_CHANGED} rows", hint="change fewer at once")
+    return rows
 
 
 def rows_text(rows: Iterable[int]) -> str:
@@ -105,7 +188,11 @@ def _open(path: Path) -> Faceset:
 
 @lru_cache(maxsize=8)
 def _opened(path: Path, *_stamp: int) -> Faceset:
-    return Faceset.open(path)
+    return Faceset.open(path, read=_table_apart)
+
+
+def _table_apart(path: Path, faces: int) -> pa.Table:
+    return decoded_apart(path, send_faceset, faces, error=FacesetError, hint="extract it again")
 
 
 def _columns(faceset: Faceset) -> dict[str, Any]:
@@ -117,19 +204,28 @@ def _columns(faceset: Faceset) -> dict[str, Any]:
     for name in ("seconds", "sharpness", "yaw_degrees", "pitch_degrees", "roll_degrees", "confidence"):
         columns[name] = [round(float(value), 3) for value in np.nan_to_num(table[name].to_numpy())]
     columns["width_px"] = [round(float(value), 1) for value in boxes[:, 2] - boxes[:, 0]]
-    columns["unlikeness"] = _unlikeness(table["embedding"].to_pylist(), np.array(columns["kept"], dtype=bool))
+    kept = np.array(columns["kept"], dtype=bool)
+    columns["unlikeness"] = _unlikeness(table["embedding"].to_pylist(), kept, np.array(columns["track"]))
     return {"columns": columns, "clips": [clip.name for clip in faceset.info.clips], "px": faceset.info.px}
 
 
-def _unlikeness(embeddings: list[list[float] | None], kept: np.ndarray) -> list[float] | None:
-    """The distance of each face's identity embedding from the mean of the kept ones; None without embeddings."""
+def _unlikeness(embeddings: list[list[float] | None], chosen: np.ndarray, tracks: np.ndarray) -> list[float] | None:
+    """The distance of each face's identity embedding from the mean of the chosen ones; None without embeddings.
+
+    A face without one has the mean of its track, or 9 if that has none either.
+    """
     lengths = {len(one) for one in embeddings if one}
     if len(lengths) != 1:
         return None
     width = lengths.pop()
     values = np.array([one or [np.nan] * width for one in embeddings], dtype=np.float64)
     known = np.isfinite(values).all(axis=1)
-    reference = values[known & kept] if (known & kept).any() else values[known]
+    for track in np.unique(tracks[~known]) if known.any() else ():
+        here = tracks == track
+        if (here & known).any():
+            values[here & ~known] = values[here & known].mean(axis=0)
+    known = np.isfinite(values).all(axis=1)
+    reference = values[known & chosen] if (known & chosen).any() else values[known]
     distance = np.linalg.norm(values - reference.mean(axis=0), axis=1)
     return [round(float(value), 4) for value in np.where(known, distance, 9.0)]
 
@@ -137,7 +233,7 @@ def _unlikeness(embeddings: list[list[float] | None], kept: np.ndarray) -> list[
 def _brief(work: Work) -> dict[str, Any]:
     row: dict[str, Any] = {"key": work.key, "place": work.name, "fault": ""}
     try:
-        info = _open(work.path).info
+        info = read_info(work.path)
     except AssayError as error:
         return row | {"fault": str(error), "name": work.path.name}
     return row | {"name": info.identity, "kept": info.kept, "faces": info.faces, "px": info.px, "rights": info.rights}

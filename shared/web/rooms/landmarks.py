@@ -11,9 +11,9 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 from starlette.routing import Route
 
-from shared.errors import UsageError
+from shared.errors import FinderError, UsageError
 from shared.faces.align import mean_in_crop
-from shared.faces.annotate import read_landmarks
+from shared.faces.finders.sidecar import sidecar_of
 from shared.types import NUM_LANDMARKS
 from shared.video.container import VIDEO_SUFFIXES
 from shared.web.answers import MissingError, form, number_of, plain
@@ -21,6 +21,7 @@ from shared.web.found import key_of
 from shared.web.frames.clip import facts_of_clip
 from shared.web.jobs.command import run_command
 from shared.web.rooms.room import Room, frame_answer, index_of
+from shared.web.tables import decoded_apart, send_landmarks
 
 _MOST_CLIPS = 2_000
 _DEEPEST = 6
@@ -80,7 +81,7 @@ class LandmarkRoom(Room):
     def facts(self, request: Request) -> Response:
         """The clip, the points that are set, and the mean shape in a square of side 1 to begin with."""
         _, path = self._clip(request)
-        faces = {frame: [each.round(2).tolist() for each in found] for frame, found in read_landmarks(path).items()}
+        faces = _landmarks_beside(path)
         mean = (mean_in_crop(256, "half") / 256).round(5).tolist()
         return plain({"clip": facts_of_clip(self.shelf.clip(path)), "faces": faces, "mean": mean})
 
@@ -101,6 +102,21 @@ class LandmarkRoom(Room):
         if values.get("since") is not None:
             words.append(f"--since={int(number_of(values, 'since', 0, 1 << 31))}")
         return run_command([*words, "--", str(path)], self.folder.root)
+
+
+def _landmarks_beside(clip: Path) -> dict[int, list[list[list[float]]]]:
+    """The faces beside a clip by frame, 68 points each; empty where there is no table."""
+    path = sidecar_of(clip)
+    if not path.is_file():
+        return {}
+    table = decoded_apart(path, send_landmarks, error=FinderError)
+    points = (
+        table["landmarks"].combine_chunks().flatten().to_numpy().astype(float).round(2).reshape(-1, NUM_LANDMARKS, 2)
+    )
+    faces: dict[int, list[list[list[float]]]] = {}
+    for frame, each in zip(table["frame"].to_pylist(), points, strict=True):
+        faces.setdefault(frame, []).append(each.tolist())
+    return faces
 
 
 def _points_text(points: object) -> str:

@@ -16,6 +16,9 @@ from shared.web.frames.shelf import ClipShelf
 from shared.web.jobs.queue import JobQueue
 from shared.web.jobs.record import Job
 
+REPORT_POLICY = "sandbox; default-src 'none'; img-src data:; style-src 'unsafe-inline'; frame-ancestors 'self'"
+"""Content security policy of a report that is shown as it lies in the folder."""
+
 
 @dataclass(frozen=True)
 class Room:

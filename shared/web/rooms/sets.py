@@ -6,11 +6,12 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 from starlette.routing import Route
 
-from shared.dataset.frame_table import labels_of, read_frame_table
+from shared.dataset.frame_table import labels_of
 from shared.dataset.layout import FRAMES, MANIFEST, MASK_NAMES, read_info
 from shared.dataset.manifest import read_manifest
 from shared.dataset.masks import Originals
@@ -21,6 +22,7 @@ from shared.web.answers import MissingError, plain
 from shared.web.found import Work, key_of
 from shared.web.frames.clip import facts_of_clip
 from shared.web.rooms.room import Room, frame_answer, index_of
+from shared.web.tables import decoded_apart, send_labels
 
 _MOST_CLIPS = 50_000
 
@@ -52,11 +54,11 @@ class SetRoom(Room):
     def clips(self, request: Request) -> Response:
         """All clips of a set."""
         work = self.works.get("set", request.path_params["key"])
-        return plain({"clips": [_row(record) for record in list(_records(work.path).values())[:_MOST_CLIPS]]})
+        return plain({"clips": [_row(record) for record in list(set_records(work.path).values())[:_MOST_CLIPS]]})
 
     def _record(self, request: Request) -> tuple[Work, ClipRecord]:
         work = self.works.get("set", request.path_params["key"])
-        record = _records(work.path).get(request.path_params["clip"])
+        record = set_records(work.path).get(request.path_params["clip"])
         if record is None:
             raise MissingError("there is no such clip in this set", hint="go back to the list of its clips")
         return work, record
@@ -74,7 +76,7 @@ class SetRoom(Room):
         boxes: dict[int, list[list[float]]] = {}
         forged: list[int] = []
         try:
-            for label in labels_of([read_frame_table(work.path / FRAMES, [record.id])], record.id):
+            for label in labels_of([_frame_rows(work.path / FRAMES, record)], record.id):
                 if label.label == "fake":
                     forged.append(label.frame)
                 if label.box is not None:
@@ -95,7 +97,7 @@ class SetRoom(Room):
         """Name, file, frame that is the clip's frame 0, and whether it is a mask; the clip itself first."""
         panes = [("real" if record.label == "real" else "fake", _file(work, record.path), 0, False)]
         if record.label == "fake":
-            found = Originals(_records(work.path).values()).matched(record)
+            found = Originals(set_records(work.path).values()).matched(record)
             if found is not None and _is_there(work, found[0].path):
                 panes.append(("original", _file(work, found[0].path), found[1], False))
         if record.masks is not None:
@@ -115,7 +117,7 @@ class SetRoom(Room):
         return frame_answer(request, self.shelf.clip(pane[1], gray=pane[3]), index_of(request))
 
 
-def _records(folder: Path) -> dict[str, ClipRecord]:
+def set_records(folder: Path) -> dict[str, ClipRecord]:
     """The clips of a set by the key of their ID; kept until the manifest changes.
 
     Raises:
@@ -134,6 +136,10 @@ def _read_records(folder: Path, _modified: int, _size: int) -> dict[str, ClipRec
     return {key_of(str(record.id)): record for record in found}
 
 
+def _frame_rows(path: Path, record: ClipRecord) -> pa.Table:
+    return decoded_apart(path, send_labels, str(record.id), error=ManifestError)
+
+
 def _file(work: Work, relative: str) -> Path:
     return inside(work.path, relative)
 
@@ -148,7 +154,7 @@ def _is_there(work: Work, relative: str) -> bool:
 def _brief(work: Work) -> dict[str, Any]:
     row: dict[str, Any] = {"key": work.key, "place": work.name, "fault": "", "name": work.path.name}
     try:
-        info, records = read_info(work.path), _records(work.path).values()
+        info, records = read_info(work.path), set_records(work.path).values()
     except AssayError as error:
         return row | {"fault": str(error)}
     return row | {

@@ -10,7 +10,7 @@ async function load() {
   const found = await attempt(() => get(`${base}/faces.json`));
   if (!found) return;
   ({ columns, clips } = found);
-  byId("sort").querySelector("[value=unlikeness]").hidden = !columns.unlikeness;
+  for (const name of ["unlikeness", "likeness"]) byId("sort").querySelector(`[value=${name}]`).hidden = !columns.unlikeness;
   if (byId("clip").options.length === 1) byId("clip").append(...clips.map((name, i) => make("option", { value: i }, name)));
   arrange();
 }
@@ -45,7 +45,8 @@ function tell() {
   const rows = [...marked];
   byId("remove").disabled = !rows.some((row) => columns.kept[row]);
   byId("restore").disabled = !rows.some((row) => !columns.kept[row]);
-  byId("clear").disabled = !rows.length;
+  for (const id of ["clear", "track"]) byId(id).disabled = !rows.length;
+  byId("move").hidden = !rows.length;
   const kept = columns.kept.filter(Boolean).length;
   byId("counts").textContent = `${kept} of ${columns.kept.length} kept`;
 }
@@ -71,6 +72,37 @@ async function change(name) {
     marked.clear();
     toast(`${rows.length} ${rows.length === 1 ? "face" : "faces"} ${name === "remove" ? "set aside" : "taken back"}: ${answer.kept} of ${answer.faces} kept.`);
   }
+  arrange();
+}
+
+/** Marks all faces on the tracks of the marked ones: a track follows one face through a clip. */
+function wholeTracks() {
+  const tracks = new Set([...marked].map((row) => columns.track[row]));
+  columns.track.forEach((track, row) => tracks.has(track) && marked.add(row));
+  show();
+}
+
+/** Sorts by the distance of identities from the mean of the marked faces. */
+async function sortByLikeness() {
+  const found = await attempt(() => post(`${base}/likeness`, { rows: [...marked] }));
+  if (found) columns.likeness = found.distances;
+  else byId("sort").value = "frame";
+}
+
+async function move() {
+  const to = byId("to").value, rows = [...marked], button = byId("move").querySelector("button");
+  if (!rows.length) return;
+  button.disabled = true;
+  const answer = await attempt(() => post(`${base}/move`, { rows, ...(to ? { to } : { name: byId("person").value }) }));
+  button.disabled = false;
+  if (!answer) return;
+  rows.forEach((row) => { columns.kept[row] = false; });
+  marked.clear();
+  if (!to) {
+    byId("to").append(make("option", { value: answer.key }, answer.name));
+    byId("person").value = "";
+  }
+  toast(`${rows.length} ${rows.length === 1 ? "face" : "faces"} moved to ${answer.name}, which keeps ${answer.kept} now.`);
   arrange();
 }
 
@@ -102,9 +134,18 @@ document.addEventListener("keydown", (event) => {
   if (document.activeElement?.matches("select, input, textarea") || event.ctrlKey || event.metaKey) return;
   if (event.key === "x") change("remove");
   else if (event.key === "k") change("restore");
+  else if (event.key === "t" && marked.size) wholeTracks();
+  else if (event.key === "m" && marked.size) { event.preventDefault(); byId("to").focus(); }
   else if (event.key === "Escape") { marked.clear(); arrange(); }
 });
-for (const name of ["sort", "which", "clip"]) byId(name).addEventListener("input", () => { most = 300; arrange(); });
+for (const name of ["sort", "which", "clip"]) byId(name).addEventListener("input", async () => {
+  if (name === "sort" && byId("sort").value === "likeness") await sortByLikeness();
+  most = 300;
+  arrange();
+});
+byId("track").addEventListener("click", wholeTracks);
+byId("to").addEventListener("input", () => { byId("person").hidden = Boolean(byId("to").value); });
+byId("move").addEventListener("submit", (event) => { event.preventDefault(); move(); });
 byId("turn").addEventListener("click", () => { byId("turn").setAttribute("aria-pressed", String(byId("turn").getAttribute("aria-pressed") !== "true")); arrange(); });
 byId("size").addEventListener("input", () => wall.style.setProperty("--side", `${byId("size").value}px`));
 byId("more").addEventListener("click", () => { most += 600; show(); });

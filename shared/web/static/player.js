@@ -22,7 +22,7 @@ export class Player {
   constructor(place, base, facts, options = {}) {
     this.base = base;
     this.tracks = facts.tracks;
-    this.heat = facts.heat || [];
+    this.heat = facts.regions ? [] : facts.heat || [];
     this.clip = facts.clip;
     this.compact = Boolean(options.compact);
     this.index = 0;
@@ -35,12 +35,12 @@ export class Player {
     this.count = Math.max(1, facts.frames_read || 1, this.clip.frames);
     this.frames.count = this.count;
     this.timeline = new Timeline({ count: this.count, rate: this.clip.rate, tracks: this.tracks, threshold: facts.threshold, heat: this.heat }, (index) => this.go(index));
-    this.build(place, options);
+    this.build(place, options, facts);
     this.watch();
     this.go(0);
   }
 
-  build(place, options) {
+  build(place, options, facts) {
     const { width, height } = this.clip;
     this.canvas = make("canvas", { width, height });
     this.overlay = draw("svg", { viewBox: `0 0 ${width} ${height}`, "aria-hidden": "true" });
@@ -58,7 +58,7 @@ export class Player {
     const bar = make("div", { class: "bar" },
       make("span", { class: "group" }, step("back10", "Ten frames back (Shift+Left)", -10), step("back", "One frame back (Left)", -1), this.playing, step("on", "One frame on (Right)", 1), step("on10", "Ten frames on (Shift+Right)", 10)),
       this.number, this.time, make("span", { class: "spread" }), make("span", { class: "group" }, ...this.layers), this.zooms, this.save);
-    const keys = make("p", { class: "keys" }, ...["←", " ", "→", " a frame, ", "Shift", " ten, ", "PgUp", " ", "PgDn", " scored frames, ", "Home", " ", "End", ", ", "Space", " play, ", "B", " ", "S", " ", "L", " ", "R", " layers. Dashed: between scored frames. Dotted: the crop that was scored. Triangles: frames with a heat map."]
+    const keys = make("p", { class: "keys" }, ...["←", " ", "→", " a frame, ", "Shift", " ten, ", "PgUp", " ", "PgDn", " scored frames, ", "Home", " ", "End", ", ", "Space", " play, ", "B", " ", "S", " ", "L", " ", "R", " layers. Dashed: between scored frames. Dotted: the crop that was scored" + (facts.regions ? ", red in it: what the detector marks as forged." : ". Triangles: frames with a heat map.")]
       .map((text, i) => (i % 2 === 0 ? make("kbd", {}, text) : text)));
     this.root = make("div", { class: "player" }, this.stage, bar, this.timeline.node, options.compact ? null : keys);
     place.replaceChildren(this.root);
@@ -158,7 +158,8 @@ export class Player {
   region(face) {
     if (!face.crop) return [];
     const { px, matrix } = face.crop, inner = [];
-    if (face.heat) inner.push(draw("image", { class: "heat", href: `${this.base}/evidence/${face.heat}`, x: -0.5, y: -0.5, width: px, height: px }));
+    const picture = face.region ? `regions/${this.index}/${face.track}.png` : face.heat ? `evidence/${face.heat}` : null;
+    if (picture) inner.push(draw("image", { class: face.region ? "region" : "heat", href: `${this.base}/${picture}`, x: -0.5, y: -0.5, width: px, height: px, preserveAspectRatio: "none" }));
     inner.push(draw("rect", { class: "crop", x: -0.5, y: -0.5, width: px, height: px }));
     return [draw("g", { transform: `matrix(${matrix.join(" ")})` }, ...inner)];
   }

@@ -82,6 +82,25 @@ def test_a_case_holds_everything_and_says_what_was_not_looked_at(film, detector,
     assert all(each.limits for each in report.evidence if each.finding)
 
 
+def test_a_detector_that_draws_a_region_leaves_a_map_of_every_scored_face_in_the_case(film, detector, tmp_path):
+    torch.manual_seed(0)
+    model = build_detector("test_efficientnet", family="multitask", input_px=PX)
+    own = save_detector(model, tmp_path / "own", DetectorFacts(model.spec), card="# x\n")
+    clip, out = film("seen.mp4", face=True), tmp_path / "case"
+    inspect_file(clip, own, out, CONFIG, device="cpu")
+    scores, maps = (pq.read_table(out / f"{name}.parquet") for name in ("frames", "regions"))
+    assert [maps[name].to_pylist() for name in ("frame", "track")] == [
+        scores[name].to_pylist() for name in ("frame", "track")
+    ]
+    assert check_case(out).faults == ()
+    data = bytearray((out / "regions.parquet").read_bytes())
+    data[len(data) // 2] ^= 1
+    (out / "regions.parquet").write_bytes(data)
+    assert any("regions.parquet" in fault for fault in check_case(out).faults)
+    inspect_file(clip, detector, tmp_path / "other", CONFIG, device="cpu")
+    assert not (tmp_path / "other" / "regions.parquet").exists()
+
+
 def test_a_detector_of_sequences_is_not_said_to_miss_motion(film, tmp_path):
     torch.manual_seed(0)
     model = build_detector("test_efficientnet+gru3", family="temporal", input_px=PX)

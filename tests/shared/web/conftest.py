@@ -8,14 +8,20 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
 from starlette.testclient import TestClient
 
-from detect.cases.log import Step
+from detect.cases.log import Step, read_log
 from detect.cases.seal import seal_case
+from detect.scoring.regions import Regions, write_regions
 from detect.scoring.video import write_frame_scores
+from shared.dataset.audit.findings import AuditReport, ProbeFinding
+from shared.dataset.audit.identities import IdentityFindings
+from shared.dataset.audit.report import as_document
 from shared.faces.align import mean_in_crop
-from shared.results.scores import FrameScore
+from shared.results.scoreboard import AucDifference, Detectability, Row, Scoreboard, ScoredDetector, write_scoreboard
+from shared.results.scores import Evaluation, FrameScore
 from shared.storage import sha256_file
 from shared.types import ClipId
 from shared.video.images import encode_png
@@ -78,6 +84,23 @@ def write_case(
     return folder
 
 
+def write_regions_of(case: Path) -> Path:
+    """Maps of the region of every face of a case, the upper left quarter of the crop, signed with the rest."""
+    table = pq.read_table(case / "frames.parquet")
+    scores = [
+        FrameScore(ClipId("a", "b", "c"), frame, 0.0, 0, 0.0, (0.0, 0.0, 1.0, 1.0))
+        for frame in table["frame"].to_pylist()
+    ]
+    maps = np.zeros((len(scores), 16, 16), np.uint8)
+    maps[:, :8, :8] = 255
+    write_regions(case / "regions.parquet", scores, Regions(np.arange(len(scores)), maps))
+    for name in ("case.json", "case.sha256"):
+        (case / name).unlink()
+    steps = read_log((case / "log.jsonl").read_bytes())[0]
+    seal_case(case, steps)
+    return case
+
+
 def make_work(root: Path) -> Path:
     """A work folder: a case about a clip of 30 frames, and the runs, the set and the facesets of an old version."""
     for name in ("set", "faces", "swapper"):
@@ -115,3 +138,44 @@ def client(page: Page) -> Iterator[TestClient]:
 def key_named(client: TestClient, address: str, rows: str, name: str) -> str:
     """The key of the row of a list whose place or name is ``name``."""
     return next(row["key"] for row in client.get(address).json()[rows] if name in (row.get("place"), row.get("name")))
+
+
+def write_audit(folder: Path, dataset: str, *, shortcut: bool = True) -> Path:
+    """An audit of a set, as ``assay dataset audit`` writes it, without its plots."""
+    background = ProbeFinding(
+        "background", "background", "all clips", 0.97, 0.91, 1.0, 20, 20, 9, "shortcut",
+        ("mean of blue",), "film real and fake in one place",
+    )  # fmt: skip
+    face = ProbeFinding("face", "face", "all clips", 0.8, 0.71, 0.9, 20, 20, 9, "signal")
+    sound = ProbeFinding("audio", "sound", "all clips", None, None, None, 0, 0, 0, "not measured", note="no sound")
+    report = AuditReport(
+        dataset, 40, "gradient boosting in 5 folds", "as the set labels them",
+        (*([background] if shortcut else []), face, sound), IdentityFindings(note="left out"), (),
+        shortcuts=("background (all clips): AUC 0.970 [0.910, 1.000].",) if shortcut else (), leaks=(),
+        settings={"limit": 0.7},
+    )  # fmt: skip
+    folder.mkdir(parents=True)
+    (folder / "audit.json").write_text(json.dumps(as_document(report)))
+    (folder / "audit.html").write_text("<!DOCTYPE html><h1>Audit</h1><script>alert(1)</script>")
+    return folder
+
+
+def write_board(folder: Path, dataset: dict[str, str]) -> Path:
+    """A scoreboard of two detectors, as ``assay score`` writes it."""
+
+    def cell(name: str, auc: float) -> Detectability:
+        values = [
+            Evaluation(metric, auc, "clip", 9, 9, auc - 0.1, min(1.0, auc + 0.1), 5) for metric in ("auc", "tpr@fpr1%")
+        ]
+        return Detectability(name, tuple(values), Evaluation("scored", 1.0, "clip", 0, 9))
+
+    cells = (cell("assay", 0.81), cell("toy", 0.62))
+    rows = (Row("total", "all fakes", 9, 9, (), cells), Row("manipulation", "swap-<b>", 9, 9, (), cells))
+    difference = AucDifference("assay", "toy", 0.19, 18, 0.02, 0.31, 0.03)
+    detectors = (ScoredDetector("assay", {}, "", ("It knows <these> people.",)), ScoredDetector("toy", {}))
+    board = Scoreboard(
+        dataset, "test", (), detectors, rows, None, {}, {}, (difference,), "5 people", "target", ("Fewer than ten.",)
+    )
+    folder.mkdir(parents=True)
+    write_scoreboard(folder, board)
+    return folder

@@ -16,6 +16,7 @@ import pytest
 from shared.errors import CaseError
 from shared.web.found import key_of
 from shared.web.rooms.case_files import file_of, read_faces, read_report
+from shared.web.tables import case_table
 from tests.factories import write_clip
 from tests.shared.web.conftest import FRAMES, OLD, key_named, number_of_picture, picture, write_case
 
@@ -239,7 +240,7 @@ def test_more_values_than_its_rows_can_have_are_counted_before_they_are_unpacked
         writer.add_key_value_metadata({"ARROW:schema": claim})
     monkeypatch.setattr(pq.ParquetFile, "read", lambda *_: pytest.fail("it was unpacked"))
     with pytest.raises(CaseError, match="column landmarks has more values"):
-        read_faces(tmp_path)
+        case_table(tmp_path / "frames.parquet")
 
 
 def test_html_in_a_report_is_escaped(client, work):

@@ -72,7 +72,7 @@ def test_it_learns_what_no_single_frame_shows():
     torch.manual_seed(0)
     detector = motion().train()
     optimizer = torch.optim.Adam(detector.parameters(), lr=2e-3)
-    wanted = torch.tensor([1.0, 0.0] * 8)
+    wanted, loss = torch.tensor([1.0, 0.0] * 8), torch.tensor(0.0)
     for step in range(40):
         opening = 0.05 * torch.sin(torch.arange(FRAMES) / 4 + torch.rand(16, 1) * 6)
         opening[::2] = torch.stack([row[torch.randperm(FRAMES)] for row in opening[::2]])

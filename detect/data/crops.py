@@ -16,7 +16,6 @@ import threading
 from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
@@ -25,7 +24,7 @@ from detect.config.scoring import FaceConfig
 from detect.data.labels import LabelsByFrame, face_label, labels_by_clip
 from detect.data.pairs import FaceKey
 from detect.models.contract import DetectorSpec, Reads
-from detect.models.windows import motion_step
+from detect.models.windows import consecutive_frames
 from shared.console import console
 from shared.dataset import DatasetFolder
 from shared.dataset.files import need_media
@@ -262,14 +261,6 @@ def faces_folder(dataset: Path) -> Path:
         return own
     name = hashlib.sha256(str(dataset.resolve()).encode()).hexdigest()[:16]
     return cache_home() / "faces" / name
-
-
-def consecutive_frames(total: int, count: int, rate: Fraction | None) -> range:
-    """``count`` frames about the middle of a clip of ``total``, or all, every n-th at high frame rates."""
-    step = motion_step(rate)
-    span = min(total, count * step)
-    first = (total - span) // 2
-    return range(first, first + span, step)
 
 
 def leak_among(records: Sequence[ClipRecord], *, allowed: bool, alike: Sequence[Leak] = ()) -> str | None:

@@ -44,3 +44,11 @@ def windows_of(tracks: np.ndarray, frames: int) -> np.ndarray:
 def motion_step(rate: Fraction | None) -> int:
     """Every how many frames a face's motion is read, so that it is near 25 times a second; 1 for an unknown rate."""
     return 1 if rate is None else max(1, round(rate / _MOTION_RATE))
+
+
+def consecutive_frames(total: int, count: int, rate: Fraction | None) -> range:
+    """``count`` frames about the middle of a clip of ``total``, or all, every n-th at high frame rates."""
+    step = motion_step(rate)
+    span = min(total, count * step)
+    first = (total - span) // 2
+    return range(first, first + span, step)

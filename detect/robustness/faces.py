@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from detect.config.scoring import FaceConfig
-from detect.data.crops import consecutive_frames
+from detect.models.windows import consecutive_frames
 from detect.robustness.perturb import Cell, encodings, keeps_every, perturbed
 from shared.faces.finders.finder import FaceFinder
 from shared.faces.stream import FollowConfig, follow

@@ -16,14 +16,14 @@ from detect.config.data import AugmentConfig
 from detect.config.scoring import FaceConfig
 from detect.config.training import TrainConfig
 from detect.data.batches import Batch
-from detect.data.crops import CropRequest, consecutive_frames
+from detect.data.crops import CropRequest
 from detect.data.landmark_augment import MIRRORED, augment_landmarks
 from detect.inspection.heatmap import heat_maps
 from detect.models import build_detector
 from detect.models.checkpoint import load_detector
 from detect.models.motion import FRAMES, READ, MotionDetector, aligned, kinematics
 from detect.models.predictor import CropPredictor
-from detect.models.windows import motion_step
+from detect.models.windows import consecutive_frames, motion_step
 from detect.training.previews import batch_sheet
 from detect.training.train import train_detector
 from detect.training.trainer import Trainer

@@ -48,3 +48,28 @@ def reenact(
                 notes += [f"{group}: left out {line}" for line in left_out]
                 # Saved after each group, so that a run that is stopped keeps what it has.
                 show(new_result("reenact", command_line(), made, settings=settings, notes=tuple(notes)), save)
+
+
+@app.command()
+def motion(
+    out: Annotated[Path, typer.Option(help="The set of driven mouths; built where it is not there.")],
+    media: Annotated[Path | None, typer.Option(help="Folder of real clips.", show_default="$ASSAY_MEDIA/media")] = None,
+    actors: Annotated[int, typer.Option(help="Procedural actors beside the speakers of GRID.", min=0)] = 6,
+    frames: Annotated[int, typer.Option(help="Frames of each clip.", min=25)] = 75,
+    corrections: Annotated[int, typer.Option(help="Rounds of correction of a drive.", min=0, max=4)] = 1,
+    steps: Annotated[int, typer.Option(help="Steps of each training.", min=20)] = 300,
+    seeds: Annotated[int, typer.Option(help="Trainings.", min=1)] = 3,
+    save: Save = None,
+) -> None:
+    """The detector of motion on driven mouths of new people, and on lip-sync and re-enactment by others."""
+    from benchmarks.motion import make_set, measure
+    from shared.errors import UsageError
+
+    root = media or (Path(os.environ["ASSAY_MEDIA"]) / "media" if "ASSAY_MEDIA" in os.environ else None)
+    if root is None:
+        raise UsageError("no folder of real clips is named", hint="give --media, or set ASSAY_MEDIA")
+    dataset = make_set(root, out, actors=actors, frames=frames, corrections=corrections)
+    runs = out.with_name(f"{out.name}-runs")
+    made, notes = measure(dataset, runs, frames=frames, steps=steps, seeds=seeds, outside=root / "outside")
+    settings = {"actors": actors, "frames": frames, "corrections": corrections, "steps": steps, "seeds": seeds}
+    show(new_result("motion", command_line(), made, settings=settings, notes=tuple(notes)), save)

@@ -120,6 +120,7 @@ def measure_case(
         read_driver=driver.frames,
         person=person,
         swapper=swapper,
+        finder=finder,
         driver_begins=driver.plan.times[0].seconds,
     )
     points = sorted({point for region in config.regions if region != "tilt" for point in POINTS[region]})

@@ -19,7 +19,7 @@ from detect.models.checkpoint import DetectorFacts
 from detect.models.external.settings import parse_reference
 from detect.models.predictor import CropPredictor
 from detect.scoring.aggregate import aggregate_clip, resolved
-from detect.scoring.video import crop_for, suspect_id
+from detect.scoring.video import input_for, suspect_id
 from shared.console import console
 from shared.device import pick_device
 from shared.errors import UsageError
@@ -145,7 +145,7 @@ def detector_scores(opened: Opened, faces: Faces) -> FileScores:
 def _logit(predictor: CropPredictor, one: FileFaces, faces: Sequence[FoundFace], way: AggregateConfig) -> float | None:
     if not faces:
         return None
-    crops = np.stack([crop_for(predictor, face.image, face.landmarks) for face in faces])
+    crops = np.stack([input_for(predictor, face.image, face.landmarks) for face in faces])
     found = predictor.face_logits(crops, np.zeros(len(faces), np.int64))
     clip = suspect_id(one.file.path)
     scores = [

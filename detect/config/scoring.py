@@ -81,7 +81,8 @@ class ScoreConfig:
     """Settings of scoring one video."""
 
     every: int = 5
-    """Score every n-th frame. Others are decoded and counted, but not searched for faces."""
+    """Score every n-th frame. Others are decoded and counted, but not searched for faces. A detector that reads
+    landmarks takes every frame, at high frame rates those nearest to 25 a second."""
     batch: int = 16
     """Number of crops scored at once."""
     faces: FaceConfig | None = None

@@ -15,6 +15,7 @@ import numpy as np
 
 from detect.config.data import AugmentConfig
 from detect.data.augment import augment_with_mask
+from detect.data.landmark_augment import augment_landmarks
 from detect.data.pairs import Pair, PairSource, TrainingFace
 from shared.errors import ConfigError
 from shared.types import Framing
@@ -25,7 +26,8 @@ class Batch:
     """The batch of one step.
 
     Convention:
-        crops: (B, S, S, 3) uint8 RGB, augmented; fake and real alternating; (B, T, S, S, 3) for sequences
+        crops: (B, S, S, 3) uint8 RGB, augmented; fake and real alternating; (B, T, S, S, 3) for sequences;
+            (B, T, 68, 2) float32 for sequences of landmarks
         labels: (B,) float32, 1 for fake
         masks: (B, M, M) float32, forged share of each pixel; all NaN where unknown; None where no source gives masks
         one_face: (B / 2,) bool, for each pair whether both crops are of one face in one frame; None where not said
@@ -139,6 +141,9 @@ def _changed(example: TrainingFace, seed: int, config: AugmentConfig, framing: F
     def augmented(crop: np.ndarray, mask: np.ndarray | None) -> tuple[np.ndarray, np.ndarray | None]:
         return augment_with_mask(crop, mask, np.random.default_rng(seed), config, framing=framing)
 
+    if example.crop.dtype == np.float32:
+        track = augment_landmarks(example.crop, np.random.default_rng(seed), config)
+        return TrainingFace(track, example.label, None)
     if example.crop.ndim == 3:
         crop, mask = augmented(example.crop, example.mask)
         return TrainingFace(crop, example.label, mask)

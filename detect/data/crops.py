@@ -23,6 +23,8 @@ import numpy as np
 from detect.config.scoring import FaceConfig
 from detect.data.labels import LabelsByFrame, face_label, labels_by_clip
 from detect.data.pairs import FaceKey
+from detect.models.contract import DetectorSpec, Reads
+from detect.models.windows import consecutive_frames
 from shared.console import console
 from shared.dataset import DatasetFolder
 from shared.dataset.files import need_media
@@ -37,25 +39,38 @@ from shared.home import cache_home
 from shared.results.scores import FrameScore
 from shared.sampling import evenly_spaced
 from shared.storage import read_json, sha256_file, write_text
-from shared.types import ClipRecord, Face, Frame, Framing, Label
+from shared.types import NUM_LANDMARKS, ClipRecord, Face, Frame, Framing, Label
 from shared.video import VideoReader
 
 _CACHE_VERSION = 1
 _IN_MEMORY_BYTES = 2 << 30
+_BYTES: dict[Reads, Callable[[int], int]] = {"pixels": lambda px: 3 * px * px, "landmarks": lambda _: 8 * NUM_LANDMARKS}
 
 
 @dataclass(frozen=True)
 class CropRequest:
-    """The crops of a clip that a detector needs: side, framing, number of frames, choice of faces."""
+    """The crops of a clip that a detector needs: side, framing, number of frames, choice of faces.
+
+    ``frames_per_clip`` frames are evenly spaced; if ``consecutive``, they are those about the middle of the clip, every
+    n-th of them at high frame rates (see :func:`detect.models.windows.motion_step`).
+    """
 
     px: int
     framing: Framing
     frames_per_clip: int
     faces: FaceConfig
+    consecutive: bool = False
+
+    @classmethod
+    def of(cls, spec: DetectorSpec, frames_per_clip: int, faces: FaceConfig) -> CropRequest:
+        """The crops that a detector of ``spec`` takes of each clip."""
+        return cls(spec.input_px, spec.framing, frames_per_clip, faces, spec.reads == "landmarks")
 
     def key(self, finder: dict[str, str]) -> str:
         """The cache key: equal for equal requests and finders."""
         wanted = dataclasses.asdict(self)
+        if not self.consecutive:  # as keys were before there was a choice
+            wanted.pop("consecutive")
         wanted["faces"].pop("finder")  # its name may be "auto"; the description has the actual one
         text = json.dumps({"version": _CACHE_VERSION, "finder": finder, **wanted}, sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:16]
@@ -92,12 +107,14 @@ class ClipFaces:
         """(N,) int32, the track of each face; below 0 for a face without a track."""
         return np.empty(0, np.int32) if self.faceset is None else self.faceset.table.column("track").to_numpy()
 
-    def crops(self) -> np.ndarray:
-        """(N, S, S, 3) uint8 RGB, all faces; N is 0 without a faceset.
+    def crops(self, reads: Reads = "pixels") -> np.ndarray:
+        """(N, S, S, 3) uint8 RGB, all faces, or their landmarks (N, 68, 2) float32; N is 0 without a faceset.
 
         Raises:
             FacesetError: a crop is missing or damaged.
         """
+        if reads == "landmarks":
+            return np.empty((0, NUM_LANDMARKS, 2), np.float32) if self.faceset is None else self.faceset.landmarks()
         return np.empty((0, 1, 1, 3), np.uint8) if self.faceset is None else self.faceset.crops(kept_only=False)
 
     def labels(self) -> list[Label | None]:
@@ -117,16 +134,19 @@ class ClipFaces:
 
 
 class CropStore:
-    """Crops of many clips by face, cached in memory up to a limit. Thread-safe."""
+    """Crops of many clips by face, or their landmarks, cached in memory up to a limit. Thread-safe."""
 
-    def __init__(self, clips: Sequence[ClipFaces], *, memory_bytes: int = _IN_MEMORY_BYTES) -> None:
+    def __init__(
+        self, clips: Sequence[ClipFaces], *, reads: Reads = "pixels", memory_bytes: int = _IN_MEMORY_BYTES
+    ) -> None:
         self._clips = clips
+        self._reads: Reads = reads
         self._left = memory_bytes
         self._kept: dict[int, np.ndarray] = {}
         self._lock = threading.Lock()
 
     def crop(self, key: FaceKey) -> np.ndarray:
-        """(S, S, 3) uint8 RGB.
+        """(S, S, 3) uint8 RGB, or landmarks (68, 2) float32.
 
         Raises:
             FacesetError: it is missing or damaged.
@@ -140,27 +160,27 @@ class CropStore:
             return kept[face]
         if faceset is None:
             raise FacesetError(f"{self._clips[place].record.id} has no face", hint="this is a defect; please report it")
-        return faceset.crop(face)
+        return faceset.crop(face) if self._reads == "pixels" else faceset.landmarks()[face]
 
     def crops(self, place: int) -> np.ndarray:
-        """(N, S, S, 3) uint8 RGB: all faces of one clip.
+        """(N, S, S, 3) uint8 RGB or (N, 68, 2) float32: all faces of one clip.
 
         Raises:
             FacesetError: one is missing or damaged.
         """
         kept = self._keep(place)
-        return self._clips[place].crops() if kept is None else kept
+        return self._clips[place].crops(self._reads) if kept is None else kept
 
     def _keep(self, place: int) -> np.ndarray | None:
         faceset = self._clips[place].faceset
-        size = 0 if faceset is None else len(faceset) * 3 * faceset.info.px**2
+        size = 0 if faceset is None else len(faceset) * _BYTES[self._reads](faceset.info.px)
         with self._lock:
             if place in self._kept:
                 return self._kept[place]
             if size > self._left:
                 return None
             self._left -= size
-            self._kept[place] = self._clips[place].crops()
+            self._kept[place] = self._clips[place].crops(self._reads)
             return self._kept[place]
 
 
@@ -319,9 +339,11 @@ def _rows(
     path: Path, record: ClipRecord, request: CropRequest, finder: FaceFinder
 ) -> Iterator[list[tuple[FaceRow, bytes]]]:
     """For each frame searched, its usable faces with their encoded crops."""
-    wanted = set(evenly_spaced(record.frames, request.frames_per_clip))
     settings = FollowConfig(detect_every=1, min_face_px=request.faces.min_face_px, max_faces=request.faces.max_faces)
     with VideoReader(path) as reader:
+        wanted = set(evenly_spaced(record.frames, request.frames_per_clip))
+        if request.consecutive:
+            wanted = set(consecutive_frames(record.frames, request.frames_per_clip, reader.info.frame_rate))
         frames = (frame for frame in reader.frames(stop=max(wanted, default=0) + 1) if frame.index in wanted)
         for frame, faces in follow(frames, finder, settings):
             yield [_row(frame, face, request) for face in faces]

@@ -4,7 +4,7 @@ Forged sequences are paired with the frames they were made from, where known. Bl
 with one set of parameters for all frames, so that only the temporal jitter of the blend differs.
 
 Convention:
-    crop of a TrainingFace: (T, S, S, 3) uint8 RGB, a face in temporal order; no masks
+    crop of a TrainingFace: (T, S, S, 3) uint8 RGB, a face in temporal order, or landmarks (T, 68, 2) float32; no masks
 """
 
 from __future__ import annotations
@@ -21,7 +21,8 @@ from detect.data.real_faces import RealFaces
 from detect.data.selfblend import self_blend
 from detect.models.windows import window
 
-_STRIDES = (1, 2, 3)
+STRIDES = (1, 2, 3)
+"""Steps between the faces of a sequence in training."""
 _HAND = 0.004
 _HAND_REACH = 0.03
 _WOBBLE = 0.006
@@ -36,6 +37,7 @@ class ForgedSequences:
         read: returns the crop of a face.
         partners: for each fake face the real one it was made from.
         frames: number of faces in a sequence.
+        strides: steps between the faces of a sequence to choose from.
     """
 
     def __init__(
@@ -46,8 +48,10 @@ class ForgedSequences:
         partners: Mapping[FaceKey, FaceKey],
         *,
         frames: int,
+        strides: Sequence[int] = STRIDES,
     ) -> None:
         self._clips = clips
+        self._strides = tuple(strides)
         self._sampler = sampler
         self._read = read
         self._partners = partners
@@ -58,7 +62,7 @@ class ForgedSequences:
     def sample(self, rng: np.random.Generator) -> Pair:
         """A forged sequence and a real one with the same frame spacing."""
         fake, real = self._sampler.sample(rng)
-        stride = int(rng.choice(_STRIDES))
+        stride = int(rng.choice(self._strides))
         forged = self._around(fake, stride)
         together = self._partners.get(fake) == real
         plain = self._counterparts(forged, real) if together else self._around(real, stride)
@@ -120,7 +124,7 @@ class RealTracks:
         """Crops (T, S, S, 3) uint8 of a sequence, and landmarks (T, 68, 2) float32 in them."""
         place, tracks = self._tracks[int(rng.integers(len(self._tracks)))]
         own = tracks[int(rng.integers(len(tracks)))]
-        chosen = own[window(len(own), int(rng.integers(len(own))), frames, int(rng.choice(_STRIDES)))]
+        chosen = own[window(len(own), int(rng.integers(len(own))), frames, int(rng.choice(STRIDES)))]
         return np.stack([self._read((place, int(row))) for row in chosen]), self._landmarks[place][chosen]
 
 

@@ -75,11 +75,17 @@ def export_onnx(path: Path, out: Path, *, opset: int = OPSET) -> Exported:
 
     Raises:
         CheckpointError: no detector there, or the file gives other logits.
-        UsageError: onnx or onnxruntime is not installed, an opset outside 17 to 20, or ``out`` is another kind of file.
+        UsageError: the detector reads no pictures, onnx or onnxruntime is not installed, an opset outside 17 to 20, or
+            ``out`` is another kind of file.
         StorageError: writing failed.
     """
     need_exportable(out, opset)
     detector, facts = load_detector(path)
+    if facts.spec.reads == "landmarks":
+        raise UsageError(
+            f"a {facts.spec.family} detector reads landmarks, which other programs do not feed to a network",
+            hint="copy its detector folder instead",
+        )
     with replacing(out) as draft:
         names = _trace(detector, draft, opset)
         _describe(draft, facts)

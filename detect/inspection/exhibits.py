@@ -51,6 +51,8 @@ def sample_faces(
 ) -> list[FaceExhibit]:
     """Exhibits of at most ``count`` scored faces of a video, each with the crop that was scored.
 
+    The crop of a face that was scored by its landmarks shows where they are from.
+
     If reading stops early, only the faces before that are included.
 
     Raises:
@@ -61,7 +63,7 @@ def sample_faces(
         return []
     crops = _crops(reader, [score for score, _ in chosen], predictor)
     chosen = chosen[: len(crops)]
-    maps = heat_maps(predictor.model, predictor.prepare(crops))
+    maps = None if predictor.spec.reads == "landmarks" else heat_maps(predictor.model, predictor.prepare(crops))
     heats = [None] * len(crops) if maps is None else [encode_png(each) for each in map(overlay, crops, maps)]
     return [
         FaceExhibit(score.frame, score.seconds, score.track, score.logit, why, encode_png(crop), heat)

@@ -42,7 +42,8 @@ class _RawLogit(nn.Module):
 def last_map_layer(detector: Detector, px: int) -> nn.Module | None:
     """The deepest module whose output is a map of at least 4 x 4, or None for a backbone without one."""
     parameter = next(detector.parameters(), None)
-    if parameter is None:  # run by another runtime, without gradients
+    # Run by another runtime, without gradients; or it reads no picture.
+    if parameter is None or detector.spec.reads == "landmarks":
         return None
     found: list[nn.Module] = []
 

@@ -278,18 +278,19 @@ def _report(
         calibration=interpretation.note,
         outside=interpretation.outside,
         domain=interpretation.domain,
-        limits=_limits(clip, still),
+        limits=_limits(clip, still, predictor),
     )
 
 
-def _limits(clip: ClipScore, still: bool) -> tuple[str, ...]:
+def _limits(clip: ClipScore, still: bool, predictor: CropPredictor) -> tuple[str, ...]:
     """Ways in which the score differs from those that threshold and calibration were fitted on."""
     if clip.logit is None:
         return ()
     if still:
         return ("The file is a single picture; the detector's threshold and calibration come from frames of videos.",)
+    rate = f"one in {ScoreConfig().every}" if predictor.spec.reads == "pixels" else "about 25 a second"
     return (
-        f"{clip.frames_scored} frames of this file were scored, one in {ScoreConfig().every}; threshold and "
+        f"{clip.frames_scored} frames of this file were scored, {rate}; threshold and "
         "calibration come from a set number of frames spread over each clip. Where the two numbers differ much, more "
         "than twice or less than half, the largest of many scores, or the mean of few, can lie elsewhere than there.",
     )

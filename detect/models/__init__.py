@@ -7,6 +7,7 @@ from detect.models import (  # noqa: F401 - each registers its family
     frequency,
     fused,
     mesonet,
+    motion,
     multitask,
     pooled,
     regions,

@@ -9,7 +9,10 @@ from typing import Any, Literal, NamedTuple
 from torch import Tensor, nn
 
 from detect.models.tuning import plain_state
-from shared.types import Framing
+from shared.types import NUM_LANDMARKS, Framing
+
+Reads = Literal["pixels", "landmarks"]
+"""What a detector reads of a face: its crop, or where its landmarks are."""
 
 
 @dataclass(frozen=True)
@@ -18,7 +21,8 @@ class DetectorSpec:
 
     Convention:
         input: level "frame": (B, 3, input_px, input_px); level "clip": (B, T, 3, input_px, input_px);
-            float in [0, 1] RGB, then (x - mean) / std
+            float in [0, 1] RGB, then (x - mean) / std; for a detector that reads landmarks (B, 68, 2) and (B, T, 68, 2)
+            float in pixels of the frame or of a crop, of faces in consecutive frames
         framing: how much of the head the crop shows
         family, name: the registered family, and the model in it; ``build_detector`` builds it again from these,
             ``input_px`` and ``framing``
@@ -33,6 +37,12 @@ class DetectorSpec:
     frames_per_clip: int = 1
     has_mask: bool = False
     family: str = "frame"
+    reads: Reads = "pixels"
+
+    @property
+    def face_shape(self) -> tuple[int, ...]:
+        """Shape of a face in a batch: (3, S, S), or (68, 2) of landmarks."""
+        return (NUM_LANDMARKS, 2) if self.reads == "landmarks" else (3, self.input_px, self.input_px)
 
 
 @dataclass(frozen=True)

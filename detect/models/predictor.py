@@ -85,11 +85,14 @@ class CropPredictor:
     def prepare(self, crops: np.ndarray) -> Tensor:
         """(N, S, S, 3) uint8 RGB -> (N, 3, S, S) float32 on the device, normalised for the detector.
 
-        Sequences (N, T, S, S, 3) give (N, T, 3, S, S).
+        Sequences (N, T, S, S, 3) give (N, T, 3, S, S). For a detector that reads landmarks (N, 68, 2) or (N, T, 68, 2)
+        float32, which stay as they are.
 
         Raises:
             ValueError: another size or dtype.
         """
+        if self.spec.reads == "landmarks":
+            return self._landmarks(crops)
         side = self.spec.input_px
         deep = 5 if self.spec.level == "clip" and crops.ndim == 5 else 4
         if crops.dtype != np.uint8 or crops.ndim != deep or crops.shape[-3:] != (side, side, 3):
@@ -97,6 +100,12 @@ class CropPredictor:
         # A permuted batch of interleaved pixels is already channels_last, so nothing is copied before the upload.
         batch = torch.from_numpy(np.ascontiguousarray(crops)).movedim(-1, -3)
         return (batch.to(self.device.torch_device, non_blocking=True).float() - self._mean) * self._scale
+
+    def _landmarks(self, faces: np.ndarray) -> Tensor:
+        shape = self.spec.face_shape
+        if faces.dtype != np.float32 or faces.ndim not in (3, 4) or faces.shape[-2:] != shape:
+            raise ValueError(f"landmarks must be (n, {shape[0]}, {shape[1]}) float32, got {faces.shape} {faces.dtype}")
+        return torch.tensor(faces).to(self.device.torch_device)
 
     @torch.inference_mode()
     def logits(
@@ -111,7 +120,8 @@ class CropPredictor:
             ValueError: another size or dtype.
         """
         parts = []
-        batch = self.at_once(batch, crops.shape[1] if crops.ndim == 5 else 1)
+        sequences = crops.ndim == 2 + len(self.spec.face_shape)
+        batch = self.at_once(batch, crops.shape[1] if sequences else 1)
         for first in range(0, len(crops), batch):
             x = self.prepare(crops[first : first + batch])
             with self.device.autocast():

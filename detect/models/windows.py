@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from fractions import Fraction
+
 import numpy as np
+
+_MOTION_RATE = 25
 
 
 def window(count: int, centre: int, frames: int, stride: int = 1) -> np.ndarray:
@@ -35,3 +39,16 @@ def windows_of(tracks: np.ndarray, frames: int) -> np.ndarray:
         for place, row in enumerate(own):
             rows[row] = own[window(len(own), place, frames)]
     return rows
+
+
+def motion_step(rate: Fraction | None) -> int:
+    """Every how many frames a face's motion is read, so that it is near 25 times a second; 1 for an unknown rate."""
+    return 1 if rate is None else max(1, round(rate / _MOTION_RATE))
+
+
+def consecutive_frames(total: int, count: int, rate: Fraction | None) -> range:
+    """``count`` frames about the middle of a clip of ``total``, or all, every n-th at high frame rates."""
+    step = motion_step(rate)
+    span = min(total, count * step)
+    first = (total - span) // 2
+    return range(first, first + span, step)

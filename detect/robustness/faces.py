@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from detect.config.scoring import FaceConfig
+from detect.models.windows import consecutive_frames
 from detect.robustness.perturb import Cell, encodings, keeps_every, perturbed
 from shared.faces.finders.finder import FaceFinder
 from shared.faces.stream import FollowConfig, follow
@@ -19,13 +20,15 @@ from shared.types import Face, Frame
 from shared.video import Encoding, VideoReader, VideoWriter
 
 
-def wanted_frames(frames: int, count: int, cell: Cell) -> list[int]:
+def wanted_frames(frames: int, count: int, cell: Cell, *, consecutive: bool = False) -> list[int]:
     """The numbers, in the original clip of ``frames`` frames, of the ``count`` frames to score.
 
-    Evenly spaced; where frames are dropped, each is moved back to the last frame that is kept. None is repeated.
+    Evenly spaced, or ``consecutive`` ones about the middle; where frames are dropped, each is moved back to the last
+    frame that is kept. None is repeated.
     """
     step = keeps_every(cell)
-    return sorted({place // step * step for place in evenly_spaced(frames, count)})
+    chosen = consecutive_frames(frames, count, None) if consecutive else evenly_spaced(frames, count)
+    return sorted({place // step * step for place in chosen})
 
 
 def perturbed_faces(

@@ -22,7 +22,7 @@ from detect.robustness.faces import perturbed_faces, wanted_frames
 from detect.robustness.perturb import Cell
 from detect.scoring.samples import ScoredClip, scored_clip
 from detect.scoring.tasks import ScoringJob
-from detect.scoring.video import crop_for
+from detect.scoring.video import input_for
 from shared.config import digest
 from shared.console import Tick, console
 from shared.dataset import DatasetFolder
@@ -140,14 +140,15 @@ def _clip(sweep: Sweep, record: ClipRecord, cell: Cell) -> CellClip:
 
 def _scored(sweep: Sweep, record: ClipRecord, cell: Cell) -> ScoredClip:
     config, predictor = sweep.config, sweep.predictor
-    wanted = wanted_frames(record.frames, config.frames_per_clip, cell)
+    moving = predictor.spec.reads == "landmarks"
+    wanted = wanted_frames(record.frames, config.frames_per_clip, cell, consecutive=moving)
     seed = int.from_bytes(hashlib.sha256(f"{config.seed}/{record.id}".encode()).digest()[:4], "big")
     path = sweep.folder.media_path(record)
     crops, places, searched = [], [], 0
     for frame, faces in perturbed_faces(path, wanted, cell, sweep.finder, predictor.facts.faces, seed=seed):
         searched += 1
         for face in faces:
-            crops.append(crop_for(predictor, frame.image, face.landmarks))
+            crops.append(input_for(predictor, frame.image, face.landmarks))
             places.append((frame, face))
     tracks = np.array([-1 if face.track is None else face.track for _, face in places])
     logits = predictor.face_logits(np.stack(crops), tracks, batch=config.batch) if crops else np.empty(0)

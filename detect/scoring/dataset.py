@@ -154,7 +154,7 @@ class _Search:
         self._folder, self._records, self._config = folder, records, config
         self._facts, self._device = predictor.facts, str(predictor.device.torch_device)
         facts = predictor.facts
-        self._request = CropRequest(facts.spec.input_px, facts.spec.framing, config.frames_per_clip, facts.faces)
+        self._request = CropRequest.of(facts.spec, config.frames_per_clip, facts.faces)
         self._name = config.finder or facts.finder_name
         self._made: list[FaceFinder] = []
 

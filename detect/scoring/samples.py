@@ -13,6 +13,7 @@ from scipy.special import expit
 
 from detect.config.scoring import AggregateConfig
 from detect.data.crops import ClipFaces, CropStore
+from detect.models.contract import Reads
 from detect.models.predictor import CropPredictor
 from detect.scoring.aggregate import aggregate_clip, aggregate_tracks
 from detect.scoring.video import write_frame_scores
@@ -97,7 +98,7 @@ def score_clips(
         FacesetError: a crop is missing or damaged.
     """
     scored = []
-    with closing(ahead(_crops(clips, store), depth=4, name="assay-crops")) as crops:  # type: ignore[type-var]
+    with closing(ahead(_crops(clips, store, predictor.spec.reads), depth=4, name="assay-crops")) as crops:  # type: ignore[type-var]
         for clip, images in crops:
             logits = predictor.face_logits(images, clip.tracks, batch=batch) if len(images) else np.empty(0, np.float32)
             scored.append(
@@ -110,10 +111,10 @@ def score_clips(
     return scored
 
 
-def _crops(clips: Iterable[ClipFaces], store: CropStore | None) -> Iterator[tuple[ClipFaces, np.ndarray]]:
+def _crops(clips: Iterable[ClipFaces], store: CropStore | None, reads: Reads) -> Iterator[tuple[ClipFaces, np.ndarray]]:
     try:
         for place, clip in enumerate(clips):
-            yield clip, clip.crops() if store is None else store.crops(place)
+            yield clip, clip.crops(reads) if store is None else store.crops(place)
     finally:
         close = getattr(clips, "close", None)
         if callable(close):

@@ -142,7 +142,8 @@ def _score_one(task: _ClipTask) -> np.ndarray:
     with with_threads(1):
         predictor, finder = task.job.load()
         clip = clip_faces(Path(task.media), task.record, Path(task.cache), task.request, finder)
-        return predictor.face_logits(clip.crops(), clip.tracks, batch=task.job.batch) if len(clip.frames) else _NONE
+        faces = clip.crops(predictor.spec.reads)
+        return predictor.face_logits(faces, clip.tracks, batch=task.job.batch) if len(clip.frames) else _NONE
 
 
 _NONE = np.empty(0, np.float32)

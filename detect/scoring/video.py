@@ -16,6 +16,7 @@ import pyarrow.parquet as pq
 
 from detect.config.scoring import FaceConfig, ScoreConfig
 from detect.models.predictor import CropPredictor
+from detect.models.windows import motion_step
 from detect.scoring.aggregate import aggregate_clip, aggregate_tracks, resolved
 from detect.scoring.regions import RegionMaps, Regions
 from shared.config import configured
@@ -328,8 +329,9 @@ def _scored(
     seen: list[np.ndarray] = []
     # Small batches on a CPU: they are faster there, and the network runs while the next faces are being found.
     batch, take = predictor.at_once(config.batch), None if maps is None else maps.take
-    for frame, face in watch.faces(finder, config.every):
-        crops.append(crop_for(predictor, frame.image, face.landmarks))
+    every = config.every if predictor.spec.reads == "pixels" else motion_step(watch.reader.info.frame_rate)
+    for frame, face in watch.faces(finder, every):
+        crops.append(input_for(predictor, frame.image, face.landmarks))
         places.append((frame.index, frame.time.seconds, face))
         if len(crops) == batch:
             seen.append(predictor.embed_frames(np.stack(crops), batch=batch, region=take))
@@ -343,6 +345,13 @@ def _scored(
     for (frame, seconds, face), logit in zip(places, logits, strict=True):
         x0, y0, x1, y1 = (float(side) for side in face.box)
         yield FrameScore(clip, frame, seconds, _track(face), float(logit), (x0, y0, x1, y1), face.landmarks)
+
+
+def input_for(predictor: CropPredictor, image: np.ndarray, landmarks: np.ndarray) -> np.ndarray:
+    """What the detector reads of the face with these ``landmarks`` (68, 2): its crop, or they themselves as float32."""
+    if predictor.spec.reads == "landmarks":
+        return np.asarray(landmarks, np.float32)
+    return crop_for(predictor, image, landmarks)
 
 
 def crop_for(predictor: CropPredictor, image: np.ndarray, landmarks: np.ndarray) -> np.ndarray:

@@ -290,6 +290,8 @@ def _initial(weights: str) -> str:
 
 
 def _input_text(spec: DetectorSpec) -> str:
+    if spec.reads == "landmarks":
+        return f"the landmarks of a face in {spec.frames_per_clip} frames, 25 a second"
     if spec.level == "clip":
         return f"a sequence of {spec.frames_per_clip} aligned crops of a face"
     return "one aligned face crop"

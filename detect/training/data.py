@@ -16,12 +16,14 @@ from detect.data.masks import MASK_PX, ForgedMasks
 from detect.data.pairs import BalancedSampler, BlendedPairs, ForgedPairs, PairSource, partners_of
 from detect.data.protocols import leave_out
 from detect.data.real_faces import FaceStack, RealFaces, read_stack, refuse_known, refuse_trained
-from detect.data.sequences import BlendedSequences, ForgedSequences, RealTracks
+from detect.data.sequences import STRIDES, BlendedSequences, ForgedSequences, RealTracks
 from detect.data.strength import FrameOffsets
 from detect.models import DetectorSpec
+from detect.models.contract import Reads
 from shared.console import console
 from shared.dataset import DatasetFolder
 from shared.device import Device
+from shared.errors import ConfigError
 from shared.faces.facesets.reader import Faceset
 from shared.faces.finders.finder import FaceFinder, make_finder
 from shared.types import Split
@@ -43,6 +45,7 @@ class TrainingData:
         stacks: real faces to blend, in addition to the train split's.
         facesets: digests of the facesets read, by name.
         sequence: number of faces of a track in a sequence; None for detectors of single faces.
+        reads: what the detector reads of a face.
     """
 
     folder: DatasetFolder
@@ -55,6 +58,7 @@ class TrainingData:
     stacks: tuple[FaceStack, ...] = ()
     facesets: dict[str, str] = field(default_factory=dict)
     sequence: int | None = None
+    reads: Reads = "pixels"
 
     def mixture(self, store: CropStore, config: TrainConfig) -> Mixture:
         """The sources of pairs in ``config.mix``; ``store`` reads the crops of the train clips.
@@ -82,7 +86,7 @@ class TrainingData:
             FacesetError: a faceset or a crop is missing or damaged.
         """
         wanted = config.validation
-        if not wanted.grades:
+        if not wanted.grades or self.reads == "landmarks":
             return ()
         faces = choose_faces(self.clips["val"], wanted, spec)
         pastes = unused_pastes(wanted, config.self_blend.pastes if config.mix.blended else ())
@@ -93,7 +97,8 @@ class TrainingData:
         partners = partners_of(clips)
         sampler = BalancedSampler(clips, paired=config.mix.paired, partners=partners)
         if self.sequence is not None:
-            return ForgedSequences(clips, sampler, store.crop, partners, frames=self.sequence)
+            strides = (1,) if self.reads == "landmarks" else STRIDES
+            return ForgedSequences(clips, sampler, store.crop, partners, frames=self.sequence, strides=strides)
         masks, offsets = self.masks.mask if self.masks else None, FrameOffsets(clips)
         return ForgedPairs(sampler, store.crop, masks, ratios=config.mix.forged_ratios, offset=offsets.offset)
 
@@ -123,10 +128,16 @@ def prepare(
 
     Raises:
         ManifestError: a split has no clip, or a file does not match the manifest.
+        ConfigError: blended pairs are asked for of a detector that reads landmarks.
         LeakError: real faces are of people or clips in the val or test split.
         FacesetError: a faceset is damaged or of the wrong kind.
         MediaError: a clip or a mask cannot be read.
     """
+    if spec.reads == "landmarks" and config.mix.blended:
+        raise ConfigError(
+            f"a {spec.family} detector reads landmarks, which blending does not move",
+            hint="leave --blended out: it learns from a set's own fakes",
+        )
     splits: tuple[Split, ...] = ("train", "val")
     kept = leave_out([r for r in folder.records() if r.split in splits], config.leave_out)
     if config.self_swaps == "leave-out":
@@ -145,7 +156,7 @@ def prepare(
         made.append(make_finder(config.faces.finder, device=str(device.torch_device)))
         return made[-1]
 
-    request = CropRequest(spec.input_px, config.framing, config.frames_per_clip, config.faces)
+    request = CropRequest.of(spec, config.frames_per_clip, config.faces)
     workers = max(1, min(_MAX_FINDERS, config.workers // 2))
     together = find_faces(folder, [r for split in splits for r in records[split]], request, make, workers=workers)
     clips = {"train": together[: len(records["train"])], "val": together[len(records["train"]) :]}
@@ -162,6 +173,7 @@ def prepare(
         stacks=tuple(_stacks(real, twins, spec)) if config.mix.blended else (),
         facesets={str(path): Faceset.open(path).digest() for path in (*used, *validation)},
         sequence=spec.frames_per_clip if spec.level == "clip" else None,
+        reads=spec.reads,
     )
 
 

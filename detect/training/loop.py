@@ -60,8 +60,8 @@ class TrainingLoop(BaseLoop):
         self.ended = False
         self.looked_at = -1
         self.first_step = 0
-        self.train_store = CropStore(data.clips["train"])
-        self.val_store = CropStore(data.clips["val"])
+        self.train_store = CropStore(data.clips["train"], reads=data.reads)
+        self.val_store = CropStore(data.clips["val"], reads=data.reads)
         self.losses: list[float] = []
         self._grades: tuple[GradeSet, ...] | None = None
 

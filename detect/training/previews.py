@@ -9,10 +9,14 @@ from detect.data.batches import Batch
 
 _REAL, _FAKE = (31, 95, 168), (179, 84, 30)
 _BORDER_PX = 3
+_TRACED_PX = 106
 
 
 def batch_sheet(batch: Batch, *, columns: int = 8, rows: int = 4, side_px: int = 112) -> np.ndarray:
-    """(H, W, 3) uint8 RGB: augmented crops of a batch, framed in blue for real and orange for fake."""
+    """(H, W, 3) uint8 RGB: augmented crops of a batch, framed in blue for real and orange for fake.
+
+    Of sequences of landmarks the points of every frame, later ones darker.
+    """
     crops, labels = _shown(batch, columns)
     count = min(len(crops), columns * rows)
     used = -(-count // columns)
@@ -28,6 +32,8 @@ def batch_sheet(batch: Batch, *, columns: int = 8, rows: int = 4, side_px: int =
 
 def _shown(batch: Batch, columns: int) -> tuple[np.ndarray, np.ndarray]:
     """Single crops (N, S, S, 3) and their labels: of a sequence its first frames, as many as fit in a row."""
+    if batch.crops.dtype == np.float32:
+        return np.stack([_traced(track) for track in batch.crops]), batch.labels
     if batch.crops.ndim == 4:
         return batch.crops, batch.labels
     length = batch.crops.shape[1]
@@ -35,3 +41,15 @@ def _shown(batch: Batch, columns: int) -> tuple[np.ndarray, np.ndarray]:
         length -= 1
     crops = batch.crops[:, :length]
     return crops.reshape(-1, *crops.shape[2:]), np.repeat(batch.labels, length)
+
+
+def _traced(track: np.ndarray) -> np.ndarray:
+    """(S, S, 3) uint8 RGB: the landmarks (T, 68, 2) of all frames of a sequence, later ones darker."""
+    low, high = track.min((0, 1)), track.max((0, 1))
+    scale = 0.9 * _TRACED_PX / max(float((high - low).max()), 1e-6)
+    places = np.rint((track - (low + high) / 2) * scale + _TRACED_PX / 2).astype(int)
+    picture = np.full((_TRACED_PX, _TRACED_PX, 3), 255, np.uint8)
+    for row, points in enumerate(places):
+        grey = 200 - int(200 * (row + 1) / len(places))
+        picture[np.clip(points[:, 1], 0, _TRACED_PX - 1), np.clip(points[:, 0], 0, _TRACED_PX - 1)] = grey
+    return picture

@@ -17,7 +17,7 @@ from typing import Any
 from detect.config.scoring import AggregateConfig, AggregationChoice, EvaluateConfig
 from detect.config.training import TrainConfig
 from detect.data.batches import need_whole_pairs
-from detect.data.crops import leak_among
+from detect.data.crops import CropStore, leak_among
 from detect.data.duplicates import find_duplicates
 from detect.evaluation.evaluate import evaluate_clips, write_evaluation
 from detect.evaluation.result import EvaluationResult, validation_facts
@@ -213,7 +213,8 @@ def _export(loop: TrainingLoop) -> EvaluationResult:
     )
     facts = dataclasses.replace(facts, validation=validation_facts(result))
     write_evaluation(loop.path / _VAL, result, scored)
-    report = make_report(loop.choice, data.folder, data.clips["val"], scored, loop.val_store)
+    pixels = loop.val_store if data.reads == "pixels" else CropStore(data.clips["val"])
+    report = make_report(loop.choice, data.folder, data.clips["val"], scored, pixels)
     write_report(loop.path / _VAL, report)
     card = CardFacts(
         data.name,

@@ -30,6 +30,7 @@ from forge.swapping.plan import SwapPlan, plan_found
 from forge.swapping.record import SwapOutcome
 from shared.device import with_threads
 from shared.errors import NoFaceError, UsageError
+from shared.faces.finders.finder import make_finder
 from shared.faces.finders.sidecar import SidecarFinder
 from shared.storage import replacing_folder, write_text
 from shared.video import probe
@@ -78,6 +79,7 @@ def _render(task: DriveTask, draft: Path) -> Made:
         read_driver=lambda: stored_frames(driver_shot / PICTURES, driver_facts.times),
         person=task.target,
         swapper=None if task.swapper is None else Path(task.swapper),
+        finder=None if facts.finder == SidecarFinder.name else make_finder(facts.finder),
         driver_begins=driver_plan.times[0].seconds,
     )
     info = replace(probe(shot / PICTURES), time_base=facts.time_base, frame_rate=facts.frame_rate)

@@ -14,6 +14,15 @@ from forge.swapping.masks import frame_masks
 from forge.swapping.stages import CompositedFrame, FaceOutline
 from shared.types import Frame
 
+_SMOOTH = 0.012
+"""Face units over which the creases between triangles are smoothed."""
+
+
+def warped_picture(image: np.ndarray, driven: DrivenFrame, donor: OpenMouth | None) -> np.ndarray | None:
+    """(H, W, 3) uint8: ``image`` with the face driven; None where nothing moves."""
+    patch = warped_patch(image, driven, donor)
+    return None if patch is None else paste(image, patch)
+
 
 def warped_frames(
     frames: Iterable[Frame], plan: DrivePlan, donor: OpenMouth | None
@@ -35,22 +44,23 @@ def warped_patch(image: np.ndarray, driven: DrivenFrame, donor: OpenMouth | None
     height, width = image.shape[:2]
     before = vertices_of(driven.source)
     after = before.copy()
-    after[:68] = driven.drive
+    after[:68] = driven.aim
     if driven.tilt_degrees:
         # The outline of the head turns with the face; the outer ring holds the background.
         inner = slice(68, 68 + RING)
         after[inner] = tilted(before[inner], driven.placement, driven.tilt_degrees)
-    moved = moved_pixels(before, after, width=width, height=height)
+    smooth_px = _SMOOTH / driven.placement.units_per_px
+    moved = moved_pixels(before, after, width=width, height=height, smooth_px=smooth_px)
     if moved is None:
         return None
     places = places_in(moved.bounds)
     rgb = sampled(image, places + moved.shift)
     alpha = moved.alpha
-    if np.abs(driven.drive[36:48] - driven.source[36:48]).max() > 0:
-        for layer in eyeballs(image, driven.source, driven.drive, moved.bounds):
+    if np.abs(driven.aim[36:48] - driven.source[36:48]).max() > 0:
+        for layer in eyeballs(image, driven.source, driven.aim, moved.bounds):
             _lay(rgb, alpha, layer, moved.bounds)
-    if np.abs(driven.drive[48:] - driven.source[48:]).max() > 0:
-        inside = mouth_inside(image, driven.source, driven.drive, driven.placement, moved.bounds, donor)
+    if np.abs(driven.aim[48:] - driven.source[48:]).max() > 0:
+        inside = mouth_inside(image, driven.source, driven.aim, driven.placement, moved.bounds, donor)
         if inside is not None:
             _lay(rgb, alpha, inside, moved.bounds)
     return _patch(moved, rgb, alpha)

@@ -147,6 +147,7 @@ def _found(
         read_driver=lambda: _frames(VideoReader(request.drive)),
         person=request.target_identity,
         swapper=request.swapper,
+        finder=mine,
         driver_begins=driver_plan.times[0].seconds,
     )
     return ReenactClip(request, mine.name, plan, info, encoding, finish, stage, driver_plan.times[0].seconds)

@@ -46,6 +46,8 @@ class ReenactConfig:
             most frames do is refused
         max_tilt_degrees: a larger tilt is cut to it
         sound: whose sound the clip gets
+        corrections: of ``reenact-affine``: rounds in which landmarks are found in the driven frames, and the drive is
+            corrected by what is missing
         segments: half-open frame ranges to drive, ascending and apart; none is the whole clip
         color: of ``reenact-latent``: transfer from the target to the decoded face
         finder, detect_every, min_face_px, face, driver_face, same_distance, temporal, output, batch, device, precision:
@@ -64,6 +66,7 @@ class ReenactConfig:
     max_pose_gap_degrees: float = 15.0
     max_tilt_degrees: float = 8.0
     sound: SoundFrom = "target"
+    corrections: int = 3
     segments: tuple[tuple[int, int], ...] = ()
     color: ColorConfig = field(default_factory=ColorConfig)
     finder: str = "auto"
@@ -88,6 +91,7 @@ class ReenactConfig:
         between("offset_seconds", self.offset_seconds, -86_400, 86_400)
         between("fade_seconds", self.fade_seconds, 0, 5)
         between("max_pose_gap_degrees", self.max_pose_gap_degrees, 1, 60)
+        between("corrections", self.corrections, 0, 4)
         between("max_tilt_degrees", self.max_tilt_degrees, 0, 20)
         need(self.face.isdecimal() or self.face == "main", "face is main or one number from 0", HINT)
         need(self.driver_face.isdecimal() or self.driver_face == "main", "driver_face is main or one number", HINT)

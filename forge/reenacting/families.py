@@ -7,17 +7,20 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterable
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 
-from forge.reenacting.affine import warped_frames
+from forge.reenacting.affine import warped_frames, warped_picture
 from forge.reenacting.config import ReenactConfig
-from forge.reenacting.interior import OpenMouth, can_give
+from forge.reenacting.correction import can_correct, corrected
+from forge.reenacting.interior import OpenMouth, can_give, in_colours_of
 from forge.reenacting.performance import Performance
 from forge.reenacting.transfer import DrivePlan, aligned_drive, plan_drive
 from forge.swapping.plan import SwapPlan
 from forge.swapping.stages import CompositedFrame
+from shared.faces.finders.finder import FaceFinder
 from shared.registry import Registry
 from shared.types import Frame
 
@@ -36,6 +39,7 @@ class Stage:
         read_target, read_driver: read the frames of either clip.
         person: the identity of the target.
         swapper: of a family that has one.
+        finder: found the target's face; None where its landmarks are stored.
     """
 
     config: ReenactConfig
@@ -47,6 +51,7 @@ class Stage:
     read_driver: ReadFrames
     person: str
     swapper: Path | None = None
+    finder: FaceFinder | None = None
     facts: dict[str, str] = field(default_factory=dict)
     """What the family says of its work, for the record; filled in when its frames are asked for."""
 
@@ -62,6 +67,7 @@ class Stage:
         read_driver: ReadFrames,
         person: str,
         swapper: Path | None = None,
+        finder: FaceFinder | None = None,
         driver_begins: float = 0.0,
     ) -> Stage:
         """The stage of two performances, with what is driven; the driver's first frame is at ``driver_begins``.
@@ -73,7 +79,7 @@ class Stage:
         drive = plan_drive(target, driver, plan.swapped_frames, config, begins=begins)
         if config.family == "reenact-latent":
             drive = aligned_drive(drive, driver)
-        return cls(config, target, driver, plan, drive, read_target, read_driver, person, swapper)
+        return cls(config, target, driver, plan, drive, read_target, read_driver, person, swapper, finder)
 
 
 Family = Callable[[Stage, Iterable[Frame], int], Generator[CompositedFrame, None, None]]
@@ -85,7 +91,20 @@ families: Registry[Generator[CompositedFrame, None, None]] = Registry("family of
 @families.register("reenact-affine")
 def _affine(stage: Stage, frames: Iterable[Frame], depth: int) -> Generator[CompositedFrame, None, None]:
     del depth
-    return warped_frames(frames, stage.drive, open_mouth(stage))
+    donor = open_mouth(stage)
+    return warped_frames(frames, _corrected(stage, donor), donor)
+
+
+def _corrected(stage: Stage, donor: OpenMouth | None) -> DrivePlan:
+    """The drive with the aims that the finder asks for, if there is one."""
+    if stage.finder is None or not can_correct(stage.finder):
+        return stage.drive
+    make = partial(warped_picture, donor=donor)
+    plan, left = corrected(stage.drive, stage.read_target, make, stage.finder, stage.config)
+    if left:
+        stage.facts["drive_corrections"] = str(len(left))
+        stage.facts["landmarks_off_px"] = f"{left[0]:.2f} before correction"
+    return plan
 
 
 @families.register("reenact-latent")
@@ -96,15 +115,33 @@ def _latent(stage: Stage, frames: Iterable[Frame], depth: int) -> Generator[Comp
 
 
 def open_mouth(stage: Stage) -> OpenMouth | None:
-    """The target's frame whose open mouth gives the inside of driven ones; None if it never opens its mouth."""
+    """The frame whose open mouth gives the inside of driven ones; None if nobody opens theirs.
+
+    It is of the target, or, where the target never opens its mouth, of the driver, in the target's colours.
+    """
     if "mouth" not in stage.config.regions:
         return None
-    target = stage.target
-    place = target.widest_mouth()
-    if not can_give(float(target.mouth_openings[place])):
-        stage.facts["mouth_inside"] = "darkened: the target never opens its mouth"
+    own = _widest(stage.target, stage.read_target)
+    if own is not None:
+        stage.facts["mouth_inside"] = f"the frame's own and frame {own.frame} of the target"
+        return own
+    other = _widest(stage.driver, stage.read_driver)
+    if other is None:
+        stage.facts["mouth_inside"] = "darkened: neither target nor driver opens its mouth"
         return None
-    index = int(target.frames[place])
-    stage.facts["mouth_inside"] = f"the frame's own and frame {index} of the target"
-    image = next(frame.image for frame in stage.read_target() if frame.index == index)
-    return OpenMouth(index, np.array(image), target.landmarks[place], target.placements[place])
+    stage.facts["mouth_inside"] = f"frame {other.frame} of the driver: the target never opens its mouth"
+    picture = _picture(stage.read_target, int(stage.target.frames[0]))
+    return in_colours_of(other, picture, stage.target.landmarks[0])
+
+
+def _widest(performance: Performance, read: ReadFrames) -> OpenMouth | None:
+    """The frame of ``performance`` with the widest open mouth; None if it is too little open to show its inside."""
+    place = performance.widest_mouth()
+    if not can_give(float(performance.mouth_openings[place])):
+        return None
+    index = int(performance.frames[place])
+    return OpenMouth(index, _picture(read, index), performance.landmarks[place], performance.placements[place])
+
+
+def _picture(read: ReadFrames, index: int) -> np.ndarray:
+    return np.array(next(frame.image for frame in read() if frame.index == index))

@@ -1,14 +1,15 @@
 """What shows between the lips of a driven mouth, and between the lids of a driven eye.
 
 A warp of skin cannot make teeth. Between lips that are opened wider than they were lies the inside of the mouth of
-another frame of the same target, in which the mouth was open; if the target never opens its mouth, a dark colour.
+another frame of the same target, in which the mouth was open. If the target never opens its mouth it is the driver's,
+in the target's colours, and a dark colour if neither does.
 
 The inside hangs from the upper lip, as upper teeth hang from the skull: a mouth that opens shows more of it below.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
@@ -39,6 +40,7 @@ _LEAST_OPENING = 0.025
 """Face units from which another frame's mouth is open enough to take its inside."""
 _SHUT = 0.012
 _DARK = 0.22
+_GAIN = (0.5, 2.0)
 _OWN_FROM, _OWN_FULL = 0.35, 0.8
 _FEATHER = 0.008
 
@@ -60,6 +62,15 @@ class OpenMouth:
     def lips(self) -> np.ndarray:
         """(68, 2) in face units after the turn."""
         return map_points(self.placement.frame_to_posed, self.landmarks)
+
+
+def in_colours_of(donor: OpenMouth, image: np.ndarray, landmarks: np.ndarray) -> OpenMouth:
+    """``donor`` with its colours scaled so that its lips are as those of ``image`` (H, W, 3), uint8.
+
+    ``landmarks`` are (68, 2), of ``image``.
+    """
+    gain = np.clip(_lip_color(image, landmarks) / np.maximum(_lip_color(donor.image, donor.landmarks), 1.0), *_GAIN)
+    return replace(donor, image=np.clip(donor.image * gain, 0, 255).astype(np.uint8))
 
 
 def can_give(opening: float) -> bool:
@@ -136,10 +147,15 @@ def _heights(lips: np.ndarray) -> np.ndarray:
 
 def _dark(image: np.ndarray, source: np.ndarray) -> np.ndarray:
     """(3,): a share of the mean colour of the target's lips."""
+    return _DARK * _lip_color(image, source)
+
+
+def _lip_color(image: np.ndarray, landmarks: np.ndarray) -> np.ndarray:
+    """(3,): the mean colour within the outline of the lips."""
     mask = np.zeros(image.shape[:2], np.uint8)
-    cv2.fillConvexPoly(mask, cv2.convexHull(np.rint(source[48:60]).astype(np.int32)), 1)
+    cv2.fillConvexPoly(mask, cv2.convexHull(np.rint(landmarks[48:60]).astype(np.int32)), 1)
     inside = image[mask > 0]
-    return _DARK * (inside.mean(axis=0) if len(inside) else np.full(3, 128.0))
+    return inside.mean(axis=0) if len(inside) else np.full(3, 128.0)
 
 
 def _around(points: np.ndarray, margin_px: float, bounds: Bounds) -> Bounds | None:

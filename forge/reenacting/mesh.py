@@ -83,8 +83,14 @@ def _fan(hole: tuple[int, ...]) -> list[tuple[int, int, int]]:
     return strips
 
 
-def moved_pixels(before: np.ndarray, after: np.ndarray, *, width: int, height: int) -> Moved | None:
-    """The map that carries vertices ``before`` (V, 2) to ``after`` (V, 2); None where nothing in the picture moves."""
+def moved_pixels(
+    before: np.ndarray, after: np.ndarray, *, width: int, height: int, smooth_px: float = 0.0
+) -> Moved | None:
+    """The map that carries vertices ``before`` (V, 2) to ``after`` (V, 2); None where nothing in the picture moves.
+
+    With ``smooth_px`` above 0 the map is a Gaussian mean of that width of the piecewise affine one, except along the
+    edge of what changes, where both are 0: creases along the sides of triangles go, and vertices are met less exactly.
+    """
     corners = triangles()
     moving = (np.abs(after - before).max(axis=1) > 0)[corners].any(axis=1)
     changed = corners[moving]
@@ -110,7 +116,14 @@ def moved_pixels(before: np.ndarray, after: np.ndarray, *, width: int, height: i
     weights /= weights.sum(axis=1, keepdims=True)
     shift = np.zeros((*labels.shape, 2), np.float32)
     shift[ys, xs] = np.einsum("nk,nki->ni", weights, values[number])
-    return Moved(bounds, shift, support)
+    return Moved(bounds, _without_creases(shift, support, smooth_px) if smooth_px > 0 else shift, support)
+
+
+def _without_creases(shift: np.ndarray, support: np.ndarray, smooth_px: float) -> np.ndarray:
+    """A mean of ``shift`` (h, w, 2), which sets in over two widths from the edge of ``support`` (h, w)."""
+    inside = cv2.distanceTransform(np.pad(support.astype(np.uint8), 1), cv2.DIST_L2, cv2.DIST_MASK_PRECISE)[1:-1, 1:-1]
+    share = np.clip(inside / (2 * smooth_px), 0.0, 1.0)[..., None]
+    return (share * cv2.GaussianBlur(shift, (0, 0), smooth_px) + (1 - share) * shift).astype(np.float32)
 
 
 def _bounds(points: np.ndarray, width: int, height: int) -> tuple[int, int, int, int]:

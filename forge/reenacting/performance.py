@@ -14,12 +14,15 @@ from functools import cached_property
 import numpy as np
 
 from forge.reenacting.shape import Placement, eye_openings, lopsidedness, mouth_opening
+from forge.reenacting.steady import smoothed, steadied
 from forge.swapping.plan import SwapPlan
 from shared.errors import UsageError
 from shared.faces.pose import Pose, head_pose
 from shared.types import Face
 
 _POSE_SECONDS = 0.12
+_MOST_NOISE = 0.003
+"""Face units of a finder's jitter beyond which a movement is taken for one."""
 _TURN_OF_ONE_OPENING = 200.0
 """Degrees of turn away from the wanted one that weigh as much as a mouth open by the whole face unit."""
 
@@ -52,6 +55,11 @@ class Performance:
     def shapes(self) -> np.ndarray:
         """(N, 68, 2): the face seen from the front."""
         return np.stack([place.frontal(one) for place, one in zip(self.placements, self.landmarks, strict=True)])
+
+    @cached_property
+    def steady_shapes(self) -> np.ndarray:
+        """(N, 68, 2): the same without the finder's jitter."""
+        return steadied(self.shapes, self.seconds, most_noise=_MOST_NOISE)
 
     @cached_property
     def rolls(self) -> np.ndarray:
@@ -104,7 +112,8 @@ def performance_of(plan: SwapPlan, *, width: int, height: int) -> Performance:
     seconds = np.array([plan.times[index].seconds for index, _face in shown])
     poses = [head_pose(face.landmarks, width=width, height=height) for _index, face in shown]
     turns = np.array([[pose.yaw_degrees, pose.pitch_degrees] for pose in poses])
-    smooth = _smoothed(turns, seconds)
+    # A turn solved from one frame's landmarks jitters by a degree or two.
+    smooth = smoothed(turns, seconds, _POSE_SECONDS)
     return Performance(
         frames=np.array([index for index, _face in shown]),
         seconds=seconds,
@@ -113,17 +122,6 @@ def performance_of(plan: SwapPlan, *, width: int, height: int) -> Performance:
         pitch=smooth[:, 1],
         tracks=np.array([face.track or 0 for _index, face in shown]),
     )
-
-
-def _smoothed(values: np.ndarray, seconds: np.ndarray) -> np.ndarray:
-    """(N, K): Gaussian means over time. A turn solved from one frame's landmarks jitters by a degree or two."""
-    out = np.empty_like(values)
-    low = np.searchsorted(seconds, seconds - 3 * _POSE_SECONDS)
-    high = np.searchsorted(seconds, seconds + 3 * _POSE_SECONDS, side="right")
-    for place, (start, stop) in enumerate(zip(low, high, strict=True)):
-        weights = np.exp(-0.5 * ((seconds[start:stop] - seconds[place]) / _POSE_SECONDS) ** 2)
-        out[place] = weights @ values[start:stop] / weights.sum()
-    return out
 
 
 PictureOf = Callable[[int], np.ndarray]

@@ -52,18 +52,27 @@ class DrivenFrame:
     Convention:
         driver: position in the driver's frames, between two of them where the clips' rates differ
         weight: share of the motion, below 1 where it fades in or out
+        seconds: its time
         source, drive: (68, 2) frame pixels, where the face's landmarks are and where they are to be
+        corrected: where pixels are moved to instead, so that the finder sees them at ``drive``; None for ``drive``
         tilt_degrees: by how much the head is turned in the picture, clockwise
     """
 
     frame: int
     track: int
+    seconds: float
     driver: float
     weight: float
     source: np.ndarray
     drive: np.ndarray
     placement: Placement
     tilt_degrees: float = 0.0
+    corrected: np.ndarray | None = None
+
+    @property
+    def aim(self) -> np.ndarray:
+        """(68, 2) frame pixels: where the pixels at ``source`` are moved to."""
+        return self.drive if self.corrected is None else self.corrected
 
 
 @dataclass(frozen=True, eq=False)
@@ -145,7 +154,7 @@ class _Transfer:
     def __init__(self, target: Performance, driver: Performance, own: int, rest: int, config: ReenactConfig) -> None:
         self._target, self._driver, self._config = target, driver, config
         self._own, self._rest = own, rest
-        self._scale = _scales(target.shapes[own], driver.shapes[rest])
+        self._scale = _scales(target.steady_shapes[own], driver.steady_shapes[rest])
 
     def gap(self, place: int, at: float) -> float:
         """Degrees by which the heads are turned apart."""
@@ -155,10 +164,11 @@ class _Transfer:
     def frame(self, place: int, at: float, weight: float) -> DrivenFrame:
         """The face at ``place`` of the target, driven by the driver's at ``at``."""
         target, config = self._target, self._config
-        shape = target.shapes[place]
-        motion = (_between(self._driver.shapes, at) - self._driver.shapes[self._rest]) * self._scale
+        shape = target.steady_shapes[place]
+        theirs = self._driver.steady_shapes
+        motion = (_between(theirs, at) - theirs[self._rest]) * self._scale
         wanted = shape.copy()
-        base = target.shapes[self._own] if config.motion == "replace" else shape
+        base = target.steady_shapes[self._own] if config.motion == "replace" else shape
         for region in config.regions:
             if region != "tilt":
                 points = list(POINTS[region])
@@ -170,16 +180,17 @@ class _Transfer:
                 wanted[point, 1] = shape[point, 1] + share * float(np.clip(reached, -_MOST_DROP, _MOST_DROP))
         moved = np.clip(weight * (wanted - shape), -_MOST_MOVE, _MOST_MOVE)
         reached = _possible(shape + moved, shape)
-        drive = target.placements[place].landmarks(reached)
-        # Points that are not driven stay where they are to the last bit.
-        drive = np.where((reached == shape).all(axis=1)[:, None], target.landmarks[place], drive)
+        # The motion is that between two steady shapes, so that it does not jitter as the landmarks do; points that are
+        # not driven stay where they are to the last bit.
+        placement = target.placements[place]
+        moved = placement.landmarks(reached) - placement.landmarks(shape)
+        drive = target.landmarks[place] + np.where((reached == shape).all(axis=1)[:, None], 0.0, moved)
         tilt = weight * self._tilt(place, at)
         return DrivenFrame(
-            frame=int(target.frames[place]), track=int(target.tracks[place]),
+            frame=int(target.frames[place]), track=int(target.tracks[place]), seconds=float(target.seconds[place]),
             driver=float(_between(self._driver.frames, at)),
             weight=weight, source=target.landmarks[place],
-            drive=tilted(drive, target.placements[place], tilt) if tilt else drive,
-            placement=target.placements[place], tilt_degrees=tilt,
+            drive=tilted(drive, placement, tilt) if tilt else drive, placement=placement, tilt_degrees=tilt,
         )  # fmt: skip
 
     def _tilt(self, place: int, at: float) -> float:
@@ -241,6 +252,14 @@ def _possible(shape: np.ndarray, before: np.ndarray) -> np.ndarray:
             middle, half = shape[[upper, lower], 1].mean(), np.clip(opening, 0, most) / 2
             shape[upper, 1], shape[lower, 1] = middle - half, middle + half
     return shape
+
+
+def possible_landmarks(landmarks: np.ndarray, driven: DrivenFrame) -> np.ndarray:
+    """``landmarks`` (68, 2) in frame pixels that the face of ``driven`` can be warped to, see :func:`_possible`."""
+    place = driven.placement
+    shape = place.frontal(landmarks)
+    reached = _possible(shape, place.frontal(driven.source))
+    return np.where((reached == shape).all(axis=1)[:, None], landmarks, place.landmarks(reached))
 
 
 def _position(seconds: np.ndarray, moment: float) -> float | None:

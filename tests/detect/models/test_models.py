@@ -16,7 +16,7 @@ from shared.errors import ConfigError, UnknownNameError, WeightsError
 from shared.weights.imagenet import package_path, package_to_timm
 
 TINY = "test_efficientnet"
-ONE_MODEL = ("meso4", "mesoinception4", "regions")
+ONE_MODEL = ("meso4", "mesoinception4", "motion", "regions")
 
 
 @pytest.mark.parametrize("family", detectors.names())
@@ -25,7 +25,7 @@ def test_every_family_keeps_the_contract(family: str):
     name = family if family in ONE_MODEL else TINY
     detector = build_detector(name, family=family, input_px=64).eval()
     spec = detector.spec
-    batch = torch.randn(3, 3, spec.input_px, spec.input_px)
+    batch = torch.randn(3, *spec.face_shape)
     detection = detector(batch)
     assert detection.logit.shape == (3,)
     assert torch.isfinite(detection.logit).all()

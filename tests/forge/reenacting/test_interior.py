@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from forge.reenacting.interior import OpenMouth, can_give, eyeballs, mouth_inside
+from forge.reenacting.interior import OpenMouth, can_give, eyeballs, in_colours_of, mouth_inside
 from forge.reenacting.shape import Placement
 from shared.faces.pose import Pose
 from tests.forge.reenacting.conftest import talking
@@ -80,3 +80,12 @@ def test_lids_that_shut_slide_over_the_eye():
     x0, y0 = layer.bounds[:2]
     assert layer.levels[y + 1 - y0, x - x0].max() < 20
     assert eyeballs(image, points, points, BOUNDS) == []
+
+
+def test_the_drivers_inside_takes_the_colours_of_the_targets_lips():
+    image, points = _teeth()
+    donor = OpenMouth(7, np.full_like(image, 60), points, _placement(points))
+    brighter = np.full_like(image, 90)
+    assert in_colours_of(donor, brighter, points).image.mean() == pytest.approx(90, abs=1)
+    black = np.zeros_like(image)
+    assert in_colours_of(donor, black, points).image.mean() == pytest.approx(30, abs=1)  # no more than half

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import cv2
 import numpy as np
 import pytest
 
@@ -83,3 +84,19 @@ def test_a_polygon_covers_its_area():
     soft = polygon(square, (5, 5, 30, 30), 1.0)
     assert soft.sum() == pytest.approx(mask.sum(), rel=0.02)
     assert 0 < soft[4, 10] < 1
+
+
+def test_a_smooth_map_has_no_creases_and_ends_where_the_other_does():
+    before = vertices_of(FACE)
+    after = before.copy()
+    after[[48, 60]] += (-6.0, 3.0)
+    sharp, smooth = (moved_pixels(before, after, width=SIDE, height=SIDE, smooth_px=px) for px in (0.0, 1.0))
+    assert sharp is not None
+    assert smooth is not None
+    np.testing.assert_array_equal(smooth.support, sharp.support)
+    inside = cv2.erode(sharp.support.astype(np.uint8), np.ones((9, 9), np.uint8))[:, 2:] > 0
+    creases = [np.abs(np.diff(moved.shift, n=2, axis=1)).max(axis=2)[inside].max() for moved in (sharp, smooth)]
+    assert creases[1] < 0.5 * creases[0]
+    edge = sharp.support & ~np.pad(sharp.support[1:-1, 1:-1], 1)
+    assert np.abs(smooth.shift - sharp.shift)[edge].max(initial=0) < 0.5
+    assert np.abs(smooth.shift - sharp.shift).max() < 1.5

@@ -87,7 +87,7 @@ def _disk(radius: float) -> np.ndarray:
 
 
 def _near(mask: np.ndarray, px: int) -> np.ndarray:
-    """(H, W) bool: pixels at most ``px`` away from ``mask``, as dilation by a large disk gives them, in far less time."""
+    """(H, W) bool: pixels at most ``px`` from ``mask``, as dilation by a large disk gives them, in far less time."""
     return cv2.distanceTransform(1 - mask, cv2.DIST_L2, cv2.DIST_MASK_PRECISE) <= px + 0.25
 
 

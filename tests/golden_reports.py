@@ -3,9 +3,9 @@
     python tests/golden_reports.py tests/data/golden_reports.json        # written anew: look at its diff
     python tests/golden_reports.py OUT.json DIR                          # the same; files and cases stay in DIR
 
-``detect/inspection/test_golden_reports.py`` holds what it gives against that file. A report's words may change. Kept are
-its verdict, propositions, which faces lie above the threshold, which parts of a timeline stand out, which findings
-there are and which differ, and what credentials and marks say (:func:`meaning`).
+``detect/inspection/test_golden_reports.py`` holds what it gives against that file. The words of a report may change.
+Kept are its verdict, propositions, which faces lie above the threshold, which parts of a timeline stand out, which
+findings there are and which differ, and what credentials and marks say (:func:`meaning`).
 
 Procedural actors, and the swapper and the detector in the package. The swapper's decoder gives each actor a face much
 like their own, pasted by a hull. The detector is a copy that counts as validated on such clips: what a report says
@@ -109,7 +109,7 @@ def validated_detector(folder: Path) -> Path:
     out = shutil.copytree(shipped_folder(), folder / "assay")
     domain = read_domain(out)
     assert domain is not None
-    wide = {name: replace(each, low=-1e9, high=1e9) for name, each in domain.ranges.items()}
+    wide = {name: replace(each, low=0.0, high=1e9) for name, each in domain.ranges.items()}
     write_domain(out, replace(domain, ranges=wide))
     return out
 

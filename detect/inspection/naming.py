@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from detect.inspection.evidence.found import SAYS_FAKE
+from detect.inspection.evidence.stretches import INSIDE
 from detect.inspection.evidence.stretches import NAME as STRETCHES
 from shared.results.scores import Evidence, FrameScore, TrackScore
 
@@ -25,6 +26,16 @@ def named(
     return " ".join(filter(None, (faces_above(tracks, scores, threshold), _stretch(evidence), says_fake(evidence))))
 
 
+def speaks_against_real(evidence: Sequence[Evidence], threshold: float) -> bool:
+    """Whether a file may not be called real: it calls itself a fake, or a part that stands out lies above.
+
+    A clip's score is over all of its frames, so that a forged part can be lost in it.
+    """
+    found = next((each for each in evidence if each.name == STRETCHES), None)
+    inside = [] if found is None else [value for name, value in found.details.items() if name.endswith(INSIDE)]
+    return bool(says_fake(evidence)) or any(isinstance(value, float) and value >= threshold for value in inside)
+
+
 def says_fake(evidence: Sequence[Evidence]) -> str:
     """A sentence on valid credentials and marks that call the file a fake; empty without any.
 
@@ -33,8 +44,7 @@ def says_fake(evidence: Sequence[Evidence]) -> str:
     saying = [each.name for each in evidence if each.details.get(SAYS_FAKE) and each.details.get("valid", True)]
     if not saying:
         return ""
-    says = "says" if len(saying) == 1 else "say"
-    return f"Whatever the score, what the file carries ({', '.join(saying)}) {says} that a model had a hand in it."
+    return f"Whatever the score, what the file carries ({', '.join(saying)}) says that a model had a hand in it."
 
 
 def faces_above(tracks: Sequence[TrackScore], scores: Sequence[FrameScore], threshold: float) -> str:

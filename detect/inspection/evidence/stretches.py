@@ -19,6 +19,8 @@ from shared.plots import FAKE_COLOR, INK, REAL_COLOR, figure, png
 from shared.results.scores import Evidence, FrameScore
 
 NAME = "stretches of the score"
+INSIDE = "mean logit inside"
+"""Detail of a stretch."""
 
 _LEVEL = 0.01
 _MOST_BINS, _LEAST_BINS = 240, 9
@@ -195,7 +197,7 @@ def _details(one: Stretch) -> Details:
         "face": one.track,
         "from (s)": rounded(one.start, 2),
         "to (s)": rounded(one.stop, 2),
-        "mean logit inside": rounded(one.inside),
+        INSIDE: rounded(one.inside),
         "mean logit elsewhere": rounded(one.outside),
         "p": rounded(one.p, 4),
     }

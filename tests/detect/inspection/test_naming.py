@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from detect.inspection.evidence.found import SAYS_FAKE
-from detect.inspection.evidence.stretches import NAME
-from detect.inspection.naming import faces_above, named, says_fake
+from detect.inspection.evidence.stretches import INSIDE, NAME
+from detect.inspection.naming import faces_above, named, says_fake, speaks_against_real
 from shared.results.scores import Evidence, FrameScore, TrackScore
 from shared.types import ClipId
 
@@ -43,7 +43,7 @@ def test_valid_credentials_and_marks_speak_and_broken_ones_do_not():
     own, mark = Evidence("mark", "", {SAYS_FAKE: False}), Evidence("mark", "", {SAYS_FAKE: True})
     assert says_fake([broken, own, Evidence("sound", "")]) == ""
     assert "(credentials) says that a model had a hand in it" in says_fake([valid, own])
-    assert "(credentials, mark) say that" in says_fake([valid, mark])
+    assert "(credentials, mark) says that" in says_fake([valid, mark])
 
 
 def test_the_part_that_stands_out_is_told_between_faces_and_credentials():
@@ -51,3 +51,11 @@ def test_the_part_that_stands_out_is_told_between_faces_and_credentials():
     told = named([Evidence("mark", "", {SAYS_FAKE: True}), part], [track(0, 0.0), track(1, 2.0)], [], 1.0)
     assert told.index("Of 2 faces") < told.index("stands out: face 1 from 3.0 to 6.0 s: more.") < told.index("Whatever")
     assert named([Evidence(NAME, "none in 1 face", odd=False)], [track(0, 0.0)], [], 1.0) == ""
+
+
+def test_a_forged_part_and_the_file_itself_speak_against_real():
+    forged, dip = ({f"1: {INSIDE}": 1.5}, {f"1: {INSIDE}": -4.0})
+    assert speaks_against_real([Evidence(NAME, "", forged, odd=True)], 1.0)
+    assert not speaks_against_real([Evidence(NAME, "", forged, odd=True)], 2.0)
+    assert not speaks_against_real([Evidence(NAME, "", dip, odd=True), Evidence("mark", "")], 1.0)
+    assert speaks_against_real([Evidence("mark", "", {SAYS_FAKE: True})], 1.0)

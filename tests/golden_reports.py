@@ -8,7 +8,7 @@ Kept are its verdict, propositions, which faces lie above the threshold, which p
 findings there are and which differ, and what credentials and marks say (:func:`meaning`).
 
 Procedural actors, and the swapper and the detector in the package. The swapper's decoder gives each actor a face much
-like their own, pasted by a hull. The detector is a copy that counts as validated on such clips: what a report says
+like their own, pasted as a box. The detector is a copy that counts as validated on such clips: what a report says
 outside a validated domain has tests of its own.
 """
 
@@ -21,18 +21,17 @@ import sys
 import tempfile
 from collections.abc import Sequence
 from dataclasses import replace
+from itertools import cycle, islice
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-SECONDS, LONG_SECONDS = 2.4, 9.0
-PX = 256
-FORGED_SECONDS = (3.0, 6.0)
+SECONDS, LONG_SECONDS = 2.4, 15.0
+FORGED_SECONDS = (5.0, 10.0)
 """The middle third of the partial fake."""
-FORGED_SIDE = "left"
-"""Where the forged person of two stands."""
-RATE = 25
+PX, RATE, SHOTS = 256, 25, 30
+"""Side of the frames, frames a second, and frames that are rendered; they are shown forwards and backwards."""
 
 
 def make_files(folder: Path) -> dict[str, Path]:
@@ -41,14 +40,13 @@ def make_files(folder: Path) -> dict[str, Path]:
     from shared.marking.files import mark_file
     from shared.video.images import encode_jpeg
 
-    ann, bob = (list(perform(actor, frames=round(SECONDS * RATE), px=PX, seed=3)) for actor in cast(2, 5))
-    images = [shot.image for shot in ann]
-    real = _film(folder / "real.mp4", images, [shot.landmarks for shot in ann])
-    many = [ann[place % len(ann)] if place // len(ann) % 2 == 0 else ann[-1 - place % len(ann)]
-            for place in range(round(LONG_SECONDS * RATE))]  # fmt: skip
-    long = _film(folder / "long.mp4", [shot.image for shot in many], [shot.landmarks for shot in many])
-    pair = [np.hstack([one.image, other.image]) for one, other in zip(ann, bob, strict=True)]
-    both = _film(folder / "both.mp4", pair, [shot.landmarks for shot in ann])
+    ann, bob = (list(perform(actor, frames=SHOTS, px=PX, seed=3)) for actor in cast(2, 5))
+    ann, bob = ([*shots, *shots[-2:0:-1]] for shots in (ann, bob))
+    images, marks = [shot.image for shot in ann], [shot.landmarks for shot in ann]
+    pair = [np.hstack([one, other.image]) for one, other in zip(images, bob, strict=True)]
+    real = _film(folder / "real.mp4", images, marks, SECONDS)
+    long = _film(folder / "long.mp4", images, marks, LONG_SECONDS)
+    both = _film(folder / "both.mp4", pair, marks, SECONDS)  # the landmarks of one: the other is left alone
     files = {"real": real, "photograph": folder / "photograph.jpg"}
     files["photograph"].write_bytes(encode_jpeg(images[0], 92))
     files["fake"] = _swapped(real, folder / "fake.mp4")
@@ -62,11 +60,13 @@ def make_files(folder: Path) -> dict[str, Path]:
     return files
 
 
-def _film(path: Path, images: Sequence[np.ndarray], landmarks: Sequence[np.ndarray]) -> Path:
+def _film(path: Path, images: Sequence[np.ndarray], landmarks: Sequence[np.ndarray], seconds: float) -> Path:
+    """A clip that shows ``images`` over and over, with the landmarks of one person beside it."""
     from tests.factories import write_clip, write_landmarks
 
-    write_landmarks(path.with_suffix(".landmarks.parquet"), dict(enumerate(landmarks)))
-    return write_clip(path, images)
+    count = round(seconds * RATE)
+    write_landmarks(path.with_suffix(".landmarks.parquet"), dict(enumerate(islice(cycle(landmarks), count))))
+    return write_clip(path, islice(cycle(images), count))
 
 
 def _swapped(target: Path, out: Path, **settings: Any) -> Path:
@@ -78,7 +78,7 @@ def _swapped(target: Path, out: Path, **settings: Any) -> Path:
     config.write_text("".join(f"{name} = {[list(part) for part in value]}\n" for name, value in settings.items()))
     sidecar = f"sidecar:{target.with_suffix('.landmarks.parquet')}"
     run("forge", "swap", target, "--run", BASE_FOLDER, "--source", "actors", "--target-identity", "ann", "--rights",
-        "synthetic", "--finder", sidecar, "--mask", "hull", "--config", config, "--device", "cpu",
+        "synthetic", "--finder", sidecar, "--paste", "box", "--config", config, "--device", "cpu",
         "--out", out)  # fmt: skip
     return out
 

@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from tests.golden_reports import FORGED_SECONDS, SAYS_FAKE, inspect_all
+from tests.golden_reports import FORGED_SECONDS, PX, SAYS_FAKE, inspect_all
 
 pytestmark = pytest.mark.slow
 
@@ -78,7 +78,7 @@ def test_the_forged_person_is_named_by_track(found, folder):
     forged = max(scores, key=lambda track: scores[track])
     left = [exhibit for exhibit in _boxes(folder, "two people, one forged") if exhibit[0] == forged]
     assert left
-    assert all(x1 < 256 for _, x1 in left)  # who was forged stands on the left
+    assert all(x1 < PX for _, x1 in left)  # who was forged stands on the left
     assert sorted(found["two people, one forged"]["faces"]) == ["above", "below"]
     assert f"Of 2 faces 1 lies above the threshold: face {forged} (" in document["reason"]
 

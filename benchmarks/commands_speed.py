@@ -174,7 +174,8 @@ def minute(
         Path | None, typer.Option(help="Clip to measure on.", show_default="a filmed actor in 1080p")
     ] = None,
     seconds: Annotated[float, typer.Option(help="Length of the clip.", min=0.2)] = 60.0,
-    inspection: Annotated[bool, typer.Option(help="Run assay inspect too: time, memory and its steps.")] = True,
+    scoring: Annotated[bool, typer.Option(help="Measure scoring alone.")] = True,
+    inspection: Annotated[bool, typer.Option(help="Measure assay inspect: time, memory and its steps.")] = True,
     device: DeviceName = "auto",
     repeats: Repeats = 1,
     save: Save = None,
@@ -189,7 +190,7 @@ def minute(
     with tempfile.TemporaryDirectory(prefix="assay-bench-") as folder:
         work = Path(folder)
         clip = clip or film_minute(work / "minute.mp4", seconds=seconds)
-        found = measure(clip, detector, device=device, repeats=repeats, length=seconds)
+        found = measure(clip, detector, device=device, repeats=repeats, length=seconds) if scoring else []
         if inspection:
             runs = [inspect_once(clip, detector, work / f"case-{turn}", device=device) for turn in range(repeats)]
             found += measure_inspection(runs, length=seconds)

@@ -211,17 +211,17 @@ def _load() -> None:
         importlib.import_module(name)
     import cv2
     import dlib
+    import numpy as np
     import torch
 
     cv2.setNumThreads(0)
     torch.set_num_threads(1)
-    for name in ("shape_predictor", "face_recognition_model_v1"):
-        setattr(dlib, name, _kept(getattr(dlib, name)))
+    dlib.face_recognition_model_v1 = _kept(dlib.face_recognition_model_v1)
     from shared.cli import build_app
     from shared.faces.finders.finder import make_finder
 
     build_app()
-    make_finder("dlib")
+    make_finder("dlib").find([np.zeros((64, 64, 3), np.uint8)])  # its models stay with the process
     gc.freeze()  # so that no run copies all pages to count what nobody changes
 
 

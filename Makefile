@@ -5,7 +5,8 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
 # As many processes as cores, four at most: each takes 1 to 2 GB. Tiny nets gain nothing from more threads in each.
-PYTEST := OMP_NUM_THREADS=1 $(BIN)/pytest -n logical --maxprocesses 4 --dist loadfile
+# Files in the order of tests/conftest.py, the slow ones first: by default those with few tests, long or not, come last.
+PYTEST := OMP_NUM_THREADS=1 $(BIN)/pytest -n logical --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 
 # Damaged and crafted files through the commands: about half an hour of one core.
 FUZZ_CASES ?= 2000

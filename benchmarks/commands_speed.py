@@ -170,21 +170,30 @@ def minute(
     detector: Annotated[Path, typer.Option(help="Run or folder of the detector, or assay: the one in the package.")] = (
         Path("assay")
     ),
+    clip: Annotated[
+        Path | None, typer.Option(help="Clip to measure on.", show_default="a filmed actor in 1080p")
+    ] = None,
     seconds: Annotated[float, typer.Option(help="Length of the clip.", min=0.2)] = 60.0,
+    scoring: Annotated[bool, typer.Option(help="Measure scoring alone.")] = True,
+    inspection: Annotated[bool, typer.Option(help="Measure assay inspect: time, memory and its steps.")] = True,
     device: DeviceName = "auto",
     repeats: Repeats = 1,
     save: Save = None,
 ) -> None:
-    """Scores a one-minute 1080p clip of a procedural actor as an inspection does: wall clock and processor time."""
+    """Scores and inspects a one-minute 1080p clip of a procedural actor: wall clock, processor time, memory."""
     import tempfile
 
-    from benchmarks.minute import film_minute, measure
+    from benchmarks.minute import film_minute, inspect_once, measure, measure_inspection
     from detect.models.checkpoint import detector_folder
 
     detector_folder(detector)  # before anything is filmed
     with tempfile.TemporaryDirectory(prefix="assay-bench-") as folder:
-        clip = film_minute(Path(folder) / "minute.mp4", seconds=seconds)
-        found = measure(clip, detector, device=device, repeats=repeats, length=seconds)
+        work = Path(folder)
+        clip = clip or film_minute(work / "minute.mp4", seconds=seconds)
+        found = measure(clip, detector, device=device, repeats=repeats, length=seconds) if scoring else []
+        if inspection:
+            runs = [inspect_once(clip, detector, work / f"case-{turn}", device=device) for turn in range(repeats)]
+            found += measure_inspection(runs, length=seconds)
     settings = {"detector": detector.name, "seconds": seconds}
     show(new_result("minute", command_line(), found, settings=settings, device=device_text(device)), save)
 

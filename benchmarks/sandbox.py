@@ -24,7 +24,7 @@ import sys
 import threading
 import time
 import traceback
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
@@ -210,30 +210,17 @@ def _load() -> None:
     for name in _PRELOAD:
         importlib.import_module(name)
     import cv2
-    import dlib
+    import numpy as np
     import torch
 
     cv2.setNumThreads(0)
     torch.set_num_threads(1)
-    for name in ("shape_predictor", "face_recognition_model_v1"):
-        setattr(dlib, name, _kept(getattr(dlib, name)))
     from shared.cli import build_app
     from shared.faces.finders.finder import make_finder
 
     build_app()
-    make_finder("dlib")
+    make_finder("dlib").find([np.zeros((64, 64, 3), np.uint8)])  # its models stay with the process
     gc.freeze()  # so that no run copies all pages to count what nobody changes
-
-
-def _kept(make: Callable[[str], Any]) -> Callable[[str], Any]:
-    made: dict[str, Any] = {}
-
-    def inner(path: str) -> Any:
-        if path not in made:
-            made[path] = make(path)
-        return made[path]
-
-    return inner
 
 
 def _await(pid: int, job: Job, started: float) -> Ended:

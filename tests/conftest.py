@@ -1,7 +1,8 @@
 """Fixtures for all tests: where the real media are, a seeded generator, a process as new for every test.
 
 One thread for each process, unless ``OMP_NUM_THREADS`` says another number: tiny nets gain nothing from threads, and on
-a busy machine their barriers cost a hundredfold. ``--shuffle SEED`` runs the tests in another order.
+a busy machine their barriers cost a hundredfold. Files with slow tests come first, so that no process is left with a
+long one at the end; ``--shuffle SEED`` runs the tests in another order.
 """
 
 from __future__ import annotations
@@ -34,6 +35,9 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     """Tests of real media skip where it is absent, unless ASSAY_REQUIRE_MEDIA makes that a failure."""
     if seed := config.getoption("--shuffle"):
         items.sort(key=lambda item: [_digest(f"{seed} {part}") for part in (item.path, item.cls, item.nodeid)])
+    else:
+        slow = {item.path for item in items if item.get_closest_marker("slow")}
+        items.sort(key=lambda item: item.path not in slow)
     have_media = (SHARED / "media" / "INDEX.md").exists()
     required = os.environ.get("ASSAY_REQUIRE_MEDIA") == "1"
     for item in items:

@@ -19,6 +19,7 @@ from detect.calibration.card import write_card_sections
 from detect.calibration.clips import calibration_records, refuse_trained_on
 from detect.calibration.config import CalibrateConfig, LikelihoodMethod, ProbabilityMethod
 from detect.calibration.conformal import measured_conformal
+from detect.calibration.copied_card import card_of_copy
 from detect.calibration.cross import FitSamples, Folds, left_out_llrs, left_out_odds, make_folds
 from detect.calibration.curves import CalibrationData, plot_calibration
 from detect.calibration.domain import Domain, find_domain, read_domain, write_domain
@@ -35,7 +36,7 @@ from detect.calibration.prediction_sets import Conformal, Miscoverage
 from detect.calibration.quality import HeldOutOdds, people_of, quality_of
 from detect.config.scoring import AggregateConfig, EvaluateConfig
 from detect.data.crops import dataset_digest
-from detect.models.checkpoint import detector_folder, need_detector_place
+from detect.models.checkpoint import CARD_NAME, detector_folder, need_detector_place, weights_digest
 from detect.models.external.settings import parse_reference
 from detect.models.shipped import is_shipped
 from detect.scoring.dataset import score_dataset
@@ -44,7 +45,7 @@ from shared.bootstrap import BootstrapSettings
 from shared.console import counted
 from shared.dataset import DatasetFolder
 from shared.errors import UsageError
-from shared.storage import replacing_folder, write_bytes
+from shared.storage import replacing_folder, write_bytes, write_text
 from shared.types import ClipRecord
 
 _MORE = "calibrate on a set with more people and clips: assay detect calibrate RUN --dataset SET"
@@ -161,6 +162,10 @@ def calibrate_copy(
         for path in sorted(each for each in source.iterdir() if each.is_file()):
             shutil.copyfile(path, draft / path.name)
         result = calibrate_detector(draft, dataset, config, split=split, scoring=scoring, outside=outside)
+        card = draft / CARD_NAME
+        origin = f"{detector}, the detector in the package" if is_shipped(detector) else Path(detector).name
+        write_text(card, card_of_copy(card.read_text(encoding="utf-8"), origin, weights_digest(draft),
+                                      str(result.calibration.population)))  # fmt: skip
     return replace(result, folder=out, files=tuple(out / path.name for path in result.files))
 
 

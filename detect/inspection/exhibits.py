@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 
 import cv2
@@ -88,9 +87,8 @@ def exhibited_quality(
 def _crops(reader: ClipReader, scores: Sequence[FrameScore], predictor: CropPredictor) -> np.ndarray:
     """(N, S, S, 3) uint8 RGB: the faces of ``scores`` (in order of time), cropped as for scoring."""
     crops = []
-    step = math.gcd(*(score.frame for score in scores)) or 1
     with reader:
-        for frame in reader.frames(stop=scores[-1].frame + 1, step=step):
+        for frame in reader.picked({score.frame for score in scores}):
             for score in scores:
                 if score.frame == frame.index:
                     assert score.landmarks is not None

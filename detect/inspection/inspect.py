@@ -32,6 +32,7 @@ from detect.inspection.evidence.marks import layers_read, mark_evidence
 from detect.inspection.evidence.provenance import provenance_evidence
 from detect.inspection.exhibits import exhibited_quality, sample_faces
 from detect.inspection.hearing import NOT_HEARD, Heard, hear
+from detect.inspection.naming import named, speaks_against_real
 from detect.inspection.others import agreement_words, need_distinct, other_results
 from detect.inspection.report import plot_timeline
 from detect.inspection.sound_file import inspect_sound
@@ -220,14 +221,17 @@ def _report(
     name: str,
     heard: Heard,
 ) -> ForensicReport:
-    clip = _with_interpretation(scores.clip, interpretation)
+    clip, evidence = _with_interpretation(scores.clip, interpretation), tuple(each.evidence for each in found)
     threshold, threshold_from = predictor.operating_point
     how = resolved(None, predictor.facts.aggregate)
     interval = block_interval(scores.frames, how, block_seconds=config.block_seconds, seed=config.seed)
     verdict, reason = decide(clip.logit, interval, threshold, interpretation, predictor.facts.validation)
+    reason = " ".join(filter(None, (reason, named(evidence, scores.tracks, scores.frames, threshold))))
+    if verdict == "real" and speaks_against_real(evidence, threshold):
+        verdict = "inconclusive"
     if scores.facts.stopped:
         reason += f" All of this is about the first {counted(clip.frames_read, 'frame')}: the rest could not be read."
-    facts, evidence = scores.facts, tuple(each.evidence for each in found)
+    facts = scores.facts
     declared = facts.frames_declared or clip.frames_read
     missing = max(declared - clip.frames_read, 0)
     left_out = (

@@ -19,6 +19,7 @@ from detect.inspection.evidence.motion import sound_track
 from detect.inspection.evidence.provenance import provenance_evidence
 from detect.inspection.evidence.sound import sound_facts
 from detect.inspection.hearing import Heard, hear
+from detect.inspection.naming import says_fake
 from detect.speech.checkpoint import SpeechModel
 from shared.audio.isolated import sound_file_facts
 from shared.config import digest, replace
@@ -99,6 +100,9 @@ def _report(
         verdict, reason = result.verdict, result.reason
     elif heard.why and not heard.not_analysed[0].endswith("of this inspection"):
         reason = f"The sound could not be scored, because {heard.why}."
+    evidence = tuple(each.evidence for each in found)
+    if told := says_fake(evidence):
+        reason, verdict = f"{reason} {told}", "inconclusive" if verdict == "real" else verdict
     detector = {"name": "none", "weights_sha256": ""}
     if result is not None:
         detector = {"name": result.name, "family": f"speech, {result.kind}", "weights_sha256": result.weights_sha256}
@@ -108,7 +112,7 @@ def _report(
         reason=reason,
         score=None,
         tracks=(),
-        evidence=tuple(each.evidence for each in found),
+        evidence=evidence,
         analysed=(
             *heard.analysed,
             "streams and tags of the file, and the level of its sound",

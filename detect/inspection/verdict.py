@@ -165,7 +165,8 @@ def _side(logit: float, interval: tuple[float, float] | None, threshold: float) 
     if low <= threshold <= high:
         return (
             "inconclusive",
-            f"The score is {logit:+.2f}; its interval ({low:+.2f} to {high:+.2f}) holds the threshold {threshold}.",
+            f"The score is {logit:+.2f}; its interval ({low:+.2f} to {high:+.2f}) holds the threshold "
+            f"{threshold:+.2f}.",
         )
     if low > threshold:
         return (

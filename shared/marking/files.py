@@ -15,7 +15,7 @@ from shared.audio.writing import WRITTEN, write_channels
 from shared.errors import MediaError, UsageError
 from shared.marking.embed import MarkWriter
 from shared.marking.notice import with_notice, with_tones
-from shared.marking.payload import KINDS, Payload
+from shared.marking.payload import FAKE_KINDS, KINDS, Payload
 from shared.marking.read import MOST_WINDOWS, MarkReader
 from shared.marking.reading import MarkReading
 from shared.marking.sound import LEAST_RATE, mark_sound, read_sound_mark
@@ -43,7 +43,6 @@ SOUND_SUFFIXES = frozenset({".wav", ".flac", ".mp3", ".m4a", ".aac", ".ogg", ".o
 READ_SUFFIXES = frozenset({*SUFFIXES, *VIDEO_SUFFIXES, *SOUND_SUFFIXES, ".gif"})
 """File suffixes of what is read in a folder."""
 
-_FAKE_KINDS = frozenset(KINDS) - {"own", "set"}
 _WINDOW_FRAMES = 250
 _SOUND_SECONDS = 30.0
 _JPEG_QUALITY = 95
@@ -212,7 +211,7 @@ def _kind(kind: str, known: Provenance | None, marks: FileMarks) -> str:
     stated = [each.kind for each in payloads]
     if known is not None:
         record = str((known.record or {}).get("kind", ""))
-        stated += [record if record in KINDS else "generate"] if known.says_fake or record in _FAKE_KINDS else []
+        stated += [record if record in KINDS else "generate"] if known.says_fake or record in FAKE_KINDS else []
     return next((each for each in stated if each != "own"), kind)
 
 
@@ -249,7 +248,7 @@ def _sign(
     notice: bool,
 ) -> None:
     kept = next((term for term in (known.digital_source_types if known else ()) if term in FAKE_SOURCES), None)
-    if kept is None and payload.kind in _FAKE_KINDS:
+    if kept is None and payload.kind in FAKE_KINDS:
         kept = MADE_BY_MODEL if payload.kind in ("generate", "speech") else COMPOSITE_WITH_MODEL
     told = [Action("c2pa.edited", "a notice to people was added")] if notice else []
     sign_clip(

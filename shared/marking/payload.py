@@ -26,6 +26,9 @@ _ROUNDS = 3
 KINDS: tuple[str, ...] = ("own", "swap", "reenact", "generate", "speech", "set")
 """Kinds of marked media by their number; "own" is a user's own material, "set" any clip of a dataset, real or fake."""
 
+FAKE_KINDS = frozenset(KINDS) - {"own", "set"}
+"""Kinds of which every piece holds the output of a model."""
+
 _VERSION = 1
 _ID_BITS = 24
 PREFIX = (0, 0, 0, 1, 0)

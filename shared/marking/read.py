@@ -84,7 +84,13 @@ def whitened(plane: np.ndarray, side: int, power: float) -> np.ndarray:
     box = (side, side)
     detail = plane.astype(np.float32)
     detail -= cv2.blur(detail, box, borderType=cv2.BORDER_REFLECT)
-    energy = cv2.blur(detail * detail, box, borderType=cv2.BORDER_REFLECT)
+    strength = cv2.blur(cv2.multiply(detail, detail), box, borderType=cv2.BORDER_REFLECT)
     # The box filter adds and takes away, which can leave a little less than nothing.
-    strength = np.sqrt(np.maximum(energy, 0)) + np.float32(_FLOOR)
-    return detail / np.power(strength, np.float32(power))
+    np.maximum(strength, 0, out=strength)
+    np.sqrt(strength, out=strength)
+    strength += np.float32(_FLOOR)
+    if power == 2:
+        np.multiply(strength, strength, out=strength)
+    else:
+        np.power(strength, np.float32(power), out=strength)
+    return np.divide(detail, strength, out=detail)

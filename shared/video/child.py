@@ -13,7 +13,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Collection, Generator, Iterator
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -165,9 +165,7 @@ class NoChild:
     def __enter__(self) -> NoChild:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
+    def __exit__(self, *ended: object) -> None:
         return None
 
     def reader(self, *, still: bool = False) -> ClipReader:
@@ -215,14 +213,20 @@ class ChildReader:
     def __enter__(self) -> ChildReader:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
+    def __exit__(self, *ended: object) -> None:
         return None
 
     def frames(self, *, start: int = 0, stop: int | None = None, step: int = 1) -> Iterator[Frame]:
         """As :meth:`shared.video.reader.VideoReader.frames`."""
-        for value, body in self._pass("frame", child_process.frames, int(self._still), start, stop, step):
+        yield from self._pictures(child_process.frames, start, stop, step)
+
+    def picked(self, indices: Collection[int]) -> Iterator[Frame]:
+        """As :meth:`shared.video.reader.VideoReader.picked`."""
+        if indices:
+            yield from self._pictures(child_process.picked, ",".join(map(str, sorted(indices))))
+
+    def _pictures(self, function: Callable[..., None], *arguments: str | int | None) -> Iterator[Frame]:
+        for value, body in self._pass("frame", function, int(self._still), *arguments):
             head = decoded(value, FrameHead, self.path)
             try:
                 image = np.frombuffer(body, np.uint8).reshape(head.height, head.width, 3)
@@ -236,7 +240,9 @@ class ChildReader:
             self._count = Count(self._count.frames + 1, self._count.failures, self._count.repaired)
             yield decoded(value, Timestamp, self.path)
 
-    def _pass(self, wanted: str, function: Callable[..., None], *arguments: int | None) -> Iterator[tuple[bytes, Any]]:
+    def _pass(
+        self, wanted: str, function: Callable[..., None], *arguments: str | int | None
+    ) -> Iterator[tuple[bytes, Any]]:
         self._count, self.stopped = Count(), None
         self.clock_restarts, self.size_changes = (), ()
         given = 0

@@ -11,7 +11,7 @@ import os
 import signal
 import struct
 import sys
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
 from contextlib import closing, suppress
 from dataclasses import dataclass, replace
 from fractions import Fraction
@@ -27,8 +27,10 @@ from shared.video.child_limits import Bounds, limit
 if TYPE_CHECKING:
     from av.video.frame import VideoFrame
 
-    from shared.types import Timestamp
+    from shared.types import Frame, Timestamp
     from shared.video.child import ClipReader
+    from shared.video.images import PictureReader
+    from shared.video.reader import VideoReader
 
 MAX_VALUE_BYTES = 64 << 20
 MAX_BODY_BYTES = 1 << 30
@@ -185,6 +187,18 @@ def frames(pipe: Pipe, path: Path, still: bool, start: int, stop: int | None, st
 
     The counters are also sent after every decoded frame, as a sign of progress.
     """
+    with _counting(pipe, path, still) as reader:
+        _send_frames(pipe, reader, reader.frames(start=start, stop=stop, step=step))
+
+
+def picked(pipe: Pipe, path: Path, still: bool, indices: str) -> None:
+    """As :func:`frames`, of the frames whose numbers ``indices`` lists with commas between."""
+    with _counting(pipe, path, still) as reader:
+        _send_frames(pipe, reader, reader.picked({int(each) for each in indices.split(",")}))
+
+
+def _counting(pipe: Pipe, path: Path, still: bool) -> VideoReader | PictureReader:
+    """A reader that sends its counters after every decoded frame."""
     from shared.video.images import PictureReader
     from shared.video.reader import VideoReader
 
@@ -195,13 +209,15 @@ def frames(pipe: Pipe, path: Path, still: bool, start: int, stop: int | None, st
                     pipe.send("count", _count(self))
                     yield each
 
-    with PictureReader(path) if still else Counting(path) as reader:
-        for frame in reader.frames(start=start, stop=stop, step=step):
-            height, width = frame.image.shape[:2]
-            image = frame.image if frame.image.flags.c_contiguous else frame.image.copy()
-            head = FrameHead(frame.index, frame.time.pts, frame.time.time_base, height, width)
-            pipe.send("frame", head, image)
-        _send_counters(pipe, reader)
+    return PictureReader(path) if still else Counting(path)
+
+
+def _send_frames(pipe: Pipe, reader: ClipReader, wanted: Iterator[Frame]) -> None:
+    for frame in wanted:
+        height, width = frame.image.shape[:2]
+        image = frame.image if frame.image.flags.c_contiguous else frame.image.copy()
+        pipe.send("frame", FrameHead(frame.index, frame.time.pts, frame.time.time_base, height, width), image)
+    _send_counters(pipe, reader)
 
 
 def times(pipe: Pipe, path: Path) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import struct
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from fractions import Fraction
 from functools import lru_cache
@@ -75,6 +75,10 @@ class PictureReader:
             image = read_picture(self.path)
             self.frames_decoded = 1
             yield Frame(0, Timestamp(0, 1 / _RATE), image)
+
+    def picked(self, indices: Collection[int]) -> Iterator[Frame]:
+        """The picture, once, if ``indices`` hold 0."""
+        return self.frames() if 0 in indices else iter(())
 
     def times(self) -> Iterator[Timestamp]:
         """The picture's time."""

@@ -19,6 +19,7 @@ from shared.audio.writing import write_sound
 from shared.config import write_toml
 from shared.console import console
 from shared.errors import MediaError, UsageError, VoicesetError
+from shared.marking.payload import FAKE_KINDS
 from shared.marking.sound import read_sound_mark
 from shared.provenance.read import read_provenance
 from shared.storage import replacing_folder, sha256_file
@@ -44,7 +45,6 @@ SOUND_SUFFIXES = frozenset(
 
 _MARK_SECONDS = 8.0
 _MARK_PLACES = 3
-_FAKE_KINDS = ("swap", "reenact", "generate", "speech")
 
 
 def sounds_in(paths: Sequence[Path]) -> list[Path]:
@@ -251,7 +251,7 @@ def says_synthetic(path: Path, sound: Sound, starts: Sequence[int] = (0,)) -> bo
         MediaError: it carries the mark of a set, and no valid signature says whether it is real.
     """
     known = read_provenance(path)
-    if known is not None and (known.says_fake or str((known.record or {}).get("kind", "")) in _FAKE_KINDS):
+    if known is not None and (known.says_fake or str((known.record or {}).get("kind", "")) in FAKE_KINDS):
         return True
     kinds = _mark_kinds(sound, starts)
     if "set" in kinds and (known is None or not known.valid):
@@ -259,7 +259,7 @@ def says_synthetic(path: Path, sound: Sound, starts: Sequence[int] = (0,)) -> bo
             f"{path} carries the mark of a set, and no valid signature says whether it is real",
             hint="use the recording that the set was made from, or the set's own signed file",
         )
-    return not kinds.isdisjoint(_FAKE_KINDS)
+    return not kinds.isdisjoint(FAKE_KINDS)
 
 
 def _mark_kinds(sound: Sound, starts: Sequence[int]) -> set[str]:

@@ -69,14 +69,14 @@ def measure_tracks(material: Material) -> dict[int, MeasuredTrack]:
     if not chosen:
         return {}
     with material.source.reader(still=material.still) as reader:
-        for frame in reader.frames(stop=max(chosen) + 1):
-            for score in chosen.get(frame.index, ()):
+        for frame in reader.picked(chosen.keys()):
+            luma = cv2.cvtColor(frame.image, cv2.COLOR_RGB2GRAY)
+            for score in chosen[frame.index]:
                 if score.landmarks is None:
                     continue
                 landmarks = score.landmarks.astype(np.float64)
                 face = measure_face(frame.image, landmarks)
                 if face is not None:
-                    luma = cv2.cvtColor(frame.image, cv2.COLOR_RGB2GRAY)
                     measured.setdefault(score.track, []).append(face)
                     profiles.setdefault(score.track, []).append(face_profile(luma, landmarks))
     return {

@@ -13,6 +13,8 @@ from shared.types import VideoInfo
 from shared.video.child import Child, NoChild
 
 Details = dict[str, str | int | float | bool | None]
+SAYS_FAKE = "says that a model had a hand in it"
+"""Detail of evidence from what a file carries, a signature or a mark: what it says of the file itself."""
 
 
 @dataclass(frozen=True)

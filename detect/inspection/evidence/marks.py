@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from detect.inspection.evidence.found import SAYS_FAKE
 from shared.errors import MediaError
 from shared.marking.files import read_marks
+from shared.marking.payload import FAKE_KINDS
 from shared.marking.reading import FALSE_ALARM_RATE, MarkReading
 from shared.results.scores import Evidence
 from shared.video.child import Child, ChildError, NoChild
@@ -43,7 +45,9 @@ def _evidence(name: str, reading: MarkReading) -> Evidence:
     }
     if reading.payload is None:
         return Evidence(_name(name), "none was read", details, limits=_LIMITS)
+    fake = reading.payload.kind in FAKE_KINDS
     details |= {
+        SAYS_FAKE: fake,
         "payload": reading.payload.text,
         "kind": reading.payload.kind,
         "record": reading.payload.record,
@@ -51,7 +55,8 @@ def _evidence(name: str, reading: MarkReading) -> Evidence:
         "scale": None if reading.scale is None else round(reading.scale, 3),
         "mirrored": reading.mirrored,
     }
-    return Evidence(_name(name), f"marked as {reading.payload.kind}", details, limits=_LIMITS)
+    told = f"marked as {reading.payload.kind}{': it says that a model had a hand in the file' if fake else ''}"
+    return Evidence(_name(name), told, details, limits=_LIMITS, reference="no mark of a fake", odd=fake)
 
 
 def _name(layer: str) -> str:

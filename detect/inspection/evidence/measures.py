@@ -52,7 +52,7 @@ def measure_face(image: np.ndarray, landmarks: np.ndarray) -> FaceMeasures | Non
     hull = np.zeros(pixels.shape[:2], np.uint8)
     cv2.fillConvexPoly(hull, cv2.convexHull(np.rint(points).astype(np.int32)), 1)
     inside = cv2.erode(hull, _disk(0.06 * width)) > 0
-    ring = (cv2.dilate(hull, _disk(0.28 * width)) > 0) & (cv2.dilate(hull, _disk(0.05 * width)) == 0)
+    ring = _near(hull, round(0.28 * width)) & (cv2.dilate(hull, _disk(0.05 * width)) == 0)
     if inside.sum() < 400 or ring.sum() < 400:
         return None
     luma = cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY).astype(np.float32)
@@ -84,6 +84,11 @@ def _region(image: np.ndarray, landmarks: np.ndarray, width: float) -> tuple[np.
 def _disk(radius: float) -> np.ndarray:
     side = 2 * max(1, round(radius)) + 1
     return cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (side, side))
+
+
+def _near(mask: np.ndarray, px: int) -> np.ndarray:
+    """(H, W) bool: pixels at most ``px`` from ``mask``, as dilation by a large disk gives them, in far less time."""
+    return cv2.distanceTransform(1 - mask, cv2.DIST_L2, cv2.DIST_MASK_PRECISE) <= px + 0.25
 
 
 def _noise(luma: np.ndarray, chosen: np.ndarray) -> float:

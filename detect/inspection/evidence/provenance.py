@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from detect.inspection.evidence.found import SAYS_FAKE
 from shared.provenance.identity import local_root
 from shared.provenance.read import read_provenance
 from shared.results.scores import Evidence
@@ -35,6 +36,7 @@ def provenance_evidence(source: Child | NoChild) -> Evidence:
         "signer": signer,
         "signer is known here": trusted,
         "written by": found.generator or None,
+        SAYS_FAKE: found.says_fake,
         "digital source types": ", ".join(found.digital_source_types) or "none",
         "actions": ", ".join(action.name for action in found.actions) or "none",
         "made from": ", ".join(ingredient.title for ingredient in found.ingredients) or "nothing named",
@@ -44,5 +46,7 @@ def provenance_evidence(source: Child | NoChild) -> Evidence:
     state += "" if trusted or not found.valid else ", whom nobody here knows"
     state += f": {found.problems[0]}" if found.problems and not found.valid else ""
     place = "" if found.embedded else ", in a file beside it that anybody may have put there"
-    reference = "valid, or absent, as in most honest files"
-    return Evidence(_NAME, f"{state}{place}", details, limits=_LIMITS, reference=reference, odd=not found.valid)
+    says = "; they say that a model had a hand in the file" if found.says_fake else ""
+    reference = "absent, as in most honest files, or valid and without a model"
+    odd = not found.valid or found.says_fake
+    return Evidence(_NAME, f"{state}{place}{says}", details, limits=_LIMITS, reference=reference, odd=odd)

@@ -19,6 +19,8 @@ from shared.plots import FAKE_COLOR, INK, REAL_COLOR, figure, png
 from shared.results.scores import Evidence, FrameScore
 
 NAME = "stretches of the score"
+INSIDE = "mean logit inside"
+"""Detail of a stretch."""
 
 _LEVEL = 0.01
 _MOST_BINS, _LEAST_BINS = 240, 9
@@ -111,21 +113,39 @@ def stretches_of(track: int, seconds: np.ndarray, logits: np.ndarray, *, seed: i
             continue
         chosen.append((first + begin, first + end, as_large / (_ROUNDS + 1)))
         waiting += [(first, first + begin), (first + begin, first + end), (first + end, last)]
-    rest = np.ones(len(values), bool)
-    for begin, end, _ in chosen:
+    ends = np.append(starts, len(logits))
+    size = int(np.diff(starts).max(initial=1))
+    places = [(*_refined(logits, int(ends[begin]), int(ends[end]), size), p) for begin, end, p in sorted(chosen)]
+    rest = np.ones(len(logits), bool)
+    for begin, end, _ in places:
         rest[begin:end] = False
     rest = rest if rest.any() else ~rest
+    outside = float(logits[rest].mean())
     return [
         Stretch(
             track,
-            float(seconds[starts[begin]]),
-            float(seconds[starts[end] - 1] if end < len(starts) else seconds[-1]),
-            float(values[begin:end].mean()),
-            float(values[rest].mean()),
+            float(seconds[begin]),
+            float(seconds[end - 1]),
+            float(logits[begin:end].mean()),
+            outside,
             p,
         )
-        for begin, end, p in sorted(chosen)
+        for begin, end, p in places
     ]
+
+
+def _refined(logits: np.ndarray, begin: int, end: int, reach: int) -> tuple[int, int]:
+    """The half-open stretch of scores, at most ``reach`` from both ends of the one given, that differs most."""
+    count = len(logits)
+    sums = np.concatenate([[0.0], np.cumsum(logits - logits.mean())])
+    begins = np.arange(max(0, begin - reach), min(begin + reach, count - 1) + 1)[:, None]
+    ends = np.arange(max(1, end - reach), min(end + reach, count) + 1)[None]
+    length = ends - begins
+    inside = np.clip(length, 1, count - 1)
+    size = np.abs(sums[ends] - sums[begins]) * np.sqrt(1 / inside + 1 / (count - inside))
+    size[(length < 1) | (length >= count)] = -1.0
+    first, last = np.unravel_index(int(np.argmax(size)), size.shape)
+    return int(begins[first, 0]), int(ends[0, last])
 
 
 def largest_stretch(values: np.ndarray, shortest: int = _SHORTEST) -> tuple[int, int, float]:
@@ -149,8 +169,9 @@ def largest_stretch(values: np.ndarray, shortest: int = _SHORTEST) -> tuple[int,
 def _alike_for(logits: np.ndarray) -> float:
     """Over how many scores neighbours are alike: (1 + r) / (1 - r), r the correlation of two neighbours.
 
-    From the squared differences of neighbours and of second neighbours, without the largest and without the two
-    largest stretches, so that a change of level is not taken for slow noise.
+    Without the two largest stretches, so that a change of level is not taken for slow noise. The mean of two estimates:
+    from the squared differences of neighbours and of second neighbours, without the largest of them, and the product of
+    neighbours. The first alone errs by a lot in short timelines, and the second alone is too small in slow noise.
     """
     left = logits.astype(float)
     for _ in range(2):
@@ -159,7 +180,9 @@ def _alike_for(logits: np.ndarray) -> float:
         inside[begin:end] = True
         left = np.where(inside, left - left[inside].mean(), left - left[~inside].mean())
     near, far = (_trimmed((left[gap:] - left[:-gap]) ** 2) for gap in (1, 2))
-    correlation = min(max(far / max(near, 1e-12) - 1, 0.0), 0.95)
+    by_differences = far / max(near, 1e-12) - 1
+    by_products = float((left[1:] * left[:-1]).mean() / max((left**2).mean(), 1e-12))
+    correlation = min(max((by_differences + by_products) / 2, 0.0), 0.95)
     return (1 + correlation) / (1 - correlation)
 
 
@@ -195,7 +218,7 @@ def _details(one: Stretch) -> Details:
         "face": one.track,
         "from (s)": rounded(one.start, 2),
         "to (s)": rounded(one.stop, 2),
-        "mean logit inside": rounded(one.inside),
+        INSIDE: rounded(one.inside),
         "mean logit elsewhere": rounded(one.outside),
         "p": rounded(one.p, 4),
     }

@@ -24,6 +24,8 @@ _WINDOW_PX = 80.0
 _LONGEST_FIRST_PX = 1280
 _LONGEST_PX = 2560
 _ENLARGED = 2.0
+_IDLE: queue.SimpleQueue[Any] = queue.SimpleQueue()
+"""dlib's detectors that no thread of this process uses just now; they have no settings of their own."""
 
 
 @detectors.register("dlib-hog")
@@ -45,7 +47,6 @@ class HogDetector(Detector):
         self._min_score = 0.0 if settings.min_score is None else settings.min_score
         self._min_face_px = settings.min_face_px
         self._workers = max(1, os.cpu_count() or 1)
-        self._idle: queue.SimpleQueue[Any] = queue.SimpleQueue()
 
     @override
     def detect(self, images: Sequence[np.ndarray]) -> list[list[Detection]]:
@@ -73,7 +74,7 @@ class HogDetector(Detector):
             gray = cv2.resize(gray, size, interpolation=method)
         detector = self._borrow()
         rectangles, scores, _ = detector.run(gray, 0, self._min_score)
-        self._idle.put(detector)
+        _IDLE.put(detector)
         back = np.array([width / size[0], height / size[1]] * 2)
         found = [
             Detection(_pixels(rectangle, back), float(score))
@@ -82,9 +83,9 @@ class HogDetector(Detector):
         return sorted(found, key=lambda detection: -detection.score)
 
     def _borrow(self) -> Any:
-        # A detector keeps its pyramid between calls, so two threads may not share one; creating one takes 50 ms.
+        # A detector keeps its pyramid between calls, so two threads may not share one; creating one takes a while.
         try:
-            return self._idle.get_nowait()
+            return _IDLE.get_nowait()
         except queue.Empty:
             return self._dlib.get_frontal_face_detector()
 

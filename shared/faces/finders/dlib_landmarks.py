@@ -15,6 +15,7 @@ difference, 0.5 at 3 % and 0 from 6 %.
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Sequence
 from typing import Any
@@ -52,7 +53,7 @@ class DlibLandmarks(Landmarker):
         self._dlib = need_package("dlib", DLIB_PACKAGES)
         path = weights.require(_WEIGHTS)
         try:
-            self._predictor = self._dlib.shape_predictor(str(path))
+            self._predictor = _predictor_in(str(path), path.stat().st_mtime_ns)
         except RuntimeError as error:
             raise WeightsError(f"dlib cannot read {path}: {error}", hint=f"pip install {DLIB_PACKAGES}") from error
 
@@ -100,6 +101,16 @@ class DlibLandmarks(Landmarker):
             points = _points(self._predictor(patch, rectangle))
             found.append((points - frame_to_patch[:, 2]) @ back.T)
         return found
+
+
+@functools.lru_cache(maxsize=1)
+def _predictor_in(path: str, changed_ns: int) -> Any:
+    """The predictor of the file ``path`` of that age, which predicting does not change: one serves a whole process.
+
+    Reading it takes half a second.
+    """
+    del changed_ns
+    return need_package("dlib", DLIB_PACKAGES).shape_predictor(path)
 
 
 def _roll(landmarks: np.ndarray) -> float:

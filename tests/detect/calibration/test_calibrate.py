@@ -11,6 +11,7 @@ import torch
 
 from detect.calibration.calibrate import (
     CalibrationResult,
+    calibrate_copy,
     calibrate_detector,
     fit_calibration,
     population_of,
@@ -18,6 +19,7 @@ from detect.calibration.calibrate import (
 from detect.calibration.card import with_sections
 from detect.calibration.clips import calibration_records, refuse_trained_on
 from detect.calibration.config import CalibrateConfig
+from detect.calibration.copied_card import card_of_copy
 from detect.calibration.cross import FitSamples, left_out_llrs, left_out_odds, make_folds
 from detect.calibration.domain import read_domain, write_domain
 from detect.calibration.maps import Calibration, misfit, read_calibration, write_calibration
@@ -25,7 +27,7 @@ from detect.calibration.transfer import transfer_calibration
 from detect.config.scoring import AggregateConfig, EvaluateConfig, FaceConfig
 from detect.evaluation.evaluate import evaluate_detector
 from detect.models import build_detector
-from detect.models.checkpoint import DetectorFacts, save_detector
+from detect.models.checkpoint import DetectorFacts, save_detector, weights_digest
 from detect.models.predictor import CropPredictor
 from detect.models.training_record import LEARNED_NAME, training_document
 from detect.scoring.samples import ScoredClip
@@ -284,6 +286,35 @@ def test_both_files_go_with_a_copied_folder(done, tmp_path):
     copy = shutil.copytree(done.folder, tmp_path / "copy")
     assert read_calibration(copy) == done.calibration
     assert read_domain(copy) == done.domain
+
+
+def test_a_calibrated_copy_says_where_its_weights_came_from_and_what_was_the_originals(
+    untrained, calibration_set, tmp_path
+):
+    limits = (
+        "## Limits\n\n* It may fail.\n* Measured elsewhere: AUC 0.64,\n  Cllr 1.93, so its likelihood ratios mislead.\n"
+        "* No finding about a person.\n"
+    )
+    original = shutil.copytree(untrained, tmp_path / "original")
+    uses = "assay detect evaluate assay SET\nassay inspect x.mp4 --detector assay\n"
+    made = "## How it was made\n\nfaceset calibration-studio\n\n"
+    (original / "README.md").write_text(f"# x\n\n{uses}\n{made}## Calibration\n\nfitted elsewhere\n\n{limits}")
+    result = calibrate_copy(original, tmp_path / "copy", calibration_set, QUICK, scoring=SCORING)
+    card = (tmp_path / "copy" / "README.md").read_text()
+    assert read_calibration(tmp_path / "copy") == result.calibration
+    assert "fitted elsewhere" not in card
+    assert "evaluate THIS_FOLDER SET" in card
+    assert "--detector THIS_FOLDER" in card
+    came, kept = card.split("## Where the weights came from\n")[1].split("## Limits\n")
+    assert "The weights are those of original, unchanged" in came
+    assert weights_digest(original) in came
+    assert "11 real and 12 fake clips of calib (val)" in came
+    assert '"How it was made" list are those of the original' in came
+    assert came.index("original's calibration, not with this one") < came.index("Cllr 1.93, so its")
+    assert kept == "\n* It may fail.\n* No finding about a person.\n"
+    again = card_of_copy(card, "copy", "b" * 64, "other clips")
+    assert again.count("those of original, unchanged") == again.count("Cllr 1.93") == 1
+    assert "fitted on other clips" in again
 
 
 def test_an_onnx_file_takes_the_calibration_along(done, tmp_path):

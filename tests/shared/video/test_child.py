@@ -62,6 +62,10 @@ def test_the_frames_are_those_that_this_process_reads(clip):
         assert [one.index for one, _ in pairs] == [1, 4, 7]
         assert all(one.time == other.time and np.array_equal(one.image, other.image) for one, other in pairs)
         assert theirs.frames_decoded == ours.frames_decoded
+        picks = list(zip(theirs.picked({7, 0, 3, 40}), ours.picked({7, 0, 3, 40}), strict=True))
+        assert [one.index for one, _ in picks] == [0, 3, 7]
+        assert all(one.time == other.time and np.array_equal(one.image, other.image) for one, other in picks)
+        assert list(theirs.picked(())) == []
         assert theirs.stopped is None
 
 
@@ -106,6 +110,9 @@ def test_a_picture_is_a_clip_of_one_frame(tmp_path):
         assert source.call(is_still)
         assert isinstance(source.call(picture_info), VideoInfo)
         (frame,) = source.reader(still=True).frames(step=5)
+        (same,) = source.reader(still=True).picked({0, 2})
+    assert np.array_equal(same.image, image)
+    assert list(NoChild(path).reader(still=True).picked({2})) == []
     assert np.array_equal(frame.image, image)
     (frame,) = NoChild(path).reader(still=True).frames(step=5)
     assert np.array_equal(frame.image, image)

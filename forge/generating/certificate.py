@@ -9,6 +9,7 @@ with hundreds of people too, so :attr:`Reference.strangers_refused` says how man
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -17,7 +18,6 @@ import cv2
 import numpy as np
 import torch
 
-from shared.console import console
 from shared.errors import CheckpointError
 from shared.faces.align import mean_in_crop
 from shared.faces.boxes import box_around
@@ -164,16 +164,16 @@ class FaceEmbedder:
         """Name and weights' SHA-256 of the embedder."""
         return self._embedder.describe()
 
-    def embed(self, faces: np.ndarray) -> np.ndarray:
-        """(N, D) float32: the embeddings of ``faces``, (N, S, S, 3) uint8."""
-        chips = []
-        with console.progress("comparing with people", len(faces), unit="face") as tick:
-            for face in faces:
-                shown = cv2.resize(face, (_LOOKED_AT_PX, _LOOKED_AT_PX), interpolation=cv2.INTER_CUBIC)
-                found = self._finder.refine(shown, [self._box])
-                chips.append(self._embedder.chips(shown, found)[0])
+    def embed(self, faces: np.ndarray, tick: Callable[[int], object] | None = None) -> np.ndarray:
+        """(N, D) float32: the embeddings of ``faces``, (N, S, S, 3) uint8; ``tick`` is called with 1 after each."""
+        vectors = [np.zeros((0, self._embedder.dim), np.float32)]
+        for face in faces:
+            shown = cv2.resize(face, (_LOOKED_AT_PX, _LOOKED_AT_PX), interpolation=cv2.INTER_CUBIC)
+            found = self._finder.refine(shown, [self._box])
+            vectors.append(self._embedder.embed(shown, found))
+            if tick is not None:
                 tick(1)
-        return self._embedder.embed_chips(np.stack(chips)) if chips else np.zeros((0, self._embedder.dim), np.float32)
+        return np.concatenate(vectors)
 
 
 def _unit(vectors: np.ndarray) -> np.ndarray:

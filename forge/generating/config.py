@@ -69,14 +69,14 @@ class StillConfig:
 
     Attributes:
         truncation: multiplies every latent: nearer to the mean face with less, 1 for none.
-        px: side of the stills; None for the generator's own. Larger ones are enlarged bicubically, and carry the mark
+        px: side of the stills; 0 for the generator's own. Larger ones are enlarged bicubically, and carry the mark
             more readably.
         format: of the files; quality: of JPEG.
         not_new: what is done with a face that its certificate does not call new.
     """
 
     truncation: float = 0.7
-    px: int | None = 256
+    px: int = 256
     format: StillFormat = "png"
     quality: int = 95
     not_new: Literal["refuse", "write"] = "refuse"
@@ -84,5 +84,5 @@ class StillConfig:
 
     def __post_init__(self) -> None:
         need(0 < self.truncation <= 2, f"truncation {self.truncation} is outside 0 to 2", "0.7 is usual")
-        need(self.px is None or 16 <= self.px <= 2048, f"px must be 16 to 2048, got {self.px}", "256 is usual")
+        need(self.px == 0 or 16 <= self.px <= 2048, f"px must be 16 to 2048, got {self.px}", "256 is usual")
         need(1 <= self.quality <= 100, f"quality must be 1 to 100, got {self.quality}", "95 is usual")

@@ -50,7 +50,7 @@ generators: Registry[Generator] = Registry("generator")
 """Factories of untrained generators; they take the options of the family."""
 
 
-def between(first: Tensor, last: Tensor, share: float) -> Tensor:
+def latent_between(first: Tensor, last: Tensor, share: float) -> Tensor:
     """(D,) the latent at ``share`` of the way from ``first`` to ``last``, on the great circle between them.
 
     Shoemake, "Animating rotation with quaternion curves", SIGGRAPH 1985: a straight line would pass nearer to the

@@ -11,7 +11,6 @@ from forge.generating.checkpoint import WEIGHTS, save_generator
 from forge.generating.config import WHILE_RUNNING, GeneratorConfig
 from forge.generating.families import trainer_of, untrained, usual_steps
 from forge.generating.material import Material, open_facesets, read_material
-from forge.generating.trainers import to_pixels
 from forge.training.step_loop import StepLoop
 from shared.console import console
 from shared.device import pick_device, seed_everything
@@ -97,7 +96,9 @@ def _reference(path: Path, material: Material, framing: Framing) -> Reference:
     if path.exists():
         return Reference.load(path)
     embedder = FaceEmbedder(framing)
-    found = Reference(embedder.embed(to_pixels(material.faces.float() / 255)), material.people, embedder.describe())
+    pixels = material.faces.permute(0, 2, 3, 1).contiguous().numpy()
+    with console.progress("embedding the people", len(pixels), unit="face") as tick:
+        found = Reference(embedder.embed(pixels, tick), material.people, embedder.describe())
     found.save(path)
     console.print(
         f"certificates: a face more similar to a person than {found.limit:.3f} is not called new; the same rule would "

@@ -88,7 +88,7 @@ def test_a_face_depends_on_its_seed_alone(trained):
 def test_its_stills_are_marked_signed_and_verify(family, trained, tmp_path):
     out = tmp_path / "faces"
     stills = generate_stills(trained.run, out, [0, 1], WRITE, sheet=tmp_path / "sheet.png")
-    assert set(check_folder(out).states.values()) == {"unchanged"}
+    assert set(check_folder(out).files.values()) == {"unchanged"}
     assert [record.path for record in stills.records] == ["seed-000000.png", "seed-000001.png"]
     for path in (out / "seed-000001.png", tmp_path / "sheet.png"):
         signed = read_provenance(path)

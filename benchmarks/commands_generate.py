@@ -31,3 +31,21 @@ def generate(
         found += measured(one, facesets, samples=samples, truncations=truncation or [0.7, 1.0], sheets=sheets)
         # Saved after each run, so that a call that is stopped keeps what it has.
         show(new_result("generate", command_line(), found, settings=settings), save)
+
+
+@app.command("generated-stills")
+def generated_stills(
+    facesets: Annotated[list[Path], typer.Argument(help="Facesets of photographs of many people.")],
+    run: Annotated[Path, typer.Option(help="Run whose faces the detectors are trained on.")],
+    other: Annotated[
+        list[Path] | None, typer.Option(help="Run that is only tested; repeatable.", show_default=False)
+    ] = None,
+    epochs: Annotated[int, typer.Option(help="Passes over the stills.", min=1)] = 12,
+    save: Save = None,
+) -> None:
+    """AUC of the detectors upsampling and spectrum on generated stills, by JPEG quality and after a reduction."""
+    from benchmarks.generated_stills import measured
+
+    found = measured(run, facesets, epochs=epochs, others=other or [])
+    settings = {"epochs": epochs, "facesets": [path.name for path in facesets]}
+    show(new_result("generated-stills", command_line(), found, settings=settings), save)

@@ -7,6 +7,8 @@ each other, so both are blind where a picture was reduced or strongly compressed
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -158,15 +160,43 @@ def radial_spectrum(x: Tensor, kernel: Tensor, bins: int = _BINS) -> Tensor:
         residual = F.conv2d(luma.unsqueeze(1), kernel.float()).squeeze(1)
         height, width = residual.shape[1:]
         window = torch.outer(_hann(height, x.device), _hann(width, x.device))
-        power = torch.fft.rfft2(residual * window).abs() ** 2 / (window**2).sum()
-        rows, columns = torch.fft.fftfreq(height, device=x.device), torch.fft.rfftfreq(width, device=x.device)
-        radius = torch.hypot(rows[:, None], columns[None, :])
-        place = (radius * 2 * bins).long().flatten()
-        inside = place < bins
-        sums = torch.zeros(len(x), bins, device=x.device).index_add_(1, place[inside], power.flatten(1)[:, inside])
-        counts = torch.bincount(place[inside], minlength=bins).clamp_min(1)
-        return torch.log10(sums / counts + _FLOOR)
+        power = _power(residual * window) / (window**2).sum()
+        shares = _bands(height, width, bins, x.device)
+        return torch.log10(power.flatten(1) @ shares + _FLOOR)
+
+
+def _power(planes: Tensor) -> Tensor:
+    """(B, H, W) to (B, H, W): squared magnitudes of the discrete Fourier transform, by products of matrices.
+
+    ONNX has no real transform in the version that is exported.
+    """
+    height, width = planes.shape[1:]
+    (row_cos, row_sin), (column_cos, column_sin) = _waves(height, planes.device), _waves(width, planes.device)
+    real, imaginary = planes @ column_cos, planes @ column_sin
+    return (row_cos @ real - row_sin @ imaginary) ** 2 + (row_cos @ imaginary + row_sin @ real) ** 2
+
+
+def _waves(length: int, device: torch.device) -> tuple[Tensor, Tensor]:
+    """Cosines and sines, (N, N) each and symmetric, of the transform of N values."""
+    places = torch.arange(length, device=device)
+    angles = 2 * math.pi / length * (places[:, None] * places[None] % length)
+    return angles.cos(), angles.sin()
+
+
+def _bands(height: int, width: int, bins: int, device: torch.device) -> Tensor:
+    """(H W, ``bins``): each column is the mean over the frequencies of a band."""
+    rows, columns = _frequencies(height, device), _frequencies(width, device)
+    radius = (rows[:, None] ** 2 + columns[None, :] ** 2).sqrt()
+    place = (radius * 2 * bins).long().flatten()
+    inside = (place[:, None] == torch.arange(bins, device=device)).float()
+    return inside / inside.sum(0).clamp_min(1)
+
+
+def _frequencies(length: int, device: torch.device) -> Tensor:
+    """(N,) in -1/2 to 1/2, in the order of the transform."""
+    half = length // 2
+    return ((torch.arange(length, device=device) + half) % length - half) / length
 
 
 def _hann(length: int, device: torch.device) -> Tensor:
-    return torch.hann_window(length, periodic=False, device=device)
+    return 0.5 - 0.5 * (2 * math.pi / (length - 1) * torch.arange(length, device=device)).cos()

@@ -41,11 +41,12 @@ def generated_stills(
         list[Path] | None, typer.Option(help="Run that is only tested; repeatable.", show_default=False)
     ] = None,
     epochs: Annotated[int, typer.Option(help="Passes over the stills.", min=1)] = 12,
+    most: Annotated[int, typer.Option(help="Photographs for training, and for the test, at most.", min=40)] = 1000,
     save: Save = None,
 ) -> None:
     """AUC of the detectors upsampling and spectrum on generated stills, by JPEG quality and after a reduction."""
     from benchmarks.generated_stills import measured
 
-    found = measured(run, facesets, epochs=epochs, others=other or [])
-    settings = {"epochs": epochs, "facesets": [path.name for path in facesets]}
-    show(new_result("generated-stills", command_line(), found, settings=settings), save)
+    settings = {"epochs": epochs, "most": most, "facesets": [path.name for path in facesets]}
+    for found in measured(run, facesets, epochs=epochs, most=most, others=other or []):
+        show(new_result("generated-stills", command_line(), found, settings=settings), save)

@@ -9,7 +9,7 @@ the base swapper's encoder and decoder is a control: its person is real and its 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import cv2
@@ -31,7 +31,7 @@ from shared.bootstrap import BootstrapSettings
 from shared.errors import UsageError
 from shared.video.images import encode_jpeg
 
-FAMILIES = (("upsampling", "upsampling"), ("spectrum", "spectrum"), ("spectrum", "spectrum-mlp"))
+FAMILIES = (("spectrum", "spectrum"), ("spectrum", "spectrum-mlp"), ("upsampling", "upsampling"))
 
 _JPEG = (60, 95)
 _BATCH = 32
@@ -62,8 +62,12 @@ CHAINS: Mapping[str, Callable[[np.ndarray], np.ndarray]] = {
 """What is done to the stills of both classes of a test."""
 
 
-def measured(run: Path, facesets: Sequence[Path], *, epochs: int, others: Sequence[Path] = ()) -> list[Measurement]:
+def measured(
+    run: Path, facesets: Sequence[Path], *, epochs: int, most: int, others: Sequence[Path] = ()
+) -> Iterator[list[Measurement]]:
     """AUC of each family by chain, for the generator in ``run``, the control, and generators of ``others``.
+
+    ``most`` is the largest number of photographs on each side. What is yielded grows, family by family.
 
     Raises:
         UsageError: there are too few people.
@@ -73,7 +77,7 @@ def measured(run: Path, facesets: Sequence[Path], *, epochs: int, others: Sequen
     spec = generator.spec
     material = read_material(open_facesets(facesets), px=spec.px, framing=spec.framing, people="file")
     photographs = material.faces.permute(0, 2, 3, 1).contiguous().numpy()
-    train, test = people_apart(material.people)
+    train, test = (side[:: -(-len(side) // most)] for side in people_apart(material.people))
     if min(len(train), len(test)) < _LEAST:
         raise UsageError(f"{len(set(material.people))} people are too few", hint=f"at least {2 * _LEAST}")
     rng = np.random.default_rng(0)
@@ -95,7 +99,7 @@ def measured(run: Path, facesets: Sequence[Path], *, epochs: int, others: Sequen
             for what, faces in held.items():
                 of_fake = logits(detector, [change(face) for face in faces])
                 found.append(_auc(f"{name}, {what}, {chain}", of_real, of_fake))
-    return found
+        yield found
 
 
 def people_apart(people: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:

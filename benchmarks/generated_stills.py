@@ -36,6 +36,8 @@ FAMILIES = (("spectrum", "spectrum"), ("spectrum", "spectrum-mlp"), ("upsampling
 _JPEG = (60, 95)
 _BATCH = 32
 _LEAST = 40
+_BLUR = 2.0
+"""Pixels: photographs as soft as the decoders' faces, to see whether a detector sees softness alone."""
 
 
 def jpeg(face: np.ndarray, quality: int) -> np.ndarray:
@@ -99,6 +101,9 @@ def measured(
             for what, faces in held.items():
                 of_fake = logits(detector, [change(face) for face in faces])
                 found.append(_auc(f"{name}, {what}, {chain}", of_real, of_fake))
+        soft = logits(detector, [cv2.GaussianBlur(face, (0, 0), _BLUR) for face in photographs[test]])
+        own = logits(detector, held[spec.name])
+        found.append(_auc(f"{name}, {spec.name} against photographs blurred by {_BLUR:g} px", soft, own))
         yield found
 
 

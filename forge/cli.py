@@ -7,6 +7,7 @@ import typer
 from forge.commands.build import build
 from forge.commands.coverage import coverage
 from forge.commands.export import export
+from forge.commands.generate import generate, train_generator
 from forge.commands.lr import lr
 from forge.commands.models import models
 from forge.commands.pastes import pastes
@@ -24,7 +25,8 @@ from forge.commands.vocode import splice, vocode
 app = typer.Typer(help="Train swappers, make labelled fakes, measure them.", no_args_is_help=True)
 _SWAPS = (train, coverage, lr, swap, reenact, quality, redraw, build, suggest, export, models, recipes, pastes)
 _SPEECH = (speak, engines, vocode, splice)
-for command in (*_SWAPS, *_SPEECH):
+app.command("train-generator")(train_generator)
+for command in (generate, *_SWAPS, *_SPEECH):
     app.command()(command)
 app.command("speech-set")(speech_set)
 

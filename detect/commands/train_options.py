@@ -33,7 +33,7 @@ _SETTING = {
 }
 """Settings of the options that have another name."""
 
-_ONE_MODEL = ("meso4", "mesoinception4", "motion", "regions")
+_ONE_MODEL = ("meso4", "mesoinception4", "motion", "regions", "spectrum", "upsampling")
 """Families without a choice of backbone, whose name is enough."""
 
 _NO_SETTING = ("dataset", "run", "config", "seeds")

@@ -12,6 +12,7 @@ from detect.models import (  # noqa: F401 - each registers its family
     pooled,
     regions,
     temporal,
+    upsampling,
 )
 from detect.models.contract import Detection, Detector, DetectorOptions, DetectorSpec, TrackDetector
 from detect.models.registry import detectors

@@ -8,15 +8,15 @@ half of the faces carry blur alone, because the faces of a swapper are soft and 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 import cv2
 import numpy as np
 import torch
 from torch import Tensor, nn
+from typing_extensions import override
 
 from forge.models.restorer import FACTOR, Restorer, save_restorer
 from forge.training.adversarial.networks import UNetDiscriminator
@@ -24,15 +24,12 @@ from forge.training.adversarial.objectives import OBJECTIVES
 from forge.training.losses import detail, dssim
 from forge.training.losses.perceptual import perceptual_net
 from forge.training.losses.pixel import mae
+from forge.training.step_loop import StepLoop, StepTrainer
 from shared.device import Device, pick_device, seed_everything
 from shared.errors import FacesetError
 from shared.faces.facesets.reader import Faceset
-from shared.storage import write_bytes
-from shared.training.loop import BaseLoop
-from shared.training.processes import Processes
 from shared.training.run import Run
-from shared.training.state import pack_optimizer, pack_rng, state_under, unpack_optimizer, unpack_rng
-from shared.video.images import encode_jpeg, encode_png
+from shared.video.images import encode_jpeg
 
 KIND = "restorer"
 WEIGHTS = "restorer.safetensors"
@@ -106,7 +103,16 @@ def train_restorer(facesets: Sequence[str | Path], run: str | Path, config: Rest
         Path(run), config, seed=config.seed, inputs=inputs, kind=KIND, device=device.describe(),
         may_change=("steps", "minutes", "device", "save_every", "log_every"),
     ) as folder:  # fmt: skip
-        return _Loop(folder, _Trainer(faces, config, device), config).train()
+        trainer = _Trainer(faces, config, device)
+
+        def export(seconds: float) -> Path:
+            facts = {"steps": trainer.step, "seconds": round(seconds, 1), "inputs": folder.facts["inputs"]}
+            return save_restorer(trainer.average, folder.path / WEIGHTS, {**facts, "settings": asdict(config)})
+
+        return StepLoop(
+            folder, trainer, export, steps=config.steps, minutes=config.minutes, save_every=config.save_every,
+            log_every=config.log_every,
+        ).train()  # fmt: skip
 
 
 def degraded(faces: np.ndarray, rng: np.random.Generator) -> np.ndarray:
@@ -130,10 +136,11 @@ def _degraded(face: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     return cv2.cvtColor(decoded, cv2.COLOR_BGR2RGB)
 
 
-class _Trainer:
-    """The restorer, its adversary and their optimizers; :meth:`state` resumes exactly."""
+class _Trainer(StepTrainer):
+    """The restorer, its adversary and their optimizers."""
 
     def __init__(self, faces: np.ndarray, config: RestorerConfig, device: Device) -> None:
+        super().__init__(config.seed)
         self.faces, self.config, self.device = faces, config, device
         place = device.torch_device
         self.restorer = Restorer().to(place).to(memory_format=torch.channels_last)
@@ -146,11 +153,9 @@ class _Trainer:
             "restorer": torch.optim.Adam(self.restorer.parameters(), lr=rate, betas=(0.5, 0.999)),
             "adversary": torch.optim.Adam(self.adversary.parameters(), lr=rate, betas=(0.5, 0.999)),
         }
-        self.generator = torch.Generator().manual_seed(config.seed)
-        self.step = 0
 
+    @override
     def train_step(self, fraction: float) -> dict[str, float]:
-        """One step at ``fraction`` of the schedule; the losses by name."""
         config = self.config
         rate = config.learning_rate * (0.1 + 0.45 * (1 + math.cos(math.pi * fraction)))
         for optimizer in self.optimizers.values():
@@ -180,7 +185,7 @@ class _Trainer:
         if playing:
             self._train_adversary(found.detach(), wanted)
         self.step += 1
-        self._move_average()
+        self.move_average(self.average, self.restorer, config.ema)
         return {"loss": float(total.detach()), **{name: float(value.detach()) for name, value in terms.items()}}
 
     def _train_adversary(self, found: Tensor, wanted: Tensor) -> None:
@@ -189,12 +194,6 @@ class _Trainer:
         self.optimizers["adversary"].zero_grad(set_to_none=True)
         loss.backward()
         self.optimizers["adversary"].step()
-
-    @torch.no_grad()
-    def _move_average(self) -> None:
-        keep = min(self.config.ema, self.step / (self.step + 10))
-        for mean, value in zip(self.average.parameters(), self.restorer.parameters(), strict=True):
-            mean.lerp_(value, 1 - keep)
 
     def _batch(self) -> tuple[Tensor, Tensor]:
         """Degraded patches (B, 3, P / 2, P / 2) and the photographs' own (B, 3, P, P), flipped at random."""
@@ -214,32 +213,11 @@ class _Trainer:
         moved = torch.from_numpy(images).to(self.device.torch_device).permute(0, 3, 1, 2).float() / 255
         return moved.contiguous(memory_format=torch.channels_last)
 
-    def _modules(self) -> dict[str, nn.Module]:
+    @override
+    def modules(self) -> dict[str, nn.Module]:
         return {"restorer": self.restorer, "average": self.average, "adversary": self.adversary}
 
-    def state(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
-        """All state for exact resumption."""
-        tensors = {
-            f"{name}.{key}": value
-            for name, module in self._modules().items()
-            for key, value in module.state_dict().items()
-        }
-        meta: dict[str, Any] = {"step": self.step}
-        for name, optimizer in self.optimizers.items():
-            packed, meta[name] = pack_optimizer(optimizer)
-            tensors |= {f"{name}_optimizer.{key}": value for key, value in packed.items()}
-        random, meta["rng"] = pack_rng({"data": self.generator, "torch": torch.default_generator})
-        return {**tensors, **random}, meta
-
-    def restore(self, tensors: Mapping[str, Tensor], meta: Mapping[str, Any]) -> None:
-        """Restores what :meth:`state` returned."""
-        for name, module in self._modules().items():
-            module.load_state_dict(state_under(name, tensors))
-        for name, optimizer in self.optimizers.items():
-            unpack_optimizer(optimizer, state_under(f"{name}_optimizer", tensors), meta[name])
-        unpack_rng({"data": self.generator, "torch": torch.default_generator}, tensors, meta["rng"])
-        self.step = int(meta["step"])
-
+    @override
     @torch.inference_mode()
     def sheet(self) -> np.ndarray:
         """Some faces: degraded, restored, as they are; one below the other, (H, W, 3) uint8 RGB."""
@@ -249,39 +227,6 @@ class _Trainer:
         found = self.average(self._tensor(small)).clamp(0, 1).mul(255).round().byte().permute(0, 2, 3, 1).cpu().numpy()
         shown = [cv2.resize(face, some.shape[1:3], interpolation=cv2.INTER_CUBIC) for face in small]
         return np.concatenate([np.concatenate(list(row), 1) for row in (shown, list(found), list(some))])
-
-
-class _Loop(BaseLoop):
-    def __init__(self, run: Run, trainer: _Trainer, config: RestorerConfig) -> None:
-        super().__init__(Processes(), steps=config.steps, minutes=config.minutes, unit="step")
-        self.run, self.trainer, self.config = run, trainer, config
-
-    def train(self) -> Path:
-        """To the end of the schedule; returns the weights' file."""
-        if (found := self.newest(self.run)) is not None:
-            self.trainer.restore(found.tensors, found.meta)
-            self.earlier_seconds = float(found.meta["seconds"])
-            self.run.rewind(self.trainer.step)
-        with self.running(self.trainer.step, 1) as (noted, advance):
-            while self.fraction(self.trainer.step) < 1 and not self.agree(stopped=bool(noted)):
-                losses = self.trainer.train_step(self.fraction(self.trainer.step))
-                if self.trainer.step % self.config.log_every == 0:
-                    self.run.log(self.trainer.step, seconds=self.seconds, **losses)
-                if self.trainer.step % self.config.save_every == 0:
-                    self._save()
-                advance(f"step {self.trainer.step}, loss {losses['loss']:.4f}")
-        path = self._save()
-        if noted:
-            self.stop(self.trainer.step)
-        return path
-
-    def _save(self) -> Path:
-        trainer, run = self.trainer, self.run
-        tensors, meta = trainer.state()
-        run.save(trainer.step, tensors, {**meta, "seconds": self.seconds})
-        write_bytes(run.previews / "latest.png", encode_png(trainer.sheet()))
-        facts = {"steps": trainer.step, "seconds": round(self.seconds, 1), "inputs": run.facts["inputs"]}
-        return save_restorer(trainer.average, run.path / WEIGHTS, {**facts, "settings": asdict(self.config)})
 
 
 def _mean(parts: list[Tensor]) -> Tensor:

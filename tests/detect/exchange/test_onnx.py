@@ -35,6 +35,8 @@ MODELS = [
     ("meso4", "meso4"),
     ("mesoinception4", "mesoinception4"),
     ("regions", "regions"),
+    ("spectrum", "spectrum"),
+    ("upsampling", "upsampling"),
     ("temporal", "test_efficientnet+gru3"),
     ("temporal", "test_resnet+transformer3"),
 ]

@@ -16,7 +16,7 @@ from shared.errors import ConfigError, UnknownNameError, WeightsError
 from shared.weights.imagenet import package_path, package_to_timm
 
 TINY = "test_efficientnet"
-ONE_MODEL = ("meso4", "mesoinception4", "motion", "regions")
+ONE_MODEL = ("meso4", "mesoinception4", "motion", "regions", "spectrum", "upsampling")
 
 
 @pytest.mark.parametrize("family", detectors.names())

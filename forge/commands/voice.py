@@ -12,7 +12,6 @@ from forge.speaking.conversion.config import VoiceConfig
 from shared.commands.options import DeviceOption, SeedOption, SettingsOption, default
 from shared.config import from_mapping, merged, read_toml
 from shared.console import console, counted
-from shared.errors import UsageError
 
 _CONFIG = VoiceConfig()
 

@@ -34,14 +34,14 @@ class VoiceConfig:
         log_every, save_every: in steps; keep: checkpoints kept.
     """
 
-    width: int = 160
+    width: int = 128
     code: int = 24
     rank: int = 8
     steps: int = 20_000
     minutes: float | None = None
     population_share: float = 0.65
-    batch: int = 12
-    frames: int = 160
+    batch: int = 8
+    frames: int = 128
     learning_rate: float = 1e-3
     warmup_steps: int = 100
     formant: float = 1.2
@@ -55,13 +55,13 @@ class VoiceConfig:
     keep: int = 2
 
     def __post_init__(self) -> None:
-        need(8 <= self.width <= 1024, f"width is 8 to 1024, got {self.width}", "160 is the default")
+        need(8 <= self.width <= 1024, f"width is 8 to 1024, got {self.width}", "128 is the default")
         need(1 <= self.code <= 512, f"code is 1 to 512, got {self.code}", "16 to 32 keep the speaker out")
         need(1 <= self.rank <= self.width, f"rank is 1 to the width, got {self.rank}", "8 is the default")
         need(self.steps >= 1, f"steps are 1 or more, got {self.steps}")
         need(self.minutes is None or self.minutes > 0, f"minutes must be positive, got {self.minutes}", "leave it out")
         need(0 < self.population_share < 1, f"population_share is between 0 and 1, got {self.population_share}")
-        need(1 <= self.batch <= 1024, f"batch is 1 to 1024, got {self.batch}", "12 is the default")
+        need(1 <= self.batch <= 1024, f"batch is 1 to 1024, got {self.batch}", "8 is the default")
         need(
             self.frames % 4 == 0 and 32 <= self.frames <= 1600,
             f"frames are a multiple of 4 from 32 to 1600, got {self.frames}",

@@ -1,4 +1,4 @@
-"""A recording in the voice of an identity: the same words at the same times, its pitch moved to the identity's range."""
+"""A recording in the voice of an identity: the same words and times, the pitch in its range."""
 
 from __future__ import annotations
 

@@ -16,10 +16,8 @@ from shared.console import console
 from shared.errors import SpeechError, UsageError
 from shared.voices.reader import Voiceset
 
-_HELD_OUT = 1
-"""Utterances of each identity, its last, that are not learned from where there are more than four."""
-
-_ENOUGH = 4
+_HELD_OUT = 2
+_ENOUGH = 8
 
 
 @dataclass(frozen=True, eq=False)
@@ -74,9 +72,14 @@ def _voice(one: Voiceset, tick: Any, *, held_out: bool) -> Voice | None:
     pitch = pitch_range([each.pitch for each in utterances])
     if pitch is None:
         return None
-    kept = len(utterances) - (_HELD_OUT if held_out and len(utterances) > _ENOUGH else 0)
+    kept = len(utterances) - (held_out_of(len(utterances)) if held_out else 0)
     info = one.info
     return Voice(info.identity, info.rights, tuple(utterances[:kept]), tuple(utterances[kept:]), pitch)
+
+
+def held_out_of(utterances: int) -> int:
+    """How many utterances of an identity, its last, are not learned from: two where there are eight or more."""
+    return _HELD_OUT if utterances >= _ENOUGH else 0
 
 
 class VoiceBatches:

@@ -72,8 +72,9 @@ def train_voices(
     Args:
         identities: voices that speech can be converted to, two or more.
         run: the folder.
-        config: settings; ``settings`` override single ones.
+        config: settings.
         population: further voices for encoder and decoder.
+        settings: single settings, in place of those of ``config``.
 
     Raises:
         UsageError: fewer than two identities, a name twice, or one without voiced speech.

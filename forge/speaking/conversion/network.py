@@ -129,10 +129,6 @@ class VoiceSwapper(nn.Module):
         parts = (self.own_in[voice], self.own_out[voice]) if own else None
         return cast("Tensor", self.decoder(code, tracks_of(pitch, energy), self.voices(voice), parts))
 
-    def identity_parameters(self) -> list[nn.Parameter]:
-        """What single voices have of their own."""
-        return [self.voices.weight, self.own_in, self.own_out]
-
     def shared_parameters(self) -> list[nn.Parameter]:
         """Encoder and decoder."""
         return [*self.encoder.parameters(), *self.decoder.parameters()]

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass
 from functools import lru_cache
 from pathlib import Path
 
@@ -82,7 +82,9 @@ class SpeechSetSpec:
         if not 1 <= self.per_speaker <= 10_000 or not 1.5 <= self.most_seconds <= 30:
             raise ConfigError("a set has 1 to 10,000 utterances a speaker, of 1.5 to 30 s", hint="look at the options")
         if not self.engines and not self.vocoders and self.model is None:
-            raise ConfigError("a set without engines and vocoders has no fakes", hint="--engines or --vocoders")
+            raise ConfigError(
+                "a set without engines, vocoders and a voice model has no fakes", hint="--engines or --vocoders"
+            )
         for name in self.codecs:
             if name not in CODECS:
                 raise ConfigError(f"no codec is named {name!r}", hint=near_matches(name, list(CODECS)))
@@ -131,11 +133,13 @@ def build_speech_set(voicesets: Sequence[Voiceset], out: Path, spec: SpeechSetSp
     _check(voicesets, spec)
     splits = speaker_splits([one.info.identity for one in voicesets], fractions=spec.fractions, seed=spec.seed)
     tables = {one.info.identity: one.info.table_sha256 for one in voicesets}
+    # The voice model counts by its weights, in ``made_with``, wherever it lies.
+    settings = {name: value for name, value in asdict(spec).items() if name != "model"}
     info = SpeechSetInfo(
         name=spec.name,
         license=spec.license,
         seed=spec.seed,
-        spec=digest({"spec": replace(spec, model=None), "voices": tables}),
+        spec=digest({"spec": settings, "voices": tables}),
         voices=tuple(sorted(tables)),
         manipulations=_manipulations(spec),
         made_with=_made_with(spec),

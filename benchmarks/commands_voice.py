@@ -46,6 +46,7 @@ def voice(
             help="Folder with resemblyzer and pocketsphinx, by pip install --target.", show_default="installed"
         ),
     ] = None,
+    targets: Annotated[int, typer.Option(help="Identities that each utterance is converted to.", min=1)] = 3,
     sentences: Annotated[int, typer.Option(help="Sentences whose words are counted.", min=0)] = 16,
     seed: Annotated[int, typer.Option(help="Of everything random.")] = 0,
     save: Save = None,
@@ -60,7 +61,7 @@ def voice(
     model = load_voice_model(run)
     sets = [read_voiceset(path) for folder in voices for path in voicesets_in(folder)]
     settings = {"weights_sha256": model.weights_sha256, "steps": model.facts.steps,
-                "population": model.facts.population, "seed": seed, "sentences": sentences,
+                "population": model.facts.population, "seed": seed, "sentences": sentences, "targets": targets,
                 "identities": [dataclasses.asdict(each) for each in model.facts.identities]}  # fmt: skip
-    found = measure(model, sets, packages, sentences=sentences, seed=seed)
+    found = measure(model, sets, packages, targets=targets, sentences=sentences, seed=seed)
     show(new_result("voice", command_line(), found, settings=settings), save)

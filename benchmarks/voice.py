@@ -79,14 +79,18 @@ def learned_of(model: VoiceModel, voices: Sequence[Voiceset], *, most: int) -> d
 
 
 def measure(
-    model: VoiceModel, voices: Sequence[Voiceset], packages: Path | None, *, sentences: int, seed: int
+    model: VoiceModel, voices: Sequence[Voiceset], packages: Path | None, *, targets: int, sentences: int, seed: int
 ) -> list[Measurement]:
-    """All measurements; what needs a package that is not in ``packages`` or installed is left out."""
+    """All measurements; what needs a package that is not in ``packages`` or installed is left out.
+
+    Each held-out utterance is converted to its own reader, the control, and to ``targets`` others in turn.
+    """
     sources = sources_of(model, voices)
     names = [each.name for each in model.facts.identities]
     made: list[tuple[Source, str, Sound]] = []
     factors: list[float] = []
-    pairs = [(source, name) for source in sources for name in names]
+    pairs = [(source, name) for number, source in enumerate(sources)
+             for name in targets_of(source.speaker, names, number, targets)]  # fmt: skip
     for source, name in console.track(pairs, "converting", len(pairs), unit="utterance"):
         begun = time.perf_counter()
         sound = converted(source.sound, model, name, seed=seed)
@@ -99,6 +103,12 @@ def measure(
     ]
     encoder = SpeakerEncoder.found(packages)
     return found if encoder is None else found + _nearness(model, made, voices, encoder)
+
+
+def targets_of(speaker: str, names: Sequence[str], number: int, targets: int) -> list[str]:
+    """The speaker, and ``targets`` of the other names, in turn by the number of the utterance."""
+    others = [each for each in names if each != speaker]
+    return [speaker, *(others[(number * targets + place) % len(others)] for place in range(min(targets, len(others))))]
 
 
 def _pitch(made: Sequence[tuple[Source, str, Sound]]) -> list[Measurement]:

@@ -76,11 +76,14 @@ def excitation(pitch: np.ndarray, samples: int, rng: np.random.Generator) -> np.
     noise = rng.normal(size=samples)
     if not known.any():
         return noise
-    places, here = np.arange(len(pitch)), np.arange(samples) / FRAMING.hop
-    hertz = np.exp(np.interp(here, places[known], pitch[known].astype(np.float64)))
-    voiced = known[np.minimum(np.round(here).astype(int), len(pitch) - 1)]
+    places, times = np.arange(len(pitch)), np.arange(samples) / FRAMING.hop
+    hertz = np.exp(np.interp(times, places[known], pitch[known].astype(np.float64)))
+    voiced = known[np.minimum(np.round(times).astype(int), len(pitch) - 1)]
     phase = 2 * np.pi * np.cumsum(hertz) / FRAMING.rate
     tone = np.zeros(samples)
+    # cos(k x) from the two before it: cos(k x) = 2 cos(x) cos((k - 1) x) - cos((k - 2) x)
+    twice, before, here = 2 * np.cos(phase), np.ones(samples), np.cos(phase)
     for order in range(1, int(_HARMONICS_TO / float(hertz.min())) + 1):
-        tone += np.where(order * hertz < _HARMONICS_TO, np.cos(order * phase), 0.0)
+        tone += here * (order * hertz < _HARMONICS_TO)
+        before, here = here, twice * here - before
     return np.where(voiced, tone + 0.3 * noise, noise)

@@ -1,4 +1,4 @@
-"""The command that measures engines of speech and sets of it."""
+"""The commands that measure engines of speech, sets of it, and models of voices."""
 
 from __future__ import annotations
 
@@ -32,3 +32,36 @@ def speech_sets(
                 "recordings": folder is not None}  # fmt: skip
     found = measurements(folder, texts=texts, per_speaker=per_speaker, most=readers, seed=seed)
     show(new_result("speech-sets", command_line(), found, settings=settings), save)
+
+
+@app.command("voice")
+def voice(
+    run: Annotated[Path, typer.Argument(help="Run of a voice model.", show_default=False)],
+    voices: Annotated[
+        list[Path], typer.Argument(help="Voicesets of its identities, or folders of them.", show_default=False)
+    ],
+    packages: Annotated[
+        Path | None,
+        typer.Option(
+            help="Folder with resemblyzer and pocketsphinx, by pip install --target.", show_default="installed"
+        ),
+    ] = None,
+    targets: Annotated[int, typer.Option(help="Identities that each utterance is converted to.", min=1)] = 3,
+    sentences: Annotated[int, typer.Option(help="Sentences whose words are counted.", min=0)] = 16,
+    seed: Annotated[int, typer.Option(help="Of everything random.")] = 0,
+    save: Save = None,
+) -> None:
+    """A voice model on utterances it did not learn from: whose voice, pitch, words, speed."""
+    import dataclasses
+
+    from benchmarks.voice import measure
+    from forge.speaking.conversion.checkpoint import load_voice_model
+    from shared.voices.reader import read_voiceset, voicesets_in
+
+    model = load_voice_model(run)
+    sets = [read_voiceset(path) for folder in voices for path in voicesets_in(folder)]
+    settings = {"weights_sha256": model.weights_sha256, "steps": model.facts.steps,
+                "population": model.facts.population, "seed": seed, "sentences": sentences, "targets": targets,
+                "identities": [dataclasses.asdict(each) for each in model.facts.identities]}  # fmt: skip
+    found = measure(model, sets, packages, targets=targets, sentences=sentences, seed=seed)
+    show(new_result("voice", command_line(), found, settings=settings), save)

@@ -21,14 +21,16 @@ from forge.commands.suggest import suggest
 from forge.commands.swap import swap
 from forge.commands.train import train
 from forge.commands.vocode import splice, vocode
+from forge.commands.voice import convert, voice_train
 
 app = typer.Typer(help="Train swappers, make labelled fakes, measure them.", no_args_is_help=True)
 _SWAPS = (train, coverage, lr, swap, reenact, quality, redraw, build, suggest, export, models, recipes, pastes)
-_SPEECH = (speak, engines, vocode, splice)
+_SPEECH = (speak, engines, vocode, splice, convert)
 app.command("train-generator")(train_generator)
 for command in (generate, *_SWAPS, *_SPEECH):
     app.command()(command)
 app.command("speech-set")(speech_set)
+app.command("voice-train")(voice_train)
 
 
 def speech_engines() -> list[tuple[str, str, str]]:

@@ -22,6 +22,9 @@ def speech_set(
     license: Annotated[str, typer.Option(help="SPDX identifier, or other.")] = "other",
     engines: Annotated[str, typer.Option(help="Engines that read sentences, with commas.")] = "hibari",
     vocoders: Annotated[str, typer.Option(help="Vocoders of twins, with commas.")] = "griffin-lim",
+    convert: Annotated[
+        Path | None, typer.Option(help="Run of a voice model that converts each utterance.", show_default="none")
+    ] = None,
     per_speaker: Annotated[int, typer.Option(help="Utterances of each voice.")] = 4,
     codecs: Annotated[str | None, typer.Option(help="Codecs of the chains, with commas.", show_default="all")] = None,
     seconds: Annotated[float, typer.Option(help="Longest recording.")] = 6.0,
@@ -44,6 +47,7 @@ def speech_set(
         license=license,
         engines=_listed(engines),
         vocoders=_listed(vocoders),
+        model=convert,
         per_speaker=per_speaker,
         codecs=tuple(CODECS) if codecs is None else _listed(codecs),
         most_seconds=seconds,

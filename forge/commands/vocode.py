@@ -19,9 +19,6 @@ if TYPE_CHECKING:
     from forge.speaking.output import SpeechFile
     from shared.audio.sound import Sound
 
-_LOWEST_RATE = 8000
-_MOST_SAMPLES = 8_000_000
-
 _SPAN = re.compile(r"(\d{1,5}(?:\.\d{1,6})?)-(\d{1,5}(?:\.\d{1,6})?)")
 
 _Recording = Annotated[Path, typer.Argument(help="A recording of speech.", show_default=False)]
@@ -47,10 +44,11 @@ def vocode(
 
     Example: assay forge vocode ann.wav --rights consent --vocoder world --out ann-world.wav
     """
+    from forge.speaking.output import open_recording
     from forge.speaking.partial import with_twin
     from forge.speaking.vocoders import vocoded
 
-    sound = _read(recording, rights, out)
+    sound = open_recording(recording, rights, out)
     spans = _spans(span or [], sound)
     twin = vocoded(sound, vocoder, seed=seed or 0)
     segments: Sequence[tuple[int, int]] = ((0, len(twin)),)
@@ -79,9 +77,10 @@ def splice(
     Example: assay forge splice ann.wav --rights consent --span 1.20-1.85 --say "at nine" --out changed.wav
     """
     from forge.speaking.contract import say as spoken
+    from forge.speaking.output import open_recording
     from forge.speaking.partial import checked_spans, with_speech
 
-    sound = _read(recording, rights, out)
+    sound = open_recording(recording, rights, out)
     spans = checked_spans(_spans(span, sound), sound)
     if len(say) != len(spans):
         raise UsageError("each span is replaced by one text", hint="give --say as often as --span")
@@ -97,34 +96,6 @@ def splice(
         "replaced": _text_of(fake.replaced),
     }
     _write(recording, out, fake.sound, f"{engine} in part", facts, fake.segments)
-
-
-def _read(recording: Path, rights: str, out: Path) -> Sound:
-    from forge.speaking.output import need_speech_suffix
-    from shared.audio.reading import read_sound
-    from shared.audio.sound import is_silent
-    from shared.errors import MediaError
-    from shared.provenance.identity import SigningIdentity
-    from shared.provenance.sign import need_signable
-    from shared.voices.layout import check_rights
-
-    check_rights(rights)
-    need_speech_suffix(out)
-    if out.resolve() == recording.resolve():
-        raise UsageError(f"{out} is the recording itself", hint="name another file: the original is kept")
-    need_signable(SigningIdentity.load_or_create(), None)
-    sound = read_sound(recording, rate=None, most_seconds=600)
-    if sound.rate < _LOWEST_RATE:
-        raise MediaError(
-            f"{recording} has {sound.rate} samples a second", hint=f"the mark needs at least {_LOWEST_RATE:,}"
-        )
-    if len(sound) > _MOST_SAMPLES:
-        raise MediaError(
-            f"{recording} has {len(sound):,} samples", hint=f"cut it to {_MOST_SAMPLES:,}, or lower its rate"
-        )
-    if is_silent(sound.samples):
-        raise MediaError(f"{recording} is silent", hint="name a recording of speech")
-    return sound
 
 
 def _spans(texts: Sequence[str], sound: Sound) -> list[tuple[int, int]]:

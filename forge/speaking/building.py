@@ -1,27 +1,30 @@
 """Builds a labelled set of speech: groups of a recording and its fakes, which leave by one chain.
 
-A group has a real utterance, its twin by each vocoder, one twin in part, a sentence read by an engine, and the
-utterance with a phrase replaced by an engine. Everything random follows from the seed, the speaker and the utterance,
-so a build that was stopped goes on where it was, and ends with the same set.
+A group has a real utterance, its twin by each vocoder, one twin in part, a sentence read by an engine, the utterance
+with a phrase replaced by an engine, and, with a voice model, the utterance in another identity's voice. Everything
+random follows from the seed, the speaker and the utterance, so a build that was stopped goes on where it was, and ends
+with the same set.
 """
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
 
 import shared
 from forge.speaking.contract import Speech, engine_named, say
-from forge.speaking.partial import PartialFake, with_speech, with_twin
+from forge.speaking.conversion.checkpoint import VoiceModel, load_voice_model
+from forge.speaking.conversion.convert import converted
+from forge.speaking.partial import PartialFake, span_with_speech, with_speech, with_twin
 from forge.speaking.sentences import phrase, sentence
 from forge.speaking.set_files import card_of, write_signed
 from forge.speaking.vocoders import available_vocoders, vocoded
 from shared.audio.codecs import CODECS
-from shared.audio.loudness import active_level
 from shared.audio.rates import resampled
 from shared.audio.sound import Sound
 from shared.config import digest
@@ -36,9 +39,11 @@ from shared.storage import folder_lock, replacing, sha256_file
 from shared.types import Split, check_name
 from shared.voices.reader import Voiceset
 
+CONVERSION = "conversion"
+"""Manipulation of an utterance in another identity's voice."""
+
 _LEAST_SECONDS = 1.2
 _WORDS_A_SECOND = 2.3
-_CUT_SECONDS = (0.35, 0.9)
 
 
 @dataclass(frozen=True)
@@ -50,6 +55,7 @@ class SpeechSetSpec:
         license: SPDX identifier, or "other".
         engines: that read sentences; groups take them and their voices in turn.
         vocoders: of the twins.
+        model: folder of a voice model that converts utterances to its identities in turn.
         per_speaker: utterances of each voice.
         codecs: that a chain may have.
         fractions: of speakers in train, val and test.
@@ -61,6 +67,7 @@ class SpeechSetSpec:
     license: str = "other"
     engines: tuple[str, ...] = ("hibari",)
     vocoders: tuple[str, ...] = ("griffin-lim",)
+    model: Path | None = None
     per_speaker: int = 4
     codecs: tuple[str, ...] = tuple(CODECS)
     fractions: tuple[float, float, float] = FRACTIONS
@@ -74,8 +81,10 @@ class SpeechSetSpec:
             raise ConfigError(str(error), hint="for example speech-1") from error
         if not 1 <= self.per_speaker <= 10_000 or not 1.5 <= self.most_seconds <= 30:
             raise ConfigError("a set has 1 to 10,000 utterances a speaker, of 1.5 to 30 s", hint="look at the options")
-        if not self.engines and not self.vocoders:
-            raise ConfigError("a set without engines and vocoders has no fakes", hint="--engines or --vocoders")
+        if not self.engines and not self.vocoders and self.model is None:
+            raise ConfigError(
+                "a set without engines, vocoders and a voice model has no fakes", hint="--engines or --vocoders"
+            )
         for name in self.codecs:
             if name not in CODECS:
                 raise ConfigError(f"no codec is named {name!r}", hint=near_matches(name, list(CODECS)))
@@ -124,13 +133,16 @@ def build_speech_set(voicesets: Sequence[Voiceset], out: Path, spec: SpeechSetSp
     _check(voicesets, spec)
     splits = speaker_splits([one.info.identity for one in voicesets], fractions=spec.fractions, seed=spec.seed)
     tables = {one.info.identity: one.info.table_sha256 for one in voicesets}
+    # The voice model counts by its weights, in ``made_with``, wherever it lies.
+    settings = {name: value for name, value in asdict(spec).items() if name != "model"}
     info = SpeechSetInfo(
         name=spec.name,
         license=spec.license,
         seed=spec.seed,
-        spec=digest({"spec": spec, "voices": tables}),
+        spec=digest({"spec": settings, "voices": tables}),
         voices=tuple(sorted(tables)),
         manipulations=_manipulations(spec),
+        made_with=_made_with(spec),
     )
     with folder_lock(out.parent / f".{out.name}.lock", timeout_seconds=5):
         done = {record.id for record in begin(out, info).records}
@@ -166,7 +178,21 @@ def _check(voicesets: Sequence[Voiceset], spec: SpeechSetSpec) -> None:
 
 def _manipulations(spec: SpeechSetSpec) -> tuple[str, ...]:
     whole = (*spec.vocoders, *spec.engines)
-    return (*whole, *(f"{name}-in-part" for name in whole))
+    return (*whole, *(f"{name}-in-part" for name in whole), *((CONVERSION,) if spec.model else ()))
+
+
+def _made_with(spec: SpeechSetSpec) -> tuple[str, ...]:
+    """Name, version and digest of weights of each engine, as it says itself with a word, and of the voice model."""
+    spoken = (say("one", engine=name, seed=spec.seed).info for name in spec.engines)
+    found = [f"{info.name} {info.version} {(info.weights or 'no weights')[:16]}" for info in spoken]
+    if spec.model is not None:
+        found.append(f"{CONVERSION} {_voice_model(spec.model).weights_sha256[:16]}")
+    return tuple(found)
+
+
+@lru_cache(maxsize=1)
+def _voice_model(folder: Path) -> VoiceModel:
+    return load_voice_model(folder)
 
 
 def _groups(voicesets: Sequence[Voiceset], splits: dict[str, Split], spec: SpeechSetSpec) -> Iterator[_Group]:
@@ -231,7 +257,7 @@ def _group_manipulations(group: _Group, spec: SpeechSetSpec) -> list[str]:
     if spec.engines:
         name = spec.engines[group.turn % len(spec.engines)]
         found += [name, f"{name}-in-part"]
-    return found
+    return [*found, CONVERSION] if spec.model is not None else found
 
 
 def _members(group: _Group, spec: SpeechSetSpec) -> list[_Member]:
@@ -241,7 +267,7 @@ def _members(group: _Group, spec: SpeechSetSpec) -> list[_Member]:
     first, stop = speech_bounds(real)
     first, stop = first, min(stop, first + round((spec.most_seconds - 0.5) * RATE))
     seed = int(rng.integers(1 << 30))
-    span = _span(rng, real, first, stop)
+    span = span_with_speech(rng, real, first, stop)
     for name in spec.vocoders:
         twin = vocoded(real, name, seed=seed)
         members.append(_Member(name, twin, name, spans=((0, len(twin)),)))
@@ -249,6 +275,8 @@ def _members(group: _Group, spec: SpeechSetSpec) -> list[_Member]:
             members.append(_partial(f"{name}-in-part", with_twin(real, twin, [span]), None, None))
     if spec.engines:
         members += _engine_members(group, spec, real, span, rng, seconds=(stop - first) / RATE)
+    if spec.model is not None:
+        members.append(_converted_member(group, _voice_model(spec.model), real, seed))
     order = ["real", *_group_manipulations(group, spec)]
     return sorted(members, key=lambda member: order.index(member.name))
 
@@ -275,6 +303,15 @@ def _engine_members(
     ]
 
 
+def _converted_member(group: _Group, model: VoiceModel, real: Sound, seed: int) -> _Member:
+    """The utterance in the voice of one of the model's identities, in turn, who is not its speaker."""
+    others = [each.name for each in model.facts.identities if each.name != group.voiceset.info.identity]
+    identity = others[group.turn % len(others)]
+    made = converted(real, model, identity, seed=seed)
+    text = group.voiceset.utterances[group.number].text
+    return _Member(CONVERSION, made, CONVERSION, f"{CONVERSION}:{identity}", text, ((0, len(made)),))
+
+
 def _long_enough(rng: np.random.Generator, seconds: float, spoken: Callable[[str], Speech]) -> tuple[Speech, str]:
     """A sentence whose speech is as long as the recording's, so that the recording need not be cut for it."""
     words = max(4, round(seconds * _WORDS_A_SECOND))
@@ -296,20 +333,6 @@ def _spoken_part(sound: Sound) -> Sound:
 
 def _partial(name: str, fake: PartialFake, voice: str | None, text: str | None) -> _Member:
     return _Member(name, fake.sound, name, voice, text, fake.segments)
-
-
-def _span(rng: np.random.Generator, real: Sound, first: int, stop: int) -> tuple[int, int]:
-    """A stretch of .35 to .9 s with speech in it, between the first fifth and the last two fifths of the utterance."""
-    length = round(rng.uniform(*_CUT_SECONDS) * RATE)
-    length = min(length, (stop - first) // 3)
-    low, high = first + (stop - first) // 5, stop - 2 * (stop - first) // 5 - length
-    starts = [int(rng.integers(low, max(low + 1, high))) for _ in range(8)]
-    whole = active_level(real.samples, RATE) or -60.0
-    for start in starts:
-        level = active_level(real.samples[start : start + length], RATE)
-        if level is not None and level > whole - 12:
-            return start, start + length
-    return starts[0], starts[0] + length
 
 
 def _written(

@@ -12,22 +12,26 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from forge.speaking.contract import Phone, Speech
-from shared.audio.sound import Sound
+from shared.audio.reading import read_sound
+from shared.audio.sound import Sound, is_silent
 from shared.audio.writing import BIT_RATE, need_sound_suffix, write_sound
-from shared.errors import UsageError
+from shared.errors import MediaError, UsageError
 from shared.marking.files import sound_binding
 from shared.marking.payload import Payload
 from shared.marking.sound import mark_sound
 from shared.provenance.identity import SigningIdentity
 from shared.provenance.read import EMBEDDABLE
-from shared.provenance.sign import sign_clip
+from shared.provenance.sign import need_signable, sign_clip
 from shared.provenance.types import COMPOSITE_WITH_MODEL, MADE_BY_MODEL, Action
 from shared.storage import replacing, sha256_file, write_text
+from shared.voices.layout import check_rights
 
 STATEMENT = "synthetic speech"
 """The words in the record and in the tags of every file."""
 
 _MOST_TEXT = 500
+_LOWEST_RATE = 8_000
+_MOST_SAMPLES = 8_000_000
 
 
 @dataclass(frozen=True)
@@ -58,6 +62,33 @@ def need_speech_suffix(path: Path) -> None:
     need_sound_suffix(path)
     if path.suffix.lower() not in EMBEDDABLE:
         raise UsageError(f"the signature cannot be in a {path.suffix} file", hint="use .wav, .flac, .mp3 or .m4a")
+
+
+def open_recording(recording: Path, rights: str, out: Path) -> Sound:
+    """The samples of a recording that synthetic speech is made from, after all that would refuse to write it.
+
+    Raises:
+        UsageError: no rights, another suffix, or ``out`` is the recording itself.
+        MediaError: it cannot be read, is silent, too long, or of too low a rate.
+        ProvenanceError: there is no identity that can sign.
+    """
+    check_rights(rights)
+    need_speech_suffix(out)
+    if out.resolve() == recording.resolve():
+        raise UsageError(f"{out} is the recording itself", hint="name another file: the original is kept")
+    need_signable(SigningIdentity.load_or_create(), None)
+    sound = read_sound(recording, rate=None, most_seconds=600)
+    if sound.rate < _LOWEST_RATE:
+        raise MediaError(
+            f"{recording} has {sound.rate} samples a second", hint=f"the mark needs at least {_LOWEST_RATE:,}"
+        )
+    if len(sound) > _MOST_SAMPLES:
+        raise MediaError(
+            f"{recording} has {len(sound):,} samples", hint=f"cut it to {_MOST_SAMPLES:,}, or lower its rate"
+        )
+    if is_silent(sound.samples):
+        raise MediaError(f"{recording} is silent", hint="name a recording of speech")
+    return sound
 
 
 def engine_facts(speech: Speech, text: str, seed: int) -> dict[str, str | int | None]:
@@ -104,7 +135,7 @@ def write_speech(
         ProvenanceError, StorageError: signing or writing failed.
     """
     need_speech_suffix(out)
-    if sound.rate < 8000:
+    if sound.rate < _LOWEST_RATE:
         raise UsageError(f"speech with {sound.rate} samples a second carries no mark", hint="at least 8,000 are needed")
     record: dict[str, str | int | None] = {
         "kind": "speech", "label": "fake", "statement": STATEMENT, "manipulation": manipulation, **facts

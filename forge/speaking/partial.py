@@ -19,6 +19,7 @@ from shared.errors import UsageError
 _FADE_SECONDS = 0.005
 _LEAST_SECONDS = 0.02
 _MOST_GAIN_DB = 30.0
+_CUT_SECONDS = (0.35, 0.9)
 
 
 @dataclass(frozen=True, eq=False)
@@ -120,3 +121,17 @@ def _faded(piece: np.ndarray, original: np.ndarray, rate: int) -> np.ndarray:
     mixed[:count] = ramp * piece[:count] + (1 - ramp) * original[:count]
     mixed[len(mixed) - count :] = ramp[::-1] * piece[len(piece) - count :] + (1 - ramp[::-1]) * original[-count:]
     return mixed
+
+
+def span_with_speech(rng: np.random.Generator, real: Sound, first: int, stop: int) -> tuple[int, int]:
+    """A stretch of .35 to .9 s with speech in it, between the first fifth and the last two fifths of the utterance."""
+    length = round(rng.uniform(*_CUT_SECONDS) * real.rate)
+    length = min(length, (stop - first) // 3)
+    low, high = first + (stop - first) // 5, stop - 2 * (stop - first) // 5 - length
+    starts = [int(rng.integers(low, max(low + 1, high))) for _ in range(8)]
+    whole = active_level(real.samples, real.rate) or -60.0
+    for start in starts:
+        level = active_level(real.samples[start : start + length], real.rate)
+        if level is not None and level > whole - 12:
+            return start, start + length
+    return starts[0], starts[0] + length

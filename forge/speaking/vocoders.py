@@ -77,13 +77,41 @@ def _by_griffin_lim(samples: np.ndarray, rate: int, rng: np.random.Generator) ->
     spread = bands / np.maximum(bands.sum(axis=1, keepdims=True), 1e-9)
     shares = bands / np.maximum(bands.sum(axis=0, keepdims=True), 1e-9)
     magnitude = shares.T @ (spread @ np.abs(transform.stft(padded)))
-    phase = np.exp(2j * np.pi * rng.random(magnitude.shape))
+    made = griffin_lim(
+        magnitude,
+        np.exp(2j * np.pi * rng.random(magnitude.shape)),
+        transform.stft,
+        lambda spectrum: transform.istft(spectrum, k1=len(padded)),
+        rounds=_ROUNDS,
+    )
+    return made[: len(samples)]
+
+
+def griffin_lim(
+    magnitude: np.ndarray,
+    phase: np.ndarray,
+    analysed: Callable[[np.ndarray], np.ndarray],
+    put_together: Callable[[np.ndarray], np.ndarray],
+    *,
+    rounds: int,
+) -> np.ndarray:
+    """(N,) samples whose Fourier transform has about the given magnitudes, by the fast Griffin-Lim algorithm.
+
+    Perraudin, Balazs and Sondergaard, WASPAA 2013, algorithm 2.
+
+    Args:
+        magnitude: (bins, T).
+        phase: (bins, T) complex of magnitude 1, to start from.
+        analysed: (N,) samples to (bins, T) complex.
+        put_together: the inverse.
+        rounds: of the algorithm.
+    """
     before = np.zeros_like(phase)
-    for _ in range(_ROUNDS):
-        again = transform.stft(transform.istft(magnitude * phase, k1=len(padded)))
+    for _ in range(rounds):
+        again = analysed(put_together(magnitude * phase))
         ahead = again + _MOMENTUM * (again - before)
         phase, before = ahead / np.maximum(np.abs(ahead), 1e-12), again
-    return transform.istft(magnitude * phase, k1=len(padded))[: len(samples)]
+    return put_together(magnitude * phase)
 
 
 def mel_filters(size: int, rate: int, *, bands: int = _MELS) -> np.ndarray:

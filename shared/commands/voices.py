@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from shared.console import console, counted
-from shared.errors import UsageError
+from shared.errors import MediaError, UsageError, VoicesetError
 
 if TYPE_CHECKING:
     from shared.voices.layout import VoicesetInfo
@@ -49,6 +49,7 @@ def extract(
 
     Example: assay voices extract readers/ --each --rights CC-BY-4.0 --out voices
     """
+    from shared.video.unread import Unread
     from shared.voices.extract import extract_voice
     from shared.voices.layout import ExtractSettings
 
@@ -60,12 +61,17 @@ def extract(
     people = _people(recordings) if each else {str(identity): recordings}
     settings = {name: ExtractSettings(name, rights, shortest, longest) for name in people}
     made = []
+    unread = Unread(MediaError, VoicesetError)
     for name, files in people.items():
         place = out / name if each else out
-        info = extract_voice(files, place, settings[name], texts=said, force=force)
-        _say(place, info)
-        made.append({"path": str(place), **dataclasses.asdict(info)})
-    console.result({"path": str(out), "voicesets": made} if each else made[0])
+        with unread.passing_over(place):
+            info = extract_voice(files, place, settings[name], texts=said, force=force)
+            _say(place, info)
+            made.append({"path": str(place), **dataclasses.asdict(info)})
+    unread.need_some(len(made))
+    for name, why in unread.reasons.items():
+        console.warn(f"no voiceset of {name}: {why}")
+    console.result({"path": str(out), "voicesets": made, "left_out": unread.reasons} if each else made[0])
 
 
 @app.command("list")

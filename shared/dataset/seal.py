@@ -126,6 +126,7 @@ def write_seal(
     before: Seal | None = None,
     series: str = "",
     above: int = 0,
+    also: Sequence[str] = (),
 ) -> Seal:
     """Signs the dataset with the files in ``drafts`` in place of its own; writes the seal into ``drafts``.
 
@@ -137,6 +138,7 @@ def write_seal(
         before: the seal that is replaced; its series is continued, and roots of clips' signers are kept.
         series: to continue without ``before``; default a new one.
         above: the number is greater than this and than that of ``before``.
+        also: further files of the set that are sealed, by their paths in it.
 
     Raises:
         ManifestError: the manifest cannot be read.
@@ -146,7 +148,7 @@ def write_seal(
     statement = _Statement(
         lines,
         dataset,
-        _file_digests(folder, drafts, sidecars),
+        _file_digests(folder, drafts, [*sidecars, *also]),
         tuple(dict.fromkeys((*(before.roots if before else ()), identity.root))),
         (before.series if before else "") or series or secrets.token_hex(16),
         max(above, before.number if before else 0) + 1,
@@ -215,7 +217,8 @@ def difference(folder: Path, seal: Seal, *, drafts: Path | None = None) -> Diffe
         ManifestError: the manifest cannot be read.
     """
     lines, sidecars = _read_lines(newest(folder, drafts, MANIFEST))
-    files = _file_digests(folder, drafts, sidecars)
+    others = [name for name in seal.files if name not in _FILES and not name.endswith(".c2pa")]
+    files = _file_digests(folder, drafts, [*sidecars, *others])
     # The sidecar of a clip added since is in the next seal; everything sealed must exist.
     names = dict.fromkeys((*seal.files, *_FILES))
     return Difference(
@@ -266,14 +269,14 @@ def _read_lines(path: Path) -> tuple[dict[str, str], list[str]]:
     return digests, sidecars
 
 
-def _file_digests(folder: Path, drafts: Path | None, sidecars: Sequence[str]) -> dict[str, str]:
+def _file_digests(folder: Path, drafts: Path | None, more: Sequence[str]) -> dict[str, str]:
     paths = {name: newest(folder, drafts, name) for name in _FILES}
     digests = {name: sha256_file(path) for name, path in paths.items() if path.is_file()}
-    for name in sidecars:
+    for name in more:
         try:
             path = inside(folder, name)
         except ManifestError:
-            # A line whose path leads out of the folder has no sidecar here; reading the line refuses it.
+            # A path that leads out of the folder names no file of the set; reading its line refuses it.
             continue
         if path.is_file():
             digests[name] = sha256_file(path)

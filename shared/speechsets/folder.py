@@ -69,7 +69,8 @@ def begin(path: Path, info: SpeechSetInfo) -> SpeechSet:
         found = read_speech_set(path)
         if found.info != info:
             raise UsageError(
-                f"{path} was begun with other voices or settings", hint="choose another --out, or the same settings"
+                f"{path} was begun with other {_what_differs(found.info, info)}",
+                hint="choose another --out, or begin it again as it was",
             )
         _drop_partial_line(path / MANIFEST)
         return found
@@ -82,6 +83,12 @@ def begin(path: Path, info: SpeechSetInfo) -> SpeechSet:
         (path / MEDIA).mkdir(exist_ok=True)
         (path / MANIFEST).touch()
     return SpeechSet(path, info, ())
+
+
+def _what_differs(old: SpeechSetInfo, new: SpeechSetInfo) -> str:
+    if old.made_with != new.made_with:
+        return f"versions: {', '.join(sorted(set(old.made_with) ^ set(new.made_with))) or 'in another order'}"
+    return "voices or settings"
 
 
 def append(path: Path, record: SpeechRecord) -> None:
@@ -106,7 +113,8 @@ def finish(path: Path, card: str) -> Seal:
     opened = read_speech_set(path)
     write_text(path / LIST, list_of(opened.records))
     write_text(path / "README.md", card)
-    return write_seal(path, opened.info.name, SigningIdentity.load_or_create(), drafts=path)
+    identity = SigningIdentity.load_or_create()
+    return write_seal(path, opened.info.name, identity, drafts=path, also=(SETTINGS,))
 
 
 def list_of(records: Iterable[SpeechRecord]) -> str:

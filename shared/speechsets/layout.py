@@ -6,7 +6,7 @@
     manifest.jsonl   a SpeechRecord a line
     speech.csv       what detectors read of it, made from the manifest
     media/           real/NAME.flac, MANIPULATION/NAME.flac; one channel, 16 bits, 16,000 samples a second, signed
-    dataset.sig      the seal: digests of all lines and of the card, signed
+    dataset.sig      the seal: digests of all lines, of the settings and the card, signed
     README.md        the card
 """
 
@@ -36,6 +36,7 @@ class SpeechSetInfo:
         spec: digest of the settings and voices that it is made of; a build continues only the same one.
         voices: the identities of the voicesets.
         manipulations: how its fakes were made.
+        made_with: name, version and weights of each engine and voice model; a build continues only with the same ones.
         version: of the layout.
     """
 
@@ -45,6 +46,7 @@ class SpeechSetInfo:
     spec: str
     voices: tuple[str, ...]
     manipulations: tuple[str, ...]
+    made_with: tuple[str, ...] = ()
     version: int = VERSION
 
     def __post_init__(self) -> None:
@@ -66,8 +68,8 @@ class SpeechRecord:
         kind: "real" or "speech".
         speaker: the recorded person whose recording it is, or was made from, or beside which it was made.
         split: train, val or test; all recordings of a speaker are in one.
-        manipulation: how a fake was made: an engine, a vocoder, either "in part"; None for a real one.
-        voice: engine and voice of what an engine read, None without one.
+        manipulation: how a fake was made: an engine, a vocoder, either "in part", or conversion; None for a real one.
+        voice: engine and voice of what an engine read, or identity of a conversion; None without one.
         rights: basis on which the recording may be used.
         seconds: its length.
         spans: fake parts, first and stop sample; of a fake as a whole, the whole of it.

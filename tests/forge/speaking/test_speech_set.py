@@ -1,6 +1,8 @@
 """A set of speech: built, stopped and continued, sealed, verified and audited through the command line."""
 
 import json
+from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -47,7 +49,7 @@ def voices(tmp_path, monkeypatch):
     monkeypatch.setattr("forge.speaking.vocoders._ROUNDS", 2)
     monkeypatch.setattr("shared.speechsets.audit._TREES", 10)
 
-    def say(text, *, engine, voice, seed):
+    def say(text, *, engine, voice=None, seed):
         return Speech(hum(0.3 + 0.06 * len(text), 210, 24_000), EngineInfo(engine, "neural", "1", voice, None, "x"))
 
     monkeypatch.setattr("forge.speaking.building.say", say)
@@ -127,8 +129,6 @@ def test_a_stopped_build_goes_on_and_ends_the_same(voices, tmp_path, monkeypatch
 
 @pytest.mark.parametrize("missing", [("media", "manifest.jsonl"), ("manifest.jsonl",)])
 def test_a_set_stopped_while_it_was_begun_goes_on(tmp_path, missing):
-    from dataclasses import replace
-
     info = SpeechSetInfo("set", "other", 1, "ab", ("ann",), ("hibari",))
     out = tmp_path / "set"
     begin(out, info)
@@ -182,3 +182,50 @@ def test_sentences_are_many_and_as_long_as_asked():
     assert len(texts) == 50
     assert all(10 <= len(text.split()) <= 24 and text[0].isupper() and text.endswith(".") for text in texts)
     assert len({phrase(rng) for _ in range(40)}) > 30
+
+
+def test_settings_are_sealed(voices, tmp_path):
+    out = tmp_path / "set"
+    assert build(voices, out, "--vocoders", "") == 0
+    assert verify(out) == []
+    settings = out / "speechset.toml"
+    settings.write_text(settings.read_text().replace('license = "other"', 'license = "CC0-1.0"'))
+    assert verify(out) == ["speechset.toml: changed after the seal"]
+
+
+def test_a_build_does_not_go_on_with_another_version_of_an_engine(voices, tmp_path, monkeypatch, capsys):
+    from forge.speaking import building
+
+    out, say = tmp_path / "set", building.say
+    assert build(voices, out, "--vocoders", "") == 0
+    assert read_speech_set(out).info.made_with == ("hibari 1 no weights",)
+    assert build(voices, out, "--vocoders", "") == 0
+
+    def newer(text, *, engine, voice=None, seed):
+        speech = say(text, engine=engine, voice=voice, seed=seed)
+        return replace(speech, info=replace(speech.info, version="2"))
+
+    monkeypatch.setattr(building, "say", newer)
+    assert build(voices, out, "--vocoders", "") == 2
+    told = " ".join(capsys.readouterr().err.split())
+    assert "was begun with other versions: hibari 1 no weights, hibari 2 no weights" in told
+
+
+def test_a_voice_model_converts_each_utterance_to_another_identity(voices, tmp_path, monkeypatch):
+    from forge.speaking import building
+
+    names = [SimpleNamespace(name=name) for name in ("r1", "r2")]
+    model = SimpleNamespace(facts=SimpleNamespace(identities=names), weights_sha256="ab" * 32)
+    monkeypatch.setattr(building, "_voice_model", lambda _: model)
+    monkeypatch.setattr(building, "converted", lambda sound, *_, **__: sound.with_samples(-sound.samples))
+    out = tmp_path / "set"
+    assert build(voices, out, "--vocoders", "", "--engines", "", "--convert", str(tmp_path / "run")) == 0
+    opened = read_speech_set(out)
+    assert opened.info.made_with == ("conversion abababababababab",)
+    made = [each for each in opened.records if each.manipulation == "conversion"]
+    assert len(made) == 4
+    assert all(each.voice != f"conversion:{each.speaker}" for each in made)
+    assert {each.voice for each in made} == {"conversion:r1", "conversion:r2"}
+    known = read_provenance(opened.file(made[0]))
+    assert known.says_fake
+    assert verify(out) == []

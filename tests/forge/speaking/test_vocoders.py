@@ -137,7 +137,7 @@ def test_wrong_usage(tmp_path, monkeypatch, capsys, arguments, why):
     ("rate", "most", "why"), [(4000, 10**9, "4000 samples a second"), (RATE, 9000, "32,000 samples")]
 )
 def test_recordings_that_cannot_be_vocoded_are_refused_before_work(tmp_path, monkeypatch, capsys, rate, most, why):
-    monkeypatch.setattr("forge.commands.vocode._MOST_SAMPLES", most)
+    monkeypatch.setattr("forge.speaking.output._MOST_SAMPLES", most)
     monkeypatch.setattr("forge.speaking.vocoders.vocoded", lambda *_, **__: pytest.fail("vocoded"))
     write_sound(tmp_path / "ann.wav", syllables(rate=rate))
     out = tmp_path / "x.wav"

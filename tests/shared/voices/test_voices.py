@@ -78,13 +78,17 @@ def test_a_known_text_makes_one_utterance(tmp_path, recording):
     assert only.seconds == pytest.approx(5.0, abs=0.2)
 
 
-def test_each_recording_is_a_person(tmp_path, recording):
+def test_each_recording_is_a_person(tmp_path, recording, capsys):
     (tmp_path / "in").mkdir()
     recording.rename(tmp_path / "in" / "ann.wav")
     write_sound(tmp_path / "in" / "bob.flac", speech(1.2))
+    write_sound(tmp_path / "in" / "carl.flac", speech(0.3))
     assert run(["voices", "extract", str(tmp_path / "in"), "--each", "--rights", "consent", "--out",
                 str(tmp_path / "v")]) == 0  # fmt: skip
     assert [path.name for path in voicesets_in(tmp_path / "v")] == ["ann", "bob"]
+    told = " ".join(capsys.readouterr().err.split())
+    assert "no voiceset of carl: no utterance" in told
+    assert "1 too short" in told
 
 
 @pytest.mark.parametrize(

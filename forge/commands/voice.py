@@ -1,0 +1,121 @@
+"""``assay forge voice-train`` and ``assay forge convert``: a model of voices, and speech in one of them."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from forge.speaking.conversion.config import VoiceConfig
+from shared.commands.options import DeviceOption, SeedOption, SettingsOption, default
+from shared.config import from_mapping, merged, read_toml
+from shared.console import console, counted
+
+_CONFIG = VoiceConfig()
+
+
+def voice_train(
+    voicesets: Annotated[
+        list[Path],
+        typer.Argument(
+            help="Voicesets, or folders of them: two identities or more that speech can be converted to.",
+            show_default=False,
+        ),
+    ],
+    run: Annotated[Path, typer.Option(help="Run folder; an unfinished run in it continues.", show_default=False)],
+    population: Annotated[
+        list[Path] | None,
+        typer.Option(
+            help="Further voicesets that only encoder and decoder learn from; repeatable.", show_default="none"
+        ),
+    ] = None,
+    steps: Annotated[int | None, typer.Option(help="How long.", show_default=default(_CONFIG.steps))] = None,
+    minutes: Annotated[
+        float | None,
+        typer.Option(
+            help="Stop after this many minutes; the schedule follows this clock too.", show_default="no limit"
+        ),
+    ] = None,
+    batch: Annotated[
+        int | None, typer.Option(help="Stretches of speech in a step.", show_default=default(_CONFIG.batch))
+    ] = None,
+    device: DeviceOption = None,
+    seed: SeedOption = None,
+    config: SettingsOption = None,
+) -> None:
+    """Trains one model of voices for all given identities. Ctrl-C saves; the same command continues.
+
+    A voiceset states the basis on which its voice may be used, and the model's card repeats it. RUN/previews shows
+    spectrograms and sounds at the end.
+
+    Example: assay forge voice-train voices/ann voices/bob --population readers --minutes 30 --run runs/voices
+    """
+    from forge.speaking.conversion.training import train_voices
+    from shared.voices.reader import read_voiceset, voicesets_in
+
+    flags = {"steps": steps, "minutes": minutes, "batch": batch, "device": device, "seed": seed}
+    given = {name: value for name, value in flags.items() if value is not None}
+    below: dict[str, Any] = read_toml(config) if config is not None else {}
+    settings = from_mapping(VoiceConfig, merged(below, given), where=config.name if config else "flags")
+
+    def opened(places: list[Path]) -> list[Any]:
+        return [read_voiceset(path) for place in places for path in voicesets_in(place)]
+
+    identities, more = opened(voicesets), opened(population or [])
+    chosen = {one.path.resolve() for one in identities}
+    result = train_voices(
+        identities, run, settings, population=[one for one in more if one.path.resolve() not in chosen]
+    )
+    names = ", ".join(each.name for each in result.facts.identities)
+    console.print(f"{result.model}: {counted(result.steps, 'step')}, identities {names}")
+    console.print(f"try it: assay forge convert {run} SPEECH --rights consent --to {result.facts.identities[0].name}")
+    console.result(
+        {"run": str(result.run), "model": str(result.model), "steps": result.steps, "seconds": result.seconds,
+         "identities": [dataclasses.asdict(each) for each in result.facts.identities]}
+    )  # fmt: skip
+
+
+def convert(
+    run: Annotated[Path, typer.Argument(help="Run of a voice model, or its voice-model folder.", show_default=False)],
+    speech: Annotated[Path, typer.Argument(help="A recording of speech.", show_default=False)],
+    to: Annotated[str, typer.Option(help="Identity that speaks in the result.", show_default=False)],
+    rights: Annotated[
+        str, typer.Option(help="Basis of use of the recording: consent, CC-BY-4.0, ...", show_default=False)
+    ],
+    out: Annotated[Path, typer.Option(help="File: .wav, .flac, .mp3 or .m4a.", show_default=False)],
+    seed: SeedOption = None,
+) -> None:
+    """Converts a recording to the voice of an identity: the same words at the same times. Labelled synthetic speech.
+
+    The file carries the sound mark, the words "synthetic speech" in its tags, and a signature whose record names the
+    model, the identity, and both bases of use. An identity converted to itself is the control.
+
+    Example: assay forge convert runs/voices ann.wav --rights consent --to bob --out ann-as-bob.wav
+    """
+    from forge.speaking.conversion.checkpoint import load_voice_model
+    from forge.speaking.conversion.convert import converted
+    from forge.speaking.output import open_recording, write_speech
+
+    model = load_voice_model(run)
+    identity = model.facts.identities[model.number_of(to)]
+    sound = open_recording(speech, rights, out)
+    made = converted(sound, model, to, seed=seed or 0)
+    facts: dict[str, str | int | None] = {
+        "identity": to,
+        "identity_rights": identity.rights,
+        "rights": rights,
+        "weights_sha256": model.weights_sha256,
+        "vocoder": "griffin-lim",
+        "seed": seed or 0,
+        "segments": f"0-{len(made)}",
+    }
+    written = write_speech(out, made, manipulation="voice conversion", facts=facts, ingredient=speech)
+    console.print(
+        f"{out}: {made.seconds:.2f} s in the voice of {to}; synthetic speech, marked {written.mark} and signed"
+    )
+    console.result(
+        {"path": str(out), "seconds": made.seconds, "rate": made.rate, "sha256": written.sha256,
+         "mark": written.mark, "record": dict(written.facts)}
+    )  # fmt: skip

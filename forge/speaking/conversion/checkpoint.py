@@ -1,0 +1,163 @@
+"""The folder of a trained voice model: ``voice.json``, ``model.safetensors``, ``README.md``.
+
+The vectors of voices that were only learned beside the identities are not in it.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+import msgspec
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+
+from forge.speaking.conversion.features import PitchRange
+from forge.speaking.conversion.network import VoiceSpec, VoiceSwapper
+from shared.errors import CheckpointError, StorageError, UnknownNameError
+from shared.registry import near_matches
+from shared.storage import need_replaceable, read_json, replacing_folder, sha256_file
+from shared.types import check_name
+
+FACTS_NAME = "voice.json"
+WEIGHTS_NAME = "model.safetensors"
+CARD_NAME = "README.md"
+FOLDER_NAME = "voice-model"
+
+_FORMAT = 1
+_MOST_BYTES = 1 << 30
+_HINT = "name the folder of a trained voice model, or its run"
+
+
+@dataclass(frozen=True)
+class IdentityFacts:
+    """An identity: name, basis of use, range of its pitch, and seconds of its speech that were learned from."""
+
+    name: str
+    rights: str
+    pitch: PitchRange
+    seconds: float
+
+    def __post_init__(self) -> None:
+        check_name(self.name, "identity")
+
+
+@dataclass(frozen=True)
+class VoiceFacts:
+    """What is known of a voice model.
+
+    Attributes:
+        spec: its size; ``voices`` and ``identities`` are the number of identities.
+        identities: in the order of their numbers.
+        steps: of the training.
+        population: further voices that encoder and decoder were trained on.
+        format: of this file.
+    """
+
+    spec: VoiceSpec
+    identities: tuple[IdentityFacts, ...]
+    steps: int
+    population: int
+    format: int = _FORMAT
+
+    def __post_init__(self) -> None:
+        spec = self.spec
+        if spec.voices != len(self.identities) or spec.identities != len(self.identities) or not self.identities:
+            raise ValueError("the numbers of voices and identities differ")
+        if not (1 <= spec.width <= 1024 and 1 <= spec.code <= 512 and 1 <= spec.rank <= spec.width):
+            raise ValueError("the size is out of range")
+        if spec.identities > 10_000:
+            raise ValueError("more than 10,000 identities")
+
+
+@dataclass(frozen=True, eq=False)
+class VoiceModel:
+    """A trained model with its facts and the SHA-256 of its weights."""
+
+    swapper: VoiceSwapper
+    facts: VoiceFacts
+    weights_sha256: str
+
+    def number_of(self, identity: str) -> int:
+        """The number of an identity.
+
+        Raises:
+            UnknownNameError: it was not trained.
+        """
+        names = [each.name for each in self.facts.identities]
+        if identity not in names:
+            raise UnknownNameError(f"the voice model has no identity {identity!r}", hint=near_matches(identity, names))
+        return names.index(identity)
+
+
+def save_voice_model(folder: Path, swapper: VoiceSwapper, facts: VoiceFacts, *, card: str) -> Path:
+    """Writes the folder, completely or not at all; an earlier one is replaced.
+
+    Raises:
+        UsageError: something else is there.
+        StorageError: writing failed.
+    """
+    need_replaceable(folder, "voice model", marks=(FACTS_NAME, WEIGHTS_NAME))
+    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in swapper.state_dict().items()}
+    tensors["voices.weight"] = tensors["voices.weight"][: len(facts.identities)].clone()
+    with replacing_folder(folder) as draft:
+        try:
+            save_file(tensors, draft / WEIGHTS_NAME, metadata={"format": "pt"})
+        except SafetensorError as error:  # the library wraps errors of the operating system
+            raise StorageError(f"cannot write {folder}: {error}", hint="check the disk's space") from error
+        (draft / FACTS_NAME).write_text(json.dumps(msgspec.to_builtins(facts), indent=2) + "\n", encoding="utf-8")
+        (draft / CARD_NAME).write_text(card, encoding="utf-8")
+    return folder
+
+
+def load_voice_model(place: Path) -> VoiceModel:
+    """The voice model in a folder, or in the run there.
+
+    Raises:
+        CheckpointError: there is none, or it is damaged.
+    """
+    folder = place if (place / FACTS_NAME).is_file() else place / FOLDER_NAME
+    facts = read_json(folder / FACTS_NAME, VoiceFacts, 4 << 20, error=CheckpointError, hint=_HINT)
+    if facts.format != _FORMAT:
+        raise CheckpointError(f"{folder} is of format {facts.format}, not {_FORMAT}", hint="train it again")
+    path = folder / WEIGHTS_NAME
+    try:
+        if path.stat().st_size > _MOST_BYTES:
+            raise CheckpointError(f"{path} is larger than 1 GiB", hint=_HINT)
+        tensors = load_file(path)
+        swapper = VoiceSwapper(facts.spec)
+        swapper.load_state_dict(tensors)
+    except (OSError, SafetensorError, RuntimeError, ValueError) as error:
+        raise CheckpointError(f"{path} is damaged: {error}", hint="train it again, or copy it again") from error
+    if not all(bool(torch.isfinite(each).all()) for each in swapper.state_dict().values()):
+        raise CheckpointError(f"{path} holds weights that are no numbers", hint="train it again")
+    return VoiceModel(swapper.eval(), facts, sha256_file(path))
+
+
+def card_of(facts: VoiceFacts, parameters: tuple[int, int]) -> str:
+    """The card of a model: what it is, whose voices it has, and what it is for."""
+    rows = [f"| {each.name} | {each.rights} | {each.seconds:.0f} |" for each in facts.identities]
+    return "\n".join(
+        [
+            "# Voice model",
+            "",
+            "Converts speech to the voices below. Every file it makes is labelled, marked and signed as synthetic",
+            "speech. It is for making labelled sets, with the consent of those whose voices they are.",
+            "",
+            f"{parameters[0]:,} parameters of encoder and decoder, {parameters[1]:,} of each identity; {facts.steps}",
+            f"steps; {facts.population} further voices were learned from, which it cannot speak in.",
+            "",
+            "| identity | rights | seconds learned from |",
+            "|---|---|---|",
+            *rows,
+            "",
+        ]
+    )
+
+
+def exported_spec(spec: VoiceSpec) -> VoiceSpec:
+    """The size of a model in its folder, with the voices of its identities alone."""
+    return dataclasses.replace(spec, voices=spec.identities)

@@ -21,7 +21,7 @@ from forge.commands.suggest import suggest
 from forge.commands.swap import swap
 from forge.commands.train import train
 from forge.commands.vocode import splice, vocode
-from forge.commands.voice import convert, voice_train
+from forge.commands.voice import convert, train_voice
 
 app = typer.Typer(help="Train swappers, make labelled fakes, measure them.", no_args_is_help=True)
 _SWAPS = (train, coverage, lr, swap, reenact, quality, redraw, build, suggest, export, models, recipes, pastes)
@@ -30,7 +30,7 @@ app.command("train-generator")(train_generator)
 for command in (generate, *_SWAPS, *_SPEECH):
     app.command()(command)
 app.command("speech-set")(speech_set)
-app.command("voice-train")(voice_train)
+app.command("train-voice")(train_voice)
 
 
 def speech_engines() -> list[tuple[str, str, str]]:

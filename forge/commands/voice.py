@@ -1,4 +1,4 @@
-"""``assay forge voice-train`` and ``assay forge convert``: a model of voices, and speech in one of them."""
+"""``assay forge train-voice`` and ``assay forge convert``: a model of voices, and speech in one of them."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from shared.console import console, counted
 _CONFIG = VoiceConfig()
 
 
-def voice_train(
+def train_voice(
     voicesets: Annotated[
         list[Path],
         typer.Argument(
@@ -50,7 +50,7 @@ def voice_train(
     A voiceset states the basis on which its voice may be used, and the model's card repeats it. RUN/previews shows
     spectrograms and sounds at the end.
 
-    Example: assay forge voice-train voices/ann voices/bob --population readers --minutes 30 --run runs/voices
+    Example: assay forge train-voice voices/ann voices/bob --population readers --minutes 30 --run runs/voices
     """
     from forge.speaking.conversion.training import train_voices
     from shared.voices.reader import read_voiceset, voicesets_in

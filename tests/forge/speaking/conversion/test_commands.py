@@ -1,4 +1,4 @@
-"""``assay forge voice-train`` and ``assay forge convert``."""
+"""``assay forge train-voice`` and ``assay forge convert``."""
 
 import json
 
@@ -25,7 +25,7 @@ def trained(voicesets, tmp_path, capsys):
     (tmp_path / "small.toml").write_text(SETTINGS)
     voices = [str(one.path) for one in voicesets]
     arguments = ["--population", voices[2], "--steps", "2", "--config", str(tmp_path / "small.toml")]
-    assert run(["--json", "forge", "voice-train", *voices[:2], "--run", str(tmp_path / "run"), *arguments]) == 0
+    assert run(["--json", "forge", "train-voice", *voices[:2], "--run", str(tmp_path / "run"), *arguments]) == 0
     told = json.loads(capsys.readouterr().out)
     assert [each["name"] for each in told["identities"]] == ["r0", "r1"]
     assert told["steps"] == 2

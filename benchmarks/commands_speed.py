@@ -173,7 +173,7 @@ def minute(
     clip: Annotated[
         Path | None, typer.Option(help="Clip to measure on.", show_default="a filmed actor in 1080p")
     ] = None,
-    seconds: Annotated[float, typer.Option(help="Length of the clip.", min=0.2)] = 60.0,
+    seconds: Annotated[float, typer.Option(help="Length of the filmed clip.", min=0.2)] = 60.0,
     scoring: Annotated[bool, typer.Option(help="Measure scoring alone.")] = True,
     inspection: Annotated[bool, typer.Option(help="Measure assay inspect: time, memory and its steps.")] = True,
     device: DeviceName = "auto",
@@ -185,7 +185,14 @@ def minute(
 
     from benchmarks.minute import film_minute, inspect_once, measure, measure_inspection
     from detect.models.checkpoint import detector_folder
+    from shared.errors import UsageError
+    from shared.video.reader import probe
 
+    if clip is not None:
+        length = probe(clip).duration_seconds
+        if length is None:
+            raise UsageError(f"{clip} does not declare its length", hint="remux it, or leave --clip out")
+        seconds = length
     detector_folder(detector)  # before anything is filmed
     with tempfile.TemporaryDirectory(prefix="assay-bench-") as folder:
         work = Path(folder)

@@ -249,6 +249,12 @@ def picture(points: Sequence[Point]) -> bytes:
             panel.plot(line, law.at(line), color=FAKE_COLOR, linewidth=1)
             panel.vlines(numbers.max(), law.forecast_low, law.forecast_high, color=FAINT, linewidth=4, zorder=0)
             panel.set(xscale="log", yscale="log", xlabel=f"{axis} learned from", ylabel="1 - AUC")
+            ticks = sorted(set(numbers.tolist()))
+            panel.set_xticks(ticks, [str(tick) for tick in ticks])
+            panel.minorticks_off()
+            heights = np.linspace(*panel.get_ylim(), 5)
+            panel.set_yticks(heights, [f"{height:.2f}" for height in heights])
+            panel.minorticks_off()
             title = f"{test}\nexponent {law.exponent:.2f} ({law.exponent_low:.2f} to {law.exponent_high:.2f})"
             panel.set_title(title, fontsize=9)
         return png(plot)

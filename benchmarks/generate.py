@@ -46,7 +46,7 @@ def measured(
     sampler = Sampler(run, StillConfig(not_new="write"))
     spec, reference = sampler.generator.spec, sampler.reference
     real = read_material(open_facesets(facesets), px=spec.px, framing=spec.framing, people="file")
-    if len(real.people) < 4 * _SIZE // 2:
+    if len(real.people) < 2 * _SIZE:
         raise UsageError(f"{len(real.people)} photographs are too few for a floor", hint=f"at least {2 * _SIZE}")
     net, rng = FeatureNet.load(), np.random.default_rng(seed)
     photographs = net.pooled(list(real.faces.permute(0, 2, 3, 1).contiguous().numpy()))

@@ -1,7 +1,7 @@
 """Detectors of generated stills, trained and tested on faces of one generator beside photographs of the same side.
 
 Both classes have the generator's side and framing and pass the same chain: of each class, three in five are compressed
-as JPEG of quality 60 to 95, and two in five of the photographs were halved and doubled first, so that neither file
+as JPEG of quality 60 to 94, and two in five of the photographs were halved and doubled first, so that neither file
 format nor softness alone tells them apart. The test has other people and other seeds. A photograph that went through
 the base swapper's encoder and decoder is a control: its person is real and its pixels are a decoder's.
 """

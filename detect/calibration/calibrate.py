@@ -314,6 +314,7 @@ def fit_calibration(
 
 
 def _allowed(config: CalibrateConfig) -> Miscoverage:
+    """The shares of both classes; that of real clips is at most that of fakes, whatever was asked for."""
     return Miscoverage(min(config.real_miscoverage, config.miscoverage), config.miscoverage)
 
 

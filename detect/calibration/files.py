@@ -5,8 +5,9 @@ In the folder of a detector; for third-party ones, which may be a single file, b
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from detect.models.checkpoint import detector_folder
 from detect.models.external.settings import Reference, parse_reference, settings_beside
@@ -45,7 +46,13 @@ def detector_mark(reference: Reference | None, weights_sha256: str) -> str:
 
 
 def read_document(
-    path: Path, kind: type[T], *, known: tuple[int, ...], max_bytes: int, numbered: bool = True
+    path: Path,
+    kind: type[T],
+    *,
+    known: tuple[int, ...],
+    max_bytes: int,
+    numbered: bool = True,
+    present: Callable[[dict[str, Any]], dict[str, Any]] = dict,
 ) -> T | None:
     """The value of type ``kind`` in a JSON file with the entry "format"; None if there is no such file.
 
@@ -55,6 +62,7 @@ def read_document(
         known: the supported formats, the current one last.
         max_bytes: a larger file is refused.
         numbered: False if older files without a format exist; they are ignored.
+        present: makes a document of a known format one of the current shape.
 
     Raises:
         CheckpointError: it is too large, damaged, holds an unknown entry, or is of another format.
@@ -68,6 +76,6 @@ def read_document(
     if document.get("format") not in known:
         raise CheckpointError(f"{path} has format {document.get('format')!r}, not {known[-1]}", hint="update assay")
     try:
-        return from_mapping(kind, document, where=path.name)
+        return from_mapping(kind, present(document), where=path.name)
     except ConfigError as error:
         raise CheckpointError(f"{path} is damaged: {error}", hint=again) from error

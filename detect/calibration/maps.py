@@ -16,7 +16,7 @@ import json
 import math
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from scipy.special import expit, logit
@@ -30,8 +30,8 @@ from shared.results.calibration import OutsideBound, Share
 from shared.results.scores import Evaluation
 from shared.storage import write_text
 
-_FORMAT = 2
-_READ = (1, 2)  # the first has no prediction sets, no parts, and no bounds from outside
+_FORMAT = 3
+_READ = (1, 2, 3)  # 1: no prediction sets, no parts, no bounds from outside; 2: one miscoverage for both classes
 _MAX_BYTES = 4 << 20
 
 
@@ -249,7 +249,21 @@ def read_calibration(detector: str | Path) -> Calibration | None:
         CheckpointError: no detector there; the file is damaged, holds an unknown entry, or is of another format.
         UsageError: the reference does not exist.
     """
-    return read_document(beside(detector, CALIBRATION_NAME), Calibration, known=_READ, max_bytes=_MAX_BYTES)
+    path = beside(detector, CALIBRATION_NAME)
+    return read_document(path, Calibration, known=_READ, max_bytes=_MAX_BYTES, present=_present_shape)
+
+
+def _present_shape(document: dict[str, Any]) -> dict[str, Any]:
+    """``document`` with the one miscoverage of the prediction sets in format 2 stated for each class."""
+    sets = document.get("conformal")
+    if not isinstance(sets, dict) or "miscoverage" not in sets:
+        return document
+    share = sets["miscoverage"]
+    classes = {name: value for name, value in sets.items() if name != "miscoverage"}
+    stated = {
+        name: {"miscoverage": share, **value} if isinstance(value, dict) else value for name, value in classes.items()
+    }
+    return {**document, "conformal": stated}
 
 
 def misfit(

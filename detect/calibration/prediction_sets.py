@@ -37,7 +37,8 @@ class ClassLimit:
         low, high: interval of the coverage of this one calibration, see
             :func:`detect.calibration.conformal.coverage_beta`.
         measured: share of clips of left-out people whose set holds their class, by fits without them; None if too few
-            people are left for such fits.
+            people are left for such fits. For real clips these may miss 1 / (n + 1) of their n people where
+            ``miscoverage`` is less.
         alone: share of the same clips whose set is their class and no other.
     """
 

@@ -32,11 +32,11 @@ from detect.inspection.evidence.marks import layers_read, mark_evidence
 from detect.inspection.evidence.provenance import provenance_evidence
 from detect.inspection.exhibits import exhibited_quality, sample_faces
 from detect.inspection.hearing import NOT_HEARD, Heard, hear
-from detect.inspection.naming import named, speaks_against_real
+from detect.inspection.naming import named, not_called_real, speaks_against_real
 from detect.inspection.others import agreement_words, need_distinct, other_results
 from detect.inspection.report import plot_timeline
 from detect.inspection.sound_file import inspect_sound
-from detect.inspection.verdict import block_interval, decide, validation_words
+from detect.inspection.verdict import NO_TRACE, block_interval, decide, validation_words
 from detect.models.checkpoint import detector_title
 from detect.models.predictor import CropPredictor
 from detect.scoring.aggregate import resolved
@@ -226,9 +226,9 @@ def _report(
     how = resolved(None, predictor.facts.aggregate)
     interval = block_interval(scores.frames, how, block_seconds=config.block_seconds, seed=config.seed)
     verdict, reason = decide(clip.logit, interval, threshold, interpretation, predictor.facts.validation)
+    if verdict == "real" and (cause := speaks_against_real(evidence, scores.tracks, threshold)):
+        verdict, reason = "inconclusive", not_called_real(cause, reason, NO_TRACE)
     reason = " ".join(filter(None, (reason, named(evidence, scores.tracks, scores.frames, threshold))))
-    if verdict == "real" and speaks_against_real(evidence, threshold):
-        verdict = "inconclusive"
     if scores.facts.stopped:
         reason += f" All of this is about the first {counted(clip.frames_read, 'frame')}: the rest could not be read."
     facts = scores.facts
@@ -292,10 +292,12 @@ def _limits(clip: ClipScore, still: bool, predictor: CropPredictor) -> tuple[str
         return ()
     if still:
         return ("The file is a single picture; the detector's threshold and calibration come from frames of videos.",)
-    rate = f"one in {ScoreConfig().every}" if predictor.spec.reads == "pixels" else "about 25 a second"
+    pixels = predictor.spec.reads == "pixels"
+    rate = f"one in {ScoreConfig().every}" if pixels else "every n-th, so that they are near 25 a second"
+    where = "spread over" if pixels else "in succession about the middle of"
     return (
-        f"{clip.frames_scored} frames of this file were scored, {rate}; threshold and "
-        "calibration come from a set number of frames spread over each clip. Where the two numbers differ much, more "
+        f"{clip.frames_scored} frames of this file were scored, {rate}; threshold and calibration come from a set "
+        f"number of frames {where} each clip. Where the two numbers differ much, more "
         "than twice or less than half, the largest of many scores, or the mean of few, can lie elsewhere than there.",
     )
 

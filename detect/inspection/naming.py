@@ -10,6 +10,8 @@ from detect.inspection.evidence.stretches import NAME as STRETCHES
 from shared.results.scores import Evidence, FrameScore, TrackScore
 
 _MOST_NAMED = 8
+_LEAST_SCORED = 8
+"""Scores of a face, at least, so that it alone can keep a file from being called real."""
 
 
 def named(
@@ -26,14 +28,29 @@ def named(
     return " ".join(filter(None, (faces_above(tracks, scores, threshold), _stretch(evidence), says_fake(evidence))))
 
 
-def speaks_against_real(evidence: Sequence[Evidence], threshold: float) -> bool:
-    """Whether a file may not be called real: it calls itself a fake, or a part that stands out lies above.
+def speaks_against_real(evidence: Sequence[Evidence], tracks: Sequence[TrackScore], threshold: float) -> str:
+    """Why a file may not be called real, as words after a colon; empty if nothing speaks against it.
 
-    A clip's score is over all of its frames, so that a forged part can be lost in it.
+    A clip's score is over all of its frames, so that a forged part, or a forged face that is seen for a short time, can
+    be lost in it. Credentials in a file beside it count for nothing: anybody may have put them there.
     """
     found = next((each for each in evidence if each.name == STRETCHES), None)
     inside = [] if found is None else [value for name, value in found.details.items() if name.endswith(INSIDE)]
-    return bool(says_fake(evidence)) or any(isinstance(value, float) and value >= threshold for value in inside)
+    faces = [each.track for each in tracks if each.frames >= _LEAST_SCORED and each.logit >= threshold]
+    more = f" and {len(faces) - _MOST_NAMED} more" if len(faces) > _MOST_NAMED else ""
+    causes = (
+        f"face {', '.join(map(str, faces[:_MOST_NAMED]))}{more} scores above the threshold" if faces else "",
+        "a part of the timeline scores above the threshold"
+        if any(isinstance(value, float) and value >= threshold for value in inside)
+        else "",
+        "the file calls itself a fake" if _saying(evidence, beside=False) else "",
+    )
+    return ", and ".join(filter(None, causes))
+
+
+def not_called_real(cause: str, reason: str, no_trace: str) -> str:
+    """The reason of a verdict "real" that is not given: the cause first, and without its clause ``no_trace``."""
+    return f"Not called real although the whole scores below: {cause}. {reason.replace(no_trace, '')}"
 
 
 def says_fake(evidence: Sequence[Evidence]) -> str:
@@ -41,10 +58,30 @@ def says_fake(evidence: Sequence[Evidence]) -> str:
 
     Of credentials that are broken nothing is repeated: anybody can have written them.
     """
-    saying = [each.name for each in evidence if each.details.get(SAYS_FAKE) and each.details.get("valid", True)]
-    if not saying:
-        return ""
-    return f"Whatever the score, what the file carries ({', '.join(saying)}) says that a model had a hand in it."
+    words = []
+    if saying := _saying(evidence, beside=False):
+        names = ", ".join(each.name for each in saying)
+        words.append(f"Whatever the score, what the file carries ({names}) says that a model had a hand in it.")
+        if any(each.details.get("signer is known here") is False for each in saying):
+            words.append("Who signed that is not known here.")
+    if apart := _saying(evidence, beside=True):
+        names = ", ".join(each.name for each in apart)
+        words.append(
+            f"A file beside it ({names}) says that a model had a hand in it; anybody may have put it there, so it does "
+            "not change the verdict."
+        )
+    return " ".join(words)
+
+
+def _saying(evidence: Sequence[Evidence], *, beside: bool) -> list[Evidence]:
+    """What says that a model had a hand in the file and is not broken: in the file, or ``beside`` it."""
+    return [
+        each
+        for each in evidence
+        if each.details.get(SAYS_FAKE)
+        and each.details.get("valid", True)
+        and (each.details.get("in the file") is False) == beside
+    ]
 
 
 def faces_above(tracks: Sequence[TrackScore], scores: Sequence[FrameScore], threshold: float) -> str:

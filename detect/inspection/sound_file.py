@@ -19,8 +19,9 @@ from detect.inspection.evidence.motion import sound_track
 from detect.inspection.evidence.provenance import provenance_evidence
 from detect.inspection.evidence.sound import sound_facts
 from detect.inspection.hearing import Heard, hear
-from detect.inspection.naming import says_fake
+from detect.inspection.naming import not_called_real, says_fake, speaks_against_real
 from detect.speech.checkpoint import SpeechModel
+from detect.speech.score import NO_TRACE
 from shared.audio.isolated import sound_file_facts
 from shared.config import digest, replace
 from shared.results.scores import ForensicReport, Verdict
@@ -101,8 +102,10 @@ def _report(
     elif heard.why and not heard.not_analysed[0].endswith("of this inspection"):
         reason = f"The sound could not be scored, because {heard.why}."
     evidence = tuple(each.evidence for each in found)
+    if verdict == "real" and (cause := speaks_against_real(evidence, (), 0.0)):
+        verdict, reason = "inconclusive", not_called_real(cause, reason, NO_TRACE)
     if told := says_fake(evidence):
-        reason, verdict = f"{reason} {told}", "inconclusive" if verdict == "real" else verdict
+        reason = f"{reason} {told}"
     detector = {"name": "none", "weights_sha256": ""}
     if result is not None:
         detector = {"name": result.name, "family": f"speech, {result.kind}", "weights_sha256": result.weights_sha256}

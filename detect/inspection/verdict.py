@@ -18,6 +18,8 @@ from shared.results.scores import Evaluation, FrameScore, Verdict
 
 _BOOTSTRAP_ROUNDS = 400
 _CHANCE = 0.5
+NO_TRACE = ": it sees no trace of the forgeries it was trained on; others it may miss"
+"""Clause of the verdict "real"."""
 
 
 def block_interval(
@@ -177,5 +179,5 @@ def _side(logit: float, interval: tuple[float, float] | None, threshold: float) 
     return (
         "real",
         f"The detector scores the faces {logit:+.2f}, below its threshold {threshold:+.2f} throughout the interval "
-        f"({low:+.2f} to {high:+.2f}): it sees no trace of the forgeries it was trained on; others it may miss.",
+        f"({low:+.2f} to {high:+.2f}){NO_TRACE}.",
     )

@@ -20,14 +20,16 @@ from shared.types import Face, Frame
 from shared.video import Encoding, VideoReader, VideoWriter
 
 
-def wanted_frames(frames: int, count: int, cell: Cell, *, consecutive: bool = False) -> list[int]:
+def wanted_frames(
+    frames: int, count: int, cell: Cell, *, consecutive: bool = False, rate: Fraction | None = None
+) -> list[int]:
     """The numbers, in the original clip of ``frames`` frames, of the ``count`` frames to score.
 
-    Evenly spaced, or ``consecutive`` ones about the middle; where frames are dropped, each is moved back to the last
-    frame that is kept. None is repeated.
+    Evenly spaced, or ``consecutive`` ones about the middle, every n-th at a high ``rate``; where frames are dropped,
+    each is moved back to the last frame that is kept. None is repeated.
     """
     step = keeps_every(cell)
-    chosen = consecutive_frames(frames, count, None) if consecutive else evenly_spaced(frames, count)
+    chosen = consecutive_frames(frames, count, rate) if consecutive else evenly_spaced(frames, count)
     return sorted({place // step * step for place in chosen})
 
 

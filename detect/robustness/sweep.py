@@ -33,6 +33,7 @@ from shared.faces.finders.finder import FaceFinder
 from shared.results.scores import FrameScore
 from shared.storage import read_json, write_text
 from shared.types import ClipRecord
+from shared.video import VideoReader
 
 CELLS = "cells"
 _FORMAT = 1
@@ -141,9 +142,13 @@ def _clip(sweep: Sweep, record: ClipRecord, cell: Cell) -> CellClip:
 def _scored(sweep: Sweep, record: ClipRecord, cell: Cell) -> ScoredClip:
     config, predictor = sweep.config, sweep.predictor
     moving = predictor.spec.reads == "landmarks"
-    wanted = wanted_frames(record.frames, config.frames_per_clip, cell, consecutive=moving)
     seed = int.from_bytes(hashlib.sha256(f"{config.seed}/{record.id}".encode()).digest()[:4], "big")
     path = sweep.folder.media_path(record)
+    rate = None
+    if moving:
+        with VideoReader(path) as reader:
+            rate = reader.info.frame_rate
+    wanted = wanted_frames(record.frames, config.frames_per_clip, cell, consecutive=moving, rate=rate)
     crops, places, searched = [], [], 0
     for frame, faces in perturbed_faces(path, wanted, cell, sweep.finder, predictor.facts.faces, seed=seed):
         searched += 1

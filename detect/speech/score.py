@@ -20,6 +20,8 @@ _SMOOTH = 5
 _LEAST_SEGMENT, _PAUSE = 0.1, 0.16
 _MOST_SEGMENTS = 500
 _CHANCE = 0.5
+NO_TRACE = " It hears no trace of the engines it learned from; others it may miss."
+"""Clause of the verdict "real"."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -113,7 +115,7 @@ def _decide(
         return "inconclusive", f"{told} The whole lies below, but {parts} above: it may be synthetic in part. {ratio}"
     if side > 0:
         return "fake", f"{told} It hears traces like those of the engines it learned from. {ratio}"
-    return "real", f"{told} It hears no trace of the engines it learned from; others it may miss. {ratio}"
+    return "real", f"{told}{NO_TRACE} {ratio}"
 
 
 def _not_validated(model: SpeechModel, outside: Sequence[Outside]) -> str:

@@ -105,6 +105,7 @@ def convert(
     facts: dict[str, str | int | None] = {
         "identity": to,
         "identity_rights": identity.rights,
+        "population_rights": ", ".join(model.facts.population_rights) or None,
         "rights": rights,
         "weights_sha256": model.weights_sha256,
         "vocoder": "griffin-lim",

@@ -46,12 +46,14 @@ class Certificate:
         nearest: who that is; similarity: cosine of the two embeddings.
         rank: share of pairs of different real people that are less similar, 0 to 1.
         new: whether ``rank`` is at most :data:`QUANTILE`.
+        pairs: of different real people that ``rank`` is among; below 1,000 they do not resolve the quantile.
     """
 
     nearest: str
     similarity: float
     rank: float
     new: bool
+    pairs: int = 0
 
     def facts(self) -> dict[str, str]:
         """As a record says it."""
@@ -59,6 +61,7 @@ class Certificate:
             "nearest_identity": self.nearest,
             "nearest_similarity": f"{self.similarity:.4f}",
             "nearest_rank": f"{self.rank:.5f}",
+            "pairs_of_people": str(self.pairs),
             "new_identity": "yes" if self.new else "no",
         }
 
@@ -95,7 +98,12 @@ class Reference:
         place = int(similarity.argmax())
         found = float(similarity[place])
         rank = float(np.searchsorted(self._strangers, found) / len(self._strangers))
-        return Certificate(self.people[place], found, rank, found <= self.limit)
+        return Certificate(self.people[place], found, rank, found <= self.limit, self.pairs)
+
+    @property
+    def pairs(self) -> int:
+        """How many pairs of different people there are."""
+        return len(self._strangers)
 
     @cached_property
     def _one_each(self) -> np.ndarray:

@@ -51,6 +51,8 @@ def load_generator(path: Path, device: torch.device | str = "cpu") -> tuple[Gene
         generator.load_state_dict(tensors)
     except RuntimeError as error:
         raise CheckpointError(f"{file} does not fit its family: {error}", hint="it is of another release") from error
+    if not all(bool(torch.isfinite(each).all()) for each in generator.state_dict().values()):
+        raise CheckpointError(f"{file} holds weights that are no numbers", hint="train it again")
     return generator.to(device).to(memory_format=torch.channels_last).eval(), facts
 
 

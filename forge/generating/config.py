@@ -10,6 +10,9 @@ from shared.config import need
 FamilyName = Literal["generate-prior", "generate-gan", "generate-flow"]
 """Families of generators."""
 
+LEAST_MARKED_PX = 128
+"""Smallest side of a picture in which a mark can be read."""
+
 StillFormat = Literal["png", "jpg"]
 
 WHILE_RUNNING = ("steps", "minutes", "device", "save_every", "log_every")

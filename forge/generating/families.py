@@ -15,10 +15,10 @@ from forge.generating.gan import SkipGenerator
 from forge.generating.prior import PriorGenerator
 from forge.generating.trainers import FlowTrainer, GanTrainer, GeneratorTrainer, PriorTrainer
 from forge.models import Swapper, shipped
-from forge.models.checkpoint import load_swapper, swapper_digest
+from forge.models.checkpoint import load_swapper, read_card, swapper_digest
 from forge.models.contract import Option
 from shared.device import Device
-from shared.errors import ConfigError
+from shared.errors import ConfigError, UsageError
 
 _STEPS = {"generate-gan": 40_000, "generate-flow": 40_000}
 
@@ -45,11 +45,15 @@ def untrained(config: GeneratorConfig) -> Untrained:
     Raises:
         ConfigError: the family has no such option, or not with that value.
         CheckpointError: the swapper to start from is missing or damaged.
-        UsageError: it has no narrow layer.
+        UsageError: it has no narrow layer, or is of single people and not of a population.
     """
     if config.family != "generate-prior":
         return Untrained(_created(config.family, config.options))
     folder = shipped.BASE_FOLDER if config.start_from == shipped.BASE else Path(config.start_from)
+    if config.start_from != shipped.BASE and not read_card(folder).population:
+        raise UsageError(
+            f"{folder} is a swapper of single people, so its faces are theirs", hint="leave --from out for the base"
+        )
     swapper = load_swapper(folder)
     known = {name: value for name, value in swapper.spec.options if name in ("resolution", "code", "framing")}
     of_swapper: dict[str, Option] = {"swapper": swapper.spec.name, "width": swapper.spec.width, **known}

@@ -18,7 +18,7 @@ from shared.faces.facesets.reader import Faceset
 from shared.types import Framing
 
 LEAST_FACES = 16
-LEAST_PEOPLE = 2
+LEAST_PEOPLE = 8
 
 People = Literal["faceset", "file"]
 

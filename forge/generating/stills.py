@@ -20,19 +20,19 @@ from torch import Tensor
 
 from forge.generating.certificate import REFERENCE, Certificate, FaceEmbedder, Reference
 from forge.generating.checkpoint import generator_digest, load_generator
-from forge.generating.config import MOST_STILLS, StillConfig
+from forge.generating.config import LEAST_MARKED_PX, MOST_STILLS, StillConfig
 from forge.generating.contract import Generator, latent_between
 from forge.generating.output import enlarged, write_still
 from forge.generating.record import StillFacts
 from forge.generating.trainers import tiled, to_pixels
 from shared.console import console
 from shared.device import pick_device
-from shared.errors import UsageError
+from shared.errors import CheckpointError, UsageError
 from shared.provenance.identity import SigningIdentity
 from shared.provenance.sign import need_signable
 from shared.provenance.signed_list import write_signed
 from shared.provenance.types import record_facts
-from shared.storage import need_replaceable, replacing_folder
+from shared.storage import need_replaceable, replacing_folder, sha256_file
 from shared.types import ClipRecord
 
 LIST = "stills.json"
@@ -88,7 +88,8 @@ class Sampler:
     Every face is computed alone, so it depends on its latent and on nothing else.
 
     Raises:
-        CheckpointError: the run holds no generator or no people to compare with.
+        CheckpointError: the run holds no generator or no people to compare with, or those of another generator or
+            embedder.
         WeightsError, FinderError: the identity embedder is not installed.
     """
 
@@ -98,7 +99,16 @@ class Sampler:
         self.weights = generator_digest(run)
         folder = run if run.is_dir() else run.parent
         self.reference = Reference.load(folder / REFERENCE)
+        self.reference_sha256 = sha256_file(folder / REFERENCE)
+        if self.facts.get("reference_sha256", self.reference_sha256) != self.reference_sha256:
+            raise CheckpointError(
+                f"{folder / REFERENCE} is not of this generator", hint="copy generator and reference from one run"
+            )
         self._embedder = FaceEmbedder(self.generator.spec.framing)
+        if self._embedder.describe() != self.reference.embedder:
+            raise CheckpointError(
+                f"{folder / REFERENCE} is of another embedder than the one installed", hint="train the generator again"
+            )
 
     def wanted(self, seeds: Sequence[int]) -> list[Wanted]:
         """A face of each seed."""
@@ -151,7 +161,8 @@ def generate_stills(
         mark: whether the imperceptible mark is written; the records say if not.
 
     Raises:
-        UsageError: nothing is wanted, every face was refused, or ``out`` holds something else.
+        UsageError: nothing is wanted, the pictures are too small for a mark, every face was refused, or ``out`` holds
+            something else.
         CheckpointError: the run holds no generator or no people to compare with.
         StorageError: writing failed.
     """
@@ -162,6 +173,11 @@ def generate_stills(
     identity = SigningIdentity.load_or_create()
     need_signable(identity, None)
     sampler = Sampler(run, config)
+    side = config.px or sampler.generator.spec.px
+    if mark and side < LEAST_MARKED_PX:
+        raise UsageError(
+            f"a mark cannot be read in pictures of {side} px", hint=f"--px {LEAST_MARKED_PX}, or --no-mark"
+        )
     listed = [*sampler.wanted(seeds), *(sampler.path(*between) if between is not None else ())]
     records: list[ClipRecord] = []
     refused: dict[str, Certificate] = {}
@@ -185,7 +201,7 @@ def generate_stills(
         write_signed(draft / LIST, statement, {record.path: record.sha256 for record in records})
     if sheet is not None and of_sheet is not None:
         picture = tiled(np.stack(shown))
-        facts = _facts(sampler, sheet.stem, picture)
+        facts = _facts(sampler, sheet.stem, picture, not_new=bool(refused) and config.not_new == "write")
         write_still(sheet, picture, facts, of_sheet, identity, mark=mark)
     return Stills(tuple(records), refused, config.not_new == "write")
 
@@ -208,6 +224,9 @@ def _statement(sampler: Sampler, records: Sequence[ClipRecord], refused: Mapping
         "not_new": {name: asdict(certificate) for name, certificate in refused.items()},
         "compared_with": {
             "people": len(set(reference.people)),
+            "pairs_of_people": reference.pairs,
+            "reference_sha256": sampler.reference_sha256,
+            "named_by_the_generator": "reference_sha256" in sampler.facts,
             "limit": reference.limit,
             "real_people_refused_by_the_same_rule": reference.strangers_refused,
             **{f"embedder_{key}": value for key, value in reference.embedder.items()},

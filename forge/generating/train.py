@@ -14,6 +14,7 @@ from forge.generating.material import Material, open_facesets, read_material
 from forge.training.step_loop import StepLoop
 from shared.console import console
 from shared.device import pick_device, seed_everything
+from shared.storage import sha256_file
 from shared.training.run import Run
 from shared.types import Framing
 
@@ -57,6 +58,7 @@ def train_generator(
         CheckpointError, UsageError: the swapper to start from cannot be used.
         RunError: the folder is in use, or holds a run with other settings or faces.
         WeightsError, FinderError: the identity embedder is not installed.
+        TrainingDivergedError: a loss became infinite or not a number.
         StorageError: writing failed.
     """
     device = pick_device(config.device)
@@ -70,6 +72,7 @@ def train_generator(
         run, config, seed=config.seed, inputs=inputs, kind=KIND, device=device.describe(), may_change=WHILE_RUNNING
     ) as folder:
         reference = _reference(folder.path / REFERENCE, material, spec.framing)
+        reference_sha256 = sha256_file(folder.path / REFERENCE)
         trainer = trainer_of(begun, material.faces, config, device)
         rights = sorted({faceset.info.rights for faceset in opened})
 
@@ -77,6 +80,7 @@ def train_generator(
             facts = {
                 "steps": trainer.step, "seconds": round(seconds, 1), "faces": len(material.people),
                 "rights": ", ".join(rights), "inputs": inputs, "settings": asdict(config),
+                "reference_sha256": reference_sha256,
             }  # fmt: skip
             return save_generator(trainer.made, folder.path / WEIGHTS, facts)
 
@@ -102,6 +106,6 @@ def _reference(path: Path, material: Material, framing: Framing) -> Reference:
     found.save(path)
     console.print(
         f"certificates: a face more similar to a person than {found.limit:.3f} is not called new; the same rule would "
-        f"refuse {100 * found.strangers_refused:.0f} % of the real people"
+        f"refuse {100 * found.strangers_refused:.0f} % of the real people ({found.pairs:,} pairs)"
     )
     return found

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from functools import lru_cache
 from pathlib import Path
 
@@ -23,6 +23,7 @@ from forge.speaking.conversion.convert import converted
 from forge.speaking.partial import PartialFake, span_with_speech, with_speech, with_twin
 from forge.speaking.sentences import phrase, sentence
 from forge.speaking.set_files import card_of, write_signed
+from forge.speaking.targets import CONVERSION, need_targets, need_targets_disjoint, target_facts, targets_of
 from forge.speaking.vocoders import available_vocoders, vocoded
 from shared.audio.codecs import CODECS
 from shared.audio.rates import resampled
@@ -38,9 +39,6 @@ from shared.speechsets.splits import FRACTIONS, need_disjoint, speaker_splits
 from shared.storage import folder_lock, replacing, sha256_file
 from shared.types import Split, check_name
 from shared.voices.reader import Voiceset
-
-CONVERSION = "conversion"
-"""Manipulation of an utterance in another identity's voice."""
 
 _LEAST_SECONDS = 1.2
 _WORDS_A_SECOND = 2.3
@@ -100,6 +98,7 @@ class _Member:
     voice: str | None = None
     text: str | None = None
     spans: tuple[tuple[int, int], ...] = ()
+    target: dict[str, str | int | None] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -108,7 +107,7 @@ class _Group:
 
     voiceset: Voiceset
     number: int
-    split: Split
+    splits: dict[str, Split]
     seed: int
     turn: int
 
@@ -125,13 +124,16 @@ def build_speech_set(voicesets: Sequence[Voiceset], out: Path, spec: SpeechSetSp
     """Makes the set, or goes on with one that was begun; see the module.
 
     Raises:
-        UsageError: voices that are synthetic, of one name, or too few; or ``out`` is taken.
+        UsageError: voices that are synthetic, of one name, or too few; a speaker without an identity to convert to;
+            or ``out`` is taken.
         UnknownNameError: no such engine or vocoder.
         SpeechError: an engine or a vocoder is missing.
         StorageError, ProvenanceError: writing or signing failed.
     """
     _check(voicesets, spec)
     splits = speaker_splits([one.info.identity for one in voicesets], fractions=spec.fractions, seed=spec.seed)
+    if spec.model is not None:
+        need_targets(_voice_model(spec.model), splits)
     tables = {one.info.identity: one.info.table_sha256 for one in voicesets}
     # The voice model counts by its weights, in ``made_with``, wherever it lies.
     settings = {name: value for name, value in asdict(spec).items() if name != "model"}
@@ -153,6 +155,7 @@ def build_speech_set(voicesets: Sequence[Voiceset], out: Path, spec: SpeechSetSp
                 tick()
         records = read_speech_set(out).records
         need_disjoint(records)
+        need_targets_disjoint(records)
         finish(out, card_of(info, records))
     return read_speech_set(out)
 
@@ -202,7 +205,7 @@ def _groups(voicesets: Sequence[Voiceset], splits: dict[str, Split], spec: Speec
             : spec.per_speaker
         ]
         for number in long_enough:
-            yield _Group(one, number, splits[one.info.identity], spec.seed, turn)
+            yield _Group(one, number, splits, spec.seed, turn)
             turn += 1
 
 
@@ -304,12 +307,13 @@ def _engine_members(
 
 
 def _converted_member(group: _Group, model: VoiceModel, real: Sound, seed: int) -> _Member:
-    """The utterance in the voice of one of the model's identities, in turn, who is not its speaker."""
-    others = [each.name for each in model.facts.identities if each.name != group.voiceset.info.identity]
+    """The utterance in the voice of one of :func:`targets_of`, in turn."""
+    others = targets_of(model, group.voiceset.info.identity, group.splits)
     identity = others[group.turn % len(others)]
-    made = converted(real, model, identity, seed=seed)
+    made = converted(real, model, identity.name, seed=seed)
     text = group.voiceset.utterances[group.number].text
-    return _Member(CONVERSION, made, CONVERSION, f"{CONVERSION}:{identity}", text, ((0, len(made)),))
+    voice, facts = f"{CONVERSION}:{identity.name}", target_facts(model, identity)
+    return _Member(CONVERSION, made, CONVERSION, voice, text, ((0, len(made)),), facts)
 
 
 def _long_enough(rng: np.random.Generator, seconds: float, spoken: Callable[[str], Speech]) -> tuple[Speech, str]:
@@ -353,6 +357,7 @@ def _written(
         "rights": group.voiceset.info.rights,
         "segments": ",".join(f"{first}-{stop}" for first, stop in spans),
         "seed": spec.seed,
+        **member.target,
     }
     path = f"{MEDIA}/{member.name}/{group.name}.flac"
     place = out / path
@@ -369,7 +374,7 @@ def _written(
         label="fake" if fake else "real",
         kind="speech" if fake else "real",
         speaker=group.voiceset.info.identity,
-        split=group.split,
+        split=group.splits[group.voiceset.info.identity],
         manipulation=member.manipulation,
         voice=member.voice,
         rights=group.voiceset.info.rights,

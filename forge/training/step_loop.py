@@ -5,6 +5,7 @@ A trainer gives a step, its state and a sheet; the loop gives clock, stop signal
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -14,6 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from shared.errors import TrainingDivergedError
 from shared.storage import write_bytes
 from shared.training.loop import BaseLoop
 from shared.training.processes import Processes
@@ -114,7 +116,11 @@ class StepLoop(BaseLoop):
         self._export, self._every = export, (save_every, log_every)
 
     def train(self) -> Path:
-        """To the end of the schedule; returns the weights' file."""
+        """To the end of the schedule; returns the weights' file.
+
+        Raises:
+            TrainingDivergedError: a loss became infinite or not a number.
+        """
         trainer, (save_every, log_every) = self.trainer, self._every
         if (found := self.newest(self.run)) is not None:
             trainer.restore(found.tensors, found.meta)
@@ -123,6 +129,7 @@ class StepLoop(BaseLoop):
         with self.running(trainer.step, 1) as (noted, advance):
             while self.fraction(trainer.step) < 1 and not self.agree(stopped=bool(noted)):
                 losses = trainer.train_step(self.fraction(trainer.step))
+                need_finite(losses, trainer.step)
                 if trainer.step % log_every == 0:
                     self.run.log(trainer.step, seconds=self.seconds, **losses)
                 if trainer.step % save_every == 0:
@@ -138,3 +145,14 @@ class StepLoop(BaseLoop):
         self.run.save(self.trainer.step, tensors, {**meta, "seconds": self.seconds})
         write_bytes(self.run.previews / "latest.png", encode_png(self.trainer.sheet()))
         return self._export(self.seconds)
+
+
+def need_finite(losses: Mapping[str, float], step: int) -> None:
+    """Refuses losses that are infinite or no numbers.
+
+    Raises:
+        TrainingDivergedError: one is.
+    """
+    for name, value in losses.items():
+        if not math.isfinite(value):
+            raise TrainingDivergedError(f"{name} became {value} at step {step}", hint="lower the learning rate")

@@ -138,17 +138,19 @@ def write_seal(
         before: the seal that is replaced; its series is continued, and roots of clips' signers are kept.
         series: to continue without ``before``; default a new one.
         above: the number is greater than this and than that of ``before``.
-        also: further files of the set that are sealed, by their paths in it.
+        also: further files of the set that are sealed, by their paths in it; those in ``before`` are kept.
 
     Raises:
-        ManifestError: the manifest cannot be read.
+        ManifestError: the manifest cannot be read, or a further file is missing or lies elsewhere.
         StorageError: writing failed.
     """
     lines, sidecars = _read_lines(newest(folder, drafts, MANIFEST))
+    files = _file_digests(folder, drafts, sidecars)
+    files |= _needed_digests(folder, drafts, (*(_further(before) if before else ()), *also))
     statement = _Statement(
         lines,
         dataset,
-        _file_digests(folder, drafts, [*sidecars, *also]),
+        files,
         tuple(dict.fromkeys((*(before.roots if before else ()), identity.root))),
         (before.series if before else "") or series or secrets.token_hex(16),
         max(above, before.number if before else 0) + 1,
@@ -217,8 +219,7 @@ def difference(folder: Path, seal: Seal, *, drafts: Path | None = None) -> Diffe
         ManifestError: the manifest cannot be read.
     """
     lines, sidecars = _read_lines(newest(folder, drafts, MANIFEST))
-    others = [name for name in seal.files if name not in _FILES and not name.endswith(".c2pa")]
-    files = _file_digests(folder, drafts, [*sidecars, *others])
+    files = _file_digests(folder, drafts, [*sidecars, *_further(seal)])
     # The sidecar of a clip added since is in the next seal; everything sealed must exist.
     names = dict.fromkeys((*seal.files, *_FILES))
     return Difference(
@@ -269,15 +270,32 @@ def _read_lines(path: Path) -> tuple[dict[str, str], list[str]]:
     return digests, sidecars
 
 
+def _further(seal: Seal) -> list[str]:
+    """Sealed files that are neither of every set nor sidecar manifests of clips."""
+    return [name for name in seal.files if name not in _FILES and not name.endswith(".c2pa")]
+
+
+def _needed_digests(folder: Path, drafts: Path, names: Sequence[str]) -> dict[str, str]:
+    digests: dict[str, str] = {}
+    for name in names:
+        inside(folder, name)
+        path = newest(folder, drafts, name)
+        if not path.is_file():
+            raise ManifestError(f"{path} is missing and cannot be sealed", hint="restore it from a copy")
+        digests[name] = sha256_file(path)
+    return digests
+
+
 def _file_digests(folder: Path, drafts: Path | None, more: Sequence[str]) -> dict[str, str]:
     paths = {name: newest(folder, drafts, name) for name in _FILES}
     digests = {name: sha256_file(path) for name, path in paths.items() if path.is_file()}
     for name in more:
         try:
-            path = inside(folder, name)
+            inside(folder, name)
         except ManifestError:
             # A path that leads out of the folder names no file of the set; reading its line refuses it.
             continue
+        path = newest(folder, drafts, name)
         if path.is_file():
             digests[name] = sha256_file(path)
     return digests

@@ -12,12 +12,13 @@ from pathlib import Path
 import msgspec
 
 from shared.config import read_toml, write_toml
+from shared.dataset.layout import SEAL
 from shared.dataset.manifest import manifest_lines
 from shared.dataset.seal import Seal, difference, read_seal, write_seal
 from shared.errors import ManifestError, UsageError, storage_errors
 from shared.provenance.identity import SigningIdentity
 from shared.provenance.read import read_provenance
-from shared.speechsets.layout import LIST, MANIFEST, MEDIA, RATE, SETTINGS, SpeechRecord, SpeechSetInfo
+from shared.speechsets.layout import CARD, LIST, MANIFEST, MEDIA, RATE, SETTINGS, SpeechRecord, SpeechSetInfo
 from shared.storage import decode_json, inside, is_draft, read_bytes, sha256_file, write_text
 
 _HINT = "restore it from a copy, or make the set again"
@@ -57,7 +58,8 @@ def begin(path: Path, info: SpeechSetInfo) -> SpeechSet:
 
     Raises:
         UsageError: the folder holds something else, or a set of another specification.
-        ManifestError: a set that was begun is damaged.
+        ManifestError: a set that was begun is damaged, or differs from its seal.
+        ProvenanceError: its seal is damaged.
         StorageError: writing failed.
     """
     if (path / SETTINGS).is_file():
@@ -73,6 +75,7 @@ def begin(path: Path, info: SpeechSetInfo) -> SpeechSet:
                 hint="choose another --out, or begin it again as it was",
             )
         _drop_partial_line(path / MANIFEST)
+        _unchanged_seal(path)
         return found
     if path.exists() and not (path.is_dir() and all(is_draft(one.name) for one in path.iterdir())):
         raise UsageError(f"{path} is there and holds no set of speech", hint="choose another --out")
@@ -104,17 +107,32 @@ def append(path: Path, record: SpeechRecord) -> None:
 
 
 def finish(path: Path, card: str) -> Seal:
-    """Writes the list and the card, and seals the set.
+    """Writes the list and the card, and seals the set; a seal that is there is continued.
 
     Raises:
-        ManifestError: the manifest is damaged.
+        ManifestError: the manifest is damaged, or the set differs from the seal that is there.
         StorageError, ProvenanceError: writing or signing failed.
     """
-    opened = read_speech_set(path)
+    opened, before = read_speech_set(path), _unchanged_seal(path)
     write_text(path / LIST, list_of(opened.records))
-    write_text(path / "README.md", card)
+    write_text(path / CARD, card)
     identity = SigningIdentity.load_or_create()
-    return write_seal(path, opened.info.name, identity, drafts=path, also=(SETTINGS,))
+    return write_seal(path, opened.info.name, identity, drafts=path, before=before, also=(SETTINGS,))
+
+
+def _unchanged_seal(path: Path) -> Seal | None:
+    """The seal of a set that is as it was sealed, apart from the card, which is written anew; None without a seal."""
+    if not (path / SEAL).exists():
+        return None
+    seal = read_seal(path)
+    found = difference(path, seal)
+    names = [*found.changed, *found.removed, *found.added, *(name for name in found.files if name != CARD)]
+    if names:
+        raise ManifestError(
+            f"{path} differs from its seal in {names[0]}",
+            hint="restore it from a copy, or make the set in a new folder",
+        )
+    return seal
 
 
 def list_of(records: Iterable[SpeechRecord]) -> str:
@@ -144,11 +162,14 @@ def verify(path: Path, *, tick: Callable[[], object] | None = None) -> list[str]
         ProvenanceError: there is no valid seal.
     """
     opened = read_speech_set(path)
-    changed = difference(path, read_seal(path))
+    seal = read_seal(path)
+    changed = difference(path, seal)
     found = [f"{name}: the record was changed" for name in changed.changed]
     found += [f"{name}: the record is missing" for name in changed.removed]
     found += [f"{name}: added after the seal" for name in changed.added]
     found += [f"{name}: changed after the seal" for name in changed.files]
+    if SETTINGS not in seal.files:
+        found.append(f"{SETTINGS}: not covered by the seal; the same build, repeated, seals it")
     found += _list_problems(opened) + _unnamed(opened)
     for record in opened.records:
         problem = _problem(opened, record)

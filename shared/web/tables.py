@@ -5,9 +5,12 @@ A footer tells how much a table holds, but each page has a header that may claim
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import threading
+from collections import OrderedDict
+from collections.abc import Callable, Hashable
 from contextlib import closing
 from pathlib import Path
+from typing import Generic, TypeVar
 
 import numpy as np
 import pyarrow as pa
@@ -22,7 +25,11 @@ from shared.video.child import Child, ChildLimits
 from shared.video.child_process import Pipe
 from shared.video.container import need_file
 
+T = TypeVar("T")
+
 _LIMITS = ChildLimits(memory_gb=3.0, silence_seconds=30.0, cpu_seconds=60.0)
+_DECODERS = threading.BoundedSemaphore(2)
+"""Processes that decode at once, each with the memory of the limits; further requests wait."""
 MOST_BYTES = 512 << 20
 """Of a decoded table that the page takes."""
 _MAX_CASE_BYTES = 256 << 20
@@ -48,6 +55,41 @@ _REGION_COLUMNS = pa.schema(
 _HINT = "inspect the file again, or restore the case from a copy"
 
 
+class Kept(Generic[T]):
+    """What was made of decoded tables: the one used longest ago goes first. Safe for several threads.
+
+    Args:
+        size: bytes of a value.
+        most_bytes: of all values; the last one made is kept even if it is larger.
+    """
+
+    def __init__(self, size: Callable[[T], int], most_bytes: int = MOST_BYTES) -> None:
+        self._size, self._most_bytes = size, most_bytes
+        self._values: OrderedDict[Hashable, tuple[T, int]] = OrderedDict()
+        self._lock, self._making = threading.Lock(), threading.Lock()
+
+    def get(self, key: Hashable, make: Callable[[], T]) -> T:
+        """The value of ``key``, made if it is not kept; of several who want it at once, the first makes it."""
+        found = self._find(key)
+        if found is None:
+            with self._making:
+                found = self._find(key) or self._keep(key, make())
+        return found[0]
+
+    def _find(self, key: Hashable) -> tuple[T, int] | None:
+        with self._lock:
+            if key in self._values:
+                self._values.move_to_end(key)
+            return self._values.get(key)
+
+    def _keep(self, key: Hashable, value: T) -> tuple[T, int]:
+        with self._lock:
+            kept = self._values[key] = value, self._size(value)
+            while len(self._values) > 1 and sum(size for _, size in self._values.values()) > self._most_bytes:
+                self._values.popitem(last=False)
+            return kept
+
+
 def decoded_apart(
     path: Path,
     function: Callable[..., None],
@@ -62,7 +104,7 @@ def decoded_apart(
     """
     try:
         need_file(path)
-        with Child(path, _LIMITS) as child, closing(child.stream(function, *arguments)) as messages:
+        with _DECODERS, Child(path, _LIMITS) as child, closing(child.stream(function, *arguments)) as messages:
             body = next((body for kind, _, body in messages if kind == "table"), None)
         if body is None:
             raise error(f"{path} cannot be read: its decoder sent no table", hint=hint)

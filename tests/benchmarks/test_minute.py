@@ -5,7 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from benchmarks.commands_speed import minute
 from benchmarks.minute import Inspected, inspect_once, measure_inspection
+from benchmarks.schema import Measurement
 from detect.models import build_detector
 from detect.models.checkpoint import DetectorFacts, save_detector
 from shared.errors import RunError
@@ -38,3 +40,15 @@ def test_targets_grow_with_the_length_and_steps_stand_one_by_one():
     assert all(one.met is not False for one in found.values())
     assert found["step: intake"].values == (1.0, 0.0)
     assert found["step: exit"].values == (0.0, 3.0)
+
+
+def test_a_given_clip_is_measured_by_its_own_length(detector, tmp_path, monkeypatch):
+    clip, lengths = write_clip(tmp_path / "clip.mp4", np.zeros((50, 48, 64, 3), np.uint8)), []
+
+    def measured(*_, length, **__):
+        lengths.append(length)
+        return [Measurement.of("scoring", "s", [1.0])]
+
+    monkeypatch.setattr("benchmarks.minute.measure", measured)
+    minute(detector, clip=clip, inspection=False, device="cpu")
+    assert lengths == [pytest.approx(2.0, abs=0.1)]

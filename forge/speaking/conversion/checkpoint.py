@@ -14,6 +14,7 @@ import msgspec
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
+from torch import Tensor
 
 from forge.speaking.conversion.features import PitchRange
 from forge.speaking.conversion.network import VoiceSpec, VoiceSwapper
@@ -53,7 +54,7 @@ class VoiceFacts:
         spec: its size; ``voices`` and ``identities`` are the number of identities.
         identities: in the order of their numbers.
         steps: of the training.
-        population: further voices that encoder and decoder were trained on.
+        population: further voices that encoder and decoder were trained on; population_rights: bases of their use.
         format: of this file.
     """
 
@@ -61,6 +62,7 @@ class VoiceFacts:
     identities: tuple[IdentityFacts, ...]
     steps: int
     population: int
+    population_rights: tuple[str, ...] = ()
     format: int = _FORMAT
 
     def __post_init__(self) -> None:
@@ -128,6 +130,7 @@ def load_voice_model(place: Path) -> VoiceModel:
         if path.stat().st_size > _MOST_BYTES:
             raise CheckpointError(f"{path} is larger than 1 GiB", hint=_HINT)
         tensors = load_file(path)
+        _need_shapes(facts.spec, tensors)
         swapper = VoiceSwapper(facts.spec)
         swapper.load_state_dict(tensors)
     except (OSError, SafetensorError, RuntimeError, ValueError) as error:
@@ -137,8 +140,17 @@ def load_voice_model(place: Path) -> VoiceModel:
     return VoiceModel(swapper.eval(), facts, sha256_file(path))
 
 
+def _need_shapes(spec: VoiceSpec, tensors: dict[str, Tensor]) -> None:
+    """Compares names and shapes with those of ``spec``, before memory is taken for a model of that size."""
+    with torch.device("meta"):
+        wanted = {name: each.shape for name, each in VoiceSwapper(spec).state_dict().items()}
+    if wanted != {name: each.shape for name, each in tensors.items()}:
+        raise ValueError(f"its weights are not of the size that {FACTS_NAME} says")
+
+
 def card_of(facts: VoiceFacts, parameters: tuple[int, int]) -> str:
     """The card of a model: what it is, whose voices it has, and what it is for."""
+    population_rights = f" Their rights: {', '.join(facts.population_rights)}." if facts.population_rights else ""
     rows = [f"| {each.name} | {each.rights} | {each.seconds:.0f} |" for each in facts.identities]
     return "\n".join(
         [
@@ -148,7 +160,7 @@ def card_of(facts: VoiceFacts, parameters: tuple[int, int]) -> str:
             "speech. It is for making labelled sets, with the consent of those whose voices they are.",
             "",
             f"{parameters[0]:,} parameters of encoder and decoder, {parameters[1]:,} of each identity; {facts.steps}",
-            f"steps; {facts.population} further voices were learned from, which it cannot speak in.",
+            f"steps; {facts.population} further voices were learned from, which it cannot speak in.{population_rights}",
             "",
             "| identity | rights | seconds learned from |",
             "|---|---|---|",

@@ -87,7 +87,11 @@ def train_voices(
     config = configured(VoiceConfig, config, settings)
     if len(identities) < 2:
         raise UsageError("a voice model has two identities or more", hint="name two voicesets")
-    inputs = {one.info.identity: one.info.table_sha256 for one in (*identities, *population)}
+    inputs = {
+        f"{role}:{one.info.identity}": one.info.table_sha256
+        for role, voices in (("identity", identities), ("population", population))
+        for one in voices
+    }
     with Run.open_or_create(
         run, config, seed=config.seed, inputs=inputs, kind=KIND, keep=config.keep, may_change=WHILE_RUNNING
     ) as opened:
@@ -126,7 +130,8 @@ class VoiceTraining(BaseLoop):
             IdentityFacts(each.name, each.rights, each.pitch, round(each.frames * FRAMING.hop_seconds, 3))
             for each in self._identities
         )
-        return VoiceFacts(exported_spec(self.swapper.spec), known, self.step, len(self._population))
+        rights = tuple(sorted({each.rights for each in self._population}))
+        return VoiceFacts(exported_spec(self.swapper.spec), known, self.step, len(self._population), rights)
 
     def run(self) -> None:
         """Trains to the end, from the newest checkpoint on if there is one.

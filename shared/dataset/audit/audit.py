@@ -33,9 +33,11 @@ from shared.dataset.audit.probes import (
 from shared.dataset.audit.samples import ClipSample, read_samples
 from shared.dataset.commit import frame_tables, standing_seal
 from shared.dataset.folder import DatasetFolder
+from shared.dataset.layout import MANIFEST
 from shared.dataset.splits import find_leaks
 from shared.errors import FinderError, ManifestError, ProvenanceError, WeightsError
 from shared.faces.finders.finder import FaceFinder
+from shared.storage import sha256_file
 from shared.types import ClipId, ClipRecord
 
 SELF_SWAPS = "self-swaps"
@@ -72,6 +74,7 @@ def audit_dataset(
         StorageError: ``out`` cannot be written.
     """
     dataset = DatasetFolder.open(folder)
+    manifest = sha256_file(folder / MANIFEST)
     records = dataset.records()
     if len({record.label for record in records}) < 2:
         raise ManifestError(f"{folder} has clips of one class only", hint="an audit needs real clips and fakes")
@@ -104,6 +107,7 @@ def audit_dataset(
         unread={str(clip): reason for clip, reason in unread.items()},
         settings=to_mapping(config),
         tool_version=shared.__version__,
+        manifest_sha256=manifest,
     )
     return report, curves
 

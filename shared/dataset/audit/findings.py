@@ -73,6 +73,7 @@ class AuditReport:
         questions: a sentence for each two people with similar faces, who may be one person.
         unread: clips that could not be read, with the reason.
         settings: of the audit.
+        manifest_sha256: of the set's manifest when the audit began; "" in older reports.
     """
 
     dataset: str
@@ -88,6 +89,7 @@ class AuditReport:
     unread: dict[str, str] = field(default_factory=dict)
     settings: dict[str, object] = field(default_factory=dict)
     tool_version: str = ""
+    manifest_sha256: str = ""
 
     @property
     def clean(self) -> bool:

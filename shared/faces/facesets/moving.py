@@ -52,8 +52,8 @@ class Moved:
 def move_faces(path: Path, rows: Collection[int], to: Path, *, identity: str | None = None) -> Moved:
     """Moves the faces of ``rows`` from the faceset at ``path`` to the one at ``to``, which is made if there is none.
 
-    In the first one they are set aside. In the second one they are kept; those that it held already are taken back, so
-    that a move there and back changes nothing but the reasons.
+    In the first one they are set aside. In the second one they are kept, also those that were set aside in the first;
+    those that it held already are taken back. A move there and back therefore leaves all moved faces kept.
 
     Args:
         path: of the faceset they are in.

@@ -18,7 +18,7 @@ from shared.storage import decode_json, read_bytes, read_json, sha256_file
 from shared.types import NUM_LANDMARKS
 from shared.web.config import WorkFolder
 from shared.web.found import Work
-from shared.web.tables import REGION_SIDE, decoded_apart, send_case, send_regions
+from shared.web.tables import REGION_SIDE, Kept, decoded_apart, send_case, send_regions
 from shared.web.uploads import FACTS
 
 MAX_REPORT_BYTES = 256 << 20
@@ -27,6 +27,8 @@ _MAX_LOG_BYTES = 64 << 20
 _HEAT = re.compile(r"face-(\d+)-track-(\d+)-frame-(\d+)-heat\.png")
 _INPUT = re.compile(r"(\d{1,4}) px, framing (half|midface|full|whole|head)")
 PICTURE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,120}\.png")
+_REGION_BYTES = REGION_SIDE * REGION_SIDE + 256
+"""Of a map in a dictionary, roughly."""
 _HINT = "inspect the file again, or restore the case from a copy"
 
 
@@ -137,6 +139,16 @@ class ScoredFaces:
     boxes: np.ndarray
     landmarks: np.ndarray
 
+    @property
+    def nbytes(self) -> int:
+        """Of all columns."""
+        columns = (self.frames, self.seconds, self.tracks, self.logits, self.boxes, self.landmarks)
+        return sum(column.nbytes for column in columns)
+
+
+_FACES: Kept[ScoredFaces] = Kept(lambda faces: faces.nbytes)
+_REGIONS: Kept[dict[tuple[int, int], bytes]] = Kept(lambda regions: len(regions) * _REGION_BYTES)
+
 
 def read_faces(case: Path) -> ScoredFaces:
     """The table ``frames.parquet`` of a case.
@@ -144,11 +156,11 @@ def read_faces(case: Path) -> ScoredFaces:
     Raises:
         CaseError: it is damaged or too large.
     """
-    return _read_faces(case / "frames.parquet", *_stamp(case / "frames.parquet"))
+    path = case / "frames.parquet"
+    return _FACES.get((path, *_stamp(path)), lambda: _read_faces(path))
 
 
-@lru_cache(maxsize=8)
-def _read_faces(path: Path, _modified: int, _size: int) -> ScoredFaces:
+def _read_faces(path: Path) -> ScoredFaces:
     table = decoded_apart(path, send_case, error=CaseError, hint=_HINT)
     try:
         return _faces_of(table)
@@ -178,11 +190,10 @@ def read_regions(case: Path) -> dict[tuple[int, int], bytes]:
         CaseError: the table is damaged or too large.
     """
     path = case / "regions.parquet"
-    return _read_regions(path, *_stamp(path)) if path.is_file() else {}
+    return _REGIONS.get((path, *_stamp(path)), lambda: _read_regions(path)) if path.is_file() else {}
 
 
-@lru_cache(maxsize=8)
-def _read_regions(path: Path, _modified: int, _size: int) -> dict[tuple[int, int], bytes]:
+def _read_regions(path: Path) -> dict[tuple[int, int], bytes]:
     table = decoded_apart(path, send_regions, error=CaseError, hint=_HINT)
     frames, tracks, maps = (table[name].to_pylist() for name in ("frame", "track", "region"))
     return {(frame, track): each for frame, track, each in zip(frames, tracks, maps, strict=True)}

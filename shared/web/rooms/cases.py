@@ -170,8 +170,9 @@ class CaseRoom(Room):
             "threshold": threshold_of(steps),
             "frames_read": report.score.frames_read if report.score else 0,
             "heat": [{"frame": frame, "track": track} for frame, track in sorted(heat_pictures(work.path))],
-            "regions": len(read_regions(work.path)),
         }
+        regions, fault = _regions(work)
+        document |= {"regions": len(regions), "regions_fault": fault}
         try:
             document["clip"] = facts_of_clip(self._open(request)[1])
         except AssayError as error:
@@ -193,7 +194,7 @@ class CaseRoom(Room):
     def faces(self, request: Request) -> Response:
         """The scored faces of one frame with their landmarks, crop outlines, regions and heat maps."""
         work, index = self.works.get("case", request.path_params["key"]), index_of(request)
-        regions = read_regions(work.path)
+        regions, _ = _regions(work)
         report, faces, heats = read_report(work.path), read_faces(work.path), heat_pictures(work.path)
         found = []
         for row in (faces.frames == index).nonzero()[0]:
@@ -274,6 +275,14 @@ class CaseRoom(Room):
         works = [self.works.get("case", request.path_params[name]) for name in ("first", "second")]
         words = ["case", "compare", *(str(work.path) for work in works)]
         return plain(run_command(words, self.folder.root))
+
+
+def _regions(work: Work) -> tuple[dict[tuple[int, int], bytes], str]:
+    """The regions of a case; none, and why, if their table is damaged."""
+    try:
+        return read_regions(work.path), ""
+    except CaseError as error:
+        return {}, str(error)
 
 
 def _step(step: LogBrief) -> dict[str, Any]:

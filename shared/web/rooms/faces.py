@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -24,12 +23,13 @@ from shared.web.answers import MissingError, form, plain, text_of
 from shared.web.found import Work, key_of
 from shared.web.jobs.command import run_command
 from shared.web.rooms.room import Room, picture_answer
-from shared.web.tables import decoded_apart, send_faceset
+from shared.web.tables import Kept, decoded_apart, send_faceset
 
 _MOST_ROWS = 100_000
 _MOST_CHANGED = 5_000
 _MOST_MERGED = 64
 _MOST_BYTES = 8 << 20
+_OPENED: Kept[Faceset] = Kept(lambda faceset: faceset.table.nbytes)
 
 
 class FaceRoom(Room):
@@ -148,10 +148,10 @@ def _distances_from(path: Path, rows: list[int]) -> dict[str, Any]:
     marked = np.zeros(min(len(faceset), _MOST_ROWS), bool)
     marked[np.array([row for row in rows if row < len(marked)], np.int64)] = True
     table = faceset.table.slice(0, _MOST_ROWS)
-    distances = _unlikeness(table["embedding"].to_pylist(), marked, table["track"].to_numpy())
-    if distances is None or not marked.any():
+    found = _identities(table["embedding"].to_pylist(), table["track"].to_numpy())
+    if found is None or not (found[1] & marked).any():
         raise UsageError("no face is marked whose identity is known", hint="mark one; assay[dlib] computes identities")
-    return {"distances": distances}
+    return {"distances": _distances(*found, marked)}
 
 
 def _rows_of(values: dict[str, Any], name: str) -> list[int]:
@@ -183,12 +183,8 @@ def _open(path: Path) -> Faceset:
         facts = [(path / name).stat() for name in ("faceset.toml", "faces.parquet")]
     except OSError as error:
         raise FacesetError(f"{path} cannot be read: {error.strerror}", hint="extract it again") from error
-    return _opened(path, *(one.st_mtime_ns for one in facts), *(one.st_size for one in facts))
-
-
-@lru_cache(maxsize=8)
-def _opened(path: Path, *_stamp: int) -> Faceset:
-    return Faceset.open(path, read=_table_apart)
+    key = (path, *(one.st_mtime_ns for one in facts), *(one.st_size for one in facts))
+    return _OPENED.get(key, lambda: Faceset.open(path, read=_table_apart))
 
 
 def _table_apart(path: Path, faces: int) -> pa.Table:
@@ -205,14 +201,15 @@ def _columns(faceset: Faceset) -> dict[str, Any]:
         columns[name] = [round(float(value), 3) for value in np.nan_to_num(table[name].to_numpy())]
     columns["width_px"] = [round(float(value), 1) for value in boxes[:, 2] - boxes[:, 0]]
     kept = np.array(columns["kept"], dtype=bool)
-    columns["unlikeness"] = _unlikeness(table["embedding"].to_pylist(), kept, np.array(columns["track"]))
+    found = _identities(table["embedding"].to_pylist(), np.array(columns["track"]))
+    columns["unlikeness"] = None if found is None else _distances(*found, kept)
     return {"columns": columns, "clips": [clip.name for clip in faceset.info.clips], "px": faceset.info.px}
 
 
-def _unlikeness(embeddings: list[list[float] | None], chosen: np.ndarray, tracks: np.ndarray) -> list[float] | None:
-    """The distance of each face's identity embedding from the mean of the chosen ones; None without embeddings.
+def _identities(embeddings: list[list[float] | None], tracks: np.ndarray) -> tuple[np.ndarray, np.ndarray] | None:
+    """The identity embedding of each face, (N, D), and whether it is known, (N,); None without embeddings.
 
-    A face without one has the mean of its track, or 9 if that has none either.
+    A face without one has the mean of its track.
     """
     lengths = {len(one) for one in embeddings if one}
     if len(lengths) != 1:
@@ -220,11 +217,17 @@ def _unlikeness(embeddings: list[list[float] | None], chosen: np.ndarray, tracks
     width = lengths.pop()
     values = np.array([one or [np.nan] * width for one in embeddings], dtype=np.float64)
     known = np.isfinite(values).all(axis=1)
-    for track in np.unique(tracks[~known]) if known.any() else ():
-        here = tracks == track
-        if (here & known).any():
-            values[here & ~known] = values[here & known].mean(axis=0)
-    known = np.isfinite(values).all(axis=1)
+    numbers = np.unique(tracks, return_inverse=True)[1]
+    counts = np.bincount(numbers, weights=known)[numbers]
+    filled = ~known & (counts > 0)
+    for column in values.T if filled.any() else ():
+        sums = np.bincount(numbers, weights=np.where(known, column, 0.0))[numbers]
+        column[filled] = sums[filled] / counts[filled]
+    return values, known | filled
+
+
+def _distances(values: np.ndarray, known: np.ndarray, chosen: np.ndarray) -> list[float]:
+    """The distance of each face from the mean of the chosen ones, of all if none of those is known; 9 if unknown."""
     reference = values[known & chosen] if (known & chosen).any() else values[known]
     distance = np.linalg.norm(values - reference.mean(axis=0), axis=1)
     return [round(float(value), 4) for value in np.where(known, distance, 9.0)]

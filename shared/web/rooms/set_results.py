@@ -13,7 +13,7 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 from starlette.routing import Route
 
-from shared.dataset.layout import MANIFEST, read_info
+from shared.dataset.layout import MANIFEST
 from shared.errors import AssayError, ManifestError, RunError, UsageError
 from shared.results.scoreboard import SCOREBOARD_NAME, Row, Scoreboard, read_scoreboard
 from shared.results.scores import Evaluation
@@ -28,6 +28,7 @@ from shared.web.rooms.sets import set_records
 
 _AUDIT, _AUDIT_PAGE, _PICTURE = "audit.json", "audit.html", "scoreboard.png"
 _MOST_BYTES = 64 << 20
+_MOST_JOBS = 4
 _PACKAGED = "assay"
 ALL = "all"
 """In place of a split: every clip of the set."""
@@ -39,7 +40,7 @@ _MEANING = {
     "not measured": "not measured",
     "signal": "the face itself, which is meant to tell",
 }
-_DECIDED = ("shortcut", "none found", "signal", "not measured")
+_DECIDED = {"shortcut", "none found", "signal", "not measured"}
 _HINT = "make it again"
 
 
@@ -82,14 +83,15 @@ class AuditBrief:
     unread: dict[str, str] = field(default_factory=dict)
     settings: dict[str, Any] = field(default_factory=dict)
     tool_version: str = ""
+    manifest_sha256: str = ""
 
     @property
     def outcome(self) -> str:
-        """In two words: what was named, nothing, or that it is not decided, where a probe needs more people."""
+        """In two words: what was named, nothing, or that it is not decided: a probe needs more people, or none ran."""
         if not self.clean:
             return "to be mended"
-        open_ones = [one for one in self.findings if one.verdict not in _DECIDED]
-        return "not decided" if open_ones else "nothing named"
+        verdicts = {one.verdict for one in self.findings}
+        return "nothing named" if "none found" in verdicts and verdicts <= _DECIDED else "not decided"
 
     @property
     def limit(self) -> float | None:
@@ -116,26 +118,40 @@ class ResultRoom(Room):
     def results(self, request: Request) -> Response:
         """The audits and scoreboards of a set, the newest first, its jobs, and detectors to score with."""
         work = self.works.get("set", request.path_params["key"])
-        name, digest = read_info(work.path).name, _digest(work.path)
-        changed = (work.path / MANIFEST).stat().st_mtime
-        audits = [row for each in self.works.all("audit") if (row := self._audit_row(each, work, name, changed))]
-        boards = [row for each in self.works.all("board") if (row := _board_row(each, name, digest))]
+        digest = _digest(work.path)
+        audits = [row for each in self.works.all("audit") if (row := self._audit_row(each, work, digest))]
+        boards = [row for each in self.works.all("board") if (row := self._board_row(each, work, digest))]
         return plain(
             {
                 "audits": sorted(audits, key=lambda row: -row["made"]),
                 "boards": sorted(boards, key=lambda row: -row["made"]),
-                "jobs": self._jobs(work),
+                "jobs": self._jobs(work)[-_MOST_JOBS:],
                 "splits": _splits(work),
                 "detectors": [{"key": _PACKAGED, "name": "the one in the package"}, *self._detectors()],
             }
         )
 
-    def _audit_row(self, each: Work, work: Work, name: str, changed: float) -> dict[str, Any] | None:
+    def _audit_row(self, each: Work, work: Work, digest: str) -> dict[str, Any] | None:
+        """An audit of this very manifest, or one that was made here of this set, if need be before it changed."""
         with suppress(AssayError, OSError):
             found, made = read_audit(each.path), (each.path / _AUDIT).stat().st_mtime
-            if each.path == self.folder.audits / work.key or found.dataset == name:
+            same = found.manifest_sha256 == digest
+            if same or each.path == self.folder.audits / work.key:
+                # Older audits do not say of which manifest they are.
+                current = same or (not found.manifest_sha256 and made >= (work.path / MANIFEST).stat().st_mtime)
                 facts = {"key": each.key, "place": each.name, "made": made, "outcome": found.outcome}
-                return facts | {"summary": found.summary, "outdated": made < changed}
+                return facts | {"summary": found.summary, "outdated": not current}
+        return None
+
+    def _board_row(self, each: Work, work: Work, digest: str) -> dict[str, Any] | None:
+        """A scoreboard of this very manifest, or one that was made here of this set, if need be before it changed."""
+        with suppress(AssayError, OSError):
+            board, made = _board(each.path), (each.path / SCOREBOARD_NAME).stat().st_mtime
+            same = board.dataset.get("manifest_sha256") == digest
+            if same or each.path == self.folder.boards / work.key:
+                shown = [_shown(_cell(board, "total", one.name, "auc")) for one in board.detectors]
+                facts = {"key": each.key, "place": each.name, "made": made, "outdated": not same}
+                return facts | {"detectors": [one.name for one in board.detectors], "auc": shown}
         return None
 
     def _jobs(self, work: Work) -> list[dict[str, Any]]:
@@ -145,7 +161,7 @@ class ResultRoom(Room):
                 shown = one.shown()
                 if shown["kind"] in ("audit", "score") and shown["about"].get("set") == work.key:
                     found.append(shown)
-        return [one for one in found if one["state"] != "done"][-4:]
+        return [one for one in found if one["state"] != "done"]
 
     def _detectors(self) -> list[dict[str, str]]:
         found: list[dict[str, str]] = []
@@ -253,20 +269,14 @@ def _read_audit(path: Path, _modified: int, _size: int) -> AuditBrief:
     return read_json(path, AuditBrief, _MOST_BYTES, error=ManifestError, hint=_HINT)
 
 
-def _board_row(each: Work, name: str, digest: str) -> dict[str, Any] | None:
-    with suppress(AssayError, OSError):
-        board = read_scoreboard(each.path)
-        same = board.dataset.get("manifest_sha256") == digest
-        if same or board.dataset.get("name") == name:
-            return {
-                "key": each.key,
-                "place": each.name,
-                "made": (each.path / SCOREBOARD_NAME).stat().st_mtime,
-                "detectors": [one.name for one in board.detectors],
-                "outdated": not same,
-                "auc": [_shown(_cell(board, "total", one.name, "auc")) for one in board.detectors],
-            }
-    return None
+def _board(folder: Path) -> Scoreboard:
+    facts = (folder / SCOREBOARD_NAME).stat()
+    return _read_board(folder, facts.st_mtime_ns, facts.st_size)
+
+
+@lru_cache(maxsize=64)
+def _read_board(folder: Path, _modified: int, _size: int) -> Scoreboard:
+    return read_scoreboard(folder)
 
 
 def _cell(board: Scoreboard, by: str, detector: str, metric: str) -> Evaluation | None:

@@ -12,6 +12,7 @@ async function openPlayer() {
   const facts = await attempt(() => get(`${base}/clip.json`));
   if (!facts) return;
   listTracks(facts.tracks);
+  if (facts.regions_fault) toast(facts.regions_fault, true);
   if (!facts.clip) {
     place.replaceChildren(make("div", { class: "stage" }, make("p", { class: "message" }, `${facts.why} The report is complete without it.`)));
     return;

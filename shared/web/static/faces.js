@@ -3,7 +3,7 @@
 import { attempt, post } from "./api.js";
 
 const form = document.getElementById("merge"), boxes = [...document.querySelectorAll("[name=faceset]")];
-const person = document.getElementById("person"), said = document.getElementById("chosen"), asked = said.textContent;
+const person = document.getElementById("person"), said = document.getElementById("chosen"), asked = said?.textContent;
 const chosen = () => boxes.filter((box) => box.checked);
 
 function tell() {

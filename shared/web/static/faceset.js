@@ -4,7 +4,7 @@ import { attempt, get, make, post, toast } from "./api.js";
 
 const base = `/faces/${document.getElementById("faceset").dataset.faceset}`, byId = (name) => document.getElementById(name);
 const wall = byId("wall"), marked = new Set();
-let columns = null, clips = [], order = [], most = 300, last = null;
+let columns = null, clips = [], order = [], most = 300, last = null, compared = "", soon = 0;
 
 async function load() {
   const found = await attempt(() => get(`${base}/faces.json`));
@@ -49,6 +49,14 @@ function tell() {
   byId("move").hidden = !rows.length;
   const kept = columns.kept.filter(Boolean).length;
   byId("counts").textContent = `${kept} of ${columns.kept.length} kept`;
+  compareAgain();
+}
+
+/** Sorted by likeness, the wall follows the marks, a moment after the last of several. */
+function compareAgain() {
+  clearTimeout(soon);
+  if (byId("sort").value !== "likeness" || !marked.size || compared === String([...marked])) return;
+  soon = setTimeout(async () => { await sortByLikeness(); arrange(); }, 700);
 }
 
 function mark(row, range) {
@@ -84,7 +92,8 @@ function wholeTracks() {
 
 /** Sorts by the distance of identities from the mean of the marked faces. */
 async function sortByLikeness() {
-  const found = await attempt(() => post(`${base}/likeness`, { rows: [...marked] }));
+  const asked = compared = String([...marked]), found = await attempt(() => post(`${base}/likeness`, { rows: [...marked] }));
+  if (asked !== compared) return; // other marks were compared meanwhile
   if (found) columns.likeness = found.distances;
   else byId("sort").value = "frame";
 }

@@ -12,6 +12,7 @@ from detect.calibration.config import CalibrateConfig
 from detect.calibration.files import CALIBRATION_NAME, beside, detector_mark
 from detect.calibration.fit import fit_probability, person_weights
 from detect.calibration.maps import misfit, read_calibration, write_calibration
+from detect.calibration.prediction_sets import ClassLimit, Conformal
 from detect.config.scoring import AggregateConfig
 from detect.models.external.settings import parse_reference
 from shared.errors import CheckpointError, ConfigError, UsageError
@@ -97,10 +98,10 @@ def test_a_calibration_comes_back_as_it_was(folder, make_calibration):
     assert read_calibration(folder) is None
     write_calibration(folder, make_calibration())
     assert read_calibration(folder) == make_calibration()
-    assert json.loads((folder / CALIBRATION_NAME).read_text())["format"] == 2
+    assert json.loads((folder / CALIBRATION_NAME).read_text())["format"] == 3
 
 
-def test_a_calibration_of_the_first_format_is_read_and_written_in_the_second(folder, make_calibration):
+def test_a_calibration_of_the_first_format_is_read_and_written_in_the_present_one(folder, make_calibration):
     path = write_calibration(folder, make_calibration())
     old = json.loads(path.read_text())
     for name in ("conformal", "conformal_note", "parts", "outside"):
@@ -110,10 +111,24 @@ def test_a_calibration_of_the_first_format_is_read_and_written_in_the_second(fol
     path.write_text(json.dumps({**old, "format": 1}))
     found = read_calibration(folder)
     assert found is not None
-    assert dataclasses.replace(found, format=2) == make_calibration()
+    assert dataclasses.replace(found, format=3) == make_calibration()
     assert found.bounds == (-1.5, 1.5)
     write_calibration(folder, found)
     assert read_calibration(folder) == make_calibration()
+
+
+def test_the_one_miscoverage_of_the_second_format_becomes_that_of_each_class(folder, make_calibration):
+    limits = [ClassLimit(threshold, 0.1, 20, 0.8, 0.95) for threshold in (1.0, -1.0)]
+    present = dataclasses.replace(make_calibration(), conformal=Conformal(*limits))
+    path = write_calibration(folder, present)
+    old = json.loads(path.read_text())
+    for name in ("real", "fake"):
+        del old["conformal"][name]["miscoverage"]
+    old["conformal"]["miscoverage"] = 0.1
+    path.write_text(json.dumps({**old, "format": 2}))
+    found = read_calibration(folder)
+    assert found is not None
+    assert dataclasses.replace(found, format=3) == present
 
 
 @pytest.mark.parametrize(
@@ -121,7 +136,7 @@ def test_a_calibration_of_the_first_format_is_read_and_written_in_the_second(fol
     [
         (lambda text: text[:-30], "damaged"),
         (lambda text: "[]", "no JSON object"),
-        (lambda text: text.replace('"format": 2', '"format": 3'), "format 3"),
+        (lambda text: text.replace('"format": 3', '"format": 4'), "format 4"),
         (lambda text: text.replace('"prior": 0.5', '"prior": 1.5'), "between 0 and 1"),
         (lambda text: text.replace('"prior": 0.5', '"prior": "half"'), "damaged"),
         (lambda text: text.replace('"prior"', '"priors"'), "unknown setting"),

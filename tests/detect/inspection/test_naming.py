@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from detect.inspection.evidence.found import SAYS_FAKE
 from detect.inspection.evidence.stretches import INSIDE, NAME
-from detect.inspection.naming import faces_above, named, says_fake, speaks_against_real
+from detect.inspection.naming import faces_above, named, not_called_real, says_fake, speaks_against_real
+from detect.inspection.verdict import NO_TRACE
 from shared.results.scores import Evidence, FrameScore, TrackScore
 from shared.types import ClipId
 
@@ -55,7 +56,30 @@ def test_the_part_that_stands_out_is_told_between_faces_and_credentials():
 
 def test_a_forged_part_and_the_file_itself_speak_against_real():
     forged, dip = ({f"1: {INSIDE}": 1.5}, {f"1: {INSIDE}": -4.0})
-    assert speaks_against_real([Evidence(NAME, "", forged, odd=True)], 1.0)
-    assert not speaks_against_real([Evidence(NAME, "", forged, odd=True)], 2.0)
-    assert not speaks_against_real([Evidence(NAME, "", dip, odd=True), Evidence("mark", "")], 1.0)
-    assert speaks_against_real([Evidence("mark", "", {SAYS_FAKE: True})], 1.0)
+    assert speaks_against_real([Evidence(NAME, "", forged, odd=True)], [], 1.0)
+    assert not speaks_against_real([Evidence(NAME, "", forged, odd=True)], [], 2.0)
+    assert not speaks_against_real([Evidence(NAME, "", dip, odd=True), Evidence("mark", "")], [], 1.0)
+    assert speaks_against_real([Evidence("mark", "", {SAYS_FAKE: True})], [], 1.0) == "the file calls itself a fake"
+
+
+def test_a_face_above_that_is_scored_often_enough_speaks_against_real():
+    whole = TrackScore(CLIP, 0, -4.0, 480)
+    assert speaks_against_real([], [whole, TrackScore(CLIP, 1, 5.0, 40)], 1.0) == "face 1 scores above the threshold"
+    assert not speaks_against_real([], [whole, TrackScore(CLIP, 1, 5.0, 7)], 1.0)
+    assert not speaks_against_real([], [whole, TrackScore(CLIP, 1, 0.9, 40)], 1.0)
+
+
+def test_credentials_beside_the_file_are_told_and_change_nothing():
+    apart = Evidence("credentials", "", {SAYS_FAKE: True, "valid": True, "in the file": False})
+    assert not speaks_against_real([apart], [], 0.0)
+    assert says_fake([apart]).startswith("A file beside it (credentials) says")
+    stranger = Evidence("credentials", "", {SAYS_FAKE: True, "in the file": True, "signer is known here": False})
+    assert says_fake([stranger]).endswith("Who signed that is not known here.")
+
+
+def test_a_verdict_that_is_not_given_names_its_cause_first_and_drops_the_clause():
+    told = not_called_real("face 1 scores above the threshold", f"It scores -4.00{NO_TRACE}. The sets agree.", NO_TRACE)
+    assert told == (
+        "Not called real although the whole scores below: face 1 scores above the threshold. It scores -4.00. "
+        "The sets agree."
+    )

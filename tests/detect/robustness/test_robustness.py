@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from fractions import Fraction
 from pathlib import Path
 
 import cv2
@@ -69,6 +70,7 @@ def test_dropped_frames_keep_their_numbers_and_times(toy_set: Path):
     wanted = wanted_frames(8, 4, cell)
     assert wanted == [0, 2, 4, 6]
     assert wanted_frames(8, 4, CLEAN) == [0, 2, 5, 7]
+    assert wanted_frames(100, 4, CLEAN, consecutive=True, rate=Fraction(50)) == [46, 48, 50, 52]
     found = list(perturbed_faces(clip, wanted, cell, finder, FACES, seed=0))
     assert [frame.index for frame, _ in found] == wanted
     assert [frame.time.seconds for frame, _ in found] == pytest.approx([n / 25 for n in wanted])

@@ -8,15 +8,19 @@ import torch
 
 from forge.generating.augment import augmented
 from forge.generating.certificate import Reference
-from forge.generating.checkpoint import load_generator
+from forge.generating.checkpoint import load_generator, save_generator
 from forge.generating.config import GeneratorConfig, StillConfig
 from forge.generating.contract import generators, latent_between
+from forge.generating.families import untrained
 from forge.generating.flow import FlowGenerator, generate_flow
 from forge.generating.prior import main_directions, shrunk_covariance
 from forge.generating.stills import seeds_of
 from forge.generating.train import train_generator
 from forge.generating.trainers import tiled
-from shared.errors import CheckpointError, ConfigError, FacesetError, UsageError
+from forge.models import build_swapper
+from forge.models.checkpoint import save_swapper
+from forge.training import step_loop
+from shared.errors import CheckpointError, ConfigError, FacesetError, TrainingDivergedError, UsageError
 from tests.factories import face_row, write_faceset
 
 
@@ -137,3 +141,23 @@ def test_bad_options_and_material_are_refused(people, tmp_path):
     assert not (tmp_path / "run").exists()
     with pytest.raises(CheckpointError, match="no generator"):
         load_generator(tmp_path)
+
+
+def test_a_swapper_of_single_people_is_no_start(tmp_path):
+    swapper = save_swapper(build_swapper("compact", ("ann", "bob"), width=0.125), tmp_path / "swapper")
+    with pytest.raises(UsageError, match="of single people"):
+        untrained(GeneratorConfig(start_from=str(swapper)))
+
+
+def test_weights_that_are_no_numbers_are_refused(tmp_path):
+    net = generators.create("generate-gan", channels=4, latent=16)
+    with torch.no_grad():
+        next(net.parameters()).fill_(float("nan"))
+    with pytest.raises(CheckpointError, match="no numbers"):
+        load_generator(save_generator(net, tmp_path / "generator.safetensors", {}))
+
+
+def test_a_loss_that_is_no_number_ends_the_training():
+    step_loop.need_finite({"loss": 1.0}, 3)
+    with pytest.raises(TrainingDivergedError, match="loss became nan at step 4"):
+        step_loop.need_finite({"loss": float("nan")}, 4)

@@ -27,14 +27,15 @@ def run_in(folder: Path, *, like_seed: int | None = None) -> Path:
     net = generate_gan(channels=4, latent=16).eval()
     folder.mkdir(parents=True)
     save_generator(net, folder / WEIGHTS, {"rights": "synthetic"})
+    embedder = FaceEmbedder("whole").describe()
     vectors = np.eye(128, dtype=np.float32)[:40]
-    Reference(vectors, tuple(f"p{number}" for number in range(40)), {"name": "test"}).save(folder / REFERENCE)
+    Reference(vectors, tuple(f"p{number}" for number in range(40)), embedder).save(folder / REFERENCE)
     if like_seed is not None:
         sampler = Sampler(folder, StillConfig())
         face = next(face for _, face, _ in sampler.made(sampler.wanted([like_seed])))
         vectors[7] = FaceEmbedder("whole").embed(face[None])[0]
         # Strangers are far from each other and from it, so that only a copy lies above their pairs.
-        Reference(vectors, tuple(f"p{number}" for number in range(40)), {"name": "test"}).save(folder / REFERENCE)
+        Reference(vectors, tuple(f"p{number}" for number in range(40)), embedder).save(folder / REFERENCE)
     return folder
 
 
@@ -49,6 +50,7 @@ def test_a_copy_of_a_person_is_refused_unless_it_is_asked_for_and_then_says_so(t
     assert signed is not None
     assert signed.record is not None
     assert (signed.record["new_identity"], signed.record["nearest_identity"]) == ("no", "p7")
+    assert (signed.record["target_identity"], signed.record["pairs_of_people"]) == ("not-new", "780")
     assert "seed-000003" in read_signed(tmp_path / "out" / "stills.json")["not_new"]
 
 
@@ -91,6 +93,24 @@ def test_nothing_is_written_over_what_is_no_folder_of_stills(tmp_path):
     with pytest.raises(CheckpointError):
         generate_stills(run, tmp_path / "out", [0])
     assert not (tmp_path / "out").exists()
+
+
+def test_people_of_another_generator_or_embedder_are_refused(tmp_path):
+    run = run_in(tmp_path / "run")
+    reference = Reference.load(run / REFERENCE)
+    Reference(reference.embeddings, reference.people, {"name": "other"}).save(run / REFERENCE)
+    with pytest.raises(CheckpointError, match="another embedder"):
+        Sampler(run, StillConfig())
+    save_generator(generate_gan(channels=4, latent=16), run / WEIGHTS, {"reference_sha256": "0" * 64})
+    with pytest.raises(CheckpointError, match="not of this generator"):
+        Sampler(run, StillConfig())
+
+
+def test_pictures_too_small_for_a_mark_are_refused(tmp_path):
+    run = run_in(tmp_path / "run")
+    for px in (0, 96):
+        with pytest.raises(UsageError, match="a mark cannot be read"):
+            generate_stills(run, tmp_path / "out", [0], StillConfig(px=px))
 
 
 def test_the_command_makes_faces_and_a_sheet(tmp_path):

@@ -214,8 +214,9 @@ def test_a_build_does_not_go_on_with_another_version_of_an_engine(voices, tmp_pa
 def test_a_voice_model_converts_each_utterance_to_another_identity(voices, tmp_path, monkeypatch):
     from forge.speaking import building
 
-    names = [SimpleNamespace(name=name) for name in ("r1", "r2")]
-    model = SimpleNamespace(facts=SimpleNamespace(identities=names), weights_sha256="ab" * 32)
+    names = [SimpleNamespace(name=name, rights="consent of x") for name in ("x1", "x2")]
+    facts = SimpleNamespace(identities=names, population_rights=("CC-BY-4.0",))
+    model = SimpleNamespace(facts=facts, weights_sha256="ab" * 32)
     monkeypatch.setattr(building, "_voice_model", lambda _: model)
     monkeypatch.setattr(building, "converted", lambda sound, *_, **__: sound.with_samples(-sound.samples))
     out = tmp_path / "set"
@@ -225,7 +226,33 @@ def test_a_voice_model_converts_each_utterance_to_another_identity(voices, tmp_p
     made = [each for each in opened.records if each.manipulation == "conversion"]
     assert len(made) == 4
     assert all(each.voice != f"conversion:{each.speaker}" for each in made)
-    assert {each.voice for each in made} == {"conversion:r1", "conversion:r2"}
+    assert {each.voice for each in made} == {"conversion:x1", "conversion:x2"}
     known = read_provenance(opened.file(made[0]))
     assert known.says_fake
+    said = {name: known.record[name] for name in ("identity", "identity_rights", "population_rights", "weights_sha256")}
+    assert said == {
+        "identity": made[0].voice.partition(":")[2],
+        "identity_rights": "consent of x",
+        "population_rights": "CC-BY-4.0",
+        "weights_sha256": "ab" * 32,
+    }
     assert verify(out) == []
+
+
+def test_no_conversion_has_the_voice_of_a_speaker_of_another_split():
+    from forge.speaking.targets import need_targets, need_targets_disjoint, targets_of
+
+    identities = [SimpleNamespace(name=name) for name in ("ann", "bob", "cleo")]
+    model = SimpleNamespace(facts=SimpleNamespace(identities=identities))
+    splits = {"ann": "train", "bob": "test"}
+    assert [each.name for each in targets_of(model, "ann", splits)] == ["cleo"]
+    need_targets(model, splits)
+    with pytest.raises(UsageError, match="no identity for ann"):
+        need_targets(model, {"ann": "train", "bob": "test", "cleo": "val"})
+
+    def record(speaker, split, voice):
+        return SimpleNamespace(id=speaker, speaker=speaker, split=split, manipulation="conversion", voice=voice)
+
+    need_targets_disjoint([record("ann", "train", "conversion:cleo"), record("bob", "test", "conversion:bob")])
+    with pytest.raises(UsageError, match="the voice of bob"):
+        need_targets_disjoint([record("ann", "train", "conversion:bob"), record("bob", "test", "conversion:cleo")])

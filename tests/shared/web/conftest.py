@@ -140,7 +140,7 @@ def key_named(client: TestClient, address: str, rows: str, name: str) -> str:
     return next(row["key"] for row in client.get(address).json()[rows] if name in (row.get("place"), row.get("name")))
 
 
-def write_audit(folder: Path, dataset: str, *, shortcut: bool = True) -> Path:
+def write_audit(folder: Path, dataset: str, *, shortcut: bool = True, manifest: str = "") -> Path:
     """An audit of a set, as ``assay dataset audit`` writes it, without its plots."""
     background = ProbeFinding(
         "background", "background", "all clips", 0.97, 0.91, 1.0, 20, 20, 9, "shortcut",
@@ -152,7 +152,7 @@ def write_audit(folder: Path, dataset: str, *, shortcut: bool = True) -> Path:
         dataset, 40, "gradient boosting in 5 folds", "as the set labels them",
         (*([background] if shortcut else []), face, sound), IdentityFindings(note="left out"), (),
         shortcuts=("background (all clips): AUC 0.970 [0.910, 1.000].",) if shortcut else (), leaks=(),
-        settings={"limit": 0.7},
+        settings={"limit": 0.7}, manifest_sha256=manifest,
     )  # fmt: skip
     folder.mkdir(parents=True)
     (folder / "audit.json").write_text(json.dumps(as_document(report)))

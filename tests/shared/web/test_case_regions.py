@@ -48,6 +48,16 @@ def test_a_case_without_regions_has_none(client, work):
     assert read_regions(work / "cases" / "one") == {}
 
 
+def test_a_case_with_a_damaged_table_of_regions_is_shown_without_them(client, case):
+    (case / "regions.parquet").write_bytes(b"PAR1")
+    address = f"/cases/{key_of('cases/drawn')}"
+    facts = client.get(f"{address}/clip.json").json()
+    assert (facts["regions"], len(facts["tracks"])) == (0, 1)
+    assert "regions.parquet cannot be read" in facts["regions_fault"]
+    (face,) = client.get(f"{address}/faces/5.json").json()["faces"]
+    assert not face["region"]
+
+
 @pytest.mark.parametrize("kind", [pa.binary(4), pa.binary()])
 def test_maps_of_another_size_are_refused(tmp_path, kind):
     columns = {"frame": pa.array([0], pa.int32()), "track": pa.array([0], pa.int32())}

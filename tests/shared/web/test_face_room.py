@@ -5,10 +5,13 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
 
+from shared.errors import UsageError
 from shared.faces.facesets.reader import Faceset
 from shared.web.found import key_of
+from shared.web.rooms import faces as face_room
 
 ONE, OTHER = "faces/actor-50000", "faces/actor-50057"
 
@@ -86,3 +89,21 @@ def test_faces_are_sorted_by_likeness_to_the_marked_ones(client, work):
     else:
         assert found.json()["distances"][0] == pytest.approx(0.0, abs=1e-6)
     assert client.post(f"/faces/{key_of(ONE)}/likeness", json={"rows": [9999]}).status_code == 400
+
+
+def test_a_face_without_an_embedding_has_the_mean_of_its_track():
+    embeddings = [[0.0, 0.0], [2.0, 0.0], None, None, [5.0, 5.0]]
+    values, known = face_room._identities(embeddings, np.array([7, 7, 7, 8, 9]))
+    assert known.tolist() == [True, True, True, False, True]
+    assert values[2].tolist() == [1.0, 0.0]
+    assert face_room._distances(values, known, np.array([True, True, False, False, False]))[2:4] == [0.0, 9.0]
+    assert face_room._identities([None, None], np.array([1, 2])) is None
+
+
+def test_marked_faces_without_an_identity_are_no_reference(monkeypatch, work):
+    monkeypatch.setattr(face_room, "_identities", lambda embeddings, _: (
+        np.zeros((len(embeddings), 2)), np.arange(len(embeddings)) > 0
+    ))  # fmt: skip
+    assert face_room._distances_from(work / ONE, [1])["distances"][0] == 9.0
+    with pytest.raises(UsageError, match="no face is marked whose identity is known"):
+        face_room._distances_from(work / ONE, [0])

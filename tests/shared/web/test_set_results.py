@@ -34,14 +34,26 @@ def queued(page, monkeypatch):
 
 
 def test_audits_of_a_set_are_found_with_their_result(client, work, address, name):
-    folder = write_audit(work / "audits" / "first", name)
-    other = write_audit(work / "audits" / "other", "another-set")
+    digest = sha256_file(work / "set" / "manifest.jsonl")
+    folder = write_audit(work / "audits" / "first", name, manifest=digest)
+    other = write_audit(work / "audits" / "other", name, manifest="0" * 64)
+    unknown = write_audit(work / "audits" / "unknown", name)
     (row,) = client.get(f"{address}/results.json").json()["audits"]
     assert (row["place"], row["outcome"], row["outdated"]) == ("audits/first", "to be mended", False)
     assert row["summary"].startswith("1 shortcut named; face-only AUC 0.800 [0.710, 0.900]")
-    os.utime(folder / "audit.json", (1e9, 1e9))
-    assert client.get(f"{address}/results.json").json()["audits"][0]["outdated"]
-    shutil.rmtree(other)
+    for each in (other, unknown, folder):
+        shutil.rmtree(each)
+
+
+@pytest.mark.parametrize(("manifest", "age", "outdated"), [("0" * 64, 0, True), ("", 0, False), ("", 1e9, True)])
+def test_an_audit_made_here_is_shown_as_outdated_after_the_set_changed(
+    client, work, address, name, manifest, age, outdated
+):
+    folder = write_audit(work / "serve" / "audits" / key_of("set"), name, manifest=manifest)
+    if age:
+        os.utime(folder / "audit.json", (age, age))
+    (row,) = client.get(f"{address}/results.json").json()["audits"]
+    assert row["outdated"] is outdated
     shutil.rmtree(folder)
 
 
@@ -64,6 +76,8 @@ def test_an_audit_is_shown_in_words_with_its_probes_and_report(client, work, nam
     [
         (True, ("none found", "signal", "not measured"), "nothing named"),
         (True, ("none found", "undecided"), "not decided"),
+        (True, ("not measured", "not measured"), "not decided"),
+        (True, (), "not decided"),
         (True, ("too few to judge", "signal"), "not decided"),
         (False, ("shortcut", "undecided"), "to be mended"),
     ],
@@ -87,11 +101,13 @@ def test_a_damaged_audit_is_one_sentence_and_is_not_listed(client, work, address
 def test_a_scoreboard_is_shown_by_manipulation_and_detector(client, work, address, name):
     digest = sha256_file(work / "set" / "manifest.jsonl")
     folder = write_board(work / "boards" / "one", {"name": name, "manifest_sha256": digest})
-    write_board(work / "boards" / "two", {"name": name, "manifest_sha256": "0" * 64})
-    write_board(work / "boards" / "three", {"name": "another-set", "manifest_sha256": "1" * 64})
+    here = write_board(work / "serve" / "boards" / key_of("set"), {"name": name, "manifest_sha256": "0" * 64})
+    write_board(work / "boards" / "three", {"name": name, "manifest_sha256": "1" * 64})
     rows = {row["place"]: row for row in client.get(f"{address}/results.json").json()["boards"]}
-    assert set(rows) == {"boards/one", "boards/two"}
-    assert (rows["boards/one"]["outdated"], rows["boards/two"]["outdated"]) == (False, True)
+    made_here = here.relative_to(work).as_posix()
+    assert set(rows) == {"boards/one", made_here}
+    assert (rows["boards/one"]["outdated"], rows[made_here]["outdated"]) == (False, True)
+    shutil.rmtree(here)
     assert rows["boards/one"]["auc"] == ["0.810 (0.71 to 0.91)", "0.620 (0.52 to 0.72)"]
     text = client.get(f"/boards/{key_of('boards/one')}").text
     assert "AUC of assay minus toy: +0.190 (+0.020 to +0.310), p 0.03, on 18 clips" in text

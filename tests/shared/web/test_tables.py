@@ -12,7 +12,7 @@ import pytest
 from shared.errors import CaseError, FacesetError, FinderError, ManifestError
 from shared.faces.facesets.reader import Faceset
 from shared.web import tables
-from shared.web.tables import decoded_apart, send_case, send_faceset, send_labels, send_landmarks
+from shared.web.tables import Kept, decoded_apart, send_case, send_faceset, send_labels, send_landmarks
 from tests.shared.web.conftest import OLD
 
 _CASES = [
@@ -92,3 +92,17 @@ def test_a_faceset_decoded_apart_is_the_same():
     path = OLD / "faces" / "actor-50000"
     apart = Faceset.open(path, read=lambda file, faces: decoded_apart(file, send_faceset, faces, error=FacesetError))
     assert apart.table.equals(Faceset.open(path).table)
+
+
+def test_values_are_kept_by_bytes_and_made_once():
+    kept, made = Kept(len, most_bytes=10), []
+
+    def get(key: str, size: int) -> bytes:
+        return kept.get(key, lambda: made.append(key) or bytes(size))
+
+    assert [len(get(*each)) for each in (("a", 4), ("b", 4), ("a", 4), ("c", 4), ("a", 4), ("b", 4))] == [4] * 6
+    assert made == ["a", "b", "c", "b"]
+    assert len(get("large", 99)) == 99
+    get("large", 99)
+    get("a", 4)
+    assert made[4:] == ["large", "a"]

@@ -75,6 +75,14 @@ def test_a_run_keeps_its_voices(voicesets, tmp_path):
         train_voices(voicesets, tmp_path / "run", SMALL)
 
 
+def test_a_run_keeps_who_is_an_identity_and_who_is_population(voicesets, tmp_path):
+    result = train_voices(voicesets[:2], tmp_path / "run", SMALL, population=voicesets[2:])
+    assert result.facts.population_rights == ("consent",)
+    assert "Their rights: consent." in (result.model / "README.md").read_text()
+    with pytest.raises(RunError, match=r"input.identity:r0"):
+        train_voices(voicesets[1:], tmp_path / "run", SMALL, population=voicesets[:1])
+
+
 def test_two_identities_are_needed_and_names_differ(voicesets, tmp_path):
     with pytest.raises(UsageError, match="two identities"):
         train_voices(voicesets[:1], tmp_path / "run", SMALL)
@@ -128,6 +136,11 @@ def test_a_damaged_model_is_refused(voicesets, tmp_path):
     told["spec"]["width"] = 16
     facts.write_text(json.dumps(told))
     with pytest.raises(CheckpointError, match="damaged"):
+        load_voice_model(tmp_path / "run")
+    told["spec"] |= {"width": 1024, "rank": 1024, "identities": 1}
+    told["spec"]["voices"], told["identities"] = 1, told["identities"][:1]
+    facts.write_text(json.dumps(told))
+    with pytest.raises(CheckpointError, match="not of the size"):
         load_voice_model(tmp_path / "run")
     told["spec"]["width"] = 10**9
     facts.write_text(json.dumps(told))

@@ -252,7 +252,8 @@ def picture(points: Sequence[Point]) -> bytes:
             ticks = sorted(set(numbers.tolist()))
             panel.set_xticks(ticks, [str(tick) for tick in ticks])
             panel.minorticks_off()
-            heights = np.linspace(*panel.get_ylim(), 5)
+            low, high = panel.get_ylim()
+            heights = np.linspace(low, high, 5)
             panel.set_yticks(heights, [f"{height:.2f}" for height in heights])
             panel.minorticks_off()
             title = f"{test}\nexponent {law.exponent:.2f} ({law.exponent_low:.2f} to {law.exponent_high:.2f})"

@@ -86,4 +86,7 @@ def _created(family: str, options: dict[str, Option]) -> Generator:
     try:
         return generators.create(family, **options)
     except TypeError as error:
-        raise ConfigError(f"{family} cannot be built with {options}: {error}", hint="see docs/generating.md") from error
+        raise ConfigError(
+            f"{family} cannot be built with {options}: {error}",
+            hint="see assay forge train-generator --help: --option name=value",
+        ) from error

@@ -146,7 +146,7 @@ def _logit(predictor: CropPredictor, one: FileFaces, faces: Sequence[FoundFace],
     if not faces:
         return None
     crops = np.stack([input_for(predictor, face.image, face.landmarks) for face in faces])
-    found = predictor.face_logits(crops, np.zeros(len(faces), np.int64))
+    found = predictor.face_logits(crops, np.zeros(len(faces), np.int64), np.array([face.frame for face in faces]))
     clip = suspect_id(one.file.path)
     scores = [
         FrameScore(clip, face.frame, float(face.frame), 0, float(logit), tuple(map(float, face.box)))  # type: ignore[arg-type]

@@ -14,9 +14,10 @@ from detect.inspection.evidence.found import Found
 from detect.inspection.hearing import Heard
 from detect.inspection.pdf import write_pdf
 from detect.inspection.report import FaceExhibit, write_html, write_json
-from detect.scoring.regions import REGIONS_NAME, Regions, write_regions
+from detect.scoring.regions import Regions, write_regions
 from detect.scoring.video import write_frame_scores
 from shared.plots import Plot
+from shared.results.regions import REGIONS_NAME
 from shared.results.scores import ForensicReport, FrameScore
 from shared.storage import write_bytes, write_text
 from shared.video.child import Child, NoChild

@@ -16,7 +16,7 @@ from detect.models import Detector, DetectorSpec, TrackDetector
 from detect.models.checkpoint import DetectorFacts, load_detector, weights_digest
 from detect.models.external.reference import load_external
 from detect.models.external.settings import parse_reference
-from detect.models.windows import windows_of
+from detect.models.windows import unbroken, windows_of
 from shared.device import Device, Precision, pick_device
 
 _CROPS_AT_ONCE_ON_CPU = 8
@@ -151,14 +151,19 @@ class CropPredictor:
                 parts.append(self.model.embed_frames(self.prepare(crops[first : first + batch])).float().cpu().numpy())
         return np.concatenate(parts) if parts else np.empty((0, 1), np.float32)
 
-    def track_logits(self, embeddings: np.ndarray, tracks: np.ndarray, *, batch: int = 32) -> np.ndarray:
-        """(N, ...) embeddings of a clip's faces in order of time, and their tracks (N,) -> (N,) float32 logits.
+    def track_logits(
+        self, embeddings: np.ndarray, tracks: np.ndarray, frames: np.ndarray, *, batch: int = 32
+    ) -> np.ndarray:
+        """(N, ...) embeddings of a clip's faces in order of time, tracks and frames (N,) -> (N,) float32 logits.
 
         A detector of level "frame" scores single faces, one of level "clip" the ``frames_per_clip`` faces of the track
-        around each. A face without a track (below 0) is scored as a sequence of equal frames.
+        around each, one that reads landmarks only those between two gaps. A face without a track (below 0) is scored as
+        a sequence of equal frames.
         """
         if self.spec.level == "frame":
             return embeddings[:, 0]
+        if self.spec.reads == "landmarks":  # a face that was missed for a while would seem to jump
+            tracks = unbroken(tracks, frames)
         rows = windows_of(tracks, self.spec.frames_per_clip)
         if not len(rows):
             return np.empty(0, np.float32)
@@ -166,13 +171,13 @@ class CropPredictor:
         cuts = [different[first : first + batch] for first in range(0, len(different), batch)]
         return np.concatenate([self._sequence_logits(embeddings[cut], batch) for cut in cuts])[which.ravel()]
 
-    def face_logits(self, crops: np.ndarray, tracks: np.ndarray, *, batch: int = 32) -> np.ndarray:
-        """(N, S, S, 3) uint8 RGB crops of a clip in order of time, and their tracks (N,) -> (N,) float32 logits.
+    def face_logits(self, crops: np.ndarray, tracks: np.ndarray, frames: np.ndarray, *, batch: int = 32) -> np.ndarray:
+        """(N, S, S, 3) uint8 RGB crops of a clip in order of time, tracks and frames (N,) -> (N,) float32 logits.
 
         Raises:
             ValueError: another size or dtype.
         """
-        return self.track_logits(self.embed_frames(crops, batch=batch), tracks, batch=batch)
+        return self.track_logits(self.embed_frames(crops, batch=batch), tracks, frames, batch=batch)
 
     @torch.inference_mode()
     def _sequence_logits(self, sequences: np.ndarray, batch: int) -> np.ndarray:

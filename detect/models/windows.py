@@ -41,6 +41,23 @@ def windows_of(tracks: np.ndarray, frames: int) -> np.ndarray:
     return rows
 
 
+def unbroken(tracks: np.ndarray, frames: np.ndarray) -> np.ndarray:
+    """(N,) tracks, numbered anew, that end where a face is missing; faces without a track stay below 0.
+
+    ``frames`` (N,) are the frames of the faces, ascending in each track. More than one and a half times the usual
+    distance of a track's frames is a gap.
+    """
+    found = np.full(len(tracks), -1, np.int64)
+    number = 0
+    for track in np.unique(tracks[tracks >= 0]):
+        own = np.flatnonzero(tracks == track)
+        steps = np.diff(frames[own])
+        gaps = steps > 1.5 * np.median(steps) if steps.size else np.zeros(0, bool)
+        found[own] = number + np.concatenate([[0], np.cumsum(gaps)])
+        number = int(found[own[-1]]) + 1
+    return found
+
+
 def motion_step(rate: Fraction | None) -> int:
     """Every how many frames a face's motion is read, so that it is near 25 times a second; 1 for an unknown rate."""
     return 1 if rate is None else max(1, round(rate / _MOTION_RATE))

@@ -156,7 +156,8 @@ def _scored(sweep: Sweep, record: ClipRecord, cell: Cell) -> ScoredClip:
             crops.append(input_for(predictor, frame.image, face.landmarks))
             places.append((frame, face))
     tracks = np.array([-1 if face.track is None else face.track for _, face in places])
-    logits = predictor.face_logits(np.stack(crops), tracks, batch=config.batch) if crops else np.empty(0)
+    numbers = np.array([frame.index for frame, _ in places])
+    logits = predictor.face_logits(np.stack(crops), tracks, numbers, batch=config.batch) if crops else np.empty(0)
     rows = sweep.labels.get(str(record.id), {})
     scores, truth = [], []
     for (frame, face), logit in zip(places, logits, strict=True):

@@ -12,23 +12,9 @@ import pyarrow.parquet as pq
 import torch.nn.functional as F
 from torch import Tensor
 
+from shared.results.regions import MOST_REGIONS, REGION_SCHEMA, REGION_SIDE
 from shared.results.scores import FrameScore
 from shared.storage import replacing
-
-REGIONS_NAME = "regions.parquet"
-SIDE = 16
-"""Side of a stored map, which covers the scored crop."""
-MOST = 20_000
-"""Maps of a file, at most: 5 MB before compression."""
-
-REGION_SCHEMA = pa.schema(
-    [
-        pa.field("frame", pa.int32(), nullable=False),
-        pa.field("track", pa.int32(), nullable=False),
-        pa.field("region", pa.binary(SIDE * SIDE), nullable=False),
-    ],
-    metadata={"assay.format": "1"},
-)
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,7 +33,7 @@ class Regions:
 class RegionMaps:
     """Collects the maps of faces as they are scored.
 
-    Above :data:`MOST` every second one is let go, as often as needed, so that memory does not grow with the file.
+    Above :data:`MOST_REGIONS` every second one is let go, as often as needed: memory does not grow with the file.
     """
 
     def __init__(self) -> None:
@@ -56,12 +42,12 @@ class RegionMaps:
 
     def take(self, region: Tensor) -> None:
         """Takes the logits (B, 1, h, w) of the next B faces."""
-        pooled = F.adaptive_avg_pool2d(region.detach().float().sigmoid(), SIDE)
+        pooled = F.adaptive_avg_pool2d(region.detach().float().sigmoid(), REGION_SIDE)
         for each in (pooled[:, 0] * 255).round().clamp(0, 255).byte().cpu().numpy():
             if self._seen % self._every == 0:
                 self._maps.append(each)
             self._seen += 1
-            if len(self._maps) > MOST:
+            if len(self._maps) > MOST_REGIONS:
                 self._maps, self._every = self._maps[::2], self._every * 2
 
     def found(self) -> Regions | None:

@@ -100,7 +100,11 @@ def score_clips(
     scored = []
     with closing(ahead(_crops(clips, store, predictor.spec.reads), depth=4, name="assay-crops")) as crops:  # type: ignore[type-var]
         for clip, images in crops:
-            logits = predictor.face_logits(images, clip.tracks, batch=batch) if len(images) else np.empty(0, np.float32)
+            logits = (
+                predictor.face_logits(images, clip.tracks, clip.frames, batch=batch)
+                if len(images)
+                else np.empty(0, np.float32)
+            )
             scored.append(
                 scored_clip(
                     clip.record, clip.scores(logits), clip.labels(), frames_read=clip.frames_searched, config=config

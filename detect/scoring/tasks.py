@@ -143,7 +143,9 @@ def _score_one(task: _ClipTask) -> np.ndarray:
         predictor, finder = task.job.load()
         clip = clip_faces(Path(task.media), task.record, Path(task.cache), task.request, finder)
         faces = clip.crops(predictor.spec.reads)
-        return predictor.face_logits(faces, clip.tracks, batch=task.job.batch) if len(clip.frames) else _NONE
+        return (
+            predictor.face_logits(faces, clip.tracks, clip.frames, batch=task.job.batch) if len(clip.frames) else _NONE
+        )
 
 
 _NONE = np.empty(0, np.float32)

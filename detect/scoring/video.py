@@ -341,7 +341,8 @@ def _scored(
     if not places:
         return
     tracks = np.array([_track(face) for _, _, face in places])
-    logits = predictor.track_logits(np.concatenate(seen), tracks, batch=config.batch)
+    frames = np.array([frame for frame, _, _ in places])
+    logits = predictor.track_logits(np.concatenate(seen), tracks, frames, batch=config.batch)
     for (frame, seconds, face), logit in zip(places, logits, strict=True):
         x0, y0, x1, y1 = (float(side) for side in face.box)
         yield FrameScore(clip, frame, seconds, _track(face), float(logit), (x0, y0, x1, y1), face.landmarks)

@@ -9,8 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from forge.speaking.conversion.config import VoiceConfig
-from shared.commands.options import DeviceOption, SeedOption, SettingsOption, default
-from shared.config import from_mapping, merged, read_toml
+from shared.commands.options import DeviceOption, SeedOption, SettingsOption, default, resolve
 from shared.console import console, counted
 
 _CONFIG = VoiceConfig()
@@ -56,9 +55,7 @@ def train_voice(
     from shared.voices.reader import read_voiceset, voicesets_in
 
     flags = {"steps": steps, "minutes": minutes, "batch": batch, "device": device, "seed": seed}
-    given = {name: value for name, value in flags.items() if value is not None}
-    below: dict[str, Any] = read_toml(config) if config is not None else {}
-    settings = from_mapping(VoiceConfig, merged(below, given), where=config.name if config else "flags")
+    settings = resolve(VoiceConfig, config, flags)
 
     def opened(places: list[Path]) -> list[Any]:
         return [read_voiceset(path) for place in places for path in voicesets_in(place)]

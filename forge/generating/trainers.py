@@ -69,11 +69,6 @@ class GeneratorTrainer(StepTrainer):
         numbers = torch.randint(len(self.faces), (count,), generator=self.generator)
         return self._real(numbers, torch.rand(count, generator=self.generator) < 0.5)
 
-    def _set_rate(self, fraction: float) -> None:
-        rate = self.config.learning_rate * (0.1 + 0.45 * (1 + math.cos(math.pi * fraction)))
-        for optimizer in self.optimizers.values():
-            optimizer.param_groups[0]["lr"] = rate
-
 
 class GanTrainer(GeneratorTrainer):
     """Hinge loss, differentiable augmentation of both sides, and reconstructions of real faces."""
@@ -98,7 +93,7 @@ class GanTrainer(GeneratorTrainer):
 
     @override
     def train_step(self, fraction: float) -> dict[str, float]:
-        self._set_rate(fraction)
+        self.set_rate(self.config.learning_rate, fraction)
         latents = torch.randn(self.config.batch, self.net.spec.latent, generator=self.generator)
         with self.device.autocast():
             made = self.net(latents.to(self.device.torch_device))
@@ -157,7 +152,7 @@ class FlowTrainer(GeneratorTrainer):
 
     @override
     def train_step(self, fraction: float) -> dict[str, float]:
-        self._set_rate(fraction)
+        self.set_rate(self.config.learning_rate, fraction)
         faces = 2 * self._some() - 1
         noise = torch.randn(faces.shape, generator=self.generator).to(faces.device)
         times = torch.rand(len(faces), generator=self.generator).to(faces.device)

@@ -7,7 +7,6 @@ half of the faces carry blur alone, because the faces of a swapper are soft and 
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -157,9 +156,8 @@ class _Trainer(StepTrainer):
     @override
     def train_step(self, fraction: float) -> dict[str, float]:
         config = self.config
-        rate = config.learning_rate * (0.1 + 0.45 * (1 + math.cos(math.pi * fraction)))
+        self.set_rate(config.learning_rate, fraction)
         for optimizer in self.optimizers.values():
-            optimizer.param_groups[0]["lr"] = rate
             optimizer.zero_grad(set_to_none=True)
         given, wanted = self._batch()
         with self.device.autocast():

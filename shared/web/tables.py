@@ -20,6 +20,7 @@ from shared.dataset.frame_table import read_frame_table
 from shared.errors import AssayError, CaseError, MediaError
 from shared.faces.facesets.reader import read_table
 from shared.faces.finders.sidecar import read_sidecar
+from shared.results.regions import MOST_REGIONS, REGION_SCHEMA
 from shared.types import NUM_LANDMARKS, ClipId
 from shared.video.child import Child, ChildLimits
 from shared.video.child_process import Pipe
@@ -44,14 +45,6 @@ _CASE_COLUMNS = {
     "landmarks": (pa.list_(pa.float32(), _POINTS), _POINTS),
 }
 """Type of each column of a case that is read, and how many values a row of it has at most."""
-REGION_SIDE, _MOST_REGIONS = 16, 20_000
-_REGION_COLUMNS = pa.schema(
-    [
-        pa.field("frame", pa.int32(), nullable=False),
-        pa.field("track", pa.int32(), nullable=False),
-        pa.field("region", pa.binary(REGION_SIDE * REGION_SIDE), nullable=False),
-    ]
-)
 _HINT = "inspect the file again, or restore the case from a copy"
 
 
@@ -126,7 +119,7 @@ def send_regions(pipe: Pipe, path: Path) -> None:
     """Sends the maps that a detector drew of the scored faces of a case."""
     try:
         with pq.ParquetFile(path) as file:
-            if file.metadata.num_rows > _MOST_REGIONS or file.schema_arrow != _REGION_COLUMNS:
+            if file.metadata.num_rows > MOST_REGIONS or not file.schema_arrow.equals(REGION_SCHEMA):
                 raise CaseError(f"{path} holds no maps of the page's size", hint=_HINT)
             table = file.read()
     except (OSError, pa.ArrowException) as error:

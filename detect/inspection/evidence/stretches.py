@@ -49,7 +49,7 @@ class Stretch:
         track: of the face.
         start, stop: in seconds.
         inside, outside: mean logit in it, and of the face's other frames.
-        p: share of the timelines in another order that hold a stretch as large.
+        p: share of the timelines in another order that hold a stretch as large as this one's bins.
     """
 
     track: int
@@ -115,7 +115,10 @@ def stretches_of(track: int, seconds: np.ndarray, logits: np.ndarray, *, seed: i
         waiting += [(first, first + begin), (first + begin, first + end), (first + end, last)]
     ends = np.append(starts, len(logits))
     size = int(np.diff(starts).max(initial=1))
-    places = [(*_refined(logits, int(ends[begin]), int(ends[end]), size), p) for begin, end, p in sorted(chosen)]
+    bounds = [(int(ends[begin]), int(ends[end])) for begin, end, _ in chosen]
+    places = sorted(
+        (*_refined(logits, bound, size, bounds), p) for bound, (_, _, p) in zip(bounds, chosen, strict=True)
+    )
     rest = np.ones(len(logits), bool)
     for begin, end, _ in places:
         rest[begin:end] = False
@@ -134,16 +137,25 @@ def stretches_of(track: int, seconds: np.ndarray, logits: np.ndarray, *, seed: i
     ]
 
 
-def _refined(logits: np.ndarray, begin: int, end: int, reach: int) -> tuple[int, int]:
-    """The half-open stretch of scores, at most ``reach`` from both ends of the one given, that differs most."""
+def _refined(
+    logits: np.ndarray, stretch: tuple[int, int], reach: int, others: Sequence[tuple[int, int]]
+) -> tuple[int, int]:
+    """The half-open stretch of scores, at most ``reach`` from both ends of the one given, that differs most.
+
+    It keeps half of the length at least, so that no single score decides, and leaves ``others`` beside it half of the
+    scores between.
+    """
+    begin, end = stretch
     count = len(logits)
+    low = max(((before + begin + 1) // 2 for _, before in others if before <= begin), default=0)
+    high = min(((after + end) // 2 for after, _ in others if after >= end), default=count)
     sums = np.concatenate([[0.0], np.cumsum(logits - logits.mean())])
-    begins = np.arange(max(0, begin - reach), min(begin + reach, count - 1) + 1)[:, None]
-    ends = np.arange(max(1, end - reach), min(end + reach, count) + 1)[None]
+    begins = np.arange(max(low, begin - reach), min(begin + reach, count - 1) + 1)[:, None]
+    ends = np.arange(max(1, end - reach), min(end + reach, high) + 1)[None]
     length = ends - begins
     inside = np.clip(length, 1, count - 1)
     size = np.abs(sums[ends] - sums[begins]) * np.sqrt(1 / inside + 1 / (count - inside))
-    size[(length < 1) | (length >= count)] = -1.0
+    size[(length < (end - begin + 1) // 2) | (length >= count)] = -1.0
     first, last = np.unravel_index(int(np.argmax(size)), size.shape)
     return int(begins[first, 0]), int(ends[0, last])
 

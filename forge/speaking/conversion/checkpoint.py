@@ -6,31 +6,23 @@ The vectors of voices that were only learned beside the identities are not in it
 from __future__ import annotations
 
 import dataclasses
-import json
 from dataclasses import dataclass
 from pathlib import Path
 
-import msgspec
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from forge.speaking.conversion.features import PitchRange
 from forge.speaking.conversion.network import VoiceSpec, VoiceSwapper
-from shared.errors import CheckpointError, StorageError, UnknownNameError
+from shared.errors import CheckpointError, UnknownNameError
 from shared.registry import near_matches
-from shared.storage import need_replaceable, read_json, replacing_folder, sha256_file
 from shared.types import check_name
+from shared.weights.folder import WEIGHTS_NAME, ModelLayout, damaged, read_model, write_model
 
 FACTS_NAME = "voice.json"
-WEIGHTS_NAME = "model.safetensors"
-CARD_NAME = "README.md"
 FOLDER_NAME = "voice-model"
 
 _FORMAT = 1
-_MOST_BYTES = 1 << 30
-_HINT = "name the folder of a trained voice model, or its run"
 
 
 @dataclass(frozen=True)
@@ -75,6 +67,9 @@ class VoiceFacts:
             raise ValueError("more than 10,000 identities")
 
 
+_LAYOUT = ModelLayout("voice model", VoiceFacts, FACTS_NAME, FOLDER_NAME, _FORMAT)
+
+
 @dataclass(frozen=True, eq=False)
 class VoiceModel:
     """A trained model with its facts and the SHA-256 of its weights."""
@@ -102,17 +97,9 @@ def save_voice_model(folder: Path, swapper: VoiceSwapper, facts: VoiceFacts, *, 
         UsageError: something else is there.
         StorageError: writing failed.
     """
-    need_replaceable(folder, "voice model", marks=(FACTS_NAME, WEIGHTS_NAME))
-    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in swapper.state_dict().items()}
+    tensors = swapper.state_dict()
     tensors["voices.weight"] = tensors["voices.weight"][: len(facts.identities)].clone()
-    with replacing_folder(folder) as draft:
-        try:
-            save_file(tensors, draft / WEIGHTS_NAME, metadata={"format": "pt"})
-        except SafetensorError as error:  # the library wraps errors of the operating system
-            raise StorageError(f"cannot write {folder}: {error}", hint="check the disk's space") from error
-        (draft / FACTS_NAME).write_text(json.dumps(msgspec.to_builtins(facts), indent=2) + "\n", encoding="utf-8")
-        (draft / CARD_NAME).write_text(card, encoding="utf-8")
-    return folder
+    return write_model(folder, _LAYOUT, tensors, facts, card=card)
 
 
 def load_voice_model(place: Path) -> VoiceModel:
@@ -121,23 +108,17 @@ def load_voice_model(place: Path) -> VoiceModel:
     Raises:
         CheckpointError: there is none, or it is damaged.
     """
-    folder = place if (place / FACTS_NAME).is_file() else place / FOLDER_NAME
-    facts = read_json(folder / FACTS_NAME, VoiceFacts, 4 << 20, error=CheckpointError, hint=_HINT)
-    if facts.format != _FORMAT:
-        raise CheckpointError(f"{folder} is of format {facts.format}, not {_FORMAT}", hint="train it again")
-    path = folder / WEIGHTS_NAME
+    stored = read_model(place, _LAYOUT)
+    path, spec = stored.folder / WEIGHTS_NAME, stored.facts.spec
     try:
-        if path.stat().st_size > _MOST_BYTES:
-            raise CheckpointError(f"{path} is larger than 1 GiB", hint=_HINT)
-        tensors = load_file(path)
-        _need_shapes(facts.spec, tensors)
-        swapper = VoiceSwapper(facts.spec)
-        swapper.load_state_dict(tensors)
-    except (OSError, SafetensorError, RuntimeError, ValueError) as error:
-        raise CheckpointError(f"{path} is damaged: {error}", hint="train it again, or copy it again") from error
+        _need_shapes(spec, stored.tensors)
+        swapper = VoiceSwapper(spec)
+        swapper.load_state_dict(stored.tensors)
+    except (RuntimeError, ValueError) as error:
+        raise damaged(path, error) from error
     if not all(bool(torch.isfinite(each).all()) for each in swapper.state_dict().values()):
         raise CheckpointError(f"{path} holds weights that are no numbers", hint="train it again")
-    return VoiceModel(swapper.eval(), facts, sha256_file(path))
+    return VoiceModel(swapper.eval(), stored.facts, stored.weights_sha256)
 
 
 def _need_shapes(spec: VoiceSpec, tensors: dict[str, Tensor]) -> None:

@@ -14,11 +14,12 @@ import pyarrow as pa
 
 from shared.errors import AssayError, CaseError
 from shared.faces.align import frame_to_crop, invert
+from shared.results.regions import REGION_SIDE, REGIONS_NAME
 from shared.storage import decode_json, read_bytes, read_json, sha256_file
 from shared.types import NUM_LANDMARKS
 from shared.web.config import WorkFolder
 from shared.web.found import Work
-from shared.web.tables import REGION_SIDE, Kept, decoded_apart, send_case, send_regions
+from shared.web.tables import Kept, decoded_apart, send_case, send_regions
 from shared.web.uploads import FACTS
 
 MAX_REPORT_BYTES = 256 << 20
@@ -189,7 +190,7 @@ def read_regions(case: Path) -> dict[tuple[int, int], bytes]:
     Raises:
         CaseError: the table is damaged or too large.
     """
-    path = case / "regions.parquet"
+    path = case / REGIONS_NAME
     return _REGIONS.get((path, *_stamp(path)), lambda: _read_regions(path)) if path.is_file() else {}
 
 

@@ -71,9 +71,10 @@ def test_onnx_gives_the_same_logits_and_knows_what_it_takes(
     assert other.facts == mine.facts
     crops, tracks = rng.integers(0, 256, (7, PX, PX, 3), np.uint8), np.array([0, 1, 0, 0, 0, -1, 1])
     crops = crops // np.arange(1, 8, dtype=np.uint8)[:, None, None, None]
-    logits = mine.face_logits(crops, tracks, batch=3)
+    frames = np.arange(len(tracks))
+    logits = mine.face_logits(crops, tracks, frames, batch=3)
     assert np.ptp(logits) > 10 * TOLERANCE  # or agreement would say little
-    np.testing.assert_allclose(other.face_logits(crops, tracks, batch=3), logits, atol=TOLERANCE)
+    np.testing.assert_allclose(other.face_logits(crops, tracks, frames, batch=3), logits, atol=TOLERANCE)
     np.testing.assert_allclose(other.logits(crops[:2]), mine.logits(crops[:2]), atol=TOLERANCE)
     if done.outputs == ("logit", "region"):
         np.testing.assert_allclose(predict_masks(other, crops), predict_masks(mine, crops), atol=1e-4)
@@ -99,8 +100,8 @@ def test_settings_behind_a_reference_change_no_more_than_they_say(tmp_path: Path
     assert (turned.spec.level, turned.spec.frames_per_clip) == ("clip", 3)
     crops = rng.integers(0, 256, (4, PX, PX, 3), np.uint8)
     mine = CropPredictor.load(folder, "cpu", precision="float32")
-    found = turned.face_logits(crops, np.zeros(4, int))
-    np.testing.assert_allclose(found, -mine.face_logits(crops, np.zeros(4, int)), atol=TOLERANCE)
+    found = turned.face_logits(crops, np.zeros(4, int), np.arange(4))
+    np.testing.assert_allclose(found, -mine.face_logits(crops, np.zeros(4, int), np.arange(4)), atol=TOLERANCE)
 
 
 def test_a_file_that_says_something_else_of_itself_is_refused(tmp_path: Path):

@@ -88,10 +88,13 @@ def test_it_learns_what_no_single_frame_shows():
 def test_a_face_is_scored_with_its_neighbours():
     predictor = CropPredictor(motion(), pick_device("cpu", "float32"))
     track = faces(FRAMES + 5).numpy()
-    found = predictor.face_logits(track, np.zeros(len(track), int))
+    found = predictor.face_logits(track, np.zeros(len(track), int), np.arange(len(track)))
     assert found[0] == pytest.approx(predictor.logits(track[None, :FRAMES])[0], abs=1e-5)
     assert found[-1] == pytest.approx(predictor.logits(track[None, 5:])[0], abs=1e-5)
-    still = predictor.face_logits(track, np.full(len(track), -1))
+    gap = np.r_[np.arange(FRAMES), np.arange(5) + 100]  # missed for three seconds: not what moves from one to the other
+    apart = predictor.face_logits(track, np.zeros(len(track), int), gap)
+    np.testing.assert_allclose(apart[:FRAMES], apart[0], atol=1e-5)
+    still = predictor.face_logits(track, np.full(len(track), -1), np.arange(len(track)))
     np.testing.assert_allclose(still, still[0], atol=1e-5)  # without a track nothing moves
     assert heat_maps(predictor.model, torch.from_numpy(track[:2])) is None
     with pytest.raises(ValueError, match="landmarks must be"):

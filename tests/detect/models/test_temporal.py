@@ -21,7 +21,7 @@ from detect.models import build_detector
 from detect.models.checkpoint import load_detector
 from detect.models.predictor import CropPredictor
 from detect.models.temporal import parse_name, positions
-from detect.models.windows import window, windows_of
+from detect.models.windows import unbroken, window, windows_of
 from detect.training.previews import batch_sheet
 from shared.cli import run
 from shared.config import write_toml
@@ -58,6 +58,14 @@ def test_a_window_needs_a_face():
 def test_each_face_is_seen_among_those_of_its_own_track():
     rows = windows_of(np.array([0, 7, 0, -1, 0, -1, 7]), 3)
     assert rows.tolist() == [[0, 2, 4], [1, 1, 6], [0, 2, 4], [3, 3, 3], [0, 2, 4], [5, 5, 5], [1, 1, 6]]
+
+
+def test_a_track_ends_where_a_face_was_missed():
+    """By hand: the usual distance is 2, so 2 to 6 is a gap, and 10 to 13 is none."""
+    tracks = np.array([4, 4, -1, 4, 4, 9, 4, 9])
+    frames = np.array([0, 2, 3, 6, 8, 9, 10, 13])
+    assert unbroken(tracks, frames).tolist() == [0, 0, -1, 1, 1, 2, 1, 2]
+    assert unbroken(np.array([-1]), np.array([0])).tolist() == [-1]
 
 
 def test_names_say_what_runs_over_the_frames():
@@ -122,11 +130,11 @@ def predictor() -> CropPredictor:
 def test_a_face_is_scored_with_its_neighbours(predictor: CropPredictor, rng: np.random.Generator):
     crops = rng.integers(0, 256, (9, PX, PX, 3), np.uint8)
     tracks = np.array([0, 1] * 4 + [-1])
-    found = predictor.face_logits(crops, tracks, batch=2)
+    found = predictor.face_logits(crops, tracks, np.arange(len(tracks)), batch=2)
     expected = [predictor.logits(crops[list(rows)][None])[0] for rows in windows_of(tracks, 3)]
     np.testing.assert_allclose(found, expected, atol=1e-5)
     assert found[8] == pytest.approx(predictor.logits(crops[8:])[0], abs=1e-5)
-    assert predictor.face_logits(crops[:0], tracks[:0]).shape == (0,)
+    assert predictor.face_logits(crops[:0], tracks[:0], np.empty(0, int)).shape == (0,)
     with pytest.raises(ValueError, match="must be"):
         predictor.prepare(crops[None, :, :32])
 
@@ -134,7 +142,9 @@ def test_a_face_is_scored_with_its_neighbours(predictor: CropPredictor, rng: np.
 def test_single_frame_detectors_score_as_before(rng: np.random.Generator):
     predictor = CropPredictor(build_detector("test_efficientnet", input_px=PX), pick_device("cpu", "float32"))
     crops = rng.integers(0, 256, (5, PX, PX, 3), np.uint8)
-    np.testing.assert_array_equal(predictor.face_logits(crops, np.zeros(5), batch=2), predictor.logits(crops, batch=2))
+    np.testing.assert_array_equal(
+        predictor.face_logits(crops, np.zeros(5), np.arange(5), batch=2), predictor.logits(crops, batch=2)
+    )
     with pytest.raises(ValueError, match="must be"):
         predictor.prepare(crops[None])
 

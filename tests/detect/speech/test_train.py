@@ -13,7 +13,6 @@ import pytest
 from detect.calibration.maps import LikelihoodMap
 from detect.speech.checkpoint import (
     FACTS_NAME,
-    WEIGHTS_NAME,
     SpeechFacts,
     SpeechModel,
     is_speech_detector,
@@ -32,6 +31,7 @@ from shared.audio.writing import write_sound
 from shared.cli import run
 from shared.errors import CheckpointError, ConfigError, MediaError, RunError, UnknownNameError
 from shared.results.scores import Evaluation
+from shared.weights.folder import WEIGHTS_NAME
 from tests.detect.speech.conftest import voice
 
 SMALL = {"batch": 4, "crop_seconds": 0.5, "checkpoint_steps": 2, "device": "cpu"}

@@ -98,3 +98,20 @@ class TestEvidence:
 
     def test_not_of_a_still(self):
         assert stretch_evidence(material({0: noise(1)}, still=True)) == []
+
+
+def test_no_single_score_decides_and_neighbours_do_not_overlap():
+    """A spike within a raised second: the stretch named keeps at least half of the bins' length."""
+    logits = 0.3 * noise(5)
+    logits[40:60] += 3.0
+    logits[50] += 9.0
+    (found,) = [one for one in stretches_of(0, TIMES, logits, seed=0) if one.stop - one.start > 1] or [None]
+    assert found is not None
+    assert found.inside < 6.0
+    several = 0.3 * noise(6, alike=0.2, count=240)
+    several[80:120] += 4.0
+    several[124:164] -= 4.0
+    places = [(one.start, one.stop) for one in stretches_of(0, np.arange(240) / 8, several, seed=0)]
+    (raised,) = [place for place in places if abs(place[0] - 10) < 0.5]
+    (lowered,) = [place for place in places if abs(place[1] - 20.5) < 0.5]
+    assert raised[1] < lowered[0]

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from forge.speaking.conversion import training
-from forge.speaking.conversion.checkpoint import FACTS_NAME, WEIGHTS_NAME, load_voice_model
+from forge.speaking.conversion.checkpoint import FACTS_NAME, load_voice_model
 from forge.speaking.conversion.convert import converted
 from forge.speaking.conversion.data import VoiceBatches, held_out_of, read_voices
 from forge.speaking.conversion.training import loss_of, train_voices
@@ -16,6 +16,7 @@ from shared.audio.loudness import active_level
 from shared.errors import CheckpointError, RunError, UnknownNameError, UsageError
 from shared.provenance.read import read_provenance
 from shared.training.metrics import read_metrics
+from shared.weights.folder import WEIGHTS_NAME
 from tests.forge.speaking.conversion.conftest import RATE, SMALL, hum
 
 

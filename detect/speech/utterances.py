@@ -3,7 +3,7 @@
 A list is a CSV file with a header. Its columns: ``path`` (relative to the list), ``label`` (real, fake), ``speaker``;
 and, where known, ``engine`` (fakes only: what made them), ``codec``, ``split`` (train, val, test), ``spans`` (of fakes
 that are fake in part: ``0.50-1.25;2-2.4`` in seconds) and ``parent`` (the path of the recording that a fake was made
-from). A folder is read by its list ``speech.csv``.
+from), ``chain`` (light or full: how much it went through). A folder is read by its list ``speech.csv``.
 """
 
 from __future__ import annotations
@@ -40,6 +40,7 @@ class Utterance:
         split: that it belongs to; None if the list has none.
         spans: fake parts, (first, stop) in seconds; empty for a real recording, and for a fake as a whole.
         parent: file of the recording that it was made from; empty if none.
+        chain: "light" or "full", how much it went through; empty if unknown.
     """
 
     path: Path
@@ -50,6 +51,7 @@ class Utterance:
     split: Part | None = None
     spans: tuple[tuple[float, float], ...] = ()
     parent: str = ""
+    chain: str = ""
 
     def fake_spans(self, seconds: float) -> tuple[tuple[float, float], ...]:
         """The fake parts of its ``seconds``."""
@@ -118,7 +120,7 @@ def write_speech(path: Path, utterances: Iterable[Utterance]) -> None:
 
     out = io.StringIO()
     table = csv.writer(out, lineterminator="\n")
-    table.writerow(["path", "label", "speaker", "engine", "codec", "split", "spans", "parent"])
+    table.writerow(["path", "label", "speaker", "engine", "codec", "split", "spans", "parent", "chain"])
     folder = path.parent.resolve()
     for each in utterances:
         place = each.path.resolve()
@@ -127,7 +129,7 @@ def write_speech(path: Path, utterances: Iterable[Utterance]) -> None:
         spans = ";".join(f"{first:g}-{stop:g}" for first, stop in each.spans)
         label = "fake" if each.fake else "real"
         table.writerow([place.relative_to(folder).as_posix(), label, each.speaker, each.engine, each.codec,
-                        each.split or "", spans, each.parent])  # fmt: skip
+                        each.split or "", spans, each.parent, each.chain])  # fmt: skip
     write_text(path, out.getvalue())
 
 
@@ -166,7 +168,7 @@ def _utterance(row: dict[str, str | None], folder: Path, number: int) -> Utteran
         raise ValueError(f"line {number}: {error}") from error
     part: Part | None = split or None  # type: ignore[assignment]
     return Utterance(place, label == "fake", text("speaker"), text("engine"), text("codec"), part, spans,
-                     text("parent"))  # fmt: skip
+                     text("parent"), text("chain"))  # fmt: skip
 
 
 def _spans(text: str, number: int) -> tuple[tuple[float, float], ...]:

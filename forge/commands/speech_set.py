@@ -27,6 +27,7 @@ def speech_set(
     ] = None,
     per_speaker: Annotated[int, typer.Option(help="Utterances of each voice.")] = 4,
     codecs: Annotated[str | None, typer.Option(help="Codecs of the chains, with commas.", show_default="all")] = None,
+    light: Annotated[float, typer.Option(help="Share of chains that change little: one codec, little noise.")] = 0.5,
     seconds: Annotated[float, typer.Option(help="Longest recording.")] = 6.0,
     seed: SeedOption = None,
 ) -> None:
@@ -50,6 +51,7 @@ def speech_set(
         model=convert,
         per_speaker=per_speaker,
         codecs=tuple(CODECS) if codecs is None else _listed(codecs),
+        light=light,
         most_seconds=seconds,
         seed=seed or 0,
     )

@@ -28,7 +28,7 @@ from forge.speaking.vocoders import available_vocoders, vocoded
 from shared.audio.codecs import CODECS
 from shared.audio.rates import resampled
 from shared.audio.sound import Sound
-from shared.config import digest
+from shared.config import digest, need
 from shared.console import console
 from shared.errors import ConfigError, SpeechError, UsageError
 from shared.registry import near_matches
@@ -56,6 +56,7 @@ class SpeechSetSpec:
         model: folder of a voice model that converts utterances to its identities in turn.
         per_speaker: utterances of each voice.
         codecs: that a chain may have.
+        light: share of chains that change little, see :func:`shared.speechsets.chain.drawn_chain`.
         fractions: of speakers in train, val and test.
         most_seconds: longest recording.
         seed: of everything random.
@@ -68,6 +69,7 @@ class SpeechSetSpec:
     model: Path | None = None
     per_speaker: int = 4
     codecs: tuple[str, ...] = tuple(CODECS)
+    light: float = 0.5
     fractions: tuple[float, float, float] = FRACTIONS
     most_seconds: float = 6.0
     seed: int = 0
@@ -79,6 +81,7 @@ class SpeechSetSpec:
             raise ConfigError(str(error), hint="for example speech-1") from error
         if not 1 <= self.per_speaker <= 10_000 or not 1.5 <= self.most_seconds <= 30:
             raise ConfigError("a set has 1 to 10,000 utterances a speaker, of 1.5 to 30 s", hint="look at the options")
+        need(0 <= self.light <= 1, f"light is a share from 0 to 1, got {self.light}")
         if not self.engines and not self.vocoders and self.model is None:
             raise ConfigError(
                 "a set without engines, vocoders and a voice model has no fakes", hint="--engines or --vocoders"
@@ -234,7 +237,7 @@ def group_sounds(voicesets: Sequence[Voiceset], spec: SpeechSetSpec) -> Iterator
 
 def _planned(group: _Group, spec: SpeechSetSpec) -> tuple[Chain, list[_Member], int]:
     """The chain of a group, its recordings, and how many samples each of them gets."""
-    chain = drawn_chain(group.rng("chain"), codecs=spec.codecs, most_seconds=spec.most_seconds)
+    chain = drawn_chain(group.rng("chain"), codecs=spec.codecs, most_seconds=spec.most_seconds, light=spec.light)
     members = _members(group, spec)
     lengths = (_needed(each, chain) for each in members)
     return chain, members, max(length_for([each.sound for each in members], chain), *lengths)

@@ -45,6 +45,7 @@ class Chain:
         level_db: of the speech, in dB of full scale.
         bits: of a sample.
         codec: of ``shared.audio.codecs``.
+        grade: "light" or "full", see :func:`drawn_chain`.
     """
 
     lead_seconds: float
@@ -56,6 +57,7 @@ class Chain:
     level_db: float
     bits: int
     codec: str
+    grade: str = "full"
 
     def facts(self) -> dict[str, str]:
         """For the record."""
@@ -63,9 +65,30 @@ class Chain:
 
 
 def drawn_chain(
-    rng: np.random.Generator, *, codecs: tuple[str, ...] = tuple(CODECS), most_seconds: float = 6.0
+    rng: np.random.Generator,
+    *,
+    codecs: tuple[str, ...] = tuple(CODECS),
+    most_seconds: float = 6.0,
+    light: float = 0.0,
 ) -> Chain:
-    """A random chain; half of all chains have a room."""
+    """A random chain, with a chance of ``light`` a light one: one codec, and noise 40 to 60 dB below speech.
+
+    Half of the others, the full ones, have a room; they change rates and bits and have more noise, so that many of them
+    leave little of the traces of synthesis.
+    """
+    if light and rng.random() < light:
+        return Chain(
+            lead_seconds=float(rng.uniform(0.03, _MOST_LEAD)),
+            most_seconds=most_seconds,
+            rate=RATE,
+            room_seconds=0.0,
+            direct_db=0.0,
+            noise_db=float(rng.uniform(40, 60)),
+            level_db=float(rng.uniform(-32, -20)),
+            bits=16,
+            codec=str(rng.choice(list(codecs))),
+            grade="light",
+        )
     room = float(rng.uniform(0.1, 0.5)) if rng.random() < 0.5 else 0.0
     return Chain(
         lead_seconds=float(rng.uniform(0.03, _MOST_LEAD)),

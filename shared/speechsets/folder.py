@@ -22,7 +22,7 @@ from shared.speechsets.layout import CARD, LIST, MANIFEST, MEDIA, RATE, SETTINGS
 from shared.storage import decode_json, inside, is_draft, read_bytes, sha256_file, write_text
 
 _HINT = "restore it from a copy, or make the set again"
-_COLUMNS = ("path", "label", "speaker", "engine", "codec", "split", "spans", "parent")
+_COLUMNS = ("path", "label", "speaker", "engine", "codec", "split", "spans", "parent", "chain")
 
 
 @dataclass(frozen=True)
@@ -136,10 +136,15 @@ def _unchanged_seal(path: Path) -> Seal | None:
 
 
 def list_of(records: Iterable[SpeechRecord]) -> str:
-    """The list that detectors read, as CSV; spans in seconds, empty for a fake as a whole."""
+    """The list that detectors read, as CSV; spans in seconds, empty for a fake as a whole.
+
+    Sets of an earlier version, whose chains have no grade, have no column ``chain``.
+    """
+    records = list(records)
+    columns = _COLUMNS if any("grade" in one.chain for one in records) else _COLUMNS[:-1]
     out = io.StringIO()
     table = csv.writer(out, lineterminator="\n")
-    table.writerow(_COLUMNS)
+    table.writerow(columns)
     paths: dict[str, str] = {}
     for one in records:
         paths[one.id] = one.path
@@ -147,8 +152,8 @@ def list_of(records: Iterable[SpeechRecord]) -> str:
         partial = () if whole and len(one.spans) == 1 else one.spans
         spans = ";".join(f"{first / RATE:.6f}-{stop / RATE:.6f}" for first, stop in partial)
         row = (one.path, one.label, one.speaker, one.manipulation or "", one.chain.get("codec", ""), one.split, spans,
-               paths.get(one.parent or "", ""))  # fmt: skip
-        table.writerow(row)
+               paths.get(one.parent or "", ""), one.chain.get("grade", ""))  # fmt: skip
+        table.writerow(row[: len(columns)])
     return out.getvalue()
 
 

@@ -1,14 +1,16 @@
 """What marks do to a detector: trained on sets in which neither class, both classes or only the fakes carry one.
 
-The fakes are weak on purpose, so that no detector separates the classes fully and a change would show: in an ellipse
-on the face, a portrait is mixed with a softened copy of itself. Each person gives a real picture and its fake, saved as
-JPEG of one random quality, and is in training or in test. A detector is a MesoNet; all conditions train on the same
-pictures in the same order from the same weights.
+Two kinds of fakes. "drawn": the base swapper of the package draws the face, which is put back at half its strength, so
+that the traces are those of fakes by Assay and no detector separates the classes fully. "softened": in an ellipse on
+the face, the portrait is mixed with a softened copy of itself; all it lacks is fine detail, which a mark hides. Each
+person gives a real picture and its fake, saved as JPEG of one random quality, and is in training or in test. A detector
+is a MesoNet; all conditions train on the same pictures in the same order from the same weights.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,8 +25,14 @@ from detect.metrics.bootstrap import evaluate_samples
 from detect.metrics.compare import delong
 from detect.models.contract import DetectorOptions
 from detect.models.mesonet import Meso4
+from forge.models.checkpoint import read_card
+from forge.models.predictor import SwapPredictor
+from forge.models.shipped import BASE_FOLDER
+from forge.swapping.redraw import put_back
 from shared.device import seed_everything
 from shared.errors import AssayError
+from shared.faces.align import align
+from shared.faces.finders.finder import make_finder
 from shared.marking.embed import MarkWriter
 from shared.marking.payload import Payload
 from shared.video.images import is_picture, read_picture
@@ -42,7 +50,10 @@ _BATCH = 16
 _SOFTER = 0.6  # size to which the softened copy is reduced
 _SHARE = 0.6  # of the softened copy in the middle of the ellipse
 _RATE = 2e-3
+_STRENGTH = 0.5  # of a face that was drawn
 _PAYLOAD = Payload.of("set", "5eed15")
+
+Fake = Callable[[np.ndarray], "np.ndarray | None"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,17 +74,29 @@ class _Pictures:
 
 
 def detectors(media: Path | None, *, most: int, repeats: int, epochs: int = 16) -> list[Measurement]:
-    """The AUC of each condition on people who were not trained on, and its change from "neither".
+    """The AUC of each condition on people who were not trained on, and its change from "neither", for both fakes.
 
     Test pictures are marked as those of the training are; of "only fakes" also without marks.
     """
+    kinds: dict[str, Fake] = {"drawn": drawn_fakes(), "softened": _weak_fake}
+    return [
+        measurement
+        for kind, fake in kinds.items()
+        for measurement in _of_kind(kind, fake, media, most=most, repeats=repeats, epochs=epochs)
+    ]
+
+
+def _of_kind(
+    kind: str, fake_of: Fake, media: Path | None, *, most: int, repeats: int, epochs: int
+) -> list[Measurement]:
     paths = [] if media is None else sorted(path for path in (media / "real_faces").iterdir() if is_picture(path))
     paths = paths[:: max(1, len(paths) // most)][:most]
-    people = round(len(paths) * _TRAINED)
-    if min(people, len(paths) - people) < 8:
+    pictures = _pictures(paths, fake_of)
+    total = len(pictures.plain) // 2
+    people = round(total * _TRAINED)
+    if min(people, total - people) < 8:
         return []
-    pictures = _pictures(paths)
-    test = slice(people, len(pictures.plain) // 2)
+    test = slice(people, total)
     logits: dict[str, np.ndarray] = {}
     labels = np.zeros(0, bool)
     for name, (real, fake) in CONDITIONS.items():
@@ -85,13 +108,13 @@ def detectors(media: Path | None, *, most: int, repeats: int, epochs: int = 16) 
             unmarked, _ = pictures.of(test, real=False, fake=False)
             logits[f"{name}, tested without marks"] = np.mean([_logits(model, unmarked) for model in seeds], axis=0)
     note = f"{people} people trained on, {test.stop - test.start} in test; logits of {repeats} seeds averaged"
-    found = [_auc(name, labels, values, note) for name, values in logits.items()]
+    found = [_auc(f"{kind}, {name}", labels, values, note) for name, values in logits.items()]
     neither, both = (logits[name] for name in list(CONDITIONS)[:2])
     tested = delong(labels, both, neither)
     assert tested is not None  # both classes are there
     value, low, high = (round(each, 4) for each in (tested.difference, tested.low, tested.high))
     unit = "difference, 95 % interval (DeLong)"
-    return [*found, Measurement("detector AUC: both less neither", unit, (value,), value, low, high)]
+    return [*found, Measurement(f"detector AUC: {kind}, both less neither", unit, (value,), value, low, high)]
 
 
 def _auc(name: str, labels: np.ndarray, logits: np.ndarray, note: str) -> Measurement:
@@ -101,8 +124,24 @@ def _auc(name: str, labels: np.ndarray, logits: np.ndarray, note: str) -> Measur
     return Measurement(f"detector AUC: {name}", "AUC, 95 % interval over people", (value,), value, low, high, note=note)
 
 
-def _pictures(paths: list[Path]) -> _Pictures:
-    """Both pictures of every person, without and with a mark; those that cannot be read are left out."""
+def drawn_fakes() -> Fake:
+    """Fakes whose face the base swapper drew, at half its strength; None where no face is found."""
+    finder, predictor = make_finder("dlib"), SwapPredictor.load(BASE_FOLDER, "cpu")
+    identity = read_card(BASE_FOLDER).identities[0]
+
+    def fake(image: np.ndarray) -> np.ndarray | None:
+        found = finder.find([image])[0]
+        if not found:
+            return None
+        face = align(image, found[0], px=predictor.spec.input_px, framing=predictor.spec.framing, frame=0)
+        drawn = put_back(image, predictor.swap([face], identity)[0])
+        return cv2.addWeighted(drawn, _STRENGTH, image, 1 - _STRENGTH, 0)
+
+    return fake
+
+
+def _pictures(paths: list[Path], fake_of: Fake) -> _Pictures:
+    """Both pictures of every person, without and with a mark; those without a face or not readable are left out."""
     writer, rng = MarkWriter(_PAYLOAD), np.random.default_rng(15)
     plain: list[np.ndarray] = []
     marked: list[np.ndarray] = []
@@ -111,8 +150,8 @@ def _pictures(paths: list[Path]) -> _Pictures:
             real = _square(read_picture(path))
         except AssayError:
             continue
-        save = jpeg(int(rng.integers(80, 96)))
-        for picture in (real, _weak_fake(real)):
+        save, fake = jpeg(int(rng.integers(80, 96))), fake_of(real)
+        for picture in () if fake is None else (real, fake):
             one, other = save([picture, writer.mark(picture)])
             plain.append(_middle(one))
             marked.append(_middle(other))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -37,8 +38,10 @@ _LEAST_FAKE_STEPS = 3
 class NetworkTraining:
     """One training of the network.
 
-    Each step takes half real and half fake sounds; the fakes are spread evenly over their engines. What a step sees
-    depends on the seed and its number alone, so that a training goes on as if it had not been stopped.
+    Each step takes half real and half fake sounds; the fakes are spread evenly over their engines. A fake comes with
+    the recording that it was made from, where that is known, cut at the same place and changed in the same way, so that
+    the two differ by the synthesis alone. What a step sees depends on the seed and its number alone, so that a training
+    goes on as if it had not been stopped.
     """
 
     def __init__(self, utterances: Sequence[Utterance], config: SpeechTrainConfig, store: SampleStore) -> None:
@@ -46,6 +49,7 @@ class NetworkTraining:
         self._real = [each for each in utterances if not each.fake]
         engines = sorted({each.engine for each in utterances if each.fake})
         self._fake = [[each for each in utterances if each.fake and each.engine == name] for name in engines]
+        self._parents = parents_of(utterances)
         self._device = pick_device(config.device).torch_device
         seed_everything(config.seed)
         self._network = SpectralNet().to(self._device)
@@ -104,23 +108,36 @@ class NetworkTraining:
     def _batch(self, rng: np.random.Generator) -> tuple[Tensor, Tensor, Tensor]:
         """Pictures (B, 1, 2 T, 257), truth (B, T) and which steps count (B, T)."""
         half = self._config.batch // 2
-        chosen = [self._real[int(place)] for place in rng.integers(0, len(self._real), half)]
+        parts = []
         for number in range(half):
             engine = self._fake[(self._step * half + number) % len(self._fake)]
-            chosen.append(engine[int(rng.integers(0, len(engine)))])
-        parts = [self._part(each, rng) for each in chosen]
+            fake = engine[int(rng.integers(0, len(engine)))]
+            real = self._real[int(rng.integers(0, len(self._real)))]
+            seeds = rng.integers(1 << 62, size=2)
+            if rng.random() < self._config.paired and fake.path in self._parents:
+                real, seeds[1] = self._parents[fake.path], seeds[0]
+            first = self._first(fake, rng)
+            parts += [self._part(each, first, np.random.default_rng(seed))
+                      for each, seed in zip((fake, real), seeds, strict=True)]  # fmt: skip
         pictures, truth, counted = (torch.from_numpy(np.stack(each)) for each in zip(*parts, strict=True))
         return tuple(each.to(self._device) for each in (pictures[:, None], truth, counted))  # type: ignore[return-value]
 
-    def _part(self, utterance: Utterance, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    def _first(self, fake: Utterance, rng: np.random.Generator) -> int:
+        """The first sample of a part of ``fake``; of one that is fake in part mostly around what is fake."""
+        length = int(self._config.crop_seconds * RATE)
+        spare = max(0, len(self._store.get(fake.path)) - length)
+        if fake.spans and rng.random() < _AROUND_FAKE:
+            begin, stop = fake.spans[int(rng.integers(0, len(fake.spans)))]
+            middle = int((begin + stop) / 2 * RATE)
+            return int(np.clip(middle - rng.uniform(0.2, 0.8) * length, 0, spare))
+        return int(rng.integers(0, spare + 1))
+
+    def _part(
+        self, utterance: Utterance, first: int, rng: np.random.Generator
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         samples = self._store.get(utterance.path)
         length = int(self._config.crop_seconds * RATE)
-        spare = max(0, len(samples) - length)
-        first = int(rng.integers(0, spare + 1))
-        if utterance.spans and rng.random() < _AROUND_FAKE:
-            begin, stop = utterance.spans[int(rng.integers(0, len(utterance.spans)))]
-            middle = int((begin + stop) / 2 * RATE)
-            first = int(np.clip(middle - rng.uniform(0.2, 0.8) * length, 0, spare))
+        first = min(first, max(0, len(samples) - length))
         part = samples[first : first + length]
         part = np.pad(part, (0, length - len(part)))
         counted = active_steps(part)
@@ -139,6 +156,18 @@ class NetworkTraining:
             raise CheckpointError("the checkpoint does not fit the network", hint="start a new run") from error
         unpack_optimizer(self._optimizer, found.tensors, found.meta.get("optimizer", {}))
         self._step = found.step
+
+
+def parents_of(utterances: Sequence[Utterance]) -> dict[Path, Utterance]:
+    """The real recording of each fake, by the fake's path, where it is among ``utterances``."""
+    real = {each.path: each for each in utterances if not each.fake}
+    found = {}
+    for fake in utterances:
+        places = [folder / fake.parent for folder in fake.path.parents] if fake.fake and fake.parent else []
+        place = next((each for each in places if each in real), None)
+        if place is not None:
+            found[fake.path] = real[place]
+    return found
 
 
 def steps_of(utterance: Utterance, first: int, count: int) -> np.ndarray:
@@ -166,4 +195,4 @@ def loss_of(logits: Tensor, gates: Tensor, truth: Tensor, counted: Tensor) -> Te
     return 0.5 * steps + 0.5 * (whole * clear).sum() / clear.sum().clamp(min=1)
 
 
-__all__ = ["STEP_SECONDS", "NetworkTraining", "loss_of", "steps_of"]
+__all__ = ["STEP_SECONDS", "NetworkTraining", "loss_of", "parents_of", "steps_of"]

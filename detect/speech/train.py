@@ -43,6 +43,7 @@ class SpeechTrainConfig:
         steps: of the network.
         batch: sounds of a step, half of them fake.
         crop_seconds: length of the sounds of a step.
+        paired: share of fakes that come with their own recording, where the list names it.
         lr: highest learning rate; it rises over a tenth of the steps and falls to 0.
         components: Gaussians of each mixture.
         most_frames: frames of each class that a mixture is fitted to, at most.
@@ -57,6 +58,7 @@ class SpeechTrainConfig:
     steps: int = 600
     batch: int = 16
     crop_seconds: float = 2.0
+    paired: float = 0.75
     lr: float = 2e-3
     components: int = 64
     most_frames: int = 100_000
@@ -71,6 +73,7 @@ class SpeechTrainConfig:
         need(self.steps >= 1, f"steps are 1 or more, got {self.steps}")
         need(2 <= self.batch <= 4096 and self.batch % 2 == 0, f"batch is even and 2 to 4096, got {self.batch}")
         need(0.5 <= self.crop_seconds <= 30, f"crop_seconds are 0.5 to 30, got {self.crop_seconds}")
+        need(0 <= self.paired <= 1, f"paired is a share from 0 to 1, got {self.paired}")
         need(0 < self.lr <= 1, f"lr is above 0 and at most 1, got {self.lr}")
         need(1 <= self.components <= 4096, f"components are 1 to 4096, got {self.components}")
         need(self.most_frames >= 100, f"most_frames are 100 or more, got {self.most_frames}")

@@ -36,3 +36,33 @@ def speech(
             "speakers": len({each.speaker for each in mine}),
         }
     show(new_result("speech", command_line(), measure(dataset, work, plan), settings=settings), save)
+
+
+@app.command("speech-detector")
+def speech_detector(
+    voices: Annotated[
+        list[Path], typer.Argument(help="Voicesets of recorded readers, or folders of them.", show_default=False)
+    ],
+    work: Annotated[Path, typer.Option(help="Folder for the set and the run, to go on from.", show_default=False)],
+    out: Annotated[Path | None, typer.Option(help="Folder of the detector.", show_default="the package's own")] = None,
+    engines: Annotated[
+        str, typer.Option(help="Engines that read sentences, with commas.")
+    ] = "espeak,flite,festival,hibari,piper",
+    per_speaker: Annotated[int, typer.Option(help="Utterances of each reader.", min=1)] = 2,
+    steps: Annotated[int, typer.Option(help="Steps of the training.", min=1)] = 4000,
+    seed: Annotated[int, typer.Option(help="Seed of the set and the training.")] = 0,
+    save: Save = None,
+) -> None:
+    """Makes the detector of synthetic speech that comes with the package; the same command goes on after a stop."""
+    import dataclasses
+
+    from benchmarks.speech_detector import SpeechDetectorPlan, make
+    from detect.speech.shipped import SPEECH_FOLDER
+    from shared.voices.reader import read_voiceset, voicesets_in
+
+    named = tuple(each.strip() for each in engines.split(",") if each.strip())
+    plan = SpeechDetectorPlan(engines=named, per_speaker=per_speaker, steps=steps, seed=seed)
+    read = [read_voiceset(path) for folder in voices for path in voicesets_in(folder)]
+    settings = {**dataclasses.asdict(plan), "readers": len(read)}
+    found = make(read, work, out or SPEECH_FOLDER, plan)
+    show(new_result("speech-detector", command_line(), found, settings=settings), save)

@@ -78,6 +78,8 @@ def detectors(media: Path | None, *, most: int, repeats: int, epochs: int = 16) 
 
     Test pictures are marked as those of the training are; of "only fakes" also without marks.
     """
+    if media is None:
+        return []
     kinds: dict[str, Fake] = {"drawn": drawn_fakes(), "softened": _weak_fake}
     return [
         measurement
@@ -86,10 +88,8 @@ def detectors(media: Path | None, *, most: int, repeats: int, epochs: int = 16) 
     ]
 
 
-def _of_kind(
-    kind: str, fake_of: Fake, media: Path | None, *, most: int, repeats: int, epochs: int
-) -> list[Measurement]:
-    paths = [] if media is None else sorted(path for path in (media / "real_faces").iterdir() if is_picture(path))
+def _of_kind(kind: str, fake_of: Fake, media: Path, *, most: int, repeats: int, epochs: int) -> list[Measurement]:
+    paths = sorted(path for path in (media / "real_faces").iterdir() if is_picture(path))
     paths = paths[:: max(1, len(paths) // most)][:most]
     pictures = _pictures(paths, fake_of)
     total = len(pictures.plain) // 2

@@ -83,6 +83,8 @@ def measure(place: Path, work: Path, plan: SpeechPlan) -> list[Measurement]:
             chosen = [each for each in test if not each.fake or each.engine == engine]
             scored = _scored(outside, chosen, store)
             found += _shown(f"{model}, {engine} left out", scored, outside, settings, ("eer", "cllr"), "left out")
+            for grade, mine in _by_chain(scored):
+                found += _shown(f"{model}, {engine} left out, {grade} chains", mine, outside, settings, ("eer",), None)
     return found
 
 
@@ -104,6 +106,8 @@ def _in_family(
     whole = [each for each in test if not each.spans]
     plain = _scored(inside, whole, store)
     found = _shown(f"{model}, in family", plain, inside, settings, ("eer", "min_dcf", "act_dcf", "cllr"), "family")
+    for grade, mine in _by_chain(plain):
+        found += _shown(f"{model}, in family, {grade} chains", mine, inside, settings, ("eer", "cllr"), "family")
     for engine in sorted({each.utterance.engine for each in plain} - {""}):
         mine = [each for each in plain if each.utterance.engine in ("", engine)]
         found += _shown(f"{model}, in family, {engine}", mine, inside, settings, ("eer",), "family")
@@ -119,6 +123,12 @@ def _in_family(
         aim = "codec and room" if name == "opus-16k and room" else None
         found += _shown(f"{model}, in family, then {name}", changed, inside, settings, ("eer", "cllr"), aim)
     return found
+
+
+def _by_chain(scored: Sequence[ScoredUtterance]) -> list[tuple[str, list[ScoredUtterance]]]:
+    """The recordings by how much they went through, where the list says so."""
+    grades = sorted({each.utterance.chain for each in scored} - {""})
+    return [(grade, [each for each in scored if each.utterance.chain == grade]) for grade in grades]
 
 
 def changes() -> Mapping[str, Change]:

@@ -9,11 +9,11 @@ from detect.calibration.maps import LikelihoodMap
 from detect.speech.contract import SpeechDetector
 from detect.speech.domain import SpeechDomain
 from detect.speech.kinds import SPEECH_DETECTORS
+from detect.speech.shipped import FACTS_NAME, resolved_speech
 from shared.errors import CheckpointError, UnknownNameError
 from shared.results.scores import Evaluation
 from shared.weights.folder import WEIGHTS_NAME, ModelLayout, damaged, read_model, write_model
 
-FACTS_NAME = "speech.json"
 FOLDER_NAME = "detector"
 
 _FORMAT = 1
@@ -78,12 +78,12 @@ def is_speech_detector(place: Path) -> bool:
 
 
 def load_speech(place: str | Path) -> SpeechModel:
-    """The detector in a folder, or in the run there.
+    """The detector in a folder, or in the run there; by the name ``assay`` the one in the package.
 
     Raises:
         CheckpointError: there is none, or it is damaged.
     """
-    stored = read_model(Path(place), _LAYOUT)
+    stored = read_model(resolved_speech(place), _LAYOUT)
     try:
         detector = SPEECH_DETECTORS.create(stored.facts.kind, tensors=stored.tensors)
     except UnknownNameError as error:

@@ -15,7 +15,7 @@ from shared.cli import run
 from shared.errors import UsageError
 from shared.provenance.read import read_provenance
 from shared.speechsets.audit import PROBES
-from shared.speechsets.folder import begin, read_speech_set, verify
+from shared.speechsets.folder import begin, list_of, read_speech_set, verify
 from shared.speechsets.layout import SpeechSetInfo
 from shared.voices.extract import extract_voice
 from shared.voices.layout import ExtractSettings
@@ -90,7 +90,9 @@ def test_a_set_is_made_verified_and_audited(voices, tmp_path, capsys):
     assert 0 < first < stop <= round(partial.seconds * RATE)
     assert partial.voice.startswith("hibari:")
     rows = (out / "speech.csv").read_text().splitlines()
-    assert rows[0] == "path,label,speaker,engine,codec,split,spans,parent"
+    assert rows[0] == "path,label,speaker,engine,codec,split,spans,parent,chain"
+    old = [replace(record, chain={"codec": "none"}) for record in opened.records]
+    assert list_of(old).splitlines()[0] == "path,label,speaker,engine,codec,split,spans,parent"
     assert f"{first / RATE:.6f}-{stop / RATE:.6f}" in "\n".join(rows)
     assert run(["dataset", "verify-speech", str(out)]) == 0
     assert verify(out) == []

@@ -106,3 +106,13 @@ def test_a_speaker_in_two_splits_is_a_leak():
 def test_records_that_contradict_themselves_are_refused(changes):
     with pytest.raises(ValueError, match="s/real"):
         record("a", "train", **changes)
+
+
+def test_light_chains_change_little_and_come_as_often_as_asked():
+    drawn = [drawn_chain(np.random.default_rng(seed), light=0.5) for seed in range(200)]
+    light = [chain for chain in drawn if chain.grade == "light"]
+    assert 70 < len(light) < 130
+    assert {(chain.room_seconds, chain.rate, chain.bits) for chain in light} == {(0.0, RATE, 16)}
+    assert min(chain.noise_db for chain in light) >= 40
+    assert len({chain.codec for chain in light}) > 4  # any codec still
+    assert {drawn_chain(np.random.default_rng(seed)).grade for seed in range(30)} == {"full"}

@@ -31,7 +31,10 @@ def inspect(
     ] = None,
     speech_detector: Annotated[
         Path | None,
-        typer.Option(help="Run or folder of a detector of synthetic speech, for the sound.", show_default="none"),
+        typer.Option(
+            help="Run or folder of a detector of synthetic speech, for the sound; none: without one.",
+            show_default="assay, the one in the package",
+        ),
     ] = None,
     workers: Annotated[int, typer.Option(help="Files of a folder that are inspected at once.", min=1)] = 1,
     finder: Annotated[
@@ -60,13 +63,15 @@ def inspect(
         )
     from detect.inspection.inspect import InspectConfig, inspect_file, show
     from detect.models.shipped import default_detector
+    from detect.speech.shipped import default_speech
 
+    speech = default_speech(speech_detector)
     settings = resolve(InspectConfig, config, {"finder": finder, "force": force or None})
     first, *others = detector or [default_detector()]
     if suspect.is_dir():
         from detect.inspection.batch import inspect_folder
 
-        rows = inspect_folder(suspect, first, out, settings, others=others, speech=speech_detector,
+        rows = inspect_folder(suspect, first, out, settings, others=others, speech=speech,
                               device=device or "auto", workers=workers)  # fmt: skip
         failed = [row for row in rows if row.error]
         for row in failed:
@@ -74,6 +79,6 @@ def inspect(
         console.print(f"{counted(len(rows) - len(failed), 'file')} inspected: {out / 'index.html'}")
         console.result({"index": str(out / "index.html"), "files": [plain(row) for row in rows]})
         return
-    report = inspect_file(suspect, first, out, settings, others=others, speech=speech_detector, device=device or "auto")
+    report = inspect_file(suspect, first, out, settings, others=others, speech=speech, device=device or "auto")
     show(report, out)
     console.result(plain(report))

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from detect.commands.show import plain
+from detect.models.shipped import SHIPPED
 from shared.commands.completion import words
 from shared.commands.options import DeviceOption, SeedOption, SettingsOption, resolve
 from shared.console import console, counted
@@ -21,7 +22,9 @@ app = typer.Typer(help="Detectors of synthetic speech.", no_args_is_help=True)
 SetArgument = Annotated[
     Path, typer.Argument(help="Set of speech: a folder with speech.csv, or such a list.", show_default=False)
 ]
-DetectorOption = Annotated[Path, typer.Option(help="Run or folder of a detector of speech.", show_default=False)]
+DetectorOption = Annotated[
+    Path, typer.Option(help="Run or folder of a detector of speech; assay is the one in the package.")
+]
 
 
 @app.command()
@@ -60,7 +63,7 @@ def train(
 @app.command()
 def evaluate(
     dataset: SetArgument,
-    detector: DetectorOption,
+    detector: DetectorOption = Path(SHIPPED),
     out: Annotated[Path | None, typer.Option(help="Write the result here, as JSON.", show_default=False)] = None,
     split: Annotated[
         str, typer.Option(help="train, val, test or all.", autocompletion=words("train", "val", "test", "all"))
@@ -81,11 +84,13 @@ def evaluate(
 @app.command()
 def score(
     files: Annotated[list[Path], typer.Argument(help="Sound or video files.", show_default=False)],
-    detector: DetectorOption,
+    detector: DetectorOption = Path(SHIPPED),
 ) -> None:
     """Scores the sound of files: a logit for the whole, likelihood ratio where it holds, segments above the threshold.
 
     A file that cannot be scored is named and left out.
+
+    Example: assay detect speech score call.mp3
 
     Example: assay detect speech score call.mp3 --detector runs/hear
     """

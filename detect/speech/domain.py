@@ -1,4 +1,8 @@
-"""The kind of sound that a detector of speech was validated on: length, band, noise floor."""
+"""The kind of sound that a detector of speech was validated on: length, band, noise floor.
+
+A sound may be longer than any of validation: the logit of a whole is a mean of values that each see a fifth of a
+second, and of more of them it only varies less.
+"""
 
 from __future__ import annotations
 
@@ -59,19 +63,20 @@ class SpeechDomain:
         for name, (words, form) in _WORDS.items():
             low, high = getattr(self, name)
             value = float(getattr(figures, name))
-            if not low <= value <= high:
+            if value < low or (value > high and name != "seconds"):
                 end = low if value < low else high
-                text = f"{words} {form.format(value)}, validated: {form.format(low)} to {form.format(high)}"
+                text = f"{words} {form.format(value)}, validated: {self._range(name, form)}"
                 found.append(
                     Outside(name, text, round(value, 2), low, high, round(abs(value - end) / max(end, 1e-9), 3))
                 )
         return tuple(found)
 
     def __str__(self) -> str:
-        return "; ".join(
-            f"{words} {form.format(getattr(self, name)[0])} to {form.format(getattr(self, name)[1])}"
-            for name, (words, form) in _WORDS.items()
-        )
+        return "; ".join(f"{words} {self._range(name, form)}" for name, (words, form) in _WORDS.items())
+
+    def _range(self, name: str, form: str) -> str:
+        low, high = (form.format(end) for end in getattr(self, name))
+        return f"from {low} on" if name == "seconds" else f"{low} to {high}"
 
 
 def figures_of(samples: np.ndarray) -> SoundFigures:

@@ -14,6 +14,9 @@ from shared.errors import CheckpointError
 SPEECH_FOLDER = Path(__file__).parent / "weights" / SHIPPED
 """Where it is."""
 
+WITHOUT = "none"
+"""What a command is told so that no detector of speech takes part."""
+
 FACTS_NAME = "speech.json"
 """The file of a detector of speech by which its folder is known."""
 
@@ -21,6 +24,13 @@ FACTS_NAME = "speech.json"
 def has_speech() -> bool:
     """Whether the package has a detector of speech."""
     return (SPEECH_FOLDER / FACTS_NAME).is_file()
+
+
+def default_speech(place: str | Path | None) -> Path | None:
+    """What a command uses as detector of speech: ``place``, None for the word "none", by default the package's own."""
+    if place is None:
+        return Path(SHIPPED) if has_speech() else None
+    return None if str(place) == WITHOUT else Path(place)
 
 
 def resolved_speech(place: str | Path) -> Path:

@@ -180,11 +180,14 @@ def test_outside_its_domain_a_sound_has_no_ratio_and_is_not_validated(floor):
     inside = score_sound(model, voice(30, buzz=True))
     assert inside.result.llr is not None
     assert inside.result.outside == ()
+    short = score_sound(model, voice(30, 0.5, buzz=True))
+    assert short.result.verdict == "not validated"
+    assert short.result.llr is None
+    assert [each.fact for each in short.result.outside] == ["seconds"]
+    assert "outside the domain" in short.result.reason
     long = score_sound(model, np.tile(voice(30, buzz=True), 4))
-    assert long.result.verdict == "not validated"
-    assert long.result.llr is None
-    assert [each.fact for each in long.result.outside] == ["seconds"]
-    assert "outside the domain" in long.result.reason
+    assert long.result.outside == ()
+    assert long.result.llr is not None
 
 
 class Fixed(SpeechDetector):
@@ -230,9 +233,10 @@ def test_the_verdict_follows_interval_ratio_and_segments(values, verdict, words)
 def test_the_domain_holds_its_own_sounds_and_names_what_lies_outside():
     domain = SpeechDomain.over([SoundFigures(2, 7000, 50), SoundFigures(4, 8000, 60)])
     assert domain.outside(SoundFigures(3, 7500, 55)) == ()
-    found = domain.outside(SoundFigures(10, 3400, 55))
+    found = domain.outside(SoundFigures(0.5, 3400, 55))
     assert [each.fact for each in found] == ["seconds", "band_hz"]
-    assert "10.0" in found[0].text
+    assert "0.5, validated: from 1.5 on" in found[0].text
+    assert domain.outside(SoundFigures(600, 7500, 55)) == ()
     figures = figures_of(voice(0, 2.0))
     assert figures.seconds == 2.0
     assert 500 < figures.band_hz <= 8000

@@ -22,7 +22,7 @@ SCALES = (0.4, 2.1)
 MOST_WINDOWS = 8
 """How often one file is read, at most; all count in the threshold."""
 
-_LARGEST_PX = 1024  # of the shorter side; larger pictures are reduced
+_LARGE_PX, _REDUCED_PX = 1024, 512  # of the shorter side: larger pictures, whose tile is coarser, are reduced to 512
 _SMALLEST_PX = 48
 _MOST_ASPECT = 8
 _WHITENING_PX = 7
@@ -48,7 +48,7 @@ class MarkReader:
             return
         height, width = luma.shape
         size = (height, width)
-        reduction = min(1.0, _LARGEST_PX / shorter)
+        reduction = _REDUCED_PX / shorter if shorter >= _LARGE_PX else 1.0
         if reduction < 1:
             smaller = (round(width * reduction), round(height * reduction))
             luma = cv2.resize(luma, smaller, interpolation=cv2.INTER_AREA)

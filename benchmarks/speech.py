@@ -8,7 +8,7 @@ a run that was stopped goes on.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,10 +19,10 @@ from detect.metrics.classification import auc
 from detect.speech.checkpoint import SpeechModel, load_speech
 from detect.speech.domain import figures_of
 from detect.speech.evaluate import ScoredUtterance, segment_metrics, speech_metrics
+from detect.speech.robustness import CHANGES, UNCHANGED, Change, score_changed
 from detect.speech.store import SampleStore
 from detect.speech.train import SpeechTrainConfig, train_speech
 from detect.speech.utterances import Utterance, read_speech
-from shared.audio.codecs import through_codec
 from shared.audio.loudness import active_level
 from shared.audio.rooms import in_room
 from shared.audio.sound import Sound, limited
@@ -34,7 +34,6 @@ CODECS = ("mp3-32k", "opus-16k", "g711-mulaw")
 _RATE = 16_000
 _IN_PART = "-in-part"
 _AIMS = {"family": 0.05, "left out": 0.15, "codec and room": 0.20, "cllr": 0.5, "f1": 0.7, "probe": 0.55}
-Change = Callable[[np.ndarray, np.random.Generator], np.ndarray]
 
 
 @dataclass(frozen=True)
@@ -132,15 +131,8 @@ def _by_chain(scored: Sequence[ScoredUtterance]) -> list[tuple[str, list[ScoredU
 
 
 def changes() -> Mapping[str, Change]:
-    """Changes of test recordings, by name: codecs, a room, and both; each takes samples and chance."""
-
-    def coded(name: str) -> Change:
-        return lambda samples, _: through_codec(Sound(limited(samples), _RATE), name).samples
-
-    def both(samples: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-        return coded("opus-16k")(_room(samples, rng), rng)
-
-    return {**{name: coded(name) for name in CODECS}, "a room": _room, "opus-16k and room": both}
+    """Changes of test recordings, by name: codecs, a room, and both."""
+    return {**{name: CHANGES[name] for name in CODECS}, "a room": _room, "opus-16k and room": _room_and_opus}
 
 
 def _room(samples: np.ndarray, rng: np.random.Generator) -> np.ndarray:
@@ -148,17 +140,14 @@ def _room(samples: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     return in_room(Sound(limited(samples), _RATE), seconds, direct_db, rng).samples
 
 
+def _room_and_opus(samples: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    return CHANGES["opus-16k"](_room(samples, rng), rng)
+
+
 def _scored(
-    model: SpeechModel, utterances: Sequence[Utterance], store: SampleStore, change: Change | None = None
+    model: SpeechModel, utterances: Sequence[Utterance], store: SampleStore, change: Change = CHANGES[UNCHANGED]
 ) -> list[ScoredUtterance]:
-    """The recordings, each changed by ``change`` with chance of its own, scored."""
-    found = []
-    for place, each in enumerate(console.track(utterances, "scoring", len(utterances), unit="recording")):
-        samples = store.get(each.path)
-        if change is not None:
-            samples = change(samples, np.random.default_rng(place)).astype(np.float32)
-        found.append(ScoredUtterance(each, len(samples) / _RATE, model.detector.steps(samples)))
-    return found
+    return score_changed(model, utterances, store, change, what="scoring")
 
 
 def _shown(

@@ -127,6 +127,41 @@ def score(
     )
 
 
+@app.command()
+def robustness(
+    dataset: SetArgument,
+    detector: DetectorOption = Path(SHIPPED),
+    change: Annotated[
+        list[str] | None,
+        typer.Option(help="Only this change, as opus-16k or room-0.6s; repeatable.", show_default="all"),
+    ] = None,
+    recordings: Annotated[int, typer.Option(help="Recordings, at most.", min=2)] = 200,
+    split: Annotated[
+        str, typer.Option(help="train, val or test.", autocompletion=words("train", "val", "test"))
+    ] = "test",
+    out: Annotated[Path | None, typer.Option(help="Write the result here, as JSON.", show_default=False)] = None,
+    seed: SeedOption = None,
+) -> None:
+    """Measures a detector on recordings after codecs, lower rates, noise, rooms and cuts.
+
+    Example: assay detect speech robustness voices-set/ --out robustness.json
+    """
+    from detect.speech.card import WORDS, metric_text
+    from detect.speech.robustness import measure_robustness
+
+    result = measure_robustness(
+        dataset, detector, split=split, changes=change or (), most=recordings, out=out, seed=seed or 0
+    )
+    names = ("auc", "eer", "cllr")
+    rows = [
+        (cell.change, *("" if (each := cell.find(name)) is None else metric_text(each) for name in names))
+        for cell in result.cells
+    ]
+    title = f"{result.detector['name']} on {result.dataset['name']}, {result.dataset['split']}"
+    console.table(title, ["change", *(WORDS[name] for name in names)], rows)
+    console.result(plain(result))
+
+
 def show_speech(result: SpeechEvaluation) -> None:
     """Prints an evaluation as a table, a row a metric of each part."""
     from detect.speech.card import WORDS, metric_text

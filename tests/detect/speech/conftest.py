@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from detect.speech.contract import RATE
+from detect.speech.train import train_speech
 from detect.speech.utterances import LIST_NAME, Utterance, write_speech
 from shared.audio.sound import Sound
 from shared.audio.writing import write_sound
@@ -46,3 +47,12 @@ def speech_set(tmp_path_factory: pytest.TempPathFactory) -> Path:
             utterances.append(Utterance(path, fake_one, who, engine, codec, split, spans))
     write_speech(folder / LIST_NAME, utterances)
     return folder
+
+
+@pytest.fixture(scope="session")
+def floor(speech_set, tmp_path_factory) -> Path:
+    """A run of the mixtures."""
+    out = tmp_path_factory.mktemp("runs") / "floor"
+    train_speech(speech_set, out, model="lfcc-gmm", components=4, most_frames=2000, augment={"noise": 0, "room": 0,
+                 "line": 0, "band": 0, "companding": 0, "clipping": 0})  # fmt: skip
+    return out

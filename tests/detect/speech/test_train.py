@@ -37,15 +37,6 @@ from tests.detect.speech.conftest import voice
 SMALL = {"batch": 4, "crop_seconds": 0.5, "checkpoint_steps": 2, "device": "cpu"}
 
 
-@pytest.fixture(scope="module")
-def floor(speech_set, tmp_path_factory) -> Path:
-    """A run of the mixtures."""
-    out = tmp_path_factory.mktemp("runs") / "floor"
-    train_speech(speech_set, out, model="lfcc-gmm", components=4, most_frames=2000, augment={"noise": 0, "room": 0,
-                 "line": 0, "band": 0, "companding": 0, "clipping": 0})  # fmt: skip
-    return out
-
-
 def test_a_training_gives_a_calibrated_detector_that_finds_the_trace(floor):
     facts = load_speech(floor).facts
     named = {each.metric: each for each in facts.quality}

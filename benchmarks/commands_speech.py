@@ -66,3 +66,17 @@ def speech_detector(
     settings = {**dataclasses.asdict(plan), "readers": len(read)}
     found = make(read, work, out or SPEECH_FOLDER, plan)
     show(new_result("speech-detector", command_line(), found, settings=settings), save)
+
+
+@app.command("real-sound")
+def real_sound(
+    folders: Annotated[list[Path], typer.Argument(help="Folders of real recordings and clips.", show_default=False)],
+    detector: Annotated[Path, typer.Option(help="Run or folder of a detector of speech, or assay.")] = Path("assay"),
+    save: Save = None,
+) -> None:
+    """Verdicts of a detector of speech on sound that is all real: none may be called fake."""
+    from benchmarks.real_clips import measure_sounds, sounds_under
+
+    found, told = measure_sounds(sounds_under(folders), detector)
+    settings = {"detector": detector.name, "verdicts": told}
+    show(new_result("real-sound", command_line(), found, settings=settings), save)

@@ -50,7 +50,8 @@ Gives a logit every 20 ms of a sound and one for the whole; positive means fake.
 |---|---|
 {rows}
 
-Threshold {facts.threshold:+.3f}, from {facts.threshold_from}. {calibrated} They hold for sounds within: {facts.domain}.
+Threshold {facts.threshold:+.3f}, from {facts.threshold_from}; a segment stands out
+from {facts.stands_out:+.3f} on. {calibrated} They hold for sounds within: {facts.domain}.
 
 ## Limits
 

@@ -26,7 +26,9 @@ class SpeechFacts:
     Attributes:
         kind: registered name of the model.
         threshold: logit of a whole sound from which it is called fake; ``threshold_from`` says where it was chosen.
-        step_threshold: logit of a step from which it belongs to a fake segment.
+        step_threshold: logit of a step from which it belongs to a fake segment, where F1 of segments is measured.
+        segment_threshold: logit from which a segment of a sound stands out: 5 % of the real recordings of the
+            validation split have such a segment. None in detectors of earlier versions, where it is ``step_threshold``.
         likelihood: map of a whole sound's logit to a log10 likelihood ratio; None if too few speakers were left.
         population: the recordings of the map.
         quality: AUC, EER, Cllr and others on the validation split, with intervals over speakers.
@@ -46,7 +48,13 @@ class SpeechFacts:
     domain: SpeechDomain | None = None
     engines: tuple[str, ...] = ()
     trained_on: dict[str, str] = field(default_factory=dict)
+    segment_threshold: float | None = None
     format: int = _FORMAT
+
+    @property
+    def stands_out(self) -> float:
+        """The logit from which a segment stands out."""
+        return self.step_threshold if self.segment_threshold is None else self.segment_threshold
 
 
 _LAYOUT = ModelLayout("detector of speech", SpeechFacts, FACTS_NAME, FOLDER_NAME, _FORMAT)

@@ -14,6 +14,7 @@ from detect.speech.checkpoint import SpeechFacts
 from detect.speech.contract import SpeechDetector
 from detect.speech.domain import SpeechDomain, figures_of
 from detect.speech.evaluate import ScoredUtterance, score_utterances, segment_metrics, segments, speech_metrics
+from detect.speech.score import strongest_part
 from detect.speech.store import SampleStore
 from detect.speech.utterances import Utterance
 from shared.bootstrap import BootstrapSettings
@@ -25,6 +26,7 @@ LEAST_SPEAKERS = 6
 
 _FOLDS = 5
 _STEP_SEGMENT = 0.16
+_REALS_WITH_A_SEGMENT = 0.05
 
 
 def fitted_facts(
@@ -60,6 +62,7 @@ def fitted_facts(
         told,
         tuple(quality),
         SpeechDomain.over([figures_of(store.get(each.utterance.path)) for each in scored]),
+        segment_threshold=_segment_threshold(scored),
     )
 
 
@@ -87,6 +90,13 @@ def _left_out(labels: np.ndarray, logits: np.ndarray, speakers: np.ndarray, seed
     fakes = int(labels.sum())
     count = len(np.unique(speakers))
     return [] if value is None else [Evaluation("cllr", value, "clip", len(labels) - fakes, fakes, clusters=count)]
+
+
+def _segment_threshold(scored: Sequence[ScoredUtterance]) -> float | None:
+    """The level that one real recording of twenty has a segment at; None without a real one."""
+    highest = [strongest_part(each.scores) for each in scored if not each.utterance.fake]
+    finite = [each for each in highest if np.isfinite(each)]
+    return float(np.quantile(finite, 1 - _REALS_WITH_A_SEGMENT)) if finite else None
 
 
 def _step_threshold(scored: Sequence[ScoredUtterance], threshold: float) -> float:

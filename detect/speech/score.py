@@ -17,7 +17,7 @@ from shared.console import counted
 from shared.results.scores import Outside, SoundResult, SoundSegment, Verdict
 
 _SMOOTH = 5
-_LEAST_SEGMENT, _PAUSE = 0.1, 0.16
+_LEAST_STEPS, _PAUSE = 5, 0.16
 _MOST_SEGMENTS = 500
 _CHANCE = 0.5
 NO_TRACE = " It hears no trace of the engines it learned from; others it may miss."
@@ -53,7 +53,7 @@ def score_sound(
     scores = model.detector.steps(samples)
     outside = () if model.facts.domain is None else model.facts.domain.outside(figures_of(samples))
     interval = scores.interval(seed=seed)
-    segments = segments_above(scores, model.facts.step_threshold, begins=begins)
+    segments = segments_above(scores, model.facts.stands_out, begins=begins)
     verdict, reason = _decide(model, scores.logit, interval, outside, len(segments))
     if read:
         verdict = "inconclusive" if verdict == "real" else verdict
@@ -67,20 +67,31 @@ def segments_above(scores: StepScores, threshold: float, *, begins: float = 0.0)
 
     The 500 with the highest logits, in order of time.
     """
-    padded = np.pad(scores.values, _SMOOTH // 2, mode="edge")
-    smooth = np.convolve(padded, np.ones(_SMOOTH) / _SMOOTH, mode="valid")
-    above = np.flatnonzero((smooth >= threshold) & (scores.weights > 0))
+    above = np.flatnonzero((_smoothed(scores) >= threshold) & (scores.weights > 0))
     if not len(above):
         return ()
     parts = np.split(above, np.flatnonzero(np.diff(above) * STEP_SECONDS > _PAUSE) + 1)
     found = []
     for part in parts:
         first, stop = max(0.0, (int(part[0]) - 0.5) * STEP_SECONDS), (int(part[-1]) + 0.5) * STEP_SECONDS
-        if stop - first >= _LEAST_SEGMENT:
+        if int(part[-1]) - int(part[0]) + 1 >= _LEAST_STEPS:
             logit = float(scores.values[part[0] : part[-1] + 1].mean())
             found.append(SoundSegment(round(begins + first, 3), round(begins + stop, 3), round(logit, 3)))
     strongest = sorted(found, key=lambda each: -each.logit)[:_MOST_SEGMENTS]
     return tuple(sorted(strongest, key=lambda each: each.start))
+
+
+def strongest_part(scores: StepScores) -> float:
+    """The highest logit that all of some tenth of a second reaches: :func:`segments_above` finds one there."""
+    values = np.where(scores.weights > 0, _smoothed(scores), -np.inf)
+    count = min(_LEAST_STEPS, len(values))
+    return float(np.lib.stride_tricks.sliding_window_view(values, count).min(1).max())
+
+
+def _smoothed(scores: StepScores) -> np.ndarray:
+    """(T,) means of the values over a tenth of a second."""
+    padded = np.pad(scores.values, _SMOOTH // 2, mode="edge")
+    return np.convolve(padded, np.ones(_SMOOTH) / _SMOOTH, mode="valid")
 
 
 def _decide(
@@ -164,7 +175,7 @@ def _result(
         low=low,
         high=high,
         threshold=facts.threshold,
-        step_threshold=facts.step_threshold,
+        step_threshold=facts.stands_out,
         segments=segments,
         llr=llr,
         llr_low=llr_low,

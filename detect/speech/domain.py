@@ -22,6 +22,7 @@ _WORDS = {
 }
 _SLACK = {"seconds": 0.25, "band_hz": 0.1, "floor_db": 0.15}
 _BAND_DB = 55.0
+_MOST_FLOOR_DB = 70.0
 
 
 @dataclass(frozen=True)
@@ -31,7 +32,8 @@ class SoundFigures:
     Attributes:
         seconds: its length.
         band_hz: the highest frequency whose loudest moments are at most 55 dB below those of the loudest frequency.
-        floor_db: how far the quiet moments (5th percentile) lie below the loud ones (95th), at most 90.
+        floor_db: how far the quiet moments (5th percentile) lie below the loud ones (95th), at most 70: what lies
+            lower the network does not see (see ``detect.speech.spectral``), so digital silence is like a quiet room.
     """
 
     seconds: float
@@ -87,4 +89,4 @@ def figures_of(samples: np.ndarray) -> SoundFigures:
     peaks = 10 * np.log10(np.quantile(power, 0.99, axis=0) + 1e-14)
     inside = np.flatnonzero(peaks >= peaks.max() - _BAND_DB)
     top = float(inside[-1]) * RATE / 2 / (power.shape[1] - 1)
-    return SoundFigures(len(samples) / RATE, top, min(90.0, float(loud - quiet)))
+    return SoundFigures(len(samples) / RATE, top, min(_MOST_FLOOR_DB, float(loud - quiet)))

@@ -100,9 +100,13 @@ def _segment_threshold(scored: Sequence[ScoredUtterance]) -> float | None:
 
 
 def _step_threshold(scored: Sequence[ScoredUtterance], threshold: float) -> float:
-    """The threshold of steps: that of the best F1 where some recordings are fake in part, else that of wholes."""
-    if not any(each.utterance.spans for each in scored):
+    """The threshold of steps: that of the best F1 on recordings that are fake in part; without any, that of wholes.
+
+    Wholes are left out: on them every step is of one class, and the best threshold is one that nothing is below.
+    """
+    in_part = [each for each in scored if each.utterance.spans]
+    if not in_part:
         return threshold
-    labels, values, _ = segments(scored, _STEP_SEGMENT)
+    labels, values, _ = segments(in_part, _STEP_SEGMENT)
     found = best_f1_threshold(labels, values)
     return threshold if found is None else found

@@ -20,6 +20,10 @@ _SMOOTH = 5
 _LEAST_STEPS, _PAUSE = 5, 0.16
 _MOST_SEGMENTS = 500
 _CHANCE = 0.5
+LEAST_LLR = 1.0
+"""The least log10 likelihood ratio, "moderate support", with which a sound is called fake. A voice is accused on less
+than a face is seen: what a microphone, a room and a codec do to speech is wider than any set of it.
+"""
 NO_TRACE = " It hears no trace of the engines it learned from; others it may miss."
 """Clause of the verdict "real"."""
 
@@ -121,6 +125,8 @@ def _decide(
     clear = interval is not None and (interval[0] > facts.threshold or interval[1] < facts.threshold)
     if not clear or supports(llr) != side:
         return "inconclusive", f"{told} It is not clearly on one side. {ratio}"
+    if side > 0 and llr < LEAST_LLR:
+        return "inconclusive", f"{told} It lies above, but that is no more than weak support. {ratio}"
     if side < 0 and segments:
         parts = counted(segments, "segment")
         return "inconclusive", f"{told} The whole lies below, but {parts} above: it may be synthetic in part. {ratio}"

@@ -204,6 +204,7 @@ class Fixed(SpeechDetector):
         (np.r_[np.full(470, -4.0), np.full(30, 8.0)], "inconclusive", "1 segment above: it may be synthetic in part"),
         (np.tile(np.repeat([-4.0, 4.0], 50), 5), "inconclusive", "not clearly on one side"),
         (np.full(20, 4.0), "inconclusive", "no interval"),
+        (np.full(500, 2.0), "inconclusive", "no more than weak support"),
     ],
 )
 def test_the_verdict_follows_interval_ratio_and_segments(values, verdict, words):

@@ -115,7 +115,11 @@ def again(
         Path | None, typer.Option(help="Where the inspected file is now.", show_default="where it was")
     ] = None,
     speech_detector: Annotated[
-        Path | None, typer.Option(help="Detector of synthetic speech, for the sound.", show_default="none")
+        Path | None,
+        typer.Option(
+            help="Detector of synthetic speech, for the sound; none: without one.",
+            show_default="assay, the one in the package",
+        ),
     ] = None,
     force: Annotated[bool, typer.Option("--force", help="Replace an existing case folder.")] = False,
     device: DeviceOption = None,
@@ -126,10 +130,18 @@ def again(
     """
     from detect.inspection.again import inspect_again
     from detect.inspection.inspect import show
+    from detect.speech.shipped import default_speech
 
     first, *others = detector
     report, comparison = inspect_again(
-        case, first, out, others=others, file=file, speech=speech_detector, device=device or "auto", force=force
+        case,
+        first,
+        out,
+        others=others,
+        file=file,
+        speech=default_speech(speech_detector),
+        device=device or "auto",
+        force=force,
     )
     show(report, out)
     if not comparison.same_file:

@@ -41,7 +41,7 @@ class Lesson:
 
 
 @dataclass(frozen=True, eq=False)
-class SpokenClip:
+class SpeakingClip:
     """A clip of a speaker: the sound and the face in its frames, both at the file's times."""
 
     name: str
@@ -93,7 +93,7 @@ class Lessons:
     mouth_width: float
 
     @classmethod
-    def of(cls, clips: Sequence[SpokenClip], phones: Sequence[Lesson]) -> Lessons:
+    def of(cls, clips: Sequence[SpeakingClip], phones: Sequence[Lesson]) -> Lessons:
         """From clips and lessons of phones. Without clips the network learns when a mouth opens, but no shape of lips.
 
         Raises:

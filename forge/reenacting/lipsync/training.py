@@ -113,7 +113,7 @@ class LipsyncTrainer(StepTrainer):
     @override
     @torch.inference_mode()
     def sheet(self) -> np.ndarray:
-        """A stretch of a lesson: its spectrum, the opening that belongs to it in white, and the one that is found in red."""
+        """A stretch of a lesson: its spectrum, its opening of the mouth in white, and the one that is found in red."""
         features, wanted, _ = self._lessons.batch(self._config, np.random.default_rng(self._config.seed))
         self.network.eval()
         found = self.network(features[:1].to(self._device))[0, :, 0].cpu().numpy()

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 
 _DECAY_SECONDS = 0.055
+_FIRM_DECAY_SECONDS = 0.015
 _REST = (0.0, 0.0, 0.0)
 
 
@@ -38,7 +39,7 @@ def _vowel(opening: float, width: float, jaw: float) -> _Goal:
     return _Goal((opening, width, jaw), (1.0, 1.0, 1.0))
 
 
-_LIPS_SHUT = _Goal((0.0, 0.0, 0.15), (12.0, 0.4, 1.0))
+_LIPS_SHUT = _Goal((0.0, 0.0, 0.15), (10.0, 0.4, 1.0))
 _LIP_TO_TEETH = _Goal((0.1, 0.1, 0.15), (6.0, 0.6, 1.5))
 _TONGUE_TO_TEETH = _Goal((0.25, 0.1, 0.2), (1.5, 0.4, 1.0))
 _HISS = _Goal((0.2, 0.35, 0.08), (1.5, 0.6, 2.5))
@@ -84,8 +85,10 @@ def mouth_track(phones: Sequence[TimedPhone], *, steps: int, rate: float) -> np.
     start, stop = (np.array([getattr(part, name) for part in parts]) for name in ("start", "stop"))
     goals = [_GOALS[part.symbol] for part in parts]
     away = np.maximum(0, np.maximum(start[:, None] - times, times - stop[:, None]))
-    near = np.exp(-away / _DECAY_SECONDS)
-    firm = np.array([goal.firm for goal in goals])[:, None] * near[..., None]
+    firmness = np.array([goal.firm for goal in goals])[:, None]
+    # What is held firmly is held briefly: lips that shut for a sound leave the vowels beside it open.
+    decay = np.where(firmness > 1, _FIRM_DECAY_SECONDS, _DECAY_SECONDS)
+    firm = firmness * np.exp(-away[..., None] / decay)
     shape = np.array([goal.shape for goal in goals])[:, None]
     rest = 1e-3  # beyond all phones the mouth is at rest
     return (firm * shape).sum(axis=0) / (firm.sum(axis=0) + rest)

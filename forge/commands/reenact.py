@@ -53,7 +53,9 @@ MotionOption = Annotated[
 SoundOption = Annotated[
     str | None,
     typer.Option(
-        help=f"Whose sound is kept: {choices(SoundFrom)}.", show_default=_USUAL.sound, autocompletion=values(SoundFrom)
+        help=f"Whose sound is kept: {choices(SoundFrom)}.",
+        show_default=f"{_USUAL.sound}; for lipsync driver",
+        autocompletion=values(SoundFrom),
     ),
 ]
 NeutralOption = Annotated[

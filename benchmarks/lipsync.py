@@ -46,13 +46,18 @@ VOICES = (
 )  # fmt: skip
 """Engines that tell the times of phones, with their voices."""
 
-OTHERS = ("real3dportrait_May_5s", "styletalk_andrew_clip_1", "styletalk_reagan_clip1")
-"""Clips of further speakers, for measurement alone."""
+OTHERS = (
+    "video_public_domain/obama_whitehouse_512x388.mp4",
+    "video_more/real3dportrait_May_5s.mp4",
+    "video_more/videoretalking_face2.mp4",
+    "video_more/videoretalking_face3.mp4",
+)
+"""Clips of further speakers, for measurement alone. How well their mouths and sounds are in step is not known."""
 
-PORTRAITS = ("d9", "d3", "d18", "d19", "d13")
+PORTRAITS = ("d9", "d3", "d18", "d13")
 """Portraits that are driven, for measurement alone."""
 
-_MOST_FRAMES = 400
+_MOST_FRAMES = 200
 _RIGHTS = {"flite": "synthetic, BSD-like", "espeak": "synthetic, GPL-3.0-or-later program"}
 _GRID_RIGHTS = "GRID corpus, CC-BY-4.0"
 _FIELDS = ("frames", "seconds", "landmarks", "yaw", "pitch", "tracks")
@@ -167,13 +172,12 @@ def performance_in(path: Path, finder: FaceFinder, *, frames: int | None = None)
 
 
 def others(media: Path, folder: Path, finder: FaceFinder) -> tuple[list[SpeakingClip], list[str]]:
-    """The clips of :data:`OTHERS`, of each at most 400 frames; and remarks on those that cannot be used."""
+    """The clips of :data:`OTHERS`, of each at most 200 frames; and remarks on those that cannot be used."""
     found: list[SpeakingClip] = []
     notes: list[str] = []
     for name in OTHERS:
         try:
-            path = media / "video_more" / f"{name}.mp4"
-            found.append(speaking_clip(path, folder, finder, frames=_MOST_FRAMES))
+            found.append(speaking_clip(media / name, folder, finder, frames=_MOST_FRAMES))
         except AssayError as error:
             notes.append(f"{name}: {error}")
     return found, notes

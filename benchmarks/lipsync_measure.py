@@ -64,6 +64,12 @@ def correlations(clip: SpeakingClip, found: np.ndarray, *, late: float = 0.0) ->
     return np.array([np.corrcoef(at[:, n], own[:, n])[0, 1] for n in range(own.shape[1])])
 
 
+def best(clip: SpeakingClip, found: np.ndarray) -> np.ndarray:
+    """(3,): the correlations of :func:`correlations` at the lag, within 0.2 s, at which that of the opening is highest."""
+    rows = [correlations(clip, found, late=late) for late in np.arange(-10, 11) / STEPS]
+    return rows[int(np.argmax([row[0] for row in rows]))]
+
+
 def heard_measurements(
     cases: Sequence[tuple[SpeakingClip, LipsyncModel]], phones: LipsyncModel, group: str
 ) -> list[Measurement]:
@@ -73,6 +79,8 @@ def heard_measurements(
         "model": [correlations(clip, heard(clip.sound, model)) for clip, model in cases],
         "model of phones alone": [correlations(clip, heard(clip.sound, phones)) for clip, _ in cases],
         "smoothed energy": [correlations(clip, smoothed_energy(clip.sound)) for clip, _ in cases],
+        "model, at its best lag within 0.2 s": [best(clip, heard(clip.sound, model)) for clip, model in cases],
+        "smoothed energy, at its best lag within 0.2 s": [best(clip, smoothed_energy(clip.sound)) for clip, _ in cases],
         "model, sound moved by 0.16 or 0.32 s": [
             np.mean([correlations(clip, heard(clip.sound, model), late=late) for late in SHIFTS], axis=0)
             for clip, model in cases

@@ -5,13 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from forge.swapping.request import UNSTATED
 from shared.console import console
 from shared.dataset.names import safe_name
 from shared.errors import MediaError, ProvenanceError
 from shared.provenance.read import read_provenance
 from shared.voices.layout import check_rights
-
-UNSTATED = "unstated"
 
 
 @dataclass(frozen=True)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from forge.reenacting.lipsync.voice import UNSTATED, Voice, stated_voice
+from forge.reenacting.lipsync.voice import Voice, stated_voice
 from forge.speaking.output import write_speech
+from forge.swapping.request import UNSTATED
 from shared.audio.sound import Sound
 from shared.audio.writing import write_sound
 from shared.errors import ConfigError

@@ -47,7 +47,6 @@ VOICES = (
 """Engines that tell the times of phones, with their voices."""
 
 OTHERS = (
-    "video_public_domain/obama_whitehouse_512x388.mp4",
     "video_more/real3dportrait_May_5s.mp4",
     "video_more/videoretalking_face2.mp4",
     "video_more/videoretalking_face3.mp4",

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import torch
 from scipy.ndimage import gaussian_filter1d
 
 from benchmarks.mouth_sound import mouth_in
@@ -18,7 +17,8 @@ from forge.reenacting.clip import reenact_clip
 from forge.reenacting.config import ReenactConfig
 from forge.reenacting.drive_table import read_drive
 from forge.reenacting.lipsync.checkpoint import LipsyncModel
-from forge.reenacting.lipsync.features import STEPS, features_of, loudness_of, spectrum_of
+from forge.reenacting.lipsync.drive import heard_parameters as heard
+from forge.reenacting.lipsync.features import STEPS, loudness_of, spectrum_of
 from forge.reenacting.lipsync.lessons import SpeakingClip
 from forge.reenacting.lipsync.mouth import PARAMETERS, parameters_of
 from forge.speaking.contract import say
@@ -39,12 +39,8 @@ _SMOOTH_SECONDS = 0.06
 _UNHEARD = (("hibari", "heart"), ("piper", "joe"))
 """Engines with voices that no model here was trained on."""
 _WORDS = 14
-
-
-@torch.inference_mode()
-def heard(sound: Sound, model: LipsyncModel) -> np.ndarray:
-    """(T, 3): the parameters of the mouth, in units of their spread."""
-    return model.network(torch.from_numpy(features_of(spectrum_of(sound)))[None])[0].numpy()
+_SHUT = 0.012
+"""Face units of opening below which lips are shut, and no inside of the mouth is shown."""
 
 
 def smoothed_energy(sound: Sound) -> np.ndarray:
@@ -65,7 +61,7 @@ def correlations(clip: SpeakingClip, found: np.ndarray, *, late: float = 0.0) ->
 
 
 def best(clip: SpeakingClip, found: np.ndarray) -> np.ndarray:
-    """(3,): the correlations of :func:`correlations` at the lag, within 0.2 s, at which that of the opening is highest."""
+    """(3,): as :func:`correlations`, at the lag within 0.2 s at which that of the opening is highest."""
     rows = [correlations(clip, found, late=late) for late in np.arange(-10, 11) / STEPS]
     return rows[int(np.argmax([row[0] for row in rows]))]
 
@@ -96,13 +92,29 @@ def heard_measurements(
         for name, rows in tables.items()
     ]
     spreads = [_spread(clip, model) for clip, model in cases]
-    return [*made, Measurement.of(f"{group}: spread of the opening, model over mouth", "ratio", spreads)]
+    made.append(Measurement.of(f"{group}: spread of the opening, model over mouth", "ratio", spreads))
+    for name, shares in (("shut", _shut_share(cases, shut=True)), ("open", _shut_share(cases, shut=False))):
+        if shares:
+            made.append(Measurement.of(f"{group}: {name} lips that the model has as shut", "share", shares))
+    return made
+
+
+def _shut_share(cases: Sequence[tuple[SpeakingClip, LipsyncModel]], *, shut: bool) -> list[float]:
+    """Of each clip, among its frames with shut or with open lips, the share that the model has as shut."""
+    shares = []
+    for clip, model in cases:
+        own = parameters_of(clip.motion)[:, 0]
+        found = heard(clip.sound, model)[:, 0]
+        times = float(clip.sound.start) + np.arange(len(found)) / STEPS
+        at = np.interp(clip.performance.seconds, times, found)
+        chosen = own < _SHUT if shut else own >= 2 * _SHUT
+        shares += [float((at[chosen] < _SHUT).mean())] if chosen.any() else []
+    return shares
 
 
 def _spread(clip: SpeakingClip, model: LipsyncModel) -> float:
     """Standard deviation of the opening that is heard, in face units, over that of the mouth."""
-    mine = heard(clip.sound, model)[:, 0].std() * float(model.network.spread[0])
-    return float(mine / parameters_of(clip.motion)[:, 0].std())
+    return float(heard(clip.sound, model)[:, 0].std() / parameters_of(clip.motion)[:, 0].std())
 
 
 def drives(folder: Path) -> list[Path]:

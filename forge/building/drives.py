@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict, replace
-from fractions import Fraction
 from pathlib import Path
 from typing import TypedDict
 
@@ -27,7 +26,7 @@ from forge.reenacting.config import ReenactConfig
 from forge.reenacting.drive_table import write_drive
 from forge.reenacting.families import ReadFrames, Stage, families
 from forge.reenacting.lipsync.checkpoint import load_lipsync_model
-from forge.reenacting.lipsync.drive import heard_mouth
+from forge.reenacting.lipsync.drive import cut_driving_sound, heard_mouth
 from forge.reenacting.performance import performance_of
 from forge.reenacting.record import drive_coverage
 from forge.swapping.masks import MASK_KINDS, MaskWriter
@@ -40,7 +39,6 @@ from shared.faces.finders.finder import FaceFinder, make_finder
 from shared.faces.finders.sidecar import SidecarFinder
 from shared.storage import replacing_folder, write_text
 from shared.video import probe
-from shared.video.audio import cut_audio
 
 
 class _Common(TypedDict):
@@ -145,10 +143,9 @@ def _sound(shot: Path, facts: ShotFacts) -> Path:
 
 def _cut(sound: Path, folder: Path, offset: float, target: ShotFacts) -> str | None:
     """Copies from ``sound`` what is heard during the target, from ``offset`` seconds on; the name of the file."""
-    start = Fraction(offset).limit_denominator(1000)
-    seconds = [time.exact_seconds for time in target.times]
+    seconds = [time.seconds for time in target.times]
     step = (seconds[-1] - seconds[0]) / max(1, len(seconds) - 1)
-    cut = cut_audio(sound, folder, start=start, stop=start + seconds[-1] - seconds[0] + step)
+    cut = cut_driving_sound(sound, folder, start=offset, seconds=seconds[-1] - seconds[0] + step)
     return None if cut is None else cut.name
 
 

@@ -14,6 +14,7 @@ from typing_extensions import override
 from forge.models.checkpoint import SwapperCard, digest_of
 from forge.reenacting.config import ReenactConfig
 from forge.reenacting.lipsync.checkpoint import SHIPPED, load_lipsync_model
+from forge.reenacting.lipsync.drive import cut_driving_sound
 from forge.reenacting.lipsync.voice import Voice, stated_voice
 from forge.swapping.output import record_from, record_of
 from forge.swapping.request import FakeRequest, card_knowing, excerpt_of, fake_id, listed_clip, unstated_rights
@@ -26,7 +27,6 @@ from shared.errors import UsageError
 from shared.storage import sha256_file
 from shared.types import ClipRecord, VideoInfo
 from shared.video import probe
-from shared.video.audio import cut_audio
 from shared.video.excerpt import ClipRange, Excerpt, excerpt_sound
 from shared.video.facts import SOUND, read_with_notes
 
@@ -88,10 +88,9 @@ class ReenactRequest(FakeRequest):
     @contextmanager
     def driving_sound(self, begins: float, seconds: float) -> Iterator[Path | None]:
         """As :meth:`drive_sound`, of a file that need not have pictures."""
-        start = Fraction(begins + self.config.offset_seconds).limit_denominator(1000)
-        stop = start + Fraction(seconds).limit_denominator(1000)
         with tempfile.TemporaryDirectory(prefix="assay-sound-") as folder:
-            yield cut_audio(self.drive, Path(folder), start=start, stop=stop)
+            start = begins + self.config.offset_seconds
+            yield cut_driving_sound(self.drive, Path(folder), start=start, seconds=seconds)
 
 
 @dataclass(frozen=True)

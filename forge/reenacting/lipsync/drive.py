@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from contextlib import closing, suppress
 from dataclasses import dataclass
+from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
@@ -21,6 +22,7 @@ from shared.audio.reading import read_sound
 from shared.audio.sound import Sound, is_silent
 from shared.errors import MediaError, UsageError
 from shared.video import VideoReader
+from shared.video.audio import cut_audio
 
 _MOST_SECONDS = 600.0
 _LEAST_SECONDS = 0.5
@@ -54,8 +56,8 @@ class HeardMouth:
 def heard_parameters(sound: Sound, model: LipsyncModel) -> np.ndarray:
     """(T, 3): the parameters of the mouth in ``sound``, in face units, a row a step of 20 ms.
 
-    Lips that are heard as nearly shut are shut: by least squares they stay a little open in pauses and for ``p b m``,
-    since those look unlike one another to the network.
+    Lips that are heard as nearly shut are shut: a fit by least squares leaves them a little open in pauses and for
+    ``p b m``.
     """
     found = model.network(torch.from_numpy(features_of(spectrum_of(sound)))[None])[0].numpy().astype(np.float64)
     share = np.clip(found[:, 0] / _SHUT_BELOW, 0.0, 1.0)
@@ -87,6 +89,19 @@ def driving_sound(path: Path) -> tuple[Sound, float]:
     with suppress(MediaError), VideoReader(path) as reader, closing(reader.times()) as times:  # type: ignore[type-var]
         return sound, next(iter(times)).seconds
     return sound, float(sound.start)
+
+
+def cut_driving_sound(path: Path, folder: Path, *, start: float, seconds: float) -> Path | None:
+    """Copies the packets of a sound from ``start`` on into a file in ``folder``; None without any.
+
+    From the begin on all is copied, also what an encoder puts before time 0, as in the sound of real clips.
+
+    Raises:
+        MediaError: it cannot be read or copied.
+    """
+    exact = Fraction(start).limit_denominator(1000)
+    stop = exact + Fraction(seconds).limit_denominator(1000)
+    return cut_audio(path, folder, start=exact if exact > 0 else None, stop=stop)
 
 
 def plan_speech(

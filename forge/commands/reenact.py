@@ -65,25 +65,31 @@ OffsetOption = Annotated[
     float | None,
     typer.Option(help="Seconds into the driver at which the target begins.", show_default=default(0.0)),
 ]
+DriveOption = Annotated[
+    Path,
+    typer.Option(help="Video whose performance drives it, TARGET itself for a control; for lipsync any sound."),
+]
+RunOption = Annotated[
+    Path | None,
+    typer.Option(
+        help="Run or swapper that knows the target, for reenact-latent; another model, for lipsync.",
+        show_default=False,
+    ),
+]
+DriveRightsOption = Annotated[
+    str | None,
+    typer.Option(help="Basis of use of the driver's performance or voice.", show_default="by record, or unstated"),
+]
 
 
 def reenact(
     target: Annotated[Path, typer.Argument(help="Video whose face is driven.", show_default=False)],
-    drive: Annotated[
-        Path,
-        typer.Option(help="Video whose performance drives it, TARGET itself for a control; for lipsync any sound."),
-    ],
+    drive: DriveOption,
     out: Annotated[Path, typer.Option(help="Dataset for the fake, made if missing, or one video file.")],
     region: RegionOption = None,
     strength: StrengthOption = None,
     family: FamilyOption = None,
-    run: Annotated[
-        Path | None,
-        typer.Option(
-            help="Run or swapper that knows the target, for reenact-latent; another model, for lipsync.",
-            show_default=False,
-        ),
-    ] = None,
+    run: RunOption = None,
     motion: MotionOption = None,
     neutral: NeutralOption = None,
     offset: OffsetOption = None,
@@ -96,10 +102,7 @@ def reenact(
         str | None, typer.Option(help="Person in the driver, or voice.", show_default="by record, or the file's name")
     ] = None,
     rights: RightsOption = None,
-    drive_rights: Annotated[
-        str | None,
-        typer.Option(help="Basis of use of the driver's performance or voice.", show_default="by record, or unstated"),
-    ] = None,
+    drive_rights: DriveRightsOption = None,
     name: Annotated[str | None, typer.Option(help="Name of the clip.", show_default="TARGET-by-DRIVER")] = None,
     mark: MarkOption = True,
     notice: NoticeOption = False,

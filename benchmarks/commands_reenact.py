@@ -63,13 +63,66 @@ def motion(
 ) -> None:
     """The detector of motion on driven mouths of new people, and on lip-sync and re-enactment by others."""
     from benchmarks.motion import make_set, measure
-    from shared.errors import UsageError
 
-    root = media or (Path(os.environ["ASSAY_MEDIA"]) / "media" if "ASSAY_MEDIA" in os.environ else None)
-    if root is None:
-        raise UsageError("no folder of real clips is named", hint="give --media, or set ASSAY_MEDIA")
+    root = _media(media)
     dataset = make_set(root, out, actors=actors, frames=frames, corrections=corrections)
     runs = out.with_name(f"{out.name}-runs")
     made, notes = measure(dataset, runs, frames=frames, steps=steps, seeds=seeds, outside=root / "outside")
     settings = {"actors": actors, "frames": frames, "corrections": corrections, "steps": steps, "seeds": seeds}
     show(new_result("motion", command_line(), made, settings=settings, notes=tuple(notes)), save)
+
+
+@app.command()
+def lipsync(
+    work: Annotated[Path, typer.Option(help="Folder of speech, landmarks, runs and clips; kept, to go on from.")],
+    media: Annotated[Path | None, typer.Option(help="Folder of real clips.", show_default="$ASSAY_MEDIA/media")] = None,
+    sentences: Annotated[int, typer.Option(help="Sentences of each voice.", min=1)] = 12,
+    phone_steps: Annotated[int, typer.Option(help="Steps on phones alone.", min=1)] = 800,
+    clip_steps: Annotated[int, typer.Option(help="Steps with clips.", min=1)] = 150,
+    frames: Annotated[int, typer.Option(help="Frames of each driven clip.", min=75)] = 100,
+    actors: Annotated[int, typer.Option(help="Procedural actors that are driven.", min=0)] = 2,
+    corrections: Annotated[int, typer.Option(help="Rounds of correction of a drive.", min=0, max=4)] = 1,
+    ship: Annotated[bool, typer.Option(help="Write the model into the package.")] = False,
+    save: Save = None,
+) -> None:
+    """The lip-sync model: made, measured on speakers left out beside smoothed energy, and driven clips in step."""
+    from benchmarks.lipsync import OTHERS, PORTRAITS, Plan, gathered, held_out, model_with, others, phones_model
+    from benchmarks.lipsync import ship as write_model
+    from benchmarks.lipsync_measure import driven, driven_measurements, drives, heard_measurements, targets
+    from shared.faces.finders.finder import make_finder
+
+    root, finder, plan = _media(media), make_finder("dlib", device="cpu"), Plan(sentences, phone_steps, clip_steps)
+    given = gathered(root, work, plan, finder)
+    phones = phones_model(given, work, plan)
+    made = heard_measurements(list(held_out(given, phones, work, plan)), phones, "speakers of GRID")
+    whole = model_with(given, phones, work / "whole", plan)
+    found, notes = others(root, work / "faces", finder)
+    made += heard_measurements([(clip, whole) for clip in found], phones, "clips of others") if found else []
+    settings = {
+        "sentences": sentences, "phone_steps": phone_steps, "clip_steps": clip_steps, "frames": frames,
+        "actors": actors, "corrections": corrections, "parameters": whole.network.parameters_count,
+        "clips of others": list(OTHERS), "portraits": list(PORTRAITS),
+    }  # fmt: skip
+    numbers = {one.name: round(one.median, 3) for one in made}
+    folder = write_model(whole, numbers) if ship else work / "whole"
+    clips = targets(root, PORTRAITS, work / "targets", actors=actors, frames=frames)
+    rows, more = driven(
+        clips, drives(work / "drives"), folder, work / "driven", finder, frames=frames, corrections=corrections
+    )
+    made += driven_measurements(rows) if rows else []
+    notes += [*more, *(f"{row.name}: strength {row.own.strength:.2f} at {row.own.lag:+.2f} s" for row in rows)]
+    show(new_result("lipsync", command_line(), made, settings=settings, notes=tuple(notes)), save)
+
+
+def _media(media: Path | None) -> Path:
+    """The folder of real clips.
+
+    Raises:
+        UsageError: none is named.
+    """
+    from shared.errors import UsageError
+
+    root = media or (Path(os.environ["ASSAY_MEDIA"]) / "media" if "ASSAY_MEDIA" in os.environ else None)
+    if root is None:
+        raise UsageError("no folder of real clips is named", hint="give --media, or set ASSAY_MEDIA")
+    return root

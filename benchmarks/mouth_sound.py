@@ -59,7 +59,7 @@ def spoken_clips(folders: Sequence[Path], finder: str) -> tuple[list[SpokenClip]
     found = []
     for path in console.track(paths, "following mouths", len(paths), unit="clip"):
         sound = sound_facts(path)
-        mouth = _mouth(path, made) if sound.present else None
+        mouth = mouth_in(path, made) if sound.present else None
         if mouth is not None:
             found.append(SpokenClip(path.name, path.parent.name, mouth, sound))
     if len(found) < 3:
@@ -67,7 +67,8 @@ def spoken_clips(folders: Sequence[Path], finder: str) -> tuple[list[SpokenClip]
     return found, len(paths)
 
 
-def _mouth(path: Path, finder: FaceFinder) -> MouthTrack | None:
+def mouth_in(path: Path, finder: FaceFinder) -> MouthTrack | None:
+    """The mouth of the main face in the first 250 frames of a clip; None if it is in fewer than 50."""
     points: dict[int, list[tuple[float, np.ndarray]]] = {}
     with VideoReader(path) as reader:
         for frame, faces in follow(reader.frames(stop=_FRAMES), finder, FollowConfig(max_faces=4)):

@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 from dataclasses import asdict, replace
 from pathlib import Path
+from typing import TypedDict
 
 import numpy as np
 
 from forge.building.intermediates import (
     LANDMARKS,
     PICTURES,
+    ShotFacts,
     nominal,
     read_facts,
     read_found,
@@ -22,18 +24,30 @@ from forge.building.steps import MADE, Made, sample_segments
 from forge.building.tasks import DriveTask
 from forge.reenacting.config import ReenactConfig
 from forge.reenacting.drive_table import write_drive
-from forge.reenacting.families import Stage, families
+from forge.reenacting.families import ReadFrames, Stage, families
+from forge.reenacting.lipsync.checkpoint import load_lipsync_model
+from forge.reenacting.lipsync.drive import cut_driving_sound, heard_mouth
 from forge.reenacting.performance import performance_of
 from forge.reenacting.record import drive_coverage
 from forge.swapping.masks import MASK_KINDS, MaskWriter
 from forge.swapping.plan import SwapPlan, plan_found
 from forge.swapping.record import SwapOutcome
+from shared.audio.reading import read_sound
 from shared.device import with_threads
 from shared.errors import NoFaceError, UsageError
-from shared.faces.finders.finder import make_finder
+from shared.faces.finders.finder import FaceFinder, make_finder
 from shared.faces.finders.sidecar import SidecarFinder
 from shared.storage import replacing_folder, write_text
 from shared.video import probe
+
+
+class _Common(TypedDict):
+    """What a stage has, whatever drives."""
+
+    read_target: ReadFrames
+    person: str
+    finder: FaceFinder | None
+
 
 DRIVE = "drive.parquet"
 """Name, in a master's folder, of the table of :mod:`forge.reenacting.drive_table`."""
@@ -69,19 +83,30 @@ def _render(task: DriveTask, draft: Path) -> Made:
         runs = sample_segments(len(facts.pts), task.segments.share, task.segments.count, rng)
         config = replace(config, segments=runs)
     plan = _plan(shot, config)
-    driver_plan = _plan(driver_shot, replace(config, face=config.driver_face, segments=()))
-    stage = Stage.of(
-        config,
-        performance_of(plan, width=facts.width, height=facts.height),
-        performance_of(driver_plan, width=driver_facts.width, height=driver_facts.height),
-        plan,
-        read_target=lambda: stored_frames(shot / PICTURES, facts.times),
-        read_driver=lambda: stored_frames(driver_shot / PICTURES, driver_facts.times),
-        person=task.target,
-        swapper=None if task.swapper is None else Path(task.swapper),
-        finder=None if facts.finder == SidecarFinder.name else make_finder(facts.finder),
-        driver_begins=driver_plan.times[0].seconds,
-    )
+    target = performance_of(plan, width=facts.width, height=facts.height)
+    common: _Common = {
+        "read_target": lambda: stored_frames(shot / PICTURES, facts.times),
+        "person": task.target,
+        "finder": None if facts.finder == SidecarFinder.name else make_finder(facts.finder),
+    }
+    sound = None
+    if config.family == "lipsync":
+        given = _sound(driver_shot, driver_facts)
+        mouth = heard_mouth(read_sound(given), load_lipsync_model())
+        sound = _cut(given, draft, config.offset_seconds, facts)
+        stage = Stage.heard(config, target, mouth, plan, **common)
+    else:
+        driver_plan = _plan(driver_shot, replace(config, face=config.driver_face, segments=()))
+        stage = Stage.of(
+            config,
+            target,
+            performance_of(driver_plan, width=driver_facts.width, height=driver_facts.height),
+            plan,
+            read_driver=lambda: stored_frames(driver_shot / PICTURES, driver_facts.times),
+            swapper=None if task.swapper is None else Path(task.swapper),
+            driver_begins=driver_plan.times[0].seconds,
+            **common,
+        )
     info = replace(probe(shot / PICTURES), time_base=facts.time_base, frame_rate=facts.frame_rate)
     paths = {kind: draft / f"{kind}.mkv" for kind in MASK_KINDS}
     outcome = SwapOutcome()
@@ -101,7 +126,27 @@ def _render(task: DriveTask, draft: Path) -> Made:
         segments=config.segments,
         face=config.face,
         why="" if outcome.faked else "the re-enactment changed no pixel",
+        sound=sound,
     )
+
+
+def _sound(shot: Path, facts: ShotFacts) -> Path:
+    """The file with the sound of a shot.
+
+    Raises:
+        UsageError: it has none.
+    """
+    if facts.sound is None:
+        raise UsageError(f"{shot.name} has no sound that could drive a mouth", hint="name clips with speech")
+    return shot / facts.sound
+
+
+def _cut(sound: Path, folder: Path, offset: float, target: ShotFacts) -> str | None:
+    """Copies from ``sound`` what is heard during the target, from ``offset`` seconds on; the name of the file."""
+    seconds = [time.seconds for time in target.times]
+    step = (seconds[-1] - seconds[0]) / max(1, len(seconds) - 1)
+    cut = cut_driving_sound(sound, folder, start=offset, seconds=seconds[-1] - seconds[0] + step)
+    return None if cut is None else cut.name
 
 
 def _plan(shot: Path, config: ReenactConfig) -> SwapPlan:

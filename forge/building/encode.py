@@ -30,6 +30,7 @@ from forge.building.steps import Made, read_made
 from forge.building.tasks import ClipTask, EncodeTask
 from forge.models.checkpoint import read_card
 from forge.reenacting.drive_table import drive_factors, drive_table_for, write_resized
+from forge.reenacting.lipsync.checkpoint import load_lipsync_model
 from forge.reenacting.record import reenact_action, reenact_record
 from forge.reenacting.request import ReenactRequest
 from forge.swapping.masks import MASK_KINDS
@@ -151,6 +152,8 @@ class _Encoder:
         self.facts = read_facts(Path(task.shot))
         self.faces = read_faces(Path(task.master or task.shot) / LANDMARKS)
         self.picture = picture_of(Path(task.shot))
+        if made.sound is not None and task.master is not None:
+            self.picture = dataclasses.replace(self.picture, sound=Path(task.master) / made.sound)
         name = hashlib.sha256(task.dataset_name.encode()).hexdigest()
         self.payload = Payload.of("set", name) if task.mark else None
         self.signer = SigningIdentity.load_or_create()
@@ -239,6 +242,7 @@ class _Encoder:
             return ReenactRequest(
                 **common, drive=drive, drive_sha256=sha256, driver_identity=task.source, config=config,
                 swapper=swapper, card=card,
+                lipsync_sha256=load_lipsync_model().weights_sha256 if config.family == "lipsync" else None,
             )  # fmt: skip
         assert swapper is not None
         assert card is not None

@@ -30,6 +30,7 @@ from forge.building.sampling import (
 )
 from forge.building.spec import ManipulationConfig, SetSpec
 from forge.building.tasks import ClipTask, DriverFacts, DriveTask, EncodeTask, FacesTask, MasterTask, TrainTask
+from forge.reenacting.lipsync.checkpoint import load_lipsync_model
 from forge.swapping.config import SwapConfig
 from shared.config import digest, need
 from shared.faces.facesets.extract_config import ExtractConfig
@@ -304,7 +305,8 @@ class _Planner:
         groups = [(model.people, list(swappers[model.name].values())[-1]) for model in models]
         if not one.swapper:
             names = [person.name for person in self.spec.identity]
-            groups = [(tuple(n for n in names if self.splits[n] == split), ("", "", None)) for split in SPLITS]
+            key = load_lipsync_model().weights_sha256 if one.family == "lipsync" else ""
+            groups = [(tuple(n for n in names if self.splits[n] == split), ("", key, None)) for split in SPLITS]
         made = 0
         for people, export in groups:
             pairs = pairs_of(one, people, self.spec.set.seed)
@@ -323,9 +325,9 @@ class _Planner:
         drivers = [shot.name for shot in self.shots if shot.person == source]
         shots = [shot for shot in self.shots if shot.person == target][: one.clips]
         for number, shot in enumerate(shots):
-            driver = by_name[driver_of(drivers, number, shot.name, own=own)]
+            driver = by_name[driver_of(drivers, number, shot.name, one.family, own=own)]
             config = one.config(set_settings(self.spec))
-            if driver is shot:
+            if driver is shot and one.family != "lipsync":
                 config = other_moment(config, shot.frames / shot.rate)
             segments = None if own else one.segments
             kind, name = one.name + (SELF if own else ""), f"{shot.name}-by-{source}"

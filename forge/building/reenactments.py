@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from forge.building.choices import SegmentsConfig, checked_name, sample_size
-from forge.reenacting.config import FamilyName, ReenactConfig
+from forge.reenacting.config import FamilyName, ReenactConfig, with_usual_sound
 from shared.config import from_mapping, need
 
 
@@ -18,14 +18,15 @@ class ReenactmentConfig:
     """A family of re-enactment with settings and pairs of people.
 
     Attributes:
-        family: ``reenact-affine`` or ``reenact-latent``; swapper: of the latter, the name of a ``[[swapper]]``, of
-            which the last export is used.
+        family: ``reenact-affine``, ``reenact-latent`` or ``lipsync``; swapper: of ``reenact-latent``, the name of a
+            ``[[swapper]]``, of which the last export is used.
         pairs: ``all``, ``ring`` (each person is driven by the next), ``sample:N`` or a list of [driver, target]. Only
             people of one split are paired, for ``reenact-latent`` those of one model.
         clips: maximum number of clips per target; None for all.
-        settings: see ``assay forge reenact --help``. The sound is the target's.
+        settings: see ``assay forge reenact --help``. The sound is the target's, for ``lipsync`` the driver's.
         segments: drive only part of the frames.
-        self_drives: also drive people by another clip, or another moment, of their own, when the set has controls.
+        self_drives: also drive people by another clip, or another moment, of their own, when the set has controls; for
+            ``lipsync`` by the clip's own sound.
     """
 
     name: str
@@ -54,12 +55,17 @@ class ReenactmentConfig:
         Raises:
             ConfigError: one is unknown or out of range.
         """
-        chosen = {**below, **self.settings, "family": self.family}
+        chosen = with_usual_sound({**below, **self.settings, "family": self.family})
         return from_mapping(ReenactConfig, chosen, where=f"reenactment {self.name}")
 
 
-def driver_of(shots: Sequence[str], number: int, target: str, *, own: bool) -> str:
-    """Which of the driver's ``shots`` drives the target's shot ``number``, called ``target``; another than itself."""
+def driver_of(shots: Sequence[str], number: int, target: str, family: FamilyName, *, own: bool) -> str:
+    """Which of the driver's ``shots`` drives the target's shot ``number``, called ``target``; another than itself.
+
+    A clip's own sound drives its mouth as well as another does: the frames that it makes are not the clip's.
+    """
+    if own and family == "lipsync":
+        return target
     chosen = shots[number % len(shots)]
     return shots[(number + 1) % len(shots)] if own and chosen == target else chosen
 

@@ -301,6 +301,8 @@ class SetSpec:
         known = [one.name for one in self.swapper]
         for one in (*self.manipulation, *(drive for drive in self.reenactment if drive.swapper)):
             need(one.swapper in known, f"{one.name}: no swapper {one.swapper!r}", near_matches(one.swapper, known))
+        silent = [one.name for one in self.reenactment if one.family == "lipsync" and not self.set.audio]
+        need(not silent, f"{', '.join(silent)}: a set without sound has no lipsync", "leave audio = false out")
         self._check_people()
 
     def _check_people(self) -> None:

@@ -79,6 +79,7 @@ class Made:
         faked: frames that hold a forged pixel; empty when nothing could be swapped, and ``why`` gives the reason.
         chosen: the tracks that were swapped; rank: of the first of them by area.
         segments, face: as sampled.
+        sound: name of the file whose sound the fake has; None for that of its shot.
         factors: of its records: how people were recognised, how many frames show the chosen person.
     """
 
@@ -89,6 +90,7 @@ class Made:
     face: str = "main"
     alpha_instead: int = 0
     why: str = ""
+    sound: str | None = None
     factors: dict[str, str] = field(default_factory=dict)
 
 

@@ -17,7 +17,7 @@ from forge.commands.options import (
     RightsOption,
     strengths_of,
 )
-from forge.reenacting.config import REGIONS, FamilyName, Motion, ReenactConfig, SoundFrom, regions_of
+from forge.reenacting.config import REGIONS, FamilyName, Motion, ReenactConfig, SoundFrom, regions_of, with_usual_sound
 from shared.commands.completion import finders, values
 from shared.commands.options import DeviceOption, SeedOption, SettingsOption, choices, default, nested, resolve
 from shared.console import console
@@ -53,7 +53,9 @@ MotionOption = Annotated[
 SoundOption = Annotated[
     str | None,
     typer.Option(
-        help=f"Whose sound is kept: {choices(SoundFrom)}.", show_default=_USUAL.sound, autocompletion=values(SoundFrom)
+        help=f"Whose sound is kept: {choices(SoundFrom)}.",
+        show_default=f"{_USUAL.sound}; for lipsync driver",
+        autocompletion=values(SoundFrom),
     ),
 ]
 NeutralOption = Annotated[
@@ -63,18 +65,31 @@ OffsetOption = Annotated[
     float | None,
     typer.Option(help="Seconds into the driver at which the target begins.", show_default=default(0.0)),
 ]
+DriveOption = Annotated[
+    Path,
+    typer.Option(help="Video whose performance drives it, TARGET itself for a control; for lipsync any sound."),
+]
+RunOption = Annotated[
+    Path | None,
+    typer.Option(
+        help="Run or swapper that knows the target, for reenact-latent; another model, for lipsync.",
+        show_default=False,
+    ),
+]
+DriveRightsOption = Annotated[
+    str | None,
+    typer.Option(help="Basis of use of the driver's performance or voice.", show_default="by record, or unstated"),
+]
 
 
 def reenact(
     target: Annotated[Path, typer.Argument(help="Video whose face is driven.", show_default=False)],
-    drive: Annotated[Path, typer.Option(help="Video whose performance drives it; TARGET itself for a control.")],
+    drive: DriveOption,
     out: Annotated[Path, typer.Option(help="Dataset for the fake, made if missing, or one video file.")],
     region: RegionOption = None,
     strength: StrengthOption = None,
     family: FamilyOption = None,
-    run: Annotated[
-        Path | None, typer.Option(help="Run or swapper that knows the target, for reenact-latent.", show_default=False)
-    ] = None,
+    run: RunOption = None,
     motion: MotionOption = None,
     neutral: NeutralOption = None,
     offset: OffsetOption = None,
@@ -84,9 +99,10 @@ def reenact(
         str | None, typer.Option(help="Person in the target.", show_default="by record, or the file's name")
     ] = None,
     driver_identity: Annotated[
-        str | None, typer.Option(help="Person in the driver.", show_default="by record, or the file's name")
+        str | None, typer.Option(help="Person in the driver, or voice.", show_default="by record, or the file's name")
     ] = None,
     rights: RightsOption = None,
+    drive_rights: DriveRightsOption = None,
     name: Annotated[str | None, typer.Option(help="Name of the clip.", show_default="TARGET-by-DRIVER")] = None,
     mark: MarkOption = True,
     notice: NoticeOption = False,
@@ -103,7 +119,9 @@ def reenact(
     seed: SeedOption = None,
     config: SettingsOption = None,
 ) -> None:
-    """Drives the mouth, brows, eyes or tilt of a face by another clip's performance; the person stays the same.
+    """Drives the mouth, brows, eyes or tilt of a face by another clip's performance, or the mouth by speech.
+
+    The person stays the same.
 
     The fake is labelled, masked and signed like a swap; pixels outside the region are the target's before encoding.
     Frames in which the heads are turned too differently stay as they are. Other settings go into a --config file.
@@ -113,6 +131,8 @@ def reenact(
     Example: assay forge reenact ann.mp4 --drive bob.mp4 --region mouth,brows --strength brows=0.7 --out driven/
 
     Example: assay forge reenact ann.mp4 --drive bob.mp4 --sound driver --out driven.mp4
+
+    Example: assay forge reenact ann.mp4 --family lipsync --drive speech.wav --drive-rights consent --out said.mp4
     """
     flags = nested(
         {
@@ -121,7 +141,7 @@ def reenact(
             "motion": motion,
             "neutral": neutral,
             "offset_seconds": offset,
-            "sound": sound,
+            "sound": with_usual_sound({"family": family, "sound": sound})["sound"],
             "output.codec": codec,
             "output.crf": crf,
             "output.gif": gif,
@@ -134,7 +154,7 @@ def reenact(
     settings: ReenactConfig = resolve(ReenactConfig, config, flags)
     who = {
         "target_identity": target_identity, "driver_identity": driver_identity, "rights": rights, "stretch": stretch,
-        "swapper": run, "drive_finder": drive_finder,
+        "drive_rights": drive_rights, "swapper": run, "drive_finder": drive_finder,
     }  # fmt: skip
     _make(target, drive, out, settings, name, mark=mark, notice=notice, **who)
 
@@ -163,12 +183,13 @@ def _say(record: ClipRecord, path: Path) -> None:
     seen = int(record.factors.get("frames_seen", driven))
     console.print(f"{record.id}: {driven} of {record.frames} frames are driven; {seen} show the person")
     console.print(f"clip:    {path}")
-    console.print(f"neutral: frame {record.factors['drive_neutral']} of the driver")
+    if "drive_neutral" in record.factors:
+        console.print(f"neutral: frame {record.factors['drive_neutral']} of the driver")
     if "mouth_inside" in record.factors:
         console.print(f"mouth:   {record.factors['mouth_inside']}")
     if "flicker_ratio" in record.factors:
         console.print(f"flicker: {record.factors['flicker_ratio']} of the target's own")
-    facts = {name: record.factors[name] for name in ("drive_neutral", "target_neutral", "pose_gap_degrees")}
+    facts = {name: record.factors.get(name) for name in ("drive_neutral", "target_neutral", "pose_gap_degrees")}
     console.result(
         {"id": str(record.id), "path": path, "sha256": record.sha256, "faked": record.faked, "driven": driven,
          "seen": seen, "read": record.frames} | facts

@@ -1,1 +1,1 @@
-"""Re-enactment: another performance drives the mouth, brows, eyes and tilt of the same person."""
+"""Re-enactment: another performance, or a voice, drives the mouth, brows, eyes and tilt of the same person."""

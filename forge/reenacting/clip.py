@@ -14,9 +14,11 @@ from typing import Any
 
 from typing_extensions import override
 
-from forge.reenacting.config import ReenactConfig
+from forge.reenacting.config import ReenactConfig, with_usual_sound
 from forge.reenacting.drive_table import drive_factors, drive_table_for, write_drive
 from forge.reenacting.families import Stage, families
+from forge.reenacting.lipsync.checkpoint import load_lipsync_model
+from forge.reenacting.lipsync.drive import driving_sound, heard_mouth
 from forge.reenacting.performance import performance_of
 from forge.reenacting.record import drive_coverage, reenact_action, reenact_record
 from forge.reenacting.request import ReenactOverrides, ReenactRequest, already_listed, resolve_reenactment
@@ -50,6 +52,7 @@ def reenact_clip(
     target_identity: str | None = None,
     driver_identity: str | None = None,
     rights: str | None = None,
+    drive_rights: str | None = None,
     name: str | None = None,
     encoding: Encoding | None = None,
     finder: str | FaceFinder | None = None,
@@ -68,13 +71,16 @@ def reenact_clip(
 
     Args:
         target: the video whose face is driven.
-        drive: the video whose performance drives it; the target itself for a control.
+        drive: the video whose performance drives it; the target itself for a control. For ``lipsync`` any file with
+            sound.
         dataset: a dataset folder; made where there is none.
         config: all other settings.
-        swapper: an exported swapper, or a run, for ``reenact-latent``.
+        swapper: an exported swapper, or a run, for ``reenact-latent``; for ``lipsync`` a model other than the one in
+            the package.
         target_identity: who is in the target; by default as its record says, or the file name.
-        driver_identity: who is in the driver; by default likewise.
+        driver_identity: who is in the driver, or speaks; by default likewise, or as synthetic speech says of itself.
         rights: the basis on which the target may be used; by default as its record says.
+        drive_rights: the same for the performance or the voice.
         name: of the clip; by default made of both file names.
         encoding: used instead of the one that ``config.output`` describes.
         finder: by name or made before, used instead of the one that ``config`` names.
@@ -97,11 +103,11 @@ def reenact_clip(
     """
     target, drive, dataset = Path(target), Path(drive), Path(dataset)
     named = {"finder": finder} if isinstance(finder, str) else {}
-    config = configured(ReenactConfig, config, settings | named)
+    config = configured(ReenactConfig, config, with_usual_sound(settings) | named)
     info, encoding = probe(target), encoding or config.output.encoding
     stretch = ClipRange.parse(stretch) if isinstance(stretch, str) else stretch
     request = resolve_reenactment(
-        target, drive, config, ReenactOverrides(target_identity, driver_identity, rights, name, stretch),
+        target, drive, config, ReenactOverrides(target_identity, driver_identity, rights, name, stretch, drive_rights),
         rendition=encoding.name, info=info, swapper=None if swapper is None else Path(swapper), dataset=dataset,
     )  # fmt: skip
     suffix = suffix_for(encoding, request.audio_from)
@@ -126,21 +132,30 @@ def _found(
     """The clip to be made, after the faces of both clips were found."""
     config = request.config
     device = str(pick_device(config.device, config.precision).torch_device)
-    mine = finders[0] or make_finder(config.finder, device=device, min_face_px=config.min_face_px)
-    theirs = finders[1] or mine
-    if isinstance(theirs, str):
-        theirs = make_finder(theirs, device=device, min_face_px=config.min_face_px)
+    mine = found = finders[0] or make_finder(config.finder, device=device, min_face_px=config.min_face_px)
     mine = shifted(mine, request.excerpt.start if request.excerpt else 0)
     with request.read() as reader:
         info = reader.info
         plan = _plan(reader, config, mine, info, request.target, embedder)
+    target = performance_of(plan, width=info.width, height=info.height)
+    if request.lipsync is not None:
+        sound, begins = driving_sound(request.drive)
+        mouth = heard_mouth(sound, load_lipsync_model(request.lipsync))
+        stage = Stage.heard(
+            config, target, mouth, plan, read_target=lambda: _frames(request.read()), person=request.target_identity,
+            finder=mine, sound_begins=begins,
+        )  # fmt: skip
+        return ReenactClip(request, mine.name, plan, info, encoding, finish, stage, begins)
+    theirs = finders[1] or found
+    if isinstance(theirs, str):
+        theirs = make_finder(theirs, device=device, min_face_px=config.min_face_px)
     with VideoReader(request.drive) as reader:
         driver_info = reader.info
         wanted = replace(config, face=config.driver_face, segments=())
         driver_plan = _plan(reader, wanted, theirs, driver_info, request.drive, embedder)
     stage = Stage.of(
         config,
-        performance_of(plan, width=info.width, height=info.height),
+        target,
         performance_of(driver_plan, width=driver_info.width, height=driver_info.height),
         plan,
         read_target=lambda: _frames(request.read()),
@@ -173,7 +188,7 @@ class ReenactClip(FakeClip):
     request: ReenactRequest
     stage: Stage
     driver_begins: float
-    """Time of the driver's first frame, in seconds."""
+    """Time of the driver's first frame, or of the begin of a sound without pictures, in seconds."""
 
     doing = "driving"
     kind = "re-enactment"
@@ -218,4 +233,5 @@ class ReenactClip(FakeClip):
             return self.request.sound()
         times = self.plan.times
         step = (times[-1].seconds - times[0].seconds) / max(1, len(times) - 1)
-        return self.request.drive_sound(self.driver_begins, times[-1].seconds - times[0].seconds + step)
+        cut = self.request.drive_sound if self.request.lipsync is None else self.request.driving_sound
+        return cut(self.driver_begins, times[-1].seconds - times[0].seconds + step)

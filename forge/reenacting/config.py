@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 from forge.swapping.config import ColorConfig, OutputConfig, SwapConfig, TemporalConfig
 from shared.config import need
@@ -13,7 +14,7 @@ Region = Literal["mouth", "brows", "eyes", "tilt"]
 REGIONS: tuple[Region, ...] = get_args(Region)
 SoundFrom = Literal["target", "driver", "none"]
 Motion = Literal["replace", "add"]
-FamilyName = Literal["reenact-affine", "reenact-latent"]
+FamilyName = Literal["reenact-affine", "reenact-latent", "lipsync"]
 
 
 @dataclass(frozen=True)
@@ -45,9 +46,9 @@ class ReenactConfig:
         max_pose_gap_degrees: frames whose heads differ by more in yaw or pitch are left as they are; a clip in which
             most frames do is refused
         max_tilt_degrees: a larger tilt is cut to it
-        sound: whose sound the clip gets
-        corrections: of ``reenact-affine``: rounds in which landmarks are found in the driven frames, and the drive is
-            corrected by what is missing
+        sound: whose sound the clip gets; of ``lipsync`` not the target's, which the lips would not fit
+        corrections: of ``reenact-affine`` and ``lipsync``: rounds in which landmarks are found in the driven
+            frames, and the drive is corrected by what is missing
         segments: half-open frame ranges to drive, ascending and apart; none is the whole clip
         color: of ``reenact-latent``: transfer from the target to the decoded face
         finder, detect_every, min_face_px, face, driver_face, same_distance, temporal, output, batch, device, precision:
@@ -97,9 +98,17 @@ class ReenactConfig:
         need(self.driver_face.isdecimal() or self.driver_face == "main", "driver_face is main or one number", HINT)
         latent = self.family == "reenact-latent"
         need(not latent or set(self.regions) in ({"mouth"}, set(REGIONS)), "reenact-latent drives mouth or all", HINT)
+        self._check_lipsync()
         affine = self.color.method in ("none", "manual", "average", "mean-std", "reinhard", "lct", "mkl")
         need(affine, f"color.method {self.color.method!r} is none of a re-enactment", "an affine one, such as lct")
         _ = self.finding
+
+    def _check_lipsync(self) -> None:
+        if self.family != "lipsync":
+            return
+        need(self.regions == ("mouth",), "lipsync drives the mouth alone", 'regions = ["mouth"]')
+        need(self.sound != "target", "lipsync fits the lips to the driver's sound, not the target's", "driver or none")
+        need(self.neutral is None, "a sound has no neutral frame", "leave neutral out")
 
     @property
     def finding(self) -> SwapConfig:
@@ -109,6 +118,12 @@ class ReenactConfig:
             same_distance=self.same_distance, segments=self.segments, temporal=self.temporal, output=self.output,
             color=self.color, batch=self.batch, device=self.device, precision=self.precision, seed=self.seed,
         )  # fmt: skip
+
+
+def with_usual_sound(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """``settings``, in which ``lipsync`` has the driver's sound if none is named."""
+    named = settings.get("sound") is not None or settings.get("family") != "lipsync"
+    return {**settings, **({} if named else {"sound": "driver"})}
 
 
 def regions_of(text: str) -> tuple[str, ...]:

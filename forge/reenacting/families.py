@@ -16,6 +16,7 @@ from forge.reenacting.affine import warped_frames, warped_picture
 from forge.reenacting.config import ReenactConfig
 from forge.reenacting.correction import can_correct, corrected
 from forge.reenacting.interior import OpenMouth, can_give, in_colours_of
+from forge.reenacting.lipsync.drive import HeardMouth, plan_speech
 from forge.reenacting.performance import Performance
 from forge.reenacting.transfer import DrivePlan, aligned_drive, plan_drive
 from forge.swapping.plan import SwapPlan
@@ -34,7 +35,7 @@ class Stage:
 
     Attributes:
         config: the settings.
-        target, driver: both performances; plan: the faces of the target.
+        target, driver: both performances, the latter None where a sound drives; plan: the faces of the target.
         drive: what is driven, frame by frame.
         read_target, read_driver: read the frames of either clip.
         person: the identity of the target.
@@ -44,7 +45,7 @@ class Stage:
 
     config: ReenactConfig
     target: Performance
-    driver: Performance
+    driver: Performance | None
     plan: SwapPlan
     drive: DrivePlan
     read_target: ReadFrames
@@ -81,6 +82,28 @@ class Stage:
             drive = aligned_drive(drive, driver)
         return cls(config, target, driver, plan, drive, read_target, read_driver, person, swapper, finder)
 
+    @classmethod
+    def heard(
+        cls,
+        config: ReenactConfig,
+        target: Performance,
+        mouth: HeardMouth,
+        plan: SwapPlan,
+        *,
+        read_target: ReadFrames,
+        person: str,
+        finder: FaceFinder | None = None,
+        sound_begins: float = 0.0,
+    ) -> Stage:
+        """The stage of a performance and a sound, whose file begins at ``sound_begins``.
+
+        Raises:
+            UsageError: see :func:`forge.reenacting.lipsync.drive.plan_speech`.
+        """
+        begins = (plan.times[0].seconds, sound_begins)
+        drive = plan_speech(target, mouth, plan.swapped_frames, config, begins=begins)
+        return cls(config, target, None, plan, drive, read_target, lambda: (), person, None, finder)
+
 
 Family = Callable[[Stage, Iterable[Frame], int], Generator[CompositedFrame, None, None]]
 """From a stage, the target's frames and how many may wait between threads, to every finished frame in order."""
@@ -88,6 +111,7 @@ Family = Callable[[Stage, Iterable[Frame], int], Generator[CompositedFrame, None
 families: Registry[Generator[CompositedFrame, None, None]] = Registry("family of re-enactment")
 
 
+@families.register("lipsync")
 @families.register("reenact-affine")
 def _affine(stage: Stage, frames: Iterable[Frame], depth: int) -> Generator[CompositedFrame, None, None]:
     del depth
@@ -125,9 +149,10 @@ def open_mouth(stage: Stage) -> OpenMouth | None:
     if own is not None:
         stage.facts["mouth_inside"] = f"the frame's own and frame {own.frame} of the target"
         return own
-    other = _widest(stage.driver, stage.read_driver)
+    other = None if stage.driver is None else _widest(stage.driver, stage.read_driver)
     if other is None:
-        stage.facts["mouth_inside"] = "darkened: neither target nor driver opens its mouth"
+        nobody = "the target does not open" if stage.driver is None else "neither target nor driver opens"
+        stage.facts["mouth_inside"] = f"darkened: {nobody} its mouth"
         return None
     stage.facts["mouth_inside"] = f"frame {other.frame} of the driver: the target never opens its mouth"
     picture = _picture(stage.read_target, int(stage.target.frames[0]))

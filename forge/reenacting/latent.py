@@ -41,7 +41,7 @@ def decoded_frames(stage: Stage, frames: Iterable[Frame], depth: int) -> Generat
         MediaError: the driver cannot be read to its end.
     """
     del depth
-    if stage.swapper is None:
+    if stage.swapper is None or stage.driver is None:
         raise UsageError("reenact-latent needs a swapper", hint="give one that was trained on the target")
     config = stage.config
     predictor = SwapPredictor.load(stage.swapper, pick_device(config.device, config.precision))
@@ -67,7 +67,8 @@ class _Driver:
     """The aligned faces of the driver, asked for in order of their frames; a context manager."""
 
     def __init__(self, stage: Stage, predictor: SwapPredictor) -> None:
-        self._stage, self._spec = stage, predictor.spec
+        assert stage.driver is not None  # see decoded_frames
+        self._performance, self._spec = stage.driver, predictor.spec
         self._frames = iter(stage.read_driver())
         self._last: Frame | None = None
 
@@ -85,13 +86,13 @@ class _Driver:
         Raises:
             MediaError: the driver ends before.
         """
-        place = int(np.argmin(np.abs(self._stage.driver.frames - driven.driver)))
-        index = int(self._stage.driver.frames[place])
+        place = int(np.argmin(np.abs(self._performance.frames - driven.driver)))
+        index = int(self._performance.frames[place])
         while self._last is None or self._last.index < index:
             self._last = next(self._frames, None)
             if self._last is None:
                 raise MediaError("the driver gave fewer frames when read again", hint="the file is being written to")
-        landmarks = self._stage.driver.landmarks[place].astype(np.float32)
+        landmarks = self._performance.landmarks[place].astype(np.float32)
         matrix = frame_to_crop(landmarks, px=self._spec.input_px, framing=self._spec.framing)
         return AlignedFace(cut(self._last.image, matrix, self._spec.input_px), landmarks, matrix, index)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -12,9 +13,13 @@ from typing_extensions import override
 
 from forge.models.checkpoint import SwapperCard, digest_of
 from forge.reenacting.config import ReenactConfig
+from forge.reenacting.lipsync.checkpoint import SHIPPED, load_lipsync_model
+from forge.reenacting.lipsync.drive import cut_driving_sound
+from forge.reenacting.lipsync.voice import Voice, stated_voice
 from forge.swapping.output import record_from, record_of
 from forge.swapping.request import FakeRequest, card_knowing, excerpt_of, fake_id, listed_clip, unstated_rights
 from shared import config as settings
+from shared.audio.reading import has_sound
 from shared.console import console
 from shared.dataset.excerpts import excerpt_factor
 from shared.dataset.names import safe_name, title_note
@@ -31,10 +36,11 @@ class ReenactRequest(FakeRequest):
     """A re-enactment to make.
 
     Attributes:
-        drive: the clip whose performance drives the target; drive_sha256: of its bytes.
-        driver_identity: who performs in it.
+        drive: the clip whose performance, or the file whose sound, drives the target; drive_sha256: of its bytes.
+        driver_identity: who performs or speaks in it; drive_rights: the basis on which that may be used, if it is said.
         config: the settings.
         swapper: an exported swapper, or a run that holds one, for a family that needs it; card: what it says of itself.
+        lipsync: where the model of ``lipsync`` is; lipsync_sha256: of its weights; None for other families.
     """
 
     drive: Path
@@ -43,6 +49,9 @@ class ReenactRequest(FakeRequest):
     config: ReenactConfig
     swapper: Path | None = None
     card: SwapperCard | None = None
+    drive_rights: str | None = None
+    lipsync: Path | None = None
+    lipsync_sha256: str | None = None
 
     @property
     @override
@@ -52,7 +61,7 @@ class ReenactRequest(FakeRequest):
     @property
     @override
     def mark_facts(self) -> Mapping[str, str]:
-        return self.mark_facts_with(self.config, self.swapper_sha256, drive=self.drive_sha256)
+        return self.mark_facts_with(self.config, self.swapper_sha256 or self.lipsync_sha256, drive=self.drive_sha256)
 
     @property
     def swapper_sha256(self) -> str | None:
@@ -76,6 +85,13 @@ class ReenactRequest(FakeRequest):
         with excerpt_sound(self.drive, Excerpt.of(self.drive, wanted)) as sound:
             yield sound
 
+    @contextmanager
+    def driving_sound(self, begins: float, seconds: float) -> Iterator[Path | None]:
+        """As :meth:`drive_sound`, of a file that need not have pictures."""
+        with tempfile.TemporaryDirectory(prefix="assay-sound-") as folder:
+            start = begins + self.config.offset_seconds
+            yield cut_driving_sound(self.drive, Path(folder), start=start, seconds=seconds)
+
 
 @dataclass(frozen=True)
 class ReenactOverrides:
@@ -86,6 +102,7 @@ class ReenactOverrides:
     rights: str | None = None
     name: str | None = None
     stretch: ClipRange | None = None
+    drive_rights: str | None = None
 
 
 def resolve_reenactment(
@@ -114,6 +131,12 @@ def resolve_reenactment(
     driver = record_of(drive) or (record_from(dataset, drive_sha256) if dataset else None)
     person = overrides.target_identity or (parent.target_identity if parent else _by_name(target, "--target-identity"))
     other = overrides.driver_identity or (driver.target_identity if driver else None)
+    drive_rights = overrides.drive_rights or (driver.rights if driver else None)
+    lipsync = (swapper or SHIPPED) if config.family == "lipsync" else None
+    if lipsync is not None:
+        voice = Voice(other, drive_rights) if drive_sha256 != sha256 else Voice(person, drive_rights or "as the target")
+        voice = stated_voice(drive, voice)
+        other, drive_rights = voice.identity, voice.rights
     if other is None:
         other = person if drive_sha256 == sha256 else _by_name(drive, "--driver-identity")
     card = _card(swapper, person, config)
@@ -128,16 +151,19 @@ def resolve_reenactment(
         rights=rights, parent=parent.id if parent else None,
         drive=drive, drive_sha256=drive_sha256, config=config, audio=config.sound != "none",
         notes=notes | (excerpt_factor(excerpt.start, excerpt.stop) if excerpt else {}), excerpt=excerpt,
-        swapper=swapper, card=card,
+        swapper=None if lipsync else swapper, card=card, drive_rights=drive_rights, lipsync=lipsync,
+        lipsync_sha256=load_lipsync_model(lipsync).weights_sha256 if lipsync else None,
     )  # fmt: skip
 
 
 def _need_sound(drive: Path, config: ReenactConfig) -> None:
+    if config.family == "lipsync" and not has_sound(drive):
+        raise UsageError(f"{drive} has no sound that could drive a mouth", hint="name a recording of speech")
     if config.sound != "driver":
         return
     if config.offset_seconds < 0:
         raise UsageError("the driver's sound cannot begin after the clip does", hint="choose an offset of 0 or more")
-    if not probe(drive).has_audio:
+    if config.family != "lipsync" and not probe(drive).has_audio:
         raise UsageError(f"{drive} has no sound", hint="choose --sound target or none")
 
 
@@ -155,6 +181,8 @@ def _card(swapper: Path | None, person: str, config: ReenactConfig) -> SwapperCa
         UsageError: none is given, one is given in vain, or it does not know ``person``.
         CheckpointError: it cannot be read.
     """
+    if config.family == "lipsync":
+        return None
     if config.family == "reenact-affine":
         if swapper is not None:
             raise UsageError("reenact-affine takes no swapper", hint="leave out --run, or choose reenact-latent")
@@ -175,11 +203,12 @@ def already_listed(dataset: Path, request: ReenactRequest) -> ClipRecord | None:
         return None
     made = (record.config, record.swapper, record.rendition, *(record.factors.get(name) for name in _SAME))
     facts = {"target_sha256": request.target_sha256, "drive_sha256": request.drive_sha256} | dict(request.notes)
+    facts |= {} if request.lipsync_sha256 is None else {"lipsync_sha256": request.lipsync_sha256}
     asked = (settings.digest(request.config), request.swapper_sha256, request.rendition, *map(facts.get, _SAME))
     if made != asked:
         raise UsageError(f"{request.clip} is there already, made with other settings", hint="choose another --name")
     return record
 
 
-_SAME = ("target_sha256", "drive_sha256", "target_frames", SOUND)
+_SAME = ("target_sha256", "drive_sha256", "target_frames", "lipsync_sha256", SOUND)
 """Factors by which two requests are the same."""

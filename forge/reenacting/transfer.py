@@ -38,10 +38,10 @@ POINTS: Mapping[Region, tuple[int, ...]] = {
 CHIN: Mapping[int, float] = {4: 0.15, 5: 0.4, 6: 0.8, 7: 1.0, 8: 1.0, 9: 1.0, 10: 0.8, 11: 0.4, 12: 0.15}
 """Points of the jaw line that follow the drop of the driver's chin, and how far."""
 
-_CHIN_POINTS = (7, 8, 9)
+CHIN_POINTS = (7, 8, 9)
 _MOST_MOVE, _MOST_DROP = 0.35, 0.22
 _WIDEN_EYE = 1.25
-_MOUTH_RATIO, _EYE_RATIO = (0.75, 1.33), (0.6, 1.6)
+MOUTH_RATIO, _EYE_RATIO = (0.75, 1.33), (0.6, 1.6)
 _TILT_PIVOT = np.array([0.5, 1.1])
 
 
@@ -50,7 +50,8 @@ class DrivenFrame:
     """One face to be driven.
 
     Convention:
-        driver: position in the driver's frames, between two of them where the clips' rates differ
+        driver: position in the driver's frames, between two of them where the clips' rates differ; of a sound, in
+            steps of 20 ms
         weight: share of the motion, below 1 where it fades in or out
         seconds: its time
         source, drive: (68, 2) frame pixels, where the face's landmarks are and where they are to be
@@ -81,26 +82,24 @@ class DrivePlan:
 
     Attributes:
         frames: by index of the target's frame.
-        neutral, target_neutral: indices of the frames at rest.
+        neutral, target_neutral: indices of the frames at rest; ``neutral`` is None where a sound drives.
         outside: frames before the driver's begin or after its end, or where the driver's face is not found.
         apart: frames whose heads are turned too differently.
-        gap_degrees: median difference in yaw or pitch, whichever is larger.
+        gap_degrees: median difference in yaw or pitch, whichever is larger; None where a sound drives.
     """
 
     frames: Mapping[int, DrivenFrame]
-    neutral: int
+    neutral: int | None
     target_neutral: int
     outside: int
     apart: int
-    gap_degrees: float
+    gap_degrees: float | None
 
     def factors(self) -> dict[str, str]:
         """As a record holds it."""
-        factors = {
-            "drive_neutral": str(self.neutral),
-            "target_neutral": str(self.target_neutral),
-            "pose_gap_degrees": f"{self.gap_degrees:.1f}",
-        }
+        factors = {} if self.neutral is None else {"drive_neutral": str(self.neutral)}
+        factors |= {"target_neutral": str(self.target_neutral)}
+        factors |= {} if self.gap_degrees is None else {"pose_gap_degrees": f"{self.gap_degrees:.1f}"}
         factors |= {"frames_outside_drive": str(self.outside)} if self.outside else {}
         return factors | ({"frames_pose_apart": str(self.apart)} if self.apart else {})
 
@@ -140,7 +139,7 @@ def plan_drive(
             f"more than {config.max_pose_gap_degrees:g} degrees apart (median {median:.0f})",
             hint="choose a driver who looks the same way, another --offset, or a larger max_pose_gap_degrees",
         )
-    weights = _weights(sorted(near), target, config.fade_seconds)
+    weights = weights_of(sorted(near), target, config.fade_seconds)
     frames = {int(target.frames[place]): transfer.frame(place, at, weights[place]) for place, at in near.items()}
     return DrivePlan(
         frames, int(driver.frames[rest]), int(target.frames[own]), len(places) - len(found), len(found) - len(near),
@@ -163,34 +162,11 @@ class _Transfer:
 
     def frame(self, place: int, at: float, weight: float) -> DrivenFrame:
         """The face at ``place`` of the target, driven by the driver's at ``at``."""
-        target, config = self._target, self._config
-        shape = target.steady_shapes[place]
         theirs = self._driver.steady_shapes
         motion = (_between(theirs, at) - theirs[self._rest]) * self._scale
-        wanted = shape.copy()
-        base = target.steady_shapes[self._own] if config.motion == "replace" else shape
-        for region in config.regions:
-            if region != "tilt":
-                points = list(POINTS[region])
-                wanted[points] = base[points] + getattr(config.strength, region) * motion[points]
-        if "mouth" in config.regions:
-            drop = config.strength.mouth * float(motion[list(_CHIN_POINTS), 1].mean())
-            for point, share in CHIN.items():
-                reached = base[list(_CHIN_POINTS), 1].mean() - shape[list(_CHIN_POINTS), 1].mean() + drop
-                wanted[point, 1] = shape[point, 1] + share * float(np.clip(reached, -_MOST_DROP, _MOST_DROP))
-        moved = np.clip(weight * (wanted - shape), -_MOST_MOVE, _MOST_MOVE)
-        reached = _possible(shape + moved, shape)
-        # The motion is that between two steady shapes, so that it does not jitter as the landmarks do; points that are
-        # not driven stay where they are to the last bit.
-        placement = target.placements[place]
-        moved = placement.landmarks(reached) - placement.landmarks(shape)
-        drive = target.landmarks[place] + np.where((reached == shape).all(axis=1)[:, None], 0.0, moved)
-        tilt = weight * self._tilt(place, at)
-        return DrivenFrame(
-            frame=int(target.frames[place]), track=int(target.tracks[place]), seconds=float(target.seconds[place]),
-            driver=float(_between(self._driver.frames, at)),
-            weight=weight, source=target.landmarks[place],
-            drive=tilted(drive, placement, tilt) if tilt else drive, placement=placement, tilt_degrees=tilt,
+        return driven_frame(
+            self._target, place, self._own, motion, self._config, weight=weight,
+            driver=float(_between(self._driver.frames, at)), tilt=weight * self._tilt(place, at),
         )  # fmt: skip
 
     def _tilt(self, place: int, at: float) -> float:
@@ -202,6 +178,47 @@ class _Transfer:
             turn += self._target.rolls[self._own] - self._target.rolls[place]
         most = self._config.max_tilt_degrees
         return float(np.clip(turn, -most, most))
+
+
+def driven_frame(
+    target: Performance,
+    place: int,
+    own: int,
+    motion: np.ndarray,
+    config: ReenactConfig,
+    *,
+    weight: float,
+    driver: float,
+    tilt: float = 0.0,
+) -> DrivenFrame:
+    """The face at ``place`` of the target, moved by ``motion`` (68, 2), in face units, from its own at rest, ``own``.
+
+    The other arguments are as in :class:`DrivenFrame`.
+    """
+    shape = target.steady_shapes[place]
+    wanted = shape.copy()
+    base = target.steady_shapes[own] if config.motion == "replace" else shape
+    for region in config.regions:
+        if region != "tilt":
+            points = list(POINTS[region])
+            wanted[points] = base[points] + getattr(config.strength, region) * motion[points]
+    if "mouth" in config.regions:
+        drop = config.strength.mouth * float(motion[list(CHIN_POINTS), 1].mean())
+        for point, share in CHIN.items():
+            reached = base[list(CHIN_POINTS), 1].mean() - shape[list(CHIN_POINTS), 1].mean() + drop
+            wanted[point, 1] = shape[point, 1] + share * float(np.clip(reached, -_MOST_DROP, _MOST_DROP))
+    moved = np.clip(weight * (wanted - shape), -_MOST_MOVE, _MOST_MOVE)
+    reached = _possible(shape + moved, shape)
+    # The motion is that between two steady shapes, so that it does not jitter as the landmarks do; points that are
+    # not driven stay where they are to the last bit.
+    placement = target.placements[place]
+    moved = placement.landmarks(reached) - placement.landmarks(shape)
+    drive = target.landmarks[place] + np.where((reached == shape).all(axis=1)[:, None], 0.0, moved)
+    return DrivenFrame(
+        frame=int(target.frames[place]), track=int(target.tracks[place]), seconds=float(target.seconds[place]),
+        driver=driver, weight=weight, source=target.landmarks[place],
+        drive=tilted(drive, placement, tilt) if tilt else drive, placement=placement, tilt_degrees=tilt,
+    )  # fmt: skip
 
 
 def aligned_drive(plan: DrivePlan, driver: Performance) -> DrivePlan:
@@ -233,7 +250,7 @@ def _scales(own: np.ndarray, rest: np.ndarray) -> np.ndarray:
     """(68, 2): what the driver's motion is multiplied by, from the proportions of both faces at rest."""
     scale = np.ones((68, 2))
     mouth = mouth_width(own) / max(mouth_width(rest), 1e-6)
-    scale[list(LIPS), 0] = np.clip(mouth, *_MOUTH_RATIO)
+    scale[list(LIPS), 0] = np.clip(mouth, *MOUTH_RATIO)
     for eye, mine, theirs in zip(EYES, eye_openings(own), eye_openings(rest), strict=True):
         scale[list(eye), 1] = np.clip(mine / max(float(theirs), 1e-6), *_EYE_RATIO)
     return scale
@@ -287,8 +304,8 @@ def _between(values: np.ndarray, at: float) -> np.ndarray:
     return values[lower] if share == 0 else (1 - share) * values[lower] + share * values[lower + 1]
 
 
-def _weights(places: Sequence[int], target: Performance, fade_seconds: float) -> dict[int, float]:
-    """The share of the motion in each driven frame: 1, with ramps where a neighbouring frame is not driven."""
+def weights_of(places: Sequence[int], target: Performance, fade_seconds: float) -> dict[int, float]:
+    """The share of the motion in each driven frame, by its place: 1, with ramps where a neighbour is not driven."""
     driven = set(places)
     weights: dict[int, float] = {}
     runs = np.split(np.array(places), np.flatnonzero(np.diff(places) != 1) + 1)

@@ -12,11 +12,13 @@ from forge.building.reenactments import ReenactmentConfig, driver_of, other_mome
 from forge.building.spec import load_spec
 from forge.reenacting.config import ReenactConfig
 from forge.reenacting.drive_table import read_drive
+from forge.reenacting.lipsync.checkpoint import SHIPPED
 from shared.actors.actor import cast
 from shared.actors.filming import film
 from shared.dataset import DatasetFolder
 from shared.errors import ConfigError
 from shared.storage import sha256_file
+from shared.video import audio_digest
 
 TEXT = """
 renditions = ["c23", {{ name = "half", size = 64 }}]
@@ -117,7 +119,40 @@ def test_settings_that_cannot_work_are_refused(wrong, message):
 
 
 def test_a_shot_is_driven_by_another_of_its_person_where_there_is_one():
-    assert driver_of(["a-00", "a-01"], 0, "a-00", own=True) == "a-01"
-    assert driver_of(["a-00"], 0, "a-00", own=True) == "a-00"
-    assert driver_of(["b-00", "b-01"], 3, "a-03", own=False) == "b-01"
+    assert driver_of(["a-00", "a-01"], 0, "a-00", "reenact-affine", own=True) == "a-01"
+    assert driver_of(["a-00"], 0, "a-00", "reenact-affine", own=True) == "a-00"
+    assert driver_of(["b-00", "b-01"], 3, "a-03", "reenact-affine", own=False) == "b-01"
+    assert driver_of(["a-00", "a-01"], 0, "a-00", "lipsync", own=True) == "a-00"
     assert other_moment(ReenactConfig(), 3.0).offset_seconds == 1.5
+
+
+def test_a_voice_of_the_same_split_drives_a_mouth_and_is_heard(tmp_path):
+    text = TEXT.replace("audio = false\n", "controls = true\n").replace("frames = 6", "frames = 20")
+    text = text.replace(
+        'name = "mouths"\nsettings = {{ max_pose_gap_degrees = 60 }}', 'name = "said"\nfamily = "lipsync"'
+    )
+    text = text.replace("segments = {{ share = 0.5 }}\n", "").replace(', {{ name = "half", size = 64 }}', "")
+    names = dict(zip(("ann", "bob", "cid"), cast(3, 3), strict=True))
+    for name, actor in names.items():
+        film(actor, tmp_path / f"{name}.mp4", seconds=1.0, px=96, seed=4)
+    path = tmp_path / "set.toml"
+    path.write_text(text.format(**{name: (tmp_path / f"{name}.mp4").as_posix() for name in names}))
+    result = build_set(path, tmp_path / "said", work=tmp_path / "work")
+    assert result.skipped == {}
+    folder = DatasetFolder.open(tmp_path / "said")
+    assert folder.verify(deep=True) == []
+    records = {record.id.name.partition("@")[0]: record for record in folder.records()}
+    sounds = {name: audio_digest(folder.media_path(record)) for name, record in records.items()}
+    assert sounds["ann-00-by-bob"] == sounds["bob-00"] != sounds["ann-00"]
+    assert sounds["ann-00-by-ann"] == sounds["ann-00"]
+    fake = records["ann-00-by-bob"]
+    assert (fake.architecture, fake.source_identity, fake.factors["sound_from"]) == ("lipsync", "bob", "driver")
+    assert fake.factors["lipsync_sha256"] == sha256_file(SHIPPED / "model.safetensors")
+    assert records["ann-00-by-ann"].is_self_swap
+
+
+def test_a_set_without_sound_has_no_lipsync(settings, tmp_path):
+    silent = tmp_path / "set.toml"
+    silent.write_text(settings.read_text().replace("settings = { max_pose_gap_degrees = 60 }", 'family = "lipsync"'))
+    with pytest.raises(ConfigError, match="without sound has no lipsync"):
+        load_spec(silent)

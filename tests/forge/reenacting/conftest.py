@@ -1,4 +1,4 @@
-"""A painted face that talks, to drive others by."""
+"""A painted face that talks, to drive others by; speech-like sound, and a small lip-sync model of the two."""
 
 from __future__ import annotations
 
@@ -9,7 +9,12 @@ import numpy as np
 import pytest
 
 from forge.reenacting.config import ReenactConfig
+from forge.reenacting.lipsync.checkpoint import Material
+from forge.reenacting.lipsync.config import LipsyncConfig
+from forge.reenacting.lipsync.lessons import Lessons, SpeakingClip
+from forge.reenacting.lipsync.training import train_lipsync
 from forge.reenacting.performance import Performance
+from shared.audio.sound import Sound, limited
 from shared.faces.align import MEAN_FACE
 from tests.factories import write_clip, write_landmarks
 from tests.forge.conftest import FAST
@@ -17,6 +22,9 @@ from tests.forge.conftest import FAST
 FRAMES = 24
 SIDE = 96
 LOWER = [*range(55, 60), 65, 66, 67]
+RATE = 16_000
+QUICK = LipsyncConfig(width=8, layers=2, steps=20, batch=2, stretch=40, save_every=10, device="cpu")
+MATERIALS = [Material("ann", "synthetic", "0" * 64, 1.0)]
 
 
 def talking(frame: int, *, size: float = 40.0, left: float = 26.0) -> np.ndarray:
@@ -59,3 +67,30 @@ def reenact_config(target: Path) -> ReenactConfig:
         finder=f"sidecar:{target.parent / 'landmarks.parquet'}", min_face_px=16, device="cpu", output=FAST,
         max_pose_gap_degrees=60,
     )  # fmt: skip
+
+
+def syllables(seconds: float = FRAMES / 25, seed: int = 0) -> Sound:
+    """Noise that swells four times a second, as the mouth of the painted face opens."""
+    times = np.arange(round(seconds * RATE)) / RATE
+    swell = (1 - np.cos(2 * np.pi * times * 25 / 6)) / 2
+    noise = np.random.default_rng(seed).standard_normal(len(times))
+    return Sound(limited(0.2 * swell**2 * noise), RATE)
+
+
+def speaking() -> Performance:
+    """The painted face, whose mouth is also a little wider when it opens."""
+    found = performance()
+    found.landmarks[:, 54, 0] += 0.2 * (found.landmarks[:, 66, 1] - found.landmarks[0, 66, 1])
+    return found
+
+
+def lessons() -> Lessons:
+    """Of one clip."""
+    return Lessons.of([SpeakingClip("ann", syllables(), speaking())], [])
+
+
+@pytest.fixture(scope="session")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a model that learned the clip in 120 steps."""
+    settings = LipsyncConfig(width=16, layers=2, steps=120, batch=4, stretch=40, device="cpu", tempo=1.0)
+    return train_lipsync(lessons(), tmp_path_factory.mktemp("lipsync") / "run", settings, MATERIALS)

@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from forge.reenacting.clip import reenact_clip
 from forge.reenacting.drive_table import read_drive
+from shared.audio.reading import read_sound
+from shared.audio.writing import write_sound
 from shared.cli import run
 from shared.config import digest
 from shared.dataset import DatasetFolder
-from shared.errors import NoFaceError, UsageError
+from shared.errors import ConfigError, NoFaceError, UsageError
 from shared.provenance.read import read_provenance
 from shared.storage import sha256_file
 from shared.types import ClipId
 from shared.video import Encoding, VideoReader, audio_digest, read_mask_frames
 from tests.forge.conftest import EMPTY, FRAMES, files_in
+from tests.forge.reenacting.conftest import syllables
 
 
 def _order(drive, tmp_path, **more):
@@ -119,3 +123,59 @@ def test_the_command_drives_a_clip_and_says_what_it_did(target, drive, tmp_path,
     for wrong in (["--strength", "mouth"], ["--region", "nose"], ["--family", "reenact-x"], ["--notice"]):
         assert run([*words, "--out", str(tmp_path / "set"), *wrong]) == 2
     assert run([*words, "--out", str(tmp_path / "two.mp4"), "--gif"]) == 2
+
+
+def _speech(folder: Path, seconds: float = 2.0) -> Path:
+    path = folder / "ann.wav"
+    write_sound(path, syllables(seconds))
+    return path
+
+
+def test_a_sound_drives_a_mouth_and_is_heard_in_the_fake(target, model, reenact_config, tmp_path):
+    speech = _speech(tmp_path)
+    config = replace(reenact_config, family="lipsync", sound="driver")
+    order = {"drive": speech, "dataset": tmp_path / "set", "swapper": model, "target_identity": "bob"}
+    order |= {"driver_identity": "ann", "rights": "consent", "drive_rights": "CC-BY-4.0"}
+    record = reenact_clip(target, config=config, encoding=Encoding.lossless_rgb(), **order)
+    folder = DatasetFolder.open(tmp_path / "set")
+    assert folder.verify(deep=True) == []
+    assert (record.kind, record.architecture, record.source_identity) == ("reenact", "lipsync", "ann")
+    factors = record.factors
+    assert factors["drive_sha256"] == sha256_file(speech)
+    assert factors["drive_rights"] == "CC-BY-4.0"
+    assert factors["sound_from"] == "driver"
+    assert factors["lipsync_sha256"] == sha256_file(model / "model.safetensors")
+    assert "drive_neutral" not in factors
+    made = folder.media_path(record)
+    assert audio_digest(made) not in (None, audio_digest(target))
+    heard, given = read_sound(made).samples, syllables(2.0).samples[: len(read_sound(made))]
+    assert np.corrcoef(heard[: len(given)], given)[0, 1] > 0.99
+    region = list(read_mask_frames(folder.mask_paths(record)["region"]))
+    for fake, real in zip(VideoReader(made), VideoReader(target), strict=True):
+        still = region[fake.index] == 0
+        assert np.array_equal(fake.image[still], real.image[still])
+    said = [action.description or "" for action in read_provenance(made).actions]
+    assert any("the mouth of bob were driven by the voice of ann" in text for text in said)
+    assert reenact_clip(target, config=config, encoding=Encoding.lossless_rgb(), **order) == record
+
+
+def test_a_sound_that_cannot_drive_is_refused(target, drive, model, reenact_config, tmp_path):
+    config = replace(reenact_config, family="lipsync", sound="driver")
+    with pytest.raises(UsageError, match="no sound that could drive"):
+        reenact_clip(target, drive=drive, dataset=tmp_path / "set", swapper=model, config=config)
+    for wrong in ({"sound": "target"}, {"regions": ("mouth", "brows")}, {"neutral": 1}):
+        with pytest.raises(ConfigError):
+            replace(config, **wrong)
+
+
+def test_the_command_drives_a_mouth_by_speech(target, model, tmp_path, capsys):
+    words = ["forge", "reenact", str(target), "--drive", str(_speech(tmp_path)), "--family", "lipsync"]
+    words += ["--run", str(model), "--rights", "consent", "--drive-rights", "consent", "--device", "cpu"]
+    words += ["--finder", f"sidecar:{target.parent / 'landmarks.parquet'}"]
+    settings = tmp_path / "drive.toml"
+    settings.write_text('min_face_px = 16\n[output]\npreset = "ultrafast"\n')
+    assert run([*words, "--config", str(settings), "--out", str(tmp_path / "one.mp4")]) == 0
+    provenance = read_provenance(tmp_path / "one.mp4")
+    assert provenance.record["source_identity"] == "ann"
+    assert provenance.record["architecture"] == "lipsync"
+    assert "neutral" not in capsys.readouterr().out

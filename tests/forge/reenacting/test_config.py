@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from forge.reenacting.config import REGIONS, ReenactConfig, StrengthConfig, regions_of
+from forge.reenacting.config import REGIONS, ReenactConfig, StrengthConfig, regions_of, with_usual_sound
 from forge.swapping.config import ColorConfig
 from shared.errors import ConfigError
 
@@ -18,6 +18,8 @@ from shared.errors import ConfigError
         ({"family": "reenact-latent", "regions": ("brows",)}, "mouth or all"),
         ({"max_pose_gap_degrees": 0.5}, "max_pose_gap_degrees"),
         ({"segments": ((4, 2),)}, "segments"),
+        ({"family": "lipsync"}, "not the target's"),
+        ({"family": "lipsync", "sound": "none", "regions": ("eyes",)}, "mouth alone"),
         ({"color": ColorConfig(method="idt")}, "none of a re-enactment"),
     ],
 )
@@ -40,3 +42,9 @@ def test_the_target_is_found_as_a_swap_finds_it():
     config = ReenactConfig(face="1", min_face_px=33, segments=((0, 4),))
     finding = config.finding
     assert (finding.face, finding.min_face_px, finding.segments) == ("1", 33, ((0, 4),))
+
+
+def test_lips_that_are_driven_by_a_sound_have_it_unless_another_is_named():
+    assert with_usual_sound({"family": "lipsync"}) == {"family": "lipsync", "sound": "driver"}
+    assert with_usual_sound({"family": "lipsync", "sound": "none"})["sound"] == "none"
+    assert "sound" not in with_usual_sound({"family": "reenact-affine"})

@@ -8,6 +8,7 @@ import pytest
 
 from forge.speaking.contract import Phone, Speech, checked_text, engine_named, engine_names, say
 from forge.speaking.engines.espeak import phones_from_starts
+from forge.speaking.engines.flite import phones_in
 from forge.speaking.programs import own_folder, run_program
 from shared.audio.sound import Sound, is_silent
 from shared.errors import SpeechError, UnknownNameError, UsageError
@@ -140,3 +141,12 @@ def test_programs_are_limited_in_memory_and_print_and_leave_no_children():
             run_program([sys.executable, "-c", "import time; time.sleep(0.3); bytearray(5 << 30)"], folder)
         time.sleep(1.5)
         assert not list(folder.iterdir())
+
+
+def test_flite_tells_phones_a_line_a_sentence_each_from_its_own_begin():
+    said = "pau:0.200 g:0.300 ow:0.500 \npau:0.100 n:0.250 \n"
+    found = phones_in(said, 1000, 700)
+    assert [(one.symbol, one.first, one.stop) for one in found] == [
+        ("pau", 0, 200), ("g", 200, 300), ("ow", 300, 500), ("pau", 500, 600), ("n", 600, 700),
+    ]  # fmt: skip
+    assert phones_in("no phones here", 1000, 700) == ()

@@ -17,22 +17,28 @@ import pytest
 from shared import plots
 
 _rendered: dict[tuple[object, ...], bytes] = {}
+_real = plots._saved
 
 
 @pytest.fixture(scope="module", autouse=True)
 def quick_plots() -> Iterator[None]:
     """Renders a form of figure once; the numbers in its words do not count."""
-    real = plots._saved
 
     def saved(figure: Any, kind: str, **options: Any) -> bytes:
         form = (kind, tuple(figure.get_size_inches()), figure.dpi, *(_form(axes) for axes in figure.axes))
         if form not in _rendered:
-            _rendered[form] = real(figure, kind, **options)
+            _rendered[form] = _real(figure, kind, **options)
         return _rendered[form]
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(plots, "_saved", saved)
         yield
+
+
+@pytest.fixture
+def real_plots(monkeypatch: pytest.MonkeyPatch) -> None:
+    """For tests of equal bytes: every figure is rendered."""
+    monkeypatch.setattr(plots, "_saved", _real)
 
 
 def _form(axes: Any) -> tuple[object, ...]:

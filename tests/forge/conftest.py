@@ -17,6 +17,7 @@ from forge.swapping.config import OutputConfig, SwapConfig
 from shared.faces.align import MEAN_FACE
 from shared.video import Encoding
 from tests.factories import write_clip, write_landmarks
+from tests.quick_plots import quick_plots, real_plots  # noqa: F401 - for every test of the folder
 
 WIDTH, HEIGHT, FRAMES = 112, 96, 14
 BASE = Fraction(1, 50)

@@ -160,6 +160,7 @@ def test_ctrl_c_while_the_commands_are_loaded_is_no_traceback(monkeypatch, capsy
     def interrupted() -> None:
         raise KeyboardInterrupt
 
+    cli.command_tree.cache_clear()
     monkeypatch.setattr(cli, "build_app", interrupted)
     assert run(["doctor"]) == 130
     assert "interrupted" in capsys.readouterr().err

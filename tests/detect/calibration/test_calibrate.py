@@ -37,6 +37,11 @@ SCORING = EvaluateConfig(device="cpu", precision="float32", frames_per_clip=2, w
 MARK = "a" * 64
 
 
+@pytest.fixture(scope="module", autouse=True)
+def quick_plots() -> None:
+    """Not here: every figure is rendered, since bytes are compared with those that a fixture made."""
+
+
 @pytest.fixture(scope="module")
 def calibration_set(tmp_path_factory: pytest.TempPathFactory, add_toy_clip) -> Path:
     """Twelve people with a real and a fake clip each, all in the val split."""

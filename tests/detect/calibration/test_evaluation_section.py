@@ -197,6 +197,7 @@ def test_people_are_counted_as_asked(clips):
     assert people_of(records, "target")[0] == people_of(records, "target")[1]
 
 
+@pytest.mark.usefixtures("real_plots")
 def test_the_picture_is_drawn_twice_alike(clips, make_calibration):
     calibration = make_calibration()
     data, _ = held_out_odds(clips, calibration, BOOTSTRAP)

@@ -113,6 +113,7 @@ def test_parts_that_are_not_there_are_left_out(clips: list[ScoredClip]):
     assert "Error card" not in empty
 
 
+@pytest.mark.usefixtures("real_plots")
 def test_equal_results_give_equal_pages(clips: list[ScoredClip]):
     assert render_page(evaluated(clips), clips, CURVES) == render_page(evaluated(clips), clips, CURVES)
 

@@ -94,6 +94,7 @@ def test_silence_is_inconclusive_and_still_not_analysed(listener, tmp_path):
     assert report.not_analysed[0].startswith("the sound track: the sound is silent")
 
 
+@pytest.mark.usefixtures("real_plots")
 def test_the_same_sound_gives_the_same_report(call, listener, tmp_path):
     for name in ("one", "two"):
         inspect_file(call, listener, tmp_path / name, speech=listener, isolated=False)

@@ -110,6 +110,7 @@ def test_a_detector_of_sequences_is_not_said_to_miss_motion(film, tmp_path):
     assert not any(line.startswith("motion over time") for line in report.not_analysed)
 
 
+@pytest.mark.usefixtures("real_plots")
 def test_the_same_file_gives_the_same_report_byte_for_byte(film, detector, tmp_path):
     path = film("seen.mp4", face=True)
     for name in ("one", "two"):

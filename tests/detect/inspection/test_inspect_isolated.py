@@ -124,6 +124,7 @@ def test_a_decoder_that_eats_memory_is_ended(inspected, clip, monkeypatch):
     assert because in said
 
 
+@pytest.mark.usefixtures("real_plots")
 def test_the_report_is_the_same_in_one_process(detector, clip, tmp_path):
     reports = []
     for isolated in (True, False):

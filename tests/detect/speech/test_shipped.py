@@ -47,9 +47,7 @@ def test_a_sentence_by_an_engine_is_called_fake(tmp_path):
     from forge.speaking.contract import say
     from shared.audio.rates import resampled
 
-    text = (
-        "We will meet you at the station tomorrow morning at nine, and then we can walk to the old harbour together."
-    )
+    text = "We will meet you at the station tomorrow morning at nine, and then we can walk to the old harbour together."
     sound = resampled(say(text, engine="hibari", seed=3).sound, RATE).samples
     found = score_sound(load_speech(SHIPPED), np.asarray(sound, np.float32)).result
     assert found.logit > found.threshold

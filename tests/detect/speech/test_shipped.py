@@ -1,4 +1,4 @@
-"""The detector of speech in the package: loads by its name, is what commands use, and hears what it was made to hear."""
+"""The detector of speech in the package: loads by its name, is what commands use, hears what it learned to hear."""
 
 import json
 

@@ -18,6 +18,7 @@ from typing import Any
 
 import msgspec
 
+from detect.inspection.hearing import NOT_HEARD
 from detect.inspection.inspect import InspectConfig, inspect_file
 from detect.inspection.others import need_distinct
 from detect.inspection.report import TEMPLATES
@@ -35,7 +36,7 @@ from shared.storage import need_own_folder, read_json, sha256_file, write_bytes,
 from shared.video.container import VIDEO_SUFFIXES
 from shared.video.images import SUFFIXES as PICTURE_SUFFIXES
 
-SOUND_SUFFIXES = frozenset({".wav", ".flac", ".mp3", ".m4a", ".aac", ".opus", ".ogg", ".oga", ".aiff", ".wma"})
+SOUND_SUFFIXES = frozenset({".wav", ".flac", ".mp3", ".m4a", ".aac", ".opus", ".ogg", ".oga", ".aif", ".aiff", ".wma"})
 """File suffixes of sounds; in a folder, they are inspected with a detector of speech."""
 
 _MOST_FILES = 100_000
@@ -195,7 +196,8 @@ def _finished(path: Path, file: str, out: Path, name: str, begun: _Begun) -> Bat
     made_by = (known.detector.get("weights_sha256", ""), *(other.weights_sha256 for other in known.others))
     if known.score is None:  # a file of sound alone, which other detectors do not see
         made_by = begun.detectors
-    listener = begun.speech if known.sound is None else known.sound.weights_sha256
+    unheard = any(NOT_HEARD.why in line for line in known.not_analysed)
+    listener = known.sound.weights_sha256 if known.sound is not None else "" if unheard else begun.speech
     if _Begun(made_by, known.tool.get("settings", ""), listener) != begun:
         return None
     return row_of(known, file, name) if known.sha256_intake == sha256_file(path) else None

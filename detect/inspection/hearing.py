@@ -57,6 +57,11 @@ class Heard:
             return (f"the sound track: {self.result.reason[0].lower()}{self.result.reason[1:].rstrip('.')}",)
         return (f"{self.result.read} of the sound track",) if self.result.read else ()
 
+    @property
+    def called_fake(self) -> bool:
+        """Whether the sound is called fake."""
+        return self.result is not None and self.result.verdict == "fake"
+
     def write(self, folder: Path) -> None:
         """Writes the timeline and the scores into a case folder.
 

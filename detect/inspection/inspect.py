@@ -55,6 +55,7 @@ from shared.video.child import Child, ChildLimits, NoChild
 from shared.video.container import need_file
 from shared.video.images import is_still, picture_info
 
+_SOUND_IS_FAKE = "the detector of speech calls the sound fake"
 _MOTION = "motion over time: the detector judges single frames"
 NOT_ANALYSED = (
     "lighting, shadows, geometry and the scene around the faces",
@@ -226,8 +227,11 @@ def _report(
     how = resolved(None, predictor.facts.aggregate)
     interval = block_interval(scores.frames, how, block_seconds=config.block_seconds, seed=config.seed)
     verdict, reason = decide(clip.logit, interval, threshold, interpretation, predictor.facts.validation)
-    if verdict == "real" and (cause := speaks_against_real(evidence, scores.tracks, threshold)):
+    cause = speaks_against_real(evidence, scores.tracks, threshold) or (_SOUND_IS_FAKE if heard.called_fake else "")
+    if verdict == "real" and cause:
         verdict, reason = "inconclusive", not_called_real(cause, reason, NO_TRACE)
+    elif heard.called_fake:
+        reason += f" That is about the faces: {_SOUND_IS_FAKE}."
     reason = " ".join(filter(None, (reason, named(evidence, scores.tracks, scores.frames, threshold))))
     if scores.facts.stopped:
         reason += f" All of this is about the first {counted(clip.frames_read, 'frame')}: the rest could not be read."

@@ -59,11 +59,18 @@ class SpeechDomain:
 
         return cls(span("seconds"), span("band_hz"), span("floor_db"))
 
+    @property
+    def longest(self) -> float:
+        """Seconds of the longest recording of validation."""
+        return self.seconds[1] / (1 + _SLACK["seconds"])
+
     def outside(self, figures: SoundFigures) -> tuple[Outside, ...]:
         """The figures that lie outside."""
         found = []
         for name, (words, form) in _WORDS.items():
             low, high = getattr(self, name)
+            if name == "floor_db":  # of earlier versions, whose figures went up to 90
+                low = min(low, _MOST_FLOOR_DB * (1 - _SLACK[name]))
             value = float(getattr(figures, name))
             if value < low or (value > high and name != "seconds"):
                 end = low if value < low else high

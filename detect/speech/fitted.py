@@ -14,7 +14,7 @@ from detect.speech.checkpoint import SpeechFacts
 from detect.speech.contract import SpeechDetector
 from detect.speech.domain import SpeechDomain, figures_of
 from detect.speech.evaluate import ScoredUtterance, score_utterances, segment_metrics, segments, speech_metrics
-from detect.speech.score import strongest_part
+from detect.speech.score import REALS_WITH_A_SEGMENT, strongest_part
 from detect.speech.store import SampleStore
 from detect.speech.utterances import Utterance
 from shared.bootstrap import BootstrapSettings
@@ -26,7 +26,6 @@ LEAST_SPEAKERS = 6
 
 _FOLDS = 5
 _STEP_SEGMENT = 0.16
-_REALS_WITH_A_SEGMENT = 0.05
 
 
 def fitted_facts(
@@ -96,7 +95,7 @@ def _segment_threshold(scored: Sequence[ScoredUtterance]) -> float | None:
     """The level that one real recording of twenty has a segment at; None without a real one."""
     highest = [strongest_part(each.scores) for each in scored if not each.utterance.fake]
     finite = [each for each in highest if np.isfinite(each)]
-    return float(np.quantile(finite, 1 - _REALS_WITH_A_SEGMENT)) if finite else None
+    return float(np.quantile(finite, 1 - REALS_WITH_A_SEGMENT)) if finite else None
 
 
 def _step_threshold(scored: Sequence[ScoredUtterance], threshold: float) -> float:

@@ -140,6 +140,7 @@ def measure_robustness(
         CheckpointError: the detector cannot be read.
         StorageError: writing failed.
     """
+    need(seed >= 0, f"a seed is 0 or more, got {seed}")
     need(most >= 2, f"at least two recordings, got {most}")
     for name in changes:
         if name not in CHANGES:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -9,10 +10,11 @@ import numpy as np
 
 from detect.calibration.interpret import ratio_words
 from detect.calibration.likelihood import supports, verbal
-from detect.speech.checkpoint import SpeechModel
+from detect.speech.checkpoint import SpeechFacts, SpeechModel
 from detect.speech.contract import LEAST_SECONDS, RATE, STEP_SECONDS, StepScores
 from detect.speech.domain import figures_of
-from shared.audio.sound import is_silent
+from shared.audio.sound import Sound, is_silent, limited
+from shared.audio.speech import speech_spans
 from shared.console import counted
 from shared.results.scores import Outside, SoundResult, SoundSegment, Verdict
 
@@ -24,6 +26,12 @@ LEAST_LLR = 1.0
 """The least log10 likelihood ratio, "moderate support", with which a sound is called fake. A voice is accused on less
 than a face is seen: what a microphone, a room and a codec do to speech is wider than any set of it.
 """
+LEAST_SPOKEN = 1.0
+"""Seconds of speech below which a sound is not judged."""
+
+REALS_WITH_A_SEGMENT = 0.05
+"""Share of real recordings of validation in which a segment stands out."""
+
 NO_TRACE = " It hears no trace of the engines it learned from; others it may miss."
 """Clause of the verdict "real"."""
 
@@ -58,7 +66,10 @@ def score_sound(
     outside = () if model.facts.domain is None else model.facts.domain.outside(figures_of(samples))
     interval = scores.interval(seed=seed)
     segments = segments_above(scores, model.facts.stands_out, begins=begins)
-    verdict, reason = _decide(model, scores.logit, interval, outside, len(segments))
+    unusual = len(segments) > usual_segments(model.facts, seconds)
+    verdict, reason = _decide(
+        model, scores.logit, interval, outside, len(segments) if unusual else 0, spoken_seconds(samples)
+    )
     if read:
         verdict = "inconclusive" if verdict == "real" else verdict
         reason += f" All of this leaves out {read}."
@@ -85,6 +96,29 @@ def segments_above(scores: StepScores, threshold: float, *, begins: float = 0.0)
     return tuple(sorted(strongest, key=lambda each: each.start))
 
 
+def usual_segments(facts: SpeechFacts, seconds: float) -> int:
+    """How many segments above the level a real recording of that length has, at most, in nineteen of twenty cases.
+
+    One in twenty recordings as long as those of validation has one; more of them come with the length (Poisson).
+    """
+    longest = facts.domain.longest if facts.domain is not None else 0.0
+    if facts.segment_threshold is None or not longest:
+        return 0
+    expected = REALS_WITH_A_SEGMENT * seconds / longest
+    chance = total = math.exp(-expected)
+    count = 0
+    while total < 1 - REALS_WITH_A_SEGMENT - 1e-9:
+        count += 1
+        chance *= expected / count
+        total += chance
+    return count
+
+
+def spoken_seconds(samples: np.ndarray) -> float:
+    """Seconds of speech in (N,) samples, by the packaged voice activity detector."""
+    return sum(stop - first for first, stop in speech_spans(Sound(limited(samples), RATE))) / RATE
+
+
 def strongest_part(scores: StepScores) -> float:
     """The highest logit that all of some tenth of a second reaches: :func:`segments_above` finds one there."""
     values = np.where(scores.weights > 0, _smoothed(scores), -np.inf)
@@ -104,13 +138,15 @@ def _decide(
     interval: tuple[float, float] | None,
     outside: Sequence[Outside],
     segments: int,
+    spoken: float,
 ) -> tuple[Verdict, str]:
+    """Verdict and reason; ``segments`` are those beyond what real speech of that length has, ``spoken`` seconds."""
     facts = model.facts
     bounds = "no interval: too short" if interval is None else f"{interval[0]:+.2f} to {interval[1]:+.2f} over time"
     told = (
         f"The detector scores the speech {logit:+.2f} ({bounds}), its threshold is {facts.threshold:+.2f}, as logits."
     )
-    why = _not_validated(model, outside)
+    why = _not_validated(model, outside, spoken)
     if why:
         return "not validated", f"{told} It says neither real nor fake. {why}"
     assert facts.likelihood is not None
@@ -135,9 +171,11 @@ def _decide(
     return "real", f"{told}{NO_TRACE} {ratio}"
 
 
-def _not_validated(model: SpeechModel, outside: Sequence[Outside]) -> str:
+def _not_validated(model: SpeechModel, outside: Sequence[Outside], spoken: float) -> str:
     facts = model.facts
     reasons = []
+    if spoken < LEAST_SPOKEN:
+        reasons.append(f"Only {spoken:.1f} s of the sound are speech, and it was validated on nothing else.")
     if facts.likelihood is None or facts.domain is None:
         reasons.append("The detector has no calibration.")
     if outside:

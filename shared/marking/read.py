@@ -22,7 +22,8 @@ SCALES = (0.4, 2.1)
 MOST_WINDOWS = 8
 """How often one file is read, at most; all count in the threshold."""
 
-_LARGE_PX, _REDUCED_PX = 1024, 512  # of the shorter side: larger pictures, whose tile is coarser, are reduced to 512
+_LARGE_PX, _REDUCED_PX = 1024, 512  # of the shorter side: larger pictures, whose tile is coarser, are reduced to 512,
+_LEAST_REDUCTION = 0.45  # but not below this, within SCALES: a marked picture may lie in a larger canvas as it was
 _SMALLEST_PX = 48
 _MOST_ASPECT = 8
 _WHITENING_PX = 7
@@ -48,7 +49,9 @@ class MarkReader:
             return
         height, width = luma.shape
         size = (height, width)
-        reduction = _REDUCED_PX / shorter if shorter >= _LARGE_PX else 1.0
+        reduction = 1.0
+        if shorter >= _LARGE_PX:
+            reduction = min(max(_REDUCED_PX / shorter, _LEAST_REDUCTION), _LARGE_PX / shorter)
         if reduction < 1:
             smaller = (round(width * reduction), round(height * reduction))
             luma = cv2.resize(luma, smaller, interpolation=cv2.INTER_AREA)

@@ -26,8 +26,10 @@ from shared.cli import run
 from shared.errors import MediaError
 from shared.results.scores import Evaluation
 from shared.video.child import Child, NoChild
-from tests.detect.speech.conftest import voice
+from tests.detect.speech.conftest import heard_as_speech, voice
 from tests.factories import write_clip
+
+_ = heard_as_speech  # a fixture of every test here
 
 
 @pytest.fixture(scope="module")

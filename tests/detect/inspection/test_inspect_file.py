@@ -16,6 +16,7 @@ import torch
 from detect.calibration.domain import Domain, Range, write_domain
 from detect.calibration.maps import write_calibration
 from detect.cases.seal import check_case
+from detect.inspection.hearing import Heard
 from detect.inspection.heatmap import heat_maps
 from detect.inspection.inspect import InspectConfig, inspect_file
 from detect.models import build_detector
@@ -255,3 +256,25 @@ def test_missing_provenance_is_not_called_evidence_of_forgery(film):
     found = provenance_evidence(NoChild(film("seen.mp4", face=True)))
     assert found.details == {"present": False}
     assert "not evidence of forgery" in found.limits
+
+
+class _SoundCalledFake(Heard):
+    called_fake = True
+
+
+def test_a_film_whose_sound_is_called_fake_is_not_called_real(film, detector, tmp_path, monkeypatch):
+    heard = _SoundCalledFake(None, why="nothing is shown of it here")
+    monkeypatch.setattr("detect.inspection.inspect.hear", lambda *_, **__: heard)
+    monkeypatch.setattr("detect.inspection.inspect.speaks_against_real", lambda *_: "")
+    for number, (given, verdict, words) in enumerate(
+        (
+            ("real", "inconclusive", "Not called real although the whole scores below: the detector of speech calls"),
+            ("not validated", "not validated", "That is about the faces: the detector of speech calls the sound fake."),
+        )
+    ):
+        monkeypatch.setattr("detect.inspection.inspect.decide", lambda *_, given=given: (given, "It scores so."))
+        report = inspect_file(
+            film(f"{number}.mp4", face=True), detector, tmp_path / str(number), CONFIG, device="cpu", isolated=False
+        )
+        assert report.verdict == verdict
+        assert words in report.reason

@@ -22,7 +22,7 @@ from detect.speech.contract import RATE, SpeechDetector, StepScores
 from detect.speech.domain import SoundFigures, SpeechDomain, figures_of
 from detect.speech.fitted import fitted_map
 from detect.speech.network import steps_of
-from detect.speech.score import score_sound, segments_above
+from detect.speech.score import score_sound, segments_above, usual_segments
 from detect.speech.store import SampleStore, read_samples
 from detect.speech.train import SpeechTrainConfig, train_speech
 from detect.speech.utterances import Utterance
@@ -247,3 +247,20 @@ def test_few_speakers_give_no_likelihood_map():
     logits = np.arange(10.0)
     assert fitted_map(labels, logits, np.repeat(np.arange(5), 2), 0) is None
     assert fitted_map(np.ones(10, bool), logits, np.arange(10), 0) is None
+
+
+def test_music_and_noise_are_not_judged(floor, monkeypatch):
+    monkeypatch.setattr("detect.speech.score.speech_spans", lambda sound: [(0, RATE // 2)])
+    found = score_sound(load_speech(floor), voice(30, buzz=True)).result
+    assert found.verdict == "not validated"
+    assert "Only 0.5 s of the sound are speech" in found.reason
+
+
+def test_long_real_speech_may_have_more_segments():
+    facts = SpeechFacts("fixed", domain=SpeechDomain((1, 6.25), (0, 8000), (0, 90)), segment_threshold=3.0)
+    assert [usual_segments(facts, seconds) for seconds in (2, 5, 30, 60, 600)] == [0, 0, 1, 2, 10]
+    assert usual_segments(dataclasses.replace(facts, segment_threshold=None), 600) == 0
+
+
+def test_a_domain_of_an_earlier_version_holds_digital_silence():
+    assert SpeechDomain((1, 6), (0, 8800), (76.5, 103.5)).outside(SoundFigures(3, 8000, 70)) == ()

@@ -165,3 +165,11 @@ def test_a_gif_is_read(tmp_path):
     assert found.picture is not None
     assert found.picture.payload == PAYLOAD
     assert found.sound is None
+
+
+@pytest.mark.parametrize("height", [1100, 1440, 2160])
+def test_a_marked_picture_in_a_larger_canvas_is_read(height):
+    small = MarkWriter(PAYLOAD).mark(cv2.resize(picture(), (960, 900), interpolation=cv2.INTER_CUBIC))
+    canvas = np.full((height, height * 16 // 9, 3), 90, np.uint8)
+    canvas[100:1000, 150:1110] = small
+    assert read(canvas).payload == PAYLOAD

@@ -118,6 +118,7 @@ def test_people_of_one_split_drive_each_other(settings, tmp_path):
         ({"pairs": "some"}, "pairs is 'some'"),
         ({"settings": {"sound": "driver"}}, "no setting of a set"),
         ({"settings": {"regions": ["nose"]}}, "nose"),
+        ({"family": "lipsync", "settings": {"offset_seconds": -0.5}}, "begin after the clip"),
     ],
 )
 def test_settings_that_cannot_work_are_refused(wrong, message):

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TypedDict
@@ -34,7 +36,7 @@ from forge.swapping.plan import SwapPlan, plan_found
 from forge.swapping.record import SwapOutcome
 from shared.audio.reading import read_sound
 from shared.device import with_threads
-from shared.errors import NoFaceError, UsageError
+from shared.errors import MediaError, NoFaceError, UsageError
 from shared.faces.finders.finder import FaceFinder, make_finder
 from shared.faces.finders.sidecar import SidecarFinder
 from shared.storage import replacing_folder, write_text
@@ -56,7 +58,8 @@ DRIVE = "drive.parquet"
 def render_drive(task: DriveTask) -> int:
     """Renders a re-enactment from two shots losslessly, with its masks and its drive; returns the frames driven.
 
-    Shots that cannot be put together (no face, heads turned too differently) give a folder with the reason.
+    Shots that cannot be put together (no face, heads turned too differently, a sound that drives no mouth) give a
+    folder with the reason.
 
     Raises:
         CheckpointError: the swapper cannot be read.
@@ -91,9 +94,11 @@ def _render(task: DriveTask, draft: Path) -> Made:
     }
     sound = None
     if config.family == "lipsync":
-        given = _sound(driver_shot, driver_facts)
-        mouth = heard_mouth(read_sound(given), load_lipsync_model())
-        sound = _cut(given, draft, config.offset_seconds, facts)
+        model = load_lipsync_model()
+        with _heard(driver_shot):
+            given = _sound(driver_shot, driver_facts)
+            mouth = heard_mouth(read_sound(given), model)
+            sound = _cut(given, draft, config.offset_seconds, facts)
         stage = Stage.heard(config, target, mouth, plan, **common)
     else:
         driver_plan = _plan(driver_shot, replace(config, face=config.driver_face, segments=()))
@@ -128,6 +133,19 @@ def _render(task: DriveTask, draft: Path) -> Made:
         why="" if outcome.faked else "the re-enactment changed no pixel",
         sound=sound,
     )
+
+
+@contextmanager
+def _heard(shot: Path) -> Iterator[None]:
+    """Makes of a sound that cannot be used a reason for which this fake is not made: other fakes go on.
+
+    Raises:
+        UsageError: it is silent, too short, too long, damaged, or of a kind that cannot be copied.
+    """
+    try:
+        yield
+    except MediaError as error:
+        raise UsageError(f"no mouth can be driven by {shot.name}: {error}", hint="name clips with speech") from error
 
 
 def _sound(shot: Path, facts: ShotFacts) -> Path:

@@ -98,6 +98,8 @@ class ReenactConfig:
         need(self.driver_face.isdecimal() or self.driver_face == "main", "driver_face is main or one number", HINT)
         latent = self.family == "reenact-latent"
         need(not latent or set(self.regions) in ({"mouth"}, set(REGIONS)), "reenact-latent drives mouth or all", HINT)
+        late = self.sound == "driver" and self.offset_seconds < 0
+        need(not late, "the driver's sound cannot begin after the clip does", "choose an offset of 0 or more")
         self._check_lipsync()
         affine = self.color.method in ("none", "manual", "average", "mean-std", "reinhard", "lct", "mkl")
         need(affine, f"color.method {self.color.method!r} is none of a re-enactment", "an affine one, such as lct")

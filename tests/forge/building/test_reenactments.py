@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import shutil
+from collections.abc import Mapping
+from fractions import Fraction
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from forge.building.build import build_set
@@ -15,10 +19,13 @@ from forge.reenacting.drive_table import read_drive
 from forge.reenacting.lipsync.checkpoint import SHIPPED
 from shared.actors.actor import cast
 from shared.actors.filming import film
+from shared.audio.sound import Sound
+from shared.audio.writing import write_sound
 from shared.dataset import DatasetFolder
 from shared.errors import ConfigError
 from shared.storage import sha256_file
-from shared.video import audio_digest
+from shared.video import VideoReader, audio_digest
+from tests.factories import write_clip
 
 TEXT = """
 renditions = ["c23", {{ name = "half", size = 64 }}]
@@ -111,6 +118,7 @@ def test_people_of_one_split_drive_each_other(settings, tmp_path):
         ({"pairs": "some"}, "pairs is 'some'"),
         ({"settings": {"sound": "driver"}}, "no setting of a set"),
         ({"settings": {"regions": ["nose"]}}, "nose"),
+        ({"family": "lipsync", "settings": {"offset_seconds": -0.5}}, "begin after the clip"),
     ],
 )
 def test_settings_that_cannot_work_are_refused(wrong, message):
@@ -126,17 +134,25 @@ def test_a_shot_is_driven_by_another_of_its_person_where_there_is_one():
     assert other_moment(ReenactConfig(), 3.0).offset_seconds == 1.5
 
 
-def test_a_voice_of_the_same_split_drives_a_mouth_and_is_heard(tmp_path):
-    text = TEXT.replace("audio = false\n", "controls = true\n").replace("frames = 6", "frames = 20")
+def _said(folder: Path, names: Mapping[str, Path], frames: int = 20) -> Path:
+    """A set in which voices drive mouths."""
+    text = TEXT.replace("audio = false\n", "controls = true\n").replace("frames = 6", f"frames = {frames}")
     text = text.replace(
         'name = "mouths"\nsettings = {{ max_pose_gap_degrees = 60 }}', 'name = "said"\nfamily = "lipsync"'
     )
     text = text.replace("segments = {{ share = 0.5 }}\n", "").replace(', {{ name = "half", size = 64 }}', "")
-    names = dict(zip(("ann", "bob", "cid"), cast(3, 3), strict=True))
-    for name, actor in names.items():
-        film(actor, tmp_path / f"{name}.mp4", seconds=1.0, px=96, seed=4)
-    path = tmp_path / "set.toml"
-    path.write_text(text.format(**{name: (tmp_path / f"{name}.mp4").as_posix() for name in names}))
+    path = folder / "set.toml"
+    path.write_text(text.format(**{name: clip.as_posix() for name, clip in names.items()}))
+    return path
+
+
+def _filmed(folder: Path) -> dict[str, Path]:
+    people = dict(zip(("ann", "bob", "cid"), cast(3, 3), strict=True))
+    return {name: film(one, folder / f"{name}.mp4", seconds=1.0, px=96, seed=4) for name, one in people.items()}
+
+
+def test_a_voice_of_the_same_split_drives_a_mouth_and_is_heard(tmp_path):
+    path = _said(tmp_path, _filmed(tmp_path))
     result = build_set(path, tmp_path / "said", work=tmp_path / "work")
     assert result.skipped == {}
     folder = DatasetFolder.open(tmp_path / "said")
@@ -149,6 +165,22 @@ def test_a_voice_of_the_same_split_drives_a_mouth_and_is_heard(tmp_path):
     assert (fake.architecture, fake.source_identity, fake.factors["sound_from"]) == ("lipsync", "bob", "driver")
     assert fake.factors["lipsync_sha256"] == sha256_file(SHIPPED / "model.safetensors")
     assert records["ann-00-by-ann"].is_self_swap
+
+
+def test_a_silent_clip_drives_nobody_and_the_others_are_made(tmp_path):
+    names = _filmed(tmp_path)
+    write_sound(tmp_path / "silence.wav", Sound(np.zeros(16_000, np.float32), 16_000))
+    muted = tmp_path / "muted.mov"
+    with VideoReader(names["bob"]) as reader:
+        write_clip(
+            muted, [frame.image for frame in reader], time_base=Fraction(1, 25), audio_from=tmp_path / "silence.wav"
+        )
+    shutil.copyfile(names["bob"].with_suffix(".landmarks.parquet"), muted.with_suffix(".landmarks.parquet"))
+    result = build_set(_said(tmp_path, names | {"bob": muted}), tmp_path / "said", work=tmp_path / "work")
+    assert {clip.name.partition("@")[0] for clip in result.skipped} == {"ann-00-by-bob", "bob-00-by-bob"}
+    assert all("silent" in why for why in result.skipped.values())
+    made = {record.id.name.partition("@")[0] for record in DatasetFolder.open(tmp_path / "said").records()}
+    assert {"ann-00-by-ann", "bob-00-by-ann"} <= made
 
 
 def test_a_set_without_sound_has_no_lipsync(settings, tmp_path):

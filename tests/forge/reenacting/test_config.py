@@ -20,6 +20,8 @@ from shared.errors import ConfigError
         ({"segments": ((4, 2),)}, "segments"),
         ({"family": "lipsync"}, "not the target's"),
         ({"family": "lipsync", "sound": "none", "regions": ("eyes",)}, "mouth alone"),
+        ({"family": "lipsync", "sound": "driver", "offset_seconds": -0.5}, "begin after the clip"),
+        ({"sound": "driver", "offset_seconds": -0.5}, "begin after the clip"),
         ({"color": ColorConfig(method="idt")}, "none of a re-enactment"),
     ],
 )

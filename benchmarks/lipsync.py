@@ -34,9 +34,9 @@ from forge.swapping.plan import found_plan
 from shared.audio.reading import read_sound
 from shared.audio.sound import Sound
 from shared.console import console
-from shared.errors import AssayError
+from shared.errors import AssayError, MediaError
 from shared.faces.finders.finder import FaceFinder
-from shared.storage import replacing, sha256_file
+from shared.storage import decode_json, replacing, sha256_file
 from shared.video.excerpt import ClipRange, Excerpt, ExcerptReader
 
 VOICES = (
@@ -132,7 +132,8 @@ def _say(path: Path, engine: str, voice: str, rng: np.random.Generator) -> None:
 def _read_speech(path: Path) -> tuple[Sound, list[TimedPhone]]:
     with np.load(path, allow_pickle=False) as stored:
         sound = Sound(stored["samples"], int(stored["rate"]))
-        return sound, [TimedPhone(*phone) for phone in json.loads(str(stored["phones"]))]
+        phones = decode_json(str(stored["phones"]), list[tuple[str, float, float]], path, error=MediaError)
+        return sound, [TimedPhone(*phone) for phone in phones]
 
 
 def speaking_clip(path: Path, folder: Path, finder: FaceFinder, *, frames: int | None = None) -> SpeakingClip:

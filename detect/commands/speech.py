@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from detect.commands.show import plain
-from detect.models.shipped import SHIPPED
 from shared.commands.completion import words
 from shared.commands.options import DeviceOption, SeedOption, SettingsOption, resolve
 from shared.console import console, counted
@@ -18,6 +17,9 @@ if TYPE_CHECKING:
     from detect.speech.evaluate import SpeechEvaluation
 
 app = typer.Typer(help="Detectors of synthetic speech.", no_args_is_help=True)
+
+_IN_THE_PACKAGE = Path("assay")
+"""Name of the detector in the package: ``detect.models.shipped`` knows it, and importing that here would load torch."""
 
 SetArgument = Annotated[
     Path, typer.Argument(help="Set of speech: a folder with speech.csv, or such a list.", show_default=False)
@@ -63,7 +65,7 @@ def train(
 @app.command()
 def evaluate(
     dataset: SetArgument,
-    detector: DetectorOption = Path(SHIPPED),
+    detector: DetectorOption = _IN_THE_PACKAGE,
     out: Annotated[Path | None, typer.Option(help="Write the result here, as JSON.", show_default=False)] = None,
     split: Annotated[
         str, typer.Option(help="train, val, test or all.", autocompletion=words("train", "val", "test", "all"))
@@ -84,7 +86,7 @@ def evaluate(
 @app.command()
 def score(
     files: Annotated[list[Path], typer.Argument(help="Sound or video files.", show_default=False)],
-    detector: DetectorOption = Path(SHIPPED),
+    detector: DetectorOption = _IN_THE_PACKAGE,
 ) -> None:
     """Scores the sound of files: a logit for the whole, likelihood ratio where it holds, segments above the threshold.
 
@@ -130,7 +132,7 @@ def score(
 @app.command()
 def robustness(
     dataset: SetArgument,
-    detector: DetectorOption = Path(SHIPPED),
+    detector: DetectorOption = _IN_THE_PACKAGE,
     change: Annotated[
         list[str] | None,
         typer.Option(help="Only this change, as opus-16k or room-0.6s; repeatable.", show_default="all"),

@@ -27,7 +27,7 @@ LEAST_LLR = 1.0
 than a face is seen: what a microphone, a room and a codec do to speech is wider than any set of it.
 """
 LEAST_SPOKEN = 1.0
-"""Seconds of speech below which a sound is not judged."""
+"""Seconds of speech below which a sound is not scored for a verdict."""
 
 REALS_WITH_A_SEGMENT = 0.05
 """Share of real recordings of validation in which a segment stands out."""

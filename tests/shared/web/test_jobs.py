@@ -67,7 +67,7 @@ def test_a_job_survives_a_reload_but_not_the_end_of_its_server(jobs, program):
     queue = JobQueue(jobs)
     first, second = queue.add(job("a")), queue.add(job("b"))
     queue.start()
-    wait_for(lambda: first.output() == "on\n")
+    wait_for(lambda: first.output() == "on\n" and first.state().state == "running")
     [one, other] = records(jobs)  # what a page that is loaded anew reads
     assert (one.state().state, other.state().state) == ("running", "waiting")
     pid = first.state().pid

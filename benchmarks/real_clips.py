@@ -12,9 +12,9 @@ from detect.inspection.inspect import inspect_file
 from detect.speech.checkpoint import load_speech
 from detect.speech.score import score_sound
 from detect.speech.store import read_samples
+from shared.audio.sound import SOUND_SUFFIXES
 from shared.console import console
 from shared.errors import AssayError, MediaError, UsageError
-from shared.marking.files import SOUND_SUFFIXES
 from shared.video.container import VIDEO_SUFFIXES
 
 VERDICTS = ("fake", "inconclusive", "not validated", "real")

@@ -24,6 +24,7 @@ from detect.inspection.others import need_distinct
 from detect.inspection.report import TEMPLATES
 from detect.models.predictor import CropPredictor
 from detect.speech.checkpoint import load_speech
+from shared.audio.sound import SOUND_SUFFIXES
 from shared.config import digest
 from shared.console import console, visible
 from shared.dataset.names import safe_name
@@ -35,9 +36,6 @@ from shared.results.scores import ForensicReport
 from shared.storage import need_own_folder, read_json, sha256_file, write_bytes, write_text
 from shared.video.container import VIDEO_SUFFIXES
 from shared.video.images import SUFFIXES as PICTURE_SUFFIXES
-
-SOUND_SUFFIXES = frozenset({".wav", ".flac", ".mp3", ".m4a", ".aac", ".opus", ".ogg", ".oga", ".aif", ".aiff", ".wma"})
-"""File suffixes of sounds; in a folder, they are inspected with a detector of speech."""
 
 _MOST_FILES = 100_000
 _MOST_REPORT_BYTES = 256 << 20

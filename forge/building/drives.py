@@ -98,8 +98,10 @@ def _render(task: DriveTask, draft: Path) -> Made:
         with _heard(driver_shot):
             given = _sound(driver_shot, driver_facts)
             mouth = heard_mouth(read_sound(given), model)
-            sound = _cut(given, draft, config.offset_seconds, facts)
-        stage = Stage.heard(config, target, mouth, plan, **common)
+            begins = driver_facts.times[0].seconds
+            times = [time.seconds for time in facts.times]
+            sound = cut_driving_sound(given, draft, moment=begins + config.offset_seconds, times=times).name
+        stage = Stage.heard(config, target, mouth, plan, sound_begins=begins, **common)
     else:
         driver_plan = _plan(driver_shot, replace(config, face=config.driver_face, segments=()))
         stage = Stage.of(
@@ -157,14 +159,6 @@ def _sound(shot: Path, facts: ShotFacts) -> Path:
     if facts.sound is None:
         raise UsageError(f"{shot.name} has no sound that could drive a mouth", hint="name clips with speech")
     return shot / facts.sound
-
-
-def _cut(sound: Path, folder: Path, offset: float, target: ShotFacts) -> str | None:
-    """Copies from ``sound`` what is heard during the target, from ``offset`` seconds on; the name of the file."""
-    seconds = [time.seconds for time in target.times]
-    step = (seconds[-1] - seconds[0]) / max(1, len(seconds) - 1)
-    cut = cut_driving_sound(sound, folder, start=offset, seconds=seconds[-1] - seconds[0] + step)
-    return None if cut is None else cut.name
 
 
 def _plan(shot: Path, config: ReenactConfig) -> SwapPlan:

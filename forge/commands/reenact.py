@@ -141,7 +141,7 @@ def reenact(
             "motion": motion,
             "neutral": neutral,
             "offset_seconds": offset,
-            "sound": with_usual_sound({"family": family, "sound": sound})["sound"],
+            "sound": sound,
             "output.codec": codec,
             "output.crf": crf,
             "output.gif": gif,
@@ -151,7 +151,7 @@ def reenact(
         }
         | {f"strength.{key}": value for key, value in strengths_of(strength or []).items()}
     )
-    settings: ReenactConfig = resolve(ReenactConfig, config, flags)
+    settings: ReenactConfig = resolve(ReenactConfig, config, flags, with_usual_sound)
     who = {
         "target_identity": target_identity, "driver_identity": driver_identity, "rights": rights, "stretch": stretch,
         "drive_rights": drive_rights, "swapper": run, "drive_finder": drive_finder,

@@ -103,7 +103,8 @@ def reenact_clip(
     """
     target, drive, dataset = Path(target), Path(drive), Path(dataset)
     named = {"finder": finder} if isinstance(finder, str) else {}
-    config = configured(ReenactConfig, config, with_usual_sound(settings) | named)
+    chosen = with_usual_sound(settings) if config is None or config.sound == "target" else settings
+    config = configured(ReenactConfig, config, {**chosen, **named})
     info, encoding = probe(target), encoding or config.output.encoding
     stretch = ClipRange.parse(stretch) if isinstance(stretch, str) else stretch
     request = resolve_reenactment(
@@ -231,7 +232,4 @@ class ReenactClip(FakeClip):
     def sound(self) -> AbstractContextManager[Path | None]:
         if self.request.config.sound != "driver":
             return self.request.sound()
-        times = self.plan.times
-        step = (times[-1].seconds - times[0].seconds) / max(1, len(times) - 1)
-        cut = self.request.drive_sound if self.request.lipsync is None else self.request.driving_sound
-        return cut(self.driver_begins, times[-1].seconds - times[0].seconds + step)
+        return self.request.driving_sound(self.driver_begins, [time.seconds for time in self.plan.times])

@@ -59,6 +59,7 @@ def reenact_action(request: ReenactRequest) -> Action:
         parameters={"manipulation": str(request.clip.manipulation), "drive": request.drive_sha256}
         | ({"swapper": swapper} if swapper else {})
         | ({"lipsync": request.lipsync_sha256} if request.lipsync_sha256 else {})
+        | ({"drive_rights": request.drive_rights} if request.drive_rights else {})
         | ({TARGET_FRAMES: cut.text} if cut else {}),
     )
 

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from fractions import Fraction
 from pathlib import Path
 
 from typing_extensions import override
@@ -15,7 +14,7 @@ from forge.models.checkpoint import SwapperCard, digest_of
 from forge.reenacting.config import ReenactConfig
 from forge.reenacting.lipsync.checkpoint import SHIPPED, load_lipsync_model
 from forge.reenacting.lipsync.drive import cut_driving_sound
-from forge.reenacting.lipsync.voice import Voice, stated_voice
+from forge.reenacting.lipsync.voice import Voice, stated_voice, voice_of
 from forge.swapping.output import record_from, record_of
 from forge.swapping.request import FakeRequest, card_knowing, excerpt_of, fake_id, listed_clip, unstated_rights
 from shared import config as settings
@@ -27,7 +26,7 @@ from shared.errors import UsageError
 from shared.storage import sha256_file
 from shared.types import ClipRecord, VideoInfo
 from shared.video import probe
-from shared.video.excerpt import ClipRange, Excerpt, excerpt_sound
+from shared.video.excerpt import ClipRange
 from shared.video.facts import SOUND, read_with_notes
 
 
@@ -74,23 +73,19 @@ class ReenactRequest(FakeRequest):
         return {"target": self.target, "driver": self.drive, "none": None}[self.config.sound]
 
     @contextmanager
-    def drive_sound(self, begins: float, seconds: float) -> Iterator[Path | None]:
-        """A file with the driver's sound for a clip of that length, there for the length of the block.
+    def driving_sound(self, begins: float, times: Sequence[float]) -> Iterator[Path]:
+        """A file with the driver's sound for a clip with these frame times, there for the length of the block.
 
-        The driver's first frame is at ``begins``; the sound is cut at the moment that drives the clip's first frame.
+        The driver's first frame, or its sound without pictures, is at ``begins``. What is heard at the clip's first
+        frame is the moment that drives it.
+
+        Raises:
+            UsageError: the sound has ended before.
+            MediaError: it cannot be read or copied.
         """
-        start = Fraction(begins + self.config.offset_seconds).limit_denominator(1000)
-        stop = start + Fraction(seconds).limit_denominator(1000)
-        wanted = ClipRange(start, stop, f"{float(start):g}s-{float(stop):g}s")
-        with excerpt_sound(self.drive, Excerpt.of(self.drive, wanted)) as sound:
-            yield sound
-
-    @contextmanager
-    def driving_sound(self, begins: float, seconds: float) -> Iterator[Path | None]:
-        """As :meth:`drive_sound`, of a file that need not have pictures."""
         with tempfile.TemporaryDirectory(prefix="assay-sound-") as folder:
-            start = begins + self.config.offset_seconds
-            yield cut_driving_sound(self.drive, Path(folder), start=start, seconds=seconds)
+            moment = begins + self.config.offset_seconds
+            yield cut_driving_sound(self.drive, Path(folder), moment=moment, times=times)
 
 
 @dataclass(frozen=True)
@@ -134,7 +129,10 @@ def resolve_reenactment(
     drive_rights = overrides.drive_rights or (driver.rights if driver else None)
     lipsync = (swapper or SHIPPED) if config.family == "lipsync" else None
     if lipsync is not None:
-        voice = Voice(other, drive_rights) if drive_sha256 != sha256 else Voice(person, drive_rights or "as the target")
+        heard = Voice(None, None) if driver is None else voice_of(driver)
+        if drive_sha256 == sha256 and not (driver and driver.factors.get("sound_from") == "driver"):
+            heard = Voice(person, heard.rights or "as the target")
+        voice = Voice(overrides.driver_identity or heard.identity, overrides.drive_rights or heard.rights)
         voice = stated_voice(drive, voice)
         other, drive_rights = voice.identity, voice.rights
     if other is None:

@@ -13,6 +13,11 @@ from fractions import Fraction
 
 import numpy as np
 
+SOUND_SUFFIXES = frozenset(
+    {".wav", ".flac", ".mp3", ".m4a", ".aac", ".ogg", ".opus", ".oga", ".aif", ".aiff", ".wma"}
+)  # fmt: skip
+"""File suffixes by which files of sound alone are known in a folder."""
+
 WORK_RATE = 16_000
 """Samples a second of the form in which models and measurements take speech."""
 

@@ -136,11 +136,11 @@ def show(
 
 def _people(recordings: list[Path]) -> dict[str, list[Path]]:
     """Every file or folder as a person; the entries of a single folder without own sound files are the people."""
-    from shared.voices.extract import SOUND_SUFFIXES
+    from shared.voices.extract import RECORDING_SUFFIXES
 
     if len(recordings) == 1 and recordings[0].is_dir():
         inside = sorted(recordings[0].iterdir())
-        recordings = [one for one in inside if one.is_dir() or one.suffix.lower() in SOUND_SUFFIXES]
+        recordings = [one for one in inside if one.is_dir() or one.suffix.lower() in RECORDING_SUFFIXES]
     people: dict[str, list[Path]] = {}
     for path in recordings:
         if people.setdefault(path.stem, [path]) != [path]:

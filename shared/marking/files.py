@@ -11,6 +11,7 @@ import cv2
 import numpy as np
 
 from shared.audio.reading import decode_sound, has_sound
+from shared.audio.sound import SOUND_SUFFIXES
 from shared.audio.writing import WRITTEN, write_channels
 from shared.errors import MediaError, UsageError
 from shared.marking.embed import MarkWriter
@@ -39,7 +40,6 @@ from shared.video.images import SUFFIXES, encode_jpeg, encode_png, is_still, rea
 
 PICTURE_ALGORITHM = "assay.tile.1"
 SOUND_ALGORITHM = "assay.loudness.1"
-SOUND_SUFFIXES = frozenset({".wav", ".flac", ".mp3", ".m4a", ".aac", ".ogg", ".opus", ".oga", ".aif", ".aiff"})
 READ_SUFFIXES = frozenset({*SUFFIXES, *VIDEO_SUFFIXES, *SOUND_SUFFIXES, ".gif"})
 """File suffixes of what is read in a folder."""
 

@@ -13,7 +13,7 @@ import numpy as np
 
 from shared.audio.loudness import active_level
 from shared.audio.reading import read_sound
-from shared.audio.sound import WORK_RATE, Sound, clipped_share, is_silent
+from shared.audio.sound import SOUND_SUFFIXES, WORK_RATE, Sound, clipped_share, is_silent
 from shared.audio.speech import CHUNK_SECONDS, SpeechSettings, speech_probabilities, speech_spans
 from shared.audio.writing import write_sound
 from shared.config import write_toml
@@ -37,10 +37,7 @@ from shared.voices.layout import (
     sound_name,
 )
 
-SOUND_SUFFIXES = frozenset(
-    {".wav", ".flac", ".mp3", ".m4a", ".aac", ".ogg", ".opus", ".oga", ".aif", ".aiff", ".mp4", ".mov", ".mkv", ".webm",
-     ".mpg", ".avi"}
-)  # fmt: skip
+RECORDING_SUFFIXES = SOUND_SUFFIXES | {".mp4", ".mov", ".mkv", ".webm", ".mpg", ".avi"}
 """File suffixes of what is read in a folder."""
 
 _MARK_SECONDS = 8.0
@@ -56,7 +53,7 @@ def sounds_in(paths: Sequence[Path]) -> list[Path]:
     found: list[Path] = []
     for path in paths:
         if path.is_dir():
-            inside = sorted(each for each in path.iterdir() if each.suffix.lower() in SOUND_SUFFIXES)
+            inside = sorted(each for each in path.iterdir() if each.suffix.lower() in RECORDING_SUFFIXES)
             if not inside:
                 raise UsageError(f"{path} holds no recordings", hint="name a folder of sound or video files")
             found += inside

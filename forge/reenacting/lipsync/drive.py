@@ -26,6 +26,7 @@ from shared.video.audio import cut_audio
 
 _MOST_SECONDS = 600.0
 _LEAST_SECONDS = 0.5
+_ONE_FRAME_SECONDS = 0.04
 _SHUT_BELOW = 1.2
 """Spreads of the opening below which lips are drawn together: chosen on speakers of GRID that were left out."""
 
@@ -91,17 +92,23 @@ def driving_sound(path: Path) -> tuple[Sound, float]:
     return sound, float(sound.start)
 
 
-def cut_driving_sound(path: Path, folder: Path, *, start: float, seconds: float) -> Path | None:
-    """Copies the packets of a sound from ``start`` on into a file in ``folder``; None without any.
+def cut_driving_sound(path: Path, folder: Path, *, moment: float, times: Sequence[float]) -> Path:
+    """Copies what is heard of a sound in a clip into a file in ``folder``: ``moment`` at the first of its frame times.
 
-    From the begin on all is copied, also what an encoder puts before time 0, as in the sound of real clips.
+    If they are equal all is copied from the begin on, also what an encoder puts before time 0, as in real clips.
 
     Raises:
+        UsageError: nothing of it is heard.
         MediaError: it cannot be read or copied.
     """
-    exact = Fraction(start).limit_denominator(1000)
-    stop = exact + Fraction(seconds).limit_denominator(1000)
-    return cut_audio(path, folder, start=exact if exact > 0 else None, stop=stop)
+    length = times[-1] - times[0]
+    step = length / (len(times) - 1) if len(times) > 1 else _ONE_FRAME_SECONDS
+    shift = Fraction(moment - times[0]).limit_denominator(1000)
+    stop = Fraction(moment + length + step).limit_denominator(1000)
+    cut = cut_audio(path, folder, start=shift or None, stop=stop)
+    if cut is None:
+        raise UsageError("the sound has ended before the target begins", hint="choose another --offset")
+    return cut
 
 
 def plan_speech(

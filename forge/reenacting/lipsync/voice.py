@@ -8,8 +8,9 @@ from pathlib import Path
 from forge.swapping.request import UNSTATED
 from shared.console import console
 from shared.dataset.names import safe_name
-from shared.errors import MediaError, ProvenanceError
+from shared.errors import MediaError, ProvenanceError, UsageError
 from shared.provenance.read import read_provenance
+from shared.types import ClipRecord
 from shared.voices.layout import check_rights
 
 
@@ -21,6 +22,13 @@ class Voice:
     rights: str | None
 
 
+def voice_of(record: ClipRecord) -> Voice:
+    """Whose voice a clip of a dataset has: of a fake with the driver's sound the driver's, else the person's."""
+    if record.factors.get("sound_from") == "driver":
+        return Voice(record.source_identity, record.factors.get("drive_rights"))
+    return Voice(record.target_identity, record.rights)
+
+
 def stated_voice(sound: Path, known: Voice) -> Voice:
     """``known``, completed by what synthetic speech of this program says of itself in its signature.
 
@@ -28,8 +36,9 @@ def stated_voice(sound: Path, known: Voice) -> Voice:
 
     Raises:
         ConfigError: the rights are empty or too long.
+        UsageError: it is a fake of this program, whose signature does not name its voice, and nobody is named.
     """
-    said = _signed(sound)
+    said = _signed(sound, named=known.identity is not None)
     identity, rights = known.identity or said.identity, known.rights or said.rights
     if rights is None:
         console.warn(
@@ -40,7 +49,7 @@ def stated_voice(sound: Path, known: Voice) -> Voice:
     return Voice(identity, rights)
 
 
-def _signed(sound: Path) -> Voice:
+def _signed(sound: Path, *, named: bool) -> Voice:
     """The voice that a valid signature names; of an engine its name with the voice's."""
     try:
         provenance = read_provenance(sound)
@@ -53,4 +62,9 @@ def _signed(sound: Path) -> Voice:
         return Voice(safe_name(record["identity"], longest=100), record.get("identity_rights"))
     if "engine" in record:
         return Voice(safe_name(f"{record['engine']}-{record.get('voice', '')}", longest=100), "synthetic")
+    if provenance.says_fake and not named:
+        raise UsageError(
+            f"{sound} is a fake, and its signature does not say whose voice it has",
+            hint="name the speaker with --driver-identity",
+        )
     return Voice(None, None)

@@ -10,8 +10,9 @@ import pytest
 
 from forge.reenacting.config import ReenactConfig
 from forge.reenacting.lipsync.checkpoint import load_lipsync_model
-from forge.reenacting.lipsync.drive import HeardMouth, driving_sound, heard_mouth, plan_speech
+from forge.reenacting.lipsync.drive import HeardMouth, cut_driving_sound, driving_sound, heard_mouth, plan_speech
 from forge.reenacting.lipsync.mouth import parameters_of
+from shared.audio.reading import read_sound
 from shared.audio.sound import Sound
 from shared.audio.writing import write_sound
 from shared.errors import MediaError, UsageError
@@ -75,6 +76,20 @@ def test_silence_and_a_moment_of_sound_are_refused(model):
     for samples in (np.zeros(16_000, np.float32), syllables().samples[:4000]):
         with pytest.raises(MediaError, match="silent, or too short"):
             heard_mouth(Sound(samples, 16_000), load_lipsync_model(model))
+
+
+@pytest.mark.parametrize("late", [0.0, 0.4])
+def test_a_sound_is_placed_where_the_lips_are(tmp_path, late):
+    path = tmp_path / "speech.wav"
+    write_sound(path, syllables(2.0))
+    times = [late + frame / 25 for frame in range(10)]
+    for moment in (0.0, 0.2, 1.0):
+        heard = read_sound(cut_driving_sound(path, tmp_path, moment=moment, times=times))
+        first = round((late + 0.2 - float(heard.start)) * heard.rate)
+        given = syllables(2.0).samples[round((moment + 0.2) * 16_000) :][:2000]
+        assert np.corrcoef(heard.samples[first : first + 2000], given)[0, 1] > 0.99
+    with pytest.raises(UsageError, match="has ended before"):
+        cut_driving_sound(path, tmp_path, moment=9.0, times=times)
 
 
 def test_a_file_without_pictures_begins_with_its_sound(tmp_path):

@@ -1,4 +1,4 @@
-"""Inspects all videos and pictures of a folder: a case each, an index page and a CSV file.
+"""Inspects all videos, pictures and sounds of a folder: a case each, an index page and a CSV file.
 
 The output folder holds ``cases/NAME/`` for each file, ``index.html``, ``index.csv`` and ``inspection.json`` (detectors
 and settings). A case that is there and whole is not made again, so the same command continues after a kill.
@@ -49,6 +49,8 @@ class BatchRow:
     Attributes:
         file: its path below the folder.
         case: the path of its case below the output folder; empty if there is none.
+        sound: verdict of the detector of speech on the sound; empty if it heard none. ``sound_logit`` and
+            ``sound_llr`` are its score and log10 likelihood ratio.
         others: verdict and score of each further detector.
         odd: names of the findings that differ from their reference.
         error: why there is no case; empty if there is one.
@@ -62,6 +64,9 @@ class BatchRow:
     low: float | None = None
     high: float | None = None
     llr: float | None = None
+    sound: str = ""
+    sound_logit: float | None = None
+    sound_llr: float | None = None
     others: tuple[tuple[str, str, float | None], ...] = ()
     odd: tuple[str, ...] = ()
     agreement: str = ""
@@ -231,7 +236,7 @@ def inspect_one(
 
 def row_of(report: ForensicReport, file: str, name: str) -> BatchRow:
     """The row of a report."""
-    score = report.score
+    score, sound = report.score, report.sound
     return BatchRow(
         file=visible(file),
         case=f"cases/{name}",
@@ -241,6 +246,9 @@ def row_of(report: ForensicReport, file: str, name: str) -> BatchRow:
         low=report.low,
         high=report.high,
         llr=None if score is None else score.llr,
+        sound="" if sound is None else sound.verdict,
+        sound_logit=None if sound is None else sound.logit,
+        sound_llr=None if sound is None else sound.llr,
         others=tuple((other.name, other.verdict, other.logit) for other in report.others),
         odd=tuple(each.name for each in report.evidence if each.odd),
         agreement=report.agreement,
@@ -273,6 +281,9 @@ def _csv(rows: Sequence[BatchRow]) -> bytes:
         "low",
         "high",
         "log10_likelihood_ratio",
+        "sound",
+        "sound_logit",
+        "sound_log10_likelihood_ratio",
         "evidence_differs",
     ]
     columns += [f"{name} {what}" for name in names for what in ("verdict", "logit")]
@@ -282,8 +293,9 @@ def _csv(rows: Sequence[BatchRow]) -> bytes:
     for row in rows:
         mine = {name: (verdict, logit) for name, verdict, logit in row.others}
         others = [each for name in names for each in mine.get(name, ("", None))]
-        plain = [row.file, row.case, row.sha256, row.verdict, row.logit, row.low, row.high, row.llr, "; ".join(row.odd)]
-        writer.writerow([_cell(each) for each in (*plain, *others, row.error)])
+        plain = [row.file, row.case, row.sha256, row.verdict, row.logit, row.low, row.high, row.llr]
+        heard = [row.sound, row.sound_logit, row.sound_llr, "; ".join(row.odd)]
+        writer.writerow([_cell(each) for each in (*plain, *heard, *others, row.error)])
     return text.getvalue().encode()
 
 

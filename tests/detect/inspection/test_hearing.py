@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import csv
 import json
 from pathlib import Path
 
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
+from PIL import Image
 
 from detect.calibration.maps import LikelihoodMap
 from detect.cases.log import StepLog
 from detect.cases.seal import check_case
-from detect.inspection.batch import media_in
+from detect.inspection.batch import inspect_folder, media_in
 from detect.inspection.hearing import NOT_HEARD, hear
-from detect.inspection.inspect import inspect_file
+from detect.inspection.inspect import InspectConfig, inspect_file
+from detect.models import build_detector
+from detect.models.checkpoint import DetectorFacts, save_detector
 from detect.speech.checkpoint import SpeechFacts, load_speech, save_speech
 from detect.speech.contract import RATE
 from detect.speech.domain import SpeechDomain, figures_of
@@ -148,3 +152,20 @@ def test_sounds_of_a_folder_are_taken_with_a_detector_of_speech(tmp_path):
         (tmp_path / name).touch()
     assert media_in(tmp_path) == ["a.mp4"]
     assert media_in(tmp_path, sounds=True) == ["a.mp4", "b.wav", "d.MP3"]
+
+
+def test_the_index_of_a_folder_says_what_was_heard(call, listener, tmp_path):
+    model = build_detector("mobilenetv3_small_050", input_px=32)
+    detector = save_detector(model, tmp_path / "detector", DetectorFacts(model.spec), card="# x\n")
+    folder, out = tmp_path / "media", tmp_path / "out"
+    folder.mkdir()
+    call.rename(folder / call.name)
+    Image.fromarray(np.full((96, 160, 3), 150, np.uint8)).save(folder / "still.png")
+    config = InspectConfig(finder="toy", isolated=False)
+    heard, still = inspect_folder(folder, detector, out, config, speech=listener, device="cpu")
+    with (out / "index.csv").open(newline="") as file:
+        lines = list(csv.DictReader(file))
+    assert heard.sound_logit is not None
+    assert [line["sound"] for line in lines] == [heard.sound, still.sound] == [heard.verdict, ""]
+    assert [line["sound_logit"] for line in lines] == [f"{heard.sound_logit:.6g}", ""]
+    assert "not heard" in (out / "index.html").read_text()

@@ -32,7 +32,7 @@ _USUAL, _STILL = GeneratorConfig(), StillConfig()
 
 def train_generator(
     facesets: Annotated[
-        list[Path], typer.Argument(help="Facesets of many people, made with --all-people.", show_default=False)
+        list[Path], typer.Argument(help="Facesets of many people, or folders of them.", show_default=False)
     ],
     run: Annotated[Path, typer.Option(help="Run folder; an unfinished run in it continues.")],
     family: Annotated[
@@ -80,8 +80,9 @@ def train_generator(
     )  # fmt: skip
     settings = resolve(GeneratorConfig, config, flags)
     from forge.generating.train import train_generator as train
+    from shared.faces.facesets.reader import facesets_in
 
-    result = train(facesets, run, settings)
+    result = train(facesets_in(facesets), run, settings)
     console.print(f"{counted(result.steps, 'step')} in {result.seconds / 60:.1f} min")
     console.print(f"trained on {counted(result.faces, 'face')} of {counted(result.people, 'person', 'people')}")
     console.print(f"preview:   {result.run / 'previews' / 'latest.png'}\ngenerator: {result.weights}")

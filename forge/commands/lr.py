@@ -36,9 +36,10 @@ def lr(
     flags = {"model": model, "width": width, "batch": batch, "optimizer": optimizer, "device": device}
     settings = resolve(TrainConfig, config, flags)
     from forge.training.lr_finder import find_rate, rate_plot
+    from shared.faces.facesets.reader import facesets_in
     from shared.storage import write_bytes
 
-    trial = find_rate(facesets, settings, steps=steps, low=low, high=high)
+    trial = find_rate(facesets_in(facesets), settings, steps=steps, low=low, high=high)
     if out is not None:
         write_bytes(out, rate_plot(trial))
     console.print(f"suggested: --lr {trial.suggestion:.2g} (tried {trial.rates[0]:.2g} to {trial.rates[-1]:.2g})")

@@ -28,7 +28,9 @@ def _families() -> list[str]:
 families, recipes_offered = offered(_families), offered(recipe_names)
 pastes_offered = offered(paste_names)
 
-FacesetsArgument = Annotated[list[Path], typer.Argument(help="One faceset a person, two or more.", show_default=False)]
+FacesetsArgument = Annotated[
+    list[Path], typer.Argument(help="One faceset a person, two or more, or folders of them.", show_default=False)
+]
 ModelOption = Annotated[
     str | None,
     typer.Option(

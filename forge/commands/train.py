@@ -122,8 +122,9 @@ def train(
     }
     settings = _settings(flags, recipe, config)
     from forge.training.train import train_swapper
+    from shared.faces.facesets.reader import facesets_in
 
-    result = train_swapper(facesets, run, settings)
+    result = train_swapper(facesets_in(facesets), run, settings)
     _tell(result, settings)
 
 

@@ -8,18 +8,17 @@ from __future__ import annotations
 import shlex
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated
 
 import msgspec
 import typer
 
+from shared.commands.demo_kinds import KindsConfig, Runner, drive, generate, speak
 from shared.console import console
 from shared.errors import RunError
 from shared.storage import read_json, write_text
-
-Runner = Callable[[list[str]], None]
 
 QUALITY = "quality.json"
 SHARP_ENOUGH, NEARER_ENOUGH = 0.25, 0.5
@@ -62,6 +61,8 @@ class DemoConfig:
     """Training of the detector."""
     seed: int = 7
     """Seed of the actors and of all commands."""
+    kinds: KindsConfig = field(default_factory=KindsConfig)
+    """Size of the parts on speech, driven and generated faces."""
 
 
 def demo_command(run: Callable[[list[str]], int]) -> Callable[..., None]:
@@ -108,24 +109,24 @@ def run_demo(out: Path, config: DemoConfig, run: Runner, *, fresh: bool = False)
     started = time.monotonic()
     _prepare(out, fresh)
     console.print(
-        f"Some ten minutes on two free cores. The trainings run {config.swap_steps} and {config.detect_steps} steps: "
-        "on a busy machine it takes longer, and its faces stay as good. Ctrl-C stops it; the same command goes on."
+        f"Some thirteen minutes on two free cores. The trainings run {config.swap_steps} and {config.detect_steps} "
+        "steps: a busy machine takes longer, and its faces are as good. Ctrl-C stops it; the same command goes on."
     )
-    console.print("[bold]1/7  A cast of procedural actors[/]", markup=True)
+    console.print("[bold]1/9  A cast of procedural actors[/]", markup=True)
     groups, targets = _film_cast(out, config)
     everybody = [name for names in groups.values() for name in names]
 
-    console.print("\n[bold]2/7  Faces[/]", markup=True)
+    console.print("\n[bold]2/9  Faces[/]", markup=True)
     for name in everybody:
         if not (out / "faces" / name).exists():
             run(["faces", "extract", *_clips(out, name, config.clips), "--identity", name, "--rights", "synthetic",
                  "--out", str(out / "faces" / name), "--px", "192"])  # fmt: skip
 
-    console.print("\n[bold]3/7  One swapper for everybody[/]", markup=True)
+    console.print("\n[bold]3/9  One swapper for everybody[/]", markup=True)
     run(["forge", "train", *(str(out / "faces" / name) for name in everybody), "--run", str(out / "swapper"),
          "--recipe", "assay-cpu", "--steps", str(config.swap_steps), "--seed", str(config.seed)])  # fmt: skip
 
-    console.print("\n[bold]4/7  A labelled set of real and fake clips[/]", markup=True)
+    console.print("\n[bold]4/9  A labelled set of real and fake clips[/]", markup=True)
     dataset = out / "set"
     if not (dataset / "dataset.toml").exists():
         run(["dataset", "init", str(dataset), "--name", "demo"])
@@ -136,13 +137,13 @@ def run_demo(out: Path, config: DemoConfig, run: Runner, *, fresh: bool = False)
     run(["dataset", "verify", str(dataset)])
     run(["dataset", "show", str(dataset)])
 
-    console.print("\n[bold]5/7  How good a fake is[/]", markup=True)
+    console.print("\n[bold]5/9  How good a fake is[/]", markup=True)
     fake, real = _suspects(dataset)
     faces = [word for name in groups["test"] for word in ("--faces", str(out / "faces" / name))]
     run(["forge", "quality", str(fake), "--target", str(real), *faces, "--out", str(out / QUALITY)])
 
     console.print(
-        "\n[bold]6/7  A detector, how good it is on people it never saw, and what its scores mean[/]", markup=True
+        "\n[bold]6/9  A detector, how good it is on people it never saw, and what its scores mean[/]", markup=True
     )
     run(["detect", "train", str(dataset), "--run", str(out / "detector"), "--steps", str(config.detect_steps),
          "--frames", "12", "--seed", str(config.seed), *_initial_weights()])  # fmt: skip
@@ -150,9 +151,16 @@ def run_demo(out: Path, config: DemoConfig, run: Runner, *, fresh: bool = False)
     run(["detect", "evaluate", str(out / "detector"), str(dataset), "--clusters", "target", "--out",
          str(out / "evaluation")])  # fmt: skip
 
-    console.print("\n[bold]7/7  Inspecting a fake and a real clip[/]", markup=True)
+    console.print("\n[bold]7/9  Inspecting a fake and a real clip[/]", markup=True)
     for case, media in (("case-fake", fake), ("case-real", real)):
         run(["inspect", str(media), "--detector", str(out / "detector"), "--out", str(out / case), "--force"])
+
+    console.print("\n[bold]8/9  Speech: read aloud, converted, inspected[/]", markup=True)
+    speak(out, config.kinds, config.seed, run)
+    console.print("\n[bold]9/9  A driven actor, one who talks, and actors who do not exist[/]", markup=True)
+    target, driver = (Path(_clips(out, name, 1)[0]) for name in groups["test"])
+    drive(out, target, driver, run)
+    generate(out, config.kinds, config.seed, run)
     _farewell(out, dataset, fake, time.monotonic() - started)
 
 
@@ -256,6 +264,10 @@ def _farewell(out: Path, dataset: Path, fake: Path, seconds: float) -> None:
         ("evaluation", out / "evaluation" / "evaluation.json"),
         ("report on a fake", out / "case-fake" / "report.html"),
         ("report on a real", out / "case-real" / "report.html"),
+        ("report on speech", out / "case-speech" / "report.html"),
+        ("a driven actor", out / "driven.mp4"),
+        ("one who talks", out / "talking.mp4"),
+        ("new faces", out / "new-faces.png"),
     )
     missing = [str(path) for _, path in places if not path.exists()]
     if missing:

@@ -171,6 +171,18 @@ def _at_size(crop: np.ndarray, px: int) -> np.ndarray:
     return cv2.resize(crop, (px, px), interpolation=interpolation)
 
 
+def facesets_in(places: Sequence[Path]) -> list[Path]:
+    """The facesets at ``places``, in order: each place itself, or those directly in it, by name.
+
+    A place that holds none stays as it is: opening it says what is missing.
+    """
+    found: list[Path] = []
+    for place in places:
+        within = [] if (place / SETTINGS).is_file() else sorted(path.parent for path in place.glob(f"*/{SETTINGS}"))
+        found += within or [place]
+    return found
+
+
 def read_info(path: Path) -> FacesetInfo:
     """The settings of the faceset in the folder ``path``.
 

@@ -15,7 +15,7 @@ import pytest
 from shared.errors import FacesetError, NoFaceError, StorageError, UsageError
 from shared.faces.align import MEAN_FACE, cut, frame_to_crop, map_points, mean_in_crop
 from shared.faces.facesets.layout import SCHEMA, decode_crop
-from shared.faces.facesets.reader import FaceRow, Faceset, FacesetWriter, SourceClip, encode_crop
+from shared.faces.facesets.reader import FaceRow, Faceset, FacesetWriter, SourceClip, encode_crop, facesets_in
 from shared.faces.facesets.summary import contact_sheet, save_picture, summarise
 from tests.factories import face_row
 
@@ -126,6 +126,17 @@ def test_equal_content_has_an_equal_digest_and_a_change_shows(tmp_path):
     one, same = Faceset.open(write(tmp_path / "a")), Faceset.open(write(tmp_path / "b"))
     other = Faceset.open(write(tmp_path / "c", 4))
     assert one.digest() == same.digest() != other.digest()
+
+
+def test_a_folder_of_facesets_stands_for_them(tmp_path):
+    for name in ("b", "a"):
+        (tmp_path / "people" / name).mkdir(parents=True)
+        (tmp_path / "people" / name / "faceset.toml").touch()
+    (tmp_path / "people" / "extract.json").touch()
+    (tmp_path / "people" / "notes").mkdir()
+    people, one = tmp_path / "people", tmp_path / "people" / "b"
+    assert facesets_in([people]) == [people / "a", people / "b"]
+    assert facesets_in([one, tmp_path / "none", people / "notes"]) == [one, tmp_path / "none", people / "notes"]
 
 
 def test_rows_are_selected_at_the_end(tmp_path):

@@ -195,14 +195,19 @@ def already_listed(dataset: Path, request: ReenactRequest) -> ClipRecord | None:
     record = listed_clip(dataset, request.clip)
     if record is None:
         return None
-    made = (record.config, record.swapper, record.rendition, *(record.factors.get(name) for name in _SAME))
+    made = (record.config, record.swapper, record.rendition, record.target_identity, record.source_identity,
+            record.rights, *(record.factors.get(name) for name in _SAME))  # fmt: skip
     facts = {"target_sha256": request.target_sha256, "drive_sha256": request.drive_sha256} | dict(request.notes)
     facts |= {} if request.lipsync_sha256 is None else {"lipsync_sha256": request.lipsync_sha256}
-    asked = (settings.digest(request.config), request.swapper_sha256, request.rendition, *map(facts.get, _SAME))
+    facts |= {} if request.drive_rights is None else {"drive_rights": request.drive_rights}
+    asked = (settings.digest(request.config), request.swapper_sha256, request.rendition, request.target_identity,
+             request.driver_identity, request.rights, *map(facts.get, _SAME))  # fmt: skip
     if made != asked:
-        raise UsageError(f"{request.clip} is there already, made with other settings", hint="choose another --name")
+        raise UsageError(
+            f"{request.clip} is there already, made with other settings, people or rights", hint="choose another --name"
+        )
     return record
 
 
-_SAME = ("target_sha256", "drive_sha256", "target_frames", "lipsync_sha256", SOUND)
+_SAME = ("target_sha256", "drive_sha256", "target_frames", "lipsync_sha256", "drive_rights", SOUND)
 """Factors by which two requests are the same."""

@@ -345,13 +345,16 @@ def already_listed(dataset: Path, request: SwapRequest) -> ClipRecord | None:
         return None
     made = (record.config, record.swapper, record.source_identity, record.factors.get("target_sha256"))
     same = made == (settings.digest(request.config), request.swapper_sha256, request.source, request.target_sha256)
+    same = same and (record.target_identity, record.rights) == (request.target_identity, request.rights)
     # The file of an enlarging hook may have changed under the same name.
     same = same and record.factors.get("enlarge_sha256") == enlarge_digest(request.config.blend)
     same = same and record.factors.get("restorer_sha256") == restorer_digest(request.config.restore)
     same = same and (SOUND in record.factors) == (SOUND in request.notes)
     same = same and record.factors.get(TARGET_FRAMES) == request.notes.get(TARGET_FRAMES)
     if not same or record.rendition != request.rendition:
-        raise UsageError(f"{request.clip} is there already, made with other settings", hint="choose another --name")
+        raise UsageError(
+            f"{request.clip} is there already, made with other settings, people or rights", hint="choose another --name"
+        )
     return record
 
 

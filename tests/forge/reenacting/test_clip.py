@@ -179,3 +179,12 @@ def test_the_command_drives_a_mouth_by_speech(target, model, tmp_path, capsys):
     assert provenance.record["source_identity"] == "ann"
     assert provenance.record["architecture"] == "lipsync"
     assert "neutral" not in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("other", [{"rights": "CC-BY-4.0"}, {"target_identity": "cid"}, {"drive_rights": "public"}])
+def test_the_same_name_with_other_people_or_rights_is_refused(target, drive, reenact_config, tmp_path, other):
+    order = _order(drive, tmp_path, name="one")
+    made = reenact_clip(target, config=reenact_config, **order)
+    assert reenact_clip(target, config=reenact_config, **order) == made
+    with pytest.raises(UsageError, match="people or rights"):
+        reenact_clip(target, config=reenact_config, **order | other)

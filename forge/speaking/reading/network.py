@@ -1,8 +1,8 @@
 """The text encoder: phones with times to content code, pitch, voicing and energy of the voice model.
 
 Convolutions over phones see the neighbours of each; what they give is laid out over the length of each phone, with
-where in the phone a moment lies (the length regulator of FastSpeech: Ren et al., NeurIPS 2019, with lengths that are given);
-and dilated convolutions over time make the movements between them.
+where in the phone a moment lies (the length regulator of FastSpeech: Ren et al., NeurIPS 2019, with lengths that are
+given); and dilated convolutions over time make the movements between them.
 
 Convention:
     symbols: (B, P) int64, places: (B, H) int64, position: (B, H, 6), see ``timing``; H = T / 2

@@ -51,29 +51,30 @@ class TextCode:
 class _Block(nn.Module):
     """A residual convolution behind a normalisation of each frame's channels."""
 
-    def __init__(self, width: int, dilation: int) -> None:
+    def __init__(self, width: int, dilation: int, dropout: float) -> None:
         super().__init__()
+        self.dropout = nn.Dropout(dropout)
         self.norm = nn.LayerNorm(width)
         self.conv = nn.Conv1d(width, width, 5, padding=2 * dilation, dilation=dilation)
 
     def forward(self, hidden: Tensor, inside: Tensor) -> Tensor:
         """(B, W, T) to the same; what is not inside is 0."""
-        made = self.conv(self.norm(hidden.transpose(1, 2)).transpose(1, 2) * inside)
+        made = self.conv(self.dropout(self.norm(hidden.transpose(1, 2)).transpose(1, 2)) * inside)
         return (hidden + functional.leaky_relu(made, _SLOPE)) * inside
 
 
 class TextEncoder(nn.Module):
-    """See the module."""
+    """See the module. ``dropout`` is a share of channels that are left out in training."""
 
-    def __init__(self, spec: TextSpec) -> None:
+    def __init__(self, spec: TextSpec, dropout: float = 0.0) -> None:
         super().__init__()
         self.spec = spec
         width = spec.width
         self.symbols = nn.Embedding(spec.symbols + 1, width)
         self.voices = nn.Embedding(spec.voices, width)
-        self.phone_blocks = nn.ModuleList(_Block(width, 1) for _ in range(_PHONE_BLOCKS))
+        self.phone_blocks = nn.ModuleList(_Block(width, 1, dropout) for _ in range(_PHONE_BLOCKS))
         self.first = nn.Conv1d(width + POSITIONS, width, 5, padding=2)
-        self.blocks = nn.ModuleList(_Block(width, dilation) for dilation in _DILATIONS)
+        self.blocks = nn.ModuleList(_Block(width, dilation, dropout) for dilation in _DILATIONS)
         self.to_code = nn.Conv1d(width, spec.code, 1)
         self.to_tracks = nn.Conv1d(width, 2 * _TRACKS, 1)
 

@@ -111,7 +111,7 @@ class TextTraining(BaseLoop):
         seed_everything(config.seed)
         front = material.front_end
         spec = TextSpec(config.width, voice.facts.spec.code, len(material.inventory), len(front.voices))
-        self.encoder = TextEncoder(spec).to(self._device)
+        self.encoder = TextEncoder(spec, config.dropout).to(self._device)
         self._optimizer = torch.optim.Adam(self.encoder.parameters(), lr=config.learning_rate, betas=(0.9, 0.99))
         self.held_out: list[Lesson] = list(material.lessons[::_HELD_OUT])
         self._lessons = [each for place, each in enumerate(material.lessons) if place % _HELD_OUT]
@@ -161,6 +161,7 @@ class TextTraining(BaseLoop):
         for group in self._optimizer.param_groups:
             group["lr"] = config.learning_rate * self._rate(fraction)
         self.encoder.train()
+        torch.manual_seed(int(rng.integers(1 << 62)))  # of the dropout, so that a training goes on as it would have
         first = int(rng.integers(0, max(1, int(batch.inside.sum(1).min()) - _DECODED + 1)))
         loss = self._loss(batch, torch.from_numpy(numbers).to(self._device), first)
         value = float(loss.detach())

@@ -66,7 +66,9 @@ def test_the_loss_counts_levels_and_slopes_inside():
     assert float(movement_loss(rising, wanted, inside)) == pytest.approx(0.5 + 0.5 * 1.0)
 
 
-@pytest.mark.parametrize("bad", [{"sentences": 1}, {"width": 4}, {"tempo": 0.9}, {"decoded": -1.0}, {"engine": ""}])
+@pytest.mark.parametrize(
+    "bad", [{"sentences": 1}, {"width": 4}, {"tempo": 0.9}, {"decoded": -1.0}, {"dropout": 1.0}, {"engine": ""}]
+)
 def test_settings_out_of_range_are_refused(bad):
     with pytest.raises(ConfigError):
         TextConfig(**bad)

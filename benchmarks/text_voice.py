@@ -3,7 +3,7 @@
 Thirty sentences that were written for this and are in no training. Whose voice is asked of Resemblyzer, words of
 pocketsphinx, as in ``voice``. When a phone sounds in a reading is found by laying the engine's own speech, whose times
 are exact, beside it: both as cepstra without their means, by dynamic time warping (Sakoe and Chiba, 1978, symmetric
-form). Two controls show what that measure is worth: the engine's sound converted, which is in step by construction, and
+form). Two controls test that measure: the engine's sound converted, which is in step by construction, and
 a reading that is late by a known time.
 """
 

@@ -10,6 +10,7 @@ import typer
 
 from forge.speaking.conversion.config import VoiceConfig
 from forge.speaking.reading.config import TextConfig
+from shared.commands.completion import words
 from shared.commands.options import DeviceOption, SeedOption, SettingsOption, default, resolve
 from shared.console import console, counted
 
@@ -84,7 +85,12 @@ def train_text(
         ),
     ],
     engine: Annotated[
-        str | None, typer.Option(help="Engine that tells the times of phones.", show_default=_TEXT.engine)
+        str | None,
+        typer.Option(
+            help="Engine that tells the times of phones: flite or espeak.",
+            show_default=_TEXT.engine,
+            autocompletion=words("flite", "espeak"),
+        ),
     ] = None,
     voices: Annotated[
         str | None,

@@ -11,6 +11,11 @@ import typer
 from benchmarks.app import Save, app, command_line, show
 from benchmarks.schema import new_result
 
+Packages = Annotated[
+    Path | None,
+    typer.Option(help="Folder with resemblyzer and pocketsphinx, by pip install --target.", show_default="installed"),
+]
+
 
 @app.command("speech-sets")
 def speech_sets(
@@ -40,12 +45,7 @@ def voice(
     voices: Annotated[
         list[Path], typer.Argument(help="Voicesets of its identities, or folders of them.", show_default=False)
     ],
-    packages: Annotated[
-        Path | None,
-        typer.Option(
-            help="Folder with resemblyzer and pocketsphinx, by pip install --target.", show_default="installed"
-        ),
-    ] = None,
+    packages: Packages = None,
     targets: Annotated[int, typer.Option(help="Identities that each utterance is converted to.", min=1)] = 3,
     sentences: Annotated[int, typer.Option(help="Sentences whose words are counted.", min=0)] = 16,
     seed: Annotated[int, typer.Option(help="Of everything random.")] = 0,
@@ -65,3 +65,35 @@ def voice(
                 "identities": [dataclasses.asdict(each) for each in model.facts.identities]}  # fmt: skip
     found = measure(model, sets, packages, targets=targets, sentences=sentences, seed=seed)
     show(new_result("voice", command_line(), found, settings=settings), save)
+
+
+@app.command("text-voice")
+def text_voice(
+    run: Annotated[Path, typer.Argument(help="Run of a voice model with a text encoder.", show_default=False)],
+    voices: Annotated[
+        list[Path], typer.Argument(help="Voicesets of its identities, or folders of them.", show_default=False)
+    ],
+    packages: Packages = None,
+    sentences: Annotated[int, typer.Option(help="Sentences, at most 30.", min=1, max=30)] = 30,
+    targets: Annotated[int, typer.Option(help="Identities that read each sentence, in turn.", min=1)] = 8,
+    heard: Annotated[int, typer.Option(help="Readings of a sentence whose words are counted.", min=0)] = 2,
+    seed: Annotated[int, typer.Option(help="Of everything random.")] = 0,
+    save: Save = None,
+) -> None:
+    """Texts read by the identities of a voice model: whose voice, words, times of phones, speed."""
+    import dataclasses
+
+    from benchmarks.text_voice import measure
+    from forge.speaking.conversion.checkpoint import load_voice_model
+    from forge.speaking.reading.checkpoint import load_text_model
+    from shared.voices.reader import read_voiceset, voicesets_in
+
+    model = load_voice_model(run)
+    encoder = load_text_model(run, model)
+    sets = [read_voiceset(path) for folder in voices for path in voicesets_in(folder)]
+    settings = {"weights_sha256": model.weights_sha256, "text_weights_sha256": encoder.weights_sha256,
+                "steps": encoder.facts.steps, "trained_on": encoder.facts.sentences, "sentences": sentences,
+                "targets": targets, "heard": heard, "seed": seed,
+                "front_end": dataclasses.asdict(encoder.facts.front_end)}  # fmt: skip
+    found = measure(model, encoder, sets, packages, sentences=sentences, targets=targets, heard=heard, seed=seed)
+    show(new_result("text-voice", command_line(), found, settings=settings), save)

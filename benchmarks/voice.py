@@ -144,9 +144,8 @@ def _nearness(
     encoder: SpeakerEncoder,
 ) -> list[Measurement]:
     """Similarity to target and source, against the mean embedding of what was learned from each identity."""
-    learned = learned_of(model, voices, most=8)
     names = [each.name for each in model.facts.identities]
-    means = {name: _unit(np.mean([encoder.embedded(each) for each in learned[name]], axis=0)) for name in names}
+    means = mean_embeddings(model, voices, encoder)
     own = {id(source): encoder.embedded(source.sound) for source, _, _ in made}
     nearer, first, to_target, to_source, control = [], [], [], [], []
     for source, name, sound in console.track(made, "comparing voices", len(made), unit="utterance"):
@@ -176,7 +175,17 @@ def _nearness(
     ]
 
 
-def _unit(vector: np.ndarray) -> np.ndarray:
+def mean_embeddings(model: VoiceModel, voices: Sequence[Voiceset], encoder: SpeakerEncoder) -> dict[str, np.ndarray]:
+    """For each identity the mean embedding (256,), of length 1, of up to eight utterances that were learned from."""
+    learned = learned_of(model, voices, most=8)
+    return {
+        each.name: unit(np.mean([encoder.embedded(sound) for sound in learned[each.name]], axis=0))
+        for each in model.facts.identities
+    }
+
+
+def unit(vector: np.ndarray) -> np.ndarray:
+    """The vector with length 1."""
     return vector / max(float(np.linalg.norm(vector)), 1e-9)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -13,6 +13,10 @@ from shared.commands.completion import words
 from shared.commands.options import SeedOption
 from shared.console import console
 from shared.errors import UsageError
+
+if TYPE_CHECKING:
+    from forge.speaking.contract import EngineInfo, Phone
+    from shared.audio.sound import Sound
 
 _MOST_BYTES = 1 << 20
 _ENGINES = ("espeak", "festival", "flite", "hibari", "piper")
@@ -27,60 +31,118 @@ def speak(
         Path | None, typer.Option(help="File: .wav, .flac, .mp3 or .m4a.", show_default="speech.wav")
     ] = None,
     engine: Annotated[
-        str, typer.Option(help="hibari, espeak, piper, flite or festival.", autocompletion=words(*_ENGINES))
-    ] = DEFAULT_ENGINE,
+        str | None,
+        typer.Option(
+            help="hibari, espeak, piper, flite or festival.",
+            autocompletion=words(*_ENGINES),
+            show_default=f"{DEFAULT_ENGINE}, or that of the run",
+        ),
+    ] = None,
     voice: Annotated[str | None, typer.Option(help="Voice of the engine.", show_default="its first")] = None,
+    run: Annotated[
+        Path | None,
+        typer.Option(help="Run of a voice model with a text encoder, in whose voices it is read.", show_default=False),
+    ] = None,
+    identity: Annotated[str | None, typer.Option(help="Identity of the run that speaks.", show_default=False)] = None,
     phones: Annotated[
         Path | None, typer.Option(help="Write the times of all phones to this .csv file.", show_default=False)
     ] = None,
     seed: SeedOption = None,
 ) -> None:
-    """Reads a text aloud with an engine: labelled synthetic speech.
+    """Reads a text aloud, by an engine or in the voice of an identity of a trained run: labelled synthetic speech.
 
     Every file carries the sound mark, the words "synthetic speech" in its tags, and a signature whose record names
-    engine, voice and text.
+    engine, voice and text; with --run the identity, the bases on which its voice may be used, and the models.
 
     Example: assay forge speak "The meeting is at nine." --out nine.wav
 
     Example: assay forge speak --file story.txt --engine espeak --phones story.csv --out story.flac
+
+    Example: assay forge speak "The meeting is at nine." --run runs/voices --identity bob --out bob.wav
     """
-    from forge.speaking.contract import checked_text, say
-    from forge.speaking.output import engine_facts, need_speech_suffix, write_phones, write_speech
+    from forge.speaking.contract import checked_text
+    from forge.speaking.output import need_speech_suffix, write_phones, write_speech
     from shared.provenance.identity import SigningIdentity
     from shared.provenance.sign import need_signable
 
     place = out or Path("speech.wav")
     need_speech_suffix(place)
     _need_phones_place(phones, place, file)
+    _need_whose_voice(run, identity, engine)
     number = seed or 0
     said = checked_text(_given(text, file))
-    identity = SigningIdentity.load_or_create()
-    need_signable(identity, None)
-    speech = say(said, engine=engine, voice=voice, seed=number)
-    if phones is not None and not speech.phones:
-        raise UsageError(f"{engine} does not tell the times of phones", hint="espeak does; or leave --phones out")
-    made = write_speech(
-        place, speech.sound, manipulation=engine, facts=engine_facts(speech, said, number), identity=identity
-    )
+    signer = SigningIdentity.load_or_create()
+    need_signable(signer, None)
+    if run is not None:
+        spoken = _in_trained_voice(said, run, str(identity), voice, number)
+    else:
+        spoken = _by_engine(said, engine or DEFAULT_ENGINE, voice, number)
+    if phones is not None and not spoken.phones:
+        raise UsageError(
+            f"{spoken.info.name} does not tell the times of phones", hint="espeak does; or leave --phones out"
+        )
+    made = write_speech(place, spoken.sound, manipulation=spoken.manipulation, facts=spoken.facts, identity=signer)
     if phones is not None:
-        write_phones(phones, speech.phones, speech.sound.rate)
-    info = speech.info
+        write_phones(phones, spoken.phones, spoken.sound.rate)
     console.print(
-        f"{place}: {speech.sound.seconds:.2f} s by {info.name} {info.version}, voice {info.voice}; synthetic speech, "
-        f"marked {made.mark} and signed"
+        f"{place}: {spoken.sound.seconds:.2f} s {spoken.described}; synthetic speech, marked {made.mark} and signed"
     )
     console.result(
         {
             "path": str(place),
-            "seconds": speech.sound.seconds,
-            "rate": speech.sound.rate,
+            "seconds": spoken.sound.seconds,
+            "rate": spoken.sound.rate,
             "sha256": made.sha256,
             "mark": made.mark,
-            "engine": dataclasses.asdict(info),
+            "engine": dataclasses.asdict(spoken.info),
             "record": dict(made.facts),
-            "phones": [dataclasses.asdict(one) for one in speech.phones],
+            "phones": [dataclasses.asdict(one) for one in spoken.phones],
         }
     )
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class _Spoken:
+    """A text that was read: the sound, its phones, the engine, and what the record and the console say of it."""
+
+    sound: Sound
+    phones: tuple[Phone, ...]
+    info: EngineInfo
+    manipulation: str
+    facts: dict[str, str | int | None]
+    described: str
+
+
+def _by_engine(text: str, engine: str, voice: str | None, seed: int) -> _Spoken:
+    from forge.speaking.contract import say
+    from forge.speaking.output import engine_facts
+
+    speech = say(text, engine=engine, voice=voice, seed=seed)
+    info = speech.info
+    described = f"by {info.name} {info.version}, voice {info.voice}"
+    return _Spoken(speech.sound, speech.phones, info, engine, engine_facts(speech, text, seed), described)
+
+
+def _in_trained_voice(text: str, run: Path, identity: str, voice: str | None, seed: int) -> _Spoken:
+    from forge.speaking.conversion.checkpoint import load_voice_model
+    from forge.speaking.reading.checkpoint import load_text_model
+    from forge.speaking.reading.read import MANIPULATION, read_facts, read_text
+
+    model = load_voice_model(run)
+    encoder = load_text_model(run, model)
+    made = read_text(text, model, encoder, identity, engine_voice=voice, seed=seed)
+    facts = read_facts(made, text, model, encoder, identity, seed)
+    described = f"in the voice of {identity}, phones by {made.info.name}"
+    return _Spoken(made.sound, made.phones, made.info, MANIPULATION, facts, described)
+
+
+def _need_whose_voice(run: Path | None, identity: str | None, engine: str | None) -> None:
+    if run is None and identity is not None:
+        raise UsageError(f"{identity} is an identity of which run?", hint="give --run with a voice model's run")
+    if run is not None and identity is None:
+        raise UsageError("which identity of the run speaks?", hint="give --identity")
+    if run is not None and engine is not None:
+        raise UsageError("--engine does not go with --run", hint="the run's text encoder has an engine of its own")
 
 
 def engines() -> None:

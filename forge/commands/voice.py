@@ -1,4 +1,4 @@
-"""``assay forge train-voice`` and ``assay forge convert``: a model of voices, and speech in one of them."""
+"""``assay forge train-voice``, ``train-text`` and ``convert``: a model of voices, and speech in one of them."""
 
 from __future__ import annotations
 
@@ -9,10 +9,13 @@ from typing import Annotated, Any
 import typer
 
 from forge.speaking.conversion.config import VoiceConfig
+from forge.speaking.reading.config import TextConfig
+from shared.commands.completion import words
 from shared.commands.options import DeviceOption, SeedOption, SettingsOption, default, resolve
 from shared.console import console, counted
 
 _CONFIG = VoiceConfig()
+_TEXT = TextConfig()
 
 
 def train_voice(
@@ -71,6 +74,67 @@ def train_voice(
     console.result(
         {"run": str(result.run), "model": str(result.model), "steps": result.steps, "seconds": result.seconds,
          "identities": [dataclasses.asdict(each) for each in result.facts.identities]}
+    )  # fmt: skip
+
+
+def train_text(
+    run: Annotated[
+        Path,
+        typer.Argument(
+            help="Run of a trained voice model; an unfinished training in it continues.", show_default=False
+        ),
+    ],
+    engine: Annotated[
+        str | None,
+        typer.Option(
+            help="Engine that tells the times of phones: flite or espeak.",
+            show_default=_TEXT.engine,
+            autocompletion=words("flite", "espeak"),
+        ),
+    ] = None,
+    voices: Annotated[
+        str | None,
+        typer.Option(help="Voices of the engine, with commas; the first reads texts.", show_default="all that tell"),
+    ] = None,
+    sentences: Annotated[
+        int | None, typer.Option(help="Sentences that the engine reads.", show_default=default(_TEXT.sentences))
+    ] = None,
+    steps: Annotated[int | None, typer.Option(help="How long.", show_default=default(_TEXT.steps))] = None,
+    minutes: Annotated[
+        float | None,
+        typer.Option(
+            help="Stop after this many minutes; the schedule follows this clock too.", show_default="no limit"
+        ),
+    ] = None,
+    batch: Annotated[int | None, typer.Option(help="Sentences in a step.", show_default=default(_TEXT.batch))] = None,
+    device: DeviceOption = None,
+    seed: SeedOption = None,
+    config: SettingsOption = None,
+) -> None:
+    """Trains what lets the identities of a voice model read texts. Ctrl-C saves; the same command continues.
+
+    This text encoder learns from sentences that an engine reads, whose phones and times are known, and from no person.
+    The voice model stays as it is. RUN/text/previews shows spectrograms and a sound at the end.
+
+    Example: assay forge train-text runs/voices --voices rms,slt --minutes 20
+    """
+    from forge.speaking.reading.training import train_text as trained
+
+    flags = {
+        "engine": engine,
+        "voices": None if voices is None else [each.strip() for each in voices.split(",") if each.strip()],
+        "sentences": sentences, "steps": steps, "minutes": minutes, "batch": batch, "device": device, "seed": seed,
+    }  # fmt: skip
+    result = trained(run, resolve(TextConfig, config, flags))
+    front = result.facts.front_end
+    console.print(
+        f"{result.model}: {counted(result.steps, 'step')} on {counted(result.facts.sentences, 'sentence')} by "
+        f"{front.engine} ({', '.join(front.voices)})"
+    )
+    console.print(f'try it: assay forge speak "The meeting is at nine." --run {run} --identity NAME')
+    console.result(
+        {"run": str(result.run), "model": str(result.model), "steps": result.steps, "seconds": result.seconds,
+         "engine": front.engine, "voices": list(front.voices), "sentences": result.facts.sentences}
     )  # fmt: skip
 
 

@@ -100,6 +100,13 @@ def engine_facts(speech: Speech, text: str, seed: int) -> dict[str, str | int | 
         "engine_version": info.version,
         "voice": info.voice,
         "weights_sha256": info.weights,
+        **text_facts(text, seed),
+    }
+
+
+def text_facts(text: str, seed: int) -> dict[str, str | int | None]:
+    """The facts of a text that was read, whoever read it."""
+    return {
         "text": text[:_MOST_TEXT],
         "text_sha256": hashlib.sha256(text.encode()).hexdigest(),
         "seed": seed,

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Generic, Protocol, TypeVar
 
 import msgspec
+import torch
 from safetensors import SafetensorError
 from safetensors.torch import load, save_file
-from torch import Tensor
+from torch import Tensor, nn
 
 from shared.errors import CheckpointError, StorageError
 from shared.storage import need_replaceable, read_bytes, read_json, replacing_folder
@@ -33,6 +34,7 @@ class Numbered(Protocol):
 
 
 F = TypeVar("F", bound=Numbered)
+M = TypeVar("M", bound=nn.Module)
 
 
 @dataclass(frozen=True)
@@ -106,6 +108,29 @@ def read_model(place: Path, layout: ModelLayout[F]) -> StoredModel[F]:
     except (SafetensorError, ValueError) as error:
         raise damaged(path, error) from error
     return StoredModel(folder, facts, tensors, hashlib.sha256(data).hexdigest())
+
+
+def filled(stored: StoredModel[F], layout: ModelLayout[F], build: Callable[[], M]) -> M:
+    """The network that ``build`` makes, with the stored weights, ready for use.
+
+    Names and shapes are compared first, before memory is taken for a network of the size that the facts say.
+
+    Raises:
+        CheckpointError: the weights do not fit, or are no numbers.
+    """
+    path = stored.folder / WEIGHTS_NAME
+    try:
+        with torch.device("meta"):
+            wanted = {name: each.shape for name, each in build().state_dict().items()}
+        if wanted != {name: each.shape for name, each in stored.tensors.items()}:
+            raise ValueError(f"its weights are not of the size that {layout.facts_name} says")
+        network = build()
+        network.load_state_dict(stored.tensors)
+    except (RuntimeError, ValueError) as error:
+        raise damaged(path, error) from error
+    if not all(bool(torch.isfinite(each).all()) for each in network.state_dict().values()):
+        raise CheckpointError(f"{path} holds weights that are no numbers", hint="train it again")
+    return network.eval()
 
 
 def damaged(path: Path, error: Exception) -> CheckpointError:

@@ -9,15 +9,12 @@ import dataclasses
 from dataclasses import dataclass
 from pathlib import Path
 
-import torch
-from torch import Tensor
-
 from forge.speaking.conversion.features import PitchRange
 from forge.speaking.conversion.network import VoiceSpec, VoiceSwapper
-from shared.errors import CheckpointError, UnknownNameError
+from shared.errors import UnknownNameError
 from shared.registry import near_matches
 from shared.types import check_name
-from shared.weights.folder import WEIGHTS_NAME, ModelLayout, damaged, read_model, write_model
+from shared.weights.folder import ModelLayout, filled, read_model, write_model
 
 FACTS_NAME = "voice.json"
 FOLDER_NAME = "voice-model"
@@ -109,24 +106,8 @@ def load_voice_model(place: Path) -> VoiceModel:
         CheckpointError: there is none, or it is damaged.
     """
     stored = read_model(place, _LAYOUT)
-    path, spec = stored.folder / WEIGHTS_NAME, stored.facts.spec
-    try:
-        _need_shapes(spec, stored.tensors)
-        swapper = VoiceSwapper(spec)
-        swapper.load_state_dict(stored.tensors)
-    except (RuntimeError, ValueError) as error:
-        raise damaged(path, error) from error
-    if not all(bool(torch.isfinite(each).all()) for each in swapper.state_dict().values()):
-        raise CheckpointError(f"{path} holds weights that are no numbers", hint="train it again")
-    return VoiceModel(swapper.eval(), stored.facts, stored.weights_sha256)
-
-
-def _need_shapes(spec: VoiceSpec, tensors: dict[str, Tensor]) -> None:
-    """Compares names and shapes with those of ``spec``, before memory is taken for a model of that size."""
-    with torch.device("meta"):
-        wanted = {name: each.shape for name, each in VoiceSwapper(spec).state_dict().items()}
-    if wanted != {name: each.shape for name, each in tensors.items()}:
-        raise ValueError(f"its weights are not of the size that {FACTS_NAME} says")
+    swapper = filled(stored, _LAYOUT, lambda: VoiceSwapper(stored.facts.spec))
+    return VoiceModel(swapper, stored.facts, stored.weights_sha256)
 
 
 def card_of(facts: VoiceFacts, parameters: tuple[int, int]) -> str:

@@ -44,11 +44,11 @@ def write_previews(run: Run, swapper: VoiceSwapper, identities: Sequence[Voice],
             )  # fmt: skip
     finally:
         swapper.to(device).train(trained)
-    write_bytes(run.previews / "latest.png", _picture(shown, step))
+    write_bytes(run.previews / "latest.png", spectrograms(shown, step))
 
 
-def _picture(shown: Sequence[tuple[str, np.ndarray]], step: int) -> bytes:
-    """Mel spectrograms (T, 80) one below the other."""
+def spectrograms(shown: Sequence[tuple[str, np.ndarray]], step: int) -> bytes:
+    """A PNG of mel spectrograms (T, 80), one below the other."""
     with figure(7.0, 1.6 * len(shown)) as made:
         rows = made.subplots(len(shown), 1, sharex=True, squeeze=False)[:, 0]
         for axes, (name, mel) in zip(rows, shown, strict=True):

@@ -1,0 +1,54 @@
+"""An engine of hums that tells its phones, a voice model of two humming speakers, and a text encoder on both."""
+
+from __future__ import annotations
+
+import pytest
+
+from forge.speaking.contract import EngineInfo, Phone, Speech
+from forge.speaking.conversion.training import train_voices
+from forge.speaking.reading.config import TextConfig
+from forge.speaking.reading.training import train_text
+from tests.forge.speaking.conversion.conftest import RATE, SMALL, hum, voicesets
+
+__all__ = ["voicesets"]
+
+SMALL_TEXT = TextConfig(engine="hum", sentences=4, width=12, steps=6, batch=2, warmup_steps=2, device="cpu",
+                        log_every=2, save_every=2)  # fmt: skip
+
+
+class HumEngine:
+    """Each letter is a phone of a twentieth of a second; the voice ``dumb`` does not tell them."""
+
+    def missing(self):
+        return None
+
+    def voices(self):
+        return ("low", "high", "dumb")
+
+    def speak(self, text, *, voice, seed):
+        letters = [each for each in text.lower() if each.isalpha()][:40]
+        step = RATE // 20
+        sound = hum(len(letters) / 20, 110 if voice == "low" else 190, seed=len(text))
+        phones = tuple(Phone(each, place * step, (place + 1) * step) for place, each in enumerate(letters))
+        return Speech(sound, EngineInfo("hum", "formant", "1", voice, None, "CC0"), () if voice == "dumb" else phones)
+
+
+@pytest.fixture
+def hum_engine(monkeypatch):
+    """The engine under the name ``hum``."""
+    for module in ("forge.speaking.contract", "forge.speaking.reading.material"):
+        monkeypatch.setattr(f"{module}.engine_named", lambda name: HumEngine())
+
+
+@pytest.fixture
+def voice_run(voicesets, hum_engine, tmp_path):
+    """A run of a voice model of r0 and r1."""
+    train_voices(voicesets[:2], tmp_path / "run", SMALL, steps=2)
+    return tmp_path / "run"
+
+
+@pytest.fixture
+def text_run(voice_run):
+    """The run with a text encoder."""
+    train_text(voice_run, SMALL_TEXT, steps=2)
+    return voice_run

@@ -15,6 +15,8 @@ from shared.faces.finders.finder import FaceFinder
 from shared.storage import inside
 from shared.types import ClipId, ClipRecord, Frame
 from shared.video import VideoReader
+from shared.video.images import PictureReader
+from shared.video.media import clip_reader
 
 _SEARCHED = 3
 
@@ -81,7 +83,7 @@ def found_faces(
         frames: list[int] = []
         boxes: list[np.ndarray] = []
         try:
-            with VideoReader(inside(folder, record.path)) as reader:
+            with clip_reader(inside(folder, record.path)) as reader:
                 for frame in spaced(reader, ranges[record.id], _SEARCHED):
                     for face in finder.find([frame.image])[0]:
                         frames.append(frame.index)
@@ -96,7 +98,7 @@ def found_faces(
     return found
 
 
-def spaced(reader: VideoReader, part: tuple[int, int], count: int) -> Iterator[Frame]:
+def spaced(reader: VideoReader | PictureReader, part: tuple[int, int], count: int) -> Iterator[Frame]:
     """Yields at most ``count`` frames, evenly spaced within the half-open range ``part``."""
     length = max(1, part[1] - part[0])
     count = min(count, length)

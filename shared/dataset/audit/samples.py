@@ -32,7 +32,7 @@ from shared.errors import AssayError, StorageError
 from shared.marking.read import MarkReader
 from shared.storage import decode_json, inside, replacing
 from shared.types import ClipId, ClipRecord
-from shared.video import VideoReader
+from shared.video.media import clip_reader
 
 REGIONS: dict[str, int] = {
     "background": TEXTURE_DIM + COLOUR_DIM,
@@ -116,7 +116,7 @@ def read_sample(path: Path, part: tuple[int, int], faces: FaceBoxes, frames: int
     rows: dict[str, list[np.ndarray]] = {name: [] for name in REGIONS}
     thumbs: list[np.ndarray] = []
     marks = MarkReader()
-    with VideoReader(path) as reader:
+    with clip_reader(path) as reader:
         for frame in spaced(reader, part, frames):
             thumbs.append(thumbnail(frame.image))
             marks.add(cv2.cvtColor(frame.image, cv2.COLOR_RGB2GRAY))

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from forge.building.pieces import Shot, models_of, shots_of, splits_of
-from forge.building.plan import SELF
+from forge.building.plan_parts import SELF
 from forge.building.sampling import seed_for
 from forge.building.spec import ManipulationConfig, SetSpec, load_spec
 from forge.building.spec_text import set_text

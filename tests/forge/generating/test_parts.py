@@ -14,7 +14,7 @@ from forge.generating.contract import generators, latent_between
 from forge.generating.families import untrained
 from forge.generating.flow import FlowGenerator, generate_flow
 from forge.generating.prior import main_directions, shrunk_covariance
-from forge.generating.stills import seeds_of
+from forge.generating.config import seeds_of
 from forge.generating.train import train_generator
 from forge.generating.trainers import tiled
 from forge.models import build_swapper

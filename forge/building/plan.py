@@ -79,6 +79,7 @@ class _Planner:
     ) -> None:
         self.spec, self.out, self.work = spec, out, work
         self.shots, self.splits, self.models = shots, splits, models
+        self.films = [shot for shot in shots if not shot.still]
         self.steps: dict[str, BuildStep] = {}
         self.clips: list[PlannedClip] = []
         self.rights = {one.name: one.rights for one in spec.identity}
@@ -93,7 +94,7 @@ class _Planner:
                     shot.key, "shot", shot.task, (), Path(shot.task.out), shot.megapixels, shot.megapixels * 1.5e6
                 )
             )
-            if self._ladder:
+            if self._ladder and not shot.still:
                 self._real(shot)
         swappers = {model.name: self._model(model) for model in self.models}
         for manipulation in self.spec.manipulation:
@@ -231,7 +232,7 @@ class _Planner:
         source, target = pair
         variant = f"-v{number}" if manipulation.factors and number is not None else ""
         chosen = chosen_exports(manipulation, exports)
-        shots = [shot for shot in self.shots if shot.person == target][: manipulation.clips]
+        shots = [shot for shot in self.films if shot.person == target][: manipulation.clips]
         for shot in shots:
             paste = paste_of(manipulation, shot.name, pair, number or 0, self.spec.set.seed)
             config = swap_settings(self.spec, manipulation, factors, paste)
@@ -287,9 +288,9 @@ class _Planner:
         """The fakes of a pair of driver and target; self-drives, if they are one person."""
         source, target = pair
         own, seed = source == target, self.spec.set.seed
-        by_name = {shot.name: shot for shot in self.shots}
-        drivers = [shot.name for shot in self.shots if shot.person == source]
-        shots = [shot for shot in self.shots if shot.person == target][: one.clips]
+        by_name = {shot.name: shot for shot in self.films}
+        drivers = [shot.name for shot in self.films if shot.person == source]
+        shots = [shot for shot in self.films if shot.person == target][: one.clips] if drivers else []
         for number, shot in enumerate(shots):
             driver = by_name[driver_of(drivers, number, shot.name, one.family, own=own)]
             config = one.config(set_settings(self.spec))

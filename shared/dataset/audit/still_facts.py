@@ -52,20 +52,19 @@ def read_still_facts(path: Path) -> FileFacts:
             "signed": float(manifest > 0 or signed_bytes > 0),
         }
         sides = image.width, image.height
-        tables, chroma = (_tables(image), _chroma(image)) if isinstance(image, _JPEG) else ({}, {})
+        tables, chroma = (
+            (_tables(image), _chroma(image)) if isinstance(image, JpegImagePlugin.JpegImageFile) else ({}, {})
+        )
         metadata = _metadata(image)
     dimensions: Facts = {"width": float(sides[0]), "height": float(sides[1]), "ratio": sides[0] / max(1, sides[1])}
     amount: Facts = {"bytes_per_pixel_log": float(np.log(max(1, size) / shown))}
     return FileFacts(
-        container, {}, {}, {}, tables=tables, dimensions=dimensions, chroma=chroma, bytes=amount, metadata=metadata
+        container, {}, {}, {}, tables=tables, dimensions=dimensions, chroma=chroma, amount=amount, metadata=metadata
     )
 
 
-_JPEG = JpegImagePlugin.JpegImageFile
-
-
 def estimated_quality(luma: np.ndarray) -> tuple[float, float]:
-    """libjpeg's quality, 1 to 100, whose luma table is nearest to ``luma`` (64,), and the mean difference from it.
+    """Libjpeg's quality, 1 to 100, whose luma table is nearest to ``luma`` (64,), and the mean difference from it.
 
     The difference is 0 for an encoder that scales the standard's tables, as libjpeg does.
     """
@@ -78,8 +77,8 @@ def estimated_quality(luma: np.ndarray) -> tuple[float, float]:
     return float(qualities[best]), float(apart[best])
 
 
-def _tables(image: Image.Image) -> Facts:
-    tables = {number: np.asarray(list(values), np.int64) for number, values in getattr(image, "quantization").items()}
+def _tables(image: JpegImagePlugin.JpegImageFile) -> Facts:
+    tables = {number: np.asarray(list(values), np.int64) for number, values in image.quantization.items()}
     sound = [tables[number] for number in sorted(tables) if tables[number].shape == (64,)]
     if not sound:
         return {"tables": 0.0}
@@ -93,7 +92,7 @@ def _tables(image: Image.Image) -> Facts:
     }
 
 
-def _chroma(image: Image.Image) -> Facts:
+def _chroma(image: JpegImagePlugin.JpegImageFile) -> Facts:
     layers = [(float(layer[1]), float(layer[2])) for layer in getattr(image, "layer", [])][:4]
     text = ":".join(f"{across:g}x{down:g}" for across, down in layers)
     known = {0: "4:4:4", 1: "4:2:2", 2: "4:2:0"}.get(JpegImagePlugin.get_sampling(image), "other")
@@ -112,7 +111,7 @@ def _metadata(image: Image.Image) -> Facts:
 
 
 def _parts(path: Path, kind: str) -> tuple[list[str], int]:
-    """The names of a file's parts in order, without those of a C2PA manifest, and the bytes of those; none if unknown."""
+    """The names of a file's parts in order, without those of a C2PA manifest, and the bytes of those."""
     if kind == "JPEG":
         return _segments(path)
     return _chunks(path) if kind == "PNG" else ([], 0)
@@ -132,7 +131,7 @@ def _segments(path: Path) -> tuple[list[str], int]:
             if marker == _C2PA_MARKER:
                 manifest += length
             else:
-                names.append(_NAMED.get(marker) or (f"APP{marker - 0xE0}" if 0xE0 <= marker <= 0xEF else f"{marker:02X}"))
+                names.append(_NAMED.get(marker, f"APP{marker - 0xE0}" if 0xE0 <= marker <= 0xEF else f"{marker:02X}"))
             if marker == 0xDA:
                 break
             place += length

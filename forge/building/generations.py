@@ -28,8 +28,8 @@ class GenerationConfig:
         quality_spread: the last JPEG quality of every still, real or fake, is moved by a random number of up to so many
             levels, because at one quality a softer face takes fewer bytes.
         real: real stills for each generated one, of the people of the split, from frames spaced over their clips.
-        softened: share of the real stills that are reduced by 1 to 2.5 and enlarged again first. Generated faces are
-            soft; without soft real ones a detector learns that.
+        softened: share of the real stills that are reduced and enlarged again first, by 1.2 to ``softest`` times.
+            Generated faces are soft; without real ones that are as soft a detector learns that.
         autoencoded: also make real stills through the encoder and decoder that the generator was made from, where it
             has them (``generate-prior``), under the name with ``-self``, when the set has controls.
     """
@@ -41,9 +41,10 @@ class GenerationConfig:
     truncation: float = 0.7
     px: int = 256
     renditions: tuple[str | StillRendition, ...] = ("png", "jpg90", "jpg75")
-    quality_spread: int = 5
+    quality_spread: int = 8
     real: float = 1.0
     softened: float = 0.5
+    softest: float = 4.0
     autoencoded: bool = True
 
     def __post_init__(self) -> None:
@@ -66,6 +67,7 @@ class GenerationConfig:
         need(0 <= self.quality_spread <= 20, f"{self.name}: quality_spread is {self.quality_spread}", "0 to 20 levels")
         need(0.1 <= self.real <= 10, f"{self.name}: real is {self.real}", "1 makes as many real stills as faces")
         need(0 <= self.softened <= 1, f"{self.name}: softened is {self.softened}", "a share, 0 to 1")
+        need(1.2 <= self.softest <= 8, f"{self.name}: softest is {self.softest}", "1.2 to 8 times; 4 is usual")
 
     @property
     def ladder(self) -> tuple[StillRendition, ...]:

@@ -116,11 +116,11 @@ class _StillPlanner:
     def _portraits_of(self, one: GenerationConfig, generator: _Generator, shot: Shot, count: int) -> None:
         swapper = generator.swapper if one.autoencoded else None
         seed = seed_for(self.spec.set.seed, "portraits", one.name, shot.name)
-        made = (shot.key, generator.digest, count, one.softened, swapper or "", seed)
+        made = (shot.key, generator.digest, count, one.softened, one.softest, swapper or "", seed)
         key = self.key("portraits", *made)
         task = PortraitsTask(
             out=str(self.work / "stills" / f"{one.name}-{shot.name}-{key[:12]}"), run=str(generator.run),
-            shot=shot.task.out, count=count, softened=one.softened, swapper=swapper, seed=seed,
+            shot=shot.task.out, count=count, softened=one.softened, softest=one.softest, swapper=swapper, seed=seed,
         )  # fmt: skip
         self._step("portraits", key, task, (shot.key,), Path(task.out), count, 3.0 * generator.px**2 * count)
         stills: list[StillTask] = []

@@ -50,7 +50,7 @@ from shared.video.images import encode_png, picture_info, read_picture
 from shared.video.renditions import resized_picture
 
 MADE = "made.json"
-_MOST_REDUCED = 2.5
+_LEAST_REDUCED = 1.2
 
 
 @dataclass(frozen=True)
@@ -127,7 +127,7 @@ def cut_portraits(task: PortraitsTask) -> int:
     spec, rights = _spec_of(run)
     swapper = None if task.swapper is None else load_swapper(Path(task.swapper))
     rng = np.random.default_rng(task.seed)
-    drawn = [_reduction(rng, task.softened) for _ in range(task.count)]
+    drawn = [_reduction(rng, task.softened, task.softest) for _ in range(task.count)]
     stills: dict[str, MadeStill] = {}
     with replacing_folder(Path(task.out)) as draft, with_threads(1):
         for number, (frame, crop) in enumerate(_crops(shot, task.count, spec)):
@@ -164,9 +164,9 @@ def _crops(shot: Path, count: int, spec: GeneratorSpec) -> Iterator[tuple[int, n
             )
 
 
-def _reduction(rng: np.random.Generator, share: float) -> float:
-    """1 to leave a picture as it is, or up to 2.5."""
-    return float(rng.uniform(1.2, _MOST_REDUCED)) if rng.random() < share else 1.0
+def _reduction(rng: np.random.Generator, share: float, most: float) -> float:
+    """1 to leave a picture as it is, or up to ``most``."""
+    return float(rng.uniform(_LEAST_REDUCED, most)) if rng.random() < share else 1.0
 
 
 def _softened(face: np.ndarray, reduction: float) -> np.ndarray:

@@ -161,7 +161,7 @@ class PortraitsTask:
     """Cut ``count`` faces of the person of a shot as the generator of ``run`` makes them, losslessly.
 
     Attributes:
-        softened: share of them that is reduced and enlarged again; drawn with ``seed``.
+        softened: share of them that is reduced, by up to ``softest`` times, and enlarged again; drawn with ``seed``.
         swapper: encodes and decodes each once more; None leaves that out.
     """
 
@@ -170,6 +170,7 @@ class PortraitsTask:
     shot: str
     count: int
     softened: float
+    softest: float
     swapper: str | None
     seed: int
 

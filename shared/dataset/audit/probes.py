@@ -133,13 +133,15 @@ PROBES: tuple[Probe, ...] = (
         "border",
         "Frame border",
         True,
-        "look for padding, scaling or cropping that one class went through and the other did not",
+        "look for padding, scaling or cropping that one class went through and the other did not; wholly generated "
+        "pictures need real ones like those that their generator learned from",
     ),
     Probe(
         "colour",
         "Colours",
         True,
-        "check colour matrix, range and colour transfer; let real clips pass through the same conversion",
+        "check colour matrix, range and colour transfer; let real clips pass through the same conversion; wholly "
+        "generated pictures need real ones like those that their generator learned from",
     ),
 )
 

@@ -167,7 +167,7 @@ def test_both_classes_leave_by_one_writer(folder):
     assert len(shapes["real"]) == 2
     qualities = {one.factors["encoding"] for one in folder.records() if one.rendition == "small"}
     assert len(qualities) > 1
-    assert all(75 <= int(text.split("-q")[1][:2]) <= 85 for text in qualities)
+    assert all(72 <= int(text.split("-q")[1][:2]) <= 88 for text in qualities)
 
 
 def test_a_face_of_nobody_says_whom_it_is_nearest_to_and_reads_back(folder):
@@ -198,7 +198,7 @@ def test_a_person_through_the_model_is_a_fake_beside_its_real_still(folder):
     assert {one.rights for one in reals} == {"synthetic", "consent"}
     softened = [float(one.factors["softened"]) for one in reals if "softened" in one.factors]
     assert 0 < len(softened) < len(reals)
-    assert all(1 < by <= 2.5 for by in softened)
+    assert all(1 < by <= 4 for by in softened)
 
 
 def test_faces_are_labelled_where_they_are_and_nobody_is_in_two_splits(folder):
@@ -255,6 +255,7 @@ def test_a_mark_is_in_every_still_or_in_none(settings, folder, tmp_path):
         ({"renditions": ("jpg33",)}, "no rendition of stills is named"),
         ({"quality_spread": 90}, "quality_spread is 90"),
         ({"softened": 2}, "softened is 2"),
+        ({"softest": 1}, "softest is 1"),
         ({"real": 0}, "real is 0"),
     ],
 )

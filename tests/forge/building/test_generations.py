@@ -25,16 +25,20 @@ from shared.actors import Actor, portrait
 from shared.actors.actor import cast
 from shared.actors.filming import film
 from shared.dataset import DatasetFolder
+from shared.dataset.audit.audit import audit_dataset
+from shared.dataset.audit.config import AuditConfig
+from shared.dataset.formats.exporting import export_dataset
 from shared.dataset.splits import find_leaks
 from shared.engine.local import LocalEngine
-from shared.errors import AssayError, CheckpointError, ConfigError
+from shared.errors import AssayError, CheckpointError, ConfigError, ManifestError, MediaError
 from shared.faces.align import cut, frame_to_crop, map_points
 from shared.faces.facesets.layout import FaceRow
 from shared.marking.files import read_marks
 from shared.provenance.read import read_provenance
 from shared.provenance.types import MADE_BY_MODEL
 from shared.types import ClipRecord
-from shared.video.images import read_picture
+from shared.video.images import encode_png, read_picture
+from shared.video.media import clip_reader
 from tests.factories import face_row, write_faceset
 
 pytestmark = pytest.mark.slow
@@ -298,3 +302,51 @@ def test_the_command_shows_the_plan_and_says_what_is_wrong(settings, tmp_path):
     path.write_text(TEXT.replace("[[generation]]", "[[generation]]\npixels = 3"))
     refused = CliRunner().invoke(app, ["build", str(path), "--out", str(tmp_path / "set")])
     assert refused.exit_code != 0
+
+
+def test_a_set_of_stills_is_exported_where_a_layout_has_a_place_for_them(folder, tmp_path):
+    import datasets
+
+    with pytest.raises(ManifestError, match="is a still, for which the layout of videos has no place"):
+        export_dataset("faceforensics", folder.path, tmp_path / "ff")
+    for layout in ("webdataset", "deepfakebench"):
+        assert export_dataset(layout, folder.path, tmp_path / layout).clips == len(folder.records())
+    export_dataset("huggingface", folder.path, tmp_path / "hf")
+    loaded = datasets.load_dataset(str(tmp_path / "hf"), cache_dir=str(tmp_path / "cache"))
+    assert {split: len(rows) for split, rows in loaded.items()} == {"train": 12, "test": 10}
+    row = next(row for row in loaded["test"] if row["kind"] == "generate" and row["rendition"] == "png")
+    assert row["image"].size == (128, 128)
+    assert "No mask goes with them" in (folder.path / "README.md").read_text()
+
+
+def test_an_audit_of_the_set_measures_its_stills(folder, tmp_path):
+    report, curves = audit_dataset(folder.path, out=tmp_path, config=AuditConfig(finder="none", trees=10, workers=1))
+    assert report.unread == {}
+    titles = {finding.title for finding in report.findings if finding.part == "all clips"}
+    assert {"Quantisation tables", "Picture size", "Chroma subsampling", "Bytes per pixel", "Metadata"} < titles
+    for probe in ("container", "dimensions", "metadata"):
+        assert report.of(probe).area in (None, 0.5)
+    assert {"png", "small"} < {finding.part for finding in report.findings}
+    assert curves
+
+
+def test_photographs_are_material_of_stills_and_of_nothing_else(settings, tmp_path):
+    path = settings.with_name("photographs.toml")
+    text = TEXT
+    for name in ("ann", "bob", "cid"):
+        with clip_reader(settings.with_name(f"{name}.mp4")) as reader:
+            frame = next(reader.frames())
+        settings.with_name(f"{name}.png").write_bytes(encode_png(frame.image))
+        text = text.replace(f"{name}.mp4", f"{name}.png")
+        table = settings.with_name(f"{name}.landmarks.parquet")
+        assert table.is_file()
+    path.write_text(text.replace("renditions = []", 'renditions = ["c23"]'))
+    built(path, tmp_path / "set")
+    made = DatasetFolder.open(tmp_path / "set")
+    assert made.verify(deep=True) == []
+    assert {one.frames for one in made.records()} == {1}
+    # A photograph shows its person in one frame: of the two that were asked of the test split, one is made.
+    assert sum(one.label == "real" and one.rendition == "png" for one in made.records()) == 3
+    path.write_text(text.partition("[[generation]]")[0].replace("renditions = []", 'renditions = ["c23"]'))
+    with pytest.raises(MediaError, match=r"ann.png is a picture, of which only stills are made"):
+        plan_set(load_spec(path), tmp_path / "out", tmp_path / "work")

@@ -21,8 +21,7 @@ from shared.errors import LeakError, MediaError
 from shared.storage import sha256_file
 from shared.types import SPLITS, Split
 from shared.video import probe
-from shared.video.images import is_picture
-from shared.video.media import clip_info
+from shared.video.media import clip_info, is_still_clip
 from shared.video.reader import packets_in
 from shared.video.unread import Unread
 
@@ -104,7 +103,7 @@ def _pieces(spec: SetSpec, identity: IdentityConfig, clip: ClipConfig, work: Pat
     from forge.building.steps import fitted
 
     path = spec.clip_path(clip.path)
-    if is_picture(path) and not spec.generation:
+    if is_still_clip(path) and not spec.generation:
         raise MediaError(
             f"{path} is a picture, of which only stills are made", hint="add a [[generation]], or name a video"
         )
@@ -136,7 +135,7 @@ def _pieces(spec: SetSpec, identity: IdentityConfig, clip: ClipConfig, work: Pat
         )  # fmt: skip
         megapixels = length * size[0] * size[1] / 1e6
         people = (identity.name, *clip.also)
-        found.append(Shot(name, people, task, key, length, megapixels, rate, still=is_picture(path)))
+        found.append(Shot(name, people, task, key, length, megapixels, rate, still=is_still_clip(path)))
     return found
 
 
@@ -152,7 +151,7 @@ def _facts(path: Path) -> tuple[int, int, int, str, float]:
     Frames are counted where the container does not say, or holds fewer.
     """
     info = clip_info(path)
-    if not is_picture(path) and (info.frames_declared is None or packets_in(path) < info.frames_declared):
+    if not is_still_clip(path) and (info.frames_declared is None or packets_in(path) < info.frames_declared):
         info = probe(path, count=True)
     return (
         info.width,

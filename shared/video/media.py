@@ -5,8 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 
 from shared.types import VideoInfo
-from shared.video.images import PictureReader, is_picture, picture_info
+from shared.video.images import SUFFIXES, PictureReader, picture_info
 from shared.video.reader import VideoReader, probe
+
+
+def is_still_clip(path: Path) -> bool:
+    """Whether the file is called as a picture is; a draft's hidden name counts too."""
+    return path.suffix.lower() in SUFFIXES
 
 
 def clip_reader(path: Path) -> VideoReader | PictureReader:
@@ -15,7 +20,7 @@ def clip_reader(path: Path) -> VideoReader | PictureReader:
     Raises:
         MediaError: it cannot be read; a picture only when it is read.
     """
-    return PictureReader(path) if is_picture(path) else VideoReader(path)
+    return PictureReader(path) if is_still_clip(path) else VideoReader(path)
 
 
 def clip_info(path: Path, *, count: bool = False) -> VideoInfo:
@@ -24,7 +29,7 @@ def clip_info(path: Path, *, count: bool = False) -> VideoInfo:
     Raises:
         MediaError: it cannot be read.
     """
-    if not is_picture(path):
+    if not is_still_clip(path):
         return probe(path, count=count)
     if count:
         for _ in PictureReader(path).frames():

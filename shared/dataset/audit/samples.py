@@ -33,8 +33,7 @@ from shared.errors import AssayError, StorageError
 from shared.marking.read import MarkReader
 from shared.storage import decode_json, inside, replacing
 from shared.types import ClipId, ClipRecord
-from shared.video.images import is_picture
-from shared.video.media import clip_reader
+from shared.video.media import clip_reader, is_still_clip
 
 REGIONS: dict[str, int] = {
     "background": TEXTURE_DIM + COLOUR_DIM,
@@ -128,7 +127,7 @@ def read_sample(path: Path, part: tuple[int, int], faces: FaceBoxes, frames: int
         name: np.stack(listed) if listed else np.zeros((0, REGIONS[name]), np.float32) for name, listed in rows.items()
     }
     pictures = np.stack(thumbs) if thumbs else np.zeros((0, THUMB_PX, THUMB_PX), np.uint8)
-    facts = read_still_facts(path) if is_picture(path) else read_facts(path)
+    facts = read_still_facts(path) if is_still_clip(path) else read_facts(path)
     return ClipSample(replace(facts, mark=_mark_facts(marks)), stacked, pictures)
 
 

@@ -22,7 +22,7 @@ from shared.dataset.splits import check_leaks
 from shared.errors import ManifestError
 from shared.storage import sha256_file, write_text
 from shared.types import SPLITS, ClipRecord, Split
-from shared.video.images import is_picture
+from shared.video.media import is_still_clip
 
 _CRF = re.compile(r"h264-crf(0|23|40)")
 _NUMBER = re.compile(r"\d{3,5}")
@@ -61,7 +61,7 @@ def export_faceforensics(export: Export) -> None:
         StorageError: writing failed.
     """
     check_leaks(export.records)
-    still = next((record for record in export.records if is_picture(Path(record.path))), None)
+    still = next((record for record in export.records if is_still_clip(Path(record.path))), None)
     if still is not None:
         raise ManifestError(
             f"{still.id} is a still, for which the layout of videos has no place",

@@ -23,7 +23,7 @@ from shared.dataset.formats.registry import EXPORTERS
 from shared.dataset.layout import CARD
 from shared.storage import write_text
 from shared.types import ClipRecord
-from shared.video.images import is_picture
+from shared.video.media import is_still_clip
 
 _CLIPS, _STILLS = "data", "stills"
 
@@ -41,7 +41,7 @@ def export_huggingface(export: Export) -> None:
         split = SPLIT_NAMES[record.split]
         name = f"{record.id.manipulation or 'real'}--{record.id.name}"
         file = f"{name}{PurePosixPath(record.path).suffix}"
-        place = f"{_STILLS if is_picture(Path(record.path)) else _CLIPS}/{split}"
+        place = f"{_STILLS if is_still_clip(Path(record.path)) else _CLIPS}/{split}"
         export.place(record, f"{place}/{file}")
         mask = export.mask(record)
         mask_file = None

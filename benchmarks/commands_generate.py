@@ -54,15 +54,19 @@ def generated_stills(
 
 @app.command("still-sets")
 def still_sets(
-    photographs: Annotated[list[Path], typer.Argument(help="Photographs, each of another person.")],
+    photographs: Annotated[Path, typer.Argument(help="Folder of photographs, each of another person.")],
     run: Annotated[Path, typer.Option(help="Run of assay forge train-generator.")],
     out: Annotated[Path, typer.Option(help="Folder of the sets and their audits.")],
     rights: Annotated[str, typer.Option(help="Rights to use the photographs.")],
+    only: Annotated[str, typer.Option(help="Photographs with such names.")] = "*",
+    most: Annotated[int, typer.Option(help="So many photographs, the first by name.", min=24)] = 80,
     save: Save = None,
 ) -> None:
     """A set of photographs and generated faces, with its controls and without some, both audited for shortcuts."""
     from benchmarks.still_sets import measured
+    from shared.video.images import pictures_in
 
-    settings = {"photographs": len(photographs), "run": run.name}
-    for found in measured(photographs, run, out, rights=rights):
+    chosen = [path for path in pictures_in(photographs) if path.match(only)][:most]
+    settings = {"photographs": len(chosen), "only": only, "run": run.name}
+    for found in measured(chosen, run, out, rights=rights):
         show(new_result("still-sets", command_line(), found, settings=settings), save)

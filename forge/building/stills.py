@@ -275,8 +275,9 @@ class _StillWriter:
         last = still.rendition.last
         config = StillConfig(truncation=task.truncation, px=task.px, format=last.format, quality=last.quality)
         record = still_record(facts, config)
-        own = {} if still.source is None else {"truncation": ""}
-        stated = {name: value for name, value in (record.factors | factors | known.factors | own).items() if value}
+        stated = record.factors | factors | known.factors
+        if still.source is not None:
+            del stated["truncation"]  # of a latent that is drawn; this one is encoded
         return replace(
             record,
             id=still.id,

@@ -16,7 +16,7 @@ from shared.storage import inside
 from shared.types import ClipId, ClipRecord, Frame
 from shared.video import VideoReader
 from shared.video.images import PictureReader
-from shared.video.media import clip_reader
+from shared.video.media import clip_reader, is_still_clip
 
 _SEARCHED = 3
 
@@ -114,14 +114,19 @@ def looked_at(records: Sequence[ClipRecord]) -> dict[ClipId, tuple[int, int]]:
     would separate them.
     """
     ranges: dict[ClipId, tuple[int, int]] = {}
-    parts: dict[str, tuple[int, int]] = {}
+    parts: dict[tuple[str, bool], tuple[int, int]] = {}
     for record in records:
         if record.faked:
             start, stop = max(record.faked, key=lambda part: part[1] - part[0])
             ranges[record.id] = (start, stop)
-            parts.setdefault(record.target_identity, (start, stop))
+            parts.setdefault(_filmed(record), (start, stop))
     for record in records:
-        start, stop = parts.get(record.target_identity, (0, record.frames))
+        start, stop = parts.get(_filmed(record), (0, record.frames))
         fits = stop <= record.frames and not record.faked
         ranges.setdefault(record.id, (start, stop) if fits else (0, record.frames))
     return ranges
+
+
+def _filmed(record: ClipRecord) -> tuple[str, bool]:
+    """The person, and whether in a still."""
+    return record.target_identity, is_still_clip(Path(record.path))

@@ -13,6 +13,7 @@ from PIL import Image
 
 from shared.dataset.audit.audit import WHOLE, _Part, _run_probes
 from shared.dataset.audit.config import AuditConfig
+from shared.dataset.audit.faces import looked_at
 from shared.dataset.audit.facts import FileFacts, manifest_bytes
 from shared.dataset.audit.findings import ProbeFinding
 from shared.dataset.audit.probes import PROBES
@@ -131,6 +132,15 @@ def test_clips_and_stills_are_not_compared_with_each_other():
     assert by_name["rate"].num_real == PEOPLE
     assert by_name["rate"].note == ""
     assert by_name["dimensions"].num_real == 2 * PEOPLE
+
+
+def test_a_still_does_not_say_which_frames_of_a_persons_clips_are_compared():
+    clip = clip_record("ann", name="clip", frames=40)
+    still = clip_record("ann", name="still", frames=1, path="media/real/still.jpg")
+    through = clip_record(
+        "ann", "nobody-self", name="self", frames=1, faked=((0, 1),), path="media/nobody-self/self.png"
+    )
+    assert looked_at([clip, still, through]) == {clip.id: (0, 40), still.id: (0, 1), through.id: (0, 1)}
 
 
 @pytest.mark.parametrize("quality", [5, 49, 50, 75, 90, 100])

@@ -50,3 +50,23 @@ def generated_stills(
     settings = {"epochs": epochs, "most": most, "facesets": [path.name for path in facesets]}
     for found in measured(run, facesets, epochs=epochs, most=most, others=other or []):
         show(new_result("generated-stills", command_line(), found, settings=settings), save)
+
+
+@app.command("still-sets")
+def still_sets(
+    photographs: Annotated[Path, typer.Argument(help="Folder of photographs, each of another person.")],
+    run: Annotated[Path, typer.Option(help="Run of assay forge train-generator.")],
+    out: Annotated[Path, typer.Option(help="Folder of the sets and their audits.")],
+    rights: Annotated[str, typer.Option(help="Rights to use the photographs.")],
+    only: Annotated[str, typer.Option(help="Photographs with such names.")] = "*",
+    most: Annotated[int, typer.Option(help="So many photographs, the first by name.", min=24)] = 80,
+    save: Save = None,
+) -> None:
+    """A set of photographs and generated faces, with its controls and without some, both audited for shortcuts."""
+    from benchmarks.still_sets import measured
+    from shared.video.images import pictures_in
+
+    chosen = [path for path in pictures_in(photographs) if path.match(only)][:most]
+    settings = {"photographs": len(chosen), "only": only, "run": run.name}
+    for found in measured(chosen, run, out, rights=rights):
+        show(new_result("still-sets", command_line(), found, settings=settings), save)

@@ -17,8 +17,7 @@ import numpy as np
 import shared
 from benchmarks.detector_people import Part, Person
 from forge.building.pieces import Shot, shots_of
-from forge.building.plan import BuildPlan, BuildStep, PlannedClip
-from forge.building.plan_parts import encode_units
+from forge.building.plan_parts import BuildPlan, BuildStep, PlannedClip, encode_units
 from forge.building.sampling import encode_of, seed_for
 from forge.building.spec import ClipConfig, IdentityConfig, SetConfig, SetSpec
 from forge.building.tasks import ClipTask, EncodeTask, MasterTask

@@ -21,11 +21,12 @@ from benchmarks.schema import Measurement
 from detect.metrics.bootstrap import intervals
 from detect.metrics.classification import MetricSettings, auc
 from detect.models import Detector, build_detector
+from forge.generating.autoencode import autoencoded
 from forge.generating.checkpoint import load_generator
 from forge.generating.contract import Generator
 from forge.generating.material import open_facesets, read_material
 from forge.generating.stills import generated
-from forge.models import Swapper, shipped
+from forge.models import shipped
 from forge.models.checkpoint import load_swapper
 from shared.bootstrap import BootstrapSettings
 from shared.errors import UsageError
@@ -119,15 +120,6 @@ def of_seeds(generator: Generator, seeds: Sequence[int], px: int) -> list[np.nda
     place = torch.device("cpu")
     faces = [generated(generator, generator.latents([seed]), place)[0] for seed in seeds]
     return [cv2.resize(face, (px, px), interpolation=cv2.INTER_CUBIC) if len(face) != px else face for face in faces]
-
-
-@torch.inference_mode()
-def autoencoded(faces: np.ndarray, swapper: Swapper) -> list[np.ndarray]:
-    """``faces`` (N, S, S, 3) uint8 encoded and decoded by the population's decoder of ``swapper``."""
-    who = swapper.spec.identities[0]
-    batch = torch.from_numpy(faces).permute(0, 3, 1, 2).float() / 255
-    made = torch.cat([swapper(one[None], who).rgb for one in batch]).clamp(0, 1).mul(255).round().byte()
-    return list(made.permute(0, 2, 3, 1).numpy())
 
 
 def trained(

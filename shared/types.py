@@ -379,8 +379,8 @@ class ClipRecord:
 
     @property
     def is_self_swap(self) -> bool:
-        """Whether the person's own face or performance was put in: pixels of a model without a change of identity."""
-        return self.kind in ("swap", "reenact") and self.source_identity == self.target_identity
+        """Whether the person's own face or performance was put in: a model's pixels without a change of identity."""
+        return self.kind in ("swap", "reenact", "generate") and self.source_identity == self.target_identity
 
 
 @dataclass(frozen=True, slots=True)

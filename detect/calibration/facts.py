@@ -16,7 +16,7 @@ from shared.dataset import DatasetFolder
 from shared.results.scores import FrameScore
 from shared.sampling import evenly_spaced
 from shared.types import VideoInfo
-from shared.video import probe
+from shared.video.media import clip_info
 
 
 @dataclass(frozen=True)
@@ -83,7 +83,7 @@ def clip_facts(path: Path, clip: ScoredClip, faces: ClipFaces | None = None) -> 
         FacesetError: a crop is missing or damaged.
     """
     crops = None if faces is None else quality_of_faces(faces)
-    return file_facts(probe(path), path.stat().st_size, clip.frames, crops=crops)
+    return file_facts(clip_info(path), path.stat().st_size, clip.frames, crops=crops)
 
 
 def facts_of_clips(folder: DatasetFolder, scores: DatasetScores, clips: Sequence[ScoredClip]) -> list[FileFacts]:

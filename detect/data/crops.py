@@ -40,7 +40,7 @@ from shared.results.scores import FrameScore
 from shared.sampling import evenly_spaced
 from shared.storage import read_json, sha256_file, write_text
 from shared.types import NUM_LANDMARKS, ClipRecord, Face, Frame, Framing, Label
-from shared.video import VideoReader
+from shared.video.media import clip_reader
 
 _CACHE_VERSION = 1
 _IN_MEMORY_BYTES = 2 << 30
@@ -340,7 +340,7 @@ def _rows(
 ) -> Iterator[list[tuple[FaceRow, bytes]]]:
     """For each frame searched, its usable faces with their encoded crops."""
     settings = FollowConfig(detect_every=1, min_face_px=request.faces.min_face_px, max_faces=request.faces.max_faces)
-    with VideoReader(path) as reader:
+    with clip_reader(path) as reader:
         wanted = set(evenly_spaced(record.frames, request.frames_per_clip))
         if request.consecutive:
             wanted = set(consecutive_frames(record.frames, request.frames_per_clip, reader.info.frame_rate))

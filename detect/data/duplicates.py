@@ -22,8 +22,8 @@ from shared.errors import MediaError, StorageError
 from shared.sampling import evenly_spaced
 from shared.storage import write_bytes
 from shared.types import SPLITS, ClipRecord, Split
-from shared.video import VideoReader
 from shared.video.images import encode_png
+from shared.video.media import clip_reader
 
 _PICTURES = 4
 _MAX_PICTURES = 80_000
@@ -77,7 +77,7 @@ def look_of(folder: DatasetFolder, record: ClipRecord, cache: Path) -> np.ndarra
 
 def _thumbs(path: Path, record: ClipRecord) -> list[np.ndarray]:
     wanted = set(evenly_spaced(record.frames, _PICTURES))
-    with VideoReader(path) as reader:
+    with clip_reader(path) as reader:
         frames = reader.frames(stop=max(wanted, default=0) + 1)
         return [thumbnail(frame.image) for frame in frames if frame.index in wanted]
 

@@ -17,7 +17,8 @@ from shared.faces.finders.finder import FaceFinder
 from shared.faces.stream import FollowConfig, follow
 from shared.sampling import evenly_spaced
 from shared.types import Face, Frame
-from shared.video import Encoding, VideoReader, VideoWriter
+from shared.video import Encoding, VideoWriter
+from shared.video.media import clip_reader
 
 
 def wanted_frames(
@@ -51,7 +52,7 @@ def perturbed_faces(
 def _pictures(video: Path, wanted: Sequence[int], cell: Cell, seed: int) -> Iterator[Frame]:
     step = keeps_every(cell)
     numbers = {place // step: place for place in wanted}
-    with VideoReader(video) as reader:
+    with clip_reader(video) as reader:
         for frame in reader.frames(stop=max(numbers, default=-1) + 1):
             place = numbers.get(frame.index)
             if place is not None:
@@ -77,7 +78,7 @@ def _encoded(path: Path, cell: Cell, *, last: int) -> Iterator[Path]:
 
 def _encode(path: Path, out: Path, encoding: Encoding, *, every: int, stop: int) -> None:
     """Writes every ``every``-th of the first ``stop`` frames with its timestamp."""
-    with VideoReader(path) as reader:
+    with clip_reader(path) as reader:
         info = reader.info
         rate = None if info.frame_rate is None else Fraction(info.frame_rate, every)
         with VideoWriter(

@@ -33,7 +33,7 @@ from shared.faces.finders.finder import FaceFinder
 from shared.results.scores import FrameScore
 from shared.storage import read_json, write_text
 from shared.types import ClipRecord
-from shared.video import VideoReader
+from shared.video.media import clip_reader
 
 CELLS = "cells"
 _FORMAT = 1
@@ -146,7 +146,7 @@ def _scored(sweep: Sweep, record: ClipRecord, cell: Cell) -> ScoredClip:
     path = sweep.folder.media_path(record)
     rate = None
     if moving:
-        with VideoReader(path) as reader:
+        with clip_reader(path) as reader:
             rate = reader.info.frame_rate
     wanted = wanted_frames(record.frames, config.frames_per_clip, cell, consecutive=moving, rate=rate)
     crops, places, searched = [], [], 0

@@ -13,11 +13,14 @@ from forge.building.drives import render_drive
 from forge.building.encode import encode_clips, is_ready, read_ready, ready_path
 from forge.building.estimate import Cost, Rates, estimate
 from forge.building.intermediates import PICTURES, read_facts
-from forge.building.plan import BuildPlan, BuildStep, PlannedClip, plan_set
+from forge.building.plan import plan_set
+from forge.building.plan_parts import BuildPlan, BuildStep, PlannedClip
 from forge.building.progress import build_progress
 from forge.building.spec import SetSpec, load_spec
 from forge.building.steps import MADE, make_faceset, make_shot, read_made, render_master, train
-from forge.building.tasks import EncodeTask, ShotTask
+from forge.building.stills import cut_portraits, generate_faces, write_stills
+from forge.building.tasks import EncodeTask, GenerateTask, PortraitsTask, ShotTask, StillsTask
+from forge.generating.checkpoint import generator_file
 from shared.console import console, counted
 from shared.dataset import DatasetFolder
 from shared.dataset.layout import MASKS, MEDIA, PENDING, SETTINGS
@@ -38,8 +41,12 @@ _FUNCTIONS: dict[str, Callable[[Any], int]] = {
     "master": render_master,
     "drive": render_drive,
     "clips": encode_clips,
+    "generate": generate_faces,
+    "portraits": cut_portraits,
+    "stills": write_stills,
 }
 _SHOWN = 5
+_ON_CPU = ("clips", "portraits", "stills")
 
 
 @dataclass(frozen=True)
@@ -160,13 +167,13 @@ def missing_steps(plan: BuildPlan, out: Path, work: Path) -> list[BuildStep]:
     listed = _listed(out)
     by_key = {step.key: step for step in plan.steps}
     wanted: dict[str, BuildStep] = {}
-    for step in plan.steps_of("clips"):
+    for step in (*plan.steps_of("clips"), *plan.steps_of("stills")):
         task = step.task
-        assert isinstance(task, EncodeTask)
+        assert isinstance(task, EncodeTask | StillsTask)
         todo = tuple(clip for clip in task.clips if not _is_done(clip.id, clip.recipe, listed, out, work))
         if todo:
             share = len(todo) / len(task.clips)
-            short = replace(step, task=replace(task, clips=todo), units=step.units * share)
+            short = replace(step, task=replace(task, clips=todo), units=step.units * share)  # type: ignore[arg-type]
             wanted[step.key] = replace(short, size_bytes=step.size_bytes * share)
     waiting = list(wanted.values())
     while waiting:
@@ -224,8 +231,11 @@ def _prepared_engine(engine: Engine, missing: Sequence[BuildStep], out: Path, wo
     """The engine, with the files that the steps read and write declared; they also sign, with the key in the home."""
     arguments = [step.task for step in missing]
     files = [task.source for task in arguments if isinstance(task, ShotTask)]
-    files += [task.source_file for task in arguments if isinstance(task, EncodeTask)]
-    if any(isinstance(task, EncodeTask) for task in arguments):
+    encodes = [task for task in arguments if isinstance(task, EncodeTask | StillsTask)]
+    files += [task.source_file for task in encodes if task.source_file]
+    runs = {Path(task.run) for task in arguments if isinstance(task, GenerateTask | PortraitsTask)}
+    files += [str(generator_file(run)) for run in sorted(runs)]
+    if encodes:
         SigningIdentity.load_or_create()  # before workers create one each
     engine.need([out, work, config_home()], [Path(file) for file in files])
     return engine
@@ -235,10 +245,10 @@ def _run(missing: Sequence[BuildStep], rates: Rates, engine: Engine, device: str
     """Runs the missing steps; returns their total seconds."""
     steps = {step.key: step for step in missing}
     # Trainings take longest, so their dependencies come first, and they start as early as possible.
-    first = {"shot": 0, "faceset": 1, "train": 2, "master": 3, "drive": 3, "clips": 3}
-    ordered = sorted(missing, key=lambda step: first[step.kind])
+    first = {"shot": 0, "faceset": 1, "train": 2}
+    ordered = sorted(missing, key=lambda step: first.get(step.kind, 3))
     tasks = [
-        Task(step.key, _FUNCTIONS[step.kind], (step.task,), step.after, "cpu" if step.kind == "clips" else device)
+        Task(step.key, _FUNCTIONS[step.kind], (step.task,), step.after, "cpu" if step.kind in _ON_CPU else device)
         for step in ordered
     ]
     spent = 0.0

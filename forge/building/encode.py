@@ -128,7 +128,7 @@ def encode_clips(task: EncodeTask) -> int:
     made = read_made(Path(task.master)) if task.master else Made(())
     if made.why:
         for clip in task.clips:
-            _write_ready(Path(task.work), clip.id, Ready(clip.recipe, why=made.why), [])
+            write_ready(Path(task.work), clip.id, Ready(clip.recipe, why=made.why), [])
         return 0
     with with_threads(1):
         encoded = [clip for clip in task.clips if clip.rendition is not None]
@@ -140,6 +140,11 @@ def encode_clips(task: EncodeTask) -> int:
     if task.drop_master and task.master:
         (Path(task.master) / PICTURES).unlink(missing_ok=True)
     return len(task.clips)
+
+
+def set_payload(dataset: str) -> Payload:
+    """The mark of a set: one in real clips and fakes alike."""
+    return Payload.of("set", hashlib.sha256(dataset.encode()).hexdigest())
 
 
 class _Encoder:
@@ -154,8 +159,7 @@ class _Encoder:
         self.picture = picture_of(Path(task.shot))
         if made.sound is not None and task.master is not None:
             self.picture = dataclasses.replace(self.picture, sound=Path(task.master) / made.sound)
-        name = hashlib.sha256(task.dataset_name.encode()).hexdigest()
-        self.payload = Payload.of("set", name) if task.mark else None
+        self.payload = set_payload(task.dataset_name) if task.mark else None
         self.signer = SigningIdentity.load_or_create()
 
     def run(self, clips: Sequence[ClipTask]) -> None:
@@ -345,7 +349,7 @@ class _Encoder:
             names.append(beside.relative_to(self.folder.path).as_posix())
         sizes = {name: inside(self.folder.path, name).stat().st_size for name in names}
         ready = Ready(clip.recipe, encode_record(record).decode(), sizes)
-        _write_ready(Path(self.task.work), clip.id, ready, labels)
+        write_ready(Path(self.task.work), clip.id, ready, labels)
 
 
 def described(step: Rendition) -> str:
@@ -378,7 +382,8 @@ def _known(clip: ClipTask) -> Rendition:
     return clip.rendition
 
 
-def _write_ready(work: Path, clip: ClipId, ready: Ready, labels: Sequence[FrameLabel]) -> None:
+def write_ready(work: Path, clip: ClipId, ready: Ready, labels: Sequence[FrameLabel]) -> None:
+    """Writes the record of a finished clip, after its labels."""
     path = ready_path(work, clip)
     if labels:
         write_frame_labels(path.with_suffix(".parquet"), labels)

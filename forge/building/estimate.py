@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from forge.building.plan import BuildStep
+from forge.building.plan_parts import BuildStep
 from shared.errors import StorageError
 from shared.storage import read_json, write_text
 
@@ -23,8 +23,14 @@ _UNITS = {
     "master": "megapixels",
     "drive": "megapixels",
     "clips": "megapixels of x264",
+    "generate": "faces",
+    "portraits": "faces",
+    "stills": "files",
 }
-SECONDS_A_UNIT = {"shot": 0.16, "faceset": 0.02, "train": 0.03, "master": 0.25, "drive": 0.3, "clips": 0.12}
+SECONDS_A_UNIT = {
+    "shot": 0.16, "faceset": 0.02, "train": 0.03, "master": 0.25, "drive": 0.3, "clips": 0.12, "generate": 0.15,
+    "portraits": 0.1, "stills": 0.05,
+}  # fmt: skip
 """Seconds of one core per unit of each kind."""
 
 

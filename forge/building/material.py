@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Mapping
 
-from forge.building.plan import BuildPlan
-from forge.building.tasks import EncodeTask
+from forge.building.plan_parts import BuildPlan, PlannedClip
+from forge.building.tasks import EncodeTask, StillTask
 from shared.console import counted
 from shared.dataset.audit.config import AuditConfig
 from shared.results.fewest import CALIBRATION_CLIPS, CALIBRATION_PEOPLE
@@ -62,7 +62,12 @@ def _people(plan: BuildPlan) -> Mapping[tuple[Split, bool], Mapping[str, int]]:
     steps = {step.key: step.task for step in plan.steps}
     found: dict[tuple[Split, bool], dict[str, int]] = defaultdict(lambda: defaultdict(int))
     for clip in plan.clips:
-        task = steps[clip.step]
-        assert isinstance(task, EncodeTask)
-        found[clip.split, clip.task.id.manipulation is not None][task.people[0]] += 1
+        found[clip.split, clip.task.id.manipulation is not None][_person(clip, steps[clip.step])] += 1
     return found
+
+
+def _person(clip: PlannedClip, task: object) -> str:
+    if isinstance(clip.task, StillTask):
+        return clip.task.person
+    assert isinstance(task, EncodeTask)
+    return task.people[0]

@@ -21,6 +21,7 @@ from shared.errors import LeakError, MediaError
 from shared.storage import sha256_file
 from shared.types import SPLITS, Split
 from shared.video import probe
+from shared.video.media import clip_info, is_still_clip
 from shared.video.reader import packets_in
 from shared.video.unread import Unread
 
@@ -33,6 +34,7 @@ class Shot:
         name: the person's name and a number.
         people: the person, then others who are visible.
         frames: their number according to the file; megapixels: of all frames together; rate: frames a second.
+        still: whether it is a picture, of which stills are made and no clips.
     """
 
     name: str
@@ -42,6 +44,7 @@ class Shot:
     frames: int
     megapixels: float
     rate: float = 25.0
+    still: bool = False
 
     @property
     def person(self) -> str:
@@ -100,6 +103,10 @@ def _pieces(spec: SetSpec, identity: IdentityConfig, clip: ClipConfig, work: Pat
     from forge.building.steps import fitted
 
     path = spec.clip_path(clip.path)
+    if is_still_clip(path) and not spec.generation:
+        raise MediaError(
+            f"{path} is a picture, of which only stills are made", hint="add a [[generation]], or name a video"
+        )
     width, height, total, sha256, rate = _facts(path)
     frames = clip.frames or spec.set.frames
     wanted = clip.pieces or spec.set.pieces
@@ -127,7 +134,8 @@ def _pieces(spec: SetSpec, identity: IdentityConfig, clip: ClipConfig, work: Pat
             min_face_px=spec.set.min_face_px, device=spec.set.device, audio=spec.set.audio,
         )  # fmt: skip
         megapixels = length * size[0] * size[1] / 1e6
-        found.append(Shot(name, (identity.name, *clip.also), task, key, length, megapixels, rate))
+        people = (identity.name, *clip.also)
+        found.append(Shot(name, people, task, key, length, megapixels, rate, still=is_still_clip(path)))
     return found
 
 
@@ -142,8 +150,8 @@ def _facts(path: Path) -> tuple[int, int, int, str, float]:
 
     Frames are counted where the container does not say, or holds fewer.
     """
-    info = probe(path)
-    if info.frames_declared is None or packets_in(path) < info.frames_declared:
+    info = clip_info(path)
+    if not is_still_clip(path) and (info.frames_declared is None or packets_in(path) < info.frames_declared):
         info = probe(path, count=True)
     return (
         info.width,

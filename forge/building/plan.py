@@ -10,13 +10,22 @@ clip is the first rendition of the same clip. Both are encoded from the lossless
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import shared
 from forge.building.pieces import Model, Shot, files_beside, models_of, shots_of, splits_of, training_of
-from forge.building.plan_parts import chosen_exports, encode_units, plain, refuse_duplicate_names
+from forge.building.plan_parts import (
+    SELF,
+    BuildPlan,
+    BuildStep,
+    PlannedClip,
+    build_key,
+    chosen_exports,
+    encode_units,
+    refuse_duplicate_names,
+)
+from forge.building.plan_stills import plan_stills
 from forge.building.reenactments import ReenactmentConfig, driver_of, other_moment
 from forge.building.sampling import (
     Pair,
@@ -32,58 +41,10 @@ from forge.building.spec import ManipulationConfig, SetSpec
 from forge.building.tasks import ClipTask, DriverFacts, DriveTask, EncodeTask, FacesTask, MasterTask, TrainTask
 from forge.reenacting.lipsync.checkpoint import load_lipsync_model
 from forge.swapping.config import SwapConfig
-from shared.config import digest, need
+from shared.config import need
 from shared.faces.facesets.extract_config import ExtractConfig
 from shared.types import SPLITS, ClipId, Split
 from shared.video.renditions import Rendition
-
-_VERSION = 1
-SELF = "-self"
-"""Suffix of the name of a manipulation for self-swaps."""
-
-
-@dataclass(frozen=True)
-class BuildStep:
-    """A task of a build.
-
-    Attributes:
-        kind: shot, faceset, train, master or clips.
-        task: its arguments.
-        after: keys of the steps it depends on.
-        out: the folder of its result; None for clips, which are checked one by one.
-        units: amount of work in the unit of its kind (see :mod:`forge.building.estimate`).
-        size_bytes: approximate output size.
-    """
-
-    key: str
-    kind: str
-    task: object
-    after: tuple[str, ...]
-    out: Path | None
-    units: float
-    size_bytes: float
-
-
-@dataclass(frozen=True)
-class PlannedClip:
-    """A clip of the set: its record and the step that makes it."""
-
-    task: ClipTask
-    split: Split
-    step: str
-
-
-@dataclass(frozen=True)
-class BuildPlan:
-    """All steps and clips of a set, in order of execution and listing."""
-
-    steps: tuple[BuildStep, ...]
-    clips: tuple[PlannedClip, ...]
-    models: tuple[Model, ...]
-
-    def steps_of(self, kind: str) -> list[BuildStep]:
-        """The steps of one kind."""
-        return [step for step in self.steps if step.kind == kind]
 
 
 def plan_set(spec: SetSpec, out: Path, work: Path) -> BuildPlan:
@@ -118,6 +79,7 @@ class _Planner:
     ) -> None:
         self.spec, self.out, self.work = spec, out, work
         self.shots, self.splits, self.models = shots, splits, models
+        self.films = [shot for shot in shots if not shot.still]
         self.steps: dict[str, BuildStep] = {}
         self.clips: list[PlannedClip] = []
         self.rights = {one.name: one.rights for one in spec.identity}
@@ -132,12 +94,17 @@ class _Planner:
                     shot.key, "shot", shot.task, (), Path(shot.task.out), shot.megapixels, shot.megapixels * 1.5e6
                 )
             )
-            self._real(shot)
+            if self._ladder and not shot.still:
+                self._real(shot)
         swappers = {model.name: self._model(model) for model in self.models}
         for manipulation in self.spec.manipulation:
             self._manipulation(manipulation, swappers)
         for reenactment in self.spec.reenactment:
             self._reenactment(reenactment, swappers)
+        stills = plan_stills(self.spec, self.out, self.work, self.shots, self.splits, self._key)
+        for step in stills.steps:
+            self._add(step)
+        self.clips += stills.clips
         refuse_duplicate_names([clip.task.id for clip in self.clips])
         return BuildPlan(tuple(self.steps.values()), tuple(self.clips), tuple(self.models))
 
@@ -265,7 +232,7 @@ class _Planner:
         source, target = pair
         variant = f"-v{number}" if manipulation.factors and number is not None else ""
         chosen = chosen_exports(manipulation, exports)
-        shots = [shot for shot in self.shots if shot.person == target][: manipulation.clips]
+        shots = [shot for shot in self.films if shot.person == target][: manipulation.clips]
         for shot in shots:
             paste = paste_of(manipulation, shot.name, pair, number or 0, self.spec.set.seed)
             config = swap_settings(self.spec, manipulation, factors, paste)
@@ -321,9 +288,9 @@ class _Planner:
         """The fakes of a pair of driver and target; self-drives, if they are one person."""
         source, target = pair
         own, seed = source == target, self.spec.set.seed
-        by_name = {shot.name: shot for shot in self.shots}
-        drivers = [shot.name for shot in self.shots if shot.person == source]
-        shots = [shot for shot in self.shots if shot.person == target][: one.clips]
+        by_name = {shot.name: shot for shot in self.films}
+        drivers = [shot.name for shot in self.films if shot.person == source]
+        shots = [shot for shot in self.films if shot.person == target][: one.clips] if drivers else []
         for number, shot in enumerate(shots):
             driver = by_name[driver_of(drivers, number, shot.name, one.family, own=own)]
             config = one.config(set_settings(self.spec))
@@ -390,8 +357,4 @@ class _Planner:
         self.clips += [PlannedClip(clip, self.splits[shot.person], key) for clip in clips]
 
     def _key(self, *parts: object) -> str:
-        # A set without marks keeps the keys that it had before there were any.
-        marked = {"mark": True} if self.spec.set.mark == "both" else {}
-        return digest(
-            marked | {"version": _VERSION, "assay": shared.__version__, "parts": [plain(part) for part in parts]}
-        )
+        return build_key(self.spec.set.mark == "both", *parts)

@@ -1,16 +1,77 @@
-"""Parts of a plan that stand by themselves: the cost of an encode, plain values for keys, names that differ."""
+"""Parts of a plan: its steps and clips, their keys, the cost of an encode, names that differ."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
 
+import shared
+from forge.building.pieces import Model
 from forge.building.spec import ManipulationConfig
-from shared.config import need, to_mapping
+from forge.building.tasks import ClipTask, StillTask
+from shared.config import digest, need, to_mapping
 from shared.errors import UsageError
-from shared.types import ClipId
+from shared.types import ClipId, Split
 from shared.video.renditions import Rendition
 
 _CODEC_WEIGHT = {"libx265": 4.0, "libvpx-vp9": 5.0, "libsvtav1": 3.0, "mjpeg": 0.3, "ffv1": 0.7}
+
+
+_VERSION = 1
+SELF = "-self"
+"""Suffix of the name of a manipulation for a person's own face: self-swaps, self-drives, autoencoded stills."""
+
+
+@dataclass(frozen=True)
+class BuildStep:
+    """A task of a build.
+
+    Attributes:
+        kind: shot, faceset, train, master, drive, clips, generate, portraits or stills.
+        task: its arguments.
+        after: keys of the steps it depends on.
+        out: the folder of its result; None for clips and stills, which are checked one by one.
+        units: amount of work in the unit of its kind (see :mod:`forge.building.estimate`).
+        size_bytes: approximate output size.
+    """
+
+    key: str
+    kind: str
+    task: object
+    after: tuple[str, ...]
+    out: Path | None
+    units: float
+    size_bytes: float
+
+
+@dataclass(frozen=True)
+class PlannedClip:
+    """A clip of the set: its record and the step that makes it."""
+
+    task: ClipTask | StillTask
+    split: Split
+    step: str
+
+
+@dataclass(frozen=True)
+class BuildPlan:
+    """All steps and clips of a set, in order of execution and listing."""
+
+    steps: tuple[BuildStep, ...]
+    clips: tuple[PlannedClip, ...]
+    models: tuple[Model, ...]
+
+    def steps_of(self, kind: str) -> list[BuildStep]:
+        """The steps of one kind."""
+        return [step for step in self.steps if step.kind == kind]
+
+
+def build_key(mark: bool, *parts: object) -> str:
+    """The key of a step or a clip that depends on ``parts``."""
+    # A set without marks keeps the keys that it had before there were any.
+    marked = {"mark": True} if mark else {}
+    return digest(marked | {"version": _VERSION, "assay": shared.__version__, "parts": [plain(one) for one in parts]})
 
 
 def encode_units(rendition: Rendition | None, megapixels: float) -> float:

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from forge.building.plan import BuildStep
+from forge.building.plan_parts import BuildStep
 from forge.building.tasks import TrainTask
 from shared.console import Tick, console, counted
 from shared.errors import AssayError

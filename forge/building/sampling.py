@@ -19,6 +19,7 @@ from shared.config import from_mapping, need
 from shared.faces.pastes.presets import draw_paste
 from shared.types import ClipId
 from shared.video.renditions import Rendition
+from shared.video.still_renditions import StillRendition
 
 Pair = tuple[str, str]
 """Source and target."""
@@ -124,6 +125,12 @@ def encode_of(rendition: Rendition, clip: ClipId, spread: int, seed: int) -> Ren
     """
     rng = np.random.default_rng(seed_for(seed, "crf", clip))
     return replace(rendition, encoding=rendition.encoding.moved_by(int(rng.integers(-spread, spread + 1))))
+
+
+def still_encode_of(rendition: StillRendition, clip: ClipId, spread: int, seed: int) -> StillRendition:
+    """``rendition`` for the still ``clip``: as :func:`encode_of`, with a random offset of the last JPEG quality."""
+    rng = np.random.default_rng(seed_for(seed, "quality", clip))
+    return rendition.moved_by(int(rng.integers(-spread, spread + 1)))
 
 
 def _deep_copy(mapping: Mapping[str, Any]) -> dict[str, Any]:

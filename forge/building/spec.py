@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from forge.building.choices import SegmentsConfig, checked_name, sample_size
+from forge.building.generations import GenerationConfig
 from forge.building.reenactments import ReenactmentConfig
 from forge.training.config import TrainConfig
 from forge.training.recipe import load_recipe
@@ -286,18 +287,22 @@ class SetSpec:
     swapper: tuple[SwapperConfig, ...] = ()
     manipulation: tuple[ManipulationConfig, ...] = ()
     reenactment: tuple[ReenactmentConfig, ...] = ()
+    generation: tuple[GenerationConfig, ...] = ()
     renditions: tuple[str | dict[str, Any], ...] = ("c0", "c23", "c40")
     splits: SplitsConfig = field(default_factory=SplitsConfig)
     faces: FacesConfig = field(default_factory=FacesConfig)
     folder: Path = Path()
 
     def __post_init__(self) -> None:
-        for kinds in (("identity",), ("swapper",), ("manipulation", "reenactment")):
+        for kinds in (("identity",), ("swapper",), ("manipulation", "reenactment", "generation")):
             names, kind = [one.name for kind in kinds for one in getattr(self, kind)], "]] or [[".join(kinds)
             twice = sorted({name for name in names if names.count(name) > 1})
             need(not twice, f"two of [[{kind}]] are called {', '.join(twice)}", "names differ")
         names = [one.name for one in self.ladder]
-        need(bool(names) and len(set(names)) == len(names), "renditions must have names that differ", "c0, c23, ...")
+        stills_alone = bool(self.generation) and not self.manipulation and not self.reenactment
+        named = (bool(names) or stills_alone) and len(set(names)) == len(names)
+        need(named, "renditions must have names that differ", "c0, c23, ...")
+        need(self.set.controls or not self.generation, "without controls a set has no stills", "leave controls out")
         known = [one.name for one in self.swapper]
         for one in (*self.manipulation, *(drive for drive in self.reenactment if drive.swapper)):
             need(one.swapper in known, f"{one.name}: no swapper {one.swapper!r}", near_matches(one.swapper, known))

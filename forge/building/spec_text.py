@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 TABLES = ("set", "faces", "splits")
-LISTS = ("identity", "swapper", "manipulation", "reenactment")
+LISTS = ("identity", "swapper", "manipulation", "reenactment", "generation")
 
 
 def set_text(mapping: Mapping[str, Any], comments: Mapping[str, Sequence[str]]) -> str:

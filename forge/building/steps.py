@@ -63,6 +63,8 @@ from shared.types import Frame, Timestamp, VideoInfo
 from shared.video import VideoReader, VideoWriter, probe, reading_notes
 from shared.video.audio import cut_audio
 from shared.video.facts import SOUND
+from shared.video.images import PictureReader
+from shared.video.media import clip_reader
 from shared.video.renditions import resized_picture
 from shared.video.unread import frames_note
 
@@ -112,7 +114,7 @@ def make_shot(task: ShotTask) -> int:
         StorageError: writing failed.
     """
     source = Path(task.source)
-    with replacing_folder(Path(task.out)) as draft, with_threads(1), VideoReader(source) as reader:
+    with replacing_folder(Path(task.out)) as draft, with_threads(1), clip_reader(source) as reader:
         info = reader.info
         width, height = fitted(info.width, info.height, task.max_side)
         cut = _Cut(reader, task, (width, height))
@@ -169,7 +171,7 @@ def _found_turned(
 class _Cut:
     """The frames of a piece of a clip, at their new size, written as they are iterated."""
 
-    def __init__(self, reader: VideoReader, task: ShotTask, size: tuple[int, int]) -> None:
+    def __init__(self, reader: VideoReader | PictureReader, task: ShotTask, size: tuple[int, int]) -> None:
         self.times: list[Timestamp] = []
         self.next_time: Timestamp | None = None
         self._reader, self._task, self._size = reader, task, size

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from forge.building.pieces import Shot, models_of, shots_of, splits_of
-from forge.building.plan import SELF
+from forge.building.plan_parts import SELF
 from forge.building.sampling import seed_for
 from forge.building.spec import ManipulationConfig, SetSpec, load_spec
 from forge.building.spec_text import set_text
@@ -148,7 +148,7 @@ def write_suggestion(out: Path, suggestion: Suggestion, *, force: bool = False) 
 
 def _pieces(spec: SetSpec, shots: Sequence[Shot]) -> dict[str, int]:
     """The number of pieces of each person, in the order of the settings."""
-    return {one.name: sum(shot.person == one.name for shot in shots) for one in spec.identity}
+    return {one.name: sum(shot.person == one.name and not shot.still for shot in shots) for one in spec.identity}
 
 
 def _rows_of(board: Scoreboard, spec: SetSpec) -> dict[str, Row]:
@@ -274,7 +274,9 @@ def _next_mapping(
             if name in one or getattr(new, name) != ManipulationConfig.__dataclass_fields__[name].default:
                 one[name] = values[name]
         manipulations.append(one)
+    generations = [{**entry, "run": _placed(entry["run"], spec, out)} for entry in raw.get("generation", ())]
     found = {**raw, "set": given, "swapper": swappers, "manipulation": manipulations}
+    found |= {"generation": generations} if generations else {}
     # Checked here, so that errors show before a build.
     from_mapping(SetSpec, {**found, "folder": str(out.resolve().parent)}, where=out.name)
     return found
@@ -294,7 +296,7 @@ def _placed(path: str, spec: SetSpec, out: Path) -> str:
 
 
 def _notes(board: Scoreboard, spec: SetSpec) -> list[str]:
-    known = {one.name for one in spec.manipulation}
+    known = {one.name for one in (*spec.manipulation, *spec.reenactment, *spec.generation)}
     others = [row.name for row in board.part("manipulation") if row.name not in known and not row.name.endswith(SELF)]
     notes = []
     if others:

@@ -11,6 +11,7 @@ from forge.training.config import TrainConfig
 from shared.faces.facesets.extract_config import ExtractConfig
 from shared.types import ClipId
 from shared.video.renditions import Rendition
+from shared.video.still_renditions import StillRendition
 
 
 @dataclass(frozen=True)
@@ -142,3 +143,78 @@ class EncodeTask:
     drop_master: bool = False
     mark: bool = False
     driver: DriverFacts | None = None
+
+
+@dataclass(frozen=True)
+class GenerateTask:
+    """Make the faces of ``seeds`` with the generator of ``run``, losslessly, each with its certificate."""
+
+    out: str
+    run: str
+    seeds: tuple[int, ...]
+    truncation: float
+    device: str
+
+
+@dataclass(frozen=True)
+class PortraitsTask:
+    """Cut ``count`` faces of the person of a shot as the generator of ``run`` makes them, losslessly.
+
+    Attributes:
+        softened: share of them that is reduced, by up to ``softest`` times, and enlarged again; drawn with ``seed``.
+        swapper: encodes and decodes each once more; None leaves that out.
+    """
+
+    out: str
+    run: str
+    shot: str
+    count: int
+    softened: float
+    softest: float
+    swapper: str | None
+    seed: int
+
+
+@dataclass(frozen=True)
+class StillTask:
+    """One still to be listed.
+
+    Attributes:
+        recipe: see :class:`ClipTask`.
+        made: its name in the folder of a :class:`GenerateTask` or a :class:`PortraitsTask`.
+        person: target identity; source: of a real person's still through a model, the same person.
+        seed: of a generated face.
+    """
+
+    id: ClipId
+    recipe: str
+    rendition: StillRendition
+    made: str
+    person: str
+    source: str | None = None
+    seed: int | None = None
+    parent: ClipId | None = None
+
+
+@dataclass(frozen=True)
+class StillsTask:
+    """Encode, label and sign stills that one task made; nothing is listed yet.
+
+    Attributes:
+        dataset, dataset_name, work, mark: see :class:`EncodeTask`.
+        made: folder of the lossless pictures.
+        px, truncation: see :class:`forge.building.generations.GenerationConfig`.
+        rights: of the filmed person; empty for faces of nobody, which have those of the generator's photographs.
+        source_file: the file that real faces were cut from; empty without.
+    """
+
+    dataset: str
+    dataset_name: str
+    work: str
+    made: str
+    px: int
+    truncation: float
+    rights: str
+    source_file: str
+    clips: tuple[StillTask, ...]
+    mark: bool = False

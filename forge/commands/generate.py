@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from forge.commands.options import MarkOption
-from forge.generating.config import FamilyName, GeneratorConfig, StillConfig, StillFormat
+from forge.generating.config import FamilyName, GeneratorConfig, StillConfig, StillFormat, seeds_of
 from shared.commands.completion import values
 from shared.commands.options import (
     DeviceOption,
@@ -142,7 +142,7 @@ def generate(
     settings = resolve(StillConfig, config, flags)
     if seeds is None and between is None:
         raise UsageError("no face is named", hint="name seeds, --seeds 0-63, or two of them, --between 3 8")
-    from forge.generating.stills import generate_stills, seeds_of
+    from forge.generating.stills import generate_stills
 
     path = None if between is None else (*between, steps)
     listed = seeds_of(seeds) if seeds is not None else []

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from typing import Literal
 
 from shared.config import need
+from shared.errors import UsageError
 
 FamilyName = Literal["generate-prior", "generate-gan", "generate-flow"]
 """Families of generators."""
@@ -20,6 +22,8 @@ WHILE_RUNNING = ("steps", "minutes", "device", "save_every", "log_every")
 
 MOST_STILLS = 100_000
 """Largest number of stills of one call."""
+
+_SEEDS = re.compile(r"\d{1,10}(-\d{1,10})?(,\d{1,10}(-\d{1,10})?)*")
 
 
 @dataclass(frozen=True)
@@ -89,3 +93,21 @@ class StillConfig:
         need(0 < self.truncation <= 2, f"truncation {self.truncation} is outside 0 to 2", "0.7 is usual")
         need(self.px == 0 or 16 <= self.px <= 2048, f"px must be 16 to 2048, got {self.px}", "256 is usual")
         need(1 <= self.quality <= 100, f"quality must be 1 to 100, got {self.quality}", "95 is usual")
+
+
+def seeds_of(text: str) -> list[int]:
+    """The seeds of ``text``: numbers and ranges, with commas between: ``0-63`` or ``3,8,10-12``.
+
+    Raises:
+        UsageError: it reads otherwise, or names none or too many.
+    """
+    if not _SEEDS.fullmatch(text):
+        raise UsageError(f"{text!r} names no seeds", hint="numbers and ranges: 0-63 or 3,8,10-12")
+    seeds: list[int] = []
+    for part in text.split(","):
+        first, _, last = part.partition("-")
+        start, stop = int(first), int(last or first) + 1
+        if stop <= start or len(seeds) + stop - start > MOST_STILLS:
+            raise UsageError(f"{part!r} is an empty range, or names more than {MOST_STILLS:,} faces", hint="0-63")
+        seeds += range(start, stop)
+    return list(dict.fromkeys(seeds))

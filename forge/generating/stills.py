@@ -8,7 +8,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -20,7 +19,7 @@ from torch import Tensor
 
 from forge.generating.certificate import REFERENCE, Certificate, FaceEmbedder, Reference
 from forge.generating.checkpoint import generator_digest, load_generator
-from forge.generating.config import LEAST_MARKED_PX, MOST_STILLS, StillConfig
+from forge.generating.config import LEAST_MARKED_PX, StillConfig
 from forge.generating.contract import Generator, latent_between
 from forge.generating.output import enlarged, write_still
 from forge.generating.record import StillFacts
@@ -36,8 +35,6 @@ from shared.storage import need_replaceable, replacing_folder, sha256_file
 from shared.types import ClipRecord
 
 LIST = "stills.json"
-
-_SEEDS = re.compile(r"\d{1,10}(-\d{1,10})?(,\d{1,10}(-\d{1,10})?)*")
 
 
 @dataclass(frozen=True)
@@ -62,24 +59,6 @@ class Stills:
     records: tuple[ClipRecord, ...]
     refused: Mapping[str, Certificate]
     written: bool
-
-
-def seeds_of(text: str) -> list[int]:
-    """The seeds of ``text``: numbers and ranges, with commas between: ``0-63`` or ``3,8,10-12``.
-
-    Raises:
-        UsageError: it reads otherwise, or names none or too many.
-    """
-    if not _SEEDS.fullmatch(text):
-        raise UsageError(f"{text!r} names no seeds", hint="numbers and ranges: 0-63 or 3,8,10-12")
-    seeds: list[int] = []
-    for part in text.split(","):
-        first, _, last = part.partition("-")
-        start, stop = int(first), int(last or first) + 1
-        if stop <= start or len(seeds) + stop - start > MOST_STILLS:
-            raise UsageError(f"{part!r} is an empty range, or names more than {MOST_STILLS:,} faces", hint="0-63")
-        seeds += range(start, stop)
-    return list(dict.fromkeys(seeds))
 
 
 class Sampler:

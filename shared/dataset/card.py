@@ -107,6 +107,7 @@ def _body(info: DatasetInfo, records: Sequence[ClipRecord]) -> list[str]:
         "",
         *(_imported if info.controls == "imported" else _made)(len(records), len(people)),
         "",
+        *_generated(records),
         *_controls(info),
         *_table(("split", "label", "manipulation", "clips"), sorted(count_by(records).items(), key=_by_split)),
         "",
@@ -148,6 +149,16 @@ def _imported(clips: int, people: int) -> list[str]:
         "three mask names mean that one mask. `import.json` lists what was missing, damaged or in two splits;",
         "`dataset.sig` seals the set as it was imported. Nothing was done here to keep codec, length or background",
         "from telling the classes apart: `assay dataset audit` measures it.",
+    ]
+
+
+def _generated(records: Sequence[ClipRecord]) -> list[str]:
+    if not any(record.kind == "generate" for record in records):
+        return []
+    return [
+        "Clips of kind `generate` are still pictures, of one frame. Those of `nobody` show a face that a model made by",
+        "seed, and those of a person a filmed face that went through it. No mask goes with them: all is the model's.",
+        "",
     ]
 
 

@@ -238,11 +238,11 @@ class _Digests:
 
     def frames(self, path: Path) -> int | str | None:
         """Number of decodable frames, or the reason why there are none."""
-        from shared.video import probe
+        from shared.video.media import clip_info
 
         if path not in self._counts:
             try:
-                self._counts[path] = probe(path, count=True).frames_counted
+                self._counts[path] = clip_info(path, count=True).frames_counted
             except AssayError as error:
                 self._counts[path] = str(error)
         return self._counts[path]

@@ -11,7 +11,7 @@ from functools import lru_cache
 from io import BytesIO
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Any, Literal
 
 import cv2
 import numpy as np
@@ -37,6 +37,8 @@ _MOST_BYTES = 256 << 20
 _MOST_PIXELS = 1 << 27
 _SRGB_PRIMARIES = ((0.648, 0.331), (0.321, 0.598), (0.156, 0.066))  # x, y under D50, as ICC profiles state them
 _SAME_PRIMARY = 0.01
+_SAMPLING = {"422": cv2.IMWRITE_JPEG_SAMPLING_FACTOR_422, "444": cv2.IMWRITE_JPEG_SAMPLING_FACTOR_444}
+"""OpenCV's numbers of how JPEG samples chroma; 4:2:0 is what it does unless told."""
 
 
 class PictureReader:
@@ -247,13 +249,14 @@ def encode_png(image: np.ndarray) -> bytes:
     return _encoded(".png", image, [])
 
 
-def encode_jpeg(image: np.ndarray, quality: int = 90) -> bytes:
-    """(H, W, 3) RGB or (H, W) gray uint8 as a JPEG file; ``quality`` from 1 to 100.
+def encode_jpeg(image: np.ndarray, quality: int = 90, chroma: Literal["420", "422", "444"] = "420") -> bytes:
+    """(H, W, 3) RGB or (H, W) gray uint8 as a JPEG file; ``quality`` from 1 to 100, ``chroma`` as it is sampled.
 
     Raises:
         MediaError: it is empty, of another shape or type, or has more than 65,500 pixels on a side.
     """
-    return _encoded(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, quality])
+    sampling = [cv2.IMWRITE_JPEG_SAMPLING_FACTOR, _SAMPLING[chroma]] if chroma != "420" else []
+    return _encoded(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, quality, *sampling])
 
 
 def encode_webp(image: np.ndarray, quality: int = 80) -> bytes:

@@ -21,13 +21,14 @@ from shared.dataset.audit.hashes import NearPair, Thumbs, near_pairs
 from shared.dataset.audit.identities import IdentityFindings, LikePair, find_same_people
 from shared.dataset.audit.probes import (
     FACE,
-    PROBES,
     Partition,
     Probe,
     has_something,
     labels_of,
     make_plan,
+    probes_for,
     score_clips,
+    suits,
     telling_facts,
 )
 from shared.dataset.audit.samples import ClipSample, read_samples
@@ -168,7 +169,7 @@ def _run_probes(part: _Part, config: AuditConfig) -> tuple[list[ProbeFinding], l
     plan = make_plan(part.records, config)
     findings: list[ProbeFinding] = []
     curves: list[Curve] = []
-    for probe in (*PROBES, FACE):
+    for probe in probes_for(part.samples):
         if not has_something(probe, part.samples):
             findings.append(_unmeasured(probe, part))
             continue
@@ -190,7 +191,8 @@ def _finding(
     if seen.any():
         estimate = estimate_area(labels[seen], scores[seen], plan.groups[seen], strata=strata[seen], settings=settings)
     verdict = verdict_for(estimate, is_face=probe is FACE, limit=config.limit, min_groups=config.min_groups)
-    silent = int((plan.tested & ~seen).sum())
+    suited = np.array([suits(probe, sample) for sample in part.samples])
+    silent = int((plan.tested & ~seen & suited).sum())
     note = f"{silent} tested clips show nothing of it" if silent else ""
     shortcut = verdict == "shortcut"
     return ProbeFinding(

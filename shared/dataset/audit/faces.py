@@ -15,6 +15,8 @@ from shared.faces.finders.finder import FaceFinder
 from shared.storage import inside
 from shared.types import ClipId, ClipRecord, Frame
 from shared.video import VideoReader
+from shared.video.images import PictureReader
+from shared.video.media import clip_reader, is_still_clip
 
 _SEARCHED = 3
 
@@ -81,7 +83,7 @@ def found_faces(
         frames: list[int] = []
         boxes: list[np.ndarray] = []
         try:
-            with VideoReader(inside(folder, record.path)) as reader:
+            with clip_reader(inside(folder, record.path)) as reader:
                 for frame in spaced(reader, ranges[record.id], _SEARCHED):
                     for face in finder.find([frame.image])[0]:
                         frames.append(frame.index)
@@ -96,7 +98,7 @@ def found_faces(
     return found
 
 
-def spaced(reader: VideoReader, part: tuple[int, int], count: int) -> Iterator[Frame]:
+def spaced(reader: VideoReader | PictureReader, part: tuple[int, int], count: int) -> Iterator[Frame]:
     """Yields at most ``count`` frames, evenly spaced within the half-open range ``part``."""
     length = max(1, part[1] - part[0])
     count = min(count, length)
@@ -112,14 +114,19 @@ def looked_at(records: Sequence[ClipRecord]) -> dict[ClipId, tuple[int, int]]:
     would separate them.
     """
     ranges: dict[ClipId, tuple[int, int]] = {}
-    parts: dict[str, tuple[int, int]] = {}
+    parts: dict[tuple[str, bool], tuple[int, int]] = {}
     for record in records:
         if record.faked:
             start, stop = max(record.faked, key=lambda part: part[1] - part[0])
             ranges[record.id] = (start, stop)
-            parts.setdefault(record.target_identity, (start, stop))
+            parts.setdefault(_filmed(record), (start, stop))
     for record in records:
-        start, stop = parts.get(record.target_identity, (0, record.frames))
+        start, stop = parts.get(_filmed(record), (0, record.frames))
         fits = stop <= record.frames and not record.faked
         ranges.setdefault(record.id, (start, stop) if fits else (0, record.frames))
     return ranges
+
+
+def _filmed(record: ClipRecord) -> tuple[str, bool]:
+    """The person, and whether in a still."""
+    return record.target_identity, is_still_clip(Path(record.path))

@@ -35,13 +35,26 @@ _MAX_SOUND_SECONDS = 20
 
 @dataclass(frozen=True, eq=False)
 class FileFacts:
-    """Features of one file, by probe. ``audio`` is empty without sound; ``mark`` is added by who reads the frames."""
+    """Features of one file, by probe. ``audio`` is empty without sound; ``mark`` is added by who reads the frames.
+
+    The last five are of stills (:mod:`shared.dataset.audit.still_facts`), which have no packets, length or sound.
+    """
 
     container: Facts
     rate: Facts
     size: Facts
     audio: Facts
     mark: Facts = field(default_factory=dict)
+    tables: Facts = field(default_factory=dict)
+    dimensions: Facts = field(default_factory=dict)
+    chroma: Facts = field(default_factory=dict)
+    amount: Facts = field(default_factory=dict)
+    metadata: Facts = field(default_factory=dict)
+
+    @property
+    def is_still(self) -> bool:
+        """Whether the file is a picture."""
+        return bool(self.dimensions)
 
 
 @dataclass(frozen=True, eq=False)

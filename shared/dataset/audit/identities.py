@@ -19,7 +19,7 @@ from shared.faces.finders.finder import FaceFinder
 from shared.faces.identity import IdentityEmbedder
 from shared.storage import inside
 from shared.types import ClipId, ClipRecord
-from shared.video import VideoReader
+from shared.video.media import clip_reader
 
 _CLIPS_A_PERSON = 3
 _FRAMES_A_CLIP = 3
@@ -124,7 +124,7 @@ def _mean_embedding(
 ) -> np.ndarray | None:
     found: list[np.ndarray] = []
     try:
-        with VideoReader(inside(folder, record.path)) as reader:
+        with clip_reader(inside(folder, record.path)) as reader:
             for frame in spaced(reader, (0, record.frames), _FRAMES_A_CLIP):
                 _, box = faces.near(frame.index)
                 if box is not None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 from sklearn.ensemble import ExtraTreesClassifier
@@ -37,6 +38,7 @@ class Probe:
         name: key in the report: a region of the picture, or a kind of file feature.
         title: for readers.
         pixels: whether it uses pictures or file features.
+        of: the kind of files that can have it: clips, stills or both.
         advice: how to remove the shortcut.
     """
 
@@ -44,6 +46,7 @@ class Probe:
     title: str
     pixels: bool
     advice: str
+    of: Literal["both", "clips", "stills"] = "both"
 
 
 FACE = Probe("face", "Face only", True, "")
@@ -61,6 +64,7 @@ PROBES: tuple[Probe, ...] = (
         False,
         "at constant quality a smoother picture takes fewer bits, so blurred swaps give smaller packets: encode both "
         "classes at one bit rate, sharpen or degrade what is too smooth, and see assay forge quality",
+        "clips",
     ),
     Probe(
         "size",
@@ -68,12 +72,50 @@ PROBES: tuple[Probe, ...] = (
         False,
         "cut real clips and fakes to the same frame ranges and sizes, and make every rendition of both; where only the "
         "bytes differ, see packet sizes",
+        "clips",
     ),
     Probe(
         "audio",
         "Sound",
         False,
         "copy the target's sound into its fakes, or leave sound out of both classes",
+        "clips",
+    ),
+    Probe(
+        "tables",
+        "Quantisation tables",
+        False,
+        "write real and generated pictures as JPEG by one program at one range of qualities, as [[generation]] does",
+        "stills",
+    ),
+    Probe(
+        "dimensions",
+        "Picture size",
+        False,
+        "bring both classes to the same width and height before they are written",
+        "stills",
+    ),
+    Probe(
+        "chroma",
+        "Chroma subsampling",
+        False,
+        "sample chroma alike in both classes (4:2:0 is usual), and keep JPEG of one class from PNG of the other",
+        "stills",
+    ),
+    Probe(
+        "amount",
+        "Bytes per pixel",
+        False,
+        "at one quality a softer picture takes fewer bytes: vary quality alike in both classes and take soft real "
+        "pictures too (quality_spread and softened of [[generation]])",
+        "stills",
+    ),
+    Probe(
+        "metadata",
+        "Metadata",
+        False,
+        "remove EXIF, profiles and comments from both classes: cameras write them and generators do not",
+        "stills",
     ),
     Probe(
         "mark",
@@ -91,13 +133,15 @@ PROBES: tuple[Probe, ...] = (
         "border",
         "Frame border",
         True,
-        "look for padding, scaling or cropping that one class went through and the other did not",
+        "look for padding, scaling or cropping that one class went through and the other did not; wholly generated "
+        "pictures need real ones like those that their generator learned from",
     ),
     Probe(
         "colour",
         "Colours",
         True,
-        "check colour matrix, range and colour transfer; let real clips pass through the same conversion",
+        "check colour matrix, range and colour transfer; let real clips pass through the same conversion; wholly "
+        "generated pictures need real ones like those that their generator learned from",
     ),
 )
 
@@ -161,10 +205,14 @@ def labels_of(records: Sequence[ClipRecord]) -> np.ndarray:
 def score_clips(
     probe: Probe, records: Sequence[ClipRecord], samples: Sequence[ClipSample], plan: Partition, config: AuditConfig
 ) -> tuple[np.ndarray, np.ndarray]:
-    """(N,) scores, NaN for a clip that was not tested or lacks the feature; (N,) the fold of each, -1 for none."""
+    """(N,) scores, NaN for a clip that was not tested or lacks the feature; (N,) its stratum, -1 for none.
+
+    Scores of one stratum are compared: those of one fold, and of clips or of stills.
+    """
     labels = labels_of(records)
     scores = np.full(len(records), np.nan)
     strata = np.full(len(records), -1)
+    medium = _media(samples)
     for number, (train, test) in enumerate(plan.folds):
         rows, owners, weights = _rows(probe, samples, train)
         trained, tested = train[owners], test[owners]
@@ -174,7 +222,7 @@ def score_clips(
         sums = np.bincount(owners[tested], guesses, minlength=len(records))
         counts = np.bincount(owners[tested], minlength=len(records))
         seen = counts > 0
-        scores[seen], strata[seen] = sums[seen] / counts[seen], number
+        scores[seen], strata[seen] = sums[seen] / counts[seen], 2 * number + medium[seen]
     return scores, strata
 
 
@@ -182,15 +230,15 @@ def telling_facts(probe: Probe, records: Sequence[ClipRecord], samples: Sequence
     """At most three features that separate the classes best on their own, with their areas; none for pictures."""
     if probe.pixels:
         return []
-    facts = [_facts(probe.name, sample) for sample in samples]
+    owners = _with_facts(probe, samples)
     vectorizer = DictVectorizer(sparse=False)
-    table = np.asarray(vectorizer.fit_transform(facts))
-    labels, ones = labels_of(records), np.ones((1, len(records)))
-    one_stratum = np.zeros(len(records), dtype=np.int64)
+    table = np.asarray(vectorizer.fit_transform([_facts(probe.name, samples[owner]) for owner in owners]))
+    labels, ones, medium = labels_of(records)[owners], np.ones((1, len(owners))), _media(samples)[owners]
     found: list[tuple[float, str]] = []
     for column, name in enumerate(vectorizer.get_feature_names_out()):
-        area = float(weighted_areas(labels, table[:, column], one_stratum, ones)[0])
-        found.append((max(area, 1 - area), str(name)))
+        area = float(weighted_areas(labels, table[:, column], medium, ones)[0])
+        if np.isfinite(area):
+            found.append((max(area, 1 - area), str(name)))
     found.sort(key=lambda pair: (-pair[0], pair[1]))
     return [f"{_short(name)} ({area:.2f})" for area, name in found[:_TOLD] if area >= _TELLING]
 
@@ -223,12 +271,40 @@ def _rows(probe: Probe, samples: Sequence[ClipSample], train: np.ndarray) -> tup
         counts = np.array([len(part) for part in parts])
         owners = np.repeat(np.arange(len(parts)), counts)
         return np.concatenate(parts).astype(np.float64), owners, 1.0 / counts[owners]
-    facts = [_facts(probe.name, sample) for sample in samples]
+    owners = _with_facts(probe, samples)
+    facts = [_facts(probe.name, samples[owner]) for owner in owners]
     vectorizer = DictVectorizer(sparse=False)
     # Values that occur only in test clips are unknown to the model.
-    vectorizer.fit([known for known, kept in zip(facts, train, strict=True) if kept])
-    owners = np.arange(len(samples))
-    return np.asarray(vectorizer.transform(facts)), owners, np.ones(len(samples))
+    known = [fact for fact, owner in zip(facts, owners, strict=True) if train[owner]]
+    if not known:
+        return np.zeros((0, 0)), np.zeros(0, np.int64), np.zeros(0)
+    vectorizer.fit(known)
+    return np.asarray(vectorizer.transform(facts)), owners, np.ones(len(owners))
+
+
+def probes_for(samples: Sequence[ClipSample]) -> tuple[Probe, ...]:
+    """The probes that suit the kinds of files that there are, the face's last."""
+    there = {"stills" if sample.facts.is_still else "clips" for sample in samples} | {"both"}
+    return (*(probe for probe in PROBES if probe.of in there), FACE)
+
+
+def _media(samples: Sequence[ClipSample]) -> np.ndarray:
+    """(N,) 1 for a still, 0 for a clip."""
+    return np.array([sample.facts.is_still for sample in samples], np.int64)
+
+
+def _with_facts(probe: Probe, samples: Sequence[ClipSample]) -> np.ndarray:
+    """Places of the samples whose kind of file can have the probe's features, and has them, or is silent."""
+
+    def counts(sample: ClipSample) -> bool:
+        return suits(probe, sample) and (probe.name == "audio" or bool(getattr(sample.facts, probe.name)))
+
+    return np.array([place for place, sample in enumerate(samples) if counts(sample)], np.int64)
+
+
+def suits(probe: Probe, sample: ClipSample) -> bool:
+    """Whether a file of that kind, clip or still, can have the probe's features."""
+    return probe.of in ("both", "stills" if sample.facts.is_still else "clips")
 
 
 def _facts(name: str, sample: ClipSample) -> Mapping[str, float | str]:

@@ -28,11 +28,12 @@ from shared.dataset.audit.regions import (
     border_region,
     face_region,
 )
+from shared.dataset.audit.still_facts import read_still_facts
 from shared.errors import AssayError, StorageError
 from shared.marking.read import MarkReader
 from shared.storage import decode_json, inside, replacing
 from shared.types import ClipId, ClipRecord
-from shared.video import VideoReader
+from shared.video.media import clip_reader, is_still_clip
 
 REGIONS: dict[str, int] = {
     "background": TEXTURE_DIM + COLOUR_DIM,
@@ -42,7 +43,7 @@ REGIONS: dict[str, int] = {
 }
 """Name of each region and the number of its features."""
 
-_VERSION = 3
+_VERSION = 4
 
 
 @dataclass(frozen=True, eq=False)
@@ -116,7 +117,7 @@ def read_sample(path: Path, part: tuple[int, int], faces: FaceBoxes, frames: int
     rows: dict[str, list[np.ndarray]] = {name: [] for name in REGIONS}
     thumbs: list[np.ndarray] = []
     marks = MarkReader()
-    with VideoReader(path) as reader:
+    with clip_reader(path) as reader:
         for frame in spaced(reader, part, frames):
             thumbs.append(thumbnail(frame.image))
             marks.add(cv2.cvtColor(frame.image, cv2.COLOR_RGB2GRAY))
@@ -126,7 +127,8 @@ def read_sample(path: Path, part: tuple[int, int], faces: FaceBoxes, frames: int
         name: np.stack(listed) if listed else np.zeros((0, REGIONS[name]), np.float32) for name, listed in rows.items()
     }
     pictures = np.stack(thumbs) if thumbs else np.zeros((0, THUMB_PX, THUMB_PX), np.uint8)
-    return ClipSample(replace(read_facts(path), mark=_mark_facts(marks)), stacked, pictures)
+    facts = read_still_facts(path) if is_still_clip(path) else read_facts(path)
+    return ClipSample(replace(facts, mark=_mark_facts(marks)), stacked, pictures)
 
 
 def _mark_facts(marks: MarkReader) -> Facts:

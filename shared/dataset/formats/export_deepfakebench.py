@@ -26,7 +26,8 @@ from shared.dataset.formats.registry import EXPORTERS
 from shared.errors import ManifestError, UsageError
 from shared.storage import replacing, write_text
 from shared.types import SPLITS, ClipRecord
-from shared.video import VideoReader, read_mask_frames
+from shared.video import read_mask_frames
+from shared.video.media import clip_reader
 
 _FF_FAMILY = ("FaceForensics++", "FF-DF", "FF-F2F", "FF-FS", "FF-NT", "FaceShifter", "DeepFakeDetection")
 
@@ -77,8 +78,8 @@ def _frames(export: Export, record: ClipRecord) -> dict[str, list[str]]:
     indices = chosen_frames(record, export.config.frames)
     if not indices:
         raise ManifestError(f"{record.id} has no forged frame to show", hint="remove it, or export another way")
-    with VideoReader(export.source(record)) as reader:
-        frames = _save(export, f"{place}/frames/{record.id.name}", indices, (frame.image for frame in reader))
+    with clip_reader(export.source(record)) as reader:
+        frames = _save(export, f"{place}/frames/{record.id.name}", indices, (frame.image for frame in reader.frames()))
     export.files[str(record.id)] = f"rgb/{place}/frames/{record.id.name}"
     mask = export.mask(record)
     if mask is None:

@@ -12,6 +12,7 @@ import re
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from shared.dataset.formats.export_names import Footage
 from shared.dataset.formats.exporting import Export
@@ -21,6 +22,7 @@ from shared.dataset.splits import check_leaks
 from shared.errors import ManifestError
 from shared.storage import sha256_file, write_text
 from shared.types import SPLITS, ClipRecord, Split
+from shared.video.media import is_still_clip
 
 _CRF = re.compile(r"h264-crf(0|23|40)")
 _NUMBER = re.compile(r"\d{3,5}")
@@ -55,10 +57,16 @@ def export_faceforensics(export: Export) -> None:
 
     Raises:
         LeakError: the splits leak, which lists of pairs cannot express.
-        ManifestError: see :class:`Export`.
+        ManifestError: see :class:`Export`; also if a clip is a still, for which the layout has no place.
         StorageError: writing failed.
     """
     check_leaks(export.records)
+    still = next((record for record in export.records if is_still_clip(Path(record.path))), None)
+    if still is not None:
+        raise ManifestError(
+            f"{still.id} is a still, for which the layout of videos has no place",
+            hint="export as webdataset, huggingface or deepfakebench",
+        )
     footage = Footage(export.records)
     actors = [record for record in export.records if _is_actor(record)]
     others = [record for record in export.records if not _is_actor(record)]

@@ -19,7 +19,7 @@ from shared.dataset.layout import MASKS, media_for
 from shared.errors import AssayError, MediaError, StorageError
 from shared.storage import replacing, sha256_file
 from shared.types import ClipId, ClipRecord, FrameLabel, Masks, Timestamp
-from shared.video import VideoReader
+from shared.video.media import clip_reader
 from shared.video.unread import frames_note
 
 IMPORTED = "imported"
@@ -90,7 +90,7 @@ def _described(job: Job, folder: DatasetFolder, relative: str, path: Path) -> Pl
     """Writes the clip to the draft ``path`` and its mask into ``folder``; returns their description."""
     found, issues = job.found, []
     linked = _write_media(job, path)
-    with VideoReader(path) as reader:
+    with clip_reader(path) as reader:
         info, times = reader.info, list(reader.times())
     if info.frames_declared is not None and info.frames_declared != len(times):
         message = f"declares {info.frames_declared} frames, {len(times)} can be decoded; listed with those"

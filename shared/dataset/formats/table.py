@@ -30,7 +30,7 @@ def scan_table(root: Path, options: ScanOptions) -> Scan:
     """Clips of a table: ``options.lists``, or the only ``*.csv`` in ``root``.
 
     The columns ``kind`` (swap, reenact, generate, speech) and ``rendition`` are read too, if present. A path may name a
-    folder of numbered pictures.
+    folder of numbered pictures, or one picture, which stays the file that it is: a clip of one frame.
 
     Raises:
         ManifestError: the table cannot be read or lacks a column.

@@ -22,7 +22,8 @@ from shared.dataset.traces.features import LEAST_SPREAD, REGIONS, STATISTICS, fa
 from shared.errors import AssayError, ManifestError
 from shared.sampling import evenly_spaced
 from shared.types import ClipRecord
-from shared.video import VideoReader, read_mask_frames
+from shared.video import read_mask_frames
+from shared.video.media import clip_reader
 
 MOST_SHARE = 0.8
 """Share of the first principal direction above which one direction rules."""
@@ -221,7 +222,7 @@ def _compared(folder: DatasetFolder, pair: _Pair, *, frames: int) -> np.ndarray 
 
 def _pictures(path: Path, wanted: Sequence[int], first: int) -> dict[int, np.ndarray]:
     """The pictures ``wanted``, counted from frame ``first`` of the file on."""
-    with VideoReader(path) as reader:
+    with clip_reader(path) as reader:
         return {frame.index - first: frame.image for frame in reader.picked([first + index for index in wanted])}
 
 

@@ -30,8 +30,9 @@ from shared.faces.pose import Pose, head_pose, sharpness
 from shared.faces.stream import FollowConfig, follow
 from shared.storage import need_free_space, sha256_file
 from shared.types import Face, Frame
-from shared.video import VideoReader, probe
-from shared.video.images import PictureReader, is_picture, picture_info, pictures_in
+from shared.video import VideoReader
+from shared.video.images import PictureReader, pictures_in
+from shared.video.media import clip_info, clip_reader
 from shared.video.unread import Unread, frames_found, say_others
 
 BESIDE = SIDECAR.rstrip(":")
@@ -241,7 +242,7 @@ class _Source:
 
     def opened(self) -> PictureReader | VideoReader:
         """A new reader."""
-        return PictureReader(self.path) if is_picture(self.path) else VideoReader(self.path)
+        return clip_reader(self.path)
 
 
 def _cut_out(clip: int, frame: Frame, face: Face, config: ExtractConfig) -> tuple[FaceRow, bytes]:
@@ -293,7 +294,7 @@ def _sources(
     sources: dict[str, _Source] = {}
     for clip in _named(clips):
         with unread.passing_over(clip):
-            declared = (picture_info(clip) if is_picture(clip) else probe(clip)).frames_declared
+            declared = clip_info(clip).frames_declared
             digest = sha256_file(clip)
             if digest in sources:
                 console.warn(f"{clip} and {sources[digest].path} are the same file, which is read once")

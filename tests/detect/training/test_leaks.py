@@ -111,7 +111,7 @@ class TestDuplicates:
         assert self.found(copy) == []
         files = {record.sha256 for record in DatasetFolder.open(copy).records()}
         assert len(list((copy / ".faces" / "looks").glob("*.png"))) == len(files) > 8
-        monkeypatch.setattr("detect.data.duplicates.VideoReader", lambda *_: pytest.fail("read again"))
+        monkeypatch.setattr("detect.data.duplicates.clip_reader", lambda *_: pytest.fail("read again"))
         assert self.found(copy) == []
 
     def test_a_clip_made_smaller_and_cut_is_found(self, copy: Path):

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from forge.building.plan import BuildStep
+from forge.building.plan_parts import BuildStep
 from forge.building.progress import BuildProgress
 from forge.building.tasks import TrainTask
 from forge.training.config import TrainConfig

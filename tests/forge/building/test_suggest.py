@@ -104,6 +104,18 @@ def test_the_build_takes_the_next_settings(settings: Path, tmp_path: Path, capsy
     assert "forge build" in said
 
 
+def test_generated_faces_stay_in_the_next_set_with_the_path_of_their_run(settings: Path, tmp_path: Path):
+    one = settings.with_name("with-faces.toml")
+    one.write_text(f'{settings.read_text()}\n[[generation]]\nname = "nobody"\nrun = "runs/nobody"\nfaces = 4\n')
+    scoreboard = write_scoreboard(tmp_path, board({"plain": (0.9,), "ladder": (0.9,), "nobody": (0.2,)}))
+    out = tmp_path / "deep" / "next.toml"
+    found = suggest(scoreboard, one, out)
+    assert not any("nobody" in note for note in found.notes)
+    (generation,) = tomllib.loads(found.text)["generation"]
+    assert (out.parent / generation["run"]).resolve() == (settings.parent / "runs" / "nobody").resolve()
+    assert generation["faces"] == 4
+
+
 def test_each_choice_stands_beside_its_reason(settings: Path, tmp_path: Path):
     scoreboard = write_scoreboard(tmp_path, board({"plain": (0.9, 0.7), "ladder": (None, None)}))
     text = suggest(scoreboard, settings, tmp_path / "next.toml").text

@@ -9,12 +9,11 @@ import torch
 from forge.generating.augment import augmented
 from forge.generating.certificate import Reference
 from forge.generating.checkpoint import load_generator, save_generator
-from forge.generating.config import GeneratorConfig, StillConfig
+from forge.generating.config import GeneratorConfig, StillConfig, seeds_of
 from forge.generating.contract import generators, latent_between
 from forge.generating.families import untrained
 from forge.generating.flow import FlowGenerator, generate_flow
 from forge.generating.prior import main_directions, shrunk_covariance
-from forge.generating.stills import seeds_of
 from forge.generating.train import train_generator
 from forge.generating.trainers import tiled
 from forge.models import build_swapper

@@ -7,11 +7,13 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 
+import cv2
 import pytest
 import typer
 
 from shared.commands.dataset import app
 from shared.console import console
+from shared.dataset import DatasetFolder
 from shared.dataset.formats.deepfakebench import label_of
 from shared.dataset.formats.found import Pictures
 from shared.dataset.formats.importing import ImportConfig, plan_import
@@ -317,6 +319,25 @@ def test_a_table_of_clips(assay: Assay, tmp_path: Path):
     (root / "clips.csv").write_text("path\n")
     with pytest.raises(ManifestError, match="no column label"):
         _scan("csv", root)
+
+
+def test_a_picture_in_a_table_stays_the_file_that_it_is(assay: Assay, tmp_path: Path):
+    root = tmp_path / "any"
+    for name, label in (("ann.jpg", 0), ("nobody.png", 90)):
+        picture(root / "made.png", label)
+        still = cv2.imread(str(root / "made.png"))
+        assert cv2.imwrite(str(root / name), still)
+    (root / "torn.jpg").write_bytes((root / "ann.jpg").read_bytes()[:300])
+    rows = "ann.jpg,real,ann,,\nnobody.png,fake,nobody-1,gan,generate\ntorn.jpg,real,bob,,\n"
+    (root / "stills.csv").write_text(f"path,label,identity,manipulation,kind\n{rows}")
+    found = assay("import", "csv", root, tmp_path / "set", "--rights", "mine", "--splits", "none")
+    assert (found["listed"], found["faults"]) == (2, {"damaged": 1})
+    folder = DatasetFolder.open(tmp_path / "set")
+    for record in folder.records():
+        name = {"real": "ann.jpg", "fake": "nobody.png"}[record.label]
+        assert folder.media_path(record).read_bytes() == (root / name).read_bytes()
+        assert (record.frames, record.factors["imported"]) == (1, "csv")
+    assert not [problem for problem in folder.verify(deep=True) if problem.severity == "error"]
 
 
 @pytest.mark.parametrize("as_folder", [False, True])

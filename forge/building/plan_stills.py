@@ -15,6 +15,7 @@ from forge.building.spec import SetSpec
 from forge.building.tasks import GenerateTask, PortraitsTask, StillsTask, StillTask
 from forge.generating.config import seeds_of
 from forge.generating.record import NOBODY
+from shared.config import need
 from shared.types import SPLITS, ClipId, Split
 from shared.video.still_renditions import StillRendition
 
@@ -64,6 +65,7 @@ class _StillPlanner:
     ) -> None:  # fmt: skip
         self.spec, self.out, self.work, self.shots, self.splits, self.key = spec, out, work, shots, splits, key
         self.rights = {one.name: one.rights for one in spec.identity}
+        self.seeds: dict[tuple[str, int], Split] = {}
         self.steps: list[BuildStep] = []
         self.clips: list[PlannedClip] = []
 
@@ -83,12 +85,10 @@ class _StillPlanner:
                 self._portraits(one, generator, people[split], max(1, round(one.real * wanted[split])))
 
     def _faces(self, one: GenerationConfig, generator: _Generator, split: Split, count: int) -> None:
-        seed = self.spec.set.seed
-        drawn = [seed_for(seed, "generation", one.name, split, number) % _MOST_SEEDS for number in range(count)]
-        seeds = seeds_of(one.seeds[split]) if one.seeds else drawn
+        seeds = self._seeds(one, generator.digest, split, count)
         for first in range(0, len(seeds), _CHUNK):
             chunk = tuple(seeds[first : first + _CHUNK])
-            key = self.key("generate", generator.digest, chunk, one.truncation)
+            key = self.key("generate", one.name, generator.digest, chunk, one.truncation)
             task = GenerateTask(
                 out=str(self.work / "stills" / f"{one.name}-{split}-{first}-{key[:12]}"), run=str(generator.run),
                 seeds=chunk, truncation=one.truncation, device=self.spec.set.device,
@@ -104,6 +104,27 @@ class _StillPlanner:
             ]  # fmt: skip
             self._encode(one, task.out, key, stills, split, rights="", source_file="")
 
+    def _seeds(self, one: GenerationConfig, generator: str, split: Split, count: int) -> list[int]:
+        """The seeds of a split: those named, or drawn ones that no generation by this generator has.
+
+        Raises:
+            ConfigError: another generation has one of them in another split.
+        """
+        if one.seeds:
+            chosen = seeds_of(one.seeds[split])
+        else:
+            chosen, number = [], 0
+            while len(chosen) < count:
+                drawn = seed_for(self.spec.set.seed, "generation", one.name, split, number) % _MOST_SEEDS
+                number += 1
+                if (generator, drawn) not in self.seeds:
+                    chosen.append(drawn)
+                    self.seeds[generator, drawn] = split
+        for seed in chosen:
+            there = self.seeds.setdefault((generator, seed), split)
+            need(there == split, f"{one.name}: the face of seed {seed} is in the {there} split too", "other seeds")
+        return chosen
+
     def _portraits(self, one: GenerationConfig, generator: _Generator, people: Sequence[str], count: int) -> None:
         for place, person in enumerate(people):
             share = count // len(people) + (place < count % len(people))
@@ -116,7 +137,7 @@ class _StillPlanner:
     def _portraits_of(self, one: GenerationConfig, generator: _Generator, shot: Shot, count: int) -> None:
         swapper = generator.swapper if one.autoencoded else None
         seed = seed_for(self.spec.set.seed, "portraits", one.name, shot.name)
-        made = (shot.key, generator.digest, count, one.softened, one.softest, swapper or "", seed)
+        made = (shot.key, generator.digest, count, one.softened, one.softest, swapper is not None, seed)
         key = self.key("portraits", *made)
         task = PortraitsTask(
             out=str(self.work / "stills" / f"{one.name}-{shot.name}-{key[:12]}"), run=str(generator.run),

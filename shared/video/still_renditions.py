@@ -8,11 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from io import BytesIO
 from typing import Literal
 
+import cv2
 import numpy as np
-from PIL import Image
 
 from shared.config import need
 from shared.errors import UsageError
@@ -119,8 +118,9 @@ class StillRendition:
             MediaError: it cannot be written in a format.
         """
         for step in self.through:
-            with Image.open(BytesIO(step.encoded(picture)), formats=("PNG", "JPEG")) as image:
-                picture = np.array(image.convert("RGB"))
+            decoded = cv2.imdecode(np.frombuffer(step.encoded(picture), np.uint8), cv2.IMREAD_COLOR_RGB)
+            assert decoded is not None  # it was encoded a moment ago
+            picture = decoded
         return self.last.encoded(picture)
 
 

@@ -14,6 +14,7 @@ from forge.speaking.conversion.network import VoiceSpec, VoiceSwapper
 from shared.errors import UnknownNameError
 from shared.registry import near_matches
 from shared.types import check_name
+from shared.voices.layout import check_rights
 from shared.weights.folder import ModelLayout, filled, read_model, write_model
 
 FACTS_NAME = "voice.json"
@@ -33,6 +34,7 @@ class IdentityFacts:
 
     def __post_init__(self) -> None:
         check_name(self.name, "identity")
+        check_rights(self.rights)
 
 
 @dataclass(frozen=True)

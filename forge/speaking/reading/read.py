@@ -17,7 +17,7 @@ from forge.speaking.reading.timing import TimedPhones, laid_out, symbols_of
 from forge.speaking.targets import target_facts
 from shared.audio.loudness import levelled
 from shared.audio.sound import WORK_RATE, Sound
-from shared.errors import SpeechError, UsageError
+from shared.errors import CheckpointError, SpeechError, UsageError
 
 MANIPULATION = "text in a trained voice"
 
@@ -43,6 +43,7 @@ def read_text(
         UsageError: nothing to say, too long, or a voice of the engine that was not learned from.
         UnknownNameError: the model has no such identity.
         SpeechError: the engine is missing, failed, or does not tell the times of phones.
+        CheckpointError: what the text encoder gives are no numbers.
     """
     number = voice.number_of(identity)
     front = encoder.facts.front_end
@@ -62,6 +63,8 @@ def read_text(
     if FRAMING.count(round(timed.seconds * WORK_RATE)) < LEAST_FRAMES:
         raise SpeechError(f"the text takes only {timed.seconds:.2f} s", hint="a fifth of a second is needed")
     mel, pitch = read_features(timed, voice, encoder, number, front.voices.index(chosen))
+    if not np.isfinite(mel).all():
+        raise CheckpointError("the text encoder gives values that are no numbers", hint="train it again: train-text")
     made = sound_of(mel, pitch, round(timed.seconds * WORK_RATE), seed=seed)
     phones = _phones(speech.phones, WORK_RATE / speech.sound.rate, len(made))
     return ReadText(made.with_samples(levelled(made.samples, WORK_RATE)), phones, speech.info)

@@ -350,3 +350,20 @@ def test_photographs_are_material_of_stills_and_of_nothing_else(settings, tmp_pa
     path.write_text(text.partition("[[generation]]")[0].replace("renditions = []", 'renditions = ["c23"]'))
     with pytest.raises(MediaError, match=r"ann.png is a picture, of which only stills are made"):
         plan_set(load_spec(path), tmp_path / "out", tmp_path / "work")
+
+
+def test_two_generations_by_one_generator_share_no_face_between_splits(settings, tmp_path):
+    """Each has its own faces of equal seeds, in one split alone."""
+
+    def with_second(seeds: str) -> Path:
+        path = settings.with_name(f"{tmp_path.name}.toml")
+        second = f'[[generation]]\nname = "second"\nrun = "run"\nseeds = {{ {seeds} }}\nrenditions = ["png"]\n'
+        path.write_text(settings.read_text() + second)
+        return path
+
+    with pytest.raises(ConfigError, match="seed 8 is in the test split too"):
+        plan_build(with_second('train = "8"'), tmp_path / "set", work=tmp_path / "work")
+    built(with_second('train = "0,1"'), tmp_path / "set")
+    folder = DatasetFolder.open(tmp_path / "set")
+    assert folder.verify() == []
+    assert by_split(folder)["train", "fake", "second"] == 2

@@ -15,7 +15,8 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
+from typing_extensions import override
 
 from forge.speaking.conversion import previews
 from forge.speaking.conversion.augment import Stretch, retimed, warped
@@ -32,20 +33,13 @@ from forge.speaking.conversion.config import KIND, WHILE_RUNNING, VoiceConfig
 from forge.speaking.conversion.data import Voice, VoiceBatches, read_voices
 from forge.speaking.conversion.features import FRAMING
 from forge.speaking.conversion.network import VoiceSpec, VoiceSwapper, count_parameters
+from forge.speaking.training import SpeechTraining
 from shared.config import configured
-from shared.console import console
-from shared.device import pick_device, seed_everything
-from shared.errors import CheckpointError, TrainingDivergedError, UsageError
-from shared.training.checkpoint import Checkpoint
-from shared.training.loop import BaseLoop
-from shared.training.processes import Processes
+from shared.errors import UsageError
 from shared.training.run import Run
-from shared.training.state import pack_optimizer, state_under, unpack_optimizer
 from shared.voices.reader import Voiceset
 
 _SLOPES = 0.5
-_LARGEST_NORM = 1.0
-_LEAST_RATE = 0.05
 
 
 @dataclass(frozen=True)
@@ -99,6 +93,7 @@ def train_voices(
         training = VoiceTraining(voices, more, config, opened)
         training.run()
         facts = training.facts()
+        previews.write_previews(opened, training.swapper, voices, facts, training.step)
         folder = save_voice_model(
             run / FOLDER_NAME, training.swapper, facts, card=card_of(facts, count_parameters(facts.spec))
         )
@@ -106,23 +101,17 @@ def train_voices(
     return VoiceTrainResult(run, folder, training.step, time.monotonic() - began, facts)
 
 
-class VoiceTraining(BaseLoop):
-    """The loop: steps, checkpoints, previews; see the module."""
+class VoiceTraining(SpeechTraining):
+    """The training of all voices, then of each identity's own parts; see the module."""
 
     def __init__(self, identities: Sequence[Voice], population: Sequence[Voice], config: VoiceConfig, run: Run) -> None:
-        device = pick_device(config.device)
-        super().__init__(
-            Processes(), steps=config.steps, minutes=config.minutes, unit="step", on_cpu=device.kind == "cpu"
-        )
+        super().__init__(config, run)
         self._identities, self._population = list(identities), list(population)
-        self._config, self._folder, self._device = config, run, device.torch_device
-        seed_everything(config.seed)
+        self._config = config
         spec = VoiceSpec(config.width, config.code, config.rank, len(identities) + len(population), len(identities))
-        self.swapper = VoiceSwapper(spec).to(self._device)
-        self._optimizer = torch.optim.Adam(self.swapper.parameters(), lr=config.learning_rate, betas=(0.9, 0.99))
+        self.swapper = VoiceSwapper(spec).to(self.device)
+        self.trains(self.swapper)
         self._batches = VoiceBatches(identities, population, frames=config.frames, seed=config.seed)
-        self.step = 0
-        self._losses: list[float] = []
 
     def facts(self) -> VoiceFacts:
         """What is known of the model now."""
@@ -133,92 +122,25 @@ class VoiceTraining(BaseLoop):
         rights = tuple(sorted({each.rights for each in self._population}))
         return VoiceFacts(exported_spec(self.swapper.spec), known, self.step, len(self._population), rights)
 
-    def run(self) -> None:
-        """Trains to the end, from the newest checkpoint on if there is one.
+    @override
+    def stage(self, fraction: float) -> float:
+        share = self._config.population_share
+        return fraction / share if fraction < share else (fraction - share) / (1 - share)
 
-        Raises:
-            KeyboardInterrupt: a stop signal came; a checkpoint was saved first.
-            TrainingDivergedError: the loss became infinite or not a number.
-        """
-        latest = self.newest(self._folder)
-        if latest is not None:
-            self._restore(latest)
-        saved = self.step
-        with self.running(self.step, 1) as (noted, advance):
-            while self.fraction(self.step) < 1:
-                loss = self._take_step(self.fraction(self.step))
-                self.step += 1
-                self._log(loss)
-                advance(f"step {self.step}, loss {loss:.4f}")
-                if self.step % self._config.save_every == 0 or noted:
-                    self._save()
-                    saved = self.step
-                if self.agree(stopped=bool(noted)):
-                    self.stop(self.step)
-        if saved != self.step or latest is None:
-            self._save()
-        previews.write_previews(self._folder, self.swapper, self._identities, self.facts(), self.step)
-
-    def _take_step(self, fraction: float) -> float:
+    @override
+    def loss_at(self, fraction: float) -> Tensor:
         config = self._config
         everyone = fraction < config.population_share
-        part = fraction / config.population_share if everyone else (fraction - config.population_share) / (
-            1 - config.population_share
-        )  # fmt: skip
-        for group in self._optimizer.param_groups:
-            group["lr"] = config.learning_rate * self._rate(part)
         for each in self.swapper.shared_parameters():
             each.requires_grad_(everyone)
         stretch, voices, chance = self._batches.batch(self.step, config.batch, everyone=everyone)
-        stretch, voices = self._moved(_other_tempo(stretch, config.tempo, chance)), voices.to(self._device)
-        self.swapper.train()
+        stretch, voices = self._moved(_other_tempo(stretch, config.tempo, chance)), voices.to(self.device)
         code = self.swapper.encode(warped(stretch.mel, config, chance))
         made = self.swapper.decode(code, stretch.pitch, stretch.energy, voices, own=not everyone)
-        loss = loss_of(made, stretch.mel)
-        value = float(loss.detach())
-        if not math.isfinite(value):
-            raise TrainingDivergedError(f"the loss became {value} at step {self.step}", hint="lower learning_rate")
-        self._optimizer.zero_grad(set_to_none=True)
-        loss.backward()
-        nn.utils.clip_grad_norm_(self.swapper.parameters(), _LARGEST_NORM)
-        self._optimizer.step()
-        return value
-
-    def _rate(self, part: float) -> float:
-        """Share of the learning rate: a rise over the first steps, and a half cosine from half of the stage on."""
-        config = self._config
-        warm = min(1.0, (self.step + 1) / config.warmup_steps) if config.warmup_steps else 1.0
-        late = max(0.0, 2 * part - 1)
-        return warm * (_LEAST_RATE + (1 - _LEAST_RATE) * 0.5 * (1 + math.cos(math.pi * min(1.0, late))))
+        return loss_of(made, stretch.mel)
 
     def _moved(self, stretch: Stretch) -> Stretch:
-        return Stretch(*(each.to(self._device) for each in (stretch.mel, stretch.pitch, stretch.energy)))
-
-    def _log(self, loss: float) -> None:
-        self._losses.append(loss)
-        if self.step % self._config.log_every == 0:
-            mean = sum(self._losses) / len(self._losses)
-            self._folder.log(self.step, loss=mean, seconds=self.seconds)
-            self._losses.clear()
-
-    def _save(self) -> None:
-        tensors, meta = pack_optimizer(self._optimizer)
-        model = {f"model.{name}": tensor for name, tensor in self.swapper.state_dict().items()}
-        self._folder.save(
-            self.step, {**model, **tensors}, {"optimizer": meta, "seconds": self.seconds, "losses": self._losses}
-        )
-
-    def _restore(self, found: Checkpoint) -> None:
-        try:
-            self.swapper.load_state_dict(state_under("model", found.tensors))
-        except RuntimeError as error:
-            raise CheckpointError("the checkpoint does not fit the model", hint="start a new run") from error
-        unpack_optimizer(self._optimizer, found.tensors, found.meta.get("optimizer", {}))
-        self.step = found.step
-        self.earlier_seconds = float(found.meta.get("seconds", 0.0))
-        self._losses = [float(each) for each in found.meta.get("losses", [])]
-        self._folder.rewind(self.step)
-        console.print(f"going on from step {self.step} of the run")
+        return Stretch(*(each.to(self.device) for each in (stretch.mel, stretch.pitch, stretch.energy)))
 
 
 def _other_tempo(stretch: Stretch, largest: float, chance: torch.Generator) -> Stretch:

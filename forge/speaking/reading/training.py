@@ -7,7 +7,6 @@ weights, on the CPU bit for bit.
 
 from __future__ import annotations
 
-import math
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,8 +14,9 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional
+from typing_extensions import override
 
 from forge.speaking.conversion.checkpoint import VoiceModel, load_voice_model
 from forge.speaking.reading import previews
@@ -30,20 +30,12 @@ from forge.speaking.reading.checkpoint import (
 from forge.speaking.reading.config import KIND, WHILE_RUNNING, TextConfig
 from forge.speaking.reading.material import Lesson, Material, TextBatch, batch_of, made_material, told_voices
 from forge.speaking.reading.network import TextEncoder, TextSpec
+from forge.speaking.training import SpeechTraining
 from shared.config import configured
-from shared.console import console
-from shared.device import pick_device, seed_everything
-from shared.errors import CheckpointError, TrainingDivergedError
-from shared.training.checkpoint import Checkpoint
-from shared.training.loop import BaseLoop
-from shared.training.processes import Processes
 from shared.training.run import Run
-from shared.training.state import pack_optimizer, state_under, unpack_optimizer
 
 _SLOPES = 0.5
 _PITCH_WEIGHT, _VOICED_WEIGHT, _ENERGY_WEIGHT = 0.2, 0.2, 1.0
-_LARGEST_NORM = 1.0
-_LEAST_RATE = 0.05
 _DECODED = 48
 """Vectors of the code that are decoded in a step: 1.2 s."""
 
@@ -97,26 +89,19 @@ def train_text(run: Path, config: TextConfig | None = None, **settings: Any) -> 
     return TextTrainResult(place, folder, training.step, time.monotonic() - began, facts)
 
 
-class TextTraining(BaseLoop):
-    """The loop: steps and checkpoints; see the module."""
+class TextTraining(SpeechTraining):
+    """The training of a text encoder beside a voice model that stays as it is; see the module."""
 
     def __init__(self, voice: VoiceModel, material: Material, config: TextConfig, run: Run) -> None:
-        device = pick_device(config.device)
-        super().__init__(
-            Processes(), steps=config.steps, minutes=config.minutes, unit="step", on_cpu=device.kind == "cpu"
-        )
-        self._voice, self._material, self._config, self._folder = voice, material, config, run
-        self._device = device.torch_device
-        self._swapper = voice.swapper.to(self._device).requires_grad_(False)
-        seed_everything(config.seed)
+        super().__init__(config, run)
+        self._voice, self._material, self._config = voice, material, config
+        self._swapper = voice.swapper.to(self.device).requires_grad_(False)
         front = material.front_end
         spec = TextSpec(config.width, voice.facts.spec.code, len(material.inventory), len(front.voices))
-        self.encoder = TextEncoder(spec, config.dropout).to(self._device)
-        self._optimizer = torch.optim.Adam(self.encoder.parameters(), lr=config.learning_rate, betas=(0.9, 0.99))
+        self.encoder = TextEncoder(spec, config.dropout).to(self.device)
+        self.trains(self.encoder)
         self.held_out: list[Lesson] = list(material.lessons[::_HELD_OUT])
         self._lessons = [each for place, each in enumerate(material.lessons) if place % _HELD_OUT]
-        self.step = 0
-        self._losses: list[float] = []
 
     def facts(self) -> TextFacts:
         """What is known of the model now."""
@@ -126,52 +111,20 @@ class TextTraining(BaseLoop):
             len(material.lessons), self.step,
         )  # fmt: skip
 
+    @override
     def run(self) -> None:
-        """Trains to the end, from the newest checkpoint on if there is one.
-
-        Raises:
-            KeyboardInterrupt: a stop signal came; a checkpoint was saved first.
-            TrainingDivergedError: the loss became infinite or not a number.
-        """
-        latest = self.newest(self._folder)
-        if latest is not None:
-            self._restore(latest)
-        saved = self.step if latest is not None else None
-        with self.running(self.step, 1) as (noted, advance):
-            while self.fraction(self.step) < 1:
-                loss = self._take_step(self.fraction(self.step))
-                self.step += 1
-                self._log(loss)
-                advance(f"step {self.step}, loss {loss:.4f}")
-                if self.step % self._config.save_every == 0 or noted:
-                    self._save()
-                    saved = self.step
-                if self.agree(stopped=bool(noted)):
-                    self.stop(self.step)
-        if saved != self.step:
-            self._save()
+        super().run()
         self._swapper.to("cpu")
 
-    def _take_step(self, fraction: float) -> float:
-        config = self._config
-        rng = np.random.default_rng((config.seed, self.step))
-        chosen = rng.choice(len(self._lessons), min(config.batch, len(self._lessons)), replace=False)
-        batch = batch_of([self._lessons[int(each)] for each in chosen], self._material).to(self._device)
+    @override
+    def loss_at(self, fraction: float) -> Tensor:
+        rng = np.random.default_rng((self._config.seed, self.step))
+        chosen = rng.choice(len(self._lessons), min(self._config.batch, len(self._lessons)), replace=False)
+        batch = batch_of([self._lessons[int(each)] for each in chosen], self._material).to(self.device)
         numbers = rng.integers(0, len(self._voice.facts.identities), len(chosen))
-        for group in self._optimizer.param_groups:
-            group["lr"] = config.learning_rate * self._rate(fraction)
-        self.encoder.train()
         torch.manual_seed(int(rng.integers(1 << 62)))  # of the dropout, so that a training goes on as it would have
         first = int(rng.integers(0, max(1, int(batch.inside.sum(1).min()) - _DECODED + 1)))
-        loss = self._loss(batch, torch.from_numpy(numbers).to(self._device), first)
-        value = float(loss.detach())
-        if not math.isfinite(value):
-            raise TrainingDivergedError(f"the loss became {value} at step {self.step}", hint="lower learning_rate")
-        self._optimizer.zero_grad(set_to_none=True)
-        loss.backward()
-        nn.utils.clip_grad_norm_(self.encoder.parameters(), _LARGEST_NORM)
-        self._optimizer.step()
-        return value
+        return self._loss(batch, torch.from_numpy(numbers).to(self.device), first)
 
     def _loss(self, batch: TextBatch, numbers: Tensor, first: int) -> Tensor:
         made = self.encoder(batch.symbols, batch.places, batch.position, batch.voice, batch.inside)
@@ -195,48 +148,15 @@ class TextTraining(BaseLoop):
         made = self._swapper.decode(code[:, part], tone, energy, numbers)
         return movement_loss(made, wanted, batch.inside.repeat_interleave(2, 1)[:, frames])
 
-    def held_out_loss(self) -> float:
+    @override
+    def measured(self) -> dict[str, float]:
         """The loss of the sentences that are not learned from, each in the voice of the first identity."""
         self.encoder.eval()
         with torch.no_grad():
-            first = torch.zeros(1, dtype=torch.long, device=self._device)
-            batches = [batch_of([each], self._material).to(self._device) for each in self.held_out]
+            first = torch.zeros(1, dtype=torch.long, device=self.device)
+            batches = [batch_of([each], self._material).to(self.device) for each in self.held_out]
             losses = [float(self._loss(each, first, 0)) for each in batches]
-        return sum(losses) / len(losses)
-
-    def _rate(self, part: float) -> float:
-        """Share of the learning rate: a rise over the first steps, and a half cosine from half of the training on."""
-        config = self._config
-        warm = min(1.0, (self.step + 1) / config.warmup_steps) if config.warmup_steps else 1.0
-        late = max(0.0, 2 * part - 1)
-        return warm * (_LEAST_RATE + (1 - _LEAST_RATE) * 0.5 * (1 + math.cos(math.pi * min(1.0, late))))
-
-    def _log(self, loss: float) -> None:
-        self._losses.append(loss)
-        if self.step % self._config.log_every == 0:
-            mean = sum(self._losses) / len(self._losses)
-            self._folder.log(self.step, loss=mean, seconds=self.seconds)
-            self._losses.clear()
-
-    def _save(self) -> None:
-        self._folder.log(self.step, held_out_loss=self.held_out_loss())
-        tensors, meta = pack_optimizer(self._optimizer)
-        model = {f"model.{name}": tensor for name, tensor in self.encoder.state_dict().items()}
-        self._folder.save(
-            self.step, {**model, **tensors}, {"optimizer": meta, "seconds": self.seconds, "losses": self._losses}
-        )
-
-    def _restore(self, found: Checkpoint) -> None:
-        try:
-            self.encoder.load_state_dict(state_under("model", found.tensors))
-        except RuntimeError as error:
-            raise CheckpointError("the checkpoint does not fit the model", hint="start a new run") from error
-        unpack_optimizer(self._optimizer, found.tensors, found.meta.get("optimizer", {}))
-        self.step = found.step
-        self.earlier_seconds = float(found.meta.get("seconds", 0.0))
-        self._losses = [float(each) for each in found.meta.get("losses", [])]
-        self._folder.rewind(self.step)
-        console.print(f"going on from step {self.step} of the run")
+        return {"held_out_loss": sum(losses) / len(losses)}
 
 
 def moved_tone(batch: TextBatch, voice: VoiceModel, numbers: Tensor) -> Tensor:

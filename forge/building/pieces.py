@@ -21,6 +21,7 @@ from shared.errors import LeakError, MediaError
 from shared.storage import sha256_file
 from shared.types import SPLITS, Split
 from shared.video import probe
+from shared.video.images import is_still
 from shared.video.media import clip_info, is_still_clip
 from shared.video.reader import packets_in
 from shared.video.unread import Unread
@@ -149,8 +150,13 @@ def _facts(path: Path) -> tuple[int, int, int, str, float]:
     """Width, height, frames, hash and frames a second of a file.
 
     Frames are counted where the container does not say, or holds fewer.
+
+    Raises:
+        MediaError: it cannot be read, or is an animation that is called as a picture is.
     """
     info = clip_info(path)
+    if is_still_clip(path):
+        is_still(path)  # refuses an animation
     if not is_still_clip(path) and (info.frames_declared is None or packets_in(path) < info.frames_declared):
         info = probe(path, count=True)
     return (

@@ -16,6 +16,7 @@ from forge.building.tasks import GenerateTask, PortraitsTask, StillsTask, StillT
 from forge.generating.config import seeds_of
 from forge.generating.record import NOBODY
 from shared.config import need
+from shared.console import console
 from shared.types import SPLITS, ClipId, Split
 from shared.video.still_renditions import StillRendition
 
@@ -32,6 +33,7 @@ class _Generator:
     run: Path
     digest: str
     px: int
+    family: str
     swapper: str | None
 
 
@@ -74,6 +76,11 @@ class _StillPlanner:
         generator = _generator((self.spec.folder / one.run).resolve())
         if self.spec.set.mark == "both":
             one.check_marked(generator.px)
+        if one.autoencoded and generator.family == "generate-prior" and generator.swapper is None:
+            console.warn(
+                f"{one.name}: the swapper that its generator was made from is gone or was changed, so there are no "
+                f"{one.name}{SELF}"
+            )
         people: dict[str, list[str]] = {
             split: [person.name for person in self.spec.identity if self.splits[person.name] == split]
             for split in SPLITS
@@ -216,4 +223,4 @@ def _generator(run: Path) -> _Generator:
     Reference.load(reference)
     swapper = autoencoder_of(generator.spec.name, facts)
     digest = f"{generator_digest(run)}-{sha256_file(reference)}"
-    return _Generator(run, digest, generator.spec.px, None if swapper is None else str(swapper))
+    return _Generator(run, digest, generator.spec.px, generator.spec.name, None if swapper is None else str(swapper))

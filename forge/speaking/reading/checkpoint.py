@@ -8,6 +8,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from forge.speaking.conversion.checkpoint import FACTS_NAME as VOICE_FACTS
+from forge.speaking.conversion.checkpoint import FOLDER_NAME as VOICE_FOLDER
 from forge.speaking.conversion.checkpoint import VoiceModel
 from forge.speaking.reading.config import FOLDER_IN_RUN
 from forge.speaking.reading.material import FrontEnd
@@ -76,8 +78,12 @@ def save_text_model(folder: Path, encoder: TextEncoder, facts: TextFacts) -> Pat
 
 
 def text_folder(place: Path) -> Path:
-    """The folder of the text encoder's run, in the run of a voice model."""
-    return place / FOLDER_IN_RUN
+    """The folder of the text encoder's run, in the run of a voice model; ``place`` is that, or the model within it.
+
+    Not in the model: its next export would replace it.
+    """
+    exported = place.resolve().name == VOICE_FOLDER and (place / VOICE_FACTS).is_file()
+    return (place.resolve().parent if exported else place) / FOLDER_IN_RUN
 
 
 def load_text_model(place: Path, voice: VoiceModel) -> TextModel:

@@ -17,11 +17,15 @@ from forge.speaking.reading.timing import TimedPhones, laid_out, symbols_of
 from forge.speaking.targets import target_facts
 from shared.audio.loudness import levelled
 from shared.audio.sound import WORK_RATE, Sound
+from shared.console import console
 from shared.errors import CheckpointError, SpeechError, UsageError
 
 MANIPULATION = "text in a trained voice"
 
 _MOST_SECONDS = 120
+_SILENT = 0.01
+"""A sound whose largest sample is below this holds no speech."""
+
 _LOW_HZ, _HIGH_HZ = 50.0, 600.0
 
 
@@ -42,7 +46,7 @@ def read_text(
     Raises:
         UsageError: nothing to say, too long, or a voice of the engine that was not learned from.
         UnknownNameError: the model has no such identity.
-        SpeechError: the engine is missing, failed, or does not tell the times of phones.
+        SpeechError: the engine is missing, failed, pronounces nothing, or does not tell the times of phones.
         CheckpointError: what the text encoder gives are no numbers.
     """
     number = voice.number_of(identity)
@@ -55,6 +59,10 @@ def read_text(
         )
     speech = say(checked_text(text), engine=front.engine, voice=chosen, seed=seed)
     timed = TimedPhones.of(speech)
+    if float(np.abs(speech.sound.samples).max(initial=0.0)) < _SILENT:
+        raise SpeechError(f"{front.engine} pronounces nothing of this text", hint="write it in English letters")
+    if unknown := sorted(set(timed.symbols) - set(encoder.facts.inventory)):
+        console.warn(f"phones that the text encoder never heard are guessed: {' '.join(unknown)}")
     if timed.seconds > _MOST_SECONDS:
         raise UsageError(
             f"the text takes {timed.seconds:.0f} s",

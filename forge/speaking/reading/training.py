@@ -32,6 +32,10 @@ from forge.speaking.reading.material import Lesson, Material, TextBatch, batch_o
 from forge.speaking.reading.network import TextEncoder, TextSpec
 from forge.speaking.training import SpeechTraining
 from shared.config import configured
+from shared.device import pick_device
+from shared.errors import UsageError
+from shared.provenance.identity import SigningIdentity
+from shared.provenance.sign import need_signable
 from shared.training.run import Run
 
 _SLOPES = 0.5
@@ -64,16 +68,22 @@ def train_text(run: Path, config: TextConfig | None = None, **settings: Any) -> 
 
     Raises:
         CheckpointError: there is no voice model, or it is damaged.
-        UsageError: no such voice of the engine. UnknownNameError: no such engine.
+        UsageError: no such voice of the engine, fewer sentences than voices, or no such device.
+        UnknownNameError: no such engine.
         SpeechError: the engine is missing, failed, or does not tell the times of phones.
+        ProvenanceError: what is made could not be signed.
         RunError: the folder is in use, or holds another training.
         TrainingDivergedError: the loss became infinite or not a number.
         StorageError: writing failed.
     """
     began = time.monotonic()
     config = configured(TextConfig, config, settings)
+    _ = pick_device(config.device)
+    need_signable(SigningIdentity.load_or_create(), None)
     voice = load_voice_model(run)
     version, voices = told_voices(config)
+    if config.sentences < len(voices):
+        raise UsageError(f"{config.sentences} sentences for {len(voices)} voices", hint="a sentence a voice, or more")
     inputs = {"voice model": voice.weights_sha256, "engine": f"{config.engine} {version}: {', '.join(voices)}"}
     place = text_folder(run)
     with Run.open_or_create(

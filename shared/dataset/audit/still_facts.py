@@ -43,7 +43,7 @@ def read_still_facts(path: Path) -> FileFacts:
     with opened_picture(path) as image:
         parts, signed_bytes = _parts(path, image.format or "")
         shown = max(1, image.width * image.height)
-        size = path.stat().st_size - max(signed_bytes, 0 if parts else manifest)
+        size = path.stat().st_size - max(signed_bytes, manifest)
         container: Facts = {
             "format": str(image.format),
             "mode": image.mode,
@@ -112,13 +112,13 @@ def _metadata(image: Image.Image) -> Facts:
 
 def _parts(path: Path, kind: str) -> tuple[list[str], int]:
     """The names of a file's parts in order, without those of a C2PA manifest, and the bytes of those."""
-    if kind == "JPEG":
+    if kind in ("JPEG", "MPO"):  # MPO: with further pictures behind the first, as telephones write
         return _segments(path)
     return _chunks(path) if kind == "PNG" else ([], 0)
 
 
 def _segments(path: Path) -> tuple[list[str], int]:
-    """Of a JPEG file, up to its first scan."""
+    """Of a JPEG file, up to its first scan. Fill bytes before a marker are skipped (ITU-T T.81, B.1.1.2)."""
     names: list[str] = []
     manifest, place, end = 0, 2, path.stat().st_size
     with path.open("rb") as file:
@@ -127,6 +127,9 @@ def _segments(path: Path) -> tuple[list[str], int]:
             head = file.read(4)
             if len(head) < 4 or head[0] != 0xFF or place >= end:
                 break
+            if head[1] == 0xFF:
+                place += 1
+                continue
             marker, length = head[1], int.from_bytes(head[2:], "big") + 2
             if marker == _C2PA_MARKER:
                 manifest += length

@@ -26,7 +26,7 @@ class HumEngine:
         return ("low", "high", "dumb")
 
     def speak(self, text, *, voice, seed):
-        letters = [each for each in text.lower() if each.isalpha()][:40]
+        letters = [each for each in text.lower() if each.isalpha()][:200]
         step = RATE // 20
         sound = hum(len(letters) / 20, 110 if voice == "low" else 190, seed=len(text))
         phones = tuple(Phone(each, place * step, (place + 1) * step) for place, each in enumerate(letters))

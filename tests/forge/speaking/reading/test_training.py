@@ -14,7 +14,7 @@ from forge.speaking.reading.checkpoint import FACTS_NAME, load_text_model
 from forge.speaking.reading.material import at_tempo, batch_of, made_material, told_voices
 from forge.speaking.reading.training import train_text
 from forge.speaking.reading.words import lesson, word_lists
-from shared.errors import CheckpointError, RunError, SpeechError
+from shared.errors import AssayError, CheckpointError, RunError, SpeechError, UsageError
 from shared.provenance.read import read_provenance
 from shared.training.metrics import read_metrics
 from tests.forge.speaking.conversion.conftest import SMALL
@@ -69,10 +69,31 @@ def test_a_stopped_training_goes_on_to_the_same_weights(voice_run, monkeypatch):
     assert all(torch.equal(each, again[name]) for name, each in whole.items())
 
 
-def test_the_voice_model_stays_as_it_is(voice_run):
-    before = load_voice_model(voice_run)
+def test_the_voice_model_stays_as_it_is(voice_run, monkeypatch):
+    model = load_voice_model(voice_run)
+    before = {name: each.clone() for name, each in model.swapper.state_dict().items()}
+    monkeypatch.setattr(training, "load_voice_model", lambda place: model)
     train_text(voice_run, SMALL_TEXT, steps=2)
-    assert load_voice_model(voice_run).weights_sha256 == before.weights_sha256
+    assert all(torch.equal(each, before[name]) for name, each in model.swapper.state_dict().items())
+
+
+def test_the_exported_model_stands_for_its_run(voice_run):
+    """A text encoder within it would go with the model's next export."""
+    train_text(voice_run / "voice-model", SMALL_TEXT, steps=2)
+    assert (voice_run / "text").is_dir()
+    assert not (voice_run / "voice-model" / "text").exists()
+    model = load_voice_model(voice_run)
+    assert load_text_model(voice_run / "voice-model", model).facts.steps == 2
+
+
+def test_what_cannot_work_is_refused_before_the_sentences_are_read(voice_run, monkeypatch):
+    monkeypatch.setattr(training, "made_material", None)
+    monkeypatch.setattr(training, "told_voices", lambda config: ("1", ("a", "b", "c")))
+    with pytest.raises(UsageError, match="2 sentences for 3 voices"):
+        train_text(voice_run, SMALL_TEXT, sentences=2)
+    with pytest.raises(AssayError):
+        train_text(voice_run, SMALL_TEXT, device="cuda:99")
+    assert not (voice_run / "text").exists()
 
 
 def test_another_voice_model_needs_another_text_encoder(text_run, voicesets, tmp_path):

@@ -191,5 +191,17 @@ def test_damaged_parts_end_the_list(tmp_path):
         read_still_facts(path)
 
 
+def test_fill_bytes_and_further_pictures_hide_no_part(tmp_path):
+    """A signature's bytes count in no feature of a telephone's picture either."""
+    path, further = tmp_path / "a.jpg", Image.new("RGB", (16, 16))
+    data = StillRendition("a").encoded(np.zeros((16, 16, 3), np.uint8))
+    path.write_bytes(data)
+    plain = read_still_facts(path)
+    path.write_bytes(data[:2] + b"\xff\xff" + data[2:])
+    assert read_still_facts(path).container["parts"] == plain.container["parts"]
+    Image.new("RGB", (16, 16)).save(path, "MPO", save_all=True, append_images=[further])
+    assert "DQT" in str(read_still_facts(path).container["parts"])
+
+
 def test_the_probes_of_stills_are_those_of_their_features():
     assert {probe.name for probe in PROBES if probe.of == "stills"} == set(STILL_PROBES)

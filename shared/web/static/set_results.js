@@ -36,6 +36,7 @@ async function refresh() {
 byId("audit").addEventListener("click", async () => {
   if (await attempt(() => post(`${base}/audit`))) await refresh();
 });
+byId("audit").disabled = false; // a click before this line would be lost
 byId("score").addEventListener("submit", async (event) => {
   event.preventDefault();
   const chosen = [...document.querySelectorAll("[name=detector]:checked")].map((box) => box.value);

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from benchmarks.app import Save, app, command_line, show
+from benchmarks.app import SETTINGS, Save, app, command_line, show
 from benchmarks.schema import new_result
 
 
@@ -70,3 +70,34 @@ def still_sets(
     settings = {"photographs": len(chosen), "only": only, "run": run.name}
     for found in measured(chosen, run, out, rights=rights):
         show(new_result("still-sets", command_line(), found, settings=settings), save)
+
+
+@app.command()
+def kinds(
+    photographs: Annotated[Path, typer.Argument(help="Folder of photographs, each of another person.")],
+    generator: Annotated[list[str], typer.Option(help="NAME=RUN of a generator of faces. Repeatable.")],
+    out: Annotated[Path, typer.Option(help="Folder of the set; built as far as it is not there.")],
+    work: Annotated[Path, typer.Option(help="Folder of the trainings; finished ones are kept.")],
+    rights: Annotated[str, typer.Option(help="Rights to use the photographs.")],
+    settings: Annotated[Path, typer.Option(help="Swaps and re-enactments of the set.")] = SETTINGS / "set-kinds.toml",
+    leave_out: Annotated[list[str] | None, typer.Option(help="Manipulation that is left out. Repeatable.")] = None,
+    only: Annotated[str, typer.Option(help="Photographs with such names.")] = "*",
+    most: Annotated[int, typer.Option(help="So many photographs, the first by name.", min=30)] = 100,
+    face_steps: Annotated[int, typer.Option(help="Steps of the detector of faces.", min=10)] = 150,
+    motion_steps: Annotated[int, typer.Option(help="Steps of the detector of motion.", min=10)] = 300,
+    still_steps: Annotated[int, typer.Option(help="Steps of the detectors of stills.", min=10)] = 200,
+    seed: Annotated[int, typer.Option(help="Of the trainings.")] = 0,
+    save: Save = None,
+) -> None:
+    """Detectors of faces, motion and stills, one by one and fused, on all kinds of fakes, some left out or not."""
+    from benchmarks.kinds import Effort, built, measured
+    from shared.video.images import pictures_in
+
+    chosen = [path for path in pictures_in(photographs) if path.match(only)][:most]
+    generators = {name: Path(run) for name, _, run in (text.partition("=") for text in generator)}
+    effort, left = Effort(face_steps, motion_steps, still_steps), leave_out or []
+    dataset = built(settings, out, chosen, rights, generators)
+    told = {"photographs": len(chosen), "generators": sorted(generators), "left out": left, "seed": seed}
+    told |= {"face steps": face_steps, "motion steps": motion_steps, "still steps": still_steps}
+    for found in measured(dataset, work, effort, left, seed):
+        show(new_result("kinds", command_line(), found, settings=told), save)

@@ -153,8 +153,9 @@ def inspect_file(
     report = _report(path, (intake, state), still, found, scores, predictor, finder, config, interpretation,
                      detector_title(detector, predictor.spec), heard)  # fmt: skip
     report = dataclasses.replace(
-        report, others=results, agreement=agreement_words(report.verdict, results), sound=heard.result
-    )
+        report, others=results, agreement=agreement_words(report.verdict, results), sound=heard.result,
+        parts=scores.parts,
+    )  # fmt: skip
     with replacing_folder(out) as draft:
         write_case(
             draft,
@@ -248,7 +249,7 @@ def _report(
     not_analysed = (
         *((f"what comes behind frame {clip.frames_read}: {facts.stopped}",) if facts.stopped else ()),
         *(f"{number} {what}" for number, what in left_out if number),
-        *((_MOTION,) if predictor.spec.level == "frame" and not still else ()),
+        *((_MOTION,) if _frames_alone(predictor) and not still else ()),
         *(() if still else heard.not_analysed),
         *NOT_ANALYSED,
     )
@@ -288,6 +289,11 @@ def _report(
         domain=interpretation.domain,
         limits=_limits(clip, still, predictor),
     )
+
+
+def _frames_alone(predictor: CropPredictor) -> bool:
+    """Whether no detector here looks at more than one frame at a time."""
+    return all(facts.spec.level == "frame" for facts in predictor.facts.members or (predictor.facts,))
 
 
 def _limits(clip: ClipScore, still: bool, predictor: CropPredictor) -> tuple[str, ...]:
@@ -339,6 +345,7 @@ def show(report: ForensicReport, out: Path) -> None:
         console.print(f"detector {other.name}: {other.verdict} ({logit})")
     if report.agreement:
         console.print(report.agreement)
+    _show_parts(report)
     odd = [each.name for each in report.evidence if each.odd]
     if odd:
         console.print(f"evidence that differs from its reference: {', '.join(odd)}")
@@ -354,3 +361,12 @@ def show(report: ForensicReport, out: Path) -> None:
     for line in report.not_analysed:
         console.print(f"  not analysed: {line}")
     console.print(f"report: {out / 'report.html'}")
+
+
+def _show_parts(report: ForensicReport) -> None:
+    """Prints what each of several fused detectors adds to the score, if anything was scored."""
+    if report.score is None or report.score.logit is None:
+        return
+    for part in report.parts:
+        own = "not scored" if part.logit is None else f"own score {part.logit:+.2f}"
+        console.print(f"  {part.name}: {part.part:+.2f} of the fused score ({own})")

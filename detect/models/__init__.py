@@ -6,6 +6,7 @@ from detect.models import (  # noqa: F401 - each registers its family
     frame,
     frequency,
     fused,
+    fused_clips,
     mesonet,
     motion,
     multitask,

@@ -59,6 +59,7 @@ class DetectorFacts:
         operating_point: threshold.
         initial_weights: the weights that training started from.
         validation: clip AUC and false alarms at the threshold on the validation clips; empty where not measured.
+        members: of detectors that are fused clip by clip, those of each member, the lead first.
         format: of this entry.
     """
 
@@ -70,6 +71,7 @@ class DetectorFacts:
     operating_point: OperatingPoint = field(default_factory=OperatingPoint)
     initial_weights: str = "random"
     validation: tuple[Evaluation, ...] = ()
+    members: tuple[DetectorFacts, ...] = ()
     format: int = _FORMAT
 
     @property

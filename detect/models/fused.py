@@ -112,7 +112,7 @@ def need_alike(specs: Sequence[DetectorSpec]) -> None:
     """
     for spec in specs:
         if spec.level != "frame":
-            raise ConfigError(f"{spec.name} scores sequences", hint="fuse detectors of single faces")
+            raise ConfigError(f"{spec.name} scores sequences", hint="fuse whole clips: --clips")
         if spec.family == _FAMILY:
             raise ConfigError(f"{spec.name} is fused already", hint="name its members")
     inputs = {(spec.input_px, spec.framing) for spec in specs}
@@ -120,7 +120,7 @@ def need_alike(specs: Sequence[DetectorSpec]) -> None:
         listed = ", ".join(f"{px} px {framing}" for px, framing in sorted(inputs))
         raise ConfigError(
             f"these detectors take different crops: {listed}",
-            hint="train them with one --input-px and one --framing",
+            hint="fuse whole clips with --clips, or train them with one --input-px and one --framing",
         )
 
 

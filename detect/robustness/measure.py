@@ -27,6 +27,7 @@ from detect.robustness.page import plot_heat_map, render_table
 from detect.robustness.perturb import CLEAN, KINDS, Cell, all_cells, quick_cells
 from detect.robustness.result import CellResult, Robustness
 from detect.robustness.sweep import CELLS, CellClip, Sweep, cell_clips, measure_on
+from detect.scoring.clip_fusion import need_one_detector
 from shared.bootstrap import BootstrapSettings
 from shared.console import console
 from shared.dataset import DatasetFolder
@@ -70,6 +71,7 @@ def measure_robustness(
     out = out or _default_target(detector, f"{folder.name}-{config.split}")
     need_own_folder(out, "sweep", marks=(RESULT_NAME, CELLS))
     predictor = CropPredictor.load(detector, config.device, precision=config.precision)
+    need_one_detector(predictor, "a sweep")
     finder = make_finder(config.finder or predictor.facts.finder_name, device=str(predictor.device.torch_device))
     wanted = {record.id for record in records}
     labels = labels_by_clip([label for label in folder.frame_labels() if label.clip in wanted])

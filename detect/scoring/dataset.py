@@ -16,6 +16,7 @@ from detect.models.external.settings import parse_reference
 from detect.models.predictor import CropPredictor
 from detect.models.training_record import TrainingRecord, read_training_record
 from detect.scoring.aggregate import resolved
+from detect.scoring.clip_fusion import fit_of, further_members, member_logit, need_one_detector, raised
 from detect.scoring.clip_scorers import ClipScorer, make_scorer
 from detect.scoring.samples import ScoredClip, score_clips, scored_clip
 from detect.scoring.tasks import ScoringJob, run_scoring_tasks
@@ -83,6 +84,8 @@ def score_dataset(
         return _by_clip(outside, folder, records)
     predictor = CropPredictor.load(Path(detector), config.device, precision=config.precision)
     facts = predictor.facts
+    if engine is not None:
+        need_one_detector(predictor, "an engine")
     search = _Search(folder, records, predictor, config)
     aggregate = resolved(config.aggregate, facts.aggregate)
     with console.progress("finding faces and scoring", len(records), unit="clip") as tick:
@@ -91,6 +94,7 @@ def score_dataset(
         else:
             logits = search.logits_on(engine, detector, predictor, tick)
             scored = [_scored(clip, logits[clip.record.id], aggregate) for clip in search.stream()]
+    scored = _with_members(scored, predictor, folder, config, aggregate)
     return DatasetScores(
         clips=scored,
         detector={
@@ -107,6 +111,34 @@ def score_dataset(
         predictor=predictor,
         finder=search.finder,
     )
+
+
+def _with_members(
+    clips: list[ScoredClip],
+    predictor: CropPredictor,
+    folder: DatasetFolder,
+    config: EvaluateConfig,
+    aggregate: AggregateConfig,
+) -> list[ScoredClip]:
+    """The clips with what the members beside the lead add, of detectors that are fused clip by clip."""
+    fit, members = fit_of(predictor), further_members(predictor)
+    if fit is None or not members:
+        return clips
+    records = [clip.record for clip in clips]
+    columns: list[list[float | None]] = []
+    for member in members:
+        search = _Search(folder, records, member, config)
+        with console.progress(f"scoring with {member.spec.name}", len(records), unit="clip") as tick:
+            own = score_clips(search.stream(), member, member.facts.aggregate, batch=config.batch, tick=tick)
+        columns.append([member_logit(member, clip.score) for clip in own])
+    added = [sum(fit.parts((None, *logits))) for logits in zip(*columns, strict=True)]
+    return [
+        scored_clip(
+            clip.record, raised(clip.frames, by), clip.frame_labels, frames_read=clip.score.frames_read,
+            config=aggregate,
+        )
+        for clip, by in zip(clips, added, strict=True)
+    ]  # fmt: skip
 
 
 def _scored(clip: ClipFaces, logits: np.ndarray, config: AggregateConfig) -> ScoredClip:

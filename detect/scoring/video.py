@@ -5,6 +5,7 @@ Decoding, face finding and scoring run in three threads.
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,6 +19,7 @@ from detect.config.scoring import FaceConfig, ScoreConfig
 from detect.models.predictor import CropPredictor
 from detect.models.windows import motion_step
 from detect.scoring.aggregate import aggregate_clip, aggregate_tracks, resolved
+from detect.scoring.clip_fusion import fit_of, further_members, member_logit, parts_of, raised
 from detect.scoring.regions import RegionMaps, Regions
 from shared.config import configured
 from shared.console import Tick
@@ -28,7 +30,7 @@ from shared.faces.align import cut, frame_to_crop
 from shared.faces.finders.finder import SIDECAR, FaceFinder, make_finder
 from shared.faces.finders.turned import TurnedFinder, turned_finder
 from shared.faces.stream import FollowConfig, follow
-from shared.results.scores import ClipScore, FrameScore, TrackScore
+from shared.results.scores import ClipScore, FrameScore, ScorePart, TrackScore
 from shared.storage import replacing
 from shared.types import NUM_LANDMARKS, ClipId, Face, Frame, Label
 from shared.video import VideoReader
@@ -87,6 +89,7 @@ class VideoScores:
         gaps_seconds: (start, stop) of ranges of searched frames in which no face was scored.
         facts: counts.
         regions: that the detector drew of the faces of ``frames``, if they were asked for and it draws any.
+        parts: of detectors that are fused clip by clip, what each says.
     """
 
     clip: ClipScore
@@ -95,6 +98,7 @@ class VideoScores:
     gaps_seconds: tuple[tuple[float, float], ...]
     facts: ScoreFacts
     regions: Regions | None = field(default=None, compare=False, repr=False)
+    parts: tuple[ScorePart, ...] = ()
 
     def timeline(self, track: int) -> tuple[np.ndarray, np.ndarray]:
         """Times in seconds and logits of one track, each (N,) float64, by time."""
@@ -187,6 +191,12 @@ def score_video(
     )
     if not facts.frames_searched:
         raise MediaError(f"{path} holds no frame that can be searched", hint="copy or download it again")
+    fit = fit_of(predictor)
+    parts: tuple[ScorePart, ...] = ()
+    if fit is not None:
+        others = _others(path, both, config, reader) if scores else [None] * (len(fit.weights) - 1)
+        parts = parts_of(predictor, fit, aggregate_clip(scores, aggregate), others)
+        scores = raised(scores, sum(part.part for part in parts[1:]))
     tracks = tuple(aggregate_tracks(scores, aggregate))
     return VideoScores(
         clip=ClipScore(
@@ -204,7 +214,22 @@ def score_video(
         gaps_seconds=tuple(find_gaps(watch.seconds, {score.frame for score in scores})),
         facts=facts,
         regions=None if maps is None else maps.found(),
+        parts=parts,
     )
+
+
+def _others(
+    path: Path, both: Predictor, config: ScoreConfig, reader: Callable[[Path], ClipReader]
+) -> list[float | None]:
+    """The clip logits of the members beside the lead of detectors that are fused clip by clip."""
+    lead = both.crops.facts.members[0]
+    found: list[float | None] = []
+    for member in further_members(both.crops):
+        finder = both.finder if member.facts.finder == lead.finder else "auto"
+        settings = dataclasses.replace(config, faces=None, aggregate=None)
+        scores = score_video(path, Predictor(member, finder), settings, reader=reader)
+        found.append(member_logit(member, scores.clip))
+    return found
 
 
 def suspect_id(path: Path) -> ClipId:

@@ -11,6 +11,7 @@ import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import msgspec
 import numpy as np
@@ -19,6 +20,7 @@ from detect.calibration.card import NOT_CALIBRATED
 from detect.calibration.clips import refuse_trained_on
 from detect.config.scoring import AggregateConfig, EvaluateConfig
 from detect.data.crops import dataset_digest
+from detect.data.protocols import only, parse_only
 from detect.evaluation.evaluate import evaluate_clips
 from detect.evaluation.result import EvaluationResult, validation_facts
 from detect.metrics.classification import auc, best_threshold, has_both_classes
@@ -39,18 +41,28 @@ from detect.scoring.samples import ScoredClip, clip_samples
 from detect.training.card import metric_table, validated_domain
 from shared.dataset import DatasetFolder
 from shared.errors import CheckpointError, ManifestError, UsageError
+from shared.types import ClipRecord
 
 FUSION_NAME = "fusion.json"
 
 _MEAN = AggregateConfig(method="mean")
+_WHAT = {
+    "faces": """\
+Gives one logit for one aligned face crop ({px} px, framing "{framing}"); larger means more likely forged. It is the
+weighted sum of the logits of the detectors below, which are in this folder.""",
+    "clips": """\
+Gives one logit for a clip or a picture; larger means more likely forged. It is a constant and the sum of what the
+detectors below say, all of them in this folder: each one's own logit as a log likelihood ratio, times its weight. A
+detector that finds nothing to score adds nothing. Faces ({px} px, framing "{framing}"), frames and regions are those of
+the first.""",
+}
 _CARD = """---
 tags: [deepfake-detection, face-forensics, assay]
 ---
 
 # {name}: {count} face forgery detectors as one
 
-Gives one logit for one aligned face crop ({px} px, framing "{framing}"); larger means more likely forged. It is the
-weighted sum of the logits of the detectors below, which are in this folder.
+{what}
 
 ```
 assay inspect suspect.mp4 --detector THIS_FOLDER --out case
@@ -58,8 +70,9 @@ assay inspect suspect.mp4 --detector THIS_FOLDER --out case
 
 {members}
 
-Bias {bias:+.4f}. The weights were fitted on {clips} clips of the val split of "{dataset}" by logistic regression. Clip
-score: {aggregation} over the face scores; called fake from logit {threshold:+.3f} on, chosen on the same clips.
+Bias {bias:+.4f}.{left_out} The weights were fitted on {clips} clips of the val split of "{dataset}" by logistic
+regression. Clip score: {aggregation} over the face scores; called fake from logit {threshold:+.3f} on, chosen on the
+same clips.
 
 ## Measured on the validation split
 
@@ -83,8 +96,9 @@ class Member:
 
     Attributes:
         name, family, weights_sha256: of the detector.
-        weight: of its logit.
-        auc: of the mean of its face logits, on the validation clips.
+        weight: of its logit; of detectors that are fused clip by clip, of its log likelihood ratio.
+        auc: of the mean of its face logits, on the validation clips; or of its own clip logit.
+        slope, offset: make a log likelihood ratio of its clip logit, where detectors are fused clip by clip.
     """
 
     name: str
@@ -92,6 +106,8 @@ class Member:
     weights_sha256: str
     weight: float
     auc: float
+    slope: float = 1.0
+    offset: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -102,7 +118,9 @@ class Fusion:
         members: the detectors; ``bias``: added to the weighted sum of their logits.
         dataset, manifest_sha256: whose val split the weights were fitted on.
         clips: number of clips with a face there.
-        auc: of the mean of the fused face logits, on these clips.
+        auc: of the mean of the fused face logits, on these clips; or of the fused clip logit.
+        level: what is fused.
+        left_out_auc: of fused clip logits, each by a fit without the clip's people; None where it was not measured.
     """
 
     members: tuple[Member, ...]
@@ -111,18 +129,20 @@ class Fusion:
     manifest_sha256: str
     clips: int
     auc: float
+    level: Literal["faces", "clips"] = "faces"
+    left_out_auc: float | None = None
 
 
 def fuse_detectors(
     detectors: Sequence[Path], dataset: Path, out: Path, config: EvaluateConfig
 ) -> tuple[Fusion, EvaluationResult]:
-    """Writes the fusion of trained ``detectors`` (runs or detector folders) as the detector folder ``out``.
+    """Writes the fusion, face by face, of trained ``detectors`` (runs or detector folders) as the folder ``out``.
 
     Args:
         detectors: two or more.
         dataset: set whose val split fits the weights.
         out: replaced if it holds an earlier detector.
-        config: frames of each clip, device, batch; split and protocol are not used.
+        config: which of its clips (``only``), frames of each, device, batch; split and protocol are not used.
 
     Raises:
         UsageError: fewer than two, one twice, or ``out`` holds something else.
@@ -131,18 +151,9 @@ def fuse_detectors(
         ManifestError: too few clips with a face in the val split.
         LeakError: a member was trained on clips or people of it, and would get too large a weight.
     """
-    if len(detectors) < 2:
-        raise UsageError(f"two detectors or more are fused, got {len(detectors)}", hint="name two runs")
-    need_detector_place(out, *detectors)
-    loaded = [load_detector(path) for path in detectors]
-    digests = [weights_digest(path) for path in detectors]
-    _need_fusible([facts for _, facts in loaded], digests)
-    folder = DatasetFolder.open(dataset)
-    records = folder.records(split="val")
-    if not records:
-        raise folder.without_clips("val", "assign splits: assay dataset split PATH")
-    for path in detectors:
-        refuse_trained_on(folder, records, path, "val")
+    loaded, digests = load_members(detectors, out)
+    _need_fusible([facts for _, facts in loaded])
+    folder, records = validation_clips(dataset, detectors, config.only)
     config = dataclasses.replace(config, split="val", aggregate=_MEAN)
     scores = [score_dataset(path, folder, records, config) for path in detectors]
     weights, bias = fit_weights([each.clips for each in scores])
@@ -154,7 +165,51 @@ def fuse_detectors(
     scored = sum(bool(clip.frames) for clip in fused)
     fusion = Fusion(members, bias, folder.name, dataset_digest(folder), scored, _auc(fused))
     model = FusedDetector.of([detector for detector, _ in loaded], weights, bias)
-    return fusion, _write(out, model, fusion, fused, [facts for _, facts in loaded], scores, detectors, config)
+    facts = [facts for _, facts in loaded]
+    same = len({each.aggregate.method for each in facts}) == 1 and facts[0].aggregate.method != "learned"
+    wanted = facts[0].aggregate if same else AggregateConfig(method="auto")
+    aggregate, choice = choose_aggregation(fused, wanted)
+    described = DetectorFacts(
+        model.spec, facts[0].faces, facts[0].finder, aggregate, choice, initial_weights=model.initial_weights
+    )
+    return fusion, write_fused(out, model, described, fusion, fused, scores, detectors, config)
+
+
+def load_members(detectors: Sequence[Path], out: Path) -> tuple[list[tuple[Detector, DetectorFacts]], list[str]]:
+    """The ``detectors``, to be fused as ``out``, with their facts, and the SHA-256 of their weights.
+
+    Raises:
+        UsageError: fewer than two, one twice, or ``out`` holds something else.
+        CheckpointError: one is missing or damaged.
+    """
+    if len(detectors) < 2:
+        raise UsageError(f"two detectors or more are fused, got {len(detectors)}", hint="name two runs")
+    need_detector_place(out, *detectors)
+    loaded = [load_detector(path) for path in detectors]
+    digests = [weights_digest(path) for path in detectors]
+    if len(set(digests)) < len(digests):
+        raise UsageError("one of the detectors is named twice", hint="a detector fused with itself is itself")
+    return loaded, digests
+
+
+def validation_clips(
+    dataset: Path, detectors: Sequence[Path], wanted: Sequence[str]
+) -> tuple[DatasetFolder, list[ClipRecord]]:
+    """The set, and the clips of its val split that match ``wanted`` ("KEY=NAME"), of which no detector has learned.
+
+    Raises:
+        ManifestError: there are none.
+        UsageError: a key or a name matches nothing.
+        LeakError: a detector was trained on some of them, or on people of them.
+    """
+    folder = DatasetFolder.open(dataset)
+    records = folder.records(split="val")
+    if not records:
+        raise folder.without_clips("val", "assign splits: assay dataset split PATH")
+    records = only(records, parse_only(wanted))
+    for path in detectors:
+        refuse_trained_on(folder, records, path, "val")
+    return folder, records
 
 
 def fit_weights(clips: Sequence[Sequence[ScoredClip]]) -> tuple[tuple[float, ...], float]:
@@ -202,10 +257,8 @@ def fused_clips(clips: Sequence[Sequence[ScoredClip]], weights: Sequence[float],
     return together
 
 
-def _need_fusible(facts: Sequence[DetectorFacts], digests: Sequence[str]) -> None:
+def _need_fusible(facts: Sequence[DetectorFacts]) -> None:
     need_alike([each.spec for each in facts])
-    if len(set(digests)) < len(digests):
-        raise UsageError("one of the detectors is named twice", hint="a detector fused with itself is itself")
     if any((each.faces, each.finder) != (facts[0].faces, facts[0].finder) for each in facts):
         raise CheckpointError(
             "the detectors were trained on faces found or chosen differently",
@@ -213,48 +266,49 @@ def _need_fusible(facts: Sequence[DetectorFacts], digests: Sequence[str]) -> Non
         )
 
 
-def _write(
+def write_fused(
     out: Path,
     model: Detector,
+    facts: DetectorFacts,
     fusion: Fusion,
     clips: Sequence[ScoredClip],
-    facts: Sequence[DetectorFacts],
     scores: Sequence[DatasetScores],
     detectors: Sequence[Path],
     config: EvaluateConfig,
 ) -> EvaluationResult:
-    """Chooses aggregation and threshold, measures, and writes the folder."""
-    methods = {each.aggregate.method for each in facts}
-    same = len(methods) == 1 and "learned" not in methods
-    wanted = facts[0].aggregate if same else AggregateConfig(method="auto")
-    aggregate, choice = choose_aggregation(clips, wanted)
-    clips = [reaggregated(clip, aggregate) for clip in clips]
+    """Chooses the threshold, measures, and writes the folder of fused detectors.
+
+    Args:
+        out: the folder.
+        model: the fused detectors.
+        facts: theirs, without threshold and validation.
+        fusion: what was fitted.
+        clips: the validation clips with fused scores of faces.
+        scores: of the members, in order.
+        detectors: where the members are.
+        config: of the measurement.
+
+    Raises:
+        StorageError: writing failed.
+    """
+    clips = [reaggregated(clip, facts.aggregate) for clip in clips]
     samples = clip_samples(clips)
     threshold = best_threshold(samples.labels, samples.logits) or 0.0
     point = OperatingPoint(threshold, f"the val split of {fusion.dataset} (largest TPR - FPR over clips)")
-    described = DetectorFacts(
-        spec=model.spec,
-        faces=facts[0].faces,
-        finder=facts[0].finder,
-        aggregate=aggregate,
-        aggregation=choice,
-        operating_point=point,
-        initial_weights=model.initial_weights,
-    )
     result = evaluate_clips(
         clips,
-        dataclasses.replace(config, aggregate=aggregate),
+        dataclasses.replace(config, aggregate=facts.aggregate),
         dataset={"name": fusion.dataset, "manifest_sha256": fusion.manifest_sha256},
         detector={"name": model.spec.name},
         operating_point=(point.logit, point.chosen_on),
     )
-    described = dataclasses.replace(described, validation=validation_facts(result))
+    facts = dataclasses.replace(facts, operating_point=point, validation=validation_facts(result))
     records = [read_training_record(path) for path in detectors]
     save_detector(
         model,
         out,
-        described,
-        card=_card(described, fusion, result),
+        facts,
+        card=_card(facts, fusion, result),
         extra={
             FUSION_NAME: msgspec.to_builtins(fusion),
             "validated.json": validated_domain(scores[0].faces, fusion.dataset, fusion.manifest_sha256),
@@ -282,8 +336,10 @@ def _card(facts: DetectorFacts, fusion: Fusion, result: EvaluationResult) -> str
     return _CARD.format(
         name=facts.spec.name,
         count=len(fusion.members),
-        px=facts.spec.input_px,
-        framing=facts.spec.framing,
+        what=_WHAT[fusion.level].format(px=facts.spec.input_px, framing=facts.spec.framing),
+        left_out=""
+        if fusion.left_out_auc is None
+        else f" Clip AUC by fits without a clip's people: {fusion.left_out_auc:.3f}.",
         members="\n".join(lines),
         bias=fusion.bias,
         clips=fusion.clips,

@@ -214,28 +214,50 @@ def _links(spec: SetSpec, shots: Sequence[Shot]) -> list[tuple[str, ...]]:
     return ties
 
 
-def models_of(spec: SetSpec, splits: dict[str, Split]) -> list[Model]:
-    """Every swapper with its people; its people are in one split, because :func:`splits_of` links them.
+def filmed_people(spec: SetSpec, shots: Sequence[Shot]) -> tuple[str, ...]:
+    """The people with a video, in the order of the settings; of the others, in photographs alone, stills are made only.
+
+    Raises:
+        ConfigError: a group or a pair names one of the others.
+    """
+    found = {shot.person for shot in shots if not shot.still}
+    named = [
+        (one.name, name)
+        for one in (*spec.manipulation, *spec.reenactment) if not isinstance(one.pairs, str)
+        for pair in one.pairs for name in pair
+    ]  # fmt: skip
+    named += [
+        (one.name, name)
+        for one in spec.swapper if not isinstance(one.people, str)
+        for group in one.people for name in group
+    ]  # fmt: skip
+    for where, name in named:
+        need(name in found, f"{where}: {name} is in photographs alone", "swaps and drives need a video")
+    return tuple(one.name for one in spec.identity if one.name in found)
+
+
+def models_of(spec: SetSpec, splits: dict[str, Split], people: Sequence[str]) -> list[Model]:
+    """Every swapper with its people, of ``people``; they are in one split, because :func:`splits_of` links them.
 
     Raises:
         CheckpointError: a run holds no swapper.
         ConfigError: a group has fewer than two people.
     """
-    names = [one.name for one in spec.identity]
+    names = list(people)
     models: list[Model] = []
     for one in spec.swapper:
         if one.run is not None:
             from forge.models.checkpoint import swapper_digest
 
-            people = tuple(name for name in names if name in _card_people(spec, one))
-            need(len(people) > 1, f"{one.name}: its run knows none or one of this set's people", "name them as it does")
+            known = tuple(name for name in names if name in _card_people(spec, one))
+            need(len(known) > 1, f"{one.name}: its run knows none or one of this set's people", "name them as it does")
             path = _run_path(spec, one)
-            models.append(Model(one.name, one, people, path, swapper_digest(path)))
+            models.append(Model(one.name, one, known, path, swapper_digest(path)))
         elif isinstance(one.people, str):
             for split in ("train", "val", "test"):
-                people = tuple(name for name in names if splits[name] == split)
-                if len(people) > 1:
-                    models.append(Model(f"{one.name}-{split}", one, people))
+                members = tuple(name for name in names if splits[name] == split)
+                if len(members) > 1:
+                    models.append(Model(f"{one.name}-{split}", one, members))
         else:
             for number, group in enumerate(one.people):
                 need(len(group) > 1, f"{one.name}: a group needs two people or more", "name at least two")

@@ -14,7 +14,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from forge.building.pieces import Model, Shot, files_beside, models_of, shots_of, splits_of, training_of
+from forge.building.pieces import Model, Shot, files_beside, filmed_people, models_of, shots_of, splits_of, training_of
 from forge.building.plan_parts import (
     SELF,
     BuildPlan,
@@ -42,6 +42,7 @@ from forge.building.tasks import ClipTask, DriverFacts, DriveTask, EncodeTask, F
 from forge.reenacting.lipsync.checkpoint import load_lipsync_model
 from forge.swapping.config import SwapConfig
 from shared.config import need
+from shared.console import console, counted
 from shared.faces.facesets.extract_config import ExtractConfig
 from shared.types import SPLITS, ClipId, Split
 from shared.video.renditions import Rendition
@@ -61,8 +62,12 @@ def plan_set(spec: SetSpec, out: Path, work: Path) -> BuildPlan:
     """
     shots = shots_of(spec, work)
     splits = splits_of(spec, shots)
-    models = models_of(spec, splits)
-    return _Planner(spec, out, work, shots, splits, models).plan()
+    filmed = filmed_people(spec, shots)
+    others = len(spec.identity) - len(filmed)
+    if others and (spec.manipulation or spec.reenactment):
+        console.print(f"{counted(others, 'person', 'people')} in photographs alone: in stills, not in swaps and drives")
+    models = models_of(spec, splits, filmed)
+    return _Planner(spec, out, work, shots, splits, models, filmed).plan()
 
 
 class _Planner:
@@ -76,8 +81,9 @@ class _Planner:
         shots: Sequence[Shot],
         splits: dict[str, Split],
         models: Sequence[Model],
+        filmed: Sequence[str],
     ) -> None:
-        self.spec, self.out, self.work = spec, out, work
+        self.spec, self.out, self.work, self.filmed = spec, out, work, filmed
         self.shots, self.splits, self.models = shots, splits, models
         self.films = [shot for shot in shots if not shot.still]
         self.steps: dict[str, BuildStep] = {}
@@ -271,9 +277,8 @@ class _Planner:
         models = [model for model in self.models if model.config.name == one.swapper]
         groups = [(model.people, list(swappers[model.name].values())[-1]) for model in models]
         if not one.swapper:
-            names = [person.name for person in self.spec.identity]
             key = load_lipsync_model().weights_sha256 if one.family == "lipsync" else ""
-            groups = [(tuple(n for n in names if self.splits[n] == split), ("", key, None)) for split in SPLITS]
+            groups = [(tuple(n for n in self.filmed if self.splits[n] == split), ("", key, None)) for split in SPLITS]
         made = 0
         for people, export in groups:
             pairs = pairs_of(one, people, self.spec.set.seed)

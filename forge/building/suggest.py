@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from forge.building.pieces import Shot, models_of, shots_of, splits_of
+from forge.building.pieces import Shot, filmed_people, models_of, shots_of, splits_of
 from forge.building.plan_parts import SELF
 from forge.building.sampling import seed_for
 from forge.building.spec import ManipulationConfig, SetSpec, load_spec
@@ -121,7 +121,7 @@ def suggest(scoreboard: Path, settings: Path, out: Path, config: SuggestConfig |
     seed = seed_for(spec.set.seed, "suggest", mark) % _SEEDS
     shots = shots_of(spec, Path())
     splits = splits_of(spec, shots)
-    cast = FakeCounts(tuple(models_of(spec, splits)), _pieces(spec, shots))
+    cast = FakeCounts(tuple(models_of(spec, splits, filmed_people(spec, shots))), _pieces(spec, shots))
     rows = _rows_of(board, spec)
     choices, changed = _chosen(rows, spec, cast, seed, _detectors(board, config.detectors), config)
     mapping = _next_mapping(read_toml(settings), spec, changed, seed, out, config)

@@ -145,6 +145,21 @@ class DetectorResult:
 
 
 @dataclass(frozen=True, slots=True)
+class ScorePart:
+    """What one of several fused detectors says of a file.
+
+    Attributes:
+        name: the detector.
+        logit: its own; None if it scored nothing, or if it comes first and has no weight.
+        part: what it adds to the fused logit, a natural log likelihood ratio times its weight.
+    """
+
+    name: str
+    logit: float | None
+    part: float
+
+
+@dataclass(frozen=True, slots=True)
 class Outside:
     """One fact in which a file is outside the detector's validated domain.
 
@@ -272,7 +287,8 @@ class ForensicReport:
     None when the detector has no calibration for its score, and ``calibration`` then says why; ``outside`` lists
     facts outside the validated domain, and ``domain`` describes it; ``limits`` lists other differences in how the score
     was computed. ``others`` are the results of further detectors, and ``agreement`` compares them with this one.
-    ``sound`` is the result of a detector of synthetic speech; None if none took part.
+    ``sound`` is the result of a detector of synthetic speech; None if none took part. ``parts``: of detectors that are
+    fused clip by clip, what each adds to the score.
     """
 
     path_name: str
@@ -300,3 +316,4 @@ class ForensicReport:
     others: tuple[DetectorResult, ...] = ()
     agreement: str = ""
     sound: SoundResult | None = None
+    parts: tuple[ScorePart, ...] = ()

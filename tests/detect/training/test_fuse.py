@@ -32,17 +32,6 @@ FACES = FaceConfig(finder="toy", min_face_px=8)
 ASKED = EvaluateConfig(frames_per_clip=1, device="cpu", precision="float32", replicates=20, workers=2)
 
 
-@pytest.fixture(scope="module")
-def all_val(toy_set: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The toy set with everybody in the val split: eight real and eight fake clips."""
-    path = tmp_path_factory.mktemp("fuse") / "toy"
-    shutil.copytree(toy_set, path, ignore=shutil.ignore_patterns(".faces"))
-    dataset = DatasetFolder.open(path)
-    people = sorted({record.target_identity for record in dataset.records()})
-    dataset.assign_groups({"train": (), "val": tuple(people), "test": ()})
-    return path
-
-
 def detector(folder: Path, name: str, family: str, *, seed: int, px: int = PX, **facts: Any) -> Path:
     torch.manual_seed(seed)
     model = build_detector(name, family=family, input_px=px).eval()

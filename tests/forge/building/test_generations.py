@@ -352,6 +352,40 @@ def test_photographs_are_material_of_stills_and_of_nothing_else(settings, tmp_pa
         plan_set(load_spec(path), tmp_path / "out", tmp_path / "work")
 
 
+def test_people_in_photographs_alone_are_in_stills_and_in_no_swap_or_drive(settings, tmp_path, capsys):
+    """Of the train split's ann, bob and dan, who is in a photograph, the swapper knows ann and bob."""
+    photograph = tmp_path / "dan.png"
+    photograph.write_bytes(encode_png(portrait(Actor.from_seed(5), px=96, seed=1).image))
+    person = f'[[identity]]\nname = "dan"\nrights = "synthetic"\nclips = ["{photograph}"]\n'
+    more = f"""
+[[swapper]]
+name = "small"
+steps = [20]
+[[manipulation]]
+name = "swaps"
+swapper = "small"
+pairs = "PAIRS"
+[[reenactment]]
+name = "mouths"
+pairs = "ring"
+{person}"""
+    text = settings.read_text().replace('train = ["ann", "bob"]', 'train = ["ann", "bob", "dan"]')
+    assert '"dan"' in text
+    path = settings.with_name("photograph.toml")
+    text = text.replace("renditions = []", 'renditions = ["c23"]')
+    path.write_text(text.replace("[[identity]]", more.replace("PAIRS", "ring") + "[[identity]]", 1))
+    plan = plan_set(load_spec(path), tmp_path / "out", tmp_path / "work")
+    assert "1 person in photographs alone" in capsys.readouterr().out
+    assert [model.people for model in plan.models] == [("ann", "bob")]
+    fakes = {clip.task.id.name.split("@")[0] for clip in plan.clips if clip.task.id.manipulation in ("swaps", "mouths")}
+    assert not [name for name in fakes if "dan" in name]
+    assert len(plan.steps_of("portraits")) > 2
+    listed = more.replace('"PAIRS"', '[["dan", "ann"]]')
+    path.write_text(text.replace("[[identity]]", listed + "[[identity]]", 1))
+    with pytest.raises(ConfigError, match="swaps: dan is in photographs alone"):
+        plan_set(load_spec(path), tmp_path / "out", tmp_path / "work")
+
+
 def test_two_generations_by_one_generator_share_no_face_between_splits(settings, tmp_path):
     """Each has its own faces of equal seeds, in one split alone."""
 

@@ -1,0 +1,91 @@
+"""Scoring with detectors that are fused clip by clip: what the members beside the lead add to a clip's score.
+
+The lead's faces are scored as by any detector; then every face gets what the others add to the clip. An aggregation of
+face scores that is a mean, a quantile or a maximum moves with them, so that the clip's score is the fused one.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+
+from detect.models.contract import Detector
+from detect.models.fused_clips import ClipFusedDetector, ClipWeights
+from detect.models.predictor import CropPredictor
+from shared.errors import CheckpointError, UsageError
+from shared.results.scores import ClipScore, FrameScore, ScorePart
+
+SHIFTING = ("mean", "median", "max-face", "top-k", "trimmed", "max-track")
+"""Aggregations that add to a clip's score what is added to all of its faces'."""
+
+
+def fit_of(predictor: CropPredictor) -> ClipWeights | None:
+    """The fit of detectors that are fused clip by clip; None for any other detector."""
+    return predictor.model.fit if isinstance(predictor.model, ClipFusedDetector) else None
+
+
+def further_members(predictor: CropPredictor) -> tuple[CropPredictor, ...]:
+    """The members beside the lead, ready to score; none for a detector that is not fused clip by clip.
+
+    Raises:
+        CheckpointError: its description does not fit it.
+    """
+    model = predictor.model
+    if not isinstance(model, ClipFusedDetector):
+        return ()
+    facts = predictor.facts.members
+    members = [member for member in model.members if isinstance(member, Detector)]
+    if [each.spec for each in facts] != [member.spec for member in members]:
+        raise CheckpointError(f"{model.spec.name} describes other members than it has", hint="fuse them again")
+    return tuple(
+        CropPredictor(member, predictor.device, facts=each) for member, each in zip(members[1:], facts[1:], strict=True)
+    )
+
+
+def need_one_detector(predictor: CropPredictor, what: str) -> None:
+    """Refuses detectors that are fused clip by clip, for ``what`` scores single faces.
+
+    Raises:
+        UsageError: they are.
+    """
+    if fit_of(predictor) is not None:
+        raise UsageError(
+            f"{what} scores single faces, and these detectors are fused clip by clip", hint="name a member"
+        )
+
+
+def member_logit(member: CropPredictor, score: ClipScore) -> float | None:
+    """The clip logit of a further member; None if it scores sequences and the clip shows fewer faces than one has."""
+    return score.logit if score.frames_with_face >= member.spec.frames_per_clip else None
+
+
+def lead_logit(fit: ClipWeights, logit: float | None) -> float | None:
+    """The lead's own clip logit, of the clip logit that was made of the lead's part alone."""
+    scale = fit.slopes[0] * fit.weights[0]
+    if logit is None or scale == 0:
+        return None
+    return (logit - fit.bias) / scale - fit.offsets[0] / fit.slopes[0]
+
+
+def parts_of(
+    predictor: CropPredictor, fit: ClipWeights, alone: float | None, others: Sequence[float | None]
+) -> tuple[ScorePart, ...]:
+    """What each member says of a clip.
+
+    Args:
+        predictor: the fused detectors.
+        fit: theirs.
+        alone: the clip logit made of the lead's part alone.
+        others: the clip logits of the further members.
+    """
+    names = [f"{facts.spec.family}, {facts.spec.name}" for facts in predictor.facts.members]
+    logits = [lead_logit(fit, alone), *others]
+    parts = list(fit.parts(logits))
+    if alone is not None:
+        parts[0] = alone - fit.bias
+    return tuple(ScorePart(*row) for row in zip(names, logits, parts, strict=True))
+
+
+def raised(frames: Sequence[FrameScore], by: float) -> tuple[FrameScore, ...]:
+    """The face scores, each larger by ``by``."""
+    return tuple(dataclasses.replace(score, logit=score.logit + by) for score in frames)

@@ -19,6 +19,7 @@ from detect.models.checkpoint import DetectorFacts
 from detect.models.external.settings import parse_reference
 from detect.models.predictor import CropPredictor
 from detect.scoring.aggregate import aggregate_clip, resolved
+from detect.scoring.clip_fusion import need_one_detector
 from detect.scoring.video import input_for, suspect_id
 from shared.console import console
 from shared.device import pick_device
@@ -117,6 +118,7 @@ def open_detector(name: str, place: str, *, device: str = "auto") -> Opened:
         facts = DetectorFacts(model.spec, aggregate=AggregateConfig(method="mean"))
         return Opened(name, CropPredictor(model, pick_device(device), facts=facts))
     predictor = CropPredictor.load(place, device)
+    need_one_detector(predictor, "this benchmark")
     calibration = read_calibration(place)
     if calibration is None:
         return Opened(name, predictor)

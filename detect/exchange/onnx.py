@@ -86,6 +86,8 @@ def export_onnx(path: Path, out: Path, *, opset: int = OPSET) -> Exported:
             f"a {facts.spec.family} detector reads landmarks, which other programs do not feed to a network",
             hint="copy its detector folder instead",
         )
+    if facts.members:
+        raise UsageError("detectors that are fused clip by clip are no single network", hint="export each member")
     with replacing(out) as draft:
         names = _trace(detector, draft, opset)
         _describe(draft, facts)

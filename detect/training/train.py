@@ -25,6 +25,7 @@ from detect.metrics.classification import best_threshold
 from detect.models import Detector, build_detector
 from detect.models.backbone import backbone_of
 from detect.models.checkpoint import FOLDER_NAME, DetectorFacts, OperatingPoint, save_detector
+from detect.models.fused_clips import FAMILY
 from detect.models.training_record import LEARNED_NAME, training_document
 from detect.models.tuning import tune
 from detect.scoring.aggregate_choice import choose_aggregation, reaggregated
@@ -38,7 +39,7 @@ from shared.config import configured
 from shared.console import console
 from shared.dataset import DatasetFolder
 from shared.device import pick_device, seed_everything
-from shared.errors import RunError
+from shared.errors import ConfigError, RunError
 from shared.storage import read_json
 from shared.training.processes import Processes
 from shared.training.run import Run
@@ -102,6 +103,10 @@ def train_detector(
         StorageError: writing failed.
     """
     dataset, run, config = Path(dataset), Path(run), configured(TrainConfig, config, settings)
+    if config.family == FAMILY:
+        raise ConfigError(
+            "detectors that are fused clip by clip are trained one by one", hint="assay detect fuse --clips"
+        )
     if processes is not None:
         return _train(dataset, run, config, processes)
     processes = Processes.joined(config.device)

@@ -10,6 +10,7 @@ import pytest
 
 from detect.config.scoring import AggregateConfig
 from detect.evaluation.evaluate import evaluate_detector
+from detect.exchange.onnx import export_onnx
 from detect.models.checkpoint import CONFIG_NAME, load_detector, save_detector
 from detect.models.fused_clips import ClipFusedDetector, ClipWeights
 from detect.models.predictor import CropPredictor
@@ -19,6 +20,7 @@ from detect.scoring.clip_fusion import further_members
 from detect.scoring.dataset import score_dataset
 from detect.scoring.video import Predictor, VideoScores, score_video
 from detect.training.fuse_clips import fit_clips, fuse_clips, fused_logits, left_out_auc
+from detect.training.train import train_detector
 from shared.cli import run
 from shared.dataset import DatasetFolder
 from shared.errors import CheckpointError, ConfigError, ManifestError, UsageError
@@ -170,5 +172,9 @@ def test_what_scores_single_faces_says_so(all_val: Path, unlike: list[Path], tmp
     fuse_clips(unlike, all_val, tmp_path / "fused", ASKED)
     with pytest.raises(UsageError, match="fused clip by clip"):
         measure_robustness(tmp_path / "fused", all_val, RobustnessConfig(split="val", device="cpu", quick=True))
+    with pytest.raises(UsageError, match="no single network"):
+        export_onnx(tmp_path / "fused", tmp_path / "fused.onnx")
+    with pytest.raises(ConfigError, match="trained one by one"):
+        train_detector(all_val, tmp_path / "run", family="fused-clips", model="test_vit")
     with pytest.raises(ConfigError, match="fused already"):
         fuse_clips([unlike[0], tmp_path / "fused"], all_val, tmp_path / "twice", ASKED)

@@ -92,6 +92,8 @@ class ClipFusedDetector(Detector):
         for own, member in zip(fused.members, members, strict=True):
             assert isinstance(own, Detector)
             own.load_exported_state(member.exported_state())
+            own.spec = member.spec
+        fused.spec = dataclasses.replace(lead, name=name, family=FAMILY)
         for buffer, values in ((fused.slopes, fit.slopes), (fused.offsets, fit.offsets), (fused.weights, fit.weights)):
             buffer.copy_(torch.tensor(values))
         fused.bias.fill_(fit.bias)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Sequence
 
-from detect.models.contract import Detector
+from detect.models.contract import Detector, DetectorSpec
 from detect.models.fused_clips import ClipFusedDetector, ClipWeights
 from detect.models.predictor import CropPredictor
 from shared.errors import CheckpointError, UsageError
@@ -35,11 +35,21 @@ def further_members(predictor: CropPredictor) -> tuple[CropPredictor, ...]:
         return ()
     facts = predictor.facts.members
     members = [member for member in model.members if isinstance(member, Detector)]
-    if [each.spec for each in facts] != [member.spec for member in members]:
+    described, built = ([_built_by(spec) for spec in specs] for specs in (
+        [each.spec for each in facts], [member.spec for member in members],
+    ))  # fmt: skip
+    if described != built:
         raise CheckpointError(f"{model.spec.name} describes other members than it has", hint="fuse them again")
+    for member, each in zip(members, facts, strict=True):
+        member.spec = each.spec
     return tuple(
         CropPredictor(member, predictor.device, facts=each) for member, each in zip(members[1:], facts[1:], strict=True)
     )
+
+
+def _built_by(spec: DetectorSpec) -> tuple[object, ...]:
+    """What a detector of ``spec`` is built from, and how many faces it scores together."""
+    return (spec.family, spec.name, spec.input_px, spec.framing, spec.level, spec.frames_per_clip, spec.reads)
 
 
 def need_one_detector(predictor: CropPredictor, what: str) -> None:

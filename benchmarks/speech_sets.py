@@ -10,7 +10,8 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.schema import Measurement
-from forge.speaking.building import SpeechSetSpec, group_sounds
+from forge.speaking.building.build import group_sounds
+from forge.speaking.building.spec import SpeechSetSpec
 from forge.speaking.contract import engine_states, say
 from forge.speaking.sentences import sentence
 from forge.speaking.vocoders import available_vocoders, vocoded

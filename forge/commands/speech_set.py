@@ -39,7 +39,8 @@ def speech_set(
 
     Example: assay forge speech-set voices --engines hibari,espeak --vocoders griffin-lim,world --out sets/speech
     """
-    from forge.speaking.building import SpeechSetSpec, build_speech_set
+    from forge.speaking.building.build import build_speech_set
+    from forge.speaking.building.spec import SpeechSetSpec
     from shared.audio.codecs import CODECS
     from shared.voices.reader import read_voiceset, voicesets_in
 

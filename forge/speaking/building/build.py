@@ -1,9 +1,9 @@
 """Builds a labelled set of speech: groups of a recording and its fakes, which leave by one chain.
 
 A group has a real utterance, its twin by each vocoder, one twin in part, a sentence read by an engine, the utterance
-with a phrase replaced by an engine, and, with a voice model, the utterance in another identity's voice. Everything
-random follows from the seed, the speaker and the utterance, so a build that was stopped goes on where it was, and ends
-with the same set.
+with a phrase replaced by an engine, and, with voice models, the utterance in another identity's voice and a sentence
+that an identity reads. Everything random follows from the seed, the speaker and the utterance, so a build that was
+stopped goes on where it was, and ends with the same set.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from forge.speaking.building.records import planned, written
 from forge.speaking.building.spec import SpeechSetSpec
 from forge.speaking.contract import engine_named, say
 from forge.speaking.targets import need_targets_disjoint
-from forge.speaking.vocoders import available_vocoders, vocoded
+from forge.speaking.vocoders import TRAINED, available_vocoders, vocoded
 from shared.audio.rates import resampled
 from shared.audio.sound import Sound
 from shared.config import digest
@@ -52,7 +52,7 @@ def build_speech_set(voicesets: Sequence[Voiceset], out: Path, spec: SpeechSetSp
     models.need_targets(splits)
     tables = {one.info.identity: one.info.table_sha256 for one in voicesets}
     # A model counts by its weights, in ``made_with``, wherever it lies.
-    settings = {name: value for name, value in asdict(spec).items() if name != "model"}
+    settings = {name: value for name, value in asdict(spec).items() if name not in ("model", "reader", "vocoder")}
     info = SpeechSetInfo(
         name=spec.name,
         license=spec.license,
@@ -91,7 +91,7 @@ def _check(voicesets: Sequence[Voiceset], spec: SpeechSetSpec) -> None:
         if why is not None:
             raise SpeechError(f"the engine {name} cannot speak: {why}", hint="leave it out, or install it")
     for name in spec.vocoders:
-        if name not in available_vocoders():
+        if name not in (*available_vocoders(), TRAINED):
             vocoded(Sound(np.zeros(RATE, np.float32), RATE), name)  # says what is missing
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from forge.speaking.building.spec import SpeechSetSpec
-from forge.speaking.targets import CONVERSION
+from forge.speaking.targets import CONVERSION, READING
 from shared.types import Split
 from shared.voices.reader import Voiceset
 
@@ -64,10 +64,15 @@ def group_manipulations(group: Group, spec: SpeechSetSpec) -> list[str]:
     if spec.engines:
         name = spec.engines[group.turn % len(spec.engines)]
         found += [name, f"{name}-in-part"]
-    return [*found, CONVERSION] if spec.model is not None else found
+    return found + _by_models(spec)
 
 
 def manipulations_of(spec: SpeechSetSpec) -> tuple[str, ...]:
     """All manipulations of a set."""
     whole = (*spec.vocoders, *spec.engines)
-    return (*whole, *(f"{name}-in-part" for name in whole), *((CONVERSION,) if spec.model else ()))
+    return (*whole, *(f"{name}-in-part" for name in whole), *_by_models(spec))
+
+
+def _by_models(spec: SpeechSetSpec) -> list[str]:
+    """The manipulations by voice models, which every group has."""
+    return [name for name, run in ((CONVERSION, spec.model), (READING, spec.reader)) if run is not None]

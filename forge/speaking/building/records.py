@@ -11,6 +11,7 @@ from forge.speaking.building.groups import REAL, Group
 from forge.speaking.building.members import Member, members_of
 from forge.speaking.building.models import SetModels
 from forge.speaking.building.spec import SpeechSetSpec
+from forge.speaking.targets import READING
 from shared.audio.sound import Sound
 from shared.speechsets.chain import Chain, drawn_chain, length_for, sent_through, speech_bounds
 from shared.speechsets.layout import MEDIA, RATE, SpeechRecord
@@ -66,6 +67,8 @@ def written(whole: PlannedGroup, member: Member, spec: SpeechSetSpec, out: Path)
     sound, offset = whole.chained(member)
     spans = _placed(member, offset, whole.count)
     fake = member.manipulation is not None
+    # What a reader said has nothing of the recording: the rights are those of the reader's voice.
+    rights = str(member.target.get("rights", group.voiceset.info.rights))
     facts: dict[str, str | int | None] = {
         "id": record_id,
         "kind": "speech" if fake else "real",
@@ -75,7 +78,7 @@ def written(whole: PlannedGroup, member: Member, spec: SpeechSetSpec, out: Path)
         "speaker": group.voiceset.info.identity,
         "voice": member.voice,
         "text": (member.text or "")[:500] or None,
-        "rights": group.voiceset.info.rights,
+        "rights": rights,
         "segments": ",".join(f"{first}-{stop}" for first, stop in spans),
         "seed": spec.seed,
         **member.target,
@@ -83,9 +86,7 @@ def written(whole: PlannedGroup, member: Member, spec: SpeechSetSpec, out: Path)
     path = f"{MEDIA}/{member.name}/{group.name}.flac"
     place = out / path
     with replacing(place) as draft:
-        content = write_signed(
-            draft, sound, facts, fake=fake, whole=member.voice is not None and member.name in spec.engines
-        )
+        content = write_signed(draft, sound, facts, fake=fake, whole=member.name in (*spec.engines, READING))
         digest = sha256_file(draft)
     return SpeechRecord(
         id=record_id,
@@ -98,7 +99,7 @@ def written(whole: PlannedGroup, member: Member, spec: SpeechSetSpec, out: Path)
         split=group.splits[group.voiceset.info.identity],
         manipulation=member.manipulation,
         voice=member.voice,
-        rights=group.voiceset.info.rights,
+        rights=rights,
         seconds=whole.count / RATE,
         spans=spans,
         text=member.text,

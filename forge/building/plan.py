@@ -38,6 +38,7 @@ from forge.building.sampling import (
     variants_of,
 )
 from forge.building.spec import ManipulationConfig, SetSpec
+from forge.building.speech import plan_speech
 from forge.building.tasks import ClipTask, DriverFacts, DriveTask, EncodeTask, FacesTask, MasterTask, TrainTask
 from forge.reenacting.lipsync.checkpoint import load_lipsync_model
 from forge.swapping.config import SwapConfig
@@ -53,6 +54,7 @@ def plan_set(spec: SetSpec, out: Path, work: Path) -> BuildPlan:
     Reads and hashes the source clips, writes nothing.
 
     Raises:
+        AssayError: of the set of speech, see :func:`forge.building.speech.plan_speech`.
         MediaError: a clip cannot be read.
         ConfigError: inconsistent settings.
         LeakError: people of two splits are linked.
@@ -62,7 +64,8 @@ def plan_set(spec: SetSpec, out: Path, work: Path) -> BuildPlan:
     shots = shots_of(spec, work)
     splits = splits_of(spec, shots)
     models = models_of(spec, splits)
-    return _Planner(spec, out, work, shots, splits, models).plan()
+    speech = plan_speech(spec, splits, out)
+    return replace(_Planner(spec, out, work, shots, splits, models).plan(), speech=speech)
 
 
 class _Planner:

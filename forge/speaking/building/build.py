@@ -8,8 +8,8 @@ stopped goes on where it was, and ends with the same set.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import asdict
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
@@ -35,44 +35,100 @@ from shared.types import Split
 from shared.voices.reader import Voiceset
 
 
+@dataclass(frozen=True, eq=False)
+class PlannedSpeechSet:
+    """A set of speech that can be made.
+
+    Attributes:
+        voicesets: of its speakers.
+        spec: what it is made of.
+        splits: of its speakers.
+        models: the trained ones.
+        info: what the set says of itself.
+    """
+
+    voicesets: tuple[Voiceset, ...]
+    spec: SpeechSetSpec
+    splits: Mapping[str, Split]
+    models: SetModels
+    info: SpeechSetInfo
+
+    @property
+    def groups(self) -> list[Group]:
+        """Its groups, in order."""
+        return list(groups_of(self.voicesets, self.splits, self.spec))
+
+    @property
+    def recordings(self) -> int:
+        """How many recordings it has."""
+        return sum(1 + len(group_manipulations(group, self.spec)) for group in self.groups)
+
+
 def build_speech_set(voicesets: Sequence[Voiceset], out: Path, spec: SpeechSetSpec) -> SpeechSet:
     """Makes the set, or goes on with one that was begun; see the module.
 
     Raises:
+        AssayError: see :func:`plan_speech_set` and :func:`make_speech_set`.
+    """
+    return make_speech_set(plan_speech_set(voicesets, spec), out)
+
+
+def plan_speech_set(
+    voicesets: Sequence[Voiceset], spec: SpeechSetSpec, *, splits: Mapping[str, Split] | None = None
+) -> PlannedSpeechSet:
+    """The plan of a set, after all that would refuse to make it; writes nothing.
+
+    Args:
+        voicesets: of its speakers.
+        spec: what it is made of.
+        splits: of people who are in a split already; the others are spread over the splits.
+
+    Raises:
         CheckpointError: a trained model is missing or damaged.
-        UsageError: voices that are synthetic, of one name, or too few; a speaker without an identity to convert to;
-            or ``out`` is taken.
+        UsageError: voices that are synthetic, of one name, or too few; a speaker without an identity to convert to.
         UnknownNameError: no such engine or vocoder.
         SpeechError: an engine or a vocoder is missing.
-        StorageError, ProvenanceError: writing or signing failed.
     """
     _check(voicesets, spec)
-    splits = speaker_splits([one.info.identity for one in voicesets], fractions=spec.fractions, seed=spec.seed)
+    names = [one.info.identity for one in voicesets]
+    chosen = speaker_splits(names, fractions=spec.fractions, seed=spec.seed, known=splits)
     models = SetModels.of(spec)
-    models.need_targets(splits)
+    models.need_targets(chosen)
     tables = {one.info.identity: one.info.table_sha256 for one in voicesets}
     # A model counts by its weights, in ``made_with``, wherever it lies.
     settings = {name: value for name, value in asdict(spec).items() if name not in ("model", "reader", "vocoder")}
+    given = {} if splits is None else {"splits": chosen}
     info = SpeechSetInfo(
         name=spec.name,
         license=spec.license,
         seed=spec.seed,
-        spec=digest({"spec": settings, "voices": tables}),
+        spec=digest({"spec": settings, "voices": tables, **given}),
         voices=tuple(sorted(tables)),
         manipulations=manipulations_of(spec),
         made_with=(*_engines_of(spec), *models.made_with()),
     )
+    return PlannedSpeechSet(tuple(voicesets), spec, chosen, models, info)
+
+
+def make_speech_set(plan: PlannedSpeechSet, out: Path) -> SpeechSet:
+    """Makes a set, or what is missing of one that was begun, and seals it.
+
+    Raises:
+        UsageError: ``out`` is taken, or was begun otherwise.
+        SpeechError: an engine or a vocoder failed.
+        StorageError, ProvenanceError: writing or signing failed.
+    """
     with folder_lock(out.parent / f".{out.name}.lock", timeout_seconds=5):
-        done = {record.id for record in begin(out, info).records}
-        groups = list(groups_of(voicesets, splits, spec))
+        done = {record.id for record in begin(out, plan.info).records}
+        groups = plan.groups
         with console.progress("making speech", len(groups), unit="group") as tick:
             for group in groups:
-                _make_group(group, spec, models, out, done)
+                _make_group(group, plan.spec, plan.models, out, done)
                 tick()
         records = read_speech_set(out).records
         need_disjoint(records)
         need_targets_disjoint(records)
-        finish(out, card_of(info, records))
+        finish(out, card_of(plan.info, records))
     return read_speech_set(out)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -25,7 +25,7 @@ class Group:
 
     voiceset: Voiceset
     number: int
-    splits: dict[str, Split]
+    splits: Mapping[str, Split]
     seed: int
     turn: int
 
@@ -44,7 +44,7 @@ class Group:
         return np.random.default_rng(int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big"))
 
 
-def groups_of(voicesets: Sequence[Voiceset], splits: dict[str, Split], spec: SpeechSetSpec) -> Iterator[Group]:
+def groups_of(voicesets: Sequence[Voiceset], splits: Mapping[str, Split], spec: SpeechSetSpec) -> Iterator[Group]:
     """The groups of a set, in order; utterances shorter than 1.2 s are passed over."""
     turn = 0
     for one in sorted(voicesets, key=lambda each: each.info.identity):

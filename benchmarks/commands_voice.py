@@ -97,3 +97,31 @@ def text_voice(
                 "front_end": dataclasses.asdict(encoder.facts.front_end)}  # fmt: skip
     found = measure(model, encoder, sets, packages, sentences=sentences, targets=targets, heard=heard, seed=seed)
     show(new_result("text-voice", command_line(), found, settings=settings), save)
+
+
+@app.command("vocoder")
+def vocoder(
+    run: Annotated[Path, typer.Argument(help="Run of a trained vocoder.", show_default=False)],
+    voices: Annotated[
+        list[Path],
+        typer.Argument(help="Voicesets that it did not learn from, or folders of them.", show_default=False),
+    ],
+    packages: Packages = None,
+    utterances: Annotated[int, typer.Option(help="Utterances of each voice, at most.", min=1)] = 3,
+    sentences: Annotated[int, typer.Option(help="Sentences whose words are counted.", min=0)] = 16,
+    seed: Annotated[int, typer.Option(help="Of everything random.")] = 0,
+    save: Save = None,
+) -> None:
+    """The trained vocoder beside Griffin-Lim and WORLD on readers it did not learn from: spectra, times, words."""
+    from benchmarks.vocoder import measure
+    from forge.speaking.vocoding.checkpoint import load_vocoder
+    from shared.voices.reader import read_voiceset, voicesets_in
+
+    model = load_vocoder(run)
+    sets = [read_voiceset(path) for folder in voices for path in voicesets_in(folder)]
+    settings = {"weights_sha256": model.weights_sha256, "steps": model.facts.steps, "seed": seed,
+                "learned_from": f"{model.facts.seconds:.0f} s of {len(model.facts.voices)} voices",
+                "voices": [one.info.identity for one in sets], "utterances": utterances,
+                "sentences": sentences}  # fmt: skip
+    found = measure(model, sets, packages, utterances=utterances, sentences=sentences, seed=seed)
+    show(new_result("vocoder", command_line(), found, settings=settings), save)

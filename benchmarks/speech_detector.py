@@ -18,7 +18,8 @@ from detect.speech.checkpoint import load_speech, save_speech
 from detect.speech.evaluate import SpeechPart
 from detect.speech.evaluation_run import evaluate_speech
 from detect.speech.train import SpeechTrainConfig, train_speech
-from forge.speaking.building import SpeechSetSpec, build_speech_set
+from forge.speaking.building.build import build_speech_set
+from forge.speaking.building.spec import SpeechSetSpec
 from shared.console import counted
 from shared.speechsets.folder import SpeechSet
 from shared.voices.reader import Voiceset

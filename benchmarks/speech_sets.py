@@ -10,7 +10,8 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.schema import Measurement
-from forge.speaking.building import SpeechSetSpec, group_sounds
+from forge.speaking.building.build import group_sounds
+from forge.speaking.building.spec import SpeechSetSpec
 from forge.speaking.contract import engine_states, say
 from forge.speaking.sentences import sentence
 from forge.speaking.vocoders import available_vocoders, vocoded
@@ -56,12 +57,13 @@ def twin_steps(voices: Sequence[Voiceset], *, seed: int) -> list[Measurement]:
         lags = []
         for voice in voices:
             sound = voice.sound(0)
-            lags.append(abs(_lag_ms(sound, vocoded(sound, name, seed=seed))))
+            lags.append(abs(lag_ms(sound, vocoded(sound, name, seed=seed))))
         found.append(Measurement.of(f"twin by {name}, out of step by", "ms", lags, target=5.0, better="lower"))
     return found
 
 
-def _lag_ms(sound: Sound, twin: Sound) -> float:
+def lag_ms(sound: Sound, twin: Sound) -> float:
+    """By how many ms the envelope of a twin is later than that of its recording."""
     width = sound.rate // 100
     window = np.ones(width) / width
     first, second = (np.convolve(np.abs(each.samples), window, "same") for each in (sound, twin))

@@ -34,7 +34,10 @@ from shared.errors import UsageError
 from shared.voices.reader import Voiceset
 
 _LEAST_SECONDS = 1.6
-_ENGINE = "hibari"
+
+ENGINE = "hibari"
+"""Reads the sentences whose words are counted."""
+
 _AIMS = {"nearer": 0.9, "pitch": 0.7, "speed": 1.0, "words": 0.2}
 
 
@@ -200,7 +203,7 @@ def _words(model: VoiceModel, packages: Path | None, *, sentences: int, seed: in
     names = itertools.cycle(each.name for each in model.facts.identities)
     for _ in console.track(range(sentences), "hearing words", sentences, unit="sentence"):
         text = sentence(rng, words=10)
-        spoken = resampled(say(text, engine=_ENGINE, seed=seed).sound, WORK_RATE)
+        spoken = resampled(say(text, engine=ENGINE, seed=seed).sound, WORK_RATE)
         features = features_of(spoken)
         kinds = {
             "the engine": spoken,
@@ -216,7 +219,7 @@ def _words(model: VoiceModel, packages: Path | None, *, sentences: int, seed: in
     return [
         Measurement.of(
             f"word error, {kind}", "share", [rate], target=target if kind == "converted" else None, better="lower",
-            note=f"{words} words of {sentences} sentences by {_ENGINE}; pocketsphinx",
+            note=f"{words} words of {sentences} sentences by {ENGINE}; pocketsphinx",
         )
         for kind, rate in rates.items()
     ]  # fmt: skip

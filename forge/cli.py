@@ -21,6 +21,7 @@ from forge.commands.suggest import suggest
 from forge.commands.swap import swap
 from forge.commands.train import train
 from forge.commands.vocode import splice, vocode
+from forge.commands.vocoder import train_vocoder
 from forge.commands.voice import convert, train_text, train_voice
 
 app = typer.Typer(help="Train swappers, make labelled fakes, measure them.", no_args_is_help=True)
@@ -32,6 +33,7 @@ for command in (generate, *_SWAPS, *_SPEECH):
 app.command("speech-set")(speech_set)
 app.command("train-voice")(train_voice)
 app.command("train-text")(train_text)
+app.command("train-vocoder")(train_vocoder)
 
 
 def speech_engines() -> list[tuple[str, str, str]]:

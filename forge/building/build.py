@@ -17,10 +17,12 @@ from forge.building.plan import plan_set
 from forge.building.plan_parts import BuildPlan, BuildStep, PlannedClip
 from forge.building.progress import build_progress
 from forge.building.spec import SetSpec, load_spec
+from forge.building.speech import FOLDER
 from forge.building.steps import MADE, make_faceset, make_shot, read_made, render_master, train
 from forge.building.stills import cut_portraits, generate_faces, write_stills
 from forge.building.tasks import EncodeTask, GenerateTask, PortraitsTask, ShotTask, StillsTask
 from forge.generating.checkpoint import generator_file
+from forge.speaking.building.build import make_speech_set
 from shared.console import console, counted
 from shared.dataset import DatasetFolder
 from shared.dataset.layout import MASKS, MEDIA, PENDING, SETTINGS
@@ -56,6 +58,7 @@ class BuildResult:
     Attributes:
         listed: clips of the plan that are in the dataset; made: of them, in this call.
         skipped: clips that could not be made, with reasons.
+        speech: recordings in the set of speech.
         tasks: number run in this call, by kind; seconds: their total time.
         notes: by source file, what was changed or left out in reading it in this call.
     """
@@ -67,6 +70,7 @@ class BuildResult:
     tasks: dict[str, int]
     seconds: float
     notes: dict[str, str] = field(default_factory=dict)
+    speech: int = 0
 
 
 @dataclass(frozen=True)
@@ -103,7 +107,7 @@ def build_set(
     Real clips and fakes are put into ``media/`` and ``masks/`` as they are finished, and listed and sealed together at
     the end, in the order of the plan. Existing results in the work folder are reused. On a CPU, equal settings give
     equal images, masks, labels and records; only signatures, which are salted, differ, and with them ``sha256`` of the
-    signed files.
+    signed files. A set of speech is made last, in a folder of the dataset.
 
     Args:
         spec: the settings, or the file that they are in.
@@ -148,8 +152,9 @@ def build_planned(
         seconds = _run(missing, rates, _prepared_engine(engine or LocalEngine(), missing, out, work), spec.set.device)
         notes = _said_notes(missing)
         skipped, made = _list(plan, folder, work)
+        spoken = 0 if plan.speech is None else len(make_speech_set(plan.speech, out / FOLDER).records)
     done = Counter(step.kind for step in missing)
-    return BuildResult(out, len(plan.clips) - len(skipped), made, skipped, dict(done), seconds, notes)
+    return BuildResult(out, len(plan.clips) - len(skipped), made, skipped, dict(done), seconds, notes, spoken)
 
 
 def _resolved(spec: SetSpec | str | Path, out: str | Path, work: str | Path | None) -> tuple[SetSpec, Path, Path]:

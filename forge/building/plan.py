@@ -38,6 +38,7 @@ from forge.building.sampling import (
     variants_of,
 )
 from forge.building.spec import ManipulationConfig, SetSpec
+from forge.building.speech import plan_speech
 from forge.building.tasks import ClipTask, DriverFacts, DriveTask, EncodeTask, FacesTask, MasterTask, TrainTask
 from forge.reenacting.lipsync.checkpoint import load_lipsync_model
 from forge.swapping.config import SwapConfig
@@ -54,6 +55,7 @@ def plan_set(spec: SetSpec, out: Path, work: Path) -> BuildPlan:
     Reads and hashes the source clips, writes nothing.
 
     Raises:
+        AssayError: of the set of speech, see :func:`forge.building.speech.plan_speech`.
         MediaError: a clip cannot be read.
         ConfigError: inconsistent settings.
         LeakError: people of two splits are linked.
@@ -67,7 +69,8 @@ def plan_set(spec: SetSpec, out: Path, work: Path) -> BuildPlan:
     if others and (spec.manipulation or spec.reenactment):
         console.print(f"{counted(others, 'person', 'people')} in photographs alone: in stills, not in swaps and drives")
     models = models_of(spec, splits, filmed)
-    return _Planner(spec, out, work, shots, splits, models, filmed).plan()
+    speech = plan_speech(spec, splits, out)
+    return replace(_Planner(spec, out, work, shots, splits, models, filmed).plan(), speech=speech)
 
 
 class _Planner:

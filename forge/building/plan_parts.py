@@ -10,6 +10,7 @@ import shared
 from forge.building.pieces import Model
 from forge.building.spec import ManipulationConfig
 from forge.building.tasks import ClipTask, StillTask
+from forge.speaking.building.build import PlannedSpeechSet
 from shared.config import digest, need, to_mapping
 from shared.errors import UsageError
 from shared.types import ClipId, Split
@@ -56,11 +57,12 @@ class PlannedClip:
 
 @dataclass(frozen=True)
 class BuildPlan:
-    """All steps and clips of a set, in order of execution and listing."""
+    """All steps and clips of a set, in order of execution and listing, and its set of speech, if it has one."""
 
     steps: tuple[BuildStep, ...]
     clips: tuple[PlannedClip, ...]
     models: tuple[Model, ...]
+    speech: PlannedSpeechSet | None = None
 
     def steps_of(self, kind: str) -> list[BuildStep]:
         """The steps of one kind."""

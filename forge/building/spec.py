@@ -12,6 +12,7 @@ from typing import Any, Literal
 from forge.building.choices import SegmentsConfig, checked_name, sample_size
 from forge.building.generations import GenerationConfig
 from forge.building.reenactments import ReenactmentConfig
+from forge.building.speech import SpeechConfig
 from forge.training.config import TrainConfig
 from forge.training.recipe import load_recipe
 from shared.config import from_mapping, merged, need, read_toml, to_mapping
@@ -291,6 +292,7 @@ class SetSpec:
     renditions: tuple[str | dict[str, Any], ...] = ("c0", "c23", "c40")
     splits: SplitsConfig = field(default_factory=SplitsConfig)
     faces: FacesConfig = field(default_factory=FacesConfig)
+    speech: SpeechConfig | None = None
     folder: Path = Path()
 
     def __post_init__(self) -> None:
@@ -338,6 +340,14 @@ class SetSpec:
         """
         base = self.folder / _expanded(self.set.media)
         return (base / _expanded(clip)).resolve()
+
+    def file(self, name: str) -> Path:
+        """Path of a file or folder that the settings name, which is relative to their own.
+
+        Raises:
+            ConfigError: its path names a variable that is not set.
+        """
+        return (self.folder / _expanded(name)).resolve()
 
 
 def load_spec(path: Path) -> SetSpec:

@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-TABLES = ("set", "faces", "splits")
+TABLES = ("set", "faces", "splits", "speech")
 LISTS = ("identity", "swapper", "manipulation", "reenactment", "generation")
 
 

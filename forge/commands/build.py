@@ -66,6 +66,7 @@ def build(
     from forge.building.build import build_set, plan_build
     from forge.building.material import lacking_later
     from forge.building.spec import load_spec
+    from forge.building.speech import FOLDER
 
     spec = load_spec(settings[0])
     if audio is not None:
@@ -77,15 +78,20 @@ def build(
         console.print(f"too little for later: {what}")
     if dry_run:
         costs = [dataclasses.asdict(cost) for cost in planned.costs]
-        console.result({"clips": len(planned.plan.clips), "costs": costs, "lacking": lacking})
+        spoken = 0 if planned.plan.speech is None else planned.plan.speech.recordings
+        console.result({"clips": len(planned.plan.clips), "speech": spoken, "costs": costs, "lacking": lacking})
         return
     result = build_set(spec, out, work=work, engine=engine_asked(engine, address, jobs))
     console.print(f"{out}: {counted(result.listed, 'clip')}, {result.made} of them new; assay dataset verify {out}")
+    if result.speech:
+        place = out / FOLDER
+        console.print(f"{place}: {counted(result.speech, 'recording')}; assay dataset verify-speech {place}")
     console.result(
         {
             "dataset": result.dataset,
             "listed": result.listed,
             "made": result.made,
+            "speech": result.speech,
             "skipped": {str(clip): why for clip, why in result.skipped.items()},
             "tasks": result.tasks,
             "seconds": round(result.seconds, 1),
@@ -123,3 +129,6 @@ def _show(planned: DryRun) -> None:
     missing = sum(cost.missing for cost in planned.costs)
     rows.append(("all", sum(cost.tasks for cost in planned.costs), missing, f"{minutes:.1f}", f"{size:.2f}"))
     console.table("tasks", ["kind", "planned", "missing", "core minutes", "GB"], rows)
+    if planned.plan.speech is not None:
+        people = counted(len(planned.plan.speech.splits), "speaker")
+        console.print(f"speech: {counted(planned.plan.speech.recordings, 'recording')} of {people}, after all others")

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from forge.commands.vocoder import VocoderRunOption
 from forge.speaking.contract import DEFAULT_ENGINE
 from shared.commands.completion import words
 from shared.commands.options import SeedOption
@@ -44,6 +45,7 @@ def speak(
         typer.Option(help="Run of a voice model with a text encoder, in whose voices it is read.", show_default=False),
     ] = None,
     identity: Annotated[str | None, typer.Option(help="Identity of the run that speaks.", show_default=False)] = None,
+    vocoder_run: VocoderRunOption = None,
     phones: Annotated[
         Path | None, typer.Option(help="Write the times of all phones to this .csv file.", show_default=False)
     ] = None,
@@ -68,13 +70,13 @@ def speak(
     place = out or Path("speech.wav")
     need_speech_suffix(place)
     _need_phones_place(phones, place, file)
-    _need_whose_voice(run, identity, engine)
+    _need_whose_voice(run, identity, engine, vocoder_run)
     number = seed or 0
     said = checked_text(_given(text, file))
     signer = SigningIdentity.load_or_create()
     need_signable(signer, None)
     if run is not None:
-        spoken = _in_trained_voice(said, run, str(identity), voice, number)
+        spoken = _in_trained_voice(said, run, str(identity), voice, vocoder_run, number)
     else:
         spoken = _by_engine(said, engine or DEFAULT_ENGINE, voice, number)
     if phones is not None and not spoken.phones:
@@ -123,22 +125,33 @@ def _by_engine(text: str, engine: str, voice: str | None, seed: int) -> _Spoken:
     return _Spoken(speech.sound, speech.phones, info, engine, engine_facts(speech, text, seed), described)
 
 
-def _in_trained_voice(text: str, run: Path, identity: str, voice: str | None, seed: int) -> _Spoken:
+def _in_trained_voice(
+    text: str, run: Path, identity: str, voice: str | None, vocoder: Path | None, seed: int
+) -> _Spoken:
     from forge.speaking.conversion.checkpoint import load_voice_model
+    from forge.speaking.output import text_facts
     from forge.speaking.reading.checkpoint import load_text_model
-    from forge.speaking.reading.read import MANIPULATION, read_facts, read_text
+    from forge.speaking.reading.read import MANIPULATION, read_text, reader_facts
+    from forge.speaking.vocoding.synthesis import inversion_in
 
     model = load_voice_model(run)
     encoder = load_text_model(run, model)
-    made = read_text(text, model, encoder, identity, engine_voice=voice, seed=seed)
-    facts = read_facts(made, text, model, encoder, identity, seed)
+    inversion = inversion_in(vocoder)
+    made = read_text(text, model, encoder, identity, engine_voice=voice, inversion=inversion, seed=seed)
+    facts = {
+        **reader_facts(made, model, encoder, identity, inversion),
+        **text_facts(text, seed),
+        "segments": f"0-{len(made.sound)}",
+    }
     described = f"in the voice of {identity}, phones by {made.info.name}"
     return _Spoken(made.sound, made.phones, made.info, MANIPULATION, facts, described)
 
 
-def _need_whose_voice(run: Path | None, identity: str | None, engine: str | None) -> None:
+def _need_whose_voice(run: Path | None, identity: str | None, engine: str | None, vocoder_run: Path | None) -> None:
     if run is None and identity is not None:
         raise UsageError(f"{identity} is an identity of which run?", hint="give --run with a voice model's run")
+    if run is None and vocoder_run is not None:
+        raise UsageError("an engine needs no vocoder", hint="--vocoder-run goes with --run")
     if run is not None and identity is None:
         raise UsageError("which identity of the run speaks?", hint="give --identity")
     if run is not None and engine is not None:

@@ -25,21 +25,35 @@ def speech_set(
     convert: Annotated[
         Path | None, typer.Option(help="Run of a voice model that converts each utterance.", show_default="none")
     ] = None,
+    read: Annotated[
+        Path | None,
+        typer.Option(help="Run of a voice model with a text encoder; its voices read sentences.", show_default="none"),
+    ] = None,
+    vocoder_run: Annotated[
+        Path | None,
+        typer.Option(
+            help="Run of a trained vocoder: of istft among --vocoders, and of what --convert and --read give.",
+            show_default="Griffin-Lim",
+        ),
+    ] = None,
     per_speaker: Annotated[int, typer.Option(help="Utterances of each voice.")] = 4,
     codecs: Annotated[str | None, typer.Option(help="Codecs of the chains, with commas.", show_default="all")] = None,
     light: Annotated[float, typer.Option(help="Share of chains that change little: one codec, little noise.")] = 0.5,
     seconds: Annotated[float, typer.Option(help="Longest recording.")] = 6.0,
     seed: SeedOption = None,
 ) -> None:
-    """Makes a labelled set of speech: real utterances, vocoded twins, partial fakes and sentences of engines.
+    """Makes a labelled set of speech: real utterances, vocoded twins, partial fakes, sentences of engines and models.
 
     A recording and its fakes leave by one chain of silence, rate, room, noise, level, bits and codec, so that none of
     these tells them apart. No speaker is in two splits. Every file is signed, and the set is sealed. After a stop the
     same command continues.
 
     Example: assay forge speech-set voices --engines hibari,espeak --vocoders griffin-lim,world --out sets/speech
+
+    Example: assay forge speech-set voices --convert runs/voices --read runs/voices --out sets/voices
     """
-    from forge.speaking.building import SpeechSetSpec, build_speech_set
+    from forge.speaking.building.build import build_speech_set
+    from forge.speaking.building.spec import SpeechSetSpec
     from shared.audio.codecs import CODECS
     from shared.voices.reader import read_voiceset, voicesets_in
 
@@ -49,6 +63,8 @@ def speech_set(
         engines=_listed(engines),
         vocoders=_listed(vocoders),
         model=convert,
+        reader=read,
+        vocoder=vocoder_run,
         per_speaker=per_speaker,
         codecs=tuple(CODECS) if codecs is None else _listed(codecs),
         light=light,

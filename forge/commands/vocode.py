@@ -31,8 +31,9 @@ def vocode(
     rights: _Rights,
     out: _Out,
     vocoder: Annotated[
-        str, typer.Option(help="griffin-lim or world.", autocompletion=words("griffin-lim", "world"))
+        str, typer.Option(help="griffin-lim, world or istft.", autocompletion=words("griffin-lim", "istft", "world"))
     ] = "griffin-lim",
+    run: Annotated[Path | None, typer.Option(help="Run of a trained vocoder, for istft.", show_default=False)] = None,
     span: Annotated[
         list[str] | None, typer.Option(help="Only these seconds, 1.20-1.85; may be repeated.", show_default="all")
     ] = None,
@@ -43,20 +44,28 @@ def vocode(
     With --span, only that part is taken from the twin, and the record names its samples.
 
     Example: assay forge vocode ann.wav --rights consent --vocoder world --out ann-world.wav
+
+    Example: assay forge vocode ann.wav --rights consent --vocoder istft --run runs/vocoder --out ann-istft.wav
     """
     from forge.speaking.output import open_recording
     from forge.speaking.partial import with_twin
     from forge.speaking.vocoders import vocoded
+    from forge.speaking.vocoding.checkpoint import load_vocoder
 
+    model = None if run is None else load_vocoder(run)
     sound = open_recording(recording, rights, out)
     spans = _spans(span or [], sound)
-    twin = vocoded(sound, vocoder, seed=seed or 0)
+    twin = vocoded(sound, vocoder, seed=seed or 0, model=model)
     segments: Sequence[tuple[int, int]] = ((0, len(twin)),)
     if spans:
         fake = with_twin(sound, twin, spans)
         twin, segments = fake.sound, fake.segments
     name = f"{vocoder} in part" if spans else vocoder
-    facts = {"vocoder": vocoder, "seed": seed or 0}
+    facts = {
+        "vocoder": vocoder,
+        "vocoder_weights_sha256": None if model is None else model.weights_sha256,
+        "seed": seed or 0,
+    }
     _write(recording, out, twin, name, {**facts, "rights": rights, "segments": _text_of(segments)}, segments)
 
 

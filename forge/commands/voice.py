@@ -8,6 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
+from forge.commands.vocoder import VocoderRunOption
 from forge.speaking.conversion.config import VoiceConfig
 from forge.speaking.reading.config import TextConfig
 from shared.commands.completion import words
@@ -146,6 +147,7 @@ def convert(
         str, typer.Option(help="Basis of use of the recording: consent, CC-BY-4.0, ...", show_default=False)
     ],
     out: Annotated[Path, typer.Option(help="File: .wav, .flac, .mp3 or .m4a.", show_default=False)],
+    vocoder_run: VocoderRunOption = None,
     seed: SeedOption = None,
 ) -> None:
     """Converts a recording to the voice of an identity: the same words at the same times. Labelled synthetic speech.
@@ -158,18 +160,19 @@ def convert(
     from forge.speaking.conversion.checkpoint import load_voice_model
     from forge.speaking.conversion.convert import converted
     from forge.speaking.output import open_recording, write_speech
+    from forge.speaking.vocoding.synthesis import inversion_in
 
-    model = load_voice_model(run)
+    model, inversion = load_voice_model(run), inversion_in(vocoder_run)
     identity = model.facts.identities[model.number_of(to)]
     sound = open_recording(speech, rights, out)
-    made = converted(sound, model, to, seed=seed or 0)
+    made = converted(sound, model, to, inversion=inversion, seed=seed or 0)
     facts: dict[str, str | int | None] = {
         "identity": to,
         "identity_rights": identity.rights,
         "population_rights": ", ".join(model.facts.population_rights) or None,
         "rights": rights,
         "weights_sha256": model.weights_sha256,
-        "vocoder": "griffin-lim",
+        **inversion.facts(),
         "seed": seed or 0,
         "segments": f"0-{len(made)}",
     }

@@ -1,4 +1,4 @@
-"""The loop of both trainings of speech, of a voice model and of its text encoder: steps, schedule, checkpoints.
+"""The loop of all trainings of speech, of voice model, text encoder and vocoder: steps, schedule, checkpoints.
 
 A training that was stopped goes on to the same weights, on the CPU bit for bit.
 """
@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from forge.speaking.conversion.config import VoiceConfig
 from forge.speaking.reading.config import TextConfig
+from forge.speaking.vocoding.config import VocoderConfig
 from shared.console import console
 from shared.device import pick_device, seed_everything
 from shared.errors import CheckpointError, TrainingDivergedError
@@ -36,7 +37,7 @@ class SpeechTraining(BaseLoop):
         device: where the network is.
     """
 
-    def __init__(self, config: VoiceConfig | TextConfig, run: Run) -> None:
+    def __init__(self, config: VoiceConfig | TextConfig | VocoderConfig, run: Run) -> None:
         device = pick_device(config.device)
         super().__init__(
             Processes(), steps=config.steps, minutes=config.minutes, unit="step", on_cpu=device.kind == "cpu"

@@ -8,20 +8,29 @@ data: Wang and Yamagishi, ICASSP 2023.)
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from importlib.util import find_spec
+from typing import TYPE_CHECKING
 
 import numpy as np
 from scipy.signal import ShortTimeFFT
 from scipy.signal.windows import hann
 
 from shared.audio.sound import Sound, limited
-from shared.errors import SpeechError
+from shared.errors import SpeechError, UsageError
 from shared.registry import Registry
+
+if TYPE_CHECKING:
+    from forge.speaking.vocoding.checkpoint import VocoderModel
 
 Vocoder = Callable[[np.ndarray, int, np.random.Generator], np.ndarray]
 """(N,) float64 samples, their rate and chance to (M,) float64 samples, M about N."""
 
 vocoders: Registry[Vocoder] = Registry("vocoder")
+"""All vocoders by name. A factory takes ``model``, the trained one, or None."""
+
+TRAINED = "istft"
+"""The vocoder that is trained here, see :mod:`forge.speaking.vocoding`."""
 
 _MELS = 80
 _WINDOW_SECONDS = 0.064
@@ -31,14 +40,21 @@ _MOMENTUM = 0.99
 _WORLD_MILLISECONDS = 5.0
 
 
-def vocoded(sound: Sound, name: str, *, seed: int = 0) -> Sound:
+def vocoded(sound: Sound, name: str, *, seed: int = 0, model: VocoderModel | None = None) -> Sound:
     """The twin of ``sound`` by a vocoder of :data:`vocoders`: as long, as loud, in step with it.
+
+    Args:
+        sound: the recording.
+        name: of the vocoder.
+        seed: of what is random in it.
+        model: the trained one, for :data:`TRAINED` alone.
 
     Raises:
         UnknownNameError: no such vocoder.
+        UsageError: a model for one that is not trained, or none for one that is.
         SpeechError: its package is not installed.
     """
-    vocoder = vocoders.create(name)
+    vocoder = vocoders.create(name, model=model)
     made = vocoder(sound.samples.astype(np.float64), sound.rate, np.random.default_rng(seed))
     samples = np.zeros(len(sound))
     count = min(len(made), len(sound))
@@ -49,22 +65,40 @@ def vocoded(sound: Sound, name: str, *, seed: int = 0) -> Sound:
 
 
 @vocoders.register("griffin-lim")
-def _griffin_lim() -> Vocoder:
+def _griffin_lim(model: VocoderModel | None) -> Vocoder:
     """From 80 mel bands: phases by the fast Griffin-Lim algorithm (Perraudin, Balazs and Sondergaard, WASPAA 2013)."""
+    _need_no_model("griffin-lim", model)
     return _by_griffin_lim
 
 
 @vocoders.register("world")
-def _world() -> Vocoder:
+def _world(model: VocoderModel | None) -> Vocoder:
     """WORLD (Morise, Yokomori and Ozawa, 2016): pitch, envelope and aperiodicity, by the package pyworld."""
+    _need_no_model("world", model)
     if find_spec("pyworld") is None:
         raise SpeechError("the vocoder world needs the package pyworld", hint="pip install pyworld")
     return _by_world
 
 
+@vocoders.register(TRAINED)
+def _istft(model: VocoderModel | None) -> Vocoder:
+    """By a trained network and one inverse Fourier transform, at 16,000 samples a second."""
+    from forge.speaking.vocoding.synthesis import twin_by
+
+    if model is None:
+        raise UsageError(f"the vocoder {TRAINED} is a trained one: of which run?", hint="assay forge train-vocoder")
+    return partial(twin_by, model)
+
+
+def _need_no_model(name: str, model: VocoderModel | None) -> None:
+    if model is not None:
+        raise UsageError(f"the vocoder {name} has no run", hint=f"only {TRAINED} is trained")
+
+
 def available_vocoders() -> list[str]:
-    """The names of the vocoders whose packages are installed."""
-    return [name for name in vocoders.names() if name != "world" or find_spec("pyworld") is not None]
+    """The names of the vocoders that need no training and whose packages are installed."""
+    plain = [name for name in vocoders.names() if name != TRAINED]
+    return [name for name in plain if name != "world" or find_spec("pyworld") is not None]
 
 
 def _by_griffin_lim(samples: np.ndarray, rate: int, rng: np.random.Generator) -> np.ndarray:

@@ -68,12 +68,8 @@ def begin(path: Path, info: SpeechSetInfo) -> SpeechSet:
             # A sealed set has a manifest: without it, it is damaged and not only begun.
             if not (path / LIST).exists() and not any((path / MEDIA).iterdir()):
                 (path / MANIFEST).touch()
+        need_same(path, info)
         found = read_speech_set(path)
-        if found.info != info:
-            raise UsageError(
-                f"{path} was begun with other {_what_differs(found.info, info)}",
-                hint="choose another --out, or begin it again as it was",
-            )
         _drop_partial_line(path / MANIFEST)
         _unchanged_seal(path)
         return found
@@ -86,6 +82,23 @@ def begin(path: Path, info: SpeechSetInfo) -> SpeechSet:
         (path / MEDIA).mkdir(exist_ok=True)
         (path / MANIFEST).touch()
     return SpeechSet(path, info, ())
+
+
+def need_same(path: Path, info: SpeechSetInfo) -> None:
+    """Refuses a folder with a set of speech of another specification; a folder without a set is let pass.
+
+    Raises:
+        UsageError: it was begun with other voices, settings or versions.
+        ManifestError: its settings are damaged.
+    """
+    if not (path / SETTINGS).is_file():
+        return
+    found = _info(path / SETTINGS)
+    if found != info:
+        raise UsageError(
+            f"{path} was begun with other {_what_differs(found, info)}",
+            hint="choose another --out, or begin it again as it was",
+        )
 
 
 def _what_differs(old: SpeechSetInfo, new: SpeechSetInfo) -> str:

@@ -68,12 +68,13 @@ class SpeechRecord:
         kind: "real" or "speech".
         speaker: the recorded person whose recording it is, or was made from, or beside which it was made.
         split: train, val or test; all recordings of a speaker are in one.
-        manipulation: how a fake was made: an engine, a vocoder, either "in part", or conversion; None for a real one.
-        voice: engine and voice of what an engine read, or identity of a conversion; None without one.
+        manipulation: how a fake was made: an engine, a vocoder, either "in part", conversion or reading; None for a
+            real one.
+        voice: engine and voice of what an engine read, or identity of a conversion or reading; None without one.
         rights: basis on which the recording may be used.
         seconds: its length.
         spans: fake parts, first and stop sample; of a fake as a whole, the whole of it.
-        text: what an engine read, None where the words are not known.
+        text: what was read, None where the words are not known.
         parent: id of the real recording of its group, None for a real one.
         source_sha256: of the recording in the voiceset.
         chain: what it went through, by step; see ``shared.speechsets.chain``.

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Iterable, Mapping
 
 import numpy as np
 
@@ -14,9 +15,19 @@ FRACTIONS = (0.6, 0.2, 0.2)
 
 
 def speaker_splits(
-    speakers: Iterable[str], *, fractions: tuple[float, float, float] = FRACTIONS, seed: int
+    speakers: Iterable[str],
+    *,
+    fractions: tuple[float, float, float] = FRACTIONS,
+    seed: int,
+    known: Mapping[str, Split] | None = None,
 ) -> dict[str, Split]:
     """The split of each speaker: as near to ``fractions`` as whole speakers allow, at least one in each split.
+
+    Args:
+        speakers: by name.
+        fractions: of speakers in train, val and test.
+        seed: of the choice.
+        known: splits of some people, which their voices are in too; then a split may stay empty.
 
     Raises:
         UsageError: fractions that do not sum to one, or fewer speakers than splits.
@@ -25,14 +36,17 @@ def speaker_splits(
     wanted: list[Split] = [split for split, share in zip(SPLITS, fractions, strict=True) if share > 0]
     if any(share < 0 for share in fractions) or abs(sum(fractions) - 1) > 1e-6:
         raise UsageError("the parts of a split are not negative and sum to one", hint="for example .6, .2 and .2")
-    if len(names) < len(wanted):
-        raise UsageError(f"{len(names)} speakers cannot be split into {len(wanted)} parts", hint="name more voicesets")
-    order = [names[place] for place in np.random.default_rng(seed).permutation(len(names))]
-    found: dict[str, Split] = dict(zip(order, wanted, strict=False))
-    counts = dict.fromkeys(SPLITS, 0) | dict.fromkeys(wanted, 1)
+    found: dict[str, Split] = {name: known[name] for name in names if name in known} if known else {}
+    free = [name for name in names if name not in found]
+    if not found and len(free) < len(wanted):
+        raise UsageError(f"{len(free)} speakers cannot be split into {len(wanted)} parts", hint="name more voicesets")
+    order = [free[place] for place in np.random.default_rng(seed).permutation(len(free))]
+    empty = [split for split in wanted if split not in found.values()]
+    found |= dict(zip(order, empty, strict=False))
+    counts = Counter(found.values())
     shares = dict(zip(SPLITS, fractions, strict=True))
-    for name in order[len(wanted) :]:
-        total = sum(counts.values()) + 1
+    for name in order[len(empty) :]:
+        total = counts.total() + 1
         split = max(wanted, key=lambda each: shares[each] * total - counts[each])
         found[name] = split
         counts[split] += 1

@@ -10,7 +10,7 @@ import torch
 
 from forge.speaking.conversion.checkpoint import VoiceModel
 from forge.speaking.conversion.features import LEAST_FRAMES, VoiceFeatures, features_of, moved_pitch, pitch_range
-from forge.speaking.conversion.inversion import sound_of
+from forge.speaking.conversion.inversion import GRIFFIN_LIM, Inversion
 from shared.audio.loudness import SPEECH_DB, active_level, levelled
 from shared.audio.rates import resampled
 from shared.audio.sound import WORK_RATE, Sound
@@ -19,8 +19,17 @@ _BLOCK_FRAMES = 4_800
 """Frames that are converted at once, a minute; statistics over time are those of the block."""
 
 
-def converted(sound: Sound, model: VoiceModel, identity: str, *, seed: int = 0) -> Sound:
+def converted(
+    sound: Sound, model: VoiceModel, identity: str, *, inversion: Inversion = GRIFFIN_LIM, seed: int = 0
+) -> Sound:
     """The sound in another voice, at 16,000 samples a second; as long, as loud, in step with it.
+
+    Args:
+        sound: of speech.
+        model: with the voice.
+        identity: whose it is.
+        inversion: from spectrograms to sound.
+        seed: of what is random in it.
 
     Raises:
         UnknownNameError: the model has no such identity.
@@ -30,7 +39,7 @@ def converted(sound: Sound, model: VoiceModel, identity: str, *, seed: int = 0) 
     work = resampled(sound, WORK_RATE)
     features = features_of(work)
     mel, pitch = converted_features(features, model, number)
-    made = sound_of(mel, pitch, len(work), seed=seed)
+    made = inversion.sound_of(mel, pitch, len(work), seed=seed)
     level = active_level(work.samples, WORK_RATE)
     return replace(made, samples=levelled(made.samples, WORK_RATE, level if level is not None else SPEECH_DB),
                    start=sound.start)  # fmt: skip

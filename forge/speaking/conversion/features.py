@@ -10,6 +10,7 @@ Convention:
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -19,12 +20,17 @@ from shared.audio.rates import resampled
 from shared.audio.sound import WORK_RATE, Sound
 from shared.errors import SpeechError
 
+if TYPE_CHECKING:
+    from torch import Tensor
+
 FRAMING = Framing(rate=WORK_RATE, window=1024, hop=200)
 MELS = 80
 LEAST_FRAMES = 16
 """Frames of the shortest sound that is taken, a fifth of a second."""
 
-_FLOOR = -18.0
+LOWEST = -18.0
+"""Logarithm of the power at which a mel spectrogram is cut."""
+
 _MIDDLE, _SCALE = -11.0, 5.0
 _LEAST_VOICED = 8
 
@@ -50,26 +56,36 @@ class PitchRange:
 
 
 def features_of(sound: Sound) -> VoiceFeatures:
-    """The features of a sound, which is first brought to 16,000 samples a second and one level of speech.
+    """The features of a sound in its work form.
 
     Raises:
         SpeechError: shorter than a fifth of a second.
     """
-    samples = levelled(resampled(sound, WORK_RATE).samples, WORK_RATE)
+    samples = work_form(sound)
     if FRAMING.count(len(samples)) < LEAST_FRAMES:
         raise SpeechError(f"the sound has only {sound.seconds:.2f} s", hint="a fifth of a second is needed")
     mel = scaled(log_mel(samples, FRAMING, filters=MELS))
     return VoiceFeatures(mel, log_f0(samples, FRAMING), mel.mean(axis=1))
 
 
+def work_form(sound: Sound) -> np.ndarray:
+    """(N,) float32: the samples from which features are taken, 16,000 a second, at one level of speech."""
+    return levelled(resampled(sound, WORK_RATE).samples, WORK_RATE)
+
+
 def scaled(log_power: np.ndarray) -> np.ndarray:
     """Log power cut at its floor, and scaled."""
-    return ((np.maximum(log_power, _FLOOR) - _MIDDLE) / _SCALE).astype(np.float32)
+    return ((np.maximum(log_power, LOWEST) - _MIDDLE) / _SCALE).astype(np.float32)
 
 
 def unscaled(mel: np.ndarray) -> np.ndarray:
     """The log power of :func:`scaled`."""
-    return np.maximum(mel.astype(np.float64) * _SCALE + _MIDDLE, _FLOOR)
+    return np.maximum(mel.astype(np.float64) * _SCALE + _MIDDLE, LOWEST)
+
+
+def unscaled_tensor(mel: Tensor) -> Tensor:
+    """:func:`unscaled` of a tensor."""
+    return (mel * _SCALE + _MIDDLE).clamp(min=LOWEST)
 
 
 def pitch_range(pitches: list[np.ndarray]) -> PitchRange | None:

@@ -8,7 +8,9 @@ frames agree on where the pulses of the voice are.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from functools import lru_cache
+from typing import Protocol
 
 import numpy as np
 import torch
@@ -23,6 +25,27 @@ _UPDATES = 40
 _ROUNDS = 32
 _HARMONICS_TO = 4000.0
 _PEAK = 0.97
+
+
+class Inverter(Protocol):
+    """Makes a sound of a spectrogram and pitch, as :func:`sound_of` does."""
+
+    def __call__(self, mel: np.ndarray, pitch: np.ndarray, samples: int, *, seed: int = 0) -> Sound:
+        """See :func:`sound_of`."""
+        ...
+
+
+@dataclass(frozen=True)
+class Inversion:
+    """A way from spectrograms to sound: its name in records, what does it, and the SHA-256 of its weights, if any."""
+
+    name: str
+    sound_of: Inverter
+    weights_sha256: str | None = None
+
+    def facts(self) -> dict[str, str | int | None]:
+        """What the signed record of a sound says of it."""
+        return {"vocoder": self.name, "vocoder_weights_sha256": self.weights_sha256}
 
 
 def sound_of(mel: np.ndarray, pitch: np.ndarray, samples: int, *, seed: int = 0) -> Sound:
@@ -48,8 +71,16 @@ def sound_of(mel: np.ndarray, pitch: np.ndarray, samples: int, *, seed: int = 0)
 
     start = analysed(source)
     made = griffin_lim(magnitude, start / np.maximum(np.abs(start), 1e-12), analysed, put_together, rounds=_ROUNDS)
-    peak = float(np.abs(made).max(initial=0.0))
-    return Sound(limited(made * min(1.0, _PEAK / peak) if peak > 0 else made), FRAMING.rate)
+    return below_peak(made)
+
+
+def below_peak(samples: np.ndarray) -> Sound:
+    """(N,) samples of the work rate, lowered where they would clip."""
+    peak = float(np.abs(samples).max(initial=0.0))
+    return Sound(limited(samples * min(1.0, _PEAK / peak) if peak > 0 else samples), FRAMING.rate)
+
+
+GRIFFIN_LIM = Inversion("griffin-lim", sound_of)
 
 
 def magnitude_of(mel: np.ndarray) -> np.ndarray:

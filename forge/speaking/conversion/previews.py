@@ -9,7 +9,7 @@ import numpy as np
 from forge.speaking.conversion.checkpoint import VoiceFacts, VoiceModel
 from forge.speaking.conversion.convert import converted_features
 from forge.speaking.conversion.data import Voice
-from forge.speaking.conversion.features import FRAMING, MELS, VoiceFeatures
+from forge.speaking.conversion.features import FRAMING, VoiceFeatures
 from forge.speaking.conversion.inversion import sound_of
 from forge.speaking.conversion.network import VoiceSwapper
 from forge.speaking.output import write_speech
@@ -47,15 +47,15 @@ def write_previews(run: Run, swapper: VoiceSwapper, identities: Sequence[Voice],
     write_bytes(run.previews / "latest.png", spectrograms(shown, step))
 
 
-def spectrograms(shown: Sequence[tuple[str, np.ndarray]], step: int) -> bytes:
-    """A PNG of mel spectrograms (T, 80), one below the other."""
+def spectrograms(shown: Sequence[tuple[str, np.ndarray]], step: int, *, unit: str = "mel band") -> bytes:
+    """A PNG of spectrograms (T, D) in the scale of the voice model's, one below the other; ``unit`` is that of D."""
     with figure(7.0, 1.6 * len(shown)) as made:
         rows = made.subplots(len(shown), 1, sharex=True, squeeze=False)[:, 0]
         for axes, (name, mel) in zip(rows, shown, strict=True):
             seconds = len(mel) * FRAMING.hop_seconds
-            axes.imshow(mel.T, origin="lower", aspect="auto", extent=(0, seconds, 0, MELS), vmin=-1.4, vmax=1.2)
+            axes.imshow(mel.T, origin="lower", aspect="auto", extent=(0, seconds, 0, mel.shape[1]), vmin=-1.4, vmax=1.2)
             axes.set_title(name)
-            axes.set_ylabel("mel band")
+            axes.set_ylabel(unit)
             axes.grid(visible=False)
         rows[-1].set_xlabel(f"seconds (step {step})")
         return png(made)

@@ -10,8 +10,7 @@ import torch
 from forge.speaking.contract import EngineInfo, Phone, checked_text, say
 from forge.speaking.conversion.checkpoint import VoiceModel
 from forge.speaking.conversion.features import FRAMING, LEAST_FRAMES
-from forge.speaking.conversion.inversion import sound_of
-from forge.speaking.output import text_facts
+from forge.speaking.conversion.inversion import GRIFFIN_LIM, Inversion
 from forge.speaking.reading.checkpoint import TextModel
 from forge.speaking.reading.timing import TimedPhones, laid_out, symbols_of
 from forge.speaking.targets import target_facts
@@ -39,9 +38,25 @@ class ReadText:
 
 
 def read_text(
-    text: str, voice: VoiceModel, encoder: TextModel, identity: str, *, engine_voice: str | None = None, seed: int = 0
+    text: str,
+    voice: VoiceModel,
+    encoder: TextModel,
+    identity: str,
+    *,
+    engine_voice: str | None = None,
+    inversion: Inversion = GRIFFIN_LIM,
+    seed: int = 0,
 ) -> ReadText:
     """The text in the voice of an identity, at 16,000 samples a second.
+
+    Args:
+        text: what is read.
+        voice: model with the identity.
+        encoder: the text encoder of that model.
+        identity: who reads.
+        engine_voice: of the engine that tells the phones, one that was learned from; by default the first.
+        inversion: from spectrograms to sound.
+        seed: of everything random.
 
     Raises:
         UsageError: nothing to say, too long, or a voice of the engine that was not learned from.
@@ -73,7 +88,7 @@ def read_text(
     mel, pitch = read_features(timed, voice, encoder, number, front.voices.index(chosen))
     if not np.isfinite(mel).all():
         raise CheckpointError("the text encoder gives values that are no numbers", hint="train it again: train-text")
-    made = sound_of(mel, pitch, round(timed.seconds * WORK_RATE), seed=seed)
+    made = inversion.sound_of(mel, pitch, round(timed.seconds * WORK_RATE), seed=seed)
     phones = _phones(speech.phones, WORK_RATE / speech.sound.rate, len(made))
     return ReadText(made.with_samples(levelled(made.samples, WORK_RATE)), phones, speech.info)
 
@@ -100,19 +115,17 @@ def read_features(
     return mel[0, :count].numpy(), pitch[:count]
 
 
-def read_facts(
-    made: ReadText, text: str, voice: VoiceModel, encoder: TextModel, identity: str, seed: int
+def reader_facts(
+    made: ReadText, voice: VoiceModel, encoder: TextModel, identity: str, inversion: Inversion = GRIFFIN_LIM
 ) -> dict[str, str | int | None]:
-    """What the signed record says of a text in the voice of an identity."""
+    """What the signed record says of who read a text, and by what."""
     known = voice.facts.identities[voice.number_of(identity)]
     return {
         **target_facts(voice, known),
         "rights": known.rights,
         "text_weights_sha256": encoder.weights_sha256,
         "phones_by": f"{made.info.name} {made.info.version}, {made.info.voice}",
-        "vocoder": "griffin-lim",
-        **text_facts(text, seed),
-        "segments": f"0-{len(made.sound)}",
+        **inversion.facts(),
     }
 
 

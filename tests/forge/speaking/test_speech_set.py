@@ -45,14 +45,16 @@ def voices(tmp_path, monkeypatch):
     from shared.audio.writing import write_sound
 
     monkeypatch.setattr("shared.voices.extract.speech_spans", lambda sound, _=None: [(0, len(sound))])
-    monkeypatch.setattr("forge.speaking.building.engine_named", lambda _: _Engine())
+    for module in ("build", "members"):
+        monkeypatch.setattr(f"forge.speaking.building.{module}.engine_named", lambda _: _Engine())
     monkeypatch.setattr("forge.speaking.vocoders._ROUNDS", 2)
     monkeypatch.setattr("shared.speechsets.audit._TREES", 10)
 
     def say(text, *, engine, voice=None, seed):
         return Speech(hum(0.3 + 0.06 * len(text), 210, 24_000), EngineInfo(engine, "neural", "1", voice, None, "x"))
 
-    monkeypatch.setattr("forge.speaking.building.say", say)
+    for module in ("build", "members"):
+        monkeypatch.setattr(f"forge.speaking.building.{module}.say", say)
     for number in range(4):
         files = []
         for take in range(2):
@@ -107,7 +109,7 @@ def test_a_stopped_build_goes_on_and_ends_the_same(voices, tmp_path, monkeypatch
     quick = ["--vocoders", ""]
     whole, parts = tmp_path / "a" / "set", tmp_path / "b" / "set"
     assert build(voices, whole, *quick) == 0
-    from forge.speaking import building
+    from forge.speaking.building import build as building
 
     real, calls = building.append, []
 
@@ -196,7 +198,7 @@ def test_settings_are_sealed(voices, tmp_path):
 
 
 def test_a_build_does_not_go_on_with_another_version_of_an_engine(voices, tmp_path, monkeypatch, capsys):
-    from forge.speaking import building
+    from forge.speaking.building import build as building
 
     out, say = tmp_path / "set", building.say
     assert build(voices, out, "--vocoders", "") == 0
@@ -214,13 +216,13 @@ def test_a_build_does_not_go_on_with_another_version_of_an_engine(voices, tmp_pa
 
 
 def test_a_voice_model_converts_each_utterance_to_another_identity(voices, tmp_path, monkeypatch):
-    from forge.speaking import building
-
     names = [SimpleNamespace(name=name, rights="consent of x") for name in ("x1", "x2")]
     facts = SimpleNamespace(identities=names, population_rights=("CC-BY-4.0",))
     model = SimpleNamespace(facts=facts, weights_sha256="ab" * 32)
-    monkeypatch.setattr(building, "_voice_model", lambda _: model)
-    monkeypatch.setattr(building, "converted", lambda sound, *_, **__: sound.with_samples(-sound.samples))
+    monkeypatch.setattr("forge.speaking.building.models.load_voice_model", lambda _: model)
+    monkeypatch.setattr(
+        "forge.speaking.building.members.converted", lambda sound, *_, **__: sound.with_samples(-sound.samples)
+    )
     out = tmp_path / "set"
     assert build(voices, out, "--vocoders", "", "--engines", "", "--convert", str(tmp_path / "run")) == 0
     opened = read_speech_set(out)

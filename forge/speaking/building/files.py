@@ -25,7 +25,7 @@ def write_signed(draft: Path, sound: Sound, facts: dict[str, str | int | None], 
         sound: what is written.
         facts: the signed record, with ``id``, ``statement`` and ``rights``.
         fake: whether any of it is synthetic.
-        whole: whether all of it is an engine's.
+        whole: whether nothing of a recording is in it.
 
     Returns:
         SHA-256 of the file before it was signed.
@@ -71,8 +71,8 @@ def card_of(info: SpeechSetInfo, records: Sequence[SpeechRecord]) -> str:
         *(f"| {name} | {count} |" for name, count in sorted(counts.items())),
         "",
         "`speech.csv` lists path, label, speaker, engine, codec, split, spans (seconds) and parent; `manifest.jsonl`",
-        "has everything. The speaker of a sentence that an engine read is the recorded person of its group; its own",
-        "voice is in `voice`.",
+        "has everything. The speaker of a sentence that was read is the recorded person of its group; its own voice is",
+        "in `voice`.",
         "",
     ]
     return "\n".join(lines)

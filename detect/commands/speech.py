@@ -33,13 +33,14 @@ DetectorOption = Annotated[
 def train(
     dataset: SetArgument,
     run: Annotated[Path, typer.Option(help="Folder of the training run.", show_default=False)],
-    model: Annotated[str | None, typer.Option(help="spectral or lfcc-gmm.", show_default="spectral")] = None,
+    model: Annotated[str | None, typer.Option(help="spectral, raw, timm or lfcc-gmm.", show_default="spectral")] = None,
     steps: Annotated[int | None, typer.Option(help="Training steps of the network.", show_default="600")] = None,
     batch: Annotated[int | None, typer.Option(help="Sounds of a step.", show_default="16")] = None,
     lr: Annotated[float | None, typer.Option(help="Highest learning rate.", show_default="0.002")] = None,
     leave_out: Annotated[
         list[str] | None, typer.Option(help="Engine whose fakes are left out; repeatable; with * and ?.")
     ] = None,
+    backbone: Annotated[str | None, typer.Option(help="Backbone of timm.", show_default="lcnet_050")] = None,
     device: DeviceOption = None,
     seed: SeedOption = None,
     config: SettingsOption = None,
@@ -49,12 +50,15 @@ def train(
     Example: assay detect speech train voices-set/ --run runs/hear
 
     Example: assay detect speech train voices-set/ --run runs/floor --model lfcc-gmm
+
+    Example: assay detect speech train voices-set/ --run runs/picture --model timm --backbone resnet10t
     """
     from detect.speech.card import WORDS, metric_text
     from detect.speech.train import SpeechTrainConfig, train_speech
 
     flags = {"model": model, "steps": steps, "batch": batch, "lr": lr, "device": device, "seed": seed,
-             "leave_out": tuple(leave_out) if leave_out else None}  # fmt: skip
+             "leave_out": tuple(leave_out) if leave_out else None,
+             "network": {"backbone": backbone} if backbone is not None else None}  # fmt: skip
     result = train_speech(dataset, run, resolve(SpeechTrainConfig, config, flags))
     for each in result.facts.quality:
         console.print(f"val, {WORDS.get(each.metric, each.metric)}: {metric_text(each)}")

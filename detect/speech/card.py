@@ -31,6 +31,8 @@ def speech_card(facts: SpeechFacts, augment: AugmentConfig) -> str:
     rows = "\n".join(f"| {WORDS.get(each.metric, each.metric)} | {metric_text(each)} |" for each in facts.quality)
     learned = "\n".join(f"* {name}: {value}" for name, value in facts.trained_on.items())
     changes = ", ".join(f"{name} {value:g}" for name, value in dataclasses.asdict(augment).items())
+    chosen = [f"{name} {value}" for name, value in dataclasses.asdict(facts.options).items() if value]
+    network = f"\n* options of the network: {', '.join(chosen)}" if chosen else ""
     calibrated = f"Likelihood ratios: fitted on {facts.population}." if facts.likelihood else "No likelihood ratios."
     return f"""# Detector of synthetic speech ({facts.kind})
 
@@ -40,7 +42,7 @@ Gives a logit every 20 ms of a sound and one for the whole; positive means fake.
 
 {learned}
 * engines: {", ".join(facts.engines)}
-* chances of changes in training: {changes}
+* chances of changes in training: {changes}{network}
 
 ## On the validation split
 

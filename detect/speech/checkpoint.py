@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from detect.calibration.maps import LikelihoodMap
-from detect.speech.contract import SpeechDetector
+from detect.speech.contract import NetworkOptions, SpeechDetector
 from detect.speech.domain import SpeechDomain
 from detect.speech.kinds import SPEECH_DETECTORS
 from detect.speech.shipped import FACTS_NAME, resolved_speech
@@ -35,6 +35,7 @@ class SpeechFacts:
         domain: what was validated; None if nothing was.
         engines: that made the fakes that were learned from.
         trained_on: name and digest of the set, counts of its recordings and speakers, in words.
+        options: of the network; none had a choice in detectors of earlier versions.
         format: of this file.
     """
 
@@ -49,6 +50,7 @@ class SpeechFacts:
     engines: tuple[str, ...] = ()
     trained_on: dict[str, str] = field(default_factory=dict)
     segment_threshold: float | None = None
+    options: NetworkOptions = field(default_factory=NetworkOptions)
     format: int = _FORMAT
 
     @property
@@ -93,7 +95,7 @@ def load_speech(place: str | Path) -> SpeechModel:
     """
     stored = read_model(resolved_speech(place), _LAYOUT)
     try:
-        detector = SPEECH_DETECTORS.create(stored.facts.kind, tensors=stored.tensors)
+        detector = SPEECH_DETECTORS.create(stored.facts.kind, tensors=stored.tensors, options=stored.facts.options)
     except UnknownNameError as error:
         raise CheckpointError(
             f"{stored.folder} is of an unknown kind: {error}", hint="use a newer version of Assay"

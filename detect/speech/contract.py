@@ -73,16 +73,34 @@ class StepScores:
         return float(low), float(high)
 
 
+@dataclass(frozen=True)
+class NetworkOptions:
+    """How a network is built; stored beside its weights. Each is of one kind and has no effect on the others.
+
+    Attributes:
+        residual: of ``raw``: a second branch hears the sound through a fixed high-pass filter.
+        backbone: of ``timm``: the name of the backbone; empty for the default.
+        pretrained: of ``timm``: a training starts from ImageNet weights.
+    """
+
+    residual: bool = False
+    backbone: str = ""
+    pretrained: bool = False
+
+
 class SpeechDetector(ABC):
     """A detector of synthetic speech.
 
-    Its registered factory takes ``tensors``, all that was learned by name, and raises ValueError where they do not fit.
+    Its registered factory takes ``tensors``, all that was learned by name, and ``options``, and raises ValueError where
+    they do not fit.
 
     Attributes:
         kind: its registered name.
+        options: of its network.
     """
 
     kind: ClassVar[str]
+    options: NetworkOptions = NetworkOptions()
 
     @abstractmethod
     def steps(self, samples: np.ndarray) -> StepScores:

@@ -62,6 +62,7 @@ def fitted_facts(
         tuple(quality),
         SpeechDomain.over([figures_of(store.get(each.utterance.path)) for each in scored]),
         segment_threshold=_segment_threshold(scored),
+        options=detector.options,
     )
 
 

@@ -16,7 +16,7 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.mixture import GaussianMixture
 from torch import Tensor
 
-from detect.speech.contract import RATE, SPEECH_DETECTORS, STEP, SpeechDetector, StepScores
+from detect.speech.contract import RATE, SPEECH_DETECTORS, STEP, NetworkOptions, SpeechDetector, StepScores
 from shared.audio.features import Framing, lfcc
 
 _FRAMING = Framing(RATE, 512, STEP // 2)
@@ -66,7 +66,7 @@ class LfccGmm(SpeechDetector):
 
 
 @SPEECH_DETECTORS.register(LfccGmm.kind)
-def _restored(tensors: Mapping[str, Tensor]) -> LfccGmm:
+def _restored(tensors: Mapping[str, Tensor], options: NetworkOptions) -> LfccGmm:
     return LfccGmm(tensors)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from detect.speech import gmm, spectral
+from detect.speech import backbone, gmm, raw, spectral
 from detect.speech.contract import SPEECH_DETECTORS
 
-__all__ = ["SPEECH_DETECTORS", "gmm", "spectral"]
+__all__ = ["SPEECH_DETECTORS", "backbone", "gmm", "raw", "spectral"]

@@ -1,198 +1,118 @@
-"""The training of the network: random parts of real and fake sounds, the loss of steps and wholes, checkpoints."""
+"""What all networks among the detectors of speech share: loading, scoring in parts, layers over time, pooling.
+
+A kind gives ``features`` of a sound and the ``network`` that reads them. Training and scoring are the same for all.
+"""
 
 from __future__ import annotations
 
-import math
-from collections.abc import Sequence
-from pathlib import Path
-from typing import TYPE_CHECKING
+from abc import abstractmethod
+from collections.abc import Mapping
+from typing import ClassVar
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from detect.speech.augment import augmented
-from detect.speech.contract import RATE, STEP, STEP_SECONDS
-from detect.speech.gmm import active_steps
-from detect.speech.spectral import Spectral, SpectralNet, pooled, spectrogram
-from detect.speech.store import SampleStore
-from detect.speech.utterances import Utterance
-from shared.console import console
-from shared.device import pick_device, seed_everything
-from shared.errors import CheckpointError, TrainingDivergedError
-from shared.training.checkpoint import Checkpoint
-from shared.training.run import Run
-from shared.training.signals import signals_noted
-from shared.training.state import pack_optimizer, state_under, unpack_optimizer
+from detect.speech.contract import NetworkOptions, SpeechDetector, StepScores, count_of_steps
 
-if TYPE_CHECKING:
-    from detect.speech.train import SpeechTrainConfig
-
-_WARM_UP = 0.1
-_DECAY = 1e-2
-_SMOOTHING = 0.02
-_AROUND_FAKE = 0.8
-_LEAST_FAKE_STEPS = 3
+_CHUNK, _MARGIN = 3072, 128
 
 
-class NetworkTraining:
-    """One training of the network.
+class NetworkDetector(SpeechDetector):
+    """A trained network on the CPU.
 
-    Each step takes half real and half fake sounds; the fakes are spread evenly over their engines. A fake comes with
-    the recording that it was made from, where that is known, cut at the same place and changed in the same way, so that
-    the two differ by the synthesis alone. What a step sees depends on the seed and its number alone, so that a training
-    goes on as if it had not been stopped.
+    A network maps features (B, 1, rows T, ...) to logits (B, T) and log weights (B, T), the latter in [-4, 4]. What it
+    says of a step depends on at most 128 steps to each side, so that a long sound can be scored in parts.
+
+    Args:
+        tensors: the network's state.
+        options: how it was built.
+
+    Attributes:
+        rows: of features in a step.
+
+    Raises:
+        ValueError: the options build no network, or the tensors are not those of it or not finite.
     """
 
-    def __init__(self, utterances: Sequence[Utterance], config: SpeechTrainConfig, store: SampleStore) -> None:
-        self._config, self._store = config, store
-        self._real = [each for each in utterances if not each.fake]
-        engines = sorted({each.engine for each in utterances if each.fake})
-        self._fake = [[each for each in utterances if each.fake and each.engine == name] for name in engines]
-        self._parents = parents_of(utterances)
-        self._device = pick_device(config.device).torch_device
-        seed_everything(config.seed)
-        self._network = SpectralNet().to(self._device).to(memory_format=torch.channels_last)  # a sixth faster
-        self._optimizer = torch.optim.AdamW(self._network.parameters(), lr=config.lr, weight_decay=_DECAY)
-        self._step = 0
+    rows: ClassVar[int]
 
-    def train(self, run: Run | None) -> Spectral:
-        """Trains to the end, from the newest checkpoint of ``run`` on if there is one.
+    def __init__(self, tensors: Mapping[str, Tensor], options: NetworkOptions = NetworkOptions()) -> None:  # noqa: B008
+        self.options = options
+        need_fit(tensors, type(self), options)
+        self.network = self.build(options)
+        self.network.load_state_dict(dict(tensors))
+        if not all(tensor.isfinite().all() for tensor in self.network.state_dict().values()):
+            raise ValueError("a weight is not finite")
+        self.network.eval()
+
+    @staticmethod
+    @abstractmethod
+    def build(options: NetworkOptions) -> nn.Module:
+        """The untrained network; ValueError where ``options`` name none."""
+
+    @classmethod
+    def start(cls, options: NetworkOptions) -> nn.Module:
+        """The network that a training starts from.
 
         Raises:
-            KeyboardInterrupt: a stop signal came; a checkpoint was saved first.
-            TrainingDivergedError: the loss became infinite or not a number.
+            WeightsError: it starts from weights that are not available.
         """
-        config = self._config
-        latest = None if run is None else run.latest()
-        if run is not None and latest is not None:
-            self._restore(latest)
-            run.rewind(self._step)
-        with signals_noted() as noted, console.progress("training", config.steps, unit="step", done=self._step) as tick:
-            while self._step < config.steps:
-                loss = self._take_step()
-                self._step += 1
-                tick(1, note=f"loss {loss:.3f}")
-                due = self._step % config.checkpoint_steps == 0 or self._step == config.steps
-                if run is not None and (due or noted):
-                    run.log(self._step, loss=loss)
-                    self._save(run)
-                if noted:
-                    console.print(f"stopped at step {self._step}, saved; the same command goes on from there")
-                    raise KeyboardInterrupt
-        return Spectral({name: tensor.cpu() for name, tensor in self._network.state_dict().items()})
+        return cls.build(options)
 
-    def _take_step(self) -> float:
-        seed_everything(self._config.seed + 7919 * (self._step + 1))  # dropout
-        pictures, truth, counted = self._batch(np.random.default_rng((self._config.seed, self._step)))
-        self._network.train()
-        for group in self._optimizer.param_groups:
-            group["lr"] = self._config.lr * self._rate()
-        logits, gates = self._network(pictures)
-        loss = loss_of(logits, gates, truth, counted)
-        value = float(loss.detach())
-        if not math.isfinite(value):
-            raise TrainingDivergedError(f"the loss became {value} at step {self._step}", hint="lower lr")
-        self._optimizer.zero_grad(set_to_none=True)
-        loss.backward()
-        nn.utils.clip_grad_norm_(self._network.parameters(), 5.0)
-        self._optimizer.step()
-        return value
+    @staticmethod
+    @abstractmethod
+    def features(samples: np.ndarray) -> np.ndarray:
+        """(rows T, ...) float32: what the network reads of (N,) samples of a whole sound."""
 
-    def _rate(self) -> float:
-        done = (self._step + 1) / self._config.steps
-        return (
-            done / _WARM_UP if done < _WARM_UP else 0.5 * (1 + math.cos(math.pi * (done - _WARM_UP) / (1 - _WARM_UP)))
-        )
+    @torch.inference_mode()
+    def steps(self, samples: np.ndarray) -> StepScores:
+        """Scores by parts of a minute that overlap by more than the network sees."""
+        features, rows = torch.from_numpy(self.features(samples)), self.rows
+        count = count_of_steps(samples)
+        values, gates = np.zeros(count, np.float32), np.zeros(count, np.float32)
+        for first in range(0, count, _CHUNK):
+            begin, stop = max(0, first - _MARGIN), min(count, first + _CHUNK)
+            part = features[rows * begin : rows * (stop + _MARGIN)][None, None]
+            logits, weights = self.network(part)
+            values[first:stop] = logits[0, first - begin : stop - begin].numpy()
+            gates[first:stop] = weights[0, first - begin : stop - begin].exp().numpy()
+        return StepScores(values, gates)
 
-    def _batch(self, rng: np.random.Generator) -> tuple[Tensor, Tensor, Tensor]:
-        """Pictures (B, 1, 2 T, 257), truth (B, T) and which steps count (B, T)."""
-        half = self._config.batch // 2
-        parts = []
-        for number in range(half):
-            engine = self._fake[(self._step * half + number) % len(self._fake)]
-            fake = engine[int(rng.integers(0, len(engine)))]
-            real = self._real[int(rng.integers(0, len(self._real)))]
-            seeds = rng.integers(1 << 62, size=2)
-            if rng.random() < self._config.paired and fake.path in self._parents:
-                real, seeds[1] = self._parents[fake.path], seeds[0]
-            first = self._first(fake, rng)
-            parts += [self._part(each, first, np.random.default_rng(seed))
-                      for each, seed in zip((fake, real), seeds, strict=True)]  # fmt: skip
-        pictures, truth, counted = (torch.from_numpy(np.stack(each)) for each in zip(*parts, strict=True))
-        return tuple(each.to(self._device) for each in (pictures[:, None], truth, counted))  # type: ignore[return-value]
-
-    def _first(self, fake: Utterance, rng: np.random.Generator) -> int:
-        """The first sample of a part of ``fake``; of one that is fake in part mostly around what is fake."""
-        length = int(self._config.crop_seconds * RATE)
-        spare = max(0, len(self._store.get(fake.path)) - length)
-        if fake.spans and rng.random() < _AROUND_FAKE:
-            begin, stop = fake.spans[int(rng.integers(0, len(fake.spans)))]
-            middle = int((begin + stop) / 2 * RATE)
-            return int(np.clip(middle - rng.uniform(0.2, 0.8) * length, 0, spare))
-        return int(rng.integers(0, spare + 1))
-
-    def _part(
-        self, utterance: Utterance, first: int, rng: np.random.Generator
-    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        samples = self._store.get(utterance.path)
-        length = int(self._config.crop_seconds * RATE)
-        first = min(first, max(0, len(samples) - length))
-        part = samples[first : first + length]
-        part = np.pad(part, (0, length - len(part)))
-        counted = active_steps(part)
-        picture = spectrogram(augmented(part, self._config.augment, rng))
-        return picture, steps_of(utterance, first, len(counted)), counted
-
-    def _save(self, run: Run) -> None:
-        tensors, meta = pack_optimizer(self._optimizer)
-        model = {f"model.{name}": tensor for name, tensor in self._network.state_dict().items()}
-        run.save(self._step, {**model, **tensors}, {"optimizer": meta})
-
-    def _restore(self, found: Checkpoint) -> None:
-        try:
-            self._network.load_state_dict(state_under("model", found.tensors))
-        except RuntimeError as error:
-            raise CheckpointError("the checkpoint does not fit the network", hint="start a new run") from error
-        unpack_optimizer(self._optimizer, found.tensors, found.meta.get("optimizer", {}))
-        self._step = found.step
+    def tensors(self) -> dict[str, Tensor]:
+        """The network's state."""
+        return {name: tensor.detach().cpu() for name, tensor in self.network.state_dict().items()}
 
 
-def parents_of(utterances: Sequence[Utterance]) -> dict[Path, Utterance]:
-    """The real recording of each fake, by the fake's path, where it is among ``utterances``."""
-    real = {each.path: each for each in utterances if not each.fake}
-    found = {}
-    for fake in utterances:
-        places = [folder / fake.parent for folder in fake.path.parents] if fake.fake and fake.parent else []
-        place = next((each for each in places if each in real), None)
-        if place is not None:
-            found[fake.path] = real[place]
-    return found
+def need_fit(tensors: Mapping[str, Tensor], kind: type[NetworkDetector], options: NetworkOptions) -> None:
+    """Compares names and shapes before memory is taken for a network of the size that ``options`` say.
 
-
-def steps_of(utterance: Utterance, first: int, count: int) -> np.ndarray:
-    """(count,) float32: whether the middle of each step, from sample ``first`` on, is fake."""
-    seconds = first / RATE + np.arange(count) * STEP / RATE
-    if not utterance.spans:
-        return np.full(count, float(utterance.fake), np.float32)
-    inside = [(seconds >= begin) & (seconds < stop) for begin, stop in utterance.spans]
-    return np.any(inside, axis=0).astype(np.float32)
-
-
-def loss_of(logits: Tensor, gates: Tensor, truth: Tensor, counted: Tensor) -> Tensor:
-    """Mean of two binary cross-entropies: that of the steps that count, and that of the wholes.
-
-    A whole is fake if at least 60 ms of it are; wholes with less are left out of the second.
+    Raises:
+        ValueError: they differ, or the options build no network.
     """
-    soft = truth * (1 - 2 * _SMOOTHING) + _SMOOTHING
-    each = nn.functional.binary_cross_entropy_with_logits(logits, soft, reduction="none")
-    steps = (each * counted).sum() / counted.sum().clamp(min=1)
-    fake = (truth * counted).sum(1)
-    clear = ((fake == 0) | (fake >= _LEAST_FAKE_STEPS)).float()
-    whole = nn.functional.binary_cross_entropy_with_logits(
-        pooled(logits, gates), (fake > 0).float() * (1 - 2 * _SMOOTHING) + _SMOOTHING, reduction="none"
-    )
-    return 0.5 * steps + 0.5 * (whole * clear).sum() / clear.sum().clamp(min=1)
+    with torch.device("meta"):
+        wanted = {name: each.shape for name, each in kind.build(options).state_dict().items()}
+    for name in sorted(wanted.keys() | tensors.keys()):
+        if name not in tensors or name not in wanted:
+            raise ValueError(f"the weights do not fit: {name} is {'missing' if name in wanted else 'unknown'}")
+        if wanted[name] != tensors[name].shape:
+            raise ValueError(f"the weights do not fit: {name} is of another shape")
 
 
-__all__ = ["STEP_SECONDS", "NetworkTraining", "loss_of", "parents_of", "steps_of"]
+def time_layers(width: int) -> nn.Sequential:
+    """Two convolutions along time, one of them dilated: (B, width, T) to the same, with 0.2 s seen around each step."""
+    return nn.Sequential(
+        nn.Conv1d(width, width, 3, padding=1), nn.BatchNorm1d(width), nn.GELU(), nn.Dropout(0.2),
+        nn.Conv1d(width, width, 3, padding=3, dilation=3), nn.BatchNorm1d(width), nn.GELU(), nn.Dropout(0.2),
+    )  # fmt: skip
+
+
+def scores_of(head: Tensor) -> tuple[Tensor, Tensor]:
+    """Logits (B, T) and log weights (B, T), the latter in [-4, 4], of the (B, 2, T) outputs of a network."""
+    logits, gates = head.unbind(1)
+    return logits, 4 * torch.tanh(gates / 4)
+
+
+def pooled(logits: Tensor, gates: Tensor) -> Tensor:
+    """(B,) the logit of each whole sound from (B, T) logits and log weights."""
+    return (torch.softmax(gates, 1) * logits).sum(1)

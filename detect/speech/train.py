@@ -16,13 +16,16 @@ from typing import Any
 import numpy as np
 
 from detect.speech.augment import AugmentConfig, augmented
+from detect.speech.backbone import Backbone, need_backbone
 from detect.speech.card import speech_card
 from detect.speech.checkpoint import FOLDER_NAME, SpeechFacts, load_speech, save_speech
-from detect.speech.contract import RATE, SpeechDetector
+from detect.speech.contract import RATE, NetworkOptions, SpeechDetector
 from detect.speech.fitted import fitted_facts
-from detect.speech.gmm import LfccGmm, features, fit_gmm
+from detect.speech.gmm import features, fit_gmm
 from detect.speech.kinds import SPEECH_DETECTORS
-from detect.speech.network import NetworkTraining
+from detect.speech.network import NetworkDetector
+from detect.speech.network_training import NetworkTraining
+from detect.speech.raw import Raw
 from detect.speech.store import SampleStore
 from detect.speech.utterances import SpeechList, Utterance, need_apart, read_speech
 from shared.config import configured, need
@@ -39,7 +42,8 @@ class SpeechTrainConfig:
     """Settings of a training.
 
     Attributes:
-        model: "spectral", the network, or "lfcc-gmm", the mixtures.
+        model: "spectral", "raw" or "timm", networks, or "lfcc-gmm", the mixtures.
+        network: how the network is built, where its kind leaves a choice.
         steps: of the network.
         batch: sounds of a step, half of them fake.
         crop_seconds: length of the sounds of a step.
@@ -55,6 +59,7 @@ class SpeechTrainConfig:
     """
 
     model: str = "spectral"
+    network: NetworkOptions = field(default_factory=NetworkOptions)
     steps: int = 600
     batch: int = 16
     crop_seconds: float = 2.0
@@ -70,6 +75,7 @@ class SpeechTrainConfig:
 
     def __post_init__(self) -> None:
         SPEECH_DETECTORS.get(self.model)
+        _need_options(self.model, self.network)
         need(self.steps >= 1, f"steps are 1 or more, got {self.steps}")
         need(2 <= self.batch <= 4096 and self.batch % 2 == 0, f"batch is even and 2 to 4096, got {self.batch}")
         need(0.5 <= self.crop_seconds <= 30, f"crop_seconds are 0.5 to 30, got {self.crop_seconds}")
@@ -129,9 +135,10 @@ def trained(
         MediaError: a recording cannot be read.
         TrainingDivergedError: the loss became infinite or not a number.
     """
-    if config.model == LfccGmm.kind:
-        return _fitted_gmm(utterances, config, store)
-    return NetworkTraining(utterances, config, store).train(run)
+    kind = SPEECH_DETECTORS.get(config.model)
+    if isinstance(kind, type) and issubclass(kind, NetworkDetector):
+        return NetworkTraining(kind, utterances, config, store).train(run)
+    return _fitted_gmm(utterances, config, store)
 
 
 def with_origin(facts: SpeechFacts, train: Sequence[Utterance], name: str) -> SpeechFacts:
@@ -145,6 +152,15 @@ def with_origin(facts: SpeechFacts, train: Sequence[Utterance], name: str) -> Sp
     }
     engines = tuple(sorted({each.engine or "unknown" for each in fakes}))
     return dataclasses.replace(facts, engines=engines, trained_on=trained_on)
+
+
+def _need_options(model: str, options: NetworkOptions) -> None:
+    """Refuses options that the model has no use for, and a backbone that it cannot be built with."""
+    need(not options.residual or model == Raw.kind, f"residual is an option of {Raw.kind}, not of {model}")
+    for name in ("backbone", "pretrained"):
+        need(not getattr(options, name) or model == Backbone.kind, f"{name} is an option of timm, not of {model}")
+    if options.backbone:
+        need_backbone(options.backbone)
 
 
 def _splits(speech: SpeechList, config: SpeechTrainConfig) -> tuple[list[Utterance], list[Utterance]]:

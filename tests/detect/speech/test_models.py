@@ -1,4 +1,4 @@
-"""Both kinds of detectors: shapes, what they are blind to, what they refuse."""
+"""The kinds of detectors: shapes, what they are blind to, what they refuse."""
 
 from __future__ import annotations
 
@@ -6,19 +6,23 @@ import numpy as np
 import pytest
 import torch
 
-from detect.speech.contract import RATE, StepScores, count_of_steps
+from detect.speech.contract import RATE, NetworkOptions, SpeechDetector, StepScores, count_of_steps
 from detect.speech.gmm import LfccGmm, active_steps, features, fit_gmm
 from detect.speech.kinds import SPEECH_DETECTORS
-from detect.speech.network import loss_of
-from detect.speech.spectral import Spectral, SpectralNet, pooled, spectrogram
+from detect.speech.network import NetworkDetector, pooled
+from detect.speech.network_training import loss_of
+from detect.speech.spectral import SpectralNet, spectrogram
 from shared.errors import UnknownNameError
 from tests.detect.speech.conftest import voice
 
 
-@pytest.fixture(scope="module")
-def spectral() -> Spectral:
+def untrained(name: str, options: NetworkOptions = NetworkOptions()) -> NetworkDetector:  # noqa: B008
+    """A network at its random start."""
+    kind = SPEECH_DETECTORS.get(name)
+    assert isinstance(kind, type)
+    assert issubclass(kind, NetworkDetector)
     torch.manual_seed(0)
-    return Spectral(SpectralNet().state_dict())
+    return kind(kind.start(options).state_dict(), options)
 
 
 @pytest.fixture(scope="module")
@@ -28,10 +32,17 @@ def gmm() -> LfccGmm:
     return fit_gmm(real, fake, components=4, most_frames=1000, seed=0)
 
 
-@pytest.mark.parametrize("name", ["spectral", "gmm"])
+@pytest.fixture(scope="module", params=[*SPEECH_DETECTORS.names(), "raw with residual"])
+def detector(request, gmm) -> SpeechDetector:
+    """One of each kind."""
+    if request.param == LfccGmm.kind:
+        return gmm
+    name, _, option = request.param.partition(" with ")
+    return untrained(name, NetworkOptions(residual=option == "residual"))
+
+
 @pytest.mark.parametrize("count", [4800, 16_000, 16_001, 33_333])
-def test_there_is_a_finite_score_every_20_ms_and_the_same_twice(request, name, count):
-    detector = request.getfixturevalue(name)
+def test_there_is_a_finite_score_every_20_ms_and_the_same_twice(detector, count):
     samples = voice(5, 3.0)[:count]
     one, two = detector.steps(samples), detector.steps(samples)
     assert len(one.values) == len(one.weights) == count_of_steps(samples) == 1 + count // 320
@@ -39,17 +50,30 @@ def test_there_is_a_finite_score_every_20_ms_and_the_same_twice(request, name, c
     assert one.values.min() <= one.logit <= one.values.max()
 
 
-@pytest.mark.parametrize("name", ["spectral", "gmm"])
-def test_a_detector_is_restored_from_its_tensors(request, name):
-    detector = request.getfixturevalue(name)
-    again = SPEECH_DETECTORS.create(detector.kind, tensors=detector.tensors())
+def test_a_detector_is_restored_from_its_tensors(detector):
+    def restored(tensors: dict[str, torch.Tensor]) -> SpeechDetector:
+        return SPEECH_DETECTORS.create(detector.kind, tensors=tensors, options=detector.options)
+
+    again = restored(detector.tensors())
+    assert again.options == detector.options
     assert again.steps(voice(1)).logit == pytest.approx(detector.steps(voice(1)).logit, abs=1e-5)
     tensors = detector.tensors()
     first = next(iter(tensors))
     with pytest.raises(ValueError, match=r"not finite|not positive"):
-        SPEECH_DETECTORS.create(detector.kind, tensors={**tensors, first: torch.full_like(tensors[first], np.nan)})
+        restored({**tensors, first: torch.full_like(tensors[first], np.nan)})
     with pytest.raises(ValueError, match=r"missing|do not fit"):
-        SPEECH_DETECTORS.create(detector.kind, tensors={name: each for name, each in tensors.items() if name != first})
+        restored({name: each for name, each in tensors.items() if name != first})
+    with pytest.raises(ValueError, match=r"shape|do not fit"):
+        restored({**tensors, first: torch.ones(3, 3)})
+
+
+def test_silence_has_scores_and_what_is_no_number_is_refused(detector):
+    assert np.isfinite(detector.steps(np.zeros(RATE, np.float32)).values).all()
+    assert len(detector.steps(voice(1)[:100]).values) == 1
+    broken = voice(1)
+    broken[RATE // 2] = np.nan
+    with pytest.raises(ValueError, match="finite"):
+        detector.steps(broken)
 
 
 def test_an_unknown_kind_is_refused_with_near_names():
@@ -61,20 +85,27 @@ def test_the_network_has_half_a_million_parameters():
     assert 500_000 <= sum(each.numel() for each in SpectralNet().parameters()) <= 1_000_000
 
 
-def test_the_network_does_not_see_the_level_or_a_fixed_line(spectral):
+@pytest.mark.parametrize("name", ["spectral", "raw", "timm"])
+def test_a_network_does_not_hear_the_level(name):
+    network = untrained(name)
     samples = voice(3) + np.random.default_rng(0).normal(0, 1e-3, int(1.5 * RATE)).astype(np.float32)
-    quiet = spectral.steps((0.1 * samples).astype(np.float32))
-    assert spectral.steps(samples).values == pytest.approx(quiet.values, abs=2e-2)
+    quiet = network.steps((0.1 * samples).astype(np.float32))
+    assert network.steps(samples).values == pytest.approx(quiet.values, abs=2e-2)
+
+
+def test_the_spectrogram_has_no_mean():
+    samples = voice(3)
     assert spectrogram(samples).shape == (2 * count_of_steps(samples), 257)
     assert np.abs(spectrogram(samples).mean(0)).max() < 1e-4
 
 
-def test_a_long_sound_scored_in_parts_is_scored_as_in_one(spectral, monkeypatch):
-    samples = np.tile(voice(4, 2.0), 3)
-    whole = spectral.steps(samples)
-    monkeypatch.setattr("detect.speech.spectral._CHUNK", 70)
-    monkeypatch.setattr("detect.speech.spectral._MARGIN", 30)
-    parts = spectral.steps(samples)
+@pytest.mark.parametrize("name", ["spectral", "raw", "timm"])
+def test_a_long_sound_scored_in_parts_is_scored_as_in_one(name, monkeypatch):
+    network = untrained(name)
+    samples = np.tile(voice(4, 2.0), 5)
+    whole = network.steps(samples)
+    monkeypatch.setattr("detect.speech.network._CHUNK", 160)
+    parts = network.steps(samples)
     assert parts.values == pytest.approx(whole.values, abs=1e-4)
     assert parts.weights == pytest.approx(whole.weights, rel=1e-4)
 

@@ -1,4 +1,4 @@
-"""Training, evaluation and scoring of both kinds through the command line, on small sounds with a trace."""
+"""Training, evaluation and scoring of all kinds through the command line, on small sounds with a trace."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ from detect.speech.checkpoint import (
     is_speech_detector,
     load_speech,
 )
-from detect.speech.contract import RATE, SpeechDetector, StepScores
+from detect.speech.contract import RATE, NetworkOptions, SpeechDetector, StepScores
 from detect.speech.domain import SoundFigures, SpeechDomain, figures_of
 from detect.speech.fitted import fitted_map
-from detect.speech.network import steps_of
+from detect.speech.network_training import NetworkTraining, steps_of
 from detect.speech.score import score_sound, segments_above, usual_segments
 from detect.speech.store import SampleStore, read_samples
 from detect.speech.train import SpeechTrainConfig, train_speech
@@ -85,6 +85,8 @@ def test_the_command_line_evaluates_by_engine_and_codec_and_scores_files(floor, 
         (["evaluate", "SET", "--detector", "RUN", "--out", "SET"], "is a folder"),
         (["score", "SET/none.wav", "--detector", "RUN"], "does not exist"),
         (["train", "SET", "--run", "RUN/x", "--model", "spectra"], "no detector of speech is named"),
+        (["train", "SET", "--run", "RUN/x", "--backbone", "resnet10t"], "backbone is an option of timm"),
+        (["train", "SET", "--run", "RUN/x", "--model", "timm", "--backbone", "resnet10"], "timm has no model"),
         (["train", "SET", "--run", "RUN/x", "--leave-out", "*"], "leaves no fake"),
         (["train", "SET", "--run", "RUN/x", "--batch", "3"], "batch is even"),
         (["train", "SET", "--run", "RUN", "--seed", "5"], "was created with"),
@@ -96,28 +98,36 @@ def test_wrong_uses_are_a_sentence(floor, speech_set, capsys, change, words):
     assert words in " ".join(capsys.readouterr().err.replace("\n", "").split())
 
 
-def test_a_stopped_training_of_the_network_ends_in_the_same_weights(speech_set, tmp_path, monkeypatch):
-    whole = train_speech(speech_set, tmp_path / "whole", steps=4, **SMALL)
-    from detect.speech import network
+NETWORKS = [("spectral", {}), ("raw", {"residual": True}), ("timm", {"backbone": "mobilenetv3_small_050"})]
 
-    real_step, count = network.NetworkTraining._take_step, []
 
-    def broken(self: network.NetworkTraining) -> float:
+@pytest.mark.parametrize(("model", "options"), NETWORKS, ids=[name for name, _ in NETWORKS])
+def test_a_stopped_training_of_a_network_ends_in_the_same_weights(speech_set, tmp_path, monkeypatch, model, options):
+    settings = {**SMALL, "model": model, "network": options}
+    whole = train_speech(speech_set, tmp_path / "whole", steps=4, **settings)
+    real_step, count = NetworkTraining._take_step, []
+
+    def broken(self: NetworkTraining) -> float:
         count.append(1)
         if len(count) == 4:
             raise KeyboardInterrupt
         return real_step(self)
 
-    monkeypatch.setattr(network.NetworkTraining, "_take_step", broken)
+    monkeypatch.setattr(NetworkTraining, "_take_step", broken)
     with pytest.raises(KeyboardInterrupt):
-        train_speech(speech_set, tmp_path / "parts", steps=4, **SMALL)
-    monkeypatch.setattr(network.NetworkTraining, "_take_step", real_step)
+        train_speech(speech_set, tmp_path / "parts", steps=4, **settings)
+    monkeypatch.setattr(NetworkTraining, "_take_step", real_step)
     assert not (tmp_path / "parts" / "detector").exists()
-    parts = train_speech(speech_set, tmp_path / "parts", steps=4, **SMALL)
+    parts = train_speech(speech_set, tmp_path / "parts", steps=4, **settings)
     assert (whole.detector / WEIGHTS_NAME).read_bytes() == (parts.detector / WEIGHTS_NAME).read_bytes()
-    assert load_speech(parts.run).facts.kind == "spectral"
+    loaded = load_speech(parts.run)
+    assert loaded.facts.kind == model
+    assert loaded.facts.options == loaded.detector.options == NetworkOptions(**options)
+    card = (parts.detector / "README.md").read_text()
+    assert all(f"{name} {value}" in card for name, value in options.items())
+    assert loaded.detector.steps(voice(1)).logit == load_speech(whole.run).detector.steps(voice(1)).logit
     with pytest.raises(RunError, match="steps"):
-        train_speech(speech_set, tmp_path / "parts", steps=5, **SMALL)
+        train_speech(speech_set, tmp_path / "parts", steps=5, **settings)
 
 
 def test_settings_out_of_range_are_refused():
@@ -125,6 +135,16 @@ def test_settings_out_of_range_are_refused():
         SpeechTrainConfig(batch=3)
     with pytest.raises(UnknownNameError):
         SpeechTrainConfig(model="x")
+    for model, options, words in (
+        ("spectral", NetworkOptions(residual=True), "residual is an option of raw, not of spectral"),
+        ("raw", NetworkOptions(backbone="lcnet_050"), "backbone is an option of timm"),
+        ("lfcc-gmm", NetworkOptions(pretrained=True), "pretrained is an option of timm"),
+        ("timm", NetworkOptions(backbone="vit_tiny_patch16_224"), "pictures of any length"),
+    ):
+        with pytest.raises(ConfigError, match=words):
+            SpeechTrainConfig(model=model, network=options)
+    with pytest.raises(UnknownNameError, match="no model 'lcnet_05'"):
+        SpeechTrainConfig(model="timm", network=NetworkOptions(backbone="lcnet_05"))
 
 
 def test_labels_of_steps_are_those_of_their_middles():
@@ -143,6 +163,10 @@ def test_a_damaged_detector_is_refused(floor, tmp_path):
     for name, text, words in (
         (FACTS_NAME, '{"kind": "lfcc-gmm", "format": 9}', "format 9"),
         (FACTS_NAME, '{"kind": "other"}', "unknown kind"),
+        (FACTS_NAME, '{"kind": "timm", "options": {"backbone": "../lcnet_050"}}', "timm has no model"),
+        (FACTS_NAME, '{"kind": "timm", "options": {"backbone": "resnet152"}}', "more than 30,000,000"),
+        (FACTS_NAME, '{"kind": "timm", "options": {"backbone": "resnet18"}}', "do not fit"),
+        (FACTS_NAME, '{"kind": "raw", "options": {"residual": 3}}', "damaged"),
         (FACTS_NAME, "{", "damaged"),
         (WEIGHTS_NAME, "{", "damaged"),
     ):

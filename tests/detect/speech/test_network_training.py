@@ -1,4 +1,4 @@
-"""The batches of the network's training: fakes beside the recordings that they were made from."""
+"""The batches of a network's training: fakes beside the recordings that they were made from."""
 
 import dataclasses
 from pathlib import Path
@@ -7,7 +7,8 @@ import numpy as np
 
 from detect.speech.augment import AugmentConfig
 from detect.speech.contract import RATE
-from detect.speech.network import NetworkTraining, parents_of
+from detect.speech.network_training import NetworkTraining, parents_of
+from detect.speech.spectral import Spectral
 from detect.speech.store import SampleStore
 from detect.speech.train import SpeechTrainConfig
 from detect.speech.utterances import Utterance
@@ -35,7 +36,7 @@ def recordings(folder: Path) -> list[Utterance]:
 def batch(made: list[Utterance], paired: float, augment: AugmentConfig = STILL) -> np.ndarray:
     """(4, 2, 2 T, 257): the fake and the real recording of each of four pairs."""
     config = SpeechTrainConfig(batch=8, crop_seconds=1.0, paired=paired, augment=augment, device="cpu")
-    pictures, truth, _ = NetworkTraining(made, config, SampleStore())._batch(np.random.default_rng(3))
+    pictures, truth, _ = NetworkTraining(Spectral, made, config, SampleStore())._batch(np.random.default_rng(3))
     assert truth.mean(1).tolist() == [1.0, 0.0] * 4
     return pictures.numpy()[:, 0].reshape(4, 2, *pictures.shape[2:])
 

@@ -15,6 +15,7 @@ from forge.reenacting.config import ReenactConfig
 from forge.reenacting.lipsync.checkpoint import SHIPPED, load_lipsync_model
 from forge.reenacting.lipsync.drive import cut_driving_sound
 from forge.reenacting.lipsync.voice import Voice, stated_voice, voice_of
+from forge.reenacting.still import DRIVE_FRAMES, StillTarget, need_identity, still_target
 from forge.swapping.output import record_from, record_of
 from forge.swapping.request import FakeRequest, card_knowing, excerpt_of, fake_id, listed_clip, unstated_rights
 from shared import config as settings
@@ -25,9 +26,10 @@ from shared.dataset.names import safe_name, title_note
 from shared.errors import UsageError
 from shared.storage import sha256_file
 from shared.types import ClipRecord, VideoInfo
-from shared.video import probe
+from shared.video import VideoReader, probe
 from shared.video.excerpt import ClipRange
 from shared.video.facts import SOUND, read_with_notes
+from shared.video.held import HeldReader
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,6 +42,7 @@ class ReenactRequest(FakeRequest):
         config: the settings.
         swapper: an exported swapper, or a run that holds one, for a family that needs it; card: what it says of itself.
         lipsync: where the model of ``lipsync`` is; lipsync_sha256: of its weights; None for other families.
+        still: the target as a still; None for a video.
     """
 
     drive: Path
@@ -51,6 +54,11 @@ class ReenactRequest(FakeRequest):
     drive_rights: str | None = None
     lipsync: Path | None = None
     lipsync_sha256: str | None = None
+    still: StillTarget | None = None
+
+    @override
+    def read(self) -> VideoReader | HeldReader:
+        return super().read() if self.still is None else HeldReader(self.still.held)
 
     @property
     @override
@@ -123,8 +131,12 @@ def resolve_reenactment(
     _need_sound(drive, config)
     sha256, drive_sha256 = sha256_file(target), sha256_file(drive)
     parent = record_of(target) or (record_from(dataset, sha256) if dataset else None)
+    still = still_target(target, drive, config, overrides.stretch, parent)
+    known = parent.target_identity if parent else still and still.identity
+    if still is not None:
+        need_identity(still, overrides.target_identity, known)
     driver = record_of(drive) or (record_from(dataset, drive_sha256) if dataset else None)
-    person = overrides.target_identity or (parent.target_identity if parent else _by_name(target, "--target-identity"))
+    person = overrides.target_identity or known or _by_name(target, "--target-identity")
     other = overrides.driver_identity or (driver.target_identity if driver else None)
     drive_rights = overrides.drive_rights or (driver.rights if driver else None)
     lipsync = (swapper or SHIPPED) if config.family == "lipsync" else None
@@ -138,11 +150,13 @@ def resolve_reenactment(
     if other is None:
         other = person if drive_sha256 == sha256 else _by_name(drive, "--driver-identity")
     card = _card(swapper, person, config)
-    excerpt = excerpt_of(target, overrides.stretch, segments=bool(config.segments))
+    excerpt = None if still else excerpt_of(target, overrides.stretch, segments=bool(config.segments))
     usual = f"{safe_name(target.stem, longest=100)}-by-{safe_name(drive.stem, longest=60)}"
-    usual += f"@{excerpt.text}" if excerpt else ""
-    notes = title_note(target) | read_with_notes(target, info, audio=config.sound != "none")
-    rights = overrides.rights or (parent.rights if parent else unstated_rights(person))
+    cut = excerpt.text if excerpt else still and still.facts.get(DRIVE_FRAMES)
+    usual += f"@{cut}" if cut else ""
+    read = still.facts if still else read_with_notes(target, info, audio=config.sound != "none")
+    notes = title_note(target) | dict(read)
+    rights = overrides.rights or (parent.rights if parent else still and still.rights) or unstated_rights(person)
     return ReenactRequest(
         target=target, target_sha256=sha256, clip=fake_id(dataset, config.family, overrides.name or usual),
         rendition=rendition, target_identity=person, driver_identity=other,
@@ -150,7 +164,7 @@ def resolve_reenactment(
         drive=drive, drive_sha256=drive_sha256, config=config, audio=config.sound != "none",
         notes=notes | (excerpt_factor(excerpt.start, excerpt.stop) if excerpt else {}), excerpt=excerpt,
         swapper=None if lipsync else swapper, card=card, drive_rights=drive_rights, lipsync=lipsync,
-        lipsync_sha256=load_lipsync_model(lipsync).weights_sha256 if lipsync else None,
+        lipsync_sha256=load_lipsync_model(lipsync).weights_sha256 if lipsync else None, still=still,
     )  # fmt: skip
 
 
@@ -209,5 +223,5 @@ def already_listed(dataset: Path, request: ReenactRequest) -> ClipRecord | None:
     return record
 
 
-_SAME = ("target_sha256", "drive_sha256", "target_frames", "lipsync_sha256", "drive_rights", SOUND)
+_SAME = ("target_sha256", "drive_sha256", "target_frames", "lipsync_sha256", "drive_rights", DRIVE_FRAMES, SOUND)
 """Factors by which two requests are the same."""

@@ -20,6 +20,7 @@ from forge.commands.speech_set import speech_set
 from forge.commands.suggest import suggest
 from forge.commands.swap import swap
 from forge.commands.train import train
+from forge.commands.train_reenactor import train_reenactor
 from forge.commands.vocode import splice, vocode
 from forge.commands.voice import convert, train_text, train_voice
 
@@ -27,6 +28,7 @@ app = typer.Typer(help="Train swappers, make labelled fakes, measure them.", no_
 _SWAPS = (train, coverage, lr, swap, reenact, quality, redraw, build, suggest, export, models, recipes, pastes)
 _SPEECH = (speak, engines, vocode, splice, convert)
 app.command("train-generator")(train_generator)
+app.command("train-reenactor")(train_reenactor)
 for command in (generate, *_SWAPS, *_SPEECH):
     app.command()(command)
 app.command("speech-set")(speech_set)

@@ -19,7 +19,7 @@ from forge.building.progress import build_progress
 from forge.building.spec import SetSpec, load_spec
 from forge.building.steps import MADE, make_faceset, make_shot, read_made, render_master, train
 from forge.building.stills import cut_portraits, generate_faces, write_stills
-from forge.building.tasks import EncodeTask, GenerateTask, PortraitsTask, ShotTask, StillsTask
+from forge.building.tasks import DriveTask, EncodeTask, GenerateTask, PortraitsTask, ShotTask, StillsTask
 from forge.generating.checkpoint import generator_file
 from shared.console import console, counted
 from shared.dataset import DatasetFolder
@@ -237,6 +237,7 @@ def _prepared_engine(engine: Engine, missing: Sequence[BuildStep], out: Path, wo
     files += [str(generator_file(run)) for run in sorted(runs)]
     if encodes:
         SigningIdentity.load_or_create()  # before workers create one each
+    files += sorted({task.network for task in arguments if isinstance(task, DriveTask) and task.network})
     engine.need([out, work, config_home()], [Path(file) for file in files])
     return engine
 

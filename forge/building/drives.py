@@ -29,6 +29,7 @@ from forge.reenacting.drive_table import write_drive
 from forge.reenacting.families import ReadFrames, Stage, families
 from forge.reenacting.lipsync.checkpoint import load_lipsync_model
 from forge.reenacting.lipsync.drive import cut_driving_sound, heard_mouth
+from forge.reenacting.networks.checkpoint import reenactor_digest
 from forge.reenacting.performance import performance_of
 from forge.reenacting.record import drive_coverage
 from forge.swapping.masks import MASK_KINDS, MaskWriter
@@ -36,7 +37,7 @@ from forge.swapping.plan import SwapPlan, plan_found
 from forge.swapping.record import SwapOutcome
 from shared.audio.reading import read_sound
 from shared.device import with_threads
-from shared.errors import MediaError, NoFaceError, UsageError
+from shared.errors import CheckpointError, MediaError, NoFaceError, UsageError
 from shared.faces.finders.finder import FaceFinder, make_finder
 from shared.faces.finders.sidecar import SidecarFinder
 from shared.storage import replacing_folder, write_text
@@ -62,7 +63,7 @@ def render_drive(task: DriveTask) -> int:
     folder with the reason.
 
     Raises:
-        CheckpointError: the swapper cannot be read.
+        CheckpointError: the swapper or the network cannot be read.
         StorageError: writing failed.
     """
     with replacing_folder(Path(task.out)) as draft, with_threads(1):
@@ -111,6 +112,7 @@ def _render(task: DriveTask, draft: Path) -> Made:
             plan,
             read_driver=lambda: stored_frames(driver_shot / PICTURES, driver_facts.times),
             swapper=None if task.swapper is None else Path(task.swapper),
+            network=_network(task),
             driver_begins=driver_plan.times[0].seconds,
             **common,
         )
@@ -159,6 +161,19 @@ def _sound(shot: Path, facts: ShotFacts) -> Path:
     if facts.sound is None:
         raise UsageError(f"{shot.name} has no sound that could drive a mouth", hint="name clips with speech")
     return shot / facts.sound
+
+
+def _network(task: DriveTask) -> Path | None:
+    """The file of the network, which is the one that the build was planned with.
+
+    Raises:
+        CheckpointError: it was written anew since.
+    """
+    if task.network is None:
+        return None
+    if reenactor_digest(Path(task.network)) != task.network_sha256:
+        raise CheckpointError(f"{task.network} was changed while the set was built", hint="build the set again")
+    return Path(task.network)
 
 
 def _plan(shot: Path, config: ReenactConfig) -> SwapPlan:

@@ -247,6 +247,7 @@ class _Encoder:
                 **common, drive=drive, drive_sha256=sha256, driver_identity=task.source, config=config,
                 swapper=swapper, card=card,
                 lipsync_sha256=load_lipsync_model().weights_sha256 if config.family == "lipsync" else None,
+                network_sha256=task.driver.network_sha256,
             )  # fmt: skip
         assert swapper is not None
         assert card is not None

@@ -40,6 +40,7 @@ from forge.building.sampling import (
 from forge.building.spec import ManipulationConfig, SetSpec
 from forge.building.tasks import ClipTask, DriverFacts, DriveTask, EncodeTask, FacesTask, MasterTask, TrainTask
 from forge.reenacting.lipsync.checkpoint import load_lipsync_model
+from forge.reenacting.networks.checkpoint import reenactor_digest, reenactor_file
 from forge.swapping.config import SwapConfig
 from shared.config import need
 from shared.faces.facesets.extract_config import ExtractConfig
@@ -273,6 +274,7 @@ class _Planner:
         if not one.swapper:
             names = [person.name for person in self.spec.identity]
             key = load_lipsync_model().weights_sha256 if one.family == "lipsync" else ""
+            key = reenactor_digest(self._network(one)) if one.run else key
             groups = [(tuple(n for n in names if self.splits[n] == split), ("", key, None)) for split in SPLITS]
         made = 0
         for people, export in groups:
@@ -283,6 +285,14 @@ class _Planner:
             for pair in pairs:
                 self._drives(one, pair, export)
         need(made > 0, f"{one.name}: no people are paired", "each split needs two people or more")
+
+    def _network(self, one: ReenactmentConfig) -> Path:
+        """The file of the network of ``one``.
+
+        Raises:
+            CheckpointError: there is none.
+        """
+        return reenactor_file((self.spec.folder / one.run).resolve())
 
     def _drives(self, one: ReenactmentConfig, pair: Pair, export: tuple[str, str, str | None]) -> None:
         """The fakes of a pair of driver and target; self-drives, if they are one person."""
@@ -303,6 +313,7 @@ class _Planner:
             task = DriveTask(
                 out="", shot=shot.task.out, driver_shot=driver.task.out, swapper=folder or None, source=source,
                 target=target, config=config, segments=segments, seed=drawn,
+                network=str(self._network(one)) if one.run else None, network_sha256=key if one.run else None,
             )  # fmt: skip
             master = self._key("drive", shot.key, driver.key, key, source, target, config, segments, drawn)
             task = replace(task, out=str(self.work / "masters" / f"{kind}-{name}-{master[:12]}"))
@@ -310,7 +321,7 @@ class _Planner:
             size = shot.megapixels
             self._add(BuildStep(master, "drive", task, after, Path(task.out), size, size * 1.6e6))
             known = (*((("self", "yes"),) if own else ()), ("driver_clip", driver.name), *shot.factors)
-            facts = DriverFacts(driver.task.source, driver.task.source_sha256, config)
+            facts = DriverFacts(driver.task.source, driver.task.source_sha256, config, task.network_sha256)
             made = {"swapper": folder or None, "driver": facts}
             self._fake_clips(shot, pair, task.out, master, kind, name, known, **made)
 

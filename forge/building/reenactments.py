@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 
 from forge.building.choices import SegmentsConfig, checked_name, sample_size
-from forge.reenacting.config import FamilyName, ReenactConfig, with_usual_sound
+from forge.reenacting.config import FamilyName, ReenactConfig, completed
+from forge.reenacting.networks.config import NetworkName
 from shared.config import from_mapping, need
 
 
@@ -18,8 +19,10 @@ class ReenactmentConfig:
     """A family of re-enactment with settings and pairs of people.
 
     Attributes:
-        family: ``reenact-affine``, ``reenact-latent`` or ``lipsync``; swapper: of ``reenact-latent``, the name of a
-            ``[[swapper]]``, of which the last export is used.
+        family: see ``assay forge reenact --help``.
+        swapper: of ``reenact-latent``, the name of a ``[[swapper]]``, of which the last export is used.
+        run: of ``assay forge train-reenactor``, or the network's file, for a family with a network; relative to the
+            settings file.
         pairs: ``all``, ``ring`` (each person is driven by the next), ``sample:N`` or a list of [driver, target]. Only
             people of one split are paired, for ``reenact-latent`` those of one model.
         clips: maximum number of clips per target; None for all.
@@ -32,6 +35,7 @@ class ReenactmentConfig:
     name: str
     family: FamilyName = "reenact-affine"
     swapper: str = ""
+    run: str = ""
     pairs: str | tuple[tuple[str, str], ...] = "ring"
     clips: int | None = None
     settings: dict[str, Any] = field(default_factory=dict)
@@ -43,6 +47,12 @@ class ReenactmentConfig:
         need(self.name != "real" and not self.name.endswith("-self"), f"{self.name!r} is taken", "another name")
         latent = self.family == "reenact-latent"
         need(latent == bool(self.swapper), f"{self.name}: reenact-latent, and nothing else, names a swapper", "swapper")
+        trained = self.family in get_args(NetworkName)
+        need(
+            trained == bool(self.run),
+            f"{self.name}: a run is named by families with a network, and by no other",
+            "run = 'runs/driven'",
+        )
         known = not isinstance(self.pairs, str) or self.pairs in ("all", "ring") or sample_size(self.pairs) is not None
         need(known, f"{self.name}: pairs is {self.pairs!r}", "all, ring, sample:N or a list of [driver, target]")
         for taken in ("family", "sound", "segments"):
@@ -55,7 +65,7 @@ class ReenactmentConfig:
         Raises:
             ConfigError: one is unknown or out of range.
         """
-        chosen = with_usual_sound({**below, **self.settings, "family": self.family})
+        chosen = completed({**below, **self.settings, "family": self.family})
         return from_mapping(ReenactConfig, chosen, where=f"reenactment {self.name}")
 
 

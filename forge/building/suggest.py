@@ -274,9 +274,10 @@ def _next_mapping(
             if name in one or getattr(new, name) != ManipulationConfig.__dataclass_fields__[name].default:
                 one[name] = values[name]
         manipulations.append(one)
-    generations = [{**entry, "run": _placed(entry["run"], spec, out)} for entry in raw.get("generation", ())]
     found = {**raw, "set": given, "swapper": swappers, "manipulation": manipulations}
-    found |= {"generation": generations} if generations else {}
+    for kind in ("reenactment", "generation"):
+        entries = [_with_placed_run(entry, spec, out) for entry in raw.get(kind, ())]
+        found |= {kind: entries} if entries else {}
     # Checked here, so that errors show before a build.
     from_mapping(SetSpec, {**found, "folder": str(out.resolve().parent)}, where=out.name)
     return found
@@ -286,6 +287,11 @@ def next_name(name: str) -> str:
     """``faces`` becomes ``faces-2``, ``faces-2`` becomes ``faces-3``."""
     match = re.fullmatch(r"(.+)-(\d{1,6})", name)
     return f"{match[1]}-{int(match[2]) + 1}" if match else f"{name}-2"
+
+
+def _with_placed_run(entry: Mapping[str, Any], spec: SetSpec, out: Path) -> dict[str, Any]:
+    """``entry`` with its run, if it names one, relative to the new settings."""
+    return {**entry, **({"run": _placed(entry["run"], spec, out)} if entry.get("run") else {})}
 
 
 def _placed(path: str, spec: SetSpec, out: Path) -> str:

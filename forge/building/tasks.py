@@ -71,7 +71,8 @@ class MasterTask:
 class DriveTask:
     """Render a re-enactment losslessly. ``driver_shot`` is that of the performance; ``seed`` is for segments.
 
-    ``source`` is the driver and ``target`` the person who is driven.
+    ``source`` is the driver and ``target`` the person who is driven. ``network`` is the file of a trained network with
+    that SHA-256, ``network_sha256``.
     """
 
     out: str
@@ -83,15 +84,18 @@ class DriveTask:
     config: ReenactConfig
     segments: SegmentsConfig | None
     seed: int
+    network: str | None = None
+    network_sha256: str | None = None
 
 
 @dataclass(frozen=True)
 class DriverFacts:
-    """The driver of a re-enactment, for its record: its file with the SHA-256, and the settings."""
+    """The driver of a re-enactment, for its record: its file and its SHA-256, the settings, a network's SHA-256."""
 
     file: str
     sha256: str
     config: ReenactConfig
+    network_sha256: str | None = None
 
 
 @dataclass(frozen=True)

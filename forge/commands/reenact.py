@@ -17,7 +17,7 @@ from forge.commands.options import (
     RightsOption,
     strengths_of,
 )
-from forge.reenacting.config import REGIONS, FamilyName, Motion, ReenactConfig, SoundFrom, regions_of, with_usual_sound
+from forge.reenacting.config import REGIONS, FamilyName, Motion, ReenactConfig, SoundFrom, completed, regions_of
 from shared.commands.completion import finders, values
 from shared.commands.options import DeviceOption, SeedOption, SettingsOption, choices, default, nested, resolve
 from shared.console import console
@@ -73,7 +73,9 @@ DriveOption = Annotated[
 RunOption = Annotated[
     Path | None,
     typer.Option(
-        help="Run or swapper that knows the target, for reenact-latent; another model, for lipsync.",
+        help="Run or swapper that knows the target, for reenact-latent; run of train-reenactor, for reenact-landmark "
+        "and reenact-warp; "
+        "another model, for lipsync.",
         show_default=False,
     ),
 ]
@@ -137,12 +139,14 @@ def reenact(
 
     Example: assay forge reenact ann.png --drive bob.mp4 --sound driver --out driven.mp4
 
+    Example: assay forge reenact ann.mp4 --drive bob.mp4 --family reenact-landmark --run runs/driven --out driven/
+
     Example: assay forge reenact ann.mp4 --family lipsync --drive speech.wav --drive-rights consent --out said.mp4
     """
     flags = nested(
         {
             "family": family,
-            "regions": None if region is None else list(regions_of(region)),
+            "regions": None if region is None else regions_of(region),
             "motion": motion,
             "neutral": neutral,
             "offset_seconds": offset,
@@ -156,7 +160,7 @@ def reenact(
         }
         | {f"strength.{key}": value for key, value in strengths_of(strength or []).items()}
     )
-    settings: ReenactConfig = resolve(ReenactConfig, config, flags, with_usual_sound)
+    settings: ReenactConfig = resolve(ReenactConfig, config, flags, completed)
     who = {
         "target_identity": target_identity, "driver_identity": driver_identity, "rights": rights, "stretch": stretch,
         "drive_rights": drive_rights, "swapper": run, "drive_finder": drive_finder,

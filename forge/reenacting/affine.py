@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterable
+from collections.abc import Callable, Generator, Iterable
+from functools import partial
 
 import numpy as np
 
@@ -28,9 +29,16 @@ def warped_frames(
     frames: Iterable[Frame], plan: DrivePlan, donor: OpenMouth | None
 ) -> Generator[CompositedFrame, None, None]:
     """Every frame with its planned face driven, in order; ``donor`` as in :func:`mouth_inside`."""
+    return composited(frames, plan, partial(warped_patch, donor=donor))
+
+
+def composited(
+    frames: Iterable[Frame], plan: DrivePlan, make: Callable[[np.ndarray, DrivenFrame], Patch | None]
+) -> Generator[CompositedFrame, None, None]:
+    """Every frame with what ``make`` makes of its picture and its planned face laid over it, in order."""
     for frame in frames:
         driven = plan.frames.get(frame.index)
-        patch = None if driven is None else warped_patch(frame.image, driven, donor)
+        patch = None if driven is None else make(frame.image, driven)
         if driven is None or patch is None:
             yield CompositedFrame(frame, frame.image, frame_masks(frame.image, frame.image, []))
             continue

@@ -14,7 +14,7 @@ from typing import Any
 
 from typing_extensions import override
 
-from forge.reenacting.config import ReenactConfig, with_usual_sound
+from forge.reenacting.config import ReenactConfig, completed
 from forge.reenacting.drive_table import drive_factors, drive_table_for, write_drive
 from forge.reenacting.families import Stage, families
 from forge.reenacting.lipsync.checkpoint import load_lipsync_model
@@ -79,8 +79,8 @@ def reenact_clip(
             sound.
         dataset: a dataset folder; made where there is none.
         config: all other settings.
-        swapper: an exported swapper, or a run, for ``reenact-latent``; for ``lipsync`` a model other than the one in
-            the package.
+        swapper: an exported swapper, or a run, for ``reenact-latent``; a run of ``assay forge train-reenactor`` for a
+            family with a network; for ``lipsync`` a model other than the one in the package.
         target_identity: who is in the target; by default as its record says, or the file name.
         driver_identity: who is in the driver, or speaks; by default likewise, or as synthetic speech says of itself.
         rights: the basis on which the target may be used; by default as its record says.
@@ -107,7 +107,7 @@ def reenact_clip(
     """
     target, drive, dataset = Path(target), Path(drive), Path(dataset)
     named = {"finder": finder} if isinstance(finder, str) else {}
-    chosen = with_usual_sound(settings) if config is None or config.sound == "target" else settings
+    chosen = completed(settings) if config is None or config.sound == "target" else settings
     config = configured(ReenactConfig, config, {**chosen, **named})
     config = fitted_to_target(config, target)
     info, encoding = clip_info(target), encoding or config.output.encoding
@@ -170,6 +170,7 @@ def _found(
         read_driver=lambda: _frames(VideoReader(request.drive)),
         person=request.target_identity,
         swapper=request.swapper,
+        network=request.network,
         finder=mine,
         driver_begins=begins,
     )

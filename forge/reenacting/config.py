@@ -14,7 +14,8 @@ Region = Literal["mouth", "brows", "eyes", "tilt"]
 REGIONS: tuple[Region, ...] = get_args(Region)
 SoundFrom = Literal["target", "driver", "none"]
 Motion = Literal["replace", "add"]
-FamilyName = Literal["reenact-affine", "reenact-latent", "lipsync"]
+_UNTILTED = ("reenact-landmark", "reenact-warp")
+FamilyName = Literal["reenact-affine", "reenact-latent", "reenact-landmark", "reenact-warp", "lipsync"]
 
 
 @dataclass(frozen=True)
@@ -47,7 +48,7 @@ class ReenactConfig:
             most frames do is refused
         max_tilt_degrees: a larger tilt is cut to it
         sound: whose sound the clip gets; of ``lipsync`` not the target's, which the lips would not fit
-        corrections: of ``reenact-affine`` and ``lipsync``: rounds in which landmarks are found in the driven
+        corrections: of all families but ``reenact-latent``: rounds in which landmarks are found in the driven
             frames, and the drive is corrected by what is missing
         segments: half-open frame ranges to drive, ascending and apart; none is the whole clip
         color: of ``reenact-latent``: transfer from the target to the decoded face
@@ -98,6 +99,8 @@ class ReenactConfig:
         need(self.driver_face.isdecimal() or self.driver_face == "main", "driver_face is main or one number", HINT)
         latent = self.family == "reenact-latent"
         need(not latent or set(self.regions) in ({"mouth"}, set(REGIONS)), "reenact-latent drives mouth or all", HINT)
+        untilted = "tilt" not in self.regions or "tilt" in regions_by(self.family)
+        need(untilted, f"{self.family} tilts no head", "mouth, brows and eyes")
         late = self.sound == "driver" and self.offset_seconds < 0
         need(not late, "the driver's sound cannot begin after the clip does", "choose an offset of 0 or more")
         self._check_lipsync()
@@ -122,12 +125,24 @@ class ReenactConfig:
         )  # fmt: skip
 
 
-def with_usual_sound(settings: Mapping[str, Any]) -> dict[str, Any]:
-    """``settings``, in which ``lipsync`` has the driver's sound if none is named."""
-    named = settings.get("sound") is not None or settings.get("family") != "lipsync"
-    return {**settings, **({} if named else {"sound": "driver"})}
+def regions_by(family: str) -> tuple[Region, ...]:
+    """The regions that a family drives, all of them."""
+    return tuple(region for region in REGIONS if region != "tilt") if family in _UNTILTED else REGIONS
 
 
-def regions_of(text: str) -> tuple[str, ...]:
-    """The regions in ``text``: ``all``, or names with commas between them; unknown ones are refused by the settings."""
-    return REGIONS if text == "all" else tuple(part.strip() for part in text.split(","))
+def completed(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """``settings`` with what the family's name stands for.
+
+    ``lipsync`` has the driver's sound if none is named, and ``regions = "all"`` is all that the family drives.
+    """
+    family, found = settings.get("family", ""), dict(settings)
+    if family == "lipsync" and found.get("sound") is None:
+        found["sound"] = "driver"
+    if found.get("regions") == "all":
+        found["regions"] = regions_by(family)
+    return found
+
+
+def regions_of(text: str) -> str | list[str]:
+    """The regions in ``text``, names with commas between them, or ``all``; the settings refuse unknown ones."""
+    return text if text == "all" else [part.strip() for part in text.split(",")]

@@ -8,7 +8,7 @@ What is to be reached stays what it was.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -54,6 +54,13 @@ def corrected(
         left.append(distance)
         plan = _shifted(plan, missing, points)
     return plan, left
+
+
+def correction_facts(left: Sequence[float]) -> dict[str, str]:
+    """What a record says of the rounds of :func:`corrected`, which gave ``left``."""
+    if not left:
+        return {}
+    return {"drive_corrections": str(len(left)), "landmarks_off_px": f"{left[0]:.2f} before correction"}
 
 
 def _missing(

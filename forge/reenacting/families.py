@@ -14,7 +14,7 @@ import numpy as np
 
 from forge.reenacting.affine import warped_frames, warped_picture
 from forge.reenacting.config import ReenactConfig
-from forge.reenacting.correction import can_correct, corrected
+from forge.reenacting.correction import can_correct, corrected, correction_facts
 from forge.reenacting.interior import OpenMouth, can_give, in_colours_of
 from forge.reenacting.lipsync.drive import HeardMouth, plan_speech
 from forge.reenacting.performance import Performance
@@ -39,7 +39,7 @@ class Stage:
         drive: what is driven, frame by frame.
         read_target, read_driver: read the frames of either clip.
         person: the identity of the target.
-        swapper: of a family that has one.
+        swapper, network: of a family that has one.
         finder: found the target's face; None where its landmarks are stored.
     """
 
@@ -52,6 +52,7 @@ class Stage:
     read_driver: ReadFrames
     person: str
     swapper: Path | None = None
+    network: Path | None = None
     finder: FaceFinder | None = None
     facts: dict[str, str] = field(default_factory=dict)
     """What the family says of its work, for the record; filled in when its frames are asked for."""
@@ -68,6 +69,7 @@ class Stage:
         read_driver: ReadFrames,
         person: str,
         swapper: Path | None = None,
+        network: Path | None = None,
         finder: FaceFinder | None = None,
         driver_begins: float = 0.0,
     ) -> Stage:
@@ -80,7 +82,7 @@ class Stage:
         drive = plan_drive(target, driver, plan.swapped_frames, config, begins=begins)
         if config.family == "reenact-latent":
             drive = aligned_drive(drive, driver)
-        return cls(config, target, driver, plan, drive, read_target, read_driver, person, swapper, finder)
+        return cls(config, target, driver, plan, drive, read_target, read_driver, person, swapper, network, finder)
 
     @classmethod
     def heard(
@@ -102,7 +104,7 @@ class Stage:
         """
         begins = (plan.times[0].seconds, sound_begins)
         drive = plan_speech(target, mouth, plan.swapped_frames, config, begins=begins)
-        return cls(config, target, None, plan, drive, read_target, lambda: (), person, None, finder)
+        return cls(config, target, None, plan, drive, read_target, lambda: (), person, None, None, finder)
 
 
 Family = Callable[[Stage, Iterable[Frame], int], Generator[CompositedFrame, None, None]]
@@ -125,9 +127,7 @@ def _corrected(stage: Stage, donor: OpenMouth | None) -> DrivePlan:
         return stage.drive
     make = partial(warped_picture, donor=donor)
     plan, left = corrected(stage.drive, stage.read_target, make, stage.finder, stage.config)
-    if left:
-        stage.facts["drive_corrections"] = str(len(left))
-        stage.facts["landmarks_off_px"] = f"{left[0]:.2f} before correction"
+    stage.facts.update(correction_facts(left))
     return plan
 
 
@@ -136,6 +136,22 @@ def _latent(stage: Stage, frames: Iterable[Frame], depth: int) -> Generator[Comp
     from forge.reenacting.latent import decoded_frames
 
     return decoded_frames(stage, frames, depth)
+
+
+@families.register("reenact-landmark")
+def _landmark(stage: Stage, frames: Iterable[Frame], depth: int) -> Generator[CompositedFrame, None, None]:
+    del depth
+    from forge.reenacting.landmark import filled_frames
+
+    return filled_frames(stage, frames)
+
+
+@families.register("reenact-warp")
+def _warp(stage: Stage, frames: Iterable[Frame], depth: int) -> Generator[CompositedFrame, None, None]:
+    del depth
+    from forge.reenacting.warp import moved_frames
+
+    return moved_frames(stage, frames)
 
 
 def open_mouth(stage: Stage) -> OpenMouth | None:
@@ -155,7 +171,7 @@ def open_mouth(stage: Stage) -> OpenMouth | None:
         stage.facts["mouth_inside"] = f"darkened: {nobody} its mouth"
         return None
     stage.facts["mouth_inside"] = f"frame {other.frame} of the driver: the target never opens its mouth"
-    picture = _picture(stage.read_target, int(stage.target.frames[0]))
+    picture = picture_at(stage.read_target, int(stage.target.frames[0]))
     return in_colours_of(other, picture, stage.target.landmarks[0])
 
 
@@ -165,8 +181,9 @@ def _widest(performance: Performance, read: ReadFrames) -> OpenMouth | None:
     if not can_give(float(performance.mouth_openings[place])):
         return None
     index = int(performance.frames[place])
-    return OpenMouth(index, _picture(read, index), performance.landmarks[place], performance.placements[place])
+    return OpenMouth(index, picture_at(read, index), performance.landmarks[place], performance.placements[place])
 
 
-def _picture(read: ReadFrames, index: int) -> np.ndarray:
+def picture_at(read: ReadFrames, index: int) -> np.ndarray:
+    """(H, W, 3) uint8: the frame of that index."""
     return np.array(next(frame.image for frame in read() if frame.index == index))

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import get_args
 
 from typing_extensions import override
 
@@ -15,6 +16,8 @@ from forge.reenacting.config import ReenactConfig
 from forge.reenacting.lipsync.checkpoint import SHIPPED, load_lipsync_model
 from forge.reenacting.lipsync.drive import cut_driving_sound
 from forge.reenacting.lipsync.voice import Voice, stated_voice, voice_of
+from forge.reenacting.networks.checkpoint import LoadedReenactor, load_reenactor
+from forge.reenacting.networks.config import NetworkName
 from forge.reenacting.still import DRIVE_FRAMES, StillTarget, need_identity, still_target
 from forge.swapping.output import record_from, record_of
 from forge.swapping.request import FakeRequest, card_knowing, excerpt_of, fake_id, listed_clip, unstated_rights
@@ -23,7 +26,7 @@ from shared.audio.reading import has_sound
 from shared.console import console
 from shared.dataset.excerpts import excerpt_factor
 from shared.dataset.names import safe_name, title_note
-from shared.errors import UsageError
+from shared.errors import CheckpointError, UsageError
 from shared.storage import sha256_file
 from shared.types import ClipRecord, VideoInfo
 from shared.video import VideoReader, probe
@@ -42,6 +45,7 @@ class ReenactRequest(FakeRequest):
         config: the settings.
         swapper: an exported swapper, or a run that holds one, for a family that needs it; card: what it says of itself.
         lipsync: where the model of ``lipsync`` is; lipsync_sha256: of its weights; None for other families.
+        network: a trained network of re-enactment, or its run; network_sha256: of its file; None likewise.
         still: the target as a still; None for a video.
     """
 
@@ -54,6 +58,8 @@ class ReenactRequest(FakeRequest):
     drive_rights: str | None = None
     lipsync: Path | None = None
     lipsync_sha256: str | None = None
+    network: Path | None = None
+    network_sha256: str | None = None
     still: StillTarget | None = None
 
     @override
@@ -68,7 +74,8 @@ class ReenactRequest(FakeRequest):
     @property
     @override
     def mark_facts(self) -> Mapping[str, str]:
-        return self.mark_facts_with(self.config, self.swapper_sha256 or self.lipsync_sha256, drive=self.drive_sha256)
+        made_by = self.swapper_sha256 or self.lipsync_sha256 or self.network_sha256
+        return self.mark_facts_with(self.config, made_by, drive=self.drive_sha256)
 
     @property
     def swapper_sha256(self) -> str | None:
@@ -149,7 +156,8 @@ def resolve_reenactment(
         other, drive_rights = voice.identity, voice.rights
     if other is None:
         other = person if drive_sha256 == sha256 else _by_name(drive, "--driver-identity")
-    card = _card(swapper, person, config)
+    network = _network(swapper, person, config)
+    card = None if network else _card(swapper, person, config)
     excerpt = None if still else excerpt_of(target, overrides.stretch, segments=bool(config.segments))
     usual = f"{safe_name(target.stem, longest=100)}-by-{safe_name(drive.stem, longest=60)}"
     cut = excerpt.text if excerpt else still and still.facts.get(DRIVE_FRAMES)
@@ -163,8 +171,9 @@ def resolve_reenactment(
         rights=rights, parent=parent.id if parent else None,
         drive=drive, drive_sha256=drive_sha256, config=config, audio=config.sound != "none",
         notes=notes | (excerpt_factor(excerpt.start, excerpt.stop) if excerpt else {}), excerpt=excerpt,
-        swapper=None if lipsync else swapper, card=card, drive_rights=drive_rights, lipsync=lipsync,
-        lipsync_sha256=load_lipsync_model(lipsync).weights_sha256 if lipsync else None, still=still,
+        swapper=None if lipsync or network else swapper, card=card, drive_rights=drive_rights, lipsync=lipsync,
+        lipsync_sha256=load_lipsync_model(lipsync).weights_sha256 if lipsync else None,
+        network=swapper if network else None, network_sha256=network.sha256 if network else None, still=still,
     )  # fmt: skip
 
 
@@ -200,6 +209,25 @@ def _card(swapper: Path | None, person: str, config: ReenactConfig) -> SwapperCa
     return card_knowing(swapper, person)
 
 
+def _network(run: Path | None, person: str, config: ReenactConfig) -> LoadedReenactor | None:
+    """The network of a family that has one; warns if it has not seen ``person``.
+
+    Raises:
+        UsageError: none is given.
+        CheckpointError: it cannot be read, or is of another family.
+    """
+    if config.family not in get_args(NetworkName):
+        return None
+    if run is None:
+        raise UsageError(f"{config.family} needs a network", hint="give --run: one of assay forge train-reenactor")
+    network = load_reenactor(run)
+    if network.card.family != config.family:
+        raise CheckpointError(f"{run} is of {network.card.family}, not {config.family}", hint="name it as --family")
+    if not network.net.one_shot and not network.card.knows(person):
+        console.warn(f"{run} was not trained on {person}: what it fills in is of other people")
+    return network
+
+
 def already_listed(dataset: Path, request: ReenactRequest) -> ClipRecord | None:
     """The record of the same request; None if its id is free.
 
@@ -213,6 +241,7 @@ def already_listed(dataset: Path, request: ReenactRequest) -> ClipRecord | None:
             record.rights, *(record.factors.get(name) for name in _SAME))  # fmt: skip
     facts = {"target_sha256": request.target_sha256, "drive_sha256": request.drive_sha256} | dict(request.notes)
     facts |= {} if request.lipsync_sha256 is None else {"lipsync_sha256": request.lipsync_sha256}
+    facts |= {} if request.network_sha256 is None else {"network_sha256": request.network_sha256}
     facts |= {} if request.drive_rights is None else {"drive_rights": request.drive_rights}
     asked = (settings.digest(request.config), request.swapper_sha256, request.rendition, request.target_identity,
              request.driver_identity, request.rights, *map(facts.get, _SAME))  # fmt: skip
@@ -223,5 +252,6 @@ def already_listed(dataset: Path, request: ReenactRequest) -> ClipRecord | None:
     return record
 
 
-_SAME = ("target_sha256", "drive_sha256", "target_frames", "lipsync_sha256", "drive_rights", DRIVE_FRAMES, SOUND)
+_SAME = ("target_sha256", "drive_sha256", "target_frames", "lipsync_sha256", "network_sha256", "drive_rights",
+         DRIVE_FRAMES, SOUND)  # fmt: skip
 """Factors by which two requests are the same."""

@@ -10,7 +10,8 @@ from typing import Any
 import torch
 
 from forge.models.contract import Option
-from forge.reenacting.networks.contract import Reenactor, reenactors
+from forge.reenacting.networks.contract import Reenactor
+from forge.reenacting.networks.families import untrained
 from shared.config import from_mapping, to_mapping
 from shared.errors import AssayError, CheckpointError
 from shared.storage import sha256_file
@@ -134,6 +135,6 @@ def _card_in(document: Mapping[str, Any], file: Path) -> ReenactorCard:
 
 def _built(card: ReenactorCard, file: Path) -> Reenactor:
     try:
-        return reenactors.create(card.family, **card.options)
+        return untrained(card.family, card.options)
     except (AssayError, TypeError, ValueError) as error:
         raise CheckpointError(f"{file} describes no network: {error}", hint=_HINT) from error

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from forge.models.contract import Option
@@ -25,24 +26,25 @@ TINY: dict[NetworkName, dict[str, Option]] = {
 """Options of the smallest useful network of each family, for tests."""
 
 
-def untrained(config: ReenactorConfig) -> Reenactor:
-    """The network that ``config`` describes, with random weights from torch's global generator.
+def untrained(family: str, options: Mapping[str, Option]) -> Reenactor:
+    """A network with random weights from torch's global generator.
 
     Raises:
         ConfigError: the family has no such option, or not with that value.
+        UnknownNameError: there is no such family.
     """
     try:
-        return reenactors.create(config.family, **config.options)
+        return reenactors.create(family, **options)
     except TypeError as error:
         raise ConfigError(
-            f"{config.family} cannot be built with {config.options}: {error}",
+            f"{family} cannot be built with {dict(options)}: {error}",
             hint="see assay forge train-reenactor --help: --option name=value",
         ) from error
 
 
 def trainer_of(net: Reenactor, material: Material, config: ReenactorConfig, device: Device) -> ReenactorTrainer[Any]:
     """The trainer of a network on ``material``."""
-    return _TRAINERS[net.spec.name](net, untrained(config), material, config, device)
+    return _TRAINERS[net.spec.name](net, untrained(config.family, config.options), material, config, device)
 
 
 def usual_steps(config: ReenactorConfig) -> int:

@@ -26,6 +26,9 @@ EYE_PARTS: tuple[tuple[int, ...], ...] = tuple((*brow, *eye) for brow, eye in zi
 _LINE = 1 / 80
 """Width of a line over the side of the crop."""
 
+_FINER = 4
+"""How much larger the canvas is on which shapes are drawn: OpenCV's own smooth edges are not exact."""
+
 _FRACTION_BITS = 4
 
 
@@ -34,15 +37,20 @@ def drive_maps(landmarks: Tensor, px: int) -> Tensor:
 
     Shapes are filled, so that a mouth that opens by a fraction of a pixel changes its map by as much.
     """
-    found = np.zeros((len(landmarks), MAPS, px, px), np.uint8)
-    for maps, points in zip(found, _fine(landmarks), strict=True):
-        lines = [(JAW,), (BROWS[0],), (BROWS[1],), (NOSE_LINE, NOSTRILS)]
-        for canvas, parts in zip(maps, lines, strict=False):
+    lines = [(JAW,), (BROWS[0],), (BROWS[1],), (NOSE_LINE, NOSTRILS)]
+    width = max(1, round(_LINE * px * _FINER))
+    found = np.empty((len(landmarks), MAPS, px, px), np.uint8)
+    for maps, points in zip(found, landmarks.numpy(), strict=True):
+        fine = _fine(points)
+        for place, parts in enumerate(lines):
+            canvas = _canvas(px)
             for part in parts:
-                cv2.polylines(canvas, [points[list(part)]], False, 255, max(1, round(_LINE * px)), cv2.LINE_AA,
-                              _FRACTION_BITS)  # fmt: skip
-        for canvas, part in zip(maps[len(lines) :], (*EYES, OUTER_LIPS, INNER_LIPS), strict=True):
-            cv2.fillPoly(canvas, [points[list(part)]], 255, cv2.LINE_AA, _FRACTION_BITS)
+                cv2.polylines(canvas, [fine[list(part)]], False, 255, width, cv2.LINE_8, _FRACTION_BITS)
+            maps[place] = _reduced(canvas, px)
+        for place, part in enumerate((*EYES, OUTER_LIPS, INNER_LIPS), len(lines)):
+            canvas = _canvas(px)
+            cv2.fillPoly(canvas, [fine[list(part)]], 255, cv2.LINE_8, _FRACTION_BITS)
+            maps[place] = _reduced(canvas, px)
     return torch.from_numpy(found).float() / 255
 
 
@@ -54,18 +62,26 @@ def region_masks(
     ``margins`` (B,) are factors by which each hull is larger than its points. With where the points are and where they
     are to be, a hull holds what has to be redrawn.
     """
-    found = np.zeros((len(landmarks[0]), 1, px, px), np.uint8)
-    points = np.concatenate([each.numpy() for each in landmarks], axis=1)
-    for canvas, one, margin in zip(found[:, 0], points, margins, strict=True):
+    found = np.empty((len(landmarks[0]), 1, px, px), np.uint8)
+    for number, margin in enumerate(margins):
+        canvas = _canvas(px)
         for part in parts:
-            chosen = one.reshape(len(landmarks), 68, 2)[:, list(part)].reshape(-1, 2)
+            chosen = np.concatenate([each[number, list(part)].numpy() for each in landmarks])
             centre = chosen.mean(0)
             hull = cv2.convexHull((centre + margin * (chosen - centre)).astype(np.float32))[:, 0]
-            fine = np.rint(hull * 2**_FRACTION_BITS).astype(np.int32)
-            cv2.fillConvexPoly(canvas, fine, 255, cv2.LINE_AA, _FRACTION_BITS)
+            cv2.fillConvexPoly(canvas, _fine(hull), 255, cv2.LINE_8, _FRACTION_BITS)
+        found[number, 0] = _reduced(canvas, px)
     return torch.from_numpy(found).float() / 255
 
 
-def _fine(landmarks: Tensor) -> np.ndarray:
-    """(B, 68, 2) int32 in fractions of a pixel, as OpenCV draws."""
-    return np.rint(landmarks.numpy() * 2**_FRACTION_BITS).astype(np.int32)
+def _canvas(px: int) -> np.ndarray:
+    return np.zeros((_FINER * px, _FINER * px), np.uint8)
+
+
+def _reduced(canvas: np.ndarray, px: int) -> np.ndarray:
+    return cv2.resize(canvas, (px, px), interpolation=cv2.INTER_AREA)
+
+
+def _fine(points: np.ndarray) -> np.ndarray:
+    """(N, 2) int32: crop pixels as places on a canvas, in fractions as OpenCV draws."""
+    return np.rint(((points + 0.5) * _FINER - 0.5) * 2**_FRACTION_BITS).astype(np.int32)

@@ -55,7 +55,7 @@ def train_reenactor(
     """
     device = pick_device(config.device, config.precision)
     seed_everything(config.seed)
-    net = untrained(config)
+    net = untrained(config.family, config.options)
     spec = net.spec
     material = read_material(facesets, spec, holdout=config.holdout, most_pictures=config.most_pictures)
     clips = int(material.clips.max()) + 1

@@ -34,11 +34,15 @@ _SLOPE = 0.1
 _MENDED = 0.04
 """Share of the side by which the mix of motions may be mended, at most."""
 
-_PAINTED_AT_FIRST = -2.0
+_SOFT_PX = 5
+"""Side of the mean of the moved pixels that what is painted starts from."""
+
+_MOST_LOGIT = 4.0
+_FIRST_OUT, _FIRST_SHARE = 0.1, -0.5
 _FACE = (*range(17), *range(17, 27))
 _PAINT_MARGIN = 1.25
 _OUTSIDE_WEIGHT, _DETAIL_WEIGHT = 0.1, 3.0
-_DSSIM, _EDGE, _WARPED, _PAINT_COST = 1.0, 1.0, 0.5, 0.02
+_DSSIM, _EDGE, _WARPED, _PAINT_COST = 1.0, 1.0, 0.5, 0.005
 _SHADE, _SHIFT = 0.1, 0.03
 
 
@@ -74,6 +78,8 @@ def paintable(driving: Tensor, px: int) -> Tensor:
 class WarpReenactor(Reenactor):
     """A source and where its landmarks are to be -> :class:`Warped`."""
 
+    one_shot = True
+
     def __init__(self, spec: ReenactorSpec, channels: int) -> None:
         super().__init__()
         self.spec = spec
@@ -88,7 +94,8 @@ class WarpReenactor(Reenactor):
         self.out = nn.Conv2d(first, 4 * 4, 3, padding=1)
         initialise(self)
         with torch.no_grad():
-            self.out.weight.mul_(0.1)
+            self.out.weight.mul_(_FIRST_OUT)
+            self.out.bias[-4:] = _FIRST_SHARE  # type: ignore[index]
             self.mixer.out.weight.zero_()
 
     @override
@@ -111,8 +118,11 @@ class WarpReenactor(Reenactor):
         x = self.up1(x, torch.cat([ones * F.interpolate(seen, scale_factor=2.0, mode="bilinear"), small[0]], 1))
         made = F.pixel_shuffle(self.out(x).float(), 2)
         allowed = paintable(points.cpu(), px).to(device)
-        share = torch.sigmoid(made[:, 3:] + _PAINTED_AT_FIRST) * allowed
-        return Warped(full, sampled(source, at, px), torch.sigmoid(made[:, :3]), share)
+        moved = sampled(source, at, px)
+        painted = F.avg_pool2d(moved, _SOFT_PX, 1, _SOFT_PX // 2, count_include_pad=False) + torch.tanh(made[:, :3])
+        # Bounded, so that a network that painted badly at first can still learn to.
+        share = torch.sigmoid(_MOST_LOGIT * torch.tanh(made[:, 3:])) * allowed
+        return Warped(full, moved, painted.clamp(0, 1), share)
 
     def _flow(self, source: Tensor, source_points: Tensor, points: Tensor, maps: Tensor) -> tuple[Tensor, Tensor]:
         """The flow (B, S/2, S/2, 2), and how well the source shows what is wanted, (B, 1, S/4, S/4)."""

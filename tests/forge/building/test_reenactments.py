@@ -11,21 +11,24 @@ import numpy as np
 import pytest
 
 from forge.building.build import build_set
+from forge.building.drives import render_drive
 from forge.building.plan import plan_set
 from forge.building.reenactments import ReenactmentConfig, driver_of, other_moment
 from forge.building.spec import load_spec
 from forge.reenacting.config import ReenactConfig
 from forge.reenacting.drive_table import read_drive
 from forge.reenacting.lipsync.checkpoint import SHIPPED
+from forge.reenacting.networks.checkpoint import WEIGHTS
 from shared.actors.actor import cast
 from shared.actors.filming import film
 from shared.audio.sound import Sound
 from shared.audio.writing import write_sound
 from shared.dataset import DatasetFolder
-from shared.errors import ConfigError
+from shared.errors import CheckpointError, ConfigError
 from shared.storage import sha256_file
 from shared.video import VideoReader, audio_digest
 from tests.factories import write_clip
+from tests.forge.reenacting.test_landmark import write_network
 
 TEXT = """
 renditions = ["c23", {{ name = "half", size = 64 }}]
@@ -100,6 +103,32 @@ def test_a_set_of_re_enactments_is_built_and_verified_and_not_built_again(settin
     assert not table.exists()
 
 
+def test_a_network_drives_people_of_a_set_and_a_new_one_makes_new_fakes(settings, tmp_path):
+    write_network(tmp_path / "net", "ann")
+    path = tmp_path / "set.toml"
+    added = 'family = "reenact-landmark"\nrun = "net"\nclips = 1\n'
+    path.write_text(settings.read_text().replace('name = "mouths"\n', f'name = "mouths"\n{added}'))
+    result = build_set(path, tmp_path / "driven", work=tmp_path / "work")
+    assert result.skipped == {}
+    folder = DatasetFolder.open(tmp_path / "driven")
+    assert folder.verify(deep=True) == []
+    fakes = {record.id.name.partition("@")[0]: record for record in folder.records() if record.kind == "reenact"}
+    assert sorted(fakes) == ["ann-00-by-ann", "ann-00-by-bob", "bob-00-by-ann", "bob-00-by-bob"]
+    sha256 = sha256_file(tmp_path / "net" / WEIGHTS)
+    for record in fakes.values():
+        assert (record.architecture, record.factors["network_sha256"]) == ("reenact-landmark", sha256)
+        assert record.factors["network_knows_target"] == ("yes" if record.target_identity == "ann" else "no")
+    assert fakes["ann-00-by-ann"].is_self_swap
+    assert build_set(path, tmp_path / "driven", work=tmp_path / "work").tasks == {}
+    write_network(tmp_path / "net", "ann", seed=1)
+    plan = plan_set(load_spec(path), tmp_path / "driven", tmp_path / "work")
+    assert not {step.key for step in plan.steps_of("drive")} & {path.name for path in (tmp_path / "work").rglob("*")}
+    drive = plan.steps_of("drive")[0].task
+    write_network(tmp_path / "net", "ann", seed=2)
+    with pytest.raises(CheckpointError, match="was changed while the set was built"):
+        render_drive(drive)
+
+
 def test_people_of_one_split_drive_each_other(settings, tmp_path):
     plan = plan_set(load_spec(settings), tmp_path / "out", tmp_path / "work")
     drives = [step.task for step in plan.steps_of("drive")]
@@ -115,6 +144,8 @@ def test_people_of_one_split_drive_each_other(settings, tmp_path):
         ({"name": "x-self"}, "is taken"),
         ({"family": "reenact-latent"}, "names a swapper"),
         ({"swapper": "compact"}, "names a swapper"),
+        ({"family": "reenact-landmark"}, "a run is named by families with a network"),
+        ({"run": "runs/driven"}, "a run is named by families with a network"),
         ({"pairs": "some"}, "pairs is 'some'"),
         ({"settings": {"sound": "driver"}}, "no setting of a set"),
         ({"settings": {"regions": ["nose"]}}, "nose"),

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from forge.reenacting.config import REGIONS, ReenactConfig, StrengthConfig, regions_of, with_usual_sound
+from forge.reenacting.config import REGIONS, ReenactConfig, StrengthConfig, completed, regions_of
 from forge.swapping.config import ColorConfig
 from shared.errors import ConfigError
 
@@ -36,8 +36,9 @@ def test_a_strength_is_at_most_twice_the_motion():
 
 
 def test_all_stands_for_every_region():
-    assert regions_of("all") == REGIONS
-    assert regions_of("mouth, eyes") == ("mouth", "eyes")
+    assert regions_of("mouth, eyes") == ["mouth", "eyes"]
+    assert completed({"regions": regions_of("all")})["regions"] == REGIONS
+    assert completed({"family": "reenact-landmark", "regions": "all"})["regions"] == ("mouth", "brows", "eyes")
 
 
 def test_the_target_is_found_as_a_swap_finds_it():
@@ -47,6 +48,6 @@ def test_the_target_is_found_as_a_swap_finds_it():
 
 
 def test_lips_that_are_driven_by_a_sound_have_it_unless_another_is_named():
-    assert with_usual_sound({"family": "lipsync"}) == {"family": "lipsync", "sound": "driver"}
-    assert with_usual_sound({"family": "lipsync", "sound": "none"})["sound"] == "none"
-    assert "sound" not in with_usual_sound({"family": "reenact-affine"})
+    assert completed({"family": "lipsync"}) == {"family": "lipsync", "sound": "driver"}
+    assert completed({"family": "lipsync", "sound": "none"})["sound"] == "none"
+    assert "sound" not in completed({"family": "reenact-affine"})

@@ -16,7 +16,7 @@ from forge.reenacting.networks.checkpoint import (
     reenactor_file,
     save_reenactor,
 )
-from forge.reenacting.networks.contract import reenactors
+from forge.reenacting.networks.families import untrained
 from shared.errors import CheckpointError
 from shared.training.checkpoint import write_checkpoint
 
@@ -27,7 +27,7 @@ CARD = ReenactorCard(
 
 def saved(path: Path, card: ReenactorCard = CARD, **tensors: torch.Tensor) -> Path:
     torch.manual_seed(0)
-    net = reenactors.create("reenact-landmark", px=64, channels=4)
+    net = untrained("reenact-landmark", {"px": 64, "channels": 4})
     with torch.no_grad():
         for name, value in tensors.items():
             net.get_parameter(name.replace("_", ".")).fill_(float(value))

@@ -1,4 +1,4 @@
-"""What every network of re-enactment can do: train, stop and go on, and be saved.
+"""What every network of re-enactment can do: train, stop and go on, be saved, and drive a clip.
 
 A new family joins by being registered, with its smallest options in ``TINY``.
 """
@@ -6,20 +6,25 @@ A new family joins by being registered, with its smallest options in ``TINY``.
 from __future__ import annotations
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import get_args
 
+import numpy as np
 import pytest
 import torch
 
+from forge.reenacting.clip import reenact_clip
 from forge.reenacting.networks.checkpoint import load_reenactor, save_reenactor
 from forge.reenacting.networks.config import NetworkName, ReenactorConfig
 from forge.reenacting.networks.contract import reenactors
 from forge.reenacting.networks.families import TINY
 from forge.reenacting.networks.training import ReenactorResult, train_reenactor
+from shared.dataset import DatasetFolder
 from shared.storage import sha256_file
 from shared.training.checkpoint import read_checkpoint
 from shared.training.run import read_metrics
+from shared.video import Encoding, VideoReader, read_mask_frames
 from shared.video.images import read_picture
 
 STEPS, MIDDLE = 20, 12
@@ -81,3 +86,27 @@ def test_its_file_says_who_is_in_it_and_holds_the_same_weights_wherever_it_lies(
     state = again.net.state_dict()
     assert all(torch.equal(value, state[name]) for name, value in one.net.state_dict().items())
     assert not one.net.training
+
+
+@pytest.mark.parametrize("own", [False, True])
+def test_it_drives_a_clip_into_a_dataset_that_verifies(family, trained, target, drive, reenact_config, tmp_path, own):
+    """By another person, and as a control by another moment of the target's own."""
+    beside = f"sidecar:{drive.with_suffix('.landmarks.parquet')}"
+    config = replace(reenact_config, family=family)
+    if own:
+        target, config = drive, replace(config, finder=beside, offset_seconds=0.12)
+    record = reenact_clip(
+        target, drive=drive, dataset=tmp_path / "set", config=config, swapper=trained.run, drive_finder=beside,
+        rights="consent", target_identity="ann" if own else "p0", driver_identity="ann",
+        encoding=Encoding.lossless_rgb(),
+    )  # fmt: skip
+    folder = DatasetFolder.open(tmp_path / "set")
+    assert folder.verify(deep=True) == []
+    assert (record.architecture, record.is_self_swap) == (family, own)
+    assert record.factors["network_sha256"] == sha256_file(trained.weights)
+    assert record.factors["network_knows_target"] == ("no" if own else "yes")
+    regions = list(read_mask_frames(folder.mask_paths(record)["region"]))
+    for fake, real in zip(VideoReader(folder.media_path(record)), VideoReader(target), strict=True):
+        still = regions[fake.index] == 0
+        assert np.array_equal(fake.image[still], real.image[still])
+    assert record.faked

@@ -48,22 +48,22 @@ def moved_frames(stage: Stage, frames: Iterable[Frame]) -> Generator[CompositedF
         CheckpointError: the network cannot be read, is of another family, or gives values that are not numbers.
         MediaError: the target cannot be read to its end.
     """
-    mover = Mover.of(stage)
+    driver = FlowDriver.of(stage)
     plan = stage.drive
     if stage.finder is not None and can_correct(stage.finder):
-        plan, left = corrected(plan, stage.read_target, mover.picture, stage.finder, stage.config)
+        plan, left = corrected(plan, stage.read_target, driver.picture, stage.finder, stage.config)
         stage.facts.update(correction_facts(left))
-    return composited(frames, plan, mover.patch)
+    return composited(frames, plan, driver.patch)
 
 
-class Mover:
+class FlowDriver:
     """Drives faces by a network; made by :meth:`of`."""
 
     def __init__(self, net: WarpReenactor, device: Device) -> None:
         self._net, self._device = net, device
 
     @classmethod
-    def of(cls, stage: Stage) -> Mover:
+    def of(cls, stage: Stage) -> FlowDriver:
         """With the network of ``stage``.
 
         Raises:

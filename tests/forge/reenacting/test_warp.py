@@ -15,7 +15,7 @@ from forge.reenacting.networks.checkpoint import WEIGHTS, ReenactorCard, load_re
 from forge.reenacting.networks.families import TINY, untrained
 from forge.reenacting.networks.warp import WarpReenactor
 from forge.reenacting.transfer import driven_frame
-from forge.reenacting.warp import Mover
+from forge.reenacting.warp import FlowDriver
 from shared.cli import run
 from shared.dataset import DatasetFolder
 from shared.dataset.held import TARGET_STILL
@@ -110,15 +110,15 @@ def test_every_network_drives_a_photograph(family, drive, reenact_config, order,
 def test_what_moves_follows_the_drive_and_a_face_at_rest_stays(network):
     loaded = load_reenactor(network)
     assert isinstance(loaded.net, WarpReenactor)
-    mover = Mover(loaded.net, pick_device("cpu", "float32"))
+    driver = FlowDriver(loaded.net, pick_device("cpu", "float32"))
     target = performance()
     ramp = np.broadcast_to(2 * np.arange(SIDE, dtype=np.uint8)[:, None, None], (SIDE, SIDE, 3)).copy()
     at_rest = driven_frame(target, 0, 0, np.zeros((68, 2)), ReenactConfig(), weight=1, driver=0)
-    assert mover.patch(ramp, at_rest) is None
+    assert driver.patch(ramp, at_rest) is None
     motion = np.zeros((68, 2))
     motion[48:] = [0.0, 0.08]
     lower = driven_frame(target, 0, 0, motion, ReenactConfig(), weight=1, driver=0)
-    patch = mover.patch(ramp, lower)
+    patch = driver.patch(ramp, lower)
     assert patch is not None
     assert patch.alpha[patch.region == 0].max() == 0
     x0, y0, _x1, _y1 = patch.bounds

@@ -5,12 +5,16 @@ from __future__ import annotations
 import os
 import tempfile
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 
 from benchmarks.app import Save, app, command_line, show
 from benchmarks.schema import Measurement, new_result
+
+if TYPE_CHECKING:
+    from forge.reenacting.config import FamilyName
+    from forge.reenacting.networks.checkpoint import ReenactorCard
 
 
 @app.command()
@@ -18,6 +22,8 @@ def reenact(
     media: Annotated[Path | None, typer.Option(help="Folder of real clips.", show_default="$ASSAY_MEDIA/media")] = None,
     frames: Annotated[int, typer.Option(help="Frames of each clip.", min=10)] = 75,
     actors: Annotated[int, typer.Option(help="Procedural actors, each driven by the next.", min=0)] = 3,
+    family: Annotated[str, typer.Option(help="Also this family with a network, on people whom it knows.")] = "",
+    run: Annotated[Path | None, typer.Option(help="Run of assay forge train-reenactor.", show_default=False)] = None,
     sheets: Annotated[
         Path | None, typer.Option(help="Write contact sheets of every pair here, to look at.", show_default=False)
     ] = None,
@@ -30,11 +36,16 @@ def reenact(
 
         picture.write_bytes(driven_picture())
         return
-    from benchmarks.reenact import GROUPS, Measuring, actor_clips, measurements, portrait_pairs
+    from benchmarks.reenact import Measuring, actor_clips, groups_of, measurements, person_in, portrait_pairs
 
     root = media or (Path(os.environ["ASSAY_MEDIA"]) / "media" if "ASSAY_MEDIA" in os.environ else None)
-    settings = {"frames": frames, "actors": actors, "real media": root is not None, "family": "reenact-affine"}
-    measuring = Measuring(frames, sheets)
+    network = _network(family, run)
+    families: list[FamilyName] = ["reenact-affine"]
+    if network:
+        families.append(cast("FamilyName", network[1].family))
+    settings = {"frames": frames, "actors": actors, "real media": root is not None, "family": ", ".join(families)}
+    settings |= {"steps": network[1].steps, "people": len(network[1].identities)} if network else {}
+    measuring = Measuring(frames, sheets, network=network)
     made: list[Measurement] = []
     notes: list[str] = []
     with tempfile.TemporaryDirectory() as scratch:
@@ -42,12 +53,33 @@ def reenact(
         sources = {"portraits": portrait_pairs(root / "video_portrait") if root else []}
         sources["actors"] = [(one, filmed[(place + 1) % len(filmed)]) for place, one in enumerate(filmed)]
         for what, pairs in sources.items():
-            for group, regions in GROUPS.items() if pairs else ():
-                values, left_out = measuring.pairs(pairs, regions)
-                made += measurements(f"{what}, {group}", values)
-                notes += [f"{group}: left out {line}" for line in left_out]
-                # Saved after each group, so that a run that is stopped keeps what it has.
-                show(new_result("reenact", command_line(), made, settings=settings, notes=tuple(notes)), save)
+            known = [pair for pair in pairs if network is None or network[1].knows(person_in(pair[0]))]
+            for group, regions in groups_of(families).items() if known else ():
+                for one in families:
+                    values, left_out = measuring.pairs(known, regions, one)
+                    by = f", {one}" if network else ""
+                    made += measurements(f"{what}, {group}{by}", values)
+                    notes += [f"{group}{by}: left out {line}" for line in left_out]
+                    # Saved after each group, so that a run that is stopped keeps what it has.
+                    named = family or "reenact"
+                    show(new_result(named, command_line(), made, settings=settings, notes=tuple(notes)), save)
+
+
+def _network(family: str, run: Path | None) -> tuple[Path, ReenactorCard] | None:
+    """The network in ``run``, and its card; None where none is asked for.
+
+    Raises:
+        UsageError: family and run do not belong together.
+    """
+    from forge.reenacting.networks.checkpoint import load_reenactor
+    from shared.errors import UsageError
+
+    if run is None and not family:
+        return None
+    card = None if run is None else load_reenactor(run).card
+    if run is None or card is None or card.family != family:
+        raise UsageError("a family with a network is measured with its run", hint="give both --family and --run")
+    return run, card
 
 
 @app.command()

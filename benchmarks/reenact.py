@@ -7,7 +7,8 @@ finder's re-detection noise; beside it stands *copy-source*, the target's frames
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import math
+from collections.abc import Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,8 +17,9 @@ import cv2
 import numpy as np
 
 from benchmarks.schema import Measurement
-from forge.reenacting.config import REGIONS, ReenactConfig, Region
+from forge.reenacting.config import REGIONS, FamilyName, ReenactConfig, Region, regions_by
 from forge.reenacting.families import Stage, families
+from forge.reenacting.networks.checkpoint import ReenactorCard
 from forge.reenacting.performance import performance_of
 from forge.reenacting.transfer import POINTS
 from forge.swapping.flicker import FlickerMeter
@@ -31,6 +33,7 @@ from shared.faces.identity import IdentityEmbedder, make_embedder
 from shared.faces.pose import head_pose
 from shared.storage import write_bytes
 from shared.types import Face, Frame
+from shared.video import probe
 from shared.video.excerpt import ClipRange, Excerpt, ExcerptReader
 from shared.video.images import encode_png
 
@@ -91,9 +94,9 @@ class Scores:
         }
 
 
-def found(path: Path, finder: FaceFinder, embedder: IdentityEmbedder | None, *, frames: int) -> Clip:
-    """The clip at ``path`` with the faces of its first ``frames`` frames."""
-    excerpt = Excerpt.of(path, ClipRange(0, frames, f"0-{frames}"))
+def found(path: Path, finder: FaceFinder, embedder: IdentityEmbedder | None, *, frames: int, first: int = 0) -> Clip:
+    """The clip at ``path`` with the faces of ``frames`` frames from ``first`` on."""
+    excerpt = Excerpt.of(path, ClipRange(first, first + frames, f"{first}-{first + frames}"))
     with ExcerptReader(path, excerpt) as reader:
         info = reader.info
         config = ReenactConfig().finding
@@ -103,7 +106,7 @@ def found(path: Path, finder: FaceFinder, embedder: IdentityEmbedder | None, *, 
 
 def measure_case(
     target: Clip, driver: Clip, config: ReenactConfig, finder: FaceFinder, embedder: IdentityEmbedder,
-    *, swapper: Path | None = None, person: str = "",
+    *, swapper: Path | None = None, network: Path | None = None, person: str = "",
 ) -> Scores:  # fmt: skip
     """One target driven by one driver.
 
@@ -120,6 +123,7 @@ def measure_case(
         read_driver=driver.frames,
         person=person,
         swapper=swapper,
+        network=network,
         finder=finder,
         driver_begins=driver.plan.times[0].seconds,
     )
@@ -192,6 +196,11 @@ def actor_clips(folder: Path, *, count: int, frames: int, px: int = 320) -> list
     ]
 
 
+def person_in(path: Path) -> str:
+    """Who is in a clip, as facesets of it are called."""
+    return path.stem.removeprefix("lp_")
+
+
 @dataclass
 class Measuring:
     """Measures pairs of clips, whose faces are found once.
@@ -199,27 +208,32 @@ class Measuring:
     Attributes:
         frames: of each clip, at most.
         sheets: where contact sheets are written; None for nowhere.
+        network: a trained network and its card. Of clips of portraits that it was trained on, the part that was held
+            out is driven.
     """
 
     frames: int
     sheets: Path | None = None
     finder: FaceFinder = field(default_factory=lambda: make_finder("dlib", min_face_px=40))
-    clips: dict[Path, Clip] = field(default_factory=dict)
+    network: tuple[Path, ReenactorCard] | None = None
+    clips: dict[tuple[Path, int], Clip] = field(default_factory=dict)
 
     def pairs(
-        self, pairs: list[tuple[Path, Path]], regions: tuple[Region, ...]
+        self, pairs: list[tuple[Path, Path]], regions: tuple[Region, ...], family: FamilyName = "reenact-affine"
     ) -> tuple[dict[str, list[float]], list[str]]:
         """The values of every pair by name, and a line for each pair that could not be driven."""
         embedder = make_embedder("dlib")
         assert embedder is not None
-        for path in sorted({one for pair in pairs for one in pair} - set(self.clips)):
-            self.clips[path] = found(path, self.finder, embedder, frames=self.frames)
         values: dict[str, list[float]] = {}
         left_out: list[str] = []
+        config = ReenactConfig(family=family, regions=regions)
+        network = None if self.network is None or family != self.network[1].family else self.network[0]
         for target, driver in pairs:
-            config = ReenactConfig(regions=regions)
+            mine, theirs = self._clip(target, self._first(target), embedder), self._clip(driver, 0, embedder)
             try:
-                scores = measure_case(self.clips[target], self.clips[driver], config, self.finder, embedder)
+                scores = measure_case(
+                    mine, theirs, config, self.finder, embedder, network=network, person=person_in(target)
+                )
             except AssayError as error:
                 left_out.append(f"{target.stem} by {driver.stem}: {error}")
                 continue
@@ -227,9 +241,21 @@ class Measuring:
                 values.setdefault(name, []).append(value)
             if self.sheets is not None and scores.cells:
                 self.sheets.mkdir(parents=True, exist_ok=True)
-                name = f"{target.stem}-by-{driver.stem}-{'all' if len(regions) > 1 else ''.join(regions)}.png"
-                write_bytes(self.sheets / name, encode_png(np.hstack(scores.cells)))
+                name = f"{target.stem}-by-{driver.stem}-{'all' if len(regions) > 1 else ''.join(regions)}"
+                write_bytes(self.sheets / f"{name}-{family}.png", encode_png(np.hstack(scores.cells)))
         return values, left_out
+
+    def _first(self, target: Path) -> int:
+        """The first frame of ``target`` that is driven."""
+        if self.network is None or not target.stem.startswith("lp_"):
+            return 0
+        frames, card = probe(target).frames_declared or 0, self.network[1]
+        return frames - math.floor(frames * float(card.settings.get("holdout", 0.0)))
+
+    def _clip(self, path: Path, first: int, embedder: IdentityEmbedder) -> Clip:
+        if (path, first) not in self.clips:
+            self.clips[path, first] = found(path, self.finder, embedder, frames=self.frames, first=first)
+        return self.clips[path, first]
 
 
 UNITS = {
@@ -254,7 +280,10 @@ def measurements(what: str, values: dict[str, list[float]]) -> list[Measurement]
     ]
 
 
-GROUPS: dict[str, tuple[Region, ...]] = {"mouth": ("mouth",), "all regions": REGIONS}
+def groups_of(families: Sequence[FamilyName]) -> dict[str, tuple[Region, ...]]:
+    """The regions that are driven, by name: what all of ``families`` can."""
+    everything: tuple[Region, ...] = tuple(one for one in REGIONS if all(one in regions_by(each) for each in families))
+    return {"mouth": ("mouth",), "all regions" if everything == REGIONS else "mouth, brows and eyes": everything}
 
 
 def portrait_pairs(folder: Path) -> list[tuple[Path, Path]]:

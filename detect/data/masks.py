@@ -16,6 +16,7 @@ from detect.data.crops import ClipFaces
 from detect.data.pairs import FaceKey
 from shared.console import console
 from shared.dataset import DatasetFolder
+from shared.dataset.held import has_unknown_region
 from shared.errors import MediaError
 from shared.faces.align import cut, resized
 from shared.storage import replacing
@@ -39,7 +40,8 @@ class ForgedMasks:
     """
 
     def __init__(self, dataset: DatasetFolder, clips: Sequence[ClipFaces]) -> None:
-        wanted = [n for n, clip in enumerate(clips) if clip.faceset is not None and clip.record.masks is not None]
+        known = [clip.record.masks is not None and not has_unknown_region(clip.record) for clip in clips]
+        wanted = [n for n, clip in enumerate(clips) if clip.faceset is not None and known[n]]
         self._masks: dict[int, np.ndarray] = {}
         with console.progress("reading masks", len(wanted), unit="clip") as tick:
             for place in wanted:
@@ -47,7 +49,7 @@ class ForgedMasks:
                 tick()
 
     def mask(self, face: FaceKey) -> np.ndarray | None:
-        """(M, M) float32 in [0, 1] over the crop; None for a face of a clip without masks."""
+        """(M, M) float32 in [0, 1] over the crop; None without masks, or where they do not say all."""
         of_clip = self._masks.get(face[0])
         return None if of_clip is None else of_clip[face[1]].astype(np.float32) / 255
 

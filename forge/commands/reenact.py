@@ -21,6 +21,7 @@ from forge.reenacting.config import REGIONS, FamilyName, Motion, ReenactConfig, 
 from shared.commands.completion import finders, values
 from shared.commands.options import DeviceOption, SeedOption, SettingsOption, choices, default, nested, resolve
 from shared.console import console
+from shared.dataset.held import TARGET_STILL
 from shared.errors import UsageError
 from shared.types import ClipRecord
 
@@ -72,7 +73,8 @@ DriveOption = Annotated[
 RunOption = Annotated[
     Path | None,
     typer.Option(
-        help="Run or swapper that knows the target, for reenact-latent; run of train-reenactor, for reenact-landmark; "
+        help="Run or swapper that knows the target, for reenact-latent; run of train-reenactor, for reenact-landmark "
+        "and reenact-warp; "
         "another model, for lipsync.",
         show_default=False,
     ),
@@ -84,7 +86,7 @@ DriveRightsOption = Annotated[
 
 
 def reenact(
-    target: Annotated[Path, typer.Argument(help="Video whose face is driven.", show_default=False)],
+    target: Annotated[Path, typer.Argument(help="Video or photograph whose face is driven.", show_default=False)],
     drive: DriveOption,
     out: Annotated[Path, typer.Option(help="Dataset for the fake, made if missing, or one video file.")],
     region: RegionOption = None,
@@ -127,11 +129,13 @@ def reenact(
     The fake is labelled, masked and signed like a swap; pixels outside the region are the target's before encoding.
     Frames in which the heads are turned too differently stay as they are. Other settings go into a --config file.
 
+    A photograph is shown for as long as its driver lasts, or a --range of the driver; every frame of it is fake.
+
     Example: assay forge reenact ann.mp4 --drive bob.mp4 --out driven/
 
     Example: assay forge reenact ann.mp4 --drive bob.mp4 --region mouth,brows --strength brows=0.7 --out driven/
 
-    Example: assay forge reenact ann.mp4 --drive bob.mp4 --sound driver --out driven.mp4
+    Example: assay forge reenact ann.png --drive bob.mp4 --sound driver --out driven.mp4
 
     Example: assay forge reenact ann.mp4 --drive bob.mp4 --family reenact-landmark --run runs/driven --out driven/
 
@@ -182,10 +186,14 @@ def _make(
 
 
 def _say(record: ClipRecord, path: Path) -> None:
-    driven = sum(stop - start for start, stop in record.faked)
+    from forge.reenacting.record import FRAMES_HELD
+
+    driven = sum(stop - start for start, stop in record.faked) - int(record.factors.get(FRAMES_HELD, 0))
     seen = int(record.factors.get("frames_seen", driven))
     console.print(f"{record.id}: {driven} of {record.frames} frames are driven; {seen} show the person")
     console.print(f"clip:    {path}")
+    if TARGET_STILL in record.factors:
+        console.print(f"target:  a still ({record.factors[TARGET_STILL]}); every frame is labelled fake")
     if "drive_neutral" in record.factors:
         console.print(f"neutral: frame {record.factors['drive_neutral']} of the driver")
     if "mouth_inside" in record.factors:

@@ -20,8 +20,9 @@ from forge.reenacting.families import Stage, families
 from forge.reenacting.lipsync.checkpoint import load_lipsync_model
 from forge.reenacting.lipsync.drive import driving_sound, heard_mouth
 from forge.reenacting.performance import performance_of
-from forge.reenacting.record import drive_coverage, reenact_action, reenact_record
+from forge.reenacting.record import FRAMES_HELD, drive_coverage, reenact_action, reenact_record
 from forge.reenacting.request import ReenactOverrides, ReenactRequest, already_listed, resolve_reenactment
+from forge.reenacting.still import fitted_to_target, held_plan
 from forge.swapping.making import FakeClip, list_fake
 from forge.swapping.marks import Finish
 from forge.swapping.output import need_writable
@@ -30,15 +31,18 @@ from forge.swapping.record import FileFacts, SwapOutcome
 from forge.swapping.stages import CompositedFrame
 from shared.config import configured
 from shared.device import pick_device
-from shared.faces.finders.finder import FaceFinder, make_finder
+from shared.errors import UsageError
+from shared.faces.finders.finder import FaceFinder, IndexedFinder, make_finder
 from shared.faces.finders.shifted import shifted
 from shared.faces.identity import IdentityEmbedder, make_embedder
 from shared.provenance.identity import SigningIdentity
 from shared.provenance.sign import need_signable
 from shared.provenance.types import Action
 from shared.types import ClipRecord, Frame, VideoInfo
-from shared.video import Encoding, VideoReader, need_encodable, probe
+from shared.video import Encoding, VideoReader, need_encodable
 from shared.video.excerpt import ClipRange
+from shared.video.held import HeldReader
+from shared.video.media import clip_info
 from shared.video.renditions import suffix_for
 
 
@@ -70,7 +74,7 @@ def reenact_clip(
     record and a preview. The same arguments given again return the record of the clip that is there.
 
     Args:
-        target: the video whose face is driven.
+        target: the video whose face is driven; or a picture, which is shown at the frame times of the drive.
         drive: the video whose performance drives it; the target itself for a control. For ``lipsync`` any file with
             sound.
         dataset: a dataset folder; made where there is none.
@@ -86,7 +90,7 @@ def reenact_clip(
         finder: by name or made before, used instead of the one that ``config`` names.
         drive_finder: for the driver; by default the same.
         embedder: recognises people; used instead of the one that is installed.
-        stretch: the only frames of the target that are driven and written.
+        stretch: the only frames of the target that are driven and written; for a picture, frames of the drive.
         mark: whether the clip carries an imperceptible mark; not in a dataset.
         notice: whether every frame gets a visible label; not in a dataset.
         settings: in place of ``config``'s own: ``regions=("mouth", "brows")``.
@@ -94,7 +98,7 @@ def reenact_clip(
     Raises:
         ConfigError: a setting is unknown, of the wrong type or out of range.
         UsageError: heads that are turned too differently, a driver without a face at the target's times, a name that
-            is taken, a sound that is not there, an unknown person of a swapper.
+            is taken, a sound that is not there, an unknown person of a swapper, a generated face called a person.
         MediaError: a clip cannot be read.
         NoFaceError: one shows no face, or nothing moved.
         CheckpointError: the swapper cannot be read.
@@ -105,7 +109,8 @@ def reenact_clip(
     named = {"finder": finder} if isinstance(finder, str) else {}
     chosen = completed(settings) if config is None or config.sound == "target" else settings
     config = configured(ReenactConfig, config, {**chosen, **named})
-    info, encoding = probe(target), encoding or config.output.encoding
+    config = fitted_to_target(config, target)
+    info, encoding = clip_info(target), encoding or config.output.encoding
     stretch = ClipRange.parse(stretch) if isinstance(stretch, str) else stretch
     request = resolve_reenactment(
         target, drive, config, ReenactOverrides(target_identity, driver_identity, rights, name, stretch, drive_rights),
@@ -116,7 +121,7 @@ def reenact_clip(
     if listed is not None:
         return listed
     need_writable(dataset)
-    need_encodable(info, suffix, encoding, audio_from=request.audio_from)
+    need_encodable(request.still.held.info if request.still else info, suffix, encoding, audio_from=request.audio_from)
     need_signable(SigningIdentity.load_or_create(), target)
     finders = (None if isinstance(finder, str) else finder, drive_finder)
     clip = _found(request, finders, embedder or make_embedder(), encoding, Finish.of(request, mark=mark, notice=notice))
@@ -137,10 +142,11 @@ def _found(
     mine = shifted(mine, request.excerpt.start if request.excerpt else 0)
     with request.read() as reader:
         info = reader.info
-        plan = _plan(reader, config, mine, info, request.target, embedder)
+        plan = _target_plan(request, reader, mine, embedder)
     target = performance_of(plan, width=info.width, height=info.height)
     if request.lipsync is not None:
         sound, begins = driving_sound(request.drive)
+        begins = request.still.begins if request.still else begins
         mouth = heard_mouth(sound, load_lipsync_model(request.lipsync))
         stage = Stage.heard(
             config, target, mouth, plan, read_target=lambda: _frames(request.read()), person=request.target_identity,
@@ -154,6 +160,7 @@ def _found(
         driver_info = reader.info
         wanted = replace(config, face=config.driver_face, segments=())
         driver_plan = _plan(reader, wanted, theirs, driver_info, request.drive, embedder)
+    begins = request.still.begins if request.still else driver_plan.times[0].seconds
     stage = Stage.of(
         config,
         target,
@@ -165,9 +172,27 @@ def _found(
         swapper=request.swapper,
         network=request.network,
         finder=mine,
-        driver_begins=driver_plan.times[0].seconds,
+        driver_begins=begins,
     )
-    return ReenactClip(request, mine.name, plan, info, encoding, finish, stage, driver_plan.times[0].seconds)
+    return ReenactClip(request, mine.name, plan, info, encoding, finish, stage, begins)
+
+
+def _target_plan(
+    request: ReenactRequest, reader: VideoReader | HeldReader, finder: FaceFinder, embedder: IdentityEmbedder | None
+) -> SwapPlan:
+    """The faces of the target; of a still those of its one picture, in every frame."""
+    if isinstance(reader, VideoReader):
+        return _plan(reader, request.config, finder, reader.info, request.target, embedder)
+    assert request.still is not None
+    held = request.still.held
+    if held.is_reduced and isinstance(finder, IndexedFinder):
+        raise UsageError(
+            f"{request.target} is reduced to {reader.info.width}x{reader.info.height}, its stored landmarks are not",
+            hint="make the picture smaller before, or choose another --finder",
+        )
+    finding = request.config.finding
+    found = found_plan([held.frame()], finding, finder, declared=1, what=str(request.target), embedder=embedder)
+    return held_plan(found, held)
 
 
 def _plan(
@@ -178,7 +203,7 @@ def _plan(
     return found_plan(reader, config.finding, finder, declared=declared, what=str(what), embedder=embedder)
 
 
-def _frames(reader: VideoReader) -> Generator[Frame, None, None]:
+def _frames(reader: VideoReader | HeldReader) -> Generator[Frame, None, None]:
     with reader, closing(iter(reader)) as frames:  # type: ignore[type-var]
         yield from frames
 
@@ -190,10 +215,16 @@ class ReenactClip(FakeClip):
     request: ReenactRequest
     stage: Stage
     driver_begins: float
-    """Time of the driver's first frame, or of the begin of a sound without pictures, in seconds."""
+    """Time of the driver's first frame, or of the begin of a sound without pictures, in seconds; for a still as target
+    the time that drives its first frame."""
 
     doing = "driving"
     kind = "re-enactment"
+
+    @property
+    @override
+    def is_held(self) -> bool:
+        return self.request.still is not None
 
     @override
     def frames(self, frames: Iterable[Frame], depth: int) -> Generator[CompositedFrame, None, None]:
@@ -207,6 +238,7 @@ class ReenactClip(FakeClip):
     def coverage(self, faked: Sequence[int]) -> dict[str, str]:
         plan = self.stage.drive
         covered = drive_coverage(plan, faked, seen=len(self.plan.seen_frames), target=self.request.target)
+        covered |= {FRAMES_HELD: str(self.plan.frames - len(faked))} if self.is_held else {}
         return plan.factors() | self.stage.facts | covered
 
     @property

@@ -14,7 +14,8 @@ Region = Literal["mouth", "brows", "eyes", "tilt"]
 REGIONS: tuple[Region, ...] = get_args(Region)
 SoundFrom = Literal["target", "driver", "none"]
 Motion = Literal["replace", "add"]
-FamilyName = Literal["reenact-affine", "reenact-latent", "reenact-landmark", "lipsync"]
+_UNTILTED = ("reenact-landmark", "reenact-warp")
+FamilyName = Literal["reenact-affine", "reenact-latent", "reenact-landmark", "reenact-warp", "lipsync"]
 
 
 @dataclass(frozen=True)
@@ -126,7 +127,7 @@ class ReenactConfig:
 
 def regions_by(family: str) -> tuple[Region, ...]:
     """The regions that a family drives, all of them."""
-    return tuple(region for region in REGIONS if region != "tilt") if family == "reenact-landmark" else REGIONS
+    return tuple(region for region in REGIONS if region != "tilt") if family in _UNTILTED else REGIONS
 
 
 def completed(settings: Mapping[str, Any]) -> dict[str, Any]:

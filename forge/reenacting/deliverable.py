@@ -7,6 +7,7 @@ from typing import Any
 
 from forge.reenacting.clip import reenact_clip
 from forge.reenacting.config import ReenactConfig
+from forge.reenacting.still import fitted_to_target
 from forge.swapping.deliverable import fake_to_file
 from shared.types import ClipRecord
 from shared.video.encoding import Encoding
@@ -23,6 +24,7 @@ def reenact_to_file(
         UsageError: ``out`` is there and no fake of ours, or its container cannot hold the codec or the sound.
         AssayError: as for :func:`forge.reenacting.clip.reenact_clip`.
     """
+    config = fitted_to_target(config, target)
 
     def make(dataset: Path, encoding: Encoding) -> ClipRecord:
         return reenact_clip(

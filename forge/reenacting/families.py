@@ -146,6 +146,14 @@ def _landmark(stage: Stage, frames: Iterable[Frame], depth: int) -> Generator[Co
     return filled_frames(stage, frames)
 
 
+@families.register("reenact-warp")
+def _warp(stage: Stage, frames: Iterable[Frame], depth: int) -> Generator[CompositedFrame, None, None]:
+    del depth
+    from forge.reenacting.warp import moved_frames
+
+    return moved_frames(stage, frames)
+
+
 def open_mouth(stage: Stage) -> OpenMouth | None:
     """The frame whose open mouth gives the inside of driven ones; None if nobody opens theirs.
 

@@ -18,6 +18,7 @@ from forge.reenacting.lipsync.drive import cut_driving_sound
 from forge.reenacting.lipsync.voice import Voice, stated_voice, voice_of
 from forge.reenacting.networks.checkpoint import LoadedReenactor, load_reenactor
 from forge.reenacting.networks.config import NetworkName
+from forge.reenacting.still import DRIVE_FRAMES, StillTarget, need_identity, still_target
 from forge.swapping.output import record_from, record_of
 from forge.swapping.request import FakeRequest, card_knowing, excerpt_of, fake_id, listed_clip, unstated_rights
 from shared import config as settings
@@ -28,9 +29,10 @@ from shared.dataset.names import safe_name, title_note
 from shared.errors import CheckpointError, UsageError
 from shared.storage import sha256_file
 from shared.types import ClipRecord, VideoInfo
-from shared.video import probe
+from shared.video import VideoReader, probe
 from shared.video.excerpt import ClipRange
 from shared.video.facts import SOUND, read_with_notes
+from shared.video.held import HeldReader
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,6 +46,7 @@ class ReenactRequest(FakeRequest):
         swapper: an exported swapper, or a run that holds one, for a family that needs it; card: what it says of itself.
         lipsync: where the model of ``lipsync`` is; lipsync_sha256: of its weights; None for other families.
         network: a trained network of re-enactment, or its run; network_sha256: of its file; None likewise.
+        still: the target as a still; None for a video.
     """
 
     drive: Path
@@ -57,6 +60,11 @@ class ReenactRequest(FakeRequest):
     lipsync_sha256: str | None = None
     network: Path | None = None
     network_sha256: str | None = None
+    still: StillTarget | None = None
+
+    @override
+    def read(self) -> VideoReader | HeldReader:
+        return super().read() if self.still is None else HeldReader(self.still.held)
 
     @property
     @override
@@ -130,8 +138,12 @@ def resolve_reenactment(
     _need_sound(drive, config)
     sha256, drive_sha256 = sha256_file(target), sha256_file(drive)
     parent = record_of(target) or (record_from(dataset, sha256) if dataset else None)
+    still = still_target(target, drive, config, overrides.stretch, parent)
+    known = parent.target_identity if parent else still and still.identity
+    if still is not None:
+        need_identity(still, overrides.target_identity, known)
     driver = record_of(drive) or (record_from(dataset, drive_sha256) if dataset else None)
-    person = overrides.target_identity or (parent.target_identity if parent else _by_name(target, "--target-identity"))
+    person = overrides.target_identity or known or _by_name(target, "--target-identity")
     other = overrides.driver_identity or (driver.target_identity if driver else None)
     drive_rights = overrides.drive_rights or (driver.rights if driver else None)
     lipsync = (swapper or SHIPPED) if config.family == "lipsync" else None
@@ -146,11 +158,13 @@ def resolve_reenactment(
         other = person if drive_sha256 == sha256 else _by_name(drive, "--driver-identity")
     network = _network(swapper, person, config)
     card = None if network else _card(swapper, person, config)
-    excerpt = excerpt_of(target, overrides.stretch, segments=bool(config.segments))
+    excerpt = None if still else excerpt_of(target, overrides.stretch, segments=bool(config.segments))
     usual = f"{safe_name(target.stem, longest=100)}-by-{safe_name(drive.stem, longest=60)}"
-    usual += f"@{excerpt.text}" if excerpt else ""
-    notes = title_note(target) | read_with_notes(target, info, audio=config.sound != "none")
-    rights = overrides.rights or (parent.rights if parent else unstated_rights(person))
+    cut = excerpt.text if excerpt else still and still.facts.get(DRIVE_FRAMES)
+    usual += f"@{cut}" if cut else ""
+    read = still.facts if still else read_with_notes(target, info, audio=config.sound != "none")
+    notes = title_note(target) | dict(read)
+    rights = overrides.rights or (parent.rights if parent else still and still.rights) or unstated_rights(person)
     return ReenactRequest(
         target=target, target_sha256=sha256, clip=fake_id(dataset, config.family, overrides.name or usual),
         rendition=rendition, target_identity=person, driver_identity=other,
@@ -159,7 +173,7 @@ def resolve_reenactment(
         notes=notes | (excerpt_factor(excerpt.start, excerpt.stop) if excerpt else {}), excerpt=excerpt,
         swapper=None if lipsync or network else swapper, card=card, drive_rights=drive_rights, lipsync=lipsync,
         lipsync_sha256=load_lipsync_model(lipsync).weights_sha256 if lipsync else None,
-        network=swapper if network else None, network_sha256=network.sha256 if network else None,
+        network=swapper if network else None, network_sha256=network.sha256 if network else None, still=still,
     )  # fmt: skip
 
 
@@ -209,7 +223,7 @@ def _network(run: Path | None, person: str, config: ReenactConfig) -> LoadedReen
     network = load_reenactor(run)
     if network.card.family != config.family:
         raise CheckpointError(f"{run} is of {network.card.family}, not {config.family}", hint="name it as --family")
-    if not network.card.knows(person):
+    if not network.net.one_shot and not network.card.knows(person):
         console.warn(f"{run} was not trained on {person}: what it fills in is of other people")
     return network
 
@@ -238,5 +252,6 @@ def already_listed(dataset: Path, request: ReenactRequest) -> ClipRecord | None:
     return record
 
 
-_SAME = ("target_sha256", "drive_sha256", "target_frames", "lipsync_sha256", "network_sha256", "drive_rights", SOUND)
+_SAME = ("target_sha256", "drive_sha256", "target_frames", "lipsync_sha256", "network_sha256", "drive_rights",
+         DRIVE_FRAMES, SOUND)  # fmt: skip
 """Factors by which two requests are the same."""

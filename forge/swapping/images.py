@@ -146,7 +146,7 @@ def swap_images(
         notes = {"pictures": "single" if single else "sequence"} | chosen
         request = replace(request, notes=dict(request.notes) | notes)
     swap, finder, embedder = SwapModels(finder, embedder).open(request)
-    with nullcontext(pictures) if pictures is not None else request.read() as reader:
+    with nullcontext(pictures) if pictures is not None else request.video() as reader:
         declared = len(reader.paths) if isinstance(reader, ImageFolderReader) else reader.info.frames_declared
         plan = found_plan(
             reader, config, finder, declared=declared, what=str(target), embedder=embedder, single=single,
@@ -155,7 +155,7 @@ def swap_images(
     with (
         patch_writer(patches) as exported,
         replacing_folder(out) as draft,
-        nullcontext(pictures) if pictures is not None else request.read() as reader,
+        nullcontext(pictures) if pictures is not None else request.video() as reader,
     ):
         finish = Finish.of(request, mark=mark, notice=notice)
         folder = _PictureFolder(draft, reader, request, finder.name, finish)

@@ -61,6 +61,11 @@ class FakeClip(ABC):
     kind = "swap"
     """What previews call the fake."""
 
+    @property
+    def is_held(self) -> bool:
+        """Whether the target is a still, so that every frame is fake (:mod:`shared.dataset.held`)."""
+        return False
+
     @abstractmethod
     def frames(self, frames: Iterable[Frame], depth: int) -> Generator[CompositedFrame, None, None]:
         """Every frame of the target as it is to be written, in order; ``depth`` frames may wait between threads."""
@@ -110,6 +115,8 @@ class FakeClip(ABC):
         outcome = self._render(drafts, watchers)
         outcome.need_faked(self.request.target, self.kind)
         covered = self.coverage(outcome.faked)
+        if self.is_held:
+            outcome.faked = list(range(self.plan.frames))
         digests = [sha256_file(path) for path in drafts.masks.values()]
         extra = self.write_extra(drafts.extra)
         facts: FileFacts = {
@@ -137,13 +144,13 @@ class FakeClip(ABC):
             bindings=self.finish.bindings,
         )
         record = dataclasses.replace(record, sha256=sha256_file(drafts.video), content_sha256=content)
-        return record, frame_labels(record.id, self.plan, set(outcome.faked))
+        return record, frame_labels(record.id, self.plan, set(outcome.faked), every_face=self.is_held)
 
     def _render(self, drafts: Drafts, watchers: Sequence[Watcher]) -> SwapOutcome:
         """The second pass: frames through all stages into the drafts."""
         target, info, plan = self.request.target, self.info, self.plan
         depth = max(1, min(8, _QUEUE_BYTES // (info.width * info.height * 3)))
-        outcome = SwapOutcome(flicker=FlickerMeter())
+        outcome = SwapOutcome(flicker=None if self.is_held else FlickerMeter())  # a still does not flicker
         with (
             self.sound() as own,
             self.finish.finished_sound(own, drafts.video.suffix) as sound,

@@ -181,7 +181,12 @@ def swap_action(request: SwapRequest) -> Action:
 
 
 def frame_labels(
-    clip: ClipId, plan: SwapPlan, faked: Collection[int], *, scale: tuple[float, float] = (1.0, 1.0)
+    clip: ClipId,
+    plan: SwapPlan,
+    faked: Collection[int],
+    *,
+    scale: tuple[float, float] = (1.0, 1.0),
+    every_face: bool = False,
 ) -> list[FrameLabel]:
     """A row for every face of every frame, and for every frame without one.
 
@@ -192,11 +197,12 @@ def frame_labels(
         plan: their times and faces, and which tracks were swapped; none in a real clip.
         faked: indices of the frames that hold a forged pixel.
         scale: width and height of the clip's pictures over those in which the faces were found.
+        every_face: whether everybody in a forged frame is fake, as in a clip made of a still.
     """
     labels: list[FrameLabel] = []
     for index, time in enumerate(plan.times):
         for face in plan.faces.get(index) or (None,):
-            fake = face is not None and index in faked and face.track in plan.chosen
+            fake = index in faked and (every_face or (face is not None and face.track in plan.chosen))
             box = None
             if face is not None:
                 # Pixel centres are at whole numbers, so the scale is about the corner half a pixel away.

@@ -37,6 +37,7 @@ from shared.types import ClipId, ClipRecord, VideoInfo
 from shared.video import VideoReader
 from shared.video.excerpt import ClipRange, Excerpt, ExcerptReader, excerpt_sound
 from shared.video.facts import SOUND, read_with_notes
+from shared.video.held import HeldReader
 from shared.video.images import pictures_in
 
 UNSTATED = "unstated"
@@ -74,8 +75,16 @@ class FakeRequest(ABC):
         """The file whose sound is copied, all or in part; None for none."""
         return self.target if self.audio else None
 
-    def read(self) -> VideoReader:
-        """A reader of the frames of the video that are to be written.
+    def read(self) -> VideoReader | HeldReader:
+        """A reader of the frames of the target that are to be written.
+
+        Raises:
+            MediaError: the target cannot be read.
+        """
+        return self.video()
+
+    def video(self) -> VideoReader:
+        """A reader of the frames of a target that is a video.
 
         Raises:
             MediaError: the video cannot be read.

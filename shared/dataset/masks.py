@@ -27,6 +27,7 @@ import numpy as np
 
 from shared.dataset.excerpts import target_frames
 from shared.dataset.files import PresentFiles
+from shared.dataset.held import is_held
 from shared.errors import AssayError
 from shared.types import ClipId, ClipRecord
 
@@ -147,6 +148,10 @@ def _against_labels(record: ClipRecord, marked: Sequence[bool]) -> Iterator[str]
     forged = np.zeros(len(marked), dtype=bool)
     for start, stop in record.faked:
         forged[start:stop] = True
+    if is_held(record):
+        if not forged.all():
+            yield f"frame {int(forged.argmin())} of {record.id} is called real, and no frame of a still is"
+        return
     odd = np.flatnonzero(forged != np.asarray(marked))
     if odd.size:
         says = "marks nothing, and the clip says it is forged" if forged[odd[0]] else "marks pixels of an untouched one"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
 from fractions import Fraction
@@ -117,18 +117,27 @@ class Excerpt:
             UsageError: none does.
             MediaError: the clip cannot be read.
         """
+        with VideoReader(path) as reader, closing(reader.times()) as times:  # type: ignore[type-var]
+            return cls.among(times, wanted, path)
+
+    @classmethod
+    def among(cls, times: Iterable[Timestamp], wanted: ClipRange, path: Path) -> Excerpt:
+        """As :meth:`of`, for a clip at ``path`` whose frames have these ``times``, ascending.
+
+        Raises:
+            UsageError: no frame lies in ``wanted``.
+        """
         start: int | None = None
         first = end = last = None
         index = -1
-        with VideoReader(path) as reader, closing(reader.times()) as times:  # type: ignore[type-var]
-            for index, time in enumerate(times):
-                place = index if wanted.in_frames else time.exact_seconds
-                if wanted.stop is not None and place >= wanted.stop:
-                    end = time
-                    break
-                if start is None and (wanted.start is None or place >= wanted.start):
-                    start, first = index, time
-                last = time
+        for index, time in enumerate(times):
+            place = index if wanted.in_frames else time.exact_seconds
+            if wanted.stop is not None and place >= wanted.stop:
+                end = time
+                break
+            if start is None and (wanted.start is None or place >= wanted.start):
+                start, first = index, time
+            last = time
         if start is None:
             said = f"frame {index}" if last is None else f"frame {index}, at {last.seconds:.2f} s"
             there = "the frames there are farther apart" if end is not None else f"its last is {said}"

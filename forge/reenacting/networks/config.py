@@ -7,7 +7,7 @@ from typing import Literal
 
 from shared.config import need
 
-NetworkName = Literal["reenact-landmark"]
+NetworkName = Literal["reenact-landmark", "reenact-warp"]
 """Families of networks; each is also a family of re-enactment."""
 
 WHILE_RUNNING = ("steps", "minutes", "device", "save_every", "log_every")

@@ -59,6 +59,8 @@ class Reenactor(nn.Module):
     """
 
     spec: ReenactorSpec
+    one_shot: bool = False
+    """Whether a person whom it never saw is driven as well as one of its training."""
 
 
 reenactors: Registry[Reenactor] = Registry("network of re-enactment")

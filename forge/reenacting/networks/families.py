@@ -6,19 +6,23 @@ from collections.abc import Mapping
 from typing import Any
 
 from forge.models.contract import Option
-from forge.reenacting.networks import landmark
+from forge.reenacting.networks import landmark, warp
 from forge.reenacting.networks.config import NetworkName, ReenactorConfig
 from forge.reenacting.networks.contract import Reenactor, reenactors
 from forge.reenacting.networks.landmark import LandmarkTrainer
 from forge.reenacting.networks.material import Material
 from forge.reenacting.networks.trainer import ReenactorTrainer
+from forge.reenacting.networks.warp import WarpTrainer
 from shared.device import Device
 from shared.errors import ConfigError
 
-_TRAINERS: dict[str, type[ReenactorTrainer[Any]]] = {landmark.NAME: LandmarkTrainer}
-_STEPS = {landmark.NAME: 20_000}
+_TRAINERS: dict[str, type[ReenactorTrainer[Any]]] = {landmark.NAME: LandmarkTrainer, warp.NAME: WarpTrainer}
+_STEPS = {landmark.NAME: 20_000, warp.NAME: 10_000}
 
-TINY: dict[NetworkName, dict[str, Option]] = {"reenact-landmark": {"px": 64, "channels": 4}}
+TINY: dict[NetworkName, dict[str, Option]] = {
+    "reenact-landmark": {"px": 64, "channels": 4},
+    "reenact-warp": {"px": 64, "channels": 4},
+}
 """Options of the smallest useful network of each family, for tests."""
 
 

@@ -10,6 +10,7 @@ import pytest
 from detect.data.crops import ClipFaces, CropRequest, find_faces
 from detect.data.masks import MASK_PX, ForgedMasks, face_masks
 from shared.dataset import DatasetFolder
+from shared.dataset.held import TARGET_STILL
 from shared.errors import MediaError
 from shared.faces.finders.finder import finders
 from shared.types import Masks
@@ -67,3 +68,18 @@ def test_they_are_read_once_and_kept(fake: ClipFaces, toy_set: Path, monkeypatch
     assert kept is not None
     np.testing.assert_array_equal(mask, kept)
     assert mask.max() == pytest.approx((100 + 10 * fake.frames[1]) / 255)
+
+
+def test_masks_of_a_clip_made_of_a_generated_still_are_left_out(fake: ClipFaces, toy_set: Path):
+    dataset = DatasetFolder.open(toy_set)
+    write_masks(dataset.path / "held.mkv")
+    clips = [
+        dataclasses.replace(
+            fake,
+            record=dataclasses.replace(fake.record, masks=Masks(*["held.mkv"] * 3), factors={TARGET_STILL: kind}),
+        )
+        for kind in ("generate", "photograph")
+    ]
+    masks = ForgedMasks(dataset, clips)
+    assert masks.mask((0, 1)) is None
+    assert masks.mask((1, 1)) is not None

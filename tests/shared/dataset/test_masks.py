@@ -11,6 +11,7 @@ import pytest
 
 from shared.dataset.excerpts import TARGET_FRAMES
 from shared.dataset.files import PresentFiles
+from shared.dataset.held import TARGET_STILL
 from shared.dataset.masks import Originals, mask_faults
 from shared.types import Masks
 from shared.video import Encoding
@@ -149,3 +150,13 @@ def test_the_original_is_the_same_footage_in_the_same_rendition_size_and_length(
     assert Originals([fake]).of(dataclasses.replace(fake, parent=None)) is None
     loop = dataclasses.replace(fake, parent=fake.id)
     assert Originals([loop]).of(loop) is None
+
+
+def test_frames_of_a_still_are_all_forged_also_where_nothing_is_marked(pair: Pair):
+    marked = [_mask(FACE)] * (FRAMES - 1) + [np.zeros((SIDE, SIDE), np.uint8)]
+    assert any("marks nothing" in fault for fault in pair.faults(FACE, marked))
+    pair.fake = dataclasses.replace(pair.fake, factors={TARGET_STILL: "photograph"}, parent=None)
+    assert pair.faults(FACE, marked) == []
+    pair.fake = dataclasses.replace(pair.fake, faked=((0, FRAMES - 1),))
+    (fault,) = pair.faults(FACE, marked)
+    assert "frame 5 of toy/bright/ann+bob is called real" in fault

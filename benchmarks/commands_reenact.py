@@ -22,7 +22,9 @@ def reenact(
     media: Annotated[Path | None, typer.Option(help="Folder of real clips.", show_default="$ASSAY_MEDIA/media")] = None,
     frames: Annotated[int, typer.Option(help="Frames of each clip.", min=10)] = 75,
     actors: Annotated[int, typer.Option(help="Procedural actors, each driven by the next.", min=0)] = 3,
-    family: Annotated[str, typer.Option(help="Also this family with a network, on people whom it knows.")] = "",
+    family: Annotated[
+        str, typer.Option(help="Also this family with a network; of reenact-landmark on people whom it knows.")
+    ] = "",
     run: Annotated[Path | None, typer.Option(help="Run of assay forge train-reenactor.", show_default=False)] = None,
     sheets: Annotated[
         Path | None, typer.Option(help="Write contact sheets of every pair here, to look at.", show_default=False)
@@ -53,7 +55,8 @@ def reenact(
         sources = {"portraits": portrait_pairs(root / "video_portrait") if root else []}
         sources["actors"] = [(one, filmed[(place + 1) % len(filmed)]) for place, one in enumerate(filmed)]
         for what, pairs in sources.items():
-            known = [pair for pair in pairs if network is None or network[1].knows(person_in(pair[0]))]
+            anybody = network is None or network[1].family == "reenact-warp"
+            known = [pair for pair in pairs if anybody or network[1].knows(person_in(pair[0]))]
             for group, regions in groups_of(families).items() if known else ():
                 for one in families:
                     values, left_out = measuring.pairs(known, regions, one)

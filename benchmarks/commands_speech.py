@@ -17,6 +17,12 @@ def speech(
     work: Annotated[Path, typer.Option(help="Folder that keeps the detectors, to go on from.", show_default=False)],
     steps: Annotated[int, typer.Option(help="Steps of the network in family.", min=1)] = 600,
     steps_left_out: Annotated[int, typer.Option(help="Steps with an engine left out.", min=1)] = 300,
+    kind: Annotated[
+        list[str] | None, typer.Option(help="Kind of detector. Repeatable.", show_default="lfcc-gmm, spectral")
+    ] = None,
+    leave_out: Annotated[
+        list[str] | None, typer.Option(help="Engine that is left out in turn. Repeatable.", show_default="each")
+    ] = None,
     seed: Annotated[int, typer.Option(help="Seed of the trainings.")] = 0,
     save: Save = None,
 ) -> None:
@@ -27,6 +33,7 @@ def speech(
     from detect.speech.utterances import read_speech
 
     plan, made = SpeechPlan(steps=steps, steps_left_out=steps_left_out, seed=seed), read_speech(dataset)
+    plan = dataclasses.replace(plan, kinds=tuple(kind or plan.kinds), left_out=tuple(leave_out or ()))
     settings = {**dataclasses.asdict(plan), "set": made.name, "list_sha256": made.digest}
     for split in ("train", "val", "test"):
         mine = [each for each in made.utterances if each.split == split]

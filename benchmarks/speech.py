@@ -1,8 +1,8 @@
 """Detectors of synthetic speech on readers, engines, codecs and rooms that they were not trained on.
 
-In family: trained on all engines and vocoders of a set. Left out: trained without one of them, tested on it. The
-mixtures over LFCC stand beside the network in the same run. Every trained detector is kept in the work folder, so that
-a run that was stopped goes on.
+In family: trained on all engines and vocoders of a set. Left out: trained without one of them, tested on it. All kinds
+of detectors stand beside each other in the same run, and with several of them their *fusion*: the mean of their
+calibrated likelihood ratios. Every trained detector is kept in the work folder, so that a run that was stopped goes on.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ import numpy as np
 from benchmarks.schema import Measurement
 from detect.metrics.classification import auc
 from detect.speech.checkpoint import SpeechModel, load_speech
+from detect.speech.contract import StepScores
 from detect.speech.domain import figures_of
 from detect.speech.evaluate import ScoredUtterance, segment_metrics, speech_metrics
 from detect.speech.robustness import CHANGES, UNCHANGED, Change, score_changed
@@ -38,8 +39,13 @@ _AIMS = {"family": 0.05, "left out": 0.15, "codec and room": 0.20, "cllr": 0.5, 
 
 @dataclass(frozen=True)
 class SpeechPlan:
-    """Settings of the trainings: steps in family and with an engine left out, batch, seconds of a sound, mixtures."""
+    """Settings of the trainings: steps in family and with an engine left out, batch, seconds of a sound, mixtures.
 
+    ``kinds`` are those of the detectors; ``left_out`` the engines that are left out in turn, none for all of the set.
+    """
+
+    kinds: tuple[str, ...] = ("lfcc-gmm", "spectral")
+    left_out: tuple[str, ...] = ()
     steps: int = 600
     steps_left_out: int = 300
     batch: int = 16
@@ -73,18 +79,52 @@ def measure(place: Path, work: Path, plan: SpeechPlan) -> list[Measurement]:
     store, settings = SampleStore(), BootstrapSettings(replicates=400, seed=plan.seed)
     test = speech.part("test")
     engines = sorted({each.engine for each in test if each.fake and not each.spans})
+    left_out = engines if len(engines) > 1 and not plan.left_out else list(plan.left_out)
     found = probes(test, store)
-    for model in ("lfcc-gmm", "spectral"):
-        inside = _trained(place, work, model, None, plan)
-        found += _in_family(model, inside, test, store, settings)
-        for engine in engines if len(engines) > 1 else ():
-            outside = _trained(place, work, model, engine, plan)
-            chosen = [each for each in test if not each.fake or each.engine == engine]
-            scored = _scored(outside, chosen, store)
-            found += _shown(f"{model}, {engine} left out", scored, outside, settings, ("eer", "cllr"), "left out")
+    whole = [each for each in test if not each.spans]
+    inside = {kind: _trained(place, work, kind, None, plan) for kind in plan.kinds}
+    for kind, model in inside.items():
+        found += _in_family(kind, model, test, store, settings)
+    for name, change in {UNCHANGED: CHANGES[UNCHANGED], **changes()}.items() if len(inside) > 1 else ():
+        scored = fused(list(inside.values()), whole, store, change)
+        title = "fusion, in family" + ("" if name == UNCHANGED else f", then {name}")
+        found += _shown(title, scored, None, settings, ("eer",), "family" if name == UNCHANGED else None)
+    for engine in left_out:
+        outside = {kind: _trained(place, work, kind, engine, plan) for kind in plan.kinds}
+        chosen = [each for each in test if not each.fake or each.engine == engine]
+        for kind, model in outside.items():
+            scored = _scored(model, chosen, store)
+            found += _shown(f"{kind}, {engine} left out", scored, model, settings, ("eer", "cllr"), "left out")
             for grade, mine in _by_chain(scored):
-                found += _shown(f"{model}, {engine} left out, {grade} chains", mine, outside, settings, ("eer",), None)
+                found += _shown(f"{kind}, {engine} left out, {grade} chains", mine, model, settings, ("eer",), None)
+        if len(outside) > 1:
+            scored = fused(list(outside.values()), chosen, store)
+            found += _shown(f"fusion, {engine} left out", scored, None, settings, ("eer",), "left out")
     return found
+
+
+def fused(
+    models: Sequence[SpeechModel],
+    utterances: Sequence[Utterance],
+    store: SampleStore,
+    change: Change = CHANGES[UNCHANGED],
+) -> list[ScoredUtterance]:
+    """The recordings with the mean of the models' calibrated likelihood ratios as their only score.
+
+    Models without a calibration have no part in it.
+    """
+    known = [model for model in models if model.facts.likelihood is not None]
+    columns = [_scored(model, utterances, store, change) for model in known]
+    together: list[ScoredUtterance] = []
+    for row in zip(*columns, strict=True):
+        ratios = [
+            float(model.facts.likelihood.llr(np.array([each.scores.logit]))[0])
+            for model, each in zip(known, row, strict=True)
+            if model.facts.likelihood is not None
+        ]
+        scores = StepScores(np.array([np.mean(ratios)], np.float32), np.ones(1, np.float32))
+        together.append(dataclasses.replace(row[0], scores=scores))
+    return together
 
 
 def _trained(place: Path, work: Path, model: str, left_out: str | None, plan: SpeechPlan) -> SpeechModel:
@@ -153,13 +193,13 @@ def _scored(
 def _shown(
     name: str,
     scored: Sequence[ScoredUtterance],
-    model: SpeechModel,
+    model: SpeechModel | None,
     settings: BootstrapSettings,
     metrics: Sequence[str],
     aim: str | None,
 ) -> list[Measurement]:
     found = []
-    for each in speech_metrics(scored, model.facts.likelihood, settings):
+    for each in speech_metrics(scored, None if model is None else model.facts.likelihood, settings):
         if each.metric in metrics:
             target = None
             if aim is not None and each.metric == "eer":

@@ -55,8 +55,8 @@ def reenact(
         sources = {"portraits": portrait_pairs(root / "video_portrait") if root else []}
         sources["actors"] = [(one, filmed[(place + 1) % len(filmed)]) for place, one in enumerate(filmed)]
         for what, pairs in sources.items():
-            anybody = network is None or network[1].family == "reenact-warp"
-            known = [pair for pair in pairs if anybody or network[1].knows(person_in(pair[0]))]
+            card = None if network is None or network[1].family == "reenact-warp" else network[1]
+            known = [pair for pair in pairs if card is None or card.knows(person_in(pair[0]))]
             for group, regions in groups_of(families).items() if known else ():
                 for one in families:
                     values, left_out = measuring.pairs(known, regions, one)

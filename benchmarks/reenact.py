@@ -247,7 +247,8 @@ class Measuring:
 
     def _first(self, target: Path) -> int:
         """The first frame of ``target`` that is driven."""
-        if self.network is None or not target.stem.startswith("lp_"):
+        unknown = self.network is None or not self.network[1].knows(person_in(target))
+        if self.network is None or unknown or not target.stem.startswith("lp_"):
             return 0
         frames, card = probe(target).frames_declared or 0, self.network[1]
         return frames - math.floor(frames * float(card.settings.get("holdout", 0.0)))

@@ -64,6 +64,11 @@ class BuildPlan:
     models: tuple[Model, ...]
     speech: PlannedSpeechSet | None = None
 
+    @property
+    def recordings(self) -> int:
+        """Recordings in its set of speech."""
+        return 0 if self.speech is None else self.speech.recordings
+
     def steps_of(self, kind: str) -> list[BuildStep]:
         """The steps of one kind."""
         return [step for step in self.steps if step.kind == kind]

@@ -14,7 +14,7 @@ from shared.console import console, counted
 from shared.errors import UsageError
 
 if TYPE_CHECKING:
-    from forge.building.build import DryRun
+    from forge.building.build import BuildResult, DryRun
 
 
 def build(
@@ -66,7 +66,6 @@ def build(
     from forge.building.build import build_set, plan_build
     from forge.building.material import lacking_later
     from forge.building.spec import load_spec
-    from forge.building.speech import FOLDER
 
     spec = load_spec(settings[0])
     if audio is not None:
@@ -78,14 +77,11 @@ def build(
         console.print(f"too little for later: {what}")
     if dry_run:
         costs = [dataclasses.asdict(cost) for cost in planned.costs]
-        spoken = 0 if planned.plan.speech is None else planned.plan.speech.recordings
-        console.result({"clips": len(planned.plan.clips), "speech": spoken, "costs": costs, "lacking": lacking})
+        plan = planned.plan
+        console.result({"clips": len(plan.clips), "speech": plan.recordings, "costs": costs, "lacking": lacking})
         return
     result = build_set(spec, out, work=work, engine=engine_asked(engine, address, jobs))
-    console.print(f"{out}: {counted(result.listed, 'clip')}, {result.made} of them new; assay dataset verify {out}")
-    if result.speech:
-        place = out / FOLDER
-        console.print(f"{place}: {counted(result.speech, 'recording')}; assay dataset verify-speech {place}")
+    _say(result)
     console.result(
         {
             "dataset": result.dataset,
@@ -98,6 +94,16 @@ def build(
             "notes": result.notes,
         }
     )
+
+
+def _say(result: BuildResult) -> None:
+    from forge.building.speech import FOLDER
+
+    out = result.dataset
+    console.print(f"{out}: {counted(result.listed, 'clip')}, {result.made} of them new; assay dataset verify {out}")
+    if result.speech:
+        place = out / FOLDER
+        console.print(f"{place}: {counted(result.speech, 'recording')}; assay dataset verify-speech {place}")
 
 
 def _write_settings(clips: list[Path], out: Path, rights: str | None) -> None:

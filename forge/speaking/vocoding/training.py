@@ -1,7 +1,7 @@
 """One training of a vocoder on the utterances of voicesets.
 
-It learns to give back an utterance from its mel spectrogram and pitch, as far as spectra tell; there is no second
-network that judges it. A training that was stopped goes on to the same weights, on the CPU bit for bit.
+It learns to give back an utterance from its mel spectrogram and pitch, as far as spectra tell; there is no
+adversarial loss. A training that was stopped goes on to the same weights, on the CPU bit for bit.
 """
 
 from __future__ import annotations

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from shared.dataset.files import files_of
 from shared.dataset.manifest import append_record, read_manifest
 from shared.types import ClipId, ClipRecord
 
@@ -32,7 +33,7 @@ class ManifestIndex:
         return self._records
 
     def owner(self, relative: str) -> ClipId | None:
-        """The listed clip whose video or mask is the file ``relative``; None if there is none."""
+        """The listed clip that has the file ``relative``; None if there is none."""
         self.records()
         return self._owners.get(relative)
 
@@ -49,7 +50,7 @@ class ManifestIndex:
 
     def _hold(self, record: ClipRecord) -> None:
         self._records[record.id] = record
-        for relative in (record.path, *(record.masks.paths.values() if record.masks else ())):
+        for relative in files_of(record):
             self._owners[relative] = record.id
 
     def _file_key(self) -> tuple[int, int, int] | None:

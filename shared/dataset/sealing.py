@@ -99,11 +99,23 @@ class SetWriter:
                 if not (shared and final.is_file() and sha256_file(final) == sha256_file(draft)):
                     self.refuse_listed(relative)
                 if held is not None:
-                    held.push(_removing(final))
+                    held.push(self._removing(final, relative))
                 if sidecar.exists():
                     sidecar.replace(final.with_suffix(".c2pa"))
             finally:
                 sidecar.unlink(missing_ok=True)
+
+    def _removing(
+        self, path: Path, relative: str
+    ) -> Callable[[type[BaseException] | None, BaseException | None, TracebackType | None], None]:
+        """An exit callback that removes a file and its sidecar manifest if the block fails before its clip is listed."""
+
+        def leave(kind: type[BaseException] | None, _error: BaseException | None, _trace: TracebackType | None) -> None:
+            if kind is not None and self.index.owner(relative) is None:
+                path.unlink(missing_ok=True)
+                path.with_suffix(".c2pa").unlink(missing_ok=True)
+
+        return leave
 
     def refuse_listed(self, relative: str) -> None:
         """Refuses the file ``relative`` if it belongs to a listed clip.
@@ -155,14 +167,3 @@ class SetWriter:
     def _unsealed(self) -> bool:
         seal, _ = standing_seal(self._path)
         return any(str(clip) not in seal.clips for clip in self.index.records())
-
-
-def _removing(path: Path) -> Callable[[type[BaseException] | None, BaseException | None, TracebackType | None], None]:
-    """An exit callback that removes a file and its sidecar manifest if the block fails."""
-
-    def leave(kind: type[BaseException] | None, _error: BaseException | None, _trace: TracebackType | None) -> None:
-        if kind is not None:
-            path.unlink(missing_ok=True)
-            path.with_suffix(".c2pa").unlink(missing_ok=True)
-
-    return leave

@@ -9,8 +9,10 @@ from pathlib import Path
 import pytest
 
 from shared.dataset import DatasetFolder, add_real_clip
+from shared.dataset.index import ManifestIndex
 from shared.errors import ManifestError, StorageError
 from shared.storage import replacing_folder
+from shared.types import ClipRecord
 from shared.video import Encoding
 
 MakeSet = Callable[..., DatasetFolder]
@@ -85,3 +87,27 @@ def test_an_empty_set_goes_unless_somebody_is_making_a_clip_in_it(tmp_path: Path
     (dataset.path / "media/x/y.mkv").unlink()
     dataset.remove_empty()
     assert not dataset.path.exists()
+
+
+def test_an_interrupt_after_a_clip_is_listed_leaves_its_files(make_set: MakeSet, monkeypatch: pytest.MonkeyPatch):
+    dataset = make_set(("ann",), [("bob", "ann")])
+    listed = dataset.records()[1]
+    masks = dataset.mask_paths(listed)
+    labels = dataset.frame_labels(listed.id)
+    kept = {path: path.read_bytes() for path in (dataset.media_path(listed), *masks.values())}
+    dataset.remove([listed.id])
+    append = ManifestIndex.append
+
+    def interrupted_after(index: ManifestIndex, record: ClipRecord) -> None:
+        append(index, record)
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt), ExitStack() as held:
+        patch.setattr(ManifestIndex, "append", interrupted_after)
+        for path, data in kept.items():
+            with dataset.stage_media(path.relative_to(dataset.path).as_posix(), held=held) as draft:
+                draft.write_bytes(data)
+        dataset.add(listed, labels)
+    assert {path: path.read_bytes() for path in kept} == kept
+    dataset.check_writable()
+    assert dataset.verify() == []

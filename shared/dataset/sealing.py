@@ -108,7 +108,7 @@ class SetWriter:
     def _removing(
         self, path: Path, relative: str
     ) -> Callable[[type[BaseException] | None, BaseException | None, TracebackType | None], None]:
-        """An exit callback that removes a file and its sidecar manifest if the block fails before its clip is listed."""
+        """An exit callback: removes a file and its sidecar manifest if the block fails before its clip is listed."""
 
         def leave(kind: type[BaseException] | None, _error: BaseException | None, _trace: TracebackType | None) -> None:
             if kind is not None and self.index.owner(relative) is None:

@@ -102,12 +102,17 @@ def test_an_interrupt_after_a_clip_is_listed_leaves_its_files(make_set: MakeSet,
         append(index, record)
         raise KeyboardInterrupt
 
-    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt), ExitStack() as held:
+    def add_again() -> None:
+        with ExitStack() as held:
+            for path, data in kept.items():
+                with dataset.stage_media(path.relative_to(dataset.path).as_posix(), held=held) as draft:
+                    draft.write_bytes(data)
+            dataset.add(listed, labels)
+
+    with monkeypatch.context() as patch:
         patch.setattr(ManifestIndex, "append", interrupted_after)
-        for path, data in kept.items():
-            with dataset.stage_media(path.relative_to(dataset.path).as_posix(), held=held) as draft:
-                draft.write_bytes(data)
-        dataset.add(listed, labels)
+        with pytest.raises(KeyboardInterrupt):
+            add_again()
     assert {path: path.read_bytes() for path in kept} == kept
     dataset.check_writable()
     assert dataset.verify() == []

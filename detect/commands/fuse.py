@@ -32,11 +32,11 @@ def fuse(
     precision: PrecisionOption = None,
     seed: SeedOption = None,
 ) -> None:
-    """Fuses detectors into one: a weighted sum of their scores, fitted on the val split.
+    """Fuses detectors into one: weighted sums of their scores, fitted on the val split.
 
     The folder is a detector like every other. Logits of single faces are summed, so the detectors must take the same
-    crops and find faces alike. With --clips log likelihood ratios of whole clips are summed, of detectors of any kind;
-    the first named scores single faces, which are those that a report shows.
+    crops and find faces alike. With --clips detectors of any kind are fused on whole clips, with weights for each kind
+    of fake in the set; the first named scores single faces, which are those that a report shows.
 
     Example: assay detect fuse runs/multitask runs/pooled --dataset set/ --out runs/fused
 
@@ -48,8 +48,11 @@ def fuse(
     given = {"only": only or None, "frames_per_clip": frames, "device": device, "precision": precision, "seed": seed}
     settings = resolve(EvaluateConfig, None, given)
     fusion, result = (fuse_clips if clips else fuse_detectors)(detectors, dataset, out, settings)
-    rows = [(each.name, each.family, f"{each.weight:.4f}", f"{each.auc:.3f}") for each in fusion.members]
-    rows.append(("fused", "", f"bias {fusion.bias:+.4f}", f"{fusion.auc:.3f}"))
+    rows = [
+        (each.name, each.family, "" if each.weight is None else f"{each.weight:.4f}", f"{each.auc:.3f}")
+        for each in fusion.members
+    ]
+    rows.append(("fused", "", "" if fusion.bias is None else f"bias {fusion.bias:+.4f}", f"{fusion.auc:.3f}"))
     if fusion.left_out_auc is not None:
         rows.append(("fused, fitted without a clip's people", "", "", f"{fusion.left_out_auc:.3f}"))
     what = "Logits of clips" if clips else "Mean of the face logits"
@@ -58,6 +61,13 @@ def fuse(
         ["detector", "family", "weight", "AUC"],
         rows,
     )
+    if fusion.kinds:
+        names = [f"{each.name}, {each.family}" for each in fusion.members]
+        console.table(
+            "Weights by kind of fake",
+            ["kind", "fakes", *names, "AUC"],
+            [(k.name, k.clips, *(f"{weight:.2f}" for weight in k.weights), f"{k.auc:.3f}") for k in fusion.kinds],
+        )
     show_metrics("On the val split, which also chose the threshold", result)
     console.print(f"detector: {out}\ncard:     {out / 'README.md'}")
     console.result({"detector": out, "fusion": plain(fusion), "validation": plain(result)})

@@ -1,23 +1,29 @@
-"""Detectors of unlike inputs as one: a weighted sum of log likelihood ratios of whole clips.
+"""Detectors of unlike inputs as one: the log likelihood ratio of a clip under several kinds of fake.
 
 A face's crop, its landmarks over a second of film and the spectrum of a still cannot be scored together, but what each
-says of a clip can be added up: calibration of each system, then linear fusion (Brümmer and du Preez,
-"Application-independent evaluation of speaker detection", Computer Speech & Language 2006). The weights are fitted by
-``detect.training.fuse_clips``.
+says of a clip can be weighed. One sum of weights is not enough: a detector of motion alone finds lip-sync, and one of
+blending edges then says "real" with conviction. So every kind of fake that was learned from has a linear fusion of its
+own (Brümmer and du Preez, "Application-independent evaluation of speaker detection", Computer Speech & Language 2006),
+and a fake is one of these kinds, each as likely as the others: the likelihood of a mixture is the mean of likelihoods.
+The weights are fitted by ``detect.training.fuse_clips``.
 
 Convention:
-    ratio of a member: slope times its clip logit plus offset, a natural log likelihood ratio
-    part of a member: weight times ratio; 0 if it scored nothing of the clip
-    fused clip logit: the bias plus all parts
+    score of a member: its clip logit minus its centre, over its scale; 0 if it scored nothing of the clip
+    ratio of a kind: its bias plus its weights times the scores, a natural log likelihood ratio of that kind and real
+    fused clip logit: the logarithm of the mean over kinds of the exponentials of their ratios
+    part of a member: the fused clip logit minus what it would be had this member scored nothing
 """
 
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Sequence
 from typing import cast, get_args
 
+import numpy as np
 import torch
+from scipy.special import logsumexp
 from torch import Tensor, nn
 
 from detect.models.backbone import backbone_of
@@ -29,40 +35,53 @@ from shared.types import Framing
 FAMILY = "fused-clips"
 _FUSED = (FAMILY, "fused")
 _MOST = 8
+MOST_KINDS = 16
 
 
 @dataclasses.dataclass(frozen=True)
 class ClipWeights:
-    """A fit: ``slopes``, ``offsets`` and ``weights``, one a member, none of slopes and weights below 0; ``bias``."""
+    """A fit of K members to J kinds of fake.
 
-    slopes: tuple[float, ...]
-    offsets: tuple[float, ...]
-    weights: tuple[float, ...]
-    bias: float
+    Attributes:
+        centres, scales: K each, of the members' clip logits.
+        weights: J rows of K, none below 0; ``biases``: J.
+    """
+
+    centres: tuple[float, ...]
+    scales: tuple[float, ...]
+    weights: tuple[tuple[float, ...], ...]
+    biases: tuple[float, ...]
+
+    def fused(self, logits: np.ndarray) -> np.ndarray:
+        """(N,) fused clip logits of (N, K) clip logits of the members, NaN where one scored nothing."""
+        scores = np.nan_to_num((logits - np.array(self.centres)) / np.array(self.scales), nan=0.0)
+        ratios = scores @ np.array(self.weights).T + np.array(self.biases)
+        return logsumexp(ratios, axis=1) - math.log(len(self.biases))
 
     def parts(self, logits: Sequence[float | None]) -> tuple[float, ...]:
         """The part of each member, from its clip logit; 0 where that is None."""
-        rows = zip(self.slopes, self.offsets, self.weights, logits, strict=True)
-        return tuple(0.0 if x is None else weight * (slope * x + offset) for slope, offset, weight, x in rows)
+        row = np.array([np.nan if logit is None else logit for logit in logits], np.float64)
+        without = np.where(np.eye(len(row), dtype=bool), np.nan, row)
+        return tuple((self.fused(row[None]) - self.fused(without)).tolist())
 
 
 @detectors.register(FAMILY)
 class ClipFusedDetector(Detector):
     """Detectors of any input, fused clip by clip: FAMILY/MODEL@PX-FRAMING+FAMILY/MODEL@PX-FRAMING.
 
-    The first, the *lead*, scores single faces: crops, frames and regions are its own, and a face's logit is what the
-    lead's part would be, plus the bias, as if no other member had scored anything. MODEL alone is of the family
-    "frame", with the options of the whole.
+    The first, the *lead*, scores single faces: crops, frames, logits of faces and regions are its own. MODEL alone is
+    of the family "frame", with the options of the whole.
 
     Attributes:
         members: the detectors, the lead first.
-        slopes, offsets, weights: (K,) and ``bias``: see above.
+        centres, scales: (K,); ``weights``: (MOST_KINDS, K); ``biases``: (MOST_KINDS,), minus infinity where there is
+            no kind.
     """
 
-    slopes: Tensor
-    offsets: Tensor
+    centres: Tensor
+    scales: Tensor
     weights: Tensor
-    bias: Tensor
+    biases: Tensor
 
     def __init__(self, options: DetectorOptions) -> None:
         super().__init__()
@@ -72,10 +91,10 @@ class ClipFusedDetector(Detector):
         built = [_member(name, options) for name in names]
         need_lead([member.spec for member in built])
         self.members = nn.ModuleList(built)
-        for name in ("slopes", "weights"):
-            self.register_buffer(name, torch.ones(len(built)))
-        self.register_buffer("offsets", torch.zeros(len(built)))
-        self.register_buffer("bias", torch.zeros(()))
+        self.register_buffer("centres", torch.zeros(len(built)))
+        self.register_buffer("scales", torch.ones(len(built)))
+        self.register_buffer("weights", torch.ones(MOST_KINDS, len(built)))
+        self.register_buffer("biases", torch.full((MOST_KINDS,), -torch.inf).index_fill(0, torch.tensor(0), 0.0))
         self.initial_weights = "; ".join(dict.fromkeys(member.initial_weights for member in built))
         self.spec = dataclasses.replace(built[0].spec, name=options.name, family=FAMILY)
 
@@ -94,17 +113,24 @@ class ClipFusedDetector(Detector):
             own.load_exported_state(member.exported_state())
             own.spec = member.spec
         fused.spec = dataclasses.replace(lead, name=name, family=FAMILY)
-        for buffer, values in ((fused.slopes, fit.slopes), (fused.offsets, fit.offsets), (fused.weights, fit.weights)):
-            buffer.copy_(torch.tensor(values))
-        fused.bias.fill_(fit.bias)
+        kinds = len(fit.biases)
+        fused.centres.copy_(torch.tensor(fit.centres))
+        fused.scales.copy_(torch.tensor(fit.scales))
+        fused.weights.zero_()[:kinds] = torch.tensor(fit.weights)
+        fused.biases.fill_(-torch.inf)[:kinds] = torch.tensor(fit.biases)
         fused.initial_weights = "; ".join(dict.fromkeys(member.initial_weights for member in members))
         return fused
 
     @property
     def fit(self) -> ClipWeights:
         """What was fitted, as plain numbers."""
-        slopes, offsets, weights = (tuple(map(float, values)) for values in (self.slopes, self.offsets, self.weights))
-        return ClipWeights(slopes, offsets, weights, float(self.bias))
+        kinds = int(torch.isfinite(self.biases).sum())
+        return ClipWeights(
+            tuple(self.centres.tolist()),
+            tuple(self.scales.tolist()),
+            tuple(map(tuple, self.weights[:kinds].tolist())),
+            tuple(self.biases[:kinds].tolist()),
+        )
 
     @property
     def net(self) -> nn.Module:
@@ -112,10 +138,8 @@ class ClipFusedDetector(Detector):
         return backbone_of(self.members[0])
 
     def forward(self, x: Tensor) -> Detection:
-        """(B, 3, S, S) normalised for the lead -> logits (B,) and, if the lead has one, its region."""
-        found: Detection = self.members[0](x)
-        ratio = self.slopes[0] * found.logit.float() + self.offsets[0]
-        return Detection(self.bias + self.weights[0] * ratio, found.mask)
+        """(B, 3, S, S) normalised for the lead -> its logits (B,) and, if it has one, its region."""
+        return self.members[0](x)
 
 
 def need_lead(specs: Sequence[DetectorSpec]) -> None:

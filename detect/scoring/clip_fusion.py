@@ -1,13 +1,16 @@
 """Scoring with detectors that are fused clip by clip: what the members beside the lead add to a clip's score.
 
-The lead's faces are scored as by any detector; then every face gets what the others add to the clip. An aggregation of
-face scores that is a mean, a quantile or a maximum moves with them, so that the clip's score is the fused one.
+The lead's faces are scored as by any detector; then every face gets what lies between the lead's and the fused clip
+logit. An aggregation of face scores that is a mean, a quantile or a maximum moves with them, so that the clip's score
+is the fused one.
 """
 
 from __future__ import annotations
 
 import dataclasses
 from collections.abc import Sequence
+
+import numpy as np
 
 from detect.models.contract import Detector, DetectorSpec
 from detect.models.fused_clips import ClipFusedDetector, ClipWeights
@@ -69,31 +72,23 @@ def member_logit(member: CropPredictor, score: ClipScore) -> float | None:
     return score.logit if score.frames_with_face >= member.spec.frames_per_clip else None
 
 
-def lead_logit(fit: ClipWeights, logit: float | None) -> float | None:
-    """The lead's own clip logit, of the clip logit that was made of the lead's part alone."""
-    scale = fit.slopes[0] * fit.weights[0]
-    if logit is None or scale == 0:
-        return None
-    return (logit - fit.bias) / scale - fit.offsets[0] / fit.slopes[0]
-
-
-def parts_of(
-    predictor: CropPredictor, fit: ClipWeights, alone: float | None, others: Sequence[float | None]
-) -> tuple[ScorePart, ...]:
-    """What each member says of a clip.
+def raise_of(fit: ClipWeights, logits: Sequence[float | None]) -> float:
+    """What is added to the lead's faces so that the clip's score is the fused one.
 
     Args:
-        predictor: the fused detectors.
-        fit: theirs.
-        alone: the clip logit made of the lead's part alone.
-        others: the clip logits of the further members.
+        fit: of the fused detectors.
+        logits: the clip logits of all members, the lead's first.
     """
+    if logits[0] is None:
+        return 0.0
+    row = np.array([np.nan if logit is None else logit for logit in logits], np.float64)
+    return float(fit.fused(row[None])[0]) - logits[0]
+
+
+def parts_of(predictor: CropPredictor, fit: ClipWeights, logits: Sequence[float | None]) -> tuple[ScorePart, ...]:
+    """What each member of fused detectors says of a clip, from the clip logits of all, the lead's first."""
     names = [f"{facts.spec.family}, {facts.spec.name}" for facts in predictor.facts.members]
-    logits = [lead_logit(fit, alone), *others]
-    parts = list(fit.parts(logits))
-    if alone is not None:
-        parts[0] = alone - fit.bias
-    return tuple(ScorePart(*row) for row in zip(names, logits, parts, strict=True))
+    return tuple(ScorePart(*row) for row in zip(names, logits, fit.parts(logits), strict=True))
 
 
 def raised(frames: Sequence[FrameScore], by: float) -> tuple[FrameScore, ...]:

@@ -16,7 +16,7 @@ from detect.models.external.settings import parse_reference
 from detect.models.predictor import CropPredictor
 from detect.models.training_record import TrainingRecord, read_training_record
 from detect.scoring.aggregate import resolved
-from detect.scoring.clip_fusion import fit_of, further_members, member_logit, need_one_detector, raised
+from detect.scoring.clip_fusion import fit_of, further_members, member_logit, need_one_detector, raise_of, raised
 from detect.scoring.clip_scorers import ClipScorer, make_scorer
 from detect.scoring.samples import ScoredClip, score_clips, scored_clip
 from detect.scoring.tasks import ScoringJob, run_scoring_tasks
@@ -131,7 +131,7 @@ def _with_members(
         with console.progress(f"scoring with {member.spec.name}", len(records), unit="clip") as tick:
             own = score_clips(search.stream(), member, member.facts.aggregate, batch=config.batch, tick=tick)
         columns.append([member_logit(member, clip.score) for clip in own])
-    added = [sum(fit.parts((None, *logits))) for logits in zip(*columns, strict=True)]
+    added = [raise_of(fit, logits) for logits in zip((clip.score.logit for clip in clips), *columns, strict=True)]
     return [
         scored_clip(
             clip.record, raised(clip.frames, by), clip.frame_labels, frames_read=clip.score.frames_read,

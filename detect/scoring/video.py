@@ -19,7 +19,7 @@ from detect.config.scoring import FaceConfig, ScoreConfig
 from detect.models.predictor import CropPredictor
 from detect.models.windows import motion_step
 from detect.scoring.aggregate import aggregate_clip, aggregate_tracks, resolved
-from detect.scoring.clip_fusion import fit_of, further_members, member_logit, parts_of, raised
+from detect.scoring.clip_fusion import fit_of, further_members, member_logit, parts_of, raise_of, raised
 from detect.scoring.regions import RegionMaps, Regions
 from shared.config import configured
 from shared.console import Tick
@@ -194,9 +194,9 @@ def score_video(
     fit = fit_of(predictor)
     parts: tuple[ScorePart, ...] = ()
     if fit is not None:
-        others = _others(path, both, config, reader) if scores else [None] * (len(fit.weights) - 1)
-        parts = parts_of(predictor, fit, aggregate_clip(scores, aggregate), others)
-        scores = raised(scores, sum(part.part for part in parts[1:]))
+        others = _others(path, both, config, reader) if scores else [None] * (len(fit.centres) - 1)
+        logits = [aggregate_clip(scores, aggregate), *others]
+        parts, scores = parts_of(predictor, fit, logits), raised(scores, raise_of(fit, logits))
     tracks = tuple(aggregate_tracks(scores, aggregate))
     return VideoScores(
         clip=ClipScore(

@@ -51,10 +51,10 @@ _WHAT = {
 Gives one logit for one aligned face crop ({px} px, framing "{framing}"); larger means more likely forged. It is the
 weighted sum of the logits of the detectors below, which are in this folder.""",
     "clips": """\
-Gives one logit for a clip or a picture; larger means more likely forged. It is a constant and the sum of what the
-detectors below say, all of them in this folder: each one's own logit as a log likelihood ratio, times its weight. A
-detector that finds nothing to score adds nothing. Faces ({px} px, framing "{framing}"), frames and regions are those of
-the first.""",
+Gives one logit for a clip or a picture; larger means more likely forged. It is the log likelihood ratio of a mixture:
+for each kind of fake below, the weighted sum of what the detectors say, all of them in this folder; then the mean of
+these likelihood ratios over the kinds. A detector that finds nothing to score says nothing. Faces ({px} px, framing
+"{framing}"), frames and regions are those of the first.""",
 }
 _CARD = """---
 tags: [deepfake-detection, face-forensics, assay]
@@ -70,7 +70,7 @@ assay inspect suspect.mp4 --detector THIS_FOLDER --out case
 
 {members}
 
-Bias {bias:+.4f}.{left_out} The weights were fitted on {clips} clips of the val split of "{dataset}" by logistic
+{kinds}{left_out}The weights were fitted on {clips} clips of the val split of "{dataset}" by logistic
 regression. Clip score: {aggregation} over the face scores; called fake from logit {threshold:+.3f} on, chosen on the
 same clips.
 
@@ -96,18 +96,33 @@ class Member:
 
     Attributes:
         name, family, weights_sha256: of the detector.
-        weight: of its logit; of detectors that are fused clip by clip, of its log likelihood ratio.
+        weight: of its logit; None for detectors that are fused clip by clip.
         auc: of the mean of its face logits, on the validation clips; or of its own clip logit.
-        slope, offset: make a log likelihood ratio of its clip logit, where detectors are fused clip by clip.
     """
 
     name: str
     family: str
     weights_sha256: str
-    weight: float
+    weight: float | None
     auc: float
-    slope: float = 1.0
-    offset: float = 0.0
+
+
+@dataclass(frozen=True)
+class KindWeights:
+    """What was fitted to one kind of fake, of detectors that are fused clip by clip.
+
+    Attributes:
+        name: the manipulation, or "others".
+        clips: fakes of this kind that it was fitted on.
+        weights: of each member's standardised clip logit, in the order of the members; ``bias``: added to their sum.
+        auc: of its ratio on these fakes and all reals.
+    """
+
+    name: str
+    clips: int
+    weights: tuple[float, ...]
+    bias: float
+    auc: float
 
 
 @dataclass(frozen=True)
@@ -115,22 +130,24 @@ class Fusion:
     """The content of ``fusion.json``.
 
     Attributes:
-        members: the detectors; ``bias``: added to the weighted sum of their logits.
+        members: the detectors; ``bias``: added to the weighted sum of their logits, None if there are kinds.
         dataset, manifest_sha256: whose val split the weights were fitted on.
         clips: number of clips with a face there.
         auc: of the mean of the fused face logits, on these clips; or of the fused clip logit.
         level: what is fused.
         left_out_auc: of fused clip logits, each by a fit without the clip's people; None where it was not measured.
+        kinds: of fake, each with weights of its own, if clips are fused.
     """
 
     members: tuple[Member, ...]
-    bias: float
+    bias: float | None
     dataset: str
     manifest_sha256: str
     clips: int
     auc: float
     level: Literal["faces", "clips"] = "faces"
     left_out_auc: float | None = None
+    kinds: tuple[KindWeights, ...] = ()
 
 
 def fuse_detectors(
@@ -328,20 +345,29 @@ def _union(parts: Sequence[frozenset[str] | None]) -> list[str] | None:
 
 
 def _card(facts: DetectorFacts, fusion: Fusion, result: EvaluationResult) -> str:
-    lines = ["| detector | family | weight | clip AUC alone | weights |", "|---|---|---:|---:|---|"]
-    lines += [
-        f"| {each.name} | {each.family} | {each.weight:.4f} | {each.auc:.3f} | sha256:{each.weights_sha256} |"
-        for each in fusion.members
+    names = [kind.name for kind in fusion.kinds] or ["weight"]
+    columns = [[f"{weight:.4f}" for weight in kind.weights] for kind in fusion.kinds] or [
+        [f"{each.weight:.4f}" for each in fusion.members]
     ]
+    lines = [f"| detector | family | {' | '.join(names)} | clip AUC alone | weights |"]
+    lines.append(f"|---|---|{'---:|' * len(names)}---:|---|")
+    lines += [
+        f"| {each.name} | {each.family} | {' | '.join(own)} | {each.auc:.3f} | sha256:{each.weights_sha256} |"
+        for each, own in zip(fusion.members, zip(*columns, strict=True), strict=True)
+    ]
+    kinds = "".join(
+        f"* {kind.name}: bias {kind.bias:+.4f}, fitted on {kind.clips} fakes, clip AUC {kind.auc:.3f}\n"
+        for kind in fusion.kinds
+    )
     return _CARD.format(
         name=facts.spec.name,
         count=len(fusion.members),
         what=_WHAT[fusion.level].format(px=facts.spec.input_px, framing=facts.spec.framing),
         left_out=""
         if fusion.left_out_auc is None
-        else f" Clip AUC by fits without a clip's people: {fusion.left_out_auc:.3f}.",
+        else f"Clip AUC by fits without a clip's people: {fusion.left_out_auc:.3f}. ",
         members="\n".join(lines),
-        bias=fusion.bias,
+        kinds=f"{kinds}\n" if kinds else f"Bias {fusion.bias:+.4f}. ",
         clips=fusion.clips,
         dataset=fusion.dataset,
         aggregation=facts.aggregate.method,

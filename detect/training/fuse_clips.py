@@ -1,8 +1,9 @@
-"""Fuses detectors of unlike inputs clip by clip: the weights of their log likelihood ratios, by logistic regression.
+"""Fuses detectors of unlike inputs clip by clip: weights for every kind of fake, by logistic regression.
 
-The members are not trained further. Each one's clip logit becomes a log likelihood ratio by a logistic regression of
-its own, and the weights of these ratios, at least 0, come from a second one (Brümmer and du Preez 2006); both with a
-small ridge penalty and equally weighted classes, on the validation clips.
+The members are not trained further. Each one's clip logit is centred between the classes and scaled; then every kind
+of fake of the validation clips gets a linear fusion against all reals, of weights of at least 0, with a small ridge
+penalty and equally weighted classes (Brümmer and du Preez 2006). How the kinds become one is said in
+``detect.models.fused_clips``.
 """
 
 from __future__ import annotations
@@ -19,15 +20,18 @@ from detect.data.crops import dataset_digest
 from detect.evaluation.result import EvaluationResult
 from detect.metrics.classification import auc
 from detect.models.checkpoint import DetectorFacts
-from detect.models.fused_clips import ClipFusedDetector, ClipWeights, need_lead
+from detect.models.fused_clips import MOST_KINDS, ClipFusedDetector, ClipWeights, need_lead
 from detect.models.predictor import CropPredictor
 from detect.scoring.aggregate_choice import FEWEST_CLIPS, fit_learned, reaggregated
-from detect.scoring.clip_fusion import SHIFTING, member_logit, raised
+from detect.scoring.clip_fusion import SHIFTING, member_logit, raise_of, raised
 from detect.scoring.dataset import DatasetScores, score_dataset
 from detect.scoring.samples import ScoredClip
-from detect.training.fuse import Fusion, Member, load_members, validation_clips, write_fused
+from detect.training.fuse import Fusion, KindWeights, Member, load_members, validation_clips, write_fused
 from shared.errors import ManifestError, UsageError
 from shared.types import ClipRecord
+
+REAL = "real"
+OTHERS = "others"
 
 
 def fuse_clips(
@@ -59,21 +63,19 @@ def fuse_clips(
     first = dataclasses.replace(config, aggregate=aggregate)
     scores = [score_dataset(path, folder, records, config if k else first) for k, path in enumerate(detectors)]
     seen = np.array([clip.score.logit is not None for clip in scores[0].clips], bool)
-    labels = np.array([clip.record.label == "fake" for clip in scores[0].clips], bool)[seen]
     names = [f"{each.spec.family}, {each.spec.name}" for each in facts]
     logits = np.stack([clip_logits(each) for each in scores], 1)[seen]
-    fit = fit_clips(logits, labels, names)
+    kept = [clip.record for clip, with_face in zip(scores[0].clips, seen, strict=True) if with_face]
+    kinds = kinds_of(kept)
+    fit = fit_clips(logits, kinds, names)
     model = ClipFusedDetector.of([detector for detector, _ in loaded], fit)
     members = tuple(
-        Member(each.spec.name, each.spec.family, digest, weight, _auc(column, labels), slope, offset)
-        for each, digest, column, weight, slope, offset in zip(
-            facts, digests, logits.T, fit.weights, fit.slopes, fit.offsets, strict=True
-        )
+        Member(each.spec.name, each.spec.family, digest, None, _auc(column, kinds != REAL))
+        for each, digest, column in zip(facts, digests, logits.T, strict=True)
     )
-    kept = [clip.record for clip, with_face in zip(scores[0].clips, seen, strict=True) if with_face]
     fusion = Fusion(
-        members, fit.bias, folder.name, dataset_digest(folder), len(labels), _auc(fused_logits(fit, logits), labels),
-        "clips", left_out_auc(logits, labels, kept, names),
+        members, None, folder.name, dataset_digest(folder), len(kinds), _auc(fit.fused(logits), kinds != REAL),
+        "clips", left_out_auc(logits, kept, names), _by_kind(fit, logits, kinds),
     )  # fmt: skip
     described = DetectorFacts(
         model.spec, facts[0].faces, facts[0].finder, aggregate, facts[0].aggregation,
@@ -84,42 +86,70 @@ def fuse_clips(
     return fusion, write_fused(out, model, described, fusion, clips, scores, detectors, config)
 
 
-def fit_clips(logits: np.ndarray, labels: np.ndarray, names: Sequence[str]) -> ClipWeights:
+def kinds_of(records: Sequence[ClipRecord]) -> np.ndarray:
+    """(N,) the kind of each clip: REAL, its manipulation, or "others" for those of few clips or after the most."""
+    names = np.array([REAL if record.label == "real" else str(record.id.manipulation) for record in records])
+    found, counts = np.unique(names[names != REAL], return_counts=True)
+    order = np.argsort(-counts, kind="stable")
+    own = [str(found[place]) for place in order[: MOST_KINDS - 1] if counts[place] >= FEWEST_CLIPS]
+    rest = ~np.isin(names, [REAL, *own])
+    if own and rest.sum() < FEWEST_CLIPS:  # too few for weights of their own: they count with the most frequent kind
+        return np.where(rest, own[0], names)
+    return np.where(rest, OTHERS, names)
+
+
+def fit_clips(logits: np.ndarray, kinds: np.ndarray, names: Sequence[str]) -> ClipWeights:
     """The fit of members to clips.
 
     Args:
         logits: (N, K) clip logits of each member; NaN where it scored nothing.
-        labels: (N,) bool, True for fake.
+        kinds: (N,) the kind of each clip, REAL for no fake.
         names: of the members, for errors.
 
     Raises:
         ManifestError: too few clips of a class for a member.
     """
-    maps = [_map(column, labels, name) for column, name in zip(logits.T, names, strict=True)]
-    slopes, offsets = (tuple(values) for values in zip(*maps, strict=True))
-    ratios = np.nan_to_num(logits * np.array(slopes) + np.array(offsets), nan=0.0)
-    joint = fit_learned(ratios, labels)
-    return ClipWeights(slopes, offsets, joint.weights, joint.bias)
+    real = kinds == REAL
+    places = [_place(column, ~real, name) for column, name in zip(logits.T, names, strict=True)]
+    centres, scales = (np.array(values) for values in zip(*places, strict=True))
+    scores = np.nan_to_num((logits - centres) / scales, nan=0.0)
+    own = [
+        fit_learned(scores[chosen], ~real[chosen])
+        for chosen in (real | (kinds == kind) for kind in fake_kinds(kinds))
+    ]  # fmt: skip
+    return ClipWeights(
+        tuple(centres.tolist()), tuple(scales.tolist()),
+        tuple(each.weights for each in own), tuple(each.bias for each in own),
+    )  # fmt: skip
 
 
-def fused_logits(fit: ClipWeights, logits: np.ndarray) -> np.ndarray:
-    """(N,) fused clip logits of (N, K) logits of the members, NaN where one scored nothing."""
-    ratios = np.nan_to_num(logits * np.array(fit.slopes) + np.array(fit.offsets), nan=0.0)
-    return ratios @ np.array(fit.weights) + fit.bias
+def fake_kinds(kinds: np.ndarray) -> list[str]:
+    """The kinds of fake among ``kinds``, sorted."""
+    return sorted({str(kind) for kind in kinds} - {REAL})
 
 
-def left_out_auc(
-    logits: np.ndarray, labels: np.ndarray, records: Sequence[ClipRecord], names: Sequence[str]
-) -> float | None:
+def left_out_auc(logits: np.ndarray, records: Sequence[ClipRecord], names: Sequence[str]) -> float | None:
     """AUC of fused logits, each by a fit without the clip's people; None if there are too few people for that."""
+    kinds = kinds_of(records)
     try:
-        folds = make_folds(records, labels)
-        found = np.empty(len(labels))
+        folds = make_folds(records, kinds != REAL)
+        found = np.empty(len(kinds))
         for out in folds.masks:
-            found[out] = fused_logits(fit_clips(logits[~out], labels[~out], names), logits[out])
+            found[out] = fit_clips(logits[~out], kinds[~out], names).fused(logits[out])
     except (ManifestError, UsageError):
         return None
-    return _auc(found, labels)
+    return _auc(found, kinds != REAL)
+
+
+def _by_kind(fit: ClipWeights, logits: np.ndarray, kinds: np.ndarray) -> tuple[KindWeights, ...]:
+    """What was fitted, kind by kind."""
+    rows: list[KindWeights] = []
+    for kind, weights, bias in zip(fake_kinds(kinds), fit.weights, fit.biases, strict=True):
+        chosen = (kinds == kind) | (kinds == REAL)
+        alone = dataclasses.replace(fit, weights=(weights,), biases=(bias,)).fused(logits[chosen])
+        area = _auc(alone, kinds[chosen] == kind)
+        rows.append(KindWeights(kind, int((kinds == kind).sum()), weights, bias, area))
+    return tuple(rows)
 
 
 def clip_logits(scores: DatasetScores) -> np.ndarray:
@@ -129,8 +159,8 @@ def clip_logits(scores: DatasetScores) -> np.ndarray:
     return np.array([np.nan if logit is None else logit for logit in found], np.float64)
 
 
-def _map(column: np.ndarray, labels: np.ndarray, name: str) -> tuple[float, float]:
-    """Slope and offset of a member's log likelihood ratio."""
+def _place(column: np.ndarray, labels: np.ndarray, name: str) -> tuple[float, float]:
+    """Centre, between the means of the classes, and scale of a member's clip logits."""
     known = np.isfinite(column)
     x, truth = column[known], labels[known]
     if min(truth.sum(), (~truth).sum()) < FEWEST_CLIPS:
@@ -139,8 +169,7 @@ def _map(column: np.ndarray, labels: np.ndarray, name: str) -> tuple[float, floa
             f"{FEWEST_CLIPS} of a class",
             hint="take a set with a larger val split, or leave it out",
         )
-    fitted = fit_learned(x[:, None], truth)
-    return fitted.weights[0], fitted.bias
+    return float(x[truth].mean() + x[~truth].mean()) / 2, float(max(x.std(), 1e-6))
 
 
 def _shifting(own: AggregateConfig) -> AggregateConfig:
@@ -157,12 +186,8 @@ def _all_rows(logits: np.ndarray, seen: np.ndarray) -> np.ndarray:
 
 def _fused(clip: ScoredClip, fit: ClipWeights, row: np.ndarray) -> ScoredClip:
     """The clip with fused face logits, from those of the lead and the ``row`` of clip logits."""
-    added = sum(fit.parts([None, *(None if np.isnan(x) else float(x) for x in row[1:])]))
-    alone = [
-        dataclasses.replace(face, logit=fit.bias + fit.weights[0] * (fit.slopes[0] * face.logit + fit.offsets[0]))
-        for face in clip.frames
-    ]
-    return dataclasses.replace(clip, frames=raised(alone, added))
+    logits = [clip.score.logit, *(None if np.isnan(x) else float(x) for x in row[1:])]
+    return dataclasses.replace(clip, frames=raised(clip.frames, raise_of(fit, logits)))
 
 
 def _auc(logits: np.ndarray, labels: np.ndarray) -> float:

@@ -150,8 +150,8 @@ class ScorePart:
 
     Attributes:
         name: the detector.
-        logit: its own; None if it scored nothing, or if it comes first and has no weight.
-        part: what it adds to the fused logit, a natural log likelihood ratio times its weight.
+        logit: its own; None if it scored nothing.
+        part: the fused logit, a natural log likelihood ratio, minus what it would be had this one scored nothing.
     """
 
     name: str

@@ -1,7 +1,9 @@
 from __future__ import annotations
 
+import math
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
@@ -11,7 +13,7 @@ from detect.models.contract import Detector
 from detect.models.fused_clips import ClipFusedDetector, ClipWeights
 from shared.errors import ConfigError
 
-FIT = ClipWeights((2.0, 0.5), (0.25, -1.0), (0.5, 4.0), -0.125)
+FIT = ClipWeights((1.0, -1.0), (2.0, 0.5), ((1.0, 0.5), (0.0, 2.0)), (-0.5, 0.25))
 
 
 def members() -> list[Detector]:
@@ -24,18 +26,33 @@ def members() -> list[Detector]:
     return [each.eval() for each in built]
 
 
-def test_parts_by_hand():
-    """2 x 3 + 0.25, halved; 0.5 x -2 - 1, times four; one that scored nothing adds nothing."""
-    assert FIT.parts((3.0, -2.0)) == (3.125, -8.0)
-    assert FIT.parts((3.0, None)) == (3.125, 0.0)
+def test_the_fused_logit_and_parts_by_hand():
+    """Scores 1 and 4: ratios 1 + 2 - .5 and 8 + .25; without the first 1.5 and 8.25, without the second .5 and .25."""
+
+    def mean(a: float, b: float) -> float:
+        return math.log((math.exp(a) + math.exp(b)) / 2)
+
+    whole, first, second, none = mean(2.5, 8.25), mean(0.5, 0.25), mean(1.5, 8.25), mean(-0.5, 0.25)
+    found = FIT.fused(np.array([[3.0, 1.0], [3.0, np.nan], [np.nan, 1.0], [np.nan, np.nan]]))
+    np.testing.assert_allclose(found, [whole, first, second, none])
+    assert FIT.parts((3.0, 1.0)) == pytest.approx((whole - second, whole - first))
+    assert FIT.parts((3.0, None)) == pytest.approx((first - none, 0.0))
 
 
-def test_faces_get_the_leads_part_and_all_comes_back_from_a_folder(tmp_path: Path):
+def test_one_conviction_is_enough():
+    """A kind that one detector alone finds is found, though the other says "real" with conviction."""
+    fit = ClipWeights((0.0, 0.0), (1.0, 1.0), ((2.0, 0.0), (0.0, 2.0)), (0.0, 0.0))
+    said = fit.fused(np.array([[-3.0, 3.0], [3.0, -3.0], [-3.0, -3.0]]))
+    assert said[0] == said[1] > 5
+    assert said[2] < -5
+
+
+def test_faces_get_the_leads_logit_and_all_comes_back_from_a_folder(tmp_path: Path):
     built = members()
     fused = ClipFusedDetector.of(built, FIT).eval()
     assert fused.spec.name == "frame/test_vit@64-whole+motion/motion@96-whole"
     x = torch.rand(3, 3, 64, 64)
-    expected = -0.125 + 0.5 * (2.0 * built[0](x).logit + 0.25)
+    expected = built[0](x).logit
     torch.testing.assert_close(fused(x).logit, expected)
     facts = DetectorFacts(fused.spec, members=tuple(DetectorFacts(each.spec) for each in built))
     again, read = load_detector(save_detector(fused, tmp_path / "d", facts, card="# card\n"))

@@ -3,6 +3,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,7 @@ import pytest
 from detect.config.scoring import AggregateConfig
 from detect.evaluation.evaluate import evaluate_detector
 from detect.exchange.onnx import export_onnx
+from detect.metrics.classification import auc
 from detect.models.checkpoint import CONFIG_NAME, load_detector, save_detector
 from detect.models.fused_clips import ClipFusedDetector, ClipWeights
 from detect.models.predictor import CropPredictor
@@ -19,11 +21,12 @@ from detect.robustness.measure import measure_robustness
 from detect.scoring.clip_fusion import further_members
 from detect.scoring.dataset import score_dataset
 from detect.scoring.video import Predictor, VideoScores, score_video
-from detect.training.fuse_clips import fit_clips, fuse_clips, fused_logits, left_out_auc
+from detect.training.fuse_clips import fake_kinds, fit_clips, fuse_clips, kinds_of, left_out_auc
 from detect.training.train import train_detector
 from shared.cli import run
 from shared.dataset import DatasetFolder
 from shared.errors import CheckpointError, ConfigError, ManifestError, UsageError
+from shared.types import ClipRecord
 from tests.detect.conftest import ToyFinder
 from tests.detect.training.test_fuse import ASKED, detector
 from tests.factories import clip_record
@@ -41,45 +44,79 @@ def unlike(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
     ]
 
 
-def test_a_members_ratio_does_not_depend_on_its_units():
-    rng = np.random.default_rng(0)
-    labels = np.arange(200) % 2 == 0
-    x = np.stack([2.0 * labels + rng.normal(size=200), rng.normal(size=200)], 1)
-    fit = fit_clips(x, labels, NAMES)
-    other = fit_clips(x * [10.0, 1.0] + [7.0, 0.0], labels, NAMES)
-    assert other.slopes[0] == pytest.approx(fit.slopes[0] / 10, rel=1e-3)
-    np.testing.assert_allclose(fused_logits(other, x * [10.0, 1.0] + [7.0, 0.0]), fused_logits(fit, x), atol=1e-3)
-    assert fit.weights[0] > 0.5
-    assert fit.weights[0] * fit.slopes[0] > 10 * fit.weights[1] * fit.slopes[1]
+def two_kinds(count: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """Clips of which every second is real; half of the fakes are found by one member, half by the other."""
+    rng = np.random.default_rng(seed)
+    kinds = np.array(["real", "a", "real", "b"] * (count // 4))
+    x = rng.normal(size=(count, 2))
+    x[:, 0] += 3.0 * (kinds == "a")
+    x[:, 1] += 3.0 * (kinds == "b")
+    return x, kinds
 
 
-def test_what_scored_nothing_adds_nothing():
-    rng = np.random.default_rng(1)
-    labels = np.arange(120) % 2 == 0
-    x = np.stack([labels + rng.normal(size=120), 2.0 * labels + rng.normal(size=120)], 1)
+def test_every_kind_is_found_as_by_the_member_that_finds_it():
+    x, kinds = two_kinds(400, 0)
+    fit = fit_clips(x, kinds, NAMES)
+    assert fake_kinds(kinds) == ["a", "b"]
+    assert fit.weights[0][0] > 10 * fit.weights[0][1]
+    assert fit.weights[1][1] > 10 * fit.weights[1][0]
+    new, truth = two_kinds(2000, 1)
+    found = fit.fused(new)
+    for member, kind in enumerate("ab"):
+        chosen = (truth == kind) | (truth == "real")
+        areas = [auc(truth[chosen] == kind, values[chosen]) for values in (new[:, member], found, new.sum(1))]
+        alone, fused, added = (area or 0.0 for area in areas)
+        assert fused > alone - 0.02
+        assert fused > added + 0.005
+
+
+def test_a_members_units_do_not_matter():
+    x, kinds = two_kinds(200, 0)
+    other = x * [10.0, 1.0] + [7.0, 0.0]
+    np.testing.assert_allclose(
+        fit_clips(other, kinds, NAMES).fused(other), fit_clips(x, kinds, NAMES).fused(x), atol=1e-3
+    )
+
+
+def test_what_scored_nothing_says_nothing():
+    x, kinds = two_kinds(200, 1)
     x[:60, 1] = np.nan
-    fit = fit_clips(x, labels, NAMES)
-    alone = fused_logits(fit, x)[:60]
-    np.testing.assert_allclose(alone, fit.bias + fit.weights[0] * (fit.slopes[0] * x[:60, 0] + fit.offsets[0]))
+    fit = fit_clips(x, kinds, NAMES)
+    neutral = np.where(np.isnan(x), fit.centres, x)
+    np.testing.assert_allclose(fit.fused(x), fit.fused(neutral))
     x[:, 1] = np.nan
     with pytest.raises(ManifestError, match="two scores 0 fake and 0 real"):
-        fit_clips(x, labels, NAMES)
+        fit_clips(x, kinds, NAMES)
+
+
+def records_of(kinds: Sequence[str]) -> list[ClipRecord]:
+    return [
+        clip_record(f"p{n // 4}", None if kind == "real" else kind, name=f"c{n}", source=f"p{n // 4}",
+                    faked=((0, 9),) * (kind != "real"))
+        for n, kind in enumerate(kinds)
+    ]  # fmt: skip
+
+
+def test_manipulations_of_few_clips_are_no_kinds():
+    assert set(kinds_of(records_of(["real"] * 4 + ["a"] * 8 + ["b"] * 7))) == {"real", "a"}
+    assert set(kinds_of(records_of(["real"] * 4 + ["a"] * 8 + ["b"] * 7 + ["c"]))) == {"real", "a", "others"}
+    assert set(kinds_of(records_of(["real"] * 4 + ["a"] * 3 + ["b"] * 7))) == {"real", "others"}
+    many = [name for n in range(20) for name in [f"m{n:02d}"] * 8]
+    found = kinds_of(records_of(many))
+    assert sorted(set(found)) == [*(f"m{n:02d}" for n in range(15)), "others"]
+    assert (found == "others").sum() == 40
 
 
 def test_the_auc_without_a_clips_people_is_no_fit_to_noise():
     """Sixteen people of noise: the fit to all of them flatters, the one without the clip's people does not."""
     rng = np.random.default_rng(2)
-    labels = np.arange(64) % 2 == 0
+    kinds = np.array(["m", "real"] * 32)
     x = rng.normal(size=(64, 6))
-    records = [
-        clip_record(f"p{n // 4}", "m" if fake else None, name=f"c{n}", source=f"p{n // 4}", faked=((0, 9),) * fake)
-        for n, fake in enumerate(labels.tolist())
-    ]
     names = [str(n) for n in range(6)]
-    inside = fused_logits(fit_clips(x, labels, names), x)
-    outside = left_out_auc(x, labels, records, names)
+    inside = fit_clips(x, kinds, names).fused(x)
+    outside = left_out_auc(x, records_of(kinds.tolist()), names)
     assert outside is not None
-    assert np.mean(inside[labels][:, None] > inside[~labels][None]) > outside + 0.05
+    assert np.mean(inside[kinds == "m"][:, None] > inside[kinds == "real"][None]) > outside + 0.05
 
 
 def test_unlike_detectors_fused_are_a_detector(all_val: Path, unlike: list[Path], tmp_path: Path):
@@ -89,11 +126,11 @@ def test_unlike_detectors_fused_are_a_detector(all_val: Path, unlike: list[Path]
     folder = DatasetFolder.open(all_val)
     records = folder.records(split="val")
     alone = [score_dataset(path, folder, records, dataclasses.replace(ASKED, aggregate=None)) for path in unlike]
-    logits = np.array([[clip.score.logit for clip in each.clips] for each in alone])
-    ratios = [member.slope * own + member.offset for member, own in zip(fusion.members, logits, strict=True)]
-    expected = fusion.bias + sum(m.weight * ratio for m, ratio in zip(fusion.members, ratios, strict=True))
+    logits = np.array([[clip.score.logit for clip in each.clips] for each in alone], np.float64).T
+    expected = fit_clips(logits, kinds_of(records), NAMES).fused(logits)
     again = score_dataset(out, folder, records, ASKED)
-    np.testing.assert_allclose([clip.score.logit for clip in again.clips], expected, atol=1e-4)
+    found = np.array([clip.score.logit for clip in again.clips], float)
+    np.testing.assert_allclose(found, expected, atol=1e-4)
     evaluated, _ = evaluate_detector(out, all_val, dataclasses.replace(ASKED, split="val"), out=tmp_path / "evaluation")
     mine, theirs = result.find("auc"), evaluated.find("auc")
     assert mine is not None
@@ -103,11 +140,11 @@ def test_unlike_detectors_fused_are_a_detector(all_val: Path, unlike: list[Path]
     assert [each.spec.input_px for each in facts.members] == [64, 96]
     card = (out / "README.md").read_text()
     assert "Gives one logit for a clip or a picture" in card
-    assert f"| test_vit | frame | {fusion.members[1].weight:.4f} |" in card
+    assert f"| test_vit | frame | {fusion.kinds[0].weights[1]:.4f} |" in card
 
 
-def test_a_video_gets_the_same_sum_and_says_who_adds_what(all_val: Path, unlike: list[Path], tmp_path: Path):
-    fit = ClipWeights((2.0, 0.5), (0.25, -1.0), (0.5, 4.0), -0.125)
+def test_a_video_gets_the_same_score_and_says_who_adds_what(all_val: Path, unlike: list[Path], tmp_path: Path):
+    fit = ClipWeights((1.0, -1.0), (2.0, 0.5), ((1.0, 0.5), (0.0, 2.0)), (-0.5, 0.25))
     (one, first), (two, second) = (load_detector(path) for path in unlike)
     model = ClipFusedDetector.of([one, two], fit)
     facts = dataclasses.replace(first, spec=model.spec, members=(first, second))
@@ -120,7 +157,7 @@ def test_a_video_gets_the_same_sum_and_says_who_adds_what(all_val: Path, unlike:
     found, alone = scored(tmp_path / "fused"), [scored(path).clip.logit for path in unlike]
     assert [part.logit for part in found.parts] == pytest.approx(alone, abs=1e-3)
     assert [part.part for part in found.parts] == pytest.approx(fit.parts(alone), abs=1e-3)
-    assert found.clip.logit == pytest.approx(fit.bias + sum(part.part for part in found.parts), abs=1e-4)
+    assert found.clip.logit == pytest.approx(fit.fused(np.array([alone], float))[0], abs=1e-3)
 
 
 def test_a_detector_of_motion_adds_nothing_to_short_clips(
@@ -157,6 +194,7 @@ def test_from_the_command_line(
     assert run([*words, "--clips", "--frames", "1"]) == 0
     shown = capsys.readouterr()
     assert "Logits of clips" in shown.out + shown.err
+    assert "Weights by kind of fake" in shown.out + shown.err
     suspect = tmp_path / "suspect.mp4"
     shutil.copyfile(min(all_val.rglob("*.mp4")), suspect)
     case = tmp_path / "case"

@@ -24,8 +24,11 @@ from dataclasses import replace
 from itertools import cycle, islice
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import numpy as np
+
+from shared.marking.payload import Payload
 
 SECONDS, LONG_SECONDS = 2.4, 15.0
 FORGED_SECONDS = (5.0, 10.0)
@@ -104,8 +107,7 @@ def _broken(signed: Path, out: Path) -> Path:
 def validated_detector(folder: Path) -> Path:
     """A copy of the detector in the package that counts as validated on any clip.
 
-    Its threshold lies between the real files and the fakes here: a fake's mark is another one each time, and moves its
-    score by up to a unit.
+    Its threshold lies between the real files and the fakes here.
     """
     from detect.calibration.domain import read_domain, write_domain
     from detect.models.shipped import shipped_folder
@@ -129,7 +131,9 @@ def inspect_all(folder: Path) -> dict[str, dict[str, Any]]:
     from tests.same_outputs import one_thread
 
     with one_thread():
-        files, detector = make_files(folder), validated_detector(folder)
+        with patch.object(Payload, "of", _same_mark):
+            files = make_files(folder)
+        detector = validated_detector(folder)
         _, facts = load_detector(detector)
         found = {}
         for name, path in files.items():
@@ -141,6 +145,12 @@ def inspect_all(folder: Path) -> dict[str, dict[str, Any]]:
             report = json.loads((case / "report.json").read_text(encoding="utf-8"))
             found[name] = meaning(report, facts.operating_point.logit)
     return found
+
+
+def _same_mark(kind: str, digest: str) -> Payload:
+    """A payload of that kind, whoever signs: marks move a detector's score, and the report is to be the same."""
+    del digest
+    return Payload(kind, "5eed05")
 
 
 def meaning(report: dict[str, Any], threshold: float) -> dict[str, Any]:

@@ -29,6 +29,7 @@ _TICK_SECONDS = 0.2
 _MAX_OUTPUT_BYTES = 32 << 20
 _STOP_SECONDS = 30.0
 """How long a job may take to save its work once it is told to stop."""
+_KILL_SECONDS = 5.0
 _ERROR_LINE = re.compile(r"^error: (.*)$", re.MULTILINE)
 
 
@@ -102,6 +103,8 @@ class JobQueue:
             time.sleep(_TICK_SECONDS / 2)
         for one in list(self._running.values()):
             _kill(one.process.pid)
+            with suppress(subprocess.TimeoutExpired):
+                one.process.wait(_KILL_SECONDS)
         self._watch()
 
     def _obey_stops(self) -> None:

@@ -277,6 +277,22 @@ def test_an_effort_out_of_range_is_refused(wrong, said):
         Effort(**wrong)
 
 
+@pytest.mark.parametrize("name", gans.names())
+def test_every_gan_that_is_installed_makes_a_step_and_faces_of_the_asked_side(name, material):
+    try:
+        gan = gans.create(name, faces=material.faces, batch=2, seed=0)
+    except FinderError as absent:
+        pytest.skip(str(absent.hint))
+    before = gan.made(2).detach()
+    gan.trainer.train_step(0.0)
+    assert gan.trainer.step == 1
+    assert not torch.equal(gan.made(2).detach(), before)
+    made = gan.sampled(2)
+    assert made.shape == (2, PX, PX, 3)
+    assert made.dtype == np.uint8
+    assert min(gan.sizes()) > 0
+
+
 @pytest.mark.parametrize("name", ["lightweight-gan", NAME])
 def test_every_packaged_gan_says_what_to_install(name, material, monkeypatch):
     for package in ("torchgan", "lightweight_gan"):
